@@ -1,0 +1,263 @@
+// Package api is the wire contract between an agent and the hub, imported by both sides: paths, types, errors, and the
+// client.
+//
+// Transport is HTTP/1.1 over mutual TLS 1.3. Bodies are JSON with strict decoding (unknown fields are refused), at most
+// MaxJSON bytes, except where a path says "framed": a 4-byte big-endian length, that much JSON, then raw bytes up to the
+// body's end. Errors are RFC 9457 problem details with a stable code; see errors.go. Every request is authorised by its
+// client certificate; only PathEnroll is open to callers without one.
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+// The paths. Everything lies under the version of the contract.
+const (
+	PathHello     = "/v1/hello"        // GET  → Hello
+	PathEnroll    = "/v1/enroll"       // POST EnrollRequest → Enrolled; no certificate needed
+	PathRenew     = "/v1/renew"        // POST RenewRequest → Enrolled; same key, certificate needed (an expired one will not do)
+	PathKey       = "/v1/key"          // PUT  KeyUpload → no content; the caller's own recipient-key statement
+	PathResolve   = "/v1/resolve"      // POST ResolveRequest → Route
+	PathUploads   = "/v1/uploads"      // POST UploadRequest → UploadState; PUT  /v1/uploads/{envelope}/{part} raw bytes → no content; DELETE /v1/uploads/{envelope}
+	PathPublish   = "/v1/envelopes"    // POST framed PublishRequest + ciphertext (none when staged) → Published
+	PathKnown     = "/v1/known"        // POST KnownRequest → KnownAnswer
+	PathLease     = "/v1/lease"        // POST LeaseRequest → framed LeaseAnswer + ciphertexts, one after another
+	PathContent   = "/v1/content"      // POST ContentRequest → raw bytes from Offset, at most Length
+	PathExtend    = "/v1/extend"       // POST ExtendRequest → Extended
+	PathRelease   = "/v1/release"      // POST ReleaseRequest → no content
+	PathSettle    = "/v1/settle"       // POST SettleRequest → SettleAnswer
+	PathEvents    = "/v1/events"       // POST EventsRequest → EventsAnswer
+	HeaderRequest = "Sealpost-Request" // a random id per request, echoed in problems and logs
+)
+
+// Limits of the wire.
+const (
+	MaxJSON      = 4 << 20
+	MaxLease     = 4 << 20 // bytes of a lease's framed answer
+	RangeSize    = 4 << 20 // bytes of one content range
+	MaxKnown     = 1000    // envelope ids in one KnownRequest
+	MaxWait      = 55 * time.Second
+	MaxLeases    = 64 // deliveries in one lease
+	MaxClockSkew = 10 * time.Minute
+)
+
+// Hello tells who the hub is. An agent reconciles when StartID or Incarnation differs from what it last saw.
+type Hello struct {
+	Hub         string         `json:"hub"`
+	Network     id.Hash        `json:"network"`
+	Suite       string         `json:"suite"`
+	StartID     string         `json:"start_id"`
+	Incarnation id.Incarnation `json:"incarnation"`
+	Time        time.Time      `json:"time"`
+	Site        id.Site        `json:"site"`               // the caller
+	KeyHash     id.Hash        `json:"key_hash,omitempty"` // of the caller's recipient key that the hub holds; empty: upload it
+	MaySend     []string       `json:"may_send,omitempty"` // the patterns under which the caller may publish
+	MayReceive  bool           `json:"may_receive"`
+}
+
+// EnrollRequest redeems an invitation for a certificate.
+type EnrollRequest struct {
+	Site   id.Site `json:"site"`
+	Secret string  `json:"secret"`
+	CSR    string  `json:"csr"` // PEM
+}
+
+// RenewRequest asks for a new certificate for the same key.
+type RenewRequest struct {
+	CSR string `json:"csr"`
+}
+
+// Enrolled carries the site's certificate chain, leaf first, the root last, PEM.
+type Enrolled struct {
+	Chain string    `json:"chain"`
+	Time  time.Time `json:"time"` // the hub's, so that a site can see how wrong its clock is
+}
+
+// KeyUpload publishes the caller's recipient-key statement (a JWS).
+type KeyUpload struct {
+	Statement string `json:"statement"`
+}
+
+// ResolveRequest asks what an address means now.
+type ResolveRequest struct {
+	Address id.Address `json:"address"`
+}
+
+// Route is the hub's proposal of recipients for an address, sorted by site. The sender decides.
+type Route struct {
+	Address    id.Address       `json:"address"`
+	Recipients []RouteRecipient `json:"recipients"`
+	Version    id.Hash          `json:"route_version"`
+}
+
+// RouteRecipient is one proposed recipient. Statement is empty while the site has not joined.
+type RouteRecipient struct {
+	Site      id.Site `json:"site"`
+	Statement string  `json:"statement,omitempty"` // its recipient-key statement, a JWS
+	KeyHash   id.Hash `json:"key_hash,omitempty"`  // SHA-256 of the recipient string
+}
+
+// RouteVersion computes a route's version: SHA-256 over the exact JSON of network, address and (site, key hash) in order.
+// It has no counter, so it is equal on a new hub.
+func RouteVersion(network id.Hash, address id.Address, recipients []RouteRecipient) id.Hash {
+	type pair struct {
+		Site id.Site `json:"site"`
+		Key  id.Hash `json:"key"`
+	}
+	pairs := make([]pair, len(recipients))
+	for i, r := range recipients {
+		pairs[i] = pair{r.Site, r.KeyHash}
+	}
+	exact, err := strictjson.Marshal(struct {
+		Network    id.Hash    `json:"network"`
+		Address    id.Address `json:"address"`
+		Recipients []pair     `json:"recipients"`
+	}{network, address, pairs})
+	if err != nil {
+		panic(err) // strings and slices of strings always encode
+	}
+	sum := sha256.Sum256(exact)
+	return id.Hash(hex.EncodeToString(sum[:]))
+}
+
+// UploadRequest opens or reopens the upload of a large envelope.
+type UploadRequest struct {
+	Envelope id.Envelope `json:"envelope_id"`
+	Size     int64       `json:"size"`
+	CRC32C   []uint32    `json:"crc32c"`
+}
+
+// UploadState lists what is still to be sent.
+type UploadState struct {
+	Missing []int `json:"missing"`
+}
+
+// PublishRequest is the head of a publish, in clear. Small ciphertext follows it in the same body.
+type PublishRequest struct {
+	Envelope     id.Envelope     `json:"envelope_id"`
+	Address      id.Address      `json:"address"`
+	RouteVersion id.Hash         `json:"route_version"`
+	Recipients   []id.Site       `json:"recipients"`
+	Size         int64           `json:"size"`
+	CRC32C       []uint32        `json:"crc32c"`
+	Messages     []spool.Message `json:"messages"`
+}
+
+// Published is the hub's durable promise.
+type Published struct {
+	Incarnation id.Incarnation `json:"incarnation"`
+	Sequence    uint64         `json:"sequence"`
+	Spooled     time.Time      `json:"spooled_time"`
+}
+
+// KnownRequest asks about the caller's own envelopes, at most MaxKnown.
+type KnownRequest struct {
+	Envelopes []id.Envelope `json:"envelope_ids"`
+}
+
+// KnownAnswer answers in the order asked. It may answer fewer than were asked (MaxJSON); ask again for the rest.
+type KnownAnswer struct {
+	Envelopes []KnownEnvelope `json:"envelopes"`
+}
+
+// KnownEnvelope says what the hub knows of one envelope.
+type KnownEnvelope struct {
+	Envelope  id.Envelope      `json:"envelope_id"`
+	State     spool.KnownState `json:"state"`
+	Published *Published       `json:"published,omitempty"`
+	Results   []spool.Result   `json:"results,omitempty"`
+}
+
+// LeaseRequest asks for deliveries of the caller's own queue and waits for them.
+type LeaseRequest struct {
+	Session  id.Session    `json:"session"`
+	Max      int           `json:"max"`
+	MaxBytes int           `json:"max_bytes"` // of ciphertext in the answer
+	Wait     time.Duration `json:"wait_ns"`
+}
+
+// LeaseAnswer is the head of a lease's answer; after it come the ciphertexts of the deliveries with Inline, in order.
+type LeaseAnswer struct {
+	Deliveries []Delivery `json:"deliveries"`
+}
+
+// Delivery is one leased envelope.
+type Delivery struct {
+	spool.DeliveryID
+	Token       spool.Token     `json:"token"`
+	LeasedUntil time.Time       `json:"leased_until"`
+	Attempts    int             `json:"attempts"`
+	Sender      id.Site         `json:"sender_id"`
+	Address     id.Address      `json:"address"`
+	Spooled     time.Time       `json:"spooled_time"`
+	Size        int64           `json:"size"`
+	CRC32C      []uint32        `json:"crc32c"`
+	Messages    []spool.Message `json:"messages"`
+	Inline      bool            `json:"inline,omitempty"` // its Size bytes follow in this answer
+	Content     []byte          `json:"-"`
+}
+
+// ContentRequest reads a range of a delivery's ciphertext.
+type ContentRequest struct {
+	Delivery spool.DeliveryID `json:"delivery"`
+	Offset   int64            `json:"offset"`
+	Length   int64            `json:"length"` // at most RangeSize
+}
+
+// ExtendRequest prolongs a lease.
+type ExtendRequest struct {
+	Token spool.Token `json:"token"`
+}
+
+// Extended says until when the lease holds now.
+type Extended struct {
+	LeasedUntil time.Time `json:"leased_until"`
+}
+
+// ReleaseRequest hands a delivery back.
+type ReleaseRequest struct {
+	Token        spool.Token   `json:"token"`
+	Code         string        `json:"code"` // one of the release codes
+	Delay        time.Duration `json:"delay_ns"`
+	NotAttempted bool          `json:"not_attempted,omitempty"`
+}
+
+// SettleRequest states the final outcomes of one or more deliveries.
+type SettleRequest struct {
+	Settlements []Settlement `json:"settlements"` // at most MaxLeases
+}
+
+// Settlement is one delivery's receipt. The outcomes stand in the receipt, which the hub reads but cannot forge.
+type Settlement struct {
+	Delivery spool.DeliveryID `json:"delivery"`
+	Receipt  string           `json:"receipt"`
+}
+
+// SettleAnswer answers each settlement in order.
+type SettleAnswer struct {
+	Settled []SettledDelivery `json:"settled"`
+}
+
+// SettledDelivery is the answer to one settlement: settled at Time, or not, with the code of the problem.
+type SettledDelivery struct {
+	Time time.Time `json:"time,omitzero"`
+	Code Code      `json:"code,omitempty"` // empty: settled
+}
+
+// EventsRequest reads the caller's events and waits for them.
+type EventsRequest struct {
+	After spool.Cursor  `json:"after"`
+	Wait  time.Duration `json:"wait_ns"`
+}
+
+// EventsAnswer holds events, oldest first, and the cursor to ask with next.
+type EventsAnswer struct {
+	Events []spool.Event `json:"events"`
+	Next   spool.Cursor  `json:"next"`
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"sealpost/spool"
+)
+
+// Code is a problem's stable name. The set is closed.
+type Code string
+
+// The codes. Each has one sentinel, one HTTP status and one answer to "does trying again help".
+const (
+	CodeInvalid     Code = "invalid" // the request is malformed; never try it again
+	CodeNoCert      Code = "no-certificate"
+	CodeExpired     Code = "certificate-expired"
+	CodeNotAdmitted Code = "not-admitted"  // the hub does not know this site (yet)
+	CodeNotAllowed  Code = "not-allowed"   // the site's role or patterns do not cover this
+	CodeNotFound    Code = "not-found"     // or not yours
+	CodeConflict    Code = "conflict"      // the same id names something else
+	CodeRoute       Code = "route-changed" // the address resolves to something else now: resolve and seal again
+	CodeUnroutable  Code = "unroutable"    // the address resolves to nobody
+	CodeStale       Code = "stale"
+	CodeHeld        Code = "held" // a newer session took the queue
+	CodeIncomplete  Code = "incomplete"
+	CodeUnstaged    Code = "unstaged"
+	CodeChecksum    Code = "checksum"
+	CodeDisplaced   Code = "displaced"
+	CodeTooLarge    Code = "too-large"
+	CodeBusy        Code = "busy"       // too much in flight: Retry-After says when
+	CodeFull        Code = "full"       // the hub's disk has no room: Retry-After says when
+	CodeUncertain   Code = "uncertain"  // ask again: the same request gives the same answer
+	CodeInvitation  Code = "invitation" // wrong, used with another key, expired
+	CodeInternal    Code = "internal"
+)
+
+// Error is a problem as the client returns it. errors.Is matches the sentinels of this package and of package spool.
+type Error struct {
+	Code    Code
+	Detail  string        // for people
+	After   time.Duration // from Retry-After; 0: none
+	Request string        // the request's id, to find it in the hub's log
+}
+
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return fmt.Sprintf("hub: %s", e.Code)
+	}
+	return fmt.Sprintf("hub: %s (%s)", e.Detail, e.Code)
+}
+
+// Is makes errors.Is work across the wire.
+func (e *Error) Is(target error) bool {
+	for _, row := range codes {
+		if row.code == e.Code {
+			return row.sentinel == target
+		}
+	}
+	return false
+}
+
+// Sentinels for what package spool has no word for.
+var (
+	ErrNoCert      = errors.New("no client certificate")
+	ErrExpired     = errors.New("the client certificate has expired")
+	ErrNotAdmitted = errors.New("the hub has not admitted this site yet")
+	ErrNotAllowed  = errors.New("not allowed for this site")
+	ErrRoute       = errors.New("the route has changed")
+	ErrUnroutable  = errors.New("the address has no recipients")
+	ErrTooLarge    = errors.New("too large")
+	ErrBusy        = errors.New("the hub is busy")
+	ErrInvitation  = errors.New("the invitation is not valid")
+	ErrInternal    = errors.New("the hub failed")
+)
+
+var codes = []struct {
+	code     Code
+	sentinel error
+	status   int
+	retry    bool
+}{
+	{CodeInvalid, spool.ErrInvalid, http.StatusBadRequest, false},
+	{CodeNoCert, ErrNoCert, http.StatusUnauthorized, false},
+	{CodeExpired, ErrExpired, http.StatusUnauthorized, false},
+	{CodeNotAdmitted, ErrNotAdmitted, http.StatusForbidden, true},
+	{CodeNotAllowed, ErrNotAllowed, http.StatusForbidden, false},
+	{CodeNotFound, spool.ErrNotFound, http.StatusNotFound, false},
+	{CodeConflict, spool.ErrConflict, http.StatusConflict, false},
+	{CodeRoute, ErrRoute, http.StatusConflict, false},
+	{CodeUnroutable, ErrUnroutable, http.StatusUnprocessableEntity, false},
+	{CodeStale, spool.ErrStale, http.StatusConflict, false},
+	{CodeHeld, spool.ErrHeld, http.StatusConflict, false},
+	{CodeIncomplete, spool.ErrIncomplete, http.StatusUnprocessableEntity, false},
+	{CodeUnstaged, spool.ErrUnstaged, http.StatusConflict, false},
+	{CodeChecksum, spool.ErrChecksum, http.StatusUnprocessableEntity, true},
+	{CodeDisplaced, spool.ErrDisplaced, http.StatusConflict, false},
+	{CodeTooLarge, ErrTooLarge, http.StatusRequestEntityTooLarge, false},
+	{CodeBusy, ErrBusy, http.StatusServiceUnavailable, true},
+	{CodeFull, spool.ErrFull, http.StatusInsufficientStorage, true},
+	{CodeUncertain, spool.ErrUncertain, http.StatusServiceUnavailable, true},
+	{CodeInvitation, ErrInvitation, http.StatusForbidden, false},
+	{CodeInternal, ErrInternal, http.StatusInternalServerError, true},
+}
+
+// CodeOf names an error for the wire, with its HTTP status. What is not in the table is internal.
+func CodeOf(err error) (Code, int) {
+	var e *Error
+	if errors.As(err, &e) {
+		for _, row := range codes {
+			if row.code == e.Code {
+				return row.code, row.status
+			}
+		}
+	}
+	for _, row := range codes {
+		if errors.Is(err, row.sentinel) {
+			return row.code, row.status
+		}
+	}
+	return CodeInternal, http.StatusInternalServerError
+}
+
+// Retry says whether asking the same again can help, now or later. Errors that are no problem of the hub's (a broken
+// line, a closed connection, a timeout) can heal, so they count as yes.
+func Retry(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err != nil
+	}
+	for _, row := range codes {
+		if row.code == e.Code {
+			return row.retry
+		}
+	}
+	return true
+}

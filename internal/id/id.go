@@ -1,0 +1,162 @@
+// Package id holds the names that every room of sealpost uses: sites, message ids, and the random 128-bit identities.
+//
+// All of them are strings in the exact form in which they travel, so that equality, JSON and database keys need no
+// conversion. The Parse functions are the only gate for what comes from outside: nothing that they accept is dangerous as
+// a file name, a path component, a database key or a log field. The package knows nothing about files, networks or
+// cryptography.
+package id
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ErrInvalid is wrapped by every error of this package's Parse functions.
+var ErrInvalid = errors.New("invalid")
+
+// Site is one identity on the network, such as FL-LAB.
+type Site string
+
+var sitePattern = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?$`)
+
+var deviceNames = map[string]bool{
+	"CON": true, "PRN": true, "AUX": true, "NUL": true,
+	"COM0": true, "COM1": true, "COM2": true, "COM3": true, "COM4": true, "COM5": true, "COM6": true, "COM7": true, "COM8": true, "COM9": true,
+	"LPT0": true, "LPT1": true, "LPT2": true, "LPT3": true, "LPT4": true, "LPT5": true, "LPT6": true, "LPT7": true, "LPT8": true, "LPT9": true,
+}
+
+// ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. Windows device names are refused, because a site's
+// name becomes a folder's name.
+func ParseSite(s string) (Site, error) {
+	if !sitePattern.MatchString(s) {
+		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner hyphens, such as FL-LAB", s, ErrInvalid)
+	}
+	if deviceNames[s] {
+		return "", fmt.Errorf("site name %q is %w: it is a device name on Windows", s, ErrInvalid)
+	}
+	return Site(s), nil
+}
+
+// Queue returns the name of the site's one queue: CA-RC has ca_rc_queue.
+func (s Site) Queue() string {
+	return strings.ReplaceAll(strings.ToLower(string(s)), "-", "_") + "_queue"
+}
+
+// Envelope names one ciphertext, for ever: 32 lower-case hexadecimal digits.
+type Envelope string
+
+// UID is a message's identity, fixed when it is claimed: 32 lower-case hexadecimal digits.
+type UID string
+
+// Session is drawn at each start of an agent.
+type Session string
+
+// Incarnation is drawn when a spool is made or restored.
+type Incarnation string
+
+// Hash is a SHA-256 in 64 lower-case hexadecimal digits.
+type Hash string
+
+// Random128 returns 128 bits from the system's random source in hexadecimal, for any of the random identities.
+func Random128[T ~string]() T {
+	var b [16]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return T(hex.EncodeToString(b[:]))
+}
+
+// Parse128 accepts exactly 32 lower-case hexadecimal digits.
+func Parse128[T ~string](s string) (T, error) {
+	if !isHex(s, 32) {
+		return "", fmt.Errorf("identity %.40q is %w: want 32 lower-case hexadecimal digits", s, ErrInvalid)
+	}
+	return T(s), nil
+}
+
+// ParseHash accepts exactly 64 lower-case hexadecimal digits.
+func ParseHash(s string) (Hash, error) {
+	if !isHex(s, 64) {
+		return "", fmt.Errorf("hash %.70q is %w: want 64 lower-case hexadecimal digits", s, ErrInvalid)
+	}
+	return Hash(s), nil
+}
+
+func isHex(s string, n int) bool {
+	if len(s) != n {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// Address says for whom a message is: a routing key, or sites named one by one. Exactly one of the two is set.
+type Address struct {
+	RoutingKey string `json:"routing_key,omitempty"`
+	To         []Site `json:"to,omitempty"`
+}
+
+// String returns the address as people write it: fl-lab.dat, or @CA-RC,SF-RC. It is also a unique key for the address.
+func (a Address) String() string {
+	if a.RoutingKey != "" {
+		return a.RoutingKey
+	}
+	names := make([]string, len(a.To))
+	for i, s := range a.To {
+		names[i] = string(s)
+	}
+	return "@" + strings.Join(names, ",")
+}
+
+// Validate checks that exactly one form is set and well formed: a valid routing key, or 1 to 64 sites, sorted, none twice.
+func (a Address) Validate() error {
+	if (a.RoutingKey == "") == (len(a.To) == 0) {
+		return fmt.Errorf("address is %w: want either a routing key or sites", ErrInvalid)
+	}
+	if a.RoutingKey != "" {
+		return ValidRoutingKey(a.RoutingKey)
+	}
+	if len(a.To) > 64 || !slices.IsSorted(a.To) {
+		return fmt.Errorf("address is %w: want at most 64 sites in order", ErrInvalid)
+	}
+	for i, s := range a.To {
+		if _, err := ParseSite(string(s)); err != nil {
+			return err
+		}
+		if i > 0 && a.To[i-1] == s {
+			return fmt.Errorf("address is %w: %s stands twice", ErrInvalid, s)
+		}
+	}
+	return nil
+}
+
+// ParseAddress reads what String wrote.
+func ParseAddress(s string) (Address, error) {
+	list, direct := strings.CutPrefix(s, "@")
+	if !direct {
+		a := Address{RoutingKey: s}
+		return a, a.Validate()
+	}
+	var a Address
+	for name := range strings.SplitSeq(list, ",") {
+		a.To = append(a.To, Site(name))
+	}
+	return a, a.Validate()
+}
+
+var keyPattern = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
+// ValidRoutingKey accepts words of a-z, 0-9, _ and -, joined by dots, at most 255 bytes as in AMQP 0-9-1.
+func ValidRoutingKey(key string) error {
+	if len(key) > 255 || !keyPattern.MatchString(key) {
+		return fmt.Errorf("routing key %.60q is %w: want words of a-z, 0-9, _ and - joined by dots, such as fl-lab.dat", key, ErrInvalid)
+	}
+	return nil
+}

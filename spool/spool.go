@@ -1,0 +1,356 @@
+// Package spool is the contract of the hub's durable store: queues, envelopes, receipts, events and the registry.
+//
+// It names no engine and imports none. Package badgerspool is the embedded engine; package spooltest holds the suite that
+// every engine passes.
+//
+// What every method promises: success means durable, across a kill of the process and a loss of power; a call repeated
+// after a lost answer gives the same answer, also after a restart; all methods may be called concurrently; a cancelled
+// context ends a wait and undoes nothing that was committed. Times are the hub's, UTC, and cut to milliseconds. Order comes
+// from sequences, never from clocks.
+package spool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// Limits that are part of the contract.
+const (
+	InlineSize    = 64 << 10 // ciphertext up to here lies in the engine's own tables
+	SmallSize     = 1 << 20  // ciphertext up to here is published in one request, without staging
+	PartSize      = 16 << 20 // each part but the last has exactly this size
+	MaxSize       = 1 << 40  // the largest ciphertext: 65,536 parts
+	MaxMessages   = 256      // in one envelope
+	MaxRecipients = 64       // of one envelope
+	MaxReceipt    = 48 << 10 // bytes of a receipt
+)
+
+// The closed set of errors a caller branches on. Every other error is the engine's own and means nothing was promised.
+var (
+	ErrNotFound   = errors.New("no such thing in the spool")
+	ErrConflict   = errors.New("differs from what the spool already holds under this name")
+	ErrStale      = errors.New("the lease is no longer held")
+	ErrHeld       = errors.New("a newer session holds the queue")
+	ErrIncomplete = errors.New("the settlement does not name the outcome of every message")
+	ErrUnstaged   = errors.New("parts are missing")
+	ErrChecksum   = errors.New("the content does not match its checksum")
+	ErrDisplaced  = errors.New("a newer caller has taken the upload")
+	ErrFull       = errors.New("the spool's disk has no room") // publish or stage later
+	ErrUncertain  = errors.New("the outcome is uncertain until the spool has been opened again")
+	ErrClosed     = errors.New("the spool is closed")
+	ErrInvalid    = errors.New("invalid argument")
+)
+
+// Spool carries envelopes from their publication to the last recipient's settlement.
+type Spool interface {
+	// Incarnation is random and changes when the spool is made or restored. It never changes while the spool is open.
+	Incarnation() id.Incarnation
+
+	// Stage opens, or reopens after a break or a restart, the upload of one large envelope, named by (Sender, Envelope).
+	// It reserves the full size: ErrFull when that would pass the disk's reserve. The newest caller wins: an older
+	// Staging answers ErrDisplaced from then on. Another size or other checksums under the same name: ErrConflict; an
+	// envelope that is already published: a Staging with nothing missing.
+	Stage(ctx context.Context, up Upload) (Staging, error)
+
+	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit with its metadata. The
+	// content comes from Content when Size is at most SmallSize, and otherwise from a complete Staging (else ErrUnstaged).
+	// The same id, size, checksums and metadata again: the same answer, whatever has happened to it since. Anything else
+	// under the same id, from whomever: ErrConflict. No room: ErrFull. A delivery to no queue is ErrInvalid.
+	Publish(ctx context.Context, e Envelope) (Published, error)
+
+	// Known says for each envelope of the sender whether it is unknown, waiting or final, in the order asked, with the
+	// outcomes and receipts stored so far. Another sender's envelope is unknown.
+	Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]Known, error)
+
+	// Lease hands out deliveries of one queue to one session: due retries first, then by sequence. It waits until there is
+	// at least one, the context ends (nil, nil at a deadline or a cancellation), or the session is displaced. The first
+	// Lease of a session that is newer than the queue's current one voids that one's leases and ends its waits with
+	// ErrHeld, as does every later call of it. Newer means: not seen before in this process. Leases live in memory: after
+	// a restart everything waits again, and no attempt was counted.
+	Lease(ctx context.Context, req LeaseRequest) ([]Delivery, error)
+
+	// Open reads the ciphertext from offset. The delivery must stand in that queue, else ErrNotFound; no lease is needed.
+	// What is open stays readable to its end even when the content is removed meanwhile.
+	Open(ctx context.Context, d DeliveryID, offset int64) (io.ReadCloser, error)
+
+	// Extend prolongs a lease by its own duration from now, and returns its new end. ErrStale when it is not held.
+	Extend(ctx context.Context, t Token) (time.Time, error)
+
+	// Release hands a delivery back, to be offered again after the delay; an attempt is counted unless nack says it was
+	// none. ErrStale when the lease is not held.
+	Release(ctx context.Context, t Token, nack Nack) error
+
+	// Settle records the final outcome of every message of a delivery (else ErrIncomplete), with the recipient's signed
+	// statement, takes it out of its queue and tells the sender, in one commit. It needs no lease: it states a fact. The
+	// first settlement of a delivery stays, and every later one gets its answer. When the last delivery of an envelope is
+	// final and none is dead the content is removed, in the background; metadata stay. ErrNotFound when the delivery does
+	// not match in all four parts.
+	Settle(ctx context.Context, s Settlement) (Settled, error)
+
+	// Events returns the site's events after the cursor, oldest first, at least one if any and at most maxBytes of them,
+	// and the cursor to ask with next. It waits like Lease. Sequences have no gaps and survive restarts. A cursor from the
+	// future is ErrInvalid: it belongs to another incarnation.
+	Events(ctx context.Context, site id.Site, after Cursor, maxBytes int) ([]Event, Cursor, error)
+
+	// Find lists records of messages, newest first, a page of at most max after the cursor; the zero cursor starts, and a
+	// zero cursor back means there is no more.
+	Find(ctx context.Context, q Query, after Cursor, max int) ([]Record, Cursor, error)
+
+	// Close waits for calls under way. Every later call answers ErrClosed.
+	Close() error
+}
+
+// Upload announces a large envelope. Its parts are PartSize bytes each, the last one what remains.
+type Upload struct {
+	Sender   id.Site
+	Envelope id.Envelope
+	Size     int64    // bytes, more than SmallSize, at most MaxSize
+	CRC32C   []uint32 // of each part, Castagnoli
+}
+
+// Staging is one caller's hold on an upload. Its methods may be called concurrently.
+type Staging interface {
+	// Missing lists the parts that are not durable yet, in order.
+	Missing() []int
+	// Put stores one part; nil means it is durable. Repeating a part is harmless. ErrChecksum when the bytes are not the
+	// announced ones, or too few or too many: the part stays missing.
+	Put(ctx context.Context, part int, r io.Reader) error
+	// Abort forgets the upload and frees its space. After Publish it does nothing.
+	Abort(ctx context.Context) error
+}
+
+// Envelope is what the hub may know of one.
+type Envelope struct {
+	ID           id.Envelope
+	Sender       id.Site
+	Address      id.Address
+	RouteVersion id.Hash
+	Size         int64
+	CRC32C       []uint32 // of each part of PartSize
+	Messages     []Message
+	Deliveries   []Target // one per recipient
+	Content      []byte   // the ciphertext, when Size <= SmallSize
+}
+
+// Message is the metadata of one message, in clear.
+type Message struct {
+	ID   id.Message `json:"message_id"`
+	UID  id.UID     `json:"uid"`
+	Sent time.Time  `json:"sent_timestamp"`
+}
+
+// Target is one recipient and the queue from which it reads.
+type Target struct {
+	Site  id.Site `json:"site"`
+	Queue string  `json:"queue"`
+}
+
+// Published is the hub's promise: the envelope stands in these queues, durably.
+type Published struct {
+	Incarnation id.Incarnation
+	Sequence    uint64    // the envelope's place in the order of all commits
+	Spooled     time.Time // the hub's time at the commit
+}
+
+// KnownState says what has become of an envelope.
+type KnownState string
+
+// The states of Known. Waiting means that at least one delivery is not final.
+const (
+	StateUnknown KnownState = "unknown"
+	StateWaiting KnownState = "waiting"
+	StateFinal   KnownState = "final"
+)
+
+// Known is what the spool knows of one envelope.
+type Known struct {
+	Envelope  id.Envelope
+	State     KnownState
+	Published Published
+	Results   []Result // one per delivery that is final so far
+}
+
+// Result is the final outcome of one delivery: settled with a receipt, or dead with a code.
+type Result struct {
+	Recipient id.Site   `json:"recipient"`
+	Receipt   string    `json:"receipt,omitempty"`
+	DeadCode  string    `json:"dead_code,omitempty"`
+	Time      time.Time `json:"time"`
+}
+
+// LeaseRequest asks for deliveries.
+type LeaseRequest struct {
+	Queue    string
+	Session  id.Session
+	Max      int           // deliveries, at least 1
+	MaxBytes int           // of inline Content in the answer together; a delivery that does not fit comes without Content
+	Duration time.Duration // of each lease
+}
+
+// DeliveryID names one envelope in one queue. Settling and reading check all four parts.
+type DeliveryID struct {
+	Incarnation id.Incarnation `json:"incarnation"`
+	Queue       string         `json:"queue"`
+	Sequence    uint64         `json:"sequence"`
+	Envelope    id.Envelope    `json:"envelope_id"`
+}
+
+// Token proves a lease. It is unguessable and means nothing after a restart.
+type Token string
+
+// Delivery is a leased envelope.
+type Delivery struct {
+	DeliveryID
+	Token       Token
+	LeasedUntil time.Time
+	Attempts    int // real failures so far
+	Sender      id.Site
+	Address     id.Address
+	Spooled     time.Time
+	Size        int64
+	CRC32C      []uint32
+	Messages    []Message
+	Content     []byte // the whole ciphertext when it is small and fits MaxBytes; else read it with Open
+}
+
+// Nack says why a delivery is handed back, and until when it rests.
+type Nack struct {
+	Code         string // from the closed list of release codes; kept for people
+	Delay        time.Duration
+	NotAttempted bool // it was never tried, so it does not count
+}
+
+// Settlement is the recipient's word on a delivery.
+type Settlement struct {
+	Delivery DeliveryID
+	Receipt  string // the signed statement, relayed as it is
+	Outcomes []Outcome
+}
+
+// Outcome is what became of one message.
+type Outcome struct {
+	UID     id.UID     `json:"uid"`
+	Message id.Message `json:"message_id"`
+	Outcome string     `json:"outcome"` // OutcomeDelivered or OutcomeRefused
+	Code    string     `json:"code,omitempty"`
+}
+
+// The two final outcomes that a recipient can state.
+const (
+	OutcomeDelivered = "delivered"
+	OutcomeRefused   = "refused"
+)
+
+// Settled answers a settlement.
+type Settled struct {
+	Time  time.Time // of the first settlement
+	First bool      // this call was the one that counted
+}
+
+// Cursor is a place in a site's events, or in a listing.
+type Cursor uint64
+
+// EventKind says what an event tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventSettled EventKind = "settled" // Envelope, Recipient, Receipt
+	EventDead    EventKind = "dead"    // Envelope, Recipient, Code
+	EventRoute   EventKind = "route"   // Address, RouteVersion: the address resolves to something else now
+)
+
+// Event is one line of a site's gapless sequence.
+type Event struct {
+	Sequence     Cursor      `json:"sequence"`
+	Kind         EventKind   `json:"kind"`
+	Time         time.Time   `json:"time"`
+	Envelope     id.Envelope `json:"envelope_id,omitempty"`
+	Recipient    id.Site     `json:"recipient,omitempty"`
+	Receipt      string      `json:"receipt,omitempty"`
+	Code         string      `json:"code,omitempty"`
+	Address      string      `json:"address,omitempty"`
+	RouteVersion id.Hash     `json:"route_version,omitempty"`
+}
+
+// Query selects records. Empty fields do not restrict; at least one of Sender and Recipient is set, and authorises.
+type Query struct {
+	Sender    id.Site
+	Recipient id.Site
+	Message   id.Message
+	UID       id.UID
+	From, To  time.Time // spooled in [From, To)
+}
+
+// Record is one message for one recipient, as metadata.
+type Record struct {
+	Message      id.Message  `json:"message_id"`
+	UID          id.UID      `json:"uid"`
+	Envelope     id.Envelope `json:"envelope_id"`
+	Sender       id.Site     `json:"sender_id"`
+	Recipient    id.Site     `json:"recipient_id"`
+	Queue        string      `json:"queue"`
+	Sent         time.Time   `json:"sent_timestamp"`
+	Spooled      time.Time   `json:"spooled_time"`
+	FirstLeased  time.Time   `json:"first_leased_time,omitzero"`
+	Acknowledged time.Time   `json:"acknowledged_time,omitzero"`
+	State        string      `json:"state"` // waiting | delivered | refused | dead
+	Code         string      `json:"code,omitempty"`
+	Size         int64       `json:"size"` // of the envelope's ciphertext, bytes
+}
+
+// Registry keeps small named values: sites, keys, invitations, bindings. Values are at most 64 KiB.
+type Registry interface {
+	// Get returns ErrNotFound for what does not exist.
+	Get(ctx context.Context, kind, key string) (Item, error)
+	// Put stores value if the item's version is still the given one (0: it must not exist) and returns the new version;
+	// otherwise ErrConflict. A nil value deletes.
+	Put(ctx context.Context, kind, key string, version uint64, value []byte) (uint64, error)
+	// List returns up to max items of the kind with keys after the given one, in the order of their bytes.
+	List(ctx context.Context, kind, after string, max int) ([]Item, error)
+}
+
+// Item is one named value and its version, which starts at 1 and grows with every Put.
+type Item struct {
+	Key     string
+	Version uint64
+	Value   []byte
+}
+
+// Admin is what only the hub's administration calls, never an agent's path.
+type Admin interface {
+	// Queues returns the figures of every queue that has ever had a delivery, by name.
+	Queues(ctx context.Context) ([]QueueInfo, error)
+	// Kill makes every waiting delivery of a queue dead with the code and tells the senders.
+	Kill(ctx context.Context, queue, code string) (int, error)
+	// Announce appends one event of kind EventRoute for each site.
+	Announce(ctx context.Context, events map[id.Site]Event) error
+	// Info returns the figures of the whole spool.
+	Info(ctx context.Context) (Info, error)
+	// Poisoned is closed when a commit's outcome is uncertain: the process should exit and open the spool again.
+	Poisoned() <-chan struct{}
+}
+
+// QueueInfo is one queue's figures.
+type QueueInfo struct {
+	Name     string    `json:"name"`
+	Waiting  int64     `json:"waiting"` // deliveries not final, leased ones included
+	Leased   int64     `json:"leased"`
+	Released int64     `json:"released"` // resting until they are due
+	Settled  int64     `json:"settled"`
+	Dead     int64     `json:"dead"`
+	Oldest   time.Time `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
+}
+
+// Info is the whole spool's figures.
+type Info struct {
+	Incarnation id.Incarnation `json:"incarnation"`
+	Envelopes   int64          `json:"envelopes"`
+	Content     int64          `json:"content_bytes"` // ciphertext held, staged parts included
+	DiskFree    int64          `json:"disk_free_bytes"`
+	Reserve     int64          `json:"reserve_bytes"`
+}
