@@ -1,9 +1,9 @@
 // Package api is the wire contract between an agent and the hub, imported by both sides: paths, types, errors, and the
 // client.
 //
-// Transport is HTTP/1.1 over mutual TLS 1.3. Bodies are JSON with strict decoding (unknown fields are refused), at most
-// MaxJSON bytes, except where a path says "framed": a 4-byte big-endian length, that much JSON, then raw bytes up to the
-// body's end. Errors are RFC 9457 problem details with a stable code; see errors.go. Every request is authorised by its
+// Transport is HTTP/1.1 over mutual TLS 1.3. Bodies are JSON of at most MaxJSON bytes, except where a path says "framed":
+// a 4-byte big-endian length, that much JSON, then raw bytes up to the body's end. The hub accepts only JSON in its exact
+// form (package strictjson); the client passes over fields that a newer hub has added to an answer. Errors are RFC 9457 problem details with a stable code; see errors.go. Every request is authorised by its
 // client certificate; only PathEnroll is open to callers without one.
 package api
 

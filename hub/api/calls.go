@@ -1,0 +1,219 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+// Hello asks who the hub is, and whom it takes the caller for.
+func (c *Client) Hello(ctx context.Context) (Hello, error) {
+	var h Hello
+	if err := c.json(ctx, request{method: http.MethodGet, path: PathHello}, nil, &h); err != nil {
+		return Hello{}, fmt.Errorf("hello: %w", err)
+	}
+	if c.options.Site != "" && h.Site != c.options.Site {
+		return Hello{}, fmt.Errorf("hello: the hub takes this site for %.40q, but it is %s", h.Site, c.options.Site)
+	}
+	return h, nil
+}
+
+// Enroll redeems an invitation. The same invitation with the same key gives a certificate again.
+func (c *Client) Enroll(ctx context.Context, in EnrollRequest) (Enrolled, error) {
+	return post[Enrolled](ctx, c, "enroll", PathEnroll, in)
+}
+
+// Renew asks for a new certificate for the same key. CloseIdle afterwards lets it take effect at once.
+func (c *Client) Renew(ctx context.Context, in RenewRequest) (Enrolled, error) {
+	return post[Enrolled](ctx, c, "renew", PathRenew, in)
+}
+
+// PutKey publishes the caller's recipient-key statement.
+func (c *Client) PutKey(ctx context.Context, statement string) error {
+	err := c.json(ctx, request{method: http.MethodPut, path: PathKey}, KeyUpload{Statement: statement}, nil)
+	return named("upload key", err)
+}
+
+// Resolve asks whom the address reaches now.
+func (c *Client) Resolve(ctx context.Context, address id.Address) (Route, error) {
+	return post[Route](ctx, c, "resolve "+address.String(), PathResolve, ResolveRequest{Address: address})
+}
+
+// OpenUpload opens or reopens the upload of a large envelope.
+func (c *Client) OpenUpload(ctx context.Context, in UploadRequest) (UploadState, error) {
+	return post[UploadState](ctx, c, "open upload", PathUploads, in)
+}
+
+// PutPart sends one part of an upload, exactly size bytes of r. Success means that the hub has it durably.
+func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader, size int64) error {
+	path := PathUploads + "/" + url.PathEscape(string(envelope)) + "/" + strconv.Itoa(part)
+	body := func() io.Reader { return r }
+	err := c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size, once: true}, nil, nil)
+	return named(fmt.Sprintf("part %d", part), err)
+}
+
+// AbortUpload makes the hub forget an upload.
+func (c *Client) AbortUpload(ctx context.Context, envelope id.Envelope) error {
+	path := PathUploads + "/" + url.PathEscape(string(envelope))
+	return named("abort upload", c.json(ctx, request{method: http.MethodDelete, path: path}, nil, nil))
+}
+
+// Publish publishes an envelope. Content is the whole ciphertext when it is small, and nil when it was uploaded before.
+func (c *Client) Publish(ctx context.Context, in PublishRequest, content []byte) (Published, error) {
+	head, err := Frame(in)
+	if err != nil {
+		return Published{}, fmt.Errorf("publish: %w", err)
+	}
+	r := request{method: http.MethodPost, path: PathPublish, size: int64(len(head) + len(content))}
+	r.body = func() io.Reader { return io.MultiReader(bytes.NewReader(head), bytes.NewReader(content)) }
+	var out Published
+	if err := c.json(ctx, r, nil, &out); err != nil {
+		return Published{}, fmt.Errorf("publish: %w", err)
+	}
+	return out, nil
+}
+
+// Known asks what the hub knows of the caller's own envelopes, at most MaxKnown, and answers for all of them.
+func (c *Client) Known(ctx context.Context, envelopes []id.Envelope) ([]KnownEnvelope, error) {
+	var known []KnownEnvelope
+	for len(known) < len(envelopes) {
+		rest := envelopes[len(known):]
+		got, err := post[KnownAnswer](ctx, c, "known", PathKnown, KnownRequest{Envelopes: rest})
+		if err != nil {
+			return nil, err
+		}
+		if len(got.Envelopes) == 0 || len(got.Envelopes) > len(rest) {
+			return nil, fmt.Errorf("known: the hub answered for %d of %d envelopes", len(got.Envelopes), len(rest))
+		}
+		for i, k := range got.Envelopes {
+			if k.Envelope != rest[i] {
+				return nil, errors.New("known: the hub answered for another envelope than it was asked for")
+			}
+		}
+		known = append(known, got.Envelopes...)
+	}
+	return known, nil
+}
+
+// Lease asks for deliveries and waits for them. None within the wait is no error.
+func (c *Client) Lease(ctx context.Context, in LeaseRequest) ([]Delivery, error) {
+	r := request{method: http.MethodPost, path: PathLease, wait: in.Wait, answer: 2 * MaxLease}
+	if err := r.setJSON(in); err != nil {
+		return nil, err
+	}
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("lease: %w", err)
+	}
+	defer resp.Body.Close()
+	deliveries, err := readLease(resp.Body)
+	return deliveries, named("lease", err)
+}
+
+func readLease(r io.Reader) ([]Delivery, error) {
+	head, err := ReadFrame(r, MaxJSON)
+	if err != nil {
+		return nil, err
+	}
+	var answer LeaseAnswer
+	if err := json.Unmarshal(head, &answer); err != nil {
+		return nil, fmt.Errorf("the hub's answer: %w", err)
+	}
+	room := int64(MaxLease)
+	for i := range answer.Deliveries {
+		d := &answer.Deliveries[i]
+		if !d.Inline {
+			continue
+		}
+		if d.Size < 0 || d.Size > room {
+			return nil, fmt.Errorf("the hub's answer holds more than %d bytes", MaxLease)
+		}
+		room -= d.Size
+		if d.Content, err = ReadExactly(r, d.Size); err != nil {
+			return nil, fmt.Errorf("the hub's answer is cut: %w", err)
+		}
+	}
+	return answer.Deliveries, nil
+}
+
+// Content reads a range of a delivery's ciphertext. The reader fails with io.ErrUnexpectedEOF when the line is cut.
+func (c *Client) Content(ctx context.Context, in ContentRequest) (io.ReadCloser, error) {
+	r := request{method: http.MethodPost, path: PathContent, answer: in.Length}
+	if err := r.setJSON(in); err != nil {
+		return nil, err
+	}
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("read content: %w", err)
+	}
+	return resp.Body, nil
+}
+
+// Extend prolongs a lease and returns its new end.
+func (c *Client) Extend(ctx context.Context, token spool.Token) (time.Time, error) {
+	out, err := post[Extended](ctx, c, "extend", PathExtend, ExtendRequest{Token: token})
+	return out.LeasedUntil, err
+}
+
+// Release hands a delivery back for later.
+func (c *Client) Release(ctx context.Context, in ReleaseRequest) error {
+	return named("release", c.json(ctx, request{method: http.MethodPost, path: PathRelease}, in, nil))
+}
+
+// Settle states the final outcomes of deliveries, and answers for each in order.
+func (c *Client) Settle(ctx context.Context, settlements []Settlement) ([]SettledDelivery, error) {
+	out, err := post[SettleAnswer](ctx, c, "settle", PathSettle, SettleRequest{Settlements: settlements})
+	if err == nil && len(out.Settled) != len(settlements) {
+		err = fmt.Errorf("settle: the hub answered for %d of %d deliveries", len(out.Settled), len(settlements))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.Settled, nil
+}
+
+// Events reads the caller's events after a cursor and waits for them.
+func (c *Client) Events(ctx context.Context, in EventsRequest) (EventsAnswer, error) {
+	r := request{method: http.MethodPost, path: PathEvents, wait: in.Wait}
+	var out EventsAnswer
+	if err := c.json(ctx, r, in, &out); err != nil {
+		return EventsAnswer{}, fmt.Errorf("events: %w", err)
+	}
+	return out, nil
+}
+
+func post[Out any](ctx context.Context, c *Client, what, path string, in any) (Out, error) {
+	var out, none Out
+	if err := c.json(ctx, request{method: http.MethodPost, path: path}, in, &out); err != nil {
+		return none, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
+func named(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (r *request) setJSON(in any) error {
+	exact, err := strictjson.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	r.body = func() io.Reader { return bytes.NewReader(exact) }
+	r.size = int64(len(exact))
+	return nil
+}

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// How long the client waits for what.
+const (
+	dialTime  = 10 * time.Second // for a connection, and again for its TLS handshake
+	stallTime = 60 * time.Second // without any byte moving, beyond the wait that the hub was asked for
+	idleTime  = 90 * time.Second // before an unused connection is closed
+	slowest   = 16 << 10         // bytes per second: what is slower than this on average is given up
+
+	expectTime  = 5 * time.Second // for the hub's consent to a long body, before it is sent unasked
+	expectAbove = 256 << 10       // bytes: a longer body asks first
+)
+
+// ClientOptions configure a Client.
+type ClientOptions struct {
+	Hubs      []string    // addresses of the hub, "host:port", tried in order; the one that answered is asked first next time
+	TLS       *tls.Config // from certs.ClientTLS
+	Site      id.Site     // the caller; Hello refuses a hub that takes it for another
+	UserAgent string      // such as "sealpost/1.2"
+}
+
+// Client speaks to the hub for one site.
+//
+// Every request but a wait is bounded in time, and a wait by what was asked for. A problem that the hub states comes back
+// as *Error; every other error is one of the line, which may heal. Each request may be repeated: the hub gives the same
+// answer. All methods may be called concurrently.
+type Client struct {
+	options ClientOptions
+	http    *http.Client
+	current atomic.Int32 // index into Hubs of the address that answered last
+}
+
+// NewClient returns a client. It opens no connection yet.
+func NewClient(options ClientOptions) *Client {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	transport := &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTime}).DialContext,
+		TLSClientConfig:       options.TLS.Clone(),
+		TLSHandshakeTimeout:   dialTime,
+		Protocols:             &protocols,
+		DisableCompression:    true,
+		MaxIdleConns:          64,
+		ExpectContinueTimeout: expectTime,
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       idleTime,
+		WriteBufferSize:       64 << 10,
+		ReadBufferSize:        64 << 10,
+	}
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: refuse}}
+}
+
+// CloseIdle closes unused connections, so that the next request presents the identity's newest certificate.
+func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+
+// request is one call on its way.
+type request struct {
+	method, path string
+	body         func() io.Reader // nil: none
+	size         int64            // of the body
+	once         bool             // the body cannot be had a second time
+	wait         time.Duration    // that the hub may take before it answers
+	answer       int64            // bytes expected back, at most
+}
+
+// send tries the hub's addresses until one takes the connection. Once it has, the request is that hub's alone.
+func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	if len(c.options.Hubs) == 0 {
+		return nil, errors.New("no address of the hub is known")
+	}
+	start := int(c.current.Load())
+	var failed error
+	for i := range c.options.Hubs {
+		n := (start + i) % len(c.options.Hubs)
+		resp, connected, err := c.sendTo(ctx, c.options.Hubs[n], r)
+		if err == nil {
+			c.current.Store(int32(n))
+			return resp, nil
+		}
+		failed = errors.Join(failed, err)
+		if connected || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, failed
+}
+
+func (c *Client) sendTo(ctx context.Context, hub string, r request) (resp *http.Response, connected bool, err error) {
+	w := newWatch(ctx, r.wait+stallTime)
+	bounded, cancel := context.WithTimeout(w.ctx, r.wait+stallTime+time.Duration((r.size+r.answer)/slowest)*time.Second)
+	stop := func() { cancel(); w.stop() }
+	var took atomic.Bool
+	traced := httptrace.WithClientTrace(bounded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { took.Store(true) }})
+	req, err := c.newRequest(traced, hub, r, w)
+	if err != nil {
+		stop()
+		return nil, false, err
+	}
+	resp, err = c.http.Do(req)
+	if err != nil {
+		defer stop()
+		return nil, took.Load(), fmt.Errorf("hub %s: %w", hub, w.why(unwrapURL(err)))
+	}
+	resp.Body = watchedBody{watchedReader{resp.Body, w, stallTime}, closers{resp.Body, cancel}}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Body.Close()
+		return nil, true, problemOf(resp)
+	}
+	return resp, true, nil
+}
+
+func (c *Client) newRequest(ctx context.Context, hub string, r request, w *watch) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, "https://"+hub+r.path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("hub %s: %w", hub, err)
+	}
+	req.Header.Set(HeaderRequest, id.Random128[string]())
+	req.Header.Set("User-Agent", c.options.UserAgent)
+	req.Header["Idempotency-Key"] = []string{} // not sent: lets the transport repeat a request that an idle connection lost
+	if r.body == nil {
+		return req, nil
+	}
+	body := func() (io.ReadCloser, error) {
+		return io.NopCloser(watchedReader{r.body(), w, r.wait + stallTime}), nil
+	}
+	req.Body, _ = body()
+	if !r.once {
+		req.GetBody = body
+	}
+	req.ContentLength = r.size
+	if r.size > expectAbove {
+		req.Header.Set("Expect", "100-continue") // so that "not now" costs no bytes and its reason is not lost
+	}
+	if r.size == 0 {
+		req.Body, req.GetBody = http.NoBody, nil
+	}
+	return req, nil
+}
+
+// json sends in as JSON and decodes the answer into out; either may be nil.
+func (c *Client) json(ctx context.Context, r request, in, out any) error {
+	if in != nil {
+		if err := r.setJSON(in); err != nil {
+			return err
+		}
+	}
+	r.answer = MaxJSON
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return decode(resp.Body, out)
+}
+
+// decode reads a JSON answer to its end. Fields that a newer hub has added are passed over.
+func decode(r io.Reader, out any) error {
+	data, err := io.ReadAll(io.LimitReader(r, MaxJSON+1))
+	if err != nil {
+		return fmt.Errorf("read the hub's answer: %w", err)
+	}
+	if len(data) > MaxJSON {
+		return fmt.Errorf("the hub's answer is longer than %d bytes", MaxJSON)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("the hub's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// ProblemType is the media type of an answer that is a problem.
+const ProblemType = "application/problem+json"
+
+// maxProblem bounds the bytes of a problem that the client reads.
+const maxProblem = 64 << 10
+
+// Problem is RFC 9457 problem details, with the code that programs branch on.
+type Problem struct {
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Detail  string `json:"detail,omitempty"`
+	Code    Code   `json:"code"`
+	Request string `json:"request,omitempty"`
+}
+
+// NewProblem words an error for the wire. The detail is for people and may be empty.
+func NewProblem(code Code, status int, detail, request string) Problem {
+	return Problem{
+		Type:   "urn:sealpost:problem:" + string(code),
+		Title:  http.StatusText(status),
+		Status: status, Detail: detail, Code: code, Request: request,
+	}
+}
+
+// problemOf turns an answer that is no success into an error: *Error for a problem of the hub's, and another error, which
+// may heal, for what something between here and the hub has said.
+func problemOf(resp *http.Response) error {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
+	if err != nil {
+		return fmt.Errorf("read the hub's problem (status %d): %w", resp.StatusCode, err)
+	}
+	var p Problem
+	if resp.Header.Get("Content-Type") != ProblemType || json.Unmarshal(data, &p) != nil || p.Code == "" {
+		return fmt.Errorf("the answer is not the hub's: status %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	}
+	return &Error{Code: p.Code, Detail: p.Detail, After: retryAfter(resp.Header), Request: p.Request}
+}
+
+func retryAfter(h http.Header) time.Duration {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, time.Hour)
+}
+
+// unwrapURL drops the method and the address that net/http puts before its errors: the caller names them.
+func unwrapURL(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		return wrapped.Err
+	}
+	return err
+}
