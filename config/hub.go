@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"sealpost/internal/id"
+)
+
+// Hub is hub.toml, the configuration of the hub. `sealpost hub init` writes it; relative paths are relative to the folder
+// in which the file lies.
+type Hub struct {
+	// The name of this hub, such as "DC-HQ". Required.
+	Name string `toml:"name"`
+	// Where the hub listens for agents, "host:port"; without a host on every address. Default ":7443".
+	Listen string `toml:"listen"`
+	// The host names and addresses under which agents reach this hub, without a port: the hub's certificate names them, and
+	// invitations carry them with the port of listen. Required.
+	Hosts []string `toml:"hosts"`
+	// The folder of keys and spool. Default "state".
+	State string `toml:"state"`
+	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made. Default "hybrid".
+	Suite string `toml:"suite"`
+	// How much is logged: "debug", "info", "warn" or "error". Default "info".
+	LogLevel string `toml:"log_level"`
+	// The durable store.
+	Spool Spool `toml:"spool"`
+	// What the hub takes on at the same time.
+	Limits Limits `toml:"limits"`
+	// Queues and their bindings for a hub that is empty. Once the hub has run this table is not read again: the bindings
+	// live in the spool, and `sealpost hub bind` changes them.
+	Queue []Queue `toml:"queue"`
+}
+
+// Spool is the table [spool] of hub.toml.
+type Spool struct {
+	// The free space below which the hub takes no more envelopes; senders keep their files and try again. Default "5GiB".
+	Reserve Size `toml:"reserve"`
+	// The free space below which the hub also settles nothing any more. Less than reserve. Default "1GiB".
+	Floor Size `toml:"floor"`
+	// A file of this size is freed when there is no room to start. Default "64MiB".
+	Ballast Size `toml:"ballast"`
+}
+
+// Limits is the table [limits] of hub.toml.
+type Limits struct {
+	// The memory for request bodies under way; beyond it agents are asked to come back later. Default "256MiB".
+	BodiesInFlight Size `toml:"bodies_in_flight"`
+}
+
+// Queue is one table [[queue]] of hub.toml.
+type Queue struct {
+	// The name of the queue, such as "ca_rc_queue". Required.
+	Name string `toml:"name"`
+	// The site that reads from it, such as "CA-RC". Required.
+	Site string `toml:"site"`
+	// The routing keys that are directed to it: exact, or with AMQP's * (one word) and # (any words).
+	Bindings []string `toml:"bindings"`
+}
+
+// DefaultHub returns a hub's configuration in which everything has its default and what is required is empty.
+func DefaultHub() Hub {
+	return Hub{
+		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
+		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
+		Limits: Limits{BodiesInFlight: 256 * mebi},
+	}
+}
+
+// LoadHub reads and checks a hub.toml. In what it returns every path is absolute.
+func LoadHub(path string) (Hub, error) {
+	h := DefaultHub()
+	f, err := load(path, &h)
+	if err != nil {
+		return Hub{}, err
+	}
+	if err := f.checkHub(h); err != nil {
+		return Hub{}, err
+	}
+	h.State = f.abs(h.State)
+	return h, nil
+}
+
+// WriteHub writes a hub.toml durably, with a comment on every field. It does not check what it writes: LoadHub does.
+func WriteHub(path string, h Hub) error { return write(path, hubExample, h) }
+
+// HubFile is the name of a hub's configuration in its folder.
+func HubFile(dir string) string { return filepath.Join(dir, "hub.toml") }
+
+func (f *file) checkHub(h Hub) error {
+	checks := []error{
+		f.check("name", siteName(h.Name)),
+		f.check("listen", listenAddress(h.Listen)),
+		f.check("hosts", hostNames(h.Hosts)),
+		f.check("state", notEmpty(h.State)),
+		f.check("suite", oneOf(h.Suite, SuiteHybrid, SuiteX25519)),
+		f.check("log_level", logLevel(h.LogLevel)),
+		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
+		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
+	}
+	seen := map[string]bool{}
+	for i, q := range h.Queue {
+		checks = append(checks, f.checkQueue(i, q, seen)...)
+	}
+	return first(checks)
+}
+
+func (f *file) checkQueue(i int, q Queue, seen map[string]bool) []error {
+	checks := []error{f.checkAt(i, "queue.site", siteName(q.Site))}
+	if want := id.Site(q.Site).Queue(); q.Name != want {
+		checks = append(checks, f.checkAt(i, "queue.name", fmt.Errorf("the queue of %s is %q, not %q", q.Site, want, q.Name)))
+	}
+	if seen[q.Name] {
+		checks = append(checks, f.checkAt(i, "queue.name", fmt.Errorf("%q stands in two tables: put all its bindings into one", q.Name)))
+	}
+	seen[q.Name] = true
+	for _, binding := range q.Bindings {
+		checks = append(checks, f.checkAt(i, "queue.bindings", pattern(binding)))
+	}
+	return checks
+}

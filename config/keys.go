@@ -1,0 +1,73 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// knownKeys lists the keys and tables of a configuration, by writing one out in full.
+func knownKeys(v any) ([]string, error) {
+	full := v
+	if _, hub := v.(*Hub); hub {
+		full = &Hub{Queue: []Queue{{}}}
+	}
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(full); err != nil {
+		return nil, fmt.Errorf("list the known keys: %w", err)
+	}
+	var all map[string]any
+	meta, err := toml.Decode(b.String(), &all)
+	if err != nil {
+		return nil, fmt.Errorf("list the known keys: %w", err)
+	}
+	var known []string
+	for _, key := range meta.Keys() {
+		known = append(known, key.String())
+	}
+	return known, nil
+}
+
+func contains(known []string, name string) bool { return slices.Contains(known, name) }
+
+// nearest returns the known key that name most likely meant, or nothing when none is near. A key in the wrong table is
+// near: its last word is right.
+func nearest(name string, known []string) string {
+	best, least := "", len(name)/3+2
+	for _, k := range known {
+		d := distance(strings.ToLower(name), k)
+		if last(name) == last(k) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
+
+// distance counts the insertions, deletions and changes of a byte that make a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
