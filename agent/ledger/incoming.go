@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"database/sql"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// Delivery is an envelope that this site has leased at least once.
+type Delivery struct {
+	Envelope id.Envelope
+	Sender   id.Site
+	Attempts int    // times it was begun, since it last got anywhere
+	Receipt  string // signed once, when every message of it is final
+	Target   string // the delivery to settle, as JSON; empty: nothing to settle
+	Detail   string // of a refusal; it never leaves this site
+	Time     time.Time
+}
+
+// Begin counts an attempt at an envelope, durably before it is opened, and returns what is known of it.
+func (tx *Tx) Begin(e id.Envelope, sender id.Site, at time.Time) (Delivery, error) {
+	err := tx.exec(`INSERT INTO delivery (envelope_id, sender, attempts, time) VALUES (?,?,1,?)
+		ON CONFLICT DO UPDATE SET attempts = attempts + 1 WHERE receipt = ''`, e, sender, millis(at))
+	if err != nil {
+		return Delivery{}, err
+	}
+	return tx.Delivery(e)
+}
+
+// Forgive takes an attempt back: it was cut short by something that says nothing about the envelope.
+func (tx *Tx) Forgive(e id.Envelope) error {
+	return tx.exec("UPDATE delivery SET attempts = max(0, attempts - 1) WHERE envelope_id = ?", e)
+}
+
+// Delivery returns one envelope's row.
+func (tx *Tx) Delivery(e id.Envelope) (Delivery, error) {
+	d := Delivery{Envelope: e}
+	var at int64
+	err := tx.row("SELECT sender, attempts, receipt, target, detail, time FROM delivery WHERE envelope_id = ?", []any{e},
+		&d.Sender, &d.Attempts, &d.Receipt, &d.Target, &d.Detail, &at)
+	d.Time = fromMillis(at)
+	return d, err
+}
+
+// Receipt stores the signed receipt of an envelope and the delivery to settle with it. The first receipt stays.
+func (tx *Tx) Receipt(e id.Envelope, receipt, target, detail string) error {
+	return tx.exec("UPDATE delivery SET receipt = CASE receipt WHEN '' THEN ? ELSE receipt END, target = ?, detail = CASE detail WHEN '' THEN ? ELSE detail END WHERE envelope_id = ?",
+		receipt, target, detail, e)
+}
+
+// Settled records that the hub has the settlement of this very delivery, or no longer knows it.
+func (tx *Tx) Settled(e id.Envelope, target string) error {
+	return tx.exec("UPDATE delivery SET target = '' WHERE envelope_id = ? AND target = ?", e, target)
+}
+
+// Unsettled lists envelopes whose settlement the hub has not confirmed.
+func (tx *Tx) Unsettled(limit int) ([]Delivery, error) {
+	var list []Delivery
+	err := tx.rows("SELECT envelope_id, sender, receipt, target FROM delivery WHERE target <> '' ORDER BY envelope_id LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+		var d Delivery
+		err := rows.Scan(&d.Envelope, &d.Sender, &d.Receipt, &d.Target)
+		list = append(list, d)
+		return err
+	})
+	return list, err
+}
+
+// Refusals lists envelopes with a refused message, newest first, for people.
+func (tx *Tx) Refusals(limit int) ([]Delivery, error) {
+	var list []Delivery
+	err := tx.rows("SELECT envelope_id, sender, detail, time FROM delivery WHERE detail <> '' ORDER BY time DESC LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+		var d Delivery
+		var at int64
+		err := rows.Scan(&d.Envelope, &d.Sender, &d.Detail, &at)
+		d.Time = fromMillis(at)
+		list = append(list, d)
+		return err
+	})
+	return list, err
+}
+
+// Received is a message that this site has placed, or is placing.
+type Received struct {
+	Sender      id.Site
+	UID         id.UID
+	ID          id.Message
+	Envelope    id.Envelope
+	Name        string // as the sender has it
+	Digest      id.Hash
+	Fingerprint id.Hash
+	Size        int64
+	Sent        time.Time
+	Temp, Path  string // relative to the inbox
+	Placed      bool
+	Time        time.Time
+}
+
+const receivedColumns = "sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state = 'placed', time"
+
+func (tx *Tx) received(where string, args ...any) ([]Received, error) {
+	var list []Received
+	err := tx.rows("SELECT "+receivedColumns+" FROM received WHERE "+where, args, func(rows *sql.Rows) error {
+		var r Received
+		var sent, at int64
+		err := rows.Scan(&r.Sender, &r.UID, &r.ID, &r.Envelope, &r.Name, &r.Digest, &r.Fingerprint, &r.Size, &sent, &r.Temp, &r.Path, &r.Placed, &at)
+		r.Sent, r.Time = fromMillis(sent), fromMillis(at)
+		list = append(list, r)
+		return err
+	})
+	return list, err
+}
+
+// Received returns the row of a message, by (sender, uid).
+func (tx *Tx) Received(sender id.Site, uid id.UID) (Received, error) {
+	list, err := tx.received("sender = ? AND uid = ?", sender, uid)
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Received{}, err
+	}
+	return list[0], nil
+}
+
+// Place writes, or corrects, the row of a message that is about to be renamed from Temp to Path.
+func (tx *Tx) Place(r Received) error {
+	return tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,'placing',?) ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`,
+		r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint, r.Size, millis(r.Sent), r.Temp, r.Path, millis(r.Time))
+}
+
+// Placed records that the rename is done and durable.
+func (tx *Tx) Placed(sender id.Site, uid id.UID) error {
+	return tx.exec("UPDATE received SET state = 'placed', temp = '' WHERE sender = ? AND uid = ?", sender, uid)
+}
+
+// Placing lists messages whose rename may or may not have been done.
+func (tx *Tx) Placing(limit int) ([]Received, error) {
+	return tx.received("state = 'placing' ORDER BY sender, uid LIMIT ?", limit)
+}
+
+// LatestReceived lists messages by message id, or the whole, newest first, for people.
+func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
+	return tx.received("TRUE ORDER BY time DESC LIMIT ?", limit)
+}
+
+// ReceivedByID lists the messages that came under a message id.
+func (tx *Tx) ReceivedByID(message id.Message) ([]Received, error) {
+	return tx.received("message_id = ?", message)
+}

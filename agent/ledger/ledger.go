@@ -1,0 +1,284 @@
+// Package ledger is the agent's durable memory of what it has sent and received, in one SQLite file.
+//
+// It promises: what Update returned nil for is on disk, across a kill and a loss of power (WAL, synchronous=FULL); updates
+// of several goroutines are grouped into one commit by the one writer, each all or nothing by itself; View sees a
+// consistent snapshot. It speaks of messages, envelopes, receipts and pins, and must not know of files' contents, of the
+// network or of cryptography. Rows are kept for ever; only the states of section 5 of the design change.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+)
+
+// ErrNotFound says that there is no such row.
+var ErrNotFound = errors.New("not in the ledger")
+
+// ErrClosed says that the ledger was closed before the update could begin.
+var ErrClosed = errors.New("the ledger is closed")
+
+// maxGroup bounds the updates of one commit, so that nobody waits long behind others.
+const maxGroup = 256
+
+// Ledger is safe for concurrent use.
+type Ledger struct {
+	db     *sql.DB
+	ops    chan *op
+	closed chan struct{}
+	once   sync.Once
+	done   sync.WaitGroup
+
+	mu    sync.Mutex // guards stmts
+	stmts map[string]*sql.Stmt
+}
+
+type op struct {
+	do   func(*Tx) error
+	err  error
+	done chan struct{}
+}
+
+// Tx is one update or view. It is valid only inside the function it is given to, on that goroutine.
+type Tx struct {
+	prepare func(query string) (*sql.Stmt, error)
+}
+
+// Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
+// never open one ledger.
+func Open(path string) (*Ledger, error) {
+	file := url.URL{Path: filepath.ToSlash(path)}
+	dsn := "file:" + file.EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(4) // the writer and three readers: more would only cost memory
+	db.SetMaxIdleConns(4)
+	l := &Ledger{db: db, ops: make(chan *op, maxGroup), closed: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
+	conn, err := db.Conn(context.Background())
+	if err == nil {
+		err = migrate(conn)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
+	}
+	l.done.Go(func() { l.write(conn) })
+	return l, nil
+}
+
+// Close waits for the updates under way.
+func (l *Ledger) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	l.done.Wait()
+	return l.db.Close()
+}
+
+// Update runs do in the next commit and returns when that is durable, or do's own error, and then nothing of do has
+// happened. It may share the commit with others. After an error that is not do's own the outcome is uncertain, as with
+// every database: the rows say which it was. do must be short and must not wait for anything.
+func (l *Ledger) Update(ctx context.Context, do func(*Tx) error) error {
+	o := &op{do: do, done: make(chan struct{})}
+	select {
+	case <-l.closed:
+		return ErrClosed
+	default:
+	}
+	select {
+	case l.ops <- o:
+	case <-l.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// From here on it happens, so the answer is awaited whatever the context says: a caller must not believe
+	// that nothing was written when it was.
+	<-o.done
+	return o.err
+}
+
+// View runs do on a snapshot. It sees every update that returned before it began.
+func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
+	tx, err := l.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("read ledger: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	return do(&Tx{prepare: func(query string) (*sql.Stmt, error) {
+		s, err := l.stmt(query)
+		if err != nil {
+			return nil, err
+		}
+		return tx.StmtContext(ctx, s), nil
+	}})
+}
+
+func (l *Ledger) stmt(query string) (*sql.Stmt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := l.db.Prepare(query)
+	if err == nil {
+		l.stmts[query] = s
+	}
+	return s, err
+}
+
+// write is the one writer: it takes what waits, up to maxGroup updates, into one commit.
+func (l *Ledger) write(conn *sql.Conn) {
+	defer conn.Close()
+	stmts := map[string]*sql.Stmt{}
+	tx := &Tx{prepare: func(query string) (*sql.Stmt, error) {
+		if s := stmts[query]; s != nil {
+			return s, nil
+		}
+		s, err := conn.PrepareContext(context.Background(), query)
+		if err == nil {
+			stmts[query] = s
+		}
+		return s, err
+	}}
+	for {
+		select {
+		case o := <-l.ops:
+			l.commit(tx, l.gather(o))
+		case <-l.closed:
+			for {
+				select {
+				case o := <-l.ops:
+					l.commit(tx, l.gather(o))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (l *Ledger) gather(first *op) []*op {
+	group := []*op{first}
+	for len(group) < maxGroup {
+		select {
+		case o := <-l.ops:
+			group = append(group, o)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit runs a group as savepoints of one transaction, so that one failing update takes nothing else with it.
+func (l *Ledger) commit(tx *Tx, group []*op) {
+	defer func() {
+		for _, o := range group {
+			close(o.done)
+		}
+	}()
+	fail := func(err error) {
+		for _, o := range group {
+			if o.err == nil {
+				o.err = fmt.Errorf("write ledger: %w", err)
+			}
+		}
+	}
+	if err := tx.exec("BEGIN IMMEDIATE"); err != nil {
+		fail(err)
+		return
+	}
+	for _, o := range group {
+		if err := l.one(tx, o); err != nil {
+			fail(errors.Join(err, tx.exec("ROLLBACK")))
+			return
+		}
+	}
+	if err := tx.exec("COMMIT"); err != nil {
+		fail(errors.Join(err, tx.exec("ROLLBACK")))
+	}
+}
+
+func (l *Ledger) one(tx *Tx, o *op) error {
+	if err := tx.exec("SAVEPOINT one"); err != nil {
+		return err
+	}
+	if o.err = o.do(tx); o.err != nil {
+		if err := tx.exec("ROLLBACK TO one"); err != nil {
+			return err
+		}
+	}
+	return tx.exec("RELEASE one")
+}
+
+func (tx *Tx) exec(query string, args ...any) error {
+	_, err := tx.change(query, args...)
+	return err
+}
+
+// change runs a statement and returns how many rows it touched.
+func (tx *Tx) change(query string, args ...any) (int64, error) {
+	s, err := tx.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.Exec(args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// row scans the one row of a query; ErrNotFound when there is none.
+func (tx *Tx) row(query string, args []any, dest ...any) error {
+	s, err := tx.prepare(query)
+	if err != nil {
+		return err
+	}
+	err = s.QueryRow(args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// rows calls scan for each row of a query.
+func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
+	s, err := tx.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query(args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Times are stored as milliseconds since 1970, 0 for none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,329 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sealpost/internal/id"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, path string) *Ledger {
+	t.Helper()
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func update(t testing.TB, l *Ledger, do func(*Tx) error) {
+	t.Helper()
+	if err := l.Update(context.Background(), do); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func view(t testing.TB, l *Ledger, do func(*Tx) error) {
+	t.Helper()
+	if err := l.View(context.Background(), do); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var day = time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
+
+func claim(t testing.TB, l *Ledger, name string) Outgoing {
+	t.Helper()
+	m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
+	rand.Read(m.FingerprintKey[:])
+	update(t, l, func(tx *Tx) error { return tx.Claim(&m, "FL-LAB", 1, func(id.Message) bool { return false }) })
+	return m
+}
+
+func taken(t testing.TB, l *Ledger, name string) Outgoing {
+	t.Helper()
+	m := claim(t, l, name)
+	update(t, l, func(tx *Tx) error { _, err := tx.Advance(m.UID, Claimed, Taken, ""); return err })
+	return m
+}
+
+func sealed(t testing.TB, l *Ledger, m Outgoing, sites ...id.Site) id.Envelope {
+	t.Helper()
+	e := Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, RouteVersion: "rv", Size: 100, CRC32C: []uint32{1, 4294967295}, Sealed: day}
+	for _, s := range sites {
+		e.Recipients = append(e.Recipients, Recipient{Site: s, Key: "k"})
+	}
+	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.UID, "digest"}}) })
+	return e.ID
+}
+
+func TestNumbersCountPerKindAndDayAndPassOverFolders(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	number := func(kind string, at time.Time, first int64, exists ...id.Message) id.Message {
+		t.Helper()
+		m := Outgoing{UID: id.Random128[id.UID](), Kind: kind, Name: "a", Address: "x", Claimed: at}
+		update(t, l, func(tx *Tx) error {
+			return tx.Claim(&m, "FL-LAB", first, func(id id.Message) bool {
+				for _, e := range exists {
+					if e == id {
+						return true
+					}
+				}
+				return false
+			})
+		})
+		return m.ID
+	}
+	steps := []struct {
+		got  id.Message
+		want id.Message
+	}{
+		{number("DAT", day, 1), "FL-LAB_DAT_20251008_001"},
+		{number("DAT", day, 1), "FL-LAB_DAT_20251008_002"},
+		{number("RPT", day, 125), "FL-LAB_RPT_20251008_125"},
+		{number("RPT", day, 125), "FL-LAB_RPT_20251008_126"},
+		{number("DAT", day.Add(24*time.Hour), 1), "FL-LAB_DAT_20251009_001"},
+		{number("DAT", day, 1, "FL-LAB_DAT_20251008_003", "FL-LAB_DAT_20251008_004"), "FL-LAB_DAT_20251008_005"},
+		{number("DAT", day, 1), "FL-LAB_DAT_20251008_006"},
+		{number("DAT", day, 1500), "FL-LAB_DAT_20251008_1500"},
+	}
+	for _, s := range steps {
+		if s.got != s.want {
+			t.Errorf("got %s, want %s", s.got, s.want)
+		}
+	}
+}
+
+func TestWhatUpdateConfirmedIsThereAfterReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "with space & ü?", "..", "ledger#1.db")
+	l := open(t, path)
+	m := taken(t, l, "data.csv")
+	e := sealed(t, l, m, "CA-RC", "SF-RC")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, path)
+	view(t, l, func(tx *Tx) error {
+		got, err := tx.Message(string(m.ID))
+		if err != nil {
+			return err
+		}
+		if got.State != Sealed || got.Envelope != e || got.FingerprintKey != m.FingerprintKey || got.Source != m.Source || !got.Claimed.Equal(day) {
+			t.Errorf("got %+v", got)
+		}
+		env, err := tx.Envelope(e)
+		if len(env.Recipients) != 2 || env.CRC32C[1] != 4294967295 {
+			t.Errorf("got %+v", env)
+		}
+		return err
+	})
+}
+
+func TestAFailingUpdateTakesNothingElseWithIt(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	refused := errors.New("refused")
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			err := l.Update(context.Background(), func(tx *Tx) error {
+				if err := tx.Set(fmt.Sprint("key", i), "value"); err != nil {
+					return err
+				}
+				if i%3 == 0 {
+					return refused
+				}
+				return nil
+			})
+			if (i%3 == 0) != errors.Is(err, refused) {
+				t.Errorf("update %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	view(t, l, func(tx *Tx) error {
+		for i := range 200 {
+			v, err := tx.Setting(fmt.Sprint("key", i))
+			if err != nil {
+				return err
+			}
+			if (i%3 == 0) != (v == "") {
+				t.Errorf("key%d is %q", i, v)
+			}
+		}
+		return nil
+	})
+}
+
+func TestUpdateAfterCloseIsRefused(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	l.Close()
+	if err := l.Update(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	answer := func(e id.Envelope, uid id.UID, site id.Site, outcome string) {
+		t.Helper()
+		update(t, l, func(tx *Tx) error {
+			return tx.Answer(Answer{Envelope: e, Site: site, Receipt: "jws", Outcomes: []Outcome{{UID: uid, Outcome: outcome}}, Time: day})
+		})
+	}
+	state := func(m Outgoing) (State, string) {
+		t.Helper()
+		var got Outgoing
+		view(t, l, func(tx *Tx) error { var err error; got, err = tx.Message(string(m.UID)); return err })
+		return got.State, got.Reason
+	}
+	t.Run("delivered", func(t *testing.T) {
+		m := taken(t, l, "a")
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		update(t, l, func(tx *Tx) error { return tx.Publish(e, "inc", 1, day) })
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		if s, _ := state(m); s != Published {
+			t.Fatalf("one of two answered: %s", s)
+		}
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, _ := state(m); s != Delivered {
+			t.Fatalf("both answered: %s", s)
+		}
+	})
+	t.Run("refused by one", func(t *testing.T) {
+		m := taken(t, l, "b")
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(e, m.UID, "CA-RC", OutcomeRefused)
+		if s, _ := state(m); s != Sealed {
+			t.Fatalf("one of two answered: %s", s)
+		}
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, why := state(m); s != Failed || why != "not delivered to CA-RC" {
+			t.Fatalf("got %s, %q", s, why)
+		}
+	})
+	t.Run("an answer to a dropped envelope counts for the message", func(t *testing.T) {
+		m := taken(t, l, "c")
+		old := sealed(t, l, m, "CA-RC", "SF-RC")
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, "the hub has forgotten it") })
+		if s, _ := state(m); s != Taken {
+			t.Fatalf("dropped: %s", s)
+		}
+		answer(old, m.UID, "CA-RC", OutcomeDelivered)
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, _ := state(m); s != Delivered {
+			t.Fatalf("each answered one of the envelopes: %s", s)
+		}
+	})
+	t.Run("a receipt outranks dead, and dead never outranks a receipt", func(t *testing.T) {
+		m := taken(t, l, "d")
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(e, m.UID, "CA-RC", OutcomeDead)
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		answer(e, m.UID, "CA-RC", OutcomeDead)
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, why := state(m); s != Delivered {
+			t.Fatalf("got %s, %q", s, why)
+		}
+	})
+	t.Run("a receipt in doubt ends nothing until it is believed", func(t *testing.T) {
+		m := taken(t, l, "e")
+		e := sealed(t, l, m, "CA-RC")
+		update(t, l, func(tx *Tx) error {
+			return tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Doubt: "another key", Time: day})
+		})
+		var doubted []Answer
+		view(t, l, func(tx *Tx) error { var err error; doubted, err = tx.Doubted("CA-RC", 10); return err })
+		if s, _ := state(m); s != Sealed || len(doubted) != 1 || doubted[0].Receipt != "jws" {
+			t.Fatalf("got %s, %+v", s, doubted)
+		}
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		view(t, l, func(tx *Tx) error { var err error; doubted, err = tx.Doubted("", 10); return err })
+		if s, _ := state(m); s != Delivered || len(doubted) != 0 {
+			t.Fatalf("got %s, %+v", s, doubted)
+		}
+	})
+}
+
+func TestPlacingKeepsTheFirstRowOfAMessage(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	r := Received{Sender: "FL-LAB", UID: "u", ID: "FL-LAB_DAT_20251008_001", Envelope: "e", Name: "a", Digest: "d1", Fingerprint: "f1", Temp: "t", Path: "FL-LAB/a", Time: day}
+	update(t, l, func(tx *Tx) error { return tx.Place(r) })
+	r.Path = "FL-LAB/a (FL-LAB_DAT_20251008_001)"
+	update(t, l, func(tx *Tx) error { return tx.Place(r) })
+	update(t, l, func(tx *Tx) error { return tx.Placed("FL-LAB", "u") })
+	second := r
+	second.Digest, second.Path = "d2", "elsewhere"
+	update(t, l, func(tx *Tx) error { return tx.Place(second) })
+	view(t, l, func(tx *Tx) error {
+		got, err := tx.Received("FL-LAB", "u")
+		if got.Path != r.Path || got.Digest != "d1" || !got.Placed || got.Temp != "" {
+			t.Errorf("got %+v", got)
+		}
+		return err
+	})
+}
+
+func TestTheFirstReceiptStaysAndIsSettledForEachDelivery(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	begin := func() (d Delivery) {
+		t.Helper()
+		update(t, l, func(tx *Tx) error { var err error; d, err = tx.Begin("e", "FL-LAB", day); return err })
+		return d
+	}
+	begin()
+	if d := begin(); d.Attempts != 2 {
+		t.Errorf("attempts: %d", d.Attempts)
+	}
+	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "first", "delivery 1", "") })
+	update(t, l, func(tx *Tx) error { return tx.Settled("e", "delivery 1") })
+	if d := begin(); d.Attempts != 2 || d.Receipt != "first" || d.Target != "" {
+		t.Errorf("got %+v", d)
+	}
+	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "second", "delivery 2", "") })
+	update(t, l, func(tx *Tx) error { return tx.Settled("e", "delivery 1") })
+	view(t, l, func(tx *Tx) error {
+		list, err := tx.Unsettled(10)
+		if len(list) != 1 || list[0].Receipt != "first" || list[0].Target != "delivery 2" {
+			t.Errorf("got %+v", list)
+		}
+		return err
+	})
+}
+
+func TestALedgerOfALaterProgramIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	if _, err := l.db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, err := Open(path); err == nil {
+		t.Error("it was opened")
+	}
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	l := open(b, filepath.Join(b.TempDir(), "ledger.db"))
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: day}
+			if err := l.Update(context.Background(), func(tx *Tx) error { return tx.Claim(&m, "FL-LAB", 1, func(id.Message) bool { return false }) }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"database/sql"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// State is where a message that this site sends stands.
+type State string
+
+// The states of section 5 of the design.
+const (
+	Claimed   State = "claimed"   // the row is there, the rename may not be
+	Taken     State = "taken"     // it lies in sending/, durably, and waits to be sealed
+	Sealed    State = "sealed"    // it is part of an envelope that the hub may not have yet
+	Published State = "published" // the hub has it
+	Delivered State = "delivered" // final: every recipient's receipt is verified
+	Failed    State = "failed"    // final: refused by or dead for at least one recipient, or not sendable
+	Withdrawn State = "withdrawn" // final: its file was gone before it was taken
+)
+
+// Outgoing is a message that this site sends.
+type Outgoing struct {
+	Seq            int64
+	UID            id.UID
+	ID             id.Message
+	Kind           string
+	Day            string // YYYYMMDD, UTC
+	Number         int64
+	Name           string
+	FingerprintKey [32]byte
+	Source         Source
+	Address        string
+	Claimed        time.Time
+	State          State
+	Filed          bool
+	Envelope       id.Envelope
+	Digest         id.Hash
+	Reason         string
+	Finished       time.Time
+}
+
+// Source is what identifies a source file: if any of it differs, the file is not the one that was claimed.
+type Source struct {
+	Size       int64
+	ModTime    int64  // nanoseconds
+	File       string // device and inode, or volume and file id
+	Executable bool
+}
+
+const outgoingColumns = `seq, uid, message_id, kind, day, number, name, fingerprint_key, size, mtime, file, executable, address, claimed, state, filed, envelope_id, digest, reason, finished`
+
+func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
+	var m Outgoing
+	var key []byte
+	var claimed, finished int64
+	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Name, &key, &m.Source.Size, &m.Source.ModTime, &m.Source.File,
+		&m.Source.Executable, &m.Address, &claimed, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
+	copy(m.FingerprintKey[:], key)
+	m.Claimed, m.Finished = fromMillis(claimed), fromMillis(finished)
+	return m, err
+}
+
+func (tx *Tx) outgoing(where string, args ...any) ([]Outgoing, error) {
+	var list []Outgoing
+	err := tx.rows("SELECT "+outgoingColumns+" FROM message WHERE "+where, args, func(rows *sql.Rows) error {
+		m, err := scanOutgoing(rows)
+		list = append(list, m)
+		return err
+	})
+	return list, err
+}
+
+// Claim writes the row of a message with the next free number of its kind and day: the highest one in the ledger plus
+// one, at least first, and passing over numbers for which taken says that a folder of that name exists.
+func (tx *Tx) Claim(m *Outgoing, site id.Site, first int64, taken func(id.Message) bool) error {
+	m.Day = m.Claimed.UTC().Format("20060102")
+	var highest sql.NullInt64
+	if err := tx.row("SELECT MAX(number) FROM message WHERE kind = ? AND day = ?", []any{m.Kind, m.Day}, &highest); err != nil {
+		return err
+	}
+	m.Number = max(first, highest.Int64+1)
+	for m.ID = id.FormatMessage(site, m.Kind, m.Claimed, m.Number); taken(m.ID); m.ID = id.FormatMessage(site, m.Kind, m.Claimed, m.Number) {
+		m.Number++
+	}
+	m.State = Claimed
+	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, fingerprint_key, size, mtime, file, executable, address, claimed, state)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, m.FingerprintKey[:], m.Source.Size, m.Source.ModTime, m.Source.File, m.Source.Executable,
+			m.Address, millis(m.Claimed), m.State}, &m.Seq)
+}
+
+// Resource replaces the source's identity of a message that is not sealed: its file was still being written.
+func (tx *Tx) Resource(uid id.UID, s Source) error {
+	return tx.exec("UPDATE message SET size = ?, mtime = ?, file = ?, executable = ? WHERE uid = ? AND state IN ('claimed','taken')",
+		s.Size, s.ModTime, s.File, s.Executable, uid)
+}
+
+// Advance moves a message to a state if it is in the other one, with a reason for people, and says whether it was.
+func (tx *Tx) Advance(uid id.UID, from, to State, reason string) (bool, error) {
+	n, err := tx.change("UPDATE message SET state = ?, reason = ? WHERE uid = ? AND state = ?", to, reason, uid, from)
+	return n == 1, err
+}
+
+// Explain records why a message waits, for people.
+func (tx *Tx) Explain(uid id.UID, reason string) error {
+	return tx.exec("UPDATE message SET reason = ? WHERE uid = ? AND reason <> ?", reason, uid, reason)
+}
+
+// InState lists messages of a state in the order of their claims, after seq, at most limit.
+func (tx *Tx) InState(state State, after int64, limit int) ([]Outgoing, error) {
+	return tx.outgoing("state = ? AND state IN ('claimed','taken','sealed','published') AND seq > ? ORDER BY seq LIMIT ?", state, after, limit)
+}
+
+// Waiting lists messages to be sealed for one address in the order of their claims, after seq, at most limit: those of at
+// most small bytes, or those of more.
+func (tx *Tx) Waiting(address string, small int64, isSmall bool, after int64, limit int) ([]Outgoing, error) {
+	compare := "size > ?"
+	if isSmall {
+		compare = "size <= ?"
+	}
+	return tx.outgoing("state = 'taken' AND address = ? AND seq > ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, small, limit)
+}
+
+// Addresses lists the addresses for which something waits to be sealed.
+func (tx *Tx) Addresses() ([]string, error) {
+	var list []string
+	err := tx.rows("SELECT DISTINCT address FROM message WHERE state = 'taken'", nil, func(rows *sql.Rows) error {
+		var a string
+		err := rows.Scan(&a)
+		list = append(list, a)
+		return err
+	})
+	return list, err
+}
+
+// Unfiled lists messages that are final but whose folder may not have been moved yet.
+func (tx *Tx) Unfiled(limit int) ([]Outgoing, error) {
+	return tx.outgoing("filed = 0 AND state IN ('delivered','failed') ORDER BY seq LIMIT ?", limit)
+}
+
+// Filed records that a final message's folder was moved.
+func (tx *Tx) Filed(uid id.UID) error {
+	return tx.exec("UPDATE message SET filed = 1 WHERE uid = ?", uid)
+}
+
+// Message returns one message by its message id or uid.
+func (tx *Tx) Message(name string) (Outgoing, error) {
+	list, err := tx.outgoing("message_id = ? OR uid = ?", name, name)
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Outgoing{}, err
+	}
+	return list[0], nil
+}
+
+// Latest lists the messages claimed last, newest first, for people.
+func (tx *Tx) Latest(limit int) ([]Outgoing, error) {
+	return tx.outgoing("TRUE ORDER BY seq DESC LIMIT ?", limit)
+}
+
+// Counts returns how many messages are in each state that is not final. Final ones are only ever added, so they are not
+// counted here: that would take longer with every message.
+func (tx *Tx) Counts() (map[State]int64, error) {
+	counts := map[State]int64{}
+	err := tx.rows("SELECT state, COUNT(*) FROM message WHERE state IN ('claimed','taken','sealed','published') GROUP BY state", nil,
+		func(rows *sql.Rows) error {
+			var s State
+			var n int64
+			err := rows.Scan(&s, &n)
+			counts[s] = n
+			return err
+		})
+	return counts, err
+}
+
+func (tx *Tx) finish(uid id.UID, state State, reason string, at time.Time) error {
+	return tx.exec("UPDATE message SET state = ?, reason = ?, finished = ? WHERE uid = ? AND state NOT IN ('delivered','failed','withdrawn')",
+		state, reason, millis(at), uid)
+}
+
+// Fail ends a message that cannot be sent at all.
+func (tx *Tx) Fail(uid id.UID, reason string, at time.Time) error {
+	return tx.finish(uid, Failed, reason, at)
+}

@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// version is the schema's number, kept in SQLite's user_version. A ledger of a later program is refused.
+const version = 1
+
+// The schema. Hashes and identities are text in the form in which they travel; times are milliseconds; sets are JSON.
+const schema = `
+CREATE TABLE message (               -- one row for each message that this site sends
+  seq             INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of claims
+  uid             TEXT    NOT NULL UNIQUE,
+  message_id      TEXT    NOT NULL UNIQUE,
+  kind            TEXT    NOT NULL,
+  day             TEXT    NOT NULL,  -- YYYYMMDD, UTC
+  number          INTEGER NOT NULL,
+  name            TEXT    NOT NULL,
+  fingerprint_key BLOB    NOT NULL,
+  size            INTEGER NOT NULL,  -- with mtime and file: the source's identity at the claim
+  mtime           INTEGER NOT NULL,  -- nanoseconds
+  file            TEXT    NOT NULL,  -- device and inode, or volume and file id
+  executable      INTEGER NOT NULL,
+  address         TEXT    NOT NULL,
+  claimed         INTEGER NOT NULL,
+  state           TEXT    NOT NULL,  -- claimed taken sealed published delivered failed withdrawn
+  filed           INTEGER NOT NULL DEFAULT 0, -- the final rename is done
+  envelope_id     TEXT    NOT NULL DEFAULT '',
+  digest          TEXT    NOT NULL DEFAULT '',
+  reason          TEXT    NOT NULL DEFAULT '', -- for people: why it waits, or why it failed
+  finished        INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX message_number ON message (kind, day, number);
+CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id <> '';
+CREATE INDEX message_open ON message (state, address, seq) WHERE state IN ('claimed','taken','sealed','published');
+CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN ('delivered','failed');
+
+CREATE TABLE envelope (              -- one row for each ciphertext that this site made
+  envelope_id   TEXT    PRIMARY KEY,
+  address       TEXT    NOT NULL,
+  route_version TEXT    NOT NULL,
+  size          INTEGER NOT NULL,
+  crc32c        TEXT    NOT NULL,    -- JSON
+  file          TEXT    NOT NULL,    -- its name under state/sealed; empty: it was in memory only
+  state         TEXT    NOT NULL,    -- sealed published final dropped
+  incarnation   TEXT    NOT NULL DEFAULT '',
+  sequence      INTEGER NOT NULL DEFAULT 0,
+  sealed        INTEGER NOT NULL,
+  published     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX envelope_open ON envelope (state, envelope_id) WHERE state IN ('sealed','published');
+
+CREATE TABLE recipient (             -- one row for each recipient of an envelope
+  envelope_id TEXT    NOT NULL REFERENCES envelope,
+  site        TEXT    NOT NULL,
+  key         TEXT    NOT NULL,      -- SHA-256 of the recipient string it was sealed for
+  receipt     TEXT    NOT NULL DEFAULT '',
+  believed    INTEGER NOT NULL DEFAULT 0,
+  doubt       TEXT    NOT NULL DEFAULT '', -- why it is not believed
+  time        INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (envelope_id, site)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recipient_doubt ON recipient (site) WHERE doubt <> '';
+
+CREATE TABLE outcome (               -- what became of a message at a recipient, from a receipt that is believed
+  uid     TEXT    NOT NULL,
+  site    TEXT    NOT NULL,
+  outcome TEXT    NOT NULL,          -- delivered refused dead
+  code    TEXT    NOT NULL,
+  time    INTEGER NOT NULL,
+  PRIMARY KEY (uid, site)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery (              -- one row for each envelope that this site has leased
+  envelope_id TEXT    PRIMARY KEY,
+  sender      TEXT    NOT NULL,
+  attempts    INTEGER NOT NULL,
+  receipt     TEXT    NOT NULL DEFAULT '', -- signed once, when every message is final
+  target      TEXT    NOT NULL DEFAULT '', -- the delivery to settle, JSON; empty: nothing to settle
+  detail      TEXT    NOT NULL DEFAULT '', -- of a refusal; it never leaves this site
+  time        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
+
+CREATE TABLE received (              -- one row for each message that this site has placed, or is placing
+  sender      TEXT    NOT NULL,
+  uid         TEXT    NOT NULL,
+  message_id  TEXT    NOT NULL,
+  envelope_id TEXT    NOT NULL,
+  name        TEXT    NOT NULL,      -- as the sender has it
+  digest      TEXT    NOT NULL,
+  fingerprint TEXT    NOT NULL,
+  size        INTEGER NOT NULL,
+  sent        INTEGER NOT NULL,
+  temp        TEXT    NOT NULL,      -- both relative to the inbox
+  path        TEXT    NOT NULL,
+  state       TEXT    NOT NULL,      -- placing placed
+  time        INTEGER NOT NULL,
+  PRIMARY KEY (sender, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX received_placing ON received (sender, uid) WHERE state = 'placing';
+CREATE INDEX received_message ON received (message_id);
+
+CREATE TABLE pin (                   -- whom this site encrypts to and believes
+  site          TEXT    PRIMARY KEY,
+  identity      TEXT    NOT NULL,    -- SHA-256 of its identity public key
+  recipient_key TEXT    NOT NULL,    -- empty until its statement was seen
+  version       INTEGER NOT NULL,
+  statement     TEXT    NOT NULL,    -- hash of the statement's payload, for the successor's prev
+  seen          INTEGER NOT NULL,
+  trouble       TEXT    NOT NULL DEFAULT '', -- what was offered instead of the pin, for people
+  offered       TEXT    NOT NULL DEFAULT ''  -- the identity that was offered
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE approval (
+  address TEXT PRIMARY KEY,
+  sites   TEXT NOT NULL              -- JSON, sorted; "route": the first complete proposal
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE setting (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+func migrate(conn *sql.Conn) error {
+	ctx := context.Background()
+	var have int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return err
+	}
+	switch {
+	case have > version:
+		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer sealpost that wrote it", have, version)
+	case have == version:
+		return nil
+	}
+	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+schema+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", version))
+	return err
+}

@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// Pin is whom this site encrypts to and believes, for one other site.
+type Pin struct {
+	Site         id.Site
+	Identity     id.Hash // SHA-256 of its identity public key
+	RecipientKey string  // empty until its statement was seen
+	Version      int
+	Statement    id.Hash // of the statement's payload, for the successor's prev
+	Seen         time.Time
+	Trouble      string  // what was offered instead of the pin, for people; empty: nothing
+	Offered      id.Hash // the identity that was offered
+}
+
+const pinColumns = "site, identity, recipient_key, version, statement, seen, trouble, offered"
+
+func (tx *Tx) pins(where string, args ...any) ([]Pin, error) {
+	var list []Pin
+	err := tx.rows("SELECT "+pinColumns+" FROM pin WHERE "+where, args, func(rows *sql.Rows) error {
+		var p Pin
+		var seen int64
+		err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen, &p.Trouble, &p.Offered)
+		p.Seen = fromMillis(seen)
+		list = append(list, p)
+		return err
+	})
+	return list, err
+}
+
+// Pins lists all pins by site.
+func (tx *Tx) Pins() ([]Pin, error) { return tx.pins("TRUE ORDER BY site") }
+
+// Pin returns a site's pin.
+func (tx *Tx) Pin(site id.Site) (Pin, error) {
+	list, err := tx.pins("site = ?", site)
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Pin{}, err
+	}
+	return list[0], nil
+}
+
+// PinnedTo returns the site that has a recipient key, if another one than the given has.
+func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
+	list, err := tx.pins("recipient_key = ? AND site <> ?", recipientKey, other)
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].Site, nil
+}
+
+// SetPin writes a site's pin as a whole.
+func (tx *Tx) SetPin(p Pin) error {
+	return tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
+		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen), p.Trouble, p.Offered)
+}
+
+// ApproveRoute as the sites of an approval means: the first complete proposal of the hub becomes the approved set.
+const ApproveRoute = "route"
+
+// Approval returns the approved sites of an address, sorted; first means that the first complete proposal is to be taken.
+func (tx *Tx) Approval(address string) (sites []id.Site, first bool, err error) {
+	var stored string
+	if err := tx.row("SELECT sites FROM approval WHERE address = ?", []any{address}, &stored); err != nil {
+		return nil, false, err
+	}
+	if stored == ApproveRoute {
+		return nil, true, nil
+	}
+	return sites, false, json.Unmarshal([]byte(stored), &sites)
+}
+
+// Approve sets the approved sites of an address, sorted by the caller; nil means the first complete proposal.
+func (tx *Tx) Approve(address string, sites []id.Site) error {
+	stored := ApproveRoute
+	if sites != nil {
+		b, err := json.Marshal(sites)
+		if err != nil {
+			return err
+		}
+		stored = string(b)
+	}
+	return tx.exec("INSERT OR REPLACE INTO approval (address, sites) VALUES (?,?)", address, stored)
+}
+
+// Setting returns a stored value, or the empty string.
+func (tx *Tx) Setting(key string) (string, error) {
+	var v string
+	err := tx.row("SELECT value FROM setting WHERE key = ?", []any{key}, &v)
+	if err == ErrNotFound {
+		return "", nil
+	}
+	return v, err
+}
+
+// Set stores a value.
+func (tx *Tx) Set(key, value string) error {
+	return tx.exec("INSERT OR REPLACE INTO setting (key, value) VALUES (?,?)", key, value)
+}
