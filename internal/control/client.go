@@ -1,0 +1,98 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+)
+
+// Client asks the daemon of one state folder. It holds no connection between calls.
+type Client struct {
+	http *http.Client
+}
+
+// Dial returns a client for the daemon of stateDir. Whether one runs shows at the first call.
+func Dial(stateDir string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		stateDir, err := filepath.Abs(stateDir)
+		if err != nil {
+			return nil, err
+		}
+		path, err := socketPath(stateDir)
+		if err != nil {
+			return nil, err
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Call sends in as JSON and decodes the answer into out, unless out is nil. The error is the daemon's own text, or
+// ErrNotRunning.
+func (c *Client) Call(ctx context.Context, path string, in, out any) error {
+	body, err := c.Stream(ctx, path, in)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if out == nil {
+		_, err := io.Copy(io.Discard, body)
+		return err
+	}
+	if err := json.NewDecoder(body).Decode(out); err != nil {
+		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// Stream sends in as JSON and returns the answer to be read as it comes. The caller closes it.
+func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser, error) {
+	request, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon"+path, bytes.NewReader(request))
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
+		return nil, refusal(path, answer)
+	}
+	return answer.Body, nil
+}
+
+func explain(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, connectionRefused) {
+		return ErrNotRunning
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("you may not ask this daemon; run the command as the user under whom it runs: %w", err)
+	}
+	return fmt.Errorf("ask the daemon: %w", err)
+}
+
+// refusal turns a bad answer into the daemon's own words.
+func refusal(path string, answer *http.Response) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxRequest))
+	if err != nil {
+		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
+	}
+	if answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusMethodNotAllowed {
+		return fmt.Errorf("the daemon does not know %s; is it of another version?", path)
+	}
+	return errors.New(strings.TrimSpace(string(text)))
+}

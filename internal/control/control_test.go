@@ -1,0 +1,290 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type greeting struct {
+	Name string `json:"name"`
+}
+
+// daemon starts a server on stateDir that greets, fails and streams; it stops at the test's end or when stop is called.
+func daemon(t *testing.T, stateDir string) (stop func() error) {
+	t.Helper()
+	mux := http.NewServeMux()
+	Handle(mux, "/greet", func(_ context.Context, in greeting) (greeting, error) {
+		if in.Name == "" {
+			return greeting{}, errors.New("nobody to greet; give a name")
+		}
+		return greeting{Name: "hello " + in.Name}, nil
+	})
+	HandleStream(mux, "/count", func(ctx context.Context, in greeting, w io.Writer) error {
+		if in.Name == "" {
+			return errors.New("nobody to count for; give a name")
+		}
+		fmt.Fprintln(w, "one for", in.Name)
+		<-ctx.Done()
+		fmt.Fprintln(w, "stopped")
+		return ctx.Err()
+	})
+	server, err := Listen(stateDir, mux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	var ended error
+	stopped := false
+	stop = func() error {
+		if !stopped {
+			cancel()
+			ended, stopped = <-done, true
+		}
+		return ended
+	}
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+func TestCallReachesTheDaemon(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	var answer greeting
+	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"FL-LAB"}, &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Name != "hello FL-LAB" {
+		t.Errorf("answer %q", answer.Name)
+	}
+	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"FL-LAB"}, nil); err != nil {
+		t.Errorf("call without interest in the answer: %v", err)
+	}
+}
+
+func TestErrorIsTheDaemonsOwnText(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	client := Dial(dir)
+	for _, c := range []struct {
+		name, path string
+		in         any
+		want       string
+	}{
+		{"handler", "/greet", greeting{}, "nobody to greet; give a name"},
+		{"stream", "/count", greeting{}, "nobody to count for; give a name"},
+		{"unknown path", "/dance", greeting{}, "the daemon does not know /dance; is it of another version?"},
+		{"unknown field", "/greet", map[string]int{"age": 3}, `the daemon does not understand the request; is it of another version? (json: unknown field "age")`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := client.Call(t.Context(), c.path, c.in, nil)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestRequestThatCannotBeEncoded(t *testing.T) {
+	if err := Dial(shortDir(t)).Call(t.Context(), "/greet", make(chan int), nil); err == nil {
+		t.Error("a channel was sent as JSON")
+	}
+}
+
+func TestAnswerThatIsNotJSON(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var answer greeting
+	err := Dial(dir).Call(ctx, "/count", greeting{"x"}, &answer)
+	if err == nil || !strings.Contains(err.Error(), "the daemon's answer to /count") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestStreamComesBitByBitAndEndsWithTheDaemon(t *testing.T) {
+	dir := shortDir(t)
+	stop := daemon(t, dir)
+	body, err := Dial(dir).Stream(t.Context(), "/count", greeting{"FL-LAB"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	if !lines.Scan() || lines.Text() != "one for FL-LAB" {
+		t.Fatalf("first line %q, %v", lines.Text(), lines.Err())
+	}
+	if err := stop(); err != nil {
+		t.Errorf("daemon ended with %v", err)
+	}
+	if !lines.Scan() || lines.Text() != "stopped" || lines.Scan() {
+		t.Errorf("the stream did not end as the handler did: %q", lines.Text())
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	dir := shortDir(t)
+	call := func() error { return Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil) }
+	if err := call(); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("no socket: %v", err)
+	}
+	daemon(t, dir)()
+	if err := call(); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("after a clean end: %v", err)
+	}
+	leaveSocket(t, filepath.Join(dir, socketName))
+	if err := call(); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("socket of a dead daemon: %v", err)
+	}
+	if err := Dial(filepath.Join(dir, "absent")).Call(t.Context(), "/greet", nil, nil); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("no state folder: %v", err)
+	}
+}
+
+func TestStaleSocketIsReplacedAndLiveOneIsNot(t *testing.T) {
+	dir := shortDir(t)
+	leaveSocket(t, filepath.Join(dir, socketName))
+	daemon(t, dir)
+	if _, err := Listen(dir, http.NewServeMux()); !errors.Is(err, ErrRunning) {
+		t.Errorf("second daemon: %v", err)
+	}
+	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
+		t.Errorf("the live one was harmed: %v", err)
+	}
+}
+
+func TestSocketIsForThisUserOnly(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	info, err := os.Stat(filepath.Join(dir, socketName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != 0o600 {
+		t.Errorf("permissions %o", got)
+	}
+}
+
+func TestLongPathGetsAPrivateFolder(t *testing.T) {
+	dir := longDir(t)
+	stop := daemon(t, dir)
+	path, err := socketPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(path) > longestPath {
+		t.Errorf("socket path of %d bytes: %s", len(path), path)
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder of the socket: %v, %v", info.Mode(), err)
+	}
+	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := Listen(dir, http.NewServeMux()); !errors.Is(err, ErrRunning) {
+		t.Errorf("second daemon: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, left := range []string{path, filepath.Dir(path), filepath.Join(dir, pointerName)} {
+		if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("left behind: %s (%v)", left, err)
+		}
+	}
+}
+
+func TestLongPathAfterAKill(t *testing.T) {
+	dir := longDir(t)
+	server, err := Listen(dir, http.NewServeMux())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.listener.(*net.UnixListener).SetUnlinkOnClose(false) // as a killed process leaves it
+	server.listener.Close()
+	daemon(t, dir)
+	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(server.path)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old private folder stays: %v", err)
+	}
+}
+
+func TestListenWhereNothingCanBeMade(t *testing.T) {
+	dir := shortDir(t)
+	if _, err := Listen(filepath.Join(dir, "absent"), http.NewServeMux()); err == nil {
+		t.Error("listened in a folder that does not exist")
+	}
+	if err := os.Mkdir(filepath.Join(dir, pointerName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(dir, http.NewServeMux()); err == nil {
+		t.Error("listened although the pointer cannot be read")
+	}
+	if err := Dial(dir).Call(t.Context(), "/greet", nil, nil); err == nil || errors.Is(err, ErrNotRunning) {
+		t.Errorf("called although the pointer cannot be read: %v", err)
+	}
+}
+
+func TestCloseWithoutRun(t *testing.T) {
+	dir := shortDir(t)
+	server, err := Listen(dir, http.NewServeMux())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+// shortDir is a temporary folder whose path leaves room for the socket's name, whatever the test is called.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "c-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func longDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long-", 20))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// leaveSocket makes a socket file behind which nobody listens.
+func leaveSocket(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package control
+
+import "syscall"
+
+const connectionRefused = syscall.ECONNREFUSED

@@ -1,0 +1,163 @@
+// Package control is how a subcommand speaks to the running daemon: HTTP over a Unix socket in the daemon's state folder.
+//
+// Whoever may enter the state folder may administrate; there is no other authentication. The package promises that at most
+// one live daemon answers for a state folder, that a dead one's socket is no obstacle, and that the daemon's own words
+// reach the person who asked. It knows nothing of what is asked.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+var (
+	// ErrRunning says that a live daemon has this state folder.
+	ErrRunning = errors.New("a daemon with this state folder is running already")
+	// ErrNotRunning says that no daemon answers for this state folder.
+	ErrNotRunning = errors.New("no daemon is running with this state folder")
+)
+
+const (
+	maxRequest = 1 << 20         // bytes of a request's JSON
+	grace      = 2 * time.Second // for answers under way at the end
+)
+
+// Server answers on one control socket.
+type Server struct {
+	stateDir, path string
+	listener       net.Listener
+	handler        http.Handler
+}
+
+// Listen opens the control socket of stateDir, for this user only. The caller must end with Run or Close. It answers
+// ErrRunning when somebody listens there.
+func Listen(stateDir string, h http.Handler) (*Server, error) {
+	stateDir, err := filepath.Abs(stateDir)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	old, err := socketPath(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := clearStale(stateDir, old); err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", old, err)
+	}
+	path, err := place(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("control socket: %w", err), remove(stateDir, path))
+	}
+	s := &Server{stateDir: stateDir, path: path, listener: listener, handler: h}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("control socket: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// Run answers until ctx ends, lets answers under way finish for a moment, and removes the socket.
+func (s *Server) Run(ctx context.Context) error {
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		cancel() // ends the streams, which would never end by themselves
+		err = stop(ctx, server)
+		<-served
+	}
+	return errors.Join(err, remove(s.stateDir, s.path))
+}
+
+func stop(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// Close gives up a socket that Run was never called for.
+func (s *Server) Close() error {
+	return errors.Join(s.listener.Close(), remove(s.stateDir, s.path))
+}
+
+// Handle registers f for POST requests with JSON of type In, answered with JSON of type Out. An error's text is the answer
+// for the person who asked, so it must say what to do.
+func Handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context, In) (Out, error)) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[In](w, r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		out, err := f(r.Context(), in)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(out) // the caller is gone if this fails
+	})
+}
+
+// HandleStream registers f for POST requests that are answered bit by bit: each Write reaches the caller at once. The context
+// ends when the caller goes or the daemon stops. An error before the first Write is an answer; a later one ends the stream.
+func HandleStream[In any](mux *http.ServeMux, path string, f func(context.Context, In, io.Writer) error) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		in, err := decode[In](w, r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		out := &flusher{w: w}
+		if err := f(r.Context(), in, out); err != nil && !out.written {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		}
+	})
+}
+
+func decode[In any](w http.ResponseWriter, r *http.Request) (In, error) {
+	var in In
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return in, fmt.Errorf("the daemon does not understand the request; is it of another version? (%w)", err)
+	}
+	return in, nil
+}
+
+// flusher hands every write to the caller at once.
+type flusher struct {
+	w       http.ResponseWriter
+	written bool
+}
+
+func (f *flusher) Write(p []byte) (int, error) {
+	f.written = true
+	n, err := f.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, http.NewResponseController(f.w).Flush()
+}
