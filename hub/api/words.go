@@ -1,0 +1,41 @@
+package api
+
+import "sealpost/spool"
+
+// What crosses the wire in the spool's own words, under this package's name, so that an agent needs to know no spool.
+type (
+	Message    = spool.Message
+	DeliveryID = spool.DeliveryID
+	Token      = spool.Token
+	Event      = spool.Event
+	Cursor     = spool.Cursor
+	Result     = spool.Result
+)
+
+// States of KnownEnvelope, kinds of Event, and sizes that both sides must agree on.
+const (
+	StateUnknown = spool.StateUnknown
+	StateWaiting = spool.StateWaiting
+	StateFinal   = spool.StateFinal
+
+	EventSettled = spool.EventSettled
+	EventDead    = spool.EventDead
+	EventRoute   = spool.EventRoute
+
+	SmallSize   = spool.SmallSize
+	PartSize    = spool.PartSize
+	MaxMessages = spool.MaxMessages
+)
+
+// The spool's errors, as they come back through the wire.
+var (
+	ErrInvalid   = spool.ErrInvalid
+	ErrNotFound  = spool.ErrNotFound
+	ErrConflict  = spool.ErrConflict
+	ErrStale     = spool.ErrStale
+	ErrHeld      = spool.ErrHeld
+	ErrUnstaged  = spool.ErrUnstaged
+	ErrChecksum  = spool.ErrChecksum
+	ErrDisplaced = spool.ErrDisplaced
+	ErrFull      = spool.ErrFull
+)
