@@ -1,0 +1,121 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
+)
+
+// Authority is the issuing authority: it gives certificates to sites and to the hub, and lies in the hub's state folder.
+// It is safe for concurrent use.
+type Authority struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	root *x509.Certificate
+}
+
+// Files of the authority in the hub's state folder.
+const (
+	issuingKeyFile  = "issuing.key"
+	issuingCertFile = "issuing.pem"
+)
+
+// InitAuthority makes an issuing authority under r in the hub's state folder, or loads the one that is there, which must
+// be under the same root. issuing.pem is written last: without it the authority is not there yet, and is made again.
+func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
+	existing, err := OpenAuthority(stateDir)
+	if err == nil && existing.Network() != r.Network() {
+		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)", stateDir, existing.Network())
+	}
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return existing, err
+	}
+	if err := secretfile.MkdirAll(stateDir); err != nil {
+		return nil, err
+	}
+	key, err := openKey(filepath.Join(stateDir, issuingKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
+	}
+	cert, err := r.signIssuing(&key.PublicKey, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o644); err != nil {
+		return nil, err
+	}
+	if err := durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o644); err != nil {
+		return nil, err
+	}
+	return OpenAuthority(stateDir)
+}
+
+func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: "sealpost issuing authority " + string(Fingerprint(pub)[:16])},
+		NotBefore:             now.Add(-backdate),
+		NotAfter:              now.Add(issuingLife),
+		SignatureAlgorithm:    x509.ECDSAWithSHA256,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
+	return sign(template, r.cert, pub, r.key)
+}
+
+// OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its key.
+func OpenAuthority(stateDir string) (*Authority, error) {
+	issuing, err := readChain(filepath.Join(stateDir, issuingCertFile), 1)
+	if err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
+	}
+	root, err := readChain(filepath.Join(stateDir, rootCertFile), 1)
+	if err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
+	}
+	key, err := readKey(filepath.Join(stateDir, issuingKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
+	}
+	a := &Authority{key: key, cert: issuing[0], root: root[0]}
+	if err := a.check(); err != nil {
+		return nil, fmt.Errorf("issuing authority in %s: %w", stateDir, err)
+	}
+	return a, nil
+}
+
+func (a *Authority) check() error {
+	if !a.key.PublicKey.Equal(a.cert.PublicKey) {
+		return fmt.Errorf("%s and %s do not belong together", issuingKeyFile, issuingCertFile)
+	}
+	if err := checkRoot(a.root, a.Network()); err != nil {
+		return err
+	}
+	if err := checkIssuing(a.cert); err != nil {
+		return err
+	}
+	if err := a.cert.CheckSignatureFrom(a.root); err != nil {
+		return untrusted("it does not stand under %s: %v", rootCertFile, err)
+	}
+	return nil
+}
+
+// Network is the fingerprint of the root's key.
+func (a *Authority) Network() id.Hash { return Fingerprint(a.root.PublicKey) }
+
+// Root is the root's certificate.
+func (a *Authority) Root() *x509.Certificate { return a.root }
+
+// Issuing is the authority's own certificate. No certificate that it issues outlives it.
+func (a *Authority) Issuing() *x509.Certificate { return a.cert }

@@ -1,0 +1,96 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+const maxChainFile = 32 << 10 // bytes: three certificates have about 2,500
+
+// encodeChain writes certificates as PEM, in their order.
+func encodeChain(certs ...*x509.Certificate) []byte {
+	var b bytes.Buffer
+	for _, c := range certs {
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a bytes.Buffer takes everything
+	}
+	return b.Bytes()
+}
+
+// parseChain reads exactly count certificates from PEM, and nothing else beside them.
+func parseChain(data []byte, count int) ([]*x509.Certificate, error) {
+	if len(data) > maxChainFile {
+		return nil, fmt.Errorf("certificates of more than %d bytes", maxChainFile)
+	}
+	var certs []*x509.Certificate
+	for rest := data; len(bytes.TrimSpace(rest)) > 0; {
+		var der []byte
+		var err error
+		if der, rest, err = nextPEM(rest, "CERTIFICATE"); err != nil {
+			return nil, err
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) != count {
+		return nil, fmt.Errorf("want %d certificates, found %d", count, len(certs))
+	}
+	return certs, nil
+}
+
+// readChain reads a file of exactly count certificates. A file that is not there is fs.ErrNotExist.
+func readChain(path string, count int) ([]*x509.Certificate, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := parseChain(data, count)
+	if err != nil {
+		return nil, fmt.Errorf("certificate file %s: %w", path, err)
+	}
+	return certs, nil
+}
+
+// readCertificate reads a file of one certificate, or returns nil when there is no such file.
+func readCertificate(path string) (*x509.Certificate, error) {
+	certs, err := readChain(path, 1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
+}
+
+// nextPEM takes the block that data starts with; it must have the given type and no headers.
+func nextPEM(data []byte, kind string) (der, rest []byte, err error) {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if !bytes.HasPrefix(data, []byte("-----BEGIN ")) {
+		return nil, nil, fmt.Errorf("want PEM that starts with \"-----BEGIN %s-----\"", kind)
+	}
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != kind || len(block.Headers) > 0 {
+		return nil, nil, fmt.Errorf("want a PEM block of type %s without headers", kind)
+	}
+	return block.Bytes, rest, nil
+}
+
+// onePEM is nextPEM for data that holds one block and nothing else.
+func onePEM(data []byte, kind string) ([]byte, error) {
+	der, rest, err := nextPEM(data, kind)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("something follows the PEM block of type %s", kind)
+	}
+	return der, nil
+}

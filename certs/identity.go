@@ -1,0 +1,175 @@
+package certs
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// Identity is the private key of a site or a hub, for life, and its certificate chain, which changes at each renewal. It is
+// the only holder of the key's bytes: it signs, and does not hand them out. It is a crypto.Signer for SHA-256 digests, and
+// safe for concurrent use.
+type Identity struct {
+	key       *ecdsa.PrivateKey
+	print     id.Hash
+	chainPath string
+
+	mu    sync.Mutex // orders SetChain: the file and what is in use never differ
+	chain atomic.Pointer[chain]
+}
+
+// chain is one certificate chain in the forms that are asked for. It never changes.
+type chain struct {
+	certs []*x509.Certificate // leaf, issuing, root
+	site  id.Site             // "" for a hub
+}
+
+// OpenIdentity loads the key at keyPath, which is made when there is none, and the chain at chainPath when there is one.
+// The chain may have expired: see NotAfter.
+func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
+	key, err := openKey(keyPath)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	i := &Identity{key: key, print: Fingerprint(&key.PublicKey), chainPath: chainPath}
+	certs, err := readChain(chainPath, 3)
+	if errors.Is(err, fs.ErrNotExist) {
+		return i, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	loaded, err := i.check(certs, Fingerprint(certs[2].PublicKey), certs[0].NotAfter)
+	if err != nil && !errors.Is(err, ErrNotValidNow) {
+		return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
+	}
+	i.chain.Store(loaded)
+	return i, nil
+}
+
+// check says what certs, leaf to root, make of this identity. With ErrNotValidNow it returns the chain as well.
+func (i *Identity) check(certs []*x509.Certificate, network id.Hash, at time.Time) (*chain, error) {
+	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
+		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
+	}
+	v := Verifier{Network: network, Root: certs[2]}
+	if slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+		return &chain{certs: certs}, v.hub(certs[:2], at)
+	}
+	site, err := v.Site(certs[:2], at)
+	return &chain{certs: certs, site: site}, err
+}
+
+// SetChain puts a new chain, PEM of leaf, issuing and root, in place of the old one, on disk and then in use. It must be
+// for this key, under the network's root, valid now, and for the same site as before.
+func (i *Identity) SetChain(chainPEM []byte, network id.Hash, now time.Time) error {
+	certs, err := parseChain(chainPEM, 3)
+	if err != nil {
+		return untrusted("%v", err)
+	}
+	next, err := i.check(certs, network, now)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if old := i.chain.Load(); old != nil && old.site != next.site {
+		return untrusted("the certificate is for %q, and this identity is %q", next.site, old.site)
+	}
+	if err := durable.WriteFile(i.chainPath, encodeChain(certs...), 0o644); err != nil {
+		return err
+	}
+	i.chain.Store(next)
+	return nil
+}
+
+// HasChain says whether there is a certificate: a site has none before it has enrolled.
+func (i *Identity) HasChain() bool { return i.chain.Load() != nil }
+
+// Chain returns leaf, issuing and root, or nil.
+func (i *Identity) Chain() []*x509.Certificate {
+	if c := i.chain.Load(); c != nil {
+		return slices.Clone(c.certs)
+	}
+	return nil
+}
+
+// Site is the name in the certificate; "" for a hub, and before enrolment.
+func (i *Identity) Site() id.Site {
+	if c := i.chain.Load(); c != nil {
+		return c.site
+	}
+	return ""
+}
+
+// Key is the fingerprint of the public key.
+func (i *Identity) Key() id.Hash { return i.print }
+
+// RenewAt is when the certificate should be replaced; the zero time without one.
+func (i *Identity) RenewAt() time.Time {
+	if c := i.chain.Load(); c != nil {
+		return RenewAt(c.certs[0])
+	}
+	return time.Time{}
+}
+
+// NotAfter is when the certificate expires; the zero time without one.
+func (i *Identity) NotAfter() time.Time {
+	if c := i.chain.Load(); c != nil {
+		return c.certs[0].NotAfter
+	}
+	return time.Time{}
+}
+
+// Public returns the public key.
+func (i *Identity) Public() crypto.PublicKey { return &i.key.PublicKey }
+
+// Sign signs a SHA-256 digest.
+func (i *Identity) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts.HashFunc() != crypto.SHA256 {
+		return nil, fmt.Errorf("sign: want a SHA-256 digest, not %v", opts.HashFunc())
+	}
+	return i.key.Sign(rand, digest, opts)
+}
+
+// CSR returns a certificate request for the key, as PEM. It names nobody: the authority knows whose it is.
+func (i *Identity) CSR() ([]byte, error) {
+	template := &x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA256}
+	der, err := x509.CreateCertificateRequest(rand.Reader, template, i.key)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate request: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// certificate is what the identity presents in a TLS handshake: the whole chain, whose root an agent finds by its pin.
+// It is nil before enrolment.
+func (i *Identity) certificate() *tls.Certificate {
+	c := i.chain.Load()
+	if c == nil {
+		return nil
+	}
+	presented := c.certs[:2]
+	if c.site == "" {
+		presented = c.certs
+	}
+	out := &tls.Certificate{PrivateKey: i, Leaf: c.certs[0]}
+	for _, cert := range presented {
+		out.Certificate = append(out.Certificate, cert.Raw)
+	}
+	return out
+}

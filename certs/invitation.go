@@ -1,0 +1,177 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
+)
+
+// ErrInvitation says that an invitation file cannot be used as it is.
+var ErrInvitation = errors.New("invitation not usable")
+
+// Invitation is what a site needs to join: a file, NAME.join, that headquarters gives to the site's people. Its secret
+// works once. The fields are the file's keys.
+type Invitation struct {
+	Site    id.Site   `toml:"site"`    // the name that the site will have
+	Role    string    `toml:"role"`    // send, receive or both
+	Hub     []string  `toml:"hub"`     // "host:port", tried in order
+	Network id.Hash   `toml:"network"` // SHA-256 of the root's public key: what the site pins
+	Suite   string    `toml:"suite"`   // hybrid or x25519
+	Secret  string    `toml:"secret"`  // see NewSecret
+	Expires time.Time `toml:"expires"` // UTC
+}
+
+const maxInvitation = 16 << 10 // bytes
+
+const invitationHead = `# This is an invitation to join a sealpost network as the site %s.
+#
+# KEEP IT SECRET: whoever has this file first can join under that name. Carry it to the site's computer on a way that you
+# trust, run there
+#
+#     sealpost agent join %s.join --dir DIR
+#
+# and delete it. It works once, and only until the time below.
+
+`
+
+// Write writes the invitation to path, readable by its owner alone, in place of an earlier one.
+func (inv Invitation) Write(path string) error {
+	if err := inv.validate(); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, invitationHead, inv.Site, inv.Site)
+	enc := toml.NewEncoder(&b)
+	inv.Expires = inv.Expires.UTC().Truncate(time.Second)
+	if err := enc.Encode(inv); err != nil {
+		return fmt.Errorf("write invitation: %w", err)
+	}
+	return secretfile.Write(path, b.Bytes())
+}
+
+// ReadInvitation reads the invitation at path, strictly. It does not ask whether the file is readable by others (it came by
+// mail or on a stick, and works once) nor whether it has expired: that is the hub's clock to say.
+func ReadInvitation(path string) (Invitation, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Invitation{}, fmt.Errorf("read invitation: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxInvitation+1))
+	if err != nil {
+		return Invitation{}, fmt.Errorf("read invitation %s: %w", path, err)
+	}
+	inv, err := parseInvitation(data)
+	if err != nil {
+		return Invitation{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return inv, nil
+}
+
+func parseInvitation(data []byte) (Invitation, error) {
+	if len(data) > maxInvitation {
+		return Invitation{}, fmt.Errorf("%w: more than %d bytes is no invitation", ErrInvitation, maxInvitation)
+	}
+	var inv Invitation
+	meta, err := toml.Decode(string(data), &inv)
+	var syntax toml.ParseError
+	if errors.As(err, &syntax) {
+		return Invitation{}, fmt.Errorf("%w: line %d: %s", ErrInvitation, syntax.Position.Line, syntax.Message)
+	}
+	if err != nil {
+		return Invitation{}, fmt.Errorf("%w: %w", ErrInvitation, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Invitation{}, fmt.Errorf("%w: %q is not known here; was it made by a newer sealpost?", ErrInvitation, unknown[0])
+	}
+	return inv, inv.validate()
+}
+
+func (inv Invitation) validate() error {
+	_, badSite := id.ParseSite(string(inv.Site))
+	_, badNetwork := id.ParseHash(string(inv.Network))
+	_, badSecret := decodeSecret(inv.Secret)
+	for _, rule := range []struct {
+		key  string
+		fine bool
+		want string
+	}{
+		{"site", badSite == nil, "a name such as FL-LAB"},
+		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both", "send, receive or both"},
+		{"hub", validHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
+		{"network", badNetwork == nil, "64 hexadecimal digits"},
+		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
+		{"secret", badSecret == nil, "43 characters of base64url"},
+		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
+	} {
+		if !rule.fine {
+			return fmt.Errorf("%w: its %q is missing or damaged (want %s); ask for a new one", ErrInvitation, rule.key, rule.want)
+		}
+	}
+	return nil
+}
+
+func validHubs(hubs []string) bool {
+	for _, hub := range hubs {
+		host, port, err := net.SplitHostPort(hub)
+		number, badPort := strconv.ParseUint(port, 10, 16)
+		if err != nil || badPort != nil || number == 0 || net.ParseIP(host) == nil && !hostPattern.MatchString(host) {
+			return false
+		}
+	}
+	return len(hubs) >= 1 && len(hubs) <= 16
+}
+
+// String leaves the secret out, so that no log or error shows it.
+func (inv Invitation) String() string {
+	return fmt.Sprintf("invitation of %s (%s) to network %.16s… until %s", inv.Site, inv.Role, inv.Network, inv.Expires.UTC().Format(time.RFC3339))
+}
+
+// GoString leaves the secret out.
+func (inv Invitation) GoString() string { return inv.String() }
+
+// LogValue leaves the secret out.
+func (inv Invitation) LogValue() slog.Value { return slog.StringValue(inv.String()) }
+
+// NewSecret draws an invitation's secret: 32 random bytes in base64url, 43 characters.
+func NewSecret() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// HashSecret is what the hub keeps of a secret. One round of SHA-256 is enough, and a slow password hash would add nothing:
+// the secret is not chosen by a person but has 256 random bits, so that nobody who steals the hash can try them all.
+func HashSecret(secret string) id.Hash {
+	return hashOf([]byte(secret))
+}
+
+// MatchSecret says in constant time whether secret is the one that HashSecret made hash from.
+func MatchSecret(secret string, hash id.Hash) bool {
+	sum := sha256.Sum256([]byte(secret))
+	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(hash)) == 1
+}
+
+func decodeSecret(secret string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(secret)
+	if err != nil || len(b) != 32 || base64.RawURLEncoding.EncodeToString(b) != secret {
+		return nil, fmt.Errorf("%w: malformed secret", ErrInvitation)
+	}
+	return b, nil
+}

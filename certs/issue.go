@@ -1,0 +1,129 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+const maxCSR = 8 << 10 // bytes: ours have about 300
+
+// ErrRequest says that a certificate request is malformed or does not prove that its sender has the key.
+var ErrRequest = errors.New("certificate request refused")
+
+// KeyOfCSR checks a certificate request and returns the fingerprint of its key: one PEM block, an ECDSA P-256 key, signed
+// with that key. What else it asks for, names above all, plays no part anywhere: the authority decides them.
+func KeyOfCSR(csrPEM []byte) (id.Hash, error) {
+	pub, err := parseCSR(csrPEM)
+	if err != nil {
+		return "", err
+	}
+	return Fingerprint(pub), nil
+}
+
+func parseCSR(csrPEM []byte) (*ecdsa.PublicKey, error) {
+	if len(csrPEM) > maxCSR {
+		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrRequest, maxCSR)
+	}
+	der, err := onePEM(csrPEM, "CERTIFICATE REQUEST")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	}
+	pub, ok := csr.PublicKey.(*ecdsa.PublicKey)
+	if !ok || !isP256(pub) || csr.SignatureAlgorithm != x509.ECDSAWithSHA256 {
+		return nil, fmt.Errorf("%w: want an ECDSA P-256 key and SHA-256", ErrRequest)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("%w: not signed with its own key: %w", ErrRequest, err)
+	}
+	return pub, nil
+}
+
+// IssueSite certifies that the key of the request is the site's, and returns the chain as PEM: leaf, issuing, root. Asked
+// again it issues again; whether this key may have that name is for the caller to know.
+func (a *Authority) IssueSite(csrPEM []byte, site id.Site, now time.Time) (chainPEM []byte, err error) {
+	if _, err := id.ParseSite(string(site)); err != nil {
+		return nil, err
+	}
+	pub, err := parseCSR(csrPEM)
+	if err != nil {
+		return nil, err
+	}
+	return a.issue(pub, now, x509.Certificate{
+		Subject:     pkix.Name{CommonName: string(site)},
+		URIs:        []*url.URL{{Scheme: "urn", Opaque: siteURN[len("urn:"):] + string(site)}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+}
+
+// IssueHub certifies that the key of i is that of the hub name, reachable as hosts (names or IP addresses), and puts the
+// chain in place. It is also how a hub renews.
+func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.Time) error {
+	template := x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := addHosts(&template, hosts); err != nil {
+		return err
+	}
+	chain, err := a.issue(&i.key.PublicKey, now, template)
+	if err != nil {
+		return err
+	}
+	return i.SetChain(chain, a.Network(), now)
+}
+
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+
+func addHosts(template *x509.Certificate, hosts []string) error {
+	if len(hosts) == 0 {
+		return errors.New("the hub needs at least one host name or IP address, under which agents reach it")
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+			continue
+		}
+		if len(host) > 253 || !hostPattern.MatchString(host) {
+			return fmt.Errorf("host %.80q: want a name such as hub.example.org or an IP address, without port and wildcard", host)
+		}
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	return nil
+}
+
+// issue fills in what all leaves have in common, and signs.
+func (a *Authority) issue(pub *ecdsa.PublicKey, now time.Time, template x509.Certificate) ([]byte, error) {
+	if err := checkTime(now, a.cert); err != nil {
+		return nil, fmt.Errorf("the issuing authority cannot issue: %w", err)
+	}
+	template.SerialNumber = serial()
+	template.NotBefore = now.Add(-backdate)
+	template.NotAfter = now.Add(leafLife)
+	if template.NotAfter.After(a.cert.NotAfter) {
+		template.NotAfter = a.cert.NotAfter
+	}
+	template.SignatureAlgorithm = x509.ECDSAWithSHA256
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.BasicConstraintsValid = true
+	leaf, err := sign(&template, a.cert, pub, a.key)
+	if err != nil {
+		return nil, err
+	}
+	return encodeChain(leaf, a.cert, a.root), nil
+}

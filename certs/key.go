@@ -1,0 +1,67 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"sealpost/internal/secretfile"
+)
+
+const maxKeyFile = 4 << 10 // bytes: a PKCS #8 key of P-256 has 241 as PEM
+
+// openKey reads the ECDSA P-256 key at path. When there is none it makes one first; of several processes that do so at
+// once all get the same key.
+func openKey(path string) (*ecdsa.PrivateKey, error) {
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return readKey(path)
+}
+
+func createKey(path string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("encode a key: %w", err)
+	}
+	return secretfile.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func readKey(path string) (*ecdsa.PrivateKey, error) {
+	data, err := secretfile.Read(path, maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	der, err := onePEM(data, "PRIVATE KEY")
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("key file %s: want an ECDSA P-256 key", path)
+	}
+	return key, nil
+}
+
+// isP256 says whether pub is the only kind of key that is used here.
+func isP256(pub any) bool {
+	key, ok := pub.(*ecdsa.PublicKey)
+	return ok && key.Curve == elliptic.P256()
+}

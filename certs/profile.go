@@ -1,0 +1,116 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/asn1"
+	"fmt"
+	"strings"
+
+	"sealpost/internal/id"
+)
+
+// siteURN is followed by the site's name in the one alternative name of a site certificate.
+const siteURN = "urn:sealpost:site:"
+
+var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+// untrusted wraps ErrUntrusted with the reason.
+func untrusted(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrUntrusted, fmt.Sprintf(format, args...))
+}
+
+// checkRoot checks the anchor: the pinned key, and a certificate that this very key signed.
+func checkRoot(root *x509.Certificate, network id.Hash) error {
+	switch {
+	case root == nil:
+		return untrusted("there is no root")
+	case Fingerprint(root.PublicKey) != network:
+		return untrusted("the root's key is %.16s…, not the network's %.16s…", Fingerprint(root.PublicKey), network)
+	case !isP256(root.PublicKey) || !root.IsCA || !root.BasicConstraintsValid:
+		return untrusted("the root is no root of sealpost")
+	}
+	if err := root.CheckSignatureFrom(root); err != nil {
+		return untrusted("the root does not vouch for itself: %v", err)
+	}
+	return nil
+}
+
+// checkIssuing checks the profile of an issuing authority: it signs leaves and nothing else.
+func checkIssuing(c *x509.Certificate) error {
+	switch {
+	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
+		return untrusted("the issuing authority is not ECDSA P-256 with SHA-256")
+	case !c.BasicConstraintsValid || !c.IsCA || c.MaxPathLen != 0 || !c.MaxPathLenZero:
+		return untrusted("the issuing authority is not one of path length 0")
+	case c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign:
+		return untrusted("the issuing authority has other key usages than to sign certificates and revocation lists")
+	}
+	return nil
+}
+
+// checkLeaf checks what site and hub certificates have in common: a P-256 key to sign with, for exactly one use.
+func checkLeaf(c *x509.Certificate, use x509.ExtKeyUsage) error {
+	switch {
+	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
+		return untrusted("the certificate is not ECDSA P-256 with SHA-256")
+	case c.IsCA || !c.BasicConstraintsValid:
+		return untrusted("the certificate may be an authority's")
+	case c.KeyUsage != x509.KeyUsageDigitalSignature:
+		return untrusted("the certificate has other key usages than digital signatures")
+	case len(c.ExtKeyUsage) != 1 || len(c.UnknownExtKeyUsage) != 0 || c.ExtKeyUsage[0] != use:
+		return untrusted("the certificate is not for %s use only", map[x509.ExtKeyUsage]string{
+			x509.ExtKeyUsageClientAuth: "client", x509.ExtKeyUsageServerAuth: "server"}[use])
+	}
+	return nil
+}
+
+// siteOf checks the profile of a site certificate and returns the site that it names. The alternative names are compared
+// byte for byte, so that not even a kind of name that crypto/x509 passes over can stand beside the one that counts.
+func siteOf(c *x509.Certificate) (id.Site, error) {
+	if err := checkLeaf(c, x509.ExtKeyUsageClientAuth); err != nil {
+		return "", err
+	}
+	if len(c.URIs) != 1 {
+		return "", untrusted("the certificate has %d URI names, not one", len(c.URIs))
+	}
+	name, ok := strings.CutPrefix(c.URIs[0].String(), siteURN)
+	if !ok {
+		return "", untrusted("the certificate's name %.60q is no site", c.URIs[0])
+	}
+	site, err := id.ParseSite(name)
+	if err != nil {
+		return "", untrusted("%v", err)
+	}
+	if c.Subject.CommonName != string(site) || !bytes.Equal(alternativeNames(c), siteNames(site)) {
+		return "", untrusted("the certificate has other names beside %s%s", siteURN, site)
+	}
+	return site, nil
+}
+
+// siteNames is the exact subjectAltName of a site certificate: a sequence of one [6] URI.
+func siteNames(site id.Site) []byte {
+	uri := siteURN + string(site)
+	name := append([]byte{asn1.ClassContextSpecific<<6 | 6, byte(len(uri))}, uri...) // at most 18 + 32 bytes: one byte of length
+	return append([]byte{0x30, byte(len(name))}, name...)
+}
+
+func alternativeNames(c *x509.Certificate) []byte {
+	for _, e := range c.Extensions { // crypto/x509 refuses a certificate with the same extension twice
+		if e.Id.Equal(oidSubjectAltName) {
+			return e.Value
+		}
+	}
+	return nil
+}
+
+// checkHub checks the profile of a hub certificate: server use only, names of hosts only.
+func checkHub(c *x509.Certificate) error {
+	if err := checkLeaf(c, x509.ExtKeyUsageServerAuth); err != nil {
+		return err
+	}
+	if len(c.URIs) > 0 || len(c.EmailAddresses) > 0 || len(c.DNSNames)+len(c.IPAddresses) == 0 {
+		return untrusted("the hub's certificate names something else than hosts")
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"time"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
+)
+
+// Root is the anchor of a network: the key that every agent pins. It signs issuing authorities and nothing else, and its
+// folder is meant to be taken away from the hub once that is done.
+type Root struct {
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+// Files of the root's folder.
+const (
+	rootKeyFile  = "root.key"
+	rootCertFile = "root.pem"
+)
+
+// InitRoot makes the root of the network name in dir, or loads the one that is there. After a crash in the middle it goes
+// on with the key that it finds.
+func InitRoot(dir string, network string) (*Root, error) {
+	if err := checkName(network); err != nil {
+		return nil, err
+	}
+	if err := secretfile.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	key, err := openKey(filepath.Join(dir, rootKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	path := filepath.Join(dir, rootCertFile)
+	cert, err := readCertificate(path)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	if cert == nil {
+		if cert, err = selfSigned(key, network); err != nil {
+			return nil, err
+		}
+		if err := durable.WriteFile(path, encodeChain(cert), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return newRoot(dir, key, cert)
+}
+
+// OpenRoot loads the root in dir.
+func OpenRoot(dir string) (*Root, error) {
+	key, err := readKey(filepath.Join(dir, rootKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	certs, err := readChain(filepath.Join(dir, rootCertFile), 1)
+	if err != nil {
+		return nil, fmt.Errorf("root: %w", err)
+	}
+	return newRoot(dir, key, certs[0])
+}
+
+func newRoot(dir string, key *ecdsa.PrivateKey, cert *x509.Certificate) (*Root, error) {
+	if !key.PublicKey.Equal(cert.PublicKey) {
+		return nil, fmt.Errorf("root in %s: %s and %s do not belong together", dir, rootKeyFile, rootCertFile)
+	}
+	if err := checkRoot(cert, Fingerprint(cert.PublicKey)); err != nil {
+		return nil, fmt.Errorf("root in %s: %w", dir, err)
+	}
+	return &Root{key: key, cert: cert}, nil
+}
+
+// Certificate is the root's own certificate.
+func (r *Root) Certificate() *x509.Certificate { return r.cert }
+
+// Network is the fingerprint of the root's key.
+func (r *Root) Network() id.Hash { return Fingerprint(r.cert.PublicKey) }
+
+// selfSigned has no dates that could ever matter (RFC 5280, 4.1.2.5: the last second of 9999 is "no end"): the root is
+// believed because its key is pinned, and a wrong clock on the day of the set-up must not spoil a network.
+func selfSigned(key *ecdsa.PrivateKey, network string) (*x509.Certificate, error) {
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: "sealpost root " + network},
+		NotBefore:             time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:              time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		SignatureAlgorithm:    x509.ECDSAWithSHA256,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            1,
+	}
+	return sign(template, template, &key.PublicKey, key)
+}
+
+// sign issues a certificate and reads it back, as a reader will see it.
+func sign(template, parent *x509.Certificate, pub *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
+	if err != nil {
+		return nil, fmt.Errorf("sign a certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// serial is positive, never zero, and random in 144 bits; with the 1 in front it keeps within the 20 bytes of RFC 5280.
+func serial() *big.Int {
+	var b [19]byte
+	rand.Read(b[1:]) // never fails: crypto/rand ends the process instead
+	b[0] = 1
+	return new(big.Int).SetBytes(b[:])
+}
+
+// checkName keeps names of networks and hubs within what a certificate's common name can hold and people can read.
+func checkName(name string) error {
+	if name == "" || len(name) > 40 {
+		return fmt.Errorf("name %.50q: want 1 to 40 characters", name)
+	}
+	for _, r := range name {
+		if r < ' ' || r > '~' {
+			return fmt.Errorf("name %q: want printable ASCII characters", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+// Package secretfile keeps private keys and other secrets in files that only their owner can read.
+//
+// A file is tight from the moment it exists: there is no instant at which a loose one holds the secret. Read refuses a file
+// that others can read and says what to do. What is written is durable before the call returns. On Unix tight means mode
+// 0600, on Windows an access list of its own that names the owner, SYSTEM and Administrators. The package does not know
+// what it keeps.
+package secretfile
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sealpost/internal/durable"
+)
+
+// ErrLoose is returned by Read for a file that others than its owner can read or change.
+var ErrLoose = errors.New("others can read this secret")
+
+// Create makes path with data, and answers fs.ErrExist, changing nothing, when anything has that name. Of several callers
+// at once exactly one succeeds.
+func Create(path string, data []byte) error {
+	return write(path, data, durable.RenameNoReplace)
+}
+
+// Write makes path with data, or replaces it whole.
+func Write(path string, data []byte) error {
+	return write(path, data, os.Rename)
+}
+
+func write(path string, data []byte, rename func(old, new string) error) error {
+	temp, err := writeTemp(path, data)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := rename(temp, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(temp)))
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// writeTemp leaves a synced temporary file beside path, or nothing. After a crash it may stay behind, as tight as the rest.
+func writeTemp(path string, data []byte) (string, error) {
+	var random [8]byte
+	rand.Read(random[:]) // never fails: crypto/rand ends the process instead
+	temp := filepath.Join(filepath.Dir(path), ".secret-"+hex.EncodeToString(random[:])+".tmp")
+	f, err := createTight(temp)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(temp))
+	}
+	return temp, nil
+}
+
+// Read returns the content of path, at most limit bytes, unless others can read it: ErrLoose.
+func Read(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: it is no file", path)
+	}
+	if err := checkTight(f, info); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: it has more than %d bytes", path, limit)
+	}
+	return data, nil
+}

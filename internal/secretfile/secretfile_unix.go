@@ -1,0 +1,27 @@
+//go:build unix
+
+package secretfile
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+
+	"sealpost/internal/durable"
+)
+
+func createTight(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func checkTight(f *os.File, info fs.FileInfo) error {
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%w (mode %04o): run \"chmod 600 %s\", and replace the secret if somebody may have read it", ErrLoose, mode, f.Name())
+	}
+	return nil
+}
+
+// MkdirAll makes dir, and what is missing above it, for its owner alone. A folder that is there stays as it is.
+func MkdirAll(dir string) error {
+	return durable.MkdirAll(dir, 0o700)
+}

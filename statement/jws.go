@@ -1,0 +1,138 @@
+package statement
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+
+	"sealpost/certs"
+	"sealpost/internal/strictjson"
+)
+
+// header is the one header that a statement has. The order of the fields is that of the encoded bytes.
+type header struct {
+	Alg string   `json:"alg"`
+	Typ string   `json:"typ"`
+	X5C []string `json:"x5c"` // base64 of DER: leaf, issuing
+}
+
+const algorithm = jose.ES256
+
+// token is a JWS whose form is right and whose signature is not yet checked.
+type token struct {
+	jws     string
+	payload []byte
+	chain   []*x509.Certificate // leaf, issuing
+}
+
+// encode signs a payload in its exact form.
+func encode(i *certs.Identity, typ string, chain []*x509.Certificate, payload any) (string, error) {
+	exact, err := strictjson.Marshal(payload)
+	if err != nil {
+		return "", err
+	}
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("x5c", encodeCertificates(chain))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(i)}, options)
+	if err != nil {
+		return "", err
+	}
+	signed, err := signer.Sign(exact)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
+}
+
+func encodeCertificates(chain []*x509.Certificate) []string {
+	out := make([]string, len(chain))
+	for n, c := range chain {
+		out[n] = base64.StdEncoding.EncodeToString(c.Raw)
+	}
+	return out
+}
+
+// parse checks that jws has the one form of a statement of type typ, and decodes its payload.
+func parse(jws, typ string, maxSize int, payload any) (token, error) {
+	if len(jws) > maxSize {
+		return token{}, malformed("it has %d bytes, and %d are allowed", len(jws), maxSize)
+	}
+	parts := strings.Split(jws, ".")
+	if len(parts) != 3 {
+		return token{}, malformed("want three parts joined by dots, found %d", len(parts))
+	}
+	var raw [3][]byte
+	for n, part := range parts {
+		var err error
+		if raw[n], err = decodeExact(base64.RawURLEncoding, part); err != nil {
+			return token{}, malformed("part %d: %v", n+1, err)
+		}
+	}
+	chain, err := parseHeader(raw[0], typ)
+	if err != nil {
+		return token{}, err
+	}
+	if err := strictjson.Unmarshal(raw[1], payload); err != nil {
+		return token{}, malformed("payload: %v", err)
+	}
+	if len(raw[2]) != 64 {
+		return token{}, malformed("the signature has %d bytes, not 64", len(raw[2]))
+	}
+	return token{jws: jws, payload: raw[1], chain: chain}, nil
+}
+
+func parseHeader(raw []byte, typ string) ([]*x509.Certificate, error) {
+	var h header
+	if err := strictjson.Unmarshal(raw, &h); err != nil {
+		return nil, malformed("header: %v", err)
+	}
+	switch {
+	case h.Alg != string(algorithm):
+		return nil, malformed("header: algorithm %.20q, not %s", h.Alg, algorithm)
+	case h.Typ != typ:
+		return nil, malformed("header: type %.40q, not %s", h.Typ, typ)
+	case len(h.X5C) != 2:
+		return nil, malformed("header: %d certificates, not 2", len(h.X5C))
+	}
+	chain := make([]*x509.Certificate, len(h.X5C))
+	for n, text := range h.X5C {
+		der, err := decodeExact(base64.StdEncoding, text)
+		if err != nil {
+			return nil, malformed("header: certificate %d: %v", n+1, err)
+		}
+		if chain[n], err = x509.ParseCertificate(der); err != nil {
+			return nil, malformed("header: certificate %d: %v", n+1, err)
+		}
+	}
+	return chain, nil
+}
+
+// decodeExact accepts the one spelling that the encoding itself would write: Go's decoders pass over line breaks, and
+// without Strict over stray bits.
+func decodeExact(encoding *base64.Encoding, text string) ([]byte, error) {
+	data, err := encoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	if encoding.EncodeToString(data) != text {
+		return nil, fmt.Errorf("base64 in another spelling than the exact one")
+	}
+	return data, nil
+}
+
+// verify checks the signature with the key of the leaf.
+func (t token) verify() error {
+	signed, err := jose.ParseSignedCompact(t.jws, []jose.SignatureAlgorithm{algorithm})
+	if err != nil {
+		return malformed("%v", err)
+	}
+	payload, err := signed.Verify(t.chain[0].PublicKey)
+	if err != nil || !bytes.Equal(payload, t.payload) {
+		return fmt.Errorf("%w: the signature does not fit", ErrSignature)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package statement
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+)
+
+// RecipientKey says under which key a site receives. Each version names its predecessor, so that nobody can offer an older
+// one as the newest, or slip one in.
+type RecipientKey struct {
+	V         int       `json:"v"` // 1
+	Network   id.Hash   `json:"network"`
+	Site      id.Site   `json:"site"`
+	Recipient string    `json:"recipient"` // age1…
+	Version   int       `json:"version"`   // from 1
+	Created   time.Time `json:"created"`   // UTC
+	Prev      id.Hash   `json:"prev"`      // Hash of the version before; "" for the first
+}
+
+func (RecipientKey) typ() string                   { return "sealpost-recipient-v1" }
+func (RecipientKey) maxSize() int                  { return maxStatement }
+func (k RecipientKey) speaker() (id.Hash, id.Site) { return k.Network, k.Site }
+
+// recipientPattern is the outside of an age recipient in Bech32: 62 characters for X25519, about 2,000 for the hybrid. What
+// is inside is age's to say.
+var recipientPattern = regexp.MustCompile(`^age1[02-9ac-hj-np-z]{32,4000}$|^age1pq1[02-9ac-hj-np-z]{32,4000}$`)
+
+func (k RecipientKey) validate() error {
+	if err := first(version(k.V), hash("network", k.Network), site("site", k.Site), moment("created", k.Created)); err != nil {
+		return err
+	}
+	if !recipientPattern.MatchString(k.Recipient) {
+		return malformed("recipient: want an age recipient, age1…")
+	}
+	if k.Version < 1 {
+		return malformed("version: want 1 or more")
+	}
+	if k.Version == 1 {
+		if k.Prev != "" {
+			return malformed("prev: the first version has no predecessor")
+		}
+		return nil
+	}
+	return hash("prev", k.Prev)
+}
+
+// Hash is the SHA-256 of the payload in its exact form: what the next version states as its Prev.
+func (k RecipientKey) Hash() id.Hash {
+	exact, err := strictjson.Marshal(k)
+	if err != nil {
+		return "" // only a time beyond the year 9999, which validate refuses
+	}
+	return sum(exact)
+}
+
+// RecipientKeyHash is the SHA-256 of a recipient string, by which envelopes and routes name the key.
+func RecipientKeyHash(recipient string) id.Hash {
+	return sum([]byte(recipient))
+}
+
+func sum(data []byte) id.Hash {
+	s := sha256.Sum256(data)
+	return id.Hash(hex.EncodeToString(s[:]))
+}
