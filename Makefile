@@ -1,0 +1,49 @@
+# Everything a person or a machine does with this tree. Each target does its own set-up; Go, make and a C compiler (for the
+# race detector) are all it needs.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 1m
+GOBUILD  := go build -trimpath -buildvcs=false -ldflags "-X sealpost/internal/cli.version=$(VERSION)"
+TARGETS  := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
+
+.PHONY: build demo test bench soak fuzz lint cross deps clean
+
+build: ## the one binary, bin/sealpost
+	$(GOBUILD) -o bin/sealpost .
+
+demo: build ## a hub, four labs and three research centres on this machine, until Ctrl-C
+	bin/sealpost demo
+
+test: ## every test, with the race detector
+	go test -race -timeout 35m ./...
+
+bench: ## the benchmarks
+	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+soak: ## the long forms of the stories and fault tests; hours
+	SEALPOST_SOAK=1 go test -count=1 -timeout 0 -v ./e2e/... ./spool/... ./agent/...
+
+fuzz: ## every fuzz target for FUZZTIME, one after another
+	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file name; do \
+	  package=$$(dirname "$$file"); target=$${name#func }; echo "==> $$package $$target"; \
+	  go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+	done
+
+lint: ## formatting, vet and staticcheck, for Linux and for Windows
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=windows go vet ./...
+	staticcheck=$$(go tool -n staticcheck) && $$staticcheck ./... && GOOS=windows $$staticcheck ./...
+
+cross: ## builds for every system that sealpost runs on; what they make is thrown away
+	@set -e; for target in $(TARGETS); do \
+	  echo "==> build for $$target"; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 $(GOBUILD) -o /dev/null .; \
+	done
+
+deps: ## the modules, checked against go.sum
+	go mod download
+	go mod verify
+
+clean:
+	rm -rf bin sealpost-demo

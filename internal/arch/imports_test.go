@@ -1,0 +1,195 @@
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "sealpost"
+
+// pkg is what `go list` says of a package, without its tests.
+type pkg struct {
+	ImportPath string
+	Imports    []string // direct
+	Deps       []string // all, through any number of steps
+	Standard   bool
+}
+
+// systems are those on which rooms may differ, so each is looked at.
+var systems = []string{"linux", "windows", "darwin"}
+
+// arrows says which rooms a room may import, apart from itself, its own sub-rooms of internal, and helpers.
+var arrows = map[string][]string{
+	"":                  {"internal/cli"},
+	"internal/cli":      {"agent", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
+	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "envelope", "statement", "certs", "config", "hub/api", "spool"},
+	"agent/outbox":      {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
+	"agent/inbox":       {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
+	"agent/trust":       {"agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
+	"agent/ledger":      {"spool"},
+	"envelope":          {"certs", "statement"},
+	"statement":         {"certs"},
+	"certs":             {},
+	"config":            {},
+	"hub":               {"hub/api", "spool", "certs", "config", "statement"},
+	"hub/api":           {"spool"},
+	"spool":             {},
+	"spool/badgerspool": {"spool"},
+	"spool/spooltest":   {"spool"},
+}
+
+// isHelper tells the small packages of internal that any room may use, and that use no room.
+func isHelper(room string) bool {
+	return strings.HasPrefix(room, "internal/") && room != "internal/cli" && !isTestOnly(room)
+}
+
+func TestArrowsRunOneWay(t *testing.T) {
+	for _, p := range ours(t) {
+		room := roomOf(p.ImportPath)
+		allowed, known := arrows[room]
+		if !known && !isHelper(room) && !isTestOnly(room) {
+			t.Errorf("%s has no place among the arrows: DESIGN names the rooms, this table their arrows", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			target, inside := strings.CutPrefix(imported, module+"/")
+			if !inside || isTestOnly(room) || roomOf(imported) == room || isHelper(target) {
+				continue
+			}
+			if !slices.Contains(allowed, roomOf(imported)) {
+				t.Errorf("%s imports %s: arrows run one way, and there is none from %q to %q", p.ImportPath, imported, room, target)
+			}
+		}
+	}
+}
+
+// bans are single rules, each with its reason.
+var bans = []struct {
+	name   string
+	who    func(room string) bool
+	what   func(imported string) bool
+	deep   bool // through any number of steps
+	reason string
+}{
+	{"hub cannot decrypt", is("hub", "hub/api", "spool", "spool/badgerspool"), has("sealpost/envelope", "filippo.io/age"), true,
+		"the hub must not be able to open an envelope, and the import graph proves it"},
+	{"hub knows no agent", is("hub", "hub/api"), has("sealpost/agent"), true,
+		"the hub serves any agent that speaks the contract"},
+	{"one engine room", not("spool/badgerspool"), has("github.com/dgraph-io"), false,
+		"the engine can be replaced only while one package knows it"},
+	{"one ledger room", not("agent/ledger"), has("modernc.org/sqlite", "database/sql"), false,
+		"what is durable at a site is decided in one place"},
+	{"outbox is not inbox", is("agent/outbox"), has("sealpost/agent/inbox"), true,
+		"sending and receiving share the ledger and nothing else"},
+	{"inbox is not outbox", is("agent/inbox"), has("sealpost/agent/outbox"), true,
+		"sending and receiving share the ledger and nothing else"},
+	{"agent needs no engine", is("agent", "agent/outbox", "agent/inbox"), has("sealpost/spool/badgerspool", "sealpost/hub"), false,
+		"an agent knows the wire contract of the hub, not the hub"},
+	{"one room for keys", is("hub/api", "spool", "spool/badgerspool", "agent/ledger"), has("crypto/ecdsa", "crypto/rsa", "crypto/ed25519"), false,
+		"only certs holds identity keys, and offers operations, never bytes"},
+}
+
+func TestBans(t *testing.T) {
+	packages := ours(t)
+	for _, ban := range bans {
+		t.Run(ban.name, func(t *testing.T) {
+			for _, p := range packages {
+				imports := p.Imports
+				if ban.deep {
+					imports = p.Deps
+				}
+				for _, imported := range imports {
+					if ban.who(roomOf(p.ImportPath)) && ban.what(imported) && !isTestOnly(roomOf(p.ImportPath)) {
+						t.Errorf("%s reaches %s: %s", p.ImportPath, imported, ban.reason)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The spool's contract must not lean on anything, so that a second engine needs nothing of the first.
+func TestSpoolContractStandsAlone(t *testing.T) {
+	for _, p := range ours(t) {
+		if p.ImportPath != module+"/spool" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			first, _, _ := strings.Cut(imported, "/")
+			if strings.Contains(first, ".") || (first == module && imported != module+"/internal/id") {
+				t.Errorf("package spool imports %s: it may import the standard library and internal/id only", imported)
+			}
+		}
+	}
+}
+
+// ours lists the packages of this module on every system.
+func ours(t *testing.T) []pkg {
+	t.Helper()
+	var all []pkg
+	for _, system := range systems {
+		list := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+		list.Dir = "../.."
+		list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		list.Stderr = os.Stderr
+		out, err := list.Output()
+		if err != nil {
+			t.Fatalf("go list for %s: %v", system, err)
+		}
+		dec := json.NewDecoder(strings.NewReader(string(out)))
+		for {
+			var p pkg
+			err := dec.Decode(&p)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p)
+		}
+	}
+	if len(all) < 3*len(systems) {
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}
+
+// roomOf names the room a package belongs to: internal/cli/demo is of the room internal/cli.
+func roomOf(importPath string) string {
+	room := strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+	if strings.HasPrefix(room, "internal/cli/") {
+		return "internal/cli"
+	}
+	return room
+}
+
+// isTestOnly tells the folders that are no part of the binary.
+func isTestOnly(room string) bool {
+	first, _, _ := strings.Cut(room, "/")
+	return first == "e2e" || first == "bench" || room == "internal/arch"
+}
+
+func is(rooms ...string) func(string) bool {
+	return func(room string) bool { return slices.Contains(rooms, room) }
+}
+
+func not(room string) func(string) bool { return func(r string) bool { return r != room } }
+
+// has matches a package and everything under it, except that sealpost/hub does not match sealpost/hub/api.
+func has(prefixes ...string) func(string) bool {
+	return func(imported string) bool {
+		for _, p := range prefixes {
+			if imported == p || (strings.HasPrefix(imported, p+"/") && imported != "sealpost/hub/api") {
+				return true
+			}
+		}
+		return false
+	}
+}
