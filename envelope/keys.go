@@ -1,0 +1,134 @@
+package envelope
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
+	"sealpost/statement"
+)
+
+// MaxKeys is how many private keys a site may hold: the newest, and older ones that envelopes under way may still need.
+const MaxKeys = 4
+
+const maxKeyFile = 64 << 10 // bytes
+
+// Keys are a site's private keys for opening envelopes, all of one suite. They are safe for concurrent use.
+//
+// Their file has the form of age's own identity files, so that `age -d -i` reads it: one key a line, the newest last.
+type Keys struct {
+	suite      string
+	identities []age.Identity
+	recipients []string // the public keys beside them
+	hashes     []id.Hash
+}
+
+// OpenKeys reads the keys at path. When there is no such file it makes one key and writes it, durably and for its owner
+// only. A file that others may read is refused.
+func OpenKeys(path, suite string) (*Keys, error) {
+	if stanzaOf[suite] == "" {
+		return nil, fmt.Errorf("recipient key %s: there is no suite %q: want %s or %s", path, suite, SuiteHybrid, SuiteX25519)
+	}
+	data, err := secretfile.Read(path, maxKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeKeys(path, suite)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recipient key: %w", err)
+	}
+	k, err := ParseKeys(data, suite)
+	if err != nil {
+		return nil, fmt.Errorf("recipient key %s: %w", path, err)
+	}
+	return k, nil
+}
+
+func makeKeys(path, suite string) (*Keys, error) {
+	secret, public, err := generate(suite)
+	if err != nil {
+		return nil, err
+	}
+	data := fmt.Appendf(nil, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), public, secret)
+	err = secretfile.Create(path, data)
+	if errors.Is(err, fs.ErrExist) { // another process was quicker: its key counts
+		return OpenKeys(path, suite)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the recipient key: %w", err)
+	}
+	return ParseKeys(data, suite)
+}
+
+func generate(suite string) (secret, public string, err error) {
+	if suite == SuiteHybrid {
+		i, err := age.GenerateHybridIdentity()
+		if err != nil {
+			return "", "", err
+		}
+		return i.String(), i.Recipient().String(), nil
+	}
+	i, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", "", err
+	}
+	return i.String(), i.Recipient().String(), nil
+}
+
+// ParseKeys reads 1 to MaxKeys keys of the suite from the text of an identity file. Its errors never show what it read.
+func ParseKeys(data []byte, suite string) (*Keys, error) {
+	k := &Keys{suite: suite}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for n := 1; lines.Scan(); n++ {
+		line := lines.Text()
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if err := k.add(line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if lines.Err() != nil {
+		return nil, errors.New("a line is too long")
+	}
+	if n := len(k.identities); n == 0 || n > MaxKeys {
+		return nil, fmt.Errorf("%d keys: want 1 to %d", n, MaxKeys)
+	}
+	return k, nil
+}
+
+func (k *Keys) add(line string) error {
+	identities, err := age.ParseIdentities(strings.NewReader(line))
+	if err != nil {
+		return errors.New("not a private key of age")
+	}
+	suite, public := "", ""
+	switch i := identities[0].(type) {
+	case *age.HybridIdentity:
+		suite, public = SuiteHybrid, i.Recipient().String()
+	case *age.X25519Identity:
+		suite, public = SuiteX25519, i.Recipient().String()
+	}
+	if suite != k.suite {
+		return fmt.Errorf("not a key of the suite %s", k.suite)
+	}
+	k.identities = append(k.identities, identities[0])
+	k.recipients = append(k.recipients, public)
+	k.hashes = append(k.hashes, statement.RecipientKeyHash(public))
+	return nil
+}
+
+// Recipient returns the newest key's public side: what others seal for.
+func (k *Keys) Recipient() string {
+	return k.recipients[len(k.recipients)-1]
+}
+
+// Suite returns the suite of the keys.
+func (k *Keys) Suite() string { return k.suite }

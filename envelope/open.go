@@ -1,0 +1,160 @@
+package envelope
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/internal/id"
+)
+
+// Opener opens the envelopes that reach one site. It is safe for concurrent use.
+type Opener struct {
+	Network  id.Hash
+	Site     id.Site // the recipient
+	Keys     *Keys
+	Verifier certs.Verifier
+	MaxSize  int64 // bytes of ciphertext
+	// Pin is asked whether the site's identity key is the one that it is known by, after its signature was verified. Its
+	// error ends the opening and can heal.
+	Pin func(site id.Site, key id.Hash) error
+}
+
+// Expect is what the hub says about an envelope. Open believes none of it, and compares.
+type Expect struct {
+	Envelope id.Envelope
+	Sender   id.Site // the site that published it
+	Address  id.Address
+	Messages []ExpectMessage
+	Size     int64
+	CRC32C   []uint32
+	At       time.Time // the hub's time when it spooled the envelope: certificates are verified for it
+}
+
+// ExpectMessage is one message's record at the hub.
+type ExpectMessage struct {
+	ID  id.Message
+	UID id.UID
+}
+
+// Sink takes the content as it is decrypted, before the signature was verified: it must keep it where nobody looks, and
+// drop it when Open returns an error. Paths are relative and clean, begin with the message's name, and come in the order of
+// their bytes; they may hold anything else that is UTF-8. message counts from 0. What a Sink returns as an error is taken
+// for a local fault, never for the envelope's.
+type Sink interface {
+	Dir(message int, path string, mtime time.Time) error
+	File(message int, path string, executable bool, mtime time.Time, size int64) (io.WriteCloser, error)
+}
+
+// Opened is what an envelope was found to hold. All of it is signed by the sender.
+type Opened struct {
+	SenderKey id.Hash
+	Messages  []OpenedMessage
+}
+
+// OpenedMessage is one message.
+type OpenedMessage struct {
+	ID          id.Message
+	UID         id.UID
+	Sent        time.Time
+	Name        string
+	Type        string
+	Digest      id.Hash
+	Fingerprint id.Hash
+	Size        int64 // bytes of content in all its files
+	Entries     int64
+}
+
+// ErrExpect says that what the hub announces cannot be an envelope. The envelope itself was not looked at.
+var ErrExpect = errors.New("the hub's record makes no sense")
+
+// Open reads an envelope from src and gives its content to sink. On success src was read to its end, and all checks of
+// FORMAT.md up to the seventh have passed. On failure it reads what is left of src, unless the fault is local: only with
+// that proof it returns a *Refusal. Any other error can heal.
+func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
+	if err := o.accept(want); err != nil {
+		return Opened{}, fmt.Errorf("open %s: %w", want.Envelope, err)
+	}
+	p := openings.Get().(*opening)
+	defer p.release()
+	p.opener, p.want, p.sink = o, want, sink
+	p.source = source{r: src, size: want.Size, sums: want.CRC32C}
+	opened, err := p.run()
+	if err == nil {
+		err = p.source.prove(p.buf) // age has read to the end: this only says so
+	}
+	if err != nil {
+		return Opened{}, fmt.Errorf("open %s: %w", want.Envelope, p.judge(err))
+	}
+	return opened, nil
+}
+
+// accept is the first step: what can be said without the envelope.
+func (o *Opener) accept(want Expect) error {
+	if _, err := id.Parse128[id.Envelope](string(want.Envelope)); err != nil {
+		return fmt.Errorf("%w: %w", ErrExpect, err)
+	}
+	if want.Size > o.MaxSize {
+		return fmt.Errorf("%w: %d bytes, and this site accepts %d", ErrTooLarge, want.Size, o.MaxSize)
+	}
+	if want.Size <= 0 || int64(len(want.CRC32C)) != (want.Size+partSize-1)/partSize {
+		return fmt.Errorf("%w: %d checksums for %d bytes", ErrExpect, len(want.CRC32C), want.Size)
+	}
+	if len(want.Messages) == 0 || len(want.Messages) > MaxMessages {
+		return fmt.Errorf("%w: %d messages", ErrExpect, len(want.Messages))
+	}
+	for _, m := range want.Messages {
+		_, site, err := id.ParseMessage(string(m.ID))
+		if err != nil || site != want.Sender {
+			return fmt.Errorf("%w: message %.80q is not of %.40q", ErrExpect, m.ID, want.Sender)
+		}
+		if _, err := id.Parse128[id.UID](string(m.UID)); err != nil {
+			return fmt.Errorf("%w: %w", ErrExpect, err)
+		}
+	}
+	return nil
+}
+
+// opening is one run of the checks, and its buffers.
+type opening struct {
+	opener *Opener
+	want   Expect
+	sink   Sink
+	source source
+	unwrap unwrapper
+	tar    tarReader
+	tally  *tally
+	order  entryOrder
+	header []byte
+	buf    []byte
+}
+
+var openings = sync.Pool{New: func() any {
+	return &opening{tally: newTally(), header: make([]byte, maxHeader), buf: make([]byte, 64<<10)}
+}}
+
+func (p *opening) release() {
+	p.opener, p.want, p.sink, p.source, p.unwrap = nil, Expect{}, nil, source{}, unwrapper{}
+	p.tar.reset(nil, 0)
+	p.tally.reset()
+	openings.Put(p)
+}
+
+// judge decides what an error means. The source's own error comes first; then faults that are not the envelope's; and a
+// flaw becomes a refusal once the rest of the ciphertext was read right.
+func (p *opening) judge(err error) error {
+	if p.source.err != nil {
+		return p.source.err
+	}
+	var f *flaw
+	if !errors.As(err, &f) {
+		return err
+	}
+	if err := p.source.prove(p.buf); err != nil {
+		return err
+	}
+	return &Refusal{Code: f.code, Err: f.err}
+}

@@ -1,0 +1,109 @@
+package envelope
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// partWriter counts the ciphertext on its way out and keeps the checksum of each part.
+type partWriter struct {
+	w    io.Writer
+	size int64
+	sums []uint32
+}
+
+func (p *partWriter) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	for b = b[:n]; len(b) > 0; {
+		offset := p.size % partSize
+		if offset == 0 {
+			p.sums = append(p.sums, 0)
+		}
+		here := b[:min(int64(len(b)), partSize-offset)]
+		last := &p.sums[len(p.sums)-1]
+		*last = crc32.Update(*last, castagnoli, here)
+		p.size += int64(len(here))
+		b = b[len(here):]
+	}
+	return n, err
+}
+
+// What can be wrong with ciphertext on its way in. All of it can heal by reading again.
+var (
+	ErrTruncated = errors.New("the ciphertext ended too early")
+	ErrOverlong  = errors.New("the ciphertext is longer than announced")
+	ErrChecksum  = errors.New("the ciphertext does not match its checksum")
+)
+
+// source reads the ciphertext and proves that it was read right: exactly the announced size, every part with its announced
+// checksum, nothing behind it. Its own error is kept, because what age and tar make of it would look like tampering.
+type source struct {
+	r     io.Reader
+	size  int64
+	sums  []uint32
+	at    int64  // bytes read
+	sum   uint32 // of the part under way
+	ended bool   // the end was seen, and nothing behind it
+	err   error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.at == s.size {
+		return 0, s.end()
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	end := min(s.size, s.at-s.at%partSize+partSize)
+	n, err := s.r.Read(p[:min(int64(len(p)), end-s.at)])
+	s.sum = crc32.Update(s.sum, castagnoli, p[:n])
+	s.at += int64(n)
+	if s.at == end {
+		if part := (end - 1) / partSize; s.sum != s.sums[part] {
+			s.err = fmt.Errorf("part %d: %w", part, ErrChecksum)
+			return n, s.err
+		}
+		s.sum = 0
+	}
+	if err == io.EOF && s.at < s.size {
+		s.err = fmt.Errorf("%w: %d of %d bytes", ErrTruncated, s.at, s.size)
+	} else if err != nil && err != io.EOF {
+		s.err = fmt.Errorf("read the ciphertext: %w", err)
+	}
+	return n, s.err
+}
+
+// end makes sure that nothing follows the last byte.
+func (s *source) end() error {
+	if s.ended {
+		return io.EOF
+	}
+	var more [1]byte
+	n, err := io.ReadFull(s.r, more[:])
+	switch {
+	case n > 0:
+		s.err = ErrOverlong
+	case err != io.EOF:
+		s.err = fmt.Errorf("read the ciphertext: %w", err)
+	default:
+		s.ended = true
+		return io.EOF
+	}
+	return s.err
+}
+
+// prove reads what is left, and returns nil when all of the ciphertext was read right.
+func (s *source) prove(buf []byte) error {
+	for {
+		if _, err := s.Read(buf); err != nil {
+			return s.err // nil at the end
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package envelope
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of names and paths, in bytes. They bound every buffer that holds one.
+const (
+	MaxName = 1024
+	MaxPath = 4096
+)
+
+// ErrName is wrapped by every error about a name or a path that the format does not carry.
+var ErrName = errors.New("cannot travel under this name")
+
+// ValidName checks the name of a message: one component of a path, UTF-8, at most MaxName bytes. What a name may look like
+// on disk is not this package's matter: an inbox has its own, stricter rule.
+func ValidName(name string) error {
+	if strings.Contains(name, "/") {
+		return fmt.Errorf("%w: %.80q has a slash", ErrName, name)
+	}
+	if len(name) > MaxName {
+		return fmt.Errorf("%w: %.80q… is longer than %d bytes", ErrName, name, MaxName)
+	}
+	return ValidPath(name)
+}
+
+// ValidPath checks the path of an entry: relative, clean, UTF-8 without NUL, at most MaxPath bytes, no trailing slash.
+// Control characters and backslashes are let through: they are legal in names on other systems.
+func ValidPath(path string) error {
+	if len(path) > MaxPath {
+		return fmt.Errorf("%w: %.80q… is longer than %d bytes", ErrName, path, MaxPath)
+	}
+	if !utf8.ValidString(path) {
+		return fmt.Errorf("%w: %.80q is not UTF-8", ErrName, path)
+	}
+	if strings.IndexByte(path, 0) >= 0 {
+		return fmt.Errorf("%w: %.80q has a NUL", ErrName, path)
+	}
+	for component := range strings.SplitSeq(path, "/") {
+		if component == "" || component == "." || component == ".." {
+			return fmt.Errorf("%w: %.80q is not a clean relative path", ErrName, path)
+		}
+	}
+	return nil
+}
+
+// entryOrder checks that the entries of one message come as the format says: first the name itself, then by the bytes of
+// their paths, none twice, each in a folder that came before it.
+//
+// It needs no more memory than one path: the folders in which a later entry can still lie are those whose path is a prefix,
+// byte by byte, of the last one.
+type entryOrder struct {
+	name   string
+	folder bool // the message is a folder; otherwise it has one entry
+	last   string
+	open   []int // lengths of those prefixes of last that are folders
+}
+
+func (o *entryOrder) reset(name string, folder bool) {
+	*o = entryOrder{name: name, folder: folder, open: o.open[:0]}
+}
+
+// started says whether there was an entry.
+func (o *entryOrder) started() bool { return o.last != "" }
+
+// add takes the next entry, whose path is valid.
+func (o *entryOrder) add(path string, dir bool) error {
+	if !o.started() {
+		if path != o.name || dir != o.folder {
+			return fmt.Errorf("the first entry of %q is %q", o.name, path)
+		}
+	} else if err := o.follows(path); err != nil {
+		return err
+	}
+	o.last = path
+	if dir {
+		o.open = append(o.open, len(path))
+	}
+	return nil
+}
+
+func (o *entryOrder) follows(path string) error {
+	if !o.folder {
+		return fmt.Errorf("the file %q has a second entry, %q", o.name, path)
+	}
+	if path <= o.last {
+		return fmt.Errorf("entry %q comes after %q", path, o.last)
+	}
+	shared := commonPrefix(path, o.last)
+	for len(o.open) > 0 && o.open[len(o.open)-1] > shared {
+		o.open = o.open[:len(o.open)-1]
+	}
+	parent := strings.LastIndexByte(path, '/')
+	for _, length := range o.open {
+		if length == parent {
+			return nil
+		}
+	}
+	return fmt.Errorf("entry %q lies in no folder that came before it", path)
+}
+
+func commonPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}

@@ -1,0 +1,242 @@
+package envelope
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// run makes the checks 2 to 7, in order.
+func (p *opening) run() (Opened, error) {
+	p.unwrap = unwrapper{keys: p.opener.Keys}
+	plain, err := p.unwrap.decrypt(&p.source, p.header)
+	if err != nil {
+		return Opened{}, err
+	}
+	p.tar.reset(plain, p.want.Size)
+	raw, head, err := p.head()
+	if err != nil {
+		return Opened{}, err
+	}
+	messages, last, err := p.messages(head)
+	if err != nil {
+		return Opened{}, err
+	}
+	key, err := p.signature(last, hashOf(raw))
+	if err != nil {
+		return Opened{}, err
+	}
+	if err := p.tar.end(); err != nil {
+		return Opened{}, archiveFlaw(statement.CodeTrailingData, err)
+	}
+	return Opened{SenderKey: key, Messages: messages}, nil
+}
+
+// head is the third step: message.json, which is not trusted yet and may only cause refusal.
+func (p *opening) head() (raw []byte, h Head, err error) {
+	m, err := p.tar.next()
+	if err != nil {
+		return nil, h, archiveFlaw(statement.CodeEntryInvalid, err)
+	}
+	if raw, err = p.small(m, headPath, maxHead, statement.CodeMetadataInvalid); err != nil {
+		return nil, h, err
+	}
+	if h, err = ParseHead(raw); err != nil {
+		return nil, h, &flaw{code: statement.CodeMetadataInvalid, err: err}
+	}
+	if err := p.forMe(h); err != nil {
+		return nil, h, err
+	}
+	return raw, h, p.asAnnounced(h)
+}
+
+// forMe compares the head with this site and with the age header.
+func (p *opening) forMe(h Head) error {
+	if h.Network != p.opener.Network {
+		return flawf(statement.CodeMetadataMismatch, "it is of another network, %s", h.Network)
+	}
+	i := slices.IndexFunc(h.Recipients, func(r HeadRecipient) bool { return r.Site == p.opener.Site })
+	if i < 0 {
+		return flawf(statement.CodeNotForMe, "%s is not among its recipients", p.opener.Site)
+	}
+	if h.Recipients[i].Key != p.unwrap.key {
+		return flawf(statement.CodeMetadataMismatch, "the key that opened it is not the one that it names for %s", p.opener.Site)
+	}
+	if len(h.Recipients) != p.unwrap.stanzas {
+		return flawf(statement.CodeMetadataMismatch, "it names %d recipients and is encrypted for %d", len(h.Recipients), p.unwrap.stanzas)
+	}
+	return nil
+}
+
+// asAnnounced compares the head with the hub's record.
+func (p *opening) asAnnounced(h Head) error {
+	want := p.want
+	if h.Sender != want.Sender {
+		return flawf(statement.CodeMetadataMismatch, "it is by %s and was published by %s", h.Sender, want.Sender)
+	}
+	if h.Envelope != want.Envelope {
+		return flawf(statement.CodeMetadataMismatch, "it is envelope %s", h.Envelope)
+	}
+	if h.Address.String() != want.Address.String() {
+		return flawf(statement.CodeMetadataMismatch, "it is addressed to %s and was published for %s", h.Address, want.Address)
+	}
+	same := func(m HeadMessage, w ExpectMessage) bool { return m.ID == w.ID && m.UID == w.UID }
+	if !slices.EqualFunc(h.Messages, want.Messages, same) {
+		return flawf(statement.CodeMetadataMismatch, "its messages are not those that the hub announced")
+	}
+	if len(h.Messages) > 1 && want.Size > MaxShared {
+		return flawf(statement.CodeTooLarge, "%d messages in %d bytes", len(h.Messages), want.Size)
+	}
+	return nil
+}
+
+// messages are the steps four and five. They return the member behind the last message, too.
+func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
+	opened := make([]OpenedMessage, len(h.Messages))
+	m, err := p.tar.next()
+	for i, hm := range h.Messages {
+		if err != nil {
+			return nil, m, archiveFlaw(statement.CodeEntryInvalid, err)
+		}
+		opened[i] = OpenedMessage{ID: hm.ID, UID: hm.UID, Sent: hm.Sent, Name: hm.Content.Name, Type: hm.Content.Type}
+		if m, err = p.message(i, &opened[i], m); err != nil {
+			return nil, m, err
+		}
+		opened[i].Fingerprint = Fingerprint(hm.FingerprintKey, opened[i].Digest)
+	}
+	return opened, m, nil
+}
+
+// message takes the entries of message n, of which the first is at hand, and returns the member behind the last.
+func (p *opening) message(n int, o *OpenedMessage, m member) (member, error) {
+	prefix := contentPrefix + strconv.Itoa(n) + "/"
+	p.order.reset(o.Name, o.Type == TypeFolder)
+	for {
+		path, mine := strings.CutPrefix(m.path, prefix)
+		if !mine {
+			break
+		}
+		if err := p.entry(n, path, m); err != nil {
+			return m, err
+		}
+		o.Entries++
+		o.Size += m.size
+		var err error
+		if m, err = p.tar.next(); err != nil {
+			return m, archiveFlaw(statement.CodeEntryInvalid, err)
+		}
+	}
+	if !p.order.started() {
+		return m, flawf(statement.CodeEntryInvalid, "%.80q stands where %s%s is expected", m.path, prefix, o.Name)
+	}
+	o.Digest = p.tally.endMessage()
+	return m, nil
+}
+
+// entry checks one entry, then gives it to the sink and counts it.
+func (p *opening) entry(n int, path string, m member) error {
+	if err := ValidPath(path); err != nil {
+		return &flaw{code: statement.CodeEntryInvalid, err: err}
+	}
+	if err := p.order.add(path, m.dir); err != nil {
+		return &flaw{code: statement.CodeEntryInvalid, err: err}
+	}
+	mtime := time.Unix(m.mtime, 0).UTC()
+	if m.dir {
+		if err := p.sink.Dir(n, path, mtime); err != nil {
+			return fmt.Errorf("store the folder %q: %w", path, err)
+		}
+	} else if err := p.file(n, path, m, mtime); err != nil {
+		return err
+	}
+	p.tally.endEntry(path, m)
+	return nil
+}
+
+func (p *opening) file(n int, path string, m member, mtime time.Time) error {
+	w, err := p.sink.File(n, path, m.exec, mtime, m.size)
+	if err != nil {
+		return fmt.Errorf("store %q: %w", path, err)
+	}
+	err = p.copyTo(w)
+	if closed := w.Close(); err == nil && closed != nil {
+		err = closed
+	}
+	var f *flaw
+	if err != nil && !errors.As(err, &f) {
+		err = fmt.Errorf("store %q: %w", path, err)
+	}
+	return err
+}
+
+// copyTo hashes the current body and writes it to w. An error of w is returned as it is.
+func (p *opening) copyTo(w io.Writer) error {
+	for {
+		k, err := p.tar.Read(p.buf)
+		p.tally.content.Write(p.buf[:k])
+		if k > 0 {
+			if _, err := w.Write(p.buf[:k]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return archiveFlaw(statement.CodeEntryInvalid, err)
+		}
+	}
+}
+
+// signature is the sixth step. It returns the sender's identity key.
+func (p *opening) signature(m member, head id.Hash) (id.Hash, error) {
+	jws, err := p.small(m, signaturePath, maxSignature, statement.CodeEntryInvalid)
+	if err != nil {
+		return "", err
+	}
+	signed, err := statement.Open[statement.EnvelopeSignature](string(jws), p.opener.Verifier, p.want.At)
+	switch {
+	case errors.Is(err, certs.ErrNotValidNow):
+		return "", fmt.Errorf("the sender's certificate: %w", err)
+	case errors.Is(err, certs.ErrUntrusted):
+		return "", &flaw{code: statement.CodeSignerUntrusted, err: err}
+	case err != nil:
+		return "", &flaw{code: statement.CodeSignatureInvalid, err: err}
+	case signed.Site != p.want.Sender:
+		return "", flawf(statement.CodeSignerMismatch, "%s signed it, not %s", signed.Site, p.want.Sender)
+	}
+	if err := p.opener.Pin(signed.Site, signed.Key); err != nil {
+		return "", err
+	}
+	if body := sumHash(p.tally.body); signed.Payload.Head != head || signed.Payload.Body != body {
+		return "", flawf(statement.CodeDigestMismatch, "the signature is over something else")
+	}
+	return signed.Key, nil
+}
+
+// small reads one of the two members that are not content. Their headers are fixed but for the size. code is for a member
+// that stands in its place.
+func (p *opening) small(m member, path string, limit int64, code string) ([]byte, error) {
+	if m != (member{path: path, size: m.size}) {
+		return nil, flawf(code, "%.80q stands where %s is expected", m.path, path)
+	}
+	if m.size > limit {
+		return nil, flawf(statement.CodeTooLarge, "%s has %d bytes, more than %d", path, m.size, limit)
+	}
+	data := make([]byte, m.size)
+	if _, err := io.ReadFull(&p.tar, data); err != nil {
+		return nil, archiveFlaw(statement.CodeEntryInvalid, err)
+	}
+	if err := p.tar.endBody(); err != io.EOF {
+		return nil, archiveFlaw(statement.CodeEntryInvalid, err)
+	}
+	return data, nil
+}

@@ -1,0 +1,174 @@
+package envelope
+
+import (
+	"path"
+	"strconv"
+	"strings"
+)
+
+// blockSize is tar's unit: headers are one block, bodies are filled up to whole blocks with zeros.
+const blockSize = 512
+
+// maxOctal is the first number that tar's eleven octal digits cannot hold: 8 GiB as a size, the year 2242 as a time.
+const maxOctal = 1 << 33
+
+// endSize is the length of the zeros that end an archive.
+const endSize = 2 * blockSize
+
+// The types of members. 'x' is the PAX header that goes before a member whose path or size does not fit its header.
+const (
+	typeFile = '0'
+	typeDir  = '5'
+	typePAX  = 'x'
+)
+
+var zeros [endSize]byte
+
+// member is one member of the archive, as far as the format lets members differ.
+type member struct {
+	path  string // in the archive: message.json, content/0/data.csv
+	dir   bool
+	exec  bool  // mode 0755 instead of 0644; folders always have it
+	mtime int64 // seconds, 0 <= mtime < maxOctal
+	size  int64 // bytes; 0 for folders
+}
+
+func (m member) mode() int64 {
+	if m.dir || m.exec {
+		return 0o755
+	}
+	return 0o644
+}
+
+// appendHeader appends the only header that the format allows for m: one block, and before it a PAX header if the path is
+// not ASCII or longer than the block's field, or the size does not fit. These are the bytes that Go's archive/tar writes in
+// its FormatPAX, spelled out here so that they never change.
+func appendHeader(b []byte, m member) []byte {
+	if records := paxRecords(m); records != "" {
+		dir, file := path.Split(m.path)
+		name := strings.TrimRight(cut(asciiOnly(path.Join(dir, "PaxHeaders.0", file))), "/")
+		b = appendPAXBlock(b, name, int64(len(records)))
+		b = append(b, records...)
+		b = append(b, zeros[:padding(int64(len(records)))]...)
+	}
+	return appendBlock(b, m)
+}
+
+func appendBlock(b []byte, m member) []byte {
+	b, block := grow(b)
+	name := asciiOnly(m.path)
+	copy(block[:100], name)
+	if len(name) > 100 && name[99] == '/' { // a cut path must not end like a folder's
+		block[len(strings.TrimRight(name[:99], "/"))] = 0
+	}
+	putOctal(block[100:108], m.mode())
+	putOctal(block[108:116], 0) // owner
+	putOctal(block[116:124], 0) // group
+	putOctal(block[124:136], m.size)
+	putOctal(block[136:148], m.mtime)
+	block[156] = typeFile
+	if m.dir {
+		block[156] = typeDir
+	}
+	putOctal(block[329:337], 0) // device numbers
+	putOctal(block[337:345], 0)
+	finish(block)
+	return b
+}
+
+func appendPAXBlock(b []byte, name string, size int64) []byte {
+	b, block := grow(b)
+	copy(block[:100], name)
+	putOctal(block[100:108], 0)
+	putOctal(block[108:116], 0)
+	putOctal(block[116:124], 0)
+	putOctal(block[124:136], size)
+	putOctal(block[136:148], 0)
+	block[156] = typePAX
+	finish(block)
+	return b
+}
+
+// grow appends a block of zeros and returns it beside the whole.
+func grow(b []byte) (whole, block []byte) {
+	b = append(b, zeros[:blockSize]...)
+	return b, b[len(b)-blockSize:]
+}
+
+// finish writes the magic and the checksum.
+func finish(block []byte) {
+	copy(block[257:], "ustar\x0000")
+	copy(block[148:156], "        ") // counted as spaces
+	sum := int64(0)
+	for _, c := range block {
+		sum += int64(c)
+	}
+	putOctal(block[148:155], sum)
+}
+
+// putOctal fills the field with octal digits and a NUL. A number that does not fit is written as zero: a PAX record has it.
+func putOctal(field []byte, n int64) {
+	last := len(field) - 1
+	field[last] = 0
+	if n>>(3*last) != 0 {
+		n = 0
+	}
+	for i := last - 1; i >= 0; i-- {
+		field[i] = '0' + byte(n&7)
+		n >>= 3
+	}
+}
+
+// paxRecords returns the records that m needs, in the order of their keys.
+func paxRecords(m member) string {
+	var records string
+	if len(m.path) > 100 || !isASCII(m.path) {
+		records += paxRecord("path", m.path)
+	}
+	if m.size >= maxOctal {
+		records += paxRecord("size", strconv.FormatInt(m.size, 10))
+	}
+	return records
+}
+
+// paxRecord returns "LENGTH KEY=VALUE\n", where the length counts its own digits.
+func paxRecord(key, value string) string {
+	rest := " " + key + "=" + value + "\n"
+	length := len(rest)
+	for length != len(rest)+len(strconv.Itoa(length)) {
+		length = len(rest) + len(strconv.Itoa(length))
+	}
+	return strconv.Itoa(length) + rest
+}
+
+// padding is what fills a body of n bytes up to whole blocks.
+func padding(n int64) int64 {
+	return -n & (blockSize - 1)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+func asciiOnly(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if s[i] < 0x80 {
+			b = append(b, s[i])
+		}
+	}
+	return string(b)
+}
+
+// cut keeps what fits tar's name field.
+func cut(s string) string {
+	return s[:min(len(s), 100)]
+}

@@ -1,0 +1,229 @@
+package envelope
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// maxPAX bounds the PAX records before one member: a path, a size and their keys.
+const maxPAX = MaxPath + 64
+
+// errArchive is wrapped by every error about the archive itself, and by no error of the reader below it.
+var errArchive = errors.New("the archive is malformed")
+
+// tarReader reads an archive that has exactly the form that appendHeader gives it, and nothing else: no other types, keys,
+// owners, formats or spellings of the same header. It has no buffer that grows.
+type tarReader struct {
+	r      io.Reader
+	limit  int64 // the largest size that a member can have
+	left   int64 // bytes of the current body not yet read
+	pad    int64 // zeros after it
+	raw    []byte
+	again  []byte
+	block  [blockSize]byte
+	filler [blockSize]byte
+}
+
+func (t *tarReader) reset(r io.Reader, limit int64) {
+	*t = tarReader{r: r, limit: limit, raw: t.raw[:0], again: t.again[:0]}
+}
+
+// next reads the header of the next member. The body before it must have been read to its end.
+func (t *tarReader) next() (member, error) {
+	t.raw = t.raw[:0]
+	if err := t.readBlock(); err != nil {
+		return member{}, err
+	}
+	var m member
+	var extra pax
+	if t.block[156] == typePAX {
+		var err error
+		if extra, err = t.readPAX(); err != nil {
+			return m, err
+		}
+		if err := t.readBlock(); err != nil {
+			return m, err
+		}
+	}
+	if err := m.parse(t.block[:], extra); err != nil {
+		return m, err
+	}
+	if t.again = appendHeader(t.again[:0], m); !bytes.Equal(t.again, t.raw) {
+		return m, fmt.Errorf("%w: the header of %.80q is not spelled the one way", errArchive, m.path)
+	}
+	if m.size > t.limit {
+		return m, fmt.Errorf("%w: %.80q would be larger than its envelope", errArchive, m.path)
+	}
+	t.left, t.pad = m.size, padding(m.size)
+	return m, nil
+}
+
+func (t *tarReader) readBlock() error {
+	if err := t.full(t.block[:]); err != nil {
+		return err
+	}
+	t.raw = append(t.raw, t.block[:]...)
+	return nil
+}
+
+// full reads all of p. An end of the plaintext in the middle of something is the archive's fault.
+func (t *tarReader) full(p []byte) error {
+	_, err := io.ReadFull(t.r, p)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: it ends too early", errArchive)
+	}
+	return err
+}
+
+// pax is what the PAX header before a member says.
+type pax struct {
+	path    string
+	size    int64
+	hasPath bool
+	hasSize bool
+}
+
+func (t *tarReader) readPAX() (pax, error) {
+	size, ok := octal(t.block[124:136])
+	if !ok || size == 0 || size > maxPAX {
+		return pax{}, fmt.Errorf("%w: a PAX header of a wrong size", errArchive)
+	}
+	start := len(t.raw)
+	t.raw = append(t.raw, make([]byte, size+padding(size))...)
+	if err := t.full(t.raw[start:]); err != nil {
+		return pax{}, err
+	}
+	return parsePAX(string(t.raw[start : start+int(size)]))
+}
+
+func parsePAX(records string) (pax, error) {
+	var p pax
+	for records != "" {
+		digits, _, _ := strings.Cut(records, " ")
+		length, err := strconv.Atoi(digits)
+		if err != nil || length <= len(digits)+1 || length > len(records) {
+			return p, fmt.Errorf("%w: a malformed PAX record", errArchive)
+		}
+		key, value, _ := strings.Cut(records[len(digits)+1:length], "=")
+		records = records[length:]
+		value = strings.TrimSuffix(value, "\n")
+		switch key {
+		case "path":
+			p.path, p.hasPath = value, true
+		case "size":
+			if p.size, err = strconv.ParseInt(value, 10, 64); err != nil {
+				return p, fmt.Errorf("%w: a malformed PAX size", errArchive)
+			}
+			p.hasSize = true
+		default:
+			return p, fmt.Errorf("%w: the PAX key %.40q", errArchive, key)
+		}
+	}
+	return p, nil
+}
+
+// parse takes from a header block what may differ between members. Everything else is compared by the caller.
+func (m *member) parse(block []byte, extra pax) error {
+	switch block[156] {
+	case typeFile:
+	case typeDir:
+		m.dir = true
+	default:
+		return fmt.Errorf("%w: a member of type %q", errArchive, block[156])
+	}
+	m.path, m.size = extra.path, extra.size
+	if !extra.hasPath {
+		name, _, _ := bytes.Cut(block[:100], []byte{0})
+		m.path = string(name)
+	}
+	mode, ok := octal(block[100:108])
+	m.exec = mode == 0o755 && !m.dir
+	var okTime, okSize bool
+	m.mtime, okTime = octal(block[136:148])
+	size, okSize := octal(block[124:136])
+	if !ok || !okTime || !okSize {
+		return fmt.Errorf("%w: a number in the header of %.80q", errArchive, m.path)
+	}
+	if !extra.hasSize {
+		m.size = size
+	}
+	if m.size < 0 || m.dir && m.size != 0 {
+		return fmt.Errorf("%w: the size of %.80q", errArchive, m.path)
+	}
+	return nil
+}
+
+// octal reads a field of octal digits that ends with a NUL.
+func octal(field []byte) (int64, bool) {
+	last := len(field) - 1
+	n := int64(0)
+	for _, c := range field[:last] {
+		if c < '0' || c > '7' {
+			return 0, false
+		}
+		n = n<<3 | int64(c-'0')
+	}
+	return n, field[last] == 0
+}
+
+// Read reads the current member's body. At its end the zeros behind it are checked.
+func (t *tarReader) Read(p []byte) (int, error) {
+	if t.left == 0 {
+		return 0, t.endBody()
+	}
+	n, err := t.r.Read(p[:min(int64(len(p)), t.left)])
+	t.left -= int64(n)
+	if err == io.EOF && t.left > 0 {
+		return n, fmt.Errorf("%w: it ends too early", errArchive)
+	}
+	if err == io.EOF {
+		err = nil // the archive goes on, or full will say that it does not
+	}
+	return n, err
+}
+
+func (t *tarReader) endBody() error {
+	if err := t.full(t.filler[:t.pad]); err != nil {
+		return err
+	}
+	if !allZero(t.filler[:t.pad]) {
+		return fmt.Errorf("%w: a body is not followed by zeros", errArchive)
+	}
+	t.pad = 0
+	return io.EOF
+}
+
+// end checks that after the last body come exactly the zeros that end an archive, and then the end of the plaintext as the
+// reader below tells it.
+func (t *tarReader) end() error {
+	tail := t.block[:]
+	for range endSize / blockSize {
+		if err := t.full(tail); err != nil {
+			return err
+		}
+		if !allZero(tail) {
+			return fmt.Errorf("%w: members or bytes after the signature", errArchive)
+		}
+	}
+	n, err := io.ReadFull(t.r, tail[:1])
+	if n > 0 {
+		return fmt.Errorf("%w: bytes after its end", errArchive)
+	}
+	if err != io.EOF {
+		return err
+	}
+	return nil
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,93 @@
+package envelope
+
+import (
+	"bytes"
+	"errors"
+	"io"
+
+	"filippo.io/age"
+
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// unwrapper is the only age.Identity that Open gives to age. It sees all stanzas before any key is tried.
+type unwrapper struct {
+	keys    *Keys
+	stanzas int
+	key     id.Hash // of the recipient string whose private key fitted
+}
+
+// Unwrap implements age.Identity.
+func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	u.stanzas = len(stanzas)
+	if len(stanzas) > MaxRecipients {
+		return nil, flawf(statement.CodeHeaderInvalid, "%d stanzas in the header, more than %d", len(stanzas), MaxRecipients)
+	}
+	want := stanzaOf[u.keys.suite]
+	for _, s := range stanzas {
+		if s.Type != want {
+			return nil, flawf(statement.CodeHeaderInvalid, "a stanza of type %.40q in the header: this network uses %s only", s.Type, want)
+		}
+	}
+	for i, identity := range u.keys.identities {
+		fileKey, err := identity.Unwrap(stanzas)
+		if errors.Is(err, age.ErrIncorrectIdentity) {
+			continue
+		}
+		if err != nil {
+			return nil, flawf(statement.CodeHeaderInvalid, "a stanza is malformed: %w", err)
+		}
+		u.key = u.keys.hashes[i]
+		return fileKey, nil
+	}
+	return nil, age.ErrIncorrectIdentity
+}
+
+// decrypt checks the header and returns the plaintext, each chunk of which age authenticates before it gives it out.
+func (u *unwrapper) decrypt(src io.Reader, buf []byte) (io.Reader, error) {
+	start, err := readHeader(src, buf)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := age.Decrypt(io.MultiReader(bytes.NewReader(start), src), u)
+	if err == nil {
+		return plain, nil
+	}
+	var none *age.NoIdentityMatchError
+	var f *flaw
+	switch {
+	case errors.As(err, &f):
+		return nil, f
+	case errors.As(err, &none):
+		return nil, flawf(statement.CodeNotForMe, "none of this site's keys fits")
+	default:
+		return nil, flawf(statement.CodeHeaderInvalid, "the header: %w", err)
+	}
+}
+
+// readHeader reads until the header is in buf, which is as long as a header may be, and returns what it has read. age's
+// own limit is far higher.
+func readHeader(src io.Reader, buf []byte) ([]byte, error) {
+	const step = 8 << 10
+	n, searched := 0, 0
+	for n < len(buf) {
+		k, err := src.Read(buf[n:min(n+step, len(buf))])
+		n += k
+		if headerEnds(buf[searched:n]) || err == io.EOF {
+			return buf[:n], nil // age says what is wrong with a header that has no end
+		}
+		if err != nil {
+			return nil, err
+		}
+		searched = max(0, n-64) // the last line has 48 bytes
+	}
+	return nil, flawf(statement.CodeHeaderInvalid, "a header of more than %d bytes", len(buf))
+}
+
+// headerEnds looks for the line that ends a header: "--- " and a MAC.
+func headerEnds(b []byte) bool {
+	mark := []byte("\n---")
+	i := bytes.Index(b, mark)
+	return i >= 0 && bytes.IndexByte(b[i+len(mark):], '\n') >= 0
+}
