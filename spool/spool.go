@@ -26,7 +26,7 @@ const (
 	MaxSize       = 1 << 40  // the largest ciphertext: 65,536 parts
 	MaxMessages   = 256      // in one envelope
 	MaxRecipients = 64       // of one envelope
-	MaxReceipt    = 48 << 10 // bytes of a receipt
+	MaxReceipt    = 96 << 10 // bytes of a receipt
 )
 
 // The closed set of errors a caller branches on. Every other error is the engine's own and means nothing was promised.
