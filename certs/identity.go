@@ -53,7 +53,8 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	loaded, err := i.check(certs, Fingerprint(certs[2].PublicKey), certs[0].NotAfter)
+	network, hub := Fingerprint(certs[2].PublicKey), slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	loaded, err := i.check(certs, network, hub, certs[0].NotAfter)
 	if err != nil && !errors.Is(err, ErrNotValidNow) {
 		return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
 	}
@@ -62,26 +63,44 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 }
 
 // check says what certs, leaf to root, make of this identity. With ErrNotValidNow it returns the chain as well.
-func (i *Identity) check(certs []*x509.Certificate, network id.Hash, at time.Time) (*chain, error) {
+func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool, at time.Time) (*chain, error) {
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
 	}
 	v := Verifier{Network: network, Root: certs[2]}
-	if slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+	if hub {
 		return &chain{certs: certs}, v.hub(certs[:2], at)
 	}
 	site, err := v.Site(certs[:2], at)
 	return &chain{certs: certs, site: site}, err
 }
 
-// SetChain puts a new chain, PEM of leaf, issuing and root, in place of the old one, on disk and then in use. It must be
-// for this key, under the network's root, valid now, and for the same site as before.
+// CheckChain says for which site a chain would be, and with an error why SetChain would not take it. With ErrNotValidNow
+// nothing but the time is wrong.
+func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (id.Site, error) {
+	certs, err := parseChain(chainPEM, 3)
+	if err != nil {
+		return "", untrusted("%v", err)
+	}
+	next, err := i.check(certs, network, false, now)
+	if next == nil {
+		return "", err
+	}
+	return next.site, err
+}
+
+// SetChain puts a new chain of a site, PEM of leaf, issuing and root, in place of the old one, on disk and then in use. It
+// must be for this key, under the network's root, valid now, and for the same site as before.
 func (i *Identity) SetChain(chainPEM []byte, network id.Hash, now time.Time) error {
+	return i.setChain(chainPEM, network, false, now)
+}
+
+func (i *Identity) setChain(chainPEM []byte, network id.Hash, hub bool, now time.Time) error {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
 		return untrusted("%v", err)
 	}
-	next, err := i.check(certs, network, now)
+	next, err := i.check(certs, network, hub, now)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,6 @@ package certs
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -106,7 +101,6 @@ func parseInvitation(data []byte) (Invitation, error) {
 func (inv Invitation) validate() error {
 	_, badSite := id.ParseSite(string(inv.Site))
 	_, badNetwork := id.ParseHash(string(inv.Network))
-	_, badSecret := decodeSecret(inv.Secret)
 	for _, rule := range []struct {
 		key  string
 		fine bool
@@ -117,7 +111,7 @@ func (inv Invitation) validate() error {
 		{"hub", validHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
-		{"secret", badSecret == nil, "43 characters of base64url"},
+		{"secret", validSecret(inv.Secret), "43 characters of base64url"},
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
 	} {
 		if !rule.fine {
@@ -148,30 +142,3 @@ func (inv Invitation) GoString() string { return inv.String() }
 
 // LogValue leaves the secret out.
 func (inv Invitation) LogValue() slog.Value { return slog.StringValue(inv.String()) }
-
-// NewSecret draws an invitation's secret: 32 random bytes in base64url, 43 characters.
-func NewSecret() string {
-	var b [32]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// HashSecret is what the hub keeps of a secret. One round of SHA-256 is enough, and a slow password hash would add nothing:
-// the secret is not chosen by a person but has 256 random bits, so that nobody who steals the hash can try them all.
-func HashSecret(secret string) id.Hash {
-	return hashOf([]byte(secret))
-}
-
-// MatchSecret says in constant time whether secret is the one that HashSecret made hash from.
-func MatchSecret(secret string, hash id.Hash) bool {
-	sum := sha256.Sum256([]byte(secret))
-	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(hash)) == 1
-}
-
-func decodeSecret(secret string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(secret)
-	if err != nil || len(b) != 32 || base64.RawURLEncoding.EncodeToString(b) != secret {
-		return nil, fmt.Errorf("%w: malformed secret", ErrInvitation)
-	}
-	return b, nil
-}

@@ -85,7 +85,7 @@ func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.
 	if err != nil {
 		return err
 	}
-	return i.SetChain(chain, a.Network(), now)
+	return i.setChain(chain, a.Network(), true, now)
 }
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)

@@ -1,0 +1,78 @@
+package id
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// harmless fails when s, which a Parse function accepted, is dangerous as a file name, path component or log field.
+func harmless(t *testing.T, s string) {
+	t.Helper()
+	if s == "" || !utf8.ValidString(s) || strings.ContainsAny(s, "/\\:*?\"<>|\x00\n\r\t ") || strings.HasPrefix(s, "-") || strings.Trim(s, ".") == "" {
+		t.Errorf("accepted %q", s)
+	}
+}
+
+func FuzzParseSite(f *testing.F) {
+	for _, s := range []string{"FL-LAB", "A", "NUL", "COM1", "", "-", "a", "A\n", "A/B"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		site, err := ParseSite(s)
+		if err != nil {
+			return
+		}
+		harmless(t, s)
+		if string(site) != s || len(s) > 32 || deviceNames[s] {
+			t.Errorf("ParseSite(%q) = %q", s, site)
+		}
+	})
+}
+
+func FuzzParseMessage(f *testing.F) {
+	for _, s := range []string{"FL-LAB_DAT_20251008_001", "A_B_20240229_1000", "A_B_20240229_0001", "A_B_20240230_001", "NUL_B_20240229_001", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		message, site, err := ParseMessage(s)
+		if err != nil {
+			return
+		}
+		harmless(t, s)
+		if _, err := ParseSite(string(site)); err != nil {
+			t.Error(err)
+		}
+		parts := strings.Split(s, "_")
+		day, err := time.Parse("20060102", parts[2])
+		if err != nil || len(parts) != 4 {
+			t.Fatalf("accepted %q", s)
+		}
+		var number int64
+		for _, digit := range parts[3] {
+			number = number*10 + int64(digit-'0')
+		}
+		if again := FormatMessage(site, parts[1], day, number); again != message || string(again) != s {
+			t.Errorf("ParseMessage(%q) formats again as %q", s, again)
+		}
+	})
+}
+
+func FuzzParseAddress(f *testing.F) {
+	for _, s := range []string{"fl-lab.dat", "@CA-RC,SF-RC", "@", "@A,A", "#", "a..b", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := ParseAddress(s)
+		if err != nil {
+			return
+		}
+		if a.String() != s || (a.RoutingKey == "") == (len(a.To) == 0) {
+			t.Errorf("ParseAddress(%q) = %+v", s, a)
+		}
+		for _, site := range a.To {
+			harmless(t, string(site))
+		}
+	})
+}

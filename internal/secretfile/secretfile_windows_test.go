@@ -1,0 +1,45 @@
+package secretfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/windows"
+)
+
+func TestReadRefusesLooseFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.key")
+	if err := Create(path, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, path, "x")
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + currentUser() + ")(A;;FR;;;WD)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := everybody.DACL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(path, 100); !errors.Is(err, ErrLoose) {
+		t.Fatalf("a file that everybody reads: %v, want ErrLoose", err)
+	}
+}
+
+func TestFilesInAPrivateFolderAreTight(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := MkdirAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "inherits")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, path, "x")
+}
