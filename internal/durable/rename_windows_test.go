@@ -1,0 +1,4 @@
+package durable
+
+// fallback: Windows has one way only.
+var fallback = RenameNoReplace
