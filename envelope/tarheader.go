@@ -9,6 +9,12 @@ import (
 // blockSize is tar's unit: headers are one block, bodies are filled up to whole blocks with zeros.
 const blockSize = 512
 
+// The fields of a header that hold a path: its end, and when that is too short the folders before it.
+const (
+	nameSize   = 100
+	prefixSize = 155
+)
+
 // maxOctal is the first number that tar's eleven octal digits cannot hold: 8 GiB as a size, the year 2242 as a time.
 const maxOctal = 1 << 33
 
@@ -40,10 +46,12 @@ func (m member) mode() int64 {
 	return 0o644
 }
 
-// appendHeader appends the only header that the format allows for m: one block, and before it a PAX header if the path is
-// not ASCII or longer than the block's field, or the size does not fit. These are the bytes that Go's archive/tar writes in
-// its FormatPAX, spelled out here so that they never change.
+// appendHeader appends the only header that the format allows for m: one block, and before it a PAX header if the path or the
+// size does not fit the block. These are the bytes that Go's archive/tar writes, spelled out here so that they never change.
 func appendHeader(b []byte, m member) []byte {
+	if prefix, name, ok := splitPath(m); ok {
+		return appendBlock(b, m, prefix, name)
+	}
 	if records := paxRecords(m); records != "" {
 		dir, file := path.Split(m.path)
 		name := strings.TrimRight(cut(asciiOnly(path.Join(dir, "PaxHeaders.0", file))), "/")
@@ -51,15 +59,26 @@ func appendHeader(b []byte, m member) []byte {
 		b = append(b, records...)
 		b = append(b, zeros[:padding(int64(len(records)))]...)
 	}
-	return appendBlock(b, m)
+	return appendBlock(b, m, "", asciiOnly(m.path))
 }
 
-func appendBlock(b []byte, m member) []byte {
+// splitPath divides an ASCII path between the block's two fields, at the last slash that the first of them can reach.
+func splitPath(m member) (prefix, name string, ok bool) {
+	if len(m.path) <= nameSize || !isASCII(m.path) || m.size >= maxOctal {
+		return "", "", false
+	}
+	i := strings.LastIndexByte(m.path[:min(len(m.path), prefixSize+1)], '/')
+	if i <= 0 || len(m.path)-i-1 > nameSize {
+		return "", "", false
+	}
+	return m.path[:i], m.path[i+1:], true
+}
+
+func appendBlock(b []byte, m member, prefix, name string) []byte {
 	b, block := grow(b)
-	name := asciiOnly(m.path)
-	copy(block[:100], name)
-	if len(name) > 100 && name[99] == '/' { // a cut path must not end like a folder's
-		block[len(strings.TrimRight(name[:99], "/"))] = 0
+	copy(block[:nameSize], name)
+	if len(name) > nameSize && name[nameSize-1] == '/' { // a cut path must not end like a folder's
+		block[len(strings.TrimRight(name[:nameSize-1], "/"))] = 0
 	}
 	putOctal(block[100:108], m.mode())
 	putOctal(block[108:116], 0) // owner
@@ -72,13 +91,14 @@ func appendBlock(b []byte, m member) []byte {
 	}
 	putOctal(block[329:337], 0) // device numbers
 	putOctal(block[337:345], 0)
+	copy(block[345:345+prefixSize], prefix)
 	finish(block)
 	return b
 }
 
 func appendPAXBlock(b []byte, name string, size int64) []byte {
 	b, block := grow(b)
-	copy(block[:100], name)
+	copy(block[:nameSize], name)
 	putOctal(block[100:108], 0)
 	putOctal(block[108:116], 0)
 	putOctal(block[116:124], 0)
@@ -122,7 +142,7 @@ func putOctal(field []byte, n int64) {
 // paxRecords returns the records that m needs, in the order of their keys.
 func paxRecords(m member) string {
 	var records string
-	if len(m.path) > 100 || !isASCII(m.path) {
+	if len(m.path) > nameSize || !isASCII(m.path) {
 		records += paxRecord("path", m.path)
 	}
 	if m.size >= maxOctal {
@@ -170,5 +190,5 @@ func asciiOnly(s string) string {
 
 // cut keeps what fits tar's name field.
 func cut(s string) string {
-	return s[:min(len(s), 100)]
+	return s[:min(len(s), nameSize)]
 }

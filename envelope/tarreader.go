@@ -137,8 +137,10 @@ func (m *member) parse(block []byte, extra pax) error {
 	}
 	m.path, m.size = extra.path, extra.size
 	if !extra.hasPath {
-		name, _, _ := bytes.Cut(block[:100], []byte{0})
-		m.path = string(name)
+		m.path = text(block[:nameSize])
+		if prefix := text(block[345 : 345+prefixSize]); prefix != "" {
+			m.path = prefix + "/" + m.path
+		}
 	}
 	mode, ok := octal(block[100:108])
 	m.exec = mode == 0o755 && !m.dir
@@ -155,6 +157,12 @@ func (m *member) parse(block []byte, extra pax) error {
 		return fmt.Errorf("%w: the size of %.80q", errArchive, m.path)
 	}
 	return nil
+}
+
+// text reads a field that ends with a NUL, or with the field.
+func text(field []byte) string {
+	before, _, _ := bytes.Cut(field, []byte{0})
+	return string(before)
 }
 
 // octal reads a field of octal digits that ends with a NUL.
