@@ -1,0 +1,172 @@
+package outbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/durable"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+)
+
+// claim takes a group of finished files out of people's hands: one commit that fixes uid, message id and source, then the
+// renames into sending/, then one sync of the whole, then a second look at each source. What the second look finds
+// changed stays claimed, and recoverClaims goes on with it.
+func (o *Outbox) claim(ctx context.Context, group []found) error {
+	if len(group) == 0 {
+		return nil
+	}
+	messages := make([]ledger.Outgoing, len(group))
+	for i, f := range group {
+		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Source: f.source,
+			Address: o.address.String(), Claimed: time.Now().UTC().Truncate(time.Millisecond)}
+		rand.Read(messages[i].FingerprintKey[:])
+	}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for i := range messages {
+			if err := tx.Claim(&messages[i], o.site, o.cfg.FirstNumber, o.tray.used); err != nil {
+				return fmt.Errorf("claim %s: %w", messages[i].Name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fault.Point("outbox-claimed")
+	return o.take(ctx, messages)
+}
+
+// take moves claimed messages into sending/, makes that and their content durable, and lets them be sealed.
+func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
+	moved := messages[:0:0]
+	var files, dirs []string
+	for _, m := range messages {
+		if err := o.move(m); err != nil {
+			o.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
+			continue
+		}
+		moved = append(moved, m)
+		files, dirs = append(files, o.tray.source(m)), append(dirs, o.tray.folder(m))
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	if err := durable.SyncGroup(o.tray.Dir, files, append(dirs, o.tray.Sending(), o.tray.Outbox())); err != nil {
+		o.log.Error("sending cannot be made durable; trying again", "error", err)
+		return nil
+	}
+	fault.Point("outbox-moved")
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, m := range moved {
+			now, _, err := stat(o.tray.source(m))
+			if err != nil || !same(now, m.Source) {
+				continue
+			}
+			if _, err := tx.Advance(m.UID, ledger.Claimed, ledger.Taken, ""); err != nil {
+				return err
+			}
+			o.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+		}
+		return nil
+	})
+	o.wake()
+	return err
+}
+
+// move renames one claimed file into its own folder under sending/, unless it is there already.
+func (o *Outbox) move(m ledger.Outgoing) error {
+	if err := os.Mkdir(o.tray.folder(m), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if exists(o.tray.source(m)) {
+		return nil
+	}
+	return durable.RenameNoReplace(o.tray.dropped(m), o.tray.source(m))
+}
+
+// recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
+func (o *Outbox) recoverClaims(ctx context.Context) error {
+	var after int64
+	for {
+		var list []ledger.Outgoing
+		err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+			list, err = tx.InState(ledger.Claimed, after, claimGroup)
+			return err
+		})
+		if err != nil || len(list) == 0 {
+			return ignoreCancel(ctx, err)
+		}
+		after = list[len(list)-1].Seq
+		var ready []ledger.Outgoing
+		for _, m := range list {
+			m, ok, err := o.recoverClaim(ctx, m)
+			if err != nil {
+				return err
+			}
+			if ok {
+				ready = append(ready, m)
+			}
+		}
+		if err := o.take(ctx, ready); err != nil {
+			return err
+		}
+	}
+}
+
+// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ once it is finished, or still
+// in outbox/ and unchanged. One that is in neither place was withdrawn.
+func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
+	source, err := finished(o.tray.source(m), o.cfg.Settle, time.Now())
+	switch {
+	case err == nil && same(source, m.Source):
+		return m, true, nil
+	case err == nil:
+		m.Source = source
+		return m, true, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(m.UID, source) })
+	case !errors.Is(err, fs.ErrNotExist):
+		return m, false, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
+	}
+	source, _, err = stat(o.tray.dropped(m))
+	if err == nil && same(source, m.Source) {
+		return m, true, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	return m, false, o.withdraw(ctx, m, ledger.Claimed)
+}
+
+// withdraw ends a message whose file is gone before anything of it was sent.
+func (o *Outbox) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
+	o.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
+	if err := os.Remove(o.tray.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		o.log.Warn("an empty folder stays", "message", m.ID, "error", err)
+	}
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, "its file was removed before it was sent")
+		return err
+	})
+}
+
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// plain is an error without the path in it, for people who see the file's name anyway.
+func plain(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

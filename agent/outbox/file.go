@@ -1,0 +1,137 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/durable"
+	"sealpost/internal/fault"
+	"sealpost/statement"
+)
+
+const (
+	fileGroup   = 256
+	fileRetries = 30 * time.Second
+)
+
+// fileAll moves the folders of final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
+// the move and never forgets it.
+func (o *Outbox) fileAll(ctx context.Context) error {
+	for {
+		more, err := o.file(ctx)
+		if err != nil {
+			return ignoreCancel(ctx, err)
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.filing:
+		case <-time.After(fileRetries):
+		}
+	}
+}
+
+// file moves one group, and says whether there may be more.
+func (o *Outbox) file(ctx context.Context) (more bool, err error) {
+	var list []ledger.Outgoing
+	if err := o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(fileGroup); return err }); err != nil {
+		return false, err
+	}
+	done := list[:0:0]
+	var files, dirs []string
+	for _, m := range list {
+		to := o.place(m)
+		if err := o.moveFinal(ctx, m, to); err != nil {
+			o.log.Warn("final, but its folder cannot be moved yet", "message", m.ID, "error", err)
+			continue
+		}
+		if m.State == ledger.Failed {
+			files = append(files, filepath.Join(to, whyName(m)))
+		}
+		done, dirs = append(done, m), append(dirs, to)
+	}
+	if len(done) == 0 {
+		return false, nil
+	}
+	if err := durable.SyncGroup(o.tray.Dir, files, append(dirs, o.tray.Sending(), o.tray.Delivered(), o.tray.Failed())); err != nil {
+		o.log.Warn("moved, but not durably yet", "error", err)
+		return false, nil
+	}
+	fault.Point("outbox-filed")
+	err = o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, m := range done {
+			if err := tx.Filed(m.UID); err != nil {
+				return err
+			}
+			o.log.Info(string(m.State), "message", m.ID)
+		}
+		return nil
+	})
+	return len(list) == fileGroup, err
+}
+
+func (o *Outbox) place(m ledger.Outgoing) string {
+	dir := o.tray.Delivered()
+	if m.State == ledger.Failed {
+		dir = o.tray.Failed()
+	}
+	return filepath.Join(dir, string(m.ID))
+}
+
+// moveFinal moves a message's folder. One that is gone was taken away by a person, and that is theirs to do.
+func (o *Outbox) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
+	err := durable.RenameNoReplace(o.tray.folder(m), to)
+	if err != nil && exists(o.tray.folder(m)) {
+		return err
+	}
+	if m.State == ledger.Failed && exists(to) {
+		return o.explain(ctx, m, to)
+	}
+	return nil
+}
+
+// whyName is the name of the explanation; it never replaces a file of the person's own.
+func whyName(m ledger.Outgoing) string {
+	if strings.EqualFold(m.Name, "WHY.txt") {
+		return "WHY (sealpost).txt"
+	}
+	return "WHY.txt"
+}
+
+// explain writes beside a failed file what happened, who has it and who has not, and what to do.
+func (o *Outbox) explain(ctx context.Context, m ledger.Outgoing, dir string) error {
+	var outcomes []ledger.Outcome
+	if err := o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s) was not delivered to everybody.\r\n\r\n", m.Name, m.ID)
+	if len(outcomes) == 0 {
+		fmt.Fprintf(&b, "Nobody has it: %s.\r\n", m.Reason)
+	}
+	for _, c := range outcomes {
+		switch c.Outcome {
+		case ledger.OutcomeDelivered:
+			fmt.Fprintf(&b, "%s has it, and has signed for it.\r\n", c.Site)
+		case ledger.OutcomeRefused:
+			fmt.Fprintf(&b, "%s has refused it for ever: %s (%s).\r\n", c.Site, statement.Meaning(c.Code), c.Code)
+		default:
+			fmt.Fprintf(&b, "%s does not have it: the hub has given up delivering it (%s).\r\n", c.Site, c.Code)
+		}
+	}
+	b.WriteString("\r\nYour file is safe: it lies beside this note. To send it again, copy it into outbox. If you do not know why this\r\nhappened, show this note to the admin of your site.\r\n")
+	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(b.String()), 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the folder was taken away meanwhile
+	}
+	return err
+}

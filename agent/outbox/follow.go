@@ -1,0 +1,186 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// follow reads this site's events from where it stopped, and never loses one: the cursor is stored in the same commit as
+// what the events said.
+func (o *Outbox) follow(ctx context.Context) error {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	for ctx.Err() == nil {
+		err := o.followOnce(ctx)
+		switch {
+		case err == nil:
+			pause.Reset()
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errLedger):
+			return err
+		default:
+			o.log.Debug("events cannot be read; trying again", "error", err)
+			if pause.Wait(ctx, retryAfter(err)) != nil {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// cursorKey names the stored cursor. It belongs to an incarnation: another spool counts anew.
+func cursorKey(i id.Incarnation) string { return "cursor/" + string(i) }
+
+func (o *Outbox) followOnce(ctx context.Context) error {
+	incarnation := o.hubIncarnation()
+	cursor, err := o.cursor(ctx, incarnation)
+	if err != nil {
+		return err
+	}
+	answer, err := o.hub.Events(ctx, api.EventsRequest{After: cursor, Wait: api.MaxWait})
+	if errors.Is(err, api.ErrInvalid) {
+		// The hub was put back to an older state: all events are read again, which is harmless.
+		return o.saveCursor(ctx, incarnation, 0, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if o.hubIncarnation() != incarnation || answer.Next == cursor {
+		return nil
+	}
+	var answers []ledger.Answer
+	for _, e := range answer.Events {
+		switch e.Kind {
+		case api.EventRoute:
+			o.routes.forget(e.Address)
+			o.wake()
+		default:
+			a, err := o.answer(ctx, e.Envelope, api.Result{Recipient: e.Recipient, Receipt: e.Receipt, DeadCode: e.Code, Time: e.Time})
+			if err != nil {
+				return err
+			}
+			answers = append(answers, a)
+		}
+	}
+	return o.saveCursor(ctx, incarnation, answer.Next, answers)
+}
+
+func (o *Outbox) hubIncarnation() id.Incarnation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.incarnation
+}
+
+func (o *Outbox) cursor(ctx context.Context, i id.Incarnation) (api.Cursor, error) {
+	var stored string
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) { stored, err = tx.Setting(cursorKey(i)); return err })
+	if err != nil || stored == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(stored, 10, 64)
+	return api.Cursor(n), err
+}
+
+func (o *Outbox) saveCursor(ctx context.Context, i id.Incarnation, next api.Cursor, answers []ledger.Answer) error {
+	fault.Point("outbox-answered")
+	return o.save(ctx, answers, func(tx *ledger.Tx) error { return tx.Set(cursorKey(i), strconv.FormatUint(uint64(next), 10)) })
+}
+
+// save records answers, and with them whatever else belongs into the same commit.
+func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*ledger.Tx) error) error {
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, a := range answers {
+			if err := tx.Answer(a); err != nil {
+				return err
+			}
+		}
+		return also(tx)
+	})
+	if err != nil {
+		return errors.Join(errLedger, err)
+	}
+	for _, a := range answers {
+		if a.Doubt != "" {
+			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site, "reason", a.Doubt)
+			continue
+		}
+		o.log.Info("settled", "envelope", a.Envelope, "recipient", a.Site, "messages", len(a.Outcomes))
+	}
+	if len(answers) > 0 {
+		poke(o.filing)
+	}
+	return nil
+}
+
+// answer turns what the hub says about one delivery into what this site believes of it.
+func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledger.Answer, error) {
+	a := ledger.Answer{Envelope: e, Site: r.Recipient, Receipt: r.Receipt, Time: r.Time}
+	if r.Receipt == "" {
+		return a, o.view(ctx, func(tx *ledger.Tx) error {
+			list, err := tx.InEnvelope(e)
+			for _, m := range list {
+				a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: m.UID, Outcome: ledger.OutcomeDead, Code: r.DeadCode})
+			}
+			return err
+		})
+	}
+	receipt, err := o.trust.Believe(ctx, r.Receipt, o.site, r.Recipient, e, r.Time)
+	var doubt *trust.Doubt
+	if errors.As(err, &doubt) {
+		a.Doubt = doubt.Reason
+		return a, nil
+	}
+	if err != nil {
+		return a, errors.Join(errLedger, err)
+	}
+	return a, o.view(ctx, func(tx *ledger.Tx) error { return compare(tx, &a, receipt) })
+}
+
+// compare holds a believed receipt against the ledger: every message must be one of this site's, sealed, and with the
+// fingerprint that its content has.
+func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
+	for _, r := range receipt.Messages {
+		m, err := tx.Message(string(r.UID))
+		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return err
+		}
+		if err != nil || m.UID != r.UID || m.ID != r.Message || m.Digest == "" ||
+			(r.Outcome == statement.Delivered && r.Fingerprint != envelope.Fingerprint(m.FingerprintKey, m.Digest)) {
+			a.Doubt, a.Outcomes = "the receipt of "+string(a.Site)+" speaks of content that was not sent", nil
+			return nil
+		}
+		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code})
+	}
+	return nil
+}
+
+// Recheck looks again at receipts that were not believed: a person has trusted a site.
+func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
+	var doubted []ledger.Answer
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) { doubted, err = tx.Doubted(site, 10_000); return err })
+	if err != nil {
+		return err
+	}
+	var believed []ledger.Answer
+	for _, d := range doubted {
+		a, err := o.answer(ctx, d.Envelope, api.Result{Recipient: d.Site, Receipt: d.Receipt, Time: d.Time})
+		if err != nil {
+			return err
+		}
+		if a.Doubt == "" {
+			believed = append(believed, a)
+		}
+	}
+	return o.save(ctx, believed, func(*ledger.Tx) error { return nil })
+}

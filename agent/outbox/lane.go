@@ -1,0 +1,167 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+)
+
+const (
+	smallSealers = 4
+	largeSealers = 2
+
+	// smallContent is the largest file that goes the small way: sealed in memory, together with others if some wait. With
+	// the wrapped keys of 64 recipients and the rest of the format it stays below api.SmallSize.
+	smallContent = 768 << 10
+	// sharedContent bounds the estimated plaintext of an envelope of several messages; the rest is for keys and signature.
+	sharedContent = 896 << 10
+	// messageOverhead is more than one file needs besides content and name: the archive's header, padding and PAX header
+	// (2 KiB at most), and its lines in message.json.
+	messageOverhead = 2560
+)
+
+// lane seals the messages of one size class, so that small ones never wait behind large ones. It takes the oldest message
+// and those behind it with the same address as far as they fit into one envelope; nothing waits for company.
+type lane struct {
+	o       *Outbox
+	small   bool
+	workers int
+	more    chan struct{}
+	jobs    chan job
+}
+
+// job is one envelope to make.
+type job struct {
+	decision *decision
+	messages []ledger.Outgoing
+}
+
+func newLane(o *Outbox, small bool, workers int) *lane {
+	return &lane{o: o, small: small, workers: workers, more: make(chan struct{}, 1), jobs: make(chan job)}
+}
+
+func (l *lane) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range l.workers {
+		g.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case j := <-l.jobs:
+					if err := l.o.send(ctx, j); err != nil {
+						return ignoreCancel(ctx, err)
+					}
+					poke(l.more)
+				}
+			}
+		})
+	}
+	g.Go(func() error { return l.dispatch(ctx) })
+	return g.Wait()
+}
+
+// dispatch hands out what waits, address by address, and sleeps when there is nothing that may be sent.
+func (l *lane) dispatch(ctx context.Context) error {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	for ctx.Err() == nil {
+		handed, err := l.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errLedger):
+			return err
+		case err != nil:
+			l.o.log.Warn("the hub gives no route; trying again", "error", err)
+			if pause.Wait(ctx, retryAfter(err)) != nil {
+				return nil
+			}
+			continue
+		case handed:
+			pause.Reset()
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.more:
+		case <-time.After(blockedAgain):
+		}
+	}
+	return nil
+}
+
+var errLedger = errors.New("the ledger cannot be read")
+
+// round hands out at most one job per address, and says whether there was any.
+func (l *lane) round(ctx context.Context) (handed bool, err error) {
+	var addresses []string
+	if err := l.o.view(ctx, func(tx *ledger.Tx) (err error) { addresses, err = tx.Addresses(); return err }); err != nil {
+		return false, err
+	}
+	for _, a := range addresses {
+		list, err := l.next(ctx, a)
+		if err != nil {
+			return handed, err
+		}
+		if len(list) == 0 {
+			continue
+		}
+		d, err := l.o.routes.decide(ctx, a)
+		if err != nil {
+			return handed, err
+		}
+		if d.blocked != "" {
+			continue
+		}
+		l.o.hold(list, true)
+		select {
+		case l.jobs <- job{d, list}:
+			handed = true
+		case <-ctx.Done():
+			return handed, nil
+		}
+	}
+	return handed, nil
+}
+
+// next returns the oldest waiting messages of an address that no sealer has, as many as fit into one envelope.
+func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, error) {
+	limit := 1
+	if l.small {
+		limit = api.MaxMessages
+	}
+	var list []ledger.Outgoing
+	var total, after int64
+	for {
+		var page []ledger.Outgoing
+		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
+			page, err = tx.Waiting(address, smallContent, l.small, after, limit)
+			return err
+		})
+		if err != nil || len(page) == 0 {
+			return list, err
+		}
+		for _, m := range page {
+			after = m.Seq
+			if l.o.held(m.UID) {
+				continue
+			}
+			total += estimate(m)
+			if len(list) == limit || (len(list) > 0 && total > sharedContent) {
+				return list, nil
+			}
+			list = append(list, m)
+		}
+	}
+}
+
+// estimate is an upper bound of what one file needs in an envelope's plaintext.
+func estimate(m ledger.Outgoing) int64 {
+	return m.Source.Size + messageOverhead + 6*int64(len(m.Name))
+}

@@ -1,0 +1,190 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+)
+
+// partsAtOnce is how many parts of one envelope are under way at the same time.
+const partsAtOnce = 3
+
+// progress is how far a large envelope is uploaded, for people.
+type progress struct {
+	done, size atomic.Int64
+}
+
+// publish brings an envelope to the hub, however long that takes, and records the hub's promise. Asking again is always
+// safe: one envelope id names one ciphertext, and the same publish gets the same answer.
+func (o *Outbox) publish(ctx context.Context, s *sealed) error {
+	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
+	damaged := 0 // times that the hub found a checksum wrong: on the line that is rare, so that twice means the file
+	for {
+		published, err := o.tryPublish(ctx, s)
+		if err == nil {
+			return o.published(ctx, s, published)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch {
+		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) || errors.Is(err, api.ErrNotAllowed):
+			o.routes.forget(s.Address)
+			return o.drop(ctx, s, "the route changed; sealing again")
+		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict), errors.Is(err, os.ErrNotExist):
+			return o.drop(ctx, s, "what was sealed is damaged; sealing again")
+		case errors.Is(err, api.ErrChecksum):
+			damaged++
+		case errors.Is(err, api.ErrTooLarge):
+			return o.fail(ctx, s, "it is larger than the hub accepts: ask the admin of the hub")
+		case errors.Is(err, api.ErrInvalid):
+			return o.fail(ctx, s, "the hub does not accept it: "+err.Error())
+		}
+		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
+		if pause.Wait(ctx, retryAfter(err)) != nil {
+			return nil
+		}
+	}
+}
+
+func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {
+	req := api.PublishRequest{Envelope: s.ID, Address: s.address, RouteVersion: s.RouteVersion, Size: s.Size, CRC32C: s.CRC32C}
+	for _, r := range s.Recipients {
+		req.Recipients = append(req.Recipients, r.Site)
+	}
+	for _, m := range s.messages {
+		req.Messages = append(req.Messages, api.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed})
+	}
+	content, err := o.bring(ctx, s)
+	if err != nil {
+		return api.Published{}, err
+	}
+	p, err := o.hub.Publish(ctx, req, content)
+	if errors.Is(err, api.ErrUnstaged) {
+		// The hub has lost parts since it listed them: the next round asks for them.
+		return p, fmt.Errorf("publish %s: %w", s.ID, err)
+	}
+	return p, err
+}
+
+// bring returns a small envelope's content, and uploads the parts of a large one.
+func (o *Outbox) bring(ctx context.Context, s *sealed) ([]byte, error) {
+	if s.content != nil {
+		return s.content.Bytes(), nil
+	}
+	path := filepath.Join(o.cfg.State, "sealed", s.File)
+	if s.Size <= api.SmallSize {
+		return os.ReadFile(path)
+	}
+	return nil, o.upload(ctx, s, path)
+}
+
+// upload sends the parts that the hub misses, several at once, each durable on its own.
+func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size, CRC32C: s.CRC32C})
+	if err != nil {
+		return err
+	}
+	p := o.track(s.ID, s.Size, s.Size-int64(len(state.Missing))*api.PartSize)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(partsAtOnce)
+	for _, part := range state.Missing {
+		g.Go(func() error {
+			offset := int64(part) * api.PartSize
+			size := min(api.PartSize, s.Size-offset)
+			if err := o.hub.PutPart(ctx, s.ID, part, io.NewSectionReader(f, offset, size), size); err != nil {
+				return fmt.Errorf("part %d of %s: %w", part, s.ID, err)
+			}
+			p.done.Add(size)
+			fault.Point("outbox-part")
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (o *Outbox) track(e id.Envelope, size, done int64) *progress {
+	p := &progress{}
+	p.size.Store(size)
+	p.done.Store(max(0, done))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.progress[e] = p
+	return p
+}
+
+func (o *Outbox) untrack(e id.Envelope) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.progress, e)
+}
+
+// published records the hub's promise; the sealed file is of no more use then.
+func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) error {
+	fault.Point("outbox-published")
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Publish(s.ID, p.Incarnation, p.Sequence, p.Spooled) })
+	if err != nil {
+		return err
+	}
+	for _, m := range s.messages {
+		o.log.Info("published", "message", m.ID, "envelope", s.ID, "sequence", p.Sequence)
+	}
+	o.untrack(s.ID)
+	o.mu.Lock()
+	other := o.incarnation != "" && p.Incarnation != o.incarnation
+	o.mu.Unlock()
+	if other {
+		poke(o.hubIsNew)
+	}
+	return o.removeSealed(s.ID, s.File)
+}
+
+// drop gives the envelope up; its messages wait to be sealed under a new envelope id.
+func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
+	o.log.Info("sealing again", "envelope", s.ID, "reason", reason)
+	o.untrack(s.ID)
+	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
+		return err
+	}
+	return o.removeSealed(s.ID, s.File)
+}
+
+// fail ends messages that no hub of this network will take.
+func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
+	o.log.Error("failed", "envelope", s.ID, "reason", reason)
+	o.untrack(s.ID)
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		if err := tx.Drop(s.ID, reason); err != nil {
+			return err
+		}
+		for _, m := range s.messages {
+			if err := tx.Fail(m.UID, reason, time.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	poke(o.filing)
+	return o.removeSealed(s.ID, s.File)
+}

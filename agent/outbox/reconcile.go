@@ -1,0 +1,183 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+	"sealpost/internal/id"
+)
+
+const (
+	reconcileEvery = 24 * time.Hour
+	// reconcileAgain is a second look after the hub was new, for what was published while the first one was made.
+	reconcileAgain = time.Minute
+	knownPage      = 500
+)
+
+// connected waits until the hub has said who it is, and then for what it knows of unfinished envelopes: nothing is sealed
+// before, because after a crash a file must not go out twice.
+func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error) {
+	select {
+	case <-o.hubIsNew:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return o.reconcile(ctx)
+}
+
+// reconcileAll asks again whenever the hub is new, a little later, and daily: the hub is disposable, so what it has
+// forgotten is sent to it again.
+func (o *Outbox) reconcileAll(ctx context.Context) error {
+	next := reconcileAgain
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-o.hubIsNew:
+			next = reconcileAgain
+		case <-time.After(next):
+			next = reconcileEvery
+		}
+		leftovers, err := o.reconcile(ctx)
+		if err == nil {
+			err = o.publishLeftovers(ctx, leftovers)
+		}
+		if err != nil {
+			return ignoreCancel(ctx, err)
+		}
+	}
+}
+
+// reconcile tells the hub's knowledge of every unfinished envelope from the ledger's, and returns those that were sealed
+// into a file and are still to be published.
+func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error) {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	for _, state := range []ledger.EnvelopeState{ledger.EnvelopeSealed, ledger.EnvelopePublished} {
+		var after id.Envelope
+		for {
+			var page []id.Envelope
+			if err := o.view(ctx, func(tx *ledger.Tx) (err error) { page, err = tx.OpenEnvelopes(state, after, knownPage); return err }); err != nil {
+				return nil, err
+			}
+			if len(page) == 0 {
+				break
+			}
+			known, err := o.hub.Known(ctx, page)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				o.log.Warn("the hub does not say what it knows; trying again", "error", err)
+				if err := pause.Wait(ctx, retryAfter(err)); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			for _, k := range known {
+				after = k.Envelope
+				left, err := o.compareKnown(ctx, k)
+				if err != nil {
+					return nil, err
+				}
+				if left != nil {
+					leftovers = append(leftovers, left)
+				}
+			}
+		}
+	}
+	o.wake()
+	return leftovers, nil
+}
+
+// compareKnown brings one envelope's row up to what the hub knows of it.
+func (o *Outbox) compareKnown(ctx context.Context, k api.KnownEnvelope) (*sealed, error) {
+	if o.handled(k.Envelope) {
+		return nil, nil // a sealer of this process is at it
+	}
+	s := &sealed{}
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+		if s.Envelope, err = tx.Envelope(k.Envelope); err != nil {
+			return err
+		}
+		s.messages, err = tx.InEnvelope(k.Envelope)
+		return err
+	})
+	if err != nil || (s.State != ledger.EnvelopeSealed && s.State != ledger.EnvelopePublished) {
+		return nil, err
+	}
+	if k.State == api.StateUnknown {
+		if s.State == ledger.EnvelopeSealed && o.whole(s) {
+			s.address, err = id.ParseAddress(s.Address)
+			return s, err
+		}
+		return nil, o.drop(ctx, s, "the hub does not have it")
+	}
+	if s.State == ledger.EnvelopeSealed && k.Published != nil {
+		if err := o.published(ctx, s, *k.Published); err != nil {
+			return nil, err
+		}
+	}
+	var answers []ledger.Answer
+	for _, r := range k.Results {
+		a, err := o.answer(ctx, k.Envelope, r)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, a)
+	}
+	if len(answers) == 0 {
+		return nil, nil
+	}
+	return nil, o.save(ctx, answers, func(*ledger.Tx) error { return nil })
+}
+
+// whole tells whether an envelope's ciphertext is there in full. Its checksums are checked by the hub, part by part.
+func (o *Outbox) whole(s *sealed) bool {
+	if s.File == "" {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(o.cfg.State, "sealed", s.File))
+	return err == nil && info.Size() == s.Size
+}
+
+// publishLeftovers goes on with envelopes that were sealed into files before a crash.
+func (o *Outbox) publishLeftovers(ctx context.Context, leftovers []*sealed) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(largeSealers)
+	for _, s := range leftovers {
+		o.handle(s.ID, true)
+		g.Go(func() error {
+			defer o.handle(s.ID, false)
+			return o.publish(ctx, s)
+		})
+	}
+	return g.Wait()
+}
+
+// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording.
+func (o *Outbox) tidy(ctx context.Context) error {
+	dir := filepath.Join(o.cfg.State, "sealed")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		var row ledger.Envelope
+		err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
+		if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

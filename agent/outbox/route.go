@@ -1,0 +1,121 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"sealpost/agent/trust"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// blockedAgain is when an address that may not be sent to is asked for again without an event.
+const blockedAgain = 30 * time.Second
+
+// decision is for whom an address is sealed now, or why nothing is sent to it.
+type decision struct {
+	address    id.Address
+	version    id.Hash
+	recipients []envelope.Recipient
+	blocked    string    // for people; empty: send
+	since      time.Time // of the block
+	until      time.Time // when a block is reconsidered
+}
+
+// routes remembers decisions until something that they rest on changes.
+type routes struct {
+	o  *Outbox
+	mu sync.Mutex // guards by
+	by map[string]*decision
+}
+
+func newRoutes(o *Outbox) *routes { return &routes{o: o, by: map[string]*decision{}} }
+
+// decide returns the decision for an address, asking the hub when none is remembered. An error is the line's or the
+// hub's, and heals.
+func (r *routes) decide(ctx context.Context, address string) (*decision, error) {
+	r.mu.Lock()
+	d := r.by[address]
+	r.mu.Unlock()
+	if d != nil && (d.blocked == "" || time.Now().Before(d.until)) {
+		return d, nil
+	}
+	fresh, err := r.ask(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if fresh.blocked != "" {
+		fresh.since, fresh.until = time.Now(), time.Now().Add(blockedAgain)
+		if d != nil && d.blocked == fresh.blocked {
+			fresh.since = d.since
+		} else {
+			r.o.log.Warn("waiting", "address", address, "reason", fresh.blocked)
+		}
+	}
+	r.mu.Lock()
+	r.by[address] = fresh
+	r.mu.Unlock()
+	return fresh, nil
+}
+
+func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
+	a, err := id.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	d := &decision{address: a}
+	route, err := r.o.hub.Resolve(ctx, a)
+	switch {
+	case errors.Is(err, api.ErrUnroutable):
+		d.blocked = "nobody receives " + address + " yet: ask the admin of the hub to bind a queue to it"
+		return d, nil
+	case errors.Is(err, api.ErrNotAllowed):
+		d.blocked = "this site may not send to " + address + ": ask the admin of the hub"
+		return d, nil
+	case err != nil:
+		return nil, err
+	}
+	d.version = route.Version
+	d.recipients, err = r.o.trust.Decide(ctx, route)
+	var wait *trust.Waiting
+	if errors.As(err, &wait) {
+		d.blocked = wait.Reason
+		return d, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range d.recipients {
+		if d.recipients[i], err = d.recipients[i].Prepare(); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// forget makes the next decision for an address a fresh one; for all of them when the address is empty.
+func (r *routes) forget(address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if address == "" {
+		clear(r.by)
+		return
+	}
+	delete(r.by, address)
+}
+
+// blocked lists why addresses are not sent to, for people.
+func (r *routes) blocked() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	why := map[string]string{}
+	for a, d := range r.by {
+		if d.blocked != "" {
+			why[a] = d.blocked
+		}
+	}
+	return why
+}

@@ -1,0 +1,234 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+	"sealpost/internal/durable"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// sealReserve is the free space that sealing a large file leaves on the state folder's volume.
+const sealReserve = 256 << 20
+
+// sealed is an envelope on its way to the hub.
+type sealed struct {
+	ledger.Envelope
+	address  id.Address
+	messages []ledger.Outgoing
+	content  *bytes.Buffer // of a small one; nil: it lies in a file
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func (s *sealed) free() {
+	if s.content != nil {
+		s.content.Reset()
+		buffers.Put(s.content)
+	}
+}
+
+// send seals the messages of a job and publishes the envelope. A message whose file cannot be sealed now leaves the job
+// with its reason, and the others go on without it. An error is the ledger's.
+func (o *Outbox) send(ctx context.Context, j job) error {
+	defer o.hold(j.messages, false)
+	list, err := o.readable(ctx, j.messages)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	s, err := o.seal(ctx, j.decision, list)
+	switch {
+	case err == nil:
+		defer s.free()
+		o.handle(s.ID, true)
+		defer o.handle(s.ID, false)
+		return o.publish(ctx, s)
+	case errors.Is(err, errLedger) || ctx.Err() != nil:
+		return err
+	case len(list) > 1:
+		// One of them spoils it for the others, so that each goes alone.
+		for _, m := range list {
+			if err := o.send(ctx, job{j.decision, []ledger.Outgoing{m}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return o.setAside(ctx, list[0], err)
+}
+
+// readable drops messages whose source is gone, changed or unreadable from a list, and records why.
+func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
+	good := list[:0:0]
+	for _, m := range list {
+		f, err := openSource(o.tray.source(m), m.Source)
+		if err == nil {
+			err = f.Close()
+		}
+		if err == nil {
+			good = append(good, m)
+			continue
+		}
+		if err := o.setAside(ctx, m, err); err != nil {
+			return nil, err
+		}
+	}
+	return good, nil
+}
+
+// setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
+// claimed, until the sweep finds it finished and readable again.
+func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
+	if errors.Is(cause, fs.ErrNotExist) && !exists(o.tray.source(m)) {
+		return o.withdraw(ctx, m, ledger.Taken)
+	}
+	reason := "it cannot be read now: " + plain(cause)
+	switch {
+	case errors.Is(cause, errChanged) || errors.Is(cause, envelope.ErrSourceChanged):
+		reason = "it was changed while it was being sent; waiting until it is finished"
+	case errors.Is(cause, errNoRoom):
+		reason = cause.Error()
+	}
+	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, reason)
+		return err
+	})
+}
+
+// seal makes one envelope: in memory when it is small, otherwise in a file that is durable before it is recorded. What
+// was sealed is what was claimed: the sources are compared again afterwards.
+func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) (*sealed, error) {
+	s := &sealed{address: d.address, messages: list}
+	s.ID, s.Address, s.RouteVersion, s.Sealed = id.Random128[id.Envelope](), d.address.String(), d.version, time.Now().UTC()
+	for _, r := range d.recipients {
+		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site, Key: statement.RecipientKeyHash(r.Key)})
+	}
+	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site, Address: d.address, Recipients: d.recipients}
+	for _, m := range list {
+		req.Messages = append(req.Messages, o.message(m))
+	}
+	out, err := o.sealInto(s, req)
+	if err == nil {
+		err = o.unchanged(list)
+	}
+	if err == nil {
+		s.Size, s.CRC32C = out.Size, out.CRC32C
+		err = o.record(ctx, s, out.Digests)
+	}
+	if err != nil {
+		s.free()
+		return nil, errors.Join(err, o.removeSealed(s.ID, s.File))
+	}
+	for _, m := range list {
+		o.log.Info("sealed", "message", m.ID, "envelope", s.ID, "size", s.Size, "recipients", len(s.Recipients))
+	}
+	fault.Point("outbox-sealed")
+	return s, nil
+}
+
+func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error {
+	rows := make([]ledger.SealedMessage, len(s.messages))
+	for i, m := range s.messages {
+		rows[i] = ledger.SealedMessage{UID: m.UID, Digest: digests[i]}
+	}
+	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows) }); err != nil {
+		return fmt.Errorf("%w: record envelope %s: %w", errLedger, s.ID, err)
+	}
+	return nil
+}
+
+func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed, error) {
+	size := int64(0)
+	for _, m := range s.messages {
+		size += m.Source.Size
+	}
+	if size > smallContent && len(s.messages) == 1 {
+		return o.sealFile(s, req, size)
+	}
+	s.content = buffers.Get().(*bytes.Buffer)
+	out, err := envelope.Seal(s.content, req, o.cfg.Identity)
+	if err == nil && out.Size > api.SmallSize {
+		err = fmt.Errorf("%w: %d bytes", envelope.ErrTooLarge, out.Size)
+	}
+	return out, err
+}
+
+var errNoRoom = errors.New("there is no room to seal it")
+
+func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (envelope.Sealed, error) {
+	dir := filepath.Join(o.cfg.State, "sealed")
+	free, err := durable.Free(dir)
+	if err != nil {
+		return envelope.Sealed{}, err
+	}
+	if need := size + size/512 + sealReserve; free < need { // age adds 16 bytes to each 64 KiB
+		return envelope.Sealed{}, fmt.Errorf("%w on the volume of %s: %d MiB are free and %d MiB are needed", errNoRoom, o.cfg.State, free>>20, need>>20)
+	}
+	s.File = string(s.ID)
+	f, err := os.OpenFile(filepath.Join(dir, s.File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return envelope.Sealed{}, err
+	}
+	out, err := envelope.Seal(f, req, o.cfg.Identity)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = durable.SyncDir(dir)
+	}
+	return out, err
+}
+
+// removeSealed removes an envelope's file once it is of no more use.
+func (o *Outbox) removeSealed(e id.Envelope, file string) error {
+	if file == "" {
+		return nil
+	}
+	err := os.Remove(filepath.Join(o.cfg.State, "sealed", filepath.Base(file)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the sealed file of %s: %w", e, err)
+	}
+	return nil
+}
+
+// unchanged compares the sources with their claims.
+func (o *Outbox) unchanged(list []ledger.Outgoing) error {
+	for _, m := range list {
+		now, _, err := stat(o.tray.source(m))
+		if err != nil {
+			return err
+		}
+		if !same(now, m.Source) {
+			return fmt.Errorf("%s: %w", m.ID, errChanged)
+		}
+	}
+	return nil
+}
+
+// message describes a claimed file to the envelope.
+func (o *Outbox) message(m ledger.Outgoing) envelope.Message {
+	entry := envelope.Entry{
+		Path: m.Name, Executable: m.Source.Executable, ModTime: time.Unix(0, m.Source.ModTime), Size: m.Source.Size,
+		Open: func() (io.ReadCloser, error) { return openSource(o.tray.source(m), m.Source) },
+	}
+	return envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey, Entries: one(entry)}
+}
+
+func one(e envelope.Entry) iter.Seq2[envelope.Entry, error] {
+	return func(yield func(envelope.Entry, error) bool) { yield(e, nil) }
+}

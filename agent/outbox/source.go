@@ -1,0 +1,140 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sealpost/agent/ledger"
+)
+
+// minimumSettle is the settle time where the system cannot tell whether a file is still open for writing.
+const minimumSettle = 2 * time.Second
+
+// Why an entry of outbox/ is not taken. A *never stays so until a person acts; a *later is asked again.
+type (
+	never struct{ why string }
+	later struct {
+		after time.Duration
+		open  bool // it is certain that somebody is writing
+	}
+)
+
+func (n *never) Error() string { return n.why }
+func (l *later) Error() string { return "still being written" }
+
+// stat identifies what lies at path without following a link.
+func stat(path string) (ledger.Source, fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return ledger.Source{}, nil, err
+	}
+	file, err := fileID(path, info)
+	if err != nil {
+		return ledger.Source{}, nil, err
+	}
+	return ledger.Source{Size: info.Size(), ModTime: info.ModTime().UnixNano(), File: file, Executable: info.Mode()&0o111 != 0}, info, nil
+}
+
+// finished tells whether the file at path is complete: it has not changed for the settle time, and nobody has it open for
+// writing. Where the second cannot be known, the settle time is at least minimumSettle.
+func finished(path string, settle time.Duration, now time.Time) (ledger.Source, error) {
+	source, info, err := stat(path)
+	if err != nil {
+		return source, err
+	}
+	if err := suitable(info); err != nil {
+		return source, err
+	}
+	if wait := settle - age(info, now); wait > 0 {
+		return source, &later{after: wait}
+	}
+	open, certain, err := beingWritten(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return source, &never{"sealpost may not read it: give its account the right to"}
+	case err != nil:
+		return source, err
+	case open:
+		return source, &later{open: true}
+	case !certain:
+		if wait := minimumSettle - age(info, now); wait > 0 {
+			return source, &later{after: wait}
+		}
+	}
+	return source, nil
+}
+
+// age is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
+// long ago: the file would wait for years otherwise.
+func age(info fs.FileInfo, now time.Time) time.Duration {
+	d := now.Sub(changed(info))
+	if d < -time.Minute {
+		return time.Hour
+	}
+	return d
+}
+
+func suitable(info fs.FileInfo) error {
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+	case mode.IsDir():
+		return &never{"it is a folder, and only files are sent so far: put what is in it into outbox"}
+	case mode&fs.ModeSymlink != 0:
+		return &never{"it is a link: copy the file itself"}
+	default:
+		return &never{"it is not a file"}
+	}
+	if !utf8.ValidString(info.Name()) {
+		return &never{"its name is not valid UTF-8: rename it"}
+	}
+	return nil
+}
+
+// temporary names are of programs that write beside the real file and rename at the end.
+func temporary(name string) bool {
+	lower := strings.ToLower(name)
+	for _, end := range []string{".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp"} {
+		if strings.HasSuffix(lower, end) {
+			return true
+		}
+	}
+	for _, start := range []string{"~$", ".~lock.", ".goutputstream-", ".nfs", ".fuse_hidden"} {
+		if strings.HasPrefix(lower, start) {
+			return true
+		}
+	}
+	return lower == ".ds_store" || lower == "thumbs.db" || lower == "desktop.ini"
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// same says that two observations are of one unchanged file.
+func same(a, b ledger.Source) bool {
+	return a.Size == b.Size && a.ModTime == b.ModTime && a.File == b.File
+}
+
+// openSource opens a claimed file for sealing, and makes sure that it is the one that was claimed.
+func openSource(path string, want ledger.Source) (*os.File, error) {
+	f, err := openShared(path)
+	if err != nil {
+		return nil, err
+	}
+	got, _, err := stat(path)
+	if err == nil && !same(got, want) {
+		err = fmt.Errorf("%s: %w", path, errChanged)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+var errChanged = errors.New("the file has changed since it was taken")

@@ -1,0 +1,35 @@
+package outbox
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// changed is the inode's change time: unlike the modification time no program can set it.
+func changed(info fs.FileInfo) time.Time {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Ctim.Unix())
+	}
+	return info.ModTime()
+}
+
+// beingWritten asks the kernel for a read lease, which it grants only when nobody has the file open for writing, and
+// gives it back at once: a lease that is held would hold up writers (fcntl(2), F_SETLEASE). The answer is certain unless
+// the lease is refused for another reason, as for the files of other owners without CAP_LEASE.
+func beingWritten(path string) (open, certain bool, err error) {
+	f, err := openShared(path)
+	if err != nil {
+		return false, false, err
+	}
+	defer f.Close()
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+		return false, true, err
+	}
+	return errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EAGAIN), nil
+}

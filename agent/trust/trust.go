@@ -1,0 +1,146 @@
+// Package trust decides whom this site encrypts to and whom it believes.
+//
+// The authority decides who may connect; the pins here decide the rest, because the hub, which runs the authority, need
+// not be trusted. A pin is made when a site is first seen; what differs from it later is refused, kept for people to see,
+// and mended only by a statement of the pinned identity or by a person. Approvals say to which sites an address may lead:
+// exactly those the hub proposes, in both directions, or nothing is sent. Everything is durable in the ledger before it is
+// answered. The package must not know of files or of the network.
+package trust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/certs"
+	"sealpost/internal/id"
+)
+
+// ErrPin says that a site shows something else than what is pinned for it. It heals when a person has looked.
+var ErrPin = errors.New("differs from what is pinned")
+
+// Waiting is why nothing is sent to an address for now, in words for people. It heals when its cause goes.
+type Waiting struct{ Reason string }
+
+func (w *Waiting) Error() string { return w.Reason }
+
+func waitingf(format string, args ...any) *Waiting {
+	return &Waiting{Reason: fmt.Sprintf(format, args...)}
+}
+
+// Trust is safe for concurrent use.
+type Trust struct {
+	Ledger   *ledger.Ledger
+	Network  id.Hash
+	Suite    string // hybrid or x25519
+	Verifier certs.Verifier
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Identity pins the identity that a site's signature shows, when the site is first seen, or compares it with the pin:
+// ErrPin.
+func (t *Trust) Identity(ctx context.Context, site id.Site, identity id.Hash) error {
+	pin, err := t.pin(ctx, site)
+	if err == nil && pin.Identity == identity {
+		return nil
+	}
+	return t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.identity(tx, site, identity) })
+}
+
+// identity compares a site's identity with its pin, or makes the pin. It reports whether there was trouble, which it
+// has then written down.
+func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, error) {
+	pin, err := tx.Pin(site)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		t.Log.Info("pinned", "site", site, "fingerprint", identity)
+		return false, tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
+	case err != nil:
+		return false, err
+	case pin.Identity != identity:
+		return true, t.trouble(tx, pin, identity, "it shows another identity key")
+	}
+	return false, nil
+}
+
+// trouble writes down what was offered instead of a pin, loudly but once for each thing offered.
+func (t *Trust) trouble(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, what string) error {
+	if pin.Trouble == what && pin.Offered == offered {
+		return nil
+	}
+	t.Log.Error("pin differs", "site", pin.Site, "what", what, "pinned", pin.Identity, "offered", offered)
+	pin.Trouble, pin.Offered = what, offered
+	return tx.SetPin(pin)
+}
+
+// update runs do in one commit; when do reports trouble the commit still happens and the answer is ErrPin.
+func (t *Trust) update(ctx context.Context, do func(*ledger.Tx) (bool, error)) error {
+	var trouble bool
+	err := t.Ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
+		trouble, err = do(tx)
+		return err
+	})
+	if err == nil && trouble {
+		return ErrPin
+	}
+	return err
+}
+
+func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err error) {
+	err = t.Ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		pin, err = tx.Pin(site)
+		return err
+	})
+	return pin, err
+}
+
+// Accept is a person's word that a site's identity is the one with this fingerprint, compared by another way than the
+// hub. Its recipient key is pinned anew from its next statement.
+func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) error {
+	identity, err := id.ParseHash(strings.ToLower(strings.Join(strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
+	if err != nil {
+		return fmt.Errorf("the fingerprint of %s: %w", site, err)
+	}
+	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
+		pin, err := tx.Pin(site)
+		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return err
+		}
+		if err == nil && pin.Identity == identity && pin.Trouble == "" {
+			return nil
+		}
+		t.Log.Info("trusted by a person", "site", site, "fingerprint", identity)
+		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
+	})
+}
+
+// Approve sets the sites to which an address may lead; none means the first complete proposal of the hub.
+func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site) error {
+	if err := address.Validate(); err != nil {
+		return err
+	}
+	sites = slices.Clone(sites)
+	slices.Sort(sites)
+	sites = slices.Compact(sites)
+	for _, s := range sites {
+		if _, err := id.ParseSite(string(s)); err != nil {
+			return err
+		}
+	}
+	t.Log.Info("approved", "address", address.String(), "sites", join(sites))
+	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Approve(address.String(), sites) })
+}
+
+func join(sites []id.Site) string {
+	names := make([]string, len(sites))
+	for i, s := range sites {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
+}
