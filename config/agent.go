@@ -89,7 +89,7 @@ func (a Agent) Receives() bool { return a.Role == RoleReceive || a.Role == RoleB
 // LoadAgent reads and checks an agent.toml. In what it returns every path is absolute.
 func LoadAgent(path string) (Agent, error) {
 	a := DefaultAgent()
-	f, err := load(path, &a)
+	f, err := load(path, &a, fullAgent)
 	if err != nil {
 		return Agent{}, err
 	}

@@ -70,7 +70,7 @@ func DefaultHub() Hub {
 // LoadHub reads and checks a hub.toml. In what it returns every path is absolute.
 func LoadHub(path string) (Hub, error) {
 	h := DefaultHub()
-	f, err := load(path, &h)
+	f, err := load(path, &h, fullHub)
 	if err != nil {
 		return Hub{}, err
 	}

@@ -3,18 +3,24 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 )
 
-// knownKeys lists the keys and tables of a configuration, by writing one out in full.
-func knownKeys(v any) ([]string, error) {
-	full := v
-	if _, hub := v.(*Hub); hub {
-		full = &Hub{Queue: []Queue{{}}}
-	}
+// fullAgent and fullHub have every key: the encoder leaves out a list that is nil.
+var (
+	fullAgent = Agent{Hub: []string{}}
+	fullHub   = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
+)
+
+// keys are the keys and tables that a configuration may have, each with the type of its value in TOML.
+type keys map[string]string
+
+// keysOf writes a configuration out in full and reads what keys that has.
+func keysOf(full any) (keys, error) {
 	var b bytes.Buffer
 	if err := toml.NewEncoder(&b).Encode(full); err != nil {
 		return nil, fmt.Errorf("list the known keys: %w", err)
@@ -24,20 +30,18 @@ func knownKeys(v any) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the known keys: %w", err)
 	}
-	var known []string
+	known := keys{}
 	for _, key := range meta.Keys() {
-		known = append(known, key.String())
+		known[key.String()] = meta.Type(key...)
 	}
 	return known, nil
 }
 
-func contains(known []string, name string) bool { return slices.Contains(known, name) }
-
 // nearest returns the known key that name most likely meant, or nothing when none is near. A key in the wrong table is
 // near: its last word is right.
-func nearest(name string, known []string) string {
+func (known keys) nearest(name string) string {
 	best, least := "", len(name)/3+2
-	for _, k := range known {
+	for _, k := range slices.Sorted(maps.Keys(known)) {
 		d := distance(strings.ToLower(name), k)
 		if last(name) == last(k) {
 			d = min(d, 1)

@@ -45,8 +45,8 @@ type file struct {
 	text string
 }
 
-// load decodes the file at path into v, which holds the defaults.
-func load(path string, v any) (*file, error) {
+// load decodes the file at path into v, which holds the defaults; full is a value of its type that has every key.
+func load(path string, v, full any) (*file, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
@@ -56,14 +56,14 @@ func load(path string, v any) (*file, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	f := &file{path: abs, text: string(text)}
-	return f, f.decode(v)
+	return f, f.decode(v, full)
 }
 
-func (f *file) decode(v any) error {
+func (f *file) decode(v, full any) error {
 	if len(f.text) > maxFile {
 		return &Error{File: f.path, Text: fmt.Sprintf("larger than %s: this is no configuration of sealpost", Size(maxFile))}
 	}
-	known, err := knownKeys(v)
+	known, err := keysOf(full)
 	if err != nil {
 		return err
 	}
@@ -73,26 +73,34 @@ func (f *file) decode(v any) error {
 	if err != nil {
 		return f.explain(err)
 	}
-	if err := f.unknown(meta.Keys(), known); err != nil {
+	if err := f.unknown(meta, known); err != nil {
 		return err
 	}
 	if _, err := toml.Decode(f.text, v); err != nil {
-		return f.explain(err)
+		return first([]error{f.badValue(err), f.wrongType(meta, known), f.explain(err)})
 	}
 	return nil
 }
 
-func (f *file) unknown(keys []toml.Key, known []string) error {
-	for _, key := range keys {
+func (f *file) unknown(meta toml.MetaData, known keys) error {
+	for _, key := range meta.Keys() {
 		name := key.String()
-		if contains(known, name) {
+		if _, found := known[name]; found {
 			continue
 		}
 		text := "unknown key"
-		if near := nearest(name, known); near != "" {
+		if near := known.nearest(name); near != "" {
 			text += fmt.Sprintf("; did you mean %s?", near)
 		}
-		return &Error{File: f.path, Line: locate(f.text, name, 0), Key: name, Text: text}
+		return f.at(0, name, text)
+	}
+	return nil
+}
+
+// badValue takes the errors of our own types, which say what they want.
+func (f *file) badValue(err error) error {
+	if p := (toml.ParseError{}); errors.As(err, &p) {
+		return f.explain(err)
 	}
 	return nil
 }
@@ -101,27 +109,33 @@ func (f *file) unknown(keys []toml.Key, known []string) error {
 func (f *file) explain(err error) error {
 	var p toml.ParseError
 	if !errors.As(err, &p) {
-		return &Error{File: f.path, Text: err.Error()}
+		e := &Error{File: f.path, Text: "want a list of texts in brackets"}     // what wrongType cannot see
+		fmt.Sscanf(err.Error(), "toml: line %d (last key %q)", &e.Line, &e.Key) // without them the rest stands
+		return e
 	}
 	e := &Error{File: f.path, Line: p.Position.Line, Key: p.LastKey, Text: p.Message}
-	if got, wanted, found := strings.Cut(p.Message, "; destination has type "); found {
-		got = strings.TrimPrefix(got, "incompatible types: TOML value has type ")
-		e.Text = fmt.Sprintf("want %s, not %s", typeWords[wanted], typeWords[got])
-	}
-	if strings.HasPrefix(p.Message, "type mismatch for ") {
-		e.Text = "want a table"
-	}
-	if strings.HasPrefix(p.Message, `invalid escape in string`) || strings.Contains(p.Message, "hexadecimal digits after") {
+	if strings.HasPrefix(p.Message, "invalid escape in string") || strings.Contains(p.Message, "hexadecimal digits after") {
 		e.Text += `; write a Windows path in single quotes: 'C:\lab'`
 	}
 	return e
 }
 
+// wrongType finds the first key whose value is of another type than it should be. The parser finds it too, but says it in
+// the words of Go. All lists are lists of text.
+func (f *file) wrongType(meta toml.MetaData, known keys) error {
+	for _, key := range meta.Keys() {
+		want, got := known[key.String()], meta.Type(key...)
+		if got != want {
+			return f.at(0, key.String(), fmt.Sprintf("want %s, not %s", typeWords[want], typeWords[got]))
+		}
+	}
+	return nil
+}
+
 // typeWords says the parser's names of types in words.
 var typeWords = map[string]string{
-	"string": "text in quotes", "integer": "a whole number", "float": "a number", "boolean": "true or false", "bool": "true or false",
-	"slice": "a list in brackets", "array": "a list in brackets", "table": "a table", "map": "a table", "datetime": "a date",
-	"primitive (string-like)": "text in quotes",
+	"String": "text in quotes", "Integer": "a whole number", "Float": "a number with a point", "Bool": "true or false",
+	"Array": "a list of texts in brackets", "Hash": "a table", "ArrayHash": "a table in double brackets", "Datetime": "a date",
 }
 
 // abs resolves a path of the file against the file's folder.
@@ -140,7 +154,17 @@ func (f *file) checkAt(n int, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{File: f.path, Line: locate(f.text, key, n), Key: key, Text: err.Error()}
+	text := err.Error()
+	if _, there := locate(f.text, key, n); !there {
+		text = "missing; " + text
+	}
+	return f.at(n, key, text)
+}
+
+// at makes the error of a key, n as for checkAt.
+func (f *file) at(n int, key, text string) error {
+	line, _ := locate(f.text, key, n)
+	return &Error{File: f.path, Line: line, Key: key, Text: text}
 }
 
 func first(errs []error) error {

@@ -3,13 +3,14 @@ package config
 import "strings"
 
 // locate returns the line on which a dotted key is set in TOML that has been parsed, or on which the longest known part of
-// it stands; n counts the tables of an array of tables, from 0. It returns 0 for what stands nowhere.
-func locate(text, key string, n int) int {
+// it stands, and whether that is the whole key; n counts the tables of an array of tables, from 0. The line is 0 for what
+// stands nowhere.
+func locate(text, key string, n int) (line int, whole bool) {
 	s := scanner{want: key, skip: n}
 	for i, line := range strings.Split(text, "\n") {
 		s.line(i+1, line)
 	}
-	return s.found
+	return s.found, s.match == len(key)
 }
 
 // scanner goes through the lines of a document and remembers the best match so far.

@@ -62,8 +62,8 @@ func (s *Size) UnmarshalText(text []byte) error {
 		if !found {
 			continue
 		}
-		n, err := strconv.ParseInt(strings.TrimSuffix(digits, " "), 10, 64)
-		if err == nil && n >= 0 && n <= math.MaxInt64/int64(u.bytes) {
+		n, err := strconv.ParseUint(strings.TrimSuffix(digits, " "), 10, 64)
+		if err == nil && n <= math.MaxInt64/uint64(u.bytes) {
 			*s = Size(n) * u.bytes
 			return nil
 		}

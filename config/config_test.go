@@ -1,0 +1,199 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// load functions by the first word of a file's name.
+func loadByName(path string) error {
+	var err error
+	if strings.HasPrefix(filepath.Base(path), "hub-") {
+		_, err = LoadHub(path)
+	} else {
+		_, err = LoadAgent(path)
+	}
+	return err
+}
+
+// Each file in testdata/broken must give exactly the message beside it.
+func TestBrokenFilesSayWhatIsWrong(t *testing.T) {
+	files, err := filepath.Glob("testdata/broken/*.toml")
+	if err != nil || len(files) < 50 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			err := loadByName(path)
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			dir, abs := filepath.Abs(filepath.Dir(path))
+			if abs != nil {
+				t.Fatal(abs)
+			}
+			got := strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "") + "\n"
+			golden := strings.TrimSuffix(path, ".toml") + ".error"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("says:  %swant:  %s", got, want)
+			}
+			var typed *Error
+			if !errors.As(loadByName(path), &typed) {
+				t.Error("it is not an *Error")
+			}
+		})
+	}
+}
+
+func TestAgentDefaultsAndPaths(t *testing.T) {
+	dir := t.TempDir()
+	path := AgentFile(dir)
+	writeFile(t, path, `
+site = "FL-LAB"
+hub = ["hub.example.org:7443", "192.0.2.1:7443", "[2001:db8::1]:7443"]
+network = "`+strings.Repeat("0a", 32)+`"
+role = "send"
+outbox.route = "fl-lab.dat"
+outbox.settle = "0s"
+`)
+	got, err := LoadAgent(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultAgent()
+	want.Site, want.Role, want.Network = "FL-LAB", RoleSend, strings.Repeat("0a", 32)
+	want.Hub = []string{"hub.example.org:7443", "192.0.2.1:7443", "[2001:db8::1]:7443"}
+	want.Outbox.Route, want.Outbox.Settle = "fl-lab.dat", 0
+	want.State, want.Outbox.Dir, want.Inbox.Dir = filepath.Join(dir, "state"), dir, filepath.Join(dir, "inbox")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if !got.Sends() || got.Receives() {
+		t.Error("the role send does not only send")
+	}
+}
+
+func TestWhatARoleDoesNotUseIsNotAskedFor(t *testing.T) {
+	path := AgentFile(t.TempDir())
+	writeFile(t, path, "site = 'CA-RC'\nhub = ['h:1']\nnetwork = '"+strings.Repeat("0a", 32)+"'\nrole = 'receive'\n")
+	if _, err := LoadAgent(path); err != nil {
+		t.Errorf("a receiver needs no route: %v", err)
+	}
+}
+
+func TestAbsolutePathsStay(t *testing.T) {
+	elsewhere := t.TempDir()
+	path := AgentFile(t.TempDir())
+	a := sampleAgent()
+	a.State, a.Inbox.Dir = elsewhere, filepath.Join(elsewhere, "inbox")
+	if err := WriteAgent(path, a); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadAgent(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.State != a.State || got.Inbox.Dir != a.Inbox.Dir {
+		t.Errorf("got %s and %s", got.State, got.Inbox.Dir)
+	}
+}
+
+// What is written reads back as the same, and keeps a comment for every field.
+func TestWriteAndLoad(t *testing.T) {
+	dir := t.TempDir()
+	a := sampleAgent()
+	if err := WriteAgent(AgentFile(dir), a); err != nil {
+		t.Fatal(err)
+	}
+	gotAgent, err := LoadAgent(AgentFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.State, a.Outbox.Dir, a.Inbox.Dir = filepath.Join(dir, a.State), filepath.Join(dir, a.Outbox.Dir), filepath.Join(dir, a.Inbox.Dir)
+	if !reflect.DeepEqual(gotAgent, a) {
+		t.Errorf("got  %+v\nwant %+v", gotAgent, a)
+	}
+	h := sampleHub()
+	if err := WriteHub(HubFile(dir), h); err != nil {
+		t.Fatal(err)
+	}
+	gotHub, err := LoadHub(HubFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.State = filepath.Join(dir, h.State)
+	if !reflect.DeepEqual(gotHub, h) {
+		t.Errorf("got  %+v\nwant %+v", gotHub, h)
+	}
+	for _, path := range []string{AgentFile(dir), HubFile(dir)} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if comments, keys := strings.Count(string(text), "\n# "), strings.Count(string(text), " = "); comments < keys-6 {
+			t.Errorf("%s has %d comments for %d keys", path, comments, keys)
+		}
+	}
+}
+
+func TestWriteWhereNothingCanBeWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent", "agent.toml")
+	if err := WriteAgent(path, sampleAgent()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoadWhatIsNotThere(t *testing.T) {
+	if _, err := LoadAgent(AgentFile(t.TempDir())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFileThatIsNoConfiguration(t *testing.T) {
+	path := HubFile(t.TempDir())
+	writeFile(t, path, strings.Repeat("# a film\n", 100_000))
+	_, err := LoadHub(path)
+	if err == nil || !strings.HasSuffix(err.Error(), "larger than 256KiB: this is no configuration of sealpost") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func sampleAgent() Agent {
+	a := DefaultAgent()
+	a.Site, a.Hub, a.Network, a.Role = "FL-LAB", []string{"a:1", "b:2"}, strings.Repeat("0a", 32), RoleBoth
+	a.State, a.LogLevel, a.Suite = `st"a\te`, "debug", SuiteX25519
+	a.Outbox = Outbox{Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt", Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour)}
+	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1}
+	return a
+}
+
+func sampleHub() Hub {
+	h := DefaultHub()
+	h.Name, h.Hosts, h.Listen = "DC-HQ", []string{"hub.example.org", "192.0.2.1", "2001:db8::1"}, "127.0.0.1:7443"
+	h.Queue = []Queue{
+		{Name: "ca_rc_queue", Site: "CA-RC", Bindings: []string{"fl-lab.*", "pa-lab.#"}},
+		{Name: "sf_rc_queue", Site: "SF-RC", Bindings: []string{"#"}},
+	}
+	return h
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
