@@ -171,16 +171,34 @@ func (c *Client) Release(ctx context.Context, in ReleaseRequest) error {
 	return named("release", c.json(ctx, request{method: http.MethodPost, path: PathRelease}, in, nil))
 }
 
-// Settle states the final outcomes of deliveries, and answers for each in order.
+// Settle states the final outcomes of deliveries, and answers for each in order. What does not fit into one request is sent
+// in several.
 func (c *Client) Settle(ctx context.Context, settlements []Settlement) ([]SettledDelivery, error) {
-	out, err := post[SettleAnswer](ctx, c, "settle", PathSettle, SettleRequest{Settlements: settlements})
-	if err == nil && len(out.Settled) != len(settlements) {
-		err = fmt.Errorf("settle: the hub answered for %d of %d deliveries", len(out.Settled), len(settlements))
+	settled := make([]SettledDelivery, 0, len(settlements))
+	for len(settled) < len(settlements) {
+		some := oneRequest(settlements[len(settled):])
+		out, err := post[SettleAnswer](ctx, c, "settle", PathSettle, SettleRequest{Settlements: some})
+		if err == nil && len(out.Settled) != len(some) {
+			err = fmt.Errorf("settle: the hub answered for %d of %d deliveries", len(out.Settled), len(some))
+		}
+		if err != nil {
+			return nil, err
+		}
+		settled = append(settled, out.Settled...)
 	}
-	if err != nil {
-		return nil, err
+	return settled, nil
+}
+
+// oneRequest returns the first of the settlements, as many as one request may hold, and at least one.
+func oneRequest(settlements []Settlement) []Settlement {
+	const around = 512 // bytes of JSON beside the receipt, at most
+	size := 0
+	for i, s := range settlements {
+		if size += len(s.Receipt) + around; i > 0 && (size > MaxJSON || i == MaxLeases) {
+			return settlements[:i]
+		}
 	}
-	return out.Settled, nil
+	return settlements
 }
 
 // Events reads the caller's events after a cursor and waits for them.

@@ -23,6 +23,8 @@ const (
 	idleTime  = 90 * time.Second // before an unused connection is closed
 	slowest   = 16 << 10         // bytes per second: what is slower than this on average is given up
 
+	maxAnswer = 2 * MaxJSON // bytes of JSON: one envelope's receipts from 64 recipients are more than MaxJSON
+
 	expectTime  = 5 * time.Second // for the hub's consent to a long body, before it is sent unasked
 	expectAbove = 256 << 10       // bytes: a longer body asks first
 )
@@ -162,7 +164,7 @@ func (c *Client) json(ctx context.Context, r request, in, out any) error {
 			return err
 		}
 	}
-	r.answer = MaxJSON
+	r.answer = maxAnswer
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
@@ -173,12 +175,12 @@ func (c *Client) json(ctx context.Context, r request, in, out any) error {
 
 // decode reads a JSON answer to its end. Fields that a newer hub has added are passed over.
 func decode(r io.Reader, out any) error {
-	data, err := io.ReadAll(io.LimitReader(r, MaxJSON+1))
+	data, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read the hub's answer: %w", err)
 	}
-	if len(data) > MaxJSON {
-		return fmt.Errorf("the hub's answer is longer than %d bytes", MaxJSON)
+	if len(data) > maxAnswer {
+		return fmt.Errorf("the hub's answer is longer than %d bytes", maxAnswer)
 	}
 	if out == nil {
 		return nil

@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/internal/id"
+)
+
+const (
+	invitationTime = 7 * 24 * time.Hour
+	deadRemoved    = "recipient-removed"
+)
+
+// invite makes an invitation. The hub keeps the hash of its secret; the secret is in the answer and nowhere else.
+func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
+	if _, err := id.ParseSite(string(in.Site)); err != nil {
+		return Invited{}, err
+	}
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	s, known := h.dir.view().sites[in.Site]
+	fresh := !known || s.removed()
+	if fresh {
+		s = site{Name: in.Site, Created: h.now().UTC()}
+	}
+	if s.Key == "" {
+		if err := s.setRole(in.Role, in.MaySend); err != nil {
+			return Invited{}, err
+		}
+		if err := h.storeSite(ctx, s); err != nil {
+			return Invited{}, err
+		}
+	} else if in.Role != "" && in.Role != s.Role {
+		return Invited{}, fmt.Errorf("%s has joined with the role %s; to change it, use: sealpost hub admit %s --fingerprint %s --role %s", s.Name, s.Role, s.Name, s.Key, in.Role)
+	}
+	valid := in.Valid
+	if valid <= 0 {
+		valid = invitationTime
+	}
+	secret := certs.NewSecret()
+	inv := invitation{Site: s.Name, Hash: certs.HashSecret(secret), Expires: h.now().Add(valid).UTC().Truncate(time.Second), Bound: s.Key}
+	if err := h.dir.putInvitation(ctx, inv); err != nil {
+		return Invited{}, err
+	}
+	h.log.Info("site invited", "site", s.Name, "role", s.Role, "expires", inv.Expires)
+	return Invited{
+		Site: s.Name, Role: s.Role, MaySend: s.MaySend, Hub: h.addresses(), Network: h.verifier.Network, Suite: h.config.Suite,
+		Secret: secret, Expires: inv.Expires, Queue: s.queueName(), New: fresh, Joined: s.Key != "",
+	}, nil
+}
+
+// setRole gives the site its role, and the patterns under which it may send.
+func (s *site) setRole(role string, maySend []string) error {
+	switch role {
+	case config.RoleSend, config.RoleReceive, config.RoleBoth:
+		s.Role = role
+	case "":
+		if s.Role == "" {
+			return fmt.Errorf("say which role %s has: send, receive or both", s.Name)
+		}
+	default:
+		return fmt.Errorf("role %.20q: want send, receive or both", role)
+	}
+	for _, p := range maySend {
+		if err := validPattern(p); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !s.sends():
+		s.MaySend = nil
+	case len(maySend) > 0:
+		s.MaySend = slices.Compact(slices.Sorted(slices.Values(maySend)))
+	case len(s.MaySend) == 0:
+		s.MaySend = []string{strings.ToLower(string(s.Name)) + ".#"}
+	}
+	return nil
+}
+
+// queueName is the site's queue, if it has one.
+func (s site) queueName() string {
+	if s.receives() {
+		return s.Name.Queue()
+	}
+	return ""
+}
+
+// storeSite stores a site, makes the queue of a receiver, and tells senders whose routes that changes.
+func (h *Hub) storeSite(ctx context.Context, s site) error {
+	if name := s.queueName(); name != "" {
+		if _, found := h.dir.view().queues[name]; !found {
+			if err := h.dir.putQueue(ctx, queue{Name: name, Site: s.Name, Bindings: []string{}}); err != nil {
+				return err
+			}
+		}
+	}
+	return h.changeSite(ctx, s)
+}
+
+// addresses are where agents reach this hub.
+func (h *Hub) addresses() []string {
+	port := h.listener.Addr().(*net.TCPAddr).Port
+	out := make([]string, len(h.config.Hosts))
+	for i, host := range h.config.Hosts {
+		out[i] = net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return out
+}
+
+// admit lets in a site that has its identity already, or changes role and patterns of one that is in.
+func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
+	_, badSite := id.ParseSite(string(in.Site))
+	_, badKey := id.ParseHash(string(in.Fingerprint))
+	for _, err := range []error{badSite, badKey} {
+		if err != nil {
+			return Changed{}, err
+		}
+	}
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	s, known := h.dir.view().sites[in.Site]
+	if !known || s.removed() {
+		s = site{Name: in.Site, Created: h.now().UTC()}
+	}
+	if s.Key != "" && s.Key != in.Fingerprint {
+		return Changed{}, fmt.Errorf("%s is admitted with another key (%s); if that one is gone for good, first: sealpost hub remove %s", s.Name, s.Key, s.Name)
+	}
+	before := s
+	before.MaySend = slices.Clone(s.MaySend)
+	if err := s.setRole(in.Role, in.MaySend); err != nil {
+		return Changed{}, err
+	}
+	if s.Key == in.Fingerprint && s.Role == before.Role && slices.Equal(s.MaySend, before.MaySend) {
+		return Changed{Queue: s.queueName()}, nil
+	}
+	if s.Key == "" {
+		s = s.withKey(in.Fingerprint)
+		if err := h.dir.dropInvitation(ctx, s.Name); err != nil {
+			return Changed{}, err
+		}
+	}
+	if err := h.storeSite(ctx, s); err != nil {
+		return Changed{}, err
+	}
+	h.log.Info("site admitted", "site", s.Name, "role", s.Role, "key", s.Key)
+	return Changed{Changed: true, Queue: s.queueName()}, nil
+}
+
+// remove takes a site off the network: out of the directory and the routes first, so that nothing new can come for it, then
+// its invitation, what waits for it, and its connections. A crash in between is mended at the next start.
+func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	s, known := h.dir.view().sites[in.Site]
+	if !known {
+		return Removed{}, fmt.Errorf("there is no site %.40q; see sealpost hub sites", in.Site)
+	}
+	out := Removed{Changed: !s.removed()}
+	if out.Changed {
+		s.Removed = h.now().UTC()
+		if err := h.changeSite(ctx, s); err != nil {
+			return Removed{}, err
+		}
+		h.log.Info("site removed", "site", s.Name, "key", s.Key)
+	}
+	out.Connections = h.links.cutSite(s.Name)
+	h.told.forget(s.Name)
+	if err := h.dir.dropInvitation(ctx, s.Name); err != nil {
+		return Removed{}, err
+	}
+	killed, err := h.killWaiting(ctx, s.Name)
+	if err != nil {
+		return Removed{}, err
+	}
+	out.Killed = killed
+	return out, nil
+}
+
+// killWaiting makes what waits for a removed site dead, so that its senders hear of it.
+func (h *Hub) killWaiting(ctx context.Context, s id.Site) (int, error) {
+	n, err := h.spool.Kill(context.WithoutCancel(ctx), s.Queue(), deadRemoved)
+	if err != nil {
+		return 0, fmt.Errorf("end what waits for %s: %w", s, err)
+	}
+	if n > 0 {
+		h.log.Info("deliveries dead", "recipient", s, "deliveries", n, "code", deadRemoved)
+	}
+	return n, nil
+}

@@ -1,0 +1,22 @@
+package api
+
+import "slices"
+
+// The release codes: why a delivery is handed back for later. The list is closed, because the hub reads it; the details stay
+// with the site.
+const (
+	ReleaseTransport = "transport" // the content could not be read from the hub, or not with the announced checksums
+	ReleaseLocal     = "local"     // a local read or write failed
+	ReleaseFull      = "full"      // no room in the inbox
+	ReleaseClock     = "clock"     // a certificate is not valid at this time
+	ReleasePin       = "pin"       // the sender's key differs from its pin, or waits for trust
+	ReleaseTooLarge  = "too-large" // over the site's own limit
+	ReleaseStopping  = "stopping"  // the agent stops
+	ReleaseBusy      = "busy"      // the agent has enough to do
+	ReleaseNotTaken  = "not-taken" // the hub's own: the agent had gone before the answer was written
+)
+
+var releases = []string{ReleaseTransport, ReleaseLocal, ReleaseFull, ReleaseClock, ReleasePin, ReleaseTooLarge, ReleaseStopping, ReleaseBusy, ReleaseNotTaken}
+
+// ValidRelease says whether code is a release code.
+func ValidRelease(code string) bool { return slices.Contains(releases, code) }

@@ -1,0 +1,73 @@
+package hub
+
+import (
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// access says who may call an endpoint.
+type access int
+
+const (
+	anyone   access = iota // no certificate needed
+	member                 // every admitted site
+	sender                 // sites that may send
+	receiver               // sites that may receive
+)
+
+// authorise says which site calls and whether it may. It decides anew for every request: the certificates belong to the
+// connection and their verification is remembered with it, but the directory may have changed since.
+func (h *Hub) authorise(r *http.Request, who access) (site, error) {
+	if who == anyone {
+		return site{}, nil
+	}
+	now := h.now()
+	name, key, err := h.identify(r, now)
+	if err != nil {
+		return site{}, err
+	}
+	s, known := h.dir.view().sites[name]
+	if !known || s.removed() || s.Key != key {
+		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr)
+		return site{}, problem(api.CodeNotAdmitted, "the hub has not admitted %s with the key %s; its administrator can: sealpost hub admit %s --fingerprint %s --role ROLE", name, key, name, key)
+	}
+	if who == sender && !s.sends() || who == receiver && !s.receives() {
+		return site{}, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this", name, s.Role)
+	}
+	return s, nil
+}
+
+// identify says whom the connection's certificates name.
+func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error) {
+	chain := r.TLS.PeerCertificates
+	if len(chain) == 0 {
+		return "", "", problem(api.CodeNoCert, "this needs the certificate of a site; sealpost agent join gets one")
+	}
+	k := linkOf(r.Context())
+	if name, key, ok := k.known(now); ok {
+		return name, key, nil
+	}
+	name, err := h.verifier.Site(chain, now)
+	switch {
+	case errors.Is(err, certs.ErrNotValidNow):
+		return "", "", h.notValidNow(name, chain[0], now)
+	case err != nil:
+		h.log.Info("caller not trusted", "from", r.RemoteAddr, "error", err)
+		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v", err)
+	}
+	key := certs.Fingerprint(chain[0].PublicKey)
+	h.links.prove(k, name, key, now, chain)
+	return name, key, nil
+}
+
+func (h *Hub) notValidNow(name id.Site, leaf *x509.Certificate, now time.Time) error {
+	h.log.Info("caller's certificate not valid now", "site", name, "from", leaf.NotBefore, "until", leaf.NotAfter)
+	return problem(api.CodeExpired, "the certificate of %s is valid from %s to %s, and the hub's clock says %s; join again with the invitation, or ask the hub's administrator for a new one (sealpost hub invite %s)",
+		name, leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), name)
+}

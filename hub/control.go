@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"net/http"
+	"time"
+
+	"sealpost/internal/control"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// The paths of the hub's local administration, on the control socket.
+const (
+	ControlInvite   = "/invite"   // InviteRequest → Invited
+	ControlAdmit    = "/admit"    // AdmitRequest → Changed
+	ControlRemove   = "/remove"   // RemoveRequest → Removed
+	ControlBind     = "/bind"     // BindRequest → Bound
+	ControlUnbind   = "/unbind"   // BindRequest → Bound
+	ControlQueues   = "/queues"   // Nothing → QueuesAnswer
+	ControlSites    = "/sites"    // Nothing → SitesAnswer
+	ControlMessages = "/messages" // MessagesRequest → MessagesAnswer
+	ControlStatus   = "/status"   // Nothing → Status
+)
+
+// Nothing is the request of operations that need none.
+type Nothing struct{}
+
+// InviteRequest asks for an invitation. A repeated one replaces the invitation and, until the site has joined, role and
+// patterns. For a site that has joined it is good for the key that the site has: so a site comes back whose certificate has
+// expired.
+type InviteRequest struct {
+	Site    id.Site       `json:"site"`
+	Role    string        `json:"role"`               // send, receive or both; empty: the one it has
+	MaySend []string      `json:"may_send,omitempty"` // patterns; empty: the site's own name, fl-lab.#
+	Valid   time.Duration `json:"valid_ns,omitempty"` // default 7 days
+}
+
+// Invited is what goes into the invitation file. The secret is nowhere else.
+type Invited struct {
+	Site    id.Site   `json:"site"`
+	Role    string    `json:"role"`
+	MaySend []string  `json:"may_send,omitempty"`
+	Hub     []string  `json:"hub"`
+	Network id.Hash   `json:"network"`
+	Suite   string    `json:"suite"`
+	Secret  string    `json:"secret"`
+	Expires time.Time `json:"expires"`
+	Queue   string    `json:"queue,omitempty"` // the site's queue, when it receives
+	New     bool      `json:"new"`             // the site was not known before
+	Joined  bool      `json:"joined"`          // the site has joined before: only its key can use this
+}
+
+// AdmitRequest lets a site in whose certificate another hub under the same root has issued.
+type AdmitRequest struct {
+	Site        id.Site  `json:"site"`
+	Fingerprint id.Hash  `json:"fingerprint"` // of its identity key
+	Role        string   `json:"role"`
+	MaySend     []string `json:"may_send,omitempty"` // as in InviteRequest
+}
+
+// Changed says whether an operation has changed anything.
+type Changed struct {
+	Changed bool   `json:"changed"`
+	Queue   string `json:"queue,omitempty"`
+}
+
+// RemoveRequest takes a site off the network.
+type RemoveRequest struct {
+	Site id.Site `json:"site"`
+}
+
+// Removed says what the removal has cost.
+type Removed struct {
+	Changed     bool `json:"changed"`     // false: it was removed before
+	Killed      int  `json:"killed"`      // deliveries that waited for it and are dead now
+	Connections int  `json:"connections"` // that were cut
+}
+
+// BindRequest adds or removes bindings of a queue.
+type BindRequest struct {
+	Queue string   `json:"queue"`
+	Keys  []string `json:"keys"`
+}
+
+// Bound holds the queue's bindings after the operation.
+type Bound struct {
+	Bindings []string `json:"bindings"`
+	Changed  bool     `json:"changed"`
+}
+
+// QueuesAnswer lists the queues, by name.
+type QueuesAnswer struct {
+	Queues []QueueStatus `json:"queues"`
+}
+
+// QueueStatus is one queue with its figures.
+type QueueStatus struct {
+	spool.QueueInfo
+	Site     id.Site  `json:"site"`
+	Bindings []string `json:"bindings"`
+}
+
+// SitesAnswer lists the sites, by name.
+type SitesAnswer struct {
+	Sites []SiteStatus `json:"sites"`
+}
+
+// SiteStatus is one site. Its state is invited, joined or removed.
+type SiteStatus struct {
+	Site        id.Site   `json:"site"`
+	State       string    `json:"state"`
+	Role        string    `json:"role"`
+	MaySend     []string  `json:"may_send,omitempty"`
+	Fingerprint id.Hash   `json:"fingerprint,omitempty"` // of its identity key
+	KeyHash     id.Hash   `json:"key_hash,omitempty"`    // of its recipient key
+	KeyVersion  int       `json:"key_version,omitempty"`
+	Queue       string    `json:"queue,omitempty"`
+	Created     time.Time `json:"created"`
+	Removed     time.Time `json:"removed,omitzero"`
+	Expires     time.Time `json:"invitation_expires,omitzero"` // of an invitation that is not used yet
+	Connections int       `json:"connections"`                 // open now
+}
+
+// The states of a site.
+const (
+	SiteInvited = "invited"
+	SiteJoined  = "joined"
+	SiteRemoved = "removed"
+)
+
+// MessagesRequest searches the hub's records. At least one of sender and recipient is given.
+type MessagesRequest struct {
+	Sender    id.Site      `json:"sender,omitempty"`
+	Recipient id.Site      `json:"recipient,omitempty"`
+	Message   id.Message   `json:"message_id,omitempty"`
+	UID       id.UID       `json:"uid,omitempty"`
+	From      time.Time    `json:"from,omitzero"`
+	To        time.Time    `json:"to,omitzero"`
+	After     spool.Cursor `json:"after,omitempty"`
+	Max       int          `json:"max,omitempty"` // default 100, at most 1000
+}
+
+// MessagesAnswer is one page of records, newest first. Next asks for the following one; 0: there is none.
+type MessagesAnswer struct {
+	Messages []spool.Record `json:"messages"`
+	Next     spool.Cursor   `json:"next,omitempty"`
+}
+
+// Status is the hub as a whole.
+type Status struct {
+	Hub         string     `json:"hub"`
+	Version     string     `json:"version"`
+	Listen      string     `json:"listen"`
+	Network     id.Hash    `json:"network"`
+	Suite       string     `json:"suite"`
+	Started     time.Time  `json:"started"`
+	StartID     string     `json:"start_id"`
+	Sites       int        `json:"sites"` // joined
+	Connections int        `json:"connections"`
+	CertExpires time.Time  `json:"certificate_expires"`
+	Spool       spool.Info `json:"spool"`
+	Waiting     int64      `json:"waiting"` // deliveries, in all queues
+	Leased      int64      `json:"leased"`
+	Released    int64      `json:"released"`
+	Settled     int64      `json:"settled"`
+	Dead        int64      `json:"dead"`
+	Oldest      time.Time  `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
+}
+
+// controls registers the operations.
+func (h *Hub) controls() http.Handler {
+	mux := http.NewServeMux()
+	control.Handle(mux, ControlInvite, h.invite)
+	control.Handle(mux, ControlAdmit, h.admit)
+	control.Handle(mux, ControlRemove, h.remove)
+	control.Handle(mux, ControlBind, h.bindQueue)
+	control.Handle(mux, ControlUnbind, h.unbindQueue)
+	control.Handle(mux, ControlQueues, h.queues)
+	control.Handle(mux, ControlSites, h.sites)
+	control.Handle(mux, ControlMessages, h.messages)
+	control.Handle(mux, ControlStatus, h.status)
+	return mux
+}

@@ -1,0 +1,167 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sealpost/config"
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+// Kinds of the registry's items. Their keys are the site's name, the queue's name, and the invited site's name.
+const (
+	kindSite       = "site"
+	kindQueue      = "queue"
+	kindInvitation = "invitation"
+)
+
+// site is what the hub knows of one site.
+type site struct {
+	Name    id.Site   `json:"site"`
+	Role    string    `json:"role"`
+	MaySend []string  `json:"may_send,omitempty"`
+	Key     id.Hash   `json:"key,omitempty"` // fingerprint of its identity key; empty until it has enrolled or is admitted
+	Created time.Time `json:"created"`
+	Removed time.Time `json:"removed,omitzero"`
+
+	Statement string  `json:"statement,omitempty"` // its newest recipient-key statement
+	Version   int     `json:"version,omitempty"`   // of the statement
+	Payload   id.Hash `json:"payload,omitempty"`   // of the statement's payload, which its successor names
+	KeyHash   id.Hash `json:"key_hash,omitempty"`  // of the recipient key
+}
+
+func (s site) sends() bool    { return s.Role == config.RoleSend || s.Role == config.RoleBoth }
+func (s site) receives() bool { return s.Role == config.RoleReceive || s.Role == config.RoleBoth }
+func (s site) removed() bool  { return !s.Removed.IsZero() }
+
+// queue is one site's queue and what is directed to it.
+type queue struct {
+	Name     string   `json:"queue"`
+	Site     id.Site  `json:"site"`
+	Bindings []string `json:"bindings"` // sorted
+}
+
+// invitation is what the hub keeps of one: never the secret.
+type invitation struct {
+	Site    id.Site   `json:"site"`
+	Hash    id.Hash   `json:"hash"` // SHA-256 of the secret
+	Expires time.Time `json:"expires"`
+	Bound   id.Hash   `json:"bound,omitempty"` // fingerprint of the key that used it first
+}
+
+// directory holds the sites, queues and invitations, in memory and written through to the registry.
+//
+// Readers take a view, which never changes. A publish holds the view still until its commit, so that no change of a route
+// can come between the decision and the fact.
+type directory struct {
+	registry spool.Registry
+
+	change   sync.Mutex        // held by a change from its reading to its end; guards versions
+	versions map[string]uint64 // of the registry's items, by kind and key
+
+	still sync.RWMutex // read-held by publishes; write-held while a change commits
+	now   atomic.Pointer[table]
+}
+
+func openDirectory(ctx context.Context, registry spool.Registry) (*directory, error) {
+	d := &directory{registry: registry, versions: map[string]uint64{}}
+	t := newTable()
+	err := readKind(ctx, d, kindSite, func(s site) { t.sites[s.Name] = s })
+	if err == nil {
+		err = readKind(ctx, d, kindQueue, func(q queue) { t.queues[q.Name] = q })
+	}
+	if err == nil {
+		err = readKind(ctx, d, kindInvitation, func(i invitation) { t.invitations[i.Site] = i })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the directory: %w", err)
+	}
+	d.now.Store(t)
+	return d, nil
+}
+
+func readKind[T any](ctx context.Context, d *directory, kind string, take func(T)) error {
+	const page = 100
+	for after := ""; ; {
+		items, err := d.registry.List(ctx, kind, after, page)
+		if err != nil {
+			return err
+		}
+		for _, item := range items {
+			var value T
+			if err := strictjson.Unmarshal(item.Value, &value); err != nil {
+				return fmt.Errorf("%s %s: %w", kind, item.Key, err)
+			}
+			take(value)
+			d.versions[kind+"/"+item.Key] = item.Version
+			after = item.Key
+		}
+		if len(items) < page {
+			return nil
+		}
+	}
+}
+
+// view returns the directory as it is now.
+func (d *directory) view() *table { return d.now.Load() }
+
+// hold returns the directory as it is now and keeps it so until release is called.
+func (d *directory) hold() (t *table, release func()) {
+	d.still.RLock()
+	return d.now.Load(), d.still.RUnlock
+}
+
+func (d *directory) putSite(ctx context.Context, s site) error {
+	return d.put(ctx, kindSite, string(s.Name), s, func(t *table) { t.sites[s.Name] = s })
+}
+
+func (d *directory) putQueue(ctx context.Context, q queue) error {
+	return d.put(ctx, kindQueue, q.Name, q, func(t *table) { t.queues[q.Name] = q })
+}
+
+func (d *directory) putInvitation(ctx context.Context, i invitation) error {
+	return d.put(ctx, kindInvitation, string(i.Site), i, func(t *table) { t.invitations[i.Site] = i })
+}
+
+func (d *directory) dropInvitation(ctx context.Context, s id.Site) error {
+	if _, found := d.view().invitations[s]; !found {
+		return nil
+	}
+	return d.put(ctx, kindInvitation, string(s), nil, func(t *table) { delete(t.invitations, s) })
+}
+
+// put makes one change durable and then visible. The caller holds d.change. The caller's patience does not matter: a write
+// that was begun is waited for, so that memory and disk never disagree.
+func (d *directory) put(ctx context.Context, kind, key string, value any, apply func(*table)) error {
+	var exact []byte
+	if value != nil {
+		var err error
+		if exact, err = strictjson.Marshal(value); err != nil {
+			return fmt.Errorf("directory: %s %s: %w", kind, key, err)
+		}
+	}
+	d.still.Lock()
+	defer d.still.Unlock()
+	version, err := d.registry.Put(context.WithoutCancel(ctx), kind, key, d.versions[kind+"/"+key], exact)
+	if err != nil {
+		return fmt.Errorf("directory: %s %s: %w", kind, key, err)
+	}
+	d.versions[kind+"/"+key] = version
+	if value == nil {
+		delete(d.versions, kind+"/"+key)
+	}
+	next := d.view().clone()
+	apply(next)
+	d.now.Store(next)
+	return nil
+}
+
+func (t *table) clone() *table {
+	return &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues), invitations: maps.Clone(t.invitations)}
+}

@@ -1,0 +1,111 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// enroll redeems an invitation: the first use binds it to the key of the certificate request, and the same key gets a
+// certificate again. That is durable before it is answered.
+func (c *call) enroll() error {
+	h := c.hub
+	var in api.EnrollRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	from := linkOf(c.r.Context()).from
+	if err := h.guesses.allowed(from, h.now()); err != nil {
+		return err
+	}
+	key, err := certs.KeyOfCSR([]byte(in.CSR))
+	if err != nil {
+		return problem(api.CodeInvalid, "%v", err)
+	}
+	if _, err := id.ParseSite(string(in.Site)); err != nil {
+		return err
+	}
+	if err := h.redeem(c.r.Context(), in, key); err != nil {
+		if errors.Is(err, api.ErrInvitation) {
+			h.guesses.wrong(from, h.now())
+			c.log.Warn("enrolment refused", "invited", in.Site, "key", key, "from", from, "why", err)
+		}
+		return err
+	}
+	return c.certify(in.CSR, in.Site, key)
+}
+
+// renew gives the caller a new certificate for the key it has.
+func (c *call) renew() error {
+	var in api.RenewRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	key, err := certs.KeyOfCSR([]byte(in.CSR))
+	if err != nil {
+		return problem(api.CodeInvalid, "%v", err)
+	}
+	if key != c.caller.Key {
+		return problem(api.CodeNotAllowed, "a renewal keeps the key: the request is for %s, and %s has %s", key, c.caller.Name, c.caller.Key)
+	}
+	return c.certify(in.CSR, c.caller.Name, key)
+}
+
+func (c *call) certify(csr string, name id.Site, key id.Hash) error {
+	now := c.hub.now()
+	chain, err := c.hub.authority.IssueSite([]byte(csr), name, now)
+	if err != nil {
+		return err
+	}
+	c.log.Info("certificate issued", "for", name, "key", key)
+	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
+}
+
+// redeem decides on an invitation and makes what it decides durable. Somebody without the secret learns nothing, not even
+// whether such a site is invited.
+func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash) error {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	t := h.dir.view()
+	inv, invited := t.invitations[in.Site]
+	if !certs.MatchSecret(in.Secret, inv.Hash) || !invited {
+		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's administrator for a new one (sealpost hub invite %s)", in.Site)
+	}
+	switch {
+	case inv.Bound != "" && inv.Bound != key:
+		return problem(api.CodeInvitation, "this invitation was used before with another key (%s); if that was not you, tell the hub's administrator", inv.Bound)
+	case inv.Bound == "" && !h.now().Before(inv.Expires):
+		return problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's administrator for a new one (sealpost hub invite %s)", inv.Expires.UTC().Format(time.RFC3339), in.Site)
+	}
+	if inv.Bound == "" {
+		inv.Bound = key
+		if err := h.dir.putInvitation(ctx, inv); err != nil {
+			return err
+		}
+	}
+	if s := t.sites[in.Site]; s.Key != key {
+		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
+		return h.changeSite(ctx, s.withKey(key))
+	}
+	return nil
+}
+
+// withKey returns the site with a new identity. What its old identity has signed counts no more.
+func (s site) withKey(key id.Hash) site {
+	s.Key = key
+	s.Statement, s.Version, s.Payload, s.KeyHash = "", 0, "", ""
+	return s
+}
+
+// changeSite stores a site and tells the senders whose routes that changes. The caller holds dir.change.
+func (h *Hub) changeSite(ctx context.Context, s site) error {
+	if err := h.dir.putSite(ctx, s); err != nil {
+		return err
+	}
+	h.tellRoutes(ctx)
+	return nil
+}

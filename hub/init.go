@@ -1,0 +1,170 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/internal/id"
+)
+
+// InitOptions say what hub to make.
+type InitOptions struct {
+	Dir     string   // the hub's folder
+	Name    string   // such as DC-HQ
+	Hosts   []string // names and addresses under which agents reach it, without a port
+	Listen  string   // default ":7443"
+	RootDir string   // the root's folder; default DIR-root beside the hub's folder
+	Suite   string   // hybrid or x25519; default hybrid
+	Now     time.Time
+}
+
+// InitReport says what Init has made and what it has found.
+type InitReport struct {
+	Dir      string   `json:"dir"`
+	RootDir  string   `json:"root_dir"`
+	Network  id.Hash  `json:"network"`
+	Suite    string   `json:"suite"`
+	Listen   string   `json:"listen"`
+	Made     []string `json:"made"`     // files
+	Existing []string `json:"existing"` // files
+}
+
+// Init makes a hub: the network's root, unless there is one, the issuing authority under it, the hub's identity with its
+// certificate, and hub.toml. It may be repeated: what is there stays as it is, and what a crash has left out is made.
+func Init(o InitOptions) (InitReport, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return InitReport{}, fmt.Errorf("hub init: %w", err)
+	}
+	o.Dir = dir
+	if o.RootDir == "" {
+		o.RootDir = dir + "-root"
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	c, err := o.config()
+	if err != nil {
+		return InitReport{}, fmt.Errorf("hub init: %w", err)
+	}
+	r := InitReport{Dir: dir, RootDir: o.RootDir, Suite: c.Suite, Listen: c.Listen}
+	var absent []string
+	for _, path := range r.files(stateOf(dir, c)) {
+		if exists(path) {
+			r.Existing = append(r.Existing, path)
+		} else {
+			absent = append(absent, path)
+		}
+	}
+	if err := o.make(c, &r); err != nil {
+		return r, fmt.Errorf("hub init: %w", err)
+	}
+	r.Made = slices.DeleteFunc(absent, func(path string) bool { return !exists(path) })
+	return r, nil
+}
+
+// config returns the hub's configuration: the one that is there, when it does not contradict what is asked for.
+func (o InitOptions) config() (config.Hub, error) {
+	path := config.HubFile(o.Dir)
+	if _, err := os.Stat(path); err == nil {
+		c, err := config.LoadHub(path)
+		if err != nil {
+			return c, err
+		}
+		if c.Name != o.Name || o.Suite != "" && o.Suite != c.Suite {
+			return c, fmt.Errorf("%s is there already, for hub %s with the suite %s; choose another folder, or change that file", path, c.Name, c.Suite)
+		}
+		return c, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return config.Hub{}, err
+	}
+	if _, err := id.ParseSite(o.Name); err != nil {
+		return config.Hub{}, fmt.Errorf("name of the hub: %w", err)
+	}
+	c := config.DefaultHub()
+	c.Name, c.Hosts = o.Name, o.Hosts
+	if o.Listen != "" {
+		c.Listen = o.Listen
+	}
+	if _, err := net.ResolveTCPAddr("tcp", c.Listen); err != nil {
+		return config.Hub{}, fmt.Errorf("listen on %q: %w", c.Listen, err)
+	}
+	if o.Suite != "" {
+		c.Suite = o.Suite
+	}
+	return c, nil
+}
+
+// make makes what is not there. The configuration comes last: where it stands, all the rest does.
+func (o InitOptions) make(c config.Hub, r *InitReport) error {
+	state := stateOf(o.Dir, c)
+	authority, err := o.authority(state)
+	if err != nil {
+		return err
+	}
+	r.Network = authority.Network()
+	identity, err := certs.OpenIdentity(filepath.Join(state, keyFile), filepath.Join(state, chainFile))
+	if err != nil {
+		return err
+	}
+	if !identity.HasChain() {
+		if err := authority.IssueHub(identity, c.Name, c.Hosts, o.Now); err != nil {
+			return err
+		}
+	}
+	path := config.HubFile(o.Dir)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := config.WriteHub(path, c); err != nil {
+		return err
+	}
+	if _, err := config.LoadHub(path); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// authority opens the issuing authority, or makes it under the root. A hub that has one does not need the root any more,
+// whose folder may have been taken away.
+func (o InitOptions) authority(state string) (*certs.Authority, error) {
+	a, err := certs.OpenAuthority(state)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return a, err
+	}
+	root, err := certs.InitRoot(o.RootDir, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	return certs.InitAuthority(state, root, o.Now)
+}
+
+func stateOf(dir string, c config.Hub) string {
+	if filepath.IsAbs(c.State) {
+		return c.State
+	}
+	return filepath.Join(dir, c.State)
+}
+
+// files are all that Init makes, in their order.
+func (r InitReport) files(state string) []string {
+	return []string{
+		filepath.Join(r.RootDir, "root.key"), filepath.Join(r.RootDir, "root.pem"),
+		filepath.Join(state, "issuing.key"), filepath.Join(state, "issuing.pem"),
+		filepath.Join(state, keyFile), filepath.Join(state, chainFile),
+		config.HubFile(r.Dir),
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

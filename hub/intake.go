@@ -1,0 +1,105 @@
+package hub
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// maxRequests is how many requests of one site may be under way, waits included.
+const maxRequests = 256
+
+// intake bounds what is under way: the bytes of bodies, of which no site may take more than a quarter, and the requests of
+// each site.
+type intake struct {
+	mu       sync.Mutex // guards what follows
+	total    int64
+	used     int64
+	bySite   map[id.Site]int64
+	requests map[id.Site]int
+}
+
+func newIntake(total int64) *intake {
+	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{}}
+}
+
+// begin counts a request of the site.
+func (i *intake) begin(site id.Site) (end func(), err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.requests[site] >= maxRequests {
+		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site are under way"}
+	}
+	i.requests[site]++
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if i.requests[site]--; i.requests[site] == 0 {
+			delete(i.requests, site)
+		}
+	}, nil
+}
+
+// take makes room for n bytes of a body. One body always fits when nothing else is under way.
+func (i *intake) take(site id.Site, n int64) (give func(), err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	mine := i.bySite[site]
+	if i.used > 0 && i.used+n > i.total || mine > 0 && mine+n > i.total/4 {
+		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many bytes are under way"}
+	}
+	i.used += n
+	i.bySite[site] += n
+	return func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.used -= n
+		if i.bySite[site] -= n; i.bySite[site] == 0 {
+			delete(i.bySite, site)
+		}
+	}, nil
+}
+
+// Guessing invitations: each address may be wrong ten times, and then once in six seconds.
+const (
+	wrongAtOnce   = 10
+	wrongInterval = 6 * time.Second
+	maxGuessers   = 10_000
+)
+
+// guesses slows those down who try secrets. Who is right is never slowed down by being right.
+type guesses struct {
+	mu   sync.Mutex // guards wrong
+	from map[netip.Addr]*rate.Limiter
+}
+
+func newGuesses() *guesses { return &guesses{from: map[netip.Addr]*rate.Limiter{}} }
+
+// allowed says whether the address may try now, and if not, when.
+func (g *guesses) allowed(from netip.Addr, now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.from[from]
+	if l == nil || l.TokensAt(now) >= 1 {
+		return nil
+	}
+	return &api.Error{Code: api.CodeBusy, After: wrongInterval, Detail: "too many invitations that are not valid came from your address"}
+}
+
+// wrong notes a failed attempt.
+func (g *guesses) wrong(from netip.Addr, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.from[from] == nil {
+		if len(g.from) >= maxGuessers {
+			clear(g.from) // forgetting is better than growing
+		}
+		g.from[from] = rate.NewLimiter(rate.Every(wrongInterval), wrongAtOnce)
+	}
+	g.from[from].AllowN(now, 1)
+}

@@ -1,0 +1,58 @@
+package hub
+
+import (
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// known says what the hub knows of the caller's envelopes: of as many as fit into one answer, in the order asked.
+func (c *call) known() error {
+	var in api.KnownRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if len(in.Envelopes) > api.MaxKnown {
+		return problem(api.CodeInvalid, "want at most %d envelope ids, not %d", api.MaxKnown, len(in.Envelopes))
+	}
+	for _, e := range in.Envelopes {
+		if _, err := id.Parse128[id.Envelope](string(e)); err != nil {
+			return err
+		}
+	}
+	answer := api.KnownAnswer{Envelopes: []api.KnownEnvelope{}}
+	const step = 8
+	room := api.MaxJSON / 2
+	for start := 0; start < len(in.Envelopes); start += step {
+		some := in.Envelopes[start:min(start+step, len(in.Envelopes))]
+		known, err := c.hub.spool.Known(c.r.Context(), c.caller.Name, some)
+		if err != nil {
+			return err
+		}
+		for _, k := range known {
+			if room -= weight(k); room < 0 && len(answer.Envelopes) > 0 {
+				return c.reply(answer)
+			}
+			answer.Envelopes = append(answer.Envelopes, knownEnvelope(k))
+		}
+	}
+	return c.reply(answer)
+}
+
+// weight is about how many bytes of JSON it takes.
+func weight(k spool.Known) int {
+	n := 300
+	for _, r := range k.Results {
+		n += 200 + len(r.Receipt)
+	}
+	return n
+}
+
+func knownEnvelope(k spool.Known) api.KnownEnvelope {
+	out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results}
+	if k.State != spool.StateUnknown {
+		p := api.Published(k.Published)
+		out.Published = &p
+	}
+	return out
+}

@@ -1,0 +1,229 @@
+package hub
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+const (
+	leaseTime = 2 * time.Minute // agents extend while they work
+	leaseHead = 1 << 20         // bytes of a lease's answer that are kept for its JSON
+)
+
+// lease hands out deliveries of the caller's queue, and waits for them. What the caller is not there to take goes back at
+// once, as not attempted.
+func (c *call) lease() error {
+	var in api.LeaseRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if _, err := id.Parse128[id.Session](string(in.Session)); err != nil {
+		return err
+	}
+	if in.Max < 1 || in.MaxBytes < 0 {
+		return problem(api.CodeInvalid, "want at least one delivery")
+	}
+	ctx, cancel := c.patient(in.Wait)
+	defer cancel()
+	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{
+		Queue: c.caller.Name.Queue(), Session: in.Session, Duration: leaseTime,
+		Max: min(in.Max, api.MaxLeases), MaxBytes: min(in.MaxBytes, api.MaxLease-leaseHead),
+	})
+	if err != nil {
+		return err
+	}
+	return c.handOut(leased)
+}
+
+func (c *call) handOut(leased []spool.Delivery) error {
+	var answer api.LeaseAnswer
+	answer.Deliveries = []api.Delivery{}
+	room := leaseHead
+	var size int64
+	for i, d := range leased {
+		wire := c.wireDelivery(d)
+		exact, err := strictjson.Marshal(wire)
+		if err != nil {
+			c.takeBack(leased)
+			return err
+		}
+		if room -= len(exact) + 1; room < 0 && i > 0 {
+			c.takeBack(leased[i:])
+			leased = leased[:i]
+			break
+		}
+		if wire.Inline {
+			size += d.Size
+		}
+		answer.Deliveries = append(answer.Deliveries, wire)
+	}
+	if err := c.writeLease(answer, leased, size); err != nil {
+		c.takeBack(leased)
+		c.log.Debug("lease not taken", "deliveries", len(leased), "error", err)
+		return nil
+	}
+	for _, d := range leased {
+		c.log.Info("leased", "envelope", d.Envelope, "sequence", d.Sequence, "sender", d.Sender, "messages", labels(d.Messages), "attempts", d.Attempts)
+	}
+	return nil
+}
+
+func (c *call) writeLease(answer api.LeaseAnswer, leased []spool.Delivery, contents int64) error {
+	if c.gone() {
+		return c.r.Context().Err()
+	}
+	head, err := api.Frame(answer)
+	if err != nil {
+		return err
+	}
+	total := int64(len(head)) + contents
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Length", strconv.FormatInt(total, 10))
+	w := c.pacedAnswer(total)
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	for i, d := range answer.Deliveries {
+		if !d.Inline {
+			continue
+		}
+		if _, err := w.Write(leased[i].Content); err != nil {
+			return err
+		}
+	}
+	return c.control.Flush()
+}
+
+func (c *call) wireDelivery(d spool.Delivery) api.Delivery {
+	return api.Delivery{
+		DeliveryID: d.DeliveryID, Token: c.hub.bind(c.caller.Name, d.Token), LeasedUntil: d.LeasedUntil, Attempts: d.Attempts,
+		Sender: d.Sender, Address: d.Address, Spooled: d.Spooled, Size: d.Size, CRC32C: d.CRC32C, Messages: d.Messages,
+		Inline: d.Content != nil && int64(len(d.Content)) == d.Size,
+	}
+}
+
+// takeBack releases what its caller did not get.
+func (c *call) takeBack(leased []spool.Delivery) {
+	ctx := context.WithoutCancel(c.r.Context())
+	for _, d := range leased {
+		err := c.hub.spool.Release(ctx, d.Token, spool.Nack{Code: api.ReleaseNotTaken, NotAttempted: true})
+		if err != nil && !errors.Is(err, spool.ErrStale) {
+			c.log.Warn("lease not taken back", "envelope", d.Envelope, "error", err)
+		}
+	}
+}
+
+// content streams a range of a delivery's ciphertext. It needs no lease, but the delivery must stand in the caller's queue.
+func (c *call) content() error {
+	var in api.ContentRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if in.Delivery.Queue != c.caller.Name.Queue() {
+		return spool.ErrNotFound
+	}
+	if in.Offset < 0 || in.Length < 1 || in.Length > api.RangeSize {
+		return problem(api.CodeInvalid, "want a range of 1 to %d bytes", api.RangeSize)
+	}
+	content, err := c.hub.spool.Open(c.r.Context(), in.Delivery, in.Offset)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return c.stream(content, in.Length)
+}
+
+// stream answers with exactly size bytes. The first are read before anything is said, so that a range that begins at or
+// behind the end is still a problem, and one that passes the end is cut to it when it is short.
+func (c *call) stream(content io.Reader, size int64) error {
+	first := make([]byte, min(size, 64<<10))
+	n, err := io.ReadFull(content, first)
+	if errors.Is(err, io.EOF) {
+		return problem(api.CodeInvalid, "the range begins behind the content's end")
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		size = int64(n)
+	} else if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	w := c.pacedAnswer(size)
+	if _, err = w.Write(first[:n]); err == nil {
+		_, err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(content, size-int64(n)), first)
+	}
+	if err != nil {
+		c.log.Debug("content not taken", "error", err) // net/http cuts the connection, because bytes are missing
+	}
+	return nil
+}
+
+func (c *call) extend() error {
+	var in api.ExtendRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	token, mine := c.hub.unbind(c.caller.Name, in.Token)
+	if !mine {
+		return spool.ErrStale
+	}
+	until, err := c.hub.spool.Extend(c.r.Context(), token)
+	if err != nil {
+		return err
+	}
+	return c.reply(api.Extended{LeasedUntil: until})
+}
+
+// maxDelay bounds how long a released delivery rests.
+const maxDelay = 24 * time.Hour
+
+func (c *call) release() error {
+	var in api.ReleaseRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if !api.ValidRelease(in.Code) {
+		return problem(api.CodeInvalid, "%.40q is no release code", in.Code)
+	}
+	token, mine := c.hub.unbind(c.caller.Name, in.Token)
+	if !mine {
+		return spool.ErrStale
+	}
+	delay := min(max(in.Delay, 0), maxDelay)
+	if err := c.hub.spool.Release(c.r.Context(), token, spool.Nack{Code: in.Code, Delay: delay, NotAttempted: in.NotAttempted}); err != nil {
+		return err
+	}
+	c.log.Info("released", "code", in.Code, "delay", delay, "attempted", !in.NotAttempted)
+	return c.reply(nil)
+}
+
+// bind makes of the spool's token one that only this site can use: a token alone does not say whose it is.
+func (h *Hub) bind(s id.Site, t spool.Token) spool.Token {
+	return t + "." + spool.Token(h.seal(s, t))
+}
+
+func (h *Hub) unbind(s id.Site, wire spool.Token) (spool.Token, bool) {
+	at := strings.LastIndexByte(string(wire), '.')
+	if at < 0 {
+		return "", false
+	}
+	return wire[:at], hmac.Equal([]byte(wire[at+1:]), []byte(h.seal(s, wire[:at])))
+}
+
+func (h *Hub) seal(s id.Site, t spool.Token) string {
+	mac := hmac.New(sha256.New, h.tokenKey)
+	mac.Write([]byte(string(s) + " " + string(t))) // a site's name has no space; a hash never fails
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}

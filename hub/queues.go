@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// seed fills an empty directory with the queues of the configuration.
+func (h *Hub) seed(ctx context.Context) error {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	if t := h.dir.view(); len(t.sites)+len(t.queues) > 0 {
+		return nil
+	}
+	for _, q := range h.config.Queue {
+		s, err := id.ParseSite(q.Site)
+		if err == nil && q.Name != s.Queue() {
+			err = fmt.Errorf("the queue of %s is %s, not %.40q", s, s.Queue(), q.Name)
+		}
+		if err == nil {
+			err = validPatterns(q.Bindings)
+		}
+		if err != nil {
+			return fmt.Errorf("hub.toml: queue: %w", err)
+		}
+		if err := h.dir.putQueue(ctx, queue{Name: q.Name, Site: s, Bindings: merge(nil, q.Bindings)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validPatterns(patterns []string) error {
+	for _, p := range patterns {
+		if err := validPattern(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge returns both lists as one, sorted, nothing twice.
+func merge(a, b []string) []string {
+	both := append(slices.Clone(a), b...)
+	slices.Sort(both)
+	return append([]string{}, slices.Compact(both)...)
+}
+
+func (h *Hub) bindQueue(ctx context.Context, in BindRequest) (Bound, error) {
+	if err := validPatterns(in.Keys); err != nil {
+		return Bound{}, err
+	}
+	return h.rebind(ctx, in.Queue, func(bindings []string) ([]string, error) {
+		all := merge(bindings, in.Keys)
+		if len(all) > maxBindings {
+			return nil, fmt.Errorf("a queue has at most %d bindings", maxBindings)
+		}
+		return all, nil
+	})
+}
+
+// maxBindings bounds the bindings of a queue, so that they fit into one item of the registry.
+const maxBindings = 200
+
+func (h *Hub) unbindQueue(ctx context.Context, in BindRequest) (Bound, error) {
+	return h.rebind(ctx, in.Queue, func(bindings []string) ([]string, error) {
+		return slices.DeleteFunc(slices.Clone(bindings), func(b string) bool { return slices.Contains(in.Keys, b) }), nil
+	})
+}
+
+func (h *Hub) rebind(ctx context.Context, name string, f func([]string) ([]string, error)) (Bound, error) {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	q, found := h.dir.view().queues[name]
+	if !found {
+		return Bound{}, fmt.Errorf("there is no queue %.60q; sealpost hub invite SITE --role receive makes the queue of a site. The queues are: %s",
+			name, strings.Join(slices.Sorted(maps.Keys(h.dir.view().queues)), " "))
+	}
+	bindings, err := f(q.Bindings)
+	if err != nil {
+		return Bound{}, err
+	}
+	if slices.Equal(bindings, q.Bindings) {
+		return Bound{Bindings: bindings}, nil
+	}
+	q.Bindings = bindings
+	if err := h.dir.putQueue(ctx, q); err != nil {
+		return Bound{}, err
+	}
+	h.log.Info("queue bound", "queue", name, "bindings", bindings)
+	h.tellRoutes(ctx)
+	return Bound{Bindings: bindings, Changed: true}, nil
+}
+
+func (h *Hub) queues(ctx context.Context, _ Nothing) (QueuesAnswer, error) {
+	infos, err := h.spool.Queues(ctx)
+	if err != nil {
+		return QueuesAnswer{}, err
+	}
+	byName := map[string]QueueStatus{}
+	for _, q := range h.dir.view().queues {
+		byName[q.Name] = QueueStatus{QueueInfo: spool.QueueInfo{Name: q.Name}, Site: q.Site, Bindings: q.Bindings}
+	}
+	for _, info := range infos {
+		q := byName[info.Name]
+		q.QueueInfo = info
+		byName[info.Name] = q
+	}
+	byNameThen := func(a, b QueueStatus) int { return cmp.Compare(a.Name, b.Name) }
+	return QueuesAnswer{Queues: slices.SortedFunc(maps.Values(byName), byNameThen)}, nil
+}
+
+func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
+	t := h.dir.view()
+	answer := SitesAnswer{Sites: []SiteStatus{}}
+	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
+		s := t.sites[name]
+		status := SiteStatus{
+			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key, KeyHash: s.KeyHash, KeyVersion: s.Version,
+			Queue: s.queueName(), Created: s.Created, Removed: s.Removed, Connections: h.links.count(name),
+		}
+		switch {
+		case s.removed():
+			status.State = SiteRemoved
+		case s.Key != "":
+			status.State = SiteJoined
+		default:
+			status.State, status.Expires = SiteInvited, t.invitations[name].Expires
+		}
+		answer.Sites = append(answer.Sites, status)
+	}
+	return answer, nil
+}
+
+func (h *Hub) messages(ctx context.Context, in MessagesRequest) (MessagesAnswer, error) {
+	if in.Sender == "" && in.Recipient == "" {
+		return MessagesAnswer{}, errors.New("say whose messages: a sender, a recipient, or both")
+	}
+	if in.Max <= 0 {
+		in.Max = 100
+	}
+	q := spool.Query{Sender: in.Sender, Recipient: in.Recipient, Message: in.Message, UID: in.UID, From: in.From, To: in.To}
+	records, next, err := h.spool.Find(ctx, q, in.After, min(in.Max, 1000))
+	if err != nil {
+		return MessagesAnswer{}, fmt.Errorf("search the records: %w", err)
+	}
+	return MessagesAnswer{Messages: append([]spool.Record{}, records...), Next: next}, nil
+}
+
+func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
+	info, err := h.spool.Info(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	queues, err := h.spool.Queues(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{
+		Hub: h.config.Name, Version: h.version, Listen: h.Addr().String(), Network: h.verifier.Network, Suite: h.config.Suite,
+		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(), Spool: info, Connections: h.links.count(""),
+	}
+	for _, site := range h.dir.view().sites {
+		if site.Key != "" && !site.removed() {
+			s.Sites++
+		}
+	}
+	for _, q := range queues {
+		s.Waiting += q.Waiting
+		s.Leased += q.Leased
+		s.Released += q.Released
+		s.Settled += q.Settled
+		s.Dead += q.Dead
+		if !q.Oldest.IsZero() && (s.Oldest.IsZero() || q.Oldest.Before(s.Oldest)) {
+			s.Oldest = q.Oldest
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"sealpost/certs"
+)
+
+// Bounds of what a connection may cost. Handlers set their own, tighter ones for bodies and answers.
+const (
+	headerTime   = 10 * time.Second // for a handshake, and for a request's header
+	idleTime     = 2 * time.Minute  // longer than the client's, so that the client closes first
+	headerSize   = 64 << 10
+	stallTime    = 20 * time.Second // without any byte moving
+	slowest      = 16 << 10         // bytes per second on average, in either direction
+	answerTime   = 20 * time.Second // for a short answer to be taken
+	checkRenewal = time.Hour
+)
+
+// serve answers agents until the context ends, and then drains.
+func (h *Hub) serve(ctx context.Context) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	server := &http.Server{
+		Handler:           h.handler(),
+		Protocols:         &protocols,
+		TLSConfig:         certs.ServerTLS(h.identity),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerSize,
+		ErrorLog:          log.New(noise{h.log}, "", 0),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return h.links.opened(ctx, c) },
+		ConnState:         h.links.changed,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(tls.NewListener(h.listener, server.TLSConfig)) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	h.stop()
+	drain, cancel := context.WithTimeout(context.Background(), h.grace)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if err != nil {
+		h.log.Warn("requests cut off", "after", h.grace)
+		h.links.cutAll()
+		err = server.Close()
+	}
+	<-ended
+	h.links.wait()
+	return err
+}
+
+// noise takes what net/http has to say. Whoever scans the network fails at the handshake; that is no news.
+type noise struct{ log *slog.Logger }
+
+func (n noise) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		n.log.Debug("handshake failed", "why", text)
+	} else {
+		n.log.Warn("connection failed", "why", text)
+	}
+	return len(line), nil
+}
+
+// keepRenewed replaces the hub's own certificate in time.
+func (h *Hub) keepRenewed(ctx context.Context) error {
+	tick := time.NewTicker(checkRenewal)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := h.renewSelf(); err != nil {
+				h.log.Error("the hub's certificate could not be renewed", "error", err, "expires", h.identity.NotAfter())
+			}
+		}
+	}
+}
+
+// renewSelf issues the hub's certificate when there is none, when its time has come, or when it no longer names the hosts
+// of the configuration.
+func (h *Hub) renewSelf() error {
+	now := h.now()
+	if h.identity.HasChain() && now.Before(h.identity.RenewAt()) && namesExactly(h.identity.Chain()[0], h.config.Hosts) {
+		return nil
+	}
+	if err := h.authority.IssueHub(h.identity, h.config.Name, h.config.Hosts, now); err != nil {
+		return err
+	}
+	h.log.Info("hub certificate issued", "hub", h.config.Name, "expires", h.identity.NotAfter())
+	return nil
+}

@@ -1,0 +1,106 @@
+package hub
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/spool"
+	"sealpost/statement"
+)
+
+const settleBody = api.MaxJSON + 64<<10
+
+// settle records the outcomes that the receipts state. Each settlement is answered for itself, and all of one request share
+// the spool's next commits.
+func (c *call) settle() error {
+	var in api.SettleRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if len(in.Settlements) > api.MaxLeases {
+		return problem(api.CodeInvalid, "want at most %d settlements, not %d", api.MaxLeases, len(in.Settlements))
+	}
+	settled := make([]api.SettledDelivery, len(in.Settlements))
+	var wg sync.WaitGroup
+	for i, s := range in.Settlements {
+		wg.Go(func() { settled[i] = c.settleOne(s) })
+	}
+	wg.Wait()
+	return c.reply(api.SettleAnswer{Settled: settled})
+}
+
+func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
+	receipt, err := c.openReceipt(s)
+	if err != nil {
+		return c.unsettled(s, err)
+	}
+	out, err := c.hub.spool.Settle(c.r.Context(), spool.Settlement{Delivery: s.Delivery, Receipt: s.Receipt, Outcomes: outcomes(receipt)})
+	if err != nil {
+		return c.unsettled(s, err)
+	}
+	if out.First {
+		for _, m := range receipt.Messages {
+			c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "message", m.Message, "outcome", m.Outcome, "code", m.Code)
+		}
+	}
+	return api.SettledDelivery{Time: out.Time}
+}
+
+func (c *call) unsettled(s api.Settlement, err error) api.SettledDelivery {
+	code, _ := codeOf(err)
+	c.log.Warn("not settled", "sequence", s.Delivery.Sequence, "code", code, "error", err)
+	return api.SettledDelivery{Code: code}
+}
+
+// openReceipt checks that the receipt is the caller's own word on this delivery. The caller's certificate is verified for
+// this request already, so it does not matter that the one in the receipt may have expired since it was signed.
+func (c *call) openReceipt(s api.Settlement) (statement.Receipt, error) {
+	if s.Delivery.Queue != c.caller.Name.Queue() {
+		return statement.Receipt{}, spool.ErrNotFound
+	}
+	signed, err := statement.Open[statement.Receipt](s.Receipt, c.hub.verifier, c.hub.now())
+	if errors.Is(err, certs.ErrNotValidNow) { // all else holds
+		signed, err = statement.Open[statement.Receipt](s.Receipt, c.hub.verifier, receiptTime(s.Receipt))
+	}
+	if err != nil {
+		return statement.Receipt{}, problem(statementCode(err), "the receipt: %v", err)
+	}
+	r := signed.Payload
+	switch {
+	case signed.Site != c.caller.Name || r.Recipient != c.caller.Name:
+		return r, problem(api.CodeNotAllowed, "the receipt speaks for %s", r.Recipient)
+	case signed.Key != c.caller.Key:
+		return r, problem(api.CodeNotAllowed, "the receipt is signed with another key (%s)", signed.Key)
+	case r.Envelope != s.Delivery.Envelope:
+		return r, problem(api.CodeInvalid, "the receipt is for another envelope (%s)", r.Envelope)
+	}
+	return r, nil
+}
+
+func outcomes(r statement.Receipt) []spool.Outcome {
+	out := make([]spool.Outcome, len(r.Messages))
+	for i, m := range r.Messages {
+		out[i] = spool.Outcome{UID: m.UID, Message: m.Message, Outcome: m.Outcome, Code: m.Code}
+	}
+	return out
+}
+
+// receiptTime reads when a receipt was signed, without believing it. It is the zero time when there is none.
+func receiptTime(jws string) time.Time {
+	var r struct {
+		Time time.Time `json:"time"`
+	}
+	_, rest, _ := strings.Cut(jws, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	exact, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil || json.Unmarshal(exact, &r) != nil {
+		return time.Time{}
+	}
+	return r.Time
+}

@@ -1,0 +1,164 @@
+package hub
+
+import (
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// maxUploads bounds the uploads of one site that the hub has in mind; the oldest is forgotten first. What is on disk stays,
+// and opening the upload again goes on with it.
+const maxUploads = 64
+
+// partRoom is what one part under way counts in the intake: it streams to disk and is never held whole.
+const partRoom = 1 << 20
+
+// uploads are the stagings that agents have open. HTTP has no handle to hold them by, so they are found by site and
+// envelope.
+type uploads struct {
+	mu   sync.Mutex // guards open
+	open map[id.Site]map[id.Envelope]upload
+}
+
+type upload struct {
+	staging spool.Staging
+	parts   int
+	size    int64
+	used    time.Time
+}
+
+func newUploads() *uploads { return &uploads{open: map[id.Site]map[id.Envelope]upload{}} }
+
+func (u *uploads) put(site id.Site, envelope id.Envelope, up upload) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	mine := u.open[site]
+	if mine == nil {
+		mine = map[id.Envelope]upload{}
+		u.open[site] = mine
+	}
+	mine[envelope] = up
+	for len(mine) > maxUploads {
+		oldest := envelope
+		for e, up := range mine {
+			if up.used.Before(mine[oldest].used) {
+				oldest = e
+			}
+		}
+		delete(mine, oldest)
+	}
+}
+
+func (u *uploads) get(site id.Site, envelope id.Envelope, now time.Time) (upload, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	up, found := u.open[site][envelope]
+	if found {
+		up.used = now
+		u.open[site][envelope] = up
+	}
+	return up, found
+}
+
+func (u *uploads) drop(site id.Site, envelope id.Envelope) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if delete(u.open[site], envelope); len(u.open[site]) == 0 {
+		delete(u.open, site)
+	}
+}
+
+// openUpload opens or reopens the upload of a large envelope.
+func (c *call) openUpload() error {
+	var in api.UploadRequest
+	if err := c.read(&in); err != nil {
+		return err
+	}
+	if _, err := id.Parse128[id.Envelope](string(in.Envelope)); err != nil {
+		return err
+	}
+	if err := checkSize(in.Size, in.CRC32C); err != nil {
+		return err
+	}
+	if in.Size <= spool.SmallSize {
+		return problem(api.CodeInvalid, "an envelope of at most %d bytes is published in one request", spool.SmallSize)
+	}
+	staging, err := c.hub.spool.Stage(c.r.Context(), spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size, CRC32C: in.CRC32C})
+	if err != nil {
+		return err
+	}
+	missing := staging.Missing()
+	c.hub.uploads.put(c.caller.Name, in.Envelope, upload{staging, len(in.CRC32C), in.Size, c.hub.now()})
+	c.log.Info("upload opened", "envelope", in.Envelope, "size", in.Size, "missing", len(missing))
+	return c.reply(api.UploadState{Missing: append([]int{}, missing...)})
+}
+
+// putPart stores one part, straight from the line to the disk.
+func (c *call) putPart() error {
+	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
+	if err != nil {
+		return err
+	}
+	up, found := c.hub.uploads.get(c.caller.Name, envelope, c.hub.now())
+	if !found {
+		return problem(api.CodeNotFound, "this upload is not open; open it (again)")
+	}
+	part, err := strconv.Atoi(c.r.PathValue("part"))
+	if err != nil || part < 0 || part >= up.parts {
+		return problem(api.CodeInvalid, "the upload has the parts 0 to %d", up.parts-1)
+	}
+	size := min(spool.PartSize, up.size-int64(part)*spool.PartSize)
+	if c.r.ContentLength != size {
+		return problem(api.CodeInvalid, "part %d has %d bytes, and the request has %d (Content-Length)", part, size, c.r.ContentLength)
+	}
+	give, err := c.hub.intake.take(c.caller.Name, partRoom)
+	if err != nil {
+		return err
+	}
+	defer give()
+	body := &heardReader{r: c.paced(size)}
+	if err := up.staging.Put(c.r.Context(), part, body); err != nil {
+		if body.err != nil && body.err != io.EOF {
+			return problem(api.CodeInvalid, "part %d could not be read: %v", part, body.err)
+		}
+		return err
+	}
+	return c.reply(nil)
+}
+
+// heardReader keeps the line's own error, which says more than what the spool makes of too few bytes.
+type heardReader struct {
+	r   io.Reader
+	err error
+}
+
+func (h *heardReader) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
+	if err != nil {
+		h.err = err
+	}
+	return n, err
+}
+
+// abortUpload forgets an upload, if there is one.
+func (c *call) abortUpload() error {
+	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
+	if err != nil {
+		return err
+	}
+	up, found := c.hub.uploads.get(c.caller.Name, envelope, c.hub.now())
+	if !found {
+		return c.reply(nil)
+	}
+	if err := up.staging.Abort(c.r.Context()); err != nil {
+		return err
+	}
+	c.hub.uploads.drop(c.caller.Name, envelope)
+	c.log.Info("upload aborted", "envelope", envelope)
+	return c.reply(nil)
+}
