@@ -60,6 +60,9 @@ func (c *call) publish() error {
 	if err := c.checkPublish(in, content); err != nil {
 		return err
 	}
+	if in.Size > spool.SmallSize {
+		content = nil // it was uploaded before
+	}
 	published, err := c.commit(in, content)
 	if err != nil {
 		return err
