@@ -21,6 +21,11 @@ func (p *opening) run() (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
+	return p.archive(plain)
+}
+
+// archive makes the checks 3 to 7 on the plaintext.
+func (p *opening) archive(plain io.Reader) (Opened, error) {
 	p.tar.reset(plain, p.want.Size)
 	raw, head, err := p.head()
 	if err != nil {

@@ -70,13 +70,20 @@ func (t *tarReader) readBlock() error {
 	return nil
 }
 
-// full reads all of p. An end of the plaintext in the middle of something is the archive's fault.
+// full reads all of p. An end of the plaintext in the middle of something is the archive's fault; age's own word for a cut
+// ciphertext, io.ErrUnexpectedEOF, is not.
 func (t *tarReader) full(p []byte) error {
-	_, err := io.ReadFull(t.r, p)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("%w: it ends too early", errArchive)
+	for len(p) > 0 {
+		n, err := t.r.Read(p)
+		p = p[n:]
+		if err == io.EOF && len(p) > 0 {
+			return fmt.Errorf("%w: it ends too early", errArchive)
+		}
+		if err != nil && err != io.EOF {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // pax is what the PAX header before a member says.
