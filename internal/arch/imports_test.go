@@ -13,12 +13,13 @@ import (
 
 const module = "sealpost"
 
-// pkg is what `go list` says of a package, without its tests.
+// pkg is what `go list` says of a package.
 type pkg struct {
-	ImportPath string
-	Imports    []string // direct
-	Deps       []string // all, through any number of steps
-	Standard   bool
+	ImportPath   string
+	Imports      []string // direct, without those of the tests
+	Deps         []string // all, through any number of steps
+	TestImports  []string
+	XTestImports []string
 }
 
 // systems are those on which rooms may differ, so each is looked at.
@@ -134,7 +135,7 @@ func ours(t *testing.T) []pkg {
 	t.Helper()
 	var all []pkg
 	for _, system := range systems {
-		list := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+		list := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,Deps,TestImports,XTestImports", "./...")
 		list.Dir = "../.."
 		list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
 		list.Stderr = os.Stderr
