@@ -1,0 +1,253 @@
+package badgerspool
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// Queues implements spool.Admin.
+func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var infos []spool.QueueInfo
+	for _, q := range s.allQueues() {
+		info, known, err := s.queueInfo(q)
+		if err != nil {
+			return nil, fmt.Errorf("figures of %s: %w", q.name, err)
+		}
+		if known {
+			infos = append(infos, info)
+		}
+	}
+	slices.SortFunc(infos, func(a, b spool.QueueInfo) int { return strings.Compare(a.Name, b.Name) })
+	return infos, nil
+}
+
+func (s *Spool) queueInfo(q *queue) (spool.QueueInfo, bool, error) {
+	q.mu.Lock()
+	q.expire(s.hubTime())
+	f, known, leased := q.figures, q.known, len(q.tokens)
+	q.mu.Unlock()
+	info := spool.QueueInfo{
+		Name: q.name, Waiting: f.waiting, Leased: int64(leased), Released: f.released, Settled: f.settled, Dead: f.dead,
+	}
+	err := s.view(func(txn *badger.Txn) (err error) {
+		info.Oldest, err = oldest(txn, q.name, f)
+		return err
+	})
+	return info, known, err
+}
+
+// maxResting is how many released deliveries are looked at for the oldest; beyond it the answer may be too young.
+const maxResting = 10_000
+
+// oldest finds when the first of the waiting deliveries was spooled.
+func oldest(txn *badger.Txn, queue string, f figures) (time.Time, error) {
+	first, err := firstEntry(txn, queue, false, position{seq: f.head}, 1)
+	if err != nil {
+		return time.Time{}, err
+	}
+	resting, err := firstEntry(txn, queue, true, f.retryHead, maxResting)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if first == nil || resting != nil && resting.seq < first.seq {
+		first = resting
+	}
+	if first == nil {
+		return time.Time{}, nil
+	}
+	return first.spooled, nil
+}
+
+// firstEntry reads the envelope with the lowest sequence among the first max places of a line; nil when it is empty.
+func firstEntry(txn *badger.Txn, queue string, retry bool, from position, max int) (*envelope, error) {
+	prefix := entryPrefix(queue, retry)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	var sender id.Site
+	var lowest uint64
+	for it.Seek(seekKey(prefix, retry, from)); it.Valid() && max > 0; it.Next() {
+		max--
+		p := entryPosition(it.Item().Key(), prefix)
+		if lowest != 0 && p.seq > lowest {
+			continue
+		}
+		err := it.Item().Value(func(v []byte) error {
+			e, err := decodeEntry(v)
+			sender, lowest = e.sender, p.seq
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if lowest == 0 {
+		return nil, nil
+	}
+	return readEnvelope(txn, sender, lowest)
+}
+
+// Kill implements spool.Admin. It works in steps; one that was interrupted goes on when it is called again.
+func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
+	if !validName(name) || code == "" || len(code) > maxCode {
+		return 0, fmt.Errorf("kill %.80q: %w", name, spool.ErrInvalid)
+	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	q := s.queue(name)
+	f := q.load()
+	killed, err := s.killLine(ctx, q, false, position{seq: f.head}, f.last, code)
+	if err != nil {
+		return killed, fmt.Errorf("kill %s: %w", name, err)
+	}
+	resting, err := s.killLine(ctx, q, true, position{due: f.retryHead.due}, f.last, code)
+	if err != nil {
+		return killed + resting, fmt.Errorf("kill %s: %w", name, err)
+	}
+	return killed + resting, nil
+}
+
+// killLine goes through one order of a queue. What is released meanwhile is met again in the second one.
+func (s *Spool) killLine(ctx context.Context, q *queue, retry bool, from position, last uint64, code string) (killed int, err error) {
+	for {
+		places, err := s.waitingFrom(q, retry, from, last)
+		if err != nil || len(places) == 0 {
+			return killed, err
+		}
+		n, err := s.killStep(ctx, q, places, code)
+		killed += n
+		if err != nil {
+			return killed, err
+		}
+		from = places[len(places)-1].position
+		from.seq++
+	}
+}
+
+const killStep = 256 // deliveries in one change
+
+// place is a waiting delivery of a queue, with its envelope.
+type place struct {
+	position
+	end ending
+}
+
+func (s *Spool) waitingFrom(q *queue, retry bool, from position, last uint64) (places []place, err error) {
+	prefix := entryPrefix(q.name, retry)
+	err = s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Seek(seekKey(prefix, retry, from)); it.Valid() && len(places) < killStep; it.Next() {
+			p := entryPosition(it.Item().Key(), prefix)
+			if p.seq > last {
+				continue // published since Kill was called
+			}
+			var e entry
+			if err := it.Item().Value(func(v []byte) (err error) { e, err = decodeEntry(v); return err }); err != nil {
+				return err
+			}
+			env, err := readEnvelope(txn, e.sender, p.seq)
+			if err != nil {
+				return err
+			}
+			places = append(places, place{p, s.ending(env, e.target)})
+		}
+		return nil
+	})
+	return places, err
+}
+
+// killStep makes those of the places dead that still wait.
+func (s *Spool) killStep(ctx context.Context, q *queue, places []place, code string) (int, error) {
+	killed := 0
+	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places), bytes: len(places) * 8 * (entryCost + 96)}
+	c.apply = func(g *group) error {
+		for _, p := range places {
+			old, err := p.end.begin(g)
+			if err != nil {
+				return err
+			}
+			if old.final() {
+				continue
+			}
+			if err := p.end.finish(g, old, &delivery{state: stateDead, code: code}); err != nil {
+				return err
+			}
+			killed++
+		}
+		return nil
+	}
+	if err := s.submit(c); err != nil {
+		return 0, err
+	}
+	return killed, nil
+}
+
+const announceStep = 1000 // sites in one change
+
+// Announce implements spool.Admin.
+func (s *Spool) Announce(ctx context.Context, events map[id.Site]spool.Event) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	names := slices.Sorted(maps.Keys(events))
+	bytes := 0
+	for _, name := range names {
+		e := events[name]
+		if !validName(string(name)) || e.Kind != "" && e.Kind != spool.EventRoute {
+			return fmt.Errorf("announce to %.40q: %w", name, spool.ErrInvalid)
+		}
+		bytes += 2*(entryCost+len(name)+64) + len(e.Address) + len(e.RouteVersion)
+	}
+	for step := range slices.Chunk(names, announceStep) {
+		c := &change{ctx: ctx, need: needFloor, entries: 2 * len(step), bytes: bytes}
+		c.apply = func(g *group) error {
+			for _, name := range step {
+				g.next()
+				g.event(s.site(name), eventRecord{kind: eventRoute, address: events[name].Address, route: events[name].RouteVersion})
+			}
+			return nil
+		}
+		if err := s.submit(c); err != nil {
+			return fmt.Errorf("announce: %w", err)
+		}
+	}
+	return nil
+}
+
+// Info implements spool.Admin.
+func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
+	if err := s.enter(); err != nil {
+		return spool.Info{}, err
+	}
+	defer s.leave()
+	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve, Content: s.stagedBytes()}
+	for _, q := range s.allQueues() {
+		f := q.load()
+		info.Envelopes += f.envelopes
+		info.Content += f.content
+	}
+	var err error
+	if info.DiskFree, err = s.seams.free(s.dir); err != nil {
+		return info, fmt.Errorf("figures of the spool: %w", err)
+	}
+	return info, nil
+}
+
+// Poisoned implements spool.Admin.
+func (s *Spool) Poisoned() <-chan struct{} { return s.poisoned }

@@ -1,0 +1,88 @@
+package badgerspool
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sealpost/internal/durable"
+	"sealpost/spool"
+)
+
+// Badger must never meet a full disk: it writes through mapped memory, where a full disk is a SIGBUS. So the free space is
+// looked at before each commit.
+
+// room says what the disk still allows.
+type room struct {
+	free    int64
+	reserve int64
+	floor   int64
+	err     error
+}
+
+// admit looks at the disk.
+func (s *Spool) admit() room {
+	free, err := s.seams.free(s.dir)
+	return room{free, s.opts.Reserve, s.opts.Floor, err}
+}
+
+func (r room) allows(n need) error {
+	if r.err != nil {
+		return r.err
+	}
+	if n == needRoom && r.free < r.reserve || r.free < r.floor {
+		return fmt.Errorf("%w: %d bytes are free", spool.ErrFull, r.free)
+	}
+	return nil
+}
+
+// openNeeds is what Badger takes to open after a crash: a memtable's log, the tables that it makes of old ones, its
+// manifest.
+const openNeeds = 64 << 20
+
+func (s *Spool) ballastPath() string { return filepath.Join(s.dir, "ballast") }
+
+// roomToOpen gives the ballast up when there is too little room to open, and says so when that was not enough.
+func (s *Spool) roomToOpen() error {
+	free, err := s.seams.free(s.dir)
+	if err != nil {
+		return err
+	}
+	if free >= openNeeds {
+		return nil
+	}
+	s.opts.Log.Warn("the disk is too full to open the spool; giving up the ballast", "free", free)
+	if err := remove(s.ballastPath()); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(s.dir); err != nil {
+		return err
+	}
+	if free, err = s.seams.free(s.dir); err != nil {
+		return err
+	}
+	if free < openNeeds {
+		return fmt.Errorf("%w: opening the spool in %s needs %d MiB and %d MiB are free: make room and start again", spool.ErrFull, s.dir, openNeeds>>20, free>>20)
+	}
+	return nil
+}
+
+// loadBallast makes the ballast file again when there is room for it above the reserve.
+func (s *Spool) loadBallast() error {
+	if s.opts.Ballast == 0 {
+		return nil
+	}
+	if info, err := os.Stat(s.ballastPath()); err == nil && info.Size() == s.opts.Ballast {
+		return nil
+	}
+	free, err := s.seams.free(s.dir)
+	if err != nil || free-s.opts.Ballast < max(s.opts.Reserve, openNeeds) {
+		return err
+	}
+	err = s.content.allocate(s.ballastPath(), s.opts.Ballast)
+	if err != nil {
+		os.Remove(s.ballastPath())
+		return fmt.Errorf("make the ballast: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package badgerspool
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// errCorrupt says that a stored record does not decode. Badger checks its blocks, so this is a bug or a foreign writer.
+var errCorrupt = errors.New("a record of the spool does not decode")
+
+// encoder appends fields to a record. Numbers are varints, strings carry their length.
+type encoder []byte
+
+func (e *encoder) uint(v uint64)   { *e = binary.AppendUvarint(*e, v) }
+func (e *encoder) int(v int64)     { *e = binary.AppendVarint(*e, v) }
+func (e *encoder) raw(b []byte)    { *e = append(*e, b...) }
+func (e *encoder) string(s string) { e.uint(uint64(len(s))); *e = append(*e, s...) }
+
+// stamp keeps a hub's time, which is cut to milliseconds; the zero time stays zero.
+func (e *encoder) stamp(t time.Time) { e.int(millis(t)) }
+
+// time keeps a foreign time exactly.
+func (e *encoder) time(t time.Time) { e.int(t.Unix()); e.uint(uint64(t.Nanosecond())) }
+
+// decoder reads what encoder wrote. The first mistake sticks, and every read after it gives zero.
+type decoder struct {
+	data []byte
+	bad  bool
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.data)
+	return uint64(step(d, int64(v), n))
+}
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.data)
+	return step(d, v, n)
+}
+
+// fixed reads a number in its fixed form of 8 bytes; 0 when there is nothing.
+func (d *decoder) fixed() uint64 {
+	if len(d.data) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(d.raw(8))
+}
+
+func step(d *decoder, v int64, n int) int64 {
+	if n <= 0 {
+		d.bad, d.data = true, nil
+		return 0
+	}
+	d.data = d.data[n:]
+	return v
+}
+
+func (d *decoder) raw(n int) []byte {
+	if n < 0 || n > len(d.data) {
+		d.bad, d.data = true, nil
+		return make([]byte, max(0, min(n, 64)))
+	}
+	b := d.data[:n]
+	d.data = d.data[n:]
+	return b
+}
+
+func (d *decoder) string() string {
+	n := d.uint()
+	if n > uint64(len(d.data)) {
+		d.bad, d.data = true, nil
+		return ""
+	}
+	return string(d.raw(int(n)))
+}
+
+// count reads the length of a list whose elements take at least one byte each.
+func (d *decoder) count() int {
+	n := d.uint()
+	if n > uint64(len(d.data)) {
+		d.bad, d.data = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) stamp() time.Time { return fromMillis(d.int()) }
+
+func (d *decoder) time() time.Time {
+	sec := d.int()
+	return time.Unix(sec, int64(d.uint())).UTC()
+}
+
+// close checks that the record was read whole and without a mistake.
+func (d *decoder) close(what string) error {
+	if d.bad || len(d.data) != 0 {
+		return fmt.Errorf("%w: %s", errCorrupt, what)
+	}
+	return nil
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// unhex turns an identity of 32 digits into its 16 bytes.
+func unhex[T ~string](s T) ([16]byte, bool) {
+	var b [16]byte
+	if len(s) != 32 {
+		return b, false
+	}
+	_, err := hex.Decode(b[:], []byte(s))
+	return b, err == nil
+}
+
+func tohex[T ~string](b []byte) T { return T(hex.EncodeToString(b)) }

@@ -1,0 +1,118 @@
+package badgerspool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// disk carries out one named operation on a file. The real one just does it; tests make it fail, before it took effect
+// or after.
+type disk interface {
+	do(op, path string, f func() error) error
+}
+
+type realDisk struct{}
+
+func (realDisk) do(_, _ string, f func() error) error { return f() }
+
+// content keeps ciphertext that is too large for Badger in plain files, one per envelope: <root>/<xx>/<envelope id>, xx
+// being the id's first two digits. A file is there, whole and durable, before the commit that names it; without such a
+// commit it is an orphan.
+type content struct {
+	root    string
+	staging string // files on their way
+	disk    disk
+}
+
+func (c *content) folder(e id.Envelope) string { return filepath.Join(c.root, string(e[:2])) }
+func (c *content) path(e id.Envelope) string   { return filepath.Join(c.folder(e), string(e)) }
+
+// make prepares the folders, so that no later step has to sync a parent.
+func (c *content) make() error {
+	if err := durable.MkdirAll(c.staging, 0o700); err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(c.root, 0o700); err != nil {
+		return err
+	}
+	for i := range 256 {
+		err := os.Mkdir(filepath.Join(c.root, fmt.Sprintf("%02x", i)), 0o700)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(c.root)
+}
+
+// write makes the file of an envelope from memory, durably. The caller holds the id's lock.
+func (c *content) write(e id.Envelope, data []byte) error {
+	temp := filepath.Join(c.staging, string(e)+".small")
+	err := c.fill(temp, data)
+	if err == nil {
+		err = c.disk.do("rename", temp, func() error { return os.Rename(temp, c.path(e)) })
+	}
+	if err != nil {
+		os.Remove(temp) // else Open removes it
+		return fmt.Errorf("store the content: %w", err)
+	}
+	return c.syncFolder(e)
+}
+
+func (c *content) fill(path string, data []byte) (err error) {
+	var f *os.File
+	err = c.disk.do("create", path, func() (err error) {
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		return err
+	})
+	if err == nil {
+		err = c.disk.do("write", path, func() error { _, err := f.Write(data); return err })
+	}
+	if err == nil {
+		err = c.disk.do("sync", path, func() error { return datasync(f) })
+	}
+	if f != nil {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// link gives a complete upload the name of its envelope beside the one it has, so that a crash before the commit loses
+// nothing of it. The caller holds the id's lock.
+func (c *content) link(staged string, e id.Envelope) error {
+	path := c.path(e)
+	if err := c.disk.do("unlink", path, func() error { return remove(path) }); err != nil {
+		return fmt.Errorf("replace an orphan: %w", err)
+	}
+	if err := c.disk.do("link", path, func() error { return os.Link(staged, path) }); err != nil {
+		return fmt.Errorf("store the content: %w", err)
+	}
+	return c.syncFolder(e)
+}
+
+func (c *content) syncFolder(e id.Envelope) error {
+	dir := c.folder(e)
+	if err := c.disk.do("sync folder", dir, func() error { return durable.SyncDir(dir) }); err != nil {
+		return fmt.Errorf("store the content: %w", err)
+	}
+	return nil
+}
+
+// unlink removes the file of an envelope; that it is gone already is fine.
+func (c *content) unlink(e id.Envelope) error {
+	path := c.path(e)
+	return c.disk.do("unlink", path, func() error { return remove(path) })
+}
+
+// remove is os.Remove for which an absent file is a success.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

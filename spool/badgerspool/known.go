@@ -1,0 +1,77 @@
+package badgerspool
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// Known implements spool.Spool.
+func (s *Spool) Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]spool.Known, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	found := make([]spool.Known, 0, len(envelopes))
+	for _, name := range envelopes {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		k, err := s.known(sender, name)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", name, err)
+		}
+		found = append(found, k)
+	}
+	return found, nil
+}
+
+func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
+	k := spool.Known{Envelope: name, State: spool.StateUnknown}
+	raw, ok := unhex(name)
+	if !ok {
+		return k, nil
+	}
+	err := s.view(func(txn *badger.Txn) error {
+		e, err := lookup(txn, raw)
+		if err != nil || e == nil || e.sender != sender {
+			return err
+		}
+		f, err := readFinals(txn, e.seq)
+		if err != nil {
+			return err
+		}
+		k.State = spool.StateWaiting
+		if bits.OnesCount64(f.final) == len(e.targets) {
+			k.State = spool.StateFinal
+		}
+		k.Published = spool.Published{Incarnation: s.incarnation, Sequence: e.seq, Spooled: e.spooled}
+		k.Results, err = results(txn, e, f)
+		return err
+	})
+	return k, err
+}
+
+// results collects the outcomes of the deliveries that are final.
+func results(txn *badger.Txn, e *envelope, f finals) ([]spool.Result, error) {
+	var found []spool.Result
+	for i, t := range e.targets {
+		if f.final&(1<<i) == 0 {
+			continue
+		}
+		d, err := readDelivery(txn, e.seq, i)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil {
+			return nil, fmt.Errorf("%w: outcome for %s", errCorrupt, t.Site)
+		}
+		found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt, DeadCode: d.code, Time: d.time})
+	}
+	return found, nil
+}

@@ -1,0 +1,112 @@
+package badgerspool
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"sealpost/internal/id"
+)
+
+// The first byte of a key says what it is. Names are ended by a zero byte, numbers are big-endian, so that keys of one
+// name lie together in the order of their numbers. docs/spool.md has the table with the values.
+const (
+	keyCommits   = 'a' // the number of the last commit that no figures carry
+	keyContent   = 'c' // sequence: ciphertext up to InlineSize, or the checksums of many parts
+	keyDelivery  = 'd' // sequence, recipient's index: what became of one delivery
+	keyEnvelope  = 'e' // sender, sequence: metadata; also the index by sender
+	keyFinals    = 'f' // sequence: which deliveries are final, and which of them dead
+	keyRegistry  = 'g' // kind, key: an item of the registry
+	keyID        = 'i' // envelope id: sequence and sender
+	keyMessage   = 'm' // message id, sequence, message's index: sender
+	keyEntry     = 'q' // queue, sequence: a waiting delivery
+	keyRecipient = 'r' // recipient, sequence: sender
+	keySite      = 's' // site: the number of its last event
+	keyTrash     = 't' // commit number: a content file to unlink
+	keyUID       = 'u' // uid, sequence, message's index: sender
+	keyEvent     = 'v' // site, event number: an event
+	keyUpload    = 'w' // sender, envelope id: an upload
+	keyParts     = 'x' // sender, envelope id: which of its parts are durable
+	keyFigures   = 'y' // queue: its figures
+	keyRetry     = 'z' // queue, not before, sequence: a released delivery
+	keyStamp     = '.' // the incarnation
+)
+
+func u64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+
+// named begins a key with a name.
+func named[T ~string](kind byte, name T) []byte {
+	k := make([]byte, 0, len(name)+20)
+	k = append(k, kind)
+	k = append(k, name...)
+	return append(k, 0)
+}
+
+func numbered(kind byte, n uint64) []byte { return u64(append(make([]byte, 0, 10), kind), n) }
+
+func contentKey(seq uint64) []byte { return numbered(keyContent, seq) }
+func finalsKey(seq uint64) []byte  { return numbered(keyFinals, seq) }
+func deliveryKey(seq uint64, index int) []byte {
+	return append(numbered(keyDelivery, seq), byte(index))
+}
+func trashKey(commit uint64) []byte                 { return numbered(keyTrash, commit) }
+func envelopeKey(sender id.Site, seq uint64) []byte { return u64(named(keyEnvelope, sender), seq) }
+func recipientKey(site id.Site, seq uint64) []byte  { return u64(named(keyRecipient, site), seq) }
+func entryKey(queue string, seq uint64) []byte      { return u64(named(keyEntry, queue), seq) }
+func eventKey(site id.Site, n uint64) []byte        { return u64(named(keyEvent, site), n) }
+func siteKey(site id.Site) []byte                   { return append([]byte{keySite}, site...) }
+func figuresKey(queue string) []byte                { return append([]byte{keyFigures}, queue...) }
+func registryKey(kind, key string) []byte           { return append(named(keyRegistry, kind), key...) }
+func idKey(e [16]byte) []byte                       { return append([]byte{keyID}, e[:]...) }
+func uploadKey(kind byte, u uploadName) []byte      { return append(named(kind, u.sender), u.raw[:]...) }
+func messageKey(m id.Message, seq uint64, i int) []byte {
+	return append(u64(named(keyMessage, m), seq), byte(i))
+}
+
+func uidKey(uid [16]byte, seq uint64, i int) []byte {
+	k := append(make([]byte, 0, 26), keyUID)
+	return append(u64(append(k, uid[:]...), seq), byte(i))
+}
+
+// entryAt is where a waiting delivery stands: in its queue's order, or among the released ones.
+func entryAt(queue string, p position) []byte {
+	if p.due == 0 {
+		return entryKey(queue, p.seq)
+	}
+	return u64(u64(named(keyRetry, queue), uint64(p.due)), p.seq)
+}
+
+// entryPrefix begins all keys of a queue's waiting or released deliveries.
+func entryPrefix(queue string, retry bool) []byte {
+	if retry {
+		return named(keyRetry, queue)
+	}
+	return named(keyEntry, queue)
+}
+
+// seekKey is where a scan of a queue begins.
+func seekKey(prefix []byte, retry bool, from position) []byte {
+	k := append(make([]byte, 0, len(prefix)+16), prefix...)
+	if retry {
+		k = u64(k, uint64(from.due))
+	}
+	return u64(k, from.seq)
+}
+
+// entryPosition reads the position from a key that entryAt made.
+func entryPosition(key []byte, prefix []byte) position {
+	rest := bytes.TrimPrefix(key, prefix)
+	if len(rest) == 16 {
+		return position{int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint64(rest[8:])}
+	}
+	return position{0, binary.BigEndian.Uint64(rest)}
+}
+
+// position is a place in a queue: by sequence, or by (not before, sequence) for what was released.
+type position struct {
+	due int64 // milliseconds since 1970; 0: never released
+	seq uint64
+}
+
+func (p position) before(q position) bool {
+	return p.due < q.due || p.due == q.due && p.seq < q.seq
+}

@@ -1,0 +1,225 @@
+package badgerspool
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Publish implements spool.Spool.
+func (s *Spool) Publish(ctx context.Context, e spool.Envelope) (spool.Published, error) {
+	if err := s.enter(); err != nil {
+		return spool.Published{}, err
+	}
+	defer s.leave()
+	p, err := s.publish(ctx, e)
+	if err != nil {
+		return spool.Published{}, fmt.Errorf("publish %s: %w", e.ID, err)
+	}
+	return p, nil
+}
+
+func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published, error) {
+	rec, err := newEnvelope(e)
+	if err != nil {
+		return spool.Published{}, err
+	}
+	unlock, err := s.ids.lock(ctx, e.ID)
+	if err != nil {
+		return spool.Published{}, err
+	}
+	defer unlock()
+	if old, err := s.envelopeByID(rec.id); err != nil || old != nil {
+		return s.published(old, rec, err)
+	}
+	if err := s.admit().allows(needRoom); err != nil {
+		return spool.Published{}, err
+	}
+	stored, err := s.storeContent(rec, e)
+	if err != nil {
+		return spool.Published{}, err
+	}
+	c := s.publishChange(ctx, rec, stored.value)
+	if err := s.submit(c); err != nil {
+		return spool.Published{}, err // a content file that was made is an orphan: collected, or replaced by a repetition
+	}
+	if stored.upload != nil {
+		s.uploadPublished(stored.upload)
+	}
+	return s.published(rec, rec, nil)
+}
+
+// published answers for an envelope that the store holds.
+func (s *Spool) published(old, asked *envelope, err error) (spool.Published, error) {
+	if err != nil {
+		return spool.Published{}, err
+	}
+	if old.hash != asked.hash {
+		return spool.Published{}, spool.ErrConflict
+	}
+	return spool.Published{Incarnation: s.incarnation, Sequence: old.seq, Spooled: old.spooled}, nil
+}
+
+// newEnvelope checks what is to be published.
+func newEnvelope(e spool.Envelope) (*envelope, error) {
+	raw, ok := unhex(e.ID)
+	switch {
+	case !ok || !validName(string(e.Sender)):
+		return nil, fmt.Errorf("%w: its id or sender", spool.ErrInvalid)
+	case e.Size < 1 || e.Size > spool.MaxSize || len(e.CRC32C) != partCount(e.Size):
+		return nil, fmt.Errorf("%w: size %d with %d checksums", spool.ErrInvalid, e.Size, len(e.CRC32C))
+	}
+	targets, err := checkTargets(e.Deliveries)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMessages(e.Messages); err != nil {
+		return nil, err
+	}
+	if err := checkContent(e); err != nil {
+		return nil, err
+	}
+	e.Deliveries = targets
+	sums := sumsHash(e.Size, e.CRC32C)
+	return &envelope{
+		id: raw, sender: e.Sender, hash: metadataHash(e, sums), sums: sums, address: e.Address, route: e.RouteVersion,
+		size: e.Size, crc: e.CRC32C[0], targets: targets, messages: e.Messages,
+	}, nil
+}
+
+// checkTargets returns the recipients in their order.
+func checkTargets(targets []spool.Target) ([]spool.Target, error) {
+	if len(targets) < 1 || len(targets) > spool.MaxRecipients {
+		return nil, fmt.Errorf("%w: %d recipients", spool.ErrInvalid, len(targets))
+	}
+	sorted := slices.Clone(targets)
+	slices.SortFunc(sorted, func(a, b spool.Target) int { return strings.Compare(string(a.Site), string(b.Site)) })
+	queues := make(map[string]bool, len(sorted))
+	for i, t := range sorted {
+		if !validName(t.Queue) || !validName(string(t.Site)) {
+			return nil, fmt.Errorf("%w: recipient %.40q without a queue", spool.ErrInvalid, t.Site)
+		}
+		if queues[t.Queue] || i > 0 && sorted[i-1].Site == t.Site {
+			return nil, fmt.Errorf("%w: %s or its queue stands twice", spool.ErrInvalid, t.Site)
+		}
+		queues[t.Queue] = true
+	}
+	return sorted, nil
+}
+
+func checkMessages(messages []spool.Message) error {
+	if len(messages) < 1 || len(messages) > spool.MaxMessages {
+		return fmt.Errorf("%w: %d messages", spool.ErrInvalid, len(messages))
+	}
+	uids := make(map[id.UID]bool, len(messages))
+	for _, m := range messages {
+		if _, ok := unhex(m.UID); !ok || !validName(string(m.ID)) {
+			return fmt.Errorf("%w: message %.80q", spool.ErrInvalid, m.ID)
+		}
+		if uids[m.UID] {
+			return fmt.Errorf("%w: uid %s stands twice", spool.ErrInvalid, m.UID)
+		}
+		uids[m.UID] = true
+	}
+	return nil
+}
+
+func checkContent(e spool.Envelope) error {
+	if e.Size > spool.SmallSize {
+		if e.Content != nil {
+			return fmt.Errorf("%w: content of %d bytes must be staged", spool.ErrInvalid, e.Size)
+		}
+		return nil
+	}
+	if int64(len(e.Content)) != e.Size || crc32.Checksum(e.Content, castagnoli) != e.CRC32C[0] {
+		return spool.ErrChecksum
+	}
+	return nil
+}
+
+// stored is where the content of an envelope lies before its commit.
+type stored struct {
+	value  []byte  // under keyContent: the ciphertext, or the checksums of many parts
+	upload *upload // it came in parts
+}
+
+// storeContent makes the content durable unless it goes into the commit itself. The caller holds the id's lock.
+func (s *Spool) storeContent(rec *envelope, e spool.Envelope) (stored, error) {
+	switch {
+	case rec.inline():
+		return stored{value: bytes.Clone(e.Content)}, nil
+	case rec.size <= spool.SmallSize:
+		return stored{}, s.content.write(e.ID, e.Content)
+	}
+	up, err := s.completeUpload(rec)
+	if err != nil {
+		return stored{}, err
+	}
+	if err := s.content.link(up.path, e.ID); err != nil {
+		return stored{}, err
+	}
+	st := stored{upload: up}
+	if rec.parts() > 1 {
+		st.value = encodeSums(e.CRC32C)
+	}
+	return st, nil
+}
+
+// publishChange puts the envelope into all its queues. That no other has its id was checked under the id's lock.
+func (s *Spool) publishChange(ctx context.Context, rec *envelope, content []byte) *change {
+	queues := make([]*queue, len(rec.targets))
+	for i, t := range rec.targets {
+		queues[i] = s.queue(t.Queue)
+	}
+	entries := 3 + 3*len(rec.targets) + 2*len(rec.messages)
+	value := rec.encode()
+	c := &change{ctx: ctx, need: needRoom, entries: entries, bytes: len(content) + len(value) + entries*(entryCost+96)}
+	c.apply = func(g *group) error {
+		rec.seq, rec.spooled = g.next(), g.now
+		g.set(idKey(rec.id), encodeIDRecord(rec.sender, rec.seq))
+		g.set(envelopeKey(rec.sender, rec.seq), rec.encode())
+		if content != nil {
+			g.set(contentKey(rec.seq), content)
+		}
+		for i, t := range rec.targets {
+			g.set(entryKey(t.Queue, rec.seq), entry{id: rec.id, sender: rec.sender, target: i}.encode())
+			g.set(recipientKey(t.Site, rec.seq), []byte(rec.sender))
+			f := g.figures(queues[i])
+			f.waiting++
+			f.last = rec.seq
+		}
+		for i, m := range rec.messages {
+			uid, _ := unhex(m.UID)
+			g.set(messageKey(m.ID, rec.seq, i), []byte(rec.sender))
+			g.set(uidKey(uid, rec.seq, i), []byte(rec.sender))
+		}
+		first := g.figures(queues[0])
+		first.envelopes++
+		first.content += rec.size
+		return nil
+	}
+	return c
+}
+
+func encodeIDRecord(sender id.Site, seq uint64) []byte {
+	return append(u64(make([]byte, 0, 8+len(sender)), seq), sender...)
+}
+
+// envelopeByID reads an envelope's record; nil when there is none.
+func (s *Spool) envelopeByID(raw [16]byte) (e *envelope, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		e, err = lookup(txn, raw)
+		return err
+	})
+	return e, err
+}

@@ -1,0 +1,68 @@
+package badgerspool
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// view runs a reading function on a snapshot of everything that is committed.
+func (s *Spool) view(f func(txn *badger.Txn) error) error { return s.db.View(f) }
+
+// lookup finds an envelope by its id; nil when there is none.
+func lookup(txn *badger.Txn, raw [16]byte) (*envelope, error) {
+	v, err := get(txn, idKey(raw))
+	if err != nil || v == nil {
+		return nil, err
+	}
+	if len(v) < 8 {
+		return nil, fmt.Errorf("%w: envelope id", errCorrupt)
+	}
+	return readEnvelope(txn, id.Site(v[8:]), binary.BigEndian.Uint64(v))
+}
+
+// readEnvelope reads an envelope's record, which must be there.
+func readEnvelope(txn *badger.Txn, sender id.Site, seq uint64) (*envelope, error) {
+	v, err := get(txn, envelopeKey(sender, seq))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, fmt.Errorf("%w: envelope %d of %s is missing", errCorrupt, seq, sender)
+	}
+	return decodeEnvelope(sender, seq, v)
+}
+
+// readDelivery reads what has become of a delivery; nil: it waits for the first time.
+func readDelivery(txn *badger.Txn, seq uint64, index int) (*delivery, error) {
+	v, err := get(txn, deliveryKey(seq, index))
+	if err != nil || v == nil {
+		return nil, err
+	}
+	return decodeDelivery(v)
+}
+
+func readFinals(txn *badger.Txn, seq uint64) (finals, error) {
+	v, err := get(txn, finalsKey(seq))
+	return decodeFinals(v), err
+}
+
+// identify finds the envelope and the recipient of a delivery that matches in all four parts.
+func (s *Spool) identify(txn *badger.Txn, d spool.DeliveryID) (*envelope, int, error) {
+	raw, ok := unhex(d.Envelope)
+	if !ok || d.Incarnation != s.incarnation {
+		return nil, 0, spool.ErrNotFound
+	}
+	e, err := lookup(txn, raw)
+	if err != nil {
+		return nil, 0, err
+	}
+	if e == nil || e.seq != d.Sequence || e.target(d.Queue) < 0 {
+		return nil, 0, spool.ErrNotFound
+	}
+	return e, e.target(d.Queue), nil
+}

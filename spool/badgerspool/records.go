@@ -1,0 +1,231 @@
+package badgerspool
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// envelope is the immutable record of what was published.
+type envelope struct {
+	seq      uint64
+	id       [16]byte
+	sender   id.Site
+	hash     [32]byte // of everything that a repeated publish must repeat
+	sums     [32]byte // of size and checksums alone, for a repeated stage
+	address  id.Address
+	route    id.Hash
+	size     int64
+	crc      uint32 // of the only part; more than one part: see keyContent
+	spooled  time.Time
+	targets  []spool.Target
+	messages []spool.Message
+}
+
+func (e *envelope) encode() []byte {
+	b := make(encoder, 0, 128+len(e.messages)*80+len(e.targets)*32)
+	b.raw(e.id[:])
+	b.raw(e.hash[:])
+	b.raw(e.sums[:])
+	b.string(e.address.RoutingKey)
+	b.uint(uint64(len(e.address.To)))
+	for _, s := range e.address.To {
+		b.string(string(s))
+	}
+	b.string(string(e.route))
+	b.int(e.size)
+	b.uint(uint64(e.crc))
+	b.stamp(e.spooled)
+	b.uint(uint64(len(e.targets)))
+	for _, t := range e.targets {
+		b.string(string(t.Site))
+		b.string(t.Queue)
+	}
+	b.uint(uint64(len(e.messages)))
+	for _, m := range e.messages {
+		uid, _ := unhex(m.UID)
+		b.string(string(m.ID))
+		b.raw(uid[:])
+		b.time(m.Sent)
+	}
+	return b
+}
+
+func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) {
+	d := decoder{data: data}
+	e := &envelope{seq: seq, sender: sender}
+	copy(e.id[:], d.raw(16))
+	copy(e.hash[:], d.raw(32))
+	copy(e.sums[:], d.raw(32))
+	e.address.RoutingKey = d.string()
+	for range d.count() {
+		e.address.To = append(e.address.To, id.Site(d.string()))
+	}
+	e.route = id.Hash(d.string())
+	e.size = d.int()
+	e.crc = uint32(d.uint())
+	e.spooled = d.stamp()
+	e.targets = make([]spool.Target, d.count())
+	for i := range e.targets {
+		e.targets[i] = spool.Target{Site: id.Site(d.string()), Queue: d.string()}
+	}
+	e.messages = make([]spool.Message, d.count())
+	for i := range e.messages {
+		e.messages[i] = spool.Message{ID: id.Message(d.string()), UID: tohex[id.UID](d.raw(16)), Sent: d.time()}
+	}
+	return e, d.close("envelope")
+}
+
+func (e *envelope) inline() bool { return e.size <= spool.InlineSize }
+func (e *envelope) parts() int   { return partCount(e.size) }
+
+// target finds the recipient that reads from the queue; -1 if none.
+func (e *envelope) target(queue string) int {
+	for i, t := range e.targets {
+		if t.Queue == queue {
+			return i
+		}
+	}
+	return -1
+}
+
+// entry is a waiting delivery's own record, under keyEntry or keyRetry.
+type entry struct {
+	id       [16]byte
+	sender   id.Site
+	target   int
+	attempts int
+}
+
+func (e entry) encode() []byte {
+	b := make(encoder, 0, 24+len(e.sender))
+	b.raw(e.id[:])
+	b.uint(uint64(e.target))
+	b.uint(uint64(e.attempts))
+	b.string(string(e.sender))
+	return b
+}
+
+func decodeEntry(data []byte) (e entry, err error) {
+	d := decoder{data: data}
+	copy(e.id[:], d.raw(16))
+	e.target, e.attempts = int(d.uint()), int(d.uint())
+	e.sender = id.Site(d.string())
+	return e, d.close("queue entry")
+}
+
+// The states of a delivery that has a record of its own. A delivery without one waits for the first time.
+const (
+	stateReleased = 1
+	stateSettled  = 2
+	stateDead     = 3
+)
+
+// delivery is what has become of one delivery.
+type delivery struct {
+	state       byte
+	due         int64 // released: not before, milliseconds
+	attempts    int
+	firstLeased time.Time
+	time        time.Time // of this record
+	code        string    // why released, or why dead
+	receipt     string
+	refused     map[int]string // settled: the code of each message that was refused, by index
+}
+
+func (r *delivery) final() bool { return r != nil && r.state >= stateSettled }
+
+func (r *delivery) encode() []byte {
+	b := make(encoder, 0, 64+len(r.code)+len(r.receipt)+len(r.refused)*24)
+	b.raw([]byte{r.state})
+	b.int(r.due)
+	b.uint(uint64(r.attempts))
+	b.stamp(r.firstLeased)
+	b.stamp(r.time)
+	b.string(r.code)
+	b.string(r.receipt)
+	b.uint(uint64(len(r.refused)))
+	for i := range spool.MaxMessages {
+		if code, ok := r.refused[i]; ok {
+			b.uint(uint64(i))
+			b.string(code)
+		}
+	}
+	return b
+}
+
+func decodeDelivery(data []byte) (*delivery, error) {
+	d := decoder{data: data}
+	r := &delivery{state: d.raw(1)[0], due: d.int(), attempts: int(d.uint()), firstLeased: d.stamp(), time: d.stamp(), code: d.string(), receipt: d.string()}
+	if n := d.count(); n > 0 {
+		r.refused = make(map[int]string, n)
+		for range n {
+			i := int(d.uint())
+			r.refused[i] = d.string()
+		}
+	}
+	return r, d.close("delivery")
+}
+
+// finals tells which deliveries of an envelope are final, one bit each.
+type finals struct{ final, dead uint64 }
+
+func (f finals) encode() []byte { return u64(u64(nil, f.final), f.dead) }
+
+func decodeFinals(data []byte) finals {
+	if len(data) != 16 {
+		return finals{}
+	}
+	return finals{binary.BigEndian.Uint64(data), binary.BigEndian.Uint64(data[8:])}
+}
+
+// metadataHash covers everything that a repeated publish must repeat.
+func metadataHash(e spool.Envelope, sums [32]byte) [32]byte {
+	b := make(encoder, 0, 512)
+	b.raw(sums[:])
+	b.string(string(e.Sender))
+	b.string(e.Address.String())
+	b.string(string(e.RouteVersion))
+	b.uint(uint64(len(e.Deliveries)))
+	for _, t := range e.Deliveries {
+		b.string(string(t.Site))
+		b.string(t.Queue)
+	}
+	for _, m := range e.Messages {
+		b.string(string(m.ID))
+		b.string(string(m.UID))
+		b.time(m.Sent)
+	}
+	return sha256.Sum256(b)
+}
+
+// sumsHash covers size and checksums.
+func sumsHash(size int64, crcs []uint32) [32]byte {
+	b := make(encoder, 0, 16+len(crcs)*5)
+	b.int(size)
+	for _, c := range crcs {
+		b.uint(uint64(c))
+	}
+	return sha256.Sum256(b)
+}
+
+func encodeSums(crcs []uint32) []byte {
+	b := make([]byte, 0, 4*len(crcs))
+	for _, c := range crcs {
+		b = binary.BigEndian.AppendUint32(b, c)
+	}
+	return b
+}
+
+func decodeSums(data []byte) []uint32 {
+	crcs := make([]uint32, len(data)/4)
+	for i := range crcs {
+		crcs[i] = binary.BigEndian.Uint32(data[4*i:])
+	}
+	return crcs
+}
+
+func partCount(size int64) int { return int((size + spool.PartSize - 1) / spool.PartSize) }

@@ -1,0 +1,127 @@
+package badgerspool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// format is the version of everything in the folder. A newer one is not touched.
+const format = 1
+
+// stamp is the file that says what the folder holds. It is written when the store has been made, whole.
+type stamp struct {
+	Format      int            `json:"format"`
+	Engine      string         `json:"engine"`
+	Incarnation id.Incarnation `json:"incarnation"`
+}
+
+func (s *Spool) stampPath() string { return filepath.Join(s.dir, "stamp.json") }
+
+// readStamp returns the zero stamp for a folder that holds no finished store.
+func (s *Spool) readStamp() (st stamp, err error) {
+	data, err := os.ReadFile(s.stampPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return st, nil
+	}
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(data, &st); err != nil {
+		return st, fmt.Errorf("%s is damaged: %w", s.stampPath(), err)
+	}
+	if st.Format > format || st.Engine != "badgerspool" {
+		return st, fmt.Errorf("%s was written by a newer sealpost (%s, format %d; this one knows %d): start that one, nothing was changed",
+			s.dir, st.Engine, st.Format, format)
+	}
+	return st, nil
+}
+
+// identify decides the incarnation: the stored one, or a new one if the store is new or has lost commits since it last
+// ran, as when it was copied back or its log was damaged. A new incarnation makes every agent ask what is still known.
+func (s *Spool) restoreIncarnation(st stamp) error {
+	stored, err := s.storedIncarnation()
+	if err != nil {
+		return err
+	}
+	mark, err := s.readMark()
+	if err != nil {
+		return err
+	}
+	lost := mark > s.commits.Load()
+	if stored != "" && stored == st.Incarnation && !lost {
+		s.incarnation = stored
+		return nil
+	}
+	s.incarnation = id.Random128[id.Incarnation]()
+	if st.Incarnation != "" {
+		s.opts.Log.Error("the spool is not the one that last ran here, or has lost commits; it takes a new incarnation, so that senders publish again what it lost",
+			"commits", s.commits.Load(), "commits_before", mark, "incarnation", s.incarnation)
+	}
+	s.commits.Store(max(s.commits.Load(), mark))
+	return s.saveIncarnation()
+}
+
+func (s *Spool) storedIncarnation() (inc id.Incarnation, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		v, err := get(txn, []byte{keyStamp})
+		inc = id.Incarnation(v)
+		return err
+	})
+	return inc, err
+}
+
+// saveIncarnation writes the store first: should the stamp not follow, the two differ and a new one is drawn again.
+func (s *Spool) saveIncarnation() error {
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return txn.Set([]byte{keyStamp}, []byte(s.incarnation))
+	})
+	if err != nil {
+		return fmt.Errorf("store the incarnation: %w", err)
+	}
+	data, err := json.Marshal(stamp{format, "badgerspool", s.incarnation})
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(s.stampPath(), append(data, '\n'), 0o600)
+}
+
+// The mark is the number of the newest commit, in a file beside Badger. It is not synced: it only has to outlive a kill,
+// and tells a store whose log lost its end from one that had no more.
+
+func (s *Spool) markPath() string { return filepath.Join(s.dir, "commits") }
+
+func (s *Spool) readMark() (uint64, error) {
+	data, err := os.ReadFile(s.markPath())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
+	if err != nil {
+		return 0, nil // torn by a power loss: it says nothing
+	}
+	return n, nil
+}
+
+func (s *Spool) openMark() (err error) {
+	s.mark, err = os.OpenFile(s.markPath(), os.O_CREATE|os.O_WRONLY, 0o600)
+	return err
+}
+
+// writeMark follows each commit. A failure costs only the warning that it could give.
+func (s *Spool) writeMark() {
+	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", s.commits.Load()), 0)
+}
