@@ -1,0 +1,407 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/control"
+	"sealpost/internal/id"
+	"sealpost/spool"
+	"sealpost/spool/badgerspool"
+	"sealpost/statement"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+}
+
+// headquarters is a hub under test: real files, real certificates, real TLS on loopback, real Badger.
+type headquarters struct {
+	t      *testing.T
+	dir    string
+	config config.Hub
+	store  Store
+	hub    *Hub
+	log    *journal
+	clock  *clock
+	wrap   func(Store) Store // what the hub gets instead of the spool itself
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// journal keeps what the hub logs.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// clock is the hub's, and can be put forward.
+type clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+func newHeadquarters(t *testing.T) *headquarters {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "DC-HQ")
+	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: freeAddress(t)}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.LoadHub(config.HubFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &headquarters{t: t, dir: dir, config: c, log: &journal{}, clock: &clock{}, wrap: func(s Store) Store { return s }}
+}
+
+// openHeadquarters makes a hub and starts it.
+func openHeadquarters(t *testing.T) *headquarters {
+	t.Helper()
+	q := newHeadquarters(t)
+	q.start()
+	t.Cleanup(q.stop)
+	return q
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (q *headquarters) start() {
+	q.t.Helper()
+	store, err := badgerspool.Open(filepath.Join(q.config.State, "spool"), badgerspool.Options{})
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	q.store = store
+	q.hub, err = New(Options{
+		Config: q.config, Spool: q.wrap(store), Now: q.clock.now, Grace: 2 * time.Second, Version: "test",
+		Log: slog.New(slog.NewTextHandler(q.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		q.t.Fatal(errors.Join(err, store.Close()))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q.cancel, q.ended = cancel, make(chan error, 1)
+	go func() { q.ended <- q.hub.Run(ctx) }()
+}
+
+// stop ends the hub, if it runs.
+func (q *headquarters) stop() {
+	q.t.Helper()
+	if q.cancel == nil {
+		return
+	}
+	q.cancel()
+	q.cancel = nil
+	if err := <-q.ended; err != nil {
+		q.t.Errorf("the hub ended with: %v", err)
+	}
+	if err := q.store.Close(); err != nil {
+		q.t.Error(err)
+	}
+}
+
+func (q *headquarters) restart() {
+	q.t.Helper()
+	q.stop()
+	q.start()
+}
+
+// ask calls an operation of the local administration, through its socket.
+func ask[Out any](q *headquarters, path string, in any) Out {
+	q.t.Helper()
+	out, err := tryAsk[Out](q, path, in)
+	if err != nil {
+		q.t.Fatalf("%s: %v", path, err)
+	}
+	return out
+}
+
+func tryAsk[Out any](q *headquarters, path string, in any) (Out, error) {
+	var out Out
+	err := control.Dial(q.config.State).Call(q.t.Context(), path, in, &out)
+	return out, err
+}
+
+func (q *headquarters) bind(site id.Site, keys ...string) {
+	q.t.Helper()
+	ask[Bound](q, ControlBind, BindRequest{Queue: site.Queue(), Keys: keys})
+}
+
+// station is one site's side of the API.
+type station struct {
+	*api.Client
+	q        *headquarters
+	site     id.Site
+	identity *certs.Identity
+	version  int
+	prev     id.Hash
+	number   int64
+}
+
+// stranger is a site with a key that nobody knows.
+func (q *headquarters) stranger(site id.Site) *station {
+	q.t.Helper()
+	dir := q.t.TempDir()
+	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	s := &station{q: q, site: site, identity: identity}
+	s.Client = api.NewClient(api.ClientOptions{
+		Hubs: []string{q.config.Listen}, Site: site, UserAgent: "sealpost/test",
+		TLS: certs.ClientTLS(identity, q.network(), "127.0.0.1"),
+	})
+	q.t.Cleanup(s.CloseIdle)
+	return s
+}
+
+func (q *headquarters) network() id.Hash { return q.hub.verifier.Network }
+
+func (s *station) csr() string {
+	s.q.t.Helper()
+	csr, err := s.identity.CSR()
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	return string(csr)
+}
+
+// enroll redeems an invitation's secret.
+func (s *station) enroll(secret string) error {
+	got, err := s.Enroll(s.q.t.Context(), api.EnrollRequest{Site: s.site, Secret: secret, CSR: s.csr()})
+	if err != nil {
+		return err
+	}
+	defer s.CloseIdle()
+	return s.identity.SetChain([]byte(got.Chain), s.q.network(), s.q.clock.now())
+}
+
+// join invites a site and lets it in, without a recipient key.
+func (q *headquarters) join(site id.Site, role string, maySend ...string) *station {
+	q.t.Helper()
+	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: site, Role: role, MaySend: maySend})
+	s := q.stranger(site)
+	if err := s.enroll(invited.Secret); err != nil {
+		q.t.Fatal(err)
+	}
+	return s
+}
+
+// lab is a site that sends, and centre one that receives what is bound.
+func (q *headquarters) lab(site id.Site) *station { q.t.Helper(); return q.join(site, config.RoleSend) }
+
+func (q *headquarters) centre(site id.Site, bindings ...string) *station {
+	q.t.Helper()
+	s := q.join(site, config.RoleReceive)
+	if len(bindings) > 0 {
+		q.bind(site, bindings...)
+	}
+	s.uploadKey()
+	return s
+}
+
+// keyStatement signs the site's next recipient key.
+func (s *station) keyStatement() statement.RecipientKey {
+	const letters = "023456789acdefghjklmnpqrstuvwxyz"
+	random := make([]byte, 60)
+	rand.Read(random)
+	for i, b := range random {
+		random[i] = letters[int(b)%len(letters)]
+	}
+	return statement.RecipientKey{V: 1, Network: s.q.network(), Site: s.site, Recipient: "age1pq1" + string(random),
+		Version: s.version + 1, Created: s.q.clock.now().UTC().Truncate(time.Second), Prev: s.prev}
+}
+
+func (s *station) uploadKey() {
+	s.q.t.Helper()
+	k := s.keyStatement()
+	if err := s.PutKey(s.q.t.Context(), sign(s, k)); err != nil {
+		s.q.t.Fatal(err)
+	}
+	s.version, s.prev = k.Version, k.Hash()
+}
+
+func sign[T statement.Statement](s *station, payload T) string {
+	s.q.t.Helper()
+	jws, err := statement.Sign(s.identity, payload)
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	return jws
+}
+
+func key(routing string) id.Address { return id.Address{RoutingKey: routing} }
+
+// head makes the metadata of an envelope with this content for the route as it is now.
+func (s *station) head(address id.Address, content []byte) api.PublishRequest {
+	s.q.t.Helper()
+	route, err := s.Resolve(s.q.t.Context(), address)
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	in := api.PublishRequest{Envelope: id.Random128[id.Envelope](), Address: address, RouteVersion: route.Version,
+		Size: int64(len(content)), CRC32C: checksums(content)}
+	for _, r := range route.Recipients {
+		in.Recipients = append(in.Recipients, r.Site)
+	}
+	s.number++
+	in.Messages = []spool.Message{{ID: id.FormatMessage(s.site, "DAT", time.Now(), s.number), UID: id.Random128[id.UID](), Sent: time.Now().UTC().Truncate(time.Second)}}
+	return in
+}
+
+func checksums(content []byte) []uint32 {
+	var sums []uint32
+	for start := 0; start < len(content); start += spool.PartSize {
+		sums = append(sums, crc32.Checksum(content[start:min(start+spool.PartSize, len(content))], crc32.MakeTable(crc32.Castagnoli)))
+	}
+	return sums
+}
+
+// send publishes a small envelope.
+func (s *station) send(address id.Address, content string) api.PublishRequest {
+	s.q.t.Helper()
+	in := s.head(address, []byte(content))
+	if _, err := s.Publish(s.q.t.Context(), in, []byte(content)); err != nil {
+		s.q.t.Fatal(err)
+	}
+	return in
+}
+
+// take leases one delivery, which must be there.
+func (s *station) take() api.Delivery {
+	s.q.t.Helper()
+	got, err := s.Lease(s.q.t.Context(), api.LeaseRequest{Session: s.session(), Max: 1, MaxBytes: api.MaxLease, Wait: 5 * time.Second})
+	if err != nil || len(got) != 1 {
+		s.q.t.Fatalf("%s leased %d deliveries: %v", s.site, len(got), err)
+	}
+	return got[0]
+}
+
+// session is the same for all of a station's leases.
+func (s *station) session() id.Session { return id.Session(s.identity.Key()[:32]) }
+
+func (s *station) receipt(d api.Delivery) statement.Receipt {
+	r := statement.Receipt{V: 1, Network: s.q.network(), Envelope: d.Envelope, Sender: d.Sender, Recipient: s.site,
+		Time: s.q.clock.now().UTC().Truncate(time.Second)}
+	for _, m := range d.Messages {
+		r.Messages = append(r.Messages, statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: s.q.network()})
+	}
+	return r
+}
+
+// settle settles a delivery as delivered.
+func (s *station) settle(d api.Delivery) {
+	s.q.t.Helper()
+	out, err := s.Settle(s.q.t.Context(), []api.Settlement{{Delivery: d.DeliveryID, Receipt: sign(s, s.receipt(d))}})
+	if err != nil || out[0].Code != "" {
+		s.q.t.Fatalf("%s could not settle: %v, %v", s.site, out, err)
+	}
+}
+
+// expectEvents waits until the site has events of this kind after the cursor, and returns them with the next cursor.
+func (s *station) expectEvents(after spool.Cursor, kind spool.EventKind) ([]spool.Event, spool.Cursor) {
+	s.q.t.Helper()
+	got, err := s.Events(s.q.t.Context(), api.EventsRequest{After: after, Wait: 5 * time.Second})
+	if err != nil || len(got.Events) == 0 {
+		s.q.t.Fatalf("%s has no %s event: %v", s.site, kind, err)
+	}
+	for _, e := range got.Events {
+		if e.Kind != kind {
+			s.q.t.Fatalf("%s has the event %+v, and %s was expected", s.site, e, kind)
+		}
+	}
+	return got.Events, got.Next
+}
+
+// noEvents checks that nothing more was told.
+func (s *station) noEvents(after spool.Cursor) {
+	s.q.t.Helper()
+	got, err := s.Events(s.q.t.Context(), api.EventsRequest{After: after})
+	if err != nil || len(got.Events) != 0 {
+		s.q.t.Fatalf("%s was told %+v, %v", s.site, got.Events, err)
+	}
+}
+
+// raw sends a request as it is, as this station.
+func (s *station) raw(method, path, body string) *http.Response {
+	s.q.t.Helper()
+	transport := &http.Transport{TLSClientConfig: certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1"), DisableKeepAlives: true}
+	s.q.t.Cleanup(transport.CloseIdleConnections)
+	req, err := http.NewRequestWithContext(s.q.t.Context(), method, "https://"+s.q.config.Listen+path, strings.NewReader(body))
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	data, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(data))
+	return resp
+}
+
+// wantCode checks that an error is this problem.
+func wantCode(t *testing.T, err error, want api.Code) {
+	t.Helper()
+	var problem *api.Error
+	if !errors.As(err, &problem) || problem.Code != want {
+		t.Errorf("got %v, want the problem %s", err, want)
+	}
+}
+
+func seedQueues(site id.Site, bindings ...string) []config.Queue {
+	return []config.Queue{{Name: site.Queue(), Site: string(site), Bindings: bindings}}
+}
