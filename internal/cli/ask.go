@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"sealpost/config"
+	"sealpost/internal/control"
+)
+
+// askHub sends one request to the hub whose folder dir is.
+func askHub(ctx context.Context, dir, path string, in, out any) error {
+	cfg, err := loadHub(dir)
+	if err != nil {
+		return err
+	}
+	err = control.Dial(cfg.State).Call(ctx, path, in, out)
+	if errors.Is(err, control.ErrNotRunning) {
+		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)", dir, dir, err)
+	}
+	return err
+}
+
+// askAgent sends one request to the agent whose folder dir is.
+func askAgent(ctx context.Context, dir, path string, in, out any) error {
+	cfg, err := loadAgent(dir)
+	if err != nil {
+		return err
+	}
+	err = control.Dial(cfg.State).Call(ctx, path, in, out)
+	if errors.Is(err, control.ErrNotRunning) {
+		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)", dir, dir, err)
+	}
+	return err
+}
+
+func loadHub(dir string) (config.Hub, error) {
+	cfg, err := config.LoadHub(config.HubFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return cfg, fmt.Errorf("there is no hub in %s; name its folder with --dir, or set one up with: sealpost hub init", absolute(dir))
+	}
+	return cfg, err
+}
+
+func loadAgent(dir string) (config.Agent, error) {
+	cfg, err := config.LoadAgent(config.AgentFile(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return cfg, fmt.Errorf("there is no agent in %s; name its folder with --dir, or join a network with: sealpost agent join SITE.join", absolute(dir))
+	}
+	return cfg, err
+}
+
+// absolute says which folder a relative name means, for messages.
+func absolute(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
+}

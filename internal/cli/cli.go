@@ -1,0 +1,131 @@
+// Package cli is the command line: it reads arguments, calls the daemons' packages or speaks to a running daemon, and says
+// what came of it.
+//
+// It promises that every command can be repeated without harm, that every error says what happened and what to do, and that
+// no secret is ever an argument or an output. It decides nothing itself: what a command does lies in the packages hub,
+// agent, certs and config.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/internal/control"
+)
+
+// The exit codes, which the root command's help explains.
+const (
+	exitDone       = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotRunning = 3
+)
+
+const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot read them.
+
+Try it on this machine:     sealpost demo
+At headquarters:            sealpost hub init, hub run, hub invite
+At a lab or a centre:       sealpost agent join, agent run, agent status
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speaks to is not running.`
+
+// usageError is a command line that cannot be carried out as it stands.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// Main carries out one command line and returns the exit code. An interrupt or a request to terminate ends the command in
+// good order; a second one ends it at once.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "sealpost: %v\n", err)
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "For help: %s --help\n", cmd.CommandPath())
+		return exitUsage
+	case errors.Is(err, control.ErrNotRunning):
+		return exitNotRunning
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use: "sealpost", Short: "Carry files from labs to research centres through a hub that cannot read them", Long: rootHelp,
+		SilenceErrors: true, SilenceUsage: true, Args: noArgs, RunE: group,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), versionCommand())
+	return root
+}
+
+// group is the action of a command that only holds others.
+func group(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// noArgs refuses arguments, and names the commands that may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown argument %q for %s", args[0], cmd.CommandPath())
+	if cmd.HasSubCommands() {
+		text = fmt.Sprintf("unknown command %q for %s", args[0], cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2 // changed letters
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &usageError{text}
+}
+
+// wantArgs accepts exactly the named arguments; a last name that ends in … takes one or more.
+func wantArgs(names ...string) cobra.PositionalArgs {
+	many := strings.HasSuffix(names[len(names)-1], "…")
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < len(names) || (len(args) > len(names) && !many) {
+			return usagef("%s wants %s", cmd.CommandPath(), strings.Join(names, " "))
+		}
+		return nil
+	}
+}
+
+// wantFlags refuses a command line that lacks one of the named flags.
+func wantFlags(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f.Value.String() == "" || f.Value.String() == "[]" {
+			return usagef("%s wants --%s: %s", cmd.CommandPath(), name, f.Usage)
+		}
+	}
+	return nil
+}
+
+// dirFlag adds --dir, the folder of the daemon.
+func dirFlag(cmd *cobra.Command, dir *string, whose string) {
+	cmd.Flags().StringVar(dir, "dir", ".", "the folder of the "+whose)
+}
+
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, for machines; times are UTC")
+}

@@ -1,0 +1,141 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// stopTime is how long a child may take to stop in good order.
+const stopTime = 25 * time.Second
+
+// child is one daemon.
+type child struct {
+	name    string
+	logFile string
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when it has ended, by itself or not
+	err     error         // after ended: how
+}
+
+// nursery starts and ends the daemons. Linux ends a child with the thread that started it, so one thread starts them all
+// and lives as long as the nursery.
+type nursery struct {
+	program  string
+	requests chan func()
+	children []*child
+}
+
+func newNursery(program string) *nursery {
+	n := &nursery{program: program, requests: make(chan func())}
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		for start := range n.requests {
+			start()
+		}
+	}()
+	return n
+}
+
+// start runs a daemon whose output goes to DIR/log.
+func (n *nursery) start(name, dir string, args ...string) (*child, error) {
+	c := &child{name: name, logFile: filepath.Join(dir, "log"), ended: make(chan struct{})}
+	log, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	defer log.Close() // the child has its own
+	c.cmd = exec.Command(n.program, args...)
+	c.cmd.Stdout, c.cmd.Stderr = log, log
+	c.cmd.SysProcAttr = childAttributes()
+	started := make(chan error)
+	n.requests <- func() { started <- c.cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	n.children = append(n.children, c)
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.ended)
+	}()
+	return c, nil
+}
+
+// close stops all children, the last started first, so that the hub outlives the agents, and waits for them.
+func (n *nursery) close() error {
+	var errs []error
+	for i := len(n.children) - 1; i >= 0; i-- {
+		errs = append(errs, n.children[i].stop())
+	}
+	close(n.requests)
+	return errors.Join(errs...)
+}
+
+// stop ends one child in good order, or, when that takes too long, at once.
+func (c *child) stop() error {
+	select {
+	case <-c.ended:
+		return nil // watch has said so
+	default:
+	}
+	if err := c.cmd.Process.Signal(terminate); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", c.name, err)
+	}
+	select {
+	case <-c.ended:
+	case <-time.After(stopTime):
+		if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("kill %s: %w", c.name, err)
+		}
+		<-c.ended
+		return fmt.Errorf("%s did not stop within %s and was killed; see %s", c.name, stopTime, c.logFile)
+	}
+	if c.err != nil {
+		return fmt.Errorf("%s ended badly (%w); see %s", c.name, c.err, c.logFile)
+	}
+	return nil
+}
+
+// failed says that a child has ended although nobody asked it to, with the end of its log.
+func (n *nursery) failed() error {
+	for _, c := range n.children {
+		select {
+		case <-c.ended:
+			return fmt.Errorf("%s has ended by itself (%v); its log %s ends with:\n%s", c.name, c.err, c.logFile, tail(c.logFile))
+		default:
+		}
+	}
+	return nil
+}
+
+// tail returns the last lines of a log.
+func tail(path string) string {
+	const most = 5
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return "  " + strings.Join(lines[max(0, len(lines)-most):], "\n  ")
+}
+
+// command runs one subcommand to its end, as a person would by hand.
+func (n *nursery) command(ctx context.Context, args ...string) error {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, n.program, args...)
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("sealpost %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"sealpost/config"
+	"sealpost/hub"
+	"sealpost/internal/control"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// network is the demo's folder and the daemons that run in it.
+type network struct {
+	dir     string // absolute
+	nursery *nursery
+	say     func(format string, args ...any)
+}
+
+func (n *network) site(s id.Site) string { return filepath.Join(n.dir, string(s)) }
+
+// open makes the folder, or takes one that an earlier demo has left, and holds its lock until the closer is closed.
+func (n *network) open() (io.Closer, error) {
+	entries, err := os.ReadDir(n.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the demo's folder: %w; choose another with --dir", err)
+	}
+	marker := filepath.Join(n.dir, markerName)
+	if _, err := os.Stat(marker); len(entries) > 0 && err != nil {
+		return nil, fmt.Errorf("%s is neither empty nor a demo's folder; choose another with --dir", n.dir)
+	}
+	if err := durable.MkdirAll(n.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("the demo's folder: %w; choose another with --dir", err)
+	}
+	lock, err := durable.Lock(marker)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("another demo runs in %s; stop it, or choose another folder with --dir", n.dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the demo's folder: %w; choose another with --dir", err)
+	}
+	return lock, nil
+}
+
+// markerName is the lock, and tells a demo's folder from any other.
+const markerName = ".sealpost-demo"
+
+// startHub sets the hub up, as by hand, and runs it until it answers.
+func (n *network) startHub(ctx context.Context) error {
+	dir := n.site(hubName)
+	if _, err := os.Stat(config.HubFile(dir)); errors.Is(err, fs.ErrNotExist) {
+		if err := n.initHub(ctx, dir); err != nil {
+			return err
+		}
+	}
+	cfg, err := config.LoadHub(config.HubFile(dir))
+	if err != nil {
+		return err
+	}
+	if _, err := n.nursery.start("the hub "+string(hubName), dir, "hub", "run", "--dir", dir); err != nil {
+		return err
+	}
+	if err := n.answering(ctx, cfg.State, hub.ControlStatus); err != nil {
+		return err
+	}
+	n.say("%s runs the hub on %s", hubName, cfg.Listen)
+	return nil
+}
+
+func (n *network) initHub(ctx context.Context, dir string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	err = n.nursery.command(ctx, "hub", "init", "--dir", dir, "--name", string(hubName), "--host", "127.0.0.1", "--listen", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return err
+	}
+	cfg, err := config.LoadHub(config.HubFile(dir))
+	if err != nil {
+		return err
+	}
+	// A small machine is enough for a demo: the defaults keep gigabytes free.
+	cfg.State = "state"
+	cfg.Spool = config.Spool{Reserve: 256 << 20, Floor: 128 << 20, Ballast: 16 << 20}
+	return config.WriteHub(config.HubFile(dir), cfg)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port on 127.0.0.1: %w", err)
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// join invites a site and lets it join, as by hand, unless it has joined before.
+func (n *network) join(ctx context.Context, site id.Site, role string, extra ...string) error {
+	dir, invitation := n.site(site), filepath.Join(n.dir, string(site)+".join")
+	if _, err := os.Stat(filepath.Join(dir, "state", "chain.pem")); err == nil {
+		return nil
+	}
+	if err := n.nursery.command(ctx, "hub", "invite", string(site), "--role", role, "--out", invitation, "--dir", n.site(hubName)); err != nil {
+		return err
+	}
+	if err := n.nursery.command(ctx, append([]string{"agent", "join", invitation, "--dir", dir}, extra...)...); err != nil {
+		return err
+	}
+	if err := os.Remove(invitation); err != nil {
+		return err
+	}
+	cfg, err := config.LoadAgent(config.AgentFile(dir))
+	if err != nil {
+		return err
+	}
+	cfg.State, cfg.Outbox.Dir, cfg.Inbox.Dir = "state", ".", "inbox"
+	cfg.Inbox.Reserve = 32 << 20
+	return config.WriteAgent(config.AgentFile(dir), cfg)
+}
+
+// startAgent runs the agent of a site that has joined.
+func (n *network) startAgent(ctx context.Context, site id.Site) error {
+	dir := n.site(site)
+	if _, err := n.nursery.start("the agent "+string(site), dir, "agent", "run", "--dir", dir); err != nil {
+		return err
+	}
+	return n.answering(ctx, filepath.Join(dir, "state"), "/status")
+}
+
+// startSites brings up the research centres, which must have queues and bindings before a lab can approve its route, and
+// then the labs.
+func (n *network) startSites(ctx context.Context) error {
+	for _, c := range centres {
+		if err := n.join(ctx, c.site, config.RoleReceive); err != nil {
+			return err
+		}
+		bind := append([]string{"hub", "bind", "--dir", n.site(hubName), c.site.Queue()}, c.bindings...)
+		if err := n.nursery.command(ctx, bind...); err != nil {
+			return err
+		}
+		if err := n.startAgent(ctx, c.site); err != nil {
+			return err
+		}
+		n.say("%s has joined and receives through %s, which is bound to %v", c.site, c.site.Queue(), c.bindings)
+	}
+	for _, l := range labs {
+		err := n.join(ctx, l.site, config.RoleSend, "--kind", l.kind, "--route", l.route(), "--approve", "route", "--first-number", strconv.FormatInt(l.number, 10))
+		if err != nil {
+			return err
+		}
+		if err := n.startAgent(ctx, l.site); err != nil {
+			return err
+		}
+		n.say("%s has joined and sends under %s", l.site, l.route())
+	}
+	return nil
+}
+
+// answering waits until the daemon of a state folder answers, or a child has ended.
+func (n *network) answering(ctx context.Context, state, path string) error {
+	const patience = 30 * time.Second
+	deadline := time.Now().Add(patience)
+	for {
+		err := control.Dial(state).Call(ctx, path, struct{}{}, nil)
+		if err == nil {
+			return nil
+		}
+		if failed := n.nursery.failed(); failed != nil {
+			return failed
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no answer from the daemon in %s after %s: %w", filepath.Dir(state), patience, err)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// pause is the time between two looks.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(100 * time.Millisecond):
+		return nil
+	}
+}

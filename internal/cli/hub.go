@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/config"
+	"sealpost/hub"
+)
+
+func hubCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs, RunE: group}
+	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(), hubAdmitCommand(), hubRemoveCommand(),
+		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
+		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand())
+	return cmd
+}
+
+const hubInitHelp = `Set up a hub in a folder: its root, the issuing authority under it, the hub's certificate, and hub.toml. Repeated, it
+keeps what is there and makes what is missing.
+
+The root lies in a folder of its own, DIR-root unless --root names another. Once init has run, the hub does not need it
+any more: take it away, to a place from which nobody can steal it. With --root an existing root is used, so that a new hub
+is believed by the sites of an old one.`
+
+func hubInitCommand() *cobra.Command {
+	var o hub.InitOptions
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
+		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host hub.example.org",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if there, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
+				o.Name = cmp.Or(o.Name, there.Name)
+			} else if err := wantFlags(cmd, "name", "host"); err != nil {
+				return err
+			}
+			report, err := hub.Init(o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), report)
+			}
+			return printInit(cmd, report)
+		},
+	}
+	dirFlag(cmd, &o.Dir, "hub")
+	jsonFlag(cmd, &asJSON)
+	f := cmd.Flags()
+	f.StringVar(&o.Name, "name", "", "the hub's name, such as DC-HQ")
+	f.StringSliceVar(&o.Hosts, "host", nil, "a host name or address under which agents reach the hub; may be repeated")
+	f.StringVar(&o.Listen, "listen", "", `where the hub listens for agents (default ":7443")`)
+	f.StringVar(&o.RootDir, "root", "", "the folder of the root (default DIR-root)")
+	f.StringVar(&o.Suite, "suite", "", `the network's encryption, "hybrid" (post-quantum) or "x25519"; fixed for ever (default "hybrid")`)
+	return cmd
+}
+
+func printInit(cmd *cobra.Command, r hub.InitReport) error {
+	w := cmd.OutOrStdout()
+	_, port, err := net.SplitHostPort(r.Listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "The hub is set up in %s.\n", r.Dir)
+	if len(r.Made) > 0 {
+		fmt.Fprintf(w, "Made:\n  %s\n", strings.Join(r.Made, "\n  "))
+	} else {
+		fmt.Fprintln(w, "Everything was there already.")
+	}
+	fmt.Fprintf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
+	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\ntake that folder away and keep it where nobody can steal it. Whoever has it can make sites believe another hub.\n\n", r.RootDir)
+	_, err = fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n"+
+		"then: sealpost hub invite SITE --role send|receive|both --out SITE.join --dir %s\n", r.Dir, port, r.Dir)
+	return err
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/certs"
+	"sealpost/hub"
+	"sealpost/internal/id"
+)
+
+const hubInviteHelp = `Invite a site: write a file with which it can join, once, and make the queue of a site that receives. The file holds a
+secret: carry it to the site on a way that you trust.
+
+Repeated, it replaces the invitation. For a site that has joined, the new one works only for the key that the site has.`
+
+func hubInviteCommand() *cobra.Command {
+	var dir, role, out string
+	var maySend []string
+	var valid time.Duration
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join", Long: hubInviteHelp,
+		Args: wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out FL-LAB.join",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantFlags(cmd, "out"); err != nil {
+				return err
+			}
+			site, err := siteArg(args[0])
+			if err != nil {
+				return err
+			}
+			var inv hub.Invited
+			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid}
+			if err := askHub(cmd.Context(), dir, hub.ControlInvite, in, &inv); err != nil {
+				return err
+			}
+			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub, Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
+			if err := file.Write(out); err != nil {
+				return fmt.Errorf("%w; the invitation is not usable: mend that and invite %s again", err, site)
+			}
+			inv.Secret = "" // only the file has it
+			return printInvited(cmd, inv, out, asJSON)
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	jsonFlag(cmd, &asJSON)
+	f := cmd.Flags()
+	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
+	f.StringSliceVar(&maySend, "may-send", nil, "routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
+	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
+	f.DurationVar(&valid, "valid", 0, "how long the invitation can be used (default 168h)")
+	return cmd
+}
+
+func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) error {
+	w := cmd.OutOrStdout()
+	if asJSON {
+		type written struct {
+			hub.Invited
+			Secret *string `json:"secret,omitempty"` // hides the empty one
+			File   string  `json:"file"`
+		}
+		return printJSON(w, written{Invited: inv, File: out})
+	}
+	fmt.Fprintf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires), out)
+	if inv.Joined {
+		fmt.Fprintln(w, "It has joined before: only the computer that has its key can use this invitation.")
+	}
+	if len(inv.MaySend) > 0 {
+		fmt.Fprintf(w, "It may send under: %s\n", strings.Join(inv.MaySend, " "))
+	}
+	if inv.Queue != "" {
+		fmt.Fprintf(w, "It receives through the queue %s; direct routing keys to it with: sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
+	}
+	_, err := fmt.Fprintf(w, "Carry the file to the site on a way that you trust; there: sealpost agent join %s --dir DIR\n", out)
+	return err
+}
+
+func hubAdmitCommand() *cobra.Command {
+	var dir, role, print string
+	var maySend []string
+	cmd := &cobra.Command{
+		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site that another hub under the same root has enrolled",
+		Long: "Let in a site that another hub under the same root has enrolled, or change the role of one that is in. The site has\n" +
+			"nothing to do. Its fingerprint stands in `sealpost agent status` there; compare it by voice.",
+		Args: wantArgs("SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantFlags(cmd, "fingerprint", "role"); err != nil {
+				return err
+			}
+			site, err := siteArg(args[0])
+			if err != nil {
+				return err
+			}
+			in := hub.AdmitRequest{Site: site, Fingerprint: id.Hash(strings.ReplaceAll(print, " ", "")), Role: role, MaySend: maySend}
+			var out hub.Changed
+			if err := askHub(cmd.Context(), dir, hub.ControlAdmit, in, &out); err != nil {
+				return err
+			}
+			return say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).", "%s was admitted already (%s).", site, role)
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	f := cmd.Flags()
+	f.StringVar(&print, "fingerprint", "", "the fingerprint of the site's identity key, 64 hexadecimal digits")
+	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
+	f.StringSliceVar(&maySend, "may-send", nil, "routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
+	return cmd
+}
+
+func hubRemoveCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "remove SITE", Short: "Take a site off the network",
+		Long: "Take a site off the network: cut its connections, take its queue out of all routes, and end what waits for it. Senders\n" +
+			"are told. To let it in again, invite or admit it.",
+		Args: wantArgs("SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			site, err := siteArg(args[0])
+			if err != nil {
+				return err
+			}
+			var out hub.Removed
+			if err := askHub(cmd.Context(), dir, hub.ControlRemove, hub.RemoveRequest{Site: site}, &out); err != nil {
+				return err
+			}
+			return say(cmd.OutOrStdout(), out.Changed, "%s is removed; %d connections cut, %d waiting deliveries ended.",
+				"%s was removed already; %d connections cut, %d waiting deliveries ended.", site, out.Connections, out.Killed)
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	return cmd
+}
+
+func hubSitesCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "sites", Short: "List the sites", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var out hub.SitesAnswer
+			if err := askHub(cmd.Context(), dir, hub.ControlSites, hub.Nothing{}, &out); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "CONNECTIONS", "FINGERPRINT")
+			for _, s := range out.Sites {
+				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Connections, s.Fingerprint)
+			}
+			return t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join")
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// siteArg reads a site's name from the command line.
+func siteArg(name string) (id.Site, error) {
+	site, err := id.ParseSite(name)
+	if err != nil {
+		return "", &usageError{err.Error()}
+	}
+	return site, nil
+}
+
+// say tells whether a repeated command has done anything.
+func say(w io.Writer, changed bool, done, before string, args ...any) error {
+	if !changed {
+		done = before
+	}
+	_, err := fmt.Fprintf(w, done+"\n", args...)
+	return err
+}

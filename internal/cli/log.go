@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+func logFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "log-format", "text", "how to log to standard error: text or json")
+}
+
+// newLog logs to w at the level of the configuration, which has checked it.
+func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("log level %q: want debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usagef(`--log-format wants "text" or "json", not %q`, format)
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// printJSON writes v for machines.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table collects rows and prints them in columns.
+type table struct {
+	rows [][]string
+}
+
+func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
+
+func (t *table) add(cells ...any) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = cell(c)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// print writes the table, or the given words when it has no rows.
+func (t *table) print(w io.Writer, empty string) error {
+	if len(t.rows) == 1 {
+		_, err := fmt.Fprintln(w, empty)
+		return err
+	}
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range t.rows {
+		fmt.Fprintln(columns, strings.Join(row, "\t"))
+	}
+	return columns.Flush()
+}
+
+// cell says a value in a table's words: times are local, and what is empty is a hyphen.
+func cell(v any) string {
+	text := fmt.Sprint(v)
+	switch v := v.(type) {
+	case time.Time:
+		text = localTime(v)
+	case []string:
+		text = strings.Join(v, " ")
+	}
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func localTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// size says a number of bytes in the unit in which a person would.
+func size(bytes int64) string {
+	const step = 1024
+	if bytes < step {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	value, unit := float64(bytes)/step, 0
+	for value >= step && unit < 3 {
+		value /= step
+		unit++
+	}
+	return fmt.Sprintf("%.1f %s", value, []string{"KiB", "MiB", "GiB", "TiB"}[unit])
+}
+
+// fingerprint shows a fingerprint in groups that two people can compare by voice.
+func fingerprint[T ~string](hash T) string {
+	var groups []string
+	for rest := string(hash); rest != ""; {
+		n := min(8, len(rest))
+		groups = append(groups, rest[:n])
+		rest = rest[n:]
+	}
+	return strings.Join(groups, " ")
+}

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker; see the Makefile.
+var version string
+
+func versionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "version", Short: "Say which sealpost this is", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := versionInfo()
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), v)
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version, v.Go, v.System)
+			return err
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+type versionReport struct {
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	System  string `json:"system"`
+}
+
+// versionInfo falls back on what the module system knows, for a binary that was not built by the Makefile.
+func versionInfo() versionReport {
+	v := version
+	if info, ok := debug.ReadBuildInfo(); v == "" && ok {
+		v = info.Main.Version
+	}
+	if v == "" {
+		v = "unknown"
+	}
+	return versionReport{Version: v, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+}
