@@ -1,0 +1,184 @@
+// Package agent is the daemon at a site: it sends what is dropped into its tray and receives what is meant for the site.
+//
+// It only dials out. New opens what the site has (keys, certificate, ledger) under the state folder's lock, so that two
+// agents never share one; Run works until its context ends and returns when everything has stopped. Several agents can run
+// in one process. The rooms below tell the rest: outbox sends, inbox receives, trust decides whom to believe, ledger
+// remembers.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+	"sealpost/internal/control"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// ErrNotJoined says that the site has no certificate yet.
+var ErrNotJoined = errors.New("this site has not joined yet: run 'sealpost agent join' with the invitation file first")
+
+// Options configure an agent.
+type Options struct {
+	Config  config.Agent // with absolute paths, as config.LoadAgent returns it
+	Version string       // of the program
+	Log     *slog.Logger
+}
+
+// Agent is one site's daemon.
+type Agent struct {
+	cfg      config.Agent
+	site     id.Site
+	network  id.Hash
+	log      *slog.Logger
+	lock     io.Closer
+	identity *certs.Identity
+	keys     *envelope.Keys
+	ledger   *ledger.Ledger
+	trust    *trust.Trust
+	hub      *api.Client
+	control  *control.Server
+	outbox   *outbox.Outbox // nil: the site does not send
+	inbox    *inbox.Inbox   // nil: the site does not receive
+
+	mu   sync.Mutex // guards link
+	link Link
+}
+
+// New opens everything an agent works with, and takes the site's lock.
+func New(o Options) (_ *Agent, err error) {
+	a := &Agent{cfg: o.Config, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if a.lock, err = lockState(o.Config.State); err != nil {
+		return nil, err
+	}
+	if err := a.open(o.Version); err != nil {
+		return nil, err
+	}
+	if err := a.rooms(); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	a.handle(mux)
+	a.control, err = control.Listen(o.Config.State, mux)
+	return a, err
+}
+
+func lockState(state string) (io.Closer, error) {
+	lock, err := durable.Lock(filepath.Join(state, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("the agent of this folder is running already (%s)", state)
+	}
+	return lock, err
+}
+
+// open loads the identity, the keys and the ledger.
+func (a *Agent) open(version string) (err error) {
+	if a.identity, err = openIdentity(a.cfg.State); err != nil {
+		return err
+	}
+	if !a.identity.HasChain() {
+		return ErrNotJoined
+	}
+	if a.identity.Site() != a.site {
+		return fmt.Errorf("the certificate in %s is of %s, and agent.toml says %s", a.cfg.State, a.identity.Site(), a.site)
+	}
+	root := a.identity.Chain()[2]
+	if certs.Fingerprint(root.PublicKey) != a.network {
+		return fmt.Errorf("the certificate in %s is of another network than the one in agent.toml", a.cfg.State)
+	}
+	if a.keys, err = openKeys(a.cfg); err != nil {
+		return err
+	}
+	if a.ledger, err = ledger.Open(filepath.Join(a.cfg.State, "ledger.db")); err != nil {
+		return err
+	}
+	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: time.Now, Log: a.log}
+	a.hub = newClient(a.cfg, a.identity, version)
+	return nil
+}
+
+func openIdentity(state string) (*certs.Identity, error) {
+	return certs.OpenIdentity(filepath.Join(state, "identity.key"), filepath.Join(state, "chain.pem"))
+}
+
+func openKeys(cfg config.Agent) (*envelope.Keys, error) {
+	return envelope.OpenKeys(filepath.Join(cfg.State, "recipient.key"), cfg.Suite)
+}
+
+// rooms makes the outbox and the inbox as far as the site's role has them.
+func (a *Agent) rooms() (err error) {
+	if a.cfg.Sends() {
+		a.outbox, err = outbox.New(outbox.Options{
+			Site: a.site, Network: a.network, Tray: outbox.Tray{Dir: a.cfg.Outbox.Dir}, Address: id.Address{RoutingKey: a.cfg.Outbox.Route},
+			Kind: a.cfg.Outbox.Kind, FirstNumber: a.cfg.Outbox.FirstNumber,
+			Settle: time.Duration(a.cfg.Outbox.Settle), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
+			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Log: a.log,
+		})
+	}
+	if err == nil && a.cfg.Receives() {
+		a.inbox, err = inbox.New(inbox.Options{
+			Site: a.site, Network: a.network, Dir: a.cfg.Inbox.Dir, Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
+			Workers: a.cfg.Inbox.Workers, Session: id.Random128[id.Session](),
+			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys, Log: a.log,
+		})
+	}
+	return err
+}
+
+// Run works until the context ends, and then hands back what is under way and closes everything. It returns an error when
+// the agent cannot go on: its ledger fails, or another agent of the site has taken the queue.
+func (a *Agent) Run(ctx context.Context) error {
+	a.log.Info("started", "role", a.cfg.Role, "fingerprint", a.identity.Key())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.control.Run(ctx) })
+	g.Go(func() error { return a.keepLink(ctx) })
+	if a.outbox != nil {
+		g.Go(func() error { return a.outbox.Run(ctx) })
+	}
+	if a.inbox != nil {
+		g.Go(func() error { return a.inbox.Run(ctx) })
+	}
+	err := g.Wait()
+	a.log.Info("stopped")
+	return errors.Join(err, a.close())
+}
+
+// close gives back what New took, as far as it got.
+func (a *Agent) close() error {
+	var errs []error
+	if a.hub != nil {
+		a.hub.CloseIdle()
+	}
+	if a.control != nil {
+		errs = append(errs, a.control.Close())
+	}
+	if a.ledger != nil {
+		errs = append(errs, a.ledger.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,221 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/internal/control"
+	"sealpost/internal/id"
+)
+
+// The paths of the control socket.
+const (
+	PathStatus   = "/status"   // StatusRequest → Status
+	PathApprove  = "/approve"  // ApproveRequest → Done
+	PathTrust    = "/trust"    // TrustRequest → Done
+	PathReceipts = "/receipts" // MessageRequest → Receipts
+	PathLog      = "/log"      // MessageRequest → Log
+)
+
+// StatusRequest asks how the site stands.
+type StatusRequest struct {
+	Latest int `json:"latest"` // how many of the latest messages to list; at most 1000
+}
+
+// Status is how a site stands.
+type Status struct {
+	Site        id.Site        `json:"site"`
+	Role        string         `json:"role"`
+	Fingerprint id.Hash        `json:"fingerprint"` // of the identity key
+	Network     id.Hash        `json:"network"`
+	Expires     time.Time      `json:"expires"` // of the certificate
+	Link        Link           `json:"link"`
+	Outbox      *outbox.Status `json:"outbox,omitempty"`
+	Inbox       *inbox.Status  `json:"inbox,omitempty"`
+	Pins        []Pin          `json:"pins"`
+}
+
+// Pin is whom this site knows another site by.
+type Pin struct {
+	Site     id.Site   `json:"site"`
+	Identity id.Hash   `json:"fingerprint"`
+	Version  int       `json:"key_version"` // of its recipient key; 0: none seen yet
+	Seen     time.Time `json:"seen"`
+	Trouble  string    `json:"trouble,omitempty"` // what it shows instead
+	Offered  id.Hash   `json:"offered,omitempty"` // the identity that it shows instead
+}
+
+// ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
+type ApproveRequest struct {
+	Route string   `json:"route"` // empty: the tray's own
+	Sites []string `json:"sites"`
+}
+
+// TrustRequest accepts an identity for a site.
+type TrustRequest struct {
+	Site        string `json:"site"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Done says what was done, for people.
+type Done struct {
+	Says string `json:"says"`
+}
+
+// MessageRequest names a message by its message id or uid.
+type MessageRequest struct {
+	Message string `json:"message"`
+}
+
+// Receipts are the receipts of a message, as they were relayed.
+type Receipts struct {
+	Message  outbox.Message `json:"message"`
+	Receipts []Receipt      `json:"receipts"`
+}
+
+// Receipt is one recipient's signed receipt.
+type Receipt struct {
+	Site     id.Site   `json:"site"`
+	JWS      string    `json:"jws"`
+	Verified bool      `json:"verified"`
+	Doubt    string    `json:"doubt,omitempty"`
+	Time     time.Time `json:"time"`
+}
+
+// Log is what is known of a message, sent or received.
+type Log struct {
+	Sent     *outbox.Message `json:"sent,omitempty"`
+	Received []inbox.Message `json:"received,omitempty"`
+}
+
+func (a *Agent) handle(mux *http.ServeMux) {
+	control.Handle(mux, PathStatus, a.status)
+	control.Handle(mux, PathApprove, a.approve)
+	control.Handle(mux, PathTrust, a.accept)
+	control.Handle(mux, PathReceipts, a.receipts)
+	control.Handle(mux, PathLog, a.lookUp)
+}
+
+func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
+	latest := min(max(in.Latest, 0), 1000)
+	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(), Network: a.network, Expires: a.identity.NotAfter()}
+	a.mu.Lock()
+	s.Link = a.link
+	a.mu.Unlock()
+	if a.outbox != nil {
+		o, err := a.outbox.Status(ctx, latest)
+		if err != nil {
+			return s, err
+		}
+		s.Outbox = &o
+	}
+	if a.inbox != nil {
+		i, err := a.inbox.Status(ctx, latest)
+		if err != nil {
+			return s, err
+		}
+		s.Inbox = &i
+	}
+	return s, a.ledger.View(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered})
+		}
+		return err
+	})
+}
+
+func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
+	if a.outbox == nil {
+		return Done{}, errors.New("this site does not send, so there is nothing to approve")
+	}
+	if in.Route == "" {
+		in.Route = a.cfg.Outbox.Route
+	}
+	address, err := id.ParseAddress(in.Route)
+	if err != nil {
+		return Done{}, err
+	}
+	if len(in.Sites) == 0 {
+		return Done{}, errors.New("name the sites to approve, or 'route' for what the hub proposes")
+	}
+	if err := a.trust.Approve(ctx, address, approvedSites(in.Sites)); err != nil {
+		return Done{}, err
+	}
+	a.outbox.Reconsider()
+	return Done{fmt.Sprintf("approved for %s: %v", address, in.Sites)}, nil
+}
+
+func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
+	site, err := id.ParseSite(in.Site)
+	if err != nil {
+		return Done{}, err
+	}
+	if err := a.trust.Accept(ctx, site, in.Fingerprint); err != nil {
+		return Done{}, err
+	}
+	if a.outbox != nil {
+		if err := a.outbox.Recheck(ctx, site); err != nil {
+			return Done{}, err
+		}
+		a.outbox.Reconsider()
+	}
+	if a.inbox != nil {
+		a.inbox.Reconsider()
+	}
+	return Done{fmt.Sprintf("%s is trusted by this fingerprint from now on", site)}, nil
+}
+
+func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, err error) {
+	if a.outbox == nil {
+		return r, errors.New("this site does not send, so it has no receipts")
+	}
+	if r.Message, err = a.outbox.Message(ctx, in.Message); err != nil {
+		return r, a.unknown(in.Message, err)
+	}
+	if r.Message.Envelope == "" {
+		return r, nil
+	}
+	return r, a.ledger.View(ctx, func(tx *ledger.Tx) error {
+		e, err := tx.Envelope(r.Message.Envelope)
+		for _, x := range e.Recipients {
+			if x.Receipt != "" {
+				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
+			}
+		}
+		return err
+	})
+}
+
+func (a *Agent) lookUp(ctx context.Context, in MessageRequest) (l Log, err error) {
+	if a.outbox != nil {
+		m, err := a.outbox.Message(ctx, in.Message)
+		if err == nil {
+			l.Sent = &m
+		} else if !errors.Is(err, ledger.ErrNotFound) {
+			return l, err
+		}
+	}
+	if a.inbox != nil {
+		if l.Received, err = a.inbox.Messages(ctx, id.Message(in.Message)); err != nil {
+			return l, err
+		}
+	}
+	if l.Sent == nil && len(l.Received) == 0 {
+		return l, a.unknown(in.Message, ledger.ErrNotFound)
+	}
+	return l, nil
+}
+
+func (a *Agent) unknown(message string, err error) error {
+	if errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("%s has no message %q: 'sealpost agent status' lists the latest", a.site, message)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package inbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+)
+
+// rangesAhead is how many ranges of one envelope are read ahead.
+const rangesAhead = 4
+
+var rangeBuffers = sync.Pool{New: func() any { b := make([]byte, api.RangeSize); return &b }}
+
+// fetcher reads a large ciphertext in ranges, several ahead, and gives it out in order. A range that fails is asked again
+// for as long as that can help; an error that it returns is one that asking again does not mend.
+type fetcher struct {
+	hub      *api.Client
+	delivery api.DeliveryID
+	size     int64
+	ctx      context.Context
+	cancel   context.CancelFunc
+	ranges   chan chan piece // in order
+	work     sync.WaitGroup
+	current  piece
+	read     int // of the current piece
+	err      error
+}
+
+type piece struct {
+	data *[]byte
+	n    int
+	err  error
+}
+
+func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64) *fetcher {
+	f := &fetcher{hub: hub, delivery: d, size: size, ranges: make(chan chan piece, rangesAhead-1)}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	f.work.Go(f.start)
+	return f
+}
+
+// stop ends what is under way and waits for it.
+func (f *fetcher) stop() {
+	f.cancel()
+	f.work.Wait()
+}
+
+// start begins one range after the other, as far ahead as the reader allows.
+func (f *fetcher) start() {
+	defer close(f.ranges)
+	for offset := int64(0); offset < f.size; offset += api.RangeSize {
+		result := make(chan piece, 1)
+		select {
+		case f.ranges <- result:
+		case <-f.ctx.Done():
+			return
+		}
+		f.work.Go(func() { result <- f.get(offset) })
+	}
+}
+
+func (f *fetcher) get(offset int64) piece {
+	p := piece{data: rangeBuffers.Get().(*[]byte), n: int(min(api.RangeSize, f.size-offset))}
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
+	for {
+		p.err = f.try((*p.data)[:p.n], offset)
+		if p.err == nil || !api.Retry(p.err) || f.ctx.Err() != nil {
+			return p
+		}
+		if err := pause.Wait(f.ctx, retryAfter(p.err)); err != nil {
+			return p
+		}
+	}
+}
+
+func (f *fetcher) try(buf []byte, offset int64) error {
+	body, err := f.hub.Content(f.ctx, api.ContentRequest{Delivery: f.delivery, Offset: offset, Length: int64(len(buf))})
+	if err != nil {
+		return fmt.Errorf("read at %d: %w", offset, err)
+	}
+	defer body.Close()
+	if _, err := io.ReadFull(body, buf); err != nil {
+		return fmt.Errorf("read at %d: %w", offset, err)
+	}
+	return nil
+}
+
+func (f *fetcher) Read(p []byte) (int, error) {
+	for f.err == nil && f.read == f.current.n {
+		f.next()
+	}
+	if f.err != nil {
+		return 0, f.err
+	}
+	n := copy(p, (*f.current.data)[f.read:f.current.n])
+	f.read += n
+	return n, nil
+}
+
+func (f *fetcher) next() {
+	if f.current.data != nil {
+		rangeBuffers.Put(f.current.data)
+		f.current, f.read = piece{}, 0
+	}
+	result, more := <-f.ranges
+	switch {
+	case !more && f.ctx.Err() != nil:
+		f.err = f.ctx.Err()
+	case !more:
+		f.err = io.EOF
+	default:
+		f.current = <-result
+		f.err = f.current.err
+	}
+}

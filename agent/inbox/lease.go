@@ -1,0 +1,261 @@
+package inbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// leaseBytes is how much ciphertext one answer may bring along; the rest of api.MaxLease is for its head.
+const leaseBytes = api.MaxLease - 1<<20
+
+// keepEvery is how often leases are looked at and prolonged.
+const keepEvery = 5 * time.Second
+
+// delivery is one leased envelope on its way through the inbox.
+type delivery struct {
+	api.Delivery
+	attempts int           // this site's own count, which survives a crash
+	length   time.Duration // of the lease
+
+	dir      string   // under temp, once it is being opened
+	messages []opened // once it is opened
+}
+
+// leaseAll leases deliveries until the context ends, or another session takes the queue.
+func (b *Inbox) leaseAll(ctx context.Context) error {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	for ctx.Err() == nil {
+		list, err := b.hub.Lease(ctx, api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait})
+		if err == nil {
+			pause.Reset()
+			if err := b.accept(ctx, list); err != nil {
+				return err
+			}
+			continue
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, api.ErrHeld):
+			return fmt.Errorf("another agent of %s is running with this site's keys and has taken its queue; this one stops: %w", b.cfg.Site, err)
+		}
+		b.log.Debug("nothing leased; trying again", "error", err)
+		if pause.Wait(ctx, retryAfter(err)) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// accept counts an attempt at each delivery, durably, settles those whose outcome is known already, and hands the others
+// on to be opened.
+func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
+	var fresh []*delivery
+	for _, d := range list {
+		if n := b.hold(d); n != nil {
+			fresh = append(fresh, n)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	var known []*delivery
+	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		known = known[:0]
+		for _, d := range fresh {
+			done, err := b.begin(tx, d)
+			if err != nil {
+				return err
+			}
+			if done {
+				known = append(known, d)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fault.Point("inbox-leased")
+	for _, d := range known {
+		b.log.Info("known already", "envelope", d.Envelope)
+		b.done(d)
+	}
+	if len(known) > 0 {
+		poke(b.settling)
+	}
+	for _, d := range fresh {
+		if err := b.enqueue(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin writes the attempt, and says whether there is nothing left to do but settle: the envelope has its receipt, or
+// every message in it is in the inbox already and keeps its fingerprint.
+func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
+	row, err := tx.Begin(d.Envelope, d.Sender, time.Now())
+	if err != nil {
+		return false, err
+	}
+	d.attempts = row.Attempts
+	receipt := row.Receipt
+	if receipt == "" {
+		outcomes, all, err := placedAlready(tx, d)
+		if err != nil || !all {
+			return false, err
+		}
+		if receipt, err = b.sign(d, outcomes); err != nil {
+			return false, err
+		}
+	}
+	return true, tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), "")
+}
+
+// placedAlready says whether every message of the delivery is in the inbox.
+func placedAlready(tx *ledger.Tx, d *delivery) (list []statement.ReceiptMessage, all bool, err error) {
+	for _, m := range d.Messages {
+		row, err := tx.Received(d.Sender, m.UID)
+		if errors.Is(err, ledger.ErrNotFound) || (err == nil && (!row.Placed || row.ID != m.ID)) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: row.Fingerprint})
+	}
+	return list, true, nil
+}
+
+// enqueue hands a delivery to the openers of its size. Small ones never wait behind large ones: a large one for which
+// there is no place goes back to the hub for a while.
+func (b *Inbox) enqueue(ctx context.Context, d *delivery) error {
+	if !b.holds(d) {
+		return nil // settled already
+	}
+	if d.Size <= api.SmallSize {
+		select {
+		case b.small <- d:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	select {
+	case b.large <- d:
+	default:
+		b.release(ctx, d, api.ReleaseRequest{Code: codeBusy, Delay: 10 * time.Second, NotAttempted: true}, nil)
+	}
+	return nil
+}
+
+// hold notes a leased delivery. One that this agent is at already, because its lease ran out, only gets its new token.
+func (b *Inbox) hold(d api.Delivery) *delivery {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h := b.held[d.Envelope]; h != nil {
+		if h.DeliveryID == d.DeliveryID {
+			h.Token, h.LeasedUntil = d.Token, d.LeasedUntil
+		}
+		return nil
+	}
+	h := &delivery{Delivery: d, length: time.Until(d.LeasedUntil)}
+	b.held[d.Envelope] = h
+	return h
+}
+
+func (b *Inbox) letGo(d *delivery) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.held, d.Envelope)
+}
+
+// done lets go of a delivery that has its receipt.
+func (b *Inbox) done(d *delivery) {
+	b.letGo(d)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.trouble, d.Envelope)
+}
+
+func (b *Inbox) holds(d *delivery) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.held[d.Envelope] == d
+}
+
+// keep prolongs the leases of deliveries that take long. Losing one costs nothing but a repetition, since settling needs
+// no lease.
+func (b *Inbox) keep(ctx context.Context) error {
+	for backoff.Sleep(ctx, keepEvery) == nil {
+		for _, lease := range b.ageing() {
+			until, err := b.hub.Extend(ctx, lease.token)
+			if err != nil {
+				b.log.Debug("lease not prolonged", "envelope", lease.envelope, "error", err)
+				continue
+			}
+			b.prolonged(lease.envelope, lease.token, until)
+		}
+	}
+	return nil
+}
+
+type lease struct {
+	envelope id.Envelope
+	token    api.Token
+}
+
+// ageing lists the leases of which more than half is over.
+func (b *Inbox) ageing() (list []lease) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for e, d := range b.held {
+		if time.Until(d.LeasedUntil) < d.length/2 {
+			list = append(list, lease{e, d.Token})
+		}
+	}
+	return list
+}
+
+func (b *Inbox) prolonged(e id.Envelope, token api.Token, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d := b.held[e]; d != nil && d.Token == token {
+		d.LeasedUntil = until
+	}
+}
+
+// handBack gives what is still held to the hub again when the agent stops, so that nothing waits for a lease to run out.
+func (b *Inbox) handBack() {
+	b.mu.Lock()
+	var list []*delivery
+	for _, d := range b.held {
+		list = append(list, d)
+	}
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	for _, d := range list {
+		b.release(ctx, d, api.ReleaseRequest{Code: codeStopped, NotAttempted: true}, nil)
+	}
+}
+
+// target is the delivery to settle as the ledger keeps it.
+func target(d api.DeliveryID) string {
+	text, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // strings and a number always encode
+	}
+	return string(text)
+}

@@ -1,0 +1,326 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/durable"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+const (
+	placeGroup    = 64  // envelopes placed together
+	placeMessages = 512 // messages placed together, about
+)
+
+// placeAll places opened envelopes in groups: as many as wait, so that many share the syncs and commits, and one alone
+// does not wait for company.
+func (b *Inbox) placeAll(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-b.opened:
+			group, messages := []*delivery{d}, len(d.messages)
+			for more := true; more && len(group) < placeGroup && messages < placeMessages; {
+				select {
+				case d := <-b.opened:
+					group, messages = append(group, d), messages+len(d.messages)
+				default:
+					more = false
+				}
+			}
+			if err := b.placeGroup(ctx, group); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// placement is one message on its way from the temporary folder to its place.
+type placement struct {
+	ledger.Received
+	file  bool // not a folder
+	known bool // an equal one is in the inbox already: no second copy
+	code  string
+}
+
+// placeGroup makes content durable, writes where it goes, renames it there, makes that durable, and writes that it is
+// there, together with the signed receipts. A local failure hands the group back.
+func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
+	placements, err := b.plan(ctx, group)
+	if err == nil {
+		err = b.placeFiles(ctx, placements)
+	}
+	if err == nil {
+		err = b.finish(ctx, group, placements)
+	}
+	var local localError
+	if errors.As(err, &local) {
+		// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
+		for _, d := range group {
+			b.release(ctx, d, handing(err, d.attempts), err)
+		}
+		return nil
+	}
+	if err != nil {
+		return ignoreCancel(ctx, err)
+	}
+	for _, d := range group {
+		if err := os.RemoveAll(d.dir); err != nil {
+			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
+		}
+		b.done(d)
+	}
+	poke(b.settling)
+	return nil
+}
+
+// plan decides what becomes of each message: placed, known already, or refused because its identity was used before for
+// other content.
+func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement, err error) {
+	type identity struct {
+		sender id.Site
+		uid    id.UID
+	}
+	seen := map[identity]id.Hash{}
+	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
+		for _, d := range group {
+			for _, m := range d.messages {
+				p := &placement{file: m.Type == "file", Received: ledger.Received{
+					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
+					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC(),
+				}}
+				digest, known := seen[identity{d.Sender, m.UID}]
+				row, err := tx.Received(d.Sender, m.UID)
+				if err == nil {
+					digest, known = row.Digest, true
+				} else if !errors.Is(err, ledger.ErrNotFound) {
+					return err
+				}
+				switch {
+				case known && digest != m.Digest:
+					p.code = statement.CodeUIDReused
+				case known:
+					p.known = true
+				default:
+					seen[identity{d.Sender, m.UID}] = m.Digest
+				}
+				list = append(list, p)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// placeFiles brings the new messages of a group to their places, durably.
+func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
+	var fresh []*placement
+	for _, p := range list {
+		if !p.known && p.code == "" {
+			fresh = append(fresh, p)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := b.syncContent(fresh); err != nil {
+		return localError{err}
+	}
+	taken := map[string]bool{}
+	for _, p := range fresh {
+		if err := b.choose(p, taken, 0); err != nil {
+			return localError{err}
+		}
+	}
+	if err := b.writeRows(ctx, fresh); err != nil {
+		return err
+	}
+	fault.Point("inbox-placing")
+	dirs := map[string]bool{}
+	for _, p := range fresh {
+		if err := b.rename(ctx, p, taken); err != nil {
+			return err
+		}
+		dirs[filepath.Dir(filepath.Join(b.cfg.Dir, p.Path))] = true
+	}
+	if err := durable.SyncGroup(b.cfg.Dir, nil, keys(dirs)); err != nil {
+		return localError{err}
+	}
+	fault.Point("inbox-renamed")
+	return nil
+}
+
+// syncContent makes the content of a group durable, with the folders in which it lies.
+func (b *Inbox) syncContent(fresh []*placement) error {
+	var files []string
+	dirs := map[string]bool{}
+	for _, p := range fresh {
+		temp := filepath.Join(b.cfg.Dir, p.Temp)
+		dirs[filepath.Dir(temp)] = true
+		if p.file {
+			files = append(files, temp)
+			continue
+		}
+		err := filepath.WalkDir(temp, func(path string, e fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case e.IsDir():
+				dirs[path] = true
+			default:
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return durable.SyncGroup(b.cfg.Dir, files, append(keys(dirs), b.temp()))
+}
+
+// choose picks a free name: the sender's, made portable, and if that is taken one with the message id.
+func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
+	dir := filepath.Join(b.cfg.Dir, string(p.Sender))
+	if err := durable.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for ; ; attempt++ {
+		name := PortableName(p.Name)
+		if attempt > 0 {
+			name = alternative(p.Name, string(p.ID), attempt)
+		}
+		p.Path = filepath.Join(string(p.Sender), name)
+		_, err := os.Lstat(filepath.Join(b.cfg.Dir, p.Path))
+		if errors.Is(err, fs.ErrNotExist) && !taken[p.Path] {
+			taken[p.Path] = true
+			return nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if attempt > 1000 {
+			return fmt.Errorf("%s: a thousand files of that name are there", p.Path)
+		}
+	}
+}
+
+func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
+	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, p := range list {
+			if err := tx.Place(p.Received); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
+func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool) error {
+	for attempt := 1; ; attempt++ {
+		err := durable.RenameNoReplace(filepath.Join(b.cfg.Dir, p.Temp), filepath.Join(b.cfg.Dir, p.Path))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return localError{err}
+		}
+		if err := b.choose(p, taken, attempt); err != nil {
+			return localError{err}
+		}
+		if err := b.writeRows(ctx, []*placement{p}); err != nil {
+			return err
+		}
+	}
+}
+
+// finish writes that the messages are in their places and what each envelope's receipt says, in one commit.
+func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement) error {
+	receipts := make([]string, len(group))
+	next := 0
+	for i, d := range group {
+		outcomes := make([]statement.ReceiptMessage, len(d.messages))
+		for j, m := range d.messages {
+			outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: m.Fingerprint}
+			if code := list[next].code; code != "" {
+				outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Refused, Code: code}
+			}
+			next++
+		}
+		var err error
+		if receipts[i], err = b.sign(d, outcomes); err != nil {
+			return err
+		}
+	}
+	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, p := range list {
+			if p.known || p.code != "" {
+				continue
+			}
+			if err := tx.Placed(p.Sender, p.UID); err != nil {
+				return err
+			}
+		}
+		for i, d := range group {
+			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID), detail(list, d.Envelope)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	fault.Point("inbox-placed")
+	b.report(list)
+	return nil
+}
+
+// detail is what stays here of why messages of an envelope were refused.
+func detail(list []*placement, e id.Envelope) string {
+	for _, p := range list {
+		if p.Envelope == e && p.code != "" {
+			return fmt.Sprintf("%s: its identity %s was used before for other content", p.ID, p.UID)
+		}
+	}
+	return ""
+}
+
+func (b *Inbox) report(list []*placement) {
+	for _, p := range list {
+		switch {
+		case p.code != "":
+			b.log.Error("refused", "message", p.ID, "sender", p.Sender, "code", p.code)
+		case p.known:
+			b.log.Info("known already", "message", p.ID, "sender", p.Sender)
+		default:
+			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope, "size", p.Size)
+		}
+	}
+}
+
+func keys(set map[string]bool) []string {
+	list := make([]string, 0, len(set))
+	for k := range set {
+		list = append(list, k)
+	}
+	return list
+}
+
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

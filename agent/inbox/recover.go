@@ -1,0 +1,100 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/durable"
+)
+
+const recoverPage = 256
+
+// recover brings what a crash left half placed to its end, drops the rest of the temporary files, and has unconfirmed
+// settlements sent again.
+func (b *Inbox) recover(ctx context.Context) error {
+	for {
+		var rows []ledger.Received
+		if err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.Placing(recoverPage); return err }); err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		if err := b.endPlacing(ctx, rows); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(os.RemoveAll(b.temp()), durable.MkdirAll(b.temp(), 0o700)); err != nil {
+		return err
+	}
+	poke(b.settling)
+	return nil
+}
+
+// resumePlacing does for the messages of one delivery what recover does for all: an earlier attempt of this process may
+// have stopped half way, at a full disk or the like.
+func (b *Inbox) resumePlacing(ctx context.Context, d *delivery) error {
+	var rows []ledger.Received
+	err := b.ledger.View(ctx, func(tx *ledger.Tx) error {
+		rows = nil
+		for _, m := range d.Messages {
+			row, err := tx.Received(d.Sender, m.UID)
+			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
+			if err == nil && !row.Placed {
+				rows = append(rows, row)
+			}
+		}
+		return nil
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return b.endPlacing(ctx, rows)
+}
+
+// endPlacing ends placements of which it is not known how far they got. Content that is still in the temporary folder is
+// renamed now; content that is not was renamed before, and *is* placed, whatever people did with the file since.
+func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
+	taken, dirs := map[string]bool{}, map[string]bool{}
+	for _, row := range rows {
+		p := &placement{Received: row}
+		_, err := os.Lstat(filepath.Join(b.cfg.Dir, row.Temp))
+		switch {
+		case err == nil:
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(b.cfg.Dir, row.Path)), 0o777); err != nil {
+				return localError{err}
+			}
+			if err := b.rename(ctx, p, taken); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return localError{err}
+		}
+		if dir := filepath.Dir(filepath.Join(b.cfg.Dir, p.Path)); exists(dir) {
+			dirs[dir] = true
+		}
+	}
+	if err := durable.SyncGroup(b.cfg.Dir, nil, append(keys(dirs), b.cfg.Dir)); err != nil {
+		return localError{err}
+	}
+	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, row := range rows {
+			if err := tx.Placed(row.Sender, row.UID); err != nil {
+				return err
+			}
+			b.log.Info("placed", "message", row.ID, "sender", row.Sender, "envelope", row.Envelope, "after", "an interruption")
+		}
+		return nil
+	})
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

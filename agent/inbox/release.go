@@ -1,0 +1,86 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+)
+
+// The codes with which a delivery is handed back. They are all that the hub learns of the reason.
+const (
+	codeBusy      = "busy"      // too much at once
+	codeStopped   = "stopped"   // the agent stopped
+	codeTransport = "transport" // the ciphertext did not arrive whole
+	codeLocal     = "local-io"  // this site's disk
+	codeFull      = "disk-full" // no room
+	codeClock     = "clock"     // a certificate is not valid at that time
+	codePin       = "pin"       // the sender is not what is pinned
+	codeTooLarge  = "too-large" // larger than this site accepts
+)
+
+// maxTrouble bounds the deliveries of which people are told why they were handed back.
+const maxTrouble = 1000
+
+// errFull says that the inbox's volume has no room beyond its reserve.
+var errFull = errors.New("there is no room in the inbox's volume")
+
+// localError is a failure of this site's own disk.
+type localError struct{ error }
+
+func (e localError) Unwrap() error { return e.error }
+
+// handing decides how a delivery that could not be opened is handed back: with which code, for how long, and whether it
+// counts as an attempt.
+func handing(err error, attempts int) api.ReleaseRequest {
+	var local localError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return api.ReleaseRequest{Code: codeStopped, NotAttempted: true}
+	case errors.Is(err, errFull):
+		return api.ReleaseRequest{Code: codeFull, Delay: time.Minute, NotAttempted: true}
+	case errors.Is(err, trust.ErrPin):
+		return api.ReleaseRequest{Code: codePin, Delay: 2 * time.Minute, NotAttempted: true}
+	case errors.Is(err, certs.ErrNotValidNow):
+		return api.ReleaseRequest{Code: codeClock, Delay: 2 * time.Minute}
+	case errors.Is(err, envelope.ErrTooLarge):
+		return api.ReleaseRequest{Code: codeTooLarge, Delay: time.Hour}
+	case errors.As(err, &local):
+		return api.ReleaseRequest{Code: codeLocal, Delay: growing(attempts)}
+	}
+	return api.ReleaseRequest{Code: codeTransport, Delay: growing(attempts)}
+}
+
+// growing is a delay that doubles with each attempt, from two seconds to an hour.
+func growing(attempts int) time.Duration {
+	return min(time.Second<<min(max(attempts, 1), 12), time.Hour)
+}
+
+// release hands a delivery back to be offered again later, and tells people why.
+func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
+	b.mu.Lock()
+	r.Token = d.Token
+	if cause != nil && r.Code != codeStopped && len(b.trouble) < maxTrouble {
+		b.trouble[d.Envelope] = cause.Error()
+	}
+	b.mu.Unlock()
+	if r.NotAttempted {
+		err := b.ledger.Update(context.WithoutCancel(ctx), func(tx *ledger.Tx) error { return tx.Forgive(d.Envelope) })
+		if err != nil {
+			b.log.Error("an attempt is counted that was none", "envelope", d.Envelope, "error", err)
+		}
+	}
+	err := b.hub.Release(ctx, r)
+	if err != nil && !errors.Is(err, api.ErrStale) {
+		b.log.Debug("not handed back; the lease will run out", "envelope", d.Envelope, "error", err)
+	}
+	if cause != nil {
+		b.log.Warn("released", "envelope", d.Envelope, "sender", d.Sender, "code", r.Code, "delay", r.Delay, "attempts", d.attempts, "error", cause)
+	}
+	b.letGo(d)
+}

@@ -1,0 +1,222 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// JoinOptions say how a site joins its network.
+type JoinOptions struct {
+	Invitation  certs.Invitation
+	Dir         string   // the site's folder, made when it is not there
+	Kind        string   // of what it sends; empty: DAT
+	Route       string   // under which it sends; empty: <site>.<kind> in lower case
+	Approve     []string // sites to which the route may lead; "route" alone: the first complete proposal
+	FirstNumber int64    // of a day's messages; 0: 1
+	Version     string   // of the program
+	Log         *slog.Logger
+}
+
+// Joined is what came of joining.
+type Joined struct {
+	Site        id.Site   `json:"site"`
+	Role        string    `json:"role"`
+	Dir         string    `json:"dir"`
+	Fingerprint id.Hash   `json:"fingerprint"` // of the site's identity key, for people to compare
+	Network     id.Hash   `json:"network"`
+	Expires     time.Time `json:"expires"` // of the certificate
+	Clock       string    `json:"clock,omitempty"`
+	Again       bool      `json:"again,omitempty"` // the site had joined before
+}
+
+// Join makes a site's folder, keys and configuration and redeems its invitation for a certificate. It can be repeated after
+// any failure, and after success: keys, ledger and what was configured stay. The hub must be reachable; the agent must not
+// be running.
+func Join(ctx context.Context, o JoinOptions) (Joined, error) {
+	cfg, err := configure(o)
+	if err != nil {
+		return Joined{}, err
+	}
+	lock, err := lockState(cfg.State)
+	if err != nil {
+		return Joined{}, fmt.Errorf("%w: stop it first, or use 'sealpost agent approve' to change approvals", err)
+	}
+	defer lock.Close()
+	identity, err := openIdentity(cfg.State)
+	if err != nil {
+		return Joined{}, err
+	}
+	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(), Network: id.Hash(cfg.Network), Again: identity.HasChain()}
+	client := newClient(cfg, identity, o.Version)
+	defer client.CloseIdle()
+	if j.Clock, err = enroll(ctx, client, identity, o.Invitation); err != nil {
+		return j, err
+	}
+	j.Expires = identity.NotAfter()
+	if err := publishKey(ctx, client, cfg, identity); err != nil {
+		return j, err
+	}
+	return j, approve(ctx, cfg, o)
+}
+
+// configure makes the folder and its agent.toml, or brings an agent.toml that is there up to what is asked for now.
+func configure(o JoinOptions) (config.Agent, error) {
+	inv := o.Invitation
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return config.Agent{}, err
+	}
+	file := config.AgentFile(dir)
+	cfg := config.DefaultAgent()
+	stored, err := config.LoadAgent(file)
+	switch {
+	case err == nil && (stored.Site != string(inv.Site) || stored.Network != string(inv.Network)):
+		return cfg, fmt.Errorf("%s belongs to %s of another network or name already: choose another folder with --dir", dir, stored.Site)
+	case err == nil:
+		cfg = stored
+	case !errors.Is(err, fs.ErrNotExist):
+		return cfg, err
+	}
+	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network), inv.Suite, inv.Role, inv.Hub
+	if o.Kind != "" {
+		cfg.Outbox.Kind = o.Kind
+	}
+	if o.FirstNumber > 0 {
+		cfg.Outbox.FirstNumber = o.FirstNumber
+	}
+	if o.Route != "" {
+		cfg.Outbox.Route = o.Route
+	}
+	if cfg.Outbox.Route == "" {
+		cfg.Outbox.Route = strings.ToLower(cfg.Site + "." + cfg.Outbox.Kind)
+	}
+	if err := durable.MkdirAll(dir, 0o777); err != nil {
+		return cfg, err
+	}
+	if err := config.WriteAgent(file, relative(cfg, dir)); err != nil {
+		return cfg, err
+	}
+	if cfg, err = config.LoadAgent(file); err != nil {
+		return cfg, err
+	}
+	return cfg, makeFolders(cfg)
+}
+
+// relative writes paths under dir as people would, so that the folder can be moved.
+func relative(cfg config.Agent, dir string) config.Agent {
+	for _, path := range []*string{&cfg.State, &cfg.Outbox.Dir, &cfg.Inbox.Dir} {
+		if rel, err := filepath.Rel(dir, *path); err == nil && filepath.IsAbs(*path) && filepath.IsLocal(rel) {
+			*path = rel
+		}
+	}
+	return cfg
+}
+
+func makeFolders(cfg config.Agent) error {
+	if err := durable.MkdirAll(cfg.State, 0o700); err != nil {
+		return err
+	}
+	if cfg.Sends() {
+		for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
+			if err := durable.MkdirAll(filepath.Join(cfg.Outbox.Dir, name), 0o777); err != nil {
+				return err
+			}
+		}
+	}
+	if cfg.Receives() {
+		return durable.MkdirAll(cfg.Inbox.Dir, 0o777)
+	}
+	return nil
+}
+
+// enroll redeems the invitation, and says how wrong the clock is, if it is.
+func enroll(ctx context.Context, client *api.Client, identity *certs.Identity, inv certs.Invitation) (clock string, err error) {
+	csr, err := identity.CSR()
+	if err != nil {
+		return "", err
+	}
+	answer, err := client.Enroll(ctx, api.EnrollRequest{Site: inv.Site, Secret: inv.Secret, CSR: string(csr)})
+	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && time.Now().Before(identity.NotAfter()) {
+		return "", nil // joined before, and the invitation is not needed any more
+	}
+	if err != nil {
+		return "", explainEnroll(err, inv)
+	}
+	if err := certs.CheckClock(answer.Time, time.Now()); err != nil {
+		clock = err.Error()
+	}
+	err = identity.SetChain([]byte(answer.Chain), inv.Network, time.Now())
+	if errors.Is(err, certs.ErrNotValidNow) && clock != "" {
+		return clock, fmt.Errorf("the hub's certificate is not valid on this computer, because %s: set the clock and run the same command again", clock)
+	}
+	return clock, err
+}
+
+func explainEnroll(err error, inv certs.Invitation) error {
+	switch {
+	case errors.Is(err, api.ErrInvitation):
+		return fmt.Errorf("the hub does not take the invitation for %s: it was used with another key, has expired, or was replaced by a newer one; ask the admin of the hub for a new one (%w)", inv.Site, err)
+	case errors.Is(err, certs.ErrUntrusted):
+		return fmt.Errorf("what answers at %s is not the hub of this network, so nothing was sent to it; ask the admin of the hub (%w)", strings.Join(inv.Hub, ", "), err)
+	case errors.Is(err, certs.ErrNotValidNow):
+		return fmt.Errorf("the hub's certificate is not valid now: check this computer's clock, which says %s, and run the same command again (%w)", time.Now().Local().Format(time.DateTime), err)
+	}
+	return fmt.Errorf("the hub at %s cannot be reached; nothing is lost, run the same command again later (%w)", strings.Join(inv.Hub, ", "), err)
+}
+
+// publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
+func publishKey(ctx context.Context, client *api.Client, cfg config.Agent, identity *certs.Identity) error {
+	keys, err := openKeys(cfg)
+	if err != nil || !cfg.Receives() {
+		return err
+	}
+	signed, err := signedKey(cfg, keys, identity)
+	if err != nil {
+		return err
+	}
+	if err := client.PutKey(ctx, signed); err != nil {
+		return fmt.Errorf("joined, but the recipient key is not uploaded; 'sealpost agent run' will do it: %w", err)
+	}
+	return nil
+}
+
+// approve writes the approvals that were given with the command.
+func approve(ctx context.Context, cfg config.Agent, o JoinOptions) error {
+	if len(o.Approve) == 0 || !cfg.Sends() {
+		return nil
+	}
+	l, err := ledger.Open(filepath.Join(cfg.State, "ledger.db"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	t := trust.Trust{Ledger: l, Log: o.Log}
+	return t.Approve(ctx, id.Address{RoutingKey: cfg.Outbox.Route}, approvedSites(o.Approve))
+}
+
+// approvedSites reads what a person approves: sites, or "route" for what the hub proposes first.
+func approvedSites(names []string) []id.Site {
+	if len(names) == 1 && names[0] == ledger.ApproveRoute {
+		return nil
+	}
+	sites := make([]id.Site, len(names))
+	for i, n := range names {
+		sites[i] = id.Site(strings.TrimSpace(n))
+	}
+	return sites
+}

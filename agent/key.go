@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/envelope"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// recipientKey returns what this site states as its recipient key, from state/recipient.json, which is made when it is not
+// there. The same key keeps its version and its time, so that everybody who pinned it sees no change.
+func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey, error) {
+	path := filepath.Join(cfg.State, "recipient.json")
+	var last statement.RecipientKey
+	data, err := os.ReadFile(path)
+	if err == nil {
+		if err := json.Unmarshal(data, &last); err != nil {
+			return last, fmt.Errorf("%s is damaged: %w", path, err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return last, err
+	}
+	if last.Recipient == keys.Recipient() {
+		return last, nil
+	}
+	next := statement.RecipientKey{
+		V: 1, Network: id.Hash(cfg.Network), Site: id.Site(cfg.Site), Recipient: keys.Recipient(), Version: last.Version + 1,
+		Created: time.Now().UTC().Truncate(time.Second),
+	}
+	if last.Version > 0 {
+		next.Prev = last.Hash()
+	}
+	if data, err = json.MarshalIndent(next, "", "  "); err != nil {
+		return next, err
+	}
+	return next, durable.WriteFile(path, append(data, '\n'), 0o600)
+}
+
+// signedKey signs the statement under the present certificate: a renewed one has to vouch for it anew.
+func signedKey(cfg config.Agent, keys *envelope.Keys, identity *certs.Identity) (string, error) {
+	key, err := recipientKey(cfg, keys)
+	if err != nil {
+		return "", err
+	}
+	return statement.Sign(identity, key)
+}
+
+func (a *Agent) keyHash() id.Hash { return statement.RecipientKeyHash(a.keys.Recipient()) }
+
+// uploadKey gives the hub this site's recipient-key statement.
+func (a *Agent) uploadKey(ctx context.Context) error {
+	signed, err := signedKey(a.cfg, a.keys, a.identity)
+	if err != nil {
+		return err
+	}
+	if err := a.hub.PutKey(ctx, signed); err != nil {
+		return fmt.Errorf("upload the recipient key: %w", err)
+	}
+	a.log.Info("recipient key uploaded", "key_hash", a.keyHash())
+	return nil
+}

@@ -1,0 +1,157 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/backoff"
+	"sealpost/internal/id"
+)
+
+// helloEvery is how often the hub is asked who it is, so that a new one is noticed.
+const helloEvery = 15 * time.Second
+
+// Link is how the site stands with its hub, for people and machines.
+type Link struct {
+	Connected   bool           `json:"connected"`
+	Hub         string         `json:"hub,omitempty"` // the hub's name
+	Trouble     string         `json:"trouble,omitempty"`
+	Since       time.Time      `json:"since"` // of the present state
+	StartID     string         `json:"start_id,omitempty"`
+	Incarnation id.Incarnation `json:"incarnation,omitempty"`
+	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
+}
+
+func newClient(cfg config.Agent, identity *certs.Identity, version string) *api.Client {
+	return api.NewClient(api.ClientOptions{
+		Hubs: cfg.Hub, TLS: certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...), Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version,
+	})
+}
+
+func hostsOf(addresses []string) []string {
+	var hosts []string
+	for _, a := range addresses {
+		if host, _, err := net.SplitHostPort(a); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// keepLink asks the hub who it is, again and again: it uploads this site's recipient key where the hub lacks it, renews the
+// certificate in time, and tells the outbox when the hub has started anew.
+func (a *Agent) keepLink(ctx context.Context) error {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
+	uploaded := false
+	for {
+		hello, err := a.hub.Hello(ctx)
+		if err == nil {
+			err = a.welcome(ctx, hello, &uploaded)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			a.lost(err)
+			if pause.Wait(ctx, 0) != nil {
+				return nil
+			}
+			continue
+		}
+		pause.Reset()
+		if backoff.Sleep(ctx, helloEvery) != nil {
+			return nil
+		}
+	}
+}
+
+func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
+	if hello.Suite != a.cfg.Suite {
+		return fmt.Errorf("the hub's network has the suite %s, and agent.toml says %s", hello.Suite, a.cfg.Suite)
+	}
+	if a.cfg.Receives() && (!*uploaded || hello.KeyHash != a.keyHash()) {
+		if err := a.uploadKey(ctx); err != nil {
+			return err
+		}
+		*uploaded = true
+	}
+	if now := time.Now(); now.After(a.identity.RenewAt()) {
+		if err := a.renew(ctx); err != nil {
+			a.log.Warn("certificate not renewed yet; trying again", "error", err, "expires", a.identity.NotAfter())
+		} else {
+			*uploaded = false // the statement is signed anew under the new certificate
+		}
+	}
+	a.connected(hello)
+	return nil
+}
+
+// connected records that all is well, and tells the outbox of a hub that is new.
+func (a *Agent) connected(hello api.Hello) {
+	clock := ""
+	if err := certs.CheckClock(hello.Time, time.Now()); err != nil {
+		clock = err.Error()
+	}
+	a.mu.Lock()
+	before := a.link
+	a.link.Clock = clock
+	isNew := before.StartID != hello.StartID || before.Incarnation != hello.Incarnation
+	if !before.Connected || isNew {
+		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(), StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
+	}
+	a.mu.Unlock()
+	if clock != "" && clock != before.Clock {
+		a.log.Warn("clock differs", "reason", clock)
+	}
+	if !before.Connected {
+		a.log.Info("connected", "hub", hello.Hub)
+	}
+	if isNew && a.outbox != nil {
+		a.outbox.HubIsNew(hello.Incarnation)
+	}
+}
+
+func (a *Agent) lost(err error) {
+	trouble := a.explain(err)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.link.Connected || a.link.Trouble != trouble {
+		a.log.Warn("not connected; trying again", "reason", trouble)
+		a.link.Connected, a.link.Trouble, a.link.Since = false, trouble, time.Now().UTC()
+	}
+}
+
+// explain says what stands between the site and its hub, and whom to ask.
+func (a *Agent) explain(err error) string {
+	switch {
+	case errors.Is(err, api.ErrNotAdmitted):
+		return fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run 'sealpost hub admit %s --fingerprint %s --role %s'", a.site, a.identity.Key(), a.cfg.Role)
+	case errors.Is(err, api.ErrExpired):
+		return fmt.Sprintf("this site's certificate has expired (%s): ask the admin of the hub for a new invitation and run 'sealpost agent join' again", a.identity.NotAfter().Local().Format(time.DateTime))
+	}
+	return "the hub cannot be reached: " + err.Error()
+}
+
+// renew fetches a new certificate for the same key. It takes effect for the next connection.
+func (a *Agent) renew(ctx context.Context) error {
+	csr, err := a.identity.CSR()
+	if err != nil {
+		return err
+	}
+	answer, err := a.hub.Renew(ctx, api.RenewRequest{CSR: string(csr)})
+	if err != nil {
+		return err
+	}
+	if err := a.identity.SetChain([]byte(answer.Chain), a.network, time.Now()); err != nil {
+		return err
+	}
+	a.hub.CloseIdle()
+	a.log.Info("certificate renewed", "expires", a.identity.NotAfter())
+	return nil
+}
