@@ -152,7 +152,9 @@ func (a *Agent) rooms() (err error) {
 func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("started", "role", a.cfg.Role, "fingerprint", a.identity.Key())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.control.Run(ctx) })
+	server := a.control
+	a.control = nil // Run closes it
+	g.Go(func() error { return server.Run(ctx) })
 	g.Go(func() error { return a.keepLink(ctx) })
 	if a.outbox != nil {
 		g.Go(func() error { return a.outbox.Run(ctx) })

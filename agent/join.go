@@ -62,13 +62,11 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		return Joined{}, err
 	}
 	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(), Network: id.Hash(cfg.Network), Again: identity.HasChain()}
-	client := newClient(cfg, identity, o.Version)
-	defer client.CloseIdle()
-	if j.Clock, err = enroll(ctx, client, identity, o.Invitation); err != nil {
+	if j.Clock, err = enroll(ctx, cfg, identity, o); err != nil {
 		return j, err
 	}
 	j.Expires = identity.NotAfter()
-	if err := publishKey(ctx, client, cfg, identity); err != nil {
+	if err := publishKey(ctx, cfg, identity, o.Version); err != nil {
 		return j, err
 	}
 	return j, approve(ctx, cfg, o)
@@ -145,7 +143,10 @@ func makeFolders(cfg config.Agent) error {
 }
 
 // enroll redeems the invitation, and says how wrong the clock is, if it is.
-func enroll(ctx context.Context, client *api.Client, identity *certs.Identity, inv certs.Invitation) (clock string, err error) {
+func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock string, err error) {
+	inv := o.Invitation
+	client := newClient(cfg, identity, o.Version)
+	defer client.CloseIdle()
 	csr, err := identity.CSR()
 	if err != nil {
 		return "", err
@@ -180,7 +181,8 @@ func explainEnroll(err error, inv certs.Invitation) error {
 }
 
 // publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
-func publishKey(ctx context.Context, client *api.Client, cfg config.Agent, identity *certs.Identity) error {
+// The client is a new one: the connection of the enrolment was made without a certificate.
+func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity, version string) error {
 	keys, err := openKeys(cfg)
 	if err != nil || !cfg.Receives() {
 		return err
@@ -189,6 +191,8 @@ func publishKey(ctx context.Context, client *api.Client, cfg config.Agent, ident
 	if err != nil {
 		return err
 	}
+	client := newClient(cfg, identity, version)
+	defer client.CloseIdle()
 	if err := client.PutKey(ctx, signed); err != nil {
 		return fmt.Errorf("joined, but the recipient key is not uploaded; 'sealpost agent run' will do it: %w", err)
 	}

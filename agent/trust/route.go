@@ -170,6 +170,6 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
 		return true, t.trouble(tx, pin, signed.Key, fmt.Sprintf("version %d of its recipient key does not follow the one that was seen before", k.Version))
 	}
-	t.Log.Info("pinned", "site", k.Site, "fingerprint", signed.Key, "recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
+	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key, "recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
 	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity, RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen})
 }

@@ -59,7 +59,7 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 	pin, err := tx.Pin(site)
 	switch {
 	case errors.Is(err, ledger.ErrNotFound):
-		t.Log.Info("pinned", "site", site, "fingerprint", identity)
+		t.Log.Info("pinned", "peer", site, "fingerprint", identity)
 		return false, tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
 	case err != nil:
 		return false, err
@@ -74,7 +74,7 @@ func (t *Trust) trouble(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, what str
 	if pin.Trouble == what && pin.Offered == offered {
 		return nil
 	}
-	t.Log.Error("pin differs", "site", pin.Site, "what", what, "pinned", pin.Identity, "offered", offered)
+	t.Log.Error("pin differs", "peer", pin.Site, "what", what, "pinned", pin.Identity, "offered", offered)
 	pin.Trouble, pin.Offered = what, offered
 	return tx.SetPin(pin)
 }
@@ -115,7 +115,7 @@ func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) er
 		if err == nil && pin.Identity == identity && pin.Trouble == "" {
 			return nil
 		}
-		t.Log.Info("trusted by a person", "site", site, "fingerprint", identity)
+		t.Log.Info("trusted by a person", "peer", site, "fingerprint", identity)
 		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
 	})
 }
