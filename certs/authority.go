@@ -99,7 +99,7 @@ func (a *Authority) check() error {
 	if !a.key.PublicKey.Equal(a.cert.PublicKey) {
 		return fmt.Errorf("%s and %s do not belong together", issuingKeyFile, issuingCertFile)
 	}
-	if err := checkRoot(a.root, a.Network()); err != nil {
+	if err := errors.Join(checkRoot(a.root, a.Network()), checkSelf(a.root)); err != nil {
 		return err
 	}
 	if err := checkIssuing(a.cert); err != nil {

@@ -67,6 +67,9 @@ func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool, a
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
 	}
+	if err := checkSelf(certs[2]); err != nil {
+		return nil, err
+	}
 	v := Verifier{Network: network, Root: certs[2]}
 	if hub {
 		return &chain{certs: certs}, v.hub(certs[:2], at)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"path/filepath"
@@ -74,7 +75,7 @@ func newRoot(dir string, key *ecdsa.PrivateKey, cert *x509.Certificate) (*Root, 
 	if !key.PublicKey.Equal(cert.PublicKey) {
 		return nil, fmt.Errorf("root in %s: %s and %s do not belong together", dir, rootKeyFile, rootCertFile)
 	}
-	if err := checkRoot(cert, Fingerprint(cert.PublicKey)); err != nil {
+	if err := errors.Join(checkRoot(cert, Fingerprint(cert.PublicKey)), checkSelf(cert)); err != nil {
 		return nil, fmt.Errorf("root in %s: %w", dir, err)
 	}
 	return &Root{key: key, cert: cert}, nil

@@ -83,6 +83,9 @@ func verifyServer(state tls.ConnectionState, network id.Hash, names []string, no
 	if len(chain) != 3 {
 		return untrusted("want its certificate, the issuing authority's and the root's, found %d", len(chain))
 	}
+	if err := checkSelf(chain[2]); err != nil {
+		return err
+	}
 	valid := Verifier{Network: network, Root: chain[2]}.hub(chain[:2], now)
 	if valid != nil && !errors.Is(valid, ErrNotValidNow) {
 		return valid
