@@ -118,6 +118,7 @@ func proven(o *Opener, ciphertext []byte, want Expect) error {
 }
 
 func TestEveryTruncation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, SuiteX25519)
 	o := w.opener(t, "CA-RC")
 	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC", "SF-RC"))
@@ -134,6 +135,7 @@ func TestEveryTruncation(t *testing.T) {
 }
 
 func TestEveryFlippedBit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, SuiteX25519)
 	o := w.opener(t, "CA-RC")
 	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC", "SF-RC"))
@@ -162,6 +164,7 @@ func flipped(t *testing.T, o *Opener, ciphertext []byte, want Expect, at int) {
 
 // A thousand places in an envelope of many chunks, and the places around the ends of its parts.
 func TestFlippedBitsOfLargeEnvelopes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, SuiteHybrid)
 	o := w.opener(t, "CA-RC")
 	random := rand.New(rand.NewPCG(1, 2))
