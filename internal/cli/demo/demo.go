@@ -1,0 +1,167 @@
+// Package demo runs the whole of sealpost on one machine: a hub, four labs and three research centres, as separate processes
+// on loopback, set up through the same commands as by hand.
+//
+// It promises that what it shows is real: every step is read from the running daemons, and the end is checked against the
+// files, the receipts and the hub's records. It knows the daemons only through their commands, control sockets and folders.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// Options say how to run the demo.
+type Options struct {
+	Dir     string // default ./sealpost-demo; kept, and used again by the next demo
+	Once    bool   // leave when the nine deliveries are checked, with an error if one of them fails
+	JSON    bool   // print a report in JSON to Out, and the steps to Err
+	Program string // the sealpost binary
+	Out     io.Writer
+	Err     io.Writer
+}
+
+// patience is how long the demo waits for the nine deliveries without seeing any step.
+const patience = 2 * time.Minute
+
+// Run sets the network up, drops the four files, follows them, and reports. Without Once it then stays up, showing what is
+// dropped, until ctx ends, which is no error.
+func Run(ctx context.Context, o Options) (err error) {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("the demo runs a hub, and the hub runs on Linux only, not on %s", runtime.GOOS)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return err
+	}
+	steps := o.Out
+	if o.JSON {
+		steps = o.Err
+	}
+	n := &network{dir: dir, say: func(format string, args ...any) {
+		fmt.Fprintf(steps, "%s  %s\n", time.Now().Format("15:04:05.0"), fmt.Sprintf(format, args...))
+	}}
+	lock, err := n.open()
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // the system lets go of it at the latest when we end
+	n.nursery = newNursery(o.Program)
+	defer func() { err = errors.Join(err, n.nursery.close()) }()
+	err = n.play(ctx, o)
+	if ctx.Err() != nil && !o.Once {
+		return nil // Ctrl-C is the way to end it
+	}
+	return err
+}
+
+// play is the demo once its folder is held.
+func (n *network) play(ctx context.Context, o Options) error {
+	n.say("the demo lives in %s", n.dir)
+	if err := n.startHub(ctx); err != nil {
+		return err
+	}
+	if err := n.startSites(ctx); err != nil {
+		return err
+	}
+	w, err := n.newWatch(ctx)
+	if err != nil {
+		return err
+	}
+	drops, err := n.dropAll(len(w.before) == 0)
+	if err != nil {
+		return err
+	}
+	result, err := n.follow(ctx, w, drops)
+	if err != nil {
+		return err
+	}
+	if err := result.print(o); err != nil {
+		return err
+	}
+	if o.Once {
+		return result.err()
+	}
+	n.invite(o)
+	return n.watchUntilEnd(ctx, w)
+}
+
+// drop is one file that the demo has put into an outbox.
+type drop struct {
+	lab
+	content []byte
+	fresh   bool // no lab had sent nothing before, so the number is known
+}
+
+func (n *network) dropAll(fresh bool) ([]drop, error) {
+	var drops []drop
+	for _, l := range labs {
+		d := drop{lab: l, content: l.content(time.Now()), fresh: fresh}
+		if err := os.WriteFile(filepath.Join(n.site(l.site), "outbox", l.file), d.content, 0o644); err != nil {
+			return nil, fmt.Errorf("drop a file at %s: %w", l.site, err)
+		}
+		n.say("%s  drops %q (%d bytes) into outbox/", l.site, l.file, len(d.content))
+		drops = append(drops, d)
+	}
+	return drops, nil
+}
+
+// follow shows each step until all is as it should be, or nothing happens any more.
+func (n *network) follow(ctx context.Context, w *watch, drops []drop) (result, error) {
+	last := time.Now()
+	for {
+		progress, err := w.look(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		if progress {
+			last = time.Now()
+		}
+		r, err := n.check(ctx, w, drops)
+		if err != nil {
+			return result{}, err
+		}
+		if r.OK || time.Since(last) > patience {
+			return r, nil
+		}
+		if err := n.nursery.failed(); err != nil {
+			return r, err
+		}
+		if err := pause(ctx); err != nil {
+			return r, err
+		}
+	}
+}
+
+func (n *network) watchUntilEnd(ctx context.Context, w *watch) error {
+	for {
+		if _, err := w.look(ctx); err != nil {
+			return err
+		}
+		if err := n.nursery.failed(); err != nil {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// invite tells the person in front of the screen what to do now.
+func (n *network) invite(o Options) {
+	w := o.Out
+	if o.JSON {
+		w = o.Err
+	}
+	fmt.Fprintln(w, "\nThe network stays up. Drop a file into one of these folders (or copy it there):")
+	for _, l := range labs {
+		fmt.Fprintf(w, "  %-60s → %v\n", filepath.Join(n.site(l.site), "outbox"), l.reach)
+	}
+	fmt.Fprintf(w, "It arrives in %s. Ask a daemon how it is:\n  %s agent status --dir %s\n  %s hub queues --dir %s\nCtrl-C ends the demo; the folder stays.\n\n",
+		filepath.Join(n.dir, "<CENTRE>", "inbox", "<LAB>"), o.Program, n.site(labs[0].site), o.Program, n.site(hubName))
+}

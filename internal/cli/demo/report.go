@@ -1,0 +1,57 @@
+package demo
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// print shows who got what, when, and whether each receipt was verified.
+func (r result) print(o Options) error {
+	if o.JSON {
+		enc := json.NewEncoder(o.Out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	fmt.Fprintln(o.Out)
+	t := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "MESSAGE\tFILE\tTO\tTHROUGH\tSPOOLED\tACKNOWLEDGED\tIN THE INBOX\tRECEIPT")
+	for _, d := range r.Deliveries {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Message, d.File, d.Recipient, d.Queue, clock(d.Spooled), clock(d.Acknowledged),
+			word(d.Equal, "byte-equal"), word(d.Verified, "verified"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return r.printSum(o.Out)
+}
+
+func (r result) printSum(w io.Writer) error {
+	done := 0
+	for _, d := range r.Deliveries {
+		if d.done() {
+			done++
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%d of %d deliveries done; the hub holds %d bytes of ciphertext, and metadata.\n", done, len(r.Deliveries), r.ContentBytes)
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "NOT AS IT SHOULD BE: %s\n", p)
+	}
+	return err
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("15:04:05.000")
+}
+
+func word(yes bool, text string) string {
+	if yes {
+		return text
+	}
+	return "NO"
+}
