@@ -72,7 +72,7 @@ func forge(t testing.TB, w *world) *forgery {
 func forgeOf(t testing.TB, w *world, pieces []piece, messages ...Message) *forgery {
 	t.Helper()
 	req := w.request(t, messages, "CA-RC", "SF-RC")
-	f := &forgery{w: w, from: w.site(t, "FL-LAB"), pieces: pieces, want: announce(req, nil), tail: zeros[:]}
+	f := &forgery{w: w, from: w.site(t, "FL-LAB"), pieces: pieces, want: w.announce(req, nil), tail: zeros[:]}
 	keys, recipients, err := wrapFor(req.Recipients)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
 )
 
 // world is a network for tests: an authority, sites with identities and encryption keys. Every run makes its own.
@@ -22,7 +23,9 @@ type world struct {
 	verifier  certs.Verifier
 	network   id.Hash
 	suite     string
-	mu        sync.Mutex // guards sites
+	now       time.Time                  // when certificates are issued and envelopes spooled
+	secret    func(owner id.Site) string // of a site's encryption key; nil: each makes its own
+	mu        sync.Mutex                 // guards sites
 	sites     map[id.Site]*site
 }
 
@@ -34,16 +37,21 @@ type site struct {
 
 func newWorld(t testing.TB, suite string) *world {
 	t.Helper()
-	dir := t.TempDir()
+	return newWorldAt(t, t.TempDir(), suite, time.Now())
+}
+
+// newWorldAt makes a network at that time in a folder that may hold its root's key.
+func newWorldAt(t testing.TB, dir, suite string, now time.Time) *world {
+	t.Helper()
 	root, err := certs.InitRoot(filepath.Join(dir, "root"), "TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority, err := certs.InitAuthority(filepath.Join(dir, "hub"), root, time.Now())
+	authority, err := certs.InitAuthority(filepath.Join(dir, "hub"), root, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{dir: dir, authority: authority, verifier: certs.NewVerifier(root.Certificate()), network: authority.Network(), suite: suite, sites: map[id.Site]*site{}}
+	return &world{dir: dir, authority: authority, verifier: certs.NewVerifier(root.Certificate()), network: authority.Network(), suite: suite, now: now, sites: map[id.Site]*site{}}
 }
 
 // site returns the site of that name, and makes it when it is new.
@@ -64,12 +72,17 @@ func (w *world) site(t testing.TB, name id.Site) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain, err := w.authority.IssueSite(csr, name, time.Now())
+	chain, err := w.authority.IssueSite(csr, name, w.now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := identity.SetChain(chain, w.network, time.Now()); err != nil {
+	if err := identity.SetChain(chain, w.network, w.now); err != nil {
 		t.Fatal(err)
+	}
+	if w.secret != nil {
+		if err := secretfile.Create(filepath.Join(dir, "recipient.key"), []byte(w.secret(name)+"\n")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	keys, err := OpenKeys(filepath.Join(dir, "recipient.key"), w.suite)
 	if err != nil {
@@ -112,12 +125,12 @@ func (w *world) seal(t testing.TB, req SealRequest) ([]byte, Expect, Sealed) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes(), announce(req, out.Bytes()), sealed
+	return out.Bytes(), w.announce(req, out.Bytes()), sealed
 }
 
 // announce is the hub's record of a request with that ciphertext.
-func announce(req SealRequest, ciphertext []byte) Expect {
-	want := Expect{Envelope: req.Envelope, Sender: req.Sender, Address: req.Address, Size: int64(len(ciphertext)), CRC32C: checksums(ciphertext), At: time.Now()}
+func (w *world) announce(req SealRequest, ciphertext []byte) Expect {
+	want := Expect{Envelope: req.Envelope, Sender: req.Sender, Address: req.Address, Size: int64(len(ciphertext)), CRC32C: checksums(ciphertext), At: w.now}
 	for _, m := range req.Messages {
 		want.Messages = append(want.Messages, ExpectMessage{ID: m.ID, UID: m.UID})
 	}
