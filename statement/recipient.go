@@ -26,8 +26,8 @@ func (RecipientKey) typ() string                   { return "sealpost-recipient-
 func (RecipientKey) maxSize() int                  { return maxStatement }
 func (k RecipientKey) speaker() (id.Hash, id.Site) { return k.Network, k.Site }
 
-// recipientPattern is the outside of an age recipient in Bech32: 62 characters for X25519, about 2,000 for the hybrid. What
-// is inside is age's to say.
+// recipientPattern is the outside of an age recipient in Bech32: 62 characters for X25519, 1,959 for the hybrid. What is
+// inside is age's to say. A plugin's recipient has a second 1, and is none of ours.
 var recipientPattern = regexp.MustCompile(`^age1(pq1)?[02-9ac-hj-np-z]{32,}$`)
 
 const maxRecipient = 4000 // characters; a regular expression counts to 1,000 only
