@@ -39,8 +39,10 @@ type Spool struct {
 	opts        Options
 	seams       seams
 	db          *badger.DB
+	snapshots   snapshots
 	lock        io.Closer
 	content     *content
+	packs       *packs
 	incarnation id.Incarnation
 
 	changes  chan *change
@@ -49,7 +51,7 @@ type Spool struct {
 	commits  atomic.Uint64 // the number of the newest commit
 	mark     *os.File
 	quiet    atomic.Int64 // when the last commit ended, nanoseconds
-	drained  atomic.Int64 // bytes of small ciphertext removed since Badger was flattened
+	drained  atomic.Int64 // keys deleted since Badger was flattened
 
 	poisoned   chan struct{}
 	poisonOnce sync.Once
@@ -75,14 +77,16 @@ type Spool struct {
 // seams are the few places where tests reach in to make things fail.
 type seams struct {
 	disk   disk
-	commit func(*badger.Txn) error
+	commit func(txn *badger.Txn, version uint64) error
 	free   func(dir string) (int64, error)
 }
 
 // Open opens the spool in a folder, and makes it if there is none. One process at a time can have it open.
 func Open(dir string, opts Options) (*Spool, error) {
-	return open(dir, opts, seams{disk: realDisk{}, commit: (*badger.Txn).Commit, free: durable.Free})
+	return open(dir, opts, seams{disk: realDisk{}, commit: commit, free: durable.Free})
 }
+
+func commit(txn *badger.Txn, version uint64) error { return txn.CommitAt(version, nil) }
 
 func open(dir string, opts Options, seams seams) (*Spool, error) {
 	if opts.Now == nil {
@@ -104,9 +108,11 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
 	}
+	s.packs = newPacks(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) })
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the spool: %w", err), s.release())
 	}
+	go s.packs.run()
 	go s.write()
 	go s.clean()
 	return s, nil
@@ -130,16 +136,17 @@ func (s *Spool) prepare() (err error) {
 	if err := s.content.make(); err != nil {
 		return err
 	}
-	if s.db, err = badger.Open(badgerOptions(filepath.Join(s.dir, "badger"), s.opts.Log)); err != nil {
+	if s.db, err = badger.OpenManaged(badgerOptions(filepath.Join(s.dir, "badger"), s.opts.Log)); err != nil {
 		return err
 	}
+	s.db.SetDiscardTs(s.snapshots.advance(s.db.MaxVersion()))
 	if err := s.restore(); err != nil {
 		return err
 	}
-	if err := s.restoreIncarnation(st); err != nil {
+	if err := s.openMark(); err != nil {
 		return err
 	}
-	if err := s.openMark(); err != nil {
+	if err := s.restoreIncarnation(st); err != nil {
 		return err
 	}
 	return s.loadBallast()
@@ -170,13 +177,29 @@ func (s *Spool) restore() error {
 			newest = max(newest, f.commit)
 			return err
 		})
+		if err != nil {
+			return err
+		}
 		s.commits.Store(newest)
-		return err
+		return s.restorePacks(txn)
 	})
 	if err != nil {
 		return fmt.Errorf("restore the figures: %w", err)
 	}
 	return s.restoreUploads()
+}
+
+func (s *Spool) restorePacks(txn *badger.Txn) error {
+	live := make(map[uint64]int64)
+	err := each(txn, keyPack, func(name string, v []byte) error {
+		n, count := decoder{data: []byte(name)}, decoder{data: v}
+		live[n.fixed()] = int64(count.fixed())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.packs.restore(live)
 }
 
 // each calls f with every name under one kind of key.
@@ -223,6 +246,8 @@ func (s *Spool) Close() error {
 	s.life.Unlock()
 	s.calls.Wait()
 	<-s.cleaned
+	close(s.packs.jobs)
+	<-s.packs.done
 	close(s.changes)
 	<-s.written
 	return s.release()

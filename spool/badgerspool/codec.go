@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"sealpost/internal/id"
 )
 
 // errCorrupt says that a stored record does not decode. Badger checks its blocks, so this is a bug or a foreign writer.
@@ -18,6 +20,18 @@ func (e *encoder) uint(v uint64)   { *e = binary.AppendUvarint(*e, v) }
 func (e *encoder) int(v int64)     { *e = binary.AppendVarint(*e, v) }
 func (e *encoder) raw(b []byte)    { *e = append(*e, b...) }
 func (e *encoder) string(s string) { e.uint(uint64(len(s))); *e = append(*e, s...) }
+
+// hash keeps a SHA-256 in its 32 bytes; anything else as it is.
+func (e *encoder) hash(h id.Hash) {
+	raw, err := hex.DecodeString(string(h))
+	if err != nil || len(raw) != 32 || hex.EncodeToString(raw) != string(h) {
+		e.uint(0)
+		e.string(string(h))
+		return
+	}
+	e.uint(1)
+	e.raw(raw)
+}
 
 // stamp keeps a hub's time, which is cut to milliseconds; the zero time stays zero.
 func (e *encoder) stamp(t time.Time) { e.int(millis(t)) }
@@ -88,6 +102,13 @@ func (d *decoder) count() int {
 }
 
 func (d *decoder) stamp() time.Time { return fromMillis(d.int()) }
+
+func (d *decoder) hash() id.Hash {
+	if d.uint() == 0 {
+		return id.Hash(d.string())
+	}
+	return tohex[id.Hash](d.raw(32))
+}
 
 func (d *decoder) time() time.Time {
 	sec := d.int()

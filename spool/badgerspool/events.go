@@ -76,7 +76,7 @@ func (e eventRecord) encode() []byte {
 	b.stamp(e.time)
 	if e.kind == eventRoute {
 		b.string(e.address)
-		b.string(string(e.route))
+		b.hash(e.route)
 		return b
 	}
 	b.raw(e.envelope[:])
@@ -91,7 +91,7 @@ func decodeEvent(data []byte) (e eventRecord, err error) {
 	d := decoder{data: data}
 	e.kind, e.commit, e.time = d.raw(1)[0], d.uint(), d.stamp()
 	if e.kind == eventRoute {
-		e.address, e.route = d.string(), id.Hash(d.string())
+		e.address, e.route = d.string(), d.hash()
 		return e, d.close("event")
 	}
 	copy(e.envelope[:], d.raw(16))

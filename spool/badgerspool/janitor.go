@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -19,7 +20,7 @@ const (
 	sweepPeriod = time.Minute
 	orphanEvery = 60               // sweeps
 	quietTime   = 10 * time.Second // without a commit, before Badger is flattened
-	flattenFrom = 32 << 20         // bytes of small ciphertext removed since the last time
+	flattenFrom = 100_000          // keys deleted since the last time
 	trashStep   = 256              // files unlinked per commit
 )
 
@@ -46,7 +47,7 @@ func (s *Spool) clean() {
 	defer tick.Stop()
 	s.report("clear finished uploads", s.clearUploads(ctx))
 	for sweeps := 0; ; {
-		s.report("remove content", s.emptyTrash(ctx))
+		s.report("remove content", errors.Join(s.emptyTrash(ctx), s.removePacks(ctx)))
 		if sweeps%orphanEvery == 0 {
 			s.report("collect orphans", s.collectOrphans(ctx))
 			sweeps++
@@ -121,6 +122,30 @@ func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
 		return nil
 	}
 	return s.submit(c)
+}
+
+// removePacks unlinks the packs in which nothing is needed any more, and then forgets their counts.
+func (s *Spool) removePacks(ctx context.Context) error {
+	dead := s.packs.takeDead()
+	for i, n := range dead {
+		if err := s.packs.unlink(n); err != nil {
+			s.packs.returnDead(dead[i:])
+			return err
+		}
+	}
+	for step := range slices.Chunk(dead, trashStep) {
+		c := &change{ctx: ctx, need: needFloor, entries: len(step) + 1, bytes: len(step) * (entryCost + 16)}
+		c.apply = func(g *group) error {
+			for _, n := range step {
+				g.del(packKey(n))
+			}
+			return nil
+		}
+		if err := s.submit(c); err != nil {
+			return err // the next start does it
+		}
+	}
+	return nil
 }
 
 // collectOrphans removes content files that no envelope needs: left by a crash before the commit, or after a removal that

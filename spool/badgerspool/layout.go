@@ -11,13 +11,14 @@ import (
 // name lie together in the order of their numbers. docs/spool.md has the table with the values.
 const (
 	keyCommits   = 'a' // the number of the last commit that no figures carry
-	keyContent   = 'c' // sequence: ciphertext up to InlineSize, or the checksums of many parts
+	keySums      = 'c' // sequence: the checksums of an envelope with many parts
 	keyDelivery  = 'd' // sequence, recipient's index: what became of one delivery
 	keyEnvelope  = 'e' // sender, sequence: metadata; also the index by sender
 	keyFinals    = 'f' // sequence: which deliveries are final, and which of them dead
 	keyRegistry  = 'g' // kind, key: an item of the registry
 	keyID        = 'i' // envelope id: sequence and sender
 	keyMessage   = 'm' // message id, sequence, message's index: sender
+	keyPack      = 'p' // pack: how many contents in it are needed
 	keyEntry     = 'q' // queue, sequence: a waiting delivery
 	keyRecipient = 'r' // recipient, sequence: sender
 	keySite      = 's' // site: the number of its last event
@@ -43,8 +44,9 @@ func named[T ~string](kind byte, name T) []byte {
 
 func numbered(kind byte, n uint64) []byte { return u64(append(make([]byte, 0, 10), kind), n) }
 
-func contentKey(seq uint64) []byte { return numbered(keyContent, seq) }
-func finalsKey(seq uint64) []byte  { return numbered(keyFinals, seq) }
+func sumsKey(seq uint64) []byte   { return numbered(keySums, seq) }
+func packKey(pack uint64) []byte  { return numbered(keyPack, pack) }
+func finalsKey(seq uint64) []byte { return numbered(keyFinals, seq) }
 func deliveryKey(seq uint64, index int) []byte {
 	return append(numbered(keyDelivery, seq), byte(index))
 }

@@ -214,21 +214,25 @@ func (q *queue) giveAllBack(picked []pick) {
 	}
 }
 
-// deliveries reads what was picked. What has been settled meanwhile, with its content gone, is left out.
+// deliveries reads what was picked. What has been settled meanwhile is left out.
 func (s *Spool) deliveries(q *queue, picked []pick, maxBytes int) (found []spool.Delivery, err error) {
+	r := packReader{p: s.packs}
+	defer r.close()
 	err = s.view(func(txn *badger.Txn) error {
 		for _, p := range picked {
-			d, err := s.delivery(txn, q, p)
+			d, at, err := s.delivery(txn, q, p)
 			if err != nil {
 				return err
 			}
 			if d == nil {
 				continue
 			}
-			if len(d.Content) <= maxBytes {
+			if at.pack != 0 && d.Size <= int64(maxBytes) {
+				d.Content, err = r.read(at, d.Size)
+				if err != nil { // Open will tell; the queue must not stand still for one content
+					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue", q.name, "err", err)
+				}
 				maxBytes -= len(d.Content)
-			} else {
-				d.Content = nil
 			}
 			found = append(found, *d)
 		}
@@ -237,10 +241,15 @@ func (s *Spool) deliveries(q *queue, picked []pick, maxBytes int) (found []spool
 	return found, err
 }
 
-func (s *Spool) delivery(txn *badger.Txn, q *queue, p pick) (*spool.Delivery, error) {
+// delivery reads one delivery but for its content; nil when it has just been settled.
+func (s *Spool) delivery(txn *badger.Txn, q *queue, p pick) (*spool.Delivery, packPlace, error) {
+	rec, err := readDelivery(txn, p.seq, p.entry.target)
+	if err != nil || rec.final() {
+		return nil, packPlace{}, err
+	}
 	e, err := readEnvelope(txn, p.entry.sender, p.seq)
 	if err != nil {
-		return nil, err
+		return nil, packPlace{}, err
 	}
 	d := &spool.Delivery{
 		DeliveryID:  spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: p.seq, Envelope: tohex[id.Envelope](e.id[:])},
@@ -254,19 +263,14 @@ func (s *Spool) delivery(txn *badger.Txn, q *queue, p pick) (*spool.Delivery, er
 		CRC32C:      []uint32{e.crc},
 		Messages:    e.messages,
 	}
-	if !e.inline() && e.parts() == 1 {
-		return d, nil
+	if e.parts() > 1 {
+		sums, err := get(txn, sumsKey(e.seq))
+		if err != nil {
+			return nil, packPlace{}, err
+		}
+		d.CRC32C = decodeSums(sums)
 	}
-	content, err := get(txn, contentKey(e.seq))
-	if err != nil || content == nil {
-		return nil, err
-	}
-	if e.inline() {
-		d.Content = content
-	} else {
-		d.CRC32C = decodeSums(content)
-	}
-	return d, nil
+	return d, e.at, nil
 }
 
 // Extend implements spool.Spool.

@@ -30,7 +30,6 @@ func (s *Spool) Open(ctx context.Context, d spool.DeliveryID, offset int64) (io.
 
 func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 	var e *envelope
-	var content []byte
 	err := s.view(func(txn *badger.Txn) (err error) {
 		var index int
 		if e, index, err = s.identify(txn, d); err != nil {
@@ -43,10 +42,7 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 		if rec.final() {
 			return spool.ErrNotFound
 		}
-		if e.inline() {
-			content, err = get(txn, contentKey(e.seq))
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -54,8 +50,11 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 	if offset < 0 || offset > e.size {
 		return nil, fmt.Errorf("%w: offset %d of %d", spool.ErrInvalid, offset, e.size)
 	}
-	if e.inline() {
-		return io.NopCloser(bytes.NewReader(content[offset:])), nil
+	if e.small() {
+		r := packReader{p: s.packs}
+		defer r.close()
+		content, err := r.read(e.at, e.size)
+		return io.NopCloser(bytes.NewReader(content[min(offset, int64(len(content))):])), err
 	}
 	return s.openFile(d, e.size, offset)
 }

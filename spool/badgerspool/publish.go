@@ -1,7 +1,6 @@
 package badgerspool
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -42,19 +41,13 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	if old, err := s.envelopeByID(rec.id); err != nil || old != nil {
 		return s.published(old, rec, err)
 	}
-	if err := s.admit().allows(needRoom); err != nil {
-		return spool.Published{}, err
-	}
-	stored, err := s.storeContent(rec, e)
+	forget, err := s.storeContent(ctx, rec, e)
 	if err != nil {
 		return spool.Published{}, err
 	}
-	c := s.publishChange(ctx, rec, stored.value)
-	if err := s.submit(c); err != nil {
+	defer forget()
+	if err := s.submit(s.publishChange(ctx, rec, e.CRC32C)); err != nil {
 		return spool.Published{}, err // a content file that was made is an orphan: collected, or replaced by a repetition
-	}
-	if stored.upload != nil {
-		s.uploadPublished(stored.upload)
 	}
 	return s.published(rec, rec, nil)
 }
@@ -147,49 +140,43 @@ func checkContent(e spool.Envelope) error {
 	return nil
 }
 
-// stored is where the content of an envelope lies before its commit.
-type stored struct {
-	value  []byte  // under keyContent: the ciphertext, or the checksums of many parts
-	upload *upload // it came in parts
-}
-
-// storeContent makes the content durable unless it goes into the commit itself. The caller holds the id's lock.
-func (s *Spool) storeContent(rec *envelope, e spool.Envelope) (stored, error) {
-	switch {
-	case rec.inline():
-		return stored{value: bytes.Clone(e.Content)}, nil
-	case rec.size <= spool.SmallSize:
-		return stored{}, s.content.write(e.ID, e.Content)
+// storeContent makes the content durable, and returns what is to be done when the commit is over. The caller holds the
+// id's lock.
+func (s *Spool) storeContent(ctx context.Context, rec *envelope, e spool.Envelope) (after func(), err error) {
+	if rec.small() {
+		rec.at, err = s.packs.add(ctx, e.Content)
+		return func() { s.packs.settled(rec.at.pack) }, err
+	}
+	if rec.size <= spool.SmallSize {
+		if err := s.admit().allows(needRoom); err != nil {
+			return nil, err
+		}
+		return func() {}, s.content.write(e.ID, e.Content)
 	}
 	up, err := s.completeUpload(rec)
 	if err != nil {
-		return stored{}, err
+		return nil, err
 	}
-	if err := s.content.link(up.path, e.ID); err != nil {
-		return stored{}, err
-	}
-	st := stored{upload: up}
-	if rec.parts() > 1 {
-		st.value = encodeSums(e.CRC32C)
-	}
-	return st, nil
+	return func() { s.uploadOver(up, rec) }, s.content.link(up.path, e.ID)
 }
 
 // publishChange puts the envelope into all its queues. That no other has its id was checked under the id's lock.
-func (s *Spool) publishChange(ctx context.Context, rec *envelope, content []byte) *change {
+func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32) *change {
 	queues := make([]*queue, len(rec.targets))
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
-	entries := 3 + 3*len(rec.targets) + 2*len(rec.messages)
-	value := rec.encode()
-	c := &change{ctx: ctx, need: needRoom, entries: entries, bytes: len(content) + len(value) + entries*(entryCost+96)}
+	entries := 4 + 3*len(rec.targets) + 2*len(rec.messages)
+	c := &change{ctx: ctx, need: needRoom, entries: entries, bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
 		rec.seq, rec.spooled = g.next(), g.now
 		g.set(idKey(rec.id), encodeIDRecord(rec.sender, rec.seq))
 		g.set(envelopeKey(rec.sender, rec.seq), rec.encode())
-		if content != nil {
-			g.set(contentKey(rec.seq), content)
+		if len(crcs) > 1 {
+			g.set(sumsKey(rec.seq), encodeSums(crcs))
+		}
+		if rec.small() {
+			g.packed(rec.at.pack, 1)
 		}
 		for i, t := range rec.targets {
 			g.set(entryKey(t.Queue, rec.seq), entry{id: rec.id, sender: rec.sender, target: i}.encode())

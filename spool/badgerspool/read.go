@@ -10,9 +10,6 @@ import (
 	"sealpost/spool"
 )
 
-// view runs a reading function on a snapshot of everything that is committed.
-func (s *Spool) view(f func(txn *badger.Txn) error) error { return s.db.View(f) }
-
 // lookup finds an envelope by its id; nil when there is none.
 func lookup(txn *badger.Txn, raw [16]byte) (*envelope, error) {
 	v, err := get(txn, idKey(raw))

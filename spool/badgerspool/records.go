@@ -15,11 +15,12 @@ type envelope struct {
 	id       [16]byte
 	sender   id.Site
 	hash     [32]byte // of everything that a repeated publish must repeat
-	sums     [32]byte // of size and checksums alone, for a repeated stage
+	sums     [32]byte // of size and checksums alone, for a repeated stage; only of what is staged
 	address  id.Address
 	route    id.Hash
 	size     int64
-	crc      uint32 // of the only part; more than one part: see keyContent
+	crc      uint32    // of the only part; more than one part: see keySums
+	at       packPlace // of small content
 	spooled  time.Time
 	targets  []spool.Target
 	messages []spool.Message
@@ -29,15 +30,19 @@ func (e *envelope) encode() []byte {
 	b := make(encoder, 0, 128+len(e.messages)*80+len(e.targets)*32)
 	b.raw(e.id[:])
 	b.raw(e.hash[:])
-	b.raw(e.sums[:])
+	b.int(e.size)
+	if e.size > spool.SmallSize {
+		b.raw(e.sums[:])
+	}
 	b.string(e.address.RoutingKey)
 	b.uint(uint64(len(e.address.To)))
 	for _, s := range e.address.To {
 		b.string(string(s))
 	}
-	b.string(string(e.route))
-	b.int(e.size)
+	b.hash(e.route)
 	b.uint(uint64(e.crc))
+	b.uint(e.at.pack)
+	b.int(e.at.offset)
 	b.stamp(e.spooled)
 	b.uint(uint64(len(e.targets)))
 	for _, t := range e.targets {
@@ -54,19 +59,34 @@ func (e *envelope) encode() []byte {
 	return b
 }
 
+// cost is about how many bytes a record takes.
+func (e *envelope) cost() int {
+	n := 256 + len(e.address.RoutingKey) + 34*len(e.address.To)
+	for _, t := range e.targets {
+		n += 4*len(t.Site) + 3*len(t.Queue)
+	}
+	for _, m := range e.messages {
+		n += 2*len(m.ID) + 64 + len(e.sender)*2
+	}
+	return n
+}
+
 func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) {
 	d := decoder{data: data}
 	e := &envelope{seq: seq, sender: sender}
 	copy(e.id[:], d.raw(16))
 	copy(e.hash[:], d.raw(32))
-	copy(e.sums[:], d.raw(32))
+	e.size = d.int()
+	if e.size > spool.SmallSize {
+		copy(e.sums[:], d.raw(32))
+	}
 	e.address.RoutingKey = d.string()
 	for range d.count() {
 		e.address.To = append(e.address.To, id.Site(d.string()))
 	}
-	e.route = id.Hash(d.string())
-	e.size = d.int()
+	e.route = d.hash()
 	e.crc = uint32(d.uint())
+	e.at = packPlace{d.uint(), d.int()}
 	e.spooled = d.stamp()
 	e.targets = make([]spool.Target, d.count())
 	for i := range e.targets {
@@ -79,8 +99,8 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 	return e, d.close("envelope")
 }
 
-func (e *envelope) inline() bool { return e.size <= spool.InlineSize }
-func (e *envelope) parts() int   { return partCount(e.size) }
+func (e *envelope) small() bool { return e.size <= spool.InlineSize }
+func (e *envelope) parts() int  { return partCount(e.size) }
 
 // target finds the recipient that reads from the queue; -1 if none.
 func (e *envelope) target(queue string) int {

@@ -153,12 +153,12 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 
 func (n ending) removeContent(g *group, commit uint64) {
 	g.figures(n.first).content -= n.e.size
-	if n.e.inline() || n.e.parts() > 1 {
-		g.del(contentKey(n.e.seq))
-	}
-	if n.e.inline() {
-		g.drained += n.e.size
+	if n.e.small() {
+		g.packed(n.e.at.pack, -1)
 		return
+	}
+	if n.e.parts() > 1 {
+		g.del(sumsKey(n.e.seq))
 	}
 	g.set(trashKey(commit), n.e.id[:])
 	g.after = append(g.after, n.s.janitor.kick)

@@ -224,8 +224,11 @@ func (s *Spool) forget(ctx context.Context, u *upload) error {
 	return s.content.disk.do("unlink", u.path, func() error { return remove(u.path) })
 }
 
-// uploadPublished forgets an upload whose envelope is published. Should that fail, Open does it.
-func (s *Spool) uploadPublished(u *upload) {
+// uploadOver forgets an upload once its envelope is published. Should that fail, Open does it.
+func (s *Spool) uploadOver(u *upload, e *envelope) {
+	if e.seq == 0 || s.isPoisoned() {
+		return // not published, or nobody knows
+	}
 	s.dropUpload(u, published)
 	if err := s.forget(context.Background(), u); err != nil {
 		s.opts.Log.Warn("an upload's rest stays until the next start", "envelope", u.name.envelope, "err", err)

@@ -83,9 +83,10 @@ func (s *Spool) storedIncarnation() (inc id.Incarnation, err error) {
 
 // saveIncarnation writes the store first: should the stamp not follow, the two differ and a new one is drawn again.
 func (s *Spool) saveIncarnation() error {
-	err := s.db.Update(func(txn *badger.Txn) error {
-		return txn.Set([]byte{keyStamp}, []byte(s.incarnation))
-	})
+	g := s.newGroup()
+	defer g.txn.Discard()
+	g.set([]byte{keyStamp}, []byte(s.incarnation))
+	err := s.finish(g)
 	if err != nil {
 		return fmt.Errorf("store the incarnation: %w", err)
 	}

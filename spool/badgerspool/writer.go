@@ -137,17 +137,23 @@ func (s *Spool) finish(g *group) error {
 	if err := g.seal(); err != nil {
 		return err
 	}
-	if err := s.seams.commit(g.txn); err != nil {
+	if err := s.seams.commit(g.txn, g.version); err != nil {
 		return err
 	}
+	s.db.SetDiscardTs(s.snapshots.advance(g.version))
 	s.commits.Store(g.commit)
 	s.writeMark()
-	s.drained.Add(g.drained)
+	s.drained.Add(g.deleted)
 	for q, c := range g.queues {
 		q.store(c.figures)
 	}
 	for st, f := range g.sites {
 		st.store(*f)
+	}
+	for n, live := range g.packs {
+		if s.packs.store(n, live) {
+			s.janitor.kick()
+		}
 	}
 	for _, f := range g.after {
 		f()
@@ -177,24 +183,29 @@ func (s *Spool) isPoisoned() bool {
 type group struct {
 	s       *Spool
 	txn     *badger.Txn
+	version uint64
 	now     time.Time
 	commit  uint64 // the number of the newest change in it
 	queues  map[*queue]*queueChange
 	sites   map[*site]*siteFigures
 	after   []func() // once committed, in order
+	packs   map[uint64]int64
 	entries int
-	drained int64 // bytes of small ciphertext that it removes
+	deleted int64
 	failed  error // the first error of the transaction itself
 }
 
 func (s *Spool) newGroup() *group {
+	newest := s.snapshots.newest()
 	return &group{
-		s:      s,
-		txn:    s.db.NewTransaction(true),
-		now:    s.hubTime(),
-		commit: s.commits.Load(),
-		queues: make(map[*queue]*queueChange),
-		sites:  make(map[*site]*siteFigures),
+		s:       s,
+		txn:     s.db.NewTransactionAt(newest, true),
+		version: newest + 1,
+		now:     s.hubTime(),
+		commit:  s.commits.Load(),
+		queues:  make(map[*queue]*queueChange),
+		sites:   make(map[*site]*siteFigures),
+		packs:   make(map[uint64]int64),
 	}
 }
 
@@ -216,6 +227,7 @@ func (g *group) set(key, value []byte) {
 
 func (g *group) del(key []byte) {
 	g.entries++
+	g.deleted++
 	if err := g.txn.Delete(key); err != nil && g.failed == nil {
 		g.failed = err
 	}
@@ -235,6 +247,15 @@ func (g *group) figures(q *queue) *queueChange {
 		g.queues[q] = c
 	}
 	return c
+}
+
+// packed counts contents that come to be needed in a pack, or cease to be.
+func (g *group) packed(n uint64, more int64) {
+	live, ok := g.packs[n]
+	if !ok {
+		live = g.s.packs.live(n)
+	}
+	g.packs[n] = live + more
 }
 
 // event appends to the site's sequence.
@@ -263,6 +284,9 @@ func (g *group) seal() error {
 		f.commit = g.commit
 		g.set(siteKey(st.name), f.encode())
 		carried = true
+	}
+	for n, live := range g.packs {
+		g.set(packKey(n), u64(nil, uint64(live)))
 	}
 	if !carried {
 		g.set([]byte{keyCommits}, u64(nil, g.commit))
