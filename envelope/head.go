@@ -90,7 +90,7 @@ func (h Head) Format() ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxHead {
-		return nil, fmt.Errorf("message.json would have %d bytes, more than %d", len(data), maxHead)
+		return nil, fmt.Errorf("%w: message.json would have %d bytes, more than %d", ErrTooLarge, len(data), maxHead)
 	}
 	return data, nil
 }

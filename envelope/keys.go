@@ -132,3 +132,11 @@ func (k *Keys) Recipient() string {
 
 // Suite returns the suite of the keys.
 func (k *Keys) Suite() string { return k.suite }
+
+// String keeps the keys out of logs and messages.
+func (k *Keys) String() string {
+	return fmt.Sprintf("%d keys of the suite %s", len(k.identities), k.suite)
+}
+
+// GoString does so for %#v.
+func (k *Keys) GoString() string { return k.String() }

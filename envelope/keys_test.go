@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -153,5 +154,25 @@ func TestOlderKeys(t *testing.T) {
 		}
 		_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, newTray())
 		refusedWith(t, err, statement.CodeNotForMe)
+	}
+}
+
+func TestKeysDoNotPrintThemselves(t *testing.T) {
+	secret, _, err := generate(SuiteX25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := ParseKeys([]byte(secret), SuiteX25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("opened", "keys", keys)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("opened", "keys", keys)
+	raw := fmt.Sprintf("%v", []byte(secret[:20]))
+	for _, text := range []string{fmt.Sprint(keys), fmt.Sprintf("%+v %#v", keys, keys), log.String()} {
+		if strings.Contains(text, secret[16:]) || strings.Contains(text, raw[1:20]) || strings.Contains(text, "0xc0") {
+			t.Errorf("it prints %s", text)
+		}
 	}
 }

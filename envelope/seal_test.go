@@ -244,6 +244,11 @@ func TestSealRefuses(t *testing.T) {
 		{"several messages in more than 1 MiB", func(req *SealRequest) {
 			req.Messages = append(req.Messages, file(2, "big", strings.Repeat("x", MaxShared)))
 		}, ErrTooLarge},
+		{"names too long for message.json", func(req *SealRequest) {
+			for n := range int64(200) {
+				req.Messages = append(req.Messages, file(n+2, strings.Repeat("\x01", MaxName), ""))
+			}
+		}, ErrTooLarge},
 		{"no network", func(req *SealRequest) { req.Network = "" }, id.ErrInvalid},
 		{"no envelope id", func(req *SealRequest) { req.Envelope = "" }, id.ErrInvalid},
 		{"no address", func(req *SealRequest) { req.Address = id.Address{} }, id.ErrInvalid},
