@@ -32,31 +32,39 @@ const (
 // InitAuthority makes an issuing authority under r in the hub's state folder, or loads the one that is there, which must
 // be under the same root. issuing.pem is written last: without it the authority is not there yet, and is made again.
 func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
-	existing, err := OpenAuthority(stateDir)
-	if err == nil && existing.Network() != r.Network() {
-		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)", stateDir, existing.Network())
-	}
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return existing, err
-	}
-	if err := secretfile.MkdirAll(stateDir); err != nil {
-		return nil, err
-	}
-	key, err := openKey(filepath.Join(stateDir, issuingKeyFile))
+	known, err := readCertificate(filepath.Join(stateDir, rootCertFile))
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
-	cert, err := r.signIssuing(&key.PublicKey, now)
-	if err != nil {
-		return nil, err
+	if known != nil && Fingerprint(known.PublicKey) != r.Network() {
+		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)", stateDir, Fingerprint(known.PublicKey))
 	}
-	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o644); err != nil {
-		return nil, err
+	existing, err := OpenAuthority(stateDir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return existing, err
 	}
-	if err := durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o644); err != nil {
-		return nil, err
+	if err := r.makeAuthority(stateDir, now); err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
 	return OpenAuthority(stateDir)
+}
+
+func (r *Root) makeAuthority(stateDir string, now time.Time) error {
+	if err := secretfile.MkdirAll(stateDir); err != nil {
+		return err
+	}
+	key, err := openKey(filepath.Join(stateDir, issuingKeyFile), false)
+	if err != nil {
+		return err
+	}
+	cert, err := r.signIssuing(&key.PublicKey, now)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o644); err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o644)
 }
 
 func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {
@@ -74,21 +82,25 @@ func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certifica
 	return sign(template, r.cert, pub, r.key)
 }
 
-// OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its key.
+// OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its key. fs.ErrNotExist means
+// that there is none yet; one of which a part is missing is another error.
 func OpenAuthority(stateDir string) (*Authority, error) {
 	issuing, err := readChain(filepath.Join(stateDir, issuingCertFile), 1)
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
-	root, err := readChain(filepath.Join(stateDir, rootCertFile), 1)
+	root, err := readCertificate(filepath.Join(stateDir, rootCertFile))
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
-	key, err := readKey(filepath.Join(stateDir, issuingKeyFile))
+	if root == nil {
+		return nil, fmt.Errorf("issuing authority in %s: %s is missing: bring it back", stateDir, rootCertFile)
+	}
+	key, err := openKey(filepath.Join(stateDir, issuingKeyFile), true)
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
-	a := &Authority{key: key, cert: issuing[0], root: root[0]}
+	a := &Authority{key: key, cert: issuing[0], root: root}
 	if err := a.check(); err != nil {
 		return nil, fmt.Errorf("issuing authority in %s: %w", stateDir, err)
 	}

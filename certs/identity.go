@@ -41,17 +41,18 @@ type chain struct {
 // OpenIdentity loads the key at keyPath, which is made when there is none, and the chain at chainPath when there is one.
 // The chain may have expired: see NotAfter.
 func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
-	key, err := openKey(keyPath)
+	certs, err := readChain(chainPath, 3)
+	enrolled := !errors.Is(err, fs.ErrNotExist)
+	if enrolled && err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
+	}
+	key, err := openKey(keyPath, enrolled)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	i := &Identity{key: key, print: Fingerprint(&key.PublicKey), chainPath: chainPath}
-	certs, err := readChain(chainPath, 3)
-	if errors.Is(err, fs.ErrNotExist) {
+	if !enrolled {
 		return i, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
 	}
 	network, hub := Fingerprint(certs[2].PublicKey), slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	loaded, err := i.check(certs, network, hub, certs[0].NotAfter)

@@ -17,10 +17,16 @@ const maxKeyFile = 4 << 10 // bytes: a PKCS #8 key of P-256 has 241 as PEM
 
 // openKey reads the ECDSA P-256 key at path. When there is none it makes one first; of several processes that do so at
 // once all get the same key.
-func openKey(path string) (*ecdsa.PrivateKey, error) {
+//
+// certified says that there is a certificate for the key already. Then a missing key is lost, or was taken away, and a new
+// one would be of no use and hide that.
+func openKey(path string, certified bool) (*ecdsa.PrivateKey, error) {
 	key, err := readKey(path)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
 		return key, err
+	case certified:
+		return nil, fmt.Errorf("key file %s is missing, and its certificate is there: bring the key back", path)
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err

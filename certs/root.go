@@ -38,12 +38,12 @@ func InitRoot(dir string, network string) (*Root, error) {
 	if err := secretfile.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	key, err := openKey(filepath.Join(dir, rootKeyFile))
+	path := filepath.Join(dir, rootCertFile)
+	cert, err := readCertificate(path)
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
-	path := filepath.Join(dir, rootCertFile)
-	cert, err := readCertificate(path)
+	key, err := openKey(filepath.Join(dir, rootKeyFile), cert != nil)
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}

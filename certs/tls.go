@@ -69,7 +69,11 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 		if c.Time != nil {
 			now = c.Time
 		}
-		if err := verifyServer(state, network, names, now()); err != nil {
+		err := verifyServer(state, network, names, now())
+		switch {
+		case errors.Is(err, ErrNotValidNow):
+			return fmt.Errorf("the hub cannot be believed now: %w; is this computer's clock right?", err)
+		case err != nil:
 			return fmt.Errorf("the server is not this network's hub: %w", err)
 		}
 		return nil
