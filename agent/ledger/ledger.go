@@ -30,15 +30,16 @@ const maxGroup = 256
 
 // Ledger is safe for concurrent use.
 type Ledger struct {
-	db     *sql.DB
-	ops    chan *op
-	closed chan struct{}
-	once   sync.Once
-	done   sync.WaitGroup
-
-	mu    sync.Mutex // guards stmts
-	stmts map[string]*sql.Stmt
+	db      *sql.DB
+	ops     chan *op
+	readers chan *Tx // idle ones; each is one connection with its own prepared statements
+	closed  chan struct{}
+	once    sync.Once
+	done    sync.WaitGroup
 }
+
+// readers is how many views there can be at once: more would only cost memory.
+const readers = 3
 
 type op struct {
 	do   func(*Tx) error
@@ -48,7 +49,8 @@ type op struct {
 
 // Tx is one update or view. It is valid only inside the function it is given to, on that goroutine.
 type Tx struct {
-	prepare func(query string) (*sql.Stmt, error)
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
 }
 
 // Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
@@ -60,25 +62,42 @@ func Open(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	db.SetMaxOpenConns(4) // the writer and three readers: more would only cost memory
-	db.SetMaxIdleConns(4)
-	l := &Ledger{db: db, ops: make(chan *op, maxGroup), closed: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
-	conn, err := db.Conn(context.Background())
+	l := &Ledger{db: db, ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
+	writer, err := l.connect()
 	if err == nil {
-		err = migrate(conn)
+		err = migrate(writer.conn)
+	}
+	for range readers {
+		if err == nil {
+			var r *Tx
+			r, err = l.connect()
+			l.readers <- r
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
 	}
-	l.done.Go(func() { l.write(conn) })
+	l.done.Go(func() { l.write(writer) })
 	return l, nil
 }
 
-// Close waits for the updates under way.
+func (l *Ledger) connect() (*Tx, error) {
+	conn, err := l.db.Conn(context.Background())
+	return &Tx{conn: conn, stmts: map[string]*sql.Stmt{}}, err
+}
+
+// Close waits for the updates and views under way.
 func (l *Ledger) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	l.done.Wait()
-	return l.db.Close()
+	var err error
+	l.once.Do(func() {
+		close(l.closed)
+		l.done.Wait()
+		for range readers {
+			err = errors.Join(err, (<-l.readers).conn.Close())
+		}
+		err = errors.Join(err, l.db.Close())
+	})
+	return err
 }
 
 // Update runs do in the next commit and returns when that is durable, or do's own error, and then nothing of do has
@@ -104,49 +123,35 @@ func (l *Ledger) Update(ctx context.Context, do func(*Tx) error) error {
 	return o.err
 }
 
-// View runs do on a snapshot. It sees every update that returned before it began.
+// View runs do on a snapshot. It sees every update that returned before it began. do must not begin another view.
 func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
-	tx, err := l.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
+	var tx *Tx
+	select {
+	case <-l.closed:
+		return ErrClosed
+	default:
+	}
+	select {
+	case tx = <-l.readers:
+	case <-l.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { l.readers <- tx }()
+	if err := tx.exec("BEGIN"); err != nil {
 		return fmt.Errorf("read ledger: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return do(&Tx{prepare: func(query string) (*sql.Stmt, error) {
-		s, err := l.stmt(query)
-		if err != nil {
-			return nil, err
-		}
-		return tx.StmtContext(ctx, s), nil
-	}})
-}
-
-func (l *Ledger) stmt(query string) (*sql.Stmt, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.stmts[query]; s != nil {
-		return s, nil
+	err := do(tx)
+	if end := tx.exec("ROLLBACK"); end != nil {
+		err = errors.Join(err, fmt.Errorf("read ledger: %w", end))
 	}
-	s, err := l.db.Prepare(query)
-	if err == nil {
-		l.stmts[query] = s
-	}
-	return s, err
+	return err
 }
 
 // write is the one writer: it takes what waits, up to maxGroup updates, into one commit.
-func (l *Ledger) write(conn *sql.Conn) {
-	defer conn.Close()
-	stmts := map[string]*sql.Stmt{}
-	tx := &Tx{prepare: func(query string) (*sql.Stmt, error) {
-		if s := stmts[query]; s != nil {
-			return s, nil
-		}
-		s, err := conn.PrepareContext(context.Background(), query)
-		if err == nil {
-			stmts[query] = s
-		}
-		return s, err
-	}}
+func (l *Ledger) write(tx *Tx) {
+	defer tx.conn.Close()
 	for {
 		select {
 		case o := <-l.ops:
@@ -216,6 +221,17 @@ func (l *Ledger) one(tx *Tx, o *op) error {
 		}
 	}
 	return tx.exec("RELEASE one")
+}
+
+func (tx *Tx) prepare(query string) (*sql.Stmt, error) {
+	if s := tx.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := tx.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		tx.stmts[query] = s
+	}
+	return s, err
 }
 
 func (tx *Tx) exec(query string, args ...any) error {

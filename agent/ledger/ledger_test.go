@@ -165,10 +165,30 @@ func TestAFailingUpdateTakesNothingElseWithIt(t *testing.T) {
 	})
 }
 
+func TestManyViewsAtOnceDoNotBlockEachOther(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			err := l.View(context.Background(), func(tx *Tx) error {
+				var n int64 // each asks something that was not asked before, so that statements are prepared while others read
+				return tx.row(fmt.Sprintf("SELECT COUNT(*) + %d FROM message", i), nil, &n)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestUpdateAfterCloseIsRefused(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	l.Close()
 	if err := l.Update(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if err := l.View(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -306,9 +326,7 @@ func TestTheFirstReceiptStaysAndIsSettledForEachDelivery(t *testing.T) {
 func TestALedgerOfALaterProgramIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
-	if _, err := l.db.Exec("PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
+	update(t, l, func(tx *Tx) error { return tx.exec("PRAGMA user_version = 99") })
 	l.Close()
 	if _, err := Open(path); err == nil {
 		t.Error("it was opened")
