@@ -3,9 +3,9 @@ package hub
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -26,38 +26,51 @@ const (
 
 // serve answers agents until the context ends, and then drains.
 func (h *Hub) serve(ctx context.Context) error {
+	server := h.server()
+	listening, stopped := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		stopped(server.Serve(tls.NewListener(h.listener, certs.ServerTLS(h.identity))))
+	}()
+	<-listening.Done()
+	failed := context.Cause(listening)
+	if ctx.Err() != nil {
+		failed = nil // it was asked to stop
+	}
+	h.stop()
+	err := h.drain(server)
+	<-done
+	h.links.wait()
+	return errors.Join(failed, err)
+}
+
+// drain lets requests under way end, and cuts off those that do not within the grace time.
+func (h *Hub) drain(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), h.grace)
+	defer cancel()
+	if server.Shutdown(ctx) == nil {
+		return nil
+	}
+	h.log.Warn("requests cut off", "after", h.grace)
+	h.links.cutAll()
+	return server.Close()
+}
+
+// server is HTTP/1.1 and nothing else: it is twice as fast here as HTTP/2, and one connection is one request.
+func (h *Hub) server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	server := &http.Server{
+	return &http.Server{
 		Handler:           h.handler(),
 		Protocols:         &protocols,
-		TLSConfig:         certs.ServerTLS(h.identity),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerSize,
 		ErrorLog:          log.New(noise{h.log}, "", 0),
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return h.links.opened(ctx, c) },
+		ConnContext:       h.links.opened,
 		ConnState:         h.links.changed,
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(tls.NewListener(h.listener, server.TLSConfig)) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	h.stop()
-	drain, cancel := context.WithTimeout(context.Background(), h.grace)
-	defer cancel()
-	err := server.Shutdown(drain)
-	if err != nil {
-		h.log.Warn("requests cut off", "after", h.grace)
-		h.links.cutAll()
-		err = server.Close()
-	}
-	<-ended
-	h.links.wait()
-	return err
 }
 
 // noise takes what net/http has to say. Whoever scans the network fails at the handshake; that is no news.

@@ -1,0 +1,332 @@
+package hub
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+// callers are all kinds of them. What each gets from each endpoint stands in TestWhoMayDoWhat.
+type callers struct {
+	anonymous  *station // without a certificate
+	foreign    *station // of another network
+	serverCert *station // the hub's own kind of certificate
+	expired    *station
+	unknown    *station // of this network, but not in the directory
+	removed    *station
+	otherKey   *station // the right name, a certificate of this network, another key
+	lab        *station // sends
+	centre     *station // receives
+	owner      *station // whose things they are
+}
+
+func (c callers) all() map[string]*station {
+	return map[string]*station{"no certificate": c.anonymous, "foreign authority": c.foreign, "server certificate": c.serverCert,
+		"expired": c.expired, "not in the directory": c.unknown, "removed": c.removed, "another key": c.otherKey,
+		"other site, sends": c.lab, "other site, receives": c.centre, "owner": c.owner}
+}
+
+func newCallers(t *testing.T, q *headquarters) callers {
+	t.Helper()
+	c := callers{anonymous: q.stranger("NO-LAB"), foreign: q.stranger("PA-LAB"), serverCert: q.stranger("SV-LAB"), expired: q.join("EX-LAB", "both"),
+		unknown: q.stranger("UN-LAB"), otherKey: q.stranger("FL-LAB")}
+	q.clock.forward(100 * 24 * time.Hour)
+	c.removed, c.lab, c.centre = q.join("IL-LAB", "both"), q.lab("PA-LAB"), q.centre("SF-RC")
+	c.owner = q.join("FL-LAB", "both")
+	ask[Removed](q, ControlRemove, RemoveRequest{Site: "IL-LAB"})
+	c.certify(c.unknown, q.hub.authority, q.clock.now())
+	c.certify(c.otherKey, q.hub.authority, q.clock.now())
+	c.certify(c.foreign, foreignAuthority(t, q.clock.now()), q.clock.now())
+	if err := q.hub.authority.IssueHub(c.serverCert.identity, "SV-LAB", []string{"127.0.0.1"}, q.clock.now()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// certify gives a station a certificate without asking the hub.
+func (c callers) certify(s *station, a *certs.Authority, at time.Time) {
+	s.q.t.Helper()
+	chain, err := a.IssueSite([]byte(s.csr()), s.site, at)
+	if err == nil {
+		err = s.identity.SetChain(chain, a.Network(), at)
+	}
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+}
+
+func foreignAuthority(t *testing.T, now time.Time) *certs.Authority {
+	t.Helper()
+	root, err := certs.InitRoot(filepath.Join(t.TempDir(), "root"), "ELSEWHERE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := certs.InitAuthority(filepath.Join(t.TempDir(), "state"), root, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// request is one well-formed request to an endpoint, about things that belong to the owner.
+type wireRequest struct {
+	method, path, body string
+	// What the other sites get that may call it at all, and what the owner gets: a code, or "" for success.
+	sends, receives, owner api.Code
+}
+
+// Everything a site may not see answers as what does not exist, and every endpoint but enrolment turns strangers away in the
+// same words.
+func TestWhoMayDoWhat(t *testing.T) {
+	q := openHeadquarters(t)
+	c := newCallers(t, q)
+	asked := map[string]bool{}
+	for name, r := range ownersThings(t, q, c) {
+		asked[q.patternOf(r.method, r.path)] = true
+		t.Run(name, func(t *testing.T) {
+			for kind, caller := range c.all() {
+				want := r.expected(kind)
+				resp := caller.raw(r.method, r.path, r.body)
+				if got := codeOfResponse(t, resp); got != want {
+					t.Errorf("%s gets %d %q, want %q", kind, resp.StatusCode, got, want)
+				}
+			}
+		})
+	}
+	for _, e := range endpoints() {
+		if !asked[e.method+" "+e.path] {
+			t.Errorf("%s %s is not in the table", e.method, e.path)
+		}
+	}
+}
+
+// patternOf says which endpoint serves a request.
+func (q *headquarters) patternOf(method, path string) string {
+	_, pattern := q.hub.handler().(*http.ServeMux).Handler(httptest.NewRequest(method, path, nil))
+	return pattern
+}
+
+func (r wireRequest) expected(kind string) api.Code {
+	if strings.HasSuffix(r.path, api.PathEnroll) {
+		return api.CodeInvitation
+	}
+	switch kind {
+	case "no certificate", "foreign authority", "server certificate":
+		return api.CodeNoCert
+	case "expired":
+		return api.CodeExpired
+	case "not in the directory", "removed", "another key":
+		return api.CodeNotAdmitted
+	case "other site, sends":
+		return r.sends
+	case "other site, receives":
+		return r.receives
+	}
+	return r.owner
+}
+
+// ownersThings makes, for every endpoint, a request about what FL-LAB has. Those whose success would use it up are made so
+// that they fail for the owner too, in a way that only the owner can see.
+func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireRequest {
+	t.Helper()
+	q.bind("FL-LAB", "pa-lab.#")
+	q.bind("SF-RC", "fl-lab.#")
+	c.owner.uploadKey()
+	in := c.lab.head(key("pa-lab.dat"), []byte("content"))
+	if _, err := c.lab.Publish(t.Context(), in, []byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	d := c.owner.take()
+	upload := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1, CRC32C: []uint32{1}}
+	if _, err := c.owner.OpenUpload(t.Context(), upload); err != nil {
+		t.Fatal(err)
+	}
+	another := upload // each site has uploads of its own, so the same name is no conflict
+	another.Envelope = id.Random128[id.Envelope]()
+	publish, err := api.Frame(c.owner.head(key("fl-lab.dat"), []byte("x")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := d.DeliveryID
+	missing.Sequence++
+	part := api.PathUploads + "/" + string(upload.Envelope) + "/0"
+	const no = api.CodeNotAllowed
+	return map[string]wireRequest{
+		"hello":        {"GET", api.PathHello, "", "", "", ""},
+		"enroll":       {"POST", api.PathEnroll, body(t, api.EnrollRequest{Site: "FL-LAB", Secret: "guess", CSR: c.owner.csr()}), "", "", ""},
+		"renew":        {"POST", api.PathRenew, body(t, api.RenewRequest{CSR: c.owner.csr()}), no, no, ""},
+		"key":          {"PUT", api.PathKey, body(t, api.KeyUpload{Statement: sign(c.owner, c.owner.keyStatement())}), no, no, ""},
+		"resolve":      {"POST", api.PathResolve, body(t, api.ResolveRequest{Address: key("fl-lab.dat")}), no, no, ""},
+		"open upload":  {"POST", api.PathUploads, body(t, another), "", no, ""},
+		"part":         {"PUT", part, "short", api.CodeNotFound, no, api.CodeInvalid},
+		"abort upload": {"DELETE", api.PathUploads + "/" + string(in.Envelope), "", "", no, ""},
+		"publish":      {"POST", api.PathPublish, string(publish) + "x", api.CodeInvalid, no, ""},
+		"known":        {"POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{in.Envelope}}), "", no, ""},
+		"lease":        {"POST", api.PathLease, body(t, api.LeaseRequest{Session: c.owner.session(), Max: 1}), no, "", ""},
+		"content":      {"POST", api.PathContent, body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1}), no, api.CodeNotFound, ""},
+		"content that is not there": {"POST", api.PathContent, body(t, api.ContentRequest{Delivery: missing, Length: 1}), no,
+			api.CodeNotFound, api.CodeNotFound},
+		"extend":  {"POST", api.PathExtend, body(t, api.ExtendRequest{Token: d.Token}), no, api.CodeStale, ""},
+		"release": {"POST", api.PathRelease, body(t, api.ReleaseRequest{Token: d.Token + "x", Code: api.ReleaseLocal}), no, api.CodeStale, api.CodeStale},
+		"settle":  {"POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID}}}), no, "", ""},
+		"events":  {"POST", api.PathEvents, body(t, api.EventsRequest{}), "", "", ""},
+	}
+}
+
+func body(t *testing.T, in any) string {
+	t.Helper()
+	exact, err := strictjson.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(exact)
+}
+
+func codeOfResponse(t *testing.T, resp *http.Response) api.Code {
+	t.Helper()
+	if resp.StatusCode/100 == 2 {
+		return ""
+	}
+	var p api.Problem
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Status != resp.StatusCode || p.Request != resp.Header.Get(api.HeaderRequest) {
+		t.Errorf("status %d with %+v, %v", resp.StatusCode, p, err)
+	}
+	return p.Code
+}
+
+// Somebody else's things and what does not exist look the same, to the last byte but the request's id.
+func TestExistenceDoesNotLeak(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, other, centre, spy := q.lab("FL-LAB"), q.lab("PA-LAB"), q.centre("CA-RC", "fl-lab.#"), q.centre("SF-RC")
+	sent := lab.send(key("fl-lab.dat"), "x")
+	d := centre.take()
+	nothing := d.DeliveryID
+	nothing.Envelope, nothing.Sequence = id.Random128[id.Envelope](), 12345
+	jws := sign(spy, spy.receipt(d))
+	pairs := map[string][2]*http.Response{
+		"known": {
+			other.raw("POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{sent.Envelope}})),
+			other.raw("POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{nothing.Envelope}})),
+		},
+		"content": {
+			spy.raw("POST", api.PathContent, body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1})),
+			spy.raw("POST", api.PathContent, body(t, api.ContentRequest{Delivery: nothing, Length: 1})),
+		},
+		"settle": {
+			spy.raw("POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID, Receipt: jws}}})),
+			spy.raw("POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: nothing, Receipt: jws}}})),
+		},
+		"extend": {
+			spy.raw("POST", api.PathExtend, body(t, api.ExtendRequest{Token: d.Token})),
+			spy.raw("POST", api.PathExtend, body(t, api.ExtendRequest{Token: "nothing"})),
+		},
+		"release": {
+			spy.raw("POST", api.PathRelease, body(t, api.ReleaseRequest{Token: d.Token, Code: api.ReleaseLocal})),
+			spy.raw("POST", api.PathRelease, body(t, api.ReleaseRequest{Token: "nothing", Code: api.ReleaseLocal})),
+		},
+		"to": {
+			other.raw("POST", api.PathResolve, body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"FL-LAB"}}})),
+			other.raw("POST", api.PathResolve, body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"XX-LAB"}}})),
+		},
+	}
+	for name, pair := range pairs {
+		if theirs, none := seen(t, pair[0], sent, nothing), seen(t, pair[1], sent, nothing); theirs != none {
+			t.Errorf("%s: what is somebody else's answers\n%s\nand what is not there\n%s", name, theirs, none)
+		}
+	}
+}
+
+// seen is what an answer shows beside the names that were asked for.
+func seen(t *testing.T, resp *http.Response, sent api.PublishRequest, nothing spool.DeliveryID) string {
+	t.Helper()
+	var b strings.Builder
+	if err := resp.Header.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := resp.Status + "\n" + b.String() + readAll(t, resp)
+	for _, own := range []string{resp.Header.Get(api.HeaderRequest), resp.Header.Get("Date"), string(sent.Envelope), string(nothing.Envelope), "FL-LAB", "XX-LAB"} {
+		if own != "" {
+			text = strings.ReplaceAll(text, own, "…")
+		}
+	}
+	return text
+}
+
+func readAll(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	var b strings.Builder
+	if _, err := copyAll(&b, resp); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// A removed site is out at once: its connections end, what waits for it is dead, its senders hear of it, and routes lead to
+// it no more. Invited again it comes back as somebody new.
+func TestRemove(t *testing.T) {
+	q := newHeadquarters(t)
+	waiting := make(chan struct{}, 8)
+	q.wrap = func(s Store) Store { return waitStore{s, waiting} }
+	q.start()
+	t.Cleanup(q.stop)
+	lab := q.lab("FL-LAB")
+	ca := q.centre("CA-RC", "fl-lab.#")
+	sent := lab.send(key("fl-lab.dat"), "x")
+	ca.take()
+	<-waiting
+
+	cut := make(chan error)
+	go func() {
+		_, err := ca.Lease(t.Context(), api.LeaseRequest{Session: ca.session(), Max: 1, Wait: api.MaxWait})
+		cut <- err
+	}()
+	<-waiting
+	got := ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"})
+	if !got.Changed || got.Killed != 1 || got.Connections < 1 {
+		t.Errorf("removed: %+v", got)
+	}
+	if err := <-cut; err == nil {
+		t.Error("its wait ended as if nothing had happened")
+	}
+	_, err := ca.Hello(t.Context())
+	wantCode(t, err, api.CodeNotAdmitted)
+	_, err = lab.Resolve(t.Context(), key("fl-lab.dat"))
+	wantCode(t, err, api.CodeUnroutable)
+	events := map[spool.EventKind]spool.Event{}
+	for after := spool.Cursor(0); len(events) < 2; {
+		answer, err := lab.Events(t.Context(), api.EventsRequest{After: after, Wait: 5 * time.Second})
+		if err != nil || len(answer.Events) == 0 {
+			t.Fatalf("the lab was told only %v, %v", events, err)
+		}
+		for _, e := range answer.Events {
+			events[e.Kind] = e
+		}
+		after = answer.Next
+	}
+	if dead := events[spool.EventDead]; dead.Envelope != sent.Envelope || dead.Recipient != "CA-RC" || dead.Code != "recipient-removed" {
+		t.Errorf("the lab was told %+v", dead)
+	}
+	if again := ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"}); again.Changed || again.Killed != 0 {
+		t.Errorf("removed again: %+v", again)
+	}
+	if _, err := tryAsk[Removed](q, ControlRemove, RemoveRequest{Site: "XX-RC"}); err == nil {
+		t.Error("a site that is not there was removed")
+	}
+	back := q.join("CA-RC", config.RoleReceive)
+	if hello, err := back.Hello(t.Context()); err != nil || hello.KeyHash != "" {
+		t.Errorf("invited again it gets %+v, %v", hello, err)
+	}
+	_, err = ca.Hello(t.Context())
+	wantCode(t, err, api.CodeNotAdmitted)
+}

@@ -1,0 +1,129 @@
+package hub
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sealpost/config"
+)
+
+func TestInitMayBeRepeated(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "DC-HQ")
+	o := InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"hub.example.org", "127.0.0.1"}}
+	first, err := Init(o)
+	if err != nil || len(first.Made) != 7 || len(first.Existing) != 0 || first.Suite != "hybrid" || first.Listen != ":7443" {
+		t.Fatalf("first: %+v, %v", first, err)
+	}
+	before := contents(t, first.Made)
+	second, err := Init(o)
+	if err != nil || len(second.Made) != 0 || len(second.Existing) != 7 || second.Network != first.Network {
+		t.Errorf("second: %+v, %v", second, err)
+	}
+	if contents(t, first.Made) != before {
+		t.Error("repeating it has changed files")
+	}
+	if err := os.RemoveAll(first.RootDir); err != nil { // taken away, as it should be
+		t.Fatal(err)
+	}
+	third, err := Init(o)
+	if err != nil || len(third.Made) != 0 || len(third.Existing) != 5 || third.Network != first.Network {
+		t.Errorf("without the root: %+v, %v", third, err)
+	}
+	for _, file := range []string{"state/chain.pem", "hub.toml"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Init(o); err != nil || len(again.Made) != 1 || !strings.HasSuffix(again.Made[0], file) {
+			t.Errorf("when %s is missing: %+v, %v", file, again, err)
+		}
+	}
+}
+
+func contents(t *testing.T, paths []string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(data)
+	}
+	return b.String()
+}
+
+func TestInitUnderAnExistingRoot(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Init(InitOptions{Dir: filepath.Join(dir, "A"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Init(InitOptions{Dir: filepath.Join(dir, "B"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, RootDir: first.RootDir})
+	if err != nil || second.Network != first.Network || len(second.Existing) != 2 {
+		t.Errorf("the second hub: %+v, %v", second, err)
+	}
+}
+
+func TestInitRefuses(t *testing.T) {
+	dir := t.TempDir()
+	good := InitOptions{Dir: filepath.Join(dir, "good"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}}
+	if _, err := Init(good); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*InitOptions){
+		"no hosts":         func(o *InitOptions) { o.Hosts = nil },
+		"a host with port": func(o *InitOptions) { o.Hosts = []string{"hub.example.org:7443"} },
+		"no name":          func(o *InitOptions) { o.Name = "" },
+		"a bad name":       func(o *InitOptions) { o.Name = "the hub" },
+		"a bad address":    func(o *InitOptions) { o.Listen = "7443" },
+		"a bad suite":      func(o *InitOptions) { o.Suite = "rot13" },
+		"another hub":      func(o *InitOptions) { o.Dir, o.Name = good.Dir, "NY-HQ" },
+		"another suite":    func(o *InitOptions) { o.Dir, o.Suite = good.Dir, "x25519" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			o.Dir = filepath.Join(t.TempDir(), "hub")
+			spoil(&o)
+			if r, err := Init(o); err == nil {
+				t.Errorf("made %+v", r)
+			}
+			if _, err := os.Stat(config.HubFile(o.Dir)); err == nil && o.Dir != good.Dir {
+				t.Error("hub.toml was left behind")
+			}
+			o = good
+			o.Dir = filepath.Join(t.TempDir(), "hub")
+			if _, err := Init(o); err != nil {
+				t.Errorf("and then with the right words: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewNeedsInit(t *testing.T) {
+	_, err := New(Options{Config: config.Hub{Name: "DC-HQ", State: t.TempDir()}})
+	if err == nil || !strings.Contains(err.Error(), "sealpost hub init") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+// A host that was added to hub.toml is in the certificate after the next start.
+func TestTheCertificateFollowsTheConfiguration(t *testing.T) {
+	q := openHeadquarters(t)
+	before := q.hub.identity.Chain()[0]
+	q.restart()
+	if !q.hub.identity.Chain()[0].Equal(before) {
+		t.Error("a restart alone makes another certificate")
+	}
+	q.config.Hosts = append(q.config.Hosts, "hub.example.org")
+	q.restart()
+	if names := q.hub.identity.Chain()[0].DNSNames; len(names) != 1 || names[0] != "hub.example.org" {
+		t.Errorf("the certificate names %v", names)
+	}
+	q.clock.forward(61 * 24 * 3600 * 1e9)
+	old := q.hub.identity.NotAfter()
+	if err := q.hub.renewSelf(); err != nil || !q.hub.identity.NotAfter().After(old) {
+		t.Errorf("after two thirds of its life it was not renewed: %v", err)
+	}
+}

@@ -1,0 +1,357 @@
+package hub
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+func TestRequestsThatAreNotUnderstood(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC", "#")
+	const address = `{"address":{"routing_key":"fl-lab.dat"}}`
+	for _, tc := range []struct {
+		name, method, path, body string
+		status                   int
+		code                     api.Code
+	}{
+		{"fine", "POST", api.PathResolve, address, 200, ""},
+		{"unknown field", "POST", api.PathResolve, `{"address":{"routing_key":"fl-lab.dat"},"x":1}`, 400, api.CodeInvalid},
+		{"twice", "POST", api.PathResolve, `{"address":{"routing_key":"fl-lab.dat"},"address":{"routing_key":"fl-lab.dat"}}`, 400, api.CodeInvalid},
+		{"odd case", "POST", api.PathResolve, `{"Address":{"routing_key":"fl-lab.dat"}}`, 400, api.CodeInvalid},
+		{"white space", "POST", api.PathResolve, address + "\n", 400, api.CodeInvalid},
+		{"no body", "POST", api.PathResolve, "", 400, api.CodeInvalid},
+		{"too large", "POST", api.PathResolve, strings.Repeat(" ", smallBody+1), 413, api.CodeTooLarge},
+		{"another method", "GET", api.PathResolve, "", 404, api.CodeNotFound},
+		{"another path", "POST", "/v2/resolve", address, 404, api.CodeNotFound},
+		{"empty frame", "POST", api.PathPublish, "", 400, api.CodeInvalid},
+		{"long frame", "POST", api.PathPublish, "\xff\xff\xff\xff{}", 400, api.CodeInvalid},
+		{"part of nothing", "PUT", api.PathUploads + "/x/0", "x", 400, api.CodeInvalid},
+		{"abort of nothing", "DELETE", api.PathUploads + "/x", "", 400, api.CodeInvalid},
+		{"too many known", "POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: make([]id.Envelope, api.MaxKnown+1)}), 400, api.CodeInvalid},
+		{"known of nothing", "POST", api.PathKnown, `{"envelope_ids":["x"]}`, 400, api.CodeInvalid},
+		{"future cursor", "POST", api.PathEvents, `{"after":99999,"wait_ns":0}`, 400, api.CodeInvalid},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			resp := lab.raw(tc.method, tc.path, tc.body)
+			if code := codeOfResponse(t, resp); resp.StatusCode != tc.status || code != tc.code {
+				t.Errorf("got %d %s, want %d %s", resp.StatusCode, code, tc.status, tc.code)
+			}
+		})
+	}
+	centre := q.join("SF-RC", "receive")
+	for name, in := range map[string]api.LeaseRequest{
+		"no session": {Max: 1}, "no deliveries": {Session: lab.session()}, "negative": {Session: lab.session(), Max: 1, MaxBytes: -1},
+	} {
+		if _, err := centre.Lease(t.Context(), in); !errors.Is(err, spool.ErrInvalid) {
+			t.Errorf("lease with %s: %v", name, err)
+		}
+	}
+}
+
+func TestGiantHeadersAreRefused(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	c := lab.dial()
+	defer c.Close()
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: hub\r\nX: %s\r\n\r\n", api.PathHello, strings.Repeat("x", 2*headerSize))
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// dial opens a bare TLS connection as this station.
+func (s *station) dial() *tls.Conn {
+	s.q.t.Helper()
+	c, err := tls.Dial("tcp", s.q.config.Listen, certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1"))
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	return c
+}
+
+func TestOnlyHTTP1OverTLS13(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	two := certs.ClientTLS(lab.identity, q.network(), "127.0.0.1")
+	two.NextProtos = []string{"h2"}
+	if c, err := tls.Dial("tcp", q.config.Listen, two); err == nil {
+		c.Close()
+		t.Error("HTTP/2 is spoken")
+	}
+	old := certs.ClientTLS(lab.identity, q.network(), "127.0.0.1")
+	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	if c, err := tls.Dial("tcp", q.config.Listen, old); err == nil {
+		c.Close()
+		t.Error("TLS 1.2 is spoken")
+	}
+	plain, err := net.Dial("tcp", q.config.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	fmt.Fprintf(plain, "GET %s HTTP/1.1\r\nHost: hub\r\n\r\n", api.PathHello)
+	if text, _ := io.ReadAll(plain); bytes.Contains(text, []byte("200 OK")) {
+		t.Errorf("without TLS the hub says %q", text)
+	}
+}
+
+func TestIntake(t *testing.T) {
+	i := newIntake(1000)
+	give, err := i.take("A", 5000)
+	if err != nil {
+		t.Errorf("when nothing else is under way a large body does not fit: %v", err)
+	}
+	if _, err := i.take("B", 1); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("beyond the whole room: %v", err)
+	}
+	give()
+	first, err := i.take("A", 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.take("A", 51); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("a site beyond its quarter: %v", err)
+	}
+	second, err := i.take("B", 700)
+	if err != nil {
+		t.Errorf("another site's first: %v", err)
+	}
+	first()
+	second()
+	if i.used != 0 || len(i.bySite) != 0 {
+		t.Errorf("when all is given back there are %d bytes and %v", i.used, i.bySite)
+	}
+	var ends []func()
+	for range maxRequests {
+		end, err := i.begin("A")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+	if _, err := i.begin("A"); !errors.Is(err, api.ErrBusy) {
+		t.Errorf("one request too many: %v", err)
+	}
+	if end, err := i.begin("B"); err != nil {
+		t.Errorf("another site's request: %v", err)
+	} else {
+		end()
+	}
+	for _, end := range ends {
+		end()
+	}
+	if len(i.requests) != 0 {
+		t.Errorf("requests are left: %v", i.requests)
+	}
+}
+
+// Busy is a problem with a time, and the same request later succeeds.
+func TestBusySaysWhen(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC", "#")
+	give, err := q.hub.intake.take("PA-LAB", int64(q.config.Limits.BodiesInFlight))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = lab.Resolve(t.Context(), key("fl-lab.dat"))
+	if problem, ok := errors.AsType[*api.Error](err); !ok || problem.Code != api.CodeBusy || problem.After != time.Second {
+		t.Errorf("got %v", err)
+	}
+	give()
+	if _, err := lab.Resolve(t.Context(), key("fl-lab.dat")); err != nil {
+		t.Error(err)
+	}
+}
+
+// bubble is a hub without a spool on connections of memory, for tests in which time is not real.
+type bubble struct {
+	hub    *Hub
+	server *http.Server
+	pipes  *pipes
+	lab    *certs.Identity
+}
+
+// pipes is a listener of net.Pipe connections.
+type pipes struct {
+	accept chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accept:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.closed); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// newBubble makes the identities before time stands still, and returns what to do inside.
+func newBubble(t *testing.T) func() *bubble {
+	dir := filepath.Join(t.TempDir(), "DC-HQ")
+	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // so does time in a bubble
+	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Now: began}); err != nil {
+		t.Fatal(err)
+	}
+	authority, err := certs.OpenAuthority(filepath.Join(dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile), filepath.Join(dir, "state", chainFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := certs.OpenIdentity(t.TempDir()+"/identity.key", t.TempDir()+"/chain.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() *bubble {
+		h := &Hub{log: slog.New(slog.DiscardHandler), now: time.Now, identity: hub, authority: authority,
+			verifier: certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(), uploads: newUploads(),
+			intake: newIntake(1 << 20), guesses: newGuesses(), links: newLinks()}
+		csr, err := lab.CSR()
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain, err := authority.IssueSite(csr, "FL-LAB", time.Now())
+		if err == nil {
+			err = lab.SetChain(chain, authority.Network(), time.Now())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := newTable()
+		table.sites["FL-LAB"] = site{Name: "FL-LAB", Role: config.RoleBoth, Key: lab.Key()}
+		h.dir.now.Store(table)
+		b := &bubble{hub: h, server: h.server(), pipes: &pipes{make(chan net.Conn), make(chan struct{})}, lab: lab}
+		go b.server.Serve(tls.NewListener(b.pipes, certs.ServerTLS(hub)))
+		return b
+	}
+}
+
+func (b *bubble) dial(t *testing.T) *tls.Conn {
+	t.Helper()
+	near, far := net.Pipe()
+	b.pipes.accept <- far
+	c := tls.Client(near, certs.ClientTLS(b.lab, b.hub.verifier.Network, "127.0.0.1"))
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Who hangs in the middle of a handshake, a header, a body or an answer costs a connection for some seconds, and then
+// nothing.
+func TestHangingClientsAreCutOff(t *testing.T) {
+	ready := newBubble(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := ready()
+		defer b.server.Close()
+		request := func(path string, length int, body string) string {
+			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", path, length, body)
+		}
+		near, far := net.Pipe()
+		b.pipes.accept <- far // no handshake
+		for _, hang := range []string{
+			"",
+			"GET /v1/hello HT",
+			request(api.PathResolve, 100, ""),
+			request(api.PathResolve, 100, "{"),
+			request(api.PathEnroll, 100, "{"),
+			request(api.PathPublish, 100_000, "{"),
+			"POST " + api.PathResolve + " HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+			request("/v1/nothing", 100, ""),
+		} {
+			c := b.dial(t)
+			defer c.Close()
+			go io.WriteString(c, hang)
+			go io.Copy(io.Discard, c)
+		}
+		defer near.Close()
+		synctest.Wait()
+		if open := b.hub.links.count(""); open != 9 {
+			t.Errorf("%d connections are open before anything is cut", open)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if open := b.hub.links.count(""); open != 0 {
+			t.Errorf("after a minute %d connections are still open", open)
+		}
+		if b.hub.intake.used != 0 || len(b.hub.intake.requests) != 0 {
+			t.Errorf("they still hold %d bytes and %v", b.hub.intake.used, b.hub.intake.requests)
+		}
+	})
+}
+
+// A trickle is a body too slow on average, however steady.
+func TestATrickleIsCutOff(t *testing.T) {
+	ready := newBubble(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := ready()
+		defer b.server.Close()
+		c := b.dial(t)
+		defer c.Close()
+		go io.Copy(io.Discard, c)
+		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", api.PathResolve, 60_000)
+		began := time.Now()
+		for time.Since(began) < time.Hour {
+			if _, err := c.Write([]byte(" ")); err != nil {
+				break
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it trickled for %s", took)
+		}
+	})
+}
+
+// Strangers cannot open connections without end, and their number does not touch those who have shown who they are.
+func TestUnprovenConnectionsAreBounded(t *testing.T) {
+	l := newLinks()
+	var conns []net.Conn
+	for range maxUnproven + 10 {
+		near, far := net.Pipe()
+		defer near.Close()
+		l.opened(t.Context(), far)
+		conns = append(conns, far)
+	}
+	if err := conns[0].SetDeadline(time.Time{}); err != nil {
+		t.Errorf("the first was cut: %v", err)
+	}
+	if err := conns[maxUnproven+1].SetDeadline(time.Time{}); err == nil {
+		t.Error("one too many is still open")
+	}
+	for _, c := range conns {
+		c.Close()
+		l.changed(c, http.StateClosed)
+		l.changed(c, http.StateClosed)
+	}
+	if len(l.open)+len(l.unproven) != 0 {
+		t.Errorf("%d connections are left, unproven %v", len(l.open), l.unproven)
+	}
+	l.wait()
+}
