@@ -6,17 +6,17 @@ import "slices"
 // with the site.
 const (
 	ReleaseTransport = "transport" // the content could not be read from the hub, or not with the announced checksums
-	ReleaseLocal     = "local"     // a local read or write failed
-	ReleaseFull      = "full"      // no room in the inbox
+	ReleaseLocal     = "local-io"  // a local read or write failed
+	ReleaseFull      = "disk-full" // no room in the inbox
 	ReleaseClock     = "clock"     // a certificate is not valid at this time
 	ReleasePin       = "pin"       // the sender's key differs from its pin, or waits for trust
 	ReleaseTooLarge  = "too-large" // over the site's own limit
-	ReleaseStopping  = "stopping"  // the agent stops
+	ReleaseStopped   = "stopped"   // the agent stopped
 	ReleaseBusy      = "busy"      // the agent has enough to do
 	ReleaseNotTaken  = "not-taken" // the hub's own: the agent had gone before the answer was written
 )
 
-var releases = []string{ReleaseTransport, ReleaseLocal, ReleaseFull, ReleaseClock, ReleasePin, ReleaseTooLarge, ReleaseStopping, ReleaseBusy, ReleaseNotTaken}
+var releases = []string{ReleaseTransport, ReleaseLocal, ReleaseFull, ReleaseClock, ReleasePin, ReleaseTooLarge, ReleaseStopped, ReleaseBusy, ReleaseNotTaken}
 
 // ValidRelease says whether code is a release code.
 func ValidRelease(code string) bool { return slices.Contains(releases, code) }
