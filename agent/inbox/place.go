@@ -169,20 +169,7 @@ func (b *Inbox) syncContent(fresh []*placement) error {
 		dirs[filepath.Dir(temp)] = true
 		if p.file {
 			files = append(files, temp)
-			continue
-		}
-		err := filepath.WalkDir(temp, func(path string, e fs.DirEntry, err error) error {
-			switch {
-			case err != nil:
-				return err
-			case e.IsDir():
-				dirs[path] = true
-			default:
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err != nil {
+		} else if err := durable.SyncTree(temp); err != nil {
 			return err
 		}
 	}

@@ -98,13 +98,29 @@ func RenameNoReplace(old, new string) error {
 	return nil
 }
 
+// fewSyncs is how many single syncs are made instead of one of the whole file system, which waits for everything that
+// anybody has written there.
+const fewSyncs = 8
+
 // SyncGroup makes a group of changes under root durable: the content of files and the entries of dirs, all on root's file
-// system. On Linux that is one syncfs; elsewhere it is a flush of each.
+// system. On Linux a large group is one syncfs; otherwise each is flushed.
 func SyncGroup(root string, files, dirs []string) error {
-	err := SyncFS(root)
-	if !errors.Is(err, ErrUnsupported) {
-		return err
+	if len(files)+len(dirs) > fewSyncs {
+		if err := SyncFS(root); !errors.Is(err, ErrUnsupported) {
+			return err
+		}
 	}
+	err := syncEach(files, dirs)
+	if errors.Is(err, fs.ErrPermission) {
+		// A folder may be writable and not readable, and then cannot be opened to be synced.
+		if whole := SyncFS(root); !errors.Is(whole, ErrUnsupported) {
+			return whole
+		}
+	}
+	return err
+}
+
+func syncEach(files, dirs []string) error {
 	for _, file := range files {
 		if err := SyncFile(file); err != nil {
 			return err
@@ -116,4 +132,20 @@ func SyncGroup(root string, files, dirs []string) error {
 		}
 	}
 	return nil
+}
+
+// SyncTree makes a folder and everything in it durable, in constant memory.
+func SyncTree(dir string) error {
+	if err := SyncFS(dir); !errors.Is(err, ErrUnsupported) {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir():
+			return SyncDir(path)
+		}
+		return SyncFile(path)
+	})
 }
