@@ -62,7 +62,9 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v", err)
 	}
 	key := certs.Fingerprint(chain[0].PublicKey)
-	h.links.prove(k, name, key, now, chain)
+	if !h.links.prove(k, name, key, now, chain) {
+		return "", "", problem(api.CodeBusy, "%s has %d connections open, and no more are taken", name, maxProven)
+	}
 	return name, key, nil
 }
 

@@ -180,8 +180,8 @@ func (c *call) fail(err error) {
 	if after > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
 	}
-	if status == http.StatusUnauthorized {
-		c.w.Header().Set("Connection", "close") // the next connection may come with a better certificate
+	if linkOf(c.r.Context()).proven() == "" || status == http.StatusUnauthorized {
+		c.w.Header().Set("Connection", "close") // strangers keep none, and the next one may come with a better certificate
 	}
 	exact, err := strictjson.Marshal(api.NewProblem(code, status, detail, request))
 	if err != nil {

@@ -78,7 +78,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 
 // within runs the handler as one of the site's requests.
 func (c *call) within(handle func(*call) error) error {
-	end, err := c.hub.intake.begin(c.caller.Name)
+	end, err := c.hub.intake.begin(c.caller.Name, time.Now())
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// maxRequests is how many requests of one site may be under way, waits included.
-const maxRequests = 256
+// What one site may ask of the hub. Those without a certificate share what one site has, at a slower rate.
+const (
+	maxRequests  = 256  // under way at the same time, waits included
+	siteRate     = 5000 // per second
+	strangerRate = 50
+	rateBurst    = 2 // seconds' worth at once
+)
 
 // intake bounds what is under way: the bytes of bodies, of which no site may take more than a quarter, and the requests of
 // each site.
@@ -22,18 +27,22 @@ type intake struct {
 	used     int64
 	bySite   map[id.Site]int64
 	requests map[id.Site]int
+	rates    map[id.Site]*rate.Limiter
 }
 
 func newIntake(total int64) *intake {
-	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{}}
+	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{}, rates: map[id.Site]*rate.Limiter{}}
 }
 
 // begin counts a request of the site.
-func (i *intake) begin(site id.Site) (end func(), err error) {
+func (i *intake) begin(site id.Site, now time.Time) (end func(), err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.requests[site] >= maxRequests {
 		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site are under way"}
+	}
+	if !i.rate(site).AllowN(now, 1) {
+		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site in one second"}
 	}
 	i.requests[site]++
 	return func() {
@@ -43,6 +52,20 @@ func (i *intake) begin(site id.Site) (end func(), err error) {
 			delete(i.requests, site)
 		}
 	}, nil
+}
+
+// rate returns the site's limiter. There are as many as there are sites. The caller holds i.mu.
+func (i *intake) rate(site id.Site) *rate.Limiter {
+	l := i.rates[site]
+	if l == nil {
+		most := siteRate
+		if site == "" {
+			most = strangerRate
+		}
+		l = rate.NewLimiter(rate.Limit(most), most*rateBurst)
+		i.rates[site] = l
+	}
+	return l
 }
 
 // take makes room for n bytes of a body. One body always fits when nothing else is under way.

@@ -141,18 +141,19 @@ func TestIntake(t *testing.T) {
 	if i.used != 0 || len(i.bySite) != 0 {
 		t.Errorf("when all is given back there are %d bytes and %v", i.used, i.bySite)
 	}
+	now := time.Now()
 	var ends []func()
 	for range maxRequests {
-		end, err := i.begin("A")
+		end, err := i.begin("A", now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ends = append(ends, end)
 	}
-	if _, err := i.begin("A"); !errors.Is(err, api.ErrBusy) {
+	if _, err := i.begin("A", now); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("one request too many: %v", err)
 	}
-	if end, err := i.begin("B"); err != nil {
+	if end, err := i.begin("B", now); err != nil {
 		t.Errorf("another site's request: %v", err)
 	} else {
 		end()
@@ -162,6 +163,19 @@ func TestIntake(t *testing.T) {
 	}
 	if len(i.requests) != 0 {
 		t.Errorf("requests are left: %v", i.requests)
+	}
+	allowed := 0
+	for range 10 * strangerRate {
+		if end, err := i.begin("", now); err == nil {
+			allowed++
+			end()
+		}
+	}
+	if allowed != strangerRate*rateBurst {
+		t.Errorf("strangers were allowed %d requests at once", allowed)
+	}
+	if _, err := i.begin("", now.Add(time.Second)); err != nil {
+		t.Errorf("a second later: %v", err)
 	}
 }
 

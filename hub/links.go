@@ -18,13 +18,15 @@ import (
 const (
 	maxLinks    = 8192
 	maxUnproven = 512 // from one address, before a first request has shown who calls
+	maxProven   = 512 // of one site
 )
 
-// links knows every open connection, so that those of a removed site can be cut and that strangers cannot take them all.
+// links knows every open connection, so that those of a removed site can be cut and that nobody can take them all.
 type links struct {
 	mu       sync.Mutex // guards all that follows
 	open     map[net.Conn]*link
 	unproven map[netip.Addr]int
+	proven   map[id.Site]int
 	none     *sync.Cond // signalled when the last one closes
 }
 
@@ -43,7 +45,7 @@ type link struct {
 type linkKey struct{}
 
 func newLinks() *links {
-	l := &links{open: map[net.Conn]*link{}, unproven: map[netip.Addr]int{}}
+	l := &links{open: map[net.Conn]*link{}, unproven: map[netip.Addr]int{}, proven: map[id.Site]int{}}
 	l.none = sync.NewCond(&l.mu)
 	return l
 }
@@ -73,27 +75,33 @@ func (l *links) changed(c net.Conn, state http.ConnState) {
 		return
 	}
 	delete(l.open, c)
-	if k.proven() == "" {
-		l.forget(k)
+	if s := k.proven(); s == "" {
+		less(l.unproven, k.from)
+	} else {
+		less(l.proven, s)
 	}
 	if len(l.open) == 0 {
 		l.none.Broadcast()
 	}
 }
 
-// forget counts one unproven connection less. The caller holds l.mu.
-func (l *links) forget(k *link) {
-	if l.unproven[k.from]--; l.unproven[k.from] <= 0 {
-		delete(l.unproven, k.from)
+// less counts one less.
+func less[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
 	}
 }
 
-// prove notes whose connection it is, and for how long that holds.
-func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []*x509.Certificate) {
+// prove notes whose connection it is, and for how long that holds. It answers false when the site has too many.
+func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []*x509.Certificate) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k.proven() == "" {
-		l.forget(k)
+		if l.proven[site] >= maxProven {
+			return false
+		}
+		less(l.unproven, k.from)
+		l.proven[site]++
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -103,6 +111,7 @@ func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []
 			k.until = c.NotAfter
 		}
 	}
+	return true
 }
 
 // known returns whose connection it is, unless that has to be verified again.
@@ -148,13 +157,7 @@ func (l *links) count(site id.Site) int {
 	if site == "" {
 		return len(l.open)
 	}
-	n := 0
-	for _, k := range l.open {
-		if k.proven() == site {
-			n++
-		}
-	}
-	return n
+	return l.proven[site]
 }
 
 func (l *links) cutAll() {
