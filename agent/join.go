@@ -161,7 +161,13 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	if err := certs.CheckClock(answer.Time, time.Now()); err != nil {
 		clock = err.Error()
 	}
-	err = identity.SetChain([]byte(answer.Chain), inv.Network, time.Now())
+	site, err := identity.CheckChain([]byte(answer.Chain), inv.Network, time.Now())
+	if err == nil && site != inv.Site {
+		return clock, fmt.Errorf("the hub answered with a certificate for %q and not for %s: ask the admin of the hub", site, inv.Site)
+	}
+	if err == nil {
+		err = identity.SetChain([]byte(answer.Chain), inv.Network, time.Now())
+	}
 	if errors.Is(err, certs.ErrNotValidNow) && clock != "" {
 		return clock, fmt.Errorf("the hub's certificate is not valid on this computer, because %s: set the clock and run the same command again", clock)
 	}

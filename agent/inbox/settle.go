@@ -11,7 +11,10 @@ import (
 	"sealpost/internal/fault"
 )
 
-const settleRetries = time.Minute
+const (
+	settleRetries = time.Minute
+	settleBytes   = api.MaxJSON / 2 // of receipts in one request
+)
 
 // settleAll sends every receipt that the hub has not confirmed, from the ledger: a settlement states a fact, so that it
 // may be repeated and needs no live lease.
@@ -32,6 +35,7 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 			}
 			continue
 		}
+		list = first(list, settleBytes)
 		answers, err := b.send(ctx, list)
 		if err == nil {
 			pause.Reset()
@@ -48,6 +52,16 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// first cuts a list off where its receipts become too many bytes for one request; one always stays.
+func first(list []ledger.Delivery, most int) []ledger.Delivery {
+	for i, d := range list {
+		if most -= len(d.Receipt); most < 0 && i > 0 {
+			return list[:i]
+		}
+	}
+	return list
 }
 
 func (b *Inbox) send(ctx context.Context, list []ledger.Delivery) ([]api.SettledDelivery, error) {

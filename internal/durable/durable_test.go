@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,16 +130,15 @@ func TestSync(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	write(t, file, "x")
-	if err := errors.Join(SyncFile(file), SyncDir(dir), SyncGroup(dir, []string{file}, []string{dir})); err != nil {
+	if err := errors.Join(SyncFile(file), SyncDir(dir), SyncGroup(dir, []string{file}, []string{dir}),
+		SyncGroup(dir, slices.Repeat([]string{file}, 100), nil), SyncTree(dir)); err != nil {
 		t.Error(err)
 	}
 	absent := filepath.Join(dir, "absent")
 	for name, err := range map[string]error{
-		"SyncFile": SyncFile(absent), "SyncDir": SyncDir(absent), "SyncGroup": SyncGroup(absent, nil, nil),
+		"SyncFile": SyncFile(absent), "SyncDir": SyncDir(absent), "SyncTree": SyncTree(absent),
+		"SyncGroup of few": SyncGroup(dir, []string{absent}, nil), "SyncGroup of many": SyncGroup(absent, nil, slices.Repeat([]string{absent}, 100)),
 	} {
-		if runtime.GOOS != "linux" && name == "SyncGroup" {
-			continue // without files nothing is looked at
-		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s of what does not exist: %v", name, err)
 		}
