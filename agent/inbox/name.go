@@ -22,10 +22,11 @@ const maxName = 255
 //     SHA-256 of the whole name between them.
 func PortableName(name string) string {
 	var b strings.Builder
-	for i, r := range name {
-		size := utf8.RuneLen(r)
+	for i, size := 0, 0; i < len(name); i += size {
+		var r rune
+		r, size = utf8.DecodeRuneInString(name[i:])
 		switch {
-		case r == utf8.RuneError:
+		case r == utf8.RuneError && size == 1: // not UTF-8
 			escape(&b, name[i:i+1])
 		case unsafeRune(r), r == '%' && isEscape(name[i:]), i == 0 && isDevice(name), i+size == len(name) && (r == '.' || r == ' '):
 			escape(&b, name[i:i+size])

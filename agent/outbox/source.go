@@ -50,7 +50,7 @@ func finished(path string, settle time.Duration, now time.Time) (ledger.Source, 
 	if err := suitable(info); err != nil {
 		return source, err
 	}
-	if wait := settle - age(info, now); wait > 0 {
+	if wait := settle - sinceChange(info, now); wait > 0 {
 		return source, &later{after: wait}
 	}
 	open, certain, err := beingWritten(path)
@@ -62,16 +62,16 @@ func finished(path string, settle time.Duration, now time.Time) (ledger.Source, 
 	case open:
 		return source, &later{open: true}
 	case !certain:
-		if wait := minimumSettle - age(info, now); wait > 0 {
+		if wait := minimumSettle - sinceChange(info, now); wait > 0 {
 			return source, &later{after: wait}
 		}
 	}
 	return source, nil
 }
 
-// age is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
+// sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
 // long ago: the file would wait for years otherwise.
-func age(info fs.FileInfo, now time.Time) time.Duration {
+func sinceChange(info fs.FileInfo, now time.Time) time.Duration {
 	d := now.Sub(changed(info))
 	if d < -time.Minute {
 		return time.Hour

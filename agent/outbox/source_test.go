@@ -1,0 +1,195 @@
+package outbox
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func put(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// inTime is a moment at which a file made just now has been left alone for long enough.
+func inTime() time.Time { return time.Now().Add(10 * time.Second) }
+
+func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can tell")
+	}
+	dir := t.TempDir()
+	path := put(t, dir, "data.csv")
+	var wait *later
+	for name, flag := range map[string]int{"write": os.O_WRONLY, "read and write": os.O_RDWR, "append": os.O_WRONLY | os.O_APPEND} {
+		w, err := os.OpenFile(path, flag, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := finished(path, 0, inTime()); !errors.As(err, &wait) || !wait.open {
+			t.Errorf("open to %s: %v", name, err)
+		}
+		w.Close()
+	}
+	r, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	source, err := finished(path, 0, inTime())
+	if err != nil || source.Size != 7 || source.File == "" || source.ModTime == 0 {
+		t.Errorf("open to read only: %+v, %v", source, err)
+	}
+}
+
+func TestAMappedFileIsNotFinished(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can tell")
+	}
+	path := put(t, t.TempDir(), "data.bin")
+	w, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, err := syscall.Mmap(int(w.Fd()), 0, 7, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close() // the mapping alone can still write
+	var wait *later
+	if _, err := finished(path, 0, inTime()); !errors.As(err, &wait) || !wait.open {
+		t.Errorf("mapped: %v", err)
+	}
+	if err := syscall.Munmap(mem); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := finished(path, 0, inTime()); err != nil {
+		t.Errorf("unmapped: %v", err)
+	}
+}
+
+func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
+	path := put(t, t.TempDir(), "data.csv")
+	stop, probed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(probed)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = finished(path, 0, inTime()) // whatever it says: the writer is what counts
+			}
+		}
+	}()
+	for range 2000 {
+		w, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+	}
+	close(stop)
+	<-probed
+}
+
+func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
+	path := put(t, t.TempDir(), "data.csv")
+	if err := os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0)); err != nil { // as cp -p does
+		t.Fatal(err)
+	}
+	var wait *later
+	if _, err := finished(path, time.Minute, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
+		t.Errorf("20 s after the change: %v %+v", err, wait)
+	}
+	if _, err := finished(path, time.Minute, time.Now().Add(61*time.Second)); err != nil {
+		t.Errorf("61 s after the change: %v", err)
+	}
+	if _, err := finished(path, time.Minute, time.Now().Add(-24*time.Hour)); err != nil {
+		t.Errorf("with a clock that was put back by a day: %v", err)
+	}
+}
+
+func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	target := put(t, dir, "target")
+	for name, make := range map[string]func(string) error{
+		"folder":    func(p string) error { return os.Mkdir(p, 0o755) },
+		"link":      func(p string) error { return os.Symlink(target, p) },
+		"dangling":  func(p string) error { return os.Symlink("/nowhere", p) },
+		"pipe":      func(p string) error { return syscall.Mkfifo(p, 0o644) },
+		"bad \xff!": func(p string) error { return os.WriteFile(p, nil, 0o644) },
+	} {
+		path := filepath.Join(dir, name)
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		var no *never
+		if _, err := finished(path, 0, inTime()); !errors.As(err, &no) || no.why == "" {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if _, err := finished(filepath.Join(dir, "absent"), 0, inTime()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+}
+
+func TestTemporaryNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"~$report.docx": true, "a.tmp": true, "A.TMP": true, "big.iso.part": true, "x.crdownload": true, ".DS_Store": true, "Thumbs.db": true,
+		"desktop.ini": true, ".~lock.a.odt#": true, ".data.csv.swp": true, "a.filepart": true,
+		"data.csv": false, ".hidden": false, "tmp": false, "part": false, "~notes": false, "template": false, "swp": false,
+	} {
+		if got := temporary(name); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}
+
+func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
+	dir := t.TempDir()
+	path := put(t, dir, "data.csv")
+	want, _, err := stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := openSource(path, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	info, _ := os.Stat(path)
+	other := put(t, dir, "other")
+	if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()), os.Rename(other, path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSource(path, want); !errors.Is(err, errChanged) {
+		t.Errorf("replaced: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), os.Symlink("/etc/hostname", path)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openSource(path, want); err == nil {
+		f.Close()
+		t.Error("a link in its place was opened")
+	}
+}
+
+func TestTheExplanationNeverReplacesAFile(t *testing.T) {
+	for name, want := range map[string]string{"data.csv": "WHY.txt", "WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
+		m := outgoing(name, 1)
+		if got := whyName(m); got != want || strings.EqualFold(got, name) {
+			t.Errorf("beside %q: %q", name, got)
+		}
+	}
+}
