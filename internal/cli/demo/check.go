@@ -89,14 +89,15 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 	return r, nil
 }
 
-// find returns the message that the lab has made of a dropped file.
-func (w *watch) find(d drop) (outgoing, bool) {
+// find returns the message that the lab has made of a dropped file: the newest one, because an earlier demo that was killed
+// may have left a file of that name behind.
+func (w *watch) find(d drop) (newest outgoing, found bool) {
 	for uid, m := range w.outgoing {
-		if !w.before[uid] && m.lab == d.site && m.name == d.file {
-			return m, true
+		if !w.before[uid] && m.lab == d.site && m.name == d.file && (!found || m.claimed.After(newest.claimed)) {
+			newest, found = m, true
 		}
 	}
-	return outgoing{}, false
+	return newest, found
 }
 
 // records asks the hub for what it knows of a message.
