@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sealpost/hub/api"
+	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/spool"
 )
@@ -18,6 +19,7 @@ type endpoint struct {
 }
 
 const (
+	penalty     = 100 * time.Millisecond
 	smallBody   = 64 << 10
 	uploadBody  = 1 << 20                 // a checksum for each part of the largest envelope
 	publishBody = 2<<20 + spool.SmallSize // the same, 256 messages, and the ciphertext
@@ -79,6 +81,9 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 // within runs the handler as one of the site's requests.
 func (c *call) within(handle func(*call) error) error {
 	end, err := c.hub.intake.begin(c.caller.Name, time.Now())
+	if err == errRate {
+		backoff.Sleep(c.r.Context(), penalty) // a connection that asks too often gets no answers as fast as it asks
+	}
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ const (
 	rateBurst    = 2 // seconds' worth at once
 )
 
+var errRate = &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site in one second"}
+
 // intake bounds what is under way: the bytes of bodies, of which no site may take more than a quarter, and the requests of
 // each site.
 type intake struct {
@@ -42,7 +44,7 @@ func (i *intake) begin(site id.Site, now time.Time) (end func(), err error) {
 		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site are under way"}
 	}
 	if !i.rate(site).AllowN(now, 1) {
-		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site in one second"}
+		return nil, errRate
 	}
 	i.requests[site]++
 	return func() {

@@ -133,6 +133,24 @@ func TestLargeEnvelope(t *testing.T) {
 	centre.settle(d)
 }
 
+// upload publishes a large envelope.
+func (s *station) upload(address id.Address, content []byte) api.PublishRequest {
+	s.q.t.Helper()
+	in := s.head(address, content)
+	_, err := s.OpenUpload(s.q.t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size, CRC32C: in.CRC32C})
+	for n := 0; err == nil && n < len(in.CRC32C); n++ {
+		part := content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))]
+		err = s.PutPart(s.q.t.Context(), in.Envelope, n, bytes.NewReader(part), int64(len(part)))
+	}
+	if err == nil {
+		_, err = s.Publish(s.q.t.Context(), in, nil)
+	}
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	return in
+}
+
 func (s *station) read(d api.Delivery, offset, length int64) []byte {
 	s.q.t.Helper()
 	r, err := s.Content(s.q.t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Offset: offset, Length: length})
