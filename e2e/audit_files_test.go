@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+var messageID = regexp.MustCompile(`^[A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_\d{3,}$`)
+
+// checkTrays wants every drop in exactly one place of its lab's tray, under its own name and unchanged.
+func (a *audit) checkTrays() {
+	for _, s := range a.w.sites {
+		if s.role == "receive" {
+			continue
+		}
+		a.checkDelivered(s)
+		a.checkWaiting(s)
+		for _, folder := range []string{"sending", "failed"} {
+			if left := s.files(folder); len(left) > 0 {
+				a.problem("%s: in %s: %s", s.name, folder, few(sortedKeys(left)))
+			}
+		}
+		if left, err := os.ReadDir(s.at("sending")); err != nil || len(left) > 0 {
+			a.problem("%s: %d folders are left in sending (%v)", s.name, len(left), err)
+		}
+		if sealed, err := os.ReadDir(s.at("state", "sealed")); err != nil || len(sealed) > 0 {
+			a.problem("%s: %d sealed files are left (%v)", s.name, len(sealed), err)
+		}
+	}
+}
+
+func (a *audit) checkDelivered(s *site) {
+	type identity struct {
+		name string
+		sum  [32]byte
+	}
+	found := map[identity][]string{}
+	for path := range s.files("delivered") {
+		id, name := filepath.Split(path)
+		id = filepath.Clean(id)
+		sum, err := hashFile(s.at("delivered", path))
+		if err != nil || !messageID.MatchString(id) {
+			a.problem("%s: delivered/%q is no place for a file (%v)", s.name, path, err)
+		}
+		key := identity{name, sum}
+		found[key] = append(found[key], id)
+	}
+	for _, d := range a.dropsOf(s, delivered) {
+		key := identity{d.name, d.sum}
+		list := found[key]
+		if len(list) == 0 {
+			a.problem("%s: %q does not lie unchanged in delivered", s.name, d.name)
+			continue
+		}
+		a.ids[d], found[key] = list[0], list[1:]
+		if entries, err := os.ReadDir(s.at("delivered", list[0])); err != nil || len(entries) != 1 {
+			a.problem("%s: delivered/%s holds %d files (%v)", s.name, list[0], len(entries), err)
+		}
+	}
+	for key, ids := range found {
+		for _, id := range ids {
+			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, id, key.name)
+		}
+	}
+}
+
+func (a *audit) checkWaiting(s *site) {
+	have := s.files("outbox")
+	for _, d := range a.dropsOf(s, waiting) {
+		if _, there := have[d.name]; !there {
+			a.problem("%s: %q must wait in outbox and is not there", s.name, d.name)
+		}
+		delete(have, d.name)
+	}
+	if len(have) > 0 {
+		a.problem("%s: in outbox: %s", s.name, few(sortedKeys(have)))
+	}
+}
+
+// checkInboxes wants every delivered drop exactly once in the inbox of everybody it was meant for, and nothing else.
+func (a *audit) checkInboxes() {
+	for _, s := range a.w.sites {
+		if s.role == "send" {
+			continue
+		}
+		have := s.files("inbox")
+		for _, d := range a.w.drops {
+			if d.fate == delivered && d.isFor(s) {
+				a.checkArrived(s, d, have)
+			}
+		}
+		if len(have) > 0 {
+			a.problem("%s: nobody sent what lies in inbox: %s", s.name, few(sortedKeys(have)))
+		}
+		if temp, err := os.ReadDir(s.at("inbox", ".sealpost", "tmp")); err != nil || len(temp) > 0 {
+			a.problem("%s: %d temporary files are left (%v)", s.name, len(temp), err)
+		}
+	}
+}
+
+// checkArrived takes one drop's file out of what the inbox has.
+func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
+	path := filepath.Join(d.lab.name, alternative(d.name, a.ids[d]))
+	if _, there := have[path]; !there {
+		path = filepath.Join(d.lab.name, portable(d.name))
+	}
+	info, there := have[path]
+	if !there {
+		a.problem("%s: %s of %s, %q, is not in the inbox, or is the place of another", s.name, a.ids[d], d.lab.name, d.name)
+		return
+	}
+	delete(have, path)
+	sum, err := hashFile(s.at("inbox", path))
+	if err != nil || sum != d.sum || info.Size() != d.size {
+		a.problem("%s: inbox/%s has %d bytes that are not those of %q, %d bytes (%v)", s.name, path, info.Size(), d.name, d.size, err)
+	}
+	if got := info.ModTime().Truncate(time.Second); !got.Equal(d.mtime) {
+		a.problem("%s: inbox/%s is of %s, and was of %s", s.name, path, got, d.mtime)
+	}
+	if got := info.Mode().Perm()&0o111 != 0; got != d.exec {
+		a.problem("%s: inbox/%s is executable: %v", s.name, path, got)
+	}
+}
+
+func (d *drop) isFor(s *site) bool {
+	for _, c := range d.lab.to {
+		if c.name == s.name {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *drop) String() string { return fmt.Sprintf("%q of %s", d.name, d.lab.name) }

@@ -1,0 +1,168 @@
+package e2e
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"sealpost/spool"
+)
+
+// row is what a lab's ledger says of one message.
+type row struct {
+	uid, id, name, state, envelope, digest string
+	key                                    []byte
+	size                                   int64
+	filed                                  bool
+}
+
+// checkLedgers holds the ledgers of labs and centres against the drops.
+func (a *audit) checkLedgers() {
+	for _, s := range a.w.sites {
+		if s.role != "send" {
+			a.checkReceived(s)
+		}
+		if s.role != "receive" {
+			a.checkSent(s)
+		}
+	}
+}
+
+func (a *audit) checkSent(s *site) {
+	rows := map[string]row{}
+	s.query(func(r *sql.Rows) error {
+		var m row
+		err := r.Scan(&m.uid, &m.id, &m.name, &m.state, &m.envelope, &m.digest, &m.key, &m.size, &m.filed)
+		rows[m.id] = m
+		return err
+	}, `SELECT uid, message_id, name, state, envelope_id, digest, fingerprint_key, size, filed FROM message`)
+	receipts := a.readReceipts(s)
+	for _, d := range a.dropsOf(s, delivered) {
+		m, there := rows[a.ids[d]]
+		delete(rows, m.id)
+		switch {
+		case !there:
+			a.problem("%s: the ledger does not know %s, %s", s.name, a.ids[d], d)
+			continue
+		case m.name != d.name || m.size != d.size || m.state != "delivered" || !m.filed:
+			a.problem("%s: the ledger says of %s: %+v", s.name, d, m)
+		case m.digest != hex.EncodeToString(d.digest()):
+			a.problem("%s: the ledger has the digest %s for %s, and it is %x", s.name, m.digest, d, d.digest())
+		}
+		a.uids[m.uid] = m.id
+		a.checkReceipts(s, d, m, receipts[m.envelope])
+	}
+	for _, m := range rows {
+		if m.state != "withdrawn" || !slices.ContainsFunc(a.dropsOf(s, withdrawn), func(d *drop) bool { return d.name == m.name }) {
+			a.problem("%s: the ledger has a message that nobody dropped: %+v", s.name, m)
+		}
+	}
+}
+
+// digest is what FORMAT makes of a single file: one entry, hashed.
+func (d *drop) digest() []byte {
+	mode := "0644"
+	if d.exec {
+		mode = "0755"
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "file %s %d %d %x %s\x00", mode, d.mtime.Unix(), d.size, d.sum, d.name))
+	return sum[:]
+}
+
+// readReceipts verifies all receipts that the lab believes, and returns them by envelope and recipient.
+func (a *audit) readReceipts(s *site) map[string]map[string]*receipt {
+	all := map[string]map[string]*receipt{}
+	s.query(func(r *sql.Rows) error {
+		var envelope, site, jws string
+		var believed bool
+		if err := r.Scan(&envelope, &site, &jws, &believed); err != nil {
+			return err
+		}
+		if all[envelope] == nil {
+			all[envelope] = map[string]*receipt{}
+		}
+		all[envelope][site] = nil
+		if jws == "" || !believed {
+			return nil
+		}
+		rec, err := a.w.openReceipt(jws)
+		if err == nil && (rec.Envelope != envelope || rec.Recipient != site || rec.Sender != s.name || rec.signer != site) {
+			err = fmt.Errorf("it is of %s for %s by %s", rec.Sender, rec.Envelope, rec.signer)
+		}
+		if err != nil {
+			a.problem("%s: the receipt of %s for envelope %s: %v", s.name, site, envelope, err)
+		}
+		all[envelope][site] = rec
+		return nil
+	}, `SELECT envelope_id, site, receipt, believed FROM recipient`)
+	return all
+}
+
+// checkReceipts wants a receipt for the drop from everybody it was meant for, and from nobody else.
+func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*receipt) {
+	mac := hmac.New(sha256.New, m.key)
+	mac.Write(d.digest())
+	fingerprint := hex.EncodeToString(mac.Sum(nil))
+	for _, c := range s.to {
+		rec := receipts[c.name]
+		if rec == nil {
+			a.problem("%s: no receipt of %s for %s", s.name, c.name, d)
+			continue
+		}
+		i := slices.IndexFunc(rec.Messages, func(r receiptMessage) bool { return r.UID == m.uid })
+		if i < 0 || rec.Messages[i] != (receiptMessage{UID: m.uid, Message: m.id, Outcome: "delivered", Fingerprint: fingerprint}) {
+			a.problem("%s: the receipt of %s does not say that %s was delivered", s.name, c.name, d)
+		}
+	}
+	if len(receipts) != len(s.to) {
+		a.problem("%s: %s was sealed for %v", s.name, d, sortedKeys(receipts))
+	}
+	n := 0
+	s.query(func(r *sql.Rows) error { return r.Scan(&n) }, `SELECT count(*) FROM outcome WHERE uid = ? AND outcome = 'delivered'`, m.uid)
+	if n != len(s.to) {
+		a.problem("%s: the ledger knows %d outcomes of %s, want %d", s.name, n, d, len(s.to))
+	}
+}
+
+func (a *audit) checkReceived(s *site) {
+	want := 0
+	for _, d := range a.w.drops {
+		if d.fate == delivered && d.isFor(s) {
+			want++
+		}
+	}
+	placed, all := s.sum(`SELECT count(*) FROM received WHERE state = 'placed'`), s.sum(`SELECT count(*) FROM received`)
+	if placed != want || all != want {
+		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)
+	}
+	if n := s.sum(`SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`); n != 0 {
+		a.problem("%s: %d deliveries are not settled", s.name, n)
+	}
+}
+
+// checkRecords wants the hub to know each message once for each recipient, as delivered.
+func (a *audit) checkRecords() {
+	type delivery struct{ uid, recipient string }
+	have := map[delivery]int{}
+	for _, r := range a.records {
+		have[delivery{string(r.UID), string(r.Recipient)}]++
+		if a.uids[string(r.UID)] != string(r.Message) || r.State != spool.OutcomeDelivered || r.Acknowledged.IsZero() {
+			a.problem("the hub's record of %s for %s: %+v", r.Message, r.Recipient, r)
+		}
+	}
+	for _, d := range a.w.drops {
+		for uid, id := range a.uids {
+			if d.fate != delivered || id != a.ids[d] {
+				continue
+			}
+			for _, c := range d.lab.to {
+				if n := have[delivery{uid, c.name}]; n != 1 && (n != 0 || !a.w.lost) {
+					a.problem("the hub has %d records of %s for %s", n, id, c.name)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// canary looks for what the hub must never see: content, file names, digests of content, private keys; raw, in
+// hexadecimal, in base64 at every alignment.
+type canary struct {
+	needles map[uint64][]needle // by their first eight bytes
+	filter  []uint64            // which eight bytes may begin one: a bit for each hash
+}
+
+type needle struct {
+	what string
+	text []byte
+}
+
+const filterBits = 22
+
+func newCanary() *canary {
+	return &canary{needles: map[uint64][]needle{}, filter: make([]uint64, 1<<(filterBits-6))}
+}
+
+func filterHash(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> (64 - filterBits) }
+
+// add looks for the secret in all its forms. One shorter than eight bytes could be found by chance.
+func (c *canary) add(what string, secret []byte) {
+	if len(secret) < 8 {
+		return
+	}
+	c.addForm(what, secret)
+	c.addForm(what+" in hexadecimal", []byte(hex.EncodeToString(secret)))
+	c.addForm(what+" in hexadecimal", []byte(strings.ToUpper(hex.EncodeToString(secret))))
+	for shift := range 3 {
+		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			padded := append(make([]byte, shift), secret...)
+			text := e.EncodeToString(padded)
+			// Only what the secret alone decides: its neighbours share the characters at both ends.
+			c.addForm(what+" in base64", []byte(text[(shift*8+5)/6:len(padded)*8/6]))
+		}
+	}
+}
+
+func (c *canary) addName(name string) {
+	what := fmt.Sprintf("the name %q", name)
+	c.add(what, []byte(name))
+	quoted, err := json.Marshal(name)
+	if err != nil || len(name) < 8 {
+		return
+	}
+	for _, form := range []string{strings.Trim(strconv.Quote(name), `"`), strings.Trim(strconv.QuoteToASCII(name), `"`), string(quoted[1 : len(quoted)-1]), url.PathEscape(name), url.QueryEscape(name)} {
+		c.addForm(what, []byte(form))
+	}
+}
+
+func (c *canary) addForm(what string, text []byte) {
+	v := binary.LittleEndian.Uint64(text)
+	for _, n := range c.needles[v] {
+		if bytes.Equal(n.text, text) {
+			return
+		}
+	}
+	c.needles[v] = append(c.needles[v], needle{what, text})
+	h := filterHash(v)
+	c.filter[h>>6] |= 1 << (h & 63)
+}
+
+// find returns what is in the data, each once.
+func (c *canary) find(data []byte) (list []string) {
+	seen := map[string]bool{}
+	if len(data) < 8 {
+		return nil
+	}
+	v := binary.LittleEndian.Uint64(data)
+	for i := 0; ; i++ {
+		if h := filterHash(v); c.filter[h>>6]&(1<<(h&63)) != 0 {
+			for _, n := range c.needles[v] {
+				if !seen[n.what] && bytes.HasPrefix(data[i:], n.text) {
+					seen[n.what] = true
+					list = append(list, n.what)
+				}
+			}
+		}
+		if i+8 >= len(data) {
+			return list
+		}
+		v = v>>8 | uint64(data[i+8])<<56
+	}
+}
+
+// canaryOf looks for everything that the story's sites have kept from the hub.
+func (w *world) canaryOf() *canary {
+	w.t.Helper()
+	c := newCanary()
+	for _, d := range w.drops {
+		c.addName(d.name)
+		c.add("the SHA-256 of "+d.String(), d.sum[:])
+		c.add("the digest of "+d.String(), d.digest())
+		for _, m := range d.marks {
+			c.add("content of "+d.String(), m)
+		}
+	}
+	for _, s := range w.sites {
+		s.addKeys(c)
+	}
+	return c
+}
+
+func (s *site) addKeys(c *canary) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.at("state", "identity.key"))
+	must(s.t, err)
+	block, _ := pem.Decode(text)
+	c.add("the identity key of "+s.name, block.Bytes)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	must(s.t, err)
+	scalar, err := key.(*ecdsa.PrivateKey).Bytes()
+	must(s.t, err)
+	c.add("the identity key of "+s.name, scalar)
+	ages, err := os.ReadFile(s.at("state", "recipient.key"))
+	if s.role == "send" && os.IsNotExist(err) {
+		return
+	}
+	must(s.t, err)
+	found := false
+	for line := range strings.Lines(string(ages)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "AGE-SECRET-KEY-") {
+			found = true
+			c.add("the recipient key of "+s.name, []byte(line))
+			c.addForm("the recipient key of "+s.name, []byte(strings.ToLower(line)))
+		}
+	}
+	if !found {
+		s.t.Fatalf("%s has no secret key in recipient.key", s.name)
+	}
+}
+
+// checkCanary searches the hub's folder, file names included, and its log.
+func (a *audit) checkCanary() {
+	a.w.t.Helper()
+	c := a.w.canaryOf()
+	for _, base := range []string{a.w.hub.dir, a.w.hub.log} {
+		a.search(c, base)
+	}
+}
+
+func (a *audit) search(c *canary, base string) {
+	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(a.w.dir, path)
+		if err != nil {
+			return err
+		}
+		for _, what := range c.find([]byte(rel)) {
+			a.problem("the hub has %s as the name of %s", what, rel)
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		for _, what := range c.find(data) {
+			a.problem("the hub has %s in %s", what, rel)
+		}
+		return err
+	})
+	if err != nil {
+		a.problem("search %s: %v", base, err)
+	}
+}

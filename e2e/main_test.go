@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a story waits for what must happen. It is only ever used up by a failure.
+const patience = 90 * time.Second
+
+// soak makes the stories longer.
+var soak = os.Getenv("SEALPOST_SOAK") != ""
+
+// program is the program under test: with the race detector if the tests have it, and with fault points.
+var program string
+
+// plainProgram is the program as it is built for people, for what is measured.
+var plainProgram func() (string, error)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sealpost-e2e-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Chmod(dir, 0o755) // for agents that run as somebody else
+	}
+	if err == nil {
+		program, err = build(filepath.Join(dir, "sealpost"), "-tags", "faultpoints", fmt.Sprintf("-race=%v", raceEnabled))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	plainProgram = sync.OnceValues(func() (string, error) { return build(filepath.Join(dir, "sealpost-plain")) })
+	return m.Run()
+}
+
+func build(out string, flags ...string) (string, error) {
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", out}, flags...), "sealpost")...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build sealpost: %w\n%s", err, text)
+	}
+	return out, nil
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until what holds; why, if given, says what the world looks like when it never does.
+func eventually(t testing.TB, what string, holds func() bool, why ...func() string) {
+	t.Helper()
+	eventuallyWithin(t, patience, what, holds, why...)
+}
+
+func eventuallyWithin(t testing.TB, limit time.Duration, what string, holds func() bool, why ...func() string) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for pause := 2 * time.Millisecond; !holds(); pause = min(2*pause, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			text := "it did not happen: " + what
+			for _, w := range why {
+				text += "\n" + w()
+			}
+			t.Fatal(text)
+		}
+		time.Sleep(pause)
+	}
+}

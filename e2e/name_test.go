@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// The rule by which names from outside become portable ones, written a second time from its description, so that the
+// auditor does not believe the code's own.
+var (
+	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{2028}\x{2029}<>:"/\\|?*]|%[0-9A-Fa-f]{2}`)
+	device     = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
+	badEnd     = regexp.MustCompile(`[. ]$`)
+)
+
+func portable(name string) string {
+	out := unsafePart.ReplaceAllStringFunc(name, func(part string) string {
+		if rest, isEscape := strings.CutPrefix(part, "%"); isEscape {
+			return "%25" + rest
+		}
+		return percent(part)
+	})
+	out = badEnd.ReplaceAllStringFunc(out, percent)
+	if device.MatchString(name) {
+		out = percent(name[:1]) + out[1:]
+	}
+	if len(out) > 255 {
+		stem, ext := cutExt(out)
+		tag := fmt.Sprintf("~%x", sha256.Sum256([]byte(name)))[:17]
+		out = cutAt(stem, 255-len(tag)-len(ext)) + tag + ext
+	}
+	return out
+}
+
+// alternative is what a file is called when its name is taken at the recipient.
+func alternative(name, message string) string {
+	stem, ext := cutExt(portable(name))
+	return stem + " (" + message + ")" + ext
+}
+
+func percent(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
+}
+
+// cutExt parts a name before its extension; a leading dot begins none, and a very long one is none.
+func cutExt(name string) (stem, ext string) {
+	ext = filepath.Ext(name)
+	if ext == name || len(ext) > 20 {
+		return name, ""
+	}
+	return strings.TrimSuffix(name, ext), ext
+}
+
+var partOfEscape = regexp.MustCompile(`%[0-9A-Fa-f]?$`)
+
+// cutAt keeps at most n bytes and no part of a character or an escape.
+func cutAt(s string, n int) string {
+	whole := s[n:]
+	s = strings.ToValidUTF8(s[:n], "")
+	if part := partOfEscape.FindString(s); part != "" && unsafePart.MatchString((part + whole)[:3]) {
+		s = strings.TrimSuffix(s, part)
+	}
+	return s
+}

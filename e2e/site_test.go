@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/agent"
+	"sealpost/internal/control"
+)
+
+// site is one agent and its folder.
+type site struct {
+	*daemon
+	w           *world
+	name        string
+	role        string
+	dir         string
+	bindings    []string // of its queue
+	to          []*site  // who gets what it sends
+	fingerprint string
+}
+
+func (w *world) site(name, role string) *site {
+	s := &site{w: w, name: name, role: role, dir: filepath.Join(w.dir, name)}
+	s.daemon = newDaemon(w.t, name, filepath.Join(w.dir, name+".log"), w.hub.bin, "agent", "run", "--dir", s.dir)
+	w.sites = append(w.sites, s)
+	return s
+}
+
+func (s *site) config() string { return filepath.Join(s.dir, "agent.toml") }
+
+// join does what a person does with an invitation, and settles files at once so that a story does not wait.
+func (s *site) join(flags ...string) {
+	s.t.Helper()
+	out := sealpost(s.t, append([]string{"agent", "join", s.w.hub.Invite(s.name, s.role), "--dir", s.dir, "--json"}, flags...)...)
+	var joined struct{ Fingerprint string }
+	must(s.t, json.Unmarshal([]byte(out), &joined))
+	s.fingerprint = joined.Fingerprint
+	edit(s.t, s.config(), `settle = "2s"`, `settle = "0s"`)
+	edit(s.t, s.config(), `reserve = "1GiB"`, `reserve = "16MiB"`)
+	edit(s.t, s.config(), `sweep = "10s"`, `sweep = "2s"`)
+	edit(s.t, s.config(), `log_level = "info"`, `log_level = "debug"`)
+}
+
+// Start runs the agent until it answers, or has died by itself.
+func (s *site) Start(env ...string) {
+	s.t.Helper()
+	s.daemon.Start(env...)
+	eventually(s.t, s.name+" answers", func() bool {
+		if !s.running() && len(env) == 0 {
+			s.t.Fatalf("%s has ended: %v", s.name, s.err)
+		}
+		return !s.running() || s.ask(agent.PathStatus, agent.StatusRequest{}, nil) == nil
+	})
+}
+
+func (s *site) ask(path string, in, out any) error {
+	return control.Dial(filepath.Join(s.dir, "state")).Call(context.Background(), path, in, out)
+}
+
+func (s *site) Status() (st agent.Status) {
+	s.t.Helper()
+	must(s.t, s.ask(agent.PathStatus, agent.StatusRequest{Latest: 1000}, &st))
+	return st
+}
+
+// statusText is what a person sees, for a story that fails.
+func (s *site) statusText() string {
+	out, errs, _ := run(s.t, "agent", "status", "--dir", s.dir)
+	return s.name + ":\n" + out + errs
+}
+
+// at names a place in the site's folder.
+func (s *site) at(path ...string) string { return filepath.Join(append([]string{s.dir}, path...)...) }
+
+// count is how many files lie in a folder of the site, at any depth, apart from sealpost's own.
+func (s *site) count(folder string) int {
+	s.t.Helper()
+	n := 0
+	for range s.files(folder) {
+		n++
+	}
+	return n
+}
+
+// files lists the files in a folder of the site by their path in it, apart from sealpost's own.
+func (s *site) files(folder string) map[string]fs.FileInfo {
+	s.t.Helper()
+	list := map[string]fs.FileInfo{}
+	base := s.at(folder)
+	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // moved on meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if e.Name() == ".sealpost" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		rel, _ := filepath.Rel(base, path)
+		list[rel] = info
+		return err
+	})
+	must(s.t, err)
+	return list
+}
+
+// Expect waits until a file of this name from the lab lies in the inbox.
+func (s *site) Expect(from *site, names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		path := s.at("inbox", from.name, portable(name))
+		eventually(s.t, s.name+" has "+name, func() bool {
+			_, err := os.Lstat(path)
+			return err == nil
+		}, from.statusText, s.statusText)
+	}
+}

@@ -1,0 +1,178 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"sealpost/hub"
+	"sealpost/internal/control"
+)
+
+// world is a network on loopback: a hub and its sites, each a process with a folder of its own.
+type world struct {
+	t     *testing.T
+	dir   string
+	addr  string
+	hub   *hubSide
+	sites []*site
+	drops []*drop
+	lost  bool // the hub's folder was destroyed: it knows nothing of what was settled before
+}
+
+// hubSide is the hub of a world.
+type hubSide struct {
+	*daemon
+	w   *world
+	dir string
+}
+
+func newWorld(t *testing.T) *world { return newWorldOf(t, program) }
+
+func newWorldOf(t *testing.T, bin string) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
+	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
+	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ")}
+	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run", "--dir", w.hub.dir)
+	w.hub.Init()
+	w.hub.Start()
+	return w
+}
+
+// ports are taken from below the range from which the system takes those of outgoing connections: a hub that was killed
+// must find its port free again.
+var ports atomic.Int64
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+(int64(os.Getpid())*61+ports.Add(1))%12000)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			must(t, l.Close())
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
+
+// Init sets the hub up, or up again under the same root. A small disk is enough for a story, and everything is logged so
+// that the auditor can look for what must not be there.
+func (h *hubSide) Init() {
+	h.t.Helper()
+	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", h.w.addr, "--root", filepath.Join(h.w.dir, "root"))
+	edit(h.t, h.config(), `reserve = "5GiB"`, `reserve = "64MiB"`)
+	edit(h.t, h.config(), `floor = "1GiB"`, `floor = "32MiB"`)
+	edit(h.t, h.config(), `ballast = "64MiB"`, `ballast = "1MiB"`)
+	edit(h.t, h.config(), `log_level = "info"`, `log_level = "debug"`)
+}
+
+// Start runs the hub until it answers.
+func (h *hubSide) Start(env ...string) {
+	h.t.Helper()
+	h.daemon.Start(env...)
+	eventually(h.t, "the hub answers", func() bool {
+		if !h.running() {
+			h.t.Fatalf("the hub has ended: %v", h.err)
+		}
+		return h.ask(hub.ControlStatus, hub.Nothing{}, nil) == nil
+	})
+}
+
+func (h *hubSide) ask(path string, in, out any) error {
+	return control.Dial(filepath.Join(h.dir, "state")).Call(context.Background(), path, in, out)
+}
+
+func (h *hubSide) Status() (s hub.Status) {
+	h.t.Helper()
+	must(h.t, h.ask(hub.ControlStatus, hub.Nothing{}, &s))
+	return s
+}
+
+// Invite writes an invitation and returns its file.
+func (h *hubSide) Invite(site, role string, flags ...string) string {
+	h.t.Helper()
+	file := filepath.Join(h.w.dir, site+".join")
+	sealpost(h.t, append([]string{"hub", "invite", site, "--role", role, "--out", file, "--dir", h.dir}, flags...)...)
+	return file
+}
+
+func (h *hubSide) Bind(queue string, keys ...string) {
+	h.t.Helper()
+	sealpost(h.t, append([]string{"hub", "bind", "--dir", h.dir, queue}, keys...)...)
+}
+
+// Destroy removes everything the hub has, as a burnt machine would.
+func (h *hubSide) Destroy() {
+	h.t.Helper()
+	if h.running() {
+		h.Kill()
+	}
+	must(h.t, os.RemoveAll(h.dir))
+	h.w.lost = true
+}
+
+// Rebuild sets a new hub up under the same root, and lets the sites in again.
+func (h *hubSide) Rebuild() {
+	h.t.Helper()
+	h.Init()
+	h.Start()
+	for _, s := range h.w.sites {
+		sealpost(h.t, "hub", "admit", s.name, "--fingerprint", s.fingerprint, "--role", s.role, "--dir", h.dir)
+		if s.role != "send" {
+			h.Bind(queueOf(s.name), s.bindings...)
+		}
+	}
+}
+
+func queueOf(site string) string {
+	return strings.ReplaceAll(strings.ToLower(site), "-", "_") + "_queue"
+}
+
+// Centre lets a research centre join, which receives what the bindings direct to it, and runs its agent.
+func (w *world) Centre(name string, bindings ...string) *site {
+	w.t.Helper()
+	s := w.site(name, "receive")
+	s.bindings = bindings
+	s.join()
+	w.hub.Bind(queueOf(name), bindings...)
+	s.Start()
+	return s
+}
+
+// Lab lets a lab join, which sends to these centres, and runs its agent.
+func (w *world) Lab(name string, to ...*site) *site {
+	w.t.Helper()
+	s := w.NewLab(name, to...)
+	s.Start()
+	return s
+}
+
+// NewLab lets a lab join and does not run its agent yet.
+func (w *world) NewLab(name string, to ...*site) *site {
+	w.t.Helper()
+	s := w.site(name, "send")
+	s.to = to
+	approve := make([]string, len(to))
+	for i, c := range to {
+		approve[i] = c.name
+	}
+	s.join("--approve", strings.Join(approve, ","))
+	return s
+}
+
+// labAndCentre is the smallest network: one lab, one hub, one centre.
+func labAndCentre(t *testing.T) (*world, *site, *site) {
+	t.Helper()
+	w := newWorld(t)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	return w, w.Lab("FL-LAB", centre), centre
+}
