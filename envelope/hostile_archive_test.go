@@ -163,6 +163,11 @@ var hostileMembers = []hostile{
 	{"a global PAX header", 4, badEntry, withRecords(tar.TypeXGlobalHeader, paxRecord("path", "x"))},
 	{"an empty PAX header", 4, badEntry, withRecords(typePAX, "")},
 	{"a PAX header of a megabyte", 4, badEntry, withRecords(typePAX, paxRecord("path", strings.Repeat("x", 1<<20)))},
+	{"a PAX header that claims to have 8 GiB", 4, badEntry, func(t testing.TB, f *forgery) {
+		withRecords(typePAX, paxRecord("path", "x"))(t, f)
+		putOctal(f.pieces[0].header[124:136], maxOctal-1)
+		rechecksum(f.pieces[0].header[:blockSize])
+	}},
 	{"a PAX record without a length", 4, badEntry, withRecords(typePAX, "path=x\n")},
 	{"a PAX record that is too long", 4, badEntry, withRecords(typePAX, "99 path=x\n")},
 	{"a PAX record of length zero", 4, badEntry, withRecords(typePAX, "0 path=x\n")},

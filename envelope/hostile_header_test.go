@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +72,14 @@ func stanzaOfSuite(args []string, body []byte) func(testing.TB, *forgery) {
 	}
 }
 
+// othersStanza makes SF-RC's stanza one of the right type and a wrong shape. CA-RC's is sound.
+func othersStanza(more, body int) func(testing.TB, *forgery) {
+	return func(_ testing.TB, f *forgery) {
+		argument := argumentOf[stanzaOf[f.w.suite]] + more
+		f.to = unlabelledAll([]age.Recipient{f.to[0], stanzas{{Type: stanzaOf[f.w.suite], Args: []string{strings.Repeat("A", argument)}, Body: make([]byte, body)}}})
+	}
+}
+
 func unlabelledAll(to []age.Recipient) []age.Recipient {
 	var all []age.Recipient
 	for _, r := range to {
@@ -137,6 +146,9 @@ var hostileHeaders = []hostile{
 	{"a stanza without its argument", 2, statement.CodeHeaderInvalid, stanzaOfSuite(nil, make([]byte, 32))},
 	{"a stanza with two arguments", 2, statement.CodeHeaderInvalid, stanzaOfSuite([]string{"AAAA", "AAAA"}, make([]byte, 32))},
 	{"a stanza with a short key", 2, statement.CodeHeaderInvalid, stanzaOfSuite([]string{"AAAA"}, make([]byte, 32))},
+	{"another's stanza with a long body", 2, statement.CodeHeaderInvalid, othersStanza(0, 33)},
+	{"another's stanza with a short body", 2, statement.CodeHeaderInvalid, othersStanza(0, 31)},
+	{"another's stanza with a short key", 2, statement.CodeHeaderInvalid, othersStanza(-3, 32)},
 	{"a header of more than 128 KiB", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) {
 		stanzaOfSuite([]string{"AAAA"}, make([]byte, 100<<10))(t, f)
 	}},
@@ -186,4 +198,27 @@ var hostileHeaders = []hostile{
 	{"a second age file behind the first", 2, statement.CodeCiphertext, func(t testing.TB, f *forgery) {
 		f.bendFile = func(file []byte) []byte { return append(slices.Clone(file), file...) }
 	}},
+}
+
+// The limit holds before age parses anything, and no more is read than that.
+func TestHeaderIsReadUpToItsLimit(t *testing.T) {
+	src := &endless{1 << 30}
+	_, err := readHeader(src, make([]byte, maxHeader))
+	var f *flaw
+	if !errors.As(err, &f) || f.code != statement.CodeHeaderInvalid {
+		t.Errorf("got %v", err)
+	}
+	if read := 1<<30 - src.left; read > maxHeader {
+		t.Errorf("read %d bytes", read)
+	}
+	w := newWorld(t, SuiteHybrid)
+	f64 := forge(t, w)
+	for len(f64.to) < MaxRecipients {
+		f64.to = append(f64.to, f64.to[1])
+	}
+	file, _ := f64.seal(t)
+	start, err := readHeader(bytes.NewReader(file), make([]byte, maxHeader))
+	if err != nil || !headerEnds(start) || len(start) > bytes.Index(file, []byte("\n---"))+8<<10+64 {
+		t.Errorf("%d bytes, %v", len(start), err)
+	}
 }

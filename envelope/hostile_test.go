@@ -58,7 +58,7 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 			f := forge(t, w)
 			h.bend(t, f)
 			ciphertext, want := f.seal(t)
-			_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, newTray())
+			_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, &strictSink{t, len(ciphertext)})
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
 				t.Fatalf("got %v, want a refusal", err)

@@ -143,12 +143,9 @@ func (p *opening) release() {
 	openings.Put(p)
 }
 
-// judge decides what an error means. The source's own error comes first; then faults that are not the envelope's; and a
-// flaw becomes a refusal once the rest of the ciphertext was read right.
+// judge decides what an error means. A flaw becomes a refusal once all of the ciphertext was read right; when the source
+// fails, or has failed before, that is the answer instead. What is no flaw is not the envelope's fault.
 func (p *opening) judge(err error) error {
-	if p.source.err != nil {
-		return p.source.err
-	}
 	var f *flaw
 	if !errors.As(err, &f) {
 		return err

@@ -205,7 +205,7 @@ func TestSealRefuses(t *testing.T) {
 				return io.NopCloser(io.MultiReader(strings.NewReader("12345"), failing{broken})), nil
 			}
 		}), broken},
-		{"a negative size", withEntry(func(e *Entry) { e.Size = -1 }), nil},
+		{"a negative size", withEntry(func(e *Entry) { e.Size, e.Open = -1, memory("", "").Open }), nil},
 		{"a path that is not the name", withEntry(func(e *Entry) { e.Path = "other.csv" }), nil},
 		{"a path that is not UTF-8", func(req *SealRequest) { req.Messages = []Message{file(1, "\xff", "x")} }, ErrName},
 		{"a listing that fails", func(req *SealRequest) {

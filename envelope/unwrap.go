@@ -11,6 +11,14 @@ import (
 	"sealpost/statement"
 )
 
+// What a stanza must look like, so that all recipients judge a header alike: age itself looks only as far as its own stanza.
+var argumentOf = map[string]int{ // characters of its one argument, an encapsulated key in base64
+	"mlkem768x25519": (1088+32)*8/6 + 1,
+	"X25519":         32*8/6 + 1,
+}
+
+const wrappedKey = 16 + 16 // bytes of its body: the file key and a tag
+
 // unwrapper is the only age.Identity that Open gives to age. It sees all stanzas before any key is tried.
 type unwrapper struct {
 	keys    *Keys
@@ -28,6 +36,9 @@ func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	for _, s := range stanzas {
 		if s.Type != want {
 			return nil, flawf(statement.CodeHeaderInvalid, "a stanza of type %.40q in the header: this network uses %s only", s.Type, want)
+		}
+		if len(s.Args) != 1 || len(s.Args[0]) != argumentOf[want] || len(s.Body) != wrappedKey {
+			return nil, flawf(statement.CodeHeaderInvalid, "a stanza in the header is malformed")
 		}
 	}
 	for i, identity := range u.keys.identities {
