@@ -74,7 +74,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
-			fmt.Fprintf(w, "NOT TRUSTED   %s: %s; compare fingerprints by voice, then: sealpost agent trust %s %s\n", p.Site, p.Trouble, p.Site, p.Offered)
+			fmt.Fprintf(w, "NOT TRUSTED   %s: %s. %s\n", p.Site, p.Trouble, p.Advice)
 		}
 	}
 	return nil

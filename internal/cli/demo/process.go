@@ -30,12 +30,14 @@ type child struct {
 type nursery struct {
 	program  string
 	requests chan func()
+	done     chan struct{} // closed when the starting thread has ended
 	children []*child
 }
 
 func newNursery(program string) *nursery {
-	n := &nursery{program: program, requests: make(chan func())}
+	n := &nursery{program: program, requests: make(chan func()), done: make(chan struct{})}
 	go func() {
+		defer close(n.done)
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		for start := range n.requests {
 			start()
@@ -75,6 +77,7 @@ func (n *nursery) close() error {
 		errs = append(errs, n.children[i].stop())
 	}
 	close(n.requests)
+	<-n.done
 	return errors.Join(errs...)
 }
 
