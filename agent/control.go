@@ -10,6 +10,7 @@ import (
 	"sealpost/agent/inbox"
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
+	"sealpost/agent/trust"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
 )
@@ -48,7 +49,8 @@ type Pin struct {
 	Version  int       `json:"key_version"` // of its recipient key; 0: none seen yet
 	Seen     time.Time `json:"seen"`
 	Trouble  string    `json:"trouble,omitempty"` // what it shows instead
-	Offered  id.Hash   `json:"offered,omitempty"` // the identity that it shows instead
+	Offered  id.Hash   `json:"offered,omitempty"` // the identity that it shows with it
+	Advice   string    `json:"advice,omitempty"`  // what a person can do about it
 }
 
 // ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
@@ -125,7 +127,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	return s, a.ledger.View(ctx, func(tx *ledger.Tx) error {
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered})
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
 		}
 		return err
 	})
@@ -157,7 +159,8 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 	if err != nil {
 		return Done{}, err
 	}
-	if err := a.trust.Accept(ctx, site, in.Fingerprint); err != nil {
+	offered, err := a.trust.Accept(ctx, site, in.Fingerprint)
+	if err != nil {
 		return Done{}, err
 	}
 	if a.outbox != nil {
@@ -169,7 +172,11 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 	if a.inbox != nil {
 		a.inbox.Reconsider()
 	}
-	return Done{fmt.Sprintf("%s is trusted by this fingerprint from now on", site)}, nil
+	says := fmt.Sprintf("%s is trusted by this fingerprint from now on", site)
+	if offered != "" {
+		says += fmt.Sprintf("; what showed itself as %s last has another one, %s: nothing is sent to it, and nothing of it is believed", site, offered)
+	}
+	return Done{says}, nil
 }
 
 func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, err error) {

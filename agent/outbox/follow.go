@@ -65,7 +65,11 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 		case api.EventRoute:
 			o.routes.forget(e.Address)
 			o.wake()
-		default:
+		case api.EventSettled, api.EventDead:
+			if (e.Kind == api.EventSettled) != (e.Receipt != "") {
+				o.log.Error("the hub says something senseless of an envelope; passed over", "envelope", e.Envelope, "recipient", e.Recipient, "kind", e.Kind)
+				continue
+			}
 			a, err := o.answer(ctx, e.Envelope, api.Result{Recipient: e.Recipient, Receipt: e.Receipt, DeadCode: e.Code, Time: e.Time})
 			if err != nil {
 				return err
@@ -148,8 +152,9 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 }
 
 // compare holds a believed receipt against the ledger: every message must be one of this site's, sealed, and with the
-// fingerprint that its content has.
+// fingerprint that its content has, and every message that is in the envelope now must be spoken of.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
+	spoken := map[id.UID]bool{}
 	for _, r := range receipt.Messages {
 		m, err := tx.Message(string(r.UID))
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
@@ -161,8 +166,15 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			return nil
 		}
 		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code})
+		spoken[r.UID] = true
 	}
-	return nil
+	sent, err := tx.InEnvelope(a.Envelope)
+	for _, m := range sent {
+		if !spoken[m.UID] {
+			a.Doubt, a.Outcomes = "the receipt of "+string(a.Site)+" passes over "+string(m.ID), nil
+		}
+	}
+	return err
 }
 
 // Recheck looks again at receipts that were not believed: a person has trusted a site.

@@ -127,6 +127,9 @@ func (o *Outbox) compareKnown(ctx context.Context, k api.KnownEnvelope) (*sealed
 	}
 	var answers []ledger.Answer
 	for _, r := range k.Results {
+		if r.Receipt == "" && r.DeadCode == "" {
+			continue // no answer
+		}
 		a, err := o.answer(ctx, k.Envelope, r)
 		if err != nil {
 			return nil, err

@@ -79,7 +79,7 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 		return nil, err
 	}
 	d.version = route.Version
-	d.recipients, err = r.o.trust.Decide(ctx, route)
+	d.recipients, err = r.o.trust.Decide(ctx, a, route)
 	var wait *trust.Waiting
 	if errors.As(err, &wait) {
 		d.blocked = wait.Reason
@@ -87,11 +87,6 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	for i := range d.recipients {
-		if d.recipients[i], err = d.recipients[i].Prepare(); err != nil {
-			return nil, err
-		}
 	}
 	return d, nil
 }

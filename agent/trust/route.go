@@ -15,10 +15,13 @@ import (
 	"sealpost/statement"
 )
 
-// Decide compares the hub's proposal for an address with what this site has approved and pinned, and returns the
-// recipients to seal for, sorted by site. A *Waiting says why nothing may be sent for now. Whatever the hub says, the
-// answer is exactly the approved sites, each with its pinned key, or nothing.
-func (t *Trust) Decide(ctx context.Context, route api.Route) ([]envelope.Recipient, error) {
+// Decide compares the hub's proposal for the address it was asked for with what this site has approved and pinned, and
+// returns the recipients to seal for, sorted by site. A *Waiting says why nothing may be sent for now. Whatever the hub
+// says, the answer is exactly the approved sites, each with its pinned key, or nothing.
+func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) ([]envelope.Recipient, error) {
+	if route.Address.String() != asked.String() {
+		return nil, waitingf("the hub was asked for %s and proposes recipients for %.80q: ask the admin of the hub", asked, route.Address.String())
+	}
 	proposed := make([]id.Site, len(route.Recipients))
 	for i, r := range route.Recipients {
 		if i > 0 && proposed[i-1] >= r.Site {
@@ -37,11 +40,10 @@ func (t *Trust) Decide(ctx context.Context, route api.Route) ([]envelope.Recipie
 	}
 	recipients := make([]envelope.Recipient, len(route.Recipients))
 	for i, r := range route.Recipients {
-		key, err := t.recipient(ctx, r)
-		if err != nil {
+		var err error
+		if recipients[i], err = t.recipient(ctx, r); err != nil {
 			return nil, err
 		}
-		recipients[i] = envelope.Recipient{Site: r.Site, Key: key}
 	}
 	return recipients, nil
 }
@@ -59,7 +61,7 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
 		approved = route.Address.To // a direct address names its recipients itself
 	case errors.Is(err, ledger.ErrNotFound):
-		return waitingf("%s needs approval of %s: run 'sealpost agent approve %s %s'", address, join(proposed), address, strings.ReplaceAll(join(proposed), ", ", ","))
+		return waitingf("%s needs approval of %s: run '%s'", address, join(proposed), approval(address, proposed))
 	case err != nil:
 		return err
 	}
@@ -101,37 +103,45 @@ func difference(address string, approved, proposed []id.Site) string {
 	if len(gone) > 0 {
 		says = append(says, "no longer leads to "+join(gone)+", which is approved")
 	}
-	return fmt.Sprintf("%s %s: needs approval; if this is right run 'sealpost agent approve %s %s'",
-		address, strings.Join(says, " and "), address, strings.ReplaceAll(join(proposed), ", ", ","))
+	return fmt.Sprintf("%s %s: needs approval; if this is right run '%s'", address, strings.Join(says, " and "), approval(address, proposed))
+}
+
+// approval is the command that approves a proposal.
+func approval(address string, proposed []id.Site) string {
+	return "sealpost agent approve " + strings.ReplaceAll(join(proposed), ", ", ",") + " --route " + address
 }
 
 // recipient checks one proposed recipient's statement against its pin, which it makes when the site is first seen, and
-// returns the recipient string to encrypt to.
-func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (string, error) {
+// returns the recipient to seal for.
+func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.Recipient, error) {
+	none := envelope.Recipient{}
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return "", waitingf("the certificate of %s is not valid now: check this computer's clock, and that %s is running", r.Site, r.Site)
+		return none, waitingf("the certificate of %s is not valid now: check this computer's clock, and that %s is running", r.Site, r.Site)
 	case err != nil:
-		return "", waitingf("the key that the hub offers for %s is not properly signed (%v): ask the admin of the hub", r.Site, err)
+		return none, waitingf("the key that the hub offers for %s is not properly signed (%v): ask the admin of the hub", r.Site, err)
 	}
 	key := signed.Payload
 	if key.Site != r.Site || key.Network != t.Network || statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
-		return "", waitingf("the key that the hub offers for %s is not its own: ask the admin of the hub", r.Site)
+		return none, waitingf("the key that the hub offers for %s is not its own: ask the admin of the hub", r.Site)
 	}
 	if !suits(t.Suite, key.Recipient) {
-		return "", waitingf("the key of %s is not of this network's suite %s: ask its admin", r.Site, t.Suite)
+		return none, waitingf("the key of %s is not of this network's suite %s: ask its admin", r.Site, t.Suite)
+	}
+	recipient, err := envelope.Recipient{Site: r.Site, Key: key.Recipient}.Prepare()
+	if err != nil {
+		return none, waitingf("the key of %s is malformed: ask its admin", r.Site)
 	}
 	err = t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.key(tx, signed) })
 	if errors.Is(err, ErrPin) {
 		pin, perr := t.pin(ctx, r.Site)
 		if perr != nil {
-			return "", perr
+			return none, perr
 		}
-		return "", waitingf("%s is not what it was: %s. Nothing is sent to it. Ask its people for the fingerprint of its identity, and if it is %s, run 'sealpost agent trust %s %s'",
-			r.Site, pin.Trouble, pin.Offered, r.Site, pin.Offered)
+		return none, waitingf("%s is not what it was: %s. Nothing is sent to it. %s", r.Site, pin.Trouble, Advice(pin))
 	}
-	return key.Recipient, err
+	return recipient, err
 }
 
 func suits(suite, recipient string) bool {
@@ -161,7 +171,7 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case err != nil:
 		return false, err
 	case other != "":
-		return true, t.trouble(tx, pin, signed.Key, "its recipient key is the one of "+string(other))
+		return true, t.trouble(tx, pin, signed.Key, sharedKey+string(other))
 	case pin.Version == 0: // the identity was pinned before any statement was seen
 	case k.Version < pin.Version:
 		return true, t.trouble(tx, pin, signed.Key, fmt.Sprintf("it offers version %d of its recipient key, and version %d was seen before", k.Version, pin.Version))

@@ -100,24 +100,50 @@ func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err erro
 	return pin, err
 }
 
+// sharedKey begins the trouble of a site whose recipient key another site has.
+const sharedKey = "its recipient key is the one of "
+
+// Advice says what a person can do about what a site shows instead of its pin; nothing when there is no trouble.
+func Advice(p ledger.Pin) string {
+	switch {
+	case p.Trouble == "":
+		return ""
+	case p.Offered != p.Identity:
+		return fmt.Sprintf("Ask people whom you know at %s, not by this network, for the fingerprint of its identity, and if it is %s, run 'sealpost agent trust %s %s'",
+			p.Site, p.Offered, p.Site, p.Offered)
+	case strings.HasPrefix(p.Trouble, sharedKey):
+		return "A key belongs to one site: ask the people of both, and the admin of the hub"
+	}
+	return fmt.Sprintf("Ask people whom you know at %s, not by this network, whether it was given a new recipient key, and if so, run 'sealpost agent trust %s %s'",
+		p.Site, p.Site, p.Offered)
+}
+
 // Accept is a person's word that a site's identity is the one with this fingerprint, compared by another way than the
-// hub. Its recipient key is pinned anew from its next statement.
-func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) error {
+// hub. Its recipient key is pinned anew from its next statement, unless the identity is the one pinned before and only
+// another one was offered instead: then all stays as it is, and the other is wrong. It returns the identity that was
+// offered last, if that is not the accepted one.
+func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) (offered id.Hash, err error) {
 	identity, err := id.ParseHash(strings.ToLower(strings.Join(strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
 	if err != nil {
-		return fmt.Errorf("the fingerprint of %s: %w", site, err)
+		return "", fmt.Errorf("the fingerprint of %s: %w", site, err)
 	}
-	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
+	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		pin, err := tx.Pin(site)
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return err
 		}
-		if err == nil && pin.Identity == identity && pin.Trouble == "" {
-			return nil
+		offered = ""
+		if pin.Offered != identity {
+			offered = pin.Offered
 		}
 		t.Log.Info("trusted by a person", "peer", site, "fingerprint", identity)
+		if pin.Identity == identity && (pin.Trouble == "" || pin.Offered != identity) {
+			pin.Trouble, pin.Offered = "", ""
+			return tx.SetPin(pin)
+		}
 		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
 	})
+	return offered, err
 }
 
 // Approve sets the sites to which an address may lead; none means the first complete proposal of the hub.

@@ -1,0 +1,201 @@
+package trust_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"go.uber.org/goleak"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// network is an authority, and the trust of FL-LAB in a real ledger.
+type network struct {
+	t         *testing.T
+	authority *certs.Authority
+	*trust.Trust
+	log bytes.Buffer
+	now time.Time
+	dir string
+}
+
+// newNetwork has no approvals and no pins.
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	root, err := certs.InitRoot(t.TempDir(), "TEST")
+	must(t, err)
+	n := &network{t: t, now: start, dir: t.TempDir()}
+	n.authority, err = certs.InitAuthority(t.TempDir(), root, start)
+	must(t, err)
+	n.open()
+	t.Cleanup(func() { must(t, n.Ledger.Close()) })
+	return n
+}
+
+func (n *network) open() {
+	n.t.Helper()
+	l, err := ledger.Open(filepath.Join(n.dir, "ledger.db"))
+	must(n.t, err)
+	n.Trust = &trust.Trust{Ledger: l, Network: n.authority.Network(), Suite: "x25519", Verifier: certs.NewVerifier(n.authority.Root()),
+		Now: func() time.Time { return n.now }, Log: slog.New(slog.NewTextHandler(&n.log, nil))}
+}
+
+// reopen is a restart of the agent.
+func (n *network) reopen() {
+	n.t.Helper()
+	must(n.t, n.Ledger.Close())
+	n.open()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// peer is another site: its identity, and what it states as its recipient key.
+type peer struct {
+	n        *network
+	site     id.Site
+	identity *certs.Identity
+	key      statement.RecipientKey
+}
+
+// peer makes a site with a new identity and the first version of a new recipient key.
+func (n *network) peer(site id.Site) *peer {
+	n.t.Helper()
+	p := &peer{n: n, site: site, identity: n.identity(site, n.now)}
+	p.key = statement.RecipientKey{V: 1, Network: n.Network, Site: site, Recipient: recipient(n.t), Version: 1, Created: n.now}
+	return p
+}
+
+func (n *network) identity(site id.Site, issued time.Time) *certs.Identity {
+	n.t.Helper()
+	dir := n.t.TempDir()
+	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	must(n.t, err)
+	csr, err := i.CSR()
+	must(n.t, err)
+	chain, err := n.authority.IssueSite(csr, site, issued)
+	must(n.t, err)
+	must(n.t, i.SetChain(chain, n.Network, issued))
+	return i
+}
+
+func recipient(t *testing.T) string {
+	t.Helper()
+	key, err := age.GenerateX25519Identity()
+	must(t, err)
+	return key.Recipient().String()
+}
+
+// next is the site after it has changed its recipient key.
+func (p *peer) next() *peer {
+	p.n.t.Helper()
+	q := *p
+	q.key.Recipient, q.key.Version, q.key.Prev = recipient(p.n.t), p.key.Version+1, p.key.Hash()
+	return &q
+}
+
+// with is the site with something else in its statement.
+func (p *peer) with(change func(*statement.RecipientKey)) *peer {
+	q := *p
+	change(&q.key)
+	return &q
+}
+
+// proposed is what the hub says of the site.
+func (p *peer) proposed() api.RouteRecipient {
+	p.n.t.Helper()
+	jws, err := statement.Sign(p.identity, p.key)
+	must(p.n.t, err)
+	return api.RouteRecipient{Site: p.site, Statement: jws, KeyHash: statement.RecipientKeyHash(p.key.Recipient)}
+}
+
+var dat = id.Address{RoutingKey: "fl-lab.dat"}
+
+// route is a proposal that does not contradict itself.
+func (n *network) route(address id.Address, list ...api.RouteRecipient) api.Route {
+	return api.Route{Address: address, Recipients: list, Version: api.RouteVersion(n.Network, address, list)}
+}
+
+func proposals(peers ...*peer) (list []api.RouteRecipient) {
+	for _, p := range peers {
+		list = append(list, p.proposed())
+	}
+	return list
+}
+
+func (n *network) approve(sites ...id.Site) {
+	n.t.Helper()
+	must(n.t, n.Approve(n.t.Context(), dat, sites))
+}
+
+// sends checks that the proposal for fl-lab.dat is sealed for exactly these keys.
+func (n *network) sends(peers ...*peer) {
+	n.t.Helper()
+	got, err := n.Decide(n.t.Context(), dat, n.route(dat, proposals(peers...)...))
+	if err != nil {
+		n.t.Fatalf("nothing is sent: %v", err)
+	}
+	var want, have []string
+	for _, p := range peers {
+		want = append(want, string(p.site)+" "+p.key.Recipient)
+	}
+	for _, r := range got {
+		have = append(have, string(r.Site)+" "+r.Key)
+	}
+	if fmt.Sprint(have) != fmt.Sprint(want) {
+		n.t.Fatalf("sealed for %v, not for %v", have, want)
+	}
+}
+
+// waits checks that nothing is sent for a proposal, and that people are told why, in these words.
+func (n *network) waits(route api.Route, words ...string) {
+	n.t.Helper()
+	n.waitsFor(dat, route, words...)
+}
+
+func (n *network) waitsFor(asked id.Address, route api.Route, words ...string) {
+	n.t.Helper()
+	got, err := n.Decide(n.t.Context(), asked, route)
+	why, ok := err.(*trust.Waiting)
+	if !ok || got != nil {
+		n.t.Fatalf("got %v, %v; want it to wait", got, err)
+	}
+	for _, w := range words {
+		if !strings.Contains(why.Reason, w) {
+			n.t.Errorf("it says %q, without %q", why.Reason, w)
+		}
+	}
+}
+
+func (n *network) waitsOn(p *peer, words ...string) {
+	n.t.Helper()
+	n.waits(n.route(dat, p.proposed()), words...)
+}
+
+func (n *network) pin(site id.Site) (pin ledger.Pin) {
+	n.t.Helper()
+	must(n.t, n.Ledger.View(n.t.Context(), func(tx *ledger.Tx) (err error) { pin, err = tx.Pin(site); return err }))
+	return pin
+}
+
+// logged counts the log's lines with these words.
+func (n *network) logged(words string) int { return strings.Count(n.log.String(), words) }
