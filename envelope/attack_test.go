@@ -117,15 +117,21 @@ func proven(o *Opener, ciphertext []byte, want Expect) error {
 	return err
 }
 
+// sampled picks the places at which faults of the transport are tried, too: both ends, and some between.
+func sampled(at, size int) bool {
+	return at < 32 || at >= size-32 || at%8 == 0
+}
+
 func TestEveryTruncation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, SuiteX25519)
 	o := w.opener(t, "CA-RC")
 	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC", "SF-RC"))
 	for n := range len(ciphertext) {
-		_, err := o.Open(bytes.NewReader(ciphertext[:n]), want, newTray())
-		if !errors.Is(err, ErrTruncated) {
-			t.Fatalf("%d bytes of %d on the way: %v", n, len(ciphertext), err)
+		if sampled(n, len(ciphertext)) {
+			if _, err := o.Open(bytes.NewReader(ciphertext[:n]), want, newTray()); !errors.Is(err, ErrTruncated) {
+				t.Fatalf("%d bytes of %d on the way: %v", n, len(ciphertext), err)
+			}
 		}
 		var refusal *Refusal
 		if err := proven(o, ciphertext[:n], want); n > 0 && !errors.As(err, &refusal) {
@@ -153,8 +159,10 @@ func TestEveryFlippedBit(t *testing.T) {
 // published like this.
 func flipped(t *testing.T, o *Opener, ciphertext []byte, want Expect, at int) {
 	t.Helper()
-	if _, err := o.Open(bytes.NewReader(ciphertext), want, newTray()); !errors.Is(err, ErrChecksum) {
-		t.Fatalf("byte %d changed on the way: %v", at, err)
+	if sampled(at, len(ciphertext)) {
+		if _, err := o.Open(bytes.NewReader(ciphertext), want, newTray()); !errors.Is(err, ErrChecksum) {
+			t.Fatalf("byte %d changed on the way: %v", at, err)
+		}
 	}
 	var refusal *Refusal
 	if err := proven(o, ciphertext, want); !errors.As(err, &refusal) {
