@@ -3,6 +3,7 @@ package arch
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -51,23 +52,33 @@ func isHelper(room string) bool {
 }
 
 func TestArrowsRunOneWay(t *testing.T) {
-	for _, p := range ours(t) {
+	for _, v := range againstArrows(ours(t)) {
+		t.Error(v)
+	}
+}
+
+// againstArrows says which imports run against the arrows.
+func againstArrows(packages []pkg) []string {
+	var found []string
+	for _, p := range packages {
 		room := roomOf(p.ImportPath)
+		if isTestOnly(room) {
+			continue
+		}
 		allowed, known := arrows[room]
-		if !known && !isHelper(room) && !isTestOnly(room) {
-			t.Errorf("%s has no place among the arrows: DESIGN names the rooms, this table their arrows", p.ImportPath)
+		if !known && !isHelper(room) {
+			found = append(found, p.ImportPath+" has no place among the arrows: DESIGN names the rooms, this table their arrows")
 			continue
 		}
 		for _, imported := range p.Imports {
-			target, inside := strings.CutPrefix(imported, module+"/")
-			if !inside || isTestOnly(room) || roomOf(imported) == room || isHelper(target) {
-				continue
-			}
-			if !slices.Contains(allowed, roomOf(imported)) {
-				t.Errorf("%s imports %s: arrows run one way, and there is none from %q to %q", p.ImportPath, imported, room, target)
+			target := roomOf(imported)
+			inside := imported == module || strings.HasPrefix(imported, module+"/")
+			if inside && target != room && !isHelper(target) && !slices.Contains(allowed, target) {
+				found = append(found, fmt.Sprintf("%s imports %s: arrows run one way, and there is none from %q to %q", p.ImportPath, imported, room, target))
 			}
 		}
 	}
+	return found
 }
 
 // bans are single rules, each with its reason.
@@ -97,21 +108,65 @@ var bans = []struct {
 }
 
 func TestBans(t *testing.T) {
-	packages := ours(t)
-	for _, ban := range bans {
-		t.Run(ban.name, func(t *testing.T) {
-			for _, p := range packages {
-				imports := p.Imports
-				if ban.deep {
-					imports = p.Deps
-				}
-				for _, imported := range imports {
-					if ban.who(roomOf(p.ImportPath)) && ban.what(imported) && !isTestOnly(roomOf(p.ImportPath)) {
-						t.Errorf("%s reaches %s: %s", p.ImportPath, imported, ban.reason)
-					}
+	for _, v := range againstBans(ours(t)) {
+		t.Error(v)
+	}
+}
+
+// againstBans says which packages reach what is banned for them.
+func againstBans(packages []pkg) []string {
+	var found []string
+	for _, p := range packages {
+		room := roomOf(p.ImportPath)
+		for _, ban := range bans {
+			if isTestOnly(room) || !ban.who(room) {
+				continue
+			}
+			imports := p.Imports
+			if ban.deep {
+				imports = p.Deps
+			}
+			for _, imported := range imports {
+				if ban.what(imported) {
+					found = append(found, fmt.Sprintf("%s reaches %s: %s", p.ImportPath, imported, ban.reason))
 				}
 			}
-		})
+		}
+	}
+	return found
+}
+
+// A rule that cannot be broken is no rule: each of these packages breaks one.
+func TestRulesFindWhatBreaksThem(t *testing.T) {
+	for _, p := range []pkg{
+		{ImportPath: "sealpost/hub", Imports: []string{"sealpost/envelope"}},
+		{ImportPath: "sealpost/hub", Deps: []string{"filippo.io/age/internal/format"}},
+		{ImportPath: "sealpost/spool/badgerspool", Deps: []string{"sealpost/envelope"}},
+		{ImportPath: "sealpost/hub", Imports: []string{"github.com/dgraph-io/badger/v4"}},
+		{ImportPath: "sealpost/agent", Imports: []string{"modernc.org/sqlite"}},
+		{ImportPath: "sealpost/agent", Imports: []string{"database/sql"}},
+		{ImportPath: "sealpost/agent", Imports: []string{"sealpost/hub"}},
+		{ImportPath: "sealpost/agent/outbox", Deps: []string{"sealpost/agent/inbox"}},
+		{ImportPath: "sealpost/agent/inbox", Imports: []string{"sealpost/agent/outbox"}},
+		{ImportPath: "sealpost/internal/durable", Imports: []string{"sealpost/config"}},
+		{ImportPath: "sealpost/internal/id", Imports: []string{"sealpost"}},
+		{ImportPath: "sealpost/spool", Imports: []string{"sealpost/hub/api"}},
+		{ImportPath: "sealpost/certs", Imports: []string{"sealpost/statement"}},
+		{ImportPath: "sealpost", Imports: []string{"sealpost/hub"}},
+		{ImportPath: "sealpost/attic"},
+	} {
+		if len(againstArrows([]pkg{p})) == 0 && len(againstBans([]pkg{p})) == 0 {
+			t.Errorf("%s importing %v and reaching %v breaks no rule", p.ImportPath, p.Imports, p.Deps)
+		}
+	}
+	for _, p := range []pkg{
+		{ImportPath: "sealpost/agent", Imports: []string{"sealpost/hub/api", "sealpost/internal/id", "context"}, Deps: []string{"sealpost/hub/api"}},
+		{ImportPath: "sealpost/internal/cli/demo", Imports: []string{"sealpost/hub", "sealpost/agent"}},
+		{ImportPath: "sealpost/e2e", Imports: []string{"sealpost/hub", "sealpost/agent/ledger"}},
+	} {
+		if found := append(againstArrows([]pkg{p}), againstBans([]pkg{p})...); len(found) != 0 {
+			t.Errorf("%s breaks no rule, but: %v", p.ImportPath, found)
+		}
 	}
 }
 

@@ -145,6 +145,26 @@ func TestSync(t *testing.T) {
 	}
 }
 
+func TestSyncOfManyAndOfTrees(t *testing.T) {
+	root := t.TempDir()
+	var files, dirs []string
+	for _, name := range strings.Fields("a b c d e f g h i j") {
+		dir := filepath.Join(root, name)
+		mkdir(t, dir)
+		write(t, filepath.Join(dir, "file"), name)
+		files, dirs = append(files, filepath.Join(dir, "file")), append(dirs, dir)
+	}
+	if err := errors.Join(SyncGroup(root, files, dirs), SyncGroup(root, files[:2], dirs[:2]), SyncTree(root)); err != nil {
+		t.Error(err)
+	}
+	if err := SyncGroup(root, []string{filepath.Join(root, "absent")}, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a group of one that does not exist: %v", err)
+	}
+	if err := SyncTree(filepath.Join(root, "absent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a tree that does not exist: %v", err)
+	}
+}
+
 func TestSyncFSWhereThereIsOne(t *testing.T) {
 	err := SyncFS(t.TempDir())
 	if runtime.GOOS == "linux" && err != nil || runtime.GOOS != "linux" && !errors.Is(err, ErrUnsupported) {
