@@ -33,27 +33,26 @@ type content struct {
 func (c *content) folder(e id.Envelope) string { return filepath.Join(c.root, string(e[:2])) }
 func (c *content) path(e id.Envelope) string   { return filepath.Join(c.folder(e), string(e)) }
 
-// make prepares the folders, so that no later step has to sync a parent.
+// make prepares the two upper folders.
 func (c *content) make() error {
 	if err := durable.MkdirAll(c.staging, 0o700); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(c.root, 0o700); err != nil {
-		return err
-	}
-	for i := range 256 {
-		err := os.Mkdir(filepath.Join(c.root, fmt.Sprintf("%02x", i)), 0o700)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	return durable.SyncDir(c.root)
+	return durable.MkdirAll(c.root, 0o700)
+}
+
+// makeFolder makes the folder of an envelope, durably, if it is not there yet.
+func (c *content) makeFolder(e id.Envelope) error {
+	return c.disk.do("make folder", c.folder(e), func() error { return durable.MkdirAll(c.folder(e), 0o700) })
 }
 
 // write makes the file of an envelope from memory, durably. The caller holds the id's lock.
 func (c *content) write(e id.Envelope, data []byte) error {
 	temp := filepath.Join(c.staging, string(e)+".small")
-	err := c.fill(temp, data)
+	err := c.makeFolder(e)
+	if err == nil {
+		err = c.fill(temp, data)
+	}
 	if err == nil {
 		err = c.disk.do("rename", temp, func() error { return os.Rename(temp, c.path(e)) })
 	}
@@ -86,6 +85,9 @@ func (c *content) fill(path string, data []byte) (err error) {
 // nothing of it. The caller holds the id's lock.
 func (c *content) link(staged string, e id.Envelope) error {
 	path := c.path(e)
+	if err := c.makeFolder(e); err != nil {
+		return fmt.Errorf("store the content: %w", err)
+	}
 	if err := c.disk.do("unlink", path, func() error { return remove(path) }); err != nil {
 		return fmt.Errorf("replace an orphan: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,7 @@ func (s *Spool) clean() {
 	tick := time.NewTicker(sweepPeriod)
 	defer tick.Stop()
 	s.report("clear finished uploads", s.clearUploads(ctx))
+	s.report("expire uploads", s.expireUploads(ctx))
 	for sweeps := 0; ; {
 		s.report("remove content", errors.Join(s.emptyTrash(ctx), s.removePacks(ctx)))
 		if sweeps%orphanEvery == 0 {
@@ -154,6 +156,9 @@ func (s *Spool) collectOrphans(ctx context.Context) error {
 	for i := range 256 {
 		dir := filepath.Join(s.content.root, fmt.Sprintf("%02x", i))
 		f, err := os.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // never needed
+		}
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,5 @@
+package spooltest
+
+import "testing"
+
+func checkModel(t *testing.T, open Factory) {}

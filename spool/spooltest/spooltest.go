@@ -1,0 +1,115 @@
+// Package spooltest holds the suite that every engine behind package spool passes: one test per sentence of the contract,
+// and a model against which random stories are checked.
+//
+// An engine's test calls Run with a Factory. The suite knows nothing of any engine: it opens, uses, closes and opens again.
+// Time is the suite's: engines ask its clock, and a story moves it. Nothing here sleeps to let something happen.
+package spooltest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"sealpost/spool"
+)
+
+// Store is everything that an engine offers.
+type Store interface {
+	spool.Spool
+	spool.Registry
+	spool.Admin
+}
+
+// Factory opens the store in a folder, or makes it there. The engine takes its time from the clock.
+type Factory func(dir string, clock *Clock) (Store, error)
+
+// Clock is the hub's clock, as the suite sets it.
+type Clock struct {
+	mu  sync.Mutex // guards now
+	now time.Time
+}
+
+// NewClock starts at a fixed time.
+func NewClock() *Clock {
+	return &Clock{now: time.Date(2025, 10, 8, 9, 30, 0, 123e6, time.UTC)}
+}
+
+// Now is what the engine calls.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Advance sets the clock forward, or back.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// Run runs the whole suite.
+func Run(t *testing.T, open Factory) {
+	groups := []struct {
+		name  string
+		tests map[string]func(*room)
+	}{
+		{"Publish", publishTests},
+		{"Lease", leaseTests},
+		{"Session", sessionTests},
+		{"Release", releaseTests},
+		{"Settle", settleTests},
+		{"Content", contentTests},
+		{"Stage", stageTests},
+		{"Part", partTests},
+		{"Events", eventTests},
+		{"Known", knownTests},
+		{"Find", findTests},
+		{"Registry", registryTests},
+		{"Admin", adminTests},
+		{"Life", lifeTests},
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for name, test := range g.tests {
+				t.Run(name, func(t *testing.T) { test(newRoom(t, open)) })
+			}
+		})
+	}
+	t.Run("Model", func(t *testing.T) { checkModel(t, open) })
+}
+
+// room is one test's store, with its folder and its clock.
+type room struct {
+	testing.TB
+	Store
+	dir   string
+	clock *Clock
+	open  Factory
+	ctx   context.Context
+}
+
+func newRoom(t testing.TB, open Factory) *room {
+	t.Helper()
+	r := &room{TB: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: t.Context()}
+	r.start()
+	t.Cleanup(func() { r.Store.Close() })
+	return r
+}
+
+func (r *room) start() {
+	r.Helper()
+	s, err := r.open(r.dir, r.clock)
+	if err != nil {
+		r.Fatalf("open: %v", err)
+	}
+	r.Store = s
+}
+
+// restart closes the store and opens it again.
+func (r *room) restart() {
+	r.Helper()
+	r.no(r.Store.Close())
+	r.start()
+}

@@ -1,0 +1,275 @@
+package spooltest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// The words in which the tests tell their stories. Every one fails at the caller's line.
+
+const (
+	lab    id.Site = "FL-LAB"
+	other  id.Site = "PA-LAB"
+	centre id.Site = "CA-RC"
+	second id.Site = "SF-RC"
+	third  id.Site = "NY-RC"
+
+	session id.Session = "5e5510000000000000000000000000a1"
+	newer   id.Session = "5e5510000000000000000000000000b2"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// noise makes bytes that nothing compresses and nobody guesses.
+func noise(size int) []byte {
+	b := make([]byte, size)
+	var seed [32]byte
+	for i := range seed {
+		seed[i] = byte(rand.Uint32())
+	}
+	rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
+func sums(content []byte) (crcs []uint32) {
+	for part := 0; part < len(content); part += spool.PartSize {
+		crcs = append(crcs, crc32.Checksum(content[part:min(part+spool.PartSize, len(content))], castagnoli))
+	}
+	return crcs
+}
+
+// envelope makes one message from the lab, of so many bytes, for the sites.
+func envelope(size int, sites ...id.Site) spool.Envelope {
+	return envelopeOf(noise(size), 1, sites...)
+}
+
+func envelopeOf(content []byte, messages int, sites ...id.Site) spool.Envelope {
+	e := spool.Envelope{
+		ID: id.Random128[id.Envelope](), Sender: lab, Address: id.Address{RoutingKey: "fl-lab.dat"},
+		RouteVersion: id.Hash(id.Random128[string]() + id.Random128[string]()),
+		Size:         int64(len(content)), CRC32C: sums(content),
+	}
+	if e.Size <= spool.SmallSize {
+		e.Content = content
+	}
+	sent := time.Date(2025, 10, 8, 11, 0, 0, 987654321, time.UTC)
+	for i := range messages {
+		e.Messages = append(e.Messages, spool.Message{ID: id.FormatMessage(lab, "DAT", sent, int64(i+1)), UID: id.Random128[id.UID](), Sent: sent})
+	}
+	for _, site := range sites {
+		e.Deliveries = append(e.Deliveries, spool.Target{Site: site, Queue: site.Queue()})
+	}
+	return e
+}
+
+func (r *room) no(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatalf("unexpected error: %v", err)
+	}
+}
+
+func (r *room) want(err, want error) {
+	r.Helper()
+	if !errors.Is(err, want) {
+		r.Fatalf("error is %v, want %v", err, want)
+	}
+}
+
+func (r *room) check(ok bool, format string, args ...any) {
+	r.Helper()
+	if !ok {
+		r.Fatalf(format, args...)
+	}
+}
+
+func (r *room) publish(e spool.Envelope) spool.Published {
+	r.Helper()
+	p, err := r.Publish(r.ctx, e)
+	r.no(err)
+	return p
+}
+
+// drop publishes a small envelope of one message for the sites.
+func (r *room) drop(sites ...id.Site) (spool.Envelope, spool.Published) {
+	r.Helper()
+	e := envelope(300, sites...)
+	return e, r.publish(e)
+}
+
+func request(site id.Site, max int) spool.LeaseRequest {
+	return spool.LeaseRequest{Queue: site.Queue(), Session: session, Max: max, MaxBytes: 4 << 20, Duration: time.Minute}
+}
+
+// lease takes what there is, at most max, and expects at least one.
+func (r *room) lease(site id.Site, max int) []spool.Delivery {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
+	defer cancel()
+	ds, err := r.Lease(ctx, request(site, max))
+	r.no(err)
+	r.check(len(ds) > 0, "%s got nothing", site)
+	return ds
+}
+
+// idle expects that there is nothing to lease now.
+func (r *room) idle(site id.Site) {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx, 30*time.Millisecond)
+	defer cancel()
+	ds, err := r.Lease(ctx, request(site, 100))
+	r.no(err)
+	r.check(len(ds) == 0, "%s got %d deliveries, want none: %+v", site, len(ds), ds)
+}
+
+// outcomes says that every message was delivered.
+func outcomes(messages []spool.Message) (all []spool.Outcome) {
+	for _, m := range messages {
+		all = append(all, spool.Outcome{UID: m.UID, Message: m.ID, Outcome: spool.OutcomeDelivered})
+	}
+	return all
+}
+
+func settlement(d spool.DeliveryID, messages []spool.Message) spool.Settlement {
+	return spool.Settlement{Delivery: d, Receipt: "receipt." + string(d.Envelope) + "." + d.Queue, Outcomes: outcomes(messages)}
+}
+
+func (r *room) settle(d spool.Delivery) spool.Settled {
+	r.Helper()
+	st, err := r.Settle(r.ctx, settlement(d.DeliveryID, d.Messages))
+	r.no(err)
+	return st
+}
+
+func (r *room) release(d spool.Delivery, n spool.Nack) {
+	r.Helper()
+	r.no(r.Release(r.ctx, d.Token, n))
+}
+
+func ids(ds []spool.Delivery) (names []id.Envelope) {
+	for _, d := range ds {
+		names = append(names, d.Envelope)
+	}
+	return names
+}
+
+// delivery is the name of an envelope in a site's queue.
+func (r *room) delivery(e spool.Envelope, p spool.Published, site id.Site) spool.DeliveryID {
+	return spool.DeliveryID{Incarnation: r.Incarnation(), Queue: site.Queue(), Sequence: p.Sequence, Envelope: e.ID}
+}
+
+func (r *room) read(d spool.DeliveryID, offset int64) []byte {
+	r.Helper()
+	rc, err := r.Open(r.ctx, d, offset)
+	r.no(err)
+	b, err := io.ReadAll(rc)
+	r.no(err)
+	r.no(rc.Close())
+	return b
+}
+
+// known asks for one envelope.
+func (r *room) known(sender id.Site, e id.Envelope) spool.Known {
+	r.Helper()
+	ks, err := r.Known(r.ctx, sender, []id.Envelope{e})
+	r.no(err)
+	r.check(len(ks) == 1 && ks[0].Envelope == e, "asked for one envelope, got %+v", ks)
+	return ks[0]
+}
+
+// events reads all events of a site, which must not be more than a million bytes.
+func (r *room) events(site id.Site, after spool.Cursor) []spool.Event {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.ctx, 30*time.Millisecond)
+	defer cancel()
+	es, _, err := r.Events(ctx, site, after, 1<<20)
+	r.no(err)
+	return es
+}
+
+func (r *room) queue(site id.Site) spool.QueueInfo {
+	r.Helper()
+	qs, err := r.Queues(r.ctx)
+	r.no(err)
+	for _, q := range qs {
+		if q.Name == site.Queue() {
+			return q
+		}
+	}
+	r.Fatalf("no figures of %s among %+v", site.Queue(), qs)
+	return spool.QueueInfo{}
+}
+
+// staged uploads content in order.
+func (r *room) staged(e spool.Envelope, content []byte) spool.Staging {
+	r.Helper()
+	st := r.stage(e)
+	for part := range e.CRC32C {
+		r.no(st.Put(r.ctx, part, bytes.NewReader(part16(content, part))))
+	}
+	return st
+}
+
+func (r *room) stage(e spool.Envelope) spool.Staging {
+	r.Helper()
+	st, err := r.Stage(r.ctx, upload(e))
+	r.no(err)
+	return st
+}
+
+func upload(e spool.Envelope) spool.Upload {
+	return spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C}
+}
+
+// part16 is one part of the content.
+func part16(content []byte, part int) []byte {
+	return content[part*spool.PartSize : min((part+1)*spool.PartSize, len(content))]
+}
+
+// result is what a call in the background came to.
+type result[T any] struct {
+	value T
+	err   error
+}
+
+// background runs a call that waits.
+func background[T any](f func() (T, error)) <-chan result[T] {
+	done := make(chan result[T], 1)
+	go func() {
+		v, err := f()
+		done <- result[T]{v, err}
+	}()
+	return done
+}
+
+// arrives expects that a waiting call ends by itself.
+func arrives[T any](r *room, c <-chan result[T]) (T, error) {
+	r.Helper()
+	select {
+	case res := <-c:
+		return res.value, res.err
+	case <-time.After(10 * time.Second):
+		r.Fatal("the call still waits")
+		panic("unreachable")
+	}
+}
+
+// readFull reads everything, and expects the end right after it.
+func readFull(rc io.Reader, buf []byte) (int, error) {
+	n, err := io.ReadFull(rc, buf)
+	if err != nil {
+		return n, err
+	}
+	if extra, err := rc.Read(make([]byte, 1)); extra != 0 || !errors.Is(err, io.EOF) {
+		return n + extra, errors.New("the content does not end where it should")
+	}
+	return n, nil
+}
