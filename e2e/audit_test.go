@@ -148,7 +148,6 @@ func (a *audit) readRecords() (list []spool.Record) {
 	return list
 }
 
-// content is what identifies a file.
 func hashFile(path string) (sum [sha256.Size]byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -127,6 +127,11 @@ func (s *site) addKeys(c *canary) {
 	must(s.t, err)
 	block, _ := pem.Decode(text)
 	c.add("the identity key of "+s.name, block.Bytes)
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "---") && len(line) >= 24 {
+			c.addForm("the identity key of "+s.name, []byte(line))
+		}
+	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	must(s.t, err)
 	scalar, err := key.(*ecdsa.PrivateKey).Bytes()

@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheHubIsGoneForAWhile(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before the outage.csv", smallFile)
+	centre.Expect(lab, "before the outage.csv")
+	w.hub.Stop()
+	lab.Drop("during the outage.csv", smallFile)
+	lab.Drop("during the outage.bin", largeFile)
+	eventually(t, "they are taken", func() bool { return lab.count("outbox") == 0 })
+	lab.Kill()
+	lab.Start() // whoever starts without a hub waits for it
+	eventually(t, "the lab says that the hub is gone", func() bool {
+		l := lab.Status().Link
+		return !l.Connected && strings.Contains(l.Trouble, "cannot be reached")
+	}, lab.statusText)
+	lab.Drop("later in the outage.csv", smallFile)
+	w.hub.Start()
+	w.Audit()
+}
+
+// The hub is disposable: its folder burns in mid-traffic, and a new one is set up under the same root.
+func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
+	lab := w.Lab("FL-LAB", ca, sf)
+	sf.Stop() // so that some have it and some have not
+	drop := func(what string) {
+		for i := range 30 {
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+		}
+		lab.Drop(what+", large.bin", largeFile)
+		lab.Drop(what+", huge.bin", hugeFile)
+	}
+	drop("before the fire")
+	ca.Expect(lab, "before the fire, large.bin")
+	drop("as it burns")
+	w.hub.Destroy()
+	sf.Start()
+	drop("on the ruins")
+	w.hub.Rebuild()
+	w.Audit()
+}
+
+// The hub may hold everything for a while, and must learn nothing from it: not on its disk, and not in its memory.
+func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	centre.Stop()
+	for i := range 20 {
+		lab.Drop(fmt.Sprintf("confidential %d.csv", i), smallFile)
+	}
+	lab.Drop("confidential large.bin", largeFile)
+	lab.Drop("confidential huge.bin", hugeFile)
+	eventually(t, "the hub has everything", func() bool {
+		n := 0
+		for _, m := range lab.Status().Outbox.Latest {
+			if m.State == "published" {
+				n++
+			}
+		}
+		return n == len(w.drops)
+	}, lab.statusText)
+	c := w.canaryOf()
+	for _, what := range append(memoryOf(t, c, w.hub.cmd.Process.Pid), memoryOf(t, c, w.hub.cmd.Process.Pid)...) {
+		t.Errorf("the hub has %s in its memory", what)
+	}
+	a := &audit{w: w}
+	a.checkCanary()
+	for _, p := range a.problems {
+		t.Errorf("auditor: %s", p)
+	}
+	centre.Start()
+	w.Audit()
+}
+
+// memoryOf searches the memory of a process that it may write to.
+func memoryOf(t *testing.T, c *canary, pid int) (found []string) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	must(t, err)
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	must(t, err)
+	defer mem.Close()
+	searched := int64(0)
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var rights string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n != 3 || !strings.HasPrefix(rights, "rw") || to-from > gib {
+			continue // the race detector's shadow is larger than any computer
+		}
+		const step = 4 * mib
+		for at := from; at < to; at += step {
+			data := make([]byte, min(step+256, to-at)) // what lies across two pieces is whole in one of them
+			if n, err := mem.ReadAt(data, at); err == nil || n > 0 {
+				found = append(found, c.find(data[:n])...)
+				searched += int64(n)
+			}
+		}
+	}
+	if searched < mib {
+		t.Fatalf("only %d bytes of memory could be searched", searched)
+	}
+	return found
+}
+
+// The search of memory finds what is there: the lab knows its files' names and its own keys.
+func TestTheSearchOfMemoryFinds(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("a name to be found.csv", smallFile)
+	centre.Expect(lab, "a name to be found.csv")
+	c := w.canaryOf()
+	if found := memoryOf(t, c, lab.cmd.Process.Pid); !strings.Contains(strings.Join(found, " "), "identity key of FL-LAB") {
+		t.Errorf("in the lab's memory there is only %v", found)
+	}
+	if found := memoryOf(t, c, w.hub.cmd.Process.Pid); len(found) > 0 {
+		t.Errorf("the hub has %v in its memory", found)
+	}
+	w.Audit()
+}
+
+func TestTwoAgentsWithTheSameKeys(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before the copy.csv", smallFile)
+	centre.Expect(lab, "before the copy.csv")
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 })
+	centre.Stop()
+	copied := &site{w: w, name: centre.name, role: centre.role, dir: filepath.Join(w.dir, "copy")}
+	must(t, os.CopyFS(copied.dir, os.DirFS(centre.dir)))
+	for path, info := range centre.files("inbox") {
+		must(t, os.Chtimes(copied.at("inbox", path), info.ModTime(), info.ModTime()))
+	}
+	copied.daemon = newDaemon(t, "the copy of CA-RC", filepath.Join(w.dir, "copy.log"), program, "agent", "run", "--dir", copied.dir)
+	centre.Start()
+	lab.Drop("to the first.csv", smallFile)
+	centre.Expect(lab, "to the first.csv")
+	copied.Start()
+	if err := centre.Dies(); err == nil || killed(err) {
+		t.Errorf("the displaced agent ends with %v", err)
+	}
+	if !centre.Says("another agent of CA-RC is running with this site's keys") {
+		t.Error("the displaced agent does not say why it stops")
+	}
+	lab.Drop("to the copy.csv", smallFile)
+	copied.Expect(lab, "to the copy.csv")
+	// What the first received the copy has not: together they are one inbox.
+	if copied.count("inbox") != 2 || centre.count("inbox") != 2 {
+		t.Errorf("the first has %v, the copy %v", sortedKeys(centre.files("inbox")), sortedKeys(copied.files("inbox")))
+	}
+	eventually(t, "all are delivered", func() bool { return lab.count("delivered") == 3 }, lab.statusText)
+}

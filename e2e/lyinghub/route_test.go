@@ -1,0 +1,211 @@
+package lyinghub
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"sealpost/agent"
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// proposes makes the hub's proposals lie, without contradicting themselves.
+func (l *liar) proposes(change func(*api.Route)) {
+	edit(l, api.PathResolve, func(x *exchange, r *api.Route) {
+		change(r)
+		r.Version = api.RouteVersion(l.network, r.Address, r.Recipients)
+	})
+}
+
+// keyOf is a joined site's true statement, as the hub has it.
+func (s *site) keyOf() api.RouteRecipient {
+	s.w.t.Helper()
+	key := s.key()
+	return s.signs(s.identity(), key)
+}
+
+func (s *site) key() statement.RecipientKey {
+	s.w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.dir, "state", "recipient.json"))
+	must(s.w.t, err)
+	return decodeKey(s.w.t, data)
+}
+
+func (s *site) signs(i *certs.Identity, key statement.RecipientKey) api.RouteRecipient {
+	s.w.t.Helper()
+	jws, err := statement.Sign(i, key)
+	must(s.w.t, err)
+	return api.RouteRecipient{Site: key.Site, Statement: jws, KeyHash: statement.RecipientKeyHash(key.Recipient)}
+}
+
+// ownKey is a recipient key whose secret the liar has.
+func (l *liar) ownKey(site id.Site) statement.RecipientKey {
+	l.t.Helper()
+	secret, err := age.GenerateHybridIdentity()
+	must(l.t, err)
+	return statement.RecipientKey{V: 1, Network: l.network, Site: site, Recipient: secret.Recipient().String(), Version: 1, Created: time.Now().UTC().Truncate(time.Second)}
+}
+
+// nothingWent checks that the hub has got no envelope at all.
+func (w *world) nothingWent(sites ...*site) {
+	w.t.Helper()
+	for _, s := range sites {
+		if got := s.inbox(); len(got) > 0 {
+			w.t.Errorf("%s has %q", s.name, got)
+		}
+	}
+}
+
+func TestTheHubAddsARecipient(t *testing.T) {
+	w, lab, centre, other := network(t)
+	w.liar.proposes(func(r *api.Route) { r.Recipients = append(r.Recipients, other.keyOf()) })
+	lab.drop("data.csv", "secret")
+	lab.waits("now also leads to SF-RC, which is not approved")
+	lab.tray("sending", "data.csv")
+	w.nothingWent(centre, other)
+	w.liar.truth()
+	lab.reconsider("CA-RC")
+	centre.has("FL-LAB/data.csv: secret")
+	w.nothingWent(other)
+}
+
+func TestTheHubLeavesARecipientOut(t *testing.T) {
+	w, lab, centre, other := network(t)
+	w.bind("SF-RC", "fl-lab.*")
+	lab.reconsider("CA-RC", "SF-RC")
+	w.liar.proposes(func(r *api.Route) { r.Recipients = r.Recipients[:1] })
+	lab.drop("data.csv", "for both")
+	lab.waits("no longer leads to SF-RC, which is approved")
+	w.nothingWent(centre, other)
+	w.liar.truth()
+	lab.reconsider("CA-RC", "SF-RC")
+	centre.has("FL-LAB/data.csv: for both")
+	other.has("FL-LAB/data.csv: for both")
+}
+
+func TestTheHubAnswersForAnAddressThatNobodyAskedFor(t *testing.T) {
+	w, lab, centre, other := network(t)
+	w.liar.proposes(func(r *api.Route) {
+		r.Address = id.Address{To: []id.Site{"SF-RC"}}
+		r.Recipients = []api.RouteRecipient{other.keyOf()}
+	})
+	lab.drop("data.csv", "secret")
+	lab.waits("was asked for fl-lab.dat and proposes recipients for \"@SF-RC\"")
+	w.nothingWent(centre, other)
+	w.liar.truth()
+	lab.reconsider("CA-RC")
+	centre.has("FL-LAB/data.csv: secret")
+}
+
+func TestTheHubSwapsAKey(t *testing.T) {
+	w, lab, centre, _ := network(t)
+	lab.drop("first", "first") // pins CA-RC
+	centre.has("FL-LAB/first: first")
+	for name, c := range map[string]struct {
+		offered api.RouteRecipient
+		says    []string
+	}{
+		"signed by an identity of its own": {centre.signs(w.liar.forger("CA-RC"), w.liar.ownKey("CA-RC")),
+			[]string{"CA-RC is not what it was: it shows another identity key", "sealpost agent trust CA-RC"}},
+		"signed by nobody": {func() api.RouteRecipient {
+			r := centre.keyOf()
+			r.KeyHash = statement.RecipientKeyHash(w.liar.ownKey("CA-RC").Recipient)
+			return r
+		}(), []string{"the key that the hub offers for CA-RC is not its own"}},
+		"that is another site's": {func() api.RouteRecipient {
+			r := centre.signs(w.liar.forger("EVE"), w.liar.ownKey("EVE"))
+			r.Site = "CA-RC"
+			return r
+		}(), []string{"the key that the hub offers for CA-RC is not its own"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.liar.proposes(func(r *api.Route) { r.Recipients = []api.RouteRecipient{c.offered} })
+			lab.reconsider("CA-RC")
+			lab.drop(name, "secret")
+			lab.waits(c.says...)
+			if got := len(centre.inbox()); got != 1 {
+				t.Errorf("%d files arrived", got)
+			}
+			w.liar.truth()
+			lab.reconsider("CA-RC")
+			eventually(t, "it arrives", func() bool { return len(centre.inbox()) == 2 })
+			must(t, os.Remove(filepath.Join(centre.dir, "inbox", "FL-LAB", name)))
+		})
+	}
+}
+
+func TestTheHubRollsAKeyBack(t *testing.T) {
+	w, lab, centre, _ := network(t)
+	old := centre.keyOf()
+	lab.drop("first", "first")
+	centre.has("FL-LAB/first: first")
+	// The centre gets a new recipient key, which follows the old one, so that nobody needs to be asked.
+	centre.stop()
+	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.key")))
+	centre.start()
+	lab.drop("second", "second")
+	centre.has("FL-LAB/first: first", "FL-LAB/second: second")
+	eventually(t, "version 2 is pinned", func() bool { return lab.pin("CA-RC").Version == 2 })
+	w.liar.proposes(func(r *api.Route) { r.Recipients = []api.RouteRecipient{old} })
+	lab.reconsider("CA-RC")
+	lab.drop("third", "third")
+	lab.waits("CA-RC is not what it was", "it offers version 1 of its recipient key, and version 2 was seen before")
+	if p := lab.pin("CA-RC"); p.Trouble == "" || p.Advice == "" {
+		t.Errorf("the pins do not tell: %+v", p)
+	}
+	w.liar.truth()
+	lab.reconsider("CA-RC")
+	centre.has("FL-LAB/first: first", "FL-LAB/second: second", "FL-LAB/third: third")
+}
+
+func (s *site) pin(site id.Site) agent.Pin {
+	s.w.t.Helper()
+	for _, p := range s.status().Pins {
+		if p.Site == site {
+			return p
+		}
+	}
+	return agent.Pin{}
+}
+
+// The hub sees an envelope for a route that it has just changed: what was sealed is for the approved recipients whatever
+// becomes of it.
+func TestTheHubPublishesToOthers(t *testing.T) {
+	w, lab, centre, other := network(t)
+	var mu sync.Mutex
+	var content []byte
+	var d api.Delivery
+	w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, got := range list {
+			if x.Site == "CA-RC" {
+				d, content = got, got.Content
+			}
+		}
+		return list
+	})
+	lab.drop("data.csv", "secret")
+	centre.has("FL-LAB/data.csv: secret")
+	w.liar.tell(api.PathLease, func(x *exchange) {
+		if x.Site != "SF-RC" {
+			x.forward()
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		stolen := d
+		stolen.Queue, stolen.Token, stolen.LeasedUntil, stolen.Content = "sf_rc_queue", "t", time.Now().Add(time.Minute), content
+		x.deliver([]api.Delivery{stolen})
+	})
+	w.liar.swallow(api.PathSettle)
+	eventually(t, "it is refused", func() bool { return len(other.status().Inbox.Refused) == 1 })
+	w.nothingWent(other)
+}
