@@ -82,17 +82,26 @@ func Run(t *testing.T, open Factory) {
 
 // room is one test's store, with its folder and its clock.
 type room struct {
-	testing.TB
+	reporter
 	Store
+	tb    testing.TB
 	dir   string
 	clock *Clock
 	open  Factory
 	ctx   context.Context
 }
 
+// reporter is what a room needs of a test, so that a story of the model can report too.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 func newRoom(t testing.TB, open Factory) *room {
 	t.Helper()
-	r := &room{TB: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: t.Context()}
+	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: t.Context()}
 	r.start()
 	t.Cleanup(func() { r.Store.Close() })
 	return r

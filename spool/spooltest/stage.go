@@ -371,7 +371,7 @@ var lifeTests = map[string]func(*room){
 		r.no(err)
 		r.restart()
 		r.check(r.Incarnation() == inc, "it changed")
-		r.check(newRoom(r.TB, r.open).Incarnation() != inc, "two are the same")
+		r.check(newRoom(r.tb, r.open).Incarnation() != inc, "two are the same")
 	},
 	"one folder is opened once at a time": func(r *room) {
 		s, err := r.open(r.dir, r.clock)

@@ -1,0 +1,297 @@
+package badgerspool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strings"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+)
+
+// auditor holds every row and file of an idle store against every other. It derives what must be there from the envelopes
+// alone, and then expects exactly that.
+type auditor struct {
+	s        *Spool
+	rows     map[string][]byte
+	queues   map[string]figures
+	events   map[id.Site][]eventRecord
+	packs    map[uint64]int64
+	content  map[string]bool // envelopes that need a file
+	trash    map[string]bool
+	problems []error
+}
+
+// audit returns everything that is wrong.
+func audit(s *Spool) error {
+	a := &auditor{
+		s: s, rows: make(map[string][]byte), queues: make(map[string]figures), events: make(map[id.Site][]eventRecord),
+		packs: make(map[uint64]int64), content: make(map[string]bool), trash: make(map[string]bool),
+	}
+	err := s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			v, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			a.rows[string(it.Item().Key())] = v
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.readEvents()
+	a.envelopes()
+	a.counts()
+	a.files()
+	a.rest()
+	return errors.Join(a.problems...)
+}
+
+func (a *auditor) problem(format string, args ...any) {
+	if len(a.problems) < 20 {
+		a.problems = append(a.problems, fmt.Errorf(format, args...))
+	}
+}
+
+// take removes a row that is accounted for, and complains when it is missing.
+func (a *auditor) take(key []byte, what string, args ...any) []byte {
+	v, ok := a.rows[string(key)]
+	if !ok {
+		a.problem("missing: "+what, args...)
+	}
+	delete(a.rows, string(key))
+	return v
+}
+
+// each calls f with every row of a kind.
+func (a *auditor) each(kind byte, f func(rest, value []byte)) {
+	for k, v := range a.rows {
+		if k[0] == kind {
+			f([]byte(k[1:]), v)
+		}
+	}
+}
+
+func (a *auditor) readEvents() {
+	a.each(keySite, func(rest, v []byte) {
+		f, err := decodeSiteFigures(v)
+		name := id.Site(rest)
+		delete(a.rows, string(siteKey(name)))
+		if err != nil || f.commit > a.s.commits.Load() {
+			a.problem("site %s: %+v %v", name, f, err)
+		}
+		last := uint64(0)
+		for n := uint64(1); n <= f.last; n++ {
+			e, err := decodeEvent(a.take(eventKey(name, n), "event %d of %s", n, name))
+			if err != nil || e.commit <= last || e.commit > a.s.commits.Load() {
+				a.problem("event %d of %s: commit %d after %d, %v", n, name, e.commit, last, err)
+			}
+			last = e.commit
+			if e.kind != eventRoute {
+				a.events[name] = append(a.events[name], e)
+			}
+		}
+	})
+}
+
+func (a *auditor) envelopes() {
+	a.each(keyTrash, func(rest, v []byte) {
+		a.trash[string(tohex[id.Envelope](v))] = true
+		delete(a.rows, string(trashKey(binary.BigEndian.Uint64(rest))))
+	})
+	a.each(keyEnvelope, func(rest, v []byte) {
+		sender, seq := id.Site(rest[:len(rest)-9]), binary.BigEndian.Uint64(rest[len(rest)-8:])
+		e, err := decodeEnvelope(sender, seq, v)
+		if err != nil {
+			a.problem("envelope %d of %s: %v", seq, sender, err)
+			return
+		}
+		if seq > a.s.commits.Load() {
+			a.problem("envelope %d is newer than the last commit %d", seq, a.s.commits.Load())
+		}
+		a.envelope(e)
+	})
+}
+
+func (a *auditor) envelope(e *envelope) {
+	delete(a.rows, string(envelopeKey(e.sender, e.seq)))
+	if got := a.take(idKey(e.id), "id of envelope %d", e.seq); string(got) != string(encodeIDRecord(e.sender, e.seq)) {
+		a.problem("the id of envelope %d leads elsewhere", e.seq)
+	}
+	for i, m := range e.messages {
+		uid, _ := unhex(m.UID)
+		a.take(messageKey(m.ID, e.seq, i), "message %s of envelope %d", m.ID, e.seq)
+		a.take(uidKey(uid, e.seq, i), "uid %s of envelope %d", m.UID, e.seq)
+	}
+	f := decodeFinals(a.rows[string(finalsKey(e.seq))])
+	delete(a.rows, string(finalsKey(e.seq)))
+	for i, t := range e.targets {
+		a.take(recipientKey(t.Site, e.seq), "recipient %s of envelope %d", t.Site, e.seq)
+		a.delivery(e, i, f)
+	}
+	needed := bits.OnesCount64(f.final) < len(e.targets) || f.dead != 0
+	first := a.queues[e.targets[0].Queue]
+	first.envelopes++
+	if needed {
+		first.content += e.size
+	}
+	a.queues[e.targets[0].Queue] = first
+	a.contentOf(e, needed)
+}
+
+func (a *auditor) contentOf(e *envelope, needed bool) {
+	switch {
+	case !needed:
+	case e.small():
+		a.packs[e.at.pack]++
+	default:
+		a.content[string(tohex[id.Envelope](e.id[:]))] = true
+		if e.parts() > 1 {
+			a.take(sumsKey(e.seq), "checksums of envelope %d", e.seq)
+		}
+	}
+}
+
+// delivery stands in exactly one place.
+func (a *auditor) delivery(e *envelope, i int, f finals) {
+	q := a.queues[e.targets[i].Queue]
+	defer func() { a.queues[e.targets[i].Queue] = q }()
+	name := fmt.Sprintf("delivery %d of envelope %d", i, e.seq)
+	q.last = max(q.last, e.seq)
+	row, has := a.rows[string(deliveryKey(e.seq, i))]
+	delete(a.rows, string(deliveryKey(e.seq, i)))
+	d := &delivery{}
+	if has {
+		var err error
+		if d, err = decodeDelivery(row); err != nil {
+			a.problem("%s: %v", name, err)
+			return
+		}
+	}
+	if d.final() != (f.final&(1<<i) != 0) || (d.state == stateDead) != (f.dead&(1<<i) != 0) {
+		a.problem("%s: state %d, but finals %b and dead %b", name, d.state, f.final, f.dead)
+	}
+	if d.final() {
+		a.told(e, i, d, name)
+		if d.state == stateDead {
+			q.dead++
+		} else {
+			q.settled++
+		}
+		return
+	}
+	q.waiting++
+	if d.state == stateReleased {
+		q.released++
+	}
+	at := position{due: d.due, seq: e.seq}
+	en, err := decodeEntry(a.take(entryAt(e.targets[i].Queue, at), "%s in its queue", name))
+	if err != nil || en.id != e.id || en.sender != e.sender || en.target != i || en.attempts != d.attempts {
+		a.problem("%s: its entry is %+v, %v", name, en, err)
+	}
+	a.aheadOfHead(e.targets[i].Queue, at, name)
+}
+
+// aheadOfHead checks that a waiting delivery is not behind the queue's stored cursor.
+func (a *auditor) aheadOfHead(queue string, at position, name string) {
+	f, err := decodeFigures(a.rows[string(figuresKey(queue))])
+	if err != nil || at.due == 0 && at.seq < f.head || at.due != 0 && at.before(f.retryHead) {
+		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.head, f.retryHead, err)
+	}
+}
+
+// told expects one event for a final delivery.
+func (a *auditor) told(e *envelope, i int, d *delivery, name string) {
+	found := 0
+	for _, ev := range a.events[e.sender] {
+		if ev.seq == e.seq && ev.index == i && ev.envelope == e.id && (ev.kind == eventDead) == (d.state == stateDead) {
+			found++
+		}
+	}
+	if found != 1 {
+		a.problem("%s: %d events tell of it", name, found)
+	}
+}
+
+func (a *auditor) counts() {
+	a.each(keyFigures, func(rest, v []byte) {
+		name := string(rest)
+		delete(a.rows, string(figuresKey(name)))
+		got, err := decodeFigures(v)
+		want := a.queues[name]
+		delete(a.queues, name)
+		want.commit, want.head, want.retryHead = got.commit, got.head, got.retryHead
+		if err != nil || got != want || got.commit > a.s.commits.Load() {
+			a.problem("figures of %s are %+v, want %+v, %v", name, got, want, err)
+		}
+	})
+	for name := range a.queues {
+		a.problem("no figures of %s", name)
+	}
+	a.each(keyPack, func(rest, v []byte) {
+		n := binary.BigEndian.Uint64(rest)
+		delete(a.rows, string(packKey(n)))
+		if got := binary.BigEndian.Uint64(v); int64(got) != a.packs[n] {
+			a.problem("pack %d counts %d, want %d", n, got, a.packs[n])
+		}
+	})
+}
+
+// files expects every content that is needed, and nothing unneeded but what the janitor has still to remove.
+func (a *auditor) files() {
+	for n, count := range a.packs {
+		if _, err := os.Stat(a.s.packs.path(n)); err != nil && count > 0 {
+			a.problem("pack %d with %d contents: %v", n, count, err)
+		}
+	}
+	for name := range a.content {
+		if _, err := os.Stat(a.s.content.path(id.Envelope(name))); err != nil {
+			a.problem("content of %s: %v", name, err)
+		}
+	}
+	filepath.WalkDir(a.s.content.root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && !a.content[d.Name()] && !a.trash[d.Name()] {
+			if needed, err := a.s.needsContent(hexOf(d.Name())); needed || err != nil {
+				a.problem("file %s: %v", path, err)
+			}
+		}
+		return nil
+	})
+}
+
+func hexOf(name string) [16]byte {
+	raw, _ := unhex(name)
+	return raw
+}
+
+// rest complains about what nothing accounts for.
+func (a *auditor) rest() {
+	for key := range a.rows {
+		switch key[0] {
+		case keyStamp, keyCommits, keyRegistry, keyUpload, keyParts:
+		default:
+			a.problem("a row that belongs to nothing: %q", strings.ToValidUTF8(key, "?"))
+		}
+	}
+}
+
+// mustAudit is for stores that nobody uses at the moment.
+func mustAudit(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, s *Spool) {
+	t.Helper()
+	if err := audit(s); err != nil {
+		t.Fatalf("audit: %v", err)
+	}
+}

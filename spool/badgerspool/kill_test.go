@@ -1,0 +1,5 @@
+package badgerspool
+
+const childEnv = "SEALPOST_SPOOL_CHILD"
+
+func childMain(dir string) {}

@@ -1,0 +1,20 @@
+package badgerspool
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test binary be the child of the kill test.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		childMain(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// soak says whether there is time for the long tests.
+func soak() bool { return os.Getenv("SEALPOST_SOAK") != "" }
