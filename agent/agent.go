@@ -133,7 +133,7 @@ func (a *Agent) rooms() (err error) {
 		a.outbox, err = outbox.New(outbox.Options{
 			Site: a.site, Network: a.network, Tray: outbox.Tray{Dir: a.cfg.Outbox.Dir}, Address: id.Address{RoutingKey: a.cfg.Outbox.Route},
 			Kind: a.cfg.Outbox.Kind, FirstNumber: a.cfg.Outbox.FirstNumber,
-			Settle: time.Duration(a.cfg.Outbox.Settle), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
+			Settle: time.Duration(a.cfg.Outbox.Settle), FolderSettle: time.Duration(a.cfg.Outbox.FolderSettle), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Log: a.log,
 		})
 	}

@@ -3,14 +3,18 @@ package agent_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/agent"
+	"sealpost/hub/api"
 )
 
 func random(n int) []byte {
@@ -91,7 +95,7 @@ func TestNothingIsSentToWhomNobodyApproved(t *testing.T) {
 	lab.drop("data.csv", []byte("secret"))
 	eventually(t, "it waits", func() bool { return len(lab.status().Outbox.Blocked) == 1 })
 	why := lab.status().Outbox.Blocked["fl-lab.dat"]
-	if !strings.Contains(why, "now also leads to SF-RC") || !strings.Contains(why, "sealpost agent approve fl-lab.dat CA-RC,SF-RC") {
+	if !strings.Contains(why, "now also leads to SF-RC") || !strings.Contains(why, "sealpost agent approve CA-RC,SF-RC --route fl-lab.dat") {
 		t.Errorf("it says %q", why)
 	}
 	if got := append(centre.inInbox(), other.inInbox()...); len(got) > 0 {
@@ -185,8 +189,10 @@ func TestThousandSmallFilesShareEnvelopes(t *testing.T) {
 }
 
 func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
-	_, lab, centre := labAndCentre(t)
-	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "folder"), 0o755))
+	w, lab, centre := labAndCentre(t)
+	must(t, os.Mkdir(filepath.Join(w.dir, "folder"), 0o755))
+	must(t, os.Symlink("/etc/hostname", filepath.Join(w.dir, "folder", "link")))
+	must(t, os.Rename(filepath.Join(w.dir, "folder"), filepath.Join(lab.dir, "outbox", "folder")))
 	must(t, os.Symlink("/etc/hostname", filepath.Join(lab.dir, "outbox", "link")))
 	lab.drop("draft.tmp", []byte("x"))
 	lab.drop("good", []byte("good"))
@@ -195,4 +201,158 @@ func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
 	if got := centre.inInbox(); !slices.Equal(got, []string{"FL-LAB/good"}) {
 		t.Errorf("in the inbox: %v", got)
 	}
+}
+
+// tree makes a folder outside the outbox, so that it can be dropped whole.
+func tree(t *testing.T, base string) string {
+	t.Helper()
+	root := filepath.Join(base, "run 7")
+	for _, dir := range []string{"empty", "deep/er", "a-b"} {
+		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	for path, content := range map[string]string{"a": "x", "a-b/1": "one", "a.txt": "", "deep/er/data.csv": "data", "ünicode": "u", "deep/.hidden": "h"} {
+		must(t, os.WriteFile(filepath.Join(root, path), []byte(content), 0o644))
+	}
+	must(t, os.WriteFile(filepath.Join(root, "run.sh"), []byte("#!/bin/sh\n"), 0o755))
+	must(t, os.WriteFile(filepath.Join(root, ".DS_Store"), []byte("litter"), 0o644))
+	old := time.Unix(1_500_000_000, 0)
+	for _, path := range []string{"a", "deep/er", "deep", "empty", "."} {
+		must(t, os.Chtimes(filepath.Join(root, path), old, old))
+	}
+	return root
+}
+
+func TestAFolderArrivesAsOneMessage(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	root := tree(t, w.dir)
+	before := listing(t, root)
+	must(t, os.Rename(root, filepath.Join(lab.dir, "outbox", "run 7")))
+	eventually(t, "it lies in delivered", func() bool { return slices.Equal(lab.tray("delivered"), []string{"run 7"}) })
+	if after := listing(t, filepath.Join(centre.dir, "inbox", "FL-LAB", "run 7")); !slices.Equal(before, after) {
+		t.Errorf("dropped:\n%s\narrived:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+	if m := lab.status().Outbox.Latest; len(m) != 1 {
+		t.Errorf("%d messages", len(m))
+	}
+}
+
+// listing describes what is in a folder, without what systems leave there.
+func listing(t *testing.T, root string) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Name() == ".DS_Store" {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		content := "folder"
+		if !e.IsDir() {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			content = fmt.Sprintf("%q executable %t", b, info.Mode()&0o111 != 0)
+		}
+		list = append(list, fmt.Sprintf("%s %s %s", rel, info.ModTime().UTC().Truncate(time.Second).Format(time.RFC3339), content))
+		return nil
+	})
+	must(t, err)
+	return list
+}
+
+func TestAFolderWaitsForItsSettleTimeOrItsMarker(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("folder_settle", `"1h"`)
+	lab.start()
+	must(t, os.Rename(tree(t, w.dir), filepath.Join(lab.dir, "outbox", "run 7")))
+	lab.drop("file", []byte("file"))
+	centre.expect("FL-LAB", "file", []byte("file"))
+	if m := lab.status().Outbox.Latest; len(m) != 1 {
+		t.Fatalf("the folder was not waited for: %+v", m)
+	}
+	lab.drop("run 7.done", nil)
+	centre.expect("FL-LAB", "run 7/a", []byte("x"))
+	eventually(t, "the marker is gone", func() bool {
+		left, err := os.ReadDir(filepath.Join(lab.dir, "outbox"))
+		return err == nil && len(left) == 0
+	})
+}
+
+func TestADirectAddressReachesExactlyTheSitesItNames(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	other := w.join("SF-RC", "receive")
+	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
+	lab.drop("@SF-RC/only you.txt", []byte("you"))
+	other.expect("FL-LAB", "only you.txt", []byte("you"))
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	if got := centre.inInbox(); len(got) != 0 {
+		t.Errorf("the other has %v", got)
+	}
+	if m := lab.status().Outbox.Latest[0]; m.Address != "@SF-RC" {
+		t.Errorf("got %+v", m)
+	}
+}
+
+func TestAFileChangedBeforeItIsSealedIsSentAsItIsThen(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	w.stopHub()
+	lab.stop()
+	lab.start()
+	lab.drop("data.csv", []byte("first"))
+	eventually(t, "it is taken", func() bool { return len(lab.tray("sending")) == 1 })
+	path, err := filepath.Glob(filepath.Join(lab.dir, "sending", "*", "data.csv"))
+	must(t, err)
+	must(t, os.WriteFile(path[0], []byte("second, and longer"), 0o644))
+	w.startHub()
+	centre.expect("FL-LAB", "data.csv", []byte("second, and longer"))
+}
+
+func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	w.stopHub()
+	lab.stop()
+	lab.start()
+	lab.drop("secret", []byte("never mind"))
+	eventually(t, "it is taken", func() bool { return len(lab.tray("sending")) == 1 })
+	path, err := filepath.Glob(filepath.Join(lab.dir, "sending", "*", "secret"))
+	must(t, err)
+	must(t, os.Remove(path[0]))
+	w.startHub()
+	eventually(t, "it is withdrawn", func() bool { return lab.status().Outbox.Latest[0].State == "withdrawn" })
+	lab.drop("next", []byte("next"))
+	centre.expect("FL-LAB", "next", []byte("next"))
+	if got := centre.inInbox(); len(got) != 1 {
+		t.Errorf("in the inbox: %v", got)
+	}
+}
+
+func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	twin := &site{w: w, name: centre.name, dir: filepath.Join(w.dir, "CA-RC twin")}
+	centre.stop()
+	must(t, os.CopyFS(twin.dir, os.DirFS(centre.dir)))
+	for _, secret := range []string{"identity.key", "recipient.key", "recipient.json"} {
+		must(t, os.Chmod(filepath.Join(twin.dir, "state", secret), 0o600))
+	}
+	must(t, os.Chmod(filepath.Join(twin.dir, "state"), 0o700))
+	centre.start()
+	lab.drop("one", []byte("one"))
+	centre.expect("FL-LAB", "one", []byte("one"))
+	twin.start()
+	defer twin.stop()
+	select {
+	case err := <-centre.daemon.done:
+		if !errors.Is(err, api.ErrHeld) || !strings.Contains(err.Error(), "another agent of CA-RC is running") {
+			t.Errorf("it says %v", err)
+		}
+		centre.daemon = nil
+	case <-time.After(patience):
+		t.Fatal("the displaced agent goes on")
+	}
+	lab.drop("two", []byte("two"))
+	twin.expect("FL-LAB", "two", []byte("two"))
 }

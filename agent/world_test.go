@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -155,17 +155,23 @@ func (w *world) bind(queue string, keys ...string) {
 type site struct {
 	w      *world
 	name   id.Site
+	role   string
 	dir    string
 	daemon *running
 }
 
 func (w *world) join(name, role string, approve ...string) *site {
 	w.t.Helper()
-	s := &site{w: w, name: id.Site(name), dir: filepath.Join(w.dir, name)}
+	s := &site{w: w, name: id.Site(name), role: role, dir: filepath.Join(w.dir, name)}
 	_, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(name, role), Dir: s.dir, Approve: approve, Version: "test", Log: w.log(name)})
 	must(w.t, err)
-	s.edit(`settle = "2s"`, `settle = "0s"`)
-	s.edit(`reserve = "1GiB"`, `reserve = "0B"`)
+	if s.role == "receive" {
+		s.set("reserve", `"0B"`)
+	} else {
+		s.set("settle", `"0s"`)
+		s.set("sweep", `"500ms"`)
+		s.set("folder_settle", `"0s"`)
+	}
 	s.start()
 	w.t.Cleanup(func() {
 		if s.daemon != nil {
@@ -175,13 +181,17 @@ func (w *world) join(name, role string, approve ...string) *site {
 	return s
 }
 
-// edit replaces a line of agent.toml.
-func (s *site) edit(old, line string) {
+// set changes one key of agent.toml.
+func (s *site) set(key, value string) {
 	s.w.t.Helper()
 	path := filepath.Join(s.dir, "agent.toml")
 	text, err := os.ReadFile(path)
 	must(s.w.t, err)
-	must(s.w.t, os.WriteFile(path, []byte(strings.ReplaceAll(string(text), old, line)), 0o600))
+	line := regexp.MustCompile(`(?m)^` + key + ` = .*$`)
+	if !line.Match(text) {
+		s.w.t.Fatalf("agent.toml has no %s", key)
+	}
+	must(s.w.t, os.WriteFile(path, line.ReplaceAll(text, []byte(key+" = "+value)), 0o600))
 }
 
 func (s *site) start() {

@@ -53,6 +53,9 @@ type Outbox struct {
 	Route string `toml:"route"`
 	// How long a file must stay unchanged to count as finished. Default "2s".
 	Settle Duration `toml:"settle"`
+	// How long everything in a folder must stay unchanged for the folder to count as finished; it is then sent as one message.
+	// A file NAME.done beside the folder NAME says so at once. Default "60s".
+	FolderSettle Duration `toml:"folder_settle"`
 	// The number of the first message of each kind and day. Default 1.
 	FirstNumber int64 `toml:"first_number"`
 	// How often the tray is looked through, whether or not the system has told of a change. Default "10s".
@@ -75,7 +78,7 @@ type Inbox struct {
 func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info",
-		Outbox: Outbox{Dir: ".", Kind: "DAT", Settle: Duration(2 * second), FirstNumber: 1, Sweep: Duration(10 * second)},
+		Outbox: Outbox{Dir: ".", Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second), FirstNumber: 1, Sweep: Duration(10 * second)},
 		Inbox:  Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4},
 	}
 }
@@ -131,6 +134,7 @@ func (f *file) checkOutbox(o Outbox) []error {
 		f.check("outbox.kind", id.ValidKind(o.Kind)),
 		f.check("outbox.route", id.ValidRoutingKey(o.Route)),
 		f.check("outbox.settle", between(o.Settle, 0, 24*hour)),
+		f.check("outbox.folder_settle", between(o.FolderSettle, 0, 24*hour)),
 		f.check("outbox.first_number", atLeast(o.FirstNumber, 1)),
 		f.check("outbox.sweep", between(o.Sweep, second/10, 24*hour)),
 	}

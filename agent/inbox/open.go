@@ -3,6 +3,7 @@ package inbox
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +94,12 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier, MaxSize: b.cfg.MaxSize,
 		Pin: func(site id.Site, key id.Hash) error { return b.cfg.Trust.Identity(ctx, site, key) },
 	}
-	out, err := opener.Open(src, expect(d), &sink{root: root})
+	to := &sink{root: root}
+	defer to.close()
+	out, err := opener.Open(src, expect(d), to)
+	if err == nil {
+		err = to.finish()
+	}
 	if err != nil {
 		return err
 	}
@@ -163,14 +169,66 @@ func (b *Inbox) sign(d *delivery, list []statement.ReceiptMessage) (string, erro
 
 // sink writes content under a folder that nobody looks into, as <message>[/<path below the message's own folder>]. Names
 // are mapped to portable ones here, and os.Root keeps everything inside whatever they are.
-type sink struct{ root *os.Root }
+//
+// A folder's time is set at the end, because writing into it changes it; until then the times lie in a file, since there
+// may be any number of folders.
+type sink struct {
+	root  *os.Root
+	times *os.File // of folders; nil: there is none
+}
+
+// timesFile cannot be a message, which is named by its number.
+const timesFile = "times"
+
+type dirTime struct {
+	Name string    `json:"name"`
+	Time time.Time `json:"time"`
+}
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
 	name := tempName(message, path)
 	if err := s.root.Mkdir(name, 0o755); err != nil {
 		return localError{err}
 	}
+	if s.times == nil {
+		var err error
+		if s.times, err = s.root.OpenFile(timesFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return localError{err}
+		}
+	}
+	if err := json.NewEncoder(s.times).Encode(dirTime{name, mtime}); err != nil {
+		return localError{err}
+	}
 	return nil
+}
+
+// finish gives the folders their times.
+func (s *sink) finish() error {
+	if s.times == nil {
+		return nil
+	}
+	if _, err := s.times.Seek(0, io.SeekStart); err != nil {
+		return localError{err}
+	}
+	for lines := json.NewDecoder(s.times); ; {
+		var d dirTime
+		err := lines.Decode(&d)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = s.root.Chtimes(d.Name, d.Time, d.Time)
+		}
+		if err != nil {
+			return localError{err}
+		}
+	}
+}
+
+func (s *sink) close() {
+	if s.times != nil {
+		s.times.Close() //nolint:errcheck // it was read, and goes with the temporary folder
+	}
 }
 
 func (s *sink) File(message int, path string, executable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {

@@ -30,9 +30,11 @@ type Outgoing struct {
 	Day            string // YYYYMMDD, UTC
 	Number         int64
 	Name           string
+	Folder         bool
 	FingerprintKey [32]byte
 	Source         Source
 	Address        string
+	Dir            string // the folder under outbox/ in which it was dropped; mostly empty
 	Claimed        time.Time
 	State          State
 	Filed          bool
@@ -42,22 +44,23 @@ type Outgoing struct {
 	Finished       time.Time
 }
 
-// Source is what identifies a source file: if any of it differs, the file is not the one that was claimed.
+// Source is what identifies a source: if any of it differs, it is not the one that was claimed.
 type Source struct {
-	Size       int64
-	ModTime    int64  // nanoseconds
+	Size       int64  // bytes; of all files in a folder
+	Entries    int64  // 1 for a file; of a folder: all that is in it, and itself
+	ModTime    int64  // nanoseconds; the newest in a folder
 	File       string // device and inode, or volume and file id
-	Executable bool
+	Executable bool   // of a file
 }
 
-const outgoingColumns = `seq, uid, message_id, kind, day, number, name, fingerprint_key, size, mtime, file, executable, address, claimed, state, filed, envelope_id, digest, reason, finished`
+const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
 	var key []byte
 	var claimed, finished int64
-	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Name, &key, &m.Source.Size, &m.Source.ModTime, &m.Source.File,
-		&m.Source.Executable, &m.Address, &claimed, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
+	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
+		&m.Source.Executable, &m.Address, &m.Dir, &claimed, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
 	copy(m.FingerprintKey[:], key)
 	m.Claimed, m.Finished = fromMillis(claimed), fromMillis(finished)
 	return m, err
@@ -86,16 +89,20 @@ func (tx *Tx) Claim(m *Outgoing, site id.Site, first int64, taken func(id.Messag
 		m.Number++
 	}
 	m.State = Claimed
-	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, fingerprint_key, size, mtime, file, executable, address, claimed, state)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
-		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, m.FingerprintKey[:], m.Source.Size, m.Source.ModTime, m.Source.File, m.Source.Executable,
-			m.Address, millis(m.Claimed), m.State}, &m.Seq)
+	kind := "file"
+	if m.Folder {
+		kind = "folder"
+	}
+	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, state)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
+			m.Address, m.Dir, millis(m.Claimed), m.State}, &m.Seq)
 }
 
 // Resource replaces the source's identity of a message that is not sealed: its file was still being written.
 func (tx *Tx) Resource(uid id.UID, s Source) error {
-	return tx.exec("UPDATE message SET size = ?, mtime = ?, file = ?, executable = ? WHERE uid = ? AND state IN ('claimed','taken')",
-		s.Size, s.ModTime, s.File, s.Executable, uid)
+	return tx.exec("UPDATE message SET size = ?, entries = ?, mtime = ?, file = ?, executable = ? WHERE uid = ? AND state IN ('claimed','taken')",
+		s.Size, s.Entries, s.ModTime, s.File, s.Executable, uid)
 }
 
 // Advance moves a message to a state if it is in the other one, with a reason for people, and says whether it was.
@@ -114,12 +121,12 @@ func (tx *Tx) InState(state State, after int64, limit int) ([]Outgoing, error) {
 	return tx.outgoing("state = ? AND state IN ('claimed','taken','sealed','published') AND seq > ? ORDER BY seq LIMIT ?", state, after, limit)
 }
 
-// Waiting lists messages to be sealed for one address in the order of their claims, after seq, at most limit: those of at
-// most small bytes, or those of more.
+// Waiting lists messages to be sealed for one address in the order of their claims, after seq, at most limit: files of at
+// most small bytes, or what is larger and folders, which have an envelope to themselves.
 func (tx *Tx) Waiting(address string, small int64, isSmall bool, after int64, limit int) ([]Outgoing, error) {
-	compare := "size > ?"
+	compare := "(size > ? OR type = 'folder')"
 	if isSmall {
-		compare = "size <= ?"
+		compare = "size <= ? AND type = 'file'"
 	}
 	return tx.outgoing("state = 'taken' AND address = ? AND seq > ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, small, limit)
 }

@@ -19,12 +19,15 @@ CREATE TABLE message (               -- one row for each message that this site 
   day             TEXT    NOT NULL,  -- YYYYMMDD, UTC
   number          INTEGER NOT NULL,
   name            TEXT    NOT NULL,
+  type            TEXT    NOT NULL,  -- file folder
   fingerprint_key BLOB    NOT NULL,
-  size            INTEGER NOT NULL,  -- with mtime and file: the source's identity at the claim
-  mtime           INTEGER NOT NULL,  -- nanoseconds
+  size            INTEGER NOT NULL,  -- with entries, mtime and file: the source's identity at the claim
+  entries         INTEGER NOT NULL,  -- 1 for a file; a folder's with itself
+  mtime           INTEGER NOT NULL,  -- nanoseconds; the newest in a folder
   file            TEXT    NOT NULL,  -- device and inode, or volume and file id
   executable      INTEGER NOT NULL,
   address         TEXT    NOT NULL,
+  dir             TEXT    NOT NULL,  -- the folder under outbox/ in which it was dropped; mostly empty
   claimed         INTEGER NOT NULL,
   state           TEXT    NOT NULL,  -- claimed taken sealed published delivered failed withdrawn
   filed           INTEGER NOT NULL DEFAULT 0, -- the final rename is done
@@ -37,6 +40,17 @@ CREATE INDEX message_number ON message (kind, day, number);
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id <> '';
 CREATE INDEX message_open ON message (state, address, seq) WHERE state IN ('claimed','taken','sealed','published');
 CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN ('delivered','failed');
+
+CREATE TABLE tree (                  -- what is in a folder, while it is being sealed: this is how its entries are sorted
+  uid        TEXT    NOT NULL,
+  path       TEXT    NOT NULL,       -- begins with the folder's name; slashes
+  dir        INTEGER NOT NULL,
+  size       INTEGER NOT NULL,
+  mtime      INTEGER NOT NULL,
+  file       TEXT    NOT NULL,
+  executable INTEGER NOT NULL,
+  PRIMARY KEY (uid, path)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE envelope (              -- one row for each ciphertext that this site made
   envelope_id   TEXT    PRIMARY KEY,

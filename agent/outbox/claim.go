@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -24,8 +25,8 @@ func (o *Outbox) claim(ctx context.Context, group []found) error {
 	}
 	messages := make([]ledger.Outgoing, len(group))
 	for i, f := range group {
-		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Source: f.source,
-			Address: o.address.String(), Claimed: time.Now().UTC().Truncate(time.Millisecond)}
+		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
+			Address: f.address, Dir: f.dir, Claimed: time.Now().UTC().Truncate(time.Millisecond)}
 		rand.Read(messages[i].FingerprintKey[:])
 	}
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -46,26 +47,24 @@ func (o *Outbox) claim(ctx context.Context, group []found) error {
 // take moves claimed messages into sending/, makes that and their content durable, and lets them be sealed.
 func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
 	moved := messages[:0:0]
-	var files, dirs []string
 	for _, m := range messages {
 		if err := o.move(m); err != nil {
 			o.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
 			continue
 		}
 		moved = append(moved, m)
-		files, dirs = append(files, o.tray.source(m)), append(dirs, o.tray.folder(m))
 	}
 	if len(moved) == 0 {
 		return nil
 	}
-	if err := durable.SyncGroup(o.tray.Dir, files, append(dirs, o.tray.Sending(), o.tray.Outbox())); err != nil {
+	if err := o.syncMoved(moved); err != nil {
 		o.log.Error("sending cannot be made durable; trying again", "error", err)
 		return nil
 	}
 	fault.Point("outbox-moved")
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range moved {
-			now, _, err := stat(o.tray.source(m))
+			now, err := observe(o.tray.source(m))
 			if err != nil || !same(now, m.Source) {
 				continue
 			}
@@ -80,6 +79,23 @@ func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
 	return err
 }
 
+// syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
+func (o *Outbox) syncMoved(moved []ledger.Outgoing) error {
+	files, dirs := []string(nil), []string{o.tray.Sending(), o.tray.Outbox()}
+	for _, m := range moved {
+		dirs = append(dirs, o.tray.folder(m))
+		if m.Dir != "" {
+			dirs = append(dirs, filepath.Dir(o.tray.dropped(m)))
+		}
+		if !m.Folder {
+			files = append(files, o.tray.source(m))
+		} else if err := durable.SyncTree(o.tray.source(m)); err != nil {
+			return err
+		}
+	}
+	return durable.SyncGroup(o.tray.Dir, files, dirs)
+}
+
 // move renames one claimed file into its own folder under sending/, unless it is there already.
 func (o *Outbox) move(m ledger.Outgoing) error {
 	if err := os.Mkdir(o.tray.folder(m), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -88,7 +104,16 @@ func (o *Outbox) move(m ledger.Outgoing) error {
 	if exists(o.tray.source(m)) {
 		return nil
 	}
-	return durable.RenameNoReplace(o.tray.dropped(m), o.tray.source(m))
+	if err := durable.RenameNoReplace(o.tray.dropped(m), o.tray.source(m)); err != nil {
+		return err
+	}
+	if m.Folder {
+		err := os.Remove(o.tray.dropped(m) + doneSuffix)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			o.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
+		}
+	}
+	return nil
 }
 
 // recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
@@ -123,7 +148,7 @@ func (o *Outbox) recoverClaims(ctx context.Context) error {
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ once it is finished, or still
 // in outbox/ and unchanged. One that is in neither place was withdrawn.
 func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
-	source, err := finished(o.tray.source(m), o.cfg.Settle, time.Now())
+	source, err := finished(o.tray.source(m), settling{o.cfg.Settle, o.cfg.FolderSettle}, time.Now())
 	switch {
 	case err == nil && same(source, m.Source):
 		return m, true, nil
@@ -133,7 +158,7 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 	case !errors.Is(err, fs.ErrNotExist):
 		return m, false, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
-	source, _, err = stat(o.tray.dropped(m))
+	source, err = observe(o.tray.dropped(m))
 	if err == nil && same(source, m.Source) {
 		return m, true, nil
 	}

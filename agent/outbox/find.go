@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -19,6 +20,7 @@ const (
 	maxNotes     = 100  // entries of outbox/ of which people are told that they are not taken
 	probeFirst   = 5 * time.Millisecond
 	probeLast    = time.Second
+	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
 	sweepRepeats = 100 * time.Millisecond // between sweeps while there is more than one could note
 )
 
@@ -26,19 +28,22 @@ const (
 // certain: everything is found also when no event ever comes.
 type finder struct {
 	o       *Outbox
+	watch   *watch
 	pending map[string]*pending // what is looked at again soon, by name
 	missed  bool                // more was seen than pending could hold
 }
 
 type pending struct {
-	due   time.Time
-	probe time.Duration // the step by which a file that is open is asked again
+	due    time.Time
+	probe  time.Duration // the step by which what is open is asked again
+	costly bool          // a folder: not looked through before it is due
+	why    string
 }
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
 func (f *finder) run(ctx context.Context) error {
-	watch := newWatch(f.o)
-	defer watch.close()
+	f.watch = newWatch(f.o)
+	defer f.watch.close()
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	due := time.NewTimer(time.Hour)
@@ -48,18 +53,17 @@ func (f *finder) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sweep.C:
-			watch.renew()
 			if err := f.sweep(ctx); err != nil {
 				return err
 			}
 			sweep.Reset(f.nextSweep())
-		case name := <-watch.names:
+		case name := <-f.watch.names:
 			f.soon(name, 0)
-			f.drain(watch.names)
+			f.drain(f.watch.names)
 			if err := f.look(ctx); err != nil {
 				return err
 			}
-		case <-watch.lost:
+		case <-f.watch.lost:
 			sweep.Reset(0)
 		case <-due.C:
 			if err := f.look(ctx); err != nil {
@@ -118,8 +122,8 @@ func (f *finder) look(ctx context.Context) error {
 		if p.due.After(now) {
 			continue
 		}
-		if ready, ok := f.examine(name); ok {
-			group = append(group, ready)
+		if ready, _ := f.examine(name); ready != nil {
+			group = append(group, *ready)
 		}
 		if len(group) == claimGroup {
 			break
@@ -128,16 +132,27 @@ func (f *finder) look(ctx context.Context) error {
 	return f.o.claim(ctx, group)
 }
 
-// sweep looks through outbox/ in pieces, and settles what an earlier claim left unfinished.
+// sweep looks through outbox/, and settles what an earlier claim left unfinished.
 func (f *finder) sweep(ctx context.Context) error {
 	f.missed = false
-	notes := map[string]string{}
 	if err := f.o.recoverClaims(ctx); err != nil {
 		return err
 	}
-	dir, err := os.Open(f.o.tray.Outbox())
+	notes := map[string]string{}
+	if err := f.sweepDir(ctx, "", notes); err != nil {
+		return err
+	}
+	f.o.note(notes)
+	return nil
+}
+
+// sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
+func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]string) error {
+	path := filepath.Join(f.o.tray.Outbox(), rel)
+	f.watch.add(path)
+	dir, err := os.Open(path)
 	if err != nil {
-		f.o.note(map[string]string{"outbox": "the folder cannot be read (" + plain(err) + "): make it again, or give sealpost's account the right to it"})
+		notes[filepath.Join("outbox", rel)] = "the folder cannot be read (" + plain(err) + "): make it again, or give sealpost's account the right to it"
 		return nil
 	}
 	defer dir.Close()
@@ -145,11 +160,18 @@ func (f *finder) sweep(ctx context.Context) error {
 		entries, err := dir.ReadDir(claimGroup)
 		var group []found
 		for _, e := range entries {
-			ready, ok := f.examine(e.Name())
-			if ok {
-				group = append(group, ready)
-			} else if why := f.why(e.Name()); why != "" && len(notes) < maxNotes {
-				notes[e.Name()] = why
+			name := filepath.Join(rel, e.Name())
+			if e.IsDir() && isAddress(name) {
+				if err := f.sweepDir(ctx, name, notes); err != nil {
+					return err
+				}
+				continue
+			}
+			ready, why := f.examine(name)
+			if ready != nil {
+				group = append(group, *ready)
+			} else if why != "" && len(notes) < maxNotes {
+				notes[name] = why
 			}
 		}
 		if err := f.o.claim(ctx, group); err != nil {
@@ -159,57 +181,92 @@ func (f *finder) sweep(ctx context.Context) error {
 			break // io.EOF, or the folder went away: the next sweep says so
 		}
 	}
-	f.o.note(notes)
 	return nil
 }
 
-// found is a finished file.
+// isAddress says whether a folder under outbox/ is an address rather than something to be sent.
+func isAddress(rel string) bool {
+	return strings.HasPrefix(rel, "@") && filepath.Dir(rel) == "."
+}
+
+// found is something that is finished.
 type found struct {
-	name   string
-	source ledger.Source
+	dir, name string // dir is the folder under outbox/, mostly empty
+	address   string
+	folder    bool
+	source    ledger.Source
 }
 
-// examine tells whether a file is ready to be claimed, and otherwise sees to it that it is looked at again.
-func (f *finder) examine(name string) (found, bool) {
-	if temporary(name) {
-		delete(f.pending, name)
-		return found{}, false
+// examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
+// and says why it is not taken, when there is something to say. rel is relative to outbox/.
+func (f *finder) examine(rel string) (ready *found, why string) {
+	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
+		return nil, p.why
 	}
-	source, err := finished(filepath.Join(f.o.tray.Outbox(), name), f.o.cfg.Settle, time.Now())
-	var wait *later
+	base := filepath.Base(rel)
 	switch {
-	case err == nil:
-		delete(f.pending, name)
-		return found{name, source}, true
-	case errors.As(err, &wait) && wait.open:
-		p := f.soon(name, 0)
-		p.probe = min(max(2*p.probe, probeFirst), probeLast)
-		p.due = p.due.Add(p.probe)
-	case errors.As(err, &wait):
-		f.soon(name, wait.after)
-	default:
-		delete(f.pending, name) // gone, or a person must act: the next sweep looks again
+	case isAddress(rel) && isDir(filepath.Join(f.o.tray.Outbox(), rel)):
+		delete(f.pending, rel)
+		f.watch.sweepSoon() // it is new: it has to be watched, and may have something in it
+		return nil, ""
+	case temporary(base):
+		delete(f.pending, rel)
+		return nil, "it has the name of a temporary file, so it is left alone"
+	case strings.HasSuffix(base, doneSuffix) && isDir(filepath.Join(f.o.tray.Outbox(), strings.TrimSuffix(rel, doneSuffix))):
+		delete(f.pending, rel)
+		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
+		return nil, ""
 	}
-	return found{}, false
+	address, err := f.o.addressOf(filepath.Dir(rel))
+	if err != nil {
+		delete(f.pending, rel)
+		return nil, "the folder it lies in is no address: " + err.Error()
+	}
+	path := filepath.Join(f.o.tray.Outbox(), rel)
+	folder := isDir(path)
+	source, err := finished(path, settling{f.o.cfg.Settle, f.o.cfg.FolderSettle}, time.Now())
+	if err == nil {
+		delete(f.pending, rel)
+		dir := filepath.ToSlash(filepath.Dir(rel))
+		if dir == "." {
+			dir = ""
+		}
+		return &found{dir: dir, name: base, address: address, folder: folder, source: source}, ""
+	}
+	return nil, f.again(rel, err, folder)
 }
 
-// why says why an entry is not taken, for people; empty when there is nothing to say yet.
-func (f *finder) why(name string) string {
-	if temporary(name) {
-		return "it has the name of a temporary file, so it is left alone"
-	}
-	_, err := finished(filepath.Join(f.o.tray.Outbox(), name), f.o.cfg.Settle, time.Now())
-	var no *never
+// again sees to it that an entry that is not finished is looked at again, and says what people should know.
+func (f *finder) again(rel string, err error, folder bool) (why string) {
 	var wait *later
+	var no *never
+	switch {
+	case errors.As(err, &wait) && wait.open:
+		p := f.soon(rel, 0)
+		p.probe = min(max(2*p.probe, probeFirst), probeLast)
+		if folder {
+			p.probe = max(p.probe, folderProbe)
+		}
+		p.due, p.costly, p.why = p.due.Add(p.probe), folder, "it is still being written"
+		return p.why
+	case errors.As(err, &wait):
+		p := f.soon(rel, wait.after)
+		p.costly = folder
+		return ""
+	}
+	delete(f.pending, rel) // gone, or a person must act: the next sweep looks again
 	switch {
 	case errors.As(err, &no):
 		return no.why
-	case errors.As(err, &wait) && wait.open:
-		return "it is still being written"
-	case err == nil || errors.As(err, &wait) || errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	}
 	return "it cannot be read: " + plain(err)
+}
+
+func isDir(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
 }
 
 // watch turns the system's notifications into names to look at. Without them the sweep alone finds everything.
@@ -234,20 +291,17 @@ func newWatch(o *Outbox) *watch {
 	return w
 }
 
-// renew sets the watch, which is lost when the folder is renamed or made again; setting it twice is harmless.
-func (w *watch) renew() {
+// add watches a folder. A watch is lost when the folder is renamed or made again, so that each sweep adds it anew, which
+// is harmless.
+func (w *watch) add(dir string) {
 	if w.w == nil {
 		return
 	}
-	err := w.w.Add(w.o.tray.Outbox())
-	says := ""
-	if err != nil {
-		says = err.Error()
-	}
-	if says != "" && says != w.trouble {
+	err := w.w.Add(dir)
+	if err != nil && w.trouble != err.Error() {
+		w.trouble = err.Error()
 		w.o.log.Warn("outbox is not watched, so files are found by sweeps only", "error", err, "sweep", w.o.cfg.Sweep)
 	}
-	w.trouble = says
 }
 
 func (w *watch) forward() {
@@ -261,8 +315,12 @@ func (w *watch) forward() {
 			if e.Op == fsnotify.Remove {
 				continue
 			}
+			rel, err := filepath.Rel(w.o.tray.Outbox(), e.Name)
+			if err != nil {
+				continue
+			}
 			select {
-			case w.names <- filepath.Base(e.Name):
+			case w.names <- rel:
 			default:
 				w.sweepSoon() // the finder is busy: better to look through everything than to queue without bound
 			}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,20 +30,21 @@ import (
 
 // Options is what an outbox works with.
 type Options struct {
-	Site        id.Site
-	Network     id.Hash
-	Tray        Tray
-	Address     id.Address    // of everything dropped into this tray
-	Kind        string        // of its messages
-	FirstNumber int64         // of a day
-	Settle      time.Duration // how long a file must stay unchanged
-	Sweep       time.Duration // how often the tray is looked through
-	State       string        // the agent's folder; sealed files lie in State/sealed
-	Ledger      *ledger.Ledger
-	Hub         *api.Client
-	Trust       *trust.Trust
-	Identity    *certs.Identity
-	Log         *slog.Logger
+	Site         id.Site
+	Network      id.Hash
+	Tray         Tray
+	Address      id.Address    // of everything dropped into this tray
+	Kind         string        // of its messages
+	FirstNumber  int64         // of a day
+	Settle       time.Duration // how long a file must stay unchanged
+	FolderSettle time.Duration // how long everything in a folder must
+	Sweep        time.Duration // how often the tray is looked through
+	State        string        // the agent's folder; sealed files lie in State/sealed
+	Ledger       *ledger.Ledger
+	Hub          *api.Client
+	Trust        *trust.Trust
+	Identity     *certs.Identity
+	Log          *slog.Logger
 }
 
 // Outbox is one tray at work.
@@ -85,8 +88,8 @@ func New(o Options) (*Outbox, error) {
 
 // Run works until the context ends, and returns when everything it started has stopped.
 func (o *Outbox) Run(ctx context.Context) error {
-	if err := o.tidy(ctx); err != nil {
-		return fmt.Errorf("tidy sealed files: %w", err)
+	if err := ignoreCancel(ctx, errors.Join(o.tidy(ctx), o.dropTree(ctx, ""))); err != nil {
+		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return (&finder{o: o, pending: map[string]*pending{}}).run(ctx) })
@@ -132,6 +135,21 @@ func poke(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the
+// folder's name lists after an @.
+func (o *Outbox) addressOf(dir string) (string, error) {
+	if dir == "." {
+		return o.address.String(), nil
+	}
+	var to []id.Site
+	for name := range strings.SplitSeq(strings.TrimPrefix(dir, "@"), ",") {
+		to = append(to, id.Site(strings.ToUpper(strings.TrimSpace(name))))
+	}
+	slices.Sort(to)
+	a := id.Address{To: slices.Compact(to)}
+	return a.String(), a.Validate()
 }
 
 // note replaces what people are told about entries of outbox/ that are not taken.

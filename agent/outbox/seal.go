@@ -75,10 +75,7 @@ func (o *Outbox) send(ctx context.Context, j job) error {
 func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
 	good := list[:0:0]
 	for _, m := range list {
-		f, err := openSource(o.tray.source(m), m.Source)
-		if err == nil {
-			err = f.Close()
-		}
+		err := o.ready(ctx, m)
 		if err == nil {
 			good = append(good, m)
 			continue
@@ -88,6 +85,18 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 		}
 	}
 	return good, nil
+}
+
+// ready makes sure that a source is the one that was claimed and can be read, and sorts the entries of a folder.
+func (o *Outbox) ready(ctx context.Context, m ledger.Outgoing) error {
+	if m.Folder {
+		return o.sortTree(ctx, m)
+	}
+	f, err := openSource(o.tray.source(m), m.Source)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
@@ -120,7 +129,7 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	}
 	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site, Address: d.address, Recipients: d.recipients}
 	for _, m := range list {
-		req.Messages = append(req.Messages, o.message(m))
+		req.Messages = append(req.Messages, o.message(ctx, m))
 	}
 	out, err := o.sealInto(s, req)
 	if err == nil {
@@ -129,6 +138,9 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	if err == nil {
 		s.Size, s.CRC32C = out.Size, out.CRC32C
 		err = o.record(ctx, s, out.Digests)
+	}
+	if list[0].Folder {
+		err = errors.Join(err, o.dropTree(ctx, list[0].UID))
 	}
 	if err != nil {
 		s.free()
@@ -156,6 +168,10 @@ func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed,
 	size := int64(0)
 	for _, m := range s.messages {
 		size += m.Source.Size
+	}
+	if m := s.messages[0]; m.Folder {
+		size += m.Source.Entries * 4096 // the archive's headers, and names in PAX headers
+		return o.sealFile(s, req, size)
 	}
 	if size > smallContent && len(s.messages) == 1 {
 		return o.sealFile(s, req, size)
@@ -209,7 +225,7 @@ func (o *Outbox) removeSealed(e id.Envelope, file string) error {
 // unchanged compares the sources with their claims.
 func (o *Outbox) unchanged(list []ledger.Outgoing) error {
 	for _, m := range list {
-		now, _, err := stat(o.tray.source(m))
+		now, err := observe(o.tray.source(m))
 		if err != nil {
 			return err
 		}
@@ -220,13 +236,22 @@ func (o *Outbox) unchanged(list []ledger.Outgoing) error {
 	return nil
 }
 
-// message describes a claimed file to the envelope.
-func (o *Outbox) message(m ledger.Outgoing) envelope.Message {
-	entry := envelope.Entry{
-		Path: m.Name, Executable: m.Source.Executable, ModTime: time.Unix(0, m.Source.ModTime), Size: m.Source.Size,
-		Open: func() (io.ReadCloser, error) { return openSource(o.tray.source(m), m.Source) },
+// message describes what was claimed to the envelope.
+func (o *Outbox) message(ctx context.Context, m ledger.Outgoing) envelope.Message {
+	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
+	if m.Folder {
+		out.Type, out.Entries = envelope.TypeFolder, o.treeEntries(ctx, m)
+		return out
 	}
-	return envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey, Entries: one(entry)}
+	out.Entries = one(entry(m.Name, o.tray.source(m), m.Source))
+	return out
+}
+
+func entry(path, file string, source ledger.Source) envelope.Entry {
+	return envelope.Entry{
+		Path: path, Executable: source.Executable, ModTime: time.Unix(0, source.ModTime), Size: source.Size,
+		Open: func() (io.ReadCloser, error) { return openSource(file, source) },
+	}
 }
 
 func one(e envelope.Entry) iter.Seq2[envelope.Entry, error] {

@@ -37,12 +37,19 @@ func stat(path string) (ledger.Source, fs.FileInfo, error) {
 	if err != nil {
 		return ledger.Source{}, nil, err
 	}
-	return ledger.Source{Size: info.Size(), ModTime: info.ModTime().UnixNano(), File: file, Executable: info.Mode()&0o111 != 0}, info, nil
+	return ledger.Source{Size: info.Size(), Entries: 1, ModTime: info.ModTime().UnixNano(), File: file,
+		Executable: info.Mode().IsRegular() && info.Mode()&0o111 != 0}, info, nil
 }
 
-// finished tells whether the file at path is complete: it has not changed for the settle time, and nobody has it open for
-// writing. Where the second cannot be known, the settle time is at least minimumSettle.
-func finished(path string, settle time.Duration, now time.Time) (ledger.Source, error) {
+// settling says how long things must stay unchanged to count as finished.
+type settling struct {
+	file, folder time.Duration
+}
+
+// finished tells whether what lies at path is complete: it has not changed for the settle time, and nobody has it open
+// for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a whole,
+// or when a file of its name and .done lies beside it.
+func finished(path string, settle settling, now time.Time) (ledger.Source, error) {
 	source, info, err := stat(path)
 	if err != nil {
 		return source, err
@@ -50,23 +57,33 @@ func finished(path string, settle time.Duration, now time.Time) (ledger.Source, 
 	if err := suitable(info); err != nil {
 		return source, err
 	}
+	if info.IsDir() {
+		if exists(path + doneSuffix) {
+			settle.folder = 0
+		}
+		return finishedTree(path, settle.folder, now)
+	}
+	return source, finishedFile(path, info, settle.file, now)
+}
+
+func finishedFile(path string, info fs.FileInfo, settle time.Duration, now time.Time) error {
 	if wait := settle - sinceChange(info, now); wait > 0 {
-		return source, &later{after: wait}
+		return &later{after: wait}
 	}
 	open, certain, err := beingWritten(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return source, &never{"sealpost may not read it: give its account the right to"}
+		return &never{"sealpost may not read it: give its account the right to"}
 	case err != nil:
-		return source, err
+		return err
 	case open:
-		return source, &later{open: true}
+		return &later{open: true}
 	case !certain:
 		if wait := minimumSettle - sinceChange(info, now); wait > 0 {
-			return source, &later{after: wait}
+			return &later{after: wait}
 		}
 	}
-	return source, nil
+	return nil
 }
 
 // sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
@@ -83,11 +100,10 @@ func suitable(info fs.FileInfo) error {
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 	case mode.IsDir():
-		return &never{"it is a folder, and only files are sent so far: put what is in it into outbox"}
 	case mode&fs.ModeSymlink != 0:
 		return &never{"it is a link: copy the file itself"}
 	default:
-		return &never{"it is not a file"}
+		return &never{"it is neither a file nor a folder"}
 	}
 	if !utf8.ValidString(info.Name()) {
 		return &never{"its name is not valid UTF-8: rename it"}
@@ -108,6 +124,12 @@ func temporary(name string) bool {
 			return true
 		}
 	}
+	return litter(name)
+}
+
+// litter is what systems leave in folders for themselves.
+func litter(name string) bool {
+	lower := strings.ToLower(name)
 	return lower == ".ds_store" || lower == "thumbs.db" || lower == "desktop.ini"
 }
 
@@ -116,9 +138,19 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// same says that two observations are of one unchanged file.
+// observe identifies what lies at path: a file, or a folder with all that is in it.
+func observe(path string) (ledger.Source, error) {
+	source, info, err := stat(path)
+	if err != nil || !info.IsDir() {
+		return source, err
+	}
+	sum, err := summarize(path)
+	return sum.source, err
+}
+
+// same says that two observations are of one unchanged source.
 func same(a, b ledger.Source) bool {
-	return a.Size == b.Size && a.ModTime == b.ModTime && a.File == b.File
+	return a.Size == b.Size && a.Entries == b.Entries && a.ModTime == b.ModTime && a.File == b.File
 }
 
 // openSource opens a claimed file for sealing, and makes sure that it is the one that was claimed.

@@ -36,7 +36,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := finished(path, 0, inTime()); !errors.As(err, &wait) || !wait.open {
+		if _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
 			t.Errorf("open to %s: %v", name, err)
 		}
 		w.Close()
@@ -46,7 +46,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	source, err := finished(path, 0, inTime())
+	source, err := finished(path, settling{}, inTime())
 	if err != nil || source.Size != 7 || source.File == "" || source.ModTime == 0 {
 		t.Errorf("open to read only: %+v, %v", source, err)
 	}
@@ -67,13 +67,13 @@ func TestAMappedFileIsNotFinished(t *testing.T) {
 	}
 	w.Close() // the mapping alone can still write
 	var wait *later
-	if _, err := finished(path, 0, inTime()); !errors.As(err, &wait) || !wait.open {
+	if _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
 		t.Errorf("mapped: %v", err)
 	}
 	if err := syscall.Munmap(mem); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := finished(path, 0, inTime()); err != nil {
+	if _, err := finished(path, settling{}, inTime()); err != nil {
 		t.Errorf("unmapped: %v", err)
 	}
 }
@@ -88,7 +88,7 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _ = finished(path, 0, inTime()) // whatever it says: the writer is what counts
+				_, _ = finished(path, settling{}, inTime()) // whatever it says: the writer is what counts
 			}
 		}
 	}()
@@ -109,13 +109,13 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wait *later
-	if _, err := finished(path, time.Minute, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
+	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
 		t.Errorf("20 s after the change: %v %+v", err, wait)
 	}
-	if _, err := finished(path, time.Minute, time.Now().Add(61*time.Second)); err != nil {
+	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
 		t.Errorf("61 s after the change: %v", err)
 	}
-	if _, err := finished(path, time.Minute, time.Now().Add(-24*time.Hour)); err != nil {
+	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
 	}
 }
@@ -124,7 +124,9 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	target := put(t, dir, "target")
 	for name, make := range map[string]func(string) error{
-		"folder":    func(p string) error { return os.Mkdir(p, 0o755) },
+		"folder with a link": func(p string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(p, "deep"), 0o755), os.Symlink(target, filepath.Join(p, "deep", "link")))
+		},
 		"link":      func(p string) error { return os.Symlink(target, p) },
 		"dangling":  func(p string) error { return os.Symlink("/nowhere", p) },
 		"pipe":      func(p string) error { return syscall.Mkfifo(p, 0o644) },
@@ -135,11 +137,11 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *never
-		if _, err := finished(path, 0, inTime()); !errors.As(err, &no) || no.why == "" {
+		if _, err := finished(path, settling{}, inTime()); !errors.As(err, &no) || no.why == "" {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, err := finished(filepath.Join(dir, "absent"), 0, inTime()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := finished(filepath.Join(dir, "absent"), settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }

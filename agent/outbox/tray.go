@@ -33,9 +33,12 @@ func (t Tray) Make() error {
 	return nil
 }
 
-func (t Tray) dropped(m ledger.Outgoing) string { return filepath.Join(t.Outbox(), m.Name) }
-func (t Tray) folder(m ledger.Outgoing) string  { return filepath.Join(t.Sending(), string(m.ID)) }
-func (t Tray) source(m ledger.Outgoing) string  { return filepath.Join(t.folder(m), m.Name) }
+func (t Tray) dropped(m ledger.Outgoing) string {
+	return filepath.Join(t.Outbox(), filepath.FromSlash(m.Dir), m.Name)
+}
+
+func (t Tray) folder(m ledger.Outgoing) string { return filepath.Join(t.Sending(), string(m.ID)) }
+func (t Tray) source(m ledger.Outgoing) string { return filepath.Join(t.folder(m), m.Name) }
 
 // used tells whether a folder of this message id is in the tray already, from a ledger that was lost.
 func (t Tray) used(m id.Message) bool {

@@ -1,0 +1,89 @@
+package outbox
+
+import (
+	"context"
+	"io/fs"
+	"iter"
+	"path"
+	"path/filepath"
+
+	"sealpost/agent/ledger"
+	"sealpost/envelope"
+	"sealpost/internal/id"
+)
+
+const (
+	treePage = 500
+	dropPage = 5000
+)
+
+// sortTree lists a folder's entries into the ledger, which sorts them: a folder may have more entries than fit into
+// memory, and its digest needs them in one order. What was claimed must still be what is there.
+func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
+	if err := o.dropTree(ctx, m.UID); err != nil {
+		return err
+	}
+	var sum treeSum
+	var page []ledger.TreeEntry
+	flush := func() error {
+		err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.AddTree(m.UID, page) })
+		page = page[:0]
+		return err
+	}
+	err := walk(o.tray.source(m), func(rel string, source ledger.Source, info fs.FileInfo) error {
+		sum.add(rel, source, info)
+		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, filepath.ToSlash(rel)), Dir: info.IsDir(), Source: source})
+		if len(page) < treePage {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	if !same(sum.source, m.Source) {
+		return errChanged
+	}
+	return flush()
+}
+
+// treeEntries yields a folder's entries in the order of their paths. Each file is opened only if it is still the one that
+// was listed.
+func (o *Outbox) treeEntries(ctx context.Context, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
+	return func(yield func(envelope.Entry, error) bool) {
+		base := filepath.Dir(o.tray.source(m))
+		after := ""
+		for {
+			var page []ledger.TreeEntry
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) { page, err = tx.Tree(m.UID, after, treePage); return err })
+			if err != nil {
+				yield(envelope.Entry{}, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, e := range page {
+				after = e.Path
+				out := entry(e.Path, filepath.Join(base, filepath.FromSlash(e.Path)), e.Source)
+				if e.Dir {
+					out.Dir, out.Size, out.Open = true, 0, nil
+				}
+				if !yield(out, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dropTree forgets the list of a folder's entries, or all such lists when uid is empty.
+func (o *Outbox) dropTree(ctx context.Context, uid id.UID) error {
+	for more := true; more; {
+		err := o.ledger.Update(ctx, func(tx *ledger.Tx) (err error) { more, err = tx.DropTree(uid, dropPage); return err })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
