@@ -151,18 +151,21 @@ func (a *Agent) rooms() (err error) {
 // the agent cannot go on: its ledger fails, or another agent of the site has taken the queue.
 func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("started", "role", a.cfg.Role, "fingerprint", a.identity.Key())
-	g, ctx := errgroup.WithContext(ctx)
+	g, working := errgroup.WithContext(ctx)
 	server := a.control
-	a.control = nil // Run closes it
-	g.Go(func() error { return server.Run(ctx) })
-	g.Go(func() error { return a.keepLink(ctx) })
+	a.control = nil // its Run closes it
+	g.Go(func() error { return server.Run(working) })
+	g.Go(func() error { return a.keepLink(working) })
 	if a.outbox != nil {
-		g.Go(func() error { return a.outbox.Run(ctx) })
+		g.Go(func() error { return a.outbox.Run(working) })
 	}
 	if a.inbox != nil {
-		g.Go(func() error { return a.inbox.Run(ctx) })
+		g.Go(func() error { return a.inbox.Run(working) })
 	}
 	err := g.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // stopped as asked, in the middle of something
+	}
 	a.log.Info("stopped")
 	return errors.Join(err, a.close())
 }
