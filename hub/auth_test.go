@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -45,9 +46,9 @@ func newCallers(t *testing.T, q *headquarters) callers {
 	c.removed, c.lab, c.centre = q.join("IL-LAB", "both"), q.lab("PA-LAB"), q.centre("SF-RC")
 	c.owner = q.join("FL-LAB", "both")
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "IL-LAB"})
-	c.certify(c.unknown, q.hub.authority, q.clock.now())
-	c.certify(c.otherKey, q.hub.authority, q.clock.now())
-	c.certify(c.foreign, foreignAuthority(t, q.clock.now()), q.clock.now())
+	certify(c.unknown, q.hub.authority, q.clock.now())
+	certify(c.otherKey, q.hub.authority, q.clock.now())
+	certify(c.foreign, foreignAuthority(t, q.clock.now()), q.clock.now())
 	if err := q.hub.authority.IssueHub(c.serverCert.identity, "SV-LAB", []string{"127.0.0.1"}, q.clock.now()); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func newCallers(t *testing.T, q *headquarters) callers {
 }
 
 // certify gives a station a certificate without asking the hub.
-func (c callers) certify(s *station, a *certs.Authority, at time.Time) {
+func certify(s *station, a *certs.Authority, at time.Time) {
 	s.q.t.Helper()
 	chain, err := a.IssueSite([]byte(s.csr()), s.site, at)
 	if err == nil {
@@ -330,3 +331,28 @@ func TestRemove(t *testing.T) {
 	_, err = ca.Hello(t.Context())
 	wantCode(t, err, api.CodeNotAdmitted)
 }
+
+// A removal that was cut short is finished at the next start.
+func TestARemovalIsFinishedAfterACrash(t *testing.T) {
+	q := newHeadquarters(t)
+	q.wrap = func(s Store) Store { return killStore{s} }
+	q.start()
+	t.Cleanup(q.stop)
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC", "fl-lab.#")
+	sent := lab.send(key("fl-lab.dat"), "x")
+	if _, err := tryAsk[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"}); err == nil {
+		t.Fatal("the removal was not cut short")
+	}
+	q.wrap = func(s Store) Store { return s }
+	q.restart()
+	known, err := lab.Known(t.Context(), []id.Envelope{sent.Envelope})
+	if err != nil || known[0].State != spool.StateFinal || known[0].Results[0].DeadCode != "recipient-removed" {
+		t.Errorf("after the next start the envelope is %+v, %v", known, err)
+	}
+}
+
+// killStore fails to make deliveries dead.
+type killStore struct{ Store }
+
+func (killStore) Kill(context.Context, string, string) (int, error) { return 0, spool.ErrFull }

@@ -9,7 +9,6 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub/api"
-	"sealpost/internal/id"
 )
 
 func TestAnInvitationIsForOneKey(t *testing.T) {
@@ -218,7 +217,6 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("admit %+v: %+v", bad, got)
 		}
 	}
-	var _ id.Site
 }
 
 func TestKeyUpload(t *testing.T) {
@@ -239,6 +237,10 @@ func TestKeyUpload(t *testing.T) {
 	wantCode(t, put("rubbish"), api.CodeInvalid)
 	wantCode(t, put(signed[:len(signed)-4]+"AAAA"), api.CodeNotAllowed)
 
+	thief := q.stranger("CA-RC") // a certificate of that name, and another key
+	certify(thief, q.hub.authority, q.clock.now())
+	wantCode(t, put(sign(thief, first)), api.CodeNotAllowed)
+
 	centre.version, centre.prev = 1, first.Hash()
 	second := centre.keyStatement()
 	foreign := second
@@ -257,6 +259,8 @@ func TestKeyUpload(t *testing.T) {
 
 	q.restart()
 	wantCode(t, put(signed), api.CodeConflict)
+	centre.version, centre.prev = 2, second.Hash()
+	centre.uploadKey()
 	if hello, err := centre.Hello(t.Context()); err != nil || hello.KeyHash == "" {
 		t.Errorf("after a restart: %+v, %v", hello, err)
 	}

@@ -20,6 +20,8 @@ func TestReceiptsThatDoNotCount(t *testing.T) {
 	lab.send(key("fl-lab.dat"), "x")
 	d, theirs := ca.take(), sf.take()
 	good := ca.receipt(d)
+	thief := q.stranger("CA-RC") // a certificate of that name, and another key
+	certify(thief, q.hub.authority, q.clock.now())
 	with := func(spoil func(*statement.Receipt)) string {
 		r := ca.receipt(d)
 		spoil(&r)
@@ -39,6 +41,7 @@ func TestReceiptsThatDoNotCount(t *testing.T) {
 		{"rubbish", api.Settlement{Delivery: d.DeliveryID, Receipt: "a.b.c"}, api.CodeInvalid},
 		{"another statement", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(ca, ca.keyStatement())}, api.CodeInvalid},
 		{"another site's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(sf, sf.receipt(d))}, api.CodeNotAllowed},
+		{"another key's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(thief, good)}, api.CodeNotAllowed},
 		{"another envelope", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })}, api.CodeInvalid},
 		{"another message", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })}, api.CodeIncomplete},
 		{"another site's queue", api.Settlement{Delivery: queue, Receipt: sign(ca, good)}, api.CodeNotFound},
