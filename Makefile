@@ -4,7 +4,7 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 1m
 GOBUILD  := go build -trimpath -buildvcs=false -ldflags "-X sealpost/internal/cli.version=$(VERSION)"
-TARGETS  := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
+TARGETS  := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/arm64
 
 .PHONY: build demo test bench soak fuzz lint cross deps clean
 

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+	"sealpost/certs"
+	"sealpost/config"
+)
+
+const agentJoinHelp = `Join a network with the invitation that headquarters gave to this site: make the site's folder and keys, get a certificate,
+and write agent.toml. The hub must be reachable. Repeated, it keeps keys, ledger and settings, and gets a new certificate.
+
+A site that sends decides itself to whom: --approve names the sites to which its route may lead, or "route" for those that
+the hub proposes first. Without it files wait, and agent status says for which approval.`
+
+func agentJoinCommand() *cobra.Command {
+	var o agent.JoinOptions
+	var logFormat string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "join SITE.join", Short: "Join a network with an invitation", Long: agentJoinHelp, Args: wantArgs("SITE.join"),
+		Example: "  sealpost agent join FL-LAB.join --dir /srv/sealpost/FL-LAB --kind DAT --route fl-lab.dat --approve CA-RC,SF-RC",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if o.Invitation, err = certs.ReadInvitation(args[0]); err != nil {
+				return err
+			}
+			if o.Log, err = newLog(cmd.ErrOrStderr(), logFormat, "warn"); err != nil {
+				return err
+			}
+			o.Version = versionInfo().Version
+			joined, err := agent.Join(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), joined)
+			}
+			return printJoined(cmd, joined, o)
+		},
+	}
+	dirFlag(cmd, &o.Dir, "agent; made when it is not there")
+	jsonFlag(cmd, &asJSON)
+	logFlag(cmd, &logFormat)
+	f := cmd.Flags()
+	f.StringVar(&o.Kind, "kind", "", "the kind of what is sent, part of every message id: 1 to 8 of A-Z and 0-9 (default DAT)")
+	f.StringVar(&o.Route, "route", "", "the routing key under which this site sends (default SITE.KIND in lower case: fl-lab.dat)")
+	f.StringSliceVar(&o.Approve, "approve", nil, `the sites to which the route may lead, such as CA-RC,SF-RC; or "route"`)
+	f.Int64Var(&o.FirstNumber, "first-number", 0, "the number of the first message of each day (default 1)")
+	return cmd
+}
+
+func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error {
+	w := cmd.OutOrStdout()
+	if j.Again {
+		fmt.Fprintf(w, "%s had joined already; its keys and settings stay, its certificate is new.\n", j.Site)
+	} else {
+		fmt.Fprintf(w, "%s has joined (%s) in %s.\n", j.Site, j.Role, j.Dir)
+	}
+	fmt.Fprintf(w, "Fingerprint:  %s\n", fingerprint(j.Fingerprint))
+	fmt.Fprintf(w, "Network:      %s\n", fingerprint(j.Network))
+	fmt.Fprintf(w, "Certificate:  until %s; renewed by itself\n", localTime(j.Expires))
+	if j.Clock != "" {
+		fmt.Fprintf(w, "Warning:      %s\n", j.Clock)
+	}
+	if j.Role != config.RoleReceive && len(o.Approve) == 0 {
+		fmt.Fprintf(w, "Files wait until you decide to whom they go: sealpost agent approve SITE… --dir %s\n", j.Dir)
+	}
+	_, err := fmt.Fprintf(w, "\nNext: sealpost agent run --dir %s       then delete the invitation\n", j.Dir)
+	return err
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+)
+
+func agentReceiptsCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "receipts MESSAGE", Short: "Show the signed receipts of a message",
+		Long: "Show the signed receipts of a message, by its message id or uid. With --json the statements themselves, as they were signed.",
+		Args: wantArgs("MESSAGE"), Example: "  sealpost agent receipts FL-LAB_DAT_20251008_001",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out agent.Receipts
+			if err := askAgent(cmd.Context(), dir, agent.PathReceipts, agent.MessageRequest{Message: args[0]}, &out); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			t := newTable("RECIPIENT", "RECEIPT", "TIME")
+			for _, r := range out.Receipts {
+				t.add(r.Site, answer("delivered", "", r.Verified, r.Doubt), r.Time)
+			}
+			return t.print(cmd.OutOrStdout(), fmt.Sprintf("No receipts yet for %s, which is %s.", out.Message.ID, out.Message.State))
+		},
+	}
+	dirFlag(cmd, &dir, "agent")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func agentLogCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "log MESSAGE", Short: "Tell what is known of a message, sent or received", Args: wantArgs("MESSAGE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var out agent.Log
+			if err := askAgent(cmd.Context(), dir, agent.PathLog, agent.MessageRequest{Message: args[0]}, &out); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			return printLog(cmd.OutOrStdout(), out)
+		},
+	}
+	dirFlag(cmd, &dir, "agent")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printLog(w io.Writer, l agent.Log) error {
+	t := newTable("WHEN", "WHAT")
+	if m := l.Sent; m != nil {
+		t.add(m.Claimed, fmt.Sprintf("%q claimed as %s, %s, for %s", m.Name, m.ID, size(m.Size), m.Address))
+		for _, r := range m.Recipients {
+			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
+		}
+		state := string(m.State)
+		if m.Reason != "" {
+			state += ": " + m.Reason
+		}
+		t.add(m.Finished, state)
+	}
+	for _, m := range l.Received {
+		t.add(m.Sent, fmt.Sprintf("%s claimed %q as %s", m.Sender, m.Name, m.ID))
+		t.add(m.Received, fmt.Sprintf("received, %s, as %q", size(m.Size), m.Path))
+	}
+	return t.print(w, "Nothing is known.")
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/hub"
+)
+
+func hubStatusCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Say how the hub is", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s hub.Status
+			if err := askHub(cmd.Context(), dir, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			return printHubStatus(cmd.OutOrStdout(), s)
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printHubStatus(w io.Writer, s hub.Status) error {
+	fmt.Fprintf(w, "Hub %s, sealpost %s, listening on %s, since %s\n", s.Hub, s.Version, s.Listen, localTime(s.Started))
+	fmt.Fprintf(w, "Network:      %s (%s)\n", fingerprint(s.Network), s.Suite)
+	fmt.Fprintf(w, "Certificate:  until %s\n", localTime(s.CertExpires))
+	fmt.Fprintf(w, "Sites:        %d joined, %d connections\n", s.Sites, s.Connections)
+	fmt.Fprintf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n", s.Waiting, s.Leased, s.Released, s.Settled, s.Dead)
+	if !s.Oldest.IsZero() {
+		fmt.Fprintf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
+	}
+	fmt.Fprintf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content), s.Spool.Envelopes)
+	_, err := fmt.Fprintf(w, "Disk:         %s free; nothing new is taken below %s\n", size(s.Spool.DiskFree), size(s.Spool.Reserve))
+	return err
+}
