@@ -22,6 +22,9 @@ import (
 // partsAtOnce is how many parts of one envelope are under way at the same time.
 const partsAtOnce = 3
 
+// abandonTime is how long the hub may take to forget an envelope that is given up.
+const abandonTime = 10 * time.Second
+
 // progress is how far a large envelope is uploaded, for people.
 type progress struct {
 	done, size atomic.Int64
@@ -164,7 +167,20 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
 		return err
 	}
+	o.abandon(ctx, s)
 	return o.removeSealed(s.ID, s.File)
+}
+
+// abandon has the hub forget the parts of an envelope that is given up: they would take up room there until they expire.
+func (o *Outbox) abandon(ctx context.Context, s *sealed) {
+	if s.Size <= api.SmallSize {
+		return // it has no parts
+	}
+	ctx, cancel := context.WithTimeout(ctx, abandonTime)
+	defer cancel()
+	if err := o.hub.AbortUpload(ctx, s.ID); err != nil {
+		o.log.Debug("its parts stay at the hub until they expire", "envelope", s.ID, "error", err)
+	}
 }
 
 // fail ends messages that no hub of this network will take.
@@ -186,5 +202,6 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
 		return err
 	}
 	poke(o.filing)
+	o.abandon(ctx, s)
 	return o.removeSealed(s.ID, s.File)
 }
