@@ -137,3 +137,20 @@ func TestEverythingIsKilledAtOnce(t *testing.T) {
 	}
 	w.Audit()
 }
+
+// The route changes while a large file is under way: it is sealed again for the new recipients, and what the hub had of it
+// goes.
+func TestTheRouteChangesBetweenThePartsOfAFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.NewLab("FL-LAB", ca)
+	lab.Drop("huge file.bin", hugeFile)
+	lab.Start("SEALPOST_FAULT=outbox-part:2")
+	lab.Dies()
+	sf := w.Centre("SF-RC", "#")
+	lab.to = append(lab.to, sf)
+	lab.Start()
+	sealpost(t, "agent", "approve", "CA-RC", "SF-RC", "--dir", lab.dir)
+	w.Audit()
+}

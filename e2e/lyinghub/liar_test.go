@@ -31,6 +31,7 @@ type liar struct {
 	mu     sync.Mutex // guards what follows
 	lies   map[string]lie
 	sites  map[id.Site]http.RoundTripper
+	heard  map[string]int  // requests for each path since the lies changed
 	moment context.Context // ends when the lies change, and with it every request under way
 	change context.CancelFunc
 }
@@ -41,13 +42,12 @@ type lie func(x *exchange)
 // exchange is one request and its answer.
 type exchange struct {
 	*liar
-	r        *http.Request
-	Site     id.Site // the caller
-	In       []byte
-	Status   int
-	Out      []byte
-	Header   http.Header
-	answered bool
+	r      *http.Request
+	Site   id.Site // the caller
+	In     []byte
+	Status int
+	Out    []byte
+	Header http.Header
 }
 
 func newLiar(w *world) *liar {
@@ -58,7 +58,7 @@ func newLiar(w *world) *liar {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(w.t, err)
 	l := &liar{t: w.t, w: w, addr: listener.Addr().String(), done: make(chan struct{}), serverID: identity,
-		network: certs.Fingerprint(identity.Chain()[2].PublicKey), lies: map[string]lie{}, sites: map[id.Site]http.RoundTripper{}}
+		network: certs.Fingerprint(identity.Chain()[2].PublicKey), lies: map[string]lie{}, sites: map[id.Site]http.RoundTripper{}, heard: map[string]int{}}
 	l.moment, l.change = context.WithCancel(context.Background())
 	l.server = &http.Server{Handler: l, TLSConfig: certs.ServerTLS(identity)}
 	go func() {
@@ -96,12 +96,21 @@ func (l *liar) truth() {
 
 func (l *liar) again() {
 	l.change()
+	clear(l.heard)
 	l.moment, l.change = context.WithCancel(context.Background())
+}
+
+// asked counts the requests for a path since the lies changed.
+func (l *liar) asked(path string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heard[path]
 }
 
 func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	tell, moment := l.lies[r.URL.Path], l.moment
+	l.heard[r.URL.Path]++
 	l.mu.Unlock()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
