@@ -64,6 +64,14 @@ func listenAddress(a string) error {
 	return nil
 }
 
+// emptyOr checks a value that may be left empty.
+func emptyOr(s string, check func(string) error) error {
+	if s == "" {
+		return nil
+	}
+	return check(s)
+}
+
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0

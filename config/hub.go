@@ -14,6 +14,9 @@ type Hub struct {
 	Name string `toml:"name"`
 	// Where the hub listens for agents, "host:port"; without a host on every address. Default ":7443".
 	Listen string `toml:"listen"`
+	// Where the hub shows its metrics (Prometheus) and its health, "host:port"; there is no authentication, so choose an address
+	// that only the monitoring reaches, such as "127.0.0.1:7444". Empty: nowhere. Default "".
+	Metrics string `toml:"metrics"`
 	// The host names and addresses under which agents reach this hub, without a port: the hub's certificate names them, and
 	// invitations carry them with the port of listen. Required.
 	Hosts []string `toml:"hosts"`
@@ -91,6 +94,7 @@ func (f *file) checkHub(h Hub) error {
 	checks := []error{
 		f.check("name", siteName(h.Name)),
 		f.check("listen", listenAddress(h.Listen)),
+		f.check("metrics", emptyOr(h.Metrics, listenAddress)),
 		f.check("hosts", hostNames(h.Hosts)),
 		f.check("state", notEmpty(h.State)),
 		f.check("suite", oneOf(h.Suite, SuiteHybrid, SuiteX25519)),
