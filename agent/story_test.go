@@ -3,6 +3,9 @@ package agent_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +17,9 @@ import (
 	"time"
 
 	"sealpost/agent"
+	"sealpost/agent/inbox"
 	"sealpost/hub/api"
+	"sealpost/internal/id"
 )
 
 func random(n int) []byte {
@@ -355,4 +360,29 @@ func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	}
 	lab.drop("two", []byte("two"))
 	twin.expect("FL-LAB", "two", []byte("two"))
+}
+
+func TestEachMessageHasARecordForPrograms(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	content := random(1234)
+	lab.drop("data?.csv", content)
+	centre.expect("FL-LAB", "data%3F.csv", content)
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	sent := lab.status().Outbox.Latest[0]
+	text, err := os.ReadFile(filepath.Join(centre.dir, "inbox", ".sealpost", "FL-LAB", string(sent.ID)+".json"))
+	must(t, err)
+	var got inbox.Record
+	must(t, json.Unmarshal(text, &got))
+	sum := sha256.Sum256(content)
+	want := inbox.Record{
+		Message: sent.ID, UID: sent.UID, Sender: "FL-LAB", Sent: sent.Claimed, Path: "FL-LAB/data%3F.csv", Received: got.Received, Signer: lab.status().Fingerprint,
+		Content: inbox.RecordContent{Name: "data?.csv", Type: "file", Size: 1234, SHA256: id.Hash(hex.EncodeToString(sum[:])), Digest: got.Content.Digest},
+	}
+	if got != want || got.Received.Before(sent.Claimed) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	left, err := os.ReadDir(filepath.Join(centre.dir, "inbox", ".sealpost", "tmp"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left in the temporary folder: %v, %v", left, err)
+	}
 }

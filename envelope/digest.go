@@ -60,8 +60,9 @@ func sumHash(h hash.Hash) id.Hash {
 
 // tally hashes what was sealed or opened: each entry's content, each message's entries, all messages' digests.
 type tally struct {
-	content hash.Hash // of the entry under way
-	entries hash.Hash // of the message under way
+	last    [sha256.Size]byte // of the content of the entry that was counted last
+	content hash.Hash         // of the entry under way
+	entries hash.Hash         // of the message under way
 	body    hash.Hash
 	line    []byte
 }
@@ -83,6 +84,7 @@ func (t *tally) endEntry(path string, m member) {
 	t.content.Reset()
 	t.line = appendEntry(t.line[:0], path, m, sum)
 	t.entries.Write(t.line)
+	t.last = sum
 }
 
 // endMessage returns the digest of the message whose last entry was counted.

@@ -63,6 +63,7 @@ type OpenedMessage struct {
 	Name        string
 	Type        string
 	Digest      id.Hash
+	SHA256      id.Hash // of a file's content; empty for a folder
 	Fingerprint id.Hash
 	Size        int64 // bytes of content in all its files
 	Entries     int64

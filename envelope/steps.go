@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -141,6 +142,9 @@ func (p *opening) message(n int, o *OpenedMessage, m member) (member, error) {
 	}
 	if !p.order.started() {
 		return m, flawf(statement.CodeEntryInvalid, "%.80q stands where %s%s is expected", m.path, prefix, o.Name)
+	}
+	if o.Type == TypeFile {
+		o.SHA256 = id.Hash(hex.EncodeToString(p.tally.last[:]))
 	}
 	o.Digest = p.tally.endMessage()
 	return m, nil

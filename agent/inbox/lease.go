@@ -29,6 +29,7 @@ type delivery struct {
 
 	dir      string   // under temp, once it is being opened
 	messages []opened // once it is opened
+	signer   id.Hash  // the identity that the signature showed
 }
 
 // leaseAll leases deliveries until the context ends, or another session takes the queue.

@@ -103,6 +103,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	if err != nil {
 		return err
 	}
+	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
 		d.messages[n] = opened{m, filepath.Join(".sealpost", "tmp", string(d.Envelope), strconv.Itoa(n))}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/envelope"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -48,9 +49,11 @@ func (b *Inbox) placeAll(ctx context.Context) error {
 // placement is one message on its way from the temporary folder to its place.
 type placement struct {
 	ledger.Received
-	file  bool // not a folder
-	known bool // an equal one is in the inbox already: no second copy
-	code  string
+	sha256 id.Hash // of a file's content
+	signer id.Hash // the identity that the signature showed
+	file   bool    // not a folder
+	known  bool    // an equal one is in the inbox already: no second copy
+	code   string
 }
 
 // placeGroup makes content durable, writes where it goes, renames it there, makes that durable, and writes that it is
@@ -95,7 +98,7 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, d := range group {
 			for _, m := range d.messages {
-				p := &placement{file: m.Type == "file", Received: ledger.Received{
+				p := &placement{file: m.Type == envelope.TypeFile, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
 					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC(),
 				}}
@@ -133,14 +136,14 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := b.syncContent(fresh); err != nil {
-		return localError{err}
-	}
 	taken := map[string]bool{}
 	for _, p := range fresh {
-		if err := b.choose(p, taken, 0); err != nil {
+		if err := errors.Join(b.choose(p, taken, 0), b.writeRecord(p)); err != nil {
 			return localError{err}
 		}
+	}
+	if err := b.syncContent(fresh); err != nil {
+		return localError{err}
 	}
 	if err := b.writeRows(ctx, fresh); err != nil {
 		return err
@@ -152,6 +155,7 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 			return err
 		}
 		dirs[filepath.Dir(filepath.Join(b.cfg.Dir, p.Path))] = true
+		dirs[b.records(p.Sender)] = true
 	}
 	if err := durable.SyncGroup(b.cfg.Dir, nil, keys(dirs)); err != nil {
 		return localError{err}
@@ -167,6 +171,7 @@ func (b *Inbox) syncContent(fresh []*placement) error {
 	for _, p := range fresh {
 		temp := filepath.Join(b.cfg.Dir, p.Temp)
 		dirs[filepath.Dir(temp)] = true
+		files = append(files, temp+recordSuffix)
 		if p.file {
 			files = append(files, temp)
 		} else if err := durable.SyncTree(temp); err != nil {
@@ -213,17 +218,17 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 	})
 }
 
-// rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
+// rename moves one message to its place, and then its record. When the name was taken meanwhile another is chosen, and written down first.
 func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool) error {
 	for attempt := 1; ; attempt++ {
 		err := durable.RenameNoReplace(filepath.Join(b.cfg.Dir, p.Temp), filepath.Join(b.cfg.Dir, p.Path))
 		if err == nil {
-			return nil
+			return b.placeRecord(p)
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return localError{err}
 		}
-		if err := b.choose(p, taken, attempt); err != nil {
+		if err := errors.Join(b.choose(p, taken, attempt), b.correctRecord(p)); err != nil {
 			return localError{err}
 		}
 		if err := b.writeRows(ctx, []*placement{p}); err != nil {

@@ -76,8 +76,13 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			return localError{err}
 		}
-		if dir := filepath.Dir(filepath.Join(b.cfg.Dir, p.Path)); exists(dir) {
-			dirs[dir] = true
+		if err := b.placeRecord(p); err != nil {
+			return err
+		}
+		for _, dir := range []string{filepath.Dir(filepath.Join(b.cfg.Dir, p.Path)), b.records(row.Sender)} {
+			if exists(dir) {
+				dirs[dir] = true
+			}
 		}
 	}
 	if err := durable.SyncGroup(b.cfg.Dir, nil, append(keys(dirs), b.cfg.Dir)); err != nil {

@@ -167,6 +167,7 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
 		return err
 	}
+	o.wake()
 	o.abandon(ctx, s)
 	return o.removeSealed(s.ID, s.File)
 }
