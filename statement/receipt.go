@@ -1,9 +1,12 @@
 package statement
 
 import (
+	"encoding/base64"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
 )
 
 // The outcomes of a message. Both are final.
@@ -39,6 +42,19 @@ type ReceiptMessage struct {
 func (Receipt) typ() string                   { return "sealpost-receipt-v1" }
 func (Receipt) maxSize() int                  { return maxReceipt }
 func (r Receipt) speaker() (id.Hash, id.Site) { return r.Network, r.Recipient }
+
+// ReceiptTime reads when a receipt says that it was signed, without believing anything of it. It is the zero time when
+// there is none.
+func ReceiptTime(jws string) time.Time {
+	_, rest, _ := strings.Cut(jws, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	exact, err := base64.RawURLEncoding.DecodeString(payload)
+	var r Receipt
+	if err != nil || strictjson.Unmarshal(exact, &r) != nil {
+		return time.Time{}
+	}
+	return r.Time
+}
 
 func (r Receipt) validate() error {
 	err := first(version(r.V), hash("network", r.Network), identity("envelope_id", r.Envelope),

@@ -20,6 +20,7 @@ var rangeBuffers = sync.Pool{New: func() any { b := make([]byte, api.RangeSize);
 // for as long as that can help; an error that it returns is one that asking again does not mend.
 type fetcher struct {
 	hub      *api.Client
+	failing  func(error) // told of each failure that is followed by another attempt
 	delivery api.DeliveryID
 	size     int64
 	ctx      context.Context
@@ -37,8 +38,8 @@ type piece struct {
 	err  error
 }
 
-func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64) *fetcher {
-	f := &fetcher{hub: hub, delivery: d, size: size, ranges: make(chan chan piece, rangesAhead-1)}
+func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64, failing func(error)) *fetcher {
+	f := &fetcher{hub: hub, failing: failing, delivery: d, size: size, ranges: make(chan chan piece, rangesAhead-1)}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(f.start)
 	return f
@@ -72,6 +73,7 @@ func (f *fetcher) get(offset int64) piece {
 		if p.err == nil || !api.Retry(p.err) || f.ctx.Err() != nil {
 			return p
 		}
+		f.failing(p.err)
 		if err := pause.Wait(f.ctx, retryAfter(p.err)); err != nil {
 			return p
 		}

@@ -116,7 +116,7 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 	if d.Content != nil {
 		return bytes.NewReader(d.Content), func() {}
 	}
-	f := fetch(ctx, b.hub, d.DeliveryID, d.Size)
+	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.explain(d, err) })
 	return f, f.stop
 }
 

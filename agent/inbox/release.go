@@ -61,6 +61,16 @@ func growing(attempts int) time.Duration {
 	return min(time.Second<<min(max(attempts, 1), 12), time.Hour)
 }
 
+// explain tells people why a delivery that this site still has does not get on.
+func (b *Inbox) explain(d *delivery, cause error) {
+	b.mu.Lock()
+	if b.held[d.Envelope] == d && len(b.trouble) < maxTrouble {
+		b.trouble[d.Envelope] = "the hub does not give its content; asking again: " + cause.Error()
+	}
+	b.mu.Unlock()
+	b.log.Warn("content not read; asking again", "envelope", d.Envelope, "sender", d.Sender, "error", cause)
+}
+
 // release hands a delivery back to be offered again later, and tells people why.
 func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
 	b.mu.Lock()

@@ -12,7 +12,7 @@ import (
 // Status is how the inbox stands, for people and machines.
 type Status struct {
 	Opening  int                    `json:"opening"`  // envelopes leased and not placed yet
-	Released map[id.Envelope]string `json:"released"` // envelopes handed back since the start, and why
+	Released map[id.Envelope]string `json:"released"` // envelopes handed back since the start, or stuck, and why
 	Refused  []Refused              `json:"refused"`  // envelopes refused, newest first; the detail never leaves this site
 	Latest   []Message              `json:"latest"`   // the messages placed last, newest first
 }

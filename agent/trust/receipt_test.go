@@ -42,7 +42,8 @@ func TestReceipts(t *testing.T) {
 	n.sends(centre)
 	must(t, n.believes(centre.receipt(nil), n.now))
 	later := n.now.Add(300 * 24 * time.Hour)
-	must(t, func() error { n.now = later; return n.believes(centre.receipt(nil), start) }()) // it outlives its certificate
+	must(t, func() error { n.now = later; return n.believes(centre.receipt(nil), start) }())  // it outlives its certificate
+	must(t, n.believes(centre.receipt(func(r *statement.Receipt) { r.Time = start }), later)) // and the hub was away meanwhile
 	n.now = start
 	for name, c := range map[string]struct {
 		jws  string
@@ -53,7 +54,7 @@ func TestReceipts(t *testing.T) {
 		"a flipped bit":         {flip(centre.receipt(nil)), n.now, "not properly signed"},
 		"another statement":     {centre.proposed().Statement, n.now, "not properly signed"},
 		"of another network":    {newNetwork(t).peer("CA-RC").receipt(nil), n.now, "not properly signed"},
-		"after its certificate": {centre.receipt(nil), n.now.Add(91 * 24 * time.Hour), "not properly signed"},
+		"after its certificate": {centre.receipt(func(r *statement.Receipt) { r.Time = n.now.Add(91 * 24 * time.Hour) }), n.now.Add(91 * 24 * time.Hour), "not properly signed"},
 		"another identity":      {n.peer("CA-RC").receipt(nil), n.now, "another identity than the one pinned for CA-RC"},
 		"another site's":        {n.peer("SF-RC").receipt(nil), n.now, "speaks of something else"},
 		"another envelope":      {centre.receipt(func(r *statement.Receipt) { r.Envelope = "ffffffffffffffffffffffffffffffff" }), n.now, "speaks of something else"},
