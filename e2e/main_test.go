@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,17 @@ func build(out string, flags ...string) (string, error) {
 	}
 	return out, nil
 }
+
+// lookAtSources makes `go test` forget a result that it has kept when the program has changed: it notes what tests read, and
+// knows nothing of what they build.
+var lookAtSources = sync.OnceValue(func() error {
+	return filepath.WalkDir("..", func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && (e.Name() == ".git" || e.Name() == "bin") {
+			return fs.SkipDir
+		}
+		return err
+	})
+})
 
 func must(t testing.TB, err error) {
 	t.Helper()

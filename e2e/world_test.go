@@ -36,6 +36,7 @@ func newWorld(t *testing.T) *world { return newWorldOf(t, program) }
 
 func newWorldOf(t *testing.T, bin string) *world {
 	t.Helper()
+	must(t, lookAtSources())
 	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ")}

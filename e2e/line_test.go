@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// line is a way to the hub that a story can cut, freeze and mend.
+type line struct {
+	t      *testing.T
+	to     string
+	listen net.Listener
+	done   sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	ends   map[net.Conn]bool
+	down   bool
+	frozen chan struct{} // closed when bytes may flow again; nil: they flow
+
+	budget atomic.Int64 // bytes until the next connection breaks; 0 or less: none does
+	cuts   atomic.Int64
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	l := &line{t: t, to: to, ends: map[net.Conn]bool{}}
+	var err error
+	l.listen, err = net.Listen("tcp", freeAddress(t))
+	must(t, err)
+	l.done.Go(l.accept)
+	t.Cleanup(func() {
+		l.Mend()
+		l.listen.Close()
+		l.Cut()
+		l.done.Wait()
+	})
+	return l
+}
+
+func (l *line) address() string { return l.listen.Addr().String() }
+
+func (l *line) accept() {
+	for {
+		near, err := l.listen.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", l.to)
+		if err != nil || !l.keep(near, far) {
+			near.Close()
+			if err == nil {
+				far.Close()
+			}
+			continue
+		}
+		l.done.Go(func() { l.carry(near, far) })
+		l.done.Go(func() { l.carry(far, near) })
+	}
+}
+
+func (l *line) keep(ends ...net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return false
+	}
+	for _, c := range ends {
+		l.ends[c] = true
+	}
+	return true
+}
+
+// carry copies bytes one way until the connection ends, or breaks in the middle of whatever is under way.
+func (l *line) carry(from, to net.Conn) {
+	buf := make([]byte, 32*kib)
+	for {
+		n, err := from.Read(buf)
+		l.mu.Lock()
+		frozen := l.frozen
+		l.mu.Unlock()
+		if frozen != nil {
+			<-frozen
+		}
+		if l.budget.Load() > 0 && l.budget.Add(int64(-n)) <= 0 {
+			l.cuts.Add(1)
+			n, err = n/2, io.ErrUnexpectedEOF
+		}
+		if n > 0 {
+			if _, werr := to.Write(buf[:n]); werr != nil {
+				err = werr
+			}
+		}
+		if err != nil {
+			from.Close()
+			to.Close()
+			l.mu.Lock()
+			delete(l.ends, from)
+			delete(l.ends, to)
+			l.mu.Unlock()
+			return
+		}
+	}
+}
+
+// Cut breaks every connection; new ones are refused until the line is mended.
+func (l *line) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+	for c := range l.ends {
+		c.Close()
+	}
+}
+
+// CutAfter breaks the connection that carries the byte after so many, in the middle of it.
+func (l *line) CutAfter(bytes int64) { l.budget.Store(bytes) }
+
+// Freeze lets nothing through and says nothing, as a line that is dead.
+func (l *line) Freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen == nil {
+		l.frozen = make(chan struct{})
+	}
+}
+
+// Mend makes the line good again. What was frozen flows on.
+func (l *line) Mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = false
+	if l.frozen != nil {
+		close(l.frozen)
+		l.frozen = nil
+	}
+}
+
+// Through makes the site reach the hub by a line.
+func (s *site) Through(l *line) {
+	s.t.Helper()
+	s.Stop()
+	edit(s.t, s.config(), fmt.Sprintf("%q", s.w.addr), fmt.Sprintf("%q", l.address()))
+	s.Start()
+}
+
+func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	up, down := newLine(t, w.addr), newLine(t, w.addr)
+	lab.Through(up)
+	centre.Through(down)
+	for i := range 20 {
+		lab.Drop(fmt.Sprintf("on a bad line %d.csv", i), smallFile)
+	}
+	lab.Drop("on a bad line, large.bin", largeFile)
+	lab.Drop("on a bad line, huge.bin", hugeFile)
+	finished := func() bool { return lab.count("delivered") == len(w.drops) }
+	for cuts := int64(0); up.cuts.Load()+down.cuts.Load() < 12 && !finished(); {
+		up.CutAfter(rand.Int64N(8 * mib))
+		down.CutAfter(rand.Int64N(8 * mib))
+		eventually(t, "a connection breaks", func() bool { return up.cuts.Load()+down.cuts.Load() > cuts || finished() }, lab.statusText)
+		cuts = up.cuts.Load() + down.cuts.Load()
+	}
+	if n := up.cuts.Load() + down.cuts.Load(); n < 5 {
+		t.Errorf("the line broke only %d times", n)
+	}
+	up.CutAfter(0)
+	down.CutAfter(0)
+	w.Audit()
+}
+
+func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	up, down := newLine(t, w.addr), newLine(t, w.addr)
+	lab.Through(up)
+	centre.Through(down)
+	lab.Drop("before the silence.csv", smallFile)
+	centre.Expect(lab, "before the silence.csv")
+	up.Cut()
+	down.Freeze()
+	lab.Drop("in the silence.csv", smallFile)
+	lab.Drop("in the silence, huge.bin", hugeFile)
+	eventually(t, "the lab says so", func() bool { return !lab.Status().Link.Connected }, lab.statusText)
+	up.Mend()
+	eventually(t, "the hub has everything", func() bool {
+		s := w.hub.Status()
+		return s.Waiting == 2
+	}, lab.statusText)
+	lab.Drop("after it.csv", smallFile)
+	if soak {
+		time.Sleep(3 * time.Minute) // longer than every patience of agent and hub
+	}
+	down.Mend()
+	w.Audit()
+}
