@@ -83,7 +83,7 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 			}
 			for _, k := range known {
 				after = k.Envelope
-				left, err := o.compareKnown(ctx, k)
+				left, err := o.compareKnown(ctx, state, k)
 				if err != nil {
 					return nil, err
 				}
@@ -97,8 +97,9 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 	return leftovers, nil
 }
 
-// compareKnown brings one envelope's row up to what the hub knows of it.
-func (o *Outbox) compareKnown(ctx context.Context, k api.KnownEnvelope) (*sealed, error) {
+// compareKnown brings one envelope's row up to what the hub knows of it. One whose state has changed since the hub was
+// asked is left alone: a sealer has published it meanwhile, and the answer is too old.
+func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k api.KnownEnvelope) (*sealed, error) {
 	if o.handled(k.Envelope) {
 		return nil, nil // a sealer of this process is at it
 	}
@@ -110,7 +111,7 @@ func (o *Outbox) compareKnown(ctx context.Context, k api.KnownEnvelope) (*sealed
 		s.messages, err = tx.InEnvelope(k.Envelope)
 		return err
 	})
-	if err != nil || (s.State != ledger.EnvelopeSealed && s.State != ledger.EnvelopePublished) {
+	if err != nil || s.State != asked {
 		return nil, err
 	}
 	if k.State == api.StateUnknown {

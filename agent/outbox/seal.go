@@ -54,7 +54,6 @@ func (o *Outbox) send(ctx context.Context, j job) error {
 	switch {
 	case err == nil:
 		defer s.free()
-		o.handle(s.ID, true)
 		defer o.handle(s.ID, false)
 		return o.publish(ctx, s)
 	case errors.Is(err, errLedger) || ctx.Err() != nil:
@@ -137,12 +136,14 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	}
 	if err == nil {
 		s.Size, s.CRC32C = out.Size, out.CRC32C
+		o.handle(s.ID, true) // before it can be seen in the ledger
 		err = o.record(ctx, s, out.Digests)
 	}
 	if list[0].Folder {
 		err = errors.Join(err, o.dropTree(ctx, list[0].UID))
 	}
 	if err != nil {
+		o.handle(s.ID, false)
 		s.free()
 		return nil, errors.Join(err, o.removeSealed(s.ID, s.File))
 	}
