@@ -34,6 +34,7 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	}
 	s, known := h.dir.view().sites[name]
 	if !known || s.removed() || s.Key != key {
+		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
 		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr)
 		return site{}, problem(api.CodeNotAdmitted, "the hub has not admitted %s with the key %s; its administrator can: sealpost hub admit %s --fingerprint %s --role ROLE", name, key, name, key)
 	}

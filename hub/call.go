@@ -24,6 +24,7 @@ type call struct {
 	limit   int64 // of the body, bytes
 	caller  site  // nobody for an open endpoint
 	log     *slog.Logger
+	code    api.Code // of the problem that was answered
 }
 
 // body reads the whole request body into memory, within the endpoint's limit, the intake's room and a time that depends on
@@ -164,6 +165,7 @@ func (c *call) fail(err error) {
 		return
 	}
 	code, status := codeOf(err)
+	c.code = code
 	detail, after := "", retryAfter[code]
 	if told, ok := errors.AsType[*api.Error](err); ok {
 		detail = told.Detail

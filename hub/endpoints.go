@@ -48,6 +48,17 @@ func endpoints() []endpoint {
 	}
 }
 
+// name is how figures and documents call the endpoint.
+func (e endpoint) name() string {
+	if e.path == "" {
+		return "unknown"
+	}
+	return e.method + " " + e.path
+}
+
+// waits says whether the endpoint may wait for something to happen.
+func (e endpoint) waits() bool { return e.path == api.PathLease || e.path == api.PathEvents }
+
 // handler is the whole API.
 func (h *Hub) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -65,6 +76,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			request = id.Random128[string]()
 		}
 		w.Header().Set(api.HeaderRequest, request)
+		began := time.Now()
 		c := &call{hub: h, w: w, r: r, control: http.NewResponseController(w), limit: e.limit, log: h.log}
 		c.deadlines()
 		c.caller, err = h.authorise(r, e.who)
@@ -75,6 +87,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 		if err != nil {
 			c.fail(err)
 		}
+		h.metrics.answered(e, c.code, time.Since(began))
 	})
 }
 

@@ -32,6 +32,7 @@ func (c *call) enroll() error {
 	if err := h.redeem(c.r.Context(), in, key); err != nil {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.wrong(from, h.now())
+			h.metrics.logins.WithLabelValues(eventRefused).Inc()
 			c.log.Warn("enrolment refused", "invited", in.Site, "key", key, "from", from, "why", err)
 		}
 		return err
@@ -61,6 +62,7 @@ func (c *call) certify(csr string, name id.Site, key id.Hash) error {
 	if err != nil {
 		return err
 	}
+	c.hub.metrics.logins.WithLabelValues(eventIssued).Inc()
 	c.log.Info("certificate issued", "for", name, "key", key)
 	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
 }

@@ -66,7 +66,9 @@ type Hub struct {
 	intake    *intake
 	guesses   *guesses
 	links     *links
+	metrics   *metrics
 	listener  net.Listener
+	watched   net.Listener // for metrics and health; nil: nowhere
 	control   *control.Server
 	stopping  context.Context // ends when the hub begins to stop: waits are answered at once
 	stop      context.CancelFunc
@@ -83,7 +85,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace, version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
-		told: newAddresses(), uploads: newUploads(), links: newLinks(), guesses: newGuesses(),
+		told: newAddresses(), uploads: newUploads(), links: newLinks(), guesses: newGuesses(), metrics: newMetrics(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
@@ -95,10 +97,11 @@ func New(o Options) (*Hub, error) {
 	if err := h.openDirectory(context.Background()); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
+	h.stopping, h.stop = context.WithCancel(context.Background())
+	h.metrics.registry.MustRegister(figures{h})
 	if err := h.listen(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
-	h.stopping, h.stop = context.WithCancel(context.Background())
 	return h, nil
 }
 
@@ -153,10 +156,23 @@ func (h *Hub) listen() error {
 	if h.listener, err = net.Listen("tcp", h.config.Listen); err != nil {
 		return err
 	}
+	if h.config.Metrics != "" {
+		if h.watched, err = net.Listen("tcp", h.config.Metrics); err != nil {
+			return errors.Join(err, h.listener.Close())
+		}
+	}
 	if h.control, err = control.Listen(h.config.State, h.controls()); err != nil {
-		return errors.Join(err, h.listener.Close())
+		return errors.Join(err, h.closeListeners())
 	}
 	return nil
+}
+
+func (h *Hub) closeListeners() error {
+	err := h.listener.Close()
+	if h.watched != nil {
+		err = errors.Join(err, h.watched.Close())
+	}
+	return err
 }
 
 // Addr is the address on which the hub listens for agents.
@@ -169,7 +185,12 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.log.Info("hub started", "hub", h.config.Name, "listen", h.Addr().String(), "network", h.verifier.Network,
 		"incarnation", h.spool.Incarnation(), "start", h.startID, "sites", len(h.dir.view().sites))
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return h.serve(ctx) })
+	watching, enough := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error {
+		defer enough() // those who watch see the hub stop
+		return h.serve(ctx)
+	})
+	group.Go(func() error { return h.serveMonitoring(watching) })
 	group.Go(func() error { return h.control.Run(ctx) })
 	group.Go(func() error { return h.keepRenewed(ctx) })
 	group.Go(func() error { return h.watchSpool(ctx) })

@@ -74,6 +74,7 @@ func (c *call) handOut(leased []spool.Delivery) error {
 		c.log.Debug("lease not taken", "deliveries", len(leased), "error", err)
 		return nil
 	}
+	c.hub.metrics.gave(size)
 	for _, d := range leased {
 		c.log.Info("leased", "envelope", d.Envelope, "sequence", d.Sequence, "sender", d.Sender, "messages", labels(d.Messages), "attempts", d.Attempts)
 	}
@@ -164,6 +165,7 @@ func (c *call) stream(content io.Reader, size int64) error {
 	if _, err = w.Write(first[:n]); err == nil {
 		_, err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(content, size-int64(n)), first)
 	}
+	c.hub.metrics.gave(size)
 	if err != nil {
 		c.log.Debug("content not taken", "error", err) // net/http cuts the connection, because bytes are missing
 	}
@@ -205,6 +207,7 @@ func (c *call) release() error {
 	if err := c.hub.spool.Release(c.r.Context(), token, spool.Nack{Code: in.Code, Delay: delay, NotAttempted: in.NotAttempted}); err != nil {
 		return err
 	}
+	c.hub.metrics.released.WithLabelValues(in.Code).Inc()
 	c.log.Info("released", "code", in.Code, "delay", delay, "attempted", !in.NotAttempted)
 	return c.reply(nil)
 }

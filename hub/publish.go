@@ -94,6 +94,7 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	if err != nil {
 		return spool.Published{}, err
 	}
+	h.metrics.published(len(in.Messages), in.Size)
 	c.log.Info("published", "envelope", in.Envelope, "address", in.Address.String(), "recipients", in.Recipients,
 		"messages", labels(in.Messages), "size", in.Size, "sequence", published.Sequence, "took", time.Since(began))
 	return published, nil

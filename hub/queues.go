@@ -127,17 +127,22 @@ func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key, KeyHash: s.KeyHash, KeyVersion: s.Version,
 			Queue: s.queueName(), Created: s.Created, Removed: s.Removed, Connections: h.links.count(name),
 		}
-		switch {
-		case s.removed():
-			status.State = SiteRemoved
-		case s.Key != "":
-			status.State = SiteJoined
-		default:
-			status.State, status.Expires = SiteInvited, t.invitations[name].Expires
+		if status.State = s.state(); status.State == SiteInvited {
+			status.Expires = t.invitations[name].Expires
 		}
 		answer.Sites = append(answer.Sites, status)
 	}
 	return answer, nil
+}
+
+func (s site) state() string {
+	switch {
+	case s.removed():
+		return SiteRemoved
+	case s.Key != "":
+		return SiteJoined
+	}
+	return SiteInvited
 }
 
 func (h *Hub) messages(ctx context.Context, in MessagesRequest) (MessagesAnswer, error) {
@@ -169,7 +174,7 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(), Spool: info, Connections: h.links.count(""),
 	}
 	for _, site := range h.dir.view().sites {
-		if site.Key != "" && !site.removed() {
+		if site.state() == SiteJoined {
 			s.Sites++
 		}
 	}

@@ -45,6 +45,7 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 		return c.unsettled(s, err)
 	}
 	if out.First {
+		c.hub.metrics.settledBy(receipt)
 		for _, m := range receipt.Messages {
 			c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "message", m.Message, "outcome", m.Outcome, "code", m.Code)
 		}

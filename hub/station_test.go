@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 
 // headquarters is a hub under test: real files, real certificates, real TLS on loopback, real Badger.
 type headquarters struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	config config.Hub
 	store  Store
@@ -82,7 +82,7 @@ func (c *clock) forward(d time.Duration) {
 	c.ahead += d
 }
 
-func newHeadquarters(t *testing.T) *headquarters {
+func newHeadquarters(t testing.TB) *headquarters {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
 	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: freeAddress(t)}); err != nil {
@@ -96,7 +96,7 @@ func newHeadquarters(t *testing.T) *headquarters {
 }
 
 // openHeadquarters makes a hub and starts it.
-func openHeadquarters(t *testing.T) *headquarters {
+func openHeadquarters(t testing.TB) *headquarters {
 	t.Helper()
 	q := newHeadquarters(t)
 	q.start()
@@ -104,7 +104,7 @@ func openHeadquarters(t *testing.T) *headquarters {
 	return q
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -128,6 +128,7 @@ func (c *call) putPart() error {
 		}
 		return err
 	}
+	c.hub.metrics.took(size)
 	return c.reply(nil)
 }
 
