@@ -386,3 +386,21 @@ func TestEachMessageHasARecordForPrograms(t *testing.T) {
 		t.Errorf("left in the temporary folder: %v, %v", left, err)
 	}
 }
+
+func TestAFileThatCannotBeMovedIsClaimedOnceAndSaid(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	sending := filepath.Join(lab.dir, "sending")
+	must(t, os.Remove(sending))
+	must(t, os.WriteFile(sending, []byte("in the way"), 0o644))
+	lab.drop("data.csv", []byte("data"))
+	eventually(t, "it is said", func() bool {
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["data.csv"], "it cannot be moved out of this folder")
+	})
+	must(t, os.Remove(sending))
+	must(t, os.Mkdir(sending, 0o755))
+	centre.expect("FL-LAB", "data.csv", []byte("data"))
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	if m := lab.status().Outbox.Latest; len(m) != 1 {
+		t.Errorf("%d messages were claimed", len(m))
+	}
+}

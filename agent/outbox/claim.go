@@ -16,20 +16,57 @@ import (
 	"sealpost/internal/id"
 )
 
+// slowContent is the size from which taking something does not hold up what comes after it: making it durable may mean
+// to write all of it to the disk.
+const slowContent = 16 << 20
+
 // claim takes a group of finished files out of people's hands: one commit that fixes uid, message id and source, then the
 // renames into sending/, then one sync of the whole, then a second look at each source. What the second look finds
 // changed stays claimed, and recoverClaims goes on with it.
-func (o *Outbox) claim(ctx context.Context, group []found) error {
+func (f *finder) claim(ctx context.Context, group []found) error {
 	if len(group) == 0 {
 		return nil
 	}
+	messages, err := f.o.claimRows(ctx, group)
+	if err != nil {
+		return err
+	}
+	fault.Point("outbox-claimed")
+	return f.take(ctx, messages)
+}
+
+// take takes small things at once and together, and large ones beside them.
+func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
+	quick := messages[:0:0]
+	for _, m := range messages {
+		if m.Source.Size < slowContent && !m.Folder {
+			quick = append(quick, m)
+			continue
+		}
+		one := []ledger.Outgoing{m}
+		f.o.hold(one, true)
+		started := f.slow.TryGo(func() error {
+			defer f.o.wake() // once it is let go of
+			defer f.o.hold(one, false)
+			return f.o.take(ctx, one)
+		})
+		if !started {
+			f.o.hold(one, false) // it stays claimed, and the next sweep takes it
+			f.missed = true
+		}
+	}
+	return f.o.take(ctx, quick)
+}
+
+// claimRows writes the rows of a group's messages, in one commit.
+func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	for i, f := range group {
 		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: time.Now().UTC().Truncate(time.Millisecond)}
 		rand.Read(messages[i].FingerprintKey[:])
 	}
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return messages, o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for i := range messages {
 			if err := tx.Claim(&messages[i], o.site, o.cfg.FirstNumber, o.tray.used); err != nil {
 				return fmt.Errorf("claim %s: %w", messages[i].Name, err)
@@ -37,18 +74,15 @@ func (o *Outbox) claim(ctx context.Context, group []found) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	fault.Point("outbox-claimed")
-	return o.take(ctx, messages)
 }
 
 // take moves claimed messages into sending/, makes that and their content durable, and lets them be sealed.
 func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
 	moved := messages[:0:0]
 	for _, m := range messages {
-		if err := o.move(m); err != nil {
+		err := o.move(m)
+		o.setStuck(m, err != nil)
+		if err != nil {
 			o.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
 			continue
 		}
@@ -116,8 +150,29 @@ func (o *Outbox) move(m ledger.Outgoing) error {
 	return nil
 }
 
+// stuckKey names an entry of outbox/ by its path in it.
+func stuckKey(m ledger.Outgoing) string { return filepath.Join(filepath.FromSlash(m.Dir), m.Name) }
+
+// setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
+func (o *Outbox) setStuck(m ledger.Outgoing, is bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if is {
+		o.unmoved[stuckKey(m)] = true
+	} else {
+		delete(o.unmoved, stuckKey(m))
+	}
+}
+
+func (o *Outbox) stuck(rel string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.unmoved[rel]
+}
+
 // recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
-func (o *Outbox) recoverClaims(ctx context.Context) error {
+func (f *finder) recoverClaims(ctx context.Context) error {
+	o := f.o
 	var after int64
 	for {
 		var list []ledger.Outgoing
@@ -131,6 +186,9 @@ func (o *Outbox) recoverClaims(ctx context.Context) error {
 		after = list[len(list)-1].Seq
 		var ready []ledger.Outgoing
 		for _, m := range list {
+			if o.held(m.UID) {
+				continue // it is being taken
+			}
 			m, ok, err := o.recoverClaim(ctx, m)
 			if err != nil {
 				return err
@@ -139,7 +197,7 @@ func (o *Outbox) recoverClaims(ctx context.Context) error {
 				ready = append(ready, m)
 			}
 		}
-		if err := o.take(ctx, ready); err != nil {
+		if err := f.take(ctx, ready); err != nil {
 			return err
 		}
 	}
@@ -165,6 +223,7 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
+	o.setStuck(m, false)
 	return m, false, o.withdraw(ctx, m, ledger.Claimed)
 }
 

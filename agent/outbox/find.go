@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
 )
@@ -31,7 +32,11 @@ type finder struct {
 	watch   *watch
 	pending map[string]*pending // what is looked at again soon, by name
 	missed  bool                // more was seen than pending could hold
+	slow    *errgroup.Group     // takes what is large, so that nothing waits for its sync
 }
+
+// slowTakers is how many large things are made durable at the same time.
+const slowTakers = 2
 
 type pending struct {
 	due    time.Time
@@ -44,6 +49,13 @@ type pending struct {
 func (f *finder) run(ctx context.Context) error {
 	f.watch = newWatch(f.o)
 	defer f.watch.close()
+	f.slow, ctx = errgroup.WithContext(ctx)
+	f.slow.SetLimit(slowTakers + 1)
+	f.slow.Go(func() error { return f.loop(ctx) })
+	return f.slow.Wait()
+}
+
+func (f *finder) loop(ctx context.Context) error {
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	due := time.NewTimer(time.Hour)
@@ -129,13 +141,13 @@ func (f *finder) look(ctx context.Context) error {
 			break
 		}
 	}
-	return f.o.claim(ctx, group)
+	return f.claim(ctx, group)
 }
 
 // sweep looks through outbox/, and settles what an earlier claim left unfinished.
 func (f *finder) sweep(ctx context.Context) error {
 	f.missed = false
-	if err := f.o.recoverClaims(ctx); err != nil {
+	if err := f.recoverClaims(ctx); err != nil {
 		return err
 	}
 	notes := map[string]string{}
@@ -174,7 +186,7 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 				notes[name] = why
 			}
 		}
-		if err := f.o.claim(ctx, group); err != nil {
+		if err := f.claim(ctx, group); err != nil {
 			return err
 		}
 		if err != nil {
@@ -221,6 +233,10 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	if err != nil {
 		delete(f.pending, rel)
 		return nil, "the folder it lies in is no address: " + err.Error()
+	}
+	if f.o.stuck(rel) {
+		delete(f.pending, rel)
+		return nil, "it cannot be moved out of this folder: give sealpost's account the right to write here"
 	}
 	path := filepath.Join(f.o.tray.Outbox(), rel)
 	folder := isDir(path)

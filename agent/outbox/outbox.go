@@ -26,6 +26,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/progress"
 )
 
 // Options is what an outbox works with.
@@ -64,9 +65,10 @@ type Outbox struct {
 
 	mu          sync.Mutex           // guards what follows
 	notes       map[string]string    // entries of outbox/ that are not taken, and why
+	unmoved     map[string]bool      // entries of outbox/ that are claimed and could not be moved
 	busy        map[id.UID]bool      // messages in the hands of a sealer
 	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
-	progress    map[id.Envelope]*progress
+	progress    map[id.Envelope]*progress.Meter
 	incarnation id.Incarnation // of the hub, as it said last
 }
 
@@ -80,7 +82,7 @@ func New(o Options) (*Outbox, error) {
 	}
 	b := &Outbox{cfg: o, site: o.Site, tray: o.Tray, address: o.Address, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log,
 		filing: make(chan struct{}, 1), hubIsNew: make(chan struct{}, 1),
-		busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress{}}
+		unmoved: map[string]bool{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
 	b.routes = newRoutes(b)
 	b.lanes = []*lane{newLane(b, true, smallSealers), newLane(b, false, largeSealers)}
 	return b, nil
