@@ -259,7 +259,7 @@ func TestTheHubServesWrongRanges(t *testing.T) {
 			w.liar.tell(api.PathContent, lies)
 			content := random(9 << 20)
 			lab.drop("large", content)
-			eventually(t, "it is handed back", func() bool { return centre.log.count("msg=released")+centre.log.count("msg=refused") > 0 })
+			eventually(t, "it is said", func() bool { return len(centre.status().Inbox.Released) == 1 })
 			w.nothingWent(centre)
 			w.liar.truth()
 			eventually(t, "it arrives", func() bool { return len(centre.inbox()) == 1 })

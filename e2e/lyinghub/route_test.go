@@ -146,6 +146,8 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	centre.stop()
 	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.key")))
 	centre.start()
+	eventually(t, "the hub has the new key", func() bool { return centre.log.count("recipient key uploaded") == 2 })
+	lab.reconsider("CA-RC")
 	lab.drop("second", "second")
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")
 	eventually(t, "version 2 is pinned", func() bool { return lab.pin("CA-RC").Version == 2 })

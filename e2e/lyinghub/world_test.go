@@ -125,10 +125,14 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
-func (j *journal) count(words string) int {
+func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), words)
+	return j.text.String()
+}
+
+func (j *journal) count(words string) int {
+	return strings.Count(j.String(), words)
 }
 
 func (w *world) join(name, role string, approve ...string) *site {
@@ -139,7 +143,7 @@ func (w *world) join(name, role string, approve ...string) *site {
 	s.start()
 	w.t.Cleanup(func() {
 		if w.t.Failed() {
-			w.t.Logf("the log of %s:\n%s", name, s.log.text.String())
+			w.t.Logf("the log of %s:\n%s", name, s.log.String())
 		}
 	})
 	return s
