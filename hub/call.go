@@ -162,7 +162,7 @@ func (c *call) gone() bool { return c.r.Context().Err() != nil }
 func (c *call) fail(err error) {
 	if c.gone() {
 		c.log.Debug("caller left", "error", err)
-		return
+		panic(http.ErrAbortHandler) // returning would tell a caller who still listens that all is well
 	}
 	code, status := codeOf(err)
 	c.code = code
