@@ -99,9 +99,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 			for kind, caller := range c.all() {
 				want := r.expected(kind)
 				resp := caller.raw(r.method, r.path, r.body)
-				if got := codeOfResponse(t, resp); got != want {
+				got := codeOfResponse(t, resp)
+				if got != want {
 					t.Errorf("%s gets %d %q, want %q", kind, resp.StatusCode, got, want)
 				}
+				documented(t, q.patternOf(r.method, r.path), resp, got)
 			}
 		})
 	}

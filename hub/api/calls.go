@@ -233,5 +233,6 @@ func (r *request) setJSON(in any) error {
 	}
 	r.body = func() io.Reader { return bytes.NewReader(exact) }
 	r.size = int64(len(exact))
+	r.media = "application/json"
 	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -76,6 +77,7 @@ func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 // request is one call on its way.
 type request struct {
 	method, path string
+	media        string           // of the body; default bytes
 	body         func() io.Reader // nil: none
 	size         int64            // of the body
 	once         bool             // the body cannot be had a second time
@@ -140,6 +142,7 @@ func (c *Client) newRequest(ctx context.Context, hub string, r request, w *watch
 	if r.body == nil {
 		return req, nil
 	}
+	req.Header.Set("Content-Type", cmp.Or(r.media, "application/octet-stream"))
 	body := func() (io.ReadCloser, error) {
 		return io.NopCloser(watchedReader{r.body(), w, r.wait + stallTime}), nil
 	}
