@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -82,8 +83,11 @@ func configure(o JoinOptions) (config.Agent, error) {
 	file := config.AgentFile(dir)
 	cfg := config.DefaultAgent()
 	stored, err := config.LoadAgent(file)
+	other := err == nil && (stored.Site != string(inv.Site) || stored.Network != string(inv.Network))
 	switch {
-	case err == nil && (stored.Site != string(inv.Site) || stored.Network != string(inv.Network)):
+	case other && !hasJoined(stored):
+		// Left behind by a wrong invitation, and of no use to anybody.
+	case other:
 		return cfg, fmt.Errorf("%s belongs to %s of another network or name already: choose another folder with --dir", dir, stored.Site)
 	case err == nil:
 		cfg = stored
@@ -113,6 +117,12 @@ func configure(o JoinOptions) (config.Agent, error) {
 		return cfg, err
 	}
 	return cfg, makeFolders(cfg)
+}
+
+// hasJoined tells whether the site has a certificate.
+func hasJoined(cfg config.Agent) bool {
+	_, err := os.Stat(filepath.Join(cfg.State, "chain.pem"))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // relative writes paths under dir as people would, so that the folder can be moved.
