@@ -125,6 +125,7 @@ type story struct {
 // tested too.
 func checkModel(t *testing.T, open Factory) {
 	r := newRoom(t, open)
+	r.ctx = t.Context()
 	if os.Getenv("SEALPOST_SOAK") == "" && flag.Lookup("rapid.checks").Value.String() == "100" {
 		flag.Set("rapid.checks", "40") // the default, where nobody asked for another number
 	}

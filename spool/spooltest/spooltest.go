@@ -101,7 +101,9 @@ type reporter interface {
 
 func newRoom(t testing.TB, open Factory) *room {
 	t.Helper()
-	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: t.Context()}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // so that what should not wait fails instead
+	t.Cleanup(cancel)
+	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: ctx}
 	r.start()
 	t.Cleanup(func() { r.Store.Close() })
 	return r

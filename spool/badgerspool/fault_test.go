@@ -1,0 +1,307 @@
+package badgerspool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+var errInjected = errors.New("injected: input/output error")
+
+// faultyDisk fails one operation: before it took effect, or after.
+type faultyDisk struct {
+	at    int // which one, counted from 1
+	after bool
+
+	mu    sync.Mutex
+	count int
+	fired string
+}
+
+func (d *faultyDisk) do(op, path string, f func() error) error {
+	d.mu.Lock()
+	d.count++
+	now := d.count == d.at
+	if now {
+		d.fired = op
+	}
+	d.mu.Unlock()
+	if !now {
+		return f()
+	}
+	if d.after {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return errInjected
+}
+
+func realSeams() seams { return seams{disk: realDisk{}, commit: commit, free: durable.Free} }
+
+func mustOpen(t testing.TB, dir string, opts Options, sm seams) *Spool {
+	t.Helper()
+	s, err := open(dir, opts, sm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() }) // ErrClosed where the test did it
+	return s
+}
+
+// testEnvelope makes one message of the given content for two recipients.
+func testEnvelope(content []byte) spool.Envelope {
+	e := smallEnvelope(content, 0)
+	e.CRC32C = nil
+	for part := 0; part < len(content); part += spool.PartSize {
+		e.CRC32C = append(e.CRC32C, crc32.Checksum(content[part:min(part+spool.PartSize, len(content))], castagnoli))
+	}
+	if e.Size > spool.SmallSize {
+		e.Content = nil
+	}
+	return e
+}
+
+func filler(size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i*7 + size)
+	}
+	return b
+}
+
+// again repeats a call that failed, as every client does.
+func again(f func() error) (err error) {
+	for range 3 {
+		if err = f(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// publishAny stages the content first if it has to.
+func publishAny(ctx context.Context, s *Spool, e spool.Envelope, content []byte) error {
+	if e.Size > spool.SmallSize {
+		st, err := s.Stage(ctx, spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C})
+		if err != nil {
+			return err
+		}
+		for _, part := range st.Missing() {
+			if err := st.Put(ctx, part, bytes.NewReader(content[part*spool.PartSize:min((part+1)*spool.PartSize, len(content))])); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := s.Publish(ctx, e)
+	return err
+}
+
+func settleAll(ctx context.Context, s *Spool, queue string, n int) error {
+	for n > 0 {
+		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "a", Max: n, MaxBytes: 1 << 20, Duration: time.Minute})
+		if err != nil {
+			return err
+		}
+		for _, d := range ds {
+			if err := settleOne(ctx, s, d); err != nil {
+				return err
+			}
+		}
+		n -= len(ds)
+	}
+	return nil
+}
+
+func settleOne(ctx context.Context, s *Spool, d spool.Delivery) error {
+	st := spool.Settlement{Delivery: d.DeliveryID, Receipt: "receipt " + string(d.Envelope) + d.Queue}
+	for _, m := range d.Messages {
+		st.Outcomes = append(st.Outcomes, spool.Outcome{UID: m.UID, Message: m.ID, Outcome: spool.OutcomeDelivered})
+	}
+	return again(func() error { _, err := s.Settle(ctx, st); return err })
+}
+
+// life is a whole story of a store: one content of each kind is published, read, settled and removed.
+func life(ctx context.Context, s *Spool) error {
+	sizes := []int{900, spool.InlineSize + 1, spool.SmallSize + 1}
+	for _, size := range sizes {
+		content := filler(size)
+		e := testEnvelope(content)
+		if err := again(func() error { return publishAny(ctx, s, e, content) }); err != nil {
+			return fmt.Errorf("publish %d bytes: %w", size, err)
+		}
+		p, err := s.Publish(ctx, e)
+		if err != nil {
+			return fmt.Errorf("publish %d bytes again: %w", size, err)
+		}
+		rc, err := s.Open(ctx, spool.DeliveryID{Incarnation: s.Incarnation(), Queue: "ca_rc_queue", Sequence: p.Sequence, Envelope: e.ID}, 0)
+		if err != nil {
+			return err
+		}
+		got, err := io.ReadAll(rc)
+		if rc.Close(); err != nil || !bytes.Equal(got, content) {
+			return fmt.Errorf("%d bytes came back as %d others, %w", size, len(got), err)
+		}
+	}
+	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
+		if err := settleAll(ctx, s, queue, len(sizes)); err != nil {
+			return fmt.Errorf("settle %s: %w", queue, err)
+		}
+	}
+	return nil
+}
+
+// TestFaults lets each file operation of a store's life fail once, before it took effect and after. The caller repeats what
+// failed, everything arrives, and nothing is left over.
+func TestFaults(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			d := &faultyDisk{at: at, after: after}
+			if !t.Run(fmt.Sprintf("after=%t/%d", after, at), func(t *testing.T) { oneFault(t, d) }) || d.fired == "" {
+				break
+			}
+		}
+	}
+}
+
+func oneFault(t *testing.T, d *faultyDisk) {
+	dir := t.TempDir()
+	sm := realSeams()
+	sm.disk = d
+	s, err := open(dir, Options{}, sm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = life(t.Context(), s)
+	if err != nil {
+		t.Errorf("%q failing: %v", d.fired, err)
+	}
+	mustAudit(t, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	again := mustOpen(t, dir, Options{}, realSeams())
+	mustAudit(t, again)
+	expectEmpty(t, again)
+}
+
+// expectEmpty waits for the janitor and expects that no content is left on the disk.
+func expectEmpty(t *testing.T, s *Spool) {
+	t.Helper()
+	left := ""
+	for range 2000 {
+		left = contentFiles(s)
+		if left == "" {
+			return
+		}
+		time.Sleep(5 * time.Millisecond) // the janitor works on its own time
+	}
+	t.Fatalf("left behind: %s", left)
+}
+
+func contentFiles(s *Spool) (names string) {
+	for _, dir := range []string{s.content.staging, s.packs.dir} {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			names += dir + "/" + e.Name() + " "
+		}
+	}
+	folders, _ := os.ReadDir(s.content.root)
+	for _, f := range folders {
+		entries, _ := os.ReadDir(s.content.root + "/" + f.Name())
+		for _, e := range entries {
+			names += e.Name() + " "
+		}
+	}
+	return names
+}
+
+// TestPoison lets a commit fail, before it took effect and after: from then on nobody is told anything, and after opening
+// again a repetition finds out.
+func TestPoison(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
+			dir := t.TempDir()
+			sm, fail := realSeams(), make(chan struct{})
+			sm.commit = func(txn *badger.Txn, version uint64) error {
+				select {
+				case <-fail:
+				default:
+					return commit(txn, version)
+				}
+				if after {
+					if err := commit(txn, version); err != nil {
+						return err
+					}
+				}
+				return errInjected
+			}
+			s := mustOpen(t, dir, Options{}, sm)
+			before := testEnvelope(filler(500))
+			if err := publishAny(t.Context(), s, before, nil); err != nil {
+				t.Fatal(err)
+			}
+			waiting := make(chan error, 1)
+			go func() {
+				_, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "no_queue", Session: "a", Max: 1, Duration: time.Minute})
+				waiting <- err
+			}()
+			close(fail)
+			e := testEnvelope(filler(600))
+			poisoned(t, s, e, waiting)
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			s = mustOpen(t, dir, Options{}, realSeams())
+			mustAudit(t, s)
+			ks, err := s.Known(t.Context(), e.Sender, []id.Envelope{before.ID, e.ID})
+			if err != nil || ks[0].State != spool.StateWaiting || (ks[1].State == spool.StateWaiting) != after {
+				t.Fatalf("known are %+v, %v", ks, err)
+			}
+			p, err := s.Publish(t.Context(), e)
+			if err != nil || after && p != ks[1].Published {
+				t.Fatalf("the repetition gets %+v, %v", p, err)
+			}
+			mustAudit(t, s)
+		})
+	}
+}
+
+// poisoned expects that the store has nothing more to say.
+func poisoned(t *testing.T, s *Spool, e spool.Envelope, waiting chan error) {
+	t.Helper()
+	if _, err := s.Publish(t.Context(), e); !errors.Is(err, spool.ErrUncertain) {
+		t.Fatalf("publish answers %v", err)
+	}
+	select {
+	case <-s.Poisoned():
+	default:
+		t.Fatal("nobody is told of the poison")
+	}
+	if err := <-waiting; !errors.Is(err, spool.ErrUncertain) {
+		t.Fatalf("a waiting call is told %v", err)
+	}
+	for name, call := range map[string]func() error{
+		"publish": func() error { _, err := s.Publish(t.Context(), e); return err },
+		"known":   func() error { _, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID}); return err },
+		"put":     func() error { _, err := s.Put(t.Context(), "a", "b", 0, []byte("c")); return err },
+		"queues":  func() error { _, err := s.Queues(t.Context()); return err },
+	} {
+		if err := call(); !errors.Is(err, spool.ErrUncertain) {
+			t.Errorf("%s answers %v", name, err)
+		}
+	}
+}
