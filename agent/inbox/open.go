@@ -117,7 +117,8 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 		return bytes.NewReader(d.Content), func() {}
 	}
 	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.explain(d, err) })
-	return f, f.stop
+	p := b.track(d)
+	return p.NewReader(f), func() { f.stop(); b.untrack(d) }
 }
 
 func expect(d *delivery) envelope.Expect {

@@ -3,6 +3,8 @@ package inbox
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -11,10 +13,22 @@ import (
 
 // Status is how the inbox stands, for people and machines.
 type Status struct {
-	Opening  int                    `json:"opening"`  // envelopes leased and not placed yet
-	Released map[id.Envelope]string `json:"released"` // envelopes handed back since the start, or stuck, and why
-	Refused  []Refused              `json:"refused"`  // envelopes refused, newest first; the detail never leaves this site
-	Latest   []Message              `json:"latest"`   // the messages placed last, newest first
+	Opening   int                    `json:"opening"`   // envelopes leased and not placed yet
+	Downloads []Download             `json:"downloads"` // large envelopes under way
+	Released  map[id.Envelope]string `json:"released"`  // envelopes handed back since the start, or stuck, and why
+	Refused   []Refused              `json:"refused"`   // envelopes refused, newest first; the detail never leaves this site
+	Latest    []Message              `json:"latest"`    // the messages placed last, newest first
+}
+
+// Download is how far a large envelope is.
+type Download struct {
+	Envelope id.Envelope `json:"envelope_id"`
+	Message  id.Message  `json:"message_id"` // the first in it
+	Sender   id.Site     `json:"sender_id"`
+	Done     int64       `json:"done_bytes"`
+	Size     int64       `json:"size_bytes"`
+	Rate     int64       `json:"bytes_per_second"` // of the last seconds; 0: it stands still, or has only begun
+	Left     int64       `json:"seconds_left"`     // at that rate; 0: nobody knows
 }
 
 // Refused is an envelope that was refused for ever.
@@ -44,7 +58,16 @@ func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	b.mu.Lock()
 	s.Opening = len(b.held)
 	maps.Copy(s.Released, b.trouble)
+	for e, p := range b.progress {
+		now := p.State(time.Now())
+		d := Download{Envelope: e, Sender: p.delivery.Sender, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())}
+		if len(p.delivery.Messages) > 0 {
+			d.Message = p.delivery.Messages[0].ID
+		}
+		s.Downloads = append(s.Downloads, d)
+	}
 	b.mu.Unlock()
+	slices.SortFunc(s.Downloads, func(a, b Download) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
 	return s, b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		refusals, err := tx.Refusals(latest)
 		if err != nil {
@@ -71,6 +94,27 @@ func (b *Inbox) Messages(ctx context.Context, message id.Message) (list []Messag
 		return err
 	})
 	return list, err
+}
+
+// findSpan is how many rows one view of a search looks through.
+const findSpan = 20_000
+
+// Find lists messages whose file's name contains part, as the sender has it or as it lies here, at most limit.
+func (b *Inbox) Find(ctx context.Context, part string, limit int) (found []Message, err error) {
+	for after := (ledger.ReceivedKey{}); ; {
+		err := b.ledger.View(ctx, func(tx *ledger.Tx) error {
+			rows, next, err := tx.FindReceived(part, after, findSpan, limit-len(found))
+			for _, r := range rows {
+				found = append(found, describe(r))
+			}
+			after = next
+			return err
+		})
+		if err != nil || after == (ledger.ReceivedKey{}) || len(found) == limit || ctx.Err() != nil {
+			slices.SortFunc(found, func(a, b Message) int { return b.Received.Compare(a.Received) })
+			return found, err
+		}
+	}
 }
 
 func describe(r ledger.Received) Message {

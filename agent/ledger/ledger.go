@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
@@ -34,6 +35,7 @@ type Ledger struct {
 	ops     chan *op
 	readers chan *Tx // idle ones; each is one connection with its own prepared statements
 	closed  chan struct{}
+	commits atomic.Uint64
 	once    sync.Once
 	done    sync.WaitGroup
 }
@@ -80,6 +82,9 @@ func Open(path string) (*Ledger, error) {
 	l.done.Go(func() { l.write(writer) })
 	return l, nil
 }
+
+// Commits counts what was written since Open: while it stays the same, nothing in the ledger has changed.
+func (l *Ledger) Commits() uint64 { return l.commits.Load() }
 
 func (l *Ledger) connect() (*Tx, error) {
 	conn, err := l.db.Conn(context.Background())
@@ -185,6 +190,7 @@ func (l *Ledger) gather(first *op) []*op {
 // commit runs a group as savepoints of one transaction, so that one failing update takes nothing else with it.
 func (l *Ledger) commit(tx *Tx, group []*op) {
 	defer func() {
+		l.commits.Add(1) // also when it failed: then it may have changed something or not
 		for _, o := range group {
 			close(o.done)
 		}

@@ -140,7 +140,24 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 `
 
+// Indexes for people's questions. They are made where they are missing, also in a ledger of an earlier program, and an
+// earlier program does not mind them.
+const indexes = `
+CREATE INDEX IF NOT EXISTS message_final ON message (state, finished) WHERE state IN ('delivered','failed');
+CREATE INDEX IF NOT EXISTS message_explained ON message (seq) WHERE reason <> '' AND state IN ('claimed','taken');
+CREATE INDEX IF NOT EXISTS received_time ON received (time);
+CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
+`
+
 func migrate(conn *sql.Conn) error {
+	if err := migrateTables(conn); err != nil {
+		return err
+	}
+	_, err := conn.ExecContext(context.Background(), indexes)
+	return err
+}
+
+func migrateTables(conn *sql.Conn) error {
 	ctx := context.Background()
 	var have int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {

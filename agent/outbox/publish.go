@@ -17,6 +17,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/progress"
 )
 
 // partsAtOnce is how many parts of one envelope are under way at the same time.
@@ -24,11 +25,6 @@ const partsAtOnce = 3
 
 // abandonTime is how long the hub may take to forget an envelope that is given up.
 const abandonTime = 10 * time.Second
-
-// progress is how far a large envelope is uploaded, for people.
-type progress struct {
-	done, size atomic.Int64
-}
 
 // publish brings an envelope to the hub, however long that takes, and records the hub's promise. Asking again is always
 // safe: one envelope id names one ciphertext, and the same publish gets the same answer.
@@ -107,16 +103,22 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 		return err
 	}
 	p := o.track(s.ID, s.Size, s.Size-int64(len(state.Missing))*api.PartSize)
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(partsAtOnce)
+	var broken atomic.Bool // then no part is begun any more, but those that are under way may end
 	for _, part := range state.Missing {
 		g.Go(func() error {
+			if broken.Load() {
+				return nil
+			}
 			offset := int64(part) * api.PartSize
 			size := min(api.PartSize, s.Size-offset)
-			if err := o.hub.PutPart(ctx, s.ID, part, io.NewSectionReader(f, offset, size), size); err != nil {
+			body := p.NewReader(io.NewSectionReader(f, offset, size))
+			if err := o.hub.PutPart(ctx, s.ID, part, body, size); err != nil {
+				body.TakeBack()
+				broken.Store(true)
 				return fmt.Errorf("part %d of %s: %w", part, s.ID, err)
 			}
-			p.done.Add(size)
 			fault.Point("outbox-part")
 			return nil
 		})
@@ -124,10 +126,9 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 	return g.Wait()
 }
 
-func (o *Outbox) track(e id.Envelope, size, done int64) *progress {
-	p := &progress{}
-	p.size.Store(size)
-	p.done.Store(max(0, done))
+// track begins to measure an upload, for people.
+func (o *Outbox) track(e id.Envelope, size, done int64) *progress.Meter {
+	p := progress.Start(size, done, time.Now())
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.progress[e] = p

@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -11,18 +13,30 @@ import (
 
 // Status is how a tray stands, for people and machines.
 type Status struct {
-	Counts   map[ledger.State]int64 `json:"counts"`    // of messages that are not final
-	Blocked  map[string]string      `json:"blocked"`   // addresses to which nothing is sent for now, and why
-	NotTaken map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100
-	Uploads  []Upload               `json:"uploads"`   // large envelopes under way
-	Latest   []Message              `json:"latest"`    // the messages claimed last, newest first
+	Counts    map[ledger.State]int64 `json:"counts"`    // of messages that are not final
+	Queued    map[string]int64       `json:"queued"`    // messages that wait to be sealed, by address
+	Blocked   map[string]string      `json:"blocked"`   // addresses to which nothing is sent for now, and why
+	NotTaken  map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100
+	Explained []Message              `json:"explained"` // messages that wait for a reason of their own; at most 10
+	Uploads   []Upload               `json:"uploads"`   // large envelopes under way
+	Delivered []Message              `json:"delivered"` // the messages delivered last, newest first; at most 10
+	Failed    []Message              `json:"failed"`    // the messages that failed last, newest first; at most 10
+	Latest    []Message              `json:"latest"`    // the messages claimed last, newest first
 }
+
+// few bounds the lists of the status that are not asked for by number.
+const few = 10
 
 // Upload is how far a large envelope is.
 type Upload struct {
 	Envelope id.Envelope `json:"envelope_id"`
+	Message  id.Message  `json:"message_id"`
+	Name     string      `json:"name"`
+	Address  string      `json:"address"`
 	Done     int64       `json:"done_bytes"`
 	Size     int64       `json:"size_bytes"`
+	Rate     int64       `json:"bytes_per_second"` // of the last seconds; 0: it stands still, or has only begun
+	Left     int64       `json:"seconds_left"`     // at that rate; 0: nobody knows
 }
 
 // Message is one message and where it stands with each recipient.
@@ -57,26 +71,88 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 	o.mu.Lock()
 	maps.Copy(s.NotTaken, o.notes)
 	for e, p := range o.progress {
-		s.Uploads = append(s.Uploads, Upload{Envelope: e, Done: p.done.Load(), Size: p.size.Load()})
+		now := p.State(time.Now())
+		s.Uploads = append(s.Uploads, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())})
 	}
 	o.mu.Unlock()
-	return s, o.view(ctx, func(tx *ledger.Tx) (err error) {
-		if s.Counts, err = tx.Counts(); err != nil {
-			return err
+	slices.SortFunc(s.Uploads, func(a, b Upload) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
+	return s, o.view(ctx, func(tx *ledger.Tx) error { return s.read(tx, latest) })
+}
+
+// read fills in what the ledger knows.
+func (s *Status) read(tx *ledger.Tx, latest int) error {
+	backlogs, err := tx.Backlogs()
+	if err != nil {
+		return err
+	}
+	s.Counts, s.Queued = map[ledger.State]int64{}, map[string]int64{}
+	for _, b := range backlogs {
+		s.Counts[b.State] += b.Count
+		if b.State == ledger.Taken {
+			s.Queued[b.Address] = b.Count
 		}
-		list, err := tx.Latest(latest)
+	}
+	for i, u := range s.Uploads {
+		list, err := tx.InEnvelope(u.Envelope)
 		if err != nil {
 			return err
 		}
-		for _, m := range list {
-			line, err := describe(tx, m)
+		if len(list) > 0 {
+			s.Uploads[i].Message, s.Uploads[i].Name, s.Uploads[i].Address = list[0].ID, list[0].Name, list[0].Address
+		}
+	}
+	for _, part := range []struct {
+		into *[]Message
+		list func() ([]ledger.Outgoing, error)
+	}{
+		{&s.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(few) }},
+		{&s.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(ledger.Delivered, few) }},
+		{&s.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(ledger.Failed, few) }},
+		{&s.Latest, func() ([]ledger.Outgoing, error) { return tx.Latest(latest) }},
+	} {
+		list, err := part.list()
+		if err == nil {
+			*part.into, err = describeAll(tx, list)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findSpan is how many rows one view of a search looks through.
+const findSpan = 20_000
+
+// Find lists messages whose file's name contains part, newest first, at most limit.
+func (o *Outbox) Find(ctx context.Context, part string, limit int) (found []Message, err error) {
+	for before := int64(0); ; {
+		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
+			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
 			if err != nil {
 				return err
 			}
-			s.Latest = append(s.Latest, line)
+			before = next
+			more, err := describeAll(tx, list)
+			found = append(found, more...)
+			return err
+		})
+		if err != nil || before == 0 || len(found) == limit || ctx.Err() != nil {
+			return found, err
 		}
-		return nil
-	})
+	}
+}
+
+func describeAll(tx *ledger.Tx, list []ledger.Outgoing) ([]Message, error) {
+	var out []Message
+	for _, m := range list {
+		line, err := describe(tx, m)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, line)
+	}
+	return out, nil
 }
 
 // Message returns one message by its message id or uid; ledger.ErrNotFound when there is none.

@@ -1,0 +1,131 @@
+package ledger
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+func names(list []Outgoing) (names []string) {
+	for _, m := range list {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func TestASearchFindsPartsOfNamesInBoundedSteps(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	for i := range 25 {
+		claim(t, l, fmt.Sprintf("run %02d.csv", i))
+	}
+	claim(t, l, "100%_sure.TXT")
+	find := func(part string, span, limit int) (all []string, steps int) {
+		for before := int64(0); ; {
+			steps++
+			view(t, l, func(tx *Tx) error {
+				list, next, err := tx.FindSent(part, before, span, limit-len(all))
+				all, before = append(all, names(list)...), next
+				return err
+			})
+			if before == 0 || len(all) == limit {
+				return all, steps
+			}
+		}
+	}
+	for _, c := range []struct {
+		part        string
+		span, limit int
+		want        []string
+		steps       int
+	}{
+		{"run 1", 100, 3, []string{"run 19.csv", "run 18.csv", "run 17.csv"}, 1},
+		{"RUN 03", 10, 5, []string{"run 03.csv"}, 3},
+		{"%_sure", 10, 5, []string{"100%_sure.TXT"}, 3},
+		{"_", 100, 5, []string{"100%_sure.TXT"}, 1},
+		{`\`, 100, 5, nil, 1},
+		{"nothing of this name", 7, 5, nil, 4},
+	} {
+		got, steps := find(c.part, c.span, c.limit)
+		if !slices.Equal(got, c.want) || steps != c.steps {
+			t.Errorf("%q: got %q in %d steps, want %q in %d", c.part, got, steps, c.want, c.steps)
+		}
+	}
+	empty := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	view(t, empty, func(tx *Tx) error {
+		if list, next, err := tx.FindSent("x", 0, 10, 10); len(list) > 0 || next != 0 || err != nil {
+			t.Errorf("in an empty ledger: %v, %d, %v", list, next, err)
+		}
+		return nil
+	})
+}
+
+func TestASearchThroughWhatWasReceived(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	want := map[string]bool{}
+	for i := range 25 {
+		r := Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: "FL-LAB_DAT_20251008_001", Name: fmt.Sprintf("a?%02d", i), Path: fmt.Sprintf("FL-LAB/a%%3F%02d", i), Time: day}
+		if i%10 == 7 {
+			want[r.Name] = true
+		}
+		update(t, l, func(tx *Tx) error { return tx.Place(r) })
+	}
+	for _, part := range []string{"7", "a?07", "A%3F17"} {
+		for _, span := range []int{1, 4, 25, 100} {
+			got := map[string]bool{}
+			for after := (ReceivedKey{}); ; {
+				view(t, l, func(tx *Tx) error {
+					list, next, err := tx.FindReceived(part, after, span, 10)
+					for _, r := range list {
+						got[r.Name] = true
+					}
+					after = next
+					return err
+				})
+				if after == (ReceivedKey{}) {
+					break
+				}
+			}
+			if part == "7" && len(got) != len(want) || part != "7" && len(got) != 1 {
+				t.Errorf("%q in steps of %d: got %v", part, span, got)
+			}
+		}
+	}
+}
+
+func TestWhatPeopleAreTold(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	before := l.Commits()
+	waits, gone := claim(t, l, "waits"), claim(t, l, "gone")
+	other := taken(t, l, "other")
+	update(t, l, func(tx *Tx) error { return tx.Explain(waits.UID, "it cannot be read") })
+	for i, m := range []Outgoing{gone, other} {
+		update(t, l, func(tx *Tx) error { return tx.Fail(m.UID, "no", day.Add(time.Duration(i)*time.Second)) })
+	}
+	taken(t, l, "next")
+	if l.Commits() == before {
+		t.Error("nothing seems to have changed")
+	}
+	before = l.Commits()
+	view(t, l, func(tx *Tx) error {
+		explained, err := tx.Explained(10)
+		if err != nil || !slices.Equal(names(explained), []string{"waits"}) {
+			t.Errorf("explained: %v, %v", names(explained), err)
+		}
+		failed, err := tx.LatestFinal(Failed, 10)
+		if err != nil || !slices.Equal(names(failed), []string{"other", "gone"}) {
+			t.Errorf("failed: %v, %v", names(failed), err)
+		}
+		backlogs, err := tx.Backlogs()
+		if err != nil || !slices.Equal(backlogs, []Backlog{{Claimed, "fl-lab.dat", 1}, {Taken, "fl-lab.dat", 1}}) {
+			t.Errorf("backlogs: %v, %v", backlogs, err)
+		}
+		return nil
+	})
+	if l.Commits() != before {
+		t.Error("looking changed something")
+	}
+}
