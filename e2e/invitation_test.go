@@ -94,7 +94,7 @@ func TestTheSetUpRepeatedChangesNothing(t *testing.T) {
 		sealpost(t, "agent", "join", w.hub.Invitation(s.name), "--dir", s.dir)
 	}
 	w.hub.Stop()
-	sealpost(t, "hub", "init", "--dir", w.hub.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", w.addr, "--root", filepath.Join(w.dir, "root"))
+	sealpost(t, "hub", "init", "--dir", w.hub.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", w.addr, "--root", w.root)
 	w.hub.Start()
 	lab.Start()
 	centre.Start()

@@ -23,8 +23,9 @@ type line struct {
 	down   bool
 	frozen chan struct{} // closed when bytes may flow again; nil: they flow
 
-	budget atomic.Int64 // bytes until the next connection breaks; 0 or less: none does
-	cuts   atomic.Int64
+	budget  atomic.Int64 // bytes until the next connection breaks; 0 or less: none does
+	halfway atomic.Bool  // only the way to the hub breaks, and the hub's answer still comes
+	cuts    atomic.Int64
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -59,8 +60,8 @@ func (l *line) accept() {
 			}
 			continue
 		}
-		l.done.Go(func() { l.carry(near, far) })
-		l.done.Go(func() { l.carry(far, near) })
+		l.done.Go(func() { l.carry(near, far, true) })
+		l.done.Go(func() { l.carry(far, near, false) })
 	}
 }
 
@@ -77,7 +78,7 @@ func (l *line) keep(ends ...net.Conn) bool {
 }
 
 // carry copies bytes one way until the connection ends, or breaks in the middle of whatever is under way.
-func (l *line) carry(from, to net.Conn) {
+func (l *line) carry(from, to net.Conn, up bool) {
 	buf := make([]byte, 32*kib)
 	for {
 		n, err := from.Read(buf)
@@ -89,6 +90,11 @@ func (l *line) carry(from, to net.Conn) {
 		}
 		if l.budget.Load() > 0 && l.budget.Add(int64(-n)) <= 0 {
 			l.cuts.Add(1)
+			if up && l.halfway.Load() {
+				to.(*net.TCPConn).CloseWrite()
+				to = swallow{to}
+				continue
+			}
 			n, err = n/2, io.ErrUnexpectedEOF
 		}
 		if n > 0 {
@@ -107,6 +113,11 @@ func (l *line) carry(from, to net.Conn) {
 		}
 	}
 }
+
+// swallow takes bytes and forgets them.
+type swallow struct{ net.Conn }
+
+func (s swallow) Write(p []byte) (int, error) { return len(p), nil }
 
 // Cut breaks every connection; new ones are refused until the line is mended.
 func (l *line) Cut() {
@@ -161,18 +172,35 @@ func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
 	lab.Drop("on a bad line, large.bin", largeFile)
 	lab.Drop("on a bad line, huge.bin", hugeFile)
 	finished := func() bool { return lab.count("delivered") == len(w.drops) }
-	for cuts := int64(0); up.cuts.Load()+down.cuts.Load() < 12 && !finished(); {
-		up.CutAfter(rand.Int64N(8 * mib))
-		down.CutAfter(rand.Int64N(8 * mib))
+	for cuts := int64(0); cuts < 8 && !finished(); {
+		up.CutAfter(1 + rand.Int64N(24*mib))
+		down.CutAfter(1 + rand.Int64N(24*mib))
 		eventually(t, "a connection breaks", func() bool { return up.cuts.Load()+down.cuts.Load() > cuts || finished() }, lab.statusText)
 		cuts = up.cuts.Load() + down.cuts.Load()
 	}
-	if n := up.cuts.Load() + down.cuts.Load(); n < 5 {
-		t.Errorf("the line broke only %d times", n)
+	if up.cuts.Load()+down.cuts.Load() == 0 {
+		t.Error("the line never broke")
 	}
 	up.CutAfter(0)
 	down.CutAfter(0)
 	w.Audit()
+}
+
+// The way to the hub dies in the middle of a part, and the hub's answer to the half of it still arrives: that is no reason
+// to give the file up.
+func TestOnlyTheWayToTheHubBreaks(t *testing.T) {
+	t.Parallel()
+	w, lab, _ := labAndCentre(t)
+	up := newLine(t, w.addr)
+	lab.Through(up)
+	up.halfway.Store(true)
+	up.CutAfter(5 * mib)
+	lab.Drop("only half of it.bin", hugeFile)
+	eventually(t, "the way breaks", func() bool { return up.cuts.Load() > 0 })
+	w.Audit()
+	if n := lab.count("failed"); n > 0 {
+		t.Errorf("%d files are given up", n)
+	}
 }
 
 func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {

@@ -75,7 +75,7 @@ func decode(part string, into any) error {
 }
 
 func (w *world) verifyChain(leafDER, issuingDER []byte) (*x509.Certificate, error) {
-	text, err := os.ReadFile(filepath.Join(w.dir, "root", "root.pem"))
+	text, err := os.ReadFile(filepath.Join(w.root, "root.pem"))
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 type world struct {
 	t     *testing.T
 	dir   string
+	root  string // the folder of the network's root
 	addr  string
 	hub   *hubSide
 	sites []*site
@@ -38,6 +39,7 @@ func newWorldOf(t *testing.T, bin string) *world {
 	t.Helper()
 	must(t, lookAtSources())
 	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
+	w.root = filepath.Join(w.dir, "root")
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ")}
 	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run", "--dir", w.hub.dir)
@@ -69,7 +71,7 @@ func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 // that the auditor can look for what must not be there.
 func (h *hubSide) Init() {
 	h.t.Helper()
-	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", h.w.addr, "--root", filepath.Join(h.w.dir, "root"))
+	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", h.w.addr, "--root", h.w.root)
 	edit(h.t, h.config(), `reserve = "5GiB"`, `reserve = "64MiB"`)
 	edit(h.t, h.config(), `floor = "1GiB"`, `floor = "32MiB"`)
 	edit(h.t, h.config(), `ballast = "64MiB"`, `ballast = "1MiB"`)

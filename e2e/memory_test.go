@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// memoryBound is the most private memory that any process may take, whatever the size of a file.
+const memoryBound = 192 * mib
+
+// A large file passes through everybody in constant memory. What is measured is the program as it is built for people.
+func TestALargeFileInConstantMemory(t *testing.T) {
+	t.Parallel()
+	size := int64(300 * mib)
+	if soak {
+		size = 5 * gib
+	}
+	bin, err := plainProgram()
+	must(t, err)
+	w := newWorldOf(t, bin)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
+	lab := w.Lab("FL-LAB", ca, sf)
+	m := measure(t, w.hub.daemon, lab.daemon, ca.daemon, sf.daemon)
+	began := time.Now()
+	lab.MoveIn("very large.bin", size)
+	limit := patience + time.Duration(size/(10*mib))*time.Second
+	eventuallyWithin(t, limit, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText, sf.statusText)
+	took := time.Since(began)
+	for name, peak := range m.stop() {
+		t.Logf("%s: at most %d MiB of private memory", name, peak/mib)
+		if peak > memoryBound {
+			t.Errorf("%s took %d MiB of private memory, more than %d", name, peak/mib, memoryBound/mib)
+		}
+		if peak == 0 {
+			t.Errorf("%s was not measured", name)
+		}
+	}
+	t.Logf("%d MiB to two centres in %s", size/mib, took.Round(time.Millisecond))
+	w.Audit()
+}
+
+// meter asks the system again and again how much memory processes have to themselves.
+type meter struct {
+	peaks map[string]int64
+	end   chan struct{}
+	done  sync.WaitGroup
+}
+
+func measure(t *testing.T, daemons ...*daemon) *meter {
+	t.Helper()
+	m := &meter{peaks: map[string]int64{}, end: make(chan struct{})}
+	pids := map[string]int{}
+	for _, d := range daemons {
+		pids[d.name] = d.cmd.Process.Pid
+	}
+	m.done.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			for name, pid := range pids {
+				m.peaks[name] = max(m.peaks[name], privateMemory(pid))
+			}
+			select {
+			case <-tick.C:
+			case <-m.end:
+				return
+			}
+		}
+	})
+	return m
+}
+
+func (m *meter) stop() map[string]int64 {
+	close(m.end)
+	m.done.Wait()
+	return m.peaks
+}
+
+// privateMemory is what only this process has in memory, in bytes; 0 when it is gone.
+func privateMemory(pid int) (sum int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var kilobytes int64
+		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && strings.HasPrefix(name, "Private_") {
+			sum += kilobytes * kib
+		}
+	}
+	return sum
+}
