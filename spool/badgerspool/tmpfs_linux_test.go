@@ -1,0 +1,112 @@
+package badgerspool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/spool"
+)
+
+// smallDisk mounts a file system of its own.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("SKIPPED: a small disk needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// TestFullDisk fills a real disk by publishing: the store refuses in time, goes on settling, and has room again afterwards.
+// Then somebody else fills the disk to the last byte.
+func TestFullDisk(t *testing.T) {
+	disk := smallDisk(t, "256m")
+	dir := filepath.Join(disk, "spool")
+	opts := Options{Reserve: 112 * mib, Floor: 72 * mib, Ballast: 16 * mib}
+	s := mustOpen(t, dir, opts, realSeams())
+	ctx := t.Context()
+	for round := range 2 {
+		n := fillUp(t, s)
+		t.Logf("round %d: %d envelopes until the reserve", round, n)
+		if n < 100 {
+			t.Fatalf("round %d: only %d envelopes went in", round, n)
+		}
+		for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
+			if err := settleAll(ctx, s, queue, n); err != nil {
+				t.Fatalf("round %d: settle: %v", round, err)
+			}
+		}
+		s.janitor.kick()
+		waitForRoom(t, s)
+	}
+	if err := publishAny(ctx, s, testEnvelope(filler(900)), nil); err != nil {
+		t.Fatal(err)
+	}
+	somebodyElse(t, s, disk, dir, opts)
+}
+
+func fillUp(t *testing.T, s *Spool) (n int) {
+	t.Helper()
+	for {
+		content := filler([]int{60_000, 300_000, spool.SmallSize + 5}[n%3])
+		err := publishAny(t.Context(), s, testEnvelope(content), content)
+		if errors.Is(err, spool.ErrFull) {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+}
+
+func waitForRoom(t *testing.T, s *Spool) {
+	t.Helper()
+	for range 2000 {
+		if s.admit().allows(needRoom) == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond) // the janitor works on its own time
+	}
+	t.Fatal("there is no room although everything is settled")
+}
+
+// somebodyElse fills the disk behind the store's back.
+func somebodyElse(t *testing.T, s *Spool, disk, dir string, opts Options) {
+	t.Helper()
+	junk := filepath.Join(disk, "junk")
+	if err := os.WriteFile(junk, make([]byte, s.admit().free-40*mib), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := settleAll(t.Context(), s, "ca_rc_queue", 1); !errors.Is(err, spool.ErrFull) {
+		t.Fatalf("settle below the floor: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir, opts) // 40 MiB are too few, but there is the ballast, and what Badger gave up when it closed
+	if err != nil && !errors.Is(err, spool.ErrFull) {
+		t.Fatalf("open on a full disk: %v", err)
+	}
+	if err == nil {
+		s.Close()
+	}
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir, opts, realSeams())
+	mustAudit(t, s)
+	if err := settleAll(t.Context(), s, "ca_rc_queue", 1); err != nil {
+		t.Fatal(err)
+	}
+}
