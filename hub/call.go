@@ -158,9 +158,12 @@ func (c *call) patient(wait time.Duration) (context.Context, context.CancelFunc)
 // gone says whether the caller has left.
 func (c *call) gone() bool { return c.r.Context().Err() != nil }
 
+// errCut says that an answer was begun and cannot be ended: the connection is cut, so that nobody takes it for a whole one.
+var errCut = errors.New("the answer is not whole")
+
 // fail answers with a problem. What it says is meant for the caller: an inner error shows its request id and nothing else.
 func (c *call) fail(err error) {
-	if c.gone() {
+	if c.gone() || err == errCut {
 		c.log.Debug("caller left", "error", err)
 		panic(http.ErrAbortHandler) // returning would tell a caller who still listens that all is well
 	}
@@ -183,6 +186,7 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
 	}
 	if linkOf(c.r.Context()).proven() == "" || status == http.StatusUnauthorized {
+		c.drain()
 		c.w.Header().Set("Connection", "close") // strangers keep none, and the next one may come with a better certificate
 	}
 	exact, err := strictjson.Marshal(api.NewProblem(code, status, detail, request))
@@ -194,6 +198,15 @@ func (c *call) fail(err error) {
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(exact)))
 	c.w.WriteHeader(status)
 	c.w.Write(exact) // the caller may be gone; nothing is lost
+}
+
+// drain reads what is left of a body, unless it is long or its sender waits to be asked for it. Closing a connection with
+// unread bytes would reset it, and the answer could be lost.
+func (c *call) drain() {
+	const most = 256 << 10
+	if c.r.Header.Get("Expect") == "" {
+		io.CopyN(io.Discard, c.r.Body, most) // the deadline for the body holds; if it fails there is no more to be done
+	}
 }
 
 // codeOf is api.CodeOf, and knows what this side's errors mean for a caller.

@@ -72,7 +72,7 @@ func (c *call) handOut(leased []spool.Delivery) error {
 	if err := c.writeLease(answer, leased, size); err != nil {
 		c.takeBack(leased)
 		c.log.Debug("lease not taken", "deliveries", len(leased), "error", err)
-		return nil
+		return errCut
 	}
 	c.hub.metrics.gave(size)
 	for _, d := range leased {
@@ -167,7 +167,8 @@ func (c *call) stream(content io.Reader, size int64) error {
 	}
 	c.hub.metrics.gave(size)
 	if err != nil {
-		c.log.Debug("content not taken", "error", err) // net/http cuts the connection, because bytes are missing
+		c.log.Debug("content not taken", "error", err)
+		return errCut
 	}
 	return nil
 }

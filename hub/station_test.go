@@ -374,8 +374,8 @@ func (s *station) noEvents(after spool.Cursor) {
 // raw sends a request as it is, as this station.
 func (s *station) raw(method, path, body string) *http.Response {
 	s.q.t.Helper()
-	transport := &http.Transport{TLSClientConfig: certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1"), DisableKeepAlives: true}
-	s.q.t.Cleanup(transport.CloseIdleConnections)
+	transport := &http.Transport{TLSClientConfig: certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1")}
+	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(s.q.t.Context(), method, "https://"+s.q.config.Listen+path, strings.NewReader(body))
 	if err != nil {
 		s.q.t.Fatal(err)
