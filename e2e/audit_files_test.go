@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,6 +100,9 @@ func (a *audit) checkInboxes() {
 		if temp, err := os.ReadDir(s.at("inbox", ".sealpost", "tmp")); err != nil || len(temp) > 0 {
 			a.problem("%s: %d temporary files are left (%v)", s.name, len(temp), err)
 		}
+		if n, err := filepath.Glob(s.at("inbox", ".sealpost", "*-*", "*")); err != nil || len(n) != a.meantFor(s) {
+			a.problem("%s: %d records lie beside %d messages (%v)", s.name, len(n), a.meantFor(s), err)
+		}
 	}
 }
 
@@ -123,6 +128,41 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	if got := info.Mode().Perm()&0o111 != 0; got != d.exec {
 		a.problem("%s: inbox/%s is executable: %v", s.name, path, got)
 	}
+	a.checkRecord(s, d, path)
+}
+
+// checkRecord reads what programs at the centre are told of a message.
+func (a *audit) checkRecord(s *site, d *drop, path string) {
+	var r struct {
+		Message string `json:"message_id"`
+		Sender  string `json:"sender_id"`
+		Path    string
+		Signer  string `json:"verified_signer"`
+		Content struct {
+			Name, Type, SHA256, Digest string
+			Size                       int64
+		}
+	}
+	text, err := os.ReadFile(s.at("inbox", ".sealpost", d.lab.name, a.ids[d]+".json"))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	right := r.Message == a.ids[d] && r.Sender == d.lab.name && r.Path == filepath.ToSlash(path) && (r.Signer == d.lab.fingerprint || d.lab.fingerprint == "") &&
+		r.Content.Name == d.name && r.Content.Type == "file" && r.Content.Size == d.size &&
+		r.Content.SHA256 == hex.EncodeToString(d.sum[:]) && r.Content.Digest == hex.EncodeToString(d.digest())
+	if err != nil || !right {
+		a.problem("%s: the record of %s, %s at %s, says %s (%v)", s.name, a.ids[d], d, path, text, err)
+	}
+}
+
+// meantFor is how many delivered drops are for a centre.
+func (a *audit) meantFor(s *site) (n int) {
+	for _, d := range a.w.drops {
+		if d.fate == delivered && d.isFor(s) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *drop) isFor(s *site) bool {

@@ -128,12 +128,7 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 }
 
 func (a *audit) checkReceived(s *site) {
-	want := 0
-	for _, d := range a.w.drops {
-		if d.fate == delivered && d.isFor(s) {
-			want++
-		}
-	}
+	want := a.meantFor(s)
 	placed, all := s.sum(`SELECT count(*) FROM received WHERE state = 'placed'`), s.sum(`SELECT count(*) FROM received`)
 	if placed != want || all != want {
 		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)

@@ -44,6 +44,8 @@ func TestTheAuditorSees(t *testing.T) {
 		{"a file that is gone", func() { must(t, os.Remove(arrived)) }, "is not in the inbox"},
 		{"a changed byte", func() { spoil(t, arrived) }, "that are not those of"},
 		{"a temporary file", write(centre.at("inbox", ".sealpost", "tmp", "x"), "x"), "temporary files are left"},
+		{"a record that is wrong", func() { spoil(t, centre.at("inbox", ".sealpost", "FL-LAB", todaysFirst(lab)+".json")) }, "the record of"},
+		{"a record too many", write(centre.at("inbox", ".sealpost", "FL-LAB", "x.json"), "{}"), "records lie beside"},
 		{"a file in failed", write(lab.at("failed", "x"), "x"), "in failed"},
 		{"a file in outbox", write(lab.at("outbox", "x"), "x"), "in outbox"},
 		{"a source that changed", func() { spoil(t, source) }, "does not lie unchanged in delivered"},
