@@ -21,6 +21,7 @@ const (
 	PathApprove  = "/approve"  // ApproveRequest → Done
 	PathTrust    = "/trust"    // TrustRequest → Done
 	PathReceipts = "/receipts" // MessageRequest → Receipts
+	PathProof    = "/proof"    // MessageRequest → Proof
 	PathLog      = "/log"      // MessageRequest → Log
 )
 
@@ -101,6 +102,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathApprove, a.approve)
 	control.Handle(mux, PathTrust, a.accept)
 	control.Handle(mux, PathReceipts, a.receipts)
+	control.Handle(mux, PathProof, a.proof)
 	control.Handle(mux, PathLog, a.lookUp)
 }
 

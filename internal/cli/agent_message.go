@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -10,13 +11,17 @@ import (
 )
 
 func agentReceiptsCommand() *cobra.Command {
-	var dir string
+	var dir, export, content string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "receipts MESSAGE", Short: "Show the signed receipts of a message",
-		Long: "Show the signed receipts of a message, by its message id or uid. With --json the statements themselves, as they were signed.",
-		Args: wantArgs("MESSAGE"), Example: "  sealpost agent receipts FL-LAB_DAT_20251008_001",
+		Long: "Show the signed receipts of a message, by its message id or uid. With --json the statements themselves, as they were signed.\n" +
+			"With --export a folder is made from which anybody can verify them without sealpost; its README.md says how.",
+		Args: wantArgs("MESSAGE"), Example: "  sealpost agent receipts FL-LAB_DAT_20251008_001\n  sealpost agent receipts FL-LAB_DAT_20251008_001 --export proof",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if export != "" {
+				return exportProof(cmd, dir, args[0], export, content)
+			}
 			var out agent.Receipts
 			if err := askAgent(cmd.Context(), dir, agent.PathReceipts, agent.MessageRequest{Message: args[0]}, &out); err != nil {
 				return err
@@ -33,7 +38,23 @@ func agentReceiptsCommand() *cobra.Command {
 	}
 	dirFlag(cmd, &dir, "agent")
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().StringVar(&export, "export", "", "make this folder, with all that a third party needs to verify the receipts")
+	cmd.Flags().StringVar(&content, "content", "", "with --export: where the file or folder that was sent lies now (default where sealpost left it)")
 	return cmd
+}
+
+func exportProof(cmd *cobra.Command, dir, message, export, content string) error {
+	var p agent.Proof
+	if err := askAgent(cmd.Context(), dir, agent.PathProof, agent.MessageRequest{Message: message}, &p); err != nil {
+		return err
+	}
+	sites, err := p.Write(export, content)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s holds the receipts of %v for %s; %s says how anybody verifies them.\n",
+		export, sites, p.Record.ID, filepath.Join(export, "README.md"))
+	return err
 }
 
 func agentLogCommand() *cobra.Command {

@@ -1,0 +1,101 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/envelope"
+	"sealpost/internal/id"
+)
+
+// Record is what this site remembers of a message that nobody else knows but its recipients: with it and the content
+// anybody can compute the fingerprint that receipts carry.
+type Record struct {
+	Message
+	FingerprintKey string  `json:"fingerprint_key"` // 32 bytes in hexadecimal
+	Digest         id.Hash `json:"digest"`          // of the entries; empty: not sealed yet
+	Place          string  `json:"place"`           // where the content is, unless somebody has taken it away
+}
+
+// Record returns one message by its message id or uid; ledger.ErrNotFound when there is none.
+func (o *Outbox) Record(ctx context.Context, name string) (r Record, err error) {
+	err = o.ledger.View(ctx, func(tx *ledger.Tx) error {
+		row, err := tx.Message(name)
+		if err != nil {
+			return err
+		}
+		r = Record{FingerprintKey: hex.EncodeToString(row.FingerprintKey[:]), Digest: row.Digest}
+		for _, folder := range []string{o.tray.Sending(), o.tray.Failed(), o.tray.Delivered()} {
+			if r.Place = filepath.Join(folder, string(row.ID), row.Name); exists(r.Place) {
+				break
+			}
+		}
+		r.Message, err = describe(tx, row)
+		return err
+	})
+	return r, err
+}
+
+// WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was sent under this name.
+// Their SHA-256 is the message's digest if nothing was changed since. The paths of a folder are held in memory.
+func WriteEntries(w io.Writer, place, name string) error {
+	type found struct {
+		path, at string
+		source   ledger.Source
+		dir      bool
+	}
+	var list []found
+	visit := func(rel string, source ledger.Source, info fs.FileInfo) error {
+		list = append(list, found{path.Join(name, filepath.ToSlash(rel)), filepath.Join(place, rel), source, info.IsDir()})
+		return nil
+	}
+	source, info, err := stat(place)
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = walk(place, visit)
+	default:
+		err = visit("", source, info)
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b found) int { return strings.Compare(a.path, b.path) })
+	for _, f := range list {
+		var sum [sha256.Size]byte
+		if !f.dir {
+			if sum, err = sumFile(f.at); err != nil {
+				return err
+			}
+		}
+		line := envelope.AppendEntry(nil, f.path, f.dir, f.source.Executable, time.Unix(0, f.source.ModTime), f.source.Size, sum)
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sumFile(path string) (sum [sha256.Size]byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}

@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/agent/outbox"
+	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
+)
+
+// Proof is all that a third party needs to see that a site has received a message: its receipts, and what its fingerprint
+// is computed from.
+type Proof struct {
+	Record   outbox.Record `json:"record"`
+	Sender   id.Site       `json:"sender"`
+	Network  id.Hash       `json:"network"`
+	Root     string        `json:"root"` // its certificate, PEM
+	Receipts []Receipt     `json:"receipts"`
+}
+
+// provenMessage is message.json of a proof: the message as its envelope describes it.
+type provenMessage struct {
+	Network        id.Hash     `json:"network"`
+	Envelope       id.Envelope `json:"envelope_id"`
+	Sender         id.Site     `json:"sender_id"`
+	Message        id.Message  `json:"message_id"`
+	UID            id.UID      `json:"uid"`
+	Name           string      `json:"name"`
+	FingerprintKey string      `json:"fingerprint_key"` // in hexadecimal, for the commands of the README
+	Digest         id.Hash     `json:"digest"`
+}
+
+//go:embed verify-a-receipt.md
+var proofReadme []byte
+
+// ErrContent says that the content at hand is not what was sent.
+var ErrContent = errors.New("this is not the content that was sent")
+
+func (a *Agent) proof(ctx context.Context, in MessageRequest) (p Proof, err error) {
+	r, err := a.receipts(ctx, in)
+	if err != nil {
+		return p, err
+	}
+	p = Proof{Sender: a.site, Network: a.network, Receipts: r.Receipts}
+	p.Root = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.identity.Chain()[2].Raw}))
+	p.Record, err = a.outbox.Record(ctx, string(r.Message.UID))
+	return p, err
+}
+
+// Write makes the folder dir, which must not be there, with everything that a third party needs, and returns the sites
+// whose receipts are in it. content is the file or folder that was sent, if it lies elsewhere than the tray has it; it is
+// read and not copied.
+func (p Proof) Write(dir, content string) ([]id.Site, error) {
+	if content == "" {
+		content = p.Record.Place
+	}
+	var sites []id.Site
+	for _, r := range p.Receipts {
+		if r.Verified {
+			sites = append(sites, r.Site)
+		}
+	}
+	if len(sites) == 0 {
+		return nil, fmt.Errorf("%s has no verified receipt yet", p.Record.ID)
+	}
+	var entries bytes.Buffer
+	err := outbox.WriteEntries(&entries, content, p.Record.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not at %s any more: say with --content where it is", p.Record.ID, content)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(entries.Bytes()); hex.EncodeToString(sum[:]) != string(p.Record.Digest) {
+		return nil, fmt.Errorf("%s: %w as %s (bytes, names, times and permissions count)", content, ErrContent, p.Record.ID)
+	}
+	return sites, p.write(dir, entries.Bytes())
+}
+
+func (p Proof) write(dir string, entries []byte) error {
+	message, err := strictjson.Marshal(provenMessage{Network: p.Network, Envelope: p.Record.Envelope, Sender: p.Sender, Message: p.Record.ID, UID: p.Record.UID,
+		Name: p.Record.Name, FingerprintKey: p.Record.FingerprintKey, Digest: p.Record.Digest})
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	files := map[string][]byte{"README.md": proofReadme, "root.pem": []byte(p.Root), "message.json": message, "entries": entries}
+	for _, r := range p.Receipts {
+		if r.Verified {
+			files[string(r.Site)+".jws"] = []byte(r.JWS)
+		}
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
