@@ -278,7 +278,7 @@ func hexOf(name string) [16]byte {
 func (a *auditor) rest() {
 	for key := range a.rows {
 		switch key[0] {
-		case keyStamp, keyCommits, keyRegistry, keyUpload, keyParts:
+		case keyStamp, keyCommits, keyRegistry, keyUpload, keyParts, keyHour:
 		default:
 			a.problem("a row that belongs to nothing: %q", strings.ToValidUTF8(key, "?"))
 		}

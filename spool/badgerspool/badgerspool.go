@@ -40,6 +40,7 @@ type Spool struct {
 	seams       seams
 	db          *badger.DB
 	snapshots   snapshots
+	hours       hours
 	lock        io.Closer
 	content     *content
 	packs       *packs
@@ -181,6 +182,9 @@ func (s *Spool) restore() error {
 			return err
 		}
 		s.commits.Store(newest)
+		if err := s.restoreHours(txn); err != nil {
+			return err
+		}
 		return s.restorePacks(txn)
 	})
 	if err != nil {

@@ -79,11 +79,23 @@ type finder struct {
 func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
 	defer it.Close()
+	at := func(seq uint64) []byte { return append(u64(prefix[:len(prefix):len(prefix)], seq), 0xff) }
 	looked, last := 0, uint64(0)
-	for it.Seek(append(u64(prefix[:len(prefix):len(prefix)], f.seq), 0xff)); it.Valid(); it.Next() {
+	for it.Seek(at(f.seq)); it.Valid(); it.Next() {
 		seq := binary.BigEndian.Uint64(it.Item().Key()[len(prefix):])
 		if seq == last {
 			continue // another message of the same envelope
+		}
+		for it.Valid() && !f.timely(&seq) {
+			if seq == 0 {
+				return 0, nil
+			}
+			if it.Seek(at(seq)); it.Valid() {
+				seq = binary.BigEndian.Uint64(it.Item().Key()[len(prefix):])
+			}
+		}
+		if !it.Valid() {
+			return 0, nil
 		}
 		if looked++; looked > maxLooked {
 			return spool.Cursor(last<<placeBits | lastPlace), nil
@@ -151,6 +163,14 @@ func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte, seq uint64)
 		return nil, nil
 	}
 	return readEnvelope(txn, sender, seq)
+}
+
+// timely says whether the envelope may lie in the hours asked for; if not it sets seq to the next older one that may, or 0.
+func (f *finder) timely(seq *uint64) bool {
+	next, any := f.s.hours.last(*seq, f.q.From, f.q.To)
+	same := any && next == *seq
+	*seq = next
+	return same
 }
 
 func (f *finder) inTime(e *envelope) bool {

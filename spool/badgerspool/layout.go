@@ -16,6 +16,7 @@ const (
 	keyEnvelope  = 'e' // sender, sequence: metadata; also the index by sender
 	keyFinals    = 'f' // sequence: which deliveries are final, and which of them dead
 	keyRegistry  = 'g' // kind, key: an item of the registry
+	keyHour      = 'h' // sequence: the hour that begins with it
 	keyID        = 'i' // envelope id: sequence and sender
 	keyMessage   = 'm' // message id, sequence, message's index: sender
 	keyPack      = 'p' // pack: how many contents in it are needed
@@ -45,6 +46,7 @@ func named[T ~string](kind byte, name T) []byte {
 func numbered(kind byte, n uint64) []byte { return u64(append(make([]byte, 0, 10), kind), n) }
 
 func sumsKey(seq uint64) []byte   { return numbered(keySums, seq) }
+func hourKey(seq uint64) []byte   { return numbered(keyHour, seq) }
 func packKey(pack uint64) []byte  { return numbered(keyPack, pack) }
 func finalsKey(seq uint64) []byte { return numbered(keyFinals, seq) }
 func deliveryKey(seq uint64, index int) []byte {

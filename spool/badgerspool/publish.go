@@ -166,10 +166,11 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
-	entries := 4 + 3*len(rec.targets) + 2*len(rec.messages)
+	entries := 5 + 3*len(rec.targets) + 2*len(rec.messages)
 	c := &change{ctx: ctx, need: needRoom, entries: entries, bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
 		rec.seq, rec.spooled = g.next(), g.now
+		g.mark(rec.seq)
 		g.set(idKey(rec.id), encodeIDRecord(rec.sender, rec.seq))
 		g.set(envelopeKey(rec.sender, rec.seq), rec.encode())
 		if len(crcs) > 1 {

@@ -190,6 +190,7 @@ type group struct {
 	sites   map[*site]*siteFigures
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
+	hour    int64 // of the newest envelope
 	entries int
 	deleted int64
 	failed  error // the first error of the transaction itself
@@ -206,6 +207,7 @@ func (s *Spool) newGroup() *group {
 		queues:  make(map[*queue]*queueChange),
 		sites:   make(map[*site]*siteFigures),
 		packs:   make(map[uint64]int64),
+		hour:    s.hours.current(),
 	}
 }
 

@@ -1,0 +1,350 @@
+package badgerspool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// counted lets a test see the commits, and hold them up.
+type counted struct {
+	commits atomic.Int64
+	entries atomic.Int64
+	gate    chan struct{} // nil: open; otherwise each commit takes a value first
+}
+
+func (c *counted) seams() seams {
+	sm := realSeams()
+	sm.commit = func(txn *badger.Txn, version uint64) error {
+		if c.gate != nil {
+			<-c.gate
+		}
+		c.commits.Add(1)
+		return commit(txn, version)
+	}
+	return sm
+}
+
+// largestEnvelope has as many messages and recipients as one can have, with names as long as they can be.
+func largestEnvelope() spool.Envelope {
+	e := testEnvelope(filler(spool.InlineSize))
+	e.Messages, e.Deliveries = nil, nil
+	e.Sender = id.Site(strings.Repeat("S", 32))
+	e.Address = id.Address{RoutingKey: strings.Repeat("k", 255)}
+	for i := range spool.MaxMessages {
+		e.Messages = append(e.Messages, spool.Message{
+			ID: id.FormatMessage(e.Sender, "ABCDEFGH", time.Now(), 1e17+int64(i)), UID: id.Random128[id.UID](), Sent: time.Now(),
+		})
+	}
+	for i := range spool.MaxRecipients {
+		site := id.Site(fmt.Sprintf("%s-%02d", strings.Repeat("R", 29), i))
+		e.Deliveries = append(e.Deliveries, spool.Target{Site: site, Queue: site.Queue()})
+	}
+	return e
+}
+
+// TestKeysPerPublish holds the budget: at most 4 keys for each message and 4 for each recipient.
+func TestKeysPerPublish(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return time.Unix(1760000000, 0) }}, realSeams())
+	one := testEnvelope(filler(500))
+	one.Deliveries = one.Deliveries[:1]
+	many := largestEnvelope()
+	must(t, publishAny(t.Context(), s, testEnvelope(filler(500)), nil)) // what is written once an hour
+	for _, e := range []spool.Envelope{one, testEnvelope(filler(500)), many} {
+		before := rowVersions(t, s)
+		must(t, publishAny(t.Context(), s, e, nil))
+		budget := 4*len(e.Messages) + 4*len(e.Deliveries)
+		if n := rowVersions(t, s) - before; n > budget {
+			t.Errorf("%d messages for %d recipients take %d keys, the budget is %d", len(e.Messages), len(e.Deliveries), n, budget)
+		}
+	}
+}
+
+// rowVersions counts every version of every key that was ever written.
+func rowVersions(t *testing.T, s *Spool) (n int) {
+	t.Helper()
+	must(t, s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{AllVersions: true})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			n++
+		}
+		return nil
+	}))
+	return n
+}
+
+// TestGroups lets many large and small changes wait behind one commit: they go into few groups, and none is too big for
+// Badger.
+func TestGroups(t *testing.T) {
+	c := &counted{gate: make(chan struct{}, 1000)}
+	s := mustOpenGated(t, c)
+	const large, small = 30, 200
+	var wg sync.WaitGroup
+	publish := func(e spool.Envelope) {
+		wg.Go(func() {
+			if err := publishAny(context.Background(), s, e, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range small {
+		publish(testEnvelope(filler(500)))
+	}
+	for range large {
+		publish(largestEnvelope())
+	}
+	before := c.commits.Load()
+	for range 1000 {
+		c.gate <- struct{}{}
+		if done(&wg) {
+			break
+		}
+	}
+	wg.Wait()
+	if n := c.commits.Load() - before; n > (large+small)/2 {
+		t.Errorf("%d publishes took %d commits", large+small, n)
+	}
+	close(c.gate)
+	mustAudit(t, s)
+}
+
+// done says whether the group has ended, giving it a moment.
+func done(wg *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() { wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return true
+	case <-time.After(20 * time.Millisecond):
+		return false
+	}
+}
+
+func mustOpenGated(t *testing.T, c *counted) *Spool {
+	t.Helper()
+	c.gate <- struct{}{} // the incarnation's commit
+	return mustOpen(t, t.TempDir(), Options{}, c.seams())
+}
+
+// TestReadersDoNotWait reads while a commit is held up.
+func TestReadersDoNotWait(t *testing.T) {
+	c := &counted{gate: make(chan struct{}, 10)}
+	s := mustOpenGated(t, c)
+	e := testEnvelope(filler(500))
+	c.gate <- struct{}{}
+	must(t, publishAny(t.Context(), s, e, nil))
+	published := make(chan error, 1)
+	go func() { published <- publishAny(context.Background(), s, testEnvelope(filler(600)), nil) }()
+	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 10, MaxBytes: 1000, Duration: time.Hour})
+	must(t, err)
+	if len(ds) != 1 || ds[0].Envelope != e.ID {
+		t.Errorf("leased %d", len(ds))
+	}
+	if ks, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID}); err != nil || ks[0].State != spool.StateWaiting {
+		t.Errorf("known are %+v, %v", ks, err)
+	}
+	close(c.gate)
+	must(t, <-published)
+}
+
+// TestValueLogStaysEmpty: what goes there never comes back.
+func TestValueLogStaysEmpty(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	for _, size := range []int{1, 4096, spool.InlineSize, spool.InlineSize + 1} {
+		must(t, publishAny(t.Context(), s, testEnvelope(filler(size)), nil))
+	}
+	must(t, publishAny(t.Context(), s, largestEnvelope(), nil))
+	_, err := s.Put(t.Context(), "site", "a", 0, make([]byte, maxItem))
+	must(t, err)
+	must(t, settleAll(t.Context(), s, "ca_rc_queue", 4))
+	must(t, s.Close())
+	logs, err := filepath.Glob(filepath.Join(dir, "badger", "*.vlog"))
+	must(t, err)
+	if len(logs) == 0 {
+		t.Fatal("Badger has no value log; this test looks in the wrong place")
+	}
+	for _, name := range logs {
+		data, err := os.ReadFile(name)
+		must(t, err)
+		if len(data) > 20 && len(bytes.Trim(data[20:], "\x00")) > 0 { // a header of 20 bytes
+			t.Errorf("%s holds values", name)
+		}
+	}
+}
+
+// TestManyLeases: one session cannot make memory grow by leasing all there is.
+func TestManyLeases(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
+	q := s.queue("ca_rc_queue")
+	inParallel(300, 50, func() {
+		if err := publishAny(context.Background(), s, testEnvelope(filler(100)), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	req := spool.LeaseRequest{Queue: q.name, Session: "a", Max: 200, Duration: time.Hour}
+	ds, err := s.Lease(t.Context(), req)
+	must(t, err)
+	q.mu.Lock()
+	for range maxLeased - len(q.tokens) { // as if so many more were out
+		token := newToken(q.name)
+		q.tokens[token] = &lease{token: token, until: time.Now().Add(time.Hour)}
+	}
+	q.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	more, err := s.Lease(ctx, req)
+	must(t, err)
+	if len(more) != 0 {
+		t.Fatalf("%d more were leased", len(more))
+	}
+	waiting := make(chan int, 1)
+	go func() {
+		ds, _ := s.Lease(t.Context(), req)
+		waiting <- len(ds)
+	}()
+	must(t, settleOne(t.Context(), s, ds[0]))
+	if n := <-waiting; n != 1 {
+		t.Fatalf("one came back, and %d were leased", n)
+	}
+}
+
+// TestHeadMoves: the stored cursor follows what is settled and released, also out of order, and a restart begins there.
+func TestHeadMoves(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	const n = 40
+	for range n {
+		must(t, publishAny(t.Context(), s, testEnvelope(filler(100)), nil))
+	}
+	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: n, Duration: time.Hour})
+	must(t, err)
+	for i := len(ds) - 1; i > 0; i-- {
+		must(t, settleOne(t.Context(), s, ds[i]))
+	}
+	if head := s.queue("ca_rc_queue").load().head; head > ds[0].Sequence {
+		t.Fatalf("the cursor is at %d, and %d still waits", head, ds[0].Sequence)
+	}
+	must(t, s.Release(t.Context(), ds[0].Token, spool.Nack{Delay: time.Hour}))
+	must(t, publishAny(t.Context(), s, testEnvelope(filler(100)), nil)) // cursors are stored with the next commit
+	must(t, s.Close())
+	s = mustOpen(t, dir, Options{}, realSeams())
+	if head := s.queue("ca_rc_queue").load().head; head <= ds[n-1].Sequence {
+		t.Fatalf("the cursor is at %d, and nothing waits up to %d", head, ds[n-1].Sequence)
+	}
+}
+
+// TestSnapshots: Badger may drop what no reader can see, and nothing else.
+func TestSnapshots(t *testing.T) {
+	n := &snapshots{}
+	if got := n.advance(5); got != 5 {
+		t.Fatalf("nobody reads, and %d is kept", got)
+	}
+	a := n.begin()
+	n.advance(6)
+	b := n.begin()
+	c := n.begin()
+	for _, step := range []struct {
+		end  uint64
+		want uint64
+	}{{b, 5}, {a, 6}, {c, 9}} {
+		n.end(step.end)
+		if got := n.advance(n.newest() + 1); got != step.want {
+			t.Fatalf("after %d ended, %d is kept, want %d", step.end, got, step.want)
+		}
+	}
+}
+
+// TestUploadRestsOfACrash: the states in which a crash can leave an upload.
+func TestUploadRestsOfACrash(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	body := filler(spool.SmallSize + 10)
+	e := testEnvelope(body)
+	up := spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C}
+	st, err := s.Stage(t.Context(), up)
+	must(t, err)
+	must(t, st.Put(t.Context(), 0, bytes.NewReader(body)))
+	u := st.(*staging).u
+	must(t, s.content.link(u.path, e.ID)) // published but for the commit
+	must(t, os.WriteFile(filepath.Join(s.content.staging, "FL-LAB.stray"), body, 0o600))
+	must(t, s.Close())
+
+	s = mustOpen(t, dir, Options{}, realSeams())
+	st, err = s.Stage(t.Context(), up)
+	must(t, err)
+	if len(st.Missing()) != 0 {
+		t.Fatal("the parts are to be sent again")
+	}
+	if _, err := os.Stat(filepath.Join(s.content.staging, "FL-LAB.stray")); err == nil {
+		t.Error("a file without an upload stays")
+	}
+	must(t, publishAny(t.Context(), s, e, body))
+	must(t, s.Close())
+
+	must(t, os.WriteFile(u.path, body, 0o600)) // published, but the rest not yet cleared away
+	s = mustOpen(t, dir, Options{}, realSeams())
+	if _, err := os.Stat(u.path); err == nil {
+		t.Error("the file of a published upload stays")
+	}
+	f := testEnvelope(filler(spool.SmallSize + 20))
+	st, err = s.Stage(t.Context(), spool.Upload{Sender: f.Sender, Envelope: f.ID, Size: f.Size, CRC32C: f.CRC32C})
+	must(t, err)
+	must(t, s.Close())
+	must(t, os.Remove(st.(*staging).u.path)) // the note is there, its file is not
+	s = mustOpen(t, dir, Options{}, realSeams())
+	must(t, publishAny(t.Context(), s, f, filler(spool.SmallSize+20)))
+	mustAudit(t, s)
+}
+
+// TestSyncFailureTakesNeighboursAlong: after a failed sync nobody knows whose bytes were lost.
+func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
+	body := filler(spool.PartSize + 10)
+	e := testEnvelope(body)
+	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C})
+	must(t, err)
+	hold := &pausing{Reader: bytes.NewReader(body[:spool.PartSize]), paused: make(chan struct{}), resume: make(chan struct{})}
+	first := make(chan error, 1)
+	go func() { first <- st.Put(context.Background(), 0, hold) }()
+	<-hold.paused
+	s.content.disk = &faultyDisk{at: 3} // open, write, sync
+	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err, errInjected) {
+		t.Fatalf("the failed sync says %v", err)
+	}
+	s.content.disk = realDisk{}
+	close(hold.resume)
+	if err := <-first; err == nil {
+		t.Fatal("the neighbour was taken for durable")
+	}
+	if len(st.Missing()) != 2 {
+		t.Fatalf("missing %v", st.Missing())
+	}
+	must(t, publishAny(t.Context(), s, e, body))
+}
+
+// pausing stops once in the middle.
+type pausing struct {
+	*bytes.Reader
+	once           sync.Once
+	paused, resume chan struct{}
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	p.once.Do(func() { close(p.paused); <-p.resume })
+	return p.Reader.Read(b)
+}
