@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a story waits for what must happen. It is only ever used up by a failure.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // world is a hub and its sites in one process, on real disks and real TLS.
 type world struct {

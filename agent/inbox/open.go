@@ -47,6 +47,7 @@ func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
 // proven to be at fault is refused for ever. An error is the ledger's.
 func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	err := b.tryOpen(ctx, d)
+	d.Content = nil // it was read, and is not needed while the message waits to be placed
 	if err == nil {
 		fault.Point("inbox-opened")
 		b.log.Info("opened", "envelope", d.Envelope, "sender", d.Sender, "messages", len(d.messages), "size", d.Size)
