@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"sealpost/spool"
 )
 
-// smallEnvelope is what the benchmarks publish: 4 KiB of ciphertext for two recipients.
+// smallEnvelope is what the benchmarks publish: one message for two recipients.
 func smallEnvelope(content []byte, sum uint32) spool.Envelope {
 	return spool.Envelope{
 		ID: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"},
@@ -25,6 +26,7 @@ func smallEnvelope(content []byte, sum uint32) spool.Envelope {
 	}
 }
 
+// benchContent is 4 KiB that nothing compresses.
 func benchContent() ([]byte, uint32) {
 	content := make([]byte, 4096)
 	source := rand.NewChaCha8([32]byte{1})
@@ -46,27 +48,114 @@ func inParallel(n, workers int, f func()) {
 	wg.Wait()
 }
 
-func benchSpool(b *testing.B) *Spool {
-	s, err := Open(b.TempDir(), Options{})
-	if err != nil {
-		b.Fatal(err)
+// publishMany publishes n small envelopes.
+func publishMany(tb testing.TB, s *Spool, n, publishers int) {
+	tb.Helper()
+	content, sum := benchContent()
+	inParallel(n, publishers, func() {
+		if _, err := s.Publish(context.Background(), smallEnvelope(content, sum)); err != nil {
+			tb.Error(err)
+		}
+	})
+}
+
+// settleMany leases and settles n deliveries of a queue, as one agent does that has so many settlements under way.
+func settleMany(tb testing.TB, s *Spool, queue string, n, settlers int) {
+	tb.Helper()
+	work := make(chan spool.Delivery, 64)
+	var wg sync.WaitGroup
+	for range settlers {
+		wg.Go(func() {
+			for d := range work {
+				if err := settleOne(context.Background(), s, d); err != nil {
+					tb.Error(err)
+				}
+			}
+		})
 	}
-	b.Cleanup(func() { s.Close() })
-	return s
+	for n > 0 {
+		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: "a", Max: min(64, n), MaxBytes: 4 << 20, Duration: time.Hour})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, d := range ds {
+			work <- d
+		}
+		n -= len(ds)
+	}
+	close(work)
+	wg.Wait()
+}
+
+func rate(b *testing.B, what string) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), what+"/s")
 }
 
 func BenchmarkPublish(b *testing.B) {
 	for _, publishers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("publishers=%d", publishers), func(b *testing.B) {
-			s := benchSpool(b)
-			content, sum := benchContent()
+			s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+			b.SetBytes(4096)
 			b.ResetTimer()
-			inParallel(b.N, publishers, func() {
-				if _, err := s.Publish(context.Background(), smallEnvelope(content, sum)); err != nil {
-					b.Error(err)
+			publishMany(b, s, b.N, publishers)
+			rate(b, "publish")
+		})
+	}
+}
+
+func BenchmarkLeaseAndSettle(b *testing.B) {
+	for _, settlers := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("settlers=%d", settlers), func(b *testing.B) {
+			s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+			publishMany(b, s, b.N, 64)
+			b.ResetTimer()
+			settleMany(b, s, "ca_rc_queue", b.N, settlers)
+			rate(b, "settle")
+		})
+	}
+}
+
+// BenchmarkHead leases one delivery and gives it back, behind so many that were settled, and in front of so many that wait.
+func BenchmarkHead(b *testing.B) {
+	for _, n := range []int{1_000, 1_000_000} {
+		for _, settled := range []bool{true, false} {
+			b.Run("waiting="+strconv.Itoa(n)+"/settled="+strconv.FormatBool(settled), func(b *testing.B) {
+				if n > 1000 && !soak() {
+					b.Skip("SKIPPED: takes minutes; set SEALPOST_SOAK")
+				}
+				s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+				publishMany(b, s, n, 256)
+				if settled {
+					settleMany(b, s, "ca_rc_queue", n, 256)
+					publishMany(b, s, 1, 1)
+				}
+				b.ResetTimer()
+				for range b.N {
+					leaseAndReturn(b, s)
 				}
 			})
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "publish/s")
-		})
+		}
+	}
+}
+
+func leaseAndReturn(b *testing.B, s *Spool) {
+	b.Helper()
+	ds, err := s.Lease(b.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 1, MaxBytes: 1 << 20, Duration: time.Hour})
+	if err != nil || len(ds) != 1 {
+		b.Fatal(len(ds), err)
+	}
+	s.queue("ca_rc_queue").giveAllBack([]pick{{token: ds[0].Token}})
+}
+
+// BenchmarkStage writes 256 MiB by parts, eight at a time.
+func BenchmarkStage(b *testing.B) {
+	s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+	part := make([]byte, spool.PartSize)
+	rand.NewChaCha8([32]byte{2}).Read(part)
+	sum := crc32.Checksum(part, castagnoli)
+	const parts = 16
+	b.SetBytes(parts * spool.PartSize)
+	for range b.N {
+		stageParts(b, s, part, sum, parts)
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package badgerspool
+
+const raceEnabled = false
