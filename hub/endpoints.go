@@ -81,6 +81,9 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 		c.deadlines()
 		c.caller, err = h.authorise(r, e.who)
 		c.log = h.log.With("request", request, "site", c.caller.Name)
+		if linkOf(r.Context()).outdated(h.now()) {
+			w.Header().Set("Connection", "close")
+		}
 		if err == nil {
 			err = c.within(e.handle)
 		}

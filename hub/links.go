@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sealpost/certs"
 	"sealpost/internal/id"
 )
 
@@ -40,6 +41,7 @@ type link struct {
 	key   id.Hash
 	since time.Time // verified at this time, and valid
 	until time.Time
+	renew time.Time // from here on there should be a newer certificate
 }
 
 type linkKey struct{}
@@ -105,7 +107,7 @@ func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.site, k.key, k.since, k.until = site, key, at, chain[0].NotAfter
+	k.site, k.key, k.since, k.until, k.renew = site, key, at, chain[0].NotAfter, certs.RenewAt(chain[0])
 	for _, c := range chain {
 		if c.NotAfter.Before(k.until) {
 			k.until = c.NotAfter
@@ -119,6 +121,14 @@ func (k *link) known(at time.Time) (site id.Site, key id.Hash, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.site, k.key, k.site != "" && !at.Before(k.since) && !at.After(k.until)
+}
+
+// outdated says that the certificate of this connection should have been renewed meanwhile. The caller has to come with its
+// new one on another connection: otherwise a request would be the one at which the old one expires.
+func (k *link) outdated(at time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.site != "" && at.After(k.renew)
 }
 
 func (k *link) proven() id.Site {

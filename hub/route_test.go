@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,5 +218,54 @@ func TestQueuesOfTheConfigurationSeedAnEmptyHub(t *testing.T) {
 	queues := ask[QueuesAnswer](q, ControlQueues, Nothing{}).Queues
 	if len(queues) != 1 || strings.Join(queues[0].Bindings, " ") != "fl-lab.* pa-lab.*" {
 		t.Errorf("after a restart the queues are %+v", queues)
+	}
+}
+
+// While bindings come and go under them, publishers succeed with what they resolve, or are told to resolve again. Whatever
+// was published stands in exactly the queues for which it was sealed.
+func TestPublishersAndBindingsAtTheSameTime(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC", "#")
+	q.centre("SF-RC")
+	stop := make(chan struct{})
+	var toggling sync.WaitGroup
+	toggling.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			path := []string{ControlBind, ControlUnbind}[n%2]
+			if _, err := tryAsk[Bound](q, path, BindRequest{Queue: "sf_rc_queue", Keys: []string{"fl-lab.*"}}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	sealedFor := map[id.UID][]id.Site{}
+	for changed, tries := 0, 0; len(sealedFor) < 20 || changed == 0 && tries < 5000; tries++ {
+		in := lab.head(key("fl-lab.dat"), []byte("x"))
+		_, err := lab.Publish(t.Context(), in, []byte("x"))
+		switch {
+		case errors.Is(err, api.ErrRoute):
+			changed++
+		case err != nil:
+			t.Fatal(err)
+		default:
+			sealedFor[in.Messages[0].UID] = in.Recipients
+		}
+	}
+	close(stop)
+	toggling.Wait()
+	for uid, want := range sealedFor {
+		var got []id.Site
+		for _, r := range ask[MessagesAnswer](q, ControlMessages, MessagesRequest{Sender: "FL-LAB", UID: uid}).Messages {
+			got = append(got, r.Recipient)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%s was sealed for %v and stands in the queues of %v", uid, want, got)
+		}
 	}
 }

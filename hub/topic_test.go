@@ -85,3 +85,27 @@ func matches(pattern, key []string) bool {
 		return len(key) > 0 && (pattern[0] == "*" || pattern[0] == key[0]) && matches(pattern[1:], key[1:])
 	}
 }
+
+// Every pattern of up to four words against every key of up to five, over an alphabet in which all that can happen happens.
+func TestMatchIsTheDefinition(t *testing.T) {
+	var patterns, keys []string
+	all([]string{"a", "b", "*", "#"}, 4, func(s string) { patterns = append(patterns, s) })
+	all([]string{"a", "b"}, 5, func(s string) { keys = append(keys, s) })
+	for _, pattern := range patterns {
+		for _, key := range keys {
+			if got, want := match(pattern, key), matches(strings.Split(pattern, "."), strings.Split(key, ".")); got != want {
+				t.Errorf("match(%q, %q) = %v, the definition says %v", pattern, key, got, want)
+			}
+		}
+	}
+}
+
+// all calls f for every sequence of 1 to most words.
+func all(words []string, most int, f func(string)) {
+	for _, w := range words {
+		f(w)
+		if most > 1 {
+			all(words, most-1, func(rest string) { f(w + "." + rest) })
+		}
+	}
+}
