@@ -1,0 +1,42 @@
+package service
+
+import (
+	"fmt"
+	"strings"
+)
+
+// checkLine refuses paths that no unit and no command line can carry.
+func checkLine(path string) error {
+	if strings.ContainsAny(path, "\n\r\x00") {
+		return fmt.Errorf("%q has a line break in it: a service cannot be told such a path", path)
+	}
+	return nil
+}
+
+// drives tells what a drive letter leads to.
+type drives interface {
+	remote(root string) bool       // a network drive
+	share(letter string) string    // the share behind it; empty: nobody knows
+	substitute(letter string) bool // made by subst out of a folder
+}
+
+// checkDrive refuses a Windows path that only the session of a person sees. A path of a share, \\server\share\folder, is
+// seen by everybody.
+func checkDrive(path string, d drives) error {
+	if len(path) < 2 || path[1] != ':' {
+		return nil
+	}
+	letter := strings.ToUpper(path[:2])
+	switch {
+	case d.remote(letter + `\`):
+		share := d.share(letter)
+		if share == "" {
+			share = `\\SERVER\SHARE`
+		}
+		return fmt.Errorf(`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
+			path, letter, share+path[2:])
+	case d.substitute(letter):
+		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service does not see it; write the path of the folder itself", path, letter)
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+//go:build !windows
+
+package service
+
+func checkPath(path string) error { return checkLine(path) }

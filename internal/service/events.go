@@ -1,0 +1,25 @@
+package service
+
+import "strings"
+
+// severity of an entry of an event log.
+type severity int
+
+const (
+	information severity = iota
+	warning
+	failure
+)
+
+// severityOf finds the level in a line of the text log; only the first one is the log's own.
+func severityOf(line string) severity {
+	_, rest, _ := strings.Cut(line, "level=")
+	level, _, _ := strings.Cut(rest, " ")
+	switch {
+	case strings.HasPrefix(level, "ERROR"):
+		return failure
+	case strings.HasPrefix(level, "WARN"):
+		return warning
+	}
+	return information
+}

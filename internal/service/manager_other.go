@@ -1,0 +1,48 @@
+//go:build !linux && !windows
+
+package service
+
+import "github.com/kardianos/service"
+
+// DefaultUser is empty: the manager chooses.
+const DefaultUser = ""
+
+// logArguments are none: the manager keeps what a daemon writes to standard error.
+func logArguments() []string { return nil }
+
+func mayManage() error                   { return nil }
+func managerUser(i Installation) string  { return i.User }
+func setUpFolders(Installation) []string { return nil }
+func finishInstall(Installation) error   { return nil }
+func whereToLook(Instance) string        { return "" }
+
+func makeRoom(i Installation) (bool, error) {
+	state, err := Ask(i.Instance)
+	if err != nil || !state.Installed {
+		return false, err
+	}
+	return true, remove(i.Instance)
+}
+
+func stopAndWait(n Instance) error {
+	s, err := library(n)
+	if err != nil {
+		return err
+	}
+	return s.Stop()
+}
+
+// Ask asks the manager how a service stands.
+func Ask(n Instance) (State, error) {
+	state := State{Service: n.Service()}
+	s, err := library(n)
+	if err != nil {
+		return state, err
+	}
+	is, err := s.Status()
+	if err != nil {
+		return state, nil // the library tells an absent service by an error
+	}
+	state.Installed, state.Running = true, is == service.StatusRunning
+	return state, nil
+}

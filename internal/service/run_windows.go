@@ -1,0 +1,105 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"golang.org/x/sys/windows/svc"
+)
+
+// The exit codes of a service, as its manager shows them.
+const (
+	exitClean  = 0
+	exitFailed = 1
+)
+
+// Run runs a daemon until the context ends or, as a service, until the manager asks it to stop. log is where trouble with
+// that goes.
+func Run(ctx context.Context, d Daemon, log *slog.Logger) error {
+	as, err := svc.IsWindowsService()
+	if err != nil {
+		return fmt.Errorf("find out whether this is a service: %w", err)
+	}
+	if !as {
+		return d.Run(ctx)
+	}
+	h := &handler{ctx: ctx, daemon: d, log: log}
+	return errors.Join(svc.Run("", h), h.err) // a process of its own has one service, whose name the manager knows
+}
+
+// handler is the service as Windows speaks to it.
+type handler struct {
+	ctx    context.Context
+	daemon Daemon
+	log    *slog.Logger
+	err    error
+}
+
+const accepted = svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown
+
+// Execute implements svc.Handler. A daemon that fails is reported with an exit code of its own, which the recovery actions
+// answer by starting it again; one that has been displaced ends as if it had been asked to.
+func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (bool, uint32) {
+	ready, stop, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	watching, enough := context.WithCancel(h.ctx)
+	w := watcher{alive: h.daemon.Alive, log: h.log, say: func(string) error { return nil }}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if w.untilReady(watching) {
+			close(ready)
+		}
+	}()
+	listened := make(chan struct{})
+	go func() {
+		defer close(listened)
+		h.listen(requests, status, stop, done)
+	}()
+	h.err = attend(h.ctx, h.daemon.Run, ready, stop, func(r report) { status <- statusOf(r) })
+	close(done)
+	enough()
+	<-watched
+	<-listened
+	if h.err != nil {
+		h.log.Error("service ended", "error", h.err)
+	}
+	if h.err == nil || errors.Is(h.err, ErrDisplaced) {
+		return false, exitClean
+	}
+	return true, exitFailed
+}
+
+// listen takes the manager's requests until the daemon is done.
+func (h *handler) listen(requests <-chan svc.ChangeRequest, status chan<- svc.Status, stop chan<- struct{}, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case r := <-requests:
+			switch r.Cmd {
+			case svc.Interrogate:
+				status <- r.CurrentStatus
+			case svc.Stop, svc.Shutdown, svc.PreShutdown:
+				if stop != nil {
+					close(stop)
+					stop = nil
+				}
+			}
+		}
+	}
+}
+
+func statusOf(r report) svc.Status {
+	s := svc.Status{CheckPoint: r.checkpoint, WaitHint: uint32(r.hint.Milliseconds())}
+	switch r.phase {
+	case startPending:
+		s.State = svc.StartPending
+	case running:
+		s.State, s.Accepts = svc.Running, accepted
+	case stopPending:
+		s.State = svc.StopPending
+	}
+	return s
+}

@@ -1,0 +1,116 @@
+package service
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// systemdAnalyze runs systemd-analyze on a unit whose program exists, and returns what it says.
+func systemdAnalyze(t *testing.T, i Installation, args ...string) (string, error) {
+	t.Helper()
+	tool, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("SKIPPED: systemd-analyze is not on this machine")
+	}
+	if i.Program, err = exec.LookPath("true"); err != nil {
+		t.Fatal(err)
+	}
+	unit, err := Unit(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), i.Service()+".service")
+	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool, append(args, path)...).CombinedOutput()
+	return string(out), err
+}
+
+func analysed() map[string]Installation {
+	hub := lab("/var/lib/sealpost/DC-HQ")
+	hub.Kind, hub.Name = Hub, "DC-HQ"
+	return map[string]Installation{
+		"hub": hub, "agent": lab("/var/lib/sealpost/FL-LAB"),
+		"agent with a tray elsewhere": lab("/srv/fl", "/data/the tray", "/home/ann/tray"),
+	}
+}
+
+func TestSystemdHasNothingToSay(t *testing.T) {
+	for name, i := range analysed() {
+		t.Run(name, func(t *testing.T) {
+			if out, err := systemdAnalyze(t, i, "verify", "--man=no"); err != nil || strings.TrimSpace(out) != "" {
+				t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// mostExposed is the highest figure of `systemd-analyze security` that we allow ourselves; 10 is the worst.
+const mostExposed = 2.5
+
+func TestExposure(t *testing.T) {
+	for name, i := range analysed() {
+		t.Run(name, func(t *testing.T) {
+			out, err := systemdAnalyze(t, i, "security", "--offline=true", "--no-pager")
+			found := regexp.MustCompile(`Overall exposure level for .*: ([0-9.]+)`).FindStringSubmatch(out)
+			if err != nil && found == nil {
+				t.Skipf("SKIPPED: systemd-analyze here is too old to look at a unit that is not installed: %v\n%s", err, out)
+			}
+			exposure, err := strconv.ParseFloat(found[1], 64)
+			if err != nil || exposure > mostExposed {
+				t.Errorf("exposure %s, want at most %v\n%s", found[1], mostExposed, out)
+			}
+			t.Logf("exposure %s", found[1])
+		})
+	}
+}
+
+func TestStateAsSystemdShowsIt(t *testing.T) {
+	for _, c := range []struct {
+		name, shown        string
+		own                bool
+		installed, running bool
+	}{
+		{"running", "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n", true, true, true},
+		{"starting", "LoadState=loaded\nActiveState=activating\nSubState=start\nUnitFileState=enabled\n", true, true, true},
+		{"failed", "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\n", true, true, false},
+		{"installed, not enabled", "LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n", true, true, false},
+		{"enabled from a package", "LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=enabled\n", false, true, false},
+		{"only a template", "LoadState=loaded\nActiveState=inactive\nSubState=dead\nUnitFileState=disabled\n", false, false, false},
+		{"unknown", "LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\n", false, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := readState(State{Service: "x"}, c.shown, c.own)
+			if s.Installed != c.installed || s.Running != c.running {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestFoldersOfPeopleAndService(t *testing.T) {
+	i := lab("/srv/fl", "/srv/fl/outbox", "/srv/it's here")
+	var ran []string
+	left := carryOut(folderSteps(i), func(c command) error {
+		ran = append(ran, c.String())
+		if c[0] == "setfacl" {
+			return exec.ErrNotFound
+		}
+		return nil
+	})
+	all := strings.Join(ran, "\n")
+	for _, want := range []string{"chown -hR sealpost:lab /srv/fl/state", "chmod u+rwx,g+rwxs,o-rwx /srv/fl/outbox", `chown -h sealpost:lab '/srv/it'\''s here'`} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no step %s in\n%s", want, all)
+		}
+	}
+	if len(left) != 2 || !strings.HasPrefix(left[0], "setfacl -m ") || !strings.Contains(left[0], "d:g:lab:rwx") || !strings.Contains(left[0], "not found") {
+		t.Errorf("left for a person: %q", left)
+	}
+}
