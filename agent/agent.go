@@ -81,6 +81,7 @@ func New(o Options) (_ *Agent, err error) {
 	}
 	mux := http.NewServeMux()
 	a.handle(mux)
+	a.handleQuestions(mux)
 	a.control, err = control.Listen(o.Config.State, mux)
 	return a, err
 }
@@ -156,6 +157,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.control = nil // its Run closes it
 	g.Go(func() error { return server.Run(working) })
 	g.Go(func() error { return a.keepLink(working) })
+	g.Go(func() error { return a.reporter().Run(working) })
 	if a.outbox != nil {
 		g.Go(func() error { return a.outbox.Run(working) })
 	}

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -113,23 +113,12 @@ func (o *Outbox) explain(ctx context.Context, m ledger.Outgoing, dir string) err
 	if err := o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
 		return err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s) was not delivered to everybody.\r\n\r\n", m.Name, m.ID)
-	if len(outcomes) == 0 {
-		fmt.Fprintf(&b, "Nobody has it: %s.\r\n", m.Reason)
+	answers := make([]words.Answer, len(outcomes))
+	for i, c := range outcomes {
+		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
-	for _, c := range outcomes {
-		switch c.Outcome {
-		case ledger.OutcomeDelivered:
-			fmt.Fprintf(&b, "%s has it, and has signed for it.\r\n", c.Site)
-		case ledger.OutcomeRefused:
-			fmt.Fprintf(&b, "%s has refused it for ever: %s (%s).\r\n", c.Site, statement.Meaning(c.Code), c.Code)
-		default:
-			fmt.Fprintf(&b, "%s does not have it: the hub has given up delivering it (%s).\r\n", c.Site, c.Code)
-		}
-	}
-	b.WriteString("\r\nYour file is safe: it lies beside this note. To send it again, copy it into outbox. If you do not know why this\r\nhappened, show this note to the admin of your site.\r\n")
-	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(b.String()), 0o644)
+	text := words.Why(m.Name, string(m.ID), m.Reason, answers)
+	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(text), 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile
 	}

@@ -30,7 +30,8 @@ var systems = []string{"linux", "windows", "darwin"}
 var arrows = map[string][]string{
 	"":                  {"internal/cli"},
 	"internal/cli":      {"agent", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
-	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "envelope", "statement", "certs", "config", "hub/api", "spool"},
+	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "agent/report", "envelope", "statement", "certs", "config", "hub/api", "spool"},
+	"agent/report":      {"agent/outbox", "agent/inbox", "agent/ledger"},
 	"agent/outbox":      {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
 	"agent/inbox":       {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
 	"agent/trust":       {"agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},

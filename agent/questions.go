@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/outbox"
+	"sealpost/agent/report"
+	"sealpost/internal/control"
+)
+
+// More paths of the control socket.
+const (
+	PathFind  = "/find"  // FindRequest → Found
+	PathTrays = "/trays" // struct{} → Trays
+)
+
+// maxFound bounds what one search returns.
+const maxFound = 1000
+
+// FindRequest asks for messages by a part of the file's name.
+type FindRequest struct {
+	Name  string `json:"name"`
+	Limit int    `json:"limit"` // of each list; at most 1000, and 100 when it is 0
+}
+
+// Found are the messages that were found.
+type Found struct {
+	Sent     []outbox.Message `json:"sent"`     // newest first
+	Received []inbox.Message  `json:"received"` // newest first
+	More     bool             `json:"more"`     // there may be others beyond the limit
+}
+
+// Trays are the folders from which a site sends.
+type Trays struct {
+	Trays []Tray `json:"trays"`
+}
+
+// Tray is one of them.
+type Tray struct {
+	Dir          string        `json:"dir"`
+	Outbox       string        `json:"outbox"`
+	Route        string        `json:"route"`
+	FolderSettle time.Duration `json:"folder_settle_ns"`
+}
+
+func (a *Agent) handleQuestions(mux *http.ServeMux) {
+	control.Handle(mux, PathFind, a.find)
+	control.Handle(mux, PathTrays, a.trays)
+}
+
+func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
+	if in.Name == "" {
+		return f, errors.New("say a part of the file's name")
+	}
+	limit := min(in.Limit, maxFound)
+	if limit <= 0 {
+		limit = 100
+	}
+	if a.outbox != nil {
+		if f.Sent, err = a.outbox.Find(ctx, in.Name, limit); err != nil {
+			return f, err
+		}
+	}
+	if a.inbox != nil {
+		if f.Received, err = a.inbox.Find(ctx, in.Name, limit); err != nil {
+			return f, err
+		}
+	}
+	f.More = len(f.Sent) == limit || len(f.Received) == limit
+	return f, nil
+}
+
+func (a *Agent) trays(context.Context, struct{}) (Trays, error) {
+	if a.outbox == nil {
+		return Trays{}, errors.New("this site does not send")
+	}
+	o := a.cfg.Outbox
+	return Trays{[]Tray{{Dir: o.Dir, Outbox: outbox.Tray{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle)}}}, nil
+}
+
+// reporter keeps STATUS.txt: in the tray, and beside the inbox, so that the inbox holds nothing but what has arrived.
+func (a *Agent) reporter() *report.Reporter {
+	var files []report.File
+	if a.outbox != nil {
+		files = append(files, report.File{Dir: a.cfg.Outbox.Dir, Sends: true})
+	}
+	if a.inbox != nil {
+		beside := filepath.Dir(a.cfg.Inbox.Dir)
+		if len(files) > 0 && files[0].Dir == beside {
+			files[0].Receives = true
+		} else {
+			files = append(files, report.File{Dir: beside, Receives: true})
+		}
+	}
+	return report.New(report.Options{Files: files, Read: a.snapshot, Changes: a.ledger.Commits, Log: a.log})
+}
+
+func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
+	s, err := a.status(ctx, StatusRequest{Latest: 10})
+	out := report.Snapshot{Site: s.Site, Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Since: s.Link.Since, Clock: s.Link.Clock,
+		Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
+	for _, p := range s.Pins {
+		if p.Trouble != "" {
+			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: p.Trouble, Advice: p.Advice})
+		}
+	}
+	return out, err
+}

@@ -1,0 +1,231 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/internal/id"
+)
+
+// lab is a site whose state a test sets.
+type lab struct {
+	t       *testing.T
+	dir     string
+	mu      sync.Mutex // guards what follows
+	now     Snapshot
+	changes uint64
+	err     error
+	reads   int
+}
+
+func (l *lab) read(context.Context) (Snapshot, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	return l.now, l.err
+}
+
+func (l *lab) count() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changes
+}
+
+func (l *lab) set(change func(*Snapshot)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.now)
+	l.changes++
+}
+
+// says is what the file holds, and when it was written last.
+func (l *lab) says() (text, asOf string) {
+	l.t.Helper()
+	content, err := os.ReadFile(filepath.Join(l.dir, "STATUS.txt"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(content), "\r\n")
+	if head != "sealpost: how things stand at FL-LAB" {
+		l.t.Errorf("it begins with %q", head)
+	}
+	asOf, text, _ = strings.Cut(rest, "\r\n")
+	return text, asOf
+}
+
+// started runs a reporter in a bubble of its own time until the story ends.
+func started(t *testing.T, story func(*lab)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := &lab{t: t, dir: dir, now: Snapshot{Site: "FL-LAB", Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: &outbox.Status{}}}
+		r := New(Options{Files: []File{{Dir: dir, Sends: true, Receives: true}}, Read: l.read, Changes: l.count, Log: slog.New(slog.DiscardHandler)})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		synctest.Wait()
+		story(l)
+		stop()
+		if err := <-done; !errors.Is(err, l.err) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}
+
+func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T) {
+	started(t, func(l *lab) {
+		text, first := l.says()
+		if !strings.Contains(text, "NOTHING IS UNDER WAY") {
+			t.Errorf("it says:\n%s", text)
+		}
+		time.Sleep(time.Hour)
+		if _, asOf := l.says(); asOf != first {
+			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
+		}
+		l.set(func(s *Snapshot) {
+			s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}}
+		})
+		time.Sleep(2 * time.Second)
+		text, _ = l.says()
+		for _, want := range []string{"WAITING for fl-lab.dat (12 files)", "waiting for SF-RC to join", "Is it safe?   Yes.", "Whom to ask?", "12 files are waiting to be sent"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("it does not say %q:\n%s", want, text)
+			}
+		}
+	})
+}
+
+func TestWhatIsNotWrittenDownIsNoticedToo(t *testing.T) {
+	started(t, func(l *lab) {
+		l.set(func(s *Snapshot) { s.Connected, s.Trouble = false, "the hub cannot be reached: connection refused" })
+		l.mu.Lock()
+		l.changes--
+		l.mu.Unlock()
+		time.Sleep(2 * slow)
+		if text, _ := l.says(); !strings.Contains(text, "NOT CONNECTED since") || !strings.Contains(text, "connection refused") {
+			t.Errorf("it says:\n%s", text)
+		}
+	})
+}
+
+func TestProgressIsToldOnceAMinute(t *testing.T) {
+	started(t, func(l *lab) {
+		writes := map[string]bool{}
+		for i := range 300 {
+			l.set(func(s *Snapshot) {
+				s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Sealed: 1},
+					Uploads: []outbox.Upload{{Message: "FL-LAB_DAT_20251008_001", Name: "big.dat", Address: "fl-lab.dat", Done: int64(i) << 20, Size: 1 << 30, Rate: 1 << 20, Left: int64(1024 - i)}}}
+			})
+			time.Sleep(time.Second)
+			_, asOf := l.says()
+			writes[asOf] = true
+		}
+		if len(writes) < 5 || len(writes) > 7 {
+			t.Errorf("written %d times in five minutes", len(writes))
+		}
+		if text, _ := l.says(); !strings.Contains(text, `"big.dat" to fl-lab.dat [FL-LAB_DAT_20251008_001]: `) || !strings.Contains(text, "1.0 MiB/s, about ") {
+			t.Errorf("it says:\n%s", text)
+		}
+	})
+}
+
+func TestABusySiteIsWrittenAtMostOnceASecond(t *testing.T) {
+	started(t, func(l *lab) {
+		reads := 0
+		for i := range 1000 {
+			l.set(func(s *Snapshot) { s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Taken: int64(i)}} })
+			time.Sleep(10 * time.Millisecond)
+		}
+		l.mu.Lock()
+		reads = l.reads
+		l.mu.Unlock()
+		if reads < 9 || reads > 12 {
+			t.Errorf("%d looks in ten seconds", reads)
+		}
+	})
+}
+
+func TestAtTheEndItSaysThatNobodyIsAtWork(t *testing.T) {
+	var dir string
+	started(t, func(l *lab) { dir = l.dir })
+	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
+	if err != nil || !strings.Contains(string(text), "STOPPED") || strings.Contains(string(text), "CONNECTED to") {
+		t.Errorf("it says:\n%s, %v", text, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
+	started(t, func(l *lab) {
+		l.set(func(*Snapshot) { l.err = errors.New("the ledger is gone") })
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAPersonsOwnFileStays(t *testing.T) {
+	dir := t.TempDir()
+	own := filepath.Join(dir, "STATUS.txt")
+	if err := os.WriteFile(own, []byte("my notes"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := &file{File: File{Dir: dir}, path: place(dir)}
+	if err := f.update(Snapshot{Site: "FL-LAB"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(own); err != nil || string(text) != "my notes" {
+		t.Errorf("the person's own file says %q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "STATUS (sealpost).txt")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFolderThatIsGoneIsNoErrorOfTheAgent(t *testing.T) {
+	r := New(Options{Files: []File{{Dir: filepath.Join(t.TempDir(), "gone")}}, Log: slog.New(slog.DiscardHandler)})
+	r.write(Snapshot{Site: "FL-LAB"}, time.Now())
+	if r.files[0].trouble == "" {
+		t.Error("it could be written all the same")
+	}
+}
+
+func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
+	notes, blocked, released := map[string]string{}, map[string]string{}, map[id.Envelope]string{}
+	var sent []outbox.Message
+	var got []inbox.Message
+	for i := range 1000 {
+		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", "why", "why"
+		sent = append(sent, outbox.Message{ID: "m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
+		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
+	}
+	s := Snapshot{Site: "FL-LAB", Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
+		Outbox: &outbox.Status{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]},
+		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: "damaged"}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
+	text := s.text(File{Sends: true, Receives: true}, true)
+	if n := strings.Count(text, "\r\n"); n > 250 {
+		t.Errorf("%d lines", n)
+	}
+	for _, c := range strings.ReplaceAll(text, "\r\n", "") {
+		if c < ' ' || c == '\u202e' {
+			t.Errorf("a name brings %q into the file", c)
+			break
+		}
+	}
+	for _, want := range []string{"CLOCK", "CERTIFICATE", "NOT TRUSTED CA-RC", "HANDED BACK", "REFUSED", "has reached CA-RC, SF-RC", "25 % of 4 B", "RECEIVED last", "failed/m"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+}

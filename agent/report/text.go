@@ -1,0 +1,222 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/internal/id"
+	"sealpost/internal/progress"
+	"sealpost/internal/words"
+)
+
+// title begins every status file, and tells it from a person's own.
+const title = "sealpost: how things stand at "
+
+// most bounds each list in the file.
+const most = 10
+
+// endsSoon is when the end of a certificate is worth a word: it should have been renewed long before.
+const endsSoon = 21 * 24 * time.Hour
+
+// Snapshot is how a site stands at one moment.
+type Snapshot struct {
+	Site      id.Site
+	Connected bool
+	Hub       string
+	Trouble   string // why it is not connected
+	Since     time.Time
+	Clock     string // how wrong it is, if it is
+	Expires   time.Time
+	Pins      []Pin
+	Outbox    *outbox.Status
+	Inbox     *inbox.Status
+	Stopped   bool
+}
+
+// Pin is a site that is not what it was.
+type Pin struct {
+	Site    id.Site
+	Trouble string
+	Advice  string
+}
+
+func heading(s Snapshot, now time.Time) string {
+	return words.Lines([]string{title + string(s.Site), "As of " + words.Time(now) + ". This file is replaced whenever something changes."})
+}
+
+// lines collects what a status file says.
+type lines struct {
+	list   []string
+	moving bool // progress is told as well
+}
+
+func (l *lines) add(format string, args ...any) {
+	l.list = append(l.list, fmt.Sprintf(format, args...))
+}
+
+// head begins a part.
+func (l *lines) head(format string, args ...any) {
+	l.add("")
+	l.add(format, args...)
+}
+
+// tell says a situation with everything that a person wants to know.
+func (l *lines) tell(s words.Situation, which, why string) {
+	w := s.Words()
+	l.head("%s %s", w.Label, which)
+	l.add("  What?         %s: %s", w.What, why)
+	l.add("  Is it safe?   %s", w.Safe)
+	l.add("  What next?    %s", w.Next)
+	l.add("  Whom to ask?  %s", w.Ask)
+}
+
+// more says that a list was cut.
+func (l *lines) more(n int) {
+	if n > most {
+		l.add("  and more")
+	}
+}
+
+func (s Snapshot) text(f File, moving bool) string {
+	l := &lines{moving: moving}
+	s.link(l)
+	for _, p := range s.Pins {
+		l.tell(words.NotTrusted, string(p.Site), p.Trouble+". "+p.Advice)
+	}
+	if f.Sends && s.Outbox != nil {
+		sending(l, s.Outbox)
+	}
+	if f.Receives && s.Inbox != nil {
+		receiving(l, s.Inbox)
+	}
+	return words.Lines(l.list)
+}
+
+func (s Snapshot) link(l *lines) {
+	switch {
+	case s.Stopped:
+		l.tell(words.Stopped, "", "it was stopped")
+	case s.Connected:
+		l.head("CONNECTED to the hub %s since %s.", s.Hub, words.Time(s.Since))
+	case s.Trouble == "":
+		l.head("CONNECTING to the hub.")
+	default:
+		l.tell(words.NotConnected, "since "+words.Time(s.Since), s.Trouble)
+	}
+	if s.Clock != "" {
+		l.tell(words.WrongClock, "", s.Clock)
+	}
+	if !s.Expires.IsZero() && time.Until(s.Expires) < endsSoon {
+		l.tell(words.Expiring, "", "it ends at "+words.Time(s.Expires))
+	}
+}
+
+func sending(l *lines, o *outbox.Status) {
+	for i, address := range slices.Sorted(maps.Keys(o.Blocked)) {
+		if i == most {
+			l.head("and more that waits")
+			break
+		}
+		l.tell(words.Blocked, fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
+	}
+	for _, m := range o.Explained {
+		l.tell(words.Explained, fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+	}
+	if names := slices.Sorted(maps.Keys(o.NotTaken)); len(names) > 0 {
+		w := words.NotTaken.Words()
+		l.head("%s: %s", w.Label, w.What)
+		for _, name := range names[:min(most, len(names))] {
+			l.add("  %q: %s", name, o.NotTaken[name])
+		}
+		l.more(len(names))
+		l.add("  Is it safe?   %s", w.Safe)
+		l.add("  What next?    %s", w.Next)
+	}
+	underWay(l, o)
+	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return "has reached " + reached(m) })
+	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
+		return fmt.Sprintf("%s; see failed/%s", m.Reason, m.ID)
+	})
+}
+
+func underWay(l *lines, o *outbox.Status) {
+	if len(o.Counts) == 0 {
+		l.head("NOTHING IS UNDER WAY.")
+		return
+	}
+	l.head("UNDER WAY")
+	for _, state := range []struct {
+		of   ledger.State
+		says string
+	}{
+		{ledger.Claimed, "just taken from outbox"}, {ledger.Taken, "waiting to be sent"},
+		{ledger.Sealed, "on the way to the hub"}, {ledger.Published, "at the hub, waiting for the receipts"},
+	} {
+		if n := o.Counts[state.of]; n > 0 {
+			l.add("  %s %s", words.Count(n, "file is", "files are"), state.says)
+		}
+	}
+	for i, u := range o.Uploads {
+		if i == most {
+			break
+		}
+		l.add("  %q to %s [%s]%s", u.Name, u.Address, u.Message, l.progress(u.Done, u.Size, u.Rate, u.Left))
+	}
+	l.more(len(o.Uploads))
+}
+
+// progress says how far something is, where that is told.
+func (l *lines) progress(done, size, rate, left int64) string {
+	if !l.moving {
+		return ""
+	}
+	return ": " + words.Progress(progress.State{Done: done, Size: size, Rate: rate, Left: time.Duration(left) * time.Second})
+}
+
+func ended(l *lines, head string, list []outbox.Message, says func(outbox.Message) string) {
+	if len(list) == 0 {
+		return
+	}
+	l.head("%s", head)
+	for _, m := range list[:min(most, len(list))] {
+		l.add("  %s  %q %s [%s]", words.Time(m.Finished), m.Name, says(m), m.ID)
+	}
+}
+
+func reached(m outbox.Message) string {
+	var sites []string
+	for _, r := range m.Recipients {
+		sites = append(sites, string(r.Site))
+	}
+	return strings.Join(sites, ", ")
+}
+
+func receiving(l *lines, b *inbox.Status) {
+	envelopes := slices.Sorted(maps.Keys(b.Released))
+	for _, e := range envelopes[:min(most, len(envelopes))] {
+		l.tell(words.HandedBack, "envelope "+string(e), b.Released[e])
+	}
+	for _, r := range b.Refused[:min(3, len(b.Refused))] {
+		l.tell(words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, words.Time(r.Time)), r.Detail)
+	}
+	if len(b.Downloads) > 0 {
+		l.head("BEING RECEIVED")
+		for _, d := range b.Downloads[:min(most, len(b.Downloads))] {
+			l.add("  from %s [%s]%s", d.Sender, d.Message, l.progress(d.Done, d.Size, d.Rate, d.Left))
+		}
+	}
+	if len(b.Latest) == 0 {
+		l.head("NOTHING HAS BEEN RECEIVED yet.")
+		return
+	}
+	l.head("RECEIVED last")
+	for _, m := range b.Latest[:min(most, len(b.Latest))] {
+		l.add("  %s  %q from %s, %s [%s]", words.Time(m.Received), m.Path, m.Sender, words.Size(m.Size), m.ID)
+	}
+}

@@ -1,0 +1,118 @@
+// Package words holds what sealpost says to people about their files, in one place: what happened, to which file, is it
+// safe, what happens next, whom to ask.
+//
+// STATUS.txt, WHY.txt and `sealpost agent status` take their words from its table, so that the same thing is said the same
+// way everywhere. It promises plain words, and that each situation answers all of these questions. It knows no rooms: who
+// speaks hands in names and reasons as text.
+package words
+
+// Situation is something that can be the matter.
+type Situation int
+
+// The situations of which people are told.
+const (
+	Blocked      Situation = iota // an address to which nothing is sent for now
+	Explained                     // a message that waits for a reason of its own
+	NotTaken                      // an entry of outbox/ that is left alone
+	NotConnected                  // the hub cannot be reached
+	WrongClock                    // this computer's clock is wrong
+	Expiring                      // the certificate ends soon
+	NotTrusted                    // another site shows itself as somebody else than before
+	HandedBack                    // something for this site cannot be opened for now
+	Refused                       // something for this site was refused for ever
+	Failed                        // a message that did not reach everybody
+	Stopped                       // the agent does not run
+	situations
+)
+
+// Words are what is said of a situation.
+type Words struct {
+	Label string // in capitals, to begin a line with
+	What  string // happened
+	Safe  string // is it?
+	Next  string // what happens, or is to be done
+	Ask   string // whom
+}
+
+// Words returns what is said of a situation.
+func (s Situation) Words() Words { return table[s] }
+
+var table = [situations]Words{
+	Blocked: {
+		Label: "WAITING",
+		What:  "nothing is sent there for now",
+		Safe:  "Yes. The files lie in the folder sending.",
+		Next:  "They go out by themselves as soon as the reason is gone.",
+		Ask:   "The admin of your site.",
+	},
+	Explained: {
+		Label: "WAITING",
+		What:  "it cannot be sent yet",
+		Safe:  "Yes. It lies in the folder sending.",
+		Next:  "sealpost tries again by itself.",
+		Ask:   "The admin of your site, if it stays so.",
+	},
+	NotTaken: {
+		Label: "NOT TAKEN",
+		What:  "it is left alone in outbox",
+		Safe:  "Yes. It lies where you put it, and has not been sent to anybody.",
+		Next:  "Do what the line says; sealpost looks again by itself.",
+		Ask:   "The admin of your site.",
+	},
+	NotConnected: {
+		Label: "NOT CONNECTED",
+		What:  "the hub cannot be reached",
+		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Next:  "sealpost tries again by itself, all the time.",
+		Ask:   "The admin of your site, if it lasts: 'sealpost agent doctor' says where it breaks.",
+	},
+	WrongClock: {
+		Label: "CLOCK",
+		What:  "this computer's clock is wrong",
+		Safe:  "Yes.",
+		Next:  "Set the clock right; until then certificates may not be believed.",
+		Ask:   "The admin of this computer.",
+	},
+	Expiring: {
+		Label: "CERTIFICATE",
+		What:  "this site's certificate ends soon",
+		Safe:  "Yes.",
+		Next:  "It is renewed by itself while the hub can be reached. If it ends, the site has to be invited again.",
+		Ask:   "The admin of your site.",
+	},
+	NotTrusted: {
+		Label: "NOT TRUSTED",
+		What:  "a site shows itself as somebody else than before",
+		Safe:  "Yes. Nothing is sent to it, and nothing of it is believed.",
+		Next:  "Call somebody there whom you know, and compare fingerprints.",
+		Ask:   "The admin of your site.",
+	},
+	HandedBack: {
+		Label: "HANDED BACK",
+		What:  "something for this site cannot be opened yet",
+		Safe:  "Yes. The hub keeps it, and so does its sender.",
+		Next:  "It is tried again by itself.",
+		Ask:   "The admin of your site, if it stays so.",
+	},
+	Refused: {
+		Label: "REFUSED",
+		What:  "something for this site was damaged or forged, and was refused for ever",
+		Safe:  "Yes. Nothing of it is in the inbox, and its sender still has it.",
+		Next:  "Its sender is told, and can send it again.",
+		Ask:   "The admin of your site, who can ask the sender.",
+	},
+	Failed: {
+		Label: "FAILED",
+		What:  "it was not delivered to everybody",
+		Safe:  "Yes. It lies in the folder failed, beside a note that says why.",
+		Next:  "To send it again, copy it into outbox.",
+		Ask:   "The admin of your site.",
+	},
+	Stopped: {
+		Label: "STOPPED",
+		What:  "sealpost does not run at this site",
+		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Next:  "Nothing is sent or received until it is started again.",
+		Ask:   "The admin of your site.",
+	},
+}

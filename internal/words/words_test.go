@@ -1,0 +1,58 @@
+package words
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/internal/progress"
+)
+
+func TestEachSituationAnswersEveryQuestion(t *testing.T) {
+	for s := range situations {
+		w := s.Words()
+		if w.Label == "" || w.What == "" || w.Safe == "" || w.Next == "" || w.Ask == "" {
+			t.Errorf("situation %d leaves a question open: %+v", s, w)
+		}
+		if w.Label != strings.ToUpper(w.Label) || strings.HasSuffix(w.What, ".") || !strings.HasSuffix(w.Next, ".") {
+			t.Errorf("situation %d is not written as the others are: %+v", s, w)
+		}
+	}
+}
+
+func TestWhyNamesWhoHasItAndWhoHasNot(t *testing.T) {
+	got := Why("data.csv", "FL-LAB_DAT_20251008_001", "", []Answer{
+		{"CA-RC", "delivered", "", ""}, {"SF-RC", "refused", "it does not decrypt", "ciphertext-damaged"}, {"NY-RC", "dead", "", "recipient-removed"},
+	})
+	want := strings.ReplaceAll(`data.csv (FL-LAB_DAT_20251008_001) was not delivered to everybody.
+
+CA-RC has it, and has signed for it.
+SF-RC has refused it for ever: it does not decrypt (ciphertext-damaged).
+NY-RC does not have it: the hub has given up delivering it (recipient-removed).
+
+Your file is safe: it lies beside this note.
+To send it again, copy it into outbox.
+If you do not know why this happened, show this note to: The admin of your site.
+`, "\n", "\r\n")
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	if got := Why("a", "m", "it is too large", nil); !strings.Contains(got, "Nobody has it: it is too large.\r\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAmounts(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Size(0), "0 B"}, {Size(1023), "1023 B"}, {Size(1536), "1.5 KiB"}, {Size(5 << 40), "5.0 TiB"}, {Size(5000 << 40), "5000.0 TiB"},
+		{Duration(0), "1 s"}, {Duration(59 * time.Second), "59 s"}, {Duration(90 * time.Second), "2 min"}, {Duration(5 * time.Hour), "5 hours"}, {Duration(100 * time.Hour), "4 days"},
+		{Time(time.Time{}), ""}, {Count(1, "file", "files"), "1 file"}, {Count(0, "file", "files"), "0 files"},
+		{Progress(progress.State{Done: 1 << 20, Size: 4 << 20, Rate: 1 << 20, Left: 3 * time.Second}), "25 % of 4.0 MiB, 1.0 MiB/s, about 3 s left"},
+		{Progress(progress.State{Done: 1 << 20, Size: 4 << 20}), "25 % of 4.0 MiB, standing still or just begun"},
+		{Progress(progress.State{Done: 4 << 20, Size: 4 << 20}), "100 % of 4.0 MiB"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
