@@ -2,12 +2,10 @@ package outbox
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -52,32 +50,6 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 	}
 }
 
-func TestAMappedFileIsNotFinished(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux can tell")
-	}
-	path := put(t, t.TempDir(), "data.bin")
-	w, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem, err := syscall.Mmap(int(w.Fd()), 0, 7, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Close() // the mapping alone can still write
-	var wait *later
-	if _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
-		t.Errorf("mapped: %v", err)
-	}
-	if err := syscall.Munmap(mem); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := finished(path, settling{}, inTime()); err != nil {
-		t.Errorf("unmapped: %v", err)
-	}
-}
-
 func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 	path := put(t, t.TempDir(), "data.csv")
 	stop, probed := make(chan struct{}), make(chan struct{})
@@ -117,32 +89,6 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 	}
 	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
-	}
-}
-
-func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
-	dir := t.TempDir()
-	target := put(t, dir, "target")
-	for name, make := range map[string]func(string) error{
-		"folder with a link": func(p string) error {
-			return errors.Join(os.MkdirAll(filepath.Join(p, "deep"), 0o755), os.Symlink(target, filepath.Join(p, "deep", "link")))
-		},
-		"link":      func(p string) error { return os.Symlink(target, p) },
-		"dangling":  func(p string) error { return os.Symlink("/nowhere", p) },
-		"pipe":      func(p string) error { return syscall.Mkfifo(p, 0o644) },
-		"bad \xff!": func(p string) error { return os.WriteFile(p, nil, 0o644) },
-	} {
-		path := filepath.Join(dir, name)
-		if err := make(path); err != nil {
-			t.Fatal(err)
-		}
-		var no *never
-		if _, err := finished(path, settling{}, inTime()); !errors.As(err, &no) || no.why == "" {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-	if _, err := finished(filepath.Join(dir, "absent"), settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("absent: %v", err)
 	}
 }
 
