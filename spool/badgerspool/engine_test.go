@@ -3,7 +3,6 @@ package badgerspool
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +21,6 @@ import (
 // counted lets a test see the commits, and hold them up.
 type counted struct {
 	commits atomic.Int64
-	entries atomic.Int64
 	gate    chan struct{} // nil: open; otherwise each commit takes a value first
 }
 
@@ -267,84 +265,4 @@ func TestSnapshots(t *testing.T) {
 			t.Fatalf("after %d ended, %d is kept, want %d", step.end, got, step.want)
 		}
 	}
-}
-
-// TestUploadRestsOfACrash: the states in which a crash can leave an upload.
-func TestUploadRestsOfACrash(t *testing.T) {
-	dir := t.TempDir()
-	s := mustOpen(t, dir, Options{}, realSeams())
-	body := filler(spool.SmallSize + 10)
-	e := testEnvelope(body)
-	up := spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C}
-	st, err := s.Stage(t.Context(), up)
-	must(t, err)
-	must(t, st.Put(t.Context(), 0, bytes.NewReader(body)))
-	u := st.(*staging).u
-	must(t, s.content.link(u.path, e.ID)) // published but for the commit
-	must(t, os.WriteFile(filepath.Join(s.content.staging, "FL-LAB.stray"), body, 0o600))
-	must(t, s.Close())
-
-	s = mustOpen(t, dir, Options{}, realSeams())
-	st, err = s.Stage(t.Context(), up)
-	must(t, err)
-	if len(st.Missing()) != 0 {
-		t.Fatal("the parts are to be sent again")
-	}
-	if _, err := os.Stat(filepath.Join(s.content.staging, "FL-LAB.stray")); err == nil {
-		t.Error("a file without an upload stays")
-	}
-	must(t, publishAny(t.Context(), s, e, body))
-	must(t, s.Close())
-
-	must(t, os.WriteFile(u.path, body, 0o600)) // published, but the rest not yet cleared away
-	s = mustOpen(t, dir, Options{}, realSeams())
-	if _, err := os.Stat(u.path); err == nil {
-		t.Error("the file of a published upload stays")
-	}
-	f := testEnvelope(filler(spool.SmallSize + 20))
-	st, err = s.Stage(t.Context(), spool.Upload{Sender: f.Sender, Envelope: f.ID, Size: f.Size, CRC32C: f.CRC32C})
-	must(t, err)
-	must(t, s.Close())
-	must(t, os.Remove(st.(*staging).u.path)) // the note is there, its file is not
-	s = mustOpen(t, dir, Options{}, realSeams())
-	must(t, publishAny(t.Context(), s, f, filler(spool.SmallSize+20)))
-	mustAudit(t, s)
-}
-
-// TestSyncFailureTakesNeighboursAlong: after a failed sync nobody knows whose bytes were lost.
-func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
-	body := filler(spool.PartSize + 10)
-	e := testEnvelope(body)
-	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C})
-	must(t, err)
-	hold := &pausing{Reader: bytes.NewReader(body[:spool.PartSize]), paused: make(chan struct{}), resume: make(chan struct{})}
-	first := make(chan error, 1)
-	go func() { first <- st.Put(context.Background(), 0, hold) }()
-	<-hold.paused
-	s.content.disk = &faultyDisk{at: 3} // open, write, sync
-	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err, errInjected) {
-		t.Fatalf("the failed sync says %v", err)
-	}
-	s.content.disk = realDisk{}
-	close(hold.resume)
-	if err := <-first; err == nil {
-		t.Fatal("the neighbour was taken for durable")
-	}
-	if len(st.Missing()) != 2 {
-		t.Fatalf("missing %v", st.Missing())
-	}
-	must(t, publishAny(t.Context(), s, e, body))
-}
-
-// pausing stops once in the middle.
-type pausing struct {
-	*bytes.Reader
-	once           sync.Once
-	paused, resume chan struct{}
-}
-
-func (p *pausing) Read(b []byte) (int, error) {
-	p.once.Do(func() { close(p.paused); <-p.resume })
-	return p.Reader.Read(b)
 }

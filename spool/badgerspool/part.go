@@ -12,105 +12,12 @@ import (
 	"sealpost/spool"
 )
 
-// staging is one caller's hold on an upload.
-type staging struct {
-	u      *upload
-	holder int
-}
-
-// finished stands for an upload whose envelope is published.
-type finished struct{}
-
-func (finished) Missing() []int                            { return nil }
-func (finished) Put(context.Context, int, io.Reader) error { return nil }
-func (finished) Abort(context.Context) error               { return nil }
-
 // slot is a part that is being written. Only its owner writes, and only under its mutex, so that a part once verified is
 // never touched by an older caller whose bytes come late.
 type slot struct {
 	mu    sync.Mutex
 	owner *int // identity of the writing call
 	done  chan struct{}
-}
-
-// Missing implements spool.Staging.
-func (st *staging) Missing() []int {
-	u := st.u
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	missing := make([]int, 0, u.absent)
-	for part := range u.crcs {
-		if u.over != published && !u.has(part) {
-			missing = append(missing, part)
-		}
-	}
-	return missing
-}
-
-// has is called with u.mu held.
-func (u *upload) has(part int) bool { return u.have[part/8]&(1<<(part%8)) != 0 }
-
-// Abort implements spool.Staging.
-func (st *staging) Abort(ctx context.Context) error {
-	s := st.u.s
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
-	unlock, err := s.ids.lock(ctx, st.u.name.envelope)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	st.u.mu.Lock()
-	over, displaced := st.u.over != underWay, st.holder != st.u.holder
-	st.u.mu.Unlock()
-	switch {
-	case over:
-		return nil
-	case displaced:
-		return fmt.Errorf("abort %s: %w", st.u.name.envelope, spool.ErrDisplaced)
-	}
-	if err := s.forget(ctx, st.u); err != nil {
-		return fmt.Errorf("abort %s: %w", st.u.name.envelope, err)
-	}
-	return nil
-}
-
-// Put implements spool.Staging.
-func (st *staging) Put(ctx context.Context, part int, r io.Reader) error {
-	if err := st.u.s.enter(); err != nil {
-		return err
-	}
-	defer st.u.s.leave()
-	if err := st.put(ctx, part, r); err != nil {
-		return fmt.Errorf("part %d of %s: %w", part, st.u.name.envelope, err)
-	}
-	return nil
-}
-
-func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
-	u := st.u
-	if part < 0 || part >= len(u.crcs) {
-		return fmt.Errorf("%w: there are %d", spool.ErrInvalid, len(u.crcs))
-	}
-	w := &partWriter{st: st, part: part, offset: int64(part) * spool.PartSize}
-	w.length = min(spool.PartSize, u.size-w.offset)
-	have, err := w.take()
-	if err != nil {
-		return err
-	}
-	if have {
-		return w.copy(ctx, r) // only looked at
-	}
-	defer w.leave()
-	if err := w.write(ctx, r); err != nil {
-		if errors.Is(err, errTaken) {
-			return w.waitForOwner(ctx)
-		}
-		return err
-	}
-	return w.note(ctx)
 }
 
 // errTaken says that a newer call is writing the same part.
@@ -155,14 +62,6 @@ func (w *partWriter) take() (have bool, err error) {
 	defer w.slot.mu.Unlock()
 	w.slot.owner = &w.me
 	return false, nil
-}
-
-// current says whether the caller still holds the upload; u.mu is held.
-func (st *staging) current() error {
-	if st.holder != st.u.holder {
-		return spool.ErrDisplaced
-	}
-	return nil
 }
 
 // leave gives the slot up, if it is still this call's.

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -62,4 +63,23 @@ func (s *Spool) identify(txn *badger.Txn, d spool.DeliveryID) (*envelope, int, e
 		return nil, 0, spool.ErrNotFound
 	}
 	return e, e.target(d.Queue), nil
+}
+
+// get reads one value; nil when the key does not exist.
+func get(txn *badger.Txn, key []byte) ([]byte, error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %w", err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %w", err)
+	}
+	if value == nil {
+		value = []byte{}
+	}
+	return value, nil
 }

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -85,12 +86,7 @@ func waitForRoom(t *testing.T, s *Spool) {
 func somebodyElse(t *testing.T, s *Spool, disk, dir string, opts Options) {
 	t.Helper()
 	junk := filepath.Join(disk, "junk")
-	if err := os.WriteFile(junk, make([]byte, s.admit().free-40*mib), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := settleAll(t.Context(), s, "ca_rc_queue", 1); !errors.Is(err, spool.ErrFull) {
-		t.Fatalf("settle below the floor: %v", err)
-	}
+	starve(t, s, junk)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,4 +105,22 @@ func somebodyElse(t *testing.T, s *Spool, disk, dir string, opts Options) {
 	if err := settleAll(t.Context(), s, "ca_rc_queue", 1); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// starve fills the disk until the store refuses to change anything at all.
+func starve(t *testing.T, s *Spool, junk string) {
+	t.Helper()
+	f, err := os.Create(junk)
+	must(t, err)
+	defer f.Close()
+	for n := range 100 { // the janitor and Badger may still give something back
+		if more := s.admit().free - 40*mib; more > 0 {
+			_, err := f.Write(make([]byte, more))
+			must(t, err)
+		}
+		if _, err := s.Put(t.Context(), "site", fmt.Sprint(n), 0, []byte("x")); errors.Is(err, spool.ErrFull) {
+			return
+		}
+	}
+	t.Fatal("the store goes on although the disk is below its floor")
 }

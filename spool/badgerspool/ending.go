@@ -1,0 +1,77 @@
+package badgerspool
+
+import (
+	"math/bits"
+)
+
+// ending makes one delivery final, whether settled or dead. Everything about it that can change is read in the writer.
+type ending struct {
+	s     *Spool
+	e     *envelope
+	index int
+	queue *queue
+	first *queue // carries the envelope's figures
+	from  *site  // the sender, which is told
+}
+
+func (s *Spool) ending(e *envelope, index int) ending {
+	return ending{s, e, index, s.queue(e.targets[index].Queue), s.queue(e.targets[0].Queue), s.site(e.sender)}
+}
+
+// begin reads what has become of the delivery so far; nil: it waits for the first time.
+func (n ending) begin(g *group) (*delivery, error) {
+	return readDelivery(g.txn, n.e.seq, n.index)
+}
+
+// finish takes the delivery out of its queue, tells the sender, and gives up the content when nobody needs it any more.
+func (n ending) finish(g *group, old, rec *delivery) error {
+	f, err := readFinals(g.txn, n.e.seq)
+	if err != nil {
+		return err
+	}
+	at := position{seq: n.e.seq}
+	if old != nil {
+		at.due, rec.attempts, rec.firstLeased = old.due, old.attempts, old.firstLeased
+	}
+	if rec.firstLeased.IsZero() {
+		rec.firstLeased = n.queue.firstLeased(at)
+	}
+	commit := g.next()
+	rec.time = g.now
+	f.final |= 1 << n.index
+	q := g.figures(n.queue)
+	q.waiting--
+	if old != nil {
+		q.released--
+	}
+	kind := byte(eventSettled)
+	if rec.state == stateDead {
+		kind = eventDead
+		f.dead |= 1 << n.index
+		q.dead++
+	} else {
+		q.settled++
+	}
+	g.del(entryAt(n.queue.name, at))
+	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
+	g.set(finalsKey(n.e.seq), f.encode())
+	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site, seq: n.e.seq, index: n.index, code: rec.code})
+	if f.dead == 0 && bits.OnesCount64(f.final) == len(n.e.targets) {
+		n.removeContent(g, commit)
+	}
+	g.after = append(g.after, func() { n.queue.gone(at) })
+	return nil
+}
+
+func (n ending) removeContent(g *group, commit uint64) {
+	g.figures(n.first).content -= n.e.size
+	if n.e.small() {
+		g.packed(n.e.at.pack, -1)
+		return
+	}
+	if n.e.parts() > 1 {
+		g.del(sumsKey(n.e.seq))
+	}
+	g.set(trashKey(commit), n.e.id[:])
+	g.after = append(g.after, n.s.janitor.kick)
+}

@@ -1,0 +1,124 @@
+package badgerspool
+
+import (
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+)
+
+// group is the transaction under way. Only the writer touches it.
+type group struct {
+	s       *Spool
+	txn     *badger.Txn
+	version uint64
+	now     time.Time
+	commit  uint64 // the number of the newest change in it
+	queues  map[*queue]*queueChange
+	sites   map[*site]*siteFigures
+	after   []func() // once committed, in order
+	packs   map[uint64]int64
+	hour    int64 // of the newest envelope
+	entries int
+	deleted int64
+	failed  error // the first error of the transaction itself
+}
+
+func (s *Spool) newGroup() *group {
+	newest := s.snapshots.newest()
+	return &group{
+		s:       s,
+		txn:     s.db.NewTransactionAt(newest, true),
+		version: newest + 1,
+		now:     s.hubTime(),
+		commit:  s.commits.Load(),
+		queues:  make(map[*queue]*queueChange),
+		sites:   make(map[*site]*siteFigures),
+		packs:   make(map[uint64]int64),
+		hour:    s.hours.current(),
+	}
+}
+
+// next numbers a change: envelopes take their sequence from here, and everything else its place in the order of commits.
+func (g *group) next() uint64 {
+	g.commit++
+	return g.commit
+}
+
+// get returns the value of a key as this group sees it, nil when there is none.
+func (g *group) get(key []byte) ([]byte, error) { return get(g.txn, key) }
+
+func (g *group) set(key, value []byte) {
+	g.entries++
+	if err := g.txn.SetEntry(&badger.Entry{Key: key, Value: value}); err != nil && g.failed == nil {
+		g.failed = err
+	}
+}
+
+func (g *group) del(key []byte) {
+	g.entries++
+	g.deleted++
+	if err := g.txn.Delete(key); err != nil && g.failed == nil {
+		g.failed = err
+	}
+}
+
+// queueChange is a queue's figures as the group will leave them.
+type queueChange struct {
+	figures
+	lowest position // of what the group releases; zero: nothing
+}
+
+// figures returns the queue's numbers as this group sees them, to be changed.
+func (g *group) figures(q *queue) *queueChange {
+	c, ok := g.queues[q]
+	if !ok {
+		c = &queueChange{figures: q.load()}
+		g.queues[q] = c
+	}
+	return c
+}
+
+// packed counts contents that come to be needed in a pack, or cease to be.
+func (g *group) packed(n uint64, more int64) {
+	live, ok := g.packs[n]
+	if !ok {
+		live = g.s.packs.live(n)
+	}
+	g.packs[n] = live + more
+}
+
+// event appends to the site's sequence.
+func (g *group) event(st *site, e eventRecord) {
+	f, ok := g.sites[st]
+	if !ok {
+		now := st.load()
+		f = &now
+		g.sites[st] = f
+	}
+	f.last++
+	e.commit, e.time = g.commit, g.now
+	g.set(eventKey(st.name, f.last), e.encode())
+}
+
+// seal writes what the group itself has to say: the figures of the queues and sites that it touched.
+func (g *group) seal() error {
+	carried := false
+	for q, c := range g.queues {
+		c.commit = g.commit
+		q.heads(c)
+		g.set(figuresKey(q.name), c.encode())
+		carried = true
+	}
+	for st, f := range g.sites {
+		f.commit = g.commit
+		g.set(siteKey(st.name), f.encode())
+		carried = true
+	}
+	for n, live := range g.packs {
+		g.set(packKey(n), u64(nil, uint64(live)))
+	}
+	if !carried {
+		g.set([]byte{keyCommits}, u64(nil, g.commit))
+	}
+	return g.failed
+}

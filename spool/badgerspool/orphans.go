@@ -1,0 +1,127 @@
+package badgerspool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+)
+
+// collectOrphans removes content files that no envelope needs: left by a crash before the commit, or after a removal that
+// a loss of power undid.
+func (s *Spool) collectOrphans(ctx context.Context) error {
+	for i := range 256 {
+		dir := filepath.Join(s.content.root, fmt.Sprintf("%02x", i))
+		f, err := os.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // never needed
+		}
+		if err != nil {
+			return err
+		}
+		for err == nil {
+			var names []string
+			names, err = f.Readdirnames(512)
+			for _, name := range names {
+				if err := s.collectOrphan(ctx, id.Envelope(name)); err != nil {
+					f.Close()
+					return err
+				}
+			}
+		}
+		f.Close() // only read
+	}
+	return nil
+}
+
+// collectOrphan decides under the id's lock, so that no file of a call under way is taken.
+func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
+	raw, ok := unhex(name)
+	if !ok {
+		return nil // not ours
+	}
+	unlock, err := s.ids.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	needed, err := s.needsContent(raw)
+	if err != nil || needed {
+		return err
+	}
+	s.opts.Log.Info("removed a content file without an envelope", "envelope", name)
+	return s.content.unlink(name)
+}
+
+// needsContent says whether an envelope exists whose deliveries are not all settled.
+func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		e, err := lookup(txn, raw)
+		if err != nil || e == nil {
+			return err
+		}
+		f, err := readFinals(txn, e.seq)
+		needed = f.dead != 0 || f.final != 1<<len(e.targets)-1
+		return err
+	})
+	return needed, err
+}
+
+// expireUploads forgets uploads for which nobody has cared for a long time.
+func (s *Spool) expireUploads(ctx context.Context) error {
+	before := s.hubTime().Add(-uploadIdle)
+	for _, u := range s.allUploads() {
+		u.mu.Lock()
+		idle := u.active.Before(before)
+		u.mu.Unlock()
+		if !idle {
+			continue
+		}
+		if err := s.expireUpload(ctx, u, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Spool) expireUpload(ctx context.Context, u *upload, before time.Time) error {
+	unlock, err := s.ids.lock(ctx, u.name.envelope)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	u.mu.Lock()
+	idle := u.active.Before(before) && u.over == underWay
+	u.mu.Unlock()
+	if !idle {
+		return nil
+	}
+	s.opts.Log.Info("upload expired", "envelope", u.name.envelope, "sender", u.name.sender)
+	return s.forget(ctx, u)
+}
+
+// clearUploads forgets the rows of uploads that Open found to be over.
+func (s *Spool) clearUploads(ctx context.Context) error {
+	for _, u := range s.overUploads {
+		unlock, err := s.ids.lock(ctx, u.name.envelope)
+		if err != nil {
+			return err
+		}
+		if s.upload(u.name) == nil { // not begun again meanwhile
+			err = s.forget(ctx, u)
+		}
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	s.overUploads = nil
+	return nil
+}

@@ -1,0 +1,75 @@
+package badgerspool
+
+import (
+	"fmt"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+)
+
+// restore reads what memory holds of queues, sites and uploads.
+func (s *Spool) restore() error {
+	err := s.view(func(txn *badger.Txn) error {
+		v, err := get(txn, []byte{keyCommits})
+		if err != nil {
+			return err
+		}
+		d := decoder{data: v}
+		newest := d.fixed()
+		err = each(txn, keyFigures, func(name string, v []byte) error {
+			f, err := decodeFigures(v)
+			s.queues[name] = newQueue(name)
+			s.queues[name].restore(f)
+			newest = max(newest, f.commit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		err = each(txn, keySite, func(name string, v []byte) error {
+			f, err := decodeSiteFigures(v)
+			s.sites[id.Site(name)] = &site{name: id.Site(name), figures: f}
+			newest = max(newest, f.commit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		s.commits.Store(newest)
+		if err := s.restoreHours(txn); err != nil {
+			return err
+		}
+		return s.restorePacks(txn)
+	})
+	if err != nil {
+		return fmt.Errorf("restore the figures: %w", err)
+	}
+	return s.restoreUploads()
+}
+
+func (s *Spool) restorePacks(txn *badger.Txn) error {
+	live := make(map[uint64]int64)
+	err := each(txn, keyPack, func(name string, v []byte) error {
+		n, count := decoder{data: []byte(name)}, decoder{data: v}
+		live[n.fixed()] = int64(count.fixed())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.packs.restore(live)
+}
+
+// each calls f with every name under one kind of key.
+func each(txn *badger.Txn, kind byte, f func(name string, value []byte) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}, PrefetchValues: true, PrefetchSize: 64})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		if err := item.Value(func(v []byte) error { return f(string(item.Key()[1:]), v) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}

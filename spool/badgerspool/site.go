@@ -1,0 +1,94 @@
+package badgerspool
+
+import (
+	"sync"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// site is what memory holds of one site: how many events it has, and who waits for the next.
+type site struct {
+	name id.Site
+
+	mu      sync.Mutex // guards everything below
+	figures siteFigures
+	changed chan struct{} // closed when there are new events; nil when nobody waits
+}
+
+func (st *site) load() siteFigures {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.figures
+}
+
+func (st *site) store(f siteFigures) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.figures = f
+	if st.changed != nil {
+		close(st.changed)
+		st.changed = nil
+	}
+}
+
+// look returns the number of the newest event and a channel that is closed when there is a newer one.
+func (st *site) look() (uint64, <-chan struct{}) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.changed == nil {
+		st.changed = make(chan struct{})
+	}
+	return st.figures.last, st.changed
+}
+
+// The kinds of events as they are stored.
+const (
+	eventSettled = 1
+	eventDead    = 2
+	eventRoute   = 3
+)
+
+// eventRecord is a stored event. A receipt is not copied into it: it lies with the delivery (seq, index).
+type eventRecord struct {
+	kind      byte
+	commit    uint64 // its place in the order of all commits
+	time      time.Time
+	envelope  [16]byte
+	recipient id.Site
+	seq       uint64
+	index     int
+	code      string
+	address   string
+	route     id.Hash
+}
+
+func (e eventRecord) encode() []byte {
+	b := make(encoder, 0, 64)
+	b.raw([]byte{e.kind})
+	b.uint(e.commit)
+	b.stamp(e.time)
+	if e.kind == eventRoute {
+		b.string(e.address)
+		b.hash(e.route)
+		return b
+	}
+	b.raw(e.envelope[:])
+	b.string(string(e.recipient))
+	b.uint(e.seq)
+	b.uint(uint64(e.index))
+	b.string(e.code)
+	return b
+}
+
+func decodeEvent(data []byte) (e eventRecord, err error) {
+	d := decoder{data: data}
+	e.kind, e.commit, e.time = d.raw(1)[0], d.uint(), d.stamp()
+	if e.kind == eventRoute {
+		e.address, e.route = d.string(), d.hash()
+		return e, d.close("event")
+	}
+	copy(e.envelope[:], d.raw(16))
+	e.recipient, e.seq, e.index, e.code = id.Site(d.string()), d.uint(), int(d.uint()), d.string()
+	return e, d.close("event")
+}

@@ -1,0 +1,113 @@
+package badgerspool
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// uploadName names an upload. Two senders may use the same envelope id until one of them has published.
+type uploadName struct {
+	sender   id.Site
+	envelope id.Envelope
+	raw      [16]byte
+}
+
+// upload is a large envelope on its way: one file of the full size, and a note of the parts in it that are durable.
+type upload struct {
+	s    *Spool
+	name uploadName
+	size int64
+	crcs []uint32
+	sums [32]byte
+	path string
+
+	mu     sync.Mutex // guards everything below
+	holder int        // counts the callers; only the newest may write
+	have   []byte     // a bit per part that is durable
+	noted  []byte     // have, and what the commit under way will add
+	absent int
+	slots  map[int]*slot
+	failed int // how often a sync of the file has failed
+	over   fate
+	active time.Time
+}
+
+// fate says whether an upload is over, and how.
+type fate int
+
+const (
+	underWay fate = iota
+	published
+	aborted // or expired
+)
+
+func (s *Spool) newUpload(name uploadName, size int64, crcs []uint32) *upload {
+	return &upload{
+		s: s, name: name, size: size, crcs: crcs, sums: sumsHash(size, crcs),
+		path:  filepath.Join(s.content.staging, string(name.sender)+"."+string(name.envelope)),
+		have:  make([]byte, (len(crcs)+7)/8),
+		noted: make([]byte, (len(crcs)+7)/8),
+		slots: make(map[int]*slot), absent: len(crcs),
+	}
+}
+
+// hold displaces whoever held the upload before.
+func (u *upload) hold() *staging {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.holder++
+	return &staging{u, u.holder}
+}
+
+// note is the row that says which parts are durable, and when the upload was last cared for.
+func (u *upload) note(now time.Time) []byte {
+	u.active = now
+	b := make(encoder, 0, 16+len(u.noted))
+	b.stamp(now)
+	b.raw(u.noted)
+	return b
+}
+
+// touch notes that somebody cares for the upload.
+func (s *Spool) touch(ctx context.Context, u *upload) error {
+	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(u.have) + 256}
+	c.apply = func(g *group) error {
+		g.next()
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		g.set(uploadKey(keyParts, u.name), u.note(g.now))
+		return nil
+	}
+	return s.submit(c)
+}
+
+// forget removes an upload and its file. The caller holds the id's lock.
+func (s *Spool) forget(ctx context.Context, u *upload) error {
+	c := &change{ctx: ctx, need: needFloor, entries: 3, bytes: 512}
+	c.apply = func(g *group) error {
+		g.next()
+		g.del(uploadKey(keyUpload, u.name))
+		g.del(uploadKey(keyParts, u.name))
+		g.after = append(g.after, func() { s.dropUpload(u, aborted) })
+		return nil
+	}
+	if err := s.submit(c); err != nil {
+		return err
+	}
+	return s.content.disk.do("unlink", u.path, func() error { return remove(u.path) })
+}
+
+// uploadOver forgets an upload once its envelope is published. Should that fail, Open does it.
+func (s *Spool) uploadOver(u *upload, e *envelope) {
+	if e.seq == 0 || s.isPoisoned() {
+		return // not published, or nobody knows
+	}
+	s.dropUpload(u, published)
+	if err := s.forget(context.Background(), u); err != nil {
+		s.opts.Log.Warn("an upload's rest stays until the next start", "envelope", u.name.envelope, "err", err)
+	}
+}

@@ -1,0 +1,142 @@
+package badgerspool
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// completeUpload finds the upload of an envelope, with every part durable.
+func (s *Spool) completeUpload(e *envelope) (*upload, error) {
+	u := s.upload(uploadName{e.sender, tohex[id.Envelope](e.id[:]), e.id})
+	if u == nil {
+		return nil, spool.ErrUnstaged
+	}
+	if u.sums != e.sums {
+		return nil, spool.ErrConflict
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.absent > 0 {
+		return nil, fmt.Errorf("%w: %d of %d", spool.ErrUnstaged, u.absent, len(u.crcs))
+	}
+	return u, nil
+}
+
+func (s *Spool) upload(name uploadName) *upload {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.uploads[name]
+}
+
+func (s *Spool) addUpload(u *upload) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uploads[u.name] = u
+}
+
+func (s *Spool) dropUpload(u *upload, how fate) {
+	s.mu.Lock()
+	delete(s.uploads, u.name)
+	s.mu.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over == underWay {
+		u.over = how
+	}
+}
+
+func (s *Spool) stagedBytes() (sum int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, u := range s.uploads {
+		sum += u.size
+	}
+	return sum
+}
+
+// restoreUploads reads the uploads that a former process left, and clears away the rest of those that are over.
+func (s *Spool) restoreUploads() error {
+	files := make(map[string]bool)
+	var over []*upload
+	err := s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyUpload}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			u, alive, err := s.restoreUpload(txn, it.Item())
+			if err != nil {
+				return err
+			}
+			if alive {
+				files[filepath.Base(u.path)] = true
+				s.uploads[u.name] = u
+			} else {
+				over = append(over, u)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("restore the uploads: %w", err)
+	}
+	s.overUploads = over
+	return s.clearStaging(files)
+}
+
+// restoreUpload decodes one upload and says whether it goes on: it is not published, and its file is there.
+func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool, error) {
+	key := item.KeyCopy(nil)
+	row, err := item.ValueCopy(nil)
+	if err != nil || len(key) < 18 {
+		return nil, false, fmt.Errorf("%w: upload: %w", errCorrupt, err)
+	}
+	name := uploadName{sender: id.Site(key[1 : len(key)-17]), envelope: tohex[id.Envelope](key[len(key)-16:])}
+	copy(name.raw[:], key[len(key)-16:])
+	d := decoder{data: row}
+	size := d.int()
+	u := s.newUpload(name, size, decodeSums(d.data))
+	note, err := get(txn, uploadKey(keyParts, name))
+	if err != nil {
+		return nil, false, err
+	}
+	u.restoreNote(note)
+	published, err := get(txn, idKey(name.raw))
+	if err != nil || published != nil {
+		return u, false, err
+	}
+	info, err := os.Stat(u.path)
+	return u, err == nil && info.Size() == size && len(u.crcs) == partCount(size), nil
+}
+
+func (u *upload) restoreNote(note []byte) {
+	d := decoder{data: note}
+	u.active = d.stamp()
+	copy(u.have, d.data)
+	copy(u.noted, u.have)
+	for part := range u.crcs {
+		if u.has(part) {
+			u.absent--
+		}
+	}
+}
+
+// clearStaging removes what belongs to no upload.
+func (s *Spool) clearStaging(keep map[string]bool) error {
+	entries, err := os.ReadDir(s.content.staging)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !keep[e.Name()] {
+			if err := remove(filepath.Join(s.content.staging, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package spooltest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sealpost/spool"
+)
+
+func (s *story) figures(*rapid.T) {
+	for n := range 3 {
+		queue := s.site("RC", n+1).Queue()
+		var want spool.QueueInfo
+		for _, p := range s.deliveries() {
+			if p.d.target.Queue == queue {
+				want.Name = queue
+				count(&want, p, s.clock.Now())
+			}
+		}
+		var got spool.QueueInfo
+		qs, err := s.room.Queues(s.room.ctx)
+		s.room.no(err)
+		for _, q := range qs {
+			if q.Name == queue {
+				got = q
+			}
+		}
+		s.room.check(got == want, "figures are %+v, want %+v", got, want)
+	}
+}
+
+// count adds one delivery to its queue's figures.
+func count(q *spool.QueueInfo, p place, now time.Time) {
+	switch {
+	case p.d.result != nil && p.d.result.DeadCode != "":
+		q.Dead++
+		return
+	case p.d.result != nil:
+		q.Settled++
+		return
+	}
+	q.Waiting++
+	if p.d.leased(now) {
+		q.Leased++
+	}
+	if !p.d.due.IsZero() {
+		q.Released++
+	}
+	if q.Oldest.IsZero() {
+		q.Oldest = p.e.published.Spooled
+	}
+}
+
+func (s *story) known(*rapid.T) {
+	for _, e := range s.envelopes {
+		want := spool.Known{Envelope: e.ID, State: spool.StateFinal, Published: e.published}
+		for _, d := range e.deliveries {
+			if d.result == nil {
+				want.State = spool.StateWaiting
+			} else {
+				want.Results = append(want.Results, *d.result)
+			}
+		}
+		got := s.room.known(e.Sender, e.ID)
+		s.room.check(fmt.Sprint(got) == fmt.Sprint(want), "known is\n%+v, want\n%+v", got, want)
+	}
+}
+
+func (s *story) eventList(*rapid.T) {
+	for n := range 2 {
+		site := s.site("LAB", n+1)
+		var got []string
+		if len(s.events[site]) == 0 {
+			continue // asking would wait
+		}
+		for i, e := range s.room.events(site, 0) {
+			s.room.check(e.Sequence == spool.Cursor(i+1), "event %d has the sequence %d", i, e.Sequence)
+			got = append(got, fmt.Sprintf("%s %s %s%s", e.Envelope, e.Recipient, e.Receipt, e.Code))
+		}
+		s.room.check(slices.Equal(got, s.events[site]), "events of %s are\n%v, want\n%v", site, got, s.events[site])
+	}
+}
+
+func (s *story) records(*rapid.T) {
+	for n := range 2 {
+		site := s.site("LAB", n+1)
+		var want []string
+		for i := len(s.envelopes) - 1; i >= 0; i-- {
+			if e := s.envelopes[i]; e.Sender == site {
+				want = append(want, e.records()...)
+			}
+		}
+		var got []string
+		for _, rec := range s.room.find(spool.Query{Sender: site}, 7) {
+			got = append(got, fmt.Sprintf("%s %s %s", rec.UID, rec.Recipient, rec.State))
+		}
+		s.room.check(slices.Equal(got, want), "records of %s are\n%v, want\n%v", site, got, want)
+	}
+}
+
+// records lists what Find should tell of an envelope.
+func (e *modelEnvelope) records() (all []string) {
+	for _, m := range e.Messages {
+		for _, d := range e.deliveries {
+			state := "waiting"
+			if d.result != nil && d.result.DeadCode != "" {
+				state = "dead"
+			} else if d.result != nil {
+				state = "delivered"
+			}
+			all = append(all, fmt.Sprintf("%s %s %s", m.UID, d.target.Site, state))
+		}
+	}
+	return all
+}

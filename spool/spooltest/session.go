@@ -1,0 +1,75 @@
+package spooltest
+
+import (
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+func as(s id.Session, site id.Site, max int) spool.LeaseRequest {
+	req := request(site, max)
+	req.Session = s
+	return req
+}
+
+var sessionTests = map[string]func(*room){
+	"a newer one takes the queue and the leases of the old one": func(r *room) {
+		e, _ := r.drop(centre)
+		d := r.lease(centre, 1)[0]
+		ds, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		r.check(len(ds) == 1 && ds[0].Envelope == e.ID && ds[0].Attempts == 0, "got %+v", ds)
+		_, err = r.Extend(r.ctx, d.Token)
+		r.want(err, spool.ErrStale)
+		r.want(r.Release(r.ctx, d.Token, spool.Nack{}), spool.ErrStale)
+	},
+	"the old one is told at once, and whenever it calls": func(r *room) {
+		r.drop(centre)
+		r.lease(centre, 1)
+		waiting := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		ds, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		r.check(len(ds) == 1, "the newer one got %d", len(ds))
+		_, err = arrives(r, waiting)
+		r.want(err, spool.ErrHeld)
+		for range 2 {
+			_, err = r.Lease(r.ctx, request(centre, 1))
+			r.want(err, spool.ErrHeld)
+		}
+		_, err = r.Extend(r.ctx, ds[0].Token)
+		r.no(err)
+	},
+	"what the old one knows it may still settle": func(r *room) {
+		r.drop(centre)
+		d := r.lease(centre, 1)[0]
+		_, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		r.check(r.settle(d).First, "it did not count")
+		r.check(r.queue(centre).Leased == 0, "the newer one's lease outlived the delivery")
+	},
+	"other queues are not disturbed": func(r *room) {
+		r.drop(centre, second)
+		d := r.lease(second, 1)[0]
+		_, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		_, err = r.Extend(r.ctx, d.Token)
+		r.no(err)
+	},
+	"after a restart any session is new": func(r *room) {
+		r.drop(centre)
+		r.lease(centre, 1)
+		_, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		r.restart()
+		r.lease(centre, 1)
+	},
+	"one session may call many times at once": func(r *room) {
+		r.drop(centre)
+		r.drop(centre)
+		a := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		b := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		_, err := arrives(r, a)
+		r.no(err)
+		_, err = arrives(r, b)
+		r.no(err)
+	},
+}

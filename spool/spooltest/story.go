@@ -1,0 +1,292 @@
+package spooltest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// story drives a store and the model side by side.
+type story struct {
+	*rapid.T
+	*model
+	room  *room
+	names int // keeps the stories in one store apart
+}
+
+// checkModel tells random stories. All run in one store, each with sites of its own, so that a store that has seen much is
+// tested too.
+func checkModel(t *testing.T, open Factory) {
+	r := newRoom(t, open)
+	r.ctx = t.Context()
+	if os.Getenv("SEALPOST_SOAK") == "" && flag.Lookup("rapid.checks").Value.String() == "100" {
+		flag.Set("rapid.checks", "40") // the default, where nobody asked for another number
+	}
+	told := 0
+	rapid.Check(t, func(t *rapid.T) {
+		told++
+		s := &story{T: t, room: r, names: told, model: &model{
+			clock: r.clock, staged: make(map[id.Envelope]bool), sessions: make(map[string][]id.Session), events: make(map[id.Site][]string),
+		}}
+		r.reporter = t
+		defer func() { r.reporter = r.tb }()
+		t.Repeat(map[string]func(*rapid.T){
+			"publish":   s.publish,
+			"repeat":    s.repeat,
+			"stage":     s.stage,
+			"lease":     s.lease,
+			"lease2":    s.lease,
+			"extend":    s.extend,
+			"release":   s.release,
+			"settle":    s.settle,
+			"resettle":  s.resettle,
+			"kill":      s.kill,
+			"wait":      s.wait,
+			"restart":   s.restart,
+			"figures":   s.figures,
+			"known":     s.known,
+			"eventlist": s.eventList,
+			"records":   s.records,
+		})
+		s.figures(t)
+		s.known(t)
+		s.eventList(t)
+		s.records(t)
+	})
+}
+
+func (s *story) site(kind string, n int) id.Site {
+	return id.Site(fmt.Sprintf("%s-%d-%d", kind, s.names, n))
+}
+
+func (s *story) anySite(t *rapid.T, kind string, n int) id.Site {
+	return s.site(kind, rapid.IntRange(1, n).Draw(t, kind))
+}
+
+// draw makes an envelope for one or two of the three centres.
+func (s *story) draw(t *rapid.T, size int) (spool.Envelope, []byte) {
+	content := noise(size)
+	e := envelopeOf(content, rapid.IntRange(1, 3).Draw(t, "messages"))
+	e.Sender = s.anySite(t, "LAB", 2)
+	for n := range 3 {
+		if rapid.Bool().Draw(t, fmt.Sprintf("for %d", n+1)) {
+			site := s.site("RC", n+1)
+			e.Deliveries = append(e.Deliveries, spool.Target{Site: site, Queue: site.Queue()})
+		}
+	}
+	if len(e.Deliveries) == 0 {
+		site := s.site("RC", 1)
+		e.Deliveries = []spool.Target{{Site: site, Queue: site.Queue()}}
+	}
+	return e, content
+}
+
+func (s *story) add(e spool.Envelope) {
+	p := s.room.publish(e)
+	m := &modelEnvelope{Envelope: e, published: p}
+	for _, target := range e.Deliveries {
+		m.deliveries = append(m.deliveries, &modelDelivery{target: target})
+	}
+	s.room.check(p.Spooled.Equal(s.clock.Now()), "spooled %v, want %v", p.Spooled, s.clock.Now())
+	if n := len(s.envelopes); n > 0 {
+		s.room.check(p.Sequence > s.envelopes[n-1].published.Sequence, "the sequence does not grow")
+	}
+	s.envelopes = append(s.envelopes, m)
+}
+
+func (s *story) publish(t *rapid.T) {
+	size := rapid.SampledFrom([]int{10, 1000, spool.InlineSize + 1}).Draw(t, "size")
+	e, _ := s.draw(t, size)
+	s.add(e)
+}
+
+func (s *story) stage(t *rapid.T) {
+	e, content := s.draw(t, onePart)
+	st := s.room.stage(e)
+	switch rapid.SampledFrom([]string{"publish", "restart", "abort", "too early"}).Draw(t, "then") {
+	case "too early":
+		_, err := s.room.Publish(s.room.ctx, e)
+		s.room.want(err, spool.ErrUnstaged)
+	case "abort":
+		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.room.no(st.Abort(s.room.ctx))
+		_, err := s.room.Publish(s.room.ctx, e)
+		s.room.want(err, spool.ErrUnstaged)
+	case "restart":
+		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.restart(t)
+		s.room.check(len(s.room.stage(e).Missing()) == 0, "the part is missing")
+		s.add(e)
+	case "publish":
+		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
+		s.add(e)
+	}
+}
+
+func (s *story) any(t *rapid.T) place {
+	all := s.deliveries()
+	if len(all) == 0 {
+		t.Skip("nothing was published")
+	}
+	return rapid.SampledFrom(all).Draw(t, "delivery")
+}
+
+func (s *story) repeat(t *rapid.T) {
+	e := s.any(t).e
+	s.room.check(s.room.publish(e.Envelope) == e.published, "another answer")
+	changed := e.Envelope
+	changed.RouteVersion = ""
+	_, err := s.room.Publish(s.room.ctx, changed)
+	s.room.want(err, spool.ErrConflict)
+}
+
+func (s *story) lease(t *rapid.T) {
+	queue := s.anySite(t, "RC", 3).Queue()
+	held := s.sessions[queue]
+	session := id.Random128[id.Session]()
+	if len(held) > 0 && rapid.IntRange(0, 9).Draw(t, "session") > 0 {
+		session = held[len(held)-1]
+		if len(held) > 1 && rapid.IntRange(0, 9).Draw(t, "old") == 0 {
+			session = held[0]
+		}
+	}
+	req := spool.LeaseRequest{
+		Queue: queue, Session: session, Max: rapid.IntRange(1, 4).Draw(t, "max"), MaxBytes: 1 << 20,
+		Duration: time.Duration(rapid.IntRange(1, 10).Draw(t, "minutes")) * time.Minute,
+	}
+	allowed := s.adopt(queue, session)
+	want := s.offered(queue)
+	want = want[:min(len(want), req.Max)]
+	if allowed && len(want) == 0 {
+		ctx, cancel := context.WithTimeout(s.room.ctx, time.Millisecond)
+		defer cancel()
+		ds, err := s.room.Lease(ctx, req)
+		s.room.no(err)
+		s.room.check(len(ds) == 0, "got %d deliveries, want none", len(ds))
+		return
+	}
+	ds, err := s.room.Lease(s.room.ctx, req)
+	if !allowed {
+		s.room.want(err, spool.ErrHeld)
+		return
+	}
+	s.room.no(err)
+	s.room.check(len(ds) == len(want), "got %d deliveries, want %d", len(ds), len(want))
+	for i, d := range ds {
+		s.leased(d, want[i], req.Duration)
+	}
+}
+
+// leased compares one delivery with the model's.
+func (s *story) leased(d spool.Delivery, p place, duration time.Duration) {
+	s.room.check(d.Envelope == p.e.ID && d.Sequence == p.e.published.Sequence, "got %s, want %s", d.Envelope, p.e.ID)
+	s.room.check(d.Attempts == p.d.attempts, "%s has %d attempts, want %d", d.Envelope, d.Attempts, p.d.attempts)
+	s.room.check(d.LeasedUntil.Equal(s.clock.Now().Add(duration)), "%s is leased until %v", d.Envelope, d.LeasedUntil)
+	if p.e.Size <= spool.InlineSize {
+		s.room.check(string(d.Content) == string(p.e.Content), "%s has other content", d.Envelope)
+	}
+	p.d.token, p.d.until, p.d.duration = d.Token, s.clock.Now().Add(duration), duration
+}
+
+func (s *story) delivery(p place) spool.DeliveryID {
+	return spool.DeliveryID{Incarnation: s.room.Incarnation(), Queue: p.d.target.Queue, Sequence: p.e.published.Sequence, Envelope: p.e.ID}
+}
+
+func (s *story) extend(t *rapid.T) {
+	p := s.any(t)
+	until, err := s.room.Extend(s.room.ctx, p.d.token)
+	if !p.d.leased(s.clock.Now()) {
+		s.room.want(err, spool.ErrStale)
+		return
+	}
+	s.room.no(err)
+	p.d.until = s.clock.Now().Add(p.d.duration)
+	s.room.check(until.Equal(p.d.until), "until %v, want %v", until, p.d.until)
+}
+
+func (s *story) release(t *rapid.T) {
+	p := s.any(t)
+	nack := spool.Nack{
+		Delay:        time.Duration(rapid.IntRange(0, 20).Draw(t, "minutes")) * time.Minute,
+		NotAttempted: rapid.Bool().Draw(t, "not attempted"),
+	}
+	err := s.room.Release(s.room.ctx, p.d.token, nack)
+	if !p.d.leased(s.clock.Now()) {
+		s.room.want(err, spool.ErrStale)
+		return
+	}
+	s.room.no(err)
+	p.d.due, p.d.until, p.d.token = s.clock.Now().Add(nack.Delay), time.Time{}, ""
+	if !nack.NotAttempted {
+		p.d.attempts++
+	}
+}
+
+func (s *story) settle(t *rapid.T) {
+	p := s.any(t)
+	st := settlement(s.delivery(p), p.e.Messages)
+	if rapid.IntRange(0, 5).Draw(t, "incomplete") == 0 && p.d.result == nil {
+		st.Outcomes = st.Outcomes[1:]
+		_, err := s.room.Settle(s.room.ctx, st)
+		s.room.want(err, spool.ErrIncomplete)
+		return
+	}
+	got, err := s.room.Settle(s.room.ctx, st)
+	s.room.no(err)
+	if p.d.result != nil {
+		s.room.check(!got.First && got.Time.Equal(p.d.result.Time), "answer is %+v, want %v", got, p.d.result.Time)
+		return
+	}
+	s.room.check(got.First && got.Time.Equal(s.clock.Now()), "answer is %+v", got)
+	s.finish(p, spool.Result{Receipt: st.Receipt})
+}
+
+// resettle states something else about what is final.
+func (s *story) resettle(t *rapid.T) {
+	p := s.any(t)
+	if p.d.result == nil {
+		t.Skip("it is not final")
+	}
+	st := settlement(s.delivery(p), p.e.Messages)
+	st.Receipt = "something else"
+	got, err := s.room.Settle(s.room.ctx, st)
+	s.room.no(err)
+	s.room.check(!got.First && got.Time.Equal(p.d.result.Time), "answer is %+v", got)
+}
+
+func (s *story) kill(t *rapid.T) {
+	if rapid.IntRange(0, 4).Draw(t, "really") > 0 {
+		t.Skip("seldom")
+	}
+	queue := s.anySite(t, "RC", 3).Queue()
+	n, err := s.room.Kill(s.room.ctx, queue, "removed")
+	s.room.no(err)
+	all := s.waiting(queue)
+	s.room.check(n == len(all), "%d were killed, want %d", n, len(all))
+	never := slices.DeleteFunc(slices.Clone(all), func(p place) bool { return !p.d.due.IsZero() })
+	resting := slices.DeleteFunc(slices.Clone(all), func(p place) bool { return p.d.due.IsZero() })
+	slices.SortStableFunc(resting, func(a, b place) int { return a.d.due.Compare(b.d.due) })
+	for _, p := range append(never, resting...) {
+		s.finish(p, spool.Result{DeadCode: "removed"})
+	}
+}
+
+func (s *story) wait(t *rapid.T) {
+	s.clock.Advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "minutes")) * time.Minute)
+}
+
+func (s *story) restart(*rapid.T) {
+	s.room.restart()
+	s.endLeases("")
+	clear(s.sessions)
+}
