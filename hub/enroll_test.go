@@ -1,6 +1,10 @@
 package hub
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,11 +138,35 @@ func TestRenewalKeepsTheKey(t *testing.T) {
 	if !lab.identity.NotAfter().After(before) {
 		t.Error("the new certificate lives no longer than the old one")
 	}
+	lab.CloseIdle()
 	q.clock.forward(50 * 24 * time.Hour) // the old one has expired
-	_, err = lab.Hello(t.Context())
-	wantCode(t, err, api.CodeExpired) // on the old connection, which ends with this answer
 	if _, err := lab.Hello(t.Context()); err != nil {
 		t.Errorf("with the new certificate: %v", err)
+	}
+}
+
+// A connection outlives its certificate no longer than to the next request, whose answer ends it.
+func TestACertificateExpiresOnAnOpenConnection(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	c := lab.dial()
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	for _, want := range []int{http.StatusOK, http.StatusOK, http.StatusUnauthorized} {
+		if want == http.StatusUnauthorized {
+			q.clock.forward(91 * 24 * time.Hour)
+		}
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: hub\r\n\r\n", api.PathHello)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := codeOfResponse(t, resp); resp.StatusCode != want || want == http.StatusUnauthorized && (code != api.CodeExpired || !resp.Close) {
+			t.Errorf("got %d %s, want %d; the connection ends: %v", resp.StatusCode, code, want, resp.Close)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -7,17 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"sealpost/certs"
-	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/spool"
@@ -196,151 +192,6 @@ func TestBusySaysWhen(t *testing.T) {
 	if _, err := lab.Resolve(t.Context(), key("fl-lab.dat")); err != nil {
 		t.Error(err)
 	}
-}
-
-// bubble is a hub without a spool on connections of memory, for tests in which time is not real.
-type bubble struct {
-	hub    *Hub
-	server *http.Server
-	pipes  *pipes
-	lab    *certs.Identity
-}
-
-// pipes is a listener of net.Pipe connections.
-type pipes struct {
-	accept chan net.Conn
-	closed chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.accept:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-// newBubble makes the identities before time stands still, and returns what to do inside.
-func newBubble(t *testing.T) func() *bubble {
-	dir := filepath.Join(t.TempDir(), "DC-HQ")
-	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // so does time in a bubble
-	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Now: began}); err != nil {
-		t.Fatal(err)
-	}
-	authority, err := certs.OpenAuthority(filepath.Join(dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hub, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile), filepath.Join(dir, "state", chainFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := certs.OpenIdentity(t.TempDir()+"/identity.key", t.TempDir()+"/chain.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() *bubble {
-		h := &Hub{log: slog.New(slog.DiscardHandler), now: time.Now, identity: hub, authority: authority,
-			verifier: certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(), uploads: newUploads(),
-			intake: newIntake(1 << 20), guesses: newGuesses(), links: newLinks(), metrics: newMetrics()}
-		csr, err := lab.CSR()
-		if err != nil {
-			t.Fatal(err)
-		}
-		chain, err := authority.IssueSite(csr, "FL-LAB", time.Now())
-		if err == nil {
-			err = lab.SetChain(chain, authority.Network(), time.Now())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		table := newTable()
-		table.sites["FL-LAB"] = site{Name: "FL-LAB", Role: config.RoleBoth, Key: lab.Key()}
-		h.dir.now.Store(table)
-		b := &bubble{hub: h, server: h.server(), pipes: &pipes{make(chan net.Conn), make(chan struct{})}, lab: lab}
-		go b.server.Serve(tls.NewListener(b.pipes, certs.ServerTLS(hub)))
-		return b
-	}
-}
-
-func (b *bubble) dial(t *testing.T) *tls.Conn {
-	t.Helper()
-	near, far := net.Pipe()
-	b.pipes.accept <- far
-	c := tls.Client(near, certs.ClientTLS(b.lab, b.hub.verifier.Network, "127.0.0.1"))
-	if err := c.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// Who hangs in the middle of a handshake, a header, a body or an answer costs a connection for some seconds, and then
-// nothing.
-func TestHangingClientsAreCutOff(t *testing.T) {
-	ready := newBubble(t)
-	synctest.Test(t, func(t *testing.T) {
-		b := ready()
-		defer b.server.Close()
-		request := func(path string, length int, body string) string {
-			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", path, length, body)
-		}
-		near, far := net.Pipe()
-		b.pipes.accept <- far // no handshake
-		for _, hang := range []string{
-			"",
-			"GET /v1/hello HT",
-			request(api.PathResolve, 100, ""),
-			request(api.PathResolve, 100, "{"),
-			request(api.PathEnroll, 100, "{"),
-			request(api.PathPublish, 100_000, "{"),
-			"POST " + api.PathResolve + " HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
-			request("/v1/nothing", 100, ""),
-		} {
-			c := b.dial(t)
-			defer c.Close()
-			go io.WriteString(c, hang)
-			go io.Copy(io.Discard, c)
-		}
-		defer near.Close()
-		synctest.Wait()
-		if open := b.hub.links.count(""); open != 9 {
-			t.Errorf("%d connections are open before anything is cut", open)
-		}
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if open := b.hub.links.count(""); open != 0 {
-			t.Errorf("after a minute %d connections are still open", open)
-		}
-		if b.hub.intake.used != 0 || len(b.hub.intake.requests) != 0 {
-			t.Errorf("they still hold %d bytes and %v", b.hub.intake.used, b.hub.intake.requests)
-		}
-	})
-}
-
-// A trickle is a body too slow on average, however steady.
-func TestATrickleIsCutOff(t *testing.T) {
-	ready := newBubble(t)
-	synctest.Test(t, func(t *testing.T) {
-		b := ready()
-		defer b.server.Close()
-		c := b.dial(t)
-		defer c.Close()
-		go io.Copy(io.Discard, c)
-		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", api.PathResolve, 60_000)
-		began := time.Now()
-		for time.Since(began) < time.Hour {
-			if _, err := c.Write([]byte(" ")); err != nil {
-				break
-			}
-			time.Sleep(5 * time.Second)
-		}
-		if took := time.Since(began); took > time.Minute {
-			t.Errorf("it trickled for %s", took)
-		}
-	})
 }
 
 // Strangers cannot open connections without end, and their number does not touch those who have shown who they are.

@@ -1,0 +1,154 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// A waiting lease is answered as soon as something arrives.
+func TestLeaseWaits(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	got := make(chan api.Delivery)
+	go func() { got <- centre.take() }()
+	sent := lab.send(key("fl-lab.dat"), "x")
+	if d := <-got; d.Envelope != sent.Envelope {
+		t.Errorf("leased %+v", d)
+	}
+	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Millisecond})
+	if err != nil || len(none) != 0 {
+		t.Errorf("with nothing there it leased %v, %v", none, err)
+	}
+}
+
+func TestANewSessionTakesTheQueue(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	lab.send(key("fl-lab.dat"), "x")
+	d := centre.take()
+	next := api.LeaseRequest{Session: id.Random128[id.Session](), Max: 1, MaxBytes: 100, Wait: time.Second}
+	again, err := centre.Lease(t.Context(), next)
+	if err != nil || len(again) != 1 || again[0].Envelope != d.Envelope {
+		t.Fatalf("the new session leased %v, %v", again, err)
+	}
+	_, err = centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1})
+	wantCode(t, err, api.CodeHeld)
+	_, err = centre.Extend(t.Context(), d.Token)
+	wantCode(t, err, api.CodeStale)
+	if until, err := centre.Extend(t.Context(), again[0].Token); err != nil || !until.After(time.Now()) {
+		t.Errorf("extended until %s, %v", until, err)
+	}
+}
+
+func TestReleasedComesAgain(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	lab.send(key("fl-lab.dat"), "x")
+	d := centre.take()
+	wantCode(t, centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: "the disk of Dr. Miller is full"}), api.CodeInvalid)
+	if err := centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}), api.CodeStale)
+	if again := centre.take(); again.Envelope != d.Envelope || again.Attempts != 1 {
+		t.Errorf("it came again as %+v", again)
+	}
+}
+
+// What is leased to somebody who has gone waits again at once, and was no attempt.
+func TestALeaseThatNobodyTakesGoesBack(t *testing.T) {
+	q := newHeadquarters(t)
+	gone := &goneStore{leased: make(chan struct{}), leave: make(chan struct{})}
+	q.wrap = func(s Store) Store { gone.Store = s; return gone }
+	q.start()
+	t.Cleanup(q.stop)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	lab.send(key("fl-lab.dat"), "x")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := centre.Lease(ctx, api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Minute})
+		left <- err
+	}()
+	<-gone.leased // the spool has leased it, and the answer is not written yet
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	close(gone.leave)
+	if d := centre.take(); d.Attempts != 0 {
+		t.Errorf("it counts %d attempts", d.Attempts)
+	}
+}
+
+// goneStore holds the first leased delivery until the caller has gone.
+type goneStore struct {
+	Store
+	leased, leave chan struct{}
+	once          bool
+}
+
+func (g *goneStore) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Delivery, error) {
+	got, err := g.Store.Lease(ctx, req)
+	if len(got) > 0 && !g.once {
+		g.once = true
+		close(g.leased)
+		<-g.leave
+		<-ctx.Done()
+	}
+	return got, err
+}
+
+// A stopping hub answers those who wait at once, and ends.
+func TestStopAnswersWaits(t *testing.T) {
+	q := newHeadquarters(t)
+	waiting := make(chan struct{}, 2)
+	q.wrap = func(s Store) Store { return waitStore{s, waiting} }
+	q.start()
+	t.Cleanup(q.stop)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	done := make(chan error, 2)
+	go func() {
+		_, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: api.MaxWait})
+		done <- err
+	}()
+	go func() {
+		_, err := lab.Events(t.Context(), api.EventsRequest{Wait: api.MaxWait})
+		done <- err
+	}()
+	<-waiting
+	<-waiting
+	began := time.Now()
+	q.stop()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
+// waitStore says when somebody begins to wait.
+type waitStore struct {
+	Store
+	waiting chan struct{}
+}
+
+func (w waitStore) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Delivery, error) {
+	w.waiting <- struct{}{}
+	return w.Store.Lease(ctx, req)
+}
+
+func (w waitStore) Events(ctx context.Context, s id.Site, after spool.Cursor, maxBytes int) ([]spool.Event, spool.Cursor, error) {
+	w.waiting <- struct{}{}
+	return w.Store.Events(ctx, s, after, maxBytes)
+}
