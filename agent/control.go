@@ -22,6 +22,8 @@ const (
 	PathTrust    = "/trust"    // TrustRequest → Done
 	PathReceipts = "/receipts" // MessageRequest → Receipts
 	PathProof    = "/proof"    // MessageRequest → Proof
+	PathRecall   = "/recall"   // MessageRequest → Done
+	PathResend   = "/resend"   // ResendRequest → Done
 	PathLog      = "/log"      // MessageRequest → Log
 )
 
@@ -104,6 +106,8 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathReceipts, a.receipts)
 	control.Handle(mux, PathProof, a.proof)
 	control.Handle(mux, PathLog, a.lookUp)
+	control.Handle(mux, PathRecall, a.recall)
+	control.Handle(mux, PathResend, a.resend)
 }
 
 func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {

@@ -404,3 +404,51 @@ func TestAFileThatCannotBeMovedIsClaimedOnceAndSaid(t *testing.T) {
 		t.Errorf("%d messages were claimed", len(m))
 	}
 }
+
+func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("hold", `"2s"`)
+	lab.start()
+	lab.drop("mistake", []byte("oops"))
+	lab.drop("meant", []byte("meant"))
+	eventually(t, "both are taken", func() bool { return lab.status().Outbox.Counts["taken"] == 2 })
+	for _, m := range lab.status().Outbox.Latest {
+		if m.Name == "mistake" {
+			must(t, lab.call(agent.PathRecall, agent.MessageRequest{Message: string(m.ID)}, nil))
+		}
+	}
+	centre.expect("FL-LAB", "meant", []byte("meant"))
+	eventually(t, "the mistake lies in failed", func() bool { return slices.Equal(lab.tray("failed"), []string{"WHY.txt", "mistake"}) })
+	if got := centre.inInbox(); len(got) != 1 {
+		t.Errorf("in the inbox: %v", got)
+	}
+	m := lab.status().Outbox.Latest
+	if held := m[0].Finished.Sub(m[0].Claimed); m[0].Name == "meant" && held < 2*time.Second {
+		t.Errorf("it was held for %s", held)
+	}
+	for _, name := range []string{string(m[0].ID), string(m[1].ID), "FL-LAB_DAT_20200101_001"} {
+		if err := lab.call(agent.PathRecall, agent.MessageRequest{Message: name}, nil); err == nil {
+			t.Errorf("%s was recalled", name)
+		}
+	}
+}
+
+func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	other := w.join("SF-RC", "receive")
+	content := random(2 << 20)
+	lab.drop("data.csv", content)
+	centre.expect("FL-LAB", "data.csv", content)
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	first := string(lab.status().Outbox.Latest[0].ID)
+	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "SF-RC"}, nil))
+	other.expect("FL-LAB", "data.csv", content)
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 2 })
+	if got := centre.inInbox(); len(got) != 1 {
+		t.Errorf("the first centre has %v", got)
+	}
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "nobody"}, nil); err == nil {
+		t.Error("it was sent to nobody")
+	}
+}

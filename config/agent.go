@@ -56,6 +56,9 @@ type Outbox struct {
 	// How long everything in a folder must stay unchanged for the folder to count as finished; it is then sent as one message.
 	// A file NAME.done beside the folder NAME says so at once. Default "60s".
 	FolderSettle Duration `toml:"folder_settle"`
+	// How long everything waits in sending before it is sealed, so that "sealpost agent recall" can still take it back.
+	// Default "0s".
+	Hold Duration `toml:"hold"`
 	// The number of the first message of each kind and day. Default 1.
 	FirstNumber int64 `toml:"first_number"`
 	// How often the tray is looked through, whether or not the system has told of a change. Default "10s".
@@ -135,6 +138,7 @@ func (f *file) checkOutbox(o Outbox) []error {
 		f.check("outbox.route", id.ValidRoutingKey(o.Route)),
 		f.check("outbox.settle", between(o.Settle, 0, 24*hour)),
 		f.check("outbox.folder_settle", between(o.FolderSettle, 0, 24*hour)),
+		f.check("outbox.hold", between(o.Hold, 0, 24*hour)),
 		f.check("outbox.first_number", atLeast(o.FirstNumber, 1)),
 		f.check("outbox.sweep", between(o.Sweep, second/10, 24*hour)),
 	}

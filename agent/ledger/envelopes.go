@@ -31,6 +31,7 @@ type Envelope struct {
 	Incarnation  id.Incarnation
 	Sequence     uint64
 	Sealed       time.Time
+	Published    time.Time // the hub's promise
 	Recipients   []Recipient
 }
 
@@ -100,13 +101,13 @@ func (tx *Tx) Drop(e id.Envelope, reason string) error {
 func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 	out := Envelope{ID: e}
 	var crcs string
-	var sealed int64
-	err := tx.row("SELECT address, route_version, size, crc32c, file, state, incarnation, sequence, sealed FROM envelope WHERE envelope_id = ?", []any{e},
-		&out.Address, &out.RouteVersion, &out.Size, &crcs, &out.File, &out.State, &out.Incarnation, &out.Sequence, &sealed)
+	var sealed, published int64
+	err := tx.row("SELECT address, route_version, size, crc32c, file, state, incarnation, sequence, sealed, published FROM envelope WHERE envelope_id = ?", []any{e},
+		&out.Address, &out.RouteVersion, &out.Size, &crcs, &out.File, &out.State, &out.Incarnation, &out.Sequence, &sealed, &published)
 	if err != nil {
 		return out, err
 	}
-	out.Sealed = fromMillis(sealed)
+	out.Sealed, out.Published = fromMillis(sealed), fromMillis(published)
 	if err := json.Unmarshal([]byte(crcs), &out.CRC32C); err != nil {
 		return out, err
 	}

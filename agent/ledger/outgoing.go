@@ -36,6 +36,7 @@ type Outgoing struct {
 	Address        string
 	Dir            string // the folder under outbox/ in which it was dropped; mostly empty
 	Claimed        time.Time
+	Due            time.Time // it is not sealed before
 	State          State
 	Filed          bool
 	Envelope       id.Envelope
@@ -53,16 +54,16 @@ type Source struct {
 	Executable bool   // of a file
 }
 
-const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, state, filed, envelope_id, digest, reason, finished`
+const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
 	var key []byte
-	var claimed, finished int64
+	var claimed, due, finished int64
 	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
-		&m.Source.Executable, &m.Address, &m.Dir, &claimed, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
+		&m.Source.Executable, &m.Address, &m.Dir, &claimed, &due, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
 	copy(m.FingerprintKey[:], key)
-	m.Claimed, m.Finished = fromMillis(claimed), fromMillis(finished)
+	m.Claimed, m.Due, m.Finished = fromMillis(claimed), fromMillis(due), fromMillis(finished)
 	return m, err
 }
 
@@ -93,10 +94,10 @@ func (tx *Tx) Claim(m *Outgoing, site id.Site, first int64, taken func(id.Messag
 	if m.Folder {
 		kind = "folder"
 	}
-	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, state)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
 		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
-			m.Address, m.Dir, millis(m.Claimed), m.State}, &m.Seq)
+			m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State}, &m.Seq)
 }
 
 // Resource replaces the source's identity of a message that is not sealed: its file was still being written.
@@ -123,12 +124,19 @@ func (tx *Tx) InState(state State, after int64, limit int) ([]Outgoing, error) {
 
 // Waiting lists messages to be sealed for one address in the order of their claims, after seq, at most limit: files of at
 // most small bytes, or what is larger and folders, which have an envelope to themselves.
-func (tx *Tx) Waiting(address string, small int64, isSmall bool, after int64, limit int) ([]Outgoing, error) {
+func (tx *Tx) Waiting(address string, small int64, isSmall bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
 	compare := "(size > ? OR type = 'folder')"
 	if isSmall {
 		compare = "size <= ? AND type = 'file'"
 	}
-	return tx.outgoing("state = 'taken' AND address = ? AND seq > ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, small, limit)
+	return tx.outgoing("state = 'taken' AND address = ? AND seq > ? AND due <= ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, millis(now), small, limit)
+}
+
+// NextDue returns when the next message that is held may be sealed; the zero time when none is.
+func (tx *Tx) NextDue(now time.Time) (time.Time, error) {
+	var due sql.NullInt64
+	err := tx.row("SELECT MIN(due) FROM message WHERE state = 'taken' AND due > ?", []any{millis(now)}, &due)
+	return fromMillis(due.Int64), err
 }
 
 // Addresses lists the addresses for which something waits to be sealed.

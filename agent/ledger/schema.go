@@ -29,6 +29,7 @@ CREATE TABLE message (               -- one row for each message that this site 
   address         TEXT    NOT NULL,
   dir             TEXT    NOT NULL,  -- the folder under outbox/ in which it was dropped; mostly empty
   claimed         INTEGER NOT NULL,
+  due             INTEGER NOT NULL,  -- not sealed before: the tray's hold
   state           TEXT    NOT NULL,  -- claimed taken sealed published delivered failed withdrawn
   filed           INTEGER NOT NULL DEFAULT 0, -- the final rename is done
   envelope_id     TEXT    NOT NULL DEFAULT '',

@@ -61,9 +61,10 @@ func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 // claimRows writes the rows of a group's messages, in one commit.
 func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, f := range group {
 		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
-			Address: f.address, Dir: f.dir, Claimed: time.Now().UTC().Truncate(time.Millisecond)}
+			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(o.cfg.Hold)}
 		rand.Read(messages[i].FingerprintKey[:])
 	}
 	return messages, o.ledger.Update(ctx, func(tx *ledger.Tx) error {

@@ -87,13 +87,28 @@ func (l *lane) dispatch(ctx context.Context) error {
 			pause.Reset()
 			continue
 		}
+		idle, err := l.idle(ctx)
+		if err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 		case <-l.more:
-		case <-time.After(blockedAgain):
+		case <-time.After(idle):
 		}
 	}
 	return nil
+}
+
+// idle is how long there is nothing to do unless somebody says so: until the next message that is held comes due.
+func (l *lane) idle(ctx context.Context) (time.Duration, error) {
+	var next time.Time
+	now := time.Now()
+	err := l.o.view(ctx, func(tx *ledger.Tx) (err error) { next, err = tx.NextDue(now); return err })
+	if err != nil || next.IsZero() {
+		return blockedAgain, ignoreCancel(ctx, err)
+	}
+	return min(next.Sub(now), blockedAgain), nil
 }
 
 var errLedger = errors.New("the ledger cannot be read")
@@ -141,7 +156,7 @@ func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, err
 	for {
 		var page []ledger.Outgoing
 		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
-			page, err = tx.Waiting(address, smallContent, l.small, after, limit)
+			page, err = tx.Waiting(address, smallContent, l.small, time.Now(), after, limit)
 			return err
 		})
 		if err != nil || len(page) == 0 {

@@ -39,6 +39,7 @@ type Options struct {
 	FirstNumber  int64         // of a day
 	Settle       time.Duration // how long a file must stay unchanged
 	FolderSettle time.Duration // how long everything in a folder must
+	Hold         time.Duration // how long a message waits before it is sealed, so that it can be recalled
 	Sweep        time.Duration // how often the tray is looked through
 	State        string        // the agent's folder; sealed files lie in State/sealed
 	Ledger       *ledger.Ledger

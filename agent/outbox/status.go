@@ -50,6 +50,8 @@ type Message struct {
 	Filed      bool         `json:"filed"` // it lies in its final folder
 	Reason     string       `json:"reason,omitempty"`
 	Claimed    time.Time    `json:"claimed"`
+	Sealed     time.Time    `json:"sealed,omitzero"`
+	Published  time.Time    `json:"published,omitzero"` // the hub's promise
 	Finished   time.Time    `json:"finished,omitzero"`
 	Envelope   id.Envelope  `json:"envelope_id,omitempty"`
 	Recipients []Recipient  `json:"recipients,omitempty"`
@@ -178,6 +180,7 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	if err != nil {
 		return m, err
 	}
+	m.Sealed, m.Published = e.Sealed, e.Published
 	outcomes, err := tx.Outcomes(row.UID)
 	if err != nil {
 		return m, err

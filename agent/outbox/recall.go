@@ -1,0 +1,129 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+)
+
+// errOnItsWay says that a message can no longer be recalled.
+var errOnItsWay = errors.New("it is on its way already and cannot be recalled")
+
+// Recall takes back a message of which nothing has been sent: it goes to failed/, with a note, and nobody gets it.
+func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
+	var m ledger.Outgoing
+	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
+		return "", err
+	}
+	mine := []ledger.Outgoing{m}
+	if !o.holdIfFree(m.UID) {
+		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+	}
+	defer o.wake()
+	defer o.hold(mine, false)
+	recalled := false
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		now, err := tx.Message(string(m.UID))
+		if err != nil {
+			return err
+		}
+		recalled = now.State == ledger.Taken || now.State == ledger.Claimed
+		if !recalled {
+			m = now
+			return nil
+		}
+		return tx.Fail(m.UID, "it was recalled before anything of it was sent", time.Now())
+	})
+	switch {
+	case err != nil:
+		return m.ID, err
+	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
+		return m.ID, fmt.Errorf("%s cannot be recalled: it is %s", m.ID, m.State)
+	case !recalled:
+		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+	}
+	o.log.Info("recalled", "message", m.ID)
+	poke(o.filing)
+	return m.ID, nil
+}
+
+// holdIfFree takes a message into this caller's hands unless somebody has it.
+func (o *Outbox) holdIfFree(uid id.UID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy[uid] {
+		return false
+	}
+	o.busy[uid] = true
+	return true
+}
+
+// Resend sends what a finished message held to one site, as a message of its own: a copy is dropped into that site's
+// folder under outbox/, and is found there like everything else.
+func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Message, error) {
+	var m ledger.Outgoing
+	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
+		return "", err
+	}
+	if _, err := id.ParseSite(string(to)); err != nil {
+		return m.ID, err
+	}
+	if m.State != ledger.Delivered && m.State != ledger.Failed {
+		return m.ID, fmt.Errorf("%s is still under way (%s): wait until it is finished", m.ID, m.State)
+	}
+	from := filepath.Join(o.place(m), m.Name)
+	if !exists(from) {
+		return m.ID, fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", m.Name, o.place(m), to)
+	}
+	dir := filepath.Join(o.tray.Outbox(), "@"+string(to))
+	if err := durable.MkdirAll(dir, 0o777); err != nil {
+		return m.ID, err
+	}
+	place := filepath.Join(dir, m.Name)
+	if exists(place) {
+		return m.ID, fmt.Errorf("a file of that name waits in %s already", dir)
+	}
+	temp := filepath.Join(dir, "~$"+string(id.Random128[id.UID]())+".tmp") // a name that the finder leaves alone
+	if err := copyAll(ctx, from, temp); err != nil {
+		return m.ID, errors.Join(err, os.RemoveAll(temp))
+	}
+	if err := durable.RenameNoReplace(temp, place); err != nil {
+		return m.ID, errors.Join(err, os.RemoveAll(temp))
+	}
+	o.log.Info("sent again", "message", m.ID, "to", to)
+	return m.ID, nil
+}
+
+// copyAll copies a file with its time, or a folder with all that is in it. Executable bits stay.
+func copyAll(ctx context.Context, from, to string) error {
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		err := os.CopyFS(to, os.DirFS(from))
+		return errors.Join(err, ctx.Err())
+	}
+	src, err := openShared(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return err
+	}
+	return os.Chtimes(to, info.ModTime(), info.ModTime())
+}
