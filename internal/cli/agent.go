@@ -7,38 +7,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/service"
 )
 
 func agentCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "Join a network, and run and administrate the agent of a site", Args: noArgs, RunE: group}
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentTrustCommand(),
 		agentReceiptsCommand(), agentLogCommand())
-	return cmd
-}
-
-func agentRunCommand() *cobra.Command {
-	var dir, logFormat string
-	cmd := &cobra.Command{
-		Use: "run", Short: "Run the agent until it is interrupted", Args: noArgs,
-		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back what is under way.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadAgent(dir)
-			if err != nil {
-				return err
-			}
-			log, err := newLog(cmd.ErrOrStderr(), logFormat, cfg.LogLevel)
-			if err != nil {
-				return err
-			}
-			a, err := agent.New(agent.Options{Config: cfg, Version: versionInfo().Version, Log: log})
-			if err != nil {
-				return err
-			}
-			return a.Run(cmd.Context())
-		},
-	}
-	dirFlag(cmd, &dir, "agent")
-	logFlag(cmd, &logFormat)
+	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
 }
 

@@ -10,15 +10,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/service"
 )
 
 func agentStatusCommand() *cobra.Command {
-	var dir string
+	var dir, name string
 	var latest int
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the site stands: what is under way, what waits and why", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name != "" {
+				return serviceStatus(cmd, service.Agent, name, asJSON)
+			}
 			var s agent.Status
 			if err := askAgent(cmd.Context(), dir, agent.PathStatus, agent.StatusRequest{Latest: latest}, &s); err != nil {
 				return err
@@ -30,6 +34,7 @@ func agentStatusCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
+	serviceNameFlag(cmd, &name)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().IntVar(&latest, "latest", 10, "how many of the latest messages to list, at most 1000")
 	return cmd

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/internal/control"
+	"sealpost/internal/service"
 )
 
 // askHub sends one request to the hub whose folder dir is.
@@ -19,7 +20,7 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 	}
 	err = control.Dial(cfg.State).Call(ctx, path, in, out)
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)", dir, dir, err)
+		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)%s", dir, dir, err, asService(service.Hub, cfg.Name))
 	}
 	return err
 }
@@ -32,7 +33,7 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	}
 	err = control.Dial(cfg.State).Call(ctx, path, in, out)
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)", dir, dir, err)
+		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)%s", dir, dir, err, asService(service.Agent, cfg.Site))
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/internal/control"
+	"sealpost/internal/service"
 )
 
 // The exit codes, which the root command's help explains.
@@ -27,6 +28,7 @@ const (
 	exitFailed     = 1
 	exitUsage      = 2
 	exitNotRunning = 3
+	exitDisplaced  = 4
 )
 
 const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot read them.
@@ -35,7 +37,8 @@ Try it on this machine:     sealpost demo
 At headquarters:            sealpost hub init, hub run, hub invite
 At a lab or a centre:       sealpost agent join, agent run, agent status
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speaks to is not running.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speaks to is not running,
+4 another agent of the same site has taken over.`
 
 // usageError is a command line that cannot be carried out as it stands.
 type usageError struct{ text string }
@@ -67,6 +70,8 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	case errors.Is(err, control.ErrNotRunning):
 		return exitNotRunning
+	case errors.Is(err, service.ErrDisplaced):
+		return exitDisplaced
 	}
 	return exitFailed
 }

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/service"
 )
 
 func hubCommand() *cobra.Command {
@@ -17,6 +18,7 @@ func hubCommand() *cobra.Command {
 	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand())
+	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }
 

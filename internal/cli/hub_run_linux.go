@@ -1,14 +1,20 @@
 package cli
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/control"
 	"sealpost/internal/durable"
+	"sealpost/internal/service"
 	"sealpost/spool/badgerspool"
 )
 
@@ -24,8 +30,11 @@ func hubRunCommand() *cobra.Command {
 	return cmd
 }
 
-// runHub wires configuration, log, spool and hub, in this order, and takes them apart in the other.
-func runHub(cmd *cobra.Command, dir, logFormat string) (err error) {
+// hubRunsHere tells why this system is no place for a hub.
+func hubRunsHere() error { return nil }
+
+// runHub runs the hub as the service manager wants it.
+func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	cfg, err := loadHub(dir)
 	if err != nil {
 		return err
@@ -34,6 +43,12 @@ func runHub(cmd *cobra.Command, dir, logFormat string) (err error) {
 	if err != nil {
 		return err
 	}
+	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, log) }
+	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
+}
+
+// serveHub wires log, spool and hub, in this order, and takes them apart in the other.
+func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger) (err error) {
 	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{
 		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor), Ballast: int64(cfg.Spool.Ballast), Log: log,
 	})
@@ -48,5 +63,24 @@ func runHub(cmd *cobra.Command, dir, logFormat string) (err error) {
 	if err != nil {
 		return err
 	}
-	return h.Run(cmd.Context())
+	return h.Run(ctx)
+}
+
+// hubAlive asks the hub for its figures, for which it looks into its spool, and then knocks where agents do.
+func hubAlive(cfg config.Hub) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var s hub.Status
+		if err := control.Dial(cfg.State).Call(ctx, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
+			return err
+		}
+		dialer := tls.Dialer{Config: &tls.Config{
+			MinVersion:         tls.VersionTLS13,
+			InsecureSkipVerify: true, // nothing is told to it or believed of it: does it shake hands?
+		}}
+		c, err := dialer.DialContext(ctx, "tcp", s.Listen)
+		if err != nil {
+			return fmt.Errorf("knock where agents do: %w", err)
+		}
+		return c.Close()
+	}
 }

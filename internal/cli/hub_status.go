@@ -7,14 +7,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/hub"
+	"sealpost/internal/service"
 )
 
 func hubStatusCommand() *cobra.Command {
-	var dir string
+	var dir, name string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the hub is", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name != "" {
+				return serviceStatus(cmd, service.Hub, name, asJSON)
+			}
 			var s hub.Status
 			if err := askHub(cmd.Context(), dir, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
 				return err
@@ -26,6 +30,7 @@ func hubStatusCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
+	serviceNameFlag(cmd, &name)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

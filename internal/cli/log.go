@@ -5,10 +5,12 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"sealpost/internal/service"
 )
 
 func logFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "log-format", "text", "how to log to standard error: text or json")
+	cmd.Flags().StringVar(format, "log-format", "text", "how to log: text or json to standard error, or eventlog on Windows")
 }
 
 // newLog logs to w at the level of the configuration, which has checked it.
@@ -24,5 +26,13 @@ func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
-	return nil, usagef(`--log-format wants "text" or "json", not %q`, format)
+	if format == "eventlog" {
+		events, err := service.EventLog()
+		if err != nil {
+			return nil, err
+		}
+		options.Level = max(l, slog.LevelWarn) // people read this one
+		return slog.New(slog.NewTextHandler(events, options)), nil
+	}
+	return nil, usagef(`--log-format wants "text", "json" or "eventlog", not %q`, format)
 }

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+	"sealpost/config"
+	"sealpost/hub/api"
+	"sealpost/internal/control"
+	"sealpost/internal/service"
+)
+
+func agentRunCommand() *cobra.Command {
+	var dir, logFormat string
+	cmd := &cobra.Command{
+		Use: "run", Short: "Run the agent until it is interrupted", Args: noArgs,
+		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back what is under way.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd, dir, logFormat) },
+	}
+	dirFlag(cmd, &dir, "agent")
+	logFlag(cmd, &logFormat)
+	return cmd
+}
+
+// runAgent runs the agent as the service manager wants it. What fails before the agent runs is told from inside Run, as a
+// service has no other place for it.
+func runAgent(cmd *cobra.Command, dir, logFormat string) error {
+	cfg, broken := loadAgent(dir)
+	log, err := newLog(cmd.ErrOrStderr(), logFormat, cmp.Or(cfg.LogLevel, "info"))
+	if err != nil {
+		return err
+	}
+	run := func(ctx context.Context) error {
+		if broken != nil {
+			return broken
+		}
+		a, err := agent.New(agent.Options{Config: cfg, Version: versionInfo().Version, Log: log})
+		if err != nil {
+			return err
+		}
+		if err = a.Run(ctx); errors.Is(err, api.ErrHeld) {
+			return fmt.Errorf("%w: %w", err, service.ErrDisplaced)
+		}
+		return err
+	}
+	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg)}, log)
+}
+
+// agentAlive asks the agent for its status, for which it looks into its ledger and its rooms.
+func agentAlive(cfg config.Agent) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return control.Dial(cfg.State).Call(ctx, agent.PathStatus, agent.StatusRequest{}, nil)
+	}
+}

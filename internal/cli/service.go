@@ -1,0 +1,223 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/internal/control"
+	"sealpost/internal/service"
+)
+
+const installHelp = `Make %[1]s a service that starts with the machine, is watched, and is started again when it fails. The folder must have
+been set up before. Nothing is started yet, and repeating it renews the service.
+
+Several instances stand side by side; each has a name, which is that in its configuration unless --name says another.
+On Linux the service runs as the account "sealpost" unless --user names another, and nothing but its folders is open to it.%[2]s`
+
+const installAgentHelp = `
+The folders that people use belong to the group --group: put those who drop and take files into it.`
+
+// serviceTarget is the service a command line means.
+type serviceTarget struct{ kind, name, dir string }
+
+func (s *serviceTarget) flags(cmd *cobra.Command) {
+	dirFlag(cmd, &s.dir, s.kind)
+	cmd.Flags().StringVar(&s.name, "name", "", "the name of the service among those of this machine (default the name in the configuration)")
+}
+
+// instance names the service; without --name the configuration does.
+func (s *serviceTarget) instance() (service.Instance, error) {
+	name := s.name
+	if name == "" {
+		var err error
+		if name, err = s.configured(); err != nil {
+			return service.Instance{}, fmt.Errorf("which service is meant? Name it with --name, or its folder with --dir: %w", err)
+		}
+	}
+	n := service.Instance{Kind: s.kind, Name: name}
+	if err := n.Check(); err != nil {
+		return n, &usageError{err.Error()}
+	}
+	return n, nil
+}
+
+func (s *serviceTarget) configured() (string, error) {
+	if s.kind == service.Hub {
+		cfg, err := loadHub(s.dir)
+		return cfg.Name, err
+	}
+	cfg, err := loadAgent(s.dir)
+	return cfg.Site, err
+}
+
+// serviceCommands are install, uninstall, start, stop and restart of one kind of daemon.
+func serviceCommands(kind string) []*cobra.Command {
+	the := "the " + kind
+	return []*cobra.Command{
+		installCommand(kind),
+		serviceCommand(kind, "uninstall", "Stop the service of "+the+" and remove it; folders, keys and files stay", "is no service any more", service.Uninstall),
+		serviceCommand(kind, "start", "Start the service of "+the, "has started", service.Start),
+		serviceCommand(kind, "stop", "Stop the service of "+the+"; it hands back what is under way", "has stopped", service.Stop),
+		serviceCommand(kind, "restart", "Stop and start the service of "+the, "has started again", service.Restart),
+	}
+}
+
+func serviceCommand(kind, verb, short, done string, do func(service.Instance) error) *cobra.Command {
+	s := serviceTarget{kind: kind}
+	cmd := &cobra.Command{
+		Use: verb, Short: short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := s.instance()
+			if err != nil {
+				return err
+			}
+			if err := do(n); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s.\n", n.Service(), done)
+			return err
+		},
+	}
+	s.flags(cmd)
+	return cmd
+}
+
+func installCommand(kind string) *cobra.Command {
+	s := serviceTarget{kind: kind}
+	var user, group string
+	long := fmt.Sprintf(installHelp, "the hub", "")
+	if kind == service.Agent {
+		long = fmt.Sprintf(installHelp, "the agent", installAgentHelp)
+	}
+	cmd := &cobra.Command{
+		Use: "install", Short: "Make the " + kind + " a service of this machine", Long: long, Args: noArgs,
+		Example: "  sudo sealpost " + kind + " install --dir /var/lib/sealpost/" + map[string]string{service.Hub: "DC-HQ", service.Agent: "FL-LAB"}[kind],
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			i, err := s.installation()
+			if err != nil {
+				return err
+			}
+			i.User = cmp.Or(user, service.DefaultUser)
+			i.Group = cmp.Or(group, i.User)
+			report, err := service.Install(i)
+			if err != nil {
+				return err
+			}
+			return printInstalled(cmd, i, report)
+		},
+	}
+	s.flags(cmd)
+	cmd.Flags().StringVar(&user, "user", "", "the account of the service"+defaultText(service.DefaultUser))
+	if kind == service.Agent {
+		cmd.Flags().StringVar(&group, "group", "", "the group of the people who drop and take files (default the account's own)")
+	}
+	return cmd
+}
+
+func defaultText(user string) string {
+	if user == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (default %q)", user)
+}
+
+// installation reads from the configuration what the service needs to know.
+func (s *serviceTarget) installation() (i service.Installation, err error) {
+	if i.Instance, err = s.instance(); err != nil {
+		return i, err
+	}
+	if i.Dir, err = filepath.Abs(s.dir); err != nil {
+		return i, err
+	}
+	if i.Program, err = program(); err != nil {
+		return i, err
+	}
+	if s.kind == service.Hub {
+		if err := hubRunsHere(); err != nil {
+			return i, err
+		}
+		cfg, err := loadHub(s.dir)
+		i.State = cfg.State
+		return i, err
+	}
+	cfg, err := loadAgent(s.dir)
+	i.State = cfg.State
+	if cfg.Sends() {
+		i.Writable = append(i.Writable, cfg.Outbox.Dir)
+		for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
+			i.Shared = append(i.Shared, filepath.Join(cfg.Outbox.Dir, name))
+		}
+	}
+	if cfg.Receives() {
+		i.Shared = append(i.Shared, cfg.Inbox.Dir)
+	}
+	return i, err
+}
+
+// program is this binary, by a path that outlives this process.
+func program() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find out where sealpost lies: %w", err)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", fmt.Errorf("find out where sealpost lies: %w", err)
+	}
+	return path, nil
+}
+
+func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report) error {
+	w := cmd.OutOrStdout()
+	if r.Again {
+		fmt.Fprintf(w, "%s was installed already, and has been renewed.\n", r.Service)
+	} else {
+		fmt.Fprintf(w, "%s is installed, and starts with the machine.\n", r.Service)
+	}
+	if len(r.Left) > 0 {
+		fmt.Fprintf(w, "\nThis is left for you to do; it did not work from here:\n  %s\n", strings.Join(r.Left, "\n  "))
+	}
+	if len(i.Shared) > 0 && i.Group != "" {
+		fmt.Fprintf(w, "\nLet people drop and take files:  usermod -aG %s PERSON       (they log in again)\n", i.Group)
+	}
+	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind, map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
+	return err
+}
+
+// serviceStatus answers --name of status: how the service stands with its manager.
+func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
+	n := service.Instance{Kind: kind, Name: name}
+	if err := n.Check(); err != nil {
+		return &usageError{err.Error()}
+	}
+	state, err := service.Ask(n)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(cmd.OutOrStdout(), state)
+	} else {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), state)
+	}
+	if err == nil && !state.Running {
+		err = fmt.Errorf("%s: %w", n.Service(), control.ErrNotRunning)
+	}
+	return err
+}
+
+func serviceNameFlag(cmd *cobra.Command, name *string) {
+	cmd.Flags().StringVar(name, "name", "", "say instead how the service of this name stands")
+}
+
+// asService adds to an error of a daemon that does not answer what its service says.
+func asService(kind, name string) string {
+	state, err := service.Ask(service.Instance{Kind: kind, Name: name})
+	if err != nil || !state.Installed {
+		return ""
+	}
+	return fmt.Sprintf("\nAs a service: %s. Start it with: sealpost %s start --name %s", state, kind, name)
+}
