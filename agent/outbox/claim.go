@@ -35,10 +35,11 @@ func (f *finder) claim(ctx context.Context, group []found) error {
 	return f.take(ctx, messages)
 }
 
-// take takes small things at once and together, and large ones beside them.
+// take moves claimed messages into sending/ at once, so that they are not found again, and makes small ones durable
+// together and large ones beside them.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 	quick := messages[:0:0]
-	for _, m := range messages {
+	for _, m := range f.o.moveAll(messages) {
 		if m.Source.Size < slowContent && !m.Folder {
 			quick = append(quick, m)
 			continue
@@ -48,14 +49,14 @@ func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 		started := f.slow.TryGo(func() error {
 			defer f.o.wake() // once it is let go of
 			defer f.o.hold(one, false)
-			return f.o.take(ctx, one)
+			return f.o.secure(ctx, one)
 		})
 		if !started {
 			f.o.hold(one, false) // it stays claimed, and the next sweep takes it
 			f.missed = true
 		}
 	}
-	return f.o.take(ctx, quick)
+	return f.o.secure(ctx, quick)
 }
 
 // claimRows writes the rows of a group's messages, in one commit.
@@ -77,9 +78,8 @@ func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoin
 	})
 }
 
-// take moves claimed messages into sending/, makes that and their content durable, and lets them be sealed.
-func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
-	moved := messages[:0:0]
+// moveAll moves claimed messages into sending/, and returns those that are there now.
+func (o *Outbox) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	for _, m := range messages {
 		err := o.move(m)
 		o.setStuck(m, err != nil)
@@ -89,6 +89,11 @@ func (o *Outbox) take(ctx context.Context, messages []ledger.Outgoing) error {
 		}
 		moved = append(moved, m)
 	}
+	return moved
+}
+
+// secure makes what was moved durable, with its content, and lets it be sealed.
+func (o *Outbox) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	if len(moved) == 0 {
 		return nil
 	}
