@@ -184,3 +184,13 @@ func TestFilesWaitUntilTheLabApprovesTheirRecipients(t *testing.T) {
 	sealpost(t, "agent", "approve", "CA-RC", "SF-RC", "--dir", lab.dir)
 	w.Audit()
 }
+
+func TestManyLargeFilesAreEachTakenOnce(t *testing.T) {
+	t.Parallel()
+	w, lab, _ := labAndCentre(t)
+	for i := range 12 {
+		lab.Drop(fmt.Sprintf("one of many large %d.bin", i), 17*mib)
+	}
+	lab.Drop("small beside the large.csv", smallFile)
+	w.Audit()
+}
