@@ -40,6 +40,7 @@ type Options struct {
 	Config  config.Agent // with absolute paths, as config.LoadAgent returns it
 	Version string       // of the program
 	Log     *slog.Logger
+	Now     func() time.Time // by which certificates are judged; default time.Now
 }
 
 // Agent is one site's daemon.
@@ -48,6 +49,7 @@ type Agent struct {
 	site     id.Site
 	network  id.Hash
 	log      *slog.Logger
+	now      func() time.Time
 	lock     io.Closer
 	identity *certs.Identity
 	keys     *envelope.Keys
@@ -64,7 +66,10 @@ type Agent struct {
 
 // New opens everything an agent works with, and takes the site's lock.
 func New(o Options) (_ *Agent, err error) {
-	a := &Agent{cfg: o.Config, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site)}
+	a := &Agent{cfg: o.Config, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now}
+	if a.now == nil {
+		a.now = time.Now
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -115,8 +120,8 @@ func (a *Agent) open(version string) (err error) {
 	if a.ledger, err = ledger.Open(filepath.Join(a.cfg.State, "ledger.db")); err != nil {
 		return err
 	}
-	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: time.Now, Log: a.log}
-	a.hub = newClient(a.cfg, a.identity, version)
+	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
+	a.hub = newClient(a.cfg, a.identity, version, a.now)
 	return nil
 }
 
@@ -134,7 +139,7 @@ func (a *Agent) rooms() (err error) {
 		a.outbox, err = outbox.New(outbox.Options{
 			Site: a.site, Network: a.network, Tray: outbox.Tray{Dir: a.cfg.Outbox.Dir}, Address: id.Address{RoutingKey: a.cfg.Outbox.Route},
 			Kind: a.cfg.Outbox.Kind, FirstNumber: a.cfg.Outbox.FirstNumber,
-			Settle: time.Duration(a.cfg.Outbox.Settle), FolderSettle: time.Duration(a.cfg.Outbox.FolderSettle), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
+			Settle: time.Duration(a.cfg.Outbox.Settle), FolderSettle: time.Duration(a.cfg.Outbox.FolderSettle), Hold: time.Duration(a.cfg.Outbox.Hold), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Log: a.log,
 		})
 	}

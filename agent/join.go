@@ -19,6 +19,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
 )
 
 // JoinOptions say how a site joins its network.
@@ -31,6 +32,7 @@ type JoinOptions struct {
 	FirstNumber int64    // of a day's messages; 0: 1
 	Version     string   // of the program
 	Log         *slog.Logger
+	Now         func() time.Time // by which certificates are judged; default time.Now
 }
 
 // Joined is what came of joining.
@@ -49,6 +51,9 @@ type Joined struct {
 // any failure, and after success: keys, ledger and what was configured stay. The hub must be reachable; the agent must not
 // be running.
 func Join(ctx context.Context, o JoinOptions) (Joined, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	cfg, err := configure(o)
 	if err != nil {
 		return Joined{}, err
@@ -67,7 +72,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		return j, err
 	}
 	j.Expires = identity.NotAfter()
-	if err := publishKey(ctx, cfg, identity, o.Version); err != nil {
+	if err := publishKey(ctx, cfg, identity, o); err != nil {
 		return j, err
 	}
 	return j, approve(ctx, cfg, o)
@@ -136,7 +141,7 @@ func relative(cfg config.Agent, dir string) config.Agent {
 }
 
 func makeFolders(cfg config.Agent) error {
-	if err := durable.MkdirAll(cfg.State, 0o700); err != nil {
+	if err := secretfile.MkdirAll(cfg.State); err != nil {
 		return err
 	}
 	if cfg.Sends() {
@@ -155,28 +160,28 @@ func makeFolders(cfg config.Agent) error {
 // enroll redeems the invitation, and says how wrong the clock is, if it is.
 func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock string, err error) {
 	inv := o.Invitation
-	client := newClient(cfg, identity, o.Version)
+	client := newClient(cfg, identity, o.Version, o.Now)
 	defer client.CloseIdle()
 	csr, err := identity.CSR()
 	if err != nil {
 		return "", err
 	}
 	answer, err := client.Enroll(ctx, api.EnrollRequest{Site: inv.Site, Secret: inv.Secret, CSR: string(csr)})
-	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && time.Now().Before(identity.NotAfter()) {
+	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && o.Now().Before(identity.NotAfter()) {
 		return "", nil // joined before, and the invitation is not needed any more
 	}
 	if err != nil {
 		return "", explainEnroll(err, inv)
 	}
-	if err := certs.CheckClock(answer.Time, time.Now()); err != nil {
+	if err := certs.CheckClock(answer.Time, o.Now()); err != nil {
 		clock = err.Error()
 	}
-	site, err := identity.CheckChain([]byte(answer.Chain), inv.Network, time.Now())
+	site, err := identity.CheckChain([]byte(answer.Chain), inv.Network, o.Now())
 	if err == nil && site != inv.Site {
 		return clock, fmt.Errorf("the hub answered with a certificate for %q and not for %s: ask the admin of the hub", site, inv.Site)
 	}
 	if err == nil {
-		err = identity.SetChain([]byte(answer.Chain), inv.Network, time.Now())
+		err = identity.SetChain([]byte(answer.Chain), inv.Network, o.Now())
 	}
 	if errors.Is(err, certs.ErrNotValidNow) && clock != "" {
 		return clock, fmt.Errorf("the hub's certificate is not valid on this computer, because %s: set the clock and run the same command again", clock)
@@ -198,7 +203,7 @@ func explainEnroll(err error, inv certs.Invitation) error {
 
 // publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
 // The client is a new one: the connection of the enrolment was made without a certificate.
-func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity, version string) error {
+func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) error {
 	keys, err := openKeys(cfg)
 	if err != nil || !cfg.Receives() {
 		return err
@@ -207,7 +212,7 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	if err != nil {
 		return err
 	}
-	client := newClient(cfg, identity, version)
+	client := newClient(cfg, identity, o.Version, o.Now)
 	defer client.CloseIdle()
 	if err := client.PutKey(ctx, signed); err != nil {
 		return fmt.Errorf("joined, but the recipient key is not uploaded; 'sealpost agent run' will do it: %w", err)

@@ -28,9 +28,11 @@ type Link struct {
 	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
 }
 
-func newClient(cfg config.Agent, identity *certs.Identity, version string) *api.Client {
+func newClient(cfg config.Agent, identity *certs.Identity, version string, now func() time.Time) *api.Client {
+	tls := certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...)
+	tls.Time = now
 	return api.NewClient(api.ClientOptions{
-		Hubs: cfg.Hub, TLS: certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...), Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version,
+		Hubs: cfg.Hub, TLS: tls, Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version,
 	})
 }
 
@@ -81,7 +83,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 		}
 		*uploaded = true
 	}
-	if now := time.Now(); now.After(a.identity.RenewAt()) {
+	if a.now().After(a.identity.RenewAt()) {
 		if err := a.renew(ctx); err != nil {
 			a.log.Warn("certificate not renewed yet; trying again", "error", err, "expires", a.identity.NotAfter())
 		} else {
@@ -95,7 +97,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 // connected records that all is well, and tells the outbox of a hub that is new.
 func (a *Agent) connected(hello api.Hello) {
 	clock := ""
-	if err := certs.CheckClock(hello.Time, time.Now()); err != nil {
+	if err := certs.CheckClock(hello.Time, a.now()); err != nil {
 		clock = err.Error()
 	}
 	a.mu.Lock()
@@ -148,7 +150,7 @@ func (a *Agent) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.identity.SetChain([]byte(answer.Chain), a.network, time.Now()); err != nil {
+	if err := a.identity.SetChain([]byte(answer.Chain), a.network, a.now()); err != nil {
 		return err
 	}
 	a.hub.CloseIdle()

@@ -35,6 +35,7 @@ type world struct {
 	dir  string
 	addr string
 	hub  *running
+	now  func() time.Time // of everybody; nil: the real one
 }
 
 // running is a daemon that a story starts and stops.
@@ -62,11 +63,14 @@ func (r *running) end(t *testing.T) error {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { t.Helper(); return newWorldAt(t, nil) }
+
+// newWorldAt is a world where it is another time.
+func newWorldAt(t *testing.T, now func() time.Time) *world {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	w := &world{t: t, dir: t.TempDir(), addr: l.Addr().String()}
+	w := &world{t: t, dir: t.TempDir(), addr: l.Addr().String(), now: now}
 	must(t, l.Close())
 	w.initHub()
 	w.startHub()
@@ -115,9 +119,9 @@ func (w *world) startHub() {
 	w.t.Helper()
 	cfg, err := config.LoadHub(filepath.Join(w.hubDir(), "hub.toml"))
 	must(w.t, err)
-	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{Log: w.log("spool")})
+	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{Log: w.log("spool"), Now: w.now})
 	must(w.t, err)
-	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: w.log("hub"), Grace: time.Second})
+	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: w.log("hub"), Grace: time.Second, Now: w.now})
 	must(w.t, err)
 	w.hub = start(func(ctx context.Context) error { return errors.Join(h.Run(ctx), store.Close()) })
 }
@@ -163,7 +167,7 @@ type site struct {
 func (w *world) join(name, role string, approve ...string) *site {
 	w.t.Helper()
 	s := &site{w: w, name: id.Site(name), role: role, dir: filepath.Join(w.dir, name)}
-	_, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(name, role), Dir: s.dir, Approve: approve, Version: "test", Log: w.log(name)})
+	_, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(name, role), Dir: s.dir, Approve: approve, Version: "test", Log: w.log(name), Now: w.now})
 	must(w.t, err)
 	if s.role == "receive" {
 		s.set("reserve", `"0B"`)
@@ -198,7 +202,7 @@ func (s *site) start() {
 	s.w.t.Helper()
 	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
 	must(s.w.t, err)
-	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: s.w.log(string(s.name))})
+	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: s.w.log(string(s.name)), Now: s.w.now})
 	must(s.w.t, err)
 	s.daemon = start(a.Run)
 }

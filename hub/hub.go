@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +57,9 @@ type Hub struct {
 	started  time.Time
 	startID  string
 	tokenKey []byte // binds lease tokens to the site that holds them; means nothing after a restart, as they do
+
+	renewing      sync.Mutex // guards renewalFailed, and that the hub's certificate is renewed once
+	renewalFailed time.Time
 
 	identity  *certs.Identity
 	authority *certs.Authority

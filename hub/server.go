@@ -22,6 +22,7 @@ const (
 	slowest      = 16 << 10         // bytes per second on average, in either direction
 	answerTime   = 20 * time.Second // for a short answer to be taken
 	checkRenewal = time.Hour
+	renewAgain   = time.Minute
 )
 
 // serve answers agents until the context ends, and then drains.
@@ -31,7 +32,7 @@ func (h *Hub) serve(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		stopped(server.Serve(tls.NewListener(h.listener, certs.ServerTLS(h.identity))))
+		stopped(server.Serve(tls.NewListener(h.listener, h.tls())))
 	}()
 	<-listening.Done()
 	failed := context.Cause(listening)
@@ -43,6 +44,18 @@ func (h *Hub) serve(ctx context.Context) error {
 	<-done
 	h.links.wait()
 	return errors.Join(failed, err)
+}
+
+// tls presents the hub's certificate, and sees to it that it is not an outdated one whatever the computer was doing when its
+// time came, asleep for a month or with its clock set wrong.
+func (h *Hub) tls() *tls.Config {
+	c := certs.ServerTLS(h.identity)
+	present := c.GetCertificate
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		h.renewInTime()
+		return present(hello)
+	}
+	return c
 }
 
 // drain lets requests under way end, and cuts off those that do not within the grace time.
@@ -95,10 +108,23 @@ func (h *Hub) keepRenewed(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := h.renewSelf(); err != nil {
-				h.log.Error("the hub's certificate could not be renewed", "error", err, "expires", h.identity.NotAfter())
-			}
+			h.renewInTime()
 		}
+	}
+}
+
+// renewInTime replaces the hub's own certificate when its time has come, and tries again after a while if that fails.
+func (h *Hub) renewInTime() {
+	if h.now().Before(h.identity.RenewAt()) || !h.renewing.TryLock() {
+		return
+	}
+	defer h.renewing.Unlock()
+	if time.Since(h.renewalFailed) < renewAgain {
+		return
+	}
+	if err := h.renewSelf(); err != nil {
+		h.renewalFailed = time.Now()
+		h.log.Error("the hub's certificate could not be renewed", "error", err, "expires", h.identity.NotAfter())
 	}
 }
 

@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -42,10 +43,17 @@ func (q *headquarters) stranger(site id.Site) *station {
 	s := &station{q: q, site: site, identity: identity}
 	s.Client = api.NewClient(api.ClientOptions{
 		Hubs: []string{q.config.Listen}, Site: site, UserAgent: "sealpost/test",
-		TLS: certs.ClientTLS(identity, q.network(), "127.0.0.1"),
+		TLS: s.tls(),
 	})
 	q.t.Cleanup(s.CloseIdle)
 	return s
+}
+
+// tls believes the hub by the hub's own clock.
+func (s *station) tls() *tls.Config {
+	c := certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1")
+	c.Time = s.q.clock.now
+	return c
 }
 
 func (q *headquarters) network() id.Hash { return q.hub.verifier.Network }
@@ -218,7 +226,7 @@ func (s *station) noEvents(after spool.Cursor) {
 // raw sends a request as it is, as this station.
 func (s *station) raw(method, path, body string) *http.Response {
 	s.q.t.Helper()
-	transport := &http.Transport{TLSClientConfig: certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1")}
+	transport := &http.Transport{TLSClientConfig: s.tls()}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(s.q.t.Context(), method, "https://"+s.q.config.Listen+path, strings.NewReader(body))
 	if err != nil {

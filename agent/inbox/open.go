@@ -166,7 +166,7 @@ func (b *Inbox) refuse(ctx context.Context, d *delivery, why *envelope.Refusal) 
 func (b *Inbox) sign(d *delivery, list []statement.ReceiptMessage) (string, error) {
 	return statement.Sign(b.cfg.Identity, statement.Receipt{
 		V: 1, Network: b.cfg.Network, Envelope: d.Envelope, Sender: d.Sender, Recipient: b.cfg.Site,
-		Time: time.Now().UTC().Truncate(time.Millisecond), Messages: list,
+		Time: b.cfg.Trust.Now().UTC().Truncate(time.Millisecond), Messages: list,
 	})
 }
 
