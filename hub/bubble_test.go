@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // bubble is a hub without a spool on connections of memory, for tests in which time is not real.
@@ -139,25 +142,45 @@ func TestHangingClientsAreCutOff(t *testing.T) {
 	})
 }
 
-// A trickle is a body too slow on average, however steady.
+// A trickle is a body too slow on average, however steady. It is cut off without a verdict: the same on a better line is
+// welcome, and only an agent that hears nothing tries again.
 func TestATrickleIsCutOff(t *testing.T) {
 	ready := newBubble(t)
 	synctest.Test(t, func(t *testing.T) {
 		b := ready()
 		defer b.server.Close()
-		c := b.dial(t)
-		defer c.Close()
-		go io.Copy(io.Discard, c)
-		fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", api.PathResolve, 60_000)
-		began := time.Now()
-		for time.Since(began) < time.Hour {
-			if _, err := c.Write([]byte(" ")); err != nil {
-				break
+		envelope := id.Random128[id.Envelope]()
+		b.hub.uploads.put("FL-LAB", envelope, upload{staging: swallowing{}, parts: 1, size: 60_000})
+		for _, request := range []string{"POST " + api.PathResolve, "PUT " + api.PathUploads + "/" + string(envelope) + "/0"} {
+			c := b.dial(t)
+			defer c.Close()
+			heard := make(chan []byte, 1)
+			go func() {
+				answer, _ := io.ReadAll(c) // ends when the connection is cut
+				heard <- answer
+			}()
+			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", request, 60_000)
+			began := time.Now()
+			for time.Since(began) < time.Hour {
+				if _, err := c.Write([]byte(" ")); err != nil {
+					break
+				}
+				time.Sleep(5 * time.Second)
 			}
-			time.Sleep(5 * time.Second)
-		}
-		if took := time.Since(began); took > time.Minute {
-			t.Errorf("it trickled for %s", took)
+			if took := time.Since(began); took > time.Minute {
+				t.Errorf("%s trickled for %s", request, took)
+			}
+			if answer := <-heard; len(answer) > 0 {
+				t.Errorf("%s, cut off, hears %q", request, answer)
+			}
 		}
 	})
+}
+
+// swallowing is an upload that takes every part there is.
+type swallowing struct{ spool.Staging }
+
+func (swallowing) Put(_ context.Context, _ int, r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
 }

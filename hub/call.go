@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -58,7 +59,7 @@ func (c *call) readAll(r io.Reader) ([]byte, error) {
 		data, err = io.ReadAll(io.LimitReader(r, c.limit+1))
 	}
 	if err != nil {
-		return nil, problem(api.CodeInvalid, "the body could not be read: %v", err)
+		return nil, fmt.Errorf("%w: body: %w", errCut, err)
 	}
 	if int64(len(data)) > c.limit {
 		return nil, problem(api.CodeTooLarge, "the body has more than %d bytes", c.limit)
@@ -158,12 +159,13 @@ func (c *call) patient(wait time.Duration) (context.Context, context.CancelFunc)
 // gone says whether the caller has left.
 func (c *call) gone() bool { return c.r.Context().Err() != nil }
 
-// errCut says that an answer was begun and cannot be ended: the connection is cut, so that nobody takes it for a whole one.
-var errCut = errors.New("the answer is not whole")
+// errCut says that a body or an answer is not whole, because the line is broken, stalls, or is too slow. The connection is
+// cut: a caller takes that for what it is and tries again, while a problem would be the hub's verdict on what it asked.
+var errCut = errors.New("the line is broken")
 
 // fail answers with a problem. What it says is meant for the caller: an inner error shows its request id and nothing else.
 func (c *call) fail(err error) {
-	if c.gone() || err == errCut {
+	if c.gone() || errors.Is(err, errCut) {
 		c.log.Debug("caller left", "error", err)
 		panic(http.ErrAbortHandler) // returning would tell a caller who still listens that all is well
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"io"
 	"strconv"
 	"sync"
@@ -124,7 +125,7 @@ func (c *call) putPart() error {
 	body := &heardReader{r: c.paced(size)}
 	if err := up.staging.Put(c.r.Context(), part, body); err != nil {
 		if body.err != nil && body.err != io.EOF {
-			return problem(api.CodeInvalid, "part %d could not be read: %v", part, body.err)
+			return fmt.Errorf("%w: part %d: %w", errCut, part, body.err)
 		}
 		return err
 	}
