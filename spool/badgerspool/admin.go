@@ -36,7 +36,7 @@ func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
 
 func (s *Spool) queueInfo(q *queue) (spool.QueueInfo, bool, error) {
 	q.mu.Lock()
-	q.expire(s.hubTime())
+	q.expire(s.opts.Now())
 	f, known, leased := q.figures, q.known, len(q.tokens)
 	q.mu.Unlock()
 	info := spool.QueueInfo{

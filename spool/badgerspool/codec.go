@@ -137,10 +137,9 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// unhex turns an identity of 32 digits into its 16 bytes.
-func unhex[T ~string](s T) ([16]byte, bool) {
-	var b [16]byte
-	if len(s) != 32 {
+// unhex turns an identity of 32 lower-case digits into its 16 bytes.
+func unhex[T ~string](s T) (b [16]byte, ok bool) {
+	if _, err := id.Parse128[T](string(s)); err != nil {
 		return b, false
 	}
 	_, err := hex.Decode(b[:], []byte(s))

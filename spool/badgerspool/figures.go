@@ -59,4 +59,7 @@ func decodeSiteFigures(data []byte) (siteFigures, error) {
 }
 
 // hubTime is the time in the form in which the spool keeps it.
-func (s *Spool) hubTime() time.Time { return s.opts.Now().UTC().Truncate(time.Millisecond) }
+func (s *Spool) hubTime() time.Time { return cut(s.opts.Now()) }
+
+// cut brings a time into that form. It loses the monotonic clock, by which leases are measured.
+func cut(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

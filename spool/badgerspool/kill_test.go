@@ -101,7 +101,7 @@ type killRound struct {
 // TestKill kills a process at random instants while it publishes and settles, again and again in one folder. Whatever it was
 // told is done must be there afterwards, and everything else must be whole.
 func TestKill(t *testing.T) {
-	budget := 8 * time.Second
+	budget := 6 * time.Second
 	if soak() {
 		budget = 20 * time.Minute
 	}

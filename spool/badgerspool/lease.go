@@ -142,12 +142,12 @@ func (s *Spool) Extend(ctx context.Context, t spool.Token) (time.Time, error) {
 	q := s.tokenQueue(t)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := s.hubTime()
+	now := s.opts.Now()
 	l, err := q.held(t, now)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("extend: %w", err)
 	}
-	return q.prolong(l, now), nil
+	return cut(q.prolong(l, now)), nil
 }
 
 // A token is 128 random bits and the queue it belongs to.

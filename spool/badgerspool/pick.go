@@ -26,7 +26,7 @@ func (s *Spool) pick(q *queue, req spool.LeaseRequest) ([]pick, waiting, error) 
 	if err := q.adopt(req.Session); err != nil {
 		return nil, waiting{}, err
 	}
-	now := s.hubTime()
+	now := s.opts.Now() // leases are not cut short when the clock is set
 	q.expire(now)
 	picked, err := s.collectAll(q, min(req.Max, maxLeased-len(q.tokens)), now)
 	for i := range picked {
@@ -37,7 +37,7 @@ func (s *Spool) pick(q *queue, req spool.LeaseRequest) ([]pick, waiting, error) 
 		}
 		p.token = newToken(q.name)
 		q.claim(p.item, p.token, now, req.Duration)
-		p.until = p.lease.until
+		p.until = cut(p.lease.until)
 	}
 	if err != nil || len(picked) > 0 {
 		return picked, waiting{}, err

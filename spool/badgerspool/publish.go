@@ -67,8 +67,12 @@ func (s *Spool) published(old, asked *envelope, err error) (spool.Published, err
 func newEnvelope(e spool.Envelope) (*envelope, error) {
 	raw, ok := unhex(e.ID)
 	switch {
-	case !ok || !validName(string(e.Sender)):
+	case !ok || !validSite(e.Sender):
 		return nil, fmt.Errorf("%w: its id or sender", spool.ErrInvalid)
+	case e.Address.Validate() != nil:
+		return nil, fmt.Errorf("%w: %w", spool.ErrInvalid, e.Address.Validate())
+	case len(e.RouteVersion) > 64:
+		return nil, fmt.Errorf("%w: a route version of %d bytes", spool.ErrInvalid, len(e.RouteVersion))
 	case e.Size < 1 || e.Size > spool.MaxSize || len(e.CRC32C) != partCount(e.Size):
 		return nil, fmt.Errorf("%w: size %d with %d checksums", spool.ErrInvalid, e.Size, len(e.CRC32C))
 	}
@@ -99,7 +103,7 @@ func checkTargets(targets []spool.Target) ([]spool.Target, error) {
 	slices.SortFunc(sorted, func(a, b spool.Target) int { return strings.Compare(string(a.Site), string(b.Site)) })
 	queues := make(map[string]bool, len(sorted))
 	for i, t := range sorted {
-		if !validName(t.Queue) || !validName(string(t.Site)) {
+		if !validName(t.Queue) || !validSite(t.Site) {
 			return nil, fmt.Errorf("%w: recipient %.40q without a queue", spool.ErrInvalid, t.Site)
 		}
 		if queues[t.Queue] || i > 0 && sorted[i-1].Site == t.Site {

@@ -181,7 +181,7 @@ func (q *queue) prolong(l *lease, now time.Time) time.Time {
 // claim leases an item that has left its line.
 func (q *queue) claim(it *item, token spool.Token, now time.Time, d time.Duration) {
 	if it.firstLeased.IsZero() {
-		it.firstLeased = now
+		it.firstLeased = cut(now)
 	}
 	it.lease = &lease{token: token, item: it, until: now.Add(d), duration: d}
 	q.tokens[token] = it.lease
@@ -237,15 +237,15 @@ func (q *queue) firstLeased(p position) time.Time {
 
 // pending returns how long a waiting Lease may sleep before time alone could bring it something; negative: for ever.
 func (q *queue) pending(now time.Time) time.Duration {
-	at := int64(math.MaxInt64)
+	sleep := time.Duration(-1)
 	if len(q.expiry) > 0 {
-		at = q.expiry[0].until.UnixMilli()
+		sleep = max(q.expiry[0].until.Sub(now), time.Millisecond)
 	}
-	if len(q.tokens) < maxLeased {
-		at = min(at, q.retryAt)
+	if len(q.tokens) < maxLeased && q.retryAt != math.MaxInt64 {
+		due := max(time.UnixMilli(q.retryAt).Sub(now), time.Millisecond)
+		if sleep < 0 || due < sleep {
+			sleep = due
+		}
 	}
-	if at == math.MaxInt64 {
-		return -1
-	}
-	return max(time.Duration(at-now.UnixMilli())*time.Millisecond, time.Millisecond)
+	return sleep
 }

@@ -9,6 +9,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/internal/id"
 	"sealpost/spool"
 )
 
@@ -142,6 +143,12 @@ const (
 	maxName = 255  // bytes of a queue's or a site's name
 	maxKey  = 1024 // bytes of an item's key
 )
+
+// validSite accepts what can stand in a file's name too.
+func validSite(s id.Site) bool {
+	_, err := id.ParseSite(string(s))
+	return err == nil
+}
 
 // validName accepts what can stand inside a key.
 func validName(s string) bool {

@@ -28,10 +28,22 @@ func (s *Spool) Release(ctx context.Context, t spool.Token, nack spool.Nack) err
 
 // release moves a leased delivery to where the released ones rest.
 func (q *queue) release(g *group, t spool.Token, nack spool.Nack) error {
-	it, err := q.detach(t, g.now)
+	it, err := q.detach(t, g.s.opts.Now())
 	if err != nil {
 		return err
 	}
+	if err := q.rest(g, it, nack); err != nil {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if _, out := q.line(it.position).out[it.position]; out {
+			q.offerAgain(it.position)
+		}
+		return err
+	}
+	return nil
+}
+
+func (q *queue) rest(g *group, it item, nack spool.Nack) error {
 	from := it.position
 	value, err := g.get(entryAt(q.name, from))
 	if err != nil {

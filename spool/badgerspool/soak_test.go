@@ -44,7 +44,7 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 // TestMillion queues a million envelopes of 4 KiB for two recipients, in constant memory, starts again in seconds, settles
 // them all, and gets the room on the disk back. It prints the curve that docs/spool.md shows.
 func TestMillion(t *testing.T) {
-	n := 20_000
+	n := 10_000
 	if soak() {
 		n = 1_000_000
 	}

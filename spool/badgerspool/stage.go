@@ -24,7 +24,7 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
-	if !ok || !validName(string(up.Sender)) || up.Size <= spool.SmallSize || up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size) {
+	if !ok || !validSite(up.Sender) || up.Size <= spool.SmallSize || up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size) {
 		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size, len(up.CRC32C))
 	}
 	unlock, err := s.ids.lock(ctx, up.Envelope)

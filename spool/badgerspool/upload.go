@@ -98,7 +98,13 @@ func (s *Spool) forget(ctx context.Context, u *upload) error {
 	if err := s.submit(c); err != nil {
 		return err
 	}
-	return s.content.disk.do("unlink", u.path, func() error { return remove(u.path) })
+	if err := s.content.disk.do("unlink", u.path, func() error { return remove(u.path) }); err != nil {
+		return err
+	}
+	if needed, err := s.needsContent(u.name.raw); needed || err != nil {
+		return err
+	}
+	return s.content.unlink(u.name.envelope) // a publish may have got as far as to name it
 }
 
 // uploadOver forgets an upload once its envelope is published. Should that fail, Open does it.

@@ -61,6 +61,7 @@ func (s *Spool) write() {
 		var group []*change
 		group, left = s.gather(first)
 		s.commitGroup(group)
+		clear(group) // what they hold is not kept until so many come together again
 	}
 }
 

@@ -47,13 +47,16 @@ var differences = map[string]func(*spool.Envelope){
 
 // mistakes are what no envelope can be.
 var mistakes = map[string]func(*spool.Envelope){
-	"no id":                  func(e *spool.Envelope) { e.ID = "" },
-	"an id that is not hex":  func(e *spool.Envelope) { e.ID = "zz" + e.ID[2:] },
-	"no sender":              func(e *spool.Envelope) { e.Sender = "" },
-	"no delivery":            func(e *spool.Envelope) { e.Deliveries = nil },
-	"a delivery to no queue": func(e *spool.Envelope) { e.Deliveries[0].Queue = "" },
-	"a delivery to no site":  func(e *spool.Envelope) { e.Deliveries[0].Site = "" },
-	"a recipient twice":      func(e *spool.Envelope) { e.Deliveries = append(e.Deliveries, spool.Target{Site: centre, Queue: "x"}) },
+	"no id":                   func(e *spool.Envelope) { e.ID = "" },
+	"an id that is not hex":   func(e *spool.Envelope) { e.ID = "zz" + e.ID[2:] },
+	"an id in capitals":       func(e *spool.Envelope) { e.ID = "ABCDEF" + e.ID[6:] },
+	"a sender that is a path": func(e *spool.Envelope) { e.Sender = "../FL-LAB" },
+	"no address":              func(e *spool.Envelope) { e.Address = id.Address{} },
+	"no sender":               func(e *spool.Envelope) { e.Sender = "" },
+	"no delivery":             func(e *spool.Envelope) { e.Deliveries = nil },
+	"a delivery to no queue":  func(e *spool.Envelope) { e.Deliveries[0].Queue = "" },
+	"a delivery to no site":   func(e *spool.Envelope) { e.Deliveries[0].Site = "" },
+	"a recipient twice":       func(e *spool.Envelope) { e.Deliveries = append(e.Deliveries, spool.Target{Site: centre, Queue: "x"}) },
 	"a queue twice": func(e *spool.Envelope) {
 		e.Deliveries = append(e.Deliveries, spool.Target{Site: second, Queue: centre.Queue()})
 	},

@@ -30,7 +30,7 @@ func checkModel(t *testing.T, open Factory) {
 	r := newRoom(t, open)
 	r.ctx = t.Context()
 	if os.Getenv("SEALPOST_SOAK") == "" && flag.Lookup("rapid.checks").Value.String() == "100" {
-		flag.Set("rapid.checks", "40") // the default, where nobody asked for another number
+		flag.Set("rapid.checks", "25") // the default, where nobody asked for another number
 	}
 	told := 0
 	rapid.Check(t, func(t *rapid.T) {
