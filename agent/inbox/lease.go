@@ -156,7 +156,7 @@ func (b *Inbox) enqueue(ctx context.Context, d *delivery) error {
 	select {
 	case b.large <- d:
 	default:
-		b.release(ctx, d, api.ReleaseRequest{Code: codeBusy, Delay: 10 * time.Second, NotAttempted: true}, nil)
+		b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseBusy, Delay: 10 * time.Second, NotAttempted: true}, nil)
 	}
 	return nil
 }
@@ -248,7 +248,7 @@ func (b *Inbox) handBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	for _, d := range list {
-		b.release(ctx, d, api.ReleaseRequest{Code: codeStopped, NotAttempted: true}, nil)
+		b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}, nil)
 	}
 }
 

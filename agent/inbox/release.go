@@ -12,18 +12,6 @@ import (
 	"sealpost/hub/api"
 )
 
-// The codes with which a delivery is handed back. They are all that the hub learns of the reason.
-const (
-	codeBusy      = "busy"      // too much at once
-	codeStopped   = "stopped"   // the agent stopped
-	codeTransport = "transport" // the ciphertext did not arrive whole
-	codeLocal     = "local-io"  // this site's disk
-	codeFull      = "disk-full" // no room
-	codeClock     = "clock"     // a certificate is not valid at that time
-	codePin       = "pin"       // the sender is not what is pinned
-	codeTooLarge  = "too-large" // larger than this site accepts
-)
-
 // maxTrouble bounds the deliveries of which people are told why they were handed back.
 const maxTrouble = 1000
 
@@ -41,19 +29,19 @@ func handing(err error, attempts int) api.ReleaseRequest {
 	var local localError
 	switch {
 	case errors.Is(err, context.Canceled):
-		return api.ReleaseRequest{Code: codeStopped, NotAttempted: true}
+		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
 	case errors.Is(err, errFull):
-		return api.ReleaseRequest{Code: codeFull, Delay: time.Minute, NotAttempted: true}
+		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: time.Minute, NotAttempted: true}
 	case errors.Is(err, trust.ErrPin):
-		return api.ReleaseRequest{Code: codePin, Delay: 2 * time.Minute, NotAttempted: true}
+		return api.ReleaseRequest{Code: api.ReleasePin, Delay: 2 * time.Minute, NotAttempted: true}
 	case errors.Is(err, certs.ErrNotValidNow):
-		return api.ReleaseRequest{Code: codeClock, Delay: 2 * time.Minute}
+		return api.ReleaseRequest{Code: api.ReleaseClock, Delay: 2 * time.Minute}
 	case errors.Is(err, envelope.ErrTooLarge):
-		return api.ReleaseRequest{Code: codeTooLarge, Delay: time.Hour}
+		return api.ReleaseRequest{Code: api.ReleaseTooLarge, Delay: time.Hour}
 	case errors.As(err, &local):
-		return api.ReleaseRequest{Code: codeLocal, Delay: growing(attempts)}
+		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: growing(attempts)}
 	}
-	return api.ReleaseRequest{Code: codeTransport, Delay: growing(attempts)}
+	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: growing(attempts)}
 }
 
 // growing is a delay that doubles with each attempt, from two seconds to an hour.
@@ -75,7 +63,7 @@ func (b *Inbox) explain(d *delivery, cause error) {
 func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
 	b.mu.Lock()
 	r.Token = d.Token
-	if cause != nil && r.Code != codeStopped && len(b.trouble) < maxTrouble {
+	if cause != nil && r.Code != api.ReleaseStopped && len(b.trouble) < maxTrouble {
 		b.trouble[d.Envelope] = cause.Error()
 	}
 	b.mu.Unlock()

@@ -38,13 +38,12 @@ const (
 
 // Limits of the wire.
 const (
-	MaxJSON      = 4 << 20
-	MaxLease     = 4 << 20 // bytes of a lease's framed answer
-	RangeSize    = 4 << 20 // bytes of one content range
-	MaxKnown     = 1000    // envelope ids in one KnownRequest
-	MaxWait      = 55 * time.Second
-	MaxLeases    = 64 // deliveries in one lease
-	MaxClockSkew = 10 * time.Minute
+	MaxJSON   = 4 << 20
+	MaxLease  = 4 << 20 // bytes of a lease's framed answer
+	RangeSize = 4 << 20 // bytes of one content range
+	MaxKnown  = 1000    // envelope ids in one KnownRequest
+	MaxWait   = 55 * time.Second
+	MaxLeases = 64 // deliveries in one lease
 )
 
 // Hello tells who the hub is. An agent reconciles when StartID or Incarnation differs from what it last saw.

@@ -1,0 +1,48 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+)
+
+func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		err          error
+		code         string
+		notAttempted bool
+	}{
+		"stopped":       {context.Canceled, api.ReleaseStopped, true},
+		"no room":       {fmt.Errorf("%w x", errFull), api.ReleaseFull, true},
+		"pin":           {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
+		"clock":         {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
+		"too large":     {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},
+		"local":         {fmt.Errorf("store: %w", localError{io.ErrShortWrite}), api.ReleaseLocal, false},
+		"line":          {errors.New("connection reset"), api.ReleaseTransport, false},
+		"wrong content": {fmt.Errorf("open: %w", envelope.ErrChecksum), api.ReleaseTransport, false},
+	} {
+		got := handing(c.err, 3)
+		if got.Code != c.code || got.NotAttempted != c.notAttempted {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if !api.ValidRelease(got.Code) {
+			t.Errorf("%s: %q is not one of the closed list", name, got.Code)
+		}
+	}
+	last := time.Duration(0)
+	for attempts := range 40 {
+		d := growing(attempts)
+		if d < last || d < time.Second || d > time.Hour {
+			t.Errorf("attempt %d waits %s after %s", attempts, d, last)
+		}
+		last = d
+	}
+}
