@@ -26,13 +26,17 @@ const maxFound = 1000
 type FindRequest struct {
 	Name  string `json:"name"`
 	Limit int    `json:"limit"` // of each list; at most 1000, and 100 when it is 0
+	Sent  bool   `json:"sent"`  // look only through what was sent lately, which is quick
 }
+
+// SentMessage is a message that this site sends, as it is shown to people.
+type SentMessage = outbox.Message
 
 // Found are the messages that were found.
 type Found struct {
-	Sent     []outbox.Message `json:"sent"`     // newest first
-	Received []inbox.Message  `json:"received"` // newest first
-	More     bool             `json:"more"`     // there may be others beyond the limit
+	Sent     []SentMessage   `json:"sent"`     // newest first
+	Received []inbox.Message `json:"received"` // newest first
+	More     bool            `json:"more"`     // there may be others beyond the limit
 }
 
 // Trays are the folders from which a site sends.
@@ -62,11 +66,11 @@ func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
 		limit = 100
 	}
 	if a.outbox != nil {
-		if f.Sent, err = a.outbox.Find(ctx, in.Name, limit); err != nil {
+		if f.Sent, err = a.outbox.Find(ctx, in.Name, limit, in.Sent); err != nil {
 			return f, err
 		}
 	}
-	if a.inbox != nil {
+	if a.inbox != nil && !in.Sent {
 		if f.Received, err = a.inbox.Find(ctx, in.Name, limit); err != nil {
 			return f, err
 		}

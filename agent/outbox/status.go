@@ -126,8 +126,9 @@ func (s *Status) read(tx *ledger.Tx, latest int) error {
 // findSpan is how many rows one view of a search looks through.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, newest first, at most limit.
-func (o *Outbox) Find(ctx context.Context, part string, limit int) (found []Message, err error) {
+// Find lists messages whose file's name contains part, newest first, at most limit: of all messages, or of those that were
+// claimed lately.
+func (o *Outbox) Find(ctx context.Context, part string, limit int, lately bool) (found []Message, err error) {
 	for before := int64(0); ; {
 		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
 			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
@@ -139,7 +140,7 @@ func (o *Outbox) Find(ctx context.Context, part string, limit int) (found []Mess
 			found = append(found, more...)
 			return err
 		})
-		if err != nil || before == 0 || len(found) == limit || ctx.Err() != nil {
+		if err != nil || before == 0 || lately || len(found) == limit || ctx.Err() != nil {
 			return found, err
 		}
 	}

@@ -29,8 +29,9 @@ var systems = []string{"linux", "windows", "darwin"}
 // arrows says which rooms a room may import, apart from itself, its own sub-rooms of internal, and helpers.
 var arrows = map[string][]string{
 	"":                  {"internal/cli"},
-	"internal/cli":      {"agent", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
+	"internal/cli":      {"agent", "agent/doctor", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
 	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "agent/report", "envelope", "statement", "certs", "config", "hub/api", "spool"},
+	"agent/doctor":      {"agent/outbox", "certs", "config", "hub/api"},
 	"agent/report":      {"agent/outbox", "agent/inbox", "agent/ledger"},
 	"agent/outbox":      {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},
 	"agent/inbox":       {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -82,6 +83,12 @@ func printLog(w io.Writer, l agent.Log) error {
 	t := newTable("WHEN", "WHAT")
 	if m := l.Sent; m != nil {
 		t.add(m.Claimed, fmt.Sprintf("%q claimed as %s, %s, for %s", m.Name, m.ID, size(m.Size), m.Address))
+		if !m.Sealed.IsZero() {
+			t.add(m.Sealed, fmt.Sprintf("sealed for %s, in envelope %s", sitesOf(*m), m.Envelope))
+		}
+		if !m.Published.IsZero() {
+			t.add(m.Published, "the hub has it")
+		}
 		for _, r := range m.Recipients {
 			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
 		}
@@ -89,11 +96,34 @@ func printLog(w io.Writer, l agent.Log) error {
 		if m.Reason != "" {
 			state += ": " + m.Reason
 		}
-		t.add(m.Finished, state)
+		t.add(m.Finished, state+lies(*m))
 	}
 	for _, m := range l.Received {
+		if !m.Placed {
+			t.add(m.Sent, fmt.Sprintf("%s claimed %q as %s; it is being placed", m.Sender, m.Name, m.ID))
+			continue
+		}
 		t.add(m.Sent, fmt.Sprintf("%s claimed %q as %s", m.Sender, m.Name, m.ID))
 		t.add(m.Received, fmt.Sprintf("received, %s, as %q", size(m.Size), m.Path))
 	}
 	return t.print(w, "Nothing is known.")
+}
+
+func sitesOf(m agent.SentMessage) string {
+	var sites []string
+	for _, r := range m.Recipients {
+		sites = append(sites, string(r.Site))
+	}
+	return strings.Join(sites, ", ")
+}
+
+// lies says in which folder of the tray a message is.
+func lies(m agent.SentMessage) string {
+	switch {
+	case m.State == "withdrawn" || m.State == "claimed":
+		return ""
+	case m.Filed:
+		return fmt.Sprintf("; it lies in %s/%s", m.State, m.ID)
+	}
+	return fmt.Sprintf("; it lies in sending/%s", m.ID)
 }

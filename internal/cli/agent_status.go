@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -10,32 +11,41 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/progress"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 func agentStatusCommand() *cobra.Command {
 	var dir, name string
 	var latest int
-	var asJSON bool
+	var asJSON, watched bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the site stands: what is under way, what waits and why", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if name != "" {
 				return serviceStatus(cmd, service.Agent, name, asJSON)
 			}
-			var s agent.Status
-			if err := askAgent(cmd.Context(), dir, agent.PathStatus, agent.StatusRequest{Latest: latest}, &s); err != nil {
-				return err
+			say := func(ctx context.Context, w io.Writer) error {
+				var s agent.Status
+				if err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{Latest: latest}, &s); err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(w, s)
+				}
+				return printAgentStatus(w, s)
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
+			if watched {
+				return watch(cmd.Context(), cmd.OutOrStdout(), say)
 			}
-			return printAgentStatus(cmd.OutOrStdout(), s)
+			return say(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
 	serviceNameFlag(cmd, &name)
 	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&watched, "watch", false, "say it again whenever something has changed, until interrupted")
 	cmd.Flags().IntVar(&latest, "latest", 10, "how many of the latest messages to list, at most 1000")
 	return cmd
 }
@@ -63,26 +73,42 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 func printTrouble(w io.Writer, s agent.Status) error {
 	if s.Outbox != nil {
 		for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
-			fmt.Fprintf(w, "WAITING       %s: %s\n", address, s.Outbox.Blocked[address])
+			which := fmt.Sprintf("%s (%s)", address, words.Count(s.Outbox.Queued[address], "file", "files"))
+			matter(w, words.Blocked, which, s.Outbox.Blocked[address])
+		}
+		for _, m := range s.Outbox.Explained {
+			matter(w, words.Explained, fmt.Sprintf("%q", m.Name), m.Reason)
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.Outbox.NotTaken)) {
-			fmt.Fprintf(w, "NOT TAKEN     %q: %s\n", name, s.Outbox.NotTaken[name])
+			matter(w, words.NotTaken, fmt.Sprintf("%q", name), s.Outbox.NotTaken[name])
 		}
 	}
 	if s.Inbox != nil {
 		for _, e := range slices.Sorted(maps.Keys(s.Inbox.Released)) {
-			fmt.Fprintf(w, "HANDED BACK   envelope %s: %s\n", e, s.Inbox.Released[e])
+			matter(w, words.HandedBack, "envelope "+string(e), s.Inbox.Released[e])
 		}
 		for _, r := range s.Inbox.Refused {
-			fmt.Fprintf(w, "REFUSED       envelope %s of %s at %s: %s\n", r.Envelope, r.Sender, localTime(r.Time), r.Detail)
+			matter(w, words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, localTime(r.Time)), r.Detail)
 		}
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
-			fmt.Fprintf(w, "NOT TRUSTED   %s: %s. %s\n", p.Site, p.Trouble, p.Advice)
+			matter(w, words.NotTrusted, string(p.Site), p.Trouble+". "+p.Advice)
 		}
 	}
 	return nil
+}
+
+// matter says what is the matter with something, and what that means.
+func matter(w io.Writer, s words.Situation, which, why string) {
+	said := s.Words()
+	fmt.Fprintf(w, "%-13s %s: %s\n", said.Label, which, why)
+	fmt.Fprintf(w, "              Is it safe? %s What next? %s\n", said.Safe, said.Next)
+}
+
+// howFar says how far a large envelope is.
+func howFar(done, size, rate, left int64) string {
+	return words.Progress(progress.State{Done: done, Size: size, Rate: rate, Left: time.Duration(left) * time.Second})
 }
 
 func printOutbox(w io.Writer, s agent.Status) error {
@@ -98,7 +124,7 @@ func printOutbox(w io.Writer, s agent.Status) error {
 	}
 	fmt.Fprintln(w)
 	for _, u := range s.Outbox.Uploads {
-		fmt.Fprintf(w, "  sending envelope %s: %s of %s\n", u.Envelope, size(u.Done), size(u.Size))
+		fmt.Fprintf(w, "  sending %s %q to %s: %s\n", u.Message, u.Name, u.Address, howFar(u.Done, u.Size, u.Rate, u.Left))
 	}
 	t := newTable("MESSAGE", "NAME", "SIZE", "STATE", "CLAIMED", "RECIPIENTS")
 	for _, m := range s.Outbox.Latest {
@@ -133,6 +159,9 @@ func printInbox(w io.Writer, s agent.Status) error {
 		return nil
 	}
 	fmt.Fprintf(w, "\nInbox: %d being opened\n", s.Inbox.Opening)
+	for _, d := range s.Inbox.Downloads {
+		fmt.Fprintf(w, "  receiving %s from %s: %s\n", d.Message, d.Sender, howFar(d.Done, d.Size, d.Rate, d.Left))
+	}
 	t := newTable("MESSAGE", "FROM", "FILE", "SIZE", "RECEIVED")
 	for _, m := range s.Inbox.Latest {
 		t.add(m.ID, m.Sender, fmt.Sprintf("%q", m.Path), size(m.Size), m.Received)

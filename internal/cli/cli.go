@@ -82,7 +82,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true, Args: noArgs, RunE: group,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
-	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), demoCommand(), versionCommand())
+	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), sendCommand(), demoCommand(), versionCommand())
 	return root
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"sealpost/internal/words"
 )
 
 // printJSON writes v for machines.
@@ -61,25 +63,10 @@ func cell(v any) string {
 }
 
 func localTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return words.Time(t)
 }
 
-// size says a number of bytes in the unit in which a person would.
-func size(bytes int64) string {
-	const step = 1024
-	if bytes < step {
-		return fmt.Sprintf("%d B", bytes)
-	}
-	value, unit := float64(bytes)/step, 0
-	for value >= step && unit < 3 {
-		value /= step
-		unit++
-	}
-	return fmt.Sprintf("%.1f %s", value, []string{"KiB", "MiB", "GiB", "TiB"}[unit])
-}
+func size(bytes int64) string { return words.Size(bytes) }
 
 // fingerprint shows a fingerprint in groups that two people can compare by voice.
 func fingerprint[T ~string](hash T) string {

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+	"sealpost/agent/doctor"
+	"sealpost/internal/control"
+	"sealpost/internal/words"
+)
+
+func agentDoctorCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Look for what is wrong at this site, and say what to do about it", Args: noArgs,
+		Long: "Look for what is wrong at this site: keys, certificate, folders, space, notifications, the hub, the clock. Each line says OK,\n" +
+			"WARN or FAIL and what to do. It changes nothing, and works whether the agent runs or not. Run it under the agent's account.\n" +
+			"The exit code is 1 when a line says FAIL.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadAgent(dir)
+			if err != nil {
+				return err
+			}
+			failed := 0
+			found := []doctor.Finding{}
+			note := func(f doctor.Finding) {
+				if f.Level == doctor.Fail {
+					failed++
+				}
+				found = append(found, f)
+				if !asJSON {
+					printFinding(cmd.OutOrStdout(), f)
+				}
+			}
+			doctor.Examine(cmd.Context(), doctor.Options{Config: cfg, Version: versionInfo().Version}, note)
+			askAtWork(cmd.Context(), dir, note)
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
+					return err
+				}
+			}
+			if failed > 0 {
+				return fmt.Errorf("%s", words.Count(int64(failed), "thing is wrong", "things are wrong"))
+			}
+			return nil
+		},
+	}
+	dirFlag(cmd, &dir, "agent")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printFinding(w io.Writer, f doctor.Finding) {
+	fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.What, f.Says)
+	if f.Do != "" {
+		fmt.Fprintf(w, "      → %s\n", f.Do)
+	}
+}
+
+// askAtWork adds what only the running agent knows.
+func askAtWork(ctx context.Context, dir string, note func(doctor.Finding)) {
+	var s agent.Status
+	err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{}, &s)
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		note(doctor.Finding{Level: doctor.Warn, What: "agent", Says: "it does not run, so nothing is sent or received", Do: "start it: sealpost agent run --dir " + dir})
+		return
+	case err != nil:
+		note(doctor.Finding{Level: doctor.Warn, What: "agent", Says: err.Error(), Do: "run this under the account under which the agent runs"})
+		return
+	case !s.Link.Connected:
+		note(doctor.Finding{Level: doctor.Fail, What: "agent", Says: "it runs, and is not connected: " + s.Link.Trouble, Do: "see what is said of the hub above"})
+	default:
+		note(doctor.Finding{Level: doctor.OK, What: "agent", Says: "it runs, and is connected to " + s.Link.Hub})
+	}
+	for _, p := range s.Pins {
+		if p.Trouble != "" {
+			note(doctor.Finding{Level: doctor.Fail, What: "trust in " + string(p.Site), Says: p.Trouble, Do: p.Advice})
+		}
+	}
+	if s.Outbox != nil {
+		for address, why := range s.Outbox.Blocked {
+			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why, Do: words.Blocked.Words().Next})
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+)
+
+func agentFindCommand() *cobra.Command {
+	var dir string
+	var in agent.FindRequest
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "find NAME", Short: "Find messages by a part of the file's name, sent and received", Args: wantArgs("NAME"),
+		Long:    "Find messages by a part of the file's name, sent and received, however long ago. Upper and lower case of A to Z are the same.",
+		Example: "  sealpost agent find results --dir /srv/sealpost/FL-LAB",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.Name = args[0]
+			var out agent.Found
+			if err := askAgent(cmd.Context(), dir, agent.PathFind, in, &out); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			t := newTable("MESSAGE", "NAME", "SIZE", "TIME", "STATE")
+			for _, m := range out.Sent {
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Claimed, string(m.State)+lies(m))
+			}
+			for _, m := range out.Received {
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Received, fmt.Sprintf("received from %s; it was placed as %q", m.Sender, m.Path))
+			}
+			if out.More {
+				defer fmt.Fprintln(cmd.OutOrStdout(), "There may be more; ask with a larger --limit or a longer part of the name.")
+			}
+			return t.print(cmd.OutOrStdout(), fmt.Sprintf("No message has %q in its file's name.", in.Name))
+		},
+	}
+	dirFlag(cmd, &dir, "agent")
+	jsonFlag(cmd, &asJSON)
+	cmd.Flags().IntVar(&in.Limit, "limit", 100, "how many to list at most, up to 1000")
+	return cmd
+}

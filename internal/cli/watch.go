@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"sealpost/internal/backoff"
+)
+
+// watchEvery is how often something that is watched is asked for.
+const watchEvery = time.Second
+
+// watch says something again whenever it has changed, until it is interrupted. A terminal is cleared before.
+func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer) error) error {
+	var before []byte
+	for {
+		var now bytes.Buffer
+		if err := say(ctx, &now); err != nil {
+			if ctx.Err() != nil {
+				return nil // interrupted, as it was meant to be
+			}
+			return err
+		}
+		if !bytes.Equal(before, now.Bytes()) {
+			before = bytes.Clone(now.Bytes())
+			if isTerminal(w) {
+				now = *bytes.NewBufferString("\x1b[H\x1b[2J" + now.String())
+			}
+			if _, err := w.Write(now.Bytes()); err != nil {
+				return err
+			}
+		}
+		if backoff.Sleep(ctx, watchEvery) != nil {
+			return nil
+		}
+	}
+}
+
+// isTerminal tells whether a person sees what is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
