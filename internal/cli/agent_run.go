@@ -12,6 +12,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/control"
+	"sealpost/internal/coredump"
 	"sealpost/internal/service"
 )
 
@@ -46,6 +47,9 @@ func runAgent(cmd *cobra.Command, dir, logFormat string) error {
 		if err = a.Run(ctx); errors.Is(err, api.ErrHeld) {
 			return fmt.Errorf("%w: %w", err, service.ErrDisplaced)
 		}
+		return err
+	}
+	if err := coredump.Off(); err != nil {
 		return err
 	}
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg)}, log)

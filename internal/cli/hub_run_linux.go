@@ -13,6 +13,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
+	"sealpost/internal/coredump"
 	"sealpost/internal/durable"
 	"sealpost/internal/service"
 	"sealpost/spool/badgerspool"
@@ -44,6 +45,9 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 		return err
 	}
 	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, log) }
+	if err := coredump.Off(); err != nil {
+		return err
+	}
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
 }
 

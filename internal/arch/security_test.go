@@ -1,0 +1,58 @@
+package arch
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each promise of docs/SECURITY.md names its tests, and all of them are there.
+func TestEveryPromiseHasItsTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := testNames(t)
+	for _, m := range regexp.MustCompile("`((Test|Fuzz)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1) {
+		if !there[m[1]] {
+			t.Errorf("docs/SECURITY.md names %s, and there is no such test", m[1])
+		}
+	}
+	promises := regexp.MustCompile(`(?m)^\*\*\d+\. `).FindAllStringIndex(string(text), -1)
+	if len(promises) < 10 {
+		t.Fatalf("only %d promises found", len(promises))
+	}
+	for i, at := range promises {
+		end := strings.Index(string(text), "\n## The cryptography")
+		if i+1 < len(promises) {
+			end = promises[i+1][0]
+		}
+		if promise := string(text)[at[0]:end]; !strings.Contains(promise, "`Test") {
+			t.Errorf("this promise names no test: %.60s…", promise)
+		}
+	}
+}
+
+// testNames finds every test and fuzz target of the module.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	pattern := regexp.MustCompile(`(?m)^func ((Test|Fuzz)\w+)\(`)
+	err := filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range pattern.FindAllSubmatch(text, -1) {
+			names[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
