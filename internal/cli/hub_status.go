@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ func hubStatusCommand() *cobra.Command {
 func printHubStatus(w io.Writer, s hub.Status) error {
 	fmt.Fprintf(w, "Hub %s, sealpost %s, listening on %s, since %s\n", s.Hub, s.Version, s.Listen, localTime(s.Started))
 	fmt.Fprintf(w, "Network:      %s (%s)\n", fingerprint(s.Network), s.Suite)
-	fmt.Fprintf(w, "Certificate:  until %s\n", localTime(s.CertExpires))
+	fmt.Fprintf(w, "Certificate:  until %s (%d days)\n", localTime(s.CertExpires), int(time.Until(s.CertExpires).Hours()/24))
 	fmt.Fprintf(w, "Sites:        %d joined, %d connections\n", s.Sites, s.Connections)
 	fmt.Fprintf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n", s.Waiting, s.Leased, s.Released, s.Settled, s.Dead)
 	if !s.Oldest.IsZero() {
