@@ -51,6 +51,7 @@ type Spool struct {
 	written  chan struct{}
 	commits  atomic.Uint64 // the number of the newest commit
 	mark     *os.File
+	folder   folder       // Badger's; the writer's own
 	quiet    atomic.Int64 // when the last commit ended, nanoseconds
 	drained  atomic.Int64 // keys deleted since Badger was flattened
 
@@ -99,6 +100,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 	s := &Spool{
 		dir: dir, opts: opts, seams: seams,
 		content:  &content{root: filepath.Join(dir, "content"), staging: filepath.Join(dir, "staging"), disk: seams.disk},
+		folder:   folder{path: filepath.Join(dir, "badger")},
 		changes:  make(chan *change, 256),
 		written:  make(chan struct{}),
 		poisoned: make(chan struct{}),
@@ -137,7 +139,7 @@ func (s *Spool) prepare() (err error) {
 	if err := s.content.make(); err != nil {
 		return err
 	}
-	if s.db, err = badger.OpenManaged(badgerOptions(filepath.Join(s.dir, "badger"), s.opts.Log)); err != nil {
+	if s.db, err = badger.OpenManaged(badgerOptions(s.folder.path, s.opts.Log)); err != nil {
 		return err
 	}
 	s.db.SetDiscardTs(s.snapshots.advance(s.db.MaxVersion()))

@@ -138,6 +138,9 @@ func (s *Spool) finish(g *group) error {
 	if err := s.seams.commit(g.txn, g.version); err != nil {
 		return err
 	}
+	if err := s.folder.sync(); err != nil {
+		return err
+	}
 	s.db.SetDiscardTs(s.snapshots.advance(g.version))
 	s.commits.Store(g.commit)
 	s.writeMark()
