@@ -1,0 +1,85 @@
+package lyinghub
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent"
+	"sealpost/certs"
+	"sealpost/hub/api"
+)
+
+// The hub may say that a delivery is dead, and nobody can prove the contrary. The file is not lost, and it is said.
+func TestTheHubSaysThatADeliveryIsDead(t *testing.T) {
+	w, lab, centre, _ := network(t)
+	published(t, w, lab, "data.csv")
+	w.liar.told(api.Event{Kind: api.EventDead, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Code: "recipient-removed"})
+	lab.tray("failed", "data.csv")
+	why, err := filepath.Glob(filepath.Join(lab.dir, "failed", "*", "WHY.txt"))
+	must(t, err)
+	text, err := os.ReadFile(why[0])
+	if err != nil || !strings.Contains(string(text), "CA-RC") {
+		t.Errorf("WHY.txt says %q, %v", text, err)
+	}
+	if r := lab.message().Recipients[0]; r.Outcome != "dead" || r.Verified {
+		t.Errorf("the lab says %+v", r)
+	}
+	w.nothingWent(centre)
+}
+
+// A hub gives a new site a certificate with another name than the one on its invitation.
+func TestTheHubGivesACertificateForAnotherName(t *testing.T) {
+	w := newWorld(t)
+	authority, err := certs.OpenAuthority(filepath.Join(w.hubDir(), "state"))
+	must(t, err)
+	w.liar.tell(api.PathEnroll, func(x *exchange) {
+		var in api.EnrollRequest
+		must(x.t, json.Unmarshal(x.In, &in))
+		chain, err := authority.IssueSite([]byte(in.CSR), "SF-RC", time.Now())
+		must(x.t, err)
+		x.answer(api.Enrolled{Chain: string(chain), Time: time.Now()})
+	})
+	options := agent.JoinOptions{Invitation: w.invite("CA-RC", "receive"), Dir: filepath.Join(w.dir, "CA-RC"), Version: "test", Log: slog.New(slog.DiscardHandler)}
+	_, err = agent.Join(context.Background(), options)
+	if err == nil || !strings.Contains(err.Error(), `a certificate for "SF-RC" and not for CA-RC`) {
+		t.Errorf("join: %v", err)
+	}
+	w.liar.truth()
+	if _, err := agent.Join(context.Background(), options); err != nil {
+		t.Errorf("join again: %v", err)
+	}
+}
+
+// A hub says that it is another network's, or of another suite, or takes the site for another.
+func TestTheHubSaysThatItIsAnother(t *testing.T) {
+	for name, c := range map[string]struct {
+		lie  func(*api.Hello)
+		says string
+	}{
+		"another suite": {func(h *api.Hello) { h.Suite = "x25519" }, "the hub's network has the suite x25519"},
+		"another site":  {func(h *api.Hello) { h.Site = "EVE" }, `the hub takes this site for "EVE", but it is FL-LAB`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, lab, centre, _ := network(t)
+			lab.stop()
+			edit(w.liar, api.PathHello, func(x *exchange, h *api.Hello) {
+				if x.Site == "FL-LAB" {
+					c.lie(h)
+				}
+			})
+			lab.start()
+			eventually(t, "it is said", func() bool { l := lab.status().Link; return !l.Connected && strings.Contains(l.Trouble, c.says) })
+			lab.drop("data.csv", "secret")
+			lab.tray("sending", "data.csv")
+			w.nothingWent(centre)
+			w.liar.truth()
+			centre.has("FL-LAB/data.csv: secret")
+		})
+	}
+}
