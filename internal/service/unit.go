@@ -22,16 +22,16 @@ const (
 
 // unitFields is what the unit templates ask for, each spelled as systemd reads it.
 type unitFields struct {
-	Name, Service, Exec, User, Group, Stop   string
-	Mounts, StateDirectory, RuntimeDirectory string
-	ProtectHome                              string
-	ReadWrite, Bind, BindReadOnly            []string
+	Name, Service, Program, Exec, User, Group, Stop string
+	Mounts, StateDirectory, RuntimeDirectory        string
+	ProtectHome                                     string
+	ReadWrite, Bind, BindReadOnly                   []string
 }
 
 // Unit returns the systemd unit of an installation.
 func Unit(i Installation) (string, error) {
 	f := unitFields{
-		Name: quote(i.Name), Service: quote(i.Service()), User: i.User, Group: i.Group, Stop: stopTime.String(),
+		Name: quote(i.Name), Service: quote(i.Service()), Program: strings.ReplaceAll(i.Program, "%", "%%"), User: i.User, Group: i.Group, Stop: stopTime.String(),
 		RuntimeDirectory: quote("sealpost/" + i.Kind + "-" + i.Name), ProtectHome: "yes",
 		Exec: strings.Join([]string{argument(i.Program), i.Kind, "run", "--dir", argument(i.Dir)}, " "),
 	}
