@@ -37,7 +37,7 @@ type Options struct {
 
 // Examine looks at everything, and hands over each finding as it is made.
 func Examine(ctx context.Context, o Options, found func(Finding)) {
-	for _, check := range []func(context.Context, Options) []Finding{keys, certificate, folders, volumes, space, notifications, hub} {
+	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate, folders, volumes, space, notifications, hub} {
 		for _, f := range check(ctx, o) {
 			found(f)
 		}

@@ -25,7 +25,7 @@ const (
 	quick    = time.Second     // between two looks at what was written down
 	slow     = 5 * time.Second // between two looks at what nobody wrote down
 	paced    = time.Minute     // between two writes for progress alone
-	lookCost = 50              // a look that takes long is followed by so many times as long without one
+	lookCost = 100             // a look that takes long is followed by so many times as long without one
 )
 
 // Options is what a reporter works with.
