@@ -8,7 +8,11 @@ TARGETS  := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/arm64
 # The stories run a hub, which is Linux's; everything else must hold on Windows too.
 PORTABLE := $$(go list ./... | grep -v -e /e2e -e /bench)
 
-.PHONY: build demo test bench soak fuzz lint cross deps clean
+# A Debian version begins with a digit and grows; an untagged tree counts as before the first release.
+DEB_ARCH    ?= $(shell go env GOARCH)
+DEB_VERSION ?= $(subst -,+,$(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0+git$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null).$(VERSION)))
+
+.PHONY: deb zip services build demo test bench soak fuzz lint cross deps clean
 
 build: ## the one binary, bin/sealpost
 	$(GOBUILD) -o bin/sealpost .
@@ -46,6 +50,22 @@ cross: ## builds for every system that sealpost runs on; what they make is throw
 deps: ## the modules, checked against go.sum
 	go mod download
 	go mod verify
+
+deb: ## the Debian package, bin/sealpost_VERSION_ARCH.deb
+	mkdir -p bin/package
+	GOOS=linux GOARCH=$(DEB_ARCH) CGO_ENABLED=0 $(GOBUILD) -o bin/package/sealpost .
+	go -C packaging run -mod=mod ./manual "$(CURDIR)/bin/package" # -mod=mod: follows the program's own go.mod
+	gzip -9nf bin/package/man1/*.1
+	cd packaging && DEB_VERSION="$(DEB_VERSION)" DEB_ARCH="$(DEB_ARCH)" go tool nfpm package --packager deb --target ../bin/
+
+zip: ## the Windows agent, bin/sealpost_VERSION_windows_ARCH.zip
+	mkdir -p bin/package/windows
+	GOOS=windows GOARCH=$(DEB_ARCH) CGO_ENABLED=0 $(GOBUILD) -o bin/package/windows/sealpost.exe .
+	go -C packaging run ./zip "$(CURDIR)/bin/sealpost_$(DEB_VERSION)_windows_$(DEB_ARCH).zip" \
+	  ../bin/package/windows/sealpost.exe ../docs/services.md ../config/agent.example.toml ../LICENSE
+
+services: ## the services under a real systemd, in namespaces of their own; needs root
+	SEALPOST_SYSTEMD=1 go test -count=1 -timeout 15m -v ./e2e/systemd
 
 clean:
 	rm -rf bin sealpost-demo
