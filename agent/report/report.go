@@ -26,6 +26,7 @@ const (
 	slow     = 5 * time.Second // between two looks at what nobody wrote down
 	paced    = time.Minute     // between two writes for progress alone
 	lookCost = 100             // a look that takes long is followed by so many times as long without one
+	lastLook = 2 * time.Second // what the look at the end may take
 )
 
 // Options is what a reporter works with.
@@ -82,11 +83,22 @@ func (r *Reporter) Run(ctx context.Context) error {
 		seen, looked = changes, now
 		wait = max(quick, lookCost*time.Since(now))
 	}
-	if r.last.Site != "" {
-		r.last.Stopped = true
-		r.write(r.last, time.Now())
-	}
+	r.stop(ctx)
 	return nil
+}
+
+// stop says how things stood at the end.
+func (r *Reporter) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	s, err := r.o.Read(ctx)
+	if err != nil {
+		s = r.last
+	}
+	if s.Site != "" {
+		s.Stopped = true
+		r.write(s, time.Now())
+	}
 }
 
 func (r *Reporter) write(s Snapshot, now time.Time) {

@@ -158,9 +158,12 @@ func TestABusySiteIsWrittenAtMostOnceASecond(t *testing.T) {
 
 func TestAtTheEndItSaysThatNobodyIsAtWork(t *testing.T) {
 	var dir string
-	started(t, func(l *lab) { dir = l.dir })
+	started(t, func(l *lab) {
+		dir = l.dir
+		l.set(func(s *Snapshot) { s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Published: 3}} })
+	})
 	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
-	if err != nil || !strings.Contains(string(text), "STOPPED") || strings.Contains(string(text), "CONNECTED to") {
+	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") || !strings.Contains(string(text), "3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
 		t.Errorf("it says:\n%s, %v", text, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {

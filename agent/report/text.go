@@ -69,7 +69,7 @@ func (l *lines) head(format string, args ...any) {
 // tell says a situation with everything that a person wants to know.
 func (l *lines) tell(s words.Situation, which, why string) {
 	w := s.Words()
-	l.head("%s %s", w.Label, which)
+	l.head("%s", strings.TrimSpace(w.Label+" "+which))
 	l.add("  What?         %s: %s", w.What, why)
 	l.add("  Is it safe?   %s", w.Safe)
 	l.add("  What next?    %s", w.Next)

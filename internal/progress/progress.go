@@ -58,7 +58,7 @@ func (m *Meter) State(now time.Time) State {
 	m.note(now)
 	s := State{Done: min(max(m.done, 0), m.size), Size: m.size}
 	base := m.samples[0]
-	if past := now.Sub(base.at); past >= step && m.done > base.done {
+	if past := now.Sub(base.at); past >= step/4 && m.done > base.done {
 		s.Rate = int64(float64(m.done-base.done) / past.Seconds())
 	}
 	if s.Rate > 0 {
