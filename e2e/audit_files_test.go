@@ -36,22 +36,23 @@ func (a *audit) checkTrays() {
 
 func (a *audit) checkDelivered(s *site) {
 	type identity struct {
-		name string
-		sum  [32]byte
+		name  string
+		sum   [32]byte
+		mtime int64 // seconds: two drops may be equal otherwise
 	}
 	found := map[identity][]string{}
-	for path := range s.files("delivered") {
+	for path, info := range s.files("delivered") {
 		id, name := filepath.Split(path)
 		id = filepath.Clean(id)
 		sum, err := hashFile(s.at("delivered", path))
 		if err != nil || !messageID.MatchString(id) {
 			a.problem("%s: delivered/%q is no place for a file (%v)", s.name, path, err)
 		}
-		key := identity{name, sum}
+		key := identity{name, sum, info.ModTime().Unix()}
 		found[key] = append(found[key], id)
 	}
 	for _, d := range a.dropsOf(s, delivered) {
-		key := identity{d.name, d.sum}
+		key := identity{d.name, d.sum, d.mtime.Unix()}
 		list := found[key]
 		if len(list) == 0 {
 			a.problem("%s: %q does not lie unchanged in delivered", s.name, d.name)

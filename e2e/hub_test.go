@@ -73,7 +73,7 @@ func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 		return n == len(w.drops)
 	}, lab.statusText)
 	c := w.canaryOf()
-	for _, what := range append(memoryOf(t, c, w.hub.cmd.Process.Pid), memoryOf(t, c, w.hub.cmd.Process.Pid)...) {
+	for _, what := range memoryOf(t, c, w.hub.cmd.Process.Pid) {
 		t.Errorf("the hub has %s in its memory", what)
 	}
 	a := &audit{w: w}
@@ -99,6 +99,9 @@ func memoryOf(t *testing.T, c *canary, pid int) (found []string) {
 		var rights string
 		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n != 3 || !strings.HasPrefix(rights, "rw") || to-from > gib {
 			continue // the race detector's shadow is larger than any computer
+		}
+		if raceEnabled && from>>36 != 0xc {
+			continue // its own notes are large too; Go's heap begins at 0xc000000000
 		}
 		const step = 4 * mib
 		for at := from; at < to; at += step {

@@ -33,6 +33,9 @@ func newDaemon(t *testing.T, name, log, bin string, args ...string) *daemon {
 		if d.running() {
 			d.Kill()
 		}
+		if _, err := os.Stat(log); err == nil && d.Says("DATA RACE") {
+			t.Errorf("%s has a data race", name)
+		}
 		if t.Failed() {
 			t.Logf("--- log of %s (its end) ---\n%s", name, tail(log, 60))
 		}
