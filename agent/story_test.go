@@ -200,9 +200,10 @@ func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
 	must(t, os.Rename(filepath.Join(w.dir, "folder"), filepath.Join(lab.dir, "outbox", "folder")))
 	must(t, os.Symlink("/etc/hostname", filepath.Join(lab.dir, "outbox", "link")))
 	lab.drop("draft.tmp", []byte("x"))
+	lab.drop("taken before.done", nil)
 	lab.drop("good", []byte("good"))
 	centre.expect("FL-LAB", "good", []byte("good"))
-	eventually(t, "three are explained", func() bool { return len(lab.status().Outbox.NotTaken) == 3 })
+	eventually(t, "four are explained", func() bool { return len(lab.status().Outbox.NotTaken) == 4 })
 	if got := centre.inInbox(); !slices.Equal(got, []string{"FL-LAB/good"}) {
 		t.Errorf("in the inbox: %v", got)
 	}

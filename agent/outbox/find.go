@@ -229,6 +229,10 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
 		return nil, ""
 	}
+	if strings.HasSuffix(base, doneSuffix) && isEmpty(filepath.Join(f.o.tray.Outbox(), rel)) {
+		delete(f.pending, rel)
+		return nil, "it marks a folder as finished, and that folder is not here (any more): remove it"
+	}
 	address, err := f.o.addressOf(filepath.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
@@ -278,6 +282,11 @@ func (f *finder) again(rel string, err error, folder bool) (why string) {
 		return ""
 	}
 	return "it cannot be read: " + plain(err)
+}
+
+func isEmpty(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
 }
 
 func isDir(path string) bool {
