@@ -139,7 +139,7 @@ func (s *Spool) prepare() (err error) {
 	if err := s.content.make(); err != nil {
 		return err
 	}
-	if s.db, err = badger.OpenManaged(badgerOptions(s.folder.path, s.opts.Log)); err != nil {
+	if s.db, err = openBadger(s.folder.path, s.opts.Log); err != nil {
 		return err
 	}
 	s.db.SetDiscardTs(s.snapshots.advance(s.db.MaxVersion()))

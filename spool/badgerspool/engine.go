@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,29 +12,51 @@ import (
 
 // badgerOptions are the measured choices: small memtables and no caches bound the memory, and the value log stays empty,
 // because its room never comes back.
-func badgerOptions(dir string, log *slog.Logger) badger.Options {
+func badgerOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // one writer
 		WithNumMemtables(2).
 		WithMemTableSize(8 << 20).
-		WithCompression(options.None). // ciphertext does not shrink
+		WithCompression(options.None). // little that is stored here shrinks
 		WithBlockCacheSize(0).
 		WithValueThreshold(1 << 20).
-		WithValueLogFileSize(4 << 20).
+		WithValueLogFileSize(4 << 20). // at least the largest value
 		WithNumCompactors(2).
 		WithMetricsEnabled(false).
-		WithLogger(badgerLog{log})
+		WithLogger(log)
+}
+
+// errDamaged tells a person what to do about it.
+var errDamaged = errors.New("badger cannot read what it stored: restore a backup, or move the spool's folder away and set the hub up again; senders publish again what it does not know")
+
+// openBadger opens the store, unless its tables are damaged.
+func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
+	if err := checkTables(dir); err != nil {
+		return nil, err
+	}
+	db, err := badger.OpenManaged(badgerOptions(dir, badgerLog{log}))
+	if err != nil {
+		return nil, fmt.Errorf("badger: %w", err)
+	}
+	return db, nil
 }
 
 // badgerLog keeps Badger's warnings and drops its chatter.
 type badgerLog struct{ log *slog.Logger }
 
-func (l badgerLog) Errorf(format string, args ...any)   { l.log.Error(line1(format, args)) }
-func (l badgerLog) Warningf(format string, args ...any) { l.log.Warn(line1(format, args)) }
-func (l badgerLog) Infof(string, ...any)                {}
-func (l badgerLog) Debugf(string, ...any)               {}
+// Errorf implements badger.Logger.
+func (l badgerLog) Errorf(format string, args ...any) { l.log.Error(sentence(format, args)) }
 
-func line1(format string, args []any) string {
+// Warningf implements badger.Logger.
+func (l badgerLog) Warningf(format string, args ...any) { l.log.Warn(sentence(format, args)) }
+
+// Infof implements badger.Logger.
+func (l badgerLog) Infof(string, ...any) {}
+
+// Debugf implements badger.Logger.
+func (l badgerLog) Debugf(string, ...any) {}
+
+func sentence(format string, args []any) string {
 	return "badger: " + strings.TrimSpace(fmt.Sprintf(format, args...))
 }
