@@ -4,5 +4,5 @@
 // After each story an auditor that shares no code with what it audits holds every dropped file against every inbox, every
 // ledger, every receipt and the hub's records, and looks for what the hub must never have seen in everything that the hub
 // has. It promises that a story which passes has lost nothing, delivered nothing twice, and told the hub nothing.
-// The stories know the daemons by their commands, control sockets and folders only. With SEALPOST_SOAK=1 they take longer.
+// They run on Linux, as the hub does. The stories know the daemons by their commands, control sockets and folders only. With SEALPOST_SOAK=1 they take longer.
 package e2e

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -66,7 +68,7 @@ func (d *daemon) Start(env ...string) {
 }
 
 func (d *daemon) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true}
+	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // it ends with the test, whatever ends that
 	if d.uid != 0 {
 		a.Credential = &syscall.Credential{Uid: d.uid, Gid: d.uid}
 	}
