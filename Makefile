@@ -25,6 +25,7 @@ test: ## every test, with the race detector
 
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+	go -C bench/jetstream test -run '^$$' -bench . -benchtime 20000x -timeout 30m
 
 soak: ## the long forms of the stories and fault tests; hours
 	SEALPOST_SOAK=1 go test -count=1 -timeout 0 -v ./e2e/... ./spool/... ./agent/...
@@ -36,6 +37,7 @@ fuzz: ## every fuzz target for FUZZTIME, two at a time
 lint: ## formatting, vet and staticcheck, for Linux and for Windows
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	go vet ./...
+	go -C bench/jetstream vet ./...
 	GOOS=windows go vet $(PORTABLE)
 	staticcheck=$$(go tool -n staticcheck) && $$staticcheck ./... && GOOS=windows $$staticcheck $(PORTABLE)
 
