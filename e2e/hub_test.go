@@ -55,6 +55,41 @@ func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	w.Audit()
 }
 
+// Somebody puts an older copy of the hub's folder in its place: it knows nothing of what came later, counts its events and
+// deliveries on from an earlier number, and holds for delivery what was settled meanwhile.
+func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
+	lab := w.Lab("FL-LAB", ca, sf)
+	drop := func(what string) {
+		for i := range 30 {
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+		}
+		lab.Drop(what+", large.bin", largeFile)
+		lab.Drop(what+", huge.bin", hugeFile)
+	}
+	sf.Stop() // so that some have it and some have not
+	drop("before the copy")
+	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) }, ca.statusText)
+	w.hub.Stop()
+	old := w.hub.Copy()
+	w.hub.Start()
+	sf.Start()
+	drop("after the copy")
+	eventually(t, "everything is delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+	sf.Stop()
+	drop("lost")
+	ca.Expect(lab, "lost, large.bin")
+	ca.Stop() // so that nothing happens before the lab has seen that its events are ahead
+	w.hub.PutBack(old)
+	eventually(t, "the lab sees it", func() bool { return lab.Says("the hub was put back to an older state") }, lab.statusText)
+	ca.Start()
+	sf.Start()
+	drop("after all")
+	w.Audit()
+}
+
 // The hub may hold everything for a while, and must learn nothing from it: not on its disk, and not in its memory.
 func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 	t.Parallel()

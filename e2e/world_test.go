@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type world struct {
 	hub   *hubSide
 	sites []*site
 	drops []*drop
-	lost  bool // the hub's folder was destroyed: it knows nothing of what was settled before
+	lost  bool // the hub's folder was destroyed, or put back: it does not know everything that was settled before
 }
 
 // hubSide is the hub of a world.
@@ -136,6 +137,22 @@ func (h *hubSide) Rebuild() {
 			h.Bind(queueOf(s.name), s.bindings...)
 		}
 	}
+}
+
+// Copy copies the folder of a hub that does not run, as a backup that nobody asked for would.
+func (h *hubSide) Copy() (folder string) {
+	h.t.Helper()
+	folder = h.dir + "-copy"
+	must(h.t, exec.Command("cp", "-a", h.dir, folder).Run())
+	return folder
+}
+
+// PutBack pulls the hub's plug, and starts it from an older copy of its folder.
+func (h *hubSide) PutBack(folder string) {
+	h.t.Helper()
+	h.Destroy()
+	must(h.t, os.Rename(folder, h.dir))
+	h.Start()
 }
 
 func queueOf(site string) string {

@@ -50,7 +50,7 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 	}
 	answer, err := o.hub.Events(ctx, api.EventsRequest{After: cursor, Wait: api.MaxWait})
 	if errors.Is(err, api.ErrInvalid) {
-		// The hub was put back to an older state: all events are read again, which is harmless.
+		o.log.Warn("the hub was put back to an older state; all its events are read again, which is harmless", "cursor", cursor)
 		return o.saveCursor(ctx, incarnation, 0, nil)
 	}
 	if err != nil {
