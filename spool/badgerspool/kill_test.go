@@ -49,7 +49,7 @@ func childMain(dir string) {
 	}
 	fmt.Println("ready")
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 16 {
 		wg.Go(func() { childPublish(s) })
 	}
 	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
