@@ -170,8 +170,15 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && o.Now().Before(identity.NotAfter()) {
 		return "", nil // joined before, and the invitation is not needed any more
 	}
+	if errors.Is(err, certs.ErrNotValidNow) {
+		if hub, unknown := hubTime(ctx, cfg); unknown == nil {
+			if wrong := certs.CheckClock(hub, o.Now()); wrong != nil {
+				return "", fmt.Errorf("nothing was sent to the hub yet: %w, and run the same command again", wrong)
+			}
+		}
+	}
 	if err != nil {
-		return "", explainEnroll(err, inv)
+		return "", explainEnroll(err, inv, o.Now())
 	}
 	if err := certs.CheckClock(answer.Time, o.Now()); err != nil {
 		clock = err.Error()
@@ -189,14 +196,14 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	return clock, err
 }
 
-func explainEnroll(err error, inv certs.Invitation) error {
+func explainEnroll(err error, inv certs.Invitation, now time.Time) error {
 	switch {
 	case errors.Is(err, api.ErrInvitation):
 		return fmt.Errorf("the hub does not take the invitation for %s: it was used with another key, has expired, or was replaced by a newer one; ask the admin of the hub for a new one (%w)", inv.Site, err)
 	case errors.Is(err, certs.ErrUntrusted):
 		return fmt.Errorf("what answers at %s is not the hub of this network, so nothing was sent to it; ask the admin of the hub (%w)", strings.Join(inv.Hub, ", "), err)
 	case errors.Is(err, certs.ErrNotValidNow):
-		return fmt.Errorf("the hub's certificate is not valid now: check this computer's clock, which says %s, and run the same command again (%w)", time.Now().Local().Format(time.DateTime), err)
+		return fmt.Errorf("the hub's certificate is not valid now: check this computer's clock, which says %s, and run the same command again (%w)", now.Local().Format(time.DateTime), err)
 	}
 	return fmt.Errorf("the hub at %s cannot be reached; nothing is lost, run the same command again later (%w)", strings.Join(inv.Hub, ", "), err)
 }
