@@ -84,24 +84,37 @@ type demoReport struct {
 		Message   string `json:"message_id"`
 		Recipient string `json:"recipient_id"`
 		Equal     bool   `json:"byte_equal"`
+		Copies    int    `json:"copies"`
 		Verified  bool   `json:"receipt_verified"`
 	} `json:"deliveries"`
 	ContentBytes int64 `json:"hub_content_bytes"`
+	Destroyed    struct {
+		Time  time.Time
+		Again int `json:"published_again"`
+	} `json:"hub_destroyed"`
 }
 
 // expectOnce runs a demo that leaves by itself, and returns the message ids.
 func expectOnce(t *testing.T, dir string) map[string]bool {
 	t.Helper()
-	s := startDemo(t, "--dir", dir, "--once", "--json")
+	ids := map[string]bool{}
+	for _, d := range expectReport(t, dir).Deliveries {
+		ids[d.Message] = true
+	}
+	return ids
+}
+
+// expectReport runs a demo that leaves by itself, and wants all nine deliveries.
+func expectReport(t *testing.T, dir string, more ...string) (r demoReport) {
+	t.Helper()
+	s := startDemo(t, append([]string{"--dir", dir, "--once", "--json"}, more...)...)
 	out, code := s.wait()
-	var r demoReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.OK || r.ContentBytes != 0 {
 		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, out, s.stderr.String())
 	}
-	got, ids := map[string]int{}, map[string]bool{}
+	got := map[string]int{}
 	for _, d := range r.Deliveries {
-		ids[d.Message] = true
-		if d.Equal && d.Verified {
+		if d.Equal && d.Copies == 1 && d.Verified {
 			got[d.Recipient]++
 		}
 	}
@@ -109,7 +122,7 @@ func expectOnce(t *testing.T, dir string) map[string]bool {
 		t.Fatalf("deliveries: %v", got)
 	}
 	expectEnded(t, dir)
-	return ids
+	return r
 }
 
 // expectEnded waits until every daemon of the demo has let go of its lock.
@@ -176,6 +189,40 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s was given twice", message)
 		}
 	}
+}
+
+// The hub's folder is deleted while files wait in it; they arrive through a new hub, none twice, and the demo goes on in
+// its folder afterwards.
+func TestDemoDestroysTheHub(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	s := startDemo(t, "--dir", dir, "--once", "--destroy-hub")
+	s.until("DC-HQ is DESTROYED: its process killed, its folder deleted, with 4 files that wait for SF-RC")
+	rest, code := s.wait()
+	if code != 0 || !strings.Contains(rest, "9 of 9 deliveries done") || !strings.Contains(rest, "; 4 files were published again; every one arrived once.") {
+		t.Fatalf("exit code %d\n%s\n%s", code, rest, s.stderr.String())
+	}
+	expectEnded(t, dir)
+	expectOnce(t, dir)
+}
+
+func TestDemoDestroysTheHubAndReportsToMachines(t *testing.T) {
+	t.Parallel()
+	r := expectReport(t, filepath.Join(t.TempDir(), "demo"), "--destroy-hub")
+	if r.Destroyed.Again != 4 || time.Since(r.Destroyed.Time) > 3*time.Minute {
+		t.Errorf("it reports %+v", r.Destroyed)
+	}
+}
+
+// A demo that was interrupted between the fire and the new hub goes on.
+func TestDemoGoesOnWithoutItsHub(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	expectOnce(t, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "DC-HQ")); err != nil {
+		t.Fatal(err)
+	}
+	expectOnce(t, dir)
 }
 
 func TestDemoRefusesFoldersThatAreNotItsOwn(t *testing.T) {

@@ -23,6 +23,7 @@ type result struct {
 	OK           bool       `json:"ok"`
 	Deliveries   []delivery `json:"deliveries"`
 	ContentBytes int64      `json:"hub_content_bytes"` // ciphertext that the hub still holds
+	Destroyed    *fire      `json:"hub_destroyed,omitempty"`
 	Problems     []string   `json:"problems"`
 }
 
@@ -36,15 +37,20 @@ type delivery struct {
 	Spooled      time.Time  `json:"spooled_time,omitzero"`
 	Acknowledged time.Time  `json:"acknowledged_time,omitzero"`
 	Path         string     `json:"path,omitempty"`   // where it lies in the inbox
+	Copies       int        `json:"copies"`           // of it in the inbox
 	Equal        bool       `json:"byte_equal"`       // to what was dropped
 	Verified     bool       `json:"receipt_verified"` // by the sender
 }
 
-func (d delivery) done() bool { return d.Equal && d.Verified && !d.Acknowledged.IsZero() }
+func (d delivery) done() bool {
+	return d.Equal && d.Copies == 1 && d.Verified && !d.Acknowledged.IsZero()
+}
 
 func (r *result) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
+
+func (r result) ended() bool { return r.OK }
 
 func (r result) err() error {
 	if r.OK {
@@ -71,10 +77,11 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 			if in, arrived := w.incoming[place{site, m.uid}]; arrived {
 				one.Path = in.file
 				one.Equal = in.placed && holds(in.file, d.content)
+				one.Copies = copies(filepath.Dir(in.file), d.content)
 			}
 			one.addRecord(&r, records)
 			if !one.done() {
-				r.problem("%s at %s: in the inbox and byte-equal %v, settled %v, receipt verified %v", d.file, site, one.Equal, !one.Acknowledged.IsZero(), one.Verified)
+				r.problem("%s at %s: in the inbox and byte-equal %v, copies %d, settled %v, receipt verified %v", d.file, site, one.Equal, one.Copies, !one.Acknowledged.IsZero(), one.Verified)
 			}
 			r.Deliveries = append(r.Deliveries, one)
 		}
@@ -85,6 +92,7 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 	if err := n.checkHub(ctx, &r); err != nil {
 		return r, err
 	}
+	n.fire.check(&r, w)
 	r.OK = len(r.Problems) == 0
 	return r, nil
 }
@@ -176,4 +184,19 @@ func (n *network) askHub(ctx context.Context, path string, in, out any) error {
 func holds(path string, content []byte) bool {
 	got, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(got, content)
+}
+
+// copies counts the files with exactly this content in a folder. Only a file of the same size is read.
+func copies(dir string, content []byte) (count int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.Size() == int64(len(content)) && holds(filepath.Join(dir, e.Name()), content) {
+			count++
+		}
+	}
+	return count
 }

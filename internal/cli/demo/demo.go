@@ -20,6 +20,7 @@ import (
 type Options struct {
 	Dir     string // default ./sealpost-demo; kept, and used again by the next demo
 	Once    bool   // leave when the nine deliveries are checked, with an error if one of them fails
+	Destroy bool   // destroy the hub in mid-traffic, and set up a new one
 	JSON    bool   // print a report in JSON to Out, and the steps to Err
 	Program string // the sealpost binary
 	Out     io.Writer
@@ -73,11 +74,21 @@ func (n *network) play(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.Destroy {
+		if err := n.restCentre(); err != nil {
+			return err
+		}
+	}
 	drops, err := n.dropAll(len(w.before) == 0)
 	if err != nil {
 		return err
 	}
-	result, err := n.follow(ctx, w, drops)
+	if o.Destroy {
+		if err := n.destroyHub(ctx, w, drops); err != nil {
+			return err
+		}
+	}
+	result, err := n.follow(ctx, w, drops, result.ended)
 	if err != nil {
 		return err
 	}
@@ -111,8 +122,8 @@ func (n *network) dropAll(fresh bool) ([]drop, error) {
 	return drops, nil
 }
 
-// follow shows each step until all is as it should be, or nothing happens any more.
-func (n *network) follow(ctx context.Context, w *watch, drops []drop) (result, error) {
+// follow shows each step until the result is what it is to be, or nothing happens any more.
+func (n *network) follow(ctx context.Context, w *watch, drops []drop, enough func(result) bool) (result, error) {
 	last := time.Now()
 	for {
 		progress, err := w.look(ctx)
@@ -126,7 +137,7 @@ func (n *network) follow(ctx context.Context, w *watch, drops []drop) (result, e
 		if err != nil {
 			return result{}, err
 		}
-		if r.OK || time.Since(last) > patience {
+		if enough(r) || time.Since(last) > patience {
 			return r, nil
 		}
 		if err := n.nursery.failed(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,6 +24,7 @@ type child struct {
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when it has ended, by itself or not
 	err     error         // after ended: how
+	resting bool          // the demo has ended it, and will start it again
 }
 
 // nursery starts and ends the daemons. Linux ends a child with the thread that started it, so one thread starts them all
@@ -46,7 +48,7 @@ func newNursery(program string) *nursery {
 	return n
 }
 
-// start runs a daemon whose output goes to DIR/log.
+// start runs a daemon whose output goes to DIR/log. One that rests takes its old place.
 func (n *nursery) start(name, dir string, args ...string) (*child, error) {
 	c := &child{name: name, logFile: filepath.Join(dir, "log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -62,12 +64,44 @@ func (n *nursery) start(name, dir string, args ...string) (*child, error) {
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	n.children = append(n.children, c)
+	if i := n.find(name); i >= 0 {
+		n.children[i] = c
+	} else {
+		n.children = append(n.children, c)
+	}
 	go func() {
 		c.err = c.cmd.Wait()
 		close(c.ended)
 	}()
 	return c, nil
+}
+
+func (n *nursery) find(name string) int {
+	return slices.IndexFunc(n.children, func(c *child) bool { return c.name == name })
+}
+
+// rest stops a child until it is started again.
+func (n *nursery) rest(name string) error {
+	c := n.children[n.find(name)]
+	c.resting = true
+	return c.stop()
+}
+
+// kill ends a child as a power cut would, until it is started again.
+func (n *nursery) kill(name string) error {
+	c := n.children[n.find(name)]
+	c.resting = true
+	if err := c.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill %s: %w", name, err)
+	}
+	<-c.ended
+	return nil
+}
+
+// runs tells whether the demo means a child to be running.
+func (n *nursery) runs(name string) bool {
+	i := n.find(name)
+	return i >= 0 && !n.children[i].resting
 }
 
 // close stops all children, the last started first, so that the hub outlives the agents, and waits for them.
@@ -109,6 +143,9 @@ func (c *child) stop() error {
 // failed says that a child has ended although nobody asked it to, with the end of its log.
 func (n *nursery) failed() error {
 	for _, c := range n.children {
+		if c.resting {
+			continue
+		}
 		select {
 		case <-c.ended:
 			return fmt.Errorf("%s has ended by itself (%v); its log %s ends with:\n%s", c.name, c.err, c.logFile, tail(c.logFile))

@@ -36,6 +36,9 @@ func (r result) printSum(w io.Writer) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "\n%d of %d deliveries done; the hub holds %d bytes of ciphertext, and metadata.\n", done, len(r.Deliveries), r.ContentBytes)
+	if r.Destroyed != nil && err == nil {
+		_, err = fmt.Fprintln(w, r.Destroyed.sum(r.OK))
+	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "NOT AS IT SHOULD BE: %s\n", p)
 	}

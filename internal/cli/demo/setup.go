@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"sealpost/agent"
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
@@ -22,6 +23,7 @@ import (
 // network is the demo's folder and the daemons that run in it.
 type network struct {
 	dir     string // absolute
+	fire    *fire  // nil: the hub was not destroyed
 	nursery *nursery
 	say     func(format string, args ...any)
 }
@@ -54,6 +56,11 @@ func (n *network) open() (io.Closer, error) {
 // markerName is the lock, and tells a demo's folder from any other.
 const markerName = ".sealpost-demo"
 
+// The daemons' names.
+const hubDaemon = "the hub " + string(hubName)
+
+func agentDaemon(site id.Site) string { return "the agent " + string(site) }
+
 // startHub sets the hub up, as by hand, and runs it until it answers.
 func (n *network) startHub(ctx context.Context) error {
 	dir := n.site(hubName)
@@ -66,7 +73,7 @@ func (n *network) startHub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := n.nursery.start("the hub "+string(hubName), dir, "hub", "run", "--dir", dir); err != nil {
+	if _, err := n.nursery.start(hubDaemon, dir, "hub", "run", "--dir", dir); err != nil {
 		return err
 	}
 	if err := n.answering(ctx, cfg.State, hub.ControlStatus); err != nil {
@@ -77,11 +84,11 @@ func (n *network) startHub(ctx context.Context) error {
 }
 
 func (n *network) initHub(ctx context.Context, dir string) error {
-	port, err := freePort()
+	listen, err := n.hubAddress()
 	if err != nil {
 		return err
 	}
-	err = n.nursery.command(ctx, "hub", "init", "--dir", dir, "--name", string(hubName), "--host", "127.0.0.1", "--listen", "127.0.0.1:"+strconv.Itoa(port))
+	err = n.nursery.command(ctx, "hub", "init", "--dir", dir, "--name", string(hubName), "--host", "127.0.0.1", "--listen", listen, "--root", dir+"-root")
 	if err != nil {
 		return err
 	}
@@ -95,20 +102,54 @@ func (n *network) initHub(ctx context.Context, dir string) error {
 	return config.WriteHub(config.HubFile(dir), cfg)
 }
 
-func freePort() (int, error) {
+// hubAddress is where the sites look for the hub, or, before any has joined, a free port.
+func (n *network) hubAddress() (string, error) {
+	cfg, err := config.LoadAgent(config.AgentFile(n.site(centres[0].site)))
+	if err == nil {
+		return cfg.Hub[0], nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return 0, fmt.Errorf("find a free port on 127.0.0.1: %w", err)
+		return "", fmt.Errorf("find a free port on 127.0.0.1: %w", err)
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	return l.Addr().String(), l.Close()
 }
 
-// join invites a site and lets it join, as by hand, unless it has joined before.
+// enter lets a site join and runs its agent. One that has joined before is admitted: the hub may be another one since.
+func (n *network) enter(ctx context.Context, site id.Site, role string, extra ...string) error {
+	_, err := os.Stat(filepath.Join(n.site(site), "state", "chain.pem"))
+	joined := err == nil
+	if !joined {
+		if err := n.join(ctx, site, role, extra...); err != nil {
+			return err
+		}
+	}
+	if !n.nursery.runs(agentDaemon(site)) {
+		if err := n.startAgent(ctx, site); err != nil {
+			return err
+		}
+	}
+	if joined {
+		return n.admit(ctx, site, role)
+	}
+	return nil
+}
+
+// admit takes the fingerprint from the site itself, as `agent status` shows it.
+func (n *network) admit(ctx context.Context, site id.Site, role string) error {
+	var s agent.Status
+	if err := control.Dial(filepath.Join(n.site(site), "state")).Call(ctx, agent.PathStatus, agent.StatusRequest{}, &s); err != nil {
+		return fmt.Errorf("ask %s for its fingerprint: %w", site, err)
+	}
+	return n.nursery.command(ctx, "hub", "admit", string(site), "--fingerprint", string(s.Fingerprint), "--role", role, "--dir", n.site(hubName))
+}
+
+// join invites a site and lets it join, as by hand.
 func (n *network) join(ctx context.Context, site id.Site, role string, extra ...string) error {
 	dir, invitation := n.site(site), filepath.Join(n.dir, string(site)+".join")
-	if _, err := os.Stat(filepath.Join(dir, "state", "chain.pem")); err == nil {
-		return nil
-	}
 	if err := n.nursery.command(ctx, "hub", "invite", string(site), "--role", role, "--out", invitation, "--dir", n.site(hubName)); err != nil {
 		return err
 	}
@@ -130,7 +171,7 @@ func (n *network) join(ctx context.Context, site id.Site, role string, extra ...
 // startAgent runs the agent of a site that has joined.
 func (n *network) startAgent(ctx context.Context, site id.Site) error {
 	dir := n.site(site)
-	if _, err := n.nursery.start("the agent "+string(site), dir, "agent", "run", "--dir", dir); err != nil {
+	if _, err := n.nursery.start(agentDaemon(site), dir, "agent", "run", "--dir", dir); err != nil {
 		return err
 	}
 	return n.answering(ctx, filepath.Join(dir, "state"), "/status")
@@ -140,27 +181,21 @@ func (n *network) startAgent(ctx context.Context, site id.Site) error {
 // then the labs.
 func (n *network) startSites(ctx context.Context) error {
 	for _, c := range centres {
-		if err := n.join(ctx, c.site, config.RoleReceive); err != nil {
+		if err := n.enter(ctx, c.site, config.RoleReceive); err != nil {
 			return err
 		}
 		bind := append([]string{"hub", "bind", "--dir", n.site(hubName), c.site.Queue()}, c.bindings...)
 		if err := n.nursery.command(ctx, bind...); err != nil {
 			return err
 		}
-		if err := n.startAgent(ctx, c.site); err != nil {
-			return err
-		}
-		n.say("%s has joined and receives through %s, which is bound to %v", c.site, c.site.Queue(), c.bindings)
+		n.say("%s is admitted and receives through %s, which is bound to %v", c.site, c.site.Queue(), c.bindings)
 	}
 	for _, l := range labs {
-		err := n.join(ctx, l.site, config.RoleSend, "--kind", l.kind, "--route", l.route(), "--approve", "route", "--first-number", strconv.FormatInt(l.number, 10))
+		err := n.enter(ctx, l.site, config.RoleSend, "--kind", l.kind, "--route", l.route(), "--approve", "route", "--first-number", strconv.FormatInt(l.number, 10))
 		if err != nil {
 			return err
 		}
-		if err := n.startAgent(ctx, l.site); err != nil {
-			return err
-		}
-		n.say("%s has joined and sends under %s", l.site, l.route())
+		n.say("%s is admitted and sends under %s", l.site, l.route())
 	}
 	return nil
 }

@@ -27,15 +27,16 @@ type watch struct {
 
 // outgoing is how a message stands at the lab that sends it.
 type outgoing struct {
-	lab     id.Site
-	claimed time.Time
-	uid     id.UID
-	id      id.Message
-	name    string
-	state   string
-	reason  string
-	filed   bool // it lies in its final folder
-	answers map[id.Site]answer
+	lab      id.Site
+	claimed  time.Time
+	uid      id.UID
+	id       id.Message
+	envelope id.Envelope
+	name     string
+	state    string
+	reason   string
+	filed    bool // it lies in its final folder
+	answers  map[id.Site]answer
 }
 
 // answer is what the lab has of one recipient.
@@ -110,6 +111,9 @@ func (w *watch) observe(ctx context.Context) ([]step, error) {
 		}
 	}
 	for _, c := range centres {
+		if !w.n.nursery.runs(agentDaemon(c.site)) {
+			continue
+		}
 		s, err := w.status(ctx, c.site)
 		if err != nil {
 			return nil, err
@@ -137,7 +141,7 @@ func (w *watch) observeLab(site id.Site, s agent.Status) []step {
 	var steps []step
 	for _, m := range slices.Backward(s.Outbox.Latest) {
 		now := outgoing{
-			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, name: m.Name, state: string(m.State), reason: m.Reason, filed: m.Filed,
+			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason, filed: m.Filed,
 			answers: map[id.Site]answer{},
 		}
 		for _, r := range m.Recipients {
