@@ -3,9 +3,11 @@ package outbox
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/envelope"
 	"sealpost/hub/api"
@@ -70,8 +72,8 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	route, err := r.o.hub.Resolve(ctx, a)
 	switch {
 	case errors.Is(err, api.ErrUnroutable):
-		d.blocked = "nobody receives " + address + " yet: ask the admin of the hub to bind a queue to it"
-		return d, nil
+		d.blocked, err = r.nobody(ctx, a)
+		return d, err
 	case errors.Is(err, api.ErrNotAllowed):
 		d.blocked = "this site may not send to " + address + ": ask the admin of the hub"
 		return d, nil
@@ -89,6 +91,26 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// nobody says what to do about an address that leads nowhere. For a direct one that is mostly a name that was mistyped.
+func (r *routes) nobody(ctx context.Context, a id.Address) (string, error) {
+	if a.RoutingKey != "" {
+		return "nobody receives " + a.RoutingKey + " yet: ask the admin of the hub to bind a queue to it", nil
+	}
+	var known []string
+	err := r.o.view(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			known = append(known, string(p.Site))
+		}
+		return err
+	})
+	says := "not every site in " + a.String() + " receives in this network: check the names"
+	if len(known) > 0 {
+		says += " (this site knows " + strings.Join(known, ", ") + ")"
+	}
+	return says + ", and take the file back with 'sealpost agent recall' or ask the admin of the hub", err
 }
 
 // forget makes the next decision for an address a fresh one; for all of them when the address is empty.
