@@ -74,7 +74,7 @@ func (f *fetcher) get(offset int64) piece {
 			return p
 		}
 		f.failing(p.err)
-		if err := pause.Wait(f.ctx, retryAfter(p.err)); err != nil {
+		if err := pause.Wait(f.ctx, api.RetryAfter(p.err)); err != nil {
 			return p
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -113,12 +112,4 @@ func poke(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-func retryAfter(err error) time.Duration {
-	var e *api.Error
-	if errors.As(err, &e) {
-		return e.After
-	}
-	return 0
 }

@@ -51,7 +51,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			return fmt.Errorf("another agent of %s is running with this site's keys and has taken its queue; this one stops: %w", b.cfg.Site, err)
 		}
 		b.log.Debug("nothing leased; trying again", "error", err)
-		if pause.Wait(ctx, retryAfter(err)) != nil {
+		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
 	}

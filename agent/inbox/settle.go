@@ -48,7 +48,7 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 			return nil
 		}
 		b.log.Warn("not settled yet; trying again", "deliveries", len(list), "error", err)
-		if pause.Wait(ctx, retryAfter(err)) != nil {
+		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
 	}

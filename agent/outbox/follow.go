@@ -31,7 +31,7 @@ func (o *Outbox) follow(ctx context.Context) error {
 			return err
 		default:
 			o.log.Debug("events cannot be read; trying again", "error", err)
-			if pause.Wait(ctx, retryAfter(err)) != nil {
+			if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 				return nil
 			}
 		}

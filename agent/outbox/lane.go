@@ -79,7 +79,7 @@ func (l *lane) dispatch(ctx context.Context) error {
 			return err
 		case err != nil:
 			l.o.log.Warn("the hub gives no route; trying again", "error", err)
-			if pause.Wait(ctx, retryAfter(err)) != nil {
+			if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 				return nil
 			}
 			continue

@@ -174,12 +174,3 @@ func (o *Outbox) view(ctx context.Context, do func(*ledger.Tx) error) error {
 	}
 	return nil
 }
-
-// retryAfter is how long the hub asked to be left alone.
-func retryAfter(err error) time.Duration {
-	var e *api.Error
-	if errors.As(err, &e) {
-		return e.After
-	}
-	return 0
-}

@@ -53,7 +53,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 			return o.fail(ctx, s, "the hub does not accept it: "+err.Error())
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
-		if pause.Wait(ctx, retryAfter(err)) != nil {
+		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
 	}

@@ -76,7 +76,7 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 					return nil, ctx.Err()
 				}
 				o.log.Warn("the hub does not say what it knows; trying again", "error", err)
-				if err := pause.Wait(ctx, retryAfter(err)); err != nil {
+				if err := pause.Wait(ctx, api.RetryAfter(err)); err != nil {
 					return nil, err
 				}
 				continue

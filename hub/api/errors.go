@@ -137,3 +137,12 @@ func Retry(err error) bool {
 	}
 	return true
 }
+
+// RetryAfter is how long the hub asked to be left alone; 0 when it did not.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.After
+	}
+	return 0
+}
