@@ -30,6 +30,7 @@ const abandonTime = 10 * time.Second
 // safe: one envelope id names one ciphertext, and the same publish gets the same answer.
 func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
+	brought := int64(0)
 	damaged := 0 // times that the hub found a checksum wrong: on the line that is rare, so that twice means the file
 	for {
 		published, err := o.tryPublish(ctx, s)
@@ -51,6 +52,10 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 			return o.fail(ctx, s, "it is larger than the hub accepts: ask the admin of the hub")
 		case errors.Is(err, api.ErrInvalid):
 			return o.fail(ctx, s, "the hub does not accept it: "+err.Error())
+		}
+		if n := s.brought.Load(); n > brought {
+			brought = n
+			pause.Reset() // the line is bad and not dead: what it carries is worth the next try at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
@@ -119,6 +124,7 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 				broken.Store(true)
 				return fmt.Errorf("part %d of %s: %w", part, s.ID, err)
 			}
+			s.brought.Add(1)
 			fault.Point("outbox-part")
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -31,6 +32,7 @@ type sealed struct {
 	address  id.Address
 	messages []ledger.Outgoing
 	content  *bytes.Buffer // of a small one; nil: it lies in a file
+	brought  atomic.Int64  // parts of a large one that this process has brought to the hub
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
