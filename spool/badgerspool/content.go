@@ -21,7 +21,7 @@ type realDisk struct{}
 
 func (realDisk) do(_, _ string, f func() error) error { return f() }
 
-// content keeps ciphertext that is too large for Badger in plain files, one per envelope: <root>/<xx>/<envelope id>, xx
+// content keeps ciphertext that is too large for a pack in plain files, one per envelope: <root>/<xx>/<envelope id>, xx
 // being the id's first two digits. A file is there, whole and durable, before the commit that names it; without such a
 // commit it is an orphan.
 type content struct {

@@ -1,5 +1,5 @@
-// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues, metadata and small
-// ciphertext, plain files for large ciphertext.
+// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues and metadata, append-only packs
+// for small ciphertext, a plain file each for large.
 //
 // It promises what package spool says, on one disk of one process: a success is on disk, data and directory entry, before
 // it is said. All changes go through one writer that gathers what waits into one commit (writer.go); everything that a

@@ -23,10 +23,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(4 << 20). // at least the largest value
 		WithNumCompactors(2).
-		WithNumLevelZeroTables(10). // these four: a quarter less work in compaction
+		WithNumLevelZeroTables(10). // these three: less work in compaction. Larger tables would take too much memory
 		WithNumLevelZeroTablesStall(20).
 		WithBaseLevelSize(64 << 20).
-		WithBaseTableSize(8 << 20).
 		WithMetricsEnabled(false).
 		WithLogger(log)
 }

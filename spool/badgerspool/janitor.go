@@ -22,7 +22,7 @@ const (
 )
 
 // janitor does what may be late: it unlinks content that nobody needs, collects orphans, expires uploads, flattens Badger
-// and keeps the ballast.
+// and keeps the ballast. What fails is tried again at its next round.
 type janitor struct {
 	kicked chan struct{}
 	trash  uint64 // the next commit number at which trash may lie
@@ -146,7 +146,7 @@ func (s *Spool) removePacks(ctx context.Context) error {
 	return nil
 }
 
-// flatten lets Badger give back the room of small ciphertext once much of it has gone and nothing else is going on.
+// flatten lets Badger give back the room of deleted rows once there are many and nothing else is going on.
 func (s *Spool) flatten() error {
 	drained := s.drained.Load()
 	if drained < flattenFrom || time.Since(time.Unix(0, s.quiet.Load())) < quietTime {
