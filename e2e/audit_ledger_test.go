@@ -135,7 +135,12 @@ func (a *audit) checkReceived(s *site) {
 	if placed != want || all != want {
 		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)
 	}
-	if n := s.sum(`SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`); n != 0 {
+	open := `SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`
+	if a.w.lost {
+		// What was being downloaded as the hub was lost comes again in another envelope, and the first one never ends.
+		open = `SELECT count(*) FROM delivery WHERE target <> ''`
+	}
+	if n := s.sum(open); n != 0 {
 		a.problem("%s: %d deliveries are not settled", s.name, n)
 	}
 }
