@@ -21,7 +21,7 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithCompression(options.None). // little that is stored here shrinks
 		WithBlockCacheSize(0).
 		WithValueThreshold(1 << 20).
-		WithValueLogFileSize(4 << 20). // at least the largest value
+		WithValueLogFileSize(1 << 20). // at least the largest value; Badger syncs the file with each commit, empty or not
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(10). // these three: less work in compaction. Larger tables would take too much memory
 		WithNumLevelZeroTablesStall(20).

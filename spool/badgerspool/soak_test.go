@@ -45,8 +45,11 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 // them all, and gets the room on the disk back. It prints the curve that docs/spool.md shows.
 func TestMillion(t *testing.T) {
 	n := 10_000
-	if soak() {
+	switch {
+	case soak():
 		n = 1_000_000
+	case raceEnabled:
+		n = 3_000
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(96 << 20))
 	dir := t.TempDir()
