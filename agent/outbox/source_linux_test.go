@@ -5,15 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 )
 
 func TestAMappedFileIsNotFinished(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux can tell")
-	}
 	path := put(t, t.TempDir(), "data.bin")
 	w, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
