@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -38,11 +40,38 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 	if err := checkTables(dir); err != nil {
 		return nil, err
 	}
+	if err := removeEmptyLogs(dir); err != nil {
+		return nil, err
+	}
 	db, err := badger.OpenManaged(badgerOptions(dir, badgerLog{log}))
 	if err != nil {
 		return nil, fmt.Errorf("badger: %w", err)
 	}
 	return db, nil
+}
+
+// removeEmptyLogs removes the logs without a byte, which Badger 4.9.6 refuses to open. It makes a log empty and then gives it
+// its length, and empties one before it removes it: a process killed between the two leaves it so, and no commit is in it.
+func removeEmptyLogs(dir string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			info, err := os.Stat(name)
+			if err != nil {
+				return err
+			}
+			if info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // badgerLog keeps Badger's warnings and drops its chatter.

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -108,7 +109,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	rounds, published, settled := 0, 0, 0
 	for start := time.Now(); time.Since(start) < budget; rounds++ {
-		r := runChild(t, dir, time.Duration(rand.IntN(250))*time.Millisecond)
+		r := runChild(t, dir, rounds%2 == 0, time.Duration(rand.IntN(250))*time.Millisecond)
 		if r.failed != "" {
 			t.Fatalf("the child of round %d failed: %s", rounds, r.failed)
 		}
@@ -119,8 +120,32 @@ func TestKill(t *testing.T) {
 	t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published, settled)
 }
 
-// runChild starts a child, kills it some time after it is ready, and returns what it said.
-func runChild(t *testing.T, dir string, after time.Duration) (r killRound) {
+// TestEmptyLogs: Badger's logs as a kill leaves them between the two steps in which they are made, or removed.
+func TestEmptyLogs(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	publishMany(t, s, 300, 30)
+	must(t, s.Close())
+	for _, name := range []string{"00001.mem", "00002.mem", "00009.mem", "000001.vlog", "000009.vlog"} {
+		t.Run(name, func(t *testing.T) {
+			copied := filepath.Join(t.TempDir(), "spool")
+			must(t, os.CopyFS(copied, os.DirFS(dir)))
+			must(t, os.WriteFile(filepath.Join(copied, "badger", name), nil, 0o600))
+			again := mustOpen(t, copied, Options{}, realSeams())
+			mustAudit(t, again)
+			if again.Incarnation() != s.Incarnation() {
+				t.Error("it is taken for another store")
+			}
+			publishMany(t, again, 300, 5)
+			settleMany(t, again, "ca_rc_queue", 35, 4)
+			must(t, again.Close())
+			mustAudit(t, mustOpen(t, copied, Options{}, realSeams()))
+		})
+	}
+}
+
+// runChild starts a child, kills it some time after its start or after it is ready, and returns what it said.
+func runChild(t *testing.T, dir string, opening bool, after time.Duration) (r killRound) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
@@ -132,12 +157,15 @@ func runChild(t *testing.T, dir string, after time.Duration) (r killRound) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if opening {
+		time.AfterFunc(after, func() { cmd.Process.Kill() })
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
 		switch {
 		case len(words) == 0:
-		case words[0] == "ready":
+		case words[0] == "ready" && !opening:
 			time.AfterFunc(after, func() { cmd.Process.Kill() })
 		case words[0] == "published" && len(words) == 2 && len(words[1]) == 32:
 			r.published = append(r.published, id.Envelope(words[1]))
