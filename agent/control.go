@@ -13,6 +13,7 @@ import (
 	"sealpost/agent/trust"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
+	"sealpost/internal/profile"
 )
 
 // The paths of the control socket.
@@ -108,6 +109,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathLog, a.lookUp)
 	control.Handle(mux, PathRecall, a.recall)
 	control.Handle(mux, PathResend, a.resend)
+	profile.Handle(mux)
 }
 
 func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {

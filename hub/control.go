@@ -6,6 +6,7 @@ import (
 
 	"sealpost/internal/control"
 	"sealpost/internal/id"
+	"sealpost/internal/profile"
 	"sealpost/spool"
 )
 
@@ -179,5 +180,6 @@ func (h *Hub) controls() http.Handler {
 	control.Handle(mux, ControlSites, h.sites)
 	control.Handle(mux, ControlMessages, h.messages)
 	control.Handle(mux, ControlStatus, h.status)
+	profile.Handle(mux)
 	return mux
 }

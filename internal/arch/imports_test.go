@@ -105,6 +105,8 @@ var bans = []struct {
 		"sending and receiving share the ledger and nothing else"},
 	{"agent needs no engine", is("agent", "agent/outbox", "agent/inbox"), has("sealpost/spool/badgerspool", "sealpost/hub"), false,
 		"an agent knows the wire contract of the hub, not the hub"},
+	{"no profiles on the network", func(string) bool { return true }, has("net/http/pprof"), true,
+		"importing it serves profiles to whoever reaches the default handler; internal/profile serves the control socket"},
 	{"one room for keys", is("hub/api", "spool", "spool/badgerspool", "agent/ledger"), has("crypto/ecdsa", "crypto/rsa", "crypto/ed25519"), false,
 		"only certs holds identity keys, and offers operations, never bytes"},
 }
@@ -155,6 +157,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{ImportPath: "sealpost/spool", Imports: []string{"sealpost/hub/api"}},
 		{ImportPath: "sealpost/certs", Imports: []string{"sealpost/statement"}},
 		{ImportPath: "sealpost", Imports: []string{"sealpost/hub"}},
+		{ImportPath: "sealpost/hub", Deps: []string{"net/http/pprof"}},
 		{ImportPath: "sealpost/attic"},
 	} {
 		if len(againstArrows([]pkg{p})) == 0 && len(againstBans([]pkg{p})) == 0 {

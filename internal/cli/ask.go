@@ -18,7 +18,11 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	err = control.Dial(cfg.State).Call(ctx, path, in, out)
+	return hubSays(dir, cfg, control.Dial(cfg.State).Call(ctx, path, in, out))
+}
+
+// hubSays tells how to start a hub that does not run.
+func hubSays(dir string, cfg config.Hub, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)%s", dir, dir, err, asService(service.Hub, cfg.Name))
 	}
@@ -31,7 +35,11 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	err = control.Dial(cfg.State).Call(ctx, path, in, out)
+	return agentSays(dir, cfg, control.Dial(cfg.State).Call(ctx, path, in, out))
+}
+
+// agentSays tells how to start an agent that does not run.
+func agentSays(dir string, cfg config.Agent, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)%s", dir, dir, err, asService(service.Agent, cfg.Site))
 	}

@@ -17,7 +17,7 @@ func hubCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs, RunE: group}
 	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
-		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand())
+		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(), profileCommand("hub", hubProfile))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/internal/control"
+	"sealpost/internal/profile"
+)
+
+const profileHelp = `Record where the running daemon's time or memory goes, into a file that "go tool pprof FILE" reads ("go tool trace FILE"
+for a trace). cpu, trace, mutex and block are recorded for some seconds, heap, allocs and goroutine show this moment.
+
+Profiles hold names of functions and numbers, no content and no keys. They leave the daemon through its control socket only.`
+
+// asker asks the daemon in a folder for a profile.
+type asker func(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error)
+
+func profileCommand(whose string, ask asker) *cobra.Command {
+	var dir, out string
+	r := profile.Request{}
+	cmd := &cobra.Command{
+		Use: "profile KIND", Short: "Record where the daemon's time or memory goes", Long: profileHelp, Args: wantArgs("KIND"),
+		ValidArgs: append(append([]string{}, profile.Over...), profile.Now...),
+		Example:   fmt.Sprintf("  sealpost %s profile cpu --seconds 30 --out cpu.prof --dir /srv/sealpost/DIR", whose),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			seconds, err := cmd.Flags().GetInt("seconds")
+			if err != nil {
+				return err
+			}
+			r.Kind, r.For = args[0], time.Duration(seconds)*time.Second
+			if err := r.Check(); err != nil {
+				return &usageError{err.Error()}
+			}
+			if err := wantFlags(cmd, "out"); err != nil {
+				return err
+			}
+			answer, err := ask(cmd.Context(), dir, r)
+			if err != nil {
+				return err
+			}
+			return save(answer, out)
+		},
+	}
+	dirFlag(cmd, &dir, whose)
+	cmd.Flags().Int("seconds", 30, "how long to record")
+	cmd.Flags().StringVar(&out, "out", "", "the file to write; it must not be there yet")
+	return cmd
+}
+
+// save writes a profile as it comes. A file that stays behind is a whole one.
+func save(answer io.ReadCloser, out string) error {
+	defer answer.Close()
+	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, answer)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("the profile is not whole: %w", errors.Join(err, os.Remove(out)))
+	}
+	return nil
+}
+
+func hubProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error) {
+	cfg, err := loadHub(dir)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
+	return answer, hubSays(dir, cfg, err)
+}
+
+func agentProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error) {
+	cfg, err := loadAgent(dir)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
+	return answer, agentSays(dir, cfg, err)
+}
