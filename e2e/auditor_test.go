@@ -84,7 +84,7 @@ func todaysFirst(lab *site) string {
 }
 
 // spoil changes one byte of a file and gives it back its time.
-func spoil(t *testing.T, path string) {
+func spoil(t testing.TB, path string) {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	must(t, err)
@@ -103,7 +103,7 @@ type kept struct {
 	mtime   time.Time
 }
 
-func snapshot(t *testing.T, dir string) picture {
+func snapshot(t testing.TB, dir string) picture {
 	t.Helper()
 	p := picture{}
 	walk(t, dir, func(path string, info os.FileInfo) {
@@ -114,7 +114,7 @@ func snapshot(t *testing.T, dir string) picture {
 	return p
 }
 
-func (p picture) restore(t *testing.T, dir string) {
+func (p picture) restore(t testing.TB, dir string) {
 	t.Helper()
 	there := map[string]bool{}
 	walk(t, dir, func(path string, _ os.FileInfo) {
@@ -134,7 +134,7 @@ func (p picture) restore(t *testing.T, dir string) {
 	}
 }
 
-func walk(t *testing.T, dir string, each func(path string, info os.FileInfo)) {
+func walk(t testing.TB, dir string, each func(path string, info os.FileInfo)) {
 	t.Helper()
 	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() {
@@ -159,7 +159,7 @@ func TestThePortableNameRuleByExample(t *testing.T) {
 	}
 }
 
-func walkAll(t *testing.T, dir string, each func(path string)) {
+func walkAll(t testing.TB, dir string, each func(path string)) {
 	t.Helper()
 	must(t, filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
 		if err == nil {

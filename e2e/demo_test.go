@@ -68,7 +68,7 @@ func TestTheDemo(t *testing.T) {
 }
 
 // auditDemo holds what the demo has left behind against the scenario.
-func auditDemo(t *testing.T, dir string) {
+func auditDemo(t testing.TB, dir string) {
 	t.Helper()
 	w := &world{t: t, dir: dir, root: filepath.Join(dir, "DC-HQ-root")}
 	w.hub = &hubSide{w: w, dir: filepath.Join(dir, "DC-HQ")}

@@ -123,7 +123,7 @@ func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 }
 
 // memoryOf searches the memory of a process that it may write to.
-func memoryOf(t *testing.T, c *canary, pid int) (found []string) {
+func memoryOf(t testing.TB, c *canary, pid int) (found []string) {
 	t.Helper()
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	must(t, err)

@@ -76,7 +76,7 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 // Invitation is the file of the site's last invitation.
 func (h *hubSide) Invitation(site string) string { return filepath.Join(h.w.dir, site+".join") }
 
-func read(t *testing.T, path string) string {
+func read(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 
 // line is a way to the hub that a story can cut, freeze and mend.
 type line struct {
-	t      *testing.T
+	t      testing.TB
 	to     string
 	listen net.Listener
 	done   sync.WaitGroup
@@ -30,7 +30,7 @@ type line struct {
 	cuts    atomic.Int64
 }
 
-func newLine(t *testing.T, to string) *line {
+func newLine(t testing.TB, to string) *line {
 	t.Helper()
 	l := &line{t: t, to: to, ends: map[net.Conn]bool{}}
 	var err error

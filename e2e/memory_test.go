@@ -52,7 +52,7 @@ type meter struct {
 	done  sync.WaitGroup
 }
 
-func measure(t *testing.T, daemons ...*daemon) *meter {
+func measure(t testing.TB, daemons ...*daemon) *meter {
 	t.Helper()
 	m := &meter{peaks: map[string]int64{}, end: make(chan struct{})}
 	pids := map[string]int{}

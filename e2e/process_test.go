@@ -17,7 +17,7 @@ import (
 
 // daemon is one `sealpost … run`, which a story starts, stops and kills. Its log goes on over all its lives.
 type daemon struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	args []string
 	log  string // the log's file
@@ -29,7 +29,7 @@ type daemon struct {
 	err  error         // how it ended; valid after done
 }
 
-func newDaemon(t *testing.T, name, log, bin string, args ...string) *daemon {
+func newDaemon(t testing.TB, name, log, bin string, args ...string) *daemon {
 	d := &daemon{t: t, name: name, args: args, log: log, bin: bin}
 	t.Cleanup(func() {
 		if d.running() {
@@ -144,7 +144,7 @@ func tail(path string, lines int) string {
 }
 
 // run carries out one command line and returns what it printed, and its exit code.
-func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+func run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = t.TempDir()
@@ -159,7 +159,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 }
 
 // sealpost carries out a command line that must succeed.
-func sealpost(t *testing.T, args ...string) string {
+func sealpost(t testing.TB, args ...string) string {
 	t.Helper()
 	stdout, stderr, code := run(t, args...)
 	if code != 0 {
@@ -169,7 +169,7 @@ func sealpost(t *testing.T, args ...string) string {
 }
 
 // edit replaces text in a configuration file.
-func edit(t *testing.T, path, old, text string) {
+func edit(t testing.TB, path, old, text string) {
 	t.Helper()
 	have, err := os.ReadFile(path)
 	must(t, err)

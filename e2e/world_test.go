@@ -19,7 +19,7 @@ import (
 
 // world is a network on loopback: a hub and its sites, each a process with a folder of its own.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	root  string // the folder of the network's root
 	addr  string
@@ -36,9 +36,9 @@ type hubSide struct {
 	dir string
 }
 
-func newWorld(t *testing.T) *world { return newWorldOf(t, program) }
+func newWorld(t testing.TB) *world { return newWorldOf(t, program) }
 
-func newWorldOf(t *testing.T, bin string) *world {
+func newWorldOf(t testing.TB, bin string) *world {
 	t.Helper()
 	must(t, lookAtSources())
 	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
@@ -192,7 +192,7 @@ func (w *world) NewLab(name string, to ...*site) *site {
 }
 
 // labAndCentre is the smallest network: one lab, one hub, one centre.
-func labAndCentre(t *testing.T) (*world, *site, *site) {
+func labAndCentre(t testing.TB) (*world, *site, *site) {
 	t.Helper()
 	w := newWorld(t)
 	centre := w.Centre("CA-RC", "fl-lab.*")
