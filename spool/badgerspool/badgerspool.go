@@ -46,7 +46,7 @@ type Spool struct {
 	packs       *packs
 	incarnation id.Incarnation
 
-	changes  chan *change
+	changes  chan []*change
 	gathered []*change // the writer's own
 	written  chan struct{}
 	commits  atomic.Uint64 // the number of the newest commit
@@ -101,7 +101,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		dir: dir, opts: opts, seams: seams,
 		content:  &content{root: filepath.Join(dir, "content"), staging: filepath.Join(dir, "staging"), disk: seams.disk},
 		folder:   folder{path: filepath.Join(dir, "badger")},
-		changes:  make(chan *change, 256),
+		changes:  make(chan []*change, 256),
 		written:  make(chan struct{}),
 		poisoned: make(chan struct{}),
 		queues:   make(map[string]*queue),
@@ -111,7 +111,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
 	}
-	s.packs = newPacks(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) })
+	s.packs = newPacks(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) }, s.changes)
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the spool: %w", err), s.release())
 	}

@@ -2,7 +2,9 @@ package badgerspool
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"runtime"
 
 	"sealpost/internal/durable"
 )
@@ -33,10 +35,22 @@ func (p *packs) run() {
 				w.seal() // nobody knows what a failed sync left behind it
 			}
 		}
-		for _, job := range group {
-			job.done <- err
-		}
+		w.p.handOn(group, err)
 	}
+}
+
+// handOn gives a durable group to the writer as a whole: callers that were woken for it one by one would be committed in
+// many small groups.
+func (p *packs) handOn(group []*packJob, err error) {
+	changes := make([]*change, len(group))
+	for i, job := range group {
+		changes[i] = job.change
+	}
+	if err != nil {
+		answer(changes, fmt.Errorf("store the content: %w", err))
+		return
+	}
+	p.next <- changes
 }
 
 // gather takes what is waiting, as much as is written at once.
@@ -47,6 +61,7 @@ func (w *packer) gather() (group []*packJob, ok bool) {
 			return nil, false
 		}
 	}
+	runtime.Gosched() // those who were answered together come back together
 	group = append(group, first)
 	for size := len(first.content); ; {
 		select {
@@ -90,7 +105,7 @@ func (w *packer) write(group []*packJob) error {
 	w.p.mu.Lock()
 	defer w.p.mu.Unlock()
 	for _, job := range group {
-		job.at = packPlace{w.number, w.size}
+		*job.at = packPlace{w.number, w.size}
 		w.size += int64(len(job.content))
 	}
 	w.p.all[w.number].pending += len(group)
@@ -101,8 +116,8 @@ func (w *packer) write(group []*packJob) error {
 func (w *packer) begin() error {
 	p := w.p
 	p.mu.Lock()
-	n := p.next
-	p.next++
+	n := p.number
+	p.number++
 	p.mu.Unlock()
 	path := p.path(n)
 	var f *os.File

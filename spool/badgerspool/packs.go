@@ -1,7 +1,6 @@
 package badgerspool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,12 +28,13 @@ type packs struct {
 	disk disk
 	room func() error // says whether there is room for more
 	jobs chan *packJob
-	done chan struct{} // closed when the writing goroutine has ended
+	next chan<- []*change // the writer: what is durable is handed on to it, a whole group at once
+	done chan struct{}    // closed when the writing goroutine has ended
 
-	mu   sync.Mutex // guards everything below
-	all  map[uint64]*pack
-	next uint64   // the number of the next pack
-	dead []uint64 // to be removed
+	mu     sync.Mutex // guards everything below
+	all    map[uint64]*pack
+	number uint64   // of the next pack
+	dead   []uint64 // to be removed
 }
 
 // pack is what memory knows of one file.
@@ -50,32 +50,35 @@ type packPlace struct {
 	offset int64
 }
 
+// packJob is a content on its way into a pack, and the change that publishes it.
 type packJob struct {
 	content []byte
-	at      packPlace
-	done    chan error
+	at      *packPlace // told when the content is durable
+	change  *change
 }
 
-func newPacks(dir string, d disk, room func() error) *packs {
-	return &packs{dir: dir, disk: d, room: room, jobs: make(chan *packJob, 256), done: make(chan struct{}), all: make(map[uint64]*pack), next: 1}
+func newPacks(dir string, d disk, room func() error, next chan<- []*change) *packs {
+	return &packs{dir: dir, disk: d, room: room, jobs: make(chan *packJob, 256), next: next, done: make(chan struct{}),
+		all: make(map[uint64]*pack), number: 1}
 }
 
 func (p *packs) path(n uint64) string {
 	return filepath.Join(p.dir, fmt.Sprintf("%016x%s", n, packSuffix))
 }
 
-// add makes content durable and returns its place. settled must be called when its commit is over, either way.
-func (p *packs) add(ctx context.Context, content []byte) (packPlace, error) {
-	job := &packJob{content: content, done: make(chan error, 1)}
+// publish makes a content durable, and then has its change committed. Both happen in groups, and a caller waits once.
+func (p *packs) publish(job *packJob) error {
+	job.change.done = make(chan error, 1)
 	select {
 	case p.jobs <- job:
-	case <-ctx.Done():
-		return packPlace{}, ctx.Err()
+	case <-job.change.ctx.Done():
+		return job.change.ctx.Err()
 	}
-	if err := <-job.done; err != nil {
-		return packPlace{}, fmt.Errorf("store the content: %w", err)
+	err := <-job.change.done
+	if *job.at != (packPlace{}) {
+		p.settled(job.at.pack)
 	}
-	return job.at, nil
+	return err
 }
 
 // settled says that a content's commit is over. It counts in live now, or was given up.
@@ -152,7 +155,7 @@ func (p *packs) restore(live map[uint64]int64) error {
 		return err
 	}
 	for n, count := range live {
-		p.next = max(p.next, n+1)
+		p.number = max(p.number, n+1)
 		if count == 0 {
 			p.dead = append(p.dead, n) // unlinked or not, its count has to go
 		}
@@ -163,7 +166,7 @@ func (p *packs) restore(live map[uint64]int64) error {
 		if !ok || err != nil {
 			continue // not ours
 		}
-		p.next = max(p.next, n+1)
+		p.number = max(p.number, n+1)
 		if live[n] > 0 {
 			p.all[n] = &pack{live: live[n], sealed: true}
 		} else if _, listed := live[n]; !listed {

@@ -41,15 +41,22 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	if old, err := s.envelopeByID(rec.id); err != nil || old != nil {
 		return s.published(old, rec, err)
 	}
-	forget, err := s.storeContent(ctx, rec, e)
+	if rec.small() {
+		err = s.packs.publish(&packJob{content: e.Content, at: &rec.at, change: s.publishChange(ctx, rec, nil)})
+	} else {
+		err = s.publishFile(ctx, rec, e)
+	}
+	return s.published(rec, rec, err)
+}
+
+// publishFile publishes content that has a file of its own.
+func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope) error {
+	after, err := s.storeFile(rec, e)
 	if err != nil {
-		return spool.Published{}, err
+		return err
 	}
-	defer forget()
-	if err := s.submit(s.publishChange(ctx, rec, e.CRC32C)); err != nil {
-		return spool.Published{}, err // a content file that was made is an orphan: collected, or replaced by a repetition
-	}
-	return s.published(rec, rec, nil)
+	defer after()
+	return s.submit(s.publishChange(ctx, rec, e.CRC32C)) // on an error the file is an orphan: collected, or replaced by a repetition
 }
 
 // published answers for an envelope that the store holds.
@@ -144,13 +151,9 @@ func checkContent(e spool.Envelope) error {
 	return nil
 }
 
-// storeContent makes the content durable, and returns what is to be done when the commit is over. The caller holds the
+// storeFile makes the content durable, and returns what is to be done when the commit is over. The caller holds the
 // id's lock.
-func (s *Spool) storeContent(ctx context.Context, rec *envelope, e spool.Envelope) (after func(), err error) {
-	if rec.small() {
-		rec.at, err = s.packs.add(ctx, e.Content)
-		return func() { s.packs.settled(rec.at.pack) }, err
-	}
+func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err error) {
 	if rec.size <= spool.SmallSize {
 		if err := s.admit().allows(needRoom); err != nil {
 			return nil, err

@@ -39,7 +39,7 @@ type change struct {
 func (s *Spool) submit(c *change) error {
 	c.done = make(chan error, 1)
 	select {
-	case s.changes <- c:
+	case s.changes <- []*change{c}:
 	case <-c.ctx.Done():
 		return c.ctx.Err()
 	}
@@ -49,40 +49,40 @@ func (s *Spool) submit(c *change) error {
 // write is the one goroutine that changes the store.
 func (s *Spool) write() {
 	defer close(s.written)
-	var left *change // did not fit into the last group
+	var left []*change // did not fit into the last group
 	for {
-		first := left
-		if first == nil {
+		if len(left) == 0 {
 			var ok bool
-			if first, ok = <-s.changes; !ok {
+			if left, ok = <-s.changes; !ok {
 				return
 			}
 		}
 		var group []*change
-		group, left = s.gather(first)
+		group, left = s.gather(left)
 		s.commitGroup(group)
 		clear(group) // what they hold is not kept until so many come together again
 	}
 }
 
-// gather takes what is waiting, as much as one commit may hold.
-func (s *Spool) gather(first *change) (group []*change, left *change) {
-	group = append(s.gathered[:0], first)
-	entries, bytes := first.entries, first.bytes
+// gather takes what is waiting, as much as one commit may hold, and returns what did not fit.
+func (s *Spool) gather(batch []*change) (group, left []*change) {
+	group = s.gathered[:0]
+	defer func() { s.gathered = group }()
+	entries, bytes := 0, 0
 	for {
-		select {
-		case c, ok := <-s.changes:
-			if !ok {
-				return group, nil
-			}
-			if entries+c.entries > groupEntries || bytes+c.bytes > groupBytes {
-				s.gathered = group
-				return group, c
+		for i, c := range batch {
+			entries, bytes = entries+c.entries, bytes+c.bytes
+			if len(group) > 0 && (entries > groupEntries || bytes > groupBytes) {
+				return group, batch[i:]
 			}
 			group = append(group, c)
-			entries, bytes = entries+c.entries, bytes+c.bytes
+		}
+		select {
+		case batch = <-s.changes: // nil when it was closed
+			if batch == nil {
+				return group, nil
+			}
 		default:
-			s.gathered = group
 			return group, nil
 		}
 	}
