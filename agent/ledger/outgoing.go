@@ -54,6 +54,10 @@ type Source struct {
 	Executable bool   // of a file
 }
 
+// unfinished is the condition of the index message_open. A query finds that index only when it says the same, in these
+// very words.
+const unfinished = "state IN ('claimed','taken','sealed','published')"
+
 const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
@@ -129,20 +133,20 @@ func (tx *Tx) Waiting(address string, small int64, isSmall bool, now time.Time, 
 	if isSmall {
 		compare = "size <= ? AND type = 'file'"
 	}
-	return tx.outgoing("state = 'taken' AND address = ? AND seq > ? AND due <= ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, millis(now), small, limit)
+	return tx.outgoing("state = 'taken' AND "+unfinished+" AND address = ? AND seq > ? AND due <= ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, millis(now), small, limit)
 }
 
 // NextDue returns when the next message that is held may be sealed; the zero time when none is.
 func (tx *Tx) NextDue(now time.Time) (time.Time, error) {
 	var due sql.NullInt64
-	err := tx.row("SELECT MIN(due) FROM message WHERE state = 'taken' AND due > ?", []any{millis(now)}, &due)
+	err := tx.row("SELECT MIN(due) FROM message WHERE state = 'taken' AND "+unfinished+" AND due > ?", []any{millis(now)}, &due)
 	return fromMillis(due.Int64), err
 }
 
 // Addresses lists the addresses for which something waits to be sealed.
 func (tx *Tx) Addresses() ([]string, error) {
 	var list []string
-	err := tx.rows("SELECT DISTINCT address FROM message WHERE state = 'taken'", nil, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT DISTINCT address FROM message WHERE state = 'taken' AND "+unfinished, nil, func(rows *sql.Rows) error {
 		var a string
 		err := rows.Scan(&a)
 		list = append(list, a)
