@@ -132,7 +132,7 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 func (a *audit) checkReceived(s *site) {
 	want := a.meantFor(s)
 	placed, all := s.sum(`SELECT count(*) FROM received WHERE state = 'placed'`), s.sum(`SELECT count(*) FROM received`)
-	if placed != want || all != want {
+	if placed != all || placed > want || (placed < want && !s.forgot) {
 		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)
 	}
 	open := `SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`

@@ -24,6 +24,7 @@ type site struct {
 	bindings    []string // of its queue
 	to          []*site  // who gets what it sends
 	fingerprint string
+	forgot      bool // its ledger was lost, or put back from an older copy
 }
 
 func (w *world) site(name, role string) *site {

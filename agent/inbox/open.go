@@ -58,7 +58,7 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 		return nil
 	}
 	if d.dir != "" {
-		if err := os.RemoveAll(d.dir); err != nil {
+		if err := discard(d.dir); err != nil {
 			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
 		}
 	}
@@ -81,7 +81,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 		return err
 	}
 	d.dir = filepath.Join(b.temp(), string(d.Envelope))
-	if err := errors.Join(os.RemoveAll(d.dir), os.Mkdir(d.dir, 0o700)); err != nil {
+	if err := errors.Join(discard(d.dir), os.Mkdir(d.dir, 0o700)); err != nil {
 		return localError{err}
 	}
 	root, err := os.OpenRoot(d.dir)

@@ -53,6 +53,7 @@ type placement struct {
 	signer id.Hash // the identity that the signature showed
 	file   bool    // not a folder
 	known  bool    // an equal one is in the inbox already: no second copy
+	before *Record // of a known one that was placed before this ledger
 	code   string
 }
 
@@ -103,11 +104,11 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC(),
 				}}
 				digest, known := seen[identity{d.Sender, m.UID}]
-				row, err := tx.Received(d.Sender, m.UID)
-				if err == nil {
-					digest, known = row.Digest, true
-				} else if !errors.Is(err, ledger.ErrNotFound) {
-					return err
+				if !known {
+					var err error
+					if digest, known, err = b.earlier(tx, p); err != nil {
+						return err
+					}
 				}
 				switch {
 				case known && digest != m.Digest:
@@ -123,6 +124,19 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 		return nil
 	})
 	return list, err
+}
+
+// earlier returns the digest of what was placed for a message's identity, from the ledger or from the records.
+func (b *Inbox) earlier(tx *ledger.Tx, p *placement) (digest id.Hash, known bool, err error) {
+	row, err := tx.Received(p.Sender, p.UID)
+	if err == nil || !errors.Is(err, ledger.ErrNotFound) {
+		return row.Digest, err == nil, err
+	}
+	r, known, err := b.remembered(p.Sender, p.ID, p.UID)
+	if known && r.Content.Digest == p.Digest {
+		p.before = &r
+	}
+	return r.Content.Digest, known, err
 }
 
 // placeFiles brings the new messages of a group to their places, durably.
@@ -223,6 +237,7 @@ func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool)
 	for attempt := 1; ; attempt++ {
 		err := durable.RenameNoReplace(filepath.Join(b.cfg.Dir, p.Temp), filepath.Join(b.cfg.Dir, p.Path))
 		if err == nil {
+			fault.Point("inbox-moved")
 			return b.placeRecord(p)
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -257,6 +272,11 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 	}
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, p := range list {
+			if p.before != nil {
+				if err := restore(tx, p); err != nil {
+					return err
+				}
+			}
 			if p.known || p.code != "" {
 				continue
 			}

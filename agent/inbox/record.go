@@ -17,7 +17,8 @@ import (
 const recordSuffix = ".json"
 
 // Record is what a program at the site may want to know of a message that was placed: one JSON file each, in the inbox
-// under .sealpost/<sender>/<message id>.json. It is written once, and never read by sealpost.
+// under .sealpost/<sender>/<message id>.json. It is written once. sealpost reads it only where its ledger does not know the
+// message: see memory.go.
 type Record struct {
 	Message  id.Message    `json:"message_id"`
 	UID      id.UID        `json:"uid"`
@@ -84,9 +85,11 @@ func (b *Inbox) correctRecord(p *placement) error {
 // only a label: the record of another message with the same one stays.
 func (b *Inbox) placeRecord(p *placement) error {
 	temp := filepath.Join(b.cfg.Dir, p.Temp+recordSuffix)
-	err := durable.RenameNoReplace(temp, filepath.Join(b.records(p.Sender), string(p.ID)+recordSuffix))
-	if errors.Is(err, fs.ErrExist) {
-		err = durable.RenameNoReplace(temp, filepath.Join(b.records(p.Sender), string(p.ID)+" "+string(p.UID)+recordSuffix))
+	err := fs.ErrExist
+	for _, name := range recordNames(p.ID, p.UID) {
+		if errors.Is(err, fs.ErrExist) {
+			err = durable.RenameNoReplace(temp, filepath.Join(b.records(p.Sender), name))
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return localError{err}

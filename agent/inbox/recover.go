@@ -28,7 +28,10 @@ func (b *Inbox) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(b.temp()), durable.MkdirAll(b.temp(), 0o700)); err != nil {
+	if err := b.bringRecords(); err != nil {
+		return err
+	}
+	if err := errors.Join(discard(b.temp()), durable.MkdirAll(b.temp(), 0o700)); err != nil {
 		return err
 	}
 	poke(b.settling)
