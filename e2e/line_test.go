@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sealpost/e2e/badline"
 )
 
 // line is a way to the hub that a story can cut, freeze and mend.
@@ -24,6 +26,10 @@ type line struct {
 	ends   map[net.Conn]bool
 	down   bool
 	frozen chan struct{} // closed when bytes may flow again; nil: they flow
+	next   []int64       // budgets to follow
+
+	ways    [2]*badline.Way // to the hub and from it; nil: as fast as it goes
+	carried [2]atomic.Int64 // bytes to the hub and from it, those of broken connections included
 
 	budget  atomic.Int64 // bytes until the next connection breaks; 0 or less: none does
 	halfway atomic.Bool  // only the way to the hub breaks, and the hub's answer still comes
@@ -32,12 +38,23 @@ type line struct {
 
 func newLine(t testing.TB, to string) *line {
 	t.Helper()
-	l := &line{t: t, to: to, ends: map[net.Conn]bool{}}
+	return startLine(&line{t: t, to: to})
+}
+
+// newBadLine is a line that is slow, far and lossy.
+func newBadLine(t testing.TB, to string, bad badline.Line) *line {
+	t.Helper()
+	return startLine(&line{t: t, to: to, ways: [2]*badline.Way{bad.Way(), bad.Way()}})
+}
+
+func startLine(l *line) *line {
+	l.t.Helper()
+	l.ends = map[net.Conn]bool{}
 	var err error
-	l.listen, err = net.Listen("tcp", freeAddress(t))
-	must(t, err)
+	l.listen, err = net.Listen("tcp", freeAddress(l.t))
+	must(l.t, err)
 	l.done.Go(l.accept)
-	t.Cleanup(func() {
+	l.t.Cleanup(func() {
 		l.Mend()
 		l.listen.Close()
 		l.Cut()
@@ -62,8 +79,8 @@ func (l *line) accept() {
 			}
 			continue
 		}
-		l.done.Go(func() { l.carry(near, far, true) })
-		l.done.Go(func() { l.carry(far, near, false) })
+		l.done.Go(func() { l.carry(near, far, true, &l.carried[0], l.ways[0]) })
+		l.done.Go(func() { l.carry(far, near, false, &l.carried[1], l.ways[1]) })
 	}
 }
 
@@ -80,7 +97,11 @@ func (l *line) keep(ends ...net.Conn) bool {
 }
 
 // carry copies bytes one way until the connection ends, or breaks in the middle of whatever is under way.
-func (l *line) carry(from, to net.Conn, up bool) {
+func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badline.Way) {
+	out := io.WriteCloser(to)
+	if way != nil {
+		out = way.Conn(to)
+	}
 	buf := make([]byte, 32*kib)
 	for {
 		n, err := from.Read(buf)
@@ -91,20 +112,22 @@ func (l *line) carry(from, to net.Conn, up bool) {
 			<-frozen
 		}
 		if l.budget.Load() > 0 && l.budget.Add(int64(-n)) <= 0 {
-			l.cuts.Add(1)
+			l.cutAgain()
 			if up && l.halfway.Load() {
 				to.(*net.TCPConn).CloseWrite()
-				to = swallow{to}
+				out = swallow{out}
 				continue
 			}
 			n, err = n/2, io.ErrUnexpectedEOF
 		}
 		if n > 0 {
-			if _, werr := to.Write(buf[:n]); werr != nil {
+			count.Add(int64(n))
+			if _, werr := out.Write(buf[:n]); werr != nil {
 				err = werr
 			}
 		}
 		if err != nil {
+			out.Close()
 			from.Close()
 			to.Close()
 			l.mu.Lock()
@@ -116,8 +139,19 @@ func (l *line) carry(from, to net.Conn, up bool) {
 	}
 }
 
+// cutAgain counts a cut, and sees to the next one.
+func (l *line) cutAgain() {
+	l.cuts.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.next) > 0 {
+		l.budget.Store(l.next[0])
+		l.next = l.next[1:]
+	}
+}
+
 // swallow takes bytes and forgets them.
-type swallow struct{ net.Conn }
+type swallow struct{ io.WriteCloser }
 
 func (s swallow) Write(p []byte) (int, error) { return len(p), nil }
 

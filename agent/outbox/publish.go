@@ -20,7 +20,8 @@ import (
 	"sealpost/internal/progress"
 )
 
-// partsAtOnce is how many parts of one envelope are under way at the same time.
+// partsAtOnce is how many parts of one envelope are under way at the same time: on a line that loses packets each
+// connection gets only so much of it, however much there is.
 const partsAtOnce = 3
 
 // abandonTime is how long the hub may take to forget an envelope that is given up.
@@ -107,17 +108,17 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 	if err != nil {
 		return err
 	}
-	p := o.track(s.ID, s.Size, s.Size-int64(len(state.Missing))*api.PartSize)
+	p := o.track(s.ID, s.Size, s.Size-missing(state.Missing, s.Size))
 	var g errgroup.Group
-	g.SetLimit(partsAtOnce)
+	g.SetLimit(partsAtOnce >> s.fewer)
 	var broken atomic.Bool // then no part is begun any more, but those that are under way may end
+	brought := s.brought.Load()
 	for _, part := range state.Missing {
 		g.Go(func() error {
 			if broken.Load() {
 				return nil
 			}
-			offset := int64(part) * api.PartSize
-			size := min(api.PartSize, s.Size-offset)
+			offset, size := int64(part)*api.PartSize, partSize(part, s.Size)
 			body := p.NewReader(io.NewSectionReader(f, offset, size))
 			if err := o.hub.PutPart(ctx, s.ID, part, body, size); err != nil {
 				body.TakeBack()
@@ -129,15 +130,42 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	err = g.Wait()
+	s.adapt(err != nil && len(state.Missing) > 0, s.brought.Load() > brought)
+	return err
 }
 
-// track begins to measure an upload, for people.
+// adapt has fewer parts go at once after a try that brought none: the line may be so slow that each, sharing it, takes
+// longer than client and hub wait for it. One that brought some is followed by one with more.
+func (s *sealed) adapt(failed, brought bool) {
+	switch {
+	case brought:
+		s.fewer = max(s.fewer-1, 0)
+	case failed && partsAtOnce>>(s.fewer+1) > 0:
+		s.fewer++
+	}
+}
+
+func partSize(part int, size int64) int64 { return min(api.PartSize, size-int64(part)*api.PartSize) }
+
+// missing is how many bytes the parts come to that the hub has not.
+func missing(parts []int, size int64) (sum int64) {
+	for _, part := range parts {
+		sum += partSize(part, size)
+	}
+	return sum
+}
+
+// track measures an upload, for people. One that goes on after a failure keeps the rate that it had.
 func (o *Outbox) track(e id.Envelope, size, done int64) *progress.Meter {
-	p := progress.Start(size, done, time.Now())
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.progress[e] = p
+	p := o.progress[e]
+	if p == nil {
+		p = progress.Start(size, done, time.Now())
+		o.progress[e] = p
+	}
+	p.Correct(done)
 	return p
 }
 

@@ -33,6 +33,7 @@ type sealed struct {
 	messages []ledger.Outgoing
 	content  *bytes.Buffer // of a small one; nil: it lies in a file
 	brought  atomic.Int64  // parts of a large one that this process has brought to the hub
+	fewer    int           // how often the number of its parts that go at once is halved
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

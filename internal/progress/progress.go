@@ -43,6 +43,18 @@ func (m *Meter) Add(bytes int64) {
 	m.note(time.Now())
 }
 
+// Correct says how much is done really. What that differs from what was counted was never moved, so that the rate knows
+// nothing of it.
+func (m *Meter) Correct(done int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	wrong := m.done - done
+	m.done = done
+	for i := range m.samples {
+		m.samples[i].done -= wrong
+	}
+}
+
 // State is how far something is.
 type State struct {
 	Done int64         // bytes

@@ -35,6 +35,22 @@ func TestRateAndWhatIsLeft(t *testing.T) {
 	})
 }
 
+func TestACorrectionIsNoRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := Start(1000, 100, time.Now())
+		for range 5 {
+			time.Sleep(time.Second)
+			m.Add(20)
+		}
+		for _, done := range []int64{600, 40} {
+			m.Correct(done)
+			if s := m.State(time.Now()); s.Done != done || s.Rate != 20 {
+				t.Errorf("%d are done: %+v", done, s)
+			}
+		}
+	})
+}
+
 func TestALongRunKeepsFewSamples(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := Start(1<<40, 0, time.Now())

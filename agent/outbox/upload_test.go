@@ -1,0 +1,40 @@
+package outbox
+
+import (
+	"testing"
+
+	"sealpost/hub/api"
+)
+
+// A line may be so slow that several parts at once never come through and one does.
+func TestFewerPartsAtOnceWhereNoneCameThrough(t *testing.T) {
+	s := &sealed{}
+	for i, step := range []struct {
+		failed, brought bool
+		atOnce          int
+	}{
+		{true, true, 3}, // the line is bad, and carries parts
+		{true, false, 1},
+		{true, false, 1}, // never none
+		{true, true, 3},
+		{true, false, 1},
+		{false, true, 3},
+	} {
+		s.adapt(step.failed, step.brought)
+		if got := partsAtOnce >> s.fewer; got != step.atOnce {
+			t.Errorf("after step %d %d parts go at once, want %d", i, got, step.atOnce)
+		}
+	}
+}
+
+func TestWhatIsMissing(t *testing.T) {
+	const size = 2*api.PartSize + 5
+	for _, c := range []struct {
+		parts []int
+		want  int64
+	}{{nil, 0}, {[]int{0, 1, 2}, size}, {[]int{2}, 5}, {[]int{0, 2}, api.PartSize + 5}} {
+		if got := missing(c.parts, size); got != c.want {
+			t.Errorf("%v: %d bytes, want %d", c.parts, got, c.want)
+		}
+	}
+}
