@@ -61,7 +61,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 		}
 		if err != nil {
 			a.lost(err)
-			if pause.Wait(ctx, 0) != nil {
+			if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 				return nil
 			}
 			continue

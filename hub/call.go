@@ -226,5 +226,5 @@ var retryAfter = map[api.Code]time.Duration{
 	api.CodeBusy:        time.Second,
 	api.CodeFull:        time.Minute,
 	api.CodeUncertain:   5 * time.Second,
-	api.CodeNotAdmitted: 30 * time.Second,
+	api.CodeNotAdmitted: 5 * time.Second, // a person is about to admit it, after this hub took the place of a lost one
 }

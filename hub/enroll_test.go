@@ -223,6 +223,9 @@ func TestAdmit(t *testing.T) {
 	if !strings.Contains(err.Error(), "sealpost hub admit FL-LAB --fingerprint "+string(lab.identity.Key())) {
 		t.Errorf("it says %v", err)
 	}
+	if after := api.RetryAfter(err); after < time.Second || after > 5*time.Second {
+		t.Errorf("it is to ask again after %s: a rebuilt network waits for that", after)
+	}
 	request := AdmitRequest{Site: "FL-LAB", Fingerprint: lab.identity.Key(), Role: "both"}
 	if got := ask[Changed](other, ControlAdmit, request); !got.Changed || got.Queue != "fl_lab_queue" {
 		t.Errorf("admitted: %+v", got)

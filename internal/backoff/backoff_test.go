@@ -25,10 +25,19 @@ func TestStepsGrowToTheBoundAndStartAgain(t *testing.T) {
 
 func TestWaitHonoursWhatTheOtherSideAskedForAndTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := Backoff{Min: time.Millisecond, Max: time.Second}
-		start := time.Now()
-		if err := b.Wait(context.Background(), time.Minute); err != nil || time.Since(start) != time.Minute {
-			t.Errorf("waited %s: %v", time.Since(start), err)
+		b := Backoff{Min: time.Millisecond, Max: time.Hour}
+		for range 30 {
+			b.Next() // up to the bound
+		}
+		for _, asked := range []time.Duration{time.Minute, time.Second} {
+			start := time.Now()
+			err := b.Wait(context.Background(), asked)
+			if took := time.Since(start); err != nil || took < asked || took > asked+asked/4 {
+				t.Errorf("asked to come again after %s it waited %s: %v", asked, took, err)
+			}
+		}
+		if d := b.Next(); d > b.Min {
+			t.Errorf("then it waits %s", d)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
