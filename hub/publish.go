@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealpost/hub/api"
+	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/spool"
 )
@@ -94,6 +95,7 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	if err != nil {
 		return spool.Published{}, err
 	}
+	fault.Point("hub-published")
 	h.metrics.published(len(in.Messages), in.Size)
 	c.log.Info("published", "envelope", in.Envelope, "address", in.Address.String(), "recipients", in.Recipients,
 		"messages", labels(in.Messages), "size", in.Size, "sequence", published.Sequence, "took", time.Since(began))

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub/api"
+	"sealpost/internal/fault"
 	"sealpost/spool"
 	"sealpost/statement"
 )
@@ -40,10 +41,13 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 	if err != nil {
 		return c.unsettled(s, err)
 	}
-	out, err := c.hub.spool.Settle(c.r.Context(), spool.Settlement{Delivery: s.Delivery, Receipt: s.Receipt, Outcomes: outcomes(receipt)})
+	out, err := c.hub.spool.Settle(c.r.Context(), spool.Settlement{
+		Delivery: s.Delivery, Sender: receipt.Sender, Receipt: s.Receipt, Outcomes: outcomes(receipt),
+	})
 	if err != nil {
 		return c.unsettled(s, err)
 	}
+	fault.Point("hub-settled")
 	if out.First {
 		c.hub.metrics.settledBy(receipt)
 		for _, m := range receipt.Messages {

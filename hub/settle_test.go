@@ -43,6 +43,7 @@ func TestReceiptsThatDoNotCount(t *testing.T) {
 		{"another site's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(sf, sf.receipt(d))}, api.CodeNotAllowed},
 		{"another key's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(thief, good)}, api.CodeNotAllowed},
 		{"another envelope", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })}, api.CodeInvalid},
+		{"another sender", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Sender = "PA-LAB" })}, api.CodeInvalid},
 		{"another message", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })}, api.CodeIncomplete},
 		{"another site's queue", api.Settlement{Delivery: queue, Receipt: sign(ca, good)}, api.CodeNotFound},
 		{"another site's delivery", api.Settlement{Delivery: theirs.DeliveryID, Receipt: sign(ca, good)}, api.CodeNotFound},

@@ -179,6 +179,26 @@ func TestAbortForgetsAnUpload(t *testing.T) {
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Error(err)
 	}
+	q.restart() // after which the hub has it on its disk only
+	if err := q.lab("PA-LAB").AbortUpload(t.Context(), up.Envelope); err != nil {
+		t.Error(err)
+	}
+	expectHeld(q, up.Size) // another site cannot
+	for range 2 {
+		if err := lab.AbortUpload(t.Context(), up.Envelope); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectHeld(q, 0)
+}
+
+// expectHeld checks how many bytes of ciphertext the hub keeps.
+func expectHeld(q *headquarters, want int64) {
+	q.t.Helper()
+	info, err := q.store.Info(q.t.Context())
+	if err != nil || info.Content != want {
+		q.t.Errorf("%d bytes are held, want %d: %v", info.Content, want, err)
+	}
 }
 
 func TestAPoisonedSpoolEndsTheHub(t *testing.T) {

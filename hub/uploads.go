@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/hub/api"
+	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/spool"
 )
@@ -129,6 +131,7 @@ func (c *call) putPart() error {
 		}
 		return err
 	}
+	fault.Point("hub-part")
 	c.hub.metrics.took(size)
 	return c.reply(nil)
 }
@@ -147,17 +150,20 @@ func (h *heardReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// abortUpload forgets an upload, if there is one.
+// abortUpload forgets an upload, if there is one: also one that was opened before the hub's last start.
 func (c *call) abortUpload() error {
 	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
 	if err != nil {
 		return err
 	}
-	up, found := c.hub.uploads.get(c.caller.Name, envelope, c.hub.now())
-	if !found {
-		return c.reply(nil)
+	staging, err := c.hub.spool.Stage(c.r.Context(), spool.Upload{Sender: c.caller.Name, Envelope: envelope})
+	if errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrConflict) {
+		return c.reply(nil) // another site's envelope answers as what does not exist
 	}
-	if err := up.staging.Abort(c.r.Context()); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := staging.Abort(c.r.Context()); err != nil {
 		return err
 	}
 	c.hub.uploads.drop(c.caller.Name, envelope)

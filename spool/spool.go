@@ -53,7 +53,8 @@ type Spool interface {
 	// Stage opens, or reopens after a break or a restart, the upload of one large envelope, named by (Sender, Envelope).
 	// It reserves the full size: ErrFull when that would pass the disk's reserve. The newest caller wins: an older
 	// Staging answers ErrDisplaced from then on. Another size or other checksums under the same name: ErrConflict; an
-	// envelope that is already published: a Staging with nothing missing.
+	// envelope that is already published: a Staging with nothing missing. Without size and checksums it reopens only what
+	// is open: ErrNotFound when nothing is.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
 	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit with its metadata. The
@@ -86,7 +87,8 @@ type Spool interface {
 
 	// Settle records the final outcome of every message of a delivery (else ErrIncomplete), with the recipient's signed
 	// statement, takes it out of its queue and tells the sender, in one commit. It needs no lease: it states a fact. The
-	// first settlement of a delivery stays, and every later one gets its answer. When the last delivery of an envelope is
+	// first settlement of a delivery stays, and every later one gets its answer. One that names another sender than the
+	// envelope's is ErrInvalid. When the last delivery of an envelope is
 	// final and none is dead the content is removed, in the background; metadata stay. ErrNotFound when the delivery does
 	// not match in all four parts.
 	Settle(ctx context.Context, s Settlement) (Settled, error)
@@ -227,7 +229,8 @@ type Nack struct {
 // Settlement is the recipient's word on a delivery.
 type Settlement struct {
 	Delivery DeliveryID
-	Receipt  string // the signed statement, relayed as it is
+	Sender   id.Site // whose envelope it is, as the statement says
+	Receipt  string  // the signed statement, relayed as it is
 	Outcomes []Outcome
 }
 

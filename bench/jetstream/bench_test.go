@@ -136,7 +136,7 @@ func (s spoolStore) drain(n, workers int) error {
 	}()
 	return inParallel(n, workers, func() error {
 		d := <-leased
-		_, err := s.Settle(context.Background(), spool.Settlement{Delivery: d.DeliveryID, Receipt: "receipt",
+		_, err := s.Settle(context.Background(), spool.Settlement{Delivery: d.DeliveryID, Sender: d.Sender, Receipt: "receipt",
 			Outcomes: []spool.Outcome{{UID: d.Messages[0].UID, Message: d.Messages[0].ID, Outcome: spool.OutcomeDelivered}}})
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/fault"
 	"sealpost/internal/id"
 )
 
@@ -102,6 +103,7 @@ func (c *content) syncFolder(e id.Envelope) error {
 	if err := c.disk.do("sync folder", dir, func() error { return durable.SyncDir(dir) }); err != nil {
 		return fmt.Errorf("store the content: %w", err)
 	}
+	fault.Point("spool-content")
 	return nil
 }
 

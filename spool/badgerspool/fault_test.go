@@ -124,7 +124,7 @@ func settleAll(ctx context.Context, s *Spool, queue string, n int) error {
 }
 
 func settleOne(ctx context.Context, s *Spool, d spool.Delivery) error {
-	st := spool.Settlement{Delivery: d.DeliveryID, Receipt: "receipt " + string(d.Envelope) + d.Queue}
+	st := spool.Settlement{Delivery: d.DeliveryID, Sender: d.Sender, Receipt: "receipt " + string(d.Envelope) + d.Queue}
 	for _, m := range d.Messages {
 		st.Outcomes = append(st.Outcomes, spool.Outcome{UID: m.UID, Message: m.ID, Outcome: spool.OutcomeDelivered})
 	}

@@ -65,6 +65,9 @@ func settledRecord(e *envelope, st spool.Settlement) (*delivery, error) {
 	if st.Receipt == "" || len(st.Receipt) > spool.MaxReceipt {
 		return nil, fmt.Errorf("%w: a receipt of %d bytes", spool.ErrInvalid, len(st.Receipt))
 	}
+	if st.Sender != e.sender {
+		return nil, fmt.Errorf("%w: the envelope is not one of %.32q", spool.ErrInvalid, st.Sender)
+	}
 	places := make(map[id.UID]int, len(e.messages))
 	for i, m := range e.messages {
 		places[m.UID] = i

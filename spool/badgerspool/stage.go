@@ -24,7 +24,8 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
-	if !ok || !validSite(up.Sender) || up.Size <= spool.SmallSize || up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size) {
+	reopen := up.Size == 0 && len(up.CRC32C) == 0
+	if !ok || !validSite(up.Sender) || !reopen && !validSize(up) {
 		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size, len(up.CRC32C))
 	}
 	unlock, err := s.ids.lock(ctx, up.Envelope)
@@ -38,24 +39,31 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 		return nil, err
 	}
 	if e != nil {
-		if e.sender != up.Sender || e.sums != sums {
+		if e.sender != up.Sender || e.sums != sums && !reopen {
 			return nil, spool.ErrConflict
 		}
 		return finished{}, nil
 	}
 	name := uploadName{up.Sender, up.Envelope, raw}
 	u := s.upload(name)
-	if u == nil {
+	switch {
+	case u == nil && reopen:
+		err = spool.ErrNotFound
+	case u == nil:
 		u, err = s.begin(ctx, name, up, sums)
-	} else if u.sums != sums {
+	case u.sums != sums && !reopen:
 		err = spool.ErrConflict
-	} else {
+	default:
 		err = s.touch(ctx, u)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return u.hold(), nil
+}
+
+func validSize(up spool.Upload) bool {
+	return up.Size > spool.SmallSize && up.Size <= spool.MaxSize && len(up.CRC32C) == partCount(up.Size)
 }
 
 // begin makes the file, with all its blocks, and then notes the upload.

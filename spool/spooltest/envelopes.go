@@ -61,8 +61,9 @@ func outcomes(messages []spool.Message) (all []spool.Outcome) {
 	return all
 }
 
+// settlement settles an envelope of lab's.
 func settlement(d spool.DeliveryID, messages []spool.Message) spool.Settlement {
-	return spool.Settlement{Delivery: d, Receipt: "receipt." + string(d.Envelope) + "." + d.Queue, Outcomes: outcomes(messages)}
+	return spool.Settlement{Delivery: d, Sender: lab, Receipt: "receipt." + string(d.Envelope) + "." + d.Queue, Outcomes: outcomes(messages)}
 }
 
 func upload(e spool.Envelope) spool.Upload {

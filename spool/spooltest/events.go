@@ -98,6 +98,8 @@ var eventTests = map[string]func(*room){
 }
 
 func (r *room) settleDirectly(e spool.Envelope, p spool.Published, site id.Site) error {
-	_, err := r.Settle(r.ctx, settlement(r.delivery(e, p, site), e.Messages))
+	st := settlement(r.delivery(e, p, site), e.Messages)
+	st.Sender = e.Sender
+	_, err := r.Settle(r.ctx, st)
 	return err
 }

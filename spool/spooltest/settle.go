@@ -110,6 +110,8 @@ var settleTests = map[string]func(*room){
 			"unknown outcome":        func(s *spool.Settlement) { s.Outcomes[0].Outcome = "dead" },
 			"no outcome":             func(s *spool.Settlement) { s.Outcomes[0].Outcome = "" },
 			"refused without a code": func(s *spool.Settlement) { s.Outcomes[0].Outcome = spool.OutcomeRefused },
+			"another sender":         func(s *spool.Settlement) { s.Sender = other },
+			"no sender":              func(s *spool.Settlement) { s.Sender = "" },
 			"no receipt":             func(s *spool.Settlement) { s.Receipt = "" },
 			"a receipt too long":     func(s *spool.Settlement) { s.Receipt = strings.Repeat("r", spool.MaxReceipt+1) },
 		} {

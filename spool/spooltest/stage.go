@@ -135,6 +135,26 @@ var stageTests = map[string]func(*room){
 		r.staged(e, content)
 		r.publish(e)
 	},
+	"without size and checksums, it is reopened if it is open": func(r *room) {
+		e, content := large(twoPart, centre)
+		bare := spool.Upload{Sender: e.Sender, Envelope: e.ID}
+		_, err := r.Stage(r.ctx, bare)
+		r.want(err, spool.ErrNotFound)
+		old := r.stage(e)
+		r.no(old.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
+		r.restart()
+		st, err := r.Stage(r.ctx, bare)
+		r.no(err)
+		r.check(reflect.DeepEqual(st.Missing(), []int{0}), "missing %v", st.Missing())
+		_, err = r.Stage(r.ctx, spool.Upload{Sender: other, Envelope: e.ID})
+		r.want(err, spool.ErrNotFound)
+		r.no(st.Put(r.ctx, 0, bytes.NewReader(part16(content, 0))))
+		p := r.publish(e)
+		st, err = r.Stage(r.ctx, bare)
+		r.no(err)
+		r.no(st.Abort(r.ctx))
+		r.check(bytes.Equal(r.read(r.delivery(e, p, centre), 0), content), "Abort took the content")
+	},
 	"refuses what cannot be": func(r *room) {
 		e, _ := large(onePart, centre)
 		for name, change := range map[string]func(*spool.Upload){

@@ -235,6 +235,7 @@ func (s *story) release(t *rapid.T) {
 func (s *story) settle(t *rapid.T) {
 	p := s.any(t)
 	st := settlement(s.delivery(p), p.e.Messages)
+	st.Sender = p.e.Sender
 	if rapid.IntRange(0, 5).Draw(t, "incomplete") == 0 && p.d.result == nil {
 		st.Outcomes = st.Outcomes[1:]
 		_, err := s.room.Settle(s.room.ctx, st)
@@ -258,6 +259,7 @@ func (s *story) resettle(t *rapid.T) {
 		t.Skip("it is not final")
 	}
 	st := settlement(s.delivery(p), p.e.Messages)
+	st.Sender = p.e.Sender
 	st.Receipt = "something else"
 	got, err := s.room.Settle(s.room.ctx, st)
 	s.room.no(err)
