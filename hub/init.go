@@ -38,7 +38,8 @@ type InitReport struct {
 }
 
 // Init makes a hub: the network's root, unless there is one, the issuing authority under it, the hub's identity with its
-// certificate, and hub.toml. It may be repeated: what is there stays as it is, and what a crash has left out is made.
+// certificate, and hub.toml. It may be repeated: what is there stays as it is, and what a crash has left out is made. Only
+// the certificate is issued anew when hub.toml names other hosts than it does.
 func Init(o InitOptions) (InitReport, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -82,6 +83,9 @@ func (o InitOptions) config() (config.Hub, error) {
 		if c.Name != o.Name || o.Suite != "" && o.Suite != c.Suite {
 			return c, fmt.Errorf("%s is there already, for hub %s with the suite %s; choose another folder, or change that file", path, c.Name, c.Suite)
 		}
+		if len(o.Hosts) > 0 && !sameHosts(o.Hosts, c.Hosts) {
+			return c, fmt.Errorf("%s is there already, and says hosts = %q; change that file, and start the hub again", path, c.Hosts)
+		}
 		return c, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return config.Hub{}, err
@@ -115,7 +119,7 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 	if err != nil {
 		return err
 	}
-	if !identity.HasChain() {
+	if !identity.HasChain() || !namesExactly(identity.Chain()[0], c.Hosts) {
 		if err := authority.IssueHub(identity, c.Name, c.Hosts, o.Now); err != nil {
 			return err
 		}

@@ -3,9 +3,11 @@ package hub
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"sealpost/certs"
 	"sealpost/config"
 )
 
@@ -105,6 +107,45 @@ func TestNewNeedsInit(t *testing.T) {
 	_, err := New(Options{Config: config.Hub{Name: "DC-HQ", State: t.TempDir()}})
 	if err == nil || !strings.Contains(err.Error(), "sealpost hub init") {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// The certificate that init leaves names the hosts of hub.toml, whatever it named before, and nobody's words are passed over.
+func TestInitFollowsTheHosts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "DC-HQ")
+	o := InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"hub.example.org", "127.0.0.1"}}
+	if _, err := Init(o); err != nil {
+		t.Fatal(err)
+	}
+	names := func() []string {
+		t.Helper()
+		identity, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile), filepath.Join(dir, "state", chainFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return identity.Chain()[0].DNSNames
+	}
+	o.Hosts = []string{"127.0.0.1", "other.example.org"}
+	if _, err := Init(o); err == nil || !strings.Contains(err.Error(), "hub.example.org") {
+		t.Errorf("other hosts than those of hub.toml: %v", err)
+	}
+	path := config.HubFile(dir)
+	text := contents(t, []string{path})
+	if err := os.WriteFile(path, []byte(strings.Replace(text, "hub.example.org", "other.example.org", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, hosts := range [][]string{nil, {"127.0.0.1", "other.example.org"}} {
+		o.Hosts = hosts
+		if _, err := Init(o); err != nil || !slices.Equal(names(), []string{"other.example.org"}) {
+			t.Errorf("hosts %q: the certificate names %q, %v", hosts, names(), err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	o.Hosts = []string{"third.example.org"}
+	if _, err := Init(o); err != nil || !slices.Equal(names(), o.Hosts) {
+		t.Errorf("with another hub.toml the certificate names %q, %v", names(), err)
 	}
 }
 

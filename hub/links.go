@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -205,22 +204,4 @@ func addressOf(c net.Conn) netip.Addr {
 		}
 	}
 	return a
-}
-
-// namesExactly says whether a hub's certificate names exactly these hosts.
-func namesExactly(c *x509.Certificate, hosts []string) bool {
-	var names []string
-	names = append(names, c.DNSNames...)
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
-	}
-	want := slices.Clone(hosts)
-	for i, h := range want {
-		if ip := net.ParseIP(h); ip != nil {
-			want[i] = ip.String()
-		}
-	}
-	slices.Sort(names)
-	slices.Sort(want)
-	return slices.Equal(names, want)
 }
