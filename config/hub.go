@@ -47,8 +47,11 @@ type Spool struct {
 
 // Limits is the table [limits] of hub.toml.
 type Limits struct {
-	// The memory for request bodies under way; beyond it agents are asked to come back later. Default "256MiB".
+	// The memory for request bodies under way; beyond it agents are asked to come back later. Default "64MiB".
 	BodiesInFlight Size `toml:"bodies_in_flight"`
+	// The memory that the whole hub keeps to, bodies included, as far as what it does allows: near it, it works harder to
+	// free some. At least bodies_in_flight and 32MiB. The environment variable GOMEMLIMIT outranks it. Default "96MiB".
+	Memory Size `toml:"memory"`
 }
 
 // Queue is one table [[queue]] of hub.toml.
@@ -66,7 +69,7 @@ func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
 		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
-		Limits: Limits{BodiesInFlight: 256 * mebi},
+		Limits: Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
 	}
 }
 
@@ -101,6 +104,7 @@ func (f *file) checkHub(h Hub) error {
 		f.check("log_level", logLevel(h.LogLevel)),
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
+		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),
 	}
 	seen := map[string]bool{}
 	for i, q := range h.Queue {

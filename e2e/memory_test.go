@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +46,48 @@ func TestALargeFileInConstantMemory(t *testing.T) {
 	}
 	t.Logf("%d MiB to two centres in %s", size/mib, took.Round(time.Millisecond))
 	w.Audit()
+}
+
+// The hub's runtime keeps to the limit of hub.toml, unless its surroundings set another.
+func TestTheHubKeepsToItsLimitOfMemory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hub.Stop()
+	watched := freeAddress(t)
+	edit(t, w.hub.config(), `metrics = ""`, `metrics = "`+watched+`"`)
+	expect := func(want int64, env ...string) {
+		t.Helper()
+		w.hub.Start(env...)
+		if text := get(t, "http://"+watched+"/metrics"); !strings.Contains(text, fmt.Sprintf("\ngo_gc_gomemlimit_bytes %s\n", strconv.FormatFloat(float64(want), 'g', -1, 64))) {
+			t.Errorf("the limit is not %d: %s", want, lineWith(text, "go_gc_gomemlimit_bytes "))
+		}
+		w.hub.Stop()
+	}
+	expect(96 * mib)
+	expect(300*mib, "GOMEMLIMIT=300MiB")
+	edit(t, w.hub.config(), `memory = "96MiB"`, `memory = "200MiB"`)
+	expect(200 * mib)
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	must(t, err)
+	answer, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	must(t, err)
+	return string(text)
+}
+
+func lineWith(text, what string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, what) && !strings.HasPrefix(line, "#") {
+			return line
+		}
+	}
+	return ""
 }
 
 // meter asks the system again and again how much memory processes have to themselves.
