@@ -23,7 +23,10 @@ demo: build ## a hub, four labs and three research centres on this machine, unti
 test: ## every test, with the race detector
 	go test -race -timeout 35m ./...
 
-bench: ## the benchmarks
+bench: ## the whole of sealpost beside the ceiling of the CPU, and then the benchmarks of its parts; BENCHFLAGS="-size 256MiB" and the like
+	mkdir -p bin
+	go build -trimpath -o bin/bench ./bench/e2e
+	bin/bench -json bin/bench.json -table bin/bench.txt -svg bin/bench.svg $(BENCHFLAGS)
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 	go -C bench/jetstream test -run '^$$' -bench . -benchtime 20000x -timeout 30m
 

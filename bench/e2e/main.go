@@ -1,0 +1,134 @@
+//go:build linux
+
+// Command e2e measures the whole of sealpost: a hub and its sites as processes of their own, on a file system of their own,
+// set up by the same commands as by hand.
+//
+// One run prints how fast the disk is, what the single steps of a file's way cost in processor time, and then what the whole
+// does with large files, small files and single ones. What the cores could do if only the steps cost something is the
+// ceiling, so each number stands beside what it is to be judged by. Compare only what one run printed.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sealpost/bench/room"
+)
+
+// options are what a run measures.
+type options struct {
+	dir   string
+	bin   string
+	plain bool
+	room  int64 // bytes
+	only  []string
+
+	large int   // files in flight
+	size  int64 // bytes of each
+	small int   // files of smallSize bytes
+	drops int   // single files, one after the other
+
+	json, table, svg string
+	profile          string
+}
+
+const smallSize = 4096
+
+// small is a run that only shows that everything works.
+func (o *options) quick() {
+	o.large, o.size, o.small, o.drops, o.room, o.plain = 2, 4<<20, 200, 5, 1<<30, true
+}
+
+func main() {
+	if err := command(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func command(args []string) error {
+	o := options{size: 1 << 30, room: 64 << 30}
+	f := flag.NewFlagSet("e2e", flag.ExitOnError)
+	f.StringVar(&o.dir, "dir", os.TempDir(), "where there is room; everything made there is removed again")
+	f.StringVar(&o.bin, "bin", "", "the sealpost program (default: built from this tree)")
+	f.BoolVar(&o.plain, "plain", false, "no file system of its own: use a folder")
+	f.Func("room", "bytes the file system may have, such as 14GiB (default 64GiB, less where less is free)", amountFlag(&o.room))
+	f.Func("size", "bytes of a large file (default 1GiB, less where there is less room)", amountFlag(&o.size))
+	f.IntVar(&o.large, "large", 8, "large files in flight")
+	f.IntVar(&o.small, "small", 10_000, "files of 4 KiB")
+	f.IntVar(&o.drops, "drops", 200, "single files, one after the other")
+	f.Func("only", "parts to run, of steps,large,small,idle (default all)", func(s string) error { o.only = strings.Split(s, ","); return nil })
+	f.StringVar(&o.json, "json", "", "write the report for machines to this file")
+	f.StringVar(&o.table, "table", "", "write the table to this file, too")
+	f.StringVar(&o.svg, "svg", "", "draw the report into this file")
+	f.StringVar(&o.profile, "profile", "", "write a CPU profile of each process under load to this folder")
+	quick := f.Bool("quick", false, "only see that everything works")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if *quick {
+		o.quick()
+	}
+	if free := room.Free(o.dir) - 2<<30; free < o.room {
+		o.room = free
+	}
+	return room.Enter(o.dir, o.room, o.plain, func(ctx context.Context, r room.Room) error { return o.measure(ctx, r) })
+}
+
+func (o *options) runs(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }
+
+// measure makes one whole report.
+func (o *options) measure(ctx context.Context, r room.Room) (err error) {
+	o.fit(min(room.Free(r.Dir), o.room))
+	if o.bin == "" {
+		if o.bin, err = build(ctx, r.Dir); err != nil {
+			return err
+		}
+	}
+	rep, err := newReport(r, *o)
+	if err != nil {
+		return err
+	}
+	fmt.Print(rep.head())
+	n, err := startNetwork(ctx, filepath.Join(r.Dir, "net"), o.bin)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.stop()) }()
+	for _, part := range []struct {
+		name string
+		do   func(context.Context, *network, *options, *report) error
+	}{{"steps", measureSteps}, {"small", measureSmall}, {"idle", measureIdle}, {"large", measureLarge}} {
+		if !o.runs(part.name) {
+			continue
+		}
+		if err := part.do(ctx, n, o, rep); err != nil {
+			return fmt.Errorf("%s: %w%s", part.name, err, n.tails())
+		}
+	}
+	return rep.write(o)
+}
+
+// fit makes the large files smaller until the sources, what three recipients get and what is under way have room.
+func (o *options) fit(free int64) {
+	const places = 1 + 3 + 2 // the source, three inboxes, and sealed and spooled ones on their way
+	for o.size > 1<<20 && o.size*int64(o.large)*places > free-free/10 {
+		o.size /= 2
+	}
+}
+
+func build(ctx context.Context, dir string) (string, error) {
+	out := filepath.Join(dir, "sealpost")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", out, "sealpost")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build sealpost: %w\n%s", err, text)
+	}
+	return out, nil
+}
