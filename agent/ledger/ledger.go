@@ -66,18 +66,23 @@ func Open(path string) (*Ledger, error) {
 	}
 	l := &Ledger{db: db, ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
 	writer, err := l.connect()
-	if err == nil {
-		err = migrate(writer.conn)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
 	}
+	err = migrate(writer.conn)
 	for range readers {
 		if err == nil {
 			var r *Tx
-			r, err = l.connect()
-			l.readers <- r
+			if r, err = l.connect(); err == nil {
+				l.readers <- r
+			}
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
+		for range len(l.readers) {
+			err = errors.Join(err, (<-l.readers).close())
+		}
+		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), writer.close(), db.Close())
 	}
 	l.done.Go(func() { l.write(writer) })
 	return l, nil
@@ -98,7 +103,7 @@ func (l *Ledger) Close() error {
 		close(l.closed)
 		l.done.Wait()
 		for range readers {
-			err = errors.Join(err, (<-l.readers).conn.Close())
+			err = errors.Join(err, (<-l.readers).close())
 		}
 		err = errors.Join(err, l.db.Close())
 	})
@@ -156,7 +161,7 @@ func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
 
 // write is the one writer: it takes what waits, up to maxGroup updates, into one commit.
 func (l *Ledger) write(tx *Tx) {
-	defer tx.conn.Close()
+	defer tx.close() //nolint:errcheck // what was committed is on disk
 	for {
 		select {
 		case o := <-l.ops:
@@ -227,6 +232,16 @@ func (l *Ledger) one(tx *Tx, o *op) error {
 		}
 	}
 	return tx.exec("RELEASE one")
+}
+
+// close ends the connection. Statements prepared on a connection are nobody else's to close, and one that stays keeps the
+// ledger's files open for as long as the process lives.
+func (tx *Tx) close() error {
+	var errs []error
+	for _, s := range tx.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, tx.conn.Close())...)
 }
 
 func (tx *Tx) prepare(query string) (*sql.Stmt, error) {

@@ -130,6 +130,22 @@ func TestWhatUpdateConfirmedIsThereAfterReopening(t *testing.T) {
 	})
 }
 
+// The last connection that closes puts the log into the ledger and removes it: a log that stays shows that some connection
+// was not closed, which on Windows keeps anybody from moving or removing the ledger.
+func TestACloseLetsGoOfTheFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	taken(t, l, "data.csv")
+	view(t, l, func(tx *Tx) error { _, err := tx.InState(Taken, 0, 10); return err })
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(path + "-*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left open: %v, %v", left, err)
+	}
+}
+
 func TestAFailingUpdateTakesNothingElseWithIt(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	refused := errors.New("refused")
@@ -330,6 +346,9 @@ func TestALedgerOfALaterProgramIsRefused(t *testing.T) {
 	l.Close()
 	if _, err := Open(path); err == nil {
 		t.Error("it was opened")
+	}
+	if left, _ := filepath.Glob(path + "-*"); len(left) > 0 {
+		t.Errorf("left open: %v", left)
 	}
 }
 
