@@ -234,7 +234,7 @@ func roomOf(importPath string) string {
 // isTestOnly tells the folders that are no part of the binary.
 func isTestOnly(room string) bool {
 	first, _, _ := strings.Cut(room, "/")
-	return first == "e2e" || first == "bench" || room == "internal/arch"
+	return first == "e2e" || first == "bench" || room == "internal/arch" || room == "internal/winetest"
 }
 
 func is(rooms ...string) func(string) bool {

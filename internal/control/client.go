@@ -21,7 +21,7 @@ type Client struct {
 
 // Dial returns a client for the daemon of stateDir. Whether one runs shows at the first call.
 func Dial(stateDir string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+	toDaemon := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		stateDir, err := filepath.Abs(stateDir)
 		if err != nil {
 			return nil, err
@@ -30,10 +30,9 @@ func Dial(stateDir string) *Client {
 		if err != nil {
 			return nil, err
 		}
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
+		return dial(ctx, path)
 	}
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: toDaemon, DisableKeepAlives: true}}}
 }
 
 // Call sends in as JSON and decodes the answer into out, unless out is nil. The error is the daemon's own text, or
@@ -76,11 +75,11 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 }
 
 func explain(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, connectionRefused) {
+	if nobodyListens(err) {
 		return ErrNotRunning
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("you may not ask this daemon; run the command as the user under whom it runs: %w", err)
+		return fmt.Errorf("you may not ask this daemon; run the command as %s: %w", whoMayAsk, err)
 	}
 	return fmt.Errorf("ask the daemon: %w", err)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -148,7 +147,7 @@ func TestNobodyListens(t *testing.T) {
 	if err := call(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("after a clean end: %v", err)
 	}
-	leaveSocket(t, filepath.Join(dir, socketName))
+	leaveSocket(t, dir)
 	if err := call(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("socket of a dead daemon: %v", err)
 	}
@@ -159,72 +158,13 @@ func TestNobodyListens(t *testing.T) {
 
 func TestStaleSocketIsReplacedAndLiveOneIsNot(t *testing.T) {
 	dir := shortDir(t)
-	leaveSocket(t, filepath.Join(dir, socketName))
+	leaveSocket(t, dir)
 	daemon(t, dir)
 	if _, err := Listen(dir, http.NewServeMux()); !errors.Is(err, ErrRunning) {
 		t.Errorf("second daemon: %v", err)
 	}
 	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
 		t.Errorf("the live one was harmed: %v", err)
-	}
-}
-
-func TestSocketIsForThisUserOnly(t *testing.T) {
-	dir := shortDir(t)
-	daemon(t, dir)
-	info, err := os.Stat(filepath.Join(dir, socketName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := info.Mode().Perm(); got != 0o600 {
-		t.Errorf("permissions %o", got)
-	}
-}
-
-func TestLongPathGetsAPrivateFolder(t *testing.T) {
-	dir := longDir(t)
-	stop := daemon(t, dir)
-	path, err := socketPath(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(path) > longestPath {
-		t.Errorf("socket path of %d bytes: %s", len(path), path)
-	}
-	info, err := os.Stat(filepath.Dir(path))
-	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("folder of the socket: %v, %v", info.Mode(), err)
-	}
-	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
-		t.Error(err)
-	}
-	if _, err := Listen(dir, http.NewServeMux()); !errors.Is(err, ErrRunning) {
-		t.Errorf("second daemon: %v", err)
-	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-	for _, left := range []string{path, filepath.Dir(path), filepath.Join(dir, pointerName)} {
-		if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("left behind: %s (%v)", left, err)
-		}
-	}
-}
-
-func TestLongPathAfterAKill(t *testing.T) {
-	dir := longDir(t)
-	server, err := Listen(dir, http.NewServeMux())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.listener.(*net.UnixListener).SetUnlinkOnClose(false) // as a killed process leaves it
-	server.listener.Close()
-	daemon(t, dir)
-	if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Dir(server.path)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the old private folder stays: %v", err)
 	}
 }
 
@@ -267,24 +207,4 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-func longDir(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), strings.Repeat("long-", 20))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// leaveSocket makes a socket file behind which nobody listens.
-func leaveSocket(t *testing.T, path string) {
-	t.Helper()
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
 }

@@ -1,4 +1,5 @@
-// Package control is how a subcommand speaks to the running daemon: HTTP over a Unix socket in the daemon's state folder.
+// Package control is how a subcommand speaks to the running daemon: HTTP over a Unix socket in the daemon's state folder, or
+// over a named pipe that the state folder names on Windows.
 //
 // Whoever may enter the state folder may administrate; there is no other authentication. The package promises that at most
 // one live daemon answers for a state folder, that a dead one's socket is no obstacle, and that the daemon's own words
@@ -13,7 +14,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -55,15 +55,11 @@ func Listen(stateDir string, h http.Handler) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := listen(path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("control socket: %w", err), remove(stateDir, path))
 	}
-	s := &Server{stateDir: stateDir, path: path, listener: listener, handler: h}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("control socket: %w", err), s.Close())
-	}
-	return s, nil
+	return &Server{stateDir: stateDir, path: path, listener: listener, handler: h}, nil
 }
 
 // Run answers until ctx ends, lets answers under way finish for a moment, and removes the socket.

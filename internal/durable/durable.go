@@ -31,7 +31,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := replace(temp, path); err != nil {
+	if err := Replace(temp, path); err != nil {
 		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(temp)))
 	}
 	return SyncDir(dir)
@@ -87,6 +87,15 @@ func MkdirAll(dir string, perm fs.FileMode) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	return SyncDir(parent)
+}
+
+// Replace gives the file old the name new on the same volume, in one step, and takes the place of a file of that name.
+// Where others may keep a file from being replaced, it waits for them for a moment. It syncs nothing.
+func Replace(old, new string) error {
+	if err := replace(old, new); err != nil {
+		return &os.LinkError{Op: "rename", Old: old, New: new, Err: err}
+	}
+	return nil
 }
 
 // RenameNoReplace gives the file or folder old the name new on the same volume, in one step, and answers fs.ErrExist when

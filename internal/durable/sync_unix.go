@@ -30,6 +30,6 @@ func syncPath(path string) error {
 	return nil
 }
 
-func replace(old, new string) error { return os.Rename(old, new) }
+func replace(old, new string) error { return unwrap(os.Rename(old, new)) }
 
 func chmod(f *os.File, perm fs.FileMode) error { return f.Chmod(perm) }

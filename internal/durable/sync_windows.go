@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -47,8 +48,24 @@ func flush(path string, flags uint32) error {
 	return err
 }
 
+// busyTime is how long a replacement waits for others to let go of the file: a virus scanner, a search index, a reader.
+const busyTime = 2 * time.Second
+
+// replace is refused by Windows while somebody has one of the files open who does not share it for deletion, and most do not.
 func replace(old, new string) error {
-	return move(old, new, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+	deadline := time.Now().Add(busyTime)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := move(old, new, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+		if err == nil || !inUse(err) || time.Now().Add(pause).After(deadline) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// inUse also takes what cannot be told from it: a file that may never be replaced.
+func inUse(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
 }
 
 // renameNoReplace never copies to another volume: MOVEFILE_COPY_ALLOWED is absent.

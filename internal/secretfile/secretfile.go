@@ -29,7 +29,7 @@ func Create(path string, data []byte) error {
 
 // Write makes path with data, or replaces it whole.
 func Write(path string, data []byte) error {
-	return write(path, data, os.Rename)
+	return write(path, data, durable.Replace)
 }
 
 func write(path string, data []byte, rename func(old, new string) error) error {

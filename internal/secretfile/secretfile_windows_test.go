@@ -7,7 +7,19 @@ import (
 	"testing"
 
 	"golang.org/x/sys/windows"
+
+	"sealpost/internal/access"
+	"sealpost/internal/winetest"
 )
+
+func account(t *testing.T) string {
+	t.Helper()
+	sid, err := access.Account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sid
+}
 
 func TestReadRefusesLooseFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.key")
@@ -15,7 +27,7 @@ func TestReadRefusesLooseFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, path, "x")
-	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + currentUser() + ")(A;;FR;;;WD)")
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) + ")(A;;FR;;;WD)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +45,7 @@ func TestReadRefusesLooseFiles(t *testing.T) {
 }
 
 func TestFilesInAPrivateFolderAreTight(t *testing.T) {
+	winetest.Lacks(t, "the inheritance of access lists")
 	dir := filepath.Join(t.TempDir(), "state")
 	if err := MkdirAll(dir); err != nil {
 		t.Fatal(err)

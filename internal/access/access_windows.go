@@ -1,0 +1,74 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// Private are the attributes of a new file or pipe, or of a folder, for this program's account alone.
+func Private(folder bool) (*windows.SecurityAttributes, error) {
+	sid, err := Account()
+	if err != nil {
+		return nil, err
+	}
+	d, err := windows.SecurityDescriptorFromString(descriptor(sid, folder))
+	if err != nil {
+		return nil, fmt.Errorf("make an access list: %w", err)
+	}
+	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: d}, nil
+}
+
+// Account is the SID of the account under which this program runs.
+func Account() (string, error) {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return "", fmt.Errorf("find out who runs this program: %w", err)
+	}
+	return user.User.Sid.String(), nil
+}
+
+// Stranger returns the SID of the first whom a file's access list lets in although it should not; empty when there is none.
+func Stranger(f *os.File) (string, error) {
+	account, err := Account()
+	if err != nil {
+		return "", err
+	}
+	d, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return "", fmt.Errorf("read its access list: %w", err)
+	}
+	list, _, err := d.DACL()
+	if errors.Is(err, windows.ERROR_OBJECT_NOT_FOUND) || err == nil && list == nil {
+		return "everybody", nil // a file without an access list is open to all
+	}
+	if err != nil {
+		return "", fmt.Errorf("read its access list: %w", err)
+	}
+	owner, _, err := d.Owner()
+	if err != nil {
+		return "", fmt.Errorf("read its owner: %w", err)
+	}
+	entries, err := read(list)
+	return stranger(entries, account, owner.String()), err
+}
+
+func read(list *windows.ACL) ([]entry, error) {
+	entries := make([]entry, list.AceCount)
+	for i := range entries {
+		var ace *windows.ACCESS_ALLOWED_ACE
+		if err := windows.GetAce(list, uint32(i), &ace); err != nil {
+			return nil, fmt.Errorf("read its access list: %w", err)
+		}
+		switch ace.Header.AceType {
+		case windows.ACCESS_DENIED_ACE_TYPE:
+			entries[i].denies = true
+		case windows.ACCESS_ALLOWED_ACE_TYPE:
+			entries[i].sid = (*windows.SID)(unsafe.Pointer(&ace.SidStart)).String()
+		}
+	}
+	return entries, nil
+}

@@ -1,7 +1,0 @@
-//go:build unix
-
-package control
-
-import "syscall"
-
-const connectionRefused = syscall.ECONNREFUSED

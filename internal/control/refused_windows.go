@@ -1,5 +1,0 @@
-package control
-
-import "golang.org/x/sys/windows"
-
-const connectionRefused = windows.WSAECONNREFUSED
