@@ -55,7 +55,7 @@ func (tx *Tx) Answer(a Answer) error {
 		}
 	}
 	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published'
-		AND NOT EXISTS (SELECT 1 FROM message WHERE message.envelope_id = envelope.envelope_id AND message.state IN ('sealed','published'))`, a.Envelope)
+		AND NOT EXISTS (SELECT 1 FROM message WHERE message.envelope_id = envelope.envelope_id AND message.envelope_id <> '' AND message.state IN ('sealed','published'))`, a.Envelope)
 }
 
 // conclude ends a message when every recipient of its envelope has a final outcome for it.

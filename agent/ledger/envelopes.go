@@ -86,7 +86,7 @@ func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64
 	if err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message SET state = 'published' WHERE envelope_id = ? AND state = 'sealed'", e)
+	return tx.exec("UPDATE message SET state = 'published' WHERE envelope_id = ? AND "+inEnvelope+" AND state = 'sealed'", e)
 }
 
 // Drop gives an envelope up and lets its unfinished messages wait to be sealed again.
@@ -94,7 +94,7 @@ func (tx *Tx) Drop(e id.Envelope, reason string) error {
 	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?", e); err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id = ? AND state IN ('sealed','published')", reason, e)
+	return tx.exec("UPDATE message SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id = ? AND "+inEnvelope+" AND state IN ('sealed','published')", reason, e)
 }
 
 // Envelope returns one envelope with its recipients.
@@ -124,7 +124,7 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 
 // InEnvelope lists the messages that are now in an envelope, in the order of their claims.
 func (tx *Tx) InEnvelope(e id.Envelope) ([]Outgoing, error) {
-	return tx.outgoing("envelope_id = ? ORDER BY seq", e)
+	return tx.outgoing("envelope_id = ? AND "+inEnvelope+" ORDER BY seq", e)
 }
 
 // OpenEnvelopes pages through the envelopes of a state, in the order of their ids, after the given one.

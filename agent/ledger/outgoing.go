@@ -58,6 +58,9 @@ type Source struct {
 // very words.
 const unfinished = "state IN ('claimed','taken','sealed','published')"
 
+// inEnvelope is that of message_envelope.
+const inEnvelope = "envelope_id <> ''"
+
 const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
@@ -72,8 +75,12 @@ func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 }
 
 func (tx *Tx) outgoing(where string, args ...any) ([]Outgoing, error) {
+	return tx.outgoingOf("message", where, args...)
+}
+
+func (tx *Tx) outgoingOf(table, where string, args ...any) ([]Outgoing, error) {
 	var list []Outgoing
-	err := tx.rows("SELECT "+outgoingColumns+" FROM message WHERE "+where, args, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT "+outgoingColumns+" FROM "+table+" WHERE "+where, args, func(rows *sql.Rows) error {
 		m, err := scanOutgoing(rows)
 		list = append(list, m)
 		return err
@@ -157,7 +164,7 @@ func (tx *Tx) Addresses() ([]string, error) {
 
 // Unfiled lists messages that are final but whose folder may not have been moved yet.
 func (tx *Tx) Unfiled(limit int) ([]Outgoing, error) {
-	return tx.outgoing("filed = 0 AND state IN ('delivered','failed') ORDER BY seq LIMIT ?", limit)
+	return tx.outgoingOf("message INDEXED BY message_unfiled", "filed = 0 AND state IN ('delivered','failed') ORDER BY seq LIMIT ?", limit)
 }
 
 // Filed records that a final message's folder was moved.

@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// What happens for each file must not take longer with every file that was ever sent or received: SQLite finds every row
+// that it needs by an index, and reads no table from its beginning.
+func TestNothingLooksThroughTheWholeLedger(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	done := sealed(t, l, taken(t, l, "done"), "CA-RC")
+	dropped := sealed(t, l, taken(t, l, "dropped"), "CA-RC")
+	waiting := taken(t, l, "waiting")
+	update(t, l, func(tx *Tx) error {
+		live(t, tx, done, dropped, waiting)
+		for query := range tx.stmts {
+			explain(t, tx, query)
+		}
+		return nil
+	})
+}
+
+// live does with a ledger what an agent does with it for each file.
+func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
+	t.Helper()
+	sent, err := tx.InEnvelope(done)
+	if err != nil || len(sent) != 1 {
+		t.Fatalf("in the envelope: %v, %v", sent, err)
+	}
+	in := Received{Sender: "FL-LAB", UID: waiting.UID, ID: waiting.ID, Envelope: done, Path: "a", Temp: "b"}
+	for name, do := range map[string]func() error{
+		"addresses": func() error { _, err := tx.Addresses(); return err },
+		"due":       func() error { _, err := tx.NextDue(day); return err },
+		"small":     func() error { _, err := tx.Waiting(waiting.Address, 10, true, day, 0, 10); return err },
+		"large":     func() error { _, err := tx.Waiting(waiting.Address, 10, false, day, 0, 10); return err },
+		"state":     func() error { _, err := tx.InState(Claimed, 0, 10); return err },
+		"counts":    func() error { _, err := tx.Counts(); return err },
+		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },
+		"resource":  func() error { return tx.Resource(waiting.UID, waiting.Source) },
+		"publish":   func() error { return tx.Publish(done, "i", 1, day) },
+		"drop":      func() error { return tx.Drop(dropped, "why") },
+		"answer": func() error {
+			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r", Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
+		},
+		"open":      func() error { _, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10); return err },
+		"unfiled":   func() error { _, err := tx.Unfiled(10); return err },
+		"filed":     func() error { return tx.Filed(sent[0].UID) },
+		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
+		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },
+		"unsettled": func() error { _, err := tx.Unsettled(10); return err },
+		"settled":   func() error { return tx.Settled(done, "t") },
+		"received":  func() error { _, err := tx.Received("FL-LAB", waiting.UID); return ignoreNotFound(err) },
+		"place":     func() error { return tx.Place(in) },
+		"placed":    func() error { return tx.Placed("FL-LAB", waiting.UID) },
+		"placing":   func() error { _, err := tx.Placing(10); return err },
+	} {
+		if err := do(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+func ignoreNotFound(err error) error {
+	if err == ErrNotFound {
+		return nil
+	}
+	return err
+}
+
+// explain asks SQLite how it finds the rows of a query. An index that holds only what is unfinished may be read whole.
+func explain(t *testing.T, tx *Tx, query string) {
+	t.Helper()
+	short := map[string]bool{"message_open": true, "message_unfiled": true, "envelope_open": true, "delivery_unsettled": true, "received_placing": true}
+	rows, err := tx.conn.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a, b, c sql.RawBytes
+		var plan string
+		if err := rows.Scan(&a, &b, &c, &plan); err != nil {
+			t.Fatal(err)
+		}
+		_, index, _ := strings.Cut(plan, "INDEX ")
+		index, _, _ = strings.Cut(index, " ")
+		if strings.HasPrefix(plan, "SCAN") && !short[index] || strings.Contains(plan, "message_final") {
+			t.Errorf("%s\nis answered by %q", query, plan)
+		}
+	}
+}
