@@ -178,7 +178,7 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 		}
 	}
 	if err != nil {
-		return "", explainEnroll(err, inv, o.Now())
+		return "", explainEnroll(ctx, err, cfg, inv, o.Now())
 	}
 	if err := certs.CheckClock(answer.Time, o.Now()); err != nil {
 		clock = err.Error()
@@ -196,7 +196,10 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	return clock, err
 }
 
-func explainEnroll(err error, inv certs.Invitation, now time.Time) error {
+func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
+	if l := between(ctx, err, cfg); l.Trouble != "" {
+		return fmt.Errorf("%s. Whom to ask? %s Then run the same command again", l.Trouble, l.Situation().Words().Ask)
+	}
 	switch {
 	case errors.Is(err, api.ErrInvitation):
 		return fmt.Errorf("the hub does not take the invitation for %s: it was used with another key, has expired, or was replaced by a newer one; ask the admin of the hub for a new one (%w)", inv.Site, err)

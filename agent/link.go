@@ -1,17 +1,20 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"sealpost/agent/stranger"
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // helloEvery is how often the hub is asked who it is, so that a new one is noticed.
@@ -22,7 +25,9 @@ type Link struct {
 	Connected   bool           `json:"connected"`
 	Hub         string         `json:"hub,omitempty"` // the hub's name
 	Trouble     string         `json:"trouble,omitempty"`
-	Since       time.Time      `json:"since"` // of the present state
+	Stranger    string         `json:"stranger,omitempty"` // who has issued the certificate that is shown in the hub's place
+	Proxy       string         `json:"proxy,omitempty"`    // the proxy that does not let the connection through
+	Since       time.Time      `json:"since"`              // of the present state
 	StartID     string         `json:"start_id,omitempty"`
 	Incarnation id.Incarnation `json:"incarnation,omitempty"`
 	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
@@ -60,7 +65,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			a.lost(err)
+			a.lost(a.explain(ctx, err))
 			if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 				return nil
 			}
@@ -119,25 +124,71 @@ func (a *Agent) connected(hello api.Hello) {
 	}
 }
 
-func (a *Agent) lost(err error) {
-	trouble := a.explain(err)
+func (a *Agent) lost(now Link) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.link.Connected || a.link.Trouble != trouble {
-		a.log.Warn("not connected; trying again", "reason", trouble)
-		a.link.Connected, a.link.Trouble, a.link.Since = false, trouble, time.Now().UTC()
+	if a.link.Connected || a.link.Trouble != now.Trouble {
+		a.log.Warn("not connected; trying again", "reason", now.Trouble)
+		now.Since, now.Hub, now.StartID, now.Incarnation, now.Clock = time.Now().UTC(), a.link.Hub, a.link.StartID, a.link.Incarnation, a.link.Clock
+		a.link = now
 	}
 }
 
 // explain says what stands between the site and its hub, and whom to ask.
-func (a *Agent) explain(err error) string {
+func (a *Agent) explain(ctx context.Context, err error) Link {
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
-		return fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run 'sealpost hub admit %s --fingerprint %s --role %s'", a.site, a.identity.Key(), a.cfg.Role)
+		return Link{Trouble: fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run 'sealpost hub admit %s --fingerprint %s --role %s'", a.site, a.identity.Key(), a.cfg.Role)}
 	case errors.Is(err, api.ErrExpired):
-		return fmt.Sprintf("this site's certificate has expired (%s): ask the admin of the hub for a new invitation and run 'sealpost agent join' again", a.identity.NotAfter().Local().Format(time.DateTime))
+		return Link{Trouble: fmt.Sprintf("this site's certificate has expired (%s): ask the admin of the hub for a new invitation and run 'sealpost agent join' again", a.identity.NotAfter().Local().Format(time.DateTime))}
 	}
-	return "the hub cannot be reached: " + err.Error()
+	if l := between(ctx, err, a.cfg); l.Trouble != "" {
+		return l
+	}
+	return Link{Trouble: "the hub cannot be reached: " + err.Error()}
+}
+
+// between says what stands between the site and its hub, if it shows itself: a proxy that refuses, or somebody who answers
+// in the hub's place.
+func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
+	if proxy, ok := errors.AsType[*api.ProxyError](err); ok {
+		what, do := words.ProxyRefuses(proxy.Proxy, proxy.Status)
+		return Link{Trouble: what + ": " + do, Proxy: proxy.Proxy}
+	}
+	if !maybeStranger(err) {
+		return l
+	}
+	for _, address := range cfg.Hub {
+		seen, err := stranger.Look(ctx, address, id.Hash(cfg.Network))
+		if err == nil && !seen.Hub {
+			return Link{Trouble: words.Stranger(address, seen.Proxy, seen.Issuer, seen.Product), Stranger: cmp.Or(seen.Issuer, "nobody")}
+		}
+	}
+	return l
+}
+
+// Situation is what keeps the site and its hub apart.
+func (l Link) Situation() words.Situation {
+	switch {
+	case l.Stranger != "":
+		return words.Intercepted
+	case l.Proxy != "":
+		return words.ProxyShut
+	}
+	return words.NotConnected
+}
+
+// maybeStranger tells whether something may have answered that is not the hub: it was no verdict of the hub, nor of this
+// computer's clock, and the connection did not fail before anybody could answer.
+func maybeStranger(err error) bool {
+	if _, verdict := errors.AsType[*api.Error](err); verdict || errors.Is(err, certs.ErrNotValidNow) {
+		return false
+	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok && (failed.Op == "dial" || failed.Op == "proxyconnect") {
+		return false
+	}
+	late, ok := errors.AsType[net.Error](err)
+	return !ok || !late.Timeout()
 }
 
 // renew fetches a new certificate for the same key. It takes effect for the next connection.

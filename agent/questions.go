@@ -106,7 +106,7 @@ func (a *Agent) reporter() *report.Reporter {
 
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
-	out := report.Snapshot{Site: s.Site, Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Since: s.Link.Since, Clock: s.Link.Clock,
+	out := report.Snapshot{Site: s.Site, Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since, Clock: s.Link.Clock,
 		Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {

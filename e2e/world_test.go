@@ -32,19 +32,20 @@ type world struct {
 // hubSide is the hub of a world.
 type hubSide struct {
 	*daemon
-	w   *world
-	dir string
+	w     *world
+	dir   string
+	hosts []string // names under which it is known beside its address
 }
 
 func newWorld(t testing.TB) *world { return newWorldOf(t, program) }
 
-func newWorldOf(t testing.TB, bin string) *world {
+func newWorldOf(t testing.TB, bin string, hosts ...string) *world {
 	t.Helper()
 	must(t, lookAtSources())
 	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
 	w.root = filepath.Join(w.dir, "root")
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
-	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ")}
+	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ"), hosts: hosts}
 	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run", "--dir", w.hub.dir)
 	w.hub.Init()
 	w.hub.Start()
@@ -74,7 +75,7 @@ func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 // that the auditor can look for what must not be there.
 func (h *hubSide) Init() {
 	h.t.Helper()
-	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", h.w.addr, "--root", h.w.root)
+	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", strings.Join(append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr, "--root", h.w.root)
 	edit(h.t, h.config(), `reserve = "5GiB"`, `reserve = "64MiB"`)
 	edit(h.t, h.config(), `floor = "1GiB"`, `floor = "32MiB"`)
 	edit(h.t, h.config(), `ballast = "64MiB"`, `ballast = "1MiB"`)

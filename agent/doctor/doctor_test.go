@@ -150,8 +150,8 @@ func inspecting(t *testing.T, issuer string) (address string) {
 func TestAProxyThatInspectsIsNamed(t *testing.T) {
 	network := id.Hash(strings.Repeat("0", 64))
 	for issuer, want := range map[string]string{
-		"Zscaler Intermediate Root CA": "a proxy that inspects TLS stands in between: Zscaler",
-		"Example Gateway":              `is not this network's hub: its certificate is issued by "Example Gateway"`,
+		"Zscaler Intermediate Root CA": `is not the hub of this network, but a proxy that inspects TLS (Zscaler): it shows a certificate issued by "Zscaler Intermediate Root CA"`,
+		"Example Gateway":              `is not the hub of this network: it shows a certificate issued by "Example Gateway"`,
 	} {
 		if f := answers(t.Context(), inspecting(t, issuer), network); f.Level != Fail || !strings.Contains(f.Says, want) || f.Do == "" {
 			t.Errorf("got %+v, want %q", f, want)

@@ -3,17 +3,16 @@ package doctor
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
-	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"sealpost/agent/stranger"
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // hubTime is how long the hub may take to answer.
@@ -33,95 +32,32 @@ func hub(ctx context.Context, o Options) (list []Finding) {
 	return append(list, hello(ctx, o)...)
 }
 
-// errSeen ends a connection whose other end has shown itself.
-var errSeen = errors.New("seen")
-
-// shows connects to an address, through the proxy if there is one, and returns the certificates that are shown there.
-func shows(ctx context.Context, address string) (chain []*x509.Certificate, via string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, hubTime)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/", nil)
-	if err != nil {
-		return nil, "", err
-	}
-	if proxy, err := http.ProxyFromEnvironment(request); err == nil && proxy != nil {
-		via = " through the proxy " + proxy.Host
-	}
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		InsecureSkipVerify: true, // whoever answers is to be looked at, not believed: nothing is sent to it
-		VerifyConnection: func(s tls.ConnectionState) error {
-			chain = s.PeerCertificates
-			return errSeen
-		},
-	}}
-	defer t.CloseIdleConnections()
-	answer, err := t.RoundTrip(request)
-	if err == nil {
-		answer.Body.Close() //nolint:errcheck // it cannot come to this
-	}
-	if errors.Is(err, errSeen) {
-		err = nil
-	}
-	return chain, via, err
-}
-
 func answers(ctx context.Context, address string, network id.Hash) Finding {
 	what := "hub " + address
-	chain, via, err := shows(ctx, address)
-	if err != nil {
-		return unreachable(what, via, err)
+	seen, err := stranger.Look(ctx, address, network)
+	switch {
+	case err != nil:
+		return unreachable(what, words.Through(seen.Proxy), err)
+	case seen.Hub:
+		return ok(what, "it answers%s, and is of this network", words.Through(seen.Proxy))[0]
 	}
-	for _, cert := range chain {
-		if certs.Fingerprint(cert.PublicKey) == network {
-			return ok(what, "it answers%s, and is of this network", via)[0]
-		}
-	}
-	if len(chain) == 0 {
-		return fail(what, "check the address in agent.toml", "what answers%s shows no certificate", via)[0]
-	}
-	issuer := nameOf(chain[0])
-	if product := inspector(chain); product != "" {
-		return fail(what, "ask whoever runs the firewall to pass connections to "+address+" through without inspection",
-			"a proxy that inspects TLS stands in between%s: %s (its certificate is issued by %q). The agent believes nobody but the hub, so nothing was sent to it", via, product, issuer)[0]
-	}
-	return fail(what, "check the address in agent.toml; if it is right, something in between inspects TLS: show this line to whoever runs the firewall",
-		"what answers%s is not this network's hub: its certificate is issued by %q. Nothing was sent to it", via, issuer)[0]
-}
-
-func nameOf(cert *x509.Certificate) string {
-	if name := cert.Issuer.CommonName; name != "" {
-		return name
-	}
-	return cert.Issuer.String()
-}
-
-// inspectors are words in the certificates of products that open TLS connections on their way.
-var inspectors = []string{"Zscaler", "Palo Alto", "Fortinet", "FortiGate", "Netskope", "Blue Coat", "Symantec Web", "Sophos", "Cisco Umbrella", "Forcepoint", "Websense",
-	"Check Point", "McAfee", "Skyhigh", "Kaspersky", "ESET SSL", "Avast", "Bitdefender", "Barracuda", "WatchGuard", "SonicWall", "Squid", "mitmproxy", "Fiddler", "Charles Proxy"}
-
-// inspector names the product that shows these certificates, if it says so.
-func inspector(chain []*x509.Certificate) string {
-	for _, cert := range chain {
-		said := strings.ToLower(cert.Issuer.String() + " " + cert.Subject.String())
-		for _, product := range inspectors {
-			if strings.Contains(said, strings.ToLower(product)) {
-				return product
-			}
-		}
-	}
-	return ""
+	return fail(what, words.PassUninspected(address), "%s", words.Stranger(address, seen.Proxy, seen.Issuer, seen.Product))[0]
 }
 
 func unreachable(what, via string, err error) Finding {
 	var dns *net.DNSError
 	var alert tls.RecordHeaderError
+	var proxy *api.ProxyError
 	switch {
+	case errors.As(err, &proxy):
+		says, do := words.ProxyRefuses(proxy.Proxy, proxy.Status)
+		return fail(what, do, "%s", says)[0]
 	case errors.As(err, &dns):
 		return fail(what, "check the address in agent.toml, and whether this computer's name service works", "its name is not known here: %v", dns)[0]
 	case errors.As(err, &alert):
 		return fail(what, "check the port in agent.toml", "what answers%s does not speak TLS", via)[0]
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(what, "ask whoever runs the firewall to allow outgoing connections there; if they are, ask the admin of the hub", "nothing answers%s within %s", via, hubTime)[0]
+		return fail(what, "ask whoever runs the firewall to allow outgoing connections there; if they are, ask the admin of the hub", "nothing answers%s within %s", via, stranger.Patience)[0]
 	}
 	return fail(what, "check this computer's network, then ask the admin of the hub whether it runs", "it cannot be reached%s: %v", via, err)[0]
 }

@@ -29,7 +29,8 @@ type Snapshot struct {
 	Site      id.Site
 	Connected bool
 	Hub       string
-	Trouble   string // why it is not connected
+	Trouble   string          // why it is not connected
+	Apart     words.Situation // what it is then
 	Since     time.Time
 	Clock     string // how wrong it is, if it is
 	Expires   time.Time
@@ -107,7 +108,7 @@ func (s Snapshot) link(l *lines) {
 	case s.Trouble == "":
 		l.head("CONNECTING to the hub.")
 	default:
-		l.tell(words.NotConnected, "since "+words.Time(s.Since), s.Trouble)
+		l.tell(s.Apart, "since "+words.Time(s.Since), s.Trouble)
 	}
 	if s.Clock != "" {
 		l.tell(words.WrongClock, "", s.Clock)

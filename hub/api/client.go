@@ -54,18 +54,19 @@ func NewClient(options ClientOptions) *Client {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTime}).DialContext,
-		TLSClientConfig:       options.TLS.Clone(),
-		TLSHandshakeTimeout:   dialTime,
-		Protocols:             &protocols,
-		DisableCompression:    true,
-		MaxIdleConns:          64,
-		ExpectContinueTimeout: expectTime,
-		MaxIdleConnsPerHost:   64,
-		IdleConnTimeout:       idleTime,
-		WriteBufferSize:       64 << 10,
-		ReadBufferSize:        64 << 10,
+		Proxy:                  Proxy,
+		OnProxyConnectResponse: CheckProxy,
+		DialContext:            (&net.Dialer{Timeout: dialTime}).DialContext,
+		TLSClientConfig:        options.TLS.Clone(),
+		TLSHandshakeTimeout:    dialTime,
+		Protocols:              &protocols,
+		DisableCompression:     true,
+		MaxIdleConns:           64,
+		ExpectContinueTimeout:  expectTime,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        idleTime,
+		WriteBufferSize:        64 << 10,
+		ReadBufferSize:         64 << 10,
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: refuse}}

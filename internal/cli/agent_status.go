@@ -55,7 +55,9 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 	if s.Link.Connected {
 		fmt.Fprintf(w, "Hub:          %s, connected since %s\n", s.Link.Hub, localTime(s.Link.Since))
 	} else {
+		apart := s.Link.Situation().Words()
 		fmt.Fprintf(w, "Hub:          NOT connected since %s: %s\n", localTime(s.Link.Since), s.Link.Trouble)
+		fmt.Fprintf(w, "              Whom to ask? %s\n", apart.Ask)
 	}
 	if s.Link.Clock != "" {
 		fmt.Fprintf(w, "Clock:        %s\n", s.Link.Clock)

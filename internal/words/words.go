@@ -11,10 +11,12 @@ type Situation int
 
 // The situations of which people are told.
 const (
-	Blocked      Situation = iota // an address to which nothing is sent for now
+	NotConnected Situation = iota // the hub cannot be reached
+	Blocked                       // an address to which nothing is sent for now
 	Explained                     // a message that waits for a reason of its own
 	NotTaken                      // an entry of outbox/ that is left alone
-	NotConnected                  // the hub cannot be reached
+	Intercepted                   // something else answers in the hub's place
+	ProxyShut                     // the proxy on the way lets nothing through
 	WrongClock                    // this computer's clock is wrong
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
@@ -65,6 +67,20 @@ var table = [situations]Words{
 		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
 		Next:  "sealpost tries again by itself, all the time.",
 		Ask:   "The admin of your site, if it lasts: 'sealpost agent doctor' says where it breaks.",
+	},
+	Intercepted: {
+		Label: "NOT CONNECTED",
+		What:  "something else answers in the hub's place",
+		Safe:  "Yes. Nothing was sent to it. Nothing is lost, and you can go on dropping files.",
+		Next:  "sealpost tries again by itself, and goes on as soon as the hub itself answers.",
+		Ask:   "Whoever runs the firewall or the proxy of your network: connections to the hub must pass without inspection.",
+	},
+	ProxyShut: {
+		Label: "NOT CONNECTED",
+		What:  "the proxy on the way to the hub lets nothing through",
+		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Next:  "sealpost tries again by itself, all the time.",
+		Ask:   "The admin of your site, who can ask whoever runs the proxy.",
 	},
 	WrongClock: {
 		Label: "CLOCK",
