@@ -82,7 +82,7 @@ func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoin
 func (o *Outbox) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	for _, m := range messages {
 		err := o.move(m)
-		o.setStuck(m, err != nil)
+		o.setStuck(m, whyStuck(err))
 		if err != nil {
 			o.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
 			continue
@@ -97,12 +97,16 @@ func (o *Outbox) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	if err := o.syncMoved(moved); err != nil {
+	err := o.syncMoved(moved)
+	if durable.InUse(err) {
+		return o.secureOthers(ctx, moved, err)
+	}
+	if err != nil {
 		o.log.Error("sending cannot be made durable; trying again", "error", err)
 		return nil
 	}
 	fault.Point("outbox-moved")
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	err = o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range moved {
 			now, err := observe(o.tray.source(m))
 			if err != nil || !same(now, m.Source) {
@@ -117,6 +121,22 @@ func (o *Outbox) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	})
 	o.wake()
 	return err
+}
+
+// secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.
+func (o *Outbox) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) error {
+	if len(moved) > 1 {
+		for i := range moved {
+			if err := o.secure(ctx, moved[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	o.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Explain(moved[0].UID, "another program has it open and keeps it from being written to the disk: close it there")
+	})
 }
 
 // syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
@@ -160,17 +180,27 @@ func (o *Outbox) move(m ledger.Outgoing) error {
 func stuckKey(m ledger.Outgoing) string { return filepath.Join(filepath.FromSlash(m.Dir), m.Name) }
 
 // setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
-func (o *Outbox) setStuck(m ledger.Outgoing, is bool) {
+func (o *Outbox) setStuck(m ledger.Outgoing, why string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if is {
-		o.unmoved[stuckKey(m)] = true
+	if why != "" {
+		o.unmoved[stuckKey(m)] = why
 	} else {
 		delete(o.unmoved, stuckKey(m))
 	}
 }
 
-func (o *Outbox) stuck(rel string) bool {
+func whyStuck(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case durable.InUse(err):
+		return "another program has it open and keeps it from being moved: close it there"
+	}
+	return "it cannot be moved out of this folder: give sealpost's account the right to write here"
+}
+
+func (o *Outbox) stuck(rel string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.unmoved[rel]
@@ -229,7 +259,7 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
-	o.setStuck(m, false)
+	o.setStuck(m, "")
 	return m, false, o.withdraw(ctx, m, ledger.Claimed)
 }
 

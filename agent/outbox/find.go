@@ -238,9 +238,9 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		delete(f.pending, rel)
 		return nil, "the folder it lies in is no address: " + err.Error()
 	}
-	if f.o.stuck(rel) {
+	if why := f.o.stuck(rel); why != "" {
 		delete(f.pending, rel)
-		return nil, "it cannot be moved out of this folder: give sealpost's account the right to write here"
+		return nil, why
 	}
 	path := filepath.Join(f.o.tray.Outbox(), rel)
 	folder := isDir(path)

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"io/fs"
 	"iter"
 	"path"
 	"path/filepath"
@@ -30,7 +29,7 @@ func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
 		page = page[:0]
 		return err
 	}
-	err := walk(o.tray.source(m), func(rel string, source ledger.Source, info fs.FileInfo) error {
+	err := walk(o.tray.source(m), func(rel string, source ledger.Source, info seen) error {
 		sum.add(rel, source, info)
 		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, filepath.ToSlash(rel)), Dir: info.IsDir(), Source: source})
 		if len(page) < treePage {

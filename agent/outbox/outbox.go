@@ -66,7 +66,7 @@ type Outbox struct {
 
 	mu          sync.Mutex           // guards what follows
 	notes       map[string]string    // entries of outbox/ that are not taken, and why
-	unmoved     map[string]bool      // entries of outbox/ that are claimed and could not be moved
+	unmoved     map[string]string    // entries of outbox/ that are claimed and could not be moved, and what people are told
 	busy        map[id.UID]bool      // messages in the hands of a sealer
 	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
 	progress    map[id.Envelope]*progress.Meter
@@ -83,7 +83,7 @@ func New(o Options) (*Outbox, error) {
 	}
 	b := &Outbox{cfg: o, site: o.Site, tray: o.Tray, address: o.Address, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log,
 		filing: make(chan struct{}, 1), hubIsNew: make(chan struct{}, 1),
-		unmoved: map[string]bool{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
+		unmoved: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
 	b.routes = newRoutes(b)
 	b.lanes = []*lane{newLane(b, true, smallSealers), newLane(b, false, largeSealers)}
 	return b, nil

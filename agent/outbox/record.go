@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -55,7 +54,7 @@ func WriteEntries(w io.Writer, place, name string) error {
 		dir      bool
 	}
 	var list []found
-	visit := func(rel string, source ledger.Source, info fs.FileInfo) error {
+	visit := func(rel string, source ledger.Source, info seen) error {
 		list = append(list, found{path.Join(name, filepath.ToSlash(rel)), filepath.Join(place, rel), source, info.IsDir()})
 		return nil
 	}

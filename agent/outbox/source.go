@@ -27,18 +27,24 @@ type (
 func (n *never) Error() string { return n.why }
 func (l *later) Error() string { return "still being written" }
 
+// seen is what lies at a path.
+type seen struct {
+	fs.FileInfo
+	changed time.Time // in any way: content, name or rights, and unlike the modification time nobody can set it
+}
+
 // stat identifies what lies at path without following a link.
-func stat(path string) (ledger.Source, fs.FileInfo, error) {
+func stat(path string) (ledger.Source, seen, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return ledger.Source{}, nil, err
+		return ledger.Source{}, seen{}, err
 	}
-	file, err := fileID(path, info)
+	file, changed, err := identify(path, info)
 	if err != nil {
-		return ledger.Source{}, nil, err
+		return ledger.Source{}, seen{}, err
 	}
 	return ledger.Source{Size: info.Size(), Entries: 1, ModTime: info.ModTime().UnixNano(), File: file,
-		Executable: info.Mode().IsRegular() && info.Mode()&0o111 != 0}, info, nil
+		Executable: info.Mode().IsRegular() && info.Mode()&0o111 != 0}, seen{info, changed}, nil
 }
 
 // settling says how long things must stay unchanged to count as finished.
@@ -66,7 +72,7 @@ func finished(path string, settle settling, now time.Time) (ledger.Source, error
 	return source, finishedFile(path, info, settle.file, now)
 }
 
-func finishedFile(path string, info fs.FileInfo, settle time.Duration, now time.Time) error {
+func finishedFile(path string, info seen, settle time.Duration, now time.Time) error {
 	if wait := settle - sinceChange(info, now); wait > 0 {
 		return &later{after: wait}
 	}
@@ -88,15 +94,15 @@ func finishedFile(path string, info fs.FileInfo, settle time.Duration, now time.
 
 // sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
 // long ago: the file would wait for years otherwise.
-func sinceChange(info fs.FileInfo, now time.Time) time.Duration {
-	d := now.Sub(changed(info))
+func sinceChange(info seen, now time.Time) time.Duration {
+	d := now.Sub(info.changed)
 	if d < -time.Minute {
 		return time.Hour
 	}
 	return d
 }
 
-func suitable(info fs.FileInfo) error {
+func suitable(info seen) error {
 	switch mode := info.Mode(); {
 	case mode.IsRegular():
 	case mode.IsDir():

@@ -1,17 +1,11 @@
 package outbox
 
 import (
-	"io/fs"
 	"syscall"
 	"time"
 )
 
-func changed(info fs.FileInfo) time.Time {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return time.Unix(st.Ctimespec.Unix())
-	}
-	return info.ModTime()
-}
+func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctimespec.Unix()) }
 
 // beingWritten cannot be known here; only that the file may be read.
 func beingWritten(path string) (open, certain bool, err error) {

@@ -2,20 +2,13 @@ package outbox
 
 import (
 	"errors"
-	"io/fs"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// changed is the inode's change time: unlike the modification time no program can set it.
-func changed(info fs.FileInfo) time.Time {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return time.Unix(st.Ctim.Unix())
-	}
-	return info.ModTime()
-}
+func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctim.Unix()) }
 
 // beingWritten asks the kernel for a read lease, which it grants only when nobody has the file open for writing, and
 // gives it back at once: a lease that is held would hold up writers (fcntl(2), F_SETLEASE). The answer is certain unless

@@ -7,14 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
-func fileID(_ string, info fs.FileInfo) (string, error) {
+// identify tells a file's identity and when its inode changed.
+func identify(_ string, info fs.FileInfo) (file string, changed time.Time, err error) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return "", fmt.Errorf("%s: the system tells no file identity", info.Name())
+		return "", changed, fmt.Errorf("%s: the system tells no file identity", info.Name())
 	}
-	return fmt.Sprintf("%x:%x", uint64(st.Dev), st.Ino), nil //nolint:unconvert // Dev is 32 bits wide on darwin
+	return fmt.Sprintf("%x:%x", uint64(st.Dev), st.Ino), changeTime(st), nil //nolint:unconvert // Dev is 32 bits wide on darwin
 }
 
 // openShared opens a file for reading. It never waits, not even for a pipe that took the file's place meanwhile.

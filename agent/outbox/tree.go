@@ -21,11 +21,11 @@ const walkPage = 256
 
 // walk visits what is in a folder, in no order, each folder before what is in it; litter is passed over. rel is relative
 // to the folder, empty for itself. What cannot be sent is a *never that says which entry it is.
-func walk(root string, visit func(rel string, source ledger.Source, info fs.FileInfo) error) error {
+func walk(root string, visit func(rel string, source ledger.Source, info seen) error) error {
 	return walkDir(root, "", visit)
 }
 
-func walkDir(root, rel string, visit func(string, ledger.Source, fs.FileInfo) error) error {
+func walkDir(root, rel string, visit func(string, ledger.Source, seen) error) error {
 	path := filepath.Join(root, rel)
 	source, info, err := stat(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func walkDir(root, rel string, visit func(string, ledger.Source, fs.FileInfo) er
 	}
 }
 
-func walkEntry(root, rel string, visit func(string, ledger.Source, fs.FileInfo) error) error {
+func walkEntry(root, rel string, visit func(string, ledger.Source, seen) error) error {
 	name := filepath.Base(rel)
 	if litter(name) {
 		return nil
@@ -87,14 +87,14 @@ type treeSum struct {
 }
 
 func summarize(root string) (sum treeSum, err error) {
-	err = walk(root, func(rel string, source ledger.Source, info fs.FileInfo) error {
+	err = walk(root, func(rel string, source ledger.Source, info seen) error {
 		sum.add(rel, source, info)
 		return nil
 	})
 	return sum, err
 }
 
-func (t *treeSum) add(rel string, source ledger.Source, info fs.FileInfo) {
+func (t *treeSum) add(rel string, source ledger.Source, info seen) {
 	if rel == "" {
 		t.source.File = source.File
 	}
@@ -103,8 +103,8 @@ func (t *treeSum) add(rel string, source ledger.Source, info fs.FileInfo) {
 	}
 	t.source.Entries++
 	t.source.ModTime = max(t.source.ModTime, source.ModTime)
-	if at := changed(info); at.After(t.changed) {
-		t.changed = at
+	if info.changed.After(t.changed) {
+		t.changed = info.changed
 	}
 }
 
@@ -117,7 +117,7 @@ func finishedTree(root string, settle time.Duration, now time.Time) (ledger.Sour
 	if age := now.Sub(sum.changed); age < settle && age > -time.Minute {
 		return sum.source, &later{after: settle - age}
 	}
-	err = walk(root, func(rel string, _ ledger.Source, info fs.FileInfo) error {
+	err = walk(root, func(rel string, _ ledger.Source, info seen) error {
 		if info.IsDir() {
 			return nil
 		}

@@ -30,6 +30,9 @@ func syncPath(path string) error {
 	return nil
 }
 
+// InUse says that an operation was refused because another program has the file open, which does not happen here.
+func InUse(error) bool { return false }
+
 func replace(old, new string) error { return unwrap(os.Rename(old, new)) }
 
 func chmod(f *os.File, perm fs.FileMode) error { return f.Chmod(perm) }

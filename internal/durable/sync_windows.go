@@ -10,13 +10,34 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// SyncFile makes the content of a file durable. Windows flushes only through a handle that may write, so a file that we
-// may not write is an error.
+// SyncFile makes the content of a file durable. Windows flushes only through a handle that may write: the read-only attribute
+// is taken off for that moment, and a file that we may not write, or that somebody keeps from being written, is an error.
 func SyncFile(path string) error {
-	if err := flush(path, windows.FILE_ATTRIBUTE_NORMAL); err != nil {
+	err := flush(path, windows.FILE_ATTRIBUTE_NORMAL)
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		err = flushReadOnly(path, err)
+	}
+	if err != nil {
 		return fmt.Errorf("sync %s: %w", path, err)
 	}
 	return nil
+}
+
+// flushReadOnly returns the first error again when the file is not read-only.
+func flushReadOnly(path string, first error) error {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	attributes, err := windows.GetFileAttributes(name)
+	if err != nil || attributes&windows.FILE_ATTRIBUTE_READONLY == 0 {
+		return first
+	}
+	if err := windows.SetFileAttributes(name, attributes&^windows.FILE_ATTRIBUTE_READONLY); err != nil {
+		return err
+	}
+	err = flush(path, windows.FILE_ATTRIBUTE_NORMAL)
+	return errors.Join(err, windows.SetFileAttributes(name, attributes))
 }
 
 // SyncDir makes the entries of a folder durable, as far as Windows lets us: NTFS and ReFS flush a folder's handle; a volume
@@ -48,6 +69,10 @@ func flush(path string, flags uint32) error {
 	return err
 }
 
+// mayPass tells refusals that end when somebody closes a file. Windows says "access denied" both of a file that somebody has
+// open and of one that may never be replaced.
+func mayPass(err error) bool { return InUse(err) || errors.Is(err, windows.ERROR_ACCESS_DENIED) }
+
 // busyTime is how long a replacement waits for others to let go of the file: a virus scanner, a search index, a reader.
 const busyTime = 2 * time.Second
 
@@ -56,17 +81,15 @@ func replace(old, new string) error {
 	deadline := time.Now().Add(busyTime)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := move(old, new, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
-		if err == nil || !inUse(err) || time.Now().Add(pause).After(deadline) {
+		if err == nil || !mayPass(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
 		time.Sleep(pause)
 	}
 }
 
-// inUse also takes what cannot be told from it: a file that may never be replaced.
-func inUse(err error) bool {
-	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
-}
+// InUse says that an operation was refused because another program has the file open.
+func InUse(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
 // renameNoReplace never copies to another volume: MOVEFILE_COPY_ALLOWED is absent.
 func renameNoReplace(old, new string) error {

@@ -1,0 +1,88 @@
+package outbox
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/windows"
+
+	"sealpost/internal/durable"
+)
+
+func TestReparsePointsThatAreLinks(t *testing.T) {
+	for name, c := range map[string]struct {
+		tag  uint32
+		want bool
+	}{
+		"symbolic link": {windows.IO_REPARSE_TAG_SYMLINK, true}, "mount point": {windows.IO_REPARSE_TAG_MOUNT_POINT, true},
+		"deduplicated": {0x80000013, false}, "in a cloud": {0x9000001A, false}, "compressed": {0x80000017, false},
+	} {
+		if leadsElsewhere(c.tag) != c.want {
+			t.Errorf("%s: a link: %t", name, !c.want)
+		}
+	}
+}
+
+// open opens a file as another program would that shares it like this.
+func open(t *testing.T, path string, access, share uint32) (closed func()) {
+	t.Helper()
+	h, err := openHandle(path, access, share, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { windows.CloseHandle(h) }
+}
+
+func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name                        string
+		access, share               uint32
+		written, unmovable, unsaved bool
+	}{
+		{"writes, sharing all", windows.GENERIC_WRITE, shareAll, true, false, false},
+		{"writes, sharing nothing", windows.GENERIC_WRITE, 0, true, true, true},
+		{"reads, sharing nothing", windows.GENERIC_READ, 0, true, true, true},
+		{"reads, sharing reading", windows.GENERIC_READ, windows.FILE_SHARE_READ, false, true, true},
+		{"reads, as most programs", windows.GENERIC_READ, windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE, false, true, false},
+		{"reads, as our sealer", windows.GENERIC_READ, windows.FILE_SHARE_READ | windows.FILE_SHARE_DELETE, false, false, true},
+		{"reads, sharing all", windows.GENERIC_READ, shareAll, false, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := put(t, dir, "data.csv")
+			closed := open(t, path, c.access, c.share)
+			var wait *later
+			_, err := finished(path, settling{}, inTime())
+			if errors.As(err, &wait) != c.written || !c.written && err != nil {
+				t.Errorf("finished: %v", err)
+			}
+			if err := durable.SyncFile(path); durable.InUse(err) != c.unsaved || !c.unsaved && err != nil {
+				t.Errorf("sync: %v", err)
+			}
+			err = durable.RenameNoReplace(path, path+".moved")
+			if durable.InUse(err) != c.unmovable || !c.unmovable && err != nil {
+				t.Errorf("rename: %v", err)
+			}
+			if c.unmovable && whyStuck(err) == whyStuck(errors.New("other")) {
+				t.Errorf("people are told: %s", whyStuck(err))
+			}
+			closed()
+			os.Remove(path)
+			os.Remove(path + ".moved")
+		})
+	}
+}
+
+func TestAReadOnlyFileIsSynced(t *testing.T) {
+	path := put(t, t.TempDir(), "from a disc.csv")
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.SyncFile(path); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o200 != 0 {
+		t.Errorf("it is %v afterwards, %v", info.Mode(), err)
+	}
+}
