@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -117,12 +118,21 @@ func (a *Agent) open(version string) (err error) {
 	if a.keys, err = openKeys(a.cfg); err != nil {
 		return err
 	}
-	if a.ledger, err = ledger.Open(filepath.Join(a.cfg.State, "ledger.db")); err != nil {
+	path := filepath.Join(a.cfg.State, "ledger.db")
+	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) || exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
+		a.log.Warn("the ledger is gone, and a new one begins: approvals have to be given again, and sites are known by what they show first", "file", path)
+	}
+	if a.ledger, err = ledger.Open(path); err != nil {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
 	a.hub = newClient(a.cfg, a.identity, version, a.now)
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func openIdentity(state string) (*certs.Identity, error) {

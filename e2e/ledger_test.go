@@ -26,19 +26,28 @@ func (s *site) LoseLedger() {
 	}
 }
 
-// CopyLedger returns the ledger of an agent that was stopped.
-func (s *site) CopyLedger() []byte {
+// CopyLedger returns the ledger of an agent that does not run.
+func (s *site) CopyLedger() map[string][]byte {
 	s.t.Helper()
-	content, err := os.ReadFile(s.at("state", "ledger.db"))
-	must(s.t, err)
-	return content
+	copied := map[string][]byte{}
+	for _, name := range ledgerFiles {
+		content, err := os.ReadFile(s.at("state", name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		must(s.t, err)
+		copied[name] = content
+	}
+	return copied
 }
 
 // PutLedgerBack replaces the ledger of an agent that does not run by an older one.
-func (s *site) PutLedgerBack(old []byte) {
+func (s *site) PutLedgerBack(old map[string][]byte) {
 	s.t.Helper()
 	s.LoseLedger()
-	must(s.t, os.WriteFile(s.at("state", "ledger.db"), old, 0o600))
+	for name, content := range old {
+		must(s.t, os.WriteFile(s.at("state", name), content, 0o600))
+	}
 }
 
 // pointsOf lists the fault points of one room.
@@ -85,7 +94,7 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	centre.Start("SEALPOST_FAULT=inbox-placing")
 	centre.Dies()
 	centre.Start()
-	centre.Stop() // so that all of it is in one file
+	centre.Stop()
 	old := centre.CopyLedger()
 	for _, point := range []string{"inbox-placing", "inbox-renamed", "inbox-placed"} {
 		lab.dropSome("before " + point)
@@ -96,5 +105,59 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 		centre.PutLedgerBack(old)
 	}
 	centre.Start()
+	w.Audit()
+}
+
+// At whatever step of sending the ledger is lost: what lies in sending/ goes out under the identity that it had, and whoever
+// has it keeps one copy. Who may receive it a person has to say again.
+func TestTheLabLosesItsLedger(t *testing.T) {
+	t.Parallel()
+	w, lab, _ := labAndCentre(t)
+	for _, point := range pointsOf(t, "outbox") {
+		lab.Stop()
+		lab.dropSome("before " + point)
+		if point == "outbox-part" {
+			lab.Drop("before the ledger is lost, huge.bin", hugeFile)
+		}
+		lab.Start("SEALPOST_FAULT=" + point)
+		run(t, "agent", "approve", "CA-RC", "--dir", lab.dir) // it may have ended already
+		if err := lab.Dies(); !killed(err) {
+			t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+		}
+		lab.LoseLedger()
+		lab.Start()
+		sealpost(t, "agent", "approve", "CA-RC", "--dir", lab.dir)
+	}
+	if !lab.Says("the ledger is gone, and a new one begins") {
+		t.Error("nobody was told")
+	}
+	w.Audit()
+}
+
+func TestTheLabGetsAnOlderLedgerBack(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.dropSome("before the copy")
+	eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+	centre.Stop()
+	lab.dropSome("as it is copied")
+	eventually(t, "the hub has them", func() bool { return lab.sum(`SELECT count(*) FROM message WHERE state = 'published'`) == 4 }, lab.statusText)
+	lab.Stop()
+	lab.dropSome("taken as it is copied")
+	lab.Start("SEALPOST_FAULT=outbox-moved")
+	lab.Dies()
+	lab.Start()
+	lab.Stop()
+	old := lab.CopyLedger()
+	centre.Start()
+	for _, point := range []string{"outbox-sealed", "outbox-published", "outbox-filed"} {
+		lab.dropSome("before " + point)
+		lab.Start("SEALPOST_FAULT=" + point)
+		if err := lab.Dies(); !killed(err) {
+			t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+		}
+		lab.PutLedgerBack(old)
+	}
+	lab.Start()
 	w.Audit()
 }

@@ -35,6 +35,7 @@ type Ledger struct {
 	ops     chan *op
 	readers chan *Tx // idle ones; each is one connection with its own prepared statements
 	closed  chan struct{}
+	numbers *numbers // the writer's
 	commits atomic.Uint64
 	once    sync.Once
 	done    sync.WaitGroup
@@ -51,8 +52,9 @@ type op struct {
 
 // Tx is one update or view. It is valid only inside the function it is given to, on that goroutine.
 type Tx struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	numbers *numbers // of an update
 }
 
 // Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
@@ -64,7 +66,7 @@ func Open(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	l := &Ledger{db: db, ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
+	l := &Ledger{db: db, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
 	writer, err := l.connect()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
@@ -93,7 +95,7 @@ func (l *Ledger) Commits() uint64 { return l.commits.Load() }
 
 func (l *Ledger) connect() (*Tx, error) {
 	conn, err := l.db.Conn(context.Background())
-	return &Tx{conn: conn, stmts: map[string]*sql.Stmt{}}, err
+	return &Tx{conn: conn, stmts: map[string]*sql.Stmt{}, numbers: l.numbers}, err
 }
 
 // Close waits for the updates and views under way.
@@ -217,6 +219,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 			return
 		}
 	}
+	tx.numbers.save()
 	if err := tx.exec("COMMIT"); err != nil {
 		fail(errors.Join(err, tx.exec("ROLLBACK")))
 	}

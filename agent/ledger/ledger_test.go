@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -43,11 +44,16 @@ func view(t testing.TB, l *Ledger, do func(*Tx) error) {
 
 var day = time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 
+// claiming leaves the identity as the test has set it.
+func claiming(first int64) Claiming {
+	return Claiming{Site: "FL-LAB", First: first, Taken: func(id.Message) bool { return false }, Identify: func(*Outgoing) {}}
+}
+
 func claim(t testing.TB, l *Ledger, name string) Outgoing {
 	t.Helper()
 	m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
 	rand.Read(m.FingerprintKey[:])
-	update(t, l, func(tx *Tx) error { return tx.Claim(&m, "FL-LAB", 1, func(id.Message) bool { return false }) })
+	update(t, l, func(tx *Tx) error { return tx.Claim(&m, claiming(1)) })
 	return m
 }
 
@@ -74,14 +80,9 @@ func TestNumbersCountPerKindAndDayAndPassOverFolders(t *testing.T) {
 		t.Helper()
 		m := Outgoing{UID: id.Random128[id.UID](), Kind: kind, Name: "a", Address: "x", Claimed: at}
 		update(t, l, func(tx *Tx) error {
-			return tx.Claim(&m, "FL-LAB", first, func(id id.Message) bool {
-				for _, e := range exists {
-					if e == id {
-						return true
-					}
-				}
-				return false
-			})
+			how := claiming(first)
+			how.Taken = func(m id.Message) bool { return slices.Contains(exists, m) }
+			return tx.Claim(&m, how)
 		})
 		return m.ID
 	}
@@ -358,7 +359,7 @@ func BenchmarkUpdate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: day}
-			if err := l.Update(context.Background(), func(tx *Tx) error { return tx.Claim(&m, "FL-LAB", 1, func(id.Message) bool { return false }) }); err != nil {
+			if err := l.Update(context.Background(), func(tx *Tx) error { return tx.Claim(&m, claiming(1)) }); err != nil {
 				b.Fatal(err)
 			}
 		}

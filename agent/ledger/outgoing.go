@@ -88,33 +88,10 @@ func (tx *Tx) outgoingOf(table, where string, args ...any) ([]Outgoing, error) {
 	return list, err
 }
 
-// Claim writes the row of a message with the next free number of its kind and day: the highest one in the ledger plus
-// one, at least first, and passing over numbers for which taken says that a folder of that name exists.
-func (tx *Tx) Claim(m *Outgoing, site id.Site, first int64, taken func(id.Message) bool) error {
-	m.Day = m.Claimed.UTC().Format("20060102")
-	var highest sql.NullInt64
-	if err := tx.row("SELECT MAX(number) FROM message WHERE kind = ? AND day = ?", []any{m.Kind, m.Day}, &highest); err != nil {
-		return err
-	}
-	m.Number = max(first, highest.Int64+1)
-	for m.ID = id.FormatMessage(site, m.Kind, m.Claimed, m.Number); taken(m.ID); m.ID = id.FormatMessage(site, m.Kind, m.Claimed, m.Number) {
-		m.Number++
-	}
-	m.State = Claimed
-	kind := "file"
-	if m.Folder {
-		kind = "folder"
-	}
-	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
-		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
-			m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State}, &m.Seq)
-}
-
-// Resource replaces the source's identity of a message that is not sealed: its file was still being written.
-func (tx *Tx) Resource(uid id.UID, s Source) error {
-	return tx.exec("UPDATE message SET size = ?, entries = ?, mtime = ?, file = ?, executable = ? WHERE uid = ? AND state IN ('claimed','taken')",
-		s.Size, s.Entries, s.ModTime, s.File, s.Executable, uid)
+// Resource replaces the source of a message that is not sealed, and the identity with it: its file was still being written.
+func (tx *Tx) Resource(uid id.UID, m Outgoing) error {
+	return tx.exec("UPDATE message SET uid = ?, fingerprint_key = ?, size = ?, entries = ?, mtime = ?, file = ?, executable = ? WHERE uid = ? AND state IN ('claimed','taken')",
+		m.UID, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable, uid)
 }
 
 // Advance moves a message to a state if it is in the other one, with a reason for people, and says whether it was.

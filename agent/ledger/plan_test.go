@@ -43,7 +43,9 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"state":     func() error { _, err := tx.InState(Claimed, 0, 10); return err },
 		"counts":    func() error { _, err := tx.Counts(); return err },
 		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },
-		"resource":  func() error { return tx.Resource(waiting.UID, waiting.Source) },
+		"adopt":     func() error { m := waiting; _, err := tx.Adopt(&m); return err },
+		"end":       func() error { return tx.End(waiting.UID, Delivered, "", day) },
+		"resource":  func() error { return tx.Resource(waiting.UID, waiting) },
 		"publish":   func() error { return tx.Publish(done, "i", 1, day) },
 		"drop":      func() error { return tx.Drop(dropped, "why") },
 		"answer": func() error {

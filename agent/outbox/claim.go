@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,6 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
-	"sealpost/internal/id"
 )
 
 // slowContent is the size from which taking something does not hold up what comes after it: making it durable may mean
@@ -64,13 +62,13 @@ func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoin
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, f := range group {
-		messages[i] = ledger.Outgoing{UID: id.Random128[id.UID](), Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
+		messages[i] = ledger.Outgoing{Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(o.cfg.Hold)}
-		rand.Read(messages[i].FingerprintKey[:])
 	}
+	how := ledger.Claiming{Site: o.site, First: o.cfg.FirstNumber, Taken: o.tray.used, Identify: o.identify}
 	return messages, o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for i := range messages {
-			if err := tx.Claim(&messages[i], o.site, o.cfg.FirstNumber, o.tray.used); err != nil {
+			if err := tx.Claim(&messages[i], how); err != nil {
 				return fmt.Errorf("claim %s: %w", messages[i].Name, err)
 			}
 		}
@@ -146,6 +144,7 @@ func (o *Outbox) syncMoved(moved []ledger.Outgoing) error {
 		dirs = append(dirs, o.tray.folder(m))
 		if m.Dir != "" {
 			dirs = append(dirs, filepath.Dir(o.tray.dropped(m)))
+			files = append(files, filepath.Join(o.tray.folder(m), addressNote))
 		}
 		if !m.Folder {
 			files = append(files, o.tray.source(m))
@@ -163,6 +162,9 @@ func (o *Outbox) move(m ledger.Outgoing) error {
 	}
 	if exists(o.tray.source(m)) {
 		return nil
+	}
+	if err := o.tray.noteAddress(m); err != nil {
+		return err
 	}
 	if err := durable.RenameNoReplace(o.tray.dropped(m), o.tray.source(m)); err != nil {
 		return err
@@ -247,8 +249,12 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 	case err == nil && same(source, m.Source):
 		return m, true, nil
 	case err == nil:
+		was := m.UID
 		m.Source = source
-		return m, true, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(m.UID, source) })
+		if m.Digest == "" {
+			o.identify(&m) // nothing of it was ever sealed, so that its identity may still be another
+		}
+		return m, true, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
 	case !errors.Is(err, fs.ErrNotExist):
 		return m, false, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
@@ -265,7 +271,11 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 
 // withdraw ends a message whose file is gone before anything of it was sent.
 func (o *Outbox) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
+	if ended := o.endedBefore(m); ended != "" {
+		return o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, endedReason, time.Now()) })
+	}
 	o.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
+	o.tray.forgetAddress(o.tray.folder(m))
 	if err := os.Remove(o.tray.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		o.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}

@@ -93,6 +93,9 @@ func (o *Outbox) moveFinal(ctx context.Context, m ledger.Outgoing, to string) er
 	if err != nil && exists(o.tray.folder(m)) {
 		return err
 	}
+	if m.Dir != "" {
+		o.tray.forgetAddress(to)
+	}
 	if m.State == ledger.Failed && exists(to) {
 		return o.explain(ctx, m, to)
 	}

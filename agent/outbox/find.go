@@ -150,7 +150,7 @@ func (f *finder) sweep(ctx context.Context) error {
 	if err := f.recoverClaims(ctx); err != nil {
 		return err
 	}
-	notes := map[string]string{}
+	notes := f.o.leftAlone()
 	if err := f.sweepDir(ctx, "", notes); err != nil {
 		return err
 	}

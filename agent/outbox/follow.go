@@ -119,7 +119,9 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site, "reason", a.Doubt)
 			continue
 		}
-		o.log.Info("settled", "envelope", a.Envelope, "recipient", a.Site, "messages", len(a.Outcomes))
+		if len(a.Outcomes) > 0 {
+			o.log.Info("settled", "envelope", a.Envelope, "recipient", a.Site, "messages", len(a.Outcomes))
+		}
 	}
 	if len(answers) > 0 {
 		poke(o.filing)
@@ -152,7 +154,8 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 }
 
 // compare holds a believed receipt against the ledger: every message must be one of this site's, sealed, and with the
-// fingerprint that its content has, and every message that is in the envelope now must be spoken of.
+// fingerprint that its content has, and every message that is in the envelope now must be spoken of. Of an envelope that
+// the ledger does not know only what fits counts.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	spoken := map[id.UID]bool{}
 	for _, r := range receipt.Messages {
@@ -162,6 +165,9 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 		}
 		if err != nil || m.UID != r.UID || m.ID != r.Message || m.Digest == "" ||
 			(r.Outcome == statement.Delivered && r.Fingerprint != envelope.Fingerprint(m.FingerprintKey, m.Digest)) {
+			if _, err := tx.Envelope(a.Envelope); errors.Is(err, ledger.ErrNotFound) {
+				continue // of a ledger that is gone
+			}
 			a.Doubt, a.Outcomes = "the receipt of "+string(a.Site)+" speaks of content that was not sent", nil
 			return nil
 		}

@@ -61,12 +61,15 @@ type Outbox struct {
 	log      *slog.Logger
 	routes   *routes
 	lanes    []*lane
+	orphans  []id.Envelope // found sealed at the start, and of no use
+	secret   []byte        // from which claims get their identity
 	filing   chan struct{}
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex           // guards what follows
 	notes       map[string]string    // entries of outbox/ that are not taken, and why
 	unmoved     map[string]string    // entries of outbox/ that are claimed and could not be moved, and what people are told
+	unknown     map[string]string    // folders of sending/ that are not taken up again, and why
 	busy        map[id.UID]bool      // messages in the hands of a sealer
 	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
 	progress    map[id.Envelope]*progress.Meter
@@ -81,7 +84,11 @@ func New(o Options) (*Outbox, error) {
 	if err := durable.MkdirAll(filepath.Join(o.State, "sealed"), 0o700); err != nil {
 		return nil, err
 	}
-	b := &Outbox{cfg: o, site: o.Site, tray: o.Tray, address: o.Address, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log,
+	secret, err := openSecret(o.State)
+	if err != nil {
+		return nil, err
+	}
+	b := &Outbox{cfg: o, secret: secret, site: o.Site, tray: o.Tray, address: o.Address, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log,
 		filing: make(chan struct{}, 1), hubIsNew: make(chan struct{}, 1),
 		unmoved: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
 	b.routes = newRoutes(b)
@@ -91,7 +98,7 @@ func New(o Options) (*Outbox, error) {
 
 // Run works until the context ends, and returns when everything it started has stopped.
 func (o *Outbox) Run(ctx context.Context) error {
-	if err := ignoreCancel(ctx, errors.Join(o.tidy(ctx), o.dropTree(ctx, ""))); err != nil {
+	if err := ignoreCancel(ctx, errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx))); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
 	g, ctx := errgroup.WithContext(ctx)

@@ -203,19 +203,18 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 		return err
 	}
 	o.wake()
-	o.abandon(ctx, s)
+	if s.Size > api.SmallSize { // otherwise it has no parts
+		o.abandon(ctx, s.ID)
+	}
 	return o.removeSealed(s.ID, s.File)
 }
 
 // abandon has the hub forget the parts of an envelope that is given up: they would take up room there until they expire.
-func (o *Outbox) abandon(ctx context.Context, s *sealed) {
-	if s.Size <= api.SmallSize {
-		return // it has no parts
-	}
+func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	ctx, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
-	if err := o.hub.AbortUpload(ctx, s.ID); err != nil {
-		o.log.Debug("its parts stay at the hub until they expire", "envelope", s.ID, "error", err)
+	if err := o.hub.AbortUpload(ctx, e); err != nil {
+		o.log.Debug("its parts stay at the hub until they expire", "envelope", e, "error", err)
 	}
 }
 
@@ -238,6 +237,8 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
 		return err
 	}
 	poke(o.filing)
-	o.abandon(ctx, s)
+	if s.Size > api.SmallSize { // otherwise it has no parts
+		o.abandon(ctx, s.ID)
+	}
 	return o.removeSealed(s.ID, s.File)
 }

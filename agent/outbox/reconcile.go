@@ -30,6 +30,9 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	for _, e := range o.orphans {
+		o.abandon(ctx, e)
+	}
 	return o.reconcile(ctx)
 }
 
@@ -166,7 +169,7 @@ func (o *Outbox) publishLeftovers(ctx context.Context, leftovers []*sealed) erro
 	return g.Wait()
 }
 
-// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording.
+// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or the ledger was lost.
 func (o *Outbox) tidy(ctx context.Context) error {
 	dir := filepath.Join(o.cfg.State, "sealed")
 	entries, err := os.ReadDir(dir)
@@ -177,6 +180,7 @@ func (o *Outbox) tidy(ctx context.Context) error {
 		var row ledger.Envelope
 		err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
 		if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
+			o.orphans = append(o.orphans, id.Envelope(e.Name()))
 			err = os.Remove(filepath.Join(dir, e.Name()))
 		}
 		if err != nil {

@@ -1,0 +1,81 @@
+package ledger
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// numbersFile lies beside the ledger.
+const numbersFile = "numbers.json"
+
+// maxDays bounds the days whose numbers are kept.
+const maxDays = 64
+
+// numbers remembers, outside the ledger, the highest message number of each kind and day: a ledger that was lost or put
+// back from an older copy must not give a number to another message. It is written before the commit that uses a number.
+// It is not synced: a loss of power that takes the ledger with it at the same instant leaves the folders in sending/, which
+// are passed over too.
+type numbers struct {
+	path    string
+	highest map[string]int64 // by day and kind
+	changed bool
+}
+
+func openNumbers(ledger string) *numbers {
+	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile), highest: map[string]int64{}}
+	text, err := os.ReadFile(n.path)
+	if err != nil || json.Unmarshal(text, &n.highest) != nil || n.highest == nil {
+		n.highest = map[string]int64{} // the ledger itself is the first memory
+	}
+	return n
+}
+
+func numberKey(kind, day string) string { return day + " " + kind }
+
+func (n *numbers) use(kind, day string, number int64) {
+	key := numberKey(kind, day)
+	if number > n.highest[key] {
+		n.highest[key], n.changed = number, true
+	}
+}
+
+// save writes what has changed. Failing costs nothing but this second memory; the next commit tries again.
+func (n *numbers) save() {
+	if !n.changed {
+		return
+	}
+	n.forget()
+	text, err := json.MarshalIndent(n.highest, "", "  ")
+	if err != nil {
+		return
+	}
+	temp := n.path + ".tmp"
+	if err = os.WriteFile(temp, append(text, '\n'), 0o600); err == nil {
+		err = os.Rename(temp, n.path)
+	}
+	if err != nil {
+		os.Remove(temp) //nolint:errcheck // it failed already
+		return
+	}
+	n.changed = false
+}
+
+// forget drops the oldest days.
+func (n *numbers) forget() {
+	var days []string
+	for key := range n.highest {
+		day, _, _ := strings.Cut(key, " ")
+		days = append(days, day)
+	}
+	slices.Sort(days)
+	days = slices.Compact(days)
+	if len(days) <= maxDays {
+		return
+	}
+	oldest := days[len(days)-maxDays]
+	maps.DeleteFunc(n.highest, func(key string, _ int64) bool { return key < oldest })
+}

@@ -1,0 +1,72 @@
+package ledger
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+func claimAt(t *testing.T, l *Ledger, at time.Time) id.Message {
+	t.Helper()
+	m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: at}
+	update(t, l, func(tx *Tx) error { return tx.Claim(&m, claiming(1)) })
+	return m.ID
+}
+
+func TestNumbersOutliveTheLedger(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, filepath.Join(dir, "ledger.db"))
+	for range 3 {
+		claimAt(t, l, day)
+	}
+	m := Outgoing{UID: "u", ID: "FL-LAB_DAT_20251008_017", Kind: "DAT", Day: "20251008", Number: 17, Name: "a", Address: "x", Claimed: day}
+	for _, want := range []bool{true, false} {
+		update(t, l, func(tx *Tx) error {
+			if added, err := tx.Adopt(&m); err != nil || added != want {
+				t.Errorf("adopted %t, %v", added, err)
+			}
+			return nil
+		})
+	}
+	l.Close()
+	lost, err := filepath.Glob(filepath.Join(dir, "ledger.db*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range lost {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")), day); got != "FL-LAB_DAT_20251008_018" {
+		t.Errorf("after 017 comes %s", got)
+	}
+}
+
+func TestADamagedListOfNumbersIsNoObstacle(t *testing.T) {
+	for _, text := range []string{"", "{", "null", `{"20251008 DAT": "x"}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, numbersFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")), day); got != "FL-LAB_DAT_20251008_001" {
+			t.Errorf("with %q the first is %s", text, got)
+		}
+	}
+}
+
+func TestNumbersOfOldDaysAreForgotten(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, filepath.Join(dir, "ledger.db"))
+	for i := range maxDays + 10 {
+		claimAt(t, l, day.AddDate(0, 0, i))
+	}
+	l.Close()
+	n := openNumbers(filepath.Join(dir, "ledger.db"))
+	if len(n.highest) != maxDays || n.highest[numberKey("DAT", "20251008")] != 0 || n.highest[numberKey("DAT", day.AddDate(0, 0, maxDays+9).Format("20060102"))] != 1 {
+		t.Errorf("kept: %v", n.highest)
+	}
+}

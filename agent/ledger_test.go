@@ -1,0 +1,77 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sealpost/agent"
+)
+
+// loseLedger stops the site, removes its ledger, and starts it again.
+func (s *site) loseLedger() {
+	s.w.t.Helper()
+	if s.daemon != nil {
+		s.stop()
+	}
+	files, err := filepath.Glob(filepath.Join(s.dir, "state", "ledger.db*"))
+	must(s.w.t, err)
+	for _, f := range files {
+		must(s.w.t, os.Remove(f))
+	}
+	s.start()
+}
+
+func TestALostLedgerGivesNoNumberAgain(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	lab.drop("first", []byte("first"))
+	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	first := lab.status().Outbox.Latest[0].ID
+	lab.stop()
+	must(t, os.RemoveAll(filepath.Join(lab.dir, "delivered", string(first)))) // as people do who make room
+	lab.loseLedger()
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
+	lab.drop("second", []byte("second"))
+	centre.expect("FL-LAB", "second", []byte("second"))
+	if second := lab.status().Outbox.Latest[0].ID; second == first || second[:len(second)-3] != first[:len(first)-3] {
+		t.Errorf("after %s comes %s", first, second)
+	}
+}
+
+func TestALostLedgerKeepsADirectAddress(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	other := w.join("SF-RC", "receive")
+	w.stopHub()
+	lab.stop()
+	lab.start() // it seals nothing before the hub has said who it is
+	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
+	lab.drop("@SF-RC/only you", []byte("you"))
+	lab.drop("everybody", []byte("all"))
+	eventually(t, "both are taken", func() bool { return lab.status().Outbox.Counts["taken"] == 2 })
+	lab.stop()
+	sending := filepath.Join(lab.dir, "sending")
+	must(t, os.MkdirAll(filepath.Join(sending, "my own", "things"), 0o755))
+	must(t, os.Mkdir(filepath.Join(sending, "FL-LAB_DAT_20200101_001"), 0o755)) // made, and not moved into
+	lab.loseLedger()
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
+	eventually(t, "both are told of", func() bool { return len(lab.status().Outbox.Explained) == 2 })
+	eventually(t, "what is strange is told of", func() bool {
+		return strings.Contains(lab.status().Outbox.NotTaken[filepath.Join("sending", "my own")], "not what sealpost puts there")
+	})
+	w.startHub()
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "@SF-RC", Sites: []string{"SF-RC"}}, nil))
+	other.expect("FL-LAB", "only you", []byte("you"))
+	centre.expect("FL-LAB", "everybody", []byte("all"))
+	eventually(t, "both are delivered", func() bool {
+		return slices.Equal(slices.Sorted(slices.Values(lab.tray("delivered"))), []string{"everybody", "only you"})
+	})
+	if got := append(centre.inInbox(), other.inInbox()...); len(got) != 2 {
+		t.Errorf("in the inboxes: %v", got)
+	}
+	left, err := os.ReadDir(sending)
+	if err != nil || len(left) != 1 || left[0].Name() != "my own" {
+		t.Errorf("left in sending: %v, %v", left, err)
+	}
+}

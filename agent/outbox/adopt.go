@@ -1,0 +1,216 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+)
+
+const (
+	// addressNote is a file beside what was dropped into the folder of an address, while it is under way: where else it was
+	// meant for would be known to the ledger alone.
+	addressNote = ".sealpost-address"
+	maxAddress  = 4096
+
+	adoptedReason = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
+	endedReason   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
+)
+
+// errStrange says that a folder in sending/ is not as claims leave one.
+var errStrange = errors.New("it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent")
+
+// adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
+// copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
+func (o *Outbox) adopt(ctx context.Context) error {
+	dir, err := os.Open(o.tray.Sending())
+	if err != nil {
+		return nil // the sweep says what is wrong with the tray
+	}
+	defer dir.Close()
+	strange := map[string]string{}
+	for ctx.Err() == nil {
+		entries, err := dir.ReadDir(claimGroup)
+		if err := o.adoptAll(ctx, entries, strange); err != nil {
+			return err
+		}
+		if err != nil {
+			break // io.EOF, or the folder went away
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unknown = strange
+	return nil
+}
+
+// adoptAll writes the rows of those that are unknown, in one commit.
+func (o *Outbox) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[string]string) error {
+	unknown, err := o.strangers(ctx, entries)
+	if err != nil || len(unknown) == 0 {
+		return err
+	}
+	var list []ledger.Outgoing
+	for _, name := range unknown {
+		m, err := o.describeClaim(name)
+		if err == nil {
+			list = append(list, m)
+		} else if !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
+			strange[filepath.Join("sending", name)] = plain(err)
+		}
+	}
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for i := range list {
+			added, err := tx.Adopt(&list[i])
+			if err != nil {
+				return err
+			}
+			if added {
+				o.log.Warn("taken up again", "message", list[i].ID, "uid", list[i].UID, "reason", "the ledger did not know of it")
+			}
+		}
+		return nil
+	})
+}
+
+// strangers lists the entries that the ledger does not know.
+func (o *Outbox) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
+	err = o.view(ctx, func(tx *ledger.Tx) error {
+		names = nil
+		for _, e := range entries {
+			_, err := tx.Message(e.Name())
+			if errors.Is(err, ledger.ErrNotFound) {
+				names = append(names, e.Name())
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
+// describeClaim makes the row of a folder in sending/ as its claim made it. An empty one was made for a file that is still in
+// outbox/, and goes.
+func (o *Outbox) describeClaim(folder string) (m ledger.Outgoing, err error) {
+	message, site, err := id.ParseMessage(folder)
+	if err != nil || site != o.site {
+		return m, errStrange
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	m = ledger.Outgoing{ID: message, Claimed: now, Due: now.Add(o.cfg.Hold), Reason: adoptedReason}
+	parts := strings.Split(folder, "_")
+	m.Kind, m.Day = parts[1], parts[2]
+	if m.Number, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
+		return m, errStrange
+	}
+	if m.Name, err = o.onlyEntry(m); err != nil {
+		return m, err
+	}
+	if m.Dir, m.Address, err = o.readAddress(m); err != nil {
+		return m, err
+	}
+	if m.Source, err = observe(o.tray.source(m)); err != nil {
+		return m, err
+	}
+	m.Folder = isDir(o.tray.source(m))
+	o.identify(&m)
+	return m, nil
+}
+
+// onlyEntry is the name of the one thing in a message's folder.
+func (o *Outbox) onlyEntry(m ledger.Outgoing) (name string, err error) {
+	dir, err := os.Open(o.tray.folder(m))
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(3)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	for _, e := range entries {
+		switch {
+		case e.Name() == addressNote:
+		case name != "":
+			return "", errStrange
+		default:
+			name = e.Name()
+		}
+	}
+	if name == "" {
+		o.tray.forgetAddress(o.tray.folder(m))
+		return "", errors.Join(fs.ErrNotExist, os.Remove(o.tray.folder(m)))
+	}
+	return name, nil
+}
+
+// noteAddress writes beside what is about to be moved for whom it is, if that is not the tray's own address.
+func (t Tray) noteAddress(m ledger.Outgoing) error {
+	if m.Dir == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(t.folder(m), addressNote), []byte(m.Dir+"\n"), 0o644)
+}
+
+// forgetAddress removes that note. Failing leaves a small file behind, and nothing else.
+func (t Tray) forgetAddress(folder string) {
+	os.Remove(filepath.Join(folder, addressNote)) //nolint:errcheck // see above
+}
+
+// readAddress returns the folder under outbox/ from which a message came, and its address.
+func (o *Outbox) readAddress(m ledger.Outgoing) (dir, address string, err error) {
+	f, err := openShared(filepath.Join(o.tray.folder(m), addressNote))
+	if errors.Is(err, fs.ErrNotExist) {
+		address, err = o.addressOf(".")
+		return "", address, err
+	}
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxAddress))
+	if err != nil {
+		return "", "", err
+	}
+	dir = strings.TrimSuffix(string(text), "\n")
+	if !isAddress(dir) {
+		return "", "", fmt.Errorf("%s in it is damaged: %w", addressNote, errStrange)
+	}
+	address, err = o.addressOf(dir)
+	return dir, address, err
+}
+
+// endedBefore tells whether a message lies in one of the tray's final folders already: then a ledger that is gone knew
+// how it ended.
+func (o *Outbox) endedBefore(m ledger.Outgoing) ledger.State {
+	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
+		m.State = state
+		if exists(filepath.Join(o.place(m), m.Name)) {
+			return state
+		}
+	}
+	return ""
+}
+
+// leftAlone returns what people are told of the folders in sending/ that were not taken up again.
+func (o *Outbox) leftAlone() map[string]string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	notes := map[string]string{}
+	for name, why := range o.unknown {
+		if exists(filepath.Join(o.tray.Dir, name)) {
+			notes[name] = why
+		}
+	}
+	return notes
+}

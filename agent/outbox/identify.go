@@ -1,0 +1,50 @@
+package outbox
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
+)
+
+// secretSize is how many random bytes the identities of messages come from.
+const secretSize = 32
+
+// openSecret reads the secret from which this site's messages get their identities, and makes it when there is none.
+func openSecret(state string) ([]byte, error) {
+	path := filepath.Join(state, "claims.key")
+	secret, err := secretfile.Read(path, secretSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		secret = make([]byte, secretSize)
+		rand.Read(secret)
+		err = secretfile.Create(path, secret)
+	}
+	if err == nil && len(secret) != secretSize {
+		err = fmt.Errorf("%s is damaged: it has %d bytes and not %d", path, len(secret), secretSize)
+	}
+	return secret, err
+}
+
+// identify fixes the uid and the fingerprint key of a claim. To everybody without the secret they are as good as drawn by
+// chance; this site gets the same ones again for what lies in sending/ when its ledger is lost, and then the recipients
+// know by them what they have. Nobody else's message has the same: a message id is used once, and the source tells apart
+// what would have it twice after all.
+func (o *Outbox) identify(m *ledger.Outgoing) {
+	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size, m.Source.Entries, m.Source.ModTime)
+	m.UID = id.UID(hex.EncodeToString(o.derive("uid", source)[:16]))
+	copy(m.FingerprintKey[:], o.derive("fingerprint key", source))
+}
+
+func (o *Outbox) derive(what, source string) []byte {
+	mac := hmac.New(sha256.New, o.secret)
+	mac.Write([]byte(what + "\x00" + source)) // a hash never fails
+	return mac.Sum(nil)
+}
