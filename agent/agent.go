@@ -147,9 +147,7 @@ func openKeys(cfg config.Agent) (*envelope.Keys, error) {
 func (a *Agent) rooms() (err error) {
 	if a.cfg.Sends() {
 		a.outbox, err = outbox.New(outbox.Options{
-			Site: a.site, Network: a.network, Tray: outbox.Tray{Dir: a.cfg.Outbox.Dir}, Address: id.Address{RoutingKey: a.cfg.Outbox.Route},
-			Kind: a.cfg.Outbox.Kind, FirstNumber: a.cfg.Outbox.FirstNumber,
-			Settle: time.Duration(a.cfg.Outbox.Settle), FolderSettle: time.Duration(a.cfg.Outbox.FolderSettle), Hold: time.Duration(a.cfg.Outbox.Hold), Sweep: time.Duration(a.cfg.Outbox.Sweep), State: a.cfg.State,
+			Site: a.site, Network: a.network, Trays: trays(a.cfg), State: a.cfg.State,
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Log: a.log,
 		})
 	}
@@ -161,6 +159,17 @@ func (a *Agent) rooms() (err error) {
 		})
 	}
 	return err
+}
+
+// trays are the trays from which the site sends, as the outbox takes them.
+func trays(cfg config.Agent) (list []outbox.Tray) {
+	for _, t := range cfg.Trays() {
+		list = append(list, outbox.Tray{
+			Folders: outbox.Folders{Dir: t.Dir}, Name: t.Name, Address: id.Address{RoutingKey: t.Route}, Kind: t.Kind, FirstNumber: t.FirstNumber,
+			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle), Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
+		})
+	}
+	return list
 }
 
 // Run works until the context ends, and then hands back what is under way and closes everything. It returns an error when

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"sealpost/agent/inbox"
@@ -59,7 +61,7 @@ type Pin struct {
 
 // ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
 type ApproveRequest struct {
-	Route string   `json:"route"` // empty: the tray's own
+	Route string   `json:"route"` // empty: the only one of the trays
 	Sites []string `json:"sites"`
 }
 
@@ -145,10 +147,11 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	if a.outbox == nil {
 		return Done{}, errors.New("this site does not send, so there is nothing to approve")
 	}
-	if in.Route == "" {
-		in.Route = a.cfg.Outbox.Route
+	route, err := a.ownRoute(in.Route)
+	if err != nil {
+		return Done{}, err
 	}
-	address, err := id.ParseAddress(in.Route)
+	address, err := id.ParseAddress(route)
 	if err != nil {
 		return Done{}, err
 	}
@@ -160,6 +163,23 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	}
 	a.outbox.Reconsider()
 	return Done{fmt.Sprintf("approved for %s: %v", address, in.Sites)}, nil
+}
+
+// ownRoute is the route that a person means: the one that was given, or the only one that the site's trays have.
+func (a *Agent) ownRoute(given string) (string, error) {
+	var routes []string
+	for _, t := range a.cfg.Trays() {
+		routes = append(routes, t.Route)
+	}
+	slices.Sort(routes)
+	routes = slices.Compact(routes)
+	switch {
+	case given != "":
+		return given, nil
+	case len(routes) > 1:
+		return "", fmt.Errorf("this site sends under %s: say with --route which one is meant", strings.Join(routes, ", "))
+	}
+	return routes[0], nil
 }
 
 func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {

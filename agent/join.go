@@ -9,6 +9,7 @@ import (
 
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,18 +101,7 @@ func configure(o JoinOptions) (config.Agent, error) {
 		return cfg, err
 	}
 	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network), inv.Suite, inv.Role, inv.Hub
-	if o.Kind != "" {
-		cfg.Outbox.Kind = o.Kind
-	}
-	if o.FirstNumber > 0 {
-		cfg.Outbox.FirstNumber = o.FirstNumber
-	}
-	if o.Route != "" {
-		cfg.Outbox.Route = o.Route
-	}
-	if cfg.Outbox.Route == "" {
-		cfg.Outbox.Route = strings.ToLower(cfg.Site + "." + cfg.Outbox.Kind)
-	}
+	setTray(firstTray(&cfg), cfg.Site, o)
 	if err := durable.MkdirAll(dir, 0o777); err != nil {
 		return cfg, err
 	}
@@ -124,6 +114,29 @@ func configure(o JoinOptions) (config.Agent, error) {
 	return cfg, makeFolders(cfg)
 }
 
+// firstTray is the one of which join's flags speak: that of [outbox], unless there are only others.
+func firstTray(cfg *config.Agent) *config.Tray {
+	if cfg.Outbox.Route == "" && len(cfg.Tray) > 0 {
+		return &cfg.Tray[0]
+	}
+	return &cfg.Outbox
+}
+
+func setTray(t *config.Tray, site string, o JoinOptions) {
+	if o.Kind != "" {
+		t.Kind = o.Kind
+	}
+	if o.FirstNumber > 0 {
+		t.FirstNumber = o.FirstNumber
+	}
+	if o.Route != "" {
+		t.Route = o.Route
+	}
+	if t.Route == "" {
+		t.Route = strings.ToLower(site + "." + t.Kind)
+	}
+}
+
 // hasJoined tells whether the site has a certificate.
 func hasJoined(cfg config.Agent) bool {
 	_, err := os.Stat(filepath.Join(cfg.State, "chain.pem"))
@@ -132,7 +145,12 @@ func hasJoined(cfg config.Agent) bool {
 
 // relative writes paths under dir as people would, so that the folder can be moved.
 func relative(cfg config.Agent, dir string) config.Agent {
-	for _, path := range []*string{&cfg.State, &cfg.Outbox.Dir, &cfg.Inbox.Dir} {
+	paths := []*string{&cfg.State, &cfg.Outbox.Dir, &cfg.Inbox.Dir}
+	cfg.Tray = slices.Clone(cfg.Tray)
+	for i := range cfg.Tray {
+		paths = append(paths, &cfg.Tray[i].Dir)
+	}
+	for _, path := range paths {
 		if rel, err := filepath.Rel(dir, *path); err == nil && filepath.IsAbs(*path) && filepath.IsLocal(rel) {
 			*path = rel
 		}
@@ -144,9 +162,9 @@ func makeFolders(cfg config.Agent) error {
 	if err := secretfile.MkdirAll(cfg.State); err != nil {
 		return err
 	}
-	if cfg.Sends() {
-		for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
-			if err := durable.MkdirAll(filepath.Join(cfg.Outbox.Dir, name), 0o777); err != nil {
+	for _, t := range cfg.Trays() {
+		for _, folder := range t.Folders() {
+			if err := durable.MkdirAll(folder, 0o777); err != nil {
 				return err
 			}
 		}
@@ -241,7 +259,7 @@ func approve(ctx context.Context, cfg config.Agent, o JoinOptions) error {
 	}
 	defer l.Close()
 	t := trust.Trust{Ledger: l, Log: o.Log}
-	return t.Approve(ctx, id.Address{RoutingKey: cfg.Outbox.Route}, approvedSites(o.Approve))
+	return t.Approve(ctx, id.Address{RoutingKey: firstTray(&cfg).Route}, approvedSites(o.Approve))
 }
 
 // approvedSites reads what a person approves: sites, or "route" for what the hub proposes first.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sealpost/agent/inbox"
@@ -32,6 +33,9 @@ type FindRequest struct {
 // SentMessage is a message that this site sends, as it is shown to people.
 type SentMessage = outbox.Message
 
+// Standing is how the messages of a tray stand, or of all of them.
+type Standing = outbox.Standing
+
 // Found are the messages that were found.
 type Found struct {
 	Sent     []SentMessage   `json:"sent"`     // newest first
@@ -46,6 +50,7 @@ type Trays struct {
 
 // Tray is one of them.
 type Tray struct {
+	Name         string        `json:"name"`
 	Dir          string        `json:"dir"`
 	Outbox       string        `json:"outbox"`
 	Route        string        `json:"route"`
@@ -83,23 +88,26 @@ func (a *Agent) trays(context.Context, struct{}) (Trays, error) {
 	if a.outbox == nil {
 		return Trays{}, errors.New("this site does not send")
 	}
-	o := a.cfg.Outbox
-	return Trays{[]Tray{{Dir: o.Dir, Outbox: outbox.Tray{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle)}}}, nil
+	var t Trays
+	for _, o := range a.cfg.Trays() {
+		t.Trays = append(t.Trays, Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle)})
+	}
+	return t, nil
 }
 
-// reporter keeps STATUS.txt: in the tray, and beside the inbox, so that the inbox holds nothing but what has arrived.
+// reporter keeps STATUS.txt: in each tray, and beside the inbox, so that the inbox holds nothing but what has arrived.
 func (a *Agent) reporter() *report.Reporter {
 	var files []report.File
-	if a.outbox != nil {
-		files = append(files, report.File{Dir: a.cfg.Outbox.Dir, Sends: true})
+	for _, t := range a.cfg.Trays() {
+		files = append(files, report.File{Dir: t.Dir, Tray: t.Name})
 	}
 	if a.inbox != nil {
 		beside := filepath.Dir(a.cfg.Inbox.Dir)
-		if len(files) > 0 && files[0].Dir == beside {
-			files[0].Receives = true
-		} else {
-			files = append(files, report.File{Dir: beside, Receives: true})
+		i := slices.IndexFunc(files, func(f report.File) bool { return f.Dir == beside })
+		if i < 0 {
+			i, files = len(files), append(files, report.File{Dir: beside})
 		}
+		files[i].Receives = true
 	}
 	return report.New(report.Options{Files: files, Read: a.snapshot, Changes: a.ledger.Commits, Log: a.log})
 }

@@ -2,8 +2,7 @@ package config
 
 import (
 	"path/filepath"
-
-	"sealpost/internal/id"
+	"slices"
 )
 
 // The roles of a site.
@@ -38,31 +37,22 @@ type Agent struct {
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
-	Outbox Outbox `toml:"outbox"`
+	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".
 	Inbox Inbox `toml:"inbox"`
-}
-
-// Outbox is the table [outbox] of agent.toml.
-type Outbox struct {
-	// The tray: the folder in which outbox, sending, delivered and failed are made. Default ".".
-	Dir string `toml:"dir"`
-	// The kind of what is sent, which is part of every message id: 1 to 8 of A-Z and 0-9. Default "DAT".
-	Kind string `toml:"kind"`
-	// The routing key under which this tray publishes, such as "fl-lab.dat". Required to send.
-	Route string `toml:"route"`
-	// How long a file must stay unchanged to count as finished. Default "2s".
-	Settle Duration `toml:"settle"`
-	// How long everything in a folder must stay unchanged for the folder to count as finished; it is then sent as one message.
-	// A file NAME.done beside the folder NAME says so at once. Default "60s".
-	FolderSettle Duration `toml:"folder_settle"`
-	// How long everything waits in sending before it is sealed, so that "sealpost agent recall" can still take it back.
-	// Default "0s".
-	Hold Duration `toml:"hold"`
-	// The number of the first message of each kind and day. Default 1.
-	FirstNumber int64 `toml:"first_number"`
-	// How often the tray is looked through, whether or not the system has told of a change. Default "10s".
-	Sweep Duration `toml:"sweep"`
+	// More trays: one table [[tray]] for each, beside [outbox] or instead of it, with the same keys and the same defaults. Each
+	// needs a name, a dir and a route of its own:
+	//
+	//	[[tray]]
+	//	name = "sequencer"
+	//	dir = "/srv/sequencer"
+	//	kind = "SEQ"
+	//	route = "fl-lab.seq"
+	//	settle = "30s"
+	//
+	// No two trays may share a folder, or have one inside a folder of the other, of the inbox or of state. A tray that is taken
+	// out of this file sends no more: what was dropped into it stays in its folders, and goes on when a tray of its name is back.
+	Tray []Tray `toml:"tray"`
 }
 
 // Inbox is the table [inbox] of agent.toml.
@@ -81,7 +71,7 @@ type Inbox struct {
 func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info",
-		Outbox: Outbox{Dir: ".", Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second), FirstNumber: 1, Sweep: Duration(10 * second)},
+		Outbox: defaultOutbox(),
 		Inbox:  Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4},
 	}
 }
@@ -102,8 +92,17 @@ func LoadAgent(path string) (Agent, error) {
 	if err := f.checkAgent(a); err != nil {
 		return Agent{}, err
 	}
+	return f.absolute(a), nil
+}
+
+// absolute makes every path of the file absolute.
+func (f *file) absolute(a Agent) Agent {
 	a.State, a.Outbox.Dir, a.Inbox.Dir = f.abs(a.State), f.abs(a.Outbox.Dir), f.abs(a.Inbox.Dir)
-	return a, nil
+	a.Tray = slices.Clone(a.Tray)
+	for i := range a.Tray {
+		a.Tray[i].Dir = f.abs(a.Tray[i].Dir)
+	}
+	return a
 }
 
 // WriteAgent writes an agent.toml durably, with a comment on every field. It does not check what it writes: LoadAgent does.
@@ -123,25 +122,15 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("log_level", logLevel(a.LogLevel)),
 	}
 	if a.Sends() {
-		checks = append(checks, f.checkOutbox(a.Outbox)...)
+		checks = append(checks, f.checkTrays(a)...)
 	}
 	if a.Receives() {
 		checks = append(checks, f.checkInbox(a.Inbox)...)
 	}
-	return first(checks)
-}
-
-func (f *file) checkOutbox(o Outbox) []error {
-	return []error{
-		f.check("outbox.dir", notEmpty(o.Dir)),
-		f.check("outbox.kind", id.ValidKind(o.Kind)),
-		f.check("outbox.route", id.ValidRoutingKey(o.Route)),
-		f.check("outbox.settle", between(o.Settle, 0, 24*hour)),
-		f.check("outbox.folder_settle", between(o.FolderSettle, 0, 24*hour)),
-		f.check("outbox.hold", between(o.Hold, 0, 24*hour)),
-		f.check("outbox.first_number", atLeast(o.FirstNumber, 1)),
-		f.check("outbox.sweep", between(o.Sweep, second/10, 24*hour)),
+	if err := first(checks); err != nil {
+		return err
 	}
+	return f.checkFolders(a)
 }
 
 func (f *file) checkInbox(i Inbox) []error {

@@ -87,6 +87,47 @@ outbox.settle = "0s"
 	}
 }
 
+// Trays stand beside [outbox] or instead of it, and each begins with the defaults.
+func TestMoreTrays(t *testing.T) {
+	const site = "site = 'FL-LAB'\nhub = ['h:1']\nnetwork = '0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a'\nrole = 'send'\n"
+	const more = "[[tray]]\nname = 'seq'\ndir = 'seq'\nroute = 'fl-lab.seq'\nsettle = '0s'\n[[tray]]\nname = 'rpt'\ndir = '/srv/rpt'\nroute = 'fl-lab.rpt'\nkind = 'RPT'\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"as it always was":       {"[outbox]\nroute = 'fl-lab.dat'\n", []string{"outbox"}},
+		"beside":                 {"[outbox]\nroute = 'fl-lab.dat'\n" + more, []string{"outbox", "seq", "rpt"}},
+		"instead, left out":      {more, []string{"seq", "rpt"}},
+		"instead, by its route":  {"[outbox]\nroute = ''\n" + more, []string{"seq", "rpt"}},
+		"in one line":            {"tray = [{name = 'seq', dir = 'seq', route = 'fl-lab.seq', settle = '0s'}]\n", []string{"seq"}},
+		"as the outbox's folder": {"[[tray]]\nname = 'outbox'\ndir = '.'\nroute = 'fl-lab.dat'\n", []string{"outbox"}},
+	} {
+		path := AgentFile(t.TempDir())
+		writeFile(t, path, site+c.text)
+		a, err := LoadAgent(path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got []string
+		for _, tray := range a.Trays() {
+			got = append(got, tray.Name)
+			want := defaultTray()
+			want.Name, want.Dir, want.Route, want.Kind, want.Settle = tray.Name, tray.Dir, tray.Route, tray.Kind, tray.Settle
+			if !reflect.DeepEqual(tray, want) || !filepath.IsAbs(tray.Dir) || (tray.Name == "seq") != (tray.Settle == 0) || (tray.Name == "rpt") != (tray.Kind == "RPT") {
+				t.Errorf("%s: got %+v", name, tray)
+			}
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+		a.Role = RoleReceive
+		if trays := a.Trays(); len(trays) != 0 {
+			t.Errorf("a site that only receives has the trays %v", trays)
+		}
+	}
+}
+
 func TestWhatARoleDoesNotUseIsNotAskedFor(t *testing.T) {
 	path := AgentFile(t.TempDir())
 	writeFile(t, path, "site = 'CA-RC'\nhub = ['h:1']\nnetwork = '"+strings.Repeat("0a", 32)+"'\nrole = 'receive'\n")
@@ -124,6 +165,7 @@ func TestWriteAndLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.State, a.Outbox.Dir, a.Inbox.Dir = filepath.Join(dir, a.State), filepath.Join(dir, a.Outbox.Dir), filepath.Join(dir, a.Inbox.Dir)
+	a.Tray[0].Dir, a.Tray[1].Dir = filepath.Join(dir, "seq"), filepath.Join(dir, "two")
 	if !reflect.DeepEqual(gotAgent, a) {
 		t.Errorf("got  %+v\nwant %+v", gotAgent, a)
 	}
@@ -176,7 +218,11 @@ func sampleAgent() Agent {
 	a := DefaultAgent()
 	a.Site, a.Hub, a.Network, a.Role = "FL-LAB", []string{"a:1", "b:2"}, strings.Repeat("0a", 32), RoleBoth
 	a.State, a.LogLevel, a.Suite = `st"a\te`, "debug", SuiteX25519
-	a.Outbox = Outbox{Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt", Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour)}
+	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt", Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour), Ignore: []string{"*.bak", "a, \"b\""}}
+	a.Tray = []Tray{
+		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq", Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second), Ignore: []string{"x"}},
+		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7, Sweep: Duration(second), Ignore: []string{"y"}},
+	}
 	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1}
 	return a
 }

@@ -19,14 +19,13 @@ func TestExampleFilesAreGeneratedFromTheStructs(t *testing.T) {
 	for _, c := range []struct {
 		file, source, root, title string
 		defaults                  any
-		arrays                    string
 	}{
-		{"agent.example.toml", "agent.go", "Agent", "The configuration of a sealpost agent.", DefaultAgent(), ""},
-		{"hub.example.toml", "hub.go", "Hub", "The configuration of a sealpost hub.", hub, "Queue"},
+		{"agent.example.toml", "agent.go tray.go", "Agent", "The configuration of a sealpost agent.", DefaultAgent()},
+		{"hub.example.toml", "hub.go", "Hub", "The configuration of a sealpost hub.", hub},
 	} {
 		t.Run(c.file, func(t *testing.T) {
-			docs := fieldDocs(t, c.source)
-			shape := "# " + c.title + "\n" + shape(t, docs, c.root, c.arrays)
+			docs := fieldDocs(t, strings.Fields(c.source))
+			shape := "# " + c.title + "\n" + shape(docs, c.root)
 			want, err := render(shape, c.defaults)
 			if err != nil {
 				t.Fatal(err)
@@ -48,20 +47,28 @@ func TestExampleFilesAreGeneratedFromTheStructs(t *testing.T) {
 }
 
 type field struct {
-	key, doc, table string // table: the name of the struct type when the field is one
+	key, doc, table string // table: the name of the field's type, which may be a struct of ours
+	array           bool   // a list of them
 }
 
-// shape lays out a struct as TOML without values: comments, keys, then the tables.
-func shape(t *testing.T, docs map[string][]field, root, array string) string {
+// shape lays out a struct as TOML without values: comments, keys, then the tables. A list of tables is only told of; its keys
+// are listed where no table has shown them.
+func shape(docs map[string][]field, root string) string {
 	var keys, tables, arrays strings.Builder
+	shown := map[string]bool{}
 	for _, f := range docs[root] {
 		switch {
-		case f.table == array && array != "":
-			arrays.WriteString("\n" + comment(f.doc) + "#\n# [[" + f.key + "]]\n")
-			for _, g := range docs[array] {
+		case f.array && docs[f.table] != nil:
+			arrays.WriteString("\n" + comment(f.doc))
+			if shown[f.table] {
+				continue
+			}
+			arrays.WriteString("#\n# [[" + f.key + "]]\n")
+			for _, g := range docs[f.table] {
 				arrays.WriteString(comment(g.doc) + "# " + g.key + " = " + map[bool]string{true: "[]", false: `""`}[g.key == "bindings"] + "\n")
 			}
-		case f.table != "":
+		case docs[f.table] != nil:
+			shown[f.table] = true
 			tables.WriteString("\n" + comment(f.doc) + "[" + f.key + "]\n")
 			for _, g := range docs[f.table] {
 				tables.WriteString("\n" + comment(g.doc) + g.key + " = 0\n")
@@ -74,17 +81,27 @@ func shape(t *testing.T, docs map[string][]field, root, array string) string {
 }
 
 func comment(doc string) string {
-	return "# " + strings.ReplaceAll(strings.TrimSpace(doc), "\n", "\n# ") + "\n"
+	lines := strings.NewReplacer("\n\n", "\n#\n# ", "\n\t", "\n#   ", "\n", "\n# ").Replace(strings.TrimSpace(doc))
+	return strings.ReplaceAll("# "+lines+"\n", "# \t", "#   ")
 }
 
-// fieldDocs reads the struct types of a source file. A field without comment or toml name fails the test.
-func fieldDocs(t *testing.T, source string) map[string][]field {
+// fieldDocs reads the struct types of source files.
+func fieldDocs(t *testing.T, sources []string) map[string][]field {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	docs := map[string][]field{}
+	for _, source := range sources {
+		parsed, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addDocs(t, docs, source, parsed)
+	}
+	return docs
+}
+
+// addDocs adds the structs that have toml names. A field without comment or toml name fails the test.
+func addDocs(t *testing.T, docs map[string][]field, source string, parsed *ast.File) {
+	t.Helper()
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok {
@@ -101,18 +118,22 @@ func fieldDocs(t *testing.T, source string) map[string][]field {
 				continue
 			}
 			tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("toml")
-			docs[spec.Name.Name] = append(docs[spec.Name.Name], field{tag, f.Doc.Text(), tableType(f.Type)})
+			docs[spec.Name.Name] = append(docs[spec.Name.Name], field{tag, f.Doc.Text(), typeName(f.Type), isArray(f.Type)})
 		}
 		return true
 	})
-	return docs
 }
 
-func tableType(e ast.Expr) string {
+func isArray(e ast.Expr) bool {
+	_, array := e.(*ast.ArrayType)
+	return array
+}
+
+func typeName(e ast.Expr) string {
 	if a, ok := e.(*ast.ArrayType); ok {
 		e = a.Elt
 	}
-	if i, ok := e.(*ast.Ident); ok && i.Obj != nil {
+	if i, ok := e.(*ast.Ident); ok {
 		return i.Name
 	}
 	return ""

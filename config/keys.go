@@ -12,7 +12,7 @@ import (
 
 // fullAgent and fullHub have every key: the encoder leaves out a list that is nil.
 var (
-	fullAgent = Agent{Hub: []string{}}
+	fullAgent = Agent{Hub: []string{}, Outbox: Tray{Ignore: []string{}}, Tray: []Tray{{Ignore: []string{}}}}
 	fullHub   = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
 )
 

@@ -76,6 +76,9 @@ func (f *file) decode(v, full any) error {
 	if err := f.unknown(meta, known); err != nil {
 		return err
 	}
+	if a, some := v.(*Agent); some {
+		a.prepare(all)
+	}
 	if _, err := toml.Decode(f.text, v); err != nil {
 		return first([]error{f.badValue(err), f.wrongType(meta, known), f.explain(err)})
 	}

@@ -88,8 +88,8 @@ func TestASoundSite(t *testing.T) {
 	}
 	expect(t, all, "hub 127.0.0.1:1", Fail, "cannot be reached")
 	var left []string
-	for _, dir := range places(o) {
-		found, err := filepath.Glob(filepath.Join(dir, probe))
+	for _, p := range places(o) {
+		found, err := filepath.Glob(filepath.Join(p.dir, probe))
 		must(t, err)
 		left = append(left, found...)
 	}

@@ -8,28 +8,41 @@ import (
 	"os"
 	"path/filepath"
 
-	"sealpost/agent/outbox"
+	"sealpost/config"
 	"sealpost/internal/durable"
 	"sealpost/internal/words"
 )
 
-// places are the folders that the site works with, by the names that people know.
-func places(o Options) (list []string) {
-	list = append(list, o.Config.State)
-	if o.Config.Sends() {
-		tray := outbox.Tray{Dir: o.Config.Outbox.Dir}
-		list = append(list, tray.Outbox(), tray.Sending(), tray.Delivered(), tray.Failed())
+// place is a folder, by the name that people know.
+type place struct{ what, dir string }
+
+// places are the folders that the site works with.
+func places(o Options) (list []place) {
+	list = append(list, place{"folder " + filepath.Base(o.Config.State), o.Config.State})
+	trays := o.Config.Trays()
+	for _, t := range trays {
+		for _, dir := range t.Folders() {
+			list = append(list, place{"folder " + filepath.Base(dir) + ofTray(trays, t), dir})
+		}
 	}
 	if o.Config.Receives() {
-		list = append(list, o.Config.Inbox.Dir)
+		list = append(list, place{"folder " + filepath.Base(o.Config.Inbox.Dir), o.Config.Inbox.Dir})
 	}
 	return list
 }
 
+// ofTray says which tray is meant, where there are several.
+func ofTray(trays []config.Tray, t config.Tray) string {
+	if len(trays) == 1 {
+		return ""
+	}
+	return " of the tray " + t.Name
+}
+
 // folders tries to write and to read in each of them.
 func folders(_ context.Context, o Options) (list []Finding) {
-	for _, dir := range places(o) {
-		what := "folder " + filepath.Base(dir)
+	for _, p := range places(o) {
+		what, dir := p.what, p.dir
 		err := try(dir)
 		switch {
 		case err == nil:
@@ -66,19 +79,27 @@ func try(dir string) error {
 	return os.Remove(path)
 }
 
-// volumes makes sure that a file can be renamed from one folder of the tray into the others.
-func volumes(_ context.Context, o Options) []Finding {
-	if !o.Config.Sends() {
-		return nil
+// volumes looks at each tray.
+func volumes(_ context.Context, o Options) (list []Finding) {
+	trays := o.Config.Trays()
+	for _, t := range trays {
+		what := "tray"
+		if len(trays) > 1 {
+			what += " " + t.Name
+		}
+		list = append(list, volume(what, t.Folders())...)
 	}
-	const what = "tray"
-	tray := outbox.Tray{Dir: o.Config.Outbox.Dir}
-	at := filepath.Join(tray.Outbox(), probe)
+	return list
+}
+
+// volume makes sure that a file can be renamed from the first folder of a tray into the others.
+func volume(what string, folders []string) []Finding {
+	at := filepath.Join(folders[0], probe)
 	if err := os.WriteFile(at, nil, 0o600); err != nil {
 		return nil // said of the folder
 	}
 	defer func() { os.Remove(at) }() //nolint:errcheck // a probe that stays is ignored
-	for _, dir := range []string{tray.Sending(), tray.Delivered(), tray.Failed()} {
+	for _, dir := range folders[1:] {
 		next := filepath.Join(dir, probe)
 		err := os.Rename(at, next)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

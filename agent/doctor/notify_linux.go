@@ -1,15 +1,17 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/agent/outbox"
+	"sealpost/config"
 )
 
 // fewWatches is a limit that other programs may use up.
@@ -21,7 +23,8 @@ func notifications(_ context.Context, o Options) []Finding {
 	if !o.Config.Sends() {
 		return nil
 	}
-	sweeps := "files are found all the same, every " + o.Config.Outbox.Sweep.String()
+	trays := o.Config.Trays()
+	sweeps := "files are found all the same, every " + slices.MaxFunc(trays, func(a, b config.Tray) int { return cmp.Compare(a.Sweep, b.Sweep) }).Sweep.String()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if errors.Is(err, unix.EMFILE) {
 		return warn(what, "raise the limit: sysctl fs.inotify.max_user_instances=1024", "this account has used up its inotify instances; %s", sweeps)
@@ -30,7 +33,11 @@ func notifications(_ context.Context, o Options) []Finding {
 		return warn(what, "nothing, if that is quick enough", "the system gives none (%v); %s", err, sweeps)
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	_, err = unix.InotifyAddWatch(fd, outbox.Tray{Dir: o.Config.Outbox.Dir}.Outbox(), unix.IN_CREATE)
+	for _, t := range trays {
+		if err == nil {
+			_, err = unix.InotifyAddWatch(fd, t.Folders()[0], unix.IN_CREATE)
+		}
+	}
 	if errors.Is(err, unix.ENOSPC) {
 		return warn(what, "raise the limit: sysctl fs.inotify.max_user_watches=65536", "this account has used up its inotify watches; %s", sweeps)
 	}

@@ -49,9 +49,9 @@ func (tx *Tx) insert(m *Outgoing) error {
 	if m.Folder {
 		kind = "folder"
 	}
-	return tx.row(`INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
-		[]any{m.UID, m.ID, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
+	return tx.row(`INSERT INTO message (uid, message_id, tray, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
+		[]any{m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
 			m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason}, &m.Seq)
 }
 

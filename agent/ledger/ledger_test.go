@@ -51,7 +51,12 @@ func claiming(first int64) Claiming {
 
 func claim(t testing.TB, l *Ledger, name string) Outgoing {
 	t.Helper()
-	m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
+	return claimIn(t, l, "outbox", name)
+}
+
+func claimIn(t testing.TB, l *Ledger, tray, name string) Outgoing {
+	t.Helper()
+	m := Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
 	rand.Read(m.FingerprintKey[:])
 	update(t, l, func(tx *Tx) error { return tx.Claim(&m, claiming(1)) })
 	return m
@@ -137,7 +142,7 @@ func TestACloseLetsGoOfTheFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
 	taken(t, l, "data.csv")
-	view(t, l, func(tx *Tx) error { _, err := tx.InState(Taken, 0, 10); return err })
+	view(t, l, func(tx *Tx) error { _, err := tx.Explained("outbox", 10); return err })
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

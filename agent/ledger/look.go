@@ -7,34 +7,48 @@ import (
 	"sealpost/internal/id"
 )
 
-// Backlog is how many messages of an address are in one state that is not final.
+// Backlog is how many messages of a tray and an address are in one state that is not final.
 type Backlog struct {
+	Tray    string
 	State   State
 	Address string
 	Count   int64
 }
 
-// Backlogs counts the messages that are not final, by state and address.
+// Backlogs counts the messages that are not final, by tray, state and address. Final ones are only ever added, so they are
+// not counted: that would take longer with every message.
 func (tx *Tx) Backlogs() ([]Backlog, error) {
 	var list []Backlog
-	err := tx.rows(`SELECT state, address, COUNT(*) FROM message WHERE state IN ('claimed','taken','sealed','published')
-		GROUP BY state, address`, nil, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT tray, state, address, COUNT(*) FROM message WHERE "+unfinished+" GROUP BY state, address, tray", nil, func(rows *sql.Rows) error {
 		var b Backlog
-		err := rows.Scan(&b.State, &b.Address, &b.Count)
+		err := rows.Scan(&b.Tray, &b.State, &b.Address, &b.Count)
 		list = append(list, b)
 		return err
 	})
 	return list, err
 }
 
-// LatestFinal lists the messages that ended last in delivered or failed, newest first.
-func (tx *Tx) LatestFinal(state State, limit int) ([]Outgoing, error) {
-	return tx.outgoing("state = ? AND state IN ('delivered','failed') ORDER BY finished DESC LIMIT ?", state, limit)
+// UnfiledByTray counts the messages that are final but whose folder was not moved yet, as far as there are any.
+func (tx *Tx) UnfiledByTray() (map[string]int64, error) {
+	counts := map[string]int64{}
+	err := tx.rows("SELECT tray, COUNT(*) FROM message WHERE filed = 0 AND state IN ('delivered','failed') GROUP BY tray", nil, func(rows *sql.Rows) error {
+		var tray string
+		var n int64
+		err := rows.Scan(&tray, &n)
+		counts[tray] = n
+		return err
+	})
+	return counts, err
 }
 
-// Explained lists messages that wait for a reason of their own, the oldest first.
-func (tx *Tx) Explained(limit int) ([]Outgoing, error) {
-	return tx.outgoing("reason <> '' AND state IN ('claimed','taken') ORDER BY seq LIMIT ?", limit)
+// LatestFinal lists the messages of a tray that ended last in delivered or failed, newest first.
+func (tx *Tx) LatestFinal(tray string, state State, limit int) ([]Outgoing, error) {
+	return tx.outgoing("tray = ? AND state = ? AND state IN ('delivered','failed') ORDER BY finished DESC LIMIT ?", tray, state, limit)
+}
+
+// Explained lists messages of a tray that wait for a reason of their own, the oldest first.
+func (tx *Tx) Explained(tray string, limit int) ([]Outgoing, error) {
+	return tx.outgoing("reason <> '' AND state IN ('claimed','taken') AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
 }
 
 // like is the pattern of names that contain part, whatever is special in it.

@@ -111,16 +111,16 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	}
 	before = l.Commits()
 	view(t, l, func(tx *Tx) error {
-		explained, err := tx.Explained(10)
+		explained, err := tx.Explained("outbox", 10)
 		if err != nil || !slices.Equal(names(explained), []string{"waits"}) {
 			t.Errorf("explained: %v, %v", names(explained), err)
 		}
-		failed, err := tx.LatestFinal(Failed, 10)
+		failed, err := tx.LatestFinal("outbox", Failed, 10)
 		if err != nil || !slices.Equal(names(failed), []string{"other", "gone"}) {
 			t.Errorf("failed: %v, %v", names(failed), err)
 		}
 		backlogs, err := tx.Backlogs()
-		if err != nil || !slices.Equal(backlogs, []Backlog{{Claimed, "fl-lab.dat", 1}, {Taken, "fl-lab.dat", 1}}) {
+		if err != nil || !slices.Equal(backlogs, []Backlog{{"outbox", Claimed, "fl-lab.dat", 1}, {"outbox", Taken, "fl-lab.dat", 1}}) {
 			t.Errorf("backlogs: %v, %v", backlogs, err)
 		}
 		return nil

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"database/sql"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
@@ -26,6 +27,7 @@ type Outgoing struct {
 	Seq            int64
 	UID            id.UID
 	ID             id.Message
+	Tray           string // the name of the tray into which it was dropped
 	Kind           string
 	Day            string // YYYYMMDD, UTC
 	Number         int64
@@ -61,13 +63,13 @@ const unfinished = "state IN ('claimed','taken','sealed','published')"
 // inEnvelope is that of message_envelope.
 const inEnvelope = "envelope_id <> ''"
 
-const outgoingColumns = `seq, uid, message_id, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
+const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
 	var key []byte
 	var claimed, due, finished int64
-	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
+	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Tray, &m.Kind, &m.Day, &m.Number, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
 		&m.Source.Executable, &m.Address, &m.Dir, &claimed, &due, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
 	copy(m.FingerprintKey[:], key)
 	m.Claimed, m.Due, m.Finished = fromMillis(claimed), fromMillis(due), fromMillis(finished)
@@ -105,19 +107,28 @@ func (tx *Tx) Explain(uid id.UID, reason string) error {
 	return tx.exec("UPDATE message SET reason = ? WHERE uid = ? AND reason <> ?", reason, uid, reason)
 }
 
-// InState lists messages of a state in the order of their claims, after seq, at most limit.
-func (tx *Tx) InState(state State, after int64, limit int) ([]Outgoing, error) {
-	return tx.outgoing("state = ? AND state IN ('claimed','taken','sealed','published') AND seq > ? ORDER BY seq LIMIT ?", state, after, limit)
+// Claimed lists the messages of a tray that are claimed and not taken yet, in the order of their claims, after seq, at most
+// limit.
+func (tx *Tx) Claimed(tray string, after int64, limit int) ([]Outgoing, error) {
+	return tx.outgoing("state = 'claimed' AND "+unfinished+" AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", tray, after, limit)
 }
 
-// Waiting lists messages to be sealed for one address in the order of their claims, after seq, at most limit: files of at
-// most small bytes, or what is larger and folders, which have an envelope to themselves.
-func (tx *Tx) Waiting(address string, small int64, isSmall bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
+// Waiting lists messages of these trays to be sealed for one address in the order of their claims, after seq, at most limit:
+// files of at most small bytes, or what is larger and folders, which have an envelope to themselves.
+func (tx *Tx) Waiting(trays []string, address string, small int64, isSmall bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
 	compare := "(size > ? OR type = 'folder')"
 	if isSmall {
 		compare = "size <= ? AND type = 'file'"
 	}
-	return tx.outgoing("state = 'taken' AND "+unfinished+" AND address = ? AND seq > ? AND due <= ? AND "+compare+" ORDER BY seq LIMIT ?", address, after, millis(now), small, limit)
+	if len(trays) == 0 {
+		return nil, nil
+	}
+	args := []any{address, after, millis(now), small}
+	for _, t := range trays {
+		args = append(args, t)
+	}
+	return tx.outgoing("state = 'taken' AND "+unfinished+" AND address = ? AND seq > ? AND due <= ? AND "+compare+" AND tray IN (?"+strings.Repeat(",?", len(trays)-1)+") ORDER BY seq LIMIT ?",
+		append(args, limit)...)
 }
 
 // NextDue returns when the next message that is held may be sealed; the zero time when none is.
@@ -139,9 +150,9 @@ func (tx *Tx) Addresses() ([]string, error) {
 	return list, err
 }
 
-// Unfiled lists messages that are final but whose folder may not have been moved yet.
-func (tx *Tx) Unfiled(limit int) ([]Outgoing, error) {
-	return tx.outgoingOf("message INDEXED BY message_unfiled", "filed = 0 AND state IN ('delivered','failed') ORDER BY seq LIMIT ?", limit)
+// Unfiled lists messages of a tray that are final but whose folder may not have been moved yet.
+func (tx *Tx) Unfiled(tray string, limit int) ([]Outgoing, error) {
+	return tx.outgoingOf("message INDEXED BY message_unfiled", "filed = 0 AND state IN ('delivered','failed') AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
 }
 
 // Filed records that a final message's folder was moved.
@@ -164,21 +175,6 @@ func (tx *Tx) Message(name string) (Outgoing, error) {
 // Latest lists the messages claimed last, newest first, for people.
 func (tx *Tx) Latest(limit int) ([]Outgoing, error) {
 	return tx.outgoing("TRUE ORDER BY seq DESC LIMIT ?", limit)
-}
-
-// Counts returns how many messages are in each state that is not final. Final ones are only ever added, so they are not
-// counted here: that would take longer with every message.
-func (tx *Tx) Counts() (map[State]int64, error) {
-	counts := map[State]int64{}
-	err := tx.rows("SELECT state, COUNT(*) FROM message WHERE state IN ('claimed','taken','sealed','published') GROUP BY state", nil,
-		func(rows *sql.Rows) error {
-			var s State
-			var n int64
-			err := rows.Scan(&s, &n)
-			counts[s] = n
-			return err
-		})
-	return counts, err
 }
 
 func (tx *Tx) finish(uid id.UID, state State, reason string, at time.Time) error {

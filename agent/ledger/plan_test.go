@@ -38,10 +38,19 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 	for name, do := range map[string]func() error{
 		"addresses": func() error { _, err := tx.Addresses(); return err },
 		"due":       func() error { _, err := tx.NextDue(day); return err },
-		"small":     func() error { _, err := tx.Waiting(waiting.Address, 10, true, day, 0, 10); return err },
-		"large":     func() error { _, err := tx.Waiting(waiting.Address, 10, false, day, 0, 10); return err },
-		"state":     func() error { _, err := tx.InState(Claimed, 0, 10); return err },
-		"counts":    func() error { _, err := tx.Counts(); return err },
+		"small": func() error {
+			_, err := tx.Waiting([]string{"outbox", "other"}, waiting.Address, 10, true, day, 0, 10)
+			return err
+		},
+		"large": func() error {
+			_, err := tx.Waiting([]string{"outbox", "other"}, waiting.Address, 10, false, day, 0, 10)
+			return err
+		},
+		"claimed":   func() error { _, err := tx.Claimed("outbox", 0, 10); return err },
+		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
+		"away":      func() error { _, err := tx.UnfiledByTray(); return err },
+		"ended":     func() error { _, err := tx.LatestFinal("outbox", Failed, 10); return err },
+		"explained": func() error { _, err := tx.Explained("outbox", 10); return err },
 		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },
 		"adopt":     func() error { m := waiting; _, err := tx.Adopt(&m); return err },
 		"end":       func() error { return tx.End(waiting.UID, Delivered, "", day) },
@@ -52,7 +61,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r", Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
 		},
 		"open":      func() error { _, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10); return err },
-		"unfiled":   func() error { _, err := tx.Unfiled(10); return err },
+		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 10); return err },
 		"filed":     func() error { return tx.Filed(sent[0].UID) },
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
 		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },

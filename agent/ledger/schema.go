@@ -3,14 +3,17 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
-// version is the schema's number, kept in SQLite's user_version. A ledger of a later program is refused.
-const version = 1
+// steps make the schema, each from the one before it; SQLite's user_version counts those that a ledger has gone through. A new
+// ledger goes through all of them, and one of a later program is refused. A step that was released is never changed.
+var steps = []string{tables, trays}
 
-// The schema. Hashes and identities are text in the form in which they travel; times are milliseconds; sets are JSON.
-const schema = `
+// The tables, as the first program made them. Hashes and identities are text in the form in which they travel; times are
+// milliseconds; sets are JSON.
+const tables = `
 CREATE TABLE message (               -- one row for each message that this site sends
   seq             INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of claims
   uid             TEXT    NOT NULL UNIQUE,
@@ -141,35 +144,43 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 `
 
+// trays gives each message the name of its tray. There was one before, and its name is outbox.
+const trays = `
+ALTER TABLE message ADD COLUMN tray TEXT NOT NULL DEFAULT 'outbox';
+DROP INDEX message_open;
+CREATE INDEX message_open ON message (state, address, seq, tray) WHERE state IN ('claimed','taken','sealed','published');
+DROP INDEX message_unfiled;
+CREATE INDEX message_unfiled ON message (tray, seq) WHERE filed = 0 AND state IN ('delivered','failed');
+DROP INDEX IF EXISTS message_final;
+DROP INDEX IF EXISTS message_explained;
+`
+
 // Indexes for people's questions. They are made where they are missing, also in a ledger of an earlier program, and an
 // earlier program does not mind them.
 const indexes = `
-CREATE INDEX IF NOT EXISTS message_final ON message (state, finished) WHERE state IN ('delivered','failed');
-CREATE INDEX IF NOT EXISTS message_explained ON message (seq) WHERE reason <> '' AND state IN ('claimed','taken');
+CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) WHERE state IN ('delivered','failed');
+CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) WHERE reason <> '' AND state IN ('claimed','taken');
 CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
 `
 
 func migrate(conn *sql.Conn) error {
-	if err := migrateTables(conn); err != nil {
-		return err
-	}
-	_, err := conn.ExecContext(context.Background(), indexes)
-	return err
-}
-
-func migrateTables(conn *sql.Conn) error {
 	ctx := context.Background()
 	var have int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return err
 	}
-	switch {
-	case have > version:
-		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer sealpost that wrote it", have, version)
-	case have == version:
-		return nil
+	if have > len(steps) {
+		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer sealpost that wrote it", have, len(steps))
 	}
-	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+schema+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", version))
+	for ; have < len(steps); have++ {
+		// A step is one transaction with its number, so that a crash repeats it as a whole or not at all.
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+steps[have]+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", have+1))
+		if err != nil {
+			_, undo := conn.ExecContext(ctx, "ROLLBACK")
+			return errors.Join(fmt.Errorf("bring it to format %d: %w", have+1, err), undo)
+		}
+	}
+	_, err := conn.ExecContext(ctx, indexes)
 	return err
 }

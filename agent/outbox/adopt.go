@@ -31,8 +31,8 @@ var errStrange = errors.New("it is not what sealpost puts there: move it out of 
 
 // adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
 // copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
-func (o *Outbox) adopt(ctx context.Context) error {
-	dir, err := os.Open(o.tray.Sending())
+func (t *tray) adopt(ctx context.Context) error {
+	dir, err := os.Open(t.Sending())
 	if err != nil {
 		return nil // the sweep says what is wrong with the tray
 	}
@@ -40,42 +40,42 @@ func (o *Outbox) adopt(ctx context.Context) error {
 	strange := map[string]string{}
 	for ctx.Err() == nil {
 		entries, err := dir.ReadDir(claimGroup)
-		if err := o.adoptAll(ctx, entries, strange); err != nil {
+		if err := t.adoptAll(ctx, entries, strange); err != nil {
 			return err
 		}
 		if err != nil {
 			break // io.EOF, or the folder went away
 		}
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.unknown = strange
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unknown = strange
 	return nil
 }
 
 // adoptAll writes the rows of those that are unknown, in one commit.
-func (o *Outbox) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[string]string) error {
-	unknown, err := o.strangers(ctx, entries)
+func (t *tray) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[string]string) error {
+	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
 		return err
 	}
 	var list []ledger.Outgoing
 	for _, name := range unknown {
-		m, err := o.describeClaim(name)
+		m, err := t.describeClaim(name)
 		if err == nil {
 			list = append(list, m)
 		} else if !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
 			strange[filepath.Join("sending", name)] = plain(err)
 		}
 	}
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for i := range list {
 			added, err := tx.Adopt(&list[i])
 			if err != nil {
 				return err
 			}
 			if added {
-				o.log.Warn("taken up again", "message", list[i].ID, "uid", list[i].UID, "reason", "the ledger did not know of it")
+				t.log.Warn("taken up again", "message", list[i].ID, "uid", list[i].UID, "reason", "the ledger did not know of it")
 			}
 		}
 		return nil
@@ -83,8 +83,8 @@ func (o *Outbox) adoptAll(ctx context.Context, entries []fs.DirEntry, strange ma
 }
 
 // strangers lists the entries that the ledger does not know.
-func (o *Outbox) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
-	err = o.view(ctx, func(tx *ledger.Tx) error {
+func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
+	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
 		for _, e := range entries {
 			_, err := tx.Message(e.Name())
@@ -101,35 +101,35 @@ func (o *Outbox) strangers(ctx context.Context, entries []fs.DirEntry) (names []
 
 // describeClaim makes the row of a folder in sending/ as its claim made it. An empty one was made for a file that is still in
 // outbox/, and goes.
-func (o *Outbox) describeClaim(folder string) (m ledger.Outgoing, err error) {
+func (t *tray) describeClaim(folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
-	if err != nil || site != o.site {
+	if err != nil || site != t.o.site {
 		return m, errStrange
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	m = ledger.Outgoing{ID: message, Claimed: now, Due: now.Add(o.cfg.Hold), Reason: adoptedReason}
+	m = ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: adoptedReason}
 	parts := strings.Split(folder, "_")
 	m.Kind, m.Day = parts[1], parts[2]
 	if m.Number, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
 		return m, errStrange
 	}
-	if m.Name, err = o.onlyEntry(m); err != nil {
+	if m.Name, err = t.onlyEntry(m); err != nil {
 		return m, err
 	}
-	if m.Dir, m.Address, err = o.readAddress(m); err != nil {
+	if m.Dir, m.Address, err = t.readAddress(m); err != nil {
 		return m, err
 	}
-	if m.Source, err = observe(o.tray.source(m)); err != nil {
+	if m.Source, err = observe(t.source(m)); err != nil {
 		return m, err
 	}
-	m.Folder = isDir(o.tray.source(m))
-	o.identify(&m)
+	m.Folder = isDir(t.source(m))
+	t.o.identify(&m)
 	return m, nil
 }
 
 // onlyEntry is the name of the one thing in a message's folder.
-func (o *Outbox) onlyEntry(m ledger.Outgoing) (name string, err error) {
-	dir, err := os.Open(o.tray.folder(m))
+func (t *tray) onlyEntry(m ledger.Outgoing) (name string, err error) {
+	dir, err := os.Open(t.folder(m))
 	if err != nil {
 		return "", err
 	}
@@ -148,30 +148,30 @@ func (o *Outbox) onlyEntry(m ledger.Outgoing) (name string, err error) {
 		}
 	}
 	if name == "" {
-		o.tray.forgetAddress(o.tray.folder(m))
-		return "", errors.Join(fs.ErrNotExist, os.Remove(o.tray.folder(m)))
+		t.forgetAddress(t.folder(m))
+		return "", errors.Join(fs.ErrNotExist, os.Remove(t.folder(m)))
 	}
 	return name, nil
 }
 
 // noteAddress writes beside what is about to be moved for whom it is, if that is not the tray's own address.
-func (t Tray) noteAddress(m ledger.Outgoing) error {
+func (f Folders) noteAddress(m ledger.Outgoing) error {
 	if m.Dir == "" {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(t.folder(m), addressNote), []byte(m.Dir+"\n"), 0o644)
+	return os.WriteFile(filepath.Join(f.folder(m), addressNote), []byte(m.Dir+"\n"), 0o644)
 }
 
 // forgetAddress removes that note. Failing leaves a small file behind, and nothing else.
-func (t Tray) forgetAddress(folder string) {
+func (f Folders) forgetAddress(folder string) {
 	os.Remove(filepath.Join(folder, addressNote)) //nolint:errcheck // see above
 }
 
 // readAddress returns the folder under outbox/ from which a message came, and its address.
-func (o *Outbox) readAddress(m ledger.Outgoing) (dir, address string, err error) {
-	f, err := openShared(filepath.Join(o.tray.folder(m), addressNote))
+func (t *tray) readAddress(m ledger.Outgoing) (dir, address string, err error) {
+	f, err := openShared(filepath.Join(t.folder(m), addressNote))
 	if errors.Is(err, fs.ErrNotExist) {
-		address, err = o.addressOf(".")
+		address, err = t.addressOf(".")
 		return "", address, err
 	}
 	if err != nil {
@@ -186,16 +186,16 @@ func (o *Outbox) readAddress(m ledger.Outgoing) (dir, address string, err error)
 	if !isAddress(dir) {
 		return "", "", fmt.Errorf("%s in it is damaged: %w", addressNote, errStrange)
 	}
-	address, err = o.addressOf(dir)
+	address, err = t.addressOf(dir)
 	return dir, address, err
 }
 
 // endedBefore tells whether a message lies in one of the tray's final folders already: then a ledger that is gone knew
 // how it ended.
-func (o *Outbox) endedBefore(m ledger.Outgoing) ledger.State {
+func (t *tray) endedBefore(m ledger.Outgoing) ledger.State {
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		m.State = state
-		if exists(filepath.Join(o.place(m), m.Name)) {
+		if exists(filepath.Join(t.place(m), m.Name)) {
 			return state
 		}
 	}
@@ -203,12 +203,12 @@ func (o *Outbox) endedBefore(m ledger.Outgoing) ledger.State {
 }
 
 // leftAlone returns what people are told of the folders in sending/ that were not taken up again.
-func (o *Outbox) leftAlone() map[string]string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (t *tray) leftAlone() map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	notes := map[string]string{}
-	for name, why := range o.unknown {
-		if exists(filepath.Join(o.tray.Dir, name)) {
+	for name, why := range t.unknown {
+		if exists(filepath.Join(t.Dir, name)) {
 			notes[name] = why
 		}
 	}

@@ -25,7 +25,7 @@ func (f *finder) claim(ctx context.Context, group []found) error {
 	if len(group) == 0 {
 		return nil
 	}
-	messages, err := f.o.claimRows(ctx, group)
+	messages, err := f.t.claimRows(ctx, group)
 	if err != nil {
 		return err
 	}
@@ -37,36 +37,36 @@ func (f *finder) claim(ctx context.Context, group []found) error {
 // together and large ones beside them.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 	quick := messages[:0:0]
-	for _, m := range f.o.moveAll(messages) {
+	for _, m := range f.t.moveAll(messages) {
 		if m.Source.Size < slowContent && !m.Folder {
 			quick = append(quick, m)
 			continue
 		}
 		one := []ledger.Outgoing{m}
-		f.o.hold(one, true)
+		f.t.o.hold(one, true)
 		started := f.slow.TryGo(func() error {
-			defer f.o.wake() // once it is let go of
-			defer f.o.hold(one, false)
-			return f.o.secure(ctx, one)
+			defer f.t.o.wake() // once it is let go of
+			defer f.t.o.hold(one, false)
+			return f.t.secure(ctx, one)
 		})
 		if !started {
-			f.o.hold(one, false) // it stays claimed, and the next sweep takes it
+			f.t.o.hold(one, false) // it stays claimed, and the next sweep takes it
 			f.missed = true
 		}
 	}
-	return f.o.secure(ctx, quick)
+	return f.t.secure(ctx, quick)
 }
 
 // claimRows writes the rows of a group's messages, in one commit.
-func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
+func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, f := range group {
-		messages[i] = ledger.Outgoing{Kind: o.cfg.Kind, Name: f.name, Folder: f.folder, Source: f.source,
-			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(o.cfg.Hold)}
+		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
+			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: o.site, First: o.cfg.FirstNumber, Taken: o.tray.used, Identify: o.identify}
-	return messages, o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	how := ledger.Claiming{Site: t.o.site, First: t.FirstNumber, Taken: t.used, Identify: t.o.identify}
+	return messages, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for i := range messages {
 			if err := tx.Claim(&messages[i], how); err != nil {
 				return fmt.Errorf("claim %s: %w", messages[i].Name, err)
@@ -77,12 +77,12 @@ func (o *Outbox) claimRows(ctx context.Context, group []found) ([]ledger.Outgoin
 }
 
 // moveAll moves claimed messages into sending/, and returns those that are there now.
-func (o *Outbox) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
+func (t *tray) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	for _, m := range messages {
-		err := o.move(m)
-		o.setStuck(m, whyStuck(err))
+		err := t.move(m)
+		t.setStuck(m, whyStuck(err))
 		if err != nil {
-			o.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
+			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
 			continue
 		}
 		moved = append(moved, m)
@@ -91,88 +91,88 @@ func (o *Outbox) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 }
 
 // secure makes what was moved durable, with its content, and lets it be sealed.
-func (o *Outbox) secure(ctx context.Context, moved []ledger.Outgoing) error {
+func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	err := o.syncMoved(moved)
+	err := t.syncMoved(moved)
 	if durable.InUse(err) {
-		return o.secureOthers(ctx, moved, err)
+		return t.secureOthers(ctx, moved, err)
 	}
 	if err != nil {
-		o.log.Error("sending cannot be made durable; trying again", "error", err)
+		t.log.Error("sending cannot be made durable; trying again", "error", err)
 		return nil
 	}
 	fault.Point("outbox-moved")
-	err = o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range moved {
-			now, err := observe(o.tray.source(m))
+			now, err := observe(t.source(m))
 			if err != nil || !same(now, m.Source) {
 				continue
 			}
 			if _, err := tx.Advance(m.UID, ledger.Claimed, ledger.Taken, ""); err != nil {
 				return err
 			}
-			o.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+			t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
 		}
 		return nil
 	})
-	o.wake()
+	t.o.wake()
 	return err
 }
 
 // secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.
-func (o *Outbox) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) error {
+func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) error {
 	if len(moved) > 1 {
 		for i := range moved {
-			if err := o.secure(ctx, moved[i:i+1]); err != nil {
+			if err := t.secure(ctx, moved[i:i+1]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	o.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
+	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, "another program has it open and keeps it from being written to the disk: close it there")
 	})
 }
 
 // syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
-func (o *Outbox) syncMoved(moved []ledger.Outgoing) error {
-	files, dirs := []string(nil), []string{o.tray.Sending(), o.tray.Outbox()}
+func (t *tray) syncMoved(moved []ledger.Outgoing) error {
+	files, dirs := []string(nil), []string{t.Sending(), t.Outbox()}
 	for _, m := range moved {
-		dirs = append(dirs, o.tray.folder(m))
+		dirs = append(dirs, t.folder(m))
 		if m.Dir != "" {
-			dirs = append(dirs, filepath.Dir(o.tray.dropped(m)))
-			files = append(files, filepath.Join(o.tray.folder(m), addressNote))
+			dirs = append(dirs, filepath.Dir(t.dropped(m)))
+			files = append(files, filepath.Join(t.folder(m), addressNote))
 		}
 		if !m.Folder {
-			files = append(files, o.tray.source(m))
-		} else if err := durable.SyncTree(o.tray.source(m)); err != nil {
+			files = append(files, t.source(m))
+		} else if err := durable.SyncTree(t.source(m)); err != nil {
 			return err
 		}
 	}
-	return durable.SyncGroup(o.tray.Dir, files, dirs)
+	return durable.SyncGroup(t.Dir, files, dirs)
 }
 
 // move renames one claimed file into its own folder under sending/, unless it is there already.
-func (o *Outbox) move(m ledger.Outgoing) error {
-	if err := os.Mkdir(o.tray.folder(m), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+func (t *tray) move(m ledger.Outgoing) error {
+	if err := os.Mkdir(t.folder(m), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if exists(o.tray.source(m)) {
+	if exists(t.source(m)) {
 		return nil
 	}
-	if err := o.tray.noteAddress(m); err != nil {
+	if err := t.noteAddress(m); err != nil {
 		return err
 	}
-	if err := durable.RenameNoReplace(o.tray.dropped(m), o.tray.source(m)); err != nil {
+	if err := durable.RenameNoReplace(t.dropped(m), t.source(m)); err != nil {
 		return err
 	}
 	if m.Folder {
-		err := os.Remove(o.tray.dropped(m) + doneSuffix)
+		err := os.Remove(t.dropped(m) + doneSuffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			o.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
+			t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
 		}
 	}
 	return nil
@@ -182,13 +182,13 @@ func (o *Outbox) move(m ledger.Outgoing) error {
 func stuckKey(m ledger.Outgoing) string { return filepath.Join(filepath.FromSlash(m.Dir), m.Name) }
 
 // setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
-func (o *Outbox) setStuck(m ledger.Outgoing, why string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (t *tray) setStuck(m ledger.Outgoing, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if why != "" {
-		o.unmoved[stuckKey(m)] = why
+		t.unmoved[stuckKey(m)] = why
 	} else {
-		delete(o.unmoved, stuckKey(m))
+		delete(t.unmoved, stuckKey(m))
 	}
 }
 
@@ -202,20 +202,20 @@ func whyStuck(err error) string {
 	return "it cannot be moved out of this folder: give sealpost's account the right to write here"
 }
 
-func (o *Outbox) stuck(rel string) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.unmoved[rel]
+func (t *tray) stuck(rel string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unmoved[rel]
 }
 
 // recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
 func (f *finder) recoverClaims(ctx context.Context) error {
-	o := f.o
+	t := f.t
 	var after int64
 	for {
 		var list []ledger.Outgoing
-		err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
-			list, err = tx.InState(ledger.Claimed, after, claimGroup)
+		err := t.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+			list, err = tx.Claimed(t.Name, after, claimGroup)
 			return err
 		})
 		if err != nil || len(list) == 0 {
@@ -224,10 +224,10 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 		after = list[len(list)-1].Seq
 		var ready []ledger.Outgoing
 		for _, m := range list {
-			if o.held(m.UID) {
+			if t.o.held(m.UID) {
 				continue // it is being taken
 			}
-			m, ok, err := o.recoverClaim(ctx, m)
+			m, ok, err := t.recoverClaim(ctx, m)
 			if err != nil {
 				return err
 			}
@@ -243,8 +243,8 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ once it is finished, or still
 // in outbox/ and unchanged. One that is in neither place was withdrawn.
-func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
-	source, err := finished(o.tray.source(m), settling{o.cfg.Settle, o.cfg.FolderSettle}, time.Now())
+func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
+	source, err := finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
 	switch {
 	case err == nil && same(source, m.Source):
 		return m, true, nil
@@ -252,34 +252,34 @@ func (o *Outbox) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Ou
 		was := m.UID
 		m.Source = source
 		if m.Digest == "" {
-			o.identify(&m) // nothing of it was ever sealed, so that its identity may still be another
+			t.o.identify(&m) // nothing of it was ever sealed, so that its identity may still be another
 		}
-		return m, true, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
+		return m, true, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
 	case !errors.Is(err, fs.ErrNotExist):
-		return m, false, o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
+		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
-	source, err = observe(o.tray.dropped(m))
+	source, err = observe(t.dropped(m))
 	if err == nil && same(source, m.Source) {
 		return m, true, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
-	o.setStuck(m, "")
-	return m, false, o.withdraw(ctx, m, ledger.Claimed)
+	t.setStuck(m, "")
+	return m, false, t.withdraw(ctx, m, ledger.Claimed)
 }
 
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (o *Outbox) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
-	if ended := o.endedBefore(m); ended != "" {
-		return o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, endedReason, time.Now()) })
+func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
+	if ended := t.endedBefore(m); ended != "" {
+		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, endedReason, time.Now()) })
 	}
-	o.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
-	o.tray.forgetAddress(o.tray.folder(m))
-	if err := os.Remove(o.tray.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		o.log.Warn("an empty folder stays", "message", m.ID, "error", err)
+	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
+	t.forgetAddress(t.folder(m))
+	if err := os.Remove(t.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
-	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, "its file was removed before it was sent")
 		return err
 	})

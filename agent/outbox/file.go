@@ -22,9 +22,9 @@ const (
 
 // fileAll moves the folders of final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
 // the move and never forgets it.
-func (o *Outbox) fileAll(ctx context.Context) error {
+func (t *tray) fileAll(ctx context.Context) error {
 	for {
-		more, err := o.file(ctx)
+		more, err := t.file(ctx)
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
@@ -34,24 +34,24 @@ func (o *Outbox) fileAll(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-o.filing:
+		case <-t.filing:
 		case <-time.After(fileRetries):
 		}
 	}
 }
 
 // file moves one group, and says whether there may be more.
-func (o *Outbox) file(ctx context.Context) (more bool, err error) {
+func (t *tray) file(ctx context.Context) (more bool, err error) {
 	var list []ledger.Outgoing
-	if err := o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(fileGroup); return err }); err != nil {
+	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, fileGroup); return err }); err != nil {
 		return false, err
 	}
 	done := list[:0:0]
 	var files, dirs []string
 	for _, m := range list {
-		to := o.place(m)
-		if err := o.moveFinal(ctx, m, to); err != nil {
-			o.log.Warn("final, but its folder cannot be moved yet", "message", m.ID, "error", err)
+		to := t.place(m)
+		if err := t.moveFinal(ctx, m, to); err != nil {
+			t.log.Warn("final, but its folder cannot be moved yet", "message", m.ID, "error", err)
 			continue
 		}
 		if m.State == ledger.Failed {
@@ -62,42 +62,34 @@ func (o *Outbox) file(ctx context.Context) (more bool, err error) {
 	if len(done) == 0 {
 		return false, nil
 	}
-	if err := durable.SyncGroup(o.tray.Dir, files, append(dirs, o.tray.Sending(), o.tray.Delivered(), o.tray.Failed())); err != nil {
-		o.log.Warn("moved, but not durably yet", "error", err)
+	if err := durable.SyncGroup(t.Dir, files, append(dirs, t.Sending(), t.Delivered(), t.Failed())); err != nil {
+		t.log.Warn("moved, but not durably yet", "error", err)
 		return false, nil
 	}
 	fault.Point("outbox-filed")
-	err = o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range done {
 			if err := tx.Filed(m.UID); err != nil {
 				return err
 			}
-			o.log.Info(string(m.State), "message", m.ID)
+			t.log.Info(string(m.State), "message", m.ID)
 		}
 		return nil
 	})
 	return len(list) == fileGroup, err
 }
 
-func (o *Outbox) place(m ledger.Outgoing) string {
-	dir := o.tray.Delivered()
-	if m.State == ledger.Failed {
-		dir = o.tray.Failed()
-	}
-	return filepath.Join(dir, string(m.ID))
-}
-
 // moveFinal moves a message's folder. One that is gone was taken away by a person, and that is theirs to do.
-func (o *Outbox) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
-	err := durable.RenameNoReplace(o.tray.folder(m), to)
-	if err != nil && exists(o.tray.folder(m)) {
+func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
+	err := durable.RenameNoReplace(t.folder(m), to)
+	if err != nil && exists(t.folder(m)) {
 		return err
 	}
 	if m.Dir != "" {
-		o.tray.forgetAddress(to)
+		t.forgetAddress(to)
 	}
 	if m.State == ledger.Failed && exists(to) {
-		return o.explain(ctx, m, to)
+		return t.explain(ctx, m, to)
 	}
 	return nil
 }
@@ -111,9 +103,9 @@ func whyName(m ledger.Outgoing) string {
 }
 
 // explain writes beside a failed file what happened, who has it and who has not, and what to do.
-func (o *Outbox) explain(ctx context.Context, m ledger.Outgoing, dir string) error {
+func (t *tray) explain(ctx context.Context, m ledger.Outgoing, dir string) error {
 	var outcomes []ledger.Outcome
-	if err := o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
+	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
 		return err
 	}
 	answers := make([]words.Answer, len(outcomes))

@@ -28,7 +28,7 @@ const (
 // finder watches outbox/ for finished files and has them claimed in groups. Events only make it quick; the sweep makes it
 // certain: everything is found also when no event ever comes.
 type finder struct {
-	o       *Outbox
+	t       *tray
 	watch   *watch
 	pending map[string]*pending // what is looked at again soon, by name
 	missed  bool                // more was seen than pending could hold
@@ -47,7 +47,7 @@ type pending struct {
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
 func (f *finder) run(ctx context.Context) error {
-	f.watch = newWatch(f.o)
+	f.watch = newWatch(f.t)
 	defer f.watch.close()
 	f.slow, ctx = errgroup.WithContext(ctx)
 	f.slow.SetLimit(slowTakers + 1)
@@ -101,7 +101,7 @@ func (f *finder) nextSweep() time.Duration {
 	if f.missed {
 		return sweepRepeats
 	}
-	return f.o.cfg.Sweep
+	return f.t.Sweep
 }
 
 func (f *finder) nextDue() time.Duration {
@@ -150,17 +150,17 @@ func (f *finder) sweep(ctx context.Context) error {
 	if err := f.recoverClaims(ctx); err != nil {
 		return err
 	}
-	notes := f.o.leftAlone()
+	notes := f.t.leftAlone()
 	if err := f.sweepDir(ctx, "", notes); err != nil {
 		return err
 	}
-	f.o.note(notes)
+	f.t.note(notes)
 	return nil
 }
 
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
 func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]string) error {
-	path := filepath.Join(f.o.tray.Outbox(), rel)
+	path := filepath.Join(f.t.Outbox(), rel)
 	f.watch.add(path)
 	dir, err := os.Open(path)
 	if err != nil {
@@ -217,34 +217,37 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	}
 	base := filepath.Base(rel)
 	switch {
-	case isAddress(rel) && isDir(filepath.Join(f.o.tray.Outbox(), rel)):
+	case isAddress(rel) && isDir(filepath.Join(f.t.Outbox(), rel)):
 		delete(f.pending, rel)
 		f.watch.sweepSoon() // it is new: it has to be watched, and may have something in it
 		return nil, ""
 	case temporary(base):
 		delete(f.pending, rel)
 		return nil, "it has the name of a temporary file, so it is left alone"
-	case strings.HasSuffix(base, doneSuffix) && isDir(filepath.Join(f.o.tray.Outbox(), strings.TrimSuffix(rel, doneSuffix))):
+	case f.t.ignored(base):
+		delete(f.pending, rel)
+		return nil, "the tray's configuration says to leave alone what has such a name"
+	case strings.HasSuffix(base, doneSuffix) && isDir(filepath.Join(f.t.Outbox(), strings.TrimSuffix(rel, doneSuffix))):
 		delete(f.pending, rel)
 		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
 		return nil, ""
 	}
-	if strings.HasSuffix(base, doneSuffix) && isEmpty(filepath.Join(f.o.tray.Outbox(), rel)) {
+	if strings.HasSuffix(base, doneSuffix) && isEmpty(filepath.Join(f.t.Outbox(), rel)) {
 		delete(f.pending, rel)
 		return nil, "it marks a folder as finished, and that folder is not here (any more): remove it"
 	}
-	address, err := f.o.addressOf(filepath.Dir(rel))
+	address, err := f.t.addressOf(filepath.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
 		return nil, "the folder it lies in is no address: " + err.Error()
 	}
-	if why := f.o.stuck(rel); why != "" {
+	if why := f.t.stuck(rel); why != "" {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	path := filepath.Join(f.o.tray.Outbox(), rel)
+	path := filepath.Join(f.t.Outbox(), rel)
 	folder := isDir(path)
-	source, err := finished(path, settling{f.o.cfg.Settle, f.o.cfg.FolderSettle}, time.Now())
+	source, err := finished(path, settling{f.t.Settle, f.t.FolderSettle}, time.Now())
 	if err == nil {
 		delete(f.pending, rel)
 		dir := filepath.ToSlash(filepath.Dir(rel))
@@ -296,7 +299,7 @@ func isDir(path string) bool {
 
 // watch turns the system's notifications into names to look at. Without them the sweep alone finds everything.
 type watch struct {
-	o       *Outbox
+	t       *tray
 	w       *fsnotify.Watcher
 	names   chan string
 	lost    chan struct{}
@@ -304,11 +307,11 @@ type watch struct {
 	trouble string
 }
 
-func newWatch(o *Outbox) *watch {
-	w := &watch{o: o, names: make(chan string, claimGroup), lost: make(chan struct{}, 1), done: make(chan struct{})}
+func newWatch(t *tray) *watch {
+	w := &watch{t: t, names: make(chan string, claimGroup), lost: make(chan struct{}, 1), done: make(chan struct{})}
 	var err error
 	if w.w, err = fsnotify.NewWatcher(); err != nil {
-		o.log.Warn("no notifications from the system, so files are found by sweeps only", "error", err)
+		t.log.Warn("no notifications from the system, so files are found by sweeps only", "error", err)
 		close(w.done)
 		return w
 	}
@@ -325,7 +328,7 @@ func (w *watch) add(dir string) {
 	err := w.w.Add(dir)
 	if err != nil && w.trouble != err.Error() {
 		w.trouble = err.Error()
-		w.o.log.Warn("outbox is not watched, so files are found by sweeps only", "error", err, "sweep", w.o.cfg.Sweep)
+		w.t.log.Warn("outbox is not watched, so files are found by sweeps only", "error", err, "sweep", w.t.Sweep)
 	}
 }
 
@@ -340,7 +343,7 @@ func (w *watch) forward() {
 			if e.Op == fsnotify.Remove {
 				continue
 			}
-			rel, err := filepath.Rel(w.o.tray.Outbox(), e.Name)
+			rel, err := filepath.Rel(w.t.Outbox(), e.Name)
 			if err != nil {
 				continue
 			}

@@ -29,7 +29,7 @@ func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
 		page = page[:0]
 		return err
 	}
-	err := walk(o.tray.source(m), func(rel string, source ledger.Source, info seen) error {
+	err := walk(o.source(m), func(rel string, source ledger.Source, info seen) error {
 		sum.add(rel, source, info)
 		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, filepath.ToSlash(rel)), Dir: info.IsDir(), Source: source})
 		if len(page) < treePage {
@@ -50,7 +50,7 @@ func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
 // was listed.
 func (o *Outbox) treeEntries(ctx context.Context, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
 	return func(yield func(envelope.Entry, error) bool) {
-		base := filepath.Dir(o.tray.source(m))
+		base := filepath.Dir(o.source(m))
 		after := ""
 		for {
 			var page []ledger.TreeEntry

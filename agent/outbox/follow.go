@@ -124,7 +124,7 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 		}
 	}
 	if len(answers) > 0 {
-		poke(o.filing)
+		o.fileSoon()
 	}
 	return nil
 }

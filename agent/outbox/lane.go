@@ -156,7 +156,7 @@ func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, err
 	for {
 		var page []ledger.Outgoing
 		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
-			page, err = tx.Waiting(address, smallContent, l.small, time.Now(), after, limit)
+			page, err = tx.Waiting(l.o.trayNames(), address, smallContent, l.small, time.Now(), after, limit)
 			return err
 		})
 		if err != nil || len(page) == 0 {

@@ -14,9 +14,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,30 +29,23 @@ import (
 
 // Options is what an outbox works with.
 type Options struct {
-	Site         id.Site
-	Network      id.Hash
-	Tray         Tray
-	Address      id.Address    // of everything dropped into this tray
-	Kind         string        // of its messages
-	FirstNumber  int64         // of a day
-	Settle       time.Duration // how long a file must stay unchanged
-	FolderSettle time.Duration // how long everything in a folder must
-	Hold         time.Duration // how long a message waits before it is sealed, so that it can be recalled
-	Sweep        time.Duration // how often the tray is looked through
-	State        string        // the agent's folder; sealed files lie in State/sealed
-	Ledger       *ledger.Ledger
-	Hub          *api.Client
-	Trust        *trust.Trust
-	Identity     *certs.Identity
-	Log          *slog.Logger
+	Site     id.Site
+	Network  id.Hash
+	Trays    []Tray // at least one, of different names
+	State    string // the agent's folder; sealed files lie in State/sealed
+	Ledger   *ledger.Ledger
+	Hub      *api.Client
+	Trust    *trust.Trust
+	Identity *certs.Identity
+	Log      *slog.Logger
 }
 
-// Outbox is one tray at work.
+// Outbox is the sending side of a site: its trays, which find, claim and file, and what seals and publishes for all of
+// them.
 type Outbox struct {
 	cfg      Options
 	site     id.Site
-	tray     Tray
-	address  id.Address
+	trays    []*tray // in the order of the configuration; never changes
 	ledger   *ledger.Ledger
 	hub      *api.Client
 	trust    *trust.Trust
@@ -63,24 +54,17 @@ type Outbox struct {
 	lanes    []*lane
 	orphans  []id.Envelope // found sealed at the start, and of no use
 	secret   []byte        // from which claims get their identity
-	filing   chan struct{}
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex           // guards what follows
-	notes       map[string]string    // entries of outbox/ that are not taken, and why
-	unmoved     map[string]string    // entries of outbox/ that are claimed and could not be moved, and what people are told
-	unknown     map[string]string    // folders of sending/ that are not taken up again, and why
 	busy        map[id.UID]bool      // messages in the hands of a sealer
 	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
 	progress    map[id.Envelope]*progress.Meter
 	incarnation id.Incarnation // of the hub, as it said last
 }
 
-// New makes the tray's folders. Run does the work.
+// New makes the trays' folders. Run does the work.
 func New(o Options) (*Outbox, error) {
-	if err := o.Tray.Make(); err != nil {
-		return nil, err
-	}
 	if err := durable.MkdirAll(filepath.Join(o.State, "sealed"), 0o700); err != nil {
 		return nil, err
 	}
@@ -88,9 +72,18 @@ func New(o Options) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Outbox{cfg: o, secret: secret, site: o.Site, tray: o.Tray, address: o.Address, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log,
-		filing: make(chan struct{}, 1), hubIsNew: make(chan struct{}, 1),
-		unmoved: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
+	b := &Outbox{cfg: o, secret: secret, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
+		busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
+	for _, configured := range o.Trays {
+		t, err := b.newTray(configured, len(o.Trays) > 1)
+		if err != nil {
+			return nil, fmt.Errorf("tray %s: %w", configured.Name, err)
+		}
+		b.trays = append(b.trays, t)
+	}
+	if err := apart(b.trays); err != nil {
+		return nil, err
+	}
 	b.routes = newRoutes(b)
 	b.lanes = []*lane{newLane(b, true, smallSealers), newLane(b, false, largeSealers)}
 	return b, nil
@@ -101,9 +94,14 @@ func (o *Outbox) Run(ctx context.Context) error {
 	if err := ignoreCancel(ctx, errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx))); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
+	if err := ignoreCancel(ctx, o.missTrays(ctx)); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return (&finder{o: o, pending: map[string]*pending{}}).run(ctx) })
-	g.Go(func() error { return o.fileAll(ctx) })
+	for _, t := range o.trays {
+		g.Go(func() error { return t.find(ctx) })
+		g.Go(func() error { return t.fileAll(ctx) })
+	}
 	g.Go(func() error {
 		leftovers, err := o.connected(ctx)
 		if err != nil {
@@ -139,39 +137,50 @@ func (o *Outbox) wake() {
 	}
 }
 
+// adopt takes up what lies in the trays and the ledger does not know.
+func (o *Outbox) adopt(ctx context.Context) error {
+	for _, t := range o.trays {
+		if err := t.adopt(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileSoon lets every tray look for messages that have become final.
+func (o *Outbox) fileSoon() {
+	for _, t := range o.trays {
+		poke(t.filing)
+	}
+}
+
+// tray returns the tray of a name, or nil when agent.toml has none of it any more. Messages of such a tray are never sealed.
+func (o *Outbox) tray(name string) *tray {
+	i := slices.IndexFunc(o.trays, func(t *tray) bool { return t.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return o.trays[i]
+}
+
+// trayNames lists the trays of which messages are sealed.
+func (o *Outbox) trayNames() []string {
+	names := make([]string, len(o.trays))
+	for i, t := range o.trays {
+		names[i] = t.Name
+	}
+	return names
+}
+
+// source is where the content of a message lies that is being sealed.
+func (o *Outbox) source(m ledger.Outgoing) string { return o.tray(m.Tray).source(m) }
+
 // poke wakes whoever waits on a channel of one place; one that is awake already loses nothing.
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the
-// folder's name lists after an @.
-func (o *Outbox) addressOf(dir string) (string, error) {
-	if dir == "." {
-		return o.address.String(), nil
-	}
-	var to []id.Site
-	for name := range strings.SplitSeq(strings.TrimPrefix(dir, "@"), ",") {
-		to = append(to, id.Site(strings.ToUpper(strings.TrimSpace(name))))
-	}
-	slices.Sort(to)
-	a := id.Address{To: slices.Compact(to)}
-	return a.String(), a.Validate()
-}
-
-// note replaces what people are told about entries of outbox/ that are not taken.
-func (o *Outbox) note(notes map[string]string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for name, why := range notes {
-		if o.notes[name] != why {
-			o.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
-		}
-	}
-	o.notes = notes
 }
 
 // view reads the ledger; its failure is not the hub's, and ends the agent.

@@ -236,7 +236,7 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
 	if err != nil {
 		return err
 	}
-	poke(o.filing)
+	o.fileSoon()
 	if s.Size > api.SmallSize { // otherwise it has no parts
 		o.abandon(ctx, s.ID)
 	}

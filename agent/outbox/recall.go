@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // errOnItsWay says that a message can no longer be recalled.
@@ -51,7 +52,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
 	o.log.Info("recalled", "message", m.ID)
-	poke(o.filing)
+	o.fileSoon()
 	return m.ID, nil
 }
 
@@ -79,11 +80,15 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if m.State != ledger.Delivered && m.State != ledger.Failed {
 		return m.ID, fmt.Errorf("%s is still under way (%s): wait until it is finished", m.ID, m.State)
 	}
-	from := filepath.Join(o.place(m), m.Name)
-	if !exists(from) {
-		return m.ID, fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", m.Name, o.place(m), to)
+	t := o.tray(m.Tray)
+	if t == nil {
+		return m.ID, fmt.Errorf("%s: %s", m.ID, words.TrayMissing(m.Tray))
 	}
-	dir := filepath.Join(o.tray.Outbox(), "@"+string(to))
+	from := filepath.Join(t.place(m), m.Name)
+	if !exists(from) {
+		return m.ID, fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", m.Name, t.place(m), to)
+	}
+	dir := filepath.Join(t.Outbox(), "@"+string(to))
 	if err := durable.MkdirAll(dir, 0o777); err != nil {
 		return m.ID, err
 	}

@@ -34,15 +34,25 @@ func (o *Outbox) Record(ctx context.Context, name string) (r Record, err error) 
 			return err
 		}
 		r = Record{FingerprintKey: hex.EncodeToString(row.FingerprintKey[:]), Digest: row.Digest}
-		for _, folder := range []string{o.tray.Sending(), o.tray.Failed(), o.tray.Delivered()} {
-			if r.Place = filepath.Join(folder, string(row.ID), row.Name); exists(r.Place) {
-				break
-			}
-		}
+		r.Place = o.whereabouts(row)
 		r.Message, err = describe(tx, row)
 		return err
 	})
 	return r, err
+}
+
+// whereabouts is where the content of a message lies, or would lie; empty when its tray is not known any more.
+func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
+	t := o.tray(m.Tray)
+	if t == nil {
+		return ""
+	}
+	for _, folder := range []string{t.Sending(), t.Failed(), t.Delivered()} {
+		if place = filepath.Join(folder, string(m.ID), m.Name); exists(place) {
+			break
+		}
+	}
+	return place
 }
 
 // WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was sent under this name.

@@ -94,7 +94,7 @@ func (o *Outbox) ready(ctx context.Context, m ledger.Outgoing) error {
 	if m.Folder {
 		return o.sortTree(ctx, m)
 	}
-	f, err := openSource(o.tray.source(m), m.Source)
+	f, err := openSource(o.source(m), m.Source)
 	if err != nil {
 		return err
 	}
@@ -104,8 +104,8 @@ func (o *Outbox) ready(ctx context.Context, m ledger.Outgoing) error {
 // setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
 // claimed, until the sweep finds it finished and readable again.
 func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
-	if errors.Is(cause, fs.ErrNotExist) && !exists(o.tray.source(m)) {
-		return o.withdraw(ctx, m, ledger.Taken)
+	if errors.Is(cause, fs.ErrNotExist) && !exists(o.source(m)) {
+		return o.tray(m.Tray).withdraw(ctx, m, ledger.Taken)
 	}
 	reason := "it cannot be read now: " + plain(cause)
 	switch {
@@ -229,7 +229,7 @@ func (o *Outbox) removeSealed(e id.Envelope, file string) error {
 // unchanged compares the sources with their claims.
 func (o *Outbox) unchanged(list []ledger.Outgoing) error {
 	for _, m := range list {
-		now, err := observe(o.tray.source(m))
+		now, err := observe(o.source(m))
 		if err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ func (o *Outbox) message(ctx context.Context, m ledger.Outgoing) envelope.Messag
 		out.Type, out.Entries = envelope.TypeFolder, o.treeEntries(ctx, m)
 		return out
 	}
-	out.Entries = one(entry(m.Name, o.tray.source(m), m.Source))
+	out.Entries = one(entry(m.Name, o.source(m), m.Source))
 	return out
 }
 

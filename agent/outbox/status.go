@@ -11,17 +11,33 @@ import (
 	"sealpost/internal/id"
 )
 
-// Status is how a tray stands, for people and machines.
-type Status struct {
+// Standing is how messages stand: those of a tray, or of the whole site.
+type Standing struct {
 	Counts    map[ledger.State]int64 `json:"counts"`    // of messages that are not final
 	Queued    map[string]int64       `json:"queued"`    // messages that wait to be sealed, by address
 	Blocked   map[string]string      `json:"blocked"`   // addresses to which nothing is sent for now, and why
-	NotTaken  map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100
+	NotTaken  map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100 of a tray
 	Explained []Message              `json:"explained"` // messages that wait for a reason of their own; at most 10
 	Uploads   []Upload               `json:"uploads"`   // large envelopes under way
 	Delivered []Message              `json:"delivered"` // the messages delivered last, newest first; at most 10
 	Failed    []Message              `json:"failed"`    // the messages that failed last, newest first; at most 10
-	Latest    []Message              `json:"latest"`    // the messages claimed last, newest first
+}
+
+// Status is how the sending side of a site stands, for people and machines.
+type Status struct {
+	Standing              // of all trays; where there are several, not_taken says which one before the name
+	Latest   []Message    `json:"latest"`         // the messages claimed last, newest first
+	Trays    []TrayStatus `json:"trays"`          // each by itself
+	Away     []Away       `json:"away,omitempty"` // trays that agent.toml has no more, as far as they have something to do
+}
+
+// TrayStatus is one tray and how its messages stand.
+type TrayStatus struct {
+	Name  string `json:"name"`
+	Dir   string `json:"dir"`
+	Route string `json:"route"`
+	Kind  string `json:"kind"`
+	Standing
 }
 
 // few bounds the lists of the status that are not asked for by number.
@@ -39,78 +55,120 @@ type Upload struct {
 	Left     int64       `json:"seconds_left"`     // at that rate; 0: nobody knows
 }
 
-// Message is one message and where it stands with each recipient.
-type Message struct {
-	ID         id.Message   `json:"message_id"`
-	UID        id.UID       `json:"uid"`
-	Name       string       `json:"name"`
-	Size       int64        `json:"size"`
-	Address    string       `json:"address"`
-	State      ledger.State `json:"state"`
-	Filed      bool         `json:"filed"` // it lies in its final folder
-	Reason     string       `json:"reason,omitempty"`
-	Claimed    time.Time    `json:"claimed"`
-	Sealed     time.Time    `json:"sealed,omitzero"`
-	Published  time.Time    `json:"published,omitzero"` // the hub's promise
-	Finished   time.Time    `json:"finished,omitzero"`
-	Envelope   id.Envelope  `json:"envelope_id,omitempty"`
-	Recipients []Recipient  `json:"recipients,omitempty"`
-}
-
-// Recipient is what one recipient of a message has answered.
-type Recipient struct {
-	Site     id.Site   `json:"site"`
-	Outcome  string    `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
-	Code     string    `json:"code,omitempty"`     // of a refusal or a death
-	Verified bool      `json:"verified,omitempty"` // its receipt is believed
-	Doubt    string    `json:"doubt,omitempty"`    // why it is not
-	Time     time.Time `json:"time,omitzero"`
-}
-
-// Status returns how the tray stands, with the latest messages.
+// Status returns how the trays stand, with the latest messages.
 func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
-	s := Status{Blocked: o.routes.blocked(), NotTaken: map[string]string{}}
+	s := Status{Standing: newStanding()}
+	for _, t := range o.trays {
+		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Standing: newStanding()}
+		t.mu.Lock()
+		maps.Copy(one.NotTaken, t.notes)
+		t.mu.Unlock()
+		s.Trays = append(s.Trays, one)
+	}
+	s.Blocked, s.Uploads = o.routes.blocked(), o.uploads()
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+		if err := s.count(tx); err != nil {
+			return err
+		}
+		if err := s.nameUploads(tx); err != nil {
+			return err
+		}
+		for i := range s.Trays {
+			if err := s.Trays[i].read(tx); err != nil {
+				return err
+			}
+		}
+		list, err := tx.Latest(latest)
+		if err == nil {
+			s.Latest, err = describeAll(tx, list)
+		}
+		return err
+	})
+	s.add()
+	return s, err
+}
+
+func newStanding() Standing {
+	return Standing{Counts: map[ledger.State]int64{}, Queued: map[string]int64{}, Blocked: map[string]string{}, NotTaken: map[string]string{}}
+}
+
+func (o *Outbox) uploads() (list []Upload) {
 	o.mu.Lock()
-	maps.Copy(s.NotTaken, o.notes)
+	defer o.mu.Unlock()
 	for e, p := range o.progress {
 		now := p.State(time.Now())
-		s.Uploads = append(s.Uploads, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())})
+		list = append(list, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())})
 	}
-	o.mu.Unlock()
-	slices.SortFunc(s.Uploads, func(a, b Upload) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
-	return s, o.view(ctx, func(tx *ledger.Tx) error { return s.read(tx, latest) })
+	slices.SortFunc(list, func(a, b Upload) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
+	return list
 }
 
-// read fills in what the ledger knows.
-func (s *Status) read(tx *ledger.Tx, latest int) error {
+func (s *Status) tray(name string) *TrayStatus {
+	i := slices.IndexFunc(s.Trays, func(t TrayStatus) bool { return t.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &s.Trays[i]
+}
+
+// count fills in how many messages there are of each tray, and of those that are away.
+func (s *Status) count(tx *ledger.Tx) error {
 	backlogs, err := tx.Backlogs()
 	if err != nil {
 		return err
 	}
-	s.Counts, s.Queued = map[ledger.State]int64{}, map[string]int64{}
 	for _, b := range backlogs {
 		s.Counts[b.State] += b.Count
 		if b.State == ledger.Taken {
-			s.Queued[b.Address] = b.Count
+			s.Queued[b.Address] += b.Count
+		}
+		if t := s.tray(b.Tray); t != nil {
+			t.Counts[b.State] += b.Count
+			if b.State == ledger.Taken {
+				t.Queued[b.Address] = b.Count
+			}
 		}
 	}
+	for i := range s.Trays {
+		t := &s.Trays[i]
+		for address, why := range s.Blocked {
+			if t.Queued[address] > 0 || address == t.Route {
+				t.Blocked[address] = why
+			}
+		}
+	}
+	s.Away, err = away(tx, backlogs, func(name string) bool { return s.tray(name) != nil })
+	return err
+}
+
+// nameUploads fills in of what the uploads are, and gives each to its tray.
+func (s *Status) nameUploads(tx *ledger.Tx) error {
 	for i, u := range s.Uploads {
 		list, err := tx.InEnvelope(u.Envelope)
 		if err != nil {
 			return err
 		}
-		if len(list) > 0 {
-			s.Uploads[i].Message, s.Uploads[i].Name, s.Uploads[i].Address = list[0].ID, list[0].Name, list[0].Address
+		if len(list) == 0 {
+			continue
+		}
+		u.Message, u.Name, u.Address = list[0].ID, list[0].Name, list[0].Address
+		s.Uploads[i] = u
+		if t := s.tray(list[0].Tray); t != nil {
+			t.Uploads = append(t.Uploads, u)
 		}
 	}
+	return nil
+}
+
+// read fills in the messages of a tray that people are told of.
+func (t *TrayStatus) read(tx *ledger.Tx) error {
 	for _, part := range []struct {
 		into *[]Message
 		list func() ([]ledger.Outgoing, error)
 	}{
-		{&s.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(few) }},
-		{&s.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(ledger.Delivered, few) }},
-		{&s.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(ledger.Failed, few) }},
-		{&s.Latest, func() ([]ledger.Outgoing, error) { return tx.Latest(latest) }},
+		{&t.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(t.Name, few) }},
+		{&t.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Delivered, few) }},
+		{&t.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Failed, few) }},
 	} {
 		list, err := part.list()
 		if err == nil {
@@ -123,77 +181,24 @@ func (s *Status) read(tx *ledger.Tx, latest int) error {
 	return nil
 }
 
-// findSpan is how many rows one view of a search looks through.
-const findSpan = 20_000
-
-// Find lists messages whose file's name contains part, newest first, at most limit: of all messages, or of those that were
-// claimed lately.
-func (o *Outbox) Find(ctx context.Context, part string, limit int, lately bool) (found []Message, err error) {
-	for before := int64(0); ; {
-		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
-			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
-			if err != nil {
-				return err
+// add puts what the trays say together.
+func (s *Status) add() {
+	for _, t := range s.Trays {
+		for name, why := range t.NotTaken {
+			if len(s.Trays) > 1 {
+				name = t.Name + ": " + name
 			}
-			before = next
-			more, err := describeAll(tx, list)
-			found = append(found, more...)
-			return err
-		})
-		if err != nil || before == 0 || lately || len(found) == limit || ctx.Err() != nil {
-			return found, err
+			s.NotTaken[name] = why
 		}
+		s.Explained = append(s.Explained, t.Explained...)
+		s.Delivered = append(s.Delivered, t.Delivered...)
+		s.Failed = append(s.Failed, t.Failed...)
 	}
-}
-
-func describeAll(tx *ledger.Tx, list []ledger.Outgoing) ([]Message, error) {
-	var out []Message
-	for _, m := range list {
-		line, err := describe(tx, m)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, line)
+	slices.SortStableFunc(s.Explained, func(a, b Message) int { return a.Claimed.Compare(b.Claimed) })
+	for _, list := range []*[]Message{&s.Delivered, &s.Failed} {
+		slices.SortStableFunc(*list, func(a, b Message) int { return b.Finished.Compare(a.Finished) })
 	}
-	return out, nil
-}
-
-// Message returns one message by its message id or uid; ledger.ErrNotFound when there is none.
-func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error) {
-	err = o.ledger.View(ctx, func(tx *ledger.Tx) error {
-		row, err := tx.Message(name)
-		if err != nil {
-			return err
-		}
-		m, err = describe(tx, row)
-		return err
-	})
-	return m, err
-}
-
-func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
-	m := Message{ID: row.ID, UID: row.UID, Name: row.Name, Size: row.Source.Size, Address: row.Address, State: row.State, Filed: row.Filed,
-		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
-	if row.Envelope == "" {
-		return m, nil
+	for _, list := range []*[]Message{&s.Explained, &s.Delivered, &s.Failed} {
+		*list = (*list)[:min(few, len(*list))]
 	}
-	e, err := tx.Envelope(row.Envelope)
-	if err != nil {
-		return m, err
-	}
-	m.Sealed, m.Published = e.Sealed, e.Published
-	outcomes, err := tx.Outcomes(row.UID)
-	if err != nil {
-		return m, err
-	}
-	for _, r := range e.Recipients {
-		line := Recipient{Site: r.Site, Verified: r.Believed, Doubt: r.Doubt}
-		for _, c := range outcomes {
-			if c.Site == r.Site {
-				line.Outcome, line.Code, line.Time = c.Outcome, c.Code, c.Time
-			}
-		}
-		m.Recipients = append(m.Recipients, line)
-	}
-	return m, nil
 }

@@ -1,31 +1,59 @@
 package outbox
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 )
 
-// Tray is the folder whose parts show a person where each message stands.
-type Tray struct{ Dir string }
+// Tray is a tray as it is configured. Its name is how the ledger knows it.
+type Tray struct {
+	Folders
+	Name         string
+	Address      id.Address    // of everything dropped into it
+	Kind         string        // of its messages
+	FirstNumber  int64         // of a day
+	Settle       time.Duration // how long a file must stay unchanged
+	FolderSettle time.Duration // how long everything in a folder must
+	Hold         time.Duration // how long a message waits before it is sealed, so that it can be recalled
+	Sweep        time.Duration // how often it is looked through
+	Ignore       []string      // patterns of names that are left alone
+}
+
+// Folders is the folder whose parts show a person where each message stands.
+type Folders struct{ Dir string }
 
 // Outbox holds what is not yet taken.
-func (t Tray) Outbox() string { return filepath.Join(t.Dir, "outbox") }
+func (f Folders) Outbox() string { return filepath.Join(f.Dir, "outbox") }
 
 // Sending holds what is under way, in one folder per message id.
-func (t Tray) Sending() string { return filepath.Join(t.Dir, "sending") }
+func (f Folders) Sending() string { return filepath.Join(f.Dir, "sending") }
 
 // Delivered holds what every recipient has signed for.
-func (t Tray) Delivered() string { return filepath.Join(t.Dir, "delivered") }
+func (f Folders) Delivered() string { return filepath.Join(f.Dir, "delivered") }
 
 // Failed holds what did not reach everybody, each beside a WHY.txt.
-func (t Tray) Failed() string { return filepath.Join(t.Dir, "failed") }
+func (f Folders) Failed() string { return filepath.Join(f.Dir, "failed") }
+
+// All lists the four, in the order of a file's way.
+func (f Folders) All() []string {
+	return []string{f.Outbox(), f.Sending(), f.Delivered(), f.Failed()}
+}
 
 // Make makes the four folders where they are missing.
-func (t Tray) Make() error {
-	for _, dir := range []string{t.Outbox(), t.Sending(), t.Delivered(), t.Failed()} {
+func (f Folders) Make() error {
+	for _, dir := range f.All() {
 		if err := durable.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
@@ -33,19 +61,121 @@ func (t Tray) Make() error {
 	return nil
 }
 
-func (t Tray) dropped(m ledger.Outgoing) string {
-	return filepath.Join(t.Outbox(), filepath.FromSlash(m.Dir), m.Name)
+func (f Folders) dropped(m ledger.Outgoing) string {
+	return filepath.Join(f.Outbox(), filepath.FromSlash(m.Dir), m.Name)
 }
 
-func (t Tray) folder(m ledger.Outgoing) string { return filepath.Join(t.Sending(), string(m.ID)) }
-func (t Tray) source(m ledger.Outgoing) string { return filepath.Join(t.folder(m), m.Name) }
+func (f Folders) folder(m ledger.Outgoing) string { return filepath.Join(f.Sending(), string(m.ID)) }
+func (f Folders) source(m ledger.Outgoing) string { return filepath.Join(f.folder(m), m.Name) }
+
+// place is the folder of a final message.
+func (f Folders) place(m ledger.Outgoing) string {
+	if m.State == ledger.Failed {
+		return filepath.Join(f.Failed(), string(m.ID))
+	}
+	return filepath.Join(f.Delivered(), string(m.ID))
+}
 
 // used tells whether a folder of this message id is in the tray already, from a ledger that was lost.
-func (t Tray) used(m id.Message) bool {
-	for _, dir := range []string{t.Sending(), t.Delivered(), t.Failed()} {
+func (f Folders) used(m id.Message) bool {
+	for _, dir := range []string{f.Sending(), f.Delivered(), f.Failed()} {
 		if exists(filepath.Join(dir, string(m))) {
 			return true
 		}
 	}
 	return false
+}
+
+// tray is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
+type tray struct {
+	Tray
+	o      *Outbox
+	ledger *ledger.Ledger
+	log    *slog.Logger
+	filing chan struct{}
+
+	mu      sync.Mutex        // guards what follows
+	notes   map[string]string // entries of outbox/ that are not taken, and why
+	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
+	unknown map[string]string // folders of sending/ that are not taken up again, and why
+}
+
+func (o *Outbox) newTray(t Tray, several bool) (*tray, error) {
+	if err := t.Make(); err != nil {
+		return nil, err
+	}
+	log := o.log
+	if several {
+		log = log.With("tray", t.Name)
+	}
+	return &tray{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}, nil
+}
+
+// apart makes sure that no two trays have one folder, by whatever names: each would take what is the other's.
+func apart(trays []*tray) error {
+	type owner struct {
+		name, folder string
+		info         os.FileInfo
+	}
+	var all []owner
+	for _, t := range trays {
+		for _, folder := range t.All() {
+			info, err := os.Stat(folder)
+			if err != nil {
+				return err
+			}
+			for _, other := range all {
+				if os.SameFile(info, other.info) {
+					return fmt.Errorf("the folders %s of the tray %s and %s of the tray %s are one: give each tray a dir of its own", folder, t.Name, other.folder, other.name)
+				}
+			}
+			all = append(all, owner{t.Name, folder, info})
+		}
+	}
+	return nil
+}
+
+// find watches the tray and claims what is finished, until the context ends.
+func (t *tray) find(ctx context.Context) error {
+	return (&finder{t: t, pending: map[string]*pending{}}).run(ctx)
+}
+
+// addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the
+// folder's name lists after an @.
+func (t *tray) addressOf(dir string) (string, error) {
+	if dir == "." {
+		return t.Address.String(), nil
+	}
+	var to []id.Site
+	for name := range strings.SplitSeq(strings.TrimPrefix(dir, "@"), ",") {
+		to = append(to, id.Site(strings.ToUpper(strings.TrimSpace(name))))
+	}
+	slices.Sort(to)
+	a := id.Address{To: slices.Compact(to)}
+	return a.String(), a.Validate()
+}
+
+// ignored tells whether a name is one that the tray leaves alone.
+func (t *tray) ignored(name string) bool {
+	return slices.ContainsFunc(t.Ignore, func(pattern string) bool {
+		match, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
+		return match && err == nil // the configuration has checked the pattern
+	})
+}
+
+// used tells whether a folder of this message id is in any tray whose messages are counted with this one's.
+func (t *tray) used(m id.Message) bool {
+	return slices.ContainsFunc(t.o.trays, func(other *tray) bool { return other.Kind == t.Kind && other.Folders.used(m) })
+}
+
+// note replaces what people are told about entries of outbox/ that are not taken.
+func (t *tray) note(notes map[string]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, why := range notes {
+		if t.notes[name] != why {
+			t.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
+		}
+	}
+	t.notes = notes
 }

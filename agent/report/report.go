@@ -40,8 +40,8 @@ type Options struct {
 // File is one STATUS.txt.
 type File struct {
 	Dir      string
-	Sends    bool // it tells of the tray
-	Receives bool // it tells of the inbox
+	Tray     string // it tells of the tray of this name; empty: of none
+	Receives bool   // it tells of the inbox
 }
 
 // Reporter keeps the files of one site.

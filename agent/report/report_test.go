@@ -19,6 +19,11 @@ import (
 	"sealpost/internal/id"
 )
 
+// standing is the status of a site with one tray.
+func standing(s outbox.Standing) *outbox.Status {
+	return &outbox.Status{Standing: s, Trays: []outbox.TrayStatus{{Name: "outbox", Standing: s}}}
+}
+
 // lab is a site whose state a test sets.
 type lab struct {
 	t       *testing.T
@@ -69,8 +74,8 @@ func (l *lab) says() (text, asOf string) {
 func started(t *testing.T, story func(*lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, dir: dir, now: Snapshot{Site: "FL-LAB", Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: &outbox.Status{}}}
-		r := New(Options{Files: []File{{Dir: dir, Sends: true, Receives: true}}, Read: l.read, Changes: l.count, Log: slog.New(slog.DiscardHandler)})
+		l := &lab{t: t, dir: dir, now: Snapshot{Site: "FL-LAB", Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: standing(outbox.Standing{})}}
+		r := New(Options{Files: []File{{Dir: dir, Tray: "outbox", Receives: true}}, Read: l.read, Changes: l.count, Log: slog.New(slog.DiscardHandler)})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
@@ -94,7 +99,7 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
 		}
 		l.set(func(s *Snapshot) {
-			s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}}
+			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}})
 		})
 		time.Sleep(2 * time.Second)
 		text, _ = l.says()
@@ -124,8 +129,8 @@ func TestProgressIsToldOnceAMinute(t *testing.T) {
 		writes := map[string]bool{}
 		for i := range 300 {
 			l.set(func(s *Snapshot) {
-				s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Sealed: 1},
-					Uploads: []outbox.Upload{{Message: "FL-LAB_DAT_20251008_001", Name: "big.dat", Address: "fl-lab.dat", Done: int64(i) << 20, Size: 1 << 30, Rate: 1 << 20, Left: int64(1024 - i)}}}
+				s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Sealed: 1},
+					Uploads: []outbox.Upload{{Message: "FL-LAB_DAT_20251008_001", Name: "big.dat", Address: "fl-lab.dat", Done: int64(i) << 20, Size: 1 << 30, Rate: 1 << 20, Left: int64(1024 - i)}}})
 			})
 			time.Sleep(time.Second)
 			_, asOf := l.says()
@@ -144,7 +149,9 @@ func TestABusySiteIsWrittenAtMostOnceASecond(t *testing.T) {
 	started(t, func(l *lab) {
 		reads := 0
 		for i := range 1000 {
-			l.set(func(s *Snapshot) { s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Taken: int64(i)}} })
+			l.set(func(s *Snapshot) {
+				s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: int64(i)}})
+			})
 			time.Sleep(10 * time.Millisecond)
 		}
 		l.mu.Lock()
@@ -160,7 +167,9 @@ func TestAtTheEndItSaysThatNobodyIsAtWork(t *testing.T) {
 	var dir string
 	started(t, func(l *lab) {
 		dir = l.dir
-		l.set(func(s *Snapshot) { s.Outbox = &outbox.Status{Counts: map[ledger.State]int64{ledger.Published: 3}} })
+		l.set(func(s *Snapshot) {
+			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 3}})
+		})
 	})
 	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
 	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") || !strings.Contains(string(text), "3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
@@ -214,9 +223,9 @@ func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}
 	s := Snapshot{Site: "FL-LAB", Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
-		Outbox: &outbox.Status{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]},
+		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]}),
 		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: "damaged"}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
-	text := s.text(File{Sends: true, Receives: true}, true)
+	text := s.text(File{Tray: "outbox", Receives: true}, true)
 	if n := strings.Count(text, "\r\n"); n > 250 {
 		t.Errorf("%d lines", n)
 	}

@@ -90,8 +90,15 @@ func (s Snapshot) text(f File, moving bool) string {
 	for _, p := range s.Pins {
 		l.tell(words.NotTrusted, string(p.Site), p.Trouble+". "+p.Advice)
 	}
-	if f.Sends && s.Outbox != nil {
-		sending(l, s.Outbox)
+	if f.Tray != "" && s.Outbox != nil {
+		for _, a := range s.Outbox.Away {
+			l.tell(words.Away, a.Name, a.Says)
+		}
+		for _, t := range s.Outbox.Trays {
+			if t.Name == f.Tray {
+				sending(l, t.Standing)
+			}
+		}
 	}
 	if f.Receives && s.Inbox != nil {
 		receiving(l, s.Inbox)
@@ -118,7 +125,7 @@ func (s Snapshot) link(l *lines) {
 	}
 }
 
-func sending(l *lines, o *outbox.Status) {
+func sending(l *lines, o outbox.Standing) {
 	for i, address := range slices.Sorted(maps.Keys(o.Blocked)) {
 		if i == most {
 			l.head("and more that waits")
@@ -146,7 +153,7 @@ func sending(l *lines, o *outbox.Status) {
 	})
 }
 
-func underWay(l *lines, o *outbox.Status) {
+func underWay(l *lines, o outbox.Standing) {
 	if len(o.Counts) == 0 {
 		l.head("NOTHING IS UNDER WAY.")
 		return

@@ -34,7 +34,7 @@ func agentApproveCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
-	cmd.Flags().StringVar(&in.Route, "route", "", "the routing key (default the tray's own)")
+	cmd.Flags().StringVar(&in.Route, "route", "", "the routing key (default the only one of the trays)")
 	return cmd
 }
 

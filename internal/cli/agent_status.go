@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -84,6 +85,9 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		for _, name := range slices.Sorted(maps.Keys(s.Outbox.NotTaken)) {
 			matter(w, words.NotTaken, fmt.Sprintf("%q", name), s.Outbox.NotTaken[name])
 		}
+		for _, a := range s.Outbox.Away {
+			matter(w, words.Away, a.Name, a.Says)
+		}
 	}
 	if s.Inbox != nil {
 		for _, e := range slices.Sorted(maps.Keys(s.Inbox.Released)) {
@@ -117,14 +121,12 @@ func printOutbox(w io.Writer, s agent.Status) error {
 	if s.Outbox == nil {
 		return nil
 	}
-	fmt.Fprint(w, "\nOutbox:")
-	for _, state := range slices.Sorted(maps.Keys(s.Outbox.Counts)) {
-		fmt.Fprintf(w, " %d %s", s.Outbox.Counts[state], state)
+	fmt.Fprintln(w, "\nOutbox:"+counts(s.Outbox.Standing))
+	if len(s.Outbox.Trays) > 1 {
+		for _, t := range s.Outbox.Trays {
+			fmt.Fprintf(w, "  tray %s, which sends %s under %s from %s:%s\n", t.Name, t.Kind, t.Route, t.Dir, counts(t.Standing))
+		}
 	}
-	if len(s.Outbox.Counts) == 0 {
-		fmt.Fprint(w, " nothing under way")
-	}
-	fmt.Fprintln(w)
 	for _, u := range s.Outbox.Uploads {
 		fmt.Fprintf(w, "  sending %s %q to %s: %s\n", u.Message, u.Name, u.Address, howFar(u.Done, u.Size, u.Rate, u.Left))
 	}
@@ -141,6 +143,14 @@ func printOutbox(w io.Writer, s agent.Status) error {
 		t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), state, m.Claimed, recipients)
 	}
 	return t.print(w, "Nothing has been sent yet.")
+}
+
+// counts says how many messages are in which state.
+func counts(s agent.Standing) (text string) {
+	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
+		text += fmt.Sprintf(" %d %s", s.Counts[state], state)
+	}
+	return cmp.Or(text, " nothing under way")
 }
 
 // answer is what one recipient has said, in a word or two.

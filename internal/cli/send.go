@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,24 +25,25 @@ const nameWait = 2 * time.Minute
 
 func sendCommand() *cobra.Command {
 	var s sender
-	var to string
+	var to, tray string
 	cmd := &cobra.Command{
 		Use: "send FILE…", Short: "Copy files or folders into the outbox of the agent that runs here, and follow them if wanted",
 		Long: "Copy files or folders into the outbox of the agent that runs here. The originals stay. With --wait the command ends when\n" +
 			"every recipient has signed for them, with exit code 0, or when one of them has failed, with exit code 1.\n" +
 			"It may be interrupted while it waits: what is in outbox goes on by itself.",
-		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n  sealpost send results.csv --to @CA-RC,SF-RC",
+		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n  sealpost send results.csv --to @CA-RC,SF-RC\n  sealpost send run7.fastq --tray sequencer",
 		Args:    wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.out, s.progress = cmd.OutOrStdout(), newBar(cmd.ErrOrStderr())
-			if err := s.choose(cmd.Context(), to); err != nil {
+			if err := s.choose(cmd.Context(), tray, to); err != nil {
 				return err
 			}
 			return s.send(cmd.Context(), args)
 		},
 	}
 	dirFlag(cmd, &s.dir, "agent")
-	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] (default the tray's own routing key)")
+	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] (default the routing key of the only tray, or of --tray)")
+	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several (default the one with the routing key; for sites the first)")
 	cmd.Flags().BoolVar(&s.wait, "wait", false, "wait until every recipient has signed for it")
 	return cmd
 }
@@ -58,22 +60,34 @@ type sender struct {
 }
 
 // choose finds the folder that means the address.
-func (s *sender) choose(ctx context.Context, to string) error {
-	var trays agent.Trays
-	if err := askAgent(ctx, s.dir, agent.PathTrays, struct{}{}, &trays); err != nil {
+func (s *sender) choose(ctx context.Context, tray, to string) error {
+	var all agent.Trays
+	if err := askAgent(ctx, s.dir, agent.PathTrays, struct{}{}, &all); err != nil {
 		return err
 	}
-	var routes []string
-	for _, t := range trays.Trays {
-		if to == t.Route || to == "" {
-			s.tray, s.outbox, s.to = t, t.Outbox, t.Route
-			return nil
+	trays := all.Trays
+	if tray != "" {
+		trays = slices.DeleteFunc(trays, func(t agent.Tray) bool { return t.Name != tray })
+		if len(trays) == 0 {
+			return usagef("this site has no tray %q; it has %s", tray, trayList(all.Trays))
 		}
-		routes = append(routes, t.Route)
 	}
-	if !strings.HasPrefix(to, "@") {
-		return usagef("this site sends under %s; for particular sites say --to @SITE or --to @SITE,SITE", strings.Join(routes, ", "))
+	if strings.HasPrefix(to, "@") {
+		return s.direct(trays[0], to)
 	}
+	fit := slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return to != "" && t.Route != to })
+	switch {
+	case len(fit) == 0:
+		return usagef("this site sends under %s; for particular sites say --to @SITE or --to @SITE,SITE", trayList(trays))
+	case len(fit) > 1:
+		return usagef("which tray is meant? Say --tray with one of %s", trayList(fit))
+	}
+	s.tray, s.outbox, s.to = fit[0], fit[0].Outbox, fit[0].Route
+	return nil
+}
+
+// direct chooses the folder of a tray that means particular sites.
+func (s *sender) direct(tray agent.Tray, to string) error {
 	var sites []string
 	for name := range strings.SplitSeq(to[1:], ",") {
 		site, err := id.ParseSite(strings.ToUpper(strings.TrimSpace(name)))
@@ -82,12 +96,24 @@ func (s *sender) choose(ctx context.Context, to string) error {
 		}
 		sites = append(sites, string(site))
 	}
-	s.tray, s.to = trays.Trays[0], "@"+strings.Join(sites, ",")
+	s.tray, s.to = tray, "@"+strings.Join(sites, ",")
 	s.outbox = filepath.Join(s.tray.Outbox, s.to)
 	if err := os.Mkdir(s.outbox, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
+}
+
+// trayList names trays for a person: by their routing keys, and by their names where there are several.
+func trayList(trays []agent.Tray) string {
+	var list []string
+	for _, t := range trays {
+		if len(trays) == 1 {
+			return t.Route
+		}
+		list = append(list, fmt.Sprintf("%q (%s)", t.Name, t.Route))
+	}
+	return strings.Join(list, ", ")
 }
 
 func (s *sender) send(ctx context.Context, files []string) error {

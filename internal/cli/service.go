@@ -147,11 +147,9 @@ func (s *serviceTarget) installation() (i service.Installation, err error) {
 	}
 	cfg, err := loadAgent(s.dir)
 	i.State = cfg.State
-	if cfg.Sends() {
-		i.Writable = append(i.Writable, cfg.Outbox.Dir)
-		for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
-			i.Shared = append(i.Shared, filepath.Join(cfg.Outbox.Dir, name))
-		}
+	for _, t := range cfg.Trays() {
+		i.Writable = append(i.Writable, t.Dir)
+		i.Shared = append(i.Shared, t.Folders()...)
 	}
 	if cfg.Receives() {
 		i.Shared = append(i.Shared, cfg.Inbox.Dir)

@@ -22,6 +22,7 @@ const (
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
 	Refused                       // something for this site was refused for ever
+	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
 	Stopped                       // the agent does not run
 	situations
@@ -116,6 +117,13 @@ var table = [situations]Words{
 		Safe:  "Yes. Nothing of it is in the inbox, and its sender still has it.",
 		Next:  "Its sender is told, and can send it again.",
 		Ask:   "The admin of your site, who can ask the sender.",
+	},
+	Away: {
+		Label: "TRAY AWAY",
+		What:  "a tray is not configured any more",
+		Safe:  "Yes. Its files lie in the tray's own folders.",
+		Next:  "They go on when the tray is back.",
+		Ask:   "The admin of your site.",
 	},
 	Failed: {
 		Label: "FAILED",

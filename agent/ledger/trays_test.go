@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// firstLedger makes a ledger as the first program did: its tables and indexes, and three messages.
+func firstLedger(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=journal_mode(WAL)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(tables + `
+CREATE INDEX message_final ON message (state, finished) WHERE state IN ('delivered','failed');
+CREATE INDEX message_explained ON message (seq) WHERE reason <> '' AND state IN ('claimed','taken');
+INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason, finished)
+VALUES ('u1','FL-LAB_DAT_20251008_001','DAT','20251008',1,'waits','file',x'01',5,1,7,'1:2',0,'fl-lab.dat','',1,1,'taken','late',0),
+       ('u2','FL-LAB_DAT_20251008_002','DAT','20251008',2,'done','file',x'02',5,1,7,'1:3',0,'fl-lab.dat','',1,1,'delivered','',9),
+       ('u3','FL-LAB_DAT_20251008_003','DAT','20251008',3,'taking','file',x'03',5,1,7,'1:4',0,'@CA-RC','@CA-RC',1,1,'claimed','',0);
+PRAGMA user_version = 1;`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shape is what a ledger is made of.
+func shape(t *testing.T, l *Ledger) (parts []string) {
+	t.Helper()
+	view(t, l, func(tx *Tx) error {
+		return tx.rows("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1", nil, func(rows *sql.Rows) error {
+			var part string
+			err := rows.Scan(&part)
+			parts = append(parts, part)
+			return err
+		})
+	})
+	return parts
+}
+
+func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	firstLedger(t, path)
+	l := open(t, path)
+	if got, want := shape(t, l), shape(t, open(t, filepath.Join(t.TempDir(), "ledger.db"))); !slices.Equal(got, want) {
+		t.Errorf("it is made of\n%s\nand a new one of\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	view(t, l, func(tx *Tx) error {
+		for _, uid := range []string{"u1", "u2", "u3"} {
+			if m, err := tx.Message(uid); err != nil || m.Tray != "outbox" || m.FingerprintKey[0] == 0 || m.Source.ModTime != 7 {
+				t.Errorf("%s: got %+v, %v", uid, m, err)
+			}
+		}
+		waiting, err := tx.Waiting([]string{"outbox"}, "fl-lab.dat", 100, true, day, 0, 10)
+		if err != nil || !slices.Equal(names(waiting), []string{"waits"}) {
+			t.Errorf("waiting: %v, %v", names(waiting), err)
+		}
+		unfiled, err := tx.Unfiled("outbox", 10)
+		if err != nil || !slices.Equal(names(unfiled), []string{"done"}) {
+			t.Errorf("unfiled: %v, %v", names(unfiled), err)
+		}
+		return nil
+	})
+	next := claimIn(t, l, "sequencer", "next")
+	if next.Number != 4 {
+		t.Errorf("the next message is %s", next.ID)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	view(t, open(t, path), func(tx *Tx) error {
+		if m, err := tx.Message(string(next.UID)); err != nil || m.Tray != "sequencer" {
+			t.Errorf("opened again: got %+v, %v", m, err)
+		}
+		return nil
+	})
+}
+
+// A step that fails changes nothing, and the next try begins where this one did.
+func TestAStepHappensAsAWholeOrNotAtAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	firstLedger(t, path)
+	spoil := func(statement string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil("DROP INDEX message_unfiled") // the step wants to replace it, in its middle
+	if l, err := Open(path); err == nil || !strings.Contains(err.Error(), "bring it to format 2") {
+		l.Close()
+		t.Fatalf("opened: %v", err)
+	}
+	spoil("CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN ('delivered','failed')")
+	view(t, open(t, path), func(tx *Tx) error {
+		m, err := tx.Message("u1")
+		if m.Tray != "outbox" {
+			t.Errorf("got %+v", m)
+		}
+		return err
+	})
+}
+
+func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	for _, tray := range []string{"outbox", "sequencer", "gone"} {
+		for _, name := range []string{"claimed", "taken", "failed"} {
+			m := claimIn(t, l, tray, name+" in "+tray)
+			update(t, l, func(tx *Tx) error {
+				if name != "claimed" {
+					if _, err := tx.Advance(m.UID, Claimed, Taken, "why"); err != nil {
+						return err
+					}
+				}
+				if name == "failed" {
+					return tx.Fail(m.UID, "no", day)
+				}
+				return nil
+			})
+		}
+	}
+	view(t, l, func(tx *Tx) error {
+		for what, list := range map[string]func() ([]Outgoing, error){
+			"claimed in sequencer": func() ([]Outgoing, error) { return tx.Claimed("sequencer", 0, 10) },
+			"taken in sequencer":   func() ([]Outgoing, error) { return tx.Explained("sequencer", 10) },
+			"failed in sequencer":  func() ([]Outgoing, error) { return tx.Unfiled("sequencer", 10) },
+			"failed in gone":       func() ([]Outgoing, error) { return tx.LatestFinal("gone", Failed, 10) },
+		} {
+			if got, err := list(); err != nil || !slices.Equal(names(got), []string{what}) {
+				t.Errorf("%s: got %v, %v", what, names(got), err)
+			}
+		}
+		for _, c := range []struct {
+			trays []string
+			want  []string
+		}{{nil, nil}, {[]string{"gone"}, []string{"taken in gone"}}, {[]string{"sequencer", "outbox"}, []string{"taken in outbox", "taken in sequencer"}}} {
+			if got, err := tx.Waiting(c.trays, "fl-lab.dat", 100, true, day.Add(time.Hour), 0, 10); err != nil || !slices.Equal(names(got), c.want) {
+				t.Errorf("waiting in %v: got %v, %v", c.trays, names(got), err)
+			}
+		}
+		unfiled, err := tx.UnfiledByTray()
+		if err != nil || !maps.Equal(unfiled, map[string]int64{"outbox": 1, "sequencer": 1, "gone": 1}) {
+			t.Errorf("unfiled: %v, %v", unfiled, err)
+		}
+		last, err := tx.Latest(1)
+		if err != nil || last[0].Number != 9 {
+			t.Errorf("the last of nine is %v, %v", last, err)
+		}
+		return nil
+	})
+}

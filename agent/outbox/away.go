@@ -1,0 +1,72 @@
+package outbox
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
+)
+
+// Away is a tray that agent.toml has no more, though not all of its messages are finished. What is not sealed waits until it
+// is back, receipts are still followed, and final messages are moved when it is back: nobody knows where its folders are.
+type Away struct {
+	Name    string `json:"name"`
+	Waiting int64  `json:"waiting"` // messages that are not sealed, and are not before it is back
+	Sent    int64  `json:"sent"`    // messages whose receipts are followed
+	Unfiled int64  `json:"unfiled"` // messages that are final, and still lie in its folder sending
+	Says    string `json:"says"`    // what it means and what to do, for people
+}
+
+// away lists the trays that have something to do and are not there.
+func away(tx *ledger.Tx, backlogs []ledger.Backlog, there func(string) bool) (list []Away, err error) {
+	byName := map[string]*Away{}
+	of := func(name string) *Away {
+		if byName[name] == nil {
+			byName[name] = &Away{Name: name}
+		}
+		return byName[name]
+	}
+	for _, b := range backlogs {
+		switch b.State {
+		case ledger.Claimed, ledger.Taken:
+			of(b.Tray).Waiting += b.Count
+		default:
+			of(b.Tray).Sent += b.Count
+		}
+	}
+	unfiled, err := tx.UnfiledByTray()
+	if err != nil {
+		return nil, err
+	}
+	for name, n := range unfiled {
+		of(name).Unfiled += n
+	}
+	for name, a := range byName {
+		if there(name) {
+			continue
+		}
+		a.Says = words.TrayAway(name, a.Waiting, a.Sent, a.Unfiled)
+		list = append(list, *a)
+	}
+	slices.SortFunc(list, func(a, b Away) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// missTrays says in the log which trays are away.
+func (o *Outbox) missTrays(ctx context.Context) error {
+	var list []Away
+	err := o.view(ctx, func(tx *ledger.Tx) error {
+		backlogs, err := tx.Backlogs()
+		if err != nil {
+			return err
+		}
+		list, err = away(tx, backlogs, func(name string) bool { return o.tray(name) != nil })
+		return err
+	})
+	for _, a := range list {
+		o.log.Warn("a tray is away", "tray", a.Name, "waiting", a.Waiting, "sent", a.Sent, "unfiled", a.Unfiled, "reason", a.Says)
+	}
+	return err
+}

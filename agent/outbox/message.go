@@ -1,0 +1,113 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+)
+
+// Message is one message and where it stands with each recipient.
+type Message struct {
+	ID         id.Message   `json:"message_id"`
+	UID        id.UID       `json:"uid"`
+	Tray       string       `json:"tray"`
+	Name       string       `json:"name"`
+	Size       int64        `json:"size"`
+	Address    string       `json:"address"`
+	State      ledger.State `json:"state"`
+	Filed      bool         `json:"filed"` // it lies in its final folder
+	Reason     string       `json:"reason,omitempty"`
+	Claimed    time.Time    `json:"claimed"`
+	Sealed     time.Time    `json:"sealed,omitzero"`
+	Published  time.Time    `json:"published,omitzero"` // the hub's promise
+	Finished   time.Time    `json:"finished,omitzero"`
+	Envelope   id.Envelope  `json:"envelope_id,omitempty"`
+	Recipients []Recipient  `json:"recipients,omitempty"`
+}
+
+// Recipient is what one recipient of a message has answered.
+type Recipient struct {
+	Site     id.Site   `json:"site"`
+	Outcome  string    `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
+	Code     string    `json:"code,omitempty"`     // of a refusal or a death
+	Verified bool      `json:"verified,omitempty"` // its receipt is believed
+	Doubt    string    `json:"doubt,omitempty"`    // why it is not
+	Time     time.Time `json:"time,omitzero"`
+}
+
+// findSpan is how many rows one view of a search looks through.
+const findSpan = 20_000
+
+// Find lists messages whose file's name contains part, newest first, at most limit: of all messages, or of those that were
+// claimed lately.
+func (o *Outbox) Find(ctx context.Context, part string, limit int, lately bool) (found []Message, err error) {
+	for before := int64(0); ; {
+		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
+			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
+			if err != nil {
+				return err
+			}
+			before = next
+			more, err := describeAll(tx, list)
+			found = append(found, more...)
+			return err
+		})
+		if err != nil || before == 0 || lately || len(found) == limit || ctx.Err() != nil {
+			return found, err
+		}
+	}
+}
+
+func describeAll(tx *ledger.Tx, list []ledger.Outgoing) ([]Message, error) {
+	var out []Message
+	for _, m := range list {
+		line, err := describe(tx, m)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, line)
+	}
+	return out, nil
+}
+
+// Message returns one message by its message id or uid; ledger.ErrNotFound when there is none.
+func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error) {
+	err = o.ledger.View(ctx, func(tx *ledger.Tx) error {
+		row, err := tx.Message(name)
+		if err != nil {
+			return err
+		}
+		m, err = describe(tx, row)
+		return err
+	})
+	return m, err
+}
+
+func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
+	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size, Address: row.Address, State: row.State, Filed: row.Filed,
+		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
+	if row.Envelope == "" {
+		return m, nil
+	}
+	e, err := tx.Envelope(row.Envelope)
+	if err != nil {
+		return m, err
+	}
+	m.Sealed, m.Published = e.Sealed, e.Published
+	outcomes, err := tx.Outcomes(row.UID)
+	if err != nil {
+		return m, err
+	}
+	for _, r := range e.Recipients {
+		line := Recipient{Site: r.Site, Verified: r.Believed, Doubt: r.Doubt}
+		for _, c := range outcomes {
+			if c.Site == r.Site {
+				line.Outcome, line.Code, line.Time = c.Outcome, c.Code, c.Time
+			}
+		}
+		m.Recipients = append(m.Recipients, line)
+	}
+	return m, nil
+}

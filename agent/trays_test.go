@@ -1,0 +1,219 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent"
+	"sealpost/agent/doctor"
+	"sealpost/agent/outbox"
+	"sealpost/config"
+)
+
+// addTray adds a table to agent.toml, which is read at the next start.
+func (s *site) addTray(text string) {
+	s.w.t.Helper()
+	path := config.AgentFile(s.dir)
+	old, err := os.ReadFile(path)
+	must(s.w.t, err)
+	must(s.w.t, os.WriteFile(path, append(old, "\n"+text...), 0o600))
+}
+
+// takeTraysOut removes the tables [[tray]] from agent.toml.
+func (s *site) takeTraysOut() {
+	s.w.t.Helper()
+	path := config.AgentFile(s.dir)
+	old, err := os.ReadFile(path)
+	must(s.w.t, err)
+	text, _, _ := strings.Cut(string(old), "\n[[tray]]")
+	must(s.w.t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// setSequencer restarts the lab with another hold of its second tray.
+func (s *site) setSequencer(hold string) {
+	s.w.t.Helper()
+	s.stop()
+	s.takeTraysOut()
+	s.addTray(strings.Replace(sequencer, "1h", hold, 1))
+	s.start()
+}
+
+// sent returns the message that was made of a file of this name.
+func (s *site) sent(name string) outbox.Message {
+	s.w.t.Helper()
+	all := s.status().Outbox.Latest
+	i := slices.IndexFunc(all, func(m outbox.Message) bool { return m.Name == name })
+	if i < 0 {
+		s.w.t.Fatalf("nothing of the name %s was sent", name)
+	}
+	return all[i]
+}
+
+const sequencer = `[[tray]]
+name = "sequencer"
+dir = "seq"
+kind = "SEQ"
+route = "fl-lab.seq"
+settle = "0s"
+sweep = "500ms"
+hold = "1h"
+ignore = ["*.BAK"]
+`
+
+func (s *site) ofTray(name string) (t outbox.TrayStatus) {
+	s.w.t.Helper()
+	all := s.status().Outbox.Trays
+	i := slices.IndexFunc(all, func(t outbox.TrayStatus) bool { return t.Name == name })
+	if i < 0 {
+		s.w.t.Fatalf("no tray %s in %+v", name, all)
+	}
+	return all[i]
+}
+
+// twoTrays is a lab with a tray for data, which goes to one centre at once, and one for sequences, which are held and go to
+// another.
+func twoTrays(t *testing.T) (lab, data, sequences *site) {
+	w := newWorld(t)
+	data, sequences = w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.dat")
+	w.bind("sf_rc_queue", "fl-lab.seq")
+	lab = w.join("FL-LAB", "send", "CA-RC")
+	lab.stop()
+	lab.addTray(sequencer)
+	lab.start()
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq", Sites: []string{"SF-RC"}}, nil))
+	return lab, data, sequences
+}
+
+func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
+	lab, data, sequences := twoTrays(t)
+	if err := lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil); err == nil || !strings.Contains(err.Error(), "fl-lab.dat, fl-lab.seq: say with --route") {
+		t.Errorf("a route that nobody named was approved: %v", err)
+	}
+	lab.drop("data.csv", []byte("data"))
+	lab.drop("kept.bak", []byte("the other tray's pattern"))
+	lab.drop("../seq/outbox/run.fq", []byte("ACGT"))
+	lab.drop("../seq/outbox/old.bak", []byte("old"))
+	data.expect("FL-LAB", "data.csv", []byte("data"))
+	data.expect("FL-LAB", "kept.bak", []byte("the other tray's pattern"))
+	eventually(t, "the sequence is held", func() bool { return lab.ofTray("sequencer").Counts["taken"] == 1 })
+	lab.stop()
+	lab.start()
+	tray := lab.ofTray("sequencer")
+	if tray.Route != "fl-lab.seq" || tray.Kind != "SEQ" || tray.Dir != filepath.Join(lab.dir, "seq") || tray.Counts["taken"] != 1 {
+		t.Errorf("after a restart: %+v", tray)
+	}
+	eventually(t, "what is ignored is said", func() bool {
+		return strings.Contains(lab.ofTray("sequencer").NotTaken["old.bak"], "leave alone") && strings.Contains(lab.status().Outbox.NotTaken["sequencer: old.bak"], "leave alone")
+	})
+	held := lab.sent("run.fq")
+	if held.Tray != "sequencer" || !strings.HasPrefix(string(held.ID), "FL-LAB_SEQ_") || !strings.HasSuffix(string(held.ID), "_001") {
+		t.Errorf("held: %+v", held)
+	}
+	must(t, lab.call(agent.PathRecall, agent.MessageRequest{Message: string(held.ID)}, nil))
+	failed := filepath.Join(lab.dir, "seq", "failed", string(held.ID))
+	eventually(t, "it is recalled in its own tray", func() bool { _, err := os.Stat(filepath.Join(failed, "WHY.txt")); return err == nil })
+
+	lab.setSequencer("0s")
+	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: string(held.ID), To: "CA-RC"}, nil))
+	data.expect("FL-LAB", "run.fq", []byte("ACGT"))
+	must(t, os.Rename(filepath.Join(failed, "run.fq"), filepath.Join(lab.dir, "seq", "outbox", "again.fq")))
+	sequences.expect("FL-LAB", "again.fq", []byte("ACGT"))
+	eventually(t, "both lie in their own tray", func() bool { return len(lab.tray("seq/delivered")) == 2 && len(lab.tray("delivered")) == 2 })
+	if got := len(data.inInbox()) + len(sequences.inInbox()); got != 4 {
+		t.Errorf("%d files arrived", got)
+	}
+	for path, want := range map[string]string{"STATUS.txt": `"data.csv" has reached CA-RC`, "seq/STATUS.txt": `"again.fq" has reached SF-RC`} {
+		eventually(t, path+" says "+want, func() bool { return strings.Contains(lab.read(path), want) })
+	}
+	if text := lab.read("seq/STATUS.txt"); strings.Contains(text, "data.csv") {
+		t.Errorf("the file of one tray tells of the other:\n%s", text)
+	}
+}
+
+// read returns what a file of the site's folder says; nothing when it is not there.
+func (s *site) read(path string) string {
+	s.w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, path))
+	if err != nil && !os.IsNotExist(err) {
+		s.w.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
+	lab, data, sequences := twoTrays(t)
+	lab.setSequencer("0s")
+	sequences.stop()
+	lab.drop("../seq/outbox/sent.fq", []byte("sent"))
+	eventually(t, "the hub has one", func() bool { return lab.ofTray("sequencer").Counts["published"] == 1 })
+	lab.w.stopHub()
+	lab.setSequencer("0s")
+	lab.drop("../seq/outbox/waits.fq", []byte("waits"))
+	eventually(t, "the other is taken", func() bool { return lab.ofTray("sequencer").Counts["taken"] == 1 })
+	lab.stop()
+	lab.takeTraysOut()
+	lab.w.startHub()
+	lab.start()
+	away := func() (a []outbox.Away) { return lab.status().Outbox.Away }
+	if a := away(); len(a) != 1 || a[0].Name != "sequencer" || a[0].Waiting != 1 || a[0].Sent != 1 || !strings.Contains(a[0].Says, "not in agent.toml any more") {
+		t.Fatalf("away: %+v", a)
+	}
+	sequences.start()
+	eventually(t, "the receipt is followed", func() bool { a := away(); return len(a) == 1 && a[0].Sent == 0 && a[0].Unfiled == 1 })
+	eventually(t, "people are told", func() bool { return strings.Contains(lab.statusFile(), "TRAY AWAY sequencer") })
+	lab.drop("data.csv", []byte("data"))
+	data.expect("FL-LAB", "data.csv", []byte("data"))
+	if a := away(); len(a) != 1 || a[0].Waiting != 1 {
+		t.Errorf("what waits for its tray went on without it: %+v", a)
+	}
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: "FL-LAB_SEQ_" + time.Now().UTC().Format("20060102") + "_001", To: "CA-RC"}, nil); err == nil || !strings.Contains(err.Error(), "not in agent.toml any more") {
+		t.Errorf("something of the tray was sent again: %v", err)
+	}
+
+	lab.stop()
+	must(t, os.Rename(filepath.Join(lab.dir, "seq"), filepath.Join(lab.dir, "moved")))
+	lab.addTray(strings.NewReplacer(`"seq"`, `"moved"`, `"1h"`, `"0s"`).Replace(sequencer))
+	lab.start()
+	eventually(t, "what was sent lies in delivered", func() bool { return slices.Contains(lab.tray("moved/delivered"), "sent.fq") })
+	sequences.expect("FL-LAB", "waits.fq", []byte("waits"))
+	eventually(t, "and the other too", func() bool { return slices.Equal(lab.tray("moved/delivered"), []string{"sent.fq", "waits.fq"}) })
+	if a := away(); len(a) != 0 {
+		t.Errorf("away: %+v", a)
+	}
+}
+
+func TestTwoTraysThroughALinkAreRefused(t *testing.T) {
+	_, lab, _ := labAndCentre(t)
+	lab.stop()
+	must(t, os.Symlink(lab.dir, filepath.Join(lab.w.dir, "other name")))
+	lab.addTray("[[tray]]\nname = 'other'\ndir = '../other name'\nroute = 'fl-lab.seq'\n")
+	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
+	must(t, err)
+	if _, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: lab.w.log("FL-LAB")}); err == nil || !strings.Contains(err.Error(), "are one: give each tray a dir of its own") {
+		t.Errorf("it says %v", err)
+	}
+	lab.takeTraysOut()
+	lab.start()
+}
+
+func TestTheDoctorLooksAtEveryTray(t *testing.T) {
+	_, lab, _ := labAndCentre(t)
+	lab.stop()
+	lab.addTray(sequencer)
+	lab.start()
+	must(t, os.Remove(filepath.Join(lab.dir, "seq", "failed")))
+	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
+	must(t, err)
+	found := map[string]doctor.Level{}
+	doctor.Examine(t.Context(), doctor.Options{Config: cfg, Version: "test"}, func(f doctor.Finding) { found[f.What] = f.Level })
+	for what, want := range map[string]doctor.Level{"folder failed of the tray outbox": doctor.OK, "folder failed of the tray sequencer": doctor.Fail, "folder sending of the tray sequencer": doctor.OK, "tray outbox": doctor.OK} {
+		if found[what] != want {
+			t.Errorf("%s: %q, want %q (%v)", what, found[what], want, found)
+		}
+	}
+}
