@@ -18,19 +18,21 @@ import (
 
 func agentRunCommand() *cobra.Command {
 	var dir, logFormat string
+	var managed bool
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent until it is interrupted", Args: noArgs,
 		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back what is under way.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd, dir, logFormat) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd, dir, logFormat, managed) },
 	}
 	dirFlag(cmd, &dir, "agent")
 	logFlag(cmd, &logFormat)
+	managedFlag(cmd, &managed)
 	return cmd
 }
 
 // runAgent runs the agent as the service manager wants it. What fails before the agent runs is told from inside Run, as a
 // service has no other place for it.
-func runAgent(cmd *cobra.Command, dir, logFormat string) error {
+func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 	cfg, broken := loadAgent(dir)
 	log, err := newLog(cmd.ErrOrStderr(), logFormat, cmp.Or(cfg.LogLevel, "info"))
 	if err != nil {
@@ -52,7 +54,7 @@ func runAgent(cmd *cobra.Command, dir, logFormat string) error {
 	if err := coredump.Off(); err != nil {
 		return err
 	}
-	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg)}, log)
+	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg), Managed: managed}, log)
 }
 
 // agentAlive asks the agent for its status, for which it looks into its ledger and its rooms.

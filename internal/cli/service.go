@@ -157,6 +157,12 @@ func (s *serviceTarget) installation() (i service.Installation, err error) {
 	return i, err
 }
 
+// managedFlag is for the command lines that install writes, and for nobody else.
+func managedFlag(cmd *cobra.Command, managed *bool) {
+	cmd.Flags().BoolVar(managed, service.ManagedFlag, false, "a service manager runs this")
+	cmd.Flags().Lookup(service.ManagedFlag).Hidden = true
+}
+
 // program is this binary, by a path that outlives this process.
 func program() (string, error) {
 	path, err := os.Executable()
@@ -179,8 +185,8 @@ func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report
 	if len(r.Left) > 0 {
 		fmt.Fprintf(w, "\nThis is left for you to do; it did not work from here:\n  %s\n", strings.Join(r.Left, "\n  "))
 	}
-	if len(i.Shared) > 0 && i.Group != "" {
-		fmt.Fprintf(w, "\nLet people drop and take files:  usermod -aG %s PERSON       (they log in again)\n", i.Group)
+	if commands := service.LetPeopleIn(i); len(commands) > 0 {
+		fmt.Fprintf(w, "\nLet people drop and take files:\n  %s\n", strings.Join(commands, "\n  "))
 	}
 	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind, map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
 	return err

@@ -23,6 +23,7 @@ type drives interface {
 // checkDrive refuses a Windows path that only the session of a person sees. A path of a share, \\server\share\folder, is
 // seen by everybody.
 func checkDrive(path string, d drives) error {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, `\\?\`), `\\.\`)
 	if len(path) < 2 || path[1] != ':' {
 		return nil
 	}

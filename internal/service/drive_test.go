@@ -24,6 +24,8 @@ func TestDrivesThatAServiceDoesNotSee(t *testing.T) {
 		{"long form of a share", `\\?\UNC\nas\lab`, ""},
 		{"mapped", `z:\tray\FL`, `write \\nas\lab\tray\FL instead`},
 		{"mapped to an unknown share", `X:\tray`, `write \\SERVER\SHARE\tray instead`},
+		{"long form of a mapped one", `\\?\Z:\tray\FL`, `write \\nas\lab\tray\FL instead`},
+		{"as a device", `\\.\z:\tray`, `write \\nas\lab\tray instead`},
 		{"subst", `S:\tray`, "subst"},
 		{"short", `C`, ""},
 	} {

@@ -68,7 +68,9 @@ func Install(i Installation) (Report, error) {
 	if err := s.Install(); err != nil {
 		return r, fmt.Errorf("install %s: %w", r.Service, err)
 	}
-	return r, finishInstall(i)
+	left, err := finishInstall(i)
+	r.Left = append(r.Left, left...)
+	return r, err
 }
 
 // managerConfig is what the library needs to know. Our unit is complete, so it asks for nothing more.
@@ -82,7 +84,7 @@ func managerConfig(i Installation) (*service.Config, error) {
 	}
 	return &service.Config{
 		Name: i.Service(), DisplayName: "sealpost " + i.Kind + " " + i.Name, Description: description(i.Kind),
-		Executable: i.Program, Arguments: append([]string{i.Kind, "run", "--dir", i.Dir}, logArguments()...), UserName: managerUser(i),
+		Executable: i.Program, Arguments: append([]string{i.Kind, "run", "--dir", i.Dir}, moreArguments()...), UserName: managerUser(i),
 		Option: service.KeyValue{"SystemdScript": unit, "OnFailure": "restart"},
 	}, nil
 }
@@ -108,16 +110,12 @@ func Uninstall(n Instance) error {
 	return remove(n)
 }
 
-// Start starts a service. On Linux it returns when the daemon serves, on Windows when it begins to start.
+// Start starts a service, and returns when the daemon serves, where the manager can tell.
 func Start(n Instance) error {
 	if _, err := known(n); err != nil {
 		return err
 	}
-	s, err := library(n)
-	if err == nil {
-		err = s.Start()
-	}
-	if err != nil {
+	if err := startAndWait(n); err != nil {
 		return fmt.Errorf("start %s: %w%s", n.Service(), err, whereToLook(n))
 	}
 	return nil

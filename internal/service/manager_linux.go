@@ -14,8 +14,8 @@ import (
 // DefaultUser is the account of services for which nobody has named another.
 const DefaultUser = packageUser
 
-// logArguments are none: the journal keeps what a daemon writes to standard error.
-func logArguments() []string { return nil }
+// moreArguments are none: the journal keeps what a daemon writes to standard error.
+func moreArguments() []string { return nil }
 
 // mayManage refuses early what the manager would refuse in the middle.
 func mayManage() error {
@@ -49,7 +49,24 @@ func makeRoom(i Installation) (again bool, err error) {
 func setUpFolders(i Installation) []string { return carryOut(folderSteps(i), execute) }
 
 // finishInstall has nothing to add: the unit says everything.
-func finishInstall(Installation) error { return nil }
+func finishInstall(Installation) ([]string, error) { return nil, nil }
+
+// LetPeopleIn returns the commands by which people may drop and take files.
+func LetPeopleIn(i Installation) []string {
+	if len(i.Shared) == 0 {
+		return nil
+	}
+	return []string{"usermod -aG " + i.Group + " PERSON       (they log in again)"}
+}
+
+// startAndWait returns when the daemon has said READY.
+func startAndWait(n Instance) error {
+	s, err := library(n)
+	if err != nil {
+		return err
+	}
+	return s.Start()
+}
 
 func stopAndWait(n Instance) error { return systemctl("stop", n.Service()+".service") }
 

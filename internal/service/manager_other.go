@@ -7,14 +7,17 @@ import "github.com/kardianos/service"
 // DefaultUser is empty: the manager chooses.
 const DefaultUser = ""
 
-// logArguments are none: the manager keeps what a daemon writes to standard error.
-func logArguments() []string { return nil }
+// moreArguments are none: the manager keeps what a daemon writes to standard error.
+func moreArguments() []string { return nil }
 
-func mayManage() error                   { return nil }
-func managerUser(i Installation) string  { return i.User }
-func setUpFolders(Installation) []string { return nil }
-func finishInstall(Installation) error   { return nil }
-func whereToLook(Instance) string        { return "" }
+func mayManage() error                             { return nil }
+func managerUser(i Installation) string            { return i.User }
+func setUpFolders(Installation) []string           { return nil }
+func finishInstall(Installation) ([]string, error) { return nil, nil }
+func whereToLook(Instance) string                  { return "" }
+
+// LetPeopleIn returns the commands by which people may drop and take files; none are known here.
+func LetPeopleIn(Installation) []string { return nil }
 
 func makeRoom(i Installation) (bool, error) {
 	state, err := Ask(i.Instance)
@@ -22,6 +25,14 @@ func makeRoom(i Installation) (bool, error) {
 		return false, err
 	}
 	return true, remove(i.Instance)
+}
+
+func startAndWait(n Instance) error {
+	s, err := library(n)
+	if err != nil {
+		return err
+	}
+	return s.Start()
 }
 
 func stopAndWait(n Instance) error {

@@ -14,11 +14,14 @@ import (
 // DefaultUser is empty: the service runs as LocalSystem, which the access lists of keys and ledger let in.
 const DefaultUser = ""
 
-// logArguments send the log to the event log, as a service has no standard error.
-func logArguments() []string { return []string{"--log-format", "eventlog"} }
+// moreArguments send the log to the event log, as a service has no standard error.
+func moreArguments() []string { return []string{"--" + ManagedFlag, "--log-format", "eventlog"} }
 
 // failuresForgotten is how long a service must have run for the first pause to come again.
 const failuresForgotten = 24 * time.Hour
+
+// startTime is how long a service may take between two signs of life while it starts.
+const startTime = 30 * time.Second
 
 // mayManage asks for administrator's rights.
 func mayManage() error {
@@ -47,23 +50,21 @@ func setUpFolders(i Installation) []string {
 	if i.User == "" {
 		return nil
 	}
-	var left []string
-	for _, folder := range append([]string{i.Dir}, i.Shared...) {
-		left = append(left, fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)M"`, folder, i.User))
-	}
-	return append(left, fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)F" /T`, i.State, i.User),
-		fmt.Sprintf(`sc.exe config "%s" obj= "%s" password= *   (or set the password in services.msc)`, i.Service(), i.User))
+	return letAccountIn(i)
 }
+
+// LetPeopleIn returns the commands by which people may drop and take files.
+func LetPeopleIn(i Installation) []string { return letGroupIn(i) }
 
 // finishInstall sets what the library leaves out: a recovery that waits longer each time and comes for every end with an
 // error, and time to hand back when the machine shuts down.
-func finishInstall(i Installation) error {
+func finishInstall(i Installation) (left []string, err error) {
 	if err := registerEvents(); err != nil {
-		return err
+		return nil, err
 	}
 	s, err := open(i.Instance, windows.SERVICE_CHANGE_CONFIG|windows.SERVICE_START)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.Close()
 	var actions []mgr.RecoveryAction
@@ -71,16 +72,48 @@ func finishInstall(i Installation) error {
 		actions = append(actions, mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: delay})
 	}
 	if err := s.SetRecoveryActions(actions, uint32(failuresForgotten.Seconds())); err != nil {
-		return fmt.Errorf("recovery of %s: %w", i.Service(), err)
+		return nil, fmt.Errorf("recovery of %s: %w", i.Service(), err)
 	}
-	if err := s.SetRecoveryActionsOnNonCrashFailures(true); err != nil {
-		return fmt.Errorf("recovery of %s: %w", i.Service(), err)
+	err = s.SetRecoveryActionsOnNonCrashFailures(true)
+	if errors.Is(err, windows.ERROR_INVALID_LEVEL) { // a manager that does not know it
+		left = append(left, startAgain(i.Instance))
+	} else if err != nil {
+		return nil, fmt.Errorf("recovery of %s: %w", i.Service(), err)
 	}
 	info := struct{ timeout uint32 }{uint32(stopTime.Milliseconds())} // SERVICE_PRESHUTDOWN_INFO
 	if err := windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_PRESHUTDOWN_INFO, (*byte)(unsafe.Pointer(&info))); err != nil {
-		return fmt.Errorf("shutdown of %s: %w", i.Service(), err)
+		return left, fmt.Errorf("shutdown of %s: %w", i.Service(), err)
 	}
-	return nil
+	return left, nil
+}
+
+// startAndWait starts a service, and waits until it says that it runs, for as long as its checkpoints grow.
+func startAndWait(n Instance) error {
+	s, err := open(n, windows.SERVICE_START|windows.SERVICE_QUERY_STATUS)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Start(); err != nil && !errors.Is(err, windows.ERROR_SERVICE_ALREADY_RUNNING) {
+		return err
+	}
+	checkpoint, deadline := uint32(0), time.Now().Add(startTime)
+	for {
+		status, err := s.Query()
+		switch {
+		case err != nil:
+			return err
+		case status.State == svc.Running:
+			return nil
+		case status.State == svc.Stopped:
+			return fmt.Errorf("it has stopped at once, with exit code %d", max(status.Win32ExitCode, status.ServiceSpecificExitCode))
+		case status.CheckPoint != checkpoint:
+			checkpoint, deadline = status.CheckPoint, time.Now().Add(startTime)
+		case time.Now().After(deadline):
+			return fmt.Errorf("it has not said anything for %s", startTime)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // stopAndWait asks a service to stop, and waits until it has. The library's own wait has no end.

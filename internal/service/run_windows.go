@@ -18,7 +18,10 @@ const (
 // Run runs a daemon until the context ends or, as a service, until the manager asks it to stop. log is where trouble with
 // that goes.
 func Run(ctx context.Context, d Daemon, log *slog.Logger) error {
-	as, err := svc.IsWindowsService()
+	as, err := d.Managed, error(nil)
+	if !as {
+		as, err = svc.IsWindowsService()
+	}
 	if err != nil {
 		return fmt.Errorf("find out whether this is a service: %w", err)
 	}

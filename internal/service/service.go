@@ -25,6 +25,8 @@ var ErrDisplaced = errors.New("not to be started again by itself")
 type Daemon struct {
 	Run   func(ctx context.Context) error // works until the context ends, and hands back what is under way
 	Alive func(ctx context.Context) error // asks the daemon something that it can answer only when it serves
+
+	Managed bool // its command line says that a service manager runs it; otherwise that is found out
 }
 
 // Kinds of daemons.
@@ -32,6 +34,9 @@ const (
 	Hub   = "hub"
 	Agent = "agent"
 )
+
+// ManagedFlag is what Install adds to a command line where a daemon could not be sure otherwise.
+const ManagedFlag = "managed"
 
 // Instance names one service of this machine.
 type Instance struct {
