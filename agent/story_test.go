@@ -458,3 +458,21 @@ func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
 		t.Error("it was sent to nobody")
 	}
 }
+
+// Large files are made durable two at a time. Those for which there is no place do not wait for the next sweep, which may be
+// far away.
+func TestManyLargeFilesAreTakenOneAfterTheOther(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("sweep", `"24h"`)
+	lab.start()
+	lab.drop("first", []byte("the first sweep is over"))
+	centre.expect("FL-LAB", "first", []byte("the first sweep is over"))
+	for i := range 6 {
+		path := filepath.Join(w.dir, fmt.Sprintf("large %d", i))
+		must(t, os.WriteFile(path, nil, 0o644))
+		must(t, os.Truncate(path, 16<<20))
+		must(t, os.Rename(path, filepath.Join(lab.dir, "outbox", filepath.Base(path))))
+	}
+	eventually(t, "all of them are delivered", func() bool { return len(lab.tray("delivered")) == 7 })
+}

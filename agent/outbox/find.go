@@ -82,6 +82,9 @@ func (f *finder) loop(ctx context.Context) error {
 				return err
 			}
 		}
+		if f.missed {
+			sweep.Reset(sweepRepeats) // also after a look, of which the sweep's timer knows nothing
+		}
 		due.Reset(f.nextDue())
 	}
 }
