@@ -27,6 +27,7 @@ type options struct {
 	dir   string
 	bin   string
 	plain bool
+	image string
 	room  int64 // bytes
 	only  []string
 
@@ -59,6 +60,7 @@ func command(args []string) error {
 	f.StringVar(&o.dir, "dir", os.TempDir(), "where there is room; everything made there is removed again")
 	f.StringVar(&o.bin, "bin", "", "the sealpost program (default: built from this tree)")
 	f.BoolVar(&o.plain, "plain", false, "no file system of its own: use a folder")
+	f.StringVar(&o.image, "image", "", "a file that is kept as the disk and written once when it is made, for disks that are slow at that")
 	f.Func("room", "bytes the file system may have, such as 14GiB (default 64GiB, less where less is free)", amountFlag(&o.room))
 	f.Func("size", "bytes of a large file (default 1GiB, less where there is less room)", amountFlag(&o.size))
 	f.IntVar(&o.large, "large", 8, "large files in flight")
@@ -76,10 +78,10 @@ func command(args []string) error {
 	if *quick {
 		o.quick()
 	}
-	if free := room.Free(o.dir) - 2<<30; free < o.room {
+	if free := room.Free(o.dir) - 2<<30; free < o.room && o.image == "" {
 		o.room = free
 	}
-	return room.Enter(o.dir, o.room, o.plain, func(ctx context.Context, r room.Room) error { return o.measure(ctx, r) })
+	return room.Enter(room.Wish{Dir: o.dir, Size: o.room, Plain: o.plain, Image: o.image}, func(ctx context.Context, r room.Room) error { return o.measure(ctx, r) })
 }
 
 func (o *options) runs(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }

@@ -21,6 +21,7 @@ type report struct {
 	Machine room.Machine `json:"machine"`
 	Room    string       `json:"room"`
 	Fsyncs  float64      `json:"fsyncs_per_second"`
+	Writes  float64      `json:"disk_bytes_per_second"`
 	Steps   []step       `json:"steps"`
 	Runs    []run        `json:"runs"`
 	Idle    *idle        `json:"idle,omitempty"`
@@ -32,14 +33,17 @@ func newReport(r room.Room, o options) (*report, error) {
 		rep.Version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	}
 	var err error
-	rep.Fsyncs, err = room.Fsyncs(r.Dir, time.Second)
+	if rep.Fsyncs, err = room.Fsyncs(r.Dir, time.Second); err != nil {
+		return nil, err
+	}
+	rep.Writes, err = room.Writes(r.Dir, min(512<<20, room.Free(r.Dir)/8))
 	return rep, err
 }
 
 func (r *report) head() string {
 	m := r.Machine
-	return fmt.Sprintf("%s; %d × %s, %.0f GiB, Linux %s, %s\nthe files lie on: %s\nthe disk makes 4 KiB durable %.0f times a second\n\n",
-		r.Version, m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Go, r.Room, r.Fsyncs)
+	return fmt.Sprintf("%s; %d × %s, %.0f GiB, Linux %s, %s\nthe files lie on: %s\nthe disk makes 4 KiB durable %.0f times a second, and writes %.0f MB/s in one piece\n\n",
+		r.Version, m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Go, r.Room, r.Fsyncs, r.Writes/1e6)
 }
 
 func (r *report) add(run run) {

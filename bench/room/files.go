@@ -19,16 +19,22 @@ func MakeFiles(dir, prefix string, n int, size int64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	seed := rand.NewChaCha8([32]byte{1})
-	block := make([]byte, min(size, 4<<20))
 	for i := range n {
-		seed.Read(block) //nolint:errcheck // it never fails
+		block := noise(min(size, 4<<20))
+		binary.LittleEndian.PutUint64(block[8:], uint64(i))
 		if err := makeFile(filepath.Join(dir, fmt.Sprintf("%s%05d.dat", prefix, i)), block, size); err != nil {
 			return err
 		}
 	}
 	unix.Sync()
 	return nil
+}
+
+// noise is a block that nothing can compress.
+func noise(size int64) []byte {
+	block := make([]byte, size)
+	rand.NewChaCha8([32]byte{1}).Read(block) //nolint:errcheck // it never fails
+	return block
 }
 
 // makeFile repeats a block, each time with another beginning of each 4 KiB.
@@ -70,6 +76,28 @@ func Fsyncs(dir string, d time.Duration) (float64, error) {
 		}
 	}
 	return float64(n) / time.Since(begun).Seconds(), nil
+}
+
+// Writes says how many bytes a second the room's disk takes when much is written in one piece and synced at the end.
+func Writes(dir string, size int64) (float64, error) {
+	path := filepath.Join(dir, "writes")
+	defer os.Remove(path) //nolint:errcheck // the room goes with it
+	begun := time.Now()
+	if err := makeFile(path, noise(4<<20), size); err != nil {
+		return 0, err
+	}
+	if err := syncFile(path); err != nil {
+		return 0, err
+	}
+	return float64(size) / time.Since(begun).Seconds(), nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Free is how many bytes a file system has left.

@@ -27,9 +27,17 @@ type Room struct {
 	Is  string // what it is, for people
 }
 
-// Enter runs measure in a room of size bytes under dir. With root's rights that is a fresh ext4 with a journal, for which
-// the program starts itself once more in a mount namespace of its own; otherwise, or when plain is asked for, a folder.
-func Enter(dir string, size int64, plain bool, measure func(context.Context, Room) error) error {
+// Wish is what a room is asked to be.
+type Wish struct {
+	Dir   string // where it is made
+	Size  int64  // bytes
+	Plain bool   // a folder will do
+	Image string // a file that is kept as the disk, made when it is not there; empty: a sparse one for this time only
+}
+
+// Enter runs measure in a room. With root's rights that is a fresh ext4 with a journal, for which the program starts itself
+// once more in a mount namespace of its own; otherwise, or when plain is asked for, a folder.
+func Enter(wish Wish, measure func(context.Context, Room) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if base := os.Getenv(inside); base != "" {
@@ -39,7 +47,7 @@ func Enter(dir string, size int64, plain bool, measure func(context.Context, Roo
 		}
 		return measure(ctx, r)
 	}
-	base, err := os.MkdirTemp(dir, "sealpost-bench-")
+	base, err := os.MkdirTemp(wish.Dir, "sealpost-bench-")
 	if err != nil {
 		return err
 	}
@@ -49,8 +57,8 @@ func Enter(dir string, size int64, plain bool, measure func(context.Context, Roo
 		return err
 	}
 	why := "asked for"
-	if !plain {
-		if err = makeImage(ctx, image(base), size); err == nil {
+	if !wish.Plain {
+		if err = makeImage(ctx, image(base), wish); err == nil {
 			return again(ctx, base)
 		}
 		why = err.Error()
@@ -60,19 +68,38 @@ func Enter(dir string, size int64, plain bool, measure func(context.Context, Roo
 
 func image(base string) string { return filepath.Join(base, "image") }
 
-// makeImage makes an empty ext4 in a sparse file, with nothing left for the kernel to do in the background.
-func makeImage(ctx context.Context, path string, size int64) error {
+// makeImage makes an empty ext4, with nothing left for the kernel to do in the background.
+func makeImage(ctx context.Context, path string, wish Wish) error {
 	if os.Geteuid() != 0 {
 		return errors.New("that needs root")
 	}
-	f, err := os.Create(path)
+	if wish.Image == "" {
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Truncate(wish.Size), f.Close()); err != nil {
+			return err
+		}
+	} else if err := keptImage(wish, path); err != nil {
+		return err
+	}
+	return run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", path)
+}
+
+// keptImage links the kept image to its place. All of it was written once when it was made: some disks, above all those of
+// virtual machines, take several times longer for a block that is written for the first time.
+func keptImage(wish Wish, link string) error {
+	path, err := filepath.Abs(wish.Image)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-		return err
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := makeFile(path, noise(4<<20), wish.Size); err != nil {
+			return err
+		}
 	}
-	return run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", path)
+	return os.Symlink(path, link)
 }
 
 // again starts this program once more, in a mount namespace that ends with it.
