@@ -69,6 +69,11 @@ func freeAddress(t testing.TB) string {
 	return ""
 }
 
+// at names a place in the hub's folder.
+func (h *hubSide) at(path ...string) string {
+	return filepath.Join(append([]string{h.dir}, path...)...)
+}
+
 func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 
 // Init sets the hub up, or up again under the same root. A small disk is enough for a story, and everything is logged so

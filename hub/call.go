@@ -224,7 +224,7 @@ func codeOf(err error) (api.Code, int) {
 // retryAfter is when it is worth asking again, unless the error itself knows better.
 var retryAfter = map[api.Code]time.Duration{
 	api.CodeBusy:        time.Second,
-	api.CodeFull:        time.Minute,
+	api.CodeFull:        10 * time.Second,
 	api.CodeUncertain:   5 * time.Second,
 	api.CodeNotAdmitted: 5 * time.Second, // a person is about to admit it, after this hub took the place of a lost one
 }

@@ -57,6 +57,7 @@ type Inbox struct {
 	mu      sync.Mutex // guards what follows, and the tokens of held deliveries
 	held    map[id.Envelope]*delivery
 	trouble map[id.Envelope]string // why a delivery was handed back, for people
+	full    string                 // why nothing is leased for now, for people; empty: it is
 
 	progress map[id.Envelope]*download // large envelopes that are being read
 }

@@ -18,6 +18,9 @@ import (
 // leaseBytes is how much ciphertext one answer may bring along; the rest of api.MaxLease is for its head.
 const leaseBytes = api.MaxLease - 1<<20
 
+// fullAgain is how often a full disk is looked at again.
+const fullAgain = 5 * time.Second
+
 // keepEvery is how often leases are looked at and prolonged.
 const keepEvery = 5 * time.Second
 
@@ -36,6 +39,12 @@ type delivery struct {
 func (b *Inbox) leaseAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for ctx.Err() == nil {
+		if !b.hasRoom() {
+			if backoff.Sleep(ctx, fullAgain) != nil {
+				return nil
+			}
+			continue
+		}
 		list, err := b.hub.Lease(ctx, api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait})
 		if err == nil {
 			pause.Reset()
@@ -56,6 +65,26 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hasRoom says whether anything at all could be received. Without room nothing is leased: it would only be handed back.
+func (b *Inbox) hasRoom() bool {
+	err := b.room(0)
+	why := ""
+	if errors.Is(err, errFull) {
+		why = err.Error()
+	}
+	b.mu.Lock()
+	changed := b.full != why
+	b.full = why
+	b.mu.Unlock()
+	switch {
+	case changed && why != "":
+		b.log.Warn("nothing is received for now", "reason", why)
+	case changed:
+		b.log.Info("there is room again")
+	}
+	return why == ""
 }
 
 // accept counts an attempt at each delivery, durably, settles those whose outcome is known already, and hands the others

@@ -31,7 +31,7 @@ func handing(err error, attempts int) api.ReleaseRequest {
 	case errors.Is(err, context.Canceled):
 		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
 	case errors.Is(err, errFull):
-		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: time.Minute, NotAttempted: true}
+		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: 20 * time.Second, NotAttempted: true}
 	case errors.Is(err, trust.ErrPin):
 		return api.ReleaseRequest{Code: api.ReleasePin, Delay: 2 * time.Minute, NotAttempted: true}
 	case errors.Is(err, certs.ErrNotValidNow):

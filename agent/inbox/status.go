@@ -13,11 +13,12 @@ import (
 
 // Status is how the inbox stands, for people and machines.
 type Status struct {
-	Opening   int                    `json:"opening"`   // envelopes leased and not placed yet
-	Downloads []Download             `json:"downloads"` // large envelopes under way
-	Released  map[id.Envelope]string `json:"released"`  // envelopes handed back since the start, or stuck, and why
-	Refused   []Refused              `json:"refused"`   // envelopes refused, newest first; the detail never leaves this site
-	Latest    []Message              `json:"latest"`    // the messages placed last, newest first
+	Opening   int                    `json:"opening"`        // envelopes leased and not placed yet
+	Downloads []Download             `json:"downloads"`      // large envelopes under way
+	Full      string                 `json:"full,omitempty"` // why nothing is leased: its volume has no room
+	Released  map[id.Envelope]string `json:"released"`       // envelopes handed back since the start, or stuck, and why
+	Refused   []Refused              `json:"refused"`        // envelopes refused, newest first; the detail never leaves this site
+	Latest    []Message              `json:"latest"`         // the messages placed last, newest first
 }
 
 // Download is how far a large envelope is.
@@ -56,7 +57,7 @@ type Message struct {
 func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Released: map[id.Envelope]string{}}
 	b.mu.Lock()
-	s.Opening = len(b.held)
+	s.Opening, s.Full = len(b.held), b.full
 	maps.Copy(s.Released, b.trouble)
 	for e, p := range b.progress {
 		now := p.State(time.Now())

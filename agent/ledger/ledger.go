@@ -17,7 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+	"modernc.org/sqlite" // and the database/sql driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrNotFound says that there is no such row.
@@ -25,6 +26,9 @@ var ErrNotFound = errors.New("not in the ledger")
 
 // ErrClosed says that the ledger was closed before the update could begin.
 var ErrClosed = errors.New("the ledger is closed")
+
+// ErrFull says that the ledger's disk is full.
+var ErrFull = errors.New("the disk is full")
 
 // maxGroup bounds the updates of one commit, so that nobody waits long behind others.
 const maxGroup = 256
@@ -205,7 +209,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	fail := func(err error) {
 		for _, o := range group {
 			if o.err == nil {
-				o.err = fmt.Errorf("write ledger: %w", err)
+				o.err = fmt.Errorf("write ledger: %w", plain(err))
 			}
 		}
 	}
@@ -223,6 +227,16 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	if err := tx.exec("COMMIT"); err != nil {
 		fail(errors.Join(err, tx.exec("ROLLBACK")))
 	}
+}
+
+// plain says what a person has to do about a full disk. SQLite has rolled back by itself then, so that what it says of our
+// own rollback says nothing.
+func plain(err error) error {
+	var full *sqlite.Error
+	if errors.As(err, &full) && full.Code()&0xff == sqlite3.SQLITE_FULL {
+		return fmt.Errorf("%w: nothing is lost; make room, and the agent goes on when it is started again (%w)", ErrFull, full)
+	}
+	return err
 }
 
 func (l *Ledger) one(tx *Tx, o *op) error {

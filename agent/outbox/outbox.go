@@ -57,6 +57,7 @@ type Outbox struct {
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex           // guards what follows
+	stumbles    map[string]string    // why the hub takes nothing for an address, for people
 	busy        map[id.UID]bool      // messages in the hands of a sealer
 	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
 	progress    map[id.Envelope]*progress.Meter
@@ -73,7 +74,7 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	b := &Outbox{cfg: o, secret: secret, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
-		busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
+		stumbles: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
 	for _, configured := range o.Trays {
 		t, err := b.newTray(configured, len(o.Trays) > 1)
 		if err != nil {

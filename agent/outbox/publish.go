@@ -36,6 +36,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 	for {
 		published, err := o.tryPublish(ctx, s)
 		if err == nil {
+			o.stumble(s, nil)
 			return o.published(ctx, s, published)
 		}
 		if ctx.Err() != nil {
@@ -59,6 +60,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 			pause.Reset() // the line is bad and not dead: what it carries is worth the next try at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
+		o.stumble(s, err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}

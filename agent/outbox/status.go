@@ -14,7 +14,7 @@ import (
 // Standing is how messages stand: those of a tray, or of the whole site.
 type Standing struct {
 	Counts    map[ledger.State]int64 `json:"counts"`    // of messages that are not final
-	Queued    map[string]int64       `json:"queued"`    // messages that wait to be sealed, by address
+	Queued    map[string]int64       `json:"queued"`    // messages that the hub does not have yet, by address
 	Blocked   map[string]string      `json:"blocked"`   // addresses to which nothing is sent for now, and why
 	NotTaken  map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100 of a tray
 	Explained []Message              `json:"explained"` // messages that wait for a reason of their own; at most 10
@@ -65,7 +65,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		t.mu.Unlock()
 		s.Trays = append(s.Trays, one)
 	}
-	s.Blocked, s.Uploads = o.routes.blocked(), o.uploads()
+	s.Blocked, s.Uploads = o.blocked(), o.uploads()
 	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
 		if err := s.count(tx); err != nil {
 			return err
@@ -119,13 +119,14 @@ func (s *Status) count(tx *ledger.Tx) error {
 	}
 	for _, b := range backlogs {
 		s.Counts[b.State] += b.Count
-		if b.State == ledger.Taken {
+		queued := b.State == ledger.Taken || b.State == ledger.Sealed
+		if queued {
 			s.Queued[b.Address] += b.Count
 		}
 		if t := s.tray(b.Tray); t != nil {
 			t.Counts[b.State] += b.Count
-			if b.State == ledger.Taken {
-				t.Queued[b.Address] = b.Count
+			if queued {
+				t.Queued[b.Address] += b.Count
 			}
 		}
 	}

@@ -206,6 +206,9 @@ func reached(m outbox.Message) string {
 }
 
 func receiving(l *lines, b *inbox.Status) {
+	if b.Full != "" {
+		l.tell(words.NoRoom, "", b.Full)
+	}
 	envelopes := slices.Sorted(maps.Keys(b.Released))
 	for _, e := range envelopes[:min(most, len(envelopes))] {
 		l.tell(words.HandedBack, "envelope "+string(e), b.Released[e])

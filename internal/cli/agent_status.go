@@ -90,6 +90,9 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		}
 	}
 	if s.Inbox != nil {
+		if s.Inbox.Full != "" {
+			matter(w, words.NoRoom, "", s.Inbox.Full)
+		}
 		for _, e := range slices.Sorted(maps.Keys(s.Inbox.Released)) {
 			matter(w, words.HandedBack, "envelope "+string(e), s.Inbox.Released[e])
 		}

@@ -21,6 +21,7 @@ const (
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
+	NoRoom                        // the inbox's disk is full
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
@@ -110,6 +111,13 @@ var table = [situations]Words{
 		Safe:  "Yes. The hub keeps it, and so does its sender.",
 		Next:  "It is tried again by itself.",
 		Ask:   "The admin of your site, if it stays so.",
+	},
+	NoRoom: {
+		Label: "NO ROOM",
+		What:  "the disk of the inbox is too full to receive anything",
+		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
+		Next:  "It is received by itself as soon as there is room: move or delete what is not needed on that disk.",
+		Ask:   "The admin of this computer.",
 	},
 	Refused: {
 		Label: "REFUSED",

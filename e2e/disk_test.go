@@ -1,0 +1,151 @@
+//go:build linux
+
+package e2e
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/durable"
+)
+
+// disk is a small file system of its own under a folder of a daemon that does not run.
+type disk struct {
+	t   *testing.T
+	dir string
+}
+
+// ontoSmallDisk moves a folder, with what is in it, onto a disk of this size.
+func ontoSmallDisk(t *testing.T, dir, size string) *disk {
+	t.Helper()
+	old := dir + ".old"
+	must(t, os.MkdirAll(dir, 0o700))
+	must(t, os.Rename(dir, old))
+	must(t, os.Mkdir(dir, 0o700))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size="+size); err != nil {
+		t.Skipf("SKIPPED: a small disk needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // whoever uses it still is killed after this
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	must(t, exec.Command("cp", "-a", old+"/.", dir).Run())
+	must(t, os.RemoveAll(old))
+	return &disk{t, dir}
+}
+
+func (d *disk) free() int64 {
+	d.t.Helper()
+	n, err := durable.Free(d.dir)
+	must(d.t, err)
+	return n
+}
+
+// Fill leaves so many bytes of the disk, and returns what makes room again.
+func (d *disk) Fill(leave int64) (empty func()) {
+	d.t.Helper()
+	f, err := os.CreateTemp(d.dir, "somebody else's *.bin")
+	must(d.t, err)
+	for have, more := int64(0), d.free()-leave; more > 0; more = d.free() - leave {
+		err := unix.Fallocate(int(f.Fd()), 0, have, more)
+		if err == nil {
+			have += more
+		} else if !errors.Is(err, unix.ENOSPC) { // a daemon was quicker: what is left now?
+			d.t.Fatal(err)
+		}
+	}
+	must(d.t, f.Close())
+	return func() { must(d.t, os.Remove(f.Name())) }
+}
+
+// statusFile is what STATUS.txt says at a site.
+func (s *site) statusFile() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.at("STATUS.txt"))
+	must(s.t, err)
+	return string(text)
+}
+
+func (s *site) tells(what string, texts ...string) {
+	s.t.Helper()
+	eventually(s.t, s.name+" tells "+what, func() bool {
+		file, status := s.statusFile(), s.statusText()
+		for _, text := range texts {
+			if !strings.Contains(file, text) || !strings.Contains(status, text) {
+				return false
+			}
+		}
+		return true
+	}, s.statusFile, s.statusText)
+}
+
+func TestTheHubsDiskIsFull(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before.csv", smallFile)
+	centre.Expect(lab, "before.csv")
+	w.hub.Stop()
+	d := ontoSmallDisk(t, w.hub.at("state"), "256m")
+	w.hub.Start()
+	empty := d.Fill(48 * mib) // between reserve and floor
+	lab.dropSome("while it is full")
+	lab.tells("that the hub has no room", "fl-lab.dat (4 files)", "the hub's disk is full")
+	lab.Kill()
+	lab.Start()
+	lab.tells("that the hub still has no room", "the hub's disk is full")
+	if n := centre.count("inbox"); n != 1 {
+		t.Errorf("%d files arrived", n)
+	}
+	empty()
+	w.Audit()
+}
+
+func TestTheCentresDiskIsFull(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before.csv", smallFile)
+	centre.Expect(lab, "before.csv")
+	centre.Stop()
+	d := ontoSmallDisk(t, centre.at("inbox"), "128m")
+	empty := d.Fill(8 * mib) // below the reserve
+	centre.Start()
+	lab.dropSome("while it is full")
+	centre.tells("that there is no room", "NO ROOM", "8 MiB are free, the reserve is 16 MiB")
+	lab.Drop("while it is full, huge.bin", hugeFile)
+	empty()
+	w.Audit()
+}
+
+func TestTheLabsDiskIsFull(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before.csv", smallFile)
+	centre.Expect(lab, "before.csv")
+	lab.Stop()
+	d := ontoSmallDisk(t, lab.at("state"), "300m")
+	lab.Start()
+	empty := d.Fill(200 * mib) // too little to seal a large file, and enough for small ones
+	lab.Drop("while it is full, huge.bin", hugeFile)
+	lab.Drop("while it is full.csv", smallFile)
+	centre.Expect(lab, "while it is full.csv")
+	lab.tells("that there is no room", `"while it is full, huge.bin"`, "there is no room to seal it")
+	empty()
+	centre.Expect(lab, "while it is full, huge.bin")
+	empty = d.Fill(0) // not even the ledger can go on
+	lab.dropSome("to the last byte")
+	if err := lab.Dies(); killed(err) {
+		t.Errorf("it ended with: %v", err)
+	}
+	if !lab.Says("the disk is full") {
+		t.Error("it does not say why it ended")
+	}
+	empty()
+	lab.Start() // as the service manager does
+	w.Audit()
+}
