@@ -214,3 +214,11 @@ func (t *tray) leftAlone() map[string]string {
 	}
 	return notes
 }
+
+// stillTrue is what of a claim's reason to wait holds on when it is taken: that it was unknown.
+func stillTrue(reason string) string {
+	if reason == adoptedReason {
+		return reason
+	}
+	return ""
+}

@@ -110,7 +110,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 			if err != nil || !same(now, m.Source) {
 				continue
 			}
-			if _, err := tx.Advance(m.UID, ledger.Claimed, ledger.Taken, ""); err != nil {
+			if _, err := tx.Advance(m.UID, ledger.Claimed, ledger.Taken, stillTrue(m.Reason)); err != nil {
 				return err
 			}
 			t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
