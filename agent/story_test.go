@@ -301,11 +301,6 @@ func TestADirectAddressReachesExactlyTheSitesItNames(t *testing.T) {
 	if m := lab.status().Outbox.Latest[0]; m.Address != "@SF-RC" {
 		t.Errorf("got %+v", m)
 	}
-	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RX"), 0o755))
-	lab.drop("@SF-RX/mistyped.txt", []byte("x"))
-	eventually(t, "it is said", func() bool {
-		return strings.Contains(lab.status().Outbox.Blocked["@SF-RX"], "check the names (this site knows SF-RC)")
-	})
 }
 
 func TestAFileChangedBeforeItIsSealedIsSentAsItIsThen(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"sealpost/internal/nearest"
 )
 
 // fullAgent and fullHub have every key: the encoder leaves out a list that is nil.
@@ -40,9 +42,9 @@ func keysOf(full any) (keys, error) {
 // nearest returns the known key that name most likely meant, or nothing when none is near. A key in the wrong table is
 // near: its last word is right.
 func (known keys) nearest(name string) string {
-	best, least := "", len(name)/3+2
+	best, least := "", nearest.Limit(name)
 	for _, k := range slices.Sorted(maps.Keys(known)) {
-		d := distance(strings.ToLower(name), k)
+		d := nearest.Distance(strings.ToLower(name), k)
 		if last(name) == last(k) {
 			d = min(d, 1)
 		}
@@ -54,24 +56,3 @@ func (known keys) nearest(name string) string {
 }
 
 func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }
-
-// distance counts the insertions, deletions and changes of a byte that make a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

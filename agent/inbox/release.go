@@ -10,6 +10,7 @@ import (
 	"sealpost/certs"
 	"sealpost/envelope"
 	"sealpost/hub/api"
+	"sealpost/internal/words"
 )
 
 // maxTrouble bounds the deliveries of which people are told why they were handed back.
@@ -53,7 +54,7 @@ func growing(attempts int) time.Duration {
 func (b *Inbox) explain(d *delivery, cause error) {
 	b.mu.Lock()
 	if b.held[d.Envelope] == d && len(b.trouble) < maxTrouble {
-		b.trouble[d.Envelope] = "the hub does not give its content; asking again: " + cause.Error()
+		b.trouble[d.Envelope] = words.ContentNotGiven(cause)
 	}
 	b.mu.Unlock()
 	b.log.Warn("content not read; asking again", "envelope", d.Envelope, "sender", d.Sender, "error", cause)

@@ -80,6 +80,22 @@ func (tx *Tx) Approval(address string) (sites []id.Site, first bool, err error) 
 	return sites, false, json.Unmarshal([]byte(stored), &sites)
 }
 
+// ApprovedSites lists the sites that are approved for any address, each once for each of them.
+func (tx *Tx) ApprovedSites() ([]id.Site, error) {
+	var all []id.Site
+	err := tx.rows("SELECT sites FROM approval WHERE sites <> ?", []any{ApproveRoute}, func(rows *sql.Rows) error {
+		var stored string
+		var sites []id.Site
+		if err := rows.Scan(&stored); err != nil {
+			return err
+		}
+		err := json.Unmarshal([]byte(stored), &sites)
+		all = append(all, sites...)
+		return err
+	})
+	return all, err
+}
+
 // Approve sets the approved sites of an address, sorted by the caller; nil means the first complete proposal.
 func (tx *Tx) Approve(address string, sites []id.Site) error {
 	stored := ApproveRoute

@@ -14,6 +14,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 const (
@@ -21,13 +22,10 @@ const (
 	// meant for would be known to the ledger alone.
 	addressNote = ".sealpost-address"
 	maxAddress  = 4096
-
-	adoptedReason = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
-	endedReason   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
 )
 
 // errStrange says that a folder in sending/ is not as claims leave one.
-var errStrange = errors.New("it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent")
+var errStrange = errors.New(words.StrangeSending)
 
 // adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
 // copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
@@ -107,7 +105,7 @@ func (t *tray) describeClaim(folder string) (m ledger.Outgoing, err error) {
 		return m, errStrange
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	m = ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: adoptedReason}
+	m = ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
 	parts := strings.Split(folder, "_")
 	m.Kind, m.Day = parts[1], parts[2]
 	if m.Number, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
@@ -217,7 +215,7 @@ func (t *tray) leftAlone() map[string]string {
 
 // stillTrue is what of a claim's reason to wait holds on when it is taken: that it was unknown.
 func stillTrue(reason string) string {
-	if reason == adoptedReason {
+	if reason == words.LedgerLost {
 		return reason
 	}
 	return ""

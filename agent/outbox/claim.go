@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/words"
 )
 
 // slowContent is the size from which taking something does not hold up what comes after it: making it durable may mean
@@ -133,7 +134,7 @@ func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why er
 	}
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Explain(moved[0].UID, "another program has it open and keeps it from being written to the disk: close it there")
+		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
 }
 
@@ -197,9 +198,9 @@ func whyStuck(err error) string {
 	case err == nil:
 		return ""
 	case durable.InUse(err):
-		return "another program has it open and keeps it from being moved: close it there"
+		return words.HeldFromMoving
 	}
-	return "it cannot be moved out of this folder: give sealpost's account the right to write here"
+	return words.MayNotMove
 }
 
 func (t *tray) stuck(rel string) string {
@@ -272,7 +273,7 @@ func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outg
 // withdraw ends a message whose file is gone before anything of it was sent.
 func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
 	if ended := t.endedBefore(m); ended != "" {
-		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, endedReason, time.Now()) })
+		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}
 	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
 	t.forgetAddress(t.folder(m))
@@ -280,7 +281,7 @@ func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.Stat
 		t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, "its file was removed before it was sent")
+		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)
 		return err
 	})
 }

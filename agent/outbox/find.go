@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 const (
@@ -167,7 +168,7 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 	f.watch.add(path)
 	dir, err := os.Open(path)
 	if err != nil {
-		notes[filepath.Join("outbox", rel)] = "the folder cannot be read (" + plain(err) + "): make it again, or give sealpost's account the right to it"
+		notes[filepath.Join("outbox", rel)] = words.FolderUnreadable(plain(err))
 		return nil
 	}
 	defer dir.Close()
@@ -226,10 +227,10 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		return nil, ""
 	case temporary(base):
 		delete(f.pending, rel)
-		return nil, "it has the name of a temporary file, so it is left alone"
+		return nil, words.TemporaryName
 	case f.t.ignored(base):
 		delete(f.pending, rel)
-		return nil, "the tray's configuration says to leave alone what has such a name"
+		return nil, words.IgnoredName
 	case strings.HasSuffix(base, doneSuffix) && isDir(filepath.Join(f.t.Outbox(), strings.TrimSuffix(rel, doneSuffix))):
 		delete(f.pending, rel)
 		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
@@ -237,12 +238,12 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	}
 	if strings.HasSuffix(base, doneSuffix) && isEmpty(filepath.Join(f.t.Outbox(), rel)) {
 		delete(f.pending, rel)
-		return nil, "it marks a folder as finished, and that folder is not here (any more): remove it"
+		return nil, words.MarkerAlone
 	}
 	address, err := f.t.addressOf(filepath.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
-		return nil, "the folder it lies in is no address: " + err.Error()
+		return nil, words.NoAddress(err)
 	}
 	if why := f.t.stuck(rel); why != "" {
 		delete(f.pending, rel)
@@ -273,7 +274,7 @@ func (f *finder) again(rel string, err error, folder bool) (why string) {
 		if folder {
 			p.probe = max(p.probe, folderProbe)
 		}
-		p.due, p.costly, p.why = p.due.Add(p.probe), folder, "it is still being written"
+		p.due, p.costly, p.why = p.due.Add(p.probe), folder, words.StillWritten
 		return p.why
 	case errors.As(err, &wait):
 		p := f.soon(rel, wait.after)
@@ -287,7 +288,7 @@ func (f *finder) again(rel string, err error, folder bool) (why string) {
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	}
-	return "it cannot be read: " + plain(err)
+	return words.Unreadable(plain(err))
 }
 
 func isEmpty(path string) bool {

@@ -13,6 +13,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -168,7 +169,7 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			if _, err := tx.Envelope(a.Envelope); errors.Is(err, ledger.ErrNotFound) {
 				continue // of a ledger that is gone
 			}
-			a.Doubt, a.Outcomes = "the receipt of "+string(a.Site)+" speaks of content that was not sent", nil
+			a.Doubt, a.Outcomes = words.ReceiptNotSent(a.Site), nil
 			return nil
 		}
 		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code})
@@ -177,7 +178,7 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	sent, err := tx.InEnvelope(a.Envelope)
 	for _, m := range sent {
 		if !spoken[m.UID] {
-			a.Doubt, a.Outcomes = "the receipt of "+string(a.Site)+" passes over "+string(m.ID), nil
+			a.Doubt, a.Outcomes = words.ReceiptPassesOver(a.Site, m.ID), nil
 		}
 	}
 	return err

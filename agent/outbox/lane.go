@@ -131,7 +131,13 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 		if err != nil {
 			return handed, err
 		}
-		if d.blocked != "" {
+		if d.unknown != "" {
+			if err := l.o.giveUp(ctx, list, d.unknown); err != nil {
+				return handed, err
+			}
+			handed = true
+		}
+		if d.unknown != "" || d.blocked != "" {
 			continue
 		}
 		l.o.hold(list, true)

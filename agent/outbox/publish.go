@@ -18,6 +18,7 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
+	"sealpost/internal/words"
 )
 
 // partsAtOnce is how many parts of one envelope are under way at the same time: on a line that loses packets each
@@ -45,15 +46,15 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) error {
 		switch {
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) || errors.Is(err, api.ErrNotAllowed):
 			o.routes.forget(s.Address)
-			return o.drop(ctx, s, "the route changed; sealing again")
+			return o.drop(ctx, s, words.RouteChanged)
 		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict), errors.Is(err, os.ErrNotExist):
-			return o.drop(ctx, s, "what was sealed is damaged; sealing again")
+			return o.drop(ctx, s, words.SealedDamaged)
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
 		case errors.Is(err, api.ErrTooLarge):
-			return o.fail(ctx, s, "it is larger than the hub accepts: ask the admin of the hub")
+			return o.fail(ctx, s, words.LargerThanHub)
 		case errors.Is(err, api.ErrInvalid):
-			return o.fail(ctx, s, "the hub does not accept it: "+err.Error())
+			return o.fail(ctx, s, words.NotAccepted(err))
 		}
 		if n := s.brought.Load(); n > brought {
 			brought = n

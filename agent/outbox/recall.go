@@ -41,7 +41,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 			m = now
 			return nil
 		}
-		return tx.Fail(m.UID, "it was recalled before anything of it was sent", time.Now())
+		return tx.Fail(m.UID, words.Recalled, time.Now())
 	})
 	switch {
 	case err != nil:

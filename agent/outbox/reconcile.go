@@ -13,6 +13,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 const (
@@ -122,7 +123,7 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k
 			s.address, err = id.ParseAddress(s.Address)
 			return s, err
 		}
-		return nil, o.drop(ctx, s, "the hub does not have it")
+		return nil, o.drop(ctx, s, words.HubLostIt)
 	}
 	if s.State == ledger.EnvelopeSealed && k.Published != nil {
 		if err := o.published(ctx, s, *k.Published); err != nil {

@@ -3,15 +3,14 @@ package outbox
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
-	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // blockedAgain is when an address that may not be sent to is asked for again without an event.
@@ -21,7 +20,9 @@ const blockedAgain = 30 * time.Second
 type decision struct {
 	address    id.Address
 	version    id.Hash
+	proposed   []id.Site // by the hub
 	recipients []envelope.Recipient
+	unknown    string    // for people: the address names what is no site, and never will lead anywhere
 	blocked    string    // for people; empty: send
 	since      time.Time // of the block
 	until      time.Time // when a block is reconsidered
@@ -46,8 +47,8 @@ func (r *routes) decide(ctx context.Context, address string) (*decision, error) 
 		return d, nil
 	}
 	fresh, err := r.ask(ctx, address)
-	if err != nil {
-		return nil, err
+	if err != nil || fresh.unknown != "" {
+		return fresh, err // not remembered: a site of that name may be invited any time
 	}
 	if fresh.blocked != "" {
 		fresh.since, fresh.until = time.Now(), time.Now().Add(blockedAgain)
@@ -72,15 +73,17 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	route, err := r.o.hub.Resolve(ctx, a)
 	switch {
 	case errors.Is(err, api.ErrUnroutable):
-		d.blocked, err = r.nobody(ctx, a)
-		return d, err
+		return d, r.nobody(ctx, d)
 	case errors.Is(err, api.ErrNotAllowed):
-		d.blocked = "this site may not send to " + address + ": ask the admin of the hub"
+		d.blocked = words.MayNotSend(a)
 		return d, nil
 	case err != nil:
 		return nil, err
 	}
 	d.version = route.Version
+	for _, p := range route.Recipients {
+		d.proposed = append(d.proposed, p.Site)
+	}
 	d.recipients, err = r.o.trust.Decide(ctx, a, route)
 	var wait *trust.Waiting
 	if errors.As(err, &wait) {
@@ -91,26 +94,6 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-// nobody says what to do about an address that leads nowhere. For a direct one that is mostly a name that was mistyped.
-func (r *routes) nobody(ctx context.Context, a id.Address) (string, error) {
-	if a.RoutingKey != "" {
-		return "nobody receives " + a.RoutingKey + " yet: ask the admin of the hub to bind a queue to it", nil
-	}
-	var known []string
-	err := r.o.view(ctx, func(tx *ledger.Tx) error {
-		pins, err := tx.Pins()
-		for _, p := range pins {
-			known = append(known, string(p.Site))
-		}
-		return err
-	})
-	says := "not every site in " + a.String() + " receives in this network: check the names"
-	if len(known) > 0 {
-		says += " (this site knows " + strings.Join(known, ", ") + ")"
-	}
-	return says + ", and take the file back with 'sealpost agent recall' or ask the admin of the hub", err
 }
 
 // forget makes the next decision for an address a fresh one; for all of them when the address is empty.

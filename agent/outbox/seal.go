@@ -20,6 +20,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -107,12 +108,13 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	if errors.Is(cause, fs.ErrNotExist) && !exists(o.source(m)) {
 		return o.tray(m.Tray).withdraw(ctx, m, ledger.Taken)
 	}
-	reason := "it cannot be read now: " + plain(cause)
+	reason := words.UnreadableNow(plain(cause))
+	var full *noRoom
 	switch {
 	case errors.Is(cause, errChanged) || errors.Is(cause, envelope.ErrSourceChanged):
-		reason = "it was changed while it was being sent; waiting until it is finished"
-	case errors.Is(cause, errNoRoom):
-		reason = cause.Error()
+		reason = words.ChangedAgain
+	case errors.As(cause, &full):
+		reason = full.says
 	}
 	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -188,7 +190,10 @@ func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed,
 	return out, err
 }
 
-var errNoRoom = errors.New("there is no room to seal it")
+// noRoom says, in words for people, that there is no room for a sealed file.
+type noRoom struct{ says string }
+
+func (e *noRoom) Error() string { return e.says }
 
 func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (envelope.Sealed, error) {
 	dir := filepath.Join(o.cfg.State, "sealed")
@@ -197,7 +202,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		return envelope.Sealed{}, err
 	}
 	if need := size + size/512 + sealReserve; free < need { // age adds 16 bytes to each 64 KiB
-		return envelope.Sealed{}, fmt.Errorf("%w on the volume of %s: %d MiB are free and %d MiB are needed", errNoRoom, o.cfg.State, free>>20, need>>20)
+		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, need)}
 	}
 	s.File = string(s.ID)
 	f, err := os.OpenFile(filepath.Join(dir, s.File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

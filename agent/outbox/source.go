@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 // minimumSettle is the settle time where the system cannot tell whether a file is still open for writing.
@@ -79,7 +80,7 @@ func finishedFile(path string, info seen, settle time.Duration, now time.Time) e
 	open, certain, err := beingWritten(path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &never{"sealpost may not read it: give its account the right to"}
+		return &never{words.MayNotRead}
 	case err != nil:
 		return err
 	case open:
@@ -107,12 +108,12 @@ func suitable(info seen) error {
 	case mode.IsRegular():
 	case mode.IsDir():
 	case mode&fs.ModeSymlink != 0:
-		return &never{"it is a link: copy the file itself"}
+		return &never{words.IsLink}
 	default:
-		return &never{"it is neither a file nor a folder"}
+		return &never{words.IsNoFile}
 	}
 	if !utf8.ValidString(info.Name()) {
-		return &never{"its name is not valid UTF-8: rename it"}
+		return &never{words.NameNotUTF8}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 // doneSuffix ends the name of an empty file that says that the folder beside it is finished.
@@ -36,7 +36,7 @@ func walkDir(root, rel string, visit func(string, ledger.Source, seen) error) er
 	}
 	dir, err := os.Open(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return &never{fmt.Sprintf("sealpost may not read the folder %q in it: give its account the right to", rel)}
+		return &never{words.MayNotReadFolder(rel)}
 	}
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func walkEntry(root, rel string, visit func(string, ledger.Source, seen) error) 
 		return nil
 	}
 	if !utf8.ValidString(name) {
-		return &never{fmt.Sprintf("the name of %q in it is not valid UTF-8: rename it", rel)}
+		return &never{words.NameInsideNotUTF8(rel)}
 	}
 	source, info, err := stat(filepath.Join(root, rel))
 	if err != nil {
@@ -72,7 +72,7 @@ func walkEntry(root, rel string, visit func(string, ledger.Source, seen) error) 
 	}
 	var no *never
 	if err := suitable(info); errors.As(err, &no) {
-		return &never{fmt.Sprintf("%q in it cannot be sent: %s", rel, no.why)}
+		return &never{words.CannotBeSent(rel, no.why)}
 	}
 	if info.IsDir() {
 		return walkDir(root, rel, visit)
@@ -127,7 +127,7 @@ func finishedTree(root string, settle time.Duration, now time.Time) (ledger.Sour
 		var no *never
 		err := finishedFile(filepath.Join(root, rel), info, 0, now)
 		if errors.As(err, &no) {
-			return &never{fmt.Sprintf("sealpost may not read %q in it: give its account the right to", rel)}
+			return &never{words.MayNotReadFile(rel)}
 		}
 		return err
 	})

@@ -3,11 +3,11 @@ package trust
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -17,7 +17,7 @@ type Doubt struct{ Reason string }
 
 func (d *Doubt) Error() string { return d.Reason }
 
-func doubtf(format string, args ...any) *Doubt { return &Doubt{Reason: fmt.Sprintf(format, args...)} }
+func doubt(reason string) *Doubt { return &Doubt{Reason: reason} }
 
 // Believe checks a receipt that the hub relayed for one of this site's envelopes: its signature at the time when the hub
 // settled it, or when it was signed, because a receipt may have waited longer than its certificate lived; the recipient's
@@ -29,16 +29,15 @@ func (t *Trust) Believe(ctx context.Context, jws string, self, recipient id.Site
 		signed, err = statement.Open[statement.Receipt](jws, t.Verifier, statement.ReceiptTime(jws))
 	}
 	if err != nil {
-		return statement.Receipt{}, doubtf("the receipt of %s is not properly signed: %v", recipient, err)
+		return statement.Receipt{}, doubt(words.ReceiptNotSigned(recipient, err))
 	}
 	r := signed.Payload
 	if r.Recipient != recipient || r.Sender != self || r.Network != t.Network || r.Envelope != envelope {
-		return statement.Receipt{}, doubtf("the receipt that the hub relayed for %s speaks of something else", recipient)
+		return statement.Receipt{}, doubt(words.ReceiptOfOther(recipient))
 	}
 	err = t.Identity(ctx, recipient, signed.Key)
 	if errors.Is(err, ErrPin) {
-		return statement.Receipt{}, doubtf("the receipt is signed by another identity than the one pinned for %s: ask its people for their fingerprint, and if it is %s, run 'sealpost agent trust %s %s'",
-			recipient, signed.Key, recipient, signed.Key)
+		return statement.Receipt{}, doubt(words.ReceiptOfOtherIdentity(recipient, signed.Key))
 	}
 	return r, err
 }

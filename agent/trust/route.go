@@ -3,7 +3,6 @@ package trust
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -20,20 +20,20 @@ import (
 // says, the answer is exactly the approved sites, each with its pinned key, or nothing.
 func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) ([]envelope.Recipient, error) {
 	if route.Address.String() != asked.String() {
-		return nil, waitingf("the hub was asked for %s and proposes recipients for %.80q: ask the admin of the hub", asked, route.Address.String())
+		return nil, waiting(words.OtherProposal(asked, route.Address))
 	}
 	proposed := make([]id.Site, len(route.Recipients))
 	for i, r := range route.Recipients {
 		if i > 0 && proposed[i-1] >= r.Site {
-			return nil, waitingf("the hub's proposal for %s is out of order or names %s twice: ask the admin of the hub", route.Address, r.Site)
+			return nil, waiting(words.DisorderedProposal(route.Address, r.Site))
 		}
 		proposed[i] = r.Site
 	}
 	if len(proposed) == 0 {
-		return nil, waitingf("nobody receives %s yet: ask the admin of the hub to bind a queue to it", route.Address)
+		return nil, waiting(words.NobodyReceives(route.Address))
 	}
 	if route.Version != api.RouteVersion(t.Network, route.Address, route.Recipients) {
-		return nil, waitingf("the hub's proposal for %s contradicts itself: ask the admin of the hub", route.Address)
+		return nil, waiting(words.InconsistentProposal(route.Address))
 	}
 	if err := t.approved(ctx, route, proposed); err != nil {
 		return nil, err
@@ -61,12 +61,12 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
 		approved = route.Address.To // a direct address names its recipients itself
 	case errors.Is(err, ledger.ErrNotFound):
-		return waitingf("%s needs approval of %s: run '%s'", address, join(proposed), approval(address, proposed))
+		return waiting(words.NeedsApproval(route.Address, proposed))
 	case err != nil:
 		return err
 	}
 	if !first && !slices.Equal(approved, proposed) {
-		return waitingf("%s", difference(address, approved, proposed))
+		return waiting(difference(route.Address, approved, proposed))
 	}
 	var missing []id.Site
 	for _, r := range route.Recipients {
@@ -75,16 +75,16 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 		}
 	}
 	if len(missing) > 0 {
-		return waitingf("waiting for %s to join", join(missing))
+		return waiting(words.NotJoined(missing))
 	}
 	if first {
-		t.Log.Info("approved", "address", address, "sites", join(proposed), "by", "first proposal")
+		t.Log.Info("approved", "address", address, "sites", words.Sites(proposed), "by", "first proposal")
 		return t.Ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Approve(address, proposed) })
 	}
 	return nil
 }
 
-func difference(address string, approved, proposed []id.Site) string {
+func difference(address id.Address, approved, proposed []id.Site) string {
 	var added, gone []id.Site
 	for _, s := range proposed {
 		if !slices.Contains(approved, s) {
@@ -96,19 +96,7 @@ func difference(address string, approved, proposed []id.Site) string {
 			gone = append(gone, s)
 		}
 	}
-	var says []string
-	if len(added) > 0 {
-		says = append(says, "now also leads to "+join(added)+", which is not approved")
-	}
-	if len(gone) > 0 {
-		says = append(says, "no longer leads to "+join(gone)+", which is approved")
-	}
-	return fmt.Sprintf("%s %s: needs approval; if this is right run '%s'", address, strings.Join(says, " and "), approval(address, proposed))
-}
-
-// approval is the command that approves a proposal.
-func approval(address string, proposed []id.Site) string {
-	return "sealpost agent approve " + strings.ReplaceAll(join(proposed), ", ", ",") + " --route " + address
+	return words.RouteDiffers(address, added, gone, proposed)
 }
 
 // recipient checks one proposed recipient's statement against its pin, which it makes when the site is first seen, and
@@ -118,20 +106,20 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return none, waitingf("the certificate of %s is not valid now: check this computer's clock, and that %s is running", r.Site, r.Site)
+		return none, waiting(words.CertificateNotNow(r.Site))
 	case err != nil:
-		return none, waitingf("the key that the hub offers for %s is not properly signed (%v): ask the admin of the hub", r.Site, err)
+		return none, waiting(words.KeyNotSigned(r.Site, err))
 	}
 	key := signed.Payload
 	if key.Site != r.Site || key.Network != t.Network || statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
-		return none, waitingf("the key that the hub offers for %s is not its own: ask the admin of the hub", r.Site)
+		return none, waiting(words.KeyOfOther(r.Site))
 	}
 	if !suits(t.Suite, key.Recipient) {
-		return none, waitingf("the key of %s is not of this network's suite %s: ask its admin", r.Site, t.Suite)
+		return none, waiting(words.KeyOfOtherSuite(r.Site, t.Suite))
 	}
 	recipient, err := envelope.Recipient{Site: r.Site, Key: key.Recipient}.Prepare()
 	if err != nil {
-		return none, waitingf("the key of %s is malformed: ask its admin", r.Site)
+		return none, waiting(words.KeyMalformed(r.Site))
 	}
 	err = t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.key(tx, signed) })
 	if errors.Is(err, ErrPin) {
@@ -139,7 +127,7 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 		if perr != nil {
 			return none, perr
 		}
-		return none, waitingf("%s is not what it was: %s. Nothing is sent to it. %s", r.Site, pin.Trouble, Advice(pin))
+		return none, waiting(words.NotAsBefore(r.Site, pin.Trouble, Advice(pin)))
 	}
 	return recipient, err
 }
@@ -171,14 +159,14 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case err != nil:
 		return false, err
 	case other != "":
-		return true, t.trouble(tx, pin, signed.Key, sharedKey+string(other))
+		return true, t.trouble(tx, pin, signed.Key, words.SharedKey+string(other))
 	case pin.Version == 0: // the identity was pinned before any statement was seen
 	case k.Version < pin.Version:
-		return true, t.trouble(tx, pin, signed.Key, fmt.Sprintf("it offers version %d of its recipient key, and version %d was seen before", k.Version, pin.Version))
+		return true, t.trouble(tx, pin, signed.Key, words.OlderKey(k.Version, pin.Version))
 	case k.Version == pin.Version:
-		return true, t.trouble(tx, pin, signed.Key, fmt.Sprintf("it offers another recipient key under the same version %d", k.Version))
+		return true, t.trouble(tx, pin, signed.Key, words.OtherKey(k.Version))
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
-		return true, t.trouble(tx, pin, signed.Key, fmt.Sprintf("version %d of its recipient key does not follow the one that was seen before", k.Version))
+		return true, t.trouble(tx, pin, signed.Key, words.StrayKey(k.Version))
 	}
 	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key, "recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
 	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity, RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen})

@@ -19,6 +19,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // ErrPin says that a site shows something else than what is pinned for it. It heals when a person has looked.
@@ -29,9 +30,7 @@ type Waiting struct{ Reason string }
 
 func (w *Waiting) Error() string { return w.Reason }
 
-func waitingf(format string, args ...any) *Waiting {
-	return &Waiting{Reason: fmt.Sprintf(format, args...)}
-}
+func waiting(reason string) *Waiting { return &Waiting{Reason: reason} }
 
 // Trust is safe for concurrent use.
 type Trust struct {
@@ -64,7 +63,7 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 	case err != nil:
 		return false, err
 	case pin.Identity != identity:
-		return true, t.trouble(tx, pin, identity, "it shows another identity key")
+		return true, t.trouble(tx, pin, identity, words.OtherIdentity)
 	}
 	return false, nil
 }
@@ -100,22 +99,17 @@ func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err erro
 	return pin, err
 }
 
-// sharedKey begins the trouble of a site whose recipient key another site has.
-const sharedKey = "its recipient key is the one of "
-
 // Advice says what a person can do about what a site shows instead of its pin; nothing when there is no trouble.
 func Advice(p ledger.Pin) string {
 	switch {
 	case p.Trouble == "":
 		return ""
 	case p.Offered != p.Identity:
-		return fmt.Sprintf("Ask people whom you know at %s, not by this network, for the fingerprint of its identity, and if it is %s, run 'sealpost agent trust %s %s'",
-			p.Site, p.Offered, p.Site, p.Offered)
-	case strings.HasPrefix(p.Trouble, sharedKey):
-		return "A key belongs to one site: ask the people of both, and the admin of the hub"
+		return words.CompareIdentity(p.Site, p.Offered)
+	case strings.HasPrefix(p.Trouble, words.SharedKey):
+		return words.AskBothSites
 	}
-	return fmt.Sprintf("Ask people whom you know at %s, not by this network, whether it was given a new recipient key, and if so, run 'sealpost agent trust %s %s'",
-		p.Site, p.Site, p.Offered)
+	return words.CompareKey(p.Site, p.Offered)
 }
 
 // Accept is a person's word that a site's identity is the one with this fingerprint, compared by another way than the
@@ -159,14 +153,6 @@ func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site
 			return err
 		}
 	}
-	t.Log.Info("approved", "address", address.String(), "sites", join(sites))
+	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(sites))
 	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Approve(address.String(), sites) })
-}
-
-func join(sites []id.Site) string {
-	names := make([]string, len(sites))
-	for i, s := range sites {
-		names[i] = string(s)
-	}
-	return strings.Join(names, ", ")
 }

@@ -1,0 +1,91 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sealpost/agent"
+	"sealpost/hub"
+)
+
+// direct drops a file into the folder of a direct address.
+func (s *site) direct(to, name string) {
+	s.w.t.Helper()
+	must(s.w.t, os.MkdirAll(filepath.Join(s.dir, "outbox", to), 0o755))
+	s.drop(to+"/"+name, []byte(name))
+}
+
+// why waits until a file of this name has failed, and returns the note beside it.
+func (s *site) why(name string) (text string) {
+	s.w.t.Helper()
+	eventually(s.w.t, name+" has failed", func() bool {
+		notes, err := filepath.Glob(filepath.Join(s.dir, "failed", "*", name))
+		must(s.w.t, err)
+		if len(notes) != 1 {
+			return false
+		}
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(notes[0]), "WHY.txt"))
+		text = string(content)
+		return err == nil
+	})
+	return text
+}
+
+func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	w.join("SF-RC", "receive")
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq", Sites: []string{"SF-RC"}}, nil))
+	for to, c := range map[string]struct{ name, says string }{
+		"@SF-RX":       {"mistyped.txt", "no site of the name SF-RX receives in this network; did you mean SF-RC? Put the file into a folder of the right name"},
+		"@CA-RC,SFRC":  {"half.txt", "no site of the name SFRC receives in this network; did you mean SF-RC?"},
+		"@TOKYO-NORTH": {"far.txt", "no site of the name TOKYO-NORTH receives in this network; this site knows CA-RC, SF-RC. Put"},
+		"@FL-LAB":      {"self.txt", "FL-LAB is this site itself"},
+	} {
+		lab.direct(to, c.name)
+		if text := lab.why(c.name); !strings.Contains(text, "Nobody has it: ") || !strings.Contains(text, c.says) {
+			t.Errorf("%s says:\n%s", to, text)
+		}
+	}
+	if got := centre.inInbox(); len(got) > 0 {
+		t.Errorf("a part of the address has it all the same: %v", got)
+	}
+	lab.direct("@SF-RC", "right.txt")
+	eventually(t, "a right name goes on", func() bool { return slices.Contains(lab.tray("delivered"), "right.txt") })
+}
+
+func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	lab.drop("first", []byte("first"))
+	centre.expect("FL-LAB", "first", []byte("first"))
+	w.invite("UT-RC", "receive")
+	lab.direct("@UT-RC", "early.txt")
+	eventually(t, "it waits", func() bool { return lab.status().Outbox.Blocked["@UT-RC"] == "waiting for UT-RC to join" })
+	lab.direct("@UT-RC,NO-RC", "never.txt")
+	if text := lab.why("never.txt"); !strings.Contains(text, "no site of the name NO-RC") || strings.Contains(text, "name UT-RC") {
+		t.Errorf("it says:\n%s", text)
+	}
+	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "CA-RC"}, nil)
+	lab.direct("@CA-RC", "late.txt")
+	eventually(t, "it waits", func() bool {
+		return strings.Contains(lab.status().Outbox.Blocked["@CA-RC"], "not every site in @CA-RC receives")
+	})
+	if got := lab.tray("failed"); !slices.Equal(got, []string{"WHY.txt", "never.txt"}) {
+		t.Errorf("failed: %v", got)
+	}
+}
+
+func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
+	w, lab, _ := labAndCentre(t)
+	w.stopHub()
+	lab.direct("@SF-RX", "mistyped.txt")
+	eventually(t, "it is taken", func() bool { return slices.Contains(lab.tray("sending"), "mistyped.txt") })
+	eventually(t, "the hub is missed", func() bool { return lab.status().Link.Trouble != "" })
+	if got := lab.tray("failed"); len(got) > 0 {
+		t.Errorf("failed, though nobody could be asked: %v", got)
+	}
+	w.startHub()
+	lab.why("mistyped.txt")
+}

@@ -1,0 +1,81 @@
+package words
+
+import "fmt"
+
+// Why an entry of outbox is left alone.
+const (
+	TemporaryName  = "it has the name of a temporary file, so it is left alone"
+	IgnoredName    = "the tray's configuration says to leave alone what has such a name"
+	MarkerAlone    = "it marks a folder as finished, and that folder is not here (any more): remove it"
+	StillWritten   = "it is still being written"
+	MayNotRead     = "sealpost may not read it: give its account the right to"
+	MayNotMove     = "it cannot be moved out of this folder: give sealpost's account the right to write here"
+	HeldFromMoving = "another program has it open and keeps it from being moved: close it there"
+	IsLink         = "it is a link: copy the file itself"
+	IsNoFile       = "it is neither a file nor a folder"
+	NameNotUTF8    = "its name is not valid UTF-8: rename it"
+	StrangeSending = "it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent"
+)
+
+// FolderUnreadable says that a folder of a tray cannot be looked through.
+func FolderUnreadable(why string) string {
+	return fmt.Sprintf("the folder cannot be read (%s): make it again, or give sealpost's account the right to it", why)
+}
+
+// NoAddress says that the name of the folder in which it lies is no address.
+func NoAddress(why error) string { return fmt.Sprintf("the folder it lies in is no address: %v", why) }
+
+// Unreadable says that it cannot be read for another reason.
+func Unreadable(why string) string { return "it cannot be read: " + why }
+
+// Inside says why a folder is left alone: something in it.
+
+// MayNotReadFolder is a folder in it that is closed.
+func MayNotReadFolder(name string) string {
+	return fmt.Sprintf("sealpost may not read the folder %q in it: give its account the right to", name)
+}
+
+// MayNotReadFile is a file in it that is closed.
+func MayNotReadFile(name string) string {
+	return fmt.Sprintf("sealpost may not read %q in it: give its account the right to", name)
+}
+
+// NameInsideNotUTF8 is a name in it that other computers cannot have.
+func NameInsideNotUTF8(name string) string {
+	return fmt.Sprintf("the name of %q in it is not valid UTF-8: rename it", name)
+}
+
+// CannotBeSent is something in it that is no file and no folder.
+func CannotBeSent(name, why string) string {
+	return fmt.Sprintf("%q in it cannot be sent: %s", name, why)
+}
+
+// Why a message waits, or how it ended before anything of it was sent.
+const (
+	HeldFromDisk  = "another program has it open and keeps it from being written to the disk: close it there"
+	ChangedAgain  = "it was changed while it was being sent; waiting until it is finished"
+	RouteChanged  = "the route changed; sealing again"
+	SealedDamaged = "what was sealed is damaged; sealing again"
+	HubLostIt     = "the hub does not have it"
+	LargerThanHub = "it is larger than the hub accepts: ask the admin of the hub"
+	Recalled      = "it was recalled before anything of it was sent"
+	RemovedBefore = "its file was removed before it was sent"
+	LedgerLost    = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
+	EndedBefore   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
+)
+
+// UnreadableNow says that a message's file cannot be read for sealing.
+func UnreadableNow(why string) string { return "it cannot be read now: " + why }
+
+// NotAccepted says that the hub does not take a message.
+func NotAccepted(why error) string { return fmt.Sprintf("the hub does not accept it: %v", why) }
+
+// NoRoomToSeal says that there is no room for the sealed file.
+func NoRoomToSeal(dir string, free, need int64) string {
+	return fmt.Sprintf("there is no room to seal it on the volume of %s: %s are free and %s are needed", dir, Size(free), Size(need))
+}
+
+// ContentNotGiven says that the hub does not give the content of something for this site.
+func ContentNotGiven(why error) string {
+	return fmt.Sprintf("the hub does not give its content; asking again: %v", why)
+}

@@ -1,0 +1,112 @@
+package words
+
+import (
+	"fmt"
+	"strings"
+
+	"sealpost/internal/id"
+)
+
+// Why nothing is sent to an address for now.
+
+// NobodyReceives says that no queue is bound to an address.
+func NobodyReceives(address id.Address) string {
+	return fmt.Sprintf("nobody receives %s yet: ask the admin of the hub to bind a queue to it", address)
+}
+
+// MayNotSend says that the hub does not let this site send to an address.
+func MayNotSend(address id.Address) string {
+	return fmt.Sprintf("this site may not send to %s: ask the admin of the hub", address)
+}
+
+// ReceivesNoMore says that sites of a direct address, which this site knows, do not receive in the network now.
+func ReceivesNoMore(address id.Address) string {
+	return fmt.Sprintf("not every site in %s receives in this network now: wait until it does again, or take the file back with 'sealpost agent recall' and ask the admin of the hub", address)
+}
+
+// Stray is a name in a direct address that is no site that receives.
+type Stray struct {
+	Name id.Site
+	Self bool     // it is this site
+	Near []string // the sites that may be meant
+}
+
+// UnknownSites says, of a file that has failed, that its direct address names what is no site.
+func UnknownSites(strays []Stray, known []string) string {
+	var says []string
+	near := false
+	for _, s := range strays {
+		switch {
+		case s.Self:
+			says = append(says, fmt.Sprintf("%s is this site itself", s.Name))
+		case len(s.Near) > 0:
+			near = true
+			says = append(says, fmt.Sprintf("no site of the name %s receives in this network; did you mean %s?", s.Name, either(s.Near)))
+		default:
+			says = append(says, fmt.Sprintf("no site of the name %s receives in this network", s.Name))
+		}
+	}
+	text := strings.Join(says, "; ")
+	if !near && len(known) > 0 {
+		text += "; this site knows " + strings.Join(known[:min(10, len(known))], ", ")
+	}
+	return strings.TrimSuffix(text, "?") + map[bool]string{true: "? ", false: ". "}[strings.HasSuffix(text, "?")] + "Put the file into a folder of the right name in outbox, and remove the wrong folder"
+}
+
+// either lists names as alternatives.
+func either(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// OtherProposal says that the hub has answered for another address.
+func OtherProposal(asked, answered id.Address) string {
+	return fmt.Sprintf("the hub was asked for %s and proposes recipients for %.80q: ask the admin of the hub", asked, answered.String())
+}
+
+// DisorderedProposal says that the hub's proposal is not sorted.
+func DisorderedProposal(address id.Address, site id.Site) string {
+	return fmt.Sprintf("the hub's proposal for %s is out of order or names %s twice: ask the admin of the hub", address, site)
+}
+
+// InconsistentProposal says that the hub's proposal is not of the version that it names.
+func InconsistentProposal(address id.Address) string {
+	return fmt.Sprintf("the hub's proposal for %s contradicts itself: ask the admin of the hub", address)
+}
+
+// NeedsApproval says that nobody has approved yet whom an address may lead to.
+func NeedsApproval(address id.Address, proposed []id.Site) string {
+	return fmt.Sprintf("%s needs approval of %s: run '%s'", address, Sites(proposed), approval(address, proposed))
+}
+
+// RouteDiffers says that an address leads to others than those that were approved.
+func RouteDiffers(address id.Address, added, gone, proposed []id.Site) string {
+	var says []string
+	if len(added) > 0 {
+		says = append(says, "now also leads to "+Sites(added)+", which is not approved")
+	}
+	if len(gone) > 0 {
+		says = append(says, "no longer leads to "+Sites(gone)+", which is approved")
+	}
+	return fmt.Sprintf("%s %s: needs approval; if this is right run '%s'", address, strings.Join(says, " and "), approval(address, proposed))
+}
+
+// NotJoined says that sites have not joined yet.
+func NotJoined(sites []id.Site) string { return fmt.Sprintf("waiting for %s to join", Sites(sites)) }
+
+// approval is the command that approves a proposal.
+func approval(address id.Address, proposed []id.Site) string {
+	return "sealpost agent approve " + strings.ReplaceAll(Sites(proposed), ", ", ",") + " --route " + address.String()
+}
+
+// Sites lists sites in a sentence.
+func Sites(sites []id.Site) string {
+	names := make([]string, len(sites))
+	for i, s := range sites {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
+}
