@@ -424,6 +424,7 @@ func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 	if got := centre.inInbox(); len(got) != 1 {
 		t.Errorf("in the inbox: %v", got)
 	}
+	eventually(t, "both are final", func() bool { return len(lab.status().Outbox.Counts) == 0 })
 	m := lab.status().Outbox.Latest
 	if held := m[0].Finished.Sub(m[0].Claimed); m[0].Name == "meant" && held < 2*time.Second {
 		t.Errorf("it was held for %s", held)

@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"database/sql"
-	"strings"
+	"encoding/json"
 	"time"
 
 	"sealpost/internal/id"
@@ -17,11 +17,11 @@ const (
 
 // Outcome is what became of one message at one recipient.
 type Outcome struct {
-	UID     id.UID
-	Site    id.Site
-	Outcome string
-	Code    string
-	Time    time.Time
+	UID     id.UID    `json:"uid"`
+	Site    id.Site   `json:"-"`
+	Outcome string    `json:"outcome"`
+	Code    string    `json:"code"`
+	Time    time.Time `json:"-"`
 }
 
 // Answer is a recipient's answer to one envelope: a receipt, believed or not, or the hub's word that the delivery is dead.
@@ -42,39 +42,37 @@ func (tx *Tx) Answer(a Answer) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range a.Outcomes {
-		// A receipt outranks the hub's word that a delivery is dead: the recipient signed it.
-		err := tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time) VALUES (?,?,?,?,?)
-			ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, time = excluded.time WHERE outcome.outcome = 'dead'`,
-			o.UID, a.Site, o.Outcome, o.Code, millis(a.Time))
-		if err != nil {
-			return err
-		}
-		if err := tx.conclude(o.UID, a.Time); err != nil {
-			return err
-		}
+	outcomes, err := json.Marshal(append([]Outcome{}, a.Outcomes...)) // never null
+	if err != nil {
+		return err
 	}
-	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published'
-		AND NOT EXISTS (SELECT 1 FROM message WHERE message.envelope_id = envelope.envelope_id AND message.envelope_id <> '' AND message.state IN ('sealed','published'))`, a.Envelope)
+	// A receipt outranks the hub's word that a delivery is dead: the recipient signed it.
+	err = tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time)
+		SELECT value->>'uid', ?, value->>'outcome', value->>'code', ? FROM json_each(?) WHERE TRUE
+		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, time = excluded.time WHERE outcome.outcome = 'dead'`,
+		a.Site, millis(a.Time), string(outcomes))
+	if err != nil {
+		return err
+	}
+	if err := tx.conclude(string(outcomes), a.Time); err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published' AND NOT EXISTS
+		(SELECT 1 FROM message INDEXED BY message_envelope WHERE message.envelope_id <> '' AND message.envelope_id = envelope.envelope_id AND message.state IN ('sealed','published'))`, a.Envelope)
 }
 
-// conclude ends a message when every recipient of its envelope has a final outcome for it.
-func (tx *Tx) conclude(uid id.UID, at time.Time) error {
-	var open, bad int64
-	var sites sql.NullString
-	err := tx.row(`SELECT COUNT(*) FILTER (WHERE o.uid IS NULL), COUNT(*) FILTER (WHERE o.outcome <> 'delivered'),
-			GROUP_CONCAT(r.site) FILTER (WHERE o.outcome <> 'delivered')
-		FROM message m JOIN recipient r ON r.envelope_id = m.envelope_id LEFT JOIN outcome o ON o.uid = m.uid AND o.site = r.site
-		WHERE m.uid = ? AND m.state IN ('sealed','published') GROUP BY m.uid`, []any{uid}, &open, &bad, &sites)
-	switch {
-	case err == ErrNotFound || (err == nil && open > 0):
-		return nil
-	case err != nil:
-		return err
-	case bad > 0:
-		return tx.finish(uid, Failed, "not delivered to "+strings.ReplaceAll(sites.String, ",", ", "), at)
-	}
-	return tx.finish(uid, Delivered, "", at)
+// conclude ends messages when every recipient of their envelope has a final outcome for them.
+func (tx *Tx) conclude(outcomes string, at time.Time) error {
+	return tx.exec(`WITH bad AS MATERIALIZED (
+			SELECT m.uid, GROUP_CONCAT(r.site, ', ') AS sites
+			FROM json_each(?1) j JOIN message m ON m.uid = j.value->>'uid' JOIN recipient r ON r.envelope_id = m.envelope_id
+			JOIN outcome o ON o.uid = m.uid AND o.site = r.site AND o.outcome <> 'delivered' GROUP BY m.uid)
+		UPDATE message SET finished = ?2,
+			state = CASE WHEN uid IN (SELECT uid FROM bad) THEN 'failed' ELSE 'delivered' END,
+			reason = COALESCE('not delivered to ' || (SELECT sites FROM bad WHERE bad.uid = message.uid), '')
+		WHERE uid IN (SELECT value->>'uid' FROM json_each(?1)) AND state IN ('sealed','published') AND NOT EXISTS (
+			SELECT 1 FROM recipient r WHERE r.envelope_id = message.envelope_id
+			AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.site = r.site))`, outcomes, millis(at))
 }
 
 // Outcomes lists what became of a message at each recipient that has answered.
@@ -94,7 +92,7 @@ func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 // Doubted lists answers of a site that are stored but not believed, to be checked again once a person has trusted it.
 func (tx *Tx) Doubted(site id.Site, limit int) ([]Answer, error) {
 	var list []Answer
-	err := tx.rows("SELECT envelope_id, site, receipt, doubt, time FROM recipient WHERE doubt <> '' AND (? = '' OR site = ?) ORDER BY envelope_id LIMIT ?",
+	err := tx.rows("SELECT envelope_id, site, receipt, doubt, time FROM recipient INDEXED BY recipient_doubt WHERE doubt <> '' AND (? = '' OR site = ?) ORDER BY site, envelope_id LIMIT ?",
 		[]any{site, site, limit}, func(rows *sql.Rows) error {
 			var a Answer
 			var at int64

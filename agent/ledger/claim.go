@@ -60,5 +60,5 @@ func (tx *Tx) End(uid id.UID, state State, reason string, at time.Time) error {
 	if err := tx.finish(uid, state, reason, at); err != nil {
 		return err
 	}
-	return tx.Filed(uid)
+	return tx.Filed([]id.UID{uid})
 }

@@ -47,8 +47,8 @@ type Recipient struct {
 
 // SealedMessage is a message's place in a sealed envelope.
 type SealedMessage struct {
-	UID    id.UID
-	Digest id.Hash
+	UID    id.UID  `json:"uid"`
+	Digest id.Hash `json:"digest"`
 }
 
 // Seal records an envelope and its messages, which must still be waiting to be sealed, else ErrNotFound.
@@ -67,16 +67,16 @@ func (tx *Tx) Seal(e Envelope, messages []SealedMessage) error {
 			return err
 		}
 	}
-	for _, m := range messages {
-		n, err := tx.change("UPDATE message SET state = 'sealed', envelope_id = ?, digest = ?, reason = '' WHERE uid = ? AND state = 'taken'", e.ID, m.Digest, m.UID)
-		if err != nil {
-			return err
-		}
-		if n != 1 {
-			return ErrNotFound
-		}
+	rows, err := json.Marshal(messages)
+	if err != nil {
+		return err
 	}
-	return nil
+	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = j.value->>'digest', reason = ''
+		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = 'taken'`, e.ID, string(rows))
+	if err == nil && n != int64(len(messages)) {
+		err = ErrNotFound
+	}
+	return err
 }
 
 // Publish records the hub's promise.
@@ -86,7 +86,7 @@ func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64
 	if err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message SET state = 'published' WHERE envelope_id = ? AND "+inEnvelope+" AND state = 'sealed'", e)
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'published' WHERE envelope_id <> '' AND envelope_id = ? AND state = 'sealed'", e)
 }
 
 // Drop gives an envelope up and lets its unfinished messages wait to be sealed again.
@@ -94,7 +94,7 @@ func (tx *Tx) Drop(e id.Envelope, reason string) error {
 	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?", e); err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id = ? AND "+inEnvelope+" AND state IN ('sealed','published')", reason, e)
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? AND state IN ('sealed','published')", reason, e)
 }
 
 // Envelope returns one envelope with its recipients.
@@ -124,7 +124,7 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 
 // InEnvelope lists the messages that are now in an envelope, in the order of their claims.
 func (tx *Tx) InEnvelope(e id.Envelope) ([]Outgoing, error) {
-	return tx.outgoing("envelope_id = ? AND "+inEnvelope+" ORDER BY seq", e)
+	return tx.outgoingFrom(byEnvelope+"envelope_id = ? ORDER BY seq", e)
 }
 
 // OpenEnvelopes pages through the envelopes of a state, in the order of their ids, after the given one.

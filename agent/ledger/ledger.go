@@ -9,6 +9,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -320,6 +321,12 @@ func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
 		}
 	}
 	return rows.Err()
+}
+
+// list is a set of names as a parameter of json_each: one statement for all of them costs a fraction of one each.
+func list[T ~string](names []T) string {
+	text, _ := json.Marshal(names) // strings always can be
+	return string(text)
 }
 
 // Times are stored as milliseconds since 1970, 0 for none.

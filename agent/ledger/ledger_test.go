@@ -65,7 +65,7 @@ func claimIn(t testing.TB, l *Ledger, tray, name string) Outgoing {
 func taken(t testing.TB, l *Ledger, name string) Outgoing {
 	t.Helper()
 	m := claim(t, l, name)
-	update(t, l, func(tx *Tx) error { _, err := tx.Advance(m.UID, Claimed, Taken, ""); return err })
+	update(t, l, func(tx *Tx) error { err := tx.Take([]id.UID{m.UID}); return err })
 	return m
 }
 

@@ -19,7 +19,7 @@ type Backlog struct {
 // not counted: that would take longer with every message.
 func (tx *Tx) Backlogs() ([]Backlog, error) {
 	var list []Backlog
-	err := tx.rows("SELECT tray, state, address, COUNT(*) FROM message WHERE "+unfinished+" GROUP BY state, address, tray", nil, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT tray, state, address, COUNT(*) FROM "+byOpen+"TRUE GROUP BY state, address, tray", nil, func(rows *sql.Rows) error {
 		var b Backlog
 		err := rows.Scan(&b.Tray, &b.State, &b.Address, &b.Count)
 		list = append(list, b)

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"database/sql"
-	"strings"
 	"time"
 
 	"sealpost/internal/id"
@@ -56,12 +55,19 @@ type Source struct {
 	Executable bool   // of a file
 }
 
-// unfinished is the condition of the index message_open. A query finds that index only when it says the same, in these
-// very words.
-const unfinished = "state IN ('claimed','taken','sealed','published')"
+// SQLite takes a partial index only where a query repeats its condition in these very words, and what is not found by an index
+// is found by reading every row that was ever written. So queries that are asked all the time name their index: they fail in
+// every test if it cannot be used.
+const (
+	byOpen     = "message INDEXED BY message_open WHERE state IN ('claimed','taken','sealed','published') AND "
+	byLarge    = "message INDEXED BY message_large WHERE state = 'taken' AND (size > 786432 OR type = 'folder') AND "
+	byHeld     = "message INDEXED BY message_held WHERE state = 'taken' AND due > claimed AND "
+	byEnvelope = "message INDEXED BY message_envelope WHERE envelope_id <> '' AND "
+	byUnfiled  = "message INDEXED BY message_unfiled WHERE filed = 0 AND state IN ('delivered','failed') "
+)
 
-// inEnvelope is that of message_envelope.
-const inEnvelope = "envelope_id <> ''"
+// Small is the size up to which files share envelopes; the index message_large spells it out.
+const Small = 768 << 10
 
 const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
@@ -77,12 +83,12 @@ func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 }
 
 func (tx *Tx) outgoing(where string, args ...any) ([]Outgoing, error) {
-	return tx.outgoingOf("message", where, args...)
+	return tx.outgoingFrom("message WHERE "+where, args...)
 }
 
-func (tx *Tx) outgoingOf(table, where string, args ...any) ([]Outgoing, error) {
+func (tx *Tx) outgoingFrom(from string, args ...any) ([]Outgoing, error) {
 	var list []Outgoing
-	err := tx.rows("SELECT "+outgoingColumns+" FROM "+table+" WHERE "+where, args, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT "+outgoingColumns+" FROM "+from, args, func(rows *sql.Rows) error {
 		m, err := scanOutgoing(rows)
 		list = append(list, m)
 		return err
@@ -102,6 +108,11 @@ func (tx *Tx) Advance(uid id.UID, from, to State, reason string) (bool, error) {
 	return n == 1, err
 }
 
+// Take moves claimed messages on: they lie in sending/, durably.
+func (tx *Tx) Take(uids []id.UID) error {
+	return tx.exec("UPDATE message SET state = 'taken', reason = '' WHERE state = 'claimed' AND uid IN (SELECT value FROM json_each(?))", list(uids))
+}
+
 // Explain records why a message waits, for people.
 func (tx *Tx) Explain(uid id.UID, reason string) error {
 	return tx.exec("UPDATE message SET reason = ? WHERE uid = ? AND reason <> ?", reason, uid, reason)
@@ -110,54 +121,47 @@ func (tx *Tx) Explain(uid id.UID, reason string) error {
 // Claimed lists the messages of a tray that are claimed and not taken yet, in the order of their claims, after seq, at most
 // limit.
 func (tx *Tx) Claimed(tray string, after int64, limit int) ([]Outgoing, error) {
-	return tx.outgoing("state = 'claimed' AND "+unfinished+" AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", tray, after, limit)
+	return tx.outgoingFrom(byOpen+"state = 'claimed' AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", tray, after, limit)
 }
 
 // Waiting lists messages of these trays to be sealed for one address in the order of their claims, after seq, at most limit:
-// files of at most small bytes, or what is larger and folders, which have an envelope to themselves.
-func (tx *Tx) Waiting(trays []string, address string, small int64, isSmall bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
-	compare := "(size > ? OR type = 'folder')"
-	if isSmall {
-		compare = "size <= ? AND type = 'file'"
+// files up to Small, or what is larger and folders, which have an envelope to themselves.
+func (tx *Tx) Waiting(trays []string, address string, small bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
+	const rest = "address = ? AND seq > ? AND due <= ? AND tray IN (SELECT value FROM json_each(?)) "
+	if small {
+		return tx.outgoingFrom(byOpen+"state = 'taken' AND "+rest+"AND size <= ? AND type = 'file' ORDER BY seq LIMIT ?",
+			address, after, millis(now), list(trays), Small, limit)
 	}
-	if len(trays) == 0 {
-		return nil, nil
-	}
-	args := []any{address, after, millis(now), small}
-	for _, t := range trays {
-		args = append(args, t)
-	}
-	return tx.outgoing("state = 'taken' AND "+unfinished+" AND address = ? AND seq > ? AND due <= ? AND "+compare+" AND tray IN (?"+strings.Repeat(",?", len(trays)-1)+") ORDER BY seq LIMIT ?",
-		append(args, limit)...)
+	return tx.outgoingFrom(byLarge+rest+"ORDER BY seq LIMIT ?", address, after, millis(now), list(trays), limit)
 }
 
 // NextDue returns when the next message that is held may be sealed; the zero time when none is.
 func (tx *Tx) NextDue(now time.Time) (time.Time, error) {
 	var due sql.NullInt64
-	err := tx.row("SELECT MIN(due) FROM message WHERE state = 'taken' AND "+unfinished+" AND due > ?", []any{millis(now)}, &due)
+	err := tx.row("SELECT MIN(due) FROM "+byHeld+"due > ?", []any{millis(now)}, &due)
 	return fromMillis(due.Int64), err
 }
 
-// Addresses lists the addresses for which something waits to be sealed.
-func (tx *Tx) Addresses() ([]string, error) {
-	var list []string
-	err := tx.rows("SELECT DISTINCT address FROM message WHERE state = 'taken' AND "+unfinished, nil, func(rows *sql.Rows) error {
-		var a string
-		err := rows.Scan(&a)
-		list = append(list, a)
-		return err
-	})
-	return list, err
+// Addresses lists the addresses for which something waits to be sealed, in order. It looks at one row for each.
+func (tx *Tx) Addresses() (list []string, err error) {
+	for last := ""; ; {
+		var next sql.NullString
+		if err := tx.row("SELECT MIN(address) FROM "+byOpen+"state = 'taken' AND address > ?", []any{last}, &next); err != nil || !next.Valid {
+			return list, err
+		}
+		last = next.String
+		list = append(list, last)
+	}
 }
 
 // Unfiled lists messages of a tray that are final but whose folder may not have been moved yet.
 func (tx *Tx) Unfiled(tray string, limit int) ([]Outgoing, error) {
-	return tx.outgoingOf("message INDEXED BY message_unfiled", "filed = 0 AND state IN ('delivered','failed') AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
+	return tx.outgoingFrom(byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
 }
 
-// Filed records that a final message's folder was moved.
-func (tx *Tx) Filed(uid id.UID) error {
-	return tx.exec("UPDATE message SET filed = 1 WHERE uid = ?", uid)
+// Filed records that the folders of final messages were moved.
+func (tx *Tx) Filed(uids []id.UID) error {
+	return tx.exec("UPDATE message SET filed = 1 WHERE uid IN (SELECT value FROM json_each(?))", list(uids))
 }
 
 // Message returns one message by its message id or uid.

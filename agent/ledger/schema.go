@@ -155,9 +155,11 @@ DROP INDEX IF EXISTS message_final;
 DROP INDEX IF EXISTS message_explained;
 `
 
-// Indexes for people's questions. They are made where they are missing, also in a ledger of an earlier program, and an
-// earlier program does not mind them.
+// Indexes that came later, and those for people's questions. They are made where they are missing, also in a ledger of an
+// earlier program, and an earlier program does not mind them.
 const indexes = `
+CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) WHERE state = 'taken' AND (size > 786432 OR type = 'folder');
+CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' AND due > claimed;
 CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) WHERE state IN ('delivered','failed');
 CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) WHERE reason <> '' AND state IN ('claimed','taken');
 CREATE INDEX IF NOT EXISTS received_time ON received (time);

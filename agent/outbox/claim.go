@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -34,8 +35,8 @@ func (f *finder) claim(ctx context.Context, group []found) error {
 	return f.take(ctx, messages)
 }
 
-// take moves claimed messages into sending/ at once, so that they are not found again, and makes small ones durable
-// together and large ones beside them.
+// take moves claimed messages into sending/ at once, so that they are not found again. They are made durable beside what
+// is claimed next: small ones together, large ones each for itself.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 	quick := messages[:0:0]
 	for _, m := range f.t.moveAll(messages) {
@@ -43,19 +44,29 @@ func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
 			quick = append(quick, m)
 			continue
 		}
-		one := []ledger.Outgoing{m}
-		f.t.o.hold(one, true)
-		started := f.slow.TryGo(func() error {
-			defer f.t.o.wake() // once it is let go of
-			defer f.t.o.hold(one, false)
-			return f.t.secure(ctx, one)
-		})
-		if !started {
-			f.t.o.hold(one, false) // it stays claimed, and the next sweep takes it
-			f.missed = true
+		if !f.secure(ctx, f.slow.TryGo, []ledger.Outgoing{m}) {
+			f.missed = true // it stays claimed, and the next sweep takes it
 		}
 	}
-	return f.t.secure(ctx, quick)
+	if len(quick) > 0 {
+		f.secure(ctx, func(secure func() error) bool { f.quick.Go(secure); return true }, quick)
+	}
+	return nil
+}
+
+// secure has messages made durable by a goroutine that start begins, unless it says that it cannot. Until then nobody else
+// goes on with them.
+func (f *finder) secure(ctx context.Context, start func(func() error) bool, messages []ledger.Outgoing) bool {
+	f.t.o.hold(messages, true)
+	started := start(func() error {
+		defer f.t.o.wake() // once it is let go of
+		defer f.t.o.hold(messages, false)
+		return f.t.secure(ctx, messages)
+	})
+	if !started {
+		f.t.o.hold(messages, false)
+	}
+	return started
 }
 
 // claimRows writes the rows of a group's messages, in one commit.
@@ -105,21 +116,36 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 		return nil
 	}
 	fault.Point("outbox-moved")
-	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		for _, m := range moved {
-			now, err := observe(t.source(m))
-			if err != nil || !same(now, m.Source) {
-				continue
-			}
-			if _, err := tx.Advance(m.UID, ledger.Claimed, ledger.Taken, stillTrue(m.Reason)); err != nil {
-				return err
-			}
-			t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+	whole := moved[:0:0]
+	for _, m := range moved {
+		if now, err := observe(t.source(m)); err == nil && same(now, m.Source) {
+			whole = append(whole, m)
 		}
-		return nil
+	}
+	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Take(uids(whole))
+		for _, m := range whole {
+			if reason := stillTrue(m.Reason); err == nil && reason != "" {
+				err = tx.Explain(m.UID, reason)
+			}
+		}
+		return err
 	})
-	t.o.wake()
-	return err
+	if err != nil {
+		return err
+	}
+	for _, m := range whole {
+		t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+	}
+	return nil
+}
+
+func uids(list []ledger.Outgoing) []id.UID {
+	out := make([]id.UID, len(list))
+	for i, m := range list {
+		out[i] = m.UID
+	}
+	return out
 }
 
 // secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.

@@ -67,16 +67,13 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	fault.Point("outbox-filed")
-	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		for _, m := range done {
-			if err := tx.Filed(m.UID); err != nil {
-				return err
-			}
-			t.log.Info(string(m.State), "message", m.ID)
-		}
-		return nil
-	})
-	return len(list) == fileGroup, err
+	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(uids(done)) }); err != nil {
+		return false, err
+	}
+	for _, m := range done {
+		t.log.Info(string(m.State), "message", m.ID)
+	}
+	return len(list) == fileGroup, nil
 }
 
 // moveFinal moves a message's folder. One that is gone was taken away by a person, and that is theirs to do.

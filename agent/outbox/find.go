@@ -33,11 +33,15 @@ type finder struct {
 	watch   *watch
 	pending map[string]*pending // what is looked at again soon, by name
 	missed  bool                // more was seen than pending could hold
-	slow    *errgroup.Group     // takes what is large, so that nothing waits for its sync
+	quick   *errgroup.Group     // makes groups of small things durable while the next one is claimed
+	slow    *errgroup.Group     // and large things, so that nothing waits for their sync
 }
 
-// slowTakers is how many large things are made durable at the same time.
-const slowTakers = 2
+// How many are made durable at the same time.
+const (
+	quickTakers = 2
+	slowTakers  = 2
+)
 
 type pending struct {
 	due    time.Time
@@ -50,10 +54,11 @@ type pending struct {
 func (f *finder) run(ctx context.Context) error {
 	f.watch = newWatch(f.t)
 	defer f.watch.close()
+	f.quick, ctx = errgroup.WithContext(ctx)
+	f.quick.SetLimit(quickTakers)
 	f.slow, ctx = errgroup.WithContext(ctx)
-	f.slow.SetLimit(slowTakers + 1)
-	f.slow.Go(func() error { return f.loop(ctx) })
-	return f.slow.Wait()
+	f.slow.SetLimit(slowTakers)
+	return errors.Join(f.loop(ctx), f.slow.Wait(), f.quick.Wait())
 }
 
 func (f *finder) loop(ctx context.Context) error {

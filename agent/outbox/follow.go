@@ -158,13 +158,22 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 // fingerprint that its content has, and every message that is in the envelope now must be spoken of. Of an envelope that
 // the ledger does not know only what fits counts.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
-	spoken := map[id.UID]bool{}
+	list, err := tx.InEnvelope(a.Envelope)
+	if err != nil {
+		return err
+	}
+	sent := make(map[id.UID]ledger.Outgoing, len(list))
+	for _, m := range list {
+		sent[m.UID] = m
+	}
 	for _, r := range receipt.Messages {
-		m, err := tx.Message(string(r.UID))
-		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-			return err
+		m, here := sent[r.UID]
+		if !here { // it may have gone into another envelope meanwhile
+			if m, err = tx.Message(string(r.UID)); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
 		}
-		if err != nil || m.UID != r.UID || m.ID != r.Message || m.Digest == "" ||
+		if m.UID != r.UID || m.ID != r.Message || m.Digest == "" ||
 			(r.Outcome == statement.Delivered && r.Fingerprint != envelope.Fingerprint(m.FingerprintKey, m.Digest)) {
 			if _, err := tx.Envelope(a.Envelope); errors.Is(err, ledger.ErrNotFound) {
 				continue // of a ledger that is gone
@@ -173,15 +182,12 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			return nil
 		}
 		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code})
-		spoken[r.UID] = true
+		delete(sent, r.UID)
 	}
-	sent, err := tx.InEnvelope(a.Envelope)
 	for _, m := range sent {
-		if !spoken[m.UID] {
-			a.Doubt, a.Outcomes = words.ReceiptPassesOver(a.Site, m.ID), nil
-		}
+		a.Doubt, a.Outcomes = words.ReceiptPassesOver(a.Site, m.ID), nil
 	}
-	return err
+	return nil
 }
 
 // Recheck looks again at receipts that were not believed: a person has trusted a site.

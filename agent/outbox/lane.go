@@ -18,7 +18,7 @@ const (
 
 	// smallContent is the largest file that goes the small way: sealed in memory, together with others if some wait. With
 	// the wrapped keys of 64 recipients and the rest of the format it stays below api.SmallSize.
-	smallContent = 768 << 10
+	smallContent = ledger.Small
 	// sharedContent bounds the estimated plaintext of an envelope of several messages; the rest is for keys and signature.
 	sharedContent = 896 << 10
 	// messageOverhead is more than one file needs besides content and name: the archive's header, padding and PAX header
@@ -162,7 +162,7 @@ func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, err
 	for {
 		var page []ledger.Outgoing
 		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
-			page, err = tx.Waiting(l.o.trayNames(), address, smallContent, l.small, time.Now(), after, limit)
+			page, err = tx.Waiting(l.o.trayNames(), address, l.small, time.Now(), after, limit)
 			return err
 		})
 		if err != nil || len(page) == 0 {

@@ -50,11 +50,7 @@ func (s *sealed) free() {
 // with its reason, and the others go on without it. An error is the ledger's.
 func (o *Outbox) send(ctx context.Context, j job) error {
 	defer o.hold(j.messages, false)
-	list, err := o.readable(ctx, j.messages)
-	if err != nil || len(list) == 0 {
-		return err
-	}
-	s, err := o.seal(ctx, j.decision, list)
+	s, err := o.seal(ctx, j.decision, j.messages)
 	switch {
 	case err == nil:
 		defer s.free()
@@ -62,44 +58,48 @@ func (o *Outbox) send(ctx context.Context, j job) error {
 		return o.publish(ctx, s)
 	case errors.Is(err, errLedger) || ctx.Err() != nil:
 		return err
-	case len(list) > 1:
-		// One of them spoils it for the others, so that each goes alone.
-		for _, m := range list {
-			if err := o.send(ctx, job{j.decision, []ledger.Outgoing{m}}); err != nil {
-				return err
-			}
-		}
-		return nil
+	case len(j.messages) == 1:
+		return o.setAside(ctx, j.messages[0], err)
 	}
-	return o.setAside(ctx, list[0], err)
+	return o.sendReadable(ctx, j)
 }
 
-// readable drops messages whose source is gone, changed or unreadable from a list, and records why.
+// sendReadable goes on when a job could not be sealed as a whole: without those that cannot be read, or, where all can and
+// one of them spoils it for the others all the same, with each alone.
+func (o *Outbox) sendReadable(ctx context.Context, j job) error {
+	good, err := o.readable(ctx, j.messages)
+	if err != nil {
+		return err
+	}
+	if len(good) < len(j.messages) {
+		if len(good) > 0 {
+			err = o.send(ctx, job{j.decision, good})
+		}
+		return err
+	}
+	for _, m := range good {
+		if err := o.send(ctx, job{j.decision, []ledger.Outgoing{m}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readable drops files that are gone, changed or unreadable from a list, and records why.
 func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
 	good := list[:0:0]
 	for _, m := range list {
-		err := o.ready(ctx, m)
+		f, err := openSource(o.source(m), m.Source)
+		if err == nil {
+			err = f.Close()
+		}
 		if err == nil {
 			good = append(good, m)
-			continue
-		}
-		if err := o.setAside(ctx, m, err); err != nil {
+		} else if err := o.setAside(ctx, m, err); err != nil {
 			return nil, err
 		}
 	}
 	return good, nil
-}
-
-// ready makes sure that a source is the one that was claimed and can be read, and sorts the entries of a folder.
-func (o *Outbox) ready(ctx context.Context, m ledger.Outgoing) error {
-	if m.Folder {
-		return o.sortTree(ctx, m)
-	}
-	f, err := openSource(o.source(m), m.Source)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
@@ -130,6 +130,11 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	s.ID, s.Address, s.RouteVersion, s.Sealed = id.Random128[id.Envelope](), d.address.String(), d.version, time.Now().UTC()
 	for _, r := range d.recipients {
 		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site, Key: statement.RecipientKeyHash(r.Key)})
+	}
+	if list[0].Folder {
+		if err := o.sortTree(ctx, list[0]); err != nil {
+			return nil, err
+		}
 	}
 	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site, Address: d.address, Recipients: d.recipients}
 	for _, m := range list {
