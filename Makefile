@@ -12,7 +12,7 @@ PORTABLE := $$(go list ./... | grep -v -e /e2e -e /bench)
 DEB_ARCH    ?= $(shell go env GOARCH)
 DEB_VERSION ?= $(subst -,+,$(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0+git$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null).$(VERSION)))
 
-.PHONY: deb zip services build demo test bench soak fuzz lint cross deps clean
+.PHONY: deb zip services wine build demo test bench soak fuzz lint cross deps clean
 
 build: ## the one binary, bin/sealpost
 	$(GOBUILD) -o bin/sealpost .
@@ -69,6 +69,9 @@ zip: ## the Windows agent, bin/sealpost_VERSION_windows_ARCH.zip
 
 services: ## the services under a real systemd, in namespaces of their own; needs root
 	SEALPOST_SYSTEMD=1 go test -count=1 -timeout 15m -v ./e2e/systemd
+
+wine: ## the agent as sealpost.exe under Wine, against a hub on Linux; SEALPOST_WINE names Wine, see e2e/wine/chroot.sh
+	go test -count=1 -timeout 15m -v ./e2e/wine
 
 clean:
 	rm -rf bin sealpost-demo
