@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -203,6 +204,9 @@ func TestIdentityRefusesBrokenFiles(t *testing.T) {
 		}, nil, "chain.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "loose key" && runtime.GOOS == "windows" {
+				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has its own")
+			}
 			i := n.site("FL-LAB")
 			if err := c.spoil(i); err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"sealpost/internal/secretfile"
@@ -72,6 +73,9 @@ func TestRootRefusesBrokenFolders(t *testing.T) {
 		}, nil, rootCertFile},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "loose key" && runtime.GOOS == "windows" {
+				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has its own")
+			}
 			dir := filepath.Join(t.TempDir(), "root")
 			if _, err := InitRoot(dir, "TEST"); err != nil {
 				t.Fatal(err)

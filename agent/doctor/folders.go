@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -63,6 +64,10 @@ const probe = ".sealpost-doctor.tmp"
 
 // try lists a folder and makes a file in it, which goes at once.
 func try(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory: a file of that name is there", dir)
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -228,6 +229,6 @@ func receiving(l *lines, b *inbox.Status) {
 	}
 	l.head("RECEIVED last")
 	for _, m := range b.Latest[:min(most, len(b.Latest))] {
-		l.add("  %s  %q from %s, %s [%s]", words.Time(m.Received), m.Path, m.Sender, words.Size(m.Size), m.ID)
+		l.add("  %s  %q from %s, %s [%s]", words.Time(m.Received), filepath.ToSlash(m.Path), m.Sender, words.Size(m.Size), m.ID)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -179,7 +180,7 @@ func printInbox(w io.Writer, s agent.Status) error {
 	}
 	t := newTable("MESSAGE", "FROM", "FILE", "SIZE", "RECEIVED")
 	for _, m := range s.Inbox.Latest {
-		t.add(m.ID, m.Sender, fmt.Sprintf("%q", m.Path), size(m.Size), m.Received)
+		t.add(m.ID, m.Sender, fmt.Sprintf("%q", filepath.ToSlash(m.Path)), size(m.Size), m.Received)
 	}
 	return t.print(w, "Nothing has been received yet.")
 }
