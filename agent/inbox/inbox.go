@@ -65,7 +65,7 @@ type Inbox struct {
 // New makes the inbox's folders. Run does the work.
 func New(o Options) (*Inbox, error) {
 	b := &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
-		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, api.MaxLeases), opened: make(chan *delivery, placeGroup),
+		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, largeWaiting), opened: make(chan *delivery, placeGroup),
 		settling: make(chan struct{}, 1), held: map[id.Envelope]*delivery{}, trouble: map[id.Envelope]string{}, progress: map[id.Envelope]*download{}}
 	if err := durable.MkdirAll(o.Dir, 0o777); err != nil {
 		return nil, err

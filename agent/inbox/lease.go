@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
@@ -20,6 +22,11 @@ const leaseBytes = api.MaxLease - 1<<20
 
 // fullAgain is how often a full disk is looked at again.
 const fullAgain = 5 * time.Second
+
+const (
+	largeWaiting   = 256 // large deliveries that are held until an opener is free
+	releasesAtOnce = 8
+)
 
 // keepEvery is how often leases are looked at and prolonged.
 const keepEvery = 5 * time.Second
@@ -124,12 +131,17 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	if len(known) > 0 {
 		poke(b.settling)
 	}
+	var over []*delivery
 	for _, d := range fresh {
-		if err := b.enqueue(ctx, d); err != nil {
+		taken, err := b.enqueue(ctx, d)
+		if err != nil {
 			return err
 		}
+		if !taken {
+			over = append(over, d)
+		}
 	}
-	return nil
+	return b.putOff(ctx, over)
 }
 
 // begin writes the attempt, and says whether there is nothing left to do but settle: the envelope has its receipt, or
@@ -169,26 +181,44 @@ func placedAlready(tx *ledger.Tx, d *delivery) (list []statement.ReceiptMessage,
 }
 
 // enqueue hands a delivery to the openers of its size. Small ones never wait behind large ones: a large one for which
-// there is no place goes back to the hub for a while.
-func (b *Inbox) enqueue(ctx context.Context, d *delivery) error {
+// there is no place is not taken.
+func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error) {
 	if !b.holds(d) {
-		return nil // settled already
+		return true, nil // settled already
 	}
 	if d.Size <= api.SmallSize {
 		select {
 		case b.small <- d:
-			return nil
+			return true, nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 	select {
 	case b.large <- d:
+		return true, nil
 	default:
-		b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseBusy, Delay: 10 * time.Second, NotAttempted: true}, nil)
+		return false, nil
 	}
-	return nil
 }
+
+// putOff hands large deliveries for which there is no place back for a while, several at once: as long as that takes
+// nothing is leased, and a small one may wait behind them at the hub.
+func (b *Inbox) putOff(ctx context.Context, list []*delivery) error {
+	var g errgroup.Group
+	g.SetLimit(releasesAtOnce)
+	for _, d := range list {
+		g.Go(func() error {
+			b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)), NotAttempted: true}, nil)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// putOffFor is how long a large delivery of this age is left at the hub: the longer the older, so that where very many
+// wait most leases are not spent on seeing the same ones again, and there is always work.
+func putOffFor(age time.Duration) time.Duration { return min(max(age/4, time.Second), time.Minute) }
 
 // hold notes a leased delivery. One that this agent is at already, because its lease ran out, only gets its new token.
 func (b *Inbox) hold(d api.Delivery) *delivery {

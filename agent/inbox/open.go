@@ -15,6 +15,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
+	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -27,7 +28,8 @@ const largeOpeners = 2
 // opened is one message whose content lies verified in the temporary folder.
 type opened struct {
 	envelope.OpenedMessage
-	temp string // relative to the inbox
+	temp   string // relative to the inbox
+	synced bool   // its content is durable already
 }
 
 func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
@@ -107,9 +109,24 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
-		d.messages[n] = opened{m, filepath.Join(".sealpost", "tmp", string(d.Envelope), strconv.Itoa(n))}
+		d.messages[n] = opened{m, filepath.Join(".sealpost", "tmp", string(d.Envelope), strconv.Itoa(n)), d.Size > api.SmallSize}
+		if err := b.syncLarge(d.messages[n]); err != nil {
+			return localError{err}
+		}
 	}
 	return nil
+}
+
+// syncLarge makes the content of a large message durable here, where only large ones wait for it.
+func (b *Inbox) syncLarge(m opened) error {
+	switch temp := filepath.Join(b.cfg.Dir, m.temp); {
+	case !m.synced:
+		return nil
+	case m.Type == envelope.TypeFile:
+		return durable.SyncFile(temp)
+	default:
+		return durable.SyncTree(temp)
+	}
 }
 
 // source is the ciphertext: brought along by the lease, or read from the hub in ranges.

@@ -52,6 +52,7 @@ type placement struct {
 	sha256 id.Hash // of a file's content
 	signer id.Hash // the identity that the signature showed
 	file   bool    // not a folder
+	synced bool    // its content is durable already
 	known  bool    // an equal one is in the inbox already: no second copy
 	before *Record // of a known one that was placed before this ledger
 	code   string
@@ -99,7 +100,7 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, d := range group {
 			for _, m := range d.messages {
-				p := &placement{file: m.Type == envelope.TypeFile, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
+				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
 					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC(),
 				}}
@@ -186,10 +187,14 @@ func (b *Inbox) syncContent(fresh []*placement) error {
 		temp := filepath.Join(b.cfg.Dir, p.Temp)
 		dirs[filepath.Dir(temp)] = true
 		files = append(files, temp+recordSuffix)
-		if p.file {
+		switch {
+		case p.synced:
+		case p.file:
 			files = append(files, temp)
-		} else if err := durable.SyncTree(temp); err != nil {
-			return err
+		default:
+			if err := durable.SyncTree(temp); err != nil {
+				return err
+			}
 		}
 	}
 	return durable.SyncGroup(b.cfg.Dir, files, append(keys(dirs), b.temp()))

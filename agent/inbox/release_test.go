@@ -46,3 +46,20 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 		last = d
 	}
 }
+
+// Where a thousand large deliveries wait for an hour, they are not leased and put off more often than the leases allow.
+func TestWhatIsPutOffIsSeenAgainLessAndLess(t *testing.T) {
+	seen, age := 0, time.Duration(0)
+	for ; age < time.Minute; age += putOffFor(age) {
+		seen++
+	}
+	if seen < 5 || seen > 20 {
+		t.Errorf("in its first minute a delivery is put off %d times", seen)
+	}
+	if d := putOffFor(-time.Hour); d != time.Second {
+		t.Errorf("with a wrong clock it is put off for %s", d)
+	}
+	if d := putOffFor(time.Hour); d != time.Minute {
+		t.Errorf("after an hour it is put off for %s", d)
+	}
+}
