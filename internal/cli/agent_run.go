@@ -54,6 +54,7 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 	if err := coredump.Off(); err != nil {
 		return err
 	}
+	limitMemory(agentMemory)
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg), Managed: managed}, log)
 }
 

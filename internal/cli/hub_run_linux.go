@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -52,13 +50,6 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	}
 	limitMemory(int64(cfg.Limits.Memory))
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
-}
-
-// limitMemory has the runtime keep to a limit, unless GOMEMLIMIT has set one already.
-func limitMemory(bytes int64) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(bytes)
-	}
 }
 
 // serveHub wires log, spool and hub, in this order, and takes them apart in the other.

@@ -1,0 +1,153 @@
+//go:build linux
+
+package e2e
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkIdleWatch is an agent that watches 100,000 files in 1,000 folders of its outbox, none of which is finished.
+func BenchmarkIdleWatch(b *testing.B) {
+	bin, err := plainProgram()
+	must(b, err)
+	for range b.N {
+		w := newWorldOf(b, bin)
+		centre := w.Centre("CA-RC", "fl-lab.*")
+		lab := w.NewLab("FL-LAB", centre)
+		edit(b, lab.config(), `folder_settle = "1m"`, `folder_settle = "10h"`)
+		edit(b, lab.config(), `sweep = "2s"`, `sweep = "10s"`) // the default
+		for folder := range 1000 {
+			dir := lab.at("outbox", fmt.Sprintf("run %d", folder))
+			must(b, os.Mkdir(dir, 0o755))
+			for file := range 100 {
+				must(b, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.csv", file)), nil, 0o644))
+			}
+		}
+		lab.Start()
+		time.Sleep(15 * time.Second) // its start is not what is measured
+		const watched = 40 * time.Second
+		before := processorTime(b, lab.cmd.Process.Pid)
+		time.Sleep(watched)
+		used := processorTime(b, lab.cmd.Process.Pid) - before
+		b.ReportMetric(used.Seconds()*float64(time.Minute/time.Second)/watched.Seconds(), "CPU-s/min")
+		b.ReportMetric(float64(privateMemory(lab.cmd.Process.Pid))/mib, "MiB-private")
+	}
+}
+
+// processorTime is what a process has used of the processors.
+func processorTime(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	text := read(t, fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	var user, system int64
+	_, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
+	must(t, err)
+	return time.Duration(user+system) * time.Second / 100 // USER_HZ
+}
+
+// BenchmarkMemoryByLedger is how much private memory the agents of a lab and of a centre take when their ledgers have so
+// many rows: at rest, and at most while a hundred files pass and a person looks at the status and searches.
+func BenchmarkMemoryByLedger(b *testing.B) {
+	bin, err := plainProgram()
+	must(b, err)
+	for _, rows := range []int{1, 1_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
+			for range b.N {
+				memoryByLedger(b, bin, rows)
+			}
+		})
+	}
+}
+
+func memoryByLedger(b *testing.B, bin string, rows int) {
+	w := newWorldOf(b, bin)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.Lab("FL-LAB", centre)
+	lab.Drop("first.csv", smallFile)
+	eventually(b, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText)
+	lab.Stop()
+	centre.Stop()
+	lab.fill(rows, `INSERT INTO message SELECT seq+n, uid||n, message_id||n, kind, day, number+n, name||n, type, fingerprint_key, size, entries, mtime, file||n, executable, address, dir,
+		claimed, due, state, filed, envelope_id||n, digest, reason, finished FROM message, some WHERE seq = 1`,
+		`INSERT INTO envelope SELECT envelope_id||n, address, route_version, size, crc32c, file, state, incarnation, sequence+n, sealed, published FROM envelope, some`,
+		`INSERT INTO recipient SELECT envelope_id||n, site, key, receipt, believed, doubt, time FROM recipient, some`,
+		`INSERT INTO outcome SELECT uid||n, site, outcome, code, time FROM outcome, some`)
+	centre.fill(rows, `INSERT INTO received SELECT sender, uid||n, message_id||n, envelope_id||n, name||n, digest, fingerprint, size, sent, temp||n, path||n, state, time FROM received, some`,
+		`INSERT INTO delivery SELECT envelope_id||n, sender, attempts, receipt, target, detail, time FROM delivery, some`)
+	lab.Start()
+	centre.Start()
+	m := measure(b, lab.daemon, centre.daemon)
+	for i := range 100 {
+		lab.Drop(fmt.Sprintf("later %d.csv", i), smallFile)
+	}
+	eventually(b, "they are delivered", func() bool { return lab.count("delivered") == 101 }, lab.statusText)
+	for _, s := range []*site{lab, centre} {
+		sealpost(b, "agent", "find", "first", "--dir", s.dir)
+		s.statusText()
+	}
+	for name, peak := range m.stop() {
+		b.ReportMetric(float64(peak)/mib, "MiB-most-"+name)
+	}
+	for _, s := range []*site{lab, centre} {
+		b.ReportMetric(float64(privateMemory(s.cmd.Process.Pid))/mib, "MiB-after-"+s.name)
+	}
+}
+
+// fill multiplies what is in the ledger of an agent that does not run.
+func (s *site) fill(rows int, statements ...string) {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=synchronous(OFF)")
+	must(s.t, err)
+	defer db.Close()
+	for _, statement := range statements {
+		_, err := db.Exec("WITH RECURSIVE some(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM some WHERE n < ?) "+statement, rows)
+		must(s.t, err)
+	}
+}
+
+// BenchmarkDropToInbox is one small file at a time, from the moment at which it lies in the outbox until it lies in the
+// inbox, with no settle time and with the default one.
+func BenchmarkDropToInbox(b *testing.B) {
+	for _, settle := range []string{"0s", "2s"} {
+		b.Run("settle="+settle, func(b *testing.B) { dropToInbox(b, settle) })
+	}
+}
+
+func dropToInbox(b *testing.B, settle string) {
+	bin, err := plainProgram()
+	must(b, err)
+	w := newWorldOf(b, bin)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.NewLab("FL-LAB", centre)
+	edit(b, lab.config(), `settle = "0s"`, fmt.Sprintf("settle = %q", settle))
+	lab.Start()
+	lab.Drop("first.csv", smallFile)
+	centre.Expect(lab, "first.csv")
+	drops := 200
+	if settle != "0s" {
+		drops = 30
+	}
+	var took []time.Duration
+	for i := range drops {
+		name := fmt.Sprintf("drop %d.csv", i)
+		arrived := centre.at("inbox", lab.name, name)
+		lab.MoveIn(name, smallFile)
+		began := time.Now()
+		for gone := false; !gone; time.Sleep(200 * time.Microsecond) {
+			_, err := os.Lstat(arrived)
+			gone = err == nil
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+}
