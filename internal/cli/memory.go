@@ -5,9 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// agentMemory is what an agent's runtime keeps to. Buffers of large files take the most of it, and no number of files
-// takes more.
-const agentMemory = 96 << 20
+// agentMemory is what an agent's runtime keeps to: 40 MiB of buffers of the large files that it receives, the rest, and room
+// for the collector. The caches of the ledger come on top, so that all is below 96 MiB.
+const agentMemory = 72 << 20
 
 // limitMemory has the runtime keep to a limit, unless GOMEMLIMIT has set one already.
 func limitMemory(bytes int64) {
