@@ -1,9 +1,10 @@
 // Package report keeps STATUS.txt: how a site stands, in plain lines, where people look anyway.
 //
-// It promises that the file is replaced as a whole, soon after something has changed and never when nothing has; that it
-// is written at most once a second, and for progress alone at most once a minute; and that neither a large backlog nor a
-// failing disk holds up what it reports on. It is not synced: after a crash the next start writes it anew. It reads the
-// states that outbox and inbox offer, and must not know how they come about.
+// It promises that the file is replaced as a whole, soon after something has changed; that it is written at most once a
+// second, for progress alone at most once a minute, and when nothing changes every ten minutes, so that its age tells
+// whether the agent runs: after a kill it says of itself that it is old. Neither a large backlog nor a failing disk holds
+// up what it reports on. It is not synced: after a crash the next start writes it anew. It reads the states that outbox
+// and inbox offer, and must not know how they come about.
 package report
 
 import (
@@ -22,10 +23,15 @@ import (
 )
 
 const (
-	quick    = time.Second     // between two looks at what was written down
-	slow     = 5 * time.Second // between two looks at what nobody wrote down
-	paced    = time.Minute     // between two writes for progress alone
-	lookCost = 100             // a look that takes long is followed by so many times as long without one
+	quick    = time.Second      // between two looks at what was written down
+	slow     = 5 * time.Second  // between two looks at what nobody wrote down
+	paced    = time.Minute      // between two writes for progress alone
+	alive    = 10 * time.Minute // between two writes when there is nothing new
+	lookCost = 100              // a look that takes long is followed by so many times as long without one
+	patience = 4 * time.Minute  // but never by more than this
+
+	// Old is the age from which on a file means that no agent keeps it: with all of the above it is never so old otherwise.
+	Old      = 15 * time.Minute
 	lastLook = 2 * time.Second // what the look at the end may take
 )
 
@@ -81,7 +87,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 		}
 		r.write(s, now)
 		seen, looked = changes, now
-		wait = max(quick, lookCost*time.Since(now))
+		wait = min(max(quick, lookCost*time.Since(now)), patience)
 	}
 	r.stop(ctx)
 	return nil
@@ -122,10 +128,13 @@ type file struct {
 	trouble string
 }
 
-// update writes the file if there is something new to say, and for progress alone now and then.
+// update writes the file if there is something new to say, and for progress alone, or to show that somebody is there, now
+// and then.
 func (f *file) update(s Snapshot, now time.Time) error {
 	lasting, whole := s.text(f.File, false), s.text(f.File, true)
-	if f.whole == whole || (f.lasting == lasting && now.Sub(f.written) < paced) {
+	age := now.Round(0).Sub(f.written.Round(0)) // as people reckon it, also when the computer has slept or its clock was set
+	fresh := age >= 0 && age < alive
+	if fresh && (f.whole == whole || (f.lasting == lasting && age < paced)) {
 		return nil
 	}
 	if err := replace(f.path, heading(s, now)+whole); err != nil {

@@ -17,6 +17,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // standing is the status of a site with one tray.
@@ -32,10 +33,15 @@ type lab struct {
 	now     Snapshot
 	changes uint64
 	err     error
+	slow    time.Duration // of a read
 	reads   int
 }
 
 func (l *lab) read(context.Context) (Snapshot, error) {
+	l.mu.Lock()
+	slow := l.slow
+	l.mu.Unlock()
+	time.Sleep(slow) // in a bubble
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
@@ -94,7 +100,7 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 		if !strings.Contains(text, "NOTHING IS UNDER WAY") {
 			t.Errorf("it says:\n%s", text)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(alive - 2*slow)
 		if _, asOf := l.says(); asOf != first {
 			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
 		}
@@ -109,6 +115,57 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 			}
 		}
 	})
+}
+
+// While the agent runs its file is never as old as it says that it may be, and seldom written; after a kill it stays as it is.
+func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
+	started(t, func(l *lab) {
+		times := map[string]bool{}
+		for range 24 * 60 {
+			time.Sleep(time.Minute)
+			text, asOf := l.says()
+			if !strings.Contains(text, "If this time is more than 15 minutes ago, the agent is not running") {
+				t.Fatalf("it says:\n%s", text)
+			}
+			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26], time.Local)
+			if err != nil || time.Since(written) >= Old {
+				t.Fatalf("%q is %s old, %v", asOf, time.Since(written), err)
+			}
+			times[asOf] = true
+		}
+		if len(times) > 24*6 {
+			t.Errorf("written %d times in a day in which nothing happened", len(times))
+		}
+	})
+}
+
+// Looks that take long are rare, and still the file does not grow old.
+func TestASlowLedgerDoesNotMakeTheFileOld(t *testing.T) {
+	started(t, func(l *lab) {
+		l.set(func(*Snapshot) { l.slow = 20 * time.Second })
+		for range 120 {
+			time.Sleep(time.Minute)
+			_, asOf := l.says()
+			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26], time.Local)
+			if err != nil || time.Since(written) >= Old {
+				t.Fatalf("%q is %s old, %v", asOf, time.Since(written), err)
+			}
+		}
+	})
+}
+
+func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
+	dir := t.TempDir()
+	f := &file{File: File{Dir: dir}, path: place(dir)}
+	for _, now := range []time.Time{time.Now().Add(time.Hour), time.Now()} {
+		if err := f.update(Snapshot{Site: "FL-LAB"}, now); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(f.path)
+		if err != nil || !strings.Contains(string(text), "As of "+words.Time(now)) {
+			t.Errorf("it says:\n%s, %v", text, err)
+		}
+	}
 }
 
 func TestWhatIsNotWrittenDownIsNoticedToo(t *testing.T) {
@@ -172,7 +229,7 @@ func TestAtTheEndItSaysThatNobodyIsAtWork(t *testing.T) {
 		})
 	})
 	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
-	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") || !strings.Contains(string(text), "3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
+	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") || strings.Contains(string(text), "not running") || !strings.Contains(string(text), "3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
 		t.Errorf("it says:\n%s, %v", text, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {

@@ -49,7 +49,11 @@ type Pin struct {
 }
 
 func heading(s Snapshot, now time.Time) string {
-	return words.Lines([]string{title + string(s.Site), "As of " + words.Time(now) + ". This file is replaced whenever something changes."})
+	head := []string{title + string(s.Site), words.AsOf(now)}
+	if !s.Stopped {
+		head = append(head, words.IfOld(Old))
+	}
+	return words.Lines(head)
 }
 
 // lines collects what a status file says.

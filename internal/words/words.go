@@ -6,6 +6,11 @@
 // speaks hands in names and reasons as text.
 package words
 
+import (
+	"fmt"
+	"time"
+)
+
 // Situation is something that can be the matter.
 type Situation int
 
@@ -36,6 +41,16 @@ type Words struct {
 	Safe  string // is it?
 	Next  string // what happens, or is to be done
 	Ask   string // whom
+}
+
+// AsOf says of what time a status file is.
+func AsOf(now time.Time) string {
+	return "As of " + Time(now) + ". This file is replaced whenever something changes, and every few minutes."
+}
+
+// IfOld says what it means when a status file is older than this.
+func IfOld(age time.Duration) string {
+	return fmt.Sprintf("If this time is more than %d minutes ago, the agent is not running: nothing is lost, and nothing is sent or received until it is started again. Tell the admin of your site.", int(age.Minutes()))
 }
 
 // Words returns what is said of a situation.
