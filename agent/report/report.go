@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"sealpost/internal/backoff"
+	"sealpost/internal/durable"
 )
 
 const (
@@ -150,7 +151,7 @@ func replace(path, text string) error {
 	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
 		return errors.Join(err, ignoreMissing(os.Remove(temp)))
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := durable.Replace(temp, path); err != nil { // waits for somebody who is just reading it
 		return errors.Join(err, ignoreMissing(os.Remove(temp)))
 	}
 	return nil

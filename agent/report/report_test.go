@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +66,9 @@ func (l *lab) set(change func(*Snapshot)) {
 func (l *lab) says() (text, asOf string) {
 	l.t.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, "STATUS.txt"))
+	for try := 0; err != nil && runtime.GOOS == "windows" && try < 1000; try++ { // it is just being replaced
+		content, err = os.ReadFile(filepath.Join(l.dir, "STATUS.txt"))
+	}
 	if err != nil {
 		l.t.Fatal(err)
 	}
