@@ -137,7 +137,7 @@ func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 			}
 			times[asOf] = true
 		}
-		if len(times) > 24*6 {
+		if len(times) > 24*6+2 { // with the first and the last
 			t.Errorf("written %d times in a day in which nothing happened", len(times))
 		}
 	})
