@@ -1,0 +1,156 @@
+package inbox
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// entry is one line of the corpus: a name from outside, and what it becomes.
+type entry struct {
+	group, name, becomes string
+}
+
+var corpusLine = regexp.MustCompile(`^([a-z ]+): ("(?:[^"\\]|\\.)*") ("(?:[^"\\]|\\.)*")$`)
+
+// corpus reads testdata/names.txt: a group, and two strings as Go writes them in ASCII.
+func corpus(t *testing.T) (list []entry) {
+	t.Helper()
+	f, err := os.Open(filepath.Join("testdata", "names.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		parts := corpusLine.FindStringSubmatch(lines.Text())
+		if parts == nil {
+			t.Fatalf("line %q", lines.Text())
+		}
+		name, err1 := strconv.Unquote(parts[2])
+		becomes, err2 := strconv.Unquote(parts[3])
+		if err1 != nil || err2 != nil {
+			t.Fatalf("line %q: %v, %v", lines.Text(), err1, err2)
+		}
+		list = append(list, entry{parts[1], name, becomes})
+	}
+	if len(list) < 200 {
+		t.Fatalf("only %d names", len(list))
+	}
+	return list
+}
+
+func TestWhatNamesBecome(t *testing.T) {
+	disk := t.TempDir()
+	from := map[string]string{}
+	for _, e := range corpus(t) {
+		got := PortableName(e.name)
+		if got != e.becomes {
+			t.Errorf("%s: %+q becomes %+q, and the table says %+q", e.group, e.name, got, e.becomes)
+		}
+		for system, check := range map[string]func(string) string{"Windows": onWindows, "Linux": onLinux, "the screen": onScreen} {
+			if why := check(got); why != "" {
+				t.Errorf("%s: %+q becomes %+q, which %s does not take: %s", e.group, e.name, got, system, why)
+			}
+		}
+		if other, taken := from[got]; taken {
+			t.Errorf("%+q and %+q both become %+q", other, e.name, got)
+		}
+		from[got] = e.name
+		if !comesFrom(got, e.name) {
+			t.Errorf("%s: %+q becomes %+q, from which it cannot be told", e.group, e.name, got)
+		}
+		if err := os.WriteFile(filepath.Join(disk, got), nil, 0o600); err != nil {
+			t.Errorf("%s: %v", e.group, err)
+		}
+	}
+	if stored, err := os.ReadDir(disk); err != nil || len(stored) != len(from) {
+		t.Errorf("%d names became %d files (%v)", len(from), len(stored), err)
+	}
+}
+
+// What a name becomes may be sent on: the next site must be able to store it, and to tell it from every other.
+func TestWhatNamesBecomeTheSecondTime(t *testing.T) {
+	from := map[string]string{}
+	for _, e := range corpus(t) {
+		twice := PortableName(e.becomes)
+		if other, taken := from[twice]; taken || onWindows(twice) != "" || onLinux(twice) != "" {
+			t.Errorf("%+q and %+q become %+q the second time: %s%s", e.becomes, other, twice, onWindows(twice), onLinux(twice))
+		}
+		from[twice] = e.becomes
+	}
+}
+
+// Alternatives are portable too, and never the same for two messages.
+func TestAlternativesOfTheCorpus(t *testing.T) {
+	for _, e := range corpus(t) {
+		first, second := alternative(e.name, "FL-LAB_DAT_20251008_001", 1), alternative(e.name, "FL-LAB_DAT_20251008_002", 1)
+		if first == second || strings.EqualFold(first, e.becomes) {
+			t.Errorf("%+q: %+q and %+q", e.name, first, second)
+		}
+		if why := onWindows(first) + onLinux(first) + onScreen(first); why != "" {
+			t.Errorf("%+q becomes %+q: %s", e.name, first, why)
+		}
+	}
+}
+
+var windowsDevice = regexp.MustCompile(`(?i)^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\x{b9}\x{b2}\x{b3}]) *(\.|$)`)
+
+// onWindows says why Windows would not take a name, or take it for another, by Microsoft's rules.
+func onWindows(name string) string {
+	switch {
+	case len(utf16.Encode([]rune(name))) > 255:
+		return "more than 255 units of UTF-16"
+	case strings.IndexFunc(name, func(r rune) bool { return r < 32 || strings.ContainsRune(`<>:"/\|?*`, r) }) >= 0:
+		return "a reserved character"
+	case strings.HasSuffix(name, ".") || strings.HasSuffix(name, " "):
+		return "its end would be cut off"
+	case windowsDevice.MatchString(name):
+		return "a device"
+	}
+	return ""
+}
+
+func onLinux(name string) string {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return "no name"
+	case len(name) > 255:
+		return "more than 255 bytes"
+	case strings.ContainsAny(name, "/\x00"):
+		return "a reserved character"
+	case !utf8.ValidString(name):
+		return "not UTF-8"
+	}
+	return ""
+}
+
+// onScreen says what in a name would make a terminal or a person see something else.
+func onScreen(name string) string {
+	for _, r := range name {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp) {
+			return fmt.Sprintf("%U", r)
+		}
+	}
+	return ""
+}
+
+var shortened = regexp.MustCompile(`~([0-9a-f]{16})[^~]*$`)
+
+// comesFrom tells whether a name can be told from what it became: by decoding, or by the hash in a shortened one.
+func comesFrom(portable, name string) bool {
+	if decode(portable) == name {
+		return true
+	}
+	sum := sha256.Sum256([]byte(name))
+	hash := shortened.FindStringSubmatch(portable)
+	return hash != nil && hash[1] == fmt.Sprintf("%x", sum[:8]) && len(portable) > maxName-30
+}
