@@ -3,13 +3,16 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"time"
+	"slices"
+	"strings"
 )
 
 var messageID = regexp.MustCompile(`^[A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_\d{3,}$`)
@@ -22,10 +25,9 @@ func (a *audit) checkTrays() {
 		}
 		a.checkDelivered(s)
 		a.checkWaiting(s)
-		for _, folder := range []string{"sending", "failed"} {
-			if left := s.files(folder); len(left) > 0 {
-				a.problem("%s: in %s: %s", s.name, folder, few(sortedKeys(left)))
-			}
+		a.checkFailed(s)
+		if left := s.files("sending"); len(left) > 0 {
+			a.problem("%s: in sending: %s", s.name, few(sortedKeys(left)))
 		}
 		if left, err := os.ReadDir(s.at("sending")); err != nil || len(left) > 0 {
 			a.problem("%s: %d folders are left in sending (%v)", s.name, len(left), err)
@@ -37,24 +39,22 @@ func (a *audit) checkTrays() {
 }
 
 func (a *audit) checkDelivered(s *site) {
-	type identity struct {
-		name  string
-		sum   [32]byte
-		mtime int64 // seconds: two drops may be equal otherwise
-	}
-	found := map[identity][]string{}
-	for path, info := range s.files("delivered") {
-		id, name := filepath.Split(path)
-		id = filepath.Clean(id)
-		sum, err := hashFile(s.at("delivered", path))
+	found := map[string][]string{} // message ids, by what was dropped
+	names := map[string]string{}
+	places, _ := filepath.Glob(s.at("delivered", "*", "*"))
+	slices.Sort(places)
+	for _, place := range places {
+		id, name := filepath.Base(filepath.Dir(place)), filepath.Base(place)
+		d, err := look(place, name)
 		if err != nil || !messageID.MatchString(id) {
-			a.problem("%s: delivered/%q is no place for a file (%v)", s.name, path, err)
+			a.problem("%s: delivered/%s/%q is no place for a file (%v)", s.name, id, name, err)
+			continue
 		}
-		key := identity{name, sum, info.ModTime().Unix()}
-		found[key] = append(found[key], id)
+		key := string(d.digest())
+		found[key], names[key] = append(found[key], id), name
 	}
 	for _, d := range a.dropsOf(s, delivered) {
-		key := identity{d.name, d.sum, d.mtime.Unix()}
+		key := string(d.digest())
 		list := found[key]
 		if len(list) == 0 {
 			a.problem("%s: %q does not lie unchanged in delivered", s.name, d.name)
@@ -67,8 +67,29 @@ func (a *audit) checkDelivered(s *site) {
 	}
 	for key, ids := range found {
 		for _, id := range ids {
-			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, id, key.name)
+			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, id, names[key])
 		}
+	}
+}
+
+// checkFailed wants in failed/ what was recalled, each beside its explanation, and nothing else.
+func (a *audit) checkFailed(s *site) {
+	have := s.files("failed")
+	for _, d := range a.dropsOf(s, recalled) {
+		place, _ := filepath.Glob(s.at("failed", "*", d.name))
+		if len(place) != 1 {
+			a.problem("%s: %q was recalled, and lies %d times in failed", s.name, d.name, len(place))
+			continue
+		}
+		id := filepath.Base(filepath.Dir(place[0]))
+		delete(have, filepath.Join(id, d.name))
+		if _, there := have[filepath.Join(id, "WHY.txt")]; !there {
+			a.problem("%s: nobody explains why %q lies in failed", s.name, d.name)
+		}
+		delete(have, filepath.Join(id, "WHY.txt"))
+	}
+	if len(have) > 0 {
+		a.problem("%s: in failed: %s", s.name, few(sortedKeys(have)))
 	}
 }
 
@@ -109,27 +130,24 @@ func (a *audit) checkInboxes() {
 	}
 }
 
-// checkArrived takes one drop's file out of what the inbox has.
+// checkArrived takes one drop's files out of what the inbox has.
 func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	path := filepath.Join(d.lab.name, alternative(d.name, a.ids[d]))
-	if _, there := have[path]; !there {
+	if _, err := os.Lstat(s.at("inbox", path)); err != nil {
 		path = filepath.Join(d.lab.name, portable(d.name))
 	}
-	info, there := have[path]
-	if !there {
+	_, there := have[path]
+	if !there && !d.folder {
 		a.problem("%s: %s of %s, %q, is not in the inbox, or is the place of another", s.name, a.ids[d], d.lab.name, d.name)
 		return
 	}
-	delete(have, path)
-	sum, err := hashFile(s.at("inbox", path))
-	if err != nil || sum != d.sum || info.Size() != d.size {
-		a.problem("%s: inbox/%s has %d bytes that are not those of %q, %d bytes (%v)", s.name, path, info.Size(), d.name, d.size, err)
-	}
-	if got := info.ModTime().Truncate(time.Second); !got.Equal(d.mtime) {
-		a.problem("%s: inbox/%s is of %s, and was of %s", s.name, path, got, d.mtime)
-	}
-	if got := info.Mode().Perm()&0o111 != 0; got != d.exec {
-		a.problem("%s: inbox/%s is executable: %v", s.name, path, got)
+	maps.DeleteFunc(have, func(have string, _ os.FileInfo) bool {
+		return have == path || (d.folder && strings.HasPrefix(have, path+"/"))
+	})
+	want := d.placed()
+	got, err := look(s.at("inbox", path), want.name)
+	if err != nil || !bytes.Equal(got.digest(), want.digest()) {
+		a.problem("%s: inbox/%s has %#v, that are not those of %#v (%v)", s.name, path, got, want, err)
 	}
 	a.checkRecord(s, d, path)
 }
@@ -150,9 +168,13 @@ func (a *audit) checkRecord(s *site, d *drop, path string) {
 	if err == nil {
 		err = json.Unmarshal(text, &r)
 	}
+	kind, sum := "file", hex.EncodeToString(d.sum[:])
+	if d.folder {
+		kind, sum = "folder", ""
+	}
 	right := r.Message == a.ids[d] && r.Sender == d.lab.name && r.Path == filepath.ToSlash(path) && (r.Signer == d.lab.fingerprint || d.lab.fingerprint == "") &&
-		r.Content.Name == d.name && r.Content.Type == "file" && r.Content.Size == d.size &&
-		r.Content.SHA256 == hex.EncodeToString(d.sum[:]) && r.Content.Digest == hex.EncodeToString(d.digest())
+		r.Content.Name == d.name && r.Content.Type == kind && r.Content.Size == d.size &&
+		r.Content.SHA256 == sum && r.Content.Digest == hex.EncodeToString(d.digest())
 	if err != nil || !right {
 		a.problem("%s: the record of %s, %s at %s, says %s (%v)", s.name, a.ids[d], d, path, text, err)
 	}
@@ -169,7 +191,7 @@ func (a *audit) meantFor(s *site) (n int) {
 }
 
 func (d *drop) isFor(s *site) bool {
-	for _, c := range d.lab.to {
+	for _, c := range d.recipients() {
 		if c.name == s.name {
 			return true
 		}

@@ -63,7 +63,8 @@ func (a *audit) checkSent(s *site) {
 		a.checkReceipts(s, d, m, receipts[m.envelope])
 	}
 	for _, m := range rows {
-		if m.state != "withdrawn" || !slices.ContainsFunc(a.dropsOf(s, withdrawn), func(d *drop) bool { return d.name == m.name }) {
+		gone := map[string]fate{"withdrawn": withdrawn, "failed": recalled}[m.state]
+		if gone == delivered || !slices.ContainsFunc(a.dropsOf(s, gone), func(d *drop) bool { return d.name == m.name }) {
 			a.problem("%s: the ledger has a message that nobody dropped: %+v", s.name, m)
 		}
 	}
@@ -83,16 +84,6 @@ func (a *audit) trustHub(s *site, id, uid string) {
 		}
 	}
 	a.uids[uid] = id
-}
-
-// digest is what FORMAT makes of a single file: one entry, hashed.
-func (d *drop) digest() []byte {
-	mode := "0644"
-	if d.exec {
-		mode = "0755"
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "file %s %d %d %x %s\x00", mode, d.mtime.Unix(), d.size, d.sum, d.name))
-	return sum[:]
 }
 
 // readReceipts verifies all receipts that the lab believes, and returns them by envelope and recipient.
@@ -129,7 +120,8 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 	mac := hmac.New(sha256.New, m.key)
 	mac.Write(d.digest())
 	fingerprint := hex.EncodeToString(mac.Sum(nil))
-	for _, c := range s.to {
+	to := d.recipients()
+	for _, c := range to {
 		rec := receipts[c.name]
 		if rec == nil {
 			a.problem("%s: no receipt of %s for %s", s.name, c.name, d)
@@ -140,11 +132,11 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 			a.problem("%s: the receipt of %s does not say that %s was delivered", s.name, c.name, d)
 		}
 	}
-	if len(receipts) != len(s.to) {
+	if len(receipts) != len(to) {
 		a.problem("%s: %s was sealed for %v", s.name, d, sortedKeys(receipts))
 	}
-	if m.outcomes != len(s.to) {
-		a.problem("%s: the ledger knows %d outcomes of %s, want %d", s.name, m.outcomes, d, len(s.to))
+	if m.outcomes != len(to) {
+		a.problem("%s: the ledger knows %d outcomes of %s, want %d", s.name, m.outcomes, d, len(to))
 	}
 }
 
@@ -179,7 +171,7 @@ func (a *audit) checkRecords() {
 			if d.fate != delivered || id != a.ids[d] {
 				continue
 			}
-			for _, c := range d.lab.to {
+			for _, c := range d.recipients() {
 				if n := have[delivery{uid, c.name}]; n != 1 && (n != 0 || !a.w.lost) && (n == 0 || !d.lab.forgot) {
 					a.problem("the hub has %d records of %s for %s", n, id, c.name)
 				}

@@ -84,7 +84,10 @@ func (a *audit) await() {
 		if s.role != "send" {
 			continue
 		}
-		want := len(a.dropsOf(s, delivered))
+		want := 0
+		for _, d := range a.dropsOf(s, delivered) {
+			want += d.files()
+		}
 		eventually(t, fmt.Sprintf("all %d files of %s lie in delivered", want, s.name), func() bool { return s.count("delivered") >= want },
 			func() string { return fmt.Sprintf("%d do", s.count("delivered")) }, s.statusText)
 		eventually(t, s.name+" has written down that all is done", func() bool {

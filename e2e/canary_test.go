@@ -117,7 +117,14 @@ func (w *world) canaryOf() *canary {
 	c := newCanary()
 	for _, d := range w.drops {
 		c.addName(d.name)
-		c.add("the SHA-256 of "+d.String(), d.sum[:])
+		for _, p := range d.parts {
+			if !p.dir {
+				c.add("the SHA-256 of "+p.path, p.sum[:])
+			}
+		}
+		if !d.folder {
+			c.add("the SHA-256 of "+d.String(), d.sum[:])
+		}
 		c.add("the digest of "+d.String(), d.digest())
 		for _, m := range d.marks {
 			c.add("content of "+d.String(), m)

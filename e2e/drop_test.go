@@ -14,16 +14,27 @@ import (
 	"time"
 )
 
-// drop is one file that a person has put into an outbox.
+// drop is one file or folder that a person has put into an outbox.
 type drop struct {
-	lab   *site
-	name  string
-	size  int64
-	sum   [sha256.Size]byte
-	mtime time.Time // whole seconds
-	exec  bool
-	marks [][]byte // pieces of its content, at both ends, that can only come from it
-	fate  fate
+	lab    *site
+	to     []*site // whom it is for, if not for everybody to whom the lab sends
+	name   string
+	size   int64
+	sum    [sha256.Size]byte // of a file
+	mtime  time.Time         // whole seconds
+	exec   bool
+	marks  [][]byte // pieces of its content, at both ends, that can only come from it
+	folder bool
+	parts  []part // of a folder, in the order of their paths
+	fate   fate
+}
+
+// recipients is whom it is for.
+func (d *drop) recipients() []*site {
+	if d.to != nil {
+		return d.to
+	}
+	return d.lab.to
 }
 
 // fate is what must become of a drop.
@@ -32,6 +43,7 @@ type fate int
 const (
 	delivered fate = iota // everybody has it, and has signed for it
 	withdrawn             // the person took it back before it was sent
+	recalled              // the person recalled it before it was sent: it lies in failed/
 	waiting               // it still lies in outbox/, with the reason in the status
 )
 

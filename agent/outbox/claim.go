@@ -268,10 +268,13 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 	}
 }
 
-// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ once it is finished, or still
-// in outbox/ and unchanged. One that is in neither place was withdrawn.
+// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged
+// since it was claimed, or in sending/ and finished since it was changed there. One that is in neither place was withdrawn.
 func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
-	source, err := finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
+	source, err := observe(t.source(m))
+	if err == nil && !same(source, m.Source) {
+		source, err = finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
+	}
 	switch {
 	case err == nil && same(source, m.Source):
 		return m, true, nil

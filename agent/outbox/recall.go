@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -107,16 +108,47 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	return m.ID, nil
 }
 
-// copyAll copies a file with its time, or a folder with all that is in it. Executable bits stay.
+// copyAll copies a file, or a folder with all that is in it. Times and executable bits stay.
 func copyAll(ctx context.Context, from, to string) error {
 	info, err := os.Lstat(from)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		err := os.CopyFS(to, os.DirFS(from))
-		return errors.Join(err, ctx.Err())
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	if info.IsDir() {
+		return copyFolder(ctx, from, to, info)
+	}
+	return copyFile(from, to, info)
+}
+
+func copyFolder(ctx context.Context, from, to string, info fs.FileInfo) error {
+	dir, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := os.Mkdir(to, 0o777); err != nil {
+		return err
+	}
+	for {
+		entries, err := dir.ReadDir(walkPage)
+		for _, e := range entries {
+			if err := copyAll(ctx, filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return os.Chtimes(to, info.ModTime(), info.ModTime()) // at last: writing into it changes it
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func copyFile(from, to string, info fs.FileInfo) error {
 	src, err := openShared(from)
 	if err != nil {
 		return err

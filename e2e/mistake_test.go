@@ -1,0 +1,93 @@
+//go:build linux
+
+package e2e
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+)
+
+// messageOf is the message id of what was claimed under this name.
+func (s *site) messageOf(name string) (id string) {
+	s.t.Helper()
+	eventually(s.t, name+" is claimed", func() bool {
+		s.query(func(r *sql.Rows) error { return r.Scan(&id) }, `SELECT message_id FROM message WHERE name = ?`, name)
+		return id != ""
+	}, s.statusText)
+	return id
+}
+
+func (s *site) state(name string) (state string) {
+	s.t.Helper()
+	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `SELECT state FROM message WHERE name = ?`, name)
+	return state
+}
+
+// What is held can be recalled; what was not recalled goes out in time, and cannot be recalled any more.
+func TestWhatIsHeldCanBeRecalled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.NewLab("FL-LAB", centre)
+	edit(t, lab.config(), `hold = "0s"`, `hold = "3s"`)
+	lab.Start()
+	began := time.Now()
+	mistake := lab.Drop("a mistake.csv", smallFile)
+	mistake.fate = recalled
+	meant := lab.Drop("what was meant.csv", largeFile)
+	id := lab.messageOf(mistake.name)
+	out := sealpost(t, "agent", "recall", id, "--dir", lab.dir)
+	if !strings.Contains(out, id+" is recalled") {
+		t.Errorf("it says %q", out)
+	}
+	centre.Expect(lab, meant.name)
+	if held := time.Since(began); held < 3*time.Second {
+		t.Errorf("it was held for %s", held)
+	}
+	for _, late := range []string{lab.messageOf(meant.name), id, "FL-LAB_DAT_20200101_001"} {
+		if _, errs, code := run(t, "agent", "recall", late, "--dir", lab.dir); code == 0 || !strings.Contains(errs, late) {
+			t.Errorf("recalling %s: exit code %d, %q", late, code, errs)
+		}
+	}
+	w.Audit()
+}
+
+// What was sealed is on its way, also while the hub is gone: it cannot be recalled, and arrives.
+func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	lab.Drop("before.csv", smallFile)
+	centre.Expect(lab, "before.csv")
+	w.hub.Stop()
+	d := lab.Drop("too late.csv", largeFile)
+	eventually(t, "it is sealed", func() bool { return lab.state(d.name) == "sealed" }, lab.statusText)
+	if _, errs, code := run(t, "agent", "recall", lab.messageOf(d.name), "--dir", lab.dir); code == 0 || !strings.Contains(errs, "on its way") {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+	w.hub.Start()
+	w.Audit()
+}
+
+// What was delivered goes to one more site, as a message of its own, and to nobody else again.
+func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "nobody.*")
+	lab := w.NewLab("FL-LAB", ca)
+	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
+	lab.Start()
+	drops := []*drop{lab.Drop("measurements.csv", largeFile), lab.DropFolder("run 7", "a", "analyse.sh", "empty/", "deep/er/b")}
+	for _, d := range drops {
+		eventually(t, d.name+" is delivered", func() bool { return lab.state(d.name) == "delivered" }, lab.statusText)
+		again := *d
+		again.to = []*site{sf}
+		w.drops = append(w.drops, &again)
+		sealpost(t, "agent", "resend", lab.messageOf(d.name), "--to", "SF-RC", "--dir", lab.dir)
+	}
+	if _, errs, code := run(t, "agent", "resend", lab.messageOf("measurements.csv"), "--to", "no site", "--dir", lab.dir); code == 0 || errs == "" {
+		t.Errorf("exit code %d, %q", code, errs)
+	}
+	w.Audit()
+}
