@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"sealpost/bench/room"
 )
@@ -38,6 +39,7 @@ type options struct {
 
 	json, table, svg string
 	profile          string
+	exec             string
 }
 
 const smallSize = 4096
@@ -71,6 +73,7 @@ func command(args []string) error {
 	f.StringVar(&o.table, "table", "", "write the table to this file, too")
 	f.StringVar(&o.svg, "svg", "", "draw the report into this file")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of each process under load to this folder")
+	f.StringVar(&o.exec, "exec", "", "carry out this program in the room instead, with ROOM, BENCH and BIN in its environment")
 	quick := f.Bool("quick", false, "only see that everything works")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -99,6 +102,9 @@ func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 		return err
 	}
 	fmt.Print(rep.head())
+	if o.exec != "" {
+		return o.carryOut(ctx, r)
+	}
 	n, err := startNetwork(ctx, filepath.Join(r.Dir, "net"), o.bin)
 	if err != nil {
 		return err
@@ -124,6 +130,20 @@ func (o *options) fit(free int64) {
 	for o.size > 1<<20 && o.size*int64(o.large)*places > free-free/10 {
 		o.size /= 2
 	}
+}
+
+// carryOut runs another program where this one measures.
+func (o *options) carryOut(ctx context.Context, r room.Room) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.exec)
+	cmd.Env = append(os.Environ(), "ROOM="+r.Dir, "BENCH="+self, "BIN="+o.bin)
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, room.Inside+"=") })
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	return cmd.Run()
 }
 
 func build(ctx context.Context, dir string) (string, error) {

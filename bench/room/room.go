@@ -18,8 +18,8 @@ import (
 	"syscall"
 )
 
-// inside tells the program that it is the one that runs in the namespace.
-const inside = "SEALPOST_BENCH_ROOM"
+// Inside tells the program that it is the one that runs in the namespace.
+const Inside = "SEALPOST_BENCH_ROOM"
 
 // Room is where a measurement takes place.
 type Room struct {
@@ -40,7 +40,7 @@ type Wish struct {
 func Enter(wish Wish, measure func(context.Context, Room) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if base := os.Getenv(inside); base != "" {
+	if base := os.Getenv(Inside); base != "" {
 		r, err := mount(base)
 		if err != nil {
 			r = Room{filepath.Join(base, "room"), "a folder on " + fileSystem(base) + " (no mount: " + err.Error() + ")"}
@@ -105,7 +105,7 @@ func keptImage(wish Wish, link string) error {
 // again starts this program once more, in a mount namespace that ends with it.
 func again(ctx context.Context, base string) error {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"="+base)
+	cmd.Env = append(os.Environ(), Inside+"="+base)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	return cmd.Run()
@@ -138,9 +138,9 @@ func run(ctx context.Context, name string, args ...string) error {
 
 // fileSystem names the kind of file system on which a folder lies.
 func fileSystem(dir string) string {
-	out, err := exec.Command("findmnt", "-n", "-o", "FSTYPE,OPTIONS", "-T", dir).Output()
+	out, err := exec.Command("findmnt", "-n", "-o", "FSTYPE", "-T", dir).Output()
 	if err != nil {
 		return "an unknown file system"
 	}
-	return strings.Join(strings.Fields(string(out)), " ")
+	return strings.TrimSpace(string(out))
 }
