@@ -10,9 +10,9 @@ import (
 
 // Measures of the chart, in its own units.
 const (
-	chartWidth = 760
-	labelWidth = 250
-	barWidth   = 370
+	chartWidth = 880
+	labelWidth = 290
+	barWidth   = 400
 	barHeight  = 22
 	rowHeight  = 40
 	headHeight = 76
