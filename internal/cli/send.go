@@ -67,7 +67,7 @@ func (s *sender) choose(ctx context.Context, tray, to string) error {
 	}
 	trays := all.Trays
 	if tray != "" {
-		trays = slices.DeleteFunc(trays, func(t agent.Tray) bool { return t.Name != tray })
+		trays = slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return t.Name != tray })
 		if len(trays) == 0 {
 			return usagef("this site has no tray %q; it has %s", tray, trayList(all.Trays))
 		}
