@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,5 +30,30 @@ func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
 	}
 	if err := join(0); err != nil {
 		t.Errorf("with the clock set right: %v", err)
+	}
+}
+
+// A clock that is wrong by years stops a site that starts, which says by how much, and the site goes on by itself once it is right.
+func TestARunningSiteWithAWrongClockIsToldAndGoesOn(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	var ahead atomic.Int64
+	lab.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	const years = 5 * 365 * 24 * time.Hour
+	for wrong, want := range map[time.Duration]string{years: "ahead of the hub's", -years: "behind the hub's"} {
+		lab.stop()
+		ahead.Store(int64(wrong))
+		lab.start()
+		name := "dropped with a clock " + strings.Fields(want)[0]
+		lab.drop(name, []byte(name))
+		eventually(t, "it is told", func() bool {
+			l := lab.status().Link
+			return !l.Connected && strings.Contains(l.Trouble, want) && strings.Contains(l.Clock, want) && strings.Contains(l.Clock, "h")
+		})
+		ahead.Store(0)
+		centre.expect("FL-LAB", name, []byte(name))
+		eventually(t, "nothing is wrong any more", func() bool { l := lab.status().Link; return l.Connected && l.Clock == "" })
+	}
+	if failed := lab.tray("failed"); len(failed) > 0 {
+		t.Errorf("failed: %v", failed)
 	}
 }

@@ -127,9 +127,13 @@ func (a *Agent) connected(hello api.Hello) {
 func (a *Agent) lost(now Link) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.link.Connected || a.link.Trouble != now.Trouble {
+	same := a.link.Trouble == now.Trouble || (now.Clock != "" && a.link.Clock != "") // by how many seconds it is wrong differs each time
+	if a.link.Connected || !same {
 		a.log.Warn("not connected; trying again", "reason", now.Trouble)
-		now.Since, now.Hub, now.StartID, now.Incarnation, now.Clock = time.Now().UTC(), a.link.Hub, a.link.StartID, a.link.Incarnation, a.link.Clock
+		now.Since, now.Hub, now.StartID, now.Incarnation = time.Now().UTC(), a.link.Hub, a.link.StartID, a.link.Incarnation
+		if now.Clock == "" {
+			now.Clock = a.link.Clock
+		}
 		a.link = now
 	}
 }
@@ -139,8 +143,18 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
 		return Link{Trouble: fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run 'sealpost hub admit %s --fingerprint %s --role %s'", a.site, a.identity.Key(), a.cfg.Role)}
+	case errors.Is(err, api.ErrExpired) && a.now().Before(a.identity.NotAfter()):
+		return Link{Trouble: fmt.Sprintf("the hub says that this site's certificate has expired, and by this computer's clock it is good until %s: the hub's clock is wrong, or this one's; ask the admin of the hub",
+			a.identity.NotAfter().Local().Format(time.DateTime))}
 	case errors.Is(err, api.ErrExpired):
 		return Link{Trouble: fmt.Sprintf("this site's certificate has expired (%s): ask the admin of the hub for a new invitation and run 'sealpost agent join' again", a.identity.NotAfter().Local().Format(time.DateTime))}
+	}
+	if errors.Is(err, certs.ErrNotValidNow) {
+		if hub, unknown := hubTime(ctx, a.cfg); unknown == nil {
+			if wrong := certs.CheckClock(hub, a.now()); wrong != nil {
+				return Link{Trouble: "the hub's certificate is not valid by this computer's clock: " + wrong.Error(), Clock: wrong.Error()}
+			}
+		}
 	}
 	if l := between(ctx, err, a.cfg); l.Trouble != "" {
 		return l

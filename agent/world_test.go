@@ -162,6 +162,7 @@ type site struct {
 	role   string
 	dir    string
 	daemon *running
+	now    func() time.Time // nil: the world's
 }
 
 func (w *world) join(name, role string, approve ...string) *site {
@@ -202,7 +203,11 @@ func (s *site) start() {
 	s.w.t.Helper()
 	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
 	must(s.w.t, err)
-	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: s.w.log(string(s.name)), Now: s.w.now})
+	now := s.w.now
+	if s.now != nil {
+		now = s.now
+	}
+	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: s.w.log(string(s.name)), Now: now})
 	must(s.w.t, err)
 	s.daemon = start(a.Run)
 }
