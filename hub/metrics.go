@@ -43,7 +43,20 @@ func newMetrics() *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.bytes, m.envelopes, m.messages, m.settled, m.released, m.logins,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.begin()
 	return m
+}
+
+// begin shows what should never happen before it has: of a figure that begins with one Prometheus sees no increase.
+func (m *metrics) begin() {
+	for _, e := range endpoints() {
+		m.requests.WithLabelValues(e.name(), string(api.CodeInternal))
+		m.requests.WithLabelValues(e.name(), string(api.CodeUncertain))
+	}
+	for _, c := range statement.Codes {
+		m.settled.WithLabelValues(statement.Refused, c.Code)
+	}
+	m.logins.WithLabelValues(eventRefused)
 }
 
 // Events of the counter logins.

@@ -175,9 +175,26 @@ func TestAlertRules(t *testing.T) {
 	}
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not installed: the rules were not parsed")
+		t.Skip("SKIPPED: promtool is not installed: the rules were neither parsed nor tried")
 	}
-	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", "../docs/alerts.yaml").CombinedOutput(); err != nil {
-		t.Errorf("promtool: %v\n%s", err, out)
+	for _, args := range [][]string{{"check", "rules", "../docs/alerts.yaml"}, {"test", "rules", "testdata/alerts_test.yaml"}} {
+		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", args[0], err, out)
+		}
+	}
+}
+
+// A failure shows as an increase, the first one too.
+func TestFailuresBeginAtZero(t *testing.T) {
+	_, text := openWatched(t).look("/metrics")
+	for _, line := range []string{
+		`sealpost_requests_total{code="internal",endpoint="POST /v1/envelopes"} 0`,
+		`sealpost_requests_total{code="uncertain",endpoint="POST /v1/settle"} 0`,
+		`sealpost_settled_messages_total{code="digest-mismatch",outcome="refused"} 0`,
+		`sealpost_identities_total{event="invitation-refused"} 0`,
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("at the start there is no %s", line)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/coredump"
 	"sealpost/internal/durable"
 	"sealpost/internal/service"
+	"sealpost/spool"
 	"sealpost/spool/badgerspool"
 )
 
@@ -63,7 +64,11 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() {
+		if !errors.Is(err, spool.ErrUncertain) { // it would try without end to write what the disk does not take
+			err = errors.Join(err, store.Close())
+		}
+	}()
 	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log, Version: versionInfo().Version})
 	if err != nil {
 		return err

@@ -25,7 +25,8 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithValueThreshold(1 << 20).
 		WithValueLogFileSize(1 << 20). // at least the largest value; Badger syncs the file with each commit, empty or not
 		WithNumCompactors(2).
-		WithNumLevelZeroTables(10). // these three: less work in compaction. Larger tables would take too much memory
+		WithBaseTableSize(1 << 20). // Badger keeps eight buffers of this times six: with more the collector would run without end
+		WithNumLevelZeroTables(10). // these three: less work in compaction
 		WithNumLevelZeroTablesStall(20).
 		WithBaseLevelSize(64 << 20).
 		WithMetricsEnabled(false).

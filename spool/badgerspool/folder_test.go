@@ -34,3 +34,27 @@ func TestFolder(t *testing.T) {
 		t.Error("a folder that is gone is no error")
 	}
 }
+
+// TestEmptyLogs: Badger's logs as a kill leaves them between the two steps in which they are made, or removed.
+func TestEmptyLogs(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	publishMany(t, s, 300, 30)
+	must(t, s.Close())
+	for _, name := range []string{"00001.mem", "00002.mem", "00009.mem", "000001.vlog", "000009.vlog"} {
+		t.Run(name, func(t *testing.T) {
+			copied := filepath.Join(t.TempDir(), "spool")
+			must(t, os.CopyFS(copied, os.DirFS(dir)))
+			must(t, os.WriteFile(filepath.Join(copied, "badger", name), nil, 0o600))
+			again := mustOpen(t, copied, Options{}, realSeams())
+			mustAudit(t, again)
+			if again.Incarnation() != s.Incarnation() {
+				t.Error("it is taken for another store")
+			}
+			publishMany(t, again, 300, 5)
+			settleMany(t, again, "ca_rc_queue", 35, 4)
+			must(t, again.Close())
+			mustAudit(t, mustOpen(t, copied, Options{}, realSeams()))
+		})
+	}
+}

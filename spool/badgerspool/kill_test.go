@@ -1,18 +1,14 @@
 package badgerspool
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,170 +16,68 @@ import (
 	"sealpost/spool"
 )
 
-const childEnv = "SEALPOST_SPOOL_CHILD"
+const (
+	killLanes      = 4
+	killsPerFolder = 12 // what grows makes the rounds slow
+)
 
-// killSizes are the kinds of content: in a pack, in a file of its own, in parts.
-var killSizes = []int{300, 300, 4000, 4000, 20000, 20000, spool.InlineSize + 1, spool.SmallSize + 1}
-
-// killContent follows from the envelope's id, so that the parent knows what the child published.
-func killContent(e id.Envelope) []byte {
-	sum := sha256.Sum256([]byte(e))
-	b := make([]byte, killSizes[int(sum[0])%len(killSizes)]+int(sum[1]))
-	rand.NewChaCha8(sum).Read(b)
-	return b
-}
-
-func killEnvelope() (spool.Envelope, []byte) {
-	e := id.Random128[id.Envelope]()
-	content := killContent(e)
-	env := testEnvelope(content)
-	env.ID = e
-	return env, content
-}
-
-// childMain uses the store until it is killed, and writes a line for whatever it was told is done.
-func childMain(dir string) {
-	s, err := Open(dir, Options{})
-	if err != nil {
-		fmt.Println("failed", err)
-		return
-	}
-	fmt.Println("ready")
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() { childPublish(s) })
-	}
-	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
-		wg.Go(func() { childSettle(s, queue) })
-	}
-	wg.Wait()
-}
-
-func childPublish(s *Spool) {
-	for {
-		e, content := killEnvelope()
-		if err := publishAny(context.Background(), s, e, content); err != nil {
-			fmt.Println("failed", err)
-			return
-		}
-		fmt.Println("published", e.ID)
-	}
-}
-
-func childSettle(s *Spool, queue string) {
-	session := id.Random128[id.Session]()
-	for i := 0; ; i++ {
-		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: session, Max: 8, MaxBytes: 1 << 20, Duration: time.Minute})
-		if err != nil {
-			fmt.Println("failed", err)
-			return
-		}
-		for j, d := range ds {
-			if (i+j)%7 == 0 {
-				err = s.Release(context.Background(), d.Token, spool.Nack{Delay: time.Millisecond})
-			} else if err = settleOne(context.Background(), s, d); err == nil {
-				fmt.Println("settled", d.Envelope, d.Queue)
-			}
-			if err != nil {
-				fmt.Println("failed", err)
-				return
-			}
-		}
-	}
-}
-
-// killRound is what one child was told.
-type killRound struct {
-	published []id.Envelope
-	settled   [][2]string // envelope, queue
-	failed    string
-}
-
-// TestKill kills a process at random instants while it publishes and settles, again and again in one folder. Whatever it was
-// told is done must be there afterwards, and everything else must be whole.
+// TestKill kills a process at random instants while it opens a store, publishes and settles, again and again in one folder.
+// Whatever it was told is done must be there afterwards, and everything else must be whole.
 func TestKill(t *testing.T) {
-	budget := 6 * time.Second
+	rounds := 200
 	if soak() {
-		budget = 20 * time.Minute
+		rounds = 4000
 	}
-	dir := t.TempDir()
-	rounds, published, settled := 0, 0, 0
-	for start := time.Now(); time.Since(start) < budget; rounds++ {
-		r := runChild(t, dir, rounds%2 == 0, time.Duration(rand.IntN(250))*time.Millisecond)
-		if r.failed != "" {
-			t.Fatalf("the child of round %d failed: %s", rounds, r.failed)
+	var published, settled atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published.Load(), settled.Load())
+		if published.Load() == 0 || settled.Load() == 0 {
+			t.Error("no child came so far as to be told anything")
 		}
-		published += len(r.published)
-		settled += len(r.settled)
-		checkRound(t, dir, r)
-	}
-	t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published, settled)
-}
-
-// TestEmptyLogs: Badger's logs as a kill leaves them between the two steps in which they are made, or removed.
-func TestEmptyLogs(t *testing.T) {
-	dir := t.TempDir()
-	s := mustOpen(t, dir, Options{}, realSeams())
-	publishMany(t, s, 300, 30)
-	must(t, s.Close())
-	for _, name := range []string{"00001.mem", "00002.mem", "00009.mem", "000001.vlog", "000009.vlog"} {
-		t.Run(name, func(t *testing.T) {
-			copied := filepath.Join(t.TempDir(), "spool")
-			must(t, os.CopyFS(copied, os.DirFS(dir)))
-			must(t, os.WriteFile(filepath.Join(copied, "badger", name), nil, 0o600))
-			again := mustOpen(t, copied, Options{}, realSeams())
-			mustAudit(t, again)
-			if again.Incarnation() != s.Incarnation() {
-				t.Error("it is taken for another store")
-			}
-			publishMany(t, again, 300, 5)
-			settleMany(t, again, "ca_rc_queue", 35, 4)
-			must(t, again.Close())
-			mustAudit(t, mustOpen(t, copied, Options{}, realSeams()))
+	})
+	for lane := range killLanes {
+		t.Run(strconv.Itoa(lane), func(t *testing.T) {
+			t.Parallel()
+			killLane(t, rounds/killLanes, &published, &settled)
 		})
 	}
 }
 
-// runChild starts a child, kills it some time after its start or after it is ready, and returns what it said.
-func runChild(t *testing.T, dir string, opening bool, after time.Duration) (r killRound) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+func killLane(t *testing.T, rounds int, published, settled *atomic.Int64) {
+	dir := ""
+	for n := range rounds {
+		if n%killsPerFolder == 0 {
+			must(t, os.RemoveAll(dir))
+			dir = filepath.Join(t.TempDir(), "spool")
+		}
+		r := killChild(t, dir, n%2 == 0)
+		if r.failed != "" {
+			t.Fatalf("the child of round %d failed: %s", n, r.failed)
+		}
+		published.Add(int64(len(r.published)))
+		settled.Add(int64(len(r.settled)))
+		checkRound(t, dir, r)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+}
+
+// killChild kills a child some time after its start, or after it is ready.
+func killChild(t *testing.T, dir string, opening bool) killRound {
+	t.Helper()
+	cmd := child(t.Context(), dir, storyEndless)
+	kill := func(within time.Duration) {
+		time.AfterFunc(rand.N(within), func() { cmd.Process.Kill() })
 	}
 	if opening {
-		time.AfterFunc(after, func() { cmd.Process.Kill() })
+		return listen(t, cmd, func() { kill(150 * time.Millisecond) }, func() {})
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		switch {
-		case len(words) == 0:
-		case words[0] == "ready" && !opening:
-			time.AfterFunc(after, func() { cmd.Process.Kill() })
-		case words[0] == "published" && len(words) == 2 && len(words[1]) == 32:
-			r.published = append(r.published, id.Envelope(words[1]))
-		case words[0] == "settled" && len(words) == 3 && strings.HasSuffix(words[2], "_queue"):
-			r.settled = append(r.settled, [2]string{words[1], words[2]})
-		case words[0] == "failed":
-			r.failed = lines.Text()
-			cmd.Process.Kill()
-		}
-	}
-	cmd.Wait() // killed
-	return r
+	return listen(t, cmd, func() {}, func() { kill(60 * time.Millisecond) })
 }
 
 // checkRound opens what a child left.
 func checkRound(t *testing.T, dir string, r killRound) {
 	t.Helper()
-	s := mustOpen(t, dir, Options{}, realSeams())
+	s, err := openUnlocked(dir)
+	must(t, err)
 	defer s.Close()
 	mustAudit(t, s)
 	known := make(map[id.Envelope]spool.Known)

@@ -7,10 +7,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary be the child of the kill test.
+// TestMain lets the test binary be the child of the tests that kill.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
-		childMain(dir)
+		childMain(dir, os.Getenv(storyEnv))
 		return
 	}
 	goleak.VerifyTestMain(m)

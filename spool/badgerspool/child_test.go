@@ -1,0 +1,203 @@
+package badgerspool
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// What makes of this program a child: the folder of its store, and what it does there.
+const (
+	childEnv = "SEALPOST_SPOOL_CHILD"
+	storyEnv = "SEALPOST_SPOOL_STORY"
+)
+
+// The stories of a child: to use the store until it is killed, or once, as long as it lets itself be used.
+const (
+	storyEndless = "endless"
+	storyOnce    = "once"
+)
+
+// killSizes are the kinds of content: in a pack, in a file of its own, in parts.
+var killSizes = []int{
+	300, 300, 300, 300, 300, 300, 4000, 4000, 4000, 4000, 4000, 20000, 20000,
+	spool.InlineSize + 1, spool.InlineSize + 1, spool.SmallSize + 1,
+}
+
+// killContent follows from the envelope's id, so that the parent knows what the child published.
+func killContent(e id.Envelope) []byte {
+	sum := sha256.Sum256([]byte(e))
+	b := make([]byte, killSizes[int(sum[0])%len(killSizes)]+int(sum[1]))
+	rand.NewChaCha8(sum).Read(b)
+	return b
+}
+
+func killEnvelope() (spool.Envelope, []byte) {
+	e := id.Random128[id.Envelope]()
+	content := killContent(e)
+	env := testEnvelope(content)
+	env.ID = e
+	return env, content
+}
+
+// childMain uses the store, and writes a line for whatever it was told is done.
+func childMain(dir, story string) {
+	s, err := openUnlocked(dir)
+	if err != nil {
+		fmt.Println("failed", err)
+		return
+	}
+	fmt.Println("ready")
+	if story == storyOnce {
+		if err := childOnce(s); err != nil {
+			fmt.Println("failed", err)
+		}
+		return
+	}
+	childEndless(s)
+}
+
+// openUnlocked opens a store that a child had, or this process. A child that is being started holds for a moment whatever
+// its parent has open, the locks of other stores too.
+func openUnlocked(dir string) (s *Spool, err error) {
+	for range 1000 {
+		if s, err = Open(dir, Options{}); !errors.Is(err, durable.ErrLocked) {
+			return s, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil, err
+}
+
+func childEndless(s *Spool) {
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() { childPublish(s) })
+	}
+	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
+		wg.Go(func() { childSettle(s, queue) })
+	}
+	wg.Wait()
+}
+
+// childOnce publishes one of each kind, settles some, and closes the store.
+func childOnce(s *Spool) error {
+	ctx := context.Background()
+	for n := 0; n < 8; n++ {
+		e, content := killEnvelope()
+		if err := publishAny(ctx, s, e, content); err != nil {
+			return err
+		}
+		fmt.Println("published", e.ID)
+	}
+	ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: "ca_rc_queue", Session: "child", Max: 5, MaxBytes: 1 << 20, Duration: time.Minute})
+	if err != nil {
+		return err
+	}
+	for i, d := range ds {
+		if i == 0 {
+			err = s.Release(ctx, d.Token, spool.Nack{Delay: time.Millisecond})
+		} else if err = settleOne(ctx, s, d); err == nil {
+			fmt.Println("settled", d.Envelope, d.Queue)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	fmt.Println("closed")
+	return nil
+}
+
+func childPublish(s *Spool) {
+	for {
+		e, content := killEnvelope()
+		if err := publishAny(context.Background(), s, e, content); err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+		fmt.Println("published", e.ID)
+	}
+}
+
+func childSettle(s *Spool, queue string) {
+	session := id.Random128[id.Session]()
+	for i := 0; ; i++ {
+		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: session, Max: 8, MaxBytes: 1 << 20, Duration: time.Minute})
+		if err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+		for j, d := range ds {
+			if (i+j)%7 == 0 {
+				err = s.Release(context.Background(), d.Token, spool.Nack{Delay: time.Millisecond})
+			} else if err = settleOne(context.Background(), s, d); err == nil {
+				fmt.Println("settled", d.Envelope, d.Queue)
+			}
+			if err != nil {
+				fmt.Println("failed", err)
+				return
+			}
+		}
+	}
+}
+
+// killRound is what one child was told.
+type killRound struct {
+	published []id.Envelope
+	settled   [][2]string // envelope, queue
+	failed    string
+	closed    bool // it came to its end
+}
+
+// child runs this test's program as the user of a store, under a command if one is given.
+func child(ctx context.Context, dir, story string, under ...string) *exec.Cmd {
+	args := append(under, os.Args[0])
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, storyEnv+"="+story, "GORACE=atexit_sleep_ms=0")
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// listen starts a child, notes what it says until its end, and tells when it has started and when it is ready.
+func listen(t *testing.T, cmd *exec.Cmd, started, ready func()) (r killRound) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	started()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) == 0:
+		case words[0] == "ready":
+			ready()
+		case words[0] == "closed":
+			r.closed = true
+		case words[0] == "published" && len(words) == 2 && len(words[1]) == 32:
+			r.published = append(r.published, id.Envelope(words[1]))
+		case words[0] == "settled" && len(words) == 3 && strings.HasSuffix(words[2], "_queue"):
+			r.settled = append(r.settled, [2]string{words[1], words[2]})
+		case words[0] == "failed":
+			r.failed = lines.Text()
+		}
+	}
+	cmd.Wait() // killed, mostly
+	return r
+}

@@ -1,0 +1,43 @@
+package badgerspool
+
+import (
+	"testing"
+	"time"
+)
+
+// TestFlatten: deleted keys are counted, and once there are many and all is quiet Badger puts its tables into one level, in
+// which nothing is left of them.
+func TestFlatten(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Options{}, realSeams())
+	const n = 300
+	publishMany(t, s, n, 30)
+	must(t, s.Close()) // which writes a table
+	s = mustOpen(t, dir, Options{}, realSeams())
+	for _, queue := range queueNames {
+		settleMany(t, s, queue, n, 30)
+	}
+	if got := s.drained.Load(); got < 2*n {
+		t.Errorf("%d deleted keys are counted, and %d deliveries left their queues", got, 2*n)
+	}
+	must(t, s.Close())
+	s = mustOpen(t, dir, Options{}, realSeams())
+	flatten := func(drained int64, quiet time.Duration) (levels int) {
+		s.drained.Store(drained)
+		s.quiet.Store(time.Now().Add(-quiet).UnixNano())
+		must(t, s.flatten())
+		for _, level := range s.db.Levels() {
+			levels += min(1, level.NumTables)
+		}
+		if flattened := s.drained.Load() == 0; flattened != (drained >= flattenFrom && quiet >= quietTime) {
+			t.Errorf("%d deleted keys, %s without a commit: flattened is %t", drained, quiet, flattened)
+		}
+		return levels
+	}
+	flatten(flattenFrom-1, time.Hour)
+	flatten(flattenFrom, quietTime/2)
+	if levels := flatten(flattenFrom, 2*quietTime); levels != 1 {
+		t.Errorf("tables lie in %d levels", levels)
+	}
+	mustAudit(t, s)
+}
