@@ -147,8 +147,9 @@ func (a *audit) checkReceived(s *site) {
 		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)
 	}
 	open := `SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`
-	if a.w.lost {
-		// What was being downloaded as the hub was lost comes again in another envelope, and the first one never ends.
+	if a.w.lost || s.forgot {
+		// What was being downloaded as the hub was lost comes again in another envelope, and the first one never ends. Nor does
+		// what was being downloaded as the ledger was copied, and was settled before the copy was put back.
 		open = `SELECT count(*) FROM delivery WHERE target <> ''`
 	}
 	if n := s.sum(open); n != 0 {
