@@ -137,6 +137,12 @@ func (h *hubSide) Rebuild() {
 	h.t.Helper()
 	h.Init()
 	h.Start()
+	h.Admit()
+}
+
+// Admit lets the sites into a hub that does not know them.
+func (h *hubSide) Admit() {
+	h.t.Helper()
 	for _, s := range h.w.sites {
 		sealpost(h.t, "hub", "admit", s.name, "--fingerprint", s.fingerprint, "--role", s.role, "--dir", h.dir)
 		if s.role != "send" {
