@@ -1,0 +1,76 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// tries notes when something was logged.
+type tries struct {
+	slog.Handler
+	at []time.Time
+}
+
+func (h *tries) Handle(_ context.Context, r slog.Record) error {
+	h.at = append(h.at, r.Time)
+	return nil
+}
+
+// The hub is gone for a week. Who waits for it asks now and then, never in a rhythm that others share, and nothing piles up
+// meanwhile. That everything arrives once the hub is back is the story of TestTheHubIsGoneForAWhile in e2e.
+func TestTheHubIsGoneForAWeek(t *testing.T) {
+	t.Parallel()
+	const week = 7 * 24 * time.Hour
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		log := &tries{Handler: slog.DiscardHandler}
+		o := &Outbox{log: slog.New(enabled{log}), stumbles: map[string]string{},
+			hub: api.NewClient(api.ClientOptions{Hubs: []string{nobody}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})}
+		s := &sealed{content: bytes.NewBufferString("ciphertext")}
+		s.ID, s.Size = id.Random128[id.Envelope](), 10
+		ctx, cancel := context.WithTimeout(t.Context(), week)
+		defer cancel()
+		goroutines := runtime.NumGoroutine()
+		if err := o.publish(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		gaps := make([]time.Duration, 0, len(log.at))
+		for i := range log.at[1:] {
+			gaps = append(gaps, log.at[i+1].Sub(log.at[i]))
+		}
+		if len(gaps) < 100 || log.at[0].Add(week).Sub(log.at[len(log.at)-1]) > 20*time.Second {
+			t.Fatalf("it gave up after %d tries", len(log.at))
+		}
+		late := gaps[20:]
+		if shortest, longest := slices.Min(late), slices.Max(late); shortest < 5*time.Second || longest > 20*time.Second || longest-shortest < 5*time.Second {
+			t.Errorf("between two tries lie %s to %s", shortest, longest)
+		}
+		if now := runtime.NumGoroutine(); now > goroutines+2 {
+			t.Errorf("%d goroutines became %d", goroutines, now)
+		}
+		o.hub.CloseIdle()
+	})
+}
+
+// enabled lets a handler have every record.
+type enabled struct{ slog.Handler }
+
+func (enabled) Enabled(context.Context, slog.Level) bool { return true }
