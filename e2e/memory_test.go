@@ -127,7 +127,8 @@ func (m *meter) stop() map[string]int64 {
 	return m.peaks
 }
 
-// privateMemory is what only this process has in memory, in bytes; 0 when it is gone.
+// privateMemory is what only this process has in memory, in bytes; 0 when it is gone. Pages of files that it has mapped, as the
+// hub has its tables, are the system's cache of them: it takes them back when it needs the room.
 func privateMemory(pid int) (sum int64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -136,7 +137,7 @@ func privateMemory(pid int) (sum int64) {
 	for line := range strings.Lines(string(text)) {
 		var name string
 		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && strings.HasPrefix(name, "Private_") {
+		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && name == "Anonymous:" {
 			sum += kilobytes * kib
 		}
 	}

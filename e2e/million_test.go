@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"math/rand/v2"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub/api"
+	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool"
@@ -115,7 +117,11 @@ func (p *party) publish(n int) {
 		}
 		content, sums := noise()
 		in.Size, in.CRC32C = int64(len(content)), sums
-		if _, err := p.Publish(context.Background(), in, content); err != nil {
+		_, err := p.Publish(context.Background(), in, content)
+		for errors.Is(err, api.ErrBusy) && backoff.Sleep(p.t.Context(), api.RetryAfter(err)) == nil { // so many at once is more than a site may
+			_, err = p.Publish(context.Background(), in, content)
+		}
+		if err != nil {
 			p.t.Error(err)
 		}
 	})
