@@ -5,7 +5,6 @@
 # Remove it with: sudo rm -rf --one-file-system /var/tmp/wine
 set -eu
 root=${1:?usage: chroot.sh FOLDER}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 [ ! -x "$root/usr/lib/wine/wine64" ] || { echo "$root has Wine already"; exit 0; }
 run() { "$@"; }
 if ! command -v debootstrap >/dev/null; then # unpacked beside, not installed
@@ -13,6 +12,6 @@ if ! command -v debootstrap >/dev/null; then # unpacked beside, not installed
   (cd "$tools" && apt-get download -qq debootstrap && dpkg -x debootstrap_*.deb .)
   run() { shift; DEBOOTSTRAP_DIR="$tools/usr/share/debootstrap" sh "$tools/usr/sbin/debootstrap" "$@"; }
 fi
-run debootstrap --variant=minbase --include=wine64 trixie "$root" "$mirror"
+run debootstrap --variant=minbase --include=wine64 trixie "$root" ${DEBIAN_MIRROR:-} # debootstrap knows a mirror
 rm -rf "$root"/var/cache/apt/archives/*.deb
 chroot "$root" /usr/lib/wine/wineserver64 --version
