@@ -99,6 +99,11 @@ type meter struct {
 
 func measure(t testing.TB, daemons ...*daemon) *meter {
 	t.Helper()
+	return measureBy(t, privateMemory, daemons...)
+}
+
+func measureBy(t testing.TB, memory func(pid int) int64, daemons ...*daemon) *meter {
+	t.Helper()
 	m := &meter{peaks: map[string]int64{}, end: make(chan struct{})}
 	pids := map[string]int{}
 	for _, d := range daemons {
@@ -109,7 +114,7 @@ func measure(t testing.TB, daemons ...*daemon) *meter {
 		defer tick.Stop()
 		for {
 			for name, pid := range pids {
-				m.peaks[name] = max(m.peaks[name], privateMemory(pid))
+				m.peaks[name] = max(m.peaks[name], memory(pid))
 			}
 			select {
 			case <-tick.C:
@@ -127,9 +132,15 @@ func (m *meter) stop() map[string]int64 {
 	return m.peaks
 }
 
-// privateMemory is what only this process has in memory, in bytes; 0 when it is gone. Pages of files that it has mapped, as the
-// hub has its tables, are the system's cache of them: it takes them back when it needs the room.
-func privateMemory(pid int) (sum int64) {
+// privateMemory is what only this process has in memory, in bytes, with the pages of files that nobody else has mapped; 0 when
+// it is gone.
+func privateMemory(pid int) int64 { return rollup(pid, "Private_") }
+
+// ownMemory is what no file backs. Pages of mapped files, as a full hub's tables are, are the system's cache of them: it takes
+// them back when it needs the room.
+func ownMemory(pid int) int64 { return rollup(pid, "Anonymous:") }
+
+func rollup(pid int, kind string) (sum int64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0
@@ -137,7 +148,7 @@ func privateMemory(pid int) (sum int64) {
 	for line := range strings.Lines(string(text)) {
 		var name string
 		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && name == "Anonymous:" {
+		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && strings.HasPrefix(name, kind) {
 			sum += kilobytes * kib
 		}
 	}

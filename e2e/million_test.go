@@ -48,7 +48,7 @@ func TestAHubWithAMillionQueuedInConstantMemory(t *testing.T) {
 	began := time.Now()
 	w.hub.Start()
 	started := time.Since(began)
-	m := measure(t, w.hub.daemon)
+	m := measureBy(t, ownMemory, w.hub.daemon)
 	sender, receiver := lab.client(), ca.client()
 	sender.publish(passed)
 	receiver.settle(passed)

@@ -13,7 +13,7 @@ func TestAnotherAccountsFolderIsSaid(t *testing.T) {
 		t.Errorf("of its own folder it says %+v", list)
 	}
 	if err := os.Chown(o.Config.State, 12345, -1); err != nil {
-		t.Skip("only root may give a folder away")
+		t.Skip("SKIPPED: only root may give a folder away")
 	}
 	if list := account(t.Context(), o); len(list) != 1 || list[0].Level != Warn || list[0].Do == "" {
 		t.Errorf("of another account's folder it says %+v", list)
