@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"sealpost/hub/api"
+	"sealpost/internal/words"
 )
 
 // stumble notes why the hub does not take an envelope for now, so that people are told what is sent nowhere and why; nil
@@ -14,10 +15,10 @@ func (o *Outbox) stumble(s *sealed, err error) {
 	why := ""
 	switch {
 	case errors.Is(err, api.ErrFull):
-		why = "the hub's disk is full, so it takes nothing new: its admin has to make room"
+		why = words.HubFull
 	case errors.Is(err, api.ErrBusy), !errors.As(err, &no):
 	default:
-		why = "the hub does not take it for now: " + no.Error()
+		why = words.HubTakesItLater(no)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -9,6 +9,14 @@ import (
 
 // Why nothing is sent to an address for now.
 
+// HubFull says that the hub has no room.
+const HubFull = "the hub's disk is full, so it takes nothing new: its admin has to make room"
+
+// HubTakesItLater says that the hub has an answer, which may heal, instead of taking an envelope.
+func HubTakesItLater(answer error) string {
+	return "the hub does not take it for now: " + answer.Error()
+}
+
 // NobodyReceives says that no queue is bound to an address.
 func NobodyReceives(address id.Address) string {
 	return fmt.Sprintf("nobody receives %s yet: ask the admin of the hub to bind a queue to it", address)
