@@ -42,7 +42,8 @@ func (a *audit) checkSent(s *site) {
 		rows[m.id] = m
 		return err
 	}, `SELECT uid, message_id, name, state, envelope_id, digest, fingerprint_key, size, filed,
-		(SELECT count(*) FROM outcome WHERE outcome.uid = message.uid AND outcome = 'delivered') FROM message`)
+		(SELECT count(DISTINCT r.site) FROM recipient r LEFT JOIN outcome o ON o.uid = message.uid AND o.site = r.site
+			WHERE r.envelope_id = message.envelope_id AND (o.outcome = 'delivered' OR o.outcome IS NULL AND r.believed)) FROM message`)
 	receipts := a.readReceipts(s)
 	for _, d := range a.dropsOf(s, delivered) {
 		m, there := rows[a.ids[d]]

@@ -70,7 +70,7 @@ func restore(tx *ledger.Tx, p *placement) error {
 	if err := tx.Place(row); err != nil {
 		return err
 	}
-	return tx.Placed(p.Sender, p.UID)
+	return tx.Placed(p.Sender, []id.UID{p.UID})
 }
 
 // bringRecords brings records to their places whose content was placed before this ledger began: one that has no content

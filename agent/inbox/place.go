@@ -99,6 +99,10 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 	seen := map[identity]id.Hash{}
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, d := range group {
+			rows, err := received(tx, d)
+			if err != nil {
+				return err
+			}
 			for _, m := range d.messages {
 				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
@@ -106,8 +110,7 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 				}}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
-					var err error
-					if digest, known, err = b.earlier(tx, p); err != nil {
+					if digest, known, err = b.earlier(rows, p); err != nil {
 						return err
 					}
 				}
@@ -127,11 +130,20 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 	return list, err
 }
 
-// earlier returns the digest of what was placed for a message's identity, from the ledger or from the records.
-func (b *Inbox) earlier(tx *ledger.Tx, p *placement) (digest id.Hash, known bool, err error) {
-	row, err := tx.Received(p.Sender, p.UID)
-	if err == nil || !errors.Is(err, ledger.ErrNotFound) {
-		return row.Digest, err == nil, err
+// received returns the rows of those messages of a delivery that the ledger knows, by identity.
+func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
+	list, err := tx.ReceivedOf(d.Sender, uids(d))
+	rows := make(map[id.UID]ledger.Received, len(list))
+	for _, r := range list {
+		rows[r.UID] = r
+	}
+	return rows, err
+}
+
+// earlier returns the digest of what was placed for a message's identity, from the ledger's rows or from the records.
+func (b *Inbox) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {
+	if row, known := rows[p.UID]; known {
+		return row.Digest, true, nil
 	}
 	r, known, err := b.remembered(p.Sender, p.ID, p.UID)
 	if known && r.Content.Digest == p.Digest {
@@ -276,16 +288,19 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 		}
 	}
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		placed := map[id.Site][]id.UID{}
 		for _, p := range list {
 			if p.before != nil {
 				if err := restore(tx, p); err != nil {
 					return err
 				}
 			}
-			if p.known || p.code != "" {
-				continue
+			if !p.known && p.code == "" {
+				placed[p.Sender] = append(placed[p.Sender], p.UID)
 			}
-			if err := tx.Placed(p.Sender, p.UID); err != nil {
+		}
+		for sender, uids := range placed {
+			if err := tx.Placed(sender, uids); err != nil {
 				return err
 			}
 		}

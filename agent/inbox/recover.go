@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
+	"sealpost/internal/id"
 )
 
 const recoverPage = 256
@@ -42,19 +44,11 @@ func (b *Inbox) recover(ctx context.Context) error {
 // have stopped half way, at a full disk or the like.
 func (b *Inbox) resumePlacing(ctx context.Context, d *delivery) error {
 	var rows []ledger.Received
-	err := b.ledger.View(ctx, func(tx *ledger.Tx) error {
-		rows = nil
-		for _, m := range d.Messages {
-			row, err := tx.Received(d.Sender, m.UID)
-			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-				return err
-			}
-			if err == nil && !row.Placed {
-				rows = append(rows, row)
-			}
-		}
-		return nil
+	err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		rows, err = tx.ReceivedOf(d.Sender, uids(d))
+		return err
 	})
+	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -93,13 +87,22 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 	}
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, row := range rows {
-			if err := tx.Placed(row.Sender, row.UID); err != nil {
+			if err := tx.Placed(row.Sender, []id.UID{row.UID}); err != nil {
 				return err
 			}
 			b.log.Info("placed", "message", row.ID, "sender", row.Sender, "envelope", row.Envelope, "after", "an interruption")
 		}
 		return nil
 	})
+}
+
+// uids are the identities of a delivery's messages.
+func uids(d *delivery) []id.UID {
+	list := make([]id.UID, len(d.Messages))
+	for i, m := range d.Messages {
+		list[i] = m.UID
+	}
+	return list
 }
 
 func exists(path string) bool {

@@ -100,19 +100,18 @@ func (b *Inbox) Messages(ctx context.Context, message id.Message) (list []Messag
 // findSpan is how many rows one view of a search looks through.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, as the sender has it or as it lies here, at most limit.
+// Find lists messages whose file's name contains part, as the sender has it or as it lies here, newest first, at most limit.
 func (b *Inbox) Find(ctx context.Context, part string, limit int) (found []Message, err error) {
-	for after := (ledger.ReceivedKey{}); ; {
+	for before := int64(0); ; {
 		err := b.ledger.View(ctx, func(tx *ledger.Tx) error {
-			rows, next, err := tx.FindReceived(part, after, findSpan, limit-len(found))
+			rows, next, err := tx.FindReceived(part, before, findSpan, limit-len(found))
 			for _, r := range rows {
 				found = append(found, describe(r))
 			}
-			after = next
+			before = next
 			return err
 		})
-		if err != nil || after == (ledger.ReceivedKey{}) || len(found) == limit || ctx.Err() != nil {
-			slices.SortFunc(found, func(a, b Message) int { return b.Received.Compare(a.Received) })
+		if err != nil || before == 0 || len(found) == limit || ctx.Err() != nil {
 			return found, err
 		}
 	}

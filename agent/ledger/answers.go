@@ -17,11 +17,12 @@ const (
 
 // Outcome is what became of one message at one recipient.
 type Outcome struct {
-	UID     id.UID    `json:"uid"`
-	Site    id.Site   `json:"-"`
-	Outcome string    `json:"outcome"`
-	Code    string    `json:"code"`
-	Time    time.Time `json:"-"`
+	UID       id.UID
+	Site      id.Site
+	Outcome   string
+	Code      string
+	Time      time.Time
+	Elsewhere bool // of an answer: the message is not in the answered envelope any more
 }
 
 // Answer is a recipient's answer to one envelope: a receipt, believed or not, or the hub's word that the delivery is dead.
@@ -34,58 +35,101 @@ type Answer struct {
 	Time     time.Time
 }
 
-// Answer records an answer and returns the messages that became final by it. Repeating it changes nothing. An answer to
+// Answer records an answer and ends the messages that became final by it. Repeating it changes nothing. An answer to
 // an envelope that was given up still counts, because outcomes belong to messages; a dead one of such does not.
+//
+// That a message was delivered is said by its envelope's recipient, which is believed; a row in outcome has only what differs.
 func (tx *Tx) Answer(a Answer) error {
-	err := tx.exec("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? WHERE envelope_id = ? AND site = ? AND believed = 0",
+	n, err := tx.change("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? WHERE envelope_id = ? AND site = ? AND believed = 0",
 		a.Receipt, a.Receipt != "" && a.Doubt == "", a.Doubt, millis(a.Time), a.Envelope, a.Site)
 	if err != nil {
 		return err
 	}
-	outcomes, err := json.Marshal(append([]Outcome{}, a.Outcomes...)) // never null
-	if err != nil {
-		return err
+	var differ []outcomeRow
+	var elsewhere []id.UID
+	for _, o := range a.Outcomes {
+		if o.Elsewhere {
+			elsewhere = append(elsewhere, o.UID)
+		} else if o.Outcome == OutcomeDelivered {
+			continue
+		} else if n == 0 {
+			continue // the receipt that was believed first stays
+		}
+		differ = append(differ, outcomeRow{o.UID, o.Outcome, o.Code})
 	}
-	// A receipt outranks the hub's word that a delivery is dead: the recipient signed it.
-	err = tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time)
-		SELECT value->>'uid', ?, value->>'outcome', value->>'code', ? FROM json_each(?) WHERE TRUE
-		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, time = excluded.time WHERE outcome.outcome = 'dead'`,
-		a.Site, millis(a.Time), string(outcomes))
-	if err != nil {
-		return err
+	if n == 1 && a.Receipt != "" && a.Doubt == "" {
+		if err := tx.outrank(a); err != nil {
+			return err
+		}
 	}
-	if err := tx.conclude(string(outcomes), a.Time); err != nil {
+	if len(differ) > 0 {
+		if err := tx.differ(a, differ); err != nil {
+			return err
+		}
+	}
+	if len(elsewhere) > 0 {
+		if err := tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded, millis(a.Time), list(elsewhere)); err != nil {
+			return err
+		}
+	}
+	if err := tx.exec(concludeEnvelope+"envelope_id <> '' AND envelope_id = ?2"+concluded, millis(a.Time), a.Envelope); err != nil {
 		return err
 	}
 	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published' AND NOT EXISTS
 		(SELECT 1 FROM message INDEXED BY message_envelope WHERE message.envelope_id <> '' AND message.envelope_id = envelope.envelope_id AND message.state IN ('sealed','published'))`, a.Envelope)
 }
 
-// conclude ends messages when every recipient of their envelope has a final outcome for them.
-func (tx *Tx) conclude(outcomes string, at time.Time) error {
-	return tx.exec(`WITH bad AS MATERIALIZED (
-			SELECT m.uid, GROUP_CONCAT(r.site, ', ') AS sites
-			FROM json_each(?1) j JOIN message m ON m.uid = j.value->>'uid' JOIN recipient r ON r.envelope_id = m.envelope_id
-			JOIN outcome o ON o.uid = m.uid AND o.site = r.site AND o.outcome <> 'delivered' GROUP BY m.uid)
-		UPDATE message SET finished = ?2,
-			state = CASE WHEN uid IN (SELECT uid FROM bad) THEN 'failed' ELSE 'delivered' END,
-			reason = COALESCE('not delivered to ' || (SELECT sites FROM bad WHERE bad.uid = message.uid), '')
-		WHERE uid IN (SELECT value->>'uid' FROM json_each(?1)) AND state IN ('sealed','published') AND NOT EXISTS (
-			SELECT 1 FROM recipient r WHERE r.envelope_id = message.envelope_id
-			AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.site = r.site))`, outcomes, millis(at))
+// outcomeRow is a row of outcome as a parameter of json_each.
+type outcomeRow struct {
+	UID     id.UID `json:"uid"`
+	Outcome string `json:"outcome"`
+	Code    string `json:"code"`
 }
+
+// outrank forgets that the hub called a delivery dead: its recipient has signed for it.
+func (tx *Tx) outrank(a Answer) error {
+	return tx.exec(`DELETE FROM outcome INDEXED BY outcome_dead WHERE outcome = 'dead' AND site = ?
+		AND EXISTS (SELECT 1 FROM message m WHERE m.uid = outcome.uid AND m.envelope_id = ?)`, a.Site, a.Envelope)
+}
+
+// differ writes the outcomes that do not follow from the envelope's recipients.
+func (tx *Tx) differ(a Answer, rows []outcomeRow) error {
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time)
+		SELECT value->>'uid', ?, value->>'outcome', value->>'code', ? FROM json_each(?) WHERE TRUE
+		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, time = excluded.time WHERE outcome.outcome = 'dead'`,
+		a.Site, millis(a.Time), string(text))
+}
+
+// A message ends when every recipient of its envelope has a final outcome for it.
+const (
+	conclude         = "UPDATE message SET " + concluding
+	concludeEnvelope = "UPDATE message INDEXED BY message_envelope SET " + concluding
+	concluding       = `finished = ?1, state = CASE WHEN ` + badSites + ` IS NULL THEN 'delivered' ELSE 'failed' END,
+		reason = COALESCE('not delivered to ' || ` + badSites + `, '') WHERE `
+	badSites = `(SELECT GROUP_CONCAT(o.site, ', ') FROM outcome o JOIN recipient r ON r.envelope_id = message.envelope_id AND r.site = o.site
+		WHERE o.uid = message.uid AND o.outcome <> 'delivered')`
+	concluded = ` AND state IN ('sealed','published') AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.envelope_id = message.envelope_id AND r.believed = 0
+		AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.site = r.site))`
+)
 
 // Outcomes lists what became of a message at each recipient that has answered.
 func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 	var list []Outcome
-	err := tx.rows("SELECT uid, site, outcome, code, time FROM outcome WHERE uid = ? ORDER BY site", []any{uid}, func(rows *sql.Rows) error {
-		var o Outcome
-		var at int64
-		err := rows.Scan(&o.UID, &o.Site, &o.Outcome, &o.Code, &at)
-		o.Time = fromMillis(at)
-		list = append(list, o)
-		return err
-	})
+	err := tx.rows(`SELECT site, outcome, code, time FROM outcome WHERE uid = ?1 UNION ALL
+		SELECT r.site, 'delivered', '', r.time FROM message m JOIN recipient r ON r.envelope_id = m.envelope_id
+		WHERE m.uid = ?1 AND r.believed = 1 AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = m.uid AND o.site = r.site) ORDER BY site`,
+		[]any{uid}, func(rows *sql.Rows) error {
+			o := Outcome{UID: uid}
+			var at int64
+			err := rows.Scan(&o.Site, &o.Outcome, &o.Code, &at)
+			o.Time = fromMillis(at)
+			list = append(list, o)
+			return err
+		})
 	return list, err
 }
 

@@ -3,6 +3,8 @@ package ledger
 import (
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
@@ -16,21 +18,42 @@ type Claiming struct {
 	Identify func(*Outgoing)       // sets uid and fingerprint key, once the message id is known
 }
 
-// Claim writes the row of a message with the next free number of its kind and day: the highest one ever used plus one, at
-// least the first, and passing over numbers for which a folder exists.
-func (tx *Tx) Claim(m *Outgoing, c Claiming) error {
-	m.Day = m.Claimed.UTC().Format("20060102")
-	var highest sql.NullInt64
-	if err := tx.row("SELECT MAX(number) FROM message WHERE kind = ? AND day = ?", []any{m.Kind, m.Day}, &highest); err != nil {
-		return err
+// Claim writes the rows of messages, in their order, each with the next free number of its kind and day: the highest one
+// ever used plus one, at least the first, and passing over numbers for which a folder exists.
+func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
+	for i := range list {
+		m := &list[i]
+		m.Day = m.Claimed.UTC().Format("20060102")
+		highest, err := tx.highest(c.Site, m)
+		if err != nil {
+			return err
+		}
+		m.Number = max(c.First, highest+1)
+		for m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number); c.Taken(m.ID); m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number) {
+			m.Number++
+		}
+		tx.numbers.use(m.Kind, m.Day, m.Number)
+		c.Identify(m)
 	}
-	m.Number = max(c.First, highest.Int64+1, tx.numbers.highest[numberKey(m.Kind, m.Day)]+1)
-	for m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number); c.Taken(m.ID); m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number) {
-		m.Number++
+	return tx.insert(list)
+}
+
+// highest is the highest number of a message's kind and day. The ledger is asked for it once; the writer is the only one who
+// gives numbers, and remembers them.
+func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
+	key := numberKey(m.Kind, m.Day)
+	if !tx.numbers.asked[key] {
+		prefix := fmt.Sprintf("%s_%s_%s_", site, m.Kind, m.Day)
+		var highest sql.NullInt64
+		err := tx.row("SELECT MAX(CAST(substr(message_id, ?) AS INTEGER)) FROM message WHERE message_id >= ? AND message_id < ?",
+			[]any{len(prefix) + 1, prefix, prefix + "~"}, &highest)
+		if err != nil {
+			return 0, err
+		}
+		tx.numbers.asked[key] = true
+		tx.numbers.use(m.Kind, m.Day, highest.Int64)
 	}
-	tx.numbers.use(m.Kind, m.Day, m.Number)
-	c.Identify(m)
-	return tx.insert(m)
+	return tx.numbers.highest[key], nil
 }
 
 // Adopt writes the row of a message that was claimed by a ledger that is gone, under its own id, and says whether there was
@@ -40,19 +63,54 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 		return false, err
 	}
 	tx.numbers.use(m.Kind, m.Day, m.Number)
-	return true, tx.insert(m)
+	list := []Outgoing{*m}
+	err := tx.insert(list)
+	*m = list[0]
+	return true, err
 }
 
-func (tx *Tx) insert(m *Outgoing) error {
-	m.State = Claimed
-	kind := "file"
-	if m.Folder {
-		kind = "folder"
+// insertRows is how many rows one statement writes.
+const insertRows = 16
+
+func (tx *Tx) insert(list []Outgoing) error {
+	const columns = 20
+	for len(list) > 0 {
+		n := 1
+		if len(list) >= insertRows {
+			n = insertRows
+		}
+		args := make([]any, 0, n*columns)
+		for i := range n {
+			m := &list[i]
+			m.State = Claimed
+			kind := "file"
+			if m.Folder {
+				kind = "folder"
+			}
+			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File,
+				m.Source.Executable, m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason)
+		}
+		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
+			VALUES `+values(n, columns), args...)
+		if err != nil {
+			return err
+		}
+		last, err := res.LastInsertId()
+		if err != nil {
+			return err
+		}
+		for i := range n {
+			list[i].Seq = last - int64(n-1-i) // AUTOINCREMENT counts by one, and there is one writer
+		}
+		list = list[n:]
 	}
-	return tx.row(`INSERT INTO message (uid, message_id, tray, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING seq`,
-		[]any{m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File, m.Source.Executable,
-			m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason}, &m.Seq)
+	return nil
+}
+
+// values are the parameters of n rows.
+func values(n, columns int) string {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	return row + strings.Repeat(","+row, n-1)
 }
 
 // End ends a message whose folder is in its final place already, as a ledger that is gone had it.

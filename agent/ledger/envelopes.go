@@ -94,6 +94,13 @@ func (tx *Tx) Drop(e id.Envelope, reason string) error {
 	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?", e); err != nil {
 		return err
 	}
+	// What its recipients have signed for belongs to the messages, and they go into another envelope.
+	err := tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time) SELECT m.uid, r.site, 'delivered', '', r.time
+		FROM recipient r CROSS JOIN message m INDEXED BY message_envelope WHERE r.envelope_id = ?1 AND r.believed = 1
+		AND m.envelope_id <> '' AND m.envelope_id = ?1 AND m.state IN ('sealed','published') ON CONFLICT DO NOTHING`, e)
+	if err != nil {
+		return err
+	}
 	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? AND state IN ('sealed','published')", reason, e)
 }
 
@@ -125,6 +132,27 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 // InEnvelope lists the messages that are now in an envelope, in the order of their claims.
 func (tx *Tx) InEnvelope(e id.Envelope) ([]Outgoing, error) {
 	return tx.outgoingFrom(byEnvelope+"envelope_id = ? ORDER BY seq", e)
+}
+
+// SentMessage is what a receipt is held against.
+type SentMessage struct {
+	UID            id.UID
+	ID             id.Message
+	FingerprintKey [32]byte
+	Digest         id.Hash
+}
+
+// SentIn lists the messages that are now in an envelope.
+func (tx *Tx) SentIn(e id.Envelope) (list []SentMessage, err error) {
+	err = tx.rows("SELECT uid, message_id, fingerprint_key, digest FROM "+byEnvelope+"envelope_id = ?", []any{e}, func(rows *sql.Rows) error {
+		var m SentMessage
+		var key sql.RawBytes
+		err := rows.Scan(&m.UID, &m.ID, &key, &m.Digest)
+		copy(m.FingerprintKey[:], key)
+		list = append(list, m)
+		return err
+	})
+	return list, err
 }
 
 // OpenEnvelopes pages through the envelopes of a state, in the order of their ids, after the given one.

@@ -82,6 +82,7 @@ func (tx *Tx) Refusals(limit int) ([]Delivery, error) {
 
 // Received is a message that this site has placed, or is placing.
 type Received struct {
+	Seq         int64 // the order of arrival
 	Sender      id.Site
 	UID         id.UID
 	ID          id.Message
@@ -96,14 +97,18 @@ type Received struct {
 	Time        time.Time
 }
 
-const receivedColumns = "sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state = 'placed', time"
+const receivedColumns = "seq, sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state = 'placed', time"
 
 func (tx *Tx) received(where string, args ...any) ([]Received, error) {
+	return tx.receivedFrom("received WHERE "+where, args...)
+}
+
+func (tx *Tx) receivedFrom(from string, args ...any) ([]Received, error) {
 	var list []Received
-	err := tx.rows("SELECT "+receivedColumns+" FROM received WHERE "+where, args, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT "+receivedColumns+" FROM "+from, args, func(rows *sql.Rows) error {
 		var r Received
 		var sent, at int64
-		err := rows.Scan(&r.Sender, &r.UID, &r.ID, &r.Envelope, &r.Name, &r.Digest, &r.Fingerprint, &r.Size, &sent, &r.Temp, &r.Path, &r.Placed, &at)
+		err := rows.Scan(&r.Seq, &r.Sender, &r.UID, &r.ID, &r.Envelope, &r.Name, &r.Digest, &r.Fingerprint, &r.Size, &sent, &r.Temp, &r.Path, &r.Placed, &at)
 		r.Sent, r.Time = fromMillis(sent), fromMillis(at)
 		list = append(list, r)
 		return err
@@ -113,7 +118,7 @@ func (tx *Tx) received(where string, args ...any) ([]Received, error) {
 
 // Received returns the row of a message, by (sender, uid).
 func (tx *Tx) Received(sender id.Site, uid id.UID) (Received, error) {
-	list, err := tx.received("sender = ? AND uid = ?", sender, uid)
+	list, err := tx.received("uid = ? AND sender = ?", uid, sender)
 	if err == nil && len(list) == 0 {
 		err = ErrNotFound
 	}
@@ -123,6 +128,11 @@ func (tx *Tx) Received(sender id.Site, uid id.UID) (Received, error) {
 	return list[0], nil
 }
 
+// ReceivedOf returns the rows of those messages of a sender that there are rows of, in no order.
+func (tx *Tx) ReceivedOf(sender id.Site, uids []id.UID) ([]Received, error) {
+	return tx.received("uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
+}
+
 // Place writes, or corrects, the row of a message that is about to be renamed from Temp to Path.
 func (tx *Tx) Place(r Received) error {
 	return tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
@@ -130,19 +140,21 @@ func (tx *Tx) Place(r Received) error {
 		r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint, r.Size, millis(r.Sent), r.Temp, r.Path, millis(r.Time))
 }
 
-// Placed records that the rename is done and durable.
-func (tx *Tx) Placed(sender id.Site, uid id.UID) error {
-	return tx.exec("UPDATE received SET state = 'placed', temp = '' WHERE sender = ? AND uid = ?", sender, uid)
+// Placed records that the renames of messages of one sender are done and durable.
+func (tx *Tx) Placed(sender id.Site, uids []id.UID) error {
+	return tx.exec("UPDATE received SET state = 'placed', temp = '' WHERE uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
+
+const byPlacing = "received INDEXED BY received_placing WHERE state = 'placing' "
 
 // Placing lists messages whose rename may or may not have been done.
 func (tx *Tx) Placing(limit int) ([]Received, error) {
-	return tx.received("state = 'placing' ORDER BY sender, uid LIMIT ?", limit)
+	return tx.receivedFrom(byPlacing+"ORDER BY seq LIMIT ?", limit)
 }
 
-// LatestReceived lists messages by message id, or the whole, newest first, for people.
+// LatestReceived lists the messages that came last, newest first, for people.
 func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
-	return tx.received("TRUE ORDER BY time DESC LIMIT ?", limit)
+	return tx.received("TRUE ORDER BY seq DESC LIMIT ?", limit)
 }
 
 // ReceivedByID lists the messages that came under a message id.

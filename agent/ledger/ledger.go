@@ -66,7 +66,7 @@ type Tx struct {
 // never open one ledger.
 func Open(path string) (*Ledger, error) {
 	file := url.URL{Path: filepath.ToSlash(path)}
-	dsn := "file:" + file.EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)"
+	dsn := "file:" + file.EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
@@ -218,11 +218,16 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 		fail(err)
 		return
 	}
-	for _, o := range group {
-		if err := l.one(tx, o); err != nil {
-			fail(errors.Join(err, tx.exec("ROLLBACK")))
+	if len(group) == 1 { // a savepoint of its own would cost it a second copy of every page that it changes
+		if group[0].err = plain(group[0].do(tx)); group[0].err != nil {
+			if err := tx.exec("ROLLBACK"); err != nil {
+				fail(err)
+			}
 			return
 		}
+	} else if err := l.each(tx, group); err != nil {
+		fail(errors.Join(err, tx.exec("ROLLBACK")))
+		return
 	}
 	tx.numbers.save()
 	if err := tx.exec("COMMIT"); err != nil {
@@ -233,6 +238,9 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 // plain says what a person has to do about a full disk. SQLite has rolled back by itself then, so that what it says of our
 // own rollback says nothing.
 func plain(err error) error {
+	if err == nil {
+		return nil
+	}
 	var full *sqlite.Error
 	if errors.As(err, &full) && full.Code()&0xff == sqlite3.SQLITE_FULL {
 		return fmt.Errorf("%w: nothing is lost; make room, and the agent goes on when it is started again (%w)", ErrFull, full)
@@ -240,11 +248,20 @@ func plain(err error) error {
 	return err
 }
 
+func (l *Ledger) each(tx *Tx, group []*op) error {
+	for _, o := range group {
+		if err := l.one(tx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (l *Ledger) one(tx *Tx, o *op) error {
 	if err := tx.exec("SAVEPOINT one"); err != nil {
 		return err
 	}
-	if o.err = o.do(tx); o.err != nil {
+	if o.err = plain(o.do(tx)); o.err != nil {
 		if err := tx.exec("ROLLBACK TO one"); err != nil {
 			return err
 		}
@@ -274,17 +291,22 @@ func (tx *Tx) prepare(query string) (*sql.Stmt, error) {
 }
 
 func (tx *Tx) exec(query string, args ...any) error {
-	_, err := tx.change(query, args...)
+	_, err := tx.do(query, args...)
 	return err
+}
+
+// do runs a statement.
+func (tx *Tx) do(query string, args ...any) (sql.Result, error) {
+	s, err := tx.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.Exec(args...)
 }
 
 // change runs a statement and returns how many rows it touched.
 func (tx *Tx) change(query string, args ...any) (int64, error) {
-	s, err := tx.prepare(query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.Exec(args...)
+	res, err := tx.do(query, args...)
 	if err != nil {
 		return 0, err
 	}

@@ -49,6 +49,13 @@ func claiming(first int64) Claiming {
 	return Claiming{Site: "FL-LAB", First: first, Taken: func(id.Message) bool { return false }, Identify: func(*Outgoing) {}}
 }
 
+func claimOne(tx *Tx, m *Outgoing, how Claiming) error {
+	list := []Outgoing{*m}
+	err := tx.Claim(list, how)
+	*m = list[0]
+	return err
+}
+
 func claim(t testing.TB, l *Ledger, name string) Outgoing {
 	t.Helper()
 	return claimIn(t, l, "outbox", name)
@@ -58,7 +65,7 @@ func claimIn(t testing.TB, l *Ledger, tray, name string) Outgoing {
 	t.Helper()
 	m := Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
 	rand.Read(m.FingerprintKey[:])
-	update(t, l, func(tx *Tx) error { return tx.Claim(&m, claiming(1)) })
+	update(t, l, func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) })
 	return m
 }
 
@@ -87,7 +94,7 @@ func TestNumbersCountPerKindAndDayAndPassOverFolders(t *testing.T) {
 		update(t, l, func(tx *Tx) error {
 			how := claiming(first)
 			how.Taken = func(m id.Message) bool { return slices.Contains(exists, m) }
-			return tx.Claim(&m, how)
+			return claimOne(tx, &m, how)
 		})
 		return m.ID
 	}
@@ -220,7 +227,16 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 	answer := func(e id.Envelope, uid id.UID, site id.Site, outcome string) {
 		t.Helper()
 		update(t, l, func(tx *Tx) error {
-			return tx.Answer(Answer{Envelope: e, Site: site, Receipt: "jws", Outcomes: []Outcome{{UID: uid, Outcome: outcome}}, Time: day})
+			sent, err := tx.SentIn(e)
+			if err != nil {
+				return err
+			}
+			receipt := "jws"
+			if outcome == OutcomeDead {
+				receipt = "" // it is the hub's word
+			}
+			o := Outcome{UID: uid, Outcome: outcome, Elsewhere: !slices.ContainsFunc(sent, func(m SentMessage) bool { return m.UID == uid })}
+			return tx.Answer(Answer{Envelope: e, Site: site, Receipt: receipt, Outcomes: []Outcome{o}, Time: day})
 		})
 	}
 	state := func(m Outgoing) (State, string) {
@@ -280,6 +296,33 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 			t.Fatalf("got %s, %q", s, why)
 		}
 	})
+	t.Run("what was signed for holds when its envelope is given up", func(t *testing.T) {
+		m := taken(t, l, "f")
+		old := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(old, m.UID, "CA-RC", OutcomeDelivered)
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, "the hub has forgotten it") })
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, _ := state(m); s != Delivered {
+			t.Fatalf("got %s", s)
+		}
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		var got []Outcome
+		view(t, l, func(tx *Tx) (err error) { got, err = tx.Outcomes(m.UID); return err })
+		if len(got) != 2 || got[0].Site != "CA-RC" || got[1].Site != "SF-RC" || got[0].Outcome != OutcomeDelivered || got[1].Outcome != OutcomeDelivered {
+			t.Fatalf("got %+v", got)
+		}
+	})
+	t.Run("a second receipt of another content changes nothing", func(t *testing.T) {
+		m := taken(t, l, "g")
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		answer(e, m.UID, "CA-RC", OutcomeDelivered)
+		answer(e, m.UID, "CA-RC", OutcomeRefused)
+		answer(e, m.UID, "SF-RC", OutcomeDelivered)
+		if s, why := state(m); s != Delivered {
+			t.Fatalf("got %s, %q", s, why)
+		}
+	})
 	t.Run("a receipt in doubt ends nothing until it is believed", func(t *testing.T) {
 		m := taken(t, l, "e")
 		e := sealed(t, l, m, "CA-RC")
@@ -305,7 +348,7 @@ func TestPlacingKeepsTheFirstRowOfAMessage(t *testing.T) {
 	update(t, l, func(tx *Tx) error { return tx.Place(r) })
 	r.Path = "FL-LAB/a (FL-LAB_DAT_20251008_001)"
 	update(t, l, func(tx *Tx) error { return tx.Place(r) })
-	update(t, l, func(tx *Tx) error { return tx.Placed("FL-LAB", "u") })
+	update(t, l, func(tx *Tx) error { return tx.Placed("FL-LAB", []id.UID{"u"}) })
 	second := r
 	second.Digest, second.Path = "d2", "elsewhere"
 	update(t, l, func(tx *Tx) error { return tx.Place(second) })
@@ -364,7 +407,7 @@ func BenchmarkUpdate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: day}
-			if err := l.Update(context.Background(), func(tx *Tx) error { return tx.Claim(&m, claiming(1)) }); err != nil {
+			if err := l.Update(context.Background(), func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) }); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -3,8 +3,6 @@ package ledger
 import (
 	"database/sql"
 	"strings"
-
-	"sealpost/internal/id"
 )
 
 // Backlog is how many messages of a tray and an address are in one state that is not final.
@@ -60,48 +58,46 @@ func like(part string) string {
 // the one with the number before, or through the newest for 0, and returns where to go on; 0 when there is nothing more. A
 // name is not indexed, so that the span bounds how long one view lasts.
 func (tx *Tx) FindSent(part string, before int64, span, limit int) (list []Outgoing, next int64, err error) {
-	var newest sql.NullInt64
-	if err := tx.row("SELECT MAX(seq) FROM message", nil, &newest); err != nil {
+	from, before, err := tx.span("SELECT MAX(seq) FROM message", before, span)
+	if err != nil {
 		return nil, 0, err
 	}
-	if before == 0 {
-		before = newest.Int64 + 1
-	}
-	from := max(before-int64(span), 1)
 	list, err = tx.outgoing(`seq >= ? AND seq < ? AND name LIKE ? ESCAPE '\' ORDER BY seq DESC LIMIT ?`, from, before, like(part), limit)
 	if len(list) == limit {
 		from = list[limit-1].Seq
 	}
-	if from <= 1 {
-		return list, 0, err
-	}
-	return list, from, err
+	return list, rest(from), err
 }
 
-// ReceivedKey is where a search through received messages goes on.
-type ReceivedKey struct {
-	Sender id.Site
-	UID    id.UID
-}
-
-// FindReceived lists messages whose file's name contains part, as the sender has it, or as it lies in the inbox, at most
-// limit. It looks through span rows after the given one, and returns the last one; empty when there is nothing more.
-func (tx *Tx) FindReceived(part string, after ReceivedKey, span, limit int) (list []Received, next ReceivedKey, err error) {
-	last := ReceivedKey{}
-	err = tx.row("SELECT sender, uid FROM received WHERE (sender, uid) > (?, ?) ORDER BY sender, uid LIMIT 1 OFFSET ?", []any{after.Sender, after.UID, span - 1}, &last.Sender, &last.UID)
-	if err == ErrNotFound {
-		last, err = ReceivedKey{}, nil
-	}
+// FindReceived does the same for received messages, by their name as the sender has it, or as it lies in the inbox.
+func (tx *Tx) FindReceived(part string, before int64, span, limit int) (list []Received, next int64, err error) {
+	from, before, err := tx.span("SELECT MAX(seq) FROM received", before, span)
 	if err != nil {
-		return nil, last, err
+		return nil, 0, err
 	}
-	where, args := `(sender, uid) > (?, ?) AND (name LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\')`, []any{after.Sender, after.UID, like(part), like(part)}
-	if last != (ReceivedKey{}) {
-		where, args = where+" AND (sender, uid) <= (?, ?)", append(args, last.Sender, last.UID)
+	list, err = tx.received(`seq >= ? AND seq < ? AND (name LIKE ? ESCAPE '\' OR path LIKE ? ESCAPE '\') ORDER BY seq DESC LIMIT ?`, from, before, like(part), like(part), limit)
+	if len(list) == limit {
+		from = list[limit-1].Seq
 	}
-	list, err = tx.received(where+" ORDER BY sender, uid LIMIT ?", append(args, limit)...)
-	if err == nil && len(list) == limit {
-		last = ReceivedKey{list[limit-1].Sender, list[limit-1].UID}
+	return list, rest(from), err
+}
+
+// span returns the numbers of the rows, from the first one up to before, that are looked through at once.
+func (tx *Tx) span(newest string, before int64, span int) (from, to int64, err error) {
+	var last sql.NullInt64
+	if err := tx.row(newest, nil, &last); err != nil {
+		return 0, 0, err
 	}
-	return list, last, err
+	if before == 0 {
+		before = last.Int64 + 1
+	}
+	return max(before-int64(span), 1), before, nil
+}
+
+// rest is where a search goes on that has looked through everything from this number on.
+func rest(from int64) int64 {
+	if from <= 1 {
+		return 0
+	}
+	return from
 }

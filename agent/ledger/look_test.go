@@ -76,16 +76,16 @@ func TestASearchThroughWhatWasReceived(t *testing.T) {
 	for _, part := range []string{"7", "a?07", "A%3F17"} {
 		for _, span := range []int{1, 4, 25, 100} {
 			got := map[string]bool{}
-			for after := (ReceivedKey{}); ; {
+			for before := int64(0); ; {
 				view(t, l, func(tx *Tx) error {
-					list, next, err := tx.FindReceived(part, after, span, 10)
+					list, next, err := tx.FindReceived(part, before, span, 10)
 					for _, r := range list {
 						got[r.Name] = true
 					}
-					after = next
+					before = next
 					return err
 				})
-				if after == (ReceivedKey{}) {
+				if before == 0 {
 					break
 				}
 			}

@@ -22,11 +22,12 @@ const maxDays = 64
 type numbers struct {
 	path    string
 	highest map[string]int64 // by day and kind
+	asked   map[string]bool  // of which the ledger itself was asked
 	changed bool
 }
 
 func openNumbers(ledger string) *numbers {
-	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile), highest: map[string]int64{}}
+	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile), highest: map[string]int64{}, asked: map[string]bool{}}
 	text, err := os.ReadFile(n.path)
 	if err != nil || json.Unmarshal(text, &n.highest) != nil || n.highest == nil {
 		n.highest = map[string]int64{} // the ledger itself is the first memory

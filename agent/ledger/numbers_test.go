@@ -12,7 +12,7 @@ import (
 func claimAt(t *testing.T, l *Ledger, at time.Time) id.Message {
 	t.Helper()
 	m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: at}
-	update(t, l, func(tx *Tx) error { return tx.Claim(&m, claiming(1)) })
+	update(t, l, func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) })
 	return m.ID
 }
 

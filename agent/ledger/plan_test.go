@@ -70,8 +70,11 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"unsettled": func() error { _, err := tx.Unsettled(10); return err },
 		"settled":   func() error { return tx.Settled(done, "t") },
 		"received":  func() error { _, err := tx.Received("FL-LAB", waiting.UID); return ignoreNotFound(err) },
+		"known":     func() error { _, err := tx.ReceivedOf("FL-LAB", []id.UID{waiting.UID}); return err },
+		"sent in":   func() error { _, err := tx.SentIn(done); return err },
+		"outcomes":  func() error { _, err := tx.Outcomes(sent[0].UID); return err },
 		"place":     func() error { return tx.Place(in) },
-		"placed":    func() error { return tx.Placed("FL-LAB", waiting.UID) },
+		"placed":    func() error { return tx.Placed("FL-LAB", []id.UID{waiting.UID}) },
 		"placing":   func() error { _, err := tx.Placing(10); return err },
 	} {
 		if err := do(); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // steps make the schema, each from the one before it; SQLite's user_version counts those that a ledger has gone through. A new
 // ledger goes through all of them, and one of a later program is refused. A step that was released is never changed.
-var steps = []string{tables, trays}
+var steps = []string{tables, trays, order}
 
 // The tables, as the first program made them. Hashes and identities are text in the form in which they travel; times are
 // milliseconds; sets are JSON.
@@ -83,7 +83,7 @@ CREATE TABLE recipient (             -- one row for each recipient of an envelop
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recipient_doubt ON recipient (site) WHERE doubt <> '';
 
-CREATE TABLE outcome (               -- what became of a message at a recipient, from a receipt that is believed
+CREATE TABLE outcome (               -- what became of a message at a recipient, as far as it does not follow from that recipient of its envelope
   uid     TEXT    NOT NULL,
   site    TEXT    NOT NULL,
   outcome TEXT    NOT NULL,          -- delivered refused dead
@@ -155,6 +155,70 @@ DROP INDEX IF EXISTS message_final;
 DROP INDEX IF EXISTS message_explained;
 `
 
+// order gives what comes in the order in which it came: a row is written behind the last one and not somewhere among all that
+// are there, which is most of what it cost. Receipts, of up to 48 KiB, stand last in their rows, and in no tree that is
+// searched by its keys: SQLite reads all of a row there to compare its key. The number of a message follows from its id.
+const order = `
+CREATE TABLE arrival (               -- one row for each message that this site has placed, or is placing
+  seq         INTEGER PRIMARY KEY,   -- the order of arrival
+  sender      TEXT    NOT NULL,
+  uid         TEXT    NOT NULL,
+  message_id  TEXT    NOT NULL,
+  envelope_id TEXT    NOT NULL,
+  name        TEXT    NOT NULL,      -- as the sender has it
+  digest      TEXT    NOT NULL,
+  fingerprint TEXT    NOT NULL,
+  size        INTEGER NOT NULL,
+  sent        INTEGER NOT NULL,
+  temp        TEXT    NOT NULL,      -- both relative to the inbox
+  path        TEXT    NOT NULL,
+  state       TEXT    NOT NULL,      -- placing placed
+  time        INTEGER NOT NULL
+) STRICT;
+INSERT INTO arrival (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
+  SELECT sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time FROM received ORDER BY time;
+DROP TABLE received;
+ALTER TABLE arrival RENAME TO received;
+CREATE UNIQUE INDEX received_identity ON received (uid, sender);
+CREATE INDEX received_placing ON received (seq) WHERE state = 'placing';
+CREATE INDEX received_message ON received (message_id);
+DROP INDEX message_number;
+
+CREATE TABLE answering (             -- one row for each recipient of an envelope
+  seq         INTEGER PRIMARY KEY,
+  envelope_id TEXT    NOT NULL REFERENCES envelope,
+  site        TEXT    NOT NULL,
+  key         TEXT    NOT NULL,      -- SHA-256 of the recipient string it was sealed for
+  believed    INTEGER NOT NULL DEFAULT 0,
+  doubt       TEXT    NOT NULL DEFAULT '', -- why it is not believed
+  time        INTEGER NOT NULL DEFAULT 0,
+  receipt     TEXT    NOT NULL DEFAULT ''
+) STRICT;
+INSERT INTO answering (envelope_id, site, key, believed, doubt, time, receipt)
+  SELECT envelope_id, site, key, believed, doubt, time, receipt FROM recipient;
+DROP TABLE recipient;
+ALTER TABLE answering RENAME TO recipient;
+CREATE UNIQUE INDEX recipient_envelope ON recipient (envelope_id, site);
+CREATE INDEX recipient_doubt ON recipient (site) WHERE doubt <> '';
+
+CREATE TABLE leased (                -- one row for each envelope that this site has leased
+  seq         INTEGER PRIMARY KEY,
+  envelope_id TEXT    NOT NULL,
+  sender      TEXT    NOT NULL,
+  attempts    INTEGER NOT NULL,
+  target      TEXT    NOT NULL DEFAULT '', -- the delivery to settle, JSON; empty: nothing to settle
+  detail      TEXT    NOT NULL DEFAULT '', -- of a refusal; it never leaves this site
+  time        INTEGER NOT NULL,
+  receipt     TEXT    NOT NULL DEFAULT ''  -- signed once, when every message is final
+) STRICT;
+INSERT INTO leased (envelope_id, sender, attempts, target, detail, time, receipt)
+  SELECT envelope_id, sender, attempts, target, detail, time, receipt FROM delivery ORDER BY time;
+DROP TABLE delivery;
+ALTER TABLE leased RENAME TO delivery;
+CREATE UNIQUE INDEX delivery_envelope ON delivery (envelope_id);
+CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
+`
+
 // Indexes that came later, and those for people's questions. They are made where they are missing, also in a ledger of an
 // earlier program, and an earlier program does not mind them.
 const indexes = `
@@ -162,7 +226,7 @@ CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) WHERE state =
 CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' AND due > claimed;
 CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) WHERE state IN ('delivered','failed');
 CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) WHERE reason <> '' AND state IN ('claimed','taken');
-CREATE INDEX IF NOT EXISTS received_time ON received (time);
+CREATE INDEX IF NOT EXISTS outcome_dead ON outcome (site) WHERE outcome = 'dead';
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
 `
 

@@ -25,6 +25,13 @@ INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint
 VALUES ('u1','FL-LAB_DAT_20251008_001','DAT','20251008',1,'waits','file',x'01',5,1,7,'1:2',0,'fl-lab.dat','',1,1,'taken','late',0),
        ('u2','FL-LAB_DAT_20251008_002','DAT','20251008',2,'done','file',x'02',5,1,7,'1:3',0,'fl-lab.dat','',1,1,'delivered','',9),
        ('u3','FL-LAB_DAT_20251008_003','DAT','20251008',3,'taking','file',x'03',5,1,7,'1:4',0,'@CA-RC','@CA-RC',1,1,'claimed','',0);
+INSERT INTO envelope (envelope_id, address, route_version, size, crc32c, file, state, sealed) VALUES ('e1','fl-lab.dat','rv',5,'[1]','','published',1);
+UPDATE message SET envelope_id = 'e1' WHERE uid = 'u2';
+INSERT INTO recipient (envelope_id, site, key, receipt, believed, time) VALUES ('e1','CA-RC','k','jws',1,9), ('e1','SF-RC','k','',0,0);
+INSERT INTO outcome VALUES ('u2','CA-RC','delivered','',9);
+INSERT INTO delivery VALUES ('e9','TX-LAB',2,'jws','{}','',5);
+INSERT INTO received VALUES ('TX-LAB','r2','TX-LAB_DAT_20251008_002','e9','late','d','f',5,1,'t2','TX-LAB/late','placing',6),
+                            ('TX-LAB','r1','TX-LAB_DAT_20251008_001','e9','soon','d','f',5,1,'','TX-LAB/soon','placed',5);
 PRAGMA user_version = 1;`)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +75,22 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 		unfiled, err := tx.Unfiled("outbox", 10)
 		if err != nil || !slices.Equal(names(unfiled), []string{"done"}) {
 			t.Errorf("unfiled: %v, %v", names(unfiled), err)
+		}
+		outcomes, err := tx.Outcomes("u2")
+		if err != nil || len(outcomes) != 1 || outcomes[0].Site != "CA-RC" || outcomes[0].Outcome != OutcomeDelivered {
+			t.Errorf("outcomes: %+v, %v", outcomes, err)
+		}
+		e, err := tx.Envelope("e1")
+		if err != nil || len(e.Recipients) != 2 || e.Recipients[0].Receipt != "jws" || !e.Recipients[0].Believed || e.Recipients[1].Believed {
+			t.Errorf("envelope: %+v, %v", e, err)
+		}
+		d, err := tx.Delivery("e9")
+		if err != nil || d.Receipt != "jws" || d.Target != "{}" || d.Attempts != 2 {
+			t.Errorf("delivery: %+v, %v", d, err)
+		}
+		latest, err := tx.LatestReceived(10)
+		if err != nil || len(latest) != 2 || latest[0].UID != "r2" || latest[0].Placed || latest[1].UID != "r1" || !latest[1].Placed {
+			t.Errorf("received: %+v, %v", latest, err)
 		}
 		return nil
 	})

@@ -78,14 +78,11 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
 	how := ledger.Claiming{Site: t.o.site, First: t.FirstNumber, Taken: t.used, Identify: t.o.identify}
-	return messages, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		for i := range messages {
-			if err := tx.Claim(&messages[i], how); err != nil {
-				return fmt.Errorf("claim %s: %w", messages[i].Name, err)
-			}
-		}
-		return nil
-	})
+	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Claim(messages, how) })
+	if err != nil {
+		err = fmt.Errorf("claim %d files from %s on: %w", len(group), group[0].name, err)
+	}
+	return messages, err
 }
 
 // moveAll moves claimed messages into sending/, and returns those that are there now.

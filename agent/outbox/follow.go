@@ -135,7 +135,7 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 	a := ledger.Answer{Envelope: e, Site: r.Recipient, Receipt: r.Receipt, Time: r.Time}
 	if r.Receipt == "" {
 		return a, o.view(ctx, func(tx *ledger.Tx) error {
-			list, err := tx.InEnvelope(e)
+			list, err := tx.SentIn(e)
 			for _, m := range list {
 				a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: m.UID, Outcome: ledger.OutcomeDead, Code: r.DeadCode})
 			}
@@ -158,18 +158,18 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 // fingerprint that its content has, and every message that is in the envelope now must be spoken of. Of an envelope that
 // the ledger does not know only what fits counts.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
-	list, err := tx.InEnvelope(a.Envelope)
+	list, err := tx.SentIn(a.Envelope)
 	if err != nil {
 		return err
 	}
-	sent := make(map[id.UID]ledger.Outgoing, len(list))
+	sent := make(map[id.UID]ledger.SentMessage, len(list))
 	for _, m := range list {
 		sent[m.UID] = m
 	}
 	for _, r := range receipt.Messages {
 		m, here := sent[r.UID]
 		if !here { // it may have gone into another envelope meanwhile
-			if m, err = tx.Message(string(r.UID)); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			if m, err = elsewhere(tx, r.UID); err != nil {
 				return err
 			}
 		}
@@ -181,13 +181,22 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			a.Doubt, a.Outcomes = words.ReceiptNotSent(a.Site), nil
 			return nil
 		}
-		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code})
+		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code, Elsewhere: !here})
 		delete(sent, r.UID)
 	}
 	for _, m := range sent {
 		a.Doubt, a.Outcomes = words.ReceiptPassesOver(a.Site, m.ID), nil
 	}
 	return nil
+}
+
+// elsewhere returns a message that is not in the answered envelope; it is empty when this site sent none of that identity.
+func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
+	m, err := tx.Message(string(uid))
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.SentMessage{}, nil
+	}
+	return ledger.SentMessage{UID: m.UID, ID: m.ID, FingerprintKey: m.FingerprintKey, Digest: m.Digest}, err
 }
 
 // Recheck looks again at receipts that were not believed: a person has trusted a site.

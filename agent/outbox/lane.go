@@ -34,6 +34,10 @@ type lane struct {
 	workers int
 	more    chan struct{}
 	jobs    chan job
+
+	// The dispatcher's: what waits up to this number for an address was handed out, so that it is not read again each time.
+	passed map[string]int64
+	since  time.Time // when it began to pass anything
 }
 
 // job is one envelope to make.
@@ -43,7 +47,19 @@ type job struct {
 }
 
 func newLane(o *Outbox, small bool, workers int) *lane {
-	return &lane{o: o, small: small, workers: workers, more: make(chan struct{}, 1), jobs: make(chan job)}
+	return &lane{o: o, small: small, workers: workers, more: make(chan struct{}, 1), jobs: make(chan job), passed: map[string]int64{}}
+}
+
+// passedFor is how long a lane relies on what it has passed, while there is always more: something may wait again there, or
+// come due.
+const passedFor = time.Second
+
+// afresh makes the lane look at everything again, and says whether it had passed anything.
+func (l *lane) afresh() bool {
+	passed := len(l.passed) > 0
+	clear(l.passed)
+	l.since = time.Now()
+	return passed
 }
 
 func (l *lane) run(ctx context.Context) error {
@@ -71,6 +87,9 @@ func (l *lane) run(ctx context.Context) error {
 func (l *lane) dispatch(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for ctx.Err() == nil {
+		if time.Since(l.since) > passedFor {
+			l.afresh()
+		}
 		handed, err := l.round(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -85,6 +104,8 @@ func (l *lane) dispatch(ctx context.Context) error {
 			continue
 		case handed:
 			pause.Reset()
+			continue
+		case l.afresh():
 			continue
 		}
 		idle, err := l.idle(ctx)
@@ -141,6 +162,7 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 			continue
 		}
 		l.o.hold(list, true)
+		l.passed[a] = list[len(list)-1].Seq
 		select {
 		case l.jobs <- job{d, list}:
 			handed = true
@@ -151,14 +173,15 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 	return handed, nil
 }
 
-// next returns the oldest waiting messages of an address that no sealer has, as many as fit into one envelope.
+// next returns the oldest waiting messages of an address that were not handed out, as many as fit into one envelope.
 func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, error) {
 	limit := 1
 	if l.small {
 		limit = api.MaxMessages
 	}
 	var list []ledger.Outgoing
-	var total, after int64
+	var total int64
+	after := l.passed[address]
 	for {
 		var page []ledger.Outgoing
 		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
