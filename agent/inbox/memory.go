@@ -27,10 +27,13 @@ const goneSuffix = ".gone"
 func (b *Inbox) remembered(sender id.Site, message id.Message, uid id.UID) (r Record, found bool, err error) {
 	for _, name := range recordNames(message, uid) {
 		r, err := readRecord(filepath.Join(b.records(sender), name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
+			break // the next name is only taken when there is this one
+		}
+		if err != nil {
 			return r, false, localError{err}
 		}
-		if err == nil && r.UID == uid && r.Sender == sender && r.Message == message {
+		if r.UID == uid && r.Sender == sender && r.Message == message {
 			return r, true, nil
 		}
 	}

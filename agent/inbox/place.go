@@ -80,13 +80,21 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 		return ignoreCancel(ctx, err)
 	}
 	for _, d := range group {
-		if err := os.RemoveAll(d.dir); err != nil {
+		if err := removeTemp(d.dir); err != nil {
 			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
 		}
 		b.done(d)
 	}
 	poke(b.settling)
 	return nil
+}
+
+// removeTemp removes a temporary folder, which is mostly empty by now.
+func removeTemp(dir string) error {
+	if os.Remove(dir) == nil {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // plan decides what becomes of each message: placed, known already, or refused because its identity was used before for
@@ -164,6 +172,9 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 		return nil
 	}
 	taken := map[string]bool{}
+	if err := b.makeFolders(fresh); err != nil {
+		return localError{err}
+	}
 	for _, p := range fresh {
 		if err := errors.Join(b.choose(p, taken, 0), b.writeRecord(p)); err != nil {
 			return localError{err}
@@ -212,12 +223,25 @@ func (b *Inbox) syncContent(fresh []*placement) error {
 	return durable.SyncGroup(b.cfg.Dir, files, append(keys(dirs), b.temp()))
 }
 
+// makeFolders makes the folders of the senders, for content and for records.
+func (b *Inbox) makeFolders(list []*placement) error {
+	made := map[id.Site]bool{}
+	for _, p := range list {
+		if made[p.Sender] {
+			continue
+		}
+		made[p.Sender] = true
+		for _, dir := range []string{filepath.Join(b.cfg.Dir, string(p.Sender)), b.records(p.Sender)} {
+			if err := durable.MkdirAll(dir, 0o777); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // choose picks a free name: the sender's, made portable, and if that is taken one with the message id.
 func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
-	dir := filepath.Join(b.cfg.Dir, string(p.Sender))
-	if err := durable.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
 	for ; ; attempt++ {
 		name := PortableName(p.Name)
 		if attempt > 0 {

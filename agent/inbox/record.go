@@ -62,9 +62,6 @@ func (b *Inbox) writeRecord(p *placement) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(b.records(p.Sender), 0o777); err != nil {
-		return err
-	}
 	return os.WriteFile(filepath.Join(b.cfg.Dir, p.Temp+recordSuffix), text, 0o644)
 }
 

@@ -49,6 +49,15 @@ func claiming(first int64) Claiming {
 	return Claiming{Site: "FL-LAB", First: first, Taken: func(id.Message) bool { return false }, Identify: func(*Outgoing) {}}
 }
 
+// waits lists small messages to be sealed, at most limit.
+func waits(tx *Tx, trays []string, now time.Time, limit int) (list []Outgoing, err error) {
+	err = tx.Waiting(trays, "fl-lab.dat", true, now, 0, func(m Outgoing) bool {
+		list = append(list, m)
+		return len(list) < limit
+	})
+	return list, err
+}
+
 func claimOne(tx *Tx, m *Outgoing, how Claiming) error {
 	list := []Outgoing{*m}
 	err := tx.Claim(list, how)

@@ -62,7 +62,7 @@ func (s *life) send(b *testing.B) {
 	s.step(b, "take", s.l.Update, func(tx *Tx) error { return tx.Take(uids) })
 	var waiting []Outgoing
 	s.step(b, "waiting", s.l.View, func(tx *Tx) (err error) {
-		waiting, err = tx.Waiting([]string{"outbox"}, "fl-lab.dat", true, time.Now(), 0, lifeGroup)
+		waiting, err = waits(tx, []string{"outbox"}, time.Now(), lifeGroup)
 		return err
 	})
 	if len(waiting) != lifeGroup {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"database/sql"
+	"errors"
 	"time"
 
 	"sealpost/internal/id"
@@ -124,16 +125,29 @@ func (tx *Tx) Claimed(tray string, after int64, limit int) ([]Outgoing, error) {
 	return tx.outgoingFrom(byOpen+"state = 'claimed' AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", tray, after, limit)
 }
 
-// Waiting lists messages of these trays to be sealed for one address in the order of their claims, after seq, at most limit:
-// files up to Small, or what is larger and folders, which have an envelope to themselves.
-func (tx *Tx) Waiting(trays []string, address string, small bool, now time.Time, after int64, limit int) ([]Outgoing, error) {
+// Waiting visits messages of these trays to be sealed for one address in the order of their claims, after seq, until visit
+// returns false: files up to Small, or what is larger and folders, which have an envelope to themselves.
+func (tx *Tx) Waiting(trays []string, address string, small bool, now time.Time, after int64, visit func(Outgoing) bool) error {
 	const rest = "address = ? AND seq > ? AND due <= ? AND tray IN (SELECT value FROM json_each(?)) "
+	from, args := byLarge+rest, []any{address, after, millis(now), list(trays)}
 	if small {
-		return tx.outgoingFrom(byOpen+"state = 'taken' AND "+rest+"AND size <= ? AND type = 'file' ORDER BY seq LIMIT ?",
-			address, after, millis(now), list(trays), Small, limit)
+		from, args = byOpen+"state = 'taken' AND "+rest+"AND size <= ? AND type = 'file' ", append(args, Small)
 	}
-	return tx.outgoingFrom(byLarge+rest+"ORDER BY seq LIMIT ?", address, after, millis(now), list(trays), limit)
+	err := tx.rows("SELECT "+outgoingColumns+" FROM "+from+"ORDER BY seq", args, func(rows *sql.Rows) error {
+		m, err := scanOutgoing(rows)
+		if err == nil && !visit(m) {
+			err = errEnough
+		}
+		return err
+	})
+	if err == errEnough {
+		return nil
+	}
+	return err
 }
+
+// errEnough ends a visit.
+var errEnough = errors.New("enough")
 
 // NextDue returns when the next message that is held may be sealed; the zero time when none is.
 func (tx *Tx) NextDue(now time.Time) (time.Time, error) {

@@ -39,12 +39,10 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"addresses": func() error { _, err := tx.Addresses(); return err },
 		"due":       func() error { _, err := tx.NextDue(day); return err },
 		"small": func() error {
-			_, err := tx.Waiting([]string{"outbox", "other"}, waiting.Address, true, day, 0, 10)
-			return err
+			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, true, day, 0, func(Outgoing) bool { return true })
 		},
 		"large": func() error {
-			_, err := tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0, 10)
-			return err
+			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0, func(Outgoing) bool { return true })
 		},
 		"take":      func() error { return tx.Take([]id.UID{waiting.UID}) },
 		"doubted":   func() error { _, err := tx.Doubted("", 10); return err },

@@ -68,7 +68,7 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 				t.Errorf("%s: got %+v, %v", uid, m, err)
 			}
 		}
-		waiting, err := tx.Waiting([]string{"outbox"}, "fl-lab.dat", true, day, 0, 10)
+		waiting, err := waits(tx, []string{"outbox"}, day, 10)
 		if err != nil || !slices.Equal(names(waiting), []string{"waits"}) {
 			t.Errorf("waiting: %v, %v", names(waiting), err)
 		}
@@ -174,7 +174,7 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 			trays []string
 			want  []string
 		}{{nil, nil}, {[]string{"gone"}, []string{"taken in gone"}}, {[]string{"sequencer", "outbox"}, []string{"taken in outbox", "taken in sequencer"}}} {
-			if got, err := tx.Waiting(c.trays, "fl-lab.dat", true, day.Add(time.Hour), 0, 10); err != nil || !slices.Equal(names(got), c.want) {
+			if got, err := waits(tx, c.trays, day.Add(time.Hour), 10); err != nil || !slices.Equal(names(got), c.want) {
 				t.Errorf("waiting in %v: got %v, %v", c.trays, names(got), err)
 			}
 		}

@@ -181,10 +181,11 @@ func (t *tray) syncMoved(moved []ledger.Outgoing) error {
 
 // move renames one claimed file into its own folder under sending/, unless it is there already.
 func (t *tray) move(m ledger.Outgoing) error {
-	if err := os.Mkdir(t.folder(m), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := os.Mkdir(t.folder(m), 0o777)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if exists(t.source(m)) {
+	if err != nil && exists(t.source(m)) {
 		return nil
 	}
 	if err := t.noteAddress(m); err != nil {

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,11 +20,6 @@ const (
 	// smallContent is the largest file that goes the small way: sealed in memory, together with others if some wait. With
 	// the wrapped keys of 64 recipients and the rest of the format it stays below api.SmallSize.
 	smallContent = ledger.Small
-	// sharedContent bounds the estimated plaintext of an envelope of several messages; the rest is for keys and signature.
-	sharedContent = 896 << 10
-	// messageOverhead is more than one file needs besides content and name: the archive's header, padding and PAX header
-	// (2 KiB at most), and its lines in message.json.
-	messageOverhead = 2560
 )
 
 // lane seals the messages of one size class, so that small ones never wait behind large ones. It takes the oldest message
@@ -161,6 +157,7 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 		if d.unknown != "" || d.blocked != "" {
 			continue
 		}
+		list = fitting(list, len(d.recipients))
 		l.o.hold(list, true)
 		l.passed[a] = list[len(list)-1].Seq
 		select {
@@ -173,39 +170,74 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 	return handed, nil
 }
 
-// next returns the oldest waiting messages of an address that were not handed out, as many as fit into one envelope.
-func (l *lane) next(ctx context.Context, address string) ([]ledger.Outgoing, error) {
-	limit := 1
-	if l.small {
-		limit = api.MaxMessages
-	}
-	var list []ledger.Outgoing
-	var total int64
-	after := l.passed[address]
-	for {
-		var page []ledger.Outgoing
-		err := l.o.view(ctx, func(tx *ledger.Tx) (err error) {
-			page, err = tx.Waiting(l.o.trayNames(), address, l.small, time.Now(), after, limit)
-			return err
-		})
-		if err != nil || len(page) == 0 {
-			return list, err
-		}
-		for _, m := range page {
-			after = m.Seq
+// next returns the oldest waiting messages of an address that were not handed out, as many as fit into one envelope for one
+// recipient.
+func (l *lane) next(ctx context.Context, address string) (list []ledger.Outgoing, err error) {
+	room := newRoom(1)
+	err = l.o.view(ctx, func(tx *ledger.Tx) error {
+		return tx.Waiting(l.o.trayNames(), address, l.small, time.Now(), l.passed[address], func(m ledger.Outgoing) bool {
 			if l.o.held(m.UID) {
-				continue
+				return true
 			}
-			total += estimate(m)
-			if len(list) == limit || (len(list) > 0 && total > sharedContent) {
-				return list, nil
+			if !room.take(m) {
+				return false
 			}
 			list = append(list, m)
-		}
-	}
+			return l.small
+		})
+	})
+	return list, err
 }
 
-// estimate is an upper bound of what one file needs in an envelope's plaintext.
+// room is what is left in one envelope.
+type room struct {
+	messages int
+	bytes    int64
+}
+
+// newRoom leaves what an envelope holds besides its messages: the keys, the signature, the ends, and what encryption adds.
+func newRoom(recipients int) *room {
+	return &room{bytes: api.SmallSize - 20<<10 - int64(recipients)*2<<10}
+}
+
+// take says whether a message has room; the first one always has.
+func (r *room) take(m ledger.Outgoing) bool {
+	r.messages++
+	r.bytes -= estimate(m)
+	return r.messages == 1 || (r.messages <= api.MaxMessages && r.bytes >= 0)
+}
+
+// fitting cuts a list off where an envelope for so many recipients is full.
+func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
+	room := newRoom(recipients)
+	for i, m := range list {
+		if !room.take(m) {
+			return list[:i]
+		}
+	}
+	return list
+}
+
+// estimate is an upper bound of what one file needs in an envelope's plaintext: its header, its content, its lines in
+// message.json, and a PAX header if its path is long or not plain.
 func estimate(m ledger.Outgoing) int64 {
-	return m.Source.Size + messageOverhead + 6*int64(len(m.Name))
+	const block, line = 512, 384
+	name := int64(len(m.Name))
+	size := block + blocks(m.Source.Size) + line + name
+	if name > 80 || !plainName(m.Name) {
+		size += 2*block + blocks(name+64) + 5*name // JSON may write six bytes for one
+	}
+	return size
+}
+
+func blocks(n int64) int64 { return (n + 511) / 512 * 512 }
+
+// plainName says that a name is the same in JSON and in a tar header.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < 0x20 || c >= 0x7f || strings.IndexByte(`"\<>&`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }

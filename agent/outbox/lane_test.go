@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,53 +28,61 @@ func TestWhatTheLaneTakesFits(t *testing.T) {
 	identity := labIdentity(t)
 	worst := strings.Repeat("\U0001F9EC", 63) // each rune of four bytes is escaped in no way, and needs a PAX header
 	escaped := strings.Repeat("\x01", 250)    // each byte is six in JSON
-	for name, messages := range map[string][]ledger.Outgoing{
-		"one as large as may be": {outgoing("data", smallContent)},
-		"many of one byte":       fill(func() ledger.Outgoing { return outgoing("x", 1) }),
-		"many of 511 bytes":      fill(func() ledger.Outgoing { return outgoing(worst, 511) }),
-		"names to be escaped":    fill(func() ledger.Outgoing { return outgoing(escaped, 513) }),
-		"many of 4 KiB":          fill(func() ledger.Outgoing { return outgoing("data.csv", 4096) }),
-		"a few of 300 KiB":       fill(func() ledger.Outgoing { return outgoing("data.csv", 300<<10) }),
-	} {
-		t.Run(name, func(t *testing.T) {
-			req := envelope.SealRequest{Network: identity.network, Envelope: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"}}
-			for i := range envelope.MaxRecipients {
-				key, err := age.GenerateHybridIdentity()
-				if err != nil {
-					t.Fatal(err)
-				}
-				req.Recipients = append(req.Recipients, envelope.Recipient{Site: id.Site("RC-" + string(rune('A'+i/26)) + string(rune('A'+i%26))), Key: key.Recipient().String()})
-			}
-			for i, m := range messages {
-				m.ID = id.FormatMessage("FL-LAB", "DATADATA", m.Claimed, int64(i)+1)
-				entry := envelope.Entry{Path: m.Name, Size: m.Source.Size, ModTime: m.Claimed, Open: func() (io.ReadCloser, error) {
-					return io.NopCloser(bytes.NewReader(make([]byte, m.Source.Size))), nil
-				}}
-				req.Messages = append(req.Messages, envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: [32]byte{1}, Entries: one(entry)})
-			}
-			var out bytes.Buffer
-			sealed, err := envelope.Seal(&out, req, identity.Identity)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if sealed.Size > api.SmallSize {
-				t.Errorf("%d messages are %d bytes of ciphertext", len(messages), sealed.Size)
-			}
-		})
+	recipients := make([]envelope.Recipient, envelope.MaxRecipients)
+	for i := range recipients {
+		key, err := age.GenerateHybridIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		recipients[i] = envelope.Recipient{Site: id.Site("RC-" + string(rune('A'+i/26)) + string(rune('A'+i%26))), Key: key.Recipient().String()}
+	}
+	for _, n := range []int{1, 3, envelope.MaxRecipients} {
+		for name, next := range map[string]func() ledger.Outgoing{
+			"one as large as may be": func() ledger.Outgoing { return outgoing("data", smallContent) },
+			"many of one byte":       func() ledger.Outgoing { return outgoing("x", 1) },
+			"many of 511 bytes":      func() ledger.Outgoing { return outgoing(worst, 511) },
+			"names to be escaped":    func() ledger.Outgoing { return outgoing(escaped, 513) },
+			"names just not long":    func() ledger.Outgoing { return outgoing(strings.Repeat("n", 80), 3585) },
+			"names just long":        func() ledger.Outgoing { return outgoing(strings.Repeat("n", 81), 3585) },
+			"long plain names":       func() ledger.Outgoing { return outgoing(strings.Repeat("n", 250), 3585) },
+			"many of 4 KiB":          func() ledger.Outgoing { return outgoing("data.csv", 4096) },
+			"a few of 300 KiB":       func() ledger.Outgoing { return outgoing("data.csv", 300<<10) },
+		} {
+			t.Run(fmt.Sprintf("%s for %d", name, n), func(t *testing.T) {
+				sealFull(t, identity, recipients[:n], fill(next, n))
+			})
+		}
+	}
+}
+
+// sealFull seals what fills an envelope.
+func sealFull(t *testing.T, identity testIdentity, to []envelope.Recipient, messages []ledger.Outgoing) {
+	t.Helper()
+	req := envelope.SealRequest{Network: identity.network, Envelope: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"}, Recipients: to}
+	for i, m := range messages {
+		m.ID = id.FormatMessage("FL-LAB", "DATADATA", m.Claimed, int64(i)+1)
+		entry := envelope.Entry{Path: m.Name, Size: m.Source.Size, ModTime: m.Claimed, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(make([]byte, m.Source.Size))), nil
+		}}
+		req.Messages = append(req.Messages, envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: [32]byte{1}, Entries: one(entry)})
+	}
+	var out bytes.Buffer
+	sealed, err := envelope.Seal(&out, req, identity.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sealed.Size > api.SmallSize {
+		t.Errorf("%d messages are %d bytes of ciphertext", len(messages), sealed.Size)
 	}
 }
 
 // fill takes messages as a lane does.
-func fill(next func() ledger.Outgoing) (list []ledger.Outgoing) {
-	total := int64(0)
-	for {
-		m := next()
-		total += estimate(m)
-		if len(list) == api.MaxMessages || (len(list) > 0 && total > sharedContent) {
-			return list
-		}
-		list = append(list, m)
+func fill(next func() ledger.Outgoing, recipients int) []ledger.Outgoing {
+	list := make([]ledger.Outgoing, api.MaxMessages+1)
+	for i := range list {
+		list[i] = next()
 	}
+	return fitting(list, recipients)
 }
 
 type testIdentity struct {

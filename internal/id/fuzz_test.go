@@ -1,6 +1,7 @@
 package id
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,12 +16,21 @@ func harmless(t *testing.T, s string) {
 	}
 }
 
+// The grammars, once more and independently.
+var (
+	sitePattern    = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?$`)
+	messagePattern = regexp.MustCompile(`^([A-Z0-9-]{1,32})_[A-Z0-9]{1,8}_([0-9]{8})_([0-9]{3,18})$`)
+)
+
 func FuzzParseSite(f *testing.F) {
 	for _, s := range []string{"FL-LAB", "A", "NUL", "COM1", "", "-", "a", "A\n", "A/B"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		site, err := ParseSite(s)
+		if (err == nil) != (sitePattern.MatchString(s) && !deviceNames[s]) {
+			t.Errorf("ParseSite(%q): %v", s, err)
+		}
 		if err != nil {
 			return
 		}
@@ -37,6 +47,17 @@ func FuzzParseMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		message, site, err := ParseMessage(s)
+		if parts := messagePattern.FindStringSubmatch(s); parts == nil {
+			if err == nil {
+				t.Errorf("accepted %q", s)
+			}
+		} else if err != nil {
+			_, badSite := ParseSite(parts[1])
+			_, badDay := time.Parse("20060102", parts[2])
+			if badSite == nil && badDay == nil && (len(parts[3]) == 3 || parts[3][0] != '0') {
+				t.Errorf("ParseMessage(%q): %v", s, err)
+			}
+		}
 		if err != nil {
 			return
 		}

@@ -22,18 +22,32 @@ var ErrInvalid = errors.New("invalid")
 // Site is one identity on the network, such as FL-LAB.
 type Site string
 
-var sitePattern = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?$`)
-
 var deviceNames = map[string]bool{
 	"CON": true, "PRN": true, "AUX": true, "NUL": true,
 	"COM0": true, "COM1": true, "COM2": true, "COM3": true, "COM4": true, "COM5": true, "COM6": true, "COM7": true, "COM8": true, "COM9": true,
 	"LPT0": true, "LPT1": true, "LPT2": true, "LPT3": true, "LPT4": true, "LPT5": true, "LPT6": true, "LPT7": true, "LPT8": true, "LPT9": true,
 }
 
+const maxSite = 32
+
+// made says that s is not empty and has nothing but characters of a kind, and those of also.
+func made(s string, kind func(byte) bool, also ...byte) bool {
+	for i := range len(s) {
+		if !kind(s[i]) && !slices.Contains(also, s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// capital is a capital letter or a digit.
+func capital(c byte) bool { return digit(c) || (c >= 'A' && c <= 'Z') }
+func digit(c byte) bool   { return c >= '0' && c <= '9' }
+
 // ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. Windows device names are refused, because a site's
 // name becomes a folder's name.
 func ParseSite(s string) (Site, error) {
-	if !sitePattern.MatchString(s) {
+	if len(s) > maxSite || !made(s, capital, '-') || s[0] == '-' || s[len(s)-1] == '-' {
 		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner hyphens, such as FL-LAB", s, ErrInvalid)
 	}
 	if deviceNames[s] {

@@ -2,7 +2,6 @@ package id
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -10,30 +9,28 @@ import (
 // Message is a label for people, such as FL-LAB_DAT_20251008_001. It is not an identity: deduplication is by (sender, UID).
 type Message string
 
-var (
-	messagePattern = regexp.MustCompile(`^([A-Z0-9-]{1,32})_([A-Z0-9]{1,8})_([0-9]{8})_([0-9]{3,18})$`)
-	kindPattern    = regexp.MustCompile(`^[A-Z0-9]{1,8}$`)
-)
-
 // FormatMessage builds the label from its parts; the day is taken in UTC and the number padded to three digits.
 func FormatMessage(site Site, kind string, day time.Time, number int64) Message {
 	return Message(fmt.Sprintf("%s_%s_%s_%03d", site, kind, day.UTC().Format("20060102"), number))
 }
 
-// ParseMessage accepts what FormatMessage makes, and nothing else, and returns the site that it starts with.
+// ParseMessage accepts what FormatMessage makes, and nothing else, and returns the site that it starts with. It is asked for
+// each message at every station of its way.
 func ParseMessage(s string) (Message, Site, error) {
-	parts := messagePattern.FindStringSubmatch(s)
-	if parts == nil {
+	name, rest, _ := strings.Cut(s, "_")
+	kind, rest, _ := strings.Cut(rest, "_")
+	day, number, _ := strings.Cut(rest, "_")
+	if name == "" || len(kind) > 8 || !made(kind, capital) || len(day) != 8 || !made(day, digit) || len(number) < 3 || len(number) > 18 || !made(number, digit) {
 		return "", "", fmt.Errorf("message id %.80q is %w: want SITE_KIND_YYYYMMDD_NNN", s, ErrInvalid)
 	}
-	site, err := ParseSite(parts[1])
+	site, err := ParseSite(name)
 	if err != nil {
 		return "", "", fmt.Errorf("message id %q: %w", s, err)
 	}
-	if _, err := time.Parse("20060102", parts[3]); err != nil {
-		return "", "", fmt.Errorf("message id %q is %w: %s is no day", s, ErrInvalid, parts[3])
+	if _, err := time.Parse("20060102", day); err != nil {
+		return "", "", fmt.Errorf("message id %q is %w: %s is no day", s, ErrInvalid, day)
 	}
-	if len(parts[4]) > 3 && strings.HasPrefix(parts[4], "0") {
+	if len(number) > 3 && number[0] == '0' {
 		return "", "", fmt.Errorf("message id %q is %w: its number has needless zeros", s, ErrInvalid)
 	}
 	return Message(s), site, nil
@@ -41,7 +38,7 @@ func ParseMessage(s string) (Message, Site, error) {
 
 // ValidKind accepts 1 to 8 capital letters and digits, such as DAT.
 func ValidKind(kind string) error {
-	if !kindPattern.MatchString(kind) {
+	if len(kind) > 8 || !made(kind, capital) {
 		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind, ErrInvalid)
 	}
 	return nil
