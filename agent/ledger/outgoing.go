@@ -168,9 +168,16 @@ func (tx *Tx) Addresses() (list []string, err error) {
 	}
 }
 
-// Unfiled lists messages of a tray that are final but whose folder may not have been moved yet.
-func (tx *Tx) Unfiled(tray string, limit int) ([]Outgoing, error) {
-	return tx.outgoingFrom(byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
+// Unfiled lists messages of a tray that are final but whose folder may not have been moved yet, with no more of each than
+// moving it needs: UID, ID, Name, Dir, State and Reason.
+func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
+	err = tx.rows("SELECT uid, message_id, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
+		m := Outgoing{Tray: tray}
+		err := rows.Scan(&m.UID, &m.ID, &m.Name, &m.Dir, &m.State, &m.Reason)
+		list = append(list, m)
+		return err
+	})
+	return list, err
 }
 
 // Filed records that the folders of final messages were moved.

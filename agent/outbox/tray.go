@@ -61,25 +61,28 @@ func (f Folders) Make() error {
 	return nil
 }
 
+// in is a name in a folder. Both are clean, and to make sure of that again costs more than to put them together.
+func in(dir, name string) string { return dir + string(filepath.Separator) + name }
+
 func (f Folders) dropped(m ledger.Outgoing) string {
 	return filepath.Join(f.Outbox(), filepath.FromSlash(m.Dir), m.Name)
 }
 
-func (f Folders) folder(m ledger.Outgoing) string { return filepath.Join(f.Sending(), string(m.ID)) }
-func (f Folders) source(m ledger.Outgoing) string { return filepath.Join(f.folder(m), m.Name) }
+func (f Folders) folder(m ledger.Outgoing) string { return in(f.Sending(), string(m.ID)) }
+func (f Folders) source(m ledger.Outgoing) string { return in(f.folder(m), m.Name) }
 
 // place is the folder of a final message.
 func (f Folders) place(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
-		return filepath.Join(f.Failed(), string(m.ID))
+		return in(f.Failed(), string(m.ID))
 	}
-	return filepath.Join(f.Delivered(), string(m.ID))
+	return in(f.Delivered(), string(m.ID))
 }
 
 // used tells whether a folder of this message id is in the tray already, from a ledger that was lost.
 func (f Folders) used(m id.Message) bool {
 	for _, dir := range []string{f.Sending(), f.Delivered(), f.Failed()} {
-		if exists(filepath.Join(dir, string(m))) {
+		if exists(in(dir, string(m))) {
 			return true
 		}
 	}
