@@ -118,7 +118,7 @@ func dropAll(from, to string) error {
 // full waits until there are n entries in each folder, and returns when the last of them came: the time of the folder
 // itself, so that looking rarely, which costs the others little, is exact.
 func (n *network) full(ctx context.Context, folders []string, want int) (time.Time, error) {
-	pause := time.Duration(10+want/50) * time.Millisecond
+	pause := time.Duration(10+want/20) * time.Millisecond
 	moved := time.Now()
 	for before := -1; ; {
 		var last time.Time
