@@ -72,6 +72,11 @@ type Spool interface {
 	// Lease of a session that is newer than the queue's current one voids that one's leases and ends its waits with
 	// ErrHeld, as does every later call of it. Newer means: not seen before in this process. Leases live in memory: after
 	// a restart everything waits again, and no attempt was counted.
+	//
+	// A session that calls one after the other numbers its calls, and says of the newest whose answer it has. So an answer
+	// that was lost on the way costs nothing: what it handed out, and nothing else, waits again at once, no attempt counted,
+	// and a call before this one that still waits, for nobody, ends with nothing. A number that is not the highest of the
+	// session so far is ErrInvalid: it was sent twice, or late. Calls without a number take part in none of this.
 	Lease(ctx context.Context, req LeaseRequest) ([]Delivery, error)
 
 	// Open reads the ciphertext from offset. The delivery must stand in that queue, else ErrNotFound; no lease is needed.
@@ -191,6 +196,8 @@ type LeaseRequest struct {
 	Max      int           // deliveries, at least 1
 	MaxBytes int           // of inline Content in the answer together; a delivery that does not fit comes without Content
 	Duration time.Duration // of each lease
+	Number   uint64        // of this call in its session, growing from 1; 0: it is not numbered
+	Got      uint64        // the number of the newest call before it whose answer the session has whole; 0: none
 }
 
 // DeliveryID names one envelope in one queue. Settling and reading check all four parts.

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const maxSleep = 200 * time.Millisecond
 
 // Lease implements spool.Spool.
 func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Delivery, error) {
-	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !validName(req.Queue) {
+	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !validName(req.Queue) || (req.Got != 0 && req.Got >= req.Number) {
 		return nil, fmt.Errorf("lease from %.80q: %w", req.Queue, spool.ErrInvalid)
 	}
 	if err := s.enter(); err != nil {
@@ -25,8 +26,14 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	}
 	defer s.leave()
 	q := s.queue(req.Queue)
+	if err := q.call(req); err != nil {
+		return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
+	}
 	for ctx.Err() == nil {
 		picked, wait, err := s.pick(q, req)
+		if errors.Is(err, errOvertaken) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 		}

@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -18,6 +19,9 @@ type pick struct {
 	until time.Time
 }
 
+// errOvertaken says that nobody listens to a call any more: its session has made another one since.
+var errOvertaken = errors.New("overtaken by a later call of the session")
+
 // pick leases what is due and waiting, or says how long to wait for it. Its snapshot is taken under the queue's lock, so
 // that nothing whose settlement has been answered is handed out.
 func (s *Spool) pick(q *queue, req spool.LeaseRequest) ([]pick, waiting, error) {
@@ -25,6 +29,9 @@ func (s *Spool) pick(q *queue, req spool.LeaseRequest) ([]pick, waiting, error) 
 	defer q.mu.Unlock()
 	if err := q.adopt(req.Session); err != nil {
 		return nil, waiting{}, err
+	}
+	if req.Number != 0 && req.Number != q.number {
+		return nil, waiting{}, errOvertaken
 	}
 	now := s.opts.Now() // leases are not cut short when the clock is set
 	q.expire(now)
@@ -38,6 +45,9 @@ func (s *Spool) pick(q *queue, req spool.LeaseRequest) ([]pick, waiting, error) 
 		p.token = newToken(q.name)
 		q.claim(p.item, p.token, now, req.Duration)
 		p.until = cut(p.lease.until)
+		if req.Number != 0 {
+			q.unsure = append(q.unsure, p.token)
+		}
 	}
 	if err != nil || len(picked) > 0 {
 		return picked, waiting{}, err

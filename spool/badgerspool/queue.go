@@ -25,6 +25,8 @@ type queue struct {
 	tokens  map[spool.Token]*lease
 	expiry  expiries
 	session id.Session
+	number  uint64        // of the session's newest numbered call
+	unsure  []spool.Token // what that call handed out: nobody knows yet whether its answer has come through
 	seen    []id.Session  // displaced ones, oldest first
 	changed chan struct{} // closed when a waiting Lease should look again; nil when none waits
 }
@@ -130,11 +132,42 @@ func (q *queue) adopt(session id.Session) error {
 		}
 		q.seen = append(q.seen, q.session)
 	}
-	q.session = session
+	q.session, q.number, q.unsure = session, 0, nil
 	for len(q.expiry) > 0 {
 		q.giveBack(q.expiry[0])
 	}
 	q.wake() // the displaced one's waiting calls
+	return nil
+}
+
+// call begins a call of Lease.
+func (q *queue) call(req spool.LeaseRequest) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.adopt(req.Session); err != nil {
+		return err
+	}
+	return q.begin(req)
+}
+
+// begin takes note of a numbered call and of what it says of the one before it. A session makes them one after the other,
+// so that every earlier one has either been answered, and its answer is there whole, or its caller has left.
+func (q *queue) begin(req spool.LeaseRequest) error {
+	if req.Number == 0 {
+		return nil
+	}
+	if req.Number <= q.number {
+		return spool.ErrInvalid
+	}
+	if req.Got < q.number {
+		for _, t := range q.unsure {
+			if l, ok := q.tokens[t]; ok {
+				q.giveBack(l)
+			}
+		}
+	}
+	q.number, q.unsure = req.Number, nil
+	q.wake() // the calls before this one
 	return nil
 }
 

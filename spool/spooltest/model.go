@@ -15,6 +15,7 @@ type model struct {
 	envelopes []*modelEnvelope
 	staged    map[id.Envelope]bool
 	sessions  map[string][]id.Session // by queue, the newest last
+	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
 	events    map[id.Site][]string
 }
 
@@ -33,6 +34,12 @@ type modelDelivery struct {
 	until    time.Time // the lease's end; zero: not leased
 	duration time.Duration
 	result   *spool.Result
+}
+
+// modelCall is a numbered call of Lease, and what it handed out.
+type modelCall struct {
+	number uint64
+	out    map[spool.Token]*modelDelivery
 }
 
 func (d *modelDelivery) leased(now time.Time) bool { return !d.until.IsZero() && now.Before(d.until) }
@@ -87,7 +94,20 @@ func (m *model) adopt(queue string, s id.Session) bool {
 	}
 	m.sessions[queue] = append(seen, s)
 	m.endLeases(queue)
+	delete(m.calls, queue)
 	return true
+}
+
+// call begins a numbered call, whose session has the answers up to one of them.
+func (m *model) call(queue string, number, got uint64) {
+	if last := m.calls[queue]; last != nil && got < last.number {
+		for token, d := range last.out {
+			if d.token == token {
+				d.until, d.token = time.Time{}, ""
+			}
+		}
+	}
+	m.calls[queue] = &modelCall{number: number, out: map[spool.Token]*modelDelivery{}}
 }
 
 func (m *model) endLeases(queue string) {

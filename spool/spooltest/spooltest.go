@@ -58,6 +58,7 @@ func Run(t *testing.T, open Factory) {
 		{"Publish", publishTests},
 		{"Lease", leaseTests},
 		{"Session", sessionTests},
+		{"Number", numberTests},
 		{"Release", releaseTests},
 		{"Settle", settleTests},
 		{"Content", contentTests},

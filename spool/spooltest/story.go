@@ -36,7 +36,7 @@ func checkModel(t *testing.T, open Factory) {
 	rapid.Check(t, func(t *rapid.T) {
 		told++
 		s := &story{T: t, room: r, names: told, model: &model{
-			clock: r.clock, staged: make(map[id.Envelope]bool), sessions: make(map[string][]id.Session), events: make(map[id.Site][]string),
+			clock: r.clock, staged: make(map[id.Envelope]bool), sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall), events: make(map[id.Site][]string),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
@@ -165,6 +165,9 @@ func (s *story) lease(t *rapid.T) {
 		Duration: time.Duration(rapid.IntRange(1, 10).Draw(t, "minutes")) * time.Minute,
 	}
 	allowed := s.adopt(queue, session)
+	if allowed && rapid.Bool().Draw(t, "numbered") {
+		s.number(t, &req)
+	}
 	want := s.offered(queue)
 	want = want[:min(len(want), req.Max)]
 	if allowed && len(want) == 0 {
@@ -175,7 +178,9 @@ func (s *story) lease(t *rapid.T) {
 		s.room.check(len(ds) == 0, "got %d deliveries, want none", len(ds))
 		return
 	}
-	ds, err := s.room.Lease(s.room.ctx, req)
+	ctx, cancel := context.WithTimeout(s.room.ctx, 10*time.Second) // so that what should not wait fails instead
+	defer cancel()
+	ds, err := s.room.Lease(ctx, req)
 	if !allowed {
 		s.room.want(err, spool.ErrHeld)
 		return
@@ -184,7 +189,21 @@ func (s *story) lease(t *rapid.T) {
 	s.room.check(len(ds) == len(want), "got %d deliveries, want %d", len(ds), len(want))
 	for i, d := range ds {
 		s.leased(d, want[i], req.Duration)
+		if req.Number != 0 {
+			s.calls[queue].out[d.Token] = want[i].d
+		}
 	}
+}
+
+// number makes a call the next of its session, which has the answer to the one before or has lost it.
+func (s *story) number(t *rapid.T, req *spool.LeaseRequest) {
+	last := uint64(0)
+	if c := s.calls[req.Queue]; c != nil {
+		last = c.number
+	}
+	req.Number = last + rapid.Uint64Range(1, 3).Draw(t, "number")
+	req.Got = rapid.Uint64Range(0, req.Number-1).Draw(t, "got")
+	s.call(req.Queue, req.Number, req.Got)
 }
 
 // leased compares one delivery with the model's.
@@ -291,4 +310,5 @@ func (s *story) restart(*rapid.T) {
 	s.room.restart()
 	s.endLeases("")
 	clear(s.sessions)
+	clear(s.calls)
 }
