@@ -40,6 +40,7 @@ func (c *call) lease() error {
 	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{
 		Queue: c.caller.Name.Queue(), Session: in.Session, Duration: leaseTime,
 		Max: min(in.Max, api.MaxLeases), MaxBytes: min(in.MaxBytes, api.MaxLease-leaseHead),
+		Number: in.Number, Got: in.Got,
 	})
 	if err != nil {
 		return err

@@ -173,12 +173,16 @@ type KnownEnvelope struct {
 	Results   []spool.Result   `json:"results,omitempty"`
 }
 
-// LeaseRequest asks for deliveries of the caller's own queue and waits for them.
+// LeaseRequest asks for deliveries of the caller's own queue and waits for them. A session that asks one time after the other
+// numbers its requests: what an answer handed out that was lost on the way is then offered again at once, and not when its
+// leases run out.
 type LeaseRequest struct {
 	Session  id.Session    `json:"session"`
 	Max      int           `json:"max"`
 	MaxBytes int           `json:"max_bytes"` // of ciphertext in the answer
 	Wait     time.Duration `json:"wait_ns"`
+	Number   uint64        `json:"number,omitempty"` // of this request in its session, growing from 1; a repetition needs a new one
+	Got      uint64        `json:"got,omitempty"`    // the number of the newest request before it whose answer came whole
 }
 
 // LeaseAnswer is the head of a lease's answer; after it come the ciphertexts of the deliveries with Inline, in order.

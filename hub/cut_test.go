@@ -1,0 +1,121 @@
+package hub
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/spool"
+)
+
+// through makes the station reach the hub by a way that can be cut in the middle of an answer. Tell it after how many bytes.
+func (s *station) through() (cutAfter func(bytes int64)) {
+	s.q.t.Helper()
+	listen, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.q.t.Fatal(err)
+	}
+	var left atomic.Int64 // until it is cut; 0 or less: it is not
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			near, err := listen.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", s.q.config.Listen)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			end := func() { near.Close(); far.Close() }
+			work.Go(func() { defer end(); io.Copy(far, near) })
+			work.Go(func() { defer end(); io.Copy(near, cutReader{far, &left}) })
+		}
+	})
+	s.Client = api.NewClient(api.ClientOptions{Hubs: []string{listen.Addr().String()}, Site: s.site, UserAgent: "sealpost/test", TLS: s.tls()})
+	s.q.t.Cleanup(func() {
+		listen.Close()
+		s.CloseIdle()
+		work.Wait()
+	})
+	return left.Store
+}
+
+type cutReader struct {
+	io.Reader
+	left *atomic.Int64
+}
+
+func (c cutReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if c.left.Load() > 0 && c.left.Add(int64(-n)) <= 0 {
+		return n / 2, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// An answer that is cut on its way hands out nothing: what was in it comes again with the next request, and what came with
+// an earlier one does not.
+func TestALeaseWhoseAnswerIsCutComesAgainAtOnce(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	cutAfter := centre.through()
+	ask := api.LeaseRequest{Session: centre.session(), Max: api.MaxLeases, MaxBytes: api.MaxLease, Wait: 5 * time.Second}
+	lease := func(want ...api.PublishRequest) (got []api.Delivery) {
+		t.Helper()
+		ask.Number++
+		got, err := centre.Lease(t.Context(), ask)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("request %d got %d deliveries, want %d: %v", ask.Number, len(got), len(want), err)
+		}
+		for i, d := range got {
+			if d.Envelope != want[i].Envelope || d.Attempts != 0 {
+				t.Errorf("request %d got %s after %d attempts, want %s after none", ask.Number, d.Envelope, d.Attempts, want[i].Envelope)
+			}
+		}
+		ask.Got = ask.Number
+		return got
+	}
+	content := strings.Repeat("x", spool.InlineSize)
+	held := lease(lab.send(key("fl-lab.dat"), content))
+	first, second := lab.send(key("fl-lab.dat"), content), lab.send(key("fl-lab.dat"), content)
+	for range 3 {
+		cutAfter(spool.InlineSize)
+		ask.Number++
+		if got, err := centre.Lease(t.Context(), ask); err == nil {
+			t.Fatalf("the line was not cut: %d deliveries", len(got))
+		}
+	}
+	held = append(held, lease(first, second)...)
+	ask.Wait = time.Millisecond
+	lease()
+	for _, d := range held {
+		if _, err := centre.Extend(t.Context(), d.Token); err != nil {
+			t.Errorf("the lease of %s is gone: %v", d.Envelope, err)
+		}
+	}
+	ask.Number-- // it comes a second time
+	_, err := centre.Lease(t.Context(), ask)
+	wantCode(t, err, api.CodeInvalid)
+}
+
+// An agent that numbers nothing goes on as before: what was handed out stays so for as long as the lease.
+func TestALeaseWithoutANumberStaysHandedOut(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	lab.send(key("fl-lab.dat"), "x")
+	d := centre.take()
+	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Millisecond})
+	if err != nil || len(none) != 0 {
+		t.Errorf("it leased %v, %v", none, err)
+	}
+	if _, err := centre.Extend(t.Context(), d.Token); err != nil {
+		t.Error(err)
+	}
+}
