@@ -264,3 +264,26 @@ func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
 	down.Mend()
 	w.Audit()
 }
+
+// The line breaks in the middle of the answer that hands a delivery out: the centre never learns of it, the hub believes that
+// it does, and still nothing waits until the lease runs out.
+func TestTheLineBreaksInAnAnswerThatHandsOut(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	down := newLine(t, w.addr)
+	centre.Through(down)
+	for i := range 4 {
+		name := fmt.Sprintf("handed out on a bad line %d.csv", i)
+		if i > 0 {
+			down.CutAfter(20 * kib) // of an answer with 50 KiB in it: the answers to all else are short
+		}
+		lab.Drop(name, 50*kib)
+		began := time.Now()
+		eventuallyWithin(t, time.Minute, name+" is delivered", func() bool { return lab.count("delivered") == i+1 }, lab.statusText, centre.statusText)
+		t.Logf("delivered after %s and %d cuts", time.Since(began).Round(time.Millisecond), down.cuts.Load())
+	}
+	if n := down.cuts.Load(); n != 3 {
+		t.Errorf("the line broke %d times", n)
+	}
+	w.Audit()
+}

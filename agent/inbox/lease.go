@@ -45,6 +45,7 @@ type delivery struct {
 // leaseAll leases deliveries until the context ends, or another session takes the queue.
 func (b *Inbox) leaseAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait}
 	for ctx.Err() == nil {
 		if !b.hasRoom() {
 			if backoff.Sleep(ctx, fullAgain) != nil {
@@ -52,8 +53,10 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			}
 			continue
 		}
-		list, err := b.hub.Lease(ctx, api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait})
+		ask.Number++ // there is never more than one request, so what was handed out to those before it has come, or never will
+		list, err := b.hub.Lease(ctx, ask)
 		if err == nil {
+			ask.Got = ask.Number
 			pause.Reset()
 			if err := b.accept(ctx, list); err != nil {
 				return err
