@@ -31,6 +31,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // ErrNotJoined says that the site has no certificate yet.
@@ -120,14 +121,30 @@ func (a *Agent) open(version string) (err error) {
 	}
 	path := filepath.Join(a.cfg.State, "ledger.db")
 	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) || exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
-		a.log.Warn("the ledger is gone, and a new one begins: approvals have to be given again, and sites are known by what they show first", "file", path)
+		a.log.Warn(words.LedgerGone, "file", path)
 	}
-	if a.ledger, err = ledger.Open(path); err != nil {
+	if a.ledger, err = openLedger(path, a.log); err != nil {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
 	a.hub = newClient(a.cfg, a.identity, version, a.now)
 	return nil
+}
+
+// openLedger tells of what the ledger has set aside.
+func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
+	l, err := ledger.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	switch aside := l.Aside(); len(aside) {
+	case 0:
+	case 1:
+		log.Warn(words.LedgerMixed, "kept", aside)
+	default:
+		log.Warn(words.LedgerTorn, "kept", aside)
+	}
+	return l, nil
 }
 
 func exists(path string) bool {

@@ -253,7 +253,7 @@ func approve(ctx context.Context, cfg config.Agent, o JoinOptions) error {
 	if len(o.Approve) == 0 || !cfg.Sends() {
 		return nil
 	}
-	l, err := ledger.Open(filepath.Join(cfg.State, "ledger.db"))
+	l, err := openLedger(filepath.Join(cfg.State, "ledger.db"), o.Log)
 	if err != nil {
 		return err
 	}

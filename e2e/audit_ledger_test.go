@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"sealpost/spool"
@@ -25,6 +26,9 @@ type row struct {
 // checkLedgers holds the ledgers of labs and centres against the drops.
 func (a *audit) checkLedgers() {
 	for _, s := range a.w.sites {
+		if aside, err := filepath.Glob(s.at("state", "*set-aside")); err != nil || (len(aside) > 0) != s.mixed {
+			a.problem("%s: of the ledger's files are set aside: %v, %v", s.name, aside, err)
+		}
 		if s.role != "send" {
 			a.checkReceived(s)
 		}

@@ -50,6 +50,13 @@ func (s *site) PutLedgerBack(old map[string][]byte) {
 	}
 }
 
+// PutBackOnly replaces one file of the ledger of an agent that does not run, and leaves the others as they are.
+func (s *site) PutBackOnly(old map[string][]byte, name string) {
+	s.t.Helper()
+	s.forgot, s.mixed = true, true
+	must(s.t, os.WriteFile(s.at("state", name), old[name], 0o600))
+}
+
 // pointsOf lists the fault points of one room.
 func pointsOf(t *testing.T, room string) []string {
 	t.Helper()
@@ -160,4 +167,48 @@ func TestTheLabGetsAnOlderLedgerBack(t *testing.T) {
 	}
 	lab.Start()
 	w.Audit()
+}
+
+// An older ledger.db is put back and the newer ledger.db-wal stays beside it, or an older ledger.db-wal comes beside the newer
+// ledger.db. SQLite alone would mix the two without a word.
+func TestHalfOfAnOlderLedgerIsPutBack(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"lab", "centre"} {
+		for _, file := range ledgerFiles[:2] {
+			t.Run(who+" "+file, func(t *testing.T) {
+				t.Parallel()
+				w, lab, centre := labAndCentre(t)
+				s, points := lab, []string{"outbox-published", "outbox-filed"}
+				if who == "centre" {
+					s, points = centre, []string{"inbox-placing", "inbox-placed"}
+				}
+				die := func(point string) {
+					t.Helper()
+					s.Stop()
+					lab.dropSome("before " + point)
+					s.Start("SEALPOST_FAULT=" + point)
+					if err := s.Dies(); !killed(err) {
+						t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+					}
+				}
+				lab.dropSome("in the beginning")
+				eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+				die(points[0])
+				old := s.CopyLedger()
+				s.Start()
+				eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+				if file == "ledger.db" {
+					die(points[1])
+				} else {
+					s.Stop()
+				}
+				s.PutBackOnly(old, file)
+				s.Start()
+				if !s.Says("ledger.db and ledger.db-wal were of two times") {
+					t.Error("nobody was told")
+				}
+				w.Audit()
+			})
+		}
+	}
 }

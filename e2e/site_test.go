@@ -25,6 +25,7 @@ type site struct {
 	to          []*site  // who gets what it sends
 	fingerprint string
 	forgot      bool // its ledger was lost, or put back from an older copy
+	mixed       bool // and only half of it was
 }
 
 func (w *world) site(name, role string) *site {

@@ -41,6 +41,7 @@ type Ledger struct {
 	readers chan *Tx // idle ones; each is one connection with its own prepared statements
 	closed  chan struct{}
 	numbers *numbers // the writer's
+	aside   []string // see Aside
 	commits atomic.Uint64
 	once    sync.Once
 	done    sync.WaitGroup
@@ -60,23 +61,28 @@ type Tx struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
 	numbers *numbers // of an update
+	stamps  *stamps  // of the writer
 }
 
 // Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
 // never open one ledger.
 func Open(path string) (*Ledger, error) {
-	file := url.URL{Path: filepath.ToSlash(path)}
-	dsn := "file:" + file.EscapedPath() + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"
+	aside, err := matched(path)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	dsn := fileURL(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	l := &Ledger{db: db, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
+	l := &Ledger{db: db, aside: aside, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
 	writer, err := l.connect()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
 	}
-	err = migrate(writer.conn)
+	writer.stamps = &stamps{}
+	err = writer.migrated()
 	for range readers {
 		if err == nil {
 			var r *Tx
@@ -97,6 +103,16 @@ func Open(path string) (*Ledger, error) {
 
 // Commits counts what was written since Open: while it stays the same, nothing in the ledger has changed.
 func (l *Ledger) Commits() uint64 { return l.commits.Load() }
+
+// Aside returns the files that Open has set aside under new names: ledger.db and its write-ahead log were of two times, and
+// are not believed together. What is left is an older ledger, or a new one.
+func (l *Ledger) Aside() []string { return l.aside }
+
+// fileURL is a path as SQLite takes it with parameters.
+func fileURL(path string) string {
+	file := url.URL{Path: filepath.ToSlash(path)}
+	return "file:" + file.EscapedPath()
+}
 
 func (l *Ledger) connect() (*Tx, error) {
 	conn, err := l.db.Conn(context.Background())
@@ -230,7 +246,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 		return
 	}
 	tx.numbers.save()
-	if err := tx.exec("COMMIT"); err != nil {
+	if err := tx.commitStamped(); err != nil {
 		fail(errors.Join(err, tx.exec("ROLLBACK")))
 	}
 }
