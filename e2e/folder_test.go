@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func (d *drop) GoString() string {
@@ -90,10 +92,17 @@ func (d *drop) placed() *drop {
 	out := *d
 	out.name = portable(d.name)
 	out.parts = slices.Clone(d.parts)
-	for i, p := range out.parts {
+	seen, twins := map[string]bool{}, map[string]bool{}
+	for i, p := range out.parts { // in the order of the format
+		same := filepath.Dir(p.path) + "/" + strings.ToLower(norm.NFC.String(filepath.Base(p.path)))
+		twins[p.path], seen[same] = seen[same], true
 		names := strings.Split(p.path, "/")
 		for n := range names {
-			names[n] = portable(names[n])
+			if twins[strings.Join(strings.Split(p.path, "/")[:n+1], "/")] {
+				names[n] = twin(names[n])
+			} else {
+				names[n] = portable(names[n])
+			}
 		}
 		out.parts[i].path = strings.Join(names, "/")
 	}
@@ -153,13 +162,14 @@ func TestFoldersArriveAsOneMessageEach(t *testing.T) {
 	for _, name := range []string{"run 7", "run: eight?"} { // more than are made durable at the same time, with the third
 		lab.DropFolder(name, "a", "a-b/1", "a.txt", "ünicode", "analyse.sh", "empty/", "empty too/nothing/", "deep/.hidden", "names/what?.csv", "names/CON", deep)
 	}
+	lab.DropFolder("of one name each", "DATA.csv", "Data.csv", "data.csv", "Run/a", "run/a", "run/A", "run-b", "\u00e9t\u00e9", "e\u0301te\u0301")
 	lab.DropFolder("nothing in it")
 	lab.Drop("beside it.csv", smallFile)
 	ca.Expect(lab, "beside it.csv")
 	if n := ca.count("inbox"); n != 1 {
 		t.Errorf("%d files arrived before the markers", n)
 	}
-	for _, name := range []string{"run 7", "run: eight?", "nothing in it"} {
+	for _, name := range []string{"run 7", "run: eight?", "of one name each", "nothing in it"} {
 		must(t, os.WriteFile(lab.at("outbox", name+".done"), nil, 0o644))
 	}
 	w.Audit()

@@ -37,6 +37,24 @@ func portable(name string) string {
 	return out
 }
 
+// partOfName is an escape in a portable name, or a character that stayed as it was.
+var (
+	partOfName = regexp.MustCompile(`%[0-9A-F]{2}|(?s:.)`)
+	telling    = regexp.MustCompile(`^[A-Z\x{80}-\x{10ffff}]`)
+)
+
+// twin is what a name becomes in a folder where another one before it is the same but for case or accents.
+func twin(name string) string {
+	told := false
+	return partOfName.ReplaceAllStringFunc(portable(name), func(part string) string {
+		if len(part) == 3 && part[0] == '%' || told && !telling.MatchString(part) {
+			return part
+		}
+		told = true
+		return percent(part)
+	})
+}
+
 // alternative is what a file is called when its name is taken at the recipient.
 func alternative(name, message string) string {
 	stem, ext := cutExt(portable(name))

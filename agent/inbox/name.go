@@ -20,8 +20,16 @@ const maxName = 255
 //   - so does a % that two hexadecimal digits follow, so that nothing decodes to what it was not;
 //   - a name of more than 255 bytes then keeps its beginning and its extension, with ~ and the first 16 digits of the
 //     SHA-256 of the whole name between them.
-func PortableName(name string) string {
+//
+// Of names in one folder that many disks take for one all but the first get another one: see twin.go.
+func PortableName(name string) string { return portable(name, false) }
+
+// portable makes the portable name, or that of a twin (twin.go), of which more becomes %XX: each capital of A to Z, each
+// character beyond ASCII, and the first character that otherwise would have stayed as it is. So it is none of those that it
+// would be taken for, and decodes to the name as any portable name does.
+func portable(name string, twin bool) string {
 	var b strings.Builder
+	told := !twin // a character is escaped that otherwise would stay
 	for i, size := 0, 0; i < len(name); i += size {
 		var r rune
 		r, size = utf8.DecodeRuneInString(name[i:])
@@ -30,6 +38,9 @@ func PortableName(name string) string {
 			escape(&b, name[i:i+1])
 		case unsafeRune(r), r == '%' && isEscape(name[i:]), i == 0 && isDevice(name), i+size == len(name) && (r == '.' || r == ' '):
 			escape(&b, name[i:i+size])
+		case !told, twin && (r >= 'A' && r <= 'Z' || r >= 0x80):
+			escape(&b, name[i:i+size])
+			told = true
 		default:
 			b.WriteRune(r)
 		}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -97,7 +96,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier, MaxSize: b.cfg.MaxSize,
 		Pin: func(site id.Site, key id.Hash) error { return b.cfg.Trust.Identity(ctx, site, key) },
 	}
-	to := &sink{root: root}
+	to := newSink(root)
 	defer to.close()
 	out, err := opener.Open(src, expect(d), to)
 	if err == nil {
@@ -195,7 +194,10 @@ func (b *Inbox) sign(d *delivery, list []statement.ReceiptMessage) (string, erro
 type sink struct {
 	root  *os.Root
 	times *os.File // of folders; nil: there is none
+	twins twins
 }
+
+func newSink(root *os.Root) *sink { return &sink{root: root, twins: twins{names: sums{root: root}}} }
 
 // timesFile cannot be a message, which is named by its number.
 const timesFile = "times"
@@ -206,12 +208,11 @@ type dirTime struct {
 }
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	name := tempName(message, path)
-	if err := s.root.Mkdir(name, 0o755); err != nil {
-		return localError{err}
+	name, err := s.make(message, path, func(name string) error { return s.root.Mkdir(name, 0o755) })
+	if err != nil {
+		return err
 	}
 	if s.times == nil {
-		var err error
 		if s.times, err = s.root.OpenFile(timesFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			return localError{err}
 		}
@@ -246,6 +247,7 @@ func (s *sink) finish() error {
 }
 
 func (s *sink) close() {
+	s.twins.names.close()
 	if s.times != nil {
 		s.times.Close() //nolint:errcheck // it was read, and goes with the temporary folder
 	}
@@ -256,23 +258,15 @@ func (s *sink) File(message int, path string, executable bool, mtime time.Time, 
 	if executable {
 		mode = 0o755
 	}
-	name := tempName(message, path)
-	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	var f *os.File
+	name, err := s.make(message, path, func(name string) (err error) {
+		f, err = s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+		return err
+	})
 	if err != nil {
-		return nil, localError{err}
+		return nil, err
 	}
 	return &sinkFile{File: f, root: s.root, name: name, mtime: mtime}, nil
-}
-
-func tempName(message int, path string) string {
-	_, below, nested := strings.Cut(path, "/")
-	name := strconv.Itoa(message)
-	if nested {
-		for part := range strings.SplitSeq(below, "/") {
-			name = filepath.Join(name, PortableName(part))
-		}
-	}
-	return name
 }
 
 type sinkFile struct {

@@ -1,0 +1,231 @@
+package inbox
+
+import (
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// unpack writes entries through a sink, in the format's order, and returns what lies there: for each path what was
+// written under it. A path that ends in a slash is a folder.
+func unpack(t testing.TB, dir string, paths ...string) map[string]string {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	s := newSink(root)
+	defer s.close()
+	entries := map[string]bool{} // true: a folder
+	for _, p := range paths {
+		entries[strings.TrimSuffix(p, "/")] = strings.HasSuffix(p, "/")
+		for up := path.Dir(strings.TrimSuffix(p, "/")); up != "."; up = path.Dir(up) {
+			entries[up] = true
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(entries)) {
+		if entries[p] {
+			if err := s.Dir(0, p, time.Unix(1, 0)); err != nil {
+				t.Fatalf("%+q: %v", p, err)
+			}
+			continue
+		}
+		f, err := s.File(0, p, false, time.Unix(1, 0), 0)
+		if err != nil {
+			t.Fatalf("%+q: %v", p, err)
+		}
+		if _, err := f.Write([]byte(p)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.finish(); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	err = filepath.WalkDir(filepath.Join(dir, "0"), func(at string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(at)
+		rel, _ := filepath.Rel(filepath.Join(dir, "0"), at)
+		found[filepath.ToSlash(rel)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// twinsOfAllKinds is a folder whose names many disks take for one another, and where each of them has to lie.
+var twinsOfAllKinds = map[string]string{
+	"run/DATA.csv":                      "DATA.csv", // the first, in the order of bytes
+	"run/Data.csv":                      "%44ata.csv",
+	"run/data.csv":                      "%64ata.csv",
+	"run/Sub/a.txt":                     "Sub/a.txt",
+	"run/sub/a.txt":                     "%73ub/%61.txt",
+	"run/sub/A.txt":                     "%73ub/A.txt", // of Sub/a.txt it is none: it lies in another folder
+	"run/sub/b/deep.txt":                "%73ub/b/deep.txt",
+	"run/sub-b/x":                       "sub-b/x", // between sub and what is in it
+	"run/e\u0301t\u00e9.txt":            "e\u0301t\u00e9.txt",
+	"run/\u00e9t\u00e9.txt":             "%C3%A9t%C3%A9.txt",
+	"run/\u00c9T\u00c9.TXT":             "%C3%89%54%C3%89.%54%58%54",
+	"run/\u03a3.dat":                    "\u03a3.dat",
+	"run/\u03c2.dat":                    "%CF%82.dat",
+	"run/\u03c3.dat":                    "%CF%83.dat",
+	"run/kelvin":                        "kelvin",
+	"run/\u212aelvin":                   "%E2%84%AAelvin",
+	"run/CON":                           "%43ON",
+	"run/Con":                           "%43%6Fn",
+	"run/con":                           "%63on", // as on every system, and nothing else has that name
+	"run/\u00e4":                        "\u00e4",
+	"run/\u00f6":                        "\u00f6",
+	"run/\u6570\u636e":                  "\u6570\u636e",
+	"run/" + strings.Repeat("X", 260):   "",
+	"run/" + strings.Repeat("x", 260):   "",
+	"run/" + strings.Repeat("X", 254):   strings.Repeat("X", 254),
+	"run/" + strings.Repeat("x", 254):   "",
+	"run/100%25":                        "100%2525",
+	"run/a %":                           "%61 %",
+	"run/A %":                           "A %",
+	"run/%64ata.csv":                    "%2564ata.csv",
+	"run/" + strings.Repeat("deep/", 9): "",
+	"run/" + strings.Repeat("Deep/", 9): "",
+}
+
+func TestOfNamesThatManyDisksTakeForOneEachGetsItsOwn(t *testing.T) {
+	checkTwins(t, t.TempDir())
+}
+
+// checkTwins unpacks the names above and wants each entry where it has to lie, with what was written into it.
+func checkTwins(t *testing.T, dir string) {
+	t.Helper()
+	got := unpack(t, dir, slices.Collect(maps.Keys(twinsOfAllKinds))...)
+	files := 0
+	for sent, want := range twinsOfAllKinds {
+		if strings.HasSuffix(sent, "/") {
+			continue
+		}
+		files++
+		if want != "" && got[want] != sent {
+			t.Errorf("%+q does not lie at %+q, where there is %+q", sent, want, got[want])
+		}
+	}
+	for at, sent := range got {
+		if _, known := twinsOfAllKinds[sent]; !known {
+			t.Errorf("%+q holds %+q", at, sent)
+		}
+	}
+	if len(got) != files {
+		t.Errorf("%d files became %d", files, len(got))
+	}
+}
+
+// Whatever the names: no two are one where case and accents do not count, and each decodes to what it was.
+func TestTwinsAreNeverTakenForEachOther(t *testing.T) {
+	letters := rapid.SampledFrom([]string{"a", "A", "é", "e\u0301", "É", "E\u0301", "ß", "ss", "k", "K", "\u212a", "%", "4", "c", "con", "CON", "Con", ".", " ", "?", "\u0301", "İ", "i"})
+	name := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(letters, 1, 4).Draw(t, "name"), "") }).
+		Filter(func(s string) bool { return s != "." && s != ".." })
+	rapid.Check(t, func(t *rapid.T) {
+		list := rapid.SliceOfNDistinct(name, 2, 30, rapid.ID[string]).Draw(t, "names")
+		slices.Sort(list)
+		var s twins
+		taken := map[string]string{}
+		for _, name := range list {
+			if _, err := s.second(0, "run/"+name); err != nil {
+				t.Fatal(err)
+			}
+			at, err := s.tempName(0, "run/"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := path.Base(filepath.ToSlash(at))
+			if other, there := taken[folded(got)]; there {
+				t.Fatalf("%+q and %+q become one: %+q", other, name, got)
+			}
+			taken[folded(got)] = name
+			if decode(got) != name {
+				t.Fatalf("%+q becomes %+q, which decodes to %+q", name, got, decode(got))
+			}
+			if why := onWindows(got) + onLinux(got); why != "" {
+				t.Fatalf("%+q becomes %+q: %s", name, got, why)
+			}
+		}
+	})
+}
+
+func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	s := sums{root: root}
+	defer s.close()
+	var before, after runtime.MemStats
+	const many = 100_000
+	for _, fresh := range []bool{true, false} {
+		for n := range many {
+			if n == fewSums+1 && fresh {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+			}
+			got, err := s.add(sum("name", n, "x"))
+			if err != nil || got != fresh {
+				t.Fatalf("%d is new: %t, want %t (%v)", n, got, fresh, err)
+			}
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 256<<10 {
+		t.Errorf("it takes %d bytes more", grown)
+	}
+	for n := range many {
+		if there, err := s.has(sum("name", many+n, "x")); err != nil || there {
+			t.Fatalf("%d is there: %t, %v", many+n, there, err)
+		}
+	}
+}
+
+// A disk may take more names for one than any rule knows. Here it is one on which a name is there already.
+func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	s := newSink(root)
+	defer s.close()
+	add := func(path, want string) {
+		t.Helper()
+		name, err := s.make(0, path, func(name string) error { return root.Mkdir(name, 0o700) })
+		if err != nil || filepath.ToSlash(name) != want {
+			t.Errorf("%s is made as %q, want %q (%v)", path, name, want, err)
+		}
+	}
+	add("run", "0")
+	for _, there := range []string{"0/long~1", "0/both", "0/%62oth"} {
+		if err := root.Mkdir(there, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("run/long~1", "0/%6Cong~1")
+	add("run/long~1/x", "0/%6Cong~1/x")
+	if _, err := s.make(0, "run/both", func(name string) error { return root.Mkdir(name, 0o700) }); err == nil {
+		t.Error("it is made a third time")
+	}
+}
