@@ -208,7 +208,8 @@ type dirTime struct {
 }
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	name, err := s.make(message, path, func(name string) error { return s.root.Mkdir(name, 0o755) })
+	// The umask of the service, or the inbox's default access list, decides who may take it.
+	name, err := s.make(message, path, func(name string) error { return s.root.Mkdir(name, 0o777) })
 	if err != nil {
 		return err
 	}
@@ -254,9 +255,9 @@ func (s *sink) close() {
 }
 
 func (s *sink) File(message int, path string, executable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
-	mode := os.FileMode(0o644)
+	mode := os.FileMode(0o666)
 	if executable {
-		mode = 0o755
+		mode = 0o777
 	}
 	var f *os.File
 	name, err := s.make(message, path, func(name string) (err error) {
