@@ -37,7 +37,7 @@ func TestPackage(t *testing.T) {
 		t.Errorf("not root's: %s", strange)
 	}
 	fields := dpkgDeb(t, "--field", deb)
-	for _, want := range []string{"Package: sealpost\n", "Version: 0.0.3\n", "Depends: adduser\n", "Recommends: acl\n"} {
+	for _, want := range []string{"Package: sealpost\n", "Version: 0.0.3\n", "Depends: adduser\n", "Suggests: acl\n"} {
 		if !strings.Contains(fields, want) {
 			t.Errorf("no %q in\n%s", want, fields)
 		}

@@ -18,13 +18,13 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	return hubSays(dir, cfg, control.Dial(cfg.State).Call(ctx, path, in, out))
+	return hubSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
 }
 
 // hubSays tells how to start a hub that does not run.
-func hubSays(dir string, cfg config.Hub, err error) error {
+func hubSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)%s", dir, dir, err, asService(service.Hub, cfg.Name))
+		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)%s", dir, dir, err, asService(service.Hub, dir))
 	}
 	return err
 }
@@ -35,13 +35,13 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	return agentSays(dir, cfg, control.Dial(cfg.State).Call(ctx, path, in, out))
+	return agentSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
 }
 
 // agentSays tells how to start an agent that does not run.
-func agentSays(dir string, cfg config.Agent, err error) error {
+func agentSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)%s", dir, dir, err, asService(service.Agent, cfg.Site))
+		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)%s", dir, dir, err, asService(service.Agent, dir))
 	}
 	return err
 }

@@ -74,7 +74,7 @@ func hubProfile(ctx context.Context, dir string, r profile.Request) (io.ReadClos
 		return nil, err
 	}
 	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
-	return answer, hubSays(dir, cfg, err)
+	return answer, hubSays(dir, err)
 }
 
 func agentProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error) {
@@ -83,5 +83,5 @@ func agentProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCl
 		return nil, err
 	}
 	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
-	return answer, agentSays(dir, cfg, err)
+	return answer, agentSays(dir, err)
 }

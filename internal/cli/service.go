@@ -3,14 +3,17 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/internal/control"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 const installHelp = `Make %[1]s a service that starts with the machine, is watched, and is started again when it fails. The folder must have
@@ -30,9 +33,14 @@ func (s *serviceTarget) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.name, "name", "", "the name of the service among those of this machine (default the name in the configuration)")
 }
 
-// instance names the service; without --name the configuration does.
+// instance names the service; without --name it is that of the folder, or what the configuration says.
 func (s *serviceTarget) instance() (service.Instance, error) {
 	name := s.name
+	if name == "" {
+		if of, err := service.Of(s.kind, absolute(s.dir)); err == nil { // otherwise the command itself will say what is wrong
+			name = of.Name
+		}
+	}
 	if name == "" {
 		var err error
 		if name, err = s.configured(); err != nil {
@@ -72,6 +80,9 @@ func serviceCommand(kind, verb, short, done string, do func(service.Instance) er
 	cmd := &cobra.Command{
 		Use: verb, Short: short, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := service.MayManage(); err != nil {
+				return err
+			}
 			n, err := s.instance()
 			if err != nil {
 				return err
@@ -98,6 +109,9 @@ func installCommand(kind string) *cobra.Command {
 		Use: "install", Short: "Make the " + kind + " a service of this machine", Long: long, Args: noArgs,
 		Example: "  sudo sealpost " + kind + " install --dir /var/lib/sealpost/" + map[string]string{service.Hub: "DC-HQ", service.Agent: "FL-LAB"}[kind],
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := service.MayManage(); err != nil { // it may not even read the configuration
+				return err
+			}
 			i, err := s.installation()
 			if err != nil {
 				return err
@@ -153,6 +167,9 @@ func (s *serviceTarget) installation() (i service.Installation, err error) {
 	}
 	if cfg.Receives() {
 		i.Shared = append(i.Shared, cfg.Inbox.Dir)
+		if beside := filepath.Dir(cfg.Inbox.Dir); service.Grantable(beside) {
+			i.Writable = append(i.Writable, beside) // for STATUS.txt
+		}
 	}
 	return i, err
 }
@@ -205,10 +222,39 @@ func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
 	if asJSON {
 		err = printJSON(cmd.OutOrStdout(), state)
 	} else {
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), state)
+		err = printService(cmd.OutOrStdout(), n, state)
 	}
 	if err == nil && !state.Running {
 		err = fmt.Errorf("%s: %w", n.Service(), control.ErrNotRunning)
+	}
+	return err
+}
+
+func printService(w io.Writer, n service.Instance, s service.State) error {
+	_, err := fmt.Fprintln(w, s)
+	line := func(what, text string) {
+		if text != "" {
+			_, err = fmt.Fprintf(w, "  %-9s %s\n", what+":", text)
+		}
+	}
+	line("Folder", s.Folder)
+	line("Account", s.Account)
+	if s.Installed {
+		line("Boot", map[bool]string{true: "starts with the machine", false: "does not start with the machine"}[s.Boot])
+	}
+	if !s.Since.IsZero() {
+		line("Since", localTime(s.Since))
+	}
+	if s.Process > 0 {
+		line("Process", strconv.Itoa(s.Process))
+	}
+	line("Says", s.Says)
+	line("Failure", s.Failure)
+	if s.Restarts > 0 {
+		line("Restarts", words.Count(int64(s.Restarts), "after a failure", "after failures"))
+	}
+	if s.Installed {
+		line("Log", service.WhereToLook(n))
 	}
 	return err
 }
@@ -218,10 +264,14 @@ func serviceNameFlag(cmd *cobra.Command, name *string) {
 }
 
 // asService adds to an error of a daemon that does not answer what its service says.
-func asService(kind, name string) string {
-	state, err := service.Ask(service.Instance{Kind: kind, Name: name})
+func asService(kind, dir string) string {
+	n, err := service.Of(kind, absolute(dir))
+	if err != nil || n.Name == "" {
+		return ""
+	}
+	state, err := service.Ask(n)
 	if err != nil || !state.Installed {
 		return ""
 	}
-	return fmt.Sprintf("\nAs a service: %s. Start it with: sealpost %s start --name %s", state, kind, name)
+	return fmt.Sprintf("\nAs a service: %s. Start it with: sealpost %s start --name %s", state, kind, n.Name)
 }

@@ -1,13 +1,19 @@
 package service
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // What a person has to type on Windows, in texts that can be tested anywhere.
 
 // letAccountIn lets an account of its own into the folders of the service, and makes it the service's.
 func letAccountIn(i Installation) (commands []string) {
-	for _, folder := range append([]string{i.Dir}, i.Shared...) {
-		commands = append(commands, fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)M"`, folder, i.User))
+	for _, folder := range slices.Concat([]string{i.Dir}, i.Writable, i.Shared) {
+		grant := fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)M"`, folder, i.User)
+		if !slices.Contains(commands, grant) {
+			commands = append(commands, grant)
+		}
 	}
 	return append(commands, fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)F" /T`, i.State, i.User),
 		fmt.Sprintf(`sc.exe config "%s" obj= "%s" password= *   (or set the password in services.msc)`, i.Service(), i.User))

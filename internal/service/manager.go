@@ -15,30 +15,8 @@ type Report struct {
 	Left    []string `json:"left,omitempty"`  // commands that failed here and that a person has to run
 }
 
-// State is how a service stands with its manager.
-type State struct {
-	Service   string `json:"service"`
-	Installed bool   `json:"installed"`
-	Running   bool   `json:"running"`
-	Detail    string `json:"detail,omitempty"` // in the manager's own words
-}
-
-// String says it in one line.
-func (s State) String() string {
-	text := s.Service
-	switch {
-	case !s.Installed:
-		text += ": not installed as a service"
-	case s.Running:
-		text += ": installed, running"
-	default:
-		text += ": installed, not running"
-	}
-	if s.Detail != "" {
-		text += " (" + s.Detail + ")"
-	}
-	return text
-}
+// ErrTaken says that a service of that name, or of that folder, is another one.
+var ErrTaken = errors.New("is taken")
 
 // ErrNotInstalled says that the manager knows no such service.
 var ErrNotInstalled = errors.New("is not installed as a service")
@@ -50,11 +28,14 @@ func Install(i Installation) (Report, error) {
 	if err := i.Check(); err != nil {
 		return r, err
 	}
-	if err := mayManage(); err != nil {
+	if err := MayManage(); err != nil {
 		return r, err
 	}
 	config, err := managerConfig(i)
 	if err != nil {
+		return r, err
+	}
+	if err := free(i); err != nil {
 		return r, err
 	}
 	if r.Again, err = makeRoom(i); err != nil {
@@ -71,6 +52,41 @@ func Install(i Installation) (Report, error) {
 	left, err := finishInstall(i)
 	r.Left = append(r.Left, left...)
 	return r, err
+}
+
+// free makes sure that neither the name nor the folder is another service's: two daemons in one folder keep each other from
+// starting, and a name that came to mean another folder would leave the first one without a service.
+func free(i Installation) error {
+	all, err := services(i.Kind)
+	if err != nil {
+		return fmt.Errorf("look for other services: %w", err)
+	}
+	return clash(i, all)
+}
+
+func clash(i Installation, all []State) error {
+	for _, other := range all {
+		switch same := other.Folder == i.Dir; {
+		case other.Folder == "":
+		case other.Service == i.Service() && !same:
+			return fmt.Errorf("the name %s %w: %s serves %s; choose another with --name, or take that service away first: sealpost %s uninstall --name %s", i.Name, ErrTaken, other.Service, other.Folder, i.Kind, i.Name)
+		case other.Service != i.Service() && same:
+			return fmt.Errorf("%s %w: %s serves it already; take that service away first: sealpost %s uninstall --name %s", i.Dir, ErrTaken, other.Service, i.Kind, other.name(i.Kind))
+		}
+	}
+	return nil
+}
+
+// Of finds the service of a folder. Without one the name is empty.
+func Of(kind, dir string) (Instance, error) {
+	n := Instance{Kind: kind}
+	all, err := services(kind)
+	for _, s := range all {
+		if s.Folder == dir {
+			n.Name = s.name(kind)
+		}
+	}
+	return n, err
 }
 
 // managerConfig is what the library needs to know. Our unit is complete, so it asks for nothing more.
@@ -102,7 +118,7 @@ func Uninstall(n Instance) error {
 	if err != nil {
 		return err
 	}
-	if state.Running {
+	if state.busy() {
 		if err := Stop(n); err != nil {
 			return err
 		}
@@ -116,7 +132,7 @@ func Start(n Instance) error {
 		return err
 	}
 	if err := startAndWait(n); err != nil {
-		return fmt.Errorf("start %s: %w%s", n.Service(), err, whereToLook(n))
+		return fmt.Errorf("start %s: %w; see its log: %s", n.Service(), err, WhereToLook(n))
 	}
 	return nil
 }
@@ -124,11 +140,11 @@ func Start(n Instance) error {
 // Stop stops a service, and returns when it has stopped. One that does not run is no error.
 func Stop(n Instance) error {
 	state, err := known(n)
-	if err != nil || !state.Running {
+	if err != nil || !state.busy() {
 		return err
 	}
 	if err := stopAndWait(n); err != nil {
-		return fmt.Errorf("stop %s: %w%s", n.Service(), err, whereToLook(n))
+		return fmt.Errorf("stop %s: %w; see its log: %s", n.Service(), err, WhereToLook(n))
 	}
 	return nil
 }
@@ -146,7 +162,7 @@ func known(n Instance) (State, error) {
 	if err := n.Check(); err != nil {
 		return State{}, err
 	}
-	if err := mayManage(); err != nil {
+	if err := MayManage(); err != nil {
 		return State{}, err
 	}
 	state, err := Ask(n)

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
-	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // DefaultUser is the account of services for which nobody has named another.
@@ -17,8 +21,8 @@ const DefaultUser = packageUser
 // moreArguments are none: the journal keeps what a daemon writes to standard error.
 func moreArguments() []string { return nil }
 
-// mayManage refuses early what the manager would refuse in the middle.
-func mayManage() error {
+// MayManage refuses early what the manager would refuse in the middle.
+func MayManage() error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root may change services: run the same command with sudo")
 	}
@@ -33,11 +37,8 @@ func ownUnit(n Instance) string { return "/etc/systemd/system/" + n.Service() + 
 
 // makeRoom checks the account and takes an earlier unit away, so that it can be written anew.
 func makeRoom(i Installation) (again bool, err error) {
-	if _, err := user.Lookup(i.User); err != nil {
-		return false, fmt.Errorf("there is no account %q for the service to run under; make one with: useradd --system --user-group --home-dir %s --shell /usr/sbin/nologin %s", i.User, stateRoot, i.User)
-	}
-	if _, err := user.LookupGroup(i.Group); err != nil {
-		return false, fmt.Errorf("there is no group %q of the people who drop and take files; make one with: groupadd --system %s", i.Group, i.Group)
+	if _, err := accountOf(i); err != nil {
+		return false, err
 	}
 	err = os.Remove(ownUnit(i.Instance))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +47,14 @@ func makeRoom(i Installation) (again bool, err error) {
 	return err == nil, err
 }
 
-func setUpFolders(i Installation) []string { return carryOut(folderSteps(i), execute) }
+// setUpFolders gives the folders to the account and the people, and looks whether they get there.
+func setUpFolders(i Installation) []string {
+	a, err := accountOf(i)
+	if err != nil {
+		return []string{oneLine(err)}
+	}
+	return append(carryOut(folderSteps(i, a), step.do), carryOut(reachSteps(i, a), step.do)...)
+}
 
 // finishInstall has nothing to add: the unit says everything.
 func finishInstall(Installation) ([]string, error) { return nil, nil }
@@ -61,18 +69,36 @@ func LetPeopleIn(i Installation) []string {
 
 // startAndWait returns when the daemon has said READY.
 func startAndWait(n Instance) error {
-	s, err := library(n)
-	if err != nil {
-		return err
+	began := time.Now()
+	err := systemctl("start", n.Service()+".service")
+	if err == nil {
+		return nil
 	}
-	return s.Start()
+	if state, asked := Ask(n); asked == nil && state.Failure != "" {
+		err = errors.New("it does not serve (" + state.Failure + ")")
+	}
+	if said := lastWords(n, began); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// lastWords is the last line that the daemon has written since then, which mostly says why it has ended. The journal does not
+// always know whose the line of a process was that ended at once; then there is none.
+func lastWords(n Instance, since time.Time) string {
+	exec.Command("journalctl", "--sync").Run() //nolint:errcheck // it is only waited for what is on the way
+	out, err := exec.Command("journalctl", "--no-pager", "--quiet", "--lines=1", "--output=cat", "--since=@"+strconv.FormatInt(since.Unix(), 10), "_SYSTEMD_UNIT="+n.Service()+".service").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func stopAndWait(n Instance) error { return systemctl("stop", n.Service()+".service") }
 
 // remove disables a service and takes the unit away that Install wrote. A package's template unit stays.
 func remove(n Instance) error {
-	if _, err := os.Stat(ownUnit(n)); err != nil {
+	if !exists(ownUnit(n)) {
 		return systemctl("disable", n.Service()+".service")
 	}
 	s, err := library(n)
@@ -82,17 +108,26 @@ func remove(n Instance) error {
 	if err != nil {
 		return fmt.Errorf("uninstall %s: %w", n.Service(), err)
 	}
+	systemctl("reset-failed", n.Service()+".service") //nolint:errcheck // it fails for what has not failed
 	return nil
 }
 
-func whereToLook(n Instance) string {
-	return "; see why with: journalctl -e -u " + command{n.Service()}.String()
-}
+// WhereToLook says where the reasons of a failure stand.
+func WhereToLook(n Instance) string { return "journalctl -e -u " + n.Service() }
+
+// asked are the properties that Ask wants to know.
+const asked = "LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,StatusText,User,ExecStart,ActiveEnterTimestamp,Result,ExecMainStatus"
 
 // Ask asks the manager how a service stands.
 func Ask(n Instance) (State, error) {
 	s := State{Service: n.Service()}
-	out, err := exec.Command("systemctl", "show", "--property=LoadState,ActiveState,SubState,UnitFileState", n.Service()+".service").Output()
+	cmd := exec.Command("systemctl", "show", "--property="+asked, n.Service()+".service")
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) && len(failed.Stderr) > 0 {
+		err = errors.New(strings.TrimSpace(string(failed.Stderr)))
+	}
 	if err != nil {
 		return s, fmt.Errorf("ask systemd for %s: %w", n.Service(), err)
 	}
@@ -108,12 +143,53 @@ func readState(s State, shown string, own bool) State {
 		values[name] = value
 	}
 	active := values["ActiveState"]
-	s.Running = active == "active" || active == "activating" || active == "deactivating" || active == "reloading"
-	s.Installed = values["LoadState"] == "loaded" && (own || s.Running || strings.HasPrefix(values["UnitFileState"], "enabled"))
-	if s.Installed {
-		s.Detail = active + ", " + values["SubState"]
+	s.Running = active == "active" || active == "reloading"
+	s.Changing = active == "activating" || active == "deactivating"
+	s.Boot = strings.HasPrefix(values["UnitFileState"], "enabled")
+	s.Installed = values["LoadState"] == "loaded" && (own || s.busy() || s.Boot)
+	if !s.Installed {
+		return s
+	}
+	s.Detail = active + ", " + values["SubState"]
+	_, folder, _ := strings.Cut(values["ExecStart"], " run --dir ")
+	s.Folder, _, _ = strings.Cut(folder, " ; ignore_errors=")
+	s.Account = values["User"]
+	s.Restarts, _ = strconv.Atoi(values["NRestarts"])
+	if s.busy() {
+		s.Process, _ = strconv.Atoi(values["MainPID"])
+	}
+	if s.Running {
+		s.Since, _ = time.Parse("Mon 2006-01-02 15:04:05 MST", values["ActiveEnterTimestamp"])
+	} else if result := values["Result"]; result != "" && result != "success" {
+		s.Failure = result + ", exit code " + values["ExecMainStatus"]
+	}
+	if s.busy() || s.Failure != "" {
+		s.Says = values["StatusText"]
 	}
 	return s
+}
+
+// services lists those of one kind: units that Install has written, and instances of a package's that start with the machine.
+func services(kind string) (all []State, err error) {
+	prefix := Instance{Kind: kind}.Service()
+	known := map[string]bool{}
+	for _, where := range []string{"/etc/systemd/system/", "/etc/systemd/system/*.wants/"} {
+		units, err := filepath.Glob(where + prefix + "?*.service")
+		if err != nil {
+			return nil, err
+		}
+		for _, unit := range units {
+			known[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(unit), prefix), ".service")] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		state, err := Ask(Instance{Kind: kind, Name: name})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, state)
+	}
+	return all, nil
 }
 
 func exists(path string) bool {

@@ -10,14 +10,21 @@ const DefaultUser = ""
 // moreArguments are none: the manager keeps what a daemon writes to standard error.
 func moreArguments() []string { return nil }
 
-func mayManage() error                             { return nil }
+// MayManage leaves the judgement to the manager.
+func MayManage() error { return nil }
+
 func managerUser(i Installation) string            { return i.User }
 func setUpFolders(Installation) []string           { return nil }
 func finishInstall(Installation) ([]string, error) { return nil, nil }
-func whereToLook(Instance) string                  { return "" }
+
+// WhereToLook says where the reasons of a failure stand.
+func WhereToLook(Instance) string { return "that of the system" }
 
 // LetPeopleIn returns the commands by which people may drop and take files; none are known here.
 func LetPeopleIn(Installation) []string { return nil }
+
+// services are not known here.
+func services(string) ([]State, error) { return nil, nil }
 
 func makeRoom(i Installation) (bool, error) {
 	state, err := Ask(i.Instance)

@@ -3,6 +3,8 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -23,8 +25,8 @@ const failuresForgotten = 24 * time.Hour
 // startTime is how long a service may take between two signs of life while it starts.
 const startTime = 30 * time.Second
 
-// mayManage asks for administrator's rights.
-func mayManage() error {
+// MayManage asks for administrator's rights.
+func MayManage() error {
 	if !windows.GetCurrentProcessToken().IsElevated() {
 		return errors.New("only an administrator may change services: run the same command in a window that was opened with \"Run as administrator\"")
 	}
@@ -39,7 +41,7 @@ func makeRoom(i Installation) (bool, error) {
 	if err != nil || !state.Installed {
 		return false, err
 	}
-	if state.Running {
+	if state.busy() {
 		return true, fmt.Errorf("%s runs; stop it first: sealpost %s stop --name %s", i.Service(), i.Kind, i.Name)
 	}
 	return true, remove(i.Instance)
@@ -123,24 +125,37 @@ func stopAndWait(n Instance) error {
 		return err
 	}
 	defer s.Close()
-	status, err := s.Control(svc.Stop)
-	for deadline := time.Now().Add(stopTime); err == nil && status.State != svc.Stopped; status, err = s.Query() {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("it has not stopped within %s", stopTime)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	return err
+	return stopWhenPossible(stoppable{s}, stopTime)
 }
 
-func whereToLook(Instance) string {
-	return fmt.Sprintf("; see why in the Event Viewer, Windows Logs, Application, source %s", eventSource)
+// stoppable is a service as stopWhenPossible asks it.
+type stoppable struct{ *mgr.Service }
+
+func (s stoppable) stop() (bool, error) {
+	_, err := s.Control(svc.Stop)
+	if errors.Is(err, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL) {
+		return false, nil // it starts, or stops already
+	}
+	if errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
+		return true, nil
+	}
+	return err == nil, err
+}
+
+func (s stoppable) stopped() (bool, error) {
+	status, err := s.Query()
+	return err == nil && status.State == svc.Stopped, err
+}
+
+// WhereToLook says where the reasons of a failure stand.
+func WhereToLook(Instance) string {
+	return fmt.Sprintf("Event Viewer, Windows Logs, Application, source %s", eventSource)
 }
 
 // Ask asks the manager how a service stands; anybody may.
 func Ask(n Instance) (State, error) {
 	state := State{Service: n.Service()}
-	s, err := open(n, windows.SERVICE_QUERY_STATUS)
+	s, err := open(n, windows.SERVICE_QUERY_STATUS|windows.SERVICE_QUERY_CONFIG)
 	if errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST) {
 		return state, nil
 	}
@@ -152,8 +167,52 @@ func Ask(n Instance) (State, error) {
 	if err != nil {
 		return state, fmt.Errorf("ask for %s: %w", n.Service(), err)
 	}
-	state.Installed, state.Running = true, status.State != svc.Stopped
+	var buffer [1 << 10]uint64 // the most that a manager answers; Wine does not know all that mgr.Config asks for
+	config, size := (*windows.QUERY_SERVICE_CONFIG)(unsafe.Pointer(&buffer[0])), uint32(0)
+	if err := windows.QueryServiceConfig(s.Handle, config, uint32(unsafe.Sizeof(buffer)), &size); err != nil {
+		return state, fmt.Errorf("ask for %s: %w", n.Service(), err)
+	}
+	state.Installed, state.Running = true, status.State == svc.Running
+	state.Changing = !state.Running && status.State != svc.Stopped
+	state.Boot, state.Account, state.Process = config.StartType == mgr.StartAutomatic, windows.UTF16PtrToString(config.ServiceStartName), int(status.ProcessId)
+	if words, err := windows.DecomposeCommandLine(windows.UTF16PtrToString(config.BinaryPathName)); err == nil {
+		state.Folder = after(words, "--dir")
+	}
+	if code := max(status.Win32ExitCode, status.ServiceSpecificExitCode); !state.busy() && code != 0 && code != uint32(windows.ERROR_SERVICE_NEVER_STARTED) {
+		state.Failure = fmt.Sprintf("exit code %d", code)
+	}
 	return state, nil
+}
+
+// after is the word behind another one.
+func after(words []string, word string) string {
+	if n := slices.Index(words, word); n >= 0 && n+1 < len(words) {
+		return words[n+1]
+	}
+	return ""
+}
+
+// services lists those of one kind.
+func services(kind string) (all []State, err error) {
+	h, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT|windows.SC_MANAGER_ENUMERATE_SERVICE)
+	if err != nil {
+		return nil, fmt.Errorf("open the service manager: %w", err)
+	}
+	m := mgr.Mgr{Handle: h}
+	defer m.Disconnect() //nolint:errcheck // it was only read
+	names, err := m.ListServices()
+	for _, service := range names {
+		name, ours := strings.CutPrefix(service, Instance{Kind: kind}.Service())
+		if !ours {
+			continue
+		}
+		state, err := Ask(Instance{Kind: kind, Name: name})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, state)
+	}
+	return all, err
 }
 
 // open opens a service with no more rights than are needed.

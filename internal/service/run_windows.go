@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/windows/svc"
 )
@@ -47,13 +50,12 @@ const accepted = svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown
 func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (bool, uint32) {
 	ready, stop, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	watching, enough := context.WithCancel(h.ctx)
-	w := watcher{alive: h.daemon.Alive, log: h.log, say: func(string) error { return nil }}
+	own := ownWatchdog{limit: hungTime, alive: h.daemon.Alive, ready: func() { close(ready) }, hung: h.hung}
+	w := watcher{alive: h.daemon.Alive, every: hungTime / 3, say: own.hear, log: h.log}
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		if w.untilReady(watching) {
-			close(ready)
-		}
+		w.run(watching)
 	}()
 	listened := make(chan struct{})
 	go func() {
@@ -64,6 +66,7 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 	close(done)
 	enough()
 	<-watched
+	own.enough()
 	<-listened
 	if h.err != nil {
 		h.log.Error("service ended", "error", h.err)
@@ -72,6 +75,21 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 		return false, exitClean
 	}
 	return true, exitFailed
+}
+
+// hungTime is how long a daemon may answer nothing; systemd's units have the same.
+const hungTime = time.Minute
+
+// hung ends a daemon that answers no more. The manager takes it for a crash, and starts it again.
+func (h *handler) hung() {
+	h.log.Error("it has not answered for a minute, and is ended", "trace", trace())
+	os.Exit(exitFailed)
+}
+
+// trace is what all goroutines do, as far as an entry of the event log has room.
+func trace() string {
+	buffer := make([]byte, 24<<10)
+	return string(buffer[:runtime.Stack(buffer, true)])
 }
 
 // listen takes the manager's requests until the daemon is done.

@@ -64,7 +64,7 @@ type Installation struct {
 	Dir      string   // the daemon's folder, with its configuration
 	State    string   // the folder of keys and ledger or spool
 	Shared   []string // folders that people and the service share: they drop, it takes
-	Writable []string // folders outside Dir in which the service works
+	Writable []string // folders of their owners in which the service writes, as it does into those that hold shared ones
 	User     string   // the account; empty: the manager's own choice
 	Group    string   // the people who use the shared folders, and the service
 }

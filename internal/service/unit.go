@@ -91,6 +91,13 @@ func hiddenHome(path string) bool {
 	})
 }
 
+// Grantable tells whether a folder may be opened to a service as a whole. A home, or what lies right under the root, holds
+// too much that is not the service's.
+func Grantable(folder string) bool {
+	above := filepath.Dir(folder)
+	return above != filepath.Dir(above) && above != "/home" && folder != "/root" && above != "/run/user"
+}
+
 func spelled(paths []string) []string {
 	var out []string
 	for _, path := range paths {

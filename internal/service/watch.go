@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -82,6 +83,62 @@ func (w watcher) tell(state string) {
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// ownWatchdog ends a daemon that answers no more where the manager would not notice. It hears what a watcher says.
+type ownWatchdog struct {
+	limit time.Duration // between two signs of life
+	alive func(context.Context) error
+	ready func() // the daemon serves
+	hung  func() // it has not shown that it lives in time, and does not when asked once more
+
+	mu    sync.Mutex  // guards timer
+	timer *time.Timer // nil: nobody is waited for, not yet or no more
+}
+
+func (o *ownWatchdog) hear(state string) error {
+	switch {
+	case strings.HasPrefix(state, "READY=1"):
+		o.mu.Lock()
+		o.timer = time.AfterFunc(o.limit, o.askAgain)
+		o.mu.Unlock()
+		o.ready()
+	case state == "WATCHDOG=1":
+		o.lives()
+	}
+	return nil
+}
+
+func (o *ownWatchdog) lives() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timer != nil {
+		o.timer.Reset(o.limit)
+	}
+}
+
+// askAgain gives one more chance: a computer that wakes up has let much time pass, and nobody could have answered.
+func (o *ownWatchdog) askAgain() {
+	if (watcher{alive: o.alive}).ask(context.Background(), readyTime) == nil {
+		o.lives()
+		return
+	}
+	o.mu.Lock()
+	waiting := o.timer != nil // it may have ended by itself while it was asked
+	o.mu.Unlock()
+	if waiting {
+		o.hung()
+	}
+}
+
+// enough is called when the daemon has ended by itself.
+func (o *ownWatchdog) enough() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.timer != nil {
+		o.timer.Stop()
+		o.timer = nil
+	}
+}
 
 // runWatched runs a daemon that is watched meanwhile, and says when it begins to stop.
 func runWatched(ctx context.Context, d Daemon, w watcher) error {

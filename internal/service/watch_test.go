@@ -159,3 +159,75 @@ func TestManagerThatCannotBeToldIsLogged(t *testing.T) {
 		t.Errorf("log: %s", b.String())
 	}
 }
+
+func TestOwnWatchdogEndsADaemonThatAnswersNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answers atomic.Bool
+		answers.Store(true)
+		alive := func(ctx context.Context) error {
+			if answers.Load() {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		began := time.Now()
+		var ready atomic.Bool
+		var after atomic.Int64 // it was ended; 0: not yet
+		own := ownWatchdog{limit: time.Minute, alive: alive, ready: func() { ready.Store(true) }, hung: func() { after.Store(int64(time.Since(began))) }}
+		w := watcher{alive: alive, every: 20 * time.Second, say: own.hear, log: slog.New(slog.DiscardHandler)}
+		ctx, stop := context.WithCancel(t.Context())
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			w.run(ctx)
+		}()
+		time.Sleep(time.Hour)
+		if !ready.Load() || after.Load() != 0 {
+			t.Fatalf("ready %t, ended after %s", ready.Load(), time.Duration(after.Load()))
+		}
+		answers.Store(false)
+		time.Sleep(time.Minute + readyTime + time.Second)
+		if hung := time.Duration(after.Load()); hung < time.Hour+30*time.Second || hung > time.Hour+time.Minute+readyTime {
+			t.Errorf("ended after %s, one hour of it alive", hung)
+		}
+		stop()
+		<-watched
+		own.enough()
+	})
+}
+
+func TestOwnWatchdogAsksOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hung atomic.Bool
+		own := ownWatchdog{limit: time.Minute, alive: func(context.Context) error { return nil }, ready: func() {}, hung: func() { hung.Store(true) }}
+		own.hear("READY=1\nSTATUS=serving")
+		time.Sleep(time.Hour) // nobody has asked it, as when the computer sleeps
+		own.enough()
+		time.Sleep(time.Hour)
+		if hung.Load() {
+			t.Error("ended although it answers")
+		}
+	})
+}
+
+func TestOwnWatchdogOfADaemonThatEndsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hung atomic.Bool
+		alive := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		own := ownWatchdog{limit: time.Minute, alive: alive, ready: func() {}, hung: func() { hung.Store(true) }}
+		own.hear("READY=1\nSTATUS=serving")
+		time.Sleep(time.Minute + readyTime/2) // it is being asked once more
+		own.enough()
+		time.Sleep(time.Minute)
+		if hung.Load() {
+			t.Error("ended although it has ended by itself")
+		}
+	})
+}
+
+func TestOwnWatchdogOfADaemonThatNeverServed(t *testing.T) {
+	own := ownWatchdog{}
+	own.hear("STATUS=not ready: no")
+	own.enough()
+}

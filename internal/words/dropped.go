@@ -8,7 +8,7 @@ const (
 	IgnoredName    = "the tray's configuration says to leave alone what has such a name"
 	MarkerAlone    = "it marks a folder as finished, and that folder is not here (any more): remove it"
 	StillWritten   = "it is still being written"
-	MayNotRead     = "sealpost may not read it: give its account the right to"
+	MayNotRead     = "sealpost may not read it: copy it here instead of moving it, or give sealpost's account the right to"
 	MayNotMove     = "it cannot be moved out of this folder: give sealpost's account the right to write here"
 	HeldFromMoving = "another program has it open and keeps it from being moved: close it there"
 	IsLink         = "it is a link: copy the file itself"

@@ -1,0 +1,150 @@
+package service
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// POSIX access lists as the kernel keeps them, so that no other program has to be on the machine.
+
+const (
+	aclAccess  = "system.posix_acl_access"  // of the folder itself
+	aclDefault = "system.posix_acl_default" // of what will be made in it
+
+	aclVersion = 2
+	aclNobody  = 0xffffffff // the id of entries that are about nobody in particular
+)
+
+// Whom an entry is about, in the order in which the kernel wants the entries.
+const (
+	aclOwner      = 0x01
+	aclUser       = 0x02
+	aclOwnerGroup = 0x04
+	aclGroup      = 0x08
+	aclMask       = 0x10 // the most that users and groups get
+	aclOther      = 0x20
+)
+
+const rwx, r_x = 7, 5
+
+// aclEntry is one line of an access list, laid out as the kernel has it.
+type aclEntry struct {
+	Tag, Perm uint16
+	ID        uint32
+}
+
+type acl []aclEntry
+
+// set sets what somebody may do, and leaves all others as they were.
+func (a *acl) set(tag uint16, id uint32, perm uint16) {
+	for n, e := range *a {
+		if e.Tag == tag && e.ID == id {
+			(*a)[n].Perm = perm
+			return
+		}
+	}
+	*a = append(*a, aclEntry{tag, perm, id})
+	slices.SortFunc(*a, func(x, y aclEntry) int { return cmp.Or(cmp.Compare(x.Tag, y.Tag), cmp.Compare(x.ID, y.ID)) })
+}
+
+// widest is what all users and groups together may do: the mask that takes nothing from anybody.
+func (a acl) widest() (perm uint16) {
+	for _, e := range a {
+		if e.Tag == aclUser || e.Tag == aclOwnerGroup || e.Tag == aclGroup {
+			perm |= e.Perm
+		}
+	}
+	return perm
+}
+
+func (a acl) bytes() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, aclVersion)
+	for _, e := range a {
+		b = binary.LittleEndian.AppendUint16(b, e.Tag)
+		b = binary.LittleEndian.AppendUint16(b, e.Perm)
+		b = binary.LittleEndian.AppendUint32(b, e.ID)
+	}
+	return b
+}
+
+func parseACL(b []byte) (a acl, err error) {
+	if len(b) < 4 || len(b)%8 != 4 || binary.LittleEndian.Uint32(b) != aclVersion {
+		return nil, errors.New("an access list of an unknown kind")
+	}
+	for b = b[4:]; len(b) > 0; b = b[8:] {
+		a = append(a, aclEntry{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), binary.LittleEndian.Uint32(b[4:])})
+	}
+	return a, nil
+}
+
+// aclOfMode is the access list of a folder that has none.
+func aclOfMode(mode fs.FileMode) acl {
+	perm := uint16(mode.Perm())
+	return acl{{aclOwner, perm >> 6 & rwx, aclNobody}, {aclOwnerGroup, perm >> 3 & rwx, aclNobody}, {aclOther, perm & rwx, aclNobody}}
+}
+
+// readACL returns nil where there is none.
+func readACL(folder, which string) (acl, error) {
+	var b [64 << 10]byte // the most that an attribute can hold
+	n, err := unix.Getxattr(folder, which, b[:])
+	if errors.Is(err, unix.ENODATA) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseACL(b[:n])
+}
+
+// change reads an access list of a folder, lets edit change it, and writes it.
+func change(folder, which string, edit func(*acl)) error {
+	list, err := readACL(folder, which)
+	if err == nil {
+		edit(&list)
+		err = unix.Setxattr(folder, which, list.bytes(), 0)
+	}
+	if err != nil {
+		return fmt.Errorf("access list of %s: %w", folder, err)
+	}
+	return nil
+}
+
+// shareFolder lets a group do everything in a folder, and the service and the group everything with what is made in it,
+// whatever the umask of its maker is. What others have been given in the access lists stays.
+func shareFolder(folder string, uid, gid uint32) error {
+	if err := admit(folder, aclEntry{aclGroup, rwx, gid}); err != nil {
+		return err
+	}
+	return change(folder, aclDefault, func(a *acl) {
+		a.set(aclOwner, aclNobody, rwx)
+		a.set(aclUser, uid, rwx)
+		a.set(aclOwnerGroup, aclNobody, rwx)
+		a.set(aclGroup, gid, rwx)
+		a.set(aclMask, aclNobody, rwx)
+		a.set(aclOther, aclNobody, 0)
+	})
+}
+
+// admit gives users and groups rights to a folder, beside those who have some.
+func admit(folder string, more ...aclEntry) error {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	return change(folder, aclAccess, func(a *acl) {
+		if *a == nil {
+			*a = aclOfMode(info.Mode())
+		}
+		for _, e := range more {
+			a.set(e.Tag, e.ID, e.Perm)
+		}
+		a.set(aclMask, aclNobody, a.widest())
+	})
+}
