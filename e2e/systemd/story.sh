@@ -18,14 +18,19 @@ until_() {
 unless() { if "$@"; then return 1; fi; }
 pid() { systemctl show -P MainPID "$1"; }
 serves() { [ "$(systemctl is-active "$1")" = active ] && [ "$(pid "$1")" != "$2" ] && [ "$(pid "$1")" != 0 ]; }
-drop() { runuser -u ann -- cp "$1" "$lab/outbox/"; }
+ann() { runuser -u ann -- "$@"; }
+drop() { ann cp "$1" "$lab/outbox/"; }
 arrived() { until_ 60 cmp "$1" "$centre/inbox/FL-LAB/$(basename "$1")"; }
 delivered() { until_ 60 sh -c "ls $lab/delivered/*/$(basename "$1")"; }
 
 say "install the package"
 dpkg -i /story/old.deb
 id sealpost
-man -w sealpost-agent-join >/dev/null
+for page in $(dpkg -L sealpost | grep /man1/); do
+	[ -z "$(man --warnings -l $page 2>&1 >/dev/null | tee -a /dev/stderr)" ]
+done
+man sealpost-agent-join | grep -q invitation
+bash -n /usr/share/bash-completion/completions/sealpost
 groupadd scientists
 useradd --no-create-home --groups scientists ann
 
@@ -38,6 +43,20 @@ sealpost hub status --dir $home/DC-HQ # at once: the start has waited until it s
 sealpost hub status --name DC-HQ | grep 'installed, running'
 [ "$(stat -c %U $home/DC-HQ/state/hub.key)" = sealpost ]
 
+say "what cannot be is said"
+fails() { local want=$1; shift; unless "$@" >/tmp/fails.log 2>&1; grep -e "$want" /tmp/fails.log; }
+fails 'run the same command with sudo' runuser -u ann -- sealpost hub install --dir $home/DC-HQ
+fails 'run the same command with sudo' runuser -u ann -- sealpost hub stop --name DC-HQ
+fails 'no account "nobody-here".*useradd --system' sealpost hub install --dir $home/DC-HQ --user nobody-here
+fails 'there is no agent in /srv/nothing' sealpost agent install --dir /srv/nothing
+fails 'is not installed as a service.*sealpost agent install --name NOBODY' sealpost agent start --name NOBODY
+fails 'is no name for a service' sealpost hub stop --name ../x
+sealpost hub init --dir /srv/DC-TWO --name DC-HQ --host localhost --listen :8444 >/dev/null
+fails 'the name DC-HQ is taken: sealpost-hub@DC-HQ serves /var/lib/sealpost/DC-HQ' sealpost hub install --dir /srv/DC-TWO
+fails 'DC-HQ is taken: sealpost-hub@DC-HQ serves it already' sealpost hub install --dir $home/DC-HQ --name second
+sealpost hub status --name DC-HQ # all of that has changed nothing
+sealpost hub install --dir $home/DC-HQ | grep 'installed already, and has been renewed'
+
 say "two agents as services, side by side"
 sealpost hub invite FL-LAB --role send --out /tmp/FL-LAB.join --dir $home/DC-HQ
 sealpost hub invite CA-RC --role receive --out /tmp/CA-RC.join --dir $home/DC-HQ
@@ -47,26 +66,85 @@ sealpost agent join /tmp/FL-LAB.join --dir $lab --approve CA-RC
 sed -i 's/^reserve = .*/reserve = "64MiB"/' $centre/agent.toml
 for dir in $centre $lab; do
 	sealpost agent install --dir $dir --group scientists | tee /tmp/install.log
-	if command -v setfacl >/dev/null; then unless grep 'left for you to do' /tmp/install.log; else grep 'setfacl -m g:scientists:rwx' /tmp/install.log; fi
+	unless grep 'left for you to do' /tmp/install.log
 	sealpost agent start --dir $dir
 	sealpost agent status --dir $dir >/dev/null
 	[ -n "$(systemctl show -P StatusText "sealpost-agent@$(basename $dir)")" ]
 done
 [ "$(grep CapEff "/proc/$(pid sealpost-agent@FL-LAB)/status" | cut -f2)" = 0000000010000000 ] # CAP_LEASE, no more
 [ "$(stat -c %U "/proc/$(pid sealpost-agent@FL-LAB)")" != root ]
+sealpost agent status --name FL-LAB | tee /tmp/status.log # what an admin asks first
+for line in 'installed, running' "Folder: *$lab" 'Account: *sealpost' 'starts with the machine' 'Since: *2' 'Process: *[1-9]' 'Says: *serving'; do grep "$line" /tmp/status.log >/dev/null; done
+[ -z "$(systemd-analyze verify sealpost-hub@DC-HQ.service sealpost-agent@FL-LAB.service sealpost-agent@ANY.service 2>&1 | tee -a /dev/stderr)" ]
+for s in hub@DC-HQ agent@FL-LAB; do systemd-analyze security --no-pager --threshold=25 sealpost-$s | tail -1; done
+
+say "a third one: a name and an account of its own, a tray and an inbox elsewhere"
+useradd --system --user-group --no-create-home carrier
+sealpost hub invite SF-RC --role both --out /tmp/SF-RC.join --dir $home/DC-HQ
+sealpost hub bind ca_rc_queue sf-rc.dat --dir $home/DC-HQ
+mkdir -p "/srv/the lab" && chmod 700 "/srv/the lab" && install -d -m 755 -o ann /home/ann /home/ann/data
+third="/srv/the lab/SF-RC"
+sealpost agent join /tmp/SF-RC.join --dir "$third" --approve CA-RC
+sed -i 's/^reserve = .*/reserve = "64MiB"/; s|^dir = "inbox"|dir = "/home/ann/data/inbox"|; s|^dir = "."|dir = "/data/fl/tray"|' "$third/agent.toml"
+grep -A3 -e '^dir = ' "$third/agent.toml" >/dev/null
+sealpost agent install --dir "$third" --name third --user carrier --group scientists | tee /tmp/install.log
+sed -n 's/^  \(chmod o+x .*\)  #.*/\1/p' /tmp/install.log >/tmp/left.sh
+grep "chmod o+x '/srv/the lab'" /tmp/left.sh
+sh -e /tmp/left.sh # as it says
+sealpost agent install --dir "$third" --user carrier --group scientists >/tmp/install.log # it knows its name now
+unless grep 'left for you to do' /tmp/install.log
+sealpost agent start --dir "$third"
+[ "$(stat -c %U "/proc/$(pid sealpost-agent@third)")" = carrier ]
+until_ 20 test -e /data/fl/tray/STATUS.txt
+until_ 20 test -e /home/ann/data/STATUS.txt
+[ "$(stat -c %U /home/ann/data)" = ann ] # it stays hers
+echo from elsewhere >/tmp/elsewhere.csv
+ann cp /tmp/elsewhere.csv /data/fl/tray/outbox/
+until_ 60 cmp /tmp/elsewhere.csv $centre/inbox/SF-RC/elsewhere.csv
 
 say "a scientist drops a file, and takes another"
 echo a,b,c >/tmp/data.csv
 drop /tmp/data.csv
 arrived /tmp/data.csv
 delivered /tmp/data.csv
-runuser -u ann -- cat "$centre/inbox/FL-LAB/data.csv" >/dev/null
-runuser -u ann -- mv "$centre/inbox/FL-LAB/data.csv" /tmp/taken.csv
-unless runuser -u ann -- ls $lab/state
-if command -v setfacl >/dev/null; then
-	runuser -u ann -- sh -c "umask 077; mkdir $lab/outbox/run-7 && echo 7 > $lab/outbox/run-7/x && touch $lab/outbox/run-7.done"
-	until_ 90 grep -q 7 $centre/inbox/FL-LAB/run-7/x
-fi
+ann cat "$centre/inbox/FL-LAB/data.csv" >/dev/null
+ann mv "$centre/inbox/FL-LAB/data.csv" /tmp/taken.csv
+ann mv $lab/delivered/*/data.csv /tmp/back.csv
+cmp /tmp/data.csv /tmp/back.csv
+for closed in $lab/state $lab/state/identity.key $centre/state $home/DC-HQ/state $home/DC-HQ-root; do unless ann ls $closed 2>/dev/null; done
+[ -z "$(ann find $home "$third" -path '*/state/*' 2>/dev/null || true)" ]
+ann cat $lab/STATUS.txt >/dev/null
+ann sh -c "umask 077; mkdir $lab/outbox/run-7 && echo 7 > $lab/outbox/run-7/x && touch $lab/outbox/run-7.done"
+until_ 90 grep -q 7 $centre/inbox/FL-LAB/run-7/x
+ann rm -r $centre/inbox/FL-LAB/run-7
+until_ 60 sh -c "ls -d $lab/delivered/*/run-7"
+ann sh -c "mv $lab/delivered/*/run-7 /tmp/run-7"
+
+say "what is moved keeps the access it had"
+ann sh -c 'umask 022; echo moved >/tmp/moved.csv; umask 077; echo closed >/tmp/closed.csv; umask 022; mkdir /tmp/run-8; echo 8 >/tmp/run-8/x'
+ann sh -c "mv /tmp/moved.csv /tmp/closed.csv /tmp/run-8 $lab/outbox/; touch $lab/outbox/run-8.done"
+echo moved >/tmp/moved.csv
+arrived /tmp/moved.csv
+told() { sealpost agent status --dir $lab | grep -A2 -F "$1" | grep -e "$2"; }
+until_ 60 told closed.csv 'copy it here instead of moving it'
+until_ 60 told run-8 'it cannot be moved out of this folder'
+[ -e $lab/outbox/closed.csv ] && [ -e $lab/outbox/run-8/x ]
+ann chgrp -R scientists $lab/outbox/closed.csv $lab/outbox/run-8
+ann chmod -R g+rwX $lab/outbox/closed.csv $lab/outbox/run-8
+until_ 90 test -e $centre/inbox/FL-LAB/closed.csv
+until_ 90 test -e $centre/inbox/FL-LAB/run-8/x
+
+say "a start that fails says why, and where to look"
+sealpost agent stop --name third
+sed -i 's/^role = .*/role = "nobody"/' "$third/agent.toml"
+fails 'it does not serve (exit-code, exit code 1).*; see its log: journalctl -e -u sealpost-agent@third' sealpost agent start --name third
+fails 'not serving now' sealpost agent status --name third # it is tried again and again
+grep -e 'Failure: *exit-code' /tmp/fails.log
+grep -e 'Log: *journalctl' /tmp/fails.log
+sealpost agent uninstall --name third
+fails 'not installed' sealpost agent status --name third
+[ -e "$third/state/identity.key" ]
+[ -z "$(systemctl --no-legend list-units --all 'sealpost-agent@third*')" ]
 
 say "kill -9: started again within seconds"
 for s in sealpost-hub@DC-HQ sealpost-agent@FL-LAB sealpost-agent@CA-RC; do

@@ -15,7 +15,7 @@ func TestServicesUnderSystemd(t *testing.T) {
 	if os.Getenv("SEALPOST_SYSTEMD") == "" {
 		t.Skip("SKIPPED: takes minutes and needs root; run: make services")
 	}
-	needs(t, "unshare", "pivot_root", "ip", "dpkg-deb", "dpkg", "adduser", "make")
+	needs(t, "unshare", "pivot_root", "ip", "dpkg-deb", "dpkg", "adduser", "man", "runuser", "make")
 	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
 		t.Skip("SKIPPED: no systemd on this machine")
 	}
