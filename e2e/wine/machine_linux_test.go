@@ -26,8 +26,8 @@ const installed = `C:\Program Files\sealpost\sealpost.exe`
 const manifest = `<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0"><trustInfo xmlns="urn:schemas-microsoft-com:asm.v3">
 <security><requestedPrivileges><requestedExecutionLevel level="requireAdministrator" uiAccess="false"/></requestedPrivileges></security></trustInfo></assembly>`
 
-// windows sets a machine up, or says why there is none.
-func windows(t *testing.T) *machine {
+// windows sets a machine up, or says why there is none. What is done before anything runs on it is there when it boots.
+func windows(t *testing.T, before ...func(*machine)) *machine {
 	t.Helper()
 	where := os.Getenv("SEALPOST_WINE")
 	info, err := os.Stat(where)
@@ -45,6 +45,10 @@ func windows(t *testing.T) *machine {
 	if out, err := m.start("wineboot", "-i").CombinedOutput(); err != nil {
 		t.Fatalf("wineboot: %v\n%s", err, out)
 	}
+	for _, prepare := range before {
+		prepare(m)
+		m.off()
+	}
 	m.put(installed, build(t, "windows", "sealpost"))
 	must(t, os.WriteFile(m.path(installed+".manifest"), []byte(manifest), 0o644))
 	m.put(`C:\holder.exe`, build(t, "windows", "sealpost/e2e/wine/holder"))
@@ -54,8 +58,12 @@ func windows(t *testing.T) *machine {
 
 // start prepares a program of the machine. Its process is the Windows process itself, so that killing it is what it seems.
 func (m *machine) start(program string, args ...string) *exec.Cmd {
+	return m.outside(append([]string{m.wine, program}, args...)...)
+}
+
+// outside prepares a program of the system around the machine, such as Wine itself.
+func (m *machine) outside(command ...string) *exec.Cmd {
 	prefix := filepath.Join(m.folder, "prefix")
-	command := append([]string{m.wine, program}, args...)
 	if m.root != "" {
 		prefix = "/machine/prefix"
 		command = append([]string{"unshare", "-m", "./enter.sh", m.root, m.folder}, command...)
@@ -67,10 +75,22 @@ func (m *machine) start(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// end ends everything that runs on the machine.
+// end ends everything that runs on the machine, and returns when Wine has written its registry and left the folder alone.
 func (m *machine) end() {
 	if out, err := m.start("wineboot", "-k", "-f").CombinedOutput(); err != nil {
 		m.t.Logf("wineboot -k: %v\n%s", err, out)
+	}
+	m.off()
+}
+
+// off waits until the machine, on which nothing runs any more, is switched off.
+func (m *machine) off() {
+	server := "wineserver"
+	if m.root != "" {
+		server = "/usr/lib/wine/wineserver64"
+	}
+	if out, err := m.outside(server, "-w").CombinedOutput(); err != nil {
+		m.t.Errorf("wineserver -w: %v\n%s", err, out)
 	}
 }
 
@@ -110,6 +130,21 @@ func (m *machine) sealpost(args ...string) string {
 		m.t.Fatalf("sealpost %s: exit code %d\n%s", strings.Join(args, " "), code, out)
 	}
 	return out
+}
+
+// shareOf is where the share \\nas\lab lies on this machine.
+func (m *machine) shareOf() string {
+	return filepath.Join(m.folder, "prefix", "dosdevices", "unc", "nas", "lab")
+}
+
+// connectShare makes the share \\nas\lab, and connects it as the drive N:, which the machine knows once it has booted.
+func connectShare(m *machine) {
+	m.t.Helper()
+	must(m.t, os.MkdirAll(m.shareOf(), 0o755))
+	must(m.t, os.Symlink("unc/nas/lab", filepath.Join(m.folder, "prefix", "dosdevices", "n:")))
+	if out, err := m.start("reg", "add", `HKLM\Software\Wine\Drives`, "/v", "n:", "/d", "network").CombinedOutput(); err != nil {
+		m.t.Fatalf("reg add: %v\n%s", err, out)
+	}
 }
 
 // hold lets another program open a file until letGo is called.

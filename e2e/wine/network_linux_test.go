@@ -26,9 +26,9 @@ type network struct {
 
 const site = `C:\ProgramData\sealpost\FL-LAB`
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t *testing.T, before ...func(*machine)) *network {
 	t.Helper()
-	n := &network{t: t, m: windows(t), program: build(t, "linux", "sealpost"), dir: t.TempDir()}
+	n := &network{t: t, m: windows(t, before...), program: build(t, "linux", "sealpost"), dir: t.TempDir()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, l.Close())

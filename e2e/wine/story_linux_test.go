@@ -151,8 +151,11 @@ func TestTheServiceOnWindows(t *testing.T) {
 	}
 	m.sealpost("agent", "install", "--dir", site)
 	m.sealpost("agent", "start", "--name", "FL-LAB")
-	if out := m.sealpost("agent", "status", "--name", "FL-LAB"); !strings.Contains(out, "installed, running") {
+	if out := m.sealpost("agent", "status", "--name", "FL-LAB"); !strings.Contains(out, "installed, running") || !strings.Contains(out, "Folder:   "+site) {
 		t.Errorf("status says: %s", out)
+	}
+	if out, code := m.try("agent", "install", "--dir", site, "--name", "second"); code == 0 || !strings.Contains(out, "sealpost-agent@FL-LAB serves it already") {
+		t.Errorf("install of a folder that is taken: %d, %s", code, out)
 	}
 	m.sealpost("agent", "status", "--dir", site) // start has waited until it serves
 	sent := n.make("lab", 1000, "by the service.csv")
@@ -180,4 +183,31 @@ func TestTheServiceOnWindows(t *testing.T) {
 	if _, err := os.Stat(m.path(site + `\state\identity.key`)); err != nil {
 		t.Error(err)
 	}
+}
+
+// A share is written as \\server\share; a letter that stands for one is known to nobody but the person who has connected it.
+func TestSharesAndMappedDrives(t *testing.T) {
+	n := newNetwork(t, connectShare)
+	m, share := n.m, n.m.shareOf()
+	config := m.path(site + `\agent.toml`)
+	edit(t, config, `dir = "."`, `dir = 'N:\tray'`)
+	if out, code := m.try("agent", "install", "--dir", site); code == 0 || !strings.Contains(out, "N: is a drive that is connected for you, and for nobody else") {
+		t.Errorf("install with a mapped drive: %d, %s", code, out)
+	}
+	if out, _ := m.try("agent", "status", "--name", "FL-LAB"); !strings.Contains(out, "not installed") {
+		t.Errorf("status after that: %s", out)
+	}
+	edit(t, config, `dir = 'N:\tray'`, `dir = '\\nas\lab\tray'`)
+	m.sealpost("agent", "install", "--dir", site)
+	m.sealpost("agent", "start", "--name", "FL-LAB")
+	must(t, os.WriteFile(filepath.Join(share, "tray", "outbox", "on a share.csv"), []byte("on a share"), 0o644))
+	eventually(t, "it has arrived", func() bool {
+		text, _ := os.ReadFile(filepath.Join(n.centreInbox(), "on a share.csv"))
+		return string(text) == "on a share"
+	})
+	eventually(t, "its receipt is verified", func() bool {
+		entries, _ := os.ReadDir(filepath.Join(share, "tray", "delivered"))
+		return len(entries) == 1
+	})
+	m.sealpost("agent", "uninstall", "--name", "FL-LAB") // stops first
 }
