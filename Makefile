@@ -63,14 +63,18 @@ deb: ## the Debian package, bin/sealpost_VERSION_ARCH.deb
 	mkdir -p bin/package
 	GOOS=linux GOARCH=$(DEB_ARCH) CGO_ENABLED=0 $(GOBUILD) -o bin/package/sealpost .
 	go -C packaging run -mod=mod ./manual "$(CURDIR)/bin/package" # -mod=mod: follows the program's own go.mod
-	gzip -9nf bin/package/man1/*.1
+	cp CHANGELOG.md bin/package/changelog
+	go -C packaging run ./licences "$(CURDIR)" "$(CURDIR)/bin/package/third-party-licences" linux $(DEB_ARCH)
+	gzip -9nf bin/package/man1/*.1 bin/package/changelog bin/package/third-party-licences
 	cd packaging && DEB_VERSION="$(DEB_VERSION)" DEB_ARCH="$(DEB_ARCH)" go tool nfpm package --packager deb --target ../bin/
 
 zip: ## the Windows agent, bin/sealpost_VERSION_windows_ARCH.zip
 	mkdir -p bin/package/windows
 	GOOS=windows GOARCH=$(DEB_ARCH) CGO_ENABLED=0 $(GOBUILD) -o bin/package/windows/sealpost.exe .
+	go -C packaging run ./licences "$(CURDIR)" "$(CURDIR)/bin/package/windows/third-party-licences.txt" windows $(DEB_ARCH)
 	go -C packaging run ./zip "$(CURDIR)/bin/sealpost_$(DEB_VERSION)_windows_$(DEB_ARCH).zip" \
-	  ../bin/package/windows/sealpost.exe ../docs/services.md ../config/agent.example.toml ../LICENSE
+	  ../bin/package/windows/sealpost.exe ../docs/services.md ../config/agent.example.toml ../LICENSE \
+	  ../bin/package/windows/third-party-licences.txt
 
 services: ## the services under a real systemd, in namespaces of their own; needs root
 	SEALPOST_SYSTEMD=1 go test -count=1 -timeout 15m -v ./e2e/systemd

@@ -19,8 +19,8 @@ func TestPackage(t *testing.T) {
 	list := dpkgDeb(t, "--contents", deb)
 	for _, want := range []string{
 		`-rwxr-xr-x root/root .* \./usr/bin/sealpost$`,
-		`-rw-r--r-- root/root .* \./lib/systemd/system/sealpost-hub@\.service$`,
-		`-rw-r--r-- root/root .* \./lib/systemd/system/sealpost-agent@\.service$`,
+		`-rw-r--r-- root/root .* \./usr/lib/systemd/system/sealpost-hub@\.service$`,
+		`-rw-r--r-- root/root .* \./usr/lib/systemd/system/sealpost-agent@\.service$`,
 		`\./usr/share/man/man1/sealpost-agent-join\.1\.gz$`,
 		`\./usr/share/bash-completion/completions/sealpost$`,
 		`\./usr/share/zsh/vendor-completions/_sealpost$`,
@@ -28,6 +28,8 @@ func TestPackage(t *testing.T) {
 		`\./usr/share/doc/sealpost/examples/hub\.toml$`,
 		`\./usr/share/doc/sealpost/examples/agent\.toml$`,
 		`\./usr/share/doc/sealpost/copyright$`,
+		`\./usr/share/doc/sealpost/CHANGELOG\.md\.gz$`,
+		`\./usr/share/doc/sealpost/third-party-licences\.gz$`,
 	} {
 		if !regexp.MustCompile("(?m)" + want).MatchString(list) {
 			t.Errorf("the package has no %s\n%s", want, list)
