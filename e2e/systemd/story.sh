@@ -177,18 +177,25 @@ echo after the hang >/tmp/hung.csv
 drop /tmp/hung.csv
 arrived /tmp/hung.csv
 
-say "stop: hands back within the grace time"
+say "stop: hands back within the grace time, also what is under way"
+head -c 256M /dev/urandom >/tmp/large.bin
+drop /tmp/large.bin
+until_ 60 sh -c "ls $centre/inbox/.sealpost/tmp/*/* || ls $centre/inbox/FL-LAB/large.bin"
 for s in agent:FL-LAB agent:CA-RC hub:DC-HQ; do
 	began=$SECONDS
 	sealpost ${s%:*} stop --name ${s#*:}
 	[ $((SECONDS - began)) -le 25 ]
 	[ "$(systemctl show -P Result "sealpost-${s%:*}@${s#*:}")" = success ]
+	[ $s != agent:CA-RC ] || sealpost hub status --dir $home/DC-HQ | grep -e '(0 leased'
 	sealpost ${s%:*} stop --name ${s#*:} # again is no error
 	if sealpost ${s%:*} status --name ${s#*:}; then false; else [ $? = 3 ]; fi
 done
 unless sealpost agent status --dir $lab 2>/tmp/status.log
 grep 'Start it with: sealpost agent start --name FL-LAB' /tmp/status.log
 for s in hub:DC-HQ agent:FL-LAB agent:CA-RC; do sealpost ${s%:*} start --name ${s#*:}; done
+arrived /tmp/large.bin
+delivered /tmp/large.bin
+rm -r /tmp/large.bin $lab/delivered/*/large.bin $centre/inbox/FL-LAB/large.bin
 
 say "upgrade under traffic"
 before=$(pid sealpost-hub@DC-HQ)
@@ -221,5 +228,11 @@ dpkg -P sealpost 2>&1 | tee /tmp/purge.log
 grep 'keys and files stay' /tmp/purge.log
 [ -e $lab/state/identity.key ]
 [ -z "$(find /etc/systemd -name '*sealpost*')" ]
+rm -r $home
+dpkg -i /story/new.deb >/dev/null
+id sealpost
+dpkg -P sealpost
+unless id sealpost # nothing of it is left where nothing was made with it
+[ ! -e $home ]
 say "the end"
 touch /story/done
