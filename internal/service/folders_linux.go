@@ -41,6 +41,7 @@ func (s step) do() error {
 type account struct {
 	user, group string
 	uid, gid    uint32
+	also        []uint32 // the groups to which the account belongs besides
 }
 
 // accountOf finds the account of an installation, or says how to make it.
@@ -57,8 +58,21 @@ func accountOf(i Installation) (account, error) {
 	if a.uid, err = number(u.Uid); err != nil {
 		return a, err
 	}
-	a.gid, err = number(g.Gid)
-	return a, err
+	if a.gid, err = number(g.Gid); err != nil {
+		return a, err
+	}
+	also, err := u.GroupIds()
+	if err != nil {
+		return a, fmt.Errorf("groups of the account %q: %w", i.User, err)
+	}
+	for _, id := range also {
+		gid, err := number(id)
+		if err != nil {
+			return a, err
+		}
+		a.also = append(a.also, gid)
+	}
+	return a, nil
 }
 
 func number(id string) (uint32, error) {

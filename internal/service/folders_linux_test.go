@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,6 +178,22 @@ func TestFileSystemWithoutAccessLists(t *testing.T) {
 	}
 }
 
+func TestAccountOfAnInstallation(t *testing.T) {
+	i := lab("/srv/fl")
+	i.User, i.Group = "root", "root"
+	if a, err := accountOf(i); err != nil || a.uid != 0 || a.gid != 0 || !slices.Contains(a.also, 0) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	i.Group = "no such group"
+	if _, err := accountOf(i); err == nil || !strings.Contains(err.Error(), "groupadd --system no such group") {
+		t.Error(err)
+	}
+	i.User = "no such account"
+	if _, err := accountOf(i); err == nil || !strings.Contains(err.Error(), "useradd --system") {
+		t.Error(err)
+	}
+}
+
 func TestClosedFoldersAboveAreTold(t *testing.T) {
 	onlyRoot(t)
 	dir := openFolder(t)
@@ -208,7 +225,8 @@ func TestClosedFoldersAboveAreTold(t *testing.T) {
 	if said != want {
 		t.Errorf("said\n%s\nwant\n%s", said, want)
 	}
-	if err := os.Chown(closed, serviceID, serviceID); err != nil {
+	a.also = []uint32{annID} // by a group that the account belongs to besides, it gets through
+	if err := errors.Join(os.Chown(closed, 0, annID), os.Chmod(closed, 0o710)); err != nil {
 		t.Fatal(err)
 	}
 	if said := strings.Join(carryOut(reachSteps(i, a)[1:], step.do), "\n"); said != "chmod o+x "+closed+"   # the group people cannot get through it to "+i.Shared[0] {

@@ -12,7 +12,7 @@ import (
 // way: a folder above that is closed to them stops them, whatever the folder itself allows. What lies in a home is bound
 // into the view of the service, and the rest of a home is its owner's affair.
 func reachSteps(i Installation, a account) (steps []step) {
-	service := person{"the account " + a.user, &syscall.Credential{Uid: a.uid, Gid: a.gid}}
+	service := person{"the account " + a.user, &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: a.also}}
 	people := person{"the group " + a.group, &syscall.Credential{Uid: nobody, Gid: a.gid}}
 	ask := func(who person, right string, paths ...string) {
 		for _, path := range paths {
