@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 )
@@ -77,6 +78,9 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 func explain(err error) error {
 	if nobodyListens(err) {
 		return ErrNotRunning
+	}
+	if asked, ok := errors.AsType[*url.Error](err); ok {
+		err = asked.Err // whom it asked, and by which method, says nothing to a person
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("you may not ask this daemon; run the command as %s: %w", whoMayAsk, err)
