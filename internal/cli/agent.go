@@ -12,7 +12,7 @@ import (
 
 func agentCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "Join a network, and run and administrate the agent of a site", Args: noArgs, RunE: group}
-	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), withSites(agentApproveCommand()), withSites(agentTrustCommand()),
+	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentTrustCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(), agentDoctorCommand(), withMessages(agentRecallCommand()), withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
 	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
@@ -35,7 +35,7 @@ func agentApproveCommand() *cobra.Command {
 	}
 	dirFlag(cmd, &dir, "agent")
 	cmd.Flags().StringVar(&in.Route, "route", "", "the routing key (default the only one of the trays)")
-	return cmd
+	return completeFlag(completeFrom(cmd, sitesKnown, true), "route", routesOf)
 }
 
 func agentTrustCommand() *cobra.Command {
@@ -51,7 +51,7 @@ func agentTrustCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
-	return cmd
+	return completeFrom(cmd, sitesKnown, false)
 }
 
 // askDone sends a request whose answer is a sentence.

@@ -58,6 +58,8 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.InitDefaultCompletionCmd() // here: it keeps where its scripts are written to
+	completeAlone(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
@@ -129,6 +131,9 @@ func wantFlags(cmd *cobra.Command, names ...string) error {
 // dirFlag adds --dir, the folder of the daemon.
 func dirFlag(cmd *cobra.Command, dir *string, whose string) {
 	cmd.Flags().StringVar(dir, "dir", ".", "the folder of the "+whose)
+	if err := cmd.MarkFlagDirname("dir"); err != nil {
+		panic(err) // the flag is defined one line above
+	}
 }
 
 func jsonFlag(cmd *cobra.Command, asJSON *bool) {

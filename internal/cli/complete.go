@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,21 +13,71 @@ import (
 // completionTime is how long a person who pressed the tab key waits for the daemon.
 const completionTime = time.Second
 
-// completeFrom lets a shell complete a command's first argument with what list takes from the running agent's status.
-func completeFrom(cmd *cobra.Command, list func(agent.Status) []string) *cobra.Command {
+// lister takes what can be completed from the running agent's status.
+type lister func(agent.Status) []string
+
+// complete asks the agent of the command's folder. One that does not answer has nothing to offer.
+func (list lister) complete(cmd *cobra.Command) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
+	defer cancel()
+	var s agent.Status
+	if err := askAgent(ctx, cmd.Flag("dir").Value.String(), agent.PathStatus, agent.StatusRequest{Latest: 100}, &s); err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return list(s), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeFrom lets a shell complete a command's arguments: the first, or each of many.
+func completeFrom(cmd *cobra.Command, list lister, many bool) *cobra.Command {
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
+		if len(args) > 0 && !many {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), completionTime)
-		defer cancel()
-		var s agent.Status
-		if err := askAgent(ctx, cmd.Flag("dir").Value.String(), agent.PathStatus, agent.StatusRequest{Latest: 100}, &s); err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return list(s), cobra.ShellCompDirectiveNoFileComp
+		return list.complete(cmd)
 	}
 	return cmd
+}
+
+// completeFlag lets a shell complete the value of a flag.
+func completeFlag(cmd *cobra.Command, flag string, list lister) *cobra.Command {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return list.complete(cmd)
+	})
+	if err != nil {
+		panic(err) // the flag is defined beside the call
+	}
+	return cmd
+}
+
+// bashAlone makes the script for bash do without the package bash-completion, which a small system does not have: the words
+// are then those that bash itself has found.
+const bashAlone = `
+if ! declare -F _get_comp_words_by_ref >/dev/null; then
+    __sealpost_init_completion()
+    {
+        COMPREPLY=()
+        words=("${COMP_WORDS[@]}")
+        cword=$COMP_CWORD
+        cur=${COMP_WORDS[COMP_CWORD]}
+        prev=${COMP_WORDS[COMP_CWORD-1]}
+    }
+fi
+`
+
+// completeAlone adds that to what `sealpost completion bash` prints.
+func completeAlone(root *cobra.Command) {
+	bash, _, err := root.Find([]string{"completion", "bash"})
+	if err != nil {
+		panic(err) // it was made one line before the call
+	}
+	script := bash.RunE
+	bash.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := script(cmd, args); err != nil {
+			return err
+		}
+		_, err := fmt.Fprint(cmd.OutOrStdout(), bashAlone)
+		return err
+	}
 }
 
 // withMessages completes message ids.
@@ -43,15 +94,42 @@ func withMessages(cmd *cobra.Command) *cobra.Command {
 			}
 		}
 		return ids
-	})
+	}, false)
 }
 
-// withSites completes the names of known sites.
-func withSites(cmd *cobra.Command) *cobra.Command {
-	return completeFrom(cmd, func(s agent.Status) (sites []string) {
-		for _, p := range s.Pins {
-			sites = append(sites, string(p.Site))
+// sitesKnown are the names of known sites.
+func sitesKnown(s agent.Status) (sites []string) {
+	for _, p := range s.Pins {
+		sites = append(sites, string(p.Site))
+	}
+	return sites
+}
+
+// addresses are what a file can be sent to: the trays' routing keys, and known sites.
+func addresses(s agent.Status) (list []string) {
+	list = routesOf(s)
+	for _, site := range sitesKnown(s) {
+		list = append(list, "@"+site)
+	}
+	return list
+}
+
+// routesOf are the routing keys of the trays.
+func routesOf(s agent.Status) (routes []string) {
+	if s.Outbox != nil {
+		for _, t := range s.Outbox.Trays {
+			routes = append(routes, fmt.Sprintf("%s\tthe tray %s", t.Route, t.Name))
 		}
-		return sites
-	})
+	}
+	return routes
+}
+
+// traysOf are the names of the trays.
+func traysOf(s agent.Status) (names []string) {
+	if s.Outbox != nil {
+		for _, t := range s.Outbox.Trays {
+			names = append(names, fmt.Sprintf("%s\t%s", t.Name, t.Route))
+		}
+	}
+	return names
 }
