@@ -3,9 +3,10 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // ResendRequest asks for what a finished message held to be sent to one site, as a message of its own.
@@ -14,7 +15,7 @@ type ResendRequest struct {
 	To      string `json:"to"`
 }
 
-var errSendsNothing = errors.New("this site does not send")
+var errSendsNothing = errors.New(words.SendsNothing)
 
 func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if a.outbox == nil {
@@ -24,16 +25,17 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	return Done{fmt.Sprintf("%s is recalled: nobody gets it, and it lies in failed/", m)}, nil
+	return Done{words.RecalledNow(m)}, nil
 }
 
 func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	if a.outbox == nil {
 		return Done{}, errSendsNothing
 	}
-	m, err := a.outbox.Resend(ctx, in.Message, id.Site(in.To))
+	to := id.Site(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(in.To), "@"))) // as send takes it
+	m, err := a.outbox.Resend(ctx, in.Message, to)
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	return Done{fmt.Sprintf("what %s held is dropped again, for %s", m, in.To)}, nil
+	return Done{words.SentAgain(m, to)}, nil
 }

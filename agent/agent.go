@@ -9,8 +9,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -35,7 +35,7 @@ import (
 )
 
 // ErrNotJoined says that the site has no certificate yet.
-var ErrNotJoined = errors.New("this site has not joined yet: run 'sealpost agent join' with the invitation file first")
+var ErrNotJoined = errors.New(words.SiteNotJoined)
 
 // Options configure an agent.
 type Options struct {
@@ -96,7 +96,10 @@ func New(o Options) (_ *Agent, err error) {
 func lockState(state string) (io.Closer, error) {
 	lock, err := durable.Lock(filepath.Join(state, "lock"))
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("the agent of this folder is running already (%s)", state)
+		return nil, words.AgentRuns(state)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, words.StateClosed(state, err)
 	}
 	return lock, err
 }
@@ -110,11 +113,11 @@ func (a *Agent) open(version string) (err error) {
 		return ErrNotJoined
 	}
 	if a.identity.Site() != a.site {
-		return fmt.Errorf("the certificate in %s is of %s, and agent.toml says %s", a.cfg.State, a.identity.Site(), a.site)
+		return words.StateOfOtherSite(a.cfg.State, a.identity.Site(), a.site)
 	}
 	root := a.identity.Chain()[2]
 	if certs.Fingerprint(root.PublicKey) != a.network {
-		return fmt.Errorf("the certificate in %s is of another network than the one in agent.toml", a.cfg.State)
+		return words.StateOfOtherNetwork(a.cfg.State)
 	}
 	if a.keys, err = openKeys(a.cfg); err != nil {
 		return err
@@ -134,6 +137,9 @@ func (a *Agent) open(version string) (err error) {
 // openLedger tells of what the ledger has set aside.
 func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(path)
+	if err != nil && !errors.Is(err, ledger.ErrFull) {
+		return nil, words.LedgerUnusable(path, err)
+	}
 	if err != nil {
 		return nil, err
 	}

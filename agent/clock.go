@@ -11,6 +11,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // clockTime bounds the question for the hub's time.
@@ -46,7 +47,7 @@ func hubTime(ctx context.Context, cfg config.Agent) (time.Time, error) {
 			return date, nil
 		}
 	}
-	return time.Time{}, errors.New("no hub says what time it is")
+	return time.Time{}, errors.New(words.NoHubTellsTheTime)
 }
 
 func closeAfter(answer *http.Response, err error) error {

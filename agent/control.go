@@ -3,10 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"sealpost/agent/inbox"
@@ -16,6 +14,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/id"
 	"sealpost/internal/profile"
+	"sealpost/internal/words"
 )
 
 // The paths of the control socket.
@@ -145,7 +144,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 
 func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	if a.outbox == nil {
-		return Done{}, errors.New("this site does not send, so there is nothing to approve")
+		return Done{}, errors.New(words.NoApprovals)
 	}
 	route, err := a.ownRoute(in.Route)
 	if err != nil {
@@ -156,13 +155,13 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 		return Done{}, err
 	}
 	if len(in.Sites) == 0 {
-		return Done{}, errors.New("name the sites to approve, or 'route' for what the hub proposes")
+		return Done{}, errors.New(words.NameSites)
 	}
 	if err := a.trust.Approve(ctx, address, approvedSites(in.Sites)); err != nil {
 		return Done{}, err
 	}
 	a.outbox.Reconsider()
-	return Done{fmt.Sprintf("approved for %s: %v", address, in.Sites)}, nil
+	return Done{words.Approved(address, in.Sites)}, nil
 }
 
 // ownRoute is the route that a person means: the one that was given, or the only one that the site's trays have.
@@ -177,7 +176,7 @@ func (a *Agent) ownRoute(given string) (string, error) {
 	case given != "":
 		return given, nil
 	case len(routes) > 1:
-		return "", fmt.Errorf("this site sends under %s: say with --route which one is meant", strings.Join(routes, ", "))
+		return "", words.WhichRoute(routes)
 	}
 	return routes[0], nil
 }
@@ -200,16 +199,12 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 	if a.inbox != nil {
 		a.inbox.Reconsider()
 	}
-	says := fmt.Sprintf("%s is trusted by this fingerprint from now on", site)
-	if offered != "" {
-		says += fmt.Sprintf("; what showed itself as %s last has another one, %s: nothing is sent to it, and nothing of it is believed", site, offered)
-	}
-	return Done{says}, nil
+	return Done{words.Trusted(site, offered)}, nil
 }
 
 func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, err error) {
 	if a.outbox == nil {
-		return r, errors.New("this site does not send, so it has no receipts")
+		return r, errors.New(words.NoReceipts)
 	}
 	if r.Message, err = a.outbox.Message(ctx, in.Message); err != nil {
 		return r, a.unknown(in.Message, err)
@@ -250,7 +245,7 @@ func (a *Agent) lookUp(ctx context.Context, in MessageRequest) (l Log, err error
 
 func (a *Agent) unknown(message string, err error) error {
 	if errors.Is(err, ledger.ErrNotFound) {
-		return fmt.Errorf("%s has no message %q: 'sealpost agent status' lists the latest", a.site, message)
+		return words.MessageUnknown(a.site, message)
 	}
 	return err
 }

@@ -3,10 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +19,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/words"
 )
 
 // JoinOptions say how a site joins its network.
@@ -60,8 +59,11 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		return Joined{}, err
 	}
 	lock, err := lockState(cfg.State)
+	if errors.Is(err, fs.ErrPermission) {
+		return Joined{}, err
+	}
 	if err != nil {
-		return Joined{}, fmt.Errorf("%w: stop it first, or use 'sealpost agent approve' to change approvals", err)
+		return Joined{}, words.StopToJoin(err)
 	}
 	defer lock.Close()
 	identity, err := openIdentity(cfg.State)
@@ -94,7 +96,7 @@ func configure(o JoinOptions) (config.Agent, error) {
 	case other && !hasJoined(stored):
 		// Left behind by a wrong invitation, and of no use to anybody.
 	case other:
-		return cfg, fmt.Errorf("%s belongs to %s of another network or name already: choose another folder with --dir", dir, stored.Site)
+		return cfg, words.FolderOfOther(dir, stored.Site)
 	case err == nil:
 		cfg = stored
 	case !errors.Is(err, fs.ErrNotExist):
@@ -191,7 +193,7 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, cfg); unknown == nil {
 			if wrong := certs.CheckClock(hub, o.Now()); wrong != nil {
-				return "", fmt.Errorf("nothing was sent to the hub yet: %w, and run the same command again", wrong)
+				return "", words.ClockFirst(wrong)
 			}
 		}
 	}
@@ -203,30 +205,30 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	}
 	site, err := identity.CheckChain([]byte(answer.Chain), inv.Network, o.Now())
 	if err == nil && site != inv.Site {
-		return clock, fmt.Errorf("the hub answered with a certificate for %q and not for %s: ask the admin of the hub", site, inv.Site)
+		return clock, words.CertificateForOther(site, inv.Site)
 	}
 	if err == nil {
 		err = identity.SetChain([]byte(answer.Chain), inv.Network, o.Now())
 	}
 	if errors.Is(err, certs.ErrNotValidNow) && clock != "" {
-		return clock, fmt.Errorf("the hub's certificate is not valid on this computer, because %s: set the clock and run the same command again", clock)
+		return clock, words.CertificateNotHere(clock)
 	}
 	return clock, err
 }
 
 func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
 	if l := between(ctx, err, cfg); l.Trouble != "" {
-		return fmt.Errorf("%s. Whom to ask? %s Then run the same command again", l.Trouble, l.Situation().Words().Ask)
+		return words.SomethingBetween(l.Trouble, l.Situation())
 	}
 	switch {
 	case errors.Is(err, api.ErrInvitation):
-		return fmt.Errorf("the hub does not take the invitation for %s: it was used with another key, has expired, or was replaced by a newer one; ask the admin of the hub for a new one (%w)", inv.Site, err)
+		return words.InvitationRefused(inv.Site, err)
 	case errors.Is(err, certs.ErrUntrusted):
-		return fmt.Errorf("what answers at %s is not the hub of this network, so nothing was sent to it; ask the admin of the hub (%w)", strings.Join(inv.Hub, ", "), err)
+		return words.NotTheHub(inv.Hub, err)
 	case errors.Is(err, certs.ErrNotValidNow):
-		return fmt.Errorf("the hub's certificate is not valid now: check this computer's clock, which says %s, and run the same command again (%w)", now.Local().Format(time.DateTime), err)
+		return words.HubNotValidNow(now, err)
 	}
-	return fmt.Errorf("the hub at %s cannot be reached; nothing is lost, run the same command again later (%w)", strings.Join(inv.Hub, ", "), err)
+	return words.HubNotReached(inv.Hub, err)
 }
 
 // publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
@@ -243,7 +245,7 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	client := newClient(cfg, identity, o.Version, o.Now)
 	defer client.CloseIdle()
 	if err := client.PutKey(ctx, signed); err != nil {
-		return fmt.Errorf("joined, but the recipient key is not uploaded; 'sealpost agent run' will do it: %w", err)
+		return words.KeyNotUploaded(err)
 	}
 	return nil
 }

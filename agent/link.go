@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -80,7 +79,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
 	if hello.Suite != a.cfg.Suite {
-		return fmt.Errorf("the hub's network has the suite %s, and agent.toml says %s", hello.Suite, a.cfg.Suite)
+		return words.SuiteDiffers(hello.Suite, a.cfg.Suite)
 	}
 	if a.cfg.Receives() && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
@@ -142,24 +141,23 @@ func (a *Agent) lost(now Link) {
 func (a *Agent) explain(ctx context.Context, err error) Link {
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
-		return Link{Trouble: fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run 'sealpost hub admit %s --fingerprint %s --role %s'", a.site, a.identity.Key(), a.cfg.Role)}
+		return Link{Trouble: words.AdmitFirst(a.site, a.cfg.Role, a.identity.Key())}
 	case errors.Is(err, api.ErrExpired) && a.now().Before(a.identity.NotAfter()):
-		return Link{Trouble: fmt.Sprintf("the hub says that this site's certificate has expired, and by this computer's clock it is good until %s: the hub's clock is wrong, or this one's; ask the admin of the hub",
-			a.identity.NotAfter().Local().Format(time.DateTime))}
+		return Link{Trouble: words.ClocksDisagree(a.identity.NotAfter())}
 	case errors.Is(err, api.ErrExpired):
-		return Link{Trouble: fmt.Sprintf("this site's certificate has expired (%s): ask the admin of the hub for a new invitation and run 'sealpost agent join' again", a.identity.NotAfter().Local().Format(time.DateTime))}
+		return Link{Trouble: words.SiteExpired(a.identity.NotAfter())}
 	}
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, a.cfg); unknown == nil {
 			if wrong := certs.CheckClock(hub, a.now()); wrong != nil {
-				return Link{Trouble: "the hub's certificate is not valid by this computer's clock: " + wrong.Error(), Clock: wrong.Error()}
+				return Link{Trouble: words.HubNotValidByClock(wrong), Clock: wrong.Error()}
 			}
 		}
 	}
 	if l := between(ctx, err, a.cfg); l.Trouble != "" {
 		return l
 	}
-	return Link{Trouble: "the hub cannot be reached: " + err.Error()}
+	return Link{Trouble: words.Unreachable(err)}
 }
 
 // between says what stands between the site and its hub, if it shows itself: a proxy that refuses, or somebody who answers

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
 	"sealpost/internal/strictjson"
+	"sealpost/internal/words"
 )
 
 // Proof is all that a third party needs to see that a site has received a message: its receipts, and what its fingerprint
@@ -44,7 +44,7 @@ type provenMessage struct {
 var proofReadme []byte
 
 // ErrContent says that the content at hand is not what was sent.
-var ErrContent = errors.New("this is not the content that was sent")
+var ErrContent = errors.New(words.ContentDiffers)
 
 func (a *Agent) proof(ctx context.Context, in MessageRequest) (p Proof, err error) {
 	r, err := a.receipts(ctx, in)
@@ -71,18 +71,18 @@ func (p Proof) Write(dir, content string) ([]id.Site, error) {
 		}
 	}
 	if len(sites) == 0 {
-		return nil, fmt.Errorf("%s has no verified receipt yet", p.Record.ID)
+		return nil, words.NotVerifiedYet(p.Record.ID)
 	}
 	var entries bytes.Buffer
 	err := outbox.WriteEntries(&entries, content, p.Record.Name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not at %s any more: say with --content where it is", p.Record.ID, content)
+		return nil, words.ContentGone(p.Record.ID, content)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if sum := sha256.Sum256(entries.Bytes()); hex.EncodeToString(sum[:]) != string(p.Record.Digest) {
-		return nil, fmt.Errorf("%s: %w as %s (bytes, names, times and permissions count)", content, ErrContent, p.Record.ID)
+		return nil, words.ContentIsOther(content, p.Record.ID, ErrContent)
 	}
 	return sites, p.write(dir, entries.Bytes())
 }

@@ -12,12 +12,13 @@ import (
 	"sealpost/agent/outbox"
 	"sealpost/agent/report"
 	"sealpost/internal/control"
+	"sealpost/internal/words"
 )
 
 // More paths of the control socket.
 const (
 	PathFind  = "/find"  // FindRequest → Found
-	PathTrays = "/trays" // struct{} → Trays
+	PathTrays = "/trays" // TraysRequest → Trays
 )
 
 // maxFound bounds what one search returns.
@@ -43,6 +44,11 @@ type Found struct {
 	More     bool            `json:"more"`     // there may be others beyond the limit
 }
 
+// TraysRequest asks for the trays, and which of the names they would leave alone.
+type TraysRequest struct {
+	Names []string `json:"names"`
+}
+
 // Trays are the folders from which a site sends.
 type Trays struct {
 	Trays []Tray `json:"trays"`
@@ -50,11 +56,12 @@ type Trays struct {
 
 // Tray is one of them.
 type Tray struct {
-	Name         string        `json:"name"`
-	Dir          string        `json:"dir"`
-	Outbox       string        `json:"outbox"`
-	Route        string        `json:"route"`
-	FolderSettle time.Duration `json:"folder_settle_ns"`
+	Name         string            `json:"name"`
+	Dir          string            `json:"dir"`
+	Outbox       string            `json:"outbox"`
+	Route        string            `json:"route"`
+	FolderSettle time.Duration     `json:"folder_settle_ns"`
+	LeftAlone    map[string]string `json:"left_alone,omitempty"` // of the names that were asked for, and why
 }
 
 func (a *Agent) handleQuestions(mux *http.ServeMux) {
@@ -64,7 +71,7 @@ func (a *Agent) handleQuestions(mux *http.ServeMux) {
 
 func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
 	if in.Name == "" {
-		return f, errors.New("say a part of the file's name")
+		return f, errors.New(words.SayAName)
 	}
 	limit := min(in.Limit, maxFound)
 	if limit <= 0 {
@@ -84,13 +91,19 @@ func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
 	return f, nil
 }
 
-func (a *Agent) trays(context.Context, struct{}) (Trays, error) {
+func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	if a.outbox == nil {
-		return Trays{}, errors.New("this site does not send")
+		return Trays{}, errSendsNothing
 	}
 	var t Trays
 	for _, o := range a.cfg.Trays() {
-		t.Trays = append(t.Trays, Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle)})
+		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle), LeftAlone: map[string]string{}}
+		for _, name := range in.Names {
+			if why := a.outbox.LeavesAlone(o.Name, name); why != "" {
+				one.LeftAlone[name] = why
+			}
+		}
+		t.Trays = append(t.Trays, one)
 	}
 	return t, nil
 }

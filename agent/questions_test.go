@@ -66,9 +66,12 @@ func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
 		t.Errorf("no name: %v", err)
 	}
 	var trays agent.Trays
-	must(t, lab.call(agent.PathTrays, struct{}{}, &trays))
+	must(t, lab.call(agent.PathTrays, agent.TraysRequest{Names: []string{"run.part", "run.csv"}}, &trays))
 	if len(trays.Trays) != 1 || trays.Trays[0].Route != "fl-lab.dat" || trays.Trays[0].Outbox != filepath.Join(lab.dir, "outbox") {
 		t.Errorf("trays: %+v", trays)
+	}
+	if alone := trays.Trays[0].LeftAlone; len(alone) != 1 || alone["run.part"] == "" {
+		t.Errorf("it would leave alone %v", alone)
 	}
 	if err := centre.call(agent.PathTrays, struct{}{}, &trays); err == nil || !strings.Contains(err.Error(), "does not send") {
 		t.Errorf("at the centre: %v", err)

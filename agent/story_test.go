@@ -415,6 +415,9 @@ func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 	lab.drop("meant", []byte("meant"))
 	eventually(t, "both are taken", func() bool { return lab.status().Outbox.Counts["taken"] == 2 })
 	for _, m := range lab.status().Outbox.Latest {
+		if held := m.HeldUntil.Sub(m.Claimed); held.Round(time.Second) != 2*time.Second {
+			t.Errorf("%s says that it is held for %s", m.Name, held)
+		}
 		if m.Name == "mistake" {
 			must(t, lab.call(agent.PathRecall, agent.MessageRequest{Message: string(m.ID)}, nil))
 		}
@@ -428,6 +431,9 @@ func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 	m := lab.status().Outbox.Latest
 	if held := m[0].Finished.Sub(m[0].Claimed); m[0].Name == "meant" && held < 2*time.Second {
 		t.Errorf("it was held for %s", held)
+	}
+	if !m[0].HeldUntil.IsZero() || !m[1].HeldUntil.IsZero() {
+		t.Errorf("they are held still: %+v", m)
 	}
 	for _, name := range []string{string(m[0].ID), string(m[1].ID), "FL-LAB_DAT_20200101_001"} {
 		if err := lab.call(agent.PathRecall, agent.MessageRequest{Message: name}, nil); err == nil {
@@ -444,13 +450,13 @@ func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", content)
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
 	first := string(lab.status().Outbox.Latest[0].ID)
-	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "SF-RC"}, nil))
+	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "sf-rc"}, nil))
 	other.expect("FL-LAB", "data.csv", content)
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 2 })
 	if got := centre.inInbox(); len(got) != 1 {
 		t.Errorf("the first centre has %v", got)
 	}
-	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "nobody"}, nil); err == nil {
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "no body"}, nil); err == nil {
 		t.Error("it was sent to nobody")
 	}
 }

@@ -5,7 +5,11 @@ package doctor
 import (
 	"context"
 	"os"
+	"os/user"
+	"strconv"
 	"syscall"
+
+	"sealpost/internal/words"
 )
 
 // account makes sure that what is tried here is tried with the rights that the agent has.
@@ -15,9 +19,21 @@ func account(_ context.Context, o Options) []Finding {
 		return nil // said of the folder
 	}
 	owner, known := info.Sys().(*syscall.Stat_t)
-	if known && int(owner.Uid) != os.Geteuid() {
-		return warn("account", "run this as the account under which the agent runs: what follows may be otherwise for it",
-			"%s belongs to the account %d, and this runs as %d", o.Config.State, owner.Uid, os.Geteuid())
+	self := os.Geteuid()
+	switch {
+	case !known || int(owner.Uid) == self:
+		return nil
+	case self == 0:
+		return warn(accountName, words.RootForAgent(o.Config.State, nameOf(int(owner.Uid)), o.Dir))
 	}
-	return nil
+	return fail(accountName, words.OtherAccount(o.Config.State, nameOf(int(owner.Uid)), nameOf(self), o.Dir))
+}
+
+// nameOf is an account as people call it.
+func nameOf(uid int) string {
+	number := strconv.Itoa(uid)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
 }

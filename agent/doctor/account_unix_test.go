@@ -4,6 +4,10 @@ package doctor
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,5 +21,44 @@ func TestAnotherAccountsFolderIsSaid(t *testing.T) {
 	}
 	if list := account(t.Context(), o); len(list) != 1 || list[0].Level != Warn || list[0].Do == "" {
 		t.Errorf("of another account's folder it says %+v", list)
+	}
+}
+
+// asAnother has a test run once more, as somebody who may not see what the agent sees; it names the state folder.
+const asAnother = "SEALPOST_DOCTOR_STATE"
+
+// A person who is not the agent is told whom to ask as, and nothing that holds for that person only.
+func TestAnotherAccountIsToldOnce(t *testing.T) {
+	if state := os.Getenv(asAnother); state != "" {
+		o := Options{Dir: "DIR"}
+		o.Config.State = state
+		found := []Finding{}
+		if whole := Examine(t.Context(), o, func(f Finding) { found = append(found, f) }); whole || len(found) != 1 || found[0].Level != Fail {
+			t.Fatalf("got %v, %+v", whole, found)
+		}
+		if f := found[0]; !strings.Contains(f.Do, "sudo -u root sealpost agent doctor --dir DIR") {
+			t.Fatalf("got %+v", f)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root may run something as another account")
+	}
+	dir, err := os.MkdirTemp("", "doctor")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o755))
+	self, err := os.Executable()
+	must(t, err)
+	program, err := os.ReadFile(self)
+	must(t, err)
+	at := filepath.Join(dir, "doctor.test")
+	must(t, os.WriteFile(at, program, 0o755))
+	must(t, os.Mkdir(filepath.Join(dir, "state"), 0o700))
+	cmd := exec.CommandContext(t.Context(), at, "-test.run", "^"+t.Name()+"$")
+	cmd.Dir, cmd.Env = dir, []string{asAnother + "=" + filepath.Join(dir, "state"), "GORACE=atexit_sleep_ms=0"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

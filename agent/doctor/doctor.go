@@ -6,9 +6,9 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 
 	"sealpost/config"
+	"sealpost/internal/words"
 )
 
 // Level says how good or bad a finding is.
@@ -29,29 +29,34 @@ type Finding struct {
 	Do    string `json:"do,omitempty"` // what to do about it
 }
 
+// accountName is what the account that looks is called among the findings.
+const accountName = "account"
+
 // Options is what a doctor looks at.
 type Options struct {
 	Config  config.Agent
+	Dir     string // the site's folder, as the person has named it
 	Version string // of the program
 }
 
-// Examine looks at everything, and hands over each finding as it is made.
-func Examine(ctx context.Context, o Options, found func(Finding)) {
+// Examine looks at everything, and hands over each finding as it is made. It ends early, with false, when this account
+// cannot see what the agent sees.
+func Examine(ctx context.Context, o Options, found func(Finding)) bool {
 	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate, folders, volumes, space, notifications, hub} {
 		for _, f := range check(ctx, o) {
 			found(f)
+			if f.What == accountName && f.Level == Fail {
+				return false
+			}
 		}
 	}
+	return true
 }
 
-func ok(what, format string, args ...any) []Finding {
-	return []Finding{{Level: OK, What: what, Says: fmt.Sprintf(format, args...)}}
-}
+func ok(what string, v words.Verdict) []Finding   { return finding(OK, what, v) }
+func warn(what string, v words.Verdict) []Finding { return finding(Warn, what, v) }
+func fail(what string, v words.Verdict) []Finding { return finding(Fail, what, v) }
 
-func warn(what, do, format string, args ...any) []Finding {
-	return []Finding{{Level: Warn, What: what, Says: fmt.Sprintf(format, args...), Do: do}}
-}
-
-func fail(what, do, format string, args ...any) []Finding {
-	return []Finding{{Level: Fail, What: what, Says: fmt.Sprintf(format, args...), Do: do}}
+func finding(l Level, what string, v words.Verdict) []Finding {
+	return []Finding{{Level: l, What: what, Says: v.Says, Do: v.Do}}
 }

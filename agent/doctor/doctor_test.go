@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"net"
 	"net/http"
@@ -23,8 +24,8 @@ import (
 
 	"sealpost/certs"
 	"sealpost/config"
+	"sealpost/envelope"
 	"sealpost/internal/id"
-	"sealpost/internal/secretfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,7 +58,8 @@ func lab(t *testing.T) Options {
 	chain, err := authority.IssueSite(csr, "FL-LAB", time.Now())
 	must(t, err)
 	must(t, identity.SetChain(chain, authority.Network(), time.Now()))
-	must(t, secretfile.Create(filepath.Join(cfg.State, "recipient.key"), []byte("key")))
+	_, err = envelope.OpenKeys(filepath.Join(cfg.State, "recipient.key"), cfg.Suite)
+	must(t, err)
 	cfg.Network = string(authority.Network())
 	return Options{Config: cfg, Version: "test"}
 }
@@ -110,9 +112,15 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		says  string
 	}{
 		{"loose key", func(o *Options) error { return os.Chmod(state(*o, "identity.key"), 0o644) }, "key identity.key", Fail, "chmod 600"},
-		{"lost key", func(o *Options) error { return os.Remove(state(*o, "recipient.key")) }, "key recipient.key", Fail, "is missing"},
+		{"lost key", func(o *Options) error { return os.Remove(state(*o, "recipient.key")) }, "key recipient.key", Fail, "put it back from your backup before the agent is started"},
+		{"lost identity", func(o *Options) error { return os.Remove(state(*o, "identity.key")) }, "key identity.key", Fail, "put it back from your backup; if there is none"},
+		{"spoiled key", func(o *Options) error { return os.WriteFile(state(*o, "recipient.key"), []byte("x"), 0o600) }, "key recipient.key", Fail, "not a private key"},
+		{"spoiled identity", func(o *Options) error { return os.WriteFile(state(*o, "identity.key"), []byte("x"), 0o600) }, "key identity.key", Fail, "want PEM"},
+		{"no keys yet", func(o *Options) error {
+			return errors.Join(os.Remove(state(*o, "identity.key")), os.Remove(state(*o, "chain.pem")))
+		}, "key identity.key", Fail, "it makes the keys"},
 		{"not joined", func(o *Options) error { return os.Remove(state(*o, "chain.pem")) }, "certificate", Fail, "has not joined"},
-		{"spoiled certificate", func(o *Options) error { return os.WriteFile(state(*o, "chain.pem"), []byte("x"), 0o600) }, "certificate", Fail, "holds no certificate"},
+		{"spoiled certificate", func(o *Options) error { return os.WriteFile(state(*o, "chain.pem"), []byte("x"), 0o600) }, "certificate", Fail, "move it away"},
 		{"other network", func(o *Options) error { o.Config.Network = strings.Repeat("0", 64); return nil }, "certificate", Fail, "another network"},
 		{"no outbox", func(o *Options) error { return os.Remove(filepath.Join(o.Config.Outbox.Dir, "outbox")) }, "folder outbox", Fail, "is missing"},
 		{"file for a folder", func(o *Options) error {

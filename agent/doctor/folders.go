@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -47,13 +46,13 @@ func folders(_ context.Context, o Options) (list []Finding) {
 		err := try(dir)
 		switch {
 		case err == nil:
-			list = append(list, ok(what, "%s can be read and written", dir)...)
+			list = append(list, ok(what, words.FolderGood(dir))...)
 		case errors.Is(err, fs.ErrNotExist):
-			list = append(list, fail(what, "make it again, or mount what it lies on; the agent makes it at its next start", "%s is missing", dir)...)
+			list = append(list, fail(what, words.FolderMissing(dir))...)
 		case errors.Is(err, fs.ErrPermission):
-			list = append(list, fail(what, "give the account under which the agent runs the right to read and write it", "%v", err)...)
+			list = append(list, fail(what, words.FolderClosed(err))...)
 		default:
-			list = append(list, fail(what, "repair what it lies on", "%v", err)...)
+			list = append(list, fail(what, words.FolderBroken(err))...)
 		}
 	}
 	return list
@@ -66,7 +65,7 @@ const probe = ".sealpost-doctor.tmp"
 func try(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is not a directory: a file of that name is there", dir)
+		return words.FileInPlace(dir)
 	}
 	d, err := os.Open(dir)
 	if err != nil {
@@ -111,31 +110,31 @@ func volume(what string, folders []string) []Finding {
 			continue // said of the folder
 		}
 		if err != nil {
-			return fail(what, "put outbox, sending, delivered and failed on the same volume: nothing can be taken otherwise", "a file cannot be renamed into %s: %v", dir, err)
+			return fail(what, words.VolumesDiffer(dir, err))
 		}
 		at = next
 	}
-	return ok(what, "its four folders are on one volume")
+	return ok(what, words.OneVolume())
 }
 
 // space holds what is free against what is needed.
 func space(_ context.Context, o Options) (list []Finding) {
 	const little = 256 << 20 // beside the largest file that is to be sent
 	if o.Config.Receives() {
-		list = append(list, room("space for the inbox", o.Config.Inbox.Dir, int64(o.Config.Inbox.Reserve))...)
+		list = append(list, room(words.SpaceInbox, o.Config.Inbox.Dir, int64(o.Config.Inbox.Reserve))...)
 	}
-	return append(list, room("space for keys and ledger", o.Config.State, little)...)
+	return append(list, room(words.SpaceState, o.Config.State, little)...)
 }
 
 func room(what, dir string, need int64) []Finding {
 	free, err := durable.Free(dir)
 	switch {
 	case err != nil:
-		return fail(what, "repair what it lies on", "%v", err)
+		return fail(what, words.SpaceUnknown(err))
 	case free < need:
-		return fail(what, "make room: until then nothing is received or sent, and nothing is lost", "%s are free at %s, and %s must stay free", words.Size(free), dir, words.Size(need))
+		return fail(what, words.SpaceUsedUp(dir, free, need))
 	case free < 4*need:
-		return warn(what, "make room before it is used up", "%s are free at %s, and %s must stay free", words.Size(free), dir, words.Size(need))
+		return warn(what, words.SpaceShort(dir, free, need))
 	}
-	return ok(what, "%s are free at %s", words.Size(free), dir)
+	return ok(what, words.SpaceGood(dir, free))
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"path/filepath"
 	"time"
 
 	"sealpost/agent/stranger"
@@ -37,40 +36,40 @@ func answers(ctx context.Context, address string, network id.Hash) Finding {
 	seen, err := stranger.Look(ctx, address, network)
 	switch {
 	case err != nil:
-		return unreachable(what, words.Through(seen.Proxy), err)
+		return unreachable(what, seen.Proxy, err)
 	case seen.Hub:
-		return ok(what, "it answers%s, and is of this network", words.Through(seen.Proxy))[0]
+		return ok(what, words.HubAnswers(seen.Proxy))[0]
 	}
-	return fail(what, words.PassUninspected(address), "%s", words.Stranger(address, seen.Proxy, seen.Issuer, seen.Product))[0]
+	return fail(what, words.StrangerAnswers(address, seen.Proxy, seen.Issuer, seen.Product))[0]
 }
 
 func unreachable(what, via string, err error) Finding {
 	var dns *net.DNSError
 	var alert tls.RecordHeaderError
 	var proxy *api.ProxyError
+	said := words.HubUnreachable(via, err)
 	switch {
 	case errors.As(err, &proxy):
-		says, do := words.ProxyRefuses(proxy.Proxy, proxy.Status)
-		return fail(what, do, "%s", says)[0]
+		said = words.ProxyShutsOut(proxy.Proxy, proxy.Status)
 	case errors.As(err, &dns):
-		return fail(what, "check the address in agent.toml, and whether this computer's name service works", "its name is not known here: %v", dns)[0]
+		said = words.NameUnknown(dns)
 	case errors.As(err, &alert):
-		return fail(what, "check the port in agent.toml", "what answers%s does not speak TLS", via)[0]
+		said = words.NotTLS(via)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(what, "ask whoever runs the firewall to allow outgoing connections there; if they are, ask the admin of the hub", "nothing answers%s within %s", via, stranger.Patience)[0]
+		said = words.NobodyAnswers(via, stranger.Patience)
 	}
-	return fail(what, "check this computer's network, then ask the admin of the hub whether it runs", "it cannot be reached%s: %v", via, err)[0]
+	return fail(what, said)[0]
 }
 
 // hello asks the hub as this site, and compares clocks.
 func hello(ctx context.Context, o Options) []Finding {
-	const what = "hub's welcome"
+	const what = words.Welcome
 	if certificate(ctx, o)[0].Level == Fail {
-		return warn(what, "see to the certificate first", "it is not asked, because this site has no certificate that is valid now")
+		return warn(what, words.NotAskedCertificate())
 	}
-	identity, err := certs.OpenIdentity(filepath.Join(o.Config.State, "identity.key"), filepath.Join(o.Config.State, "chain.pem"))
+	identity, err := open(o)
 	if err != nil {
-		return warn(what, "see to the keys first", "it is not asked, because the keys cannot be used: %v", err)
+		return warn(what, words.NotAskedKeys())
 	}
 	var hosts []string
 	for _, a := range o.Config.Hub {
@@ -85,15 +84,15 @@ func hello(ctx context.Context, o Options) []Finding {
 	h, err := client.Hello(ctx)
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
-		return fail(what, "ask its admin to run: sealpost hub admit "+o.Config.Site+" --fingerprint "+string(identity.Key())+" --role "+o.Config.Role, "the hub does not know this site")
+		return fail(what, words.Unadmitted(o.Config.Site, o.Config.Role, identity.Key()))
 	case errors.Is(err, api.ErrExpired):
-		return fail(what, "check this computer's clock; if it is right, ask the admin of the hub for a new invitation and join again", "the hub says that this site's certificate has ended")
+		return fail(what, words.EndedAtHub())
 	case err != nil:
-		return fail(what, "ask the admin of the hub", "%v", err)
+		return fail(what, words.HubRefuses(err))
 	}
-	list := ok(what, "%s knows this site", h.Hub)
+	list := ok(what, words.Welcomed(h.Hub))
 	if err := certs.CheckClock(h.Time, time.Now()); err != nil {
-		return append(list, fail("clock", "set this computer's clock right", "%v", err)...)
+		return append(list, fail("clock", words.ClockWrong(err))...)
 	}
-	return append(list, ok("clock", "it agrees with the hub's")...)
+	return append(list, ok("clock", words.ClockRight())...)
 }

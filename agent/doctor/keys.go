@@ -5,36 +5,94 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"sealpost/certs"
+	"sealpost/envelope"
 	"sealpost/internal/id"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/words"
 )
 
 // maxKeyFile is more than any key file holds.
 const maxKeyFile = 1 << 20
 
 // keys looks at the files that nobody else may read.
-func keys(_ context.Context, o Options) (list []Finding) {
-	for _, name := range []string{"identity.key", "recipient.key"} {
-		path := filepath.Join(o.Config.State, name)
-		_, err := secretfile.Read(path, maxKeyFile)
-		switch {
-		case err == nil:
-			list = append(list, ok("key "+name, "only its owner can read it")...)
-		case errors.Is(err, secretfile.ErrLoose):
-			list = append(list, fail("key "+name, "chmod 600 "+path+"; whoever could read it may have a copy: tell the admin of the hub", "%v", err)...)
-		case errors.Is(err, fs.ErrNotExist):
-			list = append(list, fail("key "+name, "run 'sealpost agent join' with an invitation; without its old keys a site cannot open what is waiting for it", "%s is missing", path)...)
-		default:
-			list = append(list, fail("key "+name, "run this as the account under which the agent runs", "%v", err)...)
-		}
+func keys(_ context.Context, o Options) []Finding {
+	list := key("identity.key", identityOf(o), words.IdentityMissing, o)
+	if o.Config.Receives() {
+		list = append(list, key("recipient.key", recipientOf(o), words.RecipientMissing, o)...)
 	}
 	return list
+}
+
+// key says how one of them is. use makes sure that it holds a key; lost is what is said when a site that has joined lacks it.
+func key(name string, use func(text []byte) error, lost func(path string) words.Verdict, o Options) []Finding {
+	what, path := "key "+name, filepath.Join(o.Config.State, name)
+	text, err := secretfile.Read(path, maxKeyFile)
+	switch {
+	case errors.Is(err, secretfile.ErrLoose):
+		return fail(what, words.KeyLoose(err))
+	case errors.Is(err, fs.ErrNotExist) && joined(o):
+		return fail(what, lost(path))
+	case errors.Is(err, fs.ErrNotExist):
+		return fail(what, words.KeyNotMade(path))
+	case err != nil:
+		return fail(what, words.KeyUnreadable(err))
+	}
+	if err := use(text); err != nil {
+		return fail(what, words.KeySpoiled(err))
+	}
+	return ok(what, words.KeyTight())
+}
+
+// joined tells whether the site has a certificate, good or bad.
+func joined(o Options) bool {
+	_, err := os.Lstat(filepath.Join(o.Config.State, "chain.pem"))
+	return err == nil
+}
+
+// identityOf makes sure that a file holds this site's identity, as far as there is a good certificate to hold against it.
+func identityOf(o Options) func([]byte) error {
+	return func([]byte) error {
+		if certificateOf(o) == nil {
+			return nil // said of the certificate
+		}
+		_, err := open(o)
+		return err
+	}
+}
+
+// recipientOf makes sure that a file holds a key of the network's suite.
+func recipientOf(o Options) func([]byte) error {
+	return func(text []byte) error {
+		if _, err := envelope.ParseKeys(text, o.Config.Suite); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(o.Config.State, "recipient.key"), err)
+		}
+		return nil
+	}
+}
+
+func open(o Options) (*certs.Identity, error) {
+	return certs.OpenIdentity(filepath.Join(o.Config.State, "identity.key"), filepath.Join(o.Config.State, "chain.pem"))
+}
+
+// certificateOf returns the site's certificate; nil when there is none that can be read.
+func certificateOf(o Options) *x509.Certificate {
+	text, err := os.ReadFile(filepath.Join(o.Config.State, "chain.pem"))
+	block, _ := pem.Decode(text)
+	if err != nil || block == nil {
+		return nil
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	return cert
 }
 
 // certificate looks at how long the site may still connect.
@@ -43,34 +101,29 @@ func certificate(_ context.Context, o Options) []Finding {
 	path := filepath.Join(o.Config.State, "chain.pem")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(what, "run 'sealpost agent join' with an invitation from the admin of the hub", "this site has not joined yet")
+		return fail(what, words.NoCertificate())
 	}
 	if err != nil {
-		return fail(what, "run this as the account under which the agent runs", "%v", err)
+		return fail(what, words.CertificateUnreadable(err))
 	}
-	block, rest := pem.Decode(text)
-	if block == nil {
-		return fail(what, "ask the admin of the hub for a new invitation and join again; the keys stay", "%s holds no certificate", path)
+	cert := certificateOf(o)
+	if cert == nil {
+		return fail(what, words.CertificateSpoiled(path))
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return fail(what, "ask the admin of the hub for a new invitation and join again; the keys stay", "%s: %v", path, err)
-	}
-	if root := lastOf(rest); root != nil && certs.Fingerprint(root.PublicKey) != id.Hash(o.Config.Network) {
-		return fail(what, "put the right agent.toml or the right state folder in place", "it is of another network than the one in agent.toml")
+	if root := lastOf(text); root != nil && !root.Equal(cert) && certs.Fingerprint(root.PublicKey) != id.Hash(o.Config.Network) {
+		return fail(what, words.OtherNetwork())
 	}
 	now := time.Now()
 	days := int(cert.NotAfter.Sub(now).Hours() / 24)
-	switch until := cert.NotAfter.Local().Format(time.DateTime); {
+	switch {
 	case now.After(cert.NotAfter):
-		return fail(what, "check this computer's clock; if it is right, ask the admin of the hub for a new invitation and join again", "it has ended, at %s", until)
+		return fail(what, words.CertificateEnded(cert.NotAfter))
 	case now.Before(cert.NotBefore):
-		return fail(what, "set this computer's clock right", "it is not valid yet: this computer's clock says %s", now.Local().Format(time.DateTime))
+		return fail(what, words.CertificateEarly(now))
 	case now.After(certs.RenewAt(cert).AddDate(0, 0, 7)):
-		return warn(what, "let the agent run with a connection to its hub: it renews it by itself", "%d days are left, until %s, and it should have been renewed", days, until)
-	default:
-		return ok(what, "%d days are left, until %s", days, until)
+		return warn(what, words.CertificateLate(days, cert.NotAfter))
 	}
+	return ok(what, words.CertificateGood(days, cert.NotAfter))
 }
 
 func lastOf(text []byte) (last *x509.Certificate) {

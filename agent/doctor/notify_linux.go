@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"sealpost/config"
+	"sealpost/internal/words"
 )
 
 // fewWatches is a limit that other programs may use up.
@@ -24,13 +26,13 @@ func notifications(_ context.Context, o Options) []Finding {
 		return nil
 	}
 	trays := o.Config.Trays()
-	sweeps := "files are found all the same, every " + slices.MaxFunc(trays, func(a, b config.Tray) int { return cmp.Compare(a.Sweep, b.Sweep) }).Sweep.String()
+	sweep := time.Duration(slices.MaxFunc(trays, func(a, b config.Tray) int { return cmp.Compare(a.Sweep, b.Sweep) }).Sweep)
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if errors.Is(err, unix.EMFILE) {
-		return warn(what, "raise the limit: sysctl fs.inotify.max_user_instances=1024", "this account has used up its inotify instances; %s", sweeps)
+		return warn(what, words.InstancesUsedUp(sweep))
 	}
 	if err != nil {
-		return warn(what, "nothing, if that is quick enough", "the system gives none (%v); %s", err, sweeps)
+		return warn(what, words.NotNotified(err, sweep))
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	for _, t := range trays {
@@ -39,17 +41,17 @@ func notifications(_ context.Context, o Options) []Finding {
 		}
 	}
 	if errors.Is(err, unix.ENOSPC) {
-		return warn(what, "raise the limit: sysctl fs.inotify.max_user_watches=65536", "this account has used up its inotify watches; %s", sweeps)
+		return warn(what, words.WatchesUsedUp(sweep))
 	}
 	if err != nil {
-		return warn(what, "nothing, if that is quick enough", "outbox cannot be watched (%v); %s", err, sweeps)
+		return warn(what, words.OutboxNotWatched(err, sweep))
 	}
 	text, err := os.ReadFile("/proc/sys/fs/inotify/max_user_watches")
 	if err != nil {
-		return ok(what, "the system tells of new files")
+		return ok(what, words.Notified())
 	}
 	if limit, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && limit < fewWatches {
-		return warn(what, "raise the limit: sysctl fs.inotify.max_user_watches=65536", "only %d folders can be watched by all programs of this account; %s", limit, sweeps)
+		return warn(what, words.WatchesFew(limit, sweep))
 	}
-	return ok(what, "the system tells of new files")
+	return ok(what, words.Notified())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +13,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -67,7 +67,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, api.ErrHeld):
-			return fmt.Errorf("another agent of %s is running with this site's keys and has taken its queue; this one stops: %w", b.cfg.Site, err)
+			return words.Displaced(b.cfg.Site, err)
 		}
 		b.log.Debug("nothing leased; trying again", "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {

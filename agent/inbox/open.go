@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -153,7 +153,7 @@ func (b *Inbox) room(size int64) error {
 		return localError{err}
 	}
 	if free-size < b.cfg.Reserve {
-		return fmt.Errorf("%w %s: %d MiB are free, the reserve is %d MiB, and %d MiB are to come", errFull, b.cfg.Dir, free>>20, b.cfg.Reserve>>20, size>>20)
+		return words.InboxFull(errFull, b.cfg.Dir, free, b.cfg.Reserve, size)
 	}
 	return nil
 }

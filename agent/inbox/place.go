@@ -3,7 +3,6 @@ package inbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -257,7 +257,7 @@ func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
 			return err
 		}
 		if attempt > 1000 {
-			return fmt.Errorf("%s: a thousand files of that name are there", p.Path)
+			return words.NamesUsedUp(p.Path)
 		}
 	}
 }
@@ -347,7 +347,7 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 func detail(list []*placement, e id.Envelope) string {
 	for _, p := range list {
 		if p.Envelope == e && p.code != "" {
-			return fmt.Sprintf("%s: its identity %s was used before for other content", p.ID, p.UID)
+			return words.IdentityUsedTwice(p.ID, p.UID)
 		}
 	}
 	return ""

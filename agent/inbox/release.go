@@ -17,7 +17,7 @@ import (
 const maxTrouble = 1000
 
 // errFull says that the inbox's volume has no room beyond its reserve.
-var errFull = errors.New("there is no room in the inbox's volume")
+var errFull = errors.New(words.NoRoomInInbox)
 
 // localError is a failure of this site's own disk.
 type localError struct{ error }

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -182,7 +181,7 @@ func (t *tray) readAddress(m ledger.Outgoing) (dir, address string, err error) {
 	}
 	dir = strings.TrimSuffix(string(text), "\n")
 	if !isAddress(dir) {
-		return "", "", fmt.Errorf("%s in it is damaged: %w", addressNote, errStrange)
+		return "", "", words.NoteDamaged(addressNote, errStrange)
 	}
 	address, err = t.addressOf(dir)
 	return dir, address, err

@@ -109,7 +109,7 @@ func (t *tray) explain(ctx context.Context, m ledger.Outgoing, dir string) error
 	for i, c := range outcomes {
 		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
-	text := words.Why(m.Name, string(m.ID), m.Reason, answers)
+	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
 	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(text), 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile

@@ -13,6 +13,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/words"
 )
 
 // secretSize is how many random bytes the identities of messages come from.
@@ -28,7 +29,7 @@ func openSecret(state string) ([]byte, error) {
 		err = secretfile.Create(path, secret)
 	}
 	if err == nil && len(secret) != secretSize {
-		err = fmt.Errorf("%s is damaged: it has %d bytes and not %d", path, len(secret), secretSize)
+		err = words.SecretDamaged(path, len(secret), secretSize)
 	}
 	return secret, err
 }

@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
+	"sealpost/internal/words"
 )
 
 const (
@@ -128,7 +129,7 @@ func (l *lane) idle(ctx context.Context) (time.Duration, error) {
 	return min(next.Sub(now), blockedAgain), nil
 }
 
-var errLedger = errors.New("the ledger cannot be read")
+var errLedger = errors.New(words.LedgerUnreadable)
 
 // round hands out at most one job per address, and says whether there was any.
 func (l *lane) round(ctx context.Context) (handed bool, err error) {

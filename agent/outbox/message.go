@@ -17,9 +17,10 @@ type Message struct {
 	Size       int64        `json:"size"`
 	Address    string       `json:"address"`
 	State      ledger.State `json:"state"`
-	Filed      bool         `json:"filed"` // it lies in its final folder
-	Reason     string       `json:"reason,omitempty"`
+	Filed      bool         `json:"filed"`            // it lies in its final folder
+	Reason     string       `json:"reason,omitempty"` // why it waits, or how it has ended
 	Claimed    time.Time    `json:"claimed"`
+	HeldUntil  time.Time    `json:"held_until,omitzero"` // it waits so that it can be recalled
 	Sealed     time.Time    `json:"sealed,omitzero"`
 	Published  time.Time    `json:"published,omitzero"` // the hub's promise
 	Finished   time.Time    `json:"finished,omitzero"`
@@ -82,12 +83,18 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		m, err = describe(tx, row)
 		return err
 	})
+	if m.State == ledger.Taken && m.Reason == "" {
+		m.Reason = o.blocked()[m.Address]
+	}
 	return m, err
 }
 
 func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size, Address: row.Address, State: row.State, Filed: row.Filed,
 		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
+	if row.State == ledger.Taken && time.Now().Before(row.Due) {
+		m.HeldUntil = row.Due
+	}
 	if row.Envelope == "" {
 		return m, nil
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // errOnItsWay says that a message can no longer be recalled.
-var errOnItsWay = errors.New("it is on its way already and cannot be recalled")
+var errOnItsWay = errors.New(words.OnItsWay)
 
 // Recall takes back a message of which nothing has been sent: it goes to failed/, with a note, and nobody gets it.
 func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
@@ -48,7 +48,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	case err != nil:
 		return m.ID, err
 	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
-		return m.ID, fmt.Errorf("%s cannot be recalled: it is %s", m.ID, m.State)
+		return m.ID, words.TooLateToRecall(m.ID, string(m.State))
 	case !recalled:
 		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
@@ -79,7 +79,7 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 		return m.ID, err
 	}
 	if m.State != ledger.Delivered && m.State != ledger.Failed {
-		return m.ID, fmt.Errorf("%s is still under way (%s): wait until it is finished", m.ID, m.State)
+		return m.ID, words.NotFinished(m.ID, string(m.State))
 	}
 	t := o.tray(m.Tray)
 	if t == nil {
@@ -87,7 +87,7 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	}
 	from := filepath.Join(t.place(m), m.Name)
 	if !exists(from) {
-		return m.ID, fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", m.Name, t.place(m), to)
+		return m.ID, words.TakenAway(m.Name, t.place(m), to)
 	}
 	dir := filepath.Join(t.Outbox(), "@"+string(to))
 	if err := durable.MkdirAll(dir, 0o777); err != nil {
@@ -95,7 +95,7 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	}
 	place := filepath.Join(dir, m.Name)
 	if exists(place) {
-		return m.ID, fmt.Errorf("a file of that name waits in %s already", dir)
+		return m.ID, words.NameWaits(dir)
 	}
 	temp := filepath.Join(dir, "~$"+string(id.Random128[id.UID]())+".tmp") // a name that the finder leaves alone
 	if err := copyAll(ctx, from, temp); err != nil {

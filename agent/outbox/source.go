@@ -176,4 +176,4 @@ func openSource(path string, want ledger.Source) (*os.File, error) {
 	return f, nil
 }
 
-var errChanged = errors.New("the file has changed since it was taken")
+var errChanged = errors.New(words.ChangedSince)

@@ -8,13 +8,15 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"sealpost/internal/words"
 )
 
 // identify tells a file's identity and when its inode changed.
 func identify(_ string, info fs.FileInfo) (file string, changed time.Time, err error) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return "", changed, fmt.Errorf("%s: the system tells no file identity", info.Name())
+		return "", changed, words.NoFileIdentity(info.Name())
 	}
 	return fmt.Sprintf("%x:%x", uint64(st.Dev), st.Ino), changeTime(st), nil //nolint:unconvert // Dev is 32 bits wide on darwin
 }

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"sealpost/internal/words"
 )
 
 const shareAll = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
@@ -71,13 +73,13 @@ func openContent(path string, share uint32) (windows.Handle, error) {
 		return 0, err
 	}
 	if leadsElsewhere(tag.tag) {
-		return 0, errors.New("it is a link")
+		return 0, errors.New(words.IsLink)
 	}
 	if h, err = openHandle(path, windows.GENERIC_READ, share, 0); err != nil {
 		return 0, err
 	}
 	if after, err := handleID(h); err != nil || after != before {
-		return 0, errors.Join(err, errors.New("it was replaced while it was opened"), windows.CloseHandle(h))
+		return 0, errors.Join(err, errors.New(words.ReplacedMeanwhile), windows.CloseHandle(h))
 	}
 	return h, nil
 }

@@ -33,10 +33,11 @@ type Status struct {
 
 // TrayStatus is one tray and how its messages stand.
 type TrayStatus struct {
-	Name  string `json:"name"`
-	Dir   string `json:"dir"`
-	Route string `json:"route"`
-	Kind  string `json:"kind"`
+	Name  string        `json:"name"`
+	Dir   string        `json:"dir"`
+	Route string        `json:"route"`
+	Kind  string        `json:"kind"`
+	Hold  time.Duration `json:"hold_ns,omitempty"` // how long each message waits so that it can be recalled
 	Standing
 }
 
@@ -59,7 +60,7 @@ type Upload struct {
 func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Standing: newStanding()}
 	for _, t := range o.trays {
-		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Standing: newStanding()}
+		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
 		t.mu.Unlock()

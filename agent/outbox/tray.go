@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path"
@@ -15,6 +14,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // Tray is a tray as it is configured. Its name is how the ledger knows it.
@@ -129,7 +129,7 @@ func apart(trays []*tray) error {
 			}
 			for _, other := range all {
 				if os.SameFile(info, other.info) {
-					return fmt.Errorf("the folders %s of the tray %s and %s of the tray %s are one: give each tray a dir of its own", folder, t.Name, other.folder, other.name)
+					return words.OneFolderTwice(folder, t.Name, other.folder, other.name)
 				}
 			}
 			all = append(all, owner{t.Name, folder, info})
@@ -156,6 +156,17 @@ func (t *tray) addressOf(dir string) (string, error) {
 	slices.Sort(to)
 	a := id.Address{To: slices.Compact(to)}
 	return a.String(), a.Validate()
+}
+
+// LeavesAlone says why a tray would never take something of this name; empty: it would.
+func (o *Outbox) LeavesAlone(tray, name string) string {
+	switch t := o.tray(tray); {
+	case temporary(name):
+		return words.TemporaryName
+	case t != nil && t.ignored(name):
+		return words.IgnoredName
+	}
+	return ""
 }
 
 // ignored tells whether a name is one that the tray leaves alone.

@@ -21,6 +21,7 @@ import (
 
 	"sealpost/internal/backoff"
 	"sealpost/internal/durable"
+	"sealpost/internal/words"
 )
 
 const (
@@ -173,7 +174,7 @@ func place(dir string) string {
 	}
 	defer f.Close()
 	first, err := bufio.NewReader(f).ReadString('\n')
-	if err == nil && strings.HasPrefix(first, title) {
+	if err == nil && strings.HasPrefix(first, words.StatusTitle) {
 		return path
 	}
 	return filepath.Join(dir, "STATUS (sealpost).txt")

@@ -121,6 +121,26 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 	})
 }
 
+// A person sees why a file is not on its way yet, and where more is said of one that has failed.
+func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
+	now := standing(outbox.Standing{
+		Counts:   map[ledger.State]int64{ledger.Taken: 2},
+		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Reason: "it was recalled."}},
+		NotTaken: map[string]string{"b.csv": "it is open"},
+	})
+	now.Trays[0].Hold = 2 * time.Minute
+	text := Snapshot{Site: "FL-LAB", Connected: true, Outbox: now}.text(File{Tray: "outbox"}, false)
+	for _, want := range []string{
+		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be recalled\r\n",
+		`"a.csv" was not delivered to everybody: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
+		"  \"b.csv\": it is open\r\n  Is it safe?   Yes.", "Whom to ask?",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+}
+
 // While the agent runs its file is never as old as it says that it may be, and seldom written; after a kill it stays as it is.
 func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 	started(t, func(l *lab) {

@@ -16,9 +16,6 @@ import (
 	"sealpost/internal/words"
 )
 
-// title begins every status file, and tells it from a person's own.
-const title = "sealpost: how things stand at "
-
 // most bounds each list in the file.
 const most = 10
 
@@ -49,7 +46,7 @@ type Pin struct {
 }
 
 func heading(s Snapshot, now time.Time) string {
-	head := []string{title + string(s.Site), words.AsOf(now)}
+	head := []string{words.StatusTitle + string(s.Site), words.AsOf(now)}
 	if !s.Stopped {
 		head = append(head, words.IfOld(Old))
 	}
@@ -101,7 +98,7 @@ func (s Snapshot) text(f File, moving bool) string {
 		}
 		for _, t := range s.Outbox.Trays {
 			if t.Name == f.Tray {
-				sending(l, t.Standing)
+				sending(l, t)
 			}
 		}
 	}
@@ -114,11 +111,11 @@ func (s Snapshot) text(f File, moving bool) string {
 func (s Snapshot) link(l *lines) {
 	switch {
 	case s.Stopped:
-		l.tell(words.Stopped, "", "it was stopped")
+		l.tell(words.Stopped, "", words.WasStopped)
 	case s.Connected:
-		l.head("CONNECTED to the hub %s since %s.", s.Hub, words.Time(s.Since))
+		l.head("%s", words.Connected(s.Hub, s.Since))
 	case s.Trouble == "":
-		l.head("CONNECTING to the hub.")
+		l.head("%s", words.Connecting)
 	default:
 		l.tell(s.Apart, "since "+words.Time(s.Since), s.Trouble)
 	}
@@ -126,14 +123,14 @@ func (s Snapshot) link(l *lines) {
 		l.tell(words.WrongClock, "", s.Clock)
 	}
 	if !s.Expires.IsZero() && time.Until(s.Expires) < endsSoon {
-		l.tell(words.Expiring, "", "it ends at "+words.Time(s.Expires))
+		l.tell(words.Expiring, "", words.EndsAt(s.Expires))
 	}
 }
 
-func sending(l *lines, o outbox.Standing) {
+func sending(l *lines, o outbox.TrayStatus) {
 	for i, address := range slices.Sorted(maps.Keys(o.Blocked)) {
 		if i == most {
-			l.head("and more that waits")
+			l.head("%s", words.MoreWaits)
 			break
 		}
 		l.tell(words.Blocked, fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
@@ -150,17 +147,18 @@ func sending(l *lines, o outbox.Standing) {
 		l.more(len(names))
 		l.add("  Is it safe?   %s", w.Safe)
 		l.add("  What next?    %s", w.Next)
+		l.add("  Whom to ask?  %s", w.Ask)
 	}
 	underWay(l, o)
-	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return "has reached " + reached(m) })
+	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m)) })
 	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
-		return fmt.Sprintf("%s; see failed/%s", m.Reason, m.ID)
+		return words.HasFailed(m.Reason, "failed/"+string(m.ID))
 	})
 }
 
-func underWay(l *lines, o outbox.Standing) {
+func underWay(l *lines, o outbox.TrayStatus) {
 	if len(o.Counts) == 0 {
-		l.head("NOTHING IS UNDER WAY.")
+		l.head("%s", words.NothingMoves)
 		return
 	}
 	l.head("UNDER WAY")
@@ -168,11 +166,10 @@ func underWay(l *lines, o outbox.Standing) {
 		of   ledger.State
 		says string
 	}{
-		{ledger.Claimed, "just taken from outbox"}, {ledger.Taken, "waiting to be sent"},
-		{ledger.Sealed, "on the way to the hub"}, {ledger.Published, "at the hub, waiting for the receipts"},
+		{ledger.Claimed, words.JustTaken}, {ledger.Taken, held(o)}, {ledger.Sealed, words.GoingToHub}, {ledger.Published, words.WaitingAtHub},
 	} {
 		if n := o.Counts[state.of]; n > 0 {
-			l.add("  %s %s", words.Count(n, "file is", "files are"), state.says)
+			l.add("  %s", words.FilesAre(n, state.says))
 		}
 	}
 	for i, u := range o.Uploads {
@@ -182,6 +179,14 @@ func underWay(l *lines, o outbox.Standing) {
 		l.add("  %q to %s [%s]%s", u.Name, u.Address, u.Message, l.progress(u.Done, u.Size, u.Rate, u.Left))
 	}
 	l.more(len(o.Uploads))
+}
+
+// held says of what is taken whether it waits only to be sent.
+func held(o outbox.TrayStatus) string {
+	if o.Hold == 0 {
+		return words.WaitingToGo
+	}
+	return words.WaitingToGo + "; " + words.HeldFor(o.Hold)
 }
 
 // progress says how far something is, where that is told.
@@ -228,7 +233,7 @@ func receiving(l *lines, b *inbox.Status) {
 		}
 	}
 	if len(b.Latest) == 0 {
-		l.head("NOTHING HAS BEEN RECEIVED yet.")
+		l.head("%s", words.NothingYet)
 		return
 	}
 	l.head("RECEIVED last")

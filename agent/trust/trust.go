@@ -23,7 +23,7 @@ import (
 )
 
 // ErrPin says that a site shows something else than what is pinned for it. It heals when a person has looked.
-var ErrPin = errors.New("differs from what is pinned")
+var ErrPin = errors.New(words.DiffersFromPin)
 
 // Waiting is why nothing is sent to an address for now, in words for people. It heals when its cause goes.
 type Waiting struct{ Reason string }

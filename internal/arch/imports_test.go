@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"":                  {"internal/cli"},
 	"internal/cli":      {"agent", "agent/doctor", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
 	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "agent/report", "agent/stranger", "envelope", "statement", "certs", "config", "hub/api", "spool"},
-	"agent/doctor":      {"agent/outbox", "agent/stranger", "certs", "config", "hub/api"},
+	"agent/doctor":      {"agent/outbox", "agent/stranger", "envelope", "certs", "config", "hub/api"},
 	"agent/stranger":    {"certs", "hub/api"},
 	"agent/report":      {"agent/outbox", "agent/inbox", "agent/ledger"},
 	"agent/outbox":      {"agent/trust", "agent/ledger", "envelope", "statement", "certs", "hub/api", "spool"},

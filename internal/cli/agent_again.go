@@ -29,13 +29,13 @@ func agentResendCommand() *cobra.Command {
 			"where sealpost left it.",
 		Args: wantArgs("MESSAGE"), Example: "  sealpost agent resend FL-LAB_DAT_20251008_001 --to SF-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wantFlags(cmd, "to"); err != nil {
+				return err
+			}
 			return askDone(cmd, dir, agent.PathResend, agent.ResendRequest{Message: args[0], To: to})
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
 	cmd.Flags().StringVar(&to, "to", "", "the site to send it to")
-	if err := cmd.MarkFlagRequired("to"); err != nil {
-		panic(err) // the flag is defined one line above
-	}
-	return cmd
+	return completeFlag(cmd, "to", sitesKnown)
 }

@@ -38,15 +38,17 @@ func agentDoctorCommand() *cobra.Command {
 					printFinding(cmd.OutOrStdout(), f)
 				}
 			}
-			doctor.Examine(cmd.Context(), doctor.Options{Config: cfg, Version: versionInfo().Version}, note)
-			askAtWork(cmd.Context(), dir, note)
+			whole := doctor.Examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}, note)
+			if whole {
+				askAtWork(cmd.Context(), dir, note)
+			}
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
 					return err
 				}
 			}
 			if failed > 0 {
-				return fmt.Errorf("%s", words.Count(int64(failed), "thing is wrong", "things are wrong"))
+				return words.ThingsWrong(failed)
 			}
 			return nil
 		},
@@ -67,17 +69,20 @@ func printFinding(w io.Writer, f doctor.Finding) {
 func askAtWork(ctx context.Context, dir string, note func(doctor.Finding)) {
 	var s agent.Status
 	err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{}, &s)
+	say := func(l doctor.Level, v words.Verdict) {
+		note(doctor.Finding{Level: l, What: "agent", Says: v.Says, Do: v.Do})
+	}
 	switch {
 	case errors.Is(err, control.ErrNotRunning):
-		note(doctor.Finding{Level: doctor.Warn, What: "agent", Says: "it does not run, so nothing is sent or received", Do: "start it: sealpost agent run --dir " + dir})
+		say(doctor.Warn, words.AgentStopped(dir))
 		return
 	case err != nil:
-		note(doctor.Finding{Level: doctor.Warn, What: "agent", Says: err.Error(), Do: "run this under the account under which the agent runs"})
+		say(doctor.Warn, words.AgentSilent(err))
 		return
 	case !s.Link.Connected:
-		note(doctor.Finding{Level: doctor.Fail, What: "agent", Says: "it runs, and is not connected: " + s.Link.Trouble, Do: "see what is said of the hub above"})
+		say(doctor.Fail, words.AgentApart(s.Link.Trouble))
 	default:
-		note(doctor.Finding{Level: doctor.OK, What: "agent", Says: "it runs, and is connected to " + s.Link.Hub})
+		say(doctor.OK, words.AgentConnected(s.Link.Hub))
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {

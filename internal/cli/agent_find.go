@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/words"
 )
 
 func agentFindCommand() *cobra.Command {
@@ -30,12 +31,12 @@ func agentFindCommand() *cobra.Command {
 				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Claimed, string(m.State)+lies(m))
 			}
 			for _, m := range out.Received {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Received, fmt.Sprintf("received from %s; it was placed as %q", m.Sender, m.Path))
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Received, words.ReceivedFrom(m.Sender, m.Path))
 			}
 			if out.More {
-				defer fmt.Fprintln(cmd.OutOrStdout(), "There may be more; ask with a larger --limit or a longer part of the name.")
+				defer fmt.Fprintln(cmd.OutOrStdout(), words.MoreFound)
 			}
-			return t.print(cmd.OutOrStdout(), fmt.Sprintf("No message has %q in its file's name.", in.Name))
+			return t.print(cmd.OutOrStdout(), words.NoneNamed(in.Name))
 		},
 	}
 	dirFlag(cmd, &dir, "agent")

@@ -8,6 +8,7 @@ import (
 	"sealpost/agent"
 	"sealpost/certs"
 	"sealpost/config"
+	"sealpost/internal/words"
 )
 
 const agentJoinHelp = `Join a network with the invitation that headquarters gave to this site: make the site's folder and keys, get a certificate,
@@ -55,20 +56,16 @@ func agentJoinCommand() *cobra.Command {
 
 func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error {
 	w := cmd.OutOrStdout()
-	if j.Again {
-		fmt.Fprintf(w, "%s had joined already; its keys and settings stay, its certificate is new.\n", j.Site)
-	} else {
-		fmt.Fprintf(w, "%s has joined (%s) in %s.\n", j.Site, j.Role, j.Dir)
-	}
+	fmt.Fprintln(w, words.Joined(j.Site, j.Role, j.Dir, j.Again))
 	fmt.Fprintf(w, "Fingerprint:  %s\n", fingerprint(j.Fingerprint))
 	fmt.Fprintf(w, "Network:      %s\n", fingerprint(j.Network))
-	fmt.Fprintf(w, "Certificate:  until %s; renewed by itself\n", localTime(j.Expires))
+	fmt.Fprintf(w, "Certificate:  %s\n", words.RenewedByItself(j.Expires))
 	if j.Clock != "" {
 		fmt.Fprintf(w, "Warning:      %s\n", j.Clock)
 	}
 	if j.Role != config.RoleReceive && len(o.Approve) == 0 {
-		fmt.Fprintf(w, "Files wait until you decide to whom they go: sealpost agent approve SITE… --dir %s\n", j.Dir)
+		fmt.Fprintln(w, words.DecideToWhom(j.Dir))
 	}
-	_, err := fmt.Fprintf(w, "\nNext: sealpost agent run --dir %s       then delete the invitation\n", j.Dir)
+	_, err := fmt.Fprintf(w, "\n%s\n", words.RunNext(j.Dir))
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/words"
 )
 
 func agentReceiptsCommand() *cobra.Command {
@@ -34,7 +35,7 @@ func agentReceiptsCommand() *cobra.Command {
 			for _, r := range out.Receipts {
 				t.add(r.Site, answer("delivered", "", r.Verified, r.Doubt), r.Time)
 			}
-			return t.print(cmd.OutOrStdout(), fmt.Sprintf("No receipts yet for %s, which is %s.", out.Message.ID, out.Message.State))
+			return t.print(cmd.OutOrStdout(), words.NoReceiptsYet(out.Message.ID, string(out.Message.State)))
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
@@ -53,8 +54,7 @@ func exportProof(cmd *cobra.Command, dir, message, export, content string) error
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s holds the receipts of %v for %s; %s says how anybody verifies them.\n",
-		export, sites, p.Record.ID, filepath.Join(export, "README.md"))
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), words.ProofMade(export, words.Sites(sites), p.Record.ID, filepath.Join(export, "README.md")))
 	return err
 }
 
@@ -82,31 +82,32 @@ func agentLogCommand() *cobra.Command {
 func printLog(w io.Writer, l agent.Log) error {
 	t := newTable("WHEN", "WHAT")
 	if m := l.Sent; m != nil {
-		t.add(m.Claimed, fmt.Sprintf("%q claimed as %s, %s, for %s", m.Name, m.ID, size(m.Size), m.Address))
+		t.add(m.Claimed, words.ClaimedAs(m.Name, m.ID, m.Size, m.Address))
 		if !m.Sealed.IsZero() {
-			t.add(m.Sealed, fmt.Sprintf("sealed for %s, in envelope %s", sitesOf(*m), m.Envelope))
+			t.add(m.Sealed, words.SealedFor(sitesOf(*m), m.Envelope))
 		}
 		if !m.Published.IsZero() {
-			t.add(m.Published, "the hub has it")
+			t.add(m.Published, words.HubHasIt)
 		}
 		for _, r := range m.Recipients {
 			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
 		}
 		state := string(m.State)
-		if m.Reason != "" {
+		switch {
+		case m.Reason != "":
 			state += ": " + m.Reason
+		case !m.HeldUntil.IsZero():
+			state += ": " + words.HeldUntil(m.HeldUntil)
 		}
 		t.add(m.Finished, state+lies(*m))
 	}
 	for _, m := range l.Received {
-		if !m.Placed {
-			t.add(m.Sent, fmt.Sprintf("%s claimed %q as %s; it is being placed", m.Sender, m.Name, m.ID))
-			continue
+		t.add(m.Sent, words.ClaimedThere(m.Sender, m.Name, m.ID, m.Placed))
+		if m.Placed {
+			t.add(m.Received, words.ReceivedAs(m.Size, m.Path))
 		}
-		t.add(m.Sent, fmt.Sprintf("%s claimed %q as %s", m.Sender, m.Name, m.ID))
-		t.add(m.Received, fmt.Sprintf("received, %s, as %q", size(m.Size), m.Path))
 	}
-	return t.print(w, "Nothing is known.")
+	return t.print(w, words.NothingKnown)
 }
 
 func sitesOf(m agent.SentMessage) string {
@@ -123,7 +124,7 @@ func lies(m agent.SentMessage) string {
 	case m.State == "withdrawn" || m.State == "claimed":
 		return ""
 	case m.Filed:
-		return fmt.Sprintf("; it lies in %s/%s", m.State, m.ID)
+		return words.LiesIn(string(m.State), m.ID)
 	}
-	return fmt.Sprintf("; it lies in sending/%s", m.ID)
+	return words.LiesIn("sending", m.ID)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/service"
 	"sealpost/internal/words"
@@ -57,9 +58,10 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 	if s.Link.Connected {
 		fmt.Fprintf(w, "Hub:          %s, connected since %s\n", s.Link.Hub, localTime(s.Link.Since))
 	} else {
-		apart := s.Link.Situation().Words()
-		fmt.Fprintf(w, "Hub:          NOT connected since %s: %s\n", localTime(s.Link.Since), s.Link.Trouble)
-		fmt.Fprintf(w, "              Whom to ask? %s\n", apart.Ask)
+		fmt.Fprintf(w, "Hub:          %s\n", words.Apart(s.Link.Since, s.Link.Trouble))
+		if s.Link.Trouble != "" {
+			fmt.Fprintf(w, "              Whom to ask? %s\n", s.Link.Situation().Words().Ask)
+		}
 	}
 	if s.Link.Clock != "" {
 		fmt.Fprintf(w, "Clock:        %s\n", s.Link.Clock)
@@ -76,16 +78,18 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 // printTrouble says first what a person may have to do something about.
 func printTrouble(w io.Writer, s agent.Status) error {
 	if s.Outbox != nil {
+		var blocked []thing
 		for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
 			which := fmt.Sprintf("%s (%s)", address, words.Count(s.Outbox.Queued[address], "file", "files"))
-			matter(w, words.Blocked, which, s.Outbox.Blocked[address])
+			blocked = append(blocked, thing{which, s.Outbox.Blocked[address]})
 		}
+		matters(w, words.Blocked, blocked)
+		var explained []thing
 		for _, m := range s.Outbox.Explained {
-			matter(w, words.Explained, fmt.Sprintf("%q", m.Name), m.Reason)
+			explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
 		}
-		for _, name := range slices.Sorted(maps.Keys(s.Outbox.NotTaken)) {
-			matter(w, words.NotTaken, fmt.Sprintf("%q", name), s.Outbox.NotTaken[name])
-		}
+		matters(w, words.Explained, explained)
+		matters(w, words.NotTaken, things(s.Outbox.NotTaken, func(name string) string { return fmt.Sprintf("%q", name) }))
 		for _, a := range s.Outbox.Away {
 			matter(w, words.Away, a.Name, a.Says)
 		}
@@ -94,9 +98,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		if s.Inbox.Full != "" {
 			matter(w, words.NoRoom, "", s.Inbox.Full)
 		}
-		for _, e := range slices.Sorted(maps.Keys(s.Inbox.Released)) {
-			matter(w, words.HandedBack, "envelope "+string(e), s.Inbox.Released[e])
-		}
+		matters(w, words.HandedBack, things(s.Inbox.Released, func(e id.Envelope) string { return "envelope " + string(e) }))
 		for _, r := range s.Inbox.Refused {
 			matter(w, words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, localTime(r.Time)), r.Detail)
 		}
@@ -109,11 +111,34 @@ func printTrouble(w io.Writer, s agent.Status) error {
 	return nil
 }
 
+// thing is something with which a situation is the matter, and why.
+type thing struct{ which, why string }
+
+// things lists them in order.
+func things[K ~string](why map[K]string, which func(K) string) (list []thing) {
+	for _, k := range slices.Sorted(maps.Keys(why)) {
+		list = append(list, thing{which(k), why[k]})
+	}
+	return list
+}
+
 // matter says what is the matter with something, and what that means.
 func matter(w io.Writer, s words.Situation, which, why string) {
+	matters(w, s, []thing{{which, why}})
+}
+
+// matters says of each thing what is the matter with it, and once what that means.
+func matters(w io.Writer, s words.Situation, list []thing) {
 	said := s.Words()
-	fmt.Fprintf(w, "%-13s %s: %s\n", said.Label, which, why)
-	fmt.Fprintf(w, "              Is it safe? %s What next? %s\n", said.Safe, said.Next)
+	for _, t := range list {
+		if t.which != "" {
+			t.which += ": "
+		}
+		fmt.Fprintf(w, "%-13s %s%s\n", said.Label, t.which, t.why)
+	}
+	if len(list) > 0 {
+		fmt.Fprintf(w, "              %s\n", words.SafeAndNext(said))
+	}
 }
 
 // howFar says how far a large envelope is.
@@ -128,7 +153,7 @@ func printOutbox(w io.Writer, s agent.Status) error {
 	fmt.Fprintln(w, "\nOutbox:"+counts(s.Outbox.Standing))
 	if len(s.Outbox.Trays) > 1 {
 		for _, t := range s.Outbox.Trays {
-			fmt.Fprintf(w, "  tray %s, which sends %s under %s from %s:%s\n", t.Name, t.Kind, t.Route, t.Dir, counts(t.Standing))
+			fmt.Fprintf(w, "  %s\n", words.TrayStands(t.Name, t.Kind, t.Route, t.Dir, counts(t.Standing)))
 		}
 	}
 	for _, u := range s.Outbox.Uploads {
@@ -140,13 +165,17 @@ func printOutbox(w io.Writer, s agent.Status) error {
 		for _, r := range m.Recipients {
 			recipients = append(recipients, string(r.Site)+":"+answer(r.Outcome, r.Code, r.Verified, r.Doubt))
 		}
-		state := string(m.State)
-		if m.Reason != "" {
-			state += " (" + m.Reason + ")"
-		}
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), state, m.Claimed, recipients)
+		t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.State, m.Claimed, recipients)
 	}
-	return t.print(w, "Nothing has been sent yet.")
+	if err := t.print(w, words.NothingSent); err != nil {
+		return err
+	}
+	for _, m := range s.Outbox.Latest { // not in the table, which it would make too wide for any window
+		if m.Reason != "" && !m.Finished.IsZero() {
+			fmt.Fprintf(w, "  %s\n", words.Because(m.ID, string(m.State), m.Reason))
+		}
+	}
+	return nil
 }
 
 // counts says how many messages are in which state.
@@ -154,7 +183,7 @@ func counts(s agent.Standing) (text string) {
 	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
 		text += fmt.Sprintf(" %d %s", s.Counts[state], state)
 	}
-	return cmp.Or(text, " nothing under way")
+	return cmp.Or(text, " "+words.NothingToMove)
 }
 
 // answer is what one recipient has said, in a word or two.
@@ -182,7 +211,7 @@ func printInbox(w io.Writer, s agent.Status) error {
 	for _, m := range s.Inbox.Latest {
 		t.add(m.ID, m.Sender, fmt.Sprintf("%q", filepath.ToSlash(m.Path)), size(m.Size), m.Received)
 	}
-	return t.print(w, "Nothing has been received yet.")
+	return t.print(w, words.NothingCame)
 }
 
 func printPins(w io.Writer, s agent.Status) error {

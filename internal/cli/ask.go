@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 
 	"sealpost/config"
 	"sealpost/internal/control"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 // askHub sends one request to the hub whose folder dir is.
@@ -24,7 +24,7 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 // hubSays tells how to start a hub that does not run.
 func hubSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the hub in %s does not run; start it with: sealpost hub run --dir %s (%w)%s", dir, dir, err, asService(service.Hub, dir))
+		return words.NotRunning(service.Hub, dir, err, asService(service.Hub, dir))
 	}
 	return err
 }
@@ -41,7 +41,7 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 // agentSays tells how to start an agent that does not run.
 func agentSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
-		return fmt.Errorf("the agent in %s does not run; start it with: sealpost agent run --dir %s (%w)%s", dir, dir, err, asService(service.Agent, dir))
+		return words.NotRunning(service.Agent, dir, err, asService(service.Agent, dir))
 	}
 	return err
 }
@@ -49,7 +49,7 @@ func agentSays(dir string, err error) error {
 func loadHub(dir string) (config.Hub, error) {
 	cfg, err := config.LoadHub(config.HubFile(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, fmt.Errorf("there is no hub in %s; name its folder with --dir, or set one up with: sealpost hub init", absolute(dir))
+		return cfg, words.NoHubIn(absolute(dir))
 	}
 	return cfg, err
 }
@@ -57,7 +57,7 @@ func loadHub(dir string) (config.Hub, error) {
 func loadAgent(dir string) (config.Agent, error) {
 	cfg, err := config.LoadAgent(config.AgentFile(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, fmt.Errorf("there is no agent in %s; name its folder with --dir, or join a network with: sealpost agent join SITE.join", absolute(dir))
+		return cfg, words.NoAgentIn(absolute(dir))
 	}
 	return cfg, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/dropin"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // nameWait is how long a name may be taken in outbox by a file before: that one is on its way.
@@ -35,7 +37,10 @@ func sendCommand() *cobra.Command {
 		Args:    wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.out, s.progress = cmd.OutOrStdout(), newBar(cmd.ErrOrStderr())
-			if err := s.choose(cmd.Context(), tray, to); err != nil {
+			if err := sendable(args); err != nil {
+				return err
+			}
+			if err := s.choose(cmd.Context(), tray, to, args); err != nil {
 				return err
 			}
 			return s.send(cmd.Context(), args)
@@ -45,7 +50,7 @@ func sendCommand() *cobra.Command {
 	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] (default the routing key of the only tray, or of --tray)")
 	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several (default the one with the routing key; for sites the first)")
 	cmd.Flags().BoolVar(&s.wait, "wait", false, "wait until every recipient has signed for it")
-	return cmd
+	return completeFlag(completeFlag(cmd, "to", addresses), "tray", traysOf)
 }
 
 // sender is one run of the command.
@@ -59,17 +64,56 @@ type sender struct {
 	progress *bar
 }
 
-// choose finds the folder that means the address.
-func (s *sender) choose(ctx context.Context, tray, to string) error {
+// sendable looks at all files first: nothing is sent when one of them cannot be.
+func sendable(files []string) error {
+	for _, file := range files {
+		_, err := dropin.Size(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return words.NotThere(file)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose finds the folder that means the address, and makes sure that the files would be taken from it.
+func (s *sender) choose(ctx context.Context, tray, to string, files []string) error {
+	ask := agent.TraysRequest{}
+	for _, file := range files {
+		ask.Names = append(ask.Names, baseOf(file))
+	}
 	var all agent.Trays
-	if err := askAgent(ctx, s.dir, agent.PathTrays, struct{}{}, &all); err != nil {
+	if err := askAgent(ctx, s.dir, agent.PathTrays, ask, &all); err != nil {
 		return err
 	}
+	if err := s.place(all, tray, to); err != nil {
+		return err
+	}
+	for _, name := range ask.Names {
+		if why := s.tray.LeftAlone[name]; why != "" {
+			return words.LeftAlone(name, why)
+		}
+	}
+	if s.to[0] == '@' {
+		if err := os.Mkdir(s.outbox, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// baseOf is the name under which a file comes into outbox, whatever way it was given.
+func baseOf(file string) string { return filepath.Base(absolute(file)) }
+
+// place chooses tray, folder and address.
+func (s *sender) place(all agent.Trays, tray, to string) error {
 	trays := all.Trays
 	if tray != "" {
 		trays = slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return t.Name != tray })
 		if len(trays) == 0 {
-			return usagef("this site has no tray %q; it has %s", tray, trayList(all.Trays))
+			return &usageError{words.NoSuchTray(tray, trayNames(all.Trays))}
 		}
 	}
 	if strings.HasPrefix(to, "@") {
@@ -78,9 +122,9 @@ func (s *sender) choose(ctx context.Context, tray, to string) error {
 	fit := slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return to != "" && t.Route != to })
 	switch {
 	case len(fit) == 0:
-		return usagef("this site sends under %s; for particular sites say --to @SITE or --to @SITE,SITE", trayList(trays))
+		return &usageError{words.NoSuchRoute(trayList(trays))}
 	case len(fit) > 1:
-		return usagef("which tray is meant? Say --tray with one of %s", trayList(fit))
+		return &usageError{words.WhichTray(trayList(fit))}
 	}
 	s.tray, s.outbox, s.to = fit[0], fit[0].Outbox, fit[0].Route
 	return nil
@@ -98,40 +142,37 @@ func (s *sender) direct(tray agent.Tray, to string) error {
 	}
 	s.tray, s.to = tray, "@"+strings.Join(sites, ",")
 	s.outbox = filepath.Join(s.tray.Outbox, s.to)
-	if err := os.Mkdir(s.outbox, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	return nil
 }
 
 // trayList names trays for a person: by their routing keys, and by their names where there are several.
 func trayList(trays []agent.Tray) string {
+	if len(trays) == 1 {
+		return trays[0].Route
+	}
+	return trayNames(trays)
+}
+
+// trayNames names them by their names, with their routing keys.
+func trayNames(trays []agent.Tray) string {
 	var list []string
 	for _, t := range trays {
-		if len(trays) == 1 {
-			return t.Route
-		}
 		list = append(list, fmt.Sprintf("%q (%s)", t.Name, t.Route))
 	}
 	return strings.Join(list, ", ")
 }
 
 func (s *sender) send(ctx context.Context, files []string) error {
-	for _, file := range files { // all of them first: nothing is sent when one cannot be
-		if _, err := dropin.Size(file); err != nil {
-			return err
-		}
-	}
 	since := time.Now().Add(-time.Minute)
 	var sent []dropin.Copied
 	for _, file := range files {
 		c, err := s.copy(ctx, file)
 		if err != nil {
-			return fmt.Errorf("not sent: %w", err)
+			return words.NotCopied(err)
 		}
 		sent = append(sent, c)
 		if !s.wait {
-			fmt.Fprintf(s.out, "%q is in outbox, for %s\n", filepath.Base(c.Path), s.to)
+			fmt.Fprintln(s.out, words.InOutbox(filepath.Base(c.Path), s.to))
 		}
 	}
 	if !s.wait {
@@ -150,7 +191,7 @@ func (s *sender) send(ctx context.Context, files []string) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d not delivered to everybody", failed, len(sent))
+		return words.NotAllDelivered(failed, len(sent))
 	}
 	return nil
 }
@@ -158,9 +199,9 @@ func (s *sender) send(ctx context.Context, files []string) error {
 func ending(m agent.SentMessage) string {
 	switch m.State {
 	case "delivered":
-		return fmt.Sprintf("delivered to %s (%s)", sitesOf(m), m.ID)
+		return words.EndedDelivered(sitesOf(m), m.ID)
 	case "failed":
-		return fmt.Sprintf("failed: %s; failed/%s says more", m.Reason, m.ID)
+		return words.EndedFailed(m.Reason, m.ID)
 	}
 	return fmt.Sprintf("%s: %s", m.State, m.Reason)
 }
@@ -181,11 +222,11 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 		})
 		s.progress.clear()
 		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) && backoff.Sleep(ctx, 500*time.Millisecond) == nil {
-			s.progress.say(name + ": waiting until the file of the same name in outbox is taken")
+			s.progress.say(name + ": " + words.SameNameFirst)
 			continue
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return c, fmt.Errorf("%s: a file of that name lies in outbox and is not taken; 'sealpost agent status' says why", name)
+			return c, words.SameNameStays(name)
 		}
 		if err == nil && c.Info.IsDir() && s.tray.FolderSettle > 10*time.Second {
 			err = os.WriteFile(c.Path+".done", nil, 0o666) // it is complete: nobody need wait for it to settle
@@ -208,7 +249,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (
 			return m, err
 		}
 		if err := backoff.Sleep(ctx, pause); err != nil {
-			return m, fmt.Errorf("interrupted; %s goes on by itself, see 'sealpost agent find'", filepath.Base(c.Path))
+			return m, words.GoesOn(filepath.Base(c.Path))
 		}
 	}
 }
@@ -255,15 +296,35 @@ func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMess
 			return nil
 		}
 	}
+	s.progress.say(name + ": " + s.stage(st, c, m, found))
+	return nil
+}
+
+// stage says in words how far a file is that nothing moves just now.
+func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage, found bool) string {
 	switch {
 	case !found:
-		s.progress.say(name + ": in outbox; it is taken when it has settled")
+		return cmp.Or(s.notTaken(st, c), words.SettlingOutbox)
 	case st.Outbox.Blocked[m.Address] != "":
-		s.progress.say(name + ": " + st.Outbox.Blocked[m.Address])
+		return st.Outbox.Blocked[m.Address]
+	case !m.HeldUntil.IsZero():
+		return words.HeldUntil(m.HeldUntil)
 	case m.State == "published":
-		s.progress.say(name + ": at the hub, waiting for the receipts")
-	default:
-		s.progress.say(name + ": on its way to the hub")
+		return words.WaitingAtHub
 	}
-	return nil
+	return words.GoingToHub
+}
+
+// notTaken is why a file is left alone in outbox.
+func (s *sender) notTaken(st agent.Status, c dropin.Copied) string {
+	name, err := filepath.Rel(s.tray.Outbox, c.Path)
+	if err != nil {
+		return ""
+	}
+	for _, t := range st.Outbox.Trays {
+		if t.Name == s.tray.Name {
+			return t.NotTaken[name]
+		}
+	}
+	return ""
 }

@@ -23,7 +23,9 @@ func FolderUnreadable(why string) string {
 }
 
 // NoAddress says that the name of the folder in which it lies is no address.
-func NoAddress(why error) string { return fmt.Sprintf("the folder it lies in is no address: %v", why) }
+func NoAddress(why error) string {
+	return fmt.Sprintf("it lies in a folder whose name begins with an @ and is no site's: rename that folder to an @ and the site's name, such as @CA-RC, or @CA-RC,SF-RC for two (%v)", why)
+}
 
 // Unreadable says that it cannot be read for another reason.
 func Unreadable(why string) string { return "it cannot be read: " + why }
@@ -63,6 +65,33 @@ const (
 	LedgerLost    = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
 	EndedBefore   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
 )
+
+// What keeps a file from being read, taken or claimed, for logs and for the status.
+const (
+	ChangedSince      = "the file has changed since it was taken"
+	ReplacedMeanwhile = "it was replaced while it was opened"
+	LedgerUnreadable  = "the ledger cannot be read"
+)
+
+// NoFileIdentity says that the file system gives files no numbers.
+func NoFileIdentity(name string) error {
+	return fmt.Errorf("%s: the system tells no file identity", name)
+}
+
+// NoteDamaged says that what sealpost itself has noted in a folder cannot be read.
+func NoteDamaged(note string, why error) error {
+	return fmt.Errorf("%s in it is damaged: %w", note, why)
+}
+
+// SecretDamaged says that a file of the state folder is not what it was.
+func SecretDamaged(path string, got, want int) error {
+	return fmt.Errorf("%s is damaged: it has %d bytes and not %d", path, got, want)
+}
+
+// OneFolderTwice says that two trays are one.
+func OneFolderTwice(folder, tray, otherFolder, other string) error {
+	return fmt.Errorf("the folders %s of the tray %s and %s of the tray %s are one: give each tray a dir of its own", folder, tray, otherFolder, other)
+}
 
 // UnreadableNow says that a message's file cannot be read for sealing.
 func UnreadableNow(why string) string { return "it cannot be read now: " + why }

@@ -38,6 +38,9 @@ func NotAsBefore(site id.Site, trouble, advice string) string {
 	return fmt.Sprintf("%s is not what it was: %s. Nothing is sent to it. %s", site, trouble, advice)
 }
 
+// DiffersFromPin says that a site is not believed.
+const DiffersFromPin = "differs from what is pinned"
+
 // What a site shows instead of its pin. The ledger keeps these words.
 
 // OtherIdentity is another identity key.

@@ -21,7 +21,7 @@ func TestEachSituationAnswersEveryQuestion(t *testing.T) {
 }
 
 func TestWhyNamesWhoHasItAndWhoHasNot(t *testing.T) {
-	got := Why("data.csv", "FL-LAB_DAT_20251008_001", "", []Answer{
+	got := Why("data.csv", "FL-LAB_DAT_20251008_001", "", false, []Answer{
 		{"CA-RC", "delivered", "", ""}, {"SF-RC", "refused", "it does not decrypt", "ciphertext-damaged"}, {"NY-RC", "dead", "", "recipient-removed"},
 	})
 	want := strings.ReplaceAll(`data.csv (FL-LAB_DAT_20251008_001) was not delivered to everybody.
@@ -31,13 +31,18 @@ SF-RC has refused it for ever: it does not decrypt (ciphertext-damaged).
 NY-RC does not have it: the hub has given up delivering it (recipient-removed).
 
 Your file is safe: it lies beside this note.
-To send it again, copy it into outbox.
-If you do not know why this happened, show this note to: The admin of your site.
+To send it again to those who do not have it, copy it into the folder @SF-RC,NY-RC in outbox; make that folder if it is not there.
+If you do not know why this happened, show this note to the admin of your site.
 `, "\n", "\r\n")
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	if got := Why("a", "m", "it is too large", nil); !strings.Contains(got, "Nobody has it: it is too large.\r\n") {
+	got = Why("a", "m", "it is too large", false, nil)
+	if !strings.Contains(got, "Nobody has it: it is too large.\r\n") || !strings.Contains(got, "copy it into outbox.\r\n") {
+		t.Errorf("got %s", got)
+	}
+	// What was meant for one site must not go to all because the note says where to copy it.
+	if got := Why("a", "m", "recalled", true, nil); !strings.Contains(got, "Not into outbox itself") {
 		t.Errorf("got %s", got)
 	}
 }

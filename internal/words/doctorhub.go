@@ -1,0 +1,105 @@
+package words
+
+import (
+	"fmt"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// Who answers at the hub's address.
+
+// HubAnswers says that the hub itself does.
+func HubAnswers(proxy string) Verdict {
+	return verdict("", "it answers%s, and is of this network", Through(proxy))
+}
+
+// StrangerAnswers says that somebody else does.
+func StrangerAnswers(address, proxy, issuer, product string) Verdict {
+	return verdict(PassUninspected(address), "%s", Stranger(address, proxy, issuer, product))
+}
+
+// ProxyShutsOut says that a proxy lets nothing through.
+func ProxyShutsOut(proxy string, status int) Verdict {
+	says, do := ProxyRefuses(proxy, status)
+	return verdict(do, "%s", says)
+}
+
+// NameUnknown says that its name leads nowhere.
+func NameUnknown(why error) Verdict {
+	return verdict("check the address in agent.toml, and whether this computer's name service works", "its name is not known here: %v", why)
+}
+
+// NotTLS says that something else listens there.
+func NotTLS(proxy string) Verdict {
+	return verdict("check the port in agent.toml", "what answers%s does not speak TLS", Through(proxy))
+}
+
+// NobodyAnswers says that nothing comes back.
+func NobodyAnswers(proxy string, patience time.Duration) Verdict {
+	return verdict("ask whoever runs the firewall to allow outgoing connections there; if they are, ask the admin of the hub", "nothing answers%s within %s", Through(proxy), patience)
+}
+
+// HubUnreachable says that it cannot be reached for another reason.
+func HubUnreachable(proxy string, why error) Verdict {
+	return verdict("check this computer's network, then ask the admin of the hub whether it runs", "it cannot be reached%s: %v", Through(proxy), why)
+}
+
+// What the hub thinks of this site.
+
+// NotAskedCertificate says that it is not asked without a certificate.
+func NotAskedCertificate() Verdict {
+	return verdict("see to the certificate first", "it is not asked, because this site has no certificate that is valid now")
+}
+
+// NotAskedKeys says that it is not asked without keys.
+func NotAskedKeys() Verdict {
+	return verdict("see to the keys first", "it is not asked, because this site's keys cannot be used")
+}
+
+// Unadmitted says that the hub does not know this site.
+func Unadmitted(site, role string, fingerprint id.Hash) Verdict {
+	return verdict("ask its admin to run: "+admit(site, role, fingerprint), "the hub does not know this site")
+}
+
+// admit is the command that lets a site in.
+func admit(site, role string, fingerprint id.Hash) string {
+	return fmt.Sprintf("sealpost hub admit %s --fingerprint %s --role %s", site, fingerprint, role)
+}
+
+// EndedAtHub says that the hub takes this site's certificate for ended.
+func EndedAtHub() Verdict {
+	return verdict(clockOrJoin, "the hub says that this site's certificate has ended")
+}
+
+// HubRefuses says that the hub has another answer.
+func HubRefuses(why error) Verdict { return verdict("ask the admin of the hub", "%v", why) }
+
+// Welcomed says that the hub knows this site.
+func Welcomed(hub string) Verdict { return verdict("", "%s knows this site", hub) }
+
+// ClockWrong says how wrong this computer's clock is.
+func ClockWrong(why error) Verdict { return verdict(setClock, "%v", why) }
+
+// ClockRight says that it is right.
+func ClockRight() Verdict { return verdict("", "it agrees with the hub's") }
+
+// What the running agent says.
+
+// AgentStopped says that it does not run, and how to start it.
+func AgentStopped(dir string) Verdict {
+	return verdict("start it: sealpost agent run --dir "+dir, "it does not run, so nothing is sent or received")
+}
+
+// AgentSilent says that it does not answer.
+func AgentSilent(why error) Verdict { return verdict(asTheAgent, "%v", why) }
+
+// AgentApart says that it has no connection.
+func AgentApart(trouble string) Verdict {
+	return verdict("see what is said of the hub above", "it runs, and is not connected: %s", trouble)
+}
+
+// AgentConnected says that it has one.
+func AgentConnected(hub string) Verdict {
+	return verdict("", "it runs, and is connected to %s", hub)
+}

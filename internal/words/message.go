@@ -1,0 +1,171 @@
+package words
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// What is asked of a running agent, and what it answers.
+
+// What a site or a message has not got.
+const (
+	SendsNothing = "this site does not send: it only receives"
+	NoReceipts   = "this site does not send, so it has no receipts"
+	NoApprovals  = "this site does not send, so there is nothing to approve"
+	NameSites    = "name the sites to approve, or 'route' for what the hub proposes"
+	SayAName     = "say a part of the file's name"
+	NothingKnown = "Nothing is known."
+	NothingSent  = "Nothing has been sent yet."
+	NothingCame  = "Nothing has been received yet."
+)
+
+// MessageUnknown says that a site has no such message.
+func MessageUnknown(site id.Site, message string) error {
+	return fmt.Errorf("%s has no message %q: 'sealpost agent status' lists the latest, and 'sealpost agent find' all by the name of the file", site, message)
+}
+
+// WhichRoute says that a site has several routes.
+func WhichRoute(routes []string) error {
+	return fmt.Errorf("this site sends under %s: say with --route which one is meant", strings.Join(routes, ", "))
+}
+
+// Approved says what was decided.
+func Approved(address id.Address, sites []string) string {
+	return fmt.Sprintf("approved for %s: %s", address, strings.Join(sites, ", "))
+}
+
+// Trusted says by what a site is known from now on, and what it showed last if that is another identity.
+func Trusted(site id.Site, offered id.Hash) string {
+	says := fmt.Sprintf("%s is trusted by this fingerprint from now on", site)
+	if offered != "" {
+		says += fmt.Sprintf("; what showed itself as %s last has another one, %s: nothing is sent to it, and nothing of it is believed", site, offered)
+	}
+	return says
+}
+
+// Recalling and sending again.
+
+// RecalledNow says that a message was taken back.
+func RecalledNow(message id.Message) string {
+	return fmt.Sprintf("%s is recalled: nobody gets it, and it lies in failed/%s", message, message)
+}
+
+// OnItsWay says that a message cannot be taken back any more.
+const OnItsWay = "it is on its way already and cannot be recalled: only those who receive it can delete it, so call them"
+
+// TooLateToRecall says that it has ended.
+func TooLateToRecall(message id.Message, state string) error {
+	if state == "delivered" {
+		return fmt.Errorf("%s cannot be recalled: it is delivered, and only those who have it can delete it, so call them", message)
+	}
+	return fmt.Errorf("%s cannot be recalled: it is %s", message, state)
+}
+
+// SentAgain says what will come of it.
+func SentAgain(message id.Message, to id.Site) string {
+	return fmt.Sprintf("a copy of what %s held is in outbox/@%s, and goes to %s as a message of its own", message, to, to)
+}
+
+// NotFinished says that a message cannot be sent again yet.
+func NotFinished(message id.Message, state string) error {
+	return fmt.Errorf("%s is still under way (%s): wait until it is finished", message, state)
+}
+
+// TakenAway says that what a message held is not there any more.
+func TakenAway(name, place string, to id.Site) error {
+	return fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", name, place, to)
+}
+
+// NameWaits says that a file of that name is under way.
+func NameWaits(dir string) error {
+	return fmt.Errorf("a file of that name waits in %s already: try again when it is taken", dir)
+}
+
+// Proofs.
+
+// ContentDiffers says that the content at hand is not what was sent.
+const ContentDiffers = "this is not the content that was sent"
+
+// NotVerifiedYet says that there is nothing to prove.
+func NotVerifiedYet(message id.Message) error {
+	return fmt.Errorf("%s has no verified receipt yet", message)
+}
+
+// ContentGone says that what was sent lies elsewhere now.
+func ContentGone(message id.Message, place string) error {
+	return fmt.Errorf("%s is not at %s any more: say with --content where it is", message, place)
+}
+
+// ContentIsOther says which content is meant, and what counts.
+func ContentIsOther(place string, message id.Message, why error) error {
+	return fmt.Errorf("%s: %w as %s (bytes, names, times and permissions count)", place, why, message)
+}
+
+// ProofMade says what a folder holds.
+func ProofMade(dir, sites string, message id.Message, readme string) string {
+	return fmt.Sprintf("%s holds the receipts of %s for %s; %s says how anybody verifies them.", dir, sites, message, readme)
+}
+
+// NoReceiptsYet says how a message without receipts stands.
+func NoReceiptsYet(message id.Message, state string) string {
+	return fmt.Sprintf("No receipts yet for %s, which is %s.", message, state)
+}
+
+// The life of a message.
+
+// ClaimedAs is how it begins.
+func ClaimedAs(name string, message id.Message, size int64, address string) string {
+	return fmt.Sprintf("%q claimed as %s, %s, for %s", name, message, Size(size), address)
+}
+
+// SealedFor is how it goes on.
+func SealedFor(sites string, e id.Envelope) string {
+	return fmt.Sprintf("sealed for %s, in envelope %s", sites, e)
+}
+
+// HubHasIt is the hub's promise.
+const HubHasIt = "the hub has it"
+
+// ClaimedThere is how what was received began.
+func ClaimedThere(sender id.Site, name string, message id.Message, placed bool) string {
+	text := fmt.Sprintf("%s claimed %q as %s", sender, name, message)
+	if !placed {
+		text += "; it is being placed"
+	}
+	return text
+}
+
+// ReceivedAs is how it ended.
+func ReceivedAs(size int64, name string) string {
+	return fmt.Sprintf("received, %s, as %q", Size(size), name)
+}
+
+// ReceivedFrom says in a list where a message came from.
+func ReceivedFrom(sender id.Site, name string) string {
+	return fmt.Sprintf("received from %s; it was placed as %q", sender, name)
+}
+
+// LiesIn says in which folder of its tray a message is.
+func LiesIn(folder string, message id.Message) string {
+	return "; it lies in " + path.Join(folder, string(message))
+}
+
+// NoneNamed says that a search has found nothing.
+func NoneNamed(part string) string { return fmt.Sprintf("No message has %q in its file's name.", part) }
+
+// MoreFound says that a search has been cut.
+const MoreFound = "There may be more; ask with a larger --limit or a longer part of the name."
+
+// HeldFor says why a message of a tray is not sent at once.
+func HeldFor(hold time.Duration) string {
+	return fmt.Sprintf("each is held for %s first, so that it can be recalled", Duration(hold))
+}
+
+// HeldUntil says how long a message can be recalled for certain.
+func HeldUntil(until time.Time) string {
+	return "it is held until " + Time(until) + ", so that it can be recalled"
+}
