@@ -12,7 +12,7 @@ PORTABLE := $$(go list ./... | grep -v -e /e2e -e /bench)
 DEB_ARCH    ?= $(shell go env GOARCH)
 DEB_VERSION ?= $(subst -,+,$(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0+git$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null).$(VERSION)))
 
-.PHONY: deb zip services wine build demo test bench bench-compare soak fuzz lint cross deps clean
+.PHONY: deb zip services wine build demo test bench bench-small bench-compare soak fuzz lint cross deps clean
 
 build: ## the one binary, bin/sealpost
 	$(GOBUILD) -o bin/sealpost .
@@ -29,6 +29,11 @@ bench: ## the whole of sealpost beside the ceiling of the CPU, and then the benc
 	bin/bench -json bin/bench.json -table bin/bench.txt -svg bin/bench.svg $(BENCHFLAGS)
 	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
 	go -C bench/jetstream test -run '^$$' -bench . -benchtime 20000x -timeout 30m
+
+bench-small: ## 100,000 files of 4 KiB dropped at once, for one and for three recipients, beside the ceiling of the CPU
+	mkdir -p bin
+	go build -trimpath -o bin/bench ./bench/e2e
+	bin/bench -only steps,small -small 100000 $(BENCHFLAGS)
 
 bench-compare: ## the same drop through sealpost, rsync with age, sftp, Syncthing and NNCP, as far as they are installed
 	mkdir -p bin

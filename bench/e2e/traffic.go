@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sealpost/bench/room"
@@ -102,6 +103,14 @@ func (s *site) inboxes() (list []string) {
 	return list
 }
 
+// records are the folders of the notes about them, a file for each.
+func (s *site) records() (list []string) {
+	for _, c := range s.to {
+		list = append(list, filepath.Join(c.dir, "inbox", ".sealpost", s.name))
+	}
+	return list
+}
+
 func dropAll(from, to string) error {
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -178,9 +187,9 @@ func checkSizes(folders []string, size int64) error {
 	return nil
 }
 
-// clear makes room for the next run, and waits until the hub has, too.
+// clear makes room for the next run, and waits until the hub has, too. A file system has only so many files.
 func (n *network) clear(ctx context.Context, lab *site) error {
-	for _, dir := range append(lab.inboxes(), filepath.Join(lab.dir, "delivered")) {
+	for _, dir := range slices.Concat(lab.inboxes(), lab.records(), []string{filepath.Join(lab.dir, "delivered")}) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err
