@@ -89,3 +89,20 @@ func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
 	w.startHub()
 	lab.why("mistyped.txt")
 }
+
+// A program that has crashed leaves its temporary file for ever, and then somebody has to be told of it.
+func TestAFolderWithATemporaryFileSaysWhatItWaitsFor(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	folder := filepath.Join(lab.dir, "outbox", "run 7")
+	must(t, os.Mkdir(folder, 0o755))
+	for _, name := range []string{"report.docx", "~$report.docx", ".DS_Store"} {
+		must(t, os.WriteFile(filepath.Join(folder, name), []byte(name), 0o644))
+	}
+	must(t, os.WriteFile(folder+".done", nil, 0o644))
+	eventually(t, "it is told what it waits for", func() bool {
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["run 7"], `"~$report.docx" in it has the name of a temporary file`)
+	})
+	must(t, os.Remove(filepath.Join(folder, "~$report.docx")))
+	centre.expect("FL-LAB", "run 7/report.docx", []byte("report.docx"))
+	eventually(t, "nothing is left to tell", func() bool { return len(lab.status().Outbox.NotTaken) == 0 })
+}

@@ -283,8 +283,8 @@ func (f *finder) again(rel string, err error, folder bool) (why string) {
 		return p.why
 	case errors.As(err, &wait):
 		p := f.soon(rel, wait.after)
-		p.costly = folder
-		return ""
+		p.costly, p.why = folder, wait.why
+		return p.why
 	}
 	delete(f.pending, rel) // gone, or a person must act: the next sweep looks again
 	switch {

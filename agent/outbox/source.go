@@ -21,7 +21,8 @@ type (
 	never struct{ why string }
 	later struct {
 		after time.Duration
-		open  bool // it is certain that somebody is writing
+		open  bool   // it is certain that somebody is writing
+		why   string // for people, when there is more to say than that it is not finished
 	}
 )
 

@@ -122,7 +122,7 @@ func finishedTree(root string, settle time.Duration, now time.Time) (ledger.Sour
 			return nil
 		}
 		if temporary(filepath.Base(rel)) {
-			return &later{after: time.Second} // some program has not finished with it
+			return &later{after: time.Second, why: words.UnfinishedInside(rel)} // some program has not finished with it
 		}
 		var no *never
 		err := finishedFile(filepath.Join(root, rel), info, 0, now)

@@ -42,6 +42,11 @@ func MayNotReadFile(name string) string {
 	return fmt.Sprintf("sealpost may not read %q in it: give its account the right to", name)
 }
 
+// UnfinishedInside is a file in it that some program has not finished with, or has forgotten.
+func UnfinishedInside(name string) string {
+	return fmt.Sprintf("%q in it has the name of a temporary file: it is taken when the program that made that file has finished, or when somebody has deleted it", name)
+}
+
 // NameInsideNotUTF8 is a name in it that other computers cannot have.
 func NameInsideNotUTF8(name string) string {
 	return fmt.Sprintf("the name of %q in it is not valid UTF-8: rename it", name)
