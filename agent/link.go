@@ -157,6 +157,9 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	if l := between(ctx, err, a.cfg); l.Trouble != "" {
 		return l
 	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok && len(a.cfg.Hub) == 1 {
+		err = failed // in which call, and of which hub, says nothing to a person
+	}
 	return Link{Trouble: words.Unreachable(err)}
 }
 

@@ -141,6 +141,14 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	}
 }
 
+// What a situation is called is not said twice, when the reason for it begins with the same words.
+func TestNothingIsSaidTwice(t *testing.T) {
+	text := Snapshot{Site: "FL-LAB", Trouble: words.Unreachable(errors.New("connection refused")), Apart: words.NotConnected}.text(File{}, false)
+	if !strings.Contains(text, "  What?         the hub cannot be reached: connection refused\r\n") {
+		t.Errorf("it says:\n%s", text)
+	}
+}
+
 // While the agent runs its file is never as old as it says that it may be, and seldom written; after a kill it stays as it is.
 func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 	started(t, func(l *lab) {

@@ -73,7 +73,10 @@ func (l *lines) head(format string, args ...any) {
 func (l *lines) tell(s words.Situation, which, why string) {
 	w := s.Words()
 	l.head("%s", strings.TrimSpace(w.Label+" "+which))
-	l.add("  What?         %s: %s", w.What, why)
+	if !strings.HasPrefix(why, w.What) { // a reason that says it itself need not be told twice
+		why = w.What + ": " + why
+	}
+	l.add("  What?         %s", why)
 	l.add("  Is it safe?   %s", w.Safe)
 	l.add("  What next?    %s", w.Next)
 	l.add("  Whom to ask?  %s", w.Ask)
