@@ -32,8 +32,11 @@ func Unreadable(why string) string { return "it cannot be read: " + why }
 
 // Inside says why a folder is left alone: something in it.
 
-// MayNotReadFolder is a folder in it that is closed.
+// MayNotReadFolder is a folder in it that is closed, or it itself.
 func MayNotReadFolder(name string) string {
+	if name == "" || name == "." {
+		return MayNotRead
+	}
 	return fmt.Sprintf("sealpost may not read the folder %q in it: give its account the right to", name)
 }
 
