@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent"
+	"sealpost/agent/outbox"
+	"sealpost/internal/dropin"
+)
+
+// Who waits for a file sees at any time what it waits for.
+func TestWhoWaitsSeesWhatFor(t *testing.T) {
+	dir := t.TempDir()
+	s := sender{tray: agent.Tray{Name: "outbox", Outbox: filepath.Join(dir, "outbox")}}
+	copied := dropin.Copied{Path: filepath.Join(dir, "outbox", "@CA-RC", "data.csv")}
+	status := func(change func(*outbox.Status)) agent.Status {
+		o := &outbox.Status{Trays: []outbox.TrayStatus{{Name: "outbox"}}}
+		change(o)
+		return agent.Status{Outbox: o}
+	}
+	well := status(func(*outbox.Status) {})
+	for name, c := range map[string]struct {
+		st    agent.Status
+		m     agent.SentMessage
+		found bool
+		want  string
+	}{
+		"settling": {well, agent.SentMessage{}, false, "in outbox; it is taken when it has settled"},
+		"left alone": {status(func(o *outbox.Status) {
+			o.Trays[0].NotTaken = map[string]string{filepath.Join("@CA-RC", "data.csv"): "it is still open"}
+		}), agent.SentMessage{}, false, "it is still open"},
+		"blocked": {status(func(o *outbox.Status) { o.Blocked = map[string]string{"@CA-RC": "waiting for CA-RC to join"} }),
+			agent.SentMessage{Address: "@CA-RC", State: "taken"}, true, "waiting for CA-RC to join"},
+		"held":     {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()}, true, "so that it can be recalled"},
+		"sealed":   {well, agent.SentMessage{State: "sealed"}, true, "on the way to the hub"},
+		"at a hub": {well, agent.SentMessage{State: "published"}, true, "waiting for the receipts"},
+	} {
+		if got := s.stage(c.st, copied, c.m, c.found); !strings.Contains(got, c.want) {
+			t.Errorf("%s: it says %q", name, got)
+		}
+	}
+}
