@@ -31,6 +31,7 @@ func (f *finder) claim(ctx context.Context, group []found) error {
 	if err != nil {
 		return err
 	}
+	f.claims += len(messages)
 	fault.Point("outbox-claimed")
 	return f.take(ctx, messages)
 }
@@ -260,6 +261,7 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 				ready = append(ready, m)
 			}
 		}
+		f.claims += len(ready)
 		if err := f.take(ctx, ready); err != nil {
 			return err
 		}
@@ -299,6 +301,9 @@ func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outg
 
 // withdraw ends a message whose file is gone before anything of it was sent.
 func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
+	if home, err := t.atHome(ctx); err != nil || !home {
+		return err
+	}
 	if ended := t.endedBefore(m); ended != "" {
 		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}

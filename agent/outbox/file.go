@@ -79,8 +79,10 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 // moveFinal moves a message's folder. One that is gone was taken away by a person, and that is theirs to do.
 func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
 	err := durable.RenameNoReplace(t.folder(m), to)
-	if err != nil && exists(t.folder(m)) {
-		return err
+	if err != nil {
+		if home, unknown := t.atHome(ctx); unknown != nil || !home || exists(t.folder(m)) {
+			return errors.Join(err, unknown)
+		}
 	}
 	if m.Dir != "" {
 		t.forgetAddress(to)

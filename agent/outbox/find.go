@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
@@ -24,6 +23,7 @@ const (
 	probeLast    = time.Second
 	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
 	sweepRepeats = 100 * time.Millisecond // between sweeps while there is more than one could note
+	sweepRests   = 10                     // a sweep that found nothing new is repeated early only after so many times as long as it took
 )
 
 // finder watches outbox/ for finished files and has them claimed in groups. Events only make it quick; the sweep makes it
@@ -33,6 +33,9 @@ type finder struct {
 	watch   *watch
 	pending map[string]*pending // what is looked at again soon, by name
 	missed  bool                // more was seen than pending could hold
+	next    time.Time           // when it is looked through as a whole again
+	rested  time.Time           // before this no hint makes it looked through
+	claims  int                 // that were made; a sweep that made none was no use
 	quick   *errgroup.Group     // makes groups of small things durable while the next one is claimed
 	slow    *errgroup.Group     // and large things, so that nothing waits for their sync
 }
@@ -47,6 +50,7 @@ type pending struct {
 	due    time.Time
 	probe  time.Duration // the step by which what is open is asked again
 	costly bool          // a folder: not looked through before it is due
+	open   time.Time     // since when it is known to be written; zero: it is not
 	why    string
 }
 
@@ -62,6 +66,7 @@ func (f *finder) run(ctx context.Context) error {
 }
 
 func (f *finder) loop(ctx context.Context) error {
+	f.next = time.Now()
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	due := time.NewTimer(time.Hour)
@@ -74,7 +79,6 @@ func (f *finder) loop(ctx context.Context) error {
 			if err := f.sweep(ctx); err != nil {
 				return err
 			}
-			sweep.Reset(f.nextSweep())
 		case name := <-f.watch.names:
 			f.soon(name, 0)
 			f.drain(f.watch.names)
@@ -82,16 +86,29 @@ func (f *finder) loop(ctx context.Context) error {
 				return err
 			}
 		case <-f.watch.lost:
-			sweep.Reset(0)
+			f.sweepEarly(0)
 		case <-due.C:
 			if err := f.look(ctx); err != nil {
 				return err
 			}
 		}
 		if f.missed {
-			sweep.Reset(sweepRepeats) // also after a look, of which the sweep's timer knows nothing
+			f.sweepEarly(sweepRepeats)
 		}
+		sweep.Reset(time.Until(f.next))
 		due.Reset(f.nextDue())
+	}
+}
+
+// sweepEarly has everything looked through before its time, but not again and again where that is of no use: not while
+// the last time, which found nothing, is not long enough ago. It never puts a sweep off.
+func (f *finder) sweepEarly(after time.Duration) {
+	at := time.Now().Add(after)
+	if at.Before(f.rested) {
+		at = f.rested
+	}
+	if at.Before(f.next) {
+		f.next = at
 	}
 }
 
@@ -104,13 +121,6 @@ func (f *finder) drain(names <-chan string) {
 			return
 		}
 	}
-}
-
-func (f *finder) nextSweep() time.Duration {
-	if f.missed {
-		return sweepRepeats
-	}
-	return f.t.Sweep
 }
 
 func (f *finder) nextDue() time.Duration {
@@ -150,20 +160,34 @@ func (f *finder) look(ctx context.Context) error {
 			break
 		}
 	}
+	if home, err := f.t.atHome(ctx); err != nil || !home {
+		return ignoreCancel(ctx, err) // the next sweep says what is wrong
+	}
 	return f.claim(ctx, group)
 }
 
-// sweep looks through outbox/, and settles what an earlier claim left unfinished.
+// sweep looks through outbox/, settles what an earlier claim left unfinished, and says when the next sweep is due.
 func (f *finder) sweep(ctx context.Context) error {
+	begun, claims := time.Now(), f.claims
 	f.missed = false
-	if err := f.recoverClaims(ctx); err != nil {
-		return err
-	}
+	f.watch.begin()
 	notes := f.t.leftAlone()
-	if err := f.sweepDir(ctx, "", notes); err != nil {
-		return err
+	whole, err := f.t.whole(ctx, notes)
+	if err == nil && whole {
+		err = f.recoverClaims(ctx)
 	}
-	f.t.note(notes)
+	if err == nil && whole {
+		err = f.sweepDir(ctx, "", notes)
+	}
+	if err != nil {
+		return ignoreCancel(ctx, err)
+	}
+	f.t.note(notes, f.watch.end())
+	now := time.Now()
+	f.next, f.rested = now.Add(f.t.Sweep), now
+	if f.claims == claims {
+		f.rested = now.Add(min(sweepRests*now.Sub(begun), f.t.Sweep))
+	}
 	return nil
 }
 
@@ -279,11 +303,14 @@ func (f *finder) again(rel string, err error, folder bool) (why string) {
 		if folder {
 			p.probe = max(p.probe, folderProbe)
 		}
-		p.due, p.costly, p.why = p.due.Add(p.probe), folder, words.StillWritten
+		if p.open.IsZero() {
+			p.open = time.Now()
+		}
+		p.due, p.costly, p.why = p.due.Add(p.probe), folder, words.StillWritten(p.open)
 		return p.why
 	case errors.As(err, &wait):
 		p := f.soon(rel, wait.after)
-		p.costly, p.why = folder, wait.why
+		p.costly, p.open, p.why = folder, time.Time{}, wait.why
 		return p.why
 	}
 	delete(f.pending, rel) // gone, or a person must act: the next sweep looks again
@@ -304,82 +331,4 @@ func isEmpty(path string) bool {
 func isDir(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.IsDir()
-}
-
-// watch turns the system's notifications into names to look at. Without them the sweep alone finds everything.
-type watch struct {
-	t       *tray
-	w       *fsnotify.Watcher
-	names   chan string
-	lost    chan struct{}
-	done    chan struct{}
-	trouble string
-}
-
-func newWatch(t *tray) *watch {
-	w := &watch{t: t, names: make(chan string, claimGroup), lost: make(chan struct{}, 1), done: make(chan struct{})}
-	var err error
-	if w.w, err = fsnotify.NewWatcher(); err != nil {
-		t.log.Warn("no notifications from the system, so files are found by sweeps only", "error", err)
-		close(w.done)
-		return w
-	}
-	go w.forward()
-	return w
-}
-
-// add watches a folder. A watch is lost when the folder is renamed or made again, so that each sweep adds it anew, which
-// is harmless.
-func (w *watch) add(dir string) {
-	if w.w == nil {
-		return
-	}
-	err := w.w.Add(dir)
-	if err != nil && w.trouble != err.Error() {
-		w.trouble = err.Error()
-		w.t.log.Warn("outbox is not watched, so files are found by sweeps only", "error", err, "sweep", w.t.Sweep)
-	}
-}
-
-func (w *watch) forward() {
-	defer close(w.done)
-	for {
-		select {
-		case e, ok := <-w.w.Events:
-			if !ok {
-				return
-			}
-			if e.Op == fsnotify.Remove {
-				continue
-			}
-			rel, err := filepath.Rel(w.t.Outbox(), e.Name)
-			if err != nil {
-				continue
-			}
-			select {
-			case w.names <- rel:
-			default:
-				w.sweepSoon() // the finder is busy: better to look through everything than to queue without bound
-			}
-		case _, ok := <-w.w.Errors:
-			if !ok {
-				return
-			}
-			w.sweepSoon() // an overflow: events were lost
-		}
-	}
-}
-
-func (w *watch) sweepSoon() {
-	select {
-	case w.lost <- struct{}{}:
-	default:
-	}
-}
-
-func (w *watch) close() {
-	if w.w != nil {
-		w.w.Close() //nolint:errcheck // it only stops
-	}
-	<-w.done
 }

@@ -105,8 +105,13 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 // setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
 // claimed, until the sweep finds it finished and readable again.
 func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
-	if errors.Is(cause, fs.ErrNotExist) && !exists(o.source(m)) {
-		return o.tray(m.Tray).withdraw(ctx, m, ledger.Taken)
+	t := o.tray(m.Tray)
+	gone, err := t.gone(ctx, m, cause)
+	if err != nil {
+		return err
+	}
+	if gone {
+		return t.withdraw(ctx, m, ledger.Taken)
 	}
 	reason := words.UnreadableNow(plain(cause))
 	var full *noRoom

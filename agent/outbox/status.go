@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -13,14 +14,15 @@ import (
 
 // Standing is how messages stand: those of a tray, or of the whole site.
 type Standing struct {
-	Counts    map[ledger.State]int64 `json:"counts"`    // of messages that are not final
-	Queued    map[string]int64       `json:"queued"`    // messages that the hub does not have yet, by address
-	Blocked   map[string]string      `json:"blocked"`   // addresses to which nothing is sent for now, and why
-	NotTaken  map[string]string      `json:"not_taken"` // entries of outbox/ that are left alone, and why; at most 100 of a tray
-	Explained []Message              `json:"explained"` // messages that wait for a reason of their own; at most 10
-	Uploads   []Upload               `json:"uploads"`   // large envelopes under way
-	Delivered []Message              `json:"delivered"` // the messages delivered last, newest first; at most 10
-	Failed    []Message              `json:"failed"`    // the messages that failed last, newest first; at most 10
+	Counts    map[ledger.State]int64 `json:"counts"`              // of messages that are not final
+	Queued    map[string]int64       `json:"queued"`              // messages that the hub does not have yet, by address
+	Blocked   map[string]string      `json:"blocked"`             // addresses to which nothing is sent for now, and why
+	NotTaken  map[string]string      `json:"not_taken"`           // entries of outbox/ that are left alone, and why; at most 100 of a tray
+	Unwatched string                 `json:"unwatched,omitempty"` // why the system does not tell of new files, so that they are found late
+	Explained []Message              `json:"explained"`           // messages that wait for a reason of their own; at most 10
+	Uploads   []Upload               `json:"uploads"`             // large envelopes under way
+	Delivered []Message              `json:"delivered"`           // the messages delivered last, newest first; at most 10
+	Failed    []Message              `json:"failed"`              // the messages that failed last, newest first; at most 10
 }
 
 // Status is how the sending side of a site stands, for people and machines.
@@ -63,6 +65,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
+		one.Unwatched = t.slower
 		t.mu.Unlock()
 		s.Trays = append(s.Trays, one)
 	}
@@ -192,6 +195,7 @@ func (s *Status) add() {
 			}
 			s.NotTaken[name] = why
 		}
+		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Explained = append(s.Explained, t.Explained...)
 		s.Delivered = append(s.Delivered, t.Delivered...)
 		s.Failed = append(s.Failed, t.Failed...)

@@ -1,7 +1,10 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
@@ -99,19 +102,19 @@ type tray struct {
 
 	mu      sync.Mutex        // guards what follows
 	notes   map[string]string // entries of outbox/ that are not taken, and why
+	home    string            // which folder sending/ is
+	slower  string            // why the system does not tell of new files, for people
 	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
 }
 
 func (o *Outbox) newTray(t Tray, several bool) (*tray, error) {
-	if err := t.Make(); err != nil {
-		return nil, err
-	}
 	log := o.log
 	if several {
 		log = log.With("tray", t.Name)
 	}
-	return &tray{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}, nil
+	made := &tray{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}
+	return made, made.prepare(context.Background())
 }
 
 // apart makes sure that no two trays have one folder, by whatever names: each would take what is the other's.
@@ -124,6 +127,9 @@ func apart(trays []*tray) error {
 	for _, t := range trays {
 		for _, folder := range t.All() {
 			info, err := os.Stat(folder)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // see prepare
+			}
 			if err != nil {
 				return err
 			}
@@ -182,8 +188,8 @@ func (t *tray) used(m id.Message) bool {
 	return slices.ContainsFunc(t.o.trays, func(other *tray) bool { return other.Kind == t.Kind && other.Folders.used(m) })
 }
 
-// note replaces what people are told about entries of outbox/ that are not taken.
-func (t *tray) note(notes map[string]string) {
+// note replaces what people are told about entries of outbox/ that are not taken, and why the system does not tell of new ones.
+func (t *tray) note(notes map[string]string, slower string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, why := range notes {
@@ -191,5 +197,8 @@ func (t *tray) note(notes map[string]string) {
 			t.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
 		}
 	}
-	t.notes = notes
+	if t.slower != slower {
+		t.log.Warn("how new files are noticed", "reason", cmp.Or(slower, "the system tells of them again"))
+	}
+	t.notes, t.slower = notes, slower
 }

@@ -141,6 +141,9 @@ func sending(l *lines, o outbox.TrayStatus) {
 	for _, m := range o.Explained {
 		l.tell(words.Explained, fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
+	if o.Unwatched != "" {
+		l.tell(words.Unwatched, "", o.Unwatched)
+	}
 	if names := slices.Sorted(maps.Keys(o.NotTaken)); len(names) > 0 {
 		w := words.NotTaken.Words()
 		l.head("%s: %s", w.Label, w.What)

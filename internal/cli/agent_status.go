@@ -90,6 +90,9 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		}
 		matters(w, words.Explained, explained)
 		matters(w, words.NotTaken, things(s.Outbox.NotTaken, func(name string) string { return fmt.Sprintf("%q", name) }))
+		if s.Outbox.Unwatched != "" {
+			matter(w, words.Unwatched, "", s.Outbox.Unwatched)
+		}
 		for _, a := range s.Outbox.Away {
 			matter(w, words.Away, a.Name, a.Says)
 		}

@@ -1,13 +1,15 @@
 package words
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Why an entry of outbox is left alone.
 const (
 	TemporaryName  = "it has the name of a temporary file, so it is left alone"
 	IgnoredName    = "the tray's configuration says to leave alone what has such a name"
 	MarkerAlone    = "it marks a folder as finished, and that folder is not here (any more): remove it"
-	StillWritten   = "it is still being written"
 	MayNotRead     = "sealpost may not read it: copy it here instead of moving it, or give sealpost's account the right to"
 	MayNotMove     = "it cannot be moved out of this folder: give sealpost's account the right to write here"
 	HeldFromMoving = "another program has it open and keeps it from being moved: close it there"
@@ -16,6 +18,11 @@ const (
 	NameNotUTF8    = "its name is not valid UTF-8: rename it"
 	StrangeSending = "it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent"
 )
+
+// StillWritten says since when it is known that somebody is writing it.
+func StillWritten(since time.Time) string {
+	return "it is still being written, since " + Time(since) + " or earlier: it is taken when that has ended"
+}
 
 // FolderUnreadable says that a folder of a tray cannot be looked through.
 func FolderUnreadable(why string) string {

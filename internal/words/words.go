@@ -20,6 +20,7 @@ const (
 	Blocked                       // an address to which nothing is sent for now
 	Explained                     // a message that waits for a reason of its own
 	NotTaken                      // an entry of outbox/ that is left alone
+	Unwatched                     // new files are found by looking for them only
 	Intercepted                   // something else answers in the hub's place
 	ProxyShut                     // the proxy on the way lets nothing through
 	WrongClock                    // this computer's clock is wrong
@@ -77,6 +78,13 @@ var table = [situations]Words{
 		Safe:  "Yes. It lies where you put it, and has not been sent to anybody.",
 		Next:  "Do what the line says; sealpost looks again by itself.",
 		Ask:   "The admin of your site.",
+	},
+	Unwatched: {
+		Label: "SLOWER",
+		What:  "new files are noticed later than usual",
+		Safe:  "Yes. They are taken all the same.",
+		Next:  "sealpost tries again by itself to be told of them.",
+		Ask:   "The admin of this computer.",
 	},
 	NotConnected: {
 		Label: "NOT CONNECTED",

@@ -1,0 +1,112 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
+)
+
+// prepare makes the tray's folders at the start, but not while something is under way in a folder sending that is not there:
+// it lies on a disk that is not mounted yet, and in an empty one everything would be taken for withdrawn.
+func (t *tray) prepare(ctx context.Context) error {
+	if !exists(t.Sending()) {
+		n, err := t.underWay(ctx)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			t.log.Error("the tray is not there", "reason", words.TrayGone(n))
+			return nil
+		}
+	}
+	return t.Make()
+}
+
+// underWay counts the messages that must lie in sending/.
+func (t *tray) underWay(ctx context.Context) (n int64, err error) {
+	err = t.o.view(ctx, func(tx *ledger.Tx) error {
+		unfiled, err := tx.UnfiledByTray()
+		if err != nil {
+			return err
+		}
+		backlogs, err := tx.Backlogs()
+		n = unfiled[t.Name]
+		for _, b := range backlogs {
+			if b.Tray == t.Name {
+				n += b.Count
+			}
+		}
+		return err
+	})
+	return n, err
+}
+
+// atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
+// such folder, or another that is empty, and that a file is not in it says nothing about the file.
+func (t *tray) atHome(ctx context.Context) (bool, error) {
+	source, _, err := stat(t.Sending())
+	if err != nil {
+		return false, nil
+	}
+	t.mu.Lock()
+	home := t.home
+	t.mu.Unlock()
+	if home == source.File {
+		return true, nil
+	}
+	if home != "" && isBare(t.Sending()) {
+		if n, err := t.underWay(ctx); n > 0 || err != nil {
+			return false, err
+		}
+	}
+	t.mu.Lock()
+	t.home = source.File // at the start, or mounted again under another name
+	t.mu.Unlock()
+	return true, nil
+}
+
+// isBare tells whether a folder has nothing in it.
+func isBare(path string) bool {
+	dir, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer dir.Close()
+	_, err = dir.Readdirnames(1)
+	return err == io.EOF
+}
+
+// whole tells whether the tray can be looked through, and notes which of its folders are not there.
+func (t *tray) whole(ctx context.Context, notes map[string]string) (bool, error) {
+	home, err := t.atHome(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !home {
+		n, err := t.underWay(ctx)
+		if n > 0 || err != nil {
+			notes[filepath.Base(t.Sending())] = words.TrayGone(n)
+			return false, err
+		}
+	}
+	for _, dir := range t.All() {
+		if _, err := os.Stat(dir); err != nil {
+			notes[filepath.Base(dir)] = words.FolderUnreadable(plain(err))
+		}
+	}
+	return home, nil
+}
+
+// gone tells whether a message's file is not where it was, and that means that somebody has taken it away.
+func (t *tray) gone(ctx context.Context, m ledger.Outgoing, cause error) (bool, error) {
+	if !errors.Is(cause, fs.ErrNotExist) || exists(t.source(m)) {
+		return false, nil
+	}
+	return t.atHome(ctx)
+}
