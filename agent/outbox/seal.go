@@ -58,6 +58,8 @@ func (o *Outbox) send(ctx context.Context, j job) error {
 		return o.publish(ctx, s)
 	case errors.Is(err, errLedger) || ctx.Err() != nil:
 		return err
+	case errors.Is(err, errElsewhere):
+		return o.sendRest(ctx, j)
 	case len(j.messages) == 1:
 		return o.setAside(ctx, j.messages[0], err)
 	}
@@ -174,7 +176,11 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 	for i, m := range s.messages {
 		rows[i] = ledger.SealedMessage{UID: m.UID, Digest: digests[i]}
 	}
-	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows) }); err != nil {
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows) })
+	if errors.Is(err, ledger.ErrNotFound) {
+		return errElsewhere
+	}
+	if err != nil {
 		return fmt.Errorf("%w: record envelope %s: %w", errLedger, s.ID, err)
 	}
 	return nil

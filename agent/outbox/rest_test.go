@@ -1,0 +1,145 @@
+package outbox
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"sealpost/agent/ledger"
+	"sealpost/envelope"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// sealer is an outbox with a ledger and files of its own, and a hub that nobody answers for.
+type sealer struct {
+	*Outbox
+	t    *testing.T
+	tray *tray
+}
+
+func newSealer(t *testing.T) *sealer {
+	t.Helper()
+	identity, dir := labIdentity(t), t.TempDir()
+	l, err := ledger.Open(filepath.Join(dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: dir, Ledger: l, Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: id.Address{RoutingKey: "fl-lab.dat"}, Kind: "DAT", FirstNumber: 1}},
+		Hub:   api.NewClient(api.ClientOptions{Hubs: []string{"127.0.0.1:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &sealer{o, t, o.trays[0]}
+}
+
+// taken drops files and takes them, as the finder does.
+func (s *sealer) taken(names ...string) []ledger.Outgoing {
+	s.t.Helper()
+	f := &finder{t: s.tray, pending: map[string]*pending{}}
+	var group []found
+	for _, name := range names {
+		put(s.t, s.tray.Outbox(), name)
+		ready, why := f.examine(name)
+		if ready == nil {
+			s.t.Fatalf("%s is not taken: %s", name, why)
+		}
+		group = append(group, *ready)
+	}
+	list, err := s.tray.claimRows(s.t.Context(), group)
+	if err == nil {
+		err = s.tray.secure(s.t.Context(), s.tray.moveAll(list))
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+func (s *sealer) state(m ledger.Outgoing) (state ledger.State) {
+	s.t.Helper()
+	err := s.ledger.View(s.t.Context(), func(tx *ledger.Tx) error {
+		now, err := tx.Message(string(m.ID))
+		state = now.State
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return state
+}
+
+// route is a decision to send to one centre.
+func (s *sealer) route() *decision {
+	s.t.Helper()
+	key, err := age.GenerateHybridIdentity()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &decision{address: id.Address{RoutingKey: "fl-lab.dat"}, version: "v", recipients: []envelope.Recipient{{Site: "CA-RC", Key: key.Recipient().String()}}}
+}
+
+// While a job waits for a sealer, one of its messages is recalled, one is sealed by another, and one is taken back to be
+// looked at again: that is no failure, nothing of them is sent, and the others are sealed.
+func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("recalled", "sealed elsewhere", "claimed again", "waits still", "so does this")
+	job := job{s.route(), list}
+	if _, err := s.Recall(t.Context(), string(list[0].ID)); err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.seal(t.Context(), job.decision, list[1:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error {
+		_, err := tx.Advance(list[2].UID, ledger.Taken, ledger.Claimed, "")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.send(ctx, job) }()
+	for s.state(list[3]) != ledger.Sealed || s.state(list[4]) != ledger.Sealed {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended with %v, and %s is %s", err, list[3].Name, s.state(list[3]))
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for i, want := range []ledger.State{ledger.Failed, ledger.Sealed, ledger.Claimed, ledger.Sealed, ledger.Sealed} {
+		if got := s.state(list[i]); got != want {
+			t.Errorf("%s is %s, want %s", list[i].Name, got, want)
+		}
+	}
+	err = s.ledger.View(t.Context(), func(tx *ledger.Tx) error {
+		in, err := tx.InEnvelope(first.ID)
+		if len(in) != 1 || in[0].UID != list[1].UID {
+			t.Errorf("in the other envelope: %+v", in)
+		}
+		return err
+	})
+	left, unread := os.ReadDir(filepath.Join(s.cfg.State, "sealed"))
+	if err := errors.Join(err, unread); err != nil || len(left) > 0 {
+		t.Errorf("sealed files: %v, %v", left, err)
+	}
+}
