@@ -87,7 +87,8 @@ type Spool interface {
 	Extend(ctx context.Context, t Token) (time.Time, error)
 
 	// Release hands a delivery back, to be offered again after the delay; an attempt is counted unless nack says it was
-	// none. ErrStale when the lease is not held.
+	// none. One that would rest for longer than MaxDelay by the present clock was released by a clock that was wrong, and is
+	// offered at once. ErrStale when the lease is not held.
 	Release(ctx context.Context, t Token, nack Nack) error
 
 	// Settle records the final outcome of every message of a delivery (else ErrIncomplete), with the recipient's signed
@@ -226,11 +227,14 @@ type Delivery struct {
 	Content     []byte // the whole ciphertext when it is small and fits MaxBytes; else read it with Open
 }
 
+// MaxDelay is the longest time for which a delivery can rest.
+const MaxDelay = 72 * time.Hour
+
 // Nack says why a delivery is handed back, and until when it rests.
 type Nack struct {
-	Code         string // from the closed list of release codes; kept for people
-	Delay        time.Duration
-	NotAttempted bool // it was never tried, so it does not count
+	Code         string        // from the closed list of release codes; kept for people
+	Delay        time.Duration // at most MaxDelay
+	NotAttempted bool          // it was never tried, so it does not count
 }
 
 // Settlement is the recipient's word on a delivery.

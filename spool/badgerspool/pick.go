@@ -107,9 +107,15 @@ func (q *queue) worthReading(now time.Time) bool {
 
 func (q *queue) worthScanning(retry bool, now time.Time) bool {
 	if retry {
-		return q.retryAt <= now.UnixMilli()
+		return q.retryAt != math.MaxInt64 && !rests(q.retryAt, now)
 	}
 	return q.fresh.next.seq <= q.figures.last
+}
+
+// rests tells whether what is due at a time, in milliseconds, is not to be handed out yet. Nothing rests for longer than
+// spool.MaxDelay: a later time is of a clock that was wrong and has been set right.
+func rests(due int64, now time.Time) bool {
+	return due > now.UnixMilli() && due <= now.Add(spool.MaxDelay).UnixMilli()
 }
 
 // scan reads the line from next on.
@@ -126,7 +132,7 @@ func (q *queue) scan(txn *badger.Txn, retry bool, found []pick, max int, now tim
 			return found, nil
 		}
 		p := entryPosition(it.Item().Key(), prefix)
-		if retry && p.due > now.UnixMilli() {
+		if retry && rests(p.due, now) {
 			q.retryAt = p.due
 			return found, nil
 		}
@@ -138,7 +144,9 @@ func (q *queue) scan(txn *badger.Txn, retry bool, found []pick, max int, now tim
 		if _, out := ln.out[p]; !out {
 			found = append(found, pick{item: ln.leave(p), entry: e})
 		}
-		ln.next = position{p.due, p.seq + 1}
+		if !retry || p.due <= now.UnixMilli() { // what was put off by a wrong clock is passed, and not what lies before it
+			ln.next = position{p.due, p.seq + 1}
+		}
 	}
 	if retry {
 		q.retryAt = math.MaxInt64

@@ -14,7 +14,7 @@ func (s *Spool) Release(ctx context.Context, t spool.Token, nack spool.Nack) err
 		return err
 	}
 	defer s.leave()
-	if nack.Delay < 0 || len(nack.Code) > maxCode {
+	if nack.Delay < 0 || nack.Delay > spool.MaxDelay || len(nack.Code) > maxCode {
 		return fmt.Errorf("release: %w: delay %s, code %.40q", spool.ErrInvalid, nack.Delay, nack.Code)
 	}
 	q := s.tokenQueue(t)

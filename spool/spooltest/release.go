@@ -27,6 +27,20 @@ var releaseTests = map[string]func(*room){
 		r.release(r.lease(centre, 1)[0], spool.Nack{NotAttempted: true})
 		r.check(r.lease(centre, 1)[0].Attempts == 0, "an attempt was counted")
 	},
+	"does not rest for years because the clock was wrong by years": func(r *room) {
+		const years = 5 * 365 * 24 * time.Hour
+		e, _ := r.drop(centre)
+		for i, again := range []func(){func() {}, r.restart} {
+			r.clock.Advance(years)
+			r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Minute})
+			r.idle(centre)
+			again()
+			r.clock.Advance(-years)
+			d := r.lease(centre, 1)[0]
+			r.check(d.Envelope == e.ID && int(d.Attempts) == i+1, "got %+v", d)
+			r.release(d, spool.Nack{NotAttempted: true})
+		}
+	},
 	"survives a restart": func(r *room) {
 		e, _ := r.drop(centre)
 		r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Hour})
@@ -138,6 +152,7 @@ var releaseTests = map[string]func(*room){
 		r.drop(centre)
 		d := r.lease(centre, 1)[0]
 		r.want(r.Release(r.ctx, d.Token, spool.Nack{Delay: -time.Second}), spool.ErrInvalid)
+		r.want(r.Release(r.ctx, d.Token, spool.Nack{Delay: spool.MaxDelay + 1}), spool.ErrInvalid)
 		r.release(d, spool.Nack{})
 	},
 }
