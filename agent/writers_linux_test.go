@@ -1,0 +1,187 @@
+package agent_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// pace is how long the writers below pause: shorter than the settle time, as programs that write now and then do.
+const pace = 200 * time.Millisecond
+
+// writers are the ways in which programs write a file. Each writes content in ten pieces to a path in the outbox, slowly.
+var writers = map[string]func(path string, pieces [][]byte) error{
+	"growing": func(path string, pieces [][]byte) error {
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(slowly(f, pieces), f.Close())
+	},
+	"reopened": func(path string, pieces [][]byte) error { return reopened(path, pieces, 0) },
+	// A file that is opened by a program which does not wait, as file servers do, is never refused to it.
+	"reopened without waiting": func(path string, pieces [][]byte) error { return reopened(path, pieces, syscall.O_NONBLOCK) },
+	"written and renamed": func(path string, pieces [][]byte) error {
+		f, err := os.Create(path + ".part")
+		if err != nil {
+			return err
+		}
+		return errors.Join(slowly(f, pieces), f.Close(), os.Rename(path+".part", path))
+	},
+	"renamed over": func(path string, pieces [][]byte) error { // which editors do to save
+		if err := os.WriteFile(path, []byte("an earlier version"), 0o644); err != nil {
+			return err
+		}
+		f, err := os.Create(path + ".tmp")
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Close(), os.WriteFile(path+".tmp", bytes.Join(pieces, nil), 0o644), os.Rename(path+".tmp", path))
+	},
+	"truncated and rewritten": func(path string, pieces [][]byte) error {
+		for i := range pieces {
+			if err := os.WriteFile(path, bytes.Join(pieces[:i+1], nil), 0o644); err != nil {
+				return err
+			}
+			time.Sleep(pace)
+		}
+		return nil
+	},
+	"copied slowly": func(path string, pieces [][]byte) error {
+		cp := exec.Command("cp", "/dev/stdin", path)
+		in, err := cp.StdinPipe()
+		if err == nil {
+			err = cp.Start()
+		}
+		if err != nil {
+			return err
+		}
+		return errors.Join(slowly(in, pieces), in.Close(), cp.Wait())
+	},
+	"mapped": mapped,
+}
+
+func slowly(w io.Writer, pieces [][]byte) error {
+	for _, p := range pieces {
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+		time.Sleep(pace)
+	}
+	return nil
+}
+
+func reopened(path string, pieces [][]byte, flags int) error {
+	for _, p := range pieces {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|flags, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(p)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		time.Sleep(pace)
+	}
+	return nil
+}
+
+// mapped writes through memory, with no open file, and is quiet for longer than the settle time in its middle.
+func mapped(path string, pieces [][]byte) error {
+	content := bytes.Join(pieces, nil)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(content))); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	mem, err := syscall.Mmap(int(f.Fd()), 0, len(content), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	copy(mem, pieces[0])
+	time.Sleep(20 * pace)
+	copy(mem, content)
+	return syscall.Munmap(mem)
+}
+
+func TestAFileIsTakenWhenItsWriterHasFinished(t *testing.T) {
+	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)
+	contents := map[string][]byte{}
+	var g errgroup.Group
+	for name, write := range writers {
+		pieces := make([][]byte, 10)
+		for i := range pieces {
+			pieces[i] = random(1000)
+		}
+		contents[name] = bytes.Join(pieces, nil)
+		g.Go(func() error {
+			if err := write(lab.outbox(name), pieces); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	lab.says("mapped", "it is still being written, since 20")
+	first := lab.status().Outbox.NotTaken["mapped"]
+	if later := lab.status().Outbox.NotTaken["mapped"]; later != first {
+		t.Errorf("first it was %q, then %q", first, later)
+	}
+	must(t, g.Wait())
+	for name, content := range contents {
+		centre.expect("FL-LAB", name, content)
+	}
+	if latest := lab.status().Outbox.Latest; len(latest) != len(writers) {
+		t.Errorf("%d messages were made of %d files: %+v", len(latest), len(writers), latest)
+	}
+}
+
+// What happens to a file while it is being sent: it cannot be read for a while, as when another program has locked it or its
+// owner has taken the right away; it is removed, or a folder is in its place. Each is said, and the others go on.
+func TestAFileThatIsDisturbedMidway(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	w.stopHub()
+	lab.stop()
+	lab.start() // it seals nothing before the hub has said who it is
+	place := map[string]string{}
+	for _, name := range []string{"removed", "replaced by a folder", "replaced by a link", "untouched"} {
+		lab.drop(name, []byte(name))
+		lab.takes(name)
+		found, err := filepath.Glob(filepath.Join(lab.dir, "sending", "*", name))
+		must(t, err)
+		place[name] = found[0]
+	}
+	for _, name := range []string{"removed", "replaced by a folder", "replaced by a link"} {
+		must(t, os.Remove(place[name]))
+	}
+	must(t, os.Mkdir(place["replaced by a folder"], 0o755))
+	must(t, os.Symlink("/etc/hostname", place["replaced by a link"]))
+	w.startHub()
+	centre.expect("FL-LAB", "untouched", []byte("untouched"))
+	eventually(t, "what was removed is withdrawn", func() bool { return lab.sent("removed").State == "withdrawn" })
+	for _, name := range []string{"replaced by a folder", "replaced by a link"} {
+		eventually(t, name+" is said", func() bool { return lab.sent(name).Reason != "" })
+		must(t, os.Remove(place[name]))
+		must(t, os.WriteFile(place[name], []byte("it is back"), 0o644))
+		centre.expect("FL-LAB", name, []byte("it is back"))
+	}
+	if left := lab.tray("failed"); len(left) > 0 {
+		t.Errorf("failed: %v", left)
+	}
+	for _, name := range centre.inInbox() {
+		if strings.Contains(name, "removed") {
+			t.Errorf("%s arrived", name)
+		}
+	}
+}
