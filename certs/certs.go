@@ -29,7 +29,7 @@ var ErrUntrusted = errors.New("not trusted")
 var ErrNotValidNow = errors.New("certificate not valid at this time")
 
 // ErrClock says that this computer's clock differs too much from the hub's.
-var ErrClock = errors.New("this computer's clock is wrong")
+var ErrClock = errors.New("this computer's clock is wrong, or the hub's is")
 
 // How long what lives. The root has no end, because it is believed for its key alone; see InitRoot.
 const (
@@ -65,7 +65,7 @@ func CheckClock(hub, local time.Time) error {
 	if ahead <= maxSkew {
 		return nil
 	}
-	return fmt.Errorf("%w: it is %s %s the hub's; set it right, then try again", ErrClock, ahead.Round(time.Second), direction)
+	return fmt.Errorf("%w: this one is %s %s the hub's; the wrong one has to be set right", ErrClock, ahead.Round(time.Second), direction)
 }
 
 // RenewAt is when a certificate should be replaced: after two thirds of its life.

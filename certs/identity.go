@@ -150,6 +150,16 @@ func (i *Identity) RenewAt() time.Time {
 	return time.Time{}
 }
 
+// Current tells whether the certificate need not be replaced: the time for that has not come, and it was not issued by a
+// clock that was ahead and has been set right since. A clock from before the issuing authority is wrong itself.
+func (i *Identity) Current(now time.Time) bool {
+	c := i.chain.Load()
+	if c == nil || !now.Before(RenewAt(c.certs[0])) {
+		return false
+	}
+	return !now.Before(c.certs[0].NotBefore) || now.Before(c.certs[1].NotBefore)
+}
+
 // NotAfter is when the certificate expires; the zero time without one.
 func (i *Identity) NotAfter() time.Time {
 	if c := i.chain.Load(); c != nil {

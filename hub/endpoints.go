@@ -76,6 +76,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			request = id.Random128[string]()
 		}
 		w.Header().Set(api.HeaderRequest, request)
+		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) // by which certificates are judged here
 		began := time.Now()
 		c := &call{hub: h, w: w, r: r, control: http.NewResponseController(w), limit: e.limit, log: h.log}
 		c.deadlines()

@@ -115,7 +115,7 @@ func (h *Hub) keepRenewed(ctx context.Context) error {
 
 // renewInTime replaces the hub's own certificate when its time has come, and tries again after a while if that fails.
 func (h *Hub) renewInTime() {
-	if h.now().Before(h.identity.RenewAt()) || !h.renewing.TryLock() {
+	if h.identity.Current(h.now()) || !h.renewing.TryLock() {
 		return
 	}
 	defer h.renewing.Unlock()
@@ -132,7 +132,7 @@ func (h *Hub) renewInTime() {
 // of the configuration.
 func (h *Hub) renewSelf() error {
 	now := h.now()
-	if h.identity.HasChain() && now.Before(h.identity.RenewAt()) && namesExactly(h.identity.Chain()[0], h.config.Hosts) {
+	if h.identity.HasChain() && h.identity.Current(now) && namesExactly(h.identity.Chain()[0], h.config.Hosts) {
 		return nil
 	}
 	if err := h.authority.IssueHub(h.identity, h.config.Name, h.config.Hosts, now); err != nil {

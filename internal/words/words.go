@@ -23,7 +23,7 @@ const (
 	Unwatched                     // new files are found by looking for them only
 	Intercepted                   // something else answers in the hub's place
 	ProxyShut                     // the proxy on the way lets nothing through
-	WrongClock                    // this computer's clock is wrong
+	WrongClock                    // this computer's clock or the hub's is wrong
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
@@ -109,9 +109,9 @@ var table = [situations]Words{
 	},
 	WrongClock: {
 		Label: "CLOCK",
-		What:  "this computer's clock is wrong",
+		What:  "this computer's clock and the hub's do not agree",
 		Safe:  "Yes.",
-		Next:  "Set the clock right; until then certificates may not be believed.",
+		Next:  "If this clock is right, tell the admin of the hub; if not, set it right. Until then certificates may not be believed.",
 		Ask:   "The admin of this computer.",
 	},
 	Expiring: {
