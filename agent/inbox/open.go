@@ -172,6 +172,7 @@ func (b *Inbox) refuse(ctx context.Context, d *delivery, why *envelope.Refusal) 
 	if err != nil {
 		return err
 	}
+	fault.Point("inbox-refused")
 	b.log.Error("refused", "envelope", d.Envelope, "sender", d.Sender, "code", why.Code, "error", why.Err)
 	b.done(d)
 	poke(b.settling)
@@ -287,6 +288,7 @@ func (f *sinkFile) Write(p []byte) (int, error) {
 
 // Close gives the file its time. It does not sync: a group of messages is synced at once before it is placed.
 func (f *sinkFile) Close() error {
+	fault.Point("inbox-written")
 	err := f.File.Close()
 	if err == nil {
 		err = f.root.Chtimes(f.name, f.mtime, f.mtime)

@@ -183,6 +183,7 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 	if err := b.syncContent(fresh); err != nil {
 		return localError{err}
 	}
+	fault.Point("inbox-synced")
 	if err := b.writeRows(ctx, fresh); err != nil {
 		return err
 	}

@@ -132,6 +132,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("outbox-taken")
 	for _, m := range whole {
 		t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
 	}
@@ -195,6 +196,7 @@ func (t *tray) move(m ledger.Outgoing) error {
 	if err := durable.RenameNoReplace(t.dropped(m), t.source(m)); err != nil {
 		return err
 	}
+	fault.Point("outbox-renamed")
 	if m.Folder {
 		err := os.Remove(t.dropped(m) + doneSuffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -284,7 +286,9 @@ func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outg
 		if m.Digest == "" {
 			t.o.identify(&m) // nothing of it was ever sealed, so that its identity may still be another
 		}
-		return m, true, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
+		err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
+		fault.Point("outbox-changed")
+		return m, true, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
@@ -312,6 +316,7 @@ func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.Stat
 	if err := os.Remove(t.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
+	fault.Point("outbox-withdrawn")
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)
 		return err

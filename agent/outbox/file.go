@@ -84,6 +84,7 @@ func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) erro
 			return errors.Join(err, unknown)
 		}
 	}
+	fault.Point("outbox-final")
 	if m.Dir != "" {
 		t.forgetAddress(to)
 	}
@@ -113,6 +114,7 @@ func (t *tray) explain(ctx context.Context, m ledger.Outgoing, dir string) error
 	}
 	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
 	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(text), 0o644)
+	fault.Point("outbox-explained")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile
 	}

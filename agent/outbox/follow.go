@@ -115,6 +115,9 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 	if err != nil {
 		return errors.Join(errLedger, err)
 	}
+	if len(answers) > 0 {
+		fault.Point("outbox-settled")
+	}
 	for _, a := range answers {
 		if a.Doubt != "" {
 			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site, "reason", a.Doubt)

@@ -185,6 +185,7 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	if err != nil {
 		return err
 	}
+	fault.Point("outbox-promised")
 	for _, m := range s.messages {
 		o.log.Info("published", "message", m.ID, "envelope", s.ID, "sequence", p.Sequence)
 	}
@@ -205,6 +206,7 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
 		return err
 	}
+	fault.Point("outbox-dropped")
 	o.wake()
 	if s.Size > api.SmallSize { // otherwise it has no parts
 		o.abandon(ctx, s.ID)

@@ -12,6 +12,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
+	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -52,6 +53,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	case !recalled:
 		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
+	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)
 	o.fileSoon()
 	return m.ID, nil

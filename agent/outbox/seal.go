@@ -148,6 +148,7 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 		req.Messages = append(req.Messages, o.message(ctx, m))
 	}
 	out, err := o.sealInto(s, req)
+	fault.Point("outbox-sealing")
 	if err == nil {
 		err = o.unchanged(list)
 	}

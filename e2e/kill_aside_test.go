@@ -1,0 +1,132 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// aside are the stories of points that a file passes only when something is in its way. Each brings a daemon to die there.
+var aside = map[string]func(t *testing.T, point string){
+	"outbox-recalled":  killWhenRecalled,
+	"outbox-explained": killWhenRecalled,
+	"outbox-withdrawn": killWhenTakenBack,
+	"outbox-changed":   killWhenChanged,
+	"outbox-dropped":   killWhenTheRouteChanges,
+	"inbox-refused":    killWhenRefused,
+}
+
+func (d *daemon) diesAt(point string) {
+	d.t.Helper()
+	if err := d.Dies(); !killed(err) {
+		d.t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+	}
+}
+
+func killWhenRecalled(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	edit(t, lab.config(), `hold = "0s"`, `hold = "1h"`)
+	lab.Start("SEALPOST_FAULT=" + point)
+	mistake := lab.Drop("a mistake.csv", smallFile)
+	mistake.fate = recalled
+	run(t, "agent", "recall", lab.messageOf(mistake.name), "--dir", lab.dir) // the agent may die before it answers
+	lab.diesAt(point)
+	edit(t, lab.config(), `hold = "1h"`, `hold = "0s"`)
+	lab.Start()
+	lab.Drop("what was meant.csv", smallFile)
+	w.Audit()
+}
+
+// sendingOf is where a taken file lies.
+func (s *site) sendingOf(name string) (path string) {
+	s.t.Helper()
+	eventually(s.t, name+" is taken", func() bool { return s.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 1 }, s.statusText)
+	for p := range s.files("sending") {
+		path = s.at("sending", p)
+	}
+	return path
+}
+
+// takenWithoutHub drops a file that is taken and not sealed: the hub does not run. Then the hub runs, and the lab does not.
+func takenWithoutHub(t *testing.T, name string) (w *world, lab *site, d *drop, path string) {
+	t.Helper()
+	w, lab, _ = labAndCentre(t)
+	w.hub.Stop()
+	lab.Stop()
+	lab.Start()
+	d = lab.Drop(name, smallFile)
+	path = lab.sendingOf(name)
+	lab.Stop()
+	w.hub.Start()
+	return w, lab, d, path
+}
+
+func killWhenTakenBack(t *testing.T, point string) {
+	w, lab, d, path := takenWithoutHub(t, "second thoughts.csv")
+	must(t, os.Remove(path))
+	d.fate = withdrawn
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.diesAt(point)
+	lab.Start()
+	lab.Drop("first thoughts.csv", smallFile)
+	w.Audit()
+}
+
+func killWhenChanged(t *testing.T, point string) {
+	w, lab, d, path := takenWithoutHub(t, "still growing.csv")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	_, err = f.WriteString("one more line, written after the file was dropped\n")
+	must(t, err)
+	must(t, f.Close())
+	d.again(path)
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.diesAt(point)
+	lab.Start()
+	w.Audit()
+}
+
+func killWhenTheRouteChanges(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	lab.Drop("huge file.bin", hugeFile)
+	lab.Start("SEALPOST_FAULT=outbox-part:2")
+	lab.diesAt("outbox-part")
+	lab.to = append(lab.to, w.Centre("SF-RC", "#"))
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.diesAt(point)
+	lab.Start()
+	sealpost(t, "agent", "approve", "CA-RC", "SF-RC", "--dir", lab.dir)
+	w.Audit()
+}
+
+// killWhenRefused gives the centre another key than the one for which it was sealed, which nothing heals: the centre refuses,
+// dies, and gives the same answer again. The lab learns of it.
+func killWhenRefused(t *testing.T, point string) {
+	w, lab, centre := labAndCentre(t)
+	other := w.Centre("SF-RC", "nothing")
+	centre.Stop()
+	d := lab.Drop("for a key that is lost.csv", smallFile)
+	eventually(t, "the hub has it", func() bool { return lab.state(d.name) == "published" }, lab.statusText)
+	key, err := os.ReadFile(other.at("state", "recipient.key"))
+	must(t, err)
+	must(t, os.WriteFile(centre.at("state", "recipient.key"), key, 0o600))
+	centre.Start("SEALPOST_FAULT=" + point)
+	centre.diesAt(point)
+	centre.Start()
+	eventually(t, "the lab knows", func() bool {
+		why, err := filepath.Glob(lab.at("failed", "*", "WHY.txt"))
+		return err == nil && len(why) == 1 && strings.Contains(read(t, why[0]), "CA-RC")
+	}, lab.statusText)
+	if n := centre.count("inbox"); n > 0 {
+		t.Errorf("%d files arrived", n)
+	}
+	eventually(t, "the centre has settled", func() bool { return centre.sum(`SELECT count(*) FROM delivery WHERE target <> ''`) == 0 })
+	if n := centre.sum(`SELECT count(*) FROM delivery WHERE receipt <> ''`); n != 1 {
+		t.Errorf("%d receipts were signed", n)
+	}
+}
