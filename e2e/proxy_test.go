@@ -28,7 +28,7 @@ type proxy struct {
 	*httptest.Server
 	t        *testing.T
 	hub      string
-	user     string                     // and password, as "user:password"
+	user     string                     // and password, as "user:password"; empty: it wants none
 	inspects atomic.Pointer[tls.Config] // how it answers in the hub's place; nil: it does not
 	through  atomic.Int64               // connections that it let through
 	refused  atomic.Int64
@@ -50,7 +50,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect || !strings.HasPrefix(r.Host, "hub.example:") {
 		p.t.Errorf("the proxy is asked to %s %s", r.Method, r.Host)
 	}
-	if r.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte(p.user)) {
+	want := ""
+	if p.user != "" {
+		want = "Basic " + base64.StdEncoding.EncodeToString([]byte(p.user))
+	}
+	if r.Header.Get("Proxy-Authorization") != want {
 		p.refused.Add(1)
 		w.Header().Set("Proxy-Authenticate", "Basic")
 		w.WriteHeader(http.StatusProxyAuthRequired)

@@ -1,0 +1,43 @@
+package outbox
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// A writer that opens a file without waiting is told to try again when it comes in the very instant of a probe: the kernel knows
+// no way to ask that could not have this. It is told nothing else, and it never meets a probe while it
+// writes now and then, or has the file open: the settle time is waited for before the first, and the second ends at once.
+func TestAWriterThatDoesNotWaitIsToldNothingWorse(t *testing.T) {
+	path := put(t, t.TempDir(), "data.csv")
+	stop, probed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(probed)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = finished(path, settling{}, inTime())
+			}
+		}
+	}()
+	const opens = 2000
+	again := 0
+	for range opens {
+		w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			again++
+			w, err = os.OpenFile(path, os.O_WRONLY, 0) // which waits for as long as the probe takes
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+	}
+	close(stop)
+	<-probed
+	t.Logf("with probes that never rest, %d of %d opens were told to try again", again, opens)
+}
