@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 const recoverPage = 256
@@ -72,6 +73,8 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 			}
 		case !errors.Is(err, fs.ErrNotExist):
 			return localError{err}
+		case !exists(filepath.Dir(filepath.Join(b.cfg.Dir, row.Temp))):
+			return localError{errors.New(words.InboxGone(b.cfg.Dir))} // the folder outlives the placing: this is another disk
 		}
 		if err := b.placeRecord(p); err != nil {
 			return err
