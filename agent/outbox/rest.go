@@ -9,7 +9,7 @@ import (
 
 // errElsewhere says that a message does not wait to be sealed any more: while its job waited a person has recalled it, its
 // file was changed, or another sealer had it already. What was sealed of it goes nowhere.
-var errElsewhere = errors.New("a message of the job does not wait to be sealed any more")
+var errElsewhere = errors.New("not waiting")
 
 // sendRest goes on with those messages of a job that still wait as they did. The ledger decides: what sealers have in their
 // hands is known to this process only, and who asks for it may have read the ledger before.

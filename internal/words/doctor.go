@@ -125,7 +125,7 @@ func FolderGood(dir string) Verdict { return verdict("", "%s can be read and wri
 
 // FolderMissing says that a folder is not there.
 func FolderMissing(dir string) Verdict {
-	return verdict("make it again, or mount what it lies on; the agent makes it at its next start", "%s is missing", dir)
+	return verdict("mount what it lies on, or make it again; the agent makes it at its next start unless something is under way in it", "%s is missing", dir)
 }
 
 // FolderClosed says that this account may not use a folder.
