@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -23,54 +24,83 @@ const slowContent = 16 << 20
 // claim takes a group of finished files out of people's hands: one commit that fixes uid, message id and source, then the
 // renames into sending/, then one sync of the whole, then a second look at each source. What the second look finds
 // changed stays claimed, and recoverClaims goes on with it.
-func (f *finder) claim(ctx context.Context, group []found) error {
+//
+// It goes on beside the finder, which looks for the next group meanwhile and passes over what is being claimed.
+func (f *finder) claim(ctx context.Context, group []found) {
 	if len(group) == 0 {
-		return nil
+		return
 	}
-	messages, err := f.t.claimRows(ctx, group)
-	if err != nil {
-		return err
-	}
-	f.claims += len(messages)
-	fault.Point("outbox-claimed")
-	return f.take(ctx, messages)
+	f.claims += len(group)
+	f.claiming.add(group)
+	f.quick.Go(func() error {
+		messages, err := f.t.claimRows(ctx, group)
+		if err != nil {
+			f.claiming.remove(group)
+			return ignoreCancel(ctx, err)
+		}
+		fault.Point("outbox-claimed")
+		moved := f.t.moveAll(messages)
+		f.claiming.remove(group)
+		return f.take(ctx, moved)
+	})
 }
 
-// take moves claimed messages into sending/ at once, so that they are not found again. They are made durable beside what
-// is claimed next: small ones together, large ones each for itself.
-func (f *finder) take(ctx context.Context, messages []ledger.Outgoing) error {
-	quick := messages[:0:0]
-	for _, m := range f.t.moveAll(messages) {
+// take makes durable what was moved, and lets it be sealed: small messages together, large ones each for itself. Until then
+// nobody else goes on with them.
+func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
+	quick := moved[:0:0]
+	for _, m := range moved {
 		if m.Source.Size < slowContent && !m.Folder {
 			quick = append(quick, m)
 			continue
 		}
-		if !f.secure(ctx, f.slow.TryGo, []ledger.Outgoing{m}) {
-			f.missed = true // it stays claimed, and the next sweep takes it
+		alone := []ledger.Outgoing{m}
+		if !f.slow.TryGo(func() error { return f.secure(ctx, alone) }) {
+			f.t.o.hold(alone, false) // it stays claimed, and the next sweep takes it
+			poke(f.crowded)
 		}
 	}
-	if len(quick) > 0 {
-		f.secure(ctx, func(secure func() error) bool { f.quick.Go(secure); return true }, quick)
-	}
-	return nil
+	return f.secure(ctx, quick)
 }
 
-// secure has messages made durable by a goroutine that start begins, unless it says that it cannot. Until then nobody else
-// goes on with them.
-func (f *finder) secure(ctx context.Context, start func(func() error) bool, messages []ledger.Outgoing) bool {
-	f.t.o.hold(messages, true)
-	started := start(func() error {
-		defer f.t.o.wake() // once it is let go of
-		defer f.t.o.hold(messages, false)
-		return f.t.secure(ctx, messages)
-	})
-	if !started {
-		f.t.o.hold(messages, false)
-	}
-	return started
+func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
+	defer f.t.o.wake() // once they are let go of
+	defer f.t.o.hold(messages, false)
+	return ignoreCancel(ctx, f.t.secure(ctx, messages))
 }
 
-// claimRows writes the rows of a group's messages, in one commit.
+// claiming is what is being claimed and may still lie in outbox/, by its path in it.
+type claiming struct {
+	mu    sync.Mutex // guards names
+	names map[string]bool
+}
+
+func (c *claiming) add(group []found) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = map[string]bool{}
+	}
+	for _, f := range group {
+		c.names[f.rel()] = true
+	}
+}
+
+func (c *claiming) remove(group []found) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range group {
+		delete(c.names, f.rel())
+	}
+}
+
+func (c *claiming) has(rel string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[rel]
+}
+
+// claimRows writes the rows of a group's messages, in one commit. Before anybody can read them there they are held.
 func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -78,21 +108,26 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: t.o.site, First: t.FirstNumber, Taken: t.used, Identify: t.o.identify}
+	how := ledger.Claiming{Site: t.o.site, First: t.FirstNumber, Taken: t.used, Identify: func(m *ledger.Outgoing) {
+		t.o.identify(m)
+		t.o.hold([]ledger.Outgoing{*m}, true)
+	}}
 	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Claim(messages, how) })
 	if err != nil {
+		t.o.hold(messages, false)
 		err = fmt.Errorf("claim %d files from %s on: %w", len(group), group[0].name, err)
 	}
 	return messages, err
 }
 
-// moveAll moves claimed messages into sending/, and returns those that are there now.
+// moveAll moves claimed messages into sending/, returns those that are there now, and lets go of the others.
 func (t *tray) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	for _, m := range messages {
 		err := t.move(m)
 		t.setStuck(m, whyStuck(err))
 		if err != nil {
 			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
+			t.o.hold([]ledger.Outgoing{m}, false)
 			continue
 		}
 		moved = append(moved, m)
@@ -264,9 +299,8 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 			}
 		}
 		f.claims += len(ready)
-		if err := f.take(ctx, ready); err != nil {
-			return err
-		}
+		t.o.hold(ready, true)
+		f.quick.Go(func() error { return f.take(ctx, t.moveAll(ready)) })
 	}
 }
 

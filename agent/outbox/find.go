@@ -29,20 +29,22 @@ const (
 // finder watches outbox/ for finished files and has them claimed in groups. Events only make it quick; the sweep makes it
 // certain: everything is found also when no event ever comes.
 type finder struct {
-	t       *tray
-	watch   *watch
-	pending map[string]*pending // what is looked at again soon, by name
-	missed  bool                // more was seen than pending could hold
-	next    time.Time           // when it is looked through as a whole again
-	rested  time.Time           // before this no hint makes it looked through
-	claims  int                 // that were made; a sweep that made none was no use
-	quick   *errgroup.Group     // makes groups of small things durable while the next one is claimed
-	slow    *errgroup.Group     // and large things, so that nothing waits for their sync
+	t        *tray
+	watch    *watch
+	pending  map[string]*pending // what is looked at again soon, by name
+	missed   bool                // more was seen than pending could hold
+	next     time.Time           // when it is looked through as a whole again
+	rested   time.Time           // before this no hint makes it looked through
+	claims   int                 // that were begun; a sweep that began none was no use
+	claiming claiming
+	crowded  chan struct{}   // something large is claimed and has to be looked at again
+	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
+	slow     *errgroup.Group // makes large things durable, so that nothing waits for their sync
 }
 
-// How many are made durable at the same time.
+// How many groups are claimed, and large things made durable, at the same time.
 const (
-	quickTakers = 2
+	quickTakers = 3
 	slowTakers  = 2
 )
 
@@ -54,6 +56,10 @@ type pending struct {
 	why    string
 }
 
+func newFinder(t *tray) *finder {
+	return &finder{t: t, pending: map[string]*pending{}, crowded: make(chan struct{}, 1)}
+}
+
 // run ends with the context. It returns an error only when claiming fails in the ledger.
 func (f *finder) run(ctx context.Context) error {
 	f.watch = newWatch(f.t)
@@ -62,7 +68,7 @@ func (f *finder) run(ctx context.Context) error {
 	f.quick.SetLimit(quickTakers)
 	f.slow, ctx = errgroup.WithContext(ctx)
 	f.slow.SetLimit(slowTakers)
-	return errors.Join(f.loop(ctx), f.slow.Wait(), f.quick.Wait())
+	return errors.Join(f.loop(ctx), f.quick.Wait(), f.slow.Wait()) // in this order: what is quick hands on to what is slow
 }
 
 func (f *finder) loop(ctx context.Context) error {
@@ -87,6 +93,8 @@ func (f *finder) loop(ctx context.Context) error {
 			}
 		case <-f.watch.lost:
 			f.sweepEarly(0)
+		case <-f.crowded:
+			f.sweepEarly(sweepRepeats)
 		case <-due.C:
 			if err := f.look(ctx); err != nil {
 				return err
@@ -163,7 +171,8 @@ func (f *finder) look(ctx context.Context) error {
 	if home, err := f.t.atHome(ctx); err != nil || !home {
 		return ignoreCancel(ctx, err) // the next sweep says what is wrong
 	}
-	return f.claim(ctx, group)
+	f.claim(ctx, group)
+	return nil
 }
 
 // sweep looks through outbox/, settles what an earlier claim left unfinished, and says when the next sweep is due.
@@ -219,9 +228,7 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 				notes[name] = why
 			}
 		}
-		if err := f.claim(ctx, group); err != nil {
-			return err
-		}
+		f.claim(ctx, group)
 		if err != nil {
 			break // io.EOF, or the folder went away: the next sweep says so
 		}
@@ -242,11 +249,18 @@ type found struct {
 	source    ledger.Source
 }
 
+// rel is its path in outbox/.
+func (f found) rel() string { return filepath.Join(filepath.FromSlash(f.dir), f.name) }
+
 // examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
 // and says why it is not taken, when there is something to say. rel is relative to outbox/.
 func (f *finder) examine(rel string) (ready *found, why string) {
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
+	}
+	if f.claiming.has(rel) { // once it is moved, another one of that name may come
+		f.soon(rel, probeFirst)
+		return nil, ""
 	}
 	base := filepath.Base(rel)
 	switch {

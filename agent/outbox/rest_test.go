@@ -50,7 +50,7 @@ func newSealer(t *testing.T) *sealer {
 // taken drops files and takes them, as the finder does.
 func (s *sealer) taken(names ...string) []ledger.Outgoing {
 	s.t.Helper()
-	f := &finder{t: s.tray, pending: map[string]*pending{}}
+	f := newFinder(s.tray)
 	var group []found
 	for _, name := range names {
 		put(s.t, s.tray.Outbox(), name)
@@ -62,7 +62,7 @@ func (s *sealer) taken(names ...string) []ledger.Outgoing {
 	}
 	list, err := s.tray.claimRows(s.t.Context(), group)
 	if err == nil {
-		err = s.tray.secure(s.t.Context(), s.tray.moveAll(list))
+		err = f.take(s.t.Context(), s.tray.moveAll(list))
 	}
 	if err != nil {
 		s.t.Fatal(err)

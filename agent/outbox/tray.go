@@ -146,7 +146,7 @@ func apart(trays []*tray) error {
 
 // find watches the tray and claims what is finished, until the context ends.
 func (t *tray) find(ctx context.Context) error {
-	return (&finder{t: t, pending: map[string]*pending{}}).run(ctx)
+	return newFinder(t).run(ctx)
 }
 
 // addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the

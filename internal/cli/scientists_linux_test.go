@@ -48,7 +48,7 @@ func TestScientistsDocumentIsShortAndPlain(t *testing.T) {
 		t.Errorf("it has %d words, and two pages have about 1200", n)
 	}
 	for _, word := range []string{"envelope", "spool", "ledger", "binding", "routing", "stanza", "cipher", "TLS", "inotify", "daemon", "queue", "incarnation", "settle"} {
-		if m := regexp.MustCompile(`(?i)\b`+word+`\w*`).FindString(string(text)); m != "" {
+		if m := regexp.MustCompile(`(?i)\b` + word + `\w*`).FindString(string(text)); m != "" {
 			t.Errorf("it says %q", m)
 		}
 	}
