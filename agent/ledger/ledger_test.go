@@ -422,3 +422,51 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 	})
 }
+
+// A group is claimed in a few statements, and each message knows the number of its own row.
+func TestAGroupOfClaims(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	for _, n := range []int{1, insertRows - 1, insertRows, 2*insertRows + 3} {
+		list := make([]Outgoing, n)
+		for i := range list {
+			list[i] = Outgoing{Tray: "outbox", Kind: "DAT", Name: fmt.Sprintf("%d of %d", i, n), Address: "fl-lab.dat", Claimed: day}
+		}
+		how := claiming(1)
+		how.Identify = func(m *Outgoing) { m.UID = id.Random128[id.UID]() }
+		update(t, l, func(tx *Tx) error { return tx.Claim(list, how) })
+		for i, m := range list {
+			if i > 0 && (m.Number != list[i-1].Number+1 || m.Seq != list[i-1].Seq+1) {
+				t.Fatalf("after %+v comes %+v", list[i-1], m)
+			}
+			view(t, l, func(tx *Tx) error {
+				row, err := tx.Message(string(m.UID))
+				if row.Seq != m.Seq || row.ID != m.ID || row.Number != m.Number || row.Name != m.Name || row.State != Claimed {
+					t.Errorf("claimed %+v, and its row is %+v", m, row)
+				}
+				return err
+			})
+		}
+	}
+}
+
+// An update that is alone in its commit has no savepoint to go back to.
+func TestAnUpdateAloneThatFailsLeavesNothing(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	no := errors.New("no")
+	err := l.Update(t.Context(), func(tx *Tx) error {
+		if err := tx.Set("a", "b"); err != nil {
+			return err
+		}
+		return no
+	})
+	if !errors.Is(err, no) {
+		t.Fatalf("got %v", err)
+	}
+	view(t, l, func(tx *Tx) error {
+		if value, err := tx.Setting("a"); err != nil || value != "" {
+			t.Errorf("it is there: %q, %v", value, err)
+		}
+		return nil
+	})
+	update(t, l, func(tx *Tx) error { return tx.Set("a", "c") })
+}
