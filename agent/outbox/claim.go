@@ -298,10 +298,24 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 				ready = append(ready, m)
 			}
 		}
-		f.claims += len(ready)
-		t.o.hold(ready, true)
-		f.quick.Go(func() error { return f.take(ctx, t.moveAll(ready)) })
+		f.goOn(ctx, ready)
 	}
+}
+
+// goOn takes messages whose rows are written. Some may still lie in outbox/.
+func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) {
+	f.claims += len(list)
+	f.t.o.hold(list, true)
+	group := make([]found, len(list))
+	for i, m := range list {
+		group[i] = found{dir: m.Dir, name: m.Name}
+	}
+	f.claiming.add(group)
+	f.quick.Go(func() error {
+		moved := f.t.moveAll(list)
+		f.claiming.remove(group)
+		return f.take(ctx, moved)
+	})
 }
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged

@@ -23,6 +23,7 @@ const (
 	probeLast    = time.Second
 	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
 	sweepRepeats = 100 * time.Millisecond // between sweeps while there is more than one could note
+	absentAgain  = time.Second            // between sweeps while there is no outbox
 	sweepRests   = 10                     // a sweep that found nothing new is repeated early only after so many times as long as it took
 )
 
@@ -33,6 +34,7 @@ type finder struct {
 	watch    *watch
 	pending  map[string]*pending // what is looked at again soon, by name
 	missed   bool                // more was seen than pending could hold
+	absent   bool                // the last sweep found no outbox
 	next     time.Time           // when it is looked through as a whole again
 	rested   time.Time           // before this no hint makes it looked through
 	claims   int                 // that were begun; a sweep that began none was no use
@@ -182,6 +184,7 @@ func (f *finder) sweep(ctx context.Context) error {
 	f.watch.begin()
 	notes := f.t.leftAlone()
 	whole, err := f.t.whole(ctx, notes)
+	f.absent = !whole
 	if err == nil && whole {
 		err = f.recoverClaims(ctx)
 	}
@@ -194,6 +197,9 @@ func (f *finder) sweep(ctx context.Context) error {
 	f.t.note(notes, f.watch.end())
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
+	if f.absent { // nobody tells when it comes back: what is not there cannot be watched
+		f.next = now.Add(min(f.t.Sweep, absentAgain))
+	}
 	if f.claims == claims {
 		f.rested = now.Add(min(sweepRests*now.Sub(begun), f.t.Sweep))
 	}
@@ -206,6 +212,7 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 	f.watch.add(path)
 	dir, err := os.Open(path)
 	if err != nil {
+		f.absent = f.absent || rel == ""
 		notes[filepath.Join("outbox", rel)] = words.FolderUnreadable(plain(err))
 		return nil
 	}

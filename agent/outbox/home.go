@@ -28,7 +28,7 @@ func (t *tray) prepare(ctx context.Context) error {
 	return t.Make()
 }
 
-// underWay counts the messages that must lie in sending/.
+// underWay counts the messages that must lie in sending/. Those that are claimed and still lie in outbox/ do not.
 func (t *tray) underWay(ctx context.Context) (n int64, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
@@ -38,12 +38,24 @@ func (t *tray) underWay(ctx context.Context) (n int64, err error) {
 		backlogs, err := tx.Backlogs()
 		n = unfiled[t.Name]
 		for _, b := range backlogs {
-			if b.Tray == t.Name {
+			if b.Tray == t.Name && b.State != ledger.Claimed {
 				n += b.Count
 			}
 		}
 		return err
 	})
+	for after := int64(0); err == nil; {
+		var list []ledger.Outgoing
+		err = t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Claimed(t.Name, after, claimGroup); return err })
+		if len(list) == 0 {
+			break
+		}
+		for _, m := range list {
+			if after = m.Seq; !exists(t.dropped(m)) {
+				n++
+			}
+		}
+	}
 	return n, err
 }
 
