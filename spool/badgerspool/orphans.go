@@ -12,6 +12,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // collectOrphans removes content files that no envelope needs: left by a crash before the commit, or after a removal that
@@ -60,7 +61,9 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	return s.content.unlink(name)
 }
 
-// needsContent says whether an envelope exists whose deliveries are not all settled.
+// needsContent says whether an envelope exists whose deliveries are not all settled. The caller holds the id's lock. Once a
+// commit is uncertain the answer is ErrUncertain: it may be the one that names the content, and is seen only when the spool is
+// opened again.
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
@@ -71,6 +74,9 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 		needed = f.dead != 0 || f.final != 1<<len(e.targets)-1
 		return err
 	})
+	if err == nil && s.isPoisoned() {
+		err = spool.ErrUncertain
+	}
 	return needed, err
 }
 
