@@ -14,6 +14,7 @@ import (
 )
 
 func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := newWorld(t)
 	invitation := w.invite("FL-LAB", "send")
 	join := func(ahead time.Duration) error {
@@ -35,6 +36,7 @@ func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
 
 // A clock that is wrong by years stops a site that starts, which says by how much, and the site goes on by itself once it is right.
 func TestARunningSiteWithAWrongClockIsToldAndGoesOn(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
 	var ahead atomic.Int64
 	lab.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }

@@ -36,6 +36,7 @@ func (s *site) delivers(name string) {
 // The hub's clock is wrong by years: every site is told whose clock it may be, nothing is lost, and all goes on by itself
 // once the hub's clock is right. It is wrong at a start of the hub, and while it runs.
 func TestTheHubsClockIsWrongByYears(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	var clock wrongClock
 	w := newWorldAt(t, clock.now)
 	centre := w.joinBy(time.Now, "CA-RC", "receive")
@@ -72,6 +73,7 @@ func TestTheHubsClockIsWrongByYears(t *testing.T) {
 
 // The hub's clock is wrong by less than certificates live, in both directions: nobody is kept from working.
 func TestTheHubsClockIsWrongByDays(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	var clock wrongClock
 	w := newWorldAt(t, clock.now)
 	centre := w.joinBy(time.Now, "CA-RC", "receive")
@@ -92,6 +94,7 @@ func TestTheHubsClockIsWrongByDays(t *testing.T) {
 // A centre's clock is wrong by years while it runs, and at a start: it is told by how much, what it signs with that clock is
 // believed, and it goes on once the clock is right.
 func TestTheCentresClockIsWrongByYears(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
 	var clock wrongClock
 	centre.stop()

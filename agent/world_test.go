@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 	"sealpost/spool/badgerspool"
 )
@@ -68,10 +68,9 @@ func newWorld(t *testing.T) *world { t.Helper(); return newWorldAt(t, nil) }
 // newWorldAt is a world where it is another time.
 func newWorldAt(t *testing.T, now func() time.Time) *world {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	must(t, err)
-	w := &world{t: t, dir: t.TempDir(), addr: l.Addr().String(), now: now}
-	must(t, l.Close())
+	w := &world{t: t, dir: t.TempDir(), addr: addr, now: now}
 	w.initHub()
 	w.startHub()
 	t.Cleanup(func() {

@@ -4,17 +4,15 @@ package e2e
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"sealpost/hub"
 	"sealpost/internal/control"
+	"sealpost/internal/freeport"
 )
 
 // world is a network on loopback: a hub and its sites, each a process with a folder of its own.
@@ -52,21 +50,11 @@ func newWorldOf(t testing.TB, bin string, hosts ...string) *world {
 	return w
 }
 
-// ports are taken from below the range from which the system takes those of outgoing connections: a hub that was killed
-// must find its port free again.
-var ports atomic.Int64
-
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+(int64(os.Getpid())*61+ports.Add(1))%12000)
-		if l, err := net.Listen("tcp", addr); err == nil {
-			must(t, l.Close())
-			return addr
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
+	addr, err := freeport.Address()
+	must(t, err)
+	return addr
 }
 
 // at names a place in the hub's folder.
