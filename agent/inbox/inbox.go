@@ -73,8 +73,10 @@ func New(o Options) (*Inbox, error) {
 	return b, durable.MkdirAll(b.temp(), 0o700)
 }
 
-// temp is where content is written before it was verified: on the inbox's volume, and nobody else's business.
-func (b *Inbox) temp() string { return filepath.Join(b.cfg.Dir, ".sealpost", "tmp") }
+// tempDir is where content is written before it was verified, under the inbox: on its volume, and nobody else's business.
+var tempDir = filepath.Join(".sealpost", "tmp")
+
+func (b *Inbox) temp() string { return filepath.Join(b.cfg.Dir, tempDir) }
 
 // Run works until the context ends, and returns when everything it started has stopped. It returns api.ErrHeld when
 // another agent of this site has taken the queue.

@@ -76,8 +76,8 @@ func restore(tx *ledger.Tx, p *placement) error {
 	return tx.Placed(p.Sender, []id.UID{p.UID})
 }
 
-// bringRecords brings records to their places whose content was placed before this ledger began: one that has no content
-// beside it any more was about to follow it.
+// bringRecords writes the records of what was placed before this ledger began, or in an attempt of which it does not know: its
+// content does not lie beside its list any more.
 func (b *Inbox) bringRecords() error {
 	folders, err := os.ReadDir(b.temp())
 	if err != nil {
@@ -87,37 +87,31 @@ func (b *Inbox) bringRecords() error {
 		if !folder.IsDir() || strings.HasSuffix(folder.Name(), goneSuffix) {
 			continue
 		}
-		records, err := filepath.Glob(filepath.Join(b.temp(), folder.Name(), "*"+recordSuffix))
-		if err != nil {
+		if err := b.bringRecordsOf(filepath.Join(tempDir, folder.Name())); err != nil {
 			return err
-		}
-		for _, path := range records {
-			if exists(strings.TrimSuffix(path, recordSuffix)) {
-				continue
-			}
-			if err := b.bringRecord(path); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-func (b *Inbox) bringRecord(path string) error {
-	r, err := readRecord(path)
-	if err != nil || r.UID == "" {
-		return err
-	}
-	temp, err := filepath.Rel(b.cfg.Dir, strings.TrimSuffix(path, recordSuffix))
+func (b *Inbox) bringRecordsOf(dir string) error {
+	records, err := b.readList(dir)
 	if err != nil {
 		return err
 	}
-	p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Temp: temp}}
-	if err := b.placeRecord(p); err != nil {
-		return err
+	var list []*placement
+	for name, r := range records {
+		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Path: filepath.FromSlash(r.Path), Temp: filepath.Join(dir, name)}}
+		if exists(filepath.Join(b.cfg.Dir, p.Temp)) {
+			continue
+		}
+		if err := errors.Join(p.setRecord(r), b.makeFolders([]*placement{p}), b.writeRecord(p)); err != nil {
+			return err
+		}
+		b.log.Info("recorded", "message", r.Message, "sender", r.Sender, "after", "an interruption")
+		list = append(list, p)
 	}
-	b.log.Info("placed", "message", r.Message, "sender", r.Sender, "after", "an interruption that the ledger does not know of")
-	return durable.SyncDir(b.records(r.Sender))
+	return b.syncPlaces(list)
 }
 
 // discard removes a temporary folder. It takes another name first, durably: half removed it could hold a record without

@@ -2,12 +2,14 @@ package inbox
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"sealpost/agent/ledger"
 	"sealpost/internal/id"
 )
 
@@ -72,24 +74,36 @@ func TestWhatIsNoRecordIsPassedOver(t *testing.T) {
 	}
 }
 
-// A record without its content is believed in the folder of an envelope, and nowhere where things are removed.
+// list writes the list of an envelope's records, and returns its folder.
+func list(t *testing.T, b *Inbox, e string, records ...[]byte) string {
+	t.Helper()
+	dir := filepath.Join(b.temp(), e)
+	var text []byte
+	for i, r := range records {
+		text = fmt.Appendf(text, "\"%d\"\n%s\n", i, r)
+	}
+	write(t, filepath.Join(dir, listFile), text)
+	return dir
+}
+
+// A listed record without its content is believed in the folder of an envelope, and nowhere where things are removed.
 func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	b := inboxAt(t)
 	placed, waiting, gone := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
 	e := string(id.Random128[id.Envelope]())
-	write(t, filepath.Join(b.temp(), e, "0.json"), recordOf(t, placed))
-	write(t, filepath.Join(b.temp(), e, "1.json"), recordOf(t, waiting))
-	write(t, filepath.Join(b.temp(), e, "1"), []byte("content"))
-	write(t, filepath.Join(b.temp(), e+goneSuffix, "0.json"), recordOf(t, gone))
-	if err := os.MkdirAll(b.records("FL-LAB"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.bringRecords(); err != nil {
-		t.Fatal(err)
-	}
-	for uid, want := range map[id.UID]bool{placed: true, waiting: false, gone: false} {
-		if _, found, err := b.remembered("FL-LAB", message, uid); err != nil || found != want {
-			t.Errorf("%s: %t, %v", uid, found, err)
+	write(t, filepath.Join(list(t, b, e, recordOf(t, placed), recordOf(t, waiting)), "1"), []byte("content"))
+	list(t, b, e+goneSuffix, recordOf(t, gone))
+	for range 2 { // the second time it is there already
+		if err := b.bringRecords(); err != nil {
+			t.Fatal(err)
+		}
+		for uid, want := range map[id.UID]bool{placed: true, waiting: false, gone: false} {
+			if _, found, err := b.remembered("FL-LAB", message, uid); err != nil || found != want {
+				t.Errorf("%s: %t, %v", uid, found, err)
+			}
+		}
+		if records, err := os.ReadDir(b.records("FL-LAB")); err != nil || len(records) != 1 {
+			t.Errorf("records: %v, %v", records, err)
 		}
 	}
 	if err := discard(b.temp()); err != nil {
@@ -97,5 +111,71 @@ func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(b.cfg.Dir, ".sealpost", "tmp*")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// A crash may leave a record of which only the name, or only a part, is on the disk. What is somebody else's stays.
+func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
+	uid := id.Random128[id.UID]()
+	whole := &placement{Received: ledger.Received{Path: filepath.Join("FL-LAB", "data.csv")}}
+	if err := whole.setRecord(Record{Message: message, UID: uid, Sender: "FL-LAB"}); err != nil {
+		t.Fatal(err)
+	}
+	text := string(whole.text)
+	for name, c := range map[string]struct {
+		left  string
+		stays bool
+	}{
+		"its name only":            {"", false},
+		"its length, and no block": {strings.Repeat("\x00", len(text)), false},
+		"its beginning":            {text[:len(text)/2], false},
+		"all of it":                {text, false},
+		"another record":           {string(recordOf(t, id.Random128[id.UID]())), true},
+		"somebody's file":          {"1;2", true},
+		"more than it":             {text + " ", true},
+	} {
+		b := inboxAt(t)
+		first := filepath.Join(b.records("FL-LAB"), string(message)+".json")
+		write(t, first, []byte(c.left))
+		list(t, b, string(id.Random128[id.Envelope]()), whole.text)
+		if err := b.bringRecords(); err != nil {
+			t.Fatal(err)
+		}
+		want, at := text, first
+		if c.stays {
+			want, at = c.left, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(uid)+".json")
+		}
+		if have, err := os.ReadFile(first); err != nil || string(have) != want {
+			t.Errorf("%s: %q, %v", name, have, err)
+		}
+		if r, err := readRecord(at); err != nil || r.UID != uid {
+			t.Errorf("%s: %s holds %+v, %v", name, at, r, err)
+		}
+	}
+}
+
+// The last word on a record counts, and one that was cut short is none.
+func TestAListMayEndInWhatIsNoRecord(t *testing.T) {
+	b := inboxAt(t)
+	first, second := id.Random128[id.UID](), id.Random128[id.UID]()
+	for _, end := range []string{"", `"0"`, "\"0\"\n{\"message_id\"", "\x00\x00\x00"} {
+		dir := list(t, b, string(id.Random128[id.Envelope]()), recordOf(t, first))
+		f, err := os.OpenFile(filepath.Join(dir, listFile), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, "\"0\"\n%s\n%s", recordOf(t, second), end); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		rel, err := filepath.Rel(b.cfg.Dir, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if have, err := b.readList(rel); err != nil || len(have) != 1 || have["0"].UID != second {
+			t.Errorf("%q: %+v, %v", end, have, err)
+		}
 	}
 }

@@ -108,7 +108,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
-		d.messages[n] = opened{m, filepath.Join(".sealpost", "tmp", string(d.Envelope), strconv.Itoa(n)), d.Size > api.SmallSize}
+		d.messages[n] = opened{m, filepath.Join(tempDir, string(d.Envelope), strconv.Itoa(n)), d.Size > api.SmallSize}
 		if err := b.syncLarge(d.messages[n]); err != nil {
 			return localError{err}
 		}

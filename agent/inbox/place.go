@@ -56,6 +56,10 @@ type placement struct {
 	known  bool    // an equal one is in the inbox already: no second copy
 	before *Record // of a known one that was placed before this ledger
 	code   string
+
+	record   Record
+	text     []byte // the record as JSON; nil after an interruption that left none
+	recorded string // where it was written
 }
 
 // placeGroup makes content durable, writes where it goes, renames it there, makes that durable, and writes that it is
@@ -89,9 +93,9 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	return nil
 }
 
-// removeTemp removes a temporary folder, which is mostly empty by now.
+// removeTemp removes a temporary folder, in which there is mostly nothing but the list by now.
 func removeTemp(dir string) error {
-	if os.Remove(dir) == nil {
+	if os.Remove(filepath.Join(dir, listFile)) == nil && os.Remove(dir) == nil {
 		return nil
 	}
 	return os.RemoveAll(dir)
@@ -114,7 +118,7 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 			for _, m := range d.messages {
 				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
-					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC(),
+					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC().Truncate(time.Millisecond),
 				}}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
@@ -176,11 +180,11 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 		return localError{err}
 	}
 	for _, p := range fresh {
-		if err := errors.Join(b.choose(p, taken, 0), b.writeRecord(p)); err != nil {
+		if err := errors.Join(b.choose(p, taken, 0), p.makeRecord()); err != nil {
 			return localError{err}
 		}
 	}
-	if err := b.syncContent(fresh); err != nil {
+	if err := errors.Join(b.writeLists(fresh), b.syncContent(fresh)); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-synced")
@@ -188,20 +192,36 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 		return err
 	}
 	fault.Point("inbox-placing")
-	dirs := map[string]bool{}
 	for _, p := range fresh {
 		if err := b.rename(ctx, p, taken); err != nil {
 			return err
 		}
-		dirs[filepath.Dir(filepath.Join(b.cfg.Dir, p.Path))] = true
-		dirs[b.records(p.Sender)] = true
+		if err := b.writeRecord(p); err != nil {
+			return err
+		}
 	}
-	if err := durable.SyncGroup(b.cfg.Dir, nil, keys(dirs)); err != nil {
+	if err := b.syncPlaces(fresh); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-renamed")
 	return nil
 }
+
+// syncPlaces makes records durable, and the folders in which they and their content lie.
+func (b *Inbox) syncPlaces(list []*placement) error {
+	var records []string
+	dirs := map[string]bool{}
+	for _, p := range list {
+		if p.recorded != "" {
+			records = append(records, p.recorded)
+		}
+		dirs[b.folder(p.Sender)], dirs[b.records(p.Sender)] = true, true
+	}
+	return durable.SyncGroup(b.cfg.Dir, records, keys(dirs))
+}
+
+// folder is where the content of one sender's messages lies.
+func (b *Inbox) folder(sender id.Site) string { return filepath.Join(b.cfg.Dir, string(sender)) }
 
 // syncContent makes the content of a group durable, with the folders in which it lies.
 func (b *Inbox) syncContent(fresh []*placement) error {
@@ -209,8 +229,10 @@ func (b *Inbox) syncContent(fresh []*placement) error {
 	dirs := map[string]bool{}
 	for _, p := range fresh {
 		temp := filepath.Join(b.cfg.Dir, p.Temp)
-		dirs[filepath.Dir(temp)] = true
-		files = append(files, temp+recordSuffix)
+		if dir := filepath.Dir(temp); !dirs[dir] {
+			dirs[dir] = true
+			files = append(files, filepath.Join(dir, listFile))
+		}
 		switch {
 		case p.synced:
 		case p.file:
@@ -232,7 +254,7 @@ func (b *Inbox) makeFolders(list []*placement) error {
 			continue
 		}
 		made[p.Sender] = true
-		for _, dir := range []string{filepath.Join(b.cfg.Dir, string(p.Sender)), b.records(p.Sender)} {
+		for _, dir := range []string{b.folder(p.Sender), b.records(p.Sender)} {
 			if err := durable.MkdirAll(dir, 0o777); err != nil {
 				return err
 			}
@@ -274,13 +296,13 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 	})
 }
 
-// rename moves one message to its place, and then its record. When the name was taken meanwhile another is chosen, and written down first.
+// rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
 func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool) error {
 	for attempt := 1; ; attempt++ {
 		err := durable.RenameNoReplace(filepath.Join(b.cfg.Dir, p.Temp), filepath.Join(b.cfg.Dir, p.Path))
 		if err == nil {
 			fault.Point("inbox-moved")
-			return b.placeRecord(p)
+			return nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return localError{err}

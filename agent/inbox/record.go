@@ -1,8 +1,11 @@
 package inbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,8 +16,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// recordSuffix ends the name of a message's record, also of the one that lies beside its content in the temporary folder.
+// recordSuffix ends the name of a message's record.
 const recordSuffix = ".json"
+
+// listFile lies beside the content of an envelope's messages until all of them are in their places, and holds their records:
+// for each the name of its content, a string, and then the record itself, as JSON. A record is written to its place when its
+// content lies in its own; what a crash leaves between is written from here.
+const listFile = "records"
 
 // Record is what a program at the site may want to know of a message that was placed: one JSON file each, in the inbox
 // under .sealpost/<sender>/<message id>.json. It is written once. sealpost reads it only where its ledger does not know the
@@ -44,52 +52,128 @@ func (b *Inbox) records(sender id.Site) string {
 	return filepath.Join(b.cfg.Dir, ".sealpost", string(sender))
 }
 
-func (b *Inbox) record(p *placement) ([]byte, error) {
+// makeRecord makes the record of a message that is about to be placed.
+func (p *placement) makeRecord() error {
 	kind := envelope.TypeFolder
 	if p.file {
 		kind = envelope.TypeFile
 	}
-	text, err := json.MarshalIndent(Record{
-		Message: p.ID, UID: p.UID, Sender: p.Sender, Sent: p.Sent, Path: filepath.ToSlash(p.Path), Received: p.Time, Signer: p.signer,
+	return p.setRecord(Record{
+		Message: p.ID, UID: p.UID, Sender: p.Sender, Sent: p.Sent, Received: p.Time, Signer: p.signer,
 		Content: RecordContent{Name: p.Name, Type: kind, Size: p.Size, SHA256: p.sha256, Digest: p.Digest},
-	}, "", "  ")
-	return append(text, '\n'), err
+	})
 }
 
-// writeRecord puts the record beside the content, to be synced with it.
-func (b *Inbox) writeRecord(p *placement) error {
-	text, err := b.record(p)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(b.cfg.Dir, p.Temp+recordSuffix), text, 0o644)
+// setRecord gives a message its record, for the place that it has now.
+func (p *placement) setRecord(r Record) error {
+	r.Path = filepath.ToSlash(p.Path)
+	text, err := json.MarshalIndent(r, "", "  ")
+	p.record, p.text = r, append(text, '\n')
+	return err
 }
 
-// correctRecord writes the record anew, because the place has changed. After a crash there is nothing to write it from,
-// and it keeps the place that was chosen first.
-func (b *Inbox) correctRecord(p *placement) error {
-	if p.signer == "" {
-		return nil
-	}
-	text, err := b.record(p)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(b.cfg.Dir, p.Temp+recordSuffix), text, 0o644)
-}
+// listed is what a list says of a message.
+func (p *placement) listed() string { return fmt.Sprintf("%q\n%s", filepath.Base(p.Temp), p.text) }
 
-// placeRecord moves the record to its place; one that is not beside the content any more was moved before. A message id is
-// only a label: the record of another message with the same one stays.
-func (b *Inbox) placeRecord(p *placement) error {
-	temp := filepath.Join(b.cfg.Dir, p.Temp+recordSuffix)
-	err := fs.ErrExist
-	for _, name := range recordNames(p.ID, p.UID) {
-		if errors.Is(err, fs.ErrExist) {
-			err = durable.RenameNoReplace(temp, filepath.Join(b.records(p.Sender), name))
+// writeLists puts the records of each envelope's messages beside their content, to be synced with it.
+func (b *Inbox) writeLists(list []*placement) error {
+	texts := map[string]*bytes.Buffer{}
+	for _, p := range list {
+		dir := filepath.Dir(p.Temp)
+		if texts[dir] == nil {
+			texts[dir] = new(bytes.Buffer)
+		}
+		texts[dir].WriteString(p.listed())
+	}
+	for dir, text := range texts {
+		if err := os.WriteFile(filepath.Join(b.cfg.Dir, dir, listFile), text.Bytes(), 0o600); err != nil {
+			return err
 		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return nil
+}
+
+// correctRecord says in the list, durably, that the place has changed: what is said last counts.
+func (b *Inbox) correctRecord(p *placement) error {
+	if p.text == nil {
+		return nil
+	}
+	if err := p.setRecord(p.record); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(b.cfg.Dir, filepath.Dir(p.Temp), listFile), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(p.listed())
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// readList returns the records that lie beside content, by the name of that; none when there is no list. What cannot be read
+// any more is an addition that was cut short: the list itself is durable before anything is placed.
+func (b *Inbox) readList(dir string) (map[string]Record, error) {
+	f, err := os.Open(filepath.Join(b.cfg.Dir, dir, listFile))
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	defer f.Close()
+	list := map[string]Record{}
+	for in := json.NewDecoder(f); ; {
+		var name string
+		var r Record
+		err := in.Decode(&name)
+		if err == nil {
+			err = in.Decode(&r)
+		}
+		if err != nil {
+			if err != io.EOF {
+				b.log.Warn("a list of records ends in what is none", "folder", dir, "error", err)
+			}
+			return list, nil
+		}
+		list[name] = r
+	}
+}
+
+// writeRecord writes the record of a message whose content is in its place. A message id is only a label: the record of another
+// message with the same one stays, and so does whatever else is no record of this one, or of it and cut short.
+func (b *Inbox) writeRecord(p *placement) error {
+	if p.text == nil {
+		return nil
+	}
+	err := fs.ErrExist
+	for _, name := range recordNames(p.ID, p.UID) {
+		path := filepath.Join(b.records(p.Sender), name)
+		if err = writeNew(path, p.text); errors.Is(err, fs.ErrExist) && begins(path, p.text) {
+			err = durable.WriteFile(path, p.text, 0o644)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			p.recorded = path
+			break
+		}
+	}
+	if err != nil {
 		return localError{err}
 	}
 	return nil
+}
+
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+// begins tells whether a file holds what a crash may leave of a text that was not synced: all of it, its beginning, or
+// nothing but zeros.
+func begins(path string, text []byte) bool {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > int64(len(text)) {
+		return false
+	}
+	have, err := os.ReadFile(path)
+	return err == nil && (bytes.HasPrefix(text, have) || len(bytes.Trim(have, "\x00")) == 0)
 }

@@ -56,36 +56,29 @@ func (b *Inbox) resumePlacing(ctx context.Context, d *delivery) error {
 	return b.endPlacing(ctx, rows)
 }
 
-// endPlacing ends placements of which it is not known how far they got. Content that is still in the temporary folder is
-// renamed now; content that is not was renamed before, and *is* placed, whatever people did with the file since.
+// endPlacing ends placements of which it is not known how far they got.
 func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
-	taken, dirs := map[string]bool{}, map[string]bool{}
-	for _, row := range rows {
-		p := &placement{Received: row}
-		_, err := os.Lstat(filepath.Join(b.cfg.Dir, row.Temp))
-		switch {
-		case err == nil:
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(b.cfg.Dir, row.Path)), 0o777); err != nil {
+	list := make([]*placement, len(rows))
+	lists, taken := map[string]map[string]Record{}, map[string]bool{} // the lists by folder, and what is chosen
+	for i, row := range rows {
+		list[i] = &placement{Received: row}
+		dir, name := filepath.Split(row.Temp)
+		if lists[dir] == nil {
+			var err error
+			if lists[dir], err = b.readList(dir); err != nil {
 				return localError{err}
 			}
-			if err := b.rename(ctx, p, taken); err != nil {
-				return err
-			}
-		case !errors.Is(err, fs.ErrNotExist):
-			return localError{err}
-		case !exists(filepath.Dir(filepath.Join(b.cfg.Dir, row.Temp))):
-			return localError{errors.New(words.InboxGone(b.cfg.Dir))} // the folder outlives the placing: this is another disk
 		}
-		if err := b.placeRecord(p); err != nil {
+		if r, listed := lists[dir][name]; listed {
+			if err := list[i].setRecord(r); err != nil {
+				return localError{err}
+			}
+		}
+		if err := b.endPlacingOf(ctx, list[i], taken); err != nil {
 			return err
 		}
-		for _, dir := range []string{filepath.Dir(filepath.Join(b.cfg.Dir, p.Path)), b.records(row.Sender)} {
-			if exists(dir) {
-				dirs[dir] = true
-			}
-		}
 	}
-	if err := durable.SyncGroup(b.cfg.Dir, nil, append(keys(dirs), b.cfg.Dir)); err != nil {
+	if err := b.syncPlaces(list); err != nil {
 		return localError{err}
 	}
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -97,6 +90,28 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 		}
 		return nil
 	})
+}
+
+// endPlacingOf ends one: content that is still in the temporary folder is renamed now; content that is not was renamed before, and
+// *is* placed, whatever people did with the file since. Its record may be missing all the same.
+func (b *Inbox) endPlacingOf(ctx context.Context, p *placement, taken map[string]bool) error {
+	temp := filepath.Join(b.cfg.Dir, p.Temp)
+	_, err := os.Lstat(temp)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return localError{err}
+	case err != nil && !exists(filepath.Dir(temp)):
+		return localError{errors.New(words.InboxGone(b.cfg.Dir))} // the folder outlives the placing: this is another disk
+	}
+	if err := b.makeFolders([]*placement{p}); err != nil {
+		return localError{err}
+	}
+	if err == nil {
+		if err := b.rename(ctx, p, taken); err != nil {
+			return err
+		}
+	}
+	return b.writeRecord(p)
 }
 
 // uids are the identities of a delivery's messages.
