@@ -3,7 +3,6 @@ package ledger
 import (
 	"database/sql"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,13 +12,12 @@ import (
 // Claiming says how a message gets its number and its identity.
 type Claiming struct {
 	Site     id.Site
-	First    int64                 // number of a day
-	Taken    func(id.Message) bool // a folder of that name exists
-	Identify func(*Outgoing)       // sets uid and fingerprint key, once the message id is known
+	First    int64           // number to be given
+	Identify func(*Outgoing) // sets uid and fingerprint key, once the message id is known
 }
 
-// Claim writes the rows of messages, in their order, each with the next free number of its kind and day: the highest one
-// ever used plus one, at least the first, and passing over numbers for which a folder exists.
+// Claim writes the rows of messages, in their order, each with the next number of its kind and day: the highest one ever
+// used plus one, and at least the first.
 func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 	for i := range list {
 		m := &list[i]
@@ -29,9 +27,7 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 			return err
 		}
 		m.Number = max(c.First, highest+1)
-		for m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number); c.Taken(m.ID); m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number) {
-			m.Number++
-		}
+		m.ID = id.FormatMessage(c.Site, m.Kind, m.Claimed, m.Number)
 		tx.numbers.use(m.Kind, m.Day, m.Number)
 		c.Identify(m)
 	}
@@ -43,7 +39,7 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
 	key := numberKey(m.Kind, m.Day)
 	if !tx.numbers.asked[key] {
-		prefix := fmt.Sprintf("%s_%s_%s_", site, m.Kind, m.Day)
+		prefix := id.MessagePrefix(site, m.Kind, m.Claimed)
 		var highest sql.NullInt64
 		err := tx.row("SELECT MAX(CAST(substr(message_id, ?) AS INTEGER)) FROM message WHERE message_id >= ? AND message_id < ?",
 			[]any{len(prefix) + 1, prefix, prefix + "~"}, &highest)

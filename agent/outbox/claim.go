@@ -108,7 +108,7 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: t.o.site, First: t.FirstNumber, Taken: t.used, Identify: func(m *ledger.Outgoing) {
+	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Identify: func(m *ledger.Outgoing) {
 		t.o.identify(m)
 		t.o.hold([]ledger.Outgoing{*m}, true)
 	}}

@@ -82,16 +82,6 @@ func (f Folders) place(m ledger.Outgoing) string {
 	return in(f.Delivered(), string(m.ID))
 }
 
-// used tells whether a folder of this message id is in the tray already, from a ledger that was lost.
-func (f Folders) used(m id.Message) bool {
-	for _, dir := range []string{f.Sending(), f.Delivered(), f.Failed()} {
-		if exists(in(dir, string(m))) {
-			return true
-		}
-	}
-	return false
-}
-
 // tray is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
 type tray struct {
 	Tray
@@ -103,6 +93,7 @@ type tray struct {
 	mu      sync.Mutex        // guards what follows
 	notes   map[string]string // entries of outbox/ that are not taken, and why
 	home    string            // which folder sending/ is
+	used    used              // message numbers, as its folders show them
 	slower  string            // why the system does not tell of new files, for people
 	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
@@ -181,11 +172,6 @@ func (t *tray) ignored(name string) bool {
 		match, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
 		return match && err == nil // the configuration has checked the pattern
 	})
-}
-
-// used tells whether a folder of this message id is in any tray whose messages are counted with this one's.
-func (t *tray) used(m id.Message) bool {
-	return slices.ContainsFunc(t.o.trays, func(other *tray) bool { return other.Kind == t.Kind && other.Folders.used(m) })
 }
 
 // note replaces what people are told about entries of outbox/ that are not taken, and why the system does not tell of new ones.

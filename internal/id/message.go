@@ -11,7 +11,12 @@ type Message string
 
 // FormatMessage builds the label from its parts; the day is taken in UTC and the number padded to three digits.
 func FormatMessage(site Site, kind string, day time.Time, number int64) Message {
-	return Message(fmt.Sprintf("%s_%s_%s_%03d", site, kind, day.UTC().Format("20060102"), number))
+	return Message(fmt.Sprintf("%s%03d", MessagePrefix(site, kind, day), number))
+}
+
+// MessagePrefix is what the labels of one kind and day begin with: all but the number.
+func MessagePrefix(site Site, kind string, day time.Time) string {
+	return fmt.Sprintf("%s_%s_%s_", site, kind, day.UTC().Format("20060102"))
 }
 
 // ParseMessage accepts what FormatMessage makes, and nothing else, and returns the site that it starts with. It is asked for

@@ -1,0 +1,79 @@
+package outbox
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// maxUsed bounds what a folder's name is believed to say of numbers: people can make any.
+const maxUsed = 1e12
+
+// used is the highest number of the messages of one day that have a folder in a tray, from a ledger that was lost.
+type used struct {
+	prefix string // of their message ids
+	number int64
+}
+
+// firstNumber is the lowest number that a message claimed now may get: above those of the folders in any tray whose messages are
+// counted with this one's, which are looked through once for a day.
+func (t *tray) firstNumber(now time.Time) int64 {
+	first := t.FirstNumber
+	prefix := id.MessagePrefix(t.o.site, t.Kind, now)
+	for _, other := range t.o.trays {
+		if other.Kind == t.Kind {
+			first = max(first, other.usedNumber(prefix)+1)
+		}
+	}
+	return first
+}
+
+// usedNumber is the highest number that a folder of the tray has with this prefix. A tray that is away is asked again.
+func (t *tray) usedNumber(prefix string) int64 {
+	t.mu.Lock()
+	known := t.used
+	t.mu.Unlock()
+	if known.prefix == prefix {
+		return known.number
+	}
+	found := used{prefix: prefix}
+	for _, dir := range []string{t.Sending(), t.Delivered(), t.Failed()} {
+		n, err := highestIn(dir, prefix)
+		if err != nil {
+			return found.number
+		}
+		found.number = max(found.number, n)
+	}
+	t.mu.Lock()
+	t.used = found
+	t.mu.Unlock()
+	return found.number
+}
+
+// highestIn looks through a folder, in constant memory.
+func highestIn(dir, prefix string) (highest int64, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			number, ours := strings.CutPrefix(name, prefix)
+			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n < maxUsed {
+				highest = max(highest, n)
+			}
+		}
+		if err == io.EOF {
+			return highest, nil
+		}
+		if err != nil {
+			return highest, err
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package outbox
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sealpost/internal/id"
+)
+
+// A number that a folder shows is never given again, in whichever tray and part of it the folder lies, and also when the tray
+// was away at first.
+func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
+	day := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
+	o := &Outbox{site: "FL-LAB"}
+	for _, kind := range []string{"DAT", "DAT", "RPT"} {
+		o.trays = append(o.trays, &tray{Tray: Tray{Folders: Folders{t.TempDir()}, Kind: kind, FirstNumber: 7}, o: o})
+	}
+	data, more, reports := o.trays[0], o.trays[1], o.trays[2]
+	mkdir := func(dir string, number int64) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, string(id.FormatMessage("FL-LAB", "DAT", day, number))), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(at time.Time, data int64) {
+		t.Helper()
+		for i, want := range []int64{data, data, 7} {
+			if have := o.trays[i].firstNumber(at); have != want {
+				t.Errorf("tray %d begins at %d, not at %d", i, have, want)
+			}
+		}
+	}
+	for _, there := range []*tray{data, reports} {
+		if err := there.Make(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mkdir(data.Sending(), 5)
+	expect(day, 7)
+	if err := more.Make(); err != nil {
+		t.Fatal(err)
+	}
+	for dir, number := range map[string]int64{more.Failed(): 9, more.Delivered(): 1200, more.Sending(): 8, reports.Delivered(): 4000} {
+		mkdir(dir, number)
+	}
+	for _, name := range []string{"FL-LAB_DAT_20251008_", "FL-LAB_DAT_20251008_9999 (copy)", "FL-LAB_DAT_20251008_9999999999999999", "x"} {
+		if err := os.Mkdir(filepath.Join(more.Delivered(), name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(day, 1201)
+	expect(day.Add(24*time.Hour), 7)
+}
