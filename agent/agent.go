@@ -162,8 +162,14 @@ func openIdentity(state string) (*certs.Identity, error) {
 	return certs.OpenIdentity(filepath.Join(state, "identity.key"), filepath.Join(state, "chain.pem"))
 }
 
+// openKeys returns the site's recipient keys, and makes the first one. A site that has stated one and has none now is given no
+// other in silence: what is on its way to it is sealed for the old one.
 func openKeys(cfg config.Agent) (*envelope.Keys, error) {
-	return envelope.OpenKeys(filepath.Join(cfg.State, "recipient.key"), cfg.Suite)
+	path := recipientKeyFile(cfg)
+	if !exists(path) && exists(statementFile(cfg)) {
+		return nil, words.RecipientGone(path)
+	}
+	return envelope.OpenKeys(path, cfg.Suite)
 }
 
 // rooms makes the outbox and the inbox as far as the site's role has them.

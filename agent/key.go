@@ -15,13 +15,14 @@ import (
 	"sealpost/envelope"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
 // recipientKey returns what this site states as its recipient key, from state/recipient.json, which is made when it is not
 // there. The same key keeps its version and its time, so that everybody who pinned it sees no change.
 func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey, error) {
-	path := filepath.Join(cfg.State, "recipient.json")
+	path := statementFile(cfg)
 	var last statement.RecipientKey
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -45,6 +46,29 @@ func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey
 		return next, err
 	}
 	return next, durable.WriteFile(path, append(data, '\n'), 0o600)
+}
+
+func recipientKeyFile(cfg config.Agent) string { return filepath.Join(cfg.State, "recipient.key") }
+
+// statementFile holds what the site states as its recipient key.
+func statementFile(cfg config.Agent) string { return filepath.Join(cfg.State, "recipient.json") }
+
+// NewKey makes another recipient key for a site that has lost its own, while its agent does not run. What is sealed for the old
+// one is refused from then on, and its senders learn that; other sites follow to the new one, which the same identity states.
+func NewKey(cfg config.Agent) (says string, err error) {
+	lock, err := lockState(cfg.State)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	path := recipientKeyFile(cfg)
+	if exists(path) {
+		return "", words.RecipientThere(path)
+	}
+	if _, err := envelope.OpenKeys(path, cfg.Suite); err != nil {
+		return "", err
+	}
+	return words.RecipientMade(path), nil
 }
 
 // signedKey signs the statement under the present certificate: a renewed one has to vouch for it anew.

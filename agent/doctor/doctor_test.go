@@ -112,7 +112,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		says  string
 	}{
 		{"loose key", func(o *Options) error { return os.Chmod(state(*o, "identity.key"), 0o644) }, "key identity.key", Fail, "chmod 600"},
-		{"lost key", func(o *Options) error { return os.Remove(state(*o, "recipient.key")) }, "key recipient.key", Fail, "put it back from your backup before the agent is started"},
+		{"lost key", func(o *Options) error { return os.Remove(state(*o, "recipient.key")) }, "key recipient.key", Fail, "put it back from your backup: the agent does not start without it"},
 		{"lost identity", func(o *Options) error { return os.Remove(state(*o, "identity.key")) }, "key identity.key", Fail, "put it back from your backup; if there is none"},
 		{"spoiled key", func(o *Options) error { return os.WriteFile(state(*o, "recipient.key"), []byte("x"), 0o600) }, "key recipient.key", Fail, "not a private key"},
 		{"spoiled identity", func(o *Options) error { return os.WriteFile(state(*o, "identity.key"), []byte("x"), 0o600) }, "key identity.key", Fail, "want PEM"},

@@ -13,7 +13,7 @@ import (
 func agentCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "Join a network, and run and administrate the agent of a site", Args: noArgs, RunE: group}
 	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentTrustCommand(),
-		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(), agentDoctorCommand(), withMessages(agentRecallCommand()), withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
+		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(), agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()), withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
 	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
 }

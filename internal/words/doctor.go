@@ -68,7 +68,7 @@ func IdentityMissing(path string) Verdict {
 
 // RecipientMissing says that a site that has joined has lost the key to what is sent to it.
 func RecipientMissing(path string) Verdict {
-	return verdict("put it back from your backup before the agent is started: it makes a new one then, and what is waiting for the old one cannot be opened", "%s is missing", path)
+	return verdict("put it back from your backup: the agent does not start without it; if there is no backup, 'sealpost agent new-key' makes another, and what waits for the old one has to be sent again", "%s is missing", path)
 }
 
 // KeyNotMade says that a site that has not joined has no key yet.

@@ -38,6 +38,22 @@ func StateOfOtherSite(state string, site id.Site, configured id.Site) error {
 	return fmt.Errorf("the certificate in %s is of %s, and agent.toml says %s: put the right one of the two in place", state, site, configured)
 }
 
+// RecipientGone says that a site has lost the key to what is sent to it.
+func RecipientGone(path string) error {
+	return fmt.Errorf("%s is missing, and what is on its way to this site is sealed for it: put it back from your backup and start again; "+
+		"if there is none, 'sealpost agent new-key' makes another, and what waits for the old one has to be sent again", path)
+}
+
+// RecipientThere refuses to make another key beside the one that is there.
+func RecipientThere(path string) error {
+	return fmt.Errorf("%s is there, and no other is made: this is for a site that has lost it", path)
+}
+
+// RecipientMade says that a lost key has a successor.
+func RecipientMade(path string) string {
+	return fmt.Sprintf("%s is made. Start the agent: it tells the hub. What was sealed for the lost key is refused here, and its senders see that and send it again.", path)
+}
+
 // StateOfOtherNetwork says that they are of two networks.
 func StateOfOtherNetwork(state string) error {
 	return fmt.Errorf("the certificate in %s is of another network than the one in agent.toml: put the right one of the two in place", state)

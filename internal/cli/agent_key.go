@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/agent"
+)
+
+func agentNewKeyCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "new-key", Short: "Make another recipient key for a site that has lost its own", Args: noArgs,
+		Long: "Make another recipient key for a site that has lost its own, state/recipient.key, and has no backup of it. The agent must\n" +
+			"not run. What was sealed for the lost key cannot be opened by anybody: it is refused here, and its senders see that and\n" +
+			"send it again. Other sites follow to the new key by themselves. Run it under the agent's account.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadAgent(dir)
+			if err != nil {
+				return err
+			}
+			says, err := agent.NewKey(cfg)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), says)
+			return err
+		},
+	}
+	dirFlag(cmd, &dir, "agent")
+	return cmd
+}
