@@ -111,7 +111,7 @@ func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badli
 		if frozen != nil {
 			<-frozen
 		}
-		if l.budget.Load() > 0 && l.budget.Add(int64(-n)) <= 0 {
+		if left := l.budget.Add(int64(-n)); left <= 0 && left+int64(n) > 0 { // of all that carry bytes just now, one uses it up
 			l.cutAgain()
 			if up && l.halfway.Load() {
 				to.(*net.TCPConn).CloseWrite()

@@ -54,7 +54,7 @@ type cutReader struct {
 
 func (c cutReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
-	if c.left.Load() > 0 && c.left.Add(int64(-n)) <= 0 {
+	if left := c.left.Add(int64(-n)); left <= 0 && left+int64(n) > 0 {
 		return n / 2, io.ErrUnexpectedEOF
 	}
 	return n, err
