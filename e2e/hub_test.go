@@ -184,6 +184,7 @@ func TestTwoAgentsWithTheSameKeys(t *testing.T) {
 	centre.Start()
 	lab.Drop("to the first.csv", smallFile)
 	centre.Expect(lab, "to the first.csv")
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 2 }) // or the copy would get it too
 	copied.Start()
 	if err := centre.Dies(); err == nil || killed(err) {
 		t.Errorf("the displaced agent ends with %v", err)

@@ -247,6 +247,7 @@ func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
 	centre.Through(down)
 	lab.Drop("before the silence.csv", smallFile)
 	centre.Expect(lab, "before the silence.csv")
+	eventually(t, "it is settled", func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
 	up.Cut()
 	down.Freeze()
 	lab.Drop("in the silence.csv", smallFile)

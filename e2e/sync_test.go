@@ -20,6 +20,7 @@ func TestTheHubsDiskFails(t *testing.T) {
 	lab.Drop("before.csv", smallFile)
 	centre.Expect(lab, "before.csv")
 	for _, calls := range []string{"msync", "fsync,fdatasync"} {
+		eventually(t, "nothing waits at the hub", func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
 		centre.Stop() // so that what is promised waits at the hub
 		lab.Drop("waits as "+calls+" fails.csv", smallFile)
 		eventually(t, "it waits at the hub", func() bool { return w.hub.Status().Waiting == 1 })
