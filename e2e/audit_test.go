@@ -100,8 +100,8 @@ func (a *audit) await() {
 		}
 	}
 	eventually(t, "the hub holds nothing but metadata", func() bool {
-		s := a.w.hub.Status()
-		return s.Spool.Content == 0 && s.Waiting == 0
+		var s hub.Status // of a hub that may have been started just now
+		return a.w.hub.ask(hub.ControlStatus, hub.Nothing{}, &s) == nil && s.Spool.Content == 0 && s.Waiting == 0
 	}, func() string { return fmt.Sprintf("%+v", a.w.hub.Status()) })
 }
 

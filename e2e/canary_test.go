@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -179,6 +180,9 @@ func (a *audit) checkCanary() {
 
 func (a *audit) search(c *canary, base string) {
 	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		if path != base && errors.Is(err, fs.ErrNotExist) {
+			return nil // a hub that runs has removed it meanwhile
+		}
 		if err != nil {
 			return err
 		}
@@ -193,6 +197,9 @@ func (a *audit) search(c *canary, base string) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
+		if path != base && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		for _, what := range c.find(data) {
 			a.problem("the hub has %s in %s", what, rel)
 		}
