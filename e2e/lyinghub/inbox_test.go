@@ -179,13 +179,10 @@ func TestTheHubServesAnotherContent(t *testing.T) {
 		return list
 	})
 	lab.drop("second", "second")
-	lab.tray("failed", "second")
-	why, err := filepath.Glob(filepath.Join(lab.dir, "failed", "*", "WHY.txt"))
-	must(t, err)
-	text, err := os.ReadFile(why[0])
-	if err != nil || !strings.Contains(string(text), "CA-RC") {
-		t.Errorf("WHY.txt says %q, %v", text, err)
+	if text := lab.why("second"); !strings.Contains(text, "CA-RC") {
+		t.Errorf("WHY.txt says %q", text)
 	}
+	lab.tray("failed", "second")
 	if got := lab.message().Recipients[0]; got.Outcome != "refused" || got.Code != "metadata-mismatch" || !got.Verified {
 		t.Errorf("the lab says %+v", got)
 	}

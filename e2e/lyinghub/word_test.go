@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +19,10 @@ func TestTheHubSaysThatADeliveryIsDead(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	published(t, w, lab, "data.csv")
 	w.liar.told(api.Event{Kind: api.EventDead, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Code: "recipient-removed"})
-	lab.tray("failed", "data.csv")
-	why, err := filepath.Glob(filepath.Join(lab.dir, "failed", "*", "WHY.txt"))
-	must(t, err)
-	text, err := os.ReadFile(why[0])
-	if err != nil || !strings.Contains(string(text), "CA-RC") {
-		t.Errorf("WHY.txt says %q, %v", text, err)
+	if text := lab.why("data.csv"); !strings.Contains(text, "CA-RC") {
+		t.Errorf("WHY.txt says %q", text)
 	}
+	lab.tray("failed", "data.csv")
 	if r := lab.message().Recipients[0]; r.Outcome != "dead" || r.Verified {
 		t.Errorf("the lab says %+v", r)
 	}

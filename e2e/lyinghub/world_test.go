@@ -280,6 +280,22 @@ func (s *site) tray(folder string, names ...string) {
 	})
 }
 
+// why waits until a file of this name has failed, and returns the note beside it.
+func (s *site) why(name string) (text string) {
+	s.w.t.Helper()
+	eventually(s.w.t, name+" has failed", func() bool {
+		places, err := filepath.Glob(filepath.Join(s.dir, "failed", "*", name))
+		must(s.w.t, err)
+		if len(places) != 1 {
+			return false
+		}
+		note, err := os.ReadFile(filepath.Join(filepath.Dir(places[0]), "WHY.txt"))
+		text = string(note)
+		return err == nil
+	})
+	return text
+}
+
 func random(n int) string {
 	b := make([]byte, n)
 	rand.Read(b)
