@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/internal/control"
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 	"sealpost/spool/badgerspool"
 )
@@ -97,12 +97,11 @@ func openHeadquarters(t testing.TB) *headquarters {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 func (q *headquarters) start() {

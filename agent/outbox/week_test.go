@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"runtime"
 	"slices"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"sealpost/hub/api"
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 )
 
@@ -32,12 +32,8 @@ func (h *tries) Handle(_ context.Context, r slog.Record) error {
 func TestTheHubIsGoneForAWeek(t *testing.T) {
 	t.Parallel()
 	const week = 7 * 24 * time.Hour
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := freeport.Address()
 	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := l.Addr().String()
-	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 	"sealpost/spool/badgerspool"
 )
@@ -67,10 +67,9 @@ func start(t *testing.T, run func(context.Context) error) (stop func()) {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	must(t, err)
-	must(t, l.Close())
-	w := &world{t: t, dir: t.TempDir(), hubAddr: l.Addr().String()}
+	w := &world{t: t, dir: t.TempDir(), hubAddr: addr}
 	_, err = hub.Init(hub.InitOptions{Dir: w.hubDir(), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: w.hubAddr})
 	must(t, err)
 	cfg, err := config.LoadHub(config.HubFile(w.hubDir()))

@@ -3,7 +3,6 @@ package wine
 import (
 	"crypto/sha256"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sealpost/internal/freeport"
 )
 
 // patience is how long a story waits for what must happen. It is only ever used up by a failure.
@@ -29,11 +30,10 @@ const site = `C:\ProgramData\sealpost\FL-LAB`
 func newNetwork(t *testing.T, before ...func(*machine)) *network {
 	t.Helper()
 	n := &network{t: t, m: windows(t, before...), program: build(t, "linux", "sealpost"), dir: t.TempDir()}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeport.Address()
 	must(t, err)
-	must(t, l.Close())
 	hub, centre := filepath.Join(n.dir, "DC-HQ"), filepath.Join(n.dir, "CA-RC")
-	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", l.Addr().String(), "--root", filepath.Join(n.dir, "root"))
+	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", addr, "--root", filepath.Join(n.dir, "root"))
 	edit(t, filepath.Join(hub, "hub.toml"), `reserve = "5GiB"`, `reserve = "64MiB"`, `floor = "1GiB"`, `floor = "32MiB"`, `ballast = "64MiB"`, `ballast = "1MiB"`)
 	n.daemon("hub", hub)
 	for _, name := range []string{"FL-LAB", "CA-RC"} {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
@@ -117,12 +117,11 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 		answer(w, Hello{Site: "FL-LAB"})
 	}))
 	defer server.Close()
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	dead, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead.Close() // nobody listens there now
-	c := clientFor(t, server, dead.Addr().String(), server.Listener.Addr().String())
+	c := clientFor(t, server, dead, server.Listener.Addr().String())
 	for range 2 {
 		if _, err := c.Hello(t.Context()); err != nil {
 			t.Fatal(err)
@@ -134,7 +133,7 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 	server.Close()
 	c.CloseIdle()
 	_, err = c.Hello(t.Context())
-	if err == nil || !strings.Contains(err.Error(), dead.Addr().String()) || !strings.Contains(err.Error(), server.Listener.Addr().String()) {
+	if err == nil || !strings.Contains(err.Error(), dead) || !strings.Contains(err.Error(), server.Listener.Addr().String()) {
 		t.Errorf("with no hub at all it says %v, which does not name both addresses", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +63,7 @@ func (a *admin) choose(block string) {
 		}
 		a.values[name] = filepath.Join(a.dir, strings.ToLower(name))
 	}
-	a.values["HOST"], a.values["PORT"] = "127.0.0.1", strconv.Itoa(freePort(a.t))
+	a.values["HOST"], a.values["PORT"] = "127.0.0.1", freePort(a.t)
 }
 
 func (a *admin) command(line string) *exec.Cmd {

@@ -3,7 +3,6 @@ package cli
 import (
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,7 +23,7 @@ func TestBashCompletes(t *testing.T) {
 		t.Skip("SKIPPED: there is no bash here")
 	}
 	s := &terminal{t: t, dir: t.TempDir()}
-	s.network(strconv.Itoa(freePort(t)))
+	s.network(freePort(t))
 	for _, c := range []struct{ line, want string }{
 		{"sealpost agent rec", "receipts recall"},
 		{"sealpost agent log --dir lab ", "FL-LAB_DAT_"},

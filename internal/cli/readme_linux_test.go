@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func TestReadmeWalkThrough(t *testing.T) {
 		t.Fatalf("%d blocks of commands, want 5", len(blocks))
 	}
 	terminal := &terminal{t: t, dir: t.TempDir()}
-	port := strconv.Itoa(freePort(t))
+	port := freePort(t)
 	for _, block := range blocks {
 		for line := range strings.Lines(block[1]) {
 			terminal.enter(strings.ReplaceAll(strings.TrimSpace(line), "7443", port))

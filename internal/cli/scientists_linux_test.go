@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,7 +20,7 @@ func TestScientistsDocument(t *testing.T) {
 		t.Fatalf("%d commands are found, want 4", len(lines))
 	}
 	s := &terminal{t: t, dir: t.TempDir()}
-	s.network(strconv.Itoa(freePort(t)))
+	s.network(freePort(t))
 	sent, err := filepath.Glob(filepath.Join(s.dir, "lab", "delivered", "*"))
 	if err != nil || len(sent) != 1 {
 		t.Fatalf("delivered: %v, %v", sent, err)
