@@ -149,8 +149,8 @@ func expectEnded(t *testing.T, dir string) {
 // daemons with it even when it is killed.
 func TestDemo(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
-	first := expectOnce(t, dir)
 	today := time.Now().UTC().Format("20060102")
+	first := expectOnce(t, dir)
 	if want := "FL-LAB_DAT_" + today + "_001"; !first[want] && time.Now().UTC().Format("20060102") == today {
 		t.Errorf("messages %v, want %s among them", first, want)
 	}
