@@ -171,7 +171,7 @@ func (s *station) send(address id.Address, content string) api.PublishRequest {
 // take leases one delivery, which must be there.
 func (s *station) take() api.Delivery {
 	s.q.t.Helper()
-	got, err := s.Lease(s.q.t.Context(), api.LeaseRequest{Session: s.session(), Max: 1, MaxBytes: api.MaxLease, Wait: 5 * time.Second})
+	got, err := s.Lease(s.q.t.Context(), api.LeaseRequest{Session: s.session(), Max: 1, MaxBytes: api.MaxLease, Wait: api.MaxWait})
 	if err != nil || len(got) != 1 {
 		s.q.t.Fatalf("%s leased %d deliveries: %v", s.site, len(got), err)
 	}
@@ -202,7 +202,7 @@ func (s *station) settle(d api.Delivery) {
 // expectEvents waits until the site has events of this kind after the cursor, and returns them with the next cursor.
 func (s *station) expectEvents(after spool.Cursor, kind spool.EventKind) ([]spool.Event, spool.Cursor) {
 	s.q.t.Helper()
-	got, err := s.Events(s.q.t.Context(), api.EventsRequest{After: after, Wait: 5 * time.Second})
+	got, err := s.Events(s.q.t.Context(), api.EventsRequest{After: after, Wait: api.MaxWait})
 	if err != nil || len(got.Events) == 0 {
 		s.q.t.Fatalf("%s has no %s event: %v", s.site, kind, err)
 	}
