@@ -199,14 +199,19 @@ func oneFault(t *testing.T, d *faultyDisk) {
 func expectEmpty(t *testing.T, s *Spool) {
 	t.Helper()
 	left := ""
-	for range 2000 {
-		left = contentFiles(s)
-		if left == "" {
-			return
-		}
-		time.Sleep(5 * time.Millisecond) // the janitor works on its own time
+	if !eventually(func() bool { left = contentFiles(s); return left == "" }) {
+		t.Fatalf("left behind: %s", left)
 	}
-	t.Fatalf("left behind: %s", left)
+}
+
+// eventually waits until what holds that the janitor brings about, which works on its own time.
+func eventually(holds func() bool) bool {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 func contentFiles(s *Spool) (names string) {

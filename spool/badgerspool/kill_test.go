@@ -130,7 +130,7 @@ func drain(t *testing.T, s *Spool, queue string) {
 		if waiting <= 3 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "parent", Max: 64, MaxBytes: 4 << 20, Duration: time.Hour})
 		cancel()
 		if err != nil || len(ds) == 0 {

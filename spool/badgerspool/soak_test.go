@@ -2,7 +2,6 @@ package badgerspool
 
 import (
 	"bytes"
-	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -112,15 +111,12 @@ func diskUse(t *testing.T, dir string) (sum int64) {
 // expectPacks waits until the janitor has removed all packs but so many.
 func expectPacks(t *testing.T, s *Spool, most int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for ctx.Err() == nil {
+	few := func() bool {
 		entries, err := os.ReadDir(s.packs.dir)
 		must(t, err)
-		if len(entries) <= most {
-			return
-		}
-		time.Sleep(5 * time.Millisecond) // the janitor works on its own time
+		return len(entries) <= most
 	}
-	t.Error("packs are left")
+	if !eventually(few) {
+		t.Error("packs are left")
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -73,13 +72,9 @@ func fillUp(t *testing.T, s *Spool) (n int) {
 
 func waitForRoom(t *testing.T, s *Spool) {
 	t.Helper()
-	for range 2000 {
-		if s.admit().allows(needRoom) == nil {
-			return
-		}
-		time.Sleep(5 * time.Millisecond) // the janitor works on its own time
+	if !eventually(func() bool { return s.admit().allows(needRoom) == nil }) {
+		t.Fatal("there is no room although everything is settled")
 	}
-	t.Fatal("there is no room although everything is settled")
 }
 
 // somebodyElse fills the disk behind the store's back.

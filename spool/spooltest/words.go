@@ -212,11 +212,11 @@ func (r *room) eventually(what string, ask func() bool) {
 	r.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for range 2000 {
-		if ask() {
-			return
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-r.ctx.Done():
+			r.Fatalf("it never comes: %s", what)
 		}
-		<-tick.C
 	}
-	r.Fatalf("it never comes: %s", what)
 }
