@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sealpost/agent"
 	"sealpost/agent/doctor"
@@ -151,6 +150,7 @@ func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
 	sequences.stop()
 	lab.drop("../seq/outbox/sent.fq", []byte("sent"))
 	eventually(t, "the hub has one", func() bool { return lab.ofTray("sequencer").Counts["published"] == 1 })
+	sent := string(lab.sent("sent.fq").ID)
 	lab.w.stopHub()
 	lab.setSequencer("0s")
 	lab.drop("../seq/outbox/waits.fq", []byte("waits"))
@@ -171,7 +171,7 @@ func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
 	if a := away(); len(a) != 1 || a[0].Waiting != 1 {
 		t.Errorf("what waits for its tray went on without it: %+v", a)
 	}
-	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: "FL-LAB_SEQ_" + time.Now().UTC().Format("20060102") + "_001", To: "CA-RC"}, nil); err == nil || !strings.Contains(err.Error(), "not in agent.toml any more") {
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: sent, To: "CA-RC"}, nil); err == nil || !strings.Contains(err.Error(), "not in agent.toml any more") {
 		t.Errorf("something of the tray was sent again: %v", err)
 	}
 

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// pace is how long the writers below pause: shorter than the settle time, as programs that write now and then do.
+// pace is how long the writers below pause: shorter than the settle time, as programs that write now and then do, by as much
+// as a busy machine may be late.
 const pace = 200 * time.Millisecond
 
 // writers are the ways in which programs write a file. Each writes content in ten pieces to a path in the outbox, slowly.
@@ -111,13 +112,13 @@ func mapped(path string, pieces [][]byte) error {
 		return err
 	}
 	copy(mem, pieces[0])
-	time.Sleep(20 * pace)
+	time.Sleep(35 * pace)
 	copy(mem, content)
 	return syscall.Munmap(mem)
 }
 
 func TestAFileIsTakenWhenItsWriterHasFinished(t *testing.T) {
-	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)
+	lab, centre := labThatSweeps(t, "300ms", "settle", `"3s"`)
 	contents := map[string][]byte{}
 	var g errgroup.Group
 	for name, write := range writers {
