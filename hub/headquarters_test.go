@@ -57,14 +57,25 @@ func (j *journal) String() string {
 
 // clock is the hub's, and can be put forward.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu     sync.Mutex
+	ahead  time.Duration
+	stands time.Time // when it was stopped; zero: it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stands.IsZero() {
+		return c.stands.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// stop lets no time pass but what the clock is put forward by.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stands = time.Now()
 }
 
 func (c *clock) forward(d time.Duration) {
