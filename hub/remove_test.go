@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"testing"
-	"time"
 
 	"sealpost/config"
 	"sealpost/hub/api"
@@ -44,7 +43,7 @@ func TestRemove(t *testing.T) {
 	wantCode(t, err, api.CodeUnroutable)
 	events := map[spool.EventKind]spool.Event{}
 	for after := spool.Cursor(0); len(events) < 2; {
-		answer, err := lab.Events(t.Context(), api.EventsRequest{After: after, Wait: 5 * time.Second})
+		answer, err := lab.Events(t.Context(), api.EventsRequest{After: after, Wait: api.MaxWait})
 		if err != nil || len(answer.Events) == 0 {
 			t.Fatalf("the lab was told only %v, %v", events, err)
 		}

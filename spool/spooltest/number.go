@@ -19,11 +19,11 @@ func numbered(site id.Site, max int, number, got uint64) spool.LeaseRequest {
 // ask leases with a numbered call, and expects so many deliveries.
 func (r *room) ask(site id.Site, number, got uint64, want int) []spool.Delivery {
 	r.Helper()
-	patience := 10 * time.Second
+	wait := patience
 	if want == 0 {
-		patience = 30 * time.Millisecond
+		wait = 30 * time.Millisecond
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	ctx, cancel := context.WithTimeout(r.ctx, wait)
 	defer cancel()
 	ds, err := r.Lease(ctx, numbered(site, 100, number, got))
 	r.no(err)

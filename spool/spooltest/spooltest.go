@@ -100,9 +100,12 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
+// patience is how long what must come is waited for. It is only ever used up by a failure.
+const patience = 30 * time.Second
+
 func newRoom(t testing.TB, open Factory) *room {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // so that what should not wait fails instead
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // so that what should not wait fails instead
 	t.Cleanup(cancel)
 	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: ctx}
 	r.start()

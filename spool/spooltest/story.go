@@ -178,7 +178,7 @@ func (s *story) lease(t *rapid.T) {
 		s.room.check(len(ds) == 0, "got %d deliveries, want none", len(ds))
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.room.ctx, 10*time.Second) // so that what should not wait fails instead
+	ctx, cancel := context.WithTimeout(s.room.ctx, patience) // so that what should not wait fails instead
 	defer cancel()
 	ds, err := s.room.Lease(ctx, req)
 	if !allowed {

@@ -66,7 +66,7 @@ func request(site id.Site, max int) spool.LeaseRequest {
 // lease takes what there is, at most max, and expects at least one.
 func (r *room) lease(site id.Site, max int) []spool.Delivery {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	ds, err := r.Lease(ctx, request(site, max))
 	r.no(err)
@@ -189,7 +189,7 @@ func arrives[T any](r *room, c <-chan result[T]) (T, error) {
 	select {
 	case res := <-c:
 		return res.value, res.err
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		r.Fatal("the call still waits")
 		panic("unreachable")
 	}
@@ -210,12 +210,8 @@ func readFull(rc io.Reader, buf []byte) (int, error) {
 // eventually asks again until the answer is yes. It is for what the contract promises "in the background".
 func (r *room) eventually(what string, ask func() bool) {
 	r.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ask() {
-		select {
-		case <-tick.C:
-		case <-r.ctx.Done():
+	for deadline := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
 			r.Fatalf("it never comes: %s", what)
 		}
 	}
