@@ -88,7 +88,7 @@ func rowVersions(t *testing.T, s *Spool) (n int) {
 // TestGroups lets many large and small changes wait behind one commit: they go into few groups, and none is too big for
 // Badger.
 func TestGroups(t *testing.T) {
-	c := &counted{gate: make(chan struct{}, 1000)}
+	c := &counted{gate: make(chan struct{}, 1)}
 	s := mustOpenGated(t, c)
 	const large, small = 30, 200
 	var wg sync.WaitGroup
@@ -106,30 +106,25 @@ func TestGroups(t *testing.T) {
 		publish(largestEnvelope())
 	}
 	before := c.commits.Load()
-	for range 1000 {
-		c.gate <- struct{}{}
-		if done(&wg) {
-			break
-		}
+	if !eventually(func() bool { return uncommitted(s) == large+small }) {
+		t.Errorf("%d wait for the first commit", uncommitted(s))
 	}
+	close(c.gate)
 	wg.Wait()
 	if n := c.commits.Load() - before; n > (large+small)/2 {
 		t.Errorf("%d publishes took %d commits", large+small, n)
 	}
-	close(c.gate)
 	mustAudit(t, s)
 }
 
-// done says whether the group has ended, giving it a moment.
-func done(wg *sync.WaitGroup) bool {
-	ended := make(chan struct{})
-	go func() { wg.Wait(); close(ended) }()
-	select {
-	case <-ended:
-		return true
-	case <-time.After(20 * time.Millisecond):
-		return false
+// uncommitted counts contents that lie in packs and wait for their commit.
+func uncommitted(s *Spool) (n int) {
+	s.packs.mu.Lock()
+	defer s.packs.mu.Unlock()
+	for _, p := range s.packs.all {
+		n += p.pending
 	}
+	return n
 }
 
 func mustOpenGated(t *testing.T, c *counted) *Spool {

@@ -204,7 +204,7 @@ func expectEmpty(t *testing.T, s *Spool) {
 	}
 }
 
-// eventually waits until what holds that the janitor brings about, which works on its own time.
+// eventually waits until what holds that others bring about, as the janitor does on its own time.
 func eventually(holds func() bool) bool {
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
