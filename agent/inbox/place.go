@@ -286,14 +286,11 @@ func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
 }
 
 func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
-	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		for _, p := range list {
-			if err := tx.Place(p.Received); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	rows := make([]ledger.Received, len(list))
+	for i, p := range list {
+		rows[i] = p.Received
+	}
+	return b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Place(rows...) })
 }
 
 // rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"errors"
+	"iter"
 	"strings"
 	"time"
 
@@ -65,19 +66,30 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	return true, err
 }
 
-// insertRows is how many rows one statement writes.
+// insertRows is how many rows one statement writes, where there are as many.
 const insertRows = 16
+
+// together cuts rows into those that one statement writes. There are two lengths of them, so that there are two statements.
+func together[T any](rows []T) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for n := 0; len(rows) > 0; rows = rows[n:] {
+			n = 1
+			if len(rows) >= insertRows {
+				n = insertRows
+			}
+			if !yield(rows[:n]) {
+				return
+			}
+		}
+	}
+}
 
 func (tx *Tx) insert(list []Outgoing) error {
 	const columns = 20
-	for len(list) > 0 {
-		n := 1
-		if len(list) >= insertRows {
-			n = insertRows
-		}
-		args := make([]any, 0, n*columns)
-		for i := range n {
-			m := &list[i]
+	for rows := range together(list) {
+		args := make([]any, 0, len(rows)*columns)
+		for i := range rows {
+			m := &rows[i]
 			m.State = Claimed
 			kind := "file"
 			if m.Folder {
@@ -87,7 +99,7 @@ func (tx *Tx) insert(list []Outgoing) error {
 				m.Source.Executable, m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason)
 		}
 		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
-			VALUES `+values(n, columns), args...)
+			VALUES `+values(len(rows), columns), args...)
 		if err != nil {
 			return err
 		}
@@ -95,10 +107,9 @@ func (tx *Tx) insert(list []Outgoing) error {
 		if err != nil {
 			return err
 		}
-		for i := range n {
-			list[i].Seq = last - int64(n-1-i) // AUTOINCREMENT counts by one, and there is one writer
+		for i := range rows {
+			rows[i].Seq = last - int64(len(rows)-1-i) // AUTOINCREMENT counts by one, and there is one writer
 		}
-		list = list[n:]
 	}
 	return nil
 }
@@ -114,5 +125,5 @@ func (tx *Tx) End(uid id.UID, state State, reason string, at time.Time) error {
 	if err := tx.finish(uid, state, reason, at); err != nil {
 		return err
 	}
-	return tx.Filed([]id.UID{uid})
+	return tx.exec("UPDATE message SET filed = 1 WHERE uid = ?", uid)
 }

@@ -133,11 +133,21 @@ func (tx *Tx) ReceivedOf(sender id.Site, uids []id.UID) ([]Received, error) {
 	return tx.received("uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
 
-// Place writes, or corrects, the row of a message that is about to be renamed from Temp to Path.
-func (tx *Tx) Place(r Received) error {
-	return tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,'placing',?) ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`,
-		r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint, r.Size, millis(r.Sent), r.Temp, r.Path, millis(r.Time))
+// Place writes, or corrects, the rows of messages that are about to be renamed from Temp to Path.
+func (tx *Tx) Place(messages ...Received) error {
+	const columns = 13
+	for rows := range together(messages) {
+		args := make([]any, 0, len(rows)*columns)
+		for _, r := range rows {
+			args = append(args, r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint, r.Size, millis(r.Sent), r.Temp, r.Path, "placing", millis(r.Time))
+		}
+		err := tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
+			VALUES `+values(len(rows), columns)+` ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Placed records that the renames of messages of one sender are done and durable.

@@ -81,7 +81,7 @@ func claimIn(t testing.TB, l *Ledger, tray, name string) Outgoing {
 func taken(t testing.TB, l *Ledger, name string) Outgoing {
 	t.Helper()
 	m := claim(t, l, name)
-	update(t, l, func(tx *Tx) error { err := tx.Take([]id.UID{m.UID}); return err })
+	update(t, l, func(tx *Tx) error { err := tx.Take([]int64{m.Seq}); return err })
 	return m
 }
 

@@ -55,11 +55,11 @@ func (s *life) send(b *testing.B) {
 	how := claiming(1)
 	how.Identify = func(m *Outgoing) { m.UID = id.Random128[id.UID]() }
 	s.step(b, "claim", s.l.Update, func(tx *Tx) error { return tx.Claim(list, how) })
-	uids := make([]id.UID, len(list))
+	seqs := make([]int64, len(list))
 	for i, m := range list {
-		uids[i] = m.UID
+		seqs[i] = m.Seq
 	}
-	s.step(b, "take", s.l.Update, func(tx *Tx) error { return tx.Take(uids) })
+	s.step(b, "take", s.l.Update, func(tx *Tx) error { return tx.Take(seqs) })
 	var waiting []Outgoing
 	s.step(b, "waiting", s.l.View, func(tx *Tx) (err error) {
 		waiting, err = waits(tx, []string{"outbox"}, time.Now(), lifeGroup)
@@ -70,11 +70,11 @@ func (s *life) send(b *testing.B) {
 	}
 	e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat", RouteVersion: id.Hash(strings.Repeat("a", 64)), Size: 1 << 20, CRC32C: []uint32{1}, Sealed: time.Now(),
 		Recipients: []Recipient{{Site: "CA-RC", Key: id.Hash(strings.Repeat("b", 64))}}}
-	rows := make([]SealedMessage, len(uids))
-	outcomes := make([]Outcome, len(uids))
-	for i, uid := range uids {
-		rows[i] = SealedMessage{uid, id.Hash(strings.Repeat("c", 64))}
-		outcomes[i] = Outcome{UID: uid, Outcome: OutcomeDelivered}
+	rows := make([]SealedMessage, len(list))
+	outcomes := make([]Outcome, len(list))
+	for i, m := range list {
+		rows[i] = SealedMessage{m.UID, id.Hash(strings.Repeat("c", 64))}
+		outcomes[i] = Outcome{UID: m.UID, Outcome: OutcomeDelivered}
 	}
 	s.step(b, "seal", s.l.Update, func(tx *Tx) error { return tx.Seal(e, rows) })
 	s.step(b, "publish", s.l.Update, func(tx *Tx) error { return tx.Publish(e.ID, "incarnation", 1, time.Now()) })
@@ -86,7 +86,7 @@ func (s *life) send(b *testing.B) {
 	if len(s.sent) != lifeGroup {
 		b.Fatalf("%d are final", len(s.sent))
 	}
-	s.step(b, "filed", s.l.Update, func(tx *Tx) error { return tx.Filed(uids) })
+	s.step(b, "filed", s.l.Update, func(tx *Tx) error { return tx.Filed(seqs) })
 }
 
 func (s *life) receive(b *testing.B) {
@@ -108,14 +108,7 @@ func (s *life) receive(b *testing.B) {
 		}
 		return err
 	})
-	s.step(b, "place", s.l.Update, func(tx *Tx) error {
-		for _, r := range rows {
-			if err := tx.Place(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	s.step(b, "place", s.l.Update, func(tx *Tx) error { return tx.Place(rows...) })
 	s.step(b, "placed", s.l.Update, func(tx *Tx) error {
 		if err := tx.Placed("FL-LAB", uids); err != nil {
 			return err

@@ -110,8 +110,8 @@ func (tx *Tx) Advance(uid id.UID, from, to State, reason string) (bool, error) {
 }
 
 // Take moves claimed messages on: they lie in sending/, durably.
-func (tx *Tx) Take(uids []id.UID) error {
-	return tx.exec("UPDATE message SET state = 'taken', reason = '' WHERE state = 'claimed' AND uid IN (SELECT value FROM json_each(?))", list(uids))
+func (tx *Tx) Take(seqs []int64) error {
+	return tx.exec("UPDATE message SET state = 'taken', reason = '' WHERE state = 'claimed' AND seq IN (SELECT value FROM json_each(?))", list(seqs))
 }
 
 // Explain records why a message waits, for people.
@@ -169,11 +169,11 @@ func (tx *Tx) Addresses() (list []string, err error) {
 }
 
 // Unfiled lists messages of a tray that are final but whose folder may not have been moved yet, with no more of each than
-// moving it needs: UID, ID, Name, Dir, State and Reason.
+// moving it needs: Seq, UID, ID, Name, Dir, State and Reason.
 func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
-	err = tx.rows("SELECT uid, message_id, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
+	err = tx.rows("SELECT seq, uid, message_id, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
 		m := Outgoing{Tray: tray}
-		err := rows.Scan(&m.UID, &m.ID, &m.Name, &m.Dir, &m.State, &m.Reason)
+		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Name, &m.Dir, &m.State, &m.Reason)
 		list = append(list, m)
 		return err
 	})
@@ -181,8 +181,8 @@ func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
 }
 
 // Filed records that the folders of final messages were moved.
-func (tx *Tx) Filed(uids []id.UID) error {
-	return tx.exec("UPDATE message SET filed = 1 WHERE uid IN (SELECT value FROM json_each(?))", list(uids))
+func (tx *Tx) Filed(seqs []int64) error {
+	return tx.exec("UPDATE message SET filed = 1 WHERE seq IN (SELECT value FROM json_each(?))", list(seqs))
 }
 
 // Message returns one message by its message id or uid.

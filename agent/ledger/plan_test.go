@@ -44,7 +44,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"large": func() error {
 			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0, func(Outgoing) bool { return true })
 		},
-		"take":      func() error { return tx.Take([]id.UID{waiting.UID}) },
+		"take":      func() error { return tx.Take([]int64{waiting.Seq}) },
 		"doubted":   func() error { _, err := tx.Doubted("", 10); return err },
 		"claimed":   func() error { _, err := tx.Claimed("outbox", 0, 10); return err },
 		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
@@ -62,7 +62,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		},
 		"open":      func() error { _, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10); return err },
 		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 10); return err },
-		"filed":     func() error { return tx.Filed([]id.UID{sent[0].UID}) },
+		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}) },
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
 		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },
 		"unsettled": func() error { _, err := tx.Unsettled(10); return err },

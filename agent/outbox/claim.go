@@ -13,7 +13,6 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
-	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -156,7 +155,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 		}
 	}
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Take(uids(whole))
+		err := tx.Take(seqs(whole))
 		for _, m := range whole {
 			if reason := stillTrue(m.Reason); err == nil && reason != "" {
 				err = tx.Explain(m.UID, reason)
@@ -174,10 +173,10 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 	return nil
 }
 
-func uids(list []ledger.Outgoing) []id.UID {
-	out := make([]id.UID, len(list))
+func seqs(list []ledger.Outgoing) []int64 {
+	out := make([]int64, len(list))
 	for i, m := range list {
-		out[i] = m.UID
+		out[i] = m.Seq
 	}
 	return out
 }

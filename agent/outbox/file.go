@@ -67,7 +67,7 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	fault.Point("outbox-filed")
-	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(uids(done)) }); err != nil {
+	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(seqs(done)) }); err != nil {
 		return false, err
 	}
 	for _, m := range done {
