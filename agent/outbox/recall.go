@@ -88,6 +88,9 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 		return m.ID, fmt.Errorf("%s: %s", m.ID, words.TrayMissing(m.Tray))
 	}
 	from := filepath.Join(t.place(m), m.Name)
+	if !m.Filed && exists(t.source(m)) {
+		from = t.source(m) // it is about to be moved
+	}
 	if !exists(from) {
 		return m.ID, words.TakenAway(m.Name, t.place(m), to)
 	}
