@@ -95,7 +95,7 @@ type meter struct {
 }
 
 // sampling is how often memory is looked at. It costs the processes nothing and the machine a little.
-const sampling = 250 * time.Millisecond
+const sampling = 500 * time.Millisecond
 
 func startMeter(daemons []*daemon) (*meter, error) {
 	m := &meter{daemons: daemons, peaks: make([]int64, len(daemons)), stop: make(chan struct{})}

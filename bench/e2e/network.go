@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
+	"sealpost/internal/freeport"
 )
 
 // network is a hub, a lab that sends to one centre, a lab that sends to three, and the three centres.
@@ -72,12 +72,8 @@ func startNetwork(ctx context.Context, dir, bin string) (_ *network, err error) 
 }
 
 func (n *network) startHub() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	n.addr = l.Addr().String()
-	if err := l.Close(); err != nil {
+	var err error
+	if n.addr, err = freeport.Address(); err != nil {
 		return err
 	}
 	dir := filepath.Join(n.dir, "DC-HQ")

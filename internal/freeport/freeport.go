@@ -1,8 +1,8 @@
-// Package freeport finds addresses for the hubs of stories.
+// Package freeport finds addresses for the hubs of stories, demos and benchmarks.
 //
 // Its ports are below the range from which systems take those of outgoing connections: a hub that was killed, or stopped for a
 // while, must find its port free again. No two calls in a process get the same one, and those of processes that run at the
-// same time rarely. The package is for tests, and must not know what listens.
+// same time rarely. The package must not know what listens.
 package freeport
 
 import (
@@ -28,5 +28,5 @@ func Address() (string, error) {
 			return addr, l.Close()
 		}
 	}
-	return "", errors.New("no port is free")
+	return "", errors.New("no port between 20000 and 32000 is free on 127.0.0.1")
 }

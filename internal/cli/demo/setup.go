@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"sealpost/hub"
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
+	"sealpost/internal/freeport"
 	"sealpost/internal/id"
 )
 
@@ -111,11 +111,7 @@ func (n *network) hubAddress() (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port on 127.0.0.1: %w", err)
-	}
-	return l.Addr().String(), l.Close()
+	return freeport.Address()
 }
 
 // enter lets a site join and runs its agent. One that has joined before is admitted: the hub may be another one since.
