@@ -145,6 +145,7 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	// The centre gets a new recipient key, which follows the old one, so that nobody needs to be asked.
 	centre.stop()
 	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.key")))
+	centre.newKey()
 	centre.start()
 	eventually(t, "the hub has the new key", func() bool { return centre.log.count("recipient key uploaded") == 2 })
 	lab.reconsider("CA-RC")

@@ -158,6 +158,15 @@ func (s *site) start() {
 	s.stop = start(s.w.t, a.Run)
 }
 
+// newKey gives a site that has lost its recipient key another.
+func (s *site) newKey() {
+	s.w.t.Helper()
+	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
+	must(s.w.t, err)
+	_, err = agent.NewKey(cfg)
+	must(s.w.t, err)
+}
+
 // network is a lab that sends to one centre, and another centre that nobody approved.
 func network(t *testing.T) (w *world, lab, centre, other *site) {
 	t.Helper()
