@@ -143,3 +143,18 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 		t.Errorf("sealed files: %v, %v", left, err)
 	}
 }
+
+// What has ended lies in sending/ for an instant yet, and is there to be sent again all the same.
+func TestWhatEndedIsSentAgainBeforeItIsMoved(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("data.csv")[0]
+	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Fail(m.UID, "why", time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err != nil {
+		t.Error(err)
+	}
+	if !exists(filepath.Join(s.tray.Outbox(), "@CA-RC", "data.csv")) {
+		t.Error("no copy is in the outbox")
+	}
+}
