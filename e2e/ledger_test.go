@@ -100,16 +100,19 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	lab.dropSome("as it is copied")
 	centre.Start("SEALPOST_FAULT=inbox-placing")
 	centre.Dies()
+	placing := centre.CopyLedger()
 	centre.Start()
 	centre.Stop()
 	old := centre.CopyLedger()
 	for _, point := range []string{"inbox-placing", "inbox-renamed", "inbox-placed"} {
-		lab.dropSome("before " + point)
-		centre.Start("SEALPOST_FAULT=" + point)
-		if err := centre.Dies(); !killed(err) {
-			t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+		for when, copied := range map[string]map[string][]byte{"at rest": old, "while placing": placing} {
+			lab.dropSome("before " + point + ", copied " + when)
+			centre.Start("SEALPOST_FAULT=" + point)
+			if err := centre.Dies(); !killed(err) {
+				t.Fatalf("it was to be killed at %s, and ended with: %v", point, err)
+			}
+			centre.PutLedgerBack(copied)
 		}
-		centre.PutLedgerBack(old)
 	}
 	centre.Start()
 	w.Audit()

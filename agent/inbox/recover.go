@@ -101,7 +101,14 @@ func (b *Inbox) endPlacingOf(ctx context.Context, p *placement, taken map[string
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return localError{err}
 	case err != nil && !exists(filepath.Dir(temp)):
-		return localError{errors.New(words.InboxGone(b.cfg.Dir))} // the folder outlives the placing: this is another disk
+		// The folder outlives the placing: this is another disk, or an older copy of the ledger, and the record says how it went on.
+		r, known, err := b.remembered(p.Sender, p.ID, p.UID)
+		if err != nil {
+			return err
+		}
+		if !known || r.Content.Digest != p.Digest {
+			return localError{errors.New(words.InboxGone(b.cfg.Dir))}
+		}
 	}
 	if err := b.makeFolders([]*placement{p}); err != nil {
 		return localError{err}
