@@ -21,6 +21,7 @@ func (s *site) statusFile() string {
 }
 
 func TestTheStatusFileSaysHowThingsStand(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w, lab, centre := labAndCentre(t)
 	lab.drop("data.csv", []byte("1;2"))
 	lab.drop("draft.tmp", []byte("x"))

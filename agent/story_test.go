@@ -146,6 +146,7 @@ func TestEverybodyMayBeStoppedAndStartedAgain(t *testing.T) {
 }
 
 func TestADestroyedHubLosesNothing(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w, lab, centre := labAndCentre(t)
 	lab.drop("before", []byte("before"))
 	centre.expect("FL-LAB", "before", []byte("before"))
