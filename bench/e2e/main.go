@@ -92,6 +92,11 @@ func (o *options) runs(part string) bool { return len(o.only) == 0 || slices.Con
 // measure makes one whole report.
 func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 	o.fit(min(room.Free(r.Dir), o.room))
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o755); err != nil {
+			return err // before anything is measured
+		}
+	}
 	if o.bin == "" {
 		if o.bin, err = build(ctx, r.Dir); err != nil {
 			return err
