@@ -74,7 +74,7 @@ func New(o Options) (*Inbox, error) {
 }
 
 // tempDir is where content is written before it was verified, under the inbox: on its volume, and nobody else's business.
-var tempDir = filepath.Join(".sealpost", "tmp")
+const tempDir = ".sealpost/tmp"
 
 func (b *Inbox) temp() string { return filepath.Join(b.cfg.Dir, tempDir) }
 
