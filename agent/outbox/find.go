@@ -267,7 +267,7 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	}
 	if f.claiming.has(rel) { // once it is moved, another one of that name may come
 		f.soon(rel, probeFirst)
-		return nil, ""
+		return nil, f.t.stuck(rel) // as it was when it was tried before
 	}
 	base := filepath.Base(rel)
 	switch {

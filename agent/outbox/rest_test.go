@@ -17,6 +17,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // sealer is an outbox with a ledger and files of its own, and a hub that nobody answers for.
@@ -141,6 +142,21 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	left, unread := os.ReadDir(filepath.Join(s.cfg.State, "sealed"))
 	if err := errors.Join(err, unread); err != nil || len(left) > 0 {
 		t.Errorf("sealed files: %v, %v", left, err)
+	}
+}
+
+// What could not be moved is told of also while that is tried again, which every sweep does at its beginning.
+func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	put(t, s.tray.Outbox(), "held")
+	f.claiming.add([]found{{name: "held"}})
+	if ready, why := f.examine("held"); ready != nil || why != "" {
+		t.Errorf("before it is known: %v, %q", ready, why)
+	}
+	s.tray.setStuck(ledger.Outgoing{Name: "held"}, words.MayNotMove)
+	if ready, why := f.examine("held"); ready != nil || why != words.MayNotMove {
+		t.Errorf("when it is tried again: %v, %q", ready, why)
 	}
 }
 
