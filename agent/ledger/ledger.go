@@ -361,7 +361,7 @@ func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-// list is a set of names as a parameter of json_each: one statement for all of them costs a fraction of one each.
+// list is a set of names or numbers as a parameter of json_each: one statement for all of them costs a fraction of one each.
 func list[T ~string | ~int64](values []T) string {
 	text, _ := json.Marshal(values) // these always can be
 	return string(text)

@@ -17,8 +17,8 @@ const maxDays = 64
 
 // numbers remembers, outside the ledger, the highest message number of each kind and day: a ledger that was lost or put
 // back from an older copy must not give a number to another message. It is written before the commit that uses a number.
-// It is not synced: a loss of power that takes the ledger with it at the same instant leaves the folders in sending/, which
-// are passed over too.
+// It is not synced: a loss of power that takes the ledger with it at the same instant leaves the folders in sending/, above
+// whose numbers the next one is, too.
 type numbers struct {
 	path    string
 	highest map[string]int64 // by day and kind

@@ -73,7 +73,7 @@ func highestIn(dir, prefix string) (highest int64, err error) {
 			return highest, nil
 		}
 		if err != nil {
-			return highest, err
+			return 0, err
 		}
 	}
 }
