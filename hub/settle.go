@@ -11,6 +11,7 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/fault"
+	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/statement"
 )
@@ -50,11 +51,22 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 	fault.Point("hub-settled")
 	if out.First {
 		c.hub.metrics.settledBy(receipt)
-		for _, m := range receipt.Messages {
-			c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "message", m.Message, "outcome", m.Outcome, "code", m.Code)
-		}
+		c.logSettled(receipt)
 	}
 	return api.SettledDelivery{Time: out.Time}
+}
+
+// logSettled writes a line for what each outcome was of, most of which are one.
+func (c *call) logSettled(receipt statement.Receipt) {
+	type outcome struct{ outcome, code string }
+	of := map[outcome][]id.Message{}
+	for _, m := range receipt.Messages {
+		o := outcome{m.Outcome, m.Code}
+		of[o] = append(of[o], m.Message)
+	}
+	for o, messages := range of {
+		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "outcome", o.outcome, "code", o.code, "messages", messages)
+	}
 }
 
 func (c *call) unsettled(s api.Settlement, err error) api.SettledDelivery {
