@@ -12,10 +12,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-var messageID = regexp.MustCompile(`^[A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_\d{3,}$`)
+// The names of folders in sending and delivered: of one message, or of several with numbers in a row.
+var (
+	messageID  = regexp.MustCompile(`^[A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_\d{3,}$`)
+	messageIDs = regexp.MustCompile(`^([A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_)(\d{3,})-(\d{3,})$`)
+)
 
 // checkTrays wants every drop in exactly one place of its lab's tray, under its own name and unchanged.
 func (a *audit) checkTrays() {
@@ -39,19 +44,20 @@ func (a *audit) checkTrays() {
 }
 
 func (a *audit) checkDelivered(s *site) {
-	found := map[string][]string{} // message ids, by what was dropped
+	found := map[string][]string{} // folders, by what was dropped
 	names := map[string]string{}
+	holds := map[string]int{} // files, by their folder
 	places, _ := filepath.Glob(s.at("delivered", "*", "*"))
 	slices.Sort(places)
 	for _, place := range places {
-		id, name := filepath.Base(filepath.Dir(place)), filepath.Base(place)
+		folder, name := filepath.Base(filepath.Dir(place)), filepath.Base(place)
 		d, err := look(place, name)
-		if err != nil || !messageID.MatchString(id) {
-			a.problem("%s: delivered/%s/%q is no place for a file (%v)", s.name, id, name, err)
+		if holds[folder]++; err != nil || holds[folder] > sizeOf(folder) {
+			a.problem("%s: delivered/%s/%q is no place for a file (%v)", s.name, folder, name, err)
 			continue
 		}
 		key := string(d.digest())
-		found[key], names[key] = append(found[key], id), name
+		found[key], names[key] = append(found[key], folder), name
 	}
 	for _, d := range a.dropsOf(s, delivered) {
 		key := string(d.digest())
@@ -60,16 +66,51 @@ func (a *audit) checkDelivered(s *site) {
 			a.problem("%s: %q does not lie unchanged in delivered", s.name, d.name)
 			continue
 		}
-		a.ids[d], found[key] = list[0], list[1:]
-		if entries, err := os.ReadDir(s.at("delivered", list[0])); err != nil || len(entries) != 1 {
-			a.problem("%s: delivered/%s holds %d files (%v)", s.name, list[0], len(entries), err)
+		a.ids[d], found[key] = a.idIn(list[0], d), list[1:]
+	}
+	for key, folders := range found {
+		for _, folder := range folders {
+			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, folder, names[key])
 		}
 	}
-	for key, ids := range found {
-		for _, id := range ids {
-			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, id, names[key])
+}
+
+// sizeOf is how many files a folder of this name may hold.
+func sizeOf(folder string) int {
+	if messageID.MatchString(folder) {
+		return 1
+	}
+	return len(idsOf(folder))
+}
+
+// idsOf lists the message ids for which the folder of several stands.
+func idsOf(folder string) (ids []string) {
+	parts := messageIDs.FindStringSubmatch(folder)
+	if parts == nil {
+		return nil
+	}
+	first, _ := strconv.Atoi(parts[2])
+	last, _ := strconv.Atoi(parts[3])
+	for n := first; n <= last; n++ {
+		ids = append(ids, fmt.Sprintf("%s%03d", parts[1], n))
+	}
+	return ids
+}
+
+// idIn is the message id of what lies in a folder. Which one of several it is the recipients tell, who know nothing of folders.
+func (a *audit) idIn(folder string, d *drop) string {
+	if messageID.MatchString(folder) {
+		return folder
+	}
+	for _, id := range idsOf(folder) {
+		for _, c := range d.recipients() {
+			if r, _, err := readRecord(c, d.lab, id); err == nil && r.Content.Name == d.name && r.Content.Digest == hex.EncodeToString(d.digest()) {
+				return id
+			}
 		}
 	}
+	a.problem("%s: none of its recipients knows %q by one of the numbers of %s", d.lab.name, d.name, folder)
+	return ""
 }
 
 // checkFailed wants in failed/ what was recalled, each beside its explanation, and nothing else.
@@ -152,22 +193,29 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	a.checkRecord(s, d, path)
 }
 
-// checkRecord reads what programs at the centre are told of a message.
-func (a *audit) checkRecord(s *site, d *drop, path string) {
-	var r struct {
-		Message string `json:"message_id"`
-		Sender  string `json:"sender_id"`
-		Path    string
-		Signer  string `json:"verified_signer"`
-		Content struct {
-			Name, Type, SHA256, Digest string
-			Size                       int64
-		}
+// record is what programs at a centre are told of a message.
+type record struct {
+	Message string `json:"message_id"`
+	Sender  string `json:"sender_id"`
+	Path    string
+	Signer  string `json:"verified_signer"`
+	Content struct {
+		Name, Type, SHA256, Digest string
+		Size                       int64
 	}
-	text, err := os.ReadFile(s.at("inbox", ".sealpost", d.lab.name, a.ids[d]+".json"))
+}
+
+func readRecord(centre, lab *site, id string) (r record, text []byte, err error) {
+	text, err = os.ReadFile(centre.at("inbox", ".sealpost", lab.name, id+".json"))
 	if err == nil {
 		err = json.Unmarshal(text, &r)
 	}
+	return r, text, err
+}
+
+// checkRecord reads what programs at the centre are told of a message.
+func (a *audit) checkRecord(s *site, d *drop, path string) {
+	r, text, err := readRecord(s, d.lab, a.ids[d])
 	kind, sum := "file", hex.EncodeToString(d.sum[:])
 	if d.folder {
 		kind, sum = "folder", ""

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ var aside = map[string]func(t *testing.T, point string){
 	"outbox-withdrawn": killWhenTakenBack,
 	"outbox-changed":   killWhenChanged,
 	"outbox-dropped":   killWhenTheRouteChanges,
+	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
 }
 
@@ -101,6 +103,22 @@ func killWhenTheRouteChanges(t *testing.T, point string) {
 	lab.diesAt(point)
 	lab.Start()
 	sealpost(t, "agent", "approve", "CA-RC", "SF-RC", "--dir", lab.dir)
+	w.Audit()
+}
+
+// killWhenGivenToASealer drops files where a sealer is free: they go to it straight from their claim.
+func killWhenGivenToASealer(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	lab.Start("SEALPOST_FAULT=" + point)
+	lab.Drop("before them.csv", smallFile)
+	delivered := func() bool { return !lab.running() || lab.count("delivered") == 1 }
+	eventually(t, "it is at work", delivered, lab.statusText)
+	for i := range 5 {
+		lab.Drop(fmt.Sprintf("one of five, %d.csv", i), smallFile)
+	}
+	lab.diesAt(point)
+	lab.Start()
 	w.Audit()
 }
 

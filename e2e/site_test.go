@@ -110,7 +110,7 @@ func (s *site) files(folder string) map[string]fs.FileInfo {
 			return nil
 		}
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || e.Name() == ".sealpost-group" {
 			return nil
 		}
 		rel, _ := filepath.Rel(base, path)

@@ -14,6 +14,7 @@ import (
 type Claiming struct {
 	Site     id.Site
 	First    int64           // number to be given
+	Together []int           // how many messages, one after the other, share a folder; what is beyond shares none
 	Identify func(*Outgoing) // sets uid and fingerprint key, once the message id is known
 }
 
@@ -32,7 +33,21 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 		tx.numbers.use(m.Kind, m.Day, m.Number)
 		c.Identify(m)
 	}
+	share(list, c.Together)
 	return tx.insert(list)
+}
+
+// share makes groups of messages, where their numbers follow each other.
+func share(list []Outgoing, together []int) {
+	for _, n := range together {
+		group := Group{list[0].Number, list[n-1].Number}
+		for i := range list[:n] {
+			if n > 1 && group.Size() == int64(n) {
+				list[i].Group = group
+			}
+		}
+		list = list[n:]
+	}
 }
 
 // highest is the highest number of a message's kind and day. The ledger is asked for it once; the writer is the only one who
@@ -85,7 +100,7 @@ func together[T any](rows []T) iter.Seq[[]T] {
 }
 
 func (tx *Tx) insert(list []Outgoing) error {
-	const columns = 20
+	const columns = 22
 	for rows := range together(list) {
 		args := make([]any, 0, len(rows)*columns)
 		for i := range rows {
@@ -95,10 +110,10 @@ func (tx *Tx) insert(list []Outgoing) error {
 			if m.Folder {
 				kind = "folder"
 			}
-			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File,
+			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Group.First, m.Group.Last, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File,
 				m.Source.Executable, m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason)
 		}
-		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
+		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, group_first, group_last, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
 			VALUES `+values(len(rows), columns), args...)
 		if err != nil {
 			return err

@@ -51,8 +51,8 @@ type SealedMessage struct {
 	Digest id.Hash `json:"digest"`
 }
 
-// Seal records an envelope and its messages, which must still be waiting to be sealed, else ErrNotFound.
-func (tx *Tx) Seal(e Envelope, messages []SealedMessage) error {
+// Seal records an envelope and its messages, which must still be in this state, claimed or taken, else ErrNotFound.
+func (tx *Tx) Seal(e Envelope, messages []SealedMessage, from State) error {
 	crcs, err := json.Marshal(e.CRC32C)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (tx *Tx) Seal(e Envelope, messages []SealedMessage) error {
 		return err
 	}
 	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = j.value->>'digest', reason = ''
-		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = 'taken'`, e.ID, string(rows))
+		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = ?`, e.ID, string(rows), from)
 	if err == nil && n != int64(len(messages)) {
 		err = ErrNotFound
 	}

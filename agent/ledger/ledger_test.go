@@ -91,7 +91,7 @@ func sealed(t testing.TB, l *Ledger, m Outgoing, sites ...id.Site) id.Envelope {
 	for _, s := range sites {
 		e.Recipients = append(e.Recipients, Recipient{Site: s, Key: "k"})
 	}
-	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.UID, "digest"}}) })
+	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.UID, "digest"}}, Taken) })
 	return e.ID
 }
 

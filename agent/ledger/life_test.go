@@ -76,7 +76,7 @@ func (s *life) send(b *testing.B) {
 		rows[i] = SealedMessage{m.UID, id.Hash(strings.Repeat("c", 64))}
 		outcomes[i] = Outcome{UID: m.UID, Outcome: OutcomeDelivered}
 	}
-	s.step(b, "seal", s.l.Update, func(tx *Tx) error { return tx.Seal(e, rows) })
+	s.step(b, "seal", s.l.Update, func(tx *Tx) error { return tx.Seal(e, rows, Taken) })
 	s.step(b, "publish", s.l.Update, func(tx *Tx) error { return tx.Publish(e.ID, "incarnation", 1, time.Now()) })
 	s.step(b, "sent-in", s.l.View, func(tx *Tx) error { _, err := tx.SentIn(e.ID); return err })
 	s.step(b, "answer", s.l.Update, func(tx *Tx) error {

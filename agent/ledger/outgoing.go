@@ -33,6 +33,7 @@ type Outgoing struct {
 	Number         int64
 	Name           string
 	Folder         bool
+	Group          Group // of the messages whose folder in the tray it shares; zero: it has one of its own
 	FingerprintKey [32]byte
 	Source         Source
 	Address        string
@@ -45,6 +46,23 @@ type Outgoing struct {
 	Digest         id.Hash
 	Reason         string
 	Finished       time.Time
+}
+
+// Group is what messages that were claimed together and share a folder have in common, besides kind and day: the numbers of the
+// first and the last of them.
+type Group struct{ First, Last int64 }
+
+// Size is how many messages the group had when it was claimed; 0 for the zero group.
+func (g Group) Size() int64 {
+	if g == (Group{}) {
+		return 0
+	}
+	return g.Last - g.First + 1
+}
+
+// SharesFolder tells whether two messages share one folder.
+func (m Outgoing) SharesFolder(other Outgoing) bool {
+	return m.Group != (Group{}) && m.Group == other.Group && m.Kind == other.Kind && m.Day == other.Day && m.Tray == other.Tray
 }
 
 // Source is what identifies a source: if any of it differs, it is not the one that was claimed.
@@ -70,13 +88,13 @@ const (
 // Small is the size up to which files share envelopes; the index message_large spells it out.
 const Small = 768 << 10
 
-const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
+const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, group_first, group_last, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
 	var key []byte
 	var claimed, due, finished int64
-	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Tray, &m.Kind, &m.Day, &m.Number, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
+	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Tray, &m.Kind, &m.Day, &m.Number, &m.Group.First, &m.Group.Last, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File,
 		&m.Source.Executable, &m.Address, &m.Dir, &claimed, &due, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
 	copy(m.FingerprintKey[:], key)
 	m.Claimed, m.Due, m.Finished = fromMillis(claimed), fromMillis(due), fromMillis(finished)
@@ -169,11 +187,11 @@ func (tx *Tx) Addresses() (list []string, err error) {
 }
 
 // Unfiled lists messages of a tray that are final but whose folder may not have been moved yet, with no more of each than
-// moving it needs: Seq, UID, ID, Name, Dir, State and Reason.
+// moving it needs: Seq, UID, ID, Kind, Day, Group, Name, Dir, State and Reason.
 func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
-	err = tx.rows("SELECT seq, uid, message_id, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
+	err = tx.rows("SELECT seq, uid, message_id, kind, day, group_first, group_last, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
 		m := Outgoing{Tray: tray}
-		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Name, &m.Dir, &m.State, &m.Reason)
+		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Group.First, &m.Group.Last, &m.Name, &m.Dir, &m.State, &m.Reason)
 		list = append(list, m)
 		return err
 	})
@@ -183,6 +201,23 @@ func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
 // Filed records that the folders of final messages were moved.
 func (tx *Tx) Filed(seqs []int64) error {
 	return tx.exec("UPDATE message SET filed = 1 WHERE seq IN (SELECT value FROM json_each(?))", list(seqs))
+}
+
+// GroupNames lists the names of all messages that share a folder with one, by their numbers; nil when the ledger does not know
+// each of them as they were claimed.
+func (tx *Tx) GroupNames(m Outgoing) (names []string, err error) {
+	first := m.Seq - (m.Number - m.Group.First) // a claim's rows follow each other
+	err = tx.rows("SELECT name FROM message WHERE seq >= ? AND seq < ? AND kind = ? AND day = ? AND group_first = ? AND group_last = ? AND number = group_first + seq - ? ORDER BY seq",
+		[]any{first, first + m.Group.Size(), m.Kind, m.Day, m.Group.First, m.Group.Last, first}, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		})
+	if int64(len(names)) != m.Group.Size() {
+		return nil, err
+	}
+	return names, err
 }
 
 // Message returns one message by its message id or uid.

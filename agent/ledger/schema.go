@@ -9,7 +9,7 @@ import (
 
 // steps make the schema, each from the one before it; SQLite's user_version counts those that a ledger has gone through. A new
 // ledger goes through all of them, and one of a later program is refused. A step that was released is never changed.
-var steps = []string{tables, trays, order}
+var steps = []string{tables, trays, order, groups}
 
 // The tables, as the first program made them. Hashes and identities are text in the form in which they travel; times are
 // milliseconds; sets are JSON.
@@ -217,6 +217,12 @@ DROP TABLE delivery;
 ALTER TABLE leased RENAME TO delivery;
 CREATE UNIQUE INDEX delivery_envelope ON delivery (envelope_id);
 CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
+`
+
+// groups gives messages that were claimed together one folder in their tray.
+const groups = `
+ALTER TABLE message ADD COLUMN group_first INTEGER NOT NULL DEFAULT 0; -- the number of the first message in its folder, and
+ALTER TABLE message ADD COLUMN group_last  INTEGER NOT NULL DEFAULT 0; -- of the last; 0: it has a folder of its own
 `
 
 // Indexes that came later, and those for people's questions. They are made where they are missing, also in a ledger of an

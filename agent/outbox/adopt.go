@@ -50,7 +50,7 @@ func (t *tray) adopt(ctx context.Context) error {
 	return nil
 }
 
-// adoptAll writes the rows of those that are unknown, in one commit.
+// adoptAll writes the rows of what is unknown, in one commit.
 func (t *tray) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[string]string) error {
 	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
@@ -58,10 +58,12 @@ func (t *tray) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[
 	}
 	var list []ledger.Outgoing
 	for _, name := range unknown {
-		m, err := t.describeClaim(name)
-		if err == nil {
-			list = append(list, m)
-		} else if !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
+		claimed, err := t.describeClaims(ctx, name)
+		if errors.Is(err, errLedger) {
+			return err
+		}
+		list = append(list, claimed...)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
 			strange[filepath.Join("sending", name)] = plain(err)
 		}
 	}
@@ -79,7 +81,8 @@ func (t *tray) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[
 	})
 }
 
-// strangers lists the entries that the ledger does not know.
+// strangers lists the entries that the ledger does not know. A folder that several messages share is always one: each of them
+// is asked for when its note is read.
 func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
@@ -96,20 +99,26 @@ func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []st
 	return names, err
 }
 
-// describeClaim makes the row of a folder in sending/ as its claim made it. An empty one was made for a file that is still in
+// describeClaims makes the rows of a folder in sending/ as its claim made them.
+func (t *tray) describeClaims(ctx context.Context, folder string) ([]ledger.Outgoing, error) {
+	if _, _, _, _, err := id.ParseGroup(folder); err == nil {
+		return t.strangersIn(ctx, folder)
+	}
+	m, err := t.describeClaim(folder)
+	if err != nil {
+		return nil, err
+	}
+	return []ledger.Outgoing{m}, nil
+}
+
+// describeClaim makes the row of a folder that one message has to itself. An empty one was made for a file that is still in
 // outbox/, and goes.
 func (t *tray) describeClaim(folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
 	if err != nil || site != t.o.site {
 		return m, errStrange
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	m = ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
-	parts := strings.Split(folder, "_")
-	m.Kind, m.Day = parts[1], parts[2]
-	if m.Number, err = strconv.ParseInt(parts[3], 10, 64); err != nil {
-		return m, errStrange
-	}
+	m = t.claimOf(message)
 	if m.Name, err = t.onlyEntry(m); err != nil {
 		return m, err
 	}
@@ -122,6 +131,16 @@ func (t *tray) describeClaim(folder string) (m ledger.Outgoing, err error) {
 	m.Folder = isDir(t.source(m))
 	t.o.identify(&m)
 	return m, nil
+}
+
+// claimOf begins the row of a message that a lost ledger has claimed, with what its id says.
+func (t *tray) claimOf(message id.Message) ledger.Outgoing {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	m := ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
+	parts := strings.Split(string(message), "_")
+	m.Kind, m.Day = parts[1], parts[2]
+	m.Number, _ = strconv.ParseInt(parts[3], 10, 64) //nolint:errcheck // ParseMessage has looked: at most 18 digits
+	return m
 }
 
 // onlyEntry is the name of the one thing in a message's folder.
@@ -145,8 +164,8 @@ func (t *tray) onlyEntry(m ledger.Outgoing) (name string, err error) {
 		}
 	}
 	if name == "" {
-		t.forgetAddress(t.folder(m))
-		return "", errors.Join(fs.ErrNotExist, os.Remove(t.folder(m)))
+		t.emptied(m)
+		return "", fs.ErrNotExist
 	}
 	return name, nil
 }
@@ -180,11 +199,21 @@ func (t *tray) readAddress(m ledger.Outgoing) (dir, address string, err error) {
 		return "", "", err
 	}
 	dir = strings.TrimSuffix(string(text), "\n")
-	if !isAddress(dir) {
+	if address, err = t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
 		return "", "", words.NoteDamaged(addressNote, errStrange)
 	}
-	address, err = t.addressOf(dir)
-	return dir, address, err
+	return dir, address, nil
+}
+
+// addressIn is the address of what was dropped into a folder under outbox/, or into outbox/ itself, as a note has it.
+func (t *tray) addressIn(dir string) (string, error) {
+	if dir == "" {
+		return t.addressOf(".")
+	}
+	if !isAddress(dir) {
+		return "", errStrange
+	}
+	return t.addressOf(dir)
 }
 
 // endedBefore tells whether a message lies in one of the tray's final folders already: then a ledger that is gone knew

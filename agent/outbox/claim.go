@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -38,7 +39,7 @@ func (f *finder) claim(ctx context.Context, group []found) {
 			return ignoreCancel(ctx, err)
 		}
 		fault.Point("outbox-claimed")
-		moved := f.t.moveAll(messages)
+		moved := f.t.moveAll(ctx, messages)
 		f.claiming.remove(group)
 		return f.take(ctx, moved)
 	})
@@ -63,9 +64,14 @@ func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
 }
 
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
-	defer f.t.o.wake() // once they are let go of
-	defer f.t.o.hold(messages, false)
-	return ignoreCancel(ctx, f.t.secure(ctx, messages))
+	given, err := f.t.secure(ctx, messages)
+	kept := messages
+	if len(given) > 0 {
+		kept = slices.DeleteFunc(slices.Clone(messages), func(m ledger.Outgoing) bool { return given[m.UID] })
+	}
+	f.t.o.hold(kept, false)
+	f.t.o.wake() // once they are let go of
+	return ignoreCancel(ctx, err)
 }
 
 // claiming is what is being claimed and may still lie in outbox/, by its path in it.
@@ -107,7 +113,7 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Identify: func(m *ledger.Outgoing) {
+	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Together: arrange(messages), Identify: func(m *ledger.Outgoing) {
 		t.o.identify(m)
 		t.o.hold([]ledger.Outgoing{*m}, true)
 	}}
@@ -119,33 +125,18 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 	return messages, err
 }
 
-// moveAll moves claimed messages into sending/, returns those that are there now, and lets go of the others.
-func (t *tray) moveAll(messages []ledger.Outgoing) (moved []ledger.Outgoing) {
-	for _, m := range messages {
-		err := t.move(m)
-		t.setStuck(m, whyStuck(err))
-		if err != nil {
-			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
-			t.o.hold([]ledger.Outgoing{m}, false)
-			continue
-		}
-		moved = append(moved, m)
-	}
-	return moved
-}
-
-// secure makes what was moved durable, with its content, and lets it be sealed.
-func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
+// secure makes what was moved durable, with its content, and lets it be sealed. It returns what a sealer has in its hands now.
+func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[id.UID]bool, err error) {
 	if len(moved) == 0 {
-		return nil
+		return nil, nil
 	}
-	err := t.syncMoved(moved)
+	err = t.syncMoved(moved)
 	if durable.InUse(err) {
 		return t.secureOthers(ctx, moved, err)
 	}
 	if err != nil {
 		t.log.Error("sending cannot be made durable; trying again", "error", err)
-		return nil
+		return nil, nil
 	}
 	fault.Point("outbox-moved")
 	whole := moved[:0:0]
@@ -154,23 +145,39 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) error {
 			whole = append(whole, m)
 		}
 	}
-	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Take(seqs(whole))
-		for _, m := range whole {
+	for _, m := range whole {
+		t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+	}
+	given = map[id.UID]bool{}
+	rest := whole[:0:0]
+	for part := range byFolder(whole) {
+		if !t.o.offer(ctx, part) {
+			rest = append(rest, part...)
+			continue
+		}
+		for _, m := range part {
+			given[m.UID] = true
+		}
+	}
+	return given, t.o.take(ctx, rest)
+}
+
+// take lets messages that lie durably in sending/ wait in the ledger to be sealed.
+func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
+	if len(list) == 0 {
+		return nil
+	}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Take(seqs(list))
+		for _, m := range list {
 			if reason := stillTrue(m.Reason); err == nil && reason != "" {
 				err = tx.Explain(m.UID, reason)
 			}
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
 	fault.Point("outbox-taken")
-	for _, m := range whole {
-		t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
-	}
-	return nil
+	return err
 }
 
 func seqs(list []ledger.Outgoing) []int64 {
@@ -182,92 +189,22 @@ func seqs(list []ledger.Outgoing) []int64 {
 }
 
 // secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.
-func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) error {
+func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (given map[id.UID]bool, err error) {
 	if len(moved) > 1 {
+		given = map[id.UID]bool{}
 		for i := range moved {
-			if err := t.secure(ctx, moved[i:i+1]); err != nil {
-				return err
+			more, err := t.secure(ctx, moved[i:i+1])
+			maps.Copy(given, more)
+			if err != nil {
+				return given, err
 			}
 		}
-		return nil
+		return given, nil
 	}
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
-	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return nil, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
-}
-
-// syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
-func (t *tray) syncMoved(moved []ledger.Outgoing) error {
-	files, dirs := []string(nil), []string{t.Sending(), t.Outbox()}
-	for _, m := range moved {
-		dirs = append(dirs, t.folder(m))
-		if m.Dir != "" {
-			dirs = append(dirs, filepath.Dir(t.dropped(m)))
-			files = append(files, filepath.Join(t.folder(m), addressNote))
-		}
-		if !m.Folder {
-			files = append(files, t.source(m))
-		} else if err := durable.SyncTree(t.source(m)); err != nil {
-			return err
-		}
-	}
-	return durable.SyncGroup(t.Dir, files, dirs)
-}
-
-// move renames one claimed file into its own folder under sending/, unless it is there already.
-func (t *tray) move(m ledger.Outgoing) error {
-	err := os.Mkdir(t.folder(m), 0o777)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err != nil && exists(t.source(m)) {
-		return nil
-	}
-	if err := t.noteAddress(m); err != nil {
-		return err
-	}
-	if err := durable.RenameNoReplace(t.dropped(m), t.source(m)); err != nil {
-		return err
-	}
-	fault.Point("outbox-renamed")
-	if m.Folder {
-		err := os.Remove(t.dropped(m) + doneSuffix)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
-		}
-	}
-	return nil
-}
-
-// stuckKey names an entry of outbox/ by its path in it.
-func stuckKey(m ledger.Outgoing) string { return filepath.Join(filepath.FromSlash(m.Dir), m.Name) }
-
-// setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
-func (t *tray) setStuck(m ledger.Outgoing, why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if why != "" {
-		t.unmoved[stuckKey(m)] = why
-	} else {
-		delete(t.unmoved, stuckKey(m))
-	}
-}
-
-func whyStuck(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case durable.InUse(err):
-		return words.HeldFromMoving
-	}
-	return words.MayNotMove
-}
-
-func (t *tray) stuck(rel string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.unmoved[rel]
 }
 
 // recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
@@ -311,7 +248,7 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) {
 	}
 	f.claiming.add(group)
 	f.quick.Go(func() error {
-		moved := f.t.moveAll(list)
+		moved := f.t.moveAll(ctx, list)
 		f.claiming.remove(group)
 		return f.take(ctx, moved)
 	})
@@ -359,10 +296,7 @@ func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.Stat
 		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}
 	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
-	t.forgetAddress(t.folder(m))
-	if err := os.Remove(t.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
-	}
+	t.emptied(m)
 	fault.Point("outbox-withdrawn")
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)

@@ -31,7 +31,7 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	if !s.held(list[0].UID) {
 		t.Fatal("the sweep would go on with it too")
 	}
-	moved := s.tray.moveAll(list)
+	moved := s.tray.moveAll(t.Context(), list)
 	f.claiming.remove(group)
 	if err := f.take(t.Context(), moved); err != nil || len(moved) != 1 || s.held(list[0].UID) {
 		t.Fatalf("moved %d, held %t: %v", len(moved), s.held(list[0].UID), err)
@@ -58,7 +58,7 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
 		t.Fatal(err)
 	}
-	if moved := s.tray.moveAll(list); len(moved) != 0 || s.held(list[0].UID) {
+	if moved := s.tray.moveAll(t.Context(), list); len(moved) != 0 || s.held(list[0].UID) {
 		t.Errorf("moved %d, held %t", len(moved), s.held(list[0].UID))
 	}
 }

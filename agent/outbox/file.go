@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,11 +18,11 @@ import (
 )
 
 const (
-	fileGroup   = 256
+	fileGroup   = 512 // holds two groups of claims
 	fileRetries = 30 * time.Second
 )
 
-// fileAll moves the folders of final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
+// fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
 // the move and never forgets it.
 func (t *tray) fileAll(ctx context.Context) error {
 	for {
@@ -46,18 +48,37 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, fileGroup); return err }); err != nil {
 		return false, err
 	}
-	done := list[:0:0]
+	more = len(list) == fileGroup
+	var done []ledger.Outgoing
 	var files, dirs []string
-	for _, m := range list {
-		to := t.place(m)
-		if err := t.moveFinal(ctx, m, to); err != nil {
-			t.log.Warn("final, but its folder cannot be moved yet", "message", m.ID, "error", err)
+	for part := range byFolder(list) {
+		if more && len(done) > 0 && part[0].Group.Size() > int64(len(part)) && part[len(part)-1].Seq == list[len(list)-1].Seq {
+			break // the others of this folder come with the next ones, and then it is moved as a whole
+		}
+		if t.moveShared(part) {
+			done, dirs = append(done, part...), append(dirs, t.place(part[0]))
 			continue
 		}
-		if m.State == ledger.Failed {
-			files = append(files, filepath.Join(to, whyName(m)))
+		for _, m := range part {
+			to := t.place(m)
+			if err := t.moveFinal(ctx, m, to); err != nil {
+				t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
+				continue
+			}
+			if m.State == ledger.Failed && exists(to) {
+				files = append(files, in(to, whyName(m)))
+			}
+			done = append(done, m)
+			for _, dir := range []string{to, t.folder(m)} {
+				if exists(dir) && !slices.Contains(dirs, dir) {
+					dirs = append(dirs, dir)
+				}
+			}
 		}
-		done, dirs = append(done, m), append(dirs, to)
+		if part[0].Group != (ledger.Group{}) {
+			t.emptied(part[0])
+			t.forgetNote(part[0]) // a crash may have come between the two
+		}
 	}
 	if len(done) == 0 {
 		return false, nil
@@ -70,28 +91,62 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(seqs(done)) }); err != nil {
 		return false, err
 	}
-	for _, m := range done {
-		t.log.Info(string(m.State), "message", m.ID)
+	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
+		of := slices.DeleteFunc(slices.Clone(done), func(m ledger.Outgoing) bool { return m.State != state })
+		if len(of) > 0 {
+			t.log.Info(string(state), "messages", labels(of))
+		}
 	}
-	return len(list) == fileGroup, nil
+	return more, nil
 }
 
-// moveFinal moves a message's folder. One that is gone was taken away by a person, and that is theirs to do.
+// moveShared moves a folder whose messages are all delivered, and says whether it did.
+func (t *tray) moveShared(part []ledger.Outgoing) bool {
+	m := part[0]
+	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
+		return false
+	}
+	if durable.RenameNoReplace(t.folder(m), t.place(m)) != nil {
+		return false
+	}
+	fault.Point("outbox-final")
+	t.forgetNote(m)
+	return true
+}
+
+// moveFinal moves a message's folder, or its file out of one that it shares. What is gone was taken away by a person, and that is
+// theirs to do.
 func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
-	err := durable.RenameNoReplace(t.folder(m), to)
+	from, move := t.folder(m), durable.RenameNoReplace
+	if m.Group != (ledger.Group{}) {
+		from, move = t.source(m), moveInto
+	}
+	err := move(from, to)
 	if err != nil {
-		if home, unknown := t.atHome(ctx); unknown != nil || !home || exists(t.folder(m)) {
+		if home, unknown := t.atHome(ctx); unknown != nil || !home || exists(from) {
 			return errors.Join(err, unknown)
 		}
 	}
 	fault.Point("outbox-final")
-	if m.Dir != "" {
+	if m.Dir != "" && m.Group == (ledger.Group{}) {
 		t.forgetAddress(to)
 	}
 	if m.State == ledger.Failed && exists(to) {
 		return t.explain(ctx, m, to)
 	}
 	return nil
+}
+
+// moveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
+func moveInto(file, folder string) error {
+	if err := os.Mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	err := durable.RenameNoReplace(file, in(folder, filepath.Base(file)))
+	if err != nil {
+		os.Remove(folder) //nolint:errcheck // it has something in it
+	}
+	return err
 }
 
 // whyName is the name of the explanation; it never replaces a file of the person's own.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,6 +12,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
+	"sealpost/internal/fault"
 	"sealpost/internal/words"
 )
 
@@ -31,6 +33,9 @@ type lane struct {
 	workers int
 	more    chan struct{}
 	jobs    chan job
+	fresh   chan []ledger.Outgoing // just claimed, and straight from there to a sealer that is free: see offer
+	stalled atomic.Bool            // no sealer is free for long
+	behind  atomic.Bool            // older messages wait in the ledger
 
 	// The dispatcher's: what waits up to this number for an address was handed out, so that it is not read again each time.
 	passed map[string]int64
@@ -44,7 +49,67 @@ type job struct {
 }
 
 func newLane(o *Outbox, small bool, workers int) *lane {
-	return &lane{o: o, small: small, workers: workers, more: make(chan struct{}, 1), jobs: make(chan job), passed: map[string]int64{}}
+	l := &lane{o: o, small: small, workers: workers, more: make(chan struct{}, 1), jobs: make(chan job), fresh: make(chan []ledger.Outgoing), passed: map[string]int64{}}
+	l.stalled.Store(true) // it does not run yet
+	return l
+}
+
+// offerFor is how long what was just claimed waits for a sealer. Longer than one envelope takes, so that a busy lane gets all that
+// way, and nothing else is claimed meanwhile.
+const offerFor = time.Second
+
+// offer hands messages of one folder that were just claimed, and lie durably in sending/, to a sealer that is free, and says whether
+// one has them: to write that they wait, and to read that again, would be a tenth of a lab's work with small files. They are not
+// taken where older ones wait, nor where no sealer gets free, as while the hub is away: then they wait in the ledger, and can be
+// recalled. To a process that starts again they are claimed.
+func (o *Outbox) offer(ctx context.Context, list []ledger.Outgoing) bool {
+	l := o.lanes[0]
+	m := list[0]
+	if m.Folder || m.Source.Size > smallContent || m.Due.After(time.Now()) || l.behind.Load() {
+		return false
+	}
+	if l.stalled.Load() {
+		select {
+		case l.fresh <- list:
+			return true
+		default:
+			return false
+		}
+	}
+	patience := time.NewTimer(offerFor)
+	defer patience.Stop()
+	select {
+	case l.fresh <- list:
+		return true
+	case <-patience.C:
+		l.stalled.Store(true)
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// sendFresh sends what was offered, as far as it may be sent now. The dispatcher tells why not, and goes on with it.
+func (o *Outbox) sendFresh(ctx context.Context, list []ledger.Outgoing) error {
+	d, err := o.routes.decide(ctx, list[0].Address)
+	fit := list[:0]
+	if err == nil && d.blocked == "" && d.unknown == "" {
+		fit = fitting(list, len(d.recipients))
+	}
+	rest := list[len(fit):]
+	err = o.take(ctx, rest)
+	o.hold(rest, false)
+	if err != nil {
+		o.hold(fit, false)
+		return ignoreCancel(ctx, err)
+	}
+	if len(rest) > 0 {
+		o.wake()
+	}
+	if len(fit) == 0 {
+		return nil
+	}
+	fault.Point("outbox-given")
+	return o.send(ctx, job{d, fit})
 }
 
 // passedFor is how long a lane relies on what it has passed, while there is always more: something may wait again there, or
@@ -64,14 +129,19 @@ func (l *lane) run(ctx context.Context) error {
 	for range l.workers {
 		g.Go(func() error {
 			for {
+				l.stalled.Store(false)
+				var err error
 				select {
 				case <-ctx.Done():
 					return nil
+				case list := <-l.fresh:
+					err = l.o.sendFresh(ctx, list)
 				case j := <-l.jobs:
-					if err := l.o.send(ctx, j); err != nil {
-						return ignoreCancel(ctx, err)
-					}
+					err = l.o.send(ctx, j)
 					poke(l.more)
+				}
+				if err != nil {
+					return ignoreCancel(ctx, err)
 				}
 			}
 		})
@@ -88,6 +158,7 @@ func (l *lane) dispatch(ctx context.Context) error {
 			l.afresh()
 		}
 		handed, err := l.round(ctx)
+		l.behind.Store(handed || err != nil)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -161,6 +232,7 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 		list = fitting(list, len(d.recipients))
 		l.o.hold(list, true)
 		l.passed[a] = list[len(list)-1].Seq
+		l.behind.Store(true)
 		select {
 		case l.jobs <- job{d, list}:
 			handed = true
@@ -172,7 +244,7 @@ func (l *lane) round(ctx context.Context) (handed bool, err error) {
 }
 
 // next returns the oldest waiting messages of an address that were not handed out, as many as fit into one envelope for one
-// recipient.
+// recipient, and the one behind them.
 func (l *lane) next(ctx context.Context, address string) (list []ledger.Outgoing, err error) {
 	room := newRoom(1)
 	err = l.o.view(ctx, func(tx *ledger.Tx) error {
@@ -180,11 +252,8 @@ func (l *lane) next(ctx context.Context, address string) (list []ledger.Outgoing
 			if l.o.held(m.UID) {
 				return true
 			}
-			if !room.take(m) {
-				return false
-			}
 			list = append(list, m)
-			return l.small
+			return room.take(m) && l.small
 		})
 	})
 	return list, err
@@ -208,13 +277,22 @@ func (r *room) take(m ledger.Outgoing) bool {
 	return r.messages == 1 || (r.messages <= api.MaxMessages && r.bytes >= 0)
 }
 
-// fitting cuts a list off where an envelope for so many recipients is full.
+// fitting cuts a list off where an envelope for so many recipients is full, and not within a folder that would fit into another:
+// what is answered together is moved as a whole.
 func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	room := newRoom(recipients)
 	for i, m := range list {
-		if !room.take(m) {
-			return list[:i]
+		if room.take(m) {
+			continue
 		}
+		whole := i
+		for whole > 0 && list[whole-1].SharesFolder(m) {
+			whole--
+		}
+		if whole > 0 {
+			return list[:whole]
+		}
+		return list[:i]
 	}
 	return list
 }

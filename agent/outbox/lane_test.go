@@ -90,7 +90,7 @@ type testIdentity struct {
 	network id.Hash
 }
 
-func labIdentity(t *testing.T) testIdentity {
+func labIdentity(t testing.TB) testIdentity {
 	t.Helper()
 	dir := t.TempDir()
 	root, err := certs.InitRoot(filepath.Join(dir, "root"), "test")

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"path"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -18,6 +19,7 @@ type Message struct {
 	Address    string       `json:"address"`
 	State      ledger.State `json:"state"`
 	Filed      bool         `json:"filed"`            // it lies in its final folder
+	Folder     string       `json:"folder,omitempty"` // in the tray, where it lies: sending/…, delivered/… or failed/…
 	Reason     string       `json:"reason,omitempty"` // why it waits, or how it has ended
 	Claimed    time.Time    `json:"claimed"`
 	HeldUntil  time.Time    `json:"held_until,omitzero"` // it waits so that it can be recalled
@@ -26,6 +28,15 @@ type Message struct {
 	Finished   time.Time    `json:"finished,omitzero"`
 	Envelope   id.Envelope  `json:"envelope_id,omitempty"`
 	Recipients []Recipient  `json:"recipients,omitempty"`
+}
+
+// labels are the message ids of messages, for the log.
+func labels(list []ledger.Outgoing) []id.Message {
+	out := make([]id.Message, len(list))
+	for i, m := range list {
+		out[i] = m.ID
+	}
+	return out
 }
 
 // Recipient is what one recipient of a message has answered.
@@ -89,9 +100,23 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	return m, err
 }
 
+// lies is where a message lies in its tray; empty while that may still be outbox/, and when it was withdrawn.
+func lies(m ledger.Outgoing) string {
+	switch {
+	case m.State == ledger.Claimed || m.State == ledger.Withdrawn:
+		return ""
+	case !m.Filed:
+		return path.Join("sending", folderName(m))
+	case m.State == ledger.Failed:
+		return path.Join("failed", string(m.ID))
+	}
+	return path.Join("delivered", folderName(m))
+}
+
 func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size, Address: row.Address, State: row.State, Filed: row.Filed,
 		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
+	m.Folder = lies(row)
 	if row.State == ledger.Taken && time.Now().Before(row.Due) {
 		m.HeldUntil = row.Due
 	}

@@ -65,6 +65,9 @@ func highestIn(dir, prefix string) (highest int64, err error) {
 		names, err := f.Readdirnames(1024)
 		for _, name := range names {
 			number, ours := strings.CutPrefix(name, prefix)
+			if _, last, shared := strings.Cut(number, "-"); shared {
+				number = last
+			}
 			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n < maxUsed {
 				highest = max(highest, n)
 			}

@@ -51,5 +51,18 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 		}
 	}
 	expect(day, 1201)
+	if highest, err := highestIn(groups(t), "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
+		t.Errorf("the highest number of groups is %d: %v", highest, err)
+	}
 	expect(day.Add(24*time.Hour), 7)
+}
+
+// groups is a folder with those of groups.
+func groups(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"FL-LAB_DAT_20251008_001-204", "FL-LAB_DAT_20251008_1400-1500", "FL-LAB_DAT_20251008_1600-", "FL-LAB_DAT_20251007_1-9000"} {
+		mkdir(t, filepath.Join(dir, name))
+	}
+	return dir
 }

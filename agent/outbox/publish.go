@@ -186,9 +186,7 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 		return err
 	}
 	fault.Point("outbox-promised")
-	for _, m := range s.messages {
-		o.log.Info("published", "message", m.ID, "envelope", s.ID, "sequence", p.Sequence)
-	}
+	o.log.Info("published", "messages", labels(s.messages), "envelope", s.ID, "sequence", p.Sequence)
 	o.untrack(s.ID)
 	o.mu.Lock()
 	other := o.incarnation != "" && p.Incarnation != o.incarnation

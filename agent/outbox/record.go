@@ -47,8 +47,10 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	if t == nil {
 		return ""
 	}
-	for _, folder := range []string{t.Sending(), t.Failed(), t.Delivered()} {
-		if place = filepath.Join(folder, string(m.ID), m.Name); exists(place) {
+	failed, delivered := m, m
+	failed.State, delivered.State = ledger.Failed, ledger.Delivered
+	for _, folder := range []string{t.folder(m), t.place(failed), t.place(delivered)} {
+		if place = filepath.Join(folder, m.Name); exists(place) {
 			break
 		}
 	}

@@ -22,7 +22,7 @@ func (o *Outbox) sendRest(ctx context.Context, j job) error {
 			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 				return err
 			}
-			if err == nil && now.State == ledger.Taken && same(now.Source, m.Source) {
+			if err == nil && now.State == m.State && same(now.Source, m.Source) {
 				rest = append(rest, m)
 			}
 		}

@@ -23,11 +23,11 @@ import (
 // sealer is an outbox with a ledger and files of its own, and a hub that nobody answers for.
 type sealer struct {
 	*Outbox
-	t    *testing.T
+	t    testing.TB
 	tray *tray
 }
 
-func newSealer(t *testing.T) *sealer {
+func newSealer(t testing.TB) *sealer {
 	t.Helper()
 	identity, dir := labIdentity(t), t.TempDir()
 	l, err := ledger.Open(filepath.Join(dir, "ledger.db"))
@@ -63,10 +63,13 @@ func (s *sealer) taken(names ...string) []ledger.Outgoing {
 	}
 	list, err := s.tray.claimRows(s.t.Context(), group)
 	if err == nil {
-		err = f.take(s.t.Context(), s.tray.moveAll(list))
+		err = f.take(s.t.Context(), s.tray.moveAll(s.t.Context(), list))
 	}
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	for i := range list {
+		list[i].State = ledger.Taken
 	}
 	return list
 }

@@ -113,7 +113,7 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 		return err
 	}
 	if gone {
-		return t.withdraw(ctx, m, ledger.Taken)
+		return t.withdraw(ctx, m, m.State)
 	}
 	reason := words.UnreadableNow(plain(cause))
 	var full *noRoom
@@ -125,7 +125,7 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	}
 	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, reason)
+		_, err := tx.Advance(m.UID, m.State, ledger.Claimed, reason)
 		return err
 	})
 }
@@ -165,9 +165,7 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 		s.free()
 		return nil, errors.Join(err, o.removeSealed(s.ID, s.File))
 	}
-	for _, m := range list {
-		o.log.Info("sealed", "message", m.ID, "envelope", s.ID, "size", s.Size, "recipients", len(s.Recipients))
-	}
+	o.log.Info("sealed", "messages", labels(list), "envelope", s.ID, "size", s.Size, "recipients", len(s.Recipients))
 	fault.Point("outbox-sealed")
 	return s, nil
 }
@@ -177,7 +175,7 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 	for i, m := range s.messages {
 		rows[i] = ledger.SealedMessage{UID: m.UID, Digest: digests[i]}
 	}
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows) })
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows, s.messages[0].State) })
 	if errors.Is(err, ledger.ErrNotFound) {
 		return errElsewhere
 	}

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-func put(t *testing.T, dir, name string) string {
+func put(t testing.TB, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
+	mkdir(t, filepath.Dir(path))
 	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ type Folders struct{ Dir string }
 // Outbox holds what is not yet taken.
 func (f Folders) Outbox() string { return filepath.Join(f.Dir, "outbox") }
 
-// Sending holds what is under way, in one folder per message id.
+// Sending holds what is under way, in folders named by message ids: see group.go.
 func (f Folders) Sending() string { return filepath.Join(f.Dir, "sending") }
 
 // Delivered holds what every recipient has signed for.
@@ -71,15 +71,15 @@ func (f Folders) dropped(m ledger.Outgoing) string {
 	return filepath.Join(f.Outbox(), filepath.FromSlash(m.Dir), m.Name)
 }
 
-func (f Folders) folder(m ledger.Outgoing) string { return in(f.Sending(), string(m.ID)) }
+func (f Folders) folder(m ledger.Outgoing) string { return in(f.Sending(), folderName(m)) }
 func (f Folders) source(m ledger.Outgoing) string { return in(f.folder(m), m.Name) }
 
-// place is the folder of a final message.
+// place is the folder of a final message. One that failed has it to itself, for what is to be said of it.
 func (f Folders) place(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
 		return in(f.Failed(), string(m.ID))
 	}
-	return in(f.Delivered(), string(m.ID))
+	return in(f.Delivered(), folderName(m))
 }
 
 // tray is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
@@ -89,6 +89,7 @@ type tray struct {
 	ledger *ledger.Ledger
 	log    *slog.Logger
 	filing chan struct{}
+	shared sync.Mutex // held while shared folders in sending/ are made and filled, or looked at and removed
 
 	mu      sync.Mutex        // guards what follows
 	notes   map[string]string // entries of outbox/ that are not taken, and why

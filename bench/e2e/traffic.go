@@ -157,19 +157,28 @@ func (n *network) full(ctx context.Context, folders []string, want int) (time.Ti
 	}
 }
 
-// count says how many entries a folder has, and when it changed last.
-func count(dir string) (int, time.Time) {
+// count says how many files a folder and the folders in it have, but for notes, and when it changed last.
+func count(dir string) (files int, changed time.Time) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return 0, time.Time{}
 	}
 	defer f.Close()
-	names, _ := f.Readdirnames(-1)
+	entries, _ := f.ReadDir(-1)
+	for _, e := range entries {
+		switch {
+		case e.IsDir():
+			within, _ := count(filepath.Join(dir, e.Name()))
+			files += within
+		case e.Name()[0] != '.':
+			files++
+		}
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return 0, time.Time{}
 	}
-	return len(names), info.ModTime()
+	return files, info.ModTime()
 }
 
 func checkSizes(folders []string, size int64) error {

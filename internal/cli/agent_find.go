@@ -28,7 +28,7 @@ func agentFindCommand() *cobra.Command {
 			}
 			t := newTable("MESSAGE", "NAME", "SIZE", "TIME", "STATE")
 			for _, m := range out.Sent {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Claimed, string(m.State)+lies(m))
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Claimed, string(m.State)+words.LiesIn(m.Folder))
 			}
 			for _, m := range out.Received {
 				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Received, words.ReceivedFrom(m.Sender, m.Path))

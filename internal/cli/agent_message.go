@@ -99,7 +99,7 @@ func printLog(w io.Writer, l agent.Log) error {
 		case !m.HeldUntil.IsZero():
 			state += ": " + words.HeldUntil(m.HeldUntil)
 		}
-		t.add(m.Finished, state+lies(*m))
+		t.add(m.Finished, state+words.LiesIn(m.Folder))
 	}
 	for _, m := range l.Received {
 		t.add(m.Sent, words.ClaimedThere(m.Sender, m.Name, m.ID, m.Placed))
@@ -116,15 +116,4 @@ func sitesOf(m agent.SentMessage) string {
 		sites = append(sites, string(r.Site))
 	}
 	return strings.Join(sites, ", ")
-}
-
-// lies says in which folder of the tray a message is.
-func lies(m agent.SentMessage) string {
-	switch {
-	case m.State == "withdrawn" || m.State == "claimed":
-		return ""
-	case m.Filed:
-		return words.LiesIn(string(m.State), m.ID)
-	}
-	return words.LiesIn("sending", m.ID)
 }

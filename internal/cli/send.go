@@ -267,11 +267,9 @@ func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (ag
 			continue
 		}
 		candidates = append(candidates, m)
-		for _, folder := range []string{"sending", "delivered", "failed"} {
-			info, err := os.Lstat(filepath.Join(s.tray.Dir, folder, string(m.ID), name))
-			if err == nil && os.SameFile(info, c.Info) {
-				return m, true, nil
-			}
+		info, err := os.Lstat(filepath.Join(s.tray.Dir, filepath.FromSlash(m.Folder), name))
+		if m.Folder != "" && err == nil && os.SameFile(info, c.Info) {
+			return m, true, nil
 		}
 	}
 	if _, err := os.Lstat(c.Path); err != nil && len(candidates) == 1 {

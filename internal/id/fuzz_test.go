@@ -97,3 +97,19 @@ func FuzzParseAddress(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseGroup(f *testing.F) {
+	for _, s := range []string{"FL-LAB_DAT_20251008_001-204", "A_B_20240229_1000-1001", "A_B_20240229_002-001", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		message, _, first, last, err := ParseGroup(s)
+		if err != nil {
+			return
+		}
+		harmless(t, s)
+		if again := FormatGroup(message, first, last); again != s || first >= last || Renumber(message, first) != message {
+			t.Errorf("ParseGroup(%q): %s, %d to %d, which is %s", s, message, first, last, again)
+		}
+	})
+}

@@ -147,3 +147,29 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestGroups(t *testing.T) {
+	for name, want := range map[string]struct {
+		first, last int64
+	}{
+		"FL-LAB_DAT_20251008_001-204":     {1, 204},
+		"FL-LAB_DAT_20251008_099-100":     {99, 100},
+		"A_B_20240229_998-1002":           {998, 1002},
+		"X-1_B_20240229_100000-100000000": {100000, 100000000},
+	} {
+		message, site, first, last, err := ParseGroup(name)
+		if err != nil || first != want.first || last != want.last || !strings.HasPrefix(name, string(site)+"_") || message != Renumber(message, first) {
+			t.Errorf("%s: %s of %s, %d to %d, %v", name, message, site, first, last, err)
+		}
+		if again := FormatGroup(Renumber(message, last), first, last); again != name {
+			t.Errorf("%s became %s", name, again)
+		}
+	}
+	for _, name := range []string{"", "-", "FL-LAB_DAT_20251008_001", "FL-LAB_DAT_20251008_001-", "FL-LAB_DAT_20251008_-002", "FL-LAB_DAT_20251008_002-001", "FL-LAB_DAT_20251008_001-001",
+		"FL-LAB_DAT_20251008_001-02", "FL-LAB_DAT_20251008_001-0002", "FL-LAB_DAT_20251008_001-002-003", "FL-LAB_DAT_20251308_001-002", "fl_DAT_20251008_001-002", "001-002",
+		"FL-LAB_DAT_20251008_001-002 (copy)"} {
+		if m, _, _, _, err := ParseGroup(name); err == nil {
+			t.Errorf("%q is a group that begins with %s", name, m)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package id
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,4 +48,51 @@ func ValidKind(kind string) error {
 		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind, ErrInvalid)
 	}
 	return nil
+}
+
+// FormatGroup names the folder of messages whose numbers follow each other, such as FL-LAB_DAT_20251008_001-204: by the message
+// id of any of them and the first and the last number.
+func FormatGroup(member Message, first, last int64) string {
+	name := append(make([]byte, 0, 64), numberless(member)...)
+	name = append(appendNumber(name, first), '-')
+	return string(appendNumber(name, last))
+}
+
+// Renumber is a message id with another number.
+func Renumber(m Message, number int64) Message {
+	return Message(appendNumber([]byte(numberless(m)), number))
+}
+
+func numberless(m Message) Message { return m[:strings.LastIndexByte(string(m), '_')+1] }
+
+// appendNumber pads a number to three digits.
+func appendNumber(to []byte, n int64) []byte {
+	for limit := int64(100); n < limit && limit > 1; limit /= 10 {
+		to = append(to, '0')
+	}
+	return strconv.AppendInt(to, n, 10)
+}
+
+// ParseGroup accepts what FormatGroup makes, and nothing else, and returns the message id of the first one, its site, and the
+// first and the last number.
+func ParseGroup(s string) (message Message, site Site, first, last int64, err error) {
+	begin := strings.LastIndexByte(s, '_') + 1
+	from, to, _ := strings.Cut(s[begin:], "-")
+	message, site, err = ParseMessage(s[:begin] + from)
+	if err == nil {
+		_, _, err = ParseMessage(s[:begin] + to)
+	}
+	if err == nil {
+		first, err = strconv.ParseInt(from, 10, 64)
+	}
+	if err == nil {
+		last, err = strconv.ParseInt(to, 10, 64)
+	}
+	if err == nil && first >= last {
+		err = fmt.Errorf("%.80q is %w: want SITE_KIND_YYYYMMDD_NNN-NNN, in their order", s, ErrInvalid)
+	}
+	if err != nil {
+		return "", "", 0, 0, err
+	}
+	return message, site, first, last, nil
 }

@@ -2,7 +2,6 @@ package words
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -25,6 +24,9 @@ const (
 
 // MessageUnknown says that a site has no such message.
 func MessageUnknown(site id.Site, message string) error {
+	if _, _, first, last, err := id.ParseGroup(message); err == nil {
+		return fmt.Errorf("%s is the folder of the messages %03d to %03d: 'sealpost agent find' tells by the name of a file which one it is", message, first, last)
+	}
 	return fmt.Errorf("%s has no message %q: 'sealpost agent status' lists the latest, and 'sealpost agent find' all by the name of the file", site, message)
 }
 
@@ -149,9 +151,12 @@ func ReceivedFrom(sender id.Site, name string) string {
 	return fmt.Sprintf("received from %s; it was placed as %q", sender, name)
 }
 
-// LiesIn says in which folder of its tray a message is.
-func LiesIn(folder string, message id.Message) string {
-	return "; it lies in " + path.Join(folder, string(message))
+// LiesIn says in which folder of its tray a message is, where that is known.
+func LiesIn(folder string) string {
+	if folder == "" {
+		return ""
+	}
+	return "; it lies in " + folder
 }
 
 // NoneNamed says that a search has found nothing.

@@ -137,8 +137,8 @@ func (n *network) checkSender(r *result, d drop, m outgoing) {
 	}
 	if m.state != "delivered" || !m.filed {
 		r.problem("%s is %s at %s", m.id, m.state, d.site)
-	} else if !holds(filepath.Join(n.site(d.site), "delivered", string(m.id), d.file), d.content) {
-		r.problem("%s does not lie unchanged in delivered/%s of %s", d.file, m.id, d.site)
+	} else if !holds(filepath.Join(n.site(d.site), filepath.FromSlash(m.folder), d.file), d.content) {
+		r.problem("%s does not lie unchanged in %s of %s", d.file, m.folder, d.site)
 	}
 	if want := id.FormatMessage(d.site, d.kind, m.claimed, d.number); d.fresh && m.id != want {
 		r.problem("%s is called %s, want %s", d.file, m.id, want)

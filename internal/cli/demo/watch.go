@@ -35,7 +35,8 @@ type outgoing struct {
 	name     string
 	state    string
 	reason   string
-	filed    bool // it lies in its final folder
+	filed    bool   // it lies in its final folder
+	folder   string // in the lab's tray, where it lies
 	answers  map[id.Site]answer
 }
 
@@ -141,7 +142,7 @@ func (w *watch) observeLab(site id.Site, s agent.Status) []step {
 	var steps []step
 	for _, m := range slices.Backward(s.Outbox.Latest) {
 		now := outgoing{
-			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason, filed: m.Filed,
+			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason, filed: m.Filed, folder: m.Folder,
 			answers: map[id.Site]answer{},
 		}
 		for _, r := range m.Recipients {

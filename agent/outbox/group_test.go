@@ -1,0 +1,529 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+)
+
+// claimed claims files as the finder does, and returns their rows; nothing is moved yet.
+func (s *sealer) claimed(names ...string) []ledger.Outgoing {
+	s.t.Helper()
+	f := newFinder(s.tray)
+	var group []found
+	for _, name := range names {
+		put(s.t, s.tray.Outbox(), name)
+		ready, why := f.examine(name)
+		if ready == nil {
+			s.t.Fatalf("%s is not taken: %s", name, why)
+		}
+		group = append(group, *ready)
+	}
+	list, err := s.tray.claimRows(s.t.Context(), group)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.hold(list, false)
+	return list
+}
+
+// deliver has a recipient sign for messages, in envelopes of their own.
+func (s *sealer) deliver(list ...ledger.Outgoing) {
+	s.t.Helper()
+	s.update(func(tx *ledger.Tx) error {
+		for _, m := range list {
+			e := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, Recipients: []ledger.Recipient{{Site: "CA-RC", Key: "k"}}}
+			if err := tx.Seal(e, []ledger.SealedMessage{{UID: m.UID, Digest: "digest"}}, ledger.Taken); err != nil {
+				return err
+			}
+			if err := tx.Publish(e.ID, "incarnation", 1, time.Now()); err != nil {
+				return err
+			}
+			if err := tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r", Outcomes: []ledger.Outcome{{UID: m.UID, Outcome: ledger.OutcomeDelivered}}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *sealer) update(do func(*ledger.Tx) error) {
+	s.t.Helper()
+	if err := s.ledger.Update(s.t.Context(), do); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *sealer) file() {
+	s.t.Helper()
+	if more, err := s.tray.file(s.t.Context()); more || err != nil {
+		s.t.Fatalf("more %t: %v", more, err)
+	}
+}
+
+// expectTree compares all files under the tray, but for those of the state folder, which is the same one here.
+func (s *sealer) expectTree(want ...string) {
+	s.t.Helper()
+	var have []string
+	for _, dir := range s.tray.All() {
+		err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+			rel, _ := filepath.Rel(s.tray.Dir, path)
+			empty := err == nil && e.IsDir() && path != dir && isBare(path)
+			if err == nil && (!e.IsDir() || empty) {
+				have = append(have, filepath.ToSlash(rel))
+			}
+			return err
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	slices.Sort(want)
+	if slices.Sort(have); !slices.Equal(have, want) {
+		s.t.Errorf("in the tray:\n%s\nwant:\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// group is the name of the folder that these share.
+func group(list []ledger.Outgoing) string { return folderName(list[0]) }
+
+// Files that are claimed together lie in one folder until all are delivered, and are moved with it.
+func TestFilesThatAreClaimedTogetherShareAFolder(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("c", "a", "b")
+	shared := group(list)
+	if want := id.FormatGroup(list[0].ID, 1, 3); shared != want || !strings.HasSuffix(shared, "_001-003") {
+		t.Errorf("the folder is %s, want %s", shared, want)
+	}
+	s.expectTree("sending/"+shared+"/"+groupNote, "sending/"+shared+"/a", "sending/"+shared+"/b", "sending/"+shared+"/c")
+	alone := s.taken("d")[0]
+	if folderName(alone) != string(alone.ID) {
+		t.Errorf("what is claimed alone lies in %s", folderName(alone))
+	}
+	s.deliver(append(list, alone)...)
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "delivered/"+shared+"/c", "delivered/"+string(alone.ID)+"/d")
+	if r, err := s.Record(t.Context(), string(list[1].ID)); err != nil || r.Place != filepath.Join(s.tray.Delivered(), shared, "a") || !r.Filed || r.Folder != "delivered/"+shared {
+		t.Errorf("the record says %s in %s: %v", r.Place, r.Folder, err)
+	}
+}
+
+// What ends before the others of its folder goes to its place all the same, and the folder goes with the last one.
+func TestAFolderIsLeftOneByOne(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b", "c", "d")
+	shared := group(list)
+	s.deliver(list[0])
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/b", "sending/"+shared+"/c", "sending/"+shared+"/d")
+	if _, err := s.Recall(t.Context(), string(list[1].ID)); err != nil {
+		t.Fatal(err)
+	}
+	s.file()
+	failed := "failed/" + string(list[1].ID)
+	for i, want := range []string{"delivered/" + shared, failed, "sending/" + shared} {
+		if m, err := s.Message(t.Context(), string(list[i].ID)); err != nil || m.Folder != want {
+			t.Errorf("%s is said to lie in %q, want %s: %v", m.Name, m.Folder, want, err)
+		}
+	}
+	s.expectTree("delivered/"+shared+"/a", failed+"/b", failed+"/WHY.txt", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/c", "sending/"+shared+"/d")
+	if err := os.Remove(s.tray.source(list[2])); err != nil { // by somebody who wants it back
+		t.Fatal(err)
+	}
+	if err := s.tray.withdraw(t.Context(), list[2], ledger.Taken); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(list[3])
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/d", failed+"/b", failed+"/WHY.txt")
+}
+
+// A folder that cannot be moved as a whole, because somebody has put another of its name there, is emptied file by file. What a
+// person has taken away stays where they have it, and nothing is said of it.
+func TestAFolderIsMovedWhateverIsInItsWay(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b", "c")
+	shared := group(list)
+	put(t, filepath.Join(s.tray.Delivered(), shared), "my notes")
+	if err := os.Remove(s.tray.source(list[1])); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(list...)
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/c", "delivered/"+shared+"/my notes")
+}
+
+// One in the way of a single file is not overwritten: it waits, and the others go on.
+func TestNoFileInDeliveredIsReplaced(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	shared := group(list)
+	put(t, filepath.Join(s.tray.Delivered(), shared), "a")
+	s.deliver(list...)
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "sending/"+shared+"/a", "sending/"+shared+"/"+groupNote)
+	if err := os.Remove(filepath.Join(s.tray.Delivered(), shared, "a")); err != nil {
+		t.Fatal(err)
+	}
+	s.file()
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b")
+}
+
+// A folder of which only a part was listed, because there is more than one listing holds, is not torn apart.
+func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
+	s := newSealer(t)
+	var all []ledger.Outgoing
+	for i := range 6 { // of 100 each: the sixth begins within the first listing
+		var names []string
+		for j := range 100 {
+			names = append(names, fmt.Sprintf("%d-%02d", i, j))
+		}
+		all = append(all, s.taken(names...)...)
+	}
+	s.deliver(all...)
+	more, err := s.tray.file(t.Context())
+	if err != nil || !more {
+		t.Fatalf("more %t: %v", more, err)
+	}
+	count := func(dir string) int {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	if whole, rest := count(s.tray.Delivered()), count(s.tray.Sending()); whole != 5 || rest != 1 {
+		t.Errorf("%d folders are moved and %d are left", whole, rest)
+	}
+	s.file()
+	if n := count(s.tray.Delivered()); n != 6 || count(s.tray.Sending()) != 0 {
+		t.Errorf("%d folders are moved", n)
+	}
+}
+
+// A crash between the rows and the renames, or within them, is gone on from, also when what is left of a group does not fit into
+// one look; and the note is written again when it is not whole.
+func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
+	for name, crash := range map[string]func(s *sealer, list []ledger.Outgoing){
+		"before the folder":  func(*sealer, []ledger.Outgoing) {},
+		"before the note":    func(s *sealer, list []ledger.Outgoing) { mkdir(s.t, s.tray.folder(list[0])) },
+		"within the note":    func(s *sealer, list []ledger.Outgoing) { put(s.t, s.tray.folder(list[0]), groupNote) },
+		"within the renames": func(s *sealer, list []ledger.Outgoing) { s.tray.moveAll(s.t.Context(), list[:2]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			list := s.claimed("a", "b", "c")
+			crash(s, list)
+			f := newFinder(s.tray)
+			f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
+			f.goOn(t.Context(), list[2:]) // some of them are seen first
+			if err := f.quick.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			f.quick = new(errgroup.Group)
+			if err := f.recoverClaims(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.quick.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			shared := "sending/" + group(list) + "/"
+			s.expectTree(shared+groupNote, shared+"a", shared+"b", shared+"c")
+			note, err := s.tray.readNote(list[0])
+			if err != nil || !slices.Equal(note.Names, []string{"a", "b", "c"}) {
+				t.Errorf("the note says %v: %v", note.Names, err)
+			}
+			for _, m := range list {
+				if state := s.state(m); state != ledger.Taken {
+					t.Errorf("%s is %s", m.Name, state)
+				}
+			}
+		})
+	}
+}
+
+// Of a group whose ledger is lost each file gets the identity back that it had, and its address.
+func TestAGroupIsTakenUpAgain(t *testing.T) {
+	s := newSealer(t)
+	mkdir(t, filepath.Join(s.tray.Outbox(), "@CA-RC"))
+	mine, theirs := s.taken("a", "b", "c"), s.taken("@CA-RC/d", "@CA-RC/e")
+	if err := os.Remove(s.tray.source(mine[1])); err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(mine[:1], mine[2:], theirs)
+	s.forget()
+	if err := s.tray.adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		var now ledger.Outgoing
+		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) (err error) { now, err = tx.Message(string(m.UID)); return err })
+		if err != nil || now.ID != m.ID || now.FingerprintKey != m.FingerprintKey || now.Group != m.Group || now.Dir != m.Dir || now.Address != m.Address || now.Name != m.Name {
+			t.Errorf("%s was %+v and is %+v: %v", m.Name, m, now, err)
+		}
+	}
+	if err := s.tray.adopt(t.Context()); err != nil { // and once more, with a ledger that knows them
+		t.Fatal(err)
+	}
+	if n := s.count(); n != len(all) {
+		t.Errorf("%d messages, want %d", n, len(all))
+	}
+	if notes := s.tray.leftAlone(); len(notes) > 0 {
+		t.Errorf("left alone: %v", notes)
+	}
+}
+
+// A note that is not whole, or names what is not in the folder, makes nothing be sent: people are told.
+func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":              "",
+		"cut short":          `{"names":["a",`,
+		"too few names":      `{"names":["a"]}`,
+		"too many names":     `{"names":["a","b","c"]}`,
+		"out of the folder":  `{"names":["a","../b"]}`,
+		"its own folder":     `{"names":["a","."]}`,
+		"another's address":  `{"folder":"../x","names":["a","b"]}`,
+		"no address":         `{"folder":"x","names":["a","b"]}`,
+		"a folder in it":     `{"names":["a","sub"]}`,
+		"an impossible site": `{"folder":"@no site","names":["a","b"]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			list := s.taken("a", "b")
+			folder := s.tray.folder(list[0])
+			mkdir(t, filepath.Join(folder, "sub"))
+			if err := os.WriteFile(filepath.Join(folder, groupNote), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s.forget()
+			if err := s.tray.adopt(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := s.count(); n != 0 {
+				t.Errorf("%d messages are taken up", n)
+			}
+			if why := s.tray.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why, groupNote) {
+				t.Errorf("people are told %q", why)
+			}
+		})
+	}
+}
+
+// A folder that was made for a group of which nothing was moved goes; one that only has the name of a group stays.
+func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
+	s := newSealer(t)
+	mkdir(t, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-003"))
+	put(t, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_004-006"), groupNote)
+	put(t, filepath.Join(s.tray.Sending(), "CA-RC_DAT_20251008_001-003"), "mine")
+	if err := s.tray.adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.expectTree("sending/CA-RC_DAT_20251008_001-003/mine")
+	if notes := s.tray.leftAlone(); len(notes) != 1 {
+		t.Errorf("people are told %v", notes)
+	}
+}
+
+// arrange loses nothing, keeps the order, and lets only small files from one place share a folder, no more than one envelope holds.
+func TestWhatSharesAFolder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := rapid.Custom(func(t *rapid.T) ledger.Outgoing {
+			return ledger.Outgoing{Name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"), Dir: rapid.SampledFrom([]string{"", "", "@A", "@B"}).Draw(t, "dir"),
+				Folder: rapid.IntRange(0, 9).Draw(t, "folder") == 0, Source: ledger.Source{Size: rapid.Int64Range(0, 900<<10).Draw(t, "size")}}
+		})
+		list := rapid.SliceOfN(draw, 0, 60).Draw(t, "claim")
+		for i := range list {
+			list[i].Seq = int64(i)
+		}
+		sizes := arrange(list)
+		seen := map[int64]bool{}
+		for i, m := range list {
+			seen[m.Seq] = true
+			if i > 0 && m.Dir == list[i-1].Dir && m.Folder == list[i-1].Folder && (m.Source.Size > smallContent) == (list[i-1].Source.Size > smallContent) && m.Seq < list[i-1].Seq {
+				t.Errorf("%d comes after %d", m.Seq, list[i-1].Seq)
+			}
+		}
+		if len(seen) != len(list) {
+			t.Errorf("%d of %d are left", len(seen), len(list))
+		}
+		rest := list
+		for _, n := range sizes {
+			part := rest[:n]
+			rest = rest[n:]
+			if len(fitting(part, groupRecipients)) != n {
+				t.Errorf("%d do not fit into one envelope", n)
+			}
+			for _, m := range part {
+				if m.Dir != part[0].Dir || m.Folder || m.Source.Size > smallContent {
+					t.Errorf("%+v shares a folder with %+v", m, part[0])
+				}
+			}
+		}
+		for _, m := range rest {
+			if !m.Folder && m.Source.Size <= smallContent {
+				t.Errorf("%+v might share a folder", m)
+			}
+		}
+	})
+}
+
+// An envelope is not filled with a part of a folder that fits into the next one as a whole.
+func TestAFolderIsSealedAsAWholeWhereItFits(t *testing.T) {
+	var list []ledger.Outgoing
+	for i := range int64(300) {
+		m := ledger.Outgoing{Name: "data.csv", Kind: "DAT", Day: "20251008", Number: i + 1, Group: ledger.Group{First: 1, Last: 100}, Source: ledger.Source{Size: 4096}}
+		if i >= 100 {
+			m.Group = ledger.Group{First: 101, Last: 300}
+		}
+		list = append(list, m)
+	}
+	if n := len(fitting(list, 1)); n != 100 {
+		t.Errorf("%d, want the first folder", n)
+	}
+	rest := list[100:]
+	if n := len(fitting(rest, 1)); n != 200 {
+		t.Errorf("%d, want the second folder", n)
+	}
+	if n := len(fitting(rest, envelopeForMany)); n == 0 || n >= 200 {
+		t.Errorf("%d of a folder that does not fit as a whole", n)
+	}
+}
+
+const envelopeForMany = 64
+
+// What was just claimed goes to a sealer that is free, and otherwise waits in the ledger, where it can be recalled.
+func TestWhatWasJustClaimedIsOffered(t *testing.T) {
+	s := newSealer(t)
+	lane := s.lanes[0]
+	if m := s.taken("before it runs")[0]; s.state(m) != ledger.Taken {
+		t.Errorf("before the lane runs it is %s", s.state(m))
+	}
+	offered := func(name string) ledger.State {
+		t.Helper()
+		return s.state(s.taken(name)[0])
+	}
+	lane.stalled.Store(false)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := make(chan []ledger.Outgoing, 1)
+	go func() {
+		select {
+		case list := <-lane.fresh:
+			got <- list
+		case <-ctx.Done():
+		}
+	}()
+	if state := offered("when a sealer is free"); state != ledger.Claimed {
+		t.Errorf("it is %s, and nobody's to recall", state)
+	}
+	list := <-got
+	if len(list) != 1 || !s.held(list[0].UID) {
+		t.Errorf("the sealer has %v", list)
+	}
+	lane.behind.Store(true)
+	if state := offered("behind others"); state != ledger.Taken {
+		t.Errorf("behind others it is %s", state)
+	}
+	lane.behind.Store(false)
+	if state := offered("when none gets free"); state != ledger.Taken || !lane.stalled.Load() {
+		t.Errorf("when no sealer gets free it is %s", state)
+	}
+	s.tray.Hold = time.Hour
+	go func() { got <- <-lane.fresh }()
+	if state := offered("what is held"); state != ledger.Taken {
+		t.Errorf("what is held is %s", state)
+	}
+	lane.fresh <- nil // for the one that waits
+	<-got
+}
+
+// What may not be sent now, or does not fit, waits in the ledger.
+func TestWhatIsOfferedAndMayNotBeSentWaits(t *testing.T) {
+	s := newSealer(t)
+	list := s.claimed("a", "b")
+	s.tray.moveAll(t.Context(), list)
+	s.hold(list, true)
+	s.routes.by[list[0].Address] = &decision{blocked: "nobody receives it", until: time.Now().Add(time.Hour)}
+	if err := s.sendFresh(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if s.state(m) != ledger.Taken || s.held(m.UID) {
+			t.Errorf("%s is %s, held %t", m.Name, s.state(m), s.held(m.UID))
+		}
+	}
+}
+
+func (s *sealer) count() (n int) {
+	s.t.Helper()
+	err := s.ledger.View(s.t.Context(), func(tx *ledger.Tx) error {
+		list, err := tx.Latest(1000)
+		n = len(list)
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+// forget has the outbox go on with an empty ledger.
+func (s *sealer) forget() {
+	s.t.Helper()
+	l, err := ledger.Open(filepath.Join(s.t.TempDir(), "ledger.db"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.ledger, s.tray.ledger = l, l
+}
+
+func mkdir(t testing.TB, path string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzNote(f *testing.F) {
+	for _, content := range []groupContent{{Names: []string{"a", "b"}}, {Dir: "@CA-RC", Names: []string{"a", "b"}}} {
+		text, err := json.Marshal(content)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte(`{"names":["..","a/b"]}`))
+	s := newSealer(f)
+	put(f, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002"), "a")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002", groupNote), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.tray.strangersIn(t.Context(), "FL-LAB_DAT_20251008_001-002")
+		if err != nil {
+			return
+		}
+		for _, m := range list {
+			if m.Name != "a" || m.Dir != "" && !isAddress(m.Dir) {
+				t.Errorf("%q makes %+v", text, m)
+			}
+		}
+	})
+}
