@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"strings"
+	"time"
 )
 
 // Backlog is how many messages of a tray and an address are in one state that is not final.
@@ -24,6 +25,14 @@ func (tx *Tx) Backlogs() ([]Backlog, error) {
 		return err
 	})
 	return list, err
+}
+
+// LastUnderWay is when the last of those messages of a tray was claimed that are taken and not filed; the zero time when none is.
+func (tx *Tx) LastUnderWay(tray string) (claimed time.Time, err error) {
+	var at sql.NullInt64
+	err = tx.row(`SELECT MAX(claimed) FROM message WHERE seq IN (
+		SELECT MAX(seq) FROM `+byOpen+`state IN ('taken','sealed','published') AND tray = ?1 UNION ALL SELECT MAX(seq) FROM `+byUnfiled+`AND tray = ?1)`, []any{tray}, &at)
+	return fromMillis(at.Int64), err
 }
 
 // UnfiledByTray counts the messages that are final but whose folder was not moved yet, as far as there are any.

@@ -49,6 +49,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"claimed":   func() error { _, err := tx.Claimed("outbox", 0, 10); return err },
 		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
 		"away":      func() error { _, err := tx.UnfiledByTray(); return err },
+		"last":      func() error { _, err := tx.LastUnderWay("outbox"); return err },
 		"ended":     func() error { _, err := tx.LatestFinal("outbox", Failed, 10); return err },
 		"explained": func() error { _, err := tx.Explained("outbox", 10); return err },
 		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },

@@ -4,6 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 // What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is not claimed twice. And
@@ -60,5 +64,46 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	}
 	if moved := s.tray.moveAll(t.Context(), list); len(moved) != 0 || s.held(list[0].UID) {
 		t.Errorf("moved %d, held %t", len(moved), s.held(list[0].UID))
+	}
+}
+
+// At a start nothing is known of the folder sending but its time. An empty one that is older than what must lie in it is not the
+// one into which that was moved: it is there while a disk is not. One that has changed since was emptied by a person.
+func TestAnEmptyFolderOfBeforeIsNotTheTrays(t *testing.T) {
+	for name, c := range map[string]struct {
+		claimed time.Duration // from now
+		state   ledger.State
+		home    bool
+	}{
+		"taken later":      {time.Hour, ledger.Taken, false},
+		"taken before":     {-time.Hour, ledger.Taken, true},
+		"taken just now":   {0, ledger.Taken, true},
+		"claimed later":    {time.Hour, ledger.Claimed, false},
+		"claimed before":   {-time.Hour, ledger.Claimed, true},
+		"delivered later":  {time.Hour, ledger.Delivered, false},
+		"delivered before": {-time.Hour, ledger.Delivered, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			at := time.Now().Add(c.claimed)
+			list := []ledger.Outgoing{{Tray: "outbox", Kind: "DAT", Name: "data.csv", Address: "fl-lab.dat", Claimed: at, Due: at}}
+			s.update(func(tx *ledger.Tx) error {
+				return tx.Claim(list, ledger.Claiming{Site: "FL-LAB", First: 1, Identify: s.identify})
+			})
+			if c.state != ledger.Claimed {
+				s.update(func(tx *ledger.Tx) error { return tx.Take([]int64{list[0].Seq}) })
+			}
+			if c.state == ledger.Delivered {
+				s.deliver(list[0])
+			}
+			home, err := s.tray.atHome(t.Context())
+			if err != nil || home != c.home {
+				t.Errorf("at home: %t, %v", home, err)
+			}
+			notes := map[string]string{}
+			if whole, err := s.tray.whole(t.Context(), notes); err != nil || whole != c.home || (notes["sending"] == words.TrayGone(1)) == c.home {
+				t.Errorf("whole: %t, %v, %v", whole, notes, err)
+			}
+		})
 	}
 }

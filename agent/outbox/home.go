@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/words"
@@ -16,7 +17,7 @@ import (
 // it lies on a disk that is not mounted yet, and in an empty one everything would be taken for withdrawn.
 func (t *tray) prepare(ctx context.Context) error {
 	if !exists(t.Sending()) {
-		n, err := t.underWay(ctx)
+		n, _, err := t.underWay(ctx)
 		if err != nil {
 			return err
 		}
@@ -28,8 +29,9 @@ func (t *tray) prepare(ctx context.Context) error {
 	return t.Make()
 }
 
-// underWay counts the messages that must lie in sending/. Those that are claimed and still lie in outbox/ do not.
-func (t *tray) underWay(ctx context.Context) (n int64, err error) {
+// underWay counts the messages that must lie in sending/, and says when the last of them was claimed. Those that are claimed and
+// still lie in outbox/ do not.
+func (t *tray) underWay(ctx context.Context) (n int64, last time.Time, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
 		if err != nil {
@@ -42,6 +44,9 @@ func (t *tray) underWay(ctx context.Context) (n int64, err error) {
 				n += b.Count
 			}
 		}
+		if err == nil && n > 0 {
+			last, err = tx.LastUnderWay(t.Name)
+		}
 		return err
 	})
 	for after := int64(0); err == nil; {
@@ -52,17 +57,23 @@ func (t *tray) underWay(ctx context.Context) (n int64, err error) {
 		}
 		for _, m := range list {
 			if after = m.Seq; !exists(t.dropped(m)) {
-				n++
+				n, last = n+1, m.Claimed
 			}
 		}
 	}
-	return n, err
+	return n, last, err
 }
 
+// timesTell is how much older a folder must be than what was moved into it to be another one: file systems note times in steps of
+// up to two seconds.
+const timesTell = 3 * time.Second
+
 // atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
-// such folder, or another that is empty, and that a file is not in it says nothing about the file.
+// such folder, or another that is empty, and that a file is not in it says nothing about the file. After a start that folder is
+// known by its time: it has not changed since before the messages were claimed, so that they were never moved into it, nor
+// taken out of it.
 func (t *tray) atHome(ctx context.Context) (bool, error) {
-	source, _, err := stat(t.Sending())
+	source, info, err := stat(t.Sending())
 	if err != nil {
 		return false, nil
 	}
@@ -72,8 +83,10 @@ func (t *tray) atHome(ctx context.Context) (bool, error) {
 	if home == source.File {
 		return true, nil
 	}
-	if home != "" && isBare(t.Sending()) {
-		if n, err := t.underWay(ctx); n > 0 || err != nil {
+	if isBare(t.Sending()) {
+		n, last, err := t.underWay(ctx)
+		emptied := home == "" && !info.changed.Add(timesTell).Before(last) // by a person, while the agent did not run
+		if err != nil || n > 0 && !emptied {
 			return false, err
 		}
 	}
@@ -101,7 +114,7 @@ func (t *tray) whole(ctx context.Context, notes map[string]string) (bool, error)
 		return false, err
 	}
 	if !home {
-		n, err := t.underWay(ctx)
+		n, _, err := t.underWay(ctx)
 		if n > 0 || err != nil {
 			notes[filepath.Base(t.Sending())] = words.TrayGone(n)
 			return false, err
