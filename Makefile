@@ -21,7 +21,8 @@ demo: build ## a hub, four labs and three research centres on this machine, unti
 	bin/sealpost demo
 
 test: ## every test, with the race detector
-	go test -race -timeout 35m ./...
+	@echo 'go test -race -timeout 35m ./...'
+	@{ go test -race -timeout 35m -v ./... 2>&1; echo "exit $$?"; } | awk -f .ci/tests.awk
 
 bench: ## the whole of sealpost beside the ceiling of the CPU, and then the benchmarks of its parts; BENCHFLAGS="-size 256MiB" and the like
 	mkdir -p bin
