@@ -82,7 +82,7 @@ func (s *life) send(b *testing.B) {
 	s.step(b, "answer", s.l.Update, func(tx *Tx) error {
 		return tx.Answer(Answer{Envelope: e.ID, Site: "CA-RC", Receipt: strings.Repeat("r", 32<<10), Outcomes: outcomes, Time: time.Now()})
 	})
-	s.step(b, "unfiled", s.l.View, func(tx *Tx) (err error) { s.sent, err = tx.Unfiled("outbox", lifeGroup); return err })
+	s.step(b, "unfiled", s.l.View, func(tx *Tx) (err error) { s.sent, err = tx.Unfiled("outbox", 0, lifeGroup); return err })
 	if len(s.sent) != lifeGroup {
 		b.Fatalf("%d are final", len(s.sent))
 	}

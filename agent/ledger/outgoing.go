@@ -186,10 +186,10 @@ func (tx *Tx) Addresses() (list []string, err error) {
 	}
 }
 
-// Unfiled lists messages of a tray that are final but whose folder may not have been moved yet, with no more of each than
+// Unfiled lists messages of a tray, after seq, that are final but may not have been moved yet, with no more of each than
 // moving it needs: Seq, UID, ID, Kind, Day, Group, Name, Dir, State and Reason.
-func (tx *Tx) Unfiled(tray string, limit int) (list []Outgoing, err error) {
-	err = tx.rows("SELECT seq, uid, message_id, kind, day, group_first, group_last, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? ORDER BY seq LIMIT ?", []any{tray, limit}, func(rows *sql.Rows) error {
+func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err error) {
+	err = tx.rows("SELECT seq, uid, message_id, kind, day, group_first, group_last, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", []any{tray, after, limit}, func(rows *sql.Rows) error {
 		m := Outgoing{Tray: tray}
 		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Group.First, &m.Group.Last, &m.Name, &m.Dir, &m.State, &m.Reason)
 		list = append(list, m)

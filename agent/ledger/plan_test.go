@@ -62,7 +62,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r", Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
 		},
 		"open":      func() error { _, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10); return err },
-		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 10); return err },
+		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 0, 10); return err },
 		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}) },
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
 		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },

@@ -72,7 +72,7 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 		if err != nil || !slices.Equal(names(waiting), []string{"waits"}) {
 			t.Errorf("waiting: %v, %v", names(waiting), err)
 		}
-		unfiled, err := tx.Unfiled("outbox", 10)
+		unfiled, err := tx.Unfiled("outbox", 0, 10)
 		if err != nil || !slices.Equal(names(unfiled), []string{"done"}) {
 			t.Errorf("unfiled: %v, %v", names(unfiled), err)
 		}
@@ -163,7 +163,7 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 		for what, list := range map[string]func() ([]Outgoing, error){
 			"claimed in sequencer": func() ([]Outgoing, error) { return tx.Claimed("sequencer", 0, 10) },
 			"taken in sequencer":   func() ([]Outgoing, error) { return tx.Explained("sequencer", 10) },
-			"failed in sequencer":  func() ([]Outgoing, error) { return tx.Unfiled("sequencer", 10) },
+			"failed in sequencer":  func() ([]Outgoing, error) { return tx.Unfiled("sequencer", 0, 10) },
 			"failed in gone":       func() ([]Outgoing, error) { return tx.LatestFinal("gone", Failed, 10) },
 		} {
 			if got, err := list(); err != nil || !slices.Equal(names(got), []string{what}) {

@@ -25,12 +25,12 @@ const (
 // fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
 // the move and never forgets it.
 func (t *tray) fileAll(ctx context.Context) error {
-	for {
-		more, err := t.file(ctx)
-		if err != nil {
+	for after := int64(0); ; {
+		var err error
+		if after, err = t.file(ctx, after); err != nil {
 			return ignoreCancel(ctx, err)
 		}
-		if more {
+		if after != 0 {
 			continue
 		}
 		select {
@@ -42,54 +42,28 @@ func (t *tray) fileAll(ctx context.Context) error {
 	}
 }
 
-// file moves one group, and says whether there may be more.
-func (t *tray) file(ctx context.Context) (more bool, err error) {
+// file moves what comes after a number in the order of claims, and returns where to go on; 0 when there is no more. What cannot
+// be moved is passed over until the next time, and holds up nothing else.
+func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 	var list []ledger.Outgoing
-	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, fileGroup); return err }); err != nil {
-		return false, err
+	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, after, fileGroup); return err }); err != nil {
+		return 0, err
 	}
-	more = len(list) == fileGroup
+	list, next = whole(list)
 	var done []ledger.Outgoing
-	var files, dirs []string
 	for part := range byFolder(list) {
-		if more && len(done) > 0 && part[0].Group.Size() > int64(len(part)) && part[len(part)-1].Seq == list[len(list)-1].Seq {
-			break // the others of this folder come with the next ones, and then it is moved as a whole
-		}
-		if t.moveShared(part) {
-			done, dirs = append(done, part...), append(dirs, t.place(part[0]))
-			continue
-		}
-		for _, m := range part {
-			to := t.place(m)
-			if err := t.moveFinal(ctx, m, to); err != nil {
-				t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
-				continue
-			}
-			if m.State == ledger.Failed && exists(to) {
-				files = append(files, in(to, whyName(m)))
-			}
-			done = append(done, m)
-			for _, dir := range []string{to, t.folder(m)} {
-				if exists(dir) && !slices.Contains(dirs, dir) {
-					dirs = append(dirs, dir)
-				}
-			}
-		}
-		if part[0].Group != (ledger.Group{}) {
-			t.emptied(part[0])
-			t.forgetNote(part[0]) // a crash may have come between the two
-		}
+		done = append(done, t.moveFinals(ctx, part)...)
 	}
 	if len(done) == 0 {
-		return false, nil
+		return next, nil
 	}
-	if err := durable.SyncGroup(t.Dir, files, append(dirs, t.Sending(), t.Delivered(), t.Failed())); err != nil {
+	if err := t.syncFiled(done); err != nil {
 		t.log.Warn("moved, but not durably yet", "error", err)
-		return false, nil
+		return 0, nil
 	}
 	fault.Point("outbox-filed")
 	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(seqs(done)) }); err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		of := slices.DeleteFunc(slices.Clone(done), func(m ledger.Outgoing) bool { return m.State != state })
@@ -97,7 +71,63 @@ func (t *tray) file(ctx context.Context) (more bool, err error) {
 			t.log.Info(string(state), "messages", labels(of))
 		}
 	}
-	return more, nil
+	return next, nil
+}
+
+// whole leaves out of a full list the last folder's messages, if the rest of them may come behind it: then the folder is moved
+// as a whole. next is where the list is gone on with; 0: there is no more.
+func whole(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
+	if len(list) < fileGroup {
+		return list, 0
+	}
+	end := len(list) - 1
+	for end > 0 && list[end-1].SharesFolder(list[end]) {
+		end--
+	}
+	if end > 0 && int64(len(list)-end) < list[end].Group.Size() {
+		list = list[:end]
+	}
+	return list, list[len(list)-1].Seq
+}
+
+// moveFinals moves final messages of one folder, as a whole or one by one, and returns those that are in their places.
+func (t *tray) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
+	if t.moveShared(part) {
+		return part
+	}
+	for _, m := range part {
+		if err := t.moveFinal(ctx, m, t.place(m)); err != nil {
+			t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
+			continue
+		}
+		done = append(done, m)
+	}
+	if part[0].Group != (ledger.Group{}) {
+		t.emptied(part[0])
+		t.forgetNote(part[0]) // a crash may have come between the two
+	}
+	return done
+}
+
+// syncFiled makes durable what was moved, where it lies and where it lay. What a person has taken away is theirs.
+func (t *tray) syncFiled(done []ledger.Outgoing) error {
+	dirs := []string{t.Sending(), t.Delivered(), t.Failed()}
+	var files []string
+	for part := range byFolder(done) {
+		for _, m := range part {
+			to := t.place(m)
+			if dirs[len(dirs)-1] != to && exists(to) {
+				dirs = append(dirs, to)
+			}
+			if why := in(to, whyName(m)); m.State == ledger.Failed && exists(why) {
+				files = append(files, why)
+			}
+		}
+		if from := t.folder(part[0]); exists(from) {
+			dirs = append(dirs, from)
+		}
+	}
+	return durable.SyncGroup(t.Dir, files, dirs)
 }
 
 // moveShared moves a folder whose messages are all delivered, and says whether it did.

@@ -68,8 +68,8 @@ func (s *sealer) update(do func(*ledger.Tx) error) {
 
 func (s *sealer) file() {
 	s.t.Helper()
-	if more, err := s.tray.file(s.t.Context()); more || err != nil {
-		s.t.Fatalf("more %t: %v", more, err)
+	if next, err := s.tray.file(s.t.Context(), 0); next != 0 || err != nil {
+		s.t.Fatalf("there is more after %d: %v", next, err)
 	}
 }
 
@@ -193,9 +193,9 @@ func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
 		all = append(all, s.taken(names...)...)
 	}
 	s.deliver(all...)
-	more, err := s.tray.file(t.Context())
-	if err != nil || !more {
-		t.Fatalf("more %t: %v", more, err)
+	next, err := s.tray.file(t.Context(), 0)
+	if err != nil || next != all[499].Seq {
+		t.Fatalf("the next comes after %d: %v", next, err)
 	}
 	count := func(dir string) int {
 		entries, err := os.ReadDir(dir)
@@ -210,6 +210,34 @@ func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
 	s.file()
 	if n := count(s.tray.Delivered()); n != 6 || count(s.tray.Sending()) != 0 {
 		t.Errorf("%d folders are moved", n)
+	}
+}
+
+// However many cannot be moved, what comes after them is.
+func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
+	s := newSealer(t)
+	var names []string
+	for i := range fileGroup + 10 {
+		names = append(names, fmt.Sprintf("%03d", i))
+	}
+	list := s.taken(names...)
+	for _, m := range list[:fileGroup+5] {
+		put(t, s.tray.place(m), m.Name)
+	}
+	s.deliver(list...)
+	for after := int64(0); ; {
+		var err error
+		if after, err = s.tray.file(t.Context(), after); err != nil {
+			t.Fatal(err)
+		}
+		if after == 0 {
+			break
+		}
+	}
+	for i, m := range list {
+		if exists(s.tray.source(m)) != (i < fileGroup+5) {
+			t.Errorf("%s is in sending: %t", m.Name, exists(s.tray.source(m)))
+		}
 	}
 }
 
