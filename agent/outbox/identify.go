@@ -4,11 +4,13 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
@@ -38,11 +40,21 @@ func openSecret(state string) ([]byte, error) {
 // chance; this site gets the same ones again for what lies in sending/ when its ledger is lost, and then the recipients
 // know by them what they have. Nobody else's message has the same: a message id is used once, and the source tells apart
 // what would have it twice after all.
+//
+// The uid begins with the day and the number, which the message id tells everybody anyway, and has 80 bits of the secret's behind
+// them: so the ledgers at both ends write what comes later behind what came before in their index, and not all over it.
 func (o *Outbox) identify(m *ledger.Outgoing) {
 	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size, m.Source.Entries, m.Source.ModTime)
-	m.UID = id.UID(hex.EncodeToString(o.derive("uid", source)[:16]))
+	uid := o.derive("uid", source)[:16]
+	if day, err := time.Parse("20060102", m.Day); err == nil {
+		binary.BigEndian.PutUint16(uid, uint16(day.Unix()/secondsOfDay))
+	}
+	binary.BigEndian.PutUint32(uid[2:], uint32(m.Number))
+	m.UID = id.UID(hex.EncodeToString(uid))
 	copy(m.FingerprintKey[:], o.derive("fingerprint key", source))
 }
+
+const secondsOfDay = 24 * 60 * 60
 
 func (o *Outbox) derive(what, source string) []byte {
 	mac := hmac.New(sha256.New, o.secret)
