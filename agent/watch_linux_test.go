@@ -219,13 +219,40 @@ func TestTheTraysDiskIsAwayAtTheStart(t *testing.T) {
 	lab.quiet()
 }
 
+// foldersBeneath makes the tray's folders where its disk is mounted, as a start makes them before that ever was.
+func (d *disk) foldersBeneath() {
+	d.t.Helper()
+	d.unmount()
+	for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
+		must(d.t, os.Mkdir(filepath.Join(d.at, name), 0o755))
+	}
+	d.mount()
+}
+
+// The agent starts without the disk, and finds empty folders that are older than what is under way.
+func TestOldFoldersAreWhereTheTraysDiskWasAtTheStart(t *testing.T) {
+	w, lab, centre, d := labOnADisk(t)
+	d.foldersBeneath()
+	made := time.Now()
+	w.stopHub()
+	lab.start()
+	eventually(t, "file systems can tell before from after", func() bool { return time.Since(made) > 4*time.Second })
+	d.drop("under way")
+	lab.takes("under way")
+	lab.stop()
+	d.unmount()
+	lab.start()
+	lab.says("sending", "1 message is under way: connect the disk")
+	w.startHub()
+	d.mount()
+	centre.expect("FL-LAB", "under way", []byte("under way"))
+	d.has("delivered", 1)
+	lab.quiet()
+}
+
 func TestAnotherFolderIsWhereTheTraysDiskWas(t *testing.T) {
 	w, lab, centre, d := labOnADisk(t)
-	for _, name := range []string{"outbox", "sending", "delivered", "failed"} { // of a start before the disk was ever mounted
-		d.unmount()
-		must(t, os.Mkdir(filepath.Join(d.at, name), 0o755))
-		d.mount()
-	}
+	d.foldersBeneath()
 	w.stopHub()
 	lab.start()
 	d.drop("under way")

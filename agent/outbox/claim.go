@@ -150,8 +150,10 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 	}
 	given = map[id.UID]bool{}
 	rest := whole[:0:0]
+	patience, end := context.WithTimeout(ctx, offerFor)
+	defer end()
 	for part := range byFolder(whole) {
-		if !t.o.offer(ctx, part) {
+		if !t.o.offer(patience, part) {
 			rest = append(rest, part...)
 			continue
 		}
@@ -234,14 +236,19 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 				ready = append(ready, m)
 			}
 		}
-		f.goOn(ctx, ready)
+		if err := f.goOn(ctx, ready); err != nil {
+			return ignoreCancel(ctx, err)
+		}
 	}
 }
 
 // goOn takes messages whose rows are written. Some may still lie in outbox/.
-func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) {
+func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
+	list, err := f.t.o.holdClaimed(ctx, list)
+	if err != nil {
+		return err
+	}
 	f.claims += len(list)
-	f.t.o.hold(list, true)
 	group := make([]found, len(list))
 	for i, m := range list {
 		group[i] = found{dir: m.Dir, name: m.Name}
@@ -252,6 +259,34 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) {
 		f.claiming.remove(group)
 		return f.take(ctx, moved)
 	})
+	return nil
+}
+
+// holdClaimed takes into this caller's hands those of a list that are in nobody's and are still claimed: since they were read, a
+// sealer may have had them, and they may have ended.
+func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
+	free := slices.DeleteFunc(list, func(m ledger.Outgoing) bool { return !o.holdIfFree(m.UID) })
+	still := map[id.UID]bool{}
+	err := o.view(ctx, func(tx *ledger.Tx) error {
+		for _, m := range free {
+			now, err := tx.Message(string(m.UID))
+			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
+			still[m.UID] = err == nil && now.State == ledger.Claimed
+		}
+		return nil
+	})
+	if err != nil {
+		o.hold(free, false)
+		return nil, err
+	}
+	return slices.DeleteFunc(free, func(m ledger.Outgoing) bool {
+		if !still[m.UID] {
+			o.hold([]ledger.Outgoing{m}, false)
+		}
+		return !still[m.UID]
+	}), nil
 }
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
 )
 
 // What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is not claimed twice. And
@@ -67,43 +66,61 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	}
 }
 
-// At a start nothing is known of the folder sending but its time. An empty one that is older than what must lie in it is not the
-// one into which that was moved: it is there while a disk is not. One that has changed since was emptied by a person.
-func TestAnEmptyFolderOfBeforeIsNotTheTrays(t *testing.T) {
+// At a start an empty folder sending is another than the one that was there, as on a mount point without its disk, or the same and
+// emptied by a person, or a new one that a person has made for it.
+func TestWhichFolderIsTheTraysAtAStart(t *testing.T) {
+	now := time.Now()
 	for name, c := range map[string]struct {
-		claimed time.Duration // from now
-		state   ledger.State
-		home    bool
+		before           string
+		changed, claimed time.Duration // from now
+		other            bool
 	}{
-		"taken later":      {time.Hour, ledger.Taken, false},
-		"taken before":     {-time.Hour, ledger.Taken, true},
-		"taken just now":   {0, ledger.Taken, true},
-		"claimed later":    {time.Hour, ledger.Claimed, false},
-		"claimed before":   {-time.Hour, ledger.Claimed, true},
-		"delivered later":  {time.Hour, ledger.Delivered, false},
-		"delivered before": {-time.Hour, ledger.Delivered, true},
+		"an old one":                       {"elsewhere", -time.Hour, -time.Minute, true},
+		"emptied since":                    {"elsewhere", -time.Second, -time.Minute, false},
+		"made again":                       {"elsewhere", 0, -time.Minute, false},
+		"as old as what was moved into it": {"elsewhere", -time.Minute - time.Second, -time.Minute, false},
+		"the one that it was":              {"here", -time.Hour, -time.Minute, false},
+		"nothing is known":                 {"", -time.Hour, -time.Minute, false},
+		"a clock that was ahead":           {"elsewhere", -time.Hour, time.Hour, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSealer(t)
-			at := time.Now().Add(c.claimed)
-			list := []ledger.Outgoing{{Tray: "outbox", Kind: "DAT", Name: "data.csv", Address: "fl-lab.dat", Claimed: at, Due: at}}
-			s.update(func(tx *ledger.Tx) error {
-				return tx.Claim(list, ledger.Claiming{Site: "FL-LAB", First: 1, Identify: s.identify})
-			})
-			if c.state != ledger.Claimed {
-				s.update(func(tx *ledger.Tx) error { return tx.Take([]int64{list[0].Seq}) })
-			}
-			if c.state == ledger.Delivered {
-				s.deliver(list[0])
-			}
-			home, err := s.tray.atHome(t.Context())
-			if err != nil || home != c.home {
-				t.Errorf("at home: %t, %v", home, err)
-			}
-			notes := map[string]string{}
-			if whole, err := s.tray.whole(t.Context(), notes); err != nil || whole != c.home || (notes["sending"] == words.TrayGone(1)) == c.home {
-				t.Errorf("whole: %t, %v, %v", whole, notes, err)
-			}
-		})
+		if other := isOther(c.before, "here", now.Add(c.changed), now.Add(c.claimed), now); other != c.other {
+			t.Errorf("%s: %t", name, other)
+		}
+	}
+}
+
+// What was claimed and taken out of outbox/ before it was moved was withdrawn, and the tray goes on, however old its folders are.
+func TestWhatIsGoneAtAStartHoldsNothingUp(t *testing.T) {
+	s := newSealer(t)
+	list := s.claimed("a", "b")
+	for _, name := range []string{"a", "b"} {
+		if err := os.Remove(filepath.Join(s.tray.Outbox(), name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.recover()
+	for _, m := range list {
+		if state := s.state(m); state != ledger.Withdrawn {
+			t.Errorf("%s is %s", m.Name, state)
+		}
+	}
+}
+
+// The last claim counts, also where an earlier message is claimed again.
+func TestTheLastClaimIsTheLatest(t *testing.T) {
+	s := newSealer(t)
+	a, b := s.taken("a")[0], s.taken("b")[0]
+	later := b.Claimed.Add(time.Hour)
+	s.update(func(tx *ledger.Tx) error {
+		_, err := tx.Advance(a.UID, ledger.Taken, ledger.Claimed, "changed")
+		return err
+	})
+	c := []ledger.Outgoing{{Tray: "outbox", Kind: "DAT", Name: "c", Address: "fl-lab.dat", Claimed: later, Due: later}}
+	s.update(func(tx *ledger.Tx) error {
+		return tx.Claim(c, ledger.Claiming{Site: "FL-LAB", First: 1, Identify: s.identify})
+	})
+	s.update(func(tx *ledger.Tx) error { return tx.Take([]int64{c[0].Seq}) })
+	if n, last, err := s.tray.underWay(t.Context()); err != nil || n != 3 || !last.Equal(c[0].Claimed) {
+		t.Errorf("%d, the last of %s, want %s: %v", n, last, c[0].Claimed, err)
 	}
 }

@@ -136,6 +136,9 @@ func (t *tray) moveShared(part []ledger.Outgoing) bool {
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
+	if _, others := t.contents(m); len(others) > 0 { // a person's, who would not look for it in delivered/
+		return false
+	}
 	if durable.RenameNoReplace(t.folder(m), t.place(m)) != nil {
 		return false
 	}
@@ -150,6 +153,11 @@ func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) erro
 	from, move := t.folder(m), durable.RenameNoReplace
 	if m.Group != (ledger.Group{}) {
 		from, move = t.source(m), moveInto
+	}
+	if m.State == ledger.Failed && !exists(t.source(m)) {
+		if err := t.moveDropped(ctx, m, to); err != nil {
+			return err
+		}
 	}
 	err := move(from, to)
 	if err != nil {
@@ -167,14 +175,37 @@ func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) erro
 	return nil
 }
 
-// moveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
-func moveInto(file, folder string) error {
-	if err := os.Mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+// moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
+// shared a folder, a place for the explanation is made.
+func (t *tray) moveDropped(ctx context.Context, m ledger.Outgoing, to string) error {
+	var row ledger.Outgoing
+	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Message(string(m.UID)); return err }); err != nil {
 		return err
 	}
+	source, err := observe(t.dropped(m))
+	if err == nil && same(source, row.Source) {
+		t.emptied(m)
+		t.setStuck(m, "")
+		return moveInto(t.dropped(m), to)
+	}
+	if m.Group == (ledger.Group{}) {
+		return nil
+	}
+	if err := os.Mkdir(to, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// moveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
+func moveInto(file, folder string) error {
+	made := os.Mkdir(folder, 0o777)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
+	}
 	err := durable.RenameNoReplace(file, in(folder, filepath.Base(file)))
-	if err != nil {
-		os.Remove(folder) //nolint:errcheck // it has something in it
+	if err != nil && made == nil {
+		os.Remove(folder) //nolint:errcheck // an empty folder stays
 	}
 	return err
 }

@@ -278,6 +278,9 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	case temporary(base):
 		delete(f.pending, rel)
 		return nil, words.TemporaryName
+	case ownNote(base):
+		delete(f.pending, rel)
+		return nil, words.OwnNote
 	case f.t.ignored(base):
 		delete(f.pending, rel)
 		return nil, words.IgnoredName

@@ -33,6 +33,11 @@ const (
 	groupRecipients = 16
 )
 
+// ownNote tells whether a name is that of a note of ours, however a disk spells it. Nothing of that name is ever sent.
+func ownNote(name string) bool {
+	return strings.EqualFold(name, groupNote) || strings.EqualFold(name, addressNote)
+}
+
 // groupContent is what a note says.
 type groupContent struct {
 	Dir   string   `json:"folder,omitempty"` // under outbox/, in which they were dropped
@@ -48,7 +53,9 @@ func folderName(m ledger.Outgoing) string {
 }
 
 // arrange puts those messages of a claim side by side that may share a folder, and returns how many there are of each folder:
-// files from one place, as many as fit into one envelope, so that what is sealed together is also moved together.
+// files from one place, as many as fit into one envelope, so that what is sealed together is also moved together. What is one
+// file under two names, as where somebody changes small letters to capitals on a disk that takes them for the same, is not put
+// together: once it is moved, the other name would seem to be there too.
 func arrange(claim []ledger.Outgoing) (sizes []int) {
 	alone := func(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
 	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int { return strings.Compare(a.Dir, b.Dir) })
@@ -62,9 +69,9 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 		}
 	}
 	for n := 0; len(rest) > 0; rest = rest[n:] {
-		room := newRoom(groupRecipients)
-		for n = 0; n < len(rest) && rest[n].Dir == rest[0].Dir && room.take(rest[n]); {
-			n++
+		room, files := newRoom(groupRecipients), map[string]bool{}
+		for n = 0; n < len(rest) && rest[n].Dir == rest[0].Dir && !files[rest[n].Source.File] && room.take(rest[n]); n++ {
+			files[rest[n].Source.File] = true
 		}
 		sizes = append(sizes, n)
 	}
@@ -131,15 +138,22 @@ func (f Folders) readNote(m ledger.Outgoing) (content groupContent, err error) {
 	return content, err
 }
 
-// emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more.
+// emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more. What a person has put
+// there stays, and they are told.
 func (t *tray) emptied(m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
 		t.shared.Lock()
 		defer t.shared.Unlock()
-		if !onlyNote(t.folder(m)) {
+		ours, others := t.contents(m)
+		if len(others) > 0 && !ours {
+			t.tellStrange(filepath.Join("sending", folderName(m)))
+		}
+		if ours || len(others) > 0 {
 			return
 		}
-		os.Remove(in(t.folder(m), groupNote)) //nolint:errcheck // then the folder stays, too
+		for _, name := range append(leftovers(t.folder(m)), groupNote) {
+			os.Remove(in(t.folder(m), name)) //nolint:errcheck // then the folder stays, too
+		}
 	} else {
 		t.forgetAddress(t.folder(m))
 	}
@@ -154,15 +168,67 @@ func (f Folders) forgetNote(m ledger.Outgoing) {
 	os.Remove(in(f.place(m), groupNote)) //nolint:errcheck // see above
 }
 
-// onlyNote tells whether nothing but its note lies in a shared folder, or nothing at all.
-func onlyNote(folder string) bool {
-	dir, err := os.Open(folder)
+// contents tells whether files of a group lie in its folder, by its note, and lists what else does: but for the note, and for what
+// systems leave in folders. Where the note cannot be read everything may be the group's.
+func (f Folders) contents(m ledger.Outgoing) (ours bool, others []string) {
+	entries, err := os.ReadDir(f.folder(m))
 	if err != nil {
-		return false
+		return !errors.Is(err, fs.ErrNotExist), nil
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(2)
-	return (err == nil || err == io.EOF) && (len(names) == 0 || (len(names) == 1 && names[0] == groupNote))
+	note, err := f.readNote(m)
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == groupNote || litter(name):
+		case err != nil || slices.Contains(note.Names, name):
+			ours = true
+		default:
+			others = append(others, name)
+		}
+	}
+	return ours, others
+}
+
+// leftovers lists what systems have left in a folder.
+func leftovers(folder string) (names []string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if litter(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// tellStrange has people told that an entry of the tray is not sealpost's.
+func (t *tray) tellStrange(rel string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.unknown) < maxNotes {
+		if t.unknown == nil {
+			t.unknown = map[string]string{}
+		}
+		t.unknown[rel] = words.StrangeSending
+	}
+}
+
+// knowsAll tells whether the ledger knows every message of a group, so that its note is not needed.
+func (t *tray) knowsAll(ctx context.Context, first id.Message, group ledger.Outgoing) (known bool, err error) {
+	err = t.o.view(ctx, func(tx *ledger.Tx) error {
+		m, err := tx.Message(string(first))
+		if errors.Is(err, ledger.ErrNotFound) || err == nil && !m.SharesFolder(group) {
+			return nil
+		}
+		var names []string
+		if err == nil {
+			names, err = tx.GroupNames(m)
+		}
+		known = names != nil
+		return err
+	})
+	return known, err
 }
 
 // strangersIn describes, as they were claimed, the files in a shared folder that the ledger does not know.
@@ -173,12 +239,16 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
-	if onlyNote(t.folder(group)) {
+	if ours, others := t.contents(group); !ours && len(others) == 0 {
 		t.emptied(group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
 	content, err := t.readNote(group)
 	if err != nil {
+		known, unread := t.knowsAll(ctx, first, group)
+		if unread != nil || known {
+			return nil, unread
+		}
 		return nil, words.NoteDamaged(groupNote, errStrange)
 	}
 	address, err := t.addressIn(content.Dir)
@@ -203,11 +273,12 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	if err != nil {
 		return nil, err
 	}
-	there := list[:0]
+	there, seen := list[:0], map[string]bool{}
 	for _, m := range list {
-		if !filepath.IsLocal(m.Name) || filepath.Base(m.Name) != m.Name || isDir(t.source(m)) {
+		if !filepath.IsLocal(m.Name) || filepath.Base(m.Name) != m.Name || ownNote(m.Name) || seen[m.Name] || isDir(t.source(m)) {
 			return nil, words.NoteDamaged(groupNote, errStrange)
 		}
+		seen[m.Name] = true
 		if m.Source, err = observe(t.source(m)); errors.Is(err, fs.ErrNotExist) {
 			continue // it was taken away, or has failed
 		}

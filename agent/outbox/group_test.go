@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // claimed claims files as the finder does, and returns their rows; nothing is moved yet.
@@ -254,19 +256,8 @@ func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 			s := newSealer(t)
 			list := s.claimed("a", "b", "c")
 			crash(s, list)
-			f := newFinder(s.tray)
-			f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-			f.goOn(t.Context(), list[2:]) // some of them are seen first
-			if err := f.quick.Wait(); err != nil {
-				t.Fatal(err)
-			}
-			f.quick = new(errgroup.Group)
-			if err := f.recoverClaims(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if err := f.quick.Wait(); err != nil {
-				t.Fatal(err)
-			}
+			s.goOn(list[2:]...) // some of them are seen first
+			s.recover()
 			shared := "sending/" + group(list) + "/"
 			s.expectTree(shared+groupNote, shared+"a", shared+"b", shared+"c")
 			note, err := s.tray.readNote(list[0])
@@ -361,6 +352,172 @@ func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
 	s.expectTree("sending/CA-RC_DAT_20251008_001-003/mine")
 	if notes := s.tray.leftAlone(); len(notes) != 1 {
 		t.Errorf("people are told %v", notes)
+	}
+}
+
+// goOn goes on with claims as the finder does.
+func (s *sealer) goOn(list ...ledger.Outgoing) {
+	s.t.Helper()
+	f := newFinder(s.tray)
+	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
+	if err := errors.Join(f.goOn(s.t.Context(), list), f.quick.Wait(), f.slow.Wait()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// recover goes on with all claims, as a sweep does.
+func (s *sealer) recover() {
+	s.t.Helper()
+	f := newFinder(s.tray)
+	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
+	if err := errors.Join(f.recoverClaims(s.t.Context()), f.quick.Wait(), f.slow.Wait()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// A row that was read as claimed, and whose message has ended until it is gone on with, is left alone: no folder is made for it
+// again, and a new file of its name is not taken for it.
+func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	stale := slices.Clone(list)
+	for i := range stale {
+		stale[i].State = ledger.Claimed
+	}
+	s.deliver(list...)
+	s.file()
+	put(t, s.tray.Outbox(), "a")
+	s.goOn(stale...)
+	delivered := "delivered/" + group(list)
+	s.expectTree(delivered+"/a", delivered+"/b", "outbox/a")
+	if ready, why := newFinder(s.tray).examine("a"); ready == nil {
+		t.Errorf("a new file of that name is not taken: %s", why)
+	}
+	if s.held(list[0].UID) || s.held(list[1].UID) {
+		t.Error("somebody holds it still")
+	}
+}
+
+// Notes of ours are never sent, whoever drops them: people are told.
+func TestNotesAreNotSent(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	for _, name := range []string{groupNote, addressNote, strings.ToUpper(groupNote)} {
+		put(t, s.tray.Outbox(), name)
+		if ready, why := f.examine(name); ready != nil || why != words.OwnNote || s.LeavesAlone("outbox", name) != words.OwnNote {
+			t.Errorf("%s: ready %t, %q", name, ready != nil, why)
+		}
+	}
+}
+
+// One file under two names, as a disk has it that takes them for the same: its second name is not in the folder once it is moved.
+func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
+	s := newSealer(t)
+	put(t, s.tray.Outbox(), "data.CSV")
+	if err := os.Link(filepath.Join(s.tray.Outbox(), "data.CSV"), filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
+		t.Skipf("SKIPPED: no file can have two names here: %v", err)
+	}
+	f := newFinder(s.tray)
+	var both []found
+	for _, name := range []string{"data.CSV", "data.csv"} {
+		ready, why := f.examine(name)
+		if ready == nil {
+			t.Fatalf("%s is not taken: %s", name, why)
+		}
+		both = append(both, *ready)
+	}
+	list, err := s.tray.claimRows(t.Context(), both)
+	if err != nil || list[0].SharesFolder(list[1]) {
+		t.Errorf("both lie in %s: %v", folderName(list[0]), err)
+	}
+}
+
+// What is in the place of a folder and is none is a person's, and stays.
+func TestWhatLiesWhereAFolderBelongsStays(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b", "c")
+	if _, err := s.Recall(t.Context(), string(list[0].ID)); err != nil {
+		t.Fatal(err)
+	}
+	s.deliver(list[1])
+	put(t, s.tray.Failed(), string(list[0].ID))
+	put(t, s.tray.Delivered(), group(list))
+	s.file()
+	sending := "sending/" + group(list) + "/"
+	s.expectTree("failed/"+string(list[0].ID), "delivered/"+group(list), sending+groupNote, sending+"a", sending+"b", sending+"c")
+}
+
+// What systems leave in a shared folder goes with it; what a person has put there stays, and they are told where it is.
+func TestWhatElseLiesInASharedFolder(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	sending, delivered := "sending/"+group(list), "delivered/"+group(list)
+	put(t, s.tray.folder(list[0]), ".DS_Store")
+	put(t, s.tray.folder(list[0]), "my own")
+	s.deliver(list[0])
+	s.file()
+	if notes := s.tray.leftAlone(); len(notes) > 0 {
+		t.Errorf("told while another is under way: %v", notes)
+	}
+	s.deliver(list[1])
+	s.file()
+	s.expectTree(delivered+"/a", delivered+"/b", sending+"/"+groupNote, sending+"/.DS_Store", sending+"/my own")
+	if notes := s.tray.leftAlone(); notes[filepath.FromSlash(sending)] != words.StrangeSending {
+		t.Errorf("people are told %v", notes)
+	}
+	if err := os.Remove(filepath.Join(s.tray.folder(list[0]), "my own")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.tray.adopt(t.Context()); err != nil { // the next start
+		t.Fatal(err)
+	}
+	s.expectTree(delivered+"/a", delivered+"/b")
+}
+
+// A group that the ledger knows needs no note.
+func TestANoteThatIsNotNeededMayBeGone(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	if err := os.Remove(filepath.Join(s.tray.folder(list[0]), groupNote)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.tray.adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if notes := s.tray.leftAlone(); len(notes) > 0 {
+		t.Errorf("people are told %v", notes)
+	}
+	s.deliver(list...)
+	s.file()
+	s.expectTree("delivered/"+group(list)+"/a", "delivered/"+group(list)+"/b")
+}
+
+// What failed is explained also where its file was taken away; and what was recalled before it was moved is taken out of outbox/.
+func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	if err := os.Remove(s.tray.source(list[0])); err != nil {
+		t.Fatal(err)
+	}
+	s.update(func(tx *ledger.Tx) error { return tx.Fail(list[0].UID, "refused", time.Now()) })
+	s.file()
+	sending := "sending/" + group(list) + "/"
+	s.expectTree("failed/"+string(list[0].ID)+"/WHY.txt", sending+groupNote, sending+"b")
+
+	for _, names := range [][]string{{"c"}, {"d", "e"}} {
+		t.Run(names[0], func(t *testing.T) {
+			s := newSealer(t)
+			m := s.claimed(names...)[0]
+			if _, err := s.Recall(t.Context(), string(m.ID)); err != nil {
+				t.Fatal(err)
+			}
+			s.file()
+			want := []string{"failed/" + string(m.ID) + "/WHY.txt", "failed/" + string(m.ID) + "/" + m.Name}
+			for _, other := range names[1:] {
+				want = append(want, "outbox/"+other)
+			}
+			s.expectTree(want...)
+		})
 	}
 }
 

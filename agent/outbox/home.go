@@ -57,7 +57,10 @@ func (t *tray) underWay(ctx context.Context) (n int64, last time.Time, err error
 		}
 		for _, m := range list {
 			if after = m.Seq; !exists(t.dropped(m)) {
-				n, last = n+1, m.Claimed
+				n++
+				if m.Claimed.After(last) {
+					last = m.Claimed
+				}
 			}
 		}
 	}
@@ -69,9 +72,7 @@ func (t *tray) underWay(ctx context.Context) (n int64, last time.Time, err error
 const timesTell = 3 * time.Second
 
 // atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
-// such folder, or another that is empty, and that a file is not in it says nothing about the file. After a start that folder is
-// known by its time: it has not changed since before the messages were claimed, so that they were never moved into it, nor
-// taken out of it.
+// such folder, or another that is empty, and that a file is not in it says nothing about the file.
 func (t *tray) atHome(ctx context.Context) (bool, error) {
 	source, info, err := stat(t.Sending())
 	if err != nil {
@@ -85,15 +86,44 @@ func (t *tray) atHome(ctx context.Context) (bool, error) {
 	}
 	if isBare(t.Sending()) {
 		n, last, err := t.underWay(ctx)
-		emptied := home == "" && !info.changed.Add(timesTell).Before(last) // by a person, while the agent did not run
-		if err != nil || n > 0 && !emptied {
+		if err != nil || n > 0 && home != "" {
+			return false, err
+		}
+		before, err := t.homeBefore(ctx)
+		if err != nil || n > 0 && isOther(before, source.File, info.changed, last, time.Now()) {
 			return false, err
 		}
 	}
+	return true, t.moveHome(ctx, source.File) // at the start, or mounted again under another name
+}
+
+// isOther tells at a start whether an empty folder is another than the one into which the last message was moved that must lie
+// in it: it is not the one that was there before, and it has not changed since before that message was claimed, so that the message was
+// never moved into it nor taken out of it. A clock that was ahead proves nothing.
+func isOther(before, now string, changed, claimed, clock time.Time) bool {
+	return before != "" && before != now && changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
+}
+
+func (t *tray) homeKey() string { return "home/" + t.Name }
+
+// homeBefore is which folder sending/ was when it was last seen; empty when that is not known.
+func (t *tray) homeBefore(ctx context.Context) (home string, err error) {
+	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) { home, err = tx.Setting(t.homeKey()); return err })
+	return home, err
+}
+
+func (t *tray) moveHome(ctx context.Context, home string) error {
+	before, err := t.homeBefore(ctx)
+	if err == nil && before != home {
+		err = t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(t.homeKey(), home) })
+	}
+	if err != nil {
+		return err
+	}
 	t.mu.Lock()
-	t.home = source.File // at the start, or mounted again under another name
-	t.mu.Unlock()
-	return true, nil
+	defer t.mu.Unlock()
+	t.home = home
+	return nil
 }
 
 // isBare tells whether a folder has nothing in it.

@@ -54,38 +54,35 @@ func newLane(o *Outbox, small bool, workers int) *lane {
 	return l
 }
 
-// offerFor is how long what was just claimed waits for a sealer. Longer than one envelope takes, so that a busy lane gets all that
-// way, and nothing else is claimed meanwhile.
+// offerFor is how long a claim waits for sealers. Longer than one envelope takes, so that a busy lane gets all that way, and not so
+// long that what is found meanwhile, large or for others, is held up.
 const offerFor = time.Second
 
 // offer hands messages of one folder that were just claimed, and lie durably in sending/, to a sealer that is free, and says whether
 // one has them: to write that they wait, and to read that again, would be a tenth of a lab's work with small files. They are not
 // taken where older ones wait, nor where no sealer gets free, as while the hub is away: then they wait in the ledger, and can be
-// recalled. To a process that starts again they are claimed.
+// recalled. To a process that starts again they are claimed. The wait for a sealer ends with the context.
 func (o *Outbox) offer(ctx context.Context, list []ledger.Outgoing) bool {
 	l := o.lanes[0]
 	m := list[0]
 	if m.Folder || m.Source.Size > smallContent || m.Due.After(time.Now()) || l.behind.Load() {
 		return false
 	}
-	if l.stalled.Load() {
-		select {
-		case l.fresh <- list:
-			return true
-		default:
-			return false
-		}
-	}
-	patience := time.NewTimer(offerFor)
-	defer patience.Stop()
 	select {
 	case l.fresh <- list:
 		return true
-	case <-patience.C:
-		l.stalled.Store(true)
-	case <-ctx.Done():
+	default:
 	}
-	return false
+	if l.stalled.Load() {
+		return false
+	}
+	select {
+	case l.fresh <- list:
+		return true
+	case <-ctx.Done():
+		l.stalled.Store(true)
+		return false
+	}
 }
 
 // sendFresh sends what was offered, as far as it may be sent now. The dispatcher tells why not, and goes on with it.
@@ -138,8 +135,8 @@ func (l *lane) run(ctx context.Context) error {
 					err = l.o.sendFresh(ctx, list)
 				case j := <-l.jobs:
 					err = l.o.send(ctx, j)
-					poke(l.more)
 				}
+				poke(l.more)
 				if err != nil {
 					return ignoreCancel(ctx, err)
 				}

@@ -36,7 +36,11 @@ func (t *tray) movePart(ctx context.Context, part []ledger.Outgoing) (moved []le
 		if err == nil {
 			err = t.move(m)
 		}
-		t.setStuck(m, whyStuck(err))
+		why := whyStuck(err)
+		if !exists(t.dropped(m)) {
+			why = "" // one of its name that comes later is another file
+		}
+		t.setStuck(m, why)
 		if err != nil {
 			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
 			t.o.hold([]ledger.Outgoing{m}, false)

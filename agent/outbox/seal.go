@@ -97,9 +97,12 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 		}
 		if err == nil {
 			good = append(good, m)
-		} else if err := o.setAside(ctx, m, err); err != nil {
+			continue
+		}
+		if err := o.setAside(ctx, m, err); err != nil {
 			return nil, err
 		}
+		o.hold([]ledger.Outgoing{m}, false) // the others may take long
 	}
 	return good, nil
 }

@@ -161,6 +161,8 @@ func (o *Outbox) LeavesAlone(tray, name string) string {
 	switch t := o.tray(tray); {
 	case temporary(name):
 		return words.TemporaryName
+	case ownNote(name):
+		return words.OwnNote
 	case t != nil && t.ignored(name):
 		return words.IgnoredName
 	}
