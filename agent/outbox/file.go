@@ -136,7 +136,7 @@ func (t *tray) moveShared(part []ledger.Outgoing) bool {
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
-	if _, others := t.contents(m); len(others) > 0 { // a person's, who would not look for it in delivered/
+	if left := t.look(m); len(left.others) > 0 { // a person's, who would not look for it in delivered/
 		return false
 	}
 	if durable.RenameNoReplace(t.folder(m), t.place(m)) != nil {
