@@ -37,7 +37,7 @@ func (t *tray) movePart(ctx context.Context, part []ledger.Outgoing) (moved []le
 			err = t.move(m)
 		}
 		why := whyStuck(err)
-		if !exists(t.dropped(m)) {
+		if why != "" && !exists(t.dropped(m)) {
 			why = "" // one of its name that comes later is another file
 		}
 		t.setStuck(m, why)
