@@ -51,21 +51,9 @@ func newSealer(t testing.TB) *sealer {
 // taken drops files and takes them, as the finder does.
 func (s *sealer) taken(names ...string) []ledger.Outgoing {
 	s.t.Helper()
-	f := newFinder(s.tray)
-	var group []found
-	for _, name := range names {
-		put(s.t, s.tray.Outbox(), name)
-		ready, why := f.examine(name)
-		if ready == nil {
-			s.t.Fatalf("%s is not taken: %s", name, why)
-		}
-		group = append(group, *ready)
-	}
-	list, err := s.tray.claimRows(s.t.Context(), group)
-	if err == nil {
-		err = f.take(s.t.Context(), s.tray.moveAll(s.t.Context(), list))
-	}
-	if err != nil {
+	list := s.claimed(names...)
+	s.hold(list, true)
+	if err := newFinder(s.tray).take(s.t.Context(), s.tray.moveAll(s.t.Context(), list)); err != nil {
 		s.t.Fatal(err)
 	}
 	for i := range list {
