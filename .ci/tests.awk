@@ -1,5 +1,5 @@
-# Shortens what 'go test -v' prints, followed by a line "exit STATUS": of a package that failed all of it, of the others the line that
-# they end with and what was skipped in them, and why. Ends with that status.
+# Shortens what 'go test -v' prints, followed by a line "exit STATUS": of a package that failed all but what says that a test runs or
+# has passed, of the others the line that they end with and what was skipped in them, and why. Ends with that status.
 
 /^exit [0-9]+$/ { status = $2; ended = 1; next }
 
@@ -8,9 +8,13 @@
 /^(ok  |FAIL|\?   )\t/ {
   if ($1 == "?") { n = 0; next }
   for (i = 0; i < n; i++) {
-    if ($1 == "FAIL" || i == n - 1 || line[i] ~ /^ *--- SKIP:/ || line[i] ~ /SKIPPED: /) print line[i]
-    if (line[i] ~ /^ *--- SKIP:/) skipped++
+    skip = line[i] ~ /^ *--- SKIP:/
+    reason = line[i] ~ /SKIPPED: / || line[i] ~ /_test\.go:[0-9]+: / && line[i + 1] ~ /^ *--- SKIP:/
+    noise = line[i] ~ /^=== (RUN|PAUSE|CONT) / || line[i] ~ /^ *--- PASS:/
+    if (skip || reason || i == n - 1 || $1 == "FAIL" && !noise) print line[i]
+    skipped += skip
   }
+  delete line
   n = 0
   fflush()
 }

@@ -51,6 +51,9 @@ func (a *audit) checkDelivered(s *site) {
 	slices.Sort(places)
 	for _, place := range places {
 		folder, name := filepath.Base(filepath.Dir(place)), filepath.Base(place)
+		if s.forgot && name == ".sealpost-group" {
+			continue // killed behind the folder's move, and the ledger is lost that would have it removed
+		}
 		d, err := look(place, name)
 		if holds[folder]++; err != nil || holds[folder] > sizeOf(folder) {
 			a.problem("%s: delivered/%s/%q is no place for a file (%v)", s.name, folder, name, err)
