@@ -119,8 +119,14 @@ func (t *tray) syncFiled(done []ledger.Outgoing) error {
 			if dirs[len(dirs)-1] != to && exists(to) {
 				dirs = append(dirs, to)
 			}
-			if why := in(to, whyName(m)); m.State == ledger.Failed && exists(why) {
+			if m.State != ledger.Failed {
+				continue
+			}
+			if why := in(to, whyName(m)); exists(why) {
 				files = append(files, why)
+			}
+			if from := filepath.Dir(t.dropped(m)); dirs[len(dirs)-1] != from && exists(from) {
+				dirs = append(dirs, from) // see moveDropped: in outbox/ it would be claimed again
 			}
 		}
 		if from := t.folder(part[0]); exists(from) {
@@ -178,6 +184,9 @@ func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) erro
 // moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
 // shared a folder, a place for the explanation is made.
 func (t *tray) moveDropped(ctx context.Context, m ledger.Outgoing, to string) error {
+	if home, err := t.atHome(ctx); err != nil || !home {
+		return err
+	}
 	var row ledger.Outgoing
 	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Message(string(m.UID)); return err }); err != nil {
 		return err
