@@ -49,7 +49,7 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, after, fileGroup); return err }); err != nil {
 		return 0, err
 	}
-	list, next = whole(list)
+	list, next = wholeFolders(list)
 	var done []ledger.Outgoing
 	for part := range byFolder(list) {
 		done = append(done, t.moveFinals(ctx, part)...)
@@ -74,9 +74,9 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 	return next, nil
 }
 
-// whole leaves out of a full list the last folder's messages, if the rest of them may come behind it: then the folder is moved
+// wholeFolders leaves out of a full list the last folder's messages, if the rest of them may come behind it: then the folder is moved
 // as a whole. next is where the list is gone on with; 0: there is no more.
-func whole(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
+func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 	if len(list) < fileGroup {
 		return list, 0
 	}
@@ -142,7 +142,7 @@ func (t *tray) moveShared(part []ledger.Outgoing) bool {
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
-	if left := t.look(m); len(left.others) > 0 { // a person's, who would not look for it in delivered/
+	if left := t.inFolder(m); len(left.others) > 0 { // a person's, who would not look for it in delivered/
 		return false
 	}
 	if durable.RenameNoReplace(t.folder(m), t.place(m)) != nil {

@@ -106,7 +106,7 @@ func (t *tray) emptied(m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
 		t.shared.Lock()
 		defer t.shared.Unlock()
-		left := t.look(m)
+		left := t.inFolder(m)
 		if len(left.others) > 0 && !left.ours {
 			t.tellStrange(filepath.Join("sending", folderName(m)))
 		}

@@ -60,8 +60,8 @@ type inside struct {
 	others []string
 }
 
-// look looks through a group's folder.
-func (f Folders) look(m ledger.Outgoing) (left inside) {
+// inFolder looks through a group's folder.
+func (f Folders) inFolder(m ledger.Outgoing) (left inside) {
 	dir, err := os.Open(f.folder(m))
 	if err != nil {
 		left.ours = !errors.Is(err, fs.ErrNotExist)

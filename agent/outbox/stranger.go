@@ -36,21 +36,22 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
-	if left := t.look(group); !left.ours && len(left.others) == 0 {
+	if left := t.inFolder(group); !left.ours && len(left.others) == 0 {
 		t.emptied(group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
+	damaged := words.NoteDamaged(groupNote, errStrange)
 	content, err := t.readNote(group)
 	if err != nil {
 		known, unread := t.knowsAll(ctx, first, group)
 		if unread != nil || known {
 			return nil, unread
 		}
-		return nil, words.NoteDamaged(groupNote, errStrange)
+		return nil, damaged
 	}
 	address, err := t.addressIn(content.Dir)
 	if err != nil {
-		return nil, words.NoteDamaged(groupNote, errStrange)
+		return nil, damaged
 	}
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		list = nil
@@ -73,7 +74,7 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	there, seen := list[:0], map[string]bool{}
 	for _, m := range list {
 		if !filepath.IsLocal(m.Name) || filepath.Base(m.Name) != m.Name || ownNote(m.Name) || seen[m.Name] || isDir(t.source(m)) {
-			return nil, words.NoteDamaged(groupNote, errStrange)
+			return nil, damaged
 		}
 		seen[m.Name] = true
 		if m.Source, err = observe(t.source(m)); errors.Is(err, fs.ErrNotExist) {
