@@ -181,7 +181,7 @@ func (m outgoing) since(before outgoing) []step {
 		}
 	}
 	if m.filed && !before.filed {
-		say(stepFinal, "%s  moves %q to %s/%s/", m.lab, m.name, m.state, m.id)
+		say(stepFinal, "%s  moves %q to %s/", m.lab, m.name, m.folder)
 	}
 	return steps
 }
