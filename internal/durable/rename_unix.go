@@ -6,12 +6,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 )
 
-// renameByLink is the way where the system cannot rename without replacing. A file gets its new name by a hard link, which
-// never replaces, and loses the old one: a crash between leaves both names of the one file. A folder's new name is claimed
-// by an empty folder, which rename may replace: a crash between leaves that empty folder.
+// renameByLink is the way where the system cannot rename without replacing (NFS, some FUSE). A file gets its new name by a hard
+// link, which never replaces, and loses the old one: a crash between leaves both names of the one file. A folder's new name
+// is claimed by an empty folder, which rename may replace: a crash between leaves that. Either is ended by renaming again.
 func renameByLink(old, new string) error {
 	info, err := os.Lstat(old)
 	if err != nil {
@@ -20,15 +21,40 @@ func renameByLink(old, new string) error {
 	if info.IsDir() {
 		return renameOverClaim(old, new)
 	}
-	if err := os.Link(old, new); err != nil {
+	if err := os.Link(old, new); err != nil && !(errors.Is(err, fs.ErrExist) && linked(info, new)) {
 		return unwrap(err)
 	}
-	return unwrap(os.Remove(old))
+	err = os.Remove(old)
+	if err == nil || errors.Is(err, fs.ErrNotExist) { // somebody has taken that name away meanwhile
+		return nil
+	}
+	return errors.Join(unwrap(err), os.Remove(new)) // both names would be two files to everybody
 }
 
+// linked tells whether a file has another name already: of a link whose answer was lost, or that a crash came after. A disk that
+// takes two spellings for one name has one link to it, which must not be removed.
+func linked(file fs.FileInfo, name string) bool {
+	other, err := os.Lstat(name)
+	if err != nil || !os.SameFile(file, other) {
+		return false
+	}
+	st, ok := other.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
+}
+
+// claim is the mode of an empty folder that claims a name: the sticky bit means nothing on a folder of one's own, so that nobody
+// else makes one like it.
+const claim = fs.ModeDir | fs.ModeSticky | 0o700
+
+// claims makes sure that what is found of a claim is not another's of this process, who is about to rename.
+var claims sync.Mutex
+
 func renameOverClaim(old, new string) error {
-	if err := os.Mkdir(new, 0o700); err != nil {
-		return unwrap(err)
+	claims.Lock()
+	defer claims.Unlock()
+	made := syscall.Mkdir(new, syscall.S_ISVTX|0o700)
+	if made != nil && !(errors.Is(made, fs.ErrExist) && isClaim(new)) {
+		return made
 	}
 	err := syscall.Rename(old, new)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
@@ -38,6 +64,16 @@ func renameOverClaim(old, new string) error {
 		return errors.Join(err, os.Remove(new))
 	}
 	return nil
+}
+
+// isClaim tells whether a folder is a claim that a crash has left. That it is empty rename sees for itself.
+func isClaim(name string) bool {
+	info, err := os.Lstat(name)
+	if err != nil || info.Mode()&^fs.ModeSetgid != claim { // a folder has that from the one in which it lies
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 // unwrap takes off the layer that repeats the names: RenameNoReplace adds its own.

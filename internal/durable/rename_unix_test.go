@@ -2,4 +2,80 @@
 
 package durable
 
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
 var fallback = renameByLink
+
+// What a crash leaves of a rename by link is ended by the next attempt, and what looks like it and is not is left alone.
+func TestARenameByLinkThatWasCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		left  func(t *testing.T, old, new string)
+		taken bool
+	}{
+		"a file with both names": {func(t *testing.T, old, new string) {
+			write(t, old, "mine")
+			check(t, os.Link(old, new))
+		}, false},
+		"equal files": {func(t *testing.T, old, new string) {
+			write(t, old, "mine")
+			write(t, new, "mine")
+		}, true},
+		"a file with a name elsewhere": {func(t *testing.T, old, new string) {
+			write(t, old, "mine")
+			write(t, new, "mine")
+			check(t, os.Link(old, old+"2"))
+			check(t, os.Link(new, new+"2"))
+		}, true},
+		"a claimed folder": {func(t *testing.T, old, new string) {
+			mkdir(t, old)
+			check(t, syscall.Mkdir(new, syscall.S_ISVTX|0o700))
+		}, false},
+		"a claimed folder that somebody has filled": {func(t *testing.T, old, new string) {
+			mkdir(t, old)
+			check(t, syscall.Mkdir(new, syscall.S_ISVTX|0o700))
+			write(t, filepath.Join(new, "file"), "theirs")
+		}, true},
+		"an empty folder of somebody": {func(t *testing.T, old, new string) {
+			mkdir(t, old)
+			mkdir(t, new)
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			check(t, os.Chmod(dir, fs.ModeSetgid|0o770)) // as the folders of a service are
+			old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
+			c.left(t, old, new)
+			was, err := os.Lstat(old)
+			check(t, err)
+			err = renameByLink(old, new)
+			if c.taken {
+				if !errors.Is(err, fs.ErrExist) {
+					t.Errorf("answered %v", err)
+				}
+				if _, err := os.Lstat(old); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			check(t, err)
+			expectGone(t, old)
+			if is, err := os.Lstat(new); err != nil || !os.SameFile(was, is) {
+				t.Errorf("new is another: %v", err)
+			}
+		})
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
