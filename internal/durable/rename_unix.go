@@ -21,7 +21,7 @@ func renameByLink(old, new string) error {
 	if info.IsDir() {
 		return renameOverClaim(old, new)
 	}
-	if err := os.Link(old, new); err != nil && !(errors.Is(err, fs.ErrExist) && linked(info, new)) {
+	if err := os.Link(old, new); err != nil && !(errors.Is(err, fs.ErrExist) && cutShort(old, new)) {
 		return unwrap(err)
 	}
 	err = os.Remove(old)
@@ -31,15 +31,22 @@ func renameByLink(old, new string) error {
 	return errors.Join(unwrap(err), os.Remove(new)) // both names would be two files to everybody
 }
 
-// linked tells whether a file has another name already: of a link whose answer was lost, or that a crash came after. A disk that
-// takes two spellings for one name has one link to it, which must not be removed.
-func linked(file fs.FileInfo, name string) bool {
-	other, err := os.Lstat(name)
-	if err != nil || !os.SameFile(file, other) {
+// cutShort tells whether a name is taken because a rename to it was cut short, or its answer was lost.
+func cutShort(old, new string) bool {
+	mine, err := os.Lstat(old)
+	if err != nil {
 		return false
 	}
-	st, ok := other.Sys().(*syscall.Stat_t)
-	return ok && st.Nlink > 1
+	there, err := os.Lstat(new)
+	if err != nil {
+		return false
+	}
+	st, ok := there.Sys().(*syscall.Stat_t)
+	if mine.IsDir() {
+		return ok && isClaim(there, st) // that it is empty rename sees for itself
+	}
+	// A disk that takes two spellings for one name has one link to it, which must not be removed.
+	return ok && st.Nlink > 1 && os.SameFile(mine, there)
 }
 
 // claim is the mode of an empty folder that claims a name: the sticky bit means nothing on a folder of one's own, so that nobody
@@ -52,9 +59,8 @@ var claims sync.Mutex
 func renameOverClaim(old, new string) error {
 	claims.Lock()
 	defer claims.Unlock()
-	made := syscall.Mkdir(new, syscall.S_ISVTX|0o700)
-	if made != nil && !(errors.Is(made, fs.ErrExist) && isClaim(new)) {
-		return made
+	if err := syscall.Mkdir(new, syscall.S_ISVTX|0o700); err != nil && !(errors.Is(err, fs.ErrExist) && cutShort(old, new)) {
+		return err
 	}
 	err := syscall.Rename(old, new)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
@@ -66,14 +72,9 @@ func renameOverClaim(old, new string) error {
 	return nil
 }
 
-// isClaim tells whether a folder is a claim that a crash has left. That it is empty rename sees for itself.
-func isClaim(name string) bool {
-	info, err := os.Lstat(name)
-	if err != nil || info.Mode()&^fs.ModeSetgid != claim { // a folder has that from the one in which it lies
-		return false
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid()
+func isClaim(info fs.FileInfo, st *syscall.Stat_t) bool {
+	const inherited = fs.ModeSetgid // from the folder in which it lies
+	return info.Mode()&^inherited == claim && int(st.Uid) == os.Geteuid()
 }
 
 // unwrap takes off the layer that repeats the names: RenameNoReplace adds its own.

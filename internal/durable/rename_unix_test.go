@@ -13,8 +13,15 @@ import (
 
 var fallback = renameByLink
 
-// What a crash leaves of a rename by link is ended by the next attempt, and what looks like it and is not is left alone.
+// What a crash leaves of a rename by link is ended by the next attempt, which meets it in either way, and what looks like it and is
+// not is left alone.
 func TestARenameByLinkThatWasCutShort(t *testing.T) {
+	for way, rename := range renames {
+		t.Run(way, func(t *testing.T) { testCutShort(t, rename) })
+	}
+}
+
+func testCutShort(t *testing.T, rename func(old, new string) error) {
 	for name, c := range map[string]struct {
 		left  func(t *testing.T, old, new string)
 		taken bool
@@ -54,7 +61,7 @@ func TestARenameByLinkThatWasCutShort(t *testing.T) {
 			c.left(t, old, new)
 			was, err := os.Lstat(old)
 			check(t, err)
-			err = renameByLink(old, new)
+			err = rename(old, new)
 			if c.taken {
 				if !errors.Is(err, fs.ErrExist) {
 					t.Errorf("answered %v", err)
