@@ -100,7 +100,7 @@ func Replace(old, new string) error {
 
 // RenameNoReplace gives the file or folder old the name new on the same volume, in one step, and answers fs.ErrExist when
 // anything has that name. It syncs nothing: a group of renames shares one sync. On file systems that cannot rename so in one
-// step, NFS above all, a crash may leave both names, or old and an empty folder of that name: the next attempt ends it.
+// step, NFS above all, a crash may leave a file with both names: the next attempt ends it.
 func RenameNoReplace(old, new string) error {
 	if err := renameNoReplace(old, new); err != nil {
 		return &os.LinkError{Op: "rename without replacing", Old: old, New: new, Err: err}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 )
 
@@ -40,23 +39,9 @@ func testCutShort(t *testing.T, rename func(old, new string) error) {
 			check(t, os.Link(old, old+"2"))
 			check(t, os.Link(new, new+"2"))
 		}, true},
-		"a claimed folder": {func(t *testing.T, old, new string) {
-			mkdir(t, old)
-			check(t, syscall.Mkdir(new, syscall.S_ISVTX|0o700))
-		}, false},
-		"a claimed folder that somebody has filled": {func(t *testing.T, old, new string) {
-			mkdir(t, old)
-			check(t, syscall.Mkdir(new, syscall.S_ISVTX|0o700))
-			write(t, filepath.Join(new, "file"), "theirs")
-		}, true},
-		"an empty folder of somebody": {func(t *testing.T, old, new string) {
-			mkdir(t, old)
-			mkdir(t, new)
-		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			check(t, os.Chmod(dir, fs.ModeSetgid|0o770)) // as the folders of a service are
 			old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
 			c.left(t, old, new)
 			was, err := os.Lstat(old)
