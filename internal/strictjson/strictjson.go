@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // ErrNotExact is returned for JSON that decodes but is not spelled the one way in which Marshal would spell it.
@@ -17,27 +18,43 @@ var ErrNotExact = errors.New("JSON is not in its exact form")
 // Marshal encodes v in the one exact form: compact, struct order, no HTML escaping.
 func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := encode(&b, v); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// Unmarshal decodes data into v, a pointer, and refuses it with ErrNotExact unless Marshal(v) gives data back.
+// encode writes the exact form of v, and a line break.
+func encode(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// Unmarshal decodes data into v, a pointer, and refuses it with ErrNotExact unless Marshal(v) gives data back. Unknown and
+// duplicate keys and all that is spelled otherwise do not come back.
 func Unmarshal(data []byte, v any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotExact, err)
 	}
-	again, err := Marshal(v)
-	if err != nil {
+	again := comparison{rest: data}
+	if err := encode(&again, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotExact, err)
 	}
-	if !bytes.Equal(again, data) {
+	if again.differs || len(again.rest) > 0 {
 		return ErrNotExact
 	}
 	return nil
+}
+
+// comparison compares what is written, but for the line break after it, with what is to come back.
+type comparison struct {
+	rest    []byte
+	differs bool
+}
+
+func (c *comparison) Write(p []byte) (int, error) {
+	rest, same := bytes.CutPrefix(c.rest, bytes.TrimSuffix(p, []byte("\n")))
+	c.rest, c.differs = rest, c.differs || !same
+	return len(p), nil
 }
