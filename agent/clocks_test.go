@@ -36,36 +36,43 @@ func (s *site) delivers(name string) {
 // The hub's clock is wrong by years: every site is told whose clock it may be, nothing is lost, and all goes on by itself
 // once the hub's clock is right. It is wrong at a start of the hub, and while it runs.
 func TestTheHubsClockIsWrongByYears(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	var clock wrongClock
-	w := newWorldAt(t, clock.now)
-	centre := w.joinBy(time.Now, "CA-RC", "receive")
-	w.bind("ca_rc_queue", "fl-lab.*")
-	lab := w.joinBy(time.Now, "FL-LAB", "send", "CA-RC")
 	for _, c := range []struct {
 		name  string
 		ahead time.Duration
 		start bool
 	}{{"ahead at its start", fiveYears, true}, {"behind at its start", -fiveYears, true}, {"ahead", fiveYears, false}, {"behind", -fiveYears, false}} {
-		if c.start {
-			w.stopHub()
-		}
-		clock.set(c.ahead)
-		if c.start {
-			w.startHub()
-		}
-		lab.drop(c.name, []byte(c.name))
-		for _, s := range []*site{lab, centre} {
-			eventually(t, string(s.name)+" is told that a clock is wrong", func() bool {
-				l := s.status().Link
-				return !l.Connected && (strings.Contains(l.Trouble, "the hub's clock is wrong, or this one's; ask the admin of the hub") ||
-					strings.Contains(l.Trouble, "this computer's clock is wrong, or the hub's is: this one is 43"))
-			})
-		}
-		clock.set(0)
-		centre.expect("FL-LAB", c.name, []byte(c.name))
-		lab.delivers(c.name)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it waits more than it works
+			theHubsClockIsWrong(t, c.ahead, c.start)
+		})
 	}
+}
+
+func theHubsClockIsWrong(t *testing.T, ahead time.Duration, atItsStart bool) {
+	var clock wrongClock
+	w := newWorldAt(t, clock.now)
+	centre := w.joinBy(time.Now, "CA-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.*")
+	lab := w.joinBy(time.Now, "FL-LAB", "send", "CA-RC")
+	if atItsStart {
+		w.stopHub()
+	}
+	clock.set(ahead)
+	if atItsStart {
+		w.startHub()
+	}
+	const name = "data.csv"
+	lab.drop(name, []byte(name))
+	for _, s := range []*site{lab, centre} {
+		eventually(t, string(s.name)+" is told that a clock is wrong", func() bool {
+			l := s.status().Link
+			return !l.Connected && (strings.Contains(l.Trouble, "the hub's clock is wrong, or this one's; ask the admin of the hub") ||
+				strings.Contains(l.Trouble, "this computer's clock is wrong, or the hub's is: this one is 43"))
+		})
+	}
+	clock.set(0)
+	centre.expect("FL-LAB", name, []byte(name))
+	lab.delivers(name)
 	if failed := lab.tray("failed"); len(failed) > 0 {
 		t.Errorf("failed: %v", failed)
 	}

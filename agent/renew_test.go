@@ -23,6 +23,7 @@ func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 // Certificates are renewed after two thirds of their life, while files flow: nothing is restarted, no connection is lost,
 // and nobody has to trust anybody anew.
 func TestCertificatesAreRenewedInTime(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := &clock{}
 	w := newWorldAt(t, c.now)
 	centre := w.join("CA-RC", "receive")
@@ -75,6 +76,7 @@ func TestCertificatesAreRenewedInTime(t *testing.T) {
 // After a certificate has expired the agent says so, and a new invitation with the same key is the way back: what was
 // under way goes on, and nobody has to trust anybody anew. The hub itself, which was off as long, renews when it starts.
 func TestTheWayBackAfterExpiry(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := &clock{}
 	w := newWorldAt(t, c.now)
 	centre := w.join("CA-RC", "receive")

@@ -38,7 +38,7 @@ func testMain(m *testing.M) int {
 		err = os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
 	if err == nil {
-		program, err = build(filepath.Join(dir, "sealpost"), "-tags", "faultpoints", fmt.Sprintf("-race=%v", raceEnabled))
+		program, err = build(filepath.Join(dir, "sealpost"), append([]string{"-tags", "faultpoints"}, raceFlags...)...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
