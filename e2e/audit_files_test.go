@@ -105,12 +105,18 @@ func (a *audit) idIn(folder string, d *drop) string {
 	if messageID.MatchString(folder) {
 		return folder
 	}
-	for _, id := range idsOf(folder) {
-		for _, c := range d.recipients() {
-			if r, _, err := readRecord(c, d.lab, id); err == nil && r.Content.Name == d.name && r.Content.Digest == hex.EncodeToString(d.digest()) {
-				return id
+	if a.shared[folder] == nil { // all that share it were sent to the same sites
+		a.shared[folder] = map[string]string{}
+		for _, id := range idsOf(folder) {
+			for _, c := range d.recipients() {
+				if r, _, err := readRecord(c, d.lab, id); err == nil {
+					a.shared[folder][r.Content.Digest+" "+r.Content.Name] = id
+				}
 			}
 		}
+	}
+	if id, known := a.shared[folder][hex.EncodeToString(d.digest())+" "+d.name]; known {
+		return id
 	}
 	a.problem("%s: none of its recipients knows %q by one of the numbers of %s", d.lab.name, d.name, folder)
 	return ""

@@ -27,8 +27,13 @@ type audit struct {
 	w        *world
 	ids      map[*drop]string // the message id under which a delivered drop lies in its tray
 	uids     map[string]string
+	shared   map[string]map[string]string // message ids by what the folder of several holds, as the recipients' records have it
 	records  []spool.Record
 	problems []string
+}
+
+func newAudit(w *world) *audit {
+	return &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}, shared: map[string]map[string]string{}}
 }
 
 func (a *audit) problem(format string, args ...any) {
@@ -48,7 +53,7 @@ func (w *world) Audit() {
 
 func (w *world) audit() []string {
 	w.t.Helper()
-	a := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}}
+	a := newAudit(w)
 	a.await()
 	a.records = a.readRecords()
 	w.stop()

@@ -20,12 +20,13 @@ func TestTheAuditorSees(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	d := lab.Drop("measurements.csv", smallFile)
-	a := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}}
+	a := newAudit(w)
 	a.await()
 	a.records = a.readRecords()
 	w.stop()
 	look := func() []string {
-		again := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}, records: a.records}
+		again := newAudit(w)
+		again.records = a.records
 		again.check()
 		return again.problems
 	}

@@ -94,7 +94,7 @@ func auditDemo(t testing.TB, dir string) {
 		t.Errorf("%d files lie in delivered", len(w.drops))
 	}
 	w.hub.Start()
-	a := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}}
+	a := newAudit(w)
 	a.await()
 	a.records = a.readRecords()
 	w.hub.Stop()

@@ -184,7 +184,7 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
 	lab.Start()
 	lab.DropFolder("run 7", "a", "b.sh", "empty/")
-	a := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}}
+	a := newAudit(w)
 	a.await()
 	a.records = a.readRecords()
 	w.stop()
@@ -199,7 +199,8 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 		{"a file too many", func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "x"), nil, 0o644) }, nil},
 	} {
 		must(t, c.do())
-		again := &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}, records: a.records}
+		again := newAudit(w)
+		again.records = a.records
 		again.check()
 		if found := len(again.problems) > 0; found != (c.name != "nothing") {
 			t.Errorf("%s: %v", c.name, again.problems)

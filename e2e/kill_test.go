@@ -94,11 +94,19 @@ func killed(err error) bool {
 // A stream of files, and somebody pulling plugs.
 func TestKilledAtAnyInstant(t *testing.T) {
 	t.Parallel()
-	rounds := 8
+	pullPlugs(t, newWorld(t), 8)
+}
+
+// The same on a disk on which nothing gets a name in one step unless it may replace what has that name.
+func TestKilledAtAnyInstantOnADiskThatCannotRename(t *testing.T) {
+	t.Parallel()
+	pullPlugs(t, newWorldIn(t, diskThatCannotRename(t), program), 4)
+}
+
+func pullPlugs(t *testing.T, w *world, rounds int) {
 	if soak {
 		rounds = 300
 	}
-	w := newWorld(t)
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
 	type restarted interface {

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -38,4 +40,30 @@ func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	must(t, mount())
 	centre.Start() // as the service manager does
 	w.Audit()
+}
+
+// diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, as NFS and many of FUSE do, and has hard links; it returns
+// a folder on it.
+func diskThatCannotRename(t *testing.T) string {
+	t.Helper()
+	image, mounted := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	must(t, os.WriteFile(image, nil, 0o600))
+	must(t, os.Truncate(image, 4<<30))
+	for _, command := range [][]string{{"mkfs.ntfs", "-q", "-F", image}, {"ntfs-3g", "-o", "permissions,streams_interface=none", image, mounted}} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("SKIPPED: no disk of ntfs-3g can be had here: %s: %v %s", command[0], err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(mounted, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	old, new, dir := filepath.Join(mounted, "old"), filepath.Join(mounted, "new"), filepath.Join(mounted, "world")
+	must(t, os.WriteFile(old, nil, 0o600))
+	if err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new, unix.RENAME_NOREPLACE); !errors.Is(err, unix.EINVAL) {
+		t.Skipf("SKIPPED: ntfs-3g can rename without replacing: %v", err)
+	}
+	must(t, os.Mkdir(dir, 0o755))
+	return dir
 }

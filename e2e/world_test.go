@@ -39,8 +39,13 @@ func newWorld(t testing.TB) *world { return newWorldOf(t, program) }
 
 func newWorldOf(t testing.TB, bin string, hosts ...string) *world {
 	t.Helper()
+	return newWorldIn(t, t.TempDir(), bin, hosts...)
+}
+
+func newWorldIn(t testing.TB, dir, bin string, hosts ...string) *world {
+	t.Helper()
 	must(t, lookAtSources())
-	w := &world{t: t, dir: t.TempDir(), addr: freeAddress(t)}
+	w := &world{t: t, dir: dir, addr: freeAddress(t)}
 	w.root = filepath.Join(w.dir, "root")
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ"), hosts: hosts}
