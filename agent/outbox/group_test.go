@@ -251,6 +251,12 @@ func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 		"before the note":    func(s *sealer, list []ledger.Outgoing) { mkdir(s.t, s.tray.folder(list[0])) },
 		"within the note":    func(s *sealer, list []ledger.Outgoing) { put(s.t, s.tray.folder(list[0]), groupNote) },
 		"within the renames": func(s *sealer, list []ledger.Outgoing) { s.tray.moveAll(s.t.Context(), list[:2]) },
+		"within a rename that is a link first": func(s *sealer, list []ledger.Outgoing) {
+			s.tray.moveAll(s.t.Context(), list[:2])
+			if err := os.Link(s.tray.dropped(list[2]), s.tray.source(list[2])); err != nil {
+				s.t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)

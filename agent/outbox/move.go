@@ -93,7 +93,7 @@ func (t *tray) syncMoved(moved []ledger.Outgoing) error {
 // move renames a claimed file into the folder that is made for it, unless it is there already.
 func (t *tray) move(m ledger.Outgoing) error {
 	err := durable.RenameNoReplace(t.dropped(m), t.source(m))
-	if err != nil && exists(t.source(m)) {
+	if err != nil && exists(t.source(m)) && !oneFile(t.dropped(m), t.source(m)) {
 		return nil
 	}
 	if err != nil {
@@ -107,6 +107,17 @@ func (t *tray) move(m ledger.Outgoing) error {
 		}
 	}
 	return nil
+}
+
+// oneFile tells whether two names are those of one file: where nothing can be renamed in one step, it has both until the rename is
+// ended.
+func oneFile(a, b string) bool {
+	one, err := os.Lstat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Lstat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // stuckKey names an entry of outbox/ by its path in it.

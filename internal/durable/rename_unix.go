@@ -21,14 +21,21 @@ func renameByLink(old, new string) error {
 	if info.IsDir() {
 		return renameFolder(old, new)
 	}
+	return linkThenRemove(old, new, os.Remove)
+}
+
+func linkThenRemove(old, new string, remove func(string) error) error {
 	if err := os.Link(old, new); err != nil && !(errors.Is(err, fs.ErrExist) && cutShort(old, new)) {
 		return unwrap(err)
 	}
-	err = os.Remove(old)
-	if err == nil || errors.Is(err, fs.ErrNotExist) { // somebody has taken that name away meanwhile
+	err := remove(old)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist): // somebody has taken that name away meanwhile
 		return nil
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS): // it stays for good, and both names would be two files to everybody
+		return errors.Join(unwrap(err), os.Remove(new))
 	}
-	return errors.Join(unwrap(err), os.Remove(new)) // both names would be two files to everybody
+	return unwrap(err) // it may be gone all the same, so that the new name may be the last one
 }
 
 // cutShort tells whether a name is taken because a rename to it was cut short, or its answer was lost.

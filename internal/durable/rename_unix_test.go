@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -61,6 +62,29 @@ func testCutShort(t *testing.T, rename func(old, new string) error) {
 			if is, err := os.Lstat(new); err != nil || !os.SameFile(was, is) {
 				t.Errorf("new is another: %v", err)
 			}
+		})
+	}
+}
+
+// An error of the removal says nothing of whether the old name is gone: the content keeps a name, and renaming again ends it.
+func TestARenameByLinkWhoseOldNameMayBeGone(t *testing.T) {
+	for name, remove := range map[string]func(string) error{
+		"it is":     func(name string) error { return errors.Join(os.Remove(name), syscall.EIO) },
+		"it is not": func(string) error { return syscall.EIO },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
+			write(t, old, "mine")
+			if err := linkThenRemove(old, new, remove); !errors.Is(err, syscall.EIO) {
+				t.Errorf("answered %v", err)
+			}
+			expectContent(t, new, "mine")
+			if err := RenameNoReplace(old, new); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("again: %v", err)
+			}
+			expectContent(t, new, "mine")
+			expectGone(t, old)
 		})
 	}
 }
