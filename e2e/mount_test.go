@@ -48,8 +48,8 @@ func diskThatCannotRename(t *testing.T) string {
 	t.Helper()
 	image, mounted := filepath.Join(t.TempDir(), "image"), t.TempDir()
 	must(t, os.WriteFile(image, nil, 0o600))
-	must(t, os.Truncate(image, 4<<30))
-	for _, command := range [][]string{{"mkfs.ntfs", "-q", "-F", image}, {"ntfs-3g", "-o", "permissions,streams_interface=none", image, mounted}} {
+	must(t, os.Truncate(image, 64<<30)) // sparse
+	for _, command := range [][]string{{"mkfs.ntfs", "-q", "-Q", "-F", image}, {"ntfs-3g", "-o", "permissions,streams_interface=none", image, mounted}} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Skipf("SKIPPED: no disk of ntfs-3g can be had here: %s: %v %s", command[0], err, out)
 		}
