@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // pace is how long the writers below pause: shorter than the settle time, as programs that write now and then do, by as much
@@ -173,8 +174,10 @@ func TestAFileThatIsDisturbedMidway(t *testing.T) {
 	eventually(t, "what was removed is withdrawn", func() bool { return lab.sent("removed").State == "withdrawn" })
 	for _, name := range []string{"replaced by a folder", "replaced by a link"} {
 		eventually(t, name+" is said", func() bool { return lab.sent(name).Reason != "" })
-		must(t, os.Remove(place[name]))
-		must(t, os.WriteFile(place[name], []byte("it is back"), 0o644))
+		back := filepath.Join(lab.dir, "back") // in one step: what is in no place for an instant is withdrawn
+		must(t, os.WriteFile(back, []byte("it is back"), 0o644))
+		must(t, unix.Renameat2(unix.AT_FDCWD, back, unix.AT_FDCWD, place[name], unix.RENAME_EXCHANGE))
+		must(t, os.Remove(back))
 		centre.expect("FL-LAB", name, []byte("it is back"))
 	}
 	if left := lab.tray("failed"); len(left) > 0 {
