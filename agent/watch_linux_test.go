@@ -91,6 +91,21 @@ func TestAWatchThatWasLostIsHadAgain(t *testing.T) {
 	}
 }
 
+// Whatever the instant in which the outbox was away while it was looked through, and whoever wrote into a file while it was
+// claimed: nothing waits for the next sweep.
+func TestTheOutboxIsAwayAgainAndAgain(t *testing.T) {
+	lab, centre := labThatSweeps(t, "24h")
+	for round := range 60 {
+		for range 5 + round%7 {
+			must(t, os.Rename(lab.outbox(), lab.outbox()+".old"))
+			must(t, os.Rename(lab.outbox()+".old", lab.outbox()))
+		}
+		name := fmt.Sprintf("after %d", round)
+		lab.drop(name, []byte(name))
+		centre.expect("FL-LAB", name, []byte(name))
+	}
+}
+
 // More is there than can be noted, and somebody keeps the system telling of something else: what was passed over is found
 // all the same.
 func TestWhatCouldNotBeNotedIsNotPutOff(t *testing.T) {

@@ -57,14 +57,17 @@ func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
 		alone := []ledger.Outgoing{m}
 		if !f.slow.TryGo(func() error { return f.secure(ctx, alone) }) {
 			f.t.o.hold(alone, false) // it stays claimed, and the next sweep takes it
-			poke(f.crowded)
+			poke(f.again)
 		}
 	}
 	return f.secure(ctx, quick)
 }
 
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
-	given, err := f.t.secure(ctx, messages)
+	given, changed, err := f.t.secure(ctx, messages)
+	if changed {
+		poke(f.again)
+	}
 	kept := messages
 	if len(given) > 0 {
 		kept = slices.DeleteFunc(slices.Clone(messages), func(m ledger.Outgoing) bool { return given[m.UID] })
@@ -125,10 +128,11 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 	return messages, err
 }
 
-// secure makes what was moved durable, with its content, and lets it be sealed. It returns what a sealer has in its hands now.
-func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[id.UID]bool, err error) {
+// secure makes what was moved durable, with its content, and lets it be sealed. It returns what a sealer has in its hands now, and
+// whether something was changed since it was claimed, which stays claimed.
+func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[id.UID]bool, changed bool, err error) {
 	if len(moved) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	err = t.syncMoved(moved)
 	if durable.InUse(err) {
@@ -136,7 +140,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 	}
 	if err != nil {
 		t.log.Error("sending cannot be made durable; trying again", "error", err)
-		return nil, nil
+		return nil, false, nil
 	}
 	fault.Point("outbox-moved")
 	whole := moved[:0:0]
@@ -161,7 +165,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 			given[m.UID] = true
 		}
 	}
-	return given, t.o.take(ctx, rest)
+	return given, len(whole) < len(moved), t.o.take(ctx, rest)
 }
 
 // take lets messages that lie durably in sending/ wait in the ledger to be sealed.
@@ -191,20 +195,21 @@ func seqs(list []ledger.Outgoing) []int64 {
 }
 
 // secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.
-func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (given map[id.UID]bool, err error) {
+func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (given map[id.UID]bool, changed bool, err error) {
 	if len(moved) > 1 {
 		given = map[id.UID]bool{}
 		for i := range moved {
-			more, err := t.secure(ctx, moved[i:i+1])
+			more, one, err := t.secure(ctx, moved[i:i+1])
 			maps.Copy(given, more)
+			changed = changed || one
 			if err != nil {
-				return given, err
+				return given, changed, err
 			}
 		}
-		return given, nil
+		return given, changed, nil
 	}
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
-	return nil, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
 }

@@ -33,13 +33,13 @@ type finder struct {
 	t        *tray
 	watch    *watch
 	pending  map[string]*pending // what is looked at again soon, by name
-	missed   bool                // more was seen than pending could hold
+	missed   bool                // something may be there that neither pending nor a notification tells of
 	absent   bool                // the last sweep found no outbox
 	next     time.Time           // when it is looked through as a whole again
 	rested   time.Time           // before this no hint makes it looked through
 	claims   int                 // that were begun; a sweep that began none was no use
 	claiming claiming
-	crowded  chan struct{}   // something large is claimed and has to be looked at again
+	again    chan struct{}   // something is claimed and has to be looked at again
 	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
 	slow     *errgroup.Group // makes large things durable, so that nothing waits for their sync
 }
@@ -59,7 +59,7 @@ type pending struct {
 }
 
 func newFinder(t *tray) *finder {
-	return &finder{t: t, pending: map[string]*pending{}, crowded: make(chan struct{}, 1)}
+	return &finder{t: t, pending: map[string]*pending{}, again: make(chan struct{}, 1)}
 }
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
@@ -95,7 +95,7 @@ func (f *finder) loop(ctx context.Context) error {
 			}
 		case <-f.watch.lost:
 			f.sweepEarly(0)
-		case <-f.crowded:
+		case <-f.again:
 			f.sweepEarly(sweepRepeats)
 		case <-due.C:
 			if err := f.look(ctx); err != nil {
@@ -209,7 +209,7 @@ func (f *finder) sweep(ctx context.Context) error {
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
 func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]string) error {
 	path := filepath.Join(f.t.Outbox(), rel)
-	f.watch.add(path)
+	watched := f.watch.add(path)
 	dir, err := os.Open(path)
 	if err != nil {
 		f.absent = f.absent || rel == ""
@@ -217,6 +217,9 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 		return nil
 	}
 	defer dir.Close()
+	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
+		f.missed = true
+	}
 	for ctx.Err() == nil {
 		entries, err := dir.ReadDir(claimGroup)
 		var group []found
@@ -313,11 +316,11 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		}
 		return &found{dir: dir, name: base, address: address, folder: folder, source: source}, ""
 	}
-	return nil, f.again(rel, err, folder)
+	return nil, f.lookAgain(rel, err, folder)
 }
 
-// again sees to it that an entry that is not finished is looked at again, and says what people should know.
-func (f *finder) again(rel string, err error, folder bool) (why string) {
+// lookAgain sees to it that an entry that is not finished is looked at again, and says what people should know.
+func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 	var wait *later
 	var no *never
 	switch {

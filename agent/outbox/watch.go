@@ -58,15 +58,20 @@ func (w *watch) end() string {
 	return words.NotWatched(plain(w.trouble), every)
 }
 
-// add watches a folder. A watch is lost when the folder is renamed, made again, or something is mounted there, so that each
-// sweep adds it anew, which is harmless.
-func (w *watch) add(dir string) {
+// add watches a folder, and says whether it was there. A watch is lost when the folder is renamed, made again, or something is
+// mounted there, so that each sweep adds it anew, which is harmless.
+func (w *watch) add(dir string) (there bool) {
 	if w.w == nil {
-		return
+		return true
 	}
-	if err := w.w.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := w.w.Add(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err != nil {
 		w.trouble = err
 	}
+	return true
 }
 
 func (w *watch) forward(from *fsnotify.Watcher) {
