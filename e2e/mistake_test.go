@@ -21,9 +21,11 @@ func (s *site) messageOf(name string) (id string) {
 	return id
 }
 
+// state is where the message stands that was claimed under this name. That it is published is said by its envelope.
 func (s *site) state(name string) (state string) {
 	s.t.Helper()
-	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `SELECT state FROM message WHERE name = ?`, name)
+	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `SELECT CASE WHEN m.state = 'sealed' AND e.state = 'published' THEN e.state ELSE m.state END
+		FROM message m LEFT JOIN envelope e USING (envelope_id) WHERE m.name = ?`, name)
 	return state
 }
 

@@ -71,22 +71,19 @@ func (tx *Tx) Seal(e Envelope, messages []SealedMessage, from State) error {
 	if err != nil {
 		return err
 	}
+	// The state is spelled out: SQLite compiles a statement anew for each value of what a partial index may depend on.
 	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = j.value->>'digest', reason = ''
-		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = ?`, e.ID, string(rows), from)
+		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = '`+string(from)+"'", e.ID, string(rows))
 	if err == nil && n != int64(len(messages)) {
 		err = ErrNotFound
 	}
 	return err
 }
 
-// Publish records the hub's promise.
+// Publish records the hub's promise, by which the envelope's messages are published: see stateNow.
 func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64, at time.Time) error {
-	err := tx.exec("UPDATE envelope SET state = 'published', incarnation = ?, sequence = ?, published = ?, file = '' WHERE envelope_id = ? AND state IN ('sealed','published')",
+	return tx.exec("UPDATE envelope SET state = 'published', incarnation = ?, sequence = ?, published = ?, file = '' WHERE envelope_id = ? AND state IN ('sealed','published')",
 		incarnation, sequence, millis(at), e)
-	if err != nil {
-		return err
-	}
-	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'published' WHERE envelope_id <> '' AND envelope_id = ? AND state = 'sealed'", e)
 }
 
 // Drop gives an envelope up and lets its unfinished messages wait to be sealed again.

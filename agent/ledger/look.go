@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,8 +19,41 @@ type Backlog struct {
 // Backlogs counts the messages that are not final, by tray, state and address. Final ones are only ever added, so they are
 // not counted: that would take longer with every message.
 func (tx *Tx) Backlogs() ([]Backlog, error) {
+	open, err := tx.backlogs("SELECT tray, state, address, COUNT(*) FROM " + byOpen + "TRUE GROUP BY state, address, tray")
+	if err != nil {
+		return nil, err
+	}
+	// A row says sealed also when the hub has its envelope (see stateNow). Those that are not there yet are few, because sealing waits for them.
+	sealed, err := tx.backlogs(`SELECT m.tray, 'sealed', m.address, COUNT(*) FROM envelope e INDEXED BY envelope_open CROSS JOIN message m INDEXED BY message_envelope
+		WHERE e.state = 'sealed' AND e.state IN ('sealed','published') AND m.envelope_id <> '' AND m.envelope_id = e.envelope_id AND m.state = 'sealed' GROUP BY m.address, m.tray`)
+	counts := map[Backlog]int64{}
+	for _, b := range open {
+		if b.State == Sealed {
+			b.State = Published
+		}
+		counts[b.key()] += b.Count
+	}
+	for _, b := range sealed {
+		counts[b.key()] = b.Count
+		counts[Backlog{Tray: b.Tray, State: Published, Address: b.Address}] -= b.Count
+	}
 	var list []Backlog
-	err := tx.rows("SELECT tray, state, address, COUNT(*) FROM "+byOpen+"TRUE GROUP BY state, address, tray", nil, func(rows *sql.Rows) error {
+	for b, n := range counts {
+		if b.Count = n; n > 0 {
+			list = append(list, b)
+		}
+	}
+	slices.SortFunc(list, func(a, b Backlog) int {
+		return cmp.Or(strings.Compare(string(a.State), string(b.State)), strings.Compare(a.Address, b.Address), strings.Compare(a.Tray, b.Tray))
+	})
+	return list, err
+}
+
+// key is what is counted.
+func (b Backlog) key() Backlog { return Backlog{Tray: b.Tray, State: b.State, Address: b.Address} }
+
+func (tx *Tx) backlogs(query string) (list []Backlog, err error) {
+	err = tx.rows(query, nil, func(rows *sql.Rows) error {
 		var b Backlog
 		err := rows.Scan(&b.Tray, &b.State, &b.Address, &b.Count)
 		list = append(list, b)

@@ -129,3 +129,47 @@ func TestWhatPeopleAreTold(t *testing.T) {
 		t.Error("looking changed something")
 	}
 }
+
+// That the hub has a message is said by its envelope; an earlier program said it in the message's row.
+func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	messages := map[string]Outgoing{}
+	for _, name := range []string{"waits", "sealed", "here", "there", "earlier", "delivered"} {
+		messages[name] = taken(t, l, name)
+	}
+	envelopes := map[string]id.Envelope{}
+	for _, name := range []string{"sealed", "here", "there", "earlier", "delivered"} {
+		envelopes[name] = sealed(t, l, messages[name], "CA-RC")
+	}
+	update(t, l, func(tx *Tx) error {
+		for _, name := range []string{"here", "there", "earlier", "delivered"} {
+			if err := tx.Publish(envelopes[name], "incarnation", 1, day); err != nil {
+				return err
+			}
+		}
+		if err := tx.exec("UPDATE message SET state = 'published' WHERE uid = ?", messages["earlier"].UID); err != nil {
+			return err
+		}
+		return tx.Answer(Answer{Envelope: envelopes["delivered"], Site: "CA-RC", Receipt: "r", Time: day})
+	})
+	view(t, l, func(tx *Tx) error {
+		for name, want := range map[string]State{"waits": Taken, "sealed": Sealed, "here": Published, "there": Published, "earlier": Published, "delivered": Delivered} {
+			if m, err := tx.Message(string(messages[name].UID)); err != nil || m.State != want {
+				t.Errorf("%s is %s, want %s: %v", name, m.State, want, err)
+			}
+		}
+		backlogs, err := tx.Backlogs()
+		want := []Backlog{{"outbox", Published, "fl-lab.dat", 3}, {"outbox", Sealed, "fl-lab.dat", 1}, {"outbox", Taken, "fl-lab.dat", 1}}
+		if err != nil || !slices.Equal(backlogs, want) {
+			t.Errorf("backlogs: %v, %v", backlogs, err)
+		}
+		return nil
+	})
+	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"], "its route changed") })
+	view(t, l, func(tx *Tx) error {
+		if m, err := tx.Message(string(messages["here"].UID)); err != nil || m.State != Taken {
+			t.Errorf("what was given up is %s: %v", m.State, err)
+		}
+		return nil
+	})
+}

@@ -88,7 +88,11 @@ const (
 // Small is the size up to which files share envelopes; the index message_large spells it out.
 const Small = 768 << 10
 
-const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, group_first, group_last, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, filed, envelope_id, digest, reason, finished`
+// That the hub has a message is said by its envelope, so that the rows of all its messages need not be written for it. A row that says
+// published itself is one of an earlier program.
+const stateNow = `CASE WHEN state = 'sealed' AND EXISTS (SELECT 1 FROM envelope e WHERE e.envelope_id = message.envelope_id AND e.state = 'published') THEN 'published' ELSE state END`
+
+const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, group_first, group_last, name, type = 'folder', fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, ` + stateNow + `, filed, envelope_id, digest, reason, finished`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
