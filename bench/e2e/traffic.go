@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sealpost/bench/room"
 	"sealpost/hub"
 	"sealpost/internal/control"
@@ -116,9 +118,20 @@ func dropAll(from, to string) error {
 	if err != nil {
 		return err
 	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Open(to)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
 	for _, e := range entries {
-		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
-			return err
+		// os.Rename would look at each path first, and walk both of them.
+		if err := unix.Renameat(int(in.Fd()), e.Name(), int(out.Fd()), e.Name()); err != nil {
+			return fmt.Errorf("drop %s into %s: %w", e.Name(), to, err)
 		}
 	}
 	return nil
