@@ -199,10 +199,11 @@ func checkMessages(sender id.Site, messages []spool.Message) error {
 	return nil
 }
 
-func labels(messages []spool.Message) []id.Message {
+// labels names messages for the log.
+func labels(messages []spool.Message) []string {
 	out := make([]id.Message, len(messages))
 	for i, m := range messages {
 		out[i] = m.ID
 	}
-	return out
+	return id.Ranges(out)
 }

@@ -65,7 +65,7 @@ func (c *call) logSettled(receipt statement.Receipt) {
 		of[o] = append(of[o], m.Message)
 	}
 	for o, messages := range of {
-		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "outcome", o.outcome, "code", o.code, "messages", messages)
+		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "outcome", o.outcome, "code", o.code, "messages", id.Ranges(messages))
 	}
 }
 

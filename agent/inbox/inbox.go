@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -76,7 +75,10 @@ func New(o Options) (*Inbox, error) {
 // tempDir is where content is written before it was verified, under the inbox: on its volume, and nobody else's business.
 const tempDir = ".sealpost/tmp"
 
-func (b *Inbox) temp() string { return filepath.Join(b.cfg.Dir, tempDir) }
+func (b *Inbox) temp() string { return b.at(tempDir) }
+
+// at is the path of what has this clean path in the inbox.
+func (b *Inbox) at(rel string) string { return durable.Join(b.cfg.Dir, rel) }
 
 // Run works until the context ends, and returns when everything it started has stopped. It returns api.ErrHeld when
 // another agent of this site has taken the queue.

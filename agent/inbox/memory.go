@@ -26,7 +26,7 @@ const goneSuffix = ".gone"
 // remembered returns the record of a message that the ledger does not know; found is false when there is none.
 func (b *Inbox) remembered(sender id.Site, message id.Message, uid id.UID) (r Record, found bool, err error) {
 	for _, name := range recordNames(message, uid) {
-		r, err := readRecord(filepath.Join(b.records(sender), name))
+		r, err := readRecord(durable.Join(b.records(sender), name))
 		if errors.Is(err, fs.ErrNotExist) {
 			break // the next name is only taken when there is this one
 		}
@@ -102,7 +102,7 @@ func (b *Inbox) bringRecordsOf(dir string) error {
 	var list []*placement
 	for name, r := range records {
 		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Path: filepath.FromSlash(r.Path), Temp: filepath.Join(dir, name)}}
-		if exists(filepath.Join(b.cfg.Dir, p.Temp)) {
+		if exists(b.at(p.Temp)) {
 			continue
 		}
 		if err := errors.Join(p.setRecord(r), b.makeFolders([]*placement{p}), b.writeRecord(p)); err != nil {

@@ -118,7 +118,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 
 // syncLarge makes the content of a large message durable here, where only large ones wait for it.
 func (b *Inbox) syncLarge(m opened) error {
-	switch temp := filepath.Join(b.cfg.Dir, m.temp); {
+	switch temp := b.at(m.temp); {
 	case !m.synced:
 		return nil
 	case m.Type == envelope.TypeFile:

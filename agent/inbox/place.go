@@ -221,14 +221,14 @@ func (b *Inbox) syncPlaces(list []*placement) error {
 }
 
 // folder is where the content of one sender's messages lies.
-func (b *Inbox) folder(sender id.Site) string { return filepath.Join(b.cfg.Dir, string(sender)) }
+func (b *Inbox) folder(sender id.Site) string { return b.at(string(sender)) }
 
 // syncContent makes the content of a group durable, with the folders in which it lies.
 func (b *Inbox) syncContent(fresh []*placement) error {
 	var files []string
 	dirs := map[string]bool{}
 	for _, p := range fresh {
-		temp := filepath.Join(b.cfg.Dir, p.Temp)
+		temp := b.at(p.Temp)
 		if dir := filepath.Dir(temp); !dirs[dir] {
 			dirs[dir] = true
 			files = append(files, filepath.Join(dir, listFile))
@@ -270,8 +270,8 @@ func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
 		if attempt > 0 {
 			name = alternative(p.Name, string(p.ID), attempt)
 		}
-		p.Path = filepath.Join(string(p.Sender), name)
-		_, err := os.Lstat(filepath.Join(b.cfg.Dir, p.Path))
+		p.Path = durable.Join(string(p.Sender), name)
+		_, err := os.Lstat(b.at(p.Path))
 		if errors.Is(err, fs.ErrNotExist) && !taken[p.Path] {
 			taken[p.Path] = true
 			return nil
@@ -296,7 +296,7 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 // rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
 func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool) error {
 	for attempt := 1; ; attempt++ {
-		err := durable.RenameNoReplace(filepath.Join(b.cfg.Dir, p.Temp), filepath.Join(b.cfg.Dir, p.Path))
+		err := durable.RenameNoReplace(b.at(p.Temp), b.at(p.Path))
 		if err == nil {
 			fault.Point("inbox-moved")
 			return nil
@@ -373,17 +373,35 @@ func detail(list []*placement, e id.Envelope) string {
 	return ""
 }
 
+// report writes to the log what became of the messages: a line for those of one envelope that were placed, which are most.
 func (b *Inbox) report(list []*placement) {
+	type envelope struct {
+		sender id.Site
+		id     id.Envelope
+		placed []id.Message
+		size   int64
+	}
+	var in envelope
+	flush := func() {
+		if len(in.placed) > 0 {
+			b.log.Info("placed", "messages", id.Ranges(in.placed), "sender", in.sender, "envelope", in.id, "size", in.size)
+		}
+	}
 	for _, p := range list {
+		if p.Envelope != in.id {
+			flush()
+			in = envelope{sender: p.Sender, id: p.Envelope}
+		}
 		switch {
 		case p.code != "":
 			b.log.Error("refused", "message", p.ID, "sender", p.Sender, "code", p.code)
 		case p.known:
 			b.log.Info("known already", "message", p.ID, "sender", p.Sender)
 		default:
-			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope, "size", p.Size)
+			in.placed, in.size = append(in.placed, p.ID), in.size+p.Size
 		}
 	}
+	flush()
 }
 
 func keys(set map[string]bool) []string {

@@ -49,7 +49,7 @@ type RecordContent struct {
 
 // records is the folder of the records of one sender's messages.
 func (b *Inbox) records(sender id.Site) string {
-	return filepath.Join(b.cfg.Dir, ".sealpost", string(sender))
+	return durable.Join(b.at(".sealpost"), string(sender))
 }
 
 // makeRecord makes the record of a message that is about to be placed.
@@ -86,7 +86,7 @@ func (b *Inbox) writeLists(list []*placement) error {
 		texts[dir].WriteString(p.listed())
 	}
 	for dir, text := range texts {
-		if err := os.WriteFile(filepath.Join(b.cfg.Dir, dir, listFile), text.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(durable.Join(b.at(dir), listFile), text.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}
@@ -101,7 +101,7 @@ func (b *Inbox) correctRecord(p *placement) error {
 	if err := p.setRecord(p.record); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(b.cfg.Dir, filepath.Dir(p.Temp), listFile), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(durable.Join(b.at(filepath.Dir(p.Temp)), listFile), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (b *Inbox) correctRecord(p *placement) error {
 // readList returns the records that lie beside content, by the name of that; none when there is no list. What cannot be read
 // any more is an addition that was cut short: the list itself is durable before anything is placed.
 func (b *Inbox) readList(dir string) (map[string]Record, error) {
-	f, err := os.Open(filepath.Join(b.cfg.Dir, dir, listFile))
+	f, err := os.Open(durable.Join(b.at(dir), listFile))
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
@@ -143,7 +143,7 @@ func (b *Inbox) writeRecord(p *placement) error {
 	}
 	err := fs.ErrExist
 	for _, name := range recordNames(p.ID, p.UID) {
-		path := filepath.Join(b.records(p.Sender), name)
+		path := durable.Join(b.records(p.Sender), name)
 		if err = writeNew(path, p.text); errors.Is(err, fs.ErrExist) && begins(path, p.text) {
 			err = durable.WriteFile(path, p.text, 0o644)
 		}

@@ -95,7 +95,7 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 // endPlacingOf ends one: content that is still in the temporary folder is renamed now; content that is not was renamed before, and
 // *is* placed, whatever people did with the file since. Its record may be missing all the same.
 func (b *Inbox) endPlacingOf(ctx context.Context, p *placement, taken map[string]bool) error {
-	temp := filepath.Join(b.cfg.Dir, p.Temp)
+	temp := b.at(p.Temp)
 	_, err := os.Lstat(temp)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

@@ -149,8 +149,8 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 			whole = append(whole, m)
 		}
 	}
-	for _, m := range whole {
-		t.log.Info("claimed", "message", m.ID, "uid", m.UID, "size", m.Source.Size)
+	for part := range byFolder(whole) {
+		t.log.Info("claimed", "messages", labels(part), "size", sizeOf(part))
 	}
 	given = map[id.UID]bool{}
 	rest := whole[:0:0]
@@ -184,6 +184,14 @@ func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
 	})
 	fault.Point("outbox-taken")
 	return err
+}
+
+// sizeOf is how many bytes the sources of messages have together.
+func sizeOf(list []ledger.Outgoing) (size int64) {
+	for _, m := range list {
+		size += m.Source.Size
+	}
+	return size
 }
 
 func seqs(list []ledger.Outgoing) []int64 {
@@ -299,7 +307,7 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) ([]led
 func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := observe(t.source(m))
 	if err == nil && !same(source, m.Source) {
-		source, err = finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
+		source, _, err = finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
 	}
 	switch {
 	case err == nil && same(source, m.Source):

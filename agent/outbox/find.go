@@ -224,7 +224,10 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 		entries, err := dir.ReadDir(claimGroup)
 		var group []found
 		for _, e := range entries {
-			name := filepath.Join(rel, e.Name())
+			name := e.Name()
+			if rel != "" {
+				name = in(rel, name)
+			}
 			if e.IsDir() && isAddress(name) {
 				if err := f.sweepDir(ctx, name, notes); err != nil {
 					return err
@@ -260,7 +263,7 @@ type found struct {
 }
 
 // rel is its path in outbox/.
-func (f found) rel() string { return filepath.Join(filepath.FromSlash(f.dir), f.name) }
+func (f found) rel() string { return under(f.dir, f.name) }
 
 // examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
 // and says why it is not taken, when there is something to say. rel is relative to outbox/.
@@ -305,9 +308,7 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	path := filepath.Join(f.t.Outbox(), rel)
-	folder := isDir(path)
-	source, err := finished(path, settling{f.t.Settle, f.t.FolderSettle}, time.Now())
+	source, folder, err := finished(in(f.t.Outbox(), rel), settling{f.t.Settle, f.t.FolderSettle}, time.Now())
 	if err == nil {
 		delete(f.pending, rel)
 		dir := filepath.ToSlash(filepath.Dir(rel))

@@ -30,13 +30,13 @@ type Message struct {
 	Recipients []Recipient  `json:"recipients,omitempty"`
 }
 
-// labels are the message ids of messages, for the log.
-func labels(list []ledger.Outgoing) []id.Message {
+// labels names messages for the log.
+func labels(list []ledger.Outgoing) []string {
 	out := make([]id.Message, len(list))
 	for i, m := range list {
 		out[i] = m.ID
 	}
-	return out
+	return id.Ranges(out)
 }
 
 // Recipient is what one recipient of a message has answered.

@@ -121,7 +121,7 @@ func oneFile(a, b string) bool {
 }
 
 // stuckKey names an entry of outbox/ by its path in it.
-func stuckKey(m ledger.Outgoing) string { return filepath.Join(filepath.FromSlash(m.Dir), m.Name) }
+func stuckKey(m ledger.Outgoing) string { return under(m.Dir, m.Name) }
 
 // setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
 func (t *tray) setStuck(m ledger.Outgoing, why string) {

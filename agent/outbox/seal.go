@@ -189,10 +189,7 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 }
 
 func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed, error) {
-	size := int64(0)
-	for _, m := range s.messages {
-		size += m.Source.Size
-	}
+	size := sizeOf(s.messages)
 	if m := s.messages[0]; m.Folder {
 		size += m.Source.Entries * 4096 // the archive's headers, and names in PAX headers
 		return o.sealFile(s, req, size)

@@ -41,6 +41,11 @@ func stat(path string) (ledger.Source, seen, error) {
 	if err != nil {
 		return ledger.Source{}, seen{}, err
 	}
+	return sourceOf(path, info)
+}
+
+// sourceOf identifies what was found at path.
+func sourceOf(path string, info fs.FileInfo) (ledger.Source, seen, error) {
 	file, changed, err := identify(path, info)
 	if err != nil {
 		return ledger.Source{}, seen{}, err
@@ -57,21 +62,22 @@ type settling struct {
 // finished tells whether what lies at path is complete: it has not changed for the settle time, and nobody has it open
 // for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a whole,
 // or when a file of its name and .done lies beside it.
-func finished(path string, settle settling, now time.Time) (ledger.Source, error) {
+func finished(path string, settle settling, now time.Time) (source ledger.Source, folder bool, err error) {
 	source, info, err := stat(path)
 	if err != nil {
-		return source, err
+		return source, false, err
 	}
 	if err := suitable(info); err != nil {
-		return source, err
+		return source, info.IsDir(), err
 	}
 	if info.IsDir() {
 		if exists(path + doneSuffix) {
 			settle.folder = 0
 		}
-		return finishedTree(path, settle.folder, now)
+		source, err := finishedTree(path, settle.folder, now)
+		return source, true, err
 	}
-	return source, finishedFile(path, info, settle.file, now)
+	return source, false, finishedFile(path, info, settle.file, now)
 }
 
 func finishedFile(path string, info seen, settle time.Duration, now time.Time) error {
@@ -167,7 +173,7 @@ func openSource(path string, want ledger.Source) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, _, err := stat(path)
+	got, err := opened(f, path)
 	if err == nil && !same(got, want) {
 		err = fmt.Errorf("%s: %w", path, errChanged)
 	}

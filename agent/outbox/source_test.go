@@ -35,7 +35,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
+		if _, _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
 			t.Errorf("open to %s: %v", name, err)
 		}
 		w.Close()
@@ -45,7 +45,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	source, err := finished(path, settling{}, inTime())
+	source, _, err := finished(path, settling{}, inTime())
 	if err != nil || source.Size != 7 || source.File == "" || source.ModTime == 0 {
 		t.Errorf("open to read only: %+v, %v", source, err)
 	}
@@ -64,7 +64,7 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _ = finished(path, settling{}, inTime()) // whatever it says: the writer is what counts
+				_, _, _ = finished(path, settling{}, inTime()) // whatever it says: the writer is what counts
 			}
 		}
 	}()
@@ -85,13 +85,13 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wait *later
-	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
+	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
 		t.Errorf("20 s after the change: %v %+v", err, wait)
 	}
-	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
+	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
 		t.Errorf("61 s after the change: %v", err)
 	}
-	if _, err := finished(path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
+	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
 	}
 }

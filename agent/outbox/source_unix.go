@@ -3,12 +3,13 @@
 package outbox
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/internal/words"
 )
 
@@ -18,7 +19,19 @@ func identify(_ string, info fs.FileInfo) (file string, changed time.Time, err e
 	if !ok {
 		return "", changed, words.NoFileIdentity(info.Name())
 	}
-	return fmt.Sprintf("%x:%x", uint64(st.Dev), st.Ino), changeTime(st), nil //nolint:unconvert // Dev is 32 bits wide on darwin
+	name := strconv.AppendUint(make([]byte, 0, 33), uint64(st.Dev), 16) //nolint:unconvert // Dev is 32 bits wide on darwin
+	name = strconv.AppendUint(append(name, ':'), st.Ino, 16)
+	return string(name), changeTime(st), nil
+}
+
+// opened identifies a file that is open: what is read is what was claimed, whatever lies at its path by now.
+func opened(f *os.File, path string) (ledger.Source, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return ledger.Source{}, err
+	}
+	source, _, err := sourceOf(path, info)
+	return source, err
 }
 
 // openShared opens a file for reading. It never waits, not even for a pipe that took the file's place meanwhile.

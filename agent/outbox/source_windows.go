@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"sealpost/agent/ledger"
 	"sealpost/internal/words"
 )
 
@@ -44,6 +45,12 @@ func handleID(h windows.Handle) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%x:%x%08x", info.VolumeSerialNumber, info.FileIndexHigh, info.FileIndexLow), nil
+}
+
+// opened identifies a file that is open, and so cannot be replaced by a writer: by what lies at its path.
+func opened(_ *os.File, path string) (ledger.Source, error) {
+	source, _, err := stat(path)
+	return source, err
 }
 
 // openShared opens a file so that others may read, rename and delete it meanwhile, but not write. It follows no link.

@@ -53,7 +53,7 @@ func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
 			path := put(t, dir, "data.csv")
 			closed := open(t, path, c.access, c.share)
 			var wait *later
-			_, err := finished(path, settling{}, inTime())
+			_, _, err := finished(path, settling{}, inTime())
 			if errors.As(err, &wait) != c.written || !c.written && err != nil {
 				t.Errorf("finished: %v", err)
 			}

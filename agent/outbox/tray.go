@@ -34,20 +34,31 @@ type Tray struct {
 	Ignore       []string      // patterns of names that are left alone
 }
 
-// Folders is the folder whose parts show a person where each message stands.
+// Folders is the folder, by its clean path, whose parts show a person where each message stands.
 type Folders struct{ Dir string }
 
+// in is a name in a folder.
+func in(dir, name string) string { return durable.Join(dir, name) }
+
+// under is the path in outbox/ of what was dropped into a folder of it, which has slashes and is mostly empty.
+func under(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return in(filepath.FromSlash(dir), name)
+}
+
 // Outbox holds what is not yet taken.
-func (f Folders) Outbox() string { return filepath.Join(f.Dir, "outbox") }
+func (f Folders) Outbox() string { return in(f.Dir, "outbox") }
 
 // Sending holds what is under way, in folders named by message ids: see group.go.
-func (f Folders) Sending() string { return filepath.Join(f.Dir, "sending") }
+func (f Folders) Sending() string { return in(f.Dir, "sending") }
 
 // Delivered holds what every recipient has signed for.
-func (f Folders) Delivered() string { return filepath.Join(f.Dir, "delivered") }
+func (f Folders) Delivered() string { return in(f.Dir, "delivered") }
 
 // Failed holds what did not reach everybody, each beside a WHY.txt.
-func (f Folders) Failed() string { return filepath.Join(f.Dir, "failed") }
+func (f Folders) Failed() string { return in(f.Dir, "failed") }
 
 // All lists the four, in the order of a file's way.
 func (f Folders) All() []string {
@@ -64,11 +75,8 @@ func (f Folders) Make() error {
 	return nil
 }
 
-// in is a name in a folder. Both are clean, and to make sure of that again costs more than to put them together.
-func in(dir, name string) string { return dir + string(filepath.Separator) + name }
-
 func (f Folders) dropped(m ledger.Outgoing) string {
-	return filepath.Join(f.Outbox(), filepath.FromSlash(m.Dir), m.Name)
+	return in(f.Outbox(), under(m.Dir, m.Name))
 }
 
 func (f Folders) folder(m ledger.Outgoing) string { return in(f.Sending(), folderName(m)) }

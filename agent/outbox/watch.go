@@ -3,8 +3,8 @@ package outbox
 import (
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/fsnotify/fsnotify"
@@ -94,12 +94,12 @@ func (w *watch) forward(from *fsnotify.Watcher) {
 }
 
 func (w *watch) tell(e fsnotify.Event) {
-	rel, err := filepath.Rel(w.t.Outbox(), e.Name)
+	outbox := w.t.Outbox()
+	rel, below := strings.CutPrefix(e.Name, in(outbox, ""))
 	switch {
-	case err != nil:
-	case rel == ".":
+	case e.Name == outbox:
 		w.sweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent
-	case e.Op == fsnotify.Remove:
+	case !below, e.Op == fsnotify.Remove:
 	default:
 		select {
 		case w.names <- rel:

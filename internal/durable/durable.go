@@ -23,6 +23,15 @@ var (
 // tempPattern names the temporary files of WriteFile. A crash can leave one behind; nothing ever reads it.
 const tempPattern = ".durable-*.tmp"
 
+// Join is filepath.Join for a path and a name that are clean: to make sure of that for each of many files costs more than to put them
+// together.
+func Join(dir, name string) string {
+	if os.IsPathSeparator(dir[len(dir)-1]) {
+		return dir + name // the root of a volume
+	}
+	return dir + string(filepath.Separator) + name
+}
+
 // WriteFile replaces or makes path with exactly data and the permissions perm, whatever the umask. A reader
 // sees the old content or the new one, whole, also after a crash.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {

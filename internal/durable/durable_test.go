@@ -225,3 +225,13 @@ func expectOnly(t *testing.T, dir, name string) {
 		t.Errorf("%s holds %v, want only %s", dir, entries, name)
 	}
 }
+
+func TestAPathAndAName(t *testing.T) {
+	for _, dir := range []string{"a", filepath.Join("a", "b"), string(filepath.Separator), filepath.VolumeName(t.TempDir()) + string(filepath.Separator)} {
+		for _, name := range []string{"c", filepath.Join("c", "d")} {
+			if got, want := Join(dir, name), filepath.Join(dir, name); got != want {
+				t.Errorf("Join(%q, %q) = %q, want %q", dir, name, got, want)
+			}
+		}
+	}
+}

@@ -173,3 +173,21 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+func TestRangesOfMessages(t *testing.T) {
+	for want, list := range map[string][]Message{
+		"":                        nil,
+		"L_DAT_20251008_007":      {"L_DAT_20251008_007"},
+		"L_DAT_20251008_007-009":  {"L_DAT_20251008_007", "L_DAT_20251008_008", "L_DAT_20251008_009"},
+		"L_DAT_20251008_999-1000": {"L_DAT_20251008_999", "L_DAT_20251008_1000"},
+		"L_DAT_20251008_007 L_DAT_20251008_009-010 L_DAT_20251009_011": {"L_DAT_20251008_007", "L_DAT_20251008_009", "L_DAT_20251008_010", "L_DAT_20251009_011"},
+		"L_DAT_20251008_002 L_DAT_20251008_001 L_DAT_20251008_001":     {"L_DAT_20251008_002", "L_DAT_20251008_001", "L_DAT_20251008_001"},
+		"none none":                             {"none", "none"},
+		"L_-1 L_0":                              {"L_-1", "L_0"},
+		"L_DAT_20251008_007 M_DAT_20251008_008": {"L_DAT_20251008_007", "M_DAT_20251008_008"},
+	} {
+		if got := strings.Join(Ranges(list), " "); got != want {
+			t.Errorf("%v are %q, want %q", list, got, want)
+		}
+	}
+}

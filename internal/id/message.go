@@ -58,6 +58,31 @@ func FormatGroup(member Message, first, last int64) string {
 	return string(appendNumber(name, last))
 }
 
+// Ranges names messages for people, briefly: those whose numbers follow one another as FormatGroup does, the others by their ids.
+func Ranges(list []Message) (names []string) {
+	for len(list) > 0 {
+		first, n := numberOf(list[0]), 1
+		for n < len(list) && first >= 0 && numberless(list[n]) == numberless(list[0]) && numberOf(list[n]) == first+int64(n) {
+			n++
+		}
+		name := string(list[0])
+		if n > 1 {
+			name = FormatGroup(list[0], first, first+int64(n)-1)
+		}
+		names, list = append(names, name), list[n:]
+	}
+	return names
+}
+
+// numberOf is the number in a message id, or -1.
+func numberOf(m Message) int64 {
+	n, err := strconv.ParseInt(string(m[len(numberless(m)):]), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
 // Renumber is a message id with another number.
 func Renumber(m Message, number int64) Message {
 	return Message(appendNumber([]byte(numberless(m)), number))
