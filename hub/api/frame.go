@@ -48,7 +48,7 @@ func ReadExactly(r io.Reader, size int64) ([]byte, error) {
 	buf := make([]byte, 0, min(size, step))
 	for int64(len(buf)) < size {
 		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), min(size, int64(2*cap(buf))))
+			grown := make([]byte, len(buf), min(size, int64(4*cap(buf))))
 			copy(grown, buf)
 			buf = grown
 		}

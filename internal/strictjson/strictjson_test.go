@@ -13,6 +13,12 @@ type thing struct {
 	Time  time.Time `json:"time"`
 	Items []item    `json:"items"`
 	Note  string    `json:"note,omitempty"`
+
+	Wait  time.Duration  `json:"wait_ns,omitempty"`
+	Sum   *[2]byte       `json:"sum,omitempty"`
+	Even  *bool          `json:"even,omitempty"`
+	Count map[string]int `json:"count,omitempty"`
+	Until time.Time      `json:"until,omitzero"`
 }
 
 type item struct {
@@ -30,6 +36,12 @@ func TestRoundTrip(t *testing.T) {
 	again, err := Marshal(v)
 	if err != nil || string(again) != exact {
 		t.Errorf("Marshal gives %s, %v", again, err)
+	}
+	for _, more := range []string{`"wait_ns":1500000000`, `"sum":[1,2]`, `"even":false`, `"count":{"a":1,"b":2}`, `"until":"2025-10-08T12:00:00.5Z"`} {
+		var v thing
+		if err := Unmarshal([]byte(exact[:len(exact)-1]+","+more+"}"), &v); err != nil {
+			t.Errorf("with %s: %v", more, err)
+		}
 	}
 	if v.Name != "a<b>&ü" || v.Items[0].Size != 9007199254740993 || v.Time.Location() != time.UTC {
 		t.Errorf("decoded %+v", v)
