@@ -289,8 +289,13 @@ func (f *sinkFile) Write(p []byte) (int, error) {
 // Close gives the file its time. It does not sync: a group of messages is synced at once before it is placed.
 func (f *sinkFile) Close() error {
 	fault.Point("inbox-written")
-	err := f.File.Close()
-	if err == nil {
+	err := durable.SetTime(f.File, f.mtime)
+	byName := errors.Is(err, durable.ErrUnsupported)
+	if byName {
+		err = nil
+	}
+	err = errors.Join(err, f.File.Close())
+	if err == nil && byName {
 		err = f.root.Chtimes(f.name, f.mtime, f.mtime)
 	}
 	if err != nil {

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"time"
 
+	v2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"sealpost/envelope"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
@@ -67,7 +70,7 @@ func (p *placement) makeRecord() error {
 // setRecord gives a message its record, for the place that it has now.
 func (p *placement) setRecord(r Record) error {
 	r.Path = filepath.ToSlash(p.Path)
-	text, err := json.MarshalIndent(r, "", "  ")
+	text, err := v2.Marshal(r, jsontext.WithIndent("  ")) // of thousands of small files, each of which has a record
 	p.record, p.text = r, append(text, '\n')
 	return err
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -127,7 +126,7 @@ func readLease(r io.Reader) ([]Delivery, error) {
 		return nil, err
 	}
 	var answer LeaseAnswer
-	if err := json.Unmarshal(head, &answer); err != nil {
+	if err := strictjson.UnmarshalKnown(head, &answer); err != nil {
 		return nil, fmt.Errorf("the hub's answer: %w", err)
 	}
 	room := int64(MaxLease)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/strictjson"
 )
 
 // How long the client waits for what.
@@ -189,7 +189,7 @@ func decode(r io.Reader, out any) error {
 	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(data, out); err != nil {
+	if err := strictjson.UnmarshalKnown(data, out); err != nil {
 		return fmt.Errorf("the hub's answer: %w", err)
 	}
 	return nil

@@ -1,11 +1,28 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// SetTime gives an open file its modification time, without looking for it by its name. Before Linux 5.8 it is ErrUnsupported.
+func SetTime(f *os.File, t time.Time) error {
+	ts, err := unix.TimeToTimespec(t)
+	if err == nil {
+		err = unix.UtimesNanoAt(int(f.Fd()), "", []unix.Timespec{ts, ts}, unix.AT_EMPTY_PATH)
+	}
+	if errors.Is(err, unix.EINVAL) {
+		return ErrUnsupported
+	}
+	if err != nil {
+		return fmt.Errorf("set the time of %s: %w", f.Name(), err)
+	}
+	return nil
+}
 
 // SyncFS makes everything written so far to the file system of dir durable, in one call. Since Linux 5.8 it also reports
 // a write that failed in the background and that nobody has been told of.

@@ -54,6 +54,10 @@ func Unmarshal(data []byte, v any) error {
 	return nil
 }
 
+// UnmarshalKnown decodes data into v, a pointer, and passes over keys that v does not know. It is for the answers of those who may be
+// of a later version.
+func UnmarshalKnown(data []byte, v any) error { return v2.Unmarshal(data, v, decoding) }
+
 // comparison compares what is written, but for the line break after it, with what is to come back.
 type comparison struct {
 	rest    []byte
