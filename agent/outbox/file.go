@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	fileGroup   = 512 // holds two groups of claims
+	fileGroup   = 512 // holds the messages of two envelopes
 	fileRetries = 30 * time.Second
 )
 

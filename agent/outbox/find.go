@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	claimGroup   = 256  // files of one claim
+	claimGroup   = 512  // files of one claim at most; see batch
+	readGroup    = 256  // entries of a folder that are read at once
 	maxPending   = 4096 // files looked at again soon; what is beyond, the next sweep finds
 	maxNotes     = 100  // entries of outbox/ of which people are told that they are not taken
 	probeFirst   = 5 * time.Millisecond
@@ -158,22 +159,20 @@ func (f *finder) soon(name string, after time.Duration) *pending {
 // look examines what is due and claims what is finished.
 func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
-	var group []found
+	var batches batches
 	for name, p := range f.pending {
 		if p.due.After(now) {
 			continue
 		}
 		if ready, _ := f.examine(name); ready != nil {
-			group = append(group, *ready)
-		}
-		if len(group) == claimGroup {
-			break
+			batches.add(*ready)
 		}
 	}
 	if home, err := f.t.atHome(ctx); err != nil || !home {
 		return ignoreCancel(ctx, err) // the next sweep says what is wrong
 	}
-	f.claim(ctx, group)
+	f.claimFull(ctx, &batches)
+	f.claim(ctx, batches.rest())
 	return nil
 }
 
@@ -220,9 +219,10 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
 		f.missed = true
 	}
+	var batches batches
 	for ctx.Err() == nil {
-		entries, err := dir.ReadDir(claimGroup)
-		var group []found
+		entries, err := dir.ReadDir(readGroup)
+		found := 0
 		for _, e := range entries {
 			name := e.Name()
 			if rel != "" {
@@ -236,12 +236,16 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 			}
 			ready, why := f.examine(name)
 			if ready != nil {
-				group = append(group, *ready)
+				found++
+				batches.add(*ready)
 			} else if why != "" && len(notes) < maxNotes {
 				notes[name] = why
 			}
 		}
-		f.claim(ctx, group)
+		f.claimFull(ctx, &batches)
+		if err != nil || found < len(entries) { // what is found does not wait for a look through much that is not
+			f.claim(ctx, batches.rest())
+		}
 		if err != nil {
 			break // io.EOF, or the folder went away: the next sweep says so
 		}

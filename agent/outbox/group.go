@@ -36,7 +36,6 @@ func folderName(m ledger.Outgoing) string {
 // file under two names, as where somebody changes small letters to capitals on a disk that takes them for the same, is not put
 // together: once it is moved, the other name would seem to be there too.
 func arrange(claim []ledger.Outgoing) (sizes []int) {
-	alone := func(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
 	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int { return strings.Compare(a.Dir, b.Dir) })
 	var apart []ledger.Outgoing
 	rest := claim[:0]
@@ -57,6 +56,49 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	copy(claim[len(claim)-len(apart):], apart)
 	return sizes
 }
+
+// batches is what is found, cut into what is claimed together: what fills two envelopes, so that neither leaves with a rest that
+// would have had room in the next.
+type batches struct {
+	full      [][]found
+	last      []found
+	room      *room // what is left in the last envelope
+	envelopes int   // of the last batch
+}
+
+const batchEnvelopes = 2
+
+func (b *batches) add(f found) {
+	m := ledger.Outgoing{Folder: f.folder, Name: f.name, Source: f.source}
+	more := !alone(m) && (b.room == nil || !b.room.take(m))
+	if len(b.last) == claimGroup || more && b.envelopes == batchEnvelopes {
+		b.full = append(b.full, b.rest())
+	}
+	if more {
+		b.envelopes++
+		b.room = newRoom(groupRecipients)
+		b.room.take(m)
+	}
+	b.last = append(b.last, f)
+}
+
+// rest takes the last batch out, whether it is full or not.
+func (b *batches) rest() []found {
+	last := b.last
+	b.last, b.room, b.envelopes = nil, nil, 0
+	return last
+}
+
+// claimFull claims those that are full.
+func (f *finder) claimFull(ctx context.Context, b *batches) {
+	for _, group := range b.full {
+		f.claim(ctx, group)
+	}
+	b.full = nil
+}
+
+// alone tells whether a message has a folder to itself whatever it is claimed with.
+func alone(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
 
 // byFolder cuts a list where one folder's messages end and those of the next begin.
 func byFolder(list []ledger.Outgoing) iter.Seq[[]ledger.Outgoing] {

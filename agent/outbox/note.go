@@ -9,14 +9,15 @@ import (
 	"strings"
 
 	"sealpost/agent/ledger"
+	"sealpost/hub/api"
 )
 
 const (
 	// groupNote is a file in a shared folder of sending/. It says which file is which message, and for whom, should the ledger
 	// be lost.
 	groupNote = ".sealpost-group"
-	// maxNote bounds it: a group has at most claimGroup names of 255 bytes, of which JSON writes each as up to six.
-	maxNote = maxAddress + claimGroup*6*260
+	// maxNote bounds it: a group has at most as many names as an envelope has messages, of 255 bytes, of which JSON writes each as up to six.
+	maxNote = maxAddress + api.MaxMessages*6*260
 )
 
 // groupContent is what a note says.
