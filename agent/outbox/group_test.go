@@ -527,6 +527,49 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	}
 }
 
+// What is found is claimed as it came, nothing twice, and each claim that is full fills two envelopes, however many files that is.
+func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		draw := rapid.Custom(func(t *rapid.T) found {
+			return found{name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"), folder: rapid.IntRange(0, 19).Draw(t, "folder") == 0,
+				source: ledger.Source{Size: rapid.SampledFrom([]int64{0, 100, 4 << 10, 100 << 10, smallContent, smallContent + 1}).Draw(t, "size")}}
+		})
+		list := rapid.SliceOfN(draw, 0, 300).Draw(t, "found")
+		for i := range list {
+			list[i].source.ModTime, list[i].source.File = int64(i), fmt.Sprint(i)
+		}
+		var b batches
+		for _, f := range list {
+			b.add(f)
+		}
+		claims := append(b.full, b.rest())
+		next := int64(0)
+		for n, claim := range claims {
+			messages := make([]ledger.Outgoing, len(claim))
+			for i, f := range claim {
+				if messages[i] = (ledger.Outgoing{Name: f.name, Folder: f.folder, Source: f.source}); f.source.ModTime != next {
+					t.Fatalf("number %d comes instead of %d", f.source.ModTime, next)
+				}
+				next++
+			}
+			sizes := len(arrange(messages))
+			if sizes > batchEnvelopes || n < len(claims)-1 && sizes != batchEnvelopes {
+				t.Errorf("claim %d of %d has %d envelopes", n+1, len(claims), sizes)
+			}
+		}
+		if next != int64(len(list)) {
+			t.Errorf("%d of %d are claimed", next, len(list))
+		}
+	})
+	var b batches
+	for i := range 3*claimGroup + 1 {
+		b.add(found{name: fmt.Sprint(i), folder: true})
+	}
+	if len(b.full) != 3 || len(b.rest()) != 1 {
+		t.Errorf("folders are claimed %d groups at once", len(b.full))
+	}
+}
+
 // arrange loses nothing, keeps the order, and lets only small files from one place share a folder, no more than one envelope holds.
 func TestWhatSharesAFolder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
