@@ -72,7 +72,24 @@ func (tx *Tx) Answer(a Answer) error {
 			return err
 		}
 	}
-	if err := tx.exec(concludeEnvelope+"envelope_id <> '' AND envelope_id = ?2"+concluded, millis(a.Time), a.Envelope); err != nil {
+	return tx.conclude(a)
+}
+
+// conclude ends the messages of an envelope that became final by an answer, and the envelope if all of them have.
+func (tx *Tx) conclude(a Answer) error {
+	var differ, wait bool
+	err := tx.row(`SELECT EXISTS (SELECT 1 FROM message m INDEXED BY message_envelope CROSS JOIN outcome o ON o.uid = m.uid WHERE m.envelope_id <> '' AND m.envelope_id = ?1),
+		EXISTS (SELECT 1 FROM recipient WHERE envelope_id = ?1 AND believed = 0)`, []any{a.Envelope}, &differ, &wait)
+	switch {
+	case err != nil:
+		return err
+	case differ: // each message is asked what every recipient said of it
+		err = tx.exec(concludeEnvelope+"envelope_id <> '' AND envelope_id = ?2"+concluded, millis(a.Time), a.Envelope)
+	case !wait: // every recipient has signed for everything, which is nearly always so
+		err = tx.exec("UPDATE message INDEXED BY message_envelope SET finished = ?, state = 'delivered', reason = '' WHERE envelope_id <> '' AND envelope_id = ? AND state IN ('sealed','published')",
+			millis(a.Time), a.Envelope)
+	}
+	if err != nil {
 		return err
 	}
 	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published' AND NOT EXISTS

@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"sealpost/internal/id"
@@ -47,8 +48,9 @@ type Recipient struct {
 
 // SealedMessage is a message's place in a sealed envelope.
 type SealedMessage struct {
-	UID    id.UID  `json:"uid"`
-	Digest id.Hash `json:"digest"`
+	Seq    int64
+	UID    id.UID
+	Digest id.Hash
 }
 
 // Seal records an envelope and its messages, which must still be in this state, claimed or taken, else ErrNotFound.
@@ -67,13 +69,32 @@ func (tx *Tx) Seal(e Envelope, messages []SealedMessage, from State) error {
 			return err
 		}
 	}
-	rows, err := json.Marshal(messages)
-	if err != nil {
-		return err
+	for len(messages) > 0 {
+		n := 1
+		for n < len(messages) && messages[n].Seq == messages[0].Seq+int64(n) {
+			n++
+		}
+		if err := tx.sealRows(e.ID, messages[:n], from); err != nil {
+			return err
+		}
+		messages = messages[n:]
+	}
+	return nil
+}
+
+// sealRows seals messages whose rows follow each other, as those of a claim do.
+func (tx *Tx) sealRows(e id.Envelope, messages []SealedMessage, from State) error {
+	const uid = 32 // letters of an identity
+	rows := make([]string, len(messages))
+	for i, m := range messages {
+		if len(m.UID) != uid {
+			return fmt.Errorf("seal %q: %w", m.UID, id.ErrInvalid)
+		}
+		rows[i] = string(m.UID) + string(m.Digest)
 	}
 	// The state is spelled out: SQLite compiles a statement anew for each value of what a partial index may depend on.
-	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = j.value->>'digest', reason = ''
-		FROM json_each(?) j WHERE uid = j.value->>'uid' AND state = '`+string(from)+"'", e.ID, string(rows))
+	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = substr(j.value, ?+1), reason = ''
+		FROM json_each(?) j WHERE seq = ? + j.key AND uid = substr(j.value, 1, ?) AND state = '`+string(from)+"'", e, uid, list(rows), messages[0].Seq, uid)
 	if err == nil && n != int64(len(messages)) {
 		err = ErrNotFound
 	}

@@ -91,7 +91,7 @@ func sealed(t testing.TB, l *Ledger, m Outgoing, sites ...id.Site) id.Envelope {
 	for _, s := range sites {
 		e.Recipients = append(e.Recipients, Recipient{Site: s, Key: "k"})
 	}
-	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.UID, "digest"}}, Taken) })
+	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.Seq, m.UID, "digest"}}, Taken) })
 	return e.ID
 }
 
@@ -465,4 +465,51 @@ func TestAnUpdateAloneThatFailsLeavesNothing(t *testing.T) {
 		return nil
 	})
 	update(t, l, func(tx *Tx) error { return tx.Set("a", "c") })
+}
+
+// What is sealed together need not have been claimed together, and is sealed as a whole or not at all.
+func TestSealingIsOfAllOrNone(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	var list []Outgoing
+	for i := range 7 {
+		list = append(list, taken(t, l, fmt.Sprint(i)))
+	}
+	row := func(i int) SealedMessage {
+		return SealedMessage{list[i].Seq, list[i].UID, id.Hash(fmt.Sprint("digest ", i))}
+	}
+	seal := func(rows ...SealedMessage) (id.Envelope, error) {
+		e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat", Sealed: day, Recipients: []Recipient{{Site: "CA-RC", Key: "k"}}}
+		return e.ID, l.Update(t.Context(), func(tx *Tx) error { return tx.Seal(e, rows, Taken) })
+	}
+	other := row(1)
+	other.UID = list[2].UID
+	for name, rows := range map[string][]SealedMessage{
+		"another's identity":      {row(0), other},
+		"a row that is not there": {row(0), {list[6].Seq + 1, list[6].UID, "d"}},
+		"twice":                   {row(0), row(0)},
+	} {
+		if _, err := seal(rows...); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	e, err := seal(row(0), row(1), row(4), row(6), row(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal(row(2), row(4)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("what is sealed already: %v", err)
+	}
+	view(t, l, func(tx *Tx) error {
+		for i, m := range list {
+			got, err := tx.Message(string(m.UID))
+			if err != nil {
+				return err
+			}
+			in := i != 2 && i != 3
+			if in && (got.State != Sealed || got.Envelope != e || got.Digest != row(i).Digest) || !in && (got.State != Taken || got.Envelope != "" || got.Digest != "") {
+				t.Errorf("%d: %+v", i, got)
+			}
+		}
+		return nil
+	})
 }

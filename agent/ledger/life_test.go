@@ -73,7 +73,7 @@ func (s *life) send(b *testing.B) {
 	rows := make([]SealedMessage, len(list))
 	outcomes := make([]Outcome, len(list))
 	for i, m := range list {
-		rows[i] = SealedMessage{m.UID, id.Hash(strings.Repeat("c", 64))}
+		rows[i] = SealedMessage{m.Seq, m.UID, id.Hash(strings.Repeat("c", 64))}
 		outcomes[i] = Outcome{UID: m.UID, Outcome: OutcomeDelivered}
 	}
 	s.step(b, "seal", s.l.Update, func(tx *Tx) error { return tx.Seal(e, rows, Taken) })

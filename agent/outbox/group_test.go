@@ -47,7 +47,7 @@ func (s *sealer) deliver(list ...ledger.Outgoing) {
 	s.update(func(tx *ledger.Tx) error {
 		for _, m := range list {
 			e := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, Recipients: []ledger.Recipient{{Site: "CA-RC", Key: "k"}}}
-			if err := tx.Seal(e, []ledger.SealedMessage{{UID: m.UID, Digest: "digest"}}, ledger.Taken); err != nil {
+			if err := tx.Seal(e, []ledger.SealedMessage{{Seq: m.Seq, UID: m.UID, Digest: "digest"}}, ledger.Taken); err != nil {
 				return err
 			}
 			if err := tx.Publish(e.ID, "incarnation", 1, time.Now()); err != nil {

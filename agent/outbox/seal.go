@@ -176,7 +176,7 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error {
 	rows := make([]ledger.SealedMessage, len(s.messages))
 	for i, m := range s.messages {
-		rows[i] = ledger.SealedMessage{UID: m.UID, Digest: digests[i]}
+		rows[i] = ledger.SealedMessage{Seq: m.Seq, UID: m.UID, Digest: digests[i]}
 	}
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows, s.messages[0].State) })
 	if errors.Is(err, ledger.ErrNotFound) {
