@@ -88,7 +88,7 @@ const (
 // Small is the size up to which files share envelopes; the index message_large spells it out.
 const Small = 768 << 10
 
-// That the hub has a message is said by its envelope, so that the rows of all its messages need not be written for it. A row that says
+// stateNow is the state of a message. That the hub has it is said by its envelope, so that the rows of all its messages need not be written for it. A row that says
 // published itself is one of an earlier program.
 const stateNow = `CASE WHEN state = 'sealed' AND EXISTS (SELECT 1 FROM envelope e WHERE e.envelope_id = message.envelope_id AND e.state = 'published') THEN 'published' ELSE state END`
 

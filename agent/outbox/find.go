@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	claimGroup   = 512  // files of one claim at most; see batch
+	claimGroup   = 512  // files of one claim at most; see batches
 	readGroup    = 256  // entries of a folder that are read at once
 	maxPending   = 4096 // files looked at again soon; what is beyond, the next sweep finds
 	maxNotes     = 100  // entries of outbox/ of which people are told that they are not taken
@@ -159,6 +159,7 @@ func (f *finder) soon(name string, after time.Duration) *pending {
 // look examines what is due and claims what is finished.
 func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
+	home, err := f.t.atHome(ctx)
 	var batches batches
 	for name, p := range f.pending {
 		if p.due.After(now) {
@@ -167,11 +168,13 @@ func (f *finder) look(ctx context.Context) error {
 		if ready, _ := f.examine(name); ready != nil {
 			batches.add(*ready)
 		}
+		if home && err == nil {
+			f.claimFull(ctx, &batches)
+		}
 	}
-	if home, err := f.t.atHome(ctx); err != nil || !home {
+	if err != nil || !home {
 		return ignoreCancel(ctx, err) // the next sweep says what is wrong
 	}
-	f.claimFull(ctx, &batches)
 	f.claim(ctx, batches.rest())
 	return nil
 }
