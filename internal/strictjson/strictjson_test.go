@@ -115,3 +115,17 @@ func FuzzUnmarshal(f *testing.F) {
 		}
 	})
 }
+
+// A later version may have added keys, and its answers are understood all the same; what is no JSON, or of another type, is not.
+func TestKnownKeysOfALaterVersion(t *testing.T) {
+	var v thing
+	data := `{"v":1,"later":{"a":[1]},"name":"a","wait_ns":5, "items":[{"size":2,"key":"AQI=","more":null}]}`
+	if err := UnmarshalKnown([]byte(data), &v); err != nil || v.V != 1 || v.Name != "a" || v.Wait != 5 || len(v.Items) != 1 || v.Items[0].Size != 2 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	for _, data := range []string{"", "{", `{"v":"1"}`, `{"v":1}{}`, `{"v":1,"v":2}`} {
+		if err := UnmarshalKnown([]byte(data), &thing{}); err == nil {
+			t.Errorf("%s was understood", data)
+		}
+	}
+}
