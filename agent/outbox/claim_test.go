@@ -15,11 +15,7 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "data.csv")
-	ready, why := f.examine("data.csv")
-	if ready == nil {
-		t.Fatalf("not ready: %s", why)
-	}
-	group := []found{*ready}
+	group := []found{examined(t, f, "data.csv")}
 	f.claiming.add(group)
 	if again, _ := f.examine("data.csv"); again != nil {
 		t.Fatal("it would be claimed a second time")
@@ -45,16 +41,60 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	}
 }
 
+// A file that somebody wrote into while it was claimed is not sealed as it was found, and does not wait for the next sweep, which may
+// be an hour away.
+func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
+	for _, changed := range []bool{false, true} {
+		s := newSealer(t)
+		f := newFinder(s.tray)
+		for _, name := range []string{"a", "b"} {
+			put(t, s.tray.Outbox(), name)
+		}
+		list, err := s.tray.claimRows(t.Context(), []found{examined(t, f, "a"), examined(t, f, "b")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := s.tray.moveAll(t.Context(), list)
+		if changed {
+			if err := os.WriteFile(s.source(moved[0]), []byte("more than was there when it was found"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.take(t.Context(), moved); err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]ledger.State{false: ledger.Taken, true: ledger.Claimed}
+		if a, b := s.state(list[0]), s.state(list[1]); a != want[changed] || b != ledger.Taken {
+			t.Errorf("changed %t: it is %s, the one claimed with it %s", changed, a, b)
+		}
+		select {
+		case <-f.again:
+			if !changed {
+				t.Error("it is looked at again and nothing has changed")
+			}
+		default:
+			if changed {
+				t.Error("it waits for the next sweep")
+			}
+		}
+	}
+}
+
+func examined(t *testing.T, f *finder, name string) found {
+	t.Helper()
+	ready, why := f.examine(name)
+	if ready == nil {
+		t.Fatalf("%s is not ready: %s", name, why)
+	}
+	return *ready
+}
+
 // A message that cannot be moved is let go of, so that the sweep goes on with it once it can.
 func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "data.csv")
-	ready, why := f.examine("data.csv")
-	if ready == nil {
-		t.Fatalf("not ready: %s", why)
-	}
-	list, err := s.tray.claimRows(t.Context(), []found{*ready})
+	list, err := s.tray.claimRows(t.Context(), []found{examined(t, f, "data.csv")})
 	if err != nil {
 		t.Fatal(err)
 	}
