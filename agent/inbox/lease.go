@@ -6,8 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
@@ -23,10 +21,8 @@ const leaseBytes = api.MaxLease - 1<<20
 // fullAgain is how often a full disk is looked at again.
 const fullAgain = 5 * time.Second
 
-const (
-	largeWaiting   = 256 // large deliveries that are held until an opener is free
-	releasesAtOnce = 8
-)
+// largeWaiting is how many large deliveries are held until an opener is free.
+const largeWaiting = 256
 
 // keepEvery is how often leases are looked at and prolonged.
 const keepEvery = 5 * time.Second
@@ -144,7 +140,8 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 			over = append(over, d)
 		}
 	}
-	return b.putOff(ctx, over)
+	b.putOff(ctx, over)
+	return nil
 }
 
 // begin writes the attempt, and says whether there is nothing left to do but settle: the envelope has its receipt, or
@@ -205,18 +202,12 @@ func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error
 	}
 }
 
-// putOff hands large deliveries for which there is no place back for a while, several at once: as long as that takes
-// nothing is leased, and a small one may wait behind them at the hub.
-func (b *Inbox) putOff(ctx context.Context, list []*delivery) error {
-	var g errgroup.Group
-	g.SetLimit(releasesAtOnce)
-	for _, d := range list {
-		g.Go(func() error {
-			b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)), NotAttempted: true}, nil)
-			return nil
-		})
-	}
-	return g.Wait()
+// putOff hands large deliveries for which there is no place back for a while: as long as that takes nothing is leased, and a
+// small one may wait behind them at the hub.
+func (b *Inbox) putOff(ctx context.Context, list []*delivery) {
+	b.releaseAll(ctx, list, func(d *delivery) api.ReleaseRequest {
+		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)), NotAttempted: true}
+	}, nil)
 }
 
 // putOffFor is how long a large delivery of this age is left at the hub: the longer the older, so that where very many
@@ -309,9 +300,9 @@ func (b *Inbox) handBack() {
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	for _, d := range list {
-		b.release(ctx, d, api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}, nil)
-	}
+	b.releaseAll(ctx, list, func(*delivery) api.ReleaseRequest {
+		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
+	}, nil)
 }
 
 // target is the delivery to settle as the ledger keeps it.

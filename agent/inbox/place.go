@@ -10,6 +10,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
+	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -75,9 +76,7 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	var local localError
 	if errors.As(err, &local) {
 		// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
-		for _, d := range group {
-			b.release(ctx, d, handing(err, d.attempts), err)
-		}
+		b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts) }, err)
 		return nil
 	}
 	if err != nil {

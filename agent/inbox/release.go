@@ -5,16 +5,24 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/certs"
 	"sealpost/envelope"
 	"sealpost/hub/api"
+	"sealpost/internal/backoff"
 	"sealpost/internal/words"
 )
 
 // maxTrouble bounds the deliveries of which people are told why they were handed back.
 const maxTrouble = 1000
+
+const (
+	releasesAtOnce = 8
+	releaseTries   = 3
+)
 
 // errFull says that the inbox's volume has no room beyond its reserve.
 var errFull = errors.New(words.NoRoomInInbox)
@@ -60,13 +68,10 @@ func (b *Inbox) explain(d *delivery, cause error) {
 	b.log.Warn("content not read; asking again", "envelope", d.Envelope, "sender", d.Sender, "error", cause)
 }
 
-// release hands a delivery back to be offered again later, and tells people why.
+// release hands a delivery back to be offered again later, and tells people why once that is done.
 func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
 	b.mu.Lock()
 	r.Token = d.Token
-	if cause != nil && r.Code != api.ReleaseStopped && len(b.trouble) < maxTrouble {
-		b.trouble[d.Envelope] = cause.Error()
-	}
 	b.mu.Unlock()
 	if r.NotAttempted {
 		err := b.ledger.Update(context.WithoutCancel(ctx), func(tx *ledger.Tx) error { return tx.Forgive(d.Envelope) })
@@ -74,12 +79,44 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 			b.log.Error("an attempt is counted that was none", "envelope", d.Envelope, "error", err)
 		}
 	}
-	err := b.hub.Release(ctx, r)
-	if err != nil && !errors.Is(err, api.ErrStale) {
+	if err := b.tellReleased(ctx, r); err != nil {
 		b.log.Debug("not handed back; the lease will run out", "envelope", d.Envelope, "error", err)
 	}
+	b.mu.Lock()
+	if cause != nil && r.Code != api.ReleaseStopped && len(b.trouble) < maxTrouble {
+		b.trouble[d.Envelope] = cause.Error()
+	}
+	b.mu.Unlock()
 	if cause != nil {
 		b.log.Warn("released", "envelope", d.Envelope, "sender", d.Sender, "code", r.Code, "delay", r.Delay, "attempts", d.attempts, "error", cause)
 	}
 	b.letGo(d)
+}
+
+// tellReleased tells the hub, and tells it again when no answer came: a word that is lost costs the rest of the lease. If it was
+// the answer that was lost, the second word is stale.
+func (b *Inbox) tellReleased(ctx context.Context, r api.ReleaseRequest) error {
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: time.Second}
+	for tries := 1; ; tries++ {
+		err := b.hub.Release(ctx, r)
+		if errors.Is(err, api.ErrStale) {
+			return nil
+		}
+		if err == nil || tries == releaseTries || pause.Wait(ctx, min(api.RetryAfter(err), pause.Max)) != nil {
+			return err
+		}
+	}
+}
+
+// releaseAll hands several deliveries back, some at a time, and returns when that is done.
+func (b *Inbox) releaseAll(ctx context.Context, list []*delivery, how func(*delivery) api.ReleaseRequest, cause error) {
+	var g errgroup.Group
+	g.SetLimit(releasesAtOnce)
+	for _, d := range list {
+		g.Go(func() error {
+			b.release(ctx, d, how(d), cause)
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // none returns one
 }

@@ -167,6 +167,39 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 	}
 }
 
+// What is handed back comes again in seconds, also when the word of it, or its answer, is lost. It would wait for the end of
+// its lease, which is two minutes away.
+func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
+	for name, heard := range map[string]bool{"before the hub hears it": false, "and the hub has heard it": true} {
+		t.Run(name, func(t *testing.T) {
+			w, lab, centre, _ := network(t)
+			var broken, lost sync.Once
+			w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery {
+				if len(list) > 0 {
+					broken.Do(func() { flip(&list[0], len(list[0].Content)/2) })
+				}
+				return list
+			})
+			w.liar.tell(api.PathRelease, func(x *exchange) {
+				first := false
+				lost.Do(func() { first = true })
+				if !first || heard {
+					x.forward()
+				}
+				if first {
+					x.problem(api.CodeBusy)
+				}
+			})
+			lab.drop("data.csv", "secret")
+			centre.has("FL-LAB/data.csv: secret")
+			lab.tray("delivered", "data.csv")
+			if n := w.liar.asked(api.PathRelease); n != 2 {
+				t.Errorf("it is handed back in %d words, the first of which was lost", n)
+			}
+		})
+	}
+}
+
 // Another envelope's content, with the sums that belong to it, looks like a sender's doing: the centre refuses it in
 // writing, and the sender learns that its file is not there.
 func TestTheHubServesAnotherContent(t *testing.T) {
