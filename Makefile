@@ -24,8 +24,8 @@ demo: build ## a hub, four labs and three research centres on this machine, unti
 	bin/sealpost demo
 
 test: ## every test, with the race detector
-	@echo 'go test $(RACE) -timeout 35m ./...'
-	@{ go test $(RACE) -timeout 35m -v ./... 2>&1; echo "exit $$?"; } | awk -f .ci/tests.awk
+	@echo 'go test $(RACE) -parallel 4 -timeout 35m ./...'
+	@{ go test $(RACE) -parallel 4 -timeout 35m -v ./... 2>&1; echo "exit $$?"; } | awk -f .ci/tests.awk
 
 bench: ## the whole of sealpost beside the ceiling of the CPU, and then the benchmarks of its parts; BENCHFLAGS="-size 256MiB" and the like
 	mkdir -p bin
@@ -44,7 +44,7 @@ bench-compare: ## the same drop through sealpost, rsync with age, sftp, Syncthin
 	go build -trimpath -o bin/bench ./bench/e2e
 	bin/bench -exec bench/compare/compare.sh $(BENCHFLAGS)
 
-soak: ## the long forms of the stories and fault tests; hours
+soak: ## the long forms of the stories and fault tests; twenty minutes and more
 	SEALPOST_SOAK=1 go test -count=1 -timeout 0 -v ./e2e/... ./spool/... ./agent/...
 
 fuzz: ## every fuzz target for FUZZTIME, two at a time

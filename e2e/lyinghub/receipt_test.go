@@ -132,16 +132,22 @@ func TestTheHubReusesAReceipt(t *testing.T) {
 
 // A settlement without a receipt, and a kind of event that nobody knows, say nothing.
 func TestTheHubTellsNonsense(t *testing.T) {
-	for _, e := range []api.Event{{Kind: api.EventSettled}, {Kind: api.EventDead, Receipt: "x"}, {Kind: "gone"}} {
-		w, lab, centre, _ := network(t)
-		published(t, w, lab, "data.csv")
-		e.Envelope, e.Recipient, e.Time = lab.message().Envelope, "CA-RC", time.Now()
-		w.liar.told(e)
-		lab.waitsAtEvents(1)
-		lab.tray("sending", "data.csv")
-		w.liar.truth()
-		centre.has("FL-LAB/data.csv: data.csv")
-		lab.tray("delivered", "data.csv")
+	for name, e := range map[string]api.Event{
+		"settled without a receipt": {Kind: api.EventSettled},
+		"dead, with a receipt":      {Kind: api.EventDead, Receipt: "x"},
+		"a kind that nobody knows":  {Kind: "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, lab, centre, _ := network(t)
+			published(t, w, lab, "data.csv")
+			e.Envelope, e.Recipient, e.Time = lab.message().Envelope, "CA-RC", time.Now()
+			w.liar.told(e)
+			lab.waitsAtEvents(1)
+			lab.tray("sending", "data.csv")
+			w.liar.truth()
+			centre.has("FL-LAB/data.csv: data.csv")
+			lab.tray("delivered", "data.csv")
+		})
 	}
 }
 

@@ -65,8 +65,10 @@ func start(t *testing.T, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
+// newWorld lets the test run beside others: mostly it waits, as for what was handed back to come again.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel()
 	addr, err := freeport.Address()
 	must(t, err)
 	w := &world{t: t, dir: t.TempDir(), hubAddr: addr}
