@@ -32,6 +32,7 @@ type delivery struct {
 	api.Delivery
 	attempts int           // this site's own count, which survives a crash
 	length   time.Duration // of the lease
+	released bool          // the hub is being told that it may have it back; guarded by the inbox's mu
 
 	dir      string   // under temp, once it is being opened
 	messages []opened // once it is opened
@@ -214,11 +215,12 @@ func (b *Inbox) putOff(ctx context.Context, list []*delivery) {
 // wait most leases are not spent on seeing the same ones again, and there is always work.
 func putOffFor(age time.Duration) time.Duration { return min(max(age/4, time.Second), time.Minute) }
 
-// hold notes a leased delivery. One that this agent is at already, because its lease ran out, only gets its new token.
+// hold notes a leased delivery. One that this agent is at already, because its lease ran out, only gets its new token. One that it
+// hands back comes again as a new one, maybe before the hub's answer to that.
 func (b *Inbox) hold(d api.Delivery) *delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if h := b.held[d.Envelope]; h != nil {
+	if h := b.held[d.Envelope]; h != nil && (!h.released || h.Token == d.Token) {
 		if h.DeliveryID == d.DeliveryID {
 			h.Token, h.LeasedUntil = d.Token, d.LeasedUntil
 		}
@@ -232,7 +234,9 @@ func (b *Inbox) hold(d api.Delivery) *delivery {
 func (b *Inbox) letGo(d *delivery) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.held, d.Envelope)
+	if b.held[d.Envelope] == d {
+		delete(b.held, d.Envelope)
+	}
 }
 
 // done lets go of a delivery that has its receipt.

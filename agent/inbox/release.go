@@ -71,7 +71,7 @@ func (b *Inbox) explain(d *delivery, cause error) {
 // release hands a delivery back to be offered again later, and tells people why once that is done.
 func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
 	b.mu.Lock()
-	r.Token = d.Token
+	r.Token, d.released = d.Token, true
 	b.mu.Unlock()
 	if r.NotAttempted {
 		err := b.ledger.Update(context.WithoutCancel(ctx), func(tx *ledger.Tx) error { return tx.Forgive(d.Envelope) })
@@ -83,7 +83,7 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 		b.log.Debug("not handed back; the lease will run out", "envelope", d.Envelope, "error", err)
 	}
 	b.mu.Lock()
-	if cause != nil && r.Code != api.ReleaseStopped && len(b.trouble) < maxTrouble {
+	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d && len(b.trouble) < maxTrouble {
 		b.trouble[d.Envelope] = cause.Error()
 	}
 	b.mu.Unlock()
