@@ -6,10 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func renameNoReplace(old, new string) error {
-	err := unix.RenamexNp(old, new, unix.RENAME_EXCL)
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EEXIST) && cutShort(old, new) {
-		return renameByLink(old, new)
-	}
-	return err
+func renameAt(old, new Entry) error {
+	return unix.RenameatxNp(old.Dir, old.Name, new.Dir, new.Name, unix.RENAME_EXCL)
 }
+
+func isUnsupported(err error) bool { return errors.Is(err, unix.ENOTSUP) }

@@ -20,7 +20,7 @@ func TestARenameByLinkIsUndoneWhereTheOldNameStays(t *testing.T) {
 	write(t, old, "mine")
 	check(t, os.Chmod(locked, 0o555))
 	t.Cleanup(func() { os.Chmod(locked, 0o755) }) //nolint:errcheck // the folder is a temporary one
-	err := asNobody(t, []string{filepath.Dir(dir), dir, locked, old}, func() error { return renameByLink(old, new) })
+	err := asNobody(t, []string{filepath.Dir(dir), dir, locked, old}, func() error { return renameByLink(byPath(old), byPath(new)) })
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("answered %v", err)
 	}

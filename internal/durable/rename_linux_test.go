@@ -17,9 +17,9 @@ func TestFallbackIsTakenOnlyWhereTheFirstWayIsMissing(t *testing.T) {
 	} {
 		taken := false
 		err := renameOr(
-			func(_, _ string) error { return c.answer },
-			func(_, _ string) error { taken = true; return nil },
-			"old", "new")
+			func(_, _ Entry) error { return c.answer },
+			func(_, _ Entry) error { taken = true; return nil },
+			byPath("old"), byPath("new"))
 		if taken != c.second || (!taken && !errors.Is(err, c.answer)) {
 			t.Errorf("answer %v: second way taken %v, error %v", c.answer, taken, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var fallback = renameByLink
+func fallback(old, new string) error { return renameByLink(byPath(old), byPath(new)) }
 
 // What a crash leaves of a rename by link is ended by the next attempt, which meets it in either way, and what looks like it and is
 // not is left alone.
@@ -68,15 +68,15 @@ func testCutShort(t *testing.T, rename func(old, new string) error) {
 
 // An error of the removal says nothing of whether the old name is gone: the content keeps a name, and renaming again ends it.
 func TestARenameByLinkWhoseOldNameMayBeGone(t *testing.T) {
-	for name, remove := range map[string]func(string) error{
-		"it is":     func(name string) error { return errors.Join(os.Remove(name), syscall.EIO) },
-		"it is not": func(string) error { return syscall.EIO },
+	for name, remove := range map[string]func(Entry) error{
+		"it is":     func(e Entry) error { return errors.Join(os.Remove(e.Name), syscall.EIO) },
+		"it is not": func(Entry) error { return syscall.EIO },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
 			write(t, old, "mine")
-			if err := linkThenRemove(old, new, remove); !errors.Is(err, syscall.EIO) {
+			if err := linkThenRemove(byPath(old), byPath(new), remove); !errors.Is(err, syscall.EIO) {
 				t.Errorf("answered %v", err)
 			}
 			expectContent(t, new, "mine")

@@ -1,0 +1,480 @@
+// Package beneath works in folders in which other accounts may add, rename, swap and remove at any instant.
+//
+// A Dir is a folder that is held open. Its methods take names below it and never leave it: they follow no link, whatever
+// takes a name's place meanwhile, and refuse names with "..", empty parts or a root. On Unix each part of a name is opened
+// relative to the one before (openat(2) with O_NOFOLLOW); on Windows an open folder and those above it cannot be renamed,
+// and reparse points that lead elsewhere are refused. A name below may have several parts, separated by slashes or, on
+// Windows, backslashes.
+//
+// Errors are *fs.PathError or *os.LinkError, with the path for messages only. A Dir may be used by several goroutines until
+// it is closed. Hold it for one piece of work: an open folder keeps its disk from being unmounted. Nothing is durable
+// before a method with Sync in its name, WriteFile or MkdirAll has returned nil. The package knows nothing of sealpost.
+package beneath
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"sealpost/internal/durable"
+)
+
+var (
+	// ErrLink means that a link lies where a file or folder should.
+	ErrLink = errors.New("a link lies there")
+	// ErrNotRegular means that a folder, pipe, socket or device lies where a file should.
+	ErrNotRegular = errors.New("not a regular file")
+	// ErrName means that a name does not stay below the folder.
+	ErrName = errors.New("not a name below the folder")
+)
+
+const (
+	pageSize = 256 // entries of a folder held at once
+	maxDepth = 1024
+	// fewSyncs is how many single syncs are made instead of one of the whole file system, which also waits for others' writes.
+	fewSyncs = 8
+)
+
+// ID identifies a file or folder on this machine, for as long as it exists. IDs are comparable.
+type ID struct{ Volume, Number uint64 }
+
+func (i ID) String() string {
+	text := strconv.AppendUint(make([]byte, 0, 33), i.Volume, 16)
+	return string(strconv.AppendUint(append(text, ':'), i.Number, 16))
+}
+
+// Info describes a file or folder. A link is described itself.
+type Info struct {
+	Name    string
+	Size    int64
+	Mode    fs.FileMode
+	ModTime time.Time
+	Changed time.Time // of content, name or rights; no account can set it. ModTime where the system does not tell
+	Links   uint64    // names that it has
+	Owner   uint32    // of Unix; 0 elsewhere
+	ID      ID
+}
+
+// IsDir reports whether it is a folder.
+func (i Info) IsDir() bool { return i.Mode.IsDir() }
+
+// IsRegular reports whether it is a file with content.
+func (i Info) IsRegular() bool { return i.Mode.IsRegular() }
+
+// Path returns the path by which the folder was opened, for messages.
+func (d *Dir) Path() string { return d.path }
+
+// at names an entry in messages.
+func (d *Dir) at(name string) string {
+	if name == "" {
+		return d.path
+	}
+	return durable.Join(d.path, name)
+}
+
+func (d *Dir) failed(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: d.at(name), Err: err}
+}
+
+// in calls do with the last part of a name and the folder in which it lies.
+func (d *Dir) in(op, name string, do func(d *Dir, base string) error) error {
+	if !isBelow(name) {
+		return d.failed(op, name, ErrName)
+	}
+	held := d
+	for {
+		first, rest, more := cut(name)
+		if !more {
+			break
+		}
+		next, err := held.sub(first)
+		held.closeUnless(d)
+		if err != nil {
+			return err
+		}
+		held, name = next, rest
+	}
+	defer held.closeUnless(d)
+	return do(held, name)
+}
+
+// isBelow reports whether a name stays below a folder in each of its parts.
+func isBelow(name string) bool {
+	if !filepath.IsLocal(name) {
+		return false
+	}
+	for more := true; more; {
+		var part string
+		if part, name, more = cut(name); part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *Dir) closeUnless(other *Dir) {
+	if d != other {
+		d.Close()
+	}
+}
+
+// cut splits a name behind its first part.
+func cut(name string) (first, rest string, more bool) {
+	for i := range len(name) {
+		if os.IsPathSeparator(name[i]) {
+			return name[:i], name[i+1:], true
+		}
+	}
+	return name, "", false
+}
+
+// Dir opens a folder below. ErrLink: a link has that name.
+func (d *Dir) Dir(name string) (found *Dir, err error) {
+	err = d.in("open", name, func(d *Dir, base string) (err error) {
+		found, err = d.sub(base)
+		return err
+	})
+	return found, err
+}
+
+// Lstat describes what has a name.
+func (d *Dir) Lstat(name string) (info Info, err error) {
+	err = d.in("lstat", name, func(d *Dir, base string) (err error) {
+		info, err = d.lstat(base)
+		return err
+	})
+	return info, err
+}
+
+// Exists reports whether anything can be found under a name.
+func (d *Dir) Exists(name string) bool {
+	_, err := d.Lstat(name)
+	return err == nil
+}
+
+// Open opens a regular file for reading, and describes it. It never waits for the other end of a pipe.
+func (d *Dir) Open(name string) (f *os.File, info Info, err error) {
+	err = d.in("open", name, func(d *Dir, base string) (err error) {
+		f, info, err = d.open(base)
+		return err
+	})
+	return f, info, err
+}
+
+// ReadFile returns the content of a regular file, at most limit bytes of it.
+func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
+	f, _, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// Create makes a file that is not there yet and opens it for writing.
+func (d *Dir) Create(name string, perm fs.FileMode) (f *os.File, err error) {
+	err = d.in("create", name, func(d *Dir, base string) (err error) {
+		f, err = d.create(base, perm)
+		return err
+	})
+	return f, err
+}
+
+// Append opens a regular file to be written at its end.
+func (d *Dir) Append(name string) (f *os.File, err error) {
+	err = d.in("append to", name, func(d *Dir, base string) (err error) {
+		f, err = d.append(base)
+		return err
+	})
+	return f, err
+}
+
+// Mkdir makes a folder.
+func (d *Dir) Mkdir(name string, perm fs.FileMode) error {
+	return d.in("mkdir", name, func(d *Dir, base string) error { return d.mkdir(base, perm) })
+}
+
+// MkdirAll makes a folder below and those missing above it, and syncs each folder that got a new entry.
+func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
+	for end := 0; end < len(name); {
+		_, rest, more := cut(name[end:])
+		part := name
+		if more {
+			part = name[:len(name)-len(rest)-1]
+		}
+		end = len(part) + 1
+		err := d.in("mkdir", part, func(d *Dir, base string) error {
+			err := d.mkdir(base, perm)
+			if errors.Is(err, fs.ErrExist) {
+				var there *Dir
+				if there, err = d.sub(base); err == nil {
+					there.Close()
+				}
+				return err
+			}
+			if err == nil {
+				err = d.Sync()
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Remove removes a file, a link or an empty folder.
+func (d *Dir) Remove(name string) error {
+	return d.in("remove", name, (*Dir).remove)
+}
+
+// RemoveAll removes a file, a link, or a folder with everything in it. That nothing has the name is no error.
+func (d *Dir) RemoveAll(name string) error {
+	return d.in("remove", name, func(d *Dir, base string) error { return d.removeAll(base, maxDepth) })
+}
+
+func (d *Dir) removeAll(base string, depth int) error {
+	err := d.remove(base)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	sub, opened := d.sub(base)
+	if opened != nil || depth == 0 {
+		return err
+	}
+	defer sub.Close()
+	for {
+		var names []string
+		err := sub.Each(func(entries []fs.DirEntry) error {
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			return errEnough
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		for _, name := range names {
+			if err := sub.removeAll(name, depth-1); err != nil {
+				return err
+			}
+		}
+		if len(names) == 0 {
+			break
+		}
+	}
+	sub.Close() // where an open folder cannot be removed
+	if err := d.remove(base); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough read")
+
+// Rename gives an entry another name, below this or another folder of the same file system, and replaces a file there.
+func (d *Dir) Rename(name string, to *Dir, newName string) error {
+	return d.rename("rename", name, to, newName, rename)
+}
+
+// RenameNoReplace is Rename that answers fs.ErrExist when anything has the new name. See durable.RenameNoReplace.
+func (d *Dir) RenameNoReplace(name string, to *Dir, newName string) error {
+	return d.rename("rename without replacing", name, to, newName, renameNoReplace)
+}
+
+func (d *Dir) rename(op, name string, to *Dir, newName string, do func(from *Dir, name string, to *Dir, newName string) error) error {
+	return d.in(op, name, func(from *Dir, base string) error {
+		return to.in(op, newName, func(to *Dir, newBase string) error {
+			if err := do(from, base, to, newBase); err != nil {
+				return &os.LinkError{Op: op, Old: from.at(base), New: to.at(newBase), Err: err}
+			}
+			return nil
+		})
+	})
+}
+
+// Each calls visit with the entries of the folder, in no order and at most 256 at once, until it returns an error.
+func (d *Dir) Each(visit func([]fs.DirEntry) error) error {
+	f, err := d.reader()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		entries, err := f.ReadDir(pageSize)
+		if len(entries) > 0 {
+			if err := visit(entries); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// IsEmpty reports whether nothing lies in the folder.
+func (d *Dir) IsEmpty() (bool, error) {
+	f, err := d.reader()
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	if err == io.EOF {
+		return true, nil
+	}
+	return false, err
+}
+
+// Chtimes sets the modification time of an entry.
+func (d *Dir) Chtimes(name string, t time.Time) error {
+	return d.in("set the time of", name, func(d *Dir, base string) error { return d.chtimes(base, t) })
+}
+
+// Replace makes a file with this content or takes the place of one. Readers see the old content or the new one, whole.
+// It is not synced: after a crash the file may be empty.
+func (d *Dir) Replace(name string, data []byte, perm fs.FileMode) error {
+	return d.replace(name, data, perm, func(*os.File) error { return nil })
+}
+
+// WriteFile is Replace that is durable, with its entry.
+func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	return d.in("write", name, func(d *Dir, base string) error {
+		if err := d.replace(base, data, perm, (*os.File).Sync); err != nil {
+			return err
+		}
+		return d.Sync()
+	})
+}
+
+func (d *Dir) replace(name string, data []byte, perm fs.FileMode, sync func(*os.File) error) error {
+	return d.in("write", name, func(d *Dir, base string) error {
+		var random [8]byte
+		rand.Read(random[:]) // never fails: crypto/rand ends the process instead
+		temp := ".sealpost-" + hex.EncodeToString(random[:]) + ".tmp"
+		f, err := d.create(temp, perm)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		if err == nil {
+			err = chmod(f, perm) // whatever the umask
+		}
+		if err == nil {
+			err = sync(f)
+		}
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = d.failed("write", base, rename(d, temp, d, base))
+		}
+		if err != nil {
+			return errors.Join(err, d.remove(temp))
+		}
+		return nil
+	})
+}
+
+// Entry names something in an open folder.
+type Entry struct {
+	Dir  *Dir
+	Name string
+}
+
+// SyncFile makes the content of a regular file durable.
+func (d *Dir) SyncFile(name string) error {
+	return d.in("sync", name, (*Dir).syncFile)
+}
+
+// SyncGroup makes a group of changes durable: the content of files and the entries of dirs, all on this folder's file
+// system. On Linux a large group is one syncfs; otherwise each is flushed.
+func (d *Dir) SyncGroup(files []Entry, dirs []*Dir) error {
+	if len(files)+len(dirs) > fewSyncs {
+		if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
+			return err
+		}
+	}
+	err := syncEach(files, dirs)
+	if errors.Is(err, fs.ErrPermission) {
+		// A folder may be writable and not readable, and then cannot be opened to be synced.
+		if whole := d.syncFS(); !errors.Is(whole, durable.ErrUnsupported) {
+			return whole
+		}
+	}
+	return err
+}
+
+func syncEach(files []Entry, dirs []*Dir) error {
+	for _, f := range files {
+		if err := f.Dir.SyncFile(f.Name); err != nil {
+			return err
+		}
+	}
+	for _, dir := range dirs {
+		if err := dir.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SyncTree makes a folder below and everything in it durable, in constant memory.
+func (d *Dir) SyncTree(name string) error {
+	if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
+		return err
+	}
+	sub, err := d.Dir(name)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	return sub.syncAll(maxDepth)
+}
+
+func (d *Dir) syncAll(depth int) error {
+	if depth == 0 {
+		return d.failed("sync", "", ErrName)
+	}
+	err := d.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if !e.IsDir() {
+				if err := d.syncFile(e.Name()); err != nil {
+					return err
+				}
+				continue
+			}
+			sub, err := d.sub(e.Name())
+			if err != nil {
+				return err
+			}
+			err = sub.syncAll(depth - 1)
+			sub.Close()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return d.Sync()
+}
+
+// IsName reports whether a text is one part of a name: not empty, no separator, and neither "." nor "..".
+func IsName(name string) bool {
+	return filepath.IsLocal(name) && name != "." && !strings.ContainsRune(name, '/') && filepath.Base(name) == name
+}

@@ -1,0 +1,296 @@
+//go:build unix
+
+package beneath
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/durable"
+)
+
+// Dir is a folder that is held open.
+type Dir struct {
+	fd     int
+	path   string
+	closed atomic.Bool
+}
+
+// maxLinks is how many links on the way to a folder are followed, as by the kernel.
+const maxLinks = 40
+
+// Open opens a folder by its path. On the way to it, and in its place, links of root and of this account are followed, as
+// an admin may have made them; ErrLink means that another account has put one there.
+func Open(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := openDir(unix.AT_FDCWD, "/")
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: "/", Err: err}
+	}
+	failed := func(err error) (*Dir, error) {
+		unix.Close(fd) //nolint:errcheck // nothing was written
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	links := 0
+	for rest := path; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		if name == "" || name == "." {
+			continue
+		}
+		next, err := openDir(fd, name)
+		if err == nil {
+			unix.Close(fd) //nolint:errcheck // nothing was written
+			fd = next
+			continue
+		}
+		target, linked := followable(fd, name)
+		if linked != nil {
+			return failed(errors.Join(linked, err))
+		}
+		if target == "" {
+			return failed(err)
+		}
+		if links++; links > maxLinks {
+			return failed(unix.ELOOP)
+		}
+		if rest = target + "/" + rest; filepath.IsAbs(target) {
+			next, err := openDir(unix.AT_FDCWD, "/")
+			if err != nil {
+				return failed(err)
+			}
+			unix.Close(fd) //nolint:errcheck // nothing was written
+			fd = next
+		}
+	}
+	return &Dir{fd: fd, path: path}, nil
+}
+
+// followable returns where a link leads that root or this account has made; "" when no link has the name.
+func followable(fd int, name string) (target string, err error) {
+	var st unix.Stat_t
+	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || uint32(st.Mode)&unix.S_IFMT != unix.S_IFLNK {
+		return "", nil
+	}
+	if st.Uid != 0 && st.Uid != uint32(unix.Geteuid()) {
+		return "", ErrLink
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, name, buf)
+	if err != nil || n == 0 {
+		return "", errors.Join(ErrLink, err)
+	}
+	return string(buf[:n]), nil
+}
+
+// openDir opens a folder that is no link.
+func openDir(dir int, name string) (fd int, err error) {
+	err = retry(func() (err error) {
+		fd, err = unix.Openat(dir, name, openFolder|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
+}
+
+// retry repeats a call that a signal has interrupted.
+func retry(do func() error) error {
+	for {
+		if err := do(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Close gives the folder back. It may be called more than once.
+func (d *Dir) Close() {
+	if !d.closed.Swap(true) {
+		unix.Close(d.fd) //nolint:errcheck // nothing was written
+	}
+}
+
+// Info describes the folder itself.
+func (d *Dir) Info() (Info, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd, &st); err != nil {
+		return Info{}, d.failed("stat", "", err)
+	}
+	return infoOf(filepath.Base(d.path), &st), nil
+}
+
+func infoOf(name string, st *unix.Stat_t) Info {
+	return Info{
+		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)), ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
+		Links: uint64(st.Nlink), Owner: st.Uid, ID: ID{uint64(st.Dev), st.Ino}, //nolint:unconvert // their sizes differ between systems
+	}
+}
+
+func modeOf(mode uint32) fs.FileMode {
+	m := fs.FileMode(mode & 0o777)
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		m |= fs.ModeDir
+	case unix.S_IFLNK:
+		m |= fs.ModeSymlink
+	case unix.S_IFIFO:
+		m |= fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		m |= fs.ModeSocket
+	default:
+		m |= fs.ModeDevice
+	}
+	if mode&unix.S_ISUID != 0 {
+		m |= fs.ModeSetuid
+	}
+	if mode&unix.S_ISGID != 0 {
+		m |= fs.ModeSetgid
+	}
+	if mode&unix.S_ISVTX != 0 {
+		m |= fs.ModeSticky
+	}
+	return m
+}
+
+func (d *Dir) sub(name string) (*Dir, error) {
+	fd, err := openDir(d.fd, name)
+	if err != nil {
+		if info, looked := d.lstat(name); looked == nil && info.Mode&fs.ModeSymlink != 0 {
+			err = ErrLink
+		}
+		return nil, d.failed("open", name, err)
+	}
+	return &Dir{fd: fd, path: d.at(name)}, nil
+}
+
+func (d *Dir) lstat(name string) (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return Info{}, d.failed("lstat", name, err)
+	}
+	return infoOf(name, &st), nil
+}
+
+func (d *Dir) open(name string) (*os.File, Info, error) {
+	return d.openFile(name, unix.O_RDONLY)
+}
+
+func (d *Dir) append(name string) (*os.File, error) {
+	f, _, err := d.openFile(name, unix.O_WRONLY|unix.O_APPEND)
+	return f, err
+}
+
+// openFile opens a regular file that is there. O_NONBLOCK keeps it from waiting at a pipe that took its place.
+func (d *Dir) openFile(name string, flags int) (*os.File, Info, error) {
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if errors.Is(err, unix.ELOOP) {
+		err = ErrLink
+	}
+	if err != nil {
+		return nil, Info{}, d.failed("open", name, err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	info := infoOf(name, &st)
+	if err == nil && !info.IsRegular() {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		unix.Close(fd) //nolint:errcheck // nothing was written
+		return nil, Info{}, d.failed("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), d.at(name)), info, nil
+}
+
+func (d *Dir) create(name string, perm fs.FileMode) (*os.File, error) {
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
+		return err
+	})
+	if err != nil {
+		return nil, d.failed("create", name, err)
+	}
+	return os.NewFile(uintptr(fd), d.at(name)), nil
+}
+
+func (d *Dir) mkdir(name string, perm fs.FileMode) error {
+	return d.failed("mkdir", name, retry(func() error { return unix.Mkdirat(d.fd, name, uint32(perm.Perm())) }))
+}
+
+func (d *Dir) remove(name string) error {
+	err := retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return d.failed("remove", name, err)
+	}
+	folder := retry(func() error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) })
+	if folder == nil {
+		return nil
+	}
+	if !errors.Is(folder, unix.ENOTDIR) {
+		err = folder
+	}
+	return d.failed("remove", name, err)
+}
+
+func rename(from *Dir, name string, to *Dir, newName string) error {
+	return retry(func() error { return unix.Renameat(from.fd, name, to.fd, newName) })
+}
+
+func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
+	return durable.RenameEntry(durable.Entry{Dir: from.fd, Name: name}, durable.Entry{Dir: to.fd, Name: newName})
+}
+
+// reader opens the folder to list it, or to be synced.
+func (d *Dir) reader() (*os.File, error) {
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, d.failed("open", "", err)
+	}
+	return os.NewFile(uintptr(fd), d.path), nil
+}
+
+func (d *Dir) chtimes(name string, t time.Time) error {
+	ts, err := unix.TimeToTimespec(t)
+	if err == nil {
+		err = unix.UtimesNanoAt(d.fd, name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return d.failed("set the time of", name, err)
+}
+
+// Sync makes the entries of the folder durable.
+func (d *Dir) Sync() error {
+	f, err := d.reader()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (d *Dir) syncFile(name string) error {
+	f, _, err := d.open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func chmod(f *os.File, perm fs.FileMode) error { return f.Chmod(perm) }

@@ -1,0 +1,262 @@
+package beneath
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"sealpost/internal/durable"
+)
+
+// Dir is a folder that is held open without sharing it for deletion: while it is, Windows renames and removes neither it
+// nor any folder above it, so that its path names nothing else.
+type Dir struct {
+	handle windows.Handle
+	path   string
+	closed atomic.Bool
+}
+
+const (
+	shareAll  = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
+	shareHeld = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE
+)
+
+// Open opens a folder by its path. Links on the way to it and in its place are followed: an admin has configured it.
+func Open(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return hold(path, 0)
+}
+
+func hold(path string, flags uint32) (*Dir, error) {
+	h, err := createFile(path, windows.FILE_LIST_DIRECTORY, shareHeld, flags)
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		h, err = createFile(path, windows.FILE_READ_ATTRIBUTES, shareHeld, flags)
+	}
+	if err == nil {
+		var info windows.ByHandleFileInformation
+		err = windows.GetFileInformationByHandle(h, &info)
+		switch {
+		case err != nil:
+		case isLink(h, info.FileAttributes):
+			err = ErrLink
+		case info.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY == 0:
+			err = windows.ERROR_DIRECTORY
+		}
+		if err != nil {
+			err = errors.Join(err, windows.CloseHandle(h))
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &Dir{handle: h, path: path}, nil
+}
+
+func createFile(path string, access, share, flags uint32) (windows.Handle, error) {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return 0, err
+	}
+	return windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, flags|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+}
+
+// isLink reports whether an open reparse point leads elsewhere. Others only keep content apart: deduplicated, compressed or in
+// a cloud.
+func isLink(h windows.Handle, attributes uint32) bool {
+	if attributes&windows.FILE_ATTRIBUTE_REPARSE_POINT == 0 {
+		return false
+	}
+	var tag struct{ attributes, tag uint32 } // FILE_ATTRIBUTE_TAG_INFO
+	err := windows.GetFileInformationByHandleEx(h, windows.FileAttributeTagInfo, (*byte)(unsafe.Pointer(&tag)), uint32(unsafe.Sizeof(tag)))
+	return err == nil && isSurrogate(tag.tag)
+}
+
+// isSurrogate reports whether a reparse tag names another file or folder.
+func isSurrogate(tag uint32) bool {
+	const nameSurrogate = 0x20000000
+	return tag&nameSurrogate != 0
+}
+
+// Close gives the folder back. It may be called more than once.
+func (d *Dir) Close() {
+	if !d.closed.Swap(true) {
+		windows.CloseHandle(d.handle) //nolint:errcheck // nothing was written
+	}
+}
+
+// Info describes the folder itself.
+func (d *Dir) Info() (Info, error) {
+	info, err := describe(d.handle, filepath.Base(d.path))
+	return info, d.failed("stat", "", err)
+}
+
+// describe describes what is open. Changed is what the volume notes of it (NTFS does, FAT does not).
+func describe(h windows.Handle, name string) (Info, error) {
+	var st windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(h, &st); err != nil {
+		return Info{}, err
+	}
+	info := Info{
+		Name: name, Size: int64(st.FileSizeHigh)<<32 | int64(st.FileSizeLow), Mode: 0o666, ModTime: time.Unix(0, st.LastWriteTime.Nanoseconds()),
+		Links: uint64(st.NumberOfLinks), ID: ID{uint64(st.VolumeSerialNumber), uint64(st.FileIndexHigh)<<32 | uint64(st.FileIndexLow)},
+	}
+	if st.FileAttributes&windows.FILE_ATTRIBUTE_READONLY != 0 {
+		info.Mode = 0o444
+	}
+	switch {
+	case isLink(h, st.FileAttributes):
+		info.Mode |= fs.ModeSymlink
+	case st.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY != 0:
+		info.Mode |= fs.ModeDir | 0o111
+	}
+	var basic struct { // FILE_BASIC_INFO
+		created, accessed, written, changed int64 // 100 ns since 1601
+		attributes                          uint32
+	}
+	info.Changed = info.ModTime
+	err := windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&basic)), uint32(unsafe.Sizeof(basic)))
+	at := windows.Filetime{LowDateTime: uint32(basic.changed), HighDateTime: uint32(basic.changed >> 32)}
+	if noted := time.Unix(0, at.Nanoseconds()); err == nil && noted.After(info.Changed) {
+		info.Changed = noted
+	}
+	return info, nil
+}
+
+func (d *Dir) sub(name string) (*Dir, error) {
+	return hold(d.at(name), windows.FILE_FLAG_OPEN_REPARSE_POINT)
+}
+
+func (d *Dir) lstat(name string) (Info, error) {
+	h, err := createFile(d.at(name), windows.FILE_READ_ATTRIBUTES, shareAll, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err != nil {
+		return Info{}, d.failed("lstat", name, err)
+	}
+	info, err := describe(h, name)
+	return info, d.failed("lstat", name, errors.Join(err, windows.CloseHandle(h)))
+}
+
+// open opens a file so that others may read, rename and delete it meanwhile, but not write.
+func (d *Dir) open(name string) (*os.File, Info, error) {
+	return d.openFile(name, windows.GENERIC_READ, windows.FILE_SHARE_READ|windows.FILE_SHARE_DELETE)
+}
+
+func (d *Dir) append(name string) (*os.File, error) {
+	f, _, err := d.openFile(name, windows.FILE_APPEND_DATA, shareAll)
+	return f, err
+}
+
+func (d *Dir) openFile(name string, access, share uint32) (*os.File, Info, error) {
+	h, err := d.content(name, access|windows.FILE_READ_ATTRIBUTES, share)
+	if err != nil {
+		return nil, Info{}, d.failed("open", name, err)
+	}
+	info, err := describe(h, name)
+	if err == nil && !info.IsRegular() {
+		err = ErrNotRegular
+	}
+	if err != nil {
+		return nil, Info{}, d.failed("open", name, errors.Join(err, windows.CloseHandle(h)))
+	}
+	return os.NewFile(uintptr(h), d.at(name)), info, nil
+}
+
+// content opens the file itself first, which shows whether it is a link. Where the system keeps the content elsewhere
+// (deduplicated, compressed or in a cloud), opening it like that would read nothing or zeros, so it is opened again.
+func (d *Dir) content(name string, access, share uint32) (windows.Handle, error) {
+	h, err := createFile(d.at(name), access, share, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err != nil {
+		return 0, err
+	}
+	var first windows.ByHandleFileInformation
+	err = windows.GetFileInformationByHandle(h, &first)
+	if err == nil && first.FileAttributes&windows.FILE_ATTRIBUTE_REPARSE_POINT == 0 {
+		return h, nil
+	}
+	if err == nil && isLink(h, first.FileAttributes) {
+		err = ErrLink
+	}
+	if err = errors.Join(err, windows.CloseHandle(h)); err != nil {
+		return 0, err
+	}
+	if h, err = createFile(d.at(name), access, share, 0); err != nil {
+		return 0, err
+	}
+	var again windows.ByHandleFileInformation
+	err = windows.GetFileInformationByHandle(h, &again)
+	if err == nil && (again.VolumeSerialNumber != first.VolumeSerialNumber || again.FileIndexHigh != first.FileIndexHigh || again.FileIndexLow != first.FileIndexLow) {
+		err = ErrLink // it was replaced in between
+	}
+	if err != nil {
+		return 0, errors.Join(err, windows.CloseHandle(h))
+	}
+	return h, nil
+}
+
+func (d *Dir) create(name string, perm fs.FileMode) (*os.File, error) {
+	return os.OpenFile(d.at(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+}
+
+func (d *Dir) mkdir(name string, perm fs.FileMode) error { return os.Mkdir(d.at(name), perm) }
+
+func (d *Dir) remove(name string) error { return os.Remove(d.at(name)) }
+
+func rename(from *Dir, name string, to *Dir, newName string) error {
+	return unwrap(durable.Replace(from.at(name), to.at(newName)))
+}
+
+func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
+	return unwrap(durable.RenameNoReplace(from.at(name), to.at(newName)))
+}
+
+// unwrap takes off the layer that repeats the names.
+func unwrap(err error) error {
+	var names *os.LinkError
+	if errors.As(err, &names) {
+		return names.Err
+	}
+	return err
+}
+
+func (d *Dir) reader() (*os.File, error) { return os.Open(d.path) }
+
+func (d *Dir) chtimes(name string, t time.Time) error {
+	info, err := d.lstat(name)
+	if err == nil && info.Mode&fs.ModeSymlink != 0 {
+		err = d.failed("set the time of", name, ErrLink)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chtimes(d.at(name), t, t)
+}
+
+// Sync makes the entries of the folder durable.
+func (d *Dir) Sync() error { return durable.SyncDir(d.path) }
+
+func (d *Dir) syncFile(name string) error {
+	info, err := d.lstat(name)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode&fs.ModeSymlink != 0:
+		return d.failed("sync", name, ErrLink)
+	}
+	return durable.SyncFile(d.at(name))
+}
+
+func (d *Dir) syncFS() error { return durable.ErrUnsupported }
+
+// Free returns how many bytes this process may still write to the folder's volume.
+func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
+
+// chmod does nothing: permission bits mean nothing here, access is the folder's list.
+func chmod(*os.File, fs.FileMode) error { return nil }
