@@ -68,6 +68,24 @@ func (i Info) IsDir() bool { return i.Mode.IsDir() }
 // IsRegular reports whether it is a file with content.
 func (i Info) IsRegular() bool { return i.Mode.IsRegular() }
 
+// OpenOrMake opens a folder by its path, and makes it and those above it durably where they are missing.
+func OpenOrMake(path string, perm fs.FileMode) (*Dir, error) {
+	d, err := Open(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	above, err := OpenOrMake(filepath.Dir(path), perm)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	name := filepath.Base(path)
+	if err := above.MkdirAll(name, perm); err != nil {
+		return nil, err
+	}
+	return above.Dir(name)
+}
+
 // Path returns the path by which the folder was opened, for messages.
 func (d *Dir) Path() string { return d.path }
 
@@ -388,26 +406,20 @@ func (d *Dir) replace(name string, data []byte, perm fs.FileMode, sync func(*os.
 	})
 }
 
-// Entry names something in an open folder.
-type Entry struct {
-	Dir  *Dir
-	Name string
-}
-
 // SyncFile makes the content of a regular file durable.
 func (d *Dir) SyncFile(name string) error {
 	return d.in("sync", name, (*Dir).syncFile)
 }
 
-// SyncGroup makes a group of changes durable: the content of files and the entries of dirs, all on this folder's file
-// system. On Linux a large group is one syncfs; otherwise each is flushed.
-func (d *Dir) SyncGroup(files []Entry, dirs []*Dir) error {
+// SyncGroup makes a group of changes below durable: the content of files and the entries of dirs ("." is this folder), all on
+// this folder's file system. On Linux a large group is one syncfs; otherwise each is flushed.
+func (d *Dir) SyncGroup(files, dirs []string) error {
 	if len(files)+len(dirs) > fewSyncs {
 		if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
 			return err
 		}
 	}
-	err := syncEach(files, dirs)
+	err := d.syncEach(files, dirs)
 	if errors.Is(err, fs.ErrPermission) {
 		// A folder may be writable and not readable, and then cannot be opened to be synced.
 		if whole := d.syncFS(); !errors.Is(whole, durable.ErrUnsupported) {
@@ -417,14 +429,23 @@ func (d *Dir) SyncGroup(files []Entry, dirs []*Dir) error {
 	return err
 }
 
-func syncEach(files []Entry, dirs []*Dir) error {
-	for _, f := range files {
-		if err := f.Dir.SyncFile(f.Name); err != nil {
+func (d *Dir) syncEach(files, dirs []string) error {
+	for _, name := range files {
+		if err := d.SyncFile(name); err != nil {
 			return err
 		}
 	}
-	for _, dir := range dirs {
-		if err := dir.Sync(); err != nil {
+	for _, name := range dirs {
+		sub := d
+		if name != "." {
+			var err error
+			if sub, err = d.Dir(name); err != nil {
+				return err
+			}
+		}
+		err := sub.Sync()
+		sub.closeUnless(d)
+		if err != nil {
 			return err
 		}
 	}

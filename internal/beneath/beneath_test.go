@@ -113,16 +113,26 @@ func TestWorkInAFolder(t *testing.T) {
 	if info, err := d.Lstat("other"); err != nil || !info.ModTime.Equal(when) {
 		t.Errorf("%+v, %v", info, err)
 	}
-	sub, err := d.Dir("a/b")
-	check(t, err)
-	defer sub.Close()
 	write(t, filepath.Join(path, "a", "b", "deep", "er", "x"), "x")
 	check(t, d.SyncTree("a"))
-	check(t, d.SyncGroup([]Entry{{d, "other"}, {sub, "deep/er/x"}}, []*Dir{d, sub}))
-	many := slices.Repeat([]Entry{{d, "other"}}, 2*fewSyncs)
+	check(t, d.SyncGroup([]string{"other", "a/b/deep/er/x"}, []string{".", "a/b"}))
+	many := slices.Repeat([]string{"other"}, 2*fewSyncs)
 	check(t, d.SyncGroup(many, nil))
 	if free, err := d.Free(); err != nil || free <= 0 {
 		t.Errorf("free: %d, %v", free, err)
+	}
+}
+
+func TestOpenOrMake(t *testing.T) {
+	_, path := held(t)
+	for range 2 {
+		d, err := OpenOrMake(filepath.Join(path, "a", "b"), 0o777)
+		check(t, err)
+		d.Close()
+	}
+	write(t, filepath.Join(path, "file"), "x")
+	if _, err := OpenOrMake(filepath.Join(path, "file", "b"), 0o777); err == nil {
+		t.Error("a folder was made below a file")
 	}
 }
 
