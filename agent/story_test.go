@@ -389,14 +389,15 @@ func TestEachMessageHasARecordForPrograms(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeMovedIsClaimedOnceAndSaid(t *testing.T) {
+// While a file lies in the place of sending/, nothing is claimed, and it is said.
+func TestAFileInThePlaceOfSending(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	sending := filepath.Join(lab.dir, "sending")
 	must(t, os.Remove(sending))
 	must(t, os.WriteFile(sending, []byte("in the way"), 0o644))
 	lab.drop("data.csv", []byte("data"))
 	eventually(t, "it is said", func() bool {
-		return strings.HasPrefix(lab.status().Outbox.NotTaken["data.csv"], "it cannot be moved out of this folder")
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["sending"], "the folder cannot be read")
 	})
 	must(t, os.Remove(sending))
 	must(t, os.Mkdir(sending, 0o755))

@@ -3,10 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,42 +26,46 @@ var errStrange = errors.New(words.StrangeSending)
 // adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
 // copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
 func (t *tray) adopt(ctx context.Context) error {
-	dir, err := os.Open(t.Sending())
+	h, err := t.open()
 	if err != nil {
 		return nil // the sweep says what is wrong with the tray
 	}
-	defer dir.Close()
-	strange := map[string]string{}
-	for ctx.Err() == nil {
-		entries, err := dir.ReadDir(claimGroup)
-		if err := t.adoptAll(ctx, entries, strange); err != nil {
-			return err
-		}
-		if err != nil {
-			break // io.EOF, or the folder went away
-		}
+	defer h.close()
+	dir, err := h.dir(sendingPart)
+	if err != nil {
+		return nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.unknown = strange
+	strange := map[string]string{}
+	var failed error
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
+		failed = t.adoptAll(ctx, h, entries, strange)
+		return errors.Join(failed, ctx.Err())
+	})
+	if failed != nil {
+		return failed
+	}
+	for name, why := range strange {
+		t.tellAlone(name, why)
+	}
 	return nil
 }
 
 // adoptAll writes the rows of what is unknown, in one commit.
-func (t *tray) adoptAll(ctx context.Context, entries []fs.DirEntry, strange map[string]string) error {
+func (t *tray) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, strange map[string]string) error {
 	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
 		return err
 	}
 	var list []ledger.Outgoing
 	for _, name := range unknown {
-		claimed, err := t.describeClaims(ctx, name)
+		claimed, err := h.describeClaims(ctx, name)
+		h.relax()
 		if errors.Is(err, errLedger) {
 			return err
 		}
 		list = append(list, claimed...)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
-			strange[filepath.Join("sending", name)] = plain(err)
+			strange[sendingPart+"/"+name] = plain(err)
 		}
 	}
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -100,11 +101,11 @@ func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []st
 }
 
 // describeClaims makes the rows of a folder in sending/ as its claim made them.
-func (t *tray) describeClaims(ctx context.Context, folder string) ([]ledger.Outgoing, error) {
+func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.Outgoing, error) {
 	if _, _, _, _, err := id.ParseGroup(folder); err == nil {
-		return t.strangersIn(ctx, folder)
+		return h.strangersIn(ctx, folder)
 	}
-	m, err := t.describeClaim(folder)
+	m, err := h.describeClaim(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -113,23 +114,22 @@ func (t *tray) describeClaims(ctx context.Context, folder string) ([]ledger.Outg
 
 // describeClaim makes the row of a folder that one message has to itself. An empty one was made for a file that is still in
 // outbox/, and goes.
-func (t *tray) describeClaim(folder string) (m ledger.Outgoing, err error) {
+func (h *handles) describeClaim(folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
-	if err != nil || site != t.o.site {
+	if err != nil || site != h.t.o.site {
 		return m, errStrange
 	}
-	m = t.claimOf(message)
-	if m.Name, err = t.onlyEntry(m); err != nil {
+	m = h.t.claimOf(message)
+	if m.Name, err = h.onlyEntry(m); err != nil {
 		return m, err
 	}
-	if m.Dir, m.Address, err = t.readAddress(m); err != nil {
+	if m.Dir, m.Address, err = h.readAddress(m); err != nil {
 		return m, err
 	}
-	if m.Source, err = observe(t.source(m)); err != nil {
+	if m.Source, m.Folder, err = h.adoptable(sourceAt(m)); err != nil {
 		return m, err
 	}
-	m.Folder = isDir(t.source(m))
-	t.o.identify(&m)
+	h.t.o.identify(&m)
 	return m, nil
 }
 
@@ -144,62 +144,58 @@ func (t *tray) claimOf(message id.Message) ledger.Outgoing {
 }
 
 // onlyEntry is the name of the one thing in a message's folder.
-func (t *tray) onlyEntry(m ledger.Outgoing) (name string, err error) {
-	dir, err := os.Open(t.folder(m))
+func (h *handles) onlyEntry(m ledger.Outgoing) (name string, err error) {
+	dir, err := h.dir(folderAt(m))
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close()
-	entries, err := dir.ReadDir(3)
-	if err != nil && err != io.EOF {
+	err = dir.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			switch {
+			case e.Name() == addressNote:
+			case name != "":
+				return errStrange
+			default:
+				name = e.Name()
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return "", err
 	}
-	for _, e := range entries {
-		switch {
-		case e.Name() == addressNote:
-		case name != "":
-			return "", errStrange
-		default:
-			name = e.Name()
-		}
-	}
 	if name == "" {
-		t.emptied(m)
+		h.emptied(m)
 		return "", fs.ErrNotExist
 	}
 	return name, nil
 }
 
 // noteAddress writes beside what is about to be moved for whom it is, if that is not the tray's own address.
-func (f Folders) noteAddress(m ledger.Outgoing) error {
+func (h *handles) noteAddress(m ledger.Outgoing) error {
 	if m.Dir == "" {
 		return nil
 	}
-	return os.WriteFile(filepath.Join(f.folder(m), addressNote), []byte(m.Dir+"\n"), 0o644)
+	return h.writeNote(folderAt(m)+"/"+addressNote, []byte(m.Dir+"\n"))
 }
 
 // forgetAddress removes that note. Failing leaves a small file behind, and nothing else.
-func (f Folders) forgetAddress(folder string) {
-	os.Remove(filepath.Join(folder, addressNote)) //nolint:errcheck // see above
+func (h *handles) forgetAddress(folder string) {
+	h.remove(folder + "/" + addressNote) //nolint:errcheck // see above
 }
 
 // readAddress returns the folder under outbox/ from which a message came, and its address.
-func (t *tray) readAddress(m ledger.Outgoing) (dir, address string, err error) {
-	f, err := openShared(filepath.Join(t.folder(m), addressNote))
+func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error) {
+	text, err := h.readOwn(folderAt(m)+"/"+addressNote, maxAddress)
 	if errors.Is(err, fs.ErrNotExist) {
-		address, err = t.addressOf(".")
+		address, err = h.t.addressOf(".")
 		return "", address, err
 	}
 	if err != nil {
 		return "", "", err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxAddress))
-	if err != nil {
-		return "", "", err
-	}
 	dir = strings.TrimSuffix(string(text), "\n")
-	if address, err = t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
+	if address, err = h.t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
 		return "", "", words.NoteDamaged(addressNote, errStrange)
 	}
 	return dir, address, nil
@@ -218,27 +214,25 @@ func (t *tray) addressIn(dir string) (string, error) {
 
 // endedBefore tells whether a message lies in one of the tray's final folders already: then a ledger that is gone knew
 // how it ended.
-func (t *tray) endedBefore(m ledger.Outgoing) ledger.State {
+func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		m.State = state
-		if exists(filepath.Join(t.place(m), m.Name)) {
+		if h.exists(placeAt(m) + "/" + m.Name) {
 			return state
 		}
 	}
 	return ""
 }
 
-// leftAlone returns what people are told of the folders in sending/ that were not taken up again.
-func (t *tray) leftAlone() map[string]string {
+// leftAlone notes the folders in sending/ that were not taken up again.
+func (t *tray) leftAlone(h *handles, notes map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	notes := map[string]string{}
 	for name, why := range t.unknown {
-		if exists(filepath.Join(t.Dir, name)) {
+		if h.exists(name) {
 			notes[name] = why
 		}
 	}
-	return notes
 }
 
 // stillTrue is what of a claim's reason to wait holds on when it is taken: that it was unknown.

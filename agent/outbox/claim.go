@@ -134,7 +134,11 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 	if len(moved) == 0 {
 		return nil, false, nil
 	}
-	err = t.syncMoved(moved)
+	h, err := t.open()
+	if err == nil {
+		defer h.close()
+		err = h.syncMoved(moved)
+	}
 	if durable.InUse(err) {
 		return t.secureOthers(ctx, moved, err)
 	}
@@ -145,10 +149,12 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 	fault.Point("outbox-moved")
 	whole := moved[:0:0]
 	for _, m := range moved {
-		if now, err := observe(t.source(m)); err == nil && same(now, m.Source) {
+		if now, err := h.observe(sourceAt(m)); err == nil && same(now, m.Source) {
 			whole = append(whole, m)
 		}
+		h.relax()
 	}
+	h.release() // what is offered below may take long
 	for part := range byFolder(whole) {
 		t.log.Info("claimed", "messages", labels(part), "size", sizeOf(part))
 	}
@@ -223,7 +229,7 @@ func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why er
 }
 
 // recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
-func (f *finder) recoverClaims(ctx context.Context) error {
+func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 	t := f.t
 	var after int64
 	for {
@@ -241,10 +247,11 @@ func (f *finder) recoverClaims(ctx context.Context) error {
 			if t.o.held(m.UID) {
 				continue // it is being taken
 			}
-			m, ok, err := t.recoverClaim(ctx, m)
+			m, ok, err := t.recoverClaim(ctx, h, m)
 			if err != nil {
 				return err
 			}
+			h.relax()
 			if ok {
 				ready = append(ready, m)
 			}
@@ -304,10 +311,10 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) ([]led
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged
 // since it was claimed, or in sending/ and finished since it was changed there. One that is in neither place was withdrawn.
-func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
-	source, err := observe(t.source(m))
+func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
+	source, err := h.observe(sourceAt(m))
 	if err == nil && !same(source, m.Source) {
-		source, _, err = finished(t.source(m), settling{t.Settle, t.FolderSettle}, time.Now())
+		source, err = h.changed(m, settling{t.Settle, t.FolderSettle})
 	}
 	switch {
 	case err == nil && same(source, m.Source):
@@ -324,7 +331,7 @@ func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outg
 	case !errors.Is(err, fs.ErrNotExist):
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
-	source, err = observe(t.dropped(m))
+	source, err = h.observe(droppedAt(m))
 	if err == nil && same(source, m.Source) {
 		return m, true, nil
 	}
@@ -332,19 +339,19 @@ func (t *tray) recoverClaim(ctx context.Context, m ledger.Outgoing) (ledger.Outg
 		return m, false, nil
 	}
 	t.setStuck(m, "")
-	return m, false, t.withdraw(ctx, m, ledger.Claimed)
+	return m, false, t.withdraw(ctx, h, m, ledger.Claimed)
 }
 
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (t *tray) withdraw(ctx context.Context, m ledger.Outgoing, from ledger.State) error {
-	if home, err := t.atHome(ctx); err != nil || !home {
+func (t *tray) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State) error {
+	if home, err := t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
-	if ended := t.endedBefore(m); ended != "" {
+	if ended := h.endedBefore(m); ended != "" {
 		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}
 	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
-	t.emptied(m)
+	h.emptied(m)
 	fault.Point("outbox-withdrawn")
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)

@@ -17,7 +17,7 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	put(t, s.tray.Outbox(), "data.csv")
 	group := []found{examined(t, f, "data.csv")}
 	f.claiming.add(group)
-	if again, _ := f.examine("data.csv"); again != nil {
+	if again, _ := f.examine(opened(t, s.tray), "data.csv"); again != nil {
 		t.Fatal("it would be claimed a second time")
 	}
 	if f.pending["data.csv"] == nil {
@@ -36,7 +36,7 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 		t.Fatalf("moved %d, held %t: %v", len(moved), s.held(list[0].UID), err)
 	}
 	put(t, s.tray.Outbox(), "data.csv")
-	if other, why := f.examine("data.csv"); other == nil {
+	if other, why := f.examine(opened(t, s.tray), "data.csv"); other == nil {
 		t.Fatalf("the second file of that name is not taken: %s", why)
 	}
 }
@@ -56,7 +56,7 @@ func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 		}
 		moved := s.tray.moveAll(t.Context(), list)
 		if changed {
-			if err := os.WriteFile(s.source(moved[0]), []byte("more than was there when it was found"), 0o644); err != nil {
+			if err := os.WriteFile(s.at(sourceAt(moved[0])), []byte("more than was there when it was found"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,7 +82,7 @@ func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 
 func examined(t *testing.T, f *finder, name string) found {
 	t.Helper()
-	ready, why := f.examine(name)
+	ready, why := f.examine(opened(t, f.t), name)
 	if ready == nil {
 		t.Fatalf("%s is not ready: %s", name, why)
 	}
@@ -160,7 +160,7 @@ func TestTheLastClaimIsTheLatest(t *testing.T) {
 		return tx.Claim(c, ledger.Claiming{Site: "FL-LAB", First: 1, Identify: s.identify})
 	})
 	s.update(func(tx *ledger.Tx) error { return tx.Take([]int64{c[0].Seq}) })
-	if n, last, err := s.tray.underWay(t.Context()); err != nil || n != 3 || !last.Equal(c[0].Claimed) {
+	if n, last, err := s.tray.underWay(t.Context(), opened(t, s.tray)); err != nil || n != 3 || !last.Equal(c[0].Claimed) {
 		t.Errorf("%d, the last of %s, want %s: %v", n, last, c[0].Claimed, err)
 	}
 }

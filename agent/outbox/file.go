@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/words"
 	"sealpost/statement"
@@ -50,14 +49,24 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 		return 0, err
 	}
 	list, next = wholeFolders(list)
+	if len(list) == 0 {
+		return next, nil
+	}
+	h, err := t.open()
+	if err != nil {
+		t.log.Warn("final, but cannot be moved yet", "messages", labels(list), "error", err)
+		return 0, nil
+	}
+	defer h.close()
 	var done []ledger.Outgoing
 	for part := range byFolder(list) {
-		done = append(done, t.moveFinals(ctx, part)...)
+		done = append(done, h.moveFinals(ctx, part)...)
+		h.relax()
 	}
 	if len(done) == 0 {
 		return next, nil
 	}
-	if err := t.syncFiled(done); err != nil {
+	if err := h.syncFiled(done); err != nil {
 		t.log.Warn("moved, but not durably yet", "error", err)
 		return 0, nil
 	}
@@ -91,130 +100,130 @@ func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 }
 
 // moveFinals moves final messages of one folder, as a whole or one by one, and returns those that are in their places.
-func (t *tray) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
-	if t.moveShared(part) {
+func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
+	if h.moveShared(part) {
 		return part
 	}
 	for _, m := range part {
-		if err := t.moveFinal(ctx, m, t.place(m)); err != nil {
-			t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
+		if err := h.moveFinal(ctx, m, placeAt(m)); err != nil {
+			h.t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
 			continue
 		}
 		done = append(done, m)
 	}
 	if part[0].Group != (ledger.Group{}) {
-		t.emptied(part[0])
-		t.forgetNote(part[0]) // a crash may have come between the two
+		h.emptied(part[0])
+		h.forgetNote(part[0]) // a crash may have come between the two
 	}
 	return done
 }
 
 // syncFiled makes durable what was moved, where it lies and where it lay. What a person has taken away is theirs.
-func (t *tray) syncFiled(done []ledger.Outgoing) error {
-	dirs := []string{t.Sending(), t.Delivered(), t.Failed()}
+func (h *handles) syncFiled(done []ledger.Outgoing) error {
+	dirs := []string{sendingPart, deliveredPart, failedPart}
 	var files []string
 	for part := range byFolder(done) {
 		for _, m := range part {
-			to := t.place(m)
-			if dirs[len(dirs)-1] != to && exists(to) {
+			to := placeAt(m)
+			if dirs[len(dirs)-1] != to && h.isDir(to) {
 				dirs = append(dirs, to)
 			}
 			if m.State != ledger.Failed {
 				continue
 			}
-			if why := in(to, whyName(m)); exists(why) {
+			if why := to + "/" + whyName(m); h.exists(why) {
 				files = append(files, why)
 			}
-			if from := filepath.Dir(t.dropped(m)); dirs[len(dirs)-1] != from && exists(from) {
+			if from := path.Dir(droppedAt(m)); dirs[len(dirs)-1] != from && h.isDir(from) {
 				dirs = append(dirs, from) // see moveDropped: in outbox/ it would be claimed again
 			}
 		}
-		if from := t.folder(part[0]); exists(from) {
+		if from := folderAt(part[0]); h.isDir(from) {
 			dirs = append(dirs, from)
 		}
 	}
-	return durable.SyncGroup(t.Dir, files, dirs)
+	return h.tray.SyncGroup(files, dirs)
 }
 
 // moveShared moves a folder whose messages are all delivered, and says whether it did.
-func (t *tray) moveShared(part []ledger.Outgoing) bool {
+func (h *handles) moveShared(part []ledger.Outgoing) bool {
 	m := part[0]
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
-	if left := t.inFolder(m); len(left.others) > 0 { // a person's, who would not look for it in delivered/
+	if left := h.inFolder(m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
 		return false
 	}
-	if durable.RenameNoReplace(t.folder(m), t.place(m)) != nil {
+	if h.rename(folderAt(m), placeAt(m)) != nil {
 		return false
 	}
 	fault.Point("outbox-final")
-	t.forgetNote(m)
+	h.forgetNote(m)
 	return true
 }
 
 // moveFinal moves a message's folder, or its file out of one that it shares. What is gone was taken away by a person, and that is
 // theirs to do.
-func (t *tray) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
-	from, move := t.folder(m), durable.RenameNoReplace
+func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
+	from, move := folderAt(m), h.rename
 	if m.Group != (ledger.Group{}) {
-		from, move = t.source(m), moveInto
+		from, move = sourceAt(m), h.moveInto
 	}
-	if m.State == ledger.Failed && !exists(t.source(m)) {
-		if err := t.moveDropped(ctx, m, to); err != nil {
+	if m.State == ledger.Failed && !h.exists(sourceAt(m)) {
+		if err := h.moveDropped(ctx, m, to); err != nil {
 			return err
 		}
 	}
 	err := move(from, to)
 	if err != nil {
-		if home, unknown := t.atHome(ctx); unknown != nil || !home || exists(from) {
+		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || h.exists(from) {
 			return errors.Join(err, unknown)
 		}
 	}
 	fault.Point("outbox-final")
 	if m.Dir != "" && m.Group == (ledger.Group{}) {
-		t.forgetAddress(to)
+		h.forgetAddress(to)
 	}
-	if m.State == ledger.Failed && exists(to) {
-		return t.explain(ctx, m, to)
+	if m.State == ledger.Failed && h.isDir(to) {
+		return h.explain(ctx, m, to)
 	}
 	return nil
 }
 
 // moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
 // shared a folder, a place for the explanation is made.
-func (t *tray) moveDropped(ctx context.Context, m ledger.Outgoing, to string) error {
-	if home, err := t.atHome(ctx); err != nil || !home {
+func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string) error {
+	if home, err := h.t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
 	var row ledger.Outgoing
-	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Message(string(m.UID)); return err }); err != nil {
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Message(string(m.UID)); return err }); err != nil {
 		return err
 	}
-	source, err := observe(t.dropped(m))
+	source, err := h.observe(droppedAt(m))
 	if err == nil && same(source, row.Source) {
-		t.emptied(m)
-		t.setStuck(m, "")
-		return moveInto(t.dropped(m), to)
+		h.emptied(m)
+		h.t.setStuck(m, "")
+		return h.moveInto(droppedAt(m), to)
 	}
 	if m.Group == (ledger.Group{}) {
 		return nil
 	}
-	if err := os.Mkdir(to, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := h.mkdir(to); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
 }
 
 // moveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
-func moveInto(file, folder string) error {
-	made := os.Mkdir(folder, 0o777)
+func (h *handles) moveInto(file, folder string) error {
+	made := h.mkdir(folder)
 	if made != nil && !errors.Is(made, fs.ErrExist) {
 		return made
 	}
-	err := durable.RenameNoReplace(file, in(folder, filepath.Base(file)))
+	err := h.rename(file, folder+"/"+path.Base(file))
 	if err != nil && made == nil {
-		os.Remove(folder) //nolint:errcheck // an empty folder stays
+		h.remove(folder) //nolint:errcheck // an empty folder stays
 	}
 	return err
 }
@@ -228,9 +237,9 @@ func whyName(m ledger.Outgoing) string {
 }
 
 // explain writes beside a failed file what happened, who has it and who has not, and what to do.
-func (t *tray) explain(ctx context.Context, m ledger.Outgoing, dir string) error {
+func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string) error {
 	var outcomes []ledger.Outcome
-	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
 		return err
 	}
 	answers := make([]words.Answer, len(outcomes))
@@ -238,7 +247,7 @@ func (t *tray) explain(ctx context.Context, m ledger.Outgoing, dir string) error
 		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
 	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
-	err := durable.WriteFile(filepath.Join(dir, whyName(m)), []byte(text), 0o644)
+	err := h.with(folder+"/"+whyName(m), func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
 	fault.Point("outbox-explained")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -159,15 +159,22 @@ func (f *finder) soon(name string, after time.Duration) *pending {
 // look examines what is due and claims what is finished.
 func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
-	home, err := f.t.atHome(ctx)
+	h, err := f.t.open()
+	if err != nil {
+		f.missed = true // the next sweep says what is wrong
+		return nil
+	}
+	defer h.close()
+	home, err := f.t.atHome(ctx, h)
 	var batches batches
 	for name, p := range f.pending {
 		if p.due.After(now) {
 			continue
 		}
-		if ready, _ := f.examine(name); ready != nil {
+		if ready, _ := f.examine(h, name); ready != nil {
 			batches.add(*ready)
 		}
+		h.relax()
 		if home && err == nil {
 			f.claimFull(ctx, &batches)
 		}
@@ -184,16 +191,8 @@ func (f *finder) sweep(ctx context.Context) error {
 	begun, claims := time.Now(), f.claims
 	f.missed = false
 	f.watch.begin()
-	notes := f.t.leftAlone()
-	whole, err := f.t.whole(ctx, notes)
-	f.absent = !whole
-	if err == nil && whole {
-		err = f.recoverClaims(ctx)
-	}
-	if err == nil && whole {
-		err = f.sweepDir(ctx, "", notes)
-	}
-	if err != nil {
+	notes := map[string]string{}
+	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
 	f.t.note(notes, f.watch.end())
@@ -208,36 +207,51 @@ func (f *finder) sweep(ctx context.Context) error {
 	return nil
 }
 
+// sweepTray does the work of a sweep.
+func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
+	h, err := f.t.open()
+	if err != nil {
+		f.absent = true
+		return f.t.noteAbsent(ctx, err, notes)
+	}
+	defer h.close()
+	f.t.leftAlone(h, notes)
+	whole, err := f.t.whole(ctx, h, notes)
+	f.absent = !whole
+	if err != nil || !whole {
+		return err
+	}
+	if err := f.recoverClaims(ctx, h); err != nil {
+		return err
+	}
+	f.sweepDir(ctx, h, "", notes)
+	return nil
+}
+
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
-func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]string) error {
-	path := filepath.Join(f.t.Outbox(), rel)
-	watched := f.watch.add(path)
-	dir, err := os.Open(path)
+func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map[string]string) {
+	part := path.Join(outboxPart, rel)
+	watched := f.watch.add(filepath.Join(f.t.Dir, filepath.FromSlash(part)))
+	dir, err := h.dir(part)
 	if err != nil {
 		f.absent = f.absent || rel == ""
-		notes[filepath.Join("outbox", rel)] = words.FolderUnreadable(plain(err))
-		return nil
+		notes[part] = words.FolderUnreadable(plain(err))
+		return
 	}
-	defer dir.Close()
 	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
 		f.missed = true
 	}
 	var batches batches
-	for ctx.Err() == nil {
-		entries, err := dir.ReadDir(readGroup)
+	err = dir.Each(func(entries []fs.DirEntry) error {
 		found := 0
 		for _, e := range entries {
-			name := e.Name()
-			if rel != "" {
-				name = in(rel, name)
-			}
+			name := under(rel, e.Name())
 			if e.IsDir() && isAddress(name) {
-				if err := f.sweepDir(ctx, name, notes); err != nil {
-					return err
-				}
+				f.sweepDir(ctx, h, name, notes)
+				h.forget(path.Join(outboxPart, name))
 				continue
 			}
-			ready, why := f.examine(name)
+			ready, why := f.examine(h, name)
 			if ready != nil {
 				found++
 				batches.add(*ready)
@@ -246,19 +260,20 @@ func (f *finder) sweepDir(ctx context.Context, rel string, notes map[string]stri
 			}
 		}
 		f.claimFull(ctx, &batches)
-		if err != nil || found < len(entries) { // what is found does not wait for a look through much that is not
+		if found < len(entries) { // what is found does not wait for a look through much that is not
 			f.claim(ctx, batches.rest())
 		}
-		if err != nil {
-			break // io.EOF, or the folder went away: the next sweep says so
-		}
+		return ctx.Err()
+	})
+	f.claim(ctx, batches.rest())
+	if ctx.Err() == nil && err != nil {
+		notes[part] = words.FolderUnreadable(plain(err)) // it went away meanwhile, or may not be listed
 	}
-	return nil
 }
 
-// isAddress says whether a folder under outbox/ is an address rather than something to be sent.
+// isAddress reports whether a folder under outbox/ is an address rather than something to be sent.
 func isAddress(rel string) bool {
-	return strings.HasPrefix(rel, "@") && filepath.Dir(rel) == "."
+	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/")
 }
 
 // found is something that is finished.
@@ -274,7 +289,7 @@ func (f found) rel() string { return under(f.dir, f.name) }
 
 // examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
 // and says why it is not taken, when there is something to say. rel is relative to outbox/.
-func (f *finder) examine(rel string) (ready *found, why string) {
+func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
 	}
@@ -282,9 +297,9 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		f.soon(rel, probeFirst)
 		return nil, f.t.stuck(rel) // as it was when it was tried before
 	}
-	base := filepath.Base(rel)
+	base := path.Base(rel)
 	switch {
-	case isAddress(rel) && isDir(filepath.Join(f.t.Outbox(), rel)):
+	case isAddress(rel) && h.isDir(outboxPart+"/"+rel):
 		delete(f.pending, rel)
 		f.watch.sweepSoon() // it is new: it has to be watched, and may have something in it
 		return nil, ""
@@ -297,16 +312,18 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 	case f.t.ignored(base):
 		delete(f.pending, rel)
 		return nil, words.IgnoredName
-	case strings.HasSuffix(base, doneSuffix) && isDir(filepath.Join(f.t.Outbox(), strings.TrimSuffix(rel, doneSuffix))):
+	case strings.HasSuffix(base, doneSuffix) && h.isDir(outboxPart+"/"+strings.TrimSuffix(rel, doneSuffix)):
 		delete(f.pending, rel)
 		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
 		return nil, ""
 	}
-	if strings.HasSuffix(base, doneSuffix) && isEmpty(filepath.Join(f.t.Outbox(), rel)) {
-		delete(f.pending, rel)
-		return nil, words.MarkerAlone
+	if strings.HasSuffix(base, doneSuffix) {
+		if info, err := h.lstat(outboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
+			delete(f.pending, rel)
+			return nil, words.MarkerAlone
+		}
 	}
-	address, err := f.t.addressOf(filepath.Dir(rel))
+	address, err := f.t.addressOf(path.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
 		return nil, words.NoAddress(err)
@@ -315,10 +332,10 @@ func (f *finder) examine(rel string) (ready *found, why string) {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	source, folder, err := finished(in(f.t.Outbox(), rel), settling{f.t.Settle, f.t.FolderSettle}, time.Now())
+	source, folder, err := h.finished(outboxPart+"/"+rel, settling{f.t.Settle, f.t.FolderSettle}, time.Now())
 	if err == nil {
 		delete(f.pending, rel)
-		dir := filepath.ToSlash(filepath.Dir(rel))
+		dir := path.Dir(rel)
 		if dir == "." {
 			dir = ""
 		}
@@ -356,14 +373,4 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 		return ""
 	}
 	return words.Unreadable(plain(err))
-}
-
-func isEmpty(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode().IsRegular() && info.Size() == 0
-}
-
-func isDir(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.IsDir()
 }

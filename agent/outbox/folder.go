@@ -4,10 +4,10 @@ import (
 	"context"
 	"iter"
 	"path"
-	"path/filepath"
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -18,7 +18,7 @@ const (
 
 // sortTree lists a folder's entries into the ledger, which sorts them: a folder may have more entries than fit into
 // memory, and its digest needs them in one order. What was claimed must still be what is there.
-func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
+func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing) error {
 	if err := o.dropTree(ctx, m.UID); err != nil {
 		return err
 	}
@@ -29,9 +29,13 @@ func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
 		page = page[:0]
 		return err
 	}
-	err := walk(o.source(m), func(rel string, source ledger.Source, info seen) error {
-		sum.add(rel, source, info)
-		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, filepath.ToSlash(rel)), Dir: info.IsDir(), Source: source})
+	d, name, err := from.at(m)
+	if err != nil {
+		return err
+	}
+	err = walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
+		sum.add(rel, info)
+		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, rel), Dir: info.IsDir(), Source: sourceOf(info)})
 		if len(page) < treePage {
 			return nil
 		}
@@ -48,9 +52,8 @@ func (o *Outbox) sortTree(ctx context.Context, m ledger.Outgoing) error {
 
 // treeEntries yields a folder's entries in the order of their paths. Each file is opened only if it is still the one that
 // was listed.
-func (o *Outbox) treeEntries(ctx context.Context, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
+func (o *Outbox) treeEntries(ctx context.Context, from *sources, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
 	return func(yield func(envelope.Entry, error) bool) {
-		base := filepath.Dir(o.source(m))
 		after := ""
 		for {
 			var page []ledger.TreeEntry
@@ -64,7 +67,7 @@ func (o *Outbox) treeEntries(ctx context.Context, m ledger.Outgoing) iter.Seq2[e
 			}
 			for _, e := range page {
 				after = e.Path
-				out := entry(e.Path, filepath.Join(base, filepath.FromSlash(e.Path)), e.Source)
+				out := from.entry(m, e.Path, e.Source)
 				if e.Dir {
 					out.Dir, out.Size, out.Open = true, 0, nil
 				}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -116,14 +114,14 @@ func byFolder(list []ledger.Outgoing) iter.Seq[[]ledger.Outgoing] {
 }
 
 // makeShared makes the folder of a group, with its note, unless both are there.
-func (t *tray) makeShared(ctx context.Context, group []ledger.Outgoing) error {
+func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error {
 	m := group[0]
-	err := os.Mkdir(t.folder(m), 0o777)
+	err := h.mkdir(folderAt(m))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if err != nil {
-		if _, err := t.readNote(m); err == nil {
+		if _, err := h.readNote(m); err == nil {
 			return nil
 		}
 	}
@@ -132,36 +130,36 @@ func (t *tray) makeShared(ctx context.Context, group []ledger.Outgoing) error {
 		for _, m := range group {
 			content.Names = append(content.Names, m.Name)
 		}
-	} else if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { content.Names, err = tx.GroupNames(m); return err }); err != nil {
+	} else if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { content.Names, err = tx.GroupNames(m); return err }); err != nil {
 		return err
 	}
 	text, err := json.Marshal(content)
 	if err != nil || content.Names == nil {
 		return err
 	}
-	return os.WriteFile(in(t.folder(m), groupNote), append(text, '\n'), 0o644)
+	return h.writeNote(folderAt(m)+"/"+groupNote, append(text, '\n'))
 }
 
 // emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more. What a person has put
 // there stays, and they are told.
-func (t *tray) emptied(m ledger.Outgoing) {
+func (h *handles) emptied(m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
-		t.shared.Lock()
-		defer t.shared.Unlock()
-		left := t.inFolder(m)
+		h.t.shared.Lock()
+		defer h.t.shared.Unlock()
+		left := h.inFolder(m)
 		if len(left.others) > 0 && !left.ours {
-			t.tellStrange(filepath.Join("sending", folderName(m)))
+			h.t.tellStrange(folderAt(m))
 		}
 		if left.ours || len(left.others) > 0 {
 			return
 		}
 		for _, name := range append(left.litter, groupNote) {
-			os.Remove(in(t.folder(m), name)) //nolint:errcheck // then the folder stays, too
+			h.remove(folderAt(m) + "/" + name) //nolint:errcheck // then the folder stays, too
 		}
 	} else {
-		t.forgetAddress(t.folder(m))
+		h.forgetAddress(folderAt(m))
 	}
-	if err := os.Remove(t.folder(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
+	if err := h.remove(folderAt(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
 }

@@ -23,11 +23,11 @@ import (
 // claimed claims files as the finder does, and returns their rows; nothing is moved yet.
 func (s *sealer) claimed(names ...string) []ledger.Outgoing {
 	s.t.Helper()
-	f := newFinder(s.tray)
+	f, h := newFinder(s.tray), opened(s.t, s.tray)
 	var group []found
 	for _, name := range names {
 		put(s.t, s.tray.Outbox(), name)
-		ready, why := f.examine(name)
+		ready, why := f.examine(h, name)
 		if ready == nil {
 			s.t.Fatalf("%s is not taken: %s", name, why)
 		}
@@ -79,7 +79,7 @@ func (s *sealer) file() {
 func (s *sealer) expectTree(want ...string) {
 	s.t.Helper()
 	var have []string
-	for _, dir := range s.tray.All() {
+	for _, dir := range []string{s.tray.Outbox(), s.tray.Sending(), s.tray.Delivered(), s.tray.Failed()} {
 		err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 			rel, _ := filepath.Rel(s.tray.Dir, path)
 			empty := err == nil && e.IsDir() && path != dir && isBare(path)
@@ -141,10 +141,10 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 		}
 	}
 	s.expectTree("delivered/"+shared+"/a", failed+"/b", failed+"/WHY.txt", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/c", "sending/"+shared+"/d")
-	if err := os.Remove(s.tray.source(list[2])); err != nil { // by somebody who wants it back
+	if err := os.Remove(s.at(sourceAt(list[2]))); err != nil { // by somebody who wants it back
 		t.Fatal(err)
 	}
-	if err := s.tray.withdraw(t.Context(), list[2], ledger.Taken); err != nil {
+	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(list[3])
@@ -159,7 +159,7 @@ func TestAFolderIsMovedWhateverIsInItsWay(t *testing.T) {
 	list := s.taken("a", "b", "c")
 	shared := group(list)
 	put(t, filepath.Join(s.tray.Delivered(), shared), "my notes")
-	if err := os.Remove(s.tray.source(list[1])); err != nil {
+	if err := os.Remove(s.at(sourceAt(list[1]))); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(list...)
@@ -224,7 +224,7 @@ func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 	}
 	list := s.taken(names...)
 	for _, m := range list[:fileGroup+5] {
-		put(t, s.tray.place(m), m.Name)
+		put(t, s.at(placeAt(m)), m.Name)
 	}
 	s.deliver(list...)
 	for after := int64(0); ; {
@@ -237,8 +237,8 @@ func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 		}
 	}
 	for i, m := range list {
-		if exists(s.tray.source(m)) != (i < fileGroup+5) {
-			t.Errorf("%s is in sending: %t", m.Name, exists(s.tray.source(m)))
+		if exists(s.at(sourceAt(m))) != (i < fileGroup+5) {
+			t.Errorf("%s is in sending: %t", m.Name, exists(s.at(sourceAt(m))))
 		}
 	}
 }
@@ -248,12 +248,12 @@ func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 	for name, crash := range map[string]func(s *sealer, list []ledger.Outgoing){
 		"before the folder":  func(*sealer, []ledger.Outgoing) {},
-		"before the note":    func(s *sealer, list []ledger.Outgoing) { mkdir(s.t, s.tray.folder(list[0])) },
-		"within the note":    func(s *sealer, list []ledger.Outgoing) { put(s.t, s.tray.folder(list[0]), groupNote) },
+		"before the note":    func(s *sealer, list []ledger.Outgoing) { mkdir(s.t, s.at(folderAt(list[0]))) },
+		"within the note":    func(s *sealer, list []ledger.Outgoing) { put(s.t, s.at(folderAt(list[0])), groupNote) },
 		"within the renames": func(s *sealer, list []ledger.Outgoing) { s.tray.moveAll(s.t.Context(), list[:2]) },
 		"within a rename that is a link first": func(s *sealer, list []ledger.Outgoing) {
 			s.tray.moveAll(s.t.Context(), list[:2])
-			if err := os.Link(s.tray.dropped(list[2]), s.tray.source(list[2])); err != nil {
+			if err := os.Link(s.at(droppedAt(list[2])), s.at(sourceAt(list[2]))); err != nil {
 				s.t.Fatal(err)
 			}
 		},
@@ -266,7 +266,7 @@ func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 			s.recover()
 			shared := "sending/" + group(list) + "/"
 			s.expectTree(shared+groupNote, shared+"a", shared+"b", shared+"c")
-			note, err := s.tray.readNote(list[0])
+			note, err := opened(t, s.tray).readNote(list[0])
 			if err != nil || !slices.Equal(note.Names, []string{"a", "b", "c"}) {
 				t.Errorf("the note says %v: %v", note.Names, err)
 			}
@@ -284,7 +284,7 @@ func TestAGroupIsTakenUpAgain(t *testing.T) {
 	s := newSealer(t)
 	mkdir(t, filepath.Join(s.tray.Outbox(), "@CA-RC"))
 	mine, theirs := s.taken("a", "b", "c"), s.taken("@CA-RC/d", "@CA-RC/e")
-	if err := os.Remove(s.tray.source(mine[1])); err != nil {
+	if err := os.Remove(s.at(sourceAt(mine[1]))); err != nil {
 		t.Fatal(err)
 	}
 	all := slices.Concat(mine[:1], mine[2:], theirs)
@@ -305,7 +305,7 @@ func TestAGroupIsTakenUpAgain(t *testing.T) {
 	if n := s.count(); n != len(all) {
 		t.Errorf("%d messages, want %d", n, len(all))
 	}
-	if notes := s.tray.leftAlone(); len(notes) > 0 {
+	if notes := s.leftAlone(); len(notes) > 0 {
 		t.Errorf("left alone: %v", notes)
 	}
 }
@@ -327,7 +327,7 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)
 			list := s.taken("a", "b")
-			folder := s.tray.folder(list[0])
+			folder := s.at(folderAt(list[0]))
 			mkdir(t, filepath.Join(folder, "sub"))
 			if err := os.WriteFile(filepath.Join(folder, groupNote), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
@@ -339,7 +339,7 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 			if n := s.count(); n != 0 {
 				t.Errorf("%d messages are taken up", n)
 			}
-			if why := s.tray.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why, groupNote) {
+			if why := s.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why, groupNote) {
 				t.Errorf("people are told %q", why)
 			}
 		})
@@ -356,7 +356,7 @@ func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.expectTree("sending/CA-RC_DAT_20251008_001-003/mine")
-	if notes := s.tray.leftAlone(); len(notes) != 1 {
+	if notes := s.leftAlone(); len(notes) != 1 {
 		t.Errorf("people are told %v", notes)
 	}
 }
@@ -376,7 +376,7 @@ func (s *sealer) recover() {
 	s.t.Helper()
 	f := newFinder(s.tray)
 	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-	if err := errors.Join(f.recoverClaims(s.t.Context()), f.quick.Wait(), f.slow.Wait()); err != nil {
+	if err := errors.Join(f.recoverClaims(s.t.Context(), opened(s.t, s.tray)), f.quick.Wait(), f.slow.Wait()); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -396,7 +396,7 @@ func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
 	s.goOn(stale...)
 	delivered := "delivered/" + group(list)
 	s.expectTree(delivered+"/a", delivered+"/b", "outbox/a")
-	if ready, why := newFinder(s.tray).examine("a"); ready == nil {
+	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "a"); ready == nil {
 		t.Errorf("a new file of that name is not taken: %s", why)
 	}
 	if s.held(list[0].UID) || s.held(list[1].UID) {
@@ -410,7 +410,7 @@ func TestNotesAreNotSent(t *testing.T) {
 	f := newFinder(s.tray)
 	for _, name := range []string{groupNote, addressNote, strings.ToUpper(groupNote)} {
 		put(t, s.tray.Outbox(), name)
-		if ready, why := f.examine(name); ready != nil || why != words.OwnNote || s.LeavesAlone("outbox", name) != words.OwnNote {
+		if ready, why := f.examine(opened(t, f.t), name); ready != nil || why != words.OwnNote || s.LeavesAlone("outbox", name) != words.OwnNote {
 			t.Errorf("%s: ready %t, %q", name, ready != nil, why)
 		}
 	}
@@ -426,7 +426,7 @@ func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
 	f := newFinder(s.tray)
 	var both []found
 	for _, name := range []string{"data.CSV", "data.csv"} {
-		ready, why := f.examine(name)
+		ready, why := f.examine(opened(t, f.t), name)
 		if ready == nil {
 			t.Fatalf("%s is not taken: %s", name, why)
 		}
@@ -458,20 +458,20 @@ func TestWhatElseLiesInASharedFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
 	sending, delivered := "sending/"+group(list), "delivered/"+group(list)
-	put(t, s.tray.folder(list[0]), ".DS_Store")
-	put(t, s.tray.folder(list[0]), "my own")
+	put(t, s.at(folderAt(list[0])), ".DS_Store")
+	put(t, s.at(folderAt(list[0])), "my own")
 	s.deliver(list[0])
 	s.file()
-	if notes := s.tray.leftAlone(); len(notes) > 0 {
+	if notes := s.leftAlone(); len(notes) > 0 {
 		t.Errorf("told while another is under way: %v", notes)
 	}
 	s.deliver(list[1])
 	s.file()
 	s.expectTree(delivered+"/a", delivered+"/b", sending+"/"+groupNote, sending+"/.DS_Store", sending+"/my own")
-	if notes := s.tray.leftAlone(); notes[filepath.FromSlash(sending)] != words.StrangeSending {
+	if notes := s.leftAlone(); notes[filepath.FromSlash(sending)] != words.StrangeSending {
 		t.Errorf("people are told %v", notes)
 	}
-	if err := os.Remove(filepath.Join(s.tray.folder(list[0]), "my own")); err != nil {
+	if err := os.Remove(filepath.Join(s.at(folderAt(list[0])), "my own")); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.tray.adopt(t.Context()); err != nil { // the next start
@@ -484,13 +484,13 @@ func TestWhatElseLiesInASharedFolder(t *testing.T) {
 func TestANoteThatIsNotNeededMayBeGone(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
-	if err := os.Remove(filepath.Join(s.tray.folder(list[0]), groupNote)); err != nil {
+	if err := os.Remove(filepath.Join(s.at(folderAt(list[0])), groupNote)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.tray.adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if notes := s.tray.leftAlone(); len(notes) > 0 {
+	if notes := s.leftAlone(); len(notes) > 0 {
 		t.Errorf("people are told %v", notes)
 	}
 	s.deliver(list...)
@@ -502,7 +502,7 @@ func TestANoteThatIsNotNeededMayBeGone(t *testing.T) {
 func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
-	if err := os.Remove(s.tray.source(list[0])); err != nil {
+	if err := os.Remove(s.at(sourceAt(list[0]))); err != nil {
 		t.Fatal(err)
 	}
 	s.update(func(tx *ledger.Tx) error { return tx.Fail(list[0].UID, "refused", time.Now()) })
@@ -750,7 +750,7 @@ func FuzzNote(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002", groupNote), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		list, err := s.tray.strangersIn(t.Context(), "FL-LAB_DAT_20251008_001-002")
+		list, err := opened(t, s.tray).strangersIn(t.Context(), "FL-LAB_DAT_20251008_001-002")
 		if err != nil {
 			return
 		}

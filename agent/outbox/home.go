@@ -3,21 +3,23 @@ package outbox
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
 
 // prepare makes the tray's folders at the start, but not while something is under way in a folder sending that is not there:
 // it lies on a disk that is not mounted yet, and in an empty one everything would be taken for withdrawn.
 func (t *tray) prepare(ctx context.Context) error {
-	if !exists(t.Sending()) {
-		n, _, err := t.underWay(ctx)
+	h, err := t.open()
+	if err == nil {
+		defer h.close()
+	}
+	if err != nil || !h.exists(sendingPart) {
+		n, _, err := t.underWay(ctx, h)
 		if err != nil {
 			return err
 		}
@@ -26,12 +28,30 @@ func (t *tray) prepare(ctx context.Context) error {
 			return nil
 		}
 	}
-	return t.Make()
+	if err := t.makeParts(); err != nil { // other accounts may be in the way, and must not keep the agent from its other work
+		t.log.Error("the tray cannot be used", "error", err)
+	}
+	return nil
+}
+
+// makeParts makes the folders of the tray where they are missing.
+func (t *tray) makeParts() error {
+	d, err := beneath.OpenOrMake(t.Dir, 0o777)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for _, part := range parts {
+		if err := d.MkdirAll(part, 0o777); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // underWay counts the messages that must lie in sending/, and says when the last of them was claimed. Those that are claimed and
-// still lie in outbox/ do not.
-func (t *tray) underWay(ctx context.Context) (n int64, last time.Time, err error) {
+// still lie in outbox/ do not. h is nil where the tray is not there.
+func (t *tray) underWay(ctx context.Context, h *handles) (n int64, last time.Time, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
 		if err != nil {
@@ -56,7 +76,7 @@ func (t *tray) underWay(ctx context.Context) (n int64, last time.Time, err error
 			break
 		}
 		for _, m := range list {
-			if after = m.Seq; !exists(t.dropped(m)) {
+			if after = m.Seq; h == nil || !h.exists(droppedAt(m)) {
 				n++
 				if m.Claimed.After(last) {
 					last = m.Claimed
@@ -73,28 +93,33 @@ const timesTell = 3 * time.Second
 
 // atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
 // such folder, or another that is empty, and that a file is not in it says nothing about the file.
-func (t *tray) atHome(ctx context.Context) (bool, error) {
-	source, info, err := stat(t.Sending())
+func (t *tray) atHome(ctx context.Context, h *handles) (bool, error) {
+	sending, err := h.dir(sendingPart)
 	if err != nil {
 		return false, nil
 	}
+	info, err := sending.Info()
+	if err != nil {
+		return false, nil
+	}
+	now := info.ID.String()
 	t.mu.Lock()
 	home := t.home
 	t.mu.Unlock()
-	if home == source.File {
+	if home == now {
 		return true, nil
 	}
-	if isBare(t.Sending()) {
-		n, last, err := t.underWay(ctx)
+	if empty, err := sending.IsEmpty(); err != nil || empty {
+		n, last, err := t.underWay(ctx, h)
 		if err != nil || n > 0 && home != "" {
 			return false, err
 		}
 		before, err := t.homeBefore(ctx)
-		if err != nil || n > 0 && isOther(before, source.File, info.changed, last, time.Now()) {
+		if err != nil || n > 0 && isOther(before, now, info.Changed, last, time.Now()) {
 			return false, err
 		}
 	}
-	return true, t.moveHome(ctx, source.File) // at the start, or mounted again under another name
+	return true, t.moveHome(ctx, now) // at the start, or mounted again under another name
 }
 
 // isOther tells at a start whether an empty folder is another than the one into which the last message was moved that must lie
@@ -126,42 +151,45 @@ func (t *tray) moveHome(ctx context.Context, home string) error {
 	return nil
 }
 
-// isBare tells whether a folder has nothing in it.
-func isBare(path string) bool {
-	dir, err := os.Open(path)
-	if err != nil {
-		return true
-	}
-	defer dir.Close()
-	_, err = dir.Readdirnames(1)
-	return err == io.EOF
-}
-
 // whole tells whether the tray can be looked through, and notes which of its folders are not there.
-func (t *tray) whole(ctx context.Context, notes map[string]string) (bool, error) {
-	home, err := t.atHome(ctx)
+func (t *tray) whole(ctx context.Context, h *handles, notes map[string]string) (bool, error) {
+	home, err := t.atHome(ctx, h)
 	if err != nil {
 		return false, err
 	}
 	if !home {
-		n, _, err := t.underWay(ctx)
+		n, _, err := t.underWay(ctx, h)
 		if n > 0 || err != nil {
-			notes[filepath.Base(t.Sending())] = words.TrayGone(n)
+			notes[sendingPart] = words.TrayGone(n)
 			return false, err
 		}
 	}
-	for _, dir := range t.All() {
-		if _, err := os.Stat(dir); err != nil {
-			notes[filepath.Base(dir)] = words.FolderUnreadable(plain(err))
+	for _, part := range parts {
+		if _, err := h.dir(part); err != nil {
+			notes[part] = words.FolderUnreadable(plain(err))
 		}
 	}
 	return home, nil
 }
 
+// noteAbsent notes that the tray itself cannot be opened.
+func (t *tray) noteAbsent(ctx context.Context, cause error, notes map[string]string) error {
+	n, _, err := t.underWay(ctx, nil)
+	if err == nil && n > 0 {
+		notes[sendingPart] = words.TrayGone(n)
+	}
+	for _, part := range parts {
+		if notes[part] == "" {
+			notes[part] = words.FolderUnreadable(plain(cause))
+		}
+	}
+	return err
+}
+
 // gone tells whether a message's file is not where it was, and that means that somebody has taken it away.
-func (t *tray) gone(ctx context.Context, m ledger.Outgoing, cause error) (bool, error) {
-	if !errors.Is(cause, fs.ErrNotExist) || exists(t.source(m)) {
+func (t *tray) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
+	if !errors.Is(cause, fs.ErrNotExist) || h.exists(sourceAt(m)) {
 		return false, nil
 	}
-	return t.atHome(ctx)
+	return t.atHome(ctx, h)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/durable"
@@ -15,29 +13,37 @@ import (
 
 // moveAll moves claimed messages into sending/, returns those that are there now, and lets go of the others.
 func (t *tray) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []ledger.Outgoing) {
+	h, err := t.open()
+	if err != nil {
+		t.log.Warn("claimed but not moved yet", "messages", labels(messages), "error", err)
+		t.o.hold(messages, false)
+		return nil
+	}
+	defer h.close()
 	for part := range byFolder(messages) {
-		moved = append(moved, t.movePart(ctx, part)...)
+		moved = append(moved, t.movePart(ctx, h, part)...)
+		h.relax()
 	}
 	return moved
 }
 
 // movePart moves the messages of one folder.
-func (t *tray) movePart(ctx context.Context, part []ledger.Outgoing) (moved []ledger.Outgoing) {
+func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) (moved []ledger.Outgoing) {
 	var none error
 	if part[0].Group == (ledger.Group{}) {
-		none = t.makeFolder(part[0])
+		none = h.makeFolder(part[0])
 	} else {
 		t.shared.Lock()
 		defer t.shared.Unlock()
-		none = t.makeShared(ctx, part)
+		none = h.makeShared(ctx, part)
 	}
 	for _, m := range part {
 		err := none
 		if err == nil {
-			err = t.move(m)
+			err = h.move(m)
 		}
 		why := whyStuck(err)
-		if why != "" && !exists(t.dropped(m)) {
+		if why != "" && !h.exists(droppedAt(m)) {
 			why = "" // one of its name that comes later is another file
 		}
 		t.setStuck(m, why)
@@ -53,47 +59,47 @@ func (t *tray) movePart(ctx context.Context, part []ledger.Outgoing) (moved []le
 
 // makeFolder makes the folder that one message has to itself, and notes in it for whom it is. What is there already stays: a crash
 // may have left the file in it.
-func (t *tray) makeFolder(m ledger.Outgoing) error {
-	err := os.Mkdir(t.folder(m), 0o777)
+func (h *handles) makeFolder(m ledger.Outgoing) error {
+	err := h.mkdir(folderAt(m))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err != nil && exists(t.source(m)) {
+	if err != nil && h.exists(sourceAt(m)) {
 		return nil
 	}
-	return t.noteAddress(m)
+	return h.noteAddress(m)
 }
 
 // syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
-func (t *tray) syncMoved(moved []ledger.Outgoing) error {
-	files, dirs := []string(nil), []string{t.Sending(), t.Outbox()}
+func (h *handles) syncMoved(moved []ledger.Outgoing) error {
+	files, dirs := []string(nil), []string{sendingPart, outboxPart}
 	for part := range byFolder(moved) {
 		first := part[0]
-		dirs = append(dirs, t.folder(first))
+		dirs = append(dirs, folderAt(first))
 		switch {
 		case first.Group != (ledger.Group{}):
-			files = append(files, in(t.folder(first), groupNote))
+			files = append(files, folderAt(first)+"/"+groupNote)
 		case first.Dir != "":
-			files = append(files, in(t.folder(first), addressNote))
+			files = append(files, folderAt(first)+"/"+addressNote)
 		}
 		if first.Dir != "" {
-			dirs = append(dirs, filepath.Dir(t.dropped(first)))
+			dirs = append(dirs, outboxPart+"/"+first.Dir)
 		}
 		for _, m := range part {
 			if !m.Folder {
-				files = append(files, t.source(m))
-			} else if err := durable.SyncTree(t.source(m)); err != nil {
+				files = append(files, sourceAt(m))
+			} else if err := h.tray.SyncTree(sourceAt(m)); err != nil {
 				return err
 			}
 		}
 	}
-	return durable.SyncGroup(t.Dir, files, dirs)
+	return h.tray.SyncGroup(files, dirs)
 }
 
 // move renames a claimed file into the folder that is made for it, unless it is there already.
-func (t *tray) move(m ledger.Outgoing) error {
-	err := durable.RenameNoReplace(t.dropped(m), t.source(m))
-	if err != nil && exists(t.source(m)) && !oneFile(t.dropped(m), t.source(m)) {
+func (h *handles) move(m ledger.Outgoing) error {
+	err := h.rename(droppedAt(m), sourceAt(m))
+	if err != nil && h.exists(sourceAt(m)) && !h.oneFile(droppedAt(m), sourceAt(m)) {
 		return nil
 	}
 	if err != nil {
@@ -101,9 +107,9 @@ func (t *tray) move(m ledger.Outgoing) error {
 	}
 	fault.Point("outbox-renamed")
 	if m.Folder {
-		err := os.Remove(t.dropped(m) + doneSuffix)
+		err := h.remove(droppedAt(m) + doneSuffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
+			h.t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
 		}
 	}
 	return nil
@@ -111,13 +117,13 @@ func (t *tray) move(m ledger.Outgoing) error {
 
 // oneFile tells whether two names are those of one file: where nothing can be renamed in one step, it has both until the rename is
 // ended.
-func oneFile(a, b string) bool {
-	one, err := os.Lstat(a)
+func (h *handles) oneFile(a, b string) bool {
+	one, err := h.lstat(a)
 	if err != nil {
 		return false
 	}
-	other, err := os.Lstat(b)
-	return err == nil && os.SameFile(one, other)
+	other, err := h.lstat(b)
+	return err == nil && one.ID == other.ID
 }
 
 // stuckKey names an entry of outbox/ by its path in it.

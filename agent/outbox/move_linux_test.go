@@ -13,11 +13,11 @@ import (
 func TestAFileWithBothNamesIsNotTakenForMoved(t *testing.T) {
 	s := newSealer(t)
 	m := s.claimed("a")[0]
-	if err := s.tray.makeFolder(m); err != nil {
+	if err := opened(t, s.tray).makeFolder(m); err != nil {
 		t.Fatal(err)
 	}
-	dropped := s.tray.dropped(m)
-	if err := unix.Link(dropped, s.tray.source(m)); err != nil {
+	dropped := s.at(droppedAt(m))
+	if err := unix.Link(dropped, s.at(sourceAt(m))); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Mount(dropped, dropped, "", unix.MS_BIND, ""); err != nil { // what is mounted on cannot be removed

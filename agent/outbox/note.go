@@ -5,11 +5,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
+	"sealpost/internal/beneath"
 )
 
 const (
@@ -32,13 +32,8 @@ func ownNote(name string) bool {
 }
 
 // readNote reads the note of a group's folder.
-func (f Folders) readNote(m ledger.Outgoing) (content groupContent, err error) {
-	note, err := openShared(in(f.folder(m), groupNote))
-	if err != nil {
-		return content, err
-	}
-	defer note.Close()
-	text, err := io.ReadAll(io.LimitReader(note, maxNote))
+func (h *handles) readNote(m ledger.Outgoing) (content groupContent, err error) {
+	text, err := h.readOwn(folderAt(m)+"/"+groupNote, maxNote)
 	if err == nil {
 		err = json.Unmarshal(text, &content)
 	}
@@ -49,9 +44,45 @@ func (f Folders) readNote(m ledger.Outgoing) (content groupContent, err error) {
 }
 
 // forgetNote removes the note of a folder that was moved to delivered/. Failing leaves a small file behind, and nothing else.
-func (f Folders) forgetNote(m ledger.Outgoing) {
+func (h *handles) forgetNote(m ledger.Outgoing) {
 	m.State = ledger.Delivered
-	os.Remove(in(f.place(m), groupNote)) //nolint:errcheck // see above
+	h.remove(placeAt(m) + "/" + groupNote) //nolint:errcheck // see above
+}
+
+// readOwn reads a note of ours. In a folder in which others can write, one that belongs to another account is none.
+func (h *handles) readOwn(rel string, limit int64) ([]byte, error) {
+	d, name, err := h.at(rel)
+	if err != nil {
+		return nil, err
+	}
+	f, info, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	folder, err := d.Info()
+	if err != nil {
+		return nil, err
+	}
+	if folder.IsShared() && !info.IsOurs() {
+		return nil, errStrange
+	}
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// writeNote writes a small file of ours. What another account has put under its name makes room.
+func (h *handles) writeNote(rel string, text []byte) error {
+	return h.with(rel, func(d *beneath.Dir, name string) error {
+		f, err := d.Create(name, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return d.Replace(name, text, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		return errors.Join(err, f.Close())
+	})
 }
 
 // inside is what lies in a group's folder beside its note.
@@ -62,30 +93,31 @@ type inside struct {
 }
 
 // inFolder looks through a group's folder.
-func (f Folders) inFolder(m ledger.Outgoing) (left inside) {
-	dir, err := os.Open(f.folder(m))
+func (h *handles) inFolder(m ledger.Outgoing) (left inside) {
+	dir, err := h.dir(folderAt(m))
 	if err != nil {
 		left.ours = !errors.Is(err, fs.ErrNotExist)
 		return left
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	note, unread := f.readNote(m)
-	left.ours = err != nil && err != io.EOF
+	note, unread := h.readNote(m)
 	ours := make(map[string]bool, len(note.Names))
 	for _, name := range note.Names {
 		ours[name] = true
 	}
-	for _, name := range names {
-		switch {
-		case name == groupNote:
-		case litter(name):
-			left.litter = append(left.litter, name)
-		case unread != nil || ours[name]:
-			left.ours = true
-		default:
-			left.others = append(left.others, name)
+	err = dir.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			switch name := e.Name(); {
+			case name == groupNote:
+			case litter(name):
+				left.litter = append(left.litter, name)
+			case unread != nil || ours[name]:
+				left.ours = true
+			case len(left.others) < maxNotes:
+				left.others = append(left.others, name)
+			}
 		}
-	}
+		return nil
+	})
+	left.ours = left.ours || err != nil
 	return left
 }

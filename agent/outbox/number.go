@@ -1,8 +1,7 @@
 package outbox
 
 import (
-	"io"
-	"os"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -41,8 +40,13 @@ func (t *tray) usedNumber(prefix string) int64 {
 		return known.number
 	}
 	found := used{prefix: prefix}
-	for _, dir := range []string{t.Sending(), t.Delivered(), t.Failed()} {
-		n, err := highestIn(dir, prefix)
+	h, err := t.open()
+	if err != nil {
+		return found.number
+	}
+	defer h.close()
+	for _, part := range []string{sendingPart, deliveredPart, failedPart} {
+		n, err := h.highestIn(part, prefix)
 		if err != nil {
 			return found.number
 		}
@@ -55,16 +59,14 @@ func (t *tray) usedNumber(prefix string) int64 {
 }
 
 // highestIn looks through a folder, in constant memory.
-func highestIn(dir, prefix string) (highest int64, err error) {
-	f, err := os.Open(dir)
+func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
+	d, err := h.dir(part)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	for {
-		names, err := f.Readdirnames(1024)
-		for _, name := range names {
-			number, ours := strings.CutPrefix(name, prefix)
+	return highest, d.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			number, ours := strings.CutPrefix(e.Name(), prefix)
 			if _, last, shared := strings.Cut(number, "-"); shared {
 				number = last
 			}
@@ -72,11 +74,6 @@ func highestIn(dir, prefix string) (highest int64, err error) {
 				highest = max(highest, n)
 			}
 		}
-		if err == io.EOF {
-			return highest, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
+		return nil
+	})
 }

@@ -33,13 +33,13 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 		}
 	}
 	for _, there := range []*tray{data, reports} {
-		if err := there.Make(); err != nil {
+		if err := there.makeParts(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	mkdir(data.Sending(), 5)
 	expect(day, 7)
-	if err := more.Make(); err != nil {
+	if err := more.makeParts(); err != nil {
 		t.Fatal(err)
 	}
 	for dir, number := range map[string]int64{more.Failed(): 9, more.Delivered(): 1200, more.Sending(): 8, reports.Delivered(): 4000} {
@@ -51,7 +51,7 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 		}
 	}
 	expect(day, 1201)
-	if highest, err := highestIn(groups(t), "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
+	if highest, err := opened(t, &tray{Tray: Tray{Folders: Folders{groups(t)}}, o: o}).highestIn("", "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
 		t.Errorf("the highest number of groups is %d: %v", highest, err)
 	}
 	expect(day.Add(24*time.Hour), 7)

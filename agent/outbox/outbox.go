@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -22,7 +21,7 @@ import (
 	"sealpost/agent/trust"
 	"sealpost/certs"
 	"sealpost/hub/api"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 )
@@ -40,6 +39,9 @@ type Options struct {
 	Log      *slog.Logger
 }
 
+// sealedFolder is the folder in the state folder in which large envelopes lie until the hub has them.
+const sealedFolder = "sealed"
+
 // Outbox is the sending side of a site: its trays, which find, claim and file, and what seals and publishes for all of
 // them.
 type Outbox struct {
@@ -54,6 +56,7 @@ type Outbox struct {
 	lanes    []*lane
 	orphans  []id.Envelope // found sealed at the start, and of no use
 	secret   []byte        // from which claims get their identity
+	state    beneath.ID    // of the state folder, which nothing is sent from
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex           // guards what follows
@@ -66,14 +69,23 @@ type Outbox struct {
 
 // New makes the trays' folders. Run does the work.
 func New(o Options) (*Outbox, error) {
-	if err := durable.MkdirAll(filepath.Join(o.State, "sealed"), 0o700); err != nil {
+	state, err := beneath.OpenOrMake(o.State, 0o700)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	if err := state.MkdirAll(sealedFolder, 0o700); err != nil {
+		return nil, err
+	}
+	info, err := state.Info()
+	if err != nil {
 		return nil, err
 	}
 	secret, err := openSecret(o.State)
 	if err != nil {
 		return nil, err
 	}
-	b := &Outbox{cfg: o, secret: secret, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
+	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
 		stumbles: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
 	for _, configured := range o.Trays {
 		t, err := b.newTray(configured, len(o.Trays) > 1)
@@ -172,9 +184,6 @@ func (o *Outbox) trayNames() []string {
 	}
 	return names
 }
-
-// source is where the content of a message lies that is being sealed.
-func (o *Outbox) source(m ledger.Outgoing) string { return o.tray(m.Tray).source(m) }
 
 // poke wakes whoever waits on a channel of one place; one that is awake already loses nothing.
 func poke(c chan struct{}) {

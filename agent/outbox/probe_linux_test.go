@@ -20,7 +20,7 @@ func TestAWriterThatDoesNotWaitIsToldNothingWorse(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _, _ = finished(path, settling{}, inTime())
+				_, _, _ = finishedAt(t, path, settling{}, inTime())
 			}
 		}
 	}()

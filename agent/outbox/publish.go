@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -93,20 +92,24 @@ func (o *Outbox) bring(ctx context.Context, s *sealed) ([]byte, error) {
 	if s.content != nil {
 		return s.content.Bytes(), nil
 	}
-	path := filepath.Join(o.cfg.State, "sealed", s.File)
-	if s.Size <= api.SmallSize {
-		return os.ReadFile(path)
+	dir, err := o.sealed()
+	if err != nil {
+		return nil, err
 	}
-	return nil, o.upload(ctx, s, path)
+	defer dir.Close()
+	if s.Size <= api.SmallSize {
+		return dir.ReadFile(s.File, api.SmallSize)
+	}
+	f, _, err := dir.Open(s.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return nil, o.upload(ctx, s, f)
 }
 
 // upload sends the parts that the hub misses, several at once, each durable on its own.
-func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) error {
 	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size, CRC32C: s.CRC32C})
 	if err != nil {
 		return err
@@ -122,7 +125,7 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, path string) error {
 				return nil
 			}
 			offset, size := int64(part)*api.PartSize, partSize(part, s.Size)
-			body := p.NewReader(io.NewSectionReader(f, offset, size))
+			body := p.NewReader(io.NewSectionReader(content, offset, size))
 			if err := o.hub.PutPart(ctx, s.ID, part, body, size); err != nil {
 				body.TakeBack()
 				broken.Store(true)

@@ -2,16 +2,16 @@ package outbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -87,79 +87,130 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if t == nil {
 		return m.ID, fmt.Errorf("%s: %s", m.ID, words.TrayMissing(m.Tray))
 	}
-	from := filepath.Join(t.place(m), m.Name)
-	if !m.Filed && exists(t.source(m)) {
-		from = t.source(m) // it is about to be moved
-	}
-	if !exists(from) {
-		return m.ID, words.TakenAway(m.Name, t.place(m), to)
-	}
-	dir := filepath.Join(t.Outbox(), "@"+string(to))
-	if err := durable.MkdirAll(dir, 0o777); err != nil {
+	h, err := t.open()
+	if err != nil {
 		return m.ID, err
 	}
-	place := filepath.Join(dir, m.Name)
-	if exists(place) {
-		return m.ID, words.NameWaits(dir)
+	defer h.close()
+	from := placeAt(m) + "/" + m.Name
+	if !m.Filed && h.exists(sourceAt(m)) {
+		from = sourceAt(m) // it is about to be moved
 	}
-	temp := filepath.Join(dir, "~$"+string(id.Random128[id.UID]())+".tmp") // a name that the finder leaves alone
-	if err := copyAll(ctx, from, temp); err != nil {
-		return m.ID, errors.Join(err, os.RemoveAll(temp))
+	if !h.exists(from) {
+		return m.ID, words.TakenAway(m.Name, in(t.Dir, placeAt(m)), to)
 	}
-	if err := durable.RenameNoReplace(temp, place); err != nil {
-		return m.ID, errors.Join(err, os.RemoveAll(temp))
+	folder := outboxPart + "/@" + string(to)
+	if err := h.tray.MkdirAll(folder, 0o777); err != nil {
+		return m.ID, err
+	}
+	if h.exists(folder + "/" + m.Name) {
+		return m.ID, words.NameWaits(in(t.Dir, folder))
+	}
+	if err := h.copyAgain(ctx, m, from, folder); err != nil {
+		return m.ID, err
 	}
 	o.log.Info("sent again", "message", m.ID, "to", to)
 	return m.ID, nil
 }
 
+// copyAgain copies what a message held into a folder under outbox/, durably, if it is still what was sent.
+func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder string) error {
+	src, name, err := h.at(from)
+	if err != nil {
+		return err
+	}
+	dst, err := h.dir(folder)
+	if err != nil {
+		return err
+	}
+	temp := "~$" + string(id.Random128[id.UID]()) + ".tmp" // a name that the finder leaves alone
+	err = copyAll(ctx, src, name, dst, temp)
+	if err == nil {
+		err = isWhatWasSent(dst, temp, m)
+	}
+	if err == nil && m.Folder {
+		err = dst.SyncTree(temp)
+	} else if err == nil {
+		err = dst.SyncFile(temp)
+	}
+	if err == nil {
+		err = dst.RenameNoReplace(temp, dst, m.Name)
+	}
+	if err != nil {
+		return errors.Join(err, dst.RemoveAll(temp))
+	}
+	return dst.Sync()
+}
+
+// isWhatWasSent compares a copy with the digest that this site has signed or, before anything was sealed, with the claim.
+func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
+	if m.Digest == "" {
+		info, err := d.Lstat(name)
+		if err == nil && !info.IsDir() && (info.Size != m.Source.Size || info.ModTime.UnixNano() != m.Source.ModTime) {
+			err = words.NotWhatWasSent(m.ID)
+		}
+		return err
+	}
+	sum := sha256.New()
+	if err := writeEntries(sum, d, name, m.Name); err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != string(m.Digest) {
+		return words.NotWhatWasSent(m.ID)
+	}
+	return nil
+}
+
 // copyAll copies a file, or a folder with all that is in it. Times and executable bits stay.
-func copyAll(ctx context.Context, from, to string) error {
-	info, err := os.Lstat(from)
-	if err != nil {
+func copyAll(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+	info, err := from.Lstat(name)
+	if err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err != nil:
 		return err
+	case info.IsDir():
+		return copyFolder(ctx, from, info, to, newName)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if info.IsDir() {
-		return copyFolder(ctx, from, to, info)
-	}
-	return copyFile(from, to, info)
+	return copyFile(from, name, to, newName)
 }
 
-func copyFolder(ctx context.Context, from, to string, info fs.FileInfo) error {
-	dir, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := os.Mkdir(to, 0o777); err != nil {
-		return err
-	}
-	for {
-		entries, err := dir.ReadDir(walkPage)
-		for _, e := range entries {
-			if err := copyAll(ctx, filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return os.Chtimes(to, info.ModTime(), info.ModTime()) // at last: writing into it changes it
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func copyFile(from, to string, info fs.FileInfo) error {
-	src, err := openShared(from)
+func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
+	src, err := from.Dir(info.Name)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err := to.Mkdir(newName, 0o777); err != nil {
+		return err
+	}
+	dst, err := to.Dir(newName)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	err = src.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if err := copyAll(ctx, src, e.Name(), dst, e.Name()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
+}
+
+func copyFile(from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+	src, info, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := to.Create(newName, info.Mode.Perm())
 	if err != nil {
 		return err
 	}
@@ -167,5 +218,5 @@ func copyFile(from, to string, info fs.FileInfo) error {
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return err
 	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
+	return to.Chtimes(newName, info.ModTime)
 }

@@ -3,8 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -152,8 +151,13 @@ func (o *Outbox) whole(s *sealed) bool {
 	if s.File == "" {
 		return false
 	}
-	info, err := os.Stat(filepath.Join(o.cfg.State, "sealed", s.File))
-	return err == nil && info.Size() == s.Size
+	dir, err := o.sealed()
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(s.File)
+	return err == nil && info.IsRegular() && info.Size == s.Size
 }
 
 // publishLeftovers goes on with envelopes that were sealed into files before a crash.
@@ -172,21 +176,23 @@ func (o *Outbox) publishLeftovers(ctx context.Context, leftovers []*sealed) erro
 
 // tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or the ledger was lost.
 func (o *Outbox) tidy(ctx context.Context) error {
-	dir := filepath.Join(o.cfg.State, "sealed")
-	entries, err := os.ReadDir(dir)
+	dir, err := o.sealed()
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		var row ledger.Envelope
-		err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
-		if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
-			o.orphans = append(o.orphans, id.Envelope(e.Name()))
-			err = os.Remove(filepath.Join(dir, e.Name()))
+	defer dir.Close()
+	return dir.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			var row ledger.Envelope
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
+			if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
+				o.orphans = append(o.orphans, id.Envelope(e.Name()))
+				err = dir.Remove(e.Name())
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }

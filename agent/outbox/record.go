@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -47,10 +47,15 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	if t == nil {
 		return ""
 	}
+	h, err := t.open()
+	if err == nil {
+		defer h.close()
+	}
 	failed, delivered := m, m
 	failed.State, delivered.State = ledger.Failed, ledger.Delivered
-	for _, folder := range []string{t.folder(m), t.place(failed), t.place(delivered)} {
-		if place = filepath.Join(folder, m.Name); exists(place) {
+	for _, folder := range []string{folderAt(m), placeAt(failed), placeAt(delivered)} {
+		place = in(t.Dir, filepath.FromSlash(folder+"/"+m.Name))
+		if h != nil && h.exists(folder+"/"+m.Name) {
 			break
 		}
 	}
@@ -60,36 +65,48 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 // WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was sent under this name.
 // Their SHA-256 is the message's digest if nothing was changed since. The paths of a folder are held in memory.
 func WriteEntries(w io.Writer, place, name string) error {
+	place, err := filepath.Abs(place)
+	if err != nil {
+		return err
+	}
+	d, err := beneath.Open(filepath.Dir(place))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return writeEntries(w, d, filepath.Base(place), name)
+}
+
+func writeEntries(w io.Writer, d *beneath.Dir, base, name string) error {
 	type found struct {
-		path, at string
-		source   ledger.Source
-		dir      bool
+		path string
+		info beneath.Info
+		sum  [sha256.Size]byte
 	}
 	var list []found
-	visit := func(rel string, source ledger.Source, info seen) error {
-		list = append(list, found{path.Join(name, filepath.ToSlash(rel)), filepath.Join(place, rel), source, info.IsDir()})
-		return nil
+	visit := func(d *beneath.Dir, rel string, info beneath.Info) (err error) {
+		f := found{path: path.Join(name, rel), info: info}
+		if !info.IsDir() {
+			f.sum, err = sumFile(d, info.Name)
+		}
+		list = append(list, f)
+		return err
 	}
-	source, info, err := stat(place)
+	info, err := d.Lstat(base)
 	switch {
 	case err != nil:
 	case info.IsDir():
-		err = walk(place, visit)
+		err = walk(d, base, visit)
 	default:
-		err = visit("", source, info)
+		err = visit(d, "", info)
 	}
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(list, func(a, b found) int { return strings.Compare(a.path, b.path) })
 	for _, f := range list {
-		var sum [sha256.Size]byte
-		if !f.dir {
-			if sum, err = sumFile(f.at); err != nil {
-				return err
-			}
-		}
-		line := envelope.AppendEntry(nil, f.path, f.dir, f.source.Executable, time.Unix(0, f.source.ModTime), f.source.Size, sum)
+		source := sourceOf(f.info)
+		line := envelope.AppendEntry(nil, f.path, f.info.IsDir(), source.Executable, time.Unix(0, source.ModTime), f.info.Size, f.sum)
 		if _, err := w.Write(line); err != nil {
 			return err
 		}
@@ -97,8 +114,8 @@ func WriteEntries(w io.Writer, place, name string) error {
 	return nil
 }
 
-func sumFile(path string) (sum [sha256.Size]byte, err error) {
-	f, err := os.Open(path)
+func sumFile(d *beneath.Dir, name string) (sum [sha256.Size]byte, err error) {
+	f, _, err := d.Open(name)
 	if err != nil {
 		return sum, err
 	}

@@ -30,7 +30,9 @@ type sealer struct {
 func newSealer(t testing.TB) *sealer {
 	t.Helper()
 	identity, dir := labIdentity(t), t.TempDir()
-	l, err := ledger.Open(filepath.Join(dir, "ledger.db"))
+	state := filepath.Join(dir, "state")
+	mkdir(t, state)
+	l, err := ledger.Open(filepath.Join(state, "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +41,7 @@ func newSealer(t testing.TB) *sealer {
 			t.Error(err)
 		}
 	})
-	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: dir, Ledger: l, Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: state, Ledger: l, Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: id.Address{RoutingKey: "fl-lab.dat"}, Kind: "DAT", FirstNumber: 1}},
 		Hub:   api.NewClient(api.ClientOptions{Hubs: []string{"127.0.0.1:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})})
 	if err != nil {
@@ -142,11 +144,11 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "held")
 	f.claiming.add([]found{{name: "held"}})
-	if ready, why := f.examine("held"); ready != nil || why != "" {
+	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != "" {
 		t.Errorf("before it is known: %v, %q", ready, why)
 	}
 	s.tray.setStuck(ledger.Outgoing{Name: "held"}, words.MayNotMove)
-	if ready, why := f.examine("held"); ready != nil || why != words.MayNotMove {
+	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != words.MayNotMove {
 		t.Errorf("when it is tried again: %v, %q", ready, why)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +16,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
 	"sealpost/hub/api"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -90,8 +89,10 @@ func (o *Outbox) sendReadable(ctx context.Context, j job) error {
 // readable drops files that are gone, changed or unreadable from a list, and records why.
 func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
 	good := list[:0:0]
+	from := o.sources()
+	defer from.close()
 	for _, m := range list {
-		f, err := openSource(o.source(m), m.Source)
+		f, err := from.open(m, m.Name, m.Source)
 		if err == nil {
 			err = f.Close()
 		}
@@ -111,12 +112,15 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 // claimed, until the sweep finds it finished and readable again.
 func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
 	t := o.tray(m.Tray)
-	gone, err := t.gone(ctx, m, cause)
-	if err != nil {
-		return err
-	}
-	if gone {
-		return t.withdraw(ctx, m, m.State)
+	if h, err := t.open(); err == nil {
+		defer h.close()
+		gone, err := t.gone(ctx, h, m, cause)
+		if err != nil {
+			return err
+		}
+		if gone {
+			return t.withdraw(ctx, h, m, m.State)
+		}
 	}
 	reason := words.UnreadableNow(plain(cause))
 	var full *noRoom
@@ -141,19 +145,21 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	for _, r := range d.recipients {
 		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site, Key: statement.RecipientKeyHash(r.Key)})
 	}
+	from := o.sources()
+	defer from.close()
 	if list[0].Folder {
-		if err := o.sortTree(ctx, list[0]); err != nil {
+		if err := o.sortTree(ctx, from, list[0]); err != nil {
 			return nil, err
 		}
 	}
 	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site, Address: d.address, Recipients: d.recipients}
 	for _, m := range list {
-		req.Messages = append(req.Messages, o.message(ctx, m))
+		req.Messages = append(req.Messages, o.message(ctx, from, m))
 	}
 	out, err := o.sealInto(s, req)
 	fault.Point("outbox-sealing")
 	if err == nil {
-		err = o.unchanged(list)
+		err = from.unchanged(list)
 	}
 	if err == nil {
 		s.Size, s.CRC32C = out.Size, out.CRC32C
@@ -211,8 +217,12 @@ type noRoom struct{ says string }
 func (e *noRoom) Error() string { return e.says }
 
 func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (envelope.Sealed, error) {
-	dir := filepath.Join(o.cfg.State, "sealed")
-	free, err := durable.Free(dir)
+	dir, err := o.sealed()
+	if err != nil {
+		return envelope.Sealed{}, err
+	}
+	defer dir.Close()
+	free, err := dir.Free()
 	if err != nil {
 		return envelope.Sealed{}, err
 	}
@@ -220,7 +230,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, need)}
 	}
 	s.File = string(s.ID)
-	f, err := os.OpenFile(filepath.Join(dir, s.File), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := dir.Create(s.File, 0o600)
 	if err != nil {
 		return envelope.Sealed{}, err
 	}
@@ -229,7 +239,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = durable.SyncDir(dir)
+		err = dir.Sync()
 	}
 	return out, err
 }
@@ -239,17 +249,105 @@ func (o *Outbox) removeSealed(e id.Envelope, file string) error {
 	if file == "" {
 		return nil
 	}
-	err := os.Remove(filepath.Join(o.cfg.State, "sealed", filepath.Base(file)))
+	dir, err := o.sealed()
+	if err == nil {
+		defer dir.Close()
+		err = dir.Remove(file)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the sealed file of %s: %w", e, err)
 	}
 	return nil
 }
 
+// sealed opens the folder of sealed files.
+func (o *Outbox) sealed() (*beneath.Dir, error) {
+	state, err := beneath.Open(o.cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	return state.Dir(sealedFolder)
+}
+
+// message describes what was claimed to the envelope.
+func (o *Outbox) message(ctx context.Context, from *sources, m ledger.Outgoing) envelope.Message {
+	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
+	if m.Folder {
+		out.Type, out.Entries = envelope.TypeFolder, o.treeEntries(ctx, from, m)
+		return out
+	}
+	out.Entries = one(from.entry(m, m.Name, m.Source))
+	return out
+}
+
+func one(e envelope.Entry) iter.Seq2[envelope.Entry, error] {
+	return func(yield func(envelope.Entry, error) bool) { yield(e, nil) }
+}
+
+// sources opens the content of messages that are being sealed, in trays that it holds open.
+type sources struct {
+	o     *Outbox
+	trays map[string]*handles
+}
+
+func (o *Outbox) sources() *sources { return &sources{o, map[string]*handles{}} }
+
+func (s *sources) close() {
+	for _, h := range s.trays {
+		h.close()
+	}
+}
+
+func (s *sources) of(m ledger.Outgoing) (*handles, error) {
+	if h := s.trays[m.Tray]; h != nil {
+		h.relax()
+		return h, nil
+	}
+	h, err := s.o.tray(m.Tray).open()
+	if err == nil {
+		s.trays[m.Tray] = h
+	}
+	return h, err
+}
+
+// at returns the folder in which the content of a message lies, and its name there.
+func (s *sources) at(m ledger.Outgoing) (*beneath.Dir, string, error) {
+	h, err := s.of(m)
+	if err != nil {
+		return nil, "", err
+	}
+	return h.at(sourceAt(m))
+}
+
+// open opens a file of a message, by its path in the envelope, if it is the one that was claimed.
+func (s *sources) open(m ledger.Outgoing, name string, want ledger.Source) (*os.File, error) {
+	h, err := s.of(m)
+	if err != nil {
+		return nil, err
+	}
+	d, base, err := h.at(folderAt(m) + "/" + name)
+	if err != nil {
+		return nil, err
+	}
+	return openSource(d, base, want)
+}
+
+func (s *sources) entry(m ledger.Outgoing, name string, source ledger.Source) envelope.Entry {
+	return envelope.Entry{
+		Path: name, Executable: source.Executable, ModTime: time.Unix(0, source.ModTime), Size: source.Size,
+		Open: func() (io.ReadCloser, error) { return s.open(m, name, source) },
+	}
+}
+
 // unchanged compares the sources with their claims.
-func (o *Outbox) unchanged(list []ledger.Outgoing) error {
+func (s *sources) unchanged(list []ledger.Outgoing) error {
 	for _, m := range list {
-		now, err := observe(o.source(m))
+		h, err := s.of(m)
+		if err != nil {
+			return err
+		}
+		now, err := h.observe(sourceAt(m))
 		if err != nil {
 			return err
 		}
@@ -258,26 +356,4 @@ func (o *Outbox) unchanged(list []ledger.Outgoing) error {
 		}
 	}
 	return nil
-}
-
-// message describes what was claimed to the envelope.
-func (o *Outbox) message(ctx context.Context, m ledger.Outgoing) envelope.Message {
-	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
-	if m.Folder {
-		out.Type, out.Entries = envelope.TypeFolder, o.treeEntries(ctx, m)
-		return out
-	}
-	out.Entries = one(entry(m.Name, o.source(m), m.Source))
-	return out
-}
-
-func entry(path, file string, source ledger.Source) envelope.Entry {
-	return envelope.Entry{
-		Path: path, Executable: source.Executable, ModTime: time.Unix(0, source.ModTime), Size: source.Size,
-		Open: func() (io.ReadCloser, error) { return openSource(file, source) },
-	}
-}
-
-func one(e envelope.Entry) iter.Seq2[envelope.Entry, error] {
-	return func(yield func(envelope.Entry, error) bool) { yield(e, nil) }
 }

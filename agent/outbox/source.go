@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
 
@@ -29,29 +30,10 @@ type (
 func (n *never) Error() string { return n.why }
 func (l *later) Error() string { return "still being written" }
 
-// seen is what lies at a path.
-type seen struct {
-	fs.FileInfo
-	changed time.Time // in any way: content, name or rights, and unlike the modification time nobody can set it
-}
-
-// stat identifies what lies at path without following a link.
-func stat(path string) (ledger.Source, seen, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return ledger.Source{}, seen{}, err
-	}
-	return sourceOf(path, info)
-}
-
-// sourceOf identifies what was found at path.
-func sourceOf(path string, info fs.FileInfo) (ledger.Source, seen, error) {
-	file, changed, err := identify(path, info)
-	if err != nil {
-		return ledger.Source{}, seen{}, err
-	}
-	return ledger.Source{Size: info.Size(), Entries: 1, ModTime: info.ModTime().UnixNano(), File: file,
-		Executable: info.Mode().IsRegular() && info.Mode()&0o111 != 0}, seen{info, changed}, nil
+// sourceOf returns how a claim remembers what was found.
+func sourceOf(info beneath.Info) ledger.Source {
+	return ledger.Source{Size: info.Size, Entries: 1, ModTime: info.ModTime.UnixNano(), File: info.ID.String(),
+		Executable: info.IsRegular() && info.Mode&0o111 != 0}
 }
 
 // settling says how long things must stay unchanged to count as finished.
@@ -59,11 +41,15 @@ type settling struct {
 	file, folder time.Duration
 }
 
-// finished tells whether what lies at path is complete: it has not changed for the settle time, and nobody has it open
-// for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a whole,
-// or when a file of its name and .done lies beside it.
-func finished(path string, settle settling, now time.Time) (source ledger.Source, folder bool, err error) {
-	source, info, err := stat(path)
+// finished returns what lies at a path of the tray if it is complete: it has not changed for the settle time, and no program has
+// it open for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a
+// whole, or when a file of its name and .done lies beside it.
+func (h *handles) finished(rel string, settle settling, now time.Time) (source ledger.Source, folder bool, err error) {
+	d, name, err := h.at(rel)
+	if err != nil {
+		return source, false, err
+	}
+	info, err := d.Lstat(name)
 	if err != nil {
 		return source, false, err
 	}
@@ -71,20 +57,20 @@ func finished(path string, settle settling, now time.Time) (source ledger.Source
 		return source, info.IsDir(), err
 	}
 	if info.IsDir() {
-		if exists(path + doneSuffix) {
+		if d.Exists(name + doneSuffix) {
 			settle.folder = 0
 		}
-		source, err := finishedTree(path, settle.folder, now)
+		source, err := h.finishedTree(d, name, settle.folder, now)
 		return source, true, err
 	}
-	return source, false, finishedFile(path, info, settle.file, now)
+	return sourceOf(info), false, h.finishedFile(d, info, settle.file, now)
 }
 
-func finishedFile(path string, info seen, settle time.Duration, now time.Time) error {
+func (h *handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration, now time.Time) error {
 	if wait := settle - sinceChange(info, now); wait > 0 {
 		return &later{after: wait}
 	}
-	open, certain, err := beingWritten(path)
+	open, certain, err := beingWritten(d, info.Name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return &never{words.MayNotRead}
@@ -97,21 +83,21 @@ func finishedFile(path string, info seen, settle time.Duration, now time.Time) e
 			return &later{after: wait}
 		}
 	}
-	return nil
+	return h.mayDrop(d, info)
 }
 
 // sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
 // long ago: the file would wait for years otherwise.
-func sinceChange(info seen, now time.Time) time.Duration {
-	d := now.Sub(info.changed)
+func sinceChange(info beneath.Info, now time.Time) time.Duration {
+	d := now.Sub(info.Changed)
 	if d < -time.Minute {
 		return time.Hour
 	}
 	return d
 }
 
-func suitable(info seen) error {
-	switch mode := info.Mode(); {
+func suitable(info beneath.Info) error {
+	switch mode := info.Mode; {
 	case mode.IsRegular():
 	case mode.IsDir():
 	case mode&fs.ModeSymlink != 0:
@@ -119,7 +105,7 @@ func suitable(info seen) error {
 	default:
 		return &never{words.IsNoFile}
 	}
-	if !utf8.ValidString(info.Name()) {
+	if !utf8.ValidString(info.Name) {
 		return &never{words.NameNotUTF8}
 	}
 	return nil
@@ -147,18 +133,20 @@ func litter(name string) bool {
 	return lower == ".ds_store" || lower == "thumbs.db" || lower == "desktop.ini"
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// observe identifies what lies at path: a file, or a folder with all that is in it.
-func observe(path string) (ledger.Source, error) {
-	source, info, err := stat(path)
-	if err != nil || !info.IsDir() {
-		return source, err
+// observe identifies what lies at a path of the tray: a file, or a folder with all that is in it.
+func (h *handles) observe(rel string) (ledger.Source, error) {
+	d, name, err := h.at(rel)
+	if err != nil {
+		return ledger.Source{}, err
 	}
-	sum, err := summarize(path)
+	info, err := d.Lstat(name)
+	if err != nil {
+		return ledger.Source{}, err
+	}
+	if !info.IsDir() {
+		return sourceOf(info), nil
+	}
+	sum, err := summarize(d, name)
 	return sum.source, err
 }
 
@@ -167,18 +155,14 @@ func same(a, b ledger.Source) bool {
 	return a.Size == b.Size && a.Entries == b.Entries && a.ModTime == b.ModTime && a.File == b.File
 }
 
-// openSource opens a claimed file for sealing, and makes sure that it is the one that was claimed.
-func openSource(path string, want ledger.Source) (*os.File, error) {
-	f, err := openShared(path)
+// openSource opens a claimed file for sealing, if it is the one that was claimed.
+func openSource(d *beneath.Dir, name string, want ledger.Source) (*os.File, error) {
+	f, info, err := d.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	got, err := opened(f, path)
-	if err == nil && !same(got, want) {
-		err = fmt.Errorf("%s: %w", path, errChanged)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	if !same(sourceOf(info), want) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), errChanged), f.Close())
 	}
 	return f, nil
 }

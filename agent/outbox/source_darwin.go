@@ -1,15 +1,10 @@
 package outbox
 
-import (
-	"syscall"
-	"time"
-)
-
-func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctimespec.Unix()) }
+import "sealpost/internal/beneath"
 
 // beingWritten cannot be known here; only that the file may be read.
-func beingWritten(path string) (open, certain bool, err error) {
-	f, err := openShared(path)
+func beingWritten(d *beneath.Dir, name string) (open, certain bool, err error) {
+	f, _, err := d.Open(name)
 	if err != nil {
 		return false, false, err
 	}

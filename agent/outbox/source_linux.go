@@ -2,19 +2,17 @@ package outbox
 
 import (
 	"errors"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-func changeTime(st *syscall.Stat_t) time.Time { return time.Unix(st.Ctim.Unix()) }
+	"sealpost/internal/beneath"
+)
 
 // beingWritten asks the kernel for a read lease, which it grants only when nobody has the file open for writing, and
 // gives it back at once: a lease that is held would hold up writers (fcntl(2), F_SETLEASE). The answer is certain unless
 // the lease is refused for another reason, as for the files of other owners without CAP_LEASE.
-func beingWritten(path string) (open, certain bool, err error) {
-	f, err := openShared(path)
+func beingWritten(d *beneath.Dir, name string) (open, certain bool, err error) {
+	f, _, err := d.Open(name)
 	if err != nil {
 		return false, false, err
 	}

@@ -21,13 +21,13 @@ func TestAMappedFileIsNotFinished(t *testing.T) {
 	}
 	w.Close() // the mapping alone can still write
 	var wait *later
-	if _, _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
+	if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
 		t.Errorf("mapped: %v", err)
 	}
 	if err := syscall.Munmap(mem); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := finished(path, settling{}, inTime()); err != nil {
+	if _, _, err := finishedAt(t, path, settling{}, inTime()); err != nil {
 		t.Errorf("unmapped: %v", err)
 	}
 }
@@ -49,11 +49,11 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *never
-		if _, _, err := finished(path, settling{}, inTime()); !errors.As(err, &no) || no.why == "" {
+		if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &no) || no.why == "" {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, _, err := finished(filepath.Join(dir, "absent"), settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := finishedAt(t, filepath.Join(dir, "absent"), settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }

@@ -35,7 +35,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := finished(path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
+		if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
 			t.Errorf("open to %s: %v", name, err)
 		}
 		w.Close()
@@ -45,7 +45,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	source, _, err := finished(path, settling{}, inTime())
+	source, _, err := finishedAt(t, path, settling{}, inTime())
 	if err != nil || source.Size != 7 || source.File == "" || source.ModTime == 0 {
 		t.Errorf("open to read only: %+v, %v", source, err)
 	}
@@ -64,7 +64,7 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _, _ = finished(path, settling{}, inTime()) // whatever it says: the writer is what counts
+				_, _, _ = finishedAt(t, path, settling{}, inTime()) // whatever it says: the writer is what counts
 			}
 		}
 	}()
@@ -85,13 +85,13 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wait *later
-	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
+	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
 		t.Errorf("20 s after the change: %v %+v", err, wait)
 	}
-	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
+	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
 		t.Errorf("61 s after the change: %v", err)
 	}
-	if _, _, err := finished(path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
+	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
 	}
 }
@@ -111,11 +111,12 @@ func TestTemporaryNames(t *testing.T) {
 func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")
-	want, _, err := stat(path)
+	h, name := lookAt(t, path)
+	want, err := h.observe(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := openSource(path, want)
+	f, err := openSource(h.tray, name, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,13 +126,13 @@ func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()), os.Rename(other, path)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openSource(path, want); !errors.Is(err, errChanged) {
+	if _, err := openSource(h.tray, name, want); !errors.Is(err, errChanged) {
 		t.Errorf("replaced: %v", err)
 	}
 	if err := errors.Join(os.Remove(path), os.Symlink("/etc/hostname", path)); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := openSource(path, want); err == nil {
+	if f, err := openSource(h.tray, name, want); err == nil {
 		f.Close()
 		t.Error("a link in its place was opened")
 	}

@@ -10,29 +10,21 @@ import (
 	"sealpost/internal/durable"
 )
 
-func TestReparsePointsThatAreLinks(t *testing.T) {
-	for name, c := range map[string]struct {
-		tag  uint32
-		want bool
-	}{
-		"symbolic link": {windows.IO_REPARSE_TAG_SYMLINK, true}, "mount point": {windows.IO_REPARSE_TAG_MOUNT_POINT, true},
-		"deduplicated": {0x80000013, false}, "in a cloud": {0x9000001A, false}, "compressed": {0x80000017, false},
-	} {
-		if leadsElsewhere(c.tag) != c.want {
-			t.Errorf("%s: a link: %t", name, !c.want)
-		}
-	}
-}
-
 // open opens a file as another program would that shares it like this.
 func open(t *testing.T, path string, access, share uint32) (closed func()) {
 	t.Helper()
-	h, err := openHandle(path, access, share, 0)
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func() { windows.CloseHandle(h) }
 }
+
+const shareAll = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
 
 func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
 	dir := t.TempDir()
@@ -53,7 +45,7 @@ func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
 			path := put(t, dir, "data.csv")
 			closed := open(t, path, c.access, c.share)
 			var wait *later
-			_, _, err := finished(path, settling{}, inTime())
+			_, _, err := finishedAt(t, path, settling{}, inTime())
 			if errors.As(err, &wait) != c.written || !c.written && err != nil {
 				t.Errorf("finished: %v", err)
 			}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path/filepath"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -29,19 +29,20 @@ func (t *tray) knowsAll(ctx context.Context, first id.Message, group ledger.Outg
 }
 
 // strangersIn describes, as they were claimed, the files in a shared folder that the ledger does not know.
-func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Outgoing, err error) {
+func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger.Outgoing, err error) {
+	t := h.t
 	first, site, from, to, err := id.ParseGroup(folder)
 	if err != nil || site != t.o.site {
 		return nil, errStrange
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
-	if left := t.inFolder(group); !left.ours && len(left.others) == 0 {
-		t.emptied(group) // it was made for files that are still in outbox/
+	if left := h.inFolder(group); !left.ours && len(left.others) == 0 {
+		h.emptied(group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
 	damaged := words.NoteDamaged(groupNote, errStrange)
-	content, err := t.readNote(group)
+	content, err := h.readNote(group)
 	if err != nil {
 		known, unread := t.knowsAll(ctx, first, group)
 		if unread != nil || known {
@@ -73,12 +74,18 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	}
 	there, seen := list[:0], map[string]bool{}
 	for _, m := range list {
-		if !filepath.IsLocal(m.Name) || filepath.Base(m.Name) != m.Name || ownNote(m.Name) || seen[m.Name] || isDir(t.source(m)) {
+		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.isDir(sourceAt(m)) {
 			return nil, damaged
 		}
 		seen[m.Name] = true
-		if m.Source, err = observe(t.source(m)); errors.Is(err, fs.ErrNotExist) {
+		m.Source, _, err = h.adoptable(sourceAt(m))
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was taken away, or has failed
+		}
+		var no *never
+		if errors.As(err, &no) {
+			t.tellAlone(sourceAt(m), no.why)
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -89,14 +96,17 @@ func (t *tray) strangersIn(ctx context.Context, folder string) (list []ledger.Ou
 	return there, nil
 }
 
-// tellStrange has people told that an entry of the tray is not sealpost's.
-func (t *tray) tellStrange(rel string) {
+// tellStrange notes that an entry of the tray is not sealpost's.
+func (t *tray) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
+
+// tellAlone notes why an entry of the tray is left alone.
+func (t *tray) tellAlone(rel, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.unknown) < maxNotes {
 		if t.unknown == nil {
 			t.unknown = map[string]string{}
 		}
-		t.unknown[rel] = words.StrangeSending
+		t.unknown[rel] = why
 	}
 }

@@ -3,18 +3,15 @@ package outbox
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -45,7 +42,7 @@ func under(dir, name string) string {
 	if dir == "" {
 		return name
 	}
-	return in(filepath.FromSlash(dir), name)
+	return dir + "/" + name
 }
 
 // Outbox holds what is not yet taken.
@@ -60,34 +57,29 @@ func (f Folders) Delivered() string { return in(f.Dir, "delivered") }
 // Failed holds what did not reach everybody, each beside a WHY.txt.
 func (f Folders) Failed() string { return in(f.Dir, "failed") }
 
-// All lists the four, in the order of a file's way.
-func (f Folders) All() []string {
-	return []string{f.Outbox(), f.Sending(), f.Delivered(), f.Failed()}
-}
+// The parts of a tray, by their paths in it.
+const (
+	outboxPart    = "outbox"
+	sendingPart   = "sending"
+	deliveredPart = "delivered"
+	failedPart    = "failed"
+)
 
-// Make makes the four folders where they are missing.
-func (f Folders) Make() error {
-	for _, dir := range f.All() {
-		if err := durable.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var parts = []string{outboxPart, sendingPart, deliveredPart, failedPart}
 
-func (f Folders) dropped(m ledger.Outgoing) string {
-	return in(f.Outbox(), under(m.Dir, m.Name))
-}
+// droppedAt is the path in the tray of what is claimed and not moved yet.
+func droppedAt(m ledger.Outgoing) string { return outboxPart + "/" + under(m.Dir, m.Name) }
 
-func (f Folders) folder(m ledger.Outgoing) string { return in(f.Sending(), folderName(m)) }
-func (f Folders) source(m ledger.Outgoing) string { return in(f.folder(m), m.Name) }
+// folderAt is the path in the tray of a message's folder while it is under way, sourceAt that of its content.
+func folderAt(m ledger.Outgoing) string { return sendingPart + "/" + folderName(m) }
+func sourceAt(m ledger.Outgoing) string { return folderAt(m) + "/" + m.Name }
 
-// place is the folder of a final message. One that failed has it to itself, for what is to be said of it.
-func (f Folders) place(m ledger.Outgoing) string {
+// placeAt is the path in the tray of a final message's folder. One that failed has it to itself, for its explanation.
+func placeAt(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
-		return in(f.Failed(), string(m.ID))
+		return failedPart + "/" + string(m.ID)
 	}
-	return in(f.Delivered(), folderName(m))
+	return deliveredPart + "/" + folderName(m)
 }
 
 // tray is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
@@ -121,24 +113,30 @@ func (o *Outbox) newTray(t Tray, several bool) (*tray, error) {
 func apart(trays []*tray) error {
 	type owner struct {
 		name, folder string
-		info         os.FileInfo
+		id           beneath.ID
 	}
 	var all []owner
 	for _, t := range trays {
-		for _, folder := range t.All() {
-			info, err := os.Stat(folder)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // see prepare
+		h, err := t.open()
+		if err != nil {
+			continue // see prepare
+		}
+		defer h.close()
+		for _, part := range parts {
+			d, err := h.dir(part)
+			if err != nil {
+				continue
 			}
+			info, err := d.Info()
 			if err != nil {
 				return err
 			}
 			for _, other := range all {
-				if os.SameFile(info, other.info) {
-					return words.OneFolderTwice(folder, t.Name, other.folder, other.name)
+				if info.ID == other.id {
+					return words.OneFolderTwice(in(t.Dir, part), t.Name, other.folder, other.name)
 				}
 			}
-			all = append(all, owner{t.Name, folder, info})
+			all = append(all, owner{t.Name, in(t.Dir, part), info.ID})
 		}
 	}
 	return nil

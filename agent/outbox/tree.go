@@ -2,71 +2,65 @@ package outbox
 
 import (
 	"errors"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 	"unicode/utf8"
 
 	"sealpost/agent/ledger"
+	"sealpost/envelope"
+	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
 
 // doneSuffix ends the name of an empty file that says that the folder beside it is finished.
 const doneSuffix = ".done"
 
-// walkPage is how many entries of a folder are held at once: a folder may have any number.
-const walkPage = 256
-
-// walk visits what is in a folder, in no order, each folder before what is in it; litter is passed over. rel is relative
-// to the folder, empty for itself. What cannot be sent is a *never that says which entry it is.
-func walk(root string, visit func(rel string, source ledger.Source, info seen) error) error {
-	return walkDir(root, "", visit)
+// walk visits everything in a folder, in no order, each folder before its entries; litter is passed over. rel is the path below
+// the folder, "" for itself, and d the folder in which it lies. What cannot be sent is a *never that tells which entry it is.
+func walk(d *beneath.Dir, name string, visit visitor) error {
+	info, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	return walkDir(d, info, "", visit)
 }
 
-func walkDir(root, rel string, visit func(string, ledger.Source, seen) error) error {
-	path := filepath.Join(root, rel)
-	source, info, err := stat(path)
+type visitor func(d *beneath.Dir, rel string, info beneath.Info) error
+
+func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) error {
+	if err := visit(above, rel, info); err != nil {
+		return err
+	}
+	if len(rel) > envelope.MaxPath { // also the depth of what is visited is bounded so
+		return &never{words.CannotBeSent(rel[:80]+"…", words.PathTooLong)}
+	}
+	d, err := above.Dir(info.Name)
 	if err != nil {
 		return err
 	}
-	if err := visit(rel, source, info); err != nil {
-		return err
-	}
-	dir, err := os.Open(path)
-	if errors.Is(err, fs.ErrPermission) {
-		return &never{words.MayNotReadFolder(rel)}
-	}
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	for {
-		entries, err := dir.ReadDir(walkPage)
+	defer d.Close()
+	err = d.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := walkEntry(root, filepath.Join(rel, e.Name()), visit); err != nil {
+			if err := walkEntry(d, e.Name(), under(rel, e.Name()), visit); err != nil {
 				return err
 			}
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrPermission) {
+		return &never{words.MayNotReadFolder(rel)}
 	}
+	return err
 }
 
-func walkEntry(root, rel string, visit func(string, ledger.Source, seen) error) error {
-	name := filepath.Base(rel)
+func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 	if litter(name) {
 		return nil
 	}
 	if !utf8.ValidString(name) {
 		return &never{words.NameInsideNotUTF8(rel)}
 	}
-	source, info, err := stat(filepath.Join(root, rel))
+	info, err := d.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -75,9 +69,9 @@ func walkEntry(root, rel string, visit func(string, ledger.Source, seen) error) 
 		return &never{words.CannotBeSent(rel, no.why)}
 	}
 	if info.IsDir() {
-		return walkDir(root, rel, visit)
+		return walkDir(d, info, rel, visit)
 	}
-	return visit(rel, source, info)
+	return visit(d, rel, info)
 }
 
 // treeSum is what a folder comes to.
@@ -86,15 +80,16 @@ type treeSum struct {
 	changed time.Time // when anything in it last changed
 }
 
-func summarize(root string) (sum treeSum, err error) {
-	err = walk(root, func(rel string, source ledger.Source, info seen) error {
-		sum.add(rel, source, info)
+func summarize(d *beneath.Dir, name string) (sum treeSum, err error) {
+	err = walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
+		sum.add(rel, info)
 		return nil
 	})
 	return sum, err
 }
 
-func (t *treeSum) add(rel string, source ledger.Source, info seen) {
+func (t *treeSum) add(rel string, info beneath.Info) {
+	source := sourceOf(info)
 	if rel == "" {
 		t.source.File = source.File
 	}
@@ -103,33 +98,39 @@ func (t *treeSum) add(rel string, source ledger.Source, info seen) {
 	}
 	t.source.Entries++
 	t.source.ModTime = max(t.source.ModTime, source.ModTime)
-	if info.changed.After(t.changed) {
-		t.changed = info.changed
+	if info.Changed.After(t.changed) {
+		t.changed = info.Changed
 	}
 }
 
-// finishedTree tells whether nothing in a folder has changed for the settle time and nothing in it is being written.
-func finishedTree(root string, settle time.Duration, now time.Time) (ledger.Source, error) {
-	sum, err := summarize(root)
+// finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it is being written.
+func (h *handles) finishedTree(d *beneath.Dir, name string, settle time.Duration, now time.Time) (ledger.Source, error) {
+	sum, err := summarize(d, name)
 	if err != nil {
 		return sum.source, err
 	}
 	if age := now.Sub(sum.changed); age < settle && age > -time.Minute {
 		return sum.source, &later{after: settle - age}
 	}
-	err = walk(root, func(rel string, _ ledger.Source, info seen) error {
+	err = walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
+		if info.ID == h.t.o.state {
+			return &never{words.StateInTray}
+		}
 		if info.IsDir() {
 			return nil
 		}
-		if temporary(filepath.Base(rel)) {
+		if temporary(info.Name) {
 			return &later{after: time.Second, why: words.UnfinishedInside(rel)} // some program has not finished with it
 		}
 		var no *never
-		err := finishedFile(filepath.Join(root, rel), info, 0, now)
-		if errors.As(err, &no) {
+		err := h.finishedFile(d, info, 0, now)
+		switch {
+		case !errors.As(err, &no):
+			return err
+		case no.why == words.MayNotRead:
 			return &never{words.MayNotReadFile(rel)}
 		}
-		return err
+		return &never{words.CannotBeSent(rel, no.why)}
 	})
 	return sum.source, err
 }

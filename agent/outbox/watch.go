@@ -3,6 +3,7 @@ package outbox
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -96,6 +97,7 @@ func (w *watch) forward(from *fsnotify.Watcher) {
 func (w *watch) tell(e fsnotify.Event) {
 	outbox := w.t.Outbox()
 	rel, below := strings.CutPrefix(e.Name, in(outbox, ""))
+	rel = filepath.ToSlash(rel)
 	switch {
 	case e.Name == outbox:
 		w.sweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent

@@ -28,7 +28,7 @@ import (
 
 var (
 	// ErrLink means that a link lies where a file or folder should.
-	ErrLink = errors.New("a link lies there")
+	ErrLink = errors.New("a link lies in its place")
 	// ErrNotRegular means that a folder, pipe, socket or device lies where a file should.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrName means that a name does not stay below the folder.
@@ -59,6 +59,7 @@ type Info struct {
 	Changed time.Time // of content, name or rights; no account can set it. ModTime where the system does not tell
 	Links   uint64    // names that it has
 	Owner   uint32    // of Unix; 0 elsewhere
+	Group   uint32    // of Unix; 0 elsewhere
 	ID      ID
 }
 

@@ -5,9 +5,13 @@ package beneath
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -130,9 +134,41 @@ func (d *Dir) Info() (Info, error) {
 func infoOf(name string, st *unix.Stat_t) Info {
 	return Info{
 		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)), ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
-		Links: uint64(st.Nlink), Owner: st.Uid, ID: ID{uint64(st.Dev), st.Ino}, //nolint:unconvert // their sizes differ between systems
+		Links: uint64(st.Nlink), Owner: st.Uid, Group: st.Gid, ID: ID{uint64(st.Dev), st.Ino}, //nolint:unconvert // their sizes differ between systems
 	}
 }
+
+// IsOurs reports whether it belongs to the account of this process.
+func (i Info) IsOurs() bool { return i.Owner == uint32(unix.Geteuid()) }
+
+// IsShared reports whether accounts other than root and that of this process may change what is in the folder. A group of the
+// account's own name is its private one, unless the folder hands the group on (setgid), as shared folders do.
+func (i Info) IsShared() bool {
+	switch {
+	case i.Mode&0o002 != 0, !i.IsOurs() && i.Owner != 0:
+		return true
+	case i.Mode&0o020 == 0:
+		return false
+	}
+	return i.Mode&fs.ModeSetgid != 0 || i.Group != privateGroup()
+}
+
+// privateGroup returns the group that has the name of this process's account; the largest number when there is none.
+var privateGroup = sync.OnceValue(func() uint32 {
+	account, err := user.Current()
+	if err != nil {
+		return math.MaxUint32
+	}
+	group, err := user.LookupGroup(account.Username)
+	if err != nil {
+		return math.MaxUint32
+	}
+	number, err := strconv.ParseUint(group.Gid, 10, 32)
+	if err != nil {
+		return math.MaxUint32
+	}
+	return uint32(number)
+})
 
 func modeOf(mode uint32) fs.FileMode {
 	m := fs.FileMode(mode & 0o777)

@@ -131,6 +131,12 @@ func describe(h windows.Handle, name string) (Info, error) {
 	return info, nil
 }
 
+// IsOurs reports true: owners are not told apart here.
+func (i Info) IsOurs() bool { return true }
+
+// IsShared reports false: access lists decide here, and are not asked.
+func (i Info) IsShared() bool { return false }
+
 func (d *Dir) sub(name string) (*Dir, error) {
 	return hold(d.at(name), windows.FILE_FLAG_OPEN_REPARSE_POINT)
 }

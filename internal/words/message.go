@@ -82,6 +82,11 @@ func TakenAway(name, place string, to id.Site) error {
 	return fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", name, place, to)
 }
 
+// NotWhatWasSent refuses to send again what was changed since.
+func NotWhatWasSent(message id.Message) error {
+	return fmt.Errorf("what lies there is not what %s sent: it was changed since. Nothing was sent; to send it as it is now, copy it into outbox", message)
+}
+
 // NameWaits says that a file of that name is under way.
 func NameWaits(dir string) error {
 	return fmt.Errorf("a file of that name waits in %s already: try again when it is taken", dir)

@@ -1,0 +1,128 @@
+package outbox
+
+import (
+	"io/fs"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+// Other accounts can bring files into a tray that they may not read themselves: as a second name (hard link), or by putting
+// something else under the name of a message that is under way. What they could not have dropped is not sent.
+
+// notState makes sure that a folder is not the agent's own, with its keys.
+func (o *Outbox) notState(d *beneath.Dir) error {
+	info, err := d.Info()
+	if err == nil && info.ID == o.state {
+		return errState
+	}
+	return err
+}
+
+// mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when nothing is against it. A file of
+// this account with a second name may be one of its keys, or come from a folder that only this account can read.
+func (h *handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
+	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() {
+		return nil
+	}
+	folder, err := d.Info()
+	if err == nil && !folder.IsShared() {
+		var secret bool
+		if secret, err = h.t.o.holds(info.ID); err == nil && !secret {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return &never{words.SecondName}
+}
+
+// holds reports whether a file lies in the state folder.
+func (o *Outbox) holds(file beneath.ID) (found bool, err error) {
+	state, err := beneath.Open(o.cfg.State)
+	if err != nil {
+		return false, err
+	}
+	defer state.Close()
+	return holds(state, file)
+}
+
+func holds(d *beneath.Dir, file beneath.ID) (found bool, err error) {
+	err = d.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			info, err := d.Lstat(e.Name())
+			if err != nil {
+				continue // it has just gone
+			}
+			found = found || info.ID == file
+			if !info.IsDir() {
+				continue
+			}
+			sub, err := d.Dir(e.Name())
+			if err != nil {
+				return err
+			}
+			inside, err := holds(sub, file)
+			sub.Close()
+			if found = found || inside; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// adoptable identifies what lies at a path in sending/ without a claim that fits it, if an account that can read it has put it
+// there: where several can, a file of this account may be anything that it could be led to.
+func (h *handles) adoptable(rel string) (source ledger.Source, folder bool, err error) {
+	d, name, err := h.at(rel)
+	if err != nil {
+		return source, false, err
+	}
+	info, err := d.Lstat(name)
+	if err == nil {
+		err = suitable(info)
+	}
+	if err == nil {
+		err = h.mayAdopt(d, info)
+	}
+	if err != nil || !info.IsDir() {
+		return sourceOf(info), info.IsDir(), err
+	}
+	var sum treeSum
+	err = walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
+		sum.add(rel, info)
+		return h.mayAdopt(d, info)
+	})
+	return sum.source, true, err
+}
+
+func (h *handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
+	folder, err := d.Info()
+	switch {
+	case err != nil:
+		return err
+	case !folder.IsShared():
+		return h.mayDrop(d, info)
+	case info.IsOurs() || info.IsRegular() && info.Mode&0o400 == 0:
+		return &never{words.NotDropped}
+	}
+	return nil
+}
+
+// changed identifies what lies in sending/ in the place of what was claimed, once it is finished.
+func (h *handles) changed(m ledger.Outgoing, settle settling) (ledger.Source, error) {
+	source, _, err := h.finished(sourceAt(m), settle, time.Now())
+	if err != nil {
+		return source, err
+	}
+	found, _, err := h.adoptable(sourceAt(m))
+	if err == nil && !same(found, source) {
+		err = errChanged
+	}
+	return found, err
+}
