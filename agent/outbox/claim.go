@@ -8,9 +8,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -139,7 +141,7 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 		defer h.close()
 		err = h.syncMoved(moved)
 	}
-	if durable.InUse(err) {
+	if isOfOne(err) {
 		return t.secureOthers(ctx, moved, err)
 	}
 	if err != nil {
@@ -208,7 +210,14 @@ func seqs(list []ledger.Outgoing) []int64 {
 	return out
 }
 
-// secureOthers does not let a file that another program keeps from being synced hold up those that were claimed with it.
+// isOfOne reports whether a sync has failed for one file or folder, whatever is on the disk beside it: another program has it
+// open, or another account has put something else there.
+func isOfOne(err error) bool {
+	return durable.InUse(err) || errors.Is(err, beneath.ErrLink) || errors.Is(err, beneath.ErrNotRegular) ||
+		errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// secureOthers does not let a file that cannot be synced hold up those that were claimed with it.
 func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (given map[id.UID]bool, changed bool, err error) {
 	if len(moved) > 1 {
 		given = map[id.UID]bool{}
@@ -223,6 +232,9 @@ func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why er
 		return given, changed, nil
 	}
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
+	if !durable.InUse(why) {
+		return nil, false, nil // the next sweep looks at what lies there
+	}
 	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -154,7 +155,7 @@ func (h *handles) moveShared(part []ledger.Outgoing) bool {
 	if left := h.inFolder(m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
 		return false
 	}
-	if h.rename(folderAt(m), placeAt(m)) != nil {
+	if h.isReplaced(folderAt(m)) != nil || h.rename(folderAt(m), placeAt(m)) != nil {
 		return false
 	}
 	fault.Point("outbox-final")
@@ -174,9 +175,12 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 			return err
 		}
 	}
-	err := move(from, to)
+	err := h.isReplaced(folderAt(m))
+	if err == nil {
+		err = move(from, to)
+	}
 	if err != nil {
-		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || h.exists(from) {
+		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || !h.isGone(from) {
 			return errors.Join(err, unknown)
 		}
 	}
@@ -189,6 +193,16 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	}
 	return nil
 }
+
+// isReplaced returns an error if another account has put something else in the place of a folder.
+func (h *handles) isReplaced(folder string) error {
+	if info, err := h.lstat(folder); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s: %w", folder, errReplaced)
+	}
+	return nil
+}
+
+var errReplaced = errors.New("something else lies in the place of the folder")
 
 // moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
 // shared a folder, a place for the explanation is made.

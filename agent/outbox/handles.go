@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 
 	"sealpost/internal/beneath"
@@ -106,6 +107,12 @@ func (h *handles) lstat(rel string) (info beneath.Info, err error) {
 func (h *handles) exists(rel string) bool {
 	_, err := h.lstat(rel)
 	return err == nil
+}
+
+// isGone reports that nothing lies at a path, and no link or file on the way hides whether anything does.
+func (h *handles) isGone(rel string) bool {
+	_, err := h.lstat(rel)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (h *handles) isDir(rel string) bool {

@@ -188,7 +188,7 @@ func (t *tray) noteAbsent(ctx context.Context, cause error, notes map[string]str
 
 // gone tells whether a message's file is not where it was, and that means that somebody has taken it away.
 func (t *tray) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
-	if !errors.Is(cause, fs.ErrNotExist) || h.exists(sourceAt(m)) {
+	if !errors.Is(cause, fs.ErrNotExist) || !h.isGone(sourceAt(m)) {
 		return false, nil
 	}
 	return t.atHome(ctx, h)

@@ -1,0 +1,275 @@
+package outbox
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+// share lets other accounts write into the folders of the tray, as a service's are.
+func (s *sealer) share() {
+	s.t.Helper()
+	for _, part := range parts {
+		loosen(s.t, s.at(part))
+	}
+}
+
+// loosen makes a folder one that a group shares.
+func loosen(t testing.TB, folder string) {
+	t.Helper()
+	if err := os.Chmod(folder, os.ModeSetgid|0o770); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// give makes something another account's, which only root can.
+func give(t *testing.T, path string) {
+	t.Helper()
+	const ann = 61003
+	if err := os.Lchown(path, ann, ann); errors.Is(err, unix.EPERM) {
+		t.Skip("SKIPPED: only root can give files to other accounts")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t *testing.T, to, path string) {
+	t.Helper()
+	if err := os.Symlink(to, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A second name of a key is not taken, nor where others may drop that of any file of this account; other files with two names are.
+func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
+	s := newSealer(t)
+	key := filepath.Join(s.cfg.State, "claims.key")
+	mine := put(t, t.TempDir(), "mine")
+	look := func(from, name string) string {
+		t.Helper()
+		if err := os.Link(from, s.at("outbox/"+name)); err != nil {
+			t.Fatal(err)
+		}
+		ready, why := newFinder(s.tray).examine(opened(t, s.tray), strings.SplitN(name, "/", 2)[0])
+		if (ready == nil) == (why == "") {
+			t.Fatalf("%s: %v, %q", name, ready, why)
+		}
+		return why
+	}
+	mkdir(t, s.at("outbox/set"))
+	if why := look(key, "key"); why != words.SecondName {
+		t.Errorf("a key: %q", why)
+	}
+	if why := look(key, "set/key"); why != words.CannotBeSent("key", words.SecondName) {
+		t.Errorf("a key in a folder: %q", why)
+	}
+	if why := look(mine, "mine"); why != "" {
+		t.Errorf("a file of this account where no other can drop it: %q", why)
+	}
+	s.share()
+	if why := look(mine, "mine-again"); why != words.SecondName {
+		t.Errorf("a file of this account where others drop files: %q", why)
+	}
+	give(t, mine)
+	if why := look(mine, "hers"); why != "" {
+		t.Errorf("a file of another account: %q", why)
+	}
+}
+
+// The state folder itself is never taken, whatever name it is moved to.
+func TestTheStateFolderIsNotTaken(t *testing.T) {
+	s := newSealer(t)
+	if err := os.Rename(s.cfg.State, s.at("outbox/data")); err != nil {
+		t.Fatal(err)
+	}
+	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "data"); ready != nil || why != words.StateInTray {
+		t.Errorf("dropped: %v, %q", ready, why)
+	}
+	if err := errors.Join(os.Remove(s.at("sending")), os.Rename(s.at("outbox/data"), s.at("sending"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened(t, s.tray).dir(sendingPart); !errors.Is(err, errState) {
+		t.Errorf("in the place of sending: %v", err)
+	}
+}
+
+// What takes the place of a claimed file is sent only if an account that can read it has put it there.
+func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
+	for name, c := range map[string]struct {
+		replace func(t *testing.T, s *sealer, m ledger.Outgoing)
+		state   ledger.State
+	}{
+		"nothing": {func(*testing.T, *sealer, ledger.Outgoing) {}, ledger.Taken},
+		"another file of hers": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			give(t, put(t, s.at(folderAt(m)), m.Name))
+		}, ledger.Taken},
+		"a file that she cannot read": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			path := put(t, s.at(folderAt(m)), m.Name)
+			give(t, path)
+			if err := os.Chmod(path, 0o040); err != nil {
+				t.Fatal(err)
+			}
+		}, ledger.Claimed},
+		"a file of the service": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			put(t, s.at(folderAt(m)), m.Name)
+		}, ledger.Claimed},
+		"a link to a key": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			link(t, filepath.Join(s.cfg.State, "claims.key"), s.at(sourceAt(m)))
+		}, ledger.Claimed},
+		"a second name of a key": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			if err := os.Link(filepath.Join(s.cfg.State, "claims.key"), s.at(sourceAt(m))); err != nil {
+				t.Fatal(err)
+			}
+		}, ledger.Claimed},
+		"a link for the folder": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			if err := os.Rename(s.at(folderAt(m)), s.at("away")); err != nil {
+				t.Fatal(err)
+			}
+			link(t, s.cfg.State, s.at(folderAt(m)))
+		}, ledger.Claimed},
+		"a link for sending": {func(t *testing.T, s *sealer, _ ledger.Outgoing) {
+			if err := os.Rename(s.at("sending"), s.at("away")); err != nil {
+				t.Fatal(err)
+			}
+			link(t, s.cfg.State, s.at("sending"))
+		}, ledger.Claimed},
+		"a pipe": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			if err := unix.Mkfifo(s.at(sourceAt(m)), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}, ledger.Claimed},
+		"a folder": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
+			remove(t, s.at(sourceAt(m)))
+			mkdir(t, s.at(sourceAt(m)))
+		}, ledger.Claimed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			s.share()
+			m := s.claimed("claims.key")[0]
+			give(t, s.at(droppedAt(m)))
+			s.goOn(m)
+			s.update(func(tx *ledger.Tx) error {
+				_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, "changed")
+				return err
+			})
+			loosen(t, s.at(folderAt(m)))
+			c.replace(t, s, m)
+			s.recover()
+			if state := s.state(m); state != c.state {
+				t.Errorf("it is %s, want %s", state, c.state)
+			}
+		})
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A ledger that is lost adopts what was dropped, and nothing that an account was led to through it.
+func TestOnlyWhatWasDroppedIsAdopted(t *testing.T) {
+	s := newSealer(t)
+	s.share()
+	folders := map[string]func(t *testing.T, folder string){
+		"FL-LAB_DAT_20251008_001": func(t *testing.T, folder string) { give(t, put(t, folder, "hers")) },
+		"FL-LAB_DAT_20251008_002": func(t *testing.T, folder string) { put(t, folder, "ours") },
+		"FL-LAB_DAT_20251008_003": func(t *testing.T, folder string) { link(t, "../../state/claims.key", filepath.Join(folder, "key")) },
+		"FL-LAB_DAT_20251008_004": func(t *testing.T, folder string) {
+			give(t, put(t, filepath.Join(folder, "set"), "hers"))
+			give(t, filepath.Join(folder, "set"))
+			put(t, filepath.Join(folder, "set"), "ours")
+		},
+	}
+	for name, fill := range folders {
+		mkdir(t, s.at("sending/"+name))
+		loosen(t, s.at("sending/"+name))
+		fill(t, s.at("sending/"+name))
+		if set := s.at("sending/" + name + "/set"); exists(set) {
+			loosen(t, set)
+		}
+	}
+	link(t, "../state", s.at("sending/FL-LAB_DAT_20251008_005"))
+	if err := s.tray.adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, adopted := range map[string]bool{"_001": true, "_002": false, "_003": false, "_004": false, "_005": false} {
+		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) error { _, err := tx.Message("FL-LAB_DAT_20251008" + name); return err })
+		if (err == nil) != adopted {
+			t.Errorf("%s: %v", name, err)
+		}
+		if told := s.leftAlone()["sending/FL-LAB_DAT_20251008"+name]; (told == "") != adopted {
+			t.Errorf("%s: users are told %q", name, told)
+		}
+	}
+}
+
+// The note of a shared folder counts only if this account has written it.
+func TestANoteOfAnotherAccountIsNone(t *testing.T) {
+	s := newSealer(t)
+	s.share()
+	list := s.taken("a", "b")
+	note := s.at(folderAt(list[0]) + "/" + groupNote)
+	h := opened(t, s.tray)
+	if _, err := h.readNote(list[0]); err != nil {
+		t.Error(err)
+	}
+	loosen(t, s.at(folderAt(list[0])))
+	give(t, note)
+	if _, err := h.readNote(list[0]); !errors.Is(err, errStrange) {
+		t.Errorf("hers: %v", err)
+	}
+	remove(t, note)
+	link(t, "../../state/claims.key", note)
+	if _, err := h.readNote(list[0]); !errors.Is(err, beneath.ErrLink) {
+		t.Errorf("a link: %v", err)
+	}
+}
+
+// A message whose folder is swapped for a link when it has ended is filed once its folder is back, and no link is moved.
+func TestALinkIsNotFiled(t *testing.T) {
+	for name, files := range map[string][]string{"alone": {"a"}, "shared": {"a", "b"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			list := s.taken(files...)
+			s.deliver(list...)
+			folder := s.at(folderAt(list[0]))
+			if err := os.Rename(folder, s.at("away")); err != nil {
+				t.Fatal(err)
+			}
+			link(t, "../state", folder)
+			s.file()
+			if info, err := os.Lstat(folder); err != nil || info.Mode()&os.ModeSymlink == 0 {
+				t.Errorf("the link was moved: %v", err)
+			}
+			if err := errors.Join(os.Remove(folder), os.Rename(s.at("away"), folder)); err != nil {
+				t.Fatal(err)
+			}
+			s.file()
+			m := list[0]
+			m.State = ledger.Delivered
+			for _, name := range files {
+				if !exists(s.at(placeAt(m) + "/" + name)) {
+					t.Errorf("%s is not in delivered", name)
+				}
+			}
+		})
+	}
+}
