@@ -191,11 +191,12 @@ func (tx *Tx) Addresses() (list []string, err error) {
 }
 
 // Unfiled lists messages of a tray, after seq, that are final but may not have been moved yet, with no more of each than
-// moving it needs: Seq, UID, ID, Kind, Day, Group, Name, Dir, State and Reason.
+// moving it needs: Seq, UID, ID, Kind, Day, Number, Group, Name, Source without Executable, Dir, State, Digest and Reason.
 func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err error) {
-	err = tx.rows("SELECT seq, uid, message_id, kind, day, group_first, group_last, name, dir, state, reason FROM "+byUnfiled+"AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", []any{tray, after, limit}, func(rows *sql.Rows) error {
+	err = tx.rows("SELECT seq, uid, message_id, kind, day, number, group_first, group_last, name, size, entries, mtime, file, dir, state, digest, reason FROM "+byUnfiled+"AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", []any{tray, after, limit}, func(rows *sql.Rows) error {
 		m := Outgoing{Tray: tray}
-		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Group.First, &m.Group.Last, &m.Name, &m.Dir, &m.State, &m.Reason)
+		err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Group.First, &m.Group.Last, &m.Name,
+			&m.Source.Size, &m.Source.Entries, &m.Source.ModTime, &m.Source.File, &m.Dir, &m.State, &m.Digest, &m.Reason)
 		list = append(list, m)
 		return err
 	})
@@ -207,21 +208,16 @@ func (tx *Tx) Filed(seqs []int64) error {
 	return tx.exec("UPDATE message SET filed = 1 WHERE seq IN (SELECT value FROM json_each(?))", list(seqs))
 }
 
-// GroupNames lists the names of all messages that share a folder with one, by their numbers; nil when the ledger does not know
-// each of them as they were claimed.
-func (tx *Tx) GroupNames(m Outgoing) (names []string, err error) {
+// Group lists all messages that share a folder with one, by their numbers; nil when the ledger does not know each of them as they
+// were claimed.
+func (tx *Tx) Group(m Outgoing) ([]Outgoing, error) {
 	first := m.Seq - (m.Number - m.Group.First) // a claim's rows follow each other
-	err = tx.rows("SELECT name FROM message WHERE seq >= ? AND seq < ? AND kind = ? AND day = ? AND group_first = ? AND group_last = ? AND number = group_first + seq - ? ORDER BY seq",
-		[]any{first, first + m.Group.Size(), m.Kind, m.Day, m.Group.First, m.Group.Last, first}, func(rows *sql.Rows) error {
-			var name string
-			err := rows.Scan(&name)
-			names = append(names, name)
-			return err
-		})
-	if int64(len(names)) != m.Group.Size() {
+	list, err := tx.outgoing("seq >= ? AND seq < ? AND kind = ? AND day = ? AND group_first = ? AND group_last = ? AND number = group_first + seq - ? ORDER BY seq",
+		first, first+m.Group.Size(), m.Kind, m.Day, m.Group.First, m.Group.Last, first)
+	if int64(len(list)) != m.Group.Size() {
 		return nil, err
 	}
-	return names, err
+	return list, err
 }
 
 // Message returns one message by its message id or uid.

@@ -105,7 +105,7 @@ func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.O
 	if _, _, _, _, err := id.ParseGroup(folder); err == nil {
 		return h.strangersIn(ctx, folder)
 	}
-	m, err := h.describeClaim(folder)
+	m, err := h.describeClaim(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +114,13 @@ func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.O
 
 // describeClaim makes the row of a folder that one message has to itself. An empty one was made for a file that is still in
 // outbox/, and goes.
-func (h *handles) describeClaim(folder string) (m ledger.Outgoing, err error) {
+func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
 	if err != nil || site != h.t.o.site {
 		return m, errStrange
 	}
 	m = h.t.claimOf(message)
-	if m.Name, err = h.onlyEntry(m); err != nil {
+	if m.Name, err = h.onlyEntry(ctx, m); err != nil {
 		return m, err
 	}
 	if m.Dir, m.Address, err = h.readAddress(m); err != nil {
@@ -144,7 +144,7 @@ func (t *tray) claimOf(message id.Message) ledger.Outgoing {
 }
 
 // onlyEntry is the name of the one thing in a message's folder.
-func (h *handles) onlyEntry(m ledger.Outgoing) (name string, err error) {
+func (h *handles) onlyEntry(ctx context.Context, m ledger.Outgoing) (name string, err error) {
 	dir, err := h.dir(folderAt(m))
 	if err != nil {
 		return "", err
@@ -165,7 +165,7 @@ func (h *handles) onlyEntry(m ledger.Outgoing) (name string, err error) {
 		return "", err
 	}
 	if name == "" {
-		h.emptied(m)
+		h.emptied(ctx, m)
 		return "", fs.ErrNotExist
 	}
 	return name, nil
@@ -222,17 +222,6 @@ func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 		}
 	}
 	return ""
-}
-
-// leftAlone notes the folders in sending/ that were not taken up again.
-func (t *tray) leftAlone(h *handles, notes map[string]string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for name, why := range t.unknown {
-		if h.exists(name) {
-			notes[name] = why
-		}
-	}
 }
 
 // stillTrue is what of a claim's reason to wait holds on when it is taken: that it was unknown.

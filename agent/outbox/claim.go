@@ -363,7 +363,7 @@ func (t *tray) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from
 		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}
 	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
-	h.emptied(m)
+	h.emptied(ctx, m)
 	fault.Point("outbox-withdrawn")
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)

@@ -60,7 +60,11 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 	}
 	defer h.close()
 	var done []ledger.Outgoing
+	changed := map[int64]bool{}
 	for part := range byFolder(list) {
+		for _, m := range part {
+			changed[m.Seq] = h.isChanged(m)
+		}
 		done = append(done, h.moveFinals(ctx, part)...)
 		h.relax()
 	}
@@ -72,7 +76,16 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 		return 0, nil
 	}
 	fault.Point("outbox-filed")
-	if err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Filed(seqs(done)) }); err != nil {
+	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Filed(seqs(done))
+		for _, m := range done {
+			if err == nil && changed[m.Seq] && m.Reason == "" {
+				err = tx.Explain(m.UID, words.ChangedInSending)
+			}
+		}
+		return err
+	})
+	if err != nil {
 		return 0, err
 	}
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
@@ -102,7 +115,7 @@ func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 
 // moveFinals moves final messages of one folder, as a whole or one by one, and returns those that are in their places.
 func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
-	if h.moveShared(part) {
+	if h.moveShared(ctx, part) {
 		return part
 	}
 	for _, m := range part {
@@ -113,7 +126,7 @@ func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done 
 		done = append(done, m)
 	}
 	if part[0].Group != (ledger.Group{}) {
-		h.emptied(part[0])
+		h.emptied(ctx, part[0])
 		h.forgetNote(part[0]) // a crash may have come between the two
 	}
 	return done
@@ -147,12 +160,12 @@ func (h *handles) syncFiled(done []ledger.Outgoing) error {
 }
 
 // moveShared moves a folder whose messages are all delivered, and says whether it did.
-func (h *handles) moveShared(part []ledger.Outgoing) bool {
+func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	m := part[0]
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
-	if left := h.inFolder(m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
+	if left := h.inFolder(ctx, m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
 		return false
 	}
 	if h.isReplaced(folderAt(m)) != nil || h.rename(folderAt(m), placeAt(m)) != nil {
@@ -168,7 +181,7 @@ func (h *handles) moveShared(part []ledger.Outgoing) bool {
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
 	from, move := folderAt(m), h.rename
 	if m.Group != (ledger.Group{}) {
-		from, move = sourceAt(m), h.moveInto
+		from, move = h.nowAt(m), h.moveInto
 	}
 	if m.State == ledger.Failed && !h.exists(sourceAt(m)) {
 		if err := h.moveDropped(ctx, m, to); err != nil {
@@ -202,7 +215,37 @@ func (h *handles) isReplaced(folder string) error {
 	return nil
 }
 
-var errReplaced = errors.New("something else lies in the place of the folder")
+var errReplaced = errors.New(words.ReplacedMeanwhile)
+
+// nowAt is the path in the tray of a file in a shared folder, where a user may have renamed it.
+func (h *handles) nowAt(m ledger.Outgoing) string {
+	if !h.isGone(sourceAt(m)) {
+		return sourceAt(m)
+	}
+	dir, err := h.dir(folderAt(m))
+	if err != nil {
+		return sourceAt(m)
+	}
+	now := sourceAt(m)
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // then it stays, and the next look finds it
+		for _, e := range entries {
+			if info, err := dir.Lstat(e.Name()); err == nil && same(sourceOf(info), m.Source) {
+				now = folderAt(m) + "/" + e.Name()
+			}
+		}
+		return nil
+	})
+	return now
+}
+
+// isChanged reports whether something else lies in sending/ than was sealed: a user may edit it there.
+func (h *handles) isChanged(m ledger.Outgoing) bool {
+	if m.Digest == "" {
+		return false
+	}
+	source, err := h.observe(sourceAt(m))
+	return err == nil && !same(source, m.Source)
+}
 
 // moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
 // shared a folder, a place for the explanation is made.
@@ -216,7 +259,7 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	}
 	source, err := h.observe(droppedAt(m))
 	if err == nil && same(source, row.Source) {
-		h.emptied(m)
+		h.emptied(ctx, m)
 		h.t.setStuck(m, "")
 		return h.moveInto(droppedAt(m), to)
 	}

@@ -39,6 +39,7 @@ type finder struct {
 	next     time.Time           // when it is looked through as a whole again
 	rested   time.Time           // before this no hint makes it looked through
 	claims   int                 // that were begun; a sweep that began none was no use
+	looked   map[string]looked   // through the folders beside outbox/
 	claiming claiming
 	again    chan struct{}   // something is claimed and has to be looked at again
 	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
@@ -60,7 +61,7 @@ type pending struct {
 }
 
 func newFinder(t *tray) *finder {
-	return &finder{t: t, pending: map[string]*pending{}, again: make(chan struct{}, 1)}
+	return &finder{t: t, pending: map[string]*pending{}, looked: map[string]looked{}, again: make(chan struct{}, 1)}
 }
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
@@ -215,7 +216,6 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
 		return f.t.noteAbsent(ctx, err, notes)
 	}
 	defer h.close()
-	f.t.leftAlone(h, notes)
 	whole, err := f.t.whole(ctx, h, notes)
 	f.absent = !whole
 	if err != nil || !whole {
@@ -225,7 +225,9 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
 		return err
 	}
 	f.sweepDir(ctx, h, "", notes)
-	return nil
+	err = f.findAstray(ctx, h)
+	f.t.leftAlone(h, notes)
+	return err
 }
 
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.

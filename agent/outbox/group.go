@@ -126,12 +126,14 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 		}
 	}
 	content := groupContent{Dir: m.Dir}
-	if int64(len(group)) == m.Group.Size() {
-		for _, m := range group {
-			content.Names = append(content.Names, m.Name)
+	all := group
+	if int64(len(group)) != m.Group.Size() {
+		if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { all, err = tx.Group(m); return err }); err != nil {
+			return err
 		}
-	} else if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { content.Names, err = tx.GroupNames(m); return err }); err != nil {
-		return err
+	}
+	for _, m := range all {
+		content.Names = append(content.Names, m.Name)
 	}
 	text, err := json.Marshal(content)
 	if err != nil || content.Names == nil {
@@ -142,11 +144,11 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 
 // emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more. What a person has put
 // there stays, and they are told.
-func (h *handles) emptied(m ledger.Outgoing) {
+func (h *handles) emptied(ctx context.Context, m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
 		h.t.shared.Lock()
 		defer h.t.shared.Unlock()
-		left := h.inFolder(m)
+		left := h.inFolder(ctx, m)
 		if len(left.others) > 0 && !left.ours {
 			h.t.tellStrange(folderAt(m))
 		}

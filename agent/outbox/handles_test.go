@@ -53,3 +53,10 @@ func (s *sealer) leftAlone() map[string]string {
 	s.tray.leftAlone(opened(s.t, s.tray), notes)
 	return notes
 }
+
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,10 +1,12 @@
 package outbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"sealpost/agent/ledger"
@@ -93,7 +95,7 @@ type inside struct {
 }
 
 // inFolder looks through a group's folder.
-func (h *handles) inFolder(m ledger.Outgoing) (left inside) {
+func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside) {
 	dir, err := h.dir(folderAt(m))
 	if err != nil {
 		left.ours = !errors.Is(err, fs.ErrNotExist)
@@ -119,5 +121,30 @@ func (h *handles) inFolder(m ledger.Outgoing) (left inside) {
 		return nil
 	})
 	left.ours = left.ours || err != nil
+	if len(left.others) > 0 {
+		known := h.renamed(ctx, m, dir)
+		left.others = slices.DeleteFunc(left.others, func(name string) bool { return known[name] })
+		left.ours = left.ours || len(known) > 0
+	}
 	return left
+}
+
+// renamed lists the entries of a group's folder that are files of the group under another name: users may rename them there.
+func (h *handles) renamed(ctx context.Context, m ledger.Outgoing, dir *beneath.Dir) map[string]bool {
+	var all []ledger.Outgoing
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { all, err = tx.Group(m); return err }); err != nil {
+		return nil // then they are told of as others
+	}
+	names := map[string]bool{}
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
+		for _, e := range entries {
+			info, err := dir.Lstat(e.Name())
+			source := sourceOf(info)
+			if err == nil && slices.ContainsFunc(all, func(m ledger.Outgoing) bool { return same(m.Source, source) }) {
+				names[e.Name()] = true
+			}
+		}
+		return nil
+	})
+	return names
 }

@@ -177,13 +177,6 @@ func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 	}
 }
 
-func remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A ledger that is lost adopts what was dropped, and nothing that an account was led to through it.
 func TestOnlyWhatWasDroppedIsAdopted(t *testing.T) {
 	s := newSealer(t)

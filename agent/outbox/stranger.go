@@ -18,11 +18,11 @@ func (t *tray) knowsAll(ctx context.Context, first id.Message, group ledger.Outg
 		if errors.Is(err, ledger.ErrNotFound) || err == nil && !m.SharesFolder(group) {
 			return nil
 		}
-		var names []string
+		var all []ledger.Outgoing
 		if err == nil {
-			names, err = tx.GroupNames(m)
+			all, err = tx.Group(m)
 		}
-		known = names != nil
+		known = all != nil
 		return err
 	})
 	return known, err
@@ -37,8 +37,8 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
-	if left := h.inFolder(group); !left.ours && len(left.others) == 0 {
-		h.emptied(group) // it was made for files that are still in outbox/
+	if left := h.inFolder(ctx, group); !left.ours && len(left.others) == 0 {
+		h.emptied(ctx, group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
 	damaged := words.NoteDamaged(groupNote, errStrange)
@@ -94,19 +94,4 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 		there = append(there, m)
 	}
 	return there, nil
-}
-
-// tellStrange notes that an entry of the tray is not sealpost's.
-func (t *tray) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
-
-// tellAlone notes why an entry of the tray is left alone.
-func (t *tray) tellAlone(rel, why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.unknown) < maxNotes {
-		if t.unknown == nil {
-			t.unknown = map[string]string{}
-		}
-		t.unknown[rel] = why
-	}
 }

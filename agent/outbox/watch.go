@@ -98,7 +98,9 @@ func (w *watch) tell(e fsnotify.Event) {
 	outbox := w.t.Outbox()
 	rel, below := strings.CutPrefix(e.Name, in(outbox, ""))
 	rel = filepath.ToSlash(rel)
-	switch {
+	switch part, name := filepath.Split(e.Name); {
+	case !below && filepath.Dir(filepath.Clean(part)) == w.t.Dir && e.Op.Has(fsnotify.Create):
+		w.t.hearAstray(filepath.Base(part), name)
 	case e.Name == outbox:
 		w.sweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent
 	case !below, e.Op == fsnotify.Remove:

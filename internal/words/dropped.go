@@ -72,18 +72,25 @@ func CannotBeSent(name, why string) string {
 	return fmt.Sprintf("%q in it cannot be sent: %s", name, why)
 }
 
+// EndedElsewhere says of a folder in sending that its message has ended without it.
+func EndedElsewhere(state string) string {
+	return fmt.Sprintf("its message has ended (%s) while this folder was away: move what is in it into outbox if it is to be sent", state)
+}
+
 // Why a message waits, or how it ended before anything of it was sent.
 const (
-	HeldFromDisk  = "another program has it open and keeps it from being written to the disk: close it there"
-	ChangedAgain  = "it was changed while it was being sent; waiting until it is finished"
-	RouteChanged  = "the route changed; sealing again"
-	SealedDamaged = "what was sealed is damaged; sealing again"
-	HubLostIt     = "the hub does not have it"
-	LargerThanHub = "it is larger than the hub accepts: ask the admin of the hub"
-	Recalled      = "it was recalled before anything of it was sent"
-	RemovedBefore = "its file was removed before it was sent"
-	LedgerLost    = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
-	EndedBefore   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
+	// ChangedInSending is said of a message that has ended.
+	ChangedInSending = "it was changed or replaced here after it was sent, so that what lies here may not be what was sent"
+	HeldFromDisk     = "another program has it open and keeps it from being written to the disk: close it there"
+	ChangedAgain     = "it was changed while it was being sent; waiting until it is finished"
+	RouteChanged     = "the route changed; sealing again"
+	SealedDamaged    = "what was sealed is damaged; sealing again"
+	HubLostIt        = "the hub does not have it"
+	LargerThanHub    = "it is larger than the hub accepts: ask the admin of the hub"
+	Recalled         = "it was recalled before anything of it was sent"
+	RemovedBefore    = "its file was removed before it was sent"
+	LedgerLost       = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
+	EndedBefore      = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
 )
 
 // What keeps a file from being read, taken or claimed, for logs and for the status.

@@ -1,0 +1,135 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+	"sealpost/internal/words"
+)
+
+// Users put files into sending/, delivered/ and failed/ too, by mistake. Nothing is sent from there, and they are told.
+
+// lookRests is how many times as long as a look through one of these folders took no other is made.
+const lookRests = 50
+
+// looked remembers the last look through a folder for what does not belong there.
+type looked struct {
+	changed, at time.Time // of the folder, and of the look
+	took        time.Duration
+}
+
+// findAstray looks for what does not belong into the folders of messages, where these have changed since the last look. A
+// folder with very many messages is looked through rarely; the system's notifications tell of what comes between.
+func (f *finder) findAstray(ctx context.Context, h *handles) error {
+	for _, part := range []string{sendingPart, deliveredPart, failedPart} {
+		d, err := h.dir(part)
+		if err != nil {
+			continue // it is noted
+		}
+		f.watch.add(in(f.t.Dir, part))
+		info, err := d.Info()
+		last, now := f.looked[part], time.Now()
+		if err != nil || info.Changed.Equal(last.changed) || now.Sub(last.at) < lookRests*last.took {
+			continue
+		}
+		var failed error
+		err = d.Each(func(entries []fs.DirEntry) error {
+			failed = f.t.tellAstray(ctx, part, entries)
+			return errors.Join(failed, ctx.Err())
+		})
+		if failed != nil {
+			return failed
+		}
+		if err == nil {
+			f.looked[part] = looked{info.Changed, now, time.Since(now)}
+		}
+	}
+	return nil
+}
+
+// tellAstray notes which of the entries of a folder are no messages, or messages that the ledger does not know.
+func (t *tray) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
+	var first []string // messages by which the ledger knows the folders, in the order of the entries
+	var folders []string
+	for _, e := range entries {
+		message, ok := t.messageOf(e.Name())
+		switch {
+		case litter(e.Name()):
+		case !ok || !e.IsDir():
+			t.tellStrange(part + "/" + e.Name())
+		case part == sendingPart:
+			first, folders = append(first, string(message)), append(folders, e.Name())
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	return t.o.view(ctx, func(tx *ledger.Tx) error {
+		for i, message := range first {
+			m, err := tx.Message(message)
+			switch ended := m.State == ledger.Withdrawn || m.Filed; {
+			case errors.Is(err, ledger.ErrNotFound):
+				t.tellStrange(part + "/" + folders[i])
+			case err != nil:
+				return err
+			case ended && m.Group == (ledger.Group{}):
+				t.tellAlone(part+"/"+folders[i], words.EndedElsewhere(string(m.State)))
+			}
+		}
+		return nil
+	})
+}
+
+// messageOf returns the first message of a folder with this name; ok is false when no folder of this site has such a name.
+func (t *tray) messageOf(name string) (first id.Message, ok bool) {
+	if first, site, err := id.ParseMessage(name); err == nil && site == t.o.site {
+		return first, true
+	}
+	first, site, _, _, err := id.ParseGroup(name)
+	return first, err == nil && site == t.o.site
+}
+
+// hearAstray notes at once what the system tells of beside outbox/, unless it has the name of a message's folder.
+func (t *tray) hearAstray(part, name string) {
+	if _, ok := t.messageOf(name); !ok && !litter(name) && !temporary(name) {
+		t.tellStrange(part + "/" + name)
+	}
+}
+
+// tellStrange notes that an entry of the tray is not sealpost's.
+func (t *tray) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
+
+// tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left alone.
+func (t *tray) tellAlone(rel, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unknown == nil {
+		t.unknown = map[string]string{}
+	}
+	if t.unknown[rel] == why || len(t.unknown) >= maxNotes {
+		return
+	}
+	t.unknown[rel] = why
+	if t.notes == nil {
+		t.notes = map[string]string{}
+	}
+	t.notes[rel] = why
+	t.log.Warn("left alone", "reason", why) // the name is for the status, not for the log
+}
+
+// leftAlone notes what is left alone beside outbox/ and still lies there.
+func (t *tray) leftAlone(h *handles, notes map[string]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for rel, why := range t.unknown {
+		if h.isGone(rel) {
+			delete(t.unknown, rel)
+			continue
+		}
+		notes[rel] = why
+	}
+}

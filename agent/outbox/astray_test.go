@@ -1,0 +1,108 @@
+package outbox
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
+)
+
+// A file that a user renames in a shared folder is the same file, and goes where its message goes.
+func TestAFileThatIsRenamedInASharedFolder(t *testing.T) {
+	for name, answered := range map[string]int{"with all others": 3, "before the others": 1} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			list := s.taken("a", "b", "c")
+			shared := folderAt(list[0])
+			if err := os.Rename(s.at(sourceAt(list[0])), s.at(shared+"/renamed")); err != nil {
+				t.Fatal(err)
+			}
+			s.deliver(list[:answered]...)
+			s.file()
+			s.deliver(list[answered:]...)
+			s.file()
+			m := list[0]
+			m.State = ledger.Delivered
+			s.expectTree(placeAt(m)+"/b", placeAt(m)+"/c", placeAt(m)+"/renamed")
+			if told := s.leftAlone(); len(told) > 0 {
+				t.Errorf("users are told %v", told)
+			}
+		})
+	}
+}
+
+// What is edited in sending/ after it was sealed is not what was sent, and its message tells so when it has ended.
+func TestWhatIsEditedInSendingIsTold(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("edited", "kept")
+	s.deliver(list...)
+	if err := os.WriteFile(s.at(sourceAt(list[0])), []byte("edited afterwards"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.file()
+	for i, want := range []string{words.ChangedInSending, ""} {
+		m, err := s.Message(t.Context(), string(list[i].ID))
+		if err != nil || m.Reason != want || !m.Filed {
+			t.Errorf("%s: filed %t, %q, %v", list[i].Name, m.Filed, m.Reason, err)
+		}
+	}
+}
+
+// What users put straight into the folders of messages is told of by a sweep, and no longer once it has gone.
+func TestWhatLiesAstrayIsTold(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("a")[0]
+	for _, part := range []string{"sending/x", "delivered/x", "failed/x"} {
+		put(t, s.tray.Dir, part)
+	}
+	put(t, s.tray.Dir, "sending/Thumbs.db")
+	mkdir(t, s.at("sending/FL-LAB_DAT_20251008_777"))
+	mkdir(t, s.at("delivered/FL-LAB_DAT_20251008_777")) // of an older ledger
+	f := newFinder(s.tray)
+	f.watch = newWatch(s.tray)
+	sweep := func() map[string]string {
+		t.Helper()
+		if err := f.sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.tray.mu.Lock()
+		defer s.tray.mu.Unlock()
+		return s.tray.notes
+	}
+	told := sweep()
+	for _, rel := range []string{"sending/x", "delivered/x", "failed/x", "sending/FL-LAB_DAT_20251008_777"} {
+		if told[rel] != words.StrangeSending {
+			t.Errorf("%s: %q", rel, told[rel])
+		}
+	}
+	if len(told) != 4 {
+		t.Errorf("told: %v", told)
+	}
+	remove(t, s.at("sending/x"))
+	s.update(func(tx *ledger.Tx) error {
+		_, err := tx.Advance(m.UID, ledger.Taken, ledger.Withdrawn, "gone")
+		return err
+	})
+	if err := os.Chtimes(s.at("sending"), time.Time{}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	f.looked[sendingPart] = looked{} // the folder is looked through again
+	if told = sweep(); told["sending/x"] != "" || told[folderAt(m)] != words.EndedElsewhere("withdrawn") {
+		t.Errorf("afterwards: %v", told)
+	}
+}
+
+// The system's notifications name what lies astray at once.
+func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("a")[0]
+	s.tray.hearAstray("delivered", "data.csv")
+	s.tray.hearAstray("delivered", folderName(m))
+	s.tray.hearAstray("delivered", ".data.csv.swp")
+	status, err := s.Status(t.Context(), 1)
+	if err != nil || len(status.NotTaken) != 1 || status.NotTaken["delivered/data.csv"] != words.StrangeSending {
+		t.Errorf("%v, %v", status.NotTaken, err)
+	}
+}
