@@ -70,7 +70,7 @@ func (h *handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Du
 	if wait := settle - sinceChange(info, now); wait > 0 {
 		return &later{after: wait}
 	}
-	open, certain, err := beingWritten(d, info.Name)
+	open, certain, err := d.HasWriter(info.Name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return &never{words.MayNotRead}

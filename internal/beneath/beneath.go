@@ -190,6 +190,16 @@ func (d *Dir) Open(name string) (f *os.File, info Info, err error) {
 	return f, info, err
 }
 
+// HasWriter reports whether a program has a file open for writing. certain is false where the system does not tell; that the file
+// may be read is certain then. It disturbs no writer but one that opens the file without waiting in that very instant.
+func (d *Dir) HasWriter(name string) (open, certain bool, err error) {
+	err = d.in("probe", name, func(d *Dir, base string) (err error) {
+		open, certain, err = d.hasWriter(base)
+		return err
+	})
+	return open, certain, err
+}
+
 // ReadFile returns the content of a regular file, at most limit bytes of it.
 func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 	f, _, err := d.Open(name)

@@ -12,3 +12,12 @@ func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 
 // Free returns how many bytes this process may still write to the folder's file system.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
+
+// hasWriter cannot be known here; only that the file may be read.
+func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
+	fd, err := d.openAny(name, unix.O_RDONLY)
+	if err != nil {
+		return false, false, err
+	}
+	return false, false, unix.Close(fd)
+}

@@ -26,3 +26,20 @@ func (d *Dir) Free() (int64, error) {
 	}
 	return int64(s.Bavail) * s.Frsize, nil
 }
+
+// hasWriter asks the kernel for a read lease, which it grants only when no program has the file open for writing, and gives
+// it back at once: a lease that is held would hold up writers (fcntl(2), F_SETLEASE). The answer is certain unless the
+// lease is refused for another reason, as for the files of other owners without CAP_LEASE.
+func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
+	fd, err := d.openAny(name, unix.O_RDONLY)
+	if err != nil {
+		return false, false, err
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
+		return false, true, d.failed("probe", name, err)
+	}
+	return errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EAGAIN), nil
+}

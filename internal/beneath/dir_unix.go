@@ -226,18 +226,23 @@ func (d *Dir) append(name string) (*os.File, error) {
 	return f, err
 }
 
-// openFile opens a regular file that is there. O_NONBLOCK keeps it from waiting at a pipe that took its place.
-func (d *Dir) openFile(name string, flags int) (*os.File, Info, error) {
-	var fd int
-	err := retry(func() (err error) {
+// openAny opens what is there and no link. O_NONBLOCK keeps it from waiting at a pipe that took a file's place.
+func (d *Dir) openAny(name string, flags int) (fd int, err error) {
+	err = retry(func() (err error) {
 		fd, err = unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if errors.Is(err, unix.ELOOP) {
 		err = ErrLink
 	}
+	return fd, d.failed("open", name, err)
+}
+
+// openFile opens a regular file that is there.
+func (d *Dir) openFile(name string, flags int) (*os.File, Info, error) {
+	fd, err := d.openAny(name, flags)
 	if err != nil {
-		return nil, Info{}, d.failed("open", name, err)
+		return nil, Info{}, err
 	}
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)

@@ -266,3 +266,16 @@ func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
 // chmod does nothing: permission bits mean nothing here, access is the folder's list.
 func chmod(*os.File, fs.FileMode) error { return nil }
+
+// hasWriter opens the file without allowing writers: the system refuses while there is one. A writer who comes in that very
+// instant is refused instead.
+func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
+	f, _, err := d.open(name)
+	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
+		return true, true, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	return false, true, f.Close()
+}
