@@ -1,0 +1,174 @@
+//go:build unix
+
+package way
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// maxLinks bounds the links on one way, as the system does.
+const maxLinks = 40
+
+// Above returns the faults of the folders that lead to path, the outermost first. It trusts root, the owner of the folder /,
+// who can replace everything, and the accounts given. Path is absolute. What it names is judged only by its owner, and only
+// in a sticky folder. An error comes with the faults up to the place at which the way could not be followed.
+func Above(path string, trusted ...int) ([]Fault, error) {
+	if !filepath.IsAbs(path) {
+		return nil, fmt.Errorf("judge the way to %s: it is no absolute path", path)
+	}
+	w := walk{trusted: append([]int{0}, trusted...)}
+	if info, err := os.Lstat("/"); err == nil {
+		w.trusted = append(w.trusted, owner(info)) // nobody in a namespace to which root does not belong
+	}
+	return w.faults, w.follow(path)
+}
+
+// walk goes from the root of the file system down to one path.
+type walk struct {
+	trusted []int
+	faults  []Fault
+	links   int
+	sticky  bool // others may write to the folder reached, and keep to their own entries
+}
+
+// follow judges each folder before it looks into it: without a fault so far, what it sees there stays.
+func (w *walk) follow(path string) error {
+	at, rest := "/", elements(path)
+	if err := w.enter(at); err != nil {
+		return err
+	}
+	for len(rest) > 0 {
+		name := rest[0]
+		rest = rest[1:]
+		if name == ".." {
+			at = filepath.Dir(at)
+			if err := w.enter(at); err != nil {
+				return err
+			}
+			continue
+		}
+		next := filepath.Join(at, name)
+		info, err := os.Lstat(next)
+		if err != nil {
+			return err
+		}
+		if w.sticky && !slices.Contains(w.trusted, owner(info)) {
+			w.add(Fault{next, Foreign, account(owner(info))})
+		}
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			if w.links++; w.links > maxLinks {
+				return &fs.PathError{Op: "follow", Path: next, Err: syscall.ELOOP}
+			}
+			target, err := os.Readlink(next)
+			if err != nil {
+				return err
+			}
+			if filepath.IsAbs(target) {
+				at = "/"
+				if err := w.enter(at); err != nil {
+					return err
+				}
+			}
+			rest = append(elements(target), rest...)
+		case len(rest) > 0:
+			at = next
+			if err := w.enter(at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// elements splits a path; a name after .. stays behind it, as a link may lie before it.
+func elements(path string) (list []string) {
+	for name := range strings.SplitSeq(path, "/") {
+		if name != "" && name != "." {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// enter judges a folder in which an entry is about to be looked up.
+func (w *walk) enter(folder string) error {
+	info, err := os.Lstat(folder)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &fs.PathError{Op: "follow", Path: folder, Err: syscall.ENOTDIR}
+	}
+	w.sticky = false
+	if !slices.Contains(w.trusted, owner(info)) {
+		w.add(Fault{folder, Foreign, account(owner(info))})
+		return nil
+	}
+	writers, err := w.writers(folder, info)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSticky != 0 {
+		w.sticky = len(writers) > 0
+		return nil
+	}
+	for _, f := range writers {
+		w.add(f)
+	}
+	return nil
+}
+
+// add notes a fault once: links may lead through a folder again.
+func (w *walk) add(f Fault) {
+	if !slices.Contains(w.faults, f) {
+		w.faults = append(w.faults, f)
+	}
+}
+
+// writers returns a fault for each that may write to a folder, besides its owner.
+func (w *walk) writers(folder string, info fs.FileInfo) (list []Fault, err error) {
+	mode := info.Mode().Perm()
+	if mode&0o002 != 0 {
+		list = append(list, Fault{folder, AnyoneWrites, ""})
+	}
+	if mode&0o020 == 0 { // the most that an access list gives, where there is one
+		return list, nil
+	}
+	entries, err := accessList(folder)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return list, fmt.Errorf("access list of %s: %w", folder, err)
+	}
+	if entries == nil {
+		entries = []entry{{flaw: GroupWrites}}
+	}
+	for _, e := range entries {
+		switch {
+		case e.flaw == GroupWrites:
+			e.id = int(info.Sys().(*syscall.Stat_t).Gid)
+			fallthrough
+		case e.flaw == ListGroupWrites:
+			if !w.isTrustedGroup(e.id) {
+				list = append(list, Fault{folder, e.flaw, group(e.id)})
+			}
+		case !slices.Contains(w.trusted, e.id):
+			list = append(list, Fault{folder, e.flaw, account(e.id)})
+		}
+	}
+	return list, nil
+}
+
+// entry is a right to write, from an access list.
+type entry struct {
+	flaw Flaw
+	id   int
+}
+
+func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }

@@ -1,0 +1,6 @@
+package way
+
+import "errors"
+
+// Above returns errors.ErrUnsupported: the access lists of Windows are not judged.
+func Above(string, ...int) ([]Fault, error) { return nil, errors.ErrUnsupported }
