@@ -45,3 +45,14 @@ func stranger(list []entry, account, owner string) string {
 	}
 	return ""
 }
+
+// otherOwner returns owner, unless it is this account, the folder's owner, SYSTEM, Administrators, or let in by an entry of
+// the folder's list by its own SID: a service may run under an account that an admin has let in. Groups own no pipes.
+func otherOwner(owner, account, folderOwner string, list []entry) string {
+	for _, e := range list {
+		if e.sid == owner && !e.denies {
+			return ""
+		}
+	}
+	return stranger([]entry{{sid: owner}}, account, folderOwner)
+}

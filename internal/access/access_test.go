@@ -36,3 +36,19 @@ func TestStrangersInAnAccessList(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoMayOwnADaemonsPipe(t *testing.T) {
+	const eve = "S-1-5-21-1-2-3-1003"
+	list := []entry{{sid: everybody}, {sid: bob}, {sid: eve, denies: true}, {}}
+	for owner, want := range map[string]string{ann: "", bob: "", system: "", administrators: "", eve: eve, "S-1-5-21-1-2-3-1004": "S-1-5-21-1-2-3-1004"} {
+		if got := otherOwner(owner, ann, ann, list); got != want {
+			t.Errorf("%s: %q, want %q", owner, got, want)
+		}
+	}
+	if got := otherOwner(bob, ann, ann, nil); got != bob {
+		t.Errorf("without a list: %q", got)
+	}
+	if got := otherOwner(bob, ann, bob, nil); got != "" {
+		t.Errorf("the folder's owner: %q", got)
+	}
+}

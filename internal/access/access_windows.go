@@ -56,6 +56,38 @@ func Stranger(f *os.File) (string, error) {
 	return stranger(entries, account, owner.String()), err
 }
 
+// OtherOwner returns the SID of the owner of an open file or pipe, if a daemon that uses folder cannot be that account; else
+// empty. It can be this account, SYSTEM, Administrators, the folder's owner, and an account that its access list names.
+func OtherOwner(h windows.Handle, folder string) (string, error) {
+	account, err := Account()
+	if err != nil {
+		return "", err
+	}
+	d, err := windows.GetSecurityInfo(h, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return "", fmt.Errorf("read the owner: %w", err)
+	}
+	owner, _, err := d.Owner()
+	if err != nil {
+		return "", fmt.Errorf("read the owner: %w", err)
+	}
+	of, err := windows.GetNamedSecurityInfo(folder, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return "", fmt.Errorf("read the access list of %s: %w", folder, err)
+	}
+	folderOwner, _, err := of.Owner()
+	if err != nil {
+		return "", fmt.Errorf("read the owner of %s: %w", folder, err)
+	}
+	var entries []entry
+	if list, _, err := of.DACL(); err == nil && list != nil {
+		if entries, err = read(list); err != nil {
+			return "", err
+		}
+	}
+	return otherOwner(owner.String(), account, folderOwner.String(), entries), nil
+}
+
 func read(list *windows.ACL) ([]entry, error) {
 	entries := make([]entry, list.AceCount)
 	for i := range entries {

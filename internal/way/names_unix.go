@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// account returns the name of an account, or its number.
-func account(uid int) string {
+// Account returns the name of an account, or its number.
+func Account(uid int) string {
 	number := strconv.Itoa(uid)
 	if u, err := user.LookupId(number); err == nil {
 		return u.Username

@@ -20,14 +20,19 @@ const maxLinks = 40
 // who can replace everything, and the accounts given. Path is absolute. What it names is judged only by its owner, and only
 // in a sticky folder. An error comes with the faults up to the place at which the way could not be followed.
 func Above(path string, trusted ...int) ([]Fault, error) {
-	if !filepath.IsAbs(path) {
-		return nil, fmt.Errorf("judge the way to %s: it is no absolute path", path)
+	w := newWalk(trusted)
+	_, err := w.follow(path)
+	return w.faults, err
+}
+
+// Into returns the faults of a folder itself and of those that lead to it, for what is about to be made in it.
+func Into(folder string, trusted ...int) ([]Fault, error) {
+	w := newWalk(trusted)
+	at, err := w.follow(folder)
+	if err == nil {
+		err = w.enter(at)
 	}
-	w := walk{trusted: append([]int{0}, trusted...)}
-	if info, err := os.Lstat("/"); err == nil {
-		w.trusted = append(w.trusted, owner(info)) // nobody in a namespace to which root does not belong
-	}
-	return w.faults, w.follow(path)
+	return w.faults, err
 }
 
 // walk goes from the root of the file system down to one path.
@@ -38,11 +43,23 @@ type walk struct {
 	sticky  bool // others may write to the folder reached, and keep to their own entries
 }
 
-// follow judges each folder before it looks into it: without a fault so far, what it sees there stays.
-func (w *walk) follow(path string) error {
+func newWalk(trusted []int) *walk {
+	w := &walk{trusted: append([]int{0}, trusted...)}
+	if info, err := os.Lstat("/"); err == nil {
+		w.trusted = append(w.trusted, owner(info)) // nobody, in a user namespace without the machine's root
+	}
+	return w
+}
+
+// follow judges each folder before it looks into it: without a fault so far, what it sees there stays. It returns the path
+// without links.
+func (w *walk) follow(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return path, fmt.Errorf("judge the way to %s: it is no absolute path", path)
+	}
 	at, rest := "/", elements(path)
 	if err := w.enter(at); err != nil {
-		return err
+		return at, err
 	}
 	for len(rest) > 0 {
 		name := rest[0]
@@ -50,42 +67,45 @@ func (w *walk) follow(path string) error {
 		if name == ".." {
 			at = filepath.Dir(at)
 			if err := w.enter(at); err != nil {
-				return err
+				return at, err
 			}
 			continue
 		}
 		next := filepath.Join(at, name)
 		info, err := os.Lstat(next)
 		if err != nil {
-			return err
+			return at, err
 		}
 		if w.sticky && !slices.Contains(w.trusted, owner(info)) {
-			w.add(Fault{next, Foreign, account(owner(info))})
+			w.add(Fault{next, Foreign, Account(owner(info))})
 		}
 		switch {
 		case info.Mode()&fs.ModeSymlink != 0:
 			if w.links++; w.links > maxLinks {
-				return &fs.PathError{Op: "follow", Path: next, Err: syscall.ELOOP}
+				return at, &fs.PathError{Op: "follow", Path: next, Err: syscall.ELOOP}
 			}
 			target, err := os.Readlink(next)
 			if err != nil {
-				return err
+				return at, err
 			}
 			if filepath.IsAbs(target) {
 				at = "/"
 				if err := w.enter(at); err != nil {
-					return err
+					return at, err
 				}
 			}
 			rest = append(elements(target), rest...)
-		case len(rest) > 0:
+		default:
 			at = next
+			if len(rest) == 0 {
+				return at, nil
+			}
 			if err := w.enter(at); err != nil {
-				return err
+				return at, err
 			}
 		}
 	}
-	return nil
+	return at, nil
 }
 
 // elements splits a path; a name after .. stays behind it, as a link may lie before it.
@@ -109,7 +129,7 @@ func (w *walk) enter(folder string) error {
 	}
 	w.sticky = false
 	if !slices.Contains(w.trusted, owner(info)) {
-		w.add(Fault{folder, Foreign, account(owner(info))})
+		w.add(Fault{folder, Foreign, Account(owner(info))})
 		return nil
 	}
 	writers, err := w.writers(folder, info)
@@ -159,7 +179,7 @@ func (w *walk) writers(folder string, info fs.FileInfo) (list []Fault, err error
 				list = append(list, Fault{folder, e.flaw, group(e.id)})
 			}
 		case !slices.Contains(w.trusted, e.id):
-			list = append(list, Fault{folder, e.flaw, account(e.id)})
+			list = append(list, Fault{folder, e.flaw, Account(e.id)})
 		}
 	}
 	return list, nil

@@ -76,9 +76,13 @@ func TestAFolderThatOthersMayWriteToIsAFault(t *testing.T) {
 	if got := above(t, dir, "a/b/c"); len(got) != 0 {
 		t.Errorf("of what is ours in a sticky folder: %+v", got)
 	}
-	must(t, os.Chmod(filepath.Join(dir, "a", "b", "c"), 0o777))
+	c := filepath.Join(dir, "a", "b", "c")
+	must(t, os.Chmod(c, 0o757))
 	if got := above(t, dir, "a/b/c"); len(got) != 0 {
 		t.Errorf("of what is not on the way: %+v", got)
+	}
+	if got, err := Into(c, os.Geteuid()); err != nil || !slices.Equal(got, []Fault{{c, AnyoneWrites, ""}}) {
+		t.Errorf("the way into it: %+v, %v", got, err)
 	}
 }
 
@@ -201,7 +205,11 @@ func TestAWayThatCannotBeFollowed(t *testing.T) {
 	if _, err := Above(filepath.Join(dir, "loop")); err == nil || !strings.Contains(err.Error(), "loop") {
 		t.Errorf("a loop: %v", err)
 	}
-	if _, err := Above(filepath.Join(dir, "file", "x")); err == nil {
-		t.Error("a file is taken for a folder")
+	for _, err := range []error{second(Above(filepath.Join(dir, "file", "x"))), second(Into(filepath.Join(dir, "file")))} {
+		if err == nil {
+			t.Error("a file is taken for a folder")
+		}
 	}
 }
+
+func second(_ []Fault, err error) error { return err }

@@ -4,3 +4,6 @@ import "errors"
 
 // Above returns errors.ErrUnsupported: the access lists of Windows are not judged.
 func Above(string, ...int) ([]Fault, error) { return nil, errors.ErrUnsupported }
+
+// Into returns errors.ErrUnsupported, as Above does.
+func Into(string, ...int) ([]Fault, error) { return nil, errors.ErrUnsupported }
