@@ -20,18 +20,15 @@ type Client struct {
 	http *http.Client
 }
 
-// Dial returns a client for the daemon of stateDir. Whether one runs shows at the first call.
+// Dial returns a client for the daemon of stateDir. Whether one runs, and whether it is of an account that is believed,
+// shows at the first call.
 func Dial(stateDir string) *Client {
 	toDaemon := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		stateDir, err := filepath.Abs(stateDir)
 		if err != nil {
 			return nil, err
 		}
-		path, err := socketPath(stateDir)
-		if err != nil {
-			return nil, err
-		}
-		return dial(ctx, path)
+		return connect(ctx, stateDir)
 	}
 	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: toDaemon, DisableKeepAlives: true}}}
 }
@@ -75,6 +72,9 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 	return answer.Body, nil
 }
 
+// mayNotAsk is said to a caller of another account, by the system's answer or by the daemon's own.
+const mayNotAsk = "you may not ask this daemon; run the command as " + whoMayAsk
+
 func explain(err error) error {
 	if nobodyListens(err) {
 		return ErrNotRunning
@@ -83,7 +83,7 @@ func explain(err error) error {
 		err = asked.Err // whom it asked, and by which method, says nothing to a person
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("you may not ask this daemon; run the command as %s: %w", whoMayAsk, err)
+		return fmt.Errorf("%s: %w", mayNotAsk, err)
 	}
 	return fmt.Errorf("ask the daemon: %w", err)
 }

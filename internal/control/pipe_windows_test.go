@@ -11,13 +11,14 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"sealpost/internal/access"
 	"sealpost/internal/winetest"
 )
 
 // leaveSocket names a pipe that is not there, as a killed daemon leaves it.
 func leaveSocket(t *testing.T, dir string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, pointerName), []byte(pipePrefix+"gone\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, pointerName), []byte(pipePrefix+strings.Repeat("0", 32)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -25,7 +26,7 @@ func leaveSocket(t *testing.T, dir string) {
 func TestPipeIsForThisAccountOnly(t *testing.T) {
 	dir := shortDir(t)
 	daemon(t, dir)
-	path, err := socketPath(dir)
+	path, err := readPointer(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +57,47 @@ func TestNobodyElseGetsThePipesName(t *testing.T) {
 	if second, err := listen(path); err == nil {
 		second.Close()
 		t.Error("a pipe of somebody else was joined")
+	}
+}
+
+// A pipe shows who has made it. Another account's cannot be made here: that an owner is refused is internal/access's.
+func TestAPipeHasItsMakersOwner(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	conn, err := connect(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	d, err := windows.GetSecurityInfo(windows.Handle(conn.(*pipeConn).Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil { // nothing is read after Fd, which ends deadlines
+		t.Fatal(err)
+	}
+	account, err := access.Account()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, _, err := d.Owner(); err != nil || owner.String() != account {
+		t.Errorf("owner %v, %v, want %s", owner, err, account)
+	}
+}
+
+func TestAPointerThatIsNotBelieved(t *testing.T) {
+	for name, text := range map[string]string{
+		"a file": `C:\Windows\win.ini`, "another pipe": `\\.\pipe\other`, "a guess": pipePrefix + "1", "nothing": "", "too much": strings.Repeat("x", 1<<20),
+	} {
+		dir := shortDir(t)
+		pointer := filepath.Join(dir, pointerName)
+		if err := os.WriteFile(pointer, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil || errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), pointer) {
+			t.Errorf("%s: a client says %v", name, err)
+		}
+		daemon(t, dir)
+		if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err != nil {
+			t.Errorf("%s: the daemon cannot be asked: %v", name, err)
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 // Package control is how a subcommand speaks to the running daemon: HTTP over a Unix socket in the daemon's state folder, or
 // over a named pipe that the state folder names on Windows.
 //
-// Whoever may enter the state folder may administrate; there is no other authentication. The package promises that at most
-// one live daemon answers for a state folder, that a dead one's socket is no obstacle, and that the daemon's own words
-// reach the person who asked. It knows nothing of what is asked.
+// The account that the state folder belongs to and root may administrate; there is no other authentication. Both ends look
+// who the other is: a client speaks to a process of these two accounts only, through a socket that no third account can have
+// put there, and a daemon refuses other callers. The package promises that at most one live daemon answers for a state
+// folder, that the socket of a dead or a false one is no obstacle, that nothing else is ever removed, and that the daemon's
+// own words reach the caller. It knows nothing of what is asked.
 package control
 
 import (
@@ -37,19 +39,15 @@ type Server struct {
 	handler        http.Handler
 }
 
-// Listen opens the control socket of stateDir, for this user only. The caller must end with Run or Close. It answers
-// ErrRunning when somebody listens there.
+// Listen opens the control socket of stateDir, for this user only. The caller has made sure that the folder is this
+// account's alone, and must end with Run or Close. It answers ErrRunning when a daemon of this account or root listens there.
 func Listen(stateDir string, h http.Handler) (*Server, error) {
 	stateDir, err := filepath.Abs(stateDir)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	old, err := socketPath(stateDir)
-	if err != nil {
-		return nil, err
-	}
-	if err := clearStale(stateDir, old); err != nil {
-		return nil, fmt.Errorf("control socket %s: %w", old, err)
+	if err := clearStale(stateDir); err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	path, err := place(stateDir)
 	if err != nil {
@@ -67,9 +65,12 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           http.HandlerFunc(s.serve),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, refused{}, mayAsk(c))
+		},
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
@@ -82,6 +83,17 @@ func (s *Server) Run(ctx context.Context) error {
 		<-served
 	}
 	return errors.Join(err, remove(s.stateDir, s.path))
+}
+
+// refused is the key of the error that mayAsk has for a connection.
+type refused struct{}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if err, _ := r.Context().Value(refused{}).(error); err != nil {
+		http.Error(w, mayNotAsk, http.StatusForbidden)
+		return
+	}
+	s.handler.ServeHTTP(w, r)
 }
 
 func stop(ctx context.Context, server *http.Server) error {

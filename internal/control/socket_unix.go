@@ -12,7 +12,11 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"sealpost/internal/durable"
+	"sealpost/internal/way"
+	"sealpost/internal/words"
 )
 
 // longestPath is how many bytes of a socket's path we use: systems allow 104 to 108, with the final NUL.
@@ -21,6 +25,96 @@ const longestPath = 100
 // whoMayAsk says under whom a command must run that the daemon refuses to hear.
 const whoMayAsk = "the user under whom it runs"
 
+// connect returns a connection to the daemon of stateDir. Its process belongs to root or to the state folder's owner, and
+// nobody but these two and the caller can have put the socket there. A daemon that asks itself need not look at the way: it
+// lives, even where the folders above have become loose.
+func connect(ctx context.Context, stateDir string) (net.Conn, error) {
+	info, err := os.Stat(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	daemon := owner(info)
+	path, err := readPointer(stateDir, daemon)
+	if errors.Is(err, fs.ErrNotExist) && path == "" {
+		path, err = filepath.Join(stateDir, socketName), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	uid, pid, err := peer(conn)
+	switch {
+	case err != nil:
+	case uid != 0 && uid != daemon:
+		err = words.FalseDaemon(path, way.Account(uid), way.Account(daemon))
+	case pid != os.Getpid():
+		err = checkSocket(path, daemon)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// checkSocket refuses a socket that another account than root, the daemon's and the caller's has made or could replace. It
+// may come after the connection: an account that could have led it elsewhere still could.
+func checkSocket(path string, daemon int) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	switch uid := owner(info); {
+	case info.Mode().Type() != fs.ModeSocket:
+		return words.SocketNotBelieved(path, words.NoSocket)
+	case uid != 0 && uid != daemon && uid != os.Geteuid():
+		return words.SocketNotBelieved(path, words.BelongsTo(way.Account(uid)))
+	case info.Mode()&0o022 != 0:
+		return words.SocketNotBelieved(path, words.WritableAs(info.Mode()))
+	}
+	faults, err := way.Above(path, daemon, os.Geteuid())
+	if err == nil && len(faults) > 0 {
+		err = words.Replaceable(path, faults)
+	}
+	return err
+}
+
+// mayAsk refuses a caller who is neither this account nor root.
+func mayAsk(conn net.Conn) error {
+	uid, _, err := peer(conn)
+	if err == nil && uid != 0 && uid != os.Geteuid() {
+		err = fs.ErrPermission
+	}
+	return err
+}
+
+// clearStale removes what an ended daemon or another account has left, or answers ErrRunning. It follows no link, and removes
+// nothing elsewhere but a socket in a folder that place has made.
+func clearStale(stateDir string) error {
+	pointer, socket := filepath.Join(stateDir, pointerName), filepath.Join(stateDir, socketName)
+	path, err := readPointer(stateDir, os.Geteuid())
+	if err == nil {
+		if answers(path, mayAsk) {
+			return ErrRunning
+		}
+		if err := removePlaced(path); err != nil {
+			return err
+		}
+	}
+	if err := unlink(pointer); err != nil {
+		return words.NotRemoved(pointer, err)
+	}
+	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == fs.ModeSocket && answers(socket, mayAsk) {
+		return ErrRunning
+	}
+	if err := unlink(socket); err != nil {
+		return words.NotRemoved(socket, err)
+	}
+	return nil
+}
+
 // place decides where to listen. A path that is too long for a socket is replaced by one in a private folder, whose name
 // is left in the state folder for the clients.
 func place(stateDir string) (string, error) {
@@ -28,7 +122,11 @@ func place(stateDir string) (string, error) {
 	if len(path) <= longestPath {
 		return path, nil
 	}
-	folder, err := os.MkdirTemp(runtimeFolder(), "sealpost-") // 0700
+	above, err := runtimeFolder()
+	if err != nil {
+		return "", err
+	}
+	folder, err := os.MkdirTemp(above, placedPrefix) // 0700
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the control socket: %w", err)
 	}
@@ -39,19 +137,39 @@ func place(stateDir string) (string, error) {
 	return path, nil
 }
 
-// runtimeFolder is where the system wants sockets, if it says so and the path leaves room; else the folder for temporary files.
-func runtimeFolder() string {
+// runtimeFolder returns the folder in which the system wants sockets, if it says so and the path leaves room, or that for
+// temporary files. Another account's, as after su, is none for this one's socket.
+func runtimeFolder() (string, error) {
+	candidates := []string{os.TempDir(), "/tmp"}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && len(dir) <= longestPath/2 {
-		return dir
+		candidates = append([]string{dir}, candidates...)
 	}
-	return os.TempDir()
+	var refused error
+	for _, dir := range candidates {
+		faults, err := way.Into(dir, os.Geteuid())
+		if err == nil && len(faults) == 0 {
+			return dir, nil
+		}
+		if err == nil {
+			err = words.NoRuntimeFolder(dir, faults)
+		}
+		if refused == nil {
+			refused = err
+		}
+	}
+	return "", refused
 }
 
 // listen opens a socket for this user only.
 func listen(path string) (net.Listener, error) {
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
+	tight := false
+	before := func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { tight = unix.Fchmod(int(fd), 0o600) == nil }) // for the file to come: Linux takes it
+	}
+	config := net.ListenConfig{Control: before}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err != nil || tight {
+		return l, err
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -69,11 +187,21 @@ func nobodyListens(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// remove takes away the socket, and the folder and pointer of one that lies elsewhere.
+// remove removes this daemon's socket, and the folder and pointer of one that lies elsewhere.
 func remove(stateDir, path string) error {
-	errs := []error{gone(os.Remove(path))}
+	err := gone(unlink(path))
 	if filepath.Dir(path) != filepath.Clean(stateDir) {
-		errs = append(errs, gone(os.Remove(filepath.Join(stateDir, pointerName))), gone(os.Remove(filepath.Dir(path))))
+		err = errors.Join(err, gone(unlink(filepath.Join(stateDir, pointerName))), gone(unix.Rmdir(filepath.Dir(path))))
 	}
-	return errors.Join(errs...)
+	return err
 }
+
+// unlink removes a file or a link, never a folder. One that is not there is none to remove.
+func unlink(path string) error {
+	if err := gone(unix.Unlink(path)); err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
+}
+
+func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }

@@ -27,7 +27,7 @@ func TestSocketIsForThisUserOnly(t *testing.T) {
 func TestLongPathGetsAPrivateFolder(t *testing.T) {
 	dir := longDir(t)
 	stop := daemon(t, dir)
-	path, err := socketPath(dir)
+	path, err := readPointer(dir, os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,101 @@
+//go:build unix
+
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/way"
+	"sealpost/internal/words"
+)
+
+// placedPrefix begins the name of a private folder that place makes.
+const placedPrefix = "sealpost-"
+
+// placedSocket matches the path of a socket in such a folder, behind the folder in which it lies.
+var placedSocket = regexp.MustCompile(`^/(.*/)?` + placedPrefix + `[0-9]+/` + regexp.QuoteMeta(socketName) + `$`)
+
+// readPointer returns the path that the pointer file of stateDir names, if a daemon of that account or of root has written
+// it. A path comes with an error when nothing is there any more. It follows no link.
+func readPointer(stateDir string, daemon int) (string, error) {
+	pointer := filepath.Join(stateDir, pointerName)
+	fd, err := unix.Open(pointer, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return "", words.NotBelieved(pointer, words.PointerNoFile)
+	case err != nil:
+		return "", fmt.Errorf("find the control socket: %w", &fs.PathError{Op: "open", Path: pointer, Err: err})
+	}
+	f := os.NewFile(uintptr(fd), pointer)
+	defer f.Close()
+	var info unix.Stat_t
+	if err := unix.Fstat(fd, &info); err != nil {
+		return "", fmt.Errorf("find the control socket: %w", err)
+	}
+	uid := int(info.Uid)
+	switch {
+	case info.Mode&unix.S_IFMT != unix.S_IFREG:
+		return "", words.NotBelieved(pointer, words.PointerNoFile)
+	case uid != 0 && uid != daemon:
+		return "", words.NotBelieved(pointer, words.BelongsTo(way.Account(uid)))
+	case info.Mode&0o022 != 0:
+		return "", words.NotBelieved(pointer, words.WritableAs(fs.FileMode(info.Mode&0o777)))
+	case info.Nlink != 1:
+		return "", words.NotBelieved(pointer, words.PointerLinked)
+	case info.Size > maxPointer:
+		return "", words.NotBelieved(pointer, words.PointerLarge)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPointer))
+	if err != nil {
+		return "", fmt.Errorf("find the control socket: %w", err)
+	}
+	path := strings.TrimSpace(string(text))
+	if !isPlaced(path, daemon) {
+		return "", words.NotBelieved(pointer, words.PointerShape)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return path, err
+	}
+	return path, nil
+}
+
+// isPlaced reports whether path has the shape that place gives it: a socket, unless it is gone, in a private folder of the
+// daemon's account or of root, below folders in which no other account can replace it.
+func isPlaced(path string, daemon int) bool {
+	if !placedSocket.MatchString(path) || filepath.Clean(path) != path {
+		return false
+	}
+	folder, err := os.Lstat(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil || !folder.IsDir() || folder.Mode()&0o077 != 0 || owner(folder) != 0 && owner(folder) != daemon {
+		return false
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	faults, err := way.Above(filepath.Dir(path), daemon)
+	return err == nil && len(faults) == 0
+}
+
+// removePlaced removes a socket that isPlaced, and its folder, unless something else lies in it.
+func removePlaced(path string) error {
+	if err := unlink(path); err != nil {
+		return err
+	}
+	err := gone(unix.Rmdir(filepath.Dir(path)))
+	if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("remove the folder of the control socket: %w", err)
+	}
+	return nil
+}
