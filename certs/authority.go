@@ -61,10 +61,10 @@ func (r *Root) makeAuthority(stateDir string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o600); err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o644)
+	return durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o600)
 }
 
 func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {

@@ -113,7 +113,7 @@ func (i *Identity) setChain(chainPEM []byte, network id.Hash, hub bool, now time
 	if old := i.chain.Load(); old != nil && old.site != next.site {
 		return untrusted("the certificate is for %q, and this identity is %q", next.site, old.site)
 	}
-	if err := durable.WriteFile(i.chainPath, encodeChain(certs...), 0o644); err != nil {
+	if err := durable.WriteFile(i.chainPath, encodeChain(certs...), 0o600); err != nil {
 		return err
 	}
 	i.chain.Store(next)
