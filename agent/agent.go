@@ -31,6 +31,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
 	"sealpost/internal/words"
 )
 
@@ -77,9 +78,14 @@ func New(o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	loose, err := secretfile.Enter(o.Config.State)
+	if err != nil {
+		return nil, err
+	}
 	if a.lock, err = lockState(o.Config.State); err != nil {
 		return nil, err
 	}
+	tell(a.log, loose)
 	if err := a.open(o.Version); err != nil {
 		return nil, err
 	}
@@ -102,6 +108,16 @@ func lockState(state string) (io.Closer, error) {
 		return nil, words.StateClosed(state, err)
 	}
 	return lock, err
+}
+
+// tell logs which files of the state folder were loose.
+func tell(log *slog.Logger, loose secretfile.Loose) {
+	if n := loose.Tightened; n.Count > 0 {
+		log.Warn(words.StateTightened, "count", n.Count, "names", n.First)
+	}
+	if n := loose.Left; n.Count > 0 {
+		log.Warn(words.StateLoose, "count", n.Count, "names", n.First)
+	}
 }
 
 // open loads the identity, the keys and the ledger.

@@ -58,6 +58,11 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if err != nil {
 		return Joined{}, err
 	}
+	loose, err := secretfile.EnterAsAdmin(cfg.State)
+	if err != nil {
+		return Joined{}, err
+	}
+	tell(o.Log, loose)
 	lock, err := lockState(cfg.State)
 	if errors.Is(err, fs.ErrPermission) {
 		return Joined{}, err
@@ -104,7 +109,7 @@ func configure(o JoinOptions) (config.Agent, error) {
 	}
 	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network), inv.Suite, inv.Role, inv.Hub
 	setTray(firstTray(&cfg), cfg.Site, o)
-	if err := durable.MkdirAll(dir, 0o777); err != nil {
+	if err := durable.MkdirAll(dir, 0o755); err != nil { // who may write here may replace the state folder
 		return cfg, err
 	}
 	if err := config.WriteAgent(file, relative(cfg, dir)); err != nil {

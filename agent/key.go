@@ -15,6 +15,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/secretfile"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -56,6 +57,9 @@ func statementFile(cfg config.Agent) string { return filepath.Join(cfg.State, "r
 // NewKey makes another recipient key for a site that has lost its own, while its agent does not run. What is sealed for the old
 // one is refused from then on, and its senders learn that; other sites follow to the new one, which the same identity states.
 func NewKey(cfg config.Agent) (says string, err error) {
+	if _, err := secretfile.EnterAsAdmin(cfg.State); err != nil {
+		return "", err
+	}
 	lock, err := lockState(cfg.State)
 	if err != nil {
 		return "", err
