@@ -85,7 +85,7 @@ func New(o Options) (_ *Agent, err error) {
 	if a.lock, err = lockState(o.Config.State); err != nil {
 		return nil, err
 	}
-	tell(a.log, loose)
+	loose.Log(a.log)
 	if err := a.open(o.Version); err != nil {
 		return nil, err
 	}
@@ -108,16 +108,6 @@ func lockState(state string) (io.Closer, error) {
 		return nil, words.StateClosed(state, err)
 	}
 	return lock, err
-}
-
-// tell logs which files of the state folder were loose.
-func tell(log *slog.Logger, loose secretfile.Loose) {
-	if n := loose.Tightened; n.Count > 0 {
-		log.Warn(words.StateTightened, "count", n.Count, "names", n.First)
-	}
-	if n := loose.Left; n.Count > 0 {
-		log.Warn(words.StateLoose, "count", n.Count, "names", n.First)
-	}
 }
 
 // open loads the identity, the keys and the ledger.

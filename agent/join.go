@@ -62,7 +62,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if err != nil {
 		return Joined{}, err
 	}
-	tell(o.Log, loose)
+	loose.Log(o.Log)
 	lock, err := lockState(cfg.State)
 	if errors.Is(err, fs.ErrPermission) {
 		return Joined{}, err

@@ -15,6 +15,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/coredump"
 	"sealpost/internal/durable"
+	"sealpost/internal/secretfile"
 	"sealpost/internal/service"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool"
@@ -53,8 +54,13 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
 }
 
-// serveHub wires log, spool and hub, in this order, and takes them apart in the other.
+// serveHub wires log, spool and hub, in this order, and takes them apart in the other. The spool keeps its own files tight.
 func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger) (err error) {
+	loose, err := secretfile.Enter(cfg.State, "spool")
+	if err != nil {
+		return err
+	}
+	loose.Log(log)
 	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{
 		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor), Ballast: int64(cfg.Spool.Ballast), Log: log,
 	})

@@ -1,6 +1,11 @@
 package secretfile
 
-import "strings"
+import (
+	"log/slog"
+	"strings"
+
+	"sealpost/internal/words"
+)
 
 // Loose are names below a folder of secrets that accounts other than its owner could have used.
 type Loose struct {
@@ -12,6 +17,16 @@ type Loose struct {
 type Names struct {
 	First []string
 	Count int
+}
+
+// Log tells what was loose, in one line each.
+func (l Loose) Log(log *slog.Logger) {
+	if n := l.Tightened; n.Count > 0 {
+		log.Warn(words.StateTightened, "count", n.Count, "names", n.First)
+	}
+	if n := l.Left; n.Count > 0 {
+		log.Warn(words.StateLoose, "count", n.Count, "names", n.First)
+	}
 }
 
 // someNames is how many names are kept to be told.

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sealpost/config"
+	"sealpost/hub"
+	"sealpost/internal/freeport"
+)
+
+// A hub enters its state folder as an agent does: what is loose is closed, and a folder that others could replace refused.
+func TestAHubEntersItsStateFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "DC-HQ")
+	addr, err := freeport.Address()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hub.Init(hub.InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: addr}); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.LoadHub(config.HubFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chmod := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func() (said string, err error) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var log bytes.Buffer
+		err = serveHub(ctx, dir, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		return log.String(), err
+	}
+	chain := filepath.Join(cfg.State, "chain.pem")
+	chmod(chain, 0o644)
+	chmod(cfg.State, 0o755)
+	if said, err := run(); err != nil || !strings.Contains(said, "open to other accounts") || !strings.Contains(said, "chain.pem") {
+		t.Errorf("%v: %s", err, said)
+	}
+	for path, want := range map[string]os.FileMode{chain: 0o600, cfg.State: 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+	chmod(dir, 0o777)
+	if said, err := run(); err == nil || !strings.Contains(err.Error(), "chmod o-w "+dir) {
+		t.Errorf("%v: %s", err, said)
+	}
+}
