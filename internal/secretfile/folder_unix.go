@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -17,8 +18,8 @@ import (
 
 // Enter makes sure that a folder of secrets is this account's alone, before a daemon opens anything in it by its path. It
 // refuses a folder of another account, one that another account could replace, and what others have put into it. It makes
-// the folder 0700 and each plain file in it, and in its folders, 0600, through handles that follow no link; keys are left to
-// Read. The names in except are not looked at.
+// the folder and those in it 0700 and each plain file 0600, through handles that follow no link; keys are left to Read. The
+// names in except are not looked at.
 func Enter(dir string, except ...string) (Loose, error) {
 	owner, err := ownerOf(dir)
 	if err == nil && owner != os.Geteuid() {
@@ -50,47 +51,91 @@ func ownerOf(dir string) (uid int, err error) {
 	return int(info.Sys().(*syscall.Stat_t).Uid), nil
 }
 
-func enter(dir string, owner int, except []string) (Loose, error) {
+func enter(dir string, owner int, except []string) (loose Loose, err error) {
 	faults, err := way.Above(dir, owner)
 	if err == nil && len(faults) > 0 {
 		err = words.Replaceable(dir, faults)
 	}
 	if err != nil {
-		return Loose{}, err
+		return loose, err
 	}
-	d, err := beneath.Open(dir) // what the way leads to, as nobody could replace it
-	if err != nil {
-		return Loose{}, err
-	}
-	defer d.Close()
-	t := tightening{owner: uint32(owner), except: except}
-	err = t.folder(d, ".")
-	return t.loose, err
+	err = search(dir, owner, except, func(f Flaw, in *beneath.Dir, info beneath.Info) error {
+		switch {
+		case f.Kind == Foreign:
+			return words.StrangerInState(filepath.Join(dir, f.Name), f.Owner)
+		case f.Kind == OpenKey || f.Mode.Type() == fs.ModeSocket: // a socket is made anew at each start
+			return nil
+		case f.Kind == Linked || info.Owner != uint32(os.Geteuid()) && os.Geteuid() != 0:
+			loose.Left.add(f.Name)
+			return nil
+		}
+		loose.Tightened.add(f.Name)
+		return tighten(in, info)
+	})
+	return loose, err
 }
 
-// tightening goes through one folder of secrets.
-type tightening struct {
-	owner  uint32
-	except []string
-	loose  Loose
-}
-
-func (t *tightening) folder(d *beneath.Dir, name string) error {
-	info, err := d.Info()
+// tighten takes the permissions of others from a folder, or from a plain file in it.
+func tighten(in *beneath.Dir, info beneath.Info) error {
+	if info.IsDir() {
+		return in.Chmod(0o700)
+	}
+	f, opened, err := in.Open(info.Name)
 	if err != nil {
 		return err
 	}
-	if t.isLoose(info) && t.mayChange(info) {
-		t.loose.Tightened.add(name)
-		if err := d.Chmod(0o700); err != nil {
-			return err
-		}
-	} else if t.isLoose(info) {
-		t.loose.Left.add(name)
+	defer f.Close()
+	if opened.ID != info.ID {
+		return &fs.PathError{Op: "tighten", Path: f.Name(), Err: errors.New("it was replaced meanwhile")}
+	}
+	return f.Chmod(0o600)
+}
+
+// Inspect calls found with each flaw of a folder of secrets, and changes nothing. It cannot look into what this account may
+// not list.
+func Inspect(dir string, found func(Flaw)) error {
+	owner, err := ownerOf(dir)
+	if err != nil {
+		return err
+	}
+	return search(dir, owner, nil, func(f Flaw, _ *beneath.Dir, _ beneath.Info) error {
+		found(f)
+		return nil
+	})
+}
+
+// finding is called with a flaw, and with the folder itself, or that in which a file lies.
+type finding func(f Flaw, in *beneath.Dir, info beneath.Info) error
+
+// search goes through a folder that belongs to an account. What belongs to root is nobody else's.
+func search(dir string, owner int, except []string, found finding) error {
+	d, err := beneath.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	s := &searching{uint32(owner), except, found}
+	return s.folder(d, ".")
+}
+
+type searching struct {
+	owner  uint32
+	except []string
+	found  finding
+}
+
+// folder judges a folder before what lies in it: once that is tight, only its account and root change what lies there.
+func (s *searching) folder(d *beneath.Dir, name string) error {
+	info, err := d.Info()
+	if err == nil && isOpen(info) {
+		err = s.found(Flaw{Name: name, Kind: Open, Mode: info.Mode}, d, info)
+	}
+	if err != nil {
+		return err
 	}
 	return d.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := t.entry(d, e.Name(), path.Join(name, e.Name())); err != nil {
+			if err := s.entry(d, e.Name(), path.Join(name, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -98,8 +143,8 @@ func (t *tightening) folder(d *beneath.Dir, name string) error {
 	})
 }
 
-func (t *tightening) entry(d *beneath.Dir, base, name string) error {
-	if slices.Contains(t.except, name) {
+func (s *searching) entry(d *beneath.Dir, base, name string) error {
+	if slices.Contains(s.except, name) {
 		return nil
 	}
 	info, err := d.Lstat(base)
@@ -109,38 +154,27 @@ func (t *tightening) entry(d *beneath.Dir, base, name string) error {
 	if err != nil {
 		return err
 	}
-	if info.Owner != t.owner && info.Owner != 0 {
-		return words.StrangerInState(path.Join(d.Path(), base), way.Account(int(info.Owner)))
-	}
+	f := Flaw{Name: name, Mode: info.Mode}
 	switch {
+	case info.Owner != s.owner && info.Owner != 0:
+		f.Kind, f.Owner = Foreign, way.Account(int(info.Owner))
 	case info.IsDir():
 		sub, err := d.Dir(base)
 		if err != nil {
 			return err
 		}
 		defer sub.Close()
-		return t.folder(sub, name)
-	case !info.IsRegular() || !t.isLoose(info) || isKey(name):
+		return s.folder(sub, name)
+	case !info.IsRegular() && info.Mode.Type() != fs.ModeSocket || !isOpen(info):
 		return nil
-	case info.Links > 1 || !t.mayChange(info):
-		t.loose.Left.add(name)
-		return nil
+	case isKey(name):
+		f.Kind = OpenKey
+	case info.Links > 1:
+		f.Kind = Linked
+	default:
+		f.Kind = Open
 	}
-	f, opened, err := d.Open(base)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if opened.ID != info.ID {
-		return &fs.PathError{Op: "tighten", Path: f.Name(), Err: errors.New("it was replaced meanwhile")}
-	}
-	t.loose.Tightened.add(name)
-	return f.Chmod(0o600)
+	return s.found(f, d, info)
 }
 
-func (t *tightening) isLoose(info beneath.Info) bool { return info.Mode.Perm()&0o077 != 0 }
-
-// mayChange reports whether this account may change the mode of something that is its own or its folder's owner's.
-func (t *tightening) mayChange(info beneath.Info) bool {
-	return info.Owner == t.owner || os.Geteuid() == 0
-}
+func isOpen(info beneath.Info) bool { return info.Mode.Perm()&0o077 != 0 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -65,7 +66,13 @@ func TestEnterTightensWhatIsLoose(t *testing.T) {
 	socket, err := net.Listen("unix", filepath.Join(dir, "s"))
 	must(t, err)
 	defer socket.Close()
+	must(t, os.Chmod(filepath.Join(dir, "s"), 0o666))
 
+	found := map[string]FlawKind{}
+	must(t, Inspect(dir, func(f Flaw) { found[f.Name] = f.Kind }))
+	if want := map[string]FlawKind{".": Open, "ledger.db": Open, "sealed": Open, "sealed/e1": Open, "s": Open, "second": Linked, "identity.key": OpenKey}; !maps.Equal(found, want) {
+		t.Errorf("found %v, want %v", found, want)
+	}
 	loose, err := Enter(dir)
 	must(t, err)
 	slices.Sort(loose.Tightened.First)

@@ -1,8 +1,43 @@
 package secretfile
 
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/internal/access"
+)
+
 // Enter leaves all as it is: MkdirAll has given the folder an access list that what is made in it inherits, and Read looks
-// at that of each key. Others' changes of these lists are the doctor's to find.
+// at that of each key. Changes of these lists are for Inspect to find.
 func Enter(string, ...string) (Loose, error) { return Loose{}, nil }
 
 // EnterAsAdmin does as Enter.
 func EnterAsAdmin(string) (Loose, error) { return Loose{}, nil }
+
+// Inspect calls found with each access list in a folder of secrets that lets another account in. Read looks at keys.
+func Inspect(dir string, found func(Flaw)) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil || !e.IsDir() && (!e.Type().IsRegular() || isKey(name)) {
+			return err
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		who, err := access.Stranger(f)
+		if err == nil && who != "" {
+			found(Flaw{Name: filepath.ToSlash(name), Kind: Listed, Owner: who})
+		}
+		return err
+	})
+}

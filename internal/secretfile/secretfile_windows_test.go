@@ -56,3 +56,34 @@ func TestFilesInAPrivateFolderAreTight(t *testing.T) {
 	}
 	expect(t, path, "x")
 }
+
+func TestInspectNamesWhomAnAccessListLetsIn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := MkdirAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tight", "loose"} {
+		if err := Create(filepath.Join(dir, name), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) + ")(A;;FR;;;WD)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := everybody.DACL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := windows.SetNamedSecurityInfo(filepath.Join(dir, "loose"), windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil); err != nil {
+		t.Fatal(err)
+	}
+	var found []Flaw
+	if err := Inspect(dir, func(f Flaw) { found = append(found, f) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || found[0].Name != "loose" || found[0].Kind != Listed || found[0].Owner != "S-1-1-0" {
+		t.Errorf("found %+v", found)
+	}
+}
