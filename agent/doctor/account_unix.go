@@ -5,10 +5,9 @@ package doctor
 import (
 	"context"
 	"os"
-	"os/user"
-	"strconv"
 	"syscall"
 
+	"sealpost/internal/way"
 	"sealpost/internal/words"
 )
 
@@ -24,16 +23,7 @@ func account(_ context.Context, o Options) []Finding {
 	case !known || int(owner.Uid) == self:
 		return nil
 	case self == 0:
-		return warn(accountName, words.RootForAgent(o.Config.State, nameOf(int(owner.Uid)), o.Dir))
+		return warn(accountName, words.RootForAgent(o.Config.State, way.Account(int(owner.Uid)), o.Dir))
 	}
-	return fail(accountName, words.OtherAccount(o.Config.State, nameOf(int(owner.Uid)), nameOf(self), o.Dir))
-}
-
-// nameOf is an account as people call it.
-func nameOf(uid int) string {
-	number := strconv.Itoa(uid)
-	if u, err := user.LookupId(number); err == nil {
-		return u.Username
-	}
-	return number
+	return fail(accountName, words.OtherAccount(o.Config.State, way.Account(int(owner.Uid)), way.Account(self), o.Dir))
 }

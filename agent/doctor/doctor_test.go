@@ -93,7 +93,7 @@ func TestASoundSite(t *testing.T) {
 	expect(t, all, "hub 127.0.0.1:1", Fail, "cannot be reached")
 	var left []string
 	for _, p := range places(o) {
-		found, err := filepath.Glob(filepath.Join(p.dir, probe))
+		found, err := filepath.Glob(filepath.Join(p.dir, ".sealpost-*"))
 		must(t, err)
 		left = append(left, found...)
 	}

@@ -3,13 +3,14 @@ package doctor
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"sealpost/config"
+	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
+	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -49,6 +50,8 @@ func folders(_ context.Context, o Options) (list []Finding) {
 			list = append(list, ok(what, words.FolderGood(dir))...)
 		case errors.Is(err, fs.ErrNotExist):
 			list = append(list, fail(what, words.FolderMissing(dir))...)
+		case errors.Is(err, beneath.ErrLink):
+			list = append(list, fail(what, words.FolderLinked(dir))...)
 		case errors.Is(err, fs.ErrPermission):
 			list = append(list, fail(what, words.FolderClosed(err))...)
 		default:
@@ -58,29 +61,31 @@ func folders(_ context.Context, o Options) (list []Finding) {
 	return list
 }
 
-// probe is a name that the agent leaves alone.
-const probe = ".sealpost-doctor.tmp"
+// probeName returns a name that the agent leaves alone, and that nobody knows before.
+func probeName() string { return ".sealpost-" + id.Random128[string]() + ".tmp" }
 
-// try lists a folder and makes a file in it, which goes at once.
+// try lists a folder and makes a file in it, which goes at once. The folder may be others' as well, so that it is held open
+// and nothing in it is followed or replaced: this may run as root.
 func try(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
 		return words.FileInPlace(dir)
 	}
-	d, err := os.Open(dir)
+	d, err := beneath.Open(dir)
 	if err != nil {
 		return err
 	}
-	_, err = d.Readdirnames(1)
-	d.Close() //nolint:errcheck // it was only read
-	if err != nil && !errors.Is(err, io.EOF) {
+	defer d.Close()
+	if _, err := d.IsEmpty(); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, probe)
-	if err := os.WriteFile(path, []byte("probe"), 0o600); err != nil {
+	name := probeName()
+	f, err := d.Create(name, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Remove(path)
+	_, err = f.WriteString("probe")
+	return errors.Join(err, f.Close(), d.Remove(name))
 }
 
 // volumes looks at each tray.
@@ -98,20 +103,33 @@ func volumes(_ context.Context, o Options) (list []Finding) {
 
 // volume makes sure that a file can be renamed from the first folder of a tray into the others.
 func volume(what string, folders []string) []Finding {
-	at := filepath.Join(folders[0], probe)
-	if err := os.WriteFile(at, nil, 0o600); err != nil {
+	at, err := beneath.Open(folders[0])
+	if err != nil {
 		return nil // said of the folder
 	}
-	defer func() { os.Remove(at) }() //nolint:errcheck // a probe that stays is ignored
+	defer func() { at.Close() }()
+	name := probeName()
+	f, err := at.Create(name, 0o600)
+	if err != nil {
+		return nil // said of the folder
+	}
+	f.Close()                          //nolint:errcheck // nothing was written
+	defer func() { at.Remove(name) }() //nolint:errcheck // a probe that stays is ignored
 	for _, dir := range folders[1:] {
-		next := filepath.Join(dir, probe)
-		err := os.Rename(at, next)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		next, err := beneath.Open(dir)
+		if err != nil {
+			continue // said of the folder
+		}
+		err = at.RenameNoReplace(name, next, name)
+		if errors.Is(err, fs.ErrPermission) {
+			next.Close()
 			continue // said of the folder
 		}
 		if err != nil {
+			next.Close()
 			return fail(what, words.VolumesDiffer(dir, err))
 		}
+		at.Close()
 		at = next
 	}
 	return ok(what, words.OneVolume())

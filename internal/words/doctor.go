@@ -2,7 +2,10 @@ package words
 
 import (
 	"fmt"
+	"io/fs"
 	"time"
+
+	"sealpost/internal/way"
 )
 
 // Verdict is what the doctor says of something: how it is, and what to do about it if it is not well.
@@ -51,6 +54,12 @@ func KeyTight() Verdict { return verdict("", "only its owner can read it") }
 // KeyLoose says that others can read a key. The error has the command that ends it.
 func KeyLoose(why error) Verdict {
 	return verdict("run that command, and tell the admin of the hub: whoever could read the key may have a copy", "%v", why)
+}
+
+// KeyOpen says that other accounts have permissions on a key.
+func KeyOpen(path string, mode fs.FileMode) Verdict {
+	return verdict("chmod 600 "+shellWord(path)+", and tell the admin of the hub: whoever could read the key may have a copy",
+		"other accounts have permissions on the key %s (mode %04o), and the agent does not start with it", path, mode.Perm())
 }
 
 // KeyUnreadable says that this account cannot read a key.
@@ -146,6 +155,76 @@ func VolumesDiffer(dir string, why error) Verdict {
 
 // OneVolume says that a tray is as it should be.
 func OneVolume() Verdict { return verdict("", "its four folders are on one volume") }
+
+// FolderLinked says that another account has put a link in the place of a folder.
+func FolderLinked(dir string) Verdict {
+	return verdict("remove the link, and put the folder back in its place", "a link that another account has made lies in the place of %s, or on the way to it", dir)
+}
+
+// Permissions.
+
+// Permissions are what the doctor calls those of the state folder and of the folders above it, the trays and the inbox.
+const Permissions = "permissions"
+
+// PermissionsGood says that no other account gets at the state folder.
+func PermissionsGood(state string) Verdict {
+	return verdict("", "only its own account gets into %s, and no other account could replace it, a tray or the inbox", state)
+}
+
+// AccessListsGood says the same where only the state folder's access lists are looked at.
+func AccessListsGood(state string) Verdict {
+	return verdict("", "only its own account, SYSTEM and Administrators get into %s", state)
+}
+
+// PermissionsUnknown says that this account could not look at all of the state folder.
+func PermissionsUnknown(why error) Verdict { return verdict(asTheAgent, "%v", why) }
+
+// WayLoose says that another account could replace a folder.
+func WayLoose(to string, f way.Fault) Verdict {
+	return verdict(FaultEnds(f), "%s: so another account could put something else in the place of %s", FaultIs(f), to)
+}
+
+// FolderOpen says that other accounts have permissions on the state folder or a folder in it.
+func FolderOpen(path string, mode fs.FileMode) Verdict {
+	return verdict("chmod 700 "+shellWord(path), "other accounts have permissions on the folder %s (mode %04o)", path, mode.Perm())
+}
+
+// FileOpen says that other accounts have permissions on a file of the state folder.
+func FileOpen(path string, mode fs.FileMode) Verdict {
+	return verdict("chmod 600 "+shellWord(path), "other accounts have permissions on %s (mode %04o)", path, mode.Perm())
+}
+
+// FileLinked says the same of a file that has another name as well.
+func FileLinked(path string, mode fs.FileMode) Verdict {
+	return verdict("find its other name (find / -xdev -samefile "+shellWord(path)+"); if it is a copy of yours: chmod 600 "+shellWord(path)+"; if not, remove this name",
+		"other accounts have permissions on %s (mode %04o), which has another name elsewhere", path, mode.Perm())
+}
+
+// FileForeign says that another account's file lies in the state folder.
+func FileForeign(path, account string) Verdict {
+	return verdict("find out who has put it there, and remove it: the agent does not start with it", "%s belongs to the account %s", path, account)
+}
+
+// FileListed says that an access list of Windows lets another account in.
+func FileListed(path, account string) Verdict {
+	return verdict(fmt.Sprintf(`nothing, if the service runs under that account; else: icacls "%s" /remove:g "*%s"`, path, account),
+		"the access list of %s lets in %s, besides this account, its owner, SYSTEM and Administrators", path, account)
+}
+
+// MoreFlaws says that not every flaw was named.
+func MoreFlaws(state string, count int) Verdict {
+	return verdict("start the agent again: it closes what is its own; or: chmod -R go-rwx "+shellWord(state), "it is the same with %s in %s", Count(int64(count), "more file", "more files"), state)
+}
+
+// ConfigOpen says that other accounts may write to agent.toml.
+func ConfigOpen(path string, mode fs.FileMode) Verdict {
+	return verdict("chmod go-w "+shellWord(path), "other accounts may write to %s (mode %04o), and so tell the agent what to send, and to whom", path, mode.Perm())
+}
+
+// ConfigForeign says that another account owns agent.toml.
+func ConfigForeign(path, account string) Verdict {
+	return verdict("chown root "+shellWord(path), "%s belongs to the account %s, which so tells the agent what to send, and to whom", path, account)
+}
 
 // Space.
 
