@@ -93,6 +93,37 @@ func (tx *Tx) Explained(tray string, limit int) ([]Outgoing, error) {
 	return tx.outgoing("reason <> '' AND state IN ('claimed','taken') AND tray = ? ORDER BY seq LIMIT ?", tray, limit)
 }
 
+// Unanswered lists the messages of a tray that the hub has and that not every recipient has answered, oldest first. It looks
+// at the first few of each address only.
+func (tx *Tx) Unanswered(tray string, limit int) ([]Outgoing, error) {
+	var oldest []int64
+	for _, at := range []struct{ state, hub string }{
+		{"state = 'sealed' AND ", "EXISTS (SELECT 1 FROM envelope e WHERE e.envelope_id = message.envelope_id AND e.state = 'published') AND "}, // see stateNow
+		{"state = 'published' AND ", ""}, // by an earlier program
+	} {
+		for address := ""; ; {
+			var next sql.NullString
+			if err := tx.row("SELECT MIN(address) FROM "+byOpen+at.state+"address > ?", []any{address}, &next); err != nil {
+				return nil, err
+			}
+			if !next.Valid {
+				break
+			}
+			address = next.String
+			err := tx.rows("SELECT seq FROM "+byOpen+at.state+at.hub+"address = ? AND tray = ? ORDER BY seq LIMIT ?", []any{address, tray, limit}, func(rows *sql.Rows) error {
+				var seq int64
+				err := rows.Scan(&seq)
+				oldest = append(oldest, seq)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return tx.outgoing("seq IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?", list(oldest), limit)
+}
+
 // like is the pattern of names that contain part, whatever is special in it.
 func like(part string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part) + "%"

@@ -173,3 +173,82 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 		return nil
 	})
 }
+
+// atHub publishes messages under an address, each in an envelope of its own, and returns their envelopes.
+func atHub(t testing.TB, l *Ledger, tray, address string, count int) (envelopes []id.Envelope) {
+	t.Helper()
+	for left := count; left > 0; left -= 500 {
+		update(t, l, func(tx *Tx) error {
+			messages := make([]Outgoing, min(left, 500))
+			for i := range messages {
+				messages[i] = Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: fmt.Sprint(address, " ", len(envelopes)+i), Address: address, Claimed: day}
+			}
+			if err := tx.Claim(messages, claiming(1)); err != nil {
+				return err
+			}
+			for _, m := range messages {
+				e := Envelope{ID: id.Random128[id.Envelope](), Address: address, Sealed: day, Recipients: []Recipient{{Site: "CA-RC", Key: "k"}, {Site: "SF-RC", Key: "k"}}}
+				if err := tx.Seal(e, []SealedMessage{{m.Seq, m.UID, "d"}}, Claimed); err != nil {
+					return err
+				}
+				if err := tx.Publish(e.ID, "i", 1, day.Add(time.Minute)); err != nil {
+					return err
+				}
+				envelopes = append(envelopes, e.ID)
+			}
+			return nil
+		})
+	}
+	return envelopes
+}
+
+func unanswered(t testing.TB, l *Ledger, tray string, limit int) (list []Outgoing) {
+	t.Helper()
+	view(t, l, func(tx *Tx) (err error) { list, err = tx.Unanswered(tray, limit); return err })
+	return list
+}
+
+func TestTheOldestThatWaitAtTheHub(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	taken(t, l, "not sealed")
+	sealed(t, l, taken(t, l, "not at the hub"), "CA-RC")
+	first := atHub(t, l, "outbox", "b", 3)
+	atHub(t, l, "outbox", "a", 2)
+	atHub(t, l, "other", "a", 1)
+	answer := func(e id.Envelope, sites ...id.Site) {
+		for _, s := range sites {
+			update(t, l, func(tx *Tx) error { return tx.Answer(Answer{Envelope: e, Site: s, Receipt: "r", Time: day}) })
+		}
+	}
+	answer(first[0], "CA-RC", "SF-RC")
+	answer(first[1], "CA-RC")
+	list := unanswered(t, l, "outbox", 3)
+	if !slices.Equal(names(list), []string{"b 1", "b 2", "a 0"}) || list[0].State != Published {
+		t.Errorf("%v, %+v", names(list), list)
+	}
+	if list := unanswered(t, l, "other", 10); !slices.Equal(names(list), []string{"a 0"}) {
+		t.Errorf("of the other tray: %v", names(list))
+	}
+	update(t, l, func(tx *Tx) error { return tx.exec("UPDATE message SET state = 'published' WHERE name = 'b 2'") })
+	if list := unanswered(t, l, "outbox", 10); !slices.Equal(names(list), []string{"b 1", "b 2", "a 0", "a 1"}) {
+		t.Errorf("beside one of an earlier program: %v", names(list))
+	}
+}
+
+func BenchmarkWaitingAtTheHub(b *testing.B) {
+	l := open(b, filepath.Join(b.TempDir(), "ledger.db"))
+	for i := range 4 {
+		atHub(b, l, "outbox", fmt.Sprint("fl-lab.", i), 25_000)
+	}
+	for name, do := range map[string]func(*Tx) error{
+		"unanswered": func(tx *Tx) error { _, err := tx.Unanswered("outbox", 10); return err },
+		"other tray": func(tx *Tx) error { _, err := tx.Unanswered("other", 10); return err },
+		"backlogs":   func(tx *Tx) error { _, err := tx.Backlogs(); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				view(b, l, do)
+			}
+		})
+	}
+}

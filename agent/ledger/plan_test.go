@@ -52,6 +52,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"last":      func() error { _, err := tx.LastUnderWay("outbox"); return err },
 		"ended":     func() error { _, err := tx.LatestFinal("outbox", Failed, 10); return err },
 		"explained": func() error { _, err := tx.Explained("outbox", 10); return err },
+		"at hub":    func() error { _, err := tx.Unanswered("outbox", 10); return err },
 		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },
 		"adopt":     func() error { m := waiting; _, err := tx.Adopt(&m); return err },
 		"end":       func() error { return tx.End(waiting.UID, Delivered, "", day) },
