@@ -21,6 +21,7 @@ type Standing struct {
 	Unwatched string                 `json:"unwatched,omitempty"` // why the system does not tell of new files, so that they are found late
 	Explained []Message              `json:"explained"`           // messages that wait for a reason of their own; at most 10
 	Uploads   []Upload               `json:"uploads"`             // large envelopes under way
+	Waiting   []Message              `json:"waiting"`             // messages at the hub that not every recipient has answered, oldest first; at most 10
 	Delivered []Message              `json:"delivered"`           // the messages delivered last, newest first; at most 10
 	Failed    []Message              `json:"failed"`              // the messages that failed last, newest first; at most 10
 }
@@ -41,6 +42,8 @@ type TrayStatus struct {
 	Kind  string        `json:"kind"`
 	Hold  time.Duration `json:"hold_ns,omitempty"` // how long each message waits so that it can be recalled
 	Standing
+
+	unmoved int64 // claimed messages that cannot be moved out of outbox/: they are in not_taken
 }
 
 // few bounds the lists of the status that are not asked for by number.
@@ -65,7 +68,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
-		one.Unwatched = t.slower
+		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
 		t.mu.Unlock()
 		s.Trays = append(s.Trays, one)
 	}
@@ -136,6 +139,7 @@ func (s *Status) count(tx *ledger.Tx) error {
 	}
 	for i := range s.Trays {
 		t := &s.Trays[i]
+		t.lessUnmoved(s.Counts)
 		for address, why := range s.Blocked {
 			if t.Queued[address] > 0 || address == t.Route {
 				t.Blocked[address] = why
@@ -144,6 +148,17 @@ func (s *Status) count(tx *ledger.Tx) error {
 	}
 	s.Away, err = away(tx, backlogs, func(name string) bool { return s.tray(name) != nil })
 	return err
+}
+
+// lessUnmoved takes claimed messages that cannot be moved out of outbox/ from the counts of the tray and of the site: they are
+// reported as not taken, and not as taken too.
+func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
+	less := min(t.unmoved, t.Counts[ledger.Claimed])
+	for _, counts := range []map[ledger.State]int64{t.Counts, all} {
+		if counts[ledger.Claimed] -= less; counts[ledger.Claimed] == 0 {
+			delete(counts, ledger.Claimed)
+		}
+	}
 }
 
 // nameUploads fills in of what the uploads are, and gives each to its tray.
@@ -172,6 +187,7 @@ func (t *TrayStatus) read(tx *ledger.Tx) error {
 		list func() ([]ledger.Outgoing, error)
 	}{
 		{&t.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(t.Name, few) }},
+		{&t.Waiting, func() ([]ledger.Outgoing, error) { return t.waiting(tx) }},
 		{&t.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Delivered, few) }},
 		{&t.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Failed, few) }},
 	} {
@@ -197,14 +213,17 @@ func (s *Status) add() {
 		}
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Explained = append(s.Explained, t.Explained...)
+		s.Waiting = append(s.Waiting, t.Waiting...)
 		s.Delivered = append(s.Delivered, t.Delivered...)
 		s.Failed = append(s.Failed, t.Failed...)
 	}
-	slices.SortStableFunc(s.Explained, func(a, b Message) int { return a.Claimed.Compare(b.Claimed) })
+	for _, list := range []*[]Message{&s.Explained, &s.Waiting} {
+		slices.SortStableFunc(*list, func(a, b Message) int { return a.Claimed.Compare(b.Claimed) })
+	}
 	for _, list := range []*[]Message{&s.Delivered, &s.Failed} {
 		slices.SortStableFunc(*list, func(a, b Message) int { return b.Finished.Compare(a.Finished) })
 	}
-	for _, list := range []*[]Message{&s.Explained, &s.Delivered, &s.Failed} {
+	for _, list := range []*[]Message{&s.Explained, &s.Waiting, &s.Delivered, &s.Failed} {
 		*list = (*list)[:min(few, len(*list))]
 	}
 }

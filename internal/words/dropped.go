@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -24,14 +25,34 @@ const (
 	StrangeSending = "it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent"
 )
 
+// stillWritten begins the reasons that pass by themselves.
+const stillWritten = "it is still being written"
+
+// Patience orders reasons by who ends them: 0 an operator, 1 the program that writes the file, 2 nobody needs to.
+func Patience(why string) int {
+	switch {
+	case why == TemporaryName, why == IgnoredName:
+		return 2
+	case strings.HasPrefix(why, stillWritten):
+		return 1
+	}
+	return 0
+}
+
+// ofFolder begins the reasons that are of a folder of a tray and not of an entry in it.
+const ofFolder = "the folder "
+
+// OfFolder reports whether a reason is of a folder of a tray.
+func OfFolder(why string) bool { return strings.HasPrefix(why, ofFolder) }
+
 // StillWritten says since when it is known that somebody is writing it.
 func StillWritten(since time.Time) string {
-	return "it is still being written, since " + Time(since) + " or earlier: it is taken when that has ended"
+	return stillWritten + ", since " + Time(since) + " or earlier: it is taken when that has ended"
 }
 
 // FolderUnreadable says that a folder of a tray cannot be looked through.
 func FolderUnreadable(why string) string {
-	return fmt.Sprintf("the folder cannot be read (%s): make it again, or give sealpost's account the right to it", why)
+	return fmt.Sprintf(ofFolder+"cannot be read (%s): make it again, or give sealpost's account the right to it", why)
 }
 
 // NoAddress says that the name of the folder in which it lies is no address.

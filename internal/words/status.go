@@ -45,16 +45,89 @@ func EndsAt(expires time.Time) string { return "it ends at " + Time(expires) }
 // HasReached says who has a message.
 func HasReached(sites string) string { return "has reached " + sites }
 
-// HasFailed says why a message has failed, and where more is said.
+// HasFailed says why a message has failed, and where in its tray more is said; place is its folder there.
 func HasFailed(reason, place string) string {
-	return fmt.Sprintf("was not delivered to everybody: %s; WHY.txt in %s says more", sentence(reason), place)
+	says := "was not delivered to everybody: " + sentence(reason)
+	if strings.HasPrefix(place, "failed/") {
+		return fmt.Sprintf("%s; WHY.txt in %s says more", says, place)
+	}
+	return says + "; it is not in the folder failed yet"
 }
+
+// NotBelieved names a site whose receipt is not believed.
+func NotBelieved(site string) string { return site + " (its receipt is not believed)" }
+
+// WaitsAtHub says for which sites a message waits at the hub, and what the others have answered.
+func WaitsAtHub(open []string, since time.Time, have, lack []string) string {
+	says := fmt.Sprintf("waits at the hub for %s since %s", strings.Join(open, ", "), Time(since))
+	if len(have) > 0 {
+		says += fmt.Sprintf("; %s %s it", strings.Join(have, ", "), has(have))
+	}
+	if len(lack) > 0 {
+		says += fmt.Sprintf("; %s %s not get it", strings.Join(lack, ", "), does(lack))
+	}
+	return says
+}
+
+func has(sites []string) string {
+	if len(sites) == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+func does(sites []string) string {
+	if len(sites) == 1 {
+		return "does"
+	}
+	return "do"
+}
+
+// AndMore says how many things a list leaves out.
+func AndMore(n int64) string { return fmt.Sprintf("and %d more", n) }
 
 // sentence is a reason without a stop at its end, for what goes on behind it.
 func sentence(reason string) string { return strings.TrimRight(reason, ".?") }
 
 // FilesAre says how many files are how.
 func FilesAre(n int64, how string) string { return Count(n, "file is", "files are") + " " + how }
+
+// OfTray begins what is said of one tray of several, or of one elsewhere.
+func OfTray(name, dir string) string { return fmt.Sprintf("THE TRAY %s, in %s", name, dir) }
+
+// OfInbox begins what is said of an inbox elsewhere.
+func OfInbox(dir string) string { return "THE INBOX " + dir }
+
+// SiteFileIn says where else to look when a file is old.
+func SiteFileIn(dir string) string {
+	return "If it is that old, look into the file of this name in the folder " + dir + " too."
+}
+
+// NoStatusName says that a folder has other files of all names that a status file may have.
+func NoStatusName(dir string, names []string) error {
+	return fmt.Errorf("in %s lie other files named %s: rename one of them", dir, strings.Join(names, " and "))
+}
+
+// The last word of a status file in a folder that the configuration names no longer. A list of folders follows StatusIn.
+
+// NotKept says that the file is not kept any more.
+func NotKept(now time.Time) string {
+	return "This file is not kept any more since " + Time(now) + ": the site uses other folders."
+}
+
+// InboxIn says where an inbox is.
+func InboxIn(dir string) string { return "The inbox of the site is " + dir + "." }
+
+// TrayIn says where a tray is.
+func TrayIn(name, dir string) string {
+	return fmt.Sprintf("The tray %s of the site is in %s.", name, dir)
+}
+
+// RestLeftAlone says what becomes of what lies in other folders.
+const RestLeftAlone = "What lies in none of these folders is left alone."
+
+// StatusIn says where to look instead.
+const StatusIn = "How things stand is said in a file of this name in:"
 
 // SafeAndNext says in one line what a situation means.
 func SafeAndNext(w Words) string {

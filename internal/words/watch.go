@@ -21,7 +21,7 @@ func NotWatched(why, every string) string {
 
 // TrayGone says that the folders of a tray are not where they were, though something of it is under way.
 func TrayGone(n int64) string {
-	return fmt.Sprintf("the folder is not the one in which %s under way: connect the disk or the share on which it lies. If it is gone for good, make it again and restart sealpost", Count(n, "message is", "messages are"))
+	return fmt.Sprintf(ofFolder+"is not the one in which %s under way: connect the disk or the share on which it lies. If it is gone for good, make it again and restart sealpost", Count(n, "message is", "messages are"))
 }
 
 // InboxGone says that the inbox is not where something was being placed.

@@ -20,6 +20,9 @@ const (
 	Blocked                       // an address to which nothing is sent for now
 	Explained                     // a message that waits for a reason of its own
 	NotTaken                      // an entry of outbox/ that is left alone
+	OutOfPlace                    // an entry of another folder of a tray that is left alone
+	TrayBroken                    // a folder of a tray is missing or unreadable
+	Unanswered                    // a message waits at the hub for long
 	Unwatched                     // new files are found by looking for them only
 	Intercepted                   // something else answers in the hub's place
 	ProxyShut                     // the proxy on the way lets nothing through
@@ -28,6 +31,7 @@ const (
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
 	NoRoom                        // the inbox's disk is full
+	InboxAway                     // the inbox's disk is not there
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
@@ -51,8 +55,11 @@ func AsOf(now time.Time) string {
 
 // IfOld says what it means when a status file is older than this.
 func IfOld(age time.Duration) string {
-	return fmt.Sprintf("If this time is more than %d minutes ago, the agent is not running: nothing is lost, and nothing is sent or received until it is started again. Tell the admin of your site.", int(age.Minutes()))
+	return fmt.Sprintf("If this time is more than %d minutes ago, the agent is not running, or it cannot write here (this disk is full, read-only or hangs): nothing is lost, but files may be waiting. Tell the admin of your site.", int(age.Minutes()))
 }
+
+// SafeWhereMissing is said instead of where the files of a tray lie while a folder of it is missing.
+const SafeWhereMissing = "sealpost has deleted nothing. Where the files lie cannot be seen while a folder of the tray is missing (see above)."
 
 // Words returns what is said of a situation.
 func (s Situation) Words() Words { return table[s] }
@@ -68,7 +75,7 @@ var table = [situations]Words{
 	Explained: {
 		Label: "WAITING",
 		What:  "it cannot be sent yet",
-		Safe:  "Yes. It lies in the folder sending.",
+		Safe:  "Yes. It lies in the folder sending, or still in outbox.",
 		Next:  "sealpost tries again by itself.",
 		Ask:   "The admin of your site, if it stays so.",
 	},
@@ -78,6 +85,27 @@ var table = [situations]Words{
 		Safe:  "Yes. It lies where you put it, and has not been sent to anybody.",
 		Next:  "Do what the line says; sealpost looks again by itself.",
 		Ask:   "The admin of your site.",
+	},
+	OutOfPlace: {
+		Label: "OUT OF PLACE",
+		What:  "it lies in a folder that sealpost keeps",
+		Safe:  "Yes. sealpost leaves it where it lies.",
+		Next:  "Do what the line says; sealpost looks again by itself.",
+		Ask:   "The admin of your site.",
+	},
+	TrayBroken: {
+		Label: "FOLDER MISSING",
+		What:  "a folder of the tray is not there, or cannot be read",
+		Safe:  "sealpost has deleted nothing, and sends nothing that it cannot read.",
+		Next:  "Do what the line says; sealpost goes on by itself when the folder is back.",
+		Ask:   "The admin of this computer.",
+	},
+	Unanswered: {
+		Label: "AT THE HUB",
+		What:  "not every site has taken it yet",
+		Safe:  "Yes. It lies in the folder sending until every site has signed for it.",
+		Next:  "Each site gets it by itself as soon as sealpost runs there.",
+		Ask:   "The admin of your site, if it lasts: they can call the site.",
 	},
 	Unwatched: {
 		Label: "SLOWER",
@@ -140,6 +168,13 @@ var table = [situations]Words{
 		What:  "the disk of the inbox is too full to receive anything",
 		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
 		Next:  "It is received by itself as soon as there is room: move or delete what is not needed on that disk.",
+		Ask:   "The admin of this computer.",
+	},
+	InboxAway: {
+		Label: "INBOX AWAY",
+		What:  "the disk or the share of the inbox is not there, so nothing is received",
+		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
+		Next:  "It is received by itself as soon as that disk or share is connected again.",
 		Ask:   "The admin of this computer.",
 	},
 	Refused: {

@@ -1,0 +1,51 @@
+package outbox
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
+)
+
+func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
+	in := func(dir string) string { return filepath.Join(dir, "x") }
+	left := Standing{NotTaken: map[string]string{
+		"b": words.IsLink, "a": words.IgnoredName, "c": words.StillWritten(time.Now()), in("@CA-RC"): words.MayNotRead, "sending": words.MayNotMove,
+		in("sending"): words.StrangeSending, in("delivered"): "why", in("failed"): "why",
+		"outbox": words.FolderUnreadable("no such file"), in("outbox"): words.FolderUnreadable("closed"), "failed": words.FolderUnreadable("x"),
+	}}.Left()
+	for name, c := range map[string]struct {
+		list []Note
+		want []string
+	}{
+		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "a"}}, // a file in outbox may have any name
+		"strays":  {left.Strays, []string{in("delivered"), in("failed"), in("sending")}},
+		"folders": {left.Folders, []string{"failed", "outbox", in("outbox")}},
+	} {
+		var got []string
+		for _, n := range c.list {
+			got = append(got, n.Name)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// What cannot be moved out of outbox is not counted as taken: it is reported as not taken.
+func TestNothingIsTakenAndNotTakenAtOnce(t *testing.T) {
+	counts := func(n int64) map[ledger.State]int64 { return map[ledger.State]int64{ledger.Claimed: n} }
+	for _, c := range []struct{ unmoved, claimed, all, leaves, ofAll int64 }{{1, 3, 5, 2, 4}, {1, 1, 1, 0, 0}, {2, 1, 1, 0, 0}, {0, 1, 1, 1, 1}} {
+		one, all := TrayStatus{unmoved: c.unmoved, Standing: Standing{Counts: counts(c.claimed)}}, counts(c.all)
+		one.lessUnmoved(all)
+		if one.Counts[ledger.Claimed] != c.leaves || all[ledger.Claimed] != c.ofAll {
+			t.Errorf("%+v: got %v, %v", c, one.Counts, all)
+		}
+		if _, there := all[ledger.Claimed]; there != (c.ofAll > 0) {
+			t.Errorf("%+v: none are counted", c)
+		}
+	}
+}
