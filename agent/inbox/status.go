@@ -16,6 +16,7 @@ type Status struct {
 	Opening   int                    `json:"opening"`        // envelopes leased and not placed yet
 	Downloads []Download             `json:"downloads"`      // large envelopes under way
 	Full      string                 `json:"full,omitempty"` // why nothing is leased: its volume has no room
+	Away      string                 `json:"away,omitempty"` // why nothing is leased: its disk is not there
 	Released  map[id.Envelope]string `json:"released"`       // envelopes handed back since the start, or stuck, and why
 	Refused   []Refused              `json:"refused"`        // envelopes refused, newest first; the detail never leaves this site
 	Latest    []Message              `json:"latest"`         // the messages placed last, newest first
