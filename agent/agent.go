@@ -41,6 +41,7 @@ var ErrNotJoined = errors.New(words.SiteNotJoined)
 // Options configure an agent.
 type Options struct {
 	Config  config.Agent // with absolute paths, as config.LoadAgent returns it
+	Dir     string       // the site's folder, an absolute path, for a STATUS.txt; empty: none is kept there
 	Version string       // of the program
 	Log     *slog.Logger
 	Now     func() time.Time // by which certificates are judged; default time.Now
@@ -49,6 +50,7 @@ type Options struct {
 // Agent is one site's daemon.
 type Agent struct {
 	cfg      config.Agent
+	dir      string // the site's folder
 	site     id.Site
 	network  id.Hash
 	log      *slog.Logger
@@ -69,7 +71,7 @@ type Agent struct {
 
 // New opens everything an agent works with, and takes the site's lock.
 func New(o Options) (_ *Agent, err error) {
-	a := &Agent{cfg: o.Config, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now}
+	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -2,13 +2,13 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/agent/report"
 	"sealpost/internal/control"
@@ -108,26 +108,43 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	return t, nil
 }
 
-// reporter keeps STATUS.txt: in each tray, and beside the inbox, so that the inbox holds nothing but what has arrived.
+// reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox.
 func (a *Agent) reporter() *report.Reporter {
-	var files []report.File
+	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot, Changes: a.ledger.Commits, Memory: statusFolders{a.ledger}, Log: a.log}
 	for _, t := range a.cfg.Trays() {
-		files = append(files, report.File{Dir: t.Dir, Tray: t.Name})
+		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}
 	if a.inbox != nil {
-		beside := filepath.Dir(a.cfg.Inbox.Dir)
-		i := slices.IndexFunc(files, func(f report.File) bool { return f.Dir == beside })
-		if i < 0 {
-			i, files = len(files), append(files, report.File{Dir: beside})
-		}
-		files[i].Receives = true
+		o.Inbox = a.cfg.Inbox.Dir
 	}
-	return report.New(report.Options{Files: files, Read: a.snapshot, Changes: a.ledger.Commits, Log: a.log})
+	return report.New(o)
+}
+
+// statusFolders remembers in the ledger where status files were written.
+type statusFolders struct{ ledger *ledger.Ledger }
+
+const statusFoldersKey = "status-folders"
+
+func (s statusFolders) Folders(ctx context.Context) (list []string, err error) {
+	var stored string
+	err = s.ledger.View(ctx, func(tx *ledger.Tx) (err error) { stored, err = tx.Setting(statusFoldersKey); return err })
+	if err != nil || stored == "" {
+		return nil, err
+	}
+	return list, json.Unmarshal([]byte(stored), &list)
+}
+
+func (s statusFolders) Remember(ctx context.Context, list []string) error {
+	stored, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return s.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(statusFoldersKey, string(stored)) })
 }
 
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
-	out := report.Snapshot{Site: s.Site, Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since, Clock: s.Link.Clock,
+	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since, Clock: s.Link.Clock,
 		Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {

@@ -213,7 +213,7 @@ func (s *site) start() {
 	if s.now != nil {
 		now = s.now
 	}
-	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: s.w.log(string(s.name)), Now: now})
+	a, err := agent.New(agent.Options{Config: cfg, Dir: s.dir, Version: "test", Log: s.w.log(string(s.name)), Now: now})
 	must(s.w.t, err)
 	s.daemon = start(a.Run)
 }

@@ -1,27 +1,29 @@
-// Package report keeps STATUS.txt: how a site stands, in plain lines, where people look anyway.
+// Package report keeps STATUS.txt: how a site stands, in plain lines, where users look anyway.
 //
-// It promises that the file is replaced as a whole, soon after something has changed; that it is written at most once a
-// second, for progress alone at most once a minute, and when nothing changes every ten minutes, so that its age tells
-// whether the agent runs: after a kill it says of itself that it is old. Neither a large backlog nor a failing disk holds
-// up what it reports on. It is not synced: after a crash the next start writes it anew. It reads the states that outbox
-// and inbox offer, and must not know how they come about.
+// A file lies in each tray, one beside the inbox, and one in the site's own folder, which tells of everything where that is
+// none of these. The package promises that a file is replaced as a whole, soon after something has changed; that it is written at most once a second,
+// for progress alone at most once a minute, and when nothing changes every ten minutes, so that its age tells whether the
+// agent runs: after a kill it says of itself that it is old. Neither a large backlog nor a disk that fails or hangs holds up
+// the other files. A file is not synced: after a crash the next start writes it anew.
+//
+// The folders belong to others: nothing that lies there is followed, waited at or written to, and a file of another keeps its
+// name (see file.go). A folder that the configuration names no longer gets a last word (see moved.go). The package reads the
+// states that outbox and inbox offer, and must not know how they come about.
 package report
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sealpost/internal/backoff"
-	"sealpost/internal/durable"
-	"sealpost/internal/words"
+	"sealpost/internal/beneath"
+	"sealpost/internal/id"
 )
 
 const (
@@ -37,40 +39,140 @@ const (
 	lastLook = 2 * time.Second // what the look at the end may take
 )
 
-// Options is what a reporter works with.
+// Options configure a reporter.
 type Options struct {
-	Files   []File
+	Site    id.Site
+	Folder  string // of the site; empty: it gets no file of its own
+	Trays   []Tray
+	Inbox   string // its folder; empty: the site does not receive
 	Read    func(context.Context) (Snapshot, error)
-	Changes func() uint64 // counts what is written down
+	Changes func() uint64 // counts the commits that may change what Read returns
+	Memory  Memory
 	Log     *slog.Logger
 }
 
-// File is one STATUS.txt.
-type File struct {
-	Dir      string
-	Tray     string // it tells of the tray of this name; empty: of none
-	Receives bool   // it tells of the inbox
+// Tray is the name and the folder of a tray.
+type Tray struct{ Name, Dir string }
+
+// Memory remembers the folders in which status files were written. Remember is durable when it returns.
+type Memory interface {
+	Folders(context.Context) ([]string, error)
+	Remember(context.Context, []string) error
 }
 
 // Reporter keeps the files of one site.
 type Reporter struct {
 	o     Options
 	files []*file
-	last  Snapshot
+	last  *Snapshot // nil: nothing was read yet
 }
 
 // New makes a reporter. Run does the work.
 func New(o Options) *Reporter {
 	r := &Reporter{o: o}
-	for _, f := range o.Files {
-		r.files = append(r.files, &file{File: f, path: place(f.Dir)})
+	for _, p := range places(o) {
+		r.files = append(r.files, newFile(p, o))
 	}
 	return r
 }
 
-// Run keeps the files until the context ends, and says at last that nobody is at work any more. Its only error is one of
-// reading the state.
+// place is a folder in which a file is kept, and what the file tells of.
+type place struct {
+	dir   string
+	trays []string // names
+	inbox string   // its folder; empty: not of the inbox
+	disks bool     // of all other trays and the inbox: whether their disks are there and have room
+}
+
+// places lists the folders of a site in which files are kept: the trays, the one in which the inbox lies, as the inbox itself
+// holds nothing but what has arrived, and the site's own. A disk that is away or full is reported in the site's own folder,
+// as the file beside it cannot tell.
+func places(o Options) []*place {
+	var all []*place
+	in := func(dir string) (p *place, added bool) {
+		for _, p := range all {
+			if p.dir == dir || isSameFolder(p.dir, dir) {
+				return p, false
+			}
+		}
+		p = &place{dir: dir}
+		all = append(all, p)
+		return p, true
+	}
+	for _, t := range o.Trays {
+		p, _ := in(t.Dir)
+		p.trays = append(p.trays, t.Name)
+	}
+	if o.Inbox != "" {
+		p, _ := in(filepath.Dir(o.Inbox))
+		p.inbox = o.Inbox
+	}
+	if o.Folder == "" {
+		return all
+	}
+	p, alone := in(o.Folder)
+	p.disks = true
+	if alone {
+		p.inbox = o.Inbox
+		for _, t := range o.Trays {
+			p.trays = append(p.trays, t.Name)
+		}
+	}
+	return all
+}
+
+// isSameFolder reports whether two paths lead to one folder. Of a folder that is away it is not known.
+func isSameFolder(one, other string) bool {
+	a, err := identity(one)
+	if err != nil {
+		return false
+	}
+	b, err := identity(other)
+	return err == nil && a == b
+}
+
+func identity(path string) (beneath.ID, error) {
+	dir, err := beneath.Open(path)
+	if err != nil {
+		return beneath.ID{}, err
+	}
+	defer dir.Close()
+	info, err := dir.Info()
+	return info.ID, err
+}
+
+// Run keeps the files until the context ends, and says at last that the agent has stopped. Its only errors are those of Read
+// and of Memory.
 func (r *Reporter) Run(ctx context.Context) error {
+	old, err := r.remember(ctx)
+	if err != nil {
+		return notAfterEnd(ctx, err)
+	}
+	var keepers sync.WaitGroup
+	for _, f := range r.files {
+		keepers.Go(f.keep)
+	}
+	g, working := errgroup.WithContext(ctx)
+	g.Go(func() error { return notAfterEnd(working, r.look(working)) })
+	g.Go(func() error { return notAfterEnd(working, r.retire(working, old)) })
+	err = g.Wait()
+	r.stop(ctx)
+	for _, f := range r.files {
+		close(f.next)
+	}
+	keepers.Wait()
+	return err
+}
+
+func notAfterEnd(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("status file: %w", err)
+}
+
+// look reads how the site stands whenever that may have changed.
+func (r *Reporter) look(ctx context.Context) error {
 	var seen uint64
 	var looked time.Time
 	wait := time.Duration(0)
@@ -81,101 +183,34 @@ func (r *Reporter) Run(ctx context.Context) error {
 			continue
 		}
 		s, err := r.o.Read(ctx)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("status file: %w", err)
-		}
 		if err != nil {
-			break
+			return err
 		}
-		r.write(s, now)
+		r.offer(s)
 		seen, looked = changes, now
 		wait = min(max(quick, lookCost*time.Since(now)), patience)
 	}
-	r.stop(ctx)
 	return nil
 }
 
-// stop says how things stood at the end.
+// stop tells how things stand at the end.
 func (r *Reporter) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()
 	s, err := r.o.Read(ctx)
+	if err != nil && r.last == nil {
+		return
+	}
 	if err != nil {
-		s = r.last
+		s = *r.last
 	}
-	if s.Site != "" {
-		s.Stopped = true
-		r.write(s, time.Now())
-	}
+	s.Stopped = true
+	r.offer(s)
 }
 
-func (r *Reporter) write(s Snapshot, now time.Time) {
-	r.last = s
+func (r *Reporter) offer(s Snapshot) {
+	r.last = &s
 	for _, f := range r.files {
-		err := f.update(s, now)
-		if text := fmt.Sprint(err); err != nil && text != f.trouble {
-			f.trouble = text
-			r.o.Log.Warn("the status file cannot be written", "error", err)
-		}
+		f.offer(s)
 	}
-}
-
-// file is one STATUS.txt and what it says now.
-type file struct {
-	File
-	path    string
-	lasting string // what it says, but for times and progress
-	whole   string // what it says, but for the time
-	written time.Time
-	trouble string
-}
-
-// update writes the file if there is something new to say, and for progress alone, or to show that somebody is there, now
-// and then.
-func (f *file) update(s Snapshot, now time.Time) error {
-	lasting, whole := s.text(f.File, false), s.text(f.File, true)
-	age := now.Round(0).Sub(f.written.Round(0)) // as people reckon it, also when the computer has slept or its clock was set
-	fresh := age >= 0 && age < alive
-	if fresh && (f.whole == whole || (f.lasting == lasting && age < paced)) {
-		return nil
-	}
-	if err := replace(f.path, heading(s, now)+whole); err != nil {
-		return err
-	}
-	f.lasting, f.whole, f.written, f.trouble = lasting, whole, now, ""
-	return nil
-}
-
-// replace writes a file beside the old one and takes its place. It is not synced: the content is of the moment.
-func replace(path, text string) error {
-	temp := filepath.Join(filepath.Dir(path), ".sealpost-status.tmp")
-	if err := os.WriteFile(temp, []byte(text), 0o644); err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(temp)))
-	}
-	if err := durable.Replace(temp, path); err != nil { // waits for somebody who is just reading it
-		return errors.Join(err, ignoreMissing(os.Remove(temp)))
-	}
-	return nil
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// place is where the status of a folder is written: never over a file that is a person's own.
-func place(dir string) string {
-	path := filepath.Join(dir, "STATUS.txt")
-	f, err := os.Open(path)
-	if err != nil {
-		return path
-	}
-	defer f.Close()
-	first, err := bufio.NewReader(f).ReadString('\n')
-	if err == nil && strings.HasPrefix(first, words.StatusTitle) {
-		return path
-	}
-	return filepath.Join(dir, "STATUS (sealpost).txt")
 }

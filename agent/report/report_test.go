@@ -23,7 +23,30 @@ import (
 
 // standing is the status of a site with one tray.
 func standing(s outbox.Standing) *outbox.Status {
-	return &outbox.Status{Standing: s, Trays: []outbox.TrayStatus{{Name: "outbox", Standing: s}}}
+	return &outbox.Status{Standing: s, Trays: []outbox.TrayStatus{{Name: "outbox", Dir: "tray", Standing: s}}}
+}
+
+// here is the place of a site with one tray, in its own folder.
+var here = &place{dir: "tray", trays: []string{"outbox"}}
+
+// memory remembers folders for a test.
+type memory struct {
+	mu      sync.Mutex // guards folders
+	folders []string
+	err     error
+}
+
+func (m *memory) Folders(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.folders, m.err
+}
+
+func (m *memory) Remember(_ context.Context, folders []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.folders = folders
+	return m.err
 }
 
 // lab is a site whose state a test sets.
@@ -84,8 +107,8 @@ func (l *lab) says() (text, asOf string) {
 func started(t *testing.T, story func(*lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, dir: dir, now: Snapshot{Site: "FL-LAB", Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: standing(outbox.Standing{})}}
-		r := New(Options{Files: []File{{Dir: dir, Tray: "outbox", Receives: true}}, Read: l.read, Changes: l.count, Log: slog.New(slog.DiscardHandler)})
+		l := &lab{t: t, dir: dir, now: Snapshot{Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: standing(outbox.Standing{})}}
+		r := New(Options{Site: "FL-LAB", Folder: dir, Trays: []Tray{{"outbox", dir}}, Inbox: filepath.Join(dir, "inbox"), Read: l.read, Changes: l.count, Memory: &memory{}, Log: slog.New(slog.DiscardHandler)})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
@@ -125,11 +148,11 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	now := standing(outbox.Standing{
 		Counts:   map[ledger.State]int64{ledger.Taken: 2},
-		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Reason: "it was recalled."}},
+		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: "it was recalled."}},
 		NotTaken: map[string]string{"b.csv": "it is open"},
 	})
 	now.Trays[0].Hold = 2 * time.Minute
-	text := Snapshot{Site: "FL-LAB", Connected: true, Outbox: now}.text(File{Tray: "outbox"}, false)
+	text := Snapshot{Connected: true, Outbox: now}.text(here, false)
 	for _, want := range []string{
 		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be recalled\r\n",
 		`"a.csv" was not delivered to everybody: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
@@ -143,7 +166,7 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 
 // What a situation is called is not said twice, when the reason for it begins with the same words.
 func TestNothingIsSaidTwice(t *testing.T) {
-	text := Snapshot{Site: "FL-LAB", Trouble: words.Unreachable(errors.New("connection refused")), Apart: words.NotConnected}.text(File{}, false)
+	text := Snapshot{Trouble: words.Unreachable(errors.New("connection refused")), Apart: words.NotConnected}.text(here, false)
 	if !strings.Contains(text, "  What?         the hub cannot be reached: connection refused\r\n") {
 		t.Errorf("it says:\n%s", text)
 	}
@@ -156,7 +179,7 @@ func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 		for range 24 * 60 {
 			time.Sleep(time.Minute)
 			text, asOf := l.says()
-			if !strings.Contains(text, "If this time is more than 15 minutes ago, the agent is not running") {
+			if !strings.Contains(text, "If this time is more than 15 minutes ago, the agent is not running, or it cannot write here") {
 				t.Fatalf("it says:\n%s", text)
 			}
 			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26], time.Local)
@@ -188,12 +211,12 @@ func TestASlowLedgerDoesNotMakeTheFileOld(t *testing.T) {
 
 func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
 	dir := t.TempDir()
-	f := &file{File: File{Dir: dir}, path: place(dir)}
+	f := newFile(&place{dir: dir}, Options{Site: "FL-LAB", Folder: dir})
 	for _, now := range []time.Time{time.Now().Add(time.Hour), time.Now()} {
-		if err := f.update(Snapshot{Site: "FL-LAB"}, now); err != nil {
+		if err := f.update(Snapshot{}, now); err != nil {
 			t.Fatal(err)
 		}
-		text, err := os.ReadFile(f.path)
+		text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
 		if err != nil || !strings.Contains(string(text), "As of "+words.Time(now)) {
 			t.Errorf("it says:\n%s, %v", text, err)
 		}
@@ -276,45 +299,19 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 	})
 }
 
-func TestAPersonsOwnFileStays(t *testing.T) {
-	dir := t.TempDir()
-	own := filepath.Join(dir, "STATUS.txt")
-	if err := os.WriteFile(own, []byte("my notes"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f := &file{File: File{Dir: dir}, path: place(dir)}
-	if err := f.update(Snapshot{Site: "FL-LAB"}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(own); err != nil || string(text) != "my notes" {
-		t.Errorf("the person's own file says %q, %v", text, err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "STATUS (sealpost).txt")); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestAFolderThatIsGoneIsNoErrorOfTheAgent(t *testing.T) {
-	r := New(Options{Files: []File{{Dir: filepath.Join(t.TempDir(), "gone")}}, Log: slog.New(slog.DiscardHandler)})
-	r.write(Snapshot{Site: "FL-LAB"}, time.Now())
-	if r.files[0].trouble == "" {
-		t.Error("it could be written all the same")
-	}
-}
-
 func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 	notes, blocked, released := map[string]string{}, map[string]string{}, map[id.Envelope]string{}
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
 		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", "why", "why"
-		sent = append(sent, outbox.Message{ID: "m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
+		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}
-	s := Snapshot{Site: "FL-LAB", Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
+	s := Snapshot{Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
 		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]}),
 		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: "damaged"}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
-	text := s.text(File{Tray: "outbox", Receives: true}, true)
+	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, inbox: filepath.Join("tray", "inbox")}, true)
 	if n := strings.Count(text, "\r\n"); n > 250 {
 		t.Errorf("%d lines", n)
 	}

@@ -24,7 +24,6 @@ const endsSoon = 21 * 24 * time.Hour
 
 // Snapshot is how a site stands at one moment.
 type Snapshot struct {
-	Site      id.Site
 	Connected bool
 	Hub       string
 	Trouble   string          // why it is not connected
@@ -45,10 +44,13 @@ type Pin struct {
 	Advice  string
 }
 
-func heading(s Snapshot, now time.Time) string {
-	head := []string{words.StatusTitle + string(s.Site), words.AsOf(now)}
+func heading(f *file, s Snapshot, now time.Time) string {
+	head := []string{title(f.site), words.AsOf(now)}
 	if !s.Stopped {
 		head = append(head, words.IfOld(Old))
+	}
+	if !s.Stopped && f.other != "" {
+		head = append(head, words.SiteFileIn(f.other))
 	}
 	return words.Lines(head)
 }
@@ -69,46 +71,70 @@ func (l *lines) head(format string, args ...any) {
 	l.add(format, args...)
 }
 
-// tell says a situation with everything that a person wants to know.
-func (l *lines) tell(s words.Situation, which, why string) {
-	w := s.Words()
+// tell adds a situation with everything that a user wants to know.
+func (l *lines) tell(s words.Situation, which, why string) { l.say(s.Words(), which, why) }
+
+func (l *lines) say(w words.Words, which, why string) {
 	l.head("%s", strings.TrimSpace(w.Label+" "+which))
 	if !strings.HasPrefix(why, w.What) { // a reason that says it itself need not be told twice
 		why = w.What + ": " + why
 	}
 	l.add("  What?         %s", why)
+	l.answers(w)
+}
+
+// answers adds what is asked of every situation.
+func (l *lines) answers(w words.Words) {
 	l.add("  Is it safe?   %s", w.Safe)
 	l.add("  What next?    %s", w.Next)
 	l.add("  Whom to ask?  %s", w.Ask)
 }
 
-// more says that a list was cut.
-func (l *lines) more(n int) {
-	if n > most {
-		l.add("  and more")
+// more adds how many things a list leaves out of all that there are.
+func (l *lines) more(all, listed int) {
+	if all > listed {
+		l.add("  %s", words.AndMore(int64(all-listed)))
 	}
 }
 
-func (s Snapshot) text(f File, moving bool) string {
+func (s Snapshot) text(p *place, moving bool) string {
 	l := &lines{moving: moving}
 	s.link(l)
-	for _, p := range s.Pins {
-		l.tell(words.NotTrusted, string(p.Site), p.Trouble+". "+p.Advice)
+	for _, pin := range s.Pins {
+		l.tell(words.NotTrusted, string(pin.Site), pin.Trouble+". "+pin.Advice)
 	}
-	if f.Tray != "" && s.Outbox != nil {
+	if s.Outbox != nil {
+		s.trays(l, p)
+	}
+	if s.Inbox != nil && p.inbox != "" {
+		if len(p.trays) > 1 || filepath.Dir(p.inbox) != p.dir {
+			l.head("%s", words.OfInbox(p.inbox))
+		}
+		receiving(l, s.Inbox)
+	} else if s.Inbox != nil && p.disks {
+		inboxDisk(l, s.Inbox)
+	}
+	return words.Lines(l.list)
+}
+
+func (s Snapshot) trays(l *lines, p *place) {
+	if len(p.trays) > 0 {
 		for _, a := range s.Outbox.Away {
 			l.tell(words.Away, a.Name, a.Says)
 		}
-		for _, t := range s.Outbox.Trays {
-			if t.Name == f.Tray {
-				sending(l, t)
-			}
+	}
+	for _, t := range s.Outbox.Trays {
+		own := slices.Contains(p.trays, t.Name)
+		broken := p.disks && len(t.Left().Folders) > 0
+		if own && (len(p.trays) > 1 || t.Dir != p.dir) || !own && broken {
+			l.head("%s", words.OfTray(t.Name, t.Dir))
+		}
+		if own {
+			sending(l, t)
+		} else if broken {
+			notes(l, words.TrayBroken, t.Left().Folders)
 		}
 	}
-	if f.Receives && s.Inbox != nil {
-		receiving(l, s.Inbox)
-	}
-	return words.Lines(l.list)
 }
 
 func (s Snapshot) link(l *lines) {
@@ -131,60 +157,87 @@ func (s Snapshot) link(l *lines) {
 }
 
 func sending(l *lines, o outbox.TrayStatus) {
+	left := o.Left()
+	notes(l, words.TrayBroken, left.Folders)
+	// Where files lie is said only while the folders are there.
+	where := func(s words.Situation) words.Words {
+		w := s.Words()
+		if len(left.Folders) > 0 {
+			w.Safe = words.SafeWhereMissing
+		}
+		return w
+	}
 	for i, address := range slices.Sorted(maps.Keys(o.Blocked)) {
 		if i == most {
-			l.head("%s", words.MoreWaits)
+			l.head("%s %s", words.Blocked.Words().Label, words.AndMore(int64(len(o.Blocked)-most)))
 			break
 		}
-		l.tell(words.Blocked, fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
+		l.say(where(words.Blocked), fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
 	}
 	for _, m := range o.Explained {
-		l.tell(words.Explained, fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(where(words.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
 	if o.Unwatched != "" {
 		l.tell(words.Unwatched, "", o.Unwatched)
 	}
-	if names := slices.Sorted(maps.Keys(o.NotTaken)); len(names) > 0 {
-		w := words.NotTaken.Words()
-		l.head("%s: %s", w.Label, w.What)
-		for _, name := range names[:min(most, len(names))] {
-			l.add("  %q: %s", name, o.NotTaken[name])
-		}
-		l.more(len(names))
-		l.add("  Is it safe?   %s", w.Safe)
-		l.add("  What next?    %s", w.Next)
-		l.add("  Whom to ask?  %s", w.Ask)
-	}
-	underWay(l, o)
+	notes(l, words.OutOfPlace, left.Strays)
+	notes(l, words.NotTaken, left.Entries)
+	underWay(l, o, where(words.Unanswered))
 	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m)) })
 	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
-		return words.HasFailed(m.Reason, "failed/"+string(m.ID))
+		return words.HasFailed(m.Reason, m.Folder)
 	})
 }
 
-func underWay(l *lines, o outbox.TrayStatus) {
-	if len(o.Counts) == 0 {
+// notes adds what is left alone in a tray, as far as there is anything.
+func notes(l *lines, s words.Situation, list []outbox.Note) {
+	if len(list) == 0 {
+		return
+	}
+	w := s.Words()
+	l.head("%s: %s", w.Label, w.What)
+	shown := list[:min(most, len(list))]
+	for _, n := range shown {
+		l.add("  %q: %s", n.Name, n.Why)
+	}
+	l.more(len(list), len(shown))
+	l.answers(w)
+}
+
+// underWay adds what is on its way.
+func underWay(l *lines, o outbox.TrayStatus, waiting words.Words) {
+	var states []string
+	for _, state := range []struct {
+		count int64
+		says  string
+	}{
+		{o.Counts[ledger.Claimed], words.JustTaken}, {o.Counts[ledger.Taken], held(o)},
+		{o.Counts[ledger.Sealed], words.GoingToHub}, {o.Counts[ledger.Published], words.WaitingAtHub},
+	} {
+		if state.count > 0 {
+			states = append(states, words.FilesAre(state.count, state.says))
+		}
+	}
+	if len(states) == 0 {
 		l.head("%s", words.NothingMoves)
 		return
 	}
 	l.head("UNDER WAY")
-	for _, state := range []struct {
-		of   ledger.State
-		says string
-	}{
-		{ledger.Claimed, words.JustTaken}, {ledger.Taken, held(o)}, {ledger.Sealed, words.GoingToHub}, {ledger.Published, words.WaitingAtHub},
-	} {
-		if n := o.Counts[state.of]; n > 0 {
-			l.add("  %s", words.FilesAre(n, state.says))
-		}
+	for _, says := range states {
+		l.add("  %s", says)
 	}
-	for i, u := range o.Uploads {
-		if i == most {
-			break
-		}
+	uploads := o.Uploads[:min(most, len(o.Uploads))]
+	for _, u := range uploads {
 		l.add("  %q to %s [%s]%s", u.Name, u.Address, u.Message, l.progress(u.Done, u.Size, u.Rate, u.Left))
 	}
-	l.more(len(o.Uploads))
+	l.more(len(o.Uploads), len(uploads))
+	for _, m := range o.Waiting {
+		l.add("  %q [%s] %s", m.Name, m.ID, m.WaitsFor())
+	}
+	l.more(int(o.Counts[ledger.Published]), len(o.Waiting))
+	if o.IsLate(time.Now()) {
+		l.answers(waiting)
+	}
 }
 
 // held says of what is taken whether it waits only to be sent.
@@ -221,13 +274,24 @@ func reached(m outbox.Message) string {
 	return strings.Join(sites, ", ")
 }
 
-func receiving(l *lines, b *inbox.Status) {
+// inboxDisk tells why nothing can be received onto the disk of the inbox.
+func inboxDisk(l *lines, b *inbox.Status) {
+	if b.Away != "" {
+		l.tell(words.InboxAway, "", b.Away)
+	}
 	if b.Full != "" {
 		l.tell(words.NoRoom, "", b.Full)
 	}
+}
+
+func receiving(l *lines, b *inbox.Status) {
+	inboxDisk(l, b)
 	envelopes := slices.Sorted(maps.Keys(b.Released))
 	for _, e := range envelopes[:min(most, len(envelopes))] {
 		l.tell(words.HandedBack, "envelope "+string(e), b.Released[e])
+	}
+	if len(envelopes) > most {
+		l.head("%s %s", words.HandedBack.Words().Label, words.AndMore(int64(len(envelopes)-most)))
 	}
 	for _, r := range b.Refused[:min(3, len(b.Refused))] {
 		l.tell(words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, words.Time(r.Time)), r.Detail)

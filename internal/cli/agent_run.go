@@ -42,7 +42,7 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 		if broken != nil {
 			return broken
 		}
-		a, err := agent.New(agent.Options{Config: cfg, Version: versionInfo().Version, Log: log})
+		a, err := agent.New(agent.Options{Config: cfg, Dir: absolute(dir), Version: versionInfo().Version, Log: log})
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,6 @@ const (
 	Connecting     = "CONNECTING to the hub."
 	NothingMoves   = "NOTHING IS UNDER WAY."
 	NothingYet     = "NOTHING HAS BEEN RECEIVED yet."
-	MoreWaits      = "and more that waits"
 	WasStopped     = "it was stopped"
 	JustTaken      = "just taken from outbox"
 	WaitingToGo    = "waiting to be sent"

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/durable"
+	"sealpost/internal/id"
+	"sealpost/internal/words"
+)
+
+// names are those that a status file may have, the first that is free. A file of another keeps its name.
+var names = []string{"STATUS.txt", "STATUS (sealpost).txt"}
+
+// maxTitle bounds the first line of a status file.
+const maxTitle = 200
+
+// file is one status file and what it says now. One goroutine keeps it, so that a disk that hangs holds up no other file.
+type file struct {
+	*place
+	site  id.Site
+	other string // the site's folder, where to look when this file is old; empty: this is it
+	log   *slog.Logger
+	next  chan Snapshot // at most one: the newest
+
+	// Of the goroutine that keeps it.
+	lasting string // what it says, but for times and progress
+	says    string // what it says, but for the time in its head
+	written time.Time
+	trouble string // why it cannot be written
+}
+
+func newFile(p *place, o Options) *file {
+	f := &file{place: p, site: o.Site, log: o.Log, next: make(chan Snapshot, 1)}
+	if !p.disks {
+		f.other = o.Folder
+	}
+	return f
+}
+
+// offer hands over the newest state, in the place of one that was not taken yet. Only one goroutine may call it.
+func (f *file) offer(s Snapshot) {
+	select {
+	case <-f.next:
+	default:
+	}
+	f.next <- s
+}
+
+// keep writes each state that is offered. A failure is logged once, and the next state tries again.
+func (f *file) keep() {
+	for s := range f.next {
+		err := f.update(s, time.Now())
+		if err == nil || reason(err) == f.trouble {
+			continue
+		}
+		f.trouble = reason(err)
+		f.log.Warn("a status file cannot be written; trying again", "folder", f.dir, "error", err)
+	}
+}
+
+// reason returns what is the same of an error each time it happens: the names of temporary files are not.
+func reason(err error) string {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Op + ": " + of.Err.Error()
+	}
+	return err.Error()
+}
+
+// update writes the file if there is something new to say, and now and then for progress alone or to show its age.
+func (f *file) update(s Snapshot, now time.Time) error {
+	lasting, says := s.text(f.place, false), s.text(f.place, true)
+	age := now.Round(0).Sub(f.written.Round(0)) // by the clock that users see, also when it was set or the computer has slept
+	fresh := age >= 0 && age < alive
+	if fresh && (f.says == says || (f.lasting == lasting && age < paced)) {
+		return nil
+	}
+	if err := f.write(heading(f, s, now)+says, now); err != nil {
+		return err
+	}
+	f.lasting, f.says, f.written, f.trouble = lasting, says, now, ""
+	return nil
+}
+
+// write replaces the file. It is not synced: the content is of the moment.
+func (f *file) write(text string, now time.Time) error {
+	dir, err := beneath.Open(f.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for i, name := range names {
+		free, err := f.isFree(dir, name, now)
+		if err != nil {
+			return err
+		}
+		if !free {
+			continue
+		}
+		if err := dir.Replace(name, []byte(text), 0o644); err != nil {
+			return err
+		}
+		for _, other := range names[i+1:] {
+			if own, err := isOf(dir, other, f.site); err == nil && own { // it would look as if no agent kept it
+				dir.Remove(other) //nolint:errcheck // it only says what was true before
+			}
+		}
+		return nil
+	}
+	return words.NoStatusName(f.dir, names)
+}
+
+// isFree reports whether a status file may take a name. A link may be replaced, as nothing is written to where it leads.
+func (f *file) isFree(dir *beneath.Dir, name string, now time.Time) (bool, error) {
+	info, err := dir.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if info.Mode&fs.ModeSymlink != 0 {
+		dir.Remove(name) //nolint:errcheck // where a link cannot be replaced, the write says so
+		return true, nil
+	}
+	first, err := firstLine(dir, name)
+	switch {
+	case err != nil: // whose it is cannot be seen now
+		return false, err
+	case info.IsRegular() && info.Size == 0: // what a crash may leave
+		return true, nil
+	case first == title(f.site):
+		return true, nil
+	}
+	// Two sites may lie side by side. A file that is old is of a site that is not here any more.
+	age := now.Sub(info.ModTime)
+	return strings.HasPrefix(first, words.StatusTitle) && (age < 0 || age >= Old), nil
+}
+
+// isOf reports whether a name is that of a status file of a site.
+func isOf(dir *beneath.Dir, name string, site id.Site) (bool, error) {
+	first, err := firstLine(dir, name)
+	return first == title(site), err
+}
+
+func title(site id.Site) string { return words.StatusTitle + string(site) }
+
+// firstLine returns how a file begins; empty for what is no file, or is closed to this account.
+func firstLine(dir *beneath.Dir, name string) (string, error) {
+	info, err := dir.Lstat(name)
+	if err == nil && !info.IsRegular() {
+		return "", nil // to open it could do something
+	}
+	var text []byte
+	if err == nil {
+		text, err = dir.ReadFile(name, maxTitle)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && !durable.InUse(err) {
+		return "", nil
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(first, "\r"), err
+}

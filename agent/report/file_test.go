@@ -1,0 +1,166 @@
+package report
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/internal/words"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kept is a status file in a folder, and what is logged of it.
+type kept struct {
+	*file
+	t    *testing.T
+	logs *bytes.Buffer
+	n    int
+}
+
+func keepIn(t *testing.T, dir string) *kept {
+	logs := new(bytes.Buffer)
+	o := Options{Site: "FL-LAB", Folder: dir, Log: slog.New(slog.NewTextHandler(logs, nil))}
+	return &kept{newFile(&place{dir: dir, disks: true}, o), t, logs, 0}
+}
+
+// tell has something new to say each time.
+func (k *kept) tell() {
+	k.t.Helper()
+	k.n++
+	k.offer(Snapshot{Connected: true, Hub: strings.Repeat("I", k.n)})
+	k.now()
+}
+
+// now keeps the file for as long as something is offered.
+func (k *kept) now() {
+	next := k.next
+	close(next)
+	done := make(chan struct{})
+	go func() { defer close(done); k.keep() }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		k.t.Fatal("it hangs")
+	}
+	k.next = make(chan Snapshot, 1)
+}
+
+// expect fails the test unless the newest state stands under this name, and under no other.
+func (k *kept) expect(name string) {
+	k.t.Helper()
+	for _, n := range names {
+		text, err := os.ReadFile(filepath.Join(k.dir, n))
+		is := err == nil && strings.HasPrefix(string(text), title(k.site)+"\r\n")
+		if n == name && (!is || !strings.Contains(string(text), "the hub "+strings.Repeat("I", k.n)+" since")) {
+			k.t.Errorf("%s says %q, %v", n, text, err)
+		}
+		if n != name && is {
+			k.t.Errorf("%s is a status file, too", n)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(k.dir, ".sealpost-*")); err != nil || len(left) > 0 {
+		k.t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func expectText(t *testing.T, path, want string) {
+	t.Helper()
+	if text, err := os.ReadFile(path); err != nil || string(text) != want {
+		t.Errorf("%s says %q, %v", path, text, err)
+	}
+}
+
+// A user's file of that name stays, also one that comes later, and ours has its name again when that is free.
+func TestAFileOfAnotherKeepsItsName(t *testing.T) {
+	k := keepIn(t, t.TempDir())
+	k.tell()
+	k.expect("STATUS.txt")
+	own := filepath.Join(k.dir, "STATUS.txt")
+	for range 2 {
+		must(t, os.WriteFile(own, []byte("my notes"), 0o644))
+		for range 2 {
+			k.tell()
+			k.expect("STATUS (sealpost).txt")
+			expectText(t, own, "my notes")
+		}
+		must(t, os.Remove(own))
+		k.tell()
+		k.expect("STATUS.txt")
+	}
+	must(t, os.Remove(own))
+	must(t, os.Mkdir(own, 0o755))
+	k.tell()
+	k.expect("STATUS (sealpost).txt")
+}
+
+// Where both names are taken nothing is replaced; it is logged once, and the file is there when one is free.
+func TestNoNameIsFree(t *testing.T) {
+	k := keepIn(t, t.TempDir())
+	for _, name := range names {
+		must(t, os.WriteFile(filepath.Join(k.dir, name), []byte("my notes\r\n"), 0o644))
+	}
+	for range 3 {
+		k.tell()
+	}
+	for _, name := range names {
+		expectText(t, filepath.Join(k.dir, name), "my notes\r\n")
+	}
+	if n := strings.Count(k.logs.String(), "lie other files named STATUS.txt and STATUS (sealpost).txt"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, k.logs)
+	}
+	must(t, os.Remove(filepath.Join(k.dir, names[1])))
+	k.tell()
+	k.expect(names[1])
+}
+
+// A crash may leave the file empty, which no user misses.
+func TestAnEmptyFileIsReplaced(t *testing.T) {
+	k := keepIn(t, t.TempDir())
+	must(t, os.WriteFile(filepath.Join(k.dir, "STATUS.txt"), nil, 0o644))
+	k.tell()
+	k.expect("STATUS.txt")
+}
+
+// Two sites whose inboxes lie side by side do not overwrite each other's file. That of a site that is gone is replaced.
+func TestTwoSitesInOneFolder(t *testing.T) {
+	k := keepIn(t, t.TempDir())
+	path := filepath.Join(k.dir, "STATUS.txt")
+	other := words.StatusTitle + "TX-LAB\r\n"
+	must(t, os.WriteFile(path, []byte(other), 0o644))
+	k.tell()
+	k.expect("STATUS (sealpost).txt")
+	expectText(t, path, other)
+	long := time.Now().Add(-Old - time.Minute)
+	must(t, os.Chtimes(path, long, long))
+	k.tell()
+	k.expect("STATUS.txt")
+}
+
+// A folder that is away is logged once, and the file is written when it is back.
+func TestAFolderThatIsAway(t *testing.T) {
+	k := keepIn(t, filepath.Join(t.TempDir(), "away"))
+	for range 3 {
+		k.tell()
+	}
+	if n := strings.Count(k.logs.String(), "a status file cannot be written"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, k.logs)
+	}
+	must(t, os.Mkdir(k.dir, 0o755))
+	k.tell()
+	k.expect("STATUS.txt")
+	must(t, os.RemoveAll(k.dir))
+	k.tell()
+	if n := strings.Count(k.logs.String(), "a status file cannot be written"); n != 2 {
+		t.Errorf("away again: logged %d times:\n%s", n, k.logs)
+	}
+}

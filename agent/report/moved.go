@@ -1,0 +1,106 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"sealpost/internal/backoff"
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+// maxOld bounds the folders that are remembered and have no file any more.
+const maxOld = 32
+
+// remember adds the folders of this run to those that are remembered, and returns the others: the configuration names them no
+// longer. A file is written only after its folder is remembered.
+func (r *Reporter) remember(ctx context.Context) (old []string, err error) {
+	known, err := r.o.Memory.Folders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	old = slices.DeleteFunc(slices.Clone(known), r.isKept)
+	old = old[max(0, len(old)-maxOld):]
+	if all := r.allWith(old); !slices.Equal(all, known) {
+		err = r.o.Memory.Remember(ctx, all)
+	}
+	return old, err
+}
+
+func (r *Reporter) isKept(dir string) bool {
+	return slices.ContainsFunc(r.files, func(f *file) bool { return f.dir == dir })
+}
+
+// allWith lists folders without a file, and those of this run.
+func (r *Reporter) allWith(old []string) []string {
+	all := slices.Clone(old)
+	for _, f := range r.files {
+		all = append(all, f.dir)
+	}
+	return all
+}
+
+// retire gives the files in old folders their last word. A folder that is away, or in which no file of this site lies, may be
+// on a disk that comes back: it is looked at again.
+func (r *Reporter) retire(ctx context.Context, old []string) error {
+	said := map[string]string{}
+	for wait := time.Duration(0); len(old) > 0 && backoff.Sleep(ctx, wait) == nil; wait = alive {
+		left := slices.DeleteFunc(slices.Clone(old), func(dir string) bool {
+			done, err := r.lastWord(dir, time.Now())
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && reason(err) != said[dir] {
+				said[dir] = reason(err)
+				r.o.Log.Warn("an old status file cannot be rewritten; remove it", "folder", dir, "error", err)
+			}
+			return done
+		})
+		if len(left) < len(old) {
+			if err := r.o.Memory.Remember(ctx, r.allWith(left)); err != nil {
+				return err
+			}
+		}
+		old = left
+	}
+	return nil
+}
+
+// lastWord rewrites the status file in an old folder, so that it says where to look instead, and reports whether that is done.
+// A file that was only removed would leave its readers without an answer.
+func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
+	dir, err := beneath.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	if slices.ContainsFunc(r.files, func(f *file) bool { return isSameFolder(f.dir, path) }) {
+		return true, nil // by another path
+	}
+	for _, name := range names {
+		own, err := isOf(dir, name, r.o.Site)
+		if err == nil && own {
+			err = dir.Replace(name, []byte(r.moved(now)), 0o644)
+			done = true
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return done, nil
+}
+
+func (r *Reporter) moved(now time.Time) string {
+	lines := []string{title(r.o.Site), words.NotKept(now)}
+	if r.o.Inbox != "" {
+		lines = append(lines, words.InboxIn(r.o.Inbox))
+	}
+	for _, t := range r.o.Trays {
+		lines = append(lines, words.TrayIn(t.Name, t.Dir))
+	}
+	lines = append(lines, words.RestLeftAlone, words.StatusIn)
+	for _, f := range r.files {
+		lines = append(lines, "  "+f.dir)
+	}
+	return words.Lines(lines)
+}

@@ -1,0 +1,144 @@
+package report
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/internal/id"
+	"sealpost/internal/words"
+)
+
+// part returns the paragraph of a status that begins so.
+func part(t *testing.T, text, head string) string {
+	t.Helper()
+	for p := range strings.SplitSeq(text, "\r\n\r\n") {
+		if strings.HasPrefix(strings.TrimPrefix(p, "\r\n"), head) {
+			return strings.ReplaceAll(strings.Trim(p, "\r\n"), "\r\n", "\n")
+		}
+	}
+	t.Errorf("nothing begins with %q:\n%s", head, text)
+	return ""
+}
+
+func expectPart(t *testing.T, text, want string) {
+	t.Helper()
+	head, _, _ := strings.Cut(want, "\n")
+	if got := part(t, text, head); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// A centre is closed: which file waits for which centre since when, and who has it already.
+func TestWhichFileWaitsForWhichCentre(t *testing.T) {
+	since := time.Now().Add(-time.Hour)
+	waiting := func(number, name string, at time.Time, r ...outbox.Recipient) outbox.Message {
+		return outbox.Message{ID: id.Message("FL-LAB_DAT_20251008_" + number), Name: name, Published: at, Recipients: r}
+	}
+	has := outbox.Recipient{Site: "CA-RC", Outcome: ledger.OutcomeDelivered, Verified: true}
+	o := standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 15}, Waiting: []outbox.Message{
+		waiting("001", "x.txt", since, has, outbox.Recipient{Site: "SF-RC"}),
+		waiting("002", "y.txt", since, outbox.Recipient{Site: "CA-RC"}, outbox.Recipient{Site: "SF-RC"}),
+		waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC", Outcome: ledger.OutcomeDead}, outbox.Recipient{Site: "SF-RC", Doubt: "another key"}),
+	}})
+	want := strings.ReplaceAll(`UNDER WAY
+  15 files are at the hub, waiting for the receipts
+  "x.txt" [FL-LAB_DAT_20251008_001] waits at the hub for SF-RC since TIME; CA-RC has it
+  "y.txt" [FL-LAB_DAT_20251008_002] waits at the hub for CA-RC, SF-RC since TIME
+  "z.txt" [FL-LAB_DAT_20251008_003] waits at the hub for SF-RC (its receipt is not believed) since TIME; CA-RC has it; NY-RC does not get it
+  and 12 more
+  Is it safe?   Yes. It lies in the folder sending until every site has signed for it.
+  What next?    Each site gets it by itself as soon as sealpost runs there.
+  Whom to ask?  The admin of your site, if it lasts: they can call the site.`, "TIME", words.Time(since))
+	expectPart(t, Snapshot{Outbox: o}.text(here, false), want)
+	for i := range o.Trays[0].Waiting {
+		o.Trays[0].Waiting[i].Published = time.Now()
+	}
+	if text := part(t, Snapshot{Outbox: o}.text(here, false), "UNDER WAY"); strings.Contains(text, "Is it safe?") || !strings.Contains(text, "for SF-RC since") {
+		t.Errorf("of what is there since a moment it says:\n%s", text)
+	}
+}
+
+// What an operator must act on stands before what passes by itself, and the list says how much it leaves out.
+func TestWhatMattersStandsFirst(t *testing.T) {
+	now := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
+	notes := map[string]string{"big.bin": words.StillWritten(now), "zz link.csv": words.IsLink, "closed.csv": words.MayNotRead}
+	for i := range 20 {
+		notes[fmt.Sprintf(".hidden%02d", i)] = words.IgnoredName
+	}
+	o := standing(outbox.Standing{NotTaken: notes})
+	got := part(t, Snapshot{Outbox: o}.text(here, false), "NOT TAKEN")
+	want := []string{`"closed.csv": `, `"zz link.csv": `, `"big.bin": it is still being written`, `".hidden00": `}
+	for i, line := range strings.Split(got, "\n")[1:5] {
+		if !strings.HasPrefix(line, "  "+want[i]) {
+			t.Errorf("line %d is %q, want %q", i, line, want[i])
+		}
+	}
+	if !strings.Contains(got, "\n  and 13 more\n") {
+		t.Errorf("it says:\n%s", got)
+	}
+}
+
+// Of what lies in another folder than outbox it is not said that it was never sent, and while a folder is missing not that
+// files lie there.
+func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
+	standingOf := func(notes map[string]string) *outbox.Status {
+		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: "why"}},
+			Counts: map[ledger.State]int64{ledger.Published: 1}, Waiting: []outbox.Message{{ID: "n", Name: "b", Published: time.Now().Add(-time.Hour), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
+	}
+	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, false)
+	if strings.Contains(text, "NOT TAKEN") || strings.Contains(part(t, text, "OUT OF PLACE"), "not been sent") {
+		t.Errorf("it says:\n%s", text)
+	}
+	if n := strings.Count(text, "in the folder sending"); n != 3 {
+		t.Errorf("that files are in sending is said %d times:\n%s", n, text)
+	}
+	text = Snapshot{Outbox: standingOf(map[string]string{"sending": words.TrayGone(2)})}.text(here, false)
+	if !strings.Contains(part(t, text, "FOLDER MISSING"), `"sending": the folder is not the one`) || strings.Contains(text, "in the folder sending") {
+		t.Errorf("it says:\n%s", text)
+	}
+	if n := strings.Count(text, words.SafeWhereMissing); n != 3 {
+		t.Errorf("where files lie is left open %d times:\n%s", n, text)
+	}
+	failed := standing(outbox.Standing{Failed: []outbox.Message{{ID: "m", Name: "a", Reason: "no", Folder: "sending/m"}}})
+	if text := (Snapshot{Outbox: failed}).text(here, false); strings.Contains(text, "WHY.txt") {
+		t.Errorf("of what is not moved yet it says:\n%s", text)
+	}
+}
+
+// A disk that is full or away is reported in the site's folder, too: the file beside it cannot tell.
+func TestTheSitesFolderTellsOfDisks(t *testing.T) {
+	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}
+	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]string{"outbox": words.FolderUnreadable("no such file"), "own.csv": words.IsLink},
+		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]string{"fl-lab.seq": "why"}}})
+	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, false)
+	for _, want := range []string{"NO ROOM\r\n  What?         the disk of the inbox is too full", "/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER MISSING", "no such file"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	for _, other := range []string{"own.csv", "fl-lab.seq", "RECEIVED"} {
+		if strings.Contains(text, other) {
+			t.Errorf("it tells of what is the other file's:\n%s", text)
+		}
+	}
+	s.Inbox = &inbox.Status{Away: "/data/inbox is not the folder that it was"}
+	for _, p := range []*place{{dir: "tray", trays: []string{"outbox"}, disks: true}, {dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, {dir: "/data", inbox: "/data/inbox"}} {
+		expectPart(t, s.text(p, false), `INBOX AWAY
+  What?         the disk or the share of the inbox is not there, so nothing is received: /data/inbox is not the folder that it was
+  Is it safe?   Yes. The hub keeps what is to come, and so does its sender.
+  What next?    It is received by itself as soon as that disk or share is connected again.
+  Whom to ask?  The admin of this computer.`)
+	}
+	if text := s.text(&place{dir: "/data", inbox: "/data/inbox"}, false); strings.Contains(text, "FOLDER MISSING") {
+		t.Errorf("the file beside the inbox tells of a tray:\n%s", text)
+	}
+	if text := s.text(&place{dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, false); !strings.Contains(text, "THE TRAY outbox, in tray") || !strings.Contains(text, "THE INBOX /data/inbox") {
+		t.Errorf("it does not say of which folder it tells:\n%s", text)
+	}
+}

@@ -1,0 +1,78 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// statusIn is what STATUS.txt says in a folder; nothing before it is written.
+func statusIn(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// An inbox gets another place in the configuration: the file beside the old one says where it is, and the site's folder tells
+// of it as well.
+func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
+	t.Parallel()
+	_, lab, centre := labAndCentre(t)
+	centre.stop()
+	old, now := t.TempDir(), t.TempDir()
+	centre.set("dir", `"`+filepath.ToSlash(filepath.Join(old, "inbox"))+`"`)
+	centre.start()
+	lab.drop("before.csv", []byte("1;2"))
+	for _, dir := range []string{old, centre.dir} {
+		eventually(t, "the file in "+dir+" tells of it", func() bool { return strings.Contains(statusIn(t, dir), `"FL-LAB/before.csv" from FL-LAB`) })
+	}
+	centre.stop()
+	if text := statusIn(t, old); !strings.Contains(text, "STOPPED") {
+		t.Errorf("after the end it says:\n%s", text)
+	}
+	must(t, os.Rename(filepath.Join(old, "inbox"), filepath.Join(now, "inbox")))
+	centre.set("dir", `"`+filepath.ToSlash(filepath.Join(now, "inbox"))+`"`)
+	centre.start()
+	eventually(t, "the old file says where the inbox is", func() bool {
+		text := statusIn(t, old)
+		return strings.Contains(text, "The inbox of the site is "+filepath.Join(now, "inbox")) && !strings.Contains(text, "STOPPED")
+	})
+	eventually(t, "the new file is written", func() bool { return strings.Contains(statusIn(t, now), "CONNECTED to the hub") })
+	centre.stop()
+	centre.start() // what is done is not done again
+	must(t, os.Remove(filepath.Join(old, "STATUS.txt")))
+	lab.drop("after.csv", []byte("3;4"))
+	eventually(t, "the new file tells of it", func() bool { return strings.Contains(statusIn(t, now), "after.csv") })
+	if text := statusIn(t, old); text != "" {
+		t.Errorf("in the old folder is written again:\n%s", text)
+	}
+}
+
+// A centre is closed: the lab's status names the file that waits and the centre, and no other.
+func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	open, closed := w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.#")
+	w.bind("sf_rc_queue", "fl-lab.#")
+	lab := w.join("FL-LAB", "send", "CA-RC", "SF-RC")
+	closed.stop()
+	lab.drop("waits.csv", []byte("1;2"))
+	open.expect("FL-LAB", "waits.csv", []byte("1;2"))
+	eventually(t, "the file says who has it and who has not", func() bool {
+		text := lab.statusFile()
+		_, line, _ := strings.Cut(text, `"waits.csv" [FL-LAB_DAT_`)
+		line, _, _ = strings.Cut(line, "\r\n")
+		return strings.Contains(line, " waits at the hub for SF-RC since 2") && strings.HasSuffix(line, "; CA-RC has it")
+	})
+	if waiting := lab.status().Outbox.Waiting; len(waiting) != 1 || waiting[0].Name != "waits.csv" {
+		t.Errorf("waiting: %+v", waiting)
+	}
+	closed.start()
+	closed.expect("FL-LAB", "waits.csv", []byte("1;2"))
+	eventually(t, "nothing waits", func() bool { return len(lab.status().Outbox.Waiting) == 0 })
+}
