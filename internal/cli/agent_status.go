@@ -78,6 +78,8 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 // printTrouble says first what a person may have to do something about.
 func printTrouble(w io.Writer, s agent.Status) error {
 	if s.Outbox != nil {
+		broken, outOfPlace, notTaken := leftAlone(s)
+		matters(w, words.TrayBroken, broken)
 		var blocked []thing
 		for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
 			which := fmt.Sprintf("%s (%s)", address, words.Count(s.Outbox.Queued[address], "file", "files"))
@@ -89,7 +91,8 @@ func printTrouble(w io.Writer, s agent.Status) error {
 			explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
 		}
 		matters(w, words.Explained, explained)
-		matters(w, words.NotTaken, things(s.Outbox.NotTaken, func(name string) string { return fmt.Sprintf("%q", name) }))
+		matters(w, words.OutOfPlace, outOfPlace)
+		matters(w, words.NotTaken, notTaken)
 		if s.Outbox.Unwatched != "" {
 			matter(w, words.Unwatched, "", s.Outbox.Unwatched)
 		}
@@ -98,6 +101,9 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		}
 	}
 	if s.Inbox != nil {
+		if s.Inbox.Away != "" {
+			matter(w, words.InboxAway, "", s.Inbox.Away)
+		}
 		if s.Inbox.Full != "" {
 			matter(w, words.NoRoom, "", s.Inbox.Full)
 		}
@@ -112,6 +118,29 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		}
 	}
 	return nil
+}
+
+// leftAlone lists what is left alone in all trays, by what it means; where there are several, with the tray's name.
+func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
+	for _, t := range s.Outbox.Trays {
+		name := func(entry string) string {
+			if len(s.Outbox.Trays) > 1 {
+				return fmt.Sprintf("%s: %q", t.Name, entry)
+			}
+			return fmt.Sprintf("%q", entry)
+		}
+		left := t.Left()
+		for _, n := range left.Folders {
+			broken = append(broken, thing{name(n.Name), n.Why})
+		}
+		for _, n := range left.Strays {
+			outOfPlace = append(outOfPlace, thing{name(n.Name), n.Why})
+		}
+		for _, n := range left.Entries {
+			notTaken = append(notTaken, thing{name(n.Name), n.Why})
+		}
+	}
+	return broken, outOfPlace, notTaken
 }
 
 // thing is something with which a situation is the matter, and why.
@@ -161,6 +190,15 @@ func printOutbox(w io.Writer, s agent.Status) error {
 	}
 	for _, u := range s.Outbox.Uploads {
 		fmt.Fprintf(w, "  sending %s %q to %s: %s\n", u.Message, u.Name, u.Address, howFar(u.Done, u.Size, u.Rate, u.Left))
+	}
+	for _, m := range s.Outbox.Waiting {
+		fmt.Fprintf(w, "  %s %q %s\n", m.ID, m.Name, m.WaitsFor())
+	}
+	if more := s.Outbox.Counts["published"] - int64(len(s.Outbox.Waiting)); more > 0 {
+		fmt.Fprintf(w, "  %s\n", words.AndMore(more))
+	}
+	if s.Outbox.IsLate(time.Now()) {
+		fmt.Fprintf(w, "  %s\n", words.SafeAndNext(words.Unanswered.Words()))
 	}
 	t := newTable("MESSAGE", "NAME", "SIZE", "STATE", "CLAIMED", "RECIPIENTS")
 	for _, m := range s.Outbox.Latest {

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent"
+	"sealpost/agent/inbox"
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/internal/words"
+)
+
+func printed(t *testing.T, s agent.Status) string {
+	t.Helper()
+	var b strings.Builder
+	if err := printAgentStatus(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
+	since := time.Now().Add(-time.Hour)
+	s := agent.Status{Outbox: &outbox.Status{Standing: outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 3}, Waiting: []outbox.Message{
+		{ID: "FL-LAB_DAT_20251008_001", Name: "x.txt", Published: since, Recipients: []outbox.Recipient{{Site: "CA-RC", Outcome: ledger.OutcomeDelivered}, {Site: "SF-RC"}}},
+	}}}}
+	for _, want := range []string{
+		"  FL-LAB_DAT_20251008_001 \"x.txt\" waits at the hub for SF-RC since " + words.Time(since) + "; CA-RC has it\n  and 2 more\n",
+		"  Is it safe? Yes. It lies in the folder sending until every site has signed for it. What next?",
+	} {
+		if text := printed(t, s); !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	s.Outbox.Waiting[0].Published = time.Now()
+	if text := printed(t, s); strings.Contains(text, "Is it safe?") || !strings.Contains(text, "SF-RC") {
+		t.Errorf("of what is there since a moment it says:\n%s", text)
+	}
+}
+
+func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
+	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: "/data/inbox is on another disk"}})
+	if !strings.Contains(text, "INBOX AWAY    /data/inbox is on another disk\n") || !strings.Contains(text, "The hub keeps what is to come") {
+		t.Errorf("it says:\n%s", text)
+	}
+}
+
+func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
+	notes := func(names map[string]string) outbox.Standing { return outbox.Standing{NotTaken: names} }
+	s := agent.Status{Outbox: &outbox.Status{Trays: []outbox.TrayStatus{
+		{Name: "outbox", Standing: notes(map[string]string{".a": words.IgnoredName, "b.csv": words.IsLink, filepath.Join("sending", "x"): words.StrangeSending})},
+		{Name: "seq", Standing: notes(map[string]string{"sending": words.TrayGone(1)})},
+	}}}
+	text := printed(t, s)
+	at := 0
+	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`, `OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `, `NOT TAKEN     outbox: ".a": `, words.NotTaken.Words().Safe} {
+		i := strings.Index(text[at:], want)
+		if i < 0 {
+			t.Fatalf("it does not say %q behind what comes first:\n%s", want, text)
+		}
+		at += i
+	}
+	if strings.Count(text, words.NotTaken.Words().Safe) != 1 {
+		t.Errorf("it says of what was sent that it was not:\n%s", text)
+	}
+	delete(s.Outbox.Trays[0].NotTaken, ".a")
+	s.Outbox.Trays = s.Outbox.Trays[:1]
+	if text := printed(t, s); !strings.Contains(text, `NOT TAKEN     "b.csv": `) {
+		t.Errorf("of the only tray it says:\n%s", text)
+	}
+}
