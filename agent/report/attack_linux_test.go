@@ -13,7 +13,7 @@ import (
 
 // Another account swaps the status file, and the folder itself, for links and back, as quickly as it can. Nothing outside is
 // written or removed.
-func TestSwaps(t *testing.T) {
+func TestSwapsInATray(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes links that belong to another account")
 	}

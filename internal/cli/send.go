@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ type sender struct {
 	dir      string // of the agent
 	wait     bool
 	tray     agent.Tray
-	outbox   string // the folder to copy into
+	folder   string // of the tray's outbox, to copy into; empty: outbox itself
 	to       string
 	out      io.Writer
 	progress *bar
@@ -96,11 +97,6 @@ func (s *sender) choose(ctx context.Context, tray, to string, files []string) er
 			return words.LeftAlone(name, why)
 		}
 	}
-	if s.to[0] == '@' {
-		if err := os.Mkdir(s.outbox, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -126,7 +122,7 @@ func (s *sender) place(all agent.Trays, tray, to string) error {
 	case len(fit) > 1:
 		return &usageError{words.WhichTray(trayList(fit))}
 	}
-	s.tray, s.outbox, s.to = fit[0], fit[0].Outbox, fit[0].Route
+	s.tray, s.to = fit[0], fit[0].Route
 	return nil
 }
 
@@ -141,7 +137,7 @@ func (s *sender) direct(tray agent.Tray, to string) error {
 		sites = append(sites, string(site))
 	}
 	s.tray, s.to = tray, "@"+strings.Join(sites, ",")
-	s.outbox = filepath.Join(s.tray.Outbox, s.to)
+	s.folder = s.to
 	return nil
 }
 
@@ -213,14 +209,9 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 		return dropin.Copied{}, err
 	}
 	deadline := time.Now().Add(nameWait)
-	name := filepath.Base(file)
+	name := baseOf(file)
 	for {
-		done := int64(0)
-		c, err := dropin.Copy(ctx, file, s.outbox, func(n int) {
-			done += int64(n)
-			s.progress.show(name, "copying", done, size)
-		})
-		s.progress.clear()
+		c, err := s.copyOnce(ctx, file, size)
 		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) && backoff.Sleep(ctx, 500*time.Millisecond) == nil {
 			s.progress.say(name + ": " + words.SameNameFirst)
 			continue
@@ -228,11 +219,28 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 		if errors.Is(err, fs.ErrExist) {
 			return c, words.SameNameStays(name)
 		}
-		if err == nil && c.Info.IsDir() && s.tray.FolderSettle > 10*time.Second {
-			err = os.WriteFile(c.Path+".done", nil, 0o666) // it is complete: nobody need wait for it to settle
-		}
 		return c, err
 	}
+}
+
+// copyOnce holds the folder in outbox open for one try: the disk on which it lies may be taken away in between.
+func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.Copied, error) {
+	into, err := dropin.Open(s.tray.Outbox, s.folder)
+	if err != nil {
+		return dropin.Copied{}, err
+	}
+	defer into.Close()
+	defer s.progress.clear()
+	done := int64(0)
+	name := baseOf(file)
+	c, err := into.Copy(ctx, file, func(n int) {
+		done += int64(n)
+		s.progress.show(name, "copying", done, size)
+	})
+	if err == nil && c.Folder && s.tray.FolderSettle > 10*time.Second {
+		err = into.MarkComplete(name) // it need not settle
+	}
+	return c, err
 }
 
 // follow waits until what was copied is final.
@@ -267,8 +275,7 @@ func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (ag
 			continue
 		}
 		candidates = append(candidates, m)
-		info, err := os.Lstat(filepath.Join(s.tray.Dir, filepath.FromSlash(m.Folder), name))
-		if m.Folder != "" && err == nil && os.SameFile(info, c.Info) {
+		if m.Folder != "" && c.IsAt(s.tray.Dir, path.Join(m.Folder, name)) {
 			return m, true, nil
 		}
 	}

@@ -2,7 +2,9 @@
 //
 // It promises that what it copies appears under its name in one step, complete, with the times and the permission to be
 // executed of the original; that nothing is replaced; and that an original which changes meanwhile is an error. After a
-// failure nothing is left behind. It does not sync: whoever takes the copy does. It does not know who watches.
+// failure nothing is left behind. In the watched folder others may add, rename, swap and remove at any instant: nothing is
+// written, made or removed outside of it. An original is what the caller names, and no link in it or in its place is
+// followed. The package does not sync: who takes the copy does. It does not know who watches.
 package dropin
 
 import (
@@ -13,72 +15,175 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 )
 
 // copySize is how much is copied between two looks at whether to go on.
 const copySize = 1 << 20
 
-// Copied is something that was copied.
-type Copied struct {
-	Path string      // of the copy
-	Info fs.FileInfo // of the copy, to know it again under another path
+// errSwapped means that another has taken a copy's place before it had its name.
+var errSwapped = errors.New("it was replaced while it was copied: try again")
+
+// Folder is a watched folder, or one in it, that is held open.
+type Folder struct{ dir *beneath.Dir }
+
+// Open opens a watched folder, or a folder in it that is made where it is missing.
+func Open(path, folder string) (Folder, error) {
+	dir, err := beneath.Open(path)
+	if err != nil || folder == "" {
+		return Folder{dir}, err
+	}
+	defer dir.Close()
+	if err := dir.Mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		return Folder{}, err
+	}
+	in, err := dir.Dir(folder)
+	return Folder{in}, err
 }
 
-// Copy copies what lies at source, a file or a folder, into dir under its own name; fs.ErrExist when that name is taken.
-// moved is told of each piece.
-func Copy(ctx context.Context, source, dir string, moved func(bytes int)) (Copied, error) {
-	source, err := filepath.Abs(source)
+// Close gives the folder back.
+func (f Folder) Close() { f.dir.Close() }
+
+// Copied is something that was copied.
+type Copied struct {
+	Path   string     // of the copy
+	ID     beneath.ID // of the copy, to know it again under another path
+	Folder bool
+}
+
+// IsAt reports whether the copy lies under a name below a folder.
+func (c Copied) IsAt(folder, name string) bool {
+	dir, err := beneath.Open(folder)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(name)
+	return err == nil && info.ID == c.ID
+}
+
+// Copy copies what lies at source, a file or a folder, into the folder under its own name; fs.ErrExist when that name is
+// taken. moved is told of each piece.
+func (f Folder) Copy(ctx context.Context, source string, moved func(bytes int)) (c Copied, err error) {
+	from, name, err := parent(source)
 	if err != nil {
 		return Copied{}, err
 	}
+	defer from.Close()
 	var random [8]byte
-	rand.Read(random[:])
-	temp := filepath.Join(dir, ".sealpost-"+hex.EncodeToString(random[:])+".part") // a name that nobody takes
-	c := copier{ctx: ctx, moved: moved}
-	if err := c.any(source, temp); err != nil {
-		return Copied{}, errors.Join(err, os.RemoveAll(temp))
-	}
-	to := filepath.Join(dir, filepath.Base(source))
-	info, err := os.Lstat(temp)
+	rand.Read(random[:])                                           // never fails: crypto/rand ends the process instead
+	temp := ".sealpost-" + hex.EncodeToString(random[:]) + ".part" // a name that is never taken
+	made, err := copier{ctx, moved}.any(from, name, f.dir, temp)
 	if err == nil {
-		err = durable.RenameNoReplace(temp, to)
+		err = f.isStill(temp, made.ID)
+	}
+	if err == nil {
+		err = f.dir.RenameNoReplace(temp, f.dir, name)
 	}
 	if err != nil {
-		return Copied{}, errors.Join(err, os.RemoveAll(temp))
+		return Copied{}, errors.Join(err, f.discard(temp, made.ID))
 	}
-	return Copied{Path: to, Info: info}, nil
+	return Copied{Path: filepath.Join(f.dir.Path(), name), ID: made.ID, Folder: made.IsDir()}, nil
+}
+
+// MarkComplete makes the empty file that tells of a copied folder that it is complete. A file of that name stays.
+func (f Folder) MarkComplete(name string) error {
+	marker, err := f.dir.Create(name+".done", 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return marker.Close()
+}
+
+// isStill returns an error unless a name is that of the very thing that was made.
+func (f Folder) isStill(name string, made beneath.ID) error {
+	info, err := f.dir.Lstat(name)
+	if err == nil && info.ID != made {
+		err = errSwapped
+	}
+	return err
+}
+
+// discard removes what was made, as far as it has its name.
+func (f Folder) discard(name string, made beneath.ID) error {
+	err := f.isStill(name, made)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errSwapped) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.dir.RemoveAll(name)
 }
 
 // Size is how many bytes there are to copy. It refuses what cannot be sent, so that it is said before anything is copied.
 func Size(source string) (total int64, err error) {
-	err = filepath.WalkDir(source, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		if info.Mode().IsRegular() {
-			total += info.Size()
-		}
-		return suitable(path, info)
-	})
+	from, name, err := parent(source)
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	err = walk(from, name, func(info beneath.Info) { total += info.Size })
 	return total, err
 }
 
-func suitable(path string, info fs.FileInfo) error {
-	switch mode := info.Mode(); {
-	case mode.IsRegular(), mode.IsDir():
-		return nil
-	case mode&fs.ModeSymlink != 0:
-		return fmt.Errorf("%s is a link: send the file itself", path)
+// parent opens the folder in which a source lies. Links on the way to it are the caller's own business.
+func parent(source string) (dir *beneath.Dir, name string, err error) {
+	source, err = filepath.Abs(source)
+	if err != nil {
+		return nil, "", err
 	}
-	return fmt.Errorf("%s is neither a file nor a folder", path)
+	dir, err = beneath.Open(filepath.Dir(source))
+	if errors.Is(err, beneath.ErrLink) { // of another account
+		var way string
+		if way, err = filepath.EvalSymlinks(filepath.Dir(source)); err == nil {
+			dir, err = beneath.Open(way)
+		}
+	}
+	return dir, filepath.Base(source), err
+}
+
+// walk visits the files in a source.
+func walk(dir *beneath.Dir, name string, visit func(beneath.Info)) error {
+	info, err := look(dir, name)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		visit(info)
+		return nil
+	}
+	in, err := dir.Dir(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return in.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if err := walk(in, e.Name(), visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// look describes a file or a folder that can be sent.
+func look(dir *beneath.Dir, name string) (beneath.Info, error) {
+	info, err := dir.Lstat(name)
+	switch path := filepath.Join(dir.Path(), name); {
+	case err != nil, info.IsRegular(), info.IsDir():
+		return info, err
+	case info.Mode&fs.ModeSymlink != 0:
+		return info, fmt.Errorf("%s is a link: send the file itself", path)
+	default:
+		return info, fmt.Errorf("%s is neither a file nor a folder", path)
+	}
 }
 
 type copier struct {
@@ -86,65 +191,81 @@ type copier struct {
 	moved func(int)
 }
 
-func (c copier) any(from, to string) error {
-	info, err := os.Lstat(from)
-	if err != nil {
-		return err
+// any copies an entry of one folder into another, and describes what it has made, also when that is not complete.
+func (c copier) any(from *beneath.Dir, name string, to *beneath.Dir, newName string) (beneath.Info, error) {
+	info, err := look(from, name)
+	switch {
+	case err != nil:
+		return beneath.Info{}, err
+	case info.IsDir():
+		return c.folder(from, name, to, newName, info)
 	}
-	if err := suitable(from, info); err != nil {
-		return err
-	}
-	if info.IsDir() {
-		return c.folder(from, to, info)
-	}
-	return c.file(from, to, info)
+	return c.file(from, name, to, newName)
 }
 
-func (c copier) folder(from, to string, info fs.FileInfo) error {
-	if err := os.Mkdir(to, 0o777); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(from)
+func (c copier) folder(from *beneath.Dir, name string, to *beneath.Dir, newName string, info beneath.Info) (made beneath.Info, err error) {
+	source, err := from.Dir(name)
 	if err != nil {
-		return err
+		return made, err
 	}
-	for _, e := range entries {
-		if err := c.any(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
-			return err
+	defer source.Close()
+	if err := to.Mkdir(newName, 0o777); err != nil {
+		return made, err
+	}
+	in, err := to.Dir(newName)
+	if err != nil {
+		return made, err
+	}
+	defer in.Close()
+	if made, err = in.Info(); err != nil {
+		return made, err
+	}
+	err = source.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if _, err := c.any(source, e.Name(), in, e.Name()); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	in.Close() // where an open folder cannot be renamed, and its time not be set
+	if err == nil {
+		err = to.Chtimes(newName, info.ModTime)
 	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
+	return made, err
 }
 
-func (c copier) file(from, to string, info fs.FileInfo) error {
-	src, err := os.Open(from)
+func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir, newName string) (made beneath.Info, err error) {
+	src, info, err := from.Open(name)
 	if err != nil {
-		return err
+		return made, err
 	}
 	defer src.Close()
 	mode := fs.FileMode(0o666)
-	if info.Mode()&0o111 != 0 {
+	if info.Mode&0o111 != 0 {
 		mode = 0o777
 	}
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	dst, err := to.Create(newName, mode)
 	if err != nil {
-		return err
+		return made, err
 	}
-	n, err := c.pieces(dst, io.LimitReader(src, info.Size()+1)) // one more than there should be
-	if closed := dst.Close(); err == nil {
-		err = closed
+	made, err = to.Lstat(newName)
+	var n int64
+	if err == nil {
+		n, err = c.pieces(dst, io.LimitReader(src, info.Size+1)) // one more than there should be
 	}
+	path := filepath.Join(from.Path(), name)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return made, fmt.Errorf("copy %s: %w", path, err)
+	}
+	after, err := from.Lstat(name)
 	if err != nil {
-		return fmt.Errorf("copy %s: %w", from, err)
+		return made, err
 	}
-	after, err := os.Lstat(from)
-	if err != nil {
-		return err
+	if n != info.Size || after.ID != info.ID || after.Size != n || !after.ModTime.Equal(info.ModTime) {
+		return made, fmt.Errorf("%s has changed while it was copied: send it again when it is finished", path)
 	}
-	if n != info.Size() || after.Size() != n || !after.ModTime().Equal(info.ModTime()) {
-		return fmt.Errorf("%s has changed while it was copied: send it again when it is finished", from)
-	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
+	return made, to.Chtimes(newName, info.ModTime)
 }
 
 func (c copier) pieces(dst io.Writer, src io.Reader) (total int64, err error) {

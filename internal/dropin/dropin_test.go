@@ -31,6 +31,16 @@ func left(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+// drop copies into a folder.
+func drop(ctx context.Context, source, to string, moved func(int)) (Copied, error) {
+	into, err := Open(to, "")
+	if err != nil {
+		return Copied{}, err
+	}
+	defer into.Close()
+	return into.Copy(ctx, source, moved)
+}
+
 var old = time.Unix(1_500_000_000, 0)
 
 func TestACopyIsTheSameUnderItsName(t *testing.T) {
@@ -41,13 +51,13 @@ func TestACopyIsTheSameUnderItsName(t *testing.T) {
 	size, err := Size(filepath.Join(from, "run.sh"))
 	must(t, err)
 	told := 0
-	c, err := Copy(t.Context(), filepath.Join(from, "run.sh"), to, func(n int) { told += n })
+	c, err := drop(t.Context(), filepath.Join(from, "run.sh"), to, func(n int) { told += n })
 	must(t, err)
 	got, err := os.ReadFile(filepath.Join(to, "run.sh"))
 	must(t, err)
 	info, err := os.Stat(c.Path)
 	must(t, err)
-	if string(got) != content || !info.ModTime().Equal(old) || info.Mode()&0o100 == 0 || !os.SameFile(info, c.Info) || size != int64(told) {
+	if string(got) != content || !info.ModTime().Equal(old) || info.Mode()&0o100 == 0 || !c.IsAt(to, "run.sh") || c.Folder || size != int64(told) {
 		t.Errorf("%d bytes of %s, mode %v, told of %d of %d", len(got), info.ModTime(), info.Mode(), told, size)
 	}
 }
@@ -58,7 +68,7 @@ func TestAFolderIsCopiedWhole(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(run, "deep", "er"), 0o755))
 	must(t, os.WriteFile(filepath.Join(run, "deep", "data"), []byte("data"), 0o644))
 	must(t, os.Chtimes(filepath.Join(run, "deep"), old, old))
-	c, err := Copy(t.Context(), run+string(filepath.Separator), to, ignore)
+	c, err := drop(t.Context(), run+string(filepath.Separator), to, ignore)
 	must(t, err)
 	got, err := os.ReadFile(filepath.Join(c.Path, "deep", "data"))
 	if err != nil || string(got) != "data" {
@@ -70,6 +80,10 @@ func TestAFolderIsCopiedWhole(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(c.Path, "deep", "er")); err != nil {
 		t.Error(err)
+	}
+	must(t, os.Rename(c.Path, filepath.Join(to, "moved")))
+	if !c.Folder || !c.IsAt(to, "moved") || c.IsAt(to, "moved/deep") || c.IsAt(to, "run 7") {
+		t.Errorf("it is not known again: %+v", c)
 	}
 }
 
@@ -98,7 +112,7 @@ func TestFailuresLeaveNothingBehind(t *testing.T) {
 		{"interrupted", data, stopped, ignore, "context canceled"},
 		{"growing", data, t.Context(), grow, "has changed while it was copied"},
 	} {
-		if _, err := Copy(c.ctx, c.source, to, c.moved); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := drop(c.ctx, c.source, to, c.moved); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 		}
 		if names := left(t, to); len(names) > 0 {
@@ -114,11 +128,51 @@ func TestNothingIsReplaced(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	must(t, os.WriteFile(filepath.Join(from, "data"), []byte("new"), 0o644))
 	must(t, os.WriteFile(filepath.Join(to, "data"), []byte("old"), 0o644))
-	if _, err := Copy(t.Context(), filepath.Join(from, "data"), to, ignore); !errors.Is(err, fs.ErrExist) {
+	if _, err := drop(t.Context(), filepath.Join(from, "data"), to, ignore); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v", err)
 	}
 	got, err := os.ReadFile(filepath.Join(to, "data"))
 	if err != nil || string(got) != "old" || len(left(t, to)) != 1 {
 		t.Errorf("it holds %q, %v, beside %v", got, err, left(t, to))
+	}
+}
+
+// The folder of an address is made where it is missing, and is no other's.
+func TestACopyIntoAFolderOfOutbox(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(from, "data"), []byte("new"), 0o644))
+	for _, name := range []string{"data", "again"} {
+		into, err := Open(to, "@CA-RC")
+		must(t, err)
+		must(t, os.Rename(filepath.Join(from, left(t, from)[0]), filepath.Join(from, name)))
+		c, err := into.Copy(t.Context(), filepath.Join(from, name), ignore)
+		must(t, err)
+		into.Close()
+		if c.Path != filepath.Join(to, "@CA-RC", name) {
+			t.Errorf("it lies at %s", c.Path)
+		}
+	}
+	if names := left(t, to); len(names) != 1 {
+		t.Errorf("there are %q", names)
+	}
+	must(t, os.WriteFile(filepath.Join(to, "@SF-RC"), nil, 0o644))
+	if _, err := Open(to, "@SF-RC"); err == nil {
+		t.Error("a file was taken for a folder")
+	}
+}
+
+// The marker of a folder is made beside it, and never in the place of a file.
+func TestAMarker(t *testing.T) {
+	to := t.TempDir()
+	into, err := Open(to, "")
+	must(t, err)
+	defer into.Close()
+	must(t, into.MarkComplete("run 7"))
+	must(t, os.WriteFile(filepath.Join(to, "run 8.done"), []byte("data"), 0o644))
+	must(t, into.MarkComplete("run 8"))
+	for name, want := range map[string]string{"run 7.done": "", "run 8.done": "data"} {
+		if text, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(text) != want {
+			t.Errorf("%s holds %q, %v", name, text, err)
+		}
 	}
 }
