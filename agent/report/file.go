@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,12 +81,19 @@ func (f *file) update(s Snapshot, now time.Time) error {
 	if fresh && (f.says == says || (f.lasting == lasting && age < paced)) {
 		return nil
 	}
-	if err := f.write(heading(f, s, now)+says, now); err != nil {
+	err := f.write(heading(f, s, now)+says, now)
+	if errors.Is(err, errAway) { // the room whose folder it is reports that
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	f.lasting, f.says, f.written, f.trouble = lasting, says, now, ""
 	return nil
 }
+
+// errAway means that a folder is another than the one that is kept: its disk is away, and a mount point stays empty.
+var errAway = errors.New("away")
 
 // write replaces the file. It is not synced: the content is of the moment.
 func (f *file) write(text string, now time.Time) error {
@@ -94,6 +102,9 @@ func (f *file) write(text string, now time.Time) error {
 		return err
 	}
 	defer dir.Close()
+	if !f.isHome(dir) {
+		return errAway
+	}
 	for i, name := range names {
 		free, err := f.isFree(dir, name, now)
 		if err != nil {
@@ -113,6 +124,14 @@ func (f *file) write(text string, now time.Time) error {
 		return nil
 	}
 	return words.NoStatusName(f.dir, names)
+}
+
+// isHome reports whether a folder is the one that is kept: something of the site lies in it.
+func (f *file) isHome(dir *beneath.Dir) bool {
+	if len(f.holds) == 0 || slices.ContainsFunc(f.holds, dir.Exists) {
+		return true
+	}
+	return slices.ContainsFunc(names, func(name string) bool { own, err := isOf(dir, name, f.site); return err == nil && own })
 }
 
 // isFree reports whether a status file may take a name. A link may be replaced, as nothing is written to where it leads.

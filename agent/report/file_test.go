@@ -164,3 +164,21 @@ func TestAFolderThatIsAway(t *testing.T) {
 		t.Errorf("away again: logged %d times:\n%s", n, k.logs)
 	}
 }
+
+// While the disk of a folder is away its mount point stays empty, as some disks cannot be mounted over anything. A file that is
+// there is kept, whatever is missing beside it.
+func TestAMountPointStaysEmpty(t *testing.T) {
+	k := keepIn(t, t.TempDir())
+	k.holds = []string{"outbox", "inbox"}
+	k.tell()
+	if entries, err := os.ReadDir(k.dir); err != nil || len(entries) > 0 || k.logs.Len() > 0 {
+		t.Errorf("there lie %v, %v; logged: %s", entries, err, k.logs)
+	}
+	k.offer(Snapshot{Connected: true, Hub: "I"}) // nothing new, but nothing is written yet either
+	must(t, os.Mkdir(filepath.Join(k.dir, "inbox"), 0o755))
+	k.now()
+	k.expect("STATUS.txt")
+	must(t, os.Remove(filepath.Join(k.dir, "inbox")))
+	k.tell()
+	k.expect("STATUS.txt")
+}

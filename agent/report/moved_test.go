@@ -81,7 +81,7 @@ func (c *centre) folders(names ...string) {
 // The file beside an inbox that was moved does not say for ever that sealpost has stopped, but where the inbox is.
 func TestAnInboxIsMoved(t *testing.T) {
 	c := newCentre(t)
-	c.folders("site", "old", "new")
+	c.folders("site", "old/inbox", "new/inbox")
 	c.run("old/inbox", nothing)
 	c.says("old/STATUS.txt", "STOPPED")
 	c.remembers("old", "site")
@@ -114,7 +114,7 @@ func TestAnOldFolderThatIsAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCentre(t)
-			c.folders("site", "old", "new")
+			c.folders("site", "old/inbox", "new/inbox")
 			c.run("old/inbox", nothing)
 			back := away(c)
 			c.run("new/inbox", nothing)
@@ -136,7 +136,7 @@ func TestAnOldFolderThatIsAway(t *testing.T) {
 // Only a file of this very site gets a last word.
 func TestAnOldFolderWithAFileOfAnother(t *testing.T) {
 	c := newCentre(t)
-	c.folders("site", "old", "new")
+	c.folders("site", "old/inbox", "new/inbox")
 	c.run("old/inbox", nothing)
 	for _, text := range []string{"my notes", title("SF-RC") + "\r\nits inbox is here now", title("CA-RC") + "-2\r\n"} {
 		must(t, os.WriteFile(c.at("old/STATUS.txt"), []byte(text), 0o644))
@@ -152,7 +152,7 @@ func TestAnOldFolderWithAFileOfAnother(t *testing.T) {
 // The folder that another path leads to as well is no old one.
 func TestAFolderByAnotherPath(t *testing.T) {
 	c := newCentre(t)
-	c.folders("site", "old")
+	c.folders("site", "old/inbox")
 	if err := os.Symlink("old", c.at("link")); err != nil {
 		t.Skipf("SKIPPED: no links here: %v", err)
 	}
@@ -167,7 +167,7 @@ func TestAnOldFileThatMayNotBeRewritten(t *testing.T) {
 		t.Skip("SKIPPED: root may write anywhere, and a folder is closed otherwise on Windows")
 	}
 	c := newCentre(t)
-	c.folders("site", "old", "new")
+	c.folders("site", "old/inbox", "new/inbox")
 	c.run("old/inbox", nothing)
 	must(t, os.Chmod(c.at("old"), 0o555))
 	t.Cleanup(func() { must(t, os.Chmod(c.at("old"), 0o755)) })
@@ -180,7 +180,7 @@ func TestAnOldFileThatMayNotBeRewritten(t *testing.T) {
 
 func TestAMemoryThatFailsEndsIt(t *testing.T) {
 	c := newCentre(t)
-	c.folders("site", "new")
+	c.folders("site", "new/inbox")
 	c.memory.err = errors.New("the ledger is gone")
 	r := New(Options{Site: "CA-RC", Folder: c.at("site"), Memory: &c.memory, Log: slog.New(slog.DiscardHandler)})
 	if err := r.Run(t.Context()); !errors.Is(err, c.memory.err) {
@@ -191,7 +191,7 @@ func TestAMemoryThatFailsEndsIt(t *testing.T) {
 // What is remembered stays bounded.
 func TestFewOldFoldersAreRemembered(t *testing.T) {
 	c := newCentre(t)
-	c.folders("site", "new")
+	c.folders("site", "new/inbox")
 	for i := range 2 * maxOld {
 		c.memory.folders = append(c.memory.folders, c.at(string(rune('A'+i))))
 	}
@@ -207,17 +207,18 @@ func TestPlaces(t *testing.T) {
 	site, seq, far := t.TempDir(), t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
 	linked := os.Symlink(site, link) == nil
+	ofTray := []string{"outbox", "sending"}
 	tray := func(name, dir string) Tray { return Tray{name, dir} }
 	for name, c := range map[string]struct {
 		o    Options
 		want []place
 	}{
-		"all in one":          {Options{Folder: site, Trays: []Tray{tray("outbox", site)}, Inbox: filepath.Join(site, "inbox")}, []place{{site, []string{"outbox"}, filepath.Join(site, "inbox"), true}}},
-		"an inbox elsewhere":  {Options{Folder: site, Inbox: filepath.Join(far, "inbox")}, []place{{far, nil, filepath.Join(far, "inbox"), false}, {site, nil, filepath.Join(far, "inbox"), true}}},
-		"a tray in the site":  {Options{Folder: site, Trays: []Tray{tray("outbox", site), tray("seq", seq)}}, []place{{site, []string{"outbox"}, "", true}, {seq, []string{"seq"}, "", false}}},
-		"everything far away": {Options{Folder: site, Trays: []Tray{tray("outbox", far), tray("seq", seq)}, Inbox: filepath.Join(far, "inbox")}, []place{{far, []string{"outbox"}, filepath.Join(far, "inbox"), false}, {seq, []string{"seq"}, "", false}, {site, []string{"outbox", "seq"}, filepath.Join(far, "inbox"), true}}},
-		"no folder of a site": {Options{Trays: []Tray{tray("outbox", far)}}, []place{{far, []string{"outbox"}, "", false}}},
-		"by a link":           {Options{Folder: link, Trays: []Tray{tray("outbox", site)}}, []place{{site, []string{"outbox"}, "", true}}},
+		"all in one":          {Options{Folder: site, Trays: []Tray{tray("outbox", site)}, Inbox: filepath.Join(site, "inbox")}, []place{{site, []string{"outbox"}, filepath.Join(site, "inbox"), true, nil}}},
+		"an inbox elsewhere":  {Options{Folder: site, Inbox: filepath.Join(far, "inbox")}, []place{{far, nil, filepath.Join(far, "inbox"), false, []string{"inbox"}}, {site, nil, filepath.Join(far, "inbox"), true, nil}}},
+		"a tray in the site":  {Options{Folder: site, Trays: []Tray{tray("outbox", site), tray("seq", seq)}}, []place{{site, []string{"outbox"}, "", true, nil}, {seq, []string{"seq"}, "", false, ofTray}}},
+		"everything far away": {Options{Folder: site, Trays: []Tray{tray("outbox", far), tray("seq", seq)}, Inbox: filepath.Join(far, "inbox")}, []place{{far, []string{"outbox"}, filepath.Join(far, "inbox"), false, append(ofTray, "inbox")}, {seq, []string{"seq"}, "", false, ofTray}, {site, []string{"outbox", "seq"}, filepath.Join(far, "inbox"), true, nil}}},
+		"no folder of a site": {Options{Trays: []Tray{tray("outbox", far)}}, []place{{far, []string{"outbox"}, "", false, ofTray}}},
+		"by a link":           {Options{Folder: link, Trays: []Tray{tray("outbox", site)}}, []place{{site, []string{"outbox"}, "", true, nil}}},
 	} {
 		if c.o.Folder == link && !linked {
 			continue
@@ -227,7 +228,7 @@ func TestPlaces(t *testing.T) {
 			got = append(got, *p)
 		}
 		if !slices.EqualFunc(got, c.want, func(a, b place) bool {
-			return a.dir == b.dir && slices.Equal(a.trays, b.trays) && a.inbox == b.inbox && a.disks == b.disks
+			return a.dir == b.dir && slices.Equal(a.trays, b.trays) && a.inbox == b.inbox && a.disks == b.disks && slices.Equal(a.holds, b.holds)
 		}) {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}

@@ -82,6 +82,7 @@ type place struct {
 	trays []string // names
 	inbox string   // its folder; empty: not of the inbox
 	disks bool     // of all other trays and the inbox: whether their disks are there and have room
+	holds []string // names of which one lies in the folder unless its disk is away; empty: it is the site's own
 }
 
 // places lists the folders of a site in which files are kept: the trays, the one in which the inbox lies, as the inbox itself
@@ -101,17 +102,17 @@ func places(o Options) []*place {
 	}
 	for _, t := range o.Trays {
 		p, _ := in(t.Dir)
-		p.trays = append(p.trays, t.Name)
+		p.trays, p.holds = append(p.trays, t.Name), append(p.holds, "outbox", "sending")
 	}
 	if o.Inbox != "" {
 		p, _ := in(filepath.Dir(o.Inbox))
-		p.inbox = o.Inbox
+		p.inbox, p.holds = o.Inbox, append(p.holds, filepath.Base(o.Inbox))
 	}
 	if o.Folder == "" {
 		return all
 	}
 	p, alone := in(o.Folder)
-	p.disks = true
+	p.disks, p.holds = true, nil
 	if alone {
 		p.inbox = o.Inbox
 		for _, t := range o.Trays {

@@ -277,7 +277,7 @@ func reached(m outbox.Message) string {
 // inboxDisk tells why nothing can be received onto the disk of the inbox.
 func inboxDisk(l *lines, b *inbox.Status) {
 	if b.Away != "" {
-		l.tell(words.InboxAway, "", b.Away)
+		l.tell(words.NoInbox, "", b.Away)
 	}
 	if b.Full != "" {
 		l.tell(words.NoRoom, "", b.Full)

@@ -102,7 +102,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 	}
 	if s.Inbox != nil {
 		if s.Inbox.Away != "" {
-			matter(w, words.InboxAway, "", s.Inbox.Away)
+			matter(w, words.NoInbox, "", s.Inbox.Away)
 		}
 		if s.Inbox.Full != "" {
 			matter(w, words.NoRoom, "", s.Inbox.Full)

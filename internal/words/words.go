@@ -31,7 +31,7 @@ const (
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
 	NoRoom                        // the inbox's disk is full
-	InboxAway                     // the inbox's disk is not there
+	NoInbox                       // the inbox's disk is not there
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
@@ -170,7 +170,7 @@ var table = [situations]Words{
 		Next:  "It is received by itself as soon as there is room: move or delete what is not needed on that disk.",
 		Ask:   "The admin of this computer.",
 	},
-	InboxAway: {
+	NoInbox: {
 		Label: "INBOX AWAY",
 		What:  "the disk or the share of the inbox is not there, so nothing is received",
 		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
