@@ -30,7 +30,7 @@ func (m Message) WaitsFor() string {
 		site := string(r.Site)
 		switch {
 		case r.Outcome == "" && r.Doubt != "":
-			open = append(open, words.NotBelieved(site))
+			open = append(open, words.ReceiptNotBelieved(site))
 		case r.Outcome == "":
 			open = append(open, site)
 		case r.Outcome == ledger.OutcomeDelivered:

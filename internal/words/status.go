@@ -53,8 +53,8 @@ func HasFailed(reason, place string) string {
 	return says + "; it is not in the folder failed yet"
 }
 
-// NotBelieved names a site whose receipt is not believed.
-func NotBelieved(site string) string { return site + " (its receipt is not believed)" }
+// ReceiptNotBelieved names a site whose receipt is not believed.
+func ReceiptNotBelieved(site string) string { return site + " (its receipt is not believed)" }
 
 // WaitsAtHub says for which sites a message waits at the hub, and what the others have answered.
 func WaitsAtHub(open []string, since time.Time, have, lack []string) string {
