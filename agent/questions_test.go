@@ -24,7 +24,7 @@ func TestTheStatusFileSaysHowThingsStand(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w, lab, centre := labAndCentre(t)
 	lab.drop("data.csv", []byte("1;2"))
-	lab.drop("draft.tmp", []byte("x"))
+	lab.dropOld("draft.tmp")
 	centre.expect("FL-LAB", "data.csv", []byte("1;2"))
 	for _, want := range []string{"CONNECTED to the hub DC-HQ", `"data.csv" has reached CA-RC`, `"draft.tmp": it has the name of a temporary file`} {
 		eventually(t, "the lab's file says "+want, func() bool { return strings.Contains(lab.statusFile(), want) })

@@ -200,7 +200,7 @@ func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
 	must(t, os.Symlink("/etc/hostname", filepath.Join(w.dir, "folder", "link")))
 	must(t, os.Rename(filepath.Join(w.dir, "folder"), filepath.Join(lab.dir, "outbox", "folder")))
 	must(t, os.Symlink("/etc/hostname", filepath.Join(lab.dir, "outbox", "link")))
-	lab.drop("draft.tmp", []byte("x"))
+	lab.dropOld("draft.tmp")
 	lab.drop("taken before.done", nil)
 	lab.drop("good", []byte("good"))
 	centre.expect("FL-LAB", "good", []byte("good"))
@@ -208,6 +208,14 @@ func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
 	if got := centre.inInbox(); !slices.Equal(got, []string{"FL-LAB/good"}) {
 		t.Errorf("in the inbox: %v", got)
 	}
+}
+
+// dropOld drops a file whose program has not written it for an hour.
+func (s *site) dropOld(name string) {
+	s.w.t.Helper()
+	s.drop(name, []byte(name))
+	old := time.Now().Add(-time.Hour)
+	must(s.w.t, os.Chtimes(filepath.Join(s.dir, "outbox", name), old, old))
 }
 
 // tree makes a folder outside the outbox, so that it can be dropped whole.

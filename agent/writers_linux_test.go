@@ -149,6 +149,62 @@ func TestAFileIsTakenWhenItsWriterHasFinished(t *testing.T) {
 	}
 }
 
+// appended is a program that opens a file, adds a line, closes it, and does so again after a pause.
+func (s *site) appended(name string, pause time.Duration, lines ...string) {
+	s.w.t.Helper()
+	for i, line := range lines {
+		if i > 0 {
+			time.Sleep(pause)
+		}
+		f, err := os.OpenFile(s.outbox(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		must(s.w.t, err)
+		_, err = f.WriteString(line)
+		must(s.w.t, errors.Join(err, f.Close()))
+	}
+}
+
+// The pauses are longer than the settle time, but not three times as long.
+func TestAFileThatIsWrittenWithPausesArrivesWhole(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)
+	lab.appended("run.csv", 1600*time.Millisecond, "1\n", "2\n", "3\n", "4\n")
+	centre.expect("FL-LAB", "run.csv", []byte("1\n2\n3\n4\n"))
+	if latest := lab.status().Outbox.Latest; len(latest) != 1 {
+		t.Errorf("it arrives in pieces: %+v", latest)
+	}
+}
+
+// Nothing tells beforehand of a pause that is longer. The file was taken in it, and the rest is waited for.
+func TestOfAFileThatWasTakenTooEarlyTheRestArrivesAsOne(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	lab, centre := labThatSweeps(t, "300ms", "settle", `"300ms"`)
+	lab.appended("run.csv", 0, "1\n")
+	centre.expect("FL-LAB", "run.csv", []byte("1\n"))
+	time.Sleep(2 * time.Second)
+	lab.appended("run.csv", 2*time.Second, "2\n", "3\n", "4\n")
+	lab.says("run.csv", "after a pause of")
+	eventually(t, "the rest arrives", func() bool { return len(centre.inInbox()) == 2 })
+	if latest := lab.status().Outbox.Latest; len(latest) != 2 || latest[0].Size != 6 {
+		t.Errorf("the rest arrives in pieces: %+v", latest)
+	}
+}
+
+// A document waits while its editor's lock file lies beside it, whatever is saved, and goes when the editor is closed.
+func TestADocumentGoesWhenItsEditorIsClosed(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	lab.drop("~$report.docx", []byte("user"))
+	for _, draft := range []string{"half", "half a draft"} {
+		lab.drop("report.docx", []byte(draft))
+		lab.says("report.docx", `(Microsoft Office), whose lock file "~$report.docx" lies beside it`)
+	}
+	lab.drop("another.docx", []byte("whole"))
+	centre.expect("FL-LAB", "another.docx", []byte("whole"))
+	lab.drop("report.docx", []byte("the report"))
+	must(t, os.Remove(lab.outbox("~$report.docx")))
+	centre.expect("FL-LAB", "report.docx", []byte("the report"))
+	lab.quiet()
+}
+
 // What happens to a file while it is being sent: it cannot be read for a while, as when another program has locked it or its
 // owner has taken the right away; it is removed, or a folder is in its place. Each is said, and the others go on.
 func TestAFileThatIsDisturbedMidway(t *testing.T) {

@@ -14,7 +14,13 @@ type Tray struct {
 	// The routing key under which this tray publishes, such as "fl-lab.dat". Required to send; where there are tables [[tray]],
 	// an empty one says that [outbox] is no tray.
 	Route string `toml:"route"`
-	// How long a file must stay unchanged to count as finished. Default "2s".
+	// How long a file must stay unchanged to count as finished. A file that is written in outbox itself, rather than moved there
+	// or copied with its time, must stay so for three times as long, but not longer than 6 seconds for this reason: its program
+	// may close it, pause, and go on. After a pause that was seen it must stay so for half as long again as the longest pause, at
+	// most 10 minutes, which is remembered for its name for a day, or until the next start. Nothing tells of a first pause that
+	// is longer: then the file is taken in it, and what the program adds within 2 minutes arrives as one more file. So make this
+	// longer than the pauses of your instruments, or let them move complete files into outbox. "0s" takes everything at once.
+	// Default "2s".
 	Settle Duration `toml:"settle"`
 	// How long everything in a folder must stay unchanged for the folder to count as finished; it is then sent as one message.
 	// A file NAME.done beside the folder NAME says so at once. Default "60s".
@@ -26,9 +32,10 @@ type Tray struct {
 	FirstNumber int64 `toml:"first_number"`
 	// How often the tray is looked through, whether or not the system has told of a change. Default "10s".
 	Sweep Duration `toml:"sweep"`
-	// Names in outbox that are left alone, beside those of temporary files ("*.tmp", "*.part", "~$*" and others), which always
-	// are: * stands for any characters, ? for one, upper and lower case are the same, as in ["*.bak", "test-*"]. What is inside
-	// a folder that is sent goes with it, whatever its name. Default [].
+	// Names in outbox that are left alone, beside those of temporary files, lock files, backups and what systems keep for
+	// themselves ("*.tmp", "*.part", "~$*", "*~", "@eaDir" and others), which always are: * stands for any characters, ? for one,
+	// upper and lower case are the same, as in ["*.bak", "test-*"]. What is inside a folder that is sent goes with it, whatever
+	// its name, but for what systems keep for themselves. Default [].
 	Ignore []string `toml:"ignore"`
 }
 

@@ -88,6 +88,9 @@ func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []st
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
 		for _, e := range entries {
+			if natureOf(e.Name()) == litter {
+				continue
+			}
 			_, err := tx.Message(e.Name())
 			if errors.Is(err, ledger.ErrNotFound) {
 				names = append(names, e.Name())

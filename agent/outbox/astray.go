@@ -58,7 +58,7 @@ func (t *tray) tellAstray(ctx context.Context, part string, entries []fs.DirEntr
 	for _, e := range entries {
 		message, ok := t.messageOf(e.Name())
 		switch {
-		case litter(e.Name()):
+		case natureOf(e.Name()) == litter:
 		case !ok || !e.IsDir():
 			t.tellStrange(part + "/" + e.Name())
 		case part == sendingPart:
@@ -95,7 +95,7 @@ func (t *tray) messageOf(name string) (first id.Message, ok bool) {
 
 // hearAstray notes at once what the system tells of beside outbox/, unless it has the name of a message's folder.
 func (t *tray) hearAstray(part, name string) {
-	if _, ok := t.messageOf(name); !ok && !litter(name) && !temporary(name) {
+	if _, ok := t.messageOf(name); !ok && natureOf(name) == ordinary {
 		t.tellStrange(part + "/" + name)
 	}
 }

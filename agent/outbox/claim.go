@@ -326,7 +326,7 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) ([]led
 func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := h.observe(sourceAt(m))
 	if err == nil && !same(source, m.Source) {
-		source, err = h.changed(m, settling{t.Settle, t.FolderSettle})
+		source, err = h.changed(m, settling{file: t.Settle, folder: t.FolderSettle, claimed: m.Claimed})
 	}
 	switch {
 	case err == nil && same(source, m.Source):

@@ -192,11 +192,14 @@ func (f *finder) sweep(ctx context.Context) error {
 	begun, claims := time.Now(), f.claims
 	f.missed = false
 	f.watch.begin()
+	losses := f.t.locks.begin()
 	notes := map[string]string{}
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
-	f.t.note(notes, f.watch.end())
+	slower := f.watch.end()
+	f.t.note(notes, slower)
+	f.t.locks.end(losses, slower == "" && !f.absent)
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
 	if f.absent { // nobody tells when it comes back: what is not there cannot be watched
@@ -240,11 +243,13 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 		notes[part] = words.FolderUnreadable(plain(err))
 		return
 	}
+	h.readAhead(rel, dir)
 	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
 		f.missed = true
 	}
 	var batches batches
 	err = dir.Each(func(entries []fs.DirEntry) error {
+		f.t.noteLocks(rel, entries)
 		found := 0
 		for _, e := range entries {
 			name := under(rel, e.Name())
@@ -257,8 +262,8 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 			if ready != nil {
 				found++
 				batches.add(*ready)
-			} else if why != "" && len(notes) < maxNotes {
-				notes[name] = why
+			} else if why != "" {
+				addNote(notes, name, why)
 			}
 		}
 		f.claimFull(ctx, &batches)
@@ -275,7 +280,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 
 // isAddress reports whether a folder under outbox/ is an address rather than something to be sent.
 func isAddress(rel string) bool {
-	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/")
+	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && natureOf(rel) == ordinary
 }
 
 // found is something that is finished.
@@ -300,14 +305,15 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 		return nil, f.t.stuck(rel) // as it was when it was tried before
 	}
 	base := path.Base(rel)
+	if k, _ := kindOf(base); k != nil {
+		delete(f.pending, rel)
+		return nil, h.leaveAlone(rel, k, time.Now())
+	}
 	switch {
 	case isAddress(rel) && h.isDir(outboxPart+"/"+rel):
 		delete(f.pending, rel)
 		f.watch.sweepSoon() // it is new: it has to be watched, and may have something in it
 		return nil, ""
-	case temporary(base):
-		delete(f.pending, rel)
-		return nil, words.TemporaryName
 	case ownNote(base):
 		delete(f.pending, rel)
 		return nil, words.OwnNote
@@ -334,7 +340,12 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	source, folder, err := h.finished(outboxPart+"/"+rel, settling{f.t.Settle, f.t.FolderSettle}, time.Now())
+	if why := h.openElsewhere(rel, time.Now()); why != "" {
+		f.soon(rel, lockAgain)
+		return nil, why
+	}
+	settle := settling{file: f.t.Settle, folder: f.t.FolderSettle, habits: &f.t.habits, rel: rel}
+	source, folder, err := h.finished(outboxPart+"/"+rel, settle, time.Now())
 	if err == nil {
 		delete(f.pending, rel)
 		dir := path.Dir(rel)

@@ -110,7 +110,7 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 		for _, e := range entries {
 			switch name := e.Name(); {
 			case name == groupNote:
-			case litter(name):
+			case natureOf(name) == litter:
 				left.litter = append(left.litter, name)
 			case unread != nil || ours[name]:
 				left.ours = true

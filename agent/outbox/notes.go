@@ -12,6 +12,14 @@ import (
 // Note names an entry of a tray that is left alone, and says why.
 type Note struct{ Name, Why string }
 
+// rank orders notes: what a user has to act on, what ends by itself, and what is left alone for its name.
+func (n Note) rank() int {
+	if isLeftOver(n.Name) {
+		return 2
+	}
+	return words.Patience(n.Why)
+}
+
 // Left holds the notes of one tray by their meaning. Each list begins with the entries that need an operator.
 type Left struct {
 	Folders []Note // folders of the tray that are missing or unreadable
@@ -33,7 +41,7 @@ func (s Standing) Left() (l Left) {
 	}
 	for _, list := range [][]Note{l.Folders, l.Strays, l.Entries} {
 		slices.SortFunc(list, func(a, b Note) int {
-			return cmp.Or(cmp.Compare(words.Patience(a.Why), words.Patience(b.Why)), strings.Compare(a.Name, b.Name))
+			return cmp.Or(cmp.Compare(a.rank(), b.rank()), strings.Compare(a.Name, b.Name))
 		})
 	}
 	return l

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -36,11 +35,6 @@ func sourceOf(info beneath.Info) ledger.Source {
 		Executable: info.IsRegular() && info.Mode&0o111 != 0}
 }
 
-// settling says how long things must stay unchanged to count as finished.
-type settling struct {
-	file, folder time.Duration
-}
-
 // finished returns what lies at a path of the tray if it is complete: it has not changed for the settle time, and no program has
 // it open for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a
 // whole, or when a file of its name and .done lies beside it.
@@ -63,7 +57,12 @@ func (h *handles) finished(rel string, settle settling, now time.Time) (source l
 		source, err := h.finishedTree(d, name, settle.folder, now)
 		return source, true, err
 	}
-	return sourceOf(info), false, h.finishedFile(d, info, settle.file, now)
+	source = sourceOf(info)
+	settle.look(source, info, now)
+	if err := h.finishedFile(d, info, settle.file, now); err != nil {
+		return source, false, err
+	}
+	return source, false, settle.rest(info, now)
 }
 
 func (h *handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration, now time.Time) error {
@@ -109,28 +108,6 @@ func suitable(info beneath.Info) error {
 		return &never{words.NameNotUTF8}
 	}
 	return nil
-}
-
-// temporary names are of programs that write beside the real file and rename at the end.
-func temporary(name string) bool {
-	lower := strings.ToLower(name)
-	for _, end := range []string{".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp"} {
-		if strings.HasSuffix(lower, end) {
-			return true
-		}
-	}
-	for _, start := range []string{"~$", ".~lock.", ".goutputstream-", ".nfs", ".fuse_hidden"} {
-		if strings.HasPrefix(lower, start) {
-			return true
-		}
-	}
-	return litter(name)
-}
-
-// litter is what systems leave in folders for themselves.
-func litter(name string) bool {
-	lower := strings.ToLower(name)
-	return lower == ".ds_store" || lower == "thumbs.db" || lower == "desktop.ini"
 }
 
 // observe identifies what lies at a path of the tray: a file, or a folder with all that is in it.

@@ -96,18 +96,6 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 	}
 }
 
-func TestTemporaryNames(t *testing.T) {
-	for name, want := range map[string]bool{
-		"~$report.docx": true, "a.tmp": true, "A.TMP": true, "big.iso.part": true, "x.crdownload": true, ".DS_Store": true, "Thumbs.db": true,
-		"desktop.ini": true, ".~lock.a.odt#": true, ".data.csv.swp": true, "a.filepart": true,
-		"data.csv": false, ".hidden": false, "tmp": false, "part": false, "~notes": false, "template": false, "swp": false,
-	} {
-		if got := temporary(name); got != want {
-			t.Errorf("%q: %t", name, got)
-		}
-	}
-}
-
 func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")

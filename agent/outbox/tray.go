@@ -98,6 +98,9 @@ type tray struct {
 	slower  string            // why the system does not tell of new files, for people
 	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
+
+	habits habits // of the programs that write here
+	locks  locks  // of the programs that have something open here
 }
 
 func (o *Outbox) newTray(t Tray, several bool) (*tray, error) {
@@ -164,9 +167,10 @@ func (t *tray) addressOf(dir string) (string, error) {
 
 // LeavesAlone says why a tray would never take something of this name; empty: it would.
 func (o *Outbox) LeavesAlone(tray, name string) string {
+	if k, _ := kindOf(name); k != nil {
+		return k.note()
+	}
 	switch t := o.tray(tray); {
-	case temporary(name):
-		return words.TemporaryName
 	case ownNote(name):
 		return words.OwnNote
 	case t != nil && t.ignored(name):

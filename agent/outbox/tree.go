@@ -54,7 +54,7 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 }
 
 func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
-	if litter(name) {
+	if natureOf(name) == litter {
 		return nil
 	}
 	if !utf8.ValidString(name) {
@@ -116,11 +116,11 @@ func (h *handles) finishedTree(d *beneath.Dir, name string, settle time.Duration
 		if info.ID == h.t.o.state {
 			return &never{words.StateInTray}
 		}
+		if why := waitsInside(rel, sum.changed, now); why != "" {
+			return &later{after: time.Second, why: why}
+		}
 		if info.IsDir() {
 			return nil
-		}
-		if temporary(info.Name) {
-			return &later{after: time.Second, why: words.UnfinishedInside(rel)} // some program has not finished with it
 		}
 		var no *never
 		err := h.finishedFile(d, info, 0, now)

@@ -88,6 +88,7 @@ func (w *watch) forward(from *fsnotify.Watcher) {
 			if !ok {
 				return
 			}
+			w.t.lost()
 			w.t.log.Info("notifications were lost, so everything is looked through", "reason", err)
 			w.sweepSoon()
 		}
@@ -102,9 +103,11 @@ func (w *watch) tell(e fsnotify.Event) {
 	case !below && filepath.Dir(filepath.Clean(part)) == w.t.Dir && e.Op.Has(fsnotify.Create):
 		w.t.hearAstray(filepath.Base(part), name)
 	case e.Name == outbox:
+		w.t.lost()
 		w.sweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent
 	case !below, e.Op == fsnotify.Remove:
 	default:
+		w.t.hear(rel, e.Op)
 		select {
 		case w.names <- rel:
 		default:

@@ -8,7 +8,6 @@ import (
 
 // Why an entry of outbox is left alone.
 const (
-	TemporaryName  = "it has the name of a temporary file, so it is left alone"
 	IgnoredName    = "the tray's configuration says to leave alone what has such a name"
 	OwnNote        = "it is a note of sealpost's own about a folder in sending: delete it here"
 	MarkerAlone    = "it marks a folder as finished, and that folder is not here (any more): remove it"
@@ -31,7 +30,7 @@ const stillWritten = "it is still being written"
 // Patience orders reasons by who ends them: 0 an operator, 1 the program that writes the file, 2 nobody needs to.
 func Patience(why string) int {
 	switch {
-	case why == TemporaryName, why == IgnoredName:
+	case why == IgnoredName:
 		return 2
 	case strings.HasPrefix(why, stillWritten):
 		return 1

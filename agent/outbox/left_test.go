@@ -1,0 +1,141 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/internal/words"
+)
+
+// swept looks through outbox/ once and returns the notes.
+func (s *sealer) swept(f *finder) map[string]string {
+	s.t.Helper()
+	if f.watch == nil {
+		f.watch = newWatch(s.tray)
+	}
+	losses := s.tray.locks.begin()
+	notes := map[string]string{}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	f.sweepDir(ctx, opened(s.t, s.tray), "", notes)
+	s.tray.locks.end(losses, true)
+	return notes
+}
+
+func (s *sealer) expectNothingClaimed(f *finder) {
+	s.t.Helper()
+	if f.claims > 0 {
+		s.t.Errorf("%d things are claimed", f.claims)
+	}
+}
+
+// What systems leave in every folder is neither sent nor reported, and no folder of theirs is taken for an address.
+func TestLitterIsNeitherSentNorReported(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	for _, name := range []string{"@eaDir/data.csv@SynoEAStream", ".Trash-1000/files/old.csv", "$RECYCLE.BIN/x", "System Volume Information/x",
+		".Spotlight-V100/x", "@Recycle/x", "lost+found/x", ".DS_Store", "Thumbs.db", "desktop.ini", "._data.csv", ".directory"} {
+		put(t, s.tray.Outbox(), filepath.FromSlash(name))
+	}
+	if notes := s.swept(f); len(notes) > 0 {
+		t.Errorf("reported: %v", notes)
+	}
+	s.expectNothingClaimed(f)
+	for _, dir := range []string{"@EADIR", "@CA-RC"} {
+		if !isAddress(dir) {
+			t.Errorf("%s is no address", dir)
+		}
+	}
+	for _, name := range []string{"@eaDir", "._x", "~$x"} {
+		if s.LeavesAlone("outbox", name) == "" {
+			t.Errorf("%s would be sent, as it seems", name)
+		}
+	}
+}
+
+// A program is at work on an unfinished file. It is worth a word when it has stood still: the program may have crashed.
+func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	for _, name := range []string{"new.part", "old.part", ".data.csv.Xy12Zq", "notes.txt~"} {
+		path := put(t, s.tray.Outbox(), name)
+		if name != "new.part" {
+			old := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	notes := s.swept(f)
+	want := map[string]string{"old.part": words.TemporaryName("Firefox and KDE"), ".data.csv.Xy12Zq": words.TemporaryName("rsync"),
+		"notes.txt~": words.BackupName("text editors")}
+	if fmt.Sprint(notes) != fmt.Sprint(want) {
+		t.Errorf("reported: %v", notes)
+	}
+	s.expectNothingClaimed(f)
+}
+
+// However many leftovers there are, in whatever order: what a user has to do something about is reported, and first.
+func TestLeftoversNeverPushAProblemOut(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		notes := map[string]string{}
+		if !late {
+			addNote(notes, "link", words.IsLink)
+		}
+		for i := range 2 * maxNotes {
+			addNote(notes, fmt.Sprintf(".%d.part", i), "left alone")
+		}
+		addNote(notes, "link", words.IsLink)
+		addNote(notes, "@CA-RC/link", words.IsLink)
+		if len(notes) != maxNotes {
+			t.Errorf("%d notes", len(notes))
+		}
+		list := Standing{NotTaken: notes}.Left().Entries
+		sorted := slices.IsSortedFunc(list[2:], func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
+		if list[0].Name != "@CA-RC/link" || list[1].Name != "link" || len(list) != maxNotes || !sorted {
+			t.Errorf("in this order: %q", list)
+		}
+	}
+	full := map[string]string{}
+	for i := range 2 * maxNotes {
+		addNote(full, fmt.Sprintf("link %d", i), words.IsLink)
+	}
+	if addNote(full, "link 0", "another reason"); len(full) != maxNotes || full["link 0"] != "another reason" {
+		t.Errorf("%d notes, %q", len(full), full["link 0"])
+	}
+}
+
+// A folder waits for what a program has not finished in it, and for a program that has something in it open. Backups go with it.
+func TestWhatAFolderWaitsFor(t *testing.T) {
+	for name, want := range map[string]string{
+		"data.csv": "", "notes.txt~": "", "#notes.txt#": "", "._data.csv": "", ".DS_Store": "",
+		"data.csv.part": "temporary file", ".data.csv.Xy12Zq": "temporary file", ".rsync-partial/data.csv": "temporary file", ".~tmp~/data.csv": "temporary file",
+		"~$report.docx": "lock file of a program (Microsoft Office)", ".~lock.a.odt#": "lock file",
+	} {
+		root := t.TempDir()
+		put(t, root, "real.csv")
+		put(t, root, filepath.FromSlash(name))
+		_, _, err := finishedAt(t, root, settling{}, inTime())
+		var wait *later
+		why := ""
+		if l, ok := err.(*later); ok {
+			wait, why = l, l.why
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if (wait == nil) != (want == "") || !strings.Contains(why, want) {
+			t.Errorf("%s: %q, want %q", name, why, want)
+		}
+	}
+	root := t.TempDir()
+	put(t, root, "~$report.docx")
+	if _, _, err := finishedAt(t, root, settling{}, time.Now().Add(lockForgotten+time.Minute)); err != nil {
+		t.Errorf("a lock file that is forgotten: %v", err)
+	}
+}

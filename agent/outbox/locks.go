@@ -1,0 +1,166 @@
+package outbox
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+const (
+	lockAgain = 2 * time.Second // between looks at a file that waits for a lock
+	maxLocks  = 1024            // names that may wait in a tray
+)
+
+// locks knows the lock files that programs keep beside the files that they have open. Only a file that
+// may wait for one of them costs a look at the disk.
+//
+// Sweeps and notifications tell of them. A sweep may meet a file before its lock, so it reads the names
+// of a folder ahead if notifications may not have told of all: at the start, and after some were lost.
+type locks struct {
+	ahead bool // this sweep reads ahead; the finder's own
+
+	mu     sync.Mutex           // guards what follows
+	of     map[waiting][]string // lock files, by what waits for them
+	losses int                  // of notifications, so far
+	whole  int                  // 1 + the losses before the sweep since which all are known; 0: none
+}
+
+// waiting is a name that waits for a lock file.
+type waiting struct {
+	dir, name string
+	tail      bool // the name lacks its first one or two characters
+}
+
+// note remembers a name in outbox/, or in a folder in it, if it is that of a lock file.
+func (l *locks) note(dir, name string) {
+	k, stem := kindOf(name)
+	if k == nil || k.is != locking {
+		return
+	}
+	of, lock := k.locks(stem), under(dir, name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, file := range of.names {
+		l.add(waiting{dir: dir, name: file}, lock)
+	}
+	if of.tail != "" {
+		l.add(waiting{dir: dir, name: of.tail, tail: true}, lock)
+	}
+}
+
+// split returns the folder in outbox/ in which an entry lies, empty for outbox/ itself, and its name.
+func split(rel string) (dir, name string) {
+	dir, name = path.Split(rel)
+	return strings.TrimSuffix(dir, "/"), name
+}
+
+func (l *locks) add(w waiting, lock string) {
+	if l.of == nil {
+		l.of = map[waiting][]string{}
+	}
+	if len(l.of) < maxLocks && !slices.Contains(l.of[w], lock) {
+		l.of[w] = append(l.of[w], lock)
+	}
+}
+
+// candidates lists the lock files that a file may wait for.
+func (l *locks) candidates(rel string) (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.of) == 0 {
+		return nil
+	}
+	dir, name := split(rel)
+	list = slices.Clone(l.of[waiting{dir: dir, name: name}])
+	for _, tail := range tails(name) {
+		list = append(list, l.of[waiting{dir: dir, name: tail, tail: true}]...)
+	}
+	return list
+}
+
+// forget drops a lock file that is gone.
+func (l *locks) forget(lock string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for w, list := range l.of {
+		list = slices.DeleteFunc(list, func(other string) bool { return other == lock })
+		if l.of[w] = list; len(list) == 0 {
+			delete(l.of, w)
+		}
+	}
+}
+
+// lost notes that notifications were lost.
+func (l *locks) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.losses++
+}
+
+// begin is called before a sweep, and end after it with the result of begin.
+func (l *locks) begin() (losses int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead = l.whole != l.losses+1
+	return l.losses
+}
+
+// end notes that a sweep has seen every name. told reports whether notifications tell of new ones.
+func (l *locks) end(losses int, told bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.whole = 0
+	if told {
+		l.whole = losses + 1
+	}
+}
+
+// readAhead looks for lock files in outbox/, or in a folder in it, if some may be unknown.
+func (h *handles) readAhead(rel string, dir *beneath.Dir) {
+	if !h.t.locks.ahead {
+		return
+	}
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says so
+		h.t.noteLocks(rel, entries)
+		return nil
+	})
+}
+
+// noteLocks notes the lock files in a page of a folder before any entry of it is examined.
+func (t *tray) noteLocks(rel string, entries []fs.DirEntry) {
+	for _, e := range entries {
+		t.locks.note(rel, e.Name())
+	}
+}
+
+// openElsewhere returns the note on a file that waits for a lock file; empty: it does not.
+func (h *handles) openElsewhere(rel string, now time.Time) string {
+	for _, lock := range h.t.locks.candidates(rel) {
+		info, there := h.glance(lock)
+		if !there {
+			h.t.locks.forget(lock)
+			continue
+		}
+		file, there := h.glance(rel)
+		until := latest(info.Changed, file.Changed).Add(lockForgotten)
+		if there && now.Before(until) {
+			name := path.Base(lock)
+			k, _ := kindOf(name)
+			return words.OpenElsewhere(name, k.program, until)
+		}
+	}
+	return ""
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
