@@ -15,8 +15,8 @@ import (
 const (
 	// writtenFactor and writtenMost set the quiet time of a file that was written in outbox/ itself: its
 	// program may close it and go on, and nothing tells of it beforehand. A longer settle time is kept.
-	writtenFactor = 3
-	writtenMost   = 6 * time.Second
+	writtenFactor = 2.5
+	writtenMost   = 5 * time.Second
 	// pausedMost bounds the quiet time of a file whose program has paused.
 	pausedMost = 10 * time.Minute
 	// resumesWithin is how soon after a change of a file another file of its name may be its rest.
@@ -63,7 +63,7 @@ func (s settling) rest(info beneath.Info, now time.Time) error {
 
 // writtenQuiet returns the quiet time of a file that was written in outbox/ itself.
 func writtenQuiet(settle time.Duration) time.Duration {
-	return max(settle, min(writtenFactor*settle, writtenMost))
+	return max(settle, min(time.Duration(writtenFactor*float64(settle)), writtenMost))
 }
 
 // pausedQuiet returns the quiet time of a file whose program has paused for so long.

@@ -89,7 +89,11 @@ func TestAFileThatIsAppendedToEveryFewSecondsIsTakenWhole(t *testing.T) {
 	for n := range 5 {
 		at := 4 * float64(n)
 		i.writes(at, int64(n)+1)
-		i.waits(at+2, 4*time.Second, "")
+		wait := 4 * time.Second // half as long again as the pause
+		if n == 0 {
+			wait = 3 * time.Second
+		}
+		i.waits(at+2, wait, "")
 	}
 	i.waits(21.9, 100*time.Millisecond, "")
 	i.taken(22) // 6 s after the last line
@@ -111,7 +115,7 @@ func TestTheQuietTimeGrowsWithThePauses(t *testing.T) {
 			t.Errorf("after a pause of %s: %s", pause, got)
 		}
 	}
-	for settle, want := range map[time.Duration]time.Duration{0: 0, time.Second: 3 * time.Second, 4 * time.Second: 6 * time.Second, time.Minute: time.Minute} {
+	for settle, want := range map[time.Duration]time.Duration{0: 0, time.Second: 2500 * time.Millisecond, 4 * time.Second: 5 * time.Second, time.Minute: time.Minute} {
 		if got := writtenQuiet(settle); got != want {
 			t.Errorf("with a settle time of %s: %s", settle, got)
 		}
@@ -122,7 +126,7 @@ func TestTheQuietTimeGrowsWithThePauses(t *testing.T) {
 func TestOnlyTheFirstPieceGoesAlone(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 1)
-	i.taken(6)
+	i.taken(5)
 	i.writes(20, 1)
 	i.waits(22, 28*time.Second, "may be the rest of it")
 	i.writes(40, 2)
@@ -137,28 +141,28 @@ func TestOnlyTheFirstPieceGoesAlone(t *testing.T) {
 	i.taken(day + 50)
 
 	i.writes(day+30*3600, 1) // too long ago
-	i.taken(day + 30*3600 + 6)
+	i.taken(day + 30*3600 + 5)
 }
 
 // Complete files of one name, one soon after the other, are held up once.
 func TestCompleteFilesOfOneNameAreHeldUpOnce(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 10)
-	i.taken(6)
+	i.taken(5)
 	i.writes(60, 11)
 	i.waits(62, 88*time.Second, "move them here")
 	i.taken(150)
 	for n := range 3 {
 		at := 200 + 60*float64(n)
 		i.writes(at, 12)
-		i.taken(at + 6)
+		i.taken(at + 5)
 	}
 
 	i = newInstrument(t, 2*time.Second)
 	i.writes(0, 10)
-	i.taken(6)
-	i.writes(6+120, 10) // more than two minutes after the first was written
-	i.taken(6 + 126)
+	i.taken(5)
+	i.writes(5+120, 10) // more than two minutes after the first was written
+	i.taken(5 + 125)
 }
 
 // A program that writes a file anew each time, with more or less in it, does not go on with it.
@@ -169,8 +173,8 @@ func TestAFileThatIsWrittenAnewIsNotAddedTo(t *testing.T) {
 	i.writes(5, 12)
 	i.waits(7, 5500*time.Millisecond, "after a pause")
 	i.writes(10, 11)
-	i.waits(12, 4*time.Second, "")
-	i.taken(16)
+	i.waits(12, 3*time.Second, "")
+	i.taken(15)
 }
 
 // What is moved in is complete, and so is what is copied with the time of its content.
@@ -200,16 +204,16 @@ func TestWhatIsMovedInWaitsForNoHabit(t *testing.T) {
 	come(10, 5)
 	i.taken(12)
 	come(20, 0) // empty: its content is to come
-	i.waits(22, 4*time.Second, "")
+	i.waits(22, 3*time.Second, "")
 	i = newInstrument(t, 2*time.Second)
 	come(0, 5)
 	i.habits.lost() // and it may have been written
-	i.waits(2, 4*time.Second, "")
+	i.waits(2, 3*time.Second, "")
 	i = newInstrument(t, 2*time.Second)
 	come(0, 5)
 	i.size = 6
 	i.habits.hear("run.csv", fsnotify.Write, i.changed)
-	i.waits(2, 4*time.Second, "")
+	i.waits(2, 3*time.Second, "")
 }
 
 // Without a settle time everything goes at once.
@@ -247,7 +251,7 @@ func TestHabitsAreRememberedUpToABound(t *testing.T) {
 // A file that is gone on with in sending/ is left alone until its program has finished.
 func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	for pause, want := range map[time.Duration]time.Duration{
-		-time.Second: 6 * time.Second, time.Second: 6 * time.Second, 20 * time.Second: 30 * time.Second, time.Hour: 6 * time.Second,
+		-time.Second: 5 * time.Second, time.Second: 5 * time.Second, 20 * time.Second: 30 * time.Second, time.Hour: 5 * time.Second,
 	} {
 		if got := resumedQuiet(pause, 2*time.Second); got != want {
 			t.Errorf("changed %s after its claim: %s", pause, got)
@@ -290,7 +294,7 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		return 2 * time.Second
 	}
 	put(t, s.tray.Outbox(), "written")
-	if got := quiet("written").Round(time.Second); got != 6*time.Second {
+	if got := quiet("written").Round(time.Second); got != 5*time.Second {
 		t.Errorf("written here: %s", got)
 	}
 	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(s.tray.Outbox(), "moved")); err != nil {

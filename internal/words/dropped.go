@@ -94,7 +94,7 @@ func CannotBeSent(name, why string) string {
 
 // EndedElsewhere says of a folder in sending that its message has ended without it.
 func EndedElsewhere(state string) string {
-	return fmt.Sprintf("its message has ended (%s) while this folder was away: move what is in it into outbox if it is to be sent", state)
+	return fmt.Sprintf("its message has ended (%s), as the file under its name was renamed, taken away or replaced: move what lies here into outbox if it is to be sent", state)
 }
 
 // Why a message waits, or how it ended before anything of it was sent.
