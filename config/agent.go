@@ -84,8 +84,17 @@ func (a Agent) Receives() bool { return a.Role == RoleReceive || a.Role == RoleB
 
 // LoadAgent reads and checks an agent.toml. In what it returns every path is absolute.
 func LoadAgent(path string) (Agent, error) {
+	path, text, err := read(path)
+	if err != nil {
+		return Agent{}, err
+	}
+	return ParseAgent(path, text)
+}
+
+// ParseAgent is LoadAgent for text that has been read from the file at an absolute path already.
+func ParseAgent(path string, text []byte) (Agent, error) {
 	a := DefaultAgent()
-	f, err := load(path, &a, fullAgent)
+	f, err := parse(path, text, &a, fullAgent)
 	if err != nil {
 		return Agent{}, err
 	}

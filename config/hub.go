@@ -75,8 +75,17 @@ func DefaultHub() Hub {
 
 // LoadHub reads and checks a hub.toml. In what it returns every path is absolute.
 func LoadHub(path string) (Hub, error) {
+	path, text, err := read(path)
+	if err != nil {
+		return Hub{}, err
+	}
+	return ParseHub(path, text)
+}
+
+// ParseHub is LoadHub for text that has been read from the file at an absolute path already.
+func ParseHub(path string, text []byte) (Hub, error) {
 	h := DefaultHub()
-	f, err := load(path, &h, fullHub)
+	f, err := parse(path, text, &h, fullHub)
 	if err != nil {
 		return Hub{}, err
 	}

@@ -45,17 +45,21 @@ type file struct {
 	text string
 }
 
-// load decodes the file at path into v, which holds the defaults; full is a value of its type that has every key.
-func load(path string, v, full any) (*file, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
+// read returns the text of a configuration file, and its absolute path.
+func read(path string) (abs string, text []byte, err error) {
+	if abs, err = filepath.Abs(path); err != nil {
+		return "", nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	text, err := os.ReadFile(abs)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+	if text, err = os.ReadFile(abs); err != nil {
+		return "", nil, fmt.Errorf("configuration: %w", err)
 	}
-	f := &file{path: abs, text: string(text)}
+	return abs, text, nil
+}
+
+// parse decodes the text of the file at an absolute path into v, which holds the defaults; full is a value of its type that
+// has every key.
+func parse(path string, text []byte, v, full any) (*file, error) {
+	f := &file{path: path, text: string(text)}
 	return f, f.decode(v, full)
 }
 
