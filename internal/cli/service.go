@@ -2,8 +2,10 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sealpost/config"
 	"sealpost/internal/control"
 	"sealpost/internal/service"
 	"sealpost/internal/words"
@@ -20,7 +23,8 @@ const installHelp = `Make %[1]s a service that starts with the machine, is watch
 been set up before. Nothing is started yet, and repeating it renews the service.
 
 Several instances stand side by side; each has a name, which is that in its configuration unless --name says another.
-On Linux the service runs as the account "sealpost" unless --user names another, and nothing but its folders is open to it.%[2]s`
+On Linux the service runs as the account "sealpost" unless --user names another, and nothing but its folders is open to it.
+Where other accounts could replace one of the folders, nothing is changed, and the reason and the remedy are said.%[2]s`
 
 const installAgentHelp = `
 The folders that people use belong to the group --group: put those who drop and take files into it.`
@@ -35,19 +39,31 @@ func (s *serviceTarget) flags(cmd *cobra.Command) {
 
 // instance names the service; without --name it is that of the folder, or what the configuration says.
 func (s *serviceTarget) instance() (service.Instance, error) {
-	name := s.name
-	if name == "" {
-		if of, err := service.Of(s.kind, absolute(s.dir)); err == nil { // otherwise the command itself will say what is wrong
-			name = of.Name
-		}
+	if name := s.known(); name != "" {
+		return named(s.kind, name)
 	}
-	if name == "" {
-		var err error
-		if name, err = s.configured(); err != nil {
-			return service.Instance{}, fmt.Errorf("which service is meant? Name it with --name, or its folder with --dir: %w", err)
-		}
+	name, err := s.configured()
+	if err != nil {
+		return service.Instance{}, whichService(err)
 	}
-	n := service.Instance{Kind: s.kind, Name: name}
+	return named(s.kind, name)
+}
+
+// known is the name on the command line, or that of the service that serves the folder; empty if there is none.
+func (s *serviceTarget) known() string {
+	if s.name != "" {
+		return s.name
+	}
+	of, _ := service.Of(s.kind, absolute(s.dir)) //nolint:errcheck // the command itself will say what is wrong
+	return of.Name
+}
+
+func whichService(err error) error {
+	return fmt.Errorf("which service is meant? Name it with --name, or its folder with --dir: %w", err)
+}
+
+func named(kind, name string) (service.Instance, error) {
+	n := service.Instance{Kind: kind, Name: name}
 	if err := n.Check(); err != nil {
 		return n, &usageError{err.Error()}
 	}
@@ -112,12 +128,10 @@ func installCommand(kind string) *cobra.Command {
 			if err := service.MayManage(); err != nil { // it may not even read the configuration
 				return err
 			}
-			i, err := s.installation()
+			i, err := s.installation(cmp.Or(user, service.DefaultUser), group)
 			if err != nil {
 				return err
 			}
-			i.User = cmp.Or(user, service.DefaultUser)
-			i.Group = cmp.Or(group, i.User)
 			report, err := service.Install(i)
 			if err != nil {
 				return err
@@ -141,10 +155,8 @@ func defaultText(user string) string {
 }
 
 // installation reads from the configuration what the service needs to know.
-func (s *serviceTarget) installation() (i service.Installation, err error) {
-	if i.Instance, err = s.instance(); err != nil {
-		return i, err
-	}
+func (s *serviceTarget) installation(user, group string) (i service.Installation, err error) {
+	i.User, i.Group = user, cmp.Or(group, user)
 	if i.Dir, err = filepath.Abs(s.dir); err != nil {
 		return i, err
 	}
@@ -152,14 +164,21 @@ func (s *serviceTarget) installation() (i service.Installation, err error) {
 		return i, err
 	}
 	if s.kind == service.Hub {
-		if err := hubRunsHere(); err != nil {
-			return i, err
-		}
-		cfg, err := loadHub(s.dir)
-		i.State = cfg.State
+		return s.hubInstallation(i)
+	}
+	i.Config = config.AgentFile(i.Dir)
+	text, err := service.ReadConfiguration(&i)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = whichService(words.NoAgentIn(i.Dir))
+	}
+	if err != nil {
 		return i, err
 	}
-	cfg, err := loadAgent(s.dir)
+	cfg, err := config.ParseAgent(i.Config, text)
+	if err != nil {
+		return i, err
+	}
+	i.Instance, err = named(s.kind, cmp.Or(s.known(), cfg.Site))
 	i.State = cfg.State
 	for _, t := range cfg.Trays() {
 		i.Writable = append(i.Writable, t.Dir)
@@ -171,6 +190,28 @@ func (s *serviceTarget) installation() (i service.Installation, err error) {
 			i.Writable = append(i.Writable, beside) // for STATUS.txt
 		}
 	}
+	return i, err
+}
+
+// hubInstallation is installation for a hub, which has no folders of other people.
+func (s *serviceTarget) hubInstallation(i service.Installation) (service.Installation, error) {
+	if err := hubRunsHere(); err != nil {
+		return i, err
+	}
+	i.Config = config.HubFile(i.Dir)
+	text, err := service.ReadConfiguration(&i)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = whichService(words.NoHubIn(i.Dir))
+	}
+	if err != nil {
+		return i, err
+	}
+	cfg, err := config.ParseHub(i.Config, text)
+	if err != nil {
+		return i, err
+	}
+	i.State = cfg.State
+	i.Instance, err = named(s.kind, cmp.Or(s.known(), cfg.Name))
 	return i, err
 }
 

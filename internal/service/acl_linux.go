@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -85,15 +84,15 @@ func parseACL(b []byte) (a acl, err error) {
 }
 
 // aclOfMode is the access list of a folder that has none.
-func aclOfMode(mode fs.FileMode) acl {
-	perm := uint16(mode.Perm())
+func aclOfMode(mode uint32) acl {
+	perm := uint16(mode)
 	return acl{{aclOwner, perm >> 6 & rwx, aclNobody}, {aclOwnerGroup, perm >> 3 & rwx, aclNobody}, {aclOther, perm & rwx, aclNobody}}
 }
 
 // readACL returns nil where there is none.
-func readACL(folder, which string) (acl, error) {
+func readACL(h *handle, which string) (acl, error) {
 	var b [64 << 10]byte // the most that an attribute can hold
-	n, err := unix.Getxattr(folder, which, b[:])
+	n, err := unix.Getxattr(h.proc(), which, b[:])
 	if errors.Is(err, unix.ENODATA) {
 		return nil, nil
 	}
@@ -103,26 +102,26 @@ func readACL(folder, which string) (acl, error) {
 	return parseACL(b[:n])
 }
 
-// change reads an access list of a folder, lets edit change it, and writes it.
-func change(folder, which string, edit func(*acl)) error {
-	list, err := readACL(folder, which)
+// changeACL reads an access list of a folder, lets edit change it, and writes it.
+func (h *handle) changeACL(which string, edit func(*acl)) error {
+	list, err := readACL(h, which)
 	if err == nil {
 		edit(&list)
-		err = unix.Setxattr(folder, which, list.bytes(), 0)
+		err = unix.Setxattr(h.proc(), which, list.bytes(), 0)
 	}
 	if err != nil {
-		return fmt.Errorf("access list of %s: %w", folder, err)
+		return fmt.Errorf("access list of %s: %w", h.path, err)
 	}
 	return nil
 }
 
-// shareFolder lets a group do everything in a folder, and the service and the group everything with what is made in it,
-// whatever the umask of its maker is. What others have been given in the access lists stays.
-func shareFolder(folder string, uid, gid uint32) error {
-	if err := admit(folder, aclEntry{aclGroup, rwx, gid}); err != nil {
+// share lets a group do everything in a folder, and the service and the group everything with what is made in it, whatever
+// the umask of its maker is. What others have been given in the access lists stays.
+func (h *handle) share(uid, gid uint32) error {
+	if err := h.admit(aclEntry{aclGroup, rwx, gid}); err != nil {
 		return err
 	}
-	return change(folder, aclDefault, func(a *acl) {
+	return h.changeACL(aclDefault, func(a *acl) {
 		a.set(aclOwner, aclNobody, rwx)
 		a.set(aclUser, uid, rwx)
 		a.set(aclOwnerGroup, aclNobody, rwx)
@@ -133,14 +132,14 @@ func shareFolder(folder string, uid, gid uint32) error {
 }
 
 // admit gives users and groups rights to a folder, beside those who have some.
-func admit(folder string, more ...aclEntry) error {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return err
+func (h *handle) admit(more ...aclEntry) error {
+	var now unix.Stat_t
+	if err := unix.Fstat(h.fd, &now); err != nil {
+		return &fs.PathError{Op: "stat", Path: h.path, Err: err}
 	}
-	return change(folder, aclAccess, func(a *acl) {
+	return h.changeACL(aclAccess, func(a *acl) {
 		if *a == nil {
-			*a = aclOfMode(info.Mode())
+			*a = aclOfMode(now.Mode)
 		}
 		for _, e := range more {
 			a.set(e.Tag, e.ID, e.Perm)

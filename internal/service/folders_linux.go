@@ -1,12 +1,17 @@
 package service
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"sealpost/internal/words"
 )
 
 // command is a program with its arguments, as it can be run or shown to a person.
@@ -16,7 +21,10 @@ type command []string
 func (c command) String() string {
 	var words []string
 	for _, word := range c {
-		if word == "" || strings.ContainsAny(word, " \t\"'\\$`*?[]{}()<>|&;~#!") {
+		if strings.ContainsFunc(word, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+			// Letters that a terminal acts upon, or none at all: in the spelling of bash and zsh.
+			word = "$'" + strings.ReplaceAll(strings.Trim(strconv.QuoteToASCII(word), `"`), "'", `\'`) + "'"
+		} else if word == "" || strings.ContainsAny(word, " \t\"'\\$`*?[]{}()<>|&;~#!") {
 			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 		}
 		words = append(words, word)
@@ -27,15 +35,10 @@ func (c command) String() string {
 // step is one thing to do to a folder: as a person would type it, and how it is done here.
 type step struct {
 	command
-	here func() error // nil: by the command itself
+	here func() error
 }
 
-func (s step) do() error {
-	if s.here != nil {
-		return s.here()
-	}
-	return execute(s.command)
-}
+func (s step) do() error { return s.here() }
 
 // account is whom a service runs as, beside whom people use its folders.
 type account struct {
@@ -55,10 +58,10 @@ func accountOf(i Installation) (account, error) {
 	if err != nil {
 		return a, fmt.Errorf("there is no group %q of the people who drop and take files; make one with: groupadd --system %s", i.Group, i.Group)
 	}
-	if a.uid, err = number(u.Uid); err != nil {
+	if a.uid, err = parseID(u.Uid); err != nil {
 		return a, err
 	}
-	if a.gid, err = number(g.Gid); err != nil {
+	if a.gid, err = parseID(g.Gid); err != nil {
 		return a, err
 	}
 	also, err := u.GroupIds()
@@ -66,7 +69,7 @@ func accountOf(i Installation) (account, error) {
 		return a, fmt.Errorf("groups of the account %q: %w", i.User, err)
 	}
 	for _, id := range also {
-		gid, err := number(id)
+		gid, err := parseID(id)
 		if err != nil {
 			return a, err
 		}
@@ -75,7 +78,7 @@ func accountOf(i Installation) (account, error) {
 	return a, nil
 }
 
-func number(id string) (uint32, error) {
+func parseID(id string) (uint32, error) {
 	n, err := strconv.ParseUint(id, 10, 32)
 	return uint32(n), err
 }
@@ -84,51 +87,94 @@ func number(id string) (uint32, error) {
 // people drop files and take them. Everything new in a shared folder belongs to the group (setgid), which may write
 // whatever the umask of its maker says (default access list): a folder that somebody drops can then be moved by the
 // service, and what the service places can be moved by people. A folder elsewhere that holds shared ones stays its owner's:
-// the service may write there, people may look. Each step can be repeated, and none goes down into what people have put there.
-func folderSteps(i Installation, a account) []step {
+// the service may write there, people may look. Each step can be repeated, and none goes down into what people have put
+// there. Each finds its folder anew and does its work through a handle of it, so that it never reaches another one.
+func folderSteps(i Installation, a account, w walker) []step {
 	owner := a.user + ":" + a.group
+	on := func(folder string, do func(*handle) error, words ...string) step {
+		return step{append(words, folder), func() error { return w.at(folder, do) }}
+	}
+	give := func(h *handle) error { return h.own(a.uid, a.gid) }
 	steps := []step{
-		{command: command{"chown", "-h", owner, i.Dir}},
-		{command: command{"chmod", "u+rwx,g+rx", i.Dir}},
-		{command: command{"chown", "-hR", owner, i.State}},
+		on(i.Dir, give, "chown", "-h", owner),
+		on(i.Dir, func(h *handle) error { return h.permit(0o750, 0) }, "chmod", "u+rwx,g+rx"),
+		on(i.State, func(h *handle) error { return giveTree(h, a) }, "chown", "-hR", owner),
 	}
 	for _, folder := range i.elsewhere() {
-		steps = append(steps, making(folder), step{
-			command{"setfacl", "-m", "u:" + a.user + ":rwx,g:" + a.group + ":rx", folder},
-			func() error { return admit(folder, aclEntry{aclUser, rwx, a.uid}, aclEntry{aclGroup, r_x, a.gid}) },
-		})
+		steps = append(steps, w.making(folder), on(folder, func(h *handle) error {
+			return h.admit(aclEntry{aclUser, rwx, a.uid}, aclEntry{aclGroup, r_x, a.gid})
+		}, "setfacl", "-m", "u:"+a.user+":rwx,g:"+a.group+":rx"))
 	}
 	for _, folder := range i.Shared {
-		steps = append(steps, making(folder),
-			step{command: command{"chown", "-h", owner, folder}},
-			step{command: command{"chmod", "u+rwx,g+rwxs,o-rwx", folder}},
-			step{
-				command{"setfacl", "-m", "g:" + a.group + ":rwx,d:u::rwx,d:u:" + a.user + ":rwx,d:g::rwx,d:g:" + a.group + ":rwx,d:m::rwx,d:o::-", folder},
-				func() error { return shareFolder(folder, a.uid, a.gid) },
-			})
+		steps = append(steps, w.making(folder), on(folder, give, "chown", "-h", owner),
+			on(folder, func(h *handle) error { return h.permit(0o2770, 0o007) }, "chmod", "u+rwx,g+rwxs,o-rwx"),
+			on(folder, func(h *handle) error { return h.share(a.uid, a.gid) },
+				"setfacl", "-m", "g:"+a.group+":rwx,d:u::rwx,d:u:"+a.user+":rwx,d:g::rwx,d:g:"+a.group+":rwx,d:m::rwx,d:o::-"))
 	}
 	return steps
 }
 
 // making makes a folder that is missing. A unit whose folder is missing does not start.
-func making(folder string) step { return step{command: command{"mkdir", "-p", folder}} }
+func (w walker) making(folder string) step {
+	return step{command{"mkdir", "-p", folder}, func() error { return w.make(folder) }}
+}
+
+// refused returns why the folders of an installation cannot be set up: other accounts could exchange them meanwhile, or later.
+func refused(i Installation, a account) error {
+	w := walkerOf(i, a)
+	var refusals []string
+	said := map[words.Verdict]bool{}
+	for _, path := range slices.Concat([]string{i.Dir, i.State}, i.Shared, i.elsewhere()) {
+		err := w.at(path, func(h *handle) error { return i.authorize(path, h.stat.Uid == a.uid) })
+		if errors.Is(err, fs.ErrNotExist) {
+			err = i.authorize(path, false)
+		}
+		var f *flaw
+		if err != nil && !errors.As(err, &f) {
+			return err
+		}
+		if f != nil && !said[f.Verdict] {
+			said[f.Verdict] = true
+			refusals = append(refusals, words.FolderRefused(path, f.advice()))
+		}
+	}
+	if len(refusals) > 0 {
+		return words.FoldersRefused(refusals)
+	}
+	return nil
+}
 
 // elsewhere lists the folders that hold shared ones and lie outside of the daemon's own.
 func (i Installation) elsewhere() (folders []string) {
 	for _, folder := range i.Writable {
-		rel, err := filepath.Rel(i.Dir, folder)
-		if (err != nil || !filepath.IsLocal(rel)) && !slices.Contains(folders, folder) {
+		if !i.holds(folder) && !slices.Contains(folders, folder) {
 			folders = append(folders, folder)
 		}
 	}
 	return folders
 }
 
+// holds reports whether a path lies in the daemon's own folder.
+func (i Installation) holds(path string) bool {
+	rel, err := filepath.Rel(i.Dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
 // carryOut carries out the steps and returns those that failed, for a person to repeat, each once with its first reason.
 func carryOut(steps []step, do func(step) error) []string {
 	var left, commands []string
 	for _, s := range steps {
-		if err := do(s); err != nil && !slices.Contains(commands, s.String()) {
+		err := do(s)
+		var own interface{ lines() []string }
+		switch {
+		case err == nil || slices.Contains(commands, s.String()):
+		case errors.As(err, &own): // other commands than that of the step
+			for _, line := range own.lines() {
+				if !slices.Contains(left, line) {
+					left = append(left, line)
+				}
+			}
+		default:
 			commands = append(commands, s.String())
 			left = append(left, s.String()+"   # "+oneLine(err))
 		}

@@ -17,7 +17,7 @@ func TestFoldersOfPeopleAndService(t *testing.T) {
 	i := lab("/srv/fl", "/srv/fl/outbox", "/srv/it's here")
 	i.Writable = []string{"/srv/fl", "/data/tray"}
 	var ran []string
-	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}), func(s step) error {
+	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walker{}), func(s step) error {
 		ran = append(ran, s.String())
 		if s.command[0] == "setfacl" {
 			return exec.ErrNotFound
@@ -85,22 +85,30 @@ func openFolder(t *testing.T) string {
 	return dir
 }
 
+// numbered is the account of a service by its numbers, which are its names as well: this machine has none for them.
+var numbered = account{user: "61001", group: "61002", uid: serviceID, gid: peopleID}
+
+// setUp sets up the folders of an installation as install would, and returns what is left for a person.
+func setUp(i Installation) []string {
+	return carryOut(folderSteps(i, numbered, walkerOf(i, numbered)), step.do)
+}
+
 // shared makes two folders as install would, and returns them.
 func shared(t *testing.T) (outbox, sending string) {
 	t.Helper()
 	onlyRoot(t)
-	dir := openFolder(t)
-	outbox, sending = filepath.Join(dir, "outbox"), filepath.Join(dir, "sending")
-	for _, folder := range []string{outbox, sending} {
-		steps := []error{os.Mkdir(folder, 0o755), os.Chown(folder, serviceID, peopleID), os.Chmod(folder, 0o770|os.ModeSetgid)}
-		if err := shareFolder(folder, serviceID, peopleID); err != nil || slices.ContainsFunc(steps, func(err error) bool { return err != nil }) {
-			if err != nil && strings.Contains(err.Error(), "not supported") {
-				t.Skipf("SKIPPED: the file system of %s has no access lists", folder)
-			}
-			t.Fatal(err, steps)
-		}
+	i := lab(openFolder(t))
+	i.Shared = []string{filepath.Join(i.Dir, "outbox"), filepath.Join(i.Dir, "sending")}
+	if err := os.Mkdir(i.State, 0o700); err != nil {
+		t.Fatal(err)
 	}
-	return outbox, sending
+	if left := setUp(i); len(left) > 0 {
+		if strings.Contains(left[0], "not supported") {
+			t.Skipf("SKIPPED: the file system of %s has no access lists", i.Dir)
+		}
+		t.Fatal(left)
+	}
+	return i.Shared[0], i.Shared[1]
 }
 
 func TestPeopleDropAndTheServiceTakes(t *testing.T) {
@@ -126,29 +134,34 @@ func TestPeopleDropAndTheServiceTakes(t *testing.T) {
 	}
 }
 
+// onFolder does something to a folder through a handle.
+func onFolder(t *testing.T, folder string, do func(*handle) error) error {
+	t.Helper()
+	return walker{keepers: keepers{0, uint32(os.Geteuid())}}.at(folder, do)
+}
+
 // setfacl -m, which a person would type, leaves what others have been given, and so do we.
 func TestAccessListsKeepWhatOthersHave(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := admit(dir, aclEntry{aclUser, r_x, 501}); err != nil {
+	if err := onFolder(t, dir, func(h *handle) error { return h.admit(aclEntry{aclUser, r_x, 501}) }); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	for range 2 {
-		if err := shareFolder(dir, 502, 503); err != nil {
+		if err := onFolder(t, dir, func(h *handle) error { return h.share(502, 503) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	access, err := readACL(dir, aclAccess)
+	access, inherited := aclsOf(t, dir)
 	want := acl{{aclOwner, 7, aclNobody}, {aclUser, 5, 501}, {aclOwnerGroup, 5, aclNobody}, {aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 5, aclNobody}}
-	if err != nil || !slices.Equal(access, want) {
-		t.Errorf("access list %v, %v; want %v", access, err, want)
+	if !slices.Equal(access, want) {
+		t.Errorf("access list %v; want %v", access, want)
 	}
-	inherited, err := readACL(dir, aclDefault)
 	want = acl{{aclOwner, 7, aclNobody}, {aclUser, 7, 502}, {aclOwnerGroup, 7, aclNobody}, {aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 0, aclNobody}}
-	if err != nil || !slices.Equal(inherited, want) {
-		t.Errorf("default access list %v, %v; want %v", inherited, err, want)
+	if !slices.Equal(inherited, want) {
+		t.Errorf("default access list %v; want %v", inherited, want)
 	}
 	if err := unix.Setxattr(dir, aclAccess, aclOfMode(0o750).bytes(), 0); err != nil {
 		t.Fatal(err)
@@ -156,6 +169,27 @@ func TestAccessListsKeepWhatOthersHave(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o750 {
 		t.Errorf("the list of a mode is another mode: %v, %v", info, err)
 	}
+}
+
+// aclsOf reads the access lists of a folder by its name.
+func aclsOf(t *testing.T, folder string) (access, inherited acl) {
+	t.Helper()
+	read := func(which string) acl {
+		b := make([]byte, 64<<10)
+		n, err := unix.Lgetxattr(folder, which, b)
+		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) {
+			return nil
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := parseACL(b[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	return read(aclAccess), read(aclDefault)
 }
 
 func TestAccessListsOfAnUnknownKind(t *testing.T) {
@@ -167,13 +201,15 @@ func TestAccessListsOfAnUnknownKind(t *testing.T) {
 }
 
 func TestFileSystemWithoutAccessLists(t *testing.T) {
-	left := carryOut(folderSteps(lab("/srv/fl", "/proc/self"), account{user: "sealpost", group: "lab"}), func(s step) error {
-		if s.here == nil {
+	onlyRoot(t)
+	i := lab("/srv/fl", "/proc/sys")
+	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walkerOf(i, numbered)), func(s step) error {
+		if s.command[0] != "setfacl" {
 			return nil
 		}
 		return s.do()
 	})
-	if len(left) != 1 || !strings.HasPrefix(left[0], "setfacl -m g:lab:rwx,d:u::rwx,") || !strings.Contains(left[0], " /proc/self   # access list of /proc/self: ") {
+	if len(left) != 1 || !strings.HasPrefix(left[0], "setfacl -m g:lab:rwx,d:u::rwx,") || !strings.Contains(left[0], " /proc/sys   # access list of /proc/sys: ") {
 		t.Errorf("left for a person: %q", left)
 	}
 }

@@ -38,6 +38,9 @@ func Install(i Installation) (Report, error) {
 	if err := free(i); err != nil {
 		return r, err
 	}
+	if err := mayInstall(i); err != nil {
+		return r, err
+	}
 	if r.Again, err = makeRoom(i); err != nil {
 		return r, err
 	}

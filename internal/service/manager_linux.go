@@ -35,11 +35,17 @@ func managerUser(Installation) string { return "" }
 // ownUnit is the unit that Install writes; for an instance it outweighs the template unit of a package.
 func ownUnit(n Instance) string { return "/etc/systemd/system/" + n.Service() + ".service" }
 
-// makeRoom checks the account and takes an earlier unit away, so that it can be written anew.
-func makeRoom(i Installation) (again bool, err error) {
-	if _, err := accountOf(i); err != nil {
-		return false, err
+// mayInstall checks the account, and that no other account can exchange the folders.
+func mayInstall(i Installation) error {
+	a, err := accountOf(i)
+	if err != nil {
+		return err
 	}
+	return refused(i, a)
+}
+
+// makeRoom takes an earlier unit away, so that it can be written anew.
+func makeRoom(i Installation) (again bool, err error) {
 	err = os.Remove(ownUnit(i.Instance))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -47,13 +53,15 @@ func makeRoom(i Installation) (again bool, err error) {
 	return err == nil, err
 }
 
-// setUpFolders gives the folders to the account and the people, and looks whether they get there.
+// setUpFolders gives the folders to the account and the people, and looks whether they get there and who else does.
 func setUpFolders(i Installation) []string {
 	a, err := accountOf(i)
 	if err != nil {
 		return []string{oneLine(err)}
 	}
-	return append(carryOut(folderSteps(i, a), step.do), carryOut(reachSteps(i, a), step.do)...)
+	w := walkerOf(i, a)
+	steps := slices.Concat(folderSteps(i, a, w), reachSteps(i, a), programSteps(i, w))
+	return carryOut(steps, step.do)
 }
 
 // finishInstall has nothing to add: the unit says everything.

@@ -14,6 +14,7 @@ func moreArguments() []string { return nil }
 func MayManage() error { return nil }
 
 func managerUser(i Installation) string            { return i.User }
+func mayInstall(Installation) error                { return nil }
 func setUpFolders(Installation) []string           { return nil }
 func finishInstall(Installation) ([]string, error) { return nil, nil }
 

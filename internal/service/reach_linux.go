@@ -27,6 +27,11 @@ func reachSteps(i Installation, a account) (steps []step) {
 	return steps
 }
 
+// programSteps says who could exchange the program that the service runs, and how to end that.
+func programSteps(i Installation, w walker) []step {
+	return []step{{command{"ls", "-l", i.Program}, func() error { return w.atFile(i.Program, w.keepers.judgeFile) }}}
+}
+
 // nobody is a user with no rights of its own.
 const nobody = 65534
 

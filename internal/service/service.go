@@ -61,7 +61,9 @@ func (i Instance) Service() string { return "sealpost-" + i.Kind + "@" + i.Name 
 type Installation struct {
 	Instance
 	Program  string   // the binary
-	Dir      string   // the daemon's folder, with its configuration
+	Dir      string   // the daemon's folder
+	Config   string   // the configuration, in that folder
+	ByRoot   bool     // root has written the configuration: it may name folders outside of Dir
 	State    string   // the folder of keys and ledger or spool
 	Shared   []string // folders that people and the service share: they drop, it takes
 	Writable []string // folders of their owners in which the service writes, as it does into those that hold shared ones

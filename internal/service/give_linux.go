@@ -1,0 +1,130 @@
+package service
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/words"
+)
+
+const (
+	deepest  = 64 // folders of a state in one another, far more than there are
+	mostLeft = 10 // lines about what is left to its owner
+)
+
+// giving is the work of giving a folder with all that lies in it to an account.
+type giving struct {
+	account
+	mount string // on which the folder lies
+	left  []step // what was left to its owner, with the reason
+	more  int
+}
+
+// giveTree gives a folder and what lies in it to an account. It goes from folder to folder by handles: through no link and
+// no mount. Files that have other names and devices are left to their owners and come back as an error.
+func giveTree(folder *handle, a account) error {
+	g := giving{account: a}
+	var err error
+	if g.mount, err = folder.mount(); err != nil {
+		return err
+	}
+	if err := g.folder(folder, deepest); err != nil {
+		return err
+	}
+	if len(g.left) > 0 {
+		return &g
+	}
+	return nil
+}
+
+func (g *giving) Error() string { return g.lines()[0] }
+
+// lines tells a person what was left to its owner.
+func (g *giving) lines() []string {
+	lines := carryOut(g.left, step.do)
+	if g.more > 0 {
+		lines = append(lines, "# "+words.MoreLeft(g.more))
+	}
+	return lines
+}
+
+// folder gives a folder, and then what lies in it: by then its owner of before can add nothing more.
+func (g *giving) folder(folder *handle, depth int) error {
+	if depth == 0 {
+		g.leave(folder, words.TooDeep(), "ls", "-ld")
+		return nil
+	}
+	if err := folder.own(g.uid, g.gid); err != nil {
+		return err
+	}
+	list, err := folder.list()
+	if err != nil {
+		return err
+	}
+	defer list.Close()
+	for {
+		names, err := list.Readdirnames(256)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := g.entry(folder, name, depth); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// list opens a folder to be read.
+func (h *handle) list() (*os.File, error) {
+	fd, err := unix.Openat(h.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: h.path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), h.path), nil
+}
+
+// entry gives an entry of a folder. One that has just gone is none: the service may be running.
+func (g *giving) entry(in *handle, name string, depth int) error {
+	h, err := in.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	mount, err := h.mount()
+	switch {
+	case err != nil:
+		return err
+	case mount != g.mount:
+		g.leave(h, words.Mounted(), "chown", "-hR", g.user+":"+g.group)
+		return nil
+	case h.isFolder():
+		return g.folder(h, depth-1)
+	case h.kind() == "device" && h.stat.Uid != g.uid:
+		g.leave(h, words.NoContent(h.kind()), "ls", "-l")
+		return nil
+	case h.stat.Nlink > 1 && h.stat.Uid != g.uid:
+		g.leave(h, words.OtherNames(int(h.stat.Nlink)), "ls", "-li")
+		return nil
+	}
+	return h.own(g.uid, g.gid)
+}
+
+// leave notes what was left to its owner, and what a person can do about it.
+func (g *giving) leave(h *handle, why string, words ...string) {
+	if len(g.left) == mostLeft {
+		g.more++
+		return
+	}
+	g.left = append(g.left, step{append(words, h.path), func() error { return errors.New(why) }})
+}

@@ -1,0 +1,119 @@
+package service
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// handle is an open file or folder: what is done through it reaches that one, whatever its name leads to meanwhile.
+type handle struct {
+	fd   int // O_PATH: it is named by it, and neither read nor written
+	path string
+	stat unix.Stat_t
+}
+
+// openRoot opens the root of the file system.
+func openRoot() (*handle, error) {
+	return opened("/", func() (int, error) { return unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+}
+
+// open opens an entry of a folder, without following it if it is a link.
+func (h *handle) open(name string) (*handle, error) {
+	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	path := filepath.Join(h.path, name)
+	// As a folder first: what is mounted when it is used gets mounted.
+	folder, err := opened(path, func() (int, error) { return unix.Openat(h.fd, name, flags|unix.O_DIRECTORY, 0) })
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return opened(path, func() (int, error) { return unix.Openat(h.fd, name, flags, 0) })
+	}
+	return folder, err
+}
+
+// opened makes a handle of what open returns.
+func opened(path string, open func() (int, error)) (*handle, error) {
+	fd, err := open()
+	for errors.Is(err, unix.EINTR) {
+		fd, err = open()
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	h := &handle{fd: fd, path: path}
+	if err := unix.Fstat(fd, &h.stat); err != nil {
+		h.close()
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return h, nil
+}
+
+func (h *handle) close() { unix.Close(h.fd) } //nolint:errcheck // nothing was written through it
+
+// isFolder reports whether it is a folder.
+func (h *handle) isFolder() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// isLink reports whether it is a symbolic link.
+func (h *handle) isLink() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFLNK }
+
+// kind names what it is.
+func (h *handle) kind() string {
+	switch h.stat.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return "folder"
+	case unix.S_IFREG:
+		return "file"
+	case unix.S_IFLNK:
+		return "link"
+	case unix.S_IFIFO:
+		return "pipe"
+	case unix.S_IFSOCK:
+		return "socket"
+	}
+	return "device"
+}
+
+// proc returns a path that leads to the open object itself, for system calls that take no handle.
+func (h *handle) proc() string { return "/proc/self/fd/" + strconv.Itoa(h.fd) }
+
+// mount returns the number of the mount on which it lies.
+func (h *handle) mount() (string, error) {
+	text, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(h.fd))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		if id, found := strings.CutPrefix(line, "mnt_id:"); found {
+			return strings.TrimSpace(id), nil
+		}
+	}
+	return "", &fs.PathError{Op: "find the mount of", Path: h.path, Err: errors.ErrUnsupported}
+}
+
+// own gives it to an account and a group. A link is given itself.
+func (h *handle) own(uid, gid uint32) error {
+	if h.stat.Uid == uid && h.stat.Gid == gid {
+		return nil
+	}
+	if err := unix.Fchownat(h.fd, "", int(uid), int(gid), unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "chown", Path: h.path, Err: err}
+	}
+	return nil
+}
+
+// permit sets some bits of the mode of a folder, and clears others.
+func (h *handle) permit(set, clear uint32) error {
+	var now unix.Stat_t
+	err := unix.Fstat(h.fd, &now)
+	if err == nil {
+		err = unix.Fchmodat(unix.AT_FDCWD, h.proc(), now.Mode&0o7777&^clear|set, 0)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "chmod", Path: h.path, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package service
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/words"
+)
+
+// maxLinks bounds the links on one way, as the system does.
+const maxLinks = 40
+
+// walker opens paths from the root of the file system down, folder by folder, and never where an account that is no keeper
+// can exchange what it opens. A link is followed only if root has made it and root alone can change the folder it lies in.
+type walker struct {
+	keepers keepers
+	given   inode // the folder that belongs to the account, or will: no link in it is followed
+}
+
+// inode is the identity of a file or folder.
+type inode struct{ dev, ino uint64 }
+
+func (h *handle) inode() inode { return inode{uint64(h.stat.Dev), h.stat.Ino} }
+
+// walkerOf returns a walker for an installation.
+func walkerOf(i Installation, a account) walker {
+	w := walker{keepers: keepers{0, a.uid}}
+	w.at(i.Dir, func(h *handle) error { w.given = h.inode(); return nil }) //nolint:errcheck // a folder with a flaw is refused anyway
+	return w
+}
+
+// at opens a folder that is there and lets do work on it.
+func (w walker) at(path string, do func(*handle) error) error {
+	return w.with(path, missingStays, func(h *handle) error {
+		if !h.isFolder() {
+			return &flaw{words.NoFolder(h.path, h.kind()), 0}
+		}
+		return do(h)
+	})
+}
+
+// atFile opens what is no folder and lets do work on it.
+func (w walker) atFile(path string, do func(*handle) error) error {
+	return w.with(path, missingStays, do)
+}
+
+// make makes a folder and those above it, as far as they are missing.
+func (w walker) make(path string) error {
+	return w.with(path, makeFolder, func(h *handle) error {
+		if !h.isFolder() {
+			return &flaw{words.NoFolder(h.path, h.kind()), 0}
+		}
+		return nil
+	})
+}
+
+// with follows a path and lets do work on what it leads to. lacking is asked about each folder on the way that is missing.
+func (w walker) with(path string, lacking func(in *handle, name string) error, do func(*handle) error) error {
+	at, err := openRoot()
+	if err != nil {
+		return err
+	}
+	way := []*handle{at}
+	defer func() {
+		for _, h := range way {
+			h.close()
+		}
+	}()
+	links := 0
+	for rest := elements(path); len(rest) > 0; {
+		name, in := rest[0], way[len(way)-1]
+		rest = rest[1:]
+		if name == ".." { // of a link: back to the folder through which it came here
+			if len(way) > 1 {
+				in.close()
+				way = way[:len(way)-1]
+			}
+			continue
+		}
+		if !in.isFolder() {
+			return &flaw{words.NoFolder(in.path, in.kind()), 0}
+		}
+		next, err := w.step(in, name, lacking)
+		if err != nil {
+			return err
+		}
+		if !next.isLink() {
+			way = append(way, next)
+			continue
+		}
+		target, err := next.target()
+		next.close()
+		if links++; links > maxLinks {
+			err = &fs.PathError{Op: "follow", Path: path, Err: unix.ELOOP}
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(target, "/") {
+			for len(way) > 1 {
+				way[len(way)-1].close()
+				way = way[:len(way)-1]
+			}
+		}
+		rest = append(elements(target), rest...)
+	}
+	return do(way[len(way)-1])
+}
+
+// step opens one entry of a folder, if only keepers can replace it.
+func (w walker) step(in *handle, name string, lacking func(in *handle, name string) error) (*handle, error) {
+	next, err := in.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := w.keepers.judge(in, nil); err != nil {
+			return nil, err
+		}
+		if err := lacking(in, name); err != nil {
+			return nil, err
+		}
+		next, err = in.open(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = w.keepers.judge(in, next)
+	if err == nil && next.isLink() {
+		err = w.judgeLink(in, next)
+	}
+	if err != nil {
+		next.close()
+		return nil, err
+	}
+	return next, nil
+}
+
+// judgeLink returns the flaw of a link that others than root can change.
+func (w walker) judgeLink(in, link *handle) error {
+	others, _, err := keepers{0}.writers(in)
+	if err != nil {
+		return err
+	}
+	if in.stat.Uid != 0 || len(others) > 0 || link.stat.Uid != 0 || in.inode() == w.given {
+		return &flaw{words.LinkInTheWay(link.path), 0}
+	}
+	return nil
+}
+
+// target reads where a link leads.
+func (h *handle) target() (string, error) {
+	var b [unix.PathMax]byte
+	n, err := unix.Readlinkat(h.fd, "", b[:])
+	if err != nil {
+		return "", &fs.PathError{Op: "read the link", Path: h.path, Err: err}
+	}
+	return string(b[:n]), nil
+}
+
+// missingStays says that something is missing.
+func missingStays(in *handle, name string) error {
+	return &fs.PathError{Op: "open", Path: join(in.path, name), Err: os.ErrNotExist}
+}
+
+// makeFolder makes a folder of root's, into which the keepers alone may write.
+func makeFolder(in *handle, name string) error {
+	err := unix.Mkdirat(in.fd, name, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return &fs.PathError{Op: "mkdir", Path: join(in.path, name), Err: err}
+	}
+	return nil
+}
+
+// elements splits a path. A name before .. stays, as a link may have it.
+func elements(path string) []string {
+	return slices.DeleteFunc(strings.Split(path, "/"), func(name string) bool { return name == "" || name == "." })
+}
+
+func join(folder, name string) string { return strings.TrimSuffix(folder, "/") + "/" + name }
