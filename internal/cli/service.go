@@ -46,7 +46,11 @@ func (s *serviceTarget) instance() (service.Instance, error) {
 	if err != nil {
 		return service.Instance{}, whichService(err)
 	}
-	return named(s.kind, name)
+	n, err := named(s.kind, name)
+	if err == nil {
+		err = s.serves(n)
+	}
+	return n, err
 }
 
 // known is the name on the command line, or that of the service that serves the folder; empty if there is none.
@@ -68,6 +72,19 @@ func named(kind, name string) (service.Instance, error) {
 		return n, &usageError{err.Error()}
 	}
 	return n, nil
+}
+
+// serves refuses a service that serves another folder: whoever has written the configuration in this one has no say in that.
+func (s *serviceTarget) serves(n service.Instance) error {
+	state, err := service.Ask(n)
+	if err != nil || state.Folder == "" {
+		return nil // the command itself will say what is wrong
+	}
+	theirs, err := os.Stat(state.Folder)
+	if ours, failed := os.Stat(s.dir); err == nil && failed == nil && os.SameFile(ours, theirs) {
+		return nil
+	}
+	return fmt.Errorf("%s serves %s, and not %s: if it is meant, name it with --name %s", n.Service(), state.Folder, absolute(s.dir), n.Name)
 }
 
 func (s *serviceTarget) configured() (string, error) {
