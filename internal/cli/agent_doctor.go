@@ -23,6 +23,9 @@ func agentDoctorCommand() *cobra.Command {
 			"WARN or FAIL and what to do. It changes nothing, and works whether the agent runs or not. Run it under the agent's account.\n" +
 			"The exit code is 1 when a line says FAIL.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := workAsOwner(cmd, dir); err != nil {
+				return err
+			}
 			cfg, err := loadAgent(dir)
 			if err != nil {
 				return err

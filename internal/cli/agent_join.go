@@ -32,6 +32,9 @@ func agentJoinCommand() *cobra.Command {
 			if o.Log, err = newLog(cmd.ErrOrStderr(), logFormat, "warn"); err != nil {
 				return err
 			}
+			if _, err := makeAsOwner(cmd, o.Dir); err != nil {
+				return err
+			}
 			o.Version = versionInfo().Version
 			joined, err := agent.Join(cmd.Context(), o)
 			if err != nil {

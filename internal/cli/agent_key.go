@@ -16,6 +16,9 @@ func agentNewKeyCommand() *cobra.Command {
 			"not run. What was sealed for the lost key cannot be opened by anybody: it is refused here, and its senders see that and\n" +
 			"send it again. Other sites follow to the new key by themselves. Run it under the agent's account.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := workAsOwner(cmd, dir); err != nil {
+				return err
+			}
 			cfg, err := loadAgent(dir)
 			if err != nil {
 				return err

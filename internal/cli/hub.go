@@ -2,7 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 
@@ -11,6 +13,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 func hubCommand() *cobra.Command {
@@ -41,7 +44,14 @@ func hubInitCommand() *cobra.Command {
 			} else if err := wantFlags(cmd, "name", "host"); err != nil {
 				return err
 			}
+			account, err := makeAsOwner(cmd, o.Dir)
+			if err != nil {
+				return err
+			}
 			report, err := hub.Init(o)
+			if account != "" && errors.Is(err, fs.ErrPermission) {
+				return words.BecauseWorksAs(err, account, absolute(o.Dir))
+			}
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/internal/service"
+	"sealpost/internal/words"
+)
+
+// workAsOwner gives root's rights up where a daemon's folder belongs to another account, and says so.
+func workAsOwner(cmd *cobra.Command, dir string) error {
+	_, err := tellOwner(cmd, dir, service.WorkAsOwner)
+	return err
+}
+
+// makeAsOwner is workAsOwner for a command that makes the folder if it is missing. It returns the account; empty: as before.
+func makeAsOwner(cmd *cobra.Command, dir string) (account string, err error) {
+	return tellOwner(cmd, dir, service.MakeAsOwner)
+}
+
+func tellOwner(cmd *cobra.Command, dir string, work func(dir string) (string, error)) (account string, err error) {
+	if account, err = work(absolute(dir)); err == nil && account != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), words.WorksAs(account, absolute(dir)))
+	}
+	return account, err
+}
