@@ -56,6 +56,11 @@ fails 'the name DC-HQ is taken: sealpost-hub@DC-HQ serves /var/lib/sealpost/DC-H
 fails 'DC-HQ is taken: sealpost-hub@DC-HQ serves it already' sealpost hub install --dir $home/DC-HQ --name second
 sealpost hub status --name DC-HQ # all of that has changed nothing
 sealpost hub install --dir $home/DC-HQ | grep 'installed already, and has been renewed'
+sealpost hub init --dir $home/DC-HQ --name DC-HQ --host localhost >/tmp/init.log 2>&1 # again, in a folder that is the service's by now
+grep "Working as sealpost, to whom $home/DC-HQ belongs" /tmp/init.log
+grep 'Everything was there already' /tmp/init.log
+fails 'sealpost-hub@DC-HQ serves /var/lib/sealpost/DC-HQ, and not /srv/DC-TWO' sealpost hub stop --dir /srv/DC-TWO
+[ -z "$(find $home/DC-HQ/state ! -user sealpost)" ]
 
 say "two agents as services, side by side"
 sealpost hub invite FL-LAB --role send --out /tmp/FL-LAB.join --dir $home/DC-HQ
@@ -70,6 +75,7 @@ for dir in $centre $lab; do
 	sealpost agent start --dir $dir
 	sealpost agent status --dir $dir >/dev/null
 	[ -n "$(systemctl show -P StatusText "sealpost-agent@$(basename $dir)")" ]
+	sealpost agent doctor --dir $dir 2>&1 | grep "Working as sealpost, to whom $dir belongs"
 done
 [ "$(grep CapEff "/proc/$(pid sealpost-agent@FL-LAB)/status" | cut -f2)" = 0000000010000000 ] # CAP_LEASE, no more
 [ "$(stat -c %U "/proc/$(pid sealpost-agent@FL-LAB)")" != root ]
@@ -87,7 +93,23 @@ third="/srv/the lab/SF-RC"
 sealpost agent join /tmp/SF-RC.join --dir "$third" --approve CA-RC
 sed -i 's/^reserve = .*/reserve = "64MiB"/; s|^dir = "inbox"|dir = "/home/ann/data/inbox"|; s|^dir = "."|dir = "/data/fl/tray"|' "$third/agent.toml"
 grep -A3 -e '^dir = ' "$third/agent.toml" >/dev/null
-sealpost agent install --dir "$third" --name third --user carrier --group scientists | tee /tmp/install.log
+
+say "what others can replace is refused, and nothing is changed"
+third_install() { sealpost agent install --dir "$third" --name third --user carrier --group scientists; }
+fails '/home/ann/data/inbox: /home/ann belongs to ann, who can replace what lies in it' third_install
+fails 'choose a folder outside of /home/ann, such as one in /srv   (or let the service run as that account: --user ann)' third_install
+[ ! -e /data ] && [ ! -e /etc/systemd/system/sealpost-agent@third.service ] && [ "$(stat -c %U "$third")" = root ]
+sed -i 's|"/home/ann/data/inbox"|"/home/lab/data/inbox"|' "$third/agent.toml"
+install -d -m 755 -o ann /home/lab/data
+ann ln -s /etc /home/lab/data/inbox
+fails '/home/lab/data/inbox: /home/lab/data belongs to ann, who can replace what lies in it' third_install
+sed -n 's/^    \(chown -h root [^ ]*\) .*/\1/p' /tmp/fails.log >/tmp/left.sh
+sh -e /tmp/left.sh # as it says
+[ "$(stat -c %U /home/lab/data)" = root ]
+fails '/home/lab/data/inbox is a link, and others than root can change where it leads' third_install
+[ "$(stat -c '%U %a' /etc)" = 'root 755' ] && [ ! -e /data ]
+rm /home/lab/data/inbox
+third_install | tee /tmp/install.log
 sed -n 's/^  \(chmod o+x .*\)  #.*/\1/p' /tmp/install.log >/tmp/left.sh
 grep "chmod o+x '/srv/the lab'" /tmp/left.sh
 sh -e /tmp/left.sh # as it says
@@ -96,11 +118,26 @@ unless grep 'left for you to do' /tmp/install.log
 sealpost agent start --dir "$third"
 [ "$(stat -c %U "/proc/$(pid sealpost-agent@third)")" = carrier ]
 until_ 20 test -e /data/fl/tray/STATUS.txt
-until_ 20 test -e /home/ann/data/STATUS.txt
-[ "$(stat -c %U /home/ann/data)" = ann ] # it stays hers
+until_ 20 test -e /home/lab/data/STATUS.txt
+[ "$(stat -c %U /home/lab/data)" = root ] && ann cat /home/lab/data/STATUS.txt >/dev/null
+unless ann mv /data/fl/tray/outbox /data/fl/tray/mine 2>/dev/null
+ann ln -s /home/lab/data/inbox /home/ann/inbox # she has it at hand all the same
+ann ls /home/ann/inbox/ >/dev/null
 echo from elsewhere >/tmp/elsewhere.csv
 ann cp /tmp/elsewhere.csv /data/fl/tray/outbox/
 until_ 60 cmp /tmp/elsewhere.csv $centre/inbox/SF-RC/elsewhere.csv
+
+say "who has become the service names no folder for the next install"
+chown carrier "$third/agent.toml"
+third_install >/dev/null # nothing new is named
+cp -p "$third/agent.toml" /tmp/agent.toml
+sed -i 's|^dir = "/data/fl/tray"|dir = "/etc/sealpost-tray"|' "$third/agent.toml"
+chown carrier "$third/agent.toml"
+fails '/etc/sealpost-tray/outbox: /srv/the lab/SF-RC/agent.toml opens it to the service, and root has not written that file' third_install
+[ ! -e /etc/sealpost-tray ]
+cp -p /tmp/agent.toml "$third/agent.toml"
+third_install | grep 'renewed'
+sealpost agent restart --name third
 
 say "a scientist drops a file, and takes another"
 echo a,b,c >/tmp/data.csv
