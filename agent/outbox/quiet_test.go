@@ -89,13 +89,13 @@ func TestAFileThatIsAppendedToEveryFewSecondsIsTakenWhole(t *testing.T) {
 	for n := range 5 {
 		at := 4 * float64(n)
 		i.writes(at, int64(n)+1)
-		wait := 4 * time.Second // half as long again as the pause
 		if n == 0 {
-			wait = 3 * time.Second
+			i.waits(at+2, 3*time.Second, "")
+			continue
 		}
-		i.waits(at+2, wait, "")
+		i.waits(at+2, 4*time.Second, "after a pause of 4 s") // half as long again
 	}
-	i.waits(21.9, 100*time.Millisecond, "")
+	i.waits(21.9, 100*time.Millisecond, "after a pause of 4 s")
 	i.taken(22) // 6 s after the last line
 }
 
