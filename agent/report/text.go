@@ -183,7 +183,7 @@ func sending(l *lines, o outbox.TrayStatus) {
 	notes(l, words.OutOfPlace, left.Strays)
 	notes(l, words.NotTaken, left.Entries)
 	underWay(l, o, where(words.Unanswered))
-	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m)) })
+	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m), m.Reason) })
 	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
 		return words.HasFailed(m.Reason, m.Folder)
 	})

@@ -111,6 +111,17 @@ func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	}
 }
 
+// A delivered file that was edited meanwhile is not what was delivered, and the list says so.
+func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
+	o := standing(outbox.Standing{Delivered: []outbox.Message{{ID: "m", Name: "a", Reason: words.ChangedInSending, Recipients: []outbox.Recipient{{Site: "CA-RC"}}}, {ID: "n", Name: "b", Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
+	got := part(t, Snapshot{Outbox: o}.text(here, false), "DELIVERED last")
+	for _, want := range []string{`"a" has reached CA-RC; ` + words.ChangedInSending + " [m]\n", `"b" has reached CA-RC [n]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+}
+
 // A disk that is full or away is reported in the site's folder, too: the file beside it cannot tell.
 func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}

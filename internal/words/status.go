@@ -41,8 +41,13 @@ func Apart(since time.Time, trouble string) string {
 // EndsAt says when a certificate ends.
 func EndsAt(expires time.Time) string { return "it ends at " + Time(expires) }
 
-// HasReached says who has a message.
-func HasReached(sites string) string { return "has reached " + sites }
+// HasReached says who has a message, and what else is to be said of it; mostly nothing.
+func HasReached(sites, reason string) string {
+	if reason == "" {
+		return "has reached " + sites
+	}
+	return fmt.Sprintf("has reached %s; %s", sites, sentence(reason))
+}
 
 // HasFailed says why a message has failed, and where in its tray more is said; place is its folder there.
 func HasFailed(reason, place string) string {
