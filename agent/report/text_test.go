@@ -141,9 +141,9 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	s.Inbox = &inbox.Status{Away: "/data/inbox is not the folder that it was"}
 	for _, p := range []*place{{dir: "tray", trays: []string{"outbox"}, disks: true}, {dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, {dir: "/data", inbox: "/data/inbox"}} {
 		expectPart(t, s.text(p, false), `INBOX AWAY
-  What?         the disk or the share of the inbox is not there, so nothing is received: /data/inbox is not the folder that it was
+  What?         the inbox cannot be used, so nothing is received: /data/inbox is not the folder that it was
   Is it safe?   Yes. The hub keeps what is to come, and so does its sender.
-  What next?    It is received by itself as soon as that disk or share is connected again.
+  What next?    It is received by itself as soon as the inbox can be used again.
   Whom to ask?  The admin of this computer.`)
 	}
 	if text := s.text(&place{dir: "/data", inbox: "/data/inbox"}, false); strings.Contains(text, "FOLDER MISSING") {

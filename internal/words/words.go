@@ -31,7 +31,7 @@ const (
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
 	NoRoom                        // the inbox's disk is full
-	NoInbox                       // the inbox's disk is not there
+	NoInbox                       // the inbox cannot be used, mostly as its disk is away
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
@@ -172,9 +172,9 @@ var table = [situations]Words{
 	},
 	NoInbox: {
 		Label: "INBOX AWAY",
-		What:  "the disk or the share of the inbox is not there, so nothing is received",
+		What:  "the inbox cannot be used, so nothing is received",
 		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
-		Next:  "It is received by itself as soon as that disk or share is connected again.",
+		Next:  "It is received by itself as soon as the inbox can be used again.",
 		Ask:   "The admin of this computer.",
 	},
 	Refused: {
