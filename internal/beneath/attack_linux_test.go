@@ -196,3 +196,17 @@ func TestSwaps(t *testing.T) {
 		t.Errorf("the time behind a link was set: %v", err)
 	}
 }
+
+// What has no method of its own is done to the folder that is held, wherever its name leads by then.
+func TestHandleIsOfTheFolderItself(t *testing.T) {
+	d, path, outside := bait(t)
+	check(t, os.Rename(path, path+"-moved"))
+	check(t, os.Symlink(outside, path))
+	check(t, d.Handle(func(f *os.File) error { return f.Chmod(0o710) }))
+	if info, err := d.Info(); err != nil || info.Mode.Perm() != 0o710 || info.Group != uint32(os.Getegid()) {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if info, err := os.Stat(outside); err != nil || info.Mode().Perm() == 0o710 {
+		t.Errorf("another folder was changed: %v", err)
+	}
+}

@@ -210,7 +210,7 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// Create makes a file that is not there yet and opens it for writing.
+// Create makes a file that is not there yet and opens it for reading and writing.
 func (d *Dir) Create(name string, perm fs.FileMode) (f *os.File, err error) {
 	err = d.in("create", name, func(d *Dir, base string) (err error) {
 		f, err = d.create(base, perm)
@@ -356,6 +356,16 @@ func (d *Dir) Each(visit func([]fs.DirEntry) error) error {
 	}
 }
 
+// Handle opens the folder itself for reading and calls do with it, for what has no method here: its mode, owner and lists.
+func (d *Dir) Handle(do func(*os.File) error) error {
+	f, err := d.reader()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return do(f)
+}
+
 // IsEmpty reports whether nothing lies in the folder.
 func (d *Dir) IsEmpty() (bool, error) {
 	f, err := d.reader()
@@ -422,15 +432,16 @@ func (d *Dir) SyncFile(name string) error {
 	return d.in("sync", name, (*Dir).syncFile)
 }
 
-// SyncGroup makes a group of changes below durable: the content of files and the entries of dirs ("." is this folder), all on
-// this folder's file system. On Linux a large group is one syncfs; otherwise each is flushed.
-func (d *Dir) SyncGroup(files, dirs []string) error {
-	if len(files)+len(dirs) > fewSyncs {
+// SyncGroup makes a group of changes durable: the content of files and the entries of dirs below ("." is this folder), and
+// the entries of other open folders, all on this folder's file system. On Linux a large group is one syncfs; otherwise each
+// is flushed.
+func (d *Dir) SyncGroup(files, dirs []string, others ...*Dir) error {
+	if len(files)+len(dirs)+len(others) > fewSyncs {
 		if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
 			return err
 		}
 	}
-	err := d.syncEach(files, dirs)
+	err := d.syncEach(files, dirs, others)
 	if errors.Is(err, fs.ErrPermission) {
 		// A folder may be writable and not readable, and then cannot be opened to be synced.
 		if whole := d.syncFS(); !errors.Is(whole, durable.ErrUnsupported) {
@@ -440,7 +451,7 @@ func (d *Dir) SyncGroup(files, dirs []string) error {
 	return err
 }
 
-func (d *Dir) syncEach(files, dirs []string) error {
+func (d *Dir) syncEach(files, dirs []string, others []*Dir) error {
 	for _, name := range files {
 		if err := d.SyncFile(name); err != nil {
 			return err
@@ -457,6 +468,11 @@ func (d *Dir) syncEach(files, dirs []string) error {
 		err := sub.Sync()
 		sub.closeUnless(d)
 		if err != nil {
+			return err
+		}
+	}
+	for _, other := range others {
+		if err := other.Sync(); err != nil {
 			return err
 		}
 	}

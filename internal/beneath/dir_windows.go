@@ -208,7 +208,7 @@ func (d *Dir) content(name string, access, share uint32) (windows.Handle, error)
 }
 
 func (d *Dir) create(name string, perm fs.FileMode) (*os.File, error) {
-	return os.OpenFile(d.at(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	return os.OpenFile(d.at(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 }
 
 func (d *Dir) mkdir(name string, perm fs.FileMode) error { return os.Mkdir(d.at(name), perm) }
