@@ -10,7 +10,6 @@ package inbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
@@ -21,7 +20,6 @@ import (
 	"sealpost/certs"
 	"sealpost/envelope"
 	"sealpost/hub/api"
-	"sealpost/internal/durable"
 	"sealpost/internal/id"
 )
 
@@ -57,35 +55,24 @@ type Inbox struct {
 	held    map[id.Envelope]*delivery
 	trouble map[id.Envelope]string // why a delivery was handed back, for people
 	full    string                 // why nothing is leased for now, for people; empty: it is
+	away    string                 // why the inbox cannot be used, for people; empty: it can
 
 	progress map[id.Envelope]*download // large envelopes that are being read
+	known    known                     // the own folders as they were seen last
+
+	arranging sync.Mutex // held while the inbox's folders are looked for and made
 }
 
-// New makes the inbox's folders. Run does the work.
-func New(o Options) (*Inbox, error) {
-	b := &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
+// New returns an inbox. Run does the work, and makes the inbox's folders.
+func New(o Options) *Inbox {
+	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
 		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, largeWaiting), opened: make(chan *delivery, placeGroup),
 		settling: make(chan struct{}, 1), held: map[id.Envelope]*delivery{}, trouble: map[id.Envelope]string{}, progress: map[id.Envelope]*download{}}
-	if err := durable.MkdirAll(o.Dir, 0o777); err != nil {
-		return nil, err
-	}
-	return b, durable.MkdirAll(b.temp(), 0o700)
 }
-
-// tempDir is where content is written before it was verified, under the inbox: on its volume, and nobody else's business.
-const tempDir = ".sealpost/tmp"
-
-func (b *Inbox) temp() string { return b.at(tempDir) }
-
-// at is the path of what has this clean path in the inbox.
-func (b *Inbox) at(rel string) string { return durable.Join(b.cfg.Dir, rel) }
 
 // Run works until the context ends, and returns when everything it started has stopped. It returns api.ErrHeld when
 // another agent of this site has taken the queue.
 func (b *Inbox) Run(ctx context.Context) error {
-	if err := b.recover(ctx); err != nil {
-		return fmt.Errorf("recover the inbox: %w", err)
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.leaseAll(ctx) })
 	g.Go(func() error { return b.keep(ctx) })

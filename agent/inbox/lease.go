@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -18,7 +19,7 @@ import (
 // leaseBytes is how much ciphertext one answer may bring along; the rest of api.MaxLease is for its head.
 const leaseBytes = api.MaxLease - 1<<20
 
-// fullAgain is how often a full disk is looked at again.
+// fullAgain is how often an inbox that is full or cannot be used is looked at again.
 const fullAgain = 5 * time.Second
 
 // largeWaiting is how many large deliveries are held until an opener is free.
@@ -43,13 +44,19 @@ type delivery struct {
 func (b *Inbox) leaseAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait}
+	recovered := false
 	for ctx.Err() == nil {
-		if !b.hasRoom() {
+		ready, err := b.ready(ctx, recovered)
+		if err != nil {
+			return ignoreCancel(ctx, err)
+		}
+		if !ready {
 			if backoff.Sleep(ctx, fullAgain) != nil {
 				return nil
 			}
 			continue
 		}
+		recovered = true
 		ask.Number++ // there is never more than one request, so what was handed out to those before it has come, or never will
 		list, err := b.hub.Lease(ctx, ask)
 		if err == nil {
@@ -74,9 +81,38 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 	return nil
 }
 
-// hasRoom says whether anything at all could be received. Without room nothing is leased: it would only be handed back.
-func (b *Inbox) hasRoom() bool {
-	err := b.room(0)
+// ready reports whether anything at all could be received: otherwise it would only be handed back. At first it ends what a
+// crash left. An error is the ledger's.
+func (b *Inbox) ready(ctx context.Context, recovered bool) (bool, error) {
+	f, err := b.enter(ctx)
+	if err != nil {
+		return false, onlyLocal(err)
+	}
+	defer f.close()
+	if !recovered {
+		if err := b.recover(ctx, f); err != nil {
+			b.setAway(err.Error())
+			if onlyLocal(err) == nil {
+				return false, nil
+			}
+			return false, fmt.Errorf("recover the inbox: %w", err)
+		}
+	}
+	return b.hasRoom(f), nil
+}
+
+// onlyLocal passes on an error that is not this site's disk's.
+func onlyLocal(err error) error {
+	var local localError
+	if errors.As(err, &local) {
+		return nil
+	}
+	return err
+}
+
+// hasRoom reports whether the inbox's volume has room.
+func (b *Inbox) hasRoom(f *folders) bool {
+	err := b.room(f, 0)
 	why := ""
 	if errors.Is(err, errFull) {
 		why = err.Error()

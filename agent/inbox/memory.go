@@ -5,12 +5,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -24,14 +23,21 @@ const maxRecord = 64 << 10
 const goneSuffix = ".gone"
 
 // remembered returns the record of a message that the ledger does not know; found is false when there is none.
-func (b *Inbox) remembered(sender id.Site, message id.Message, uid id.UID) (r Record, found bool, err error) {
+func (f *folders) remembered(sender id.Site, message id.Message, uid id.UID) (r Record, found bool, err error) {
+	dir := f.records[sender]
+	if dir == nil {
+		if dir, err = f.own.Dir(string(sender)); err != nil {
+			return r, false, ignoreMissing(err)
+		}
+		f.records[sender] = dir
+	}
 	for _, name := range recordNames(message, uid) {
-		r, err := readRecord(durable.Join(b.records(sender), name))
+		r, err := readRecord(dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			break // the next name is only taken when there is this one
 		}
 		if err != nil {
-			return r, false, localError{err}
+			return r, false, err
 		}
 		if r.UID == uid && r.Sender == sender && r.Message == message {
 			return r, true, nil
@@ -45,20 +51,19 @@ func recordNames(message id.Message, uid id.UID) []string {
 	return []string{string(message) + recordSuffix, string(message) + " " + string(uid) + recordSuffix}
 }
 
-// readRecord reads one record. What is none is returned empty: people may have put it there.
-func readRecord(path string) (r Record, err error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return r, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxRecord {
+// readRecord reads one record. What is none is returned empty.
+func readRecord(dir *beneath.Dir, name string) (r Record, err error) {
+	f, info, err := dir.Open(name)
+	if errors.Is(err, beneath.ErrLink) || errors.Is(err, beneath.ErrNotRegular) {
 		return r, nil
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return r, err
 	}
 	defer f.Close()
+	if info.Size > maxRecord {
+		return r, nil
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxRecord))
 	if err == nil && json.Unmarshal(text, &r) != nil {
 		r = Record{}
@@ -78,60 +83,43 @@ func restore(tx *ledger.Tx, p *placement) error {
 
 // bringRecords writes the records of what was placed before this ledger began, or in an attempt of which it does not know: its
 // content does not lie beside its list any more.
-func (b *Inbox) bringRecords() error {
-	folders, err := os.ReadDir(b.temp())
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	for _, folder := range folders {
-		if !folder.IsDir() || strings.HasSuffix(folder.Name(), goneSuffix) {
-			continue
+func (b *Inbox) bringRecords(f *folders) error {
+	return f.temp.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if !e.IsDir() || strings.HasSuffix(e.Name(), goneSuffix) {
+				continue
+			}
+			if err := b.bringRecordsOf(f, e.Name()); err != nil {
+				return err
+			}
 		}
-		if err := b.bringRecordsOf(filepath.Join(tempDir, folder.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func (b *Inbox) bringRecordsOf(dir string) error {
+func (b *Inbox) bringRecordsOf(f *folders, envelope string) error {
+	dir, err := f.temp.Dir(envelope)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
 	records, err := b.readList(dir)
 	if err != nil {
 		return err
 	}
 	var list []*placement
 	for name, r := range records {
-		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Path: filepath.FromSlash(r.Path), Temp: filepath.Join(dir, name)}}
-		if exists(b.at(p.Temp)) {
+		if _, err := id.ParseSite(string(r.Sender)); err != nil || dir.Exists(name) {
 			continue
 		}
-		if err := errors.Join(p.setRecord(r), b.makeFolders([]*placement{p}), b.writeRecord(p)); err != nil {
+		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Path: filepath.FromSlash(r.Path)}, from: envelope, item: name}
+		if err := errors.Join(p.setRecord(r), f.writeRecord(p)); err != nil {
 			return err
 		}
 		b.log.Info("recorded", "message", r.Message, "sender", r.Sender, "after", "an interruption")
 		list = append(list, p)
 	}
-	return b.syncPlaces(list)
-}
-
-// discard removes a temporary folder. It takes another name first, durably: half removed it could hold a record without
-// its content, which says that the content was placed.
-func discard(dir string) error {
-	gone := dir + goneSuffix
-	if err := os.RemoveAll(gone); err != nil {
-		return err
-	}
-	err := os.Rename(dir, gone)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = durable.SyncDir(filepath.Dir(dir))
-	}
-	if err != nil {
-		return err
-	}
-	return os.RemoveAll(gone)
+	return f.syncPlaces(list)
 }
 
 func ignoreMissing(err error) error {

@@ -15,12 +15,36 @@ import (
 
 func inboxAt(t *testing.T) *Inbox {
 	t.Helper()
-	b, err := New(Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	return inboxIn(t, t.TempDir())
+}
+
+func inboxIn(t *testing.T, dir string) *Inbox {
+	t.Helper()
+	l, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	t.Cleanup(func() { l.Close() })
+	return New(Options{Dir: dir, Ledger: l, Log: slog.New(slog.DiscardHandler)})
 }
+
+// entered opens the folders of an inbox until the test ends.
+func entered(t *testing.T, b *Inbox) *folders {
+	t.Helper()
+	f, err := b.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.close)
+	return f
+}
+
+// records is the path of the records of one sender's messages.
+func (b *Inbox) records(sender string) string {
+	return filepath.Join(b.cfg.Dir, ownDir, sender)
+}
+
+func (b *Inbox) temp() string { return filepath.Join(b.cfg.Dir, tempDir) }
 
 func write(t *testing.T, path string, content []byte) {
 	t.Helper()
@@ -45,15 +69,16 @@ func recordOf(t *testing.T, uid id.UID) []byte {
 
 func TestARecordIsFoundByItsIdentity(t *testing.T) {
 	b := inboxAt(t)
+	f := entered(t, b)
 	first, second, third := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
 	write(t, filepath.Join(b.records("FL-LAB"), string(message)+".json"), recordOf(t, first))
 	write(t, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(second)+".json"), recordOf(t, second))
 	for uid, want := range map[id.UID]bool{first: true, second: true, third: false} {
-		if r, found, err := b.remembered("FL-LAB", message, uid); err != nil || found != want || (found && r.UID != uid) {
+		if r, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want || (found && r.UID != uid) {
 			t.Errorf("%s: %+v, %t, %v", uid, r, found, err)
 		}
 	}
-	if _, found, err := b.remembered("MA-LAB", message, first); err != nil || found {
+	if _, found, err := f.remembered("MA-LAB", message, first); err != nil || found {
 		t.Errorf("of another sender: %t, %v", found, err)
 	}
 }
@@ -67,8 +92,9 @@ func TestWhatIsNoRecordIsPassedOver(t *testing.T) {
 		"another's": func(t *testing.T, p string) { write(t, p, recordOf(t, id.Random128[id.UID]())) },
 	} {
 		b := inboxAt(t)
+		f := entered(t, b)
 		make(t, filepath.Join(b.records("FL-LAB"), string(message)+".json"))
-		if _, found, err := b.remembered("FL-LAB", message, uid); err != nil || found {
+		if _, found, err := f.remembered("FL-LAB", message, uid); err != nil || found {
 			t.Errorf("%s: %t, %v", name, found, err)
 		}
 	}
@@ -89,16 +115,17 @@ func list(t *testing.T, b *Inbox, e string, records ...[]byte) string {
 // A listed record without its content is believed in the folder of an envelope, and nowhere where things are removed.
 func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	b := inboxAt(t)
+	f := entered(t, b)
 	placed, waiting, gone := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
 	e := string(id.Random128[id.Envelope]())
 	write(t, filepath.Join(list(t, b, e, recordOf(t, placed), recordOf(t, waiting)), "1"), []byte("content"))
 	list(t, b, e+goneSuffix, recordOf(t, gone))
 	for range 2 { // the second time it is there already
-		if err := b.bringRecords(); err != nil {
+		if err := b.bringRecords(f); err != nil {
 			t.Fatal(err)
 		}
 		for uid, want := range map[id.UID]bool{placed: true, waiting: false, gone: false} {
-			if _, found, err := b.remembered("FL-LAB", message, uid); err != nil || found != want {
+			if _, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want {
 				t.Errorf("%s: %t, %v", uid, found, err)
 			}
 		}
@@ -106,10 +133,10 @@ func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 			t.Errorf("records: %v, %v", records, err)
 		}
 	}
-	if err := discard(b.temp()); err != nil {
+	if err := f.discardAll(nil); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := filepath.Glob(filepath.Join(b.cfg.Dir, ".sealpost", "tmp*")); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(b.temp()); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
@@ -135,10 +162,11 @@ func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 		"more than it":             {text + " ", true},
 	} {
 		b := inboxAt(t)
+		f := entered(t, b)
 		first := filepath.Join(b.records("FL-LAB"), string(message)+".json")
 		write(t, first, []byte(c.left))
 		list(t, b, string(id.Random128[id.Envelope]()), whole.text)
-		if err := b.bringRecords(); err != nil {
+		if err := b.bringRecords(f); err != nil {
 			t.Fatal(err)
 		}
 		want, at := text, first
@@ -148,7 +176,7 @@ func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 		if have, err := os.ReadFile(first); err != nil || string(have) != want {
 			t.Errorf("%s: %q, %v", name, have, err)
 		}
-		if r, err := readRecord(at); err != nil || r.UID != uid {
+		if r, err := readRecord(f.records["FL-LAB"], filepath.Base(at)); err != nil || r.UID != uid {
 			t.Errorf("%s: %s holds %+v, %v", name, at, r, err)
 		}
 	}
@@ -157,6 +185,7 @@ func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 // The last word on a record counts, and one that was cut short is none.
 func TestAListMayEndInWhatIsNoRecord(t *testing.T) {
 	b := inboxAt(t)
+	entered := entered(t, b)
 	first, second := id.Random128[id.UID](), id.Random128[id.UID]()
 	for _, end := range []string{"", `"0"`, "\"0\"\n{\"message_id\"", "\x00\x00\x00"} {
 		dir := list(t, b, string(id.Random128[id.Envelope]()), recordOf(t, first))
@@ -170,11 +199,11 @@ func TestAListMayEndInWhatIsNoRecord(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		rel, err := filepath.Rel(b.cfg.Dir, dir)
+		held, err := entered.envelope(filepath.Base(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if have, err := b.readList(rel); err != nil || len(have) != 1 || have["0"].UID != second {
+		if have, err := b.readList(held); err != nil || len(have) != 1 || have["0"].UID != second {
 			t.Errorf("%q: %+v, %v", end, have, err)
 		}
 	}

@@ -3,18 +3,16 @@ package inbox
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/rand"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
 	"sealpost/hub/api"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -27,7 +25,7 @@ const largeOpeners = 2
 // opened is one message whose content lies verified in the temporary folder.
 type opened struct {
 	envelope.OpenedMessage
-	temp   string // relative to the inbox
+	temp   string // its name in the delivery's folder
 	synced bool   // its content is durable already
 }
 
@@ -58,11 +56,6 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 		}
 		return nil
 	}
-	if d.dir != "" {
-		if err := discard(d.dir); err != nil {
-			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
-		}
-	}
 	var refusal *envelope.Refusal
 	if errors.As(err, &refusal) {
 		return b.refuse(ctx, d, refusal)
@@ -75,28 +68,42 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 }
 
 func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
-	if err := b.room(d.Size); err != nil {
+	f, err := b.enter(ctx)
+	if err != nil {
 		return err
 	}
-	if err := b.resumePlacing(ctx, d); err != nil {
+	defer f.close()
+	if err := b.room(f, d.Size); err != nil {
 		return err
 	}
-	d.dir = filepath.Join(b.temp(), string(d.Envelope))
-	if err := errors.Join(discard(d.dir), os.Mkdir(d.dir, 0o700)); err != nil {
+	if err := b.resumePlacing(ctx, f, d); err != nil {
+		return err
+	}
+	d.dir = string(d.Envelope) + "-" + rand.Text() // never used again: see folders.go
+	if err := f.temp.Mkdir(d.dir, 0o700); err != nil {
 		return localError{err}
 	}
-	root, err := os.OpenRoot(d.dir)
+	if err = b.unpack(ctx, f, d); err != nil {
+		if err := f.discard(d.dir); err != nil {
+			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
+		}
+	}
+	return err
+}
+
+// unpack writes the verified content of an envelope to its temporary folder.
+func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
+	dir, err := f.envelope(d.dir)
 	if err != nil {
 		return localError{err}
 	}
-	defer root.Close()
 	src, stop := b.source(ctx, d)
 	defer stop()
 	opener := envelope.Opener{
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier, MaxSize: b.cfg.MaxSize,
 		Pin: func(site id.Site, key id.Hash) error { return b.cfg.Trust.Identity(ctx, site, key) },
 	}
-	to := newSink(root)
+	to := newSink(dir)
 	defer to.close()
 	out, err := opener.Open(src, expect(d), to)
 	if err == nil {
@@ -108,8 +115,8 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
-		d.messages[n] = opened{m, filepath.Join(tempDir, string(d.Envelope), strconv.Itoa(n)), d.Size > api.SmallSize}
-		if err := b.syncLarge(d.messages[n]); err != nil {
+		d.messages[n] = opened{m, strconv.Itoa(n), d.Size > api.SmallSize}
+		if err := d.messages[n].syncLarge(dir); err != nil {
 			return localError{err}
 		}
 	}
@@ -117,14 +124,14 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 }
 
 // syncLarge makes the content of a large message durable here, where only large ones wait for it.
-func (b *Inbox) syncLarge(m opened) error {
-	switch temp := b.at(m.temp); {
+func (m opened) syncLarge(dir *beneath.Dir) error {
+	switch {
 	case !m.synced:
 		return nil
 	case m.Type == envelope.TypeFile:
-		return durable.SyncFile(temp)
+		return dir.SyncFile(m.temp)
 	default:
-		return durable.SyncTree(temp)
+		return dir.SyncTree(m.temp)
 	}
 }
 
@@ -147,8 +154,8 @@ func expect(d *delivery) envelope.Expect {
 }
 
 // room makes sure that content of this size leaves the reserve free.
-func (b *Inbox) room(size int64) error {
-	free, err := durable.Free(b.cfg.Dir)
+func (b *Inbox) room(f *folders, size int64) error {
+	free, err := f.top.Free()
 	if err != nil {
 		return localError{err}
 	}
@@ -185,121 +192,4 @@ func (b *Inbox) sign(d *delivery, list []statement.ReceiptMessage) (string, erro
 		V: 1, Network: b.cfg.Network, Envelope: d.Envelope, Sender: d.Sender, Recipient: b.cfg.Site,
 		Time: b.cfg.Trust.Now().UTC().Truncate(time.Millisecond), Messages: list,
 	})
-}
-
-// sink writes content under a folder that nobody looks into, as <message>[/<path below the message's own folder>]. Names
-// are mapped to portable ones here, and os.Root keeps everything inside whatever they are.
-//
-// A folder's time is set at the end, because writing into it changes it; until then the times lie in a file, since there
-// may be any number of folders.
-type sink struct {
-	root  *os.Root
-	times *os.File // of folders; nil: there is none
-	twins twins
-}
-
-func newSink(root *os.Root) *sink { return &sink{root: root, twins: twins{names: sums{root: root}}} }
-
-// timesFile cannot be a message, which is named by its number.
-const timesFile = "times"
-
-type dirTime struct {
-	Name string    `json:"name"`
-	Time time.Time `json:"time"`
-}
-
-func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	// The umask of the service, or the inbox's default access list, decides who may take it.
-	name, err := s.make(message, path, func(name string) error { return s.root.Mkdir(name, 0o777) })
-	if err != nil {
-		return err
-	}
-	if s.times == nil {
-		if s.times, err = s.root.OpenFile(timesFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return localError{err}
-		}
-	}
-	if err := json.NewEncoder(s.times).Encode(dirTime{name, mtime}); err != nil {
-		return localError{err}
-	}
-	return nil
-}
-
-// finish gives the folders their times.
-func (s *sink) finish() error {
-	if s.times == nil {
-		return nil
-	}
-	if _, err := s.times.Seek(0, io.SeekStart); err != nil {
-		return localError{err}
-	}
-	for lines := json.NewDecoder(s.times); ; {
-		var d dirTime
-		err := lines.Decode(&d)
-		if err == io.EOF {
-			return nil
-		}
-		if err == nil {
-			err = s.root.Chtimes(d.Name, d.Time, d.Time)
-		}
-		if err != nil {
-			return localError{err}
-		}
-	}
-}
-
-func (s *sink) close() {
-	s.twins.names.close()
-	if s.times != nil {
-		s.times.Close() //nolint:errcheck // it was read, and goes with the temporary folder
-	}
-}
-
-func (s *sink) File(message int, path string, executable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
-	mode := os.FileMode(0o666)
-	if executable {
-		mode = 0o777
-	}
-	var f *os.File
-	name, err := s.make(message, path, func(name string) (err error) {
-		f, err = s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &sinkFile{File: f, root: s.root, name: name, mtime: mtime}, nil
-}
-
-type sinkFile struct {
-	*os.File
-	root  *os.Root
-	name  string
-	mtime time.Time
-}
-
-func (f *sinkFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	if err != nil {
-		return n, localError{err}
-	}
-	return n, nil
-}
-
-// Close gives the file its time. It does not sync: a group of messages is synced at once before it is placed.
-func (f *sinkFile) Close() error {
-	fault.Point("inbox-written")
-	err := durable.SetTime(f.File, f.mtime)
-	byName := errors.Is(err, durable.ErrUnsupported)
-	if byName {
-		err = nil
-	}
-	err = errors.Join(err, f.File.Close())
-	if err == nil && byName {
-		err = f.root.Chtimes(f.name, f.mtime, f.mtime)
-	}
-	if err != nil {
-		return localError{err}
-	}
-	return nil
 }

@@ -15,12 +15,7 @@ func TestUmaskSaysWhoMayTakeWhatHasArrived(t *testing.T) {
 	before := syscall.Umask(0o007)
 	defer syscall.Umask(before)
 	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	s := newSink(root)
+	s := newSink(held(t, dir))
 	defer s.close()
 	if err := s.Dir(0, "run", time.Now()); err != nil {
 		t.Fatal(err)

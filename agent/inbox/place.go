@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
 	"sealpost/hub/api"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -58,32 +58,44 @@ type placement struct {
 	before *Record // of a known one that was placed before this ledger
 	code   string
 
-	record   Record
-	text     []byte // the record as JSON; nil after an interruption that left none
-	recorded string // where it was written
+	from, item string // the folder of the attempt, and the content's name in it
+	record     Record
+	text       []byte // the record as JSON; nil after an interruption that left none
+	recorded   string // the name under which it was written
 }
 
+// name is that of the content in its sender's folder.
+func (p *placement) name() string { return filepath.Base(p.Path) }
+
 // placeGroup makes content durable, writes where it goes, renames it there, makes that durable, and writes that it is
-// there, together with the signed receipts. A local failure hands the group back.
+// there, together with the signed receipts. A local failure hands the group back, or what is of one sender.
 func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
-	placements, err := b.plan(ctx, group)
-	if err == nil {
-		err = b.placeFiles(ctx, placements)
+	f, err := b.enter(ctx)
+	if err != nil {
+		return b.handGroupBack(ctx, group, err)
 	}
+	defer f.close()
+	placements, err := b.plan(ctx, f, group)
 	if err == nil {
-		err = b.finish(ctx, group, placements)
-	}
-	var local localError
-	if errors.As(err, &local) {
-		// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
-		b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts) }, err)
-		return nil
+		err = b.placeFiles(ctx, f, placements)
 	}
 	if err != nil {
-		return ignoreCancel(ctx, err)
+		return b.handGroupBack(ctx, group, err)
 	}
+	var done []*delivery
 	for _, d := range group {
-		if err := removeTemp(d.dir); err != nil {
+		if failed := f.failed[d.Sender]; failed == nil {
+			done = append(done, d)
+		} else if err := b.handGroupBack(ctx, []*delivery{d}, failed); err != nil {
+			return err
+		}
+	}
+	placements = slices.DeleteFunc(placements, func(p *placement) bool { return f.failed[p.Sender] != nil })
+	if err := b.finish(ctx, done, placements); err != nil {
+		return b.handGroupBack(ctx, done, err)
+	}
+	for _, d := range done {
+		if err := f.removeTemp(d.dir); err != nil {
 			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
 		}
 		b.done(d)
@@ -92,17 +104,19 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	return nil
 }
 
-// removeTemp removes a temporary folder, in which there is mostly nothing but the list by now.
-func removeTemp(dir string) error {
-	if os.Remove(filepath.Join(dir, listFile)) == nil && os.Remove(dir) == nil {
-		return nil
+// handGroupBack releases deliveries after a local failure. It passes on any other error.
+func (b *Inbox) handGroupBack(ctx context.Context, group []*delivery, err error) error {
+	if onlyLocal(err) != nil {
+		return ignoreCancel(ctx, err)
 	}
-	return os.RemoveAll(dir)
+	// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
+	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts) }, err)
+	return nil
 }
 
 // plan decides what becomes of each message: placed, known already, or refused because its identity was used before for
 // other content.
-func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement, err error) {
+func (b *Inbox) plan(ctx context.Context, f *folders, group []*delivery) (list []*placement, err error) {
 	type identity struct {
 		sender id.Site
 		uid    id.UID
@@ -117,12 +131,12 @@ func (b *Inbox) plan(ctx context.Context, group []*delivery) (list []*placement,
 			for _, m := range d.messages {
 				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
-					Size: m.Size, Sent: m.Sent, Temp: m.temp, Time: time.Now().UTC().Truncate(time.Millisecond),
-				}}
+					Size: m.Size, Sent: m.Sent, Temp: joinTemp(d.dir, m.temp), Time: time.Now().UTC().Truncate(time.Millisecond),
+				}, from: d.dir, item: m.temp}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
-					if digest, known, err = b.earlier(rows, p); err != nil {
-						return err
+					if digest, known, err = f.earlier(rows, p); err != nil {
+						f.fail(d.Sender, err)
 					}
 				}
 				switch {
@@ -152,38 +166,36 @@ func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 }
 
 // earlier returns the digest of what was placed for a message's identity, from the ledger's rows or from the records.
-func (b *Inbox) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {
+func (f *folders) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {
 	if row, known := rows[p.UID]; known {
 		return row.Digest, true, nil
 	}
-	r, known, err := b.remembered(p.Sender, p.ID, p.UID)
+	r, known, err := f.remembered(p.Sender, p.ID, p.UID)
 	if known && r.Content.Digest == p.Digest {
 		p.before = &r
 	}
 	return r.Content.Digest, known, err
 }
 
-// placeFiles brings the new messages of a group to their places, durably.
-func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
+// placeFiles brings the new messages of a group to their places, durably. What is of one sender alone is noted as failed.
+func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) error {
 	var fresh []*placement
+	taken := map[string]bool{}
 	for _, p := range list {
-		if !p.known && p.code == "" {
-			fresh = append(fresh, p)
+		if p.known || p.code != "" || f.failed[p.Sender] != nil {
+			continue
 		}
+		if err := errors.Join(f.choose(p, taken, 0), p.makeRecord()); err != nil {
+			f.fail(p.Sender, err)
+			continue
+		}
+		fresh = append(fresh, p)
 	}
+	fresh = f.withoutFailed(fresh)
 	if len(fresh) == 0 {
 		return nil
 	}
-	taken := map[string]bool{}
-	if err := b.makeFolders(fresh); err != nil {
-		return localError{err}
-	}
-	for _, p := range fresh {
-		if err := errors.Join(b.choose(p, taken, 0), p.makeRecord()); err != nil {
-			return localError{err}
-		}
-	}
-	if err := errors.Join(b.writeLists(fresh), b.syncContent(fresh)); err != nil {
+	if err := errors.Join(f.writeLists(fresh), f.syncContent(fresh)); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-synced")
@@ -192,85 +204,93 @@ func (b *Inbox) placeFiles(ctx context.Context, list []*placement) error {
 	}
 	fault.Point("inbox-placing")
 	for _, p := range fresh {
-		if err := b.rename(ctx, p, taken); err != nil {
+		if f.failed[p.Sender] != nil {
+			continue
+		}
+		err := b.rename(ctx, f, p, taken)
+		if err == nil {
+			err = f.writeRecord(p)
+		}
+		if onlyLocal(err) != nil {
 			return err
 		}
-		if err := b.writeRecord(p); err != nil {
-			return err
+		if err != nil {
+			f.fail(p.Sender, err)
 		}
 	}
-	if err := b.syncPlaces(fresh); err != nil {
+	if err := f.syncPlaces(f.withoutFailed(fresh)); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-renamed")
 	return nil
 }
 
-// syncPlaces makes records durable, and the folders in which they and their content lie.
-func (b *Inbox) syncPlaces(list []*placement) error {
-	var records []string
-	dirs := map[string]bool{}
-	for _, p := range list {
-		if p.recorded != "" {
-			records = append(records, p.recorded)
-		}
-		dirs[b.folder(p.Sender)], dirs[b.records(p.Sender)] = true, true
-	}
-	return durable.SyncGroup(b.cfg.Dir, records, keys(dirs))
+// withoutFailed returns the placements of those senders for whom nothing has failed.
+func (f *folders) withoutFailed(list []*placement) []*placement {
+	return slices.DeleteFunc(list, func(p *placement) bool { return f.failed[p.Sender] != nil })
 }
 
-// folder is where the content of one sender's messages lies.
-func (b *Inbox) folder(sender id.Site) string { return b.at(string(sender)) }
+// syncPlaces makes records durable, and the folders in which they and their content lie. No other account can change what
+// lies below .sealpost, so that names are enough there.
+func (f *folders) syncPlaces(list []*placement) error {
+	var files, dirs []string
+	var content []*beneath.Dir
+	seen := map[id.Site]bool{}
+	for _, p := range list {
+		sender := string(p.Sender)
+		if p.recorded != "" {
+			files = append(files, sender+"/"+p.recorded)
+		}
+		if seen[p.Sender] {
+			continue
+		}
+		seen[p.Sender] = true
+		if f.records[p.Sender] != nil {
+			dirs = append(dirs, sender)
+		}
+		if d := f.content[p.Sender]; d != nil {
+			content = append(content, d)
+		}
+	}
+	return f.own.SyncGroup(files, dirs, content...)
+}
 
 // syncContent makes the content of a group durable, with the folders in which it lies.
-func (b *Inbox) syncContent(fresh []*placement) error {
+func (f *folders) syncContent(list []*placement) error {
 	var files []string
-	dirs := map[string]bool{}
-	for _, p := range fresh {
-		temp := b.at(p.Temp)
-		if dir := filepath.Dir(temp); !dirs[dir] {
-			dirs[dir] = true
-			files = append(files, filepath.Join(dir, listFile))
+	dirs := []string{"."}
+	seen := map[string]bool{}
+	for _, p := range list {
+		if !seen[p.from] {
+			seen[p.from] = true
+			dirs, files = append(dirs, p.from), append(files, p.from+"/"+listFile)
 		}
 		switch {
 		case p.synced:
 		case p.file:
-			files = append(files, temp)
+			files = append(files, p.from+"/"+p.item)
 		default:
-			if err := durable.SyncTree(temp); err != nil {
+			if err := f.temp.SyncTree(p.from + "/" + p.item); err != nil {
 				return err
 			}
 		}
 	}
-	return durable.SyncGroup(b.cfg.Dir, files, append(keys(dirs), b.temp()))
-}
-
-// makeFolders makes the folders of the senders, for content and for records.
-func (b *Inbox) makeFolders(list []*placement) error {
-	made := map[id.Site]bool{}
-	for _, p := range list {
-		if made[p.Sender] {
-			continue
-		}
-		made[p.Sender] = true
-		for _, dir := range []string{b.folder(p.Sender), b.records(p.Sender)} {
-			if err := durable.MkdirAll(dir, 0o777); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return f.temp.SyncGroup(files, dirs)
 }
 
 // choose picks a free name: the sender's, made portable, and if that is taken one with the message id.
-func (b *Inbox) choose(p *placement, taken map[string]bool, attempt int) error {
+func (f *folders) choose(p *placement, taken map[string]bool, attempt int) error {
+	dir, err := f.contentOf(p.Sender)
+	if err != nil {
+		return err
+	}
 	for ; ; attempt++ {
 		name := PortableName(p.Name)
 		if attempt > 0 {
 			name = alternative(p.Name, string(p.ID), attempt)
 		}
-		p.Path = durable.Join(string(p.Sender), name)
-		_, err := os.Lstat(b.at(p.Path))
+		p.Path = filepath.Join(string(p.Sender), name)
+		_, err := dir.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) && !taken[p.Path] {
 			taken[p.Path] = true
 			return nil
@@ -293,9 +313,17 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 }
 
 // rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
-func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool) error {
+func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[string]bool) error {
+	from, err := f.envelope(p.from)
+	if err != nil {
+		return localError{err}
+	}
+	to, err := f.contentOf(p.Sender)
+	if err != nil {
+		return localError{err}
+	}
 	for attempt := 1; ; attempt++ {
-		err := durable.RenameNoReplace(b.at(p.Temp), b.at(p.Path))
+		err := from.RenameNoReplace(p.item, to, p.name())
 		if err == nil {
 			fault.Point("inbox-moved")
 			return nil
@@ -303,7 +331,7 @@ func (b *Inbox) rename(ctx context.Context, p *placement, taken map[string]bool)
 		if !errors.Is(err, fs.ErrExist) {
 			return localError{err}
 		}
-		if err := errors.Join(b.choose(p, taken, attempt), b.correctRecord(p)); err != nil {
+		if err := errors.Join(f.choose(p, taken, attempt), f.correctRecord(p)); err != nil {
 			return localError{err}
 		}
 		if err := b.writeRows(ctx, []*placement{p}); err != nil {
@@ -401,14 +429,6 @@ func (b *Inbox) report(list []*placement) {
 		}
 	}
 	flush()
-}
-
-func keys(set map[string]bool) []string {
-	list := make([]string, 0, len(set))
-	for k := range set {
-		list = append(list, k)
-	}
-	return list
 }
 
 func ignoreCancel(ctx context.Context, err error) error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sealpost/envelope"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -50,11 +49,6 @@ type RecordContent struct {
 	Digest id.Hash `json:"digest"`           // over the entries, as the sender signed it
 }
 
-// records is the folder of the records of one sender's messages.
-func (b *Inbox) records(sender id.Site) string {
-	return durable.Join(b.at(".sealpost"), string(sender))
-}
-
 // makeRecord makes the record of a message that is about to be placed.
 func (p *placement) makeRecord() error {
 	kind := envelope.TypeFolder
@@ -76,20 +70,23 @@ func (p *placement) setRecord(r Record) error {
 }
 
 // listed is what a list says of a message.
-func (p *placement) listed() string { return fmt.Sprintf("%q\n%s", filepath.Base(p.Temp), p.text) }
+func (p *placement) listed() string { return fmt.Sprintf("%q\n%s", p.item, p.text) }
 
 // writeLists puts the records of each envelope's messages beside their content, to be synced with it.
-func (b *Inbox) writeLists(list []*placement) error {
+func (f *folders) writeLists(list []*placement) error {
 	texts := map[string]*bytes.Buffer{}
 	for _, p := range list {
-		dir := filepath.Dir(p.Temp)
-		if texts[dir] == nil {
-			texts[dir] = new(bytes.Buffer)
+		if texts[p.from] == nil {
+			texts[p.from] = new(bytes.Buffer)
 		}
-		texts[dir].WriteString(p.listed())
+		texts[p.from].WriteString(p.listed())
 	}
-	for dir, text := range texts {
-		if err := os.WriteFile(durable.Join(b.at(dir), listFile), text.Bytes(), 0o600); err != nil {
+	for name, text := range texts {
+		dir, err := f.envelope(name)
+		if err == nil {
+			err = writeNew(dir, listFile, text.Bytes(), 0o600)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -97,25 +94,29 @@ func (b *Inbox) writeLists(list []*placement) error {
 }
 
 // correctRecord says in the list, durably, that the place has changed: what is said last counts.
-func (b *Inbox) correctRecord(p *placement) error {
+func (f *folders) correctRecord(p *placement) error {
 	if p.text == nil {
 		return nil
 	}
 	if err := p.setRecord(p.record); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(durable.Join(b.at(filepath.Dir(p.Temp)), listFile), os.O_WRONLY|os.O_APPEND, 0)
+	dir, err := f.envelope(p.from)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(p.listed())
-	return errors.Join(err, f.Sync(), f.Close())
+	list, err := dir.Append(listFile)
+	if err != nil {
+		return err
+	}
+	_, err = list.WriteString(p.listed())
+	return errors.Join(err, list.Sync(), list.Close())
 }
 
 // readList returns the records that lie beside content, by the name of that; none when there is no list. What cannot be read
 // any more is an addition that was cut short: the list itself is durable before anything is placed.
-func (b *Inbox) readList(dir string) (map[string]Record, error) {
-	f, err := os.Open(durable.Join(b.at(dir), listFile))
+func (b *Inbox) readList(dir *beneath.Dir) (map[string]Record, error) {
+	f, _, err := dir.Open(listFile)
 	if err != nil {
 		return nil, ignoreMissing(err)
 	}
@@ -130,7 +131,7 @@ func (b *Inbox) readList(dir string) (map[string]Record, error) {
 		}
 		if err != nil {
 			if err != io.EOF {
-				b.log.Warn("a list of records ends in what is none", "folder", dir, "error", err)
+				b.log.Warn("a list of records ends in what is none", "folder", dir.Path(), "error", err)
 			}
 			return list, nil
 		}
@@ -140,18 +141,21 @@ func (b *Inbox) readList(dir string) (map[string]Record, error) {
 
 // writeRecord writes the record of a message whose content is in its place. A message id is only a label: the record of another
 // message with the same one stays, and so does whatever else is no record of this one, or of it and cut short.
-func (b *Inbox) writeRecord(p *placement) error {
+func (f *folders) writeRecord(p *placement) error {
 	if p.text == nil {
 		return nil
 	}
-	err := fs.ErrExist
+	dir, err := f.recordsOf(p.Sender)
+	if err != nil {
+		return localError{err}
+	}
+	err = fs.ErrExist
 	for _, name := range recordNames(p.ID, p.UID) {
-		path := durable.Join(b.records(p.Sender), name)
-		if err = writeNew(path, p.text); errors.Is(err, fs.ErrExist) && begins(path, p.text) {
-			err = durable.WriteFile(path, p.text, 0o644)
+		if err = writeNew(dir, name, p.text, 0o644); errors.Is(err, fs.ErrExist) && begins(dir, name, p.text) {
+			err = dir.WriteFile(name, p.text, 0o644)
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			p.recorded = path
+			p.recorded = name
 			break
 		}
 	}
@@ -161,8 +165,8 @@ func (b *Inbox) writeRecord(p *placement) error {
 	return nil
 }
 
-func writeNew(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func writeNew(dir *beneath.Dir, name string, text []byte, perm fs.FileMode) error {
+	f, err := dir.Create(name, perm)
 	if err != nil {
 		return err
 	}
@@ -172,11 +176,7 @@ func writeNew(path string, text []byte) error {
 
 // begins tells whether a file holds what a crash may leave of a text that was not synced: all of it, its beginning, or
 // nothing but zeros.
-func begins(path string, text []byte) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > int64(len(text)) {
-		return false
-	}
-	have, err := os.ReadFile(path)
-	return err == nil && (bytes.HasPrefix(text, have) || len(bytes.Trim(have, "\x00")) == 0)
+func begins(dir *beneath.Dir, name string, text []byte) bool {
+	have, err := dir.ReadFile(name, int64(len(text))+1)
+	return err == nil && (bytes.HasPrefix(text, have) || len(have) <= len(text) && len(bytes.Trim(have, "\x00")) == 0)
 }

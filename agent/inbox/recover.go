@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/durable"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -17,33 +16,76 @@ import (
 const recoverPage = 256
 
 // recover brings what a crash left half placed to its end, drops the rest of the temporary files, and has unconfirmed
-// settlements sent again.
-func (b *Inbox) recover(ctx context.Context) error {
-	for {
+// settlements sent again. A message that cannot be ended now stays as it is: it is tried again when it is leased again.
+func (b *Inbox) recover(ctx context.Context, f *folders) error {
+	kept := map[string]bool{} // folders of attempts that hold content still
+	for after := int64(0); ; {
 		var rows []ledger.Received
-		if err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.Placing(recoverPage); return err }); err != nil {
+		err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.Placing(after, recoverPage); return err })
+		if err != nil {
 			return err
 		}
 		if len(rows) == 0 {
 			break
 		}
-		if err := b.endPlacing(ctx, rows); err != nil {
+		after = rows[len(rows)-1].Seq
+		left, err := b.endPlacing(ctx, f, rows)
+		if err != nil {
 			return err
 		}
+		for _, p := range left {
+			if !f.temp.Exists(p.from) {
+				return f.failed[p.Sender]
+			}
+			kept[p.from] = true
+			b.log.Error("not placed yet", "message", p.ID, "sender", p.Sender, "error", f.failed[p.Sender])
+		}
 	}
-	if err := b.bringRecords(); err != nil {
-		return err
-	}
-	if err := errors.Join(discard(b.temp()), durable.MkdirAll(b.temp(), 0o700)); err != nil {
-		return err
+	if err := errors.Join(b.bringRecords(f), f.discardAll(kept)); err != nil {
+		return localError{err}
 	}
 	poke(b.settling)
 	return nil
 }
 
+// discardAll removes the folders of all attempts but some.
+func (f *folders) discardAll(kept map[string]bool) error {
+	for {
+		var names []string
+		err := f.temp.Each(func(entries []fs.DirEntry) error {
+			for _, e := range entries {
+				if !kept[e.Name()] {
+					names = append(names, e.Name())
+				}
+			}
+			if len(names) > 0 {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		for _, name := range names {
+			drop := f.discard
+			if strings.HasSuffix(name, goneSuffix) {
+				drop = f.temp.RemoveAll
+			}
+			if err := drop(name); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+var errEnough = errors.New("enough")
+
 // resumePlacing does for the messages of one delivery what recover does for all: an earlier attempt of this process may
 // have stopped half way, at a full disk or the like.
-func (b *Inbox) resumePlacing(ctx context.Context, d *delivery) error {
+func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
 	var rows []ledger.Received
 	err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
 		rows, err = tx.ReceivedOf(d.Sender, uids(d))
@@ -53,40 +95,51 @@ func (b *Inbox) resumePlacing(ctx context.Context, d *delivery) error {
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	return b.endPlacing(ctx, rows)
+	left, err := b.endPlacing(ctx, f, rows)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return f.failed[d.Sender]
+	}
+	for _, r := range rows {
+		if envelope, _, ok := splitTemp(r.Temp); ok {
+			if err := f.discard(envelope); err != nil {
+				return localError{err}
+			}
+		}
+	}
+	return nil
 }
 
-// endPlacing ends placements of which it is not known how far they got.
-func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
-	list := make([]*placement, len(rows))
+// endPlacing ends placements of which it is not known how far they got, and returns those that it could not end: for each,
+// its sender has failed.
+func (b *Inbox) endPlacing(ctx context.Context, f *folders, rows []ledger.Received) (left []*placement, err error) {
+	var ended []*placement
 	lists, taken := map[string]map[string]Record{}, map[string]bool{} // the lists by folder, and what is chosen
-	for i, row := range rows {
-		list[i] = &placement{Received: row}
-		dir, name := filepath.Split(row.Temp)
-		if lists[dir] == nil {
-			var err error
-			if lists[dir], err = b.readList(dir); err != nil {
-				return localError{err}
-			}
+	for _, row := range rows {
+		p := &placement{Received: row}
+		p.from, p.item, _ = splitTemp(row.Temp)
+		err := b.endPlacingOf(ctx, f, p, lists, taken)
+		if onlyLocal(err) != nil {
+			return nil, err
 		}
-		if r, listed := lists[dir][name]; listed {
-			if err := list[i].setRecord(r); err != nil {
-				return localError{err}
-			}
+		if err != nil {
+			f.fail(row.Sender, err)
+			left = append(left, p)
+			continue
 		}
-		if err := b.endPlacingOf(ctx, list[i], taken); err != nil {
-			return err
-		}
+		ended = append(ended, p)
 	}
-	if err := b.syncPlaces(list); err != nil {
-		return localError{err}
+	if err := f.syncPlaces(ended); err != nil {
+		return nil, localError{err}
 	}
-	return b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		for _, row := range rows {
-			if err := tx.Placed(row.Sender, []id.UID{row.UID}); err != nil {
+	return left, b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		for _, p := range ended {
+			if err := tx.Placed(p.Sender, []id.UID{p.UID}); err != nil {
 				return err
 			}
-			b.log.Info("placed", "message", row.ID, "sender", row.Sender, "envelope", row.Envelope, "after", "an interruption")
+			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope, "after", "an interruption")
 		}
 		return nil
 	})
@@ -94,31 +147,46 @@ func (b *Inbox) endPlacing(ctx context.Context, rows []ledger.Received) error {
 
 // endPlacingOf ends one: content that is still in the temporary folder is renamed now; content that is not was renamed before, and
 // *is* placed, whatever people did with the file since. Its record may be missing all the same.
-func (b *Inbox) endPlacingOf(ctx context.Context, p *placement, taken map[string]bool) error {
-	temp := b.at(p.Temp)
-	_, err := os.Lstat(temp)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return localError{err}
-	case err != nil && !exists(filepath.Dir(temp)):
-		// The folder outlives the placing: this is another disk, or an older copy of the ledger, and the record says how it went on.
-		r, known, err := b.remembered(p.Sender, p.ID, p.UID)
+func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, lists map[string]map[string]Record, taken map[string]bool) error {
+	dir, err := f.envelope(p.from)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
+		// The folder outlives the placing: this is an older copy of the ledger, and the record says how it went on.
+		r, known, err := f.remembered(p.Sender, p.ID, p.UID)
+		if err == nil && (!known || r.Content.Digest != p.Digest) {
+			err = errors.New(words.InboxGone(b.cfg.Dir))
+		}
 		if err != nil {
-			return err
+			return localError{err}
 		}
-		if !known || r.Content.Digest != p.Digest {
-			return localError{errors.New(words.InboxGone(b.cfg.Dir))}
-		}
+		return nil
 	}
-	if err := b.makeFolders([]*placement{p}); err != nil {
+	if err != nil {
 		return localError{err}
 	}
-	if err == nil {
-		if err := b.rename(ctx, p, taken); err != nil {
-			return err
+	if lists[p.from] == nil {
+		if lists[p.from], err = b.readList(dir); err != nil {
+			return localError{err}
 		}
 	}
-	return b.writeRecord(p)
+	if r, listed := lists[p.from][p.item]; listed {
+		if err := p.setRecord(r); err != nil {
+			return localError{err}
+		}
+	}
+	_, err = dir.Lstat(p.item)
+	switch {
+	case err == nil:
+		if err := b.rename(ctx, f, p, taken); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return localError{err}
+	default: // it was renamed, and maybe not synced
+		if _, err := f.contentOf(p.Sender); err != nil {
+			return localError{err}
+		}
+	}
+	return f.writeRecord(p)
 }
 
 // uids are the identities of a delivery's messages.
@@ -128,9 +196,4 @@ func uids(d *delivery) []id.UID {
 		list[i] = m.UID
 	}
 	return list
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }

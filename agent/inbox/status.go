@@ -16,7 +16,7 @@ type Status struct {
 	Opening   int                    `json:"opening"`        // envelopes leased and not placed yet
 	Downloads []Download             `json:"downloads"`      // large envelopes under way
 	Full      string                 `json:"full,omitempty"` // why nothing is leased: its volume has no room
-	Away      string                 `json:"away,omitempty"` // why nothing is leased: its disk is not there
+	Away      string                 `json:"away,omitempty"` // why the inbox cannot be used: its disk is away
 	Released  map[id.Envelope]string `json:"released"`       // envelopes handed back since the start, or stuck, and why
 	Refused   []Refused              `json:"refused"`        // envelopes refused, newest first; the detail never leaves this site
 	Latest    []Message              `json:"latest"`         // the messages placed last, newest first
@@ -58,7 +58,7 @@ type Message struct {
 func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Released: map[id.Envelope]string{}}
 	b.mu.Lock()
-	s.Opening, s.Full = len(b.held), b.full
+	s.Opening, s.Full, s.Away = len(b.held), b.full, b.away
 	maps.Copy(s.Released, b.trouble)
 	for e, p := range b.progress {
 		now := p.State(time.Now())

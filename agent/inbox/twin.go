@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"sealpost/internal/beneath"
 )
 
 // Names in one folder that differ in the case of letters, or in how an accent is written, are one name on many disks: those
@@ -93,7 +95,7 @@ func (t *twins) tempName(message int, path string) (string, error) {
 }
 
 // make creates an entry under its name. A disk may take even more names for one than folded does; then it is a twin too.
-func (s *sink) make(message int, path string, create func(name string) error) (string, error) {
+func (s *sink) make(message int, path string, create func(dir *beneath.Dir, name string) error) (string, error) {
 	twin, err := s.twins.second(message, path)
 	if err != nil {
 		return "", localError{err}
@@ -101,7 +103,11 @@ func (s *sink) make(message int, path string, create func(name string) error) (s
 	for {
 		name, err := s.twins.tempName(message, path)
 		if err == nil {
-			err = create(name)
+			var dir *beneath.Dir
+			var base string
+			if dir, base, err = s.folder(name); err == nil {
+				err = create(dir, base)
+			}
 		}
 		if err == nil {
 			return name, nil
@@ -132,7 +138,7 @@ const fewSums = 4096
 
 // sums is a set. What does not stay small is a hash table in a file, of which no slot is ever freed.
 type sums struct {
-	root  *os.Root // of the file
+	root  *beneath.Dir // of the file
 	few   map[uint64]bool
 	file  *os.File // nil: all are among the few
 	slots int64
@@ -202,7 +208,7 @@ func (s *sums) find(sum uint64) (slot int64, found bool, err error) {
 func (s *sums) grow() error {
 	old := *s
 	s.slots, s.used = max(4*old.slots, 4*fewSums), 0
-	file, err := s.root.OpenFile(fmt.Sprint(sumsFile, s.slots), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := s.root.Create(fmt.Sprint(sumsFile, s.slots), 0o600)
 	if err != nil {
 		return err
 	}

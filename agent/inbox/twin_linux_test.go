@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,25 +120,21 @@ func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 		}
 		return errors.Join(ignoresCase(dir), durable.RenameNoReplace(filepath.Join(dir, "from"), filepath.Join(dir, "to")))
 	})
-	l, err := ledger.Open(filepath.Join(t.TempDir(), "ledger.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	b, err := New(Options{Dir: dir, Ledger: l, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	b := inboxIn(t, dir)
+	f := entered(t, b)
+	if err := f.temp.Mkdir("e", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var list []*placement
 	for n, name := range []string{"Data.csv", "data.csv", "DATA.csv"} {
-		p := &placement{file: true, signer: "s", Received: ledger.Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: id.FormatMessage("FL-LAB", "DAT", time.Now(), int64(n+1)),
-			Name: name, Temp: filepath.Join(".sealpost", "tmp", name+"."+strconv.Itoa(n))}}
+		p := &placement{file: true, signer: "s", from: "e", item: strconv.Itoa(n), Received: ledger.Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: id.FormatMessage("FL-LAB", "DAT", time.Now(), int64(n+1)),
+			Name: name, Temp: joinTemp("e", strconv.Itoa(n))}}
 		if err := os.WriteFile(filepath.Join(dir, p.Temp), []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		list = append(list, p)
 	}
-	if err := b.placeFiles(t.Context(), list); err != nil {
+	if err := b.placeFiles(t.Context(), f, list); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list {

@@ -12,18 +12,26 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"sealpost/internal/beneath"
 )
+
+// held opens a folder until the test ends.
+func held(t testing.TB, path string) *beneath.Dir {
+	t.Helper()
+	d, err := beneath.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
 
 // unpack writes entries through a sink, in the format's order, and returns what lies there: for each path what was
 // written under it. A path that ends in a slash is a folder.
 func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 	t.Helper()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	s := newSink(root)
+	s := newSink(held(t, dir))
 	defer s.close()
 	entries := map[string]bool{} // true: a folder
 	for _, p := range paths {
@@ -54,7 +62,7 @@ func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	err = filepath.WalkDir(filepath.Join(dir, "0"), func(at string, e os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(dir, "0"), func(at string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
@@ -167,12 +175,7 @@ func TestTwinsAreNeverTakenForEachOther(t *testing.T) {
 }
 
 func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
-	root, err := os.OpenRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	s := sums{root: root}
+	s := sums{root: held(t, t.TempDir())}
 	defer s.close()
 	var before, after runtime.MemStats
 	const many = 100_000
@@ -202,17 +205,12 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 
 // A disk may take more names for one than any rule knows. Here it is one on which a name is there already.
 func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
+	root := held(t, t.TempDir())
 	s := newSink(root)
 	defer s.close()
 	add := func(path, want string) {
 		t.Helper()
-		name, err := s.make(0, path, func(name string) error { return root.Mkdir(name, 0o700) })
+		name, err := s.make(0, path, func(in *beneath.Dir, name string) error { return in.Mkdir(name, 0o700) })
 		if err != nil || filepath.ToSlash(name) != want {
 			t.Errorf("%s is made as %q, want %q (%v)", path, name, want, err)
 		}
@@ -225,7 +223,7 @@ func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 	}
 	add("run/long~1", "0/%6Cong~1")
 	add("run/long~1/x", "0/%6Cong~1/x")
-	if _, err := s.make(0, "run/both", func(name string) error { return root.Mkdir(name, 0o700) }); err == nil {
+	if _, err := s.make(0, "run/both", func(in *beneath.Dir, name string) error { return in.Mkdir(name, 0o700) }); err == nil {
 		t.Error("it is made a third time")
 	}
 }

@@ -157,9 +157,9 @@ func (tx *Tx) Placed(sender id.Site, uids []id.UID) error {
 
 const byPlacing = "received INDEXED BY received_placing WHERE state = 'placing' "
 
-// Placing lists messages whose rename may or may not have been done.
-func (tx *Tx) Placing(limit int) ([]Received, error) {
-	return tx.receivedFrom(byPlacing+"ORDER BY seq LIMIT ?", limit)
+// Placing lists messages after a sequence number whose rename may or may not have been done.
+func (tx *Tx) Placing(after int64, limit int) ([]Received, error) {
+	return tx.receivedFrom(byPlacing+"AND seq > ? ORDER BY seq LIMIT ?", after, limit)
 }
 
 // LatestReceived lists the messages that came last, newest first, for people.

@@ -75,7 +75,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"outcomes":  func() error { _, err := tx.Outcomes(sent[0].UID); return err },
 		"place":     func() error { return tx.Place(in) },
 		"placed":    func() error { return tx.Placed("FL-LAB", []id.UID{waiting.UID}) },
-		"placing":   func() error { _, err := tx.Placing(10); return err },
+		"placing":   func() error { _, err := tx.Placing(0, 10); return err },
 	} {
 		if err := do(); err != nil {
 			t.Fatalf("%s: %v", name, err)

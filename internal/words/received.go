@@ -28,3 +28,13 @@ func NamesUsedUp(path string) error {
 func IdentityUsedTwice(message id.Message, uid id.UID) string {
 	return fmt.Sprintf("%s: its identity %s was used before for other content", message, uid)
 }
+
+// InTheWay says that an entry keeps sealpost from making a folder of its own.
+func InTheWay(dir, name string, err error) error {
+	return fmt.Errorf("%s has the name of a folder of sealpost and cannot be set aside: remove it from %s: %w", name, dir, err)
+}
+
+// SenderFolder says that the folder of a sender cannot be used.
+func SenderFolder(sender id.Site, err error) error {
+	return fmt.Errorf("the folder of %s in the inbox cannot be used; remove what lies in its place, or give sealpost access: %w", sender, err)
+}

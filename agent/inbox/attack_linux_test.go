@@ -1,0 +1,282 @@
+package inbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// parcel writes messages of one sender, each holding its own name, as an attempt at an envelope.
+func parcel(t *testing.T, f *folders, sender id.Site, names ...string) (list []*placement) {
+	t.Helper()
+	list, err := tryParcel(f, sender, names...)
+	check(t, err)
+	return list
+}
+
+var numbers sync.Map // of the messages of each sender
+
+func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, err error) {
+	from := string(id.Random128[id.Envelope]()) + "-x"
+	if err := f.temp.Mkdir(from, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := f.envelope(from)
+	if err != nil {
+		return nil, err
+	}
+	s := newSink(dir)
+	defer s.close()
+	for n, name := range names {
+		w, err := s.File(n, name, false, time.Unix(1, 0), 0)
+		if err == nil {
+			_, err = w.Write([]byte(name))
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		number, _ := numbers.LoadOrStore(sender, new(int64))
+		*number.(*int64)++
+		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n), Received: ledger.Received{
+			Sender: sender, UID: id.Random128[id.UID](), ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name, Temp: joinTemp(from, strconv.Itoa(n)),
+		}})
+	}
+	return list, s.finish()
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(t testing.TB, path, text string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
+	}
+}
+
+// bait is a folder outside of the inbox that no test may change.
+func bait(t *testing.T) (outside string, untouched func()) {
+	t.Helper()
+	outside = t.TempDir()
+	write(t, filepath.Join(outside, "secret"), []byte("secret"))
+	check(t, os.Mkdir(filepath.Join(outside, tempName), 0o700))
+	return outside, func() {
+		t.Helper()
+		holds(t, filepath.Join(outside, "secret"), "secret")
+		for dir, want := range map[string]int{outside: 2, filepath.Join(outside, tempName): 0} {
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != want {
+				t.Errorf("%s holds %v, %v", dir, entries, err)
+			}
+		}
+	}
+}
+
+// inTheWay puts what an attacker may think of in the place of a folder.
+func inTheWay(t *testing.T, outside string) map[string]func(t *testing.T, path string) {
+	ways := map[string]func(t *testing.T, path string){
+		"a link":          func(t *testing.T, path string) { check(t, os.Symlink(outside, path)) },
+		"a dangling link": func(t *testing.T, path string) { check(t, os.Symlink(outside+"/new", path)) },
+		"a file":          func(t *testing.T, path string) { write(t, path, []byte("x")) },
+		"a pipe":          func(t *testing.T, path string) { check(t, unix.Mkfifo(path, 0o666)) },
+		"a folder that others may change": func(t *testing.T, path string) {
+			check(t, errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777), os.Mkdir(filepath.Join(path, tempName), 0o700)))
+		},
+	}
+	if os.Geteuid() == 0 {
+		ways["another account's folder"] = func(t *testing.T, path string) {
+			check(t, errors.Join(os.MkdirAll(filepath.Join(path, tempName), 0o700), os.Chown(path, 65534, 65534)))
+		}
+	}
+	return ways
+}
+
+// Nothing in the place of an own folder is used, and nothing there keeps the inbox from working.
+func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
+	outside, untouched := bait(t)
+	for _, own := range []string{ownDir, tempDir} {
+		for name, put := range inTheWay(t, outside) {
+			t.Run(own+" is "+name, func(t *testing.T) {
+				b := inboxAt(t)
+				for _, before := range []bool{true, false} { // at the start, and later
+					path := filepath.Join(b.cfg.Dir, own)
+					check(t, os.MkdirAll(filepath.Dir(path), 0o700))
+					if !before {
+						check(t, os.Rename(path, path+".hidden"))
+					}
+					put(t, path)
+					f := entered(t, b)
+					list := parcel(t, f, "FL-LAB", fmt.Sprint("data ", before))
+					check(t, b.placeFiles(t.Context(), f, list))
+					holds(t, filepath.Join(b.cfg.Dir, list[0].Path), list[0].Name)
+					holds(t, filepath.Join(b.records("FL-LAB"), list[0].recorded), string(list[0].text))
+				}
+				if kept, err := filepath.Glob(filepath.Join(b.cfg.Dir, own+aside+"*")); err != nil || len(kept) != 2 {
+					t.Errorf("set aside: %v, %v", kept, err)
+				}
+				untouched()
+			})
+		}
+	}
+}
+
+// What is in the place of a sender's folder is not followed; the messages of that sender wait, and no others.
+func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
+	outside, untouched := bait(t)
+	for name, put := range inTheWay(t, outside) {
+		if strings.Contains(name, "folder") {
+			continue // is one
+		}
+		t.Run(name, func(t *testing.T) {
+			b := inboxAt(t)
+			f := entered(t, b)
+			path := filepath.Join(b.cfg.Dir, "FL-LAB")
+			put(t, path)
+			bad, good := parcel(t, f, "FL-LAB", "bad"), parcel(t, f, "MA-LAB", "good")
+			check(t, b.placeFiles(t.Context(), f, append(bad, good...)))
+			holds(t, filepath.Join(b.cfg.Dir, "MA-LAB", "good"), "good")
+			if err := f.failed["FL-LAB"]; err == nil || onlyLocal(err) != nil || f.failed["MA-LAB"] != nil {
+				t.Errorf("failed: %v", f.failed)
+			}
+			untouched()
+			check(t, os.Remove(path))
+			f = entered(t, b)
+			check(t, b.placeFiles(t.Context(), f, bad))
+			holds(t, filepath.Join(path, "bad"), "bad")
+		})
+	}
+}
+
+// A crash has left messages of two senders half placed, and the folder of one cannot be used: its content is kept until it can.
+func TestRecoveryGoesOnWithoutASender(t *testing.T) {
+	outside, untouched := bait(t)
+	b := inboxAt(t)
+	f := entered(t, b)
+	bad, good := parcel(t, f, "FL-LAB", "bad", "bad too"), parcel(t, f, "MA-LAB", "good")
+	list := append(bad, good...)
+	for _, p := range list {
+		check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
+	}
+	check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
+	check(t, os.Rename(filepath.Join(b.temp(), bad[1].from, bad[1].item), filepath.Join(b.cfg.Dir, bad[1].Path)))
+	check(t, os.Rename(filepath.Join(b.cfg.Dir, "FL-LAB"), filepath.Join(b.cfg.Dir, "hidden")))
+	check(t, os.Symlink(outside, filepath.Join(b.cfg.Dir, "FL-LAB")))
+	left := filepath.Join(b.temp(), "left by another attempt")
+	write(t, filepath.Join(left, "0"), nil)
+
+	check(t, b.recover(t.Context(), entered(t, b)))
+	holds(t, filepath.Join(b.cfg.Dir, "MA-LAB", "good"), "good")
+	holds(t, filepath.Join(b.temp(), bad[0].from, bad[0].item), "bad")
+	if _, err := os.Lstat(left); err == nil {
+		t.Error("what another attempt has left is not removed")
+	}
+	untouched()
+
+	check(t, os.Remove(filepath.Join(b.cfg.Dir, "FL-LAB")))
+	check(t, os.Rename(filepath.Join(b.cfg.Dir, "hidden"), filepath.Join(b.cfg.Dir, "FL-LAB")))
+	d := &delivery{}
+	d.Sender = "FL-LAB"
+	for _, p := range bad {
+		d.Messages = append(d.Messages, spool.Message{ID: p.ID, UID: p.UID})
+	}
+	check(t, b.resumePlacing(t.Context(), entered(t, b), d))
+	for _, p := range list {
+		holds(t, filepath.Join(b.cfg.Dir, p.Path), p.Name)
+		if records, err := filepath.Glob(filepath.Join(b.records(string(p.Sender)), string(p.ID)+"*")); err != nil || len(records) != 1 {
+			t.Errorf("records of %s: %v, %v", p.Name, records, err)
+		}
+	}
+	if entries, err := os.ReadDir(b.temp()); err != nil || len(entries) != 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+// While another account swaps the folders of the inbox for links, files and folders of its own and back, as quickly as can
+// be, every message arrives once, in the inbox, and nothing outside is read, written or removed.
+func TestSwapsWhileMessagesArePlaced(t *testing.T) {
+	rounds := 400
+	if testing.Short() {
+		rounds = 40
+	}
+	outside, untouched := bait(t)
+	b := inboxAt(t)
+	top := b.cfg.Dir
+	entered(t, b).close()
+	for name, put := range map[string]func(path string) error{
+		".link":   func(path string) error { return os.Symlink(outside, path) },
+		".file":   func(path string) error { return os.WriteFile(path, nil, 0o666) },
+		".folder": func(path string) error { return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777)) },
+	} {
+		check(t, put(filepath.Join(top, name)))
+	}
+	stop := make(chan struct{})
+	var attackers sync.WaitGroup
+	for _, victim := range []string{ownDir, "FL-LAB"} {
+		attackers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				other := filepath.Join(top, []string{".link", ".file", ".folder"}[i/2%3])
+				unix.Renameat2(unix.AT_FDCWD, filepath.Join(top, victim), unix.AT_FDCWD, other, unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+				if i%16 == 0 {
+					time.Sleep(time.Millisecond) // so that something can succeed
+				}
+			}
+		})
+	}
+	var sent []*placement
+	for n := range rounds {
+		f, err := b.enter(t.Context())
+		if err != nil {
+			continue // it waits
+		}
+		list, err := tryParcel(f, "FL-LAB", fmt.Sprint(n, "a"), fmt.Sprint(n, "b"))
+		if err == nil {
+			check(t, onlyLocal(b.placeFiles(t.Context(), f, list)))
+			sent = append(sent, list...)
+		}
+		f.close()
+	}
+	close(stop)
+	attackers.Wait()
+	untouched()
+	t.Logf("%d messages in %d rounds", len(sent), rounds)
+	found := map[string]int{}
+	check(t, filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && filepath.Ext(path) != recordSuffix && filepath.Base(path) != listFile {
+			var text []byte
+			if text, err = os.ReadFile(path); err == nil && len(text) > 0 && !bytes.Equal(text, []byte(filepath.Base(path))) && !strings.Contains(path, "/"+tempName+"/") {
+				t.Errorf("%s holds %q", path, text)
+			}
+			found[string(text)]++
+		}
+		return err
+	}))
+	for _, p := range sent {
+		if found[p.Name] != 1 {
+			t.Errorf("%s lies %d times in the inbox", p.Name, found[p.Name])
+		}
+	}
+}

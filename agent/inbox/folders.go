@@ -1,0 +1,328 @@
+package inbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/id"
+	"sealpost/internal/words"
+)
+
+// The inbox is a folder in which other accounts may rename, replace and remove at any instant. So no path below it is
+// trusted: folders are opened once for each piece of work, relative to each other, and all names are looked for in them.
+//
+// Only this account and root reach into .sealpost/tmp, and each attempt at an envelope has a folder of its own there, whose
+// name is never used again. So content under that name is the content that was written and verified.
+
+const (
+	ownDir   = ".sealpost"      // in the inbox: records, and temporary content
+	tempName = "tmp"            // in ownDir
+	tempDir  = ".sealpost/tmp"  // temporary content, on the inbox's volume
+	aside    = "-aside-"        // in the name of an entry that was in the way
+	probe    = ".sealpost-try-" // begins the name of a file that is only tried
+)
+
+// ownTries bounds how often an own folder is made again while another account puts other things in its place.
+const ownTries = 100
+
+// folders holds folders of the inbox open for one piece of work.
+type folders struct {
+	top  *beneath.Dir // the inbox
+	own  *beneath.Dir // .sealpost
+	temp *beneath.Dir // .sealpost/tmp
+
+	envelopes map[string]*beneath.Dir  // below temp, by name
+	content   map[id.Site]*beneath.Dir // of messages in their places
+	records   map[id.Site]*beneath.Dir // of their records
+	failed    map[id.Site]error        // senders whose folders cannot be used
+}
+
+// known tells the own folders again that were found in order.
+type known struct {
+	own, temp beneath.ID
+	strict    bool // the volume keeps owners and modes
+}
+
+// enter opens the inbox's folders. An error is this site's own, and may heal.
+func (b *Inbox) enter(ctx context.Context) (*folders, error) {
+	f, err := b.reopen(b.seen())
+	if err == nil {
+		return f, nil
+	}
+	b.arranging.Lock()
+	defer b.arranging.Unlock()
+	if f, err = b.arrange(ctx); err != nil {
+		b.setAway(err.Error())
+		return nil, localError{err}
+	}
+	b.setAway("")
+	return f, nil
+}
+
+// setAway notes why the inbox cannot be used; empty: it can.
+func (b *Inbox) setAway(why string) {
+	b.mu.Lock()
+	changed := b.away != why
+	b.away = why
+	b.mu.Unlock()
+	switch {
+	case changed && why != "":
+		b.log.Error("the inbox cannot be used; nothing is received for now", "reason", why)
+	case changed:
+		b.log.Info("the inbox can be used again")
+	}
+}
+
+func (b *Inbox) seen() known {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known
+}
+
+// errChanged means that an own folder is not the one of before.
+var errChanged = errors.New("changed")
+
+// reopen opens the folders as they were seen before.
+func (b *Inbox) reopen(k known) (_ *folders, err error) {
+	f := newFolders()
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	if f.top, err = beneath.Open(b.cfg.Dir); err != nil {
+		return nil, err
+	}
+	if f.own, err = f.top.Dir(ownDir); err != nil {
+		return nil, err
+	}
+	if info, err := f.own.Info(); err != nil || info.ID != k.own || k.strict && !isOurs(info) {
+		return nil, errors.Join(errChanged, err)
+	}
+	if f.temp, err = f.own.Dir(tempName); err != nil {
+		return nil, err
+	}
+	if info, err := f.temp.Info(); err != nil || info.ID != k.temp || k.strict && !isPrivate(info) {
+		return nil, errors.Join(errChanged, err)
+	}
+	return f, nil
+}
+
+// arrange opens the folders, makes those that are missing, and sets aside whatever is in the way.
+func (b *Inbox) arrange(context.Context) (_ *folders, err error) {
+	f := newFolders()
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	if f.top, err = openInbox(b.cfg.Dir); err != nil {
+		return nil, err
+	}
+	var k known
+	if k.strict, err = keepsOwners(f.top); err != nil {
+		return nil, err
+	}
+	if f.own, k.own, err = b.openOwn(f.top, ownDir, func(i beneath.Info) bool { return !k.strict || isOurs(i) }); err != nil {
+		return nil, err
+	}
+	if f.temp, k.temp, err = b.openOwn(f.own, tempName, func(i beneath.Info) bool { return !k.strict || isPrivate(i) }); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known = k
+	return f, nil
+}
+
+// openInbox opens the inbox, and makes it when it is missing.
+func openInbox(path string) (*beneath.Dir, error) {
+	top, err := beneath.Open(path)
+	parent := filepath.Dir(path)
+	if !errors.Is(err, fs.ErrNotExist) || parent == path {
+		return top, err
+	}
+	above, err := openInbox(parent)
+	if err != nil {
+		return nil, err
+	}
+	defer above.Close()
+	return openOrMake(above, filepath.Base(path), 0o777)
+}
+
+// openOrMake opens a folder, and makes it durably when it is missing.
+func openOrMake(parent *beneath.Dir, name string, perm fs.FileMode) (*beneath.Dir, error) {
+	d, err := parent.Dir(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return d, err
+	}
+	if err := parent.MkdirAll(name, perm); err != nil {
+		return nil, err
+	}
+	return parent.Dir(name)
+}
+
+// openOwn opens a folder of the service's own, and makes it when it is missing. An entry of that name that is not usable gets
+// another name.
+func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
+	var err error
+	for range ownTries {
+		var d *beneath.Dir
+		if d, err = openOrMake(parent, name, 0o700); err == nil {
+			info, err := d.Info()
+			if err == nil && usable(info) {
+				return d, info.ID, nil
+			}
+			d.Close()
+			if err != nil {
+				return nil, beneath.ID{}, err
+			}
+		} else if info, looked := parent.Lstat(name); looked != nil || info.IsDir() {
+			if isSwapped(err) {
+				continue
+			}
+			return nil, beneath.ID{}, err
+		}
+		if err = b.setAside(parent, name); err != nil && !isSwapped(err) {
+			return nil, beneath.ID{}, words.InTheWay(parent.Path(), name, err)
+		}
+	}
+	return nil, beneath.ID{}, words.InTheWay(parent.Path(), name, err)
+}
+
+// isSwapped reports whether an error may come from an entry that another account swaps meanwhile.
+func isSwapped(err error) bool {
+	return errors.Is(err, beneath.ErrLink) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// setAside gives another name to an entry that has the name of an own folder.
+func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
+	to := name + aside + rand.Text()[:8]
+	err := parent.RenameNoReplace(name, parent, to)
+	if err == nil {
+		b.log.Warn("set aside, because other accounts can change it", "folder", parent.Path(), "name", name, "as", to)
+	}
+	return err
+}
+
+func newFolders() *folders {
+	return &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{}, records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
+}
+
+func (f *folders) close() {
+	for _, d := range f.envelopes {
+		d.Close()
+	}
+	for _, d := range f.content {
+		d.Close()
+	}
+	for _, d := range f.records {
+		d.Close()
+	}
+	for _, d := range []*beneath.Dir{f.temp, f.own, f.top} {
+		if d != nil {
+			d.Close()
+		}
+	}
+}
+
+// fail notes that nothing can be placed for a sender in this piece of work. The first reason stays.
+func (f *folders) fail(sender id.Site, err error) {
+	if f.failed[sender] == nil {
+		f.failed[sender] = localError{err}
+	}
+}
+
+// envelope opens the folder of one attempt at an envelope.
+func (f *folders) envelope(name string) (*beneath.Dir, error) {
+	if d := f.envelopes[name]; d != nil {
+		return d, nil
+	}
+	d, err := f.temp.Dir(name)
+	if err == nil {
+		f.envelopes[name] = d
+	}
+	return d, err
+}
+
+// contentOf opens the folder in which messages of one sender are placed.
+func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
+	if d := f.content[sender]; d != nil {
+		return d, nil
+	}
+	d, err := openOrMake(f.top, string(sender), 0o777)
+	if err != nil {
+		return nil, words.SenderFolder(sender, err)
+	}
+	f.content[sender] = d
+	return d, nil
+}
+
+// recordsOf opens the folder of the records of one sender's messages.
+func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
+	if d := f.records[sender]; d != nil {
+		return d, nil
+	}
+	d, err := openOrMake(f.own, string(sender), 0o777)
+	if err == nil {
+		f.records[sender] = d
+	}
+	return d, err
+}
+
+// removeTemp removes the folder of an attempt, in which there is mostly nothing but the list by now.
+func (f *folders) removeTemp(name string) error {
+	d, err := f.envelope(name)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	err = d.Remove(listFile)
+	d.Close()
+	delete(f.envelopes, name)
+	if err == nil && f.temp.Remove(name) == nil {
+		return nil
+	}
+	return f.temp.RemoveAll(name)
+}
+
+// discard removes the folder of an attempt. It takes another name first, durably: half removed it could hold a record
+// without its content, which says that the content was placed.
+func (f *folders) discard(name string) error {
+	if d := f.envelopes[name]; d != nil {
+		d.Close()
+		delete(f.envelopes, name)
+	}
+	gone := name + goneSuffix
+	if err := f.temp.RemoveAll(gone); err != nil {
+		return err
+	}
+	err := f.temp.Rename(name, f.temp, gone)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.temp.Sync()
+	}
+	if err != nil {
+		return err
+	}
+	return f.temp.RemoveAll(gone)
+}
+
+// splitTemp takes apart the path of temporary content, as the ledger keeps it: the folder of the attempt, and the name in it.
+func splitTemp(path string) (envelope, name string, ok bool) {
+	rest, below := strings.CutPrefix(filepath.ToSlash(path), tempDir+"/")
+	envelope, name, more := strings.Cut(rest, "/")
+	return envelope, name, below && more && beneath.IsName(envelope) && beneath.IsName(name)
+}
+
+// joinTemp is the reverse.
+func joinTemp(envelope, name string) string {
+	return filepath.Join(filepath.FromSlash(tempDir), envelope, name)
+}
