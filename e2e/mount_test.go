@@ -32,7 +32,7 @@ func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	must(t, unix.Unmount(centre.at("inbox"), unix.MNT_DETACH))
 	centre.Start()
 	eventually(t, "the centre says that its inbox is away", func() bool {
-		return centre.Says("is not the folder into which something was being placed")
+		return centre.Says("is not the folder in which sealpost has placed files before")
 	})
 	must(t, mount())
 	w.Audit()

@@ -1,12 +1,10 @@
 package inbox
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,65 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/agent/ledger"
 	"sealpost/internal/id"
-	"sealpost/spool"
 )
-
-// parcel writes messages of one sender, each holding its own name, as an attempt at an envelope.
-func parcel(t *testing.T, f *folders, sender id.Site, names ...string) (list []*placement) {
-	t.Helper()
-	list, err := tryParcel(f, sender, names...)
-	check(t, err)
-	return list
-}
-
-var numbers sync.Map // of the messages of each sender
-
-func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, err error) {
-	from := string(id.Random128[id.Envelope]()) + "-x"
-	if err := f.temp.Mkdir(from, 0o700); err != nil {
-		return nil, err
-	}
-	dir, err := f.envelope(from)
-	if err != nil {
-		return nil, err
-	}
-	s := newSink(dir)
-	defer s.close()
-	for n, name := range names {
-		w, err := s.File(n, name, false, time.Unix(1, 0), 0)
-		if err == nil {
-			_, err = w.Write([]byte(name))
-		}
-		if err == nil {
-			err = w.Close()
-		}
-		if err != nil {
-			return nil, err
-		}
-		number, _ := numbers.LoadOrStore(sender, new(int64))
-		*number.(*int64)++
-		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n), Received: ledger.Received{
-			Sender: sender, UID: id.Random128[id.UID](), ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name, Temp: joinTemp(from, strconv.Itoa(n)),
-		}})
-	}
-	return list, s.finish()
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func holds(t testing.TB, path, text string) {
-	t.Helper()
-	if got, err := os.ReadFile(path); err != nil || string(got) != text {
-		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
-	}
-}
 
 // bait is a folder outside of the inbox that no test may change.
 func bait(t *testing.T) (outside string, untouched func()) {
@@ -196,7 +137,7 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 	d := &delivery{}
 	d.Sender = "FL-LAB"
 	for _, p := range bad {
-		d.Messages = append(d.Messages, spool.Message{ID: p.ID, UID: p.UID})
+		d.Messages = append(d.Messages, messageOf(p))
 	}
 	check(t, b.resumePlacing(t.Context(), entered(t, b), d))
 	for _, p := range list {
@@ -213,20 +154,18 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 // While another account swaps the folders of the inbox for links, files and folders of its own and back, as quickly as can
 // be, every message arrives once, in the inbox, and nothing outside is read, written or removed.
 func TestSwapsWhileMessagesArePlaced(t *testing.T) {
-	rounds := 400
+	enough := 500 // messages that arrive under attack
 	if testing.Short() {
-		rounds = 40
+		enough = 50
 	}
 	outside, untouched := bait(t)
 	b := inboxAt(t)
 	top := b.cfg.Dir
 	entered(t, b).close()
-	for name, put := range map[string]func(path string) error{
-		".link":   func(path string) error { return os.Symlink(outside, path) },
-		".file":   func(path string) error { return os.WriteFile(path, nil, 0o666) },
-		".folder": func(path string) error { return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777)) },
-	} {
-		check(t, put(filepath.Join(top, name)))
+	puts := []func(path string){
+		func(path string) { os.Symlink(outside, path) },                    //nolint:errcheck // it may be there
+		func(path string) { os.WriteFile(path, nil, 0o666) },               //nolint:errcheck // it may be there
+		func(path string) { os.Mkdir(path, 0o777); os.Chmod(path, 0o777) }, //nolint:errcheck // it may be there
 	}
 	stop := make(chan struct{})
 	var attackers sync.WaitGroup
@@ -238,45 +177,72 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 					return
 				default:
 				}
-				other := filepath.Join(top, []string{".link", ".file", ".folder"}[i/2%3])
-				unix.Renameat2(unix.AT_FDCWD, filepath.Join(top, victim), unix.AT_FDCWD, other, unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
-				if i%16 == 0 {
-					time.Sleep(time.Millisecond) // so that something can succeed
+				other := fmt.Sprint(".", victim, i%3)
+				puts[i%3](filepath.Join(top, other))
+				for range 2 { // there and back
+					unix.Renameat2(unix.AT_FDCWD, filepath.Join(top, victim), unix.AT_FDCWD, filepath.Join(top, other), unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+				}
+				if i%8 == 0 {
+					time.Sleep(time.Millisecond) // so that some arrive
 				}
 			}
 		})
 	}
 	var sent []*placement
-	for n := range rounds {
+	rounds, arrive := 0, 0
+	for deadline := time.Now().Add(2 * time.Minute); arrive < enough && time.Now().Before(deadline); rounds++ {
 		f, err := b.enter(t.Context())
 		if err != nil {
 			continue // it waits
 		}
-		list, err := tryParcel(f, "FL-LAB", fmt.Sprint(n, "a"), fmt.Sprint(n, "b"))
+		list, err := tryParcel(f, "FL-LAB", fmt.Sprint(rounds, "a"), fmt.Sprint(rounds, "b"))
 		if err == nil {
 			check(t, onlyLocal(b.placeFiles(t.Context(), f, list)))
 			sent = append(sent, list...)
+			if f.failed["FL-LAB"] == nil {
+				arrive += len(list)
+			}
 		}
 		f.close()
 	}
 	close(stop)
 	attackers.Wait()
 	untouched()
-	t.Logf("%d messages in %d rounds", len(sent), rounds)
+	if path := filepath.Join(top, "FL-LAB"); !isFolder(path) {
+		check(t, os.RemoveAll(path))
+	}
+	expectHome(t, again(b, top)) // which ends what is half placed
+	untouched()
 	found := map[string]int{}
 	check(t, filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() && filepath.Ext(path) != recordSuffix && filepath.Base(path) != listFile {
-			var text []byte
-			if text, err = os.ReadFile(path); err == nil && len(text) > 0 && !bytes.Equal(text, []byte(filepath.Base(path))) && !strings.Contains(path, "/"+tempName+"/") {
-				t.Errorf("%s holds %q", path, text)
-			}
-			found[string(text)]++
+		if err != nil || !e.Type().IsRegular() || strings.Contains(strings.TrimPrefix(path, top), "/"+tempName+"/") {
+			return err
 		}
+		text, err := os.ReadFile(path)
+		if err == nil && filepath.Ext(path) == "" && len(text) > 0 && string(text) != filepath.Base(path) {
+			t.Errorf("%s holds %q", path, text)
+		}
+		found[string(text)]++
 		return err
 	}))
+	arrived := 0
 	for _, p := range sent {
-		if found[p.Name] != 1 {
-			t.Errorf("%s lies %d times in the inbox", p.Name, found[p.Name])
+		rows, err := b.rowsOf(t.Context(), p.Sender, []id.UID{p.UID})
+		check(t, err)
+		if len(rows) == 0 {
+			continue // it failed before it was placed, and comes again
+		}
+		if arrived++; !rows[0].Placed || found[p.Name] != 1 {
+			t.Errorf("%s lies %d times in the inbox; it is placed: %v", p.Name, found[p.Name], rows[0].Placed)
 		}
 	}
+	t.Logf("%d of %d messages in %d rounds", arrived, len(sent), rounds)
+	if arrived < enough {
+		t.Errorf("only %d messages arrived", arrived)
+	}
+}
+
+func isFolder(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.IsDir()
 }

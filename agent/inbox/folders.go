@@ -37,32 +37,42 @@ type folders struct {
 	own  *beneath.Dir // .sealpost
 	temp *beneath.Dir // .sealpost/tmp
 
+	strict    bool                     // the volume keeps owners and modes
 	envelopes map[string]*beneath.Dir  // below temp, by name
 	content   map[id.Site]*beneath.Dir // of messages in their places
 	records   map[id.Site]*beneath.Dir // of their records
 	failed    map[id.Site]error        // senders whose folders cannot be used
 }
 
-// known tells the own folders again that were found in order.
+// known is what the own folders are recognized by, once they were found in order.
 type known struct {
-	own, temp beneath.ID
-	strict    bool // the volume keeps owners and modes
+	id     string // the content of idFile; empty: they were not found yet
+	strict bool
 }
 
-// enter opens the inbox's folders. An error is this site's own, and may heal.
+// enter opens the inbox's folders. It answers an awayError while they cannot be used; any other error is the ledger's.
 func (b *Inbox) enter(ctx context.Context) (*folders, error) {
-	f, err := b.reopen(b.seen())
-	if err == nil {
-		return f, nil
+	b.mu.Lock()
+	k := b.known
+	b.mu.Unlock()
+	if k.id != "" {
+		if f, err := b.reopen(k); err == nil {
+			b.setAway("")
+			return f, nil
+		}
 	}
 	b.arranging.Lock()
 	defer b.arranging.Unlock()
-	if f, err = b.arrange(ctx); err != nil {
+	f, err := b.arrange(ctx)
+	var away awayError
+	if errors.As(err, &away) {
 		b.setAway(err.Error())
 		return nil, localError{err}
 	}
-	b.setAway("")
-	return f, nil
+	if err == nil {
+		b.setAway("")
+	}
+	return f, err
 }
 
 // setAway notes why the inbox cannot be used; empty: it can.
@@ -79,18 +89,13 @@ func (b *Inbox) setAway(why string) {
 	}
 }
 
-func (b *Inbox) seen() known {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.known
-}
-
 // errChanged means that an own folder is not the one of before.
 var errChanged = errors.New("changed")
 
-// reopen opens the folders as they were seen before.
+// reopen opens the folders if they are in order still.
 func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	f := newFolders()
+	f.strict = k.strict
 	defer func() {
 		if err != nil {
 			f.close()
@@ -102,42 +107,16 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	if f.own, err = f.top.Dir(ownDir); err != nil {
 		return nil, err
 	}
-	if info, err := f.own.Info(); err != nil || info.ID != k.own || k.strict && !isOurs(info) {
+	info, err := f.own.Info()
+	if err != nil || k.strict && !isOurs(info) || readID(f.own) != k.id {
 		return nil, errors.Join(errChanged, err)
 	}
 	if f.temp, err = f.own.Dir(tempName); err != nil {
 		return nil, err
 	}
-	if info, err := f.temp.Info(); err != nil || info.ID != k.temp || k.strict && !isPrivate(info) {
+	if info, err = f.temp.Info(); err != nil || k.strict && !isPrivate(info) {
 		return nil, errors.Join(errChanged, err)
 	}
-	return f, nil
-}
-
-// arrange opens the folders, makes those that are missing, and sets aside whatever is in the way.
-func (b *Inbox) arrange(context.Context) (_ *folders, err error) {
-	f := newFolders()
-	defer func() {
-		if err != nil {
-			f.close()
-		}
-	}()
-	if f.top, err = openInbox(b.cfg.Dir); err != nil {
-		return nil, err
-	}
-	var k known
-	if k.strict, err = keepsOwners(f.top); err != nil {
-		return nil, err
-	}
-	if f.own, k.own, err = b.openOwn(f.top, ownDir, func(i beneath.Info) bool { return !k.strict || isOurs(i) }); err != nil {
-		return nil, err
-	}
-	if f.temp, k.temp, err = b.openOwn(f.own, tempName, func(i beneath.Info) bool { return !k.strict || isPrivate(i) }); err != nil {
-		return nil, err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.known = k
 	return f, nil
 }
 
@@ -170,13 +149,13 @@ func openOrMake(parent *beneath.Dir, name string, perm fs.FileMode) (*beneath.Di
 
 // openOwn opens a folder of the service's own, and makes it when it is missing. An entry of that name that is not usable gets
 // another name.
-func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
+func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(*beneath.Dir, beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
 	var err error
 	for range ownTries {
 		var d *beneath.Dir
 		if d, err = openOrMake(parent, name, 0o700); err == nil {
 			info, err := d.Info()
-			if err == nil && usable(info) {
+			if err == nil && usable(d, info) {
 				return d, info.ID, nil
 			}
 			d.Close()

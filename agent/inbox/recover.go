@@ -34,9 +34,6 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 			return err
 		}
 		for _, p := range left {
-			if !f.temp.Exists(p.from) {
-				return f.failed[p.Sender]
-			}
 			kept[p.from] = true
 			b.log.Error("not placed yet", "message", p.ID, "sender", p.Sender, "error", f.failed[p.Sender])
 		}
@@ -86,11 +83,7 @@ var errEnough = errors.New("enough")
 // resumePlacing does for the messages of one delivery what recover does for all: an earlier attempt of this process may
 // have stopped half way, at a full disk or the like.
 func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
-	var rows []ledger.Received
-	err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
-		rows, err = tx.ReceivedOf(d.Sender, uids(d))
-		return err
-	})
+	rows, err := b.rowsOf(ctx, d.Sender, uids(d))
 	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
 	if err != nil || len(rows) == 0 {
 		return err
@@ -110,6 +103,12 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 		}
 	}
 	return nil
+}
+
+// rowsOf reads the rows of those messages that the ledger knows.
+func (b *Inbox) rowsOf(ctx context.Context, sender id.Site, list []id.UID) (rows []ledger.Received, err error) {
+	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.ReceivedOf(sender, list); return err })
+	return rows, err
 }
 
 // endPlacing ends placements of which it is not known how far they got, and returns those that it could not end: for each,
@@ -150,15 +149,19 @@ func (b *Inbox) endPlacing(ctx context.Context, f *folders, rows []ledger.Receiv
 func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, lists map[string]map[string]Record, taken map[string]bool) error {
 	dir, err := f.envelope(p.from)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
-		// The folder outlives the placing: this is an older copy of the ledger, and the record says how it went on.
-		r, known, err := f.remembered(p.Sender, p.ID, p.UID)
-		if err == nil && (!known || r.Content.Digest != p.Digest) {
-			err = errors.New(words.InboxGone(b.cfg.Dir))
+		// The folder outlives the placing. So this is an older copy of the ledger, and the record says how it went on; or
+		// another account has renamed .sealpost.
+		r, known, failed := f.remembered(p.Sender, p.ID, p.UID)
+		if failed != nil {
+			return localError{failed}
 		}
-		if err != nil {
-			return localError{err}
+		if known && r.Content.Digest == p.Digest {
+			return nil
 		}
-		return nil
+		if !beneath.IsName(p.from) || !f.bringBack(p.from) {
+			return localError{words.TempGone(p.ID, b.cfg.Dir)}
+		}
+		dir, err = f.envelope(p.from)
 	}
 	if err != nil {
 		return localError{err}

@@ -36,11 +36,14 @@ func (e localError) Unwrap() error { return e.error }
 // counts as an attempt.
 func handing(err error, attempts int) api.ReleaseRequest {
 	var local localError
+	var away awayError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
 	case errors.Is(err, errFull):
 		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: 20 * time.Second, NotAttempted: true}
+	case errors.As(err, &away):
+		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: 20 * time.Second, NotAttempted: true}
 	case errors.Is(err, trust.ErrPin):
 		return api.ReleaseRequest{Code: api.ReleasePin, Delay: 2 * time.Minute, NotAttempted: true}
 	case errors.Is(err, certs.ErrNotValidNow):

@@ -22,6 +22,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 	}{
 		"stopped":       {context.Canceled, api.ReleaseStopped, true},
 		"no room":       {fmt.Errorf("%w x", errFull), api.ReleaseFull, true},
+		"away":          {localError{awayError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
 		"pin":           {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
 		"clock":         {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
 		"too large":     {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},

@@ -38,3 +38,27 @@ func InTheWay(dir, name string, err error) error {
 func SenderFolder(sender id.Site, err error) error {
 	return fmt.Errorf("the folder of %s in the inbox cannot be used; remove what lies in its place, or give sealpost access: %w", sender, err)
 }
+
+const inboxWaits = "Nothing is received until then: the hub keeps the files, and their senders have them"
+
+// InboxAway says that the folder of the inbox cannot be opened.
+func InboxAway(dir string, err error) error {
+	return fmt.Errorf("the inbox cannot be opened (%w): connect the disk or the share on which %s lies, or give sealpost access. %s. %s", err, dir, inboxWaits, newInbox)
+}
+
+const newInbox = "If it is gone for good, name another folder as dir in [inbox] of agent.toml, and restart sealpost"
+
+// InboxOther says that the folder of the inbox is another one than before.
+func InboxOther(dir string) error {
+	return fmt.Errorf("%s is not the folder in which sealpost has placed files before: connect the disk or the share on which that one lies. %s. %s", dir, inboxWaits, newInbox)
+}
+
+// InboxOfOthers says that the folder is the inbox of another site, or was that of this one before it was set up again.
+func InboxOfOthers(dir string) error {
+	return fmt.Errorf("%s is another inbox than the one in which sealpost has placed files before: connect the disk or the share on which that one lies. %s. %s", dir, inboxWaits, newInbox)
+}
+
+// TempGone says that the content of a message that was being placed is not where it was written.
+func TempGone(message id.Message, dir string) error {
+	return fmt.Errorf("%s was being placed when sealpost was interrupted, and the folder .sealpost into which it was written is not in %s any more: put that folder back. Its sender has the file", message, dir)
+}

@@ -23,8 +23,3 @@ func NotWatched(why, every string) string {
 func TrayGone(n int64) string {
 	return fmt.Sprintf(ofFolder+"is not the one in which %s under way: connect the disk or the share on which it lies. If it is gone for good, make it again and restart sealpost", Count(n, "message is", "messages are"))
 }
-
-// InboxGone says that the inbox is not where something was being placed.
-func InboxGone(dir string) string {
-	return fmt.Sprintf("%s is not the folder into which something was being placed when sealpost was interrupted: connect the disk or the share on which it lies. Nothing is lost", dir)
-}

@@ -1,0 +1,273 @@
+package inbox
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+)
+
+// lived is an inbox in which a message was placed.
+func lived(t *testing.T) *Inbox {
+	t.Helper()
+	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
+	f := entered(t, b)
+	check(t, b.placeFiles(t.Context(), f, parcel(t, f, "FL-LAB", "data.csv")))
+	f.close()
+	return b
+}
+
+// again is the same site's inbox after a restart, maybe in another folder.
+func again(b *Inbox, dir string) *Inbox {
+	o := b.cfg
+	o.Dir = dir
+	return New(o)
+}
+
+func idIn(t *testing.T, dir string) string {
+	t.Helper()
+	return readID(held(t, filepath.Join(dir, ownDir)))
+}
+
+// expectAway wants an inbox to wait, to say so, and to touch nothing.
+func expectAway(t *testing.T, b *Inbox, text string) {
+	t.Helper()
+	before := listing(t, b.cfg.Dir)
+	ready, err := b.ready(t.Context(), false)
+	if ready || err != nil {
+		t.Fatalf("it receives: %v, %v", ready, err)
+	}
+	s, err := b.Status(t.Context(), 1)
+	if err != nil || !strings.Contains(s.Away, text) || !strings.Contains(s.Away, b.cfg.Dir) {
+		t.Errorf("it says %q, %v; want %q", s.Away, err, text)
+	}
+	if after := listing(t, b.cfg.Dir); !slices.Equal(before, after) {
+		t.Errorf("there was %v, and now is %v", before, after)
+	}
+}
+
+// listing is everything below a folder; nothing when there is no such folder.
+func listing(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		list = append(list, path)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	check(t, err)
+	return list
+}
+
+func expectHome(t *testing.T, b *Inbox) {
+	t.Helper()
+	ready, err := b.ready(t.Context(), false)
+	if !ready || err != nil {
+		t.Fatalf("it does not receive: %v, %v", err, b.away)
+	}
+	if s, err := b.Status(t.Context(), 1); err != nil || s.Away != "" {
+		t.Errorf("it says %q, %v", s.Away, err)
+	}
+}
+
+// The folder of the inbox is missing or another one, at the start or later: its disk is away. It goes on when that is back.
+func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		put  func(dir string) error
+		text string
+	}{
+		"missing":       {func(string) error { return nil }, "cannot be opened"},
+		"empty":         {func(dir string) error { return os.Mkdir(dir, 0o755) }, "is not the folder"},
+		"another":       {func(dir string) error { return os.MkdirAll(filepath.Join(dir, "FL-LAB"), 0o755) }, "is not the folder"},
+		"a file":        {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "cannot be opened"},
+		"another inbox": {func(dir string) error { return anotherInbox(t, dir) }, "is another inbox"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := lived(t)
+			dir := b.cfg.Dir
+			check(t, errors.Join(os.Rename(dir, dir+".away"), c.put(dir)))
+			for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
+				expectAway(t, b, c.text)
+				if err := b.tryOpen(t.Context(), &delivery{}); !errors.As(err, new(awayError)) {
+					t.Errorf("it opens: %v", err)
+				}
+			}
+			check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)))
+			expectHome(t, b)
+			holds(t, filepath.Join(dir, "FL-LAB", "data.csv"), "data.csv")
+		})
+	}
+}
+
+func anotherInbox(t *testing.T, dir string) error {
+	f, err := inboxIn(t, dir).enter(t.Context())
+	if err == nil {
+		f.close()
+	}
+	return err
+}
+
+// Before anything was placed, a folder with something in it is taken: a new disk was mounted there.
+func TestANewInboxMayGetItsDisk(t *testing.T) {
+	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
+	expectHome(t, b)
+	check(t, errors.Join(os.Rename(b.cfg.Dir, b.cfg.Dir+".before"), os.Mkdir(b.cfg.Dir, 0o755)))
+	expectAway(t, b, "is not the folder")
+	check(t, os.Mkdir(filepath.Join(b.cfg.Dir, "lost+found"), 0o700))
+	expectHome(t, b)
+}
+
+// An inbox that was copied, put back from a backup, or mounted under other numbers is known by its file.
+func TestAnInboxIsKnownAfterItsNumbersChanged(t *testing.T) {
+	for name, change := range map[string]func(dir string) error{
+		"a copy":           func(string) error { return nil },
+		"an older backup":  func(dir string) error { return os.Remove(filepath.Join(dir, ownDir, idFile)) },
+		"open to others":   func(dir string) error { return os.Chmod(filepath.Join(dir, ownDir), 0o770) },
+		"its file damaged": func(dir string) error { return os.WriteFile(filepath.Join(dir, ownDir, idFile), []byte("x"), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := lived(t)
+			dir := b.cfg.Dir
+			says := idIn(t, dir)
+			if out, err := exec.Command("cp", "-a", dir, dir+".copy").CombinedOutput(); err != nil {
+				t.Skipf("SKIPPED: no cp: %v %s", err, out)
+			}
+			check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".copy", dir), change(dir)))
+			expectHome(t, again(b, dir))
+			if now := idIn(t, dir); now != says {
+				t.Errorf("it is %s, and was %s", now, says)
+			}
+			check(t, os.RemoveAll(filepath.Join(dir, ownDir))) // what is remembered now are the new numbers
+			expectHome(t, again(b, dir))
+		})
+	}
+}
+
+// .sealpost that is gone, or was opened to others, while the folder is the same, is made or closed again.
+func TestTheOwnFolderIsMadeAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(own string) error
+		record bool // is kept
+	}{
+		"gone":              {os.RemoveAll, false},
+		"open to others":    {func(own string) error { return os.Chmod(own, 0o777) }, true},
+		"its file gone":     {func(own string) error { return os.Remove(filepath.Join(own, idFile)) }, true},
+		"renamed":           {func(own string) error { return os.Rename(own, own+".x") }, true},
+		"renamed, replaced": {func(own string) error { return errors.Join(os.Rename(own, own+".x"), os.Mkdir(own, 0o777)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, restarted := range []bool{false, true} {
+				b := lived(t)
+				says := idIn(t, b.cfg.Dir)
+				check(t, c.change(filepath.Join(b.cfg.Dir, ownDir)))
+				if restarted {
+					b = again(b, b.cfg.Dir)
+				}
+				expectHome(t, b)
+				if now := idIn(t, b.cfg.Dir); now != says {
+					t.Errorf("it is %s, and was %s", now, says)
+				}
+				if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"), "*.json")); err != nil || len(records) == 1 != c.record {
+					t.Errorf("records: %v, %v", records, err)
+				}
+			}
+		})
+	}
+}
+
+// A folder of the service that another account has given the name of .sealpost is none.
+func TestAnotherFolderOfTheServiceIsNotTheOwnOne(t *testing.T) {
+	b := lived(t)
+	dir := b.cfg.Dir
+	sent := filepath.Join(dir, "sent")
+	write(t, filepath.Join(sent, "FL-LAB", "x"+recordSuffix), []byte("{}"))
+	check(t, errors.Join(os.Chmod(sent, 0o700), os.RemoveAll(filepath.Join(dir, ownDir)), os.Rename(sent, filepath.Join(dir, ownDir))))
+	expectHome(t, b)
+	if entries, err := os.ReadDir(b.records("FL-LAB")); err == nil {
+		t.Errorf("records: %v", entries)
+	}
+}
+
+// Another folder in agent.toml is a move: it is made when it is missing.
+func TestAnInboxMayBeMoved(t *testing.T) {
+	b := lived(t)
+	moved := again(b, filepath.Join(t.TempDir(), "new", "inbox"))
+	expectHome(t, moved)
+	expectAway(t, func() *Inbox {
+		check(t, os.Rename(moved.cfg.Dir, moved.cfg.Dir+".away"))
+		return again(moved, moved.cfg.Dir)
+	}(), "cannot be opened")
+	expectHome(t, again(b, b.cfg.Dir)) // and back
+}
+
+// A ledger of before anything was remembered, and a new one, take the inbox as it is.
+func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
+	b := lived(t)
+	says := idIn(t, b.cfg.Dir)
+	check(t, b.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Set(homeKey, "") }))
+	check(t, os.Remove(filepath.Join(b.cfg.Dir, ownDir, idFile)))
+	expectHome(t, again(b, b.cfg.Dir))
+	if now := idIn(t, b.cfg.Dir); now == "" || now == says {
+		t.Errorf("it is %q, and was %q", now, says)
+	}
+	lost := inboxIn(t, b.cfg.Dir)
+	says = idIn(t, b.cfg.Dir)
+	expectHome(t, lost)
+	if now := idIn(t, b.cfg.Dir); now != says {
+		t.Errorf("with a new ledger it is %s, and was %s", now, says)
+	}
+}
+
+// What was being placed when another account renamed .sealpost is found wherever it lies in the inbox.
+func TestWhatWasBeingPlacedIsFoundInARenamedFolder(t *testing.T) {
+	b := lived(t)
+	f := entered(t, b)
+	list := parcel(t, f, "FL-LAB", "half.csv")
+	p := list[0]
+	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
+	check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
+	hidden, own := filepath.Join(b.cfg.Dir, "hidden"), filepath.Join(b.cfg.Dir, ownDir)
+	check(t, os.Rename(own, hidden))
+	check(t, os.Remove(filepath.Join(hidden, idFile))) // so that it is not put back
+	expectHome(t, b)
+	holds(t, filepath.Join(b.cfg.Dir, p.Path), "half.csv")
+	if r, err := readRecord(held(t, b.records("FL-LAB")), string(p.ID)+recordSuffix); err != nil || r.UID != p.UID {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Where its content is nowhere, a message waits, and says what is missing; others go on.
+func TestWhatWasBeingPlacedIsGone(t *testing.T) {
+	b := lived(t)
+	f := entered(t, b)
+	list := parcel(t, f, "FL-LAB", "half.csv")
+	p := list[0]
+	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(), b.writeRows(t.Context(), list)))
+	check(t, os.RemoveAll(filepath.Join(b.temp(), p.from)))
+	expectHome(t, again(b, b.cfg.Dir))
+	d := &delivery{}
+	d.Sender = p.Sender
+	d.Messages = append(d.Messages, messageOf(p))
+	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil || onlyLocal(err) != nil || !strings.Contains(err.Error(), string(p.ID)) {
+		t.Errorf("it goes on: %v", err)
+	}
+}
+
+func TestAnInboxOfAnEarlierProgram(t *testing.T) {
+	b := inboxIn(t, t.TempDir())
+	uid := id.Random128[id.UID]()
+	write(t, filepath.Join(b.records("FL-LAB"), string(message)+recordSuffix), recordOf(t, uid))
+	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(filepath.Join(b.cfg.Dir, ownDir), 0o700)))
+	expectHome(t, b)
+	if _, found, err := entered(t, b).remembered("FL-LAB", message, uid); err != nil || !found {
+		t.Errorf("its records are not known: %v", err)
+	}
+}

@@ -1,0 +1,70 @@
+package inbox
+
+import (
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// parcel writes messages of one sender, each holding its own name, as an attempt at an envelope.
+func parcel(t *testing.T, f *folders, sender id.Site, names ...string) (list []*placement) {
+	t.Helper()
+	list, err := tryParcel(f, sender, names...)
+	check(t, err)
+	return list
+}
+
+var numbers sync.Map // of the messages of each sender
+
+func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, err error) {
+	from := string(id.Random128[id.Envelope]()) + "-x"
+	if err := f.temp.Mkdir(from, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := f.envelope(from)
+	if err != nil {
+		return nil, err
+	}
+	s := newSink(dir)
+	defer s.close()
+	for n, name := range names {
+		w, err := s.File(n, name, false, time.Unix(1, 0), 0)
+		if err == nil {
+			_, err = w.Write([]byte(name))
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		number, _ := numbers.LoadOrStore(sender, new(int64))
+		*number.(*int64)++
+		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n), Received: ledger.Received{
+			Sender: sender, UID: id.Random128[id.UID](), ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name, Temp: joinTemp(from, strconv.Itoa(n)),
+		}})
+	}
+	return list, s.finish()
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(t testing.TB, path, text string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
+	}
+}
+
+func messageOf(p *placement) spool.Message { return spool.Message{ID: p.ID, UID: p.UID} }
