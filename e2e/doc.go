@@ -4,5 +4,11 @@
 // After each story an auditor that shares no code with what it audits holds every dropped file against every inbox, every
 // ledger, every receipt and the hub's records, and looks for what the hub must never have seen in everything that the hub
 // has. It promises that a story which passes has lost nothing, delivered nothing twice, and told the hub nothing.
-// They run on Linux, as the hub does. The stories know the daemons by their commands, control sockets and folders only. With SEALPOST_SOAK=1 they take longer.
+//
+// In a siege the agents run under an account of their own, and share their folders with a group in which one user drops files
+// and another attacks: with links in the place of folders, swapped in and out, and with everything else that the folders'
+// rights allow. A verdict says what the attack has brought about.
+//
+// The stories run on Linux, as the hub does. They know the daemons by their commands, control sockets and folders only. With
+// SEALPOST_SOAK=1 they take longer.
 package e2e

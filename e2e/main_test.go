@@ -25,7 +25,15 @@ var program string
 // plainProgram is the program as it is built for people, for what is measured.
 var plainProgram func() (string, error)
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+// testProgram is this test's own program, where every account may run it.
+var testProgram func() (string, error)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(userEnv) != "" {
+		os.Exit(serveActs(os.Stdin, os.Stdout))
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sealpost-e2e-")
@@ -45,6 +53,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	plainProgram = sync.OnceValues(func() (string, error) { return build(filepath.Join(dir, "sealpost-plain")) })
+	testProgram = sync.OnceValues(func() (string, error) { return copyOfSelf(filepath.Join(dir, "e2e.test")) })
 	return m.Run()
 }
 

@@ -20,8 +20,9 @@ type daemon struct {
 	t    testing.TB
 	name string
 	args []string
-	log  string // the log's file
-	uid  uint32 // 0: the one of the test
+	log  string              // the log's file
+	as   *syscall.Credential // nil: the account of the test
+	caps []uintptr           // capabilities that it has all the same
 	bin  string
 
 	cmd  *exec.Cmd
@@ -68,11 +69,8 @@ func (d *daemon) Start(env ...string) {
 }
 
 func (d *daemon) attributes() *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL} // it ends with the test, whatever ends that
-	if d.uid != 0 {
-		a.Credential = &syscall.Credential{Uid: d.uid, Gid: d.uid}
-	}
-	return a
+	// It ends with the test, whatever ends that.
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: d.as, AmbientCaps: d.caps}
 }
 
 func (d *daemon) running() bool {

@@ -21,6 +21,7 @@ type site struct {
 	name        string
 	role        string
 	dir         string
+	elsewhere   string   // its tray or its inbox, if that is not in its folder
 	bindings    []string // of its queue
 	to          []*site  // who gets what it sends
 	fingerprint string
@@ -80,6 +81,22 @@ func (s *site) statusText() string {
 
 // at names a place in the site's folder.
 func (s *site) at(path ...string) string { return filepath.Join(append([]string{s.dir}, path...)...) }
+
+// inbox names a place in the site's inbox.
+func (s *site) inbox(path ...string) string {
+	if s.elsewhere == "" {
+		return s.at(append([]string{"inbox"}, path...)...)
+	}
+	return filepath.Join(append([]string{s.elsewhere}, path...)...)
+}
+
+// tray names a place in the site's tray.
+func (s *site) tray(path ...string) string {
+	if s.elsewhere == "" {
+		return s.at(path...)
+	}
+	return filepath.Join(append([]string{s.elsewhere}, path...)...)
+}
 
 // count is how many files lie in a folder of the site, at any depth, apart from sealpost's own.
 func (s *site) count(folder string) int {
