@@ -176,3 +176,12 @@ func edit(t testing.TB, path, old, text string) {
 	}
 	must(t, os.WriteFile(path, bytes.ReplaceAll(have, []byte(old), []byte(text)), 0o600))
 }
+
+// more adds text to a file.
+func more(t testing.TB, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString(text)
+	must(t, errors.Join(err, f.Close()))
+}
