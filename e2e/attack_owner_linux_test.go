@@ -108,7 +108,7 @@ func TestTheOwnerOfAnInboxsFolderAttacks(t *testing.T) {
 	}
 	s.Proves()
 	for _, thing := range []string{"pipe", "socket", "file", "folder"} {
-		kept := filepath.Join(s.mallory.home, thing)
+		kept := filepath.Join(s.mallory.home, "a "+thing)
 		s.mallory.makes(thing, kept)
 		s.mallory.exchanges(kept, inbox)
 		s.CarolDrops(thing+" %d.csv", 20, 2*kib)

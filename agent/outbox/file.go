@@ -192,6 +192,9 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	if err == nil {
 		err = move(from, to)
 	}
+	if err == nil {
+		err = h.isReplaced(to) // in the instant before it was moved
+	}
 	if err != nil {
 		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || !h.isGone(from) {
 			return errors.Join(err, unknown)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/words"
@@ -69,7 +70,11 @@ func (h *handles) dir(rel string) (*beneath.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := above.Dir(path.Base(rel))
+	open := above.Dir
+	if strings.Contains(rel, "/") && !strings.HasPrefix(rel, outboxPart+"/@") {
+		open = above.DirSameMount // the parts and folders of addresses may be mounts of an admin's
+	}
+	d, err := open(path.Base(rel))
 	if err != nil {
 		return nil, err
 	}

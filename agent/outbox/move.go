@@ -16,6 +16,9 @@ func (t *tray) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved [
 	h, err := t.open()
 	if err != nil {
 		t.log.Warn("claimed but not moved yet", "messages", labels(messages), "error", err)
+		for _, m := range messages {
+			t.setStuck(m, whyStuck(err))
+		}
 		t.o.hold(messages, false)
 		return nil
 	}
@@ -43,7 +46,7 @@ func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing)
 			err = h.move(m)
 		}
 		why := whyStuck(err)
-		if why != "" && !h.exists(droppedAt(m)) {
+		if why != "" && h.isGone(droppedAt(m)) {
 			why = "" // one of its name that comes later is another file
 		}
 		t.setStuck(m, why)

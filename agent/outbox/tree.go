@@ -34,7 +34,7 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 	if len(rel) > envelope.MaxPath { // also the depth of what is visited is bounded so
 		return &never{words.CannotBeSent(rel[:80]+"…", words.PathTooLong)}
 	}
-	d, err := above.Dir(info.Name)
+	d, err := above.DirSameMount(info.Name)
 	if err != nil {
 		return err
 	}

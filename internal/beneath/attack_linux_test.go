@@ -95,6 +95,24 @@ func TestOnlyFilesAreOpened(t *testing.T) {
 	}
 }
 
+// What is bound in the place of a folder is told from the folder, also where it is of the same file system.
+func TestMountsAreTold(t *testing.T) {
+	d, path, outside := bait(t)
+	for _, name := range []string{"bound", "plain"} {
+		check(t, os.Mkdir(filepath.Join(path, name), 0o777))
+	}
+	if err := unix.Mount(outside, filepath.Join(path, "bound"), "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("SKIPPED: mounting needs root: %v", err)
+	}
+	defer unix.Unmount(filepath.Join(path, "bound"), unix.MNT_DETACH) //nolint:errcheck // the folder is a temporary one
+	if _, err := d.DirSameMount("bound"); !errors.Is(err, ErrMount) {
+		t.Errorf("a mount: %v", err)
+	}
+	sub, err := d.DirSameMount("plain")
+	check(t, err)
+	sub.Close()
+}
+
 // A folder that is moved stays the folder; what takes its name is another.
 func TestAHeldFolderIsNoPath(t *testing.T) {
 	d, path := held(t)

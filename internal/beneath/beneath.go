@@ -31,6 +31,8 @@ var (
 	ErrLink = errors.New("a link lies in its place")
 	// ErrNotRegular means that a folder, pipe, socket or device lies where a file should.
 	ErrNotRegular = errors.New("not a regular file")
+	// ErrMount means that another file system, or another part of this one, is mounted where a folder should be.
+	ErrMount = errors.New("something else is mounted in its place")
 	// ErrName means that a name does not stay below the folder.
 	ErrName = errors.New("not a name below the folder")
 )
@@ -164,6 +166,33 @@ func (d *Dir) Dir(name string) (found *Dir, err error) {
 		return err
 	})
 	return found, err
+}
+
+// DirSameMount is Dir that answers ErrMount where something is mounted on the folder. It is for folders that come and go; where
+// the system does not tell mounts apart, the volume decides.
+func (d *Dir) DirSameMount(name string) (*Dir, error) {
+	sub, err := d.Dir(name)
+	if err != nil {
+		return nil, err
+	}
+	same, err := d.isSameMount(sub)
+	if err == nil && !same {
+		err = ErrMount
+	}
+	if err != nil {
+		sub.Close()
+		return nil, d.failed("open", name, err)
+	}
+	return sub, nil
+}
+
+func (d *Dir) isSameVolume(other *Dir) (bool, error) {
+	mine, err := d.Info()
+	if err != nil {
+		return false, err
+	}
+	its, err := other.Info()
+	return mine.ID.Volume == its.ID.Volume, err
 }
 
 // Lstat describes what has a name.

@@ -59,6 +59,7 @@ func TestNamesStayBelow(t *testing.T) {
 func operations(d *Dir, name string) map[string]func() error {
 	return map[string]func() error{
 		"Dir":             func() error { _, err := d.Dir(name); return err },
+		"DirSameMount":    func() error { _, err := d.DirSameMount(name); return err },
 		"Lstat":           func() error { _, err := d.Lstat(name); return err },
 		"Open":            func() error { _, _, err := d.Open(name); return err },
 		"ReadFile":        func() error { _, err := d.ReadFile(name, 10); return err },

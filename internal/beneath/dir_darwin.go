@@ -21,3 +21,5 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	}
 	return false, false, unix.Close(fd)
 }
+
+func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }

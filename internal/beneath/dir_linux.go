@@ -43,3 +43,19 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	}
 	return errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EAGAIN), nil
 }
+
+// isSameMount compares the numbers of mounts, which Linux tells since 5.8: what is bound from the same file system has another.
+func (d *Dir) isSameMount(other *Dir) (bool, error) {
+	mine, known, err := d.mount()
+	if err != nil || !known {
+		return d.isSameVolume(other)
+	}
+	its, known, err := other.mount()
+	return mine == its || !known, err
+}
+
+func (d *Dir) mount() (number uint64, known bool, err error) {
+	var st unix.Statx_t
+	err = unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id, st.Mask&unix.STATX_MNT_ID != 0, err
+}

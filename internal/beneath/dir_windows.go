@@ -279,3 +279,5 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	}
 	return false, true, f.Close()
 }
+
+func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }
