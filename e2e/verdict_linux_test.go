@@ -229,7 +229,7 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	have := map[[sha256.Size]byte][]string{}
 	look := func(dir string, carols bool) {
 		s.each(dir, func(path string, _ os.FileInfo) {
-			if strings.Contains(path, "/.sealpost/") || carols && (strings.HasPrefix(path, centre.inbox()+"/") || s.isShared(path)) {
+			if strings.Contains(path, "/.sealpost/") || recordsAside.MatchString(path) || carols && (strings.HasPrefix(path, centre.inbox()+"/") || s.isShared(path)) {
 				return
 			}
 			sum, err := hashFile(path)
@@ -244,6 +244,10 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	}
 	return have
 }
+
+// recordsAside matches what lies in a folder of records that the attacker has moved and cannot put back: the agent has made
+// another one meanwhile.
+var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) + `\d+/(id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
 
 // isShared tells whether a path lies in a shared folder.
 func (s *siege) isShared(path string) bool {
