@@ -68,7 +68,7 @@ type sender struct {
 // sendable looks at all files first: nothing is sent when one of them cannot be.
 func sendable(files []string) error {
 	for _, file := range files {
-		_, err := dropin.Size(file)
+		_, err := dropin.Size(withoutLinks(file))
 		if errors.Is(err, fs.ErrNotExist) {
 			return words.NotThere(file)
 		}
@@ -98,6 +98,17 @@ func (s *sender) choose(ctx context.Context, tray, to string, files []string) er
 		}
 	}
 	return nil
+}
+
+// withoutLinks follows the links on the way to a file that the caller names, also those of other accounts. A file that is a link
+// itself stays one.
+func withoutLinks(file string) string {
+	file = absolute(file)
+	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return file // what is wrong is said where it is opened
+	}
+	return filepath.Join(dir, filepath.Base(file))
 }
 
 // baseOf is the name under which a file comes into outbox, whatever way it was given.
@@ -204,7 +215,7 @@ func ending(m agent.SentMessage) string {
 
 // copy brings one file into outbox. When a file of that name is there already, that one is on its way first.
 func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
-	size, err := dropin.Size(file)
+	size, err := dropin.Size(withoutLinks(file))
 	if err != nil {
 		return dropin.Copied{}, err
 	}
@@ -233,7 +244,7 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 	defer s.progress.clear()
 	done := int64(0)
 	name := baseOf(file)
-	c, err := into.Copy(ctx, file, func(n int) {
+	c, err := into.Copy(ctx, withoutLinks(file), func(n int) {
 		done += int64(n)
 		s.progress.show(name, "copying", done, size)
 	})

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,5 +43,30 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 		if got := s.stage(c.st, copied, c.m, c.found); !strings.Contains(got, c.want) {
 			t.Errorf("%s: it says %q", name, got)
 		}
+	}
+}
+
+// A user may name a file by a way on which links of other accounts lie. The file itself must be none.
+func TestLinksOnTheWayToAFileAreFollowed(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.Mkdir(at("run 7"), 0o755), os.WriteFile(at("run 7/data"), []byte("data"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"latest": "run 7", "run 7/link": "data"} {
+		if err := os.Symlink(to, at(link)); err != nil {
+			t.Skipf("SKIPPED: no links here: %v", err)
+		}
+		if os.Geteuid() == 0 {
+			if err := os.Lchown(at(link), 65534, 65534); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if size, err := dropin.Size(withoutLinks(at("latest/data"))); err != nil || size != 4 {
+		t.Errorf("%d bytes, %v", size, err)
+	}
+	if _, err := dropin.Size(withoutLinks(at("latest/link"))); err == nil || !strings.Contains(err.Error(), "is a link: send the file itself") {
+		t.Errorf("a link: %v", err)
 	}
 }

@@ -94,11 +94,6 @@ func TestASourceIsNeitherALinkNorAPipe(t *testing.T) {
 	if names := left(t, o.at("outbox")); len(names) > 0 {
 		t.Errorf("left behind: %q", names)
 	}
-	must(t, os.WriteFile(o.at("from", "data"), []byte("data"), 0o644))
-	o.link(o.at("from"), "way")
-	if _, err := drop(t.Context(), o.at("way", "data"), o.at("outbox"), ignore); err != nil {
-		t.Errorf("by a link of another account on the way: %v", err)
-	}
 }
 
 // Root sends into an outbox in which another account swaps the outbox, the folder of an address, and what is being copied, for

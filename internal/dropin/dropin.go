@@ -3,8 +3,8 @@
 // It promises that what it copies appears under its name in one step, complete, with the times and the permission to be
 // executed of the original; that nothing is replaced; and that an original which changes meanwhile is an error. After a
 // failure nothing is left behind. In the watched folder others may add, rename, swap and remove at any instant: nothing is
-// written, made or removed outside of it. An original is what the caller names, and no link in it or in its place is
-// followed. The package does not sync: who takes the copy does. It does not know who watches.
+// written, made or removed outside of it. An original is what the caller names: no link in it or in its place is followed, and
+// none of another account on the way to it. The package does not sync: who takes the copy does. It does not know who watches.
 package dropin
 
 import (
@@ -132,19 +132,13 @@ func Size(source string) (total int64, err error) {
 	return total, err
 }
 
-// parent opens the folder in which a source lies. Links on the way to it are the caller's own business.
+// parent opens the folder in which a source lies.
 func parent(source string) (dir *beneath.Dir, name string, err error) {
 	source, err = filepath.Abs(source)
 	if err != nil {
 		return nil, "", err
 	}
 	dir, err = beneath.Open(filepath.Dir(source))
-	if errors.Is(err, beneath.ErrLink) { // of another account
-		var way string
-		if way, err = filepath.EvalSymlinks(filepath.Dir(source)); err == nil {
-			dir, err = beneath.Open(way)
-		}
-	}
 	return dir, filepath.Base(source), err
 }
 
