@@ -13,7 +13,7 @@ import (
 func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 	in := func(dir string) string { return filepath.Join(dir, "x") }
 	left := Standing{NotTaken: map[string]string{
-		"b": words.IsLink, "a": words.IgnoredName, "c": words.StillWritten(time.Now()), in("@CA-RC"): words.MayNotRead, "sending": words.MayNotMove,
+		"b": words.IsLink, "a": words.IgnoredName, "c": words.StillWritten(time.Now()), "d": words.AddedAfterPause(time.Minute, time.Minute), "e": words.CameSoonAfter(time.Minute, time.Minute), in("@CA-RC"): words.MayNotRead, "sending": words.MayNotMove,
 		in("sending"): words.StrangeSending, in("delivered"): "why", in("failed"): "why",
 		"outbox": words.FolderUnreadable("no such file"), in("outbox"): words.FolderUnreadable("closed"), "failed": words.FolderUnreadable("x"),
 	}}.Left()
@@ -21,7 +21,7 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 		list []Note
 		want []string
 	}{
-		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "a"}}, // a file in outbox may have any name
+		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}}, // a file in outbox may have any name
 		"strays":  {left.Strays, []string{in("delivered"), in("failed"), in("sending")}},
 		"folders": {left.Folders, []string{"failed", "outbox", in("outbox")}},
 	} {

@@ -32,7 +32,7 @@ func Patience(why string) int {
 	switch {
 	case why == IgnoredName:
 		return 2
-	case strings.HasPrefix(why, stillWritten):
+	case strings.HasPrefix(why, stillWritten), strings.Contains(why, onceQuiet):
 		return 1
 	}
 	return 0

@@ -37,13 +37,16 @@ func OpenInside(lock, program string, until time.Time) string {
 		"one that is forgotten counts until %s", lock, program, Time(until))
 }
 
+// onceQuiet ends the wait for a file that may go on.
+const onceQuiet = "it is taken when it has not changed for "
+
 // AddedAfterPause tells of a file whose program has paused and gone on.
 func AddedAfterPause(pause, quiet time.Duration) string {
-	return fmt.Sprintf("its program has added to it after a pause of %s, so it may go on: it is taken when it has not changed for %s", Duration(pause), Duration(quiet))
+	return fmt.Sprintf("its program has added to it after a pause of %s, so it may go on: "+onceQuiet+"%s", Duration(pause), Duration(quiet))
 }
 
 // CameSoonAfter tells of a file that may be the rest of the one of its name that was taken before.
 func CameSoonAfter(pause, quiet time.Duration) string {
-	return fmt.Sprintf("it came %s after a file of its name had been written, and may be the rest of it: it is taken when it has not changed for %s. "+
+	return fmt.Sprintf("it came %s after a file of its name had been written, and may be the rest of it: "+onceQuiet+"%s. "+
 		"If each is complete, move them here instead of writing them here; if not, ask your admin to let files rest for longer (settle)", Duration(pause), Duration(quiet))
 }
