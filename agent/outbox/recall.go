@@ -147,7 +147,7 @@ func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 	if m.Digest == "" {
 		info, err := d.Lstat(name)
 		if err == nil && !info.IsDir() && (info.Size != m.Source.Size || info.ModTime.UnixNano() != m.Source.ModTime) {
-			err = words.NotWhatWasSent(m.ID)
+			err = words.NotWhatWasSent(m.Name, m.ID)
 		}
 		return err
 	}
@@ -156,7 +156,7 @@ func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 		return err
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != string(m.Digest) {
-		return words.NotWhatWasSent(m.ID)
+		return words.NotWhatWasSent(m.Name, m.ID)
 	}
 	return nil
 }

@@ -83,8 +83,8 @@ func TakenAway(name, place string, to id.Site) error {
 }
 
 // NotWhatWasSent refuses to send again what was changed since.
-func NotWhatWasSent(message id.Message) error {
-	return fmt.Errorf("what lies there is not what %s sent: it was changed since. Nothing was sent; to send it as it is now, copy it into outbox", message)
+func NotWhatWasSent(name string, message id.Message) error {
+	return fmt.Errorf("%q is not what %s sent any more: it was changed or replaced since. Nothing was sent again; to send it as it is now, copy it into outbox", name, message)
 }
 
 // NameWaits says that a file of that name is under way.
