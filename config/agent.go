@@ -12,6 +12,13 @@ const (
 	RoleBoth    = "both"
 )
 
+// The accounts that may read what arrives.
+const (
+	ReadersGroup    = "group"
+	ReadersOwner    = "owner"
+	ReadersEveryone = "everyone"
+)
+
 // The suites of a network.
 const (
 	SuiteHybrid = "hybrid"
@@ -65,6 +72,11 @@ type Inbox struct {
 	MaxSize Size `toml:"max_size"`
 	// How many envelopes are opened at the same time, 1 to 64. Default 4.
 	Workers int `toml:"workers"`
+	// Which accounts of this computer may read what arrives, whatever the umask: "group" is the group of the folder, "owner"
+	// the agent's account alone, "everyone" all accounts. The group may also change it if it may write to the folder. An
+	// access list (default ACL) of the folder counts besides. On Windows the folder's access list alone decides. Default
+	// "group".
+	Readers string `toml:"readers"`
 }
 
 // DefaultAgent returns an agent's configuration in which everything has its default and what is required is empty.
@@ -72,7 +84,7 @@ func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info",
 		Outbox: defaultOutbox(),
-		Inbox:  Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4},
+		Inbox:  Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4, Readers: ReadersGroup},
 	}
 }
 
@@ -147,5 +159,6 @@ func (f *file) checkInbox(i Inbox) []error {
 		f.check("inbox.dir", notEmpty(i.Dir)),
 		f.check("inbox.max_size", atLeast(i.MaxSize, 1)),
 		f.check("inbox.workers", inRange(i.Workers, 1, 64)),
+		f.check("inbox.readers", oneOf(i.Readers, ReadersGroup, ReadersOwner, ReadersEveryone)),
 	}
 }

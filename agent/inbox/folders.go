@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"sealpost/internal/beneath"
@@ -37,7 +39,9 @@ type folders struct {
 	own  *beneath.Dir // .sealpost
 	temp *beneath.Dir // .sealpost/tmp
 
-	strict    bool                     // the volume keeps owners and modes
+	strict    bool // the volume keeps owners and modes
+	access    access
+	isListed  func() bool              // a default access list decides who gets what is made below temp
 	envelopes map[string]*beneath.Dir  // below temp, by name
 	content   map[id.Site]*beneath.Dir // of messages in their places
 	records   map[id.Site]*beneath.Dir // of their records
@@ -104,6 +108,9 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	if f.top, err = beneath.Open(b.cfg.Dir); err != nil {
 		return nil, err
 	}
+	if err := f.setAccess(b.cfg.Readers); err != nil {
+		return nil, err
+	}
 	if f.own, err = f.top.Dir(ownDir); err != nil {
 		return nil, err
 	}
@@ -120,31 +127,41 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	return f, nil
 }
 
-// openInbox opens the inbox, and makes it when it is missing.
-func openInbox(path string) (*beneath.Dir, error) {
-	top, err := beneath.Open(path)
-	parent := filepath.Dir(path)
-	if !errors.Is(err, fs.ErrNotExist) || parent == path {
-		return top, err
+// setAccess derives the access from the inbox's folder as it is now.
+func (f *folders) setAccess(readers Readers) error {
+	top, err := f.top.Info()
+	if err == nil {
+		f.access = readers.accessFor(top, f.strict)
 	}
-	above, err := openInbox(parent)
-	if err != nil {
-		return nil, err
-	}
-	defer above.Close()
-	return openOrMake(above, filepath.Base(path), 0o777)
+	return err
 }
 
-// openOrMake opens a folder, and makes it durably when it is missing.
-func openOrMake(parent *beneath.Dir, name string, perm fs.FileMode) (*beneath.Dir, error) {
+// openOrMake opens a folder, and makes it durably with its access when it is missing.
+func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error) {
 	d, err := parent.Dir(name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return d, err
 	}
-	if err := parent.MkdirAll(name, perm); err != nil {
+	if err := parent.MkdirAll(name, a.dir); err != nil {
 		return nil, err
 	}
-	return parent.Dir(name)
+	if d, err = parent.Dir(name); err != nil {
+		return nil, err
+	}
+	if err := a.giveFolder(d, func() bool { return hasDefaultList(parent) }); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// giveFolder gives a folder that was just made its group and mode, if it has others.
+func (a access) giveFolder(d *beneath.Dir, isListed func() bool) error {
+	info, err := d.Info()
+	if err != nil || info.Mode.Perm() == a.dir && info.Group == a.group {
+		return err
+	}
+	return d.Handle(func(f *os.File) error { return a.give(f, a.dir, isListed) })
 }
 
 // openOwn opens a folder of the service's own, and makes it when it is missing. An entry of that name that is not usable gets
@@ -153,7 +170,7 @@ func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(*beneath.D
 	var err error
 	for range ownTries {
 		var d *beneath.Dir
-		if d, err = openOrMake(parent, name, 0o700); err == nil {
+		if d, err = openOrMake(parent, name, access{dir: 0o700}); err == nil {
 			info, err := d.Info()
 			if err == nil && usable(d, info) {
 				return d, info.ID, nil
@@ -191,7 +208,9 @@ func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 }
 
 func newFolders() *folders {
-	return &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{}, records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
+	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{}, records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
+	f.isListed = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
+	return f
 }
 
 func (f *folders) close() {
@@ -235,7 +254,7 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.content[sender]; d != nil {
 		return d, nil
 	}
-	d, err := openOrMake(f.top, string(sender), 0o777)
+	d, err := openOrMake(f.top, string(sender), f.access)
 	if err != nil {
 		return nil, words.SenderFolder(sender, err)
 	}
@@ -248,7 +267,7 @@ func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.records[sender]; d != nil {
 		return d, nil
 	}
-	d, err := openOrMake(f.own, string(sender), 0o777)
+	d, err := openOrMake(f.own, string(sender), f.access.records())
 	if err == nil {
 		f.records[sender] = d
 	}
@@ -305,3 +324,9 @@ func splitTemp(path string) (envelope, name string, ok bool) {
 func joinTemp(envelope, name string) string {
 	return filepath.Join(filepath.FromSlash(tempDir), envelope, name)
 }
+
+// isOurs reports whether only this account and root can change what lies in a folder.
+func isOurs(i beneath.Info) bool { return i.IsDir() && i.IsOurs() && i.Mode.Perm()&0o022 == 0 }
+
+// isPrivate reports whether only this account and root can reach into a folder.
+func isPrivate(i beneath.Info) bool { return isOurs(i) && i.Mode.Perm()&0o077 == 0 }

@@ -78,13 +78,16 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	}()
 	isFirst := before.ID == "" || before.Path != b.cfg.Dir
 	if f.top, err = beneath.Open(b.cfg.Dir); isFirst && errors.Is(err, fs.ErrNotExist) {
-		f.top, err = openInbox(b.cfg.Dir)
+		f.top, err = beneath.OpenOrMake(b.cfg.Dir, 0o770)
 	}
 	if err != nil {
 		return nil, awayError{words.InboxAway(b.cfg.Dir, err)}
 	}
 	if f.strict, err = keepsOwners(f.top); err != nil {
 		return nil, awayError{words.InboxAway(b.cfg.Dir, err)}
+	}
+	if err := f.setAccess(b.cfg.Readers); err != nil {
+		return nil, awayError{err}
 	}
 	reject := beneath.ID{}
 	if !isFirst {
@@ -152,12 +155,15 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 	}
 	var own beneath.ID
 	f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
-		return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && tighten(d))
+		return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
 	})
 	if err != nil {
 		return after, awayError{err}
 	}
 	if f.temp, _, err = b.openOwn(f.own, tempName, func(_ *beneath.Dir, i beneath.Info) bool { return !f.strict || isPrivate(i) }); err != nil {
+		return after, awayError{err}
+	}
+	if err := f.settleOwn(); err != nil {
 		return after, awayError{err}
 	}
 	after = home{Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), ID: before.ID}
@@ -176,6 +182,37 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 		return after, awayError{err}
 	}
 	return after, nil
+}
+
+// tighten takes from other accounts the right to change what lies in a folder of this account.
+func (f *folders) tighten(d *beneath.Dir) bool {
+	if err := f.access.settle(d, f.access.records().dir); err != nil {
+		return false
+	}
+	info, err := d.Info()
+	return err == nil && isOurs(info)
+}
+
+// settleOwn gives the own folders their access: an earlier program kept records from the group, in folders that it may change.
+func (f *folders) settleOwn() error {
+	records := f.access.records()
+	err := f.own.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if _, err := id.ParseSite(e.Name()); err != nil || !e.IsDir() {
+				continue
+			}
+			d, err := f.own.Dir(e.Name())
+			if err == nil {
+				err = records.settle(d, records.dir)
+				d.Close()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, records.settle(f.temp, 0o700), handOnList(f.top, f.own), handOnList(f.top, f.temp), records.settle(f.own, records.dir))
 }
 
 // readID returns the content of the file by which an inbox is recognized; empty: there is none.
@@ -200,7 +237,7 @@ func (f *folders) lookAt(name string) (own beneath.ID, says string, isTight bool
 	}
 	defer d.Close()
 	info, err := d.Info()
-	if err != nil || f.strict && !isOwned(info) {
+	if err != nil || f.strict && !(info.IsDir() && info.IsOurs()) {
 		return own, "", false
 	}
 	return info.ID, readID(d), !f.strict || isOurs(info)

@@ -31,6 +31,7 @@ type Options struct {
 	Reserve  int64  // bytes that receiving leaves free on its volume
 	MaxSize  int64  // bytes of the largest ciphertext that is accepted
 	Workers  int    // small envelopes opened at the same time
+	Readers  Readers
 	Session  id.Session
 	Ledger   *ledger.Ledger
 	Hub      *api.Client

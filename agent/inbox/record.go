@@ -84,7 +84,7 @@ func (f *folders) writeLists(list []*placement) error {
 	for name, text := range texts {
 		dir, err := f.envelope(name)
 		if err == nil {
-			err = writeNew(dir, listFile, text.Bytes(), 0o600)
+			err = f.writeNew(dir, listFile, text.Bytes(), access{file: 0o600})
 		}
 		if err != nil {
 			return err
@@ -151,8 +151,10 @@ func (f *folders) writeRecord(p *placement) error {
 	}
 	err = fs.ErrExist
 	for _, name := range recordNames(p.ID, p.UID) {
-		if err = writeNew(dir, name, p.text, 0o644); errors.Is(err, fs.ErrExist) && begins(dir, name, p.text) {
-			err = dir.WriteFile(name, p.text, 0o644)
+		if err = f.writeNew(dir, name, p.text, f.access.records()); errors.Is(err, fs.ErrExist) && begins(dir, name, p.text) {
+			if err = dir.Remove(name); err == nil {
+				err = f.writeNew(dir, name, p.text, f.access.records())
+			}
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			p.recorded = name
@@ -165,13 +167,13 @@ func (f *folders) writeRecord(p *placement) error {
 	return nil
 }
 
-func writeNew(dir *beneath.Dir, name string, text []byte, perm fs.FileMode) error {
-	f, err := dir.Create(name, perm)
+func (f *folders) writeNew(dir *beneath.Dir, name string, text []byte, a access) error {
+	file, err := dir.Create(name, a.file)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	_, err = file.Write(text)
+	return errors.Join(err, a.give(file, a.file, f.isListed), file.Close())
 }
 
 // begins tells whether a file holds what a crash may leave of a text that was not synced: all of it, its beginning, or

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,16 +19,18 @@ import (
 // A folder's time is set at the end, because writing into it changes it; until then the times lie in a file, since there
 // may be any number of folders.
 type sink struct {
-	root  *beneath.Dir
-	times *os.File // of folders; nil: there is none
-	twins twins
+	root     *beneath.Dir
+	access   access
+	isListed func() bool
+	times    *os.File // of folders; nil: there is none
+	twins    twins
 
 	at string       // the folder below root that was written into last; empty: root
 	in *beneath.Dir // that folder
 }
 
-func newSink(root *beneath.Dir) *sink {
-	return &sink{root: root, in: root, twins: twins{names: sums{root: root}}}
+func newSink(root *beneath.Dir, a access, isListed func() bool) *sink {
+	return &sink{root: root, access: a, isListed: isListed, in: root, twins: twins{names: sums{root: root}}}
 }
 
 // timesFile cannot be a message, which is named by its number.
@@ -66,8 +67,10 @@ func (s *sink) leave() {
 }
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	// The umask of the service, or the inbox's default access list, decides who may take it.
-	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error { return dir.Mkdir(name, 0o777) })
+	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error { return dir.Mkdir(name, s.access.dir) })
+	if err == nil {
+		err = s.giveFolder(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -77,6 +80,18 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 		}
 	}
 	if err := json.NewEncoder(s.times).Encode(dirTime{name, mtime}); err != nil {
+		return localError{err}
+	}
+	return nil
+}
+
+// giveFolder gives a folder its access, and makes it the one that is written into next.
+func (s *sink) giveFolder(name string) error {
+	dir, _, err := s.folder(filepath.Join(name, "x"))
+	if err == nil {
+		err = s.access.giveFolder(dir, s.isListed)
+	}
+	if err != nil {
 		return localError{err}
 	}
 	return nil
@@ -114,10 +129,10 @@ func (s *sink) close() {
 	}
 }
 
-func (s *sink) File(message int, path string, executable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
-	mode := fs.FileMode(0o666)
-	if executable {
-		mode = 0o777
+func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
+	mode := s.access.file
+	if isExecutable {
+		mode = executable(mode)
 	}
 	file := &sinkFile{sink: s, mtime: mtime}
 	var err error
@@ -127,6 +142,9 @@ func (s *sink) File(message int, path string, executable bool, mtime time.Time, 
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := s.access.give(file.File, mode, s.isListed); err != nil {
+		return nil, localError{errors.Join(err, file.File.Close())}
 	}
 	return file, nil
 }

@@ -20,7 +20,7 @@ var handled = []string{"agent/outbox", "agent/inbox", "agent/report", "internal/
 var pathless = []string{
 	// os
 	"O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREATE", "O_EXCL", "O_APPEND", "O_TRUNC", "File", "FileMode", "FileInfo", "PathError", "LinkError", "ErrNotExist",
-	"IsPathSeparator", "PathSeparator", "Getpid", "Geteuid", "Getenv", "NewSyscallError", "SyscallError",
+	"IsPathSeparator", "PathSeparator", "Getpid", "Geteuid", "Getegid", "Getenv", "NewSyscallError", "SyscallError",
 	// path/filepath
 	"Join", "Base", "Dir", "Ext", "Clean", "Rel", "Abs", "IsAbs", "IsLocal", "FromSlash", "ToSlash", "Split", "Separator",
 	// durable

@@ -1,0 +1,50 @@
+package inbox
+
+import (
+	"bytes"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/beneath"
+)
+
+// defaultList is the attribute of a folder with the access list of what is made in it.
+const defaultList = "system.posix_acl_default"
+
+// readDefaultList returns the default access list of a folder; nil: it has none, or cannot be read.
+func readDefaultList(d *beneath.Dir) (list []byte) {
+	d.Handle(func(f *os.File) error { //nolint:errcheck // see above
+		buf := make([]byte, 64<<10) // the most that an attribute can hold
+		n, err := unix.Fgetxattr(int(f.Fd()), defaultList, buf)
+		if err == nil && n > 0 {
+			list = buf[:n]
+		}
+		return err
+	})
+	return list
+}
+
+// hasDefaultList reports whether an access list decides who gets what is made in a folder.
+func hasDefaultList(d *beneath.Dir) bool { return readDefaultList(d) != nil }
+
+// handOnList gives a folder the default access list of another one. It is no error where there are no such lists.
+func handOnList(from, to *beneath.Dir) error {
+	list := readDefaultList(from)
+	if bytes.Equal(list, readDefaultList(to)) {
+		return nil
+	}
+	return to.Handle(func(f *os.File) error {
+		var err error
+		if list == nil {
+			err = unix.Fremovexattr(int(f.Fd()), defaultList)
+		} else {
+			err = unix.Fsetxattr(int(f.Fd()), defaultList, list, 0)
+		}
+		if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.ENODATA) {
+			return nil
+		}
+		return err
+	})
+}

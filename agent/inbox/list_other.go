@@ -1,0 +1,9 @@
+//go:build !linux
+
+package inbox
+
+import "sealpost/internal/beneath"
+
+func hasDefaultList(*beneath.Dir) bool { return false }
+
+func handOnList(_, _ *beneath.Dir) error { return nil }
