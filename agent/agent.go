@@ -191,7 +191,8 @@ func (a *Agent) rooms() (err error) {
 	if err == nil && a.cfg.Receives() {
 		a.inbox = inbox.New(inbox.Options{
 			Site: a.site, Network: a.network, Dir: a.cfg.Inbox.Dir, Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
-			Workers: a.cfg.Inbox.Workers, Readers: inbox.Readers(a.cfg.Inbox.Readers), Session: id.Random128[id.Session](),
+			Workers: a.cfg.Inbox.Workers, Readers: inbox.Readers(a.cfg.Inbox.Readers),
+			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables, Session: id.Random128[id.Session](),
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys, Log: a.log,
 		})
 	}

@@ -77,6 +77,13 @@ type Inbox struct {
 	// access list (default ACL) of the folder counts besides. On Windows the folder's access list alone decides. Default
 	// "group".
 	Readers string `toml:"readers"`
+	// Whether a name that begins with a dot keeps it, so that folders do not show the file as a rule: .Rprofile, .git and
+	// .htaccess are names upon which programs act. Otherwise the dot becomes %2E, as other characters do that are not safe
+	// in names. Default false.
+	Hidden bool `toml:"hidden"`
+	// Whether received files that are programs at their sender may be run here. Otherwise they arrive without the right to
+	// be executed, which an admin may give them. It has no meaning on Windows. Default false.
+	Executables bool `toml:"executables"`
 }
 
 // DefaultAgent returns an agent's configuration in which everything has its default and what is required is empty.

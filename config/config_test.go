@@ -223,7 +223,7 @@ func sampleAgent() Agent {
 		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq", Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second), Ignore: []string{"x"}},
 		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7, Sweep: Duration(second), Ignore: []string{"y"}},
 	}
-	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner}
+	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner, Hidden: true, Executables: true}
 	return a
 }
 

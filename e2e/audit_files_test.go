@@ -194,7 +194,7 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	maps.DeleteFunc(have, func(have string, _ os.FileInfo) bool {
 		return have == path || (d.folder && strings.HasPrefix(have, path+"/"))
 	})
-	want := d.placed()
+	want := d.placed(s)
 	got, err := look(s.at("inbox", path), want.name)
 	if err != nil || !bytes.Equal(got.digest(), want.digest()) {
 		a.problem("%s: inbox/%s has %#v, that are not those of %#v (%v)", s.name, path, got, want, err)

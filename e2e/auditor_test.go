@@ -149,7 +149,8 @@ func TestThePortableNameRuleByExample(t *testing.T) {
 	long := strings.Repeat("ä", 200)
 	for name, want := range map[string]string{
 		"data.csv": "data.csv", "a:b": "a%3Ab", "CON": "%43ON", "com1.txt": "%63om1.txt", "x.": "x%2E", "x ": "x%20", "100%25": "100%2525", "100%": "100%",
-		"new\nline": "new%0Aline", ".hidden": ".hidden", "\u202egpj": "%E2%80%AEgpj", "console": "console",
+		"new\nline": "new%0Aline", ".hidden": "%2Ehidden", "-rf": "%2Drf", "\u202egpj": "%E2%80%AEgpj", "console": "console", "Desktop.ini": "%44esktop.ini",
+		"x.lnk": "x%2Elnk", "x.pdf.URL": "x.pdf%2EURL", "a\u200bb": "a%E2%80%8Bb", "\u2764\ufe0f": "\u2764\ufe0f", "\U0001f469\u200d\U0001f52c": "\U0001f469\u200d\U0001f52c", "x\ufe0f": "x%EF%B8%8F",
 	} {
 		if got := portable(name); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)

@@ -87,10 +87,13 @@ func look(place, name string) (*drop, error) {
 	return d, err
 }
 
-// placed is a drop as it lies at a recipient, where names are portable.
-func (d *drop) placed() *drop {
+// placed is a drop as it lies at a recipient, where names are portable, and nothing is executable unless agent.toml says so.
+func (d *drop) placed(at *site) *drop {
+	config, err := os.ReadFile(at.config())
+	must(at.t, err)
+	keeps := bytes.Contains(config, []byte("\nexecutables = true\n"))
 	out := *d
-	out.name = portable(d.name)
+	out.name, out.exec = portable(d.name), d.exec && keeps
 	out.parts = slices.Clone(d.parts)
 	seen, twins := map[string]bool{}, map[string]bool{}
 	for i, p := range out.parts { // in the order of the format
@@ -104,7 +107,7 @@ func (d *drop) placed() *drop {
 				names[n] = portable(names[n])
 			}
 		}
-		out.parts[i].path = strings.Join(names, "/")
+		out.parts[i].path, out.parts[i].exec = strings.Join(names, "/"), p.exec && keeps
 	}
 	slices.SortFunc(out.parts, func(a, b part) int { return strings.Compare(a.path, b.path) })
 	return &out
@@ -195,7 +198,7 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 		{"nothing", func() error { return nil }, func() error { return nil }},
 		{"an empty folder is gone", func() error { return os.Remove(centre.at("inbox", "FL-LAB", "run 7", "empty")) }, func() error { return os.Mkdir(centre.at("inbox", "FL-LAB", "run 7", "empty"), 0o755) }},
 		{"another byte", func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), []byte("x"), 0o644) }, func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), nil, 0o644) }},
-		{"it is not executable", func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o644) }, func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o755) }},
+		{"it is executable", func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o755) }, func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o644) }},
 		{"a file too many", func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "x"), nil, 0o644) }, nil},
 	} {
 		must(t, c.do())

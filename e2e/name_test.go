@@ -10,23 +10,32 @@ import (
 	"strings"
 )
 
+const emojiPart = `[\p{So}\x{1f3fb}-\x{1f3ff}](?:[\x{fe0e}\x{fe0f}]?(?:\x{200d}[\p{So}\x{1f3fb}-\x{1f3ff}])?)*`
+
 // The rule by which names from outside become portable ones, written a second time from its description, so that the
 // auditor does not believe the code's own.
 var (
-	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{61c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{2028}\x{2029}<>:"/\\|?*]|%[0-9A-Fa-f]{2}`)
-	device     = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
-	badEnd     = regexp.MustCompile(`[. ]$`)
+	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}\x{180b}-\x{180f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}<>:"/\\|?*]|%[0-9A-Fa-f]{2}`)
+	// emoji are symbols, with what makes them emoji or one of several.
+	emoji       = regexp.MustCompile("^" + emojiPart + "$")
+	partsOfName = regexp.MustCompile(emojiPart + "|" + unsafePart.String())
+	actingName  = regexp.MustCompile(`(?i)^(desktop\.ini|thumbs\.db|autorun\.inf|autorun|autorun\.sh|autoopen|\..*|-.*)$`)
+	actingEnd   = regexp.MustCompile(`(?i)\.(lnk|url|scf|pif|website|shb|shs|mapimail|desklink|mydocs|zfsendtotarget|appref-ms|library-ms|searchconnector-ms|search-ms|theme|desktop|kdelnk|webloc|inetloc|fileloc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
+	device      = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
+	badEnd      = regexp.MustCompile(`[. ]$`)
 )
 
 func portable(name string) string {
-	out := unsafePart.ReplaceAllStringFunc(name, func(part string) string {
-		if rest, isEscape := strings.CutPrefix(part, "%"); isEscape {
-			return "%25" + rest
-		}
-		return percent(part)
-	})
+	end := len(name)
+	if ending := actingEnd.FindStringIndex(name); ending != nil {
+		end = ending[0]
+	}
+	out := escapeParts(name[:end])
+	if end < len(name) {
+		out += "%2E" + escapeParts(name[end+1:])
+	}
 	out = badEnd.ReplaceAllStringFunc(out, percent)
-	if device.MatchString(name) {
+	if (device.MatchString(name) || actingName.MatchString(name)) && out[0] == name[0] {
 		out = percent(name[:1]) + out[1:]
 	}
 	if len(out) > 255 {
@@ -35,6 +44,19 @@ func portable(name string) string {
 		out = cutAt(stem, 255-len(tag)-len(ext)) + tag + ext
 	}
 	return out
+}
+
+func escapeParts(name string) string {
+	return partsOfName.ReplaceAllStringFunc(name, func(part string) string {
+		rest, isEscape := strings.CutPrefix(part, "%")
+		switch {
+		case !unsafePart.MatchString(part), emoji.MatchString(part):
+			return part
+		case isEscape:
+			return "%25" + rest
+		}
+		return percent(part)
+	})
 }
 
 // partOfName is an escape in a portable name, or a character that stayed as it was.

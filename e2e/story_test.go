@@ -69,10 +69,14 @@ func TestTheSameNameAgainIsAnotherFile(t *testing.T) {
 	w.Audit()
 }
 
-func TestAnExecutableStaysOne(t *testing.T) {
+func TestAnExecutableStaysOneWhereTheCentreSaysSo(t *testing.T) {
 	t.Parallel()
-	w, lab, _ := labAndCentre(t)
-	lab.Stop()
+	w := newWorld(t)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "fl-lab.*")
+	lab := w.NewLab("FL-LAB", ca, sf)
+	sf.Stop()
+	edit(t, sf.config(), "executables = false", "executables = true")
+	sf.Start()
 	d := lab.Drop("analyse the data.sh", smallFile)
 	must(t, os.Chmod(lab.at("outbox", d.name), 0o755))
 	d.exec = true

@@ -21,7 +21,7 @@ func arrive(t *testing.T, b *Inbox, umask int) {
 	defer syscall.Umask(before)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "data.csv", "program", "run")
-	s := newSink(f.envelopes[list[0].from], f.access, f.isListed)
+	s := newSink(f.envelopes[list[0].from], f.form)
 	defer s.close()
 	dir := f.envelopes[list[0].from]
 	check(t, errors.Join(dir.Remove("1"), dir.Remove("2")))
@@ -70,7 +70,8 @@ func expectModes(t *testing.T, dir string, want map[string]string) {
 	}
 }
 
-// Whatever the umask, those whom the configuration names may read what arrives, and no others.
+// Whatever the umask, those whom the configuration names may read what arrives, and no others; and they may run programs only
+// where the configuration says so.
 func TestWhoMayReadWhatArrives(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o007, 0o077} {
 		for _, c := range []struct {
@@ -93,7 +94,10 @@ func TestWhoMayReadWhatArrives(t *testing.T) {
 					group = 4711
 				}
 				b := inboxAt(t)
-				b.cfg.Readers = c.readers
+				b.cfg.Readers, b.cfg.KeepExecutable = c.readers, umask != 0o022
+				if !b.cfg.KeepExecutable {
+					c.program = c.file
+				}
 				check(t, errors.Join(os.Chown(b.cfg.Dir, -1, group), os.Chmod(b.cfg.Dir, c.inbox)))
 				arrive(t, b, umask)
 				in := func(mode string) string { return fmt.Sprint(mode, " ", group) }

@@ -56,7 +56,7 @@ func TestWhatNamesBecome(t *testing.T) {
 		if got != e.becomes {
 			t.Errorf("%s: %+q becomes %+q, and the table says %+q", e.group, e.name, got, e.becomes)
 		}
-		for system, check := range map[string]func(string) string{"Windows": onWindows, "Linux": onLinux, "the screen": onScreen} {
+		for system, check := range map[string]func(string) string{"Windows": onWindows, "Linux": onLinux, "the screen": onScreen, "a file manager": inFileManagers} {
 			if why := check(got); why != "" {
 				t.Errorf("%s: %+q becomes %+q, which %s does not take: %s", e.group, e.name, got, system, why)
 			}
@@ -92,7 +92,7 @@ func TestWhatNamesBecomeTheSecondTime(t *testing.T) {
 // Alternatives are portable too, and never the same for two messages.
 func TestAlternativesOfTheCorpus(t *testing.T) {
 	for _, e := range corpus(t) {
-		first, second := alternative(e.name, "FL-LAB_DAT_20251008_001", 1), alternative(e.name, "FL-LAB_DAT_20251008_002", 1)
+		first, second := naming{}.alternative(e.name, "FL-LAB_DAT_20251008_001", 1), naming{}.alternative(e.name, "FL-LAB_DAT_20251008_002", 1)
 		if first == second || strings.EqualFold(first, e.becomes) {
 			t.Errorf("%+q: %+q and %+q", e.name, first, second)
 		}
@@ -119,6 +119,13 @@ func onWindows(name string) string {
 	return ""
 }
 
+var (
+	// emoji are symbols with what they may be spelled with.
+	emoji = regexp.MustCompile(`([\p{So}\x{2190}-\x{21ff}\x{25fd}\x{25fe}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?\x{200d}?)*[\p{So}\x{2190}-\x{21ff}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?`)
+	// ignorable is Default_Ignorable_Code_Point, as DerivedCoreProperties.txt of Unicode lists it.
+	ignorable = regexp.MustCompile(`[\x{ad}\x{34f}\x{61c}\x{115f}-\x{1160}\x{17b4}-\x{17b5}\x{180b}-\x{180f}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fff8}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0000}-\x{e0fff}\x{2800}]`)
+)
+
 func onLinux(name string) string {
 	switch {
 	case name == "" || name == "." || name == "..":
@@ -135,8 +142,8 @@ func onLinux(name string) string {
 
 // onScreen says what in a name would make a terminal or a person see something else.
 func onScreen(name string) string {
-	for _, r := range name {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp) {
+	for _, r := range emoji.ReplaceAllString(name, "") {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp) || ignorable.MatchString(string(r)) {
 			return fmt.Sprintf("%U", r)
 		}
 	}

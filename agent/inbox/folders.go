@@ -39,9 +39,9 @@ type folders struct {
 	own  *beneath.Dir // .sealpost
 	temp *beneath.Dir // .sealpost/tmp
 
-	strict    bool // the volume keeps owners and modes
-	access    access
-	isListed  func() bool              // a default access list decides who gets what is made below temp
+	strict bool // the volume keeps owners and modes
+	form
+
 	envelopes map[string]*beneath.Dir  // below temp, by name
 	content   map[id.Site]*beneath.Dir // of messages in their places
 	records   map[id.Site]*beneath.Dir // of their records
@@ -108,7 +108,7 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	if f.top, err = beneath.Open(b.cfg.Dir); err != nil {
 		return nil, err
 	}
-	if err := f.setAccess(b.cfg.Readers); err != nil {
+	if err := f.setForm(b.cfg); err != nil {
 		return nil, err
 	}
 	if f.own, err = f.top.Dir(ownDir); err != nil {
@@ -127,11 +127,13 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	return f, nil
 }
 
-// setAccess derives the access from the inbox's folder as it is now.
-func (f *folders) setAccess(readers Readers) error {
+// setForm derives the form of content from the configuration, and from the inbox's folder as it is now.
+func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
-		f.access = readers.accessFor(top, f.strict)
+		f.access = o.Readers.accessFor(top, f.strict)
+		f.naming = naming{keepHidden: o.KeepHidden}
+		f.keepExecutable = o.KeepExecutable
 	}
 	return err
 }

@@ -86,7 +86,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	if f.strict, err = keepsOwners(f.top); err != nil {
 		return nil, awayError{words.InboxAway(b.cfg.Dir, err)}
 	}
-	if err := f.setAccess(b.cfg.Readers); err != nil {
+	if err := f.setForm(b.cfg); err != nil {
 		return nil, awayError{err}
 	}
 	reject := beneath.ID{}

@@ -25,20 +25,22 @@ import (
 
 // Options is what an inbox works with.
 type Options struct {
-	Site     id.Site
-	Network  id.Hash
-	Dir      string // the inbox
-	Reserve  int64  // bytes that receiving leaves free on its volume
-	MaxSize  int64  // bytes of the largest ciphertext that is accepted
-	Workers  int    // small envelopes opened at the same time
-	Readers  Readers
-	Session  id.Session
-	Ledger   *ledger.Ledger
-	Hub      *api.Client
-	Trust    *trust.Trust
-	Identity *certs.Identity
-	Keys     *envelope.Keys
-	Log      *slog.Logger
+	Site    id.Site
+	Network id.Hash
+	Dir     string // the inbox
+	Reserve int64  // bytes that receiving leaves free on its volume
+	MaxSize int64  // bytes of the largest ciphertext that is accepted
+	Workers int    // small envelopes opened at the same time
+	Readers Readers
+	// KeepHidden leaves the leading dot of names. KeepExecutable lets received programs be run.
+	KeepHidden, KeepExecutable bool
+	Session                    id.Session
+	Ledger                     *ledger.Ledger
+	Hub                        *api.Client
+	Trust                      *trust.Trust
+	Identity                   *certs.Identity
+	Keys                       *envelope.Keys
+	Log                        *slog.Logger
 }
 
 // Inbox is one inbox at work.

@@ -15,47 +15,68 @@ const maxName = 255
 // PortableName maps a name from outside to one that is safe and the same on every system. It is reversible, by decoding
 // %XX, unless the name had to be shortened:
 //
-//   - control and bidirectional characters and < > : " / \ | ? * become %XX, byte by byte;
+//   - control characters, those that cannot be seen (unseen.go) and < > : " / \ | ? * become %XX, byte by byte;
 //   - so does a last dot or space, which Windows drops, and the first letter of a device name such as CON or com1.txt;
-//   - so does a % that two hexadecimal digits follow, so that nothing decodes to what it was not;
+//   - so does what makes a program act upon a name (acting.go): the first character, or the dot before an extension;
+//   - so does a % that two hexadecimal digits follow, so that nothing decodes to another name;
 //   - a name of more than 255 bytes then keeps its beginning and its extension, with ~ and the first 16 digits of the
 //     SHA-256 of the whole name between them.
 //
 // Of names in one folder that many disks take for one all but the first get another one: see twin.go.
-func PortableName(name string) string { return portable(name, false) }
+func PortableName(name string) string { return naming{}.portable(name, inFolder) }
 
-// portable makes the portable name, or that of a twin (twin.go), of which more becomes %XX: each capital of A to Z, each
-// character beyond ASCII, and the first character that otherwise would have stayed as it is. So it is none of those that it
-// would be taken for, and decodes to the name as any portable name does.
-func portable(name string, twin bool) string {
+// naming is the rule as it is configured.
+type naming struct {
+	keepHidden bool // a leading dot stays
+}
+
+// kind is the place of a name.
+type kind int
+
+const (
+	inFolder  kind = iota // in a folder that was received
+	asTwin                // the same, beside another one that many disks would take for it
+	asMessage             // of the message itself, in the folder of its sender
+)
+
+// portable makes the portable name. Of that of a twin more becomes %XX: each capital of A to Z, each character beyond ASCII,
+// and the first character that otherwise would have stayed as it is. So it is none of those that it would be taken for, and
+// decodes to the name as any portable name does.
+func (n naming) portable(name string, k kind) string {
 	var b strings.Builder
-	told := !twin // a character is escaped that otherwise would stay
+	isTold := k != asTwin // a character is escaped that otherwise would stay
+	isFirstEscaped := isDevice(name) || n.isActing(name, k)
+	dot := actingDot(name)
+	previous := rune(-1)
 	for i, size := 0, 0; i < len(name); i += size {
 		var r rune
 		r, size = utf8.DecodeRuneInString(name[i:])
+		rest := name[i+size:]
 		switch {
 		case r == utf8.RuneError && size == 1: // not UTF-8
 			escape(&b, name[i:i+1])
-		case unsafeRune(r), r == '%' && isEscape(name[i:]), i == 0 && isDevice(name), i+size == len(name) && (r == '.' || r == ' '):
+		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]), i == 0 && isFirstEscaped, i == dot,
+			rest == "" && (r == '.' || r == ' '):
 			escape(&b, name[i:i+size])
-		case !told, twin && (r >= 'A' && r <= 'Z' || r >= 0x80):
+		case !isTold, k == asTwin && (r >= 'A' && r <= 'Z' || r >= 0x80):
 			escape(&b, name[i:i+size])
-			told = true
+			isTold = true
 		default:
 			b.WriteRune(r)
 		}
+		previous = r
 	}
 	return fit(b.String(), "", name)
 }
 
 // alternative is the name when the first one is taken: <stem> (<message id>)<extension>, and from the second attempt on
 // with a number.
-func alternative(name, message string, attempt int) string {
-	tag := " (" + message + ")"
+func (n naming) alternative(name, id string, attempt int) string {
+	tag := " (" + id + ")"
 	if attempt > 1 {
 		tag += fmt.Sprintf(" (%d)", attempt)
 	}
-	return fit(PortableName(name), tag, name)
+	return fit(n.portable(name, asMessage), tag, name)
 }
 
 // fit puts tag before the extension, and shortens what is too long.
@@ -92,16 +113,9 @@ func escape(b *strings.Builder, s string) {
 	}
 }
 
-func unsafeRune(r rune) bool {
-	switch {
-	case r < 0x20, r >= 0x7f && r < 0xa0: // control
-		return true
-	case r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // bidirectional
-		return true
-	case r == 0x2028, r == 0x2029: // line and paragraph separators
-		return true
-	}
-	return strings.ContainsRune(`<>:"/\|?*`, r)
+// isUnsafe reports whether a character is a control character, or one that Windows cannot store.
+func isUnsafe(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || strings.ContainsRune(`<>:"/\|?*`, r)
 }
 
 func isEscape(s string) bool {
@@ -112,7 +126,7 @@ func isHexDigit(c byte) bool {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')
 }
 
-// isDevice tells whether Windows would take the name for a device, with any extension and trailing spaces.
+// isDevice reports whether Windows would take the name for a device, with any extension and trailing spaces.
 func isDevice(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))

@@ -3,6 +3,7 @@ package inbox
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ func TestPortableName(t *testing.T) {
 	for name, want := range map[string]string{
 		"data.csv":                 "data.csv",
 		"with space.txt":           "with space.txt",
-		".hidden":                  ".hidden",
+		".hidden":                  "%2Ehidden",
 		"emoji 🧬.txt":              "emoji 🧬.txt",
 		"it's 100% sure":           "it's 100% sure",
 		"100%25":                   "100%2525",
@@ -53,27 +54,25 @@ func TestPortableName(t *testing.T) {
 
 // names are what FORMAT.md lets through: UTF-8 without slash or NUL, not empty, not a dot or two.
 func names() *rapid.Generator[string] {
-	return rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z%0-9. ]{1,8}`), rapid.SampledFrom([]string{"con", "COM1.x", "%41", "%%41", "x%4", "a.", "a "})).
-		Filter(func(s string) bool {
-			return s != "" && s != "." && s != ".." && utf8.ValidString(s) && !strings.ContainsAny(s, "/\x00")
-		})
+	parts := rapid.SampledFrom([]string{
+		"con", "COM1.x", "%41", "%%41", "x%4", ".", " ", "-", "desktop.ini", "Thumbs.db", ".lnk", ".URL", ".library-ms", ".directory", ".sealpost", "STATUS.txt",
+		"{645FF040-5081-101B-9F08-00AA002F954E}", "\u200b", "\u200d", "\u2764", "\ufe0f", "\u202e", "\ufeff", "\U000e0041", "\u017f", "a", "Z", "é", "\u2800",
+	})
+	return rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z%0-9. ]{1,8}`), rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(parts, 1, 4).Draw(t, "parts"), "")
+	})).Filter(isLegal)
+}
+
+func isLegal(s string) bool {
+	return s != "" && s != "." && s != ".." && utf8.ValidString(s) && !strings.ContainsAny(s, "/\x00")
 }
 
 func TestEveryNameIsUsableAndDecodesToWhatItWas(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		name := names().Draw(t, "name")
-		got := PortableName(name)
-		if strings.ContainsAny(got, "<>:\"/\\|?*\x00\n") || strings.HasSuffix(got, ".") || strings.HasSuffix(got, " ") || isDevice(got) {
-			t.Fatalf("%q becomes %q", name, got)
-		}
-		if PortableName(got) != got && !strings.Contains(got, "%") {
-			t.Fatalf("%q becomes %q, which is not stable", name, got)
-		}
-		if len(got) < maxName-30 && decode(got) != name {
-			t.Fatalf("%q becomes %q, which decodes to %q", name, got, decode(got))
-		}
-		path := filepath.Join(dir, got)
+		checkPortable(t, name)
+		path := filepath.Join(dir, PortableName(name))
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +80,59 @@ func TestEveryNameIsUsableAndDecodesToWhatItWas(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func FuzzPortableName(f *testing.F) {
+	for _, name := range []string{"data.csv", "desktop.ini", "x.LNK", ".a", "-a", "a\u200b", "\u2764\ufe0f", "%41", "con", "x.{645FF040-5081-101B-9F08-00AA002F954E}", strings.Repeat("x", 300)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if isLegal(name) {
+			checkPortable(t, name)
+		}
+	})
+}
+
+// checkPortable holds what becomes of a name, wherever it is, to the promises.
+func checkPortable(t interface{ Fatalf(string, ...any) }, name string) {
+	for _, n := range []naming{{}, {keepHidden: true}} {
+		for _, k := range []kind{inFolder, asTwin, asMessage} {
+			got := n.portable(name, k)
+			why := onWindows(got) + onLinux(got) + onScreen(got) + inFileManagers(got)
+			if strings.HasPrefix(got, ".") && (!n.keepHidden || !strings.HasPrefix(name, ".")) {
+				why += "hidden"
+			}
+			if k == asMessage && (strings.EqualFold(got, "STATUS.txt") || strings.EqualFold(got, "STATUS.html")) {
+				why += "a status file"
+			}
+			if why != "" {
+				t.Fatalf("%+q becomes %+q: %s", name, got, why)
+			}
+			if len(got) < maxName-30 && decode(got) != name {
+				t.Fatalf("%+q becomes %+q, which decodes to %+q", name, got, decode(got))
+			}
+			if again := n.portable(got, k); len(again) < maxName-30 && decode(again) != got {
+				t.Fatalf("%+q becomes %+q and %+q, which decodes to %+q", name, got, again, decode(again))
+			}
+		}
+	}
+}
+
+var (
+	shownSpecially = regexp.MustCompile(`^(desktop\.ini|thumbs\.db|autorun\.inf|\.?auto(run|open)|autorun\.sh|\.directory|\.hidden|\.ds_store|\.sealpost.*|-.*)$`)
+	followed       = regexp.MustCompile(`\.(lnk|url|scf|pif|website|sh[bs]|mapimail|desklink|mydocs|zfsendtotarget|(appref|library|searchconnector|search)-ms|theme|desktop|kdelnk|(web|inet|file)loc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
+)
+
+// inFileManagers says what a file manager or a shell would do with a name, by the table and not by its code.
+func inFileManagers(name string) string {
+	lower := strings.ToLower(strings.NewReplacer("\u017f", "s", "\u212a", "k").Replace(name))
+	switch {
+	case shownSpecially.MatchString(lower):
+		return "acted upon"
+	case followed.MatchString(lower):
+		return "followed"
+	}
+	return ""
 }
 
 // decode reverses PortableName, by the rule in its comment and not by its code.
@@ -106,17 +158,41 @@ func TestAlternativesAreDifferentAndFit(t *testing.T) {
 		name := names().Draw(t, "name") + strings.Repeat("ü", rapid.IntRange(0, 150).Draw(t, "more"))
 		seen := map[string]bool{PortableName(name): true}
 		for attempt := range 4 {
-			got := alternative(name, "FL-LAB_DAT_20251008_001", attempt+1)
+			got := naming{}.alternative(name, "FL-LAB_DAT_20251008_001", attempt+1)
 			if seen[got] || len(got) > maxName || !utf8.ValidString(got) || !strings.Contains(got, "(FL-LAB_DAT_20251008_001)") {
 				t.Fatalf("attempt %d of %q is %q", attempt+1, name, got)
 			}
 			seen[got] = true
 		}
 	})
-	if got := alternative("data.tar.gz", "FL-LAB_DAT_20251008_001", 1); got != "data.tar (FL-LAB_DAT_20251008_001).gz" {
+	if got := (naming{}).alternative("data.tar.gz", "FL-LAB_DAT_20251008_001", 1); got != "data.tar (FL-LAB_DAT_20251008_001).gz" {
 		t.Errorf("got %q", got)
 	}
-	if got := alternative(".bashrc", "M", 2); got != ".bashrc (M) (2)" {
+	if got := (naming{}).alternative(".bashrc", "M", 2); got != "%2Ebashrc (M) (2)" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestLeadingDotsMayBeKept(t *testing.T) {
+	for name, want := range map[string]string{
+		".bashrc": ".bashrc", "..two": "..two", "...": "..%2E", ".Rprofile": ".Rprofile", ".git": ".git", "-x": "%2Dx",
+		".directory": "%2Edirectory", ".HIDDEN": "%2EHIDDEN", ".DS_Store": "%2EDS_Store", ".sealpost": "%2Esealpost", ".sealpost-x": "%2Esealpost-x", ".autorun": "%2Eautorun",
+		".lnk": "%2Elnk", ".x.lnk": ".x%2Elnk",
+	} {
+		if got := (naming{keepHidden: true}).portable(name, inFolder); got != want {
+			t.Errorf("%s becomes %s, want %s", name, got, want)
+		}
+	}
+}
+
+// Only at the top of its sender's folder a message could be taken for the file that says how things stand.
+func TestStatusFilesOfOthers(t *testing.T) {
+	for name, want := range map[string]string{"STATUS.txt": "%53TATUS.txt", "status.HTML": "%73tatus.HTML", "STATUS.csv": "STATUS.csv", "STATUS": "STATUS"} {
+		if got := (naming{}).portable(name, asMessage); got != want {
+			t.Errorf("%s becomes %s, want %s", name, got, want)
+		}
+		if got := PortableName(name); got != name {
+			t.Errorf("in a folder %s becomes %s", name, got)
+		}
 	}
 }

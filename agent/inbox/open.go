@@ -103,7 +103,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier, MaxSize: b.cfg.MaxSize,
 		Pin: func(site id.Site, key id.Hash) error { return b.cfg.Trust.Identity(ctx, site, key) },
 	}
-	to := newSink(dir, f.access, f.isListed)
+	to := newSink(dir, f.form)
 	defer to.close()
 	out, err := opener.Open(src, expect(d), to)
 	if err == nil {

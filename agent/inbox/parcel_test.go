@@ -31,7 +31,7 @@ func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, 
 	if err != nil {
 		return nil, err
 	}
-	s := newSink(dir, f.access, f.isListed)
+	s := newSink(dir, f.form)
 	defer s.close()
 	for n, name := range names {
 		w, err := s.File(n, name, false, time.Unix(1, 0), 0)

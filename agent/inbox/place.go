@@ -285,9 +285,9 @@ func (f *folders) choose(p *placement, taken map[string]bool, attempt int) error
 		return err
 	}
 	for ; ; attempt++ {
-		name := PortableName(p.Name)
+		name := f.naming.portable(p.Name, asMessage)
 		if attempt > 0 {
-			name = alternative(p.Name, string(p.ID), attempt)
+			name = f.naming.alternative(p.Name, string(p.ID), attempt)
 		}
 		p.Path = filepath.Join(string(p.Sender), name)
 		_, err := dir.Lstat(name)

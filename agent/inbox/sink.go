@@ -13,24 +13,31 @@ import (
 	"sealpost/internal/fault"
 )
 
+// form is how content is written.
+type form struct {
+	naming         naming
+	access         access
+	isListed       func() bool // a default access list decides who gets what is made
+	keepExecutable bool
+}
+
 // sink writes content below a folder of its own, as <message>[/<path below the message's own folder>]. It maps names to
 // portable ones.
 //
 // A folder's time is set at the end, because writing into it changes it; until then the times lie in a file, since there
 // may be any number of folders.
 type sink struct {
-	root     *beneath.Dir
-	access   access
-	isListed func() bool
-	times    *os.File // of folders; nil: there is none
-	twins    twins
+	form
+	root  *beneath.Dir
+	times *os.File // of folders; nil: there is none
+	twins twins
 
 	at string       // the folder below root that was written into last; empty: root
 	in *beneath.Dir // that folder
 }
 
-func newSink(root *beneath.Dir, a access, isListed func() bool) *sink {
-	return &sink{root: root, access: a, isListed: isListed, in: root, twins: twins{names: sums{root: root}}}
+func newSink(root *beneath.Dir, f form) *sink {
+	return &sink{form: f, root: root, in: root, twins: twins{naming: f.naming, names: sums{root: root}}}
 }
 
 // timesFile cannot be a message, which is named by its number.
@@ -131,7 +138,7 @@ func (s *sink) close() {
 
 func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
 	mode := s.access.file
-	if isExecutable {
+	if isExecutable && s.keepExecutable {
 		mode = executable(mode)
 	}
 	file := &sinkFile{sink: s, mtime: mtime}
@@ -143,7 +150,7 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	if err != nil {
 		return nil, err
 	}
-	if err := s.access.give(file.File, mode, s.isListed); err != nil {
+	if err := errors.Join(s.access.give(file.File, mode, s.isListed), markFromElsewhere(file.File)); err != nil {
 		return nil, localError{errors.Join(err, file.File.Close())}
 	}
 	return file, nil

@@ -45,8 +45,9 @@ func firstCase(r rune) rune {
 
 // twins remembers, in constant memory, which names in the folders of an envelope's messages are taken.
 type twins struct {
-	names sums
-	any   bool // there is one
+	naming naming
+	names  sums
+	any    bool // there is one
 }
 
 // second says whether the name of an entry would be taken for that of one before it in the same folder.
@@ -55,7 +56,7 @@ func (t *twins) second(message int, path string) (bool, error) {
 	if at < 0 {
 		return false, nil // the message itself: nothing lies beside it
 	}
-	fresh, err := t.names.add(sum("name", message, path[:at], folded(PortableName(path[at+1:]))))
+	fresh, err := t.names.add(sum("name", message, path[:at], folded(t.naming.portable(path[at+1:], inFolder))))
 	if err != nil || fresh {
 		return false, err
 	}
@@ -84,11 +85,15 @@ func (t *twins) tempName(message int, path string) (string, error) {
 		if n := strings.IndexByte(path[start:], '/'); n >= 0 {
 			end = start + n
 		}
-		twin, err := t.is(message, path[:end])
+		isTwin, err := t.is(message, path[:end])
 		if err != nil {
 			return "", err
 		}
-		name = filepath.Join(name, portable(path[start:end], twin))
+		k := inFolder
+		if isTwin {
+			k = asTwin
+		}
+		name = filepath.Join(name, t.naming.portable(path[start:end], k))
 		start = end + 1
 	}
 	return name, nil

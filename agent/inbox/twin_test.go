@@ -31,7 +31,7 @@ func held(t testing.TB, path string) *beneath.Dir {
 // written under it. A path that ends in a slash is a folder.
 func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 	t.Helper()
-	s := newSink(held(t, dir), Group.accessFor(beneath.Info{}, false), nil)
+	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{}, false)})
 	defer s.close()
 	entries := map[string]bool{} // true: a folder
 	for _, p := range paths {
@@ -206,7 +206,7 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 // A disk may take more names for one than any rule knows. Here it is one on which a name is there already.
 func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 	root := held(t, t.TempDir())
-	s := newSink(root, Group.accessFor(beneath.Info{}, false), nil)
+	s := newSink(root, form{access: Group.accessFor(beneath.Info{}, false)})
 	defer s.close()
 	add := func(path, want string) {
 		t.Helper()

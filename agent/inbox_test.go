@@ -1,0 +1,66 @@
+package agent_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The disk of the inbox is not mounted when the agent starts: it receives nothing and says so, and goes on when it is.
+func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	centre := w.join("CA-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC")
+	lab.drop("before.csv", []byte("before"))
+	centre.expect("FL-LAB", "before.csv", []byte("before"))
+	centre.stop()
+	inbox := filepath.Join(centre.dir, "inbox")
+	must(t, errors.Join(os.Rename(inbox, inbox+".disk"), os.Mkdir(inbox, 0o755)))
+	centre.start()
+	eventually(t, "the centre says that its inbox is away", func() bool { return strings.Contains(centre.status().Inbox.Away, inbox) })
+	lab.drop("while it is away.csv", []byte("away"))
+	eventually(t, "it is on its way", func() bool { return len(lab.tray("sending")) == 1 })
+	if entries, err := os.ReadDir(inbox); err != nil || len(entries) > 0 {
+		t.Errorf("below the disk lies %v, %v", entries, err)
+	}
+	must(t, errors.Join(os.Remove(inbox), os.Rename(inbox+".disk", inbox)))
+	centre.expect("FL-LAB", "while it is away.csv", []byte("away"))
+	if away := centre.status().Inbox.Away; away != "" {
+		t.Errorf("it says still: %s", away)
+	}
+}
+
+// What agent.toml says of the inbox is done.
+func TestTheInboxFollowsItsConfiguration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	plain, all := w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
+	all.stop()
+	all.set("hidden", "true")
+	all.set("executables", "true")
+	all.set("readers", `"everyone"`)
+	all.start()
+	w.bind("ca_rc_queue", "fl-lab.*")
+	w.bind("sf_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC", "SF-RC")
+	made := filepath.Join(w.dir, "run")
+	must(t, os.Mkdir(made, 0o755))
+	for _, name := range []string{".Rprofile", "run.sh", "desktop.ini"} {
+		must(t, os.WriteFile(filepath.Join(made, name), []byte(name), 0o755))
+	}
+	must(t, os.Rename(made, filepath.Join(lab.dir, "outbox", "run")))
+	plain.expect("FL-LAB", "run/%2ERprofile", []byte(".Rprofile"))
+	plain.expect("FL-LAB", "run/%64esktop.ini", []byte("desktop.ini"))
+	all.expect("FL-LAB", "run/.Rprofile", []byte(".Rprofile"))
+	all.expect("FL-LAB", "run/%64esktop.ini", []byte("desktop.ini"))
+	for s, want := range map[*site]os.FileMode{plain: 0, all: 0o555} {
+		info, err := os.Stat(filepath.Join(s.dir, "inbox", "FL-LAB", "run", "run.sh"))
+		if err != nil || info.Mode().Perm()&0o111 != want&0o111 || info.Mode().Perm()&0o007 != want&0o007 {
+			t.Errorf("%s: run.sh has %v, %v", s.name, info.Mode(), err)
+		}
+	}
+}
