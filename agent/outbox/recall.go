@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -20,6 +21,12 @@ import (
 // errOnItsWay says that a message can no longer be recalled.
 var errOnItsWay = errors.New(words.OnItsWay)
 
+// A message that was just claimed is being made durable for a moment, and can be recalled then.
+const (
+	recallWaits = 2 * time.Second
+	recallAgain = 20 * time.Millisecond
+)
+
 // Recall takes back a message of which nothing has been sent: it goes to failed/, with a note, and nobody gets it.
 func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	var m ledger.Outgoing
@@ -27,8 +34,10 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 		return "", err
 	}
 	mine := []ledger.Outgoing{m}
-	if !o.holdIfFree(m.UID) {
-		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+	for until := time.Now().Add(recallWaits); !o.holdIfFree(m.UID); {
+		if time.Now().After(until) || backoff.Sleep(ctx, recallAgain) != nil {
+			return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+		}
 	}
 	defer o.wake()
 	defer o.hold(mine, false)
