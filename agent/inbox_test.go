@@ -49,14 +49,14 @@ func TestTheInboxFollowsItsConfiguration(t *testing.T) {
 	lab := w.join("FL-LAB", "send", "CA-RC", "SF-RC")
 	made := filepath.Join(w.dir, "run")
 	must(t, os.Mkdir(made, 0o755))
-	for _, name := range []string{".Rprofile", "run.sh", "desktop.ini"} {
+	for _, name := range []string{".Rprofile", "run.sh", "data.lnk"} {
 		must(t, os.WriteFile(filepath.Join(made, name), []byte(name), 0o755))
 	}
 	must(t, os.Rename(made, filepath.Join(lab.dir, "outbox", "run")))
 	plain.expect("FL-LAB", "run/%2ERprofile", []byte(".Rprofile"))
-	plain.expect("FL-LAB", "run/%64esktop.ini", []byte("desktop.ini"))
+	plain.expect("FL-LAB", "run/data%2Elnk", []byte("data.lnk"))
 	all.expect("FL-LAB", "run/.Rprofile", []byte(".Rprofile"))
-	all.expect("FL-LAB", "run/%64esktop.ini", []byte("desktop.ini"))
+	all.expect("FL-LAB", "run/data%2Elnk", []byte("data.lnk"))
 	for s, want := range map[*site]os.FileMode{plain: 0, all: 0o555} {
 		info, err := os.Stat(filepath.Join(s.dir, "inbox", "FL-LAB", "run", "run.sh"))
 		if err != nil || info.Mode().Perm()&0o111 != want&0o111 || info.Mode().Perm()&0o007 != want&0o007 {
