@@ -50,15 +50,5 @@ func (l Loose) Log(log *slog.Logger) {
 	}
 }
 
-// someNames is how many names are kept to be told.
-const someNames = 10
-
-func (n *Names) add(name string) {
-	n.Count++
-	if len(n.First) < someNames {
-		n.First = append(n.First, name)
-	}
-}
-
 // isKey reports whether a file is one for Read, which refuses it when it is loose: the secret may have been read.
 func isKey(name string) bool { return strings.HasSuffix(name, ".key") }

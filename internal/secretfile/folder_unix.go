@@ -75,6 +75,16 @@ func enter(dir string, owner int, except []string) (loose Loose, err error) {
 	return loose, err
 }
 
+// someNames is how many names are kept to be told.
+const someNames = 10
+
+func (n *Names) add(name string) {
+	n.Count++
+	if len(n.First) < someNames {
+		n.First = append(n.First, name)
+	}
+}
+
 // tighten takes the permissions of others from a folder, or from a plain file in it.
 func tighten(in *beneath.Dir, info beneath.Info) error {
 	if info.IsDir() {
