@@ -1,7 +1,6 @@
 package inbox
 
 import (
-	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -51,20 +50,6 @@ func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, 
 		}})
 	}
 	return list, s.finish()
-}
-
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func holds(t testing.TB, path, text string) {
-	t.Helper()
-	if got, err := os.ReadFile(path); err != nil || string(got) != text {
-		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
-	}
 }
 
 func messageOf(p *placement) spool.Message { return spool.Message{ID: p.ID, UID: p.UID} }

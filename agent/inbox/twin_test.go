@@ -227,3 +227,17 @@ func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 		t.Error("it is made a third time")
 	}
 }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func holds(t testing.TB, path, text string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
+	}
+}
