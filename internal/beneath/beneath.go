@@ -12,8 +12,6 @@
 package beneath
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -40,8 +38,6 @@ var (
 const (
 	pageSize = 256 // entries of a folder held at once
 	maxDepth = 1024
-	// fewSyncs is how many single syncs are made instead of one of the whole file system, which also waits for others' writes.
-	fewSyncs = 8
 )
 
 // ID identifies a file or folder on this machine, for as long as it exists. IDs are comparable.
@@ -239,59 +235,6 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// Create makes a file that is not there yet and opens it for reading and writing.
-func (d *Dir) Create(name string, perm fs.FileMode) (f *os.File, err error) {
-	err = d.in("create", name, func(d *Dir, base string) (err error) {
-		f, err = d.create(base, perm)
-		return err
-	})
-	return f, err
-}
-
-// Append opens a regular file to be written at its end.
-func (d *Dir) Append(name string) (f *os.File, err error) {
-	err = d.in("append to", name, func(d *Dir, base string) (err error) {
-		f, err = d.append(base)
-		return err
-	})
-	return f, err
-}
-
-// Mkdir makes a folder.
-func (d *Dir) Mkdir(name string, perm fs.FileMode) error {
-	return d.in("mkdir", name, func(d *Dir, base string) error { return d.mkdir(base, perm) })
-}
-
-// MkdirAll makes a folder below and those missing above it, and syncs each folder that got a new entry.
-func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
-	for end := 0; end < len(name); {
-		_, rest, more := cut(name[end:])
-		part := name
-		if more {
-			part = name[:len(name)-len(rest)-1]
-		}
-		end = len(part) + 1
-		err := d.in("mkdir", part, func(d *Dir, base string) error {
-			err := d.mkdir(base, perm)
-			if errors.Is(err, fs.ErrExist) {
-				var there *Dir
-				if there, err = d.sub(base); err == nil {
-					there.Close()
-				}
-				return err
-			}
-			if err == nil {
-				err = d.Sync()
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Remove removes a file, a link or an empty folder.
 func (d *Dir) Remove(name string) error {
 	return d.in("remove", name, (*Dir).remove)
@@ -412,143 +355,6 @@ func (d *Dir) IsEmpty() (bool, error) {
 // Chtimes sets the modification time of an entry.
 func (d *Dir) Chtimes(name string, t time.Time) error {
 	return d.in("set the time of", name, func(d *Dir, base string) error { return d.chtimes(base, t) })
-}
-
-// Replace makes a file with this content or takes the place of one. Readers see the old content or the new one, whole.
-// It is not synced: after a crash the file may be empty.
-func (d *Dir) Replace(name string, data []byte, perm fs.FileMode) error {
-	return d.replace(name, data, perm, func(*os.File) error { return nil })
-}
-
-// WriteFile is Replace that is durable, with its entry.
-func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	return d.in("write", name, func(d *Dir, base string) error {
-		if err := d.replace(base, data, perm, (*os.File).Sync); err != nil {
-			return err
-		}
-		return d.Sync()
-	})
-}
-
-func (d *Dir) replace(name string, data []byte, perm fs.FileMode, sync func(*os.File) error) error {
-	return d.in("write", name, func(d *Dir, base string) error {
-		var random [8]byte
-		rand.Read(random[:]) // never fails: crypto/rand ends the process instead
-		temp := ".sealpost-" + hex.EncodeToString(random[:]) + ".tmp"
-		f, err := d.create(temp, perm)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(data)
-		if err == nil {
-			err = chmod(f, perm) // whatever the umask
-		}
-		if err == nil {
-			err = sync(f)
-		}
-		if err = errors.Join(err, f.Close()); err == nil {
-			err = d.failed("write", base, rename(d, temp, d, base))
-		}
-		if err != nil {
-			return errors.Join(err, d.remove(temp))
-		}
-		return nil
-	})
-}
-
-// SyncFile makes the content of a regular file durable.
-func (d *Dir) SyncFile(name string) error {
-	return d.in("sync", name, (*Dir).syncFile)
-}
-
-// SyncGroup makes a group of changes durable: the content of files and the entries of dirs below ("." is this folder), and
-// the entries of other open folders, all on this folder's file system. On Linux a large group is one syncfs; otherwise each
-// is flushed.
-func (d *Dir) SyncGroup(files, dirs []string, others ...*Dir) error {
-	if len(files)+len(dirs)+len(others) > fewSyncs {
-		if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
-			return err
-		}
-	}
-	err := d.syncEach(files, dirs, others)
-	if errors.Is(err, fs.ErrPermission) {
-		// A folder may be writable and not readable, and then cannot be opened to be synced.
-		if whole := d.syncFS(); !errors.Is(whole, durable.ErrUnsupported) {
-			return whole
-		}
-	}
-	return err
-}
-
-func (d *Dir) syncEach(files, dirs []string, others []*Dir) error {
-	for _, name := range files {
-		if err := d.SyncFile(name); err != nil {
-			return err
-		}
-	}
-	for _, name := range dirs {
-		sub := d
-		if name != "." {
-			var err error
-			if sub, err = d.Dir(name); err != nil {
-				return err
-			}
-		}
-		err := sub.Sync()
-		sub.closeUnless(d)
-		if err != nil {
-			return err
-		}
-	}
-	for _, other := range others {
-		if err := other.Sync(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// SyncTree makes a folder below and everything in it durable, in constant memory.
-func (d *Dir) SyncTree(name string) error {
-	if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
-		return err
-	}
-	sub, err := d.Dir(name)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	return sub.syncAll(maxDepth)
-}
-
-func (d *Dir) syncAll(depth int) error {
-	if depth == 0 {
-		return d.failed("sync", "", ErrName)
-	}
-	err := d.Each(func(entries []fs.DirEntry) error {
-		for _, e := range entries {
-			if !e.IsDir() {
-				if err := d.syncFile(e.Name()); err != nil {
-					return err
-				}
-				continue
-			}
-			sub, err := d.sub(e.Name())
-			if err != nil {
-				return err
-			}
-			err = sub.syncAll(depth - 1)
-			sub.Close()
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return d.Sync()
 }
 
 // IsName reports whether a text is one part of a name: not empty, no separator, and neither "." nor "..".
