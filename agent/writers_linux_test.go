@@ -163,7 +163,7 @@ func (s *site) appended(name string, pause time.Duration, lines ...string) {
 	}
 }
 
-// The pauses are longer than the settle time, but not two and a half times as long.
+// The pauses are longer than the settle time, but not two and a quarter times as long.
 func TestAFileThatIsWrittenWithPausesArrivesWhole(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)

@@ -15,7 +15,7 @@ type Tray struct {
 	// an empty one says that [outbox] is no tray.
 	Route string `toml:"route"`
 	// How long a file must stay unchanged to count as finished. A file that is written in outbox itself, rather than moved there
-	// or copied with its time, must stay so for two and a half times as long, but not longer than 5 seconds for this reason: its program
+	// or copied with its time, must stay so for two and a quarter times as long, but not longer than 4.5 seconds for this reason: its program
 	// may close it, pause, and go on. After a pause that was seen it must stay so for half as long again as the longest pause, at
 	// most 10 minutes, which is remembered for its name for a day, or until the next start. Nothing tells of a first pause that
 	// is longer: then the file is taken in it, and what the program adds within 2 minutes arrives as one more file. So make this

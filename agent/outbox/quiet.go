@@ -15,8 +15,8 @@ import (
 const (
 	// writtenFactor and writtenMost set the quiet time of a file that was written in outbox/ itself: its
 	// program may close it and go on, and nothing tells of it beforehand. A longer settle time is kept.
-	writtenFactor = 2.5
-	writtenMost   = 5 * time.Second
+	writtenFactor = 2.25
+	writtenMost   = 4500 * time.Millisecond
 	// pausedMost bounds the quiet time of a file whose program has paused.
 	pausedMost = 10 * time.Minute
 	// resumesWithin is how soon after a change of a file another file of its name may be its rest.

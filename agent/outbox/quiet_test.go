@@ -90,7 +90,7 @@ func TestAFileThatIsAppendedToEveryFewSecondsIsTakenWhole(t *testing.T) {
 		at := 4 * float64(n)
 		i.writes(at, int64(n)+1)
 		if n == 0 {
-			i.waits(at+2, 3*time.Second, "")
+			i.waits(at+2, 2500*time.Millisecond, "")
 			continue
 		}
 		i.waits(at+2, 4*time.Second, "after a pause of 4 s") // half as long again
@@ -115,7 +115,7 @@ func TestTheQuietTimeGrowsWithThePauses(t *testing.T) {
 			t.Errorf("after a pause of %s: %s", pause, got)
 		}
 	}
-	for settle, want := range map[time.Duration]time.Duration{0: 0, time.Second: 2500 * time.Millisecond, 4 * time.Second: 5 * time.Second, time.Minute: time.Minute} {
+	for settle, want := range map[time.Duration]time.Duration{0: 0, time.Second: 2250 * time.Millisecond, 4 * time.Second: 4500 * time.Millisecond, time.Minute: time.Minute} {
 		if got := writtenQuiet(settle); got != want {
 			t.Errorf("with a settle time of %s: %s", settle, got)
 		}
@@ -173,7 +173,7 @@ func TestAFileThatIsWrittenAnewIsNotAddedTo(t *testing.T) {
 	i.writes(5, 12)
 	i.waits(7, 5500*time.Millisecond, "after a pause")
 	i.writes(10, 11)
-	i.waits(12, 3*time.Second, "")
+	i.waits(12, 2500*time.Millisecond, "")
 	i.taken(15)
 }
 
@@ -204,16 +204,16 @@ func TestWhatIsMovedInWaitsForNoHabit(t *testing.T) {
 	come(10, 5)
 	i.taken(12)
 	come(20, 0) // empty: its content is to come
-	i.waits(22, 3*time.Second, "")
+	i.waits(22, 2500*time.Millisecond, "")
 	i = newInstrument(t, 2*time.Second)
 	come(0, 5)
 	i.habits.lost() // and it may have been written
-	i.waits(2, 3*time.Second, "")
+	i.waits(2, 2500*time.Millisecond, "")
 	i = newInstrument(t, 2*time.Second)
 	come(0, 5)
 	i.size = 6
 	i.habits.hear("run.csv", fsnotify.Write, i.changed)
-	i.waits(2, 3*time.Second, "")
+	i.waits(2, 2500*time.Millisecond, "")
 }
 
 // Without a settle time everything goes at once.
@@ -251,7 +251,7 @@ func TestHabitsAreRememberedUpToABound(t *testing.T) {
 // A file that is gone on with in sending/ is left alone until its program has finished.
 func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	for pause, want := range map[time.Duration]time.Duration{
-		-time.Second: 5 * time.Second, time.Second: 5 * time.Second, 20 * time.Second: 30 * time.Second, time.Hour: 5 * time.Second,
+		-time.Second: 4500 * time.Millisecond, time.Second: 4500 * time.Millisecond, 20 * time.Second: 30 * time.Second, time.Hour: 4500 * time.Millisecond,
 	} {
 		if got := resumedQuiet(pause, 2*time.Second); got != want {
 			t.Errorf("changed %s after its claim: %s", pause, got)
@@ -294,7 +294,7 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		return 2 * time.Second
 	}
 	put(t, s.tray.Outbox(), "written")
-	if got := quiet("written").Round(time.Second); got != 5*time.Second {
+	if got := quiet("written").Round(100*time.Millisecond); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
 	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(s.tray.Outbox(), "moved")); err != nil {
