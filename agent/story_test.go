@@ -59,19 +59,21 @@ func TestAFileArrivesAndItsReceiptBringsItToDelivered(t *testing.T) {
 func TestSizesAndNames(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	files := map[string][]byte{
-		"empty": nil, "one byte": random(1), ".leading dot": random(10), "emoji 🧬.txt": random(100), "it's.csv": random(1000),
+		"empty": nil, "one byte": random(1), "inner.dots.csv": random(10), "emoji 🧬.txt": random(100), "it's.csv": random(1000),
 		"64 KiB": random(64 << 10), "small": random(smallest), "just large": random(smallest + 1), "1 MiB": random(1 << 20), "40 MiB": random(40 << 20),
 	}
 	for name, content := range files {
 		lab.drop(name, content)
 	}
 	lab.drop(`a "quoted" name`, []byte("q"))
+	lab.drop(".leading dot", []byte("l"))
 	for name, content := range files {
 		centre.expect("FL-LAB", name, content)
 	}
 	centre.expect("FL-LAB", "a %22quoted%22 name", []byte("q"))
-	eventually(t, "all lie in delivered", func() bool { return len(lab.tray("delivered")) == len(files)+1 })
-	if got := len(centre.inInbox()); got != len(files)+1 {
+	centre.expect("FL-LAB", "%2Eleading dot", []byte("l"))
+	eventually(t, "all lie in delivered", func() bool { return len(lab.tray("delivered")) == len(files)+2 })
+	if got := len(centre.inInbox()); got != len(files)+2 {
 		t.Errorf("%d files in the inbox", got)
 	}
 }
@@ -241,6 +243,9 @@ func TestAFolderArrivesAsOneMessage(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	root := tree(t, w.dir)
 	before := listing(t, root)
+	for i, line := range before { // a name that is hidden is shown, and nothing arrives executable
+		before[i] = strings.ReplaceAll(strings.ReplaceAll(line, "/.hidden", "/%2Ehidden"), "executable true", "executable false")
+	}
 	must(t, os.Rename(root, filepath.Join(lab.dir, "outbox", "run 7")))
 	eventually(t, "it lies in delivered", func() bool { return slices.Equal(lab.tray("delivered"), []string{"run 7"}) })
 	if after := listing(t, filepath.Join(centre.dir, "inbox", "FL-LAB", "run 7")); !slices.Equal(before, after) {
