@@ -92,13 +92,14 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 	for name, put := range things {
 		put(lab.at("outbox", "mallory's "+name))
 		s.mallory.makes("file", lab.at("outbox", "mallory's file for a "+name))
-		file := lab.inSending("mallory's file for a " + name)
-		s.mallory.removes(file)
-		put(file)
+		instead := filepath.Join(s.mallory.home, "instead of a file: "+name)
+		put(instead)
+		s.mallory.exchanges(instead, lab.inSending("mallory's file for a "+name)) // at once: what is gone is withdrawn
 		s.mallory.makes("file", lab.at("outbox", "mallory's message for a "+name))
 		folder := filepath.Dir(lab.inSending("mallory's message for a " + name))
-		s.mallory.renames(folder, filepath.Join(s.mallory.home, name))
-		put(folder)
+		instead = filepath.Join(s.mallory.home, "instead of a folder: "+name)
+		put(instead)
+		s.mallory.exchanges(instead, folder)
 	}
 	building := lab.at("outbox", "building.tmp")
 	s.mallory.makes("folder", building)
