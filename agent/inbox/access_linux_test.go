@@ -170,35 +170,61 @@ func TestAccountsReadWhatHasArrived(t *testing.T) {
 	}
 }
 
-// asServiceEnv names the inbox of a test that runs again as an account of its own.
-const asServiceEnv = "SEALPOST_TEST_INBOX"
-
-// A service's account that belongs to the inbox's group gives that to what arrives, also where the folder does not hand it on.
-func TestAServiceGivesTheInboxsGroup(t *testing.T) {
-	if dir := os.Getenv(asServiceEnv); dir != "" {
-		arrive(t, inboxIn(t, dir), 0o077)
-		return
+// asService runs the calling test again as a service's account with one more group. There it returns the inbox.
+func asService(t *testing.T, dir string) (inbox string) {
+	t.Helper()
+	const variable = "SEALPOST_TEST_INBOX"
+	if inbox := os.Getenv(variable); inbox != "" {
+		return inbox
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can be other accounts")
 	}
-	for _, mode := range []os.FileMode{0o770, 0o770 | os.ModeSetgid} {
-		dir, work := t.TempDir(), t.TempDir()
-		check(t, errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chown(dir, 0, 4711), os.Chmod(dir, mode), os.Chown(work, 12345, 12345)))
-		program := filepath.Join(work, "test")
-		text, err := os.ReadFile(os.Args[0])
-		check(t, errors.Join(err, os.WriteFile(program, text, 0o755)))
-		again := exec.Command(program, "-test.run=^"+t.Name()+"$")
-		again.Env, again.Dir = append(os.Environ(), asServiceEnv+"="+dir, "TMPDIR="+work), work
-		again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345, Groups: []uint32{4711}}}
-		if out, err := again.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", mode, err, out)
-		}
-		expectModes(t, dir, map[string]string{
-			"FL-LAB": "0770 4711", "FL-LAB/data.csv": "0660 4711", "FL-LAB/run/sub": "0770 4711", "FL-LAB/run/sub/deep.csv": "0660 4711",
-			ownDir: "0750 4711", ownDir + "/FL-LAB": "0750 4711", "record": "0640 4711", tempDir: "0700 4711",
+	work := t.TempDir()
+	check(t, errors.Join(os.Chmod(filepath.Dir(work), 0o755), os.Chown(work, 12345, 12345)))
+	program := filepath.Join(work, "test")
+	text, err := os.ReadFile(os.Args[0])
+	check(t, errors.Join(err, os.WriteFile(program, text, 0o755)))
+	again := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
+	again.Env, again.Dir = append(os.Environ(), variable+"="+dir, "TMPDIR="+work), work
+	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345, Groups: []uint32{4711}}}
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return ""
+}
+
+// A service's account that belongs to the inbox's group gives that to what arrives, also where the folder does not hand it on.
+func TestAServiceGivesTheInboxsGroup(t *testing.T) {
+	for name, mode := range map[string]os.FileMode{"plain": 0o770, "setgid": 0o770 | os.ModeSetgid} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if os.Geteuid() == 0 {
+				check(t, errors.Join(os.Chown(dir, -1, 4711), os.Chmod(dir, mode)))
+			}
+			if inbox := asService(t, dir); inbox != "" {
+				arrive(t, inboxIn(t, inbox), 0o077)
+				return
+			}
+			expectModes(t, dir, map[string]string{
+				"FL-LAB": "0770 4711", "FL-LAB/data.csv": "0660 4711", "FL-LAB/run/sub": "0770 4711", "FL-LAB/run/sub/deep.csv": "0660 4711",
+				ownDir: "0750 4711", ownDir + "/FL-LAB": "0750 4711", "record": "0640 4711", tempDir: "0700 4711",
+			})
 		})
 	}
+}
+
+// What the service may not even rename makes the inbox wait, and say what to remove; when that is done it goes on.
+func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	check(t, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.WriteFile(filepath.Join(dir, ownDir), nil, 0o644)))
+	if inbox := asService(t, dir); inbox != "" {
+		b := inboxIn(t, inbox)
+		expectAway(t, b, "remove it")
+		return
+	}
+	check(t, os.Remove(filepath.Join(dir, ownDir)))
+	expectHome(t, inboxIn(t, dir))
 }
 
 // An inbox of an earlier program, whose records only this account could read, is opened to the group, and only for reading.

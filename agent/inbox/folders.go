@@ -61,7 +61,6 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	b.mu.Unlock()
 	if k.id != "" {
 		if f, err := b.reopen(k); err == nil {
-			b.setAway("")
 			return f, nil
 		}
 	}
@@ -72,9 +71,6 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	if errors.As(err, &away) {
 		b.setAway(err.Error())
 		return nil, localError{err}
-	}
-	if err == nil {
-		b.setAway("")
 	}
 	return f, err
 }
@@ -188,10 +184,10 @@ func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(*beneath.D
 			return nil, beneath.ID{}, err
 		}
 		if err = b.setAside(parent, name); err != nil && !isSwapped(err) {
-			return nil, beneath.ID{}, words.InTheWay(parent.Path(), name, err)
+			return nil, beneath.ID{}, awayError{words.InTheWay(parent.Path(), name, err)}
 		}
 	}
-	return nil, beneath.ID{}, words.InTheWay(parent.Path(), name, err)
+	return nil, beneath.ID{}, awayError{words.InTheWay(parent.Path(), name, err)}
 }
 
 // isSwapped reports whether an error may come from an entry that another account swaps meanwhile.

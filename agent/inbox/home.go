@@ -36,6 +36,15 @@ type awayError struct{ error }
 
 func (e awayError) Unwrap() error { return e.error }
 
+// cannotUse makes an awayError of a failure in the inbox's folder.
+func (b *Inbox) cannotUse(err error) error {
+	var away awayError
+	if err == nil || errors.As(err, &away) {
+		return err
+	}
+	return awayError{words.InboxAway(b.cfg.Dir, err)}
+}
+
 func (b *Inbox) homeBefore(ctx context.Context) (h home, err error) {
 	var text string
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { text, err = tx.Setting(homeKey); return err })
@@ -80,14 +89,11 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	if f.top, err = beneath.Open(b.cfg.Dir); isFirst && errors.Is(err, fs.ErrNotExist) {
 		f.top, err = beneath.OpenOrMake(b.cfg.Dir, 0o770)
 	}
+	if err == nil {
+		err = f.setForm(b.cfg)
+	}
 	if err != nil {
-		return nil, awayError{words.InboxAway(b.cfg.Dir, err)}
-	}
-	if f.strict, err = keepsOwners(f.top); err != nil {
-		return nil, awayError{words.InboxAway(b.cfg.Dir, err)}
-	}
-	if err := f.setForm(b.cfg); err != nil {
-		return nil, awayError{err}
+		return nil, b.cannotUse(err)
 	}
 	reject := beneath.ID{}
 	if !isFirst {
@@ -95,9 +101,12 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			return nil, err
 		}
 	}
+	if err := b.probe(f); err != nil {
+		return nil, b.cannotUse(err)
+	}
 	after, err := b.takeHome(f, before, isFirst, reject)
 	if err != nil {
-		return nil, err
+		return nil, b.cannotUse(err)
 	}
 	if after != before {
 		if err := b.rememberHome(ctx, after); err != nil {
@@ -118,9 +127,16 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject beneath.ID, err error) {
 	top, err := f.top.Info()
 	if err != nil {
-		return reject, awayError{words.InboxAway(b.cfg.Dir, err)}
+		return reject, b.cannotUse(err)
 	}
 	isSame := top.ID.String() == before.Folder
+	isEmpty, err := f.top.IsEmpty()
+	if err == nil && isEmpty && !isSame {
+		return reject, awayError{words.InboxOther(b.cfg.Dir)} // nothing is even tried in a mount point
+	}
+	if err := b.probe(f); err != nil {
+		return reject, b.cannotUse(err)
+	}
 	own, says, isTight := f.lookAt(ownDir)
 	switch {
 	case says == before.ID:
@@ -137,34 +153,47 @@ func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject 
 		return reject, nil
 	}
 	received, err := b.hasReceived(ctx)
+	if err == nil && received {
+		err = awayError{words.InboxOther(b.cfg.Dir)}
+	}
+	return reject, err
+}
+
+// probe finds out whether the volume keeps owners and modes, once for each folder that is the inbox.
+func (b *Inbox) probe(f *folders) error {
+	top, err := f.top.Info()
 	if err != nil {
-		return reject, err
+		return err
 	}
-	empty, err := f.top.IsEmpty()
-	if received || empty || err != nil {
-		return reject, awayError{words.InboxOther(b.cfg.Dir)}
+	if b.probed.folder != top.ID {
+		strict, err := keepsOwners(f.top)
+		if err != nil {
+			return err
+		}
+		b.probed.folder, b.probed.strict = top.ID, strict
 	}
-	return reject, nil
+	f.strict = b.probed.strict
+	return f.setForm(b.cfg)
 }
 
 // takeHome opens the own folders, or makes them, and returns by what the inbox is recognized from now on.
 func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.ID) (after home, err error) {
 	top, err := f.top.Info()
 	if err != nil {
-		return after, awayError{err}
+		return after, err
 	}
 	var own beneath.ID
 	f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
 		return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
 	})
 	if err != nil {
-		return after, awayError{err}
+		return after, err
 	}
 	if f.temp, _, err = b.openOwn(f.own, tempName, func(_ *beneath.Dir, i beneath.Info) bool { return !f.strict || isPrivate(i) }); err != nil {
-		return after, awayError{err}
+		return after, err
 	}
 	if err := f.settleOwn(); err != nil {
-		return after, awayError{err}
+		return after, err
 	}
 	after = home{Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), ID: before.ID}
 	switch says := readID(f.own); {
@@ -178,10 +207,7 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 	case says != "":
 		return after, awayError{words.InboxOfOthers(b.cfg.Dir)}
 	}
-	if err := f.own.WriteFile(idFile, []byte(after.ID+"\n"), 0o644); err != nil {
-		return after, awayError{err}
-	}
-	return after, nil
+	return after, f.own.WriteFile(idFile, []byte(after.ID+"\n"), 0o644)
 }
 
 // tighten takes from other accounts the right to change what lies in a folder of this account.

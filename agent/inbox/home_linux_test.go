@@ -40,7 +40,7 @@ func idIn(t *testing.T, dir string) string {
 func expectAway(t *testing.T, b *Inbox, text string) {
 	t.Helper()
 	before := listing(t, b.cfg.Dir)
-	ready, err := b.ready(t.Context(), false)
+	ready, err := b.ready(t.Context())
 	if ready || err != nil {
 		t.Fatalf("it receives: %v, %v", ready, err)
 	}
@@ -69,7 +69,7 @@ func listing(t *testing.T, dir string) (list []string) {
 
 func expectHome(t *testing.T, b *Inbox) {
 	t.Helper()
-	ready, err := b.ready(t.Context(), false)
+	ready, err := b.ready(t.Context())
 	if !ready || err != nil {
 		t.Fatalf("it does not receive: %v, %v", err, b.away)
 	}
@@ -84,10 +84,10 @@ func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {
 		put  func(dir string) error
 		text string
 	}{
-		"missing":       {func(string) error { return nil }, "cannot be opened"},
+		"missing":       {func(string) error { return nil }, "cannot be used"},
 		"empty":         {func(dir string) error { return os.Mkdir(dir, 0o755) }, "is not the folder"},
 		"another":       {func(dir string) error { return os.MkdirAll(filepath.Join(dir, "FL-LAB"), 0o755) }, "is not the folder"},
-		"a file":        {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "cannot be opened"},
+		"a file":        {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "cannot be used"},
 		"another inbox": {func(dir string) error { return anotherInbox(t, dir) }, "is another inbox"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestAnInboxMayBeMoved(t *testing.T) {
 	expectAway(t, func() *Inbox {
 		check(t, os.Rename(moved.cfg.Dir, moved.cfg.Dir+".away"))
 		return again(moved, moved.cfg.Dir)
-	}(), "cannot be opened")
+	}(), "cannot be used")
 	expectHome(t, again(b, b.cfg.Dir)) // and back
 }
 

@@ -20,6 +20,7 @@ import (
 	"sealpost/certs"
 	"sealpost/envelope"
 	"sealpost/hub/api"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -63,7 +64,12 @@ type Inbox struct {
 	progress map[id.Envelope]*download // large envelopes that are being read
 	known    known                     // the own folders as they were seen last
 
-	arranging sync.Mutex // held while the inbox's folders are looked for and made
+	arranging sync.Mutex // held while the inbox's folders are looked for and made; guards probed
+	probed    struct {
+		folder beneath.ID
+		strict bool
+	}
+	isRecovered bool // what a crash left was ended; of leaseAll alone
 }
 
 // New returns an inbox. Run does the work, and makes the inbox's folders.

@@ -44,9 +44,8 @@ type delivery struct {
 func (b *Inbox) leaseAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait}
-	recovered := false
 	for ctx.Err() == nil {
-		ready, err := b.ready(ctx, recovered)
+		ready, err := b.ready(ctx)
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
@@ -56,7 +55,6 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			}
 			continue
 		}
-		recovered = true
 		ask.Number++ // there is never more than one request, so what was handed out to those before it has come, or never will
 		list, err := b.hub.Lease(ctx, ask)
 		if err == nil {
@@ -83,21 +81,23 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 
 // ready reports whether anything at all could be received: otherwise it would only be handed back. At first it ends what a
 // crash left. An error is the ledger's.
-func (b *Inbox) ready(ctx context.Context, recovered bool) (bool, error) {
+func (b *Inbox) ready(ctx context.Context) (bool, error) {
 	f, err := b.enter(ctx)
 	if err != nil {
 		return false, onlyLocal(err)
 	}
 	defer f.close()
-	if !recovered {
+	if !b.isRecovered {
 		if err := b.recover(ctx, f); err != nil {
-			b.setAway(err.Error())
-			if onlyLocal(err) == nil {
-				return false, nil
+			if onlyLocal(err) != nil {
+				return false, fmt.Errorf("recover the inbox: %w", err)
 			}
-			return false, fmt.Errorf("recover the inbox: %w", err)
+			b.setAway(err.Error())
+			return false, nil
 		}
+		b.isRecovered = true
 	}
+	b.setAway("")
 	return b.hasRoom(f), nil
 }
 

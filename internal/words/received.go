@@ -31,7 +31,7 @@ func IdentityUsedTwice(message id.Message, uid id.UID) string {
 
 // InTheWay says that an entry keeps sealpost from making a folder of its own.
 func InTheWay(dir, name string, err error) error {
-	return fmt.Errorf("%s has the name of a folder of sealpost and cannot be set aside: remove it from %s: %w", name, dir, err)
+	return fmt.Errorf("%s in %s has the name of a folder of sealpost and cannot be renamed (%w): remove it. %s", name, dir, err, inboxWaits)
 }
 
 // SenderFolder says that the folder of a sender cannot be used.
@@ -41,9 +41,9 @@ func SenderFolder(sender id.Site, err error) error {
 
 const inboxWaits = "Nothing is received until then: the hub keeps the files, and their senders have them"
 
-// InboxAway says that the folder of the inbox cannot be opened.
+// InboxAway says that sealpost cannot work in the folder of the inbox.
 func InboxAway(dir string, err error) error {
-	return fmt.Errorf("the inbox cannot be opened (%w): connect the disk or the share on which %s lies, or give sealpost access. %s. %s", err, dir, inboxWaits, newInbox)
+	return fmt.Errorf("the inbox cannot be used (%w): connect the disk or the share on which %s lies, or give sealpost access. %s. %s", err, dir, inboxWaits, newInbox)
 }
 
 const newInbox = "If it is gone for good, name another folder as dir in [inbox] of agent.toml, and restart sealpost"
