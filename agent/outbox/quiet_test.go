@@ -294,7 +294,7 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		return 2 * time.Second
 	}
 	put(t, s.tray.Outbox(), "written")
-	if got := quiet("written").Round(100*time.Millisecond); got != 4500*time.Millisecond {
+	if got := quiet("written").Round(100 * time.Millisecond); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
 	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(s.tray.Outbox(), "moved")); err != nil {
