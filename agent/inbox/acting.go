@@ -51,7 +51,7 @@ var actingExtensions = fold(
 var classExtension = regexp.MustCompile(`^\{[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\}$`)
 
 // actingMessages act at the top of a sender's folder: they look like the file that says how things stand.
-var actingMessages = fold("STATUS.txt", "STATUS.html")
+var actingMessages = fold("STATUS.txt", "STATUS (sealpost).txt", "STATUS.html")
 
 // ownNames begin the names of the service's own files and folders.
 var ownNames = folded(ownDir)

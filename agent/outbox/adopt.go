@@ -123,6 +123,9 @@ func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Ou
 		return m, errStrange
 	}
 	m = h.t.claimOf(message)
+	if !isClaimable(m, m.Number) {
+		return m, errStrange
+	}
 	if m.Name, err = h.onlyEntry(ctx, m); err != nil {
 		return m, err
 	}
@@ -144,6 +147,13 @@ func (t *tray) claimOf(message id.Message) ledger.Outgoing {
 	m.Kind, m.Day = parts[1], parts[2]
 	m.Number, _ = strconv.ParseInt(parts[3], 10, 64) //nolint:errcheck // ParseMessage has looked: at most 18 digits
 	return m
+}
+
+// isClaimable reports whether a claim of this site can have given this day, and numbers up to this one: other accounts can make
+// a folder of any name, and the numbers of later messages lie above those that are taken up again.
+func isClaimable(m ledger.Outgoing, highest int64) bool {
+	day, err := time.Parse("20060102", m.Day)
+	return err == nil && highest < maxUsed && day.Before(time.Now().Add(24*time.Hour))
 }
 
 // onlyEntry is the name of the one thing in a message's folder.

@@ -266,3 +266,22 @@ func TestALinkIsNotFiled(t *testing.T) {
 		})
 	}
 }
+
+// A folder that no claim can have made is not taken up: the numbers of later messages would lie above its own.
+func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
+	s := newSealer(t)
+	for _, name := range []string{"FL-LAB_DAT_20251008_999999999999999999", "FL-LAB_DAT_99991231_001"} {
+		put(t, s.at("sending/"+name), "data.csv")
+	}
+	put(t, s.at("sending/FL-LAB_DAT_99991231_001-002"), groupNote)
+	put(t, s.at("sending/FL-LAB_DAT_99991231_001-002"), "data.csv")
+	if err := s.tray.adopt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if told := s.leftAlone(); len(told) != 3 {
+		t.Errorf("users are told %v", told)
+	}
+	if m := s.claimed("after")[0]; m.Number != 1 {
+		t.Errorf("the next number is %d", m.Number)
+	}
+}

@@ -37,6 +37,9 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
+	if !isClaimable(group, to) {
+		return nil, errStrange
+	}
 	if left := h.inFolder(ctx, group); !left.ours && len(left.others) == 0 {
 		h.emptied(ctx, group) // it was made for files that are still in outbox/
 		return nil, nil
