@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sealpost/internal/words"
 )
 
 // A pointer file makes a daemon neither remove nor dial what it names, unless that is a socket as a daemon places it.
@@ -67,6 +69,41 @@ func TestAPointerThatIsNotBelieved(t *testing.T) {
 				t.Errorf("elsewhere was %s, and is %s", before, after)
 			}
 		})
+	}
+}
+
+// What a pointer says is right, and yet another account may have written it, or it may be another file.
+func TestARightPointerIsBelievedOnlyAsADaemonWritesIt(t *testing.T) {
+	state, other := longDir(t), shortDir(t)
+	daemon(t, state)
+	text, err := os.ReadFile(filepath.Join(state, pointerName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pointer := filepath.Join(other, pointerName)
+	for _, c := range []struct {
+		name string
+		make func() error
+		says string
+	}{
+		{"as it is", func() error { return nil }, ""},
+		{"group may write", func() error { return os.Chmod(pointer, 0o620) }, words.WritableAs(0o620)},
+		{"second name", func() error { return os.Link(pointer, filepath.Join(other, "second")) }, words.PointerLinked},
+		{"too large", func() error {
+			return os.WriteFile(pointer, append(text, strings.Repeat("\n", maxPointer)...), 0o600)
+		}, words.PointerLarge},
+		{"link", func() error {
+			return errors.Join(os.Remove(pointer), os.Symlink(filepath.Join(state, pointerName), pointer))
+		}, words.PointerNoFile},
+	} {
+		os.RemoveAll(pointer)
+		if err := errors.Join(os.WriteFile(pointer, text, 0o600), c.make()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readPointer(other, os.Geteuid())
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: it says %v, want %q", c.name, err, c.says)
+		}
 	}
 }
 
