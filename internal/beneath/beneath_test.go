@@ -120,6 +120,14 @@ func TestWorkInAFolder(t *testing.T) {
 	check(t, d.SyncGroup([]string{"other", "a/b/deep/er/x"}, []string{".", "a/b"}))
 	many := slices.Repeat([]string{"other"}, 2*fewSyncs)
 	check(t, d.SyncGroup(many, nil))
+	for name, err := range map[string]error{
+		"a group of few": d.SyncGroup([]string{"absent"}, nil), "a folder": d.SyncGroup(nil, []string{"absent"}),
+		"a file": d.SyncFile("absent"),
+	} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("sync %s that is not there: %v", name, err)
+		}
+	}
 	if free, err := d.Free(); err != nil || free <= 0 {
 		t.Errorf("free: %d, %v", free, err)
 	}

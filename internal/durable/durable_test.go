@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -137,38 +136,16 @@ func TestSync(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	write(t, file, "x")
-	if err := errors.Join(SyncFile(file), SyncDir(dir), SyncGroup(dir, []string{file}, []string{dir}),
-		SyncGroup(dir, slices.Repeat([]string{file}, 100), nil), SyncTree(dir)); err != nil {
+	if err := errors.Join(SyncFile(file), SyncDir(dir)); err != nil {
 		t.Error(err)
 	}
 	absent := filepath.Join(dir, "absent")
 	for name, err := range map[string]error{
-		"SyncFile": SyncFile(absent), "SyncDir": SyncDir(absent), "SyncTree": SyncTree(absent),
-		"SyncGroup of few": SyncGroup(dir, []string{absent}, nil), "SyncGroup of many": SyncGroup(absent, nil, slices.Repeat([]string{absent}, 100)),
+		"SyncFile": SyncFile(absent), "SyncDir": SyncDir(absent),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s of what does not exist: %v", name, err)
 		}
-	}
-}
-
-func TestSyncOfManyAndOfTrees(t *testing.T) {
-	root := t.TempDir()
-	var files, dirs []string
-	for _, name := range strings.Fields("a b c d e f g h i j") {
-		dir := filepath.Join(root, name)
-		mkdir(t, dir)
-		write(t, filepath.Join(dir, "file"), name)
-		files, dirs = append(files, filepath.Join(dir, "file")), append(dirs, dir)
-	}
-	if err := errors.Join(SyncGroup(root, files, dirs), SyncGroup(root, files[:2], dirs[:2]), SyncTree(root)); err != nil {
-		t.Error(err)
-	}
-	if err := SyncGroup(root, []string{filepath.Join(root, "absent")}, nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a group of one that does not exist: %v", err)
-	}
-	if err := SyncTree(filepath.Join(root, "absent")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a tree that does not exist: %v", err)
 	}
 }
 

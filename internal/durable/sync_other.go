@@ -10,5 +10,5 @@ import (
 // SetTime does not exist here: a file's time is set by its name.
 func SetTime(*os.File, time.Time) error { return ErrUnsupported }
 
-// SyncFS does not exist here: SyncGroup flushes file by file.
+// SyncFS does not exist here: callers flush file by file.
 func SyncFS(string) error { return ErrUnsupported }

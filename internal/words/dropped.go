@@ -120,11 +120,6 @@ const (
 	LedgerUnreadable  = "the ledger cannot be read"
 )
 
-// NoFileIdentity says that the file system gives files no numbers.
-func NoFileIdentity(name string) error {
-	return fmt.Errorf("%s: the system tells no file identity", name)
-}
-
 // NoteDamaged says that what sealpost itself has noted in a folder cannot be read.
 func NoteDamaged(note string, why error) error {
 	return fmt.Errorf("%s in it is damaged: %w", note, why)
