@@ -164,3 +164,20 @@ func TestTheLastClaimIsTheLatest(t *testing.T) {
 		t.Errorf("%d, the last of %s, want %s: %v", n, last, c[0].Claimed, err)
 	}
 }
+
+// While the tray is away, nothing is looked at again and again.
+func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	f.soon("data.csv", 0)
+	if err := os.Rename(s.tray.Dir, s.tray.Dir+" away"); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Rename(s.tray.Dir+" away", s.tray.Dir) //nolint:errcheck // for the ledger, which is closed later
+	if err := f.look(t.Context()); err != nil || !f.missed {
+		t.Errorf("missed %t, %v", f.missed, err)
+	}
+	if due := f.nextDue(); due < time.Minute {
+		t.Errorf("looked at again after %s", due)
+	}
+}

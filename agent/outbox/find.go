@@ -162,7 +162,8 @@ func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
 	h, err := f.t.open()
 	if err != nil {
-		f.missed = true // the next sweep says what is wrong
+		clear(f.pending) // what is due would be looked at again and again; the next sweep finds it, or says what is wrong
+		f.missed = true
 		return nil
 	}
 	defer h.close()
