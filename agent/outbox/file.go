@@ -168,7 +168,7 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	if left := h.inFolder(ctx, m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
 		return false
 	}
-	if h.isReplaced(folderAt(m)) != nil || h.rename(folderAt(m), placeAt(m)) != nil {
+	if h.moveFolder(folderAt(m), placeAt(m)) != nil {
 		return false
 	}
 	fault.Point("outbox-final")
@@ -179,7 +179,7 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 // moveFinal moves a message's folder, or its file out of one that it shares. What is gone was taken away by a person, and that is
 // theirs to do.
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
-	from, move := folderAt(m), h.rename
+	from, move := folderAt(m), h.moveFolder
 	if m.Group != (ledger.Group{}) {
 		from, move = h.nowAt(m), h.moveInto
 	}
@@ -188,13 +188,7 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 			return err
 		}
 	}
-	err := h.isReplaced(folderAt(m))
-	if err == nil {
-		err = move(from, to)
-	}
-	if err == nil {
-		err = h.isReplaced(to) // in the instant before it was moved
-	}
+	err := move(from, to)
 	if err != nil {
 		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || !h.isGone(from) {
 			return errors.Join(err, unknown)
@@ -206,6 +200,21 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	}
 	if m.State == ledger.Failed && h.isDir(to) {
 		return h.explain(ctx, m, to)
+	}
+	return nil
+}
+
+// moveFolder renames a folder, and nothing that another account puts in its place: what was swapped in the instant between the
+// look and the rename is moved back.
+func (h *handles) moveFolder(from, to string) error {
+	if err := h.isReplaced(from); err != nil {
+		return err
+	}
+	if err := h.rename(from, to); err != nil {
+		return err
+	}
+	if err := h.isReplaced(to); err != nil {
+		return errors.Join(err, h.rename(to, from))
 	}
 	return nil
 }

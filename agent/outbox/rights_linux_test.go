@@ -285,3 +285,46 @@ func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 		t.Errorf("the next number is %d", m.Number)
 	}
 }
+
+// However a folder and a link are swapped while the folder is moved, the link is never what stays moved.
+func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
+	s := newSealer(t)
+	h := opened(t, s.tray)
+	folder, other := s.at("sending/x"), s.at("sending/other")
+	mkdir(t, folder)
+	link(t, "../state", other)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Renameat2(unix.AT_FDCWD, folder, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE) //nolint:errcheck // it may be moved
+			}
+		}
+	}()
+	moved := 0
+	for range 3000 {
+		if h.moveFolder("sending/x", "delivered/x") != nil {
+			if exists(s.at("delivered/x")) {
+				t.Error("a link stays in delivered")
+				break
+			}
+			continue
+		}
+		if !h.isDir("delivered/x") {
+			t.Error("a link was moved")
+			break
+		}
+		moved++
+		if err := h.rename("delivered/x", "sending/x"); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
+	t.Logf("moved %d times", moved)
+}
