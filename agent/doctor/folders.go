@@ -61,7 +61,7 @@ func folders(_ context.Context, o Options) (list []Finding) {
 	return list
 }
 
-// probeName returns a name that the agent leaves alone, and that nobody knows before.
+// probeName returns a random name that the agent leaves alone.
 func probeName() string { return ".sealpost-" + id.Random128[string]() + ".tmp" }
 
 // try lists a folder and makes a file in it, which goes at once. The folder may be others' as well, so that it is held open

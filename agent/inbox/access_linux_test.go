@@ -146,7 +146,7 @@ func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 	}
 }
 
-// An account in the inbox's group reads what has arrived and its record; one that is not reads neither.
+// An account in the inbox's group reads received files and their records; an account outside of it reads neither.
 func TestAccountsReadWhatHasArrived(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can be other accounts")

@@ -80,7 +80,7 @@ func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 	}
 }
 
-// What is in the place of a sender's folder is not followed; the messages of that sender wait, and no others.
+// A link or file in the place of a sender's folder is not followed; only the messages of that sender wait.
 func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
 	outside, untouched := bait(t)
 	for name, put := range inTheWay(t, outside) {
@@ -211,7 +211,7 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	if path := filepath.Join(top, "FL-LAB"); !isFolder(path) {
 		check(t, os.RemoveAll(path))
 	}
-	expectHome(t, again(b, top)) // which ends what is half placed
+	expectHome(t, again(b, top)) // it ends half placed messages
 	untouched()
 	found := map[string]int{}
 	check(t, filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {

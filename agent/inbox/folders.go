@@ -247,7 +247,7 @@ func (f *folders) envelope(name string) (*beneath.Dir, error) {
 	return d, err
 }
 
-// contentOf opens the folder in which messages of one sender are placed.
+// contentOf opens the folder of the messages of one sender.
 func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.content[sender]; d != nil {
 		return d, nil

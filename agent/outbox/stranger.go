@@ -75,7 +75,13 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	if err != nil {
 		return nil, err
 	}
-	there, seen := list[:0], map[string]bool{}
+	return h.present(list, damaged)
+}
+
+// present returns those messages of a note whose files lie in their folder, with the identities that they had. It answers damaged
+// where the note names what no claim does.
+func (h *handles) present(list []ledger.Outgoing, damaged error) (there []ledger.Outgoing, err error) {
+	seen := map[string]bool{}
 	for _, m := range list {
 		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.isDir(sourceAt(m)) {
 			return nil, damaged
@@ -87,13 +93,13 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 		}
 		var no *never
 		if errors.As(err, &no) {
-			t.tellAlone(sourceAt(m), no.why)
+			h.t.tellAlone(sourceAt(m), no.why)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		t.o.identify(&m)
+		h.t.o.identify(&m)
 		there = append(there, m)
 	}
 	return there, nil

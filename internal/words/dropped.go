@@ -109,7 +109,7 @@ const (
 	LargerThanHub    = "it is larger than the hub accepts: ask the admin of the hub"
 	Recalled         = "it was recalled before anything of it was sent"
 	RemovedBefore    = "its file was removed before it was sent"
-	LedgerLost       = "the ledger did not know of it (it was lost, or an older copy was put back); it is sent again, and whoever has it keeps one copy"
+	LedgerLost       = "it lay in sending and the ledger did not know of it (the ledger was lost, an older copy was put back, or a user put it there); it is sent now, and whoever has it already keeps one copy"
 	EndedBefore      = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
 )
 
