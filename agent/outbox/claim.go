@@ -341,6 +341,7 @@ func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) 
 		fault.Point("outbox-changed")
 		return m, true, err
 	case !errors.Is(err, fs.ErrNotExist):
+		t.guardDropped(h, m)
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
 	}
 	source, err = h.observe(droppedAt(m))
@@ -348,10 +349,23 @@ func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) 
 		return m, true, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.guardDropped(h, m)
 		return m, false, nil
 	}
 	t.setStuck(m, "")
 	return m, false, t.withdraw(ctx, h, m, ledger.Claimed)
+}
+
+// guardDropped keeps a claimed file from being claimed once more while it may lie in outbox/ and cannot be moved: another account
+// may have put a link in its way.
+func (t *tray) guardDropped(h *handles, m ledger.Outgoing) {
+	source, err := h.observe(droppedAt(m))
+	switch {
+	case err == nil && same(source, m.Source), err != nil && !errors.Is(err, fs.ErrNotExist):
+		t.setStuck(m, words.MayNotMove)
+	default:
+		t.setStuck(m, "")
+	}
 }
 
 // withdraw ends a message whose file is gone before anything of it was sent.

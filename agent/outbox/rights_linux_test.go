@@ -328,3 +328,42 @@ func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 	<-stopped
 	t.Logf("moved %d times", moved)
 }
+
+// A claimed file that a link hides at a start is not claimed once more when the link has gone.
+func TestAClaimBehindALinkIsNotClaimedAgain(t *testing.T) {
+	for name, hide := range map[string]string{"the folder of its address": "outbox/@CA-RC", "the folder of its message": ""} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			mkdir(t, s.at("outbox/@CA-RC"))
+			m := s.claimed("@CA-RC/a")[0] // and killed before it was moved
+			if hide == "" {
+				hide = folderAt(m)
+				link(t, "../state", s.at(hide))
+			} else {
+				if err := os.Rename(s.at(hide), s.at("away")); err != nil {
+					t.Fatal(err)
+				}
+				link(t, "../state", s.at(hide))
+			}
+			s.recover()
+			f := newFinder(s.tray)
+			remove(t, s.at(hide))
+			if exists(s.at("away")) {
+				if err := os.Rename(s.at("away"), s.at(hide)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ready, _ := f.examine(opened(t, s.tray), "@CA-RC/a"); ready != nil {
+				t.Error("it is claimed once more")
+			}
+			s.recover()
+			if state := s.state(m); state != ledger.Taken {
+				t.Errorf("it is %s", state)
+			}
+			put(t, s.at("outbox/@CA-RC"), "a")
+			if ready, why := f.examine(opened(t, s.tray), "@CA-RC/a"); ready == nil {
+				t.Errorf("the next file of its name is not taken: %s", why)
+			}
+		})
+	}
+}
