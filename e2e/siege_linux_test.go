@@ -340,7 +340,10 @@ func (s *siege) Arrives() {
 		return fmt.Sprintf("%d messages are delivered, %d withdrawn, %d have failed; missing: %s",
 			ended(`'delivered'`), ended(`'withdrawn'`), ended(`'failed'`), few(s.missing()))
 	}, s.standing)
-	if n := ended(`'failed', 'withdrawn'`); n > 0 {
+	// A folder in which something was swapped between its claim and its move is another one than was claimed: it is claimed anew.
+	anew := s.lab.sum(`SELECT count(*) FROM message m WHERE name LIKE 'carol %' AND state = 'withdrawn' AND type = 'folder' AND EXISTS
+		(SELECT 1 FROM message n WHERE n.file = m.file AND n.name = m.name AND n.seq > m.seq AND n.state = 'delivered')`)
+	if n := ended(`'failed', 'withdrawn'`) - anew; n > 0 {
 		s.t.Errorf("%d messages of carol's were given up, though only the folders around them were swapped", n)
 	}
 }

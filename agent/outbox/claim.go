@@ -353,7 +353,11 @@ func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) 
 		return m, false, nil
 	}
 	t.setStuck(m, "")
-	return m, false, t.withdraw(ctx, h, m, ledger.Claimed)
+	why := words.RemovedBefore
+	if err == nil {
+		why = words.ChangedBefore
+	}
+	return m, false, t.withdraw(ctx, h, m, ledger.Claimed, why)
 }
 
 // guardDropped keeps a claimed file from being claimed once more while it may lie in outbox/ and cannot be moved: another account
@@ -369,18 +373,18 @@ func (t *tray) guardDropped(h *handles, m ledger.Outgoing) {
 }
 
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (t *tray) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State) error {
+func (t *tray) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why string) error {
 	if home, err := t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
 	if ended := h.endedBefore(m); ended != "" {
 		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
 	}
-	t.log.Warn("withdrawn", "message", m.ID, "reason", "its file is gone")
+	t.log.Warn("withdrawn", "message", m.ID, "reason", why)
 	h.emptied(ctx, m)
 	fault.Point("outbox-withdrawn")
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, words.RemovedBefore)
+		_, err := tx.Advance(m.UID, from, ledger.Withdrawn, why)
 		return err
 	})
 }

@@ -1,12 +1,14 @@
 package outbox
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 // What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is not claimed twice. And
@@ -179,5 +181,21 @@ func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 	}
 	if due := f.nextDue(); due < time.Minute {
 		t.Errorf("looked at again after %s", due)
+	}
+}
+
+// A claim whose file was changed before it was moved has ended, and says so; what lies there is claimed anew.
+func TestAClaimWhoseFileWasChangedInOutboxSaysSo(t *testing.T) {
+	s := newSealer(t)
+	list := s.claimed("changed", "removed")
+	if err := errors.Join(os.WriteFile(s.at(droppedAt(list[0])), []byte("more content"), 0o644), os.Remove(s.at(droppedAt(list[1])))); err != nil {
+		t.Fatal(err)
+	}
+	s.recover()
+	for i, want := range []string{words.ChangedBefore, words.RemovedBefore} {
+		m, err := s.Message(t.Context(), string(list[i].ID))
+		if err != nil || m.State != ledger.Withdrawn || m.Reason != want {
+			t.Errorf("%s is %s: %q, %v", list[i].Name, m.State, m.Reason, err)
+		}
 	}
 }

@@ -144,7 +144,7 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 	if err := os.Remove(s.at(sourceAt(list[2]))); err != nil { // by somebody who wants it back
 		t.Fatal(err)
 	}
-	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken); err != nil {
+	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken, words.RemovedBefore); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(list[3])

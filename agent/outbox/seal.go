@@ -119,7 +119,7 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 			return err
 		}
 		if gone {
-			return t.withdraw(ctx, h, m, m.State)
+			return t.withdraw(ctx, h, m, m.State, words.RemovedBefore)
 		}
 	}
 	reason := words.UnreadableNow(plain(cause))

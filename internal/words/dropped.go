@@ -109,8 +109,10 @@ const (
 	LargerThanHub    = "it is larger than the hub accepts: ask the admin of the hub"
 	Recalled         = "it was recalled before anything of it was sent"
 	RemovedBefore    = "its file was removed before it was sent"
-	LedgerLost       = "it lay in sending and the ledger did not know of it (the ledger was lost, an older copy was put back, or a user put it there); it is sent now, and whoever has it already keeps one copy"
-	EndedBefore      = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
+	// ChangedBefore is said of a claim whose file was still in outbox.
+	ChangedBefore = "it was changed or replaced in outbox before it was taken; what lies there now is a message of its own"
+	LedgerLost    = "it lay in sending and the ledger did not know of it (the ledger was lost, an older copy was put back, or a user put it there); it is sent now, and whoever has it already keeps one copy"
+	EndedBefore   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
 )
 
 // What keeps a file from being read, taken or claimed, for logs and for the status.
