@@ -247,7 +247,7 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 
 // recordsAside matches what lies in a folder of records that the attacker has moved and cannot put back: the agent has made
 // another one meanwhile.
-var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) + `\d+/(id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
+var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) + `\d+/(inbox\.id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
 
 // isShared tells whether a path lies in a shared folder.
 func (s *siege) isShared(path string) bool {
