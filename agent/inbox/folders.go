@@ -51,6 +51,7 @@ type folders struct {
 // known is what the own folders are recognized by, once they were found in order.
 type known struct {
 	id     string // the content of idFile; empty: they were not found yet
+	own    beneath.ID
 	strict bool
 }
 
@@ -73,6 +74,13 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 		return nil, localError{err}
 	}
 	return f, err
+}
+
+// forget has the own folders looked for anew when they are opened next.
+func (b *Inbox) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known = known{}
 }
 
 // setAway notes why the inbox cannot be used; empty: it can.
@@ -111,7 +119,7 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 		return nil, err
 	}
 	info, err := f.own.Info()
-	if err != nil || k.strict && !isOurs(info) || readID(f.own) != k.id {
+	if err != nil || info.ID != k.own || k.strict && !isOurs(info) || readID(f.own) != k.id {
 		return nil, errors.Join(errChanged, err)
 	}
 	if f.temp, err = f.own.Dir(tempName); err != nil {

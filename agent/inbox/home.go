@@ -116,9 +116,14 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			b.log.Warn("the inbox is another folder now, as configured", "folder", after.Path, "before", before.Path)
 		}
 	}
+	b.merge(f, after.ID)
+	own, err := f.own.Info()
+	if err != nil {
+		return nil, b.cannotUse(err)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known = known{id: after.ID, strict: f.strict}
+	b.known = known{id: after.ID, own: own.ID, strict: f.strict}
 	return f, nil
 }
 
@@ -183,9 +188,14 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 		return after, err
 	}
 	var own beneath.ID
-	f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
-		return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
-	})
+	if !isFirst {
+		f.own, own = b.findOwn(f, before.ID)
+	}
+	if f.own == nil {
+		f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
+			return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
+		})
+	}
 	if err != nil {
 		return after, err
 	}
@@ -289,21 +299,92 @@ func (b *Inbox) putBack(f *folders, says string) (done bool) {
 	return done
 }
 
-// bringBack moves the folder of an attempt to the temporary folder, from one that another account has renamed.
-func (f *folders) bringBack(envelope string) (found bool) {
-	f.eachOwn(func(_ string, own *beneath.Dir) bool {
-		temp, err := own.Dir(tempName)
-		if err != nil {
+// findOwn opens .sealpost, and gives it its name back as often as another account takes that away. It returns nil when there
+// is none. A listing can miss a folder that is renamed meanwhile, so one is not enough to know that.
+func (b *Inbox) findOwn(f *folders, says string) (*beneath.Dir, beneath.ID) {
+	for range ownTries {
+		d, err := f.top.Dir(ownDir)
+		if err == nil {
+			info, err := d.Info()
+			if err == nil && (!f.strict || isOurs(info)) && readID(d) == says {
+				return d, info.ID
+			}
+			d.Close()
+		}
+		b.putBack(f, says)
+	}
+	return nil, beneath.ID{}
+}
+
+// merge moves what lies in other folders with this inbox's identity to .sealpost: it was made anew while another account kept
+// it from being found.
+func (b *Inbox) merge(f *folders, says string) {
+	f.eachOwn(func(name string, own *beneath.Dir) bool {
+		if readID(own) != says {
 			return false
 		}
-		defer temp.Close()
-		info, err := temp.Info()
-		if err == nil && (!f.strict || isPrivate(info)) {
-			found = temp.RenameNoReplace(envelope, f.temp, envelope) == nil && f.temp.Sync() == nil
+		err := f.mergeFrom(own)
+		if err == nil {
+			err = f.top.Remove(name)
 		}
-		return found
+		b.log.Warn("merged with a second one, which another account has caused", "folder", f.top.Path(), "name", ownDir, "from", name, "error", err)
+		return false
 	})
-	return found
+}
+
+// mergeFrom moves the folders of attempts and the records of another own folder to this one. A record that is here already stays
+// there.
+func (f *folders) mergeFrom(other *beneath.Dir) error {
+	temp, err := other.Dir(tempName)
+	if err == nil {
+		info, infoErr := temp.Info()
+		if err = infoErr; err == nil && (!f.strict || isPrivate(info)) {
+			err = moveAll(temp, f.temp)
+		}
+		temp.Close()
+	}
+	if err := ignoreMissing(err); err != nil {
+		return err
+	}
+	return other.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if sender, err := id.ParseSite(e.Name()); err == nil && e.IsDir() {
+				if err := f.mergeRecords(other, sender); err != nil {
+					return err
+				}
+			}
+			if err := other.Remove(e.Name()); err != nil { // of a folder only if nothing is in it
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (f *folders) mergeRecords(other *beneath.Dir, sender id.Site) error {
+	from, err := other.Dir(string(sender))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := f.recordsOf(sender)
+	if err != nil {
+		return err
+	}
+	return moveAll(from, to)
+}
+
+// moveAll moves the entries of a folder to another one, durably, except those whose names are taken there.
+func moveAll(from, to *beneath.Dir) error {
+	err := from.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if err := from.RenameNoReplace(e.Name(), to, e.Name()); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, to.Sync(), from.Sync())
 }
 
 // eachOwn calls visit with the folders in the inbox that only this account can change, other than .sealpost, until it

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sealpost/agent/ledger"
+	"sealpost/envelope"
 	"sealpost/internal/id"
 )
 
@@ -226,21 +227,48 @@ func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
 	}
 }
 
-// What was being placed when another account renamed .sealpost is found wherever it lies in the inbox.
-func TestWhatWasBeingPlacedIsFoundInARenamedFolder(t *testing.T) {
+// Another account has kept .sealpost from being found, so that there are two: they become one, and what was being placed when
+// that happened is placed.
+func TestTwoOwnFoldersBecomeOne(t *testing.T) {
+	for name, restarted := range map[string]bool{"while it runs": false, "at a start": true} {
+		t.Run(name, func(t *testing.T) {
+			b := lived(t)
+			f := entered(t, b)
+			list := parcel(t, f, "FL-LAB", "half.csv")
+			p := list[0]
+			check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
+			check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
+			hidden, own, says := filepath.Join(b.cfg.Dir, "hidden"), filepath.Join(b.cfg.Dir, ownDir), idIn(t, b.cfg.Dir)
+			check(t, errors.Join(os.Rename(own, hidden), os.MkdirAll(filepath.Join(own, tempName), 0o700), os.Chmod(own, 0o755)))
+			check(t, os.WriteFile(filepath.Join(own, idFile), []byte(says), 0o644))
+			if restarted {
+				b = again(b, b.cfg.Dir)
+			}
+			expectHome(t, b)
+			holds(t, filepath.Join(b.cfg.Dir, p.Path), "half.csv")
+			if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"), "*.json")); err != nil || len(records) != 2 {
+				t.Errorf("records: %v, %v", records, err)
+			}
+			if _, err := os.Lstat(hidden); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the second folder: %v", err)
+			}
+		})
+	}
+}
+
+// A message that another envelope has too is known only once it lies in its place.
+func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 	b := lived(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
 	p := list[0]
-	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
-	check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
-	hidden, own := filepath.Join(b.cfg.Dir, "hidden"), filepath.Join(b.cfg.Dir, ownDir)
-	check(t, os.Rename(own, hidden))
-	check(t, os.Remove(filepath.Join(hidden, idFile))) // so that it is not put back
-	expectHome(t, b)
-	holds(t, filepath.Join(b.cfg.Dir, p.Path), "half.csv")
-	if r, err := readRecord(held(t, b.records("FL-LAB")), string(p.ID)+recordSuffix); err != nil || r.UID != p.UID {
-		t.Errorf("%+v, %v", r, err)
+	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(), b.writeRows(t.Context(), list)))
+	d := &delivery{}
+	d.Sender = p.Sender
+	d.Messages = append(d.Messages, messageOf(p))
+	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: p.UID, ID: p.ID, Name: p.Name, Digest: p.Digest}}}
+	if _, err := b.plan(t.Context(), f, []*delivery{d}); err != nil || f.failed[p.Sender] == nil {
+		t.Errorf("it is taken as known: %v", err)
 	}
 }
 

@@ -165,9 +165,15 @@ func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 	return rows, err
 }
 
+// errHalfPlaced hands back a message that another envelope has too, and that is half placed.
+var errHalfPlaced = errors.New("it is half placed by another envelope")
+
 // earlier returns the digest of what was placed for a message's identity, from the ledger's rows or from the records.
 func (f *folders) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {
 	if row, known := rows[p.UID]; known {
+		if !row.Placed { // another envelope with it stopped half way, after this one was opened
+			return row.Digest, false, errHalfPlaced
+		}
 		return row.Digest, true, nil
 	}
 	r, known, err := f.remembered(p.Sender, p.ID, p.UID)

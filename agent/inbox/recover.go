@@ -149,8 +149,8 @@ func (b *Inbox) endPlacing(ctx context.Context, f *folders, rows []ledger.Receiv
 func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, lists map[string]map[string]Record, taken map[string]bool) error {
 	dir, err := f.envelope(p.from)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
-		// The folder outlives the placing. So this is an older copy of the ledger, and the record says how it went on; or
-		// another account has renamed .sealpost.
+		// The folder outlives the placing. So this is an older copy of the ledger, and the record says how it went on; or it
+		// lies in a second .sealpost that another account has caused, and that was not found.
 		r, known, failed := f.remembered(p.Sender, p.ID, p.UID)
 		if failed != nil {
 			return localError{failed}
@@ -158,10 +158,8 @@ func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, list
 		if known && r.Content.Digest == p.Digest {
 			return nil
 		}
-		if !beneath.IsName(p.from) || !f.bringBack(p.from) {
-			return localError{words.TempGone(p.ID, b.cfg.Dir)}
-		}
-		dir, err = f.envelope(p.from)
+		b.forget()
+		return localError{words.TempGone(p.ID, b.cfg.Dir)}
 	}
 	if err != nil {
 		return localError{err}
