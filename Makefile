@@ -3,7 +3,7 @@
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 1m
-GOBUILD  := go build -trimpath -buildvcs=false -ldflags "-X sealpost/internal/cli.version=$(VERSION)"
+GOBUILD  := go build -trimpath -buildvcs=false -ldflags "-X sealpost/cli.version=$(VERSION)"
 TARGETS  := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/arm64
 # SQLite itself, C that was translated to Go and that makes no generic code for others to share, is run without the race detector in
 # it: four times as fast, and its memory is none that the detector looks at.

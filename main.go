@@ -5,7 +5,7 @@ import (
 	"context"
 	"os"
 
-	"sealpost/internal/cli"
+	"sealpost/cli"
 )
 
 func main() {

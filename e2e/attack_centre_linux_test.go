@@ -50,7 +50,7 @@ func TestSwapsAtTheCentre(t *testing.T) {
 		centre.Dies()
 		folder, kept := inbox, filepath.Join(s.mallory.home, fmt.Sprintf("kept %d", round))
 		if round%2 == 1 {
-			folder, kept = records, records+" swapped" // mallory may not move it out of the inbox
+			folder, kept = records, fmt.Sprintf("%s swapped %d", records, round) // mallory may not move it out of the inbox
 		}
 		s.mallory.links(kept, []string{s.empty, s.many, centre.at("state")}[round%3])
 		s.mallory.exchanges(kept, folder)

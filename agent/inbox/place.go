@@ -166,7 +166,7 @@ func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 }
 
 // errHalfPlaced hands back a message that another envelope has too, and that is half placed.
-var errHalfPlaced = errors.New("it is half placed by another envelope")
+var errHalfPlaced = errors.New(words.HalfPlaced)
 
 // earlier returns the digest of what was placed for a message's identity, from the ledger's rows or from the records.
 func (f *folders) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {

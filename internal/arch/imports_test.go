@@ -28,8 +28,8 @@ var systems = []string{"linux", "windows", "darwin"}
 
 // arrows says which rooms a room may import, apart from itself, its own sub-rooms of internal, and helpers.
 var arrows = map[string][]string{
-	"":                  {"internal/cli"},
-	"internal/cli":      {"agent", "agent/doctor", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
+	"":                  {"cli"},
+	"cli":               {"agent", "agent/doctor", "hub", "certs", "config", "statement", "spool", "spool/badgerspool", "hub/api"},
 	"agent":             {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger", "agent/report", "agent/stranger", "envelope", "statement", "certs", "config", "hub/api", "spool"},
 	"agent/doctor":      {"agent/outbox", "agent/stranger", "envelope", "certs", "config", "hub/api"},
 	"agent/stranger":    {"certs", "hub/api"},
@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 
 // isHelper tells the small packages of internal that any room may use, and that use no room.
 func isHelper(room string) bool {
-	return strings.HasPrefix(room, "internal/") && room != "internal/cli" && !isTestOnly(room)
+	return strings.HasPrefix(room, "internal/") && !isTestOnly(room)
 }
 
 func TestArrowsRunOneWay(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 	}
 	for _, p := range []pkg{
 		{ImportPath: "sealpost/agent", Imports: []string{"sealpost/hub/api", "sealpost/internal/id", "context"}, Deps: []string{"sealpost/hub/api"}},
-		{ImportPath: "sealpost/internal/cli/demo", Imports: []string{"sealpost/hub", "sealpost/agent"}},
+		{ImportPath: "sealpost/cli/demo", Imports: []string{"sealpost/hub", "sealpost/agent"}},
 		{ImportPath: "sealpost/e2e", Imports: []string{"sealpost/hub", "sealpost/agent/ledger"}},
 	} {
 		if found := append(againstArrows([]pkg{p}), againstBans([]pkg{p})...); len(found) != 0 {
@@ -223,11 +223,11 @@ func ours(t *testing.T) []pkg {
 	return all
 }
 
-// roomOf names the room a package belongs to: internal/cli/demo is of the room internal/cli.
+// roomOf names the room a package belongs to: cli/demo is of the room cli.
 func roomOf(importPath string) string {
 	room := strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
-	if strings.HasPrefix(room, "internal/cli/") {
-		return "internal/cli"
+	if strings.HasPrefix(room, "cli/") {
+		return "cli"
 	}
 	return room
 }

@@ -17,7 +17,7 @@ import (
 // speakers are where people are told of a site and its files. What they say stands in internal/words, and nowhere else. The
 // ledger is none of them: its long texts are SQL, and who calls it speaks. What the hub's admin is told by the commands of
 // the hub, what the demo tells of itself, and the help of each command stand where they belong to.
-var speakers = regexp.MustCompile(`^(agent/[^/]+|agent/(doctor|inbox|outbox|report|stranger|trust)/[^/]+|internal/cli/(agent[^/]*|ask|send))\.go$`)
+var speakers = regexp.MustCompile(`^(agent/[^/]+|agent/(doctor|inbox|outbox|report|stranger|trust)/[^/]+|cli/(agent[^/]*|ask|send))\.go$`)
 
 // sentence is the number of words from which on a text is one.
 const sentence = 4

@@ -8,6 +8,9 @@ import (
 
 // What may be the matter with something for this site.
 
+// HalfPlaced says why a message that came in a second envelope waits.
+const HalfPlaced = "the same message came in another envelope, and is not in its place yet"
+
 // NoRoomInInbox says that the disk is too full; InboxFull says how full.
 const NoRoomInInbox = "there is no room in the inbox's volume"
 

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
-	"sealpost/internal/cli"
+	"sealpost/cli"
 )
 
 func main() {

@@ -11,7 +11,7 @@ import (
 // What docs/for-scientists.md offers at a terminal works as it stands there: only the folder and the message's number are
 // others, and what shows things for ever is ended.
 func TestScientistsDocument(t *testing.T) {
-	text, err := os.ReadFile("../../docs/for-scientists.md")
+	text, err := os.ReadFile("../docs/for-scientists.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestScientistsDocument(t *testing.T) {
 
 // It is for people who have better things to do: two pages, and no word of ours that they would have to look up.
 func TestScientistsDocumentIsShortAndPlain(t *testing.T) {
-	text, err := os.ReadFile("../../docs/for-scientists.md")
+	text, err := os.ReadFile("../docs/for-scientists.md")
 	if err != nil {
 		t.Fatal(err)
 	}

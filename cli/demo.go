@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sealpost/internal/cli/demo"
+	"sealpost/cli/demo"
 )
 
 const demoHelp = `Run the whole of sealpost on this machine: a hub, four labs and three research centres, as separate processes on
