@@ -268,6 +268,19 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	return d, nil
 }
 
+// usable returns an awayError if the folder of a sender's messages cannot be opened. It makes none: nothing is verified yet.
+func (f *folders) usable(sender id.Site) error {
+	d, err := f.top.Dir(string(sender))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return localError{awayError{words.SenderFolder(sender, err)}}
+	}
+	d.Close()
+	return nil
+}
+
 // recordsOf opens the folder of the records of one sender's messages.
 func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.records[sender]; d != nil {

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 )
 
@@ -297,5 +299,21 @@ func TestAnInboxOfAnEarlierProgram(t *testing.T) {
 	expectHome(t, b)
 	if _, found, err := entered(t, b).remembered("FL-LAB", message, uid); err != nil || !found {
 		t.Errorf("its records are not known: %v", err)
+	}
+}
+
+// A sender's folder that cannot be used holds its deliveries up before anything of them is read, and counts no attempt.
+func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
+	b := lived(t)
+	folder := filepath.Join(b.cfg.Dir, "FL-LAB")
+	check(t, errors.Join(os.Rename(folder, folder+".x"), os.Symlink(t.TempDir(), folder)))
+	d := &delivery{}
+	d.Sender = "FL-LAB"
+	err := b.tryOpen(t.Context(), d)
+	if r := handing(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted || r.Delay > time.Minute {
+		t.Errorf("%v: %+v", err, r)
+	}
+	if d.dir != "" {
+		t.Errorf("it has begun: %s", d.dir)
 	}
 }

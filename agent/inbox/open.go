@@ -63,7 +63,7 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	if ctx.Err() != nil {
 		return nil // handed back with all the others
 	}
-	b.release(ctx, d, handing(err, d.attempts), err)
+	b.release(ctx, d, handing(err, d.attempts, d.Size), err)
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 		return err
 	}
 	defer f.close()
-	if err := b.room(f, d.Size); err != nil {
+	if err := errors.Join(b.room(f, d.Size), f.usable(d.Sender)); err != nil {
 		return err
 	}
 	if err := b.resumePlacing(ctx, f, d); err != nil {

@@ -110,7 +110,7 @@ func (b *Inbox) handGroupBack(ctx context.Context, group []*delivery, err error)
 		return ignoreCancel(ctx, err)
 	}
 	// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
-	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts) }, err)
+	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts, d.Size) }, err)
 	return nil
 }
 

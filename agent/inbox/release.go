@@ -34,7 +34,7 @@ func (e localError) Unwrap() error { return e.error }
 
 // handing decides how a delivery that could not be opened is handed back: with which code, for how long, and whether it
 // counts as an attempt.
-func handing(err error, attempts int) api.ReleaseRequest {
+func handing(err error, attempts int, size int64) api.ReleaseRequest {
 	var local localError
 	var away awayError
 	switch {
@@ -51,14 +51,19 @@ func handing(err error, attempts int) api.ReleaseRequest {
 	case errors.Is(err, envelope.ErrTooLarge):
 		return api.ReleaseRequest{Code: api.ReleaseTooLarge, Delay: time.Hour}
 	case errors.As(err, &local):
-		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: growing(attempts)}
+		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: growing(attempts, size)}
 	}
-	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: growing(attempts)}
+	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: growing(attempts, size)}
 }
 
-// growing is a delay that doubles with each attempt, from two seconds to an hour.
-func growing(attempts int) time.Duration {
-	return min(time.Second<<min(max(attempts, 1), 12), time.Hour)
+// rereadRate is how many bytes a second may be read in vain, so that a large envelope waits longer.
+const rereadRate = 16 << 20
+
+// growing returns a delay that doubles with each attempt, from two seconds to a minute, or for a large envelope up to an
+// hour. Attempts include those that a kill of the agent ended.
+func growing(attempts int, size int64) time.Duration {
+	most := min(max(time.Minute, time.Duration(size/rereadRate)*time.Second), time.Hour)
+	return min(time.Second<<min(max(attempts, 1), 12), most)
 }
 
 // explain tells people why a delivery that this site still has does not get on.

@@ -30,7 +30,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 		"line":          {errors.New("connection reset"), api.ReleaseTransport, false},
 		"wrong content": {fmt.Errorf("open: %w", envelope.ErrChecksum), api.ReleaseTransport, false},
 	} {
-		got := handing(c.err, 3)
+		got := handing(c.err, 3, 0)
 		if got.Code != c.code || got.NotAttempted != c.notAttempted {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -38,13 +38,18 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 			t.Errorf("%s: %q is not one of the closed list", name, got.Code)
 		}
 	}
-	last := time.Duration(0)
-	for attempts := range 40 {
-		d := growing(attempts)
-		if d < last || d < time.Second || d > time.Hour {
-			t.Errorf("attempt %d waits %s after %s", attempts, d, last)
+	for size, most := range map[int64]time.Duration{0: time.Minute, 1 << 20: time.Minute, 16 << 30: 1024 * time.Second, 1 << 50: time.Hour} {
+		last := time.Duration(0)
+		for attempts := range 40 {
+			d := growing(attempts, size)
+			if d < last || d < time.Second || d > most {
+				t.Errorf("attempt %d of %d bytes waits %s after %s", attempts, size, d, last)
+			}
+			last = d
 		}
-		last = d
+		if last != most {
+			t.Errorf("an envelope of %d bytes waits for %s in the end, want %s", size, last, most)
+		}
 	}
 }
 
