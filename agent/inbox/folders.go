@@ -154,7 +154,11 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 	if d, err = parent.Dir(name); err != nil {
 		return nil, err
 	}
-	if err := a.giveFolder(d, func() bool { return hasDefaultList(parent) }); err != nil {
+	isMade, err := d.IsEmpty() // otherwise another account has put another folder in its place
+	if err == nil && isMade {
+		err = a.giveFolder(d, func() bool { return hasDefaultList(parent) })
+	}
+	if err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -262,6 +266,15 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	}
 	d, err := openOrMake(f.top, string(sender), f.access)
 	if err != nil {
+		return nil, words.SenderFolder(sender, err)
+	}
+	own, unknown := f.own.Info()
+	info, err := d.Info()
+	if err = errors.Join(unknown, err); err == nil && info.ID == own.ID {
+		err = errChanged // another account has swapped the two
+	}
+	if err != nil {
+		d.Close()
 		return nil, words.SenderFolder(sender, err)
 	}
 	f.content[sender] = d
