@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sealpost/agent/ledger"
 	"sealpost/envelope"
 	"sealpost/hub/api"
@@ -316,4 +318,35 @@ func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 	if d.dir != "" {
 		t.Errorf("it has begun: %s", d.dir)
 	}
+}
+
+// A default access list of another account's folder takes rights from whoever makes a file in it. The volume keeps owners and
+// modes all the same, so that a copy of the inbox with its mark in the place of the inbox is not taken for it.
+func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root makes folders that belong to another account")
+	}
+	b := lived(t)
+	dir := b.cfg.Dir
+	mark, err := os.ReadFile(filepath.Join(dir, ownDir, idFile))
+	check(t, err)
+	check(t, os.Rename(dir, dir+".away"))
+	write(t, filepath.Join(dir, ownDir, idFile), mark)
+	list := []byte{2, 0, 0, 0}                                        // the version, and then tag, rights and number of each line, as the kernel keeps them
+	for _, line := range [][2]byte{{0x01, 5}, {0x04, 7}, {0x20, 7}} { // the owner, its group, others
+		list = append(list, line[0], 0, line[1], 0, 0xff, 0xff, 0xff, 0xff)
+	}
+	if err := unix.Setxattr(dir, defaultList, list, 0); errors.Is(err, unix.ENOTSUP) {
+		t.Skip("SKIPPED: the file system has no access lists")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, ownDir), filepath.Join(dir, ownDir, idFile)} {
+		check(t, errors.Join(os.Chown(path, 65534, 65534), os.Chmod(path, 0o777)))
+	}
+	for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
+		expectAway(t, b, "is not the folder")
+	}
+	check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)))
+	expectHome(t, b)
 }

@@ -20,6 +20,7 @@ func keepsOwners(d *beneath.Dir) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	f.Chmod(0o600) //nolint:errcheck // a default access list may have taken rights; where modes are fixed it may fail
 	info, err := f.Stat()
 	d.Remove(name) //nolint:errcheck // another account may have been quicker
 	if err = errors.Join(err, f.Close()); err != nil {
