@@ -45,8 +45,10 @@ var arrows = map[string][]string{
 	"hub":               {"hub/api", "spool", "certs", "config", "statement"},
 	"hub/api":           {"spool"},
 	"spool":             {},
-	"spool/badgerspool": {"spool"},
+	"spool/badgerspool": {"spool", "spool/badgerspool/queue"},
 	"spool/spooltest":   {"spool"},
+
+	"spool/badgerspool/queue": {"spool"},
 }
 
 // isHelper tells the small packages of internal that any room may use, and that use no room.
@@ -98,6 +100,8 @@ var bans = []struct {
 		"the hub serves any agent that speaks the contract"},
 	{"one engine room", not("spool/badgerspool"), has("github.com/dgraph-io"), false,
 		"the engine can be replaced only while one package knows it"},
+	{"the lease machine is pure", is("spool/badgerspool/queue"), has("github.com/dgraph-io", "os", "sealpost/internal/durable"), false,
+		"which delivery is leased next is decided in memory alone, so that it is tested without a disk"},
 	{"one ledger room", not("agent/ledger"), has("modernc.org/sqlite", "database/sql"), false,
 		"what is durable at a site is decided in one place"},
 	{"outbox is not inbox", is("agent/outbox"), has("sealpost/agent/inbox"), true,
@@ -148,6 +152,8 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{ImportPath: "sealpost/hub", Deps: []string{"filippo.io/age/internal/format"}},
 		{ImportPath: "sealpost/spool/badgerspool", Deps: []string{"sealpost/envelope"}},
 		{ImportPath: "sealpost/hub", Imports: []string{"github.com/dgraph-io/badger/v4"}},
+		{ImportPath: "sealpost/spool/badgerspool/queue", Imports: []string{"github.com/dgraph-io/badger/v4"}},
+		{ImportPath: "sealpost/spool/badgerspool/queue", Imports: []string{"sealpost/spool/badgerspool"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"modernc.org/sqlite"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"database/sql"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"sealpost/hub"}},

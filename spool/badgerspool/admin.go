@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // Queues implements spool.Admin.
@@ -34,11 +36,9 @@ func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
 	return infos, nil
 }
 
-func (s *Spool) queueInfo(q *queue) (spool.QueueInfo, bool, error) {
-	q.mu.Lock()
-	q.expire(s.opts.Now())
-	f, known, leased := q.figures, q.known, len(q.tokens)
-	q.mu.Unlock()
+func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
+	f, known := q.load()
+	leased := q.Leased(s.opts.Now())
 	info := spool.QueueInfo{
 		Name: q.name, Waiting: f.waiting, Leased: int64(leased), Released: f.released, Settled: f.settled, Dead: f.dead,
 	}
@@ -53,12 +53,13 @@ func (s *Spool) queueInfo(q *queue) (spool.QueueInfo, bool, error) {
 const maxResting = 10_000
 
 // oldest finds when the first of the waiting deliveries was spooled.
-func oldest(txn *badger.Txn, queue string, f figures) (time.Time, error) {
-	first, err := firstEntry(txn, queue, false, position{seq: f.head}, 1)
+func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
+	waiting := deliveries{txn, name}
+	first, err := firstEntry(waiting, queue.BySequence, queue.Position{Seq: f.Head}, 1)
 	if err != nil {
 		return time.Time{}, err
 	}
-	resting, err := firstEntry(txn, queue, true, f.retryHead, maxResting)
+	resting, err := firstEntry(waiting, queue.ByTime, f.RetryHead, maxResting)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -71,32 +72,24 @@ func oldest(txn *badger.Txn, queue string, f figures) (time.Time, error) {
 	return first.spooled, nil
 }
 
-// firstEntry reads the envelope with the lowest sequence among the first max places of a line; nil when it is empty.
-func firstEntry(txn *badger.Txn, queue string, retry bool, from position, max int) (*envelope, error) {
-	prefix := entryPrefix(queue, retry)
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
+// firstEntry reads the envelope with the lowest sequence among the first max places of an order; nil if there is none.
+func firstEntry(d deliveries, o queue.Order, from queue.Position, max int) (*envelope, error) {
 	var sender id.Site
 	var lowest uint64
-	for it.Seek(seekKey(prefix, retry, from)); it.Valid() && max > 0; it.Next() {
+	var corrupt error
+	err := d.Scan(o, from, func(p queue.Position, value []byte) bool {
 		max--
-		p := entryPosition(it.Item().Key(), prefix)
-		if lowest != 0 && p.seq > lowest {
-			continue
+		if lowest == 0 || p.Seq < lowest {
+			var e entry
+			e, corrupt = decodeEntry(value)
+			sender, lowest = e.sender, p.Seq
 		}
-		err := it.Item().Value(func(v []byte) error {
-			e, err := decodeEntry(v)
-			sender, lowest = e.sender, p.seq
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+		return corrupt == nil && max > 0
+	})
+	if err = errors.Join(err, corrupt); err != nil || lowest == 0 {
+		return nil, err
 	}
-	if lowest == 0 {
-		return nil, nil
-	}
-	return readEnvelope(txn, sender, lowest)
+	return readEnvelope(d.txn, sender, lowest)
 }
 
 const announceStep = 1000 // sites in one change
@@ -140,7 +133,7 @@ func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
 	defer s.leave()
 	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve, Content: s.stagedBytes()}
 	for _, q := range s.allQueues() {
-		f := q.load()
+		f, _ := q.load()
 		info.Envelopes += f.envelopes
 		info.Content += f.content
 	}

@@ -13,6 +13,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // auditor holds every row and file of an idle store against every other. It derives what must be there from the envelopes
@@ -167,7 +168,7 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	q := a.queues[e.targets[i].Queue]
 	defer func() { a.queues[e.targets[i].Queue] = q }()
 	name := fmt.Sprintf("delivery %d of envelope %d", i, e.seq)
-	q.last = max(q.last, e.seq)
+	q.Last = max(q.Last, e.seq)
 	row, has := a.rows[string(deliveryKey(e.seq, i))]
 	delete(a.rows, string(deliveryKey(e.seq, i)))
 	d := &delivery{}
@@ -194,7 +195,7 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	if d.state == stateReleased {
 		q.released++
 	}
-	at := position{due: d.due, seq: e.seq}
+	at := queue.Position{Due: d.due, Seq: e.seq}
 	en, err := decodeEntry(a.take(entryAt(e.targets[i].Queue, at), "%s in its queue", name))
 	if err != nil || en.id != e.id || en.sender != e.sender || en.target != i || en.attempts != d.attempts {
 		a.problem("%s: its entry is %+v, %v", name, en, err)
@@ -203,10 +204,10 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 }
 
 // aheadOfHead checks that a waiting delivery is not behind the queue's stored cursor.
-func (a *auditor) aheadOfHead(queue string, at position, name string) {
-	f, err := decodeFigures(a.rows[string(figuresKey(queue))])
-	if err != nil || at.due == 0 && at.seq < f.head || at.due != 0 && at.before(f.retryHead) {
-		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.head, f.retryHead, err)
+func (a *auditor) aheadOfHead(of string, at queue.Position, name string) {
+	f, err := decodeFigures(a.rows[string(figuresKey(of))])
+	if err != nil || at.Due == 0 && at.Seq < f.Head || at.Due != 0 && at.Before(f.RetryHead) {
+		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.Head, f.RetryHead, err)
 	}
 }
 
@@ -230,7 +231,7 @@ func (a *auditor) counts() {
 		got, err := decodeFigures(v)
 		want := a.queues[name]
 		delete(a.queues, name)
-		want.commit, want.head, want.retryHead = got.commit, got.head, got.retryHead
+		want.commit, want.Head, want.RetryHead = got.commit, got.Head, got.RetryHead
 		if err != nil || got != want || got.commit > a.s.commits.Load() {
 			a.problem("figures of %s are %+v, want %+v, %v", name, got, want, err)
 		}

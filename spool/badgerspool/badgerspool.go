@@ -62,7 +62,7 @@ type Spool struct {
 	reserving sync.Mutex // one upload at a time takes its room
 
 	mu      sync.RWMutex // guards the three maps, not what they lead to
-	queues  map[string]*queue
+	queues  map[string]*storedQueue
 	sites   map[id.Site]*site
 	uploads map[uploadName]*upload
 
@@ -104,7 +104,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		changes:  make(chan []*change, 256),
 		written:  make(chan struct{}),
 		poisoned: make(chan struct{}),
-		queues:   make(map[string]*queue),
+		queues:   make(map[string]*storedQueue),
 		sites:    make(map[id.Site]*site),
 		uploads:  make(map[uploadName]*upload),
 		janitor:  janitor{kicked: make(chan struct{}, 1)},

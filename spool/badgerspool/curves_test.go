@@ -127,7 +127,7 @@ func (c *curves) lease(queue, n int) []spool.Delivery {
 func (c *curves) leaseHeads(queue int) {
 	for range curveHeads {
 		d := c.lease(queue, 1)[0]
-		c.s.queue(queueNames[queue]).giveAllBack([]pick{{token: d.Token}})
+		returnLease(c.s, d)
 	}
 }
 

@@ -2,6 +2,8 @@ package badgerspool
 
 import (
 	"math/bits"
+
+	"sealpost/spool/badgerspool/queue"
 )
 
 // ending makes one delivery final, whether settled or dead. Everything about it that can change is read in the writer.
@@ -9,9 +11,9 @@ type ending struct {
 	s     *Spool
 	e     *envelope
 	index int
-	queue *queue
-	first *queue // carries the envelope's figures
-	from  *site  // the sender, which is told
+	queue *storedQueue
+	first *storedQueue // carries the envelope's figures
+	from  *site        // the sender, which is told
 }
 
 func (s *Spool) ending(e *envelope, index int) ending {
@@ -29,12 +31,12 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	if err != nil {
 		return err
 	}
-	at := position{seq: n.e.seq}
+	at := queue.Position{Seq: n.e.seq}
 	if old != nil {
-		at.due, rec.attempts, rec.firstLeased = old.due, old.attempts, old.firstLeased
+		at.Due, rec.attempts, rec.firstLeased = old.due, old.attempts, old.firstLeased
 	}
 	if rec.firstLeased.IsZero() {
-		rec.firstLeased = n.queue.firstLeased(at)
+		rec.firstLeased = n.queue.FirstLeased(at)
 	}
 	commit := g.next()
 	rec.time = g.now
@@ -59,7 +61,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	if f.dead == 0 && bits.OnesCount64(f.final) == len(n.e.targets) {
 		n.removeContent(g, commit)
 	}
-	g.after = append(g.after, func() { n.queue.gone(at) })
+	g.after = append(g.after, func() { n.queue.Gone(at) })
 	return nil
 }
 

@@ -29,7 +29,7 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor, ma
 		if uint64(after) < last {
 			return s.readEvents(name, uint64(after), last, maxBytes)
 		}
-		if err := s.wait(ctx, waiting{changed, -1}); err != nil {
+		if err := s.wait(ctx, changed, -1); err != nil {
 			return nil, after, err
 		}
 	}

@@ -1,14 +1,16 @@
 package badgerspool
 
-import "time"
+import (
+	"time"
+
+	"sealpost/spool/badgerspool/queue"
+)
 
 // figures are a queue's durable numbers, kept in one record that every commit touching the queue rewrites.
 type figures struct {
-	commit    uint64   // the number of the commit that wrote this
-	last      uint64   // the highest sequence in this queue
-	head      uint64   // no delivery before this sequence waits unreleased
-	retryHead position // no released delivery waits before this place
-	waiting   int64    // not final, the released ones included
+	queue.Cursors
+	commit    uint64 // the number of the commit that wrote this
+	waiting   int64  // not final, the released ones included
 	released  int64
 	settled   int64
 	dead      int64
@@ -19,10 +21,10 @@ type figures struct {
 func (f figures) encode() []byte {
 	b := make(encoder, 0, 64)
 	b.uint(f.commit)
-	b.uint(f.last)
-	b.uint(f.head)
-	b.int(f.retryHead.due)
-	b.uint(f.retryHead.seq)
+	b.uint(f.Last)
+	b.uint(f.Head)
+	b.int(f.RetryHead.Due)
+	b.uint(f.RetryHead.Seq)
 	for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, f.content} {
 		b.int(n)
 	}
@@ -31,8 +33,8 @@ func (f figures) encode() []byte {
 
 func decodeFigures(data []byte) (f figures, err error) {
 	d := decoder{data: data}
-	f.commit, f.last, f.head = d.uint(), d.uint(), d.uint()
-	f.retryHead = position{d.int(), d.uint()}
+	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
+	f.RetryHead = queue.Position{Due: d.int(), Seq: d.uint()}
 	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes, &f.content} {
 		*n = d.int()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // A listing's cursor is the place of the last record given: the envelope's sequence, then the record's place in it.
@@ -187,7 +188,7 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 		d = &delivery{}
 	}
 	if !d.final() && d.firstLeased.IsZero() {
-		d.firstLeased = f.s.queue(e.targets[index].Queue).firstLeased(position{d.due, e.seq})
+		d.firstLeased = f.s.queue(e.targets[index].Queue).FirstLeased(queue.Position{Due: d.due, Seq: e.seq})
 	}
 	return d, nil
 }

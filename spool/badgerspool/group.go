@@ -4,6 +4,8 @@ import (
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/spool/badgerspool/queue"
 )
 
 // group is the transaction under way. Only the writer touches it.
@@ -13,7 +15,7 @@ type group struct {
 	version uint64
 	now     time.Time
 	commit  uint64 // the number of the newest change in it
-	queues  map[*queue]*queueChange
+	queues  map[*storedQueue]*queueChange
 	sites   map[*site]*siteFigures
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
@@ -31,7 +33,7 @@ func (s *Spool) newGroup() *group {
 		version: newest + 1,
 		now:     s.hubTime(),
 		commit:  s.commits.Load(),
-		queues:  make(map[*queue]*queueChange),
+		queues:  make(map[*storedQueue]*queueChange),
 		sites:   make(map[*site]*siteFigures),
 		packs:   make(map[uint64]int64),
 		hour:    s.hours.current(),
@@ -65,14 +67,15 @@ func (g *group) del(key []byte) {
 // queueChange is a queue's figures as the group will leave them.
 type queueChange struct {
 	figures
-	lowest position // of what the group releases; zero: nothing
+	lowest queue.Position // of what the group releases; zero: nothing
 }
 
 // figures returns the queue's numbers as this group sees them, to be changed.
-func (g *group) figures(q *queue) *queueChange {
+func (g *group) figures(q *storedQueue) *queueChange {
 	c, ok := g.queues[q]
 	if !ok {
-		c = &queueChange{figures: q.load()}
+		c = &queueChange{}
+		c.figures, _ = q.load()
 		g.queues[q] = c
 	}
 	return c

@@ -2,11 +2,13 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // Kill implements spool.Admin. It works in steps; one that was interrupted goes on when it is called again.
@@ -19,12 +21,12 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	}
 	defer s.leave()
 	q := s.queue(name)
-	f := q.load()
-	killed, err := s.killLine(ctx, q, false, position{seq: f.head}, f.last, code)
+	f, _ := q.load()
+	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, code)
 	if err != nil {
 		return killed, fmt.Errorf("kill %s: %w", name, err)
 	}
-	resting, err := s.killLine(ctx, q, true, position{due: f.retryHead.due}, f.last, code)
+	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last, code)
 	if err != nil {
 		return killed + resting, fmt.Errorf("kill %s: %w", name, err)
 	}
@@ -32,9 +34,9 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 }
 
 // killLine goes through one order of a queue. What is released meanwhile is met again in the second one.
-func (s *Spool) killLine(ctx context.Context, q *queue, retry bool, from position, last uint64, code string) (killed int, err error) {
+func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position, last uint64, code string) (killed int, err error) {
 	for {
-		places, err := s.waitingFrom(q, retry, from, last)
+		places, err := s.waitingFrom(q, o, from, last)
 		if err != nil || len(places) == 0 {
 			return killed, err
 		}
@@ -43,8 +45,8 @@ func (s *Spool) killLine(ctx context.Context, q *queue, retry bool, from positio
 		if err != nil {
 			return killed, err
 		}
-		from = places[len(places)-1].position
-		from.seq++
+		from = places[len(places)-1].Position
+		from.Seq++
 	}
 }
 
@@ -52,37 +54,36 @@ const killStep = 256 // deliveries in one change
 
 // place is a waiting delivery of a queue, with its envelope.
 type place struct {
-	position
+	queue.Position
 	end ending
 }
 
-func (s *Spool) waitingFrom(q *queue, retry bool, from position, last uint64) (places []place, err error) {
-	prefix := entryPrefix(q.name, retry)
+// waitingFrom reads up to killStep waiting deliveries from a place on; those published after last are left out.
+func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-		defer it.Close()
-		for it.Seek(seekKey(prefix, retry, from)); it.Valid() && len(places) < killStep; it.Next() {
-			p := entryPosition(it.Item().Key(), prefix)
-			if p.seq > last {
-				continue // published since Kill was called
+		var bad error
+		err := deliveries{txn, q.name}.Scan(o, from, func(p queue.Position, value []byte) bool {
+			if p.Seq > last {
+				return true
 			}
 			var e entry
-			if err := it.Item().Value(func(v []byte) (err error) { e, err = decodeEntry(v); return err }); err != nil {
-				return err
+			if e, bad = decodeEntry(value); bad != nil {
+				return false
 			}
-			env, err := readEnvelope(txn, e.sender, p.seq)
-			if err != nil {
-				return err
+			var env *envelope
+			if env, bad = readEnvelope(txn, e.sender, p.Seq); bad != nil {
+				return false
 			}
 			places = append(places, place{p, s.ending(env, e.target)})
-		}
-		return nil
+			return len(places) < killStep
+		})
+		return errors.Join(err, bad)
 	})
 	return places, err
 }
 
 // killStep makes those of the places dead that still wait.
-func (s *Spool) killStep(ctx context.Context, q *queue, places []place, code string) (int, error) {
+func (s *Spool) killStep(ctx context.Context, q *storedQueue, places []place, code string) (int, error) {
 	killed := 0
 	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places), bytes: len(places) * 8 * (entryCost + 96)}
 	c.apply = func(g *group) error {

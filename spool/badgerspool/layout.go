@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"sealpost/internal/id"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // The first byte of a key says what it is. Names are ended by a zero byte, numbers are big-endian, so that keys of one
@@ -72,45 +73,35 @@ func uidKey(uid [16]byte, seq uint64, i int) []byte {
 }
 
 // entryAt is where a waiting delivery stands: in its queue's order, or among the released ones.
-func entryAt(queue string, p position) []byte {
-	if p.due == 0 {
-		return entryKey(queue, p.seq)
+func entryAt(name string, p queue.Position) []byte {
+	if p.Due == 0 {
+		return entryKey(name, p.Seq)
 	}
-	return u64(u64(named(keyRetry, queue), uint64(p.due)), p.seq)
+	return u64(u64(named(keyRetry, name), uint64(p.Due)), p.Seq)
 }
 
 // entryPrefix begins all keys of a queue's waiting or released deliveries.
-func entryPrefix(queue string, retry bool) []byte {
-	if retry {
-		return named(keyRetry, queue)
+func entryPrefix(name string, o queue.Order) []byte {
+	if o == queue.ByTime {
+		return named(keyRetry, name)
 	}
-	return named(keyEntry, queue)
+	return named(keyEntry, name)
 }
 
-// seekKey is where a scan of a queue begins.
-func seekKey(prefix []byte, retry bool, from position) []byte {
+// seekKey returns the key at which a scan of a queue begins.
+func seekKey(prefix []byte, o queue.Order, from queue.Position) []byte {
 	k := append(make([]byte, 0, len(prefix)+16), prefix...)
-	if retry {
-		k = u64(k, uint64(from.due))
+	if o == queue.ByTime {
+		k = u64(k, uint64(from.Due))
 	}
-	return u64(k, from.seq)
+	return u64(k, from.Seq)
 }
 
 // entryPosition reads the position from a key that entryAt made.
-func entryPosition(key []byte, prefix []byte) position {
+func entryPosition(key []byte, prefix []byte) queue.Position {
 	rest := bytes.TrimPrefix(key, prefix)
 	if len(rest) == 16 {
-		return position{int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint64(rest[8:])}
+		return queue.Position{Due: int64(binary.BigEndian.Uint64(rest)), Seq: binary.BigEndian.Uint64(rest[8:])}
 	}
-	return position{0, binary.BigEndian.Uint64(rest)}
-}
-
-// position is a place in a queue: by sequence, or by (not before, sequence) for what was released.
-type position struct {
-	due int64 // milliseconds since 1970; 0: never released
-	seq uint64
-}
-
-func (p position) before(q position) bool {
-	return p.due < q.due || p.due == q.due && p.seq < q.seq
+	return queue.Position{Seq: binary.BigEndian.Uint64(rest)}
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // maxSleep is how long a waiting call trusts its timer. The clock is looked at again after it, in case it was set.
@@ -26,26 +26,26 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	}
 	defer s.leave()
 	q := s.queue(req.Queue)
-	if err := q.call(req); err != nil {
+	if err := q.Begin(req); err != nil {
 		return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 	}
 	for ctx.Err() == nil {
-		picked, wait, err := s.pick(q, req)
-		if errors.Is(err, errOvertaken) {
+		leased, wait, err := q.Lease(req, s.opts.Now(), s.deliveriesOf(q)) // not cut short when the clock is set
+		if errors.Is(err, queue.ErrOvertaken) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 		}
-		if len(picked) == 0 {
-			if err := s.wait(ctx, wait); err != nil {
+		if len(leased) == 0 {
+			if err := s.wait(ctx, wait.Changed, wait.Sleep); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		found, err := s.deliveries(q, picked, req.MaxBytes)
+		found, err := s.deliveries(q, leased, req.MaxBytes)
 		if err != nil {
-			q.giveAllBack(picked)
+			q.Return(leased)
 			return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 		}
 		if len(found) > 0 {
@@ -55,23 +55,17 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	return nil, nil
 }
 
-// waiting says until when a call has nothing to do.
-type waiting struct {
-	changed <-chan struct{}
-	sleep   time.Duration // negative: only a change can bring something
-}
-
-// wait returns when it is worth looking again, or when the context has ended.
-func (s *Spool) wait(ctx context.Context, w waiting) error {
+// wait returns when it is worth looking again, or when the context has ended; a negative sleep waits for a change alone.
+func (s *Spool) wait(ctx context.Context, changed <-chan struct{}, sleep time.Duration) error {
 	var timer <-chan time.Time
-	if w.sleep >= 0 {
-		t := time.NewTimer(min(w.sleep, maxSleep))
+	if sleep >= 0 {
+		t := time.NewTimer(min(sleep, maxSleep))
 		defer t.Stop()
 		timer = t.C
 	}
 	select {
 	case <-ctx.Done():
-	case <-w.changed:
+	case <-changed:
 	case <-timer:
 	case <-s.closing:
 		return spool.ErrClosed
@@ -81,13 +75,13 @@ func (s *Spool) wait(ctx context.Context, w waiting) error {
 	return nil
 }
 
-// deliveries reads what was picked. What has been settled meanwhile is left out.
-func (s *Spool) deliveries(q *queue, picked []pick, maxBytes int) (found []spool.Delivery, err error) {
+// deliveries reads leased deliveries. One that has been settled meanwhile is left out.
+func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (found []spool.Delivery, err error) {
 	r := packReader{p: s.packs}
 	defer r.close()
 	err = s.view(func(txn *badger.Txn) error {
-		for _, p := range picked {
-			d, at, err := s.delivery(txn, q, p)
+		for _, l := range leased {
+			d, at, err := s.delivery(txn, q, l)
 			if err != nil {
 				return err
 			}
@@ -109,20 +103,24 @@ func (s *Spool) deliveries(q *queue, picked []pick, maxBytes int) (found []spool
 }
 
 // delivery reads one delivery but for its content; nil when it has just been settled.
-func (s *Spool) delivery(txn *badger.Txn, q *queue, p pick) (*spool.Delivery, packPlace, error) {
-	rec, err := readDelivery(txn, p.seq, p.entry.target)
+func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool.Delivery, packPlace, error) {
+	en, err := decodeEntry(l.Value)
+	if err != nil {
+		return nil, packPlace{}, err
+	}
+	rec, err := readDelivery(txn, l.Seq, en.target)
 	if err != nil || rec.final() {
 		return nil, packPlace{}, err
 	}
-	e, err := readEnvelope(txn, p.entry.sender, p.seq)
+	e, err := readEnvelope(txn, en.sender, l.Seq)
 	if err != nil {
 		return nil, packPlace{}, err
 	}
 	d := &spool.Delivery{
-		DeliveryID:  spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: p.seq, Envelope: tohex[id.Envelope](e.id[:])},
-		Token:       p.token,
-		LeasedUntil: p.until,
-		Attempts:    p.entry.attempts,
+		DeliveryID:  spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: l.Seq, Envelope: tohex[id.Envelope](e.id[:])},
+		Token:       l.Token,
+		LeasedUntil: cut(l.Until),
+		Attempts:    en.attempts,
 		Sender:      e.sender,
 		Address:     e.address,
 		Spooled:     e.spooled,
@@ -147,27 +145,20 @@ func (s *Spool) Extend(ctx context.Context, t spool.Token) (time.Time, error) {
 	}
 	defer s.leave()
 	q := s.tokenQueue(t)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := s.opts.Now()
-	l, err := q.held(t, now)
+	until, err := q.Extend(t, s.opts.Now())
 	if err != nil {
 		return time.Time{}, fmt.Errorf("extend: %w", err)
 	}
-	return cut(q.prolong(l, now)), nil
+	return cut(until), nil
 }
 
-// A token is 128 random bits and the queue it belongs to.
-func newToken(queue string) spool.Token {
-	return spool.Token(id.Random128[string]() + "." + queue)
-}
-
-func (s *Spool) tokenQueue(t spool.Token) *queue {
-	_, name, _ := strings.Cut(string(t), ".")
+// tokenQueue returns the queue of a token; one that does not exist holds no lease.
+func (s *Spool) tokenQueue(t spool.Token) *storedQueue {
+	name := queue.NameIn(t)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if q, ok := s.queues[name]; ok {
 		return q
 	}
-	return newQueue(name) // holds no lease
+	return newQueue(name)
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // queue returns what memory holds of a queue, and begins it if there is nothing yet.
-func (s *Spool) queue(name string) *queue {
+func (s *Spool) queue(name string) *storedQueue {
 	s.mu.RLock()
 	q := s.queues[name]
 	s.mu.RUnlock()
@@ -37,10 +37,10 @@ func (s *Spool) site(name id.Site) *site {
 	return st
 }
 
-func (s *Spool) allQueues() []*queue {
+func (s *Spool) allQueues() []*storedQueue {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]*queue, 0, len(s.queues))
+	all := make([]*storedQueue, 0, len(s.queues))
 	for _, q := range s.queues {
 		all = append(all, q)
 	}

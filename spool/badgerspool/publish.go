@@ -169,7 +169,7 @@ func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err er
 
 // publishChange puts the envelope into all its queues. That no other has its id was checked under the id's lock.
 func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32) *change {
-	queues := make([]*queue, len(rec.targets))
+	queues := make([]*storedQueue, len(rec.targets))
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
@@ -191,7 +191,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 			g.set(recipientKey(t.Site, rec.seq), []byte(rec.sender))
 			f := g.figures(queues[i])
 			f.waiting++
-			f.last = rec.seq
+			f.Last = rec.seq
 		}
 		for i, m := range rec.messages {
 			uid, _ := unhex(m.UID)

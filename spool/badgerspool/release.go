@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // Release implements spool.Spool.
@@ -26,25 +27,20 @@ func (s *Spool) Release(ctx context.Context, t spool.Token, nack spool.Nack) err
 	return nil
 }
 
-// release moves a leased delivery to where the released ones rest.
-func (q *queue) release(g *group, t spool.Token, nack spool.Nack) error {
-	it, err := q.detach(t, g.s.opts.Now())
+// release moves a leased delivery to its place among the released ones.
+func (q *storedQueue) release(g *group, t spool.Token, nack spool.Nack) error {
+	from, firstLeased, err := q.Detach(t, g.s.opts.Now())
 	if err != nil {
 		return err
 	}
-	if err := q.rest(g, it, nack); err != nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if _, out := q.line(it.position).out[it.position]; out {
-			q.offerAgain(it.position)
-		}
+	if err := q.move(g, from, firstLeased, nack); err != nil {
+		q.Offer(from)
 		return err
 	}
 	return nil
 }
 
-func (q *queue) rest(g *group, it item, nack spool.Nack) error {
-	from := it.position
+func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time, nack spool.Nack) error {
 	value, err := g.get(entryAt(q.name, from))
 	if err != nil {
 		return err
@@ -56,43 +52,31 @@ func (q *queue) rest(g *group, it item, nack spool.Nack) error {
 	if err != nil {
 		return err
 	}
-	rec, err := readDelivery(g.txn, from.seq, e.target)
+	rec, err := readDelivery(g.txn, from.Seq, e.target)
 	if err != nil {
 		return err
 	}
 	if rec == nil {
-		rec = &delivery{state: stateReleased, firstLeased: it.firstLeased}
+		rec = &delivery{state: stateReleased, firstLeased: firstLeased}
 		g.figures(q).released++
 	}
 	if !nack.NotAttempted {
 		e.attempts++
 	}
-	to := position{due: max(1, g.now.Add(nack.Delay).UnixMilli()), seq: from.seq}
-	rec.due, rec.attempts, rec.time, rec.code = to.due, e.attempts, g.now, nack.Code
+	to := queue.Position{Due: max(1, g.now.Add(nack.Delay).UnixMilli()), Seq: from.Seq}
+	rec.due, rec.attempts, rec.time, rec.code = to.Due, e.attempts, g.now, nack.Code
 	g.next()
 	g.del(entryAt(q.name, from))
 	g.set(entryAt(q.name, to), e.encode())
-	g.set(deliveryKey(from.seq, e.target), rec.encode())
+	g.set(deliveryKey(from.Seq, e.target), rec.encode())
 	g.figures(q).lower(to)
-	g.after = append(g.after, func() { q.moved(from, to) })
+	g.after = append(g.after, func() { q.Moved(from, to) })
 	return nil
 }
 
-// detach ends a lease without offering its delivery again.
-func (q *queue) detach(t spool.Token, now time.Time) (item, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l, err := q.held(t, now)
-	if err != nil {
-		return item{}, err
-	}
-	q.end(l)
-	return *l.item, nil
-}
-
 // lower notes that the group has released a delivery to a place.
-func (c *queueChange) lower(to position) {
-	if c.lowest == (position{}) || to.before(c.lowest) {
+func (c *queueChange) lower(to queue.Position) {
+	if c.lowest == (queue.Position{}) || to.Before(c.lowest) {
 		c.lowest = to
 	}
 }

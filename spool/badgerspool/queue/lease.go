@@ -1,0 +1,194 @@
+package queue
+
+import (
+	"container/heap"
+	"errors"
+	"math"
+	"time"
+
+	"sealpost/spool"
+)
+
+// Snapshot reads the stored deliveries of a queue as of one commit.
+type Snapshot interface {
+	// Get returns the value at a position; nil when no delivery stands there.
+	Get(Position) ([]byte, error)
+	// Scan calls yield with the deliveries of one order from a position on, until it returns false.
+	Scan(o Order, from Position, yield func(Position, []byte) bool) error
+}
+
+// View calls read with a snapshot of the newest commit.
+type View func(read func(Snapshot) error) error
+
+// Lease is a delivery that has been leased.
+type Lease struct {
+	Position
+	Value []byte // the stored one
+	Token spool.Token
+	Until time.Time
+	item  *item
+}
+
+// Wait tells when a call with no delivery should try again.
+type Wait struct {
+	Changed <-chan struct{} // closed when the queue has changed
+	Sleep   time.Duration   // after this time alone a delivery may be due; negative: never
+}
+
+// ErrOvertaken reports that the session has made a later call: nobody reads the answer to this one.
+var ErrOvertaken = errors.New("overtaken by a later call of the session")
+
+// Lease leases up to req.Max deliveries that are due and waiting: released ones first, then in sequence. Without any it
+// returns how long to wait. The snapshot is taken under the queue's lock, so nothing whose settlement has been answered
+// is leased. An error of the view leases nothing.
+func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease, Wait, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.adopt(req.Session); err != nil {
+		return nil, Wait{}, err
+	}
+	if req.Number != 0 && req.Number != q.number {
+		return nil, Wait{}, ErrOvertaken
+	}
+	q.expire(now)
+	found, err := q.collect(min(req.Max, maxLeased-len(q.tokens)), now, view)
+	if err != nil {
+		for _, l := range found {
+			q.offer(l.Position)
+		}
+		return nil, Wait{}, err
+	}
+	for i := range found {
+		q.claim(&found[i], now, req.Duration)
+		if req.Number != 0 {
+			q.unsure = append(q.unsure, found[i].Token)
+		}
+	}
+	if len(found) == 0 {
+		return nil, Wait{q.waitChannel(), q.pending(now)}, nil
+	}
+	return found, Wait{}, nil
+}
+
+// claim leases a delivery that has left its line.
+func (q *Queue) claim(given *Lease, now time.Time, d time.Duration) {
+	it := given.item
+	if it.firstLeased.IsZero() {
+		it.firstLeased = now
+	}
+	given.Token, given.Until = newToken(q.name), now.Add(d)
+	it.lease = &lease{token: given.Token, item: it, until: given.Until, duration: d}
+	q.tokens[given.Token] = it.lease
+	heap.Push(&q.expiry, it.lease)
+}
+
+// collect takes up to max deliveries out of the queue, due retries first.
+func (q *Queue) collect(max int, now time.Time, view View) (found []Lease, err error) {
+	if max < 1 || !q.worthReading(now) {
+		return nil, nil
+	}
+	err = view(func(s Snapshot) error {
+		for _, o := range []Order{ByTime, BySequence} {
+			if found, err = q.take(s, o, found, max, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// take takes deliveries out of one line until there are max: returned ones first, then from the cursor on.
+func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
+	for len(found) < max {
+		it := q.line(o).returned()
+		if it == nil {
+			break
+		}
+		value, err := s.Get(it.Position)
+		if err != nil {
+			q.offer(it.Position)
+			return found, err
+		}
+		if value != nil { // else gone since; Gone or Moved is about to follow
+			found = append(found, Lease{Position: it.Position, Value: value, item: it})
+		}
+	}
+	if len(found) < max && q.worthScanning(o, now) {
+		return q.scan(s, o, found, max, now)
+	}
+	return found, nil
+}
+
+// worthReading spares a waiting call the look into the store when it can find nothing.
+func (q *Queue) worthReading(now time.Time) bool {
+	return len(q.fresh.back) > 0 || len(q.retry.back) > 0 ||
+		q.worthScanning(ByTime, now) || q.worthScanning(BySequence, now)
+}
+
+func (q *Queue) worthScanning(o Order, now time.Time) bool {
+	if o == ByTime {
+		return q.retryAt != math.MaxInt64 && !rests(q.retryAt, now)
+	}
+	return q.fresh.next.Seq <= q.last
+}
+
+// rests reports whether a delivery that is due at a time, in milliseconds, must not be leased yet. None rests for longer
+// than spool.MaxDelay: a later time was set by a wrong clock.
+func rests(due int64, now time.Time) bool {
+	return due > now.UnixMilli() && due <= now.Add(spool.MaxDelay).UnixMilli()
+}
+
+// scan takes deliveries out of one line from its cursor on, and moves the cursor.
+func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
+	ln := q.line(o)
+	whole := true // the scan reached the end of the line
+	err := s.Scan(o, ln.next, func(p Position, value []byte) bool {
+		if len(found) == max {
+			whole = false
+			return false
+		}
+		if o == ByTime && rests(p.Due, now) {
+			q.retryAt, whole = p.Due, false
+			return false
+		}
+		if _, out := ln.out[p]; !out {
+			found = append(found, Lease{Position: p, Value: value, item: ln.leave(p)})
+		}
+		if p.Due <= now.UnixMilli() { // the cursor does not pass a wrong clock's time, nor the places before it
+			ln.next = Position{p.Due, p.Seq + 1}
+		}
+		return true
+	})
+	switch {
+	case err != nil || !whole:
+	case o == ByTime:
+		q.retryAt = math.MaxInt64
+	case ln.next.Seq <= q.last:
+		ln.next.Seq = q.last + 1
+	}
+	return found, err
+}
+
+// waitChannel returns the channel that the next wake closes.
+func (q *Queue) waitChannel() <-chan struct{} {
+	if q.changed == nil {
+		q.changed = make(chan struct{})
+	}
+	return q.changed
+}
+
+// pending returns how long a waiting Lease may sleep before time alone can bring it a delivery; negative: for ever.
+func (q *Queue) pending(now time.Time) time.Duration {
+	sleep := time.Duration(-1)
+	if len(q.expiry) > 0 {
+		sleep = max(q.expiry[0].until.Sub(now), time.Millisecond)
+	}
+	if len(q.tokens) < maxLeased && q.retryAt != math.MaxInt64 {
+		due := max(time.UnixMilli(q.retryAt).Sub(now), time.Millisecond)
+		if sleep < 0 || due < sleep {
+			sleep = due
+		}
+	}
+	return sleep
+}

@@ -1,0 +1,192 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sealpost/internal/id"
+)
+
+// machine drives a queue at random, and knows which deliveries it may and must lease.
+type machine struct {
+	*bench
+	leases map[uint64]Lease // by sequence
+	after  []func()         // a commit's calls of the queue that have not been made yet
+}
+
+// TestModel leases, settles, releases and expires at random; each lease is compared with the stored deliveries.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &machine{bench: newBench(t), leases: map[uint64]Lease{}}
+		rt.Repeat(map[string]func(*rapid.T){
+			"":        m.check,
+			"publish": func(rt *rapid.T) { m.publish(rapid.IntRange(1, 5).Draw(rt, "deliveries")) },
+			"lease":   m.lease,
+			"settle":  m.settle,
+			"release": m.release,
+			"extend":  m.extend,
+			"tell":    func(*rapid.T) { m.tell() },
+			"pass": func(rt *rapid.T) {
+				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 50_000).Draw(rt, "ms")) * time.Millisecond)
+			},
+			"unread": func(rt *rapid.T) {
+				m.store.fail = errStore
+				m.try(m.request(3))
+				m.store.fail = nil
+			},
+			"session": m.newSession,
+			"restart": func(*rapid.T) { m.tell(); m.restart(); m.leases = map[uint64]Lease{} },
+		})
+	})
+}
+
+// newSession takes the queue, and ends the leases of the session before it.
+func (m *machine) newSession(rt *rapid.T) {
+	m.session, m.leases = id.Random128[id.Session](), map[uint64]Lease{}
+	if err := m.q.Begin(m.request(1)); err != nil {
+		rt.Fatal(err)
+	}
+}
+
+// held reports whether a delivery is leased now.
+func (m *machine) held(seq uint64) bool {
+	l, ok := m.leases[seq]
+	return ok && m.now.Before(l.Until)
+}
+
+// offered lists the deliveries that a call must lease now, in order.
+func (m *machine) offered() (all []Position) {
+	for _, o := range []Order{ByTime, BySequence} {
+		for _, p := range m.store.sorted(o) {
+			if !m.held(p.Seq) && p.Due <= m.now.UnixMilli() {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// lease compares a call with the stored deliveries. While the queue has still to be told of a commit, some may be missing.
+func (m *machine) lease(rt *rapid.T) {
+	max := rapid.IntRange(1, 6).Draw(rt, "max")
+	want := m.offered()
+	leased, _, err := m.try(m.request(max))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	want = want[:min(max, len(want))]
+	for _, l := range leased {
+		if m.held(l.Seq) {
+			rt.Fatalf("delivery %d is leased twice", l.Seq)
+		}
+		if v, ok := m.store.at[l.Position]; !ok || v != string(l.Value) || l.Due > m.now.UnixMilli() {
+			rt.Fatalf("leased %v as %q, and it holds %q", l.Position, l.Value, v)
+		}
+		m.leases[l.Seq] = l
+	}
+	got := make([]Position, len(leased))
+	for i, l := range leased {
+		got[i] = l.Position
+	}
+	if len(m.after) == 0 && !slices.Equal(got, want) {
+		rt.Fatalf("leased %v, want %v", got, want)
+	}
+}
+
+// some draws a stored delivery.
+func (m *machine) some(rt *rapid.T) Position {
+	all := append(m.store.sorted(ByTime), m.store.sorted(BySequence)...)
+	if len(all) == 0 {
+		rt.Skip("nothing is stored")
+	}
+	return rapid.SampledFrom(all).Draw(rt, "delivery")
+}
+
+// settle commits a settlement, leased or not, and tells the queue at once or later.
+func (m *machine) settle(rt *rapid.T) {
+	p := m.some(rt)
+	delete(m.store.at, p)
+	delete(m.leases, p.Seq)
+	m.commit(rt, func() { m.q.Gone(p) })
+}
+
+// release hands a leased delivery back; a failed commit leaves it where it was.
+func (m *machine) release(rt *rapid.T) {
+	p := m.some(rt)
+	if !m.held(p.Seq) {
+		rt.Skip("it is not leased")
+	}
+	from, first, err := m.q.Detach(m.leases[p.Seq].Token, m.now)
+	if err != nil || from != p || first.IsZero() {
+		rt.Fatalf("detach %v: %v, %v", p, from, err)
+	}
+	delete(m.leases, p.Seq)
+	if rapid.IntRange(0, 3).Draw(rt, "fails") == 0 {
+		m.q.Offer(from)
+		return
+	}
+	delay := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Hour}).Draw(rt, "delay")
+	to := Position{Due: m.now.Add(delay).UnixMilli(), Seq: from.Seq}
+	delete(m.store.at, from)
+	m.store.at[to] = fmt.Sprint("delivery ", from.Seq)
+	m.commit(rt, func() { m.q.Moved(from, to) })
+}
+
+// commit makes the calls that follow a commit, at once or after other calls.
+func (m *machine) commit(rt *rapid.T, tell func()) {
+	m.after = append(m.after, tell)
+	if rapid.Bool().Draw(rt, "at once") {
+		m.tell()
+	}
+}
+
+func (m *machine) tell() {
+	for _, f := range m.after {
+		f()
+	}
+	m.after = nil
+}
+
+func (m *machine) extend(rt *rapid.T) {
+	p := m.some(rt)
+	l, known := m.leases[p.Seq]
+	if !known {
+		rt.Skip("it was never leased")
+	}
+	until, err := m.q.Extend(l.Token, m.now)
+	if held := m.held(p.Seq); held != (err == nil) {
+		rt.Fatalf("extend %v, held %t: %v", p, held, err)
+	}
+	if err == nil {
+		l.Until = until
+		m.leases[p.Seq] = l
+	}
+}
+
+// check holds the cursors against the stored deliveries, and the number of leases against those that are known.
+func (m *machine) check(rt *rapid.T) {
+	c := m.q.Cursors()
+	for p := range m.store.at {
+		if len(m.after) == 0 && (p.Due == 0 && p.Seq < c.Head || p.Due != 0 && p.Before(c.RetryHead)) {
+			rt.Fatalf("%v waits, and the cursors are %+v", p, c)
+		}
+	}
+	n := 0
+	for seq := range m.leases {
+		if m.held(seq) {
+			n++
+		}
+	}
+	if got := m.q.Leased(m.now); len(m.after) == 0 && got > n {
+		rt.Fatalf("%d are leased, want at most %d", got, n)
+	}
+	if len(m.q.expiry) != len(m.q.tokens) {
+		rt.Fatalf("%d leases, and %d tokens", len(m.q.expiry), len(m.q.tokens))
+	}
+}
+
+var _ Snapshot = (*store)(nil)

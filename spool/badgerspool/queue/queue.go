@@ -1,0 +1,320 @@
+// Package queue is the lease machine of one queue: cursors, leases, retries, sessions and the order of delivery.
+//
+// A Queue decides which delivery is leased next, and to which session. It reads stored deliveries through a Snapshot
+// and writes nothing: the engine commits a change, and tells the queue afterwards. Its memory grows with the number of
+// leases, at most maxLeased, and not with the length of the queue. Nothing of it survives the process but the cursors,
+// which the engine stores.
+//
+// The package must not know an engine, a disk or the format of a record.
+package queue
+
+import (
+	"container/heap"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/spool"
+)
+
+// Queue holds the sessions and leases of one queue. All methods may be called concurrently.
+type Queue struct {
+	name string
+
+	mu      sync.Mutex // guards everything below
+	last    uint64     // the highest sequence in the queue
+	fresh   line       // by sequence
+	retry   line       // by (not before, sequence)
+	retryAt int64      // nothing from retry.next on is due before this time, milliseconds
+	tokens  map[spool.Token]*lease
+	expiry  expiries
+	session id.Session
+	number  uint64        // of the session's newest numbered call
+	unsure  []spool.Token // leased by that call, whose answer the session has not confirmed yet
+	seen    []id.Session  // displaced ones, oldest first
+	changed chan struct{} // closed when a waiting Lease should look again; nil when none waits
+}
+
+const (
+	maxSeen   = 1024 // displaced sessions remembered per queue; a forgotten one counts as new
+	maxLeased = 8192 // leases per queue; more deliveries wait until one has ended
+)
+
+// lease is a claim on one delivery.
+type lease struct {
+	token    spool.Token
+	item     *item
+	until    time.Time
+	duration time.Duration
+	index    int // in the queue's expiries
+}
+
+// New returns an empty queue.
+func New(name string) *Queue {
+	return &Queue{
+		name:   name,
+		fresh:  line{out: make(map[Position]*item)},
+		retry:  line{out: make(map[Position]*item)},
+		tokens: make(map[spool.Token]*lease),
+
+		retryAt: math.MaxInt64,
+	}
+}
+
+// Cursors are the durable part of a queue.
+type Cursors struct {
+	Last      uint64   // the highest sequence in the queue
+	Head      uint64   // no delivery before this sequence waits unreleased
+	RetryHead Position // no released delivery waits before this place
+}
+
+// Restore starts the queue at stored cursors. It must be the first call.
+func (q *Queue) Restore(c Cursors, released bool) {
+	q.last = c.Last
+	q.fresh.next = Position{Seq: c.Head}
+	q.retry.next = c.RetryHead
+	if released {
+		q.retryAt = 0 // unknown: look
+	}
+}
+
+// Cursors returns the places before which nothing waits. They may lag behind by one commit.
+func (q *Queue) Cursors() Cursors {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Cursors{Last: q.last, Head: q.fresh.floor().Seq, RetryHead: q.retry.floor()}
+}
+
+// Grow sets the highest sequence of the queue after a commit, and wakes waiting calls if it has risen.
+func (q *Queue) Grow(last uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if last > q.last {
+		q.last = last
+		q.wake()
+	}
+}
+
+// Leased returns the number of leases.
+func (q *Queue) Leased(now time.Time) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(now)
+	return len(q.tokens)
+}
+
+// wake lets every waiting Lease look again.
+func (q *Queue) wake() {
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
+}
+
+// line returns the line in which a position stands.
+func (q *Queue) line(o Order) *line {
+	if o == BySequence {
+		return &q.fresh
+	}
+	return &q.retry
+}
+
+// item returns the delivery at a position if it has left its line.
+func (q *Queue) item(p Position) (*item, bool) {
+	it, ok := q.line(p.order()).out[p]
+	return it, ok
+}
+
+// Begin starts a call of Lease: it makes the session the queue's own, unless a newer one holds it, and takes note of
+// the call's number.
+func (q *Queue) Begin(req spool.LeaseRequest) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.adopt(req.Session); err != nil {
+		return err
+	}
+	return q.begin(req)
+}
+
+// adopt makes the session the queue's own, and ends the leases of the one before it.
+func (q *Queue) adopt(session id.Session) error {
+	if session == q.session {
+		return nil
+	}
+	if slices.Contains(q.seen, session) {
+		return spool.ErrHeld
+	}
+	if q.session != "" {
+		if len(q.seen) == maxSeen {
+			q.seen = slices.Delete(q.seen, 0, 1)
+		}
+		q.seen = append(q.seen, q.session)
+	}
+	q.session, q.number, q.unsure = session, 0, nil
+	for len(q.expiry) > 0 {
+		q.giveBack(q.expiry[0])
+	}
+	q.wake() // the displaced session's waiting calls
+	return nil
+}
+
+// begin takes note of a numbered call, and ends the leases of the one before it if its answer was lost. A session makes
+// numbered calls one after the other, so every earlier one has been answered whole, or its caller has left.
+func (q *Queue) begin(req spool.LeaseRequest) error {
+	if req.Number == 0 {
+		return nil
+	}
+	if req.Number <= q.number {
+		return spool.ErrInvalid
+	}
+	if req.Got < q.number {
+		for _, t := range q.unsure {
+			if l, ok := q.tokens[t]; ok {
+				q.giveBack(l)
+			}
+		}
+	}
+	q.number, q.unsure = req.Number, nil
+	q.wake() // the calls before this one
+	return nil
+}
+
+// expire ends every lease whose time has passed.
+func (q *Queue) expire(now time.Time) {
+	for len(q.expiry) > 0 && !now.Before(q.expiry[0].until) {
+		q.giveBack(q.expiry[0])
+	}
+}
+
+// giveBack ends a lease and offers its delivery again.
+func (q *Queue) giveBack(l *lease) {
+	q.end(l)
+	q.offer(l.item.Position)
+}
+
+// offer lets the next Lease have a delivery that is out.
+func (q *Queue) offer(p Position) { heap.Push(&q.line(p.order()).back, p) }
+
+// end forgets a lease; its delivery stays out.
+func (q *Queue) end(l *lease) {
+	delete(q.tokens, l.token)
+	heap.Remove(&q.expiry, l.index)
+	l.item.lease = nil
+}
+
+// held returns the lease of a token unless it has ended.
+func (q *Queue) held(t spool.Token, now time.Time) (*lease, error) {
+	q.expire(now)
+	l, ok := q.tokens[t]
+	if !ok {
+		return nil, spool.ErrStale
+	}
+	return l, nil
+}
+
+// Extend prolongs a lease by its own duration from now, and returns its new end.
+func (q *Queue) Extend(t spool.Token, now time.Time) (time.Time, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, err := q.held(t, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	l.until = now.Add(l.duration)
+	heap.Fix(&q.expiry, l.index)
+	return l.until, nil
+}
+
+// Return ends leases and offers their deliveries again.
+func (q *Queue) Return(leases []Lease) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, given := range leases {
+		if l, ok := q.tokens[given.Token]; ok {
+			q.giveBack(l)
+		}
+	}
+}
+
+// Detach ends a lease without offering its delivery again: Moved or Offer must follow. It returns the delivery's place,
+// and the time of its first lease in this process.
+func (q *Queue) Detach(t spool.Token, now time.Time) (Position, time.Time, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, err := q.held(t, now)
+	if err != nil {
+		return Position{}, time.Time{}, err
+	}
+	q.end(l)
+	return l.item.Position, l.item.firstLeased, nil
+}
+
+// Offer offers a detached delivery again.
+func (q *Queue) Offer(p Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, out := q.item(p); out {
+		q.offer(p)
+	}
+}
+
+// Gone removes a delivery that a commit has taken from its place, with its lease.
+func (q *Queue) Gone(p Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	full := len(q.tokens) == maxLeased
+	q.remove(p)
+	if full {
+		q.wake()
+	}
+}
+
+func (q *Queue) remove(p Position) {
+	it, ok := q.item(p)
+	if !ok {
+		return
+	}
+	if it.lease != nil {
+		q.end(it.lease)
+	}
+	ln := q.line(p.order())
+	delete(ln.out, p)
+	heap.Remove(&ln.low, it.index)
+}
+
+// Moved follows a commit that has released a delivery from one place to another.
+func (q *Queue) Moved(from, to Position) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.remove(from)
+	if _, out := q.retry.out[to]; !out && to.Before(q.retry.next) {
+		q.retry.leave(to)
+		q.offer(to)
+	}
+	q.retryAt = min(q.retryAt, to.Due)
+	q.wake()
+}
+
+// FirstLeased returns the time of a delivery's first lease in this process, if it is out.
+func (q *Queue) FirstLeased(p Position) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if it, ok := q.item(p); ok {
+		return it.firstLeased
+	}
+	return time.Time{}
+}
+
+// newToken returns 128 random bits and the queue's name.
+func newToken(queue string) spool.Token {
+	return spool.Token(id.Random128[string]() + "." + queue)
+}
+
+// NameIn returns the name of the queue to which a token belongs.
+func NameIn(t spool.Token) string {
+	_, name, _ := strings.Cut(string(t), ".")
+	return name
+}
