@@ -45,10 +45,12 @@ var arrows = map[string][]string{
 	"hub":               {"hub/api", "spool", "certs", "config", "statement"},
 	"hub/api":           {"spool"},
 	"spool":             {},
-	"spool/badgerspool": {"spool", "spool/badgerspool/queue"},
+	"spool/badgerspool": {"spool", "spool/badgerspool/disk", "spool/badgerspool/packs", "spool/badgerspool/queue"},
 	"spool/spooltest":   {"spool"},
 
 	"spool/badgerspool/queue": {"spool"},
+	"spool/badgerspool/packs": {"spool", "spool/badgerspool/disk"},
+	"spool/badgerspool/disk":  {},
 }
 
 // isHelper tells the small packages of internal that any room may use, and that use no room.
@@ -154,6 +156,8 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{ImportPath: "sealpost/hub", Imports: []string{"github.com/dgraph-io/badger/v4"}},
 		{ImportPath: "sealpost/spool/badgerspool/queue", Imports: []string{"github.com/dgraph-io/badger/v4"}},
 		{ImportPath: "sealpost/spool/badgerspool/queue", Imports: []string{"sealpost/spool/badgerspool"}},
+		{ImportPath: "sealpost/spool/badgerspool/packs", Imports: []string{"github.com/dgraph-io/badger/v4"}},
+		{ImportPath: "sealpost/spool/badgerspool/packs", Imports: []string{"sealpost/spool/badgerspool/queue"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"modernc.org/sqlite"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"database/sql"}},
 		{ImportPath: "sealpost/agent", Imports: []string{"sealpost/hub"}},

@@ -52,7 +52,7 @@ func (s *Spool) roomToOpen() error {
 		return nil
 	}
 	s.opts.Log.Warn("the disk is too full to open the spool; giving up the ballast", "free", free)
-	if err := remove(s.ballastPath()); err != nil {
+	if err := s.seams.disk.Unlink(s.ballastPath()); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(s.dir); err != nil {
@@ -79,10 +79,9 @@ func (s *Spool) loadBallast() error {
 	if err != nil || free-s.opts.Ballast < max(s.opts.Reserve, openNeeds) {
 		return err
 	}
-	err = s.content.allocate(s.ballastPath(), s.opts.Ballast)
+	f, err := s.seams.disk.Reserve(s.ballastPath(), s.opts.Ballast)
 	if err != nil {
-		os.Remove(s.ballastPath())
 		return fmt.Errorf("make the ballast: %w", err)
 	}
-	return nil
+	return f.Close()
 }

@@ -154,7 +154,7 @@ func (a *auditor) contentOf(e *envelope, needed bool) {
 	switch {
 	case !needed:
 	case e.small():
-		a.packs[e.at.pack]++
+		a.packs[e.at.Pack]++
 	default:
 		a.content[string(tohex[id.Envelope](e.id[:]))] = true
 		if e.parts() > 1 {
@@ -251,7 +251,7 @@ func (a *auditor) counts() {
 // files expects every content that is needed, and nothing unneeded but what the janitor has still to remove.
 func (a *auditor) files() {
 	for n, count := range a.packs {
-		if _, err := os.Stat(a.s.packs.path(n)); err != nil && count > 0 {
+		if _, err := os.Stat(a.s.packs.Path(n)); err != nil && count > 0 {
 			a.problem("pack %d with %d contents: %v", n, count, err)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/disk"
+	"sealpost/spool/badgerspool/packs"
 )
 
 var (
@@ -43,7 +45,7 @@ type Spool struct {
 	hours       hours
 	lock        io.Closer
 	content     *content
-	packs       *packs
+	packs       *packs.Packs[*change]
 	incarnation id.Incarnation
 
 	changes  chan []*change
@@ -78,14 +80,14 @@ type Spool struct {
 
 // seams are the few places where tests reach in to make things fail.
 type seams struct {
-	disk   disk
+	disk   disk.Disk
 	commit func(txn *badger.Txn, version uint64) error
 	free   func(dir string) (int64, error)
 }
 
 // Open opens the spool in a folder, and makes it if there is none. One process at a time can have it open.
 func Open(dir string, opts Options) (*Spool, error) {
-	return open(dir, opts, seams{disk: realDisk{}, commit: commit, free: durable.Free})
+	return open(dir, opts, seams{disk: disk.Real, commit: commit, free: durable.Free})
 }
 
 func commit(txn *badger.Txn, version uint64) error { return txn.CommitAt(version, nil) }
@@ -111,11 +113,11 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
 	}
-	s.packs = newPacks(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) }, s.changes)
+	s.packs = packs.New(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) }, s.commitPacked)
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the spool: %w", err), s.release())
 	}
-	go s.packs.run()
+	s.packs.Start()
 	go s.write()
 	go s.clean()
 	return s, nil
@@ -186,8 +188,7 @@ func (s *Spool) Close() error {
 	s.life.Unlock()
 	s.calls.Wait()
 	<-s.cleaned
-	close(s.packs.jobs)
-	<-s.packs.done
+	s.packs.Close()
 	close(s.changes)
 	<-s.written
 	return s.release()

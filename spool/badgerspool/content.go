@@ -3,24 +3,14 @@ package badgerspool
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/spool/badgerspool/disk"
 )
-
-// disk carries out one named operation on a file. The real one just does it; tests make it fail, before it took effect
-// or after.
-type disk interface {
-	do(op, path string, f func() error) error
-}
-
-type realDisk struct{}
-
-func (realDisk) do(_, _ string, f func() error) error { return f() }
 
 // content keeps ciphertext that is too large for a pack in plain files, one per envelope: <root>/<xx>/<envelope id>, xx
 // being the id's first two digits. A file is there, whole and durable, before the commit that names it; without such a
@@ -28,7 +18,7 @@ func (realDisk) do(_, _ string, f func() error) error { return f() }
 type content struct {
 	root    string
 	staging string // files on their way
-	disk    disk
+	disk    disk.Disk
 }
 
 func (c *content) folder(e id.Envelope) string { return filepath.Join(c.root, string(e[:2])) }
@@ -44,7 +34,7 @@ func (c *content) make() error {
 
 // makeFolder makes the folder of an envelope, durably, if it is not there yet.
 func (c *content) makeFolder(e id.Envelope) error {
-	return c.disk.do("make folder", c.folder(e), func() error { return durable.MkdirAll(c.folder(e), 0o700) })
+	return c.disk("make folder", c.folder(e), func() error { return durable.MkdirAll(c.folder(e), 0o700) })
 }
 
 // write makes the file of an envelope from memory, durably. The caller holds the id's lock.
@@ -55,7 +45,7 @@ func (c *content) write(e id.Envelope, data []byte) error {
 		err = c.fill(temp, data)
 	}
 	if err == nil {
-		err = c.disk.do("rename", temp, func() error { return os.Rename(temp, c.path(e)) })
+		err = c.disk("rename", temp, func() error { return os.Rename(temp, c.path(e)) })
 	}
 	if err != nil {
 		os.Remove(temp) // else Open removes it
@@ -64,22 +54,15 @@ func (c *content) write(e id.Envelope, data []byte) error {
 	return c.syncFolder(e)
 }
 
-func (c *content) fill(path string, data []byte) (err error) {
-	var f *os.File
-	err = c.disk.do("create", path, func() (err error) {
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func (c *content) fill(path string, data []byte) error {
+	f, err := c.disk.Create(path)
+	if err != nil {
 		return err
-	})
-	if err == nil {
-		err = c.disk.do("write", path, func() error { _, err := f.Write(data); return err })
 	}
-	if err == nil {
-		err = c.disk.do("sync", path, func() error { return datasync(f) })
+	if err = c.disk.WriteAt(f, data, 0); err == nil {
+		err = c.disk.Sync(f)
 	}
-	if f != nil {
-		err = errors.Join(err, f.Close())
-	}
-	return err
+	return errors.Join(err, f.Close())
 }
 
 // link gives a complete upload the name of its envelope beside the one it has, so that a crash before the commit loses
@@ -89,10 +72,10 @@ func (c *content) link(staged string, e id.Envelope) error {
 	if err := c.makeFolder(e); err != nil {
 		return fmt.Errorf("store the content: %w", err)
 	}
-	if err := c.disk.do("unlink", path, func() error { return remove(path) }); err != nil {
+	if err := c.disk.Unlink(path); err != nil {
 		return fmt.Errorf("replace an orphan: %w", err)
 	}
-	if err := c.disk.do("link", path, func() error { return os.Link(staged, path) }); err != nil {
+	if err := c.disk("link", path, func() error { return os.Link(staged, path) }); err != nil {
 		return fmt.Errorf("store the content: %w", err)
 	}
 	return c.syncFolder(e)
@@ -100,7 +83,7 @@ func (c *content) link(staged string, e id.Envelope) error {
 
 func (c *content) syncFolder(e id.Envelope) error {
 	dir := c.folder(e)
-	if err := c.disk.do("sync folder", dir, func() error { return durable.SyncDir(dir) }); err != nil {
+	if err := c.disk.SyncDir(dir); err != nil {
 		return fmt.Errorf("store the content: %w", err)
 	}
 	fault.Point("spool-content")
@@ -109,14 +92,5 @@ func (c *content) syncFolder(e id.Envelope) error {
 
 // unlink removes the file of an envelope; that it is gone already is fine.
 func (c *content) unlink(e id.Envelope) error {
-	path := c.path(e)
-	return c.disk.do("unlink", path, func() error { return remove(path) })
-}
-
-// remove is os.Remove for which an absent file is a success.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return c.disk.Unlink(c.path(e))
 }

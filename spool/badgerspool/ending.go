@@ -68,7 +68,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 func (n ending) removeContent(g *group, commit uint64) {
 	g.figures(n.first).content -= n.e.size
 	if n.e.small() {
-		g.packed(n.e.at.pack, -1)
+		g.packed(n.e.at.Pack, -1)
 		return
 	}
 	if n.e.parts() > 1 {

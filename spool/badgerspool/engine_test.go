@@ -106,8 +106,8 @@ func TestGroups(t *testing.T) {
 		publish(largestEnvelope())
 	}
 	before := c.commits.Load()
-	if !eventually(func() bool { return uncommitted(s) == large+small }) {
-		t.Errorf("%d wait for the first commit", uncommitted(s))
+	if !eventually(func() bool { return s.packs.Pending() == large+small }) {
+		t.Errorf("%d wait for the first commit", s.packs.Pending())
 	}
 	close(c.gate)
 	wg.Wait()
@@ -115,16 +115,6 @@ func TestGroups(t *testing.T) {
 		t.Errorf("%d publishes took %d commits", large+small, n)
 	}
 	mustAudit(t, s)
-}
-
-// uncommitted counts contents that lie in packs and wait for their commit.
-func uncommitted(s *Spool) (n int) {
-	s.packs.mu.Lock()
-	defer s.packs.mu.Unlock()
-	for _, p := range s.packs.all {
-		n += p.pending
-	}
-	return n
 }
 
 func mustOpenGated(t *testing.T, c *counted) *Spool {

@@ -8,12 +8,14 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"sealpost/internal/durable"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/disk"
 )
 
 var errInjected = errors.New("injected: input/output error")
@@ -47,7 +49,7 @@ func (d *faultyDisk) do(op, path string, f func() error) error {
 	return errInjected
 }
 
-func realSeams() seams { return seams{disk: realDisk{}, commit: commit, free: durable.Free} }
+func realSeams() seams { return seams{disk: disk.Real, commit: commit, free: durable.Free} }
 
 func mustOpen(t testing.TB, dir string, opts Options, sm seams) *Spool {
 	t.Helper()
@@ -177,7 +179,7 @@ func TestFaults(t *testing.T) {
 func oneFault(t *testing.T, d *faultyDisk) {
 	dir := t.TempDir()
 	sm := realSeams()
-	sm.disk = d
+	sm.disk = d.do
 	s, err := open(dir, Options{}, sm)
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +217,7 @@ func eventually(holds func() bool) bool {
 }
 
 func contentFiles(s *Spool) (names string) {
-	for _, dir := range []string{s.content.staging, s.packs.dir} {
+	for _, dir := range []string{s.content.staging, filepath.Join(s.dir, "packs")} {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
 			names += dir + "/" + e.Name() + " "

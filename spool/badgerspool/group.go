@@ -85,7 +85,7 @@ func (g *group) figures(q *storedQueue) *queueChange {
 func (g *group) packed(n uint64, more int64) {
 	live, ok := g.packs[n]
 	if !ok {
-		live = g.s.packs.live(n)
+		live = g.s.packs.Live(n)
 	}
 	g.packs[n] = live + more
 }

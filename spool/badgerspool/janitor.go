@@ -124,14 +124,8 @@ func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
 
 // removePacks unlinks the packs in which nothing is needed any more, and then forgets their counts.
 func (s *Spool) removePacks(ctx context.Context) error {
-	dead := s.packs.takeDead()
-	for i, n := range dead {
-		if err := s.packs.unlink(n); err != nil {
-			s.packs.returnDead(dead[i:])
-			return err
-		}
-	}
-	for step := range slices.Chunk(dead, trashStep) {
+	removed, err := s.packs.RemoveDead()
+	for step := range slices.Chunk(removed, trashStep) {
 		c := &change{ctx: ctx, need: needFloor, entries: len(step) + 1, bytes: len(step) * (entryCost + 16)}
 		c.apply = func(g *group) error {
 			for _, n := range step {
@@ -143,7 +137,7 @@ func (s *Spool) removePacks(ctx context.Context) error {
 			return err // the next start does it
 		}
 	}
-	return nil
+	return err
 }
 
 // flatten lets Badger give back the room of deleted rows once there are many and nothing else is going on.

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/packs"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -77,8 +78,8 @@ func (s *Spool) wait(ctx context.Context, changed <-chan struct{}, sleep time.Du
 
 // deliveries reads leased deliveries. One that has been settled meanwhile is left out.
 func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (found []spool.Delivery, err error) {
-	r := packReader{p: s.packs}
-	defer r.close()
+	r := s.packs.Reader()
+	defer r.Close()
 	err = s.view(func(txn *badger.Txn) error {
 		for _, l := range leased {
 			d, at, err := s.delivery(txn, q, l)
@@ -88,8 +89,8 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (
 			if d == nil {
 				continue
 			}
-			if at.pack != 0 && d.Size <= int64(maxBytes) {
-				d.Content, err = r.read(at, d.Size)
+			if at.Pack != 0 && d.Size <= int64(maxBytes) {
+				d.Content, err = r.Read(at, d.Size)
 				if err != nil { // Open will tell; the queue must not stand still for one content
 					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue", q.name, "err", err)
 				}
@@ -103,18 +104,18 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (
 }
 
 // delivery reads one delivery but for its content; nil when it has just been settled.
-func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool.Delivery, packPlace, error) {
+func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool.Delivery, packs.Place, error) {
 	en, err := decodeEntry(l.Value)
 	if err != nil {
-		return nil, packPlace{}, err
+		return nil, packs.Place{}, err
 	}
 	rec, err := readDelivery(txn, l.Seq, en.target)
 	if err != nil || rec.final() {
-		return nil, packPlace{}, err
+		return nil, packs.Place{}, err
 	}
 	e, err := readEnvelope(txn, en.sender, l.Seq)
 	if err != nil {
-		return nil, packPlace{}, err
+		return nil, packs.Place{}, err
 	}
 	d := &spool.Delivery{
 		DeliveryID:  spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: l.Seq, Envelope: tohex[id.Envelope](e.id[:])},
@@ -131,7 +132,7 @@ func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool
 	if e.parts() > 1 {
 		sums, err := get(txn, sumsKey(e.seq))
 		if err != nil {
-			return nil, packPlace{}, err
+			return nil, packs.Place{}, err
 		}
 		d.CRC32C = decodeSums(sums)
 	}

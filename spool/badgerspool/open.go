@@ -51,9 +51,9 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%w: offset %d of %d", spool.ErrInvalid, offset, e.size)
 	}
 	if e.small() {
-		r := packReader{p: s.packs}
-		defer r.close()
-		content, err := r.read(e.at, e.size)
+		r := s.packs.Reader()
+		defer r.Close()
+		content, err := r.Read(e.at, e.size)
 		return io.NopCloser(bytes.NewReader(content[min(offset, int64(len(content))):])), err
 	}
 	return s.openFile(d, e.size, offset)

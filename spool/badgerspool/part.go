@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/disk"
 )
 
 // slot is a part that is being written. Only its owner writes, and only under its mutex, so that a part once verified is
@@ -97,7 +98,7 @@ func (w *partWriter) waitForOwner(ctx context.Context) error {
 // write copies the part into its place and makes it durable.
 func (w *partWriter) write(ctx context.Context, r io.Reader) (err error) {
 	u := w.st.u
-	err = u.s.content.disk.do("open", u.path, func() (err error) {
+	err = u.s.content.disk("open", u.path, func() (err error) {
 		w.file, err = os.OpenFile(u.path, os.O_WRONLY, 0)
 		return err
 	})
@@ -117,7 +118,7 @@ func (w *partWriter) write(ctx context.Context, r io.Reader) (err error) {
 // that was being written then has to be sent again.
 func (w *partWriter) sync() error {
 	u := w.st.u
-	err := u.s.content.disk.do("sync", u.path, func() error { return datasync(w.file) })
+	err := u.s.content.disk.Sync(w.file)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err != nil {
@@ -199,9 +200,9 @@ func (w *partWriter) writeAt(ctx context.Context, data []byte, offset int64) err
 	if w.slot.owner != &w.me {
 		return errTaken
 	}
-	err = u.s.content.disk.do("write", u.path, func() error { _, err := w.file.WriteAt(data, offset); return err })
+	err = u.s.content.disk.WriteAt(w.file, data, offset)
 	if half := spool.PartSize / 2; err == nil && (offset-w.offset+int64(len(data)))%int64(half) == 0 {
-		startWriting(w.file, offset+int64(len(data))-int64(half), int64(half))
+		disk.StartWriting(w.file, offset+int64(len(data))-int64(half), int64(half))
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/packs"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,11 +43,39 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 		return s.published(old, rec, err)
 	}
 	if rec.small() {
-		err = s.packs.publish(&packJob{content: e.Content, at: &rec.at, change: s.publishChange(ctx, rec, nil)})
+		err = s.publishPacked(ctx, rec, e.Content)
 	} else {
 		err = s.publishFile(ctx, rec, e)
 	}
 	return s.published(rec, rec, err)
+}
+
+// publishPacked makes a content durable in a pack, and then has its change committed. Both happen in groups, and the
+// caller waits once.
+func (s *Spool) publishPacked(ctx context.Context, rec *envelope, content []byte) error {
+	c := s.publishChange(ctx, rec, nil)
+	c.done = make(chan error, 1)
+	if err := s.packs.Put(ctx, &packs.Job[*change]{Content: content, At: &rec.at, Then: c}); err != nil {
+		return err
+	}
+	err := <-c.done
+	if rec.at != (packs.Place{}) {
+		s.packs.Committed(rec.at)
+	}
+	return err
+}
+
+// commitPacked hands the changes of a durable group to the writer, or answers them with the error of its content.
+func (s *Spool) commitPacked(group []*packs.Job[*change], err error) {
+	changes := make([]*change, len(group))
+	for i, job := range group {
+		changes[i] = job.Then
+	}
+	if err != nil {
+		answer(changes, err)
+		return
+	}
+	s.changes <- changes
 }
 
 // publishFile publishes content that has a file of its own.
@@ -184,7 +213,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 			g.set(sumsKey(rec.seq), encodeSums(crcs))
 		}
 		if rec.small() {
-			g.packed(rec.at.pack, 1)
+			g.packed(rec.at.Pack, 1)
 		}
 		for i, t := range rec.targets {
 			g.set(entryKey(t.Queue, rec.seq), entry{id: rec.id, sender: rec.sender, target: i}.encode())

@@ -7,6 +7,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/packs"
 )
 
 // envelope is the immutable record of what was published.
@@ -19,8 +20,8 @@ type envelope struct {
 	address  id.Address
 	route    id.Hash
 	size     int64
-	crc      uint32    // of the only part; more than one part: see keySums
-	at       packPlace // of small content
+	crc      uint32      // of the only part; more than one part: see keySums
+	at       packs.Place // of small content
 	spooled  time.Time
 	targets  []spool.Target
 	messages []spool.Message
@@ -41,8 +42,8 @@ func (e *envelope) encode() []byte {
 	}
 	b.hash(e.route)
 	b.uint(uint64(e.crc))
-	b.uint(e.at.pack)
-	b.int(e.at.offset)
+	b.uint(e.at.Pack)
+	b.int(e.at.Offset)
 	b.stamp(e.spooled)
 	b.uint(uint64(len(e.targets)))
 	for _, t := range e.targets {
@@ -86,7 +87,7 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 	}
 	e.route = d.hash()
 	e.crc = uint32(d.uint())
-	e.at = packPlace{d.uint(), d.int()}
+	e.at = packs.Place{Pack: d.uint(), Offset: d.int()}
 	e.spooled = d.stamp()
 	e.targets = make([]spool.Target, d.count())
 	for i := range e.targets {

@@ -58,7 +58,7 @@ func (s *Spool) restorePacks(txn *badger.Txn) error {
 	if err != nil {
 		return err
 	}
-	return s.packs.restore(live)
+	return s.packs.Restore(live)
 }
 
 // each calls f with every name under one kind of key.

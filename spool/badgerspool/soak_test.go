@@ -112,7 +112,7 @@ func diskUse(t *testing.T, dir string) (sum int64) {
 func expectPacks(t *testing.T, s *Spool, most int) {
 	t.Helper()
 	few := func() bool {
-		entries, err := os.ReadDir(s.packs.dir)
+		entries, err := os.ReadDir(filepath.Join(s.dir, "packs"))
 		must(t, err)
 		return len(entries) <= most
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"sealpost/internal/durable"
 	"sealpost/spool"
 )
 
@@ -101,35 +100,9 @@ func (s *Spool) reserveFile(u *upload) error {
 	if free-u.size < s.opts.Reserve {
 		return spool.ErrFull
 	}
-	if err := s.content.allocate(u.path, u.size); err != nil {
-		os.Remove(u.path)
-		return err
-	}
-	return nil
-}
-
-// allocate makes a file of the full size and its name durable.
-func (c *content) allocate(path string, size int64) error {
-	var f *os.File
-	err := c.disk.do("create", path, func() (err error) {
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-		return err
-	})
+	f, err := s.content.disk.Reserve(u.path, u.size)
 	if err != nil {
-		if f != nil {
-			f.Close()
-		}
 		return err
 	}
-	err = c.disk.do("allocate", path, func() error { return preallocate(f, size) })
-	if err == nil {
-		err = c.disk.do("sync", path, f.Sync)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("reserve %d bytes: %w", size, err)
-	}
-	return c.disk.do("sync folder", c.staging, func() error { return durable.SyncDir(c.staging) })
+	return f.Close()
 }

@@ -98,7 +98,7 @@ func (s *Spool) forget(ctx context.Context, u *upload) error {
 	if err := s.submit(c); err != nil {
 		return err
 	}
-	if err := s.content.disk.do("unlink", u.path, func() error { return remove(u.path) }); err != nil {
+	if err := s.content.disk.Unlink(u.path); err != nil {
 		return err
 	}
 	if needed, err := s.needsContent(u.name.raw); needed || err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/disk"
 )
 
 // TestUploadRestsOfACrash: the states in which a crash can leave an upload.
@@ -65,11 +66,11 @@ func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
 	first := make(chan error, 1)
 	go func() { first <- st.Put(context.Background(), 0, hold) }()
 	<-hold.paused
-	s.content.disk = &faultyDisk{at: 3} // open, write, sync
+	s.content.disk = (&faultyDisk{at: 3}).do // open, write, sync
 	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err, errInjected) {
 		t.Fatalf("the failed sync says %v", err)
 	}
-	s.content.disk = realDisk{}
+	s.content.disk = disk.Real
 	close(hold.resume)
 	if err := <-first; err == nil {
 		t.Fatal("the neighbour was taken for durable")

@@ -133,7 +133,7 @@ func (s *Spool) clearStaging(keep map[string]bool) error {
 	}
 	for _, e := range entries {
 		if !keep[e.Name()] {
-			if err := remove(filepath.Join(s.content.staging, e.Name())); err != nil {
+			if err := s.content.disk.Unlink(filepath.Join(s.content.staging, e.Name())); err != nil {
 				return err
 			}
 		}

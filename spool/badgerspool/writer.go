@@ -152,7 +152,7 @@ func (s *Spool) finish(g *group) error {
 		st.store(*f)
 	}
 	for n, live := range g.packs {
-		if s.packs.store(n, live) {
+		if s.packs.SetLive(n, live) {
 			s.janitor.kick()
 		}
 	}

@@ -1,12 +1,14 @@
 //go:build !linux
 
-package badgerspool
+package disk
 
 import "os"
 
 // preallocate gives the file its size. The blocks are taken when they are written.
 func preallocate(f *os.File, size int64) error { return f.Truncate(size) }
 
+// datasync makes the file durable.
 func datasync(f *os.File) error { return f.Sync() }
 
-func startWriting(*os.File, int64, int64) {}
+// StartWriting does nothing here.
+func StartWriting(*os.File, int64, int64) {}
