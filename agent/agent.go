@@ -145,11 +145,11 @@ func (a *Agent) open(version string) (err error) {
 // openLedger tells of what the ledger has set aside.
 func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(path)
-	if err != nil && !errors.Is(err, ledger.ErrFull) {
-		return nil, words.LedgerUnusable(path, err)
+	if isFull(err) {
+		return nil, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, words.LedgerUnusable(path, err)
 	}
 	switch aside := l.Aside(); len(aside) {
 	case 0:

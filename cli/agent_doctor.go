@@ -79,6 +79,9 @@ func askAtWork(ctx context.Context, dir string, note func(doctor.Finding)) {
 	case errors.Is(err, control.ErrNotRunning):
 		say(doctor.Warn, words.AgentStopped(dir))
 		return
+	case errors.Is(err, control.ErrHindered):
+		say(doctor.Fail, words.AgentHindered(err))
+		return
 	case err != nil:
 		say(doctor.Warn, words.AgentSilent(err))
 		return

@@ -42,11 +42,8 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 		if broken != nil {
 			return broken
 		}
-		a, err := agent.New(agent.Options{Config: cfg, Dir: absolute(dir), Version: versionInfo().Version, Log: log})
-		if err != nil {
-			return err
-		}
-		if err = a.Run(ctx); errors.Is(err, api.ErrHeld) {
+		err := agent.Keep(ctx, agent.Options{Config: cfg, Dir: absolute(dir), Version: versionInfo().Version, Log: log})
+		if errors.Is(err, api.ErrHeld) {
 			return fmt.Errorf("%w: %w", err, service.ErrDisplaced)
 		}
 		return err
@@ -58,9 +55,14 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg), Managed: managed}, log)
 }
 
-// agentAlive asks the agent for its status, for which it looks into its ledger and its rooms.
+// agentAlive asks the agent for its status, for which it looks into its ledger and its rooms. One that waits for room on its
+// disk is alive: a restart makes none.
 func agentAlive(cfg config.Agent) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return control.Dial(cfg.State).Call(ctx, agent.PathStatus, agent.StatusRequest{}, nil)
+		err := control.Dial(cfg.State).Call(ctx, agent.PathStatus, agent.StatusRequest{}, nil)
+		if errors.Is(err, control.ErrHindered) {
+			return nil
+		}
+		return err
 	}
 }

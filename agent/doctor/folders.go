@@ -54,6 +54,8 @@ func folders(_ context.Context, o Options) (list []Finding) {
 			list = append(list, fail(what, words.FolderLinked(dir))...)
 		case errors.Is(err, fs.ErrPermission):
 			list = append(list, fail(what, words.FolderClosed(err))...)
+		case durable.IsFull(err):
+			list = append(list, fail(what, words.FolderFull(dir))...)
 		default:
 			list = append(list, fail(what, words.FolderBroken(err))...)
 		}

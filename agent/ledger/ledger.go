@@ -22,6 +22,8 @@ import (
 
 	"modernc.org/sqlite" // and the database/sql driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"sealpost/internal/durable"
 )
 
 // ErrNotFound says that there is no such row.
@@ -39,6 +41,7 @@ const maxGroup = 256
 // Ledger is safe for concurrent use.
 type Ledger struct {
 	db      *sql.DB
+	dir     string // in which its file lies
 	ops     chan *op
 	readers chan *Tx // idle ones; each is one connection with its own prepared statements
 	closed  chan struct{}
@@ -67,24 +70,32 @@ type Tx struct {
 }
 
 // Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
-// never open one ledger.
+// never open one ledger. It answers ErrFull when there is no room to open it, and then says nothing of the ledger itself.
 func Open(path string) (*Ledger, error) {
+	l, err := openAt(path)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, orFull(filepath.Dir(path), err))
+	}
+	return l, nil
+}
+
+func openAt(path string) (*Ledger, error) {
 	aside, err := matched(path)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+		return nil, err
 	}
 	if err := makeTight(path); err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+		return nil, err
 	}
 	dsn := fileURL(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+		return nil, err
 	}
-	l := &Ledger{db: db, aside: aside, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
+	l := &Ledger{db: db, dir: filepath.Dir(path), aside: aside, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
 	writer, err := l.connect()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	writer.stamps = &stamps{}
 	err = writer.migrated()
@@ -100,7 +111,7 @@ func Open(path string) (*Ledger, error) {
 		for range len(l.readers) {
 			err = errors.Join(err, (<-l.readers).close())
 		}
-		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), writer.close(), db.Close())
+		return nil, errors.Join(err, writer.close(), db.Close())
 	}
 	l.done.Go(func() { l.write(writer) })
 	return l, nil
@@ -244,7 +255,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	fail := func(err error) {
 		for _, o := range group {
 			if o.err == nil {
-				o.err = fmt.Errorf("write ledger: %w", plain(err))
+				o.err = fmt.Errorf("write ledger: %w", orFull(l.dir, err))
 			}
 		}
 	}
@@ -253,7 +264,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 		return
 	}
 	if len(group) == 1 { // a savepoint of its own would cost it a second copy of every page that it changes
-		if group[0].err = plain(group[0].do(tx)); group[0].err != nil {
+		if group[0].err = orFull(l.dir, group[0].do(tx)); group[0].err != nil {
 			if err := tx.exec("ROLLBACK"); err != nil {
 				fail(err)
 			}
@@ -269,17 +280,32 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	}
 }
 
-// plain says what a person has to do about a full disk. SQLite has rolled back by itself then, so that what it says of our
-// own rollback says nothing.
-func plain(err error) error {
-	if err == nil {
-		return nil
+// probe is what a ledger needs at least to be opened: SQLite's shared memory and a few pages of its log.
+const probe = 64 << 10
+
+// orFull returns ErrFull, with the error, for one that a full disk causes. SQLite has a code for this only where a write
+// fails; of its other errors of input and output the disk itself is asked. SQLite has rolled back by itself then, and the
+// error of a second rollback is left out.
+func orFull(dir string, err error) error {
+	if err == nil || errors.Is(err, ErrFull) {
+		return err
 	}
-	var full *sqlite.Error
-	if errors.As(err, &full) && full.Code()&0xff == sqlite3.SQLITE_FULL {
-		return fmt.Errorf("%w: nothing is lost; make room, and the agent goes on when it is started again (%w)", ErrFull, full)
+	full := durable.IsFull(err)
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok && !full {
+		switch failed.Code() & 0xff {
+		case sqlite3.SQLITE_FULL:
+			full = true
+		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+			full = durable.IsFull(durable.TryWrite(dir, probe))
+		}
+		if full {
+			err = failed
+		}
 	}
-	return err
+	if !full {
+		return err
+	}
+	return fmt.Errorf("%w (%s): nothing is lost; make room there (%w)", ErrFull, dir, err)
 }
 
 func (l *Ledger) each(tx *Tx, group []*op) error {
@@ -295,7 +321,7 @@ func (l *Ledger) one(tx *Tx, o *op) error {
 	if err := tx.exec("SAVEPOINT one"); err != nil {
 		return err
 	}
-	if o.err = plain(o.do(tx)); o.err != nil {
+	if o.err = orFull(l.dir, o.do(tx)); o.err != nil {
 		if err := tx.exec("ROLLBACK TO one"); err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ type Snapshot struct {
 	Outbox    *outbox.Status
 	Inbox     *inbox.Status
 	Stopped   bool
+	Full      string // why the agent waits for room on its own disk; empty: it does not
 }
 
 // Pin is a site that is not what it was.
@@ -139,6 +140,9 @@ func (s Snapshot) trays(l *lines, p *place) {
 
 func (s Snapshot) link(l *lines) {
 	switch {
+	case s.Full != "" && !s.Stopped:
+		l.tell(words.StateFull, "", s.Full)
+		return
 	case s.Stopped:
 		l.tell(words.Stopped, "", words.WasStopped)
 	case s.Connected:

@@ -75,6 +75,22 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 // mayNotAsk is said to a caller of another account, by the system's answer or by the daemon's own.
 const mayNotAsk = "you may not ask this daemon; run the command as " + whoMayAsk
 
+// ErrHindered says that the daemon lives and can do nothing for now. The error's text is the daemon's reason.
+var ErrHindered = errors.New("the daemon can do nothing for now")
+
+type hindered struct{ says string }
+
+func (h *hindered) Error() string { return h.says }
+
+func (h *hindered) Is(target error) bool { return target == ErrHindered }
+
+// Hindered answers every request with the reason for which a daemon can do nothing for now.
+func Hindered(why error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, why.Error(), http.StatusServiceUnavailable)
+	})
+}
+
 func explain(err error) error {
 	if nobodyListens(err) {
 		return ErrNotRunning
@@ -97,5 +113,9 @@ func refusal(path string, answer *http.Response) error {
 	if answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusMethodNotAllowed {
 		return fmt.Errorf("the daemon does not know %s; is it of another version?", path)
 	}
-	return errors.New(strings.TrimSpace(string(text)))
+	says := strings.TrimSpace(string(text))
+	if answer.StatusCode == http.StatusServiceUnavailable {
+		return &hindered{says}
+	}
+	return errors.New(says)
 }

@@ -143,6 +143,11 @@ func FolderClosed(why error) Verdict { return verdict(letItIn, "%v", why) }
 // FolderBroken says that a folder cannot be used for another reason.
 func FolderBroken(why error) Verdict { return verdict(repair, "%v", why) }
 
+// FolderFull says that the disk of a folder takes nothing more.
+func FolderFull(dir string) Verdict {
+	return verdict("make room on that disk; nothing is lost", "the disk of %s is full", dir)
+}
+
 // FileInPlace says that a file has the name of a folder.
 func FileInPlace(dir string) error {
 	return fmt.Errorf("%s is not a directory: a file of that name is there", dir)

@@ -91,8 +91,11 @@ func AgentStopped(dir string) Verdict {
 	return verdict("start it: sealpost agent run --dir "+dir, "it does not run, so nothing is sent or received")
 }
 
-// AgentSilent says that it does not answer.
+// AgentSilent says that it does not answer this account.
 func AgentSilent(why error) Verdict { return verdict(asTheAgent, "%v", why) }
+
+// AgentHindered says that it runs, and why it can do nothing.
+func AgentHindered(why error) Verdict { return verdict("do what this line says", "%v", why) }
 
 // AgentApart says that it has no connection.
 func AgentApart(trouble string) Verdict {

@@ -31,6 +31,7 @@ const (
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
 	NoRoom                        // the inbox's disk is full
+	StateFull                     // the disk of the state folder is full
 	NoInbox                       // the inbox cannot be used, mostly as its disk is away
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
@@ -168,6 +169,13 @@ var table = [situations]Words{
 		What:  "the disk of the inbox is too full to receive anything",
 		Safe:  "Yes. The hub keeps what is to come, and so does its sender.",
 		Next:  "It is received by itself as soon as there is room: move or delete what is not needed on that disk.",
+		Ask:   "The admin of this computer.",
+	},
+	StateFull: {
+		Label: "NO ROOM",
+		What:  "the disk of sealpost's keys and ledger is full, so nothing is sent or received",
+		Safe:  "Yes. Nothing is lost.",
+		Next:  "Move or delete files on that disk that are not needed; sealpost goes on by itself as soon as there is room.",
 		Ask:   "The admin of this computer.",
 	},
 	NoInbox: {

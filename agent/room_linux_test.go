@@ -1,0 +1,97 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/agent"
+	"sealpost/config"
+)
+
+// ontoSmallDisk moves the state folder of a site that is stopped onto a disk of its own.
+func (s *site) ontoSmallDisk() {
+	s.w.t.Helper()
+	state := filepath.Join(s.dir, "state")
+	must(s.w.t, os.Rename(state, state+".before"))
+	must(s.w.t, os.Mkdir(state, 0o700))
+	if err := unix.Mount("tmpfs", state, "tmpfs", 0, "size=4m,mode=0700"); err != nil {
+		s.w.t.Skipf("SKIPPED: only root mounts a disk: %v", err)
+	}
+	s.w.t.Cleanup(func() { must(s.w.t, unix.Unmount(state, unix.MNT_DETACH)) })
+	must(s.w.t, os.CopyFS(state, os.DirFS(state+".before")))
+	for _, name := range []string{"sealed", "."} {
+		must(s.w.t, os.Chmod(filepath.Join(state, name), 0o700))
+	}
+	keys, err := filepath.Glob(filepath.Join(state, "*.*"))
+	must(s.w.t, err)
+	for _, key := range keys {
+		must(s.w.t, os.Chmod(key, 0o600))
+	}
+}
+
+// fill writes to the disk of the state folder until it takes no more, and returns the way back.
+func (s *site) fill() (empty func()) {
+	s.w.t.Helper()
+	f, err := os.Create(filepath.Join(s.dir, "state", "filler"))
+	must(s.w.t, err)
+	for err == nil {
+		_, err = f.Write(make([]byte, 4<<10))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		s.w.t.Fatal(err)
+	}
+	must(s.w.t, f.Close())
+	return func() { must(s.w.t, os.Remove(f.Name())) }
+}
+
+// keep runs the site as the program does.
+func (s *site) keep() {
+	s.w.t.Helper()
+	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
+	must(s.w.t, err)
+	s.daemon = start(func(ctx context.Context) error {
+		return agent.Keep(ctx, agent.Options{Config: cfg, Dir: s.dir, Version: "test", Log: s.w.log(string(s.name))})
+	})
+}
+
+// The disk of the ledger is full at a start: the ledger is not called damaged, each command and STATUS.txt say that the disk is
+// full, and the agent goes on by itself once there is room. The same holds for a ledger that is to be made.
+func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
+	for name, ledgerIsThere := range map[string]bool{"a ledger": true, "no ledger": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, lab, centre := labAndCentre(t)
+			lab.stop()
+			lab.ontoSmallDisk()
+			if !ledgerIsThere {
+				must(t, os.Remove(filepath.Join(lab.dir, "state", "ledger.db")))
+			}
+			empty := lab.fill()
+			lab.drop("data.csv", []byte("1;2"))
+			lab.keep()
+			eventually(t, "a command says that the disk is full", func() bool {
+				err := lab.call(agent.PathStatus, agent.StatusRequest{}, nil)
+				return err != nil && strings.Contains(err.Error(), "the disk is full") && strings.Contains(err.Error(), "make room") &&
+					!strings.Contains(err.Error(), "damaged")
+			})
+			eventually(t, "the status file says it", func() bool {
+				text := lab.statusFile()
+				return strings.Contains(text, "NO ROOM") && strings.Contains(text, "goes on by itself as soon as there is room")
+			})
+			empty()
+			if !ledgerIsThere {
+				eventually(t, "it goes on", func() bool {
+					return lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil) == nil
+				})
+			}
+			centre.expect("FL-LAB", "data.csv", []byte("1;2"))
+			eventually(t, "the status file forgets it", func() bool { return !strings.Contains(lab.statusFile(), "NO ROOM") })
+		})
+	}
+}
