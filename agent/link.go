@@ -24,6 +24,7 @@ type Link struct {
 	Connected   bool           `json:"connected"`
 	Hub         string         `json:"hub,omitempty"` // the hub's name
 	Trouble     string         `json:"trouble,omitempty"`
+	Refusal     string         `json:"refusal,omitempty"`  // the code for which the hub, which was reached, refuses this site
 	Stranger    string         `json:"stranger,omitempty"` // who has issued the certificate that is shown in the hub's place
 	Proxy       string         `json:"proxy,omitempty"`    // the proxy that does not let the connection through
 	Since       time.Time      `json:"since"`              // of the present state
@@ -141,11 +142,15 @@ func (a *Agent) lost(now Link) {
 func (a *Agent) explain(ctx context.Context, err error) Link {
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
-		return Link{Trouble: words.AdmitFirst(a.site, a.cfg.Role, a.identity.Key())}
+		return refused(api.CodeNotAdmitted, words.AdmitFirst(a.site, a.cfg.Role, a.identity.Key()))
+	case errors.Is(err, api.ErrRemoved):
+		return refused(api.CodeRemoved, words.RemovedFrom(a.site, a.cfg.Role, a.identity.Key(), stranger.RemovedAt(err)))
+	case errors.Is(err, api.ErrOtherKey):
+		return refused(api.CodeOtherKey, words.OtherKeyAtHub(a.site, a.identity.Key()))
 	case errors.Is(err, api.ErrExpired) && a.now().Before(a.identity.NotAfter()):
-		return Link{Trouble: words.ClocksDisagree(a.identity.NotAfter())}
+		return refused(api.CodeExpired, words.ClocksDisagree(a.identity.NotAfter()))
 	case errors.Is(err, api.ErrExpired):
-		return Link{Trouble: words.SiteExpired(a.identity.NotAfter())}
+		return refused(api.CodeExpired, words.SiteExpired(a.identity.NotAfter()))
 	}
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, a.cfg); unknown == nil {
@@ -162,6 +167,9 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	}
 	return Link{Trouble: words.Unreachable(err)}
 }
+
+// refused is the link of a site that has reached the hub and was refused.
+func refused(code api.Code, says string) Link { return Link{Trouble: says, Refusal: string(code)} }
 
 // between says what stands between the site and its hub, if it shows itself: a proxy that refuses, or somebody who answers
 // in the hub's place.
@@ -189,6 +197,8 @@ func (l Link) Situation() words.Situation {
 		return words.Intercepted
 	case l.Proxy != "":
 		return words.ProxyShut
+	case l.Refusal != "":
+		return words.RefusedByHub
 	}
 	return words.NotConnected
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -35,13 +36,29 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	s, known := h.dir.view().sites[name]
 	if !known || s.removed() || s.Key != key {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
-		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr)
-		return site{}, problem(api.CodeNotAdmitted, "the hub has not admitted %s with the key %s; its administrator can: sealpost hub admit %s --fingerprint %s --role ROLE", name, key, name, key)
+		refusal := s.refusal(name, key)
+		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr, "code", refusal.Code)
+		return site{}, refusal
 	}
 	if who == sender && !s.sends() || who == receiver && !s.receives() {
 		return site{}, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this", name, s.Role)
 	}
 	return s, nil
+}
+
+// refusal is the problem of a caller whose certificate is good and whose key the hub does not accept.
+func (s site) refusal(name id.Site, key id.Hash) *api.Error {
+	admit := fmt.Sprintf("sealpost hub admit %s --fingerprint %s --role ROLE", name, key)
+	switch {
+	case s.removed() && s.Key == key:
+		return &api.Error{Code: api.CodeRemoved, Since: s.Removed,
+			Detail: fmt.Sprintf("%s was removed from the network at %s; to let it in again, its administrator can: %s", name, s.Removed.Format(time.RFC3339), admit)}
+	case !s.removed() && s.Key != "":
+		return &api.Error{Code: api.CodeOtherKey,
+			Detail: fmt.Sprintf("%s is admitted with another key than %s; if that one is gone for good, its administrator can: sealpost hub remove %s, then: %s", name, key, name, admit)}
+	}
+	return &api.Error{Code: api.CodeNotAdmitted,
+		Detail: fmt.Sprintf("the hub has not admitted %s with the key %s; its administrator can: %s", name, key, admit)}
 }
 
 // identify says whom the connection's certificates name.

@@ -127,8 +127,12 @@ func (r wireRequest) expected(kind string) api.Code {
 		return api.CodeNoCert
 	case "expired":
 		return api.CodeExpired
-	case "not in the directory", "removed", "another key":
+	case "not in the directory":
 		return api.CodeNotAdmitted
+	case "removed":
+		return api.CodeRemoved
+	case "another key":
+		return api.CodeOtherKey
 	case "other site, sends":
 		return r.sends
 	case "other site, receives":

@@ -171,9 +171,9 @@ func (c *call) fail(err error) {
 	}
 	code, status := codeOf(err)
 	c.code = code
-	detail, after := "", retryAfter[code]
+	detail, after, since := "", retryAfter[code], time.Time{}
 	if told, ok := errors.AsType[*api.Error](err); ok {
-		detail = told.Detail
+		detail, since = told.Detail, told.Since
 		after = max(after, told.After)
 	} else if errors.Is(err, id.ErrInvalid) {
 		detail = err.Error()
@@ -191,7 +191,9 @@ func (c *call) fail(err error) {
 		c.drain()
 		c.w.Header().Set("Connection", "close") // strangers keep none, and the next one may come with a better certificate
 	}
-	exact, err := strictjson.Marshal(api.NewProblem(code, status, detail, request))
+	problem := api.NewProblem(code, status, detail, request)
+	problem.Since = since
+	exact, err := strictjson.Marshal(problem)
 	if err != nil {
 		panic(err) // strings and a number always encode
 	}
@@ -226,5 +228,7 @@ var retryAfter = map[api.Code]time.Duration{
 	api.CodeBusy:        time.Second,
 	api.CodeFull:        10 * time.Second,
 	api.CodeUncertain:   5 * time.Second,
+	api.CodeRemoved:     5 * time.Second,
+	api.CodeOtherKey:    5 * time.Second,
 	api.CodeNotAdmitted: 5 * time.Second, // a person is about to admit it, after this hub took the place of a lost one
 }

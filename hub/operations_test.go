@@ -21,7 +21,7 @@ type operation struct {
 
 // Problems that every endpoint with a certificate can answer, and every one with a body.
 var (
-	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
+	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
 	everyBody   = []api.Code{api.CodeInvalid, api.CodeTooLarge}
 )
 

@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"sealpost/config"
 	"sealpost/hub/api"
@@ -38,7 +40,10 @@ func TestRemove(t *testing.T) {
 		t.Error("its wait ended as if nothing had happened")
 	}
 	_, err := ca.Hello(t.Context())
-	wantCode(t, err, api.CodeNotAdmitted)
+	wantCode(t, err, api.CodeRemoved)
+	if problem, ok := errors.AsType[*api.Error](err); !ok || time.Since(problem.Since) > time.Hour {
+		t.Errorf("it does not say when: %+v", problem)
+	}
 	_, err = lab.Resolve(t.Context(), key("fl-lab.dat"))
 	wantCode(t, err, api.CodeUnroutable)
 	events := map[spool.EventKind]spool.Event{}
@@ -66,7 +71,7 @@ func TestRemove(t *testing.T) {
 		t.Errorf("invited again it gets %+v, %v", hello, err)
 	}
 	_, err = ca.Hello(t.Context())
-	wantCode(t, err, api.CodeNotAdmitted)
+	wantCode(t, err, api.CodeOtherKey)
 }
 
 // A removal that was cut short is finished at the next start.

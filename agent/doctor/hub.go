@@ -85,6 +85,10 @@ func hello(ctx context.Context, o Options) []Finding {
 	switch {
 	case errors.Is(err, api.ErrNotAdmitted):
 		return fail(what, words.Unadmitted(o.Config.Site, o.Config.Role, identity.Key()))
+	case errors.Is(err, api.ErrRemoved):
+		return fail(what, words.RemovedAtHub(o.Config.Site, o.Config.Role, identity.Key(), stranger.RemovedAt(err)))
+	case errors.Is(err, api.ErrOtherKey):
+		return fail(what, words.OtherKeyThere(identity.Key()))
 	case errors.Is(err, api.ErrExpired):
 		return fail(what, words.EndedAtHub())
 	case err != nil:

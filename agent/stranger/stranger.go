@@ -33,6 +33,14 @@ type Seen struct {
 // errSeen ends a connection whose other end has shown itself.
 var errSeen = errors.New("seen")
 
+// RemovedAt returns when the hub has removed the site to which it gave this error; zero when it does not say.
+func RemovedAt(err error) time.Time {
+	if problem, ok := errors.AsType[*api.Error](err); ok {
+		return problem.Since
+	}
+	return time.Time{}
+}
+
 // Look connects to an address, through the proxy if there is one, and says who answers. With an error only Seen.Proxy is
 // of use.
 func Look(ctx context.Context, address string, network id.Hash) (s Seen, err error) {

@@ -18,6 +18,8 @@ const (
 	CodeNoCert      Code = "no-certificate"
 	CodeExpired     Code = "certificate-expired"
 	CodeNotAdmitted Code = "not-admitted"  // the hub does not know this site (yet)
+	CodeRemoved     Code = "removed"       // the hub's admin has removed this site
+	CodeOtherKey    Code = "other-key"     // the hub knows this site by another identity key
 	CodeNotAllowed  Code = "not-allowed"   // the site's role or patterns do not cover this
 	CodeNotFound    Code = "not-found"     // or not yours
 	CodeConflict    Code = "conflict"      // the same id names something else
@@ -42,6 +44,7 @@ type Error struct {
 	Code    Code
 	Detail  string        // for people
 	After   time.Duration // from Retry-After; 0: none
+	Since   time.Time     // of CodeRemoved: when the site was removed
 	Request string        // the request's id, to find it in the hub's log
 }
 
@@ -67,6 +70,8 @@ var (
 	ErrNoCert      = errors.New("no client certificate")
 	ErrExpired     = errors.New("the client certificate has expired")
 	ErrNotAdmitted = errors.New("the hub has not admitted this site yet")
+	ErrRemoved     = errors.New("the hub has removed this site")
+	ErrOtherKey    = errors.New("the hub knows this site by another key")
 	ErrNotAllowed  = errors.New("not allowed for this site")
 	ErrRoute       = errors.New("the route has changed")
 	ErrUnroutable  = errors.New("the address has no recipients")
@@ -86,6 +91,8 @@ var codes = []struct {
 	{CodeNoCert, ErrNoCert, http.StatusUnauthorized, false},
 	{CodeExpired, ErrExpired, http.StatusUnauthorized, false},
 	{CodeNotAdmitted, ErrNotAdmitted, http.StatusForbidden, true},
+	{CodeRemoved, ErrRemoved, http.StatusForbidden, true},
+	{CodeOtherKey, ErrOtherKey, http.StatusForbidden, true},
 	{CodeNotAllowed, ErrNotAllowed, http.StatusForbidden, false},
 	{CodeNotFound, spool.ErrNotFound, http.StatusNotFound, false},
 	{CodeConflict, spool.ErrConflict, http.StatusConflict, false},

@@ -19,12 +19,13 @@ const maxProblem = 64 << 10
 
 // Problem is RFC 9457 problem details, with the code that programs branch on.
 type Problem struct {
-	Type    string `json:"type"`
-	Title   string `json:"title"`
-	Status  int    `json:"status"`
-	Detail  string `json:"detail,omitempty"`
-	Code    Code   `json:"code"`
-	Request string `json:"request,omitempty"`
+	Type    string    `json:"type"`
+	Title   string    `json:"title"`
+	Status  int       `json:"status"`
+	Detail  string    `json:"detail,omitempty"`
+	Code    Code      `json:"code"`
+	Request string    `json:"request,omitempty"`
+	Since   time.Time `json:"since,omitzero"` // of the code removed: when that was
 }
 
 // NewProblem words an error for the wire. The detail is for people and may be empty.
@@ -47,7 +48,7 @@ func problemOf(resp *http.Response) error {
 	if resp.Header.Get("Content-Type") != ProblemType || json.Unmarshal(data, &p) != nil || p.Code == "" {
 		return fmt.Errorf("the answer is not the hub's: status %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
 	}
-	return &Error{Code: p.Code, Detail: p.Detail, After: retryAfter(resp.Header), Request: p.Request}
+	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since, After: retryAfter(resp.Header), Request: p.Request}
 }
 
 func retryAfter(h http.Header) time.Duration {

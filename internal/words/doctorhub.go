@@ -62,6 +62,27 @@ func Unadmitted(site, role string, fingerprint id.Hash) Verdict {
 	return verdict("ask its admin to run: "+admit(site, role, fingerprint), "the hub does not know this site")
 }
 
+// RemovedAtHub says that the hub's admin has removed this site.
+func RemovedAtHub(site, role string, fingerprint id.Hash, since time.Time) Verdict {
+	return verdict("if that is a mistake, ask its admin to run: "+admit(site, role, fingerprint), "the hub's admin has removed this site%s", at(since))
+}
+
+// at names a time, where it is known.
+func at(when time.Time) string {
+	if when.IsZero() {
+		return ""
+	}
+	return " at " + Time(when)
+}
+
+// OtherKeyThere says that the hub knows this site by another key.
+func OtherKeyThere(fingerprint id.Hash) Verdict {
+	return verdict(otherKeyNext, "the hub knows this site by another key than this computer's, whose fingerprint is %s", fingerprint)
+}
+
+// otherKeyNext is what to do where two computers have joined under one name.
+const otherKeyNext = "use the computer that joined last; if it is gone for good, ask the admin of the hub to remove this site and to admit this computer's fingerprint"
+
 // admit is the command that lets a site in.
 func admit(site, role string, fingerprint id.Hash) string {
 	return fmt.Sprintf("sealpost hub admit %s --fingerprint %s --role %s", site, fingerprint, role)

@@ -158,6 +158,18 @@ func AdmitFirst(site id.Site, role string, fingerprint id.Hash) string {
 	return fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run '%s'", admit(string(site), role, fingerprint))
 }
 
+// RemovedFrom says that the hub's admin has taken this site off the network.
+func RemovedFrom(site id.Site, role string, fingerprint id.Hash, since time.Time) string {
+	return fmt.Sprintf("the admin of the hub has removed this site from the network%s: nothing is sent or received; if that is a mistake, ask them to run '%s'",
+		at(since), admit(string(site), role, fingerprint))
+}
+
+// OtherKeyAtHub says that another computer has joined under this site's name.
+func OtherKeyAtHub(site id.Site, fingerprint id.Hash) string {
+	return fmt.Sprintf("the hub knows %s by another key than this computer's, whose fingerprint is %s: another computer has joined under this name, or these keys are an old copy; %s",
+		site, fingerprint, otherKeyNext)
+}
+
 // ClocksDisagree says that a certificate has ended by the hub's clock only.
 func ClocksDisagree(until time.Time) string {
 	return fmt.Sprintf("the hub says that this site's certificate has expired, and by this computer's clock it is good until %s: the hub's clock is wrong, or this one's; %s", Time(until), askTheHub)

@@ -26,6 +26,7 @@ const (
 	Unwatched                     // new files are found by looking for them only
 	Intercepted                   // something else answers in the hub's place
 	ProxyShut                     // the proxy on the way lets nothing through
+	RefusedByHub                  // the hub was reached, and refuses this site
 	WrongClock                    // this computer's clock or the hub's is wrong
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
@@ -135,6 +136,13 @@ var table = [situations]Words{
 		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
 		Next:  "sealpost tries again by itself, all the time.",
 		Ask:   "The admin of your site, who can ask whoever runs the proxy.",
+	},
+	RefusedByHub: {
+		Label: "NOT CONNECTED",
+		What:  "the hub was reached, and does not serve this site",
+		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Next:  "sealpost asks again by itself, and goes on as soon as the reason is gone.",
+		Ask:   "The admin of your site, who can ask the admin of the hub.",
 	},
 	WrongClock: {
 		Label: "CLOCK",
