@@ -1,2 +1,3 @@
-// Package arch holds the tests that keep the rooms apart: which package may import which, and why. It has no code.
+// Package arch holds the tests of imports, paths and English. It has no code.
+// It has no code.
 package arch
