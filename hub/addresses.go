@@ -8,11 +8,12 @@ import (
 	"sealpost/spool"
 )
 
-// maxAddresses bounds the addresses that are remembered for one sender.
+// maxAddresses bounds the remembered addresses of one sender.
 const maxAddresses = 1000
 
-// addresses remembers which route version each sender was last told for each address that it has asked for since the hub's
-// start, so that it can be told when that changes. It is no promise: agents ask again at each start of the hub.
+// addresses holds the route version that each sender was last given for each address. The hub
+// announces a new version to that sender. It is kept in memory only: agents ask again after each
+// start of the hub.
 type addresses struct {
 	mu   sync.Mutex // guards told
 	told map[id.Site]map[string]remembered
@@ -23,7 +24,7 @@ type remembered struct {
 	version id.Hash
 }
 
-// change is one address that now resolves to something else.
+// change is an address with a new route version for its sender.
 type change struct {
 	sender id.Site
 	remembered
@@ -35,18 +36,18 @@ func (a *addresses) remember(sender id.Site, address id.Address, version id.Hash
 	key := address.String()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	mine := a.told[sender]
-	if mine == nil {
-		mine = map[string]remembered{}
-		a.told[sender] = mine
+	ofSender := a.told[sender]
+	if ofSender == nil {
+		ofSender = map[string]remembered{}
+		a.told[sender] = ofSender
 	}
-	if _, known := mine[key]; !known && len(mine) >= maxAddresses {
-		for any := range mine {
-			delete(mine, any)
+	if _, known := ofSender[key]; !known && len(ofSender) >= maxAddresses {
+		for any := range ofSender {
+			delete(ofSender, any)
 			break
 		}
 	}
-	mine[key] = remembered{address, version}
+	ofSender[key] = remembered{address, version}
 }
 
 func (a *addresses) forget(sender id.Site) {
@@ -55,13 +56,13 @@ func (a *addresses) forget(sender id.Site) {
 	delete(a.told, sender)
 }
 
-// changed lists the addresses whose version under t is not the one that was told.
+// changed returns the addresses whose route version under t is new to their sender.
 func (a *addresses) changed(t *table, network id.Hash) []change {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []change
-	for sender, mine := range a.told {
-		for _, r := range mine {
+	for sender, ofSender := range a.told {
+		for _, r := range ofSender {
 			if version := t.resolve(network, sender, r.address).version; version != r.version {
 				out = append(out, change{sender, remembered{r.address, version}})
 			}
@@ -70,8 +71,8 @@ func (a *addresses) changed(t *table, network id.Hash) []change {
 	return out
 }
 
-// tellRoutes announces to each sender which of its addresses resolve to something else now. What cannot be announced is
-// tried again with the next change. The caller holds dir.change.
+// tellRoutes announces new route versions to the senders that asked for them. A failed announcement
+// is repeated with the next change. The caller holds dir.change.
 func (h *Hub) tellRoutes(ctx context.Context) {
 	pending := h.told.changed(h.dir.view(), h.verifier.Network)
 	for len(pending) > 0 {
@@ -82,7 +83,8 @@ func (h *Hub) tellRoutes(ctx context.Context) {
 				rest = append(rest, c)
 				continue
 			}
-			events[c.sender] = spool.Event{Kind: spool.EventRoute, Time: h.now().UTC(), Address: c.address.String(), RouteVersion: c.version}
+			events[c.sender] = spool.Event{Kind: spool.EventRoute, Time: h.now().UTC(),
+				Address: c.address.String(), RouteVersion: c.version}
 			round = append(round, c)
 		}
 		if err := h.spool.Announce(context.WithoutCancel(ctx), events); err != nil {
@@ -91,7 +93,8 @@ func (h *Hub) tellRoutes(ctx context.Context) {
 		}
 		for _, c := range round {
 			h.told.remember(c.sender, c.address, c.version)
-			h.log.Info("route changed", "sender", c.sender, "address", c.address.String(), "version", c.version)
+			h.log.Info("route changed", "sender", c.sender, "address", c.address.String(),
+				"version", c.version)
 		}
 		pending = rest
 	}

@@ -19,7 +19,8 @@ const (
 	deadRemoved    = "recipient-removed"
 )
 
-// invite makes an invitation. The hub keeps the hash of its secret; the secret is in the answer and nowhere else.
+// invite makes an invitation. The hub keeps only the hash of its secret; the answer holds the
+// secret.
 func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	if _, err := id.ParseSite(string(in.Site)); err != nil {
 		return Invited{}, err
@@ -27,8 +28,8 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	s, known := h.dir.view().sites[in.Site]
-	fresh := !known || s.removed()
-	if fresh {
+	isNew := !known || s.isRemoved()
+	if isNew {
 		s = site{Name: in.Site, Created: h.now().UTC()}
 	}
 	if s.Key == "" {
@@ -39,25 +40,29 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 			return Invited{}, err
 		}
 	} else if in.Role != "" && in.Role != s.Role {
-		return Invited{}, fmt.Errorf("%s has joined with the role %s; to change it, use: sealpost hub admit %s --fingerprint %s --role %s", s.Name, s.Role, s.Name, s.Key, in.Role)
+		return Invited{}, fmt.Errorf("%s has joined with the role %s; to change it, use: "+
+			"sealpost hub admit %s --fingerprint %s --role %s", s.Name, s.Role, s.Name, s.Key,
+			in.Role)
 	}
 	valid := in.Valid
 	if valid <= 0 {
 		valid = invitationTime
 	}
 	secret := certs.NewSecret()
-	inv := invitation{Site: s.Name, Hash: certs.HashSecret(secret), Expires: h.now().Add(valid).UTC().Truncate(time.Second), Bound: s.Key}
+	inv := invitation{Site: s.Name, Hash: certs.HashSecret(secret),
+		Expires: h.now().Add(valid).UTC().Truncate(time.Second), Bound: s.Key}
 	if err := h.dir.putInvitation(ctx, inv); err != nil {
 		return Invited{}, err
 	}
 	h.log.Info("site invited", "site", s.Name, "role", s.Role, "expires", inv.Expires)
 	return Invited{
-		Site: s.Name, Role: s.Role, MaySend: s.MaySend, Hub: h.addresses(), Network: h.verifier.Network, Suite: h.config.Suite,
-		Secret: secret, Expires: inv.Expires, Queue: s.queueName(), New: fresh, Joined: s.Key != "",
+		Site: s.Name, Role: s.Role, MaySend: s.MaySend, Hub: h.addresses(),
+		Network: h.verifier.Network, Suite: h.config.Suite,
+		Secret: secret, Expires: inv.Expires, Queue: s.queueName(), New: isNew, Joined: s.Key != "",
 	}, nil
 }
 
-// setRole gives the site its role, and the patterns under which it may send.
+// setRole sets the role of the site and the patterns of routing keys under which it may send.
 func (s *site) setRole(role string, maySend []string) error {
 	switch role {
 	case config.RoleSend, config.RoleReceive, config.RoleBoth:
@@ -75,7 +80,7 @@ func (s *site) setRole(role string, maySend []string) error {
 		}
 	}
 	switch {
-	case !s.sends():
+	case !s.canSend():
 		s.MaySend = nil
 	case len(maySend) > 0:
 		s.MaySend = slices.Compact(slices.Sorted(slices.Values(maySend)))
@@ -85,19 +90,20 @@ func (s *site) setRole(role string, maySend []string) error {
 	return nil
 }
 
-// queueName is the site's queue, if it has one.
+// queueName returns the name of the site's queue, or "" for a site that does not receive.
 func (s site) queueName() string {
-	if s.receives() {
+	if s.canReceive() {
 		return s.Name.Queue()
 	}
 	return ""
 }
 
-// storeSite stores a site, makes the queue of a receiver, and tells senders whose routes that changes.
+// storeSite stores a site, makes the queue of a receiver, and announces changed routes.
 func (h *Hub) storeSite(ctx context.Context, s site) error {
 	if name := s.queueName(); name != "" {
 		if _, found := h.dir.view().queues[name]; !found {
-			if err := h.dir.putQueue(ctx, queue{Name: name, Site: s.Name, Bindings: []string{}}); err != nil {
+			if err := h.dir.putQueue(ctx,
+				queue{Name: name, Site: s.Name, Bindings: []string{}}); err != nil {
 				return err
 			}
 		}
@@ -105,7 +111,7 @@ func (h *Hub) storeSite(ctx context.Context, s site) error {
 	return h.changeSite(ctx, s)
 }
 
-// addresses are where agents reach this hub.
+// addresses returns the addresses under which agents reach this hub.
 func (h *Hub) addresses() []string {
 	port := h.listener.Addr().(*net.TCPAddr).Port
 	out := make([]string, len(h.config.Hosts))
@@ -115,7 +121,7 @@ func (h *Hub) addresses() []string {
 	return out
 }
 
-// admit lets in a site that has its identity already, or changes role and patterns of one that is in.
+// admit adds a site that already has an identity, or changes the role and patterns of a known site.
 func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	_, badSite := id.ParseSite(string(in.Site))
 	_, badKey := id.ParseHash(string(in.Fingerprint))
@@ -127,11 +133,12 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	s, known := h.dir.view().sites[in.Site]
-	if !known || s.removed() {
+	if !known || s.isRemoved() {
 		s = site{Name: in.Site, Created: h.now().UTC()}
 	}
 	if s.Key != "" && s.Key != in.Fingerprint {
-		return Changed{}, fmt.Errorf("%s is admitted with another key (%s); if that one is gone for good, first: sealpost hub remove %s", s.Name, s.Key, s.Name)
+		return Changed{}, fmt.Errorf("%s is admitted with another key (%s); if that one is gone "+
+			"for good, first: sealpost hub remove %s", s.Name, s.Key, s.Name)
 	}
 	before := s
 	before.MaySend = slices.Clone(s.MaySend)
@@ -154,8 +161,9 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	return Changed{Changed: true, Queue: s.queueName()}, nil
 }
 
-// remove takes a site off the network: out of the directory and the routes first, so that nothing new can come for it, then
-// its invitation, what waits for it, and its connections. A crash in between is mended at the next start.
+// remove takes a site off the network. The directory and the routes come first, so that no new
+// delivery can reach it; then its invitation, its waiting deliveries and its connections. The next
+// start of the hub finishes a removal that a crash interrupted.
 func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
@@ -163,7 +171,7 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	if !known {
 		return Removed{}, fmt.Errorf("there is no site %.40q; see sealpost hub sites", in.Site)
 	}
-	out := Removed{Changed: !s.removed()}
+	out := Removed{Changed: !s.isRemoved()}
 	if out.Changed {
 		s.Removed = h.now().UTC()
 		if err := h.changeSite(ctx, s); err != nil {
@@ -184,7 +192,7 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	return out, nil
 }
 
-// killWaiting makes what waits for a removed site dead, so that its senders hear of it.
+// killWaiting kills the deliveries that wait for a removed site, and so informs their senders.
 func (h *Hub) killWaiting(ctx context.Context, s id.Site) (int, error) {
 	n, err := h.spool.Kill(context.WithoutCancel(ctx), s.Queue(), deadRemoved)
 	if err != nil {

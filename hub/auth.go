@@ -12,20 +12,20 @@ import (
 	"sealpost/internal/id"
 )
 
-// access says who may call an endpoint.
+// access is the class of callers that an endpoint admits.
 type access int
 
 const (
-	anyone   access = iota // no certificate needed
-	member                 // every admitted site
-	sender                 // sites that may send
-	receiver               // sites that may receive
+	anonymous access = iota // no certificate needed
+	member                  // every admitted site
+	sender                  // sites that may send
+	receiver                // sites that may receive
 )
 
-// authorise says which site calls and whether it may. It decides anew for every request: the certificates belong to the
-// connection and their verification is remembered with it, but the directory may have changed since.
+// authorise returns the calling site, or an error if it may not call. It decides for every request:
+// the connection keeps its verified certificates, but the directory may have changed since.
 func (h *Hub) authorise(r *http.Request, who access) (site, error) {
-	if who == anyone {
+	if who == anonymous {
 		return site{}, nil
 	}
 	now := h.now()
@@ -34,38 +34,42 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 		return site{}, err
 	}
 	s, known := h.dir.view().sites[name]
-	if !known || s.removed() || s.Key != key {
+	if !known || s.isRemoved() || s.Key != key {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
 		refusal := s.refusal(name, key)
 		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr, "code", refusal.Code)
 		return site{}, refusal
 	}
-	if who == sender && !s.sends() || who == receiver && !s.receives() {
-		return site{}, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this", name, s.Role)
+	if who == sender && !s.canSend() || who == receiver && !s.canReceive() {
+		return site{}, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this",
+			name, s.Role)
 	}
 	return s, nil
 }
 
-// refusal is the problem of a caller whose certificate is good and whose key the hub does not accept.
+// refusal returns the problem of a caller with a good certificate and a key that is not admitted.
 func (s site) refusal(name id.Site, key id.Hash) *api.Error {
 	admit := fmt.Sprintf("sealpost hub admit %s --fingerprint %s --role ROLE", name, key)
 	switch {
-	case s.removed() && s.Key == key:
-		return &api.Error{Code: api.CodeRemoved, Since: s.Removed,
-			Detail: fmt.Sprintf("%s was removed from the network at %s; to let it in again, its administrator can: %s", name, s.Removed.Format(time.RFC3339), admit)}
-	case !s.removed() && s.Key != "":
-		return &api.Error{Code: api.CodeOtherKey,
-			Detail: fmt.Sprintf("%s is admitted with another key than %s; if that one is gone for good, its administrator can: sealpost hub remove %s, then: %s", name, key, name, admit)}
+	case s.isRemoved() && s.Key == key:
+		return &api.Error{Code: api.CodeRemoved, Since: s.Removed, Detail: fmt.Sprintf(
+			"%s was removed from the network at %s; to let it in again, its administrator can: %s",
+			name, s.Removed.Format(time.RFC3339), admit)}
+	case !s.isRemoved() && s.Key != "":
+		return &api.Error{Code: api.CodeOtherKey, Detail: fmt.Sprintf(
+			"%s is admitted with another key than %s; if that one is gone for good, "+
+				"its administrator can: sealpost hub remove %s, then: %s", name, key, name, admit)}
 	}
-	return &api.Error{Code: api.CodeNotAdmitted,
-		Detail: fmt.Sprintf("the hub has not admitted %s with the key %s; its administrator can: %s", name, key, admit)}
+	return &api.Error{Code: api.CodeNotAdmitted, Detail: fmt.Sprintf(
+		"the hub has not admitted %s with the key %s; its administrator can: %s", name, key, admit)}
 }
 
-// identify says whom the connection's certificates name.
+// identify returns the site and key in the connection's certificates.
 func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error) {
 	chain := r.TLS.PeerCertificates
 	if len(chain) == 0 {
-		return "", "", problem(api.CodeNoCert, "this needs the certificate of a site; sealpost agent join gets one")
+		return "", "", problem(api.CodeNoCert, "this needs the certificate of a site; sealpost "+
+			"agent join gets one")
 	}
 	k := linkOf(r.Context())
 	if name, key, ok := k.known(now); ok {
@@ -77,17 +81,23 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 		return "", "", h.notValidNow(name, chain[0], now)
 	case err != nil:
 		h.log.Info("caller not trusted", "from", r.RemoteAddr, "error", err)
-		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v", err)
+		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v",
+			err)
 	}
 	key := certs.Fingerprint(chain[0].PublicKey)
 	if !h.links.prove(k, name, key, now, chain) {
-		return "", "", problem(api.CodeBusy, "%s has %d connections open, and no more are taken", name, maxProven)
+		return "", "", problem(api.CodeBusy, "%s has %d connections open, and no more are taken",
+			name, maxProven)
 	}
 	return name, key, nil
 }
 
 func (h *Hub) notValidNow(name id.Site, leaf *x509.Certificate, now time.Time) error {
-	h.log.Info("caller's certificate not valid now", "site", name, "from", leaf.NotBefore, "until", leaf.NotAfter)
-	return problem(api.CodeExpired, "the certificate of %s is valid from %s to %s, and the hub's clock says %s; join again with the invitation, or ask the hub's administrator for a new one (sealpost hub invite %s)",
-		name, leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), name)
+	h.log.Info("caller's certificate not valid now", "site", name, "from", leaf.NotBefore,
+		"until", leaf.NotAfter)
+	return problem(api.CodeExpired, "the certificate of %s is valid from %s to %s, and the hub's "+
+		"clock says %s; join again with the invitation, or ask the hub's administrator for a new "+
+		"one (sealpost hub invite %s)",
+		name, leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339),
+		now.UTC().Format(time.RFC3339), name)
 }

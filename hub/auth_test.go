@@ -16,7 +16,7 @@ import (
 	"sealpost/spool"
 )
 
-// callers are all kinds of them. What each gets from each endpoint stands in TestWhoMayDoWhat.
+// callers holds one caller of each kind. TestWhoMayDoWhat has their answers from each endpoint.
 type callers struct {
 	anonymous  *station // without a certificate
 	foreign    *station // of another network
@@ -31,14 +31,17 @@ type callers struct {
 }
 
 func (c callers) all() map[string]*station {
-	return map[string]*station{"no certificate": c.anonymous, "foreign authority": c.foreign, "server certificate": c.serverCert,
-		"expired": c.expired, "not in the directory": c.unknown, "removed": c.removed, "another key": c.otherKey,
+	return map[string]*station{"no certificate": c.anonymous, "foreign authority": c.foreign,
+		"server certificate": c.serverCert,
+		"expired":            c.expired, "not in the directory": c.unknown, "removed": c.removed,
+		"another key":       c.otherKey,
 		"other site, sends": c.lab, "other site, receives": c.centre, "owner": c.owner}
 }
 
 func newCallers(t *testing.T, q *headquarters) callers {
 	t.Helper()
-	c := callers{anonymous: q.stranger("NO-LAB"), foreign: q.stranger("PA-LAB"), serverCert: q.stranger("SV-LAB"), expired: q.join("EX-LAB", "both"),
+	c := callers{anonymous: q.stranger("NO-LAB"), foreign: q.stranger("PA-LAB"),
+		serverCert: q.stranger("SV-LAB"), expired: q.join("EX-LAB", "both"),
 		unknown: q.stranger("UN-LAB"), otherKey: q.stranger("FL-LAB")}
 	q.clock.forward(100 * 24 * time.Hour)
 	c.removed, c.lab, c.centre = q.join("IL-LAB", "both"), q.lab("PA-LAB"), q.centre("SF-RC")
@@ -47,7 +50,8 @@ func newCallers(t *testing.T, q *headquarters) callers {
 	certify(c.unknown, q.hub.authority, q.clock.now())
 	certify(c.otherKey, q.hub.authority, q.clock.now())
 	certify(c.foreign, foreignAuthority(t, q.clock.now()), q.clock.now())
-	if err := q.hub.authority.IssueHub(c.serverCert.identity, "SV-LAB", []string{"127.0.0.1"}, q.clock.now()); err != nil {
+	if err := q.hub.authority.IssueHub(c.serverCert.identity, "SV-LAB", []string{"127.0.0.1"},
+		q.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -78,14 +82,14 @@ func foreignAuthority(t *testing.T, now time.Time) *certs.Authority {
 	return a
 }
 
-// request is one well-formed request to an endpoint, about things that belong to the owner.
+// wireRequest is one well-formed request to an endpoint, about things of the owner.
 type wireRequest struct {
 	method, path, body string
-	// What the other sites get that may call it at all, and what the owner gets: a code, or "" for success.
+	// Answers to other sites with that role, and to the owner: a code, or "" for success.
 	sends, receives, owner api.Code
 }
 
-// Everything a site may not see answers as what does not exist, and every endpoint but enrolment turns strangers away in the
+// A foreign thing answers like a missing one. Every endpoint but enrolment refuses strangers in the
 // same words.
 func TestWhoMayDoWhat(t *testing.T) {
 	q := openHeadquarters(t)
@@ -112,7 +116,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-// patternOf says which endpoint serves a request.
+// patternOf returns the pattern of the endpoint that serves a request.
 func (q *headquarters) patternOf(method, path string) string {
 	_, pattern := q.hub.handler().(*http.ServeMux).Handler(httptest.NewRequest(method, path, nil))
 	return pattern
@@ -141,8 +145,8 @@ func (r wireRequest) expected(kind string) api.Code {
 	return r.owner
 }
 
-// ownersThings makes, for every endpoint, a request about what FL-LAB has. Those whose success would use it up are made so
-// that they fail for the owner too, in a way that only the owner can see.
+// ownersThings makes a request about FL-LAB's things for every endpoint. A request that would use
+// them up fails for the owner too, with an answer that only the owner can get.
 func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireRequest {
 	t.Helper()
 	q.bind("FL-LAB", "pa-lab.#")
@@ -153,7 +157,8 @@ func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireReque
 		t.Fatal(err)
 	}
 	d := c.owner.take()
-	upload := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1, CRC32C: []uint32{1}}
+	upload := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1,
+		CRC32C: []uint32{1}}
 	if _, err := c.owner.OpenUpload(t.Context(), upload); err != nil {
 		t.Fatal(err)
 	}
@@ -168,24 +173,39 @@ func ownersThings(t *testing.T, q *headquarters, c callers) map[string]wireReque
 	part := api.PathUploads + "/" + string(upload.Envelope) + "/0"
 	const no = api.CodeNotAllowed
 	return map[string]wireRequest{
-		"hello":        {"GET", api.PathHello, "", "", "", ""},
-		"enroll":       {"POST", api.PathEnroll, body(t, api.EnrollRequest{Site: "FL-LAB", Secret: "guess", CSR: c.owner.csr()}), "", "", ""},
-		"renew":        {"POST", api.PathRenew, body(t, api.RenewRequest{CSR: c.owner.csr()}), no, no, ""},
-		"key":          {"PUT", api.PathKey, body(t, api.KeyUpload{Statement: sign(c.owner, c.owner.keyStatement())}), no, no, ""},
-		"resolve":      {"POST", api.PathResolve, body(t, api.ResolveRequest{Address: key("fl-lab.dat")}), no, no, ""},
+		"hello": {"GET", api.PathHello, "", "", "", ""},
+		"enroll": {"POST", api.PathEnroll,
+			body(t, api.EnrollRequest{Site: "FL-LAB", Secret: "guess", CSR: c.owner.csr()}), "", "",
+			""},
+		"renew": {"POST", api.PathRenew, body(t, api.RenewRequest{CSR: c.owner.csr()}), no,
+			no, ""},
+		"key": {"PUT", api.PathKey,
+			body(t, api.KeyUpload{Statement: sign(c.owner, c.owner.keyStatement())}), no, no, ""},
+		"resolve": {"POST", api.PathResolve,
+			body(t, api.ResolveRequest{Address: key("fl-lab.dat")}), no, no, ""},
 		"open upload":  {"POST", api.PathUploads, body(t, another), "", no, ""},
 		"part":         {"PUT", part, "short", api.CodeNotFound, no, api.CodeInvalid},
 		"abort upload": {"DELETE", api.PathUploads + "/" + string(in.Envelope), "", "", no, ""},
 		"publish":      {"POST", api.PathPublish, string(publish) + "x", api.CodeInvalid, no, ""},
-		"known":        {"POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{in.Envelope}}), "", no, ""},
-		"lease":        {"POST", api.PathLease, body(t, api.LeaseRequest{Session: c.owner.session(), Max: 1}), no, "", ""},
-		"content":      {"POST", api.PathContent, body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1}), no, api.CodeNotFound, ""},
-		"content that is not there": {"POST", api.PathContent, body(t, api.ContentRequest{Delivery: missing, Length: 1}), no,
+		"known": {"POST", api.PathKnown,
+			body(t, api.KnownRequest{Envelopes: []id.Envelope{in.Envelope}}), "", no, ""},
+		"lease": {"POST", api.PathLease,
+			body(t, api.LeaseRequest{Session: c.owner.session(), Max: 1}), no, "", ""},
+		"content": {"POST", api.PathContent,
+			body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1}), no, api.CodeNotFound,
+			""},
+		"content that is not there": {"POST", api.PathContent,
+			body(t, api.ContentRequest{Delivery: missing, Length: 1}), no,
 			api.CodeNotFound, api.CodeNotFound},
-		"extend":  {"POST", api.PathExtend, body(t, api.ExtendRequest{Token: d.Token}), no, api.CodeStale, ""},
-		"release": {"POST", api.PathRelease, body(t, api.ReleaseRequest{Token: d.Token + "x", Code: api.ReleaseLocal}), no, api.CodeStale, api.CodeStale},
-		"settle":  {"POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID}}}), no, "", ""},
-		"events":  {"POST", api.PathEvents, body(t, api.EventsRequest{}), "", "", ""},
+		"extend": {"POST", api.PathExtend, body(t, api.ExtendRequest{Token: d.Token}), no,
+			api.CodeStale, ""},
+		"release": {"POST", api.PathRelease,
+			body(t, api.ReleaseRequest{Token: d.Token + "x", Code: api.ReleaseLocal}), no,
+			api.CodeStale, api.CodeStale},
+		"settle": {"POST", api.PathSettle,
+			body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID}}}), no,
+			"", ""},
+		"events": {"POST", api.PathEvents, body(t, api.EventsRequest{}), "", "", ""},
 	}
 }
 
@@ -204,16 +224,18 @@ func codeOfResponse(t *testing.T, resp *http.Response) api.Code {
 		return ""
 	}
 	var p api.Problem
-	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Status != resp.StatusCode || p.Request != resp.Header.Get(api.HeaderRequest) {
+	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Status != resp.StatusCode ||
+		p.Request != resp.Header.Get(api.HeaderRequest) {
 		t.Errorf("status %d with %+v, %v", resp.StatusCode, p, err)
 	}
 	return p.Code
 }
 
-// Somebody else's things and what does not exist look the same, to the last byte but the request's id.
+// A foreign thing and a missing one have the same answer, except for the request's id.
 func TestExistenceDoesNotLeak(t *testing.T) {
 	q := openHeadquarters(t)
-	lab, other, centre, spy := q.lab("FL-LAB"), q.lab("PA-LAB"), q.centre("CA-RC", "fl-lab.#"), q.centre("SF-RC")
+	lab, other, centre, spy := q.lab("FL-LAB"), q.lab("PA-LAB"), q.centre("CA-RC", "fl-lab.#"),
+		q.centre("SF-RC")
 	sent := lab.send(key("fl-lab.dat"), "x")
 	d := centre.take()
 	nothing := d.DeliveryID
@@ -221,46 +243,64 @@ func TestExistenceDoesNotLeak(t *testing.T) {
 	jws := sign(spy, spy.receipt(d))
 	pairs := map[string][2]*http.Response{
 		"known": {
-			other.raw("POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{sent.Envelope}})),
-			other.raw("POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: []id.Envelope{nothing.Envelope}})),
+			other.raw("POST", api.PathKnown,
+				body(t, api.KnownRequest{Envelopes: []id.Envelope{sent.Envelope}})),
+			other.raw("POST", api.PathKnown,
+				body(t, api.KnownRequest{Envelopes: []id.Envelope{nothing.Envelope}})),
 		},
 		"content": {
-			spy.raw("POST", api.PathContent, body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1})),
-			spy.raw("POST", api.PathContent, body(t, api.ContentRequest{Delivery: nothing, Length: 1})),
+			spy.raw("POST", api.PathContent,
+				body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: 1})),
+			spy.raw("POST", api.PathContent,
+				body(t, api.ContentRequest{Delivery: nothing, Length: 1})),
 		},
 		"settle": {
-			spy.raw("POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID, Receipt: jws}}})),
-			spy.raw("POST", api.PathSettle, body(t, api.SettleRequest{Settlements: []api.Settlement{{Delivery: nothing, Receipt: jws}}})),
+			spy.raw("POST", api.PathSettle,
+				body(t,
+					api.SettleRequest{Settlements: []api.Settlement{{Delivery: d.DeliveryID,
+						Receipt: jws}}})),
+			spy.raw("POST", api.PathSettle,
+				body(t,
+					api.SettleRequest{Settlements: []api.Settlement{{Delivery: nothing,
+						Receipt: jws}}})),
 		},
 		"extend": {
 			spy.raw("POST", api.PathExtend, body(t, api.ExtendRequest{Token: d.Token})),
 			spy.raw("POST", api.PathExtend, body(t, api.ExtendRequest{Token: "nothing"})),
 		},
 		"release": {
-			spy.raw("POST", api.PathRelease, body(t, api.ReleaseRequest{Token: d.Token, Code: api.ReleaseLocal})),
-			spy.raw("POST", api.PathRelease, body(t, api.ReleaseRequest{Token: "nothing", Code: api.ReleaseLocal})),
+			spy.raw("POST", api.PathRelease,
+				body(t, api.ReleaseRequest{Token: d.Token, Code: api.ReleaseLocal})),
+			spy.raw("POST", api.PathRelease,
+				body(t, api.ReleaseRequest{Token: "nothing", Code: api.ReleaseLocal})),
 		},
 		"to": {
-			other.raw("POST", api.PathResolve, body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"FL-LAB"}}})),
-			other.raw("POST", api.PathResolve, body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"XX-LAB"}}})),
+			other.raw("POST", api.PathResolve,
+				body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"FL-LAB"}}})),
+			other.raw("POST", api.PathResolve,
+				body(t, api.ResolveRequest{Address: id.Address{To: []id.Site{"XX-LAB"}}})),
 		},
 	}
 	for name, pair := range pairs {
-		if theirs, none := seen(t, pair[0], sent, nothing), seen(t, pair[1], sent, nothing); theirs != none {
-			t.Errorf("%s: what is somebody else's answers\n%s\nand what is not there\n%s", name, theirs, none)
+		if foreign, none := seen(t, pair[0], sent, nothing),
+			seen(t, pair[1], sent, nothing); foreign != none {
+			t.Errorf("%s: what is somebody else's answers\n%s\nand what is not there\n%s", name,
+				foreign, none)
 		}
 	}
 }
 
-// seen is what an answer shows beside the names that were asked for.
-func seen(t *testing.T, resp *http.Response, sent api.PublishRequest, nothing spool.DeliveryID) string {
+// seen returns an answer without the names in the question.
+func seen(t *testing.T, resp *http.Response, sent api.PublishRequest,
+	nothing spool.DeliveryID) string {
 	t.Helper()
 	var b strings.Builder
 	if err := resp.Header.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	text := resp.Status + "\n" + b.String() + readAll(t, resp)
-	for _, own := range []string{resp.Header.Get(api.HeaderRequest), resp.Header.Get("Date"), string(sent.Envelope), string(nothing.Envelope), "FL-LAB", "XX-LAB"} {
+	for _, own := range []string{resp.Header.Get(api.HeaderRequest), resp.Header.Get("Date"),
+		string(sent.Envelope), string(nothing.Envelope), "FL-LAB", "XX-LAB"} {
 		if own != "" {
 			text = strings.ReplaceAll(text, own, "…")
 		}

@@ -15,7 +15,8 @@ import (
 // publishers send as one lab does that has much to send.
 const publishers = 64
 
-// BenchmarkPublish is small envelopes through TLS, HTTP and the spool to the disk, from 64 publishers of two labs.
+// BenchmarkPublish is small envelopes through TLS, HTTP and the spool to the disk, from 64
+// publishers of two labs.
 func BenchmarkPublish(b *testing.B) {
 	q := openHeadquarters(b)
 	labs := []*station{q.lab("FL-LAB"), q.lab("PA-LAB")}
@@ -61,7 +62,8 @@ func BenchmarkUpload(b *testing.B) {
 	lab := q.lab("FL-LAB")
 	content := bytes.Repeat([]byte("0123456789abcdef"), spool.PartSize/16)
 	sum := checksums(content)[0]
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: int64(b.N) * spool.PartSize}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](),
+		Size: int64(b.N) * spool.PartSize}
 	for range b.N {
 		up.CRC32C = append(up.CRC32C, sum)
 	}
@@ -79,7 +81,8 @@ func BenchmarkUpload(b *testing.B) {
 				if n >= b.N {
 					return
 				}
-				if err := lab.PutPart(b.Context(), up.Envelope, n, bytes.NewReader(content), spool.PartSize); err != nil {
+				if err := lab.PutPart(b.Context(), up.Envelope, n, bytes.NewReader(content),
+					spool.PartSize); err != nil {
 					b.Error(err)
 					return
 				}

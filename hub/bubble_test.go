@@ -99,8 +99,7 @@ func (b *bubble) dial(t *testing.T) *tls.Conn {
 	return c
 }
 
-// Who hangs in the middle of a handshake, a header, a body or an answer costs a connection for some seconds, and then
-// nothing.
+// A client that hangs in a handshake, header, body or answer holds a connection for some seconds.
 func TestHangingClientsAreCutOff(t *testing.T) {
 	ready := newBubble(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -142,8 +141,8 @@ func TestHangingClientsAreCutOff(t *testing.T) {
 	})
 }
 
-// A trickle is a body too slow on average, however steady. It is cut off without a verdict: the same on a better line is
-// welcome, and only an agent that hears nothing tries again.
+// A trickle is a body too slow on average, however steady. It is cut off without a verdict: the
+// same on a better line is welcome, and only an agent that hears nothing tries again.
 func TestATrickleIsCutOff(t *testing.T) {
 	ready := newBubble(t)
 	synctest.Test(t, func(t *testing.T) {

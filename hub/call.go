@@ -23,17 +23,18 @@ type call struct {
 	r       *http.Request
 	control *http.ResponseController
 	limit   int64 // of the body, bytes
-	caller  site  // nobody for an open endpoint
+	caller  site  // zero for an anonymous endpoint
 	log     *slog.Logger
-	code    api.Code // of the problem that was answered
+	code    api.Code // of the problem in the answer
 }
 
-// body reads the whole request body into memory, within the endpoint's limit, the intake's room and a time that depends on
-// its size. The room is given back when the call ends.
+// body reads the whole request body into memory, within the endpoint's limit, the intake's budget
+// and a time that depends on its size. The caller calls give to return the budget.
 func (c *call) body() (data []byte, give func(), err error) {
 	size := c.r.ContentLength
 	if size > c.limit {
-		return nil, nil, problem(api.CodeTooLarge, "the body has %d bytes, and at most %d are read here", size, c.limit)
+		return nil, nil, problem(api.CodeTooLarge, "the body has %d bytes, and at most %d are "+
+			"read here", size, c.limit)
 	}
 	if size < 0 {
 		size = c.limit
@@ -42,7 +43,7 @@ func (c *call) body() (data []byte, give func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err = c.readAll(c.paced(size))
+	data, err = c.readAll(c.pacedBody(size))
 	if err != nil {
 		give()
 		return nil, nil, err
@@ -84,9 +85,10 @@ func decode(data []byte, in any) error {
 	return nil
 }
 
-// paced is the request body, which ends in an error when it stalls, or is slower on average than allowed for its size.
-func (c *call) paced(size int64) io.Reader {
-	last := time.Now().Add(stallTime + time.Duration(size/slowest)*time.Second)
+// pacedBody returns the request body. Reading fails if it stalls or its average rate is below
+// minRate.
+func (c *call) pacedBody(size int64) io.Reader {
+	last := time.Now().Add(stallTime + time.Duration(size/minRate)*time.Second)
 	return pacedReader{c, last}
 }
 
@@ -99,19 +101,20 @@ func (p pacedReader) Read(b []byte) (int, error) {
 	p.control.SetReadDeadline(earlier(p.last, time.Now().Add(stallTime)))
 	n, err := p.r.Body.Read(b)
 	if err == io.EOF {
-		p.control.SetReadDeadline(time.Time{}) // from here on the connection is only watched for the caller's going away
+		// from here on, net/http only watches for the end of the connection
+		p.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
 
-// pacedWriter is the answer, which fails when the caller does not take it.
+// pacedWriter is the answer. Writing fails if the caller stalls or reads below minRate.
 type pacedWriter struct {
 	*call
 	last time.Time
 }
 
 func (c *call) pacedAnswer(size int64) io.Writer {
-	return pacedWriter{c, time.Now().Add(stallTime + time.Duration(size/slowest)*time.Second)}
+	return pacedWriter{c, time.Now().Add(stallTime + time.Duration(size/minRate)*time.Second)}
 }
 
 func (p pacedWriter) Write(b []byte) (int, error) {
@@ -137,7 +140,8 @@ func (c *call) reply(out any) error {
 	if err != nil {
 		return err
 	}
-	c.control.SetWriteDeadline(time.Now().Add(answerTime + time.Duration(len(exact)/slowest)*time.Second))
+	c.control.SetWriteDeadline(time.Now().Add(answerTime +
+		time.Duration(len(exact)/minRate)*time.Second))
 	c.w.Header().Set("Content-Type", "application/json")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(exact)))
 	if _, err := c.w.Write(exact); err != nil {
@@ -146,28 +150,29 @@ func (c *call) reply(out any) error {
 	return nil
 }
 
-// leastWait lets a call that does not want to wait look at what is there.
+// leastWait is long enough to look at the spool once.
 const leastWait = 50 * time.Millisecond
 
-// patient is the context of a wait: it ends with the request, when the hub stops, and after the time asked for.
-func (c *call) patient(wait time.Duration) (context.Context, context.CancelFunc) {
+// waitContext returns the context of a wait. It ends with the request, with the hub, and after the
+// requested time.
+func (c *call) waitContext(wait time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(c.r.Context(), min(max(wait, leastWait), api.MaxWait))
 	release := context.AfterFunc(c.hub.stopping, cancel)
 	return ctx, func() { release(); cancel() }
 }
 
-// gone says whether the caller has left.
-func (c *call) gone() bool { return c.r.Context().Err() != nil }
+// isGone reports whether the caller has left.
+func (c *call) isGone() bool { return c.r.Context().Err() != nil }
 
-// errCut says that a body or an answer is not whole, because the line is broken, stalls, or is too slow. The connection is
-// cut: a caller takes that for what it is and tries again, while a problem would be the hub's verdict on what it asked.
+// errCut marks an incomplete body or answer: the line broke, stalled or was too slow. The hub then
+// closes the connection, so that the caller retries. A problem would be a verdict on the request.
 var errCut = errors.New("the line is broken")
 
-// fail answers with a problem. What it says is meant for the caller: an inner error shows its request id and nothing else.
+// fail answers with a problem. An internal error shows the caller only its request id.
 func (c *call) fail(err error) {
-	if c.gone() || errors.Is(err, errCut) {
+	if c.isGone() || errors.Is(err, errCut) {
 		c.log.Debug("caller left", "error", err)
-		panic(http.ErrAbortHandler) // returning would tell a caller who still listens that all is well
+		panic(http.ErrAbortHandler) // a return would send a success to a caller that still listens
 	}
 	code, status := codeOf(err)
 	c.code = code
@@ -189,7 +194,8 @@ func (c *call) fail(err error) {
 	}
 	if linkOf(c.r.Context()).proven() == "" || status == http.StatusUnauthorized {
 		c.drain()
-		c.w.Header().Set("Connection", "close") // strangers keep none, and the next one may come with a better certificate
+		// an unproven caller keeps no connection; its next one may have a valid certificate
+		c.w.Header().Set("Connection", "close")
 	}
 	problem := api.NewProblem(code, status, detail, request)
 	problem.Since = since
@@ -201,34 +207,34 @@ func (c *call) fail(err error) {
 	c.w.Header().Set("Content-Type", api.ProblemType)
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(exact)))
 	c.w.WriteHeader(status)
-	c.w.Write(exact) // the caller may be gone; nothing is lost
+	c.w.Write(exact) // an error means that the caller left
 }
 
-// drain reads what is left of a body, unless it is long or its sender waits to be asked for it. Closing a connection with
-// unread bytes would reset it, and the answer could be lost.
+// drain reads the rest of a body, unless it is long or its sender waits for "100 Continue". Closing
+// a connection with unread bytes resets it, and the answer could be lost.
 func (c *call) drain() {
 	const most = 256 << 10
 	if c.r.Header.Get("Expect") == "" {
-		io.CopyN(io.Discard, c.r.Body, most) // the deadline for the body holds; if it fails there is no more to be done
+		io.CopyN(io.Discard, c.r.Body, most) // the body's deadline holds; an error changes nothing
 	}
 }
 
-// codeOf is api.CodeOf, and knows what this side's errors mean for a caller.
+// codeOf is api.CodeOf for the errors of this side.
 func codeOf(err error) (api.Code, int) {
 	if errors.Is(err, spool.ErrClosed) {
-		err = api.ErrBusy // the hub stops, and will be back
+		err = api.ErrBusy // the hub is about to restart
 	} else if errors.Is(err, id.ErrInvalid) {
 		err = spool.ErrInvalid
 	}
 	return api.CodeOf(err)
 }
 
-// retryAfter is when it is worth asking again, unless the error itself knows better.
+// retryAfter holds the time after which a retry makes sense, unless the error has its own.
 var retryAfter = map[api.Code]time.Duration{
 	api.CodeBusy:        time.Second,
 	api.CodeFull:        10 * time.Second,
 	api.CodeUncertain:   5 * time.Second,
 	api.CodeRemoved:     5 * time.Second,
 	api.CodeOtherKey:    5 * time.Second,
-	api.CodeNotAdmitted: 5 * time.Second, // a person is about to admit it, after this hub took the place of a lost one
+	api.CodeNotAdmitted: 5 * time.Second, // an admin may be admitting it to a replaced hub
 }

@@ -26,17 +26,19 @@ const (
 // Nothing is the request of operations that need none.
 type Nothing struct{}
 
-// InviteRequest asks for an invitation. A repeated one replaces the invitation and, until the site has joined, role and
-// patterns. For a site that has joined it is good for the key that the site has: so a site comes back whose certificate has
-// expired.
+// InviteRequest asks for an invitation. A repeated one replaces the invitation and, until the site
+// has joined, its role and patterns. For a joined site it is bound to the site's key: this is the
+// way back after its certificate has expired.
 type InviteRequest struct {
-	Site    id.Site       `json:"site"`
-	Role    string        `json:"role"`               // send, receive or both; empty: the one it has
-	MaySend []string      `json:"may_send,omitempty"` // patterns; empty: the site's own name, fl-lab.#
+	Site id.Site `json:"site"`
+	// send, receive or both; empty: the one it has
+	Role string `json:"role"`
+	// patterns; empty: the site's own name, fl-lab.#
+	MaySend []string      `json:"may_send,omitempty"`
 	Valid   time.Duration `json:"valid_ns,omitempty"` // default 7 days
 }
 
-// Invited is what goes into the invitation file. The secret is nowhere else.
+// Invited holds the contents of the invitation file. The hub keeps no copy of the secret.
 type Invited struct {
 	Site    id.Site   `json:"site"`
 	Role    string    `json:"role"`
@@ -48,10 +50,11 @@ type Invited struct {
 	Expires time.Time `json:"expires"`
 	Queue   string    `json:"queue,omitempty"` // the site's queue, when it receives
 	New     bool      `json:"new"`             // the site was not known before
-	Joined  bool      `json:"joined"`          // the site has joined before: only its key can use this
+	// the site has joined before: only its key can use this
+	Joined bool `json:"joined"`
 }
 
-// AdmitRequest lets a site in whose certificate another hub under the same root has issued.
+// AdmitRequest admits a site whose certificate was issued by another hub under the same root.
 type AdmitRequest struct {
 	Site        id.Site  `json:"site"`
 	Fingerprint id.Hash  `json:"fingerprint"` // of its identity key
@@ -59,7 +62,7 @@ type AdmitRequest struct {
 	MaySend     []string `json:"may_send,omitempty"` // as in InviteRequest
 }
 
-// Changed says whether an operation has changed anything.
+// Changed is the answer of an operation that may have had nothing to do.
 type Changed struct {
 	Changed bool   `json:"changed"`
 	Queue   string `json:"queue,omitempty"`
@@ -70,11 +73,11 @@ type RemoveRequest struct {
 	Site id.Site `json:"site"`
 }
 
-// Removed says what the removal has cost.
+// Removed counts the effects of a removal.
 type Removed struct {
 	Changed     bool `json:"changed"`     // false: it was removed before
-	Killed      int  `json:"killed"`      // deliveries that waited for it and are dead now
-	Connections int  `json:"connections"` // that were cut
+	Killed      int  `json:"killed"`      // waiting deliveries that are dead now
+	Connections int  `json:"connections"` // closed by the removal
 }
 
 // BindRequest adds or removes bindings of a queue.
@@ -118,8 +121,9 @@ type SiteStatus struct {
 	Queue       string    `json:"queue,omitempty"`
 	Created     time.Time `json:"created"`
 	Removed     time.Time `json:"removed,omitzero"`
-	Expires     time.Time `json:"invitation_expires,omitzero"` // of an invitation that is not used yet
-	Connections int       `json:"connections"`                 // open now
+	// of an invitation that is not used yet
+	Expires     time.Time `json:"invitation_expires,omitzero"`
+	Connections int       `json:"connections"` // open now
 }
 
 // The states of a site.
@@ -141,7 +145,8 @@ type MessagesRequest struct {
 	Max       int          `json:"max,omitempty"` // default 100, at most 1000
 }
 
-// MessagesAnswer is one page of records, newest first. Next asks for the following one; 0: there is none.
+// MessagesAnswer is one page of records, newest first. Next asks for the following one; 0: there is
+// none.
 type MessagesAnswer struct {
 	Messages []spool.Record `json:"messages"`
 	Next     spool.Cursor   `json:"next,omitempty"`

@@ -14,7 +14,8 @@ import (
 	"sealpost/spool"
 )
 
-// through makes the station reach the hub by a way that can be cut in the middle of an answer. Tell it after how many bytes.
+// through makes the station reach the hub by a way that can be cut in the middle of an answer. Tell
+// it after how many bytes.
 func (s *station) through() (cutAfter func(bytes int64)) {
 	s.q.t.Helper()
 	listen, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +40,8 @@ func (s *station) through() (cutAfter func(bytes int64)) {
 			work.Go(func() { defer end(); io.Copy(near, cutReader{far, &left}) })
 		}
 	})
-	s.Client = api.NewClient(api.ClientOptions{Hubs: []string{listen.Addr().String()}, Site: s.site, UserAgent: "sealpost/test", TLS: s.tls()})
+	s.Client = api.NewClient(api.ClientOptions{Hubs: []string{listen.Addr().String()}, Site: s.site,
+		UserAgent: "sealpost/test", TLS: s.tls()})
 	s.q.t.Cleanup(func() {
 		listen.Close()
 		s.CloseIdle()
@@ -61,23 +63,26 @@ func (c cutReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An answer that is cut on its way hands out nothing: what was in it comes again with the next request, and what came with
-// an earlier one does not.
+// A cut answer leases nothing. Its deliveries come with the next request, and those of earlier
+// answers do not.
 func TestALeaseWhoseAnswerIsCutComesAgainAtOnce(t *testing.T) {
 	q := openHeadquarters(t)
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
 	cutAfter := centre.through()
-	ask := api.LeaseRequest{Session: centre.session(), Max: api.MaxLeases, MaxBytes: api.MaxLease, Wait: 5 * time.Second}
+	ask := api.LeaseRequest{Session: centre.session(), Max: api.MaxLeases, MaxBytes: api.MaxLease,
+		Wait: 5 * time.Second}
 	lease := func(want ...api.PublishRequest) (got []api.Delivery) {
 		t.Helper()
 		ask.Number++
 		got, err := centre.Lease(t.Context(), ask)
 		if err != nil || len(got) != len(want) {
-			t.Fatalf("request %d got %d deliveries, want %d: %v", ask.Number, len(got), len(want), err)
+			t.Fatalf("request %d got %d deliveries, want %d: %v", ask.Number, len(got), len(want),
+				err)
 		}
 		for i, d := range got {
 			if d.Envelope != want[i].Envelope || d.Attempts != 0 {
-				t.Errorf("request %d got %s after %d attempts, want %s after none", ask.Number, d.Envelope, d.Attempts, want[i].Envelope)
+				t.Errorf("request %d got %s after %d attempts, want %s after none", ask.Number,
+					d.Envelope, d.Attempts, want[i].Envelope)
 			}
 		}
 		ask.Got = ask.Number
@@ -93,18 +98,20 @@ func TestALeaseWhoseAnswerIsCutComesAgainAtOnce(t *testing.T) {
 			t.Fatalf("the line was not cut: %d deliveries", len(got))
 		}
 	}
-	// What the hub itself has noticed that it did not get rid of, it may be about to put back: then it comes with the request after.
-	for again := map[id.Envelope]bool{}; len(again) < 2; {
+	// The hub may still be releasing a lease that it noticed as lost: then it comes one request
+	// later.
+	for repeated := map[id.Envelope]bool{}; len(repeated) < 2; {
 		ask.Number++
 		got, err := centre.Lease(t.Context(), ask)
 		if err != nil || len(got) == 0 {
 			t.Fatalf("request %d got %d deliveries: %v", ask.Number, len(got), err)
 		}
 		for _, d := range got {
-			if again[d.Envelope] || d.Envelope != first.Envelope && d.Envelope != second.Envelope || d.Attempts != 0 {
+			if repeated[d.Envelope] || d.Envelope != first.Envelope &&
+				d.Envelope != second.Envelope || d.Attempts != 0 {
 				t.Errorf("request %d got %s after %d attempts", ask.Number, d.Envelope, d.Attempts)
 			}
-			again[d.Envelope] = true
+			repeated[d.Envelope] = true
 		}
 		ask.Got = ask.Number
 		held = append(held, got...)
@@ -121,13 +128,14 @@ func TestALeaseWhoseAnswerIsCutComesAgainAtOnce(t *testing.T) {
 	wantCode(t, err, api.CodeInvalid)
 }
 
-// An agent that numbers nothing goes on as before: what was handed out stays so for as long as the lease.
+// An agent that sends no numbers works as before: a delivery stays leased until its lease ends.
 func TestALeaseWithoutANumberStaysHandedOut(t *testing.T) {
 	q := openHeadquarters(t)
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
 	lab.send(key("fl-lab.dat"), "x")
 	d := centre.take()
-	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Millisecond})
+	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1,
+		Wait: time.Millisecond})
 	if err != nil || len(none) != 0 {
 		t.Errorf("it leased %v, %v", none, err)
 	}

@@ -14,40 +14,43 @@ import (
 	"sealpost/spool"
 )
 
-// Kinds of the registry's items. Their keys are the site's name, the queue's name, and the invited site's name.
+// Kinds of the registry's items. Their keys are the site's name, the queue's name, and the invited
+// site's name.
 const (
 	kindSite       = "site"
 	kindQueue      = "queue"
 	kindInvitation = "invitation"
 )
 
-// site is what the hub knows of one site.
+// site is the hub's record of one site.
 type site struct {
-	Name    id.Site   `json:"site"`
-	Role    string    `json:"role"`
-	MaySend []string  `json:"may_send,omitempty"`
-	Key     id.Hash   `json:"key,omitempty"` // fingerprint of its identity key; empty until it has enrolled or is admitted
+	Name    id.Site  `json:"site"`
+	Role    string   `json:"role"`
+	MaySend []string `json:"may_send,omitempty"`
+	// fingerprint of its identity key; empty until it has enrolled or is admitted
+	Key     id.Hash   `json:"key,omitempty"`
 	Created time.Time `json:"created"`
 	Removed time.Time `json:"removed,omitzero"`
 
-	Statement string  `json:"statement,omitempty"` // its newest recipient-key statement
-	Version   int     `json:"version,omitempty"`   // of the statement
-	Payload   id.Hash `json:"payload,omitempty"`   // of the statement's payload, which its successor names
-	KeyHash   id.Hash `json:"key_hash,omitempty"`  // of the recipient key
+	Statement string `json:"statement,omitempty"` // its newest recipient-key statement
+	Version   int    `json:"version,omitempty"`   // of the statement
+	// of the statement's payload; its successor names it
+	Payload id.Hash `json:"payload,omitempty"`
+	KeyHash id.Hash `json:"key_hash,omitempty"` // of the recipient key
 }
 
-func (s site) sends() bool    { return s.Role == config.RoleSend || s.Role == config.RoleBoth }
-func (s site) receives() bool { return s.Role == config.RoleReceive || s.Role == config.RoleBoth }
-func (s site) removed() bool  { return !s.Removed.IsZero() }
+func (s site) canSend() bool    { return s.Role == config.RoleSend || s.Role == config.RoleBoth }
+func (s site) canReceive() bool { return s.Role == config.RoleReceive || s.Role == config.RoleBoth }
+func (s site) isRemoved() bool  { return !s.Removed.IsZero() }
 
-// queue is one site's queue and what is directed to it.
+// queue is one site's queue and its bindings.
 type queue struct {
 	Name     string   `json:"queue"`
 	Site     id.Site  `json:"site"`
 	Bindings []string `json:"bindings"` // sorted
 }
 
-// invitation is what the hub keeps of one: never the secret.
+// invitation is the hub's record of an invitation. It never holds the secret.
 type invitation struct {
 	Site    id.Site   `json:"site"`
 	Hash    id.Hash   `json:"hash"` // SHA-256 of the secret
@@ -57,12 +60,12 @@ type invitation struct {
 
 // directory holds the sites, queues and invitations, in memory and written through to the registry.
 //
-// Readers take a view, which never changes. A publish holds the view still until its commit, so that no change of a route
-// can come between the decision and the fact.
+// Readers take a view, an immutable table. A publish holds the view until its commit, so that no
+// route can change between its decision and its commit.
 type directory struct {
 	registry spool.Registry
 
-	change   sync.Mutex        // held by a change from its reading to its end; guards versions
+	change   sync.Mutex        // held from the reading to the end of a change; guards versions
 	versions map[string]uint64 // of the registry's items, by kind and key
 
 	still sync.RWMutex // read-held by publishes; write-held while a change commits
@@ -126,7 +129,9 @@ func (d *directory) putQueue(ctx context.Context, q queue) error {
 }
 
 func (d *directory) putInvitation(ctx context.Context, i invitation) error {
-	return d.put(ctx, kindInvitation, string(i.Site), i, func(t *table) { t.invitations[i.Site] = i })
+	return d.put(ctx, kindInvitation, string(i.Site), i, func(t *table) {
+		t.invitations[i.Site] = i
+	})
 }
 
 func (d *directory) dropInvitation(ctx context.Context, s id.Site) error {
@@ -136,9 +141,10 @@ func (d *directory) dropInvitation(ctx context.Context, s id.Site) error {
 	return d.put(ctx, kindInvitation, string(s), nil, func(t *table) { delete(t.invitations, s) })
 }
 
-// put makes one change durable and then visible. The caller holds d.change. The caller's patience does not matter: a write
-// that was begun is waited for, so that memory and disk never disagree.
-func (d *directory) put(ctx context.Context, kind, key string, value any, apply func(*table)) error {
+// put makes one change durable and then visible. The caller holds d.change. It ignores the end of
+// the caller's context: a started write is waited for, so that memory and disk never disagree.
+func (d *directory) put(ctx context.Context, kind, key string, value any,
+	apply func(*table)) error {
 	var exact []byte
 	if value != nil {
 		var err error
@@ -148,7 +154,8 @@ func (d *directory) put(ctx context.Context, kind, key string, value any, apply 
 	}
 	d.still.Lock()
 	defer d.still.Unlock()
-	version, err := d.registry.Put(context.WithoutCancel(ctx), kind, key, d.versions[kind+"/"+key], exact)
+	version, err := d.registry.Put(context.WithoutCancel(ctx), kind, key, d.versions[kind+"/"+key],
+		exact)
 	if err != nil {
 		return fmt.Errorf("directory: %s %s: %w", kind, key, err)
 	}
@@ -163,5 +170,6 @@ func (d *directory) put(ctx context.Context, kind, key string, value any, apply 
 }
 
 func (t *table) clone() *table {
-	return &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues), invitations: maps.Clone(t.invitations)}
+	return &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues),
+		invitations: maps.Clone(t.invitations)}
 }

@@ -8,7 +8,7 @@ import (
 
 var update = flag.Bool("update", false, "write the generated documents anew")
 
-// docs/api.yaml says exactly what the endpoints and their types are; that they answer so is checked where they are called.
+// docs/api.yaml describes exactly the endpoints and their types. Other tests check their answers.
 func TestOpenAPI(t *testing.T) {
 	for _, e := range endpoints() {
 		if _, found := operations[e.name()]; !found {
@@ -16,7 +16,8 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	if len(operations) != len(endpoints()) {
-		t.Errorf("%d operations are documented, and there are %d", len(operations), len(endpoints()))
+		t.Errorf("%d operations are documented, and there are %d", len(operations),
+			len(endpoints()))
 	}
 	want := newDocument(t).write()
 	const path = "../docs/api.yaml"

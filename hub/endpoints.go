@@ -22,15 +22,15 @@ const (
 	penalty     = 100 * time.Millisecond
 	smallBody   = 64 << 10
 	uploadBody  = 1 << 20                 // a checksum for each part of the largest envelope
-	publishBody = 2<<20 + spool.SmallSize // the same, 256 messages, and the ciphertext
+	publishBody = 2<<20 + spool.SmallSize // checksums, 256 messages, and the ciphertext
 	partBody    = spool.PartSize
 )
 
-// endpoints are all there are. docs/api.yaml says the same, and a test holds it to that.
+// endpoints returns all endpoints of the API. A test compares them with docs/api.yaml.
 func endpoints() []endpoint {
 	return []endpoint{
 		{http.MethodGet, api.PathHello, member, 0, (*call).hello},
-		{http.MethodPost, api.PathEnroll, anyone, smallBody, (*call).enroll},
+		{http.MethodPost, api.PathEnroll, anonymous, smallBody, (*call).enroll},
 		{http.MethodPost, api.PathRenew, member, smallBody, (*call).renew},
 		{http.MethodPut, api.PathKey, member, smallBody, (*call).putKey},
 		{http.MethodPost, api.PathResolve, sender, smallBody, (*call).resolve},
@@ -48,7 +48,7 @@ func endpoints() []endpoint {
 	}
 }
 
-// name is how figures and documents call the endpoint.
+// name returns the endpoint's label in metrics and documents.
 func (e endpoint) name() string {
 	if e.path == "" {
 		return "unknown"
@@ -56,16 +56,16 @@ func (e endpoint) name() string {
 	return e.method + " " + e.path
 }
 
-// waits says whether the endpoint may wait for something to happen.
-func (e endpoint) waits() bool { return e.path == api.PathLease || e.path == api.PathEvents }
+// canWait reports whether the endpoint can wait for an event.
+func (e endpoint) canWait() bool { return e.path == api.PathLease || e.path == api.PathEvents }
 
-// handler is the whole API.
+// handler returns the whole API.
 func (h *Hub) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range endpoints() {
 		mux.Handle(e.method+" "+e.path, h.serveEndpoint(e))
 	}
-	mux.Handle("/", h.serveEndpoint(endpoint{who: anyone, handle: (*call).noSuchPath}))
+	mux.Handle("/", h.serveEndpoint(endpoint{who: anonymous, handle: (*call).noSuchPath}))
 	return mux
 }
 
@@ -76,13 +76,15 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			request = id.Random128[string]()
 		}
 		w.Header().Set(api.HeaderRequest, request)
-		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) // by which certificates are judged here
+		// certificates are checked at this time
+		w.Header().Set("Date", h.now().UTC().Format(http.TimeFormat))
 		began := time.Now()
-		c := &call{hub: h, w: w, r: r, control: http.NewResponseController(w), limit: e.limit, log: h.log}
+		c := &call{hub: h, w: w, r: r, control: http.NewResponseController(w), limit: e.limit,
+			log: h.log}
 		c.deadlines()
 		c.caller, err = h.authorise(r, e.who)
 		c.log = h.log.With("request", request, "site", c.caller.Name)
-		if linkOf(r.Context()).outdated(h.now()) {
+		if linkOf(r.Context()).isOutdated(h.now()) {
 			w.Header().Set("Connection", "close")
 		}
 		if err == nil {
@@ -99,7 +101,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 func (c *call) within(handle func(*call) error) error {
 	end, err := c.hub.intake.begin(c.caller.Name, time.Now())
 	if err == errRate {
-		backoff.Sleep(c.r.Context(), penalty) // a connection that asks too often gets no answers as fast as it asks
+		backoff.Sleep(c.r.Context(), penalty) // slow down a connection that asks too often
 	}
 	if err != nil {
 		return err
@@ -108,7 +110,8 @@ func (c *call) within(handle func(*call) error) error {
 	return handle(c)
 }
 
-// deadlines bounds what happens when a handler does not look at a body, and takes back the last request's bounds.
+// deadlines clears the deadlines of the last request, and bounds the reading of a body that no
+// handler reads.
 func (c *call) deadlines() {
 	c.control.SetWriteDeadline(time.Time{})
 	if c.r.ContentLength != 0 {

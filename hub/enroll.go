@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// enroll redeems an invitation: the first use binds it to the key of the certificate request, and the same key gets a
-// certificate again. That is durable before it is answered.
+// enroll redeems an invitation for a certificate. The first use binds it durably to the key of the
+// request; the same key may redeem it again.
 func (c *call) enroll() error {
 	h := c.hub
 	var in api.EnrollRequest
@@ -33,7 +33,8 @@ func (c *call) enroll() error {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.wrong(from, h.now())
 			h.metrics.logins.WithLabelValues(eventRefused).Inc()
-			c.log.Warn("enrolment refused", "invited", in.Site, "key", key, "from", from, "why", err)
+			c.log.Warn("enrolment refused", "invited", in.Site, "key", key, "from", from,
+				"why", err)
 		}
 		return err
 	}
@@ -51,7 +52,8 @@ func (c *call) renew() error {
 		return problem(api.CodeInvalid, "%v", err)
 	}
 	if key != c.caller.Key {
-		return problem(api.CodeNotAllowed, "a renewal keeps the key: the request is for %s, and %s has %s", key, c.caller.Name, c.caller.Key)
+		return problem(api.CodeNotAllowed, "a renewal keeps the key: the request is for %s, and "+
+			"%s has %s", key, c.caller.Name, c.caller.Key)
 	}
 	return c.certify(in.CSR, c.caller.Name, key)
 }
@@ -67,21 +69,25 @@ func (c *call) certify(csr string, name id.Site, key id.Hash) error {
 	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
 }
 
-// redeem decides on an invitation and makes what it decides durable. Somebody without the secret learns nothing, not even
-// whether such a site is invited.
+// redeem checks an invitation and binds it durably to the key. A caller without the secret learns
+// nothing, not even whether the site is invited.
 func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash) error {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	t := h.dir.view()
 	inv, invited := t.invitations[in.Site]
 	if !certs.MatchSecret(in.Secret, inv.Hash) || !invited {
-		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's administrator for a new one (sealpost hub invite %s)", in.Site)
+		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
+			"administrator for a new one (sealpost hub invite %s)", in.Site)
 	}
 	switch {
 	case inv.Bound != "" && inv.Bound != key:
-		return problem(api.CodeInvitation, "this invitation was used before with another key (%s); if that was not you, tell the hub's administrator", inv.Bound)
+		return problem(api.CodeInvitation, "this invitation was used before with another key "+
+			"(%s); if that was not you, tell the hub's administrator", inv.Bound)
 	case inv.Bound == "" && !h.now().Before(inv.Expires):
-		return problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's administrator for a new one (sealpost hub invite %s)", inv.Expires.UTC().Format(time.RFC3339), in.Site)
+		return problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's "+
+			"administrator for a new one (sealpost hub invite %s)",
+			inv.Expires.UTC().Format(time.RFC3339), in.Site)
 	}
 	if inv.Bound == "" {
 		inv.Bound = key
@@ -96,14 +102,14 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash) err
 	return nil
 }
 
-// withKey returns the site with a new identity. What its old identity has signed counts no more.
+// withKey returns the site with a new identity. Statements of its old identity are dropped.
 func (s site) withKey(key id.Hash) site {
 	s.Key = key
 	s.Statement, s.Version, s.Payload, s.KeyHash = "", 0, "", ""
 	return s
 }
 
-// changeSite stores a site and tells the senders whose routes that changes. The caller holds dir.change.
+// changeSite stores a site and announces changed routes. The caller holds dir.change.
 func (h *Hub) changeSite(ctx context.Context, s site) error {
 	if err := h.dir.putSite(ctx, s); err != nil {
 		return err

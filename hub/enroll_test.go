@@ -18,7 +18,8 @@ import (
 func TestAnInvitationIsForOneKey(t *testing.T) {
 	q := openHeadquarters(t)
 	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
-	if !invited.New || invited.Joined || len(invited.Hub) != 1 || invited.Hub[0] != q.config.Listen || invited.Network != q.network() {
+	if !invited.New || invited.Joined || len(invited.Hub) != 1 ||
+		invited.Hub[0] != q.config.Listen || invited.Network != q.network() {
 		t.Errorf("the invitation is %+v", invited)
 	}
 	lab := q.stranger("FL-LAB")
@@ -36,15 +37,18 @@ func TestAnInvitationIsForOneKey(t *testing.T) {
 	if err := lab.enroll(invited.Secret); err != nil {
 		t.Errorf("the key that has joined cannot come back: %v", err)
 	}
-	if log := q.log.String(); strings.Contains(log, invited.Secret) || !strings.Contains(log, "enrolment refused") {
+	if log := q.log.String(); strings.Contains(log, invited.Secret) ||
+		!strings.Contains(log, "enrolment refused") {
 		t.Error("the log holds the secret, or not the refusal")
 	}
 }
 
 func TestInvitationsThatDoNotCount(t *testing.T) {
 	q := openHeadquarters(t)
-	first := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send", Valid: time.Hour})
-	second := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send", Valid: time.Hour})
+	first := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send",
+		Valid: time.Hour})
+	second := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send",
+		Valid: time.Hour})
 	if first.Secret == second.Secret || second.New {
 		t.Errorf("invited again: %+v", second)
 	}
@@ -52,10 +56,12 @@ func TestInvitationsThatDoNotCount(t *testing.T) {
 	wantCode(t, lab.enroll(first.Secret), api.CodeInvitation) // replaced
 	wantCode(t, lab.enroll(certs.NewSecret()), api.CodeInvitation)
 	wantCode(t, lab.enroll(""), api.CodeInvitation)
-	wantCode(t, q.stranger("PA-LAB").enroll(second.Secret), api.CodeInvitation) // somebody else's
-	_, err := lab.Enroll(t.Context(), api.EnrollRequest{Site: "FL-LAB", Secret: second.Secret, CSR: "no request"})
+	wantCode(t, q.stranger("PA-LAB").enroll(second.Secret), api.CodeInvitation) // another site's
+	_, err := lab.Enroll(t.Context(), api.EnrollRequest{Site: "FL-LAB", Secret: second.Secret,
+		CSR: "no request"})
 	wantCode(t, err, api.CodeInvalid)
-	_, err = lab.Enroll(t.Context(), api.EnrollRequest{Site: "../etc", Secret: second.Secret, CSR: lab.csr()})
+	_, err = lab.Enroll(t.Context(), api.EnrollRequest{Site: "../etc", Secret: second.Secret,
+		CSR: lab.csr()})
 	wantCode(t, err, api.CodeInvalid)
 	q.clock.forward(time.Hour)
 	wantCode(t, lab.enroll(second.Secret), api.CodeInvitation) // expired
@@ -65,12 +71,13 @@ func TestInvitationsThatDoNotCount(t *testing.T) {
 	}
 }
 
-// Who has no secret cannot tell an invited site from one that is not.
+// A caller without the secret cannot tell an invited site from another.
 func TestEnrolmentShowsNobodyWhoIsInvited(t *testing.T) {
 	q := openHeadquarters(t)
 	ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
 	invited, unknown := q.stranger("FL-LAB").enroll("guess"), q.stranger("XX-LAB").enroll("guess")
-	a, b := strings.ReplaceAll(invited.Error(), "FL-LAB", "SITE"), strings.ReplaceAll(unknown.Error(), "XX-LAB", "SITE")
+	a, b := strings.ReplaceAll(invited.Error(), "FL-LAB", "SITE"),
+		strings.ReplaceAll(unknown.Error(), "XX-LAB", "SITE")
 	if a != b {
 		t.Errorf("the answers differ:\n%s\n%s", a, b)
 	}
@@ -108,7 +115,8 @@ func TestGuessingIsSlowed(t *testing.T) {
 		wantCode(t, lab.enroll("guess"), api.CodeInvitation)
 	}
 	wantCode(t, lab.enroll("guess"), api.CodeBusy)
-	wantCode(t, lab.enroll(invited.Secret), api.CodeBusy) // even the right one: whether it is right must not show
+	// even the right one: whether it is right must not show
+	wantCode(t, lab.enroll(invited.Secret), api.CodeBusy)
 	q.clock.forward(wrongInterval)
 	if err := lab.enroll(invited.Secret); err != nil {
 		t.Error(err)
@@ -162,8 +170,10 @@ func TestACertificateExpiresOnAnOpenConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code := codeOfResponse(t, resp); resp.StatusCode != want || want == http.StatusUnauthorized && (code != api.CodeExpired || !resp.Close) {
-			t.Errorf("got %d %s, want %d; the connection ends: %v", resp.StatusCode, code, want, resp.Close)
+		if code := codeOfResponse(t, resp); resp.StatusCode != want ||
+			want == http.StatusUnauthorized && (code != api.CodeExpired || !resp.Close) {
+			t.Errorf("got %d %s, want %d; the connection ends: %v", resp.StatusCode, code, want,
+				resp.Close)
 		}
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			t.Error(err)
@@ -177,7 +187,10 @@ func TestAnExpiredCertificateGetsAReadableAnswer(t *testing.T) {
 	q.clock.forward(91 * 24 * time.Hour)
 	for _, call := range []func() error{
 		func() error { _, err := lab.Hello(t.Context()); return err },
-		func() error { _, err := lab.Renew(t.Context(), api.RenewRequest{CSR: lab.csr()}); return err },
+		func() error {
+			_, err := lab.Renew(t.Context(), api.RenewRequest{CSR: lab.csr()})
+			return err
+		},
 	} {
 		err := call()
 		wantCode(t, err, api.CodeExpired)
@@ -189,7 +202,8 @@ func TestAnExpiredCertificateGetsAReadableAnswer(t *testing.T) {
 	if !back.Joined {
 		t.Errorf("invited again: %+v", back)
 	}
-	wantCode(t, q.stranger("FL-LAB").enroll(back.Secret), api.CodeInvitation) // it is for the key that the site has
+	// it is for the key that the site has
+	wantCode(t, q.stranger("FL-LAB").enroll(back.Secret), api.CodeInvitation)
 	if err := lab.enroll(back.Secret); err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +212,8 @@ func TestAnExpiredCertificateGetsAReadableAnswer(t *testing.T) {
 	}
 }
 
-// A new hub under the same root knows nobody. It says so, with the words that mend it, and then the site is in, with nothing
-// to do there.
+// A new hub under the same root knows no site. Its answer names the command that admits the site,
+// and after that the site works without a change.
 func TestAdmit(t *testing.T) {
 	q := openHeadquarters(t)
 	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
@@ -210,7 +224,8 @@ func TestAdmit(t *testing.T) {
 	other := newHeadquarters(t)
 	root := q.dir + "-root"
 	dir := t.TempDir()
-	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: q.config.Listen, RootDir: root}); err != nil {
+	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"},
+		Listen: q.config.Listen, RootDir: root}); err != nil {
 		t.Fatal(err)
 	}
 	other.config.State, other.config.Listen = dir+"/state", q.config.Listen
@@ -221,14 +236,16 @@ func TestAdmit(t *testing.T) {
 	lab.CloseIdle()
 	_, err := lab.Hello(t.Context())
 	wantCode(t, err, api.CodeNotAdmitted)
-	if !strings.Contains(err.Error(), "sealpost hub admit FL-LAB --fingerprint "+string(lab.identity.Key())) {
+	if !strings.Contains(err.Error(), "sealpost hub admit FL-LAB --fingerprint "+
+		string(lab.identity.Key())) {
 		t.Errorf("it says %v", err)
 	}
 	if after := api.RetryAfter(err); after < time.Second || after > 5*time.Second {
 		t.Errorf("it is to ask again after %s: a rebuilt network waits for that", after)
 	}
 	request := AdmitRequest{Site: "FL-LAB", Fingerprint: lab.identity.Key(), Role: "both"}
-	if got := ask[Changed](other, ControlAdmit, request); !got.Changed || got.Queue != "fl_lab_queue" {
+	if got := ask[Changed](other, ControlAdmit, request); !got.Changed ||
+		got.Queue != "fl_lab_queue" {
 		t.Errorf("admitted: %+v", got)
 	}
 	if got := ask[Changed](other, ControlAdmit, request); got.Changed {

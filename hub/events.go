@@ -5,16 +5,16 @@ import (
 	"sealpost/spool"
 )
 
-// eventBytes is about how much one answer of events holds.
+// eventBytes is the approximate size of one answer of events.
 const eventBytes = 1 << 20
 
-// events reads what has happened to the caller's envelopes and routes, and waits for it.
+// events returns the events of the caller's envelopes and routes, and waits for the first.
 func (c *call) events() error {
 	var in api.EventsRequest
 	if err := c.read(&in); err != nil {
 		return err
 	}
-	ctx, cancel := c.patient(in.Wait)
+	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
 	events, next, err := c.hub.spool.Events(ctx, c.caller.Name, in.After, eventBytes)
 	if err != nil {

@@ -13,29 +13,33 @@ import (
 	"sealpost/spool"
 )
 
-// A line may break one way only: the hub sees the end of a body that is not whole, and the caller still listens. What it
-// hears must not be a success.
+// A line may break in one direction: the hub sees half a body, and the caller still listens. It
+// must not get a success.
 func TestHalfABodyIsNoSuccess(t *testing.T) {
 	q := openHeadquarters(t)
 	q.centre("CA-RC", "fl-lab.*")
 	lab := q.lab("FL-LAB")
 	content := []byte(strings.Repeat("x", spool.SmallSize+1))
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: int64(len(content)), CRC32C: checksums(content)}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: int64(len(content)),
+		CRC32C: checksums(content)}
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Fatal(err)
 	}
 	part := fmt.Sprintf("PUT %s/%s/0", api.PathUploads, up.Envelope)
-	for _, request := range []string{part, "PUT " + api.PathKey, "POST " + api.PathPublish, "POST " + api.PathResolve, "POST " + api.PathRelease} {
+	for _, request := range []string{part, "PUT " + api.PathKey, "POST " + api.PathPublish,
+		"POST " + api.PathResolve, "POST " + api.PathRelease} {
 		size := 2000
 		if request == part {
 			size = len(content)
 		}
-		c, err := tls.Dial("tcp", q.config.Listen, certs.ClientTLS(lab.identity, q.network(), "127.0.0.1"))
+		c, err := tls.Dial("tcp", q.config.Listen, certs.ClientTLS(lab.identity, q.network(),
+			"127.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", request, size, content[:1000]); err != nil {
+		if _, err := fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s",
+			request, size, content[:1000]); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.CloseWrite(); err != nil {

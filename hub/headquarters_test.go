@@ -20,10 +20,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
 }
 
-// headquarters is a hub under test: real files, real certificates, real TLS on loopback, real Badger.
+// headquarters is a hub under test: real files, real certificates, real TLS on loopback, real
+// Badger.
 type headquarters struct {
 	t      testing.TB
 	dir    string
@@ -32,12 +34,12 @@ type headquarters struct {
 	hub    *Hub
 	log    *journal
 	clock  *clock
-	wrap   func(Store) Store // what the hub gets instead of the spool itself
+	wrap   func(Store) Store // a wrapper of the spool
 	cancel context.CancelFunc
 	ended  chan error
 }
 
-// journal keeps what the hub logs.
+// journal keeps the hub's log.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -71,7 +73,7 @@ func (c *clock) now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
-// stop lets no time pass but what the clock is put forward by.
+// stop freezes the clock, except for explicit steps.
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -87,14 +89,18 @@ func (c *clock) forward(d time.Duration) {
 func newHeadquarters(t testing.TB) *headquarters {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
-	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: freeAddress(t)}); err != nil {
+	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"},
+		Listen: freeAddress(t)}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.LoadHub(config.HubFile(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &headquarters{t: t, dir: dir, config: c, log: &journal{}, clock: &clock{}, wrap: func(s Store) Store { return s }}
+	return &headquarters{t: t, dir: dir, config: c, log: &journal{}, clock: &clock{},
+		wrap: func(s Store) Store {
+			return s
+		}}
 }
 
 // openHeadquarters makes a hub and starts it.
@@ -123,8 +129,9 @@ func (q *headquarters) start() {
 	}
 	q.store = store
 	q.hub, err = New(Options{
-		Config: q.config, Spool: q.wrap(store), Now: q.clock.now, Grace: 2 * time.Second, Version: "test",
-		Log: slog.New(slog.NewTextHandler(q.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Config: q.config, Spool: q.wrap(store), Now: q.clock.now, Grace: 2 * time.Second,
+		Version: "test",
+		Log:     slog.New(slog.NewTextHandler(q.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		q.t.Fatal(errors.Join(err, store.Close()))

@@ -17,10 +17,11 @@ import (
 // checkTime bounds one look at the hub's health.
 const checkTime = 5 * time.Second
 
-// monitoring serves metrics and health on a listener of their own, for those who watch the hub.
+// monitoring returns the handler of metrics and health, for a listener of its own.
 func (h *Hub) monitoring() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * figureTime}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry,
+		promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * figureTime}))
 	mux.HandleFunc("GET /healthz", h.answerCheck(h.healthy))
 	mux.HandleFunc("GET /readyz", h.answerCheck(h.ready))
 	return mux
@@ -34,12 +35,12 @@ func (h *Hub) answerCheck(check func(context.Context) error) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		io.WriteString(w, "ok\n") // the asker is gone if this fails
+		io.WriteString(w, "ok\n") // an error means that the caller left
 	}
 }
 
-// healthy says whether the process is any good: its spool answers and knows what it holds. If not, it should be started
-// again.
+// healthy returns an error if the process must restart: its spool does not answer, or its state is
+// uncertain.
 func (h *Hub) healthy(ctx context.Context) error {
 	select {
 	case <-h.spool.Poisoned():
@@ -52,8 +53,8 @@ func (h *Hub) healthy(ctx context.Context) error {
 	return nil
 }
 
-// ready says whether agents can send now: besides being healthy the hub has room, and shakes hands with a certificate that
-// is valid.
+// ready returns an error if agents cannot send now. A ready hub is healthy, has disk space, and
+// completes a handshake with a valid certificate.
 func (h *Hub) ready(ctx context.Context) error {
 	if err := h.healthy(ctx); err != nil {
 		return err
@@ -66,19 +67,21 @@ func (h *Hub) ready(ctx context.Context) error {
 		return fmt.Errorf("spool: %w", err)
 	}
 	if info.DiskFree < info.Reserve {
-		return fmt.Errorf("disk: %d bytes are free, and %d stay reserved: nothing more is taken in", info.DiskFree, info.Reserve)
+		return fmt.Errorf("disk: %d bytes are free, and %d stay reserved: nothing more is taken in",
+			info.DiskFree, info.Reserve)
 	}
 	if now := h.now(); now.After(h.identity.NotAfter()) {
-		return fmt.Errorf("certificate: it ended at %s", h.identity.NotAfter().UTC().Format(time.RFC3339))
+		return fmt.Errorf("certificate: it ended at %s",
+			h.identity.NotAfter().UTC().Format(time.RFC3339))
 	}
 	return h.shakeHands(ctx)
 }
 
-// shakeHands connects to the hub as an agent does, as far as that goes without being one.
+// shakeHands completes a TLS handshake with the hub, without a client certificate.
 func (h *Hub) shakeHands(ctx context.Context) error {
 	dialer := tls.Dialer{Config: &tls.Config{
 		MinVersion:         tls.VersionTLS13,
-		InsecureSkipVerify: true, // whom it meets is checked below
+		InsecureSkipVerify: true, // the certificate is compared below
 	}}
 	c, err := dialer.DialContext(ctx, "tcp", h.Addr().String())
 	if err != nil {
@@ -87,17 +90,18 @@ func (h *Hub) shakeHands(ctx context.Context) error {
 	defer c.Close()
 	met := c.(*tls.Conn).ConnectionState().PeerCertificates
 	if len(met) == 0 || !met[0].Equal(h.identity.Chain()[0]) {
-		return errors.New("listener: somebody else answers there")
+		return errors.New("listener: another server answers there")
 	}
 	return nil
 }
 
-// serveMonitoring answers those who watch until the context ends. Where nothing is configured it does nothing.
+// serveMonitoring serves metrics and health until the context ends, if a listener is configured.
 func (h *Hub) serveMonitoring(ctx context.Context) error {
 	if h.watched == nil {
 		return nil
 	}
-	server := &http.Server{Handler: h.monitoring(), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, WriteTimeout: time.Minute}
+	server := &http.Server{Handler: h.monitoring(), ReadHeaderTimeout: headerTime,
+		IdleTimeout: idleTime, WriteTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(h.watched) }()
 	select {

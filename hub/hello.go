@@ -9,9 +9,9 @@ func (c *call) hello() error {
 	hello := api.Hello{
 		Hub: h.config.Name, Network: h.verifier.Network, Suite: h.config.Suite,
 		StartID: h.startID, Incarnation: h.spool.Incarnation(), Time: h.now().UTC(),
-		Site: s.Name, KeyHash: s.KeyHash, MayReceive: s.receives(),
+		Site: s.Name, KeyHash: s.KeyHash, MayReceive: s.canReceive(),
 	}
-	if s.sends() {
+	if s.canSend() {
 		hello.MaySend = s.MaySend
 	}
 	return c.reply(hello)

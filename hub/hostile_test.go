@@ -16,14 +16,14 @@ import (
 	"sealpost/internal/id"
 )
 
-// useUp takes what the site may ask at once.
+// useUp uses up the site's rate.
 func (i *intake) useUp(site id.Site) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.rate(site).AllowN(time.Now(), int(i.rate(site).Tokens()))
 }
 
-// Whatever others do to the hub, a site that behaves is served as before. The test shows what "as before" is.
+// An attack on the hub does not delay a well-behaved site. The test measures the delay without one.
 func TestAttacksDoNotDisturb(t *testing.T) {
 	q := openHeadquarters(t)
 	good, bad := q.lab("FL-LAB"), q.join("PA-LAB", "both")
@@ -38,24 +38,27 @@ func TestAttacksDoNotDisturb(t *testing.T) {
 	in := good.head(key("fl-lab.dat"), []byte("x"))
 	publish := func() time.Duration {
 		next := in
-		fresh := good.head(key("fl-lab.dat"), []byte("x"))
-		next.Envelope, next.Messages = fresh.Envelope, fresh.Messages
+		incoming := good.head(key("fl-lab.dat"), []byte("x"))
+		next.Envelope, next.Messages = incoming.Envelope, incoming.Messages
 		began := time.Now()
 		if _, err := good.Publish(t.Context(), next, []byte("x")); err != nil {
 			t.Errorf("the good site: %v", err)
 		}
 		return time.Since(began)
 	}
-	publishHead := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\n{", api.PathPublish)
+	publishHead := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000000\r\n\r\n{",
+		api.PathPublish)
 	for _, attack := range []struct {
 		name    string
 		count   int
 		who     *station
 		on      func(ctx context.Context, c *tls.Conn)
-		visible string // what the log says when it works
+		visible string // log events of a working attack
 	}{
 		{"nothing", 0, stranger, nil, ""},
-		{"idle connections", 200, stranger, func(ctx context.Context, c *tls.Conn) { <-ctx.Done() }, ""},
+		{"idle connections", 200, stranger, func(ctx context.Context, c *tls.Conn) {
+			<-ctx.Done()
+		}, ""},
 		{"headers without end", 50, stranger, func(ctx context.Context, c *tls.Conn) {
 			fmt.Fprintf(c, "GET / HTTP/1.1\r\n")
 			for ctx.Err() == nil {
@@ -66,9 +69,11 @@ func TestAttacksDoNotDisturb(t *testing.T) {
 			}
 		}, ""},
 		{"bodies without end", 4, stranger, func(ctx context.Context, c *tls.Conn) {
-			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n", api.PathEnroll)
+			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n",
+				api.PathEnroll)
 			for ctx.Err() == nil {
-				if _, err := io.WriteString(c, "400\r\n"+strings.Repeat(" ", 1024)+"\r\n"); err != nil {
+				if _, err := io.WriteString(c, "400\r\n"+strings.Repeat(" ", 1024)+
+					"\r\n"); err != nil {
 					return
 				}
 			}
@@ -79,7 +84,8 @@ func TestAttacksDoNotDisturb(t *testing.T) {
 		}, "too many bytes"},
 		{"answers that nobody reads", 100, bad, func(ctx context.Context, c *tls.Conn) {
 			ask := body(t, api.ContentRequest{Delivery: d.DeliveryID, Length: api.RangeSize})
-			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", api.PathContent, len(ask), ask)
+			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s",
+				api.PathContent, len(ask), ask)
 			<-ctx.Done()
 		}, ""},
 		{"more requests than the rate allows", 8, bad, func(ctx context.Context, c *tls.Conn) {
@@ -99,7 +105,8 @@ func TestAttacksDoNotDisturb(t *testing.T) {
 			defer wg.Wait()
 			defer cancel()
 			for range attack.count {
-				c, err := tls.Dial("tcp", q.config.Listen, certs.ClientTLS(attack.who.identity, q.network(), "127.0.0.1"))
+				c, err := tls.Dial("tcp", q.config.Listen,
+					certs.ClientTLS(attack.who.identity, q.network(), "127.0.0.1"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -107,7 +114,9 @@ func TestAttacksDoNotDisturb(t *testing.T) {
 				wg.Go(func() { attack.on(ctx, c) })
 			}
 			var took []time.Duration
-			for began := time.Now(); len(took) < 20 || !strings.Contains(q.log.String(), attack.visible) && time.Since(began) < time.Minute; {
+			for began := time.Now(); len(took) < 20 ||
+				!strings.Contains(q.log.String(), attack.visible) &&
+					time.Since(began) < time.Minute; {
 				took = append(took, publish())
 			}
 			slices.Sort(took)

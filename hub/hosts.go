@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// namesExactly says whether a hub's certificate names exactly these hosts.
+// namesExactly reports whether a hub's certificate names exactly these hosts.
 func namesExactly(c *x509.Certificate, hosts []string) bool {
 	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
@@ -15,7 +15,8 @@ func namesExactly(c *x509.Certificate, hosts []string) bool {
 	return sameHosts(names, hosts)
 }
 
-// sameHosts compares two lists of names and addresses, in whatever order and however an address is written.
+// sameHosts compares two lists of names and addresses. Order and notation of addresses do not
+// matter.
 func sameHosts(a, b []string) bool { return slices.Equal(normalHosts(a), normalHosts(b)) }
 
 func normalHosts(hosts []string) []string {

@@ -1,12 +1,13 @@
-// Package hub is the server at headquarters: it authenticates sites, routes what they send, keeps it in the spool, and
-// hands it out.
+// Package hub is the server at headquarters. It authenticates sites, and routes, spools and hands
+// out their envelopes.
 //
-// It promises that nothing is answered with success before the spool has it durably, that a site reaches only its own (what
-// it may not see answers as what does not exist), and that what a slow, greedy or hostile client can hold is bounded. Every
-// request is authorised against the directory as it is at that moment.
+// It promises three things. A success is answered only after the spool's durable commit. A site
+// reaches only its own data: a foreign thing answers like a missing one. A slow, greedy or hostile
+// client holds bounded resources. Every request is authorised against the present directory.
 //
-// It must not know what is carried. It never imports package envelope or age, so it cannot decrypt; names of files, digests
-// of content and private keys of sites never reach it; and its log has sites, addresses, ids, times and sizes, nothing else.
+// It must not know the content. It never imports package envelope or age, so it cannot decrypt.
+// Names of files, digests of content and private keys of sites never reach it. Its log has only
+// sites, addresses, ids, times and sizes.
 package hub
 
 import (
@@ -29,7 +30,7 @@ import (
 	"sealpost/spool"
 )
 
-// Store is the spool as the hub needs it. badgerspool is one.
+// Store is the set of spool interfaces that the hub needs. badgerspool implements it.
 type Store interface {
 	spool.Spool
 	spool.Registry
@@ -39,10 +40,10 @@ type Store interface {
 // Options configure a Hub.
 type Options struct {
 	Config  config.Hub       // from config.LoadHub
-	Spool   Store            // opened by the caller, who closes it after Run has returned
+	Spool   Store            // the caller opens it, and closes it after Run has returned
 	Log     *slog.Logger     // default slog.Default()
 	Now     func() time.Time // default time.Now
-	Grace   time.Duration    // how long Run waits for requests under way when it stops; default 20 s
+	Grace   time.Duration    // longest wait for open requests when Run stops; default 20 s
 	Version string           // of the program, for the status
 }
 
@@ -56,9 +57,9 @@ type Hub struct {
 	version  string
 	started  time.Time
 	startID  string
-	tokenKey []byte // binds lease tokens to the site that holds them; means nothing after a restart, as they do
+	tokenKey []byte // binds lease tokens to their site; new at each start, like the tokens
 
-	renewing      sync.Mutex // guards renewalFailed, and that the hub's certificate is renewed once
+	renewing      sync.Mutex // held during a renewal; guards renewalFailed
 	renewalFailed time.Time
 
 	identity  *certs.Identity
@@ -72,9 +73,9 @@ type Hub struct {
 	links     *links
 	metrics   *metrics
 	listener  net.Listener
-	watched   net.Listener // for metrics and health; nil: nowhere
+	watched   net.Listener // for metrics and health; nil if not configured
 	control   *control.Server
-	stopping  context.Context // ends when the hub begins to stop: waits are answered at once
+	stopping  context.Context // ends when the hub begins to stop, and ends all waits
 	stop      context.CancelFunc
 }
 
@@ -84,13 +85,16 @@ const (
 	chainFile = "chain.pem"
 )
 
-// New opens the hub of a state folder that Init has made, and its listening sockets. Run must be called: it closes them.
+// New opens the hub of a state folder made by Init, and its listening sockets. Run closes them, so
+// the caller must call it.
 func New(o Options) (*Hub, error) {
 	h := &Hub{
-		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace, version: o.Version,
+		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace,
+		version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
-		told: newAddresses(), uploads: newUploads(), links: newLinks(), guesses: newGuesses(), metrics: newMetrics(),
-		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
+		told: newAddresses(), uploads: newUploads(), links: newLinks(), guesses: newGuesses(),
+		metrics: newMetrics(),
+		intake:  newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.setDefaults()
@@ -128,14 +132,15 @@ func (h *Hub) openIdentity() error {
 		return fmt.Errorf("%w; run sealpost hub init first", err)
 	}
 	h.verifier = certs.NewVerifier(h.authority.Root())
-	if h.identity, err = certs.OpenIdentity(filepath.Join(state, keyFile), filepath.Join(state, chainFile)); err != nil {
+	if h.identity, err = certs.OpenIdentity(filepath.Join(state, keyFile),
+		filepath.Join(state, chainFile)); err != nil {
 		return err
 	}
 	return h.renewSelf()
 }
 
-// openDirectory reads what the spool knows, seeds it from the configuration when that is nothing, and finishes removals
-// that a crash has cut short.
+// openDirectory reads the directory from the spool and finishes interrupted removals. An empty
+// directory is seeded from the configuration.
 func (h *Hub) openDirectory(ctx context.Context) error {
 	var err error
 	if h.dir, err = openDirectory(ctx, h.spool); err != nil {
@@ -145,7 +150,7 @@ func (h *Hub) openDirectory(ctx context.Context) error {
 		return err
 	}
 	for _, s := range h.dir.view().sites {
-		if !s.removed() {
+		if !s.isRemoved() {
 			continue
 		}
 		if _, err := h.killWaiting(ctx, s.Name); err != nil {
@@ -179,19 +184,21 @@ func (h *Hub) closeListeners() error {
 	return err
 }
 
-// Addr is the address on which the hub listens for agents.
+// Addr returns the address on which the hub listens for agents.
 func (h *Hub) Addr() net.Addr { return h.listener.Addr() }
 
-// Run serves until the context ends, which is no error, or the spool's state becomes uncertain, which is one: then the
-// process should end and start again. It stops the intake, answers what waits, drains what is under way for at most the
-// grace time, and returns when nothing of it runs any more.
+// Run serves until the context ends, and then returns nil. If the spool's state becomes uncertain
+// it returns an error, and the process must restart. To stop, it closes the listener, answers
+// waiting requests, drains open requests for at most the grace time, and returns after all its
+// goroutines.
 func (h *Hub) Run(ctx context.Context) error {
-	h.log.Info("hub started", "hub", h.config.Name, "listen", h.Addr().String(), "network", h.verifier.Network,
+	h.log.Info("hub started", "hub", h.config.Name, "listen", h.Addr().String(),
+		"network", h.verifier.Network,
 		"incarnation", h.spool.Incarnation(), "start", h.startID, "sites", len(h.dir.view().sites))
 	group, ctx := errgroup.WithContext(ctx)
 	watching, enough := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error {
-		defer enough() // those who watch see the hub stop
+		defer enough() // monitoring outlives the API, and shows that the hub stops
 		return h.serve(ctx)
 	})
 	group.Go(func() error { return h.serveMonitoring(watching) })

@@ -15,7 +15,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// InitOptions say what hub to make.
+// InitOptions configure a new hub.
 type InitOptions struct {
 	Dir     string   // the hub's folder
 	Name    string   // such as DC-HQ
@@ -26,7 +26,7 @@ type InitOptions struct {
 	Now     time.Time
 }
 
-// InitReport says what Init has made and what it has found.
+// InitReport lists the files that Init made and found.
 type InitReport struct {
 	Dir      string   `json:"dir"`
 	RootDir  string   `json:"root_dir"`
@@ -37,9 +37,9 @@ type InitReport struct {
 	Existing []string `json:"existing"` // files
 }
 
-// Init makes a hub: the network's root, unless there is one, the issuing authority under it, the hub's identity with its
-// certificate, and hub.toml. It may be repeated: what is there stays as it is, and what a crash has left out is made. Only
-// the certificate is issued anew when hub.toml names other hosts than it does.
+// Init makes a hub: root (if there is none), issuing authority, hub identity and certificate, and
+// hub.toml. It may be repeated: it keeps existing files and makes missing ones. Only the
+// certificate is issued again, if hub.toml names other hosts.
 func Init(o InitOptions) (InitReport, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -72,7 +72,7 @@ func Init(o InitOptions) (InitReport, error) {
 	return r, nil
 }
 
-// config returns the hub's configuration: the one that is there, when it does not contradict what is asked for.
+// config returns the existing configuration if it agrees with the options, or a new one.
 func (o InitOptions) config() (config.Hub, error) {
 	path := config.HubFile(o.Dir)
 	if _, err := os.Stat(path); err == nil {
@@ -81,10 +81,12 @@ func (o InitOptions) config() (config.Hub, error) {
 			return c, err
 		}
 		if c.Name != o.Name || o.Suite != "" && o.Suite != c.Suite {
-			return c, fmt.Errorf("%s is there already, for hub %s with the suite %s; choose another folder, or change that file", path, c.Name, c.Suite)
+			return c, fmt.Errorf("%s is there already, for hub %s with the suite %s; choose "+
+				"another folder, or change that file", path, c.Name, c.Suite)
 		}
 		if len(o.Hosts) > 0 && !sameHosts(o.Hosts, c.Hosts) {
-			return c, fmt.Errorf("%s is there already, and says hosts = %q; change that file, and start the hub again", path, c.Hosts)
+			return c, fmt.Errorf("%s is there already, and says hosts = %q; change that file, "+
+				"and start the hub again", path, c.Hosts)
 		}
 		return c, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -107,7 +109,7 @@ func (o InitOptions) config() (config.Hub, error) {
 	return c, nil
 }
 
-// make makes what is not there. The configuration comes last: where it stands, all the rest does.
+// make makes the missing files. The configuration comes last: if it exists, all others do.
 func (o InitOptions) make(c config.Hub, r *InitReport) error {
 	state := stateOf(o.Dir, c)
 	authority, err := o.authority(state)
@@ -115,7 +117,8 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 		return err
 	}
 	r.Network = authority.Network()
-	identity, err := certs.OpenIdentity(filepath.Join(state, keyFile), filepath.Join(state, chainFile))
+	identity, err := certs.OpenIdentity(filepath.Join(state, keyFile),
+		filepath.Join(state, chainFile))
 	if err != nil {
 		return err
 	}
@@ -137,8 +140,8 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 	return nil
 }
 
-// authority opens the issuing authority, or makes it under the root. A hub that has one does not need the root any more,
-// whose folder may have been taken away.
+// authority opens the issuing authority, or makes it under the root. An existing authority does not
+// need the root, whose folder may be offline.
 func (o InitOptions) authority(state string) (*certs.Authority, error) {
 	a, err := certs.OpenAuthority(state)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +161,7 @@ func stateOf(dir string, c config.Hub) string {
 	return filepath.Join(dir, c.State)
 }
 
-// files are all that Init makes, in their order.
+// files returns the paths of all files that Init makes, in order.
 func (r InitReport) files(state string) []string {
 	return []string{
 		filepath.Join(r.RootDir, "root.key"), filepath.Join(r.RootDir, "root.pem"),

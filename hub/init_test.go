@@ -15,12 +15,14 @@ func TestInitMayBeRepeated(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
 	o := InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"hub.example.org", "127.0.0.1"}}
 	first, err := Init(o)
-	if err != nil || len(first.Made) != 7 || len(first.Existing) != 0 || first.Suite != "hybrid" || first.Listen != ":7443" {
+	if err != nil || len(first.Made) != 7 || len(first.Existing) != 0 || first.Suite != "hybrid" ||
+		first.Listen != ":7443" {
 		t.Fatalf("first: %+v, %v", first, err)
 	}
 	before := contents(t, first.Made)
 	second, err := Init(o)
-	if err != nil || len(second.Made) != 0 || len(second.Existing) != 7 || second.Network != first.Network {
+	if err != nil || len(second.Made) != 0 || len(second.Existing) != 7 ||
+		second.Network != first.Network {
 		t.Errorf("second: %+v, %v", second, err)
 	}
 	if contents(t, first.Made) != before {
@@ -30,15 +32,17 @@ func TestInitMayBeRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	third, err := Init(o)
-	if err != nil || len(third.Made) != 0 || len(third.Existing) != 5 || third.Network != first.Network {
+	if err != nil || len(third.Made) != 0 || len(third.Existing) != 5 ||
+		third.Network != first.Network {
 		t.Errorf("without the root: %+v, %v", third, err)
 	}
 	for _, file := range []string{"state/chain.pem", "hub.toml"} {
 		if err := os.Remove(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := Init(o); err != nil || len(again.Made) != 1 || !strings.HasSuffix(again.Made[0], file) {
-			t.Errorf("when %s is missing: %+v, %v", file, again, err)
+		if repeated, err := Init(o); err != nil || len(repeated.Made) != 1 ||
+			!strings.HasSuffix(repeated.Made[0], file) {
+			t.Errorf("when %s is missing: %+v, %v", file, repeated, err)
 		}
 	}
 }
@@ -58,11 +62,13 @@ func contents(t *testing.T, paths []string) string {
 
 func TestInitUnderAnExistingRoot(t *testing.T) {
 	dir := t.TempDir()
-	first, err := Init(InitOptions{Dir: filepath.Join(dir, "A"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}})
+	first, err := Init(InitOptions{Dir: filepath.Join(dir, "A"), Name: "DC-HQ",
+		Hosts: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := Init(InitOptions{Dir: filepath.Join(dir, "B"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, RootDir: first.RootDir})
+	second, err := Init(InitOptions{Dir: filepath.Join(dir, "B"), Name: "DC-HQ",
+		Hosts: []string{"127.0.0.1"}, RootDir: first.RootDir})
 	if err != nil || second.Network != first.Network || len(second.Existing) != 2 {
 		t.Errorf("the second hub: %+v, %v", second, err)
 	}
@@ -70,7 +76,8 @@ func TestInitUnderAnExistingRoot(t *testing.T) {
 
 func TestInitRefuses(t *testing.T) {
 	dir := t.TempDir()
-	good := InitOptions{Dir: filepath.Join(dir, "good"), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}}
+	good := InitOptions{Dir: filepath.Join(dir, "good"), Name: "DC-HQ",
+		Hosts: []string{"127.0.0.1"}}
 	if _, err := Init(good); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +117,7 @@ func TestNewNeedsInit(t *testing.T) {
 	}
 }
 
-// The certificate that init leaves names the hosts of hub.toml, whatever it named before, and nobody's words are passed over.
+// Init's certificate names the hosts of hub.toml, even after others. Contradicting options fail.
 func TestInitFollowsTheHosts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
 	o := InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"hub.example.org", "127.0.0.1"}}
@@ -119,7 +126,8 @@ func TestInitFollowsTheHosts(t *testing.T) {
 	}
 	names := func() []string {
 		t.Helper()
-		identity, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile), filepath.Join(dir, "state", chainFile))
+		identity, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile),
+			filepath.Join(dir, "state", chainFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +139,9 @@ func TestInitFollowsTheHosts(t *testing.T) {
 	}
 	path := config.HubFile(dir)
 	text := contents(t, []string{path})
-	if err := os.WriteFile(path, []byte(strings.Replace(text, "hub.example.org", "other.example.org", 1)), 0o600); err != nil {
+	if err := os.WriteFile(path,
+		[]byte(strings.Replace(text, "hub.example.org", "other.example.org", 1)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, hosts := range [][]string{nil, {"127.0.0.1", "other.example.org"}} {
@@ -159,7 +169,8 @@ func TestTheCertificateFollowsTheConfiguration(t *testing.T) {
 	}
 	q.config.Hosts = append(q.config.Hosts, "hub.example.org")
 	q.restart()
-	if names := q.hub.identity.Chain()[0].DNSNames; len(names) != 1 || names[0] != "hub.example.org" {
+	if names := q.hub.identity.Chain()[0].DNSNames; len(names) != 1 ||
+		names[0] != "hub.example.org" {
 		t.Errorf("the certificate names %v", names)
 	}
 	q.clock.forward(61 * 24 * 3600 * 1e9)

@@ -11,20 +11,21 @@ import (
 	"sealpost/internal/id"
 )
 
-// What one site may ask of the hub. Those without a certificate share what one site has, at a slower rate.
+// Limits of one site. All callers without a certificate share one budget, at a lower rate.
 const (
-	maxRequests  = 256  // under way at the same time, waits included
+	maxRequests  = 256  // at the same time, waits included
 	siteRate     = 5000 // per second
 	strangerRate = 50
 	rateBurst    = 2 // seconds' worth at once
 )
 
-var errRate = &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site in one second"}
+var errRate = &api.Error{Code: api.CodeBusy, After: time.Second,
+	Detail: "too many requests of this site in one second"}
 
-// intake bounds what is under way: the bytes of bodies, of which no site may take more than a quarter, and the requests of
-// each site.
+// intake bounds the bytes of all request bodies in memory and the requests of each site. One site
+// may use a quarter of the bytes.
 type intake struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	total    int64
 	used     int64
 	bySite   map[id.Site]int64
@@ -33,7 +34,8 @@ type intake struct {
 }
 
 func newIntake(total int64) *intake {
-	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{}, rates: map[id.Site]*rate.Limiter{}}
+	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{},
+		rates: map[id.Site]*rate.Limiter{}}
 }
 
 // begin counts a request of the site.
@@ -41,7 +43,8 @@ func (i *intake) begin(site id.Site, now time.Time) (end func(), err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.requests[site] >= maxRequests {
-		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many requests of this site are under way"}
+		return nil, &api.Error{Code: api.CodeBusy, After: time.Second,
+			Detail: "too many requests of this site are under way"}
 	}
 	if !i.rate(site).AllowN(now, 1) {
 		return nil, errRate
@@ -70,13 +73,14 @@ func (i *intake) rate(site id.Site) *rate.Limiter {
 	return l
 }
 
-// take makes room for n bytes of a body. One body always fits when nothing else is under way.
+// take reserves n bytes for a body. One body of any size fits if no other is in memory.
 func (i *intake) take(site id.Site, n int64) (give func(), err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	mine := i.bySite[site]
-	if i.used > 0 && i.used+n > i.total || mine > 0 && mine+n > i.total/4 {
-		return nil, &api.Error{Code: api.CodeBusy, After: time.Second, Detail: "too many bytes are under way"}
+	ofSite := i.bySite[site]
+	if i.used > 0 && i.used+n > i.total || ofSite > 0 && ofSite+n > i.total/4 {
+		return nil, &api.Error{Code: api.CodeBusy, After: time.Second,
+			Detail: "too many bytes are under way"}
 	}
 	i.used += n
 	i.bySite[site] += n
@@ -90,14 +94,14 @@ func (i *intake) take(site id.Site, n int64) (give func(), err error) {
 	}, nil
 }
 
-// Guessing invitations: each address may be wrong ten times, and then once in six seconds.
+// Limits of invalid invitations: ten at once for each address, then one in six seconds.
 const (
 	wrongAtOnce   = 10
 	wrongInterval = 6 * time.Second
 	maxGuessers   = 10_000
 )
 
-// guesses slows those down who try secrets. Who is right is never slowed down by being right.
+// guesses limits the rate of wrong secrets from each address. A right secret costs nothing.
 type guesses struct {
 	mu   sync.Mutex // guards wrong
 	from map[netip.Addr]*rate.Limiter
@@ -105,7 +109,7 @@ type guesses struct {
 
 func newGuesses() *guesses { return &guesses{from: map[netip.Addr]*rate.Limiter{}} }
 
-// allowed says whether the address may try now, and if not, when.
+// allowed returns an error if the address must wait before its next attempt.
 func (g *guesses) allowed(from netip.Addr, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -113,16 +117,17 @@ func (g *guesses) allowed(from netip.Addr, now time.Time) error {
 	if l == nil || l.TokensAt(now) >= 1 {
 		return nil
 	}
-	return &api.Error{Code: api.CodeBusy, After: wrongInterval, Detail: "too many invitations that are not valid came from your address"}
+	return &api.Error{Code: api.CodeBusy, After: wrongInterval,
+		Detail: "too many invitations that are not valid came from your address"}
 }
 
-// wrong notes a failed attempt.
+// wrong records a failed attempt.
 func (g *guesses) wrong(from netip.Addr, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.from[from] == nil {
 		if len(g.from) >= maxGuessers {
-			clear(g.from) // forgetting is better than growing
+			clear(g.from) // memory stays bounded
 		}
 		g.from[from] = rate.NewLimiter(rate.Every(wrongInterval), wrongAtOnce)
 	}

@@ -10,8 +10,8 @@ import (
 	"sealpost/statement"
 )
 
-// putKey takes the caller's recipient-key statement. The hub checks what it can, so that an honest mistake shows early;
-// other sites check it again and believe only what they have pinned.
+// putKey stores the caller's recipient-key statement. The hub's checks show honest mistakes early;
+// other sites check the statement again and trust only their pins.
 func (c *call) putKey() error {
 	var in api.KeyUpload
 	if err := c.read(&in); err != nil {
@@ -24,7 +24,7 @@ func (c *call) putKey() error {
 	}
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
-	s := h.dir.view().sites[c.caller.Name] // again, now that nothing can change it
+	s := h.dir.view().sites[c.caller.Name] // read again under the lock
 	if err := checkKey(s, signed, h.config.Suite); err != nil {
 		return err
 	}
@@ -32,7 +32,8 @@ func (c *call) putKey() error {
 	if s.Statement == in.Statement {
 		return c.reply(nil)
 	}
-	s.Statement, s.Version, s.Payload, s.KeyHash = in.Statement, k.Version, k.Hash(), statement.RecipientKeyHash(k.Recipient)
+	s.Statement, s.Version, s.Payload, s.KeyHash = in.Statement, k.Version, k.Hash(),
+		statement.RecipientKeyHash(k.Recipient)
 	if err := h.changeSite(c.r.Context(), s); err != nil {
 		return err
 	}
@@ -40,28 +41,34 @@ func (c *call) putKey() error {
 	return c.reply(nil)
 }
 
-// checkKey says whether the statement may take the place of the one that is stored. The same again may: it comes with newer
-// certificates. So may a version that skips some: a new hub has not seen them all.
+// checkKey returns an error if the statement may not replace the stored one. A repeated payload
+// may: it comes with newer certificates. A version may skip numbers: a new hub has not seen them
+// all.
 func checkKey(s site, signed statement.Signed[statement.RecipientKey], suite string) error {
 	k := signed.Payload
 	switch {
 	case signed.Site != s.Name || k.Site != s.Name:
-		return problem(api.CodeNotAllowed, "the statement speaks for %s, and %s sent it", k.Site, s.Name)
+		return problem(api.CodeNotAllowed, "the statement speaks for %s, and %s sent it", k.Site,
+			s.Name)
 	case signed.Key != s.Key:
-		return problem(api.CodeNotAllowed, "the statement is signed with the key %s, and %s has %s", signed.Key, s.Name, s.Key)
+		return problem(api.CodeNotAllowed, "the statement is signed with the key %s, and %s has %s",
+			signed.Key, s.Name, s.Key)
 	case strings.HasPrefix(k.Recipient, "age1pq1") != (suite == config.SuiteHybrid):
-		return problem(api.CodeInvalid, "the recipient key is not of the network's suite, %s", suite)
+		return problem(api.CodeInvalid, "the recipient key is not of the network's suite, %s",
+			suite)
 	case s.Statement == "" || k.Hash() == s.Payload:
 		return nil
 	case k.Version <= s.Version:
-		return problem(api.CodeConflict, "version %d of the recipient key cannot take the place of version %d", k.Version, s.Version)
+		return problem(api.CodeConflict, "version %d of the recipient key cannot take the place "+
+			"of version %d", k.Version, s.Version)
 	case k.Version == s.Version+1 && k.Prev != s.Payload:
-		return problem(api.CodeConflict, "version %d of the recipient key does not name version %d as the one before it", k.Version, s.Version)
+		return problem(api.CodeConflict, "version %d of the recipient key does not name version "+
+			"%d as the one before it", k.Version, s.Version)
 	}
 	return nil
 }
 
-// statementCode says what a statement that does not open means for the one who sent it.
+// statementCode returns the problem code for a statement that does not open.
 func statementCode(err error) api.Code {
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):

@@ -6,14 +6,16 @@ import (
 	"sealpost/spool"
 )
 
-// known says what the hub knows of the caller's envelopes: of as many as fit into one answer, in the order asked.
+// known returns the states of the caller's envelopes, in the requested order. It answers as many as
+// fit, and at least one.
 func (c *call) known() error {
 	var in api.KnownRequest
 	if err := c.read(&in); err != nil {
 		return err
 	}
 	if len(in.Envelopes) > api.MaxKnown {
-		return problem(api.CodeInvalid, "want at most %d envelope ids, not %d", api.MaxKnown, len(in.Envelopes))
+		return problem(api.CodeInvalid, "want at most %d envelope ids, not %d", api.MaxKnown,
+			len(in.Envelopes))
 	}
 	for _, e := range in.Envelopes {
 		if _, err := id.Parse128[id.Envelope](string(e)); err != nil {
@@ -39,7 +41,7 @@ func (c *call) known() error {
 	return c.reply(answer)
 }
 
-// weight is about how many bytes of JSON it takes.
+// weight returns the approximate size of its JSON in bytes.
 func weight(k spool.Known) int {
 	n := 300
 	for _, r := range k.Results {

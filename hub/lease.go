@@ -19,11 +19,11 @@ import (
 
 const (
 	leaseTime = 2 * time.Minute // agents extend while they work
-	leaseHead = 1 << 20         // bytes of a lease's answer that are kept for its JSON
+	leaseHead = 1 << 20         // bytes of a lease's answer reserved for its JSON
 )
 
-// lease hands out deliveries of the caller's queue, and waits for them. What the caller is not there to take goes back at
-// once, as not attempted.
+// lease hands out deliveries of the caller's queue, and waits for the first. If the caller has
+// left, they are released at once as not attempted.
 func (c *call) lease() error {
 	var in api.LeaseRequest
 	if err := c.read(&in); err != nil {
@@ -35,7 +35,7 @@ func (c *call) lease() error {
 	if in.Max < 1 || in.MaxBytes < 0 {
 		return problem(api.CodeInvalid, "want at least one delivery")
 	}
-	ctx, cancel := c.patient(in.Wait)
+	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
 	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{
 		Queue: c.caller.Name.Queue(), Session: in.Session, Duration: leaseTime,
@@ -77,13 +77,14 @@ func (c *call) handOut(leased []spool.Delivery) error {
 	}
 	c.hub.metrics.gave(size)
 	for _, d := range leased {
-		c.log.Info("leased", "envelope", d.Envelope, "sequence", d.Sequence, "sender", d.Sender, "messages", labels(d.Messages), "attempts", d.Attempts)
+		c.log.Info("leased", "envelope", d.Envelope, "sequence", d.Sequence, "sender", d.Sender,
+			"messages", labels(d.Messages), "attempts", d.Attempts)
 	}
 	return nil
 }
 
 func (c *call) writeLease(answer api.LeaseAnswer, leased []spool.Delivery, contents int64) error {
-	if c.gone() {
+	if c.isGone() {
 		return c.r.Context().Err()
 	}
 	head, err := api.Frame(answer)
@@ -110,24 +111,28 @@ func (c *call) writeLease(answer api.LeaseAnswer, leased []spool.Delivery, conte
 
 func (c *call) wireDelivery(d spool.Delivery) api.Delivery {
 	return api.Delivery{
-		DeliveryID: d.DeliveryID, Token: c.hub.bind(c.caller.Name, d.Token), LeasedUntil: d.LeasedUntil, Attempts: d.Attempts,
-		Sender: d.Sender, Address: d.Address, Spooled: d.Spooled, Size: d.Size, CRC32C: d.CRC32C, Messages: d.Messages,
-		Inline: d.Content != nil && int64(len(d.Content)) == d.Size,
+		DeliveryID: d.DeliveryID, Token: c.hub.bind(c.caller.Name, d.Token),
+		LeasedUntil: d.LeasedUntil, Attempts: d.Attempts,
+		Sender: d.Sender, Address: d.Address, Spooled: d.Spooled, Size: d.Size, CRC32C: d.CRC32C,
+		Messages: d.Messages,
+		Inline:   d.Content != nil && int64(len(d.Content)) == d.Size,
 	}
 }
 
-// takeBack releases what its caller did not get.
+// takeBack releases deliveries that did not reach the caller.
 func (c *call) takeBack(leased []spool.Delivery) {
 	ctx := context.WithoutCancel(c.r.Context())
 	for _, d := range leased {
-		err := c.hub.spool.Release(ctx, d.Token, spool.Nack{Code: api.ReleaseNotTaken, NotAttempted: true})
+		err := c.hub.spool.Release(ctx, d.Token,
+			spool.Nack{Code: api.ReleaseNotTaken, NotAttempted: true})
 		if err != nil && !errors.Is(err, spool.ErrStale) {
 			c.log.Warn("lease not taken back", "envelope", d.Envelope, "error", err)
 		}
 	}
 }
 
-// content streams a range of a delivery's ciphertext. It needs no lease, but the delivery must stand in the caller's queue.
+// content streams a range of a delivery's ciphertext. It needs no lease, but the delivery must
+// stand in the caller's queue.
 func (c *call) content() error {
 	var in api.ContentRequest
 	if err := c.read(&in); err != nil {
@@ -147,8 +152,8 @@ func (c *call) content() error {
 	return c.stream(content, in.Length)
 }
 
-// stream answers with exactly size bytes. The first are read before anything is said, so that a range that begins at or
-// behind the end is still a problem, and one that passes the end is cut to it when it is short.
+// stream answers with exactly size bytes. It reads the first bytes before it sends a header: a
+// range that begins at or behind the end is a problem, and a short one that passes the end is cut.
 func (c *call) stream(content io.Reader, size int64) error {
 	first := make([]byte, min(size, 64<<10))
 	n, err := io.ReadFull(content, first)
@@ -164,7 +169,8 @@ func (c *call) stream(content io.Reader, size int64) error {
 	c.w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w := c.pacedAnswer(size)
 	if _, err = w.Write(first[:n]); err == nil {
-		_, err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(content, size-int64(n)), first)
+		_, err = io.CopyBuffer(struct{ io.Writer }{w}, io.LimitReader(content, size-int64(n)),
+			first)
 	}
 	c.hub.metrics.gave(size)
 	if err != nil {
@@ -179,8 +185,8 @@ func (c *call) extend() error {
 	if err := c.read(&in); err != nil {
 		return err
 	}
-	token, mine := c.hub.unbind(c.caller.Name, in.Token)
-	if !mine {
+	token, ok := c.hub.unbind(c.caller.Name, in.Token)
+	if !ok {
 		return spool.ErrStale
 	}
 	until, err := c.hub.spool.Extend(c.r.Context(), token)
@@ -190,7 +196,7 @@ func (c *call) extend() error {
 	return c.reply(api.Extended{LeasedUntil: until})
 }
 
-// maxDelay bounds how long a released delivery rests.
+// maxDelay bounds the delay of a released delivery.
 const maxDelay = 24 * time.Hour
 
 func (c *call) release() error {
@@ -201,12 +207,13 @@ func (c *call) release() error {
 	if !api.ValidRelease(in.Code) {
 		return problem(api.CodeInvalid, "%.40q is no release code", in.Code)
 	}
-	token, mine := c.hub.unbind(c.caller.Name, in.Token)
-	if !mine {
+	token, ok := c.hub.unbind(c.caller.Name, in.Token)
+	if !ok {
 		return spool.ErrStale
 	}
 	delay := min(max(in.Delay, 0), maxDelay)
-	if err := c.hub.spool.Release(c.r.Context(), token, spool.Nack{Code: in.Code, Delay: delay, NotAttempted: in.NotAttempted}); err != nil {
+	if err := c.hub.spool.Release(c.r.Context(), token, spool.Nack{Code: in.Code, Delay: delay,
+		NotAttempted: in.NotAttempted}); err != nil {
 		return err
 	}
 	c.hub.metrics.released.WithLabelValues(in.Code).Inc()
@@ -214,7 +221,7 @@ func (c *call) release() error {
 	return c.reply(nil)
 }
 
-// bind makes of the spool's token one that only this site can use: a token alone does not say whose it is.
+// bind extends the spool's token with a MAC, so that only this site can use it.
 func (h *Hub) bind(s id.Site, t spool.Token) spool.Token {
 	return t + "." + spool.Token(h.seal(s, t))
 }
@@ -229,6 +236,6 @@ func (h *Hub) unbind(s id.Site, wire spool.Token) (spool.Token, bool) {
 
 func (h *Hub) seal(s id.Site, t spool.Token) string {
 	mac := hmac.New(sha256.New, h.tokenKey)
-	mac.Write([]byte(string(s) + " " + string(t))) // a site's name has no space; a hash never fails
+	mac.Write([]byte(string(s) + " " + string(t))) // no site name has a space; a hash never fails
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

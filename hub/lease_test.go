@@ -21,7 +21,8 @@ func TestLeaseWaits(t *testing.T) {
 	if d := <-got; d.Envelope != sent.Envelope {
 		t.Errorf("leased %+v", d)
 	}
-	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Millisecond})
+	none, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1,
+		Wait: time.Millisecond})
 	if err != nil || len(none) != 0 {
 		t.Errorf("with nothing there it leased %v, %v", none, err)
 	}
@@ -32,16 +33,18 @@ func TestANewSessionTakesTheQueue(t *testing.T) {
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
 	lab.send(key("fl-lab.dat"), "x")
 	d := centre.take()
-	next := api.LeaseRequest{Session: id.Random128[id.Session](), Max: 1, MaxBytes: 100, Wait: time.Second}
-	again, err := centre.Lease(t.Context(), next)
-	if err != nil || len(again) != 1 || again[0].Envelope != d.Envelope {
-		t.Fatalf("the new session leased %v, %v", again, err)
+	next := api.LeaseRequest{Session: id.Random128[id.Session](), Max: 1, MaxBytes: 100,
+		Wait: time.Second}
+	repeated, err := centre.Lease(t.Context(), next)
+	if err != nil || len(repeated) != 1 || repeated[0].Envelope != d.Envelope {
+		t.Fatalf("the new session leased %v, %v", repeated, err)
 	}
 	_, err = centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1})
 	wantCode(t, err, api.CodeHeld)
 	_, err = centre.Extend(t.Context(), d.Token)
 	wantCode(t, err, api.CodeStale)
-	if until, err := centre.Extend(t.Context(), again[0].Token); err != nil || !until.After(time.Now()) {
+	if until, err := centre.Extend(t.Context(), repeated[0].Token); err != nil ||
+		!until.After(time.Now()) {
 		t.Errorf("extended until %s, %v", until, err)
 	}
 }
@@ -51,21 +54,27 @@ func TestReleasedComesAgain(t *testing.T) {
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
 	lab.send(key("fl-lab.dat"), "x")
 	d := centre.take()
-	wantCode(t, centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: "the disk of Dr. Miller is full"}), api.CodeInvalid)
-	if err := centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}); err != nil {
+	wantCode(t,
+		centre.Release(t.Context(),
+			api.ReleaseRequest{Token: d.Token, Code: "the disk of Dr. Miller is full"}),
+		api.CodeInvalid)
+	if err := centre.Release(t.Context(),
+		api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}), api.CodeStale)
-	if again := centre.take(); again.Envelope != d.Envelope || again.Attempts != 1 {
-		t.Errorf("it came again as %+v", again)
+	wantCode(t,
+		centre.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull}),
+		api.CodeStale)
+	if repeated := centre.take(); repeated.Envelope != d.Envelope || repeated.Attempts != 1 {
+		t.Errorf("it came again as %+v", repeated)
 	}
 }
 
-// What is leased to somebody who has gone waits again at once, and was no attempt.
+// A delivery leased to a departed caller waits again at once, and that was no attempt.
 func TestALeaseThatNobodyTakesGoesBack(t *testing.T) {
 	q := newHeadquarters(t)
-	gone := &goneStore{leased: make(chan struct{}), leave: make(chan struct{})}
-	q.wrap = func(s Store) Store { gone.Store = s; return gone }
+	store := &goneStore{leased: make(chan struct{}), leave: make(chan struct{})}
+	q.wrap = func(s Store) Store { store.Store = s; return store }
 	q.start()
 	t.Cleanup(q.stop)
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
@@ -74,15 +83,16 @@ func TestALeaseThatNobodyTakesGoesBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
-		_, err := centre.Lease(ctx, api.LeaseRequest{Session: centre.session(), Max: 1, Wait: time.Minute})
+		_, err := centre.Lease(ctx, api.LeaseRequest{Session: centre.session(), Max: 1,
+			Wait: time.Minute})
 		left <- err
 	}()
-	<-gone.leased // the spool has leased it, and the answer is not written yet
+	<-store.leased // the spool has leased it, and the answer is not written yet
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	close(gone.leave)
+	close(store.leave)
 	if d := centre.take(); d.Attempts != 0 {
 		t.Errorf("it counts %d attempts", d.Attempts)
 	}
@@ -106,7 +116,7 @@ func (g *goneStore) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.
 	return got, err
 }
 
-// A stopping hub answers those who wait at once, and ends.
+// A stopping hub answers waiting calls at once, and ends.
 func TestStopAnswersWaits(t *testing.T) {
 	q := newHeadquarters(t)
 	waiting := make(chan struct{}, 2)
@@ -116,7 +126,8 @@ func TestStopAnswersWaits(t *testing.T) {
 	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
 	done := make(chan error, 2)
 	go func() {
-		_, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1, Wait: api.MaxWait})
+		_, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 1,
+			Wait: api.MaxWait})
 		done <- err
 	}()
 	go func() {
@@ -137,7 +148,7 @@ func TestStopAnswersWaits(t *testing.T) {
 	}
 }
 
-// waitStore says when somebody begins to wait.
+// waitStore signals the start of each wait.
 type waitStore struct {
 	Store
 	waiting chan struct{}
@@ -148,7 +159,8 @@ func (w waitStore) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.D
 	return w.Store.Lease(ctx, req)
 }
 
-func (w waitStore) Events(ctx context.Context, s id.Site, after spool.Cursor, maxBytes int) ([]spool.Event, spool.Cursor, error) {
+func (w waitStore) Events(ctx context.Context, s id.Site, after spool.Cursor,
+	maxBytes int) ([]spool.Event, spool.Cursor, error) {
 	w.waiting <- struct{}{}
 	return w.Store.Events(ctx, s, after, maxBytes)
 }

@@ -35,14 +35,17 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 		{"odd case", "POST", api.PathResolve, `{"Address":{"routing_key":"fl-lab.dat"}}`, 400, api.CodeInvalid},
 		{"white space", "POST", api.PathResolve, address + "\n", 400, api.CodeInvalid},
 		{"no body", "POST", api.PathResolve, "", 400, api.CodeInvalid},
-		{"too large", "POST", api.PathResolve, strings.Repeat(" ", smallBody+1), 413, api.CodeTooLarge},
+		{"too large", "POST", api.PathResolve, strings.Repeat(" ", smallBody+1), 413,
+			api.CodeTooLarge},
 		{"another method", "GET", api.PathResolve, "", 404, api.CodeNotFound},
 		{"another path", "POST", "/v2/resolve", address, 404, api.CodeNotFound},
 		{"empty frame", "POST", api.PathPublish, "", 400, api.CodeInvalid},
 		{"long frame", "POST", api.PathPublish, "\xff\xff\xff\xff{}", 400, api.CodeInvalid},
 		{"part of nothing", "PUT", api.PathUploads + "/x/0", "x", 400, api.CodeInvalid},
 		{"abort of nothing", "DELETE", api.PathUploads + "/x", "", 400, api.CodeInvalid},
-		{"too many known", "POST", api.PathKnown, body(t, api.KnownRequest{Envelopes: make([]id.Envelope, api.MaxKnown+1)}), 400, api.CodeInvalid},
+		{"too many known", "POST", api.PathKnown,
+			body(t, api.KnownRequest{Envelopes: make([]id.Envelope, api.MaxKnown+1)}), 400,
+			api.CodeInvalid},
 		{"known of nothing", "POST", api.PathKnown, `{"envelope_ids":["x"]}`, 400, api.CodeInvalid},
 		{"future cursor", "POST", api.PathEvents, `{"after":99999,"wait_ns":0}`, 400, api.CodeInvalid},
 	} {
@@ -55,7 +58,8 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 	}
 	centre := q.join("SF-RC", "receive")
 	for name, in := range map[string]api.LeaseRequest{
-		"no session": {Max: 1}, "no deliveries": {Session: lab.session()}, "negative": {Session: lab.session(), Max: 1, MaxBytes: -1},
+		"no session": {Max: 1}, "no deliveries": {Session: lab.session()},
+		"negative": {Session: lab.session(), Max: 1, MaxBytes: -1},
 	} {
 		if _, err := centre.Lease(t.Context(), in); !errors.Is(err, spool.ErrInvalid) {
 			t.Errorf("lease with %s: %v", name, err)
@@ -68,7 +72,8 @@ func TestGiantHeadersAreRefused(t *testing.T) {
 	lab := q.lab("FL-LAB")
 	c := lab.dial()
 	defer c.Close()
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: hub\r\nX: %s\r\n\r\n", api.PathHello, strings.Repeat("x", 2*headerSize))
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: hub\r\nX: %s\r\n\r\n", api.PathHello,
+		strings.Repeat("x", 2*headerSize))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil || resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %v, %v", resp, err)
@@ -78,7 +83,8 @@ func TestGiantHeadersAreRefused(t *testing.T) {
 // dial opens a bare TLS connection as this station.
 func (s *station) dial() *tls.Conn {
 	s.q.t.Helper()
-	c, err := tls.Dial("tcp", s.q.config.Listen, certs.ClientTLS(s.identity, s.q.network(), "127.0.0.1"))
+	c, err := tls.Dial("tcp", s.q.config.Listen, certs.ClientTLS(s.identity, s.q.network(),
+		"127.0.0.1"))
 	if err != nil {
 		s.q.t.Fatal(err)
 	}
@@ -185,7 +191,8 @@ func TestBusySaysWhen(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = lab.Resolve(t.Context(), key("fl-lab.dat"))
-	if problem, ok := errors.AsType[*api.Error](err); !ok || problem.Code != api.CodeBusy || problem.After != time.Second {
+	if problem, ok := errors.AsType[*api.Error](err); !ok || problem.Code != api.CodeBusy ||
+		problem.After != time.Second {
 		t.Errorf("got %v", err)
 	}
 	give()
@@ -194,7 +201,7 @@ func TestBusySaysWhen(t *testing.T) {
 	}
 }
 
-// Strangers cannot open connections without end, and their number does not touch those who have shown who they are.
+// Unproven connections are bounded, and do not count against proven ones.
 func TestUnprovenConnectionsAreBounded(t *testing.T) {
 	l := newLinks()
 	var conns []net.Conn

@@ -17,13 +17,14 @@ import (
 // Bounds of open connections.
 const (
 	maxLinks    = 8192
-	maxUnproven = 512 // from one address, before a first request has shown who calls
+	maxUnproven = 512 // from one address, before the first authenticated request
 	maxProven   = 512 // of one site
 )
 
-// links knows every open connection, so that those of a removed site can be cut and that nobody can take them all.
+// links holds every open connection. It closes those of a removed site, and bounds those of each
+// caller.
 type links struct {
-	mu       sync.Mutex // guards all that follows
+	mu       sync.Mutex // guards the fields below
 	open     map[net.Conn]*link
 	unproven map[netip.Addr]int
 	proven   map[id.Site]int
@@ -35,23 +36,24 @@ type link struct {
 	conn net.Conn
 	from netip.Addr
 
-	mu    sync.Mutex // guards what follows: the caller's certificates as they were verified
+	mu    sync.Mutex // guards the fields below: the caller's certificates as verified
 	site  id.Site
 	key   id.Hash
 	since time.Time // verified at this time, and valid
 	until time.Time
-	renew time.Time // from here on there should be a newer certificate
+	renew time.Time // from here on a newer certificate is due
 }
 
 type linkKey struct{}
 
 func newLinks() *links {
-	l := &links{open: map[net.Conn]*link{}, unproven: map[netip.Addr]int{}, proven: map[id.Site]int{}}
+	l := &links{open: map[net.Conn]*link{}, unproven: map[netip.Addr]int{},
+		proven: map[id.Site]int{}}
 	l.none = sync.NewCond(&l.mu)
 	return l
 }
 
-// opened registers a connection, or closes it at once when there are too many.
+// opened registers a connection, and closes it at once if there are too many.
 func (l *links) opened(ctx context.Context, c net.Conn) context.Context {
 	k := &link{conn: c, from: addressOf(c)}
 	l.mu.Lock()
@@ -86,15 +88,17 @@ func (l *links) changed(c net.Conn, state http.ConnState) {
 	}
 }
 
-// less counts one less.
+// less decrements a count, and deletes it at zero.
 func less[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}
 }
 
-// prove notes whose connection it is, and for how long that holds. It answers false when the site has too many.
-func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []*x509.Certificate) bool {
+// prove records the verified site of a connection, and the end of its certificates. It returns
+// false if the site has too many connections.
+func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time,
+	chain []*x509.Certificate) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k.proven() == "" {
@@ -106,7 +110,8 @@ func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.site, k.key, k.since, k.until, k.renew = site, key, at, chain[0].NotAfter, certs.RenewAt(chain[0])
+	k.site, k.key, k.since, k.until, k.renew = site, key, at, chain[0].NotAfter,
+		certs.RenewAt(chain[0])
 	for _, c := range chain {
 		if c.NotAfter.Before(k.until) {
 			k.until = c.NotAfter
@@ -115,16 +120,16 @@ func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time, chain []
 	return true
 }
 
-// known returns whose connection it is, unless that has to be verified again.
+// known returns the verified site of the connection, if its certificates are still valid.
 func (k *link) known(at time.Time) (site id.Site, key id.Hash, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.site, k.key, k.site != "" && !at.Before(k.since) && !at.After(k.until)
 }
 
-// outdated says that the certificate of this connection should have been renewed meanwhile. The caller has to come with its
-// new one on another connection: otherwise a request would be the one at which the old one expires.
-func (k *link) outdated(at time.Time) bool {
+// isOutdated reports whether the connection's certificate is due for renewal. The caller must
+// reconnect with its new one; otherwise a request would fail when the old one expires.
+func (k *link) isOutdated(at time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.site != "" && at.After(k.renew)
@@ -136,7 +141,7 @@ func (k *link) proven() id.Site {
 	return k.site
 }
 
-// cut closes the connection under TLS, which never waits for the other side.
+// cut closes the connection below TLS, and so never waits for the other side.
 func (k *link) cut() {
 	if secure, ok := k.conn.(*tls.Conn); ok {
 		secure.NetConn().Close()
@@ -145,7 +150,7 @@ func (k *link) cut() {
 	k.conn.Close()
 }
 
-// cutSite closes every connection of a site and returns how many they were.
+// cutSite closes every connection of a site and returns their number.
 func (l *links) cutSite(site id.Site) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +164,7 @@ func (l *links) cutSite(site id.Site) int {
 	return n
 }
 
-// count returns how many connections of the site are open; of all when the name is empty.
+// count returns the number of open connections of the site, or of all sites for "".
 func (l *links) count(site id.Site) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +182,7 @@ func (l *links) cutAll() {
 	}
 }
 
-// wait returns when no connection is open any more.
+// wait waits until no connection is open.
 func (l *links) wait() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,7 +196,7 @@ func linkOf(ctx context.Context) *link {
 	return k
 }
 
-// addressOf returns the host of a connection's other end; of an IPv6 address the network of which one host has all.
+// addressOf returns the remote address of a connection; for IPv6 its /64, which one host owns.
 func addressOf(c net.Conn) netip.Addr {
 	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"sealpost/statement"
 )
 
-// metrics are the hub's figures for Prometheus. They name queues and codes, never messages, envelopes or files.
+// metrics holds the hub's Prometheus metrics. Their labels are queues and codes, never messages,
+// envelopes or files.
 type metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec   // by endpoint and code
@@ -22,32 +23,48 @@ type metrics struct {
 	messages  prometheus.Counter       // in them
 	settled   *prometheus.CounterVec   // messages, by outcome and code
 	released  *prometheus.CounterVec   // deliveries, by code
-	logins    *prometheus.CounterVec   // callers turned away and certificates issued, by what happened
+	logins    *prometheus.CounterVec   // refused callers and issued certificates, by event
 }
 
 func newMetrics() *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sealpost_" + name, Help: help}, labels)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sealpost_" + name,
+			Help: help}, labels)
 	}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		requests: counter("requests_total", "Requests answered, by endpoint and by the code of the problem (empty: success).", "endpoint", "code"),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sealpost_request_seconds", Help: "Time to answer a request that does not wait.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60}}, []string{"endpoint"}),
-		bytes:     counter("ciphertext_bytes_total", "Bytes of ciphertext taken in and handed out.", "direction"),
-		envelopes: prometheus.NewCounter(prometheus.CounterOpts{Name: "sealpost_published_envelopes_total", Help: "Envelopes published, repetitions included."}),
-		messages:  prometheus.NewCounter(prometheus.CounterOpts{Name: "sealpost_published_messages_total", Help: "Messages in published envelopes."}),
-		settled:   counter("settled_messages_total", "Final outcomes of messages, one per recipient.", "outcome", "code"),
-		released:  counter("released_deliveries_total", "Deliveries handed back for later.", "code"),
-		logins:    counter("identities_total", "Certificates issued, invitations refused, callers not admitted.", "event"),
+		requests: counter("requests_total", "Requests answered, by endpoint and by the code of "+
+			"the problem (empty: success).", "endpoint", "code"),
+		seconds: prometheus.NewHistogramVec(
+			prometheus.HistogramOpts{Name: "sealpost_request_seconds",
+				Help:    "Time to answer a request that does not wait.",
+				Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60}},
+			[]string{"endpoint"}),
+		bytes: counter("ciphertext_bytes_total", "Bytes of ciphertext taken in and handed out.",
+			"direction"),
+		envelopes: prometheus.NewCounter(
+			prometheus.CounterOpts{Name: "sealpost_published_envelopes_total",
+				Help: "Envelopes published, repetitions included."}),
+		messages: prometheus.NewCounter(
+			prometheus.CounterOpts{Name: "sealpost_published_messages_total",
+				Help: "Messages in published envelopes."}),
+		settled: counter("settled_messages_total", "Final outcomes of messages, one per "+
+			"recipient.", "outcome", "code"),
+		released: counter("released_deliveries_total", "Deliveries handed back for later.",
+			"code"),
+		logins: counter("identities_total", "Certificates issued, invitations refused, "+
+			"callers not admitted.", "event"),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.bytes, m.envelopes, m.messages, m.settled, m.released, m.logins,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.bytes, m.envelopes, m.messages, m.settled,
+		m.released, m.logins,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.begin()
 	return m
 }
 
-// begin shows what should never happen before it has: of a figure that begins with one Prometheus sees no increase.
+// begin exports the counters of rare failures at zero: Prometheus sees no increase in a counter
+// that begins with one.
 func (m *metrics) begin() {
 	for _, e := range endpoints() {
 		m.requests.WithLabelValues(e.name(), string(api.CodeInternal))
@@ -69,7 +86,7 @@ const (
 func (m *metrics) answered(e endpoint, code api.Code, took time.Duration) {
 	name := e.name()
 	m.requests.WithLabelValues(name, string(code)).Inc()
-	if !e.waits() {
+	if !e.canWait() {
 		m.seconds.WithLabelValues(name).Observe(took.Seconds())
 	}
 }
@@ -77,7 +94,7 @@ func (m *metrics) answered(e endpoint, code api.Code, took time.Duration) {
 func (m *metrics) published(messages int, size int64) {
 	m.envelopes.Inc()
 	m.messages.Add(float64(messages))
-	if size <= spool.SmallSize { // the bytes of others were counted as they came
+	if size <= spool.SmallSize { // the parts of larger ones were counted on arrival
 		m.took(size)
 	}
 }
@@ -91,7 +108,7 @@ func (m *metrics) settledBy(r statement.Receipt) {
 	}
 }
 
-// figures are read when Prometheus asks for them.
+// figures are the metrics that are read at each scrape.
 type figures struct {
 	hub *Hub
 }
@@ -100,26 +117,40 @@ type figures struct {
 const figureTime = 10 * time.Second
 
 var (
-	descWaiting  = prometheus.NewDesc("sealpost_queue_waiting", "Deliveries that are not final, leased ones included.", []string{"queue"}, nil)
-	descLeased   = prometheus.NewDesc("sealpost_queue_leased", "Deliveries leased now.", []string{"queue"}, nil)
-	descReleased = prometheus.NewDesc("sealpost_queue_released", "Deliveries handed back that are not due yet.", []string{"queue"}, nil)
-	descSettled  = prometheus.NewDesc("sealpost_queue_settled_total", "Deliveries settled.", []string{"queue"}, nil)
-	descDead     = prometheus.NewDesc("sealpost_queue_dead_total", "Deliveries that are dead.", []string{"queue"}, nil)
-	descOldest   = prometheus.NewDesc("sealpost_queue_oldest_seconds", "Age of the oldest delivery that is not final; 0: there is none.", []string{"queue"}, nil)
-	descHeld     = prometheus.NewDesc("sealpost_spool_content_bytes", "Bytes of ciphertext held, staged parts included.", nil, nil)
-	descCount    = prometheus.NewDesc("sealpost_spool_envelopes", "Envelopes whose metadata are held.", nil, nil)
-	descFree     = prometheus.NewDesc("sealpost_disk_free_bytes", "Free bytes on the spool's disk.", nil, nil)
-	descReserve  = prometheus.NewDesc("sealpost_disk_reserve_bytes", "Free bytes below which nothing more is taken in.", nil, nil)
-	descExpires  = prometheus.NewDesc("sealpost_certificate_expires_timestamp_seconds", "When the hub's certificates end.", []string{"certificate"}, nil)
-	descSites    = prometheus.NewDesc("sealpost_sites", "Sites in the directory, by state.", []string{"state"}, nil)
-	descLinks    = prometheus.NewDesc("sealpost_connections", "Open connections.", nil, nil)
-	descStarted  = prometheus.NewDesc("sealpost_start_timestamp_seconds", "When the hub started.", []string{"version"}, nil)
+	descWaiting = prometheus.NewDesc("sealpost_queue_waiting",
+		"Deliveries that are not final, leased ones included.", []string{"queue"}, nil)
+	descLeased = prometheus.NewDesc("sealpost_queue_leased", "Deliveries leased now.",
+		[]string{"queue"}, nil)
+	descReleased = prometheus.NewDesc("sealpost_queue_released",
+		"Deliveries handed back that are not due yet.", []string{"queue"}, nil)
+	descSettled = prometheus.NewDesc("sealpost_queue_settled_total", "Deliveries settled.",
+		[]string{"queue"}, nil)
+	descDead = prometheus.NewDesc("sealpost_queue_dead_total", "Deliveries that are dead.",
+		[]string{"queue"}, nil)
+	descOldest = prometheus.NewDesc("sealpost_queue_oldest_seconds",
+		"Age of the oldest delivery that is not final; 0: there is none.", []string{"queue"}, nil)
+	descHeld = prometheus.NewDesc("sealpost_spool_content_bytes",
+		"Bytes of ciphertext held, staged parts included.", nil, nil)
+	descCount = prometheus.NewDesc("sealpost_spool_envelopes",
+		"Envelopes whose metadata are held.", nil, nil)
+	descFree = prometheus.NewDesc("sealpost_disk_free_bytes", "Free bytes on the spool's disk.",
+		nil, nil)
+	descReserve = prometheus.NewDesc("sealpost_disk_reserve_bytes",
+		"Free bytes below which nothing more is taken in.", nil, nil)
+	descExpires = prometheus.NewDesc("sealpost_certificate_expires_timestamp_seconds",
+		"When the hub's certificates end.", []string{"certificate"}, nil)
+	descSites = prometheus.NewDesc("sealpost_sites", "Sites in the directory, by state.",
+		[]string{"state"}, nil)
+	descLinks   = prometheus.NewDesc("sealpost_connections", "Open connections.", nil, nil)
+	descStarted = prometheus.NewDesc("sealpost_start_timestamp_seconds", "When the hub started.",
+		[]string{"version"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (f figures) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(f, ch) }
 
-// Collect implements prometheus.Collector. What cannot be read is left out: /readyz says why.
+// Collect implements prometheus.Collector. It leaves out unreadable figures: /readyz has the
+// reason.
 func (f figures) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), figureTime)
 	defer cancel()
@@ -147,7 +178,8 @@ func (f figures) Collect(ch chan<- prometheus.Metric) {
 	f.collectQueues(ctx, ch, gauge)
 }
 
-func (f figures) collectQueues(ctx context.Context, ch chan<- prometheus.Metric, gauge func(*prometheus.Desc, float64, ...string)) {
+func (f figures) collectQueues(ctx context.Context, ch chan<- prometheus.Metric,
+	gauge func(*prometheus.Desc, float64, ...string)) {
 	queues, err := f.hub.spool.Queues(ctx)
 	if err != nil {
 		return
@@ -156,8 +188,10 @@ func (f figures) collectQueues(ctx context.Context, ch chan<- prometheus.Metric,
 		gauge(descWaiting, float64(q.Waiting), q.Name)
 		gauge(descLeased, float64(q.Leased), q.Name)
 		gauge(descReleased, float64(q.Released), q.Name)
-		ch <- prometheus.MustNewConstMetric(descSettled, prometheus.CounterValue, float64(q.Settled), q.Name)
-		ch <- prometheus.MustNewConstMetric(descDead, prometheus.CounterValue, float64(q.Dead), q.Name)
+		ch <- prometheus.MustNewConstMetric(descSettled, prometheus.CounterValue,
+			float64(q.Settled), q.Name)
+		ch <- prometheus.MustNewConstMetric(descDead, prometheus.CounterValue, float64(q.Dead),
+			q.Name)
 		age := 0.0
 		if !q.Oldest.IsZero() {
 			age = f.hub.now().Sub(q.Oldest).Seconds()

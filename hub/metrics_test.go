@@ -24,7 +24,8 @@ func TestMetrics(t *testing.T) {
 	}
 	ca.settle(ca.take())
 	d := ca.take()
-	if err := ca.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull, Delay: time.Hour}); err != nil {
+	if err := ca.Release(t.Context(), api.ReleaseRequest{Token: d.Token, Code: api.ReleaseFull,
+		Delay: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := lab.Resolve(t.Context(), key("pa-lab.dat"))
@@ -55,7 +56,8 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("status %d without %s", status, line)
 		}
 	}
-	for _, secret := range []string{string(d.Envelope), string(d.Messages[0].UID), string(d.Messages[0].ID)} {
+	for _, secret := range []string{string(d.Envelope), string(d.Messages[0].UID),
+		string(d.Messages[0].ID)} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the metrics name %s", secret)
 		}
@@ -79,7 +81,8 @@ func openWatched(t *testing.T) *headquarters {
 func (q *headquarters) look(path string) (int, string) {
 	q.t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
-	req, err := http.NewRequestWithContext(q.t.Context(), http.MethodGet, "http://"+q.config.Metrics+path, nil)
+	req, err := http.NewRequestWithContext(q.t.Context(), http.MethodGet,
+		"http://"+q.config.Metrics+path, nil)
 	if err != nil {
 		q.t.Fatal(err)
 	}
@@ -103,11 +106,11 @@ func TestHealth(t *testing.T) {
 	q.wrap = func(s Store) Store { sick.Store = s; return sick }
 	q.start()
 	t.Cleanup(func() { q.cancel(); <-q.ended; q.store.Close() })
-	expect := func(what string, healthy, ready int) {
+	expect := func(label string, healthy, ready int) {
 		t.Helper()
 		for path, want := range map[string]int{"/healthz": healthy, "/readyz": ready} {
 			if status, text := q.look(path); status != want {
-				t.Errorf("%s: %s answers %d %s, want %d", what, path, status, text, want)
+				t.Errorf("%s: %s answers %d %s, want %d", label, path, status, text, want)
 			}
 		}
 	}
@@ -164,7 +167,8 @@ func TestAlertRules(t *testing.T) {
 	lab.send(key("fl-lab.dat"), "x")
 	lab.send(key("fl-lab.dat"), "x")
 	ca.settle(ca.take())
-	if err := ca.Release(t.Context(), api.ReleaseRequest{Token: ca.take().Token, Code: api.ReleaseFull}); err != nil {
+	if err := ca.Release(t.Context(), api.ReleaseRequest{Token: ca.take().Token,
+		Code: api.ReleaseFull}); err != nil {
 		t.Fatal(err)
 	}
 	_, text := q.look("/metrics")
@@ -177,8 +181,10 @@ func TestAlertRules(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: promtool is not installed: the rules were neither parsed nor tried")
 	}
-	for _, args := range [][]string{{"check", "rules", "../docs/alerts.yaml"}, {"test", "rules", "testdata/alerts_test.yaml"}} {
-		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+	for _, args := range [][]string{{"check", "rules", "../docs/alerts.yaml"},
+		{"test", "rules", "testdata/alerts_test.yaml"}} {
+		if out, err := exec.CommandContext(t.Context(), promtool,
+			args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", args[0], err, out)
 		}
 	}

@@ -44,7 +44,8 @@ func quote(text string) string {
 }
 
 func newDocument(t *testing.T) *document {
-	d := &document{t: t, comments: map[string]string{}, schemas: map[string]reflect.Type{}, requests: map[string]bool{}}
+	d := &document{t: t, comments: map[string]string{}, schemas: map[string]reflect.Type{},
+		requests: map[string]bool{}}
 	for _, dir := range []string{"api", "../spool", "../internal/id"} {
 		d.readComments(dir)
 	}
@@ -120,7 +121,7 @@ func (d *document) operation(e endpoint, o operation) {
 	d.line(2, "%s:", strings.ToLower(e.method))
 	d.text(3, "summary", o.summary)
 	switch e.who {
-	case anyone:
+	case anonymous:
 		d.line(3, "security: []")
 	case sender:
 		d.text(3, "description", "For sites that may send.")
@@ -155,7 +156,8 @@ func (d *document) parameters(e endpoint) {
 		return
 	}
 	d.line(3, "parameters:")
-	d.line(4, "- {name: envelope, in: path, required: true, schema: {type: string, pattern: '^[0-9a-f]{32}$'}}")
+	d.line(4, "- {name: envelope, in: path, required: true, schema: {type: string, pattern: "+
+		"'^[0-9a-f]{32}$'}}")
 	if strings.Contains(e.path, "{part}") {
 		d.line(4, "- {name: part, in: path, required: true, schema: {type: integer, minimum: 0}}")
 	}
@@ -169,7 +171,9 @@ func (d *document) requestBody(e endpoint, o operation) {
 	d.line(4, "required: true")
 	media, text := "application/json", fmt.Sprintf("At most %d bytes.", e.limit)
 	if o.framed {
-		media, text = "application/octet-stream", fmt.Sprintf("Framed: %s, then the ciphertext, unless it was uploaded before. %s", d.name(o.in), text)
+		media, text = "application/octet-stream",
+			fmt.Sprintf("Framed: %s, then the ciphertext, unless it was uploaded before. %s",
+				d.name(o.in), text)
 	}
 	if o.raw != "" {
 		media, text = "application/octet-stream", o.raw
@@ -203,8 +207,10 @@ func (d *document) problems(codes []api.Code) {
 	}
 	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
 		d.line(4, "'%d':", status)
-		d.text(5, "description", "A problem with the code "+strings.Join(byStatus[status], " or ")+".")
-		d.line(5, "content: {%s: {schema: {$ref: '#/components/schemas/Problem'}}}", api.ProblemType)
+		d.text(5, "description", "A problem with the code "+strings.Join(byStatus[status], " or ")+
+			".")
+		d.line(5, "content: {%s: {schema: {$ref: '#/components/schemas/Problem'}}}",
+			api.ProblemType)
 	}
 }
 
@@ -213,7 +219,7 @@ func (d *document) name(v any) string {
 	return reflect.TypeOf(v).Name()
 }
 
-// collect notes the schemas that a type needs.
+// collect adds the schemas that a type needs.
 func (d *document) collect(t reflect.Type, request bool) {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -235,7 +241,8 @@ func (d *document) components() {
 	d.collect(reflect.TypeFor[api.Problem](), false)
 	d.line(0, "components:")
 	d.line(1, "securitySchemes:")
-	d.line(2, "site: {type: mutualTLS, description: 'A certificate of the network for the name urn:sealpost:site:NAME, admitted by the hub.'}")
+	d.line(2, "site: {type: mutualTLS, description: 'A certificate of the network for the name "+
+		"urn:sealpost:site:NAME, admitted by the hub.'}")
 	d.line(1, "schemas:")
 	for _, name := range slices.Sorted(maps.Keys(d.schemas)) {
 		d.line(2, "%s:", name)
@@ -277,7 +284,8 @@ func (d *document) properties(t reflect.Type) {
 
 const hex32, hex64 = `{type: string, pattern: '^[0-9a-f]{32}$'}`, `{type: string, pattern: '^[0-9a-f]{64}$'}`
 
-// words are the types with a form of their own. An omitted hash is no hash, so an empty one is never written.
+// words are the types with a form of their own. An omitted hash is no hash, so an empty one is
+// never written.
 var words = map[reflect.Type]string{
 	reflect.TypeFor[id.Envelope]():    hex32,
 	reflect.TypeFor[id.UID]():         hex32,
@@ -294,7 +302,7 @@ var words = map[reflect.Type]string{
 		spool.EventSettled, spool.EventDead, spool.EventRoute),
 }
 
-// allCodes is the closed set: what some endpoint answers, and what stands in the answer to a settlement.
+// allCodes returns the closed set of codes: those of endpoints, and those of single settlements.
 func allCodes() string {
 	set := map[string]bool{string(api.CodeIncomplete): true}
 	for _, e := range endpoints() {
@@ -305,7 +313,7 @@ func allCodes() string {
 	return "{type: string, enum: [" + strings.Join(slices.Sorted(maps.Keys(set)), ", ") + "]}"
 }
 
-// schema writes what a value looks like: one line for plain ones.
+// schema writes the schema of a type, on one line for a plain one.
 func (d *document) schema(indent int, t reflect.Type) {
 	inline := func(form string) {
 		for part := range strings.SplitSeq(strings.Trim(form, "{}"), ", ") {

@@ -8,60 +8,82 @@ import (
 	"sealpost/hub/api"
 )
 
-// operation is what docs/api.yaml says of one endpoint, beside what the endpoint itself says.
+// operation holds the documentation of one endpoint in docs/api.yaml.
 type operation struct {
 	summary  string
 	in       any    // the JSON of the request; nil: none
 	framed   bool   // ciphertext follows in
-	raw      string // a request that is bytes: what they are
+	raw      string // meaning of the bytes of a request
 	out      any    // the JSON of the answer; nil: none
-	outBytes string // an answer that is bytes, after out if there is one: what they are
+	outBytes string // meaning of the bytes of an answer, after out if there is one
 	codes    []api.Code
 }
 
 // Problems that every endpoint with a certificate can answer, and every one with a body.
 var (
-	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
-	everyBody   = []api.Code{api.CodeInvalid, api.CodeTooLarge}
+	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeRemoved,
+		api.CodeOtherKey, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
+	everyBody = []api.Code{api.CodeInvalid, api.CodeTooLarge}
 )
 
 var operations = map[string]operation{
-	"GET " + api.PathHello: {summary: "Who the hub is, and whom it takes the caller for.", out: api.Hello{}},
-	"POST " + api.PathEnroll: {summary: "Redeem an invitation for a certificate. Needs no certificate. The same key gets a certificate again.",
-		in: api.EnrollRequest{}, out: api.Enrolled{}, codes: []api.Code{api.CodeInvitation, api.CodeFull}},
-	"POST " + api.PathRenew: {summary: "A new certificate for the same key. An expired certificate will not do.",
+	"GET " + api.PathHello: {summary: "The identity of the hub, and the site of the caller.",
+		out: api.Hello{}},
+	"POST " + api.PathEnroll: {summary: "Redeem an invitation for a certificate. Needs no " +
+		"certificate. The same key gets a certificate again.",
+		in: api.EnrollRequest{}, out: api.Enrolled{},
+		codes: []api.Code{api.CodeInvitation, api.CodeFull}},
+	"POST " + api.PathRenew: {summary: "A new certificate for the same key. An expired " +
+		"certificate will not do.",
 		in: api.RenewRequest{}, out: api.Enrolled{}, codes: []api.Code{api.CodeNotAllowed}},
 	"PUT " + api.PathKey: {summary: "Publish the caller's own recipient-key statement.",
-		in: api.KeyUpload{}, codes: []api.Code{api.CodeNotAllowed, api.CodeExpired, api.CodeConflict, api.CodeFull}},
-	"POST " + api.PathResolve: {summary: "What an address means now. The sender decides.",
-		in: api.ResolveRequest{}, out: api.Route{}, codes: []api.Code{api.CodeNotAllowed, api.CodeUnroutable}},
-	"POST " + api.PathUploads: {summary: "Open, or open again, the upload of a large envelope. The newest caller wins.",
-		in: api.UploadRequest{}, out: api.UploadState{}, codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull}},
-	"PUT " + api.PathUploads + "/{envelope}/{part}": {summary: "Store one part durably. Repeating it is harmless.",
-		raw:   "The part: 16 MiB, the last one what remains. Content-Length is required.",
-		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound, api.CodeChecksum, api.CodeDisplaced, api.CodeFull}},
-	"DELETE " + api.PathUploads + "/{envelope}": {summary: "Forget an upload, if there is one.", codes: []api.Code{api.CodeNotAllowed, api.CodeInvalid}},
-	"POST " + api.PathPublish: {summary: "Put an envelope into every queue of its route, or into none. The same again gives the same answer.",
+		in: api.KeyUpload{}, codes: []api.Code{api.CodeNotAllowed, api.CodeExpired,
+			api.CodeConflict, api.CodeFull}},
+	"POST " + api.PathResolve: {summary: "The present route of an address. The sender decides " +
+		"about it.",
+		in: api.ResolveRequest{}, out: api.Route{},
+		codes: []api.Code{api.CodeNotAllowed, api.CodeUnroutable}},
+	"POST " + api.PathUploads: {summary: "Open, or open again, the upload of a large envelope. " +
+		"The newest caller wins.",
+		in: api.UploadRequest{}, out: api.UploadState{},
+		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull}},
+	"PUT " + api.PathUploads +
+		"/{envelope}/{part}": {summary: "Store one part durably. Repeating it is harmless.",
+		raw: "The part: 16 MiB, the last one may be shorter. Content-Length is required.",
+		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound, api.CodeChecksum, api.CodeDisplaced,
+			api.CodeFull}},
+	"DELETE " + api.PathUploads + "/{envelope}": {summary: "Forget an upload, if there is one.",
+		codes: []api.Code{api.CodeNotAllowed, api.CodeInvalid}},
+	"POST " + api.PathPublish: {summary: "Put an envelope into every queue of its route, or into " +
+		"none. The same again gives the same answer.",
 		in: api.PublishRequest{}, framed: true, out: api.Published{},
-		codes: []api.Code{api.CodeNotAllowed, api.CodeRoute, api.CodeUnroutable, api.CodeConflict, api.CodeUnstaged, api.CodeChecksum, api.CodeFull}},
-	"POST " + api.PathKnown: {summary: "What the hub knows of the caller's own envelopes. May answer fewer than were asked: ask again for the rest.",
+		codes: []api.Code{api.CodeNotAllowed, api.CodeRoute, api.CodeUnroutable, api.CodeConflict,
+			api.CodeUnstaged, api.CodeChecksum, api.CodeFull}},
+	"POST " + api.PathKnown: {summary: "The states of the caller's own envelopes. The answer may " +
+		"hold fewer than requested: ask again for the rest.",
 		in: api.KnownRequest{}, out: api.KnownAnswer{}, codes: []api.Code{api.CodeNotAllowed}},
-	"POST " + api.PathLease: {summary: "Deliveries of the caller's own queue; waits for them. None within the wait is no error.",
+	"POST " + api.PathLease: {summary: "Deliveries of the caller's own queue; waits for them. " +
+		"None within the wait is no error.",
 		in: api.LeaseRequest{}, out: api.LeaseAnswer{}, outBytes: "the ciphertexts of the deliveries with `inline`, in order", codes: []api.Code{api.CodeNotAllowed, api.CodeHeld}},
 	"POST " + api.PathContent: {summary: "A range of a delivery's ciphertext. Needs no lease.",
-		in: api.ContentRequest{}, outBytes: "The range.", codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound}},
-	"POST " + api.PathExtend: {summary: "Prolong a lease.", in: api.ExtendRequest{}, out: api.Extended{}, codes: []api.Code{api.CodeNotAllowed, api.CodeStale}},
-	"POST " + api.PathRelease: {summary: "Hand a delivery back for later.", in: api.ReleaseRequest{},
+		in: api.ContentRequest{}, outBytes: "The range.",
+		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound}},
+	"POST " + api.PathExtend: {summary: "Prolong a lease.", in: api.ExtendRequest{},
+		out: api.Extended{}, codes: []api.Code{api.CodeNotAllowed, api.CodeStale}},
+	"POST " + api.PathRelease: {summary: "Hand a delivery back for later.",
+		in:    api.ReleaseRequest{},
 		codes: []api.Code{api.CodeNotAllowed, api.CodeStale, api.CodeFull}},
-	"POST " + api.PathSettle: {summary: "State the final outcomes of deliveries. Each is answered for itself; the first settlement of a delivery stays.",
+	"POST " + api.PathSettle: {summary: "State the final outcomes of deliveries. Each is " +
+		"answered for itself; the first settlement of a delivery stays.",
 		in: api.SettleRequest{}, out: api.SettleAnswer{}, codes: []api.Code{api.CodeNotAllowed}},
-	"POST " + api.PathEvents: {summary: "The caller's events after a cursor; waits for them.", in: api.EventsRequest{}, out: api.EventsAnswer{}},
+	"POST " + api.PathEvents: {summary: "The caller's events after a cursor; waits for them.",
+		in: api.EventsRequest{}, out: api.EventsAnswer{}},
 }
 
 // problems lists the codes that the endpoint may answer.
 func (o operation) problems(e endpoint) []api.Code {
 	codes := slices.Clone(o.codes)
-	if e.who == anyone {
+	if e.who == anonymous {
 		codes = append(codes, api.CodeBusy, api.CodeInternal, api.CodeUncertain)
 	} else {
 		codes = append(codes, everyCaller...)
@@ -94,12 +116,16 @@ func documented(t *testing.T, pattern string, resp *http.Response, code api.Code
 	}
 	i := slices.IndexFunc(endpoints(), func(e endpoint) bool { return e.name() == pattern })
 	if code != "" {
-		if !slices.Contains(op.problems(endpoints()[i]), code) || resp.Header.Get("Content-Type") != api.ProblemType {
-			t.Errorf("%s answers %s as %s, which is not documented", pattern, code, resp.Header.Get("Content-Type"))
+		if !slices.Contains(op.problems(endpoints()[i]), code) ||
+			resp.Header.Get("Content-Type") != api.ProblemType {
+			t.Errorf("%s answers %s as %s, which is not documented", pattern, code,
+				resp.Header.Get("Content-Type"))
 		}
 		return
 	}
-	if status, media := op.success(); resp.StatusCode != status || resp.Header.Get("Content-Type") != media {
-		t.Errorf("%s answers %d %q, and %d %q is documented", pattern, resp.StatusCode, resp.Header.Get("Content-Type"), status, media)
+	if status, media := op.success(); resp.StatusCode != status ||
+		resp.Header.Get("Content-Type") != media {
+		t.Errorf("%s answers %d %q, and %d %q is documented", pattern, resp.StatusCode,
+			resp.Header.Get("Content-Type"), status, media)
 	}
 }

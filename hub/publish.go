@@ -12,7 +12,7 @@ import (
 	"sealpost/spool"
 )
 
-// resolve proposes recipients for an address. The sender decides.
+// resolve proposes recipients for an address. The sender decides about them.
 func (c *call) resolve() error {
 	var in api.ResolveRequest
 	if err := c.read(&in); err != nil {
@@ -21,7 +21,7 @@ func (c *call) resolve() error {
 	if err := in.Address.Validate(); err != nil {
 		return err
 	}
-	if err := c.caller.maySend(in.Address); err != nil {
+	if err := c.caller.checkMaySend(in.Address); err != nil {
 		return err
 	}
 	r := c.route(in.Address)
@@ -31,7 +31,7 @@ func (c *call) resolve() error {
 	return c.reply(api.Route{Address: in.Address, Recipients: r.recipients, Version: r.version})
 }
 
-// route resolves an address for the caller, and remembers that the caller wants to hear when it changes.
+// route resolves an address for the caller, and registers the caller for its changes.
 func (c *call) route(address id.Address) route {
 	t, release := c.hub.dir.hold()
 	defer release()
@@ -40,8 +40,8 @@ func (c *call) route(address id.Address) route {
 	return r
 }
 
-// publish puts an envelope into the queues of its route. The directory is held still from the decision about the route to
-// the spool's commit, so that the recipients are exactly those for whom the sender has sealed.
+// publish puts an envelope into the queues of its route. It holds the directory from the route
+// check to the spool's commit, so that the recipients are exactly those of the ciphertext.
 func (c *call) publish() error {
 	data, give, err := c.body()
 	if err != nil {
@@ -78,7 +78,8 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	defer release()
 	refused := c.checkRoute(t, in)
 	if refused != nil {
-		// A publish whose answer was lost is asked again. It gets the same answer, whatever its route is by now.
+		// A sender repeats a publish whose answer was lost. It gets the same answer, even if the
+		// route has changed.
 		known, err := h.spool.Known(c.r.Context(), c.caller.Name, []id.Envelope{in.Envelope})
 		if err != nil {
 			return spool.Published{}, err
@@ -90,21 +91,25 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	began := time.Now()
 	published, err := h.spool.Publish(c.r.Context(), spool.Envelope{
 		ID: in.Envelope, Sender: c.caller.Name, Address: in.Address, RouteVersion: in.RouteVersion,
-		Size: in.Size, CRC32C: in.CRC32C, Messages: in.Messages, Deliveries: targets(in.Recipients), Content: content,
+		Size: in.Size, CRC32C: in.CRC32C, Messages: in.Messages, Deliveries: targets(in.Recipients),
+		Content: content,
 	})
 	if err != nil {
 		return spool.Published{}, err
 	}
 	fault.Point("hub-published")
 	h.metrics.published(len(in.Messages), in.Size)
-	c.log.Info("published", "envelope", in.Envelope, "address", in.Address.String(), "recipients", in.Recipients,
-		"messages", labels(in.Messages), "size", in.Size, "sequence", published.Sequence, "took", time.Since(began))
+	c.log.Info("published", "envelope", in.Envelope, "address", in.Address.String(),
+		"recipients", in.Recipients,
+		"messages", labels(in.Messages), "size", in.Size, "sequence", published.Sequence, "took",
+		time.Since(began))
 	return published, nil
 }
 
-// checkRoute says whether the address still means exactly those for whom the sender has sealed.
+// checkRoute returns an error unless the address still resolves to the recipients of the
+// ciphertext.
 func (c *call) checkRoute(t *table, in api.PublishRequest) error {
-	if err := c.caller.maySend(in.Address); err != nil {
+	if err := c.caller.checkMaySend(in.Address); err != nil {
 		return err
 	}
 	r := t.resolve(c.hub.verifier.Network, c.caller.Name, in.Address)
@@ -112,9 +117,13 @@ func (c *call) checkRoute(t *table, in api.PublishRequest) error {
 	if err := r.check(in.Address); err != nil {
 		return err
 	}
-	same := slices.EqualFunc(r.recipients, in.Recipients, func(r api.RouteRecipient, s id.Site) bool { return r.Site == s })
+	same := slices.EqualFunc(r.recipients, in.Recipients,
+		func(r api.RouteRecipient, s id.Site) bool {
+			return r.Site == s
+		})
 	if !same || r.version != in.RouteVersion {
-		return problem(api.CodeRoute, "%s resolves to something else now; ask for it and seal again", in.Address)
+		return problem(api.CodeRoute,
+			"%s resolves to something else now; ask for it and seal again", in.Address)
 	}
 	for _, r := range r.recipients {
 		if r.KeyHash == "" {
@@ -124,7 +133,7 @@ func (c *call) checkRoute(t *table, in api.PublishRequest) error {
 	return nil
 }
 
-// checkPublish checks all that can be known without the directory.
+// checkPublish makes all checks that need no directory.
 func (c *call) checkPublish(in api.PublishRequest, content []byte) error {
 	_, badID := id.Parse128[id.Envelope](string(in.Envelope))
 	_, badVersion := id.ParseHash(string(in.RouteVersion))
@@ -139,18 +148,22 @@ func (c *call) checkPublish(in api.PublishRequest, content []byte) error {
 	}
 	switch {
 	case in.Size > spool.SmallSize && len(content) > 0:
-		return problem(api.CodeInvalid, "an envelope of more than %d bytes is uploaded in parts, and its publish has no content", spool.SmallSize)
+		return problem(api.CodeInvalid, "an envelope of more than %d bytes is uploaded in parts, "+
+			"and its publish has no content", spool.SmallSize)
 	case in.Size <= spool.SmallSize && int64(len(content)) != in.Size:
-		return problem(api.CodeInvalid, "the content has %d bytes, and the publish says %d", len(content), in.Size)
+		return problem(api.CodeInvalid, "the content has %d bytes, and the publish says %d",
+			len(content), in.Size)
 	case in.Size > spool.SmallSize && len(in.Messages) > 1:
-		return problem(api.CodeInvalid, "only envelopes of at most %d bytes hold several messages", spool.SmallSize)
+		return problem(api.CodeInvalid, "only envelopes of at most %d bytes hold several messages",
+			spool.SmallSize)
 	}
 	return checkMessages(c.caller.Name, in.Messages)
 }
 
 func checkRecipients(sites []id.Site) error {
 	if len(sites) == 0 || len(sites) > spool.MaxRecipients {
-		return problem(api.CodeInvalid, "want 1 to %d recipients, not %d", spool.MaxRecipients, len(sites))
+		return problem(api.CodeInvalid, "want 1 to %d recipients, not %d", spool.MaxRecipients,
+			len(sites))
 	}
 	for i, s := range sites {
 		if _, err := id.ParseSite(string(s)); err != nil {
@@ -165,19 +178,22 @@ func checkRecipients(sites []id.Site) error {
 
 func checkSize(size int64, sums []uint32) error {
 	if size < 1 || size > spool.MaxSize {
-		return problem(api.CodeTooLarge, "an envelope has 1 to %d bytes, not %d", int64(spool.MaxSize), size)
+		return problem(api.CodeTooLarge, "an envelope has 1 to %d bytes, not %d",
+			int64(spool.MaxSize), size)
 	}
 	if parts := (size + spool.PartSize - 1) / spool.PartSize; int64(len(sums)) != parts {
-		return problem(api.CodeInvalid, "%d bytes have %d parts, and there are %d checksums", size, parts, len(sums))
+		return problem(api.CodeInvalid, "%d bytes have %d parts, and there are %d checksums", size,
+			parts, len(sums))
 	}
 	return nil
 }
 
-// checkMessages never doubts a label that is well formed and the sender's own, nor a clock that is merely wrong: both were
-// fixed when the message was claimed, and a refusal could not be mended.
+// checkMessages checks ids, uids and times. It accepts any well-formed label of the sender and any
+// wrong clock: both are fixed since the claim, so the sender could not correct them.
 func checkMessages(sender id.Site, messages []spool.Message) error {
 	if len(messages) == 0 || len(messages) > spool.MaxMessages {
-		return problem(api.CodeInvalid, "want 1 to %d messages, not %d", spool.MaxMessages, len(messages))
+		return problem(api.CodeInvalid, "want 1 to %d messages, not %d", spool.MaxMessages,
+			len(messages))
 	}
 	uids, ids := make(map[id.UID]bool, len(messages)), make(map[id.Message]bool, len(messages))
 	for _, m := range messages {

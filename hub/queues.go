@@ -31,7 +31,8 @@ func (h *Hub) seed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("hub.toml: queue: %w", err)
 		}
-		if err := h.dir.putQueue(ctx, queue{Name: q.Name, Site: s, Bindings: merge(nil, q.Bindings)}); err != nil {
+		if err := h.dir.putQueue(ctx,
+			queue{Name: q.Name, Site: s, Bindings: merge(nil, q.Bindings)}); err != nil {
 			return err
 		}
 	}
@@ -47,7 +48,7 @@ func validPatterns(patterns []string) error {
 	return nil
 }
 
-// merge returns both lists as one, sorted, nothing twice.
+// merge returns the sorted union of both lists.
 func merge(a, b []string) []string {
 	both := append(slices.Clone(a), b...)
 	slices.Sort(both)
@@ -67,21 +68,25 @@ func (h *Hub) bindQueue(ctx context.Context, in BindRequest) (Bound, error) {
 	})
 }
 
-// maxBindings bounds the bindings of a queue, so that they fit into one item of the registry.
+// maxBindings bounds the bindings of a queue: they must fit into one registry item.
 const maxBindings = 200
 
 func (h *Hub) unbindQueue(ctx context.Context, in BindRequest) (Bound, error) {
 	return h.rebind(ctx, in.Queue, func(bindings []string) ([]string, error) {
-		return slices.DeleteFunc(slices.Clone(bindings), func(b string) bool { return slices.Contains(in.Keys, b) }), nil
+		return slices.DeleteFunc(slices.Clone(bindings), func(b string) bool {
+			return slices.Contains(in.Keys, b)
+		}), nil
 	})
 }
 
-func (h *Hub) rebind(ctx context.Context, name string, f func([]string) ([]string, error)) (Bound, error) {
+func (h *Hub) rebind(ctx context.Context, name string, f func([]string) ([]string, error)) (
+	Bound, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	q, found := h.dir.view().queues[name]
 	if !found {
-		return Bound{}, fmt.Errorf("there is no queue %.60q; sealpost hub invite SITE --role receive makes the queue of a site. The queues are: %s",
+		return Bound{}, fmt.Errorf("there is no queue %.60q; sealpost hub invite SITE --role "+
+			"receive makes the queue of a site. The queues are: %s",
 			name, strings.Join(slices.Sorted(maps.Keys(h.dir.view().queues)), " "))
 	}
 	bindings, err := f(q.Bindings)
@@ -107,7 +112,8 @@ func (h *Hub) queues(ctx context.Context, _ Nothing) (QueuesAnswer, error) {
 	}
 	byName := map[string]QueueStatus{}
 	for _, q := range h.dir.view().queues {
-		byName[q.Name] = QueueStatus{QueueInfo: spool.QueueInfo{Name: q.Name}, Site: q.Site, Bindings: q.Bindings}
+		byName[q.Name] = QueueStatus{QueueInfo: spool.QueueInfo{Name: q.Name}, Site: q.Site,
+			Bindings: q.Bindings}
 	}
 	for _, info := range infos {
 		q := byName[info.Name]
@@ -124,8 +130,10 @@ func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
 		status := SiteStatus{
-			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key, KeyHash: s.KeyHash, KeyVersion: s.Version,
-			Queue: s.queueName(), Created: s.Created, Removed: s.Removed, Connections: h.links.count(name),
+			Site: s.Name, Role: s.Role, MaySend: s.MaySend, Fingerprint: s.Key, KeyHash: s.KeyHash,
+			KeyVersion: s.Version,
+			Queue:      s.queueName(), Created: s.Created, Removed: s.Removed,
+			Connections: h.links.count(name),
 		}
 		if status.State = s.state(); status.State == SiteInvited {
 			status.Expires = t.invitations[name].Expires
@@ -137,7 +145,7 @@ func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 
 func (s site) state() string {
 	switch {
-	case s.removed():
+	case s.isRemoved():
 		return SiteRemoved
 	case s.Key != "":
 		return SiteJoined
@@ -152,7 +160,8 @@ func (h *Hub) messages(ctx context.Context, in MessagesRequest) (MessagesAnswer,
 	if in.Max <= 0 {
 		in.Max = 100
 	}
-	q := spool.Query{Sender: in.Sender, Recipient: in.Recipient, Message: in.Message, UID: in.UID, From: in.From, To: in.To}
+	q := spool.Query{Sender: in.Sender, Recipient: in.Recipient, Message: in.Message, UID: in.UID,
+		From: in.From, To: in.To}
 	records, next, err := h.spool.Find(ctx, q, in.After, min(in.Max, 1000))
 	if err != nil {
 		return MessagesAnswer{}, fmt.Errorf("search the records: %w", err)
@@ -170,8 +179,10 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		return Status{}, err
 	}
 	s := Status{
-		Hub: h.config.Name, Version: h.version, Listen: h.Addr().String(), Network: h.verifier.Network, Suite: h.config.Suite,
-		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(), Spool: info, Connections: h.links.count(""),
+		Hub: h.config.Name, Version: h.version, Listen: h.Addr().String(),
+		Network: h.verifier.Network, Suite: h.config.Suite,
+		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(),
+		Spool: info, Connections: h.links.count(""),
 	}
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined {

@@ -12,8 +12,8 @@ import (
 	"sealpost/spool"
 )
 
-// A removed site is out at once: its connections end, what waits for it is dead, its senders hear of it, and routes lead to
-// it no more. Invited again it comes back as somebody new.
+// A removed site loses its connections, deliveries and routes at once, and its senders hear of it.
+// Invited again, it is a new site.
 func TestRemove(t *testing.T) {
 	q := newHeadquarters(t)
 	waiting := make(chan struct{}, 8)
@@ -28,7 +28,8 @@ func TestRemove(t *testing.T) {
 
 	cut := make(chan error)
 	go func() {
-		_, err := ca.Lease(t.Context(), api.LeaseRequest{Session: ca.session(), Max: 1, Wait: api.MaxWait})
+		_, err := ca.Lease(t.Context(), api.LeaseRequest{Session: ca.session(), Max: 1,
+			Wait: api.MaxWait})
 		cut <- err
 	}()
 	<-waiting
@@ -57,11 +58,13 @@ func TestRemove(t *testing.T) {
 		}
 		after = answer.Next
 	}
-	if dead := events[spool.EventDead]; dead.Envelope != sent.Envelope || dead.Recipient != "CA-RC" || dead.Code != "recipient-removed" {
+	if dead := events[spool.EventDead]; dead.Envelope != sent.Envelope ||
+		dead.Recipient != "CA-RC" || dead.Code != "recipient-removed" {
 		t.Errorf("the lab was told %+v", dead)
 	}
-	if again := ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"}); again.Changed || again.Killed != 0 {
-		t.Errorf("removed again: %+v", again)
+	if repeated := ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"}); repeated.Changed ||
+		repeated.Killed != 0 {
+		t.Errorf("removed again: %+v", repeated)
 	}
 	if _, err := tryAsk[Removed](q, ControlRemove, RemoveRequest{Site: "XX-RC"}); err == nil {
 		t.Error("a site that is not there was removed")
@@ -89,7 +92,8 @@ func TestARemovalIsFinishedAfterACrash(t *testing.T) {
 	q.wrap = func(s Store) Store { return s }
 	q.restart()
 	known, err := lab.Known(t.Context(), []id.Envelope{sent.Envelope})
-	if err != nil || known[0].State != spool.StateFinal || known[0].Results[0].DeadCode != "recipient-removed" {
+	if err != nil || known[0].State != spool.StateFinal ||
+		known[0].Results[0].DeadCode != "recipient-removed" {
 		t.Errorf("after the next start the envelope is %+v, %v", known, err)
 	}
 }

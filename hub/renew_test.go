@@ -9,7 +9,7 @@ import (
 	"sealpost/hub/api"
 )
 
-// hello asks on several connections at once, several times each.
+// helloOnAll asks on several connections at once, several times each.
 func (s *station) helloOnAll(t *testing.T, when string) {
 	t.Helper()
 	var g errgroup.Group
@@ -28,8 +28,8 @@ func (s *station) helloOnAll(t *testing.T, when string) {
 	}
 }
 
-// Both sides' certificates are replaced while connections are open and in use, and no request is lost by it: neither when
-// the new ones come nor when the old ones expire.
+// Replacing the certificates of both sides loses no request, neither at the renewal nor when the
+// old ones expire.
 func TestRenewalLosesNoRequest(t *testing.T) {
 	const day = 24 * time.Hour
 	q := openHeadquarters(t)

@@ -13,7 +13,7 @@ import (
 	"sealpost/spool"
 )
 
-// Whatever changes the meaning of an address is told to those who have asked for it, and to nobody else.
+// A changed route is announced to the senders that asked for it, and to no other.
 func TestRouteChangesAreTold(t *testing.T) {
 	q := openHeadquarters(t)
 	lab, other := q.lab("FL-LAB"), q.lab("PA-LAB")
@@ -31,21 +31,21 @@ func TestRouteChangesAreTold(t *testing.T) {
 	if _, err := other.Resolve(t.Context(), id.Address{To: []id.Site{"CA-RC"}}); err != nil {
 		t.Fatal(err)
 	}
-	expect := func(what string, sites ...id.Site) {
+	expect := func(label string, sites ...id.Site) {
 		t.Helper()
 		var events []spool.Event
 		events, cursor = lab.expectEvents(cursor, spool.EventRoute)
 		r := resolve()
 		last := events[len(events)-1]
 		if last.Address != "fl-lab.dat" || last.RouteVersion != r.Version || r.Version == version {
-			t.Fatalf("after %s the lab was told %+v, and the version is %s", what, last, r.Version)
+			t.Fatalf("after %s the lab was told %+v, and the version is %s", label, last, r.Version)
 		}
 		var names []id.Site
 		for _, recipient := range r.Recipients {
 			names = append(names, recipient.Site)
 		}
 		if version = r.Version; !slices.Equal(names, sites) {
-			t.Fatalf("after %s the route is %v", what, names)
+			t.Fatalf("after %s the route is %v", label, names)
 		}
 	}
 	sf := q.join("SF-RC", "receive")
@@ -67,7 +67,8 @@ func TestRouteChangesAreTold(t *testing.T) {
 	expect("a removal", "CA-RC")
 	ask[Bound](q, ControlBind, BindRequest{Queue: "ca_rc_queue", Keys: []string{"pa-lab.#"}})
 	lab.noEvents(cursor) // does not concern it
-	if events, _ := other.expectEvents(0, spool.EventRoute); len(events) != 1 || events[0].Address != "@CA-RC" {
+	if events, _ := other.expectEvents(0, spool.EventRoute); len(events) != 1 ||
+		events[0].Address != "@CA-RC" {
 		t.Errorf("the other lab was told %+v", events) // of CA-RC's new key alone
 	}
 }
@@ -100,7 +101,8 @@ func TestWhatDoesNotResolve(t *testing.T) {
 	}
 	for _, a := range []id.Address{key("fl-lab.dat"), {To: []id.Site{"CA-RC"}}} {
 		r, err := lab.Resolve(t.Context(), a)
-		if err != nil || len(r.Recipients) != 1 || r.Recipients[0].Site != "CA-RC" || r.Recipients[0].Statement == "" {
+		if err != nil || len(r.Recipients) != 1 || r.Recipients[0].Site != "CA-RC" ||
+			r.Recipients[0].Statement == "" {
 			t.Errorf("%s resolves to %+v, %v", a, r, err)
 		}
 		if r.Version != api.RouteVersion(q.network(), a, r.Recipients) {
@@ -119,12 +121,13 @@ func TestPublishWhileTheRouteChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	late := lab.head(key("fl-lab.dat"), []byte("x"))
+	belated := lab.head(key("fl-lab.dat"), []byte("x"))
 	ca.uploadKey()
-	_, err = lab.Publish(t.Context(), late, []byte("x"))
+	_, err = lab.Publish(t.Context(), belated, []byte("x"))
 	wantCode(t, err, api.CodeRoute)
-	if again, err := lab.Publish(t.Context(), done, []byte("x")); err != nil || again != first {
-		t.Errorf("the repeated publish: %+v, %v; first %+v", again, err, first)
+	if repeated, err := lab.Publish(t.Context(), done, []byte("x")); err != nil ||
+		repeated != first {
+		t.Errorf("the repeated publish: %+v, %v; first %+v", repeated, err, first)
 	}
 	changed := done
 	changed.Messages = slices.Clone(done.Messages)
@@ -141,8 +144,9 @@ func TestPublishWhileTheRouteChanges(t *testing.T) {
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "SF-RC"})
 	_, err = lab.Publish(t.Context(), waiting, []byte("x"))
 	wantCode(t, err, api.CodeUnroutable)
-	if again, err := lab.Publish(t.Context(), done, []byte("x")); err != nil || again != first {
-		t.Errorf("with nobody left, the repeated publish: %+v, %v", again, err)
+	if repeated, err := lab.Publish(t.Context(), done, []byte("x")); err != nil ||
+		repeated != first {
+		t.Errorf("with nobody left, the repeated publish: %+v, %v", repeated, err)
 	}
 }
 
@@ -157,26 +161,54 @@ func TestPublishRefusesWhatIsMalformed(t *testing.T) {
 	}{
 		{"envelope id", func(in *api.PublishRequest) { in.Envelope = "../x" }, api.CodeInvalid},
 		{"route version", func(in *api.PublishRequest) { in.RouteVersion = "1" }, api.CodeInvalid},
-		{"another version", func(in *api.PublishRequest) { in.RouteVersion = q.network() }, api.CodeRoute},
+		{"another version", func(in *api.PublishRequest) {
+			in.RouteVersion = q.network()
+		}, api.CodeRoute},
 		{"no recipients", func(in *api.PublishRequest) { in.Recipients = nil }, api.CodeInvalid},
-		{"twice", func(in *api.PublishRequest) { in.Recipients = []id.Site{"CA-RC", "CA-RC"} }, api.CodeInvalid},
-		{"others", func(in *api.PublishRequest) { in.Recipients = []id.Site{"SF-RC"} }, api.CodeRoute},
-		{"no site", func(in *api.PublishRequest) { in.Recipients = []id.Site{"ca-rc"} }, api.CodeInvalid},
+		{"twice", func(in *api.PublishRequest) {
+			in.Recipients = []id.Site{"CA-RC", "CA-RC"}
+		}, api.CodeInvalid},
+		{"others", func(in *api.PublishRequest) {
+			in.Recipients = []id.Site{"SF-RC"}
+		}, api.CodeRoute},
+		{"no site", func(in *api.PublishRequest) {
+			in.Recipients = []id.Site{"ca-rc"}
+		}, api.CodeInvalid},
 		{"size", func(in *api.PublishRequest) { in.Size = 7 }, api.CodeInvalid},
 		{"no size", func(in *api.PublishRequest) { in.Size = 0 }, api.CodeTooLarge},
-		{"too large", func(in *api.PublishRequest) { in.Size = spool.MaxSize + 1 }, api.CodeTooLarge},
-		{"inline but large", func(in *api.PublishRequest) { in.Size = spool.SmallSize + 1 }, api.CodeInvalid},
+		{"too large", func(in *api.PublishRequest) {
+			in.Size = spool.MaxSize + 1
+		}, api.CodeTooLarge},
+		{"inline but large", func(in *api.PublishRequest) {
+			in.Size = spool.SmallSize + 1
+		}, api.CodeInvalid},
 		{"checksums", func(in *api.PublishRequest) { in.CRC32C = nil }, api.CodeInvalid},
-		{"wrong checksum", func(in *api.PublishRequest) { in.CRC32C = []uint32{1} }, api.CodeChecksum},
+		{"wrong checksum", func(in *api.PublishRequest) {
+			in.CRC32C = []uint32{1}
+		}, api.CodeChecksum},
 		{"no messages", func(in *api.PublishRequest) { in.Messages = nil }, api.CodeInvalid},
-		{"too many messages", func(in *api.PublishRequest) { in.Messages = make([]spool.Message, 257) }, api.CodeInvalid},
-		{"another's message id", func(in *api.PublishRequest) { in.Messages[0].ID = "PA-LAB_DAT_20251008_001" }, api.CodeInvalid},
-		{"message id", func(in *api.PublishRequest) { in.Messages[0].ID = "data.csv" }, api.CodeInvalid},
+		{"too many messages", func(in *api.PublishRequest) {
+			in.Messages = make([]spool.Message, 257)
+		}, api.CodeInvalid},
+		{"another's message id", func(in *api.PublishRequest) {
+			in.Messages[0].ID = "PA-LAB_DAT_20251008_001"
+		}, api.CodeInvalid},
+		{"message id", func(in *api.PublishRequest) {
+			in.Messages[0].ID = "data.csv"
+		}, api.CodeInvalid},
 		{"uid", func(in *api.PublishRequest) { in.Messages[0].UID = "1" }, api.CodeInvalid},
-		{"message twice", func(in *api.PublishRequest) { in.Messages = append(in.Messages, in.Messages[0]) }, api.CodeInvalid},
-		{"no time", func(in *api.PublishRequest) { in.Messages[0].Sent = time.Time{} }, api.CodeInvalid},
-		{"local time", func(in *api.PublishRequest) { in.Messages[0].Sent = time.Now().In(time.FixedZone("", 3600)) }, api.CodeInvalid},
-		{"address", func(in *api.PublishRequest) { in.Address = key("pa-lab.dat") }, api.CodeNotAllowed},
+		{"message twice", func(in *api.PublishRequest) {
+			in.Messages = append(in.Messages, in.Messages[0])
+		}, api.CodeInvalid},
+		{"no time", func(in *api.PublishRequest) {
+			in.Messages[0].Sent = time.Time{}
+		}, api.CodeInvalid},
+		{"local time", func(in *api.PublishRequest) {
+			in.Messages[0].Sent = time.Now().In(time.FixedZone("", 3600))
+		}, api.CodeInvalid},
+		{"address", func(in *api.PublishRequest) {
+			in.Address = key("pa-lab.dat")
+		}, api.CodeNotAllowed},
 		{"no address", func(in *api.PublishRequest) { in.Address = id.Address{} }, api.CodeInvalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -221,8 +253,8 @@ func TestQueuesOfTheConfigurationSeedAnEmptyHub(t *testing.T) {
 	}
 }
 
-// While bindings come and go under them, publishers succeed with what they resolve, or are told to resolve again. Whatever
-// was published stands in exactly the queues for which it was sealed.
+// While bindings change, a publish succeeds or must resolve again. A published envelope is in
+// exactly the queues for which it was sealed.
 func TestPublishersAndBindingsAtTheSameTime(t *testing.T) {
 	q := openHeadquarters(t)
 	lab := q.lab("FL-LAB")
@@ -238,7 +270,8 @@ func TestPublishersAndBindingsAtTheSameTime(t *testing.T) {
 			default:
 			}
 			path := []string{ControlBind, ControlUnbind}[n%2]
-			if _, err := tryAsk[Bound](q, path, BindRequest{Queue: "sf_rc_queue", Keys: []string{"fl-lab.*"}}); err != nil {
+			if _, err := tryAsk[Bound](q, path,
+				BindRequest{Queue: "sf_rc_queue", Keys: []string{"fl-lab.*"}}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -261,7 +294,8 @@ func TestPublishersAndBindingsAtTheSameTime(t *testing.T) {
 	toggling.Wait()
 	for uid, want := range sealedFor {
 		var got []id.Site
-		for _, r := range ask[MessagesAnswer](q, ControlMessages, MessagesRequest{Sender: "FL-LAB", UID: uid}).Messages {
+		for _, r := range ask[MessagesAnswer](q, ControlMessages,
+			MessagesRequest{Sender: "FL-LAB", UID: uid}).Messages {
 			got = append(got, r.Recipient)
 		}
 		if slices.Sort(got); !slices.Equal(got, want) {

@@ -13,19 +13,19 @@ import (
 	"sealpost/certs"
 )
 
-// Bounds of what a connection may cost. Handlers set their own, tighter ones for bodies and answers.
+// Bounds of a connection. Handlers set tighter ones for bodies and answers.
 const (
 	headerTime   = 10 * time.Second // for a handshake, and for a request's header
-	idleTime     = 2 * time.Minute  // longer than the client's, so that the client closes first
+	idleTime     = 2 * time.Minute  // longer than the client's: the client closes first
 	headerSize   = 64 << 10
 	stallTime    = 20 * time.Second // without any byte moving
-	slowest      = 16 << 10         // bytes per second on average, in either direction
+	minRate      = 16 << 10         // bytes per second on average, in either direction
 	answerTime   = 20 * time.Second // for a short answer to be taken
 	checkRenewal = time.Hour
 	renewAgain   = time.Minute
 )
 
-// serve answers agents until the context ends, and then drains.
+// serve answers agents until the context ends, and then drains open requests.
 func (h *Hub) serve(ctx context.Context) error {
 	server := h.server()
 	listening, stopped := context.WithCancelCause(ctx)
@@ -37,7 +37,7 @@ func (h *Hub) serve(ctx context.Context) error {
 	<-listening.Done()
 	failed := context.Cause(listening)
 	if ctx.Err() != nil {
-		failed = nil // it was asked to stop
+		failed = nil // a requested stop is no failure
 	}
 	h.stop()
 	err := h.drain(server)
@@ -46,8 +46,8 @@ func (h *Hub) serve(ctx context.Context) error {
 	return errors.Join(failed, err)
 }
 
-// tls presents the hub's certificate, and sees to it that it is not an outdated one whatever the computer was doing when its
-// time came, asleep for a month or with its clock set wrong.
+// tls returns a configuration that presents the hub's certificate. It renews it at each handshake
+// if due: the machine may have slept, or had a wrong clock.
 func (h *Hub) tls() *tls.Config {
 	c := certs.ServerTLS(h.identity)
 	present := c.GetCertificate
@@ -58,7 +58,7 @@ func (h *Hub) tls() *tls.Config {
 	return c
 }
 
-// drain lets requests under way end, and cuts off those that do not within the grace time.
+// drain waits for open requests, and cuts them off after the grace time.
 func (h *Hub) drain(server *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), h.grace)
 	defer cancel()
@@ -70,7 +70,8 @@ func (h *Hub) drain(server *http.Server) error {
 	return server.Close()
 }
 
-// server is HTTP/1.1 and nothing else: it is twice as fast here as HTTP/2, and one connection is one request.
+// server returns the HTTP server. It speaks only HTTP/1.1: twice as fast here as HTTP/2, and one
+// connection is one request.
 func (h *Hub) server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -86,7 +87,7 @@ func (h *Hub) server() *http.Server {
 	}
 }
 
-// noise takes what net/http has to say. Whoever scans the network fails at the handshake; that is no news.
+// noise takes the log of net/http. Failed handshakes are debug messages: network scans cause many.
 type noise struct{ log *slog.Logger }
 
 func (n noise) Write(line []byte) (int, error) {
@@ -99,7 +100,7 @@ func (n noise) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// keepRenewed replaces the hub's own certificate in time.
+// keepRenewed renews the hub's own certificate when due.
 func (h *Hub) keepRenewed(ctx context.Context) error {
 	tick := time.NewTicker(checkRenewal)
 	defer tick.Stop()
@@ -113,7 +114,7 @@ func (h *Hub) keepRenewed(ctx context.Context) error {
 	}
 }
 
-// renewInTime replaces the hub's own certificate when its time has come, and tries again after a while if that fails.
+// renewInTime renews the hub's own certificate if due. After a failure it waits renewAgain.
 func (h *Hub) renewInTime() {
 	if h.identity.Current(h.now()) || !h.renewing.TryLock() {
 		return
@@ -124,15 +125,16 @@ func (h *Hub) renewInTime() {
 	}
 	if err := h.renewSelf(); err != nil {
 		h.renewalFailed = time.Now()
-		h.log.Error("the hub's certificate could not be renewed", "error", err, "expires", h.identity.NotAfter())
+		h.log.Error("hub certificate not renewed", "error", err, "expires", h.identity.NotAfter())
 	}
 }
 
-// renewSelf issues the hub's certificate when there is none, when its time has come, or when it no longer names the hosts
-// of the configuration.
+// renewSelf issues the hub's certificate if it is missing, due, or does not name the configured
+// hosts.
 func (h *Hub) renewSelf() error {
 	now := h.now()
-	if h.identity.HasChain() && h.identity.Current(now) && namesExactly(h.identity.Chain()[0], h.config.Hosts) {
+	if h.identity.HasChain() && h.identity.Current(now) &&
+		namesExactly(h.identity.Chain()[0], h.config.Hosts) {
 		return nil
 	}
 	if err := h.authority.IssueHub(h.identity, h.config.Name, h.config.Hosts, now); err != nil {

@@ -18,15 +18,16 @@ import (
 
 const settleBody = api.MaxJSON + 64<<10
 
-// settle records the outcomes that the receipts state. Each settlement is answered for itself, and all of one request share
-// the spool's next commits.
+// settle records the outcomes in the receipts. Each settlement has its own answer, and all of one
+// request share the spool's next commits.
 func (c *call) settle() error {
 	var in api.SettleRequest
 	if err := c.read(&in); err != nil {
 		return err
 	}
 	if len(in.Settlements) > api.MaxLeases {
-		return problem(api.CodeInvalid, "want at most %d settlements, not %d", api.MaxLeases, len(in.Settlements))
+		return problem(api.CodeInvalid, "want at most %d settlements, not %d", api.MaxLeases,
+			len(in.Settlements))
 	}
 	settled := make([]api.SettledDelivery, len(in.Settlements))
 	var wg sync.WaitGroup
@@ -43,7 +44,8 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 		return c.unsettled(s, err)
 	}
 	out, err := c.hub.spool.Settle(c.r.Context(), spool.Settlement{
-		Delivery: s.Delivery, Sender: receipt.Sender, Receipt: s.Receipt, Outcomes: outcomes(receipt),
+		Delivery: s.Delivery, Sender: receipt.Sender, Receipt: s.Receipt,
+		Outcomes: outcomes(receipt),
 	})
 	if err != nil {
 		return c.unsettled(s, err)
@@ -56,7 +58,7 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 	return api.SettledDelivery{Time: out.Time}
 }
 
-// logSettled writes a line for what each outcome was of, most of which are one.
+// logSettled writes one line for each outcome; most receipts have one.
 func (c *call) logSettled(receipt statement.Receipt) {
 	type outcome struct{ outcome, code string }
 	of := map[outcome][]id.Message{}
@@ -65,7 +67,8 @@ func (c *call) logSettled(receipt statement.Receipt) {
 		of[o] = append(of[o], m.Message)
 	}
 	for o, messages := range of {
-		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender, "outcome", o.outcome, "code", o.code, "messages", id.Ranges(messages))
+		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender,
+			"outcome", o.outcome, "code", o.code, "messages", id.Ranges(messages))
 	}
 }
 
@@ -75,15 +78,16 @@ func (c *call) unsettled(s api.Settlement, err error) api.SettledDelivery {
 	return api.SettledDelivery{Code: code}
 }
 
-// openReceipt checks that the receipt is the caller's own word on this delivery. The caller's certificate is verified for
-// this request already, so it does not matter that the one in the receipt may have expired since it was signed.
+// openReceipt checks that the caller signed the receipt for this delivery. The certificate in the
+// receipt may have expired since: the caller's present one is already verified for this request.
 func (c *call) openReceipt(s api.Settlement) (statement.Receipt, error) {
 	if s.Delivery.Queue != c.caller.Name.Queue() {
 		return statement.Receipt{}, spool.ErrNotFound
 	}
 	signed, err := statement.Open[statement.Receipt](s.Receipt, c.hub.verifier, c.hub.now())
-	if errors.Is(err, certs.ErrNotValidNow) { // all else holds
-		signed, err = statement.Open[statement.Receipt](s.Receipt, c.hub.verifier, receiptTime(s.Receipt))
+	if errors.Is(err, certs.ErrNotValidNow) { // only its time is wrong
+		signed, err = statement.Open[statement.Receipt](s.Receipt, c.hub.verifier,
+			receiptTime(s.Receipt))
 	}
 	if err != nil {
 		return statement.Receipt{}, problem(statementCode(err), "the receipt: %v", err)
@@ -93,7 +97,8 @@ func (c *call) openReceipt(s api.Settlement) (statement.Receipt, error) {
 	case signed.Site != c.caller.Name || r.Recipient != c.caller.Name:
 		return r, problem(api.CodeNotAllowed, "the receipt speaks for %s", r.Recipient)
 	case signed.Key != c.caller.Key:
-		return r, problem(api.CodeNotAllowed, "the receipt is signed with another key (%s)", signed.Key)
+		return r, problem(api.CodeNotAllowed, "the receipt is signed with another key (%s)",
+			signed.Key)
 	case r.Envelope != s.Delivery.Envelope:
 		return r, problem(api.CodeInvalid, "the receipt is for another envelope (%s)", r.Envelope)
 	}
@@ -108,7 +113,7 @@ func outcomes(r statement.Receipt) []spool.Outcome {
 	return out
 }
 
-// receiptTime reads when a receipt was signed, without believing it. It is the zero time when there is none.
+// receiptTime returns the unverified time of a receipt, or the zero time if it has none.
 func receiptTime(jws string) time.Time {
 	var r struct {
 		Time time.Time `json:"time"`

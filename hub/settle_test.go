@@ -13,12 +13,12 @@ import (
 
 func copyAll(w io.Writer, resp *http.Response) (int64, error) { return io.Copy(w, resp.Body) }
 
-// The hub relays receipts and takes nobody's word but the recipient's own.
+// The hub accepts a receipt only from its recipient.
 func TestReceiptsThatDoNotCount(t *testing.T) {
 	q := openHeadquarters(t)
 	lab, ca, sf := q.lab("FL-LAB"), q.centre("CA-RC", "#"), q.centre("SF-RC", "#")
 	lab.send(key("fl-lab.dat"), "x")
-	d, theirs := ca.take(), sf.take()
+	d, foreign := ca.take(), sf.take()
 	good := ca.receipt(d)
 	thief := q.stranger("CA-RC") // a certificate of that name, and another key
 	certify(thief, q.hub.authority, q.clock.now())
@@ -39,16 +39,33 @@ func TestReceiptsThatDoNotCount(t *testing.T) {
 		want api.Code
 	}{
 		{"rubbish", api.Settlement{Delivery: d.DeliveryID, Receipt: "a.b.c"}, api.CodeInvalid},
-		{"another statement", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(ca, ca.keyStatement())}, api.CodeInvalid},
-		{"another site's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(sf, sf.receipt(d))}, api.CodeNotAllowed},
-		{"another key's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(thief, good)}, api.CodeNotAllowed},
-		{"another envelope", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })}, api.CodeInvalid},
-		{"another sender", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Sender = "PA-LAB" })}, api.CodeInvalid},
-		{"another message", api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })}, api.CodeIncomplete},
-		{"another site's queue", api.Settlement{Delivery: queue, Receipt: sign(ca, good)}, api.CodeNotFound},
-		{"another site's delivery", api.Settlement{Delivery: theirs.DeliveryID, Receipt: sign(ca, good)}, api.CodeNotFound},
-		{"another incarnation", api.Settlement{Delivery: incarnation, Receipt: sign(ca, good)}, api.CodeNotFound},
-		{"another sequence", api.Settlement{Delivery: sequence, Receipt: sign(ca, good)}, api.CodeNotFound},
+		{"another statement",
+			api.Settlement{Delivery: d.DeliveryID, Receipt: sign(ca, ca.keyStatement())},
+			api.CodeInvalid},
+		{"another site's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(sf, sf.receipt(d))},
+			api.CodeNotAllowed},
+		{"another key's", api.Settlement{Delivery: d.DeliveryID, Receipt: sign(thief, good)},
+			api.CodeNotAllowed},
+		{"another envelope",
+			api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) {
+				r.Envelope = id.Random128[id.Envelope]()
+			})}, api.CodeInvalid},
+		{"another sender",
+			api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) {
+				r.Sender = "PA-LAB"
+			})}, api.CodeInvalid},
+		{"another message",
+			api.Settlement{Delivery: d.DeliveryID, Receipt: with(func(r *statement.Receipt) {
+				r.Messages[0].UID = id.Random128[id.UID]()
+			})}, api.CodeIncomplete},
+		{"another site's queue", api.Settlement{Delivery: queue, Receipt: sign(ca, good)},
+			api.CodeNotFound},
+		{"another site's delivery", api.Settlement{Delivery: foreign.DeliveryID,
+			Receipt: sign(ca, good)}, api.CodeNotFound},
+		{"another incarnation", api.Settlement{Delivery: incarnation, Receipt: sign(ca, good)},
+			api.CodeNotFound},
+		{"another sequence", api.Settlement{Delivery: sequence, Receipt: sign(ca, good)},
+			api.CodeNotFound},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out, err := ca.Settle(t.Context(), []api.Settlement{tc.s})
@@ -57,9 +74,12 @@ func TestReceiptsThatDoNotCount(t *testing.T) {
 			}
 		})
 	}
-	mixed := []api.Settlement{{Delivery: d.DeliveryID, Receipt: "a.b.c"}, {Delivery: d.DeliveryID, Receipt: sign(ca, good)}, {Delivery: queue, Receipt: sign(ca, good)}}
+	mixed := []api.Settlement{{Delivery: d.DeliveryID, Receipt: "a.b.c"},
+		{Delivery: d.DeliveryID, Receipt: sign(ca, good)},
+		{Delivery: queue, Receipt: sign(ca, good)}}
 	out, err := ca.Settle(t.Context(), mixed)
-	if err != nil || out[0].Code != api.CodeInvalid || out[1].Code != "" || out[2].Code != api.CodeNotFound {
+	if err != nil || out[0].Code != api.CodeInvalid || out[1].Code != "" ||
+		out[2].Code != api.CodeNotFound {
 		t.Errorf("mixed: %+v, %v", out, err)
 	}
 }
@@ -77,8 +97,10 @@ func TestTheFirstSettlementStays(t *testing.T) {
 		t.Fatal(one, err)
 	}
 	refused := ca.receipt(d)
-	refused.Messages[0] = statement.ReceiptMessage{UID: d.Messages[0].UID, Message: d.Messages[0].ID, Outcome: statement.Refused, Code: statement.CodeUIDReused}
-	two, err := ca.Settle(t.Context(), []api.Settlement{{Delivery: d.DeliveryID, Receipt: sign(ca, refused)}})
+	refused.Messages[0] = statement.ReceiptMessage{UID: d.Messages[0].UID,
+		Message: d.Messages[0].ID, Outcome: statement.Refused, Code: statement.CodeUIDReused}
+	two, err := ca.Settle(t.Context(),
+		[]api.Settlement{{Delivery: d.DeliveryID, Receipt: sign(ca, refused)}})
 	if err != nil || two[0] != one[0] {
 		t.Errorf("another word later: %+v, %v; the first was %+v", two, err, one)
 	}

@@ -32,11 +32,12 @@ type station struct {
 	number   int64
 }
 
-// stranger is a site with a key that nobody knows.
+// stranger returns a site with a key that no hub knows.
 func (q *headquarters) stranger(site id.Site) *station {
 	q.t.Helper()
 	dir := q.t.TempDir()
-	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "chain.pem"))
 	if err != nil {
 		q.t.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func (s *station) csr() string {
 
 // enroll redeems an invitation's secret.
 func (s *station) enroll(secret string) error {
-	got, err := s.Enroll(s.q.t.Context(), api.EnrollRequest{Site: s.site, Secret: secret, CSR: s.csr()})
+	got, err := s.Enroll(s.q.t.Context(), api.EnrollRequest{Site: s.site, Secret: secret,
+		CSR: s.csr()})
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,8 @@ func (s *station) enroll(secret string) error {
 // join invites a site and lets it in, without a recipient key.
 func (q *headquarters) join(site id.Site, role string, maySend ...string) *station {
 	q.t.Helper()
-	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: site, Role: role, MaySend: maySend})
+	invited := ask[Invited](q, ControlInvite,
+		InviteRequest{Site: site, Role: role, MaySend: maySend})
 	s := q.stranger(site)
 	if err := s.enroll(invited.Secret); err != nil {
 		q.t.Fatal(err)
@@ -88,8 +91,11 @@ func (q *headquarters) join(site id.Site, role string, maySend ...string) *stati
 	return s
 }
 
-// lab is a site that sends, and centre one that receives what is bound.
-func (q *headquarters) lab(site id.Site) *station { q.t.Helper(); return q.join(site, config.RoleSend) }
+// lab joins a sending site; centre joins a receiving one and binds its queue.
+func (q *headquarters) lab(site id.Site) *station {
+	q.t.Helper()
+	return q.join(site, config.RoleSend)
+}
 
 func (q *headquarters) centre(site id.Site, bindings ...string) *station {
 	q.t.Helper()
@@ -109,7 +115,8 @@ func (s *station) keyStatement() statement.RecipientKey {
 	for i, b := range random {
 		random[i] = letters[int(b)%len(letters)]
 	}
-	return statement.RecipientKey{V: 1, Network: s.q.network(), Site: s.site, Recipient: "age1pq1" + string(random),
+	return statement.RecipientKey{V: 1, Network: s.q.network(), Site: s.site, Recipient: "age1pq1" +
+		string(random),
 		Version: s.version + 1, Created: s.q.clock.now().UTC().Truncate(time.Second), Prev: s.prev}
 }
 
@@ -140,20 +147,23 @@ func (s *station) head(address id.Address, content []byte) api.PublishRequest {
 	if err != nil {
 		s.q.t.Fatal(err)
 	}
-	in := api.PublishRequest{Envelope: id.Random128[id.Envelope](), Address: address, RouteVersion: route.Version,
-		Size: int64(len(content)), CRC32C: checksums(content)}
+	in := api.PublishRequest{Envelope: id.Random128[id.Envelope](), Address: address,
+		RouteVersion: route.Version,
+		Size:         int64(len(content)), CRC32C: checksums(content)}
 	for _, r := range route.Recipients {
 		in.Recipients = append(in.Recipients, r.Site)
 	}
 	s.number++
-	in.Messages = []spool.Message{{ID: id.FormatMessage(s.site, "DAT", time.Now(), s.number), UID: id.Random128[id.UID](), Sent: time.Now().UTC().Truncate(time.Second)}}
+	in.Messages = []spool.Message{{ID: id.FormatMessage(s.site, "DAT", time.Now(), s.number),
+		UID: id.Random128[id.UID](), Sent: time.Now().UTC().Truncate(time.Second)}}
 	return in
 }
 
 func checksums(content []byte) []uint32 {
 	var sums []uint32
 	for start := 0; start < len(content); start += spool.PartSize {
-		sums = append(sums, crc32.Checksum(content[start:min(start+spool.PartSize, len(content))], crc32.MakeTable(crc32.Castagnoli)))
+		sums = append(sums, crc32.Checksum(content[start:min(start+spool.PartSize, len(content))],
+			crc32.MakeTable(crc32.Castagnoli)))
 	}
 	return sums
 }
@@ -171,7 +181,8 @@ func (s *station) send(address id.Address, content string) api.PublishRequest {
 // take leases one delivery, which must be there.
 func (s *station) take() api.Delivery {
 	s.q.t.Helper()
-	got, err := s.Lease(s.q.t.Context(), api.LeaseRequest{Session: s.session(), Max: 1, MaxBytes: api.MaxLease, Wait: api.MaxWait})
+	got, err := s.Lease(s.q.t.Context(), api.LeaseRequest{Session: s.session(), Max: 1,
+		MaxBytes: api.MaxLease, Wait: api.MaxWait})
 	if err != nil || len(got) != 1 {
 		s.q.t.Fatalf("%s leased %d deliveries: %v", s.site, len(got), err)
 	}
@@ -182,10 +193,12 @@ func (s *station) take() api.Delivery {
 func (s *station) session() id.Session { return id.Session(s.identity.Key()[:32]) }
 
 func (s *station) receipt(d api.Delivery) statement.Receipt {
-	r := statement.Receipt{V: 1, Network: s.q.network(), Envelope: d.Envelope, Sender: d.Sender, Recipient: s.site,
-		Time: s.q.clock.now().UTC().Truncate(time.Second)}
+	r := statement.Receipt{V: 1, Network: s.q.network(), Envelope: d.Envelope, Sender: d.Sender,
+		Recipient: s.site,
+		Time:      s.q.clock.now().UTC().Truncate(time.Second)}
 	for _, m := range d.Messages {
-		r.Messages = append(r.Messages, statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: s.q.network()})
+		r.Messages = append(r.Messages, statement.ReceiptMessage{UID: m.UID, Message: m.ID,
+			Outcome: statement.Delivered, Fingerprint: s.q.network()})
 	}
 	return r
 }
@@ -193,14 +206,17 @@ func (s *station) receipt(d api.Delivery) statement.Receipt {
 // settle settles a delivery as delivered.
 func (s *station) settle(d api.Delivery) {
 	s.q.t.Helper()
-	out, err := s.Settle(s.q.t.Context(), []api.Settlement{{Delivery: d.DeliveryID, Receipt: sign(s, s.receipt(d))}})
+	out, err := s.Settle(s.q.t.Context(),
+		[]api.Settlement{{Delivery: d.DeliveryID, Receipt: sign(s, s.receipt(d))}})
 	if err != nil || out[0].Code != "" {
 		s.q.t.Fatalf("%s could not settle: %v, %v", s.site, out, err)
 	}
 }
 
-// expectEvents waits until the site has events of this kind after the cursor, and returns them with the next cursor.
-func (s *station) expectEvents(after spool.Cursor, kind spool.EventKind) ([]spool.Event, spool.Cursor) {
+// expectEvents waits until the site has events of this kind after the cursor, and returns them with
+// the next cursor.
+func (s *station) expectEvents(after spool.Cursor,
+	kind spool.EventKind) ([]spool.Event, spool.Cursor) {
 	s.q.t.Helper()
 	got, err := s.Events(s.q.t.Context(), api.EventsRequest{After: after, Wait: api.MaxWait})
 	if err != nil || len(got.Events) == 0 {
@@ -228,7 +244,8 @@ func (s *station) raw(method, path, body string) *http.Response {
 	s.q.t.Helper()
 	transport := &http.Transport{TLSClientConfig: s.tls()}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(s.q.t.Context(), method, "https://"+s.q.config.Listen+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(s.q.t.Context(), method, "https://"+s.q.config.Listen+
+		path, strings.NewReader(body))
 	if err != nil {
 		s.q.t.Fatal(err)
 	}

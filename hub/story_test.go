@@ -27,20 +27,23 @@ func TestFromPublishToReceipt(t *testing.T) {
 	var cursor spool.Cursor
 	for _, centre := range []*station{ca, sf} {
 		d := centre.take()
-		if string(d.Content) != "ciphertext" || d.Envelope != sent.Envelope || d.Sender != "FL-LAB" || d.Messages[0] != sent.Messages[0] {
+		if string(d.Content) != "ciphertext" || d.Envelope != sent.Envelope ||
+			d.Sender != "FL-LAB" || d.Messages[0] != sent.Messages[0] {
 			t.Fatalf("%s leased %+v", centre.site, d)
 		}
 		centre.settle(d)
 		centre.settle(d) // the answer was lost
 		var events []spool.Event
 		events, cursor = lab.expectEvents(cursor, spool.EventSettled)
-		if len(events) != 1 || events[0].Recipient != centre.site || events[0].Envelope != sent.Envelope || events[0].Receipt == "" {
+		if len(events) != 1 || events[0].Recipient != centre.site ||
+			events[0].Envelope != sent.Envelope || events[0].Receipt == "" {
 			t.Fatalf("the lab was told %+v", events)
 		}
 	}
 	lab.noEvents(cursor)
 	known, err := lab.Known(t.Context(), []id.Envelope{sent.Envelope, id.Random128[id.Envelope]()})
-	if err != nil || known[0].State != spool.StateFinal || len(known[0].Results) != 2 || known[1].State != spool.StateUnknown {
+	if err != nil || known[0].State != spool.StateFinal || len(known[0].Results) != 2 ||
+		known[1].State != spool.StateUnknown {
 		t.Errorf("known: %+v, %v", known, err)
 	}
 }
@@ -49,11 +52,13 @@ func TestHelloSaysWhoTheHubIs(t *testing.T) {
 	q := openHeadquarters(t)
 	lab, centre := q.lab("FL-LAB"), q.join("CA-RC", "receive")
 	before, err := lab.Hello(t.Context())
-	if err != nil || before.Hub != "DC-HQ" || before.Network != q.network() || before.Suite != "hybrid" || before.MayReceive ||
+	if err != nil || before.Hub != "DC-HQ" || before.Network != q.network() ||
+		before.Suite != "hybrid" || before.MayReceive ||
 		!slices.Equal(before.MaySend, []string{"fl-lab.#"}) || before.Incarnation == "" {
 		t.Errorf("the lab hears %+v, %v", before, err)
 	}
-	if got, err := centre.Hello(t.Context()); err != nil || !got.MayReceive || got.MaySend != nil || got.KeyHash != "" {
+	if got, err := centre.Hello(t.Context()); err != nil || !got.MayReceive || got.MaySend != nil ||
+		got.KeyHash != "" {
 		t.Errorf("the centre hears %+v, %v", got, err)
 	}
 	centre.uploadKey()
@@ -74,13 +79,16 @@ func TestLargeEnvelope(t *testing.T) {
 	content := make([]byte, 2*spool.PartSize+1000)
 	rand.Read(content)
 	in := lab.head(key("fl-lab.dat"), content)
-	part := func(n int) []byte { return content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))] }
+	part := func(n int) []byte {
+		return content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))]
+	}
 	put := func(n int, data []byte) error {
 		return lab.PutPart(t.Context(), in.Envelope, n, bytes.NewReader(data), int64(len(data)))
 	}
 	open := func(want ...int) {
 		t.Helper()
-		up, err := lab.OpenUpload(t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size, CRC32C: in.CRC32C})
+		up, err := lab.OpenUpload(t.Context(), api.UploadRequest{Envelope: in.Envelope,
+			Size: in.Size, CRC32C: in.CRC32C})
 		if err != nil || !slices.Equal(up.Missing, want) {
 			t.Fatalf("missing %v, %v; want %v", up.Missing, err, want)
 		}
@@ -108,10 +116,10 @@ func TestLargeEnvelope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := lab.Publish(t.Context(), in, nil); err != nil || again != first {
-		t.Errorf("published again: %+v, %v; first %+v", again, err, first)
+	if repeated, err := lab.Publish(t.Context(), in, nil); err != nil || repeated != first {
+		t.Errorf("published again: %+v, %v; first %+v", repeated, err, first)
 	}
-	open() // nothing is missing of what is published
+	open() // no part of a published envelope is missing
 
 	d := centre.take()
 	if d.Inline {
@@ -124,9 +132,11 @@ func TestLargeEnvelope(t *testing.T) {
 	if !bytes.Equal(got, content) {
 		t.Error("the content is not what was published")
 	}
-	_, err = centre.Content(t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Offset: d.Size, Length: 1})
+	_, err = centre.Content(t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Offset: d.Size,
+		Length: 1})
 	wantCode(t, err, api.CodeInvalid)
-	_, err = centre.Content(t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Length: api.RangeSize + 1})
+	_, err = centre.Content(t.Context(), api.ContentRequest{Delivery: d.DeliveryID,
+		Length: api.RangeSize + 1})
 	wantCode(t, err, api.CodeInvalid)
 	centre.settle(d)
 }
@@ -135,7 +145,8 @@ func TestLargeEnvelope(t *testing.T) {
 func (s *station) upload(address id.Address, content []byte) api.PublishRequest {
 	s.q.t.Helper()
 	in := s.head(address, content)
-	_, err := s.OpenUpload(s.q.t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size, CRC32C: in.CRC32C})
+	_, err := s.OpenUpload(s.q.t.Context(), api.UploadRequest{Envelope: in.Envelope, Size: in.Size,
+		CRC32C: in.CRC32C})
 	for n := 0; err == nil && n < len(in.CRC32C); n++ {
 		part := content[n*spool.PartSize : min((n+1)*spool.PartSize, len(content))]
 		err = s.PutPart(s.q.t.Context(), in.Envelope, n, bytes.NewReader(part), int64(len(part)))
@@ -151,7 +162,8 @@ func (s *station) upload(address id.Address, content []byte) api.PublishRequest 
 
 func (s *station) read(d api.Delivery, offset, length int64) []byte {
 	s.q.t.Helper()
-	r, err := s.Content(s.q.t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Offset: offset, Length: length})
+	r, err := s.Content(s.q.t.Context(), api.ContentRequest{Delivery: d.DeliveryID, Offset: offset,
+		Length: length})
 	if err != nil {
 		s.q.t.Fatal(err)
 	}
@@ -166,7 +178,8 @@ func (s *station) read(d api.Delivery, offset, length int64) []byte {
 func TestAbortForgetsAnUpload(t *testing.T) {
 	q := openHeadquarters(t)
 	lab := q.lab("FL-LAB")
-	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1, CRC32C: []uint32{1}}
+	up := api.UploadRequest{Envelope: id.Random128[id.Envelope](), Size: spool.SmallSize + 1,
+		CRC32C: []uint32{1}}
 	if _, err := lab.OpenUpload(t.Context(), up); err != nil {
 		t.Fatal(err)
 	}

@@ -10,30 +10,32 @@ import (
 
 var patternWord = regexp.MustCompile(`^([a-z0-9_-]+|\*|#)$`)
 
-// validPattern accepts what can be bound: a routing key in which whole words may be * or #.
+// validPattern checks a binding: a routing key in which whole words may be * or #.
 func validPattern(pattern string) error {
 	if len(pattern) > 255 {
 		return fmt.Errorf("pattern %.60q is %w: want at most 255 bytes", pattern, id.ErrInvalid)
 	}
 	for word := range strings.SplitSeq(pattern, ".") {
 		if !patternWord.MatchString(word) {
-			return fmt.Errorf("pattern %.60q is %w: want words of a-z, 0-9, _ and -, or * or #, joined by dots, such as fl-lab.* or #", pattern, id.ErrInvalid)
+			return fmt.Errorf("pattern %.60q is %w: want words of a-z, 0-9, _ and -, or * or #, "+
+				"joined by dots, such as fl-lab.* or #", pattern, id.ErrInvalid)
 		}
 	}
 	return nil
 }
 
-// match says whether a routing key falls under a pattern, as AMQP 0-9-1 defines topics: * stands for exactly one word, #
-// for any number of words, none included. Both arguments are valid, so no word is empty and "" means the end.
+// match reports whether a routing key matches a pattern of AMQP 0-9-1. * stands for exactly one
+// word, # for any number of words, or none. Both arguments are valid, so no word is empty and ""
+// means the end.
 //
-// Only the last # has to be remembered: what an earlier one could still give back, the later one can take as well.
+// Backtracking to the last # is enough: it can take any word that an earlier one would take.
 func match(pattern, key string) bool {
 	var retryPattern, retryKey string
-	hash := false
+	sawHash := false
 	for key != "" {
 		word, patternRest, _ := strings.Cut(pattern, ".")
 		if word == "#" {
-			hash, retryPattern, retryKey = true, patternRest, key
+			sawHash, retryPattern, retryKey = true, patternRest, key
 			pattern = patternRest
 			continue
 		}
@@ -42,7 +44,7 @@ func match(pattern, key string) bool {
 			pattern, key = patternRest, keyRest
 			continue
 		}
-		if !hash {
+		if !sawHash {
 			return false
 		}
 		_, retryKey, _ = strings.Cut(retryKey, ".")
@@ -61,7 +63,7 @@ func onlyHashes(pattern string) bool {
 	return true
 }
 
-// matchAny says whether a routing key falls under one of the patterns.
+// matchAny reports whether a routing key matches one of the patterns.
 func matchAny(patterns []string, key string) bool {
 	for _, p := range patterns {
 		if match(p, key) {

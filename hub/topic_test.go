@@ -52,7 +52,8 @@ func TestValidPattern(t *testing.T) {
 			t.Errorf("validPattern(%q): %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", ".", "a.", ".a", "a..b", "A", "a*", "#a", "a b", "ä", "a\n", strings.Repeat("a", 256)} {
+	for _, bad := range []string{"", ".", "a.", ".a", "a..b", "A", "a*", "#a", "a b", "ä", "a\n",
+		strings.Repeat("a", 256)} {
 		if validPattern(bad) == nil {
 			t.Errorf("validPattern(%q) accepts it", bad)
 		}
@@ -66,10 +67,12 @@ func FuzzMatch(f *testing.F) {
 	f.Add("*.#.a.#", "a.a.b.a")
 	f.Add("#.a.*.a.#", "a.a.a.b.a")
 	f.Fuzz(func(t *testing.T, pattern, key string) {
-		if validPattern(pattern) != nil || id.ValidRoutingKey(key) != nil || strings.Count(key, ".") > 12 || strings.Count(pattern, "#") > 5 {
+		if validPattern(pattern) != nil || id.ValidRoutingKey(key) != nil ||
+			strings.Count(key, ".") > 12 || strings.Count(pattern, "#") > 5 {
 			t.Skip()
 		}
-		if got, want := match(pattern, key), matches(strings.Split(pattern, "."), strings.Split(key, ".")); got != want {
+		if got, want := match(pattern, key),
+			matches(strings.Split(pattern, "."), strings.Split(key, ".")); got != want {
 			t.Errorf("match(%q, %q) = %v, the definition says %v", pattern, key, got, want)
 		}
 	})
@@ -82,18 +85,20 @@ func matches(pattern, key []string) bool {
 	case pattern[0] == "#":
 		return matches(pattern[1:], key) || len(key) > 0 && matches(pattern, key[1:])
 	default:
-		return len(key) > 0 && (pattern[0] == "*" || pattern[0] == key[0]) && matches(pattern[1:], key[1:])
+		return len(key) > 0 && (pattern[0] == "*" || pattern[0] == key[0]) &&
+			matches(pattern[1:], key[1:])
 	}
 }
 
-// Every pattern of up to four words against every key of up to five, over an alphabet in which all that can happen happens.
+// Every pattern of up to four words against every key of up to five, over a complete alphabet.
 func TestMatchIsTheDefinition(t *testing.T) {
 	var patterns, keys []string
 	all([]string{"a", "b", "*", "#"}, 4, func(s string) { patterns = append(patterns, s) })
 	all([]string{"a", "b"}, 5, func(s string) { keys = append(keys, s) })
 	for _, pattern := range patterns {
 		for _, key := range keys {
-			if got, want := match(pattern, key), matches(strings.Split(pattern, "."), strings.Split(key, ".")); got != want {
+			if got, want := match(pattern, key),
+				matches(strings.Split(pattern, "."), strings.Split(key, ".")); got != want {
 				t.Errorf("match(%q, %q) = %v, the definition says %v", pattern, key, got, want)
 			}
 		}

@@ -14,15 +14,14 @@ import (
 	"sealpost/spool"
 )
 
-// maxUploads bounds the uploads of one site that the hub has in mind; the oldest is forgotten first. What is on disk stays,
-// and opening the upload again goes on with it.
+// maxUploads bounds the open uploads of one site in memory. The oldest is forgotten first. Its
+// parts stay on disk, and a repeated open resumes it.
 const maxUploads = 64
 
-// partRoom is what one part under way counts in the intake: it streams to disk and is never held whole.
+// partRoom is the intake's budget for one part: it streams to disk and is never whole in memory.
 const partRoom = 1 << 20
 
-// uploads are the stagings that agents have open. HTTP has no handle to hold them by, so they are found by site and
-// envelope.
+// uploads holds the open stagings by site and envelope, since HTTP requests carry no handle.
 type uploads struct {
 	mu   sync.Mutex // guards open
 	open map[id.Site]map[id.Envelope]upload
@@ -40,20 +39,20 @@ func newUploads() *uploads { return &uploads{open: map[id.Site]map[id.Envelope]u
 func (u *uploads) put(site id.Site, envelope id.Envelope, up upload) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	mine := u.open[site]
-	if mine == nil {
-		mine = map[id.Envelope]upload{}
-		u.open[site] = mine
+	ofSite := u.open[site]
+	if ofSite == nil {
+		ofSite = map[id.Envelope]upload{}
+		u.open[site] = ofSite
 	}
-	mine[envelope] = up
-	for len(mine) > maxUploads {
+	ofSite[envelope] = up
+	for len(ofSite) > maxUploads {
 		oldest := envelope
-		for e, up := range mine {
-			if up.used.Before(mine[oldest].used) {
+		for e, up := range ofSite {
+			if up.used.Before(ofSite[oldest].used) {
 				oldest = e
 			}
 		}
-		delete(mine, oldest)
+		delete(ofSite, oldest)
 	}
 }
 
@@ -89,19 +88,23 @@ func (c *call) openUpload() error {
 		return err
 	}
 	if in.Size <= spool.SmallSize {
-		return problem(api.CodeInvalid, "an envelope of at most %d bytes is published in one request", spool.SmallSize)
+		return problem(api.CodeInvalid, "an envelope of at most %d bytes is published in one "+
+			"request", spool.SmallSize)
 	}
-	staging, err := c.hub.spool.Stage(c.r.Context(), spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size, CRC32C: in.CRC32C})
+	staging, err := c.hub.spool.Stage(c.r.Context(),
+		spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size,
+			CRC32C: in.CRC32C})
 	if err != nil {
 		return err
 	}
 	missing := staging.Missing()
-	c.hub.uploads.put(c.caller.Name, in.Envelope, upload{staging, len(in.CRC32C), in.Size, c.hub.now()})
+	c.hub.uploads.put(c.caller.Name, in.Envelope, upload{staging, len(in.CRC32C), in.Size,
+		c.hub.now()})
 	c.log.Info("upload opened", "envelope", in.Envelope, "size", in.Size, "missing", len(missing))
 	return c.reply(api.UploadState{Missing: append([]int{}, missing...)})
 }
 
-// putPart stores one part, straight from the line to the disk.
+// putPart streams one part from the line to the disk.
 func (c *call) putPart() error {
 	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
 	if err != nil {
@@ -117,14 +120,15 @@ func (c *call) putPart() error {
 	}
 	size := min(spool.PartSize, up.size-int64(part)*spool.PartSize)
 	if c.r.ContentLength != size {
-		return problem(api.CodeInvalid, "part %d has %d bytes, and the request has %d (Content-Length)", part, size, c.r.ContentLength)
+		return problem(api.CodeInvalid, "part %d has %d bytes, and the request has %d "+
+			"(Content-Length)", part, size, c.r.ContentLength)
 	}
 	give, err := c.hub.intake.take(c.caller.Name, partRoom)
 	if err != nil {
 		return err
 	}
 	defer give()
-	body := &heardReader{r: c.paced(size)}
+	body := &heardReader{r: c.pacedBody(size)}
 	if err := up.staging.Put(c.r.Context(), part, body); err != nil {
 		if body.err != nil && body.err != io.EOF {
 			return fmt.Errorf("%w: part %d: %w", errCut, part, body.err)
@@ -136,7 +140,8 @@ func (c *call) putPart() error {
 	return c.reply(nil)
 }
 
-// heardReader keeps the line's own error, which says more than what the spool makes of too few bytes.
+// heardReader keeps the line's own error, which is more exact than the spool's error about missing
+// bytes.
 type heardReader struct {
 	r   io.Reader
 	err error
@@ -150,15 +155,16 @@ func (h *heardReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// abortUpload forgets an upload, if there is one: also one that was opened before the hub's last start.
+// abortUpload deletes an upload, if there is one, even from before the hub's last start.
 func (c *call) abortUpload() error {
 	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
 	if err != nil {
 		return err
 	}
-	staging, err := c.hub.spool.Stage(c.r.Context(), spool.Upload{Sender: c.caller.Name, Envelope: envelope})
+	staging, err := c.hub.spool.Stage(c.r.Context(),
+		spool.Upload{Sender: c.caller.Name, Envelope: envelope})
 	if errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrConflict) {
-		return c.reply(nil) // another site's envelope answers as what does not exist
+		return c.reply(nil) // another site's envelope answers like a missing one
 	}
 	if err != nil {
 		return err
