@@ -1,10 +1,12 @@
-// Package api is the wire contract between an agent and the hub, imported by both sides: paths, types, errors, and the
-// client.
+// Package api is the wire contract between an agent and the hub: paths, types, errors, and the
+// client. Both sides import it.
 //
-// Transport is HTTP/1.1 over mutual TLS 1.3. Bodies are JSON of at most MaxJSON bytes, except where a path says "framed":
-// a 4-byte big-endian length, that much JSON, then raw bytes up to the body's end. The hub accepts only JSON in its exact
-// form (package strictjson); the client passes over fields that a newer hub has added to an answer. Errors are RFC 9457 problem details with a stable code; see errors.go. Every request is authorised by its
-// client certificate; only PathEnroll is open to callers without one.
+// Transport is HTTP/1.1 over mutual TLS 1.3. Bodies are JSON of at most MaxJSON bytes, except where
+// a path says "framed": a 4-byte big-endian length, that much JSON, then raw bytes up to the body's
+// end. The hub accepts only JSON in its exact form (package strictjson); the client ignores unknown
+// fields of an answer, which a newer hub may add. Errors are RFC 9457 problem details with a stable
+// code; see errors.go. Every request is authorised by its client certificate; only PathEnroll is
+// open to callers without one.
 package api
 
 import (
@@ -19,16 +21,19 @@ import (
 
 // The paths. Everything lies under the version of the contract.
 const (
-	PathHello     = "/v1/hello"        // GET  → Hello
-	PathEnroll    = "/v1/enroll"       // POST EnrollRequest → Enrolled; no certificate needed
-	PathRenew     = "/v1/renew"        // POST RenewRequest → Enrolled; same key, certificate needed (an expired one will not do)
-	PathKey       = "/v1/key"          // PUT  KeyUpload → no content; the caller's own recipient-key statement
-	PathResolve   = "/v1/resolve"      // POST ResolveRequest → Route
-	PathUploads   = "/v1/uploads"      // POST UploadRequest → UploadState; PUT  /v1/uploads/{envelope}/{part} raw bytes → no content; DELETE /v1/uploads/{envelope}
-	PathPublish   = "/v1/envelopes"    // POST framed PublishRequest + ciphertext (none when staged) → Published
+	PathHello   = "/v1/hello"   // GET  → Hello
+	PathEnroll  = "/v1/enroll"  // POST EnrollRequest → Enrolled; no certificate needed
+	PathRenew   = "/v1/renew"   // POST RenewRequest → Enrolled; same key, valid certificate
+	PathKey     = "/v1/key"     // PUT  KeyUpload → no content
+	PathResolve = "/v1/resolve" // POST ResolveRequest → Route
+	// POST UploadRequest → UploadState; PUT /v1/uploads/{envelope}/{part} raw bytes → no content;
+	// DELETE /v1/uploads/{envelope}
+	PathUploads = "/v1/uploads"
+	// POST framed PublishRequest + ciphertext, if small → Published
+	PathPublish   = "/v1/envelopes"
 	PathKnown     = "/v1/known"        // POST KnownRequest → KnownAnswer
-	PathLease     = "/v1/lease"        // POST LeaseRequest → framed LeaseAnswer + ciphertexts, one after another
-	PathContent   = "/v1/content"      // POST ContentRequest → raw bytes from Offset, at most Length
+	PathLease     = "/v1/lease"        // POST LeaseRequest → framed LeaseAnswer + ciphertexts
+	PathContent   = "/v1/content"      // POST ContentRequest → raw bytes
 	PathExtend    = "/v1/extend"       // POST ExtendRequest → Extended
 	PathRelease   = "/v1/release"      // POST ReleaseRequest → no content
 	PathSettle    = "/v1/settle"       // POST SettleRequest → SettleAnswer
@@ -46,7 +51,8 @@ const (
 	MaxLeases = 64 // deliveries in one lease
 )
 
-// Hello tells who the hub is. An agent reconciles when StartID or Incarnation differs from what it last saw.
+// Hello identifies the hub and the caller. An agent reconciles when StartID or Incarnation has
+// changed.
 type Hello struct {
 	Hub         string         `json:"hub"`
 	Network     id.Hash        `json:"network"`
@@ -54,10 +60,11 @@ type Hello struct {
 	StartID     string         `json:"start_id"`
 	Incarnation id.Incarnation `json:"incarnation"`
 	Time        time.Time      `json:"time"`
-	Site        id.Site        `json:"site"`               // the caller
-	KeyHash     id.Hash        `json:"key_hash,omitempty"` // of the caller's recipient key that the hub holds; empty: upload it
-	MaySend     []string       `json:"may_send,omitempty"` // the patterns under which the caller may publish
-	MayReceive  bool           `json:"may_receive"`
+	Site        id.Site        `json:"site"` // the caller
+	// of the caller's recipient key; empty: upload it
+	KeyHash    id.Hash  `json:"key_hash,omitempty"`
+	MaySend    []string `json:"may_send,omitempty"` // patterns of the caller's routing keys
+	MayReceive bool     `json:"may_receive"`
 }
 
 // EnrollRequest redeems an invitation for a certificate.
@@ -75,7 +82,7 @@ type RenewRequest struct {
 // Enrolled carries the site's certificate chain, leaf first, the root last, PEM.
 type Enrolled struct {
 	Chain string    `json:"chain"`
-	Time  time.Time `json:"time"` // the hub's, so that a site can see how wrong its clock is
+	Time  time.Time `json:"time"` // the hub's, so that a site can check its clock
 }
 
 // KeyUpload publishes the caller's recipient-key statement (a JWS).
@@ -83,7 +90,7 @@ type KeyUpload struct {
 	Statement string `json:"statement"`
 }
 
-// ResolveRequest asks what an address means now.
+// ResolveRequest asks for the present route of an address.
 type ResolveRequest struct {
 	Address id.Address `json:"address"`
 }
@@ -102,8 +109,8 @@ type RouteRecipient struct {
 	KeyHash   id.Hash `json:"key_hash,omitempty"`  // SHA-256 of the recipient string
 }
 
-// RouteVersion computes a route's version: SHA-256 over the exact JSON of network, address and (site, key hash) in order.
-// It has no counter, so it is equal on a new hub.
+// RouteVersion computes a route's version: SHA-256 over the exact JSON of network, address and
+// (site, key hash) in order. It has no counter, so it is equal on a new hub.
 func RouteVersion(network id.Hash, address id.Address, recipients []RouteRecipient) id.Hash {
 	type pair struct {
 		Site id.Site `json:"site"`
@@ -132,7 +139,7 @@ type UploadRequest struct {
 	CRC32C   []uint32    `json:"crc32c"`
 }
 
-// UploadState lists what is still to be sent.
+// UploadState lists the missing parts.
 type UploadState struct {
 	Missing []int `json:"missing"`
 }
@@ -160,12 +167,13 @@ type KnownRequest struct {
 	Envelopes []id.Envelope `json:"envelope_ids"`
 }
 
-// KnownAnswer answers in the order asked. It may answer fewer than were asked (MaxJSON); ask again for the rest.
+// KnownAnswer answers in the requested order. It may hold fewer envelopes than requested (MaxJSON);
+// ask again for the rest.
 type KnownAnswer struct {
 	Envelopes []KnownEnvelope `json:"envelopes"`
 }
 
-// KnownEnvelope says what the hub knows of one envelope.
+// KnownEnvelope is the hub's record of one envelope.
 type KnownEnvelope struct {
 	Envelope  id.Envelope      `json:"envelope_id"`
 	State     spool.KnownState `json:"state"`
@@ -173,19 +181,22 @@ type KnownEnvelope struct {
 	Results   []spool.Result   `json:"results,omitempty"`
 }
 
-// LeaseRequest asks for deliveries of the caller's own queue and waits for them. A session that asks one time after the other
-// numbers its requests: what an answer handed out that was lost on the way is then offered again at once, and not when its
-// leases run out.
+// LeaseRequest asks for deliveries of the caller's own queue and waits for them. A session that
+// sends one request at a time numbers them. The hub then offers the deliveries of a lost answer
+// again at once, and not when their leases end.
 type LeaseRequest struct {
 	Session  id.Session    `json:"session"`
 	Max      int           `json:"max"`
 	MaxBytes int           `json:"max_bytes"` // of ciphertext in the answer
 	Wait     time.Duration `json:"wait_ns"`
-	Number   uint64        `json:"number,omitempty"` // of this request in its session, growing from 1; a repetition needs a new one
-	Got      uint64        `json:"got,omitempty"`    // the number of the newest request before it whose answer came whole
+	// in the session, growing from 1; a retry needs a new one
+	Number uint64 `json:"number,omitempty"`
+	// number of the newest request with a complete answer
+	Got uint64 `json:"got,omitempty"`
 }
 
-// LeaseAnswer is the head of a lease's answer; after it come the ciphertexts of the deliveries with Inline, in order.
+// LeaseAnswer is the head of a lease's answer. The ciphertexts of the deliveries with Inline
+// follow, in order.
 type LeaseAnswer struct {
 	Deliveries []Delivery `json:"deliveries"`
 }
@@ -218,7 +229,7 @@ type ExtendRequest struct {
 	Token spool.Token `json:"token"`
 }
 
-// Extended says until when the lease holds now.
+// Extended holds the new end of the lease.
 type Extended struct {
 	LeasedUntil time.Time `json:"leased_until"`
 }
@@ -236,7 +247,8 @@ type SettleRequest struct {
 	Settlements []Settlement `json:"settlements"` // at most MaxLeases
 }
 
-// Settlement is one delivery's receipt. The outcomes stand in the receipt, which the hub reads but cannot forge.
+// Settlement is one delivery's receipt. The receipt holds the outcomes; the hub reads it but cannot
+// forge it.
 type Settlement struct {
 	Delivery spool.DeliveryID `json:"delivery"`
 	Receipt  string           `json:"receipt"`
@@ -247,7 +259,8 @@ type SettleAnswer struct {
 	Settled []SettledDelivery `json:"settled"`
 }
 
-// SettledDelivery is the answer to one settlement: settled at Time, or not, with the code of the problem.
+// SettledDelivery is the answer to one settlement: settled at Time, or not, with the code of the
+// problem.
 type SettledDelivery struct {
 	Time time.Time `json:"time,omitzero"`
 	Code Code      `json:"code,omitempty"` // empty: settled

@@ -16,14 +16,15 @@ import (
 	"sealpost/spool"
 )
 
-// Hello asks who the hub is, and whom it takes the caller for.
+// Hello returns the hub's identity and its record of the caller.
 func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	var h Hello
 	if err := c.json(ctx, request{method: http.MethodGet, path: PathHello}, nil, &h); err != nil {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
 	if c.options.Site != "" && h.Site != c.options.Site {
-		return Hello{}, fmt.Errorf("hello: the hub takes this site for %.40q, but it is %s", h.Site, c.options.Site)
+		return Hello{}, fmt.Errorf("hello: the hub takes this site for %.40q, but it is %s", h.Site,
+			c.options.Site)
 	}
 	return h, nil
 }
@@ -33,20 +34,22 @@ func (c *Client) Enroll(ctx context.Context, in EnrollRequest) (Enrolled, error)
 	return post[Enrolled](ctx, c, "enroll", PathEnroll, in)
 }
 
-// Renew asks for a new certificate for the same key. CloseIdle afterwards lets it take effect at once.
+// Renew asks for a new certificate for the same key. Call CloseIdle afterwards to use it at once.
 func (c *Client) Renew(ctx context.Context, in RenewRequest) (Enrolled, error) {
 	return post[Enrolled](ctx, c, "renew", PathRenew, in)
 }
 
 // PutKey publishes the caller's recipient-key statement.
 func (c *Client) PutKey(ctx context.Context, statement string) error {
-	err := c.json(ctx, request{method: http.MethodPut, path: PathKey}, KeyUpload{Statement: statement}, nil)
+	err := c.json(ctx, request{method: http.MethodPut, path: PathKey},
+		KeyUpload{Statement: statement}, nil)
 	return named("upload key", err)
 }
 
-// Resolve asks whom the address reaches now.
+// Resolve returns the present route of an address.
 func (c *Client) Resolve(ctx context.Context, address id.Address) (Route, error) {
-	return post[Route](ctx, c, "resolve "+address.String(), PathResolve, ResolveRequest{Address: address})
+	return post[Route](ctx, c, "resolve "+address.String(), PathResolve,
+		ResolveRequest{Address: address})
 }
 
 // OpenUpload opens or reopens the upload of a large envelope.
@@ -54,28 +57,36 @@ func (c *Client) OpenUpload(ctx context.Context, in UploadRequest) (UploadState,
 	return post[UploadState](ctx, c, "open upload", PathUploads, in)
 }
 
-// PutPart sends one part of an upload, exactly size bytes of r. Success means that the hub has it durably.
-func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader, size int64) error {
+// PutPart sends one part of an upload, exactly size bytes of r. It returns nil after the hub has
+// stored it durably.
+func (c *Client) PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader,
+	size int64) error {
 	path := PathUploads + "/" + url.PathEscape(string(envelope)) + "/" + strconv.Itoa(part)
 	body := func() io.Reader { return r }
-	err := c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size, once: true}, nil, nil)
+	err := c.json(ctx, request{method: http.MethodPut, path: path, body: body, size: size,
+		once: true}, nil, nil)
 	return named(fmt.Sprintf("part %d", part), err)
 }
 
-// AbortUpload makes the hub forget an upload.
+// AbortUpload deletes an upload at the hub.
 func (c *Client) AbortUpload(ctx context.Context, envelope id.Envelope) error {
 	path := PathUploads + "/" + url.PathEscape(string(envelope))
-	return named("abort upload", c.json(ctx, request{method: http.MethodDelete, path: path}, nil, nil))
+	return named("abort upload", c.json(ctx, request{method: http.MethodDelete, path: path}, nil,
+		nil))
 }
 
-// Publish publishes an envelope. Content is the whole ciphertext when it is small, and nil when it was uploaded before.
-func (c *Client) Publish(ctx context.Context, in PublishRequest, content []byte) (Published, error) {
+// Publish publishes an envelope. Content is the whole ciphertext if it is small, and nil if it was
+// uploaded before.
+func (c *Client) Publish(ctx context.Context, in PublishRequest,
+	content []byte) (Published, error) {
 	head, err := Frame(in)
 	if err != nil {
 		return Published{}, fmt.Errorf("publish: %w", err)
 	}
 	r := request{method: http.MethodPost, path: PathPublish, size: int64(len(head) + len(content))}
-	r.body = func() io.Reader { return io.MultiReader(bytes.NewReader(head), bytes.NewReader(content)) }
+	r.body = func() io.Reader {
+		return io.MultiReader(bytes.NewReader(head), bytes.NewReader(content))
+	}
 	var out Published
 	if err := c.json(ctx, r, nil, &out); err != nil {
 		return Published{}, fmt.Errorf("publish: %w", err)
@@ -83,7 +94,7 @@ func (c *Client) Publish(ctx context.Context, in PublishRequest, content []byte)
 	return out, nil
 }
 
-// Known asks what the hub knows of the caller's own envelopes, at most MaxKnown, and answers for all of them.
+// Known returns the states of the caller's own envelopes, at most MaxKnown, all in order.
 func (c *Client) Known(ctx context.Context, envelopes []id.Envelope) ([]KnownEnvelope, error) {
 	var known []KnownEnvelope
 	for len(known) < len(envelopes) {
@@ -93,11 +104,13 @@ func (c *Client) Known(ctx context.Context, envelopes []id.Envelope) ([]KnownEnv
 			return nil, err
 		}
 		if len(got.Envelopes) == 0 || len(got.Envelopes) > len(rest) {
-			return nil, fmt.Errorf("known: the hub answered for %d of %d envelopes", len(got.Envelopes), len(rest))
+			return nil, fmt.Errorf("known: the hub answered for %d of %d envelopes",
+				len(got.Envelopes), len(rest))
 		}
 		for i, k := range got.Envelopes {
 			if k.Envelope != rest[i] {
-				return nil, errors.New("known: the hub answered for another envelope than it was asked for")
+				return nil, errors.New("known: the hub answered for another envelope than it was " +
+					"asked for")
 			}
 		}
 		known = append(known, got.Envelopes...)
@@ -146,7 +159,8 @@ func readLease(r io.Reader) ([]Delivery, error) {
 	return answer.Deliveries, nil
 }
 
-// Content reads a range of a delivery's ciphertext. The reader fails with io.ErrUnexpectedEOF when the line is cut.
+// Content reads a range of a delivery's ciphertext. The reader fails with io.ErrUnexpectedEOF when
+// the line is cut.
 func (c *Client) Content(ctx context.Context, in ContentRequest) (io.ReadCloser, error) {
 	r := request{method: http.MethodPost, path: PathContent, answer: in.Length}
 	if err := r.setJSON(in); err != nil {
@@ -167,18 +181,21 @@ func (c *Client) Extend(ctx context.Context, token spool.Token) (time.Time, erro
 
 // Release hands a delivery back for later.
 func (c *Client) Release(ctx context.Context, in ReleaseRequest) error {
-	return named("release", c.json(ctx, request{method: http.MethodPost, path: PathRelease}, in, nil))
+	return named("release", c.json(ctx, request{method: http.MethodPost, path: PathRelease}, in,
+		nil))
 }
 
-// Settle states the final outcomes of deliveries, and answers for each in order. What does not fit into one request is sent
-// in several.
+// Settle states the final outcomes of deliveries, and returns an answer for each in order. It
+// splits a long list into several requests.
 func (c *Client) Settle(ctx context.Context, settlements []Settlement) ([]SettledDelivery, error) {
 	settled := make([]SettledDelivery, 0, len(settlements))
 	for len(settled) < len(settlements) {
 		some := oneRequest(settlements[len(settled):])
-		out, err := post[SettleAnswer](ctx, c, "settle", PathSettle, SettleRequest{Settlements: some})
+		out, err := post[SettleAnswer](ctx, c, "settle", PathSettle,
+			SettleRequest{Settlements: some})
 		if err == nil && len(out.Settled) != len(some) {
-			err = fmt.Errorf("settle: the hub answered for %d of %d deliveries", len(out.Settled), len(some))
+			err = fmt.Errorf("settle: the hub answered for %d of %d deliveries", len(out.Settled),
+				len(some))
 		}
 		if err != nil {
 			return nil, err
@@ -188,7 +205,8 @@ func (c *Client) Settle(ctx context.Context, settlements []Settlement) ([]Settle
 	return settled, nil
 }
 
-// oneRequest returns the first of the settlements, as many as one request may hold, and at least one.
+// oneRequest returns the first of the settlements, as many as one request may hold, and at least
+// one.
 func oneRequest(settlements []Settlement) []Settlement {
 	const around = 512 // bytes of JSON beside the receipt, at most
 	size := 0
@@ -210,17 +228,17 @@ func (c *Client) Events(ctx context.Context, in EventsRequest) (EventsAnswer, er
 	return out, nil
 }
 
-func post[Out any](ctx context.Context, c *Client, what, path string, in any) (Out, error) {
+func post[Out any](ctx context.Context, c *Client, op, path string, in any) (Out, error) {
 	var out, none Out
 	if err := c.json(ctx, request{method: http.MethodPost, path: path}, in, &out); err != nil {
-		return none, fmt.Errorf("%s: %w", what, err)
+		return none, fmt.Errorf("%s: %w", op, err)
 	}
 	return out, nil
 }
 
-func named(what string, err error) error {
+func named(op string, err error) error {
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
 }

@@ -17,32 +17,32 @@ import (
 	"sealpost/internal/strictjson"
 )
 
-// How long the client waits for what.
+// Timeouts and limits of the client.
 const (
 	dialTime  = 10 * time.Second // for a connection, and again for its TLS handshake
-	stallTime = 60 * time.Second // without any byte moving, beyond the wait that the hub was asked for
+	stallTime = 60 * time.Second // without a byte moving, beyond the requested wait
 	idleTime  = 90 * time.Second // before an unused connection is closed
-	slowest   = 16 << 10         // bytes per second: what is slower than this on average is given up
+	minRate   = 16 << 10         // bytes per second, on average
 
-	maxAnswer = 2 * MaxJSON // bytes of JSON: one envelope's receipts from 64 recipients are more than MaxJSON
+	maxAnswer = 2 * MaxJSON // bytes of JSON: receipts of 64 recipients pass MaxJSON
 
-	expectTime  = 5 * time.Second // for the hub's consent to a long body, before it is sent unasked
-	expectAbove = 256 << 10       // bytes: a longer body asks first
+	expectTime  = 5 * time.Second // for "100 Continue", before the body is sent anyway
+	expectAbove = 256 << 10       // bytes: a longer body waits for "100 Continue"
 )
 
 // ClientOptions configure a Client.
 type ClientOptions struct {
-	Hubs      []string    // addresses of the hub, "host:port", tried in order; the one that answered is asked first next time
+	Hubs      []string    // "host:port", tried in order, the last one that answered first
 	TLS       *tls.Config // from certs.ClientTLS
-	Site      id.Site     // the caller; Hello refuses a hub that takes it for another
+	Site      id.Site     // the caller; Hello compares it
 	UserAgent string      // such as "sealpost/1.2"
 }
 
-// Client speaks to the hub for one site.
+// Client calls the hub for one site.
 //
-// Every request but a wait is bounded in time, and a wait by what was asked for. A problem that the hub states comes back
-// as *Error; every other error is one of the line, which may heal. Each request may be repeated: the hub gives the same
-// answer. All methods may be called concurrently.
+// Every request has a timeout, extended by the requested wait. A problem from the hub is an *Error;
+// any other error is one of the line, and a retry may succeed. Each request may be repeated: the
+// hub gives the same answer. All methods may be called concurrently.
 type Client struct {
 	options ClientOptions
 	http    *http.Client
@@ -69,24 +69,26 @@ func NewClient(options ClientOptions) *Client {
 		ReadBufferSize:         64 << 10,
 	}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{options: options, http: &http.Client{Transport: transport, CheckRedirect: refuse}}
+	return &Client{options: options, http: &http.Client{Transport: transport,
+		CheckRedirect: refuse}}
 }
 
-// CloseIdle closes unused connections, so that the next request presents the identity's newest certificate.
+// CloseIdle closes unused connections, so that the next request presents the identity's newest
+// certificate.
 func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
 
-// request is one call on its way.
+// request is one call.
 type request struct {
 	method, path string
 	media        string           // of the body; default bytes
 	body         func() io.Reader // nil: none
 	size         int64            // of the body
-	once         bool             // the body cannot be had a second time
-	wait         time.Duration    // that the hub may take before it answers
-	answer       int64            // bytes expected back, at most
+	once         bool             // the body can be read only once
+	wait         time.Duration    // longest wait of the hub before its answer
+	answer       int64            // most bytes of the answer
 }
 
-// send tries the hub's addresses until one takes the connection. Once it has, the request is that hub's alone.
+// send tries the hub's addresses until one connects. After that it tries no other.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if len(c.options.Hubs) == 0 {
 		return nil, errors.New("no address of the hub is known")
@@ -108,12 +110,17 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return nil, failed
 }
 
-func (c *Client) sendTo(ctx context.Context, hub string, r request) (resp *http.Response, connected bool, err error) {
+func (c *Client) sendTo(ctx context.Context, hub string,
+	r request) (resp *http.Response, connected bool, err error) {
 	w := newWatch(ctx, r.wait+stallTime)
-	bounded, cancel := context.WithTimeout(w.ctx, r.wait+stallTime+time.Duration((r.size+r.answer)/slowest)*time.Second)
+	bounded, cancel := context.WithTimeout(w.ctx, r.wait+stallTime+
+		time.Duration((r.size+r.answer)/minRate)*time.Second)
 	stop := func() { cancel(); w.stop() }
 	var took atomic.Bool
-	traced := httptrace.WithClientTrace(bounded, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { took.Store(true) }})
+	traced := httptrace.WithClientTrace(bounded,
+		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+			took.Store(true)
+		}})
 	req, err := c.newRequest(traced, hub, r, w)
 	if err != nil {
 		stop()
@@ -132,14 +139,16 @@ func (c *Client) sendTo(ctx context.Context, hub string, r request) (resp *http.
 	return resp, true, nil
 }
 
-func (c *Client) newRequest(ctx context.Context, hub string, r request, w *watch) (*http.Request, error) {
+func (c *Client) newRequest(ctx context.Context, hub string, r request,
+	w *watch) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, "https://"+hub+r.path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("hub %s: %w", hub, err)
 	}
 	req.Header.Set(HeaderRequest, id.Random128[string]())
 	req.Header.Set("User-Agent", c.options.UserAgent)
-	req.Header["Idempotency-Key"] = []string{} // not sent: lets the transport repeat a request that an idle connection lost
+	// not sent: permits the transport a retry after a stale connection
+	req.Header["Idempotency-Key"] = []string{}
 	if r.body == nil {
 		return req, nil
 	}
@@ -153,7 +162,7 @@ func (c *Client) newRequest(ctx context.Context, hub string, r request, w *watch
 	}
 	req.ContentLength = r.size
 	if r.size > expectAbove {
-		req.Header.Set("Expect", "100-continue") // so that "not now" costs no bytes and its reason is not lost
+		req.Header.Set("Expect", "100-continue") // a refusal costs no body, and its reason arrives
 	}
 	if r.size == 0 {
 		req.Body, req.GetBody = http.NoBody, nil
@@ -177,7 +186,7 @@ func (c *Client) json(ctx context.Context, r request, in, out any) error {
 	return decode(resp.Body, out)
 }
 
-// decode reads a JSON answer to its end. Fields that a newer hub has added are passed over.
+// decode reads a JSON answer to its end. It ignores unknown fields, which a newer hub may add.
 func decode(r io.Reader, out any) error {
 	data, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	if err != nil {

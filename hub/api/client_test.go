@@ -36,7 +36,8 @@ func serve(t *testing.T, handler http.HandlerFunc) *Client {
 func clientFor(t *testing.T, server *httptest.Server, hubs ...string) *Client {
 	t.Helper()
 	config := server.Client().Transport.(*http.Transport).TLSClientConfig
-	c := NewClient(ClientOptions{Hubs: hubs, TLS: config, Site: "FL-LAB", UserAgent: "sealpost/test"})
+	c := NewClient(ClientOptions{Hubs: hubs, TLS: config, Site: "FL-LAB",
+		UserAgent: "sealpost/test"})
 	t.Cleanup(c.CloseIdle)
 	return c
 }
@@ -63,11 +64,13 @@ func TestEveryProblemRoundTrips(t *testing.T) {
 			_, err := c.Hello(t.Context())
 			for _, other := range codes {
 				if errors.Is(err, other.sentinel) != (other.code == row.code) {
-					t.Errorf("errors.Is(%v, %v) = %v", err, other.sentinel, errors.Is(err, other.sentinel))
+					t.Errorf("errors.Is(%v, %v) = %v", err, other.sentinel,
+						errors.Is(err, other.sentinel))
 				}
 			}
 			problem, ok := errors.AsType[*Error](err)
-			if !ok || problem.After != 7*time.Second || problem.Detail != "for people" || len(problem.Request) != 32 {
+			if !ok || problem.After != 7*time.Second || problem.Detail != "for people" ||
+				len(problem.Request) != 32 {
 				t.Errorf("the problem came back as %+v", problem)
 			}
 			if Retry(err) != row.retry {
@@ -77,10 +80,12 @@ func TestEveryProblemRoundTrips(t *testing.T) {
 	}
 }
 
-// What a proxy or a captive portal says is not the hub's word, so it may heal.
+// An answer of a proxy or captive portal is not the hub's: a retry may succeed.
 func TestForeignAnswersMayHeal(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
-		"gateway": func(w http.ResponseWriter, r *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
+		"gateway": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "<html>", http.StatusBadGateway)
+		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.org/", http.StatusFound)
 		},
@@ -89,7 +94,9 @@ func TestForeignAnswersMayHeal(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			io.WriteString(w, `{"title":"Forbidden"}`)
 		},
-		"no JSON": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "welcome to our hotel") },
+		"no JSON": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "welcome to our hotel")
+		},
 		"another site": func(w http.ResponseWriter, r *http.Request) {
 			answer(w, Hello{Site: "PA-LAB"})
 		},
@@ -128,12 +135,14 @@ func TestAddressesAreTriedInOrder(t *testing.T) {
 		}
 	}
 	if n := c.current.Load(); n != 1 || asked.Load() != 2 {
-		t.Errorf("after success at the second address the first to ask is %d; asked %d times", n, asked.Load())
+		t.Errorf("after success at the second address the first to ask is %d; asked %d times", n,
+			asked.Load())
 	}
 	server.Close()
 	c.CloseIdle()
 	_, err = c.Hello(t.Context())
-	if err == nil || !strings.Contains(err.Error(), dead) || !strings.Contains(err.Error(), server.Listener.Addr().String()) {
+	if err == nil || !strings.Contains(err.Error(), dead) ||
+		!strings.Contains(err.Error(), server.Listener.Addr().String()) {
 		t.Errorf("with no hub at all it says %v, which does not name both addresses", err)
 	}
 }
@@ -147,13 +156,15 @@ func TestNoSecondAddressOnceConnected(t *testing.T) {
 	}))
 	defer server.Close()
 	c := clientFor(t, server, server.Listener.Addr().String(), server.Listener.Addr().String())
-	if err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, strings.NewReader("abc"), 3); err == nil || asked.Load() != 1 {
+	if err := c.PutPart(t.Context(), id.Random128[id.Envelope](), 0, strings.NewReader("abc"),
+		3); err == nil || asked.Load() != 1 {
 		t.Errorf("asked %d times, error %v", asked.Load(), err)
 	}
 }
 
 func TestPublishIsFramed(t *testing.T) {
-	want := PublishRequest{Envelope: id.Random128[id.Envelope](), Address: id.Address{RoutingKey: "fl-lab.dat"}, Size: 5, Recipients: []id.Site{"CA-RC"}}
+	want := PublishRequest{Envelope: id.Random128[id.Envelope](),
+		Address: id.Address{RoutingKey: "fl-lab.dat"}, Size: 5, Recipients: []id.Site{"CA-RC"}}
 	var got PublishRequest
 	var content []byte
 	var length int64
@@ -220,7 +231,8 @@ func TestLeaseReadsContentsInOrder(t *testing.T) {
 		io.WriteString(w, body)
 	})
 	got, err := c.Lease(t.Context(), LeaseRequest{Session: id.Random128[id.Session](), Max: 3})
-	if err != nil || len(got) != 3 || string(got[0].Content) != "one" || got[1].Content != nil || string(got[2].Content) != "four" {
+	if err != nil || len(got) != 3 || string(got[0].Content) != "one" || got[1].Content != nil ||
+		string(got[2].Content) != "four" {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	body = "onefo"
@@ -258,7 +270,8 @@ func TestKnownAsksUntilAllIsAnswered(t *testing.T) {
 		}
 		var out KnownAnswer
 		for _, e := range in.Envelopes[:min(2, len(in.Envelopes))] {
-			out.Envelopes = append(out.Envelopes, KnownEnvelope{Envelope: e, State: spool.StateUnknown})
+			out.Envelopes = append(out.Envelopes,
+				KnownEnvelope{Envelope: e, State: spool.StateUnknown})
 		}
 		answer(w, out)
 	})
@@ -341,7 +354,8 @@ func FuzzReadFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := append([]byte{byte(len(head) >> 24), byte(len(head) >> 16), byte(len(head) >> 8), byte(len(head))}, head...)
+		again := append([]byte{byte(len(head) >> 24), byte(len(head) >> 16), byte(len(head) >> 8),
+			byte(len(head))}, head...)
 		if !bytes.Equal(again, data[:len(data)-r.Len()]) {
 			t.Errorf("read %q from %q", head, data)
 		}

@@ -12,9 +12,9 @@ import (
 // Code is a problem's stable name. The set is closed.
 type Code string
 
-// The codes. Each has one sentinel, one HTTP status and one answer to "does trying again help".
+// The codes. Each has a sentinel, an HTTP status, and an answer to "does a retry help".
 const (
-	CodeInvalid     Code = "invalid" // the request is malformed; never try it again
+	CodeInvalid     Code = "invalid" // the request is malformed; never retry
 	CodeNoCert      Code = "no-certificate"
 	CodeExpired     Code = "certificate-expired"
 	CodeNotAdmitted Code = "not-admitted"  // the hub does not know this site (yet)
@@ -23,8 +23,8 @@ const (
 	CodeNotAllowed  Code = "not-allowed"   // the site's role or patterns do not cover this
 	CodeNotFound    Code = "not-found"     // or not yours
 	CodeConflict    Code = "conflict"      // the same id names something else
-	CodeRoute       Code = "route-changed" // the address resolves to something else now: resolve and seal again
-	CodeUnroutable  Code = "unroutable"    // the address resolves to nobody
+	CodeRoute       Code = "route-changed" // resolve the address and seal again
+	CodeUnroutable  Code = "unroutable"    // the address has no recipient
 	CodeStale       Code = "stale"
 	CodeHeld        Code = "held" // a newer session took the queue
 	CodeIncomplete  Code = "incomplete"
@@ -32,17 +32,18 @@ const (
 	CodeChecksum    Code = "checksum"
 	CodeDisplaced   Code = "displaced"
 	CodeTooLarge    Code = "too-large"
-	CodeBusy        Code = "busy"       // too much in flight: Retry-After says when
-	CodeFull        Code = "full"       // the hub's disk has no room: Retry-After says when
+	CodeBusy        Code = "busy"       // too many requests: wait for Retry-After
+	CodeFull        Code = "full"       // the hub's disk is full: wait for Retry-After
 	CodeUncertain   Code = "uncertain"  // ask again: the same request gives the same answer
 	CodeInvitation  Code = "invitation" // wrong, used with another key, expired
 	CodeInternal    Code = "internal"
 )
 
-// Error is a problem as the client returns it. errors.Is matches the sentinels of this package and of package spool.
+// Error is a problem as the client returns it. errors.Is matches the sentinels of this package and
+// of package spool.
 type Error struct {
 	Code    Code
-	Detail  string        // for people
+	Detail  string        // for the user
 	After   time.Duration // from Retry-After; 0: none
 	Since   time.Time     // of CodeRemoved: when the site was removed
 	Request string        // the request's id, to find it in the hub's log
@@ -65,7 +66,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Sentinels for what package spool has no word for.
+// Sentinels beside those of package spool.
 var (
 	ErrNoCert      = errors.New("no client certificate")
 	ErrExpired     = errors.New("the client certificate has expired")
@@ -112,7 +113,7 @@ var codes = []struct {
 	{CodeInternal, ErrInternal, http.StatusInternalServerError, true},
 }
 
-// CodeOf names an error for the wire, with its HTTP status. What is not in the table is internal.
+// CodeOf returns the code and HTTP status of an error. An error outside the table is internal.
 func CodeOf(err error) (Code, int) {
 	var e *Error
 	if errors.As(err, &e) {
@@ -130,8 +131,8 @@ func CodeOf(err error) (Code, int) {
 	return CodeInternal, http.StatusInternalServerError
 }
 
-// Retry says whether asking the same again can help, now or later. Errors that are no problem of the hub's (a broken
-// line, a closed connection, a timeout) can heal, so they count as yes.
+// Retry reports whether a retry of the same request can succeed. It can after every error of the
+// line: a broken or closed connection, a timeout.
 func Retry(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -145,7 +146,7 @@ func Retry(err error) bool {
 	return true
 }
 
-// RetryAfter is how long the hub asked to be left alone; 0 when it did not.
+// RetryAfter returns the pause that the hub asked for, or 0.
 func RetryAfter(err error) time.Duration {
 	var e *Error
 	if errors.As(err, &e) {

@@ -10,7 +10,8 @@ import (
 
 const frameHeader = 4
 
-// Frame encodes a framed body's start: the length of head's JSON in four bytes, then that JSON. The raw bytes follow it.
+// Frame encodes a framed body's start: the length of head's JSON in four bytes, then that JSON. The
+// raw bytes follow it.
 func Frame(head any) ([]byte, error) {
 	exact, err := strictjson.Marshal(head)
 	if err != nil {
@@ -24,8 +25,8 @@ func Frame(head any) ([]byte, error) {
 	return append(framed, exact...), nil
 }
 
-// ReadFrame reads a framed body's JSON, at most limit bytes of it, and leaves r at the first raw byte. What it allocates
-// follows what has arrived, never what the length promises.
+// ReadFrame reads a framed body's JSON, at most limit bytes, and leaves r at the first raw byte.
+// Its buffer grows with the bytes that arrive, not with the announced length.
 func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 	var header [frameHeader]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -42,7 +43,8 @@ func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 	return exact, nil
 }
 
-// ReadExactly reads size bytes. Its buffer grows with what arrives, so that a claimed size alone costs nothing.
+// ReadExactly reads size bytes. Its buffer grows with the bytes that arrive, not with the announced
+// size.
 func ReadExactly(r io.Reader, size int64) ([]byte, error) {
 	const step = 64 << 10
 	buf := make([]byte, 0, min(size, step))

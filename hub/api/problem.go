@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// ProblemType is the media type of an answer that is a problem.
+// ProblemType is the media type of a problem.
 const ProblemType = "application/problem+json"
 
 // maxProblem bounds the bytes of a problem that the client reads.
 const maxProblem = 64 << 10
 
-// Problem is RFC 9457 problem details, with the code that programs branch on.
+// Problem is a problem of RFC 9457 with our stable code.
 type Problem struct {
 	Type    string    `json:"type"`
 	Title   string    `json:"title"`
@@ -28,7 +28,7 @@ type Problem struct {
 	Since   time.Time `json:"since,omitzero"` // of the code removed: when that was
 }
 
-// NewProblem words an error for the wire. The detail is for people and may be empty.
+// NewProblem returns a problem. The detail is for the user and may be empty.
 func NewProblem(code Code, status int, detail, request string) Problem {
 	return Problem{
 		Type:   "urn:sealpost:problem:" + string(code),
@@ -37,18 +37,21 @@ func NewProblem(code Code, status int, detail, request string) Problem {
 	}
 }
 
-// problemOf turns an answer that is no success into an error: *Error for a problem of the hub's, and another error, which
-// may heal, for what something between here and the hub has said.
+// problemOf returns the error of a failed answer. A problem from the hub is an *Error. Any other
+// answer comes from a proxy or the like; a retry may succeed.
 func problemOf(resp *http.Response) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	if err != nil {
 		return fmt.Errorf("read the hub's problem (status %d): %w", resp.StatusCode, err)
 	}
 	var p Problem
-	if resp.Header.Get("Content-Type") != ProblemType || json.Unmarshal(data, &p) != nil || p.Code == "" {
-		return fmt.Errorf("the answer is not the hub's: status %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
+	if resp.Header.Get("Content-Type") != ProblemType || json.Unmarshal(data, &p) != nil ||
+		p.Code == "" {
+		return fmt.Errorf("the answer is not the hub's: status %d, %s", resp.StatusCode,
+			resp.Header.Get("Content-Type"))
 	}
-	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since, After: retryAfter(resp.Header), Request: p.Request}
+	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since,
+		After: retryAfter(resp.Header), Request: p.Request}
 }
 
 func retryAfter(h http.Header) time.Duration {
@@ -59,7 +62,7 @@ func retryAfter(h http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, time.Hour)
 }
 
-// unwrapURL drops the method and the address that net/http puts before its errors: the caller names them.
+// unwrapURL removes the method and address from errors of net/http, since callers add their own.
 func unwrapURL(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err

@@ -2,10 +2,10 @@ package api
 
 import "slices"
 
-// The release codes: why a delivery is handed back for later. The list is closed, because the hub reads it; the details stay
-// with the site.
+// The release codes: reasons to hand a delivery back for later. The list is closed, because the hub
+// reads it; the details stay with the site.
 const (
-	ReleaseTransport = "transport" // the content could not be read from the hub, or not with the announced checksums
+	ReleaseTransport = "transport" // content not readable, or with wrong checksums
 	ReleaseLocal     = "local-io"  // a local read or write failed
 	ReleaseFull      = "disk-full" // no room in the inbox
 	ReleaseClock     = "clock"     // a certificate is not valid at this time
@@ -13,10 +13,11 @@ const (
 	ReleaseTooLarge  = "too-large" // over the site's own limit
 	ReleaseStopped   = "stopped"   // the agent stopped
 	ReleaseBusy      = "busy"      // the agent has enough to do
-	ReleaseNotTaken  = "not-taken" // the hub's own: the agent had gone before the answer was written
+	ReleaseNotTaken  = "not-taken" // the hub's own: the agent left before the answer
 )
 
-var releases = []string{ReleaseTransport, ReleaseLocal, ReleaseFull, ReleaseClock, ReleasePin, ReleaseTooLarge, ReleaseStopped, ReleaseBusy, ReleaseNotTaken}
+var releases = []string{ReleaseTransport, ReleaseLocal, ReleaseFull, ReleaseClock, ReleasePin,
+	ReleaseTooLarge, ReleaseStopped, ReleaseBusy, ReleaseNotTaken}
 
-// ValidRelease says whether code is a release code.
+// ValidRelease reports whether code is a release code.
 func ValidRelease(code string) bool { return slices.Contains(releases, code) }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// errStalled ends a request whose bytes have stopped moving.
+// errStalled ends a request on which no byte moves.
 var errStalled = errors.New("the hub does not answer")
 
-// watch bounds one request's time: it ends the request's context when no byte has moved for the stall time. The first
-// bound is longer by the wait that the hub was asked for.
+// watch ends a request's context when no byte has moved for the stall time. The first timeout is
+// longer by the requested wait.
 type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -40,7 +40,7 @@ func (w *watch) why(err error) error {
 	return err
 }
 
-// watchedReader tells the watch about every byte that moves.
+// watchedReader resets the watch at each byte that moves.
 type watchedReader struct {
 	io.Reader
 	watch *watch

@@ -2,7 +2,7 @@ package api
 
 import "sealpost/spool"
 
-// What crosses the wire in the spool's own words, under this package's name, so that an agent needs to know no spool.
+// Types of package spool that cross the wire. With these names an agent need not import spool.
 type (
 	Message    = spool.Message
 	DeliveryID = spool.DeliveryID
@@ -27,7 +27,7 @@ const (
 	MaxMessages = spool.MaxMessages
 )
 
-// The spool's errors, as they come back through the wire.
+// The spool's errors, as the client returns them.
 var (
 	ErrInvalid   = spool.ErrInvalid
 	ErrNotFound  = spool.ErrNotFound
