@@ -26,10 +26,10 @@ const (
 	PathRenew   = "/v1/renew"   // POST RenewRequest → Enrolled; same key, valid certificate
 	PathKey     = "/v1/key"     // PUT  KeyUpload → no content
 	PathResolve = "/v1/resolve" // POST ResolveRequest → Route
-	// POST UploadRequest → UploadState; PUT /v1/uploads/{envelope}/{part} raw bytes → no content;
-	// DELETE /v1/uploads/{envelope}
+	// PathUploads has POST UploadRequest → UploadState.
+	// PUT /v1/uploads/{envelope}/{part} takes raw bytes, and DELETE /v1/uploads/{envelope} aborts.
 	PathUploads = "/v1/uploads"
-	// POST framed PublishRequest + ciphertext, if small → Published
+	// PathPublish has POST framed PublishRequest + ciphertext, if small → Published.
 	PathPublish   = "/v1/envelopes"
 	PathKnown     = "/v1/known"        // POST KnownRequest → KnownAnswer
 	PathLease     = "/v1/lease"        // POST LeaseRequest → framed LeaseAnswer + ciphertexts
