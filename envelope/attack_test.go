@@ -22,7 +22,7 @@ func refusedWith(t testing.TB, err error, code string) {
 	}
 }
 
-// decryptAs is what a recipient can always do: see the signed plaintext.
+// decryptAs returns the signed plaintext, as any recipient can.
 func decryptAs(t testing.TB, s *site, ciphertext []byte) []byte {
 	t.Helper()
 	r, err := age.Decrypt(bytes.NewReader(ciphertext), s.keys.identities...)
@@ -52,7 +52,7 @@ func TestRecipientSealsAgain(t *testing.T) {
 		}
 		return to
 	}
-	again := func(to ...id.Site) ([]byte, Expect) {
+	resealed := func(to ...id.Site) ([]byte, Expect) {
 		c := encrypt(t, plain, keysOf(to...)...)
 		record := want
 		record.Size, record.CRC32C = int64(len(c)), checksums(c)
@@ -60,41 +60,42 @@ func TestRecipientSealsAgain(t *testing.T) {
 	}
 
 	t.Run("for a site that was no recipient", func(t *testing.T) {
-		c, record := again("NY-RC", "SF-RC")
+		c, record := resealed("NY-RC", "SF-RC")
 		_, err := w.opener(t, "NY-RC").Open(bytes.NewReader(c), record, newTray())
 		refusedWith(t, err, statement.CodeNotForMe)
 	})
 	t.Run("for one recipient alone", func(t *testing.T) {
-		c, record := again("SF-RC")
+		c, record := resealed("SF-RC")
 		_, err := w.opener(t, "SF-RC").Open(bytes.NewReader(c), record, newTray())
 		refusedWith(t, err, statement.CodeMetadataMismatch)
 	})
 	t.Run("for one site more", func(t *testing.T) {
-		c, record := again("CA-RC", "NY-RC", "SF-RC")
+		c, record := resealed("CA-RC", "NY-RC", "SF-RC")
 		_, err := w.opener(t, "SF-RC").Open(bytes.NewReader(c), record, newTray())
 		refusedWith(t, err, statement.CodeMetadataMismatch)
 	})
 	t.Run("and publishes it as its own", func(t *testing.T) {
-		c, record := again("CA-RC", "SF-RC")
+		c, record := resealed("CA-RC", "SF-RC")
 		record.Sender = "CA-RC"
 		record.Messages = []ExpectMessage{{ID: "CA-RC_DAT_20251008_001", UID: req.Messages[0].UID}}
 		_, err := w.opener(t, "SF-RC").Open(bytes.NewReader(c), record, newTray())
 		refusedWith(t, err, statement.CodeMetadataMismatch)
 	})
 	t.Run("under a new envelope id", func(t *testing.T) {
-		c, record := again("CA-RC", "SF-RC")
+		c, record := resealed("CA-RC", "SF-RC")
 		record.Envelope = id.Random128[id.Envelope]()
 		_, err := w.opener(t, "SF-RC").Open(bytes.NewReader(c), record, newTray())
 		refusedWith(t, err, statement.CodeMetadataMismatch)
 	})
 	t.Run("unchanged, with the hub's help", func(t *testing.T) {
-		// Nothing was changed but the encryption: it is still what FL-LAB said to SF-RC, once, as its uid tells.
-		c, record := again("CA-RC", "SF-RC")
+		// Only the encryption was changed. By its uid it is still FL-LAB's message to SF-RC.
+		c, record := resealed("CA-RC", "SF-RC")
 		opened, err := w.opener(t, "SF-RC").Open(bytes.NewReader(c), record, newTray())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if opened.Messages[0].UID != req.Messages[0].UID || opened.SenderKey != w.site(t, "FL-LAB").identity.Key() {
+		if opened.Messages[0].UID != req.Messages[0].UID ||
+			opened.SenderKey != w.site(t, "FL-LAB").identity.Key() {
 			t.Errorf("got %+v", opened)
 		}
 	})
@@ -110,14 +111,15 @@ func TestReplayUnderAnotherRecord(t *testing.T) {
 	refusedWith(t, err, statement.CodeMetadataMismatch)
 }
 
-// proven opens what exactly these bytes are, as if they had been published like this.
+// proven opens exactly these bytes, as if they had been published.
 func proven(o *Opener, ciphertext []byte, want Expect) error {
 	want.Size, want.CRC32C = int64(len(ciphertext)), checksums(ciphertext)
 	_, err := o.Open(bytes.NewReader(ciphertext), want, newTray())
 	return err
 }
 
-// sampled picks the places at which faults of the transport are tried, too: both ends, and some between.
+// sampled picks the places at which faults of the transport are tried, too: both ends, and some
+// between.
 func sampled(at, size int) bool {
 	return at < 32 || at >= size-32 || at%8 == 0
 }
@@ -126,10 +128,12 @@ func TestEveryTruncation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, SuiteX25519)
 	o := w.opener(t, "CA-RC")
-	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC", "SF-RC"))
+	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC",
+		"SF-RC"))
 	for n := range len(ciphertext) {
 		if sampled(n, len(ciphertext)) {
-			if _, err := o.Open(bytes.NewReader(ciphertext[:n]), want, newTray()); !errors.Is(err, ErrTruncated) {
+			if _, err := o.Open(bytes.NewReader(ciphertext[:n]), want, newTray()); !errors.Is(err,
+				ErrTruncated) {
 				t.Fatalf("%d bytes of %d on the way: %v", n, len(ciphertext), err)
 			}
 		}
@@ -144,7 +148,8 @@ func TestEveryFlippedBit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, SuiteX25519)
 	o := w.opener(t, "CA-RC")
-	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC", "SF-RC"))
+	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", "a,b\n")}, "CA-RC",
+		"SF-RC"))
 	for n := range ciphertext {
 		ciphertext[n] ^= 1 << (n % 8)
 		flipped(t, o, ciphertext, want, n)
@@ -155,12 +160,13 @@ func TestEveryFlippedBit(t *testing.T) {
 	}
 }
 
-// flipped checks that a changed byte is transport's fault when the checksum tells, and the envelope's when it was
-// published like this.
+// flipped checks that a changed byte is a fault of transport, and of the envelope if it was
+// published so.
 func flipped(t *testing.T, o *Opener, ciphertext []byte, want Expect, at int) {
 	t.Helper()
 	if sampled(at, len(ciphertext)) {
-		if _, err := o.Open(bytes.NewReader(ciphertext), want, newTray()); !errors.Is(err, ErrChecksum) {
+		if _, err := o.Open(bytes.NewReader(ciphertext), want, newTray()); !errors.Is(err,
+			ErrChecksum) {
 			t.Fatalf("byte %d changed on the way: %v", at, err)
 		}
 	}
@@ -176,14 +182,16 @@ func TestFlippedBitsOfLargeEnvelopes(t *testing.T) {
 	w := newWorld(t, SuiteHybrid)
 	o := w.opener(t, "CA-RC")
 	random := rand.New(rand.NewPCG(1, 2))
-	chunks, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", string(make([]byte, 300<<10)))}, "CA-RC"))
+	chunks, want, _ := w.seal(t,
+		w.request(t, []Message{file(1, "data.csv", string(make([]byte, 300<<10)))}, "CA-RC"))
 	for range 1000 {
 		n := random.IntN(len(chunks))
 		chunks[n] ^= 0x10
 		flipped(t, o, chunks, want, n)
 		chunks[n] ^= 0x10
 	}
-	parts, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", string(make([]byte, 2*partSize)))}, "CA-RC"))
+	parts, want, _ := w.seal(t,
+		w.request(t, []Message{file(1, "data.csv", string(make([]byte, 2*partSize)))}, "CA-RC"))
 	if len(want.CRC32C) != 3 {
 		t.Fatalf("%d parts", len(want.CRC32C))
 	}
@@ -191,7 +199,8 @@ func TestFlippedBitsOfLargeEnvelopes(t *testing.T) {
 		parts[n] ^= 0x10
 		flipped(t, o, parts, want, n)
 		parts[n] ^= 0x10
-		if _, err := o.Open(bytes.NewReader(parts[:n]), want, newTray()); !errors.Is(err, ErrTruncated) {
+		if _, err := o.Open(bytes.NewReader(parts[:n]), want, newTray()); !errors.Is(err,
+			ErrTruncated) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 	}

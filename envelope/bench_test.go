@@ -30,7 +30,8 @@ func (discard) Close() error { return nil }
 func smallRequest(b *testing.B, w *world, n, recipients int) SealRequest {
 	var messages []Message
 	for i := range int64(n) {
-		messages = append(messages, file(i+1, fmt.Sprintf("data-%d.csv", i), strings.Repeat("x", 1000)))
+		messages = append(messages, file(i+1, fmt.Sprintf("data-%d.csv", i),
+			strings.Repeat("x", 1000)))
 	}
 	req := w.request(b, messages, benchSites[:recipients]...)
 	for i := range req.Recipients {
@@ -74,10 +75,12 @@ func eachSmall(b *testing.B, bench func(*testing.B, *world, SealRequest)) {
 		w := newWorld(b, suite)
 		for _, recipients := range []int{1, 3} {
 			for _, messages := range []int{1, 256} {
-				b.Run(fmt.Sprintf("%s/recipients=%d/messages=%d", suite, recipients, messages), func(b *testing.B) {
-					bench(b, w, smallRequest(b, w, messages, recipients))
-					b.ReportMetric(float64(messages)*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-				})
+				b.Run(fmt.Sprintf("%s/recipients=%d/messages=%d", suite, recipients, messages),
+					func(b *testing.B) {
+						bench(b, w, smallRequest(b, w, messages, recipients))
+						b.ReportMetric(float64(messages)*float64(b.N)/b.Elapsed().Seconds(),
+							"messages/s")
+					})
 			}
 		}
 	}
@@ -98,7 +101,9 @@ func (e *endless) Read(p []byte) (int, error) {
 const large = 256 << 20
 
 func largeRequest(b *testing.B, w *world) SealRequest {
-	e := Entry{Path: "big", Size: large, Open: func() (io.ReadCloser, error) { return io.NopCloser(&endless{large}), nil }}
+	e := Entry{Path: "big", Size: large, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(&endless{large}), nil
+	}}
 	return w.request(b, []Message{message(1, "big", TypeFile, e)}, "CA-RC")
 }
 

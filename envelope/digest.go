@@ -11,10 +11,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// AppendEntry appends the signed bytes of one entry: its type, mode, time, size, hash and path. sum is the SHA-256 of a
-// file's content; a folder has none. The digest of a message is the SHA-256 of its entries in the order of the archive.
-func AppendEntry(b []byte, path string, dir, executable bool, mtime time.Time, size int64, sum [sha256.Size]byte) []byte {
-	return appendEntry(b, path, member{dir: dir, exec: executable, mtime: seconds(mtime), size: size}, sum)
+// AppendEntry appends the signed bytes of one entry: type, mode, time, size, hash and path. sum is
+// the SHA-256 of a file's content; a folder has none. The digest of a message is the SHA-256 of its
+// entries in the order of the archive.
+func AppendEntry(b []byte, path string, dir, executable bool, mtime time.Time, size int64,
+	sum [sha256.Size]byte) []byte {
+	return appendEntry(b, path, member{dir: dir, exec: executable, mtime: seconds(mtime),
+		size: size}, sum)
 }
 
 func appendEntry(b []byte, path string, m member, sum [sha256.Size]byte) []byte {
@@ -37,12 +40,13 @@ func appendEntry(b []byte, path string, m member, sum [sha256.Size]byte) []byte 
 	return append(b, 0)
 }
 
-// seconds is a time as the archive holds it: whole, not before 1970 and not after 2242.
+// seconds returns a time as the archive holds it: whole seconds, from 1970 to 2242.
 func seconds(t time.Time) int64 {
 	return min(max(t.Unix(), 0), maxOctal-1)
 }
 
-// Fingerprint is what a receipt tells of a message's digest: only who has the key can compare it with another's.
+// Fingerprint returns the keyed hash of a message's digest for a receipt. Without the key it cannot
+// be compared.
 func Fingerprint(key [32]byte, digest id.Hash) id.Hash {
 	raw, err := hex.DecodeString(string(digest))
 	if err != nil {
@@ -58,11 +62,12 @@ func sumHash(h hash.Hash) id.Hash {
 	return id.Hash(hex.EncodeToString(h.Sum(sum[:0])))
 }
 
-// tally hashes what was sealed or opened: each entry's content, each message's entries, all messages' digests.
+// tally computes the hashes of an envelope: each entry's content, each message's entries, all
+// digests.
 type tally struct {
-	last    [sha256.Size]byte // of the content of the entry that was counted last
-	content hash.Hash         // of the entry under way
-	entries hash.Hash         // of the message under way
+	last    [sha256.Size]byte // of the last entry's content
+	content hash.Hash         // of the current entry
+	entries hash.Hash         // of the current message
 	body    hash.Hash
 	line    []byte
 }

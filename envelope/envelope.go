@@ -1,15 +1,16 @@
 // Package envelope is the format: it seals messages for a set of recipients and opens them again.
 //
-// FORMAT.md beside this file is its law. An envelope is one age file around one tar archive: message.json, the content of
-// the messages, and the sender's signature over both. Seal and Open work in one pass and in constant memory, whatever the
-// size of a file or the number of entries in a folder.
+// FORMAT.md beside this file is normative. An envelope is one age file around one tar archive:
+// message.json, the content of the messages, and the sender's signature over both. Seal and Open
+// work in one pass and in constant memory for files and folders of any size.
 //
-// Seal promises that the same messages have the same digests whenever and for whomever they are sealed. Open promises that
-// nothing is believed before it was checked, in the order of FORMAT.md, and that it refuses only with proof: a Refusal means
-// that exactly the announced bytes were read and that the sender's envelope itself is at fault. Every other error can heal.
+// Seal promises equal digests for equal messages, at any time and for any recipients. Open promises
+// to trust nothing before its check, in the order of FORMAT.md, and to refuse only with proof. A
+// Refusal means that exactly the announced bytes were read, and that the sender's envelope is at
+// fault. After any other error a retry may succeed.
 //
-// The package must not know where envelopes come from and go to: no hub, no spool, no queues, no ledger. It also does not
-// decide how names look on disk, nor whether a message was seen before; an inbox does.
+// The package must not know the way of an envelope: no hub, no spool, no queues, no ledger. The
+// inbox decides about names on disk and about repeated messages.
 package envelope
 
 import (
@@ -25,7 +26,7 @@ import (
 const (
 	MaxRecipients = 64
 	MaxMessages   = 256     // in one envelope
-	MaxShared     = 1 << 20 // bytes of ciphertext of an envelope with more than one message
+	MaxShared     = 1 << 20 // bytes of ciphertext with more than one message
 
 	maxHead      = 1 << 20   // bytes of message.json
 	maxSignature = 16 << 10  // bytes of signature.jws
@@ -46,13 +47,13 @@ const (
 	TypeFolder = "folder"
 )
 
-// Errors of sealing that a caller can act on.
+// Errors of sealing with their own handling.
 var (
 	ErrSourceChanged = errors.New("the content changed while it was being sealed")
 	ErrTooLarge      = errors.New("larger than the format allows")
 )
 
-// Message is one thing to seal: a file, or a folder with all that is in it.
+// Message is a file or folder to seal.
 type Message struct {
 	ID             id.Message
 	UID            id.UID
@@ -60,8 +61,8 @@ type Message struct {
 	Name           string
 	Type           string   // TypeFile or TypeFolder
 	FingerprintKey [32]byte // random, fixed with the uid
-	// Entries yields a file's one entry, whose path is Name; or a folder's, of which the first is the folder itself and
-	// the others follow by the bytes of their paths. An error ends the sealing.
+	// Entries yields a file's one entry with the path Name, or a folder's: first the folder itself,
+	// then the others in the order of the bytes of their paths. An error ends the sealing.
 	Entries iter.Seq2[Entry, error]
 }
 
@@ -71,11 +72,11 @@ type Entry struct {
 	Dir        bool
 	Executable bool // a file's mode is 0755 instead of 0644
 	ModTime    time.Time
-	Size       int64 // of a file: exactly what Open must give
+	Size       int64 // of a file: exactly the bytes that Open gives
 	Open       func() (io.ReadCloser, error)
 }
 
-// SealRequest is what to seal, for whom.
+// SealRequest holds messages and their recipients.
 type SealRequest struct {
 	Network    id.Hash
 	Envelope   id.Envelope
@@ -85,9 +86,9 @@ type SealRequest struct {
 	Messages   []Message   // 1 to MaxMessages; more than one only of TypeFile
 }
 
-// Sealed is what came of a request.
+// Sealed is the result of a request.
 type Sealed struct {
 	Digests []id.Hash // of the messages, in order
 	Size    int64     // bytes of ciphertext
-	CRC32C  []uint32  // of each 16 MiB of it, and of what remains
+	CRC32C  []uint32  // of each 16 MiB, and of the rest
 }

@@ -17,8 +17,9 @@ import (
 	"sealpost/statement"
 )
 
-// forgery is an envelope that can be bent at any step while it is made. It shares with Seal only what a forger can copy: the
-// spelling of headers and entries. As it comes from forge it is an honest envelope.
+// forgery is an envelope that a test can change at any step of its making. It shares with Seal only
+// the spelling of headers and entries, as a forger could. Unchanged, forge returns an honest
+// envelope.
 type forgery struct {
 	w      *world
 	from   *site // signs
@@ -56,11 +57,13 @@ func (p piece) bytes() []byte {
 }
 
 func content(n int, path, body string) piece {
-	return piece{member: member{path: contentPrefix + strconv.Itoa(n) + "/" + path, size: int64(len(body)), mtime: 1759924800}, body: body}
+	return piece{member: member{path: contentPrefix + strconv.Itoa(n) + "/" + path,
+		size: int64(len(body)), mtime: 1759924800}, body: body}
 }
 
 func contentDir(n int, path string) piece {
-	return piece{member: member{path: contentPrefix + strconv.Itoa(n) + "/" + path, dir: true, mtime: 1759924800}}
+	return piece{member: member{path: contentPrefix + strconv.Itoa(n) + "/" + path, dir: true,
+		mtime: 1759924800}}
 }
 
 // forge returns the forgery of an envelope by FL-LAB for CA-RC and SF-RC with one file, data.csv.
@@ -72,7 +75,8 @@ func forge(t testing.TB, w *world) *forgery {
 func forgeOf(t testing.TB, w *world, pieces []piece, messages ...Message) *forgery {
 	t.Helper()
 	req := w.request(t, messages, "CA-RC", "SF-RC")
-	f := &forgery{w: w, from: w.site(t, "FL-LAB"), pieces: pieces, want: w.announce(req, nil), tail: zeros[:]}
+	f := &forgery{w: w, from: w.site(t, "FL-LAB"), pieces: pieces, want: w.announce(req, nil),
+		tail: zeros[:]}
 	keys, recipients, err := wrapFor(req.Recipients)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +92,8 @@ func (f *forgery) also(t testing.TB, name id.Site) {
 		t.Fatal(err)
 	}
 	f.to = append(f.to, r.parsed)
-	f.head.Recipients = append(f.head.Recipients, HeadRecipient{Site: name, Key: statement.RecipientKeyHash(r.Key)})
+	f.head.Recipients = append(f.head.Recipients,
+		HeadRecipient{Site: name, Key: statement.RecipientKeyHash(r.Key)})
 }
 
 func (f *forgery) plain(t testing.TB) []byte {
@@ -108,7 +113,8 @@ func (f *forgery) plain(t testing.TB) []byte {
 	all := []piece{{member: member{path: headPath, size: int64(len(head))}, body: string(head)}}
 	all = append(all, f.pieces...)
 	signature := jws(hashOf(head), body)
-	all = append(all, piece{member: member{path: signaturePath, size: int64(len(signature))}, body: signature})
+	all = append(all, piece{member: member{path: signaturePath, size: int64(len(signature))},
+		body: signature})
 	if f.bendPieces != nil {
 		all = f.bendPieces(all)
 	}
@@ -129,9 +135,10 @@ func (f *forgery) body() id.Hash {
 	for n := range f.head.Messages {
 		digest := sha256.New()
 		for _, p := range f.pieces {
-			path, mine := bytes.CutPrefix([]byte(p.path), []byte(contentPrefix+strconv.Itoa(n)+"/"))
-			if mine {
-				digest.Write(appendEntry(nil, string(path), p.member, sha256.Sum256([]byte(p.body))))
+			path, ok := bytes.CutPrefix([]byte(p.path), []byte(contentPrefix+strconv.Itoa(n)+"/"))
+			if ok {
+				digest.Write(appendEntry(nil, string(path), p.member,
+					sha256.Sum256([]byte(p.body))))
 			}
 		}
 		whole.Write(digest.Sum(nil))
@@ -149,7 +156,8 @@ func signedBy(t testing.TB, i *certs.Identity) func(head, body id.Hash) string {
 	}
 }
 
-// seal returns the ciphertext and the hub's record of exactly these bytes: they arrive whole and right.
+// seal returns the ciphertext and the hub's record of exactly these bytes: they arrive whole and
+// right.
 func (f *forgery) seal(t testing.TB) ([]byte, Expect) {
 	t.Helper()
 	ciphertext := encrypt(t, f.plain(t), f.to...)

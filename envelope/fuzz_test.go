@@ -13,29 +13,36 @@ import (
 	"sealpost/statement"
 )
 
-// fixedHead is the head of an envelope with fixed ids, so that what a fuzzer finds stays found.
+// fixedHead returns the head of an envelope with fixed ids, so that a fuzzer's findings can be
+// repeated.
 func fixedHead(kind, name string) Head {
 	return Head{
-		V: 1, Network: someHash, Envelope: id.Envelope(strings.Repeat("e0", 16)), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"},
+		V: 1, Network: someHash, Envelope: id.Envelope(strings.Repeat("e0", 16)), Sender: "FL-LAB",
+		Address:    id.Address{RoutingKey: "fl-lab.dat"},
 		Recipients: []HeadRecipient{{"CA-RC", someHash}},
 		Messages: []HeadMessage{{
-			ID: "FL-LAB_DAT_20251008_001", UID: id.UID(strings.Repeat("1d", 16)), Sender: "FL-LAB", Sent: time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC),
+			ID: "FL-LAB_DAT_20251008_001", UID: id.UID(strings.Repeat("1d", 16)), Sender: "FL-LAB",
+			Sent:    time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC),
 			Content: HeadContent{name, kind}, FingerprintKey: FingerprintKey{7},
 		}},
 	}
 }
 
-// fixedForgery is an honest plaintext of that head, but for its signature, which is that of some network.
+// fixedForgery is an honest plaintext of that head, but for its signature, which is that of some
+// network.
 func fixedForgery(t testing.TB, w *world, kind, name string, pieces ...piece) *forgery {
-	return &forgery{w: w, from: w.site(t, "FL-LAB"), head: fixedHead(kind, name), pieces: pieces, tail: zeros[:]}
+	return &forgery{w: w, from: w.site(t, "FL-LAB"), head: fixedHead(kind, name), pieces: pieces,
+		tail: zeros[:]}
 }
 
 func fixedExpect(size int) Expect {
 	h := fixedHead(TypeFile, "x")
-	return Expect{Envelope: h.Envelope, Sender: h.Sender, Address: h.Address, Messages: []ExpectMessage{{h.Messages[0].ID, h.Messages[0].UID}}, Size: int64(size), At: time.Now()}
+	return Expect{Envelope: h.Envelope, Sender: h.Sender, Address: h.Address,
+		Messages: []ExpectMessage{{h.Messages[0].ID, h.Messages[0].UID}}, Size: int64(size),
+		At: time.Now()}
 }
 
-// strictSink fails when it is given what it must never be given.
+// strictSink fails on an input that Open must never give.
 type strictSink struct {
 	t    testing.TB
 	left int
@@ -52,7 +59,8 @@ func (s *strictSink) path(path string, size int64) {
 
 func (s *strictSink) Dir(_ int, path string, _ time.Time) error { s.path(path, 0); return nil }
 
-func (s *strictSink) File(_ int, path string, _ bool, _ time.Time, size int64) (io.WriteCloser, error) {
+func (s *strictSink) File(_ int, path string, _ bool, _ time.Time,
+	size int64) (io.WriteCloser, error) {
 	s.path(path, size)
 	return s, nil
 }
@@ -70,7 +78,10 @@ func (s *strictSink) Close() error { return nil }
 func openPlaintext(t testing.TB, w *world, plain []byte) error {
 	p := openings.Get().(*opening)
 	defer p.release()
-	p.opener = &Opener{Network: someHash, Site: "CA-RC", Verifier: w.verifier, Pin: func(id.Site, id.Hash) error { return nil }}
+	p.opener = &Opener{Network: someHash, Site: "CA-RC", Verifier: w.verifier,
+		Pin: func(id.Site, id.Hash) error {
+			return nil
+		}}
 	p.want, p.sink = fixedExpect(len(plain)), &strictSink{t, len(plain)}
 	p.unwrap.key, p.unwrap.stanzas = someHash, 1
 	_, err := p.archive(bytes.NewReader(plain))
@@ -82,7 +93,8 @@ func FuzzOpenPlaintext(f *testing.F) {
 	for _, s := range []*forgery{
 		fixedForgery(f, w, TypeFile, "data.csv", content(0, "data.csv", "a,b\n")),
 		fixedForgery(f, w, TypeFile, "é", content(0, "é", "")),
-		fixedForgery(f, w, TypeFolder, "set", contentDir(0, "set"), contentDir(0, "set/"+strings.Repeat("d", 120)), content(0, "set/x", "x")),
+		fixedForgery(f, w, TypeFolder, "set", contentDir(0, "set"),
+			contentDir(0, "set/"+strings.Repeat("d", 120)), content(0, "set/x", "x")),
 	} {
 		plain := s.plain(f)
 		if err := openPlaintext(f, w, plain); err != nil {
@@ -100,21 +112,23 @@ func FuzzOpenPlaintext(f *testing.F) {
 	other := newWorld(f, SuiteX25519) // so that no signature is ever right
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var flaw *flaw
-		if err := openPlaintext(t, other, plain); !errors.As(err, &flaw) || statement.Meaning(flaw.code) == "" {
+		if err := openPlaintext(t, other, plain); !errors.As(err, &flaw) ||
+			statement.Meaning(flaw.code) == "" {
 			t.Fatalf("got %v, want a flaw with a code", err)
 		}
 	})
 }
 
-// What the archive's reader accepts, the archive's writer writes: byte by byte the same.
+// The writer reproduces every archive that the reader accepts, byte by byte.
 func FuzzArchive(f *testing.F) {
-	f.Add(fixedForgery(f, newWorld(f, SuiteX25519), TypeFile, "data.csv", content(0, "data.csv", "a,b\n")).plain(f))
+	f.Add(fixedForgery(f, newWorld(f, SuiteX25519), TypeFile, "data.csv",
+		content(0, "data.csv", "a,b\n")).plain(f))
 	f.Add(piece{member: member{path: strings.Repeat("é", 100), size: 3}, body: "abc"}.bytes())
 	f.Add(piece{member: member{path: strings.Repeat("d/", 70) + "x", dir: true}}.bytes())
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var r tarReader
 		r.reset(bytes.NewReader(plain), int64(len(plain)))
-		var again []byte
+		var resealed []byte
 		for {
 			m, err := r.next()
 			if err != nil {
@@ -124,10 +138,10 @@ func FuzzArchive(f *testing.F) {
 			if err != nil {
 				break
 			}
-			again = append(again, piece{member: m, body: string(body)}.bytes()...)
+			resealed = append(resealed, piece{member: m, body: string(body)}.bytes()...)
 		}
-		if !bytes.HasPrefix(plain, again) {
-			t.Fatalf("read %q, would write %q", plain, again)
+		if !bytes.HasPrefix(plain, resealed) {
+			t.Fatalf("read %q, would write %q", plain, resealed)
 		}
 	})
 }
@@ -145,9 +159,9 @@ func FuzzMessageJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := h.Format()
-		if err != nil || !bytes.Equal(again, data) {
-			t.Fatalf("parsed %q, formats as %q, %v", data, again, err)
+		resealed, err := h.Format()
+		if err != nil || !bytes.Equal(resealed, data) {
+			t.Fatalf("parsed %q, formats as %q, %v", data, resealed, err)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"sealpost/internal/strictjson"
 )
 
-// Head is message.json, exactly: what the sender says about an envelope.
+// Head is the exact message.json: the sender's description of an envelope.
 type Head struct {
 	V        int         `json:"v"`
 	Network  id.Hash     `json:"network"`
@@ -21,7 +21,7 @@ type Head struct {
 	Messages   []HeadMessage   `json:"messages"`
 }
 
-// HeadRecipient is a site and the key that the file key was wrapped for.
+// HeadRecipient is a site and its recipient key.
 type HeadRecipient struct {
 	Site id.Site `json:"site"`
 	Key  id.Hash `json:"key"` // SHA-256 of the recipient string
@@ -64,8 +64,8 @@ func (k *FingerprintKey) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ParseHead reads message.json. It accepts exactly what Format writes: nothing is unknown, double, out of order or spelled
-// in another way, and every field is well formed in itself.
+// ParseHead reads message.json. It accepts exactly the output of Format: no unknown, repeated,
+// reordered or differently spelled field, and every field well formed.
 func ParseHead(data []byte) (Head, error) {
 	var h Head
 	if len(data) > maxHead {
@@ -90,12 +90,13 @@ func (h Head) Format() ([]byte, error) {
 		return nil, err
 	}
 	if len(data) > maxHead {
-		return nil, fmt.Errorf("%w: message.json would have %d bytes, more than %d", ErrTooLarge, len(data), maxHead)
+		return nil, fmt.Errorf("%w: message.json would have %d bytes, more than %d", ErrTooLarge,
+			len(data), maxHead)
 	}
 	return data, nil
 }
 
-// Validate checks that every field is well formed, and that nothing stands twice.
+// Validate checks that every field is well formed, and that none is repeated.
 func (h Head) Validate() error {
 	if h.V != formatVersion {
 		return fmt.Errorf("version %d is not %d", h.V, formatVersion)

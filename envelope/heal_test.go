@@ -27,7 +27,8 @@ func (l *local) Dir(message int, path string, mtime time.Time) error {
 	return l.tray.Dir(message, path, mtime)
 }
 
-func (l *local) File(message int, path string, executable bool, mtime time.Time, size int64) (io.WriteCloser, error) {
+func (l *local) File(message int, path string, executable bool, mtime time.Time,
+	size int64) (io.WriteCloser, error) {
 	if l.file != nil {
 		return nil, l.file
 	}
@@ -54,7 +55,7 @@ func (f *localFile) Close() error {
 	return f.WriteCloser.Close()
 }
 
-// What is not the envelope's fault is never a refusal, and keeps its own error.
+// A fault outside the envelope is never a refusal, and keeps its own error.
 func TestWhatCanHealIsNotRefused(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
 	full := errors.New("no space left on device")
@@ -71,21 +72,51 @@ func TestWhatCanHealIsNotRefused(t *testing.T) {
 		{"no room for a file", &local{file: full}, nil, full},
 		{"no room while writing", &local{write: full}, nil, full},
 		{"no room while closing", &local{close: full}, nil, full},
-		{"a pin that differs", &local{}, func(o *Opener, _ *Expect) { o.Pin = func(id.Site, id.Hash) error { return pin } }, pin},
-		{"a clock that is behind", &local{}, func(_ *Opener, want *Expect) { want.At = want.At.AddDate(-1, 0, 0) }, certs.ErrNotValidNow},
-		{"a clock that is ahead", &local{}, func(_ *Opener, want *Expect) { want.At = want.At.AddDate(1, 0, 0) }, certs.ErrNotValidNow},
-		{"a size beyond this site's limit", &local{}, func(o *Opener, _ *Expect) { o.MaxSize = 100 }, ErrTooLarge},
-		{"a record without checksums", &local{}, func(_ *Opener, want *Expect) { want.CRC32C = nil }, ErrExpect},
-		{"a record with a checksum too many", &local{}, func(_ *Opener, want *Expect) { want.CRC32C = append(want.CRC32C, 0) }, ErrExpect},
-		{"a record of size zero", &local{}, func(_ *Opener, want *Expect) { want.Size = 0 }, ErrExpect},
-		{"a record without messages", &local{}, func(_ *Opener, want *Expect) { want.Messages = nil }, ErrExpect},
-		{"a record with too many messages", &local{}, func(_ *Opener, want *Expect) { want.Messages = slices.Repeat(want.Messages, 257) }, ErrExpect},
-		{"a record with another site's message", &local{}, func(_ *Opener, want *Expect) { want.Sender = "PA-LAB" }, ErrExpect},
-		{"a record with a malformed message id", &local{}, func(_ *Opener, want *Expect) { want.Messages[0].ID = "x" }, ErrExpect},
-		{"a record with a malformed uid", &local{}, func(_ *Opener, want *Expect) { want.Messages[0].UID = "x" }, ErrExpect},
-		{"a record with a malformed envelope id", &local{}, func(_ *Opener, want *Expect) { want.Envelope = "../x" }, ErrExpect},
-		{"a record with a size too small", &local{}, func(_ *Opener, want *Expect) { want.Size-- }, ErrChecksum},
-		{"a record with a size too large", &local{}, func(_ *Opener, want *Expect) { want.Size++ }, ErrTruncated},
+		{"a pin that differs", &local{}, func(o *Opener, _ *Expect) {
+			o.Pin = func(id.Site, id.Hash) error { return pin }
+		}, pin},
+		{"a clock that is behind", &local{}, func(_ *Opener, want *Expect) {
+			want.At = want.At.AddDate(-1, 0, 0)
+		}, certs.ErrNotValidNow},
+		{"a clock that is ahead", &local{}, func(_ *Opener, want *Expect) {
+			want.At = want.At.AddDate(1, 0, 0)
+		}, certs.ErrNotValidNow},
+		{"a size beyond this site's limit", &local{}, func(o *Opener, _ *Expect) {
+			o.MaxSize = 100
+		}, ErrTooLarge},
+		{"a record without checksums", &local{}, func(_ *Opener, want *Expect) {
+			want.CRC32C = nil
+		}, ErrExpect},
+		{"a record with a checksum too many", &local{}, func(_ *Opener, want *Expect) {
+			want.CRC32C = append(want.CRC32C, 0)
+		}, ErrExpect},
+		{"a record of size zero", &local{}, func(_ *Opener, want *Expect) {
+			want.Size = 0
+		}, ErrExpect},
+		{"a record without messages", &local{}, func(_ *Opener, want *Expect) {
+			want.Messages = nil
+		}, ErrExpect},
+		{"a record with too many messages", &local{}, func(_ *Opener, want *Expect) {
+			want.Messages = slices.Repeat(want.Messages, 257)
+		}, ErrExpect},
+		{"a record with another site's message", &local{}, func(_ *Opener, want *Expect) {
+			want.Sender = "PA-LAB"
+		}, ErrExpect},
+		{"a record with a malformed message id", &local{}, func(_ *Opener, want *Expect) {
+			want.Messages[0].ID = "x"
+		}, ErrExpect},
+		{"a record with a malformed uid", &local{}, func(_ *Opener, want *Expect) {
+			want.Messages[0].UID = "x"
+		}, ErrExpect},
+		{"a record with a malformed envelope id", &local{}, func(_ *Opener, want *Expect) {
+			want.Envelope = "../x"
+		}, ErrExpect},
+		{"a record with a size too small", &local{}, func(_ *Opener, want *Expect) {
+			want.Size--
+		}, ErrChecksum},
+		{"a record with a size too large", &local{}, func(_ *Opener, want *Expect) {
+			want.Size++
+		}, ErrTruncated},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,12 +144,13 @@ func TestWhatCanHealIsNotRefused(t *testing.T) {
 		})
 	}
 	// And the same envelope opens when all of that has healed.
-	if _, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, newTray()); err != nil {
+	if _, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want,
+		newTray()); err != nil {
 		t.Error(err)
 	}
 }
 
-// The pin is asked only about a key whose signature was verified, and its error outranks what else is wrong.
+// The pin is compared only after the signature was verified, and its error outranks others.
 func TestPinIsAskedAfterTheSignature(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
 	var asked []id.Hash
@@ -150,11 +182,14 @@ func TestPinIsAskedAfterTheSignature(t *testing.T) {
 // A reader may give its bytes in any portions.
 func TestPortionsDoNotMatter(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
-	ciphertext, want, _ := w.seal(t, w.request(t, []Message{file(1, "data.csv", strings.Repeat("x", 200<<10))}, "CA-RC"))
+	ciphertext, want, _ := w.seal(t,
+		w.request(t, []Message{file(1, "data.csv", strings.Repeat("x", 200<<10))}, "CA-RC"))
 	for name, portion := range map[string]func(io.Reader) io.Reader{
-		"byte by byte": iotest.OneByteReader, "halves": iotest.HalfReader, "EOF with the last": iotest.DataErrReader,
+		"byte by byte": iotest.OneByteReader, "halves": iotest.HalfReader,
+		"EOF with the last": iotest.DataErrReader,
 	} {
-		if _, err := w.opener(t, "CA-RC").Open(portion(bytes.NewReader(ciphertext)), want, newTray()); err != nil {
+		if _, err := w.opener(t, "CA-RC").Open(portion(bytes.NewReader(ciphertext)), want,
+			newTray()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

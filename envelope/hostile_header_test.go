@@ -54,7 +54,7 @@ func inHeader(bend func(string) string) func(testing.TB, *forgery) {
 	}
 }
 
-// inPayload bends what follows the header.
+// inPayload changes the bytes after the header.
 func inPayload(bend func([]byte) []byte) func(testing.TB, *forgery) {
 	return func(_ testing.TB, f *forgery) {
 		f.bendFile = func(file []byte) []byte {
@@ -68,7 +68,8 @@ func inPayload(bend func([]byte) []byte) func(testing.TB, *forgery) {
 // stanzaOfSuite gives the network's own stanza type other arguments and another body.
 func stanzaOfSuite(args []string, body []byte) func(testing.TB, *forgery) {
 	return func(_ testing.TB, f *forgery) {
-		f.to = append([]age.Recipient{stanzas{{Type: stanzaOf[f.w.suite], Args: args, Body: body}}}, unlabelledAll(f.to)...)
+		f.to = append([]age.Recipient{stanzas{{Type: stanzaOf[f.w.suite], Args: args, Body: body}}},
+			unlabelledAll(f.to)...)
 	}
 }
 
@@ -76,7 +77,9 @@ func stanzaOfSuite(args []string, body []byte) func(testing.TB, *forgery) {
 func othersStanza(more, body int) func(testing.TB, *forgery) {
 	return func(_ testing.TB, f *forgery) {
 		argument := argumentOf[stanzaOf[f.w.suite]] + more
-		f.to = unlabelledAll([]age.Recipient{f.to[0], stanzas{{Type: stanzaOf[f.w.suite], Args: []string{strings.Repeat("A", argument)}, Body: make([]byte, body)}}})
+		f.to = unlabelledAll([]age.Recipient{f.to[0],
+			stanzas{{Type: stanzaOf[f.w.suite], Args: []string{strings.Repeat("A", argument)},
+				Body: make([]byte, body)}}})
 	}
 }
 
@@ -104,14 +107,25 @@ var hostileHeaders = []hostile{
 			return out.Bytes()
 		}
 	}},
-	{"another version of age", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string { return strings.Replace(h, "/v1", "/v2", 1) })},
-	{"lines that end as on Windows", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string { return strings.ReplaceAll(h, "\n", "\r\n") })},
+	{"another version of age", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string {
+		return strings.Replace(h, "/v1", "/v2", 1)
+	})},
+	{"lines that end as on Windows", 2, statement.CodeHeaderInvalid,
+		inHeader(func(h string) string {
+			return strings.ReplaceAll(h, "\n", "\r\n")
+		})},
 	{"the header is cut", 2, statement.CodeHeaderInvalid, func(_ testing.TB, f *forgery) {
 		f.bendFile = func(file []byte) []byte { return file[:bytes.Index(file, []byte("\n---"))] }
 	}},
-	{"nothing behind the header", 2, statement.CodeHeaderInvalid, inPayload(func([]byte) []byte { return nil })},
-	{"the nonce is cut", 2, statement.CodeHeaderInvalid, inPayload(func(p []byte) []byte { return p[:15] })},
-	{"no stanza", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string { return h[:strings.Index(h, "->")] + h[strings.Index(h, "---"):] })},
+	{"nothing behind the header", 2, statement.CodeHeaderInvalid, inPayload(func([]byte) []byte {
+		return nil
+	})},
+	{"the nonce is cut", 2, statement.CodeHeaderInvalid, inPayload(func(p []byte) []byte {
+		return p[:15]
+	})},
+	{"no stanza", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string {
+		return h[:strings.Index(h, "->")] + h[strings.Index(h, "---"):]
+	})},
 	{"a stanza was taken away", 2, statement.CodeHeaderInvalid, inHeader(func(h string) string {
 		second := strings.LastIndex(h, "-> ")
 		return h[:second] + h[strings.Index(h, "---"):]
@@ -125,10 +139,13 @@ var hostileHeaders = []hostile{
 			f.to = append(f.to, f.to[1])
 		}
 	}},
-	{"a stanza of the other suite", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) { f.mix(otherSuite(t, f.w)) }},
-	{"all stanzas of the other suite", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) {
-		f.to = []age.Recipient{otherSuite(t, f.w), otherSuite(t, f.w)}
+	{"a stanza of the other suite", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) {
+		f.mix(otherSuite(t, f.w))
 	}},
+	{"all stanzas of the other suite", 2, statement.CodeHeaderInvalid,
+		func(t testing.TB, f *forgery) {
+			f.to = []age.Recipient{otherSuite(t, f.w), otherSuite(t, f.w)}
+		}},
 	{"a passphrase", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) {
 		r, err := age.NewScryptRecipient("correct horse")
 		if err != nil {
@@ -137,49 +154,74 @@ var hostileHeaders = []hostile{
 		r.SetWorkFactor(2)
 		f.to = []age.Recipient{r}
 	}},
-	{"an SSH stanza", 2, statement.CodeHeaderInvalid, mixed(stanzas{{Type: "ssh-ed25519", Args: []string{"AAAA", "BBBB"}, Body: make([]byte, 32)}})},
-	{"a plugin's stanza", 2, statement.CodeHeaderInvalid, mixed(stanzas{{Type: "yubikey", Args: []string{"AAAA"}, Body: make([]byte, 32)}})},
-	{"grease", 2, statement.CodeHeaderInvalid, mixed(stanzas{{Type: "a-grease", Args: []string{"x", "y"}, Body: make([]byte, 100)}})},
+	{"an SSH stanza", 2, statement.CodeHeaderInvalid,
+		mixed(stanzas{{Type: "ssh-ed25519", Args: []string{"AAAA", "BBBB"},
+			Body: make([]byte, 32)}})},
+	{"a plugin's stanza", 2, statement.CodeHeaderInvalid,
+		mixed(stanzas{{Type: "yubikey", Args: []string{"AAAA"}, Body: make([]byte, 32)}})},
+	{"grease", 2, statement.CodeHeaderInvalid,
+		mixed(stanzas{{Type: "a-grease", Args: []string{"x", "y"}, Body: make([]byte, 100)}})},
 	{"a stanza type in capitals", 2, statement.CodeHeaderInvalid, func(_ testing.TB, f *forgery) {
-		f.mix(stanzas{{Type: strings.ToUpper(stanzaOf[f.w.suite]) + "!", Args: []string{"AAAA"}, Body: make([]byte, 32)}})
+		f.mix(stanzas{{Type: strings.ToUpper(stanzaOf[f.w.suite]) + "!", Args: []string{"AAAA"},
+			Body: make([]byte, 32)}})
 	}},
-	{"a stanza without its argument", 2, statement.CodeHeaderInvalid, stanzaOfSuite(nil, make([]byte, 32))},
-	{"a stanza with two arguments", 2, statement.CodeHeaderInvalid, stanzaOfSuite([]string{"AAAA", "AAAA"}, make([]byte, 32))},
-	{"a stanza with a short key", 2, statement.CodeHeaderInvalid, stanzaOfSuite([]string{"AAAA"}, make([]byte, 32))},
+	{"a stanza without its argument", 2, statement.CodeHeaderInvalid,
+		stanzaOfSuite(nil, make([]byte, 32))},
+	{"a stanza with two arguments", 2, statement.CodeHeaderInvalid,
+		stanzaOfSuite([]string{"AAAA", "AAAA"}, make([]byte, 32))},
+	{"a stanza with a short key", 2, statement.CodeHeaderInvalid,
+		stanzaOfSuite([]string{"AAAA"}, make([]byte, 32))},
 	{"another's stanza with a long body", 2, statement.CodeHeaderInvalid, othersStanza(0, 33)},
 	{"another's stanza with a short body", 2, statement.CodeHeaderInvalid, othersStanza(0, 31)},
 	{"another's stanza with a short key", 2, statement.CodeHeaderInvalid, othersStanza(-3, 32)},
-	{"a header of more than 128 KiB", 2, statement.CodeHeaderInvalid, func(t testing.TB, f *forgery) {
-		stanzaOfSuite([]string{"AAAA"}, make([]byte, 100<<10))(t, f)
+	{"a header of more than 128 KiB", 2, statement.CodeHeaderInvalid,
+		func(t testing.TB, f *forgery) {
+			stanzaOfSuite([]string{"AAAA"}, make([]byte, 100<<10))(t, f)
+		}},
+	{"a header of more than 128 KiB without an end", 2, statement.CodeHeaderInvalid,
+		func(_ testing.TB, f *forgery) {
+			f.bendFile = func([]byte) []byte {
+				return append([]byte("age-encryption.org/v1\n-> X25519 "),
+					bytes.Repeat([]byte("A"), 200<<10)...)
+			}
+		}},
+	{"sealed for others only", 2, statement.CodeNotForMe, func(t testing.TB, f *forgery) {
+		f.to = f.to[1:]
 	}},
-	{"a header of more than 128 KiB without an end", 2, statement.CodeHeaderInvalid, func(_ testing.TB, f *forgery) {
-		f.bendFile = func([]byte) []byte {
-			return append([]byte("age-encryption.org/v1\n-> X25519 "), bytes.Repeat([]byte("A"), 200<<10)...)
-		}
-	}},
-	{"sealed for others only", 2, statement.CodeNotForMe, func(t testing.TB, f *forgery) { f.to = f.to[1:] }},
-	{"sealed for another key of this site", 2, statement.CodeNotForMe, func(t testing.TB, f *forgery) {
-		_, public, err := generate(f.w.suite)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := Recipient{Site: "CA-RC", Key: public}.Prepare()
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.to[0] = r.parsed
-		f.head.Recipients[0].Key = statement.RecipientKeyHash(public)
-	}},
-	{"the nonce was changed", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte { p[3] ^= 1; return p })},
-	{"the payload was changed", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte { p[100] ^= 1; return p })},
-	{"the payload is cut", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte { return p[:len(p)-1] })},
-	{"the payload is empty", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte { return p[:16] })},
-	{"the payload is another envelope's", 2, statement.CodeCiphertext, func(t testing.TB, f *forgery) {
-		inPayload(func(p []byte) []byte {
-			other := encrypt(t, f.plain(t), f.to...)
-			return other[len(other)-len(p):]
-		})(t, f)
-	}},
+	{"sealed for another key of this site", 2, statement.CodeNotForMe,
+		func(t testing.TB, f *forgery) {
+			_, public, err := generate(f.w.suite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := Recipient{Site: "CA-RC", Key: public}.Prepare()
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.to[0] = r.parsed
+			f.head.Recipients[0].Key = statement.RecipientKeyHash(public)
+		}},
+	{"the nonce was changed", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte {
+		p[3] ^= 1
+		return p
+	})},
+	{"the payload was changed", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte {
+		p[100] ^= 1
+		return p
+	})},
+	{"the payload is cut", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte {
+		return p[:len(p)-1]
+	})},
+	{"the payload is empty", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte {
+		return p[:16]
+	})},
+	{"the payload is another envelope's", 2, statement.CodeCiphertext,
+		func(t testing.TB, f *forgery) {
+			inPayload(func(p []byte) []byte {
+				other := encrypt(t, f.plain(t), f.to...)
+				return other[len(other)-len(p):]
+			})(t, f)
+		}},
 	{"the last chunk is missing", 2, statement.CodeCiphertext, func(t testing.TB, f *forgery) {
 		f.pieces = []piece{content(0, "data.csv", strings.Repeat("x", 129_000))}
 		inPayload(func(p []byte) []byte { return p[:16+2*(64<<10+16)] })(t, f)
@@ -194,10 +236,13 @@ var hostileHeaders = []hostile{
 			return p
 		})(t, f)
 	}},
-	{"bytes behind the age file", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte { return append(p, 0) })},
-	{"a second age file behind the first", 2, statement.CodeCiphertext, func(t testing.TB, f *forgery) {
-		f.bendFile = func(file []byte) []byte { return append(slices.Clone(file), file...) }
-	}},
+	{"bytes behind the age file", 2, statement.CodeCiphertext, inPayload(func(p []byte) []byte {
+		return append(p, 0)
+	})},
+	{"a second age file behind the first", 2, statement.CodeCiphertext,
+		func(t testing.TB, f *forgery) {
+			f.bendFile = func(file []byte) []byte { return append(slices.Clone(file), file...) }
+		}},
 }
 
 // The limit holds before age parses anything, and no more is read than that.
@@ -218,7 +263,8 @@ func TestHeaderIsReadUpToItsLimit(t *testing.T) {
 	}
 	file, _ := f64.seal(t)
 	start, err := readHeader(bytes.NewReader(file), make([]byte, maxHeader))
-	if err != nil || !headerEnds(start) || len(start) > bytes.Index(file, []byte("\n---"))+8<<10+64 {
+	if err != nil || !headerEnds(start) || len(start) > bytes.Index(file, []byte("\n---"))+8<<10+
+		64 {
 		t.Errorf("%d bytes, %v", len(start), err)
 	}
 }

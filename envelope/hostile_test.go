@@ -21,21 +21,27 @@ type hostile struct {
 
 // hostiles are all of them, by step.
 func hostiles() []hostile {
-	return slices.Concat(hostileHeaders, hostileHeads, hostileMembers, hostileSignatures, hostileEnds)
+	return slices.Concat(hostileHeaders, hostileHeads, hostileMembers, hostileSignatures,
+		hostileEnds)
 }
 
-// The forger makes envelopes that are believed when nothing was bent. Without this the tests below would prove nothing.
+// The forger makes envelopes that are believed when nothing was bent. Without this the tests below
+// would prove nothing.
 func TestForgerIsHonest(t *testing.T) {
 	for _, suite := range []string{SuiteHybrid, SuiteX25519} {
 		w := newWorld(t, suite)
 		f := forge(t, w)
 		ciphertext, want := f.seal(t)
-		if _, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, newTray()); err != nil {
+		if _, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want,
+			newTray()); err != nil {
 			t.Fatal(err)
 		}
 		var sealed bytes.Buffer
-		req := w.request(t, []Message{message(1, "data.csv", TypeFile, memory("data.csv", "a,b\n1,2\n"))}, "CA-RC", "SF-RC")
-		req.Envelope, req.Messages[0].UID, req.Messages[0].FingerprintKey = f.head.Envelope, f.head.Messages[0].UID, f.head.Messages[0].FingerprintKey
+		req := w.request(t,
+			[]Message{message(1, "data.csv", TypeFile, memory("data.csv", "a,b\n1,2\n"))}, "CA-RC",
+			"SF-RC")
+		req.Envelope, req.Messages[0].UID, req.Messages[0].FingerprintKey = f.head.Envelope,
+			f.head.Messages[0].UID, f.head.Messages[0].FingerprintKey
 		s, err := Seal(&sealed, req, f.from.identity)
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +64,8 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 			f := forge(t, w)
 			h.bend(t, f)
 			ciphertext, want := f.seal(t)
-			_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want, &strictSink{t, len(ciphertext)})
+			_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want,
+				&strictSink{t, len(ciphertext)})
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
 				t.Fatalf("got %v, want a refusal", err)
@@ -74,8 +81,8 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 	}
 }
 
-// withoutProof opens the same bad envelope in every way in which it may have been spoiled on its way here, and none of them
-// may end in a refusal.
+// withoutProof opens the bad envelope with every fault of transport. None of them may end in a
+// refusal.
 func withoutProof(t *testing.T, w *world, ciphertext []byte, want Expect) {
 	t.Helper()
 	line := errors.New("the line is cut")
@@ -90,12 +97,15 @@ func withoutProof(t *testing.T, w *world, ciphertext []byte, want Expect) {
 		err  error
 	}{
 		{"cut", bytes.NewReader(half), want, ErrTruncated},
-		{"cut as HTTP says it", io.MultiReader(bytes.NewReader(half), failing{io.ErrUnexpectedEOF}), want, io.ErrUnexpectedEOF},
+		{"cut as HTTP says it", io.MultiReader(bytes.NewReader(half), failing{io.ErrUnexpectedEOF}),
+			want, io.ErrUnexpectedEOF},
 		{"broken line", io.MultiReader(bytes.NewReader(half), failing{line}), want, line},
-		{"broken line at the end", io.MultiReader(bytes.NewReader(ciphertext), failing{line}), want, line},
+		{"broken line at the end", io.MultiReader(bytes.NewReader(ciphertext), failing{line}), want,
+			line},
 		{"nothing", bytes.NewReader(nil), want, ErrTruncated},
 		{"wrong checksum", bytes.NewReader(ciphertext), wrong, ErrChecksum},
-		{"too long", io.MultiReader(bytes.NewReader(ciphertext), bytes.NewReader([]byte{0})), want, ErrOverlong},
+		{"too long", io.MultiReader(bytes.NewReader(ciphertext), bytes.NewReader([]byte{0})), want,
+			ErrOverlong},
 	} {
 		_, err := w.opener(t, "CA-RC").Open(broken.src, broken.want, newTray())
 		var refusal *Refusal

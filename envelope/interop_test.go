@@ -23,13 +23,14 @@ func stockAge(t *testing.T) string {
 		t.Skip("the commands are for a Unix shell")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "age"), "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "age"),
+		"filippo.io/age/cmd/age").CombinedOutput(); err != nil {
 		t.Fatalf("build age: %v\n%s", err, out)
 	}
 	return dir
 }
 
-// The commands of the recovery document, run as they stand there, give back what was sealed.
+// The commands of the recovery document restore the sealed files.
 func TestRecoverWithoutSealpost(t *testing.T) {
 	bin := stockAge(t)
 	doc := readFile(t, "../docs/recover-without-sealpost.md")
@@ -45,7 +46,9 @@ func TestRecoverWithoutSealpost(t *testing.T) {
 	for name, messages := range map[string][]Message{
 		"file":    {file(1, odd, "content")},
 		"several": {file(1, "a", "aaa"), file(2, "-rf", ""), file(3, "a", "again")},
-		"folder":  {message(1, "set", TypeFolder, folder("set"), memory("set/a", strings.Repeat("x", 100<<10)), folder("set/empty"), folder(long), memory(long+"/é", "é"))},
+		"folder": {message(1, "set", TypeFolder, folder("set"),
+			memory("set/a", strings.Repeat("x", 100<<10)), folder("set/empty"), folder(long),
+			memory(long+"/é", "é"))},
 	} {
 		for _, suite := range []string{SuiteHybrid, SuiteX25519} {
 			t.Run(suite+"/"+name, func(t *testing.T) {
@@ -103,7 +106,8 @@ func compareExtracted(t *testing.T, dir string, m Message) {
 	}
 }
 
-// A file of more than 8 GiB needs a PAX size, which the system's tar must understand. The archive is a hole.
+// A file of more than 8 GiB needs a PAX size, which the system's tar must understand. The archive
+// is a hole.
 func TestSystemTarReadsHugeSizes(t *testing.T) {
 	if _, err := exec.LookPath("tar"); err != nil || runtime.GOOS == "windows" {
 		t.Skip("there is no tar")
@@ -119,7 +123,8 @@ func TestSystemTarReadsHugeSizes(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if !strings.Contains(string(out), fmt.Sprint(m.size)) || !strings.Contains(string(out), m.path) {
+	if !strings.Contains(string(out), fmt.Sprint(m.size)) ||
+		!strings.Contains(string(out), m.path) {
 		t.Errorf("tar lists %s", out)
 	}
 }

@@ -16,14 +16,17 @@ import (
 	"sealpost/statement"
 )
 
-// MaxKeys is how many private keys a site may hold: the newest, and older ones that envelopes under way may still need.
+// MaxKeys is the maximum number of a site's private keys: the newest, and older ones for envelopes
+// in transit.
 const MaxKeys = 4
 
 const maxKeyFile = 64 << 10 // bytes
 
-// Keys are a site's private keys for opening envelopes, all of one suite. They are safe for concurrent use.
+// Keys holds a site's private keys for opening envelopes, all of one suite. It is safe for
+// concurrent use.
 //
-// Their file has the form of age's own identity files, so that `age -d -i` reads it: one key a line, the newest last.
+// Their file has the form of age's own identity files, so that `age -d -i` reads it: one key a
+// line, the newest last.
 type Keys struct {
 	suite      string
 	identities []age.Identity
@@ -31,11 +34,12 @@ type Keys struct {
 	hashes     []id.Hash
 }
 
-// OpenKeys reads the keys at path. When there is no such file it makes one key and writes it, durably and for its owner
-// only. A file that others may read is refused.
+// OpenKeys reads the keys at path. If there is no file, it makes one key and writes it durably,
+// readable by the owner only. It refuses a file that others may read.
 func OpenKeys(path, suite string) (*Keys, error) {
 	if stanzaOf[suite] == "" {
-		return nil, fmt.Errorf("recipient key %s: there is no suite %q: want %s or %s", path, suite, SuiteHybrid, SuiteX25519)
+		return nil, fmt.Errorf("recipient key %s: there is no suite %q: want %s or %s", path, suite,
+			SuiteHybrid, SuiteX25519)
 	}
 	data, err := secretfile.Read(path, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,9 +60,10 @@ func makeKeys(path, suite string) (*Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := fmt.Appendf(nil, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), public, secret)
+	data := fmt.Appendf(nil, "# created: %s\n# public key: %s\n%s\n",
+		time.Now().UTC().Format(time.RFC3339), public, secret)
 	err = secretfile.Create(path, data)
-	if errors.Is(err, fs.ErrExist) { // another process was quicker: its key counts
+	if errors.Is(err, fs.ErrExist) { // another process made it first: use its key
 		return OpenKeys(path, suite)
 	}
 	if err != nil {
@@ -82,7 +87,8 @@ func generate(suite string) (secret, public string, err error) {
 	return i.String(), i.Recipient().String(), nil
 }
 
-// ParseKeys reads 1 to MaxKeys keys of the suite from the text of an identity file. Its errors never show what it read.
+// ParseKeys reads 1 to MaxKeys keys of the suite from the text of an identity file. Its errors
+// never quote the text.
 func ParseKeys(data []byte, suite string) (*Keys, error) {
 	k := &Keys{suite: suite}
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -125,7 +131,7 @@ func (k *Keys) add(line string) error {
 	return nil
 }
 
-// Recipient returns the newest key's public side: what others seal for.
+// Recipient returns the newest key's public side, for senders.
 func (k *Keys) Recipient() string {
 	return k.recipients[len(k.recipients)-1]
 }
@@ -138,5 +144,5 @@ func (k *Keys) String() string {
 	return fmt.Sprintf("%d keys of the suite %s", len(k.identities), k.suite)
 }
 
-// GoString does so for %#v.
+// GoString keeps the keys out of %#v.
 func (k *Keys) GoString() string { return k.String() }

@@ -29,7 +29,8 @@ func TestOpenKeysMakesThemOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first.Recipient() != second.Recipient() || first.Suite() != suite || suiteOf(first.Recipient()) != suite {
+		if first.Recipient() != second.Recipient() || first.Suite() != suite ||
+			suiteOf(first.Recipient()) != suite {
 			t.Errorf("%s: %s, then %s", suite, first.Recipient(), second.Recipient())
 		}
 		info, err := os.Stat(path)
@@ -42,7 +43,7 @@ func TestOpenKeysMakesThemOnce(t *testing.T) {
 	}
 }
 
-// age's own parser reads the file, so that people can open what they were sent without sealpost.
+// age's own parser reads the file, so that users can open envelopes without sealpost.
 func TestKeyFileIsAges(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "recipient.key")
 	keys, err := OpenKeys(path, SuiteHybrid)
@@ -97,7 +98,8 @@ func TestParseKeys(t *testing.T) {
 		good       bool
 	}{
 		{"one", lines(secrets[0]), true},
-		{"four, with comments", lines("# a comment", secrets[0], "", secrets[1], secrets[2], "# another", secrets[3]), true},
+		{"four, with comments", lines("# a comment", secrets[0], "", secrets[1], secrets[2],
+			"# another", secrets[3]), true},
 		{"without a last line's end", secrets[0], true},
 		{"none", lines("# nothing"), false},
 		{"empty", "", false},
@@ -106,7 +108,8 @@ func TestParseKeys(t *testing.T) {
 		{"two suites", lines(secrets[0], hybrid), false},
 		{"an SSH key", lines("-----BEGIN OPENSSH PRIVATE KEY-----", secrets[0]), false},
 		{"a plugin", lines("AGE-PLUGIN-YUBIKEY-1QQPQYZSRQ"), false},
-		{"a public key", lines("age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"), false},
+		{"a public key", lines("age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"),
+			false},
 		{"a broken key", lines(secrets[0][:len(secrets[0])-1]), false},
 		{"a line without an end", strings.Repeat("A", 100<<10), false},
 	}
@@ -115,7 +118,9 @@ func TestParseKeys(t *testing.T) {
 		if (err == nil) != test.good {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if err != nil && slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(err.Error(), s[20:40]) }) {
+		if err != nil && slices.ContainsFunc(secrets, func(s string) bool {
+			return strings.Contains(err.Error(), s[20:40])
+		}) {
 			t.Errorf("%s: the error shows a key", test.name)
 		}
 		if test.name == "four, with comments" && keys.recipients[3] != keys.Recipient() {
@@ -127,7 +132,7 @@ func TestParseKeys(t *testing.T) {
 	}
 }
 
-// What was sealed for an older key is opened as long as the site holds it, and refused when it is gone.
+// An envelope for an older key opens as long as the site holds that key, and is refused after.
 func TestOlderKeys(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
 	var text string
@@ -170,8 +175,10 @@ func TestKeysDoNotPrintThemselves(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("opened", "keys", keys)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("opened", "keys", keys)
 	raw := fmt.Sprintf("%v", []byte(secret[:20]))
-	for _, text := range []string{fmt.Sprint(keys), fmt.Sprintf("%+v %#v", keys, keys), log.String()} {
-		if strings.Contains(text, secret[16:]) || strings.Contains(text, raw[1:20]) || strings.Contains(text, "0xc0") {
+	for _, text := range []string{fmt.Sprint(keys), fmt.Sprintf("%+v %#v", keys, keys),
+		log.String()} {
+		if strings.Contains(text, secret[16:]) || strings.Contains(text, raw[1:20]) ||
+			strings.Contains(text, "0xc0") {
 			t.Errorf("it prints %s", text)
 		}
 	}

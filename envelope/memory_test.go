@@ -32,13 +32,13 @@ func (g *gauge) pass(n int64) {
 	g.most = max(g.most, m.HeapAlloc)
 }
 
-func (g *gauge) check(t *testing.T, what string) {
+func (g *gauge) check(t *testing.T, label string) {
 	t.Helper()
 	if growth := int64(g.most) - int64(g.first); growth > 2<<20 {
-		t.Errorf("%s: memory grew by %d KiB", what, growth>>10)
+		t.Errorf("%s: memory grew by %d KiB", label, growth>>10)
 	}
 	if g.next < 8*gaugeStep {
-		t.Errorf("%s: only %d MiB were watched", what, g.passed>>20)
+		t.Errorf("%s: only %d MiB were watched", label, g.passed>>20)
 	}
 }
 
@@ -70,7 +70,9 @@ func TestConstantMemory(t *testing.T) {
 	w := newWorld(t, SuiteHybrid)
 	const size, entries = 48 << 20, 48 << 10
 	var g *gauge
-	big := Entry{Path: "set/big", Size: size, Open: func() (io.ReadCloser, error) { return gauged{&endless{size}, g}, nil }}
+	big := Entry{Path: "set/big", Size: size, Open: func() (io.ReadCloser, error) {
+		return gauged{&endless{size}, g}, nil
+	}}
 	set := message(1, "set", TypeFolder)
 	set.Entries = func(yield func(Entry, error) bool) {
 		if !yield(folder("set"), nil) || !yield(big, nil) {
@@ -108,7 +110,8 @@ func TestConstantMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.check(t, "opening")
-	if m := opened.Messages[0]; m.Entries != entries+2 || m.Size != size+entries || m.Digest != sealed.Digests[0] {
+	if m := opened.Messages[0]; m.Entries != entries+2 || m.Size != size+entries ||
+		m.Digest != sealed.Digests[0] {
 		t.Errorf("got %+v", m)
 	}
 }

@@ -18,12 +18,13 @@ type Opener struct {
 	Keys     *Keys
 	Verifier certs.Verifier
 	MaxSize  int64 // bytes of ciphertext
-	// Pin is asked whether the site's identity key is the one that it is known by, after its signature was verified. Its
-	// error ends the opening and can heal.
+	// Pin compares the site's identity key with the pinned one, after the signature was verified.
+	// Its error ends the opening; a retry may succeed.
 	Pin func(site id.Site, key id.Hash) error
 }
 
-// Expect is what the hub says about an envelope. Open believes none of it, and compares.
+// Expect is the hub's record of an envelope. Open compares it with the envelope and never trusts
+// it.
 type Expect struct {
 	Envelope id.Envelope
 	Sender   id.Site // the site that published it
@@ -31,7 +32,7 @@ type Expect struct {
 	Messages []ExpectMessage
 	Size     int64
 	CRC32C   []uint32
-	At       time.Time // the hub's time when it spooled the envelope: certificates are verified for it
+	At       time.Time // the hub's spooling time: certificates are verified at it
 }
 
 // ExpectMessage is one message's record at the hub.
@@ -40,16 +41,18 @@ type ExpectMessage struct {
 	UID id.UID
 }
 
-// Sink takes the content as it is decrypted, before the signature was verified: it must keep it where nobody looks, and
-// drop it when Open returns an error. Paths are relative and clean, begin with the message's name, and come in the order of
-// their bytes; they may hold anything else that is UTF-8. message counts from 0. What a Sink returns as an error is taken
-// for a local fault, never for the envelope's.
+// Sink takes the content as it is decrypted. The signature is not verified yet: a Sink must keep
+// the content in a private place, and delete it if Open returns an error. Paths are relative and
+// clean, begin with the message's name, and come in the order of their bytes; otherwise they may be
+// any UTF-8. message counts from 0. An error of a Sink counts as a local fault, never as the
+// envelope's.
 type Sink interface {
 	Dir(message int, path string, mtime time.Time) error
-	File(message int, path string, executable bool, mtime time.Time, size int64) (io.WriteCloser, error)
+	File(message int, path string, executable bool, mtime time.Time,
+		size int64) (io.WriteCloser, error)
 }
 
-// Opened is what an envelope was found to hold. All of it is signed by the sender.
+// Opened is the verified content of an envelope. All of it is signed by the sender.
 type Opened struct {
 	SenderKey id.Hash
 	Messages  []OpenedMessage
@@ -65,16 +68,18 @@ type OpenedMessage struct {
 	Digest      id.Hash
 	SHA256      id.Hash // of a file's content; empty for a folder
 	Fingerprint id.Hash
-	Size        int64 // bytes of content in all its files
+	Size        int64 // bytes of all its files
 	Entries     int64
 }
 
-// ErrExpect says that what the hub announces cannot be an envelope. The envelope itself was not looked at.
+// ErrExpect means that the hub's record cannot be one of an envelope. The envelope itself was not
+// read.
 var ErrExpect = errors.New("the hub's record makes no sense")
 
-// Open reads an envelope from src and gives its content to sink. On success src was read to its end, and all checks of
-// FORMAT.md up to the seventh have passed. On failure it reads what is left of src, unless the fault is local: only with
-// that proof it returns a *Refusal. Any other error can heal.
+// Open reads an envelope from src and gives its content to sink. On success src was read to its
+// end, and checks 1 to 7 of FORMAT.md have passed. On failure it reads the rest of src, unless the
+// fault is local: only with that proof it returns a *Refusal. After any other error a retry may
+// succeed.
 func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
 	if err := o.accept(want); err != nil {
 		return Opened{}, fmt.Errorf("open %s: %w", want.Envelope, err)
@@ -85,7 +90,7 @@ func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
 	p.source = source{r: src, size: want.Size, sums: want.CRC32C}
 	opened, err := p.run()
 	if err == nil {
-		err = p.source.prove(p.buf) // age has read to the end: this only says so
+		err = p.source.prove(p.buf) // age has read to the end; this checks it
 	}
 	if err != nil {
 		return Opened{}, fmt.Errorf("open %s: %w", want.Envelope, p.judge(err))
@@ -93,13 +98,14 @@ func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
 	return opened, nil
 }
 
-// accept is the first step: what can be said without the envelope.
+// accept makes the first check, of the hub's record alone.
 func (o *Opener) accept(want Expect) error {
 	if _, err := id.Parse128[id.Envelope](string(want.Envelope)); err != nil {
 		return fmt.Errorf("%w: %w", ErrExpect, err)
 	}
 	if want.Size > o.MaxSize {
-		return fmt.Errorf("%w: %d bytes, and this site accepts %d", ErrTooLarge, want.Size, o.MaxSize)
+		return fmt.Errorf("%w: %d bytes, and this site accepts %d", ErrTooLarge, want.Size,
+			o.MaxSize)
 	}
 	if want.Size <= 0 || int64(len(want.CRC32C)) != (want.Size+partSize-1)/partSize {
 		return fmt.Errorf("%w: %d checksums for %d bytes", ErrExpect, len(want.CRC32C), want.Size)
@@ -144,8 +150,9 @@ func (p *opening) release() {
 	openings.Put(p)
 }
 
-// judge decides what an error means. A flaw becomes a refusal once all of the ciphertext was read right; when the source
-// fails, or has failed before, that is the answer instead. What is no flaw is not the envelope's fault.
+// judge turns a flaw into a refusal if all of the ciphertext was read correctly. If the source
+// fails, or failed before, it returns the source's error. Other errors are not the envelope's
+// fault.
 func (p *opening) judge(err error) error {
 	var f *flaw
 	if !errors.As(err, &f) {

@@ -9,7 +9,7 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// partWriter counts the ciphertext on its way out and keeps the checksum of each part.
+// partWriter counts the written ciphertext and keeps the checksum of each part.
 type partWriter struct {
 	w    io.Writer
 	size int64
@@ -23,31 +23,31 @@ func (p *partWriter) Write(b []byte) (int, error) {
 		if offset == 0 {
 			p.sums = append(p.sums, 0)
 		}
-		here := b[:min(int64(len(b)), partSize-offset)]
+		chunk := b[:min(int64(len(b)), partSize-offset)]
 		last := &p.sums[len(p.sums)-1]
-		*last = crc32.Update(*last, castagnoli, here)
-		p.size += int64(len(here))
-		b = b[len(here):]
+		*last = crc32.Update(*last, castagnoli, chunk)
+		p.size += int64(len(chunk))
+		b = b[len(chunk):]
 	}
 	return n, err
 }
 
-// What can be wrong with ciphertext on its way in. All of it can heal by reading again.
+// Errors of incoming ciphertext. Reading it again may succeed.
 var (
 	ErrTruncated = errors.New("the ciphertext ended too early")
 	ErrOverlong  = errors.New("the ciphertext is longer than announced")
 	ErrChecksum  = errors.New("the ciphertext does not match its checksum")
 )
 
-// source reads the ciphertext and proves that it was read right: exactly the announced size, every part with its announced
-// checksum, nothing behind it. Its own error is kept, because what age and tar make of it would look like tampering.
+// source reads the ciphertext and proves it: exactly the announced size and checksums, and no byte
+// more. It keeps its own error, because age and tar would report it as tampering.
 type source struct {
 	r     io.Reader
 	size  int64
 	sums  []uint32
 	at    int64  // bytes read
-	sum   uint32 // of the part under way
-	ended bool   // the end was seen, and nothing behind it
+	sum   uint32 // of the current part
+	ended bool   // the end was seen, and no byte behind it
 	err   error
 }
 
@@ -80,7 +80,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
-// end makes sure that nothing follows the last byte.
+// end checks that no byte follows the last one.
 func (s *source) end() error {
 	if s.ended {
 		return io.EOF
@@ -99,7 +99,7 @@ func (s *source) end() error {
 	return s.err
 }
 
-// prove reads what is left, and returns nil when all of the ciphertext was read right.
+// prove reads the rest, and returns nil if all of the ciphertext was read correctly.
 func (s *source) prove(buf []byte) error {
 	for {
 		if _, err := s.Read(buf); err != nil {

@@ -13,11 +13,11 @@ const (
 	MaxPath = 4096
 )
 
-// ErrName is wrapped by every error about a name or a path that the format does not carry.
+// ErrName is wrapped by every error about a name or path that the format cannot hold.
 var ErrName = errors.New("cannot travel under this name")
 
-// ValidName checks the name of a message: one component of a path, UTF-8, at most MaxName bytes. What a name may look like
-// on disk is not this package's matter: an inbox has its own, stricter rule.
+// ValidName checks the name of a message: one component of a path, UTF-8, at most MaxName bytes. An
+// inbox has its own, stricter rule for names on disk.
 func ValidName(name string) error {
 	if strings.Contains(name, "/") {
 		return fmt.Errorf("%w: %.80q has a slash", ErrName, name)
@@ -28,8 +28,9 @@ func ValidName(name string) error {
 	return ValidPath(name)
 }
 
-// ValidPath checks the path of an entry: relative, clean, UTF-8 without NUL, at most MaxPath bytes, no trailing slash.
-// Control characters and backslashes are let through: they are legal in names on other systems.
+// ValidPath checks the path of an entry: relative, clean, UTF-8 without NUL, at most MaxPath bytes,
+// no trailing slash. It allows control characters and backslashes: they are legal names on other
+// systems.
 func ValidPath(path string) error {
 	if len(path) > MaxPath {
 		return fmt.Errorf("%w: %.80q… is longer than %d bytes", ErrName, path, MaxPath)
@@ -48,11 +49,11 @@ func ValidPath(path string) error {
 	return nil
 }
 
-// entryOrder checks that the entries of one message come as the format says: first the name itself, then by the bytes of
-// their paths, none twice, each in a folder that came before it.
+// entryOrder checks the order of a message's entries: first the name itself, then by the bytes of
+// their paths. None may be repeated, and each must lie in a folder that came before it.
 //
-// It needs no more memory than one path: the folders in which a later entry can still lie are those whose path is a prefix,
-// byte by byte, of the last one.
+// One path is memory enough: a later entry can only lie in a folder whose path is a prefix, byte by
+// byte, of the last one.
 type entryOrder struct {
 	name   string
 	folder bool // the message is a folder; otherwise it has one entry
@@ -64,12 +65,12 @@ func (o *entryOrder) reset(name string, folder bool) {
 	*o = entryOrder{name: name, folder: folder, open: o.open[:0]}
 }
 
-// started says whether there was an entry.
-func (o *entryOrder) started() bool { return o.last != "" }
+// hasStarted reports whether there was an entry.
+func (o *entryOrder) hasStarted() bool { return o.last != "" }
 
 // add takes the next entry, whose path is valid.
 func (o *entryOrder) add(path string, dir bool) error {
-	if !o.started() {
+	if !o.hasStarted() {
 		if path != o.name || dir != o.folder {
 			return fmt.Errorf("the first entry of %q is %q", o.name, path)
 		}

@@ -17,13 +17,13 @@ const (
 	SuiteX25519 = "x25519"
 )
 
-// stanzaOf names the only stanza type that a suite has in the header.
+// stanzaOf holds the only stanza type of a suite in the header.
 var stanzaOf = map[string]string{
 	SuiteHybrid: "mlkem768x25519",
 	SuiteX25519: "X25519",
 }
 
-// ErrRecipients says that nothing can be sealed for these recipients.
+// ErrRecipients means that no envelope can be sealed for these recipients.
 var ErrRecipients = errors.New("cannot seal for these recipients")
 
 // Recipient is a site and its encryption public key.
@@ -34,7 +34,7 @@ type Recipient struct {
 	parsed age.Recipient // by Prepare
 }
 
-// Prepare returns the recipient with its key parsed, so that it can be sealed for many times at less cost.
+// Prepare returns the recipient with its key parsed, for repeated use.
 func (r Recipient) Prepare() (Recipient, error) {
 	if r.parsed != nil {
 		return r, nil
@@ -51,7 +51,7 @@ func (r Recipient) Prepare() (Recipient, error) {
 	return r, nil
 }
 
-// suiteOf tells the suite of a recipient string by its prefix.
+// suiteOf returns the suite of a recipient string by its prefix.
 func suiteOf(key string) string {
 	if strings.HasPrefix(key, "age1pq1") {
 		return SuiteHybrid
@@ -59,14 +59,15 @@ func suiteOf(key string) string {
 	return SuiteX25519
 }
 
-// wrapFor parses the keys of the recipients, which must be sorted, all different and of one suite, and describes them for
-// the head.
+// wrapFor returns the recipients for age and for the head. They must be sorted, all different and
+// of one suite.
 func wrapFor(recipients []Recipient) ([]age.Recipient, []HeadRecipient, error) {
 	keys := make([]age.Recipient, len(recipients))
 	heads := make([]HeadRecipient, len(recipients))
 	for i, r := range recipients {
 		if suiteOf(r.Key) != suiteOf(recipients[0].Key) {
-			return nil, nil, fmt.Errorf("%w: %s and %s have keys of different suites", ErrRecipients, recipients[0].Site, r.Site)
+			return nil, nil, fmt.Errorf("%w: %s and %s have keys of different suites",
+				ErrRecipients, recipients[0].Site, r.Site)
 		}
 		r, err := r.Prepare()
 		if err != nil {

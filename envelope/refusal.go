@@ -7,9 +7,9 @@ import (
 	"sealpost/statement"
 )
 
-// Refusal says that an envelope is at fault itself, and will be for ever: its ciphertext was read whole and right, and one
-// of the checks 2 to 7 of FORMAT.md failed. The code is from the closed list in package statement and may leave the site;
-// the error is for people at this site only.
+// Refusal means that the envelope is at fault, for ever. Its ciphertext was read completely and
+// correctly, and one of the checks 2 to 7 of FORMAT.md failed. The code is from the closed list in
+// package statement and may leave the site; the error is for users of this site only.
 type Refusal struct {
 	Code string
 	Err  error
@@ -19,7 +19,7 @@ func (r *Refusal) Error() string { return fmt.Sprintf("refused (%s): %v", r.Code
 
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// flaw is a failed check that is not proven yet.
+// flaw is a failed check without proof yet.
 type flaw struct {
 	code string
 	err  error
@@ -33,8 +33,8 @@ func flawf(code, format string, args ...any) error {
 	return &flaw{code: code, err: fmt.Errorf(format, args...)}
 }
 
-// archiveFlaw names what a tarReader returned: a fault of the archive, for which code stands, or one of the ciphertext, which
-// age found below it.
+// archiveFlaw returns the flaw for an error of a tarReader. It has the code for a fault of the
+// archive, and a code of its own for a fault of the ciphertext below.
 func archiveFlaw(code string, err error) error {
 	if errors.Is(err, errArchive) {
 		return &flaw{code: code, err: err}

@@ -16,11 +16,13 @@ import (
 	"sealpost/statement"
 )
 
-// Seal writes one envelope to dst, in one pass, and signs it with the sender's identity. An entry that does not give
-// exactly its size is ErrSourceChanged. After an error dst holds a part of an envelope that nobody can open.
+// Seal writes one envelope to dst, in one pass, and signs it with the sender's identity. It returns
+// ErrSourceChanged for an entry of another size. After an error dst holds a partial envelope that
+// no recipient can open.
 func Seal(dst io.Writer, req SealRequest, signer *certs.Identity) (Sealed, error) {
 	if signer.Site() != req.Sender {
-		return Sealed{}, fmt.Errorf("seal %s: the identity is of %s, not of %s", req.Envelope, signer.Site(), req.Sender)
+		return Sealed{}, fmt.Errorf("seal %s: the identity is of %s, not of %s", req.Envelope,
+			signer.Site(), req.Sender)
 	}
 	keys, recipients, err := wrapFor(req.Recipients)
 	if err != nil {
@@ -37,14 +39,16 @@ func Seal(dst io.Writer, req SealRequest, signer *certs.Identity) (Sealed, error
 		return Sealed{}, fmt.Errorf("seal %s: %w", req.Envelope, err)
 	}
 	if len(req.Messages) > 1 && sealed.Size > MaxShared {
-		return Sealed{}, fmt.Errorf("seal %s: %w: %d messages in %d bytes", req.Envelope, ErrTooLarge, len(req.Messages), sealed.Size)
+		return Sealed{}, fmt.Errorf("seal %s: %w: %d messages in %d bytes", req.Envelope,
+			ErrTooLarge, len(req.Messages), sealed.Size)
 	}
 	return sealed, nil
 }
 
 func (req SealRequest) head(recipients []HeadRecipient) Head {
 	h := Head{
-		V: formatVersion, Network: req.Network, Envelope: req.Envelope, Sender: req.Sender, Address: req.Address,
+		V: formatVersion, Network: req.Network, Envelope: req.Envelope, Sender: req.Sender,
+		Address:    req.Address,
 		Recipients: recipients, Messages: make([]HeadMessage, len(req.Messages)),
 	}
 	for i, m := range req.Messages {
@@ -56,18 +60,20 @@ func (req SealRequest) head(recipients []HeadRecipient) Head {
 	return h
 }
 
-// sealer holds the buffers of one sealing. They are reused, because small envelopes are sealed by the thousand.
+// sealer holds the buffers of one sealing. They are reused, because small envelopes are sealed by
+// the thousand.
 type sealer struct {
 	out    partWriter
-	cipher *bufio.Writer // gathers age's header; age's chunks are larger and pass through
-	plain  *bufio.Writer // gathers the archive
+	cipher *bufio.Writer // buffers age's header; age's chunks are larger
+	plain  *bufio.Writer // buffers the archive
 	tally  *tally
 	order  entryOrder
 	header []byte
 }
 
 var sealers = sync.Pool{New: func() any {
-	return &sealer{cipher: bufio.NewWriterSize(nil, 16<<10), plain: bufio.NewWriterSize(nil, 64<<10), tally: newTally()}
+	return &sealer{cipher: bufio.NewWriterSize(nil, 16<<10),
+		plain: bufio.NewWriterSize(nil, 64<<10), tally: newTally()}
 }}
 
 func (s *sealer) release() {
@@ -78,7 +84,8 @@ func (s *sealer) release() {
 	sealers.Put(s)
 }
 
-func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, messages []Message, signer *certs.Identity) (Sealed, error) {
+func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, messages []Message,
+	signer *certs.Identity) (Sealed, error) {
 	s.out = partWriter{w: dst}
 	s.cipher.Reset(&s.out)
 	encrypted, err := age.Encrypt(s.cipher, keys...)
@@ -103,7 +110,8 @@ func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, messages
 }
 
 // archive writes the plaintext: the head, the messages, the signature, the end.
-func (s *sealer) archive(head []byte, messages []Message, signer *certs.Identity) ([]id.Hash, error) {
+func (s *sealer) archive(head []byte, messages []Message,
+	signer *certs.Identity) ([]id.Hash, error) {
 	if err := s.small(headPath, head); err != nil {
 		return nil, err
 	}
@@ -114,7 +122,8 @@ func (s *sealer) archive(head []byte, messages []Message, signer *certs.Identity
 			return nil, fmt.Errorf("message %s: %w", m.ID, err)
 		}
 	}
-	jws, err := statement.Sign(signer, statement.EnvelopeSignature{V: formatVersion, Head: hashOf(head), Body: sumHash(s.tally.body)})
+	jws, err := statement.Sign(signer, statement.EnvelopeSignature{V: formatVersion,
+		Head: hashOf(head), Body: sumHash(s.tally.body)})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +137,7 @@ func (s *sealer) archive(head []byte, messages []Message, signer *certs.Identity
 	return digests, err
 }
 
-// small writes one of the two members that are not content.
+// small writes message.json or signature.jws.
 func (s *sealer) small(path string, data []byte) error {
 	if err := s.writeHeader(member{path: path, size: int64(len(data))}); err != nil {
 		return err
@@ -161,7 +170,7 @@ func (s *sealer) message(n int, m Message) (id.Hash, error) {
 			return "", err
 		}
 	}
-	if !s.order.started() {
+	if !s.order.hasStarted() {
 		return "", fmt.Errorf("%q has no entry", m.Name)
 	}
 	return s.tally.endMessage(), nil
@@ -174,7 +183,8 @@ func (s *sealer) entry(prefix string, e Entry) error {
 	if err := s.order.add(e.Path, e.Dir); err != nil {
 		return err
 	}
-	m := member{path: prefix + e.Path, dir: e.Dir, exec: e.Executable, mtime: seconds(e.ModTime), size: e.Size}
+	m := member{path: prefix + e.Path, dir: e.Dir, exec: e.Executable, mtime: seconds(e.ModTime),
+		size: e.Size}
 	if e.Dir {
 		m.size = 0
 	}
@@ -199,7 +209,7 @@ func (s *sealer) content(e Entry) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close() // it was only read
+	defer src.Close() // only read from
 	left := e.Size
 	for left > 0 {
 		if int64(s.plain.Available()) < min(left, 4<<10) {
@@ -215,7 +225,8 @@ func (s *sealer) content(e Entry) error {
 		}
 		left -= int64(n)
 		if err == io.EOF && left > 0 {
-			return fmt.Errorf("%w: it has %d bytes instead of %d", ErrSourceChanged, e.Size-left, e.Size)
+			return fmt.Errorf("%w: it has %d bytes instead of %d", ErrSourceChanged, e.Size-left,
+				e.Size)
 		}
 		if err != nil && err != io.EOF {
 			return err
@@ -224,7 +235,7 @@ func (s *sealer) content(e Entry) error {
 	return atEnd(src)
 }
 
-// atEnd checks that a source has nothing more.
+// atEnd checks that a source is at its end.
 func atEnd(src io.Reader) error {
 	var more [1]byte
 	n, err := io.ReadFull(src, more[:])

@@ -25,11 +25,15 @@ func mkdir(t testing.TB, dir string) {
 
 // anyMessages draws one message of any kind, or several files.
 func anyMessages(t *rapid.T) []Message {
-	content := rapid.OneOf(rapid.Just(""), rapid.StringN(1, 1, -1), rapid.String(), rapid.Map(rapid.IntRange(0, 200<<10), func(n int) string { return strings.Repeat("x", n) }))
+	content := rapid.OneOf(rapid.Just(""), rapid.StringN(1, 1, -1), rapid.String(),
+		rapid.Map(rapid.IntRange(0, 200<<10), func(n int) string {
+			return strings.Repeat("x", n)
+		}))
 	drawFile := func(path string) Entry {
 		e := memory(path, content.Draw(t, "content"))
 		e.Executable = rapid.Bool().Draw(t, "executable")
-		e.ModTime = time.Unix(rapid.Int64Range(-5, maxOctal+5).Draw(t, "mtime"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
+		e.ModTime = time.Unix(rapid.Int64Range(-5, maxOctal+5).Draw(t, "mtime"),
+			rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds"))
 		return e
 	}
 	name := anyName(t)
@@ -73,7 +77,7 @@ func anyTree(t *rapid.T, root string) []string {
 	return paths
 }
 
-// reachable leaves out what lies under a file.
+// reachable removes entries that lie under a file.
 func reachable(entries []Entry) []Entry {
 	dirs := map[string]bool{}
 	var kept []Entry
@@ -106,17 +110,20 @@ func TestWhatIsSealedIsOpened(t *testing.T) {
 func compareOpened(t rapid.TB, messages []Message, sealed Sealed, opened Opened, got *tray) {
 	for i, m := range messages {
 		o := opened.Messages[i]
-		if o.ID != m.ID || o.UID != m.UID || o.Name != m.Name || o.Type != m.Type || !o.Sent.Equal(m.Sent) {
+		if o.ID != m.ID || o.UID != m.UID || o.Name != m.Name || o.Type != m.Type ||
+			!o.Sent.Equal(m.Sent) {
 			t.Fatalf("message %d: got %+v, want %+v", i, o, m)
 		}
-		if o.Digest != sealed.Digests[i] || o.Fingerprint != Fingerprint(m.FingerprintKey, o.Digest) {
+		if o.Digest != sealed.Digests[i] || o.Fingerprint != Fingerprint(m.FingerprintKey,
+			o.Digest) {
 			t.Fatalf("message %d: digest %s, sealed as %s", i, o.Digest, sealed.Digests[i])
 		}
 		var entries, size int64
 		for e := range m.Entries {
 			key := got.key(i, e.Path)
 			entries++
-			if wantTime := time.Unix(min(max(e.ModTime.Unix(), 0), maxOctal-1), 0); !got.times[key].Equal(wantTime) {
+			if wantTime := time.Unix(min(max(e.ModTime.Unix(), 0), maxOctal-1),
+				0); !got.times[key].Equal(wantTime) {
 				t.Fatalf("%q: time %s, want %s", e.Path, got.times[key], wantTime)
 			}
 			if e.Dir {
@@ -133,7 +140,8 @@ func compareOpened(t rapid.TB, messages []Message, sealed Sealed, opened Opened,
 			}
 		}
 		if o.Entries != entries || o.Size != size {
-			t.Fatalf("message %d: %d entries of %d bytes, want %d of %d", i, o.Entries, o.Size, entries, size)
+			t.Fatalf("message %d: %d entries of %d bytes, want %d of %d", i, o.Entries, o.Size,
+				entries, size)
 		}
 	}
 }
@@ -155,7 +163,8 @@ func TestMostMessagesAndRecipients(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(opened.Messages) != MaxMessages || opened.Messages[255].Digest != sealed.Digests[255] {
+			if len(opened.Messages) != MaxMessages ||
+				opened.Messages[255].Digest != sealed.Digests[255] {
 				t.Errorf("%d messages", len(opened.Messages))
 			}
 		}
@@ -165,7 +174,8 @@ func TestMostMessagesAndRecipients(t *testing.T) {
 // Sealing again, for others, under another id, at another time, gives the same digests.
 func TestDigestsAreTheMessages(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
-	messages := []Message{message(1, "set", TypeFolder, folder("set"), memory("set/a", "x"), folder("set/b"), memory("set/b/c", "y"))}
+	messages := []Message{message(1, "set", TypeFolder, folder("set"), memory("set/a", "x"),
+		folder("set/b"), memory("set/b/c", "y"))}
 	_, _, first := w.seal(t, w.request(t, messages, "CA-RC"))
 	messages[0].UID, messages[0].FingerprintKey = id.Random128[id.UID](), [32]byte{1}
 	_, _, second := w.seal(t, w.request(t, messages, "CA-RC", "SF-RC"))
@@ -193,8 +203,12 @@ func TestSealRefuses(t *testing.T) {
 		{"a source that shrank", withEntry(func(e *Entry) { e.Size = 6 }), ErrSourceChanged},
 		{"a source that grew", withEntry(func(e *Entry) { e.Size = 4 }), ErrSourceChanged},
 		{"an empty source that grew", withEntry(func(e *Entry) { e.Size = 0 }), ErrSourceChanged},
-		{"a source that became empty", withEntry(func(e *Entry) { e.Open = memory("", "").Open }), ErrSourceChanged},
-		{"a source that fails to open", withEntry(func(e *Entry) { e.Open = func() (io.ReadCloser, error) { return nil, broken } }), broken},
+		{"a source that became empty", withEntry(func(e *Entry) {
+			e.Open = memory("", "").Open
+		}), ErrSourceChanged},
+		{"a source that fails to open", withEntry(func(e *Entry) {
+			e.Open = func() (io.ReadCloser, error) { return nil, broken }
+		}), broken},
 		{"a source that fails in the middle", withEntry(func(e *Entry) {
 			e.Open = func() (io.ReadCloser, error) {
 				return io.NopCloser(io.MultiReader(strings.NewReader("12"), failing{broken})), nil
@@ -202,35 +216,54 @@ func TestSealRefuses(t *testing.T) {
 		}), broken},
 		{"a source that fails at its end", withEntry(func(e *Entry) {
 			e.Open = func() (io.ReadCloser, error) {
-				return io.NopCloser(io.MultiReader(strings.NewReader("12345"), failing{broken})), nil
+				return io.NopCloser(io.MultiReader(strings.NewReader("12345"), failing{broken})),
+					nil
 			}
 		}), broken},
-		{"a negative size", withEntry(func(e *Entry) { e.Size, e.Open = -1, memory("", "").Open }), nil},
+		{"a negative size", withEntry(func(e *Entry) {
+			e.Size, e.Open = -1, memory("", "").Open
+		}), nil},
 		{"a path that is not the name", withEntry(func(e *Entry) { e.Path = "other.csv" }), nil},
-		{"a path that is not UTF-8", func(req *SealRequest) { req.Messages = []Message{file(1, "\xff", "x")} }, ErrName},
+		{"a path that is not UTF-8", func(req *SealRequest) {
+			req.Messages = []Message{file(1, "\xff", "x")}
+		}, ErrName},
 		{"a listing that fails", func(req *SealRequest) {
 			req.Messages[0].Entries = func(yield func(Entry, error) bool) { yield(Entry{}, broken) }
 		}, broken},
-		{"no entry", func(req *SealRequest) { req.Messages[0].Entries = func(func(Entry, error) bool) {} }, nil},
+		{"no entry", func(req *SealRequest) {
+			req.Messages[0].Entries = func(func(Entry, error) bool) {}
+		}, nil},
 		{"entries out of order", func(req *SealRequest) {
-			req.Messages = []Message{message(1, "set", TypeFolder, folder("set"), memory("set/b", ""), memory("set/a", ""))}
+			req.Messages = []Message{message(1, "set", TypeFolder, folder("set"),
+				memory("set/b", ""), memory("set/a", ""))}
 		}, nil},
 		{"another site's identity", func(req *SealRequest) { req.Sender = "PA-LAB" }, nil},
 		{"no recipients", func(req *SealRequest) { req.Recipients = nil }, ErrRecipients},
-		{"a recipient twice", func(req *SealRequest) { req.Recipients = append(req.Recipients, req.Recipients[0]) }, ErrRecipients},
+		{"a recipient twice", func(req *SealRequest) {
+			req.Recipients = append(req.Recipients, req.Recipients[0])
+		}, ErrRecipients},
 		{"two sites with one key", func(req *SealRequest) {
-			req.Recipients = append(req.Recipients, Recipient{Site: "SF-RC", Key: req.Recipients[0].Key})
+			req.Recipients = append(req.Recipients,
+				Recipient{Site: "SF-RC", Key: req.Recipients[0].Key})
 		}, ErrRecipients},
 		{"recipients out of order", func(req *SealRequest) {
-			req.Recipients = append(req.Recipients, Recipient{Site: "AA-RC", Key: w.site(t, "AA-RC").keys.Recipient()})
+			req.Recipients = append(req.Recipients,
+				Recipient{Site: "AA-RC", Key: w.site(t, "AA-RC").keys.Recipient()})
 		}, ErrRecipients},
-		{"mixed suites", func(req *SealRequest) { req.Recipients = append(req.Recipients, other.site(t, "SF-RC").recipient()) }, ErrRecipients},
-		{"a malformed key", func(req *SealRequest) { req.Recipients[0] = Recipient{Site: "CA-RC", Key: "age1nonsense"} }, ErrRecipients},
-		{"an SSH key", func(req *SealRequest) { req.Recipients[0] = Recipient{Site: "CA-RC", Key: "ssh-ed25519 AAAA"} }, ErrRecipients},
+		{"mixed suites", func(req *SealRequest) {
+			req.Recipients = append(req.Recipients, other.site(t, "SF-RC").recipient())
+		}, ErrRecipients},
+		{"a malformed key", func(req *SealRequest) {
+			req.Recipients[0] = Recipient{Site: "CA-RC", Key: "age1nonsense"}
+		}, ErrRecipients},
+		{"an SSH key", func(req *SealRequest) {
+			req.Recipients[0] = Recipient{Site: "CA-RC", Key: "ssh-ed25519 AAAA"}
+		}, ErrRecipients},
 		{"65 recipients", func(req *SealRequest) {
 			for n := range MaxRecipients {
 				_, public, _ := generate(SuiteX25519)
-				req.Recipients = append(req.Recipients, Recipient{Site: id.Site(fmt.Sprintf("RC-%03d", n)), Key: public})
+				req.Recipients = append(req.Recipients,
+					Recipient{Site: id.Site(fmt.Sprintf("RC-%03d", n)), Key: public})
 			}
 		}, ErrRecipients},
 		{"257 messages", func(req *SealRequest) {
@@ -252,7 +285,9 @@ func TestSealRefuses(t *testing.T) {
 		{"no network", func(req *SealRequest) { req.Network = "" }, id.ErrInvalid},
 		{"no envelope id", func(req *SealRequest) { req.Envelope = "" }, id.ErrInvalid},
 		{"no address", func(req *SealRequest) { req.Address = id.Address{} }, id.ErrInvalid},
-		{"no fingerprint key", func(req *SealRequest) { req.Messages[0].FingerprintKey = [32]byte{} }, nil},
+		{"no fingerprint key", func(req *SealRequest) {
+			req.Messages[0].FingerprintKey = [32]byte{}
+		}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -287,7 +322,8 @@ func TestSealWithoutRoom(t *testing.T) {
 	w := newWorld(t, SuiteX25519)
 	req := w.request(t, []Message{file(1, "data.csv", strings.Repeat("x", 200<<10))}, "CA-RC")
 	for room := 0; room < 200<<10; room += 7001 {
-		if _, err := Seal(&full{room}, req, w.site(t, "FL-LAB").identity); !errors.Is(err, errFull) {
+		if _, err := Seal(&full{room}, req, w.site(t, "FL-LAB").identity); !errors.Is(err,
+			errFull) {
 			t.Fatalf("with room for %d bytes: %v", room, err)
 		}
 	}

@@ -46,7 +46,7 @@ func (p *opening) archive(plain io.Reader) (Opened, error) {
 	return Opened{SenderKey: key, Messages: messages}, nil
 }
 
-// head is the third step: message.json, which is not trusted yet and may only cause refusal.
+// head makes the third check, of message.json. It is not trusted yet: it may only cause a refusal.
 func (p *opening) head() (raw []byte, h Head, err error) {
 	m, err := p.tar.next()
 	if err != nil {
@@ -69,15 +69,19 @@ func (p *opening) forMe(h Head) error {
 	if h.Network != p.opener.Network {
 		return flawf(statement.CodeMetadataMismatch, "it is of another network, %s", h.Network)
 	}
-	i := slices.IndexFunc(h.Recipients, func(r HeadRecipient) bool { return r.Site == p.opener.Site })
+	i := slices.IndexFunc(h.Recipients, func(r HeadRecipient) bool {
+		return r.Site == p.opener.Site
+	})
 	if i < 0 {
 		return flawf(statement.CodeNotForMe, "%s is not among its recipients", p.opener.Site)
 	}
 	if h.Recipients[i].Key != p.unwrap.key {
-		return flawf(statement.CodeMetadataMismatch, "the key that opened it is not the one that it names for %s", p.opener.Site)
+		return flawf(statement.CodeMetadataMismatch, "the key that opened it is not the one that "+
+			"it names for %s", p.opener.Site)
 	}
 	if len(h.Recipients) != p.unwrap.stanzas {
-		return flawf(statement.CodeMetadataMismatch, "it names %d recipients and is encrypted for %d", len(h.Recipients), p.unwrap.stanzas)
+		return flawf(statement.CodeMetadataMismatch, "it names %d recipients and is encrypted "+
+			"for %d", len(h.Recipients), p.unwrap.stanzas)
 	}
 	return nil
 }
@@ -86,17 +90,20 @@ func (p *opening) forMe(h Head) error {
 func (p *opening) asAnnounced(h Head) error {
 	want := p.want
 	if h.Sender != want.Sender {
-		return flawf(statement.CodeMetadataMismatch, "it is by %s and was published by %s", h.Sender, want.Sender)
+		return flawf(statement.CodeMetadataMismatch, "it is by %s and was published by %s",
+			h.Sender, want.Sender)
 	}
 	if h.Envelope != want.Envelope {
 		return flawf(statement.CodeMetadataMismatch, "it is envelope %s", h.Envelope)
 	}
 	if h.Address.String() != want.Address.String() {
-		return flawf(statement.CodeMetadataMismatch, "it is addressed to %s and was published for %s", h.Address, want.Address)
+		return flawf(statement.CodeMetadataMismatch, "it is addressed to %s and was published "+
+			"for %s", h.Address, want.Address)
 	}
 	same := func(m HeadMessage, w ExpectMessage) bool { return m.ID == w.ID && m.UID == w.UID }
 	if !slices.EqualFunc(h.Messages, want.Messages, same) {
-		return flawf(statement.CodeMetadataMismatch, "its messages are not those that the hub announced")
+		return flawf(statement.CodeMetadataMismatch, "its messages are not those that the hub "+
+			"announced")
 	}
 	if len(h.Messages) > 1 && want.Size > MaxShared {
 		return flawf(statement.CodeTooLarge, "%d messages in %d bytes", len(h.Messages), want.Size)
@@ -104,7 +111,7 @@ func (p *opening) asAnnounced(h Head) error {
 	return nil
 }
 
-// messages are the steps four and five. They return the member behind the last message, too.
+// messages makes the fourth and fifth check. It also returns the member behind the last message.
 func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
 	opened := make([]OpenedMessage, len(h.Messages))
 	m, err := p.tar.next()
@@ -112,7 +119,8 @@ func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
 		if err != nil {
 			return nil, m, archiveFlaw(statement.CodeEntryInvalid, err)
 		}
-		opened[i] = OpenedMessage{ID: hm.ID, UID: hm.UID, Sent: hm.Sent, Name: hm.Content.Name, Type: hm.Content.Type}
+		opened[i] = OpenedMessage{ID: hm.ID, UID: hm.UID, Sent: hm.Sent, Name: hm.Content.Name,
+			Type: hm.Content.Type}
 		if m, err = p.message(i, &opened[i], m); err != nil {
 			return nil, m, err
 		}
@@ -121,13 +129,14 @@ func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
 	return opened, m, nil
 }
 
-// message takes the entries of message n, of which the first is at hand, and returns the member behind the last.
+// message reads the entries of message n, of which m is the first, and returns the member behind
+// the last.
 func (p *opening) message(n int, o *OpenedMessage, m member) (member, error) {
 	prefix := contentPrefix + strconv.Itoa(n) + "/"
 	p.order.reset(o.Name, o.Type == TypeFolder)
 	for {
-		path, mine := strings.CutPrefix(m.path, prefix)
-		if !mine {
+		path, ok := strings.CutPrefix(m.path, prefix)
+		if !ok {
 			break
 		}
 		if err := p.entry(n, path, m); err != nil {
@@ -140,8 +149,9 @@ func (p *opening) message(n int, o *OpenedMessage, m member) (member, error) {
 			return m, archiveFlaw(statement.CodeEntryInvalid, err)
 		}
 	}
-	if !p.order.started() {
-		return m, flawf(statement.CodeEntryInvalid, "%.80q stands where %s%s is expected", m.path, prefix, o.Name)
+	if !p.order.hasStarted() {
+		return m, flawf(statement.CodeEntryInvalid, "%.80q stands where %s%s is expected", m.path,
+			prefix, o.Name)
 	}
 	if o.Type == TypeFile {
 		o.SHA256 = id.Hash(hex.EncodeToString(p.tally.last[:]))
@@ -205,13 +215,14 @@ func (p *opening) copyTo(w io.Writer) error {
 	}
 }
 
-// signature is the sixth step. It returns the sender's identity key.
+// signature makes the sixth check. It returns the sender's identity key.
 func (p *opening) signature(m member, head id.Hash) (id.Hash, error) {
 	jws, err := p.small(m, signaturePath, maxSignature, statement.CodeEntryInvalid)
 	if err != nil {
 		return "", err
 	}
-	signed, err := statement.Open[statement.EnvelopeSignature](string(jws), p.opener.Verifier, p.want.At)
+	signed, err := statement.Open[statement.EnvelopeSignature](string(jws), p.opener.Verifier,
+		p.want.At)
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
 		return "", fmt.Errorf("the sender's certificate: %w", err)
@@ -220,7 +231,8 @@ func (p *opening) signature(m member, head id.Hash) (id.Hash, error) {
 	case err != nil:
 		return "", &flaw{code: statement.CodeSignatureInvalid, err: err}
 	case signed.Site != p.want.Sender:
-		return "", flawf(statement.CodeSignerMismatch, "%s signed it, not %s", signed.Site, p.want.Sender)
+		return "", flawf(statement.CodeSignerMismatch, "%s signed it, not %s", signed.Site,
+			p.want.Sender)
 	}
 	if err := p.opener.Pin(signed.Site, signed.Key); err != nil {
 		return "", err
@@ -231,14 +243,15 @@ func (p *opening) signature(m member, head id.Hash) (id.Hash, error) {
 	return signed.Key, nil
 }
 
-// small reads one of the two members that are not content. Their headers are fixed but for the size. code is for a member
-// that stands in its place.
+// small reads message.json or signature.jws. Their headers are fixed except for the size. code
+// names another member in its place.
 func (p *opening) small(m member, path string, limit int64, code string) ([]byte, error) {
 	if m != (member{path: path, size: m.size}) {
 		return nil, flawf(code, "%.80q stands where %s is expected", m.path, path)
 	}
 	if m.size > limit {
-		return nil, flawf(statement.CodeTooLarge, "%s has %d bytes, more than %d", path, m.size, limit)
+		return nil, flawf(statement.CodeTooLarge, "%s has %d bytes, more than %d", path, m.size,
+			limit)
 	}
 	data := make([]byte, m.size)
 	if _, err := io.ReadFull(&p.tar, data); err != nil {

@@ -14,11 +14,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// theirHeader is what Go's archive/tar writes for the member in its FormatPAX.
+// theirHeader returns the header of Go's archive/tar for the member in FormatPAX.
 func theirHeader(t rapid.TB, m member) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	h := &tar.Header{Name: m.path, Typeflag: tar.TypeReg, Mode: m.mode(), Size: m.size, ModTime: time.Unix(m.mtime, 0), Format: tar.FormatPAX}
+	h := &tar.Header{Name: m.path, Typeflag: tar.TypeReg, Mode: m.mode(), Size: m.size,
+		ModTime: time.Unix(m.mtime, 0), Format: tar.FormatPAX}
 	if m.dir {
 		h.Typeflag = tar.TypeDir
 	}
@@ -36,7 +37,8 @@ func anyMember(t *rapid.T) member {
 	}
 	if !m.dir {
 		m.exec = rapid.Bool().Draw(t, "exec")
-		m.size = rapid.OneOf(rapid.Int64Range(0, 1<<20), rapid.Int64Range(maxOctal-2, maxOctal+2), rapid.Int64Range(0, 1<<62)).Draw(t, "size")
+		m.size = rapid.OneOf(rapid.Int64Range(0, 1<<20), rapid.Int64Range(maxOctal-2, maxOctal+2),
+			rapid.Int64Range(0, 1<<62)).Draw(t, "size")
 	}
 	return m
 }
@@ -59,15 +61,18 @@ func anyPath(t *rapid.T, label string) string {
 
 func TestHeaderIsThatOfArchiveTar(t *testing.T) {
 	check := func(t rapid.TB, m member) {
-		ours := appendHeader(nil, m)
-		if theirs := theirHeader(t, m); !bytes.Equal(ours, theirs) {
-			t.Fatalf("header of %+v:\n ours  %q\n theirs %q", m, ours, theirs)
+		own := appendHeader(nil, m)
+		if goTar := theirHeader(t, m); !bytes.Equal(own, goTar) {
+			t.Fatalf("header of %+v:\n ours  %q\n theirs %q", m, own, goTar)
 		}
 	}
 	edges := []string{
-		strings.Repeat("a", 100), strings.Repeat("a", 101), strings.Repeat("a", 99) + "/b", strings.Repeat("a", 98) + "/b/c",
-		strings.Repeat("é", 50), strings.Repeat("a", 99) + "/é", "é", strings.Repeat("a/", 60) + "b", strings.Repeat("a", 155) + "/" + strings.Repeat("b", 100),
-		strings.Repeat("a", 156) + "/" + strings.Repeat("b", 99), strings.Repeat("a", 155) + "/" + strings.Repeat("b", 101), "a/" + strings.Repeat("b", 100),
+		strings.Repeat("a", 100), strings.Repeat("a", 101), strings.Repeat("a", 99) + "/b",
+		strings.Repeat("a", 98) + "/b/c",
+		strings.Repeat("é", 50), strings.Repeat("a", 99) + "/é", "é", strings.Repeat("a/", 60) +
+			"b", strings.Repeat("a", 155) + "/" + strings.Repeat("b", 100),
+		strings.Repeat("a", 156) + "/" + strings.Repeat("b", 99), strings.Repeat("a", 155) + "/" +
+			strings.Repeat("b", 101), "a/" + strings.Repeat("b", 100),
 		strings.Repeat("a", 154) + "/b/" + strings.Repeat("c", 99), strings.Repeat("a", 100) + "/b",
 		strings.Repeat("x", MaxPath),
 	}
@@ -94,8 +99,8 @@ func TestHeaderIsReadBack(t *testing.T) {
 	})
 }
 
-// No changed byte of a header goes unnoticed: there is no second spelling of one member, and only PAX records, which have no
-// checksum, can be changed into another's.
+// Every changed byte of a header is noticed: a member has one spelling. Only PAX records, without a
+// checksum, can be changed into another member's.
 func TestHeaderHasOneSpelling(t *testing.T) {
 	for _, m := range []member{
 		{path: "content/0/data.csv", size: 5, mtime: 1759924800},
@@ -113,7 +118,8 @@ func TestHeaderHasOneSpelling(t *testing.T) {
 				broken := slices.Clone(whole)
 				broken[i] ^= flip
 				var r tarReader
-				r.reset(io.MultiReader(bytes.NewReader(broken), bytes.NewReader(make([]byte, 8<<10))), 1<<50)
+				r.reset(io.MultiReader(bytes.NewReader(broken),
+					bytes.NewReader(make([]byte, 8<<10))), 1<<50)
 				got, err := r.next()
 				if err != nil && !errors.Is(err, errArchive) {
 					t.Fatalf("byte %d of the header of %+v: %v", i, m, err)
@@ -127,8 +133,10 @@ func TestHeaderHasOneSpelling(t *testing.T) {
 }
 
 func TestValidPath(t *testing.T) {
-	good := []string{"a", "a/b", "a b/c'd\"e", ".hidden", "...", "a\\b", "C:", "é/😀", "a\nb", "a/.b", "-rf", strings.Repeat("x", MaxPath)}
-	bad := []string{"", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "a/../b", "../a", "a\x00", "\xff", "a/\xc3", strings.Repeat("x", MaxPath+1)}
+	good := []string{"a", "a/b", "a b/c'd\"e", ".hidden", "...", "a\\b", "C:", "é/😀", "a\nb",
+		"a/.b", "-rf", strings.Repeat("x", MaxPath)}
+	bad := []string{"", "/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "a/../b", "../a", "a\x00",
+		"\xff", "a/\xc3", strings.Repeat("x", MaxPath+1)}
 	for _, path := range good {
 		if err := ValidPath(path); err != nil {
 			t.Errorf("%q: %v", path, err)
@@ -170,9 +178,12 @@ func TestEntryOrder(t *testing.T) {
 		{"an empty folder", true, []entry{dir("d")}, -1},
 		{"a folder that is a file", true, []entry{reg("d")}, 0},
 		{"the folder's entry is missing", true, []entry{reg("d/e")}, 0},
-		{"nested", true, []entry{dir("d"), dir("d/a"), reg("d/a/x"), dir("d/b"), dir("d/b/c"), reg("d/b/c/y"), reg("d/z")}, -1},
-		{"a file between a folder and what is in it", true, []entry{dir("d"), dir("d/a"), reg("d/a-b"), reg("d/a/x")}, -1},
-		{"folders whose names begin alike", true, []entry{dir("d"), dir("d/a"), dir("d/a b"), reg("d/a b/x"), dir("d/a-"), reg("d/a-/x"), reg("d/a/x")}, -1},
+		{"nested", true, []entry{dir("d"), dir("d/a"), reg("d/a/x"), dir("d/b"), dir("d/b/c"),
+			reg("d/b/c/y"), reg("d/z")}, -1},
+		{"a file between a folder and what is in it", true,
+			[]entry{dir("d"), dir("d/a"), reg("d/a-b"), reg("d/a/x")}, -1},
+		{"folders whose names begin alike", true, []entry{dir("d"), dir("d/a"), dir("d/a b"),
+			reg("d/a b/x"), dir("d/a-"), reg("d/a-/x"), reg("d/a/x")}, -1},
 		{"twice", true, []entry{dir("d"), reg("d/a"), reg("d/a")}, 2},
 		{"out of order", true, []entry{dir("d"), reg("d/b"), reg("d/a")}, 2},
 		{"a parent is missing", true, []entry{dir("d"), reg("d/a/x")}, 1},

@@ -6,22 +6,23 @@ import (
 	"strings"
 )
 
-// blockSize is tar's unit: headers are one block, bodies are filled up to whole blocks with zeros.
+// blockSize is tar's unit: a header is one block, and zeros fill a body up to whole blocks.
 const blockSize = 512
 
-// The fields of a header that hold a path: its end, and when that is too short the folders before it.
+// The fields of a header for a path: its end, and for a longer path the folders before it.
 const (
 	nameSize   = 100
 	prefixSize = 155
 )
 
-// maxOctal is the first number that tar's eleven octal digits cannot hold: 8 GiB as a size, the year 2242 as a time.
+// maxOctal is the first number above tar's eleven octal digits: a size of 8 GiB, the year 2242.
 const maxOctal = 1 << 33
 
 // endSize is the length of the zeros that end an archive.
 const endSize = 2 * blockSize
 
-// The types of members. 'x' is the PAX header that goes before a member whose path or size does not fit its header.
+// The types of members. 'x' is the PAX header before a member whose path or size does not fit its
+// header.
 const (
 	typeFile = '0'
 	typeDir  = '5'
@@ -30,7 +31,7 @@ const (
 
 var zeros [endSize]byte
 
-// member is one member of the archive, as far as the format lets members differ.
+// member holds the variable fields of one member of the archive.
 type member struct {
 	path  string // in the archive: message.json, content/0/data.csv
 	dir   bool
@@ -46,8 +47,9 @@ func (m member) mode() int64 {
 	return 0o644
 }
 
-// appendHeader appends the only header that the format allows for m: one block, and before it a PAX header if the path or the
-// size does not fit the block. These are the bytes that Go's archive/tar writes, spelled out here so that they never change.
+// appendHeader appends the only header that the format allows for m. It is one block, with a PAX
+// header before it if the path or size does not fit. The bytes equal those of Go's archive/tar;
+// they are written here so that they never change.
 func appendHeader(b []byte, m member) []byte {
 	if prefix, name, ok := splitPath(m); ok {
 		return appendBlock(b, m, prefix, name)
@@ -62,7 +64,8 @@ func appendHeader(b []byte, m member) []byte {
 	return appendBlock(b, m, "", asciiOnly(m.path))
 }
 
-// splitPath divides an ASCII path between the block's two fields, at the last slash that the first of them can reach.
+// splitPath divides an ASCII path between the block's two fields, at the last slash that fits the
+// first.
 func splitPath(m member) (prefix, name string, ok bool) {
 	if len(m.path) <= nameSize || !isASCII(m.path) || m.size >= maxOctal {
 		return "", "", false
@@ -77,7 +80,7 @@ func splitPath(m member) (prefix, name string, ok bool) {
 func appendBlock(b []byte, m member, prefix, name string) []byte {
 	b, block := grow(b)
 	copy(block[:nameSize], name)
-	if len(name) > nameSize && name[nameSize-1] == '/' { // a cut path must not end like a folder's
+	if len(name) > nameSize && name[nameSize-1] == '/' { // a cut path must not end with a slash
 		block[len(strings.TrimRight(name[:nameSize-1], "/"))] = 0
 	}
 	putOctal(block[100:108], m.mode())
@@ -126,7 +129,8 @@ func finish(block []byte) {
 	putOctal(block[148:155], sum)
 }
 
-// putOctal fills the field with octal digits and a NUL. A number that does not fit is written as zero: a PAX record has it.
+// putOctal fills the field with octal digits and a NUL. A number that does not fit becomes zero,
+// and a PAX record holds it.
 func putOctal(field []byte, n int64) {
 	last := len(field) - 1
 	field[last] = 0
@@ -151,7 +155,7 @@ func paxRecords(m member) string {
 	return records
 }
 
-// paxRecord returns "LENGTH KEY=VALUE\n", where the length counts its own digits.
+// paxRecord returns "LENGTH KEY=VALUE\n"; the length counts its own digits.
 func paxRecord(key, value string) string {
 	rest := " " + key + "=" + value + "\n"
 	length := len(rest)
@@ -161,7 +165,7 @@ func paxRecord(key, value string) string {
 	return strconv.Itoa(length) + rest
 }
 
-// padding is what fills a body of n bytes up to whole blocks.
+// padding returns the zeros needed to fill a body of n bytes up to whole blocks.
 func padding(n int64) int64 {
 	return -n & (blockSize - 1)
 }
@@ -188,7 +192,7 @@ func asciiOnly(s string) string {
 	return string(b)
 }
 
-// cut keeps what fits tar's name field.
+// cut truncates a text to tar's name field.
 func cut(s string) string {
 	return s[:min(len(s), nameSize)]
 }

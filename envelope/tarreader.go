@@ -12,24 +12,24 @@ import (
 // maxPAX bounds the PAX records before one member: a path, a size and their keys.
 const maxPAX = MaxPath + 64
 
-// errArchive is wrapped by every error about the archive itself, and by no error of the reader below it.
+// errArchive is wrapped by every error about the archive, and by none of the reader below it.
 var errArchive = errors.New("the archive is malformed")
 
-// tarReader reads an archive that has exactly the form that appendHeader gives it, and nothing else: no other types, keys,
-// owners, formats or spellings of the same header. It has no buffer that grows.
+// tarReader reads archives in exactly the form of appendHeader: no other types, keys, owners,
+// formats or spellings of a header. Its memory is constant.
 type tarReader struct {
-	r      io.Reader
-	limit  int64 // the largest size that a member can have
-	left   int64 // bytes of the current body not yet read
-	pad    int64 // zeros after it
-	raw    []byte
-	again  []byte
-	block  [blockSize]byte
-	filler [blockSize]byte
+	r         io.Reader
+	limit     int64 // largest size of a member
+	left      int64 // bytes of the current body not yet read
+	pad       int64 // zeros after it
+	raw       []byte
+	rewritten []byte
+	block     [blockSize]byte
+	filler    [blockSize]byte
 }
 
 func (t *tarReader) reset(r io.Reader, limit int64) {
-	*t = tarReader{r: r, limit: limit, raw: t.raw[:0], again: t.again[:0]}
+	*t = tarReader{r: r, limit: limit, raw: t.raw[:0], rewritten: t.rewritten[:0]}
 }
 
 // next reads the header of the next member. The body before it must have been read to its end.
@@ -52,8 +52,9 @@ func (t *tarReader) next() (member, error) {
 	if err := m.parse(t.block[:], extra); err != nil {
 		return m, err
 	}
-	if t.again = appendHeader(t.again[:0], m); !bytes.Equal(t.again, t.raw) {
-		return m, fmt.Errorf("%w: the header of %.80q is not spelled the one way", errArchive, m.path)
+	if t.rewritten = appendHeader(t.rewritten[:0], m); !bytes.Equal(t.rewritten, t.raw) {
+		return m, fmt.Errorf("%w: the header of %.80q is not spelled the one way", errArchive,
+			m.path)
 	}
 	if m.size > t.limit {
 		return m, fmt.Errorf("%w: %.80q would be larger than its envelope", errArchive, m.path)
@@ -70,7 +71,7 @@ func (t *tarReader) readBlock() error {
 	return nil
 }
 
-// full reads all of p. An end of the plaintext in the middle of something is the archive's fault; age's own word for a cut
+// full reads all of p. An early end of the plaintext is the archive's fault; age's error for a cut
 // ciphertext, io.ErrUnexpectedEOF, is not.
 func (t *tarReader) full(p []byte) error {
 	for len(p) > 0 {
@@ -86,7 +87,7 @@ func (t *tarReader) full(p []byte) error {
 	return nil
 }
 
-// pax is what the PAX header before a member says.
+// pax holds the records of a PAX header.
 type pax struct {
 	path    string
 	size    int64
@@ -133,7 +134,7 @@ func parsePAX(records string) (pax, error) {
 	return p, nil
 }
 
-// parse takes from a header block what may differ between members. Everything else is compared by the caller.
+// parse reads the variable fields of a header block. The caller compares the rest.
 func (m *member) parse(block []byte, extra pax) error {
 	switch block[156] {
 	case typeFile:
@@ -185,7 +186,7 @@ func octal(field []byte) (int64, bool) {
 	return n, field[last] == 0
 }
 
-// Read reads the current member's body. At its end the zeros behind it are checked.
+// Read reads the current member's body, and checks the zeros behind it.
 func (t *tarReader) Read(p []byte) (int, error) {
 	if t.left == 0 {
 		return 0, t.endBody()
@@ -196,7 +197,7 @@ func (t *tarReader) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("%w: it ends too early", errArchive)
 	}
 	if err == io.EOF {
-		err = nil // the archive goes on, or full will say that it does not
+		err = nil // full reports an early end of the archive
 	}
 	return n, err
 }
@@ -212,8 +213,7 @@ func (t *tarReader) endBody() error {
 	return io.EOF
 }
 
-// end checks that after the last body come exactly the zeros that end an archive, and then the end of the plaintext as the
-// reader below tells it.
+// end checks that exactly the zeros of an archive's end follow, and then the end of the plaintext.
 func (t *tarReader) end() error {
 	tail := t.block[:]
 	for range endSize / blockSize {

@@ -11,7 +11,8 @@ import (
 	"sealpost/statement"
 )
 
-// What a stanza must look like, so that all recipients judge a header alike: age itself looks only as far as its own stanza.
+// argumentOf and wrappedKey fix the form of a stanza. All recipients must judge a header alike, but
+// age looks only at its own stanza.
 var argumentOf = map[string]int{ // characters of its one argument, an encapsulated key in base64
 	"mlkem768x25519": (1088+32)*8/6 + 1,
 	"X25519":         32*8/6 + 1,
@@ -19,23 +20,25 @@ var argumentOf = map[string]int{ // characters of its one argument, an encapsula
 
 const wrappedKey = 16 + 16 // bytes of its body: the file key and a tag
 
-// unwrapper is the only age.Identity that Open gives to age. It sees all stanzas before any key is tried.
+// unwrapper is the only age.Identity of Open. It checks all stanzas before it tries a key.
 type unwrapper struct {
 	keys    *Keys
 	stanzas int
-	key     id.Hash // of the recipient string whose private key fitted
+	key     id.Hash // of the recipient string of the matching key
 }
 
 // Unwrap implements age.Identity.
 func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	u.stanzas = len(stanzas)
 	if len(stanzas) > MaxRecipients {
-		return nil, flawf(statement.CodeHeaderInvalid, "%d stanzas in the header, more than %d", len(stanzas), MaxRecipients)
+		return nil, flawf(statement.CodeHeaderInvalid, "%d stanzas in the header, more than %d",
+			len(stanzas), MaxRecipients)
 	}
 	want := stanzaOf[u.keys.suite]
 	for _, s := range stanzas {
 		if s.Type != want {
-			return nil, flawf(statement.CodeHeaderInvalid, "a stanza of type %.40q in the header: this network uses %s only", s.Type, want)
+			return nil, flawf(statement.CodeHeaderInvalid, "a stanza of type %.40q in the "+
+				"header: this network uses %s only", s.Type, want)
 		}
 		if len(s.Args) != 1 || len(s.Args[0]) != argumentOf[want] || len(s.Body) != wrappedKey {
 			return nil, flawf(statement.CodeHeaderInvalid, "a stanza in the header is malformed")
@@ -55,7 +58,7 @@ func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
-// decrypt checks the header and returns the plaintext, each chunk of which age authenticates before it gives it out.
+// decrypt checks the header and returns the plaintext. age authenticates each chunk first.
 func (u *unwrapper) decrypt(src io.Reader, buf []byte) (io.Reader, error) {
 	start, err := readHeader(src, buf)
 	if err != nil {
@@ -77,8 +80,8 @@ func (u *unwrapper) decrypt(src io.Reader, buf []byte) (io.Reader, error) {
 	}
 }
 
-// readHeader reads until the header is in buf, which is as long as a header may be, and returns what it has read. age's
-// own limit is far higher.
+// readHeader reads until the header is in buf, and returns the bytes it read. buf has the maximum
+// size of a header; age's own limit is far higher.
 func readHeader(src io.Reader, buf []byte) ([]byte, error) {
 	const step = 8 << 10
 	n, searched := 0, 0
@@ -86,7 +89,7 @@ func readHeader(src io.Reader, buf []byte) ([]byte, error) {
 		k, err := src.Read(buf[n:min(n+step, len(buf))])
 		n += k
 		if headerEnds(buf[searched:n]) || err == io.EOF {
-			return buf[:n], nil // age says what is wrong with a header that has no end
+			return buf[:n], nil // age reports the error of a header without end
 		}
 		if err != nil {
 			return nil, err

@@ -24,22 +24,23 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// The test vectors were made by this code once. Those that exist are never written again: the flag adds what is missing.
+// makeVectors adds missing test vectors. Existing ones, made by this code once, are never written
+// again.
 var makeVectors = flag.Bool("make-vectors", false, "make the test vectors that are missing")
 
 const vectorDir = "testdata/vectors"
 
 var vectorTime = time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 
-// vectorKey derives 32 bytes from a sentence that stands in FORMAT.md: keys for vectors protect nothing and are no secret,
-// so that everybody can open the vectors and no private key has to lie in the repository.
+// vectorKey derives 32 bytes from a sentence in FORMAT.md. Keys of vectors are no secret: any
+// reader can open the vectors, and no private key is in the repository.
 func vectorKey(owner string) []byte {
 	sum := sha256.Sum256([]byte("sealpost test vectors, not a secret: " + owner))
 	return sum[:]
 }
 
-// newVectorWorld is a network with the vectors' root and encryption keys. Its signing keys are made anew: a signature that
-// is checked needs only the root.
+// newVectorWorld is a network with the vectors' root and encryption keys. Its signing keys are made
+// anew: a signature that is checked needs only the root.
 func newVectorWorld(t testing.TB, suite string) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -52,7 +53,8 @@ func newVectorWorld(t testing.TB, suite string) *world {
 		t.Fatal(err)
 	}
 	mkdir(t, filepath.Join(dir, "root"))
-	if err := secretfile.Create(filepath.Join(dir, "root", "root.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+	if err := secretfile.Create(filepath.Join(dir, "root", "root.key"),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorldAt(t, dir, suite, vectorTime)
@@ -66,7 +68,7 @@ func newVectorWorld(t testing.TB, suite string) *world {
 	return w
 }
 
-// vector is an envelope that was sealed once, and what must come of it.
+// vector is an envelope that was sealed once, and its expected result.
 type vector struct {
 	Name     string          `json:"name"`
 	Suite    string          `json:"suite"`
@@ -82,7 +84,7 @@ type vector struct {
 	Messages []vectorMessage `json:"messages,omitempty"`
 }
 
-// vectorRecord is what the hub announces.
+// vectorRecord is the hub's record.
 type vectorRecord struct {
 	Envelope id.Envelope `json:"envelope_id"`
 	Sender   id.Site     `json:"sender_id"`
@@ -106,7 +108,8 @@ type vectorMessage struct {
 }
 
 func (v vector) expect() Expect {
-	want := Expect{Envelope: v.Record.Envelope, Sender: v.Record.Sender, Address: v.Record.Address, Size: v.Record.Size, CRC32C: v.Record.CRC32C, At: v.Record.At}
+	want := Expect{Envelope: v.Record.Envelope, Sender: v.Record.Sender, Address: v.Record.Address,
+		Size: v.Record.Size, CRC32C: v.Record.CRC32C, At: v.Record.At}
 	for _, m := range v.Record.Messages {
 		want.Messages = append(want.Messages, ExpectMessage(m))
 	}
@@ -114,14 +117,16 @@ func (v vector) expect() Expect {
 }
 
 func record(want Expect) vectorRecord {
-	r := vectorRecord{Envelope: want.Envelope, Sender: want.Sender, Address: want.Address, Size: want.Size, CRC32C: want.CRC32C, At: want.At}
+	r := vectorRecord{Envelope: want.Envelope, Sender: want.Sender, Address: want.Address,
+		Size: want.Size, CRC32C: want.CRC32C, At: want.At}
 	for _, m := range want.Messages {
 		r.Messages = append(r.Messages, vectorID(m))
 	}
 	return r
 }
 
-// goodVectors are what is sealed for them. Everything but the file key and the signature is fixed.
+// goodVectors returns the requests of the good vectors. All but the file key and the signature is
+// fixed.
 func goodVectors() map[string]SealRequest {
 	entry := func(path, content string, executable bool) Entry {
 		e := memory(path, content)
@@ -130,13 +135,19 @@ func goodVectors() map[string]SealRequest {
 	}
 	long := "set/" + strings.Repeat("long-", 30) + "name"
 	requests := map[string][]Message{
-		"file":       {message(1, "data.csv", TypeFile, entry("data.csv", "time,value\n1,2\n", false))},
-		"empty":      {message(2, "empty", TypeFile, entry("empty", "", true))},
-		"odd-name":   {message(3, `"quoted" 'n\ame' 😀 <&>.csv`, TypeFile, entry(`"quoted" 'n\ame' 😀 <&>.csv`, "x", false))},
-		"several":    {message(4, "a", TypeFile, entry("a", "aaa", false)), message(5, "b", TypeFile, entry("b", "", false)), message(6, "a", TypeFile, entry("a", "again", false))},
-		"folder":     {message(7, "set", TypeFolder, folder("set"), folder("set/a"), entry("set/a-b", "between", false), entry("set/a/x", "x", true), folder("set/empty"), folder(long), entry(long+"/é", "é", false))},
-		"to-sites":   {message(8, "data.csv", TypeFile, entry("data.csv", "x", false))},
-		"two-chunks": {message(9, "data.bin", TypeFile, entry("data.bin", strings.Repeat("0123456789abcdef", 5000), false))},
+		"file": {message(1, "data.csv", TypeFile,
+			entry("data.csv", "time,value\n1,2\n", false))},
+		"empty":    {message(2, "empty", TypeFile, entry("empty", "", true))},
+		"odd-name": {message(3, `"quoted" 'n\ame' 😀 <&>.csv`, TypeFile, entry(`"quoted" 'n\ame' 😀 <&>.csv`, "x", false))},
+		"several": {message(4, "a", TypeFile, entry("a", "aaa", false)),
+			message(5, "b", TypeFile, entry("b", "", false)),
+			message(6, "a", TypeFile, entry("a", "again", false))},
+		"folder": {message(7, "set", TypeFolder, folder("set"), folder("set/a"),
+			entry("set/a-b", "between", false), entry("set/a/x", "x", true), folder("set/empty"),
+			folder(long), entry(long+"/é", "é", false))},
+		"to-sites": {message(8, "data.csv", TypeFile, entry("data.csv", "x", false))},
+		"two-chunks": {message(9, "data.bin", TypeFile,
+			entry("data.bin", strings.Repeat("0123456789abcdef", 5000), false))},
 	}
 	all := map[string]SealRequest{}
 	for name, messages := range requests {
@@ -145,7 +156,9 @@ func goodVectors() map[string]SealRequest {
 			m.UID = id.UID(fmt.Sprintf("%x", vectorKey(string("uid "+m.ID)))[:32])
 			copy(m.FingerprintKey[:], vectorKey(string("fingerprint key "+m.ID)))
 		}
-		req := SealRequest{Envelope: id.Envelope(fmt.Sprintf("%x", vectorKey("envelope "+name))[:32]), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"}, Messages: messages}
+		req := SealRequest{Envelope: id.Envelope(fmt.Sprintf("%x",
+			vectorKey("envelope "+name))[:32]), Sender: "FL-LAB",
+			Address: id.Address{RoutingKey: "fl-lab.dat"}, Messages: messages}
 		if name == "to-sites" {
 			req.Address = id.Address{To: []id.Site{"CA-RC", "SF-RC"}}
 		}
@@ -178,7 +191,8 @@ func TestVectorsOpen(t *testing.T) {
 	}
 }
 
-// openGood opens a vector, and seals what it holds again: all but the file key and the signature is the same, byte by byte.
+// openGood opens a vector and seals its content again. All but the file key and the signature must
+// be equal.
 func openGood(t *testing.T, w *world, base string, req SealRequest) {
 	v := readVector(t, base+".json")
 	o := w.opener(t, v.Site)
@@ -204,9 +218,12 @@ func openGood(t *testing.T, w *world, base string, req SealRequest) {
 	if !bytes.Equal(archive, readFile(t, base+".tar")) {
 		t.Error("the archive is not the one that was sealed for the vector")
 	}
-	again := describe(t, w, req, archive, sealed)
-	if again.Head != v.Head || again.Body != v.Body || !slices.EqualFunc(again.Messages, v.Messages, func(a, b vectorMessage) bool { return slices.Equal(a.Entries, b.Entries) }) {
-		t.Errorf("got %+v, want %+v", again, v)
+	resealed := describe(t, w, req, archive, sealed)
+	if resealed.Head != v.Head || resealed.Body != v.Body ||
+		!slices.EqualFunc(resealed.Messages, v.Messages, func(a, b vectorMessage) bool {
+			return slices.Equal(a.Entries, b.Entries)
+		}) {
+		t.Errorf("got %+v, want %+v", resealed, v)
 	}
 }
 
@@ -220,7 +237,7 @@ func beforeSignature(t testing.TB, plain []byte) []byte {
 	return plain[:i]
 }
 
-// describe says what the vector of a request must have, from the entries and the archive.
+// describe returns the expected vector of a request, from the entries and the archive.
 func describe(t testing.TB, w *world, req SealRequest, archive []byte, sealed Sealed) vector {
 	t.Helper()
 	var r tarReader
@@ -243,7 +260,8 @@ func describe(t testing.TB, w *world, req SealRequest, archive []byte, sealed Se
 				r, _ := e.Open()
 				content, _ = io.ReadAll(r)
 			}
-			line := AppendEntry(nil, e.Path, e.Dir, e.Executable, e.ModTime, e.Size, sha256.Sum256(content))
+			line := AppendEntry(nil, e.Path, e.Dir, e.Executable, e.ModTime, e.Size,
+				sha256.Sum256(content))
 			digest.Write(line)
 			lines = append(lines, string(line[:len(line)-1]))
 		}
@@ -252,7 +270,8 @@ func describe(t testing.TB, w *world, req SealRequest, archive []byte, sealed Se
 		if d != sealed.Digests[i] {
 			t.Fatalf("digest %s, sealed as %s", d, sealed.Digests[i])
 		}
-		v.Messages = append(v.Messages, vectorMessage{Digest: d, FingerprintKey: m.FingerprintKey, Fingerprint: Fingerprint(m.FingerprintKey, d), Entries: lines})
+		v.Messages = append(v.Messages, vectorMessage{Digest: d, FingerprintKey: m.FingerprintKey,
+			Fingerprint: Fingerprint(m.FingerprintKey, d), Entries: lines})
 	}
 	v.Body = sumHash(body)
 	return v
@@ -265,13 +284,15 @@ func makeGood(t *testing.T, w *world, base string, req SealRequest) {
 	ciphertext, want, sealed := w.seal(t, req)
 	archive := beforeSignature(t, decryptAs(t, w.site(t, "CA-RC"), ciphertext))
 	v := describe(t, w, req, archive, sealed)
-	v.Name, v.Record, v.Sender = filepath.Base(base), record(want), w.site(t, "FL-LAB").identity.Key()
+	v.Name, v.Record, v.Sender = filepath.Base(base), record(want),
+		w.site(t, "FL-LAB").identity.Key()
 	writeFile(t, base+".age", ciphertext)
 	writeFile(t, base+".tar", archive)
 	writeVector(t, base+".json", v)
 }
 
-// maxVector keeps hostile vectors out of the repository that are large by nature. They are made in every test anyhow.
+// maxVector keeps hostile vectors out of the repository that are large by nature. They are made in
+// every test anyhow.
 const maxVector = 16 << 10
 
 func TestVectorsAreRefused(t *testing.T) {
@@ -295,7 +316,8 @@ func TestVectorsAreRefused(t *testing.T) {
 			_, err := o.Open(bytes.NewReader(readFile(t, base+".age")), v.expect(), newTray())
 			refusedWith(t, err, v.Code)
 			if v.Code != h.code || v.Step != h.step {
-				t.Errorf("the vector says %d, %s, and the test %d, %s", v.Step, v.Code, h.step, h.code)
+				t.Errorf("the vector says %d, %s, and the test %d, %s", v.Step, v.Code, h.step,
+					h.code)
 			}
 		})
 	}
@@ -312,7 +334,8 @@ func makeHostile(t *testing.T, w *world, base string, h hostile) {
 		return
 	}
 	writeFile(t, base+".age", ciphertext)
-	writeVector(t, base+".json", vector{Name: h.name, Suite: w.suite, Step: h.step, Code: h.code, Site: "CA-RC", Network: w.network, Record: record(want)})
+	writeVector(t, base+".json", vector{Name: h.name, Suite: w.suite, Step: h.step, Code: h.code,
+		Site: "CA-RC", Network: w.network, Record: record(want)})
 }
 
 var noSlug = regexp.MustCompile(`[^a-z0-9]+`)

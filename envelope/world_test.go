@@ -16,7 +16,8 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// world is a network for tests: an authority, sites with identities and encryption keys. Every run makes its own.
+// world is a network for tests: an authority, sites with identities and encryption keys. Every run
+// makes its own.
 type world struct {
 	dir       string
 	authority *certs.Authority
@@ -51,7 +52,8 @@ func newWorldAt(t testing.TB, dir, suite string, now time.Time) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{dir: dir, authority: authority, verifier: certs.NewVerifier(root.Certificate()), network: authority.Network(), suite: suite, now: now, sites: map[id.Site]*site{}}
+	return &world{dir: dir, authority: authority, verifier: certs.NewVerifier(root.Certificate()),
+		network: authority.Network(), suite: suite, now: now, sites: map[id.Site]*site{}}
 }
 
 // site returns the site of that name, and makes it when it is new.
@@ -64,7 +66,8 @@ func (w *world) site(t testing.TB, name id.Site) *site {
 	}
 	dir := filepath.Join(w.dir, string(name))
 	mkdir(t, dir)
-	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "chain.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +83,8 @@ func (w *world) site(t testing.TB, name id.Site) *site {
 		t.Fatal(err)
 	}
 	if w.secret != nil {
-		if err := secretfile.Create(filepath.Join(dir, "recipient.key"), []byte(w.secret(name)+"\n")); err != nil {
+		if err := secretfile.Create(filepath.Join(dir, "recipient.key"),
+			[]byte(w.secret(name)+"\n")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,11 +99,12 @@ func (w *world) site(t testing.TB, name id.Site) *site {
 
 func (s *site) recipient() Recipient { return Recipient{Site: s.name, Key: s.keys.Recipient()} }
 
-// opener opens what reaches the site and believes every identity key.
+// opener returns an Opener of the site that trusts every identity key.
 func (w *world) opener(t testing.TB, name id.Site) *Opener {
 	return &Opener{
-		Network: w.network, Site: name, Keys: w.site(t, name).keys, Verifier: w.verifier, MaxSize: 1 << 40,
-		Pin: func(id.Site, id.Hash) error { return nil },
+		Network: w.network, Site: name, Keys: w.site(t, name).keys, Verifier: w.verifier,
+		MaxSize: 1 << 40,
+		Pin:     func(id.Site, id.Hash) error { return nil },
 	}
 }
 
@@ -117,7 +122,7 @@ func (w *world) request(t testing.TB, messages []Message, to ...id.Site) SealReq
 	return req
 }
 
-// seal seals the request as its sender and returns the ciphertext with what the hub will say about it.
+// seal seals the request as its sender and returns the ciphertext with the hub's record.
 func (w *world) seal(t testing.TB, req SealRequest) ([]byte, Expect, Sealed) {
 	t.Helper()
 	var out bytes.Buffer
@@ -130,7 +135,8 @@ func (w *world) seal(t testing.TB, req SealRequest) ([]byte, Expect, Sealed) {
 
 // announce is the hub's record of a request with that ciphertext.
 func (w *world) announce(req SealRequest, ciphertext []byte) Expect {
-	want := Expect{Envelope: req.Envelope, Sender: req.Sender, Address: req.Address, Size: int64(len(ciphertext)), CRC32C: checksums(ciphertext), At: w.now}
+	want := Expect{Envelope: req.Envelope, Sender: req.Sender, Address: req.Address,
+		Size: int64(len(ciphertext)), CRC32C: checksums(ciphertext), At: w.now}
 	for _, m := range req.Messages {
 		want.Messages = append(want.Messages, ExpectMessage{ID: m.ID, UID: m.UID})
 	}
@@ -153,7 +159,8 @@ func file(number int64, name, content string) Message {
 func message(number int64, name, kind string, entries ...Entry) Message {
 	sent := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 	m := Message{
-		ID: id.FormatMessage("FL-LAB", "DAT", sent, number), UID: id.Random128[id.UID](), Sent: sent, Name: name, Type: kind,
+		ID: id.FormatMessage("FL-LAB", "DAT", sent, number), UID: id.Random128[id.UID](),
+		Sent: sent, Name: name, Type: kind,
 		Entries: func(yield func(Entry, error) bool) {
 			for _, e := range entries {
 				if !yield(e, nil) {
@@ -169,7 +176,9 @@ func message(number int64, name, kind string, entries ...Entry) Message {
 func memory(path, content string) Entry {
 	return Entry{
 		Path: path, Size: int64(len(content)), ModTime: time.Unix(1759924800, 0),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil },
+		Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(content)), nil
+		},
 	}
 }
 
@@ -186,7 +195,8 @@ type tray struct {
 }
 
 func newTray() *tray {
-	return &tray{files: map[string]string{}, modes: map[string]bool{}, times: map[string]time.Time{}}
+	return &tray{files: map[string]string{}, modes: map[string]bool{},
+		times: map[string]time.Time{}}
 }
 
 func (s *tray) key(message int, path string) string {
@@ -199,7 +209,8 @@ func (s *tray) Dir(message int, path string, mtime time.Time) error {
 	return nil
 }
 
-func (s *tray) File(message int, path string, executable bool, mtime time.Time, size int64) (io.WriteCloser, error) {
+func (s *tray) File(message int, path string, executable bool, mtime time.Time,
+	size int64) (io.WriteCloser, error) {
 	key := s.key(message, path)
 	s.modes[key], s.times[key] = executable, mtime
 	return &trayFile{tray: s, key: key}, nil
