@@ -1,7 +1,8 @@
 package statement
 
-// The refusal codes. The list is closed, because the hub reads it: a code says which rule was broken and nothing about
-// content or names. All but CodeUIDReused are about the whole envelope, and each needs the proof that FORMAT.md asks for.
+// The refusal codes. The list is closed, because the hub reads it: a code names the broken rule and
+// nothing of content or names. All but CodeUIDReused refuse the whole envelope, and each needs the
+// proof of FORMAT.md.
 const (
 	CodeHeaderInvalid    = "header-invalid"
 	CodeNotForMe         = "not-for-me"
@@ -19,14 +20,15 @@ const (
 	CodeUIDReused        = "uid-reused"
 )
 
-// Code is a refusal code with what it means for people. Step is the one of FORMAT.md's checks that failed.
+// Code is a refusal code with its meaning for users. Step is the number of the failed check in
+// FORMAT.md.
 type Code struct {
 	Code    string
 	Step    int
 	Meaning string
 }
 
-// Codes lists all refusal codes, in the order of the checks. Nobody changes it.
+// Codes lists all refusal codes, in the order of the checks. It is never changed.
 var Codes = [...]Code{
 	{CodeHeaderInvalid, 2, "its encryption header is not one of this network's"},
 	{CodeNotForMe, 2, "it is not encrypted for this site's keys"},
@@ -38,13 +40,13 @@ var Codes = [...]Code{
 	{CodeTooLarge, 4, "it is larger than the format allows"},
 	{CodeSignatureInvalid, 6, "its signature is missing, not well formed, or does not fit"},
 	{CodeSignerUntrusted, 6, "its signer is not vouched for by this network's root"},
-	{CodeSignerMismatch, 6, "somebody else than its sender signed it"},
+	{CodeSignerMismatch, 6, "it was not signed by its sender"},
 	{CodeDigestMismatch, 6, "its content is not what its sender signed"},
 	{CodeTrailingData, 7, "something follows where it should end"},
 	{CodeUIDReused, 8, "its sender used the same identity before for other content"},
 }
 
-// Meaning says for people what a refusal code means, and "" for what is no code.
+// Meaning returns the meaning of a refusal code for users, or "" for another text.
 func Meaning(code string) string {
 	for _, c := range Codes {
 		if c.Code == code {

@@ -2,9 +2,10 @@ package statement
 
 import "sealpost/internal/id"
 
-const maxStatement = 16 << 10 // bytes of a statement that is no receipt
+const maxStatement = 16 << 10 // bytes of a statement other than a receipt
 
-// EnvelopeSignature binds an envelope's content to its sender. It names no site: the caller compares Signed.Site.
+// EnvelopeSignature binds an envelope's content to its sender. It names no site: the caller
+// compares Signed.Site.
 type EnvelopeSignature struct {
 	V    int     `json:"v"`    // 1
 	Head id.Hash `json:"head"` // SHA-256 of message.json

@@ -44,8 +44,8 @@ func site(field string, s id.Site) error {
 	return nil
 }
 
-// moment wants a time of this era in UTC. The location is asked and not the offset, so that a forgotten UTC() shows on
-// every computer and not only on those east and west of Greenwich.
+// moment checks a time: of this era and in UTC. It compares the location and not the offset, so
+// that a forgotten UTC() shows in every time zone.
 func moment(field string, t time.Time) error {
 	if t.Location() != time.UTC || t.Year() < 2000 || t.Year() > 9999 {
 		return malformed("%s: want a time in UTC, found %v", field, t)

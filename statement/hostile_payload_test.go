@@ -11,50 +11,88 @@ import (
 func TestASiteSpeaksForItselfOnly(t *testing.T) {
 	n := newNetwork(t)
 	receipt := n.receipt(1)
-	_, err := Open[Receipt](craft(t, n.lab, headerOf(t, n.lab, "sealpost-receipt-v1"), exactly(t, receipt)), n.verifier, now)
+	_, err := Open[Receipt](craft(t, n.lab, headerOf(t, n.lab, "sealpost-receipt-v1"),
+		exactly(t, receipt)), n.verifier, now)
 	wantError(t, err, ErrSignature, "FL-LAB signed it, and it speaks for CA-RC")
 	receipt.Network = digits
-	_, err = Open[Receipt](craft(t, n.centre, headerOf(t, n.centre, "sealpost-receipt-v1"), exactly(t, receipt)), n.verifier, now)
+	_, err = Open[Receipt](craft(t, n.centre, headerOf(t, n.centre, "sealpost-receipt-v1"),
+		exactly(t, receipt)), n.verifier, now)
 	wantError(t, err, ErrSignature, "of network 0123456789abcdef")
-	_, err = Open[RecipientKey](craft(t, n.lab, headerOf(t, n.lab, "sealpost-recipient-v1"), exactly(t, n.key())), n.verifier, now)
+	_, err = Open[RecipientKey](craft(t, n.lab, headerOf(t, n.lab, "sealpost-recipient-v1"),
+		exactly(t, n.key())), n.verifier, now)
 	wantError(t, err, ErrSignature, "FL-LAB signed it")
 }
 
-// TestHostileReceipts spoils one field at a time. Neither will Sign sign it, nor Open take it when it was signed all the same.
+// TestHostileReceipts spoils one field at a time. Neither will Sign sign it, nor Open take it when
+// it was signed all the same.
 func TestHostileReceipts(t *testing.T) {
 	n := newNetwork(t)
 	for name, c := range map[string]struct {
 		spoil func(r *Receipt)
 		word  string
 	}{
-		"version 0":                {func(r *Receipt) { r.V = 0 }, "v: want 1"},
-		"version 2":                {func(r *Receipt) { r.V = 2 }, "newer sealpost"},
-		"no network":               {func(r *Receipt) { r.Network = "" }, "network"},
-		"upper-case network":       {func(r *Receipt) { r.Network = id.Hash(strings.ToUpper(digits)) }, "network"},
-		"no envelope":              {func(r *Receipt) { r.Envelope = "" }, "envelope_id"},
-		"long envelope":            {func(r *Receipt) { r.Envelope = digits }, "envelope_id"},
-		"bad sender":               {func(r *Receipt) { r.Sender = "../x" }, "sender"},
-		"no recipient":             {func(r *Receipt) { r.Recipient = "" }, "recipient"},
-		"no time":                  {func(r *Receipt) { r.Time = time.Time{} }, "time"},
-		"local time":               {func(r *Receipt) { r.Time = now.In(time.FixedZone("", 3600)) }, "UTC"},
-		"no messages":              {func(r *Receipt) { r.Messages = nil }, "1 to 256"},
-		"empty messages":           {func(r *Receipt) { r.Messages = []ReceiptMessage{} }, "1 to 256"},
-		"257 messages":             {func(r *Receipt) { r.Messages = n.receipt(257).Messages }, "1 to 256"},
-		"a message twice":          {func(r *Receipt) { r.Messages = append(r.Messages, r.Messages[0]) }, "twice"},
-		"a uid twice":              {func(r *Receipt) { r.Messages[1].UID = r.Messages[0].UID }, "twice"},
-		"a message id twice":       {func(r *Receipt) { r.Messages[1].Message = r.Messages[0].Message }, "twice"},
-		"bad uid":                  {func(r *Receipt) { r.Messages[1].UID = "1" }, "uid"},
-		"bad message id":           {func(r *Receipt) { r.Messages[0].Message = "a.csv" }, "message_id"},
-		"no outcome":               {func(r *Receipt) { r.Messages[0].Outcome = "" }, "outcome"},
-		"another outcome":          {func(r *Receipt) { r.Messages[0].Outcome = "seen" }, "outcome"},
-		"capital outcome":          {func(r *Receipt) { r.Messages[0].Outcome = "Delivered" }, "outcome"},
-		"delivered, no print":      {func(r *Receipt) { r.Messages[0].Fingerprint = "" }, "fingerprint"},
-		"delivered, bad print":     {func(r *Receipt) { r.Messages[0].Fingerprint = "x" }, "fingerprint"},
-		"delivered with a code":    {func(r *Receipt) { r.Messages[0].Code = CodeNotForMe }, "outcome"},
-		"refused with a print":     {func(r *Receipt) { r.Messages[0].Outcome, r.Messages[0].Code = Refused, CodeNotForMe }, "outcome"},
-		"refused without a code":   {func(r *Receipt) { r.Messages[0].Outcome, r.Messages[0].Fingerprint = Refused, "" }, "outcome"},
-		"refused for free reasons": {func(r *Receipt) { r.Messages[0] = refused(r.Messages[0], "data.csv is ugly") }, "outcome"},
-		"refused with a dead code": {func(r *Receipt) { r.Messages[0] = refused(r.Messages[0], "recipient-removed") }, "outcome"},
+		"version 0":  {func(r *Receipt) { r.V = 0 }, "v: want 1"},
+		"version 2":  {func(r *Receipt) { r.V = 2 }, "newer sealpost"},
+		"no network": {func(r *Receipt) { r.Network = "" }, "network"},
+		"upper-case network": {func(r *Receipt) {
+			r.Network = id.Hash(strings.ToUpper(digits))
+		}, "network"},
+		"no envelope":   {func(r *Receipt) { r.Envelope = "" }, "envelope_id"},
+		"long envelope": {func(r *Receipt) { r.Envelope = digits }, "envelope_id"},
+		"bad sender":    {func(r *Receipt) { r.Sender = "../x" }, "sender"},
+		"no recipient":  {func(r *Receipt) { r.Recipient = "" }, "recipient"},
+		"no time":       {func(r *Receipt) { r.Time = time.Time{} }, "time"},
+		"local time": {func(r *Receipt) {
+			r.Time = now.In(time.FixedZone("", 3600))
+		}, "UTC"},
+		"no messages": {func(r *Receipt) { r.Messages = nil }, "1 to 256"},
+		"empty messages": {func(r *Receipt) {
+			r.Messages = []ReceiptMessage{}
+		}, "1 to 256"},
+		"257 messages": {func(r *Receipt) {
+			r.Messages = n.receipt(257).Messages
+		}, "1 to 256"},
+		"a message twice": {func(r *Receipt) {
+			r.Messages = append(r.Messages, r.Messages[0])
+		}, "twice"},
+		"a uid twice": {func(r *Receipt) {
+			r.Messages[1].UID = r.Messages[0].UID
+		}, "twice"},
+		"a message id twice": {func(r *Receipt) {
+			r.Messages[1].Message = r.Messages[0].Message
+		}, "twice"},
+		"bad uid": {func(r *Receipt) { r.Messages[1].UID = "1" }, "uid"},
+		"bad message id": {func(r *Receipt) {
+			r.Messages[0].Message = "a.csv"
+		}, "message_id"},
+		"no outcome": {func(r *Receipt) { r.Messages[0].Outcome = "" }, "outcome"},
+		"another outcome": {func(r *Receipt) {
+			r.Messages[0].Outcome = "seen"
+		}, "outcome"},
+		"capital outcome": {func(r *Receipt) {
+			r.Messages[0].Outcome = "Delivered"
+		}, "outcome"},
+		"delivered, no print": {func(r *Receipt) {
+			r.Messages[0].Fingerprint = ""
+		}, "fingerprint"},
+		"delivered, bad print": {func(r *Receipt) {
+			r.Messages[0].Fingerprint = "x"
+		}, "fingerprint"},
+		"delivered with a code": {func(r *Receipt) {
+			r.Messages[0].Code = CodeNotForMe
+		}, "outcome"},
+		"refused with a print": {func(r *Receipt) {
+			r.Messages[0].Outcome, r.Messages[0].Code = Refused, CodeNotForMe
+		}, "outcome"},
+		"refused without a code": {func(r *Receipt) {
+			r.Messages[0].Outcome, r.Messages[0].Fingerprint = Refused, ""
+		}, "outcome"},
+		"refused for free reasons": {func(r *Receipt) {
+			r.Messages[0] = refused(r.Messages[0], "data.csv is ugly")
+		}, "outcome"},
+		"refused with a dead code": {func(r *Receipt) {
+			r.Messages[0] = refused(r.Messages[0], "recipient-removed")
+		}, "outcome"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := n.receipt(2)
@@ -72,7 +110,8 @@ func refused(m ReceiptMessage, code string) ReceiptMessage {
 	return ReceiptMessage{UID: m.UID, Message: m.Message, Outcome: Refused, Code: code}
 }
 
-// TestForgottenUTC: on a computer that keeps UTC a local time looks right, and is refused all the same.
+// TestForgottenUTC: on a computer that keeps UTC a local time looks right, and is refused all the
+// same.
 func TestForgottenUTC(t *testing.T) {
 	n := newNetwork(t)
 	r := n.receipt(1)
@@ -96,16 +135,30 @@ func TestHostileKeys(t *testing.T) {
 		"version -1":              {func(k *RecipientKey) { k.Version = -1 }, "version"},
 		"first with predecessor":  {func(k *RecipientKey) { k.Prev = digits }, "prev"},
 		"second without":          {func(k *RecipientKey) { k.Version = 2 }, "prev"},
-		"second with half a hash": {func(k *RecipientKey) { k.Version, k.Prev = 2, "0123456789abcdef" }, "prev"},
-		"no recipient":            {func(k *RecipientKey) { k.Recipient = "" }, "age1"},
-		"short recipient":         {func(k *RecipientKey) { k.Recipient = "age1qqqq" }, "age1"},
-		"an SSH key":              {func(k *RecipientKey) { k.Recipient = "ssh-ed25519 AAAA" }, "age1"},
-		"an age identity":         {func(k *RecipientKey) { k.Recipient = "AGE-SECRET-KEY-1" + strings.Repeat("Q", 58) }, "age1"},
-		"a plugin":                {func(k *RecipientKey) { k.Recipient = "age1yubikey1" + strings.Repeat("q", 58) }, "age1"},
-		"capitals":                {func(k *RecipientKey) { k.Recipient = strings.ToUpper(k.Recipient) }, "age1"},
-		"two lines":               {func(k *RecipientKey) { k.Recipient += "\n" + k.Recipient }, "age1"},
-		"a line break after":      {func(k *RecipientKey) { k.Recipient += "\n" }, "age1"},
-		"too long":                {func(k *RecipientKey) { k.Recipient = "age1" + strings.Repeat("q", maxRecipient) }, "age1"},
+		"second with half a hash": {func(k *RecipientKey) {
+			k.Version, k.Prev = 2, "0123456789abcdef"
+		}, "prev"},
+		"no recipient":    {func(k *RecipientKey) { k.Recipient = "" }, "age1"},
+		"short recipient": {func(k *RecipientKey) { k.Recipient = "age1qqqq" }, "age1"},
+		"an SSH key": {func(k *RecipientKey) {
+			k.Recipient = "ssh-ed25519 AAAA"
+		}, "age1"},
+		"an age identity": {func(k *RecipientKey) {
+			k.Recipient = "AGE-SECRET-KEY-1" + strings.Repeat("Q", 58)
+		}, "age1"},
+		"a plugin": {func(k *RecipientKey) {
+			k.Recipient = "age1yubikey1" + strings.Repeat("q", 58)
+		}, "age1"},
+		"capitals": {func(k *RecipientKey) {
+			k.Recipient = strings.ToUpper(k.Recipient)
+		}, "age1"},
+		"two lines": {func(k *RecipientKey) {
+			k.Recipient += "\n" + k.Recipient
+		}, "age1"},
+		"a line break after": {func(k *RecipientKey) { k.Recipient += "\n" }, "age1"},
+		"too long": {func(k *RecipientKey) {
+			k.Recipient = "age1" + strings.Repeat("q", maxRecipient)
+		}, "age1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := n.key()

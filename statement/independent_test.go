@@ -23,7 +23,7 @@ var b64 = base64.RawURLEncoding
 // taken is a statement taken apart with the standard library alone, by the letter of RFC 7515.
 type taken struct {
 	header, payload map[string]any
-	input           string // what is signed
+	input           string // signed bytes
 	signature       []byte
 	leaf, issuing   *x509.Certificate
 }
@@ -65,19 +65,21 @@ func takeApart(t *testing.T, jws string) taken {
 // TestVerifiedByHand verifies the receipt of the vectors without any code of ours or go-jose's.
 func TestVerifiedByHand(t *testing.T) {
 	got := takeApart(t, vector(t, "receipt.jws"))
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(vector(t, "root.pem"))) {
 		t.Fatal("no root")
 	}
-	between.AddCert(got.issuing)
-	_, err := got.leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	intermediates.AddCert(got.issuing)
+	_, err := got.leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates,
+		CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.leaf.URIs[0].String() != "urn:sealpost:site:"+got.payload["recipient"].(string) {
 		t.Errorf("signed by %s, spoken for %s", got.leaf.URIs[0], got.payload["recipient"])
 	}
-	if got.header["alg"] != "ES256" || got.header["typ"] != "sealpost-receipt-v1" || len(got.header) != 3 {
+	if got.header["alg"] != "ES256" || got.header["typ"] != "sealpost-receipt-v1" ||
+		len(got.header) != 3 {
 		t.Errorf("header %v", got.header)
 	}
 	digest := sha256.Sum256([]byte(got.input))
@@ -107,24 +109,29 @@ func TestVerifiedByOpenSSL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			unpackForOpenSSL(t, dir, takeApart(t, vector(t, name)))
-			out, err := run(t, dir, "verify", "-x509_strict", "-purpose", "sslclient", "-attime", strconv.FormatInt(now.Unix(), 10),
+			out, err := run(t, dir, "verify", "-x509_strict", "-purpose", "sslclient", "-attime",
+				strconv.FormatInt(now.Unix(), 10),
 				"-CAfile", "root.pem", "-untrusted", "issuing.pem", "leaf.pem")
 			if err != nil || !strings.Contains(out, "leaf.pem: OK") {
 				t.Errorf("chain: %v\n%s", err, out)
 			}
-			out, err = run(t, dir, "dgst", "-sha256", "-verify", "key.pem", "-signature", "signature.der", "input")
+			out, err = run(t, dir, "dgst", "-sha256", "-verify", "key.pem", "-signature",
+				"signature.der", "input")
 			if err != nil || !strings.Contains(out, "Verified OK") {
 				t.Errorf("signature: %v\n%s", err, out)
 			}
 			write(t, dir, "input", []byte("something else"))
-			if out, err = run(t, dir, "dgst", "-sha256", "-verify", "key.pem", "-signature", "signature.der", "input"); err == nil {
+			if out, err = run(t, dir, "dgst", "-sha256", "-verify", "key.pem", "-signature",
+				"signature.der", "input"); err == nil {
 				t.Errorf("it verifies anything: %s", out)
 			}
-			late := strconv.FormatInt(now.Add(365*24*time.Hour).Unix(), 10)
-			if out, err = run(t, dir, "verify", "-attime", late, "-CAfile", "root.pem", "-untrusted", "issuing.pem", "leaf.pem"); err == nil {
+			expired := strconv.FormatInt(now.Add(365*24*time.Hour).Unix(), 10)
+			if out, err = run(t, dir, "verify", "-attime", expired, "-CAfile", "root.pem",
+				"-untrusted", "issuing.pem", "leaf.pem"); err == nil {
 				t.Errorf("the certificate does not expire: %s", out)
 			}
-			if out, err = run(t, dir, "verify", "-purpose", "sslserver", "-attime", strconv.FormatInt(now.Unix(), 10),
+			if out, err = run(t, dir, "verify", "-purpose", "sslserver", "-attime",
+				strconv.FormatInt(now.Unix(), 10),
 				"-CAfile", "root.pem", "-untrusted", "issuing.pem", "leaf.pem"); err == nil {
 				t.Errorf("a site may be a server: %s", out)
 			}
@@ -132,20 +139,24 @@ func TestVerifiedByOpenSSL(t *testing.T) {
 	}
 }
 
-// unpackForOpenSSL writes the files that the openssl command wants; an ECDSA signature is a DER sequence there.
+// unpackForOpenSSL writes the files that the openssl command wants; an ECDSA signature is a DER
+// sequence there.
 func unpackForOpenSSL(t *testing.T, dir string, got taken) {
 	t.Helper()
 	key, err := x509.MarshalPKIXPublicKey(got.leaf.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(got.signature[:32]), new(big.Int).SetBytes(got.signature[32:])})
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(got.signature[:32]),
+		new(big.Int).SetBytes(got.signature[32:])})
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, dir, "root.pem", []byte(vector(t, "root.pem")))
-	write(t, dir, "issuing.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got.issuing.Raw}))
-	write(t, dir, "leaf.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got.leaf.Raw}))
+	write(t, dir, "issuing.pem",
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got.issuing.Raw}))
+	write(t, dir, "leaf.pem",
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: got.leaf.Raw}))
 	write(t, dir, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
 	write(t, dir, "signature.der", der)
 	write(t, dir, "input", []byte(got.input))

@@ -14,7 +14,7 @@ import (
 	"sealpost/internal/strictjson"
 )
 
-// header is the one header that a statement has. The order of the fields is that of the encoded bytes.
+// header is the header of every statement. The order of its fields is that of the encoded bytes.
 type header struct {
 	Alg string   `json:"alg"`
 	Typ string   `json:"typ"`
@@ -23,7 +23,7 @@ type header struct {
 
 const algorithm = jose.ES256
 
-// token is a JWS whose form is right and whose signature is not yet checked.
+// token is a well-formed JWS with an unverified signature.
 type token struct {
 	jws     string
 	payload []byte
@@ -36,8 +36,10 @@ func encode(i *certs.Identity, typ string, chain []*x509.Certificate, payload an
 	if err != nil {
 		return "", err
 	}
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("x5c", encodeCertificates(chain))
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: cryptosigner.Opaque(i)}, options)
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("x5c",
+		encodeCertificates(chain))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm,
+		Key: cryptosigner.Opaque(i)}, options)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +58,7 @@ func encodeCertificates(chain []*x509.Certificate) []string {
 	return out
 }
 
-// parse checks that jws has the one form of a statement of type typ, and decodes its payload.
+// parse checks that jws has the exact form of a statement of type typ, and decodes its payload.
 func parse(jws, typ string, maxSize int, payload any) (token, error) {
 	if len(jws) > maxSize {
 		return token{}, malformed("it has %d bytes, and %d are allowed", len(jws), maxSize)
@@ -111,8 +113,8 @@ func parseHeader(raw []byte, typ string) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// decodeExact accepts the one spelling that the encoding itself would write: Go's decoders pass over line breaks, and
-// without Strict over stray bits.
+// decodeExact accepts only the spelling that the encoding itself would write. Go's decoders ignore
+// line breaks, and without Strict also stray bits.
 func decodeExact(encoding *base64.Encoding, text string) ([]byte, error) {
 	data, err := encoding.Strict().DecodeString(text)
 	if err != nil {

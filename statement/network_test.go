@@ -48,7 +48,8 @@ func newNetwork(t testing.TB) network {
 func stranger(t testing.TB) *certs.Identity {
 	t.Helper()
 	dir := t.TempDir()
-	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "chain.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,17 +74,20 @@ func (n network) site(name id.Site) *certs.Identity {
 }
 
 func (n network) receipt(messages int) Receipt {
-	r := Receipt{V: 1, Network: n.Network(), Envelope: id.Envelope(digits[:32]), Sender: "FL-LAB", Recipient: "CA-RC", Time: now}
+	r := Receipt{V: 1, Network: n.Network(), Envelope: id.Envelope(digits[:32]), Sender: "FL-LAB",
+		Recipient: "CA-RC", Time: now}
 	for k := range messages {
 		r.Messages = append(r.Messages, ReceiptMessage{
-			UID: id.UID(fmt.Sprintf("%032x", k)), Message: id.FormatMessage("FL-LAB", "DAT", now, int64(k+1)), Outcome: Delivered, Fingerprint: digits,
+			UID: id.UID(fmt.Sprintf("%032x", k)), Message: id.FormatMessage("FL-LAB", "DAT", now,
+				int64(k+1)), Outcome: Delivered, Fingerprint: digits,
 		})
 	}
 	return r
 }
 
 func (n network) key() RecipientKey {
-	return RecipientKey{V: 1, Network: n.Network(), Site: "CA-RC", Recipient: "age1" + strings.Repeat("q", 58), Version: 1, Created: now}
+	return RecipientKey{V: 1, Network: n.Network(), Site: "CA-RC", Recipient: "age1" +
+		strings.Repeat("q", 58), Version: 1, Created: now}
 }
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -91,7 +95,8 @@ const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 // craft signs any header and payload, right or wrong, as a compact JWS.
 func craft(t testing.TB, i *certs.Identity, header, payload string) string {
 	t.Helper()
-	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	return input + "." + base64.RawURLEncoding.EncodeToString(rawSignature(t, i, input))
 }
 
@@ -126,7 +131,8 @@ func exactly(t testing.TB, v any) string {
 // wantError fails unless err is the sentinel, and only that one of all, and says the word.
 func wantError(t *testing.T, err, sentinel error, word string) {
 	t.Helper()
-	for _, one := range []error{ErrMalformed, ErrSignature, certs.ErrUntrusted, certs.ErrNotValidNow} {
+	for _, one := range []error{ErrMalformed, ErrSignature, certs.ErrUntrusted,
+		certs.ErrNotValidNow} {
 		if errors.Is(err, one) != (one == sentinel) {
 			t.Fatalf("got error %v, want %v", err, sentinel)
 		}
@@ -136,7 +142,7 @@ func wantError(t *testing.T, err, sentinel error, word string) {
 	}
 }
 
-// mustSign signs what is right.
+// mustSign signs a valid payload.
 func mustSign[T Statement](t testing.TB, i *certs.Identity, payload T) string {
 	t.Helper()
 	jws, err := Sign(i, payload)

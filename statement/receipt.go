@@ -19,18 +19,19 @@ const maxReceipt = 96 << 10 // bytes: 256 messages with the longest ids have abo
 
 const maxMessages = 256 // of one envelope
 
-// Receipt is the recipient's final word on every message of one envelope.
+// Receipt holds the recipient's final outcome of every message of one envelope.
 type Receipt struct {
 	V         int              `json:"v"` // 1
 	Network   id.Hash          `json:"network"`
 	Envelope  id.Envelope      `json:"envelope_id"`
 	Sender    id.Site          `json:"sender"`
-	Recipient id.Site          `json:"recipient"` // who signs
+	Recipient id.Site          `json:"recipient"` // the signer
 	Time      time.Time        `json:"time"`      // UTC
 	Messages  []ReceiptMessage `json:"messages"`
 }
 
-// ReceiptMessage is the outcome of one message: delivered with its fingerprint, or refused with a code.
+// ReceiptMessage is the outcome of one message: delivered with its fingerprint, or refused with a
+// code.
 type ReceiptMessage struct {
 	UID         id.UID     `json:"uid"`
 	Message     id.Message `json:"message_id"`
@@ -43,8 +44,7 @@ func (Receipt) typ() string                   { return "sealpost-receipt-v1" }
 func (Receipt) maxSize() int                  { return maxReceipt }
 func (r Receipt) speaker() (id.Hash, id.Site) { return r.Network, r.Recipient }
 
-// ReceiptTime reads when a receipt says that it was signed, without believing anything of it. It is the zero time when
-// there is none.
+// ReceiptTime returns the unverified time of a receipt, or the zero time if it has none.
 func ReceiptTime(jws string) time.Time {
 	_, rest, _ := strings.Cut(jws, ".")
 	payload, _, _ := strings.Cut(rest, ".")
@@ -92,5 +92,6 @@ func (m ReceiptMessage) validate() error {
 	case m.Outcome == Refused && m.Fingerprint == "" && Meaning(m.Code) != "":
 		return nil
 	}
-	return malformed("outcome: want %s with a fingerprint, or %s with a known code", Delivered, Refused)
+	return malformed("outcome: want %s with a fingerprint, or %s with a known code", Delivered,
+		Refused)
 }

@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/strictjson"
 )
 
-// RecipientKey says under which key a site receives. Each version names its predecessor, so that nobody can offer an older
-// one as the newest, or slip one in.
+// RecipientKey states the key under which a site receives. Each version names its predecessor, so
+// that an older one cannot pass as the newest, and none can be inserted.
 type RecipientKey struct {
 	V         int       `json:"v"` // 1
 	Network   id.Hash   `json:"network"`
@@ -26,14 +26,15 @@ func (RecipientKey) typ() string                   { return "sealpost-recipient-
 func (RecipientKey) maxSize() int                  { return maxStatement }
 func (k RecipientKey) speaker() (id.Hash, id.Site) { return k.Network, k.Site }
 
-// recipientPattern is the outside of an age recipient in Bech32: 62 characters for X25519, 1,959 for the hybrid. What is
-// inside is age's to say. A plugin's recipient has a second 1, and is none of ours.
+// recipientPattern is the form of an age recipient in Bech32: 62 characters for X25519, 1,959 for
+// the hybrid. age checks the rest. A plugin's recipient has a second 1, and does not match.
 var recipientPattern = regexp.MustCompile(`^age1(pq1)?[02-9ac-hj-np-z]{32,}$`)
 
 const maxRecipient = 4000 // characters; a regular expression counts to 1,000 only
 
 func (k RecipientKey) validate() error {
-	if err := first(version(k.V), hash("network", k.Network), site("site", k.Site), moment("created", k.Created)); err != nil {
+	if err := first(version(k.V), hash("network", k.Network), site("site", k.Site),
+		moment("created", k.Created)); err != nil {
 		return err
 	}
 	if len(k.Recipient) > maxRecipient || !recipientPattern.MatchString(k.Recipient) {
@@ -51,7 +52,7 @@ func (k RecipientKey) validate() error {
 	return hash("prev", k.Prev)
 }
 
-// Hash is the SHA-256 of the payload in its exact form: what the next version states as its Prev.
+// Hash returns the SHA-256 of the payload in its exact form, the Prev of the next version.
 func (k RecipientKey) Hash() id.Hash {
 	exact, err := strictjson.Marshal(k)
 	if err != nil {
@@ -60,7 +61,8 @@ func (k RecipientKey) Hash() id.Hash {
 	return sum(exact)
 }
 
-// RecipientKeyHash is the SHA-256 of a recipient string, by which envelopes and routes name the key.
+// RecipientKeyHash returns the SHA-256 of a recipient string. Envelopes and routes name the key by
+// it.
 func RecipientKeyHash(recipient string) id.Hash {
 	return sum([]byte(recipient))
 }

@@ -1,13 +1,15 @@
-// Package statement holds what a site signs: an envelope's signature, a receipt, a recipient key.
+// Package statement holds the statements that a site signs: envelope signatures, receipts and
+// recipient keys.
 //
-// Each is a JWS in compact form with ES256 and exactly one spelling: a header of alg, typ and x5c (leaf, issuing) and a
-// payload in exact JSON. Open accepts nothing else, so that no two readers can see two things in one statement. It promises
-// that what it returns was signed by the identity key of the site it names, that this site's certificate was good under the
-// pinned root at the time asked for, and that the site speaks for itself. The bytes of a statement identify nothing, because
-// an ECDSA signature can be turned into another valid one without the key: compare payloads.
+// Each is a JWS in compact form with ES256 and exactly one spelling: a header of alg, typ and x5c
+// (leaf, issuing) and a payload in exact JSON. Open accepts no other form, so that all readers read
+// a statement alike. It promises that the named site's identity key signed the payload, that the
+// site's certificate was valid under the pinned root at the given time, and that the site speaks
+// for itself. The bytes of a statement identify nothing: without the key, an ECDSA signature can be
+// turned into another valid one. Compare payloads.
 //
-// The package must not know how statements travel, are stored or are believed: whether the key is the site's pinned one is
-// the caller's question (Signed.Key). It must not import age, because the hub imports it.
+// The package must not know how statements travel or are stored. The caller compares the key with
+// the site's pin (Signed.Key). The package must not import age, because the hub imports it.
 package statement
 
 import (
@@ -20,9 +22,10 @@ import (
 )
 
 var (
-	// ErrMalformed says that this is no statement of the wanted type in its exact form.
+	// ErrMalformed means that the text is no statement of the wanted type in its exact form.
 	ErrMalformed = errors.New("malformed statement")
-	// ErrSignature says that the statement was not signed with the key in its certificate, or by the site that it speaks for.
+	// ErrSignature means that the signature does not match the certificate's key, or that the
+	// signer speaks for another site.
 	ErrSignature = errors.New("statement not signed by its site")
 )
 
@@ -31,20 +34,20 @@ type Statement interface {
 	EnvelopeSignature | Receipt | RecipientKey
 	typ() string
 	maxSize() int
-	// speaker is the network and the site that the payload speaks for; both "" when it names none.
+	// speaker returns the network and the site in the payload; both "" if it names none.
 	speaker() (id.Hash, id.Site)
 	validate() error
 }
 
-// Signed is a statement that was opened.
+// Signed is a verified statement.
 type Signed[T any] struct {
 	Payload T
-	Site    id.Site // the signer, as its certificate names it
+	Site    id.Site // the signer, from its certificate
 	Key     id.Hash // of the signer's identity key
 	JWS     string
 }
 
-// Sign signs the payload as the site of i, which must have its certificate.
+// Sign signs the payload as the site of i, which must have a certificate.
 func Sign[T Statement](i *certs.Identity, payload T) (string, error) {
 	if err := payload.validate(); err != nil {
 		return "", fmt.Errorf("sign: %w", err)
@@ -55,21 +58,24 @@ func Sign[T Statement](i *certs.Identity, payload T) (string, error) {
 	case chain == nil || i.Site() == "":
 		return "", errors.New("sign: this identity has no site certificate")
 	case site != "" && (site != i.Site() || network != certs.Fingerprint(chain[2].PublicKey)):
-		return "", fmt.Errorf("sign: %s cannot speak for %s of network %.16s…", i.Site(), site, network)
+		return "", fmt.Errorf("sign: %s cannot speak for %s of network %.16s…", i.Site(), site,
+			network)
 	}
 	jws, err := encode(i, payload.typ(), chain[:2], payload)
 	if err != nil {
 		return "", fmt.Errorf("sign: %w", err)
 	}
 	if len(jws) > payload.maxSize() {
-		return "", fmt.Errorf("sign: %w: it would have %d bytes, and %d are allowed", ErrMalformed, len(jws), payload.maxSize())
+		return "", fmt.Errorf("sign: %w: it would have %d bytes, and %d are allowed", ErrMalformed,
+			len(jws), payload.maxSize())
 	}
 	return jws, nil
 }
 
-// Open checks a statement and returns what it says: its exact form (else ErrMalformed), the signer's certificates under the
-// root of v (else certs.ErrUntrusted), the signature, and that the signer speaks for itself (else ErrSignature). Last
-// comes the time: certs.ErrNotValidNow means that all else holds, so it may heal while the others never do.
+// Open checks a statement and returns its payload. It checks its exact form (else ErrMalformed),
+// the signer's certificates under the root of v (else certs.ErrUntrusted), the signature, and that
+// the signer speaks for itself (else ErrSignature). The time comes last: certs.ErrNotValidNow means
+// that all else is right. Only after that error a retry can succeed.
 func Open[T Statement](jws string, v certs.Verifier, at time.Time) (Signed[T], error) {
 	var payload T
 	token, err := parse(jws, payload.typ(), payload.maxSize(), &payload)
@@ -79,20 +85,22 @@ func Open[T Statement](jws string, v certs.Verifier, at time.Time) (Signed[T], e
 	if err := payload.validate(); err != nil {
 		return Signed[T]{}, err
 	}
-	signer, untimely := v.Site(token.chain, at)
-	if untimely != nil && !errors.Is(untimely, certs.ErrNotValidNow) {
-		return Signed[T]{}, untimely
+	signer, badTime := v.Site(token.chain, at)
+	if badTime != nil && !errors.Is(badTime, certs.ErrNotValidNow) {
+		return Signed[T]{}, badTime
 	}
 	if err := token.verify(); err != nil {
 		return Signed[T]{}, err
 	}
 	if network, site := payload.speaker(); site != "" && (site != signer || network != v.Network) {
-		return Signed[T]{}, fmt.Errorf("%w: %s signed it, and it speaks for %s of network %.16s…", ErrSignature, signer, site, network)
+		return Signed[T]{}, fmt.Errorf("%w: %s signed it, and it speaks for %s of network %.16s…",
+			ErrSignature, signer, site, network)
 	}
-	if untimely != nil {
-		return Signed[T]{}, untimely
+	if badTime != nil {
+		return Signed[T]{}, badTime
 	}
-	return Signed[T]{Payload: payload, Site: signer, Key: certs.Fingerprint(token.chain[0].PublicKey), JWS: jws}, nil
+	return Signed[T]{Payload: payload, Site: signer,
+		Key: certs.Fingerprint(token.chain[0].PublicKey), JWS: jws}, nil
 }
 
 // malformed wraps ErrMalformed with the reason.

@@ -17,7 +17,8 @@ func roundTrip[T Statement](t *testing.T, n network, i *certs.Identity, payload 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(got.Payload, payload) || got.Site != i.Site() || got.Key != i.Key() || got.JWS != jws {
+	if !reflect.DeepEqual(got.Payload, payload) || got.Site != i.Site() || got.Key != i.Key() ||
+		got.JWS != jws {
 		t.Errorf("opened %+v, signed %+v", got, payload)
 	}
 	parts := strings.Split(jws, ".")
@@ -32,16 +33,21 @@ func roundTrip[T Statement](t *testing.T, n network, i *certs.Identity, payload 
 func TestStatementsRoundTrip(t *testing.T) {
 	n := newNetwork(t)
 	mixed := n.receipt(3)
-	mixed.Messages[1] = ReceiptMessage{UID: mixed.Messages[1].UID, Message: mixed.Messages[1].Message, Outcome: Refused, Code: CodeDigestMismatch}
+	mixed.Messages[1] = ReceiptMessage{UID: mixed.Messages[1].UID,
+		Message: mixed.Messages[1].Message, Outcome: Refused, Code: CodeDigestMismatch}
 	second := n.key()
-	second.Version, second.Prev, second.Recipient = 2, n.key().Hash(), "age1pq1"+strings.Repeat("z", 1953)
-	t.Run("envelope", func(t *testing.T) { roundTrip(t, n, n.lab, EnvelopeSignature{V: 1, Head: digits, Body: digits}) })
+	second.Version, second.Prev, second.Recipient = 2, n.key().Hash(),
+		"age1pq1"+strings.Repeat("z", 1953)
+	t.Run("envelope", func(t *testing.T) {
+		roundTrip(t, n, n.lab, EnvelopeSignature{V: 1, Head: digits, Body: digits})
+	})
 	t.Run("receipt", func(t *testing.T) { roundTrip(t, n, n.centre, mixed) })
 	t.Run("first key", func(t *testing.T) { roundTrip(t, n, n.centre, n.key()) })
 	t.Run("second key", func(t *testing.T) { roundTrip(t, n, n.centre, second) })
 }
 
-// TestAFullReceiptFits is why the limit is what it is: an envelope may hold 256 messages, so a receipt for them must fit.
+// TestAFullReceiptFits gives the reason for the limit: an envelope may hold 256 messages, and their
+// receipt must fit.
 func TestAFullReceiptFits(t *testing.T) {
 	n := newNetwork(t)
 	usual := n.receipt(maxMessages)
@@ -52,7 +58,8 @@ func TestAFullReceiptFits(t *testing.T) {
 	longest.Sender, longest.Recipient = site, site
 	longest.Time = now.Add(123456789 * time.Nanosecond)
 	for k := range longest.Messages {
-		longest.Messages[k].Message = id.FormatMessage(site, "ABCDEFGH", now, 999_999_999_999_999_000+int64(k))
+		longest.Messages[k].Message = id.FormatMessage(site, "ABCDEFGH", now,
+			999_999_999_999_999_000+int64(k))
 	}
 	jws := mustSign(t, centre, longest)
 	t.Logf("256 messages with the longest ids: %d bytes", len(jws))
@@ -67,7 +74,8 @@ func TestAFullReceiptFits(t *testing.T) {
 func TestOpenTellsTimeApart(t *testing.T) {
 	n := newNetwork(t)
 	jws := mustSign(t, n.centre, n.receipt(1))
-	for name, at := range map[string]time.Time{"after a year": now.AddDate(1, 0, 0), "the day before": now.AddDate(0, 0, -1)} {
+	for name, at := range map[string]time.Time{"after a year": now.AddDate(1, 0, 0),
+		"the day before": now.AddDate(0, 0, -1)} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Open[Receipt](jws, n.verifier, at)
 			wantError(t, err, certs.ErrNotValidNow, "CA-RC")
@@ -78,17 +86,17 @@ func TestOpenTellsTimeApart(t *testing.T) {
 	}
 }
 
-// TestTimeIsTheLastCheck: what time could heal is only said of a statement that is right in all else.
+// TestTimeIsTheLastCheck: ErrNotValidNow is only returned for a statement that is right otherwise.
 func TestTimeIsTheLastCheck(t *testing.T) {
 	n := newNetwork(t)
-	late := now.AddDate(1, 0, 0)
+	expired := now.AddDate(1, 0, 0)
 	header, receipt := headerOf(t, n.centre, "sealpost-receipt-v1"), n.receipt(1)
-	_, err := Open[Receipt](craft(t, n.lab, header, exactly(t, receipt)), n.verifier, late)
+	_, err := Open[Receipt](craft(t, n.lab, header, exactly(t, receipt)), n.verifier, expired)
 	wantError(t, err, ErrSignature, "does not fit")
 	receipt.Recipient = "NY-RC"
-	_, err = Open[Receipt](craft(t, n.centre, header, exactly(t, receipt)), n.verifier, late)
+	_, err = Open[Receipt](craft(t, n.centre, header, exactly(t, receipt)), n.verifier, expired)
 	wantError(t, err, ErrSignature, "NY-RC")
-	_, err = Open[Receipt](mustSign(t, n.centre, n.receipt(1)), newNetwork(t).verifier, late)
+	_, err = Open[Receipt](mustSign(t, n.centre, n.receipt(1)), newNetwork(t).verifier, expired)
 	wantError(t, err, certs.ErrUntrusted, "")
 }
 
@@ -129,14 +137,17 @@ func TestSignRefusesWhoCannotSpeak(t *testing.T) {
 	foreign := n.key()
 	foreign.Network = digits
 	for name, sign := range map[string]func() (string, error){
-		"not enrolled":    func() (string, error) { return Sign(stranger(t), n.key()) },
-		"a hub":           func() (string, error) { return Sign(hub, EnvelopeSignature{V: 1, Head: digits, Body: digits}) },
+		"not enrolled": func() (string, error) { return Sign(stranger(t), n.key()) },
+		"a hub": func() (string, error) {
+			return Sign(hub, EnvelopeSignature{V: 1, Head: digits, Body: digits})
+		},
 		"another site":    func() (string, error) { return Sign(n.lab, n.key()) },
 		"the sender":      func() (string, error) { return Sign(n.lab, n.receipt(1)) },
 		"another network": func() (string, error) { return Sign(n.centre, foreign) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if jws, err := sign(); err == nil || jws != "" || !strings.HasPrefix(err.Error(), "sign: ") {
+			if jws, err := sign(); err == nil || jws != "" ||
+				!strings.HasPrefix(err.Error(), "sign: ") {
 				t.Errorf("%q, %v", jws, err)
 			}
 		})
@@ -157,7 +168,8 @@ func TestKeysAreChained(t *testing.T) {
 	if got := first.Hash(); got != sum([]byte(exactly(t, first))) {
 		t.Errorf("the hash is not that of the payload's bytes: %s", got)
 	}
-	if got := RecipientKeyHash("age1abc"); got != "87a7f3079f95a7fcfdf1b17f3c952744a1bd73644208d26557e5808288b8dcee" {
+	if got := RecipientKeyHash(
+		"age1abc"); got != "87a7f3079f95a7fcfdf1b17f3c952744a1bd73644208d26557e5808288b8dcee" {
 		t.Error("RecipientKeyHash is not the SHA-256 of the string")
 	}
 }
@@ -166,7 +178,8 @@ func TestCodes(t *testing.T) {
 	seen := map[string]bool{}
 	step := 0
 	for _, c := range Codes {
-		if seen[c.Code] || c.Meaning == "" || c.Step < step || c.Step > 8 || strings.Trim(c.Code, "abcdefghijklmnopqrstuvwxyz-") != "" {
+		if seen[c.Code] || c.Meaning == "" || c.Step < step || c.Step > 8 ||
+			strings.Trim(c.Code, "abcdefghijklmnopqrstuvwxyz-") != "" {
 			t.Errorf("code %+v", c)
 		}
 		if Meaning(c.Code) != c.Meaning {

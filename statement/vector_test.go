@@ -17,21 +17,24 @@ import (
 	"sealpost/internal/id"
 )
 
-// update makes the vectors anew. They are fixed for ever: do that only for a new version of the format, in a folder of its
-// own.
+// update makes the vectors anew. They are fixed for ever: do that only for a new version of the
+// format, in a folder of its own.
 var update = flag.Bool("update", false, "make the vectors of testdata/v1 anew")
 
 const vectors = "testdata/v1"
 
-// vectorSigned is what the vectors say, beside the network, which they name themselves.
+// vectorSigned returns the payloads of the vectors for the network that they name.
 func vectorSigned(network id.Hash) (EnvelopeSignature, Receipt, RecipientKey) {
 	uid := id.UID(digits[:32])
 	return EnvelopeSignature{V: 1, Head: digits, Body: id.Hash(digits[32:] + digits[:32])},
-		Receipt{V: 1, Network: network, Envelope: id.Envelope(digits[32:]), Sender: "FL-LAB", Recipient: "CA-RC", Time: now, Messages: []ReceiptMessage{
-			{UID: uid, Message: "FL-LAB_DAT_20260301_001", Outcome: Delivered, Fingerprint: digits},
-			{UID: id.UID(strings.Repeat("f", 32)), Message: "FL-LAB_DAT_20260301_002", Outcome: Refused, Code: CodeDigestMismatch},
-		}},
-		RecipientKey{V: 1, Network: network, Site: "CA-RC", Recipient: "age1" + strings.Repeat("q", 58), Version: 2, Created: now, Prev: digits}
+		Receipt{V: 1, Network: network, Envelope: id.Envelope(digits[32:]), Sender: "FL-LAB",
+			Recipient: "CA-RC", Time: now, Messages: []ReceiptMessage{
+				{UID: uid, Message: "FL-LAB_DAT_20260301_001", Outcome: Delivered, Fingerprint: digits},
+				{UID: id.UID(strings.Repeat("f", 32)), Message: "FL-LAB_DAT_20260301_002",
+					Outcome: Refused, Code: CodeDigestMismatch},
+			}},
+		RecipientKey{V: 1, Network: network, Site: "CA-RC", Recipient: "age1" +
+			strings.Repeat("q", 58), Version: 2, Created: now, Prev: digits}
 }
 
 func TestMakeVectors(t *testing.T) {
@@ -41,7 +44,8 @@ func TestMakeVectors(t *testing.T) {
 	n := newNetwork(t)
 	envelope, receipt, key := vectorSigned(n.Network())
 	for name, content := range map[string]string{
-		"root.pem":      string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.Root().Raw})),
+		"root.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+			Bytes: n.Root().Raw})),
 		"envelope.jws":  mustSign(t, n.lab, envelope),
 		"receipt.jws":   mustSign(t, n.centre, receipt),
 		"recipient.jws": mustSign(t, n.centre, key),
@@ -74,7 +78,7 @@ func vectorVerifier(t testing.TB) certs.Verifier {
 	return certs.NewVerifier(root)
 }
 
-// TestVectors: what was signed once is understood for ever.
+// TestVectors: a signed statement stays readable for ever.
 func TestVectors(t *testing.T) {
 	v := vectorVerifier(t)
 	envelope, receipt, key := vectorSigned(v.Network)
@@ -107,14 +111,15 @@ func TestFormIsExact(t *testing.T) {
 			if err := json.Unmarshal(raw, &h); err != nil {
 				t.Fatal(err)
 			}
-			if again := exactly(t, h); !bytes.Equal([]byte(again), raw) {
-				t.Errorf("the header %s formats again as %s", raw, again)
+			if resigned := exactly(t, h); !bytes.Equal([]byte(resigned), raw) {
+				t.Errorf("the header %s formats again as %s", raw, resigned)
 			}
 		})
 	}
 }
 
-// FuzzOpen: whatever opens under the vectors' root says exactly what a vector says, since nobody has the keys any more.
+// FuzzOpen: a statement that opens under the vectors' root equals a vector, since their keys are
+// deleted.
 func FuzzOpen(f *testing.F) {
 	v := vectorVerifier(f)
 	said := map[string]bool{}
@@ -136,27 +141,33 @@ func FuzzOpen(f *testing.F) {
 
 func fuzzOne[T Statement](t *testing.T, jws string, v certs.Verifier, said map[string]bool) {
 	got, err := Open[T](jws, v, now)
-	if err == nil && (!said[jws[:strings.LastIndexByte(jws, '.')]] || encode64(exactly(t, got.Payload)) != strings.Split(jws, ".")[1]) {
+	if err == nil && (!said[jws[:strings.LastIndexByte(jws, '.')]] ||
+		encode64(exactly(t, got.Payload)) != strings.Split(jws, ".")[1]) {
 		t.Errorf("opened %q as %+v", jws, got.Payload)
 	}
-	known := errors.Is(err, ErrMalformed) || errors.Is(err, ErrSignature) || errors.Is(err, certs.ErrUntrusted) || errors.Is(err, certs.ErrNotValidNow)
+	known := errors.Is(err, ErrMalformed) || errors.Is(err, ErrSignature) ||
+		errors.Is(err, certs.ErrUntrusted) || errors.Is(err, certs.ErrNotValidNow)
 	if err != nil && !known {
 		t.Errorf("an error outside the closed set: %v", err)
 	}
 }
 
-// FuzzPayload gives any payload to the strict parser, which a fuzzer of whole statements hardly reaches.
+// FuzzPayload gives any payload to the strict parser, which a fuzzer of whole statements hardly
+// reaches.
 func FuzzPayload(f *testing.F) {
 	n := newNetwork(f)
 	f.Add(exactly(f, n.receipt(2)))
 	f.Add(exactly(f, n.key()))
 	f.Add(exactly(f, EnvelopeSignature{V: 1, Head: digits, Body: digits}))
-	receipt, key := headerOf(f, n.centre, "sealpost-receipt-v1"), headerOf(f, n.centre, "sealpost-recipient-v1")
+	receipt, key := headerOf(f, n.centre, "sealpost-receipt-v1"),
+		headerOf(f, n.centre, "sealpost-recipient-v1")
 	f.Fuzz(func(t *testing.T, payload string) {
-		if got, err := Open[Receipt](craft(t, n.centre, receipt, payload), n.verifier, now); err == nil && exactly(t, got.Payload) != payload {
+		if got, err := Open[Receipt](craft(t, n.centre, receipt, payload), n.verifier,
+			now); err == nil && exactly(t, got.Payload) != payload {
 			t.Errorf("opened %q as %+v", payload, got.Payload)
 		}
-		if got, err := Open[RecipientKey](craft(t, n.centre, key, payload), n.verifier, now); err == nil && exactly(t, got.Payload) != payload {
+		if got, err := Open[RecipientKey](craft(t, n.centre, key, payload), n.verifier,
+			now); err == nil && exactly(t, got.Payload) != payload {
 			t.Errorf("opened %q as %+v", payload, got.Payload)
 		}
 	})
