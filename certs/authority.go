@@ -15,8 +15,8 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// Authority is the issuing authority: it gives certificates to sites and to the hub, and lies in the hub's state folder.
-// It is safe for concurrent use.
+// Authority is the issuing authority, in the hub's state folder. It issues certificates to sites
+// and to the hub. It is safe for concurrent use.
 type Authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -29,15 +29,17 @@ const (
 	issuingCertFile = "issuing.pem"
 )
 
-// InitAuthority makes an issuing authority under r in the hub's state folder, or loads the one that is there, which must
-// be under the same root. issuing.pem is written last: without it the authority is not there yet, and is made again.
+// InitAuthority makes an issuing authority under r in the hub's state folder, or loads an existing
+// one. That must be under the same root. issuing.pem is written last: without it the authority is
+// made again.
 func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
 	known, err := readCertificate(filepath.Join(stateDir, rootCertFile))
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
 	if known != nil && Fingerprint(known.PublicKey) != r.Network() {
-		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)", stateDir, Fingerprint(known.PublicKey))
+		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)",
+			stateDir, Fingerprint(known.PublicKey))
 	}
 	existing, err := OpenAuthority(stateDir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +63,8 @@ func (r *Root) makeAuthority(stateDir string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert), 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(stateDir, rootCertFile), encodeChain(r.cert),
+		0o600); err != nil {
 		return err
 	}
 	return durable.WriteFile(filepath.Join(stateDir, issuingCertFile), encodeChain(cert), 0o600)
@@ -69,8 +72,9 @@ func (r *Root) makeAuthority(stateDir string, now time.Time) error {
 
 func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certificate, error) {
 	template := &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: "sealpost issuing authority " + string(Fingerprint(pub)[:16])},
+		SerialNumber: serial(),
+		Subject: pkix.Name{CommonName: "sealpost issuing authority " +
+			string(Fingerprint(pub)[:16])},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(issuingLife),
 		SignatureAlgorithm:    x509.ECDSAWithSHA256,
@@ -82,8 +86,9 @@ func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certifica
 	return sign(template, r.cert, pub, r.key)
 }
 
-// OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its key. fs.ErrNotExist means
-// that there is none yet; one of which a part is missing is another error.
+// OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its
+// key. It returns fs.ErrNotExist if there is no authority, and another error if a part of it is
+// missing.
 func OpenAuthority(stateDir string) (*Authority, error) {
 	issuing, err := readChain(filepath.Join(stateDir, issuingCertFile), 1)
 	if err != nil {
@@ -94,7 +99,8 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
 	if root == nil {
-		return nil, fmt.Errorf("issuing authority in %s: %s is missing: bring it back", stateDir, rootCertFile)
+		return nil, fmt.Errorf("issuing authority in %s: %s is missing: bring it back", stateDir,
+			rootCertFile)
 	}
 	key, err := openKey(filepath.Join(stateDir, issuingKeyFile), true)
 	if err != nil {
@@ -123,11 +129,11 @@ func (a *Authority) check() error {
 	return nil
 }
 
-// Network is the fingerprint of the root's key.
+// Network returns the fingerprint of the root's key.
 func (a *Authority) Network() id.Hash { return Fingerprint(a.root.PublicKey) }
 
-// Root is the root's certificate.
+// Root returns the root's certificate.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
-// Issuing is the authority's own certificate. No certificate that it issues outlives it.
+// Issuing returns the authority's own certificate. No certificate that it issues outlives it.
 func (a *Authority) Issuing() *x509.Certificate { return a.cert }

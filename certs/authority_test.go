@@ -23,7 +23,7 @@ func TestAuthorityIsMadeOnceAndWithoutTheRootsKeyAfterwards(t *testing.T) {
 	if err := os.RemoveAll(rootDir); err != nil {
 		t.Fatal(err)
 	}
-	again, err := InitAuthority(state, root, now.Add(day))
+	reopened, err := InitAuthority(state, root, now.Add(day))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestAuthorityIsMadeOnceAndWithoutTheRootsKeyAfterwards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !again.Issuing().Equal(first.Issuing()) || !opened.Issuing().Equal(first.Issuing()) {
+	if !reopened.Issuing().Equal(first.Issuing()) || !opened.Issuing().Equal(first.Issuing()) {
 		t.Error("the issuing authority changed")
 	}
 	if opened.Network() != root.Network() || !opened.Root().Equal(root.Certificate()) {
@@ -53,11 +53,11 @@ func TestAuthorityIsMadeAgainAfterACrash(t *testing.T) {
 		for _, file := range lost {
 			removeFile(t, filepath.Join(state, file))
 		}
-		again, err := InitAuthority(state, root, now)
+		reopened, err := InitAuthority(state, root, now)
 		if err != nil {
 			t.Fatalf("after the loss of %v: %v", lost, err)
 		}
-		if !first.key.Equal(again.key) {
+		if !first.key.Equal(reopened.key) {
 			t.Errorf("after the loss of %v: another key", lost)
 		}
 	}
@@ -101,7 +101,8 @@ func TestAuthorityRefusesWhatIsNotItsOwn(t *testing.T) {
 	})
 	t.Run("loose key", func(t *testing.T) {
 		if runtime.GOOS == "windows" {
-			t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has its own")
+			t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has " +
+				"its own")
 		}
 		dir := state(t)
 		if err := os.Chmod(filepath.Join(dir, issuingKeyFile), 0o640); err != nil {

@@ -1,13 +1,15 @@
-// Package certs decides who is who: the authority that names sites, their identities, and the TLS between agent and hub.
+// Package certs holds identities: the authority that certifies sites, their keys, and the TLS
+// between agent and hub.
 //
-// It promises that a certificate is believed only when its chain and its profile are exactly what this package issues: a
-// leaf directly under an issuing authority directly under the root whose key is pinned, for a site (client use only, one
-// name urn:sealpost:site:NAME) or for a hub (server use only), never both. Private keys never leave it: an Identity signs,
-// an Authority issues, and nobody gets their bytes. What it writes is durable when the call returns, and key files are
-// readable by their owner alone.
+// It promises to trust a certificate only if its chain and profile are exactly those that this
+// package issues: a leaf directly under an issuing authority directly under the root whose key is
+// pinned, for a site (client use only, one name urn:sealpost:site:NAME) or for a hub (server use
+// only), never both. Private keys never leave it: an Identity signs, an Authority issues, and no
+// caller gets their bytes. A file is durable when the call that writes it returns, and key files
+// are readable by their owner only.
 //
-// It must not know what is carried: no messages, no queues, no HTTP. Whether a known site may do something is the hub's
-// decision, and whether a site is the one that was seen before is the agent's (package trust).
+// It must not know messages, queues or HTTP. The hub decides about the rights of a site, and the
+// agent compares a site with its pin (package trust).
 package certs
 
 import (
@@ -22,16 +24,18 @@ import (
 	"sealpost/internal/id"
 )
 
-// ErrUntrusted says that a certificate, or what it signed, is not what the pinned root vouches for. Time does not heal it.
+// ErrUntrusted means that a certificate, or a signature with it, is not certified by the pinned
+// root. A retry never succeeds.
 var ErrUntrusted = errors.New("not trusted")
 
-// ErrNotValidNow says that all is well with a certificate but the time: it has expired, or a clock is wrong. It may heal.
+// ErrNotValidNow means that only the time of a certificate is wrong: it has expired, or a clock is
+// wrong. A retry may succeed.
 var ErrNotValidNow = errors.New("certificate not valid at this time")
 
-// ErrClock says that this computer's clock differs too much from the hub's.
+// ErrClock means that this computer's clock differs too much from the hub's.
 var ErrClock = errors.New("this computer's clock is wrong, or the hub's is")
 
-// How long what lives. The root has no end, because it is believed for its key alone; see InitRoot.
+// Lifetimes. The root has no end, because only its key is trusted; see InitRoot.
 const (
 	issuingLife = 10 * 365 * 24 * time.Hour
 	leafLife    = 90 * 24 * time.Hour
@@ -39,8 +43,9 @@ const (
 	maxSkew     = 10 * time.Minute
 )
 
-// Fingerprint is the SHA-256 of a public key (its SubjectPublicKeyInfo). Of a site's identity key it is what people
-// compare; of the root's key it is the network's id. It returns "" for a kind of key that X.509 has no form for.
+// Fingerprint returns the SHA-256 of a public key (its SubjectPublicKeyInfo). Users compare that of
+// a site's identity key; that of the root's key is the network's id. It returns "" for a key that
+// X.509 cannot encode.
 func Fingerprint(pub crypto.PublicKey) id.Hash {
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
@@ -54,8 +59,8 @@ func hashOf(data []byte) id.Hash {
 	return id.Hash(hex.EncodeToString(sum[:]))
 }
 
-// CheckClock compares the hub's time with this computer's, and answers ErrClock, saying by how much and in which direction,
-// when they are more than ten minutes apart.
+// CheckClock returns ErrClock if the hub's time and this computer's differ by more than ten
+// minutes. The error has the difference and its direction.
 func CheckClock(hub, local time.Time) error {
 	ahead := local.Sub(hub)
 	direction := "ahead of"
@@ -65,10 +70,11 @@ func CheckClock(hub, local time.Time) error {
 	if ahead <= maxSkew {
 		return nil
 	}
-	return fmt.Errorf("%w: this one is %s %s the hub's; the wrong one has to be set right", ErrClock, ahead.Round(time.Second), direction)
+	return fmt.Errorf("%w: this one is %s %s the hub's; the wrong one has to be set right",
+		ErrClock, ahead.Round(time.Second), direction)
 }
 
-// RenewAt is when a certificate should be replaced: after two thirds of its life.
+// RenewAt returns the time at which a certificate is due for renewal: two thirds of its life.
 func RenewAt(cert *x509.Certificate) time.Time {
 	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) / 3 * 2)
 }

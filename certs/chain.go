@@ -16,12 +16,12 @@ const maxChainFile = 32 << 10 // bytes: three certificates have about 2,500
 func encodeChain(certs ...*x509.Certificate) []byte {
 	var b bytes.Buffer
 	for _, c := range certs {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a bytes.Buffer takes everything
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a bytes.Buffer never fails
 	}
 	return b.Bytes()
 }
 
-// parseChain reads exactly count certificates from PEM, and nothing else beside them.
+// parseChain reads exactly count certificates from PEM, without anything beside them.
 func parseChain(data []byte, count int) ([]*x509.Certificate, error) {
 	if len(data) > maxChainFile {
 		return nil, fmt.Errorf("certificates of more than %d bytes", maxChainFile)
@@ -45,7 +45,7 @@ func parseChain(data []byte, count int) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// readChain reads a file of exactly count certificates. A file that is not there is fs.ErrNotExist.
+// readChain reads a file of exactly count certificates, or returns fs.ErrNotExist.
 func readChain(path string, count int) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -58,7 +58,7 @@ func readChain(path string, count int) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// readCertificate reads a file of one certificate, or returns nil when there is no such file.
+// readCertificate reads a file of one certificate, or returns nil if there is no such file.
 func readCertificate(path string) (*x509.Certificate, error) {
 	certs, err := readChain(path, 1)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,7 +70,7 @@ func readCertificate(path string) (*x509.Certificate, error) {
 	return certs[0], nil
 }
 
-// nextPEM takes the block that data starts with; it must have the given type and no headers.
+// nextPEM returns the block at the start of data; it must have the given type and no headers.
 func nextPEM(data []byte, kind string) (der, rest []byte, err error) {
 	data = bytes.TrimLeft(data, " \t\r\n")
 	if !bytes.HasPrefix(data, []byte("-----BEGIN ")) {
@@ -83,7 +83,7 @@ func nextPEM(data []byte, kind string) (der, rest []byte, err error) {
 	return block.Bytes, rest, nil
 }
 
-// onePEM is nextPEM for data that holds one block and nothing else.
+// onePEM is nextPEM for data of exactly one block.
 func onePEM(data []byte, kind string) ([]byte, error) {
 	der, rest, err := nextPEM(data, kind)
 	if err != nil {

@@ -20,8 +20,8 @@ func FuzzParseChain(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parseChain(encodeChain(certs...), 1)
-		if err != nil || !again[0].Equal(certs[0]) {
+		reopened, err := parseChain(encodeChain(certs...), 1)
+		if err != nil || !reopened[0].Equal(certs[0]) {
 			t.Errorf("accepted %q, which reads again as %v", data, err)
 		}
 	})

@@ -20,26 +20,26 @@ import (
 	"sealpost/internal/id"
 )
 
-// Identity is the private key of a site or a hub, for life, and its certificate chain, which changes at each renewal. It is
-// the only holder of the key's bytes: it signs, and does not hand them out. It is a crypto.Signer for SHA-256 digests, and
-// safe for concurrent use.
+// Identity holds the permanent private key of a site or hub, and its present certificate chain. It
+// is the only holder of the key's bytes: it signs, and never returns them. It is a crypto.Signer
+// for SHA-256 digests, and safe for concurrent use.
 type Identity struct {
 	key       *ecdsa.PrivateKey
 	print     id.Hash
 	chainPath string
 
-	mu    sync.Mutex // orders SetChain: the file and what is in use never differ
+	mu    sync.Mutex // serializes SetChain: the file and the chain in use never differ
 	chain atomic.Pointer[chain]
 }
 
-// chain is one certificate chain in the forms that are asked for. It never changes.
+// chain is one immutable certificate chain, in all its forms.
 type chain struct {
 	certs []*x509.Certificate // leaf, issuing, root
 	site  id.Site             // "" for a hub
 }
 
-// OpenIdentity loads the key at keyPath, which is made when there is none, and the chain at chainPath when there is one.
-// The chain may have expired: see NotAfter.
+// OpenIdentity loads the key at keyPath, or makes one, and loads the chain at chainPath, if there
+// is one. The chain may have expired: see NotAfter.
 func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	certs, err := readChain(chainPath, 3)
 	enrolled := !errors.Is(err, fs.ErrNotExist)
@@ -54,7 +54,8 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if !enrolled {
 		return i, nil
 	}
-	network, hub := Fingerprint(certs[2].PublicKey), slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	network, hub := Fingerprint(certs[2].PublicKey),
+		slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	loaded, err := i.check(certs, network, hub, certs[0].NotAfter)
 	if err != nil && !errors.Is(err, ErrNotValidNow) {
 		return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
@@ -63,8 +64,10 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	return i, nil
 }
 
-// check says what certs, leaf to root, make of this identity. With ErrNotValidNow it returns the chain as well.
-func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool, at time.Time) (*chain, error) {
+// check returns the chain of certs, leaf to root, for this identity. With ErrNotValidNow it returns
+// the chain as well.
+func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool,
+	at time.Time) (*chain, error) {
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
 	}
@@ -79,8 +82,8 @@ func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool, a
 	return &chain{certs: certs, site: site}, err
 }
 
-// CheckChain says for which site a chain would be, and with an error why SetChain would not take it. With ErrNotValidNow
-// nothing but the time is wrong.
+// CheckChain returns the site of a chain, and the error that SetChain would return. After
+// ErrNotValidNow only the time is wrong.
 func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (id.Site, error) {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
@@ -93,8 +96,9 @@ func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (
 	return next.site, err
 }
 
-// SetChain puts a new chain of a site, PEM of leaf, issuing and root, in place of the old one, on disk and then in use. It
-// must be for this key, under the network's root, valid now, and for the same site as before.
+// SetChain replaces the chain of a site (PEM of leaf, issuing, root), on disk and then in use. The
+// new one must be for this key, under the network's root, valid now, and for the same site as
+// before.
 func (i *Identity) SetChain(chainPEM []byte, network id.Hash, now time.Time) error {
 	return i.setChain(chainPEM, network, false, now)
 }
@@ -120,7 +124,7 @@ func (i *Identity) setChain(chainPEM []byte, network id.Hash, hub bool, now time
 	return nil
 }
 
-// HasChain says whether there is a certificate: a site has none before it has enrolled.
+// HasChain reports whether there is a certificate: a site has none before it has enrolled.
 func (i *Identity) HasChain() bool { return i.chain.Load() != nil }
 
 // Chain returns leaf, issuing and root, or nil.
@@ -131,7 +135,7 @@ func (i *Identity) Chain() []*x509.Certificate {
 	return nil
 }
 
-// Site is the name in the certificate; "" for a hub, and before enrolment.
+// Site returns the name in the certificate; "" for a hub, and before enrolment.
 func (i *Identity) Site() id.Site {
 	if c := i.chain.Load(); c != nil {
 		return c.site
@@ -139,10 +143,10 @@ func (i *Identity) Site() id.Site {
 	return ""
 }
 
-// Key is the fingerprint of the public key.
+// Key returns the fingerprint of the public key.
 func (i *Identity) Key() id.Hash { return i.print }
 
-// RenewAt is when the certificate should be replaced; the zero time without one.
+// RenewAt returns the time at which the certificate is due for renewal; the zero time without one.
 func (i *Identity) RenewAt() time.Time {
 	if c := i.chain.Load(); c != nil {
 		return RenewAt(c.certs[0])
@@ -150,8 +154,9 @@ func (i *Identity) RenewAt() time.Time {
 	return time.Time{}
 }
 
-// Current tells whether the certificate need not be replaced: the time for that has not come, and it was not issued by a
-// clock that was ahead and has been set right since. A clock from before the issuing authority is wrong itself.
+// Current reports whether the certificate needs no renewal. It needs one when due, and when it
+// comes from a clock that was ahead and has been corrected since. A clock from before the issuing
+// authority is wrong itself.
 func (i *Identity) Current(now time.Time) bool {
 	c := i.chain.Load()
 	if c == nil || !now.Before(RenewAt(c.certs[0])) {
@@ -160,7 +165,7 @@ func (i *Identity) Current(now time.Time) bool {
 	return !now.Before(c.certs[0].NotBefore) || now.Before(c.certs[1].NotBefore)
 }
 
-// NotAfter is when the certificate expires; the zero time without one.
+// NotAfter returns the time at which the certificate expires; the zero time without one.
 func (i *Identity) NotAfter() time.Time {
 	if c := i.chain.Load(); c != nil {
 		return c.certs[0].NotAfter
@@ -179,7 +184,7 @@ func (i *Identity) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (
 	return i.key.Sign(rand, digest, opts)
 }
 
-// CSR returns a certificate request for the key, as PEM. It names nobody: the authority knows whose it is.
+// CSR returns a certificate request for the key, as PEM. It has no name: the authority adds it.
 func (i *Identity) CSR() ([]byte, error) {
 	template := &x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA256}
 	der, err := x509.CreateCertificateRequest(rand.Reader, template, i.key)
@@ -189,7 +194,7 @@ func (i *Identity) CSR() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }
 
-// certificate is what the identity presents in a TLS handshake: the whole chain, whose root an agent finds by its pin.
+// certificate returns the chain for a TLS handshake, with the root: an agent finds it by its pin.
 // It is nil before enrolment.
 func (i *Identity) certificate() *tls.Certificate {
 	c := i.chain.Load()

@@ -61,7 +61,8 @@ func TestIdentitySignsAndKeepsItsKey(t *testing.T) {
 
 func TestIdentityBeforeEnrolment(t *testing.T) {
 	i := stranger(t)
-	if i.HasChain() || i.Chain() != nil || i.Site() != "" || !i.RenewAt().IsZero() || !i.NotAfter().IsZero() {
+	if i.HasChain() || i.Chain() != nil || i.Site() != "" || !i.RenewAt().IsZero() ||
+		!i.NotAfter().IsZero() {
 		t.Error("it has a certificate")
 	}
 }
@@ -70,8 +71,10 @@ func TestChainSurvivesReopening(t *testing.T) {
 	n := newNetwork(t)
 	dir := t.TempDir()
 	for name, enrol := range map[string]func(*Identity) error{
-		"site": func(i *Identity) error { return i.SetChain(n.chainFor(i, "FL-LAB", now), n.Network(), now) },
-		"hub":  func(i *Identity) error { return n.IssueHub(i, "DC-HQ", []string{"hub"}, now) },
+		"site": func(i *Identity) error {
+			return i.SetChain(n.chainFor(i, "FL-LAB", now), n.Network(), now)
+		},
+		"hub": func(i *Identity) error { return n.IssueHub(i, "DC-HQ", []string{"hub"}, now) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			key, chain := filepath.Join(dir, name+".key"), filepath.Join(dir, name+".pem")
@@ -82,11 +85,13 @@ func TestChainSurvivesReopening(t *testing.T) {
 			if err := enrol(first); err != nil {
 				t.Fatal(err)
 			}
-			again, err := OpenIdentity(key, chain)
+			reopened, err := OpenIdentity(key, chain)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again.Site() != first.Site() || again.Key() != first.Key() || !again.Chain()[0].Equal(first.Chain()[0]) || !again.NotAfter().Equal(first.NotAfter()) {
+			if reopened.Site() != first.Site() || reopened.Key() != first.Key() ||
+				!reopened.Chain()[0].Equal(first.Chain()[0]) ||
+				!reopened.NotAfter().Equal(first.NotAfter()) {
 				t.Error("it is another one after reopening")
 			}
 		})
@@ -105,36 +110,46 @@ func TestSetChainRefuses(t *testing.T) {
 		sentinel error
 		word     string
 	}{
-		"another key":        {n.chainFor(stranger(t), "FL-LAB", now), now, ErrUntrusted, "another key"},
-		"another network":    {other.chainFor(i, "FL-LAB", now), now, ErrUntrusted, "root"},
-		"another site":       {n.chainFor(i, "CA-RC", now), now, ErrUntrusted, "FL-LAB"},
-		"already expired":    {good, now.Add(91 * day), ErrNotValidNow, "FL-LAB"},
-		"not yet valid":      {good, now.Add(-2 * time.Hour), ErrNotValidNow, "valid from"},
-		"nothing":            {nil, now, ErrUntrusted, "found 0"},
-		"garbage":            {[]byte("garbage"), now, ErrUntrusted, "PEM"},
-		"without the root":   {encodeChain(certs[:2]...), now, ErrUntrusted, "found 2"},
-		"one too many":       {encodeChain(certs[0], certs[1], certs[2], certs[2]), now, ErrUntrusted, "found 4"},
-		"root before leaf":   {encodeChain(certs[2], certs[1], certs[0]), now, ErrUntrusted, "another key"},
-		"foreign root":       {encodeChain(certs[0], certs[1], other.Root()), now, ErrUntrusted, "root"},
-		"foreign issuing":    {encodeChain(certs[0], other.Issuing(), certs[2]), now, ErrUntrusted, ""},
-		"key among the PEM":  {append(bytes.Clone(good), "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"...), now, ErrUntrusted, "PEM"},
-		"too large":          {append(bytes.Clone(good), bytes.Repeat([]byte("\n"), maxChainFile)...), now, ErrUntrusted, "more than"},
-		"broken certificate": {bytes.Replace(good, good[200:210], []byte("AAAAAAAAAA"), 1), now, ErrUntrusted, ""},
+		"another key": {n.chainFor(stranger(t), "FL-LAB", now), now, ErrUntrusted,
+			"another key"},
+		"another network":  {other.chainFor(i, "FL-LAB", now), now, ErrUntrusted, "root"},
+		"another site":     {n.chainFor(i, "CA-RC", now), now, ErrUntrusted, "FL-LAB"},
+		"already expired":  {good, now.Add(91 * day), ErrNotValidNow, "FL-LAB"},
+		"not yet valid":    {good, now.Add(-2 * time.Hour), ErrNotValidNow, "valid from"},
+		"nothing":          {nil, now, ErrUntrusted, "found 0"},
+		"garbage":          {[]byte("garbage"), now, ErrUntrusted, "PEM"},
+		"without the root": {encodeChain(certs[:2]...), now, ErrUntrusted, "found 2"},
+		"one too many": {encodeChain(certs[0], certs[1], certs[2], certs[2]), now,
+			ErrUntrusted, "found 4"},
+		"root before leaf": {encodeChain(certs[2], certs[1], certs[0]), now, ErrUntrusted,
+			"another key"},
+		"foreign root": {encodeChain(certs[0], certs[1], other.Root()), now, ErrUntrusted,
+			"root"},
+		"foreign issuing": {encodeChain(certs[0], other.Issuing(), certs[2]), now, ErrUntrusted,
+			""},
+		"key among the PEM": {append(bytes.Clone(good), "-----BEGIN PRIVATE KEY-----\n-----END "+
+			"PRIVATE KEY-----\n"...), now, ErrUntrusted, "PEM"},
+		"too large": {append(bytes.Clone(good),
+			bytes.Repeat([]byte("\n"), maxChainFile)...), now, ErrUntrusted, "more than"},
+		"broken certificate": {bytes.Replace(good, good[200:210], []byte("AAAAAAAAAA"), 1), now,
+			ErrUntrusted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantError(t, i.SetChain(c.chain, n.Network(), c.at), c.sentinel, c.word)
 			if !i.Chain()[0].Equal(before) {
 				t.Error("the chain changed")
 			}
-			again, err := OpenIdentity(keyFileOf(i), i.chainPath)
-			if err != nil || !again.Chain()[0].Equal(before) {
+			reopened, err := OpenIdentity(keyFileOf(i), i.chainPath)
+			if err != nil || !reopened.Chain()[0].Equal(before) {
 				t.Errorf("the file changed: %v", err)
 			}
 		})
 	}
 }
 
-func keyFileOf(i *Identity) string { return filepath.Join(filepath.Dir(i.chainPath), "identity.key") }
+func keyFileOf(i *Identity) string {
+	return filepath.Join(filepath.Dir(i.chainPath), "identity.key")
+}
 
 func TestASiteNeverBecomesAHub(t *testing.T) {
 	n := newNetwork(t)
@@ -169,7 +184,8 @@ func TestCheckChainNamesTheSite(t *testing.T) {
 func TestSetChainThatCannotBeStoredChangesNothing(t *testing.T) {
 	n := newNetwork(t)
 	dir := t.TempDir()
-	i, err := OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "missing", "chain.pem"))
+	i, err := OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "missing", "chain.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,16 +204,32 @@ func TestIdentityRefusesBrokenFiles(t *testing.T) {
 		sentinel error
 		word     string
 	}{
-		"loose key":     {func(i *Identity) error { return os.Chmod(keyFileOf(i), 0o644) }, secretfile.ErrLoose, "chmod 600"},
-		"empty key":     {func(i *Identity) error { return os.WriteFile(keyFileOf(i), nil, 0o600) }, nil, "identity.key"},
-		"no key inside": {func(i *Identity) error { return os.WriteFile(keyFileOf(i), encodeChain(n.Root()), 0o600) }, nil, "PRIVATE KEY"},
-		"damaged key": {func(i *Identity) error {
-			return os.WriteFile(keyFileOf(i), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), 0o600)
+		"loose key": {func(i *Identity) error {
+			return os.Chmod(keyFileOf(i), 0o644)
+		}, secretfile.ErrLoose, "chmod 600"},
+		"empty key": {func(i *Identity) error {
+			return os.WriteFile(keyFileOf(i), nil, 0o600)
 		}, nil, "identity.key"},
-		"huge key":      {func(i *Identity) error { return os.WriteFile(keyFileOf(i), make([]byte, maxKeyFile+1), 0o600) }, nil, "more than"},
-		"another key":   {func(i *Identity) error { removeFile(t, keyFileOf(i)); return createKey(keyFileOf(i)) }, ErrUntrusted, "another key"},
-		"damaged chain": {func(i *Identity) error { return os.WriteFile(i.chainPath, []byte("x"), 0o600) }, nil, "chain.pem"},
-		"short chain":   {func(i *Identity) error { return os.WriteFile(i.chainPath, encodeChain(i.Chain()[:2]...), 0o600) }, nil, "found 2"},
+		"no key inside": {func(i *Identity) error {
+			return os.WriteFile(keyFileOf(i), encodeChain(n.Root()), 0o600)
+		}, nil, "PRIVATE KEY"},
+		"damaged key": {func(i *Identity) error {
+			return os.WriteFile(keyFileOf(i), []byte("-----BEGIN PRIVATE "+
+				"KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), 0o600)
+		}, nil, "identity.key"},
+		"huge key": {func(i *Identity) error {
+			return os.WriteFile(keyFileOf(i), make([]byte, maxKeyFile+1), 0o600)
+		}, nil, "more than"},
+		"another key": {func(i *Identity) error {
+			removeFile(t, keyFileOf(i))
+			return createKey(keyFileOf(i))
+		}, ErrUntrusted, "another key"},
+		"damaged chain": {func(i *Identity) error {
+			return os.WriteFile(i.chainPath, []byte("x"), 0o600)
+		}, nil, "chain.pem"},
+		"short chain": {func(i *Identity) error {
+			return os.WriteFile(i.chainPath, encodeChain(i.Chain()[:2]...), 0o600)
+		}, nil, "found 2"},
 		"chain is a folder": {func(i *Identity) error {
 			removeFile(t, i.chainPath)
 			return os.Mkdir(i.chainPath, 0o700)
@@ -205,7 +237,8 @@ func TestIdentityRefusesBrokenFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "loose key" && runtime.GOOS == "windows" {
-				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has its own")
+				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile " +
+					"has its own")
 			}
 			i := n.site("FL-LAB")
 			if err := c.spoil(i); err != nil {
@@ -232,7 +265,8 @@ func TestKeysOfOtherKindsAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := secretfile.Write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+		if err := secretfile.Write(path,
+			pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
 			t.Fatal(err)
 		}
 		_, err = OpenIdentity(path, path+".pem")
@@ -252,15 +286,16 @@ func TestRenewalWhileInUse(t *testing.T) {
 					if err := i.SetChain(chains[k], n.Network(), now); err != nil {
 						t.Error(err)
 					}
-				} else if c := i.certificate(); len(c.Certificate) != 2 || i.Site() != "FL-LAB" || len(i.Chain()) != 3 {
+				} else if c := i.certificate(); len(c.Certificate) != 2 || i.Site() != "FL-LAB" ||
+					len(i.Chain()) != 3 {
 					t.Error("half a chain")
 				}
 			}
 		})
 	}
 	wg.Wait()
-	again, err := OpenIdentity(keyFileOf(i), i.chainPath)
-	if err != nil || !again.Chain()[0].Equal(i.Chain()[0]) {
+	reopened, err := OpenIdentity(keyFileOf(i), i.chainPath)
+	if err != nil || !reopened.Chain()[0].Equal(i.Chain()[0]) {
 		t.Errorf("what is on disk is not what is in use: %v", err)
 	}
 }

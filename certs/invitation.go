@@ -17,16 +17,16 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// ErrInvitation says that an invitation file cannot be used as it is.
+// ErrInvitation means that an invitation file is not usable.
 var ErrInvitation = errors.New("invitation not usable")
 
-// Invitation is what a site needs to join: a file, NAME.join, that headquarters gives to the site's people. Its secret
-// works once. The fields are the file's keys.
+// Invitation is the file NAME.join with which a site joins. Headquarters sends it to the site's
+// admin. Its secret works once. The fields are the file's keys.
 type Invitation struct {
-	Site    id.Site   `toml:"site"`    // the name that the site will have
+	Site    id.Site   `toml:"site"`    // the name of the new site
 	Role    string    `toml:"role"`    // send, receive or both
 	Hub     []string  `toml:"hub"`     // "host:port", tried in order
-	Network id.Hash   `toml:"network"` // SHA-256 of the root's public key: what the site pins
+	Network id.Hash   `toml:"network"` // SHA-256 of the root's public key, the site's pin
 	Suite   string    `toml:"suite"`   // hybrid or x25519
 	Secret  string    `toml:"secret"`  // see NewSecret
 	Expires time.Time `toml:"expires"` // UTC
@@ -36,8 +36,8 @@ const maxInvitation = 16 << 10 // bytes
 
 const invitationHead = `# This is an invitation to join a sealpost network as the site %s.
 #
-# KEEP IT SECRET: whoever has this file first can join under that name. Carry it to the site's computer on a way that you
-# trust, run there
+# KEEP IT SECRET: the first computer that uses this file joins under that name. Send it to the
+# site's admin over a channel that you trust. On the site's computer, run
 #
 #     sealpost agent join %s.join --dir DIR
 #
@@ -45,7 +45,7 @@ const invitationHead = `# This is an invitation to join a sealpost network as th
 
 `
 
-// Write writes the invitation to path, readable by its owner alone, in place of an earlier one.
+// Write writes the invitation to path, readable by its owner only, in place of an earlier one.
 func (inv Invitation) Write(path string) error {
 	if err := inv.validate(); err != nil {
 		return err
@@ -60,8 +60,8 @@ func (inv Invitation) Write(path string) error {
 	return secretfile.Write(path, b.Bytes())
 }
 
-// ReadInvitation reads the invitation at path, strictly. It does not ask whether the file is readable by others (it came by
-// mail or on a stick, and works once) nor whether it has expired: that is the hub's clock to say.
+// ReadInvitation reads the invitation at path, strictly. Others may be able to read the file: it
+// came by mail or on a stick, and works once. It may have expired: the hub's clock decides.
 func ReadInvitation(path string) (Invitation, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -81,19 +81,23 @@ func ReadInvitation(path string) (Invitation, error) {
 
 func parseInvitation(data []byte) (Invitation, error) {
 	if len(data) > maxInvitation {
-		return Invitation{}, fmt.Errorf("%w: more than %d bytes is no invitation", ErrInvitation, maxInvitation)
+		return Invitation{}, fmt.Errorf("%w: more than %d bytes is no invitation", ErrInvitation,
+			maxInvitation)
 	}
 	var inv Invitation
 	meta, err := toml.Decode(string(data), &inv)
 	var syntax toml.ParseError
 	if errors.As(err, &syntax) {
-		return Invitation{}, fmt.Errorf("%w: line %d: %s", ErrInvitation, syntax.Position.Line, syntax.Message)
+		return Invitation{}, fmt.Errorf("%w: line %d: %s", ErrInvitation, syntax.Position.Line,
+			syntax.Message)
 	}
 	if err != nil {
 		return Invitation{}, fmt.Errorf("%w: %w", ErrInvitation, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Invitation{}, fmt.Errorf("%w: %q is not known here; was it made by a newer sealpost?", ErrInvitation, unknown[0])
+		return Invitation{},
+			fmt.Errorf("%w: %q is not known here; was it made by a newer sealpost?", ErrInvitation,
+				unknown[0])
 	}
 	return inv, inv.validate()
 }
@@ -107,7 +111,8 @@ func (inv Invitation) validate() error {
 		want string
 	}{
 		{"site", badSite == nil, "a name such as FL-LAB"},
-		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both", "send, receive or both"},
+		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both",
+			"send, receive or both"},
 		{"hub", validHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
@@ -115,7 +120,8 @@ func (inv Invitation) validate() error {
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
 	} {
 		if !rule.fine {
-			return fmt.Errorf("%w: its %q is missing or damaged (want %s); ask for a new one", ErrInvitation, rule.key, rule.want)
+			return fmt.Errorf("%w: its %q is missing or damaged (want %s); ask for a new one",
+				ErrInvitation, rule.key, rule.want)
 		}
 	}
 	return nil
@@ -125,20 +131,22 @@ func validHubs(hubs []string) bool {
 	for _, hub := range hubs {
 		host, port, err := net.SplitHostPort(hub)
 		number, badPort := strconv.ParseUint(port, 10, 16)
-		if err != nil || badPort != nil || number == 0 || net.ParseIP(host) == nil && !hostPattern.MatchString(host) {
+		if err != nil || badPort != nil || number == 0 || net.ParseIP(host) == nil &&
+			!hostPattern.MatchString(host) {
 			return false
 		}
 	}
 	return len(hubs) >= 1 && len(hubs) <= 16
 }
 
-// String leaves the secret out, so that no log or error shows it.
+// String omits the secret, so that no log or error shows it.
 func (inv Invitation) String() string {
-	return fmt.Sprintf("invitation of %s (%s) to network %.16s… until %s", inv.Site, inv.Role, inv.Network, inv.Expires.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("invitation of %s (%s) to network %.16s… until %s", inv.Site, inv.Role,
+		inv.Network, inv.Expires.UTC().Format(time.RFC3339))
 }
 
-// GoString leaves the secret out.
+// GoString omits the secret.
 func (inv Invitation) GoString() string { return inv.String() }
 
-// LogValue leaves the secret out.
+// LogValue omits the secret.
 func (inv Invitation) LogValue() slog.Value { return slog.StringValue(inv.String()) }

@@ -16,8 +16,9 @@ import (
 
 func invitation() Invitation {
 	return Invitation{
-		Site: "FL-LAB", Role: "send", Hub: []string{"hub.example.org:7443", "[::1]:7443"}, Network: HashSecret("any"),
-		Suite: "hybrid", Secret: NewSecret(), Expires: now.Add(7*day + 1),
+		Site: "FL-LAB", Role: "send", Hub: []string{"hub.example.org:7443", "[::1]:7443"},
+		Network: HashSecret("any"),
+		Suite:   "hybrid", Secret: NewSecret(), Expires: now.Add(7*day + 1),
 	}
 }
 
@@ -33,7 +34,8 @@ func TestInvitationRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Secret != want.Secret || got.Site != want.Site || got.Network != want.Network || fmt.Sprint(got.Hub) != fmt.Sprint(want.Hub) {
+		if got.Secret != want.Secret || got.Site != want.Site || got.Network != want.Network ||
+			fmt.Sprint(got.Hub) != fmt.Sprint(want.Hub) {
 			t.Errorf("read %+v, wrote %+v", got, want)
 		}
 		if !got.Expires.Equal(now.Add(7 * day)) {
@@ -58,7 +60,8 @@ func TestInvitationTellsPeopleWhatItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, words := range []string{"invitation to join", "KEEP IT SECRET", "sealpost agent join FL-LAB.join"} {
+	for _, words := range []string{"invitation to join", "KEEP IT SECRET",
+		"sealpost agent join FL-LAB.join"} {
 		if !strings.Contains(string(data), words) {
 			t.Errorf("the file does not say %q:\n%s", words, data)
 		}
@@ -90,9 +93,10 @@ func TestInvitationsAreRefused(t *testing.T) {
 		return strings.Replace(good.String(), old, new, 1)
 	}
 	for name, c := range map[string]struct{ text, word string }{
-		"empty":                       {"", `"site"`},
-		"no TOML":                     {"PK\x03\x04", "line 1"},
-		"cut in the middle":           {good.String()[:strings.Index(good.String(), "secret =")+12], "line"},
+		"empty":   {"", `"site"`},
+		"no TOML": {"PK\x03\x04", "line 1"},
+		"cut in the middle": {good.String()[:strings.Index(good.String(), "secret =")+12],
+			"line"},
 		"unknown key":                 {good.String() + "port = 1\n", `"port" is not known`},
 		"unknown table":               {good.String() + "[more]\nx = 1\n", "is not known"},
 		"key twice":                   {good.String() + "role = \"send\"\n", "role"},
@@ -109,7 +113,8 @@ func TestInvitationsAreRefused(t *testing.T) {
 		"padded secret":               {replace(inv.Secret, inv.Secret+"="), `"secret"`},
 		"secret that is no base64url": {replace(inv.Secret, strings.Repeat("+", 43)), `"secret"`},
 		"no expiry":                   {replace("expires = ", "# expires = "), `"expires"`},
-		"huge":                        {good.String() + strings.Repeat("#\n", maxInvitation), "more than"},
+		"huge": {good.String() + strings.Repeat("#\n", maxInvitation),
+			"more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
@@ -138,7 +143,8 @@ func TestInvitationsDoNotShowTheirSecret(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("invited", "invitation", inv)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("invited", "invitation", &inv)
-	for _, shown := range []string{log.String(), fmt.Sprintf("%v %+v %#v %s %q %v", inv, inv, inv, inv, inv, &inv)} {
+	for _, shown := range []string{log.String(), fmt.Sprintf("%v %+v %#v %s %q %v", inv, inv, inv,
+		inv, inv, &inv)} {
 		if strings.Contains(shown, inv.Secret) {
 			t.Errorf("shows the secret: %s", shown)
 		}
@@ -184,7 +190,8 @@ func FuzzReadInvitation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := json.Marshal(inv); err != nil || inv.validate() != nil || inv.Expires.Equal(time.Time{}) {
+		if _, err := json.Marshal(inv); err != nil || inv.validate() != nil ||
+			inv.Expires.Equal(time.Time{}) {
 			t.Errorf("accepted %q", data)
 		}
 	})

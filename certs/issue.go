@@ -16,11 +16,12 @@ import (
 
 const maxCSR = 8 << 10 // bytes: ours have about 300
 
-// ErrRequest says that a certificate request is malformed or does not prove that its sender has the key.
+// ErrRequest means that a certificate request is malformed or does not prove possession of the key.
 var ErrRequest = errors.New("certificate request refused")
 
-// KeyOfCSR checks a certificate request and returns the fingerprint of its key: one PEM block, an ECDSA P-256 key, signed
-// with that key. What else it asks for, names above all, plays no part anywhere: the authority decides them.
+// KeyOfCSR checks a certificate request and returns the fingerprint of its key. It must be one PEM
+// block with an ECDSA P-256 key, signed with that key. Its other fields, such as names, are
+// ignored: the authority decides them.
 func KeyOfCSR(csrPEM []byte) (id.Hash, error) {
 	pub, err := parseCSR(csrPEM)
 	if err != nil {
@@ -51,9 +52,11 @@ func parseCSR(csrPEM []byte) (*ecdsa.PublicKey, error) {
 	return pub, nil
 }
 
-// IssueSite certifies that the key of the request is the site's, and returns the chain as PEM: leaf, issuing, root. Asked
-// again it issues again; whether this key may have that name is for the caller to know.
-func (a *Authority) IssueSite(csrPEM []byte, site id.Site, now time.Time) (chainPEM []byte, err error) {
+// IssueSite certifies that the key of the request is the site's, and returns the chain as PEM:
+// leaf, issuing, root. Every call issues a certificate; the caller must check that this key may
+// have that name.
+func (a *Authority) IssueSite(csrPEM []byte, site id.Site,
+	now time.Time) (chainPEM []byte, err error) {
 	if _, err := id.ParseSite(string(site)); err != nil {
 		return nil, err
 	}
@@ -68,8 +71,8 @@ func (a *Authority) IssueSite(csrPEM []byte, site id.Site, now time.Time) (chain
 	})
 }
 
-// IssueHub certifies that the key of i is that of the hub name, reachable as hosts (names or IP addresses), and puts the
-// chain in place. It is also how a hub renews.
+// IssueHub certifies the key of i for the hub name at hosts, and stores the chain in i. Hosts are
+// names or IP addresses. A hub renews in the same way.
 func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.Time) error {
 	template := x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -92,7 +95,8 @@ var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9]
 
 func addHosts(template *x509.Certificate, hosts []string) error {
 	if len(hosts) == 0 {
-		return errors.New("the hub needs at least one host name or IP address, under which agents reach it")
+		return errors.New("the hub needs at least one host name or IP address, under which " +
+			"agents reach it")
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -100,15 +104,17 @@ func addHosts(template *x509.Certificate, hosts []string) error {
 			continue
 		}
 		if len(host) > 253 || !hostPattern.MatchString(host) {
-			return fmt.Errorf("host %.80q: want a name such as hub.example.org or an IP address, without port and wildcard", host)
+			return fmt.Errorf("host %.80q: want a name such as hub.example.org or an IP address, "+
+				"without port and wildcard", host)
 		}
 		template.DNSNames = append(template.DNSNames, host)
 	}
 	return nil
 }
 
-// issue fills in what all leaves have in common, and signs.
-func (a *Authority) issue(pub *ecdsa.PublicKey, now time.Time, template x509.Certificate) ([]byte, error) {
+// issue adds the common fields of all leaves, and signs.
+func (a *Authority) issue(pub *ecdsa.PublicKey, now time.Time,
+	template x509.Certificate) ([]byte, error) {
 	if err := checkTime(now, a.cert); err != nil {
 		return nil, fmt.Errorf("the issuing authority cannot issue: %w", err)
 	}

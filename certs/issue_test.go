@@ -28,32 +28,39 @@ func TestSiteCertificateHasItsProfile(t *testing.T) {
 	if !chain[1].Equal(n.Issuing()) || !chain[2].Equal(n.Root()) {
 		t.Error("the chain is not leaf, issuing, root")
 	}
-	if len(leaf.URIs) != 1 || leaf.URIs[0].String() != "urn:sealpost:site:FL-LAB" || len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0 {
+	if len(leaf.URIs) != 1 || leaf.URIs[0].String() != "urn:sealpost:site:FL-LAB" ||
+		len(leaf.DNSNames)+len(leaf.IPAddresses)+len(leaf.EmailAddresses) != 0 {
 		t.Errorf("names %v %v %v", leaf.URIs, leaf.DNSNames, leaf.IPAddresses)
 	}
-	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) || leaf.KeyUsage != x509.KeyUsageDigitalSignature || leaf.IsCA {
+	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) ||
+		leaf.KeyUsage != x509.KeyUsageDigitalSignature || leaf.IsCA {
 		t.Errorf("usages %v %v, authority %v", leaf.ExtKeyUsage, leaf.KeyUsage, leaf.IsCA)
 	}
 	if !leaf.NotBefore.Equal(now.Add(-backdate)) || !leaf.NotAfter.Equal(now.Add(90*day)) {
 		t.Errorf("valid from %s to %s", leaf.NotBefore, leaf.NotAfter)
 	}
-	if bits := leaf.SerialNumber.BitLen(); bits < 128 || bits > 159 || leaf.SerialNumber.Sign() <= 0 {
+	if bits := leaf.SerialNumber.BitLen(); bits < 128 || bits > 159 ||
+		leaf.SerialNumber.Sign() <= 0 {
 		t.Errorf("serial of %d bits", bits)
 	}
-	if again := chainOf(t, n.chainFor(i, "FL-LAB", now)); again[0].SerialNumber.Cmp(leaf.SerialNumber) == 0 {
+	if reopened := chainOf(t, n.chainFor(i, "FL-LAB", now)); reopened[0].SerialNumber.Cmp(
+		leaf.SerialNumber) == 0 {
 		t.Error("the same serial twice")
 	}
-	if got, want := i.RenewAt(), leaf.NotBefore.Add((90*day+backdate)/3*2); !got.Equal(want) || got != RenewAt(leaf) {
+	if got, want := i.RenewAt(), leaf.NotBefore.Add((90*day+backdate)/3*2); !got.Equal(want) ||
+		got != RenewAt(leaf) {
 		t.Errorf("to be renewed at %s, want %s", got, want)
 	}
 }
 
 func TestAuthoritiesHaveTheirProfiles(t *testing.T) {
 	n := newNetwork(t)
-	if c := n.Issuing(); !c.IsCA || !c.MaxPathLenZero || c.MaxPathLen != 0 || c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
+	if c := n.Issuing(); !c.IsCA || !c.MaxPathLenZero || c.MaxPathLen != 0 ||
+		c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
 		t.Errorf("issuing authority: %v %v %v", c.IsCA, c.MaxPathLen, c.KeyUsage)
 	}
-	if c := n.Root(); !c.IsCA || c.MaxPathLen != 1 || c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
+	if c := n.Root(); !c.IsCA || c.MaxPathLen != 1 ||
+		c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
 		t.Errorf("root: %v %v %v", c.IsCA, c.MaxPathLen, c.KeyUsage)
 	}
 }
@@ -62,7 +69,8 @@ func TestHubCertificateHasItsProfile(t *testing.T) {
 	n := newNetwork(t)
 	i := n.hub("hub.example.org", "127.0.0.1", "::1")
 	leaf := i.Chain()[0]
-	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) || leaf.KeyUsage != x509.KeyUsageDigitalSignature || leaf.IsCA {
+	if !slices.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) ||
+		leaf.KeyUsage != x509.KeyUsageDigitalSignature || leaf.IsCA {
 		t.Errorf("usages %v %v, authority %v", leaf.ExtKeyUsage, leaf.KeyUsage, leaf.IsCA)
 	}
 	for _, host := range []string{"hub.example.org", "127.0.0.1", "::1"} {
@@ -85,8 +93,10 @@ func TestIssueHubRefusesHosts(t *testing.T) {
 	n := newNetwork(t)
 	i := stranger(t)
 	for name, hosts := range map[string][]string{
-		"none": nil, "empty": {""}, "with port": {"hub.example.org:7443"}, "wildcard": {"*.example.org"}, "space": {"a b"},
-		"leading hyphen": {"-a"}, "empty label": {"a..b"}, "too long": {strings.Repeat("a.", 130) + "a"}, "second is bad": {"hub", "a/b"},
+		"none": nil, "empty": {""}, "with port": {"hub.example.org:7443"},
+		"wildcard": {"*.example.org"}, "space": {"a b"},
+		"leading hyphen": {"-a"}, "empty label": {"a..b"},
+		"too long": {strings.Repeat("a.", 130) + "a"}, "second is bad": {"hub", "a/b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantError(t, n.IssueHub(i, "DC-HQ", hosts, now), nil, "host")
@@ -147,14 +157,15 @@ func TestRequestsAreRefused(t *testing.T) {
 		block.Bytes[len(block.Bytes)-1] ^= 1 // in the signature
 		return pem.EncodeToMemory(block)
 	}
-	swapped := func() []byte { // somebody else's key in a request that I signed
+	swapped := func() []byte { // another key in a request signed with mine
 		block, _ := pem.Decode(good)
-		mine, _ := x509.MarshalPKIXPublicKey(&newKey(t).PublicKey)
-		theirs, err := x509.ParseCertificateRequest(block.Bytes)
+		ownKey, _ := x509.MarshalPKIXPublicKey(&newKey(t).PublicKey)
+		otherKey, err := x509.ParseCertificateRequest(block.Bytes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: bytes.Replace(block.Bytes, theirs.RawSubjectPublicKeyInfo, mine, 1)})
+		return pem.EncodeToMemory(&pem.Block{Type: block.Type,
+			Bytes: bytes.Replace(block.Bytes, otherKey.RawSubjectPublicKeyInfo, ownKey, 1)})
 	}
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -170,20 +181,23 @@ func TestRequestsAreRefused(t *testing.T) {
 	}
 	block, _ := pem.Decode(good)
 	for name, csr := range map[string][]byte{
-		"empty":              nil,
-		"garbage":            []byte("garbage"),
-		"DER":                block.Bytes,
-		"a certificate":      encodeChain(n.Root()),
-		"two requests":       append(slices.Clone(good), good...),
-		"text before":        append([]byte("hello\n"), good...),
-		"text after":         append(slices.Clone(good), "hello"...),
-		"PEM headers":        pem.EncodeToMemory(&pem.Block{Type: block.Type, Headers: map[string]string{"A": "b"}, Bytes: block.Bytes}),
-		"bytes after DER":    pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: append(slices.Clone(block.Bytes), 0)}),
-		"too large":          append(slices.Clone(good), bytes.Repeat([]byte("\n"), maxCSR)...),
-		"RSA":                request(t, rsaKey, x509.CertificateRequest{}),
-		"P-384":              request(t, p384, x509.CertificateRequest{}),
-		"Ed25519":            request(t, ed, x509.CertificateRequest{}),
-		"SHA-384":            request(t, newKey(t), x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA384}),
+		"empty":         nil,
+		"garbage":       []byte("garbage"),
+		"DER":           block.Bytes,
+		"a certificate": encodeChain(n.Root()),
+		"two requests":  append(slices.Clone(good), good...),
+		"text before":   append([]byte("hello\n"), good...),
+		"text after":    append(slices.Clone(good), "hello"...),
+		"PEM headers": pem.EncodeToMemory(&pem.Block{Type: block.Type,
+			Headers: map[string]string{"A": "b"}, Bytes: block.Bytes}),
+		"bytes after DER": pem.EncodeToMemory(&pem.Block{Type: block.Type,
+			Bytes: append(slices.Clone(block.Bytes), 0)}),
+		"too large": append(slices.Clone(good), bytes.Repeat([]byte("\n"), maxCSR)...),
+		"RSA":       request(t, rsaKey, x509.CertificateRequest{}),
+		"P-384":     request(t, p384, x509.CertificateRequest{}),
+		"Ed25519":   request(t, ed, x509.CertificateRequest{}),
+		"SHA-384": request(t, newKey(t),
+			x509.CertificateRequest{SignatureAlgorithm: x509.ECDSAWithSHA384}),
 		"broken signature":   broken(),
 		"somebody's own key": swapped(),
 	} {
@@ -200,8 +214,10 @@ func TestTheAuthorityDecidesAllNames(t *testing.T) {
 	n := newNetwork(t)
 	key := newKey(t)
 	csr := request(t, key, x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "CA-RC", Organization: []string{"Headquarters"}}, DNSNames: []string{"hub.example.org"},
-		IPAddresses: []net.IP{{127, 0, 0, 1}}, URIs: []*url.URL{{Scheme: "urn", Opaque: "sealpost:site:CA-RC"}},
+		Subject:     pkix.Name{CommonName: "CA-RC", Organization: []string{"Headquarters"}},
+		DNSNames:    []string{"hub.example.org"},
+		IPAddresses: []net.IP{{127, 0, 0, 1}},
+		URIs:        []*url.URL{{Scheme: "urn", Opaque: "sealpost:site:CA-RC"}},
 	})
 	pem, err := n.IssueSite(csr, "FL-LAB", now)
 	if err != nil {

@@ -15,18 +15,19 @@ import (
 
 const maxKeyFile = 4 << 10 // bytes: a PKCS #8 key of P-256 has 241 as PEM
 
-// openKey reads the ECDSA P-256 key at path. When there is none it makes one first; of several processes that do so at
-// once all get the same key.
+// openKey reads the ECDSA P-256 key at path, or makes one. Several processes that do so at once get
+// the same key.
 //
-// certified says that there is a certificate for the key already. Then a missing key is lost, or was taken away, and a new
-// one would be of no use and hide that.
+// certified means that the key already has a certificate. A missing key is then lost or offline,
+// and a new one would be useless and hide that.
 func openKey(path string, certified bool) (*ecdsa.PrivateKey, error) {
 	key, err := readKey(path)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
 		return key, err
 	case certified:
-		return nil, fmt.Errorf("key file %s is missing, and its certificate is there: bring the key back", path)
+		return nil, fmt.Errorf("key file %s is missing, and its certificate is there: bring the "+
+			"key back", path)
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -66,7 +67,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// isP256 says whether pub is the only kind of key that is used here.
+// isP256 reports whether pub is an ECDSA P-256 key, the only kind in use.
 func isP256(pub any) bool {
 	key, ok := pub.(*ecdsa.PublicKey)
 	return ok && key.Curve == elliptic.P256()

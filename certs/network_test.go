@@ -94,7 +94,8 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// wantError fails unless err is the sentinel and says every one of the words. A nil sentinel wants any error.
+// wantError fails unless err is the sentinel and says every one of the words. A nil sentinel wants
+// any error.
 func wantError(t *testing.T, err, sentinel error, words ...string) {
 	t.Helper()
 	if err == nil || sentinel != nil && !errors.Is(err, sentinel) {

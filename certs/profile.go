@@ -10,7 +10,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// siteURN is followed by the site's name in the one alternative name of a site certificate.
+// siteURN is the prefix of the site's name in the only alternative name of a site certificate.
 const siteURN = "urn:sealpost:site:"
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
@@ -26,15 +26,16 @@ func checkRoot(root *x509.Certificate, network id.Hash) error {
 	case root == nil:
 		return untrusted("there is no root")
 	case Fingerprint(root.PublicKey) != network:
-		return untrusted("the root's key is %.16s…, not the network's %.16s…", Fingerprint(root.PublicKey), network)
+		return untrusted("the root's key is %.16s…, not the network's %.16s…",
+			Fingerprint(root.PublicKey), network)
 	case !isP256(root.PublicKey) || !root.IsCA || !root.BasicConstraintsValid:
 		return untrusted("the root is no root of sealpost")
 	}
 	return nil
 }
 
-// checkSelf is for a root that came with what it is to vouch for: only its key is pinned, so the rest of its certificate
-// must be signed with that key.
+// checkSelf checks the signature of a root that came with its chain. Only its key is pinned, so the
+// rest of its certificate must be signed with that key.
 func checkSelf(root *x509.Certificate) error {
 	if err := root.CheckSignatureFrom(root); err != nil {
 		return untrusted("the root does not vouch for itself: %v", err)
@@ -42,7 +43,7 @@ func checkSelf(root *x509.Certificate) error {
 	return nil
 }
 
-// checkIssuing checks the profile of an issuing authority: it signs leaves and nothing else.
+// checkIssuing checks the profile of an issuing authority: it signs only leaves.
 func checkIssuing(c *x509.Certificate) error {
 	switch {
 	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
@@ -50,12 +51,14 @@ func checkIssuing(c *x509.Certificate) error {
 	case !c.BasicConstraintsValid || !c.IsCA || c.MaxPathLen != 0 || !c.MaxPathLenZero:
 		return untrusted("the issuing authority is not one of path length 0")
 	case c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign:
-		return untrusted("the issuing authority has other key usages than to sign certificates and revocation lists")
+		return untrusted("the issuing authority has other key usages than to sign certificates " +
+			"and revocation lists")
 	}
 	return nil
 }
 
-// checkLeaf checks what site and hub certificates have in common: a P-256 key to sign with, for exactly one use.
+// checkLeaf checks the common profile of site and hub certificates: a P-256 signing key with
+// exactly one use.
 func checkLeaf(c *x509.Certificate, use x509.ExtKeyUsage) error {
 	switch {
 	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
@@ -71,8 +74,9 @@ func checkLeaf(c *x509.Certificate, use x509.ExtKeyUsage) error {
 	return nil
 }
 
-// siteOf checks the profile of a site certificate and returns the site that it names. The alternative names are compared
-// byte for byte, so that not even a kind of name that crypto/x509 passes over can stand beside the one that counts.
+// siteOf checks the profile of a site certificate and returns the site that it names. The
+// alternative names are compared byte by byte: crypto/x509 ignores some kinds of names, which could
+// otherwise stand beside the right one.
 func siteOf(c *x509.Certificate) (id.Site, error) {
 	if err := checkLeaf(c, x509.ExtKeyUsageClientAuth); err != nil {
 		return "", err
@@ -94,15 +98,16 @@ func siteOf(c *x509.Certificate) (id.Site, error) {
 	return site, nil
 }
 
-// siteNames is the exact subjectAltName of a site certificate: a sequence of one [6] URI.
+// siteNames returns the exact subjectAltName of a site certificate: a sequence of one [6] URI.
 func siteNames(site id.Site) []byte {
 	uri := siteURN + string(site)
-	name := append([]byte{asn1.ClassContextSpecific<<6 | 6, byte(len(uri))}, uri...) // at most 18 + 32 bytes: one byte of length
+	// at most 18 + 32 bytes: one byte of length
+	name := append([]byte{asn1.ClassContextSpecific<<6 | 6, byte(len(uri))}, uri...)
 	return append([]byte{0x30, byte(len(name))}, name...)
 }
 
 func alternativeNames(c *x509.Certificate) []byte {
-	for _, e := range c.Extensions { // crypto/x509 refuses a certificate with the same extension twice
+	for _, e := range c.Extensions { // crypto/x509 refuses a repeated extension
 		if e.Id.Equal(oidSubjectAltName) {
 			return e.Value
 		}

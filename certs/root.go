@@ -16,8 +16,8 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// Root is the anchor of a network: the key that every agent pins. It signs issuing authorities and nothing else, and its
-// folder is meant to be taken away from the hub once that is done.
+// Root is the anchor of a network: the key that every agent pins. It signs only issuing
+// authorities, and its folder should be taken off the hub afterwards.
 type Root struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -29,8 +29,8 @@ const (
 	rootCertFile = "root.pem"
 )
 
-// InitRoot makes the root of the network name in dir, or loads the one that is there. After a crash in the middle it goes
-// on with the key that it finds.
+// InitRoot makes the root of the network name in dir, or loads an existing one. After a crash it
+// continues with the key that it finds.
 func InitRoot(dir string, network string) (*Root, error) {
 	if err := checkName(network); err != nil {
 		return nil, err
@@ -73,22 +73,25 @@ func OpenRoot(dir string) (*Root, error) {
 
 func newRoot(dir string, key *ecdsa.PrivateKey, cert *x509.Certificate) (*Root, error) {
 	if !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, fmt.Errorf("root in %s: %s and %s do not belong together", dir, rootKeyFile, rootCertFile)
+		return nil, fmt.Errorf("root in %s: %s and %s do not belong together", dir, rootKeyFile,
+			rootCertFile)
 	}
-	if err := errors.Join(checkRoot(cert, Fingerprint(cert.PublicKey)), checkSelf(cert)); err != nil {
+	if err := errors.Join(checkRoot(cert, Fingerprint(cert.PublicKey)),
+		checkSelf(cert)); err != nil {
 		return nil, fmt.Errorf("root in %s: %w", dir, err)
 	}
 	return &Root{key: key, cert: cert}, nil
 }
 
-// Certificate is the root's own certificate.
+// Certificate returns the root's own certificate.
 func (r *Root) Certificate() *x509.Certificate { return r.cert }
 
-// Network is the fingerprint of the root's key.
+// Network returns the fingerprint of the root's key.
 func (r *Root) Network() id.Hash { return Fingerprint(r.cert.PublicKey) }
 
-// selfSigned has no dates that could ever matter (RFC 5280, 4.1.2.5: the last second of 9999 is "no end"): the root is
-// believed because its key is pinned, and a wrong clock on the day of the set-up must not spoil a network.
+// selfSigned makes the root's certificate, without an effective start or end. The last second of
+// 9999 is "no end" in RFC 5280, 4.1.2.5. The root is trusted because its key is pinned, and a wrong
+// clock at the set-up must not spoil a network.
 func selfSigned(key *ecdsa.PrivateKey, network string) (*x509.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
@@ -104,8 +107,9 @@ func selfSigned(key *ecdsa.PrivateKey, network string) (*x509.Certificate, error
 	return sign(template, template, &key.PublicKey, key)
 }
 
-// sign issues a certificate and reads it back, as a reader will see it.
-func sign(template, parent *x509.Certificate, pub *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+// sign issues a certificate and parses it as a reader would.
+func sign(template, parent *x509.Certificate, pub *ecdsa.PublicKey,
+	key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate: %w", err)
@@ -113,7 +117,8 @@ func sign(template, parent *x509.Certificate, pub *ecdsa.PublicKey, key *ecdsa.P
 	return x509.ParseCertificate(der)
 }
 
-// serial is positive, never zero, and random in 144 bits; with the 1 in front it keeps within the 20 bytes of RFC 5280.
+// serial returns a positive number with 144 random bits. With the leading 1 it fits the 20 bytes of
+// RFC 5280.
 func serial() *big.Int {
 	var b [19]byte
 	rand.Read(b[1:]) // never fails: crypto/rand ends the process instead
@@ -121,7 +126,8 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// checkName keeps names of networks and hubs within what a certificate's common name can hold and people can read.
+// checkName checks the name of a network or hub: it must fit a certificate's common name and be
+// readable.
 func checkName(name string) error {
 	if name == "" || len(name) > 40 {
 		return fmt.Errorf("name %.50q: want 1 to 40 characters", name)

@@ -17,7 +17,7 @@ func TestRootIsMadeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := InitRoot(dir, "ANOTHER NAME")
+	reopened, err := InitRoot(dir, "ANOTHER NAME")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,8 @@ func TestRootIsMadeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !again.Certificate().Equal(first.Certificate()) || !opened.Certificate().Equal(first.Certificate()) {
+	if !reopened.Certificate().Equal(first.Certificate()) ||
+		!opened.Certificate().Equal(first.Certificate()) {
 		t.Error("the root changed")
 	}
 	if first.Network() != Fingerprint(first.key.Public()) || len(first.Network()) != 64 {
@@ -40,11 +41,11 @@ func TestRootSurvivesACrashBetweenKeyAndCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	removeFile(t, filepath.Join(dir, rootCertFile))
-	again, err := InitRoot(dir, "TEST")
+	reopened, err := InitRoot(dir, "TEST")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again.Network() != first.Network() {
+	if reopened.Network() != first.Network() {
 		t.Error("the network's id changed")
 	}
 }
@@ -67,14 +68,16 @@ func TestRootRefusesBrokenFolders(t *testing.T) {
 			}
 		}, secretfile.ErrLoose, "chmod 600"},
 		"damaged certificate": {func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, rootCertFile), []byte("garbage"), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, rootCertFile), []byte("garbage"),
+				0o644); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, rootCertFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if name == "loose key" && runtime.GOOS == "windows" {
-				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile has its own")
+				t.Skip("SKIPPED: permission bits mean nothing on Windows; internal/secretfile " +
+					"has its own")
 			}
 			dir := filepath.Join(t.TempDir(), "root")
 			if _, err := InitRoot(dir, "TEST"); err != nil {
@@ -101,7 +104,7 @@ func TestOpenRootWantsBothFiles(t *testing.T) {
 	wantError(t, err, fs.ErrNotExist, rootCertFile)
 }
 
-// TestATakenAwayKeyIsNotMadeAgain: a new key would look like the old one to people, and be good for nothing.
+// TestATakenAwayKeyIsNotMadeAgain: a new key would look like the old one to users, and be useless.
 func TestATakenAwayKeyIsNotMadeAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "root")
 	if _, err := InitRoot(dir, "TEST"); err != nil {

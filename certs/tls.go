@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// base is what both sides have in common. Sessions are never resumed: a resumed one would carry the certificate of an old
-// handshake past a renewal or a removal.
+// base returns the common configuration of both sides. Sessions are never resumed: a resumed one
+// would keep the certificate of an old handshake after a renewal or a removal.
 func base() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -21,10 +21,10 @@ func base() *tls.Config {
 	}
 }
 
-// ServerTLS configures the hub's side: TLS 1.3 only, post-quantum key exchange where the agent can. A client certificate is
-// requested and the possession of its key proven, but whether it is believed is left to the hub, per request, with
-// Verifier: only so an expired certificate gets a readable answer, and a removed site none. Each handshake presents the
-// chain that i has then, so a renewal needs no restart.
+// ServerTLS configures the hub's side: TLS 1.3 only, post-quantum key exchange where the agent can.
+// A client certificate is requested and its key proven, but the hub verifies it for each request
+// with a Verifier: an expired certificate then gets a readable answer, and a removed site gets
+// none. Each handshake presents the present chain of i, so a renewal needs no restart.
 func ServerTLS(i *Identity) *tls.Config {
 	c := base()
 	c.ClientAuth = tls.RequestClientCert
@@ -38,14 +38,15 @@ func ServerTLS(i *Identity) *tls.Config {
 	return c
 }
 
-// ClientTLS configures the agent's side: TLS 1.3 only, post-quantum key exchange preferred. The server is believed when it
-// presents the root whose key is pinned as network, is a hub under it, and its certificate holds one of the names under
-// which the agent knows the hub. With one name that is also the one sent to the server; with several, or none, it is the
-// host that is dialled, which then must be in the certificate too. An empty name counts as none; without any, and dialling
-// an IP address, which TLS does not tell, nobody is believed.
+// ClientTLS configures the agent's side: TLS 1.3 only, post-quantum key exchange preferred. It
+// trusts a server that presents the root whose key is pinned as network, is a hub under it, and has
+// one of the given names in its certificate. A single name is also sent to the server. With several
+// names, or none, the dialled host is sent, and must be in the certificate too. An empty name
+// counts as none. Without a name no server at an IP address is trusted, because TLS does not send
+// the address.
 //
-// Each handshake presents the chain that i has then: none before enrolment, the new one after a renewal. The time is that
-// of the config's own Time hook, when one is set on the config that is returned here.
+// Each handshake presents the present chain of i: none before enrolment, the new one after a
+// renewal. It uses the Time hook of the returned config, if one is set.
 func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config {
 	c := base()
 	var names []string
@@ -63,7 +64,8 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 		}
 		return &tls.Certificate{}, nil // crypto/tls: no certificate is sent
 	}
-	c.InsecureSkipVerify = true // the usual checks know no pinned root; VerifyConnection makes ours, also on a resumed session
+	// VerifyConnection checks the pinned root instead, also on a resumed session
+	c.InsecureSkipVerify = true
 	c.VerifyConnection = func(state tls.ConnectionState) error {
 		now := time.Now
 		if c.Time != nil {
@@ -72,7 +74,8 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 		err := verifyServer(state, network, names, now())
 		switch {
 		case errors.Is(err, ErrNotValidNow):
-			return fmt.Errorf("the hub cannot be believed now: %w; is this computer's clock right?", err)
+			return fmt.Errorf("the hub cannot be believed now: %w; is this computer's clock right?",
+				err)
 		case err != nil:
 			return fmt.Errorf("the server is not this network's hub: %w", err)
 		}
@@ -81,11 +84,12 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 	return c
 }
 
-// verifyServer answers ErrNotValidNow only when nothing but the time is wrong.
+// verifyServer checks the hub's chain. It returns ErrNotValidNow only if all but the time is right.
 func verifyServer(state tls.ConnectionState, network id.Hash, names []string, now time.Time) error {
 	chain := state.PeerCertificates
 	if len(chain) != 3 {
-		return untrusted("want its certificate, the issuing authority's and the root's, found %d", len(chain))
+		return untrusted("want its certificate, the issuing authority's and the root's, found %d",
+			len(chain))
 	}
 	if err := checkSelf(chain[2]); err != nil {
 		return err
@@ -100,7 +104,8 @@ func verifyServer(state tls.ConnectionState, network id.Hash, names []string, no
 	return valid
 }
 
-// checkHost wants the certificate to hold the host that was dialled, as far as TLS tells it, and one of the known names.
+// checkHost checks that the certificate has the dialled host, if TLS sent it, and one of the known
+// names.
 func checkHost(leaf *x509.Certificate, dialled string, names []string) error {
 	if dialled == "" && len(names) == 0 {
 		return untrusted("its name is not known")

@@ -15,8 +15,10 @@ func at(c *tls.Config, when time.Time) *tls.Config {
 	return c
 }
 
-// shake makes a TLS connection over loopback, sends a byte each way, and returns what both sides think of it.
-func shake(t *testing.T, server, client *tls.Config) (s, c tls.ConnectionState, serverErr, clientErr error) {
+// shake makes a TLS connection over loopback, sends a byte each way, and returns both sides' states
+// and errors.
+func shake(t *testing.T, server,
+	client *tls.Config) (s, c tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	a, b := loopback(t)
 	ss, cc := tls.Server(a, server), tls.Client(b, client)
@@ -75,10 +77,13 @@ func meet(t *testing.T, server, client *tls.Config) (s, c tls.ConnectionState) {
 func TestAgentAndHubMeet(t *testing.T) {
 	n := newNetwork(t)
 	site := n.site("FL-LAB")
-	s, c := meet(t, at(ServerTLS(n.hub("hub.example.org")), now), at(ClientTLS(site, n.Network(), "hub.example.org"), now))
+	s, c := meet(t, at(ServerTLS(n.hub("hub.example.org")), now),
+		at(ClientTLS(site, n.Network(), "hub.example.org"), now))
 	for _, state := range []tls.ConnectionState{s, c} {
-		if state.Version != tls.VersionTLS13 || state.CurveID != tls.X25519MLKEM768 || state.NegotiatedProtocol != "http/1.1" {
-			t.Errorf("version %x, key exchange %s, protocol %q", state.Version, state.CurveID, state.NegotiatedProtocol)
+		if state.Version != tls.VersionTLS13 || state.CurveID != tls.X25519MLKEM768 ||
+			state.NegotiatedProtocol != "http/1.1" {
+			t.Errorf("version %x, key exchange %s, protocol %q", state.Version, state.CurveID,
+				state.NegotiatedProtocol)
 		}
 	}
 	got, err := NewVerifier(n.Root()).Site(s.PeerCertificates, now)
@@ -89,7 +94,8 @@ func TestAgentAndHubMeet(t *testing.T) {
 
 func TestAnAgentWithoutCertificateReachesTheHub(t *testing.T) {
 	n := newNetwork(t)
-	s, _ := meet(t, at(ServerTLS(n.hub("hub")), now), at(ClientTLS(stranger(t), n.Network(), "hub"), now))
+	s, _ := meet(t, at(ServerTLS(n.hub("hub")), now), at(ClientTLS(stranger(t), n.Network(), "hub"),
+		now))
 	if len(s.PeerCertificates) != 0 {
 		t.Errorf("the hub sees %d certificates", len(s.PeerCertificates))
 	}
@@ -122,17 +128,20 @@ func TestRenewalNeedsNoNewConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	s2, c2 := meet(t, server, client)
-	if s1.PeerCertificates[0].Equal(s2.PeerCertificates[0]) || !s2.PeerCertificates[0].Equal(site.Chain()[0]) {
+	if s1.PeerCertificates[0].Equal(s2.PeerCertificates[0]) ||
+		!s2.PeerCertificates[0].Equal(site.Chain()[0]) {
 		t.Error("the hub does not see the site's new certificate")
 	}
-	if c1.PeerCertificates[0].Equal(c2.PeerCertificates[0]) || !c2.PeerCertificates[0].Equal(hub.Chain()[0]) {
+	if c1.PeerCertificates[0].Equal(c2.PeerCertificates[0]) ||
+		!c2.PeerCertificates[0].Equal(hub.Chain()[0]) {
 		t.Error("the site does not see the hub's new certificate")
 	}
 }
 
 func TestSessionsAreNeverResumed(t *testing.T) {
 	n := newNetwork(t)
-	server, client := at(ServerTLS(n.hub("hub")), now), at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
+	server, client := at(ServerTLS(n.hub("hub")), now),
+		at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	for range 3 {
 		if s, _ := meet(t, server, client); s.DidResume {
@@ -144,16 +153,18 @@ func TestSessionsAreNeverResumed(t *testing.T) {
 // TestAResumedSessionIsVerifiedToo is about a hub that issues tickets all the same.
 func TestAResumedSessionIsVerifiedToo(t *testing.T) {
 	n := newNetwork(t)
-	server, client := at(ServerTLS(n.hub("hub")), now), at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
+	server, client := at(ServerTLS(n.hub("hub")), now),
+		at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
 	server.SessionTicketsDisabled, client.SessionTicketsDisabled = false, false
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
 	meet(t, server, client)
 	if s, _ := meet(t, server, client); !s.DidResume {
 		t.Fatal("not resumed: this test would prove nothing")
 	}
-	late := client.Clone()
-	client.Time = func() time.Time { return now.Add(91 * day) } // ClientTLS reads the clock of the config that it returned
-	_, _, _, err := shake(t, server, late)
+	delayed := client.Clone()
+	// ClientTLS reads the clock of the config that it returned
+	client.Time = func() time.Time { return now.Add(91 * day) }
+	_, _, _, err := shake(t, server, delayed)
 	wantError(t, err, ErrNotValidNow)
 }
 
@@ -166,15 +177,20 @@ func TestTheAgentKnowsTheHubUnderSeveralNames(t *testing.T) {
 		dialed string // as net/http sets it for each connection
 		fine   bool
 	}{
-		"one name":                           {[]string{"hub.example.org"}, "hub.example.org", true},
-		"one IPv4 address":                   {[]string{"127.0.0.1"}, "127.0.0.1", true},
-		"one IPv6 address":                   {[]string{"::1"}, "::1", true},
-		"several, by name":                   {[]string{"127.0.0.1", "hub.example.org"}, "hub.example.org", true},
-		"several, by address":                {[]string{"old.example.org", "127.0.0.1"}, "127.0.0.1", true},
-		"none, by name":                      {nil, "hub.example.org", true},
-		"none, by address":                   {nil, "127.0.0.1", false},
-		"several, by a name not its own":     {[]string{"127.0.0.1", "old.example.org"}, "old.example.org", false},
-		"one, by a name that is another one": {[]string{"hub.example.org"}, "old.example.org", false},
+		"one name": {[]string{"hub.example.org"}, "hub.example.org",
+			true},
+		"one IPv4 address": {[]string{"127.0.0.1"}, "127.0.0.1", true},
+		"one IPv6 address": {[]string{"::1"}, "::1", true},
+		"several, by name": {[]string{"127.0.0.1", "hub.example.org"},
+			"hub.example.org", true},
+		"several, by address": {[]string{"old.example.org", "127.0.0.1"},
+			"127.0.0.1", true},
+		"none, by name":    {nil, "hub.example.org", true},
+		"none, by address": {nil, "127.0.0.1", false},
+		"several, by a name not its own": {[]string{"127.0.0.1", "old.example.org"},
+			"old.example.org", false},
+		"one, by a name that is another one": {[]string{"hub.example.org"}, "old.example.org",
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := at(ClientTLS(site, n.Network(), c.hosts...), now).Clone()
@@ -192,7 +208,8 @@ func TestTheAgentKnowsTheHubUnderSeveralNames(t *testing.T) {
 
 func TestTheHubAlsoTakesClassicalKeyExchange(t *testing.T) {
 	n := newNetwork(t)
-	server, client := at(ServerTLS(n.hub("hub")), now), at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
+	server, client := at(ServerTLS(n.hub("hub")), now),
+		at(ClientTLS(n.site("FL-LAB"), n.Network(), "hub"), now)
 	client.CurvePreferences = []tls.CurveID{tls.X25519}
 	if s, _ := meet(t, server, client); s.CurveID != tls.X25519 {
 		t.Errorf("key exchange %s", s.CurveID)
@@ -205,7 +222,8 @@ func TestTheHubAlsoTakesClassicalKeyExchange(t *testing.T) {
 
 func TestAHubWithoutCertificateDoesNotAnswer(t *testing.T) {
 	n := newNetwork(t)
-	_, _, serverErr, clientErr := shake(t, ServerTLS(stranger(t)), ClientTLS(n.site("FL-LAB"), n.Network(), "hub"))
+	_, _, serverErr, clientErr := shake(t, ServerTLS(stranger(t)),
+		ClientTLS(n.site("FL-LAB"), n.Network(), "hub"))
 	wantError(t, serverErr, nil, "no certificate yet")
 	if clientErr == nil || errors.Is(clientErr, ErrUntrusted) {
 		t.Errorf("client: %v", clientErr)

@@ -14,7 +14,8 @@ func (n network) issued(template *x509.Certificate, pub any) *x509.Certificate {
 	return signed(n.t, template, n.cert, pub, n.key)
 }
 
-func signed(t *testing.T, template, parent *x509.Certificate, pub any, key *ecdsa.PrivateKey) *x509.Certificate {
+func signed(t *testing.T, template, parent *x509.Certificate, pub any,
+	key *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, pub, key)
 	if err != nil {
@@ -30,7 +31,8 @@ func signed(t *testing.T, template, parent *x509.Certificate, pub any, key *ecds
 func TestVerifierTakesTheTemplate(t *testing.T) {
 	n := newNetwork(t)
 	leaf := n.issued(leafTemplate(), &newKey(t).PublicKey)
-	if site, err := NewVerifier(n.Root()).Site([]*x509.Certificate{leaf, n.cert}, now); err != nil || site != "FL-LAB" {
+	if site, err := NewVerifier(n.Root()).Site([]*x509.Certificate{leaf, n.cert},
+		now); err != nil || site != "FL-LAB" {
 		t.Fatalf("%q, %v: the tests below would prove nothing", site, err)
 	}
 }
@@ -41,7 +43,8 @@ func TestVerifierRefusesChains(t *testing.T) {
 	key := newKey(t)
 	selfSigned := signed(t, leafTemplate(), leafTemplate(), &key.PublicKey, key)
 	underRoot := signed(t, leafTemplate(), n.Root(), &key.PublicKey, n.root.key)
-	below := signed(t, authorityTemplate(), n.cert, &key.PublicKey, n.key) // an authority under the issuing one
+	// an authority under the issuing one
+	below := signed(t, authorityTemplate(), n.cert, &key.PublicKey, n.key)
 	underBelow := signed(t, leafTemplate(), below, &newKey(t).PublicKey, key)
 	imitation := *n.cert // right in every word, but with my key
 	imitated := signed(t, &imitation, other.Root(), &key.PublicKey, other.root.key)
@@ -87,11 +90,12 @@ func TestVerifierRefusesRoots(t *testing.T) {
 	template := *n.Root()
 	template.IsCA, template.MaxPathLen = false, 0
 	for name, v := range map[string]Verifier{
-		"none":              {Network: n.Network()},
-		"no network":        {Root: n.Root()},
-		"another network":   {Network: other.Network(), Root: n.Root()},
-		"another root":      NewVerifier(other.Root()),
-		"no authority":      {Network: n.Network(), Root: signed(t, &template, &template, &n.root.key.PublicKey, n.root.key)},
+		"none":            {Network: n.Network()},
+		"no network":      {Root: n.Root()},
+		"another network": {Network: other.Network(), Root: n.Root()},
+		"another root":    NewVerifier(other.Root()),
+		"no authority": {Network: n.Network(),
+			Root: signed(t, &template, &template, &n.root.key.PublicKey, n.root.key)},
 		"the issuing one":   NewVerifier(n.Issuing()),
 		"an unknown kind":   {Network: "", Root: &x509.Certificate{}},
 		"the leaf for root": NewVerifier(chain[0]),
