@@ -131,6 +131,20 @@ func (d *Dir) Info() (Info, error) {
 	return infoOf(filepath.Base(d.path), &st), nil
 }
 
+// InfoOf describes an open file, whatever has its name now.
+func InfoOf(f *os.File) (Info, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return Info{}, err
+	}
+	var st unix.Stat_t
+	failed := raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &st) })
+	if err = errors.Join(failed, err); err != nil {
+		return Info{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return infoOf(filepath.Base(f.Name()), &st), nil
+}
+
 func infoOf(name string, st *unix.Stat_t) Info {
 	return Info{
 		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)), ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),

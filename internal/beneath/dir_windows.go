@@ -99,6 +99,15 @@ func (d *Dir) Info() (Info, error) {
 	return info, d.failed("stat", "", err)
 }
 
+// InfoOf describes an open file, whatever has its name now.
+func InfoOf(f *os.File) (Info, error) {
+	info, err := describe(windows.Handle(f.Fd()), filepath.Base(f.Name()))
+	if err != nil {
+		return Info{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return info, nil
+}
+
 // describe describes what is open. Changed is what the volume notes of it (NTFS does, FAT does not).
 func describe(h windows.Handle, name string) (Info, error) {
 	var st windows.ByHandleFileInformation

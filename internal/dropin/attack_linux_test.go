@@ -180,3 +180,55 @@ func TestSwapsInAnOutbox(t *testing.T) {
 	}
 	o.isUntouched()
 }
+
+// Another account exchanges the file that is being copied for one of its own as soon as that has a name. What has the name of the
+// original in the end is the copy, or the caller is told.
+func TestAFileOfAnothersIsNotTheCopy(t *testing.T) {
+	o := newOutside(t)
+	must(t, os.WriteFile(o.at("from", "data"), []byte("data"), 0o644))
+	outbox, err := os.Open(o.at("outbox"))
+	must(t, err)
+	defer outbox.Close()
+	stop := make(chan struct{})
+	var attacker sync.WaitGroup
+	attacker.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			outbox.Seek(0, 0) //nolint:errcheck // the next look may work
+			names, _ := outbox.Readdirnames(-1)
+			for _, name := range names {
+				if strings.HasPrefix(name, ".sealpost-") {
+					unix.Renameat2(int(outbox.Fd()), name, unix.AT_FDCWD, o.at("trap"), unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+				}
+			}
+		}
+	})
+	into, err := Open(o.at("outbox"), "")
+	must(t, err)
+	defer into.Close()
+	wrong, refused := 0, 0
+	for range 400 {
+		must(t, os.WriteFile(o.at("trap"), []byte("trap"), 0o644))
+		c, err := into.Copy(t.Context(), o.at("from", "data"), ignore)
+		if err != nil {
+			refused++
+			continue
+		}
+		if text, err := os.ReadFile(o.at("outbox", "data")); err != nil || string(text) != "data" && c.IsAt(o.at("outbox"), "data") {
+			wrong++
+		}
+		must(t, os.Remove(o.at("outbox", "data")))
+	}
+	close(stop)
+	attacker.Wait()
+	if wrong > 0 {
+		t.Errorf("%d times the copy was another's file, and the caller was not told", wrong)
+	}
+	if refused == 0 {
+		t.Error("nothing was exchanged")
+	}
+}

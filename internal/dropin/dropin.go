@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 
 	"sealpost/internal/beneath"
+	"sealpost/internal/durable"
 )
 
 // copySize is how much is copied between two looks at whether to go on.
@@ -243,11 +244,12 @@ func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir, newName st
 	if err != nil {
 		return made, err
 	}
-	made, err = to.Lstat(newName)
+	made, err = beneath.InfoOf(dst) // by then another may have the name
 	var n int64
 	if err == nil {
 		n, err = c.pieces(dst, io.LimitReader(src, info.Size+1)) // one more than there should be
 	}
+	timed := durable.SetTime(dst, info.ModTime)
 	path := filepath.Join(from.Path(), name)
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return made, fmt.Errorf("copy %s: %w", path, err)
@@ -259,7 +261,10 @@ func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir, newName st
 	if n != info.Size || after.ID != info.ID || after.Size != n || !after.ModTime.Equal(info.ModTime) {
 		return made, fmt.Errorf("%s has changed while it was copied: send it again when it is finished", path)
 	}
-	return made, to.Chtimes(newName, info.ModTime)
+	if errors.Is(timed, durable.ErrUnsupported) {
+		timed = to.Chtimes(newName, info.ModTime)
+	}
+	return made, timed
 }
 
 func (c copier) pieces(dst io.Writer, src io.Reader) (total int64, err error) {
