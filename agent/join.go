@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/stranger"
 	"sealpost/agent/trust"
 	"sealpost/certs"
 	"sealpost/config"
@@ -221,6 +223,11 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	return clock, err
 }
 
+func isName(err error) bool {
+	_, ok := errors.AsType[*certs.NameError](err)
+	return ok
+}
+
 func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
 	if l := between(ctx, err, cfg); l.Trouble != "" {
 		return words.SomethingBetween(l.Trouble, l.Situation())
@@ -228,10 +235,13 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 	switch {
 	case errors.Is(err, api.ErrInvitation):
 		return words.InvitationRefused(inv.Site, err)
-	case errors.Is(err, certs.ErrUntrusted):
+	case errors.Is(err, certs.ErrUntrusted) && !isName(err):
 		return words.NotTheHub(inv.Hub, err)
 	case errors.Is(err, certs.ErrNotValidNow):
 		return words.HubNotValidNow(now, err)
+	}
+	if r, ok := stranger.WhyRefused(err); ok {
+		return fmt.Errorf("%w (%w)", words.RefusedToJoin(r.Verdict), err)
 	}
 	return words.HubNotReached(inv.Hub, err)
 }

@@ -80,7 +80,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
 	if hello.Suite != a.cfg.Suite {
-		return words.SuiteDiffers(hello.Suite, a.cfg.Suite)
+		return &refusalError{stranger.Refusal{Code: "suite", Verdict: words.SuiteIsOther(hello.Suite, a.cfg.Suite)}}
 	}
 	if a.cfg.Receives() && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
@@ -162,10 +162,25 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	if l := between(ctx, err, a.cfg); l.Trouble != "" {
 		return l
 	}
+	if r, ok := whyRefused(err); ok {
+		return refused(api.Code(r.Code), words.Line(r.Verdict))
+	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok && len(a.cfg.Hub) == 1 {
 		err = failed // in which call, and of which hub, says nothing to a person
 	}
 	return Link{Trouble: words.Unreachable(err)}
+}
+
+// refusalError is a reason that this site finds in the hub's answer.
+type refusalError struct{ stranger.Refusal }
+
+func (e *refusalError) Error() string { return words.Line(e.Verdict) }
+
+func whyRefused(err error) (stranger.Refusal, bool) {
+	if own, ok := errors.AsType[*refusalError](err); ok {
+		return own.Refusal, true
+	}
+	return stranger.WhyRefused(err)
 }
 
 // refused is the link of a site that has reached the hub and was refused.

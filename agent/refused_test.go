@@ -1,9 +1,12 @@
 package agent_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"sealpost/agent"
 	"sealpost/hub"
 )
 
@@ -50,3 +53,40 @@ func TestAComputerWhoseNameAnotherHasIsToldSo(t *testing.T) {
 }
 
 const id64 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+// agent.toml reaches the hub by a name that is not in its certificate: the site is told which name it uses, and which names the
+// certificate has. The same holds for one that joins, and for the doctor.
+func TestANameThatIsNotInTheCertificateIsTold(t *testing.T) {
+	t.Parallel()
+	w, lab, _ := labAndCentre(t)
+	lab.stop()
+	_, port, _ := strings.Cut(w.addr, ":")
+	lab.set("hub", `["localhost:`+port+`"]`)
+	lab.start()
+	lab.saysOfTheHub("name", []string{"under the name localhost, and its certificate is for 127.0.0.1"}, "not admitted")
+	inv := w.invite("PA-LAB", "send")
+	inv.Hub = []string{"localhost:" + port}
+	_, err := agent.Join(t.Context(), agent.JoinOptions{Invitation: inv, Dir: t.TempDir(), Log: w.log("PA-LAB")})
+	if err == nil || !strings.Contains(err.Error(), "its certificate is for 127.0.0.1") || strings.Contains(err.Error(), "cannot be reached") {
+		t.Errorf("join says %v", err)
+	}
+}
+
+// agent.toml names another suite than the hub's network has.
+func TestAnotherSuiteIsTold(t *testing.T) {
+	t.Parallel()
+	_, lab, _ := labAndCentre(t)
+	lab.stop()
+	must(t, os.Remove(filepath.Join(lab.dir, "state", "recipient.key")))
+	must(t, removeIfThere(filepath.Join(lab.dir, "state", "recipient.json")))
+	lab.set("suite", `"x25519"`)
+	lab.start()
+	lab.saysOfTheHub("suite", []string{"the suite hybrid, and agent.toml says x25519"})
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}

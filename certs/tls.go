@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
@@ -104,6 +106,28 @@ func verifyServer(state tls.ConnectionState, network id.Hash, names []string, no
 	return valid
 }
 
+// NameError reports a hub's certificate without the dialled names. It is ErrUntrusted.
+type NameError struct {
+	Wanted []string // one of them is enough
+	Has    []string // of the certificate
+}
+
+func (e *NameError) Error() string {
+	return fmt.Sprintf("%v: its certificate is for %s, and not for %s", ErrUntrusted,
+		strings.Join(e.Has, ", "), strings.Join(e.Wanted, " or "))
+}
+
+func (e *NameError) Unwrap() error { return ErrUntrusted }
+
+// wrongName returns the error of a certificate that lacks the wanted names.
+func wrongName(leaf *x509.Certificate, wanted ...string) *NameError {
+	e := &NameError{Wanted: wanted, Has: slices.Clone(leaf.DNSNames)}
+	for _, ip := range leaf.IPAddresses {
+		e.Has = append(e.Has, ip.String())
+	}
+	return e
+}
+
 // checkHost checks that the certificate has the dialled host, if TLS sent it, and one of the known
 // names.
 func checkHost(leaf *x509.Certificate, dialled string, names []string) error {
@@ -111,18 +135,17 @@ func checkHost(leaf *x509.Certificate, dialled string, names []string) error {
 		return untrusted("its name is not known")
 	}
 	if dialled != "" {
-		if err := leaf.VerifyHostname(dialled); err != nil {
-			return untrusted("%v", err)
+		if leaf.VerifyHostname(dialled) != nil {
+			return wrongName(leaf, dialled)
 		}
 	}
-	var failed error
 	for _, name := range names {
-		if failed = leaf.VerifyHostname(name); failed == nil {
+		if leaf.VerifyHostname(name) == nil {
 			return nil
 		}
 	}
-	if failed != nil {
-		return untrusted("%v", failed)
+	if len(names) > 0 {
+		return wrongName(leaf, names...)
 	}
 	return nil
 }

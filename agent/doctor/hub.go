@@ -92,7 +92,12 @@ func hello(ctx context.Context, o Options) []Finding {
 	case errors.Is(err, api.ErrExpired):
 		return fail(what, words.EndedAtHub())
 	case err != nil:
+		if r, ok := stranger.WhyRefused(err); ok {
+			return fail(what, r.Verdict)
+		}
 		return fail(what, words.HubRefuses(err))
+	case h.Suite != o.Config.Suite:
+		return fail(what, words.SuiteIsOther(h.Suite, o.Config.Suite))
 	}
 	list := ok(what, words.Welcomed(h.Hub))
 	if err := certs.CheckClock(h.Time, time.Now()); err != nil {

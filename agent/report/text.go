@@ -150,7 +150,9 @@ func (s Snapshot) link(l *lines) {
 	case s.Trouble == "":
 		l.head("%s", words.Connecting)
 	default:
-		l.tell(s.Apart, "since "+words.Time(s.Since), s.Trouble)
+		w := s.Apart.Words()
+		w.What = "" // the trouble says whether the hub was reached
+		l.say(w, "since "+words.Time(s.Since), s.Trouble)
 	}
 	if s.Clock != "" {
 		l.tell(words.WrongClock, "", s.Clock)

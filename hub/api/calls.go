@@ -23,8 +23,8 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
 	if c.options.Site != "" && h.Site != c.options.Site {
-		return Hello{}, fmt.Errorf("hello: the hub takes this site for %.40q, but it is %s", h.Site,
-			c.options.Site)
+		return Hello{}, fmt.Errorf("hello: %w: it takes this site for %.40q, and not for %s",
+			ErrAnswer, h.Site, c.options.Site)
 	}
 	return h, nil
 }

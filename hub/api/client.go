@@ -38,6 +38,9 @@ type ClientOptions struct {
 	UserAgent string      // such as "sealpost/1.2"
 }
 
+// ErrAnswer reports an answer from the hub's address that is not one of this version of the hub.
+var ErrAnswer = errors.New("the answer is not the hub's")
+
 // Client calls the hub for one site.
 //
 // Every request has a timeout, extended by the requested wait. A problem from the hub is an *Error;
@@ -193,13 +196,13 @@ func decode(r io.Reader, out any) error {
 		return fmt.Errorf("read the hub's answer: %w", err)
 	}
 	if len(data) > maxAnswer {
-		return fmt.Errorf("the hub's answer is longer than %d bytes", maxAnswer)
+		return fmt.Errorf("%w: it is longer than %d bytes", ErrAnswer, maxAnswer)
 	}
 	if out == nil {
 		return nil
 	}
 	if err := strictjson.UnmarshalKnown(data, out); err != nil {
-		return fmt.Errorf("the hub's answer: %w", err)
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	return nil
 }

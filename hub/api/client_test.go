@@ -333,7 +333,7 @@ func TestAStalledRequestIsGivenUp(t *testing.T) {
 	w := newWatch(t.Context(), time.Nanosecond)
 	defer w.stop()
 	<-w.ctx.Done()
-	if err := w.why(w.ctx.Err()); err != errStalled {
+	if err := w.why(w.ctx.Err()); err != ErrStalled {
 		t.Errorf("got %v", err)
 	}
 }

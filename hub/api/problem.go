@@ -47,7 +47,7 @@ func problemOf(resp *http.Response) error {
 	var p Problem
 	if resp.Header.Get("Content-Type") != ProblemType || json.Unmarshal(data, &p) != nil ||
 		p.Code == "" {
-		return fmt.Errorf("the answer is not the hub's: status %d, %s", resp.StatusCode,
+		return fmt.Errorf("%w: status %d, %s", ErrAnswer, resp.StatusCode,
 			resp.Header.Get("Content-Type"))
 	}
 	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since,

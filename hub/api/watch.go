@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// errStalled ends a request on which no byte moves.
-var errStalled = errors.New("the hub does not answer")
+// ErrStalled ends a request on which no byte moves.
+var ErrStalled = errors.New("the hub does not answer")
 
 // watch ends a request's context when no byte has moved for the stall time. The first timeout is
 // longer by the requested wait.
@@ -21,7 +21,7 @@ type watch struct {
 func newWatch(ctx context.Context, first time.Duration) *watch {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &watch{ctx: ctx, cancel: cancel}
-	w.timer = time.AfterFunc(first, func() { cancel(errStalled) })
+	w.timer = time.AfterFunc(first, func() { cancel(ErrStalled) })
 	return w
 }
 
@@ -34,8 +34,8 @@ func (w *watch) stop() {
 
 // why replaces the bare "context canceled" of a stalled request by the reason.
 func (w *watch) why(err error) error {
-	if err != nil && errors.Is(err, context.Canceled) && context.Cause(w.ctx) == errStalled {
-		return errStalled
+	if err != nil && errors.Is(err, context.Canceled) && context.Cause(w.ctx) == ErrStalled {
+		return ErrStalled
 	}
 	return err
 }

@@ -75,11 +75,6 @@ func LedgerUnusable(path string, why error) error {
 	return fmt.Errorf("%w. If %s is damaged: nothing is lost and nothing comes twice when you move it, and what begins with its name, away and start the agent again; docs/for-admins.md says what is gone then", why, path)
 }
 
-// SuiteDiffers says that hub and configuration differ.
-func SuiteDiffers(hub, configured string) error {
-	return fmt.Errorf("the hub's network has the suite %s, and agent.toml says %s", hub, configured)
-}
-
 const (
 	sameCommand = "run the same command again"
 	askTheHub   = "ask the admin of the hub"
@@ -118,6 +113,11 @@ func NotTheHub(hosts []string, why error) error {
 // HubNotValidNow says that the hub's certificate does not fit this computer's clock.
 func HubNotValidNow(now time.Time, why error) error {
 	return fmt.Errorf("the hub's certificate is not valid now: check this computer's clock, which says %s, and %s (%w)", Time(now), sameCommand, why)
+}
+
+// RefusedToJoin says why a hub that was reached gave no certificate.
+func RefusedToJoin(v Verdict) error {
+	return fmt.Errorf("%s; nothing is lost, then %s", Line(v), sameCommand)
 }
 
 // HubNotReached says that no answer came.

@@ -16,7 +16,7 @@ type Situation int
 
 // The situations of which people are told.
 const (
-	NotConnected Situation = iota // the hub cannot be reached
+	NotConnected Situation = iota // there is no connection to the hub
 	Blocked                       // an address to which nothing is sent for now
 	Explained                     // a message that waits for a reason of its own
 	NotTaken                      // an entry of outbox/ that is left alone
@@ -118,7 +118,7 @@ var table = [situations]Words{
 	},
 	NotConnected: {
 		Label: "NOT CONNECTED",
-		What:  "the hub cannot be reached",
+		What:  "there is no connection to the hub",
 		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
 		Next:  "sealpost tries again by itself, all the time.",
 		Ask:   "The admin of your site, if it lasts: 'sealpost agent doctor' says where it breaks.",
