@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,13 +66,15 @@ type Agent struct {
 	outbox   *outbox.Outbox // nil: the site does not send
 	inbox    *inbox.Inbox   // nil: the site does not receive
 
-	mu   sync.Mutex // guards link
-	link Link
+	mu          sync.Mutex // guards link
+	link        Link
+	linkChanges atomic.Uint64 // counts what the status says anew of the link
+	changed     chan struct{} // of one place: a request shows that the link is not what it was
 }
 
 // New opens everything an agent works with, and takes the site's lock.
 func New(o Options) (_ *Agent, err error) {
-	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now}
+	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now, changed: make(chan struct{}, 1)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -138,7 +141,7 @@ func (a *Agent) open(version string) (err error) {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
-	a.hub = newClient(a.cfg, a.identity, version, a.now)
+	a.hub = newClient(a.cfg, a.identity, version, a.now, a.heard)
 	return nil
 }
 

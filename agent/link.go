@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"sealpost/agent/stranger"
@@ -33,11 +34,11 @@ type Link struct {
 	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
 }
 
-func newClient(cfg config.Agent, identity *certs.Identity, version string, now func() time.Time) *api.Client {
+func newClient(cfg config.Agent, identity *certs.Identity, version string, now func() time.Time, heard func(error)) *api.Client {
 	tls := certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...)
 	tls.Time = now
 	return api.NewClient(api.ClientOptions{
-		Hubs: cfg.Hub, TLS: tls, Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version,
+		Hubs: cfg.Hub, TLS: tls, Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version, Heard: heard,
 	})
 }
 
@@ -66,17 +67,55 @@ func (a *Agent) keepLink(ctx context.Context) error {
 		}
 		if err != nil {
 			a.lost(a.explain(ctx, err))
-			if pause.Wait(ctx, api.RetryAfter(err)) != nil {
-				return nil
-			}
+			a.sleep(ctx, pause.After(api.RetryAfter(err)))
 			continue
 		}
 		pause.Reset()
-		if backoff.Sleep(ctx, helloEvery) != nil {
-			return nil
-		}
+		a.sleep(ctx, helloEvery)
 	}
 }
+
+// sleep waits, but no longer than until another request shows that the link has changed.
+func (a *Agent) sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-a.changed:
+	case <-ctx.Done():
+	}
+}
+
+// heard learns from other requests what hello would say only later: that the hub is back, which the status says at once, and
+// that it is gone or refuses this site.
+func (a *Agent) heard(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if isOfLink(err) != a.link.Connected {
+		return // nothing new
+	}
+	if err == nil && a.link.Hub != "" && a.link.isLine() {
+		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(), StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock}
+		a.linkChanges.Add(1)
+		a.log.Info("connected", "hub", a.link.Hub)
+	}
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
+}
+
+// isOfLink reports whether an error may mean that there is no connection, or none for this site.
+func isOfLink(err error) bool {
+	problem, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		return err != nil
+	}
+	return slices.Contains([]api.Code{api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey, api.CodeExpired, api.CodeNoCert}, problem.Code)
+}
+
+// isLine reports whether only a broken line keeps the site from its hub.
+func (l Link) isLine() bool { return l.Refusal == "" && l.Stranger == "" && l.Proxy == "" }
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
 	if hello.Suite != a.cfg.Suite {
@@ -110,6 +149,7 @@ func (a *Agent) connected(hello api.Hello) {
 	a.link.Clock = clock
 	isNew := before.StartID != hello.StartID || before.Incarnation != hello.Incarnation
 	if !before.Connected || isNew {
+		a.linkChanges.Add(1)
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(), StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
 	a.mu.Unlock()
@@ -135,6 +175,7 @@ func (a *Agent) lost(now Link) {
 			now.Clock = a.link.Clock
 		}
 		a.link = now
+		a.linkChanges.Add(1)
 	}
 }
 
@@ -155,7 +196,7 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, a.cfg); unknown == nil {
 			if wrong := certs.CheckClock(hub, a.now()); wrong != nil {
-				return Link{Trouble: words.HubNotValidByClock(wrong), Clock: wrong.Error()}
+				return Link{Trouble: words.HubNotValidByClock(wrong), Refusal: "hub-certificate-time", Clock: wrong.Error()}
 			}
 		}
 	}

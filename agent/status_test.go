@@ -76,3 +76,22 @@ func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
 	closed.expect("FL-LAB", "waits.csv", []byte("1;2"))
 	eventually(t, "nothing waits", func() bool { return len(lab.status().Outbox.Waiting) == 0 })
 }
+
+// The hub comes back after a while: once a file is delivered, the status says connected, and so does STATUS.txt.
+func TestNobodyIsSaidToBeApartAfterADelivery(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	eventually(t, "both are connected", func() bool { return lab.status().Link.Connected && centre.status().Link.Connected })
+	w.stopHub()
+	lab.drop("data.csv", []byte("1;2"))
+	for _, s := range []*site{lab, centre} {
+		eventually(t, string(s.name)+" says that the hub is gone", func() bool { return strings.Contains(s.statusFile(), "NOT CONNECTED") })
+	}
+	w.startHub()
+	lab.delivers("data.csv")
+	for _, s := range []*site{lab, centre} {
+		if l := s.status().Link; !l.Connected {
+			t.Errorf("%s after the delivery: %+v", s.name, l)
+		}
+	}
+}

@@ -36,6 +36,9 @@ type ClientOptions struct {
 	TLS       *tls.Config // from certs.ClientTLS
 	Site      id.Site     // the caller; Hello compares it
 	UserAgent string      // such as "sealpost/1.2"
+	// Heard, if set, is called at the end of each request but hello, with nil for an answer or with
+	// the error. It must not block.
+	Heard func(error)
 }
 
 // ErrAnswer reports an answer from the hub's address that is not one of this version of the hub.
@@ -91,8 +94,17 @@ type request struct {
 	answer       int64            // most bytes of the answer
 }
 
-// send tries the hub's addresses until one connects. After that it tries no other.
+// send sends a request and reports its end to Heard, unless the caller ended it.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := c.sendToOne(ctx, r)
+	if c.options.Heard != nil && r.path != PathHello && ctx.Err() == nil {
+		c.options.Heard(err)
+	}
+	return resp, err
+}
+
+// sendToOne tries the hub's addresses until one connects. After that it tries no other.
+func (c *Client) sendToOne(ctx context.Context, r request) (*http.Response, error) {
 	if len(c.options.Hubs) == 0 {
 		return nil, errors.New("no address of the hub is known")
 	}

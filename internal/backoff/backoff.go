@@ -24,14 +24,19 @@ func (b *Backoff) Next() time.Duration {
 // Reset starts again at Min; call it after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
-// Wait waits for Next, or until the context ends. Where the other side said when to come again, after, that counts and
-// nothing else: for that time plus up to a quarter at random, however often it was said before.
-func (b *Backoff) Wait(ctx context.Context, after time.Duration) error {
+// After returns Next. Where the other side said when to come again, after, that counts and nothing else: that time plus up
+// to a quarter at random, however often it was said before.
+func (b *Backoff) After(after time.Duration) time.Duration {
 	if after > 0 {
 		b.Reset()
-		return Sleep(ctx, after+rand.N(after/4+1))
+		return after + rand.N(after/4+1)
 	}
-	return Sleep(ctx, b.Next())
+	return b.Next()
+}
+
+// Wait waits for After, or until the context ends.
+func (b *Backoff) Wait(ctx context.Context, after time.Duration) error {
+	return Sleep(ctx, b.After(after))
 }
 
 // Sleep waits for d or until the context ends, and returns the context's error then.
