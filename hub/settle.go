@@ -1,12 +1,8 @@
 package hub
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
-	"time"
 
 	"sealpost/certs"
 	"sealpost/hub/api"
@@ -87,7 +83,7 @@ func (c *call) openReceipt(s api.Settlement) (statement.Receipt, error) {
 	signed, err := statement.Open[statement.Receipt](s.Receipt, c.hub.verifier, c.hub.now())
 	if errors.Is(err, certs.ErrNotValidNow) { // only its time is wrong
 		signed, err = statement.Open[statement.Receipt](s.Receipt, c.hub.verifier,
-			receiptTime(s.Receipt))
+			statement.ReceiptTime(s.Receipt))
 	}
 	if err != nil {
 		return statement.Receipt{}, problem(statementCode(err), "the receipt: %v", err)
@@ -111,18 +107,4 @@ func outcomes(r statement.Receipt) []spool.Outcome {
 		out[i] = spool.Outcome{UID: m.UID, Message: m.Message, Outcome: m.Outcome, Code: m.Code}
 	}
 	return out
-}
-
-// receiptTime returns the unverified time of a receipt, or the zero time if it has none.
-func receiptTime(jws string) time.Time {
-	var r struct {
-		Time time.Time `json:"time"`
-	}
-	_, rest, _ := strings.Cut(jws, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	exact, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil || json.Unmarshal(exact, &r) != nil {
-		return time.Time{}
-	}
-	return r.Time
 }

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"io"
-	"net/http"
 	"testing"
 	"time"
 
@@ -10,8 +8,6 @@ import (
 	"sealpost/internal/id"
 	"sealpost/statement"
 )
-
-func copyAll(w io.Writer, resp *http.Response) (int64, error) { return io.Copy(w, resp.Body) }
 
 // The hub accepts a receipt only from its recipient.
 func TestReceiptsThatDoNotCount(t *testing.T) {
