@@ -12,7 +12,7 @@ const (
 	RoleBoth    = "both"
 )
 
-// The accounts that may read what arrives.
+// The accounts that may read received files.
 const (
 	ReadersGroup    = "group"
 	ReadersOwner    = "owner"
@@ -25,21 +25,22 @@ const (
 	SuiteX25519 = "x25519"
 )
 
-// Agent is agent.toml, the configuration of the agent at one site. `sealpost agent join` writes it from the invitation;
-// relative paths are relative to the folder in which the file lies.
+// Agent is agent.toml, the configuration of the agent at one site. `sealpost agent join` writes it
+// from the invitation. Relative paths are relative to the folder of the file.
 type Agent struct {
-	// The name of this site, as its certificate says it. Required.
+	// The name of this site, as in its certificate. Required.
 	Site string `toml:"site"`
 	// The hub's addresses, "host:port", tried in this order. Required.
 	Hub []string `toml:"hub"`
-	// The network's fingerprint: the SHA-256 of the root's public key, in 64 hexadecimal digits. The agent believes no hub
-	// under another root. Required.
+	// The network's fingerprint: the SHA-256 of the root's public key, in 64 hexadecimal digits.
+	// The agent trusts no hub under another root. Required.
 	Network string `toml:"network"`
-	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made. Default "hybrid".
+	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made.
+	// Default "hybrid".
 	Suite string `toml:"suite"`
-	// What this site does: "send", "receive" or "both". Required.
+	// The role of this site: "send", "receive" or "both". Required.
 	Role string `toml:"role"`
-	// The folder of keys, ledger and sealed files. People have no business there. Default "state".
+	// The folder of keys, ledger and sealed files. Users need no access to it. Default "state".
 	State string `toml:"state"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
@@ -47,8 +48,8 @@ type Agent struct {
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".
 	Inbox Inbox `toml:"inbox"`
-	// More trays: one table [[tray]] for each, beside [outbox] or instead of it, with the same keys and the same defaults. Each
-	// needs a name, a dir and a route of its own:
+	// More trays: one table [[tray]] for each, beside [outbox] or instead of it, with the same keys
+	// and the same defaults. Each needs a name, a dir and a route of its own:
 	//
 	//	[[tray]]
 	//	name = "sequencer"
@@ -57,51 +58,55 @@ type Agent struct {
 	//	route = "fl-lab.seq"
 	//	settle = "30s"
 	//
-	// No two trays may share a folder, or have one inside a folder of the other, of the inbox or of state. A tray that is taken
-	// out of this file sends no more: what was dropped into it stays in its folders, and goes on when a tray of its name is back.
+	// No two trays may share a folder, or have one inside a folder of the other, of the inbox or of
+	// state. A tray that is removed from this file sends no more: its files stay in its folders,
+	// and a tray of the same name continues with them.
 	Tray []Tray `toml:"tray"`
 }
 
 // Inbox is the table [inbox] of agent.toml.
 type Inbox struct {
-	// The folder in which arrived files are placed, in one folder per sender. Default "inbox".
+	// The folder of received files, with one folder per sender. Default "inbox".
 	Dir string `toml:"dir"`
-	// The free space that receiving leaves on the inbox's volume: below it the hub keeps the files. Default "1GiB".
+	// The free space that the agent keeps on the inbox's volume. Below it, files wait at the hub.
+	// Default "1GiB".
 	Reserve Size `toml:"reserve"`
-	// The largest envelope that is accepted. Default "1TiB".
+	// The largest accepted envelope. Default "1TiB".
 	MaxSize Size `toml:"max_size"`
 	// How many envelopes are opened at the same time, 1 to 64. Default 4.
 	Workers int `toml:"workers"`
-	// Which accounts of this computer may read what arrives, whatever the umask: "group" is the group of the folder, "owner"
-	// the agent's account alone, "everyone" all accounts. The group may also change it if it may write to the folder. An
-	// access list (default ACL) of the folder counts besides. On Windows the folder's access list alone decides. Default
+	// The accounts of this computer that may read received files: "group" is the group of the
+	// folder, "owner" the agent's account only, "everyone" all accounts. The umask does not matter.
+	// The group may also change files if it may write to the folder. An access list (default ACL)
+	// of the folder applies as well. On Windows only the folder's access list applies. Default
 	// "group".
 	Readers string `toml:"readers"`
-	// Whether a name that begins with a dot keeps it, so that folders do not show the file as a rule: .Rprofile, .git and
-	// .htaccess are names upon which programs act. Otherwise the dot becomes %2E, as other characters do that are not safe
-	// in names. Default false.
+	// Whether a name keeps a leading dot. Most file managers hide such files, and programs act on
+	// names such as .Rprofile, .git and .htaccess. Otherwise the dot becomes %2E, like other unsafe
+	// characters. Default false.
 	Hidden bool `toml:"hidden"`
-	// Whether received files that are programs at their sender may be run here. Otherwise they arrive without the right to
-	// be executed, which an admin may give them. It has no meaning on Windows. Default false.
+	// Whether received programs stay executable. Otherwise they arrive without that right, and an
+	// admin may set it. It has no effect on Windows. Default false.
 	Executables bool `toml:"executables"`
 }
 
-// DefaultAgent returns an agent's configuration in which everything has its default and what is required is empty.
+// DefaultAgent returns an agent's configuration with all defaults. Required fields are empty.
 func DefaultAgent() Agent {
 	return Agent{
 		Suite: SuiteHybrid, State: "state", LogLevel: "info",
 		Outbox: defaultOutbox(),
-		Inbox:  Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4, Readers: ReadersGroup},
+		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
+			Readers: ReadersGroup},
 	}
 }
 
-// Sends tells whether the site has an outbox.
+// Sends reports whether the site has an outbox.
 func (a Agent) Sends() bool { return a.Role == RoleSend || a.Role == RoleBoth }
 
-// Receives tells whether the site has an inbox.
+// Receives reports whether the site has an inbox.
 func (a Agent) Receives() bool { return a.Role == RoleReceive || a.Role == RoleBoth }
 
-// LoadAgent reads and checks an agent.toml. In what it returns every path is absolute.
+// LoadAgent reads and checks an agent.toml. It makes every path absolute.
 func LoadAgent(path string) (Agent, error) {
 	path, text, err := read(path)
 	if err != nil {
@@ -110,7 +115,7 @@ func LoadAgent(path string) (Agent, error) {
 	return ParseAgent(path, text)
 }
 
-// ParseAgent is LoadAgent for text that has been read from the file at an absolute path already.
+// ParseAgent is LoadAgent for the text of the file at an absolute path.
 func ParseAgent(path string, text []byte) (Agent, error) {
 	a := DefaultAgent()
 	f, err := parse(path, text, &a, fullAgent)
@@ -133,10 +138,11 @@ func (f *file) absolute(a Agent) Agent {
 	return a
 }
 
-// WriteAgent writes an agent.toml durably, with a comment on every field. It does not check what it writes: LoadAgent does.
+// WriteAgent writes an agent.toml durably, with a comment on every field. It checks no values:
+// LoadAgent does.
 func WriteAgent(path string, a Agent) error { return write(path, agentExample, a) }
 
-// AgentFile is the name of an agent's configuration in its folder.
+// AgentFile returns the path of an agent's configuration in its folder.
 func AgentFile(dir string) string { return filepath.Join(dir, "agent.toml") }
 
 func (f *file) checkAgent(a Agent) error {

@@ -22,7 +22,8 @@ func siteName(s string) error {
 
 func networkID(s string) error {
 	if _, err := id.ParseHash(s); err != nil {
-		return errors.New("want the network's fingerprint, 64 lower-case hexadecimal digits, as it stands in the invitation")
+		return errors.New("want the network's fingerprint, 64 lower-case hexadecimal digits, as " +
+			"it stands in the invitation")
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func listenAddress(a string) error {
 	return nil
 }
 
-// emptyOr checks a value that may be left empty.
+// emptyOr checks a value that may be empty.
 func emptyOr(s string, check func(string) error) error {
 	if s == "" {
 		return nil
@@ -84,7 +85,8 @@ func hostNames(hosts []string) error {
 		return errors.New(`want at least one name or address under which agents reach this hub, such as ["hub.example.org"]`)
 	}
 	for _, h := range hosts {
-		if _, err := netip.ParseAddr(h); err != nil && (!hostPattern.MatchString(h) || len(h) > 253) {
+		if _, err := netip.ParseAddr(h); err != nil &&
+			(!hostPattern.MatchString(h) || len(h) > 253) {
 			return fmt.Errorf(`want a host name or address without a port, such as "hub.example.org" or "192.0.2.1", not %q`, h)
 		}
 	}
@@ -93,7 +95,7 @@ func hostNames(hosts []string) error {
 
 var wordPattern = regexp.MustCompile(`^([a-z0-9_-]+|\*|#)$`)
 
-// pattern accepts what a binding may be: a routing key in which whole words may be * or #.
+// pattern checks a binding: a routing key in which whole words may be * or #.
 func pattern(s string) error {
 	for word := range strings.SplitSeq(s, ".") {
 		if !wordPattern.MatchString(word) || len(s) > 255 {
@@ -103,7 +105,7 @@ func pattern(s string) error {
 	return nil
 }
 
-func between(d Duration, least, most time.Duration) error {
+func durationIn(d Duration, least, most time.Duration) error {
 	if time.Duration(d) < least || time.Duration(d) > most {
 		return fmt.Errorf("want %s to %s, not %s", Duration(least), Duration(most), d)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// load functions by the first word of a file's name.
+// loadByName loads a file by the first word of its name.
 func loadByName(path string) error {
 	var err error
 	if strings.HasPrefix(filepath.Base(path), "hub-") {
@@ -78,7 +78,8 @@ outbox.settle = "0s"
 	want.Site, want.Role, want.Network = "FL-LAB", RoleSend, strings.Repeat("0a", 32)
 	want.Hub = []string{"hub.example.org:7443", "192.0.2.1:7443", "[2001:db8::1]:7443"}
 	want.Outbox.Route, want.Outbox.Settle = "fl-lab.dat", 0
-	want.State, want.Outbox.Dir, want.Inbox.Dir = filepath.Join(dir, "state"), dir, filepath.Join(dir, "inbox")
+	want.State, want.Outbox.Dir, want.Inbox.Dir = filepath.Join(dir, "state"), dir,
+		filepath.Join(dir, "inbox")
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -89,18 +90,23 @@ outbox.settle = "0s"
 
 // Trays stand beside [outbox] or instead of it, and each begins with the defaults.
 func TestMoreTrays(t *testing.T) {
-	const site = "site = 'FL-LAB'\nhub = ['h:1']\nnetwork = '0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a'\nrole = 'send'\n"
-	const more = "[[tray]]\nname = 'seq'\ndir = 'seq'\nroute = 'fl-lab.seq'\nsettle = '0s'\n[[tray]]\nname = 'rpt'\ndir = '/srv/rpt'\nroute = 'fl-lab.rpt'\nkind = 'RPT'\n"
+	const site = "site = 'FL-LAB'\nhub = ['h:1']\nnetwork = " +
+		"'0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a'\nrole = 'send'\n"
+	const more = "[[tray]]\nname = 'seq'\ndir = 'seq'\nroute = 'fl-lab.seq'\nsettle = " +
+		"'0s'\n[[tray]]\nname = 'rpt'\ndir = '/srv/rpt'\nroute = 'fl-lab.rpt'\nkind = 'RPT'\n"
 	for name, c := range map[string]struct {
 		text string
 		want []string
 	}{
-		"as it always was":       {"[outbox]\nroute = 'fl-lab.dat'\n", []string{"outbox"}},
-		"beside":                 {"[outbox]\nroute = 'fl-lab.dat'\n" + more, []string{"outbox", "seq", "rpt"}},
-		"instead, left out":      {more, []string{"seq", "rpt"}},
-		"instead, by its route":  {"[outbox]\nroute = ''\n" + more, []string{"seq", "rpt"}},
-		"in one line":            {"tray = [{name = 'seq', dir = 'seq', route = 'fl-lab.seq', settle = '0s'}]\n", []string{"seq"}},
-		"as the outbox's folder": {"[[tray]]\nname = 'outbox'\ndir = '.'\nroute = 'fl-lab.dat'\n", []string{"outbox"}},
+		"as it always was": {"[outbox]\nroute = 'fl-lab.dat'\n", []string{"outbox"}},
+		"beside": {"[outbox]\nroute = 'fl-lab.dat'\n" + more,
+			[]string{"outbox", "seq", "rpt"}},
+		"instead, left out":     {more, []string{"seq", "rpt"}},
+		"instead, by its route": {"[outbox]\nroute = ''\n" + more, []string{"seq", "rpt"}},
+		"in one line": {"tray = [{name = 'seq', dir = 'seq', route = 'fl-lab.seq', " +
+			"settle = '0s'}]\n", []string{"seq"}},
+		"as the outbox's folder": {"[[tray]]\nname = 'outbox'\ndir = '.'\nroute = 'fl-lab.dat'\n",
+			[]string{"outbox"}},
 	} {
 		path := AgentFile(t.TempDir())
 		writeFile(t, path, site+c.text)
@@ -113,8 +119,11 @@ func TestMoreTrays(t *testing.T) {
 		for _, tray := range a.Trays() {
 			got = append(got, tray.Name)
 			want := defaultTray()
-			want.Name, want.Dir, want.Route, want.Kind, want.Settle = tray.Name, tray.Dir, tray.Route, tray.Kind, tray.Settle
-			if !reflect.DeepEqual(tray, want) || !filepath.IsAbs(tray.Dir) || (tray.Name == "seq") != (tray.Settle == 0) || (tray.Name == "rpt") != (tray.Kind == "RPT") {
+			want.Name, want.Dir, want.Route, want.Kind, want.Settle = tray.Name, tray.Dir,
+				tray.Route, tray.Kind, tray.Settle
+			if !reflect.DeepEqual(tray, want) || !filepath.IsAbs(tray.Dir) ||
+				(tray.Name == "seq") != (tray.Settle == 0) ||
+				(tray.Name == "rpt") != (tray.Kind == "RPT") {
 				t.Errorf("%s: got %+v", name, tray)
 			}
 		}
@@ -130,17 +139,18 @@ func TestMoreTrays(t *testing.T) {
 
 func TestWhatARoleDoesNotUseIsNotAskedFor(t *testing.T) {
 	path := AgentFile(t.TempDir())
-	writeFile(t, path, "site = 'CA-RC'\nhub = ['h:1']\nnetwork = '"+strings.Repeat("0a", 32)+"'\nrole = 'receive'\n")
+	writeFile(t, path, "site = 'CA-RC'\nhub = ['h:1']\nnetwork = '"+strings.Repeat("0a", 32)+
+		"'\nrole = 'receive'\n")
 	if _, err := LoadAgent(path); err != nil {
 		t.Errorf("a receiver needs no route: %v", err)
 	}
 }
 
 func TestAbsolutePathsStay(t *testing.T) {
-	elsewhere := t.TempDir()
+	otherDir := t.TempDir()
 	path := AgentFile(t.TempDir())
 	a := sampleAgent()
-	a.State, a.Inbox.Dir = elsewhere, filepath.Join(elsewhere, "inbox")
+	a.State, a.Inbox.Dir = otherDir, filepath.Join(otherDir, "inbox")
 	if err := WriteAgent(path, a); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +163,7 @@ func TestAbsolutePathsStay(t *testing.T) {
 	}
 }
 
-// What is written reads back as the same, and keeps a comment for every field.
+// A written configuration reads back equal, with a comment for every field.
 func TestWriteAndLoad(t *testing.T) {
 	dir := t.TempDir()
 	a := sampleAgent()
@@ -164,7 +174,8 @@ func TestWriteAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.State, a.Outbox.Dir, a.Inbox.Dir = filepath.Join(dir, a.State), filepath.Join(dir, a.Outbox.Dir), filepath.Join(dir, a.Inbox.Dir)
+	a.State, a.Outbox.Dir, a.Inbox.Dir = filepath.Join(dir, a.State),
+		filepath.Join(dir, a.Outbox.Dir), filepath.Join(dir, a.Inbox.Dir)
 	a.Tray[0].Dir, a.Tray[1].Dir = filepath.Join(dir, "seq"), filepath.Join(dir, "two")
 	if !reflect.DeepEqual(gotAgent, a) {
 		t.Errorf("got  %+v\nwant %+v", gotAgent, a)
@@ -186,7 +197,8 @@ func TestWriteAndLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if comments, keys := strings.Count(string(text), "\n# "), strings.Count(string(text), " = "); comments < keys-6 {
+		if comments, keys := strings.Count(string(text), "\n# "),
+			strings.Count(string(text), " = "); comments < keys-6 {
 			t.Errorf("%s has %d comments for %d keys", path, comments, keys)
 		}
 	}
@@ -209,27 +221,36 @@ func TestFileThatIsNoConfiguration(t *testing.T) {
 	path := HubFile(t.TempDir())
 	writeFile(t, path, strings.Repeat("# a film\n", 100_000))
 	_, err := LoadHub(path)
-	if err == nil || !strings.HasSuffix(err.Error(), "larger than 256KiB: this is no configuration of sealpost") {
+	if err == nil || !strings.HasSuffix(err.Error(), "larger than 256KiB: this is no "+
+		"configuration of sealpost") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func sampleAgent() Agent {
 	a := DefaultAgent()
-	a.Site, a.Hub, a.Network, a.Role = "FL-LAB", []string{"a:1", "b:2"}, strings.Repeat("0a", 32), RoleBoth
+	a.Site, a.Hub, a.Network, a.Role = "FL-LAB", []string{"a:1", "b:2"}, strings.Repeat("0a", 32),
+		RoleBoth
 	a.State, a.LogLevel, a.Suite = `st"a\te`, "debug", SuiteX25519
-	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt", Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour), Ignore: []string{"*.bak", "a, \"b\""}}
+	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt",
+		Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour),
+		Ignore: []string{"*.bak", "a, \"b\""}}
 	a.Tray = []Tray{
-		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq", Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second), Ignore: []string{"x"}},
-		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7, Sweep: Duration(second), Ignore: []string{"y"}},
+		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq",
+			Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second),
+			Ignore: []string{"x"}},
+		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7,
+			Sweep: Duration(second), Ignore: []string{"y"}},
 	}
-	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner, Hidden: true, Executables: true}
+	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner,
+		Hidden: true, Executables: true}
 	return a
 }
 
 func sampleHub() Hub {
 	h := DefaultHub()
-	h.Name, h.Hosts, h.Listen = "DC-HQ", []string{"hub.example.org", "192.0.2.1", "2001:db8::1"}, "127.0.0.1:7443"
+	h.Name, h.Hosts, h.Listen = "DC-HQ", []string{"hub.example.org", "192.0.2.1", "2001:db8::1"},
+		"127.0.0.1:7443"
 	h.Queue = []Queue{
 		{Name: "ca_rc_queue", Site: "CA-RC", Bindings: []string{"fl-lab.*", "pa-lab.#"}},
 		{Name: "sf_rc_queue", Site: "SF-RC", Bindings: []string{"#"}},

@@ -20,7 +20,8 @@ func TestExampleFilesAreGeneratedFromTheStructs(t *testing.T) {
 		file, source, root, title string
 		defaults                  any
 	}{
-		{"agent.example.toml", "agent.go tray.go", "Agent", "The configuration of a sealpost agent.", DefaultAgent()},
+		{"agent.example.toml", "agent.go tray.go", "Agent",
+			"The configuration of a sealpost agent.", DefaultAgent()},
 		{"hub.example.toml", "hub.go", "Hub", "The configuration of a sealpost hub.", hub},
 	} {
 		t.Run(c.file, func(t *testing.T) {
@@ -40,7 +41,8 @@ func TestExampleFilesAreGeneratedFromTheStructs(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(got) != want {
-				t.Errorf("%s is not what the comments say; run: go test ./config -run Example -update\n%s", c.file, want)
+				t.Errorf("%s is not what the comments say; run: go test ./config -run Example "+
+					"-update\n%s", c.file, want)
 			}
 		})
 	}
@@ -51,8 +53,8 @@ type field struct {
 	array           bool   // a list of them
 }
 
-// shape lays out a struct as TOML without values: comments, keys, then the tables. A list of tables is only told of; its keys
-// are listed where no table has shown them.
+// shape lays out a struct as TOML without values: comments, keys, then the tables. A list of tables
+// is only told of; its keys are listed where no table has shown them.
 func shape(docs map[string][]field, root string) string {
 	var keys, tables, arrays strings.Builder
 	shown := map[string]bool{}
@@ -81,7 +83,8 @@ func shape(docs map[string][]field, root string) string {
 }
 
 func comment(doc string) string {
-	lines := strings.NewReplacer("\n\n", "\n#\n# ", "\n\t", "\n#   ", "\n", "\n# ").Replace(strings.TrimSpace(doc))
+	lines := strings.NewReplacer("\n\n", "\n#\n# ", "\n\t", "\n#   ", "\n",
+		"\n# ").Replace(strings.TrimSpace(doc))
 	return strings.ReplaceAll("# "+lines+"\n", "# \t", "#   ")
 }
 
@@ -99,7 +102,8 @@ func fieldDocs(t *testing.T, sources []string) map[string][]field {
 	return docs
 }
 
-// addDocs adds the structs that have toml names. A field without comment or toml name fails the test.
+// addDocs adds the structs that have toml names. A field without comment or toml name fails the
+// test.
 func addDocs(t *testing.T, docs map[string][]field, source string, parsed *ast.File) {
 	t.Helper()
 	ast.Inspect(parsed, func(n ast.Node) bool {
@@ -114,7 +118,8 @@ func addDocs(t *testing.T, docs map[string][]field, source string, parsed *ast.F
 		for _, f := range s.Fields.List {
 			name := f.Names[0].Name
 			if f.Doc.Text() == "" || f.Tag == nil {
-				t.Errorf("%s: %s.%s has no comment or no toml name: it is the manual", source, spec.Name, name)
+				t.Errorf("%s: %s.%s has no comment or no toml name: it is the manual", source,
+					spec.Name, name)
 				continue
 			}
 			tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("toml")

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever the text: an answer, and an error with a place inside the file; what is accepted can be written and read again.
+// Any text gives a configuration, or an error with a place inside the file. A configuration can be
+// written and read again.
 func FuzzAgent(f *testing.F) {
 	seed(f, "agent-*.toml", agentExample)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -66,7 +67,8 @@ func seed(f *testing.F, pattern, example string) {
 		f.Add(string(text))
 	}
 	f.Add(example)
-	f.Add("site = 'A'\nrole = 'receive'\nhub = ['h:1']\nnetwork = '" + strings.Repeat("0a", 32) + "'\n")
+	f.Add("site = 'A'\nrole = 'receive'\nhub = ['h:1']\nnetwork = '" + strings.Repeat("0a", 32) +
+		"'\n")
 	f.Add("name = 'A'\nhosts = ['h']\n")
 }
 

@@ -7,50 +7,56 @@ import (
 	"sealpost/internal/id"
 )
 
-// Hub is hub.toml, the configuration of the hub. `sealpost hub init` writes it; relative paths are relative to the folder
-// in which the file lies.
+// Hub is hub.toml, the configuration of the hub. `sealpost hub init` writes it. Relative paths are
+// relative to the folder of the file.
 type Hub struct {
 	// The name of this hub, such as "DC-HQ". Required.
 	Name string `toml:"name"`
-	// Where the hub listens for agents, "host:port"; without a host on every address. Default ":7443".
+	// The address on which the hub listens for agents, "host:port"; without a host on every
+	// address. Default ":7443".
 	Listen string `toml:"listen"`
-	// Where the hub shows its metrics (Prometheus) and its health, "host:port"; there is no authentication, so choose an address
-	// that only the monitoring reaches, such as "127.0.0.1:7444". Empty: nowhere. Default "".
+	// The address of the hub's metrics (Prometheus) and health, "host:port". There is no
+	// authentication: choose an address that only the monitoring reaches, such as "127.0.0.1:7444".
+	// Empty: none. Default "".
 	Metrics string `toml:"metrics"`
-	// The host names and addresses under which agents reach this hub, without a port: the hub's certificate names them, and
-	// invitations carry them with the port of listen. Required.
+	// The host names and addresses under which agents reach this hub, without a port. The hub's
+	// certificate has them, and invitations have them with the port of listen. Required.
 	Hosts []string `toml:"hosts"`
 	// The folder of keys and spool. Default "state".
 	State string `toml:"state"`
-	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made. Default "hybrid".
+	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made.
+	// Default "hybrid".
 	Suite string `toml:"suite"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
 	// The durable store.
 	Spool Spool `toml:"spool"`
-	// What the hub takes on at the same time.
+	// Limits of concurrent work.
 	Limits Limits `toml:"limits"`
-	// Queues and their bindings for a hub that is empty. Once the hub has run this table is not read again: the bindings
-	// live in the spool, and `sealpost hub bind` changes them.
+	// Queues and their bindings for an empty hub. After its first start the hub ignores this table:
+	// the bindings are in the spool, and `sealpost hub bind` changes them.
 	Queue []Queue `toml:"queue"`
 }
 
 // Spool is the table [spool] of hub.toml.
 type Spool struct {
-	// The free space below which the hub takes no more envelopes; senders keep their files and try again. Default "5GiB".
+	// The free space below which the hub accepts no envelopes; senders keep their files and retry.
+	// Default "5GiB".
 	Reserve Size `toml:"reserve"`
-	// The free space below which the hub also settles nothing any more. Less than reserve. Default "1GiB".
+	// The free space below which the hub also settles no deliveries. Less than reserve. Default
+	// "1GiB".
 	Floor Size `toml:"floor"`
-	// A file of this size is freed when there is no room to start. Default "64MiB".
+	// The size of a file that the hub deletes if the disk is too full to start. Default "64MiB".
 	Ballast Size `toml:"ballast"`
 }
 
 // Limits is the table [limits] of hub.toml.
 type Limits struct {
-	// The memory for request bodies under way; beyond it agents are asked to come back later. Default "64MiB".
+	// The memory for request bodies; above it agents must retry later. Default "64MiB".
 	BodiesInFlight Size `toml:"bodies_in_flight"`
-	// The memory that the whole hub keeps to, bodies included, as far as what it does allows: near it, it works harder to
-	// free some. At least bodies_in_flight and 32MiB. The environment variable GOMEMLIMIT outranks it. Default "96MiB".
+	// The soft memory limit of the whole hub, bodies included: near it the hub spends more
+	// processor time to free memory. At least bodies_in_flight and 32MiB. The environment variable
+	// GOMEMLIMIT outranks it. Default "96MiB".
 	Memory Size `toml:"memory"`
 }
 
@@ -58,13 +64,13 @@ type Limits struct {
 type Queue struct {
 	// The name of the queue, such as "ca_rc_queue". Required.
 	Name string `toml:"name"`
-	// The site that reads from it, such as "CA-RC". Required.
+	// The site that reads it, such as "CA-RC". Required.
 	Site string `toml:"site"`
-	// The routing keys that are directed to it: exact, or with AMQP's * (one word) and # (any words).
+	// The routing keys bound to it: exact, or with AMQP's * (one word) and # (any words).
 	Bindings []string `toml:"bindings"`
 }
 
-// DefaultHub returns a hub's configuration in which everything has its default and what is required is empty.
+// DefaultHub returns a hub's configuration with all defaults. Required fields are empty.
 func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
@@ -73,7 +79,7 @@ func DefaultHub() Hub {
 	}
 }
 
-// LoadHub reads and checks a hub.toml. In what it returns every path is absolute.
+// LoadHub reads and checks a hub.toml. It makes every path absolute.
 func LoadHub(path string) (Hub, error) {
 	path, text, err := read(path)
 	if err != nil {
@@ -82,7 +88,7 @@ func LoadHub(path string) (Hub, error) {
 	return ParseHub(path, text)
 }
 
-// ParseHub is LoadHub for text that has been read from the file at an absolute path already.
+// ParseHub is LoadHub for the text of the file at an absolute path.
 func ParseHub(path string, text []byte) (Hub, error) {
 	h := DefaultHub()
 	f, err := parse(path, text, &h, fullHub)
@@ -96,10 +102,11 @@ func ParseHub(path string, text []byte) (Hub, error) {
 	return h, nil
 }
 
-// WriteHub writes a hub.toml durably, with a comment on every field. It does not check what it writes: LoadHub does.
+// WriteHub writes a hub.toml durably, with a comment on every field. It checks no values: LoadHub
+// does.
 func WriteHub(path string, h Hub) error { return write(path, hubExample, h) }
 
-// HubFile is the name of a hub's configuration in its folder.
+// HubFile returns the path of a hub's configuration in its folder.
 func HubFile(dir string) string { return filepath.Join(dir, "hub.toml") }
 
 func (f *file) checkHub(h Hub) error {
@@ -125,10 +132,14 @@ func (f *file) checkHub(h Hub) error {
 func (f *file) checkQueue(i int, q Queue, seen map[string]bool) []error {
 	checks := []error{f.checkAt(i, "queue.site", siteName(q.Site))}
 	if want := id.Site(q.Site).Queue(); q.Name != want {
-		checks = append(checks, f.checkAt(i, "queue.name", fmt.Errorf("the queue of %s is %q, not %q", q.Site, want, q.Name)))
+		checks = append(checks,
+			f.checkAt(i, "queue.name", fmt.Errorf("the queue of %s is %q, not %q", q.Site, want,
+				q.Name)))
 	}
 	if seen[q.Name] {
-		checks = append(checks, f.checkAt(i, "queue.name", fmt.Errorf("%q stands in two tables: put all its bindings into one", q.Name)))
+		checks = append(checks,
+			f.checkAt(i, "queue.name", fmt.Errorf("%q stands in two tables: put all its bindings "+
+				"into one", q.Name)))
 	}
 	seen[q.Name] = true
 	for _, binding := range q.Bindings {

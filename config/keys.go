@@ -12,16 +12,17 @@ import (
 	"sealpost/internal/nearest"
 )
 
-// fullAgent and fullHub have every key: the encoder leaves out a list that is nil.
+// fullAgent and fullHub have every key: the encoder omits a nil list.
 var (
-	fullAgent = Agent{Hub: []string{}, Outbox: Tray{Ignore: []string{}}, Tray: []Tray{{Ignore: []string{}}}}
-	fullHub   = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
+	fullAgent = Agent{Hub: []string{}, Outbox: Tray{Ignore: []string{}},
+		Tray: []Tray{{Ignore: []string{}}}}
+	fullHub = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
 )
 
-// keys are the keys and tables that a configuration may have, each with the type of its value in TOML.
+// keys holds the keys and tables of a configuration, with the TOML types of their values.
 type keys map[string]string
 
-// keysOf writes a configuration out in full and reads what keys that has.
+// keysOf returns the keys of a configuration, by encoding one that has them all.
 func keysOf(full any) (keys, error) {
 	var b bytes.Buffer
 	if err := toml.NewEncoder(&b).Encode(full); err != nil {
@@ -39,8 +40,8 @@ func keysOf(full any) (keys, error) {
 	return known, nil
 }
 
-// nearest returns the known key that name most likely meant, or nothing when none is near. A key in the wrong table is
-// near: its last word is right.
+// nearest returns the known key that name most likely meant, or "" if none is near. A key in the
+// wrong table is near: its last word is right.
 func (known keys) nearest(name string) string {
 	best, least := "", nearest.Limit(name)
 	for _, k := range slices.Sorted(maps.Keys(known)) {

@@ -1,8 +1,10 @@
-// Package config reads and writes the two configuration files, agent.toml and hub.toml. The comments on the fields of Agent
-// and Hub are their manual: the example files in this package are generated from them.
+// Package config reads and writes the two configuration files, agent.toml and hub.toml. The
+// comments on the fields of Agent and Hub are their manual: the example files in this package are
+// generated from them.
 //
-// Decoding is strict. An unknown key is an error that names the nearest known one, a bad value is an error that says what
-// is wanted, and each error carries file and line. The package opens nothing else: it knows no keys, stores or networks.
+// Decoding is strict. The error of an unknown key names the nearest known one, the error of a bad
+// value names the wanted form, and each error has file and line. The package opens no other file:
+// it knows no keys, stores or networks.
 package config
 
 import (
@@ -18,12 +20,12 @@ import (
 // maxFile bounds a configuration file, in bytes.
 const maxFile = 256 << 10
 
-// Error is what is wrong with a configuration file, and where.
+// Error is a fault in a configuration file, with its place.
 type Error struct {
 	File string
 	Line int    // 0: the file as a whole
-	Key  string // such as outbox.settle; empty: no particular one
-	Text string // what is wrong and what is wanted
+	Key  string // such as outbox.settle; empty: none
+	Text string // the fault and the wanted form
 }
 
 func (e *Error) Error() string {
@@ -39,7 +41,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// file is a configuration file that has been read, and can tell where its keys stand.
+// file is a parsed configuration file with the lines of its keys.
 type file struct {
 	path string // absolute
 	text string
@@ -56,8 +58,8 @@ func read(path string) (abs string, text []byte, err error) {
 	return abs, text, nil
 }
 
-// parse decodes the text of the file at an absolute path into v, which holds the defaults; full is a value of its type that
-// has every key.
+// parse decodes the text of the file at an absolute path into v. v holds the defaults; full is a
+// value of its type with every key.
 func parse(path string, text []byte, v, full any) (*file, error) {
 	f := &file{path: path, text: string(text)}
 	return f, f.decode(v, full)
@@ -65,13 +67,15 @@ func parse(path string, text []byte, v, full any) (*file, error) {
 
 func (f *file) decode(v, full any) error {
 	if len(f.text) > maxFile {
-		return &Error{File: f.path, Text: fmt.Sprintf("larger than %s: this is no configuration of sealpost", Size(maxFile))}
+		return &Error{File: f.path, Text: fmt.Sprintf("larger than %s: this is no configuration "+
+			"of sealpost", Size(maxFile))}
 	}
 	known, err := keysOf(full)
 	if err != nil {
 		return err
 	}
-	// Unknown keys are looked for first, in what is written: decoding into v would take an odd-case key for a known one.
+	// Look for unknown keys first, in the raw text: decoding into v would accept a known key in
+	// another case.
 	var all map[string]any
 	meta, err := toml.Decode(f.text, &all)
 	if err != nil {
@@ -104,7 +108,7 @@ func (f *file) unknown(meta toml.MetaData, known keys) error {
 	return nil
 }
 
-// badValue takes the errors of our own types, which say what they want.
+// badValue returns an error of our own types, which name the wanted form.
 func (f *file) badValue(err error) error {
 	if p := (toml.ParseError{}); errors.As(err, &p) {
 		return f.explain(err)
@@ -112,37 +116,42 @@ func (f *file) badValue(err error) error {
 	return nil
 }
 
-// explain turns the parser's error into ours, with a hint where the mistake is a common one.
+// explain turns the parser's error into ours, with a hint for a common mistake.
 func (f *file) explain(err error) error {
 	var p toml.ParseError
 	if !errors.As(err, &p) {
-		e := &Error{File: f.path, Text: "want a list of texts in brackets"}     // what wrongType cannot see
-		fmt.Sscanf(err.Error(), "toml: line %d (last key %q)", &e.Line, &e.Key) // without them the rest stands
+		// wrongType cannot see it
+		e := &Error{File: f.path, Text: "want a list of texts in brackets"}
+		fmt.Sscanf(err.Error(), "toml: line %d (last key %q)", &e.Line, &e.Key) // best effort
 		return e
 	}
 	e := &Error{File: f.path, Line: p.Position.Line, Key: p.LastKey, Text: p.Message}
-	if strings.HasPrefix(p.Message, "invalid escape in string") || strings.Contains(p.Message, "hexadecimal digits after") {
+	if strings.HasPrefix(p.Message, "invalid escape in string") ||
+		strings.Contains(p.Message, "hexadecimal digits after") {
 		e.Text += `; write a Windows path in single quotes: 'C:\lab'`
 	}
 	return e
 }
 
-// wrongType finds the first key whose value is of another type than it should be. The parser finds it too, but says it in
-// the words of Go. All lists are lists of text.
+// wrongType returns an error for the first key with a value of the wrong type. The parser's own
+// error uses the names of Go's types. All lists are lists of text.
 func (f *file) wrongType(meta toml.MetaData, known keys) error {
 	for _, key := range meta.Keys() {
 		want, got := known[key.String()], meta.Type(key...)
 		if got != want {
-			return f.at(0, key.String(), fmt.Sprintf("want %s, not %s", typeWords[want], typeWords[got]))
+			return f.at(0, key.String(), fmt.Sprintf("want %s, not %s", typeWords[want],
+				typeWords[got]))
 		}
 	}
 	return nil
 }
 
-// typeWords says the parser's names of types in words.
+// typeWords describes the parser's types in words.
 var typeWords = map[string]string{
-	"String": "text in quotes", "Integer": "a whole number", "Float": "a number with a point", "Bool": "true or false",
-	"Array": "a list of texts in brackets", "Hash": "a table", "ArrayHash": "a table in double brackets", "Datetime": "a date",
+	"String": "text in quotes", "Integer": "a whole number", "Float": "a number with a point",
+	"Bool":  "true or false",
+	"Array": "a list of texts in brackets", "Hash": "a table",
+	"ArrayHash": "a table in double brackets", "Datetime": "a date",
 }
 
 // abs resolves a path of the file against the file's folder.
@@ -153,7 +162,7 @@ func (f *file) abs(path string) string {
 	return filepath.Join(filepath.Dir(f.path), path)
 }
 
-// check gives the error of a value its place.
+// check adds the place to the error of a value.
 func (f *file) check(key string, err error) error { return f.checkAt(0, key, err) }
 
 // checkAt is check for a key in the n-th of several tables of the same name, from 0.
@@ -162,13 +171,13 @@ func (f *file) checkAt(n int, key string, err error) error {
 		return nil
 	}
 	text := err.Error()
-	if _, there := locate(f.text, key, n); !there {
+	if _, isSet := locate(f.text, key, n); !isSet {
 		text = "missing; " + text
 	}
 	return f.at(n, key, text)
 }
 
-// at makes the error of a key, n as for checkAt.
+// at returns the error of a key, n as for checkAt.
 func (f *file) at(n int, key, text string) error {
 	line, _ := locate(f.text, key, n)
 	return &Error{File: f.path, Line: line, Key: key, Text: text}

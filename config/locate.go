@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// locate returns the line on which a dotted key is set in TOML that has been parsed, or on which the longest known part of
-// it stands, and whether that is the whole key; n counts the tables of an array of tables, from 0. The line is 0 for what
-// stands nowhere.
+// locate returns the line that sets a dotted key in valid TOML, and reports whether it found the
+// whole key. Otherwise it returns the line of the longest part that is set, or 0. n counts the
+// tables of an array of tables, from 0.
 func locate(text, key string, n int) (line int, whole bool) {
 	s := scanner{want: key, skip: n}
 	for i, line := range strings.Split(text, "\n") {
@@ -13,13 +13,13 @@ func locate(text, key string, n int) (line int, whole bool) {
 	return s.found, s.match == len(key)
 }
 
-// scanner goes through the lines of a document and remembers the best match so far.
+// scanner reads the lines of a document and keeps the best match.
 type scanner struct {
-	want  string // the key that is looked for
-	skip  int    // array tables of its name still to be passed over
-	table string // the table in which the current line stands
-	off   bool   // that table is one to be passed over
-	open  string // the delimiter of a multi-line string that is open
+	want  string // the wanted key
+	skip  int    // array tables of its name still to skip
+	table string // the table of the current line
+	off   bool   // that table is skipped
+	open  string // the delimiter of the open multi-line string
 	depth int    // of open brackets of a list
 	found int
 	match int // length of the matching part of want
@@ -62,7 +62,7 @@ func (s *scanner) head(number int, line string) bool {
 	return true
 }
 
-// consider notes the line when key is the wanted one, or a longer part of it than before.
+// consider keeps the line if key is the wanted one, or a longer part of it than before.
 func (s *scanner) consider(number int, key string) {
 	if (key == s.want || strings.HasPrefix(s.want, key+".")) && len(key) > s.match {
 		s.found, s.match = number, len(key)
@@ -94,7 +94,7 @@ func (s *scanner) value(rest string) {
 	}
 }
 
-// inString returns what follows the open string on this line.
+// inString returns the rest of the line after the open string.
 func (s *scanner) inString(rest string) string {
 	for i := 0; i < len(rest); i++ {
 		if rest[i] == '\\' && s.open[0] == '"' {
@@ -104,7 +104,7 @@ func (s *scanner) inString(rest string) string {
 		if strings.HasPrefix(rest[i:], s.open) {
 			end := i + len(s.open)
 			for len(s.open) == 3 && end < len(rest) && rest[end] == s.open[0] {
-				end++ // """" ends with a quote that belongs to the string
+				end++ // """" ends with a quote of the string
 			}
 			s.open = ""
 			return rest[end:]

@@ -11,14 +11,15 @@ import (
 	"sealpost/internal/id"
 )
 
-// table is a tray with the place of its table in the file.
+// table is a tray and the place of its table in the file.
 type table struct {
 	Tray
 	key string // outbox or tray
 	n   int    // of the tables of this key
 }
 
-// tables lists the trays with their places. [outbox] counts unless it is left out, or says with an empty route that it is none.
+// tables returns the trays with their places. Beside other trays it omits an [outbox] that is
+// absent or has an empty route.
 func (f *file) tables(a Agent) (list []table) {
 	_, written := locate(f.text, "outbox.route", 0)
 	line, _ := locate(f.text, "outbox", 0)
@@ -34,29 +35,33 @@ func (f *file) tables(a Agent) (list []table) {
 func (f *file) checkTrays(a Agent) (checks []error) {
 	names := map[string]bool{}
 	for _, t := range f.tables(a) {
-		check := func(key string, err error) { checks = append(checks, f.checkAt(t.n, t.key+"."+key, err)) }
+		check := func(key string, err error) {
+			checks = append(checks, f.checkAt(t.n, t.key+"."+key, err))
+		}
 		check("name", trayName(t.Name, names))
 		check("dir", notEmpty(t.Dir))
 		check("kind", id.ValidKind(t.Kind))
 		check("route", id.ValidRoutingKey(t.Route))
-		check("settle", between(t.Settle, 0, 24*hour))
-		check("folder_settle", between(t.FolderSettle, 0, 24*hour))
-		check("hold", between(t.Hold, 0, 24*hour))
+		check("settle", durationIn(t.Settle, 0, 24*hour))
+		check("folder_settle", durationIn(t.FolderSettle, 0, 24*hour))
+		check("hold", durationIn(t.Hold, 0, 24*hour))
 		check("first_number", atLeast(t.FirstNumber, 1))
-		check("sweep", between(t.Sweep, second/10, 24*hour))
+		check("sweep", durationIn(t.Sweep, second/10, 24*hour))
 		check("ignore", namePatterns(t.Ignore))
 	}
 	return checks
 }
 
-// trayName checks a name and adds it to those that are taken.
+// trayName checks a name and adds it to the taken ones.
 func trayName(name string, taken map[string]bool) error {
 	strange := func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" -_.", r)
 	}
 	switch {
-	case name == "" || len(name) > 64 || strings.ContainsFunc(name, strange) || strings.TrimSpace(name) != name:
-		return fmt.Errorf("want a name of 1 to 64 letters, digits, spaces, '-', '_' or '.', not %q", name)
+	case name == "" || len(name) > 64 || strings.ContainsFunc(name, strange) ||
+		strings.TrimSpace(name) != name:
+		return fmt.Errorf("want a name of 1 to 64 letters, digits, spaces, '-', '_' or '.', not %q",
+			name)
 	case taken[name]:
 		return fmt.Errorf("another tray has the name %q already", name)
 	}
@@ -73,22 +78,25 @@ func namePatterns(patterns []string) error {
 	return nil
 }
 
-// checkFolders refuses trays that would take what others have.
+// checkFolders returns an error for trays that share files with another folder.
 func (f *file) checkFolders(a Agent) error {
 	if !a.Sends() {
 		return nil
 	}
 	a = f.absolute(a)
-	type owner struct{ folder, whose string }
+	type owner struct{ folder, name string }
 	taken := []owner{{a.State, "state"}}
 	if a.Receives() {
 		taken = append(taken, owner{a.Inbox.Dir, "the inbox"})
 	}
 	for _, t := range f.tables(a) {
 		for _, folder := range t.Folders() {
-			i := slices.IndexFunc(taken, func(o owner) bool { return within(folder, o.folder) || within(o.folder, folder) })
+			i := slices.IndexFunc(taken, func(o owner) bool {
+				return within(folder, o.folder) || within(o.folder, folder)
+			})
 			if i >= 0 {
-				text := fmt.Sprintf("the tray's folder %s and %s, which is %s, must not lie in one another: choose another dir", folder, taken[i].folder, taken[i].whose)
+				text := fmt.Sprintf("the tray's folder %s and %s, which is %s, must not lie in "+
+					"one another: choose another dir", folder, taken[i].folder, taken[i].name)
 				return f.at(t.n, t.key+".dir", text)
 			}
 		}
@@ -99,7 +107,7 @@ func (f *file) checkFolders(a Agent) error {
 	return nil
 }
 
-// within tells whether a path is a folder or lies in it, by their names.
+// within reports whether a path is a folder or lies in it, by their names.
 func within(path, folder string) bool {
 	rel, err := filepath.Rel(folder, path)
 	return err == nil && (rel == "." || filepath.IsLocal(rel))

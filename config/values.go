@@ -16,7 +16,7 @@ const (
 	hour   = time.Hour
 )
 
-// UnmarshalText reads what MarshalText writes.
+// UnmarshalText reads the format of MarshalText.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
@@ -55,7 +55,8 @@ var units = []struct {
 	bytes Size
 }{{"TiB", tebi}, {"GiB", gibi}, {"MiB", mebi}, {"KiB", kibi}, {"B", 1}}
 
-// UnmarshalText accepts a whole number and a unit. Units of a thousand (GB) are refused rather than guessed at.
+// UnmarshalText accepts a whole number and a unit. It refuses decimal units (GB): they are
+// ambiguous.
 func (s *Size) UnmarshalText(text []byte) error {
 	for _, u := range units {
 		digits, found := strings.CutSuffix(string(text), u.name)
@@ -84,7 +85,7 @@ func (s Size) String() string {
 	return "0B"
 }
 
-// quote shows a bad value, but not all of a long one.
+// quote quotes a bad value, and cuts a long one.
 func quote(text []byte) string {
 	const most = 40
 	if len(text) > most {

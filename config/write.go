@@ -11,7 +11,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// The example files are generated from the comments on the structs' fields, with every default; a test holds them to it.
+// The example files are generated from the comments of the structs' fields, with all defaults. A
+// test compares them.
 var (
 	//go:embed agent.example.toml
 	agentExample string
@@ -28,8 +29,8 @@ func write(path, example string, v any) error {
 	return durable.WriteFile(path, []byte(text), 0o644)
 }
 
-// render returns the example with the values of v. Each "key = value" line of the example is one field; comments stay, and
-// the array of tables, which the example shows as a comment, is appended.
+// render returns the example with the values of v. Each "key = value" line of the example is one
+// field; comments stay, and the array of tables, which the example shows as a comment, is appended.
 func render(example string, v any) (string, error) {
 	var encoded bytes.Buffer
 	enc := toml.NewEncoder(&encoded)
@@ -47,7 +48,7 @@ func render(example string, v any) (string, error) {
 		if name, _, ok := cutKey(line); ok {
 			value, found := values[join(table, name)]
 			if !found {
-				value = "[]" // the encoder leaves out an empty list
+				value = "[]" // the encoder omits an empty list
 			}
 			line = fmt.Sprintf("%s = %s\n", name, value)
 		}
@@ -57,7 +58,8 @@ func render(example string, v any) (string, error) {
 	return b.String(), nil
 }
 
-// split parts the encoder's output, which has one field per line, into the values by key and the text of its arrays of tables.
+// split splits the encoder's output into the values by key and the text of its arrays of tables.
+// The output has one field per line.
 func split(encoded string) (values map[string]string, arrays string) {
 	values = map[string]string{}
 	table := ""
