@@ -11,7 +11,9 @@ import (
 func TestSwapsAtTheCentre(t *testing.T) {
 	t.Parallel()
 	points := []string{"inbox-placing", "inbox-moved:20", "inbox-synced", "inbox-renamed"}
+	files := 200
 	if soak {
+		files = 400
 		for range 4 {
 			points = append(points, points...)
 		}
@@ -27,14 +29,14 @@ func TestSwapsAtTheCentre(t *testing.T) {
 		Swap:  []string{inbox, inbox, records, filepath.Join(records, "*"), filepath.Join(inbox, ".sealpost*")},
 		Plant: []string{filepath.Join(records, "FL-LAB", lab.message(50)+".json")},
 	}
-	for n := range 100 {
+	for n := range files / 4 {
 		for round := range points {
 			attack.Plant = append(attack.Plant, filepath.Join(inbox, fmt.Sprintf("carol %d %d.csv", round, 4*n)))
 		}
 	}
 	for round, point := range points {
 		s.mallory.storms(attack)
-		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), 400, 2*kib)
+		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), files, 2*kib)
 		s.CarolDrops(fmt.Sprintf("large %d %%d.bin", round), 2, largeFile)
 		for i := range 5 {
 			s.CarolDropsFolder(fmt.Sprintf("folder %d %d", round, i))
@@ -46,7 +48,7 @@ func TestSwapsAtTheCentre(t *testing.T) {
 			centre.Kill()
 		}
 		centre.daemon.Start("SEALPOST_FAULT=" + point)
-		s.CarolDrops(fmt.Sprintf("half placed %d %%d.csv", round), 100, 2*kib)
+		s.CarolDrops(fmt.Sprintf("half placed %d %%d.csv", round), files/4, 2*kib)
 		centre.Dies()
 		folder, kept := inbox, filepath.Join(s.mallory.home, fmt.Sprintf("kept %d", round))
 		if round%2 == 1 {

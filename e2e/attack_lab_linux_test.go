@@ -153,7 +153,7 @@ func (s *siege) unmountAll() {
 // and filed, and the agent is killed and starts in between.
 func TestSwapsAtTheLab(t *testing.T) {
 	t.Parallel()
-	rounds := 6
+	rounds := 3
 	if soak {
 		rounds = 60
 	}
@@ -208,7 +208,7 @@ func (s *siege) insides(a *site) []string {
 // The agent is killed while it adopts what a lost ledger had claimed, and the folders are swapped meanwhile.
 func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 	t.Parallel()
-	rounds := 2
+	rounds := 1
 	if soak {
 		rounds = 40
 	}
