@@ -91,6 +91,9 @@ func New(o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	loose.Log(a.log)
+	if err := forgetTakenOver(o.Config.State); err != nil {
+		return nil, err
+	}
 	if err := a.open(o.Version); err != nil {
 		return nil, err
 	}
@@ -222,7 +225,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.control = nil // its Run closes it
 	g.Go(func() error { return server.Run(working) })
 	g.Go(func() error { return a.keepLink(working) })
-	g.Go(func() error { return a.reporter().Run(working) })
+	ended := func() (words.Situation, string) {
+		if ctx.Err() != nil {
+			return words.Stopped, words.WasStopped
+		}
+		return howEnded(context.Cause(working))
+	}
+	g.Go(func() error { return a.reporter(ended).Run(working) })
 	if a.outbox != nil {
 		g.Go(func() error { return a.outbox.Run(working) })
 	}
@@ -232,6 +241,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	err := g.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // stopped as asked, in the middle of something
+	}
+	if errors.Is(err, api.ErrHeld) {
+		err = errors.Join(err, noteTakenOver(a.cfg.State, time.Now()))
 	}
 	a.log.Info("stopped")
 	return errors.Join(err, a.close())

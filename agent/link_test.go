@@ -3,9 +3,11 @@ package agent
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"sealpost/hub/api"
+	"sealpost/internal/words"
 )
 
 // A status is asked for right after another request has met the hub: it is of that moment, whenever hello comes.
@@ -37,5 +39,15 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 				t.Errorf("it is connected: %+v", a.link)
 			}
 		})
+	}
+}
+
+// An agent that ends by itself says why, and does not say that it was stopped.
+func TestHowAnAgentHasEnded(t *testing.T) {
+	for err, want := range map[error]words.Situation{errors.New("write ledger: broken"): words.Stopped, words.Displaced("CA-RC", api.ErrHeld): words.TakenOver} {
+		what, why := howEnded(err)
+		if what != want || why == words.WasStopped || what == words.Stopped && !strings.Contains(why, err.Error()) {
+			t.Errorf("of %v it says %s: %s", err, what.Words().Label, why)
+		}
 	}
 }

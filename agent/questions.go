@@ -109,8 +109,8 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 }
 
 // reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox.
-func (a *Agent) reporter() *report.Reporter {
-	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot, Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() }, Memory: statusFolders{a.ledger}, Log: a.log}
+func (a *Agent) reporter(ended func() (words.Situation, string)) *report.Reporter {
+	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot, Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() }, Memory: statusFolders{a.ledger}, Ended: ended, Log: a.log}
 	for _, t := range a.cfg.Trays() {
 		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}

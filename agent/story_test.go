@@ -350,6 +350,21 @@ func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
 	}
 }
 
+// awaitHeld waits for the end of an agent that another one displaces.
+func (r *running) awaitHeld(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-r.done:
+		r.done <- nil // for who stops it
+		if !errors.Is(err, api.ErrHeld) {
+			return err
+		}
+		return nil
+	case <-time.After(patience):
+		return errors.New("it goes on")
+	}
+}
+
 func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	twin := &site{w: w, name: centre.name, dir: filepath.Join(w.dir, "CA-RC twin")}
@@ -373,8 +388,23 @@ func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the displaced agent goes on")
 	}
+	if text := centre.statusFile(); !strings.Contains(text, "another computer runs this site with the same keys since 2") || strings.Contains(text, "it was stopped") {
+		t.Errorf("the status file of the displaced one says:\n%s", text)
+	}
+	if since := agent.TakenOver(filepath.Join(centre.dir, "state")); time.Since(since) > patience {
+		t.Errorf("it is taken over since %s", since)
+	}
 	lab.drop("two", []byte("two"))
 	twin.expect("FL-LAB", "two", []byte("two"))
+	if since := agent.TakenOver(filepath.Join(twin.dir, "state")); !since.IsZero() {
+		t.Errorf("the one that runs is taken over since %s", since)
+	}
+	centre.start()
+	defer centre.stop()
+	if since := agent.TakenOver(filepath.Join(centre.dir, "state")); !since.IsZero() {
+		t.Errorf("started again it is taken over since %s", since)
+	}
+	must(t, twin.daemon.awaitHeld(t))
 }
 
 func TestEachMessageHasARecordForPrograms(t *testing.T) {

@@ -43,7 +43,7 @@ func agentDoctorCommand() *cobra.Command {
 			}
 			whole := doctor.Examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}, note)
 			if whole {
-				askAtWork(cmd.Context(), dir, note)
+				askAtWork(cmd.Context(), dir, cfg.State, note)
 			}
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
@@ -69,13 +69,16 @@ func printFinding(w io.Writer, f doctor.Finding) {
 }
 
 // askAtWork adds what only the running agent knows.
-func askAtWork(ctx context.Context, dir string, note func(doctor.Finding)) {
+func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)) {
 	var s agent.Status
 	err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{}, &s)
 	say := func(l doctor.Level, v words.Verdict) {
 		note(doctor.Finding{Level: l, What: "agent", Says: v.Says, Do: v.Do})
 	}
 	switch {
+	case errors.Is(err, control.ErrNotRunning) && !agent.TakenOver(state).IsZero():
+		say(doctor.Fail, words.AgentTakenOver(dir, agent.TakenOver(state)))
+		return
 	case errors.Is(err, control.ErrNotRunning):
 		say(doctor.Warn, words.AgentStopped(dir))
 		return

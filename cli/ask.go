@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"sealpost/agent"
 	"sealpost/config"
 	"sealpost/internal/control"
 	"sealpost/internal/service"
@@ -35,12 +36,15 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	return agentSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
+	return agentSays(dir, cfg.State, control.Dial(cfg.State).Call(ctx, path, in, out))
 }
 
-// agentSays tells how to start an agent that does not run.
-func agentSays(dir string, err error) error {
+// agentSays tells how to start an agent that does not run, and where it runs instead.
+func agentSays(dir, state string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
+		if since := agent.TakenOver(state); !since.IsZero() {
+			return words.StoppedFor(dir, since, err)
+		}
 		return words.NotRunning(service.Agent, dir, err, asService(service.Agent, dir))
 	}
 	return err

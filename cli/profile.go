@@ -83,5 +83,5 @@ func agentProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCl
 		return nil, err
 	}
 	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
-	return answer, agentSays(dir, err)
+	return answer, agentSays(dir, cfg.State, err)
 }

@@ -24,6 +24,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 const (
@@ -48,6 +49,7 @@ type Options struct {
 	Read    func(context.Context) (Snapshot, error)
 	Changes func() uint64 // counts the commits that may change what Read returns
 	Memory  Memory
+	Ended   func() (what words.Situation, why string) // asked at the end: why the agent has stopped; nil: it was asked to
 	Log     *slog.Logger
 }
 
@@ -205,7 +207,10 @@ func (r *Reporter) stop(ctx context.Context) {
 	if err != nil {
 		s = *r.last
 	}
-	s.Stopped = true
+	s.Stopped, s.End, s.Why = true, words.Stopped, words.WasStopped
+	if r.o.Ended != nil {
+		s.End, s.Why = r.o.Ended()
+	}
 	r.offer(s)
 }
 

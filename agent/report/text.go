@@ -35,7 +35,9 @@ type Snapshot struct {
 	Outbox    *outbox.Status
 	Inbox     *inbox.Status
 	Stopped   bool
-	Full      string // why the agent waits for room on its own disk; empty: it does not
+	End       words.Situation // what it means that it has stopped
+	Why       string          // it has stopped
+	Full      string          // why the agent waits for room on its own disk; empty: it does not
 }
 
 // Pin is a site that is not what it was.
@@ -144,7 +146,7 @@ func (s Snapshot) link(l *lines) {
 		l.tell(words.StateFull, "", s.Full)
 		return
 	case s.Stopped:
-		l.tell(words.Stopped, "", words.WasStopped)
+		l.tell(s.End, "", s.Why)
 	case s.Connected:
 		l.head("%s", words.Connected(s.Hub, s.Since))
 	case s.Trouble == "":

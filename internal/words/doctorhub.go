@@ -112,6 +112,11 @@ func AgentStopped(dir string) Verdict {
 	return verdict("start it: sealpost agent run --dir "+dir, "it does not run, so nothing is sent or received")
 }
 
+// AgentTakenOver says that another computer runs the site.
+func AgentTakenOver(dir string, since time.Time) Verdict {
+	return verdict("decide which computer it is to be, and stop the agent on the other one; to take the site back: sealpost agent run --dir "+dir, "%s", RunsElsewhere(since))
+}
+
 // AgentSilent says that it does not answer this account.
 func AgentSilent(why error) Verdict { return verdict(asTheAgent, "%v", why) }
 

@@ -3,6 +3,7 @@ package words
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"sealpost/internal/id"
 )
@@ -71,6 +72,12 @@ func GoesOn(name string) error {
 // NotRunning says how to start a daemon. service is what its service says, if it is one.
 func NotRunning(kind, dir string, why error, service string) error {
 	return fmt.Errorf("the %s in %s does not run; start it with: sealpost %s run --dir %s (%w)%s", kind, dir, kind, dir, why, service)
+}
+
+// StoppedFor says that an agent has stopped for one on another computer, and what to decide.
+func StoppedFor(dir string, since time.Time, why error) error {
+	return fmt.Errorf("the agent in %s does not run: %s. Decide which computer it is to be, and stop the agent on the other one; to take the site back: sealpost agent run --dir %s (%w)",
+		dir, RunsElsewhere(since), dir, why)
 }
 
 // NoHubIn says that a folder is no hub's.

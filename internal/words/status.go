@@ -25,6 +25,14 @@ const (
 	SettlingOutbox = "in outbox; it is taken when it has settled"
 )
 
+// EndedBecause says that the agent has ended by itself.
+func EndedBecause(why error) string { return fmt.Sprintf("it has ended with an error: %v", why) }
+
+// RunsElsewhere says since when another computer runs this site.
+func RunsElsewhere(since time.Time) string {
+	return "another computer runs this site with the same keys since " + Time(since) + ", so this agent has stopped"
+}
+
 // Connected says to which hub.
 func Connected(hub string, since time.Time) string {
 	return fmt.Sprintf("CONNECTED to the hub %s since %s.", hub, Time(since))

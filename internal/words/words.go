@@ -37,6 +37,7 @@ const (
 	Refused                       // something for this site was refused for ever
 	Away                          // a tray that is not configured any more
 	Failed                        // a message that did not reach everybody
+	TakenOver                     // another computer runs the site, so that the agent has stopped
 	Stopped                       // the agent does not run
 	situations
 )
@@ -212,6 +213,13 @@ var table = [situations]Words{
 		What:  "it was not delivered to everybody",
 		Safe:  "Yes. It lies in the folder failed, beside a note that says why.",
 		Next:  "To send it again, copy it into outbox.",
+		Ask:   "The admin of your site.",
+	},
+	TakenOver: {
+		Label: "STOPPED",
+		What:  "another computer runs this site",
+		Safe:  "Yes. Nothing is lost: what comes for this site arrives at the other computer.",
+		Next:  "Decide which computer it is to be, and stop the agent on the other one. Started here, it takes the site back.",
 		Ask:   "The admin of your site.",
 	},
 	Stopped: {

@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sealpost/hub/api"
+	"sealpost/internal/durable"
+	"sealpost/internal/words"
+)
+
+// takenOverFile says in the state folder since when another computer runs the site. The next start of the agent deletes it.
+func takenOverFile(state string) string { return filepath.Join(state, "taken-over") }
+
+func noteTakenOver(state string, now time.Time) error {
+	return durable.WriteFile(takenOverFile(state), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
+func forgetTakenOver(state string) error {
+	if err := os.Remove(takenOverFile(state)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// TakenOver returns when another computer has taken over the site whose agent ran with this state folder; zero when none has
+// since its last start.
+func TakenOver(state string) time.Time {
+	text, err := os.ReadFile(takenOverFile(state))
+	if err != nil || len(text) == 0 {
+		return time.Time{}
+	}
+	when, _ := time.Parse(time.RFC3339+"\n", string(text)) // zero for what is no time
+	return when
+}
+
+// howEnded returns what it means for users that the agent ends with an error.
+func howEnded(err error) (words.Situation, string) {
+	if errors.Is(err, api.ErrHeld) {
+		return words.TakenOver, words.RunsElsewhere(time.Now())
+	}
+	return words.Stopped, words.EndedBecause(err)
+}
