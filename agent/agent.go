@@ -54,6 +54,7 @@ type Agent struct {
 	dir      string // the site's folder
 	site     id.Site
 	network  id.Hash
+	session  id.Session // of this start
 	log      *slog.Logger
 	now      func() time.Time
 	lock     io.Closer
@@ -74,7 +75,7 @@ type Agent struct {
 
 // New opens everything an agent works with, and takes the site's lock.
 func New(o Options) (_ *Agent, err error) {
-	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now, changed: make(chan struct{}, 1)}
+	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now, session: id.Random128[id.Session](), changed: make(chan struct{}, 1)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -144,7 +145,7 @@ func (a *Agent) open(version string) (err error) {
 		return err
 	}
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
-	a.hub = newClient(a.cfg, a.identity, version, a.now, a.heard)
+	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version), Session: a.session, Role: a.cfg.Role, Heard: a.heard}, a.now)
 	return nil
 }
 
@@ -198,7 +199,7 @@ func (a *Agent) rooms() (err error) {
 		a.inbox = inbox.New(inbox.Options{
 			Site: a.site, Network: a.network, Dir: a.cfg.Inbox.Dir, Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
 			Workers: a.cfg.Inbox.Workers, Readers: inbox.Readers(a.cfg.Inbox.Readers),
-			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables, Session: id.Random128[id.Session](),
+			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables, Session: a.session,
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys, Log: a.log,
 		})
 	}

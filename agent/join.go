@@ -187,7 +187,7 @@ func makeFolders(cfg config.Agent) error {
 // enroll redeems the invitation, and says how wrong the clock is, if it is.
 func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock string, err error) {
 	inv := o.Invitation
-	client := newClient(cfg, identity, o.Version, o.Now, nil)
+	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
 	defer client.CloseIdle()
 	csr, err := identity.CSR()
 	if err != nil {
@@ -257,7 +257,7 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	if err != nil {
 		return err
 	}
-	client := newClient(cfg, identity, o.Version, o.Now, nil)
+	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
 	defer client.CloseIdle()
 	if err := client.PutKey(ctx, signed); err != nil {
 		return words.KeyNotUploaded(err)

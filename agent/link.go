@@ -32,15 +32,17 @@ type Link struct {
 	StartID     string         `json:"start_id,omitempty"`
 	Incarnation id.Incarnation `json:"incarnation,omitempty"`
 	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
+	Copy        *api.Copy      `json:"copy,omitempty"`  // another agent that runs with this site's keys
 }
 
-func newClient(cfg config.Agent, identity *certs.Identity, version string, now func() time.Time, heard func(error)) *api.Client {
+func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions, now func() time.Time) *api.Client {
 	tls := certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...)
 	tls.Time = now
-	return api.NewClient(api.ClientOptions{
-		Hubs: cfg.Hub, TLS: tls, Site: id.Site(cfg.Site), UserAgent: "sealpost/" + version, Heard: heard,
-	})
+	o.Hubs, o.TLS, o.Site = cfg.Hub, tls, id.Site(cfg.Site)
+	return api.NewClient(o)
 }
+
+func userAgent(version string) string { return "sealpost/" + version }
 
 func hostsOf(addresses []string) []string {
 	var hosts []string
@@ -152,9 +154,15 @@ func (a *Agent) connected(hello api.Hello) {
 		a.linkChanges.Add(1)
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(), StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
+	if a.link.Copy = hello.Copy; (hello.Copy == nil) != (before.Copy == nil) {
+		a.linkChanges.Add(1)
+	}
 	a.mu.Unlock()
 	if clock != "" && clock != before.Clock {
 		a.log.Warn("clock differs", "reason", clock)
+	}
+	if hello.Copy != nil && before.Copy == nil {
+		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From, "since", hello.Copy.Since)
 	}
 	if !before.Connected {
 		a.log.Info("connected", "hub", hello.Hub)

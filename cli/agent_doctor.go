@@ -93,6 +93,9 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 	default:
 		say(doctor.OK, words.AgentConnected(s.Link.Hub))
 	}
+	if c := s.Link.Copy; c != nil {
+		note(doctor.Finding{Level: doctor.Fail, What: "copies", Says: words.AlsoRuns(c.From, c.Since), Do: words.TwoCopies.Words().Next})
+	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
 			note(doctor.Finding{Level: doctor.Fail, What: "trust in " + string(p.Site), Says: p.Trouble, Do: p.Advice})

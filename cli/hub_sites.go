@@ -154,12 +154,28 @@ func hubSitesCommand() *cobra.Command {
 			for _, s := range out.Sites {
 				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Connections, s.Fingerprint)
 			}
-			return t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join")
+			if err := t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join"); err != nil {
+				return err
+			}
+			return printSiteFaults(cmd.OutOrStdout(), out.Sites)
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// printSiteFaults prints what an admin has to do about a site.
+func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
+	for _, s := range sites {
+		if len(s.Copies) > 1 {
+			if _, err := fmt.Fprintf(w, "\n%s runs %d times with the same keys, from %s: stop all but one of them. A second computer is a second site.\n",
+				s.Site, len(s.Copies), strings.Join(s.Copies, " and ")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // siteArg reads a site's name from the command line.

@@ -181,6 +181,7 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	}
 	out.Connections = h.links.cutSite(s.Name)
 	h.told.forget(s.Name)
+	h.present.forget(s.Name)
 	if err := h.dir.dropInvitation(ctx, s.Name); err != nil {
 		return Removed{}, err
 	}

@@ -67,7 +67,7 @@ func newBubble(t *testing.T) func() *bubble {
 	return func() *bubble {
 		h := &Hub{log: slog.New(slog.DiscardHandler), now: time.Now, identity: hub, authority: authority,
 			verifier: certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(), uploads: newUploads(),
-			intake: newIntake(1 << 20), guesses: newGuesses(), links: newLinks(), metrics: newMetrics()}
+			intake: newIntake(1 << 20), guesses: newGuesses(), links: newLinks(), present: newPresence(), metrics: newMetrics()}
 		csr, err := lab.CSR()
 		if err != nil {
 			t.Fatal(err)

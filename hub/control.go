@@ -123,7 +123,8 @@ type SiteStatus struct {
 	Removed     time.Time `json:"removed,omitzero"`
 	// of an invitation that is not used yet
 	Expires     time.Time `json:"invitation_expires,omitzero"`
-	Connections int       `json:"connections"` // open now
+	Connections int       `json:"connections"`      // open now
+	Copies      []string  `json:"copies,omitempty"` // addresses of agents of this site at the same time
 }
 
 // The states of a site.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sealpost/hub/api"
+	"sealpost/internal/id"
 )
 
 func (c *call) hello() error {
@@ -13,6 +14,16 @@ func (c *call) hello() error {
 	}
 	if s.canSend() {
 		hello.MaySend = s.MaySend
+	}
+	asks := c.r.URL.Query()
+	session, err := id.Parse128[id.Session](asks.Get(api.QuerySession))
+	if err != nil {
+		session = "" // not said
+	}
+	var isNew bool
+	hello.Copy, isNew = h.present.hello(s.Name, session, asks.Get(api.QueryRole), linkOf(c.r.Context()).from.String(), h.now())
+	if isNew {
+		c.log.Warn("two agents of one site run", "site", s.Name, "one", linkOf(c.r.Context()).from, "other", hello.Copy.From)
 	}
 	return c.reply(hello)
 }

@@ -71,6 +71,7 @@ type Hub struct {
 	intake    *intake
 	guesses   *guesses
 	links     *links
+	present   *presence
 	metrics   *metrics
 	listener  net.Listener
 	watched   net.Listener // for metrics and health; nil if not configured
@@ -92,9 +93,9 @@ func New(o Options) (*Hub, error) {
 		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace,
 		version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
-		told: newAddresses(), uploads: newUploads(), links: newLinks(), guesses: newGuesses(),
-		metrics: newMetrics(),
-		intake:  newIntake(int64(o.Config.Limits.BodiesInFlight)),
+		told: newAddresses(), uploads: newUploads(), links: newLinks(), present: newPresence(),
+		guesses: newGuesses(), metrics: newMetrics(),
+		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.setDefaults()

@@ -65,6 +65,19 @@ type Hello struct {
 	KeyHash    id.Hash  `json:"key_hash,omitempty"`
 	MaySend    []string `json:"may_send,omitempty"` // patterns of the caller's routing keys
 	MayReceive bool     `json:"may_receive"`
+	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
+}
+
+// Query parameters of PathHello from a running agent.
+const (
+	QueryRole    = "role"    // send, receive or both
+	QuerySession = "session" // of this start of the agent
+)
+
+// Copy is an agent that runs at the same time as the caller, with the same keys.
+type Copy struct {
+	From  string    `json:"from"`  // its address, as the hub sees it
+	Since time.Time `json:"since"` // of its first contact with this hub
 }
 
 // EnrollRequest redeems an invitation for a certificate.

@@ -19,7 +19,11 @@ import (
 // Hello returns the hub's identity and its record of the caller.
 func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	var h Hello
-	if err := c.json(ctx, request{method: http.MethodGet, path: PathHello}, nil, &h); err != nil {
+	path := PathHello
+	if c.options.Session != "" {
+		path += "?" + url.Values{QueryRole: {c.options.Role}, QuerySession: {string(c.options.Session)}}.Encode()
+	}
+	if err := c.json(ctx, request{method: http.MethodGet, path: path}, nil, &h); err != nil {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
 	if c.options.Site != "" && h.Site != c.options.Site {

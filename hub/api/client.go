@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,8 @@ type ClientOptions struct {
 	TLS       *tls.Config // from certs.ClientTLS
 	Site      id.Site     // the caller; Hello compares it
 	UserAgent string      // such as "sealpost/1.2"
+	Session   id.Session  // of an agent's start, sent by Hello with Role; empty: no agent
+	Role      string
 	// Heard, if set, is called at the end of each request but hello, with nil for an answer or with
 	// the error. It must not block.
 	Heard func(error)
@@ -97,7 +100,7 @@ type request struct {
 // send sends a request and reports its end to Heard, unless the caller ended it.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	resp, err := c.sendToOne(ctx, r)
-	if c.options.Heard != nil && r.path != PathHello && ctx.Err() == nil {
+	if c.options.Heard != nil && !strings.HasPrefix(r.path, PathHello) && ctx.Err() == nil {
 		c.options.Heard(err)
 	}
 	return resp, err

@@ -33,6 +33,11 @@ func RunsElsewhere(since time.Time) string {
 	return "another computer runs this site with the same keys since " + Time(since) + ", so this agent has stopped"
 }
 
+// AlsoRuns says where another agent runs with this site's keys.
+func AlsoRuns(from string, since time.Time) string {
+	return fmt.Sprintf("another computer runs this site with the same keys: it reaches the hub from %s, since %s", from, Time(since))
+}
+
 // Connected says to which hub.
 func Connected(hub string, since time.Time) string {
 	return fmt.Sprintf("CONNECTED to the hub %s since %s.", hub, Time(since))

@@ -28,6 +28,7 @@ const (
 	ProxyShut                     // the proxy on the way lets nothing through
 	RefusedByHub                  // the hub was reached, and refuses this site
 	WrongClock                    // this computer's clock or the hub's is wrong
+	TwoCopies                     // a second agent runs with the keys of this site
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
 	HandedBack                    // something for this site cannot be opened for now
@@ -151,6 +152,13 @@ var table = [situations]Words{
 		Safe:  "Yes.",
 		Next:  "If this clock is right, tell the admin of the hub; if not, set it right. Until then certificates may not be believed.",
 		Ask:   "The admin of this computer.",
+	},
+	TwoCopies: {
+		Label: "TWO COPIES",
+		What:  "sealpost runs twice for this site",
+		Safe:  "No file is lost. But two files can get the same message id, and each copy shows only its own.",
+		Next:  "Stop one of the two for good. A second computer is a second site: ask the admin of the hub to invite it.",
+		Ask:   "The admin of your site.",
 	},
 	Expiring: {
 		Label: "CERTIFICATE",
