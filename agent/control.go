@@ -47,6 +47,12 @@ type Status struct {
 	Pins        []Pin          `json:"pins"`
 }
 
+// Roles returns how the hub's role for this site differs from the site's own, and what to do. It is of use where
+// Link.HubRole is set.
+func (s Status) Roles() words.Verdict {
+	return words.RolesAre(s.Site, s.Role, s.Link.HubRole, s.Fingerprint)
+}
+
 // Pin is whom this site knows another site by.
 type Pin struct {
 	Site     id.Site   `json:"site"`

@@ -31,8 +31,9 @@ type Link struct {
 	Since       time.Time      `json:"since"`              // of the present state
 	StartID     string         `json:"start_id,omitempty"`
 	Incarnation id.Incarnation `json:"incarnation,omitempty"`
-	Clock       string         `json:"clock,omitempty"` // how wrong this site's clock is, if it is
-	Copy        *api.Copy      `json:"copy,omitempty"`  // another agent that runs with this site's keys
+	Clock       string         `json:"clock,omitempty"`    // how wrong this site's clock is, if it is
+	Copy        *api.Copy      `json:"copy,omitempty"`     // another agent that runs with this site's keys
+	HubRole     string         `json:"hub_role,omitempty"` // that the hub has for this site, if it is another than the site's own
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions, now func() time.Time) *api.Client {
@@ -123,7 +124,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 	if hello.Suite != a.cfg.Suite {
 		return &refusalError{stranger.Refusal{Code: "suite", Verdict: words.SuiteIsOther(hello.Suite, a.cfg.Suite)}}
 	}
-	if a.cfg.Receives() && (!*uploaded || hello.KeyHash != a.keyHash()) {
+	if a.cfg.Receives() && hello.MayReceive && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
 			return err
 		}
@@ -154,12 +155,20 @@ func (a *Agent) connected(hello api.Hello) {
 		a.linkChanges.Add(1)
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(), StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
-	if a.link.Copy = hello.Copy; (hello.Copy == nil) != (before.Copy == nil) {
+	a.link.Copy, a.link.HubRole = hello.Copy, ""
+	if role := hello.Role(); role != a.cfg.Role {
+		a.link.HubRole = role
+	}
+	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole {
 		a.linkChanges.Add(1)
 	}
+	differs := a.link.HubRole
 	a.mu.Unlock()
 	if clock != "" && clock != before.Clock {
 		a.log.Warn("clock differs", "reason", clock)
+	}
+	if differs != "" && differs != before.HubRole {
+		a.log.Error("the hub has another role for this site", "role", a.cfg.Role, "hub_role", differs)
 	}
 	if hello.Copy != nil && before.Copy == nil {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From, "since", hello.Copy.Since)

@@ -146,6 +146,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
 	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since, Clock: s.Link.Clock,
 		Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
+	if s.Link.HubRole != "" {
+		out.Role = words.Line(s.Roles())
+	}
 	if c := s.Link.Copy; c != nil {
 		out.Copy = words.AlsoRuns(c.From, c.Since)
 	}

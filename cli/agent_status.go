@@ -63,6 +63,9 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 			fmt.Fprintf(w, "              Whom to ask? %s\n", s.Link.Situation().Words().Ask)
 		}
 	}
+	if s.Link.HubRole != "" {
+		matter(w, words.RoleDiffers, "", words.Line(s.Roles()))
+	}
 	if c := s.Link.Copy; c != nil {
 		matter(w, words.TwoCopies, "", words.AlsoRuns(c.From, c.Since))
 	}

@@ -86,8 +86,9 @@ func hubAdmitCommand() *cobra.Command {
 	var maySend []string
 	cmd := &cobra.Command{
 		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site that another hub under the same root has enrolled",
-		Long: "Let in a site that another hub under the same root has enrolled, or change the role of one that is in. The site has\n" +
-			"nothing to do. Its fingerprint stands in `sealpost agent status` there; compare it by voice.",
+		Long: "Let in a site that another hub under the same root has enrolled, and then the site has nothing to do; or change the\n" +
+			"role of one that is in, which then joins again with a new invitation. Its fingerprint stands in `sealpost agent status`\n" +
+			"there; compare it by voice.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "fingerprint", "role"); err != nil {
@@ -102,7 +103,11 @@ func hubAdmitCommand() *cobra.Command {
 			if err := askHub(cmd.Context(), dir, hub.ControlAdmit, in, &out); err != nil {
 				return err
 			}
-			return say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).", "%s was admitted already (%s).", site, role)
+			if err := say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).", "%s was admitted already (%s).", site, role); err != nil || out.RunsAs == "" {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), runsAs(site, role, out.RunsAs))
+			return err
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
@@ -168,6 +173,11 @@ func hubSitesCommand() *cobra.Command {
 // printSiteFaults prints what an admin has to do about a site.
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
+		if s.RunsAs != "" {
+			if _, err := fmt.Fprint(w, "\n"+runsAs(s.Site, s.Role, s.RunsAs)); err != nil {
+				return err
+			}
+		}
 		if len(s.Copies) > 1 {
 			if _, err := fmt.Fprintf(w, "\n%s runs %d times with the same keys, from %s: stop all but one of them. A second computer is a second site.\n",
 				s.Site, len(s.Copies), strings.Join(s.Copies, " and ")); err != nil {
@@ -176,6 +186,12 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 		}
 	}
 	return nil
+}
+
+// runsAs says that a site's agent has another role than the hub has for it, and what to do.
+func runsAs(site id.Site, role, own string) string {
+	return fmt.Sprintf("%[1]s runs as %[3]s, and the hub has it as %[2]s: what needs the other role waits. If %[2]s is right, the site has to join again:\n"+
+		"  sealpost hub invite %[1]s --out %[1]s.join    and there: sealpost agent join %[1]s.join\n", site, role, own)
 }
 
 // siteArg reads a site's name from the command line.

@@ -146,7 +146,7 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 		return Changed{}, err
 	}
 	if s.Key == in.Fingerprint && s.Role == before.Role && slices.Equal(s.MaySend, before.MaySend) {
-		return Changed{Queue: s.queueName()}, nil
+		return Changed{Queue: s.queueName(), RunsAs: h.otherRole(s)}, nil
 	}
 	if s.Key == "" {
 		s = s.withKey(in.Fingerprint)
@@ -158,7 +158,15 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 		return Changed{}, err
 	}
 	h.log.Info("site admitted", "site", s.Name, "role", s.Role, "key", s.Key)
-	return Changed{Changed: true, Queue: s.queueName()}, nil
+	return Changed{Changed: true, Queue: s.queueName(), RunsAs: h.otherRole(s)}, nil
+}
+
+// otherRole returns the role that a site's agent says it has, if it is not the one that the hub has for it.
+func (h *Hub) otherRole(s site) string {
+	if role := h.present.role(s.Name); role != s.Role {
+		return role
+	}
+	return ""
 }
 
 // remove takes a site off the network. The directory and the routes come first, so that no new

@@ -138,6 +138,7 @@ func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 		if status.State = s.state(); status.State == SiteInvited {
 			status.Expires = t.invitations[name].Expires
 		}
+		status.RunsAs = h.otherRole(s)
 		status.Copies = h.present.copies(name, h.now())
 		answer.Sites = append(answer.Sites, status)
 	}

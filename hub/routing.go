@@ -85,7 +85,7 @@ func (t *table) resolve(network id.Hash, sender id.Site, address id.Address) rou
 	for _, name := range t.reached(sender, address, &r.unknown) {
 		s := t.sites[name]
 		r.recipients = append(r.recipients, api.RouteRecipient{Site: name, Statement: s.Statement,
-			KeyHash: s.KeyHash})
+			KeyHash: s.KeyHash, Joined: s.Key != ""})
 	}
 	r.version = api.RouteVersion(network, address, r.recipients)
 	if t.count.Add(1) <= maxRoutes {

@@ -100,6 +100,9 @@ func hello(ctx context.Context, o Options) []Finding {
 		return fail(what, words.SuiteIsOther(h.Suite, o.Config.Suite))
 	}
 	list := ok(what, words.Welcomed(h.Hub))
+	if role := h.Role(); role != o.Config.Role {
+		list = append(list, fail("role", words.RolesAre(id.Site(o.Config.Site), o.Config.Role, role, identity.Key()))...)
+	}
 	if err := certs.CheckClock(h.Time, time.Now()); err != nil {
 		return append(list, fail("clock", words.ClockWrong(err))...)
 	}

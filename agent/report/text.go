@@ -29,6 +29,7 @@ type Snapshot struct {
 	Trouble   string          // why it is not connected
 	Apart     words.Situation // what it is then
 	Since     time.Time
+	Role      string // how the hub's role for this site differs from its own; empty: it does not
 	Copy      string // where another agent runs with this site's keys; empty: none does
 	Clock     string // how wrong it is, if it is
 	Expires   time.Time
@@ -156,6 +157,9 @@ func (s Snapshot) link(l *lines) {
 		w := s.Apart.Words()
 		w.What = "" // the trouble says whether the hub was reached
 		l.say(w, "since "+words.Time(s.Since), s.Trouble)
+	}
+	if s.Role != "" && !s.Stopped {
+		l.tell(words.RoleDiffers, "", s.Role)
 	}
 	if s.Copy != "" && !s.Stopped {
 		l.tell(words.TwoCopies, "", s.Copy)

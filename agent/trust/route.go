@@ -68,11 +68,18 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 	if !first && !slices.Equal(approved, proposed) {
 		return waiting(difference(route.Address, approved, proposed))
 	}
-	var missing []id.Site
+	var missing, keyless []id.Site
 	for _, r := range route.Recipients {
-		if r.Statement == "" {
+		switch {
+		case r.Statement != "":
+		case r.Joined:
+			keyless = append(keyless, r.Site)
+		default:
 			missing = append(missing, r.Site)
 		}
+	}
+	if len(keyless) > 0 {
+		return waiting(words.NoKeyYet(keyless))
 	}
 	if len(missing) > 0 {
 		return waiting(words.NotJoined(missing))

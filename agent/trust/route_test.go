@@ -60,6 +60,7 @@ func TestASiteThatHasNotJoined(t *testing.T) {
 	n.approve("CA-RC", "SF-RC")
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
 	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}), "waiting for SF-RC to join")
+	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC", Joined: true}), "waiting for the key of SF-RC: the site has joined")
 	n.sends(ca, sf)
 }
 

@@ -68,6 +68,17 @@ type Hello struct {
 	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
 }
 
+// Role returns the caller's role at the hub: send, receive or both.
+func (h Hello) Role() string {
+	switch {
+	case h.MayReceive && len(h.MaySend) > 0:
+		return "both"
+	case h.MayReceive:
+		return "receive"
+	}
+	return "send"
+}
+
 // Query parameters of PathHello from a running agent.
 const (
 	QueryRole    = "role"    // send, receive or both
@@ -115,11 +126,13 @@ type Route struct {
 	Version    id.Hash          `json:"route_version"`
 }
 
-// RouteRecipient is one proposed recipient. Statement is empty while the site has not joined.
+// RouteRecipient is one proposed recipient. Statement is empty until its agent has given one to the
+// hub: before it has joined, and when it runs in a role that does not receive.
 type RouteRecipient struct {
 	Site      id.Site `json:"site"`
 	Statement string  `json:"statement,omitempty"` // its recipient-key statement, a JWS
 	KeyHash   id.Hash `json:"key_hash,omitempty"`  // SHA-256 of the recipient string
+	Joined    bool    `json:"joined,omitempty"`    // it is in the network, also when it has given the hub no statement
 }
 
 // RouteVersion computes a route's version: SHA-256 over the exact JSON of network, address and

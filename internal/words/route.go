@@ -105,6 +105,12 @@ func RouteDiffers(address id.Address, added, gone, proposed []id.Site) string {
 // NotJoined says that sites have not joined yet.
 func NotJoined(sites []id.Site) string { return fmt.Sprintf("waiting for %s to join", Sites(sites)) }
 
+// NoKeyYet says that sites are in the network, and that the hub has no key to send to them.
+func NoKeyYet(sites []id.Site) string {
+	return fmt.Sprintf("waiting for the key of %s: the site has joined, and its agent has not given the hub a key to send to. Ask its admin to run 'sealpost agent doctor' there: "+
+		"mostly its agent does not run, or runs in a role that does not receive", Sites(sites))
+}
+
 // approval is the command that approves a proposal.
 func approval(address id.Address, proposed []id.Site) string {
 	return "sealpost agent approve " + strings.ReplaceAll(Sites(proposed), ", ", ",") + " --route " + address.String()

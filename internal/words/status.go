@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"sealpost/internal/id"
 )
 
 // What STATUS.txt and `sealpost agent status` say of what is well.
@@ -36,6 +38,12 @@ func RunsElsewhere(since time.Time) string {
 // AlsoRuns says where another agent runs with this site's keys.
 func AlsoRuns(from string, since time.Time) string {
 	return fmt.Sprintf("another computer runs this site with the same keys: it reaches the hub from %s, since %s", from, Time(since))
+}
+
+// RolesAre says that site and hub do not agree on the site's role, and how to change either.
+func RolesAre(site id.Site, here, hub string, fingerprint id.Hash) Verdict {
+	return verdict("if the hub is right, ask its admin for a new invitation and run 'sealpost agent join' with it in this folder; if this site is right, ask them to run '"+
+		admit(string(site), here, fingerprint)+"'", "this site has the role %s in agent.toml, and the hub has it as %s", here, hub)
 }
 
 // Connected says to which hub.

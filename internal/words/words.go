@@ -28,6 +28,7 @@ const (
 	ProxyShut                     // the proxy on the way lets nothing through
 	RefusedByHub                  // the hub was reached, and refuses this site
 	WrongClock                    // this computer's clock or the hub's is wrong
+	RoleDiffers                   // the hub has another role for this site
 	TwoCopies                     // a second agent runs with the keys of this site
 	Expiring                      // the certificate ends soon
 	NotTrusted                    // another site shows itself as somebody else than before
@@ -152,6 +153,13 @@ var table = [situations]Words{
 		Safe:  "Yes.",
 		Next:  "If this clock is right, tell the admin of the hub; if not, set it right. Until then certificates may not be believed.",
 		Ask:   "The admin of this computer.",
+	},
+	RoleDiffers: {
+		Label: "ROLE",
+		What:  "the hub has another role for this site",
+		Safe:  "Yes. Nothing is lost. But what needs the role that is missing waits.",
+		Next:  "One of the two has to be changed; the line says how.",
+		Ask:   "The admin of your site, who can ask the admin of the hub which role is right.",
 	},
 	TwoCopies: {
 		Label: "TWO COPIES",
