@@ -62,8 +62,9 @@ func heading(f *file, s Snapshot, now time.Time) string {
 
 // lines collects what a status file says.
 type lines struct {
-	list   []string
-	moving bool // progress is told as well
+	list     []string
+	moving   bool // progress is told as well
+	receives bool // and does not send
 }
 
 func (l *lines) add(format string, args ...any) {
@@ -77,7 +78,15 @@ func (l *lines) head(format string, args ...any) {
 }
 
 // tell adds a situation with everything that a user wants to know.
-func (l *lines) tell(s words.Situation, which, why string) { l.say(s.Words(), which, why) }
+func (l *lines) tell(s words.Situation, which, why string) { l.say(l.words(s), which, why) }
+
+// words returns what is said of a situation at a site of this role.
+func (l *lines) words(s words.Situation) words.Words {
+	if l.receives {
+		return s.Words().ForReceiver()
+	}
+	return s.Words()
+}
 
 func (l *lines) say(w words.Words, which, why string) {
 	l.head("%s", strings.TrimSpace(w.Label+" "+which))
@@ -103,7 +112,7 @@ func (l *lines) more(all, listed int) {
 }
 
 func (s Snapshot) text(p *place, moving bool) string {
-	l := &lines{moving: moving}
+	l := &lines{moving: moving, receives: s.Inbox != nil && s.Outbox == nil}
 	s.link(l)
 	for _, pin := range s.Pins {
 		l.tell(words.NotTrusted, string(pin.Site), pin.Trouble+". "+pin.Advice)
@@ -154,7 +163,7 @@ func (s Snapshot) link(l *lines) {
 	case s.Trouble == "":
 		l.head("%s", words.Connecting)
 	default:
-		w := s.Apart.Words()
+		w := l.words(s.Apart)
 		w.What = "" // the trouble says whether the hub was reached
 		l.say(w, "since "+words.Time(s.Since), s.Trouble)
 	}

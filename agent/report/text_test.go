@@ -153,3 +153,22 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 		t.Errorf("it does not say of which folder it tells:\n%s", text)
 	}
 }
+
+// A site that only receives has no outbox: nothing tells its users to drop files or where files of theirs lie.
+func TestAReceiverIsNotToldToDropFiles(t *testing.T) {
+	for _, what := range []words.Situation{words.NotConnected, words.Intercepted, words.ProxyShut, words.RefusedByHub, words.Stopped, words.TakenOver} {
+		for _, stopped := range []bool{false, true} {
+			s := Snapshot{Trouble: "why", Apart: what, Stopped: stopped, End: what, Why: "why", Inbox: &inbox.Status{}}
+			text := s.text(&place{dir: "/site", inbox: "/site/inbox", disks: true}, true)
+			for _, never := range []string{"dropping", "outbox", "sending", "tray"} {
+				if strings.Contains(text, never) {
+					t.Errorf("a receiver reads of %q:\n%s", never, text)
+				}
+			}
+			s.Outbox = standing(outbox.Standing{})
+			if text := s.text(here, true); strings.Contains(what.Words().Safe, "dropping") && !strings.Contains(text, "go on dropping files") {
+				t.Errorf("a sender does not read of it:\n%s", text)
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ package words
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,17 @@ const SafeWhereMissing = "sealpost has deleted nothing. Where the files lie cann
 // Words returns what is said of a situation.
 func (s Situation) Words() Words { return table[s] }
 
+const (
+	goOnDropping = ", and you can go on dropping files."
+	othersKeepIt = ". What is sent to this site waits at the hub or at its sender."
+)
+
+// ForReceiver returns the words for a site that does not send, and so has no folder to drop files into.
+func (w Words) ForReceiver() Words {
+	w.Safe = strings.Replace(w.Safe, goOnDropping, othersKeepIt, 1)
+	return w
+}
+
 var table = [situations]Words{
 	Blocked: {
 		Label: "WAITING",
@@ -122,28 +134,28 @@ var table = [situations]Words{
 	NotConnected: {
 		Label: "NOT CONNECTED",
 		What:  "there is no connection to the hub",
-		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Safe:  "Yes. Nothing is lost" + goOnDropping,
 		Next:  "sealpost tries again by itself, all the time.",
 		Ask:   "The admin of your site, if it lasts: 'sealpost agent doctor' says where it breaks.",
 	},
 	Intercepted: {
 		Label: "NOT CONNECTED",
 		What:  "something else answers in the hub's place",
-		Safe:  "Yes. Nothing was sent to it. Nothing is lost, and you can go on dropping files.",
+		Safe:  "Yes. Nothing was sent to it. Nothing is lost" + goOnDropping,
 		Next:  "sealpost tries again by itself, and goes on as soon as the hub itself answers.",
 		Ask:   "Whoever runs the firewall or the proxy of your network: connections to the hub must pass without inspection.",
 	},
 	ProxyShut: {
 		Label: "NOT CONNECTED",
 		What:  "the proxy on the way to the hub lets nothing through",
-		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Safe:  "Yes. Nothing is lost" + goOnDropping,
 		Next:  "sealpost tries again by itself, all the time.",
 		Ask:   "The admin of your site, who can ask whoever runs the proxy.",
 	},
 	RefusedByHub: {
 		Label: "NOT CONNECTED",
 		What:  "the hub was reached, and does not serve this site",
-		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Safe:  "Yes. Nothing is lost" + goOnDropping,
 		Next:  "sealpost asks again by itself, and goes on as soon as the reason is gone.",
 		Ask:   "The admin of your site, who can ask the admin of the hub.",
 	},
@@ -241,7 +253,7 @@ var table = [situations]Words{
 	Stopped: {
 		Label: "STOPPED",
 		What:  "sealpost does not run at this site",
-		Safe:  "Yes. Nothing is lost, and you can go on dropping files.",
+		Safe:  "Yes. Nothing is lost" + goOnDropping,
 		Next:  "Nothing is sent or received until it is started again.",
 		Ask:   "The admin of your site.",
 	},
