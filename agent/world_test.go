@@ -20,8 +20,8 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
-	"sealpost/internal/freeport"
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/spool/badgerspool"
 )
 
@@ -33,8 +33,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a story waits for what must happen. It is only ever used up by a failure.
-const patience = 3 * time.Minute
+// patience is testkit's, for a story's own limits.
+const patience = testkit.Patience
+
+// The words of every story.
+var (
+	must       = testkit.Must
+	eventually = testkit.Eventually
+)
 
 // world is a hub and its sites in one process, on real disks and real TLS.
 type world struct {
@@ -75,9 +81,7 @@ func newWorld(t *testing.T) *world { t.Helper(); return newWorldAt(t, nil) }
 // newWorldAt is a world where it is another time.
 func newWorldAt(t *testing.T, now func() time.Time) *world {
 	t.Helper()
-	addr, err := freeport.Address()
-	must(t, err)
-	w := &world{t: t, dir: t.TempDir(), addr: addr, now: now}
+	w := &world{t: t, dir: t.TempDir(), addr: testkit.FreeAddress(t), now: now}
 	w.initHub()
 	w.startHub()
 	t.Cleanup(func() {
@@ -86,13 +90,6 @@ func newWorldAt(t *testing.T, now func() time.Time) *world {
 		}
 	})
 	return w
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (w *world) hubDir() string { return filepath.Join(w.dir, "DC-HQ") }
@@ -237,18 +234,6 @@ func (s *site) status() (st agent.Status) {
 	s.w.t.Helper()
 	must(s.w.t, s.call(agent.PathStatus, agent.StatusRequest{Latest: 100}, &st))
 	return st
-}
-
-// eventually waits until what holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for pause := time.Millisecond; !holds(); pause = min(2*pause, 100*time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it did not happen: %s", what)
-		}
-		time.Sleep(pause)
-	}
 }
 
 // expect waits until the file is in the inbox with this content.

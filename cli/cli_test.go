@@ -13,7 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"sealpost/internal/freeport"
+	"sealpost/internal/testkit"
 )
 
 // TestMain makes this test binary a sealpost as well: the scripts and stories run it as a command of that name.
@@ -75,13 +75,7 @@ func answers(ts *testscript.TestScript, _ bool, args []string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	addr, err := freeport.Address()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, port, err := net.SplitHostPort(testkit.FreeAddress(t))
+	testkit.Must(t, err)
 	return port
 }

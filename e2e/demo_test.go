@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sealpost/internal/testkit"
 )
 
 // The scenario: who sends what to whom.
@@ -119,17 +121,17 @@ func TestTheDemoStaysUpUntilItIsInterrupted(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer cmd.Process.Kill()
-	eventually(t, "it says where to drop files", func() bool { return strings.Contains(read(t, log.Name()), "Drop a file into one of these folders") }, func() string { return tail(log.Name(), 50) })
+	eventually(t, "it says where to drop files", func() bool { return strings.Contains(read(t, log.Name()), "Drop a file into one of these folders") }, func() string { return testkit.Tail(log.Name(), 50) })
 	must(t, os.WriteFile(filepath.Join(place, "FL-LAB", "outbox", "dropped by hand.txt"), []byte("by hand"), 0o644))
 	eventually(t, "it arrives", func() bool {
 		text, err := os.ReadFile(filepath.Join(place, "SF-RC", "inbox", "FL-LAB", "dropped by hand.txt"))
 		return err == nil && string(text) == "by hand"
-	}, func() string { return tail(log.Name(), 50) })
+	}, func() string { return testkit.Tail(log.Name(), 50) })
 	must(t, cmd.Process.Signal(syscall.SIGINT))
 	select {
 	case err := <-ended:
 		if err != nil {
-			t.Errorf("after Ctrl-C: %v\n%s", err, tail(log.Name(), 50))
+			t.Errorf("after Ctrl-C: %v\n%s", err, testkit.Tail(log.Name(), 50))
 		}
 	case <-time.After(patience):
 		t.Fatal("it does not end after Ctrl-C")

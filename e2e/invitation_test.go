@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"sealpost/internal/testkit"
 )
 
 // Each invitation that is not good is turned down with a reason and with what to do, and leaves the site able to join with
@@ -50,7 +52,7 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 	join(changed(`secret = ".{4}`, `secret = "AAAA`), "ask the admin of the hub")
 	join(changed(`network = "[0-9a-f]{8}`, `network = "00000000`), "is not the hub of this network")
 	join(changed(regexp.QuoteMeta(w.addr), other.addr), "is not the hub of this network")
-	join(changed(regexp.QuoteMeta(w.addr), freeAddress(t)), "cannot be reached", "run the same command again")
+	join(changed(regexp.QuoteMeta(w.addr), testkit.FreeAddress(t)), "cannot be reached", "run the same command again")
 
 	lab.join("--approve", "CA-RC") // invites again: the earlier one is replaced
 	stranger := filepath.Join(w.dir, "stranger")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sealpost/e2e/badline"
+	"sealpost/internal/testkit"
 )
 
 // line is a way to the hub that a story can cut, freeze and mend.
@@ -51,7 +52,7 @@ func startLine(l *line) *line {
 	l.t.Helper()
 	l.ends = map[net.Conn]bool{}
 	var err error
-	l.listen, err = net.Listen("tcp", freeAddress(l.t))
+	l.listen, err = net.Listen("tcp", testkit.FreeAddress(l.t))
 	must(l.t, err)
 	l.done.Go(l.accept)
 	l.t.Cleanup(func() {

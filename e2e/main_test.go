@@ -10,11 +10,20 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
+
+	"sealpost/internal/testkit"
 )
 
-// patience is how long a story waits for what must happen. It is only ever used up by a failure.
-const patience = 90 * time.Second
+// patience is testkit's, for a story's own limits.
+const patience = testkit.Patience
+
+// The words of every story.
+var (
+	must             = testkit.Must
+	eventually       = testkit.Eventually
+	eventuallyWithin = testkit.EventuallyWithin
+	edit             = testkit.Edit
+)
 
 // soak makes the stories longer.
 var soak = os.Getenv("SEALPOST_SOAK") != ""
@@ -76,31 +85,3 @@ var lookAtSources = sync.OnceValue(func() error {
 		return err
 	})
 })
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits until what holds; why, if given, says what the world looks like when it never does.
-func eventually(t testing.TB, what string, holds func() bool, why ...func() string) {
-	t.Helper()
-	eventuallyWithin(t, patience, what, holds, why...)
-}
-
-func eventuallyWithin(t testing.TB, limit time.Duration, what string, holds func() bool, why ...func() string) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for pause := 2 * time.Millisecond; !holds(); pause = min(2*pause, 100*time.Millisecond) {
-		if time.Now().After(deadline) {
-			text := "it did not happen: " + what
-			for _, w := range why {
-				text += "\n" + w()
-			}
-			t.Fatal(text)
-		}
-		time.Sleep(pause)
-	}
-}

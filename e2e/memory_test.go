@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sealpost/internal/testkit"
 )
 
 // memoryBound is the most private memory that any process may take, whatever the size of a file.
@@ -53,7 +55,7 @@ func TestTheHubKeepsToItsLimitOfMemory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.hub.Stop()
-	watched := freeAddress(t)
+	watched := testkit.FreeAddress(t)
 	edit(t, w.hub.config(), `metrics = ""`, `metrics = "`+watched+`"`)
 	expect := func(want int64, env ...string) {
 		t.Helper()

@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"sealpost/internal/testkit"
 )
 
 // daemon is one `sealpost … run`, which a story starts, stops and kills. Its log goes on over all its lives.
@@ -40,7 +41,7 @@ func newDaemon(t testing.TB, name, log, bin string, args ...string) *daemon {
 			t.Errorf("%s has a data race", name)
 		}
 		if t.Failed() {
-			t.Logf("--- log of %s (its end) ---\n%s", name, tail(log, 60))
+			t.Logf("--- log of %s (its end) ---\n%s", name, testkit.Tail(log, 60))
 		}
 	})
 	return d
@@ -131,16 +132,6 @@ func (d *daemon) Says(text string) bool {
 	return bytes.Contains(log, []byte(text))
 }
 
-// tail is the end of a file.
-func tail(path string, lines int) string {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
 // run carries out one command line and returns what it printed, and its exit code.
 func run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -164,17 +155,6 @@ func sealpost(t testing.TB, args ...string) string {
 		t.Fatalf("sealpost %s: exit code %d\n%s%s", strings.Join(args, " "), code, stdout, stderr)
 	}
 	return stdout
-}
-
-// edit replaces text in a configuration file.
-func edit(t testing.TB, path, old, text string) {
-	t.Helper()
-	have, err := os.ReadFile(path)
-	must(t, err)
-	if !bytes.Contains(have, []byte(old)) {
-		t.Fatalf("%s has no %q", filepath.Base(path), old)
-	}
-	must(t, os.WriteFile(path, bytes.ReplaceAll(have, []byte(old), []byte(text)), 0o600))
 }
 
 // more adds text to a file.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/agent"
+	"sealpost/internal/testkit"
 )
 
 // The accounts of a siege. No account of the machine has these numbers.
@@ -292,7 +293,7 @@ func (s *site) Restart() {
 	s.daemon.Start()
 	eventuallyWithin(s.t, startLimit, s.name+" starts, whatever lies in its folders", func() bool {
 		if !s.running() {
-			s.t.Fatalf("%s does not start: %v\n%s", s.name, s.err, tail(s.log, 3))
+			s.t.Fatalf("%s does not start: %v\n%s", s.name, s.err, testkit.Tail(s.log, 3))
 		}
 		return s.ask(agent.PathStatus, agent.StatusRequest{}, nil) == nil
 	})

@@ -12,7 +12,7 @@ import (
 
 	"sealpost/hub"
 	"sealpost/internal/control"
-	"sealpost/internal/freeport"
+	"sealpost/internal/testkit"
 )
 
 // world is a network on loopback: a hub and its sites, each a process with a folder of its own.
@@ -45,7 +45,7 @@ func newWorldOf(t testing.TB, bin string, hosts ...string) *world {
 func newWorldIn(t testing.TB, dir, bin string, hosts ...string) *world {
 	t.Helper()
 	must(t, lookAtSources())
-	w := &world{t: t, dir: dir, addr: freeAddress(t)}
+	w := &world{t: t, dir: dir, addr: testkit.FreeAddress(t)}
 	w.root = filepath.Join(w.dir, "root")
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ"), hosts: hosts}
@@ -53,13 +53,6 @@ func newWorldIn(t testing.TB, dir, bin string, hosts ...string) *world {
 	w.hub.Init()
 	w.hub.Start()
 	return w
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	addr, err := freeport.Address()
-	must(t, err)
-	return addr
 }
 
 // at names a place in the hub's folder.

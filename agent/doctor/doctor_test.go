@@ -26,16 +26,12 @@ import (
 	"sealpost/config"
 	"sealpost/envelope"
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var must = testkit.Must
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lab is the folder of a site that has joined, with a hub that does not answer.
 func lab(t *testing.T) Options {

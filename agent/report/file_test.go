@@ -9,15 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/internal/testkit"
 	"sealpost/internal/words"
 )
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = testkit.Must
 
 // kept is a status file in a folder, and what is logged of it.
 type kept struct {

@@ -17,8 +17,11 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/statement"
 )
+
+var must = testkit.Must
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -60,13 +63,6 @@ func (n *network) reopen() {
 	n.t.Helper()
 	must(n.t, n.Ledger.Close())
 	n.open()
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // peer is another site: its identity, and what it states as its recipient key.

@@ -105,11 +105,11 @@ func TestTheHubReplaysAnEnvelope(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
 			d := delivered(t, w, lab, centre)
-			before := centre.log.count(c.log)
+			before := centre.log.Count(c.log)
 			c.replay(&d)
 			settled := w.liar.handsOut(centre, d)
 			eventually(t, "it settles", func() bool { return settled() == 1 })
-			if centre.log.count(c.log) == before {
+			if centre.log.Count(c.log) == before {
 				t.Errorf("it does not say %q", c.log)
 			}
 			centre.has("FL-LAB/data.csv: secret")
@@ -155,7 +155,7 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 				return list
 			})
 			lab.drop("data.csv", "secret")
-			eventually(t, "it is handed back", func() bool { return centre.log.count("msg=released") > 0 })
+			eventually(t, "it is handed back", func() bool { return centre.log.Count("msg=released") > 0 })
 			if s := centre.status().Inbox; len(s.Released) != 1 || len(s.Refused) != 0 {
 				t.Errorf("the status says %+v", s)
 			}
@@ -257,7 +257,7 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 	d := delivered(t, w, lab, centre) // the centre has seen the lab
 	forged := w.liar.forges(d, centre)
 	w.liar.handsOut(centre, forged)
-	eventually(t, "it is handed back", func() bool { return centre.log.count("code=pin") > 0 })
+	eventually(t, "it is handed back", func() bool { return centre.log.Count("code=pin") > 0 })
 	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble, "another identity key") || p.Identity != lab.identity().Key() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}

@@ -97,8 +97,8 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 				r := lab.message().Recipients
 				return len(r) == 1 && strings.Contains(r[0].Doubt, c.doubt) && !r[0].Verified
 			})
-			eventually(t, "it is logged", func() bool { return lab.log.count("receipt not believed") > 0 })
-			if n := lab.log.count("receipt not believed"); n != 1 {
+			eventually(t, "it is logged", func() bool { return lab.log.Count("receipt not believed") > 0 })
+			if n := lab.log.Count("receipt not believed"); n != 1 {
 				t.Errorf("it is logged %d times", n)
 			}
 			lab.tray("sending", "data.csv")

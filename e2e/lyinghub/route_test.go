@@ -147,7 +147,7 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.key")))
 	centre.newKey()
 	centre.start()
-	eventually(t, "the hub has the new key", func() bool { return centre.log.count("recipient key uploaded") == 2 })
+	eventually(t, "the hub has the new key", func() bool { return centre.log.Count("recipient key uploaded") == 2 })
 	lab.reconsider("CA-RC")
 	lab.drop("second", "second")
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")

@@ -1,7 +1,6 @@
 package lyinghub
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,8 +22,8 @@ import (
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
-	"sealpost/internal/freeport"
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/spool/badgerspool"
 )
 
@@ -32,8 +31,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
 }
 
-// patience is how long a story waits for what must happen. It is only ever used up by a failure.
-const patience = 60 * time.Second
+// The words of every story.
+var (
+	must       = testkit.Must
+	eventually = testkit.Eventually
+)
 
 // world is a hub, the liar in front of it, and sites that know the liar only.
 type world struct {
@@ -41,13 +43,6 @@ type world struct {
 	dir     string
 	hubAddr string
 	liar    *liar
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // start runs a daemon until the test ends, or the returned function is called.
@@ -69,10 +64,8 @@ func start(t *testing.T, run func(context.Context) error) (stop func()) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	addr, err := freeport.Address()
-	must(t, err)
-	w := &world{t: t, dir: t.TempDir(), hubAddr: addr}
-	_, err = hub.Init(hub.InitOptions{Dir: w.hubDir(), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: w.hubAddr})
+	w := &world{t: t, dir: t.TempDir(), hubAddr: testkit.FreeAddress(t)}
+	_, err := hub.Init(hub.InitOptions{Dir: w.hubDir(), Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: w.hubAddr})
 	must(t, err)
 	cfg, err := config.LoadHub(config.HubFile(w.hubDir()))
 	must(t, err)
@@ -110,30 +103,8 @@ type site struct {
 	w    *world
 	name id.Site
 	dir  string
-	log  journal
+	log  testkit.Journal
 	stop func()
-}
-
-// journal keeps what an agent logs.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) count(words string) int {
-	return strings.Count(j.String(), words)
 }
 
 func (w *world) join(name, role string, approve ...string) *site {
@@ -207,18 +178,6 @@ func (s *site) status() (st agent.Status) {
 func (s *site) reconsider(approve ...string) {
 	s.w.t.Helper()
 	s.call(agent.PathApprove, agent.ApproveRequest{Sites: approve}, nil)
-}
-
-// eventually waits until what holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for pause := time.Millisecond; !holds(); pause = min(2*pause, 100*time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it did not happen: %s", what)
-		}
-		time.Sleep(pause)
-	}
 }
 
 // waits waits until the lab says why nothing is sent, in these words.

@@ -1,33 +1,21 @@
 package wine
 
 import (
-	"bytes"
 	"crypto/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"sealpost/internal/testkit"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits until what holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen: " + what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
+// The words of every story.
+var (
+	must       = testkit.Must
+	eventually = testkit.Eventually
+	edit       = testkit.Edit
+)
 
 // build builds a program with fault points for another system.
 func build(t *testing.T, goos, program string) string {
@@ -39,20 +27,6 @@ func build(t *testing.T, goos, program string) string {
 		t.Fatalf("build %s for %s: %v\n%s", program, goos, err, text)
 	}
 	return out
-}
-
-// edit replaces pairs of texts in a configuration file.
-func edit(t *testing.T, path string, pairs ...string) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	must(t, err)
-	for i := 0; i < len(pairs); i += 2 {
-		if !bytes.Contains(text, []byte(pairs[i])) {
-			t.Fatalf("%s has no %q", path, pairs[i])
-		}
-		text = bytes.ReplaceAll(text, []byte(pairs[i]), []byte(pairs[i+1]))
-	}
-	must(t, os.WriteFile(path, text, 0o600))
 }
 
 // drop writes files of random content, each through a name that sealpost leaves alone, and returns what they are.

@@ -9,13 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"sealpost/internal/freeport"
+	"sealpost/internal/testkit"
 )
-
-// patience is how long a story waits for what must happen. It is only ever used up by a failure.
-const patience = 90 * time.Second
 
 // network is a hub and the centre CA-RC on Linux, and the site FL-LAB on Windows.
 type network struct {
@@ -30,10 +26,8 @@ const site = `C:\ProgramData\sealpost\FL-LAB`
 func newNetwork(t *testing.T, before ...func(*machine)) *network {
 	t.Helper()
 	n := &network{t: t, m: windows(t, before...), program: build(t, "linux", "sealpost"), dir: t.TempDir()}
-	addr, err := freeport.Address()
-	must(t, err)
 	hub, centre := filepath.Join(n.dir, "DC-HQ"), filepath.Join(n.dir, "CA-RC")
-	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", addr, "--root", filepath.Join(n.dir, "root"))
+	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", testkit.FreeAddress(t), "--root", filepath.Join(n.dir, "root"))
 	edit(t, filepath.Join(hub, "hub.toml"), `reserve = "5GiB"`, `reserve = "64MiB"`, `floor = "1GiB"`, `floor = "32MiB"`, `ballast = "64MiB"`, `ballast = "1MiB"`)
 	n.daemon("hub", hub)
 	for _, name := range []string{"FL-LAB", "CA-RC"} {

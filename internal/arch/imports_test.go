@@ -169,6 +169,7 @@ func TestRulesFindWhatBreaksThem(t *testing.T) {
 		{ImportPath: "sealpost/certs", Imports: []string{"sealpost/statement"}},
 		{ImportPath: "sealpost", Imports: []string{"sealpost/hub"}},
 		{ImportPath: "sealpost/hub", Deps: []string{"net/http/pprof"}},
+		{ImportPath: "sealpost/hub", Imports: []string{"sealpost/internal/testkit"}},
 		{ImportPath: "sealpost/attic"},
 	} {
 		if len(againstArrows([]pkg{p})) == 0 && len(againstBans([]pkg{p})) == 0 {
@@ -242,10 +243,13 @@ func roomOf(importPath string) string {
 	return room
 }
 
+// testRooms are the packages of internal that only tests may import.
+var testRooms = []string{"internal/arch", "internal/winetest", "internal/testkit"}
+
 // isTestOnly tells the folders that are no part of the binary.
 func isTestOnly(room string) bool {
 	first, _, _ := strings.Cut(room, "/")
-	return first == "e2e" || first == "bench" || room == "internal/arch" || room == "internal/winetest"
+	return first == "e2e" || first == "bench" || slices.Contains(testRooms, room)
 }
 
 func is(rooms ...string) func(string) bool {

@@ -2,7 +2,6 @@ package badgerspool
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +9,11 @@ import (
 
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/spool"
 )
+
+var must = testkit.Must
 
 func TestNewerFormatIsRefused(t *testing.T) {
 	dir := t.TempDir()
@@ -127,11 +129,4 @@ func TestInterruptedCreation(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, publishAny(t.Context(), s, testEnvelope(filler(500)), nil))
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(fmt.Errorf("unexpected: %w", err))
-	}
 }
