@@ -39,7 +39,7 @@ func TestARunningSiteWithAWrongClockIsToldAndGoesOn(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
 	var ahead atomic.Int64
-	lab.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	lab.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	const years = 5 * 365 * 24 * time.Hour
 	for wrong, want := range map[time.Duration]string{years: "ahead of the hub's", -years: "behind the hub's"} {
 		lab.stop()

@@ -20,7 +20,7 @@ func (w *world) joinBy(now func() time.Time, name, role string, approve ...strin
 	w.t.Helper()
 	s := w.join(name, role, approve...)
 	s.stop()
-	s.now = now
+	s.Now = now
 	s.start()
 	return s
 }
@@ -105,7 +105,7 @@ func TestTheCentresClockIsWrongByYears(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	var clock wrongClock
 	centre.stop()
-	centre.now = clock.now
+	centre.Now = clock.now
 	centre.start()
 	eventually(t, "it is connected", func() bool { return centre.status().Link.Connected })
 	for name, ahead := range map[string]time.Duration{"ahead": fiveYears, "behind": -fiveYears} {

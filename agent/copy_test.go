@@ -12,7 +12,7 @@ import (
 // copied is a second folder of a site that is stopped, with the same keys and another control socket.
 func (s *site) copied() *site {
 	s.w.t.Helper()
-	twin := &site{w: s.w, name: s.name, dir: filepath.Join(s.w.dir, string(s.name)+" twin")}
+	twin := s.w.site(s.w.Network.Site(s.name, s.Role, filepath.Join(s.w.dir, string(s.name)+" twin")))
 	must(s.w.t, os.CopyFS(twin.dir, os.DirFS(s.dir)))
 	secrets, err := filepath.Glob(filepath.Join(twin.dir, "state", "*"))
 	must(s.w.t, err)

@@ -14,7 +14,7 @@ import (
 // loseLedger stops the site, removes its ledger, and starts it again.
 func (s *site) loseLedger() {
 	s.w.t.Helper()
-	if s.daemon != nil {
+	if s.Running() {
 		s.stop()
 	}
 	files, err := filepath.Glob(filepath.Join(s.dir, "state", "ledger.db*"))

@@ -100,7 +100,7 @@ func TestTheWayBackAfterExpiry(t *testing.T) {
 			return strings.Contains(why, "certificate has expired") && strings.Contains(why, "ask the admin of the hub for a new invitation and run 'sealpost agent join' again")
 		})
 		s.stop()
-		joined, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(string(s.name), s.role), Dir: s.dir, Version: "test", Log: w.log(string(s.name)), Now: w.now})
+		joined, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(string(s.name), s.Role), Dir: s.dir, Version: "test", Log: w.log(string(s.name)), Now: w.now})
 		if err != nil || !joined.Again {
 			t.Fatalf("join again: %+v, %v", joined, err)
 		}

@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/agent"
-	"sealpost/config"
 )
 
 // ontoSmallDisk moves the state folder of a site that is stopped onto a disk of its own.
@@ -50,16 +48,6 @@ func (s *site) fill() (empty func()) {
 	return func() { must(s.w.t, os.Remove(f.Name())) }
 }
 
-// keep runs the site as the program does.
-func (s *site) keep() {
-	s.w.t.Helper()
-	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
-	must(s.w.t, err)
-	s.daemon = start(func(ctx context.Context) error {
-		return agent.Keep(ctx, agent.Options{Config: cfg, Dir: s.dir, Version: "test", Log: s.w.log(string(s.name))})
-	})
-}
-
 // The disk of the ledger is full at a start: the ledger is not called damaged, each command and STATUS.txt say that the disk is
 // full, and the agent goes on by itself once there is room. The same holds for a ledger that is to be made.
 func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
@@ -74,7 +62,7 @@ func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
 			}
 			empty := lab.fill()
 			lab.drop("data.csv", []byte("1;2"))
-			lab.keep()
+			lab.Daemon.Start() // it answers each command with an error
 			eventually(t, "a command says that the disk is full", func() bool {
 				err := lab.call(agent.PathStatus, agent.StatusRequest{}, nil)
 				return err != nil && strings.Contains(err.Error(), "the disk is full") && strings.Contains(err.Error(), "make room") &&

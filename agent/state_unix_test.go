@@ -4,6 +4,7 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -26,7 +27,9 @@ func (s *site) tryStart() (said string, err error) {
 	var log bytes.Buffer
 	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err == nil {
-		must(s.w.t, start(a.Run).end(s.w.t))
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // it ends at once
+		must(s.w.t, a.Run(ctx))
 	}
 	return log.String(), err
 }

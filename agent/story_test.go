@@ -350,24 +350,9 @@ func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
 	}
 }
 
-// awaitHeld waits for the end of an agent that another one displaces.
-func (r *running) awaitHeld(t *testing.T) error {
-	t.Helper()
-	select {
-	case err := <-r.done:
-		r.done <- nil // for who stops it
-		if !errors.Is(err, api.ErrHeld) {
-			return err
-		}
-		return nil
-	case <-time.After(patience):
-		return errors.New("it goes on")
-	}
-}
-
 func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
-	twin := &site{w: w, name: centre.name, dir: filepath.Join(w.dir, "CA-RC twin")}
+	twin := w.site(w.Site(centre.name, "receive", filepath.Join(w.dir, "CA-RC twin")))
 	centre.stop()
 	must(t, os.CopyFS(twin.dir, os.DirFS(centre.dir)))
 	for _, secret := range []string{"identity.key", "recipient.key", "recipient.json"} {
@@ -378,15 +363,8 @@ func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	lab.drop("one", []byte("one"))
 	centre.expect("FL-LAB", "one", []byte("one"))
 	twin.start()
-	defer twin.stop()
-	select {
-	case err := <-centre.daemon.done:
-		if !errors.Is(err, api.ErrHeld) || !strings.Contains(err.Error(), "another agent of CA-RC is running") {
-			t.Errorf("it says %v", err)
-		}
-		centre.daemon = nil
-	case <-time.After(patience):
-		t.Fatal("the displaced agent goes on")
+	if err := centre.Ended(); !errors.Is(err, api.ErrHeld) || !strings.Contains(err.Error(), "another agent of CA-RC is running") {
+		t.Errorf("it says %v", err)
 	}
 	if text := centre.statusFile(); !strings.Contains(text, "another computer runs this site with the same keys since 2") || strings.Contains(text, "it was stopped") {
 		t.Errorf("the status file of the displaced one says:\n%s", text)
@@ -400,11 +378,12 @@ func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 		t.Errorf("the one that runs is taken over since %s", since)
 	}
 	centre.start()
-	defer centre.stop()
 	if since := agent.TakenOver(filepath.Join(centre.dir, "state")); !since.IsZero() {
 		t.Errorf("started again it is taken over since %s", since)
 	}
-	must(t, twin.daemon.awaitHeld(t))
+	if err := twin.Ended(); !errors.Is(err, api.ErrHeld) {
+		t.Errorf("the older one ends with %v", err)
+	}
 }
 
 func TestEachMessageHasARecordForPrograms(t *testing.T) {

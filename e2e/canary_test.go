@@ -173,7 +173,7 @@ func (s *site) addKeys(c *canary) {
 func (a *audit) checkCanary() {
 	a.w.t.Helper()
 	c := a.w.canaryOf()
-	for _, base := range []string{a.w.hub.dir, a.w.hub.log} {
+	for _, base := range []string{a.w.hub.dir, a.w.hub.File} {
 		a.search(c, base)
 	}
 }

@@ -110,7 +110,7 @@ func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 		return n == len(w.drops)
 	}, lab.statusText)
 	c := w.canaryOf()
-	for _, what := range memoryOf(t, c, w.hub.cmd.Process.Pid) {
+	for _, what := range memoryOf(t, c, w.hub.Process().Pid) {
 		t.Errorf("the hub has %s in its memory", what)
 	}
 	a := &audit{w: w}
@@ -162,10 +162,10 @@ func TestTheSearchOfMemoryFinds(t *testing.T) {
 	lab.Drop("a name to be found.csv", smallFile)
 	centre.Expect(lab, "a name to be found.csv")
 	c := w.canaryOf()
-	if found := memoryOf(t, c, lab.cmd.Process.Pid); !strings.Contains(strings.Join(found, " "), "identity key of FL-LAB") {
+	if found := memoryOf(t, c, lab.Process().Pid); !strings.Contains(strings.Join(found, " "), "identity key of FL-LAB") {
 		t.Errorf("in the lab's memory there is only %v", found)
 	}
-	if found := memoryOf(t, c, w.hub.cmd.Process.Pid); len(found) > 0 {
+	if found := memoryOf(t, c, w.hub.Process().Pid); len(found) > 0 {
 		t.Errorf("the hub has %v in its memory", found)
 	}
 	w.Audit()

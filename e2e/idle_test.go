@@ -35,11 +35,11 @@ func BenchmarkIdleWatch(b *testing.B) {
 		lab.Start()
 		time.Sleep(15 * time.Second) // its start is not what is measured
 		const watched = 40 * time.Second
-		before := processorTime(b, lab.cmd.Process.Pid)
+		before := processorTime(b, lab.Process().Pid)
 		time.Sleep(watched)
-		used := processorTime(b, lab.cmd.Process.Pid) - before
+		used := processorTime(b, lab.Process().Pid) - before
 		b.ReportMetric(used.Seconds()*float64(time.Minute/time.Second)/watched.Seconds(), "CPU-s/min")
-		b.ReportMetric(float64(privateMemory(lab.cmd.Process.Pid))/mib, "MiB-private")
+		b.ReportMetric(float64(privateMemory(lab.Process().Pid))/mib, "MiB-private")
 	}
 }
 
@@ -96,7 +96,7 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 		b.ReportMetric(float64(peak)/mib, "MiB-most-"+name)
 	}
 	for _, s := range []*site{lab, centre} {
-		b.ReportMetric(float64(privateMemory(s.cmd.Process.Pid))/mib, "MiB-after-"+s.name)
+		b.ReportMetric(float64(privateMemory(s.Process().Pid))/mib, "MiB-after-"+s.name)
 	}
 }
 

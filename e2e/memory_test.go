@@ -109,7 +109,7 @@ func measureBy(t testing.TB, memory func(pid int) int64, daemons ...*daemon) *me
 	m := &meter{peaks: map[string]int64{}, end: make(chan struct{})}
 	pids := map[string]int{}
 	for _, d := range daemons {
-		pids[d.name] = d.cmd.Process.Pid
+		pids[d.name] = d.Process().Pid
 	}
 	m.done.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)

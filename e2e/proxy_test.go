@@ -115,7 +115,7 @@ func (s *site) expectTrouble(texts ...string) {
 	if reason := s.Status().Link.Trouble; !s.Says(strings.ReplaceAll(reason, `"`, `\"`)) {
 		s.t.Errorf("the log does not say %q", reason)
 	}
-	for line := range strings.Lines(s.statusText() + read(s.t, s.at("STATUS.txt")) + read(s.t, s.log)) {
+	for line := range strings.Lines(s.statusText() + read(s.t, s.at("STATUS.txt")) + read(s.t, s.File)) {
 		if strings.Contains(line, "Secret-Word") && !strings.HasPrefix(line, "--- start") { // which is the story's own
 			s.t.Errorf("the password of the proxy is told: %s", line)
 		}

@@ -14,7 +14,7 @@ import (
 func TestDaemonsLeaveNoCoreDumps(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	for _, d := range []*daemon{w.hub.daemon, lab.daemon, centre.daemon} {
-		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.cmd.Process.Pid))
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.Process().Pid))
 		must(t, err)
 		found := false
 		for line := range strings.Lines(string(limits)) {

@@ -191,10 +191,9 @@ func (s *site) runAsService() {
 	s.t.Helper()
 	walkAll(s.t, s.dir, func(path string) { must(s.t, os.Lchown(path, serviceAccount, sharingGroup)) })
 	must(s.t, os.Chmod(s.dir, 0o750))
-	s.as = &syscall.Credential{Uid: serviceAccount, Gid: sharingGroup, Groups: []uint32{serviceAccount}}
-	s.caps = []uintptr{unix.CAP_LEASE}
-	s.args = append([]string{"-c", `umask 0007; exec "$0" "$@"`, s.bin}, s.args...)
-	s.bin = "/bin/sh"
+	s.Attributes.Credential = &syscall.Credential{Uid: serviceAccount, Gid: sharingGroup, Groups: []uint32{serviceAccount}}
+	s.Attributes.AmbientCaps = []uintptr{unix.CAP_LEASE}
+	s.Command = append([]string{"/bin/sh", "-c", `umask 0007; exec "$0" "$@"`}, s.Command...)
 }
 
 // share makes a folder and shares it as `agent install` does: it belongs to the service, and the group may do everything in
@@ -293,7 +292,7 @@ func (s *site) Restart() {
 	s.daemon.Start()
 	eventuallyWithin(s.t, startLimit, s.name+" starts, whatever lies in its folders", func() bool {
 		if !s.running() {
-			s.t.Fatalf("%s does not start: %v\n%s", s.name, s.err, testkit.Tail(s.log, 3))
+			s.t.Fatalf("%s does not start: %v\n%s", s.name, s.Ended(), testkit.Tail(s.File, 3))
 		}
 		return s.ask(agent.PathStatus, agent.StatusRequest{}, nil) == nil
 	})

@@ -31,7 +31,7 @@ type site struct {
 
 func (w *world) site(name, role string) *site {
 	s := &site{w: w, name: name, role: role, dir: filepath.Join(w.dir, name)}
-	s.daemon = newDaemon(w.t, name, filepath.Join(w.dir, name+".log"), w.hub.bin, "agent", "run", "--dir", s.dir)
+	s.daemon = newDaemon(w.t, name, filepath.Join(w.dir, name+".log"), w.hub.Command[0], "agent", "run", "--dir", s.dir)
 	w.sites = append(w.sites, s)
 	return s
 }
@@ -57,7 +57,7 @@ func (s *site) Start(env ...string) {
 	s.daemon.Start(env...)
 	eventually(s.t, s.name+" answers", func() bool {
 		if !s.running() && len(env) == 0 {
-			s.t.Fatalf("%s has ended: %v", s.name, s.err)
+			s.t.Fatalf("%s has ended: %v", s.name, s.Ended())
 		}
 		return !s.running() || s.ask(agent.PathStatus, agent.StatusRequest{}, nil) == nil
 	})

@@ -121,7 +121,7 @@ func TestAFileThatNobodyMayReadIsSaidAndTakenLater(t *testing.T) {
 // runAs gives the site's folder to another account and runs its agent under it.
 func (s *site) runAs(uid int) {
 	s.t.Helper()
-	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	s.Attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 	walkAll(s.t, s.dir, func(path string) { must(s.t, os.Lchown(path, uid, uid)) })
 }
 

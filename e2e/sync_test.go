@@ -24,7 +24,7 @@ func TestTheHubsDiskFails(t *testing.T) {
 		centre.Stop() // so that what is promised waits at the hub
 		lab.Drop("waits as "+calls+" fails.csv", smallFile)
 		eventually(t, "it waits at the hub", func() bool { return w.hub.Status().Waiting == 1 })
-		heal := failing(t, w.hub.cmd.Process.Pid, calls)
+		heal := failing(t, w.hub.Process().Pid, calls)
 		lab.Drop("small, as "+calls+" fails.csv", smallFile)
 		lab.Drop("huge, as "+calls+" fails.bin", hugeFile)
 		if calls == "msync" {

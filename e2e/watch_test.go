@@ -25,8 +25,7 @@ func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *s
 	w = newWorld(t)
 	centre = w.Centre("CA-RC", "fl-lab.*")
 	lab = w.NewLab("FL-LAB", centre)
-	lab.args = append([]string{"--user", "--map-root-user", "sh", "-c", fmt.Sprintf(`echo %d > /proc/sys/user/%s && exec "$@"`, n, limit), "sh", lab.bin}, lab.args...)
-	lab.bin = "unshare"
+	lab.Command = append([]string{"unshare", "--user", "--map-root-user", "sh", "-c", fmt.Sprintf(`echo %d > /proc/sys/user/%s && exec "$@"`, n, limit), "sh"}, lab.Command...)
 	lab.Start()
 	return w, lab, centre
 }
@@ -34,7 +33,7 @@ func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *s
 // setLimit changes a limit in the namespace of the agent.
 func (s *site) setLimit(limit string, n int) {
 	s.t.Helper()
-	out, err := exec.Command("nsenter", "--user", "--target", strconv.Itoa(s.cmd.Process.Pid), "sh", "-c", fmt.Sprintf("echo %d > /proc/sys/user/%s", n, limit)).CombinedOutput()
+	out, err := exec.Command("nsenter", "--user", "--target", strconv.Itoa(s.Process().Pid), "sh", "-c", fmt.Sprintf("echo %d > /proc/sys/user/%s", n, limit)).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v: %s", err, out)
 	}
@@ -43,9 +42,9 @@ func (s *site) setLimit(limit string, n int) {
 // rests fails the story if a process that has nothing to do takes more than this part of one processor.
 func (s *site) rests(most float64) {
 	s.t.Helper()
-	before, began := processorTime(s.t, s.cmd.Process.Pid), time.Now()
+	before, began := processorTime(s.t, s.Process().Pid), time.Now()
 	time.Sleep(4 * time.Second) // this is what is measured, and may take longer
-	used, watched := processorTime(s.t, s.cmd.Process.Pid)-before, time.Since(began)
+	used, watched := processorTime(s.t, s.Process().Pid)-before, time.Since(began)
 	if used > time.Duration(most*float64(watched)) {
 		s.t.Errorf("%s used %s of the processor in %s", s.name, used, watched)
 	}
@@ -93,14 +92,14 @@ func TestNotificationsAreLost(t *testing.T) {
 	centre.Expect(lab, "noticed.csv")
 	kept, err := strconv.Atoi(strings.TrimSpace(read(t, "/proc/sys/fs/inotify/max_queued_events")))
 	must(t, err)
-	must(t, lab.cmd.Process.Signal(syscall.SIGSTOP))
+	must(t, lab.Process().Signal(syscall.SIGSTOP))
 	noise := lab.at("outbox", "somebody's.tmp")
 	for range kept/2 + 1000 { // made and removed: two notifications
 		must(t, os.WriteFile(noise, nil, 0o644))
 		must(t, os.Remove(noise))
 	}
 	lab.MoveIn("its notification is lost.csv", smallFile)
-	must(t, lab.cmd.Process.Signal(syscall.SIGCONT))
+	must(t, lab.Process().Signal(syscall.SIGCONT))
 	centre.Expect(lab, "its notification is lost.csv")
 	eventually(t, "it is told that notifications were lost", func() bool { return lab.Says("notifications were lost, so everything is looked through") })
 	lab.rests(0.15)

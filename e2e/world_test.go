@@ -79,7 +79,7 @@ func (h *hubSide) Start(env ...string) {
 	h.daemon.Start(env...)
 	eventually(h.t, "the hub answers", func() bool {
 		if !h.running() {
-			h.t.Fatalf("the hub has ended: %v", h.err)
+			h.t.Fatalf("the hub has ended: %v", h.Ended())
 		}
 		return h.ask(hub.ControlStatus, hub.Nothing{}, nil) == nil
 	})

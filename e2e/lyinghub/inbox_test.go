@@ -46,16 +46,16 @@ func (m *memory) all() []api.Delivery {
 func (l *liar) handsOut(to *site, d api.Delivery) (settled func() int) {
 	var mu sync.Mutex
 	given, taken := false, 0
-	d.Queue, d.Token, d.LeasedUntil = to.name.Queue(), api.Token(strings.Repeat("0", 32)), time.Now().Add(time.Minute)
+	d.Queue, d.Token, d.LeasedUntil = to.Name.Queue(), api.Token(strings.Repeat("0", 32)), time.Now().Add(time.Minute)
 	l.tell(api.PathLease, func(x *exchange) {
 		mu.Lock()
-		first := x.Site == to.name && !given
+		first := x.Site == to.Name && !given
 		given = given || first
 		mu.Unlock()
 		switch {
 		case first:
 			x.deliver([]api.Delivery{d})
-		case x.Site == to.name:
+		case x.Site == to.Name:
 			<-x.r.Context().Done()
 			x.problem(api.CodeBusy)
 		default:
@@ -105,11 +105,11 @@ func TestTheHubReplaysAnEnvelope(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
 			d := delivered(t, w, lab, centre)
-			before := centre.log.Count(c.log)
+			before := centre.Count(c.log)
 			c.replay(&d)
 			settled := w.liar.handsOut(centre, d)
 			eventually(t, "it settles", func() bool { return settled() == 1 })
-			if centre.log.Count(c.log) == before {
+			if centre.Count(c.log) == before {
 				t.Errorf("it does not say %q", c.log)
 			}
 			centre.has("FL-LAB/data.csv: secret")
@@ -155,8 +155,8 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 				return list
 			})
 			lab.drop("data.csv", "secret")
-			eventually(t, "it is handed back", func() bool { return centre.log.Count("msg=released") > 0 })
-			if s := centre.status().Inbox; len(s.Released) != 1 || len(s.Refused) != 0 {
+			eventually(t, "it is handed back", func() bool { return centre.Count("msg=released") > 0 })
+			if s := centre.Status().Inbox; len(s.Released) != 1 || len(s.Refused) != 0 {
 				t.Errorf("the status says %+v", s)
 			}
 			w.nothingWent(centre)
@@ -210,7 +210,7 @@ func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
 			lab.drop("data.csv", "secret")
 			centre.has("FL-LAB/data.csv: secret")
 			lab.tray("delivered", "data.csv")
-			if s := centre.status().Inbox; len(s.Released) > 0 {
+			if s := centre.Status().Inbox; len(s.Released) > 0 {
 				t.Errorf("the status says %+v", s.Released)
 			}
 		})
@@ -245,7 +245,7 @@ func TestTheHubServesAnotherSitesContent(t *testing.T) {
 	d := delivered(t, w, lab, centre)
 	settled := w.liar.handsOut(other, d)
 	eventually(t, "it is refused", func() bool { return settled() == 1 })
-	if s := other.status().Inbox.Refused; len(s) != 1 {
+	if s := other.Status().Inbox.Refused; len(s) != 1 {
 		t.Errorf("refused: %+v", s)
 	}
 	w.nothingWent(other)
@@ -257,8 +257,8 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 	d := delivered(t, w, lab, centre) // the centre has seen the lab
 	forged := w.liar.forges(d, centre)
 	w.liar.handsOut(centre, forged)
-	eventually(t, "it is handed back", func() bool { return centre.log.Count("code=pin") > 0 })
-	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble, "another identity key") || p.Identity != lab.identity().Key() {
+	eventually(t, "it is handed back", func() bool { return centre.Count("code=pin") > 0 })
+	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble, "another identity key") || p.Identity != lab.Identity().Key() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}
 	centre.has("FL-LAB/data.csv: secret")
@@ -270,13 +270,13 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 // forges seals a file for the centre as the lab, but for the lab's key.
 func (l *liar) forges(like api.Delivery, centre *site) api.Delivery {
 	l.t.Helper()
-	keys, err := envelope.OpenKeys(filepath.Join(centre.dir, "state", "recipient.key"), envelope.SuiteHybrid)
+	keys, err := envelope.OpenKeys(filepath.Join(centre.Dir, "state", "recipient.key"), envelope.SuiteHybrid)
 	must(l.t, err)
 	d := like
 	another(&d)
 	var out bytes.Buffer
 	sealed, err := envelope.Seal(&out, envelope.SealRequest{
-		Network: l.network, Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Recipients: []envelope.Recipient{{Site: centre.name, Key: keys.Recipient()}},
+		Network: l.network, Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Recipients: []envelope.Recipient{{Site: centre.Name, Key: keys.Recipient()}},
 		Messages: []envelope.Message{forgedMessage(d.Messages[0])},
 	}, l.forger(d.Sender))
 	must(l.t, err)
@@ -306,11 +306,11 @@ func TestTheHubServesWrongRanges(t *testing.T) {
 			w.liar.tell(api.PathContent, lies)
 			content := random(9 << 20)
 			lab.drop("large", content)
-			eventually(t, "it is said", func() bool { return len(centre.status().Inbox.Released) == 1 })
+			eventually(t, "it is said", func() bool { return len(centre.Status().Inbox.Released) == 1 })
 			w.nothingWent(centre)
 			w.liar.truth()
 			eventually(t, "it arrives", func() bool { return len(centre.inbox()) == 1 })
-			got, err := os.ReadFile(filepath.Join(centre.dir, "inbox", "FL-LAB", "large"))
+			got, err := os.ReadFile(filepath.Join(centre.Dir, "inbox", "FL-LAB", "large"))
 			if err != nil || string(got) != content {
 				t.Errorf("it arrived as %d bytes, %v", len(got), err)
 			}
@@ -322,13 +322,13 @@ func TestTheHubServesWrongRanges(t *testing.T) {
 // The hub hands deliveries out in another order than the queue's.
 func TestTheHubReordersTheQueue(t *testing.T) {
 	w, lab, centre, _ := network(t)
-	centre.stop()
+	centre.Stop()
 	for _, name := range []string{"a", "b", "c"} {
 		lab.drop(name, name)
 		eventually(t, "it is published", func() bool { m := lab.message(); return m.Name == name && m.State == "published" })
 	}
 	w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery { slices.Reverse(list); return list })
-	centre.start()
+	centre.Start()
 	centre.has("FL-LAB/a: a", "FL-LAB/b: b", "FL-LAB/c: c")
 	lab.tray("delivered", "a", "b", "c")
 }

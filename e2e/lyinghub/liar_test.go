@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/testnet"
 )
 
 // liar is a hub that passes what it hears on to the real one, except where it lies.
@@ -52,7 +54,7 @@ type exchange struct {
 
 func newLiar(w *world) *liar {
 	w.t.Helper()
-	state := filepath.Join(w.hubDir(), "state")
+	state := filepath.Join(w.Hub.Dir, "state")
 	identity, err := certs.OpenIdentity(filepath.Join(state, "hub.key"), filepath.Join(state, "chain.pem"))
 	must(w.t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,7 +145,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forward asks the real hub.
 func (x *exchange) forward() {
-	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, "https://"+x.w.hubAddr+x.r.URL.Path, bytes.NewReader(x.In))
+	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, "https://"+x.w.Addr+x.r.URL.Path, bytes.NewReader(x.In))
 	must(x.t, err)
 	req.Header.Set(api.HeaderRequest, x.r.Header.Get(api.HeaderRequest))
 	resp, err := x.as(x.Site).RoundTrip(req)
@@ -174,7 +176,7 @@ func (l *liar) as(site id.Site) http.RoundTripper {
 	}
 	dir := l.t.TempDir()
 	if site != "" {
-		dir = filepath.Join(l.w.dir, string(site), "state")
+		dir = filepath.Join(l.w.Dir, string(site), "state")
 	}
 	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
 	must(l.t, err)
@@ -255,7 +257,7 @@ func (x *exchange) deliver(list []api.Delivery) {
 // forger is an identity for a site's name that the liar has issued itself: a good certificate, and another key.
 func (l *liar) forger(site id.Site) *certs.Identity {
 	l.t.Helper()
-	authority, err := certs.OpenAuthority(filepath.Join(l.w.hubDir(), "state"))
+	authority, err := certs.OpenAuthority(filepath.Join(l.w.Hub.Dir, "state"))
 	must(l.t, err)
-	return issue(l.t, authority, site)
+	return testnet.Issue(l.t, authority, site, time.Now())
 }

@@ -80,13 +80,13 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			return e
 		}, "not properly signed"},
 		"of another envelope": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, centre.identity(), func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })
+			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })
 		}, "speaks of something else"},
 		"for other content": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, centre.identity(), nil)
+			return receipt(t, lab, centre.Identity(), nil)
 		}, "speaks of content that was not sent"},
 		"for another message": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, centre.identity(), func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })
+			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })
 		}, "speaks of content that was not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 				r := lab.message().Recipients
 				return len(r) == 1 && strings.Contains(r[0].Doubt, c.doubt) && !r[0].Verified
 			})
-			eventually(t, "it is logged", func() bool { return lab.log.Count("receipt not believed") > 0 })
-			if n := lab.log.Count("receipt not believed"); n != 1 {
+			eventually(t, "it is logged", func() bool { return lab.Count("receipt not believed") > 0 })
+			if n := lab.Count("receipt not believed"); n != 1 {
 				t.Errorf("it is logged %d times", n)
 			}
 			lab.tray("sending", "data.csv")
@@ -120,7 +120,7 @@ func TestTheHubReusesAReceipt(t *testing.T) {
 	centre.has("FL-LAB/first: first")
 	lab.tray("delivered", "first")
 	var got agent.Receipts
-	lab.call(agent.PathReceipts, agent.MessageRequest{Message: string(lab.message().ID)}, &got)
+	lab.Call(agent.PathReceipts, agent.MessageRequest{Message: string(lab.message().ID)}, &got)
 	published(t, w, lab, "second")
 	w.liar.told(api.Event{Kind: api.EventSettled, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Receipt: got.Receipts[0].JWS})
 	eventually(t, "the lab doubts it", func() bool { return strings.Contains(lab.message().Recipients[0].Doubt, "speaks of something else") })
@@ -153,8 +153,8 @@ func TestTheHubTellsNonsense(t *testing.T) {
 
 // waitsAtEvents waits until the lab has taken in an event.
 func (s *site) waitsAtEvents(n int) {
-	s.w.t.Helper()
-	eventually(s.w.t, "the events are read", func() bool { return s.w.liar.asked(api.PathEvents) > n })
+	s.T.Helper()
+	eventually(s.T, "the events are read", func() bool { return s.w.liar.asked(api.PathEvents) > n })
 }
 
 func TestTheHubWithholdsReceipts(t *testing.T) {
@@ -168,8 +168,8 @@ func TestTheHubWithholdsReceipts(t *testing.T) {
 	centre.has("FL-LAB/data.csv: secret")
 	lab.tray("sending", "data.csv") // as far as the lab knows, it is under way
 	// What the events do not tell, asking does: at the next start, and daily.
-	lab.stop()
-	lab.start()
+	lab.Stop()
+	lab.Start()
 	lab.tray("delivered", "data.csv")
 }
 
@@ -179,12 +179,12 @@ func TestTheHubReordersAndRepeatsEvents(t *testing.T) {
 		slices.Reverse(a.Events)
 		a.Events = append(a.Events, a.Events...)
 	})
-	centre.stop()
+	centre.Stop()
 	for _, name := range []string{"a", "b", "c"} {
 		lab.drop(name, name)
 		eventually(t, "it is published", func() bool { m := lab.message(); return m.Name == name && m.State == "published" })
 	}
-	centre.start()
+	centre.Start()
 	centre.has("FL-LAB/a: a", "FL-LAB/b: b", "FL-LAB/c: c")
 	lab.tray("delivered", "a", "b", "c")
 }
@@ -200,8 +200,8 @@ func TestTheHubPromisesAndForgets(t *testing.T) {
 	lab.tray("sending", "data.csv")
 	w.nothingWent(centre)
 	w.liar.truth()
-	lab.stop()
-	lab.start()
+	lab.Stop()
+	lab.Start()
 	centre.has("FL-LAB/data.csv: secret")
 	lab.tray("delivered", "data.csv")
 }

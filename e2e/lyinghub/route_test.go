@@ -26,18 +26,18 @@ func (l *liar) proposes(change func(*api.Route)) {
 
 // keyOf is a joined site's true statement, as the hub has it.
 func (s *site) keyOf() api.RouteRecipient {
-	s.w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(s.dir, "state", "recipient.json"))
-	must(s.w.t, err)
+	s.T.Helper()
+	data, err := os.ReadFile(filepath.Join(s.Dir, "state", "recipient.json"))
+	must(s.T, err)
 	var key statement.RecipientKey
-	must(s.w.t, json.Unmarshal(data, &key))
-	return s.signs(s.identity(), key)
+	must(s.T, json.Unmarshal(data, &key))
+	return s.signs(s.Identity(), key)
 }
 
 func (s *site) signs(i *certs.Identity, key statement.RecipientKey) api.RouteRecipient {
-	s.w.t.Helper()
+	s.T.Helper()
 	jws, err := statement.Sign(i, key)
-	must(s.w.t, err)
+	must(s.T, err)
 	return api.RouteRecipient{Site: key.Site, Statement: jws, KeyHash: statement.RecipientKeyHash(key.Recipient)}
 }
 
@@ -54,7 +54,7 @@ func (w *world) nothingWent(sites ...*site) {
 	w.t.Helper()
 	for _, s := range sites {
 		if got := s.inbox(); len(got) > 0 {
-			w.t.Errorf("%s has %q", s.name, got)
+			w.t.Errorf("%s has %q", s.Name, got)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestTheHubAddsARecipient(t *testing.T) {
 
 func TestTheHubLeavesARecipientOut(t *testing.T) {
 	w, lab, centre, other := network(t)
-	w.bind("SF-RC", "fl-lab.*")
+	w.Hub.Bind("sf_rc_queue", "fl-lab.*")
 	lab.reconsider("CA-RC", "SF-RC")
 	w.liar.proposes(func(r *api.Route) { r.Recipients = r.Recipients[:1] })
 	lab.drop("data.csv", "for both")
@@ -132,7 +132,7 @@ func TestTheHubSwapsAKey(t *testing.T) {
 			w.liar.truth()
 			lab.reconsider("CA-RC")
 			eventually(t, "it arrives", func() bool { return len(centre.inbox()) == 2 })
-			must(t, os.Remove(filepath.Join(centre.dir, "inbox", "FL-LAB", name)))
+			must(t, os.Remove(filepath.Join(centre.Dir, "inbox", "FL-LAB", name)))
 		})
 	}
 }
@@ -143,11 +143,11 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	lab.drop("first", "first")
 	centre.has("FL-LAB/first: first")
 	// The centre gets a new recipient key, which follows the old one, so that nobody needs to be asked.
-	centre.stop()
-	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.key")))
+	centre.Stop()
+	must(t, os.Remove(filepath.Join(centre.Dir, "state", "recipient.key")))
 	centre.newKey()
-	centre.start()
-	eventually(t, "the hub has the new key", func() bool { return centre.log.Count("recipient key uploaded") == 2 })
+	centre.Start()
+	eventually(t, "the hub has the new key", func() bool { return centre.Count("recipient key uploaded") == 2 })
 	lab.reconsider("CA-RC")
 	lab.drop("second", "second")
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")
@@ -165,8 +165,8 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 }
 
 func (s *site) pin(site id.Site) agent.Pin {
-	s.w.t.Helper()
-	for _, p := range s.status().Pins {
+	s.T.Helper()
+	for _, p := range s.Status().Pins {
 		if p.Site == site {
 			return p
 		}

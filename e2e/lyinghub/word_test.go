@@ -32,7 +32,7 @@ func TestTheHubSaysThatADeliveryIsDead(t *testing.T) {
 // A hub gives a new site a certificate with another name than the one on its invitation.
 func TestTheHubGivesACertificateForAnotherName(t *testing.T) {
 	w := newWorld(t)
-	authority, err := certs.OpenAuthority(filepath.Join(w.hubDir(), "state"))
+	authority, err := certs.OpenAuthority(filepath.Join(w.Hub.Dir, "state"))
 	must(t, err)
 	w.liar.tell(api.PathEnroll, func(x *exchange) {
 		var in api.EnrollRequest
@@ -41,7 +41,7 @@ func TestTheHubGivesACertificateForAnotherName(t *testing.T) {
 		must(x.t, err)
 		x.answer(api.Enrolled{Chain: string(chain), Time: time.Now()})
 	})
-	options := agent.JoinOptions{Invitation: w.invite("CA-RC", "receive"), Dir: filepath.Join(w.dir, "CA-RC"), Version: "test", Log: slog.New(slog.DiscardHandler)}
+	options := agent.JoinOptions{Invitation: w.invite("CA-RC", "receive"), Dir: filepath.Join(w.Dir, "CA-RC"), Version: "test", Log: slog.New(slog.DiscardHandler)}
 	_, err = agent.Join(context.Background(), options)
 	if err == nil || !strings.Contains(err.Error(), `a certificate for "SF-RC" and not for CA-RC`) {
 		t.Errorf("join: %v", err)
@@ -63,14 +63,14 @@ func TestTheHubSaysThatItIsAnother(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
-			lab.stop()
+			lab.Stop()
 			edit(w.liar, api.PathHello, func(x *exchange, h *api.Hello) {
 				if x.Site == "FL-LAB" {
 					c.lie(h)
 				}
 			})
-			lab.start()
-			eventually(t, "it is said", func() bool { l := lab.status().Link; return !l.Connected && strings.Contains(l.Trouble, c.says) })
+			lab.Start()
+			eventually(t, "it is said", func() bool { l := lab.Status().Link; return !l.Connected && strings.Contains(l.Trouble, c.says) })
 			lab.drop("data.csv", "secret")
 			lab.tray("sending", "data.csv")
 			w.nothingWent(centre)
