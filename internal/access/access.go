@@ -1,39 +1,42 @@
-// Package access makes and judges Windows access lists: who may use a file, a folder or a pipe of ours.
+// Package access makes and checks the Windows access lists of sealpost's files, folders and pipes.
 //
-// It promises that what it makes is for one account, SYSTEM and Administrators alone, whatever the folder hands down. The
-// texts and the judgement are the same on every system, so that they can be tested anywhere; what asks Windows stands in
-// access_windows.go.
+// Its lists admit one account, SYSTEM and Administrators only, and inherit nothing from the folder.
+// Texts and checks are the same on every system, so that they can be tested anywhere;
+// access_windows.go holds the calls of Windows.
 package access
 
 import "fmt"
 
-// Those who are let in besides the account itself.
+// The accounts that are admitted besides the account itself.
 const (
 	system         = "S-1-5-18"
 	administrators = "S-1-5-32-544"
-	ownerRights    = "S-1-3-4" // whoever owns the file
+	ownerRights    = "S-1-3-4" // the owner of the file
 )
 
-// descriptor is a protected access list in Windows's own words (SDDL): full access for the account, which also becomes the
-// owner, SYSTEM and Administrators. A folder's list goes on to what is made in it.
+// descriptor returns a protected access list in SDDL. It gives full access to the account, which
+// also becomes the owner, to SYSTEM and to Administrators. Files and folders inherit a folder's
+// list.
 func descriptor(sid string, folder bool) string {
 	inherit := ""
 	if folder {
 		inherit = "OICI"
 	}
-	return fmt.Sprintf("O:%[1]sD:P(A;%[2]s;FA;;;%[1]s)(A;%[2]s;FA;;;SY)(A;%[2]s;FA;;;BA)", sid, inherit)
+	return fmt.Sprintf("O:%[1]sD:P(A;%[2]s;FA;;;%[1]s)(A;%[2]s;FA;;;SY)(A;%[2]s;FA;;;BA)", sid,
+		inherit)
 }
 
 // entry is one line of an access list.
 type entry struct {
 	denies bool
-	sid    string // empty: of a kind that we do not know
+	sid    string // empty: of an unknown kind
 }
 
-// stranger returns the first who is let in and is neither this account, nor the owner, SYSTEM or Administrators; empty when
-// there is none.
+// stranger returns the first admitted SID besides the account, the owner, SYSTEM and
+// Administrators, or "".
 func stranger(list []entry, account, owner string) string {
-	known := map[string]bool{account: true, owner: true, system: true, administrators: true, ownerRights: true}
+	known := map[string]bool{account: true, owner: true, system: true, administrators: true,
+		ownerRights: true}
 	for _, e := range list {
 		switch {
 		case e.denies:
@@ -46,8 +49,9 @@ func stranger(list []entry, account, owner string) string {
 	return ""
 }
 
-// otherOwner returns owner, unless it is this account, the folder's owner, SYSTEM, Administrators, or let in by an entry of
-// the folder's list by its own SID: a service may run under an account that an admin has let in. Groups own no pipes.
+// otherOwner returns owner unless it is an expected one, and else "". Expected are this account,
+// the folder's owner, SYSTEM, Administrators, and a SID in the folder's list: a service may run
+// under an account that an admin has admitted. Groups own no pipes.
 func otherOwner(owner, account, folderOwner string, list []entry) string {
 	for _, e := range list {
 		if e.sid == owner && !e.denies {

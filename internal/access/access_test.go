@@ -40,7 +40,8 @@ func TestStrangersInAnAccessList(t *testing.T) {
 func TestWhoMayOwnADaemonsPipe(t *testing.T) {
 	const eve = "S-1-5-21-1-2-3-1003"
 	list := []entry{{sid: everybody}, {sid: bob}, {sid: eve, denies: true}, {}}
-	for owner, want := range map[string]string{ann: "", bob: "", system: "", administrators: "", eve: eve, "S-1-5-21-1-2-3-1004": "S-1-5-21-1-2-3-1004"} {
+	for owner, want := range map[string]string{ann: "", bob: "", system: "", administrators: "",
+		eve: eve, "S-1-5-21-1-2-3-1004": "S-1-5-21-1-2-3-1004"} {
 		if got := otherOwner(owner, ann, ann, list); got != want {
 			t.Errorf("%s: %q, want %q", owner, got, want)
 		}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Private are the attributes of a new file or pipe, or of a folder, for this program's account alone.
+// Private returns the attributes of a new file, pipe or folder for this program's account only.
 func Private(folder bool) (*windows.SecurityAttributes, error) {
 	sid, err := Account()
 	if err != nil {
@@ -19,25 +19,27 @@ func Private(folder bool) (*windows.SecurityAttributes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an access list: %w", err)
 	}
-	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: d}, nil
+	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})),
+		SecurityDescriptor: d}, nil
 }
 
-// Account is the SID of the account under which this program runs.
+// Account returns the SID of this program's account.
 func Account() (string, error) {
 	user, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
-		return "", fmt.Errorf("find out who runs this program: %w", err)
+		return "", fmt.Errorf("look up this program's account: %w", err)
 	}
 	return user.User.Sid.String(), nil
 }
 
-// Stranger returns the SID of the first whom a file's access list lets in although it should not; empty when there is none.
+// Stranger returns the SID of the first unexpected account in a file's access list, or "".
 func Stranger(f *os.File) (string, error) {
 	account, err := Account()
 	if err != nil {
 		return "", err
 	}
-	d, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	d, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT,
+		windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return "", fmt.Errorf("read its access list: %w", err)
 	}
@@ -56,8 +58,9 @@ func Stranger(f *os.File) (string, error) {
 	return stranger(entries, account, owner.String()), err
 }
 
-// OtherOwner returns the SID of the owner of an open file or pipe, if a daemon that uses folder cannot be that account; else
-// empty. It can be this account, SYSTEM, Administrators, the folder's owner, and an account that its access list names.
+// OtherOwner returns the owner's SID of an open file or pipe, or "" if a daemon of folder may have
+// it. A daemon may have this account, SYSTEM, Administrators, the folder's owner, or an account in
+// its access list.
 func OtherOwner(h windows.Handle, folder string) (string, error) {
 	account, err := Account()
 	if err != nil {
@@ -71,7 +74,8 @@ func OtherOwner(h windows.Handle, folder string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the owner: %w", err)
 	}
-	of, err := windows.GetNamedSecurityInfo(folder, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	of, err := windows.GetNamedSecurityInfo(folder, windows.SE_FILE_OBJECT,
+		windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		return "", fmt.Errorf("read the access list of %s: %w", folder, err)
 	}
