@@ -1,5 +1,5 @@
-// Package backoff spaces out repeated attempts: exponentially, bounded, and with jitter so that many sites that lost one
-// hub do not come back in step.
+// Package backoff spaces out retries: exponentially, bounded, and with jitter. With jitter many
+// sites do not return to one hub in step.
 package backoff
 
 import (
@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// Backoff is one series of attempts. The zero value is not usable: set both bounds. It is not for concurrent use.
+// Backoff is one series of attempts. The zero value is not usable: set both bounds. It is not for
+// concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
 	next     time.Duration
 }
 
-// Next returns how long to wait before the next attempt: half of the current step plus up to as much again at random.
-// The step doubles from Min to Max.
+// Next returns the wait before the next attempt: half of the current step, plus a random time of at
+// most the same. The step doubles from Min to Max.
 func (b *Backoff) Next() time.Duration {
 	b.next = min(max(b.next*2, b.Min), b.Max)
 	return b.next/2 + rand.N(b.next/2+1)
@@ -24,8 +25,8 @@ func (b *Backoff) Next() time.Duration {
 // Reset starts again at Min; call it after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
-// After returns Next. Where the other side said when to come again, after, that counts and nothing else: that time plus up
-// to a quarter at random, however often it was said before.
+// After returns Next. If the other side asked for a pause, after, it returns that pause plus a random
+// quarter at most, and ignores the step.
 func (b *Backoff) After(after time.Duration) time.Duration {
 	if after > 0 {
 		b.Reset()
@@ -39,7 +40,7 @@ func (b *Backoff) Wait(ctx context.Context, after time.Duration) error {
 	return Sleep(ctx, b.After(after))
 }
 
-// Sleep waits for d or until the context ends, and returns the context's error then.
+// Sleep waits for d, or until the context ends, and then returns the context's error.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
