@@ -33,7 +33,7 @@ func untouched(t *testing.T, outside string) {
 	}
 }
 
-// A link is never followed: not as the last part of a name, nor as one on the way, nor where it leads nowhere or back inside.
+// A link is never followed: neither at the end of a name nor on the way, and not back inside.
 func TestLinksAreNotFollowed(t *testing.T) {
 	d, path, outside := bait(t)
 	write(t, filepath.Join(path, "real", "secret"), "inside")
@@ -65,7 +65,8 @@ func TestLinksAreNotFollowed(t *testing.T) {
 		}
 		check(t, d.Chtimes(name, time.Unix(1, 0)))
 	}
-	if info, err := os.Stat(filepath.Join(outside, "secret")); err != nil || info.ModTime().Unix() == 1 {
+	if info, err := os.Stat(filepath.Join(outside, "secret")); err != nil ||
+		info.ModTime().Unix() == 1 {
 		t.Errorf("the time behind a link was set: %v", err)
 	}
 	check(t, d.WriteFile("dangling", []byte("ours"), 0o600))
@@ -82,7 +83,8 @@ func TestOnlyFilesAreOpened(t *testing.T) {
 	check(t, unix.Mkfifo(filepath.Join(path, "pipe"), 0o666))
 	check(t, os.Mkdir(filepath.Join(path, "folder"), 0o777))
 	names := []string{"pipe", "folder"}
-	if err := unix.Mknod(filepath.Join(path, "zero"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))); err == nil {
+	if err := unix.Mknod(filepath.Join(path, "zero"), unix.S_IFCHR|0o666,
+		int(unix.Mkdev(1, 5))); err == nil {
 		names = append(names, "zero")
 	}
 	for _, name := range names {
@@ -95,7 +97,7 @@ func TestOnlyFilesAreOpened(t *testing.T) {
 	}
 }
 
-// What is bound in the place of a folder is told from the folder, also where it is of the same file system.
+// A bind mount on a folder is distinguished from the folder, also of the same file system.
 func TestMountsAreTold(t *testing.T) {
 	d, path, outside := bait(t)
 	for _, name := range []string{"bound", "plain"} {
@@ -113,7 +115,7 @@ func TestMountsAreTold(t *testing.T) {
 	sub.Close()
 }
 
-// A folder that is moved stays the folder; what takes its name is another.
+// An open folder stays the same after a move; a new one of its name is another.
 func TestAHeldFolderIsNoPath(t *testing.T) {
 	d, path := held(t)
 	check(t, os.Rename(path, path+"-moved"))
@@ -164,7 +166,7 @@ func TestLinksOnTheWay(t *testing.T) {
 	}
 }
 
-// While names are swapped for links and back as quickly as can be, nothing outside is read, written, moved or removed.
+// While names are swapped for links and back, nothing outside is read, written, moved or removed.
 func TestSwaps(t *testing.T) {
 	rounds := 3000
 	if testing.Short() {
@@ -210,18 +212,20 @@ func TestSwaps(t *testing.T) {
 	close(stop)
 	attackers.Wait()
 	untouched(t, outside)
-	if info, err := os.Stat(filepath.Join(outside, "secret")); err != nil || info.ModTime().Unix() == 1 {
+	if info, err := os.Stat(filepath.Join(outside, "secret")); err != nil ||
+		info.ModTime().Unix() == 1 {
 		t.Errorf("the time behind a link was set: %v", err)
 	}
 }
 
-// What has no method of its own is done to the folder that is held, wherever its name leads by then.
+// Handle uses the open folder, even if its name leads to another one.
 func TestHandleIsOfTheFolderItself(t *testing.T) {
 	d, path, outside := bait(t)
 	check(t, os.Rename(path, path+"-moved"))
 	check(t, os.Symlink(outside, path))
 	check(t, d.Handle(func(f *os.File) error { return f.Chmod(0o710) }))
-	if info, err := d.Info(); err != nil || info.Mode.Perm() != 0o710 || info.Group != uint32(os.Getegid()) {
+	if info, err := d.Info(); err != nil || info.Mode.Perm() != 0o710 ||
+		info.Group != uint32(os.Getegid()) {
 		t.Errorf("%+v, %v", info, err)
 	}
 	if info, err := os.Stat(outside); err != nil || info.Mode().Perm() == 0o710 {

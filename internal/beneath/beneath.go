@@ -1,14 +1,17 @@
-// Package beneath works in folders in which other accounts may add, rename, swap and remove at any instant.
+// Package beneath works in folders in which other accounts may add, rename, swap and remove at any
+// time.
 //
-// A Dir is a folder that is held open. Its methods take names below it and never leave it: they follow no link, whatever
-// takes a name's place meanwhile, and refuse names with "..", empty parts or a root. On Unix each part of a name is opened
-// relative to the one before (openat(2) with O_NOFOLLOW); on Windows an open folder and those above it cannot be renamed,
-// and reparse points that lead elsewhere are refused. A name below may have several parts, separated by slashes or, on
-// Windows, backslashes.
+// A Dir is an open folder. Its methods take names below it and never leave it: they follow no link,
+// even one that replaces a name meanwhile, and refuse names with "..", empty parts or a root. On
+// Unix each part of a name is opened relative to the one before (openat(2) with O_NOFOLLOW); on
+// Windows an open folder and those above it cannot be renamed, and reparse points that lead
+// elsewhere are refused. A name below may have several parts, separated by slashes or, on Windows,
+// backslashes.
 //
-// Errors are *fs.PathError or *os.LinkError, with the path for messages only. A Dir may be used by several goroutines until
-// it is closed. Hold it for one piece of work: an open folder keeps its disk from being unmounted. Nothing is durable
-// before a method with Sync in its name, WriteFile or MkdirAll has returned nil. The package knows nothing of sealpost.
+// Errors are *fs.PathError or *os.LinkError, with the path for messages only. A Dir may be used by
+// several goroutines until it is closed. Close it after each piece of work: an open folder keeps
+// its disk mounted. A change is durable only after a method with Sync in its name, WriteFile or
+// MkdirAll has returned nil. The package knows nothing of sealpost.
 package beneath
 
 import (
@@ -25,13 +28,13 @@ import (
 )
 
 var (
-	// ErrLink means that a link lies where a file or folder should.
+	// ErrLink means that a link has the name of a wanted file or folder.
 	ErrLink = errors.New("a link lies in its place")
-	// ErrNotRegular means that a folder, pipe, socket or device lies where a file should.
+	// ErrNotRegular means that a folder, pipe, socket or device has the name of a wanted file.
 	ErrNotRegular = errors.New("not a regular file")
-	// ErrMount means that another file system, or another part of this one, is mounted where a folder should be.
+	// ErrMount means that another file system, or another part of this one, is mounted on a folder.
 	ErrMount = errors.New("something else is mounted in its place")
-	// ErrName means that a name does not stay below the folder.
+	// ErrName means that a name leaves the folder.
 	ErrName = errors.New("not a name below the folder")
 )
 
@@ -48,16 +51,17 @@ func (i ID) String() string {
 	return string(strconv.AppendUint(append(text, ':'), i.Number, 16))
 }
 
-// Info describes a file or folder. A link is described itself.
+// Info describes a file, folder or link.
 type Info struct {
 	Name    string
 	Size    int64
 	Mode    fs.FileMode
 	ModTime time.Time
-	Changed time.Time // of content, name or rights; no account can set it. ModTime where the system does not tell
-	Links   uint64    // names that it has
-	Owner   uint32    // of Unix; 0 elsewhere
-	Group   uint32    // of Unix; 0 elsewhere
+	// of content, name or rights; no account can set it. ModTime if the system has none
+	Changed time.Time
+	Links   uint64 // number of its names
+	Owner   uint32 // of Unix; 0 elsewhere
+	Group   uint32 // of Unix; 0 elsewhere
 	ID      ID
 }
 
@@ -67,7 +71,7 @@ func (i Info) IsDir() bool { return i.Mode.IsDir() }
 // IsRegular reports whether it is a file with content.
 func (i Info) IsRegular() bool { return i.Mode.IsRegular() }
 
-// OpenOrMake opens a folder by its path, and makes it and those above it durably where they are missing.
+// OpenOrMake opens a folder by its path, and durably makes it and missing folders above it.
 func OpenOrMake(path string, perm fs.FileMode) (*Dir, error) {
 	d, err := Open(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +92,7 @@ func OpenOrMake(path string, perm fs.FileMode) (*Dir, error) {
 // Path returns the path by which the folder was opened, for messages.
 func (d *Dir) Path() string { return d.path }
 
-// at names an entry in messages.
+// at returns the path of an entry, for messages.
 func (d *Dir) at(name string) string {
 	if name == "" {
 		return d.path
@@ -103,7 +107,7 @@ func (d *Dir) failed(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.at(name), Err: err}
 }
 
-// in calls do with the last part of a name and the folder in which it lies.
+// in calls do with the last part of a name and its folder.
 func (d *Dir) in(op, name string, do func(d *Dir, base string) error) error {
 	if !isBelow(name) {
 		return d.failed(op, name, ErrName)
@@ -145,7 +149,7 @@ func (d *Dir) closeUnless(other *Dir) {
 	}
 }
 
-// cut splits a name behind its first part.
+// cut splits a name after its first part.
 func cut(name string) (first, rest string, more bool) {
 	for i := range len(name) {
 		if os.IsPathSeparator(name[i]) {
@@ -155,7 +159,7 @@ func cut(name string) (first, rest string, more bool) {
 	return name, "", false
 }
 
-// Dir opens a folder below. ErrLink: a link has that name.
+// Dir opens a folder below. It returns ErrLink if a link has that name.
 func (d *Dir) Dir(name string) (found *Dir, err error) {
 	err = d.in("open", name, func(d *Dir, base string) (err error) {
 		found, err = d.sub(base)
@@ -164,8 +168,8 @@ func (d *Dir) Dir(name string) (found *Dir, err error) {
 	return found, err
 }
 
-// DirSameMount is Dir that answers ErrMount where something is mounted on the folder. It is for folders that come and go; where
-// the system does not tell mounts apart, the volume decides.
+// DirSameMount is Dir, but returns ErrMount if the folder is a mount point. It is for folders of
+// others. If the system does not distinguish mounts, the volume decides.
 func (d *Dir) DirSameMount(name string) (*Dir, error) {
 	sub, err := d.Dir(name)
 	if err != nil {
@@ -183,15 +187,15 @@ func (d *Dir) DirSameMount(name string) (*Dir, error) {
 }
 
 func (d *Dir) isSameVolume(other *Dir) (bool, error) {
-	mine, err := d.Info()
+	own, err := d.Info()
 	if err != nil {
 		return false, err
 	}
 	its, err := other.Info()
-	return mine.ID.Volume == its.ID.Volume, err
+	return own.ID.Volume == its.ID.Volume, err
 }
 
-// Lstat describes what has a name.
+// Lstat describes the entry of a name.
 func (d *Dir) Lstat(name string) (info Info, err error) {
 	err = d.in("lstat", name, func(d *Dir, base string) (err error) {
 		info, err = d.lstat(base)
@@ -200,13 +204,14 @@ func (d *Dir) Lstat(name string) (info Info, err error) {
 	return info, err
 }
 
-// Exists reports whether anything can be found under a name.
+// Exists reports whether a name can be found.
 func (d *Dir) Exists(name string) bool {
 	_, err := d.Lstat(name)
 	return err == nil
 }
 
-// Open opens a regular file for reading, and describes it. It never waits for the other end of a pipe.
+// Open opens a regular file for reading, and describes it. It never waits for the other end of a
+// pipe.
 func (d *Dir) Open(name string) (f *os.File, info Info, err error) {
 	err = d.in("open", name, func(d *Dir, base string) (err error) {
 		f, info, err = d.open(base)
@@ -215,8 +220,9 @@ func (d *Dir) Open(name string) (f *os.File, info Info, err error) {
 	return f, info, err
 }
 
-// HasWriter reports whether a program has a file open for writing. certain is false where the system does not tell; that the file
-// may be read is certain then. It disturbs no writer but one that opens the file without waiting in that very instant.
+// HasWriter reports whether a program has a file open for writing. certain is false if the system
+// cannot tell; then only the right to read the file is certain. It disturbs only a writer that
+// opens the file at that moment without waiting.
 func (d *Dir) HasWriter(name string) (open, certain bool, err error) {
 	err = d.in("probe", name, func(d *Dir, base string) (err error) {
 		open, certain, err = d.hasWriter(base)
@@ -240,9 +246,11 @@ func (d *Dir) Remove(name string) error {
 	return d.in("remove", name, (*Dir).remove)
 }
 
-// RemoveAll removes a file, a link, or a folder with everything in it. That nothing has the name is no error.
+// RemoveAll removes a file, a link, or a folder with everything in it. A missing name is no error.
 func (d *Dir) RemoveAll(name string) error {
-	return d.in("remove", name, func(d *Dir, base string) error { return d.removeAll(base, maxDepth) })
+	return d.in("remove", name, func(d *Dir, base string) error {
+		return d.removeAll(base, maxDepth)
+	})
 }
 
 func (d *Dir) removeAll(base string, depth int) error {
@@ -275,7 +283,7 @@ func (d *Dir) removeAll(base string, depth int) error {
 			break
 		}
 	}
-	sub.Close() // where an open folder cannot be removed
+	sub.Close() // some systems cannot remove an open folder
 	if err := d.remove(base); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -284,17 +292,20 @@ func (d *Dir) removeAll(base string, depth int) error {
 
 var errEnough = errors.New("enough read")
 
-// Rename gives an entry another name, below this or another folder of the same file system, and replaces a file there.
+// Rename renames an entry, below this or another folder of the same file system, and replaces a
+// file.
 func (d *Dir) Rename(name string, to *Dir, newName string) error {
 	return d.rename("rename", name, to, newName, rename)
 }
 
-// RenameNoReplace is Rename that answers fs.ErrExist when anything has the new name. See durable.RenameNoReplace.
+// RenameNoReplace is Rename, but returns fs.ErrExist if the new name is taken. See
+// durable.RenameNoReplace.
 func (d *Dir) RenameNoReplace(name string, to *Dir, newName string) error {
 	return d.rename("rename without replacing", name, to, newName, renameNoReplace)
 }
 
-func (d *Dir) rename(op, name string, to *Dir, newName string, do func(from *Dir, name string, to *Dir, newName string) error) error {
+func (d *Dir) rename(op, name string, to *Dir, newName string,
+	do func(from *Dir, name string, to *Dir, newName string) error) error {
 	return d.in(op, name, func(from *Dir, base string) error {
 		return to.in(op, newName, func(to *Dir, newBase string) error {
 			if err := do(from, base, to, newBase); err != nil {
@@ -305,7 +316,8 @@ func (d *Dir) rename(op, name string, to *Dir, newName string, do func(from *Dir
 	})
 }
 
-// Each calls visit with the entries of the folder, in no order and at most 256 at once, until it returns an error.
+// Each calls visit with the entries of the folder, at most 256 at once, until it returns an error.
+// They come in no order.
 func (d *Dir) Each(visit func([]fs.DirEntry) error) error {
 	f, err := d.reader()
 	if err != nil {
@@ -328,7 +340,7 @@ func (d *Dir) Each(visit func([]fs.DirEntry) error) error {
 	}
 }
 
-// Handle opens the folder itself for reading and calls do with it, for what has no method here: its mode, owner and lists.
+// Handle opens the folder itself for reading and calls do with it, for its mode, owner and lists.
 func (d *Dir) Handle(do func(*os.File) error) error {
 	f, err := d.reader()
 	if err != nil {
@@ -338,7 +350,7 @@ func (d *Dir) Handle(do func(*os.File) error) error {
 	return do(f)
 }
 
-// IsEmpty reports whether nothing lies in the folder.
+// IsEmpty reports whether the folder has no entries.
 func (d *Dir) IsEmpty() (bool, error) {
 	f, err := d.reader()
 	if err != nil {
@@ -354,10 +366,14 @@ func (d *Dir) IsEmpty() (bool, error) {
 
 // Chtimes sets the modification time of an entry.
 func (d *Dir) Chtimes(name string, t time.Time) error {
-	return d.in("set the time of", name, func(d *Dir, base string) error { return d.chtimes(base, t) })
+	return d.in("set the time of", name, func(d *Dir, base string) error {
+		return d.chtimes(base, t)
+	})
 }
 
-// IsName reports whether a text is one part of a name: not empty, no separator, and neither "." nor "..".
+// IsName reports whether a text is one part of a name: not empty, no separator, and neither "." nor
+// "..".
 func IsName(name string) bool {
-	return filepath.IsLocal(name) && name != "." && !strings.ContainsRune(name, '/') && filepath.Base(name) == name
+	return filepath.IsLocal(name) && name != "." && !strings.ContainsRune(name, '/') &&
+		filepath.Base(name) == name
 }

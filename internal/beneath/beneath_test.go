@@ -45,7 +45,8 @@ func expect(t testing.TB, path, text string) {
 func TestNamesStayBelow(t *testing.T) {
 	d, path := held(t)
 	write(t, filepath.Join(path, "..", "outside"), "not ours")
-	for _, name := range []string{"", ".", "..", "../outside", "a/../../outside", "/etc", "a//b", "a/./b", "a/", "a/..", "a\x00/../b"} {
+	for _, name := range []string{"", ".", "..", "../outside", "a/../../outside", "/etc", "a//b",
+		"a/./b", "a/", "a/..", "a\x00/../b"} {
 		for op, do := range operations(d, name) {
 			if err := do(); !errors.Is(err, ErrName) {
 				t.Errorf("%s %q: %v", op, name, err)
@@ -97,12 +98,13 @@ func TestWorkInAFolder(t *testing.T) {
 	check(t, err)
 	text, err := io.ReadAll(f)
 	check(t, errors.Join(err, f.Close()))
-	if string(text) != "one two" || info.Size != 7 || !info.IsRegular() || info.Name != "file" || info.Links != 1 {
+	if string(text) != "one two" || info.Size != 7 || !info.IsRegular() || info.Name != "file" ||
+		info.Links != 1 {
 		t.Errorf("%q, %+v", text, info)
 	}
 	check(t, d.RenameNoReplace("a/b/file", d, "moved"))
-	if again, err := d.Lstat("moved"); err != nil || again.ID != info.ID {
-		t.Errorf("moved: %+v, %v", again, err)
+	if second, err := d.Lstat("moved"); err != nil || second.ID != info.ID {
+		t.Errorf("moved: %+v, %v", second, err)
 	}
 	check(t, d.WriteFile("other", []byte("other"), 0o640))
 	if err := d.RenameNoReplace("moved", d, "other"); !errors.Is(err, fs.ErrExist) {
@@ -121,8 +123,9 @@ func TestWorkInAFolder(t *testing.T) {
 	many := slices.Repeat([]string{"other"}, 2*fewSyncs)
 	check(t, d.SyncGroup(many, nil))
 	for name, err := range map[string]error{
-		"a group of few": d.SyncGroup([]string{"absent"}, nil), "a folder": d.SyncGroup(nil, []string{"absent"}),
-		"a file": d.SyncFile("absent"),
+		"a group of few": d.SyncGroup([]string{"absent"}, nil),
+		"a folder":       d.SyncGroup(nil, []string{"absent"}),
+		"a file":         d.SyncFile("absent"),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("sync %s that is not there: %v", name, err)
@@ -149,7 +152,8 @@ func TestOpenOrMake(t *testing.T) {
 func TestRemoveAll(t *testing.T) {
 	d, path := held(t)
 	for i := range 3 * pageSize {
-		write(t, filepath.Join(path, "tree", "wide", string(rune('a'+i%26))+time.Unix(int64(i), 0).Format("150405")), "")
+		write(t, filepath.Join(path, "tree", "wide", string(rune('a'+i%26))+
+			time.Unix(int64(i), 0).Format("150405")), "")
 	}
 	write(t, filepath.Join(path, "tree", "deep", "er", "x"), "x")
 	check(t, d.RemoveAll("tree"))
@@ -176,7 +180,9 @@ func TestEachInPages(t *testing.T) {
 		return nil
 	}))
 	stop := errors.New("stop")
-	if err := d.Each(func([]fs.DirEntry) error { return stop }); err != stop || len(found) != files {
+	if err := d.Each(func([]fs.DirEntry) error {
+		return stop
+	}); err != stop || len(found) != files {
 		t.Errorf("%d found; %v", len(found), err)
 	}
 }
@@ -199,7 +205,8 @@ func TestReplaceIsWhole(t *testing.T) {
 }
 
 func TestIsName(t *testing.T) {
-	for name, want := range map[string]bool{"a": true, "a.b": true, "...": true, "": false, ".": false, "..": false, "a/b": false, "/": false, "a/": false} {
+	for name, want := range map[string]bool{"a": true, "a.b": true, "...": true, "": false,
+		".": false, "..": false, "a/b": false, "/": false, "a/": false} {
 		if IsName(name) != want {
 			t.Errorf("%q: %v", name, !want)
 		}

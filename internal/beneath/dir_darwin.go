@@ -10,10 +10,10 @@ const openFolder = unix.O_RDONLY
 
 func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 
-// Free returns how many bytes this process may still write to the folder's file system.
+// Free returns the number of bytes that this process can still write to the folder's file system.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
-// hasWriter cannot be known here; only that the file may be read.
+// hasWriter only checks that the file is readable: this system reports no writers.
 func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	fd, err := d.openAny(name, unix.O_RDONLY)
 	if err != nil {

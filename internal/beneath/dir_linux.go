@@ -9,7 +9,7 @@ import (
 // openFolder needs no right to list the folder.
 const openFolder = unix.O_PATH
 
-// syncFS makes everything written so far to the folder's file system durable. See durable.SyncFS.
+// syncFS makes all earlier writes to the folder's file system durable. See durable.SyncFS.
 func (d *Dir) syncFS() error {
 	f, err := d.reader()
 	if err != nil {
@@ -18,7 +18,7 @@ func (d *Dir) syncFS() error {
 	return errors.Join(d.failed("sync the file system of", "", unix.Syncfs(int(f.Fd()))), f.Close())
 }
 
-// Free returns how many bytes this process may still write to the folder's file system.
+// Free returns the number of bytes that this process can still write to the folder's file system.
 func (d *Dir) Free() (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(d.fd, &s); err != nil {
@@ -27,9 +27,10 @@ func (d *Dir) Free() (int64, error) {
 	return int64(s.Bavail) * s.Frsize, nil
 }
 
-// hasWriter asks the kernel for a read lease, which it grants only when no program has the file open for writing, and gives
-// it back at once: a lease that is held would hold up writers (fcntl(2), F_SETLEASE). The answer is certain unless the
-// lease is refused for another reason, as for the files of other owners without CAP_LEASE.
+// hasWriter takes a read lease, which the kernel grants only if no program has the file open for
+// writing. It returns the lease at once, since it would block writers (fcntl(2), F_SETLEASE). The
+// answer is certain unless the lease is refused for another reason, as for files of other owners
+// without CAP_LEASE.
 func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	fd, err := d.openAny(name, unix.O_RDONLY)
 	if err != nil {
@@ -44,14 +45,15 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	return errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EAGAIN), nil
 }
 
-// isSameMount compares the numbers of mounts, which Linux tells since 5.8: what is bound from the same file system has another.
+// isSameMount compares the numbers of mounts, available since Linux 5.8. A bind mount from the same
+// file system has another number.
 func (d *Dir) isSameMount(other *Dir) (bool, error) {
-	mine, known, err := d.mount()
+	ownMount, known, err := d.mount()
 	if err != nil || !known {
 		return d.isSameVolume(other)
 	}
 	its, known, err := other.mount()
-	return mine == its || !known, err
+	return ownMount == its || !known, err
 }
 
 func (d *Dir) mount() (number uint64, known bool, err error) {

@@ -20,18 +20,18 @@ import (
 	"sealpost/internal/durable"
 )
 
-// Dir is a folder that is held open.
+// Dir is an open folder.
 type Dir struct {
 	fd     int
 	path   string
 	closed atomic.Bool
 }
 
-// maxLinks is how many links on the way to a folder are followed, as by the kernel.
+// maxLinks bounds the links on the way to a folder, like the kernel's limit.
 const maxLinks = 40
 
-// Open opens a folder by its path. On the way to it, and in its place, links of root and of this account are followed, as
-// an admin may have made them; ErrLink means that another account has put one there.
+// Open opens a folder by its path. It follows links of root and of this account, which an admin may
+// have made, and returns ErrLink for a link of another account.
 func Open(path string) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -80,10 +80,12 @@ func Open(path string) (*Dir, error) {
 	return &Dir{fd: fd, path: path}, nil
 }
 
-// followable returns where a link leads that root or this account has made; "" when no link has the name.
+// followable returns the target of a link of root or of this account, or "" if no link has the
+// name.
 func followable(fd int, name string) (target string, err error) {
 	var st unix.Stat_t
-	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || uint32(st.Mode)&unix.S_IFMT != unix.S_IFLNK {
+	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
+		uint32(st.Mode)&unix.S_IFMT != unix.S_IFLNK {
 		return "", nil
 	}
 	if st.Uid != 0 && st.Uid != uint32(unix.Geteuid()) {
@@ -97,10 +99,11 @@ func followable(fd int, name string) (target string, err error) {
 	return string(buf[:n]), nil
 }
 
-// openDir opens a folder that is no link.
+// openDir opens a folder, and follows no link.
 func openDir(dir int, name string) (fd int, err error) {
 	err = retry(func() (err error) {
-		fd, err = unix.Openat(dir, name, openFolder|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err = unix.Openat(dir, name, openFolder|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC,
+			0)
 		return err
 	})
 	return fd, err
@@ -115,7 +118,7 @@ func retry(do func() error) error {
 	}
 }
 
-// Close gives the folder back. It may be called more than once.
+// Close closes the folder. It may be called more than once.
 func (d *Dir) Close() {
 	if !d.closed.Swap(true) {
 		unix.Close(d.fd) //nolint:errcheck // nothing was written
@@ -147,7 +150,8 @@ func InfoOf(f *os.File) (Info, error) {
 
 func infoOf(name string, st *unix.Stat_t) Info {
 	return Info{
-		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)), ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
+		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)),
+		ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
 		Links: uint64(st.Nlink), Owner: st.Uid, Group: st.Gid, ID: ID{uint64(st.Dev), st.Ino}, //nolint:unconvert // their sizes differ between systems
 	}
 }
@@ -155,8 +159,9 @@ func infoOf(name string, st *unix.Stat_t) Info {
 // IsOurs reports whether it belongs to the account of this process.
 func (i Info) IsOurs() bool { return i.Owner == uint32(unix.Geteuid()) }
 
-// IsShared reports whether accounts other than root and that of this process may change what is in the folder. A group of the
-// account's own name is its private one, unless the folder hands the group on (setgid), as shared folders do.
+// IsShared reports whether accounts other than root and this process's may change the folder's
+// entries. A group with the account's name is its private one, unless the folder is setgid, as
+// shared folders are.
 func (i Info) IsShared() bool {
 	switch {
 	case i.Mode&0o002 != 0, !i.IsOurs() && i.Owner != 0:
@@ -167,7 +172,8 @@ func (i Info) IsShared() bool {
 	return i.Mode&fs.ModeSetgid != 0 || i.Group != privateGroup()
 }
 
-// privateGroup returns the group that has the name of this process's account; the largest number when there is none.
+// privateGroup returns the group with the name of this process's account; the largest number if
+// there is none.
 var privateGroup = sync.OnceValue(func() uint32 {
 	account, err := user.Current()
 	if err != nil {
@@ -240,10 +246,12 @@ func (d *Dir) append(name string) (*os.File, error) {
 	return f, err
 }
 
-// openAny opens what is there and no link. O_NONBLOCK keeps it from waiting at a pipe that took a file's place.
+// openAny opens an existing entry, and follows no link. With O_NONBLOCK it never waits at a pipe
+// that replaced a file.
 func (d *Dir) openAny(name string, flags int) (fd int, err error) {
 	err = retry(func() (err error) {
-		fd, err = unix.Openat(d.fd, name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		fd, err = unix.Openat(d.fd, name,
+			flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if errors.Is(err, unix.ELOOP) {
@@ -252,7 +260,7 @@ func (d *Dir) openAny(name string, flags int) (fd int, err error) {
 	return fd, d.failed("open", name, err)
 }
 
-// openFile opens a regular file that is there.
+// openFile opens an existing regular file.
 func (d *Dir) openFile(name string, flags int) (*os.File, Info, error) {
 	fd, err := d.openAny(name, flags)
 	if err != nil {
@@ -274,7 +282,9 @@ func (d *Dir) openFile(name string, flags int) (*os.File, Info, error) {
 func (d *Dir) create(name string, perm fs.FileMode) (*os.File, error) {
 	var fd int
 	err := retry(func() (err error) {
-		fd, err = unix.Openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
+		fd, err = unix.Openat(d.fd, name,
+			unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC,
+			uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
@@ -284,7 +294,9 @@ func (d *Dir) create(name string, perm fs.FileMode) (*os.File, error) {
 }
 
 func (d *Dir) mkdir(name string, perm fs.FileMode) error {
-	return d.failed("mkdir", name, retry(func() error { return unix.Mkdirat(d.fd, name, uint32(perm.Perm())) }))
+	return d.failed("mkdir", name, retry(func() error {
+		return unix.Mkdirat(d.fd, name, uint32(perm.Perm()))
+	}))
 }
 
 func (d *Dir) remove(name string) error {
@@ -307,10 +319,11 @@ func rename(from *Dir, name string, to *Dir, newName string) error {
 }
 
 func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
-	return durable.RenameEntry(durable.Entry{Dir: from.fd, Name: name}, durable.Entry{Dir: to.fd, Name: newName})
+	return durable.RenameEntry(durable.Entry{Dir: from.fd, Name: name},
+		durable.Entry{Dir: to.fd, Name: newName})
 }
 
-// reader opens the folder to list it, or to be synced.
+// reader opens the folder for listing or syncing.
 func (d *Dir) reader() (*os.File, error) {
 	var fd int
 	err := retry(func() (err error) {

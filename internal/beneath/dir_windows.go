@@ -14,8 +14,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// Dir is a folder that is held open without sharing it for deletion: while it is, Windows renames and removes neither it
-// nor any folder above it, so that its path names nothing else.
+// Dir is an open folder that is not shared for deletion. Meanwhile Windows renames and removes
+// neither it nor a folder above it, so that its path stays the same folder.
 type Dir struct {
 	handle windows.Handle
 	path   string
@@ -27,7 +27,8 @@ const (
 	shareHeld = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE
 )
 
-// Open opens a folder by its path. Links on the way to it and in its place are followed: an admin has configured it.
+// Open opens a folder by its path. It follows links on the way and in its place: an admin has
+// configured them.
 func Open(path string) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -66,17 +67,19 @@ func createFile(path string, access, share, flags uint32) (windows.Handle, error
 	if err != nil {
 		return 0, err
 	}
-	return windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, flags|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	return windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING,
+		flags|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
 }
 
-// isLink reports whether an open reparse point leads elsewhere. Others only keep content apart: deduplicated, compressed or in
-// a cloud.
+// isLink reports whether an open reparse point leads to another file. Others only store content
+// apart: deduplicated, compressed or in a cloud.
 func isLink(h windows.Handle, attributes uint32) bool {
 	if attributes&windows.FILE_ATTRIBUTE_REPARSE_POINT == 0 {
 		return false
 	}
 	var tag struct{ attributes, tag uint32 } // FILE_ATTRIBUTE_TAG_INFO
-	err := windows.GetFileInformationByHandleEx(h, windows.FileAttributeTagInfo, (*byte)(unsafe.Pointer(&tag)), uint32(unsafe.Sizeof(tag)))
+	err := windows.GetFileInformationByHandleEx(h, windows.FileAttributeTagInfo,
+		(*byte)(unsafe.Pointer(&tag)), uint32(unsafe.Sizeof(tag)))
 	return err == nil && isSurrogate(tag.tag)
 }
 
@@ -86,7 +89,7 @@ func isSurrogate(tag uint32) bool {
 	return tag&nameSurrogate != 0
 }
 
-// Close gives the folder back. It may be called more than once.
+// Close closes the folder. It may be called more than once.
 func (d *Dir) Close() {
 	if !d.closed.Swap(true) {
 		windows.CloseHandle(d.handle) //nolint:errcheck // nothing was written
@@ -99,7 +102,7 @@ func (d *Dir) Info() (Info, error) {
 	return info, d.failed("stat", "", err)
 }
 
-// InfoOf describes an open file, whatever has its name now.
+// InfoOf describes an open file. Another one may have its name by now.
 func InfoOf(f *os.File) (Info, error) {
 	info, err := describe(windows.Handle(f.Fd()), filepath.Base(f.Name()))
 	if err != nil {
@@ -108,15 +111,19 @@ func InfoOf(f *os.File) (Info, error) {
 	return info, nil
 }
 
-// describe describes what is open. Changed is what the volume notes of it (NTFS does, FAT does not).
+// describe describes an open file or folder. Changed is the volume's record (NTFS has one, FAT has
+// not).
 func describe(h windows.Handle, name string) (Info, error) {
 	var st windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(h, &st); err != nil {
 		return Info{}, err
 	}
 	info := Info{
-		Name: name, Size: int64(st.FileSizeHigh)<<32 | int64(st.FileSizeLow), Mode: 0o666, ModTime: time.Unix(0, st.LastWriteTime.Nanoseconds()),
-		Links: uint64(st.NumberOfLinks), ID: ID{uint64(st.VolumeSerialNumber), uint64(st.FileIndexHigh)<<32 | uint64(st.FileIndexLow)},
+		Name: name, Size: int64(st.FileSizeHigh)<<32 | int64(st.FileSizeLow), Mode: 0o666,
+		ModTime: time.Unix(0, st.LastWriteTime.Nanoseconds()),
+		Links:   uint64(st.NumberOfLinks),
+		ID: ID{uint64(st.VolumeSerialNumber),
+			uint64(st.FileIndexHigh)<<32 | uint64(st.FileIndexLow)},
 	}
 	if st.FileAttributes&windows.FILE_ATTRIBUTE_READONLY != 0 {
 		info.Mode = 0o444
@@ -132,18 +139,20 @@ func describe(h windows.Handle, name string) (Info, error) {
 		attributes                          uint32
 	}
 	info.Changed = info.ModTime
-	err := windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&basic)), uint32(unsafe.Sizeof(basic)))
-	at := windows.Filetime{LowDateTime: uint32(basic.changed), HighDateTime: uint32(basic.changed >> 32)}
+	err := windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo,
+		(*byte)(unsafe.Pointer(&basic)), uint32(unsafe.Sizeof(basic)))
+	at := windows.Filetime{LowDateTime: uint32(basic.changed),
+		HighDateTime: uint32(basic.changed >> 32)}
 	if noted := time.Unix(0, at.Nanoseconds()); err == nil && noted.After(info.Changed) {
 		info.Changed = noted
 	}
 	return info, nil
 }
 
-// IsOurs reports true: owners are not told apart here.
+// IsOurs returns true: owners are not distinguished here.
 func (i Info) IsOurs() bool { return true }
 
-// IsShared reports false: access lists decide here, and are not asked.
+// IsShared returns false: access lists decide here, and are not read.
 func (i Info) IsShared() bool { return false }
 
 func (d *Dir) sub(name string) (*Dir, error) {
@@ -151,7 +160,8 @@ func (d *Dir) sub(name string) (*Dir, error) {
 }
 
 func (d *Dir) lstat(name string) (Info, error) {
-	h, err := createFile(d.at(name), windows.FILE_READ_ATTRIBUTES, shareAll, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := createFile(d.at(name), windows.FILE_READ_ATTRIBUTES, shareAll,
+		windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
 		return Info{}, d.failed("lstat", name, err)
 	}
@@ -184,8 +194,9 @@ func (d *Dir) openFile(name string, access, share uint32) (*os.File, Info, error
 	return os.NewFile(uintptr(h), d.at(name)), info, nil
 }
 
-// content opens the file itself first, which shows whether it is a link. Where the system keeps the content elsewhere
-// (deduplicated, compressed or in a cloud), opening it like that would read nothing or zeros, so it is opened again.
+// content opens the file itself first, to see a link. If the system stores the content apart
+// (deduplicated, compressed or in a cloud), that handle would read nothing or zeros, so the file is
+// opened again.
 func (d *Dir) content(name string, access, share uint32) (windows.Handle, error) {
 	h, err := createFile(d.at(name), access, share, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
@@ -205,10 +216,12 @@ func (d *Dir) content(name string, access, share uint32) (windows.Handle, error)
 	if h, err = createFile(d.at(name), access, share, 0); err != nil {
 		return 0, err
 	}
-	var again windows.ByHandleFileInformation
-	err = windows.GetFileInformationByHandle(h, &again)
-	if err == nil && (again.VolumeSerialNumber != first.VolumeSerialNumber || again.FileIndexHigh != first.FileIndexHigh || again.FileIndexLow != first.FileIndexLow) {
-		err = ErrLink // it was replaced in between
+	var reopened windows.ByHandleFileInformation
+	err = windows.GetFileInformationByHandle(h, &reopened)
+	if err == nil && (reopened.VolumeSerialNumber != first.VolumeSerialNumber ||
+		reopened.FileIndexHigh != first.FileIndexHigh ||
+		reopened.FileIndexLow != first.FileIndexLow) {
+		err = ErrLink // it was replaced meanwhile
 	}
 	if err != nil {
 		return 0, errors.Join(err, windows.CloseHandle(h))
@@ -232,7 +245,7 @@ func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
 	return unwrap(durable.RenameNoReplace(from.at(name), to.at(newName)))
 }
 
-// unwrap takes off the layer that repeats the names.
+// unwrap removes the layer with the names.
 func unwrap(err error) error {
 	var names *os.LinkError
 	if errors.As(err, &names) {
@@ -270,14 +283,14 @@ func (d *Dir) syncFile(name string) error {
 
 func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 
-// Free returns how many bytes this process may still write to the folder's volume.
+// Free returns the number of bytes that this process can still write to the folder's volume.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
 // chmod does nothing: permission bits mean nothing here, access is the folder's list.
 func chmod(*os.File, fs.FileMode) error { return nil }
 
-// hasWriter opens the file without allowing writers: the system refuses while there is one. A writer who comes in that very
-// instant is refused instead.
+// hasWriter opens the file without sharing it for writing: the system refuses if there is a writer.
+// A writer that comes at that moment is refused instead.
 func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 	f, _, err := d.open(name)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {

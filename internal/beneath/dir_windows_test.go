@@ -11,8 +11,10 @@ func TestReparsePointsThatAreLinks(t *testing.T) {
 		tag  uint32
 		want bool
 	}{
-		"symbolic link": {windows.IO_REPARSE_TAG_SYMLINK, true}, "mount point": {windows.IO_REPARSE_TAG_MOUNT_POINT, true},
-		"deduplicated": {0x80000013, false}, "in a cloud": {0x9000001A, false}, "compressed": {0x80000017, false},
+		"symbolic link": {windows.IO_REPARSE_TAG_SYMLINK, true},
+		"mount point":   {windows.IO_REPARSE_TAG_MOUNT_POINT, true},
+		"deduplicated":  {0x80000013, false}, "in a cloud": {0x9000001A, false},
+		"compressed": {0x80000017, false},
 	} {
 		if isSurrogate(c.tag) != c.want {
 			t.Errorf("%s: a link: %t", name, !c.want)

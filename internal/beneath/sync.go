@@ -7,7 +7,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// fewSyncs is how many single syncs are made instead of one of the whole file system, which also waits for others' writes.
+// fewSyncs is the largest number of single syncs. More are one of the whole file system, which also
+// waits for writes of others.
 const fewSyncs = 8
 
 // SyncFile makes the content of a regular file durable.
@@ -15,9 +16,9 @@ func (d *Dir) SyncFile(name string) error {
 	return d.in("sync", name, (*Dir).syncFile)
 }
 
-// SyncGroup makes a group of changes durable: the content of files and the entries of dirs below ("." is this folder), and
-// the entries of other open folders, all on this folder's file system. On Linux a large group is one syncfs; otherwise each
-// is flushed.
+// SyncGroup makes a group of changes on this folder's file system durable. These are the content of
+// files and the entries of dirs below ("." is this folder), and the entries of other open folders.
+// On Linux a large group is one syncfs; otherwise each is flushed.
 func (d *Dir) SyncGroup(files, dirs []string, others ...*Dir) error {
 	if len(files)+len(dirs)+len(others) > fewSyncs {
 		if err := d.syncFS(); !errors.Is(err, durable.ErrUnsupported) {
@@ -26,7 +27,7 @@ func (d *Dir) SyncGroup(files, dirs []string, others ...*Dir) error {
 	}
 	err := d.syncEach(files, dirs, others)
 	if errors.Is(err, fs.ErrPermission) {
-		// A folder may be writable and not readable, and then cannot be opened to be synced.
+		// A folder may be writable but not readable, and then it cannot be opened for syncing.
 		if whole := d.syncFS(); !errors.Is(whole, durable.ErrUnsupported) {
 			return whole
 		}

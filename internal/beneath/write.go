@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// Create makes a file that is not there yet and opens it for reading and writing.
+// Create makes a new file and opens it for reading and writing.
 func (d *Dir) Create(name string, perm fs.FileMode) (f *os.File, err error) {
 	err = d.in("create", name, func(d *Dir, base string) (err error) {
 		f, err = d.create(base, perm)
@@ -17,7 +17,7 @@ func (d *Dir) Create(name string, perm fs.FileMode) (f *os.File, err error) {
 	return f, err
 }
 
-// Append opens a regular file to be written at its end.
+// Append opens a regular file for writing at its end.
 func (d *Dir) Append(name string) (f *os.File, err error) {
 	err = d.in("append to", name, func(d *Dir, base string) (err error) {
 		f, err = d.append(base)
@@ -31,7 +31,8 @@ func (d *Dir) Mkdir(name string, perm fs.FileMode) error {
 	return d.in("mkdir", name, func(d *Dir, base string) error { return d.mkdir(base, perm) })
 }
 
-// MkdirAll makes a folder below and those missing above it, and syncs each folder that got a new entry.
+// MkdirAll makes a folder below and missing folders above it, and syncs each folder that got a new
+// entry.
 func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
 	for end := 0; end < len(name); {
 		_, rest, more := cut(name[end:])
@@ -43,9 +44,9 @@ func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
 		err := d.in("mkdir", part, func(d *Dir, base string) error {
 			err := d.mkdir(base, perm)
 			if errors.Is(err, fs.ErrExist) {
-				var there *Dir
-				if there, err = d.sub(base); err == nil {
-					there.Close()
+				var existing *Dir
+				if existing, err = d.sub(base); err == nil {
+					existing.Close()
 				}
 				return err
 			}
@@ -61,13 +62,13 @@ func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
 	return nil
 }
 
-// Replace makes a file with this content or takes the place of one. Readers see the old content or the new one, whole.
-// It is not synced: after a crash the file may be empty.
+// Replace makes a file with this content, or replaces one. Readers see the old or the new content,
+// complete. It is not synced: after a crash the file may be empty.
 func (d *Dir) Replace(name string, data []byte, perm fs.FileMode) error {
 	return d.replace(name, data, perm, func(*os.File) error { return nil })
 }
 
-// WriteFile is Replace that is durable, with its entry.
+// WriteFile is a durable Replace, with its entry.
 func (d *Dir) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return d.in("write", name, func(d *Dir, base string) error {
 		if err := d.replace(base, data, perm, (*os.File).Sync); err != nil {
