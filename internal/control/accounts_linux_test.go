@@ -58,7 +58,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// stateOf is a state folder of an account, below a folder that everyone may enter.
+// stateOf makes a state folder of an account, below a folder that is open to all accounts.
 func stateOf(t *testing.T, id int, mode os.FileMode) string {
 	t.Helper()
 	onlyRoot(t)
@@ -88,7 +88,8 @@ func falseDaemon(t *testing.T, id int, path string) {
 }
 
 func TestAFalseDaemonIsNotAsked(t *testing.T) {
-	for name, mode := range map[string]os.FileMode{"in a folder that was open to it": 0o700, "in a folder that is open to it": 0o777} {
+	for name, mode := range map[string]os.FileMode{"in a folder that was open to it": 0o700,
+		"in a folder that is open to it": 0o777} {
 		t.Run(name, func(t *testing.T) {
 			state := stateOf(t, 0, 0o777)
 			falseDaemon(t, attackerID, filepath.Join(state, socketName))
@@ -122,7 +123,8 @@ func TestAFalseDaemonDoesNotKeepTheTrueOneFromStarting(t *testing.T) {
 	must(t, os.Chmod(state, 0o700))
 	daemon(t, state)
 	var answer greeting
-	if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, &answer); err != nil || answer.Name != "hello x" {
+	if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, &answer); err != nil ||
+		answer.Name != "hello x" {
 		t.Errorf("answered %q, %v", answer.Name, err)
 	}
 }
@@ -156,17 +158,29 @@ func TestTheSocketsWayIsJudged(t *testing.T) {
 		mend  func() error
 		says  string
 	}{
-		{"state folder", func() error { return os.Chmod(state, 0o777) }, func() error { return os.Chmod(state, 0o700) }, "chmod o-w " + state},
-		{"folder above", func() error { return os.Chmod(above, 0o777) }, func() error { return os.Chmod(above, 0o755) }, "chmod o-w " + above},
-		{"owner of the folder above", func() error { return os.Chown(above, annID, 0) }, func() error { return os.Chown(above, 0, 0) }, "belongs to the account 61003"},
-		{"socket", func() error { return os.Chmod(socket, 0o622) }, func() error { return os.Chmod(socket, 0o600) }, "other accounts may write to it (mode 0622)"},
-		{"owner of the socket", func() error { return os.Chown(socket, annID, 0) }, func() error { return os.Chown(socket, 0, 0) }, "it belongs to the account 61003"},
+		{"state folder", func() error {
+			return os.Chmod(state, 0o777)
+		}, func() error { return os.Chmod(state, 0o700) }, "chmod o-w " + state},
+		{"folder above", func() error {
+			return os.Chmod(above, 0o777)
+		}, func() error { return os.Chmod(above, 0o755) }, "chmod o-w " + above},
+		{"owner of the folder above", func() error {
+			return os.Chown(above, annID, 0)
+		}, func() error { return os.Chown(above, 0, 0) }, "belongs to the account 61003"},
+		{"socket", func() error {
+			return os.Chmod(socket, 0o622)
+		}, func() error { return os.Chmod(socket, 0o600) }, "other accounts may write to it " +
+			"(mode 0622)"},
+		{"owner of the socket", func() error {
+			return os.Chown(socket, annID, 0)
+		}, func() error { return os.Chown(socket, 0, 0) }, "it belongs to the account 61003"},
 	} {
 		must(t, c.spoil())
 		if said := asks(t, state, root); !strings.Contains(said, c.says) {
 			t.Errorf("%s: it says %s, want %q", c.name, said, c.says)
 		}
-		must(t, Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil)) // a daemon still knows that it lives
+		// a daemon still knows that it lives
+		must(t, Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil))
 		must(t, c.mend())
 		well("after " + c.name)
 	}
@@ -178,7 +192,7 @@ func TestOtherCallersAreRefused(t *testing.T) {
 	state := stateOf(t, 0, 0o700)
 	daemon(t, state)
 	path := filepath.Join(state, socketName)
-	must(t, os.Chmod(state, 0o755)) // as if somebody had opened it meanwhile
+	must(t, os.Chmod(state, 0o755)) // as if an admin had opened it meanwhile
 	must(t, os.Chmod(path, 0o666))
 	ask := func(id int) (text string, err error) {
 		var conn net.Conn
@@ -189,7 +203,9 @@ func TestOtherCallersAreRefused(t *testing.T) {
 			return "", err
 		}
 		client := &Client{http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-			DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}}}
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return conn, nil
+			}}}}
 		var answer greeting
 		err = client.Call(t.Context(), "/greet", greeting{"x"}, &answer)
 		return answer.Name, err
@@ -197,7 +213,9 @@ func TestOtherCallersAreRefused(t *testing.T) {
 	if name, err := ask(0); err != nil || name != "hello x" {
 		t.Errorf("root gets %q, %v", name, err)
 	}
-	if name, err := ask(annID); err == nil || name != "" || !strings.Contains(err.Error(), "you may not ask this daemon; run the command as the user under whom it runs") {
+	if name, err := ask(annID); err == nil || name != "" ||
+		!strings.Contains(err.Error(), "you may not ask this daemon; run the command as the user "+
+			"under whom it runs") {
 		t.Errorf("another account gets %q, %v", name, err)
 	}
 }
@@ -278,7 +296,8 @@ func expectThere(t *testing.T, paths ...string) {
 	}
 }
 
-// Where another account could swap the socket's folder none is made, as with the XDG_RUNTIME_DIR that su leaves to root.
+// Where another account could swap the socket's folder none is made, as with the XDG_RUNTIME_DIR
+// that su leaves to root.
 func TestNoSocketIsPlacedInAnotherAccountsFolder(t *testing.T) {
 	onlyRoot(t)
 	own, anns := shortDir(t), shortDir(t)
@@ -296,7 +315,8 @@ func TestNoSocketIsPlacedInAnotherAccountsFolder(t *testing.T) {
 	}
 }
 
-// A daemon of before may have placed its socket where another account can swap it: nothing there is dialled or removed.
+// An older daemon may have placed its socket where another account can swap it: it is neither
+// dialled nor removed.
 func TestASocketThatAnotherAccountCouldSwapIsLeftAlone(t *testing.T) {
 	state := stateOf(t, 0, 0o700)
 	anns := shortDir(t)
@@ -306,7 +326,8 @@ func TestASocketThatAnotherAccountCouldSwapIsLeftAlone(t *testing.T) {
 	falseDaemon(t, 0, path)
 	must(t, os.Chown(anns, annID, annID))
 	point(t, state, path)
-	if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil || !strings.Contains(err.Error(), "is not believed") {
+	if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil ||
+		!strings.Contains(err.Error(), "is not believed") {
 		t.Errorf("a client says %v", err)
 	}
 	daemon(t, state)
@@ -322,7 +343,8 @@ func TestAPointerOfAnotherAccount(t *testing.T) {
 	must(t, err)
 	point(t, of, path)
 	must(t, os.Chown(filepath.Join(of, pointerName), attackerID, 0))
-	if err := Dial(of).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil || !strings.Contains(err.Error(), "belongs to the account 61004") {
+	if err := Dial(of).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil ||
+		!strings.Contains(err.Error(), "belongs to the account 61004") {
 		t.Errorf("a client says %v", err)
 	}
 	daemon(t, of)

@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// Client asks the daemon of one state folder. It holds no connection between calls.
+// Client calls the daemon of one state folder. It holds no connection between calls.
 type Client struct {
 	http *http.Client
 }
 
-// Dial returns a client for the daemon of stateDir. Whether one runs, and whether it is of an account that is believed,
-// shows at the first call.
+// Dial returns a client for the daemon of stateDir. The first call fails if none runs, or one of an
+// untrusted account.
 func Dial(stateDir string) *Client {
 	toDaemon := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		stateDir, err := filepath.Abs(stateDir)
@@ -30,11 +30,12 @@ func Dial(stateDir string) *Client {
 		}
 		return connect(ctx, stateDir)
 	}
-	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: toDaemon, DisableKeepAlives: true}}}
+	return &Client{http: &http.Client{Transport: &http.Transport{DialContext: toDaemon,
+		DisableKeepAlives: true}}}
 }
 
-// Call sends in as JSON and decodes the answer into out, unless out is nil. The error is the daemon's own text, or
-// ErrNotRunning.
+// Call sends in as JSON and decodes the answer into out, unless out is nil. It returns the daemon's
+// own error, or ErrNotRunning.
 func (c *Client) Call(ctx context.Context, path string, in, out any) error {
 	body, err := c.Stream(ctx, path, in)
 	if err != nil {
@@ -51,13 +52,14 @@ func (c *Client) Call(ctx context.Context, path string, in, out any) error {
 	return nil
 }
 
-// Stream sends in as JSON and returns the answer to be read as it comes. The caller closes it.
+// Stream sends in as JSON and returns the answer as a stream. The caller closes it.
 func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser, error) {
 	request, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon"+path, bytes.NewReader(request))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon"+path,
+		bytes.NewReader(request))
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
@@ -72,7 +74,7 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 	return answer.Body, nil
 }
 
-// mayNotAsk is said to a caller of another account, by the system's answer or by the daemon's own.
+// mayNotAsk is the error for a caller of another account, from the system or from the daemon.
 const mayNotAsk = "you may not ask this daemon; run the command as " + whoMayAsk
 
 // ErrHindered says that the daemon lives and can do nothing for now. The error's text is the daemon's reason.
@@ -92,11 +94,11 @@ func Hindered(why error) http.Handler {
 }
 
 func explain(err error) error {
-	if nobodyListens(err) {
+	if isAbsent(err) {
 		return ErrNotRunning
 	}
 	if asked, ok := errors.AsType[*url.Error](err); ok {
-		err = asked.Err // whom it asked, and by which method, says nothing to a person
+		err = asked.Err // method and address mean nothing to the user
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%s: %w", mayNotAsk, err)
@@ -104,13 +106,14 @@ func explain(err error) error {
 	return fmt.Errorf("ask the daemon: %w", err)
 }
 
-// refusal turns a bad answer into the daemon's own words.
+// refusal returns the daemon's own error from a failed answer.
 func refusal(path string, answer *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxRequest))
 	if err != nil {
 		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
 	}
-	if answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusMethodNotAllowed {
+	if answer.StatusCode == http.StatusNotFound ||
+		answer.StatusCode == http.StatusMethodNotAllowed {
 		return fmt.Errorf("the daemon does not know %s; is it of another version?", path)
 	}
 	says := strings.TrimSpace(string(text))

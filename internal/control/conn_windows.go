@@ -17,7 +17,8 @@ type pipeAddr string
 func (pipeAddr) Network() string  { return pipeNet }
 func (a pipeAddr) String() string { return string(a) }
 
-// pipeConn is one end of a pipe, with the deadlines that the runtime gives to files opened for overlapped I/O.
+// pipeConn is one end of a pipe, with the deadlines that the runtime gives to files opened for
+// overlapped I/O.
 type pipeConn struct {
 	*os.File
 	path pipeAddr
@@ -40,7 +41,8 @@ func (c *pipeConn) Write(p []byte) (int, error) {
 	return n, c.netError("write", err)
 }
 
-// netError is a file's error as users of connections know it: io.EOF as it is, everything else as a net.Error.
+// netError turns a file's error into one of a connection: io.EOF unchanged, every other as a
+// net.Error.
 func (c *pipeConn) netError(op string, err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

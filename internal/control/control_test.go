@@ -22,7 +22,8 @@ type greeting struct {
 	Name string `json:"name"`
 }
 
-// daemon starts a server on stateDir that greets, fails and streams; it stops at the test's end or when stop is called.
+// daemon starts a server on stateDir that greets, fails and streams. It stops at the test's end, or
+// by stop.
 func daemon(t *testing.T, stateDir string) (stop func() error) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -87,7 +88,8 @@ func TestErrorIsTheDaemonsOwnText(t *testing.T) {
 	}{
 		{"handler", "/greet", greeting{}, "nobody to greet; give a name"},
 		{"stream", "/count", greeting{}, "nobody to count for; give a name"},
-		{"unknown path", "/dance", greeting{}, "the daemon does not know /dance; is it of another version?"},
+		{"unknown path", "/dance", greeting{}, "the daemon does not know /dance; is it of " +
+			"another version?"},
 		{"unknown field", "/greet", map[string]int{"age": 3}, `the daemon does not understand the request; is it of another version? (json: unknown field "age")`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,7 +153,8 @@ func TestNobodyListens(t *testing.T) {
 	if err := call(); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("socket of a dead daemon: %v", err)
 	}
-	if err := Dial(filepath.Join(dir, "absent")).Call(t.Context(), "/greet", nil, nil); !errors.Is(err, ErrNotRunning) {
+	if err := Dial(filepath.Join(dir, "absent")).Call(t.Context(), "/greet", nil,
+		nil); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("no state folder: %v", err)
 	}
 }
@@ -179,7 +182,8 @@ func TestListenWhereNothingCanBeMade(t *testing.T) {
 	if _, err := Listen(dir, http.NewServeMux()); err == nil {
 		t.Error("listened although the pointer cannot be read")
 	}
-	if err := Dial(dir).Call(t.Context(), "/greet", nil, nil); err == nil || errors.Is(err, ErrNotRunning) {
+	if err := Dial(dir).Call(t.Context(), "/greet", nil, nil); err == nil ||
+		errors.Is(err, ErrNotRunning) {
 		t.Errorf("called although the pointer cannot be read: %v", err)
 	}
 }
@@ -198,7 +202,8 @@ func TestCloseWithoutRun(t *testing.T) {
 	}
 }
 
-// shortDir is a temporary folder whose path leaves room for the socket's name, whatever the test is called.
+// shortDir is a temporary folder whose path leaves room for the socket's name, whatever the test is
+// called.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "c-")

@@ -11,19 +11,21 @@ import (
 	"sealpost/internal/access"
 )
 
-// pipeListener hands out the instances of one named pipe. One instance always waits for the next client.
+// pipeListener hands out the instances of one named pipe. One instance always waits for the next
+// client.
 type pipeListener struct {
 	path       string
 	attributes *windows.SecurityAttributes
 	closing    windows.Handle // an event
 	once       sync.Once
 
-	mu      sync.Mutex // held by the one Accept; guards what follows
+	mu      sync.Mutex // held by the one Accept; guards the fields below
 	next    windows.Handle
-	arrived windows.Overlapped // its event is set when a client has come
+	arrived windows.Overlapped // its event is set when a client connects
 }
 
-// listen opens a pipe for this account, SYSTEM and Administrators on this machine, and fails if anybody has one of that name.
+// listen opens a pipe for this account, SYSTEM and Administrators on this machine, and fails if the
+// name is taken.
 func listen(path string) (net.Listener, error) {
 	attributes, err := access.Private(false)
 	if err != nil {
@@ -34,10 +36,12 @@ func listen(path string) (net.Listener, error) {
 		return nil, os.NewSyscallError("CreateEvent", err)
 	}
 	if l.arrived.HEvent, err = windows.CreateEvent(nil, 1, 0, nil); err != nil {
-		return nil, errors.Join(os.NewSyscallError("CreateEvent", err), windows.CloseHandle(l.closing))
+		return nil, errors.Join(os.NewSyscallError("CreateEvent", err),
+			windows.CloseHandle(l.closing))
 	}
 	if l.next, err = l.instance(windows.FILE_FLAG_FIRST_PIPE_INSTANCE); err != nil {
-		return nil, errors.Join(err, windows.CloseHandle(l.closing), windows.CloseHandle(l.arrived.HEvent))
+		return nil, errors.Join(err, windows.CloseHandle(l.closing),
+			windows.CloseHandle(l.arrived.HEvent))
 	}
 	return l, nil
 }
@@ -48,15 +52,18 @@ func (l *pipeListener) instance(flags uint32) (windows.Handle, error) {
 		return 0, err
 	}
 	const buffer = 64 << 10
-	h, err := windows.CreateNamedPipe(name, flags|windows.PIPE_ACCESS_DUPLEX|windows.FILE_FLAG_OVERLAPPED,
-		windows.PIPE_TYPE_BYTE|windows.PIPE_REJECT_REMOTE_CLIENTS, windows.PIPE_UNLIMITED_INSTANCES, buffer, buffer, 0, l.attributes)
+	h, err := windows.CreateNamedPipe(name,
+		flags|windows.PIPE_ACCESS_DUPLEX|windows.FILE_FLAG_OVERLAPPED,
+		windows.PIPE_TYPE_BYTE|windows.PIPE_REJECT_REMOTE_CLIENTS, windows.PIPE_UNLIMITED_INSTANCES,
+		buffer, buffer, 0, l.attributes)
 	if err != nil {
 		return 0, &net.OpError{Op: "listen", Net: pipeNet, Addr: pipeAddr(l.path), Err: err}
 	}
 	return h, nil
 }
 
-// Accept implements net.Listener. The next instance is there before a client gets this one: a client never finds none.
+// Accept implements net.Listener. It makes the next instance before it returns this one: a client
+// always finds one.
 func (l *pipeListener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,7 +72,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 		err := l.await()
-		if errors.Is(err, windows.ERROR_NO_DATA) { // it went again
+		if errors.Is(err, windows.ERROR_NO_DATA) { // it left again
 			if err = windows.DisconnectNamedPipe(l.next); err == nil {
 				continue
 			}
@@ -92,12 +99,14 @@ func (l *pipeListener) await() error {
 	case !errors.Is(err, windows.ERROR_IO_PENDING):
 		return err
 	}
-	which, err := windows.WaitForMultipleObjects([]windows.Handle{l.arrived.HEvent, l.closing}, false, windows.INFINITE)
-	if err != nil || which != windows.WAIT_OBJECT_0 {
+	index, err := windows.WaitForMultipleObjects([]windows.Handle{l.arrived.HEvent, l.closing},
+		false, windows.INFINITE)
+	if err != nil || index != windows.WAIT_OBJECT_0 {
 		err = errors.Join(err, net.ErrClosed, windows.CancelIoEx(l.next, &l.arrived))
 	}
 	var n uint32
-	if done := windows.GetOverlappedResult(l.next, &l.arrived, &n, true); err == nil { // the system has let go of l.arrived
+	// the system has released l.arrived
+	if done := windows.GetOverlappedResult(l.next, &l.arrived, &n, true); err == nil {
 		err = done
 	}
 	return err
@@ -110,7 +119,8 @@ func (l *pipeListener) Close() error {
 		err = windows.SetEvent(l.closing)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		err = errors.Join(err, windows.CloseHandle(l.next), windows.CloseHandle(l.arrived.HEvent), windows.CloseHandle(l.closing))
+		err = errors.Join(err, windows.CloseHandle(l.next), windows.CloseHandle(l.arrived.HEvent),
+			windows.CloseHandle(l.closing))
 		l.next = 0
 	})
 	return err

@@ -15,7 +15,8 @@ func peer(conn net.Conn) (uid, pid int, err error) {
 	}
 	var cred *unix.Xucred
 	failed := raw.Control(func(fd uintptr) {
-		if cred, err = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED); err == nil {
+		if cred, err = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL,
+			unix.LOCAL_PEERCRED); err == nil {
 			pid, err = unix.GetsockoptInt(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERPID)
 		}
 	})
@@ -23,7 +24,7 @@ func peer(conn net.Conn) (uid, pid int, err error) {
 		err = failed
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("find out who is at the other end of the control socket: %w", err)
+		return 0, 0, fmt.Errorf("look up the peer of the control socket: %w", err)
 	}
 	return int(cred.Uid), pid, nil
 }

@@ -14,12 +14,14 @@ func peer(conn net.Conn) (uid, pid int, err error) {
 		return 0, 0, err
 	}
 	var cred *unix.Ucred
-	failed := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	failed := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
 	if failed != nil {
 		err = failed
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("find out who is at the other end of the control socket: %w", err)
+		return 0, 0, fmt.Errorf("look up the peer of the control socket: %w", err)
 	}
 	return int(cred.Uid), int(cred.Pid), nil
 }

@@ -22,18 +22,19 @@ import (
 	"sealpost/internal/words"
 )
 
-// On Windows the socket is a named pipe: every Windows has them, they have an access list, and their names are short. Names
-// of pipes are open to everybody, so ours is drawn at random and stands in the state folder, where only those can read and
-// write it who may administrate: nobody else can wait for our clients under that name.
+// pipePrefix begins the name of the pipe. On Windows the socket is a named pipe: every version has
+// them, with an access list and a short name. Any account may make a pipe of any name, so ours is
+// random. It is stored in the state folder, which only administrators can read and write: no other
+// account can wait for our clients under that name.
 const pipePrefix = `\\.\pipe\sealpost-`
 
-// whoMayAsk says under whom a command must run that the daemon refuses to hear.
+// whoMayAsk names the accounts whose commands the daemon accepts.
 const whoMayAsk = `the user under whom it runs, or in a window that was opened with "Run as administrator"`
 
-// pipeBusy is how long a client waits before it asks again for a pipe that is just being taken by another.
+// pipeBusy is a client's wait before it retries a pipe that another client is opening.
 const pipeBusy = 5 * time.Millisecond
 
-// pipeName matches the name of a pipe that place draws.
+// pipeName matches the names of pipes that place makes.
 var pipeName = regexp.MustCompile(`^` + regexp.QuoteMeta(pipePrefix) + `[0-9a-f]{32}$`)
 
 func place(stateDir string) (string, error) {
@@ -43,8 +44,9 @@ func place(stateDir string) (string, error) {
 	return path, durable.WriteFile(filepath.Join(stateDir, pointerName), []byte(path+"\n"), 0o600)
 }
 
-// connect returns a connection to the daemon of stateDir, whose pipe belongs to this account, SYSTEM, Administrators or the
-// state folder's owner. No other account can give a pipe such an owner.
+// connect returns a connection to the daemon of stateDir. Its pipe must belong to this account,
+// SYSTEM, Administrators or the state folder's owner: no other account can make a pipe with such an
+// owner.
 func connect(ctx context.Context, stateDir string) (net.Conn, error) {
 	path, err := readPointer(stateDir)
 	if err != nil {
@@ -60,7 +62,7 @@ func connect(ctx context.Context, stateDir string) (net.Conn, error) {
 	return conn, nil
 }
 
-// checkOwner refuses a pipe that another account has made.
+// checkOwner returns an error for a pipe of another account.
 func checkOwner(conn net.Conn, stateDir string) error {
 	pipe := conn.(*pipeConn)
 	raw, err := pipe.SyscallConn() // Fd would end its deadlines
@@ -68,17 +70,19 @@ func checkOwner(conn net.Conn, stateDir string) error {
 		return err
 	}
 	var other string
-	failed := raw.Control(func(h uintptr) { other, err = access.OtherOwner(windows.Handle(h), stateDir) })
+	failed := raw.Control(func(h uintptr) {
+		other, err = access.OtherOwner(windows.Handle(h), stateDir)
+	})
 	if err = errors.Join(failed, err); err == nil && other != "" {
 		err = words.FalsePipe(string(pipe.path), other)
 	}
 	return err
 }
 
-// mayAsk refuses nobody: the access list of the pipe has let in only those who may ask.
+// mayAsk returns nil: the access list of the pipe admits only permitted callers.
 func mayAsk(net.Conn) error { return nil }
 
-// readPointer returns the name of the pipe that stands in the state folder. It follows no link.
+// readPointer returns the name of the pipe from the state folder. It follows no link.
 func readPointer(stateDir string) (string, error) {
 	pointer := filepath.Join(stateDir, pointerName)
 	info, err := os.Lstat(pointer)
@@ -111,23 +115,25 @@ func readPointer(stateDir string) (string, error) {
 	return path, nil
 }
 
-// clearStale removes what an ended daemon has left, or answers ErrRunning. It follows no link.
+// clearStale removes the pointer of an ended daemon, or returns ErrRunning. It follows no link.
 func clearStale(stateDir string) error {
 	path, err := readPointer(stateDir)
-	if err == nil && answers(path, func(conn net.Conn) error { return checkOwner(conn, stateDir) }) {
+	if err == nil && answers(path, func(conn net.Conn) error {
+		return checkOwner(conn, stateDir)
+	}) {
 		return ErrRunning
 	}
 	pointer := filepath.Join(stateDir, pointerName)
 	info, err := os.Lstat(pointer)
 	if err == nil && info.IsDir() {
 		err = words.NotRemoved(pointer, errors.New(words.PointerNoFile))
-	} else if err = gone(os.Remove(pointer)); err != nil {
+	} else if err = ignoreMissing(os.Remove(pointer)); err != nil {
 		err = words.NotRemoved(pointer, err)
 	}
 	return err
 }
 
-// dial opens the pipe without letting its owner act in our name.
+// dial opens the pipe without letting its owner impersonate us.
 func dial(ctx context.Context, path string) (net.Conn, error) {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
@@ -135,7 +141,8 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	}
 	for {
 		const flags = windows.FILE_FLAG_OVERLAPPED | windows.SECURITY_SQOS_PRESENT | windows.SECURITY_ANONYMOUS
-		h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil, windows.OPEN_EXISTING, flags, 0)
+		h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil,
+			windows.OPEN_EXISTING, flags, 0)
 		switch {
 		case err == nil:
 			return newPipeConn(h, path), nil
@@ -150,10 +157,10 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	}
 }
 
-// nobodyListens tells a daemon that does not run from one that cannot be asked.
-func nobodyListens(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// isAbsent reports whether no daemon runs, unlike one that cannot be asked.
+func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// remove takes away what names the pipe; the pipe itself ends with its process.
+// remove removes the pointer to the pipe; the pipe itself ends with its process.
 func remove(stateDir, _ string) error {
-	return gone(os.Remove(filepath.Join(stateDir, pointerName)))
+	return ignoreMissing(os.Remove(filepath.Join(stateDir, pointerName)))
 }

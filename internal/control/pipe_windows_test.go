@@ -18,7 +18,8 @@ import (
 // leaveSocket names a pipe that is not there, as a killed daemon leaves it.
 func leaveSocket(t *testing.T, dir string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, pointerName), []byte(pipePrefix+strings.Repeat("0", 32)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, pointerName),
+		[]byte(pipePrefix+strings.Repeat("0", 32)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -33,7 +34,8 @@ func TestPipeIsForThisAccountOnly(t *testing.T) {
 	if random := strings.TrimPrefix(path, pipePrefix); len(random) != 32 {
 		t.Errorf("%s can be guessed", path)
 	}
-	d, err := windows.GetNamedSecurityInfo(path, windows.SE_KERNEL_OBJECT, windows.DACL_SECURITY_INFORMATION)
+	d, err := windows.GetNamedSecurityInfo(path, windows.SE_KERNEL_OBJECT,
+		windows.DACL_SECURITY_INFORMATION)
 	if err != nil {
 		t.Skipf("SKIPPED: this Windows does not tell: %v", err)
 	}
@@ -60,7 +62,8 @@ func TestNobodyElseGetsThePipesName(t *testing.T) {
 	}
 }
 
-// A pipe shows who has made it. Another account's cannot be made here: that an owner is refused is internal/access's.
+// A pipe has its maker as its owner. A pipe of another account cannot be made here: internal/access
+// tests the refusal of owners.
 func TestAPipeHasItsMakersOwner(t *testing.T) {
 	dir := shortDir(t)
 	daemon(t, dir)
@@ -69,7 +72,8 @@ func TestAPipeHasItsMakersOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	d, err := windows.GetSecurityInfo(windows.Handle(conn.(*pipeConn).Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	d, err := windows.GetSecurityInfo(windows.Handle(conn.(*pipeConn).Fd()), windows.SE_FILE_OBJECT,
+		windows.OWNER_SECURITY_INFORMATION)
 	if err != nil { // nothing is read after Fd, which ends deadlines
 		t.Fatal(err)
 	}
@@ -91,7 +95,8 @@ func TestAPointerThatIsNotBelieved(t *testing.T) {
 		if err := os.WriteFile(pointer, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil || errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), pointer) {
+		if err := Dial(dir).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil ||
+			errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), pointer) {
 			t.Errorf("%s: a client says %v", name, err)
 		}
 		daemon(t, dir)

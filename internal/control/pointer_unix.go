@@ -18,14 +18,14 @@ import (
 	"sealpost/internal/words"
 )
 
-// placedPrefix begins the name of a private folder that place makes.
+// placedPrefix is the prefix of the private folders that place makes.
 const placedPrefix = "sealpost-"
 
-// placedSocket matches the path of a socket in such a folder, behind the folder in which it lies.
+// placedSocket matches the path of a socket in such a folder.
 var placedSocket = regexp.MustCompile(`^/(.*/)?` + placedPrefix + `[0-9]+/` + regexp.QuoteMeta(socketName) + `$`)
 
-// readPointer returns the path that the pointer file of stateDir names, if a daemon of that account or of root has written
-// it. A path comes with an error when nothing is there any more. It follows no link.
+// readPointer returns the path in the pointer file of stateDir, if that account or root wrote it.
+// It returns both a path and an error if that path no longer exists. It follows no link.
 func readPointer(stateDir string, daemon int) (string, error) {
 	pointer := filepath.Join(stateDir, pointerName)
 	fd, err := unix.Open(pointer, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -33,7 +33,8 @@ func readPointer(stateDir string, daemon int) (string, error) {
 	case errors.Is(err, unix.ELOOP):
 		return "", words.NotBelieved(pointer, words.PointerNoFile)
 	case err != nil:
-		return "", fmt.Errorf("find the control socket: %w", &fs.PathError{Op: "open", Path: pointer, Err: err})
+		return "", fmt.Errorf("find the control socket: %w",
+			&fs.PathError{Op: "open", Path: pointer, Err: err})
 	}
 	f := os.NewFile(uintptr(fd), pointer)
 	defer f.Close()
@@ -68,8 +69,9 @@ func readPointer(stateDir string, daemon int) (string, error) {
 	return path, nil
 }
 
-// isPlaced reports whether path has the shape that place gives it: a socket, unless it is gone, in a private folder of the
-// daemon's account or of root, below folders in which no other account can replace it.
+// isPlaced reports whether path has the form of place's sockets. It is a socket, or no longer
+// exists, in a private folder of the daemon's account or of root, and no other account can replace
+// that folder.
 func isPlaced(path string, daemon int) bool {
 	if !placedSocket.MatchString(path) || filepath.Clean(path) != path {
 		return false
@@ -78,7 +80,8 @@ func isPlaced(path string, daemon int) bool {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
-	if err != nil || !folder.IsDir() || folder.Mode()&0o077 != 0 || owner(folder) != 0 && owner(folder) != daemon {
+	if err != nil || !folder.IsDir() || folder.Mode()&0o077 != 0 || owner(folder) != 0 &&
+		owner(folder) != daemon {
 		return false
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
@@ -88,12 +91,12 @@ func isPlaced(path string, daemon int) bool {
 	return err == nil && len(faults) == 0
 }
 
-// removePlaced removes a socket that isPlaced, and its folder, unless something else lies in it.
+// removePlaced removes a socket that isPlaced, and its folder if it is then empty.
 func removePlaced(path string) error {
 	if err := unlink(path); err != nil {
 		return err
 	}
-	err := gone(unix.Rmdir(filepath.Dir(path)))
+	err := ignoreMissing(unix.Rmdir(filepath.Dir(path)))
 	if err != nil && !errors.Is(err, unix.ENOTEMPTY) {
 		return fmt.Errorf("remove the folder of the control socket: %w", err)
 	}

@@ -14,7 +14,8 @@ import (
 	"sealpost/internal/words"
 )
 
-// A pointer file makes a daemon neither remove nor dial what it names, unless that is a socket as a daemon places it.
+// A daemon neither removes nor dials the path in a pointer file, unless a daemon could have placed
+// it.
 func TestAPointerThatIsNotBelieved(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -23,21 +24,32 @@ func TestAPointerThatIsNotBelieved(t *testing.T) {
 		{"names a file", func(_ *testing.T, _, pointer, secret string) error {
 			return os.WriteFile(pointer, []byte(secret+"\n"), 0o600)
 		}},
-		{"names a file in a folder of the right name", func(_ *testing.T, dir, pointer, _ string) error {
-			folder := filepath.Join(dir, "sealpost-1")
-			file := filepath.Join(folder, socketName)
-			return errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte("x"), 0o600), os.WriteFile(pointer, []byte(file), 0o600))
+		{"names a file in a folder of the right name",
+			func(_ *testing.T, dir, pointer, _ string) error {
+				folder := filepath.Join(dir, "sealpost-1")
+				file := filepath.Join(folder, socketName)
+				return errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte("x"), 0o600),
+					os.WriteFile(pointer, []byte(file), 0o600))
+			}},
+		{"is a link", func(_ *testing.T, _, pointer, secret string) error {
+			return os.Symlink(secret, pointer)
 		}},
-		{"is a link", func(_ *testing.T, _, pointer, secret string) error { return os.Symlink(secret, pointer) }},
-		{"is a link to nothing", func(_ *testing.T, _, pointer, secret string) error { return os.Symlink(secret+"-absent", pointer) }},
-		{"is a second name of a file", func(_ *testing.T, _, pointer, secret string) error { return os.Link(secret, pointer) }},
+		{"is a link to nothing", func(_ *testing.T, _, pointer, secret string) error {
+			return os.Symlink(secret+"-absent", pointer)
+		}},
+		{"is a second name of a file", func(_ *testing.T, _, pointer, secret string) error {
+			return os.Link(secret, pointer)
+		}},
 		{"may be written by others", func(_ *testing.T, _, pointer, secret string) error {
-			return errors.Join(os.WriteFile(pointer, []byte(secret), 0o600), os.Chmod(pointer, 0o622))
+			return errors.Join(os.WriteFile(pointer, []byte(secret), 0o600),
+				os.Chmod(pointer, 0o622))
 		}},
 		{"is too long", func(_ *testing.T, _, pointer, secret string) error {
 			return os.WriteFile(pointer, []byte(secret+strings.Repeat("\n", 1<<20)), 0o600)
 		}},
-		{"is empty", func(_ *testing.T, _, pointer, _ string) error { return os.WriteFile(pointer, nil, 0o600) }},
+		{"is empty", func(_ *testing.T, _, pointer, _ string) error {
+			return os.WriteFile(pointer, nil, 0o600)
+		}},
 		{"is relative", func(_ *testing.T, _, pointer, _ string) error {
 			return os.WriteFile(pointer, []byte("sealpost-1/control.sock"), 0o600)
 		}},
@@ -45,11 +57,13 @@ func TestAPointerThatIsNotBelieved(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			state, other := shortDir(t), shortDir(t)
 			pointer, secret := filepath.Join(state, pointerName), filepath.Join(other, "secret")
-			if err := errors.Join(os.WriteFile(secret, []byte("mine"), 0o600), c.make(t, other, pointer, secret)); err != nil {
+			if err := errors.Join(os.WriteFile(secret, []byte("mine"), 0o600),
+				c.make(t, other, pointer, secret)); err != nil {
 				t.Fatal(err)
 			}
 			before := list(t, other)
-			if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil || errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), pointer) {
+			if err := Dial(state).Call(t.Context(), "/greet", greeting{"x"}, nil); err == nil ||
+				errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), pointer) {
 				t.Errorf("a client says %v", err)
 			}
 			stop := daemon(t, state)
@@ -72,7 +86,7 @@ func TestAPointerThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// What a pointer says is right, and yet another account may have written it, or it may be another file.
+// A pointer with the right path is refused if another account wrote it, or if it is no plain file.
 func TestARightPointerIsBelievedOnlyAsADaemonWritesIt(t *testing.T) {
 	state, other := longDir(t), shortDir(t)
 	daemon(t, state)
@@ -87,13 +101,18 @@ func TestARightPointerIsBelievedOnlyAsADaemonWritesIt(t *testing.T) {
 		says string
 	}{
 		{"as it is", func() error { return nil }, ""},
-		{"group may write", func() error { return os.Chmod(pointer, 0o620) }, words.WritableAs(0o620)},
-		{"second name", func() error { return os.Link(pointer, filepath.Join(other, "second")) }, words.PointerLinked},
+		{"group may write", func() error {
+			return os.Chmod(pointer, 0o620)
+		}, words.WritableAs(0o620)},
+		{"second name", func() error {
+			return os.Link(pointer, filepath.Join(other, "second"))
+		}, words.PointerLinked},
 		{"too large", func() error {
 			return os.WriteFile(pointer, append(text, strings.Repeat("\n", maxPointer)...), 0o600)
 		}, words.PointerLarge},
 		{"link", func() error {
-			return errors.Join(os.Remove(pointer), os.Symlink(filepath.Join(state, pointerName), pointer))
+			return errors.Join(os.Remove(pointer), os.Symlink(filepath.Join(state, pointerName),
+				pointer))
 		}, words.PointerNoFile},
 	} {
 		os.RemoveAll(pointer)
@@ -101,13 +120,14 @@ func TestARightPointerIsBelievedOnlyAsADaemonWritesIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := readPointer(other, os.Geteuid())
-		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+		if c.says == "" && err != nil || c.says != "" &&
+			(err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: it says %v, want %q", c.name, err, c.says)
 		}
 	}
 }
 
-// list tells what lies in a folder, and below it.
+// list returns the paths below a folder.
 func list(t *testing.T, dir string) string {
 	t.Helper()
 	var all []string
@@ -130,7 +150,8 @@ func TestAPointerThatIsAFolder(t *testing.T) {
 	if err := os.MkdirAll(kept, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(state, http.NewServeMux()); err == nil || !strings.Contains(err.Error(), filepath.Join(state, pointerName)) {
+	if _, err := Listen(state, http.NewServeMux()); err == nil ||
+		!strings.Contains(err.Error(), filepath.Join(state, pointerName)) {
 		t.Errorf("it says %v", err)
 	}
 	if _, err := os.Lstat(kept); err != nil {

@@ -1,11 +1,13 @@
-// Package control is how a subcommand speaks to the running daemon: HTTP over a Unix socket in the daemon's state folder, or
-// over a named pipe that the state folder names on Windows.
+// Package control connects subcommands to the running daemon, by HTTP over a local socket. It is a
+// Unix socket in the daemon's state folder, or on Windows a named pipe whose name is in the state
+// folder.
 //
-// The account that the state folder belongs to and root may administrate; there is no other authentication. Both ends look
-// who the other is: a client speaks to a process of these two accounts only, through a socket that no third account can have
-// put there, and a daemon refuses other callers. The package promises that at most one live daemon answers for a state
-// folder, that the socket of a dead or a false one is no obstacle, that nothing else is ever removed, and that the daemon's
-// own words reach the caller. It knows nothing of what is asked.
+// The owner of the state folder and root may administrate; there is no other authentication. Both
+// ends check the other's account: a client calls only a process of these two accounts, through a
+// socket that no third account can have made, and a daemon refuses other callers. The package
+// promises that at most one live daemon answers for a state folder, that the socket of a dead or
+// false one is no obstacle, that no other file is ever removed, and that the daemon's own errors
+// reach the caller. It knows no requests.
 package control
 
 import (
@@ -21,15 +23,15 @@ import (
 )
 
 var (
-	// ErrRunning says that a live daemon has this state folder.
+	// ErrRunning means that a live daemon has this state folder.
 	ErrRunning = errors.New("a daemon with this state folder is running already")
-	// ErrNotRunning says that no daemon answers for this state folder.
+	// ErrNotRunning means that no daemon answers for this state folder.
 	ErrNotRunning = errors.New("no daemon is running with this state folder")
 )
 
 const (
 	maxRequest = 1 << 20         // bytes of a request's JSON
-	grace      = 2 * time.Second // for answers under way at the end
+	grace      = 2 * time.Second // for open answers at the end
 )
 
 // Server answers on one control socket.
@@ -39,8 +41,9 @@ type Server struct {
 	handler        http.Handler
 }
 
-// Listen opens the control socket of stateDir, for this user only. The caller has made sure that the folder is this
-// account's alone, and must end with Run or Close. It answers ErrRunning when a daemon of this account or root listens there.
+// Listen opens the control socket of stateDir, for this user only. The caller must have made the
+// folder private to this account, and must call Run or Close. It returns ErrRunning if a daemon of
+// this account or root listens there.
 func Listen(stateDir string, h http.Handler) (*Server, error) {
 	stateDir, err := filepath.Abs(stateDir)
 	if err != nil {
@@ -60,7 +63,7 @@ func Listen(stateDir string, h http.Handler) (*Server, error) {
 	return &Server{stateDir: stateDir, path: path, listener: listener, handler: h}, nil
 }
 
-// Run answers until ctx ends, lets answers under way finish for a moment, and removes the socket.
+// Run answers until ctx ends, waits a short time for open answers, and removes the socket.
 func (s *Server) Run(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -78,14 +81,14 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err = <-served:
 	case <-ctx.Done():
-		cancel() // ends the streams, which would never end by themselves
+		cancel() // ends the streams, which have no end of their own
 		err = stop(ctx, server)
 		<-served
 	}
 	return errors.Join(err, remove(s.stateDir, s.path))
 }
 
-// refused is the key of the error that mayAsk has for a connection.
+// refused is the context key of mayAsk's error for a connection.
 type refused struct{}
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -105,14 +108,15 @@ func stop(ctx context.Context, server *http.Server) error {
 	return nil
 }
 
-// Close gives up a socket that Run was never called for.
+// Close closes a socket on which Run was never called.
 func (s *Server) Close() error {
 	return errors.Join(s.listener.Close(), remove(s.stateDir, s.path))
 }
 
-// Handle registers f for POST requests with JSON of type In, answered with JSON of type Out. An error's text is the answer
-// for the person who asked, so it must say what to do.
-func Handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context, In) (Out, error)) {
+// Handle registers f for POST requests with JSON of type In, answered with JSON of type Out. The
+// caller sees the text of an error, so it must have a next step.
+func Handle[In, Out any](mux *http.ServeMux, path string,
+	f func(context.Context, In) (Out, error)) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		in, err := decode[In](w, r)
 		if err != nil {
@@ -125,13 +129,15 @@ func Handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(out) // the caller is gone if this fails
+		json.NewEncoder(w).Encode(out) // an error means that the caller left
 	})
 }
 
-// HandleStream registers f for POST requests that are answered bit by bit: each Write reaches the caller at once. The context
-// ends when the caller goes or the daemon stops. An error before the first Write is an answer; a later one ends the stream.
-func HandleStream[In any](mux *http.ServeMux, path string, f func(context.Context, In, io.Writer) error) {
+// HandleStream registers f for POST requests with a streamed answer: each Write reaches the caller
+// at once. The context ends when the caller leaves or the daemon stops. An error before the first
+// Write is the answer; a later one ends the stream.
+func HandleStream[In any](mux *http.ServeMux, path string,
+	f func(context.Context, In, io.Writer) error) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		in, err := decode[In](w, r)
 		if err != nil {
@@ -150,12 +156,13 @@ func decode[In any](w http.ResponseWriter, r *http.Request) (In, error) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return in, fmt.Errorf("the daemon does not understand the request; is it of another version? (%w)", err)
+		return in, fmt.Errorf("the daemon does not understand the request; is it of another "+
+			"version? (%w)", err)
 	}
 	return in, nil
 }
 
-// flusher hands every write to the caller at once.
+// flusher flushes every write to the caller.
 type flusher struct {
 	w       http.ResponseWriter
 	written bool

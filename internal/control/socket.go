@@ -10,7 +10,7 @@ import (
 
 const (
 	socketName  = "control.sock"
-	pointerName = "control" // names the socket when it lies elsewhere
+	pointerName = "control" // holds the socket's path if it is in another folder
 	maxPointer  = 4096      // bytes
 )
 
@@ -26,7 +26,7 @@ func answers(path string, check func(net.Conn) error) bool {
 	return check(conn) == nil
 }
 
-func gone(err error) error {
+func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

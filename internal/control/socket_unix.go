@@ -19,15 +19,15 @@ import (
 	"sealpost/internal/words"
 )
 
-// longestPath is how many bytes of a socket's path we use: systems allow 104 to 108, with the final NUL.
+// longestPath bounds the bytes of a socket's path: systems allow 104 to 108, with the final NUL.
 const longestPath = 100
 
-// whoMayAsk says under whom a command must run that the daemon refuses to hear.
+// whoMayAsk names the account whose commands the daemon accepts.
 const whoMayAsk = "the user under whom it runs"
 
-// connect returns a connection to the daemon of stateDir. Its process belongs to root or to the state folder's owner, and
-// nobody but these two and the caller can have put the socket there. A daemon that asks itself need not look at the way: it
-// lives, even where the folders above have become loose.
+// connect returns a connection to the daemon of stateDir. Its process belongs to root or to the
+// state folder's owner, and only these two and the caller can have made the socket. A daemon that
+// calls itself does not check the folders above: it lives, even if they have become loose.
 func connect(ctx context.Context, stateDir string) (net.Conn, error) {
 	info, err := os.Stat(stateDir)
 	if err != nil {
@@ -59,8 +59,9 @@ func connect(ctx context.Context, stateDir string) (net.Conn, error) {
 	return conn, nil
 }
 
-// checkSocket refuses a socket that another account than root, the daemon's and the caller's has made or could replace. It
-// may come after the connection: an account that could have led it elsewhere still could.
+// checkSocket returns an error for a socket that an account other than root, the daemon's and the
+// caller's could replace. It may run after the connection: an account that could have redirected it
+// still could.
 func checkSocket(path string, daemon int) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -81,7 +82,7 @@ func checkSocket(path string, daemon int) error {
 	return err
 }
 
-// mayAsk refuses a caller who is neither this account nor root.
+// mayAsk returns an error for a caller other than this account and root.
 func mayAsk(conn net.Conn) error {
 	uid, _, err := peer(conn)
 	if err == nil && uid != 0 && uid != os.Geteuid() {
@@ -90,8 +91,8 @@ func mayAsk(conn net.Conn) error {
 	return err
 }
 
-// clearStale removes what an ended daemon or another account has left, or answers ErrRunning. It follows no link, and removes
-// nothing elsewhere but a socket in a folder that place has made.
+// clearStale removes the socket of an ended daemon or another account, or returns ErrRunning. It
+// follows no link. Outside the state folder it removes only a socket in a folder made by place.
 func clearStale(stateDir string) error {
 	pointer, socket := filepath.Join(stateDir, pointerName), filepath.Join(stateDir, socketName)
 	path, err := readPointer(stateDir, os.Geteuid())
@@ -106,7 +107,8 @@ func clearStale(stateDir string) error {
 	if err := unlink(pointer); err != nil {
 		return words.NotRemoved(pointer, err)
 	}
-	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == fs.ModeSocket && answers(socket, mayAsk) {
+	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == fs.ModeSocket &&
+		answers(socket, mayAsk) {
 		return ErrRunning
 	}
 	if err := unlink(socket); err != nil {
@@ -115,8 +117,8 @@ func clearStale(stateDir string) error {
 	return nil
 }
 
-// place decides where to listen. A path that is too long for a socket is replaced by one in a private folder, whose name
-// is left in the state folder for the clients.
+// place returns the path of the new socket. A path that is too long for a socket is replaced by one
+// in a private folder, and stored in the state folder for the clients.
 func place(stateDir string) (string, error) {
 	path := filepath.Join(stateDir, socketName)
 	if len(path) <= longestPath {
@@ -131,14 +133,15 @@ func place(stateDir string) (string, error) {
 		return "", fmt.Errorf("make a folder for the control socket: %w", err)
 	}
 	path = filepath.Join(folder, socketName)
-	if err := durable.WriteFile(filepath.Join(stateDir, pointerName), []byte(path+"\n"), 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(stateDir, pointerName), []byte(path+"\n"),
+		0o600); err != nil {
 		return "", errors.Join(err, os.Remove(folder))
 	}
 	return path, nil
 }
 
-// runtimeFolder returns the folder in which the system wants sockets, if it says so and the path leaves room, or that for
-// temporary files. Another account's, as after su, is none for this one's socket.
+// runtimeFolder returns the system's folder for sockets, if it is set and short enough, or that for
+// temporary files. The folder of another account, as after su, is not used.
 func runtimeFolder() (string, error) {
 	candidates := []string{os.TempDir(), "/tmp"}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && len(dir) <= longestPath/2 {
@@ -164,7 +167,8 @@ func runtimeFolder() (string, error) {
 func listen(path string) (net.Listener, error) {
 	tight := false
 	before := func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { tight = unix.Fchmod(int(fd), 0o600) == nil }) // for the file to come: Linux takes it
+		// for the new file: Linux uses it
+		return c.Control(func(fd uintptr) { tight = unix.Fchmod(int(fd), 0o600) == nil })
 	}
 	config := net.ListenConfig{Control: before}
 	l, err := config.Listen(context.Background(), "unix", path)
@@ -182,23 +186,24 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", path)
 }
 
-// nobodyListens tells a daemon that does not run from one that cannot be asked.
-func nobodyListens(err error) bool {
+// isAbsent reports whether no daemon runs, unlike one that cannot be asked.
+func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// remove removes this daemon's socket, and the folder and pointer of one that lies elsewhere.
+// remove removes this daemon's socket, and the folder and pointer of one in another folder.
 func remove(stateDir, path string) error {
-	err := gone(unlink(path))
+	err := ignoreMissing(unlink(path))
 	if filepath.Dir(path) != filepath.Clean(stateDir) {
-		err = errors.Join(err, gone(unlink(filepath.Join(stateDir, pointerName))), gone(unix.Rmdir(filepath.Dir(path))))
+		err = errors.Join(err, ignoreMissing(unlink(filepath.Join(stateDir, pointerName))),
+			ignoreMissing(unix.Rmdir(filepath.Dir(path))))
 	}
 	return err
 }
 
-// unlink removes a file or a link, never a folder. One that is not there is none to remove.
+// unlink removes a file or a link, never a folder. A missing one is no error.
 func unlink(path string) error {
-	if err := gone(unix.Unlink(path)); err != nil {
+	if err := ignoreMissing(unix.Unlink(path)); err != nil {
 		return &fs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	return nil

@@ -80,7 +80,7 @@ func longDir(t *testing.T) string {
 	return dir
 }
 
-// leaveSocket makes a socket file behind which nobody listens, as a killed daemon leaves it.
+// leaveSocket makes a socket file without a listener, as a killed daemon leaves it.
 func leaveSocket(t *testing.T, dir string) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(dir, socketName))
