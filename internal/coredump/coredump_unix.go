@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Off makes the system write no core dump of this process and its children, for good. systemd-coredump and apport respect
+// Off disables core dumps of this process and its children. systemd-coredump and apport respect
 // that too.
 func Off() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
