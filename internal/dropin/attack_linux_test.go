@@ -64,7 +64,8 @@ func TestLinksInOutboxAreNotFollowed(t *testing.T) {
 	}
 	must(t, os.WriteFile(o.at("from", "secret"), []byte("data"), 0o644))
 	o.link(o.at("outside", "secret"), "outbox", "secret")
-	if _, err := drop(t.Context(), o.at("from", "secret"), o.at("outbox"), ignore); !errors.Is(err, fs.ErrExist) {
+	if _, err := drop(t.Context(), o.at("from", "secret"), o.at("outbox"), ignore); !errors.Is(err,
+		fs.ErrExist) {
 		t.Errorf("a link in the place of the copy: %v", err)
 	}
 	into, err := Open(o.at("outbox"), "")
@@ -82,7 +83,9 @@ func TestASourceIsNeitherALinkNorAPipe(t *testing.T) {
 	must(t, unix.Mkfifo(o.at("from", "pipe"), 0o666))
 	must(t, os.Mkdir(o.at("from", "folder"), 0o755))
 	must(t, unix.Mkfifo(o.at("from", "folder", "pipe"), 0o666))
-	for name, want := range map[string]string{"link": "link is a link: send the file itself", "pipe": "pipe is neither a file nor a folder", "folder": "pipe is neither a file nor a folder"} {
+	for name, want := range map[string]string{"link": "link is a link: send the file itself",
+		"pipe":   "pipe is neither a file nor a folder",
+		"folder": "pipe is neither a file nor a folder"} {
 		_, size := Size(o.at("from", name))
 		_, err := drop(t.Context(), o.at("from", name), o.at("outbox"), ignore)
 		for _, err := range []error{size, err} {
@@ -96,8 +99,8 @@ func TestASourceIsNeitherALinkNorAPipe(t *testing.T) {
 	}
 }
 
-// Root sends into an outbox in which another account swaps the outbox, the folder of an address, and what is being copied, for
-// links and back, as quickly as it can. Nothing is written, made or removed elsewhere, and what was copied is whole.
+// Root sends into an outbox while another account swaps its folders and files for links and back.
+// Nothing is written, made or removed elsewhere, and each copy is complete.
 func TestSwapsInAnOutbox(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes links that belong to another account")

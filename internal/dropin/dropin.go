@@ -1,10 +1,12 @@
-// Package dropin copies files and folders into a folder that is watched, so that they are never seen half.
+// Package dropin copies files and folders into a watched folder, so that each appears there
+// complete.
 //
-// It promises that what it copies appears under its name in one step, complete, with the times and the permission to be
-// executed of the original; that nothing is replaced; and that an original which changes meanwhile is an error. After a
-// failure nothing is left behind. In the watched folder others may add, rename, swap and remove at any instant: nothing is
-// written, made or removed outside of it. An original is what the caller names: no link in it or in its place is followed, and
-// none of another account on the way to it. The package does not sync: who takes the copy does. It does not know who watches.
+// A copy appears under its name in one step, complete, with the times and the executable bit of the
+// original. It replaces nothing, and an original that changes meanwhile is an error. After a
+// failure no part is left. In the watched folder others may add, rename, swap and remove at any
+// time: nothing is written, made or removed outside it. No link in an original or in its place is
+// followed, and none of another account on the way to it. The package does not sync: the receiver
+// of the copy does. It does not know the watcher.
 package dropin
 
 import (
@@ -21,16 +23,16 @@ import (
 	"sealpost/internal/durable"
 )
 
-// copySize is how much is copied between two looks at whether to go on.
+// copySize is the number of bytes copied between two checks of the context.
 const copySize = 1 << 20
 
-// errSwapped means that another has taken a copy's place before it had its name.
+// errSwapped means that another process replaced a copy before it got its name.
 var errSwapped = errors.New("it was replaced while it was copied: try again")
 
-// Folder is a watched folder, or one in it, that is held open.
+// Folder is an open watched folder, or a folder in it.
 type Folder struct{ dir *beneath.Dir }
 
-// Open opens a watched folder, or a folder in it that is made where it is missing.
+// Open opens a watched folder, or a folder in it, which it makes if missing.
 func Open(path, folder string) (Folder, error) {
 	dir, err := beneath.Open(path)
 	if err != nil || folder == "" {
@@ -44,13 +46,13 @@ func Open(path, folder string) (Folder, error) {
 	return Folder{in}, err
 }
 
-// Close gives the folder back.
+// Close closes the folder.
 func (f Folder) Close() { f.dir.Close() }
 
-// Copied is something that was copied.
+// Copied is a finished copy.
 type Copied struct {
 	Path   string     // of the copy
-	ID     beneath.ID // of the copy, to know it again under another path
+	ID     beneath.ID // of the copy, to find it under another path
 	Folder bool
 }
 
@@ -65,17 +67,19 @@ func (c Copied) IsAt(folder, name string) bool {
 	return err == nil && info.ID == c.ID
 }
 
-// Copy copies what lies at source, a file or a folder, into the folder under its own name; fs.ErrExist when that name is
-// taken. moved is told of each piece.
-func (f Folder) Copy(ctx context.Context, source string, moved func(bytes int)) (c Copied, err error) {
+// Copy copies the file or folder at source into the folder under its own name. It returns
+// fs.ErrExist if that name is taken, and calls moved for each piece.
+func (f Folder) Copy(ctx context.Context, source string,
+	moved func(bytes int)) (c Copied, err error) {
 	from, name, err := parent(source)
 	if err != nil {
 		return Copied{}, err
 	}
 	defer from.Close()
 	var random [8]byte
-	rand.Read(random[:])                                           // never fails: crypto/rand ends the process instead
-	temp := ".sealpost-" + hex.EncodeToString(random[:]) + ".part" // a name that is never taken
+	// never fails: crypto/rand ends the process instead
+	rand.Read(random[:])
+	temp := ".sealpost-" + hex.EncodeToString(random[:]) + ".part" // a name that no file has
 	made, err := copier{ctx, moved}.any(from, name, f.dir, temp)
 	if err == nil {
 		err = f.isStill(temp, made.ID)
@@ -89,7 +93,8 @@ func (f Folder) Copy(ctx context.Context, source string, moved func(bytes int)) 
 	return Copied{Path: filepath.Join(f.dir.Path(), name), ID: made.ID, Folder: made.IsDir()}, nil
 }
 
-// MarkComplete makes the empty file that tells of a copied folder that it is complete. A file of that name stays.
+// MarkComplete makes the empty file that marks a copied folder as complete. A file of that name
+// stays.
 func (f Folder) MarkComplete(name string) error {
 	marker, err := f.dir.Create(name+".done", 0o666)
 	if errors.Is(err, fs.ErrExist) {
@@ -101,7 +106,7 @@ func (f Folder) MarkComplete(name string) error {
 	return marker.Close()
 }
 
-// isStill returns an error unless a name is that of the very thing that was made.
+// isStill returns an error unless the name is that of the made file or folder.
 func (f Folder) isStill(name string, made beneath.ID) error {
 	info, err := f.dir.Lstat(name)
 	if err == nil && info.ID != made {
@@ -110,7 +115,7 @@ func (f Folder) isStill(name string, made beneath.ID) error {
 	return err
 }
 
-// discard removes what was made, as far as it has its name.
+// discard removes a copy, if it still has its name.
 func (f Folder) discard(name string, made beneath.ID) error {
 	err := f.isStill(name, made)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errSwapped) {
@@ -122,7 +127,7 @@ func (f Folder) discard(name string, made beneath.ID) error {
 	return f.dir.RemoveAll(name)
 }
 
-// Size is how many bytes there are to copy. It refuses what cannot be sent, so that it is said before anything is copied.
+// Size returns the number of bytes to copy, or an error for a source that cannot be sent.
 func Size(source string) (total int64, err error) {
 	from, name, err := parent(source)
 	if err != nil {
@@ -133,7 +138,7 @@ func Size(source string) (total int64, err error) {
 	return total, err
 }
 
-// parent opens the folder in which a source lies.
+// parent opens the folder of a source.
 func parent(source string) (dir *beneath.Dir, name string, err error) {
 	source, err = filepath.Abs(source)
 	if err != nil {
@@ -168,7 +173,7 @@ func walk(dir *beneath.Dir, name string, visit func(beneath.Info)) error {
 	})
 }
 
-// look describes a file or a folder that can be sent.
+// look describes a file or folder that can be sent.
 func look(dir *beneath.Dir, name string) (beneath.Info, error) {
 	info, err := dir.Lstat(name)
 	switch path := filepath.Join(dir.Path(), name); {
@@ -186,8 +191,9 @@ type copier struct {
 	moved func(int)
 }
 
-// any copies an entry of one folder into another, and describes what it has made, also when that is not complete.
-func (c copier) any(from *beneath.Dir, name string, to *beneath.Dir, newName string) (beneath.Info, error) {
+// any copies an entry of one folder into another, and describes the copy, even an incomplete one.
+func (c copier) any(from *beneath.Dir, name string, to *beneath.Dir,
+	newName string) (beneath.Info, error) {
 	info, err := look(from, name)
 	switch {
 	case err != nil:
@@ -198,7 +204,8 @@ func (c copier) any(from *beneath.Dir, name string, to *beneath.Dir, newName str
 	return c.file(from, name, to, newName)
 }
 
-func (c copier) folder(from *beneath.Dir, name string, to *beneath.Dir, newName string, info beneath.Info) (made beneath.Info, err error) {
+func (c copier) folder(from *beneath.Dir, name string, to *beneath.Dir, newName string,
+	info beneath.Info) (made beneath.Info, err error) {
 	source, err := from.Dir(name)
 	if err != nil {
 		return made, err
@@ -223,14 +230,15 @@ func (c copier) folder(from *beneath.Dir, name string, to *beneath.Dir, newName 
 		}
 		return nil
 	})
-	in.Close() // where an open folder cannot be renamed, and its time not be set
+	in.Close() // some systems cannot rename an open folder or set its time
 	if err == nil {
 		err = to.Chtimes(newName, info.ModTime)
 	}
 	return made, err
 }
 
-func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir, newName string) (made beneath.Info, err error) {
+func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir,
+	newName string) (made beneath.Info, err error) {
 	src, info, err := from.Open(name)
 	if err != nil {
 		return made, err
@@ -258,8 +266,10 @@ func (c copier) file(from *beneath.Dir, name string, to *beneath.Dir, newName st
 	if err != nil {
 		return made, err
 	}
-	if n != info.Size || after.ID != info.ID || after.Size != n || !after.ModTime.Equal(info.ModTime) {
-		return made, fmt.Errorf("%s has changed while it was copied: send it again when it is finished", path)
+	if n != info.Size || after.ID != info.ID || after.Size != n ||
+		!after.ModTime.Equal(info.ModTime) {
+		return made, fmt.Errorf("%s has changed while it was copied: send it again when it is "+
+			"finished", path)
 	}
 	if errors.Is(timed, durable.ErrUnsupported) {
 		timed = to.Chtimes(newName, info.ModTime)

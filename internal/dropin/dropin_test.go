@@ -20,7 +20,7 @@ func must(t *testing.T, err error) {
 
 func ignore(int) {}
 
-// left lists what lies in a folder.
+// left returns the names in a folder.
 func left(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -57,8 +57,10 @@ func TestACopyIsTheSameUnderItsName(t *testing.T) {
 	must(t, err)
 	info, err := os.Stat(c.Path)
 	must(t, err)
-	if string(got) != content || !info.ModTime().Equal(old) || info.Mode()&0o100 == 0 || !c.IsAt(to, "run.sh") || c.Folder || size != int64(told) {
-		t.Errorf("%d bytes of %s, mode %v, told of %d of %d", len(got), info.ModTime(), info.Mode(), told, size)
+	if string(got) != content || !info.ModTime().Equal(old) || info.Mode()&0o100 == 0 ||
+		!c.IsAt(to, "run.sh") || c.Folder || size != int64(told) {
+		t.Errorf("%d bytes of %s, mode %v, told of %d of %d", len(got), info.ModTime(), info.Mode(),
+			told, size)
 	}
 }
 
@@ -107,12 +109,14 @@ func TestFailuresLeaveNothingBehind(t *testing.T) {
 		moved        func(int)
 		want         string
 	}{
-		{"a link in a folder", filepath.Join(from, "folder"), t.Context(), ignore, "is a link: send the file itself"},
+		{"a link in a folder", filepath.Join(from, "folder"), t.Context(), ignore,
+			"is a link: send the file itself"},
 		{"not there", filepath.Join(from, "nothing"), t.Context(), ignore, "no such file"},
 		{"interrupted", data, stopped, ignore, "context canceled"},
 		{"growing", data, t.Context(), grow, "has changed while it was copied"},
 	} {
-		if _, err := drop(c.ctx, c.source, to, c.moved); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := drop(c.ctx, c.source, to, c.moved); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 		}
 		if names := left(t, to); len(names) > 0 {
@@ -128,7 +132,8 @@ func TestNothingIsReplaced(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	must(t, os.WriteFile(filepath.Join(from, "data"), []byte("new"), 0o644))
 	must(t, os.WriteFile(filepath.Join(to, "data"), []byte("old"), 0o644))
-	if _, err := drop(t.Context(), filepath.Join(from, "data"), to, ignore); !errors.Is(err, fs.ErrExist) {
+	if _, err := drop(t.Context(), filepath.Join(from, "data"), to, ignore); !errors.Is(err,
+		fs.ErrExist) {
 		t.Errorf("got %v", err)
 	}
 	got, err := os.ReadFile(filepath.Join(to, "data"))
