@@ -1,8 +1,9 @@
-// Package durable makes changes to the file system that survive a loss of power, in the same words on every system.
+// Package durable changes the file system so that the changes survive a loss of power, on every
+// system.
 //
-// It promises that a function which returns nil has put on disk what its name says: the data and the directory entry. A
-// function that returns an error may have done its work in part, but never leaves a file with half its content under its
-// final name. The package knows nothing of sealpost; what differs between systems stands in the files named after them.
+// A function that returns nil has written its data and directory entries to disk. One that returns
+// an error may have done a part of its work, but never leaves a partial file under its final name.
+// The package knows nothing of sealpost. Files named after systems hold their differences.
 package durable
 
 import (
@@ -14,17 +15,17 @@ import (
 )
 
 var (
-	// ErrLocked says that another process, or another part of this one, holds the lock.
+	// ErrLocked means that another process, or another part of this one, holds the lock.
 	ErrLocked = errors.New("locked by another process")
-	// ErrUnsupported says that this system has no such operation.
+	// ErrUnsupported means that this system has no such operation.
 	ErrUnsupported = errors.ErrUnsupported
 )
 
-// tempPattern names the temporary files of WriteFile. A crash can leave one behind; nothing ever reads it.
+// tempPattern names the temporary files of WriteFile. A crash can leave one behind; nothing ever
+// reads it.
 const tempPattern = ".durable-*.tmp"
 
-// Join is filepath.Join for a path and a name that are clean: to make sure of that for each of many files costs more than to put them
-// together.
+// Join is filepath.Join for a clean path and name: cleaning would cost more than joining.
 func Join(dir, name string) string {
 	if os.IsPathSeparator(dir[len(dir)-1]) {
 		return dir + name // the root of a volume
@@ -32,8 +33,8 @@ func Join(dir, name string) string {
 	return dir + string(filepath.Separator) + name
 }
 
-// WriteFile replaces or makes path with exactly data and the permissions perm, whatever the umask. A reader
-// sees the old content or the new one, whole, also after a crash.
+// WriteFile replaces or makes path with exactly data and the permissions perm, whatever the umask.
+// A reader sees the old content or the new one, whole, also after a crash.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	dir := filepath.Dir(path)
 	temp, err := writeTemp(dir, data, perm)
@@ -46,7 +47,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	return SyncDir(dir)
 }
 
-// writeTemp leaves a synced temporary file in dir, or nothing.
+// writeTemp makes a synced temporary file in dir. After an error none is left.
 func writeTemp(dir string, data []byte, perm fs.FileMode) (string, error) {
 	f, err := os.CreateTemp(dir, tempPattern)
 	if err != nil {
@@ -72,8 +73,8 @@ func fill(f *os.File, data []byte, perm fs.FileMode) error {
 	return f.Sync()
 }
 
-// MkdirAll makes dir and what is missing above it, with perm before umask, and syncs each folder that got a new entry. A
-// folder that is there stays as it is.
+// MkdirAll makes dir and missing folders above it, with perm before umask. It syncs each folder
+// that got a new entry, and leaves existing folders unchanged.
 func MkdirAll(dir string, perm fs.FileMode) error {
 	info, err := os.Stat(dir)
 	if err == nil && info.IsDir() {
@@ -98,8 +99,8 @@ func MkdirAll(dir string, perm fs.FileMode) error {
 	return SyncDir(parent)
 }
 
-// Replace gives the file old the name new on the same volume, in one step, and takes the place of a file of that name.
-// Where others may keep a file from being replaced, it waits for them for a moment. It syncs nothing.
+// Replace renames the file old to new on the same volume, in one step, and replaces a file of that
+// name. If another process blocks the replacement, it retries for a short time. It syncs nothing.
 func Replace(old, new string) error {
 	if err := replace(old, new); err != nil {
 		return &os.LinkError{Op: "rename", Old: old, New: new, Err: err}
@@ -107,9 +108,10 @@ func Replace(old, new string) error {
 	return nil
 }
 
-// RenameNoReplace gives the file or folder old the name new on the same volume, in one step, and answers fs.ErrExist when
-// anything has that name. It syncs nothing: a group of renames shares one sync. On file systems that cannot rename so in one
-// step, NFS above all, a crash may leave a file with both names: the next attempt ends it.
+// RenameNoReplace renames the file or folder old to new on the same volume, in one step. It returns
+// fs.ErrExist if the new name is taken. It syncs nothing: a group of renames shares one sync. On
+// file systems without such a rename, mainly NFS, a crash may leave a file with both names, and the
+// next attempt removes the old one.
 func RenameNoReplace(old, new string) error {
 	if err := renameNoReplace(old, new); err != nil {
 		return &os.LinkError{Op: "rename without replacing", Old: old, New: new, Err: err}

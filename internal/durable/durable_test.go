@@ -47,7 +47,8 @@ func TestWriteFileLeavesNothingWhenItFails(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "taken")
 	mkdir(t, filepath.Join(target, "by-a-folder"))
-	if err := WriteFile(target, []byte("x"), 0o600); err == nil || !strings.Contains(err.Error(), target) {
+	if err := WriteFile(target, []byte("x"), 0o600); err == nil ||
+		!strings.Contains(err.Error(), target) {
 		t.Errorf("replaced a folder by a file: %v", err)
 	}
 	expectOnly(t, dir, "taken")
@@ -84,7 +85,7 @@ func TestWriteFileIsNeverSeenHalf(t *testing.T) {
 		}
 		got, err := os.ReadFile(path)
 		if runtime.GOOS == "windows" {
-			time.Sleep(5 * time.Millisecond) // nobody can replace a file there that somebody always has open
+			time.Sleep(5 * time.Millisecond) // there a file that is always open cannot be replaced
 			if err != nil {
 				continue // nor open one that is just being replaced
 			}
@@ -151,7 +152,8 @@ func TestSync(t *testing.T) {
 
 func TestSyncFSWhereThereIsOne(t *testing.T) {
 	err := SyncFS(t.TempDir())
-	if runtime.GOOS == "linux" && err != nil || runtime.GOOS != "linux" && !errors.Is(err, ErrUnsupported) {
+	if runtime.GOOS == "linux" && err != nil || runtime.GOOS != "linux" &&
+		!errors.Is(err, ErrUnsupported) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -204,7 +206,8 @@ func expectOnly(t *testing.T, dir, name string) {
 }
 
 func TestAPathAndAName(t *testing.T) {
-	for _, dir := range []string{"a", filepath.Join("a", "b"), string(filepath.Separator), filepath.VolumeName(t.TempDir()) + string(filepath.Separator)} {
+	for _, dir := range []string{"a", filepath.Join("a", "b"), string(filepath.Separator),
+		filepath.VolumeName(t.TempDir()) + string(filepath.Separator)} {
 		for _, name := range []string{"c", filepath.Join("c", "d")} {
 			if got, want := Join(dir, name), filepath.Join(dir, name); got != want {
 				t.Errorf("Join(%q, %q) = %q, want %q", dir, name, got, want)

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Free returns how many bytes this process may still write to the file system of dir.
+// Free returns the number of bytes that this process can still write to the file system of dir.
 func Free(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Free returns how many bytes this process may still write to the volume of dir.
+// Free returns the number of bytes that this process can still write to the volume of dir.
 func Free(dir string) (int64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

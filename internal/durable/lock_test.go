@@ -13,8 +13,8 @@ import (
 
 const holderEnv = "DURABLE_TEST_HOLD_LOCK"
 
-// TestMain is also the other process of the lock's tests: it takes the lock that the environment names, says so, and holds
-// it until its standard input ends.
+// TestMain is also the other process of the lock's tests. It takes the lock in the environment,
+// reports that, and holds it until its standard input ends.
 func TestMain(m *testing.M) {
 	path := os.Getenv(holderEnv)
 	if path == "" {
@@ -42,11 +42,11 @@ func TestLockExcludesWithinAProcess(t *testing.T) {
 	if err := lock.Close(); err != nil {
 		t.Error(err)
 	}
-	again, err := Lock(path)
+	second, err := Lock(path)
 	if err != nil {
 		t.Fatalf("after it was given back: %v", err)
 	}
-	again.Close()
+	second.Close()
 }
 
 func TestLockEndsWithTheProcessThatHoldsIt(t *testing.T) {
@@ -85,7 +85,8 @@ func TestLockEndsWithTheProcessThatHoldsIt(t *testing.T) {
 }
 
 func TestLockWithoutFolder(t *testing.T) {
-	if _, err := Lock(filepath.Join(t.TempDir(), "absent", "lock")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Lock(filepath.Join(t.TempDir(), "absent", "lock")); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -10,4 +10,6 @@ func renameAt(old, new Entry) error {
 	return unix.Renameat2(old.Dir, old.Name, new.Dir, new.Name, unix.RENAME_NOREPLACE)
 }
 
-func isUnsupported(err error) bool { return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) }
+func isUnsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
+}

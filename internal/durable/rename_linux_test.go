@@ -7,13 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The second way is taken exactly where the file system lacks the first, never to get around an answer.
+// The second way is taken exactly where the file system lacks the first, never to get around an
+// answer.
 func TestFallbackIsTakenOnlyWhereTheFirstWayIsMissing(t *testing.T) {
 	for _, c := range []struct {
 		answer error
 		second bool
 	}{
-		{nil, false}, {unix.EINVAL, true}, {unix.ENOSYS, true}, {unix.EEXIST, false}, {unix.ENOENT, false}, {unix.EXDEV, false}, {unix.EIO, false},
+		{nil, false}, {unix.EINVAL, true}, {unix.ENOSYS, true}, {unix.EEXIST, false},
+		{unix.ENOENT, false}, {unix.EXDEV, false}, {unix.EIO, false},
 	} {
 		taken := false
 		err := renameOr(

@@ -76,7 +76,7 @@ func TestRenameNoReplaceSaysWhichNames(t *testing.T) {
 	}
 }
 
-// Of many that want one name exactly one gets it, and nobody's content is lost.
+// Of many renames to one name exactly one succeeds, and no content is lost.
 func TestRenameNoReplaceHasOneWinner(t *testing.T) {
 	const rounds, rivals = 20, 8
 	for name, rename := range renames {
@@ -87,10 +87,10 @@ func TestRenameNoReplaceHasOneWinner(t *testing.T) {
 				var won atomic.Int32
 				var all sync.WaitGroup
 				for i := range rivals {
-					mine := filepath.Join(dir, fmt.Sprint(i))
-					write(t, mine, mine)
+					oldStat := filepath.Join(dir, fmt.Sprint(i))
+					write(t, oldStat, oldStat)
 					all.Go(func() {
-						err := rename(mine, target)
+						err := rename(oldStat, target)
 						if err == nil {
 							won.Add(1)
 						} else if !errors.Is(err, fs.ErrExist) {

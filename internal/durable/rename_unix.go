@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Entry names a file or folder by its name in an open folder. With unix.AT_FDCWD the name is a path.
+// Entry is the name of a file or folder in an open folder. With unix.AT_FDCWD the name is a path.
 type Entry struct {
 	Dir  int
 	Name string
@@ -24,25 +24,27 @@ func (e Entry) lstat() (st unix.Stat_t, err error) {
 
 func (e Entry) remove() error { return unix.Unlinkat(e.Dir, e.Name, 0) }
 
-// RenameEntry is RenameNoReplace for entries of open folders. Its error is the system's, without the names.
+// RenameEntry is RenameNoReplace for entries of open folders. It returns the system's error,
+// without the names.
 func RenameEntry(old, new Entry) error { return renameOr(renameAt, renameByLink, old, new) }
 
 func renameNoReplace(old, new string) error { return RenameEntry(byPath(old), byPath(new)) }
 
-// renameOr takes the second way where the file system (NFS, some FUSE) or an old kernel lacks the first. The kernel answers that a
-// name is taken before it asks the file system, so that what the second way left behind is met by the first.
+// renameOr calls second if the file system (NFS, some FUSE) or an old kernel lacks first. The
+// kernel reports a taken name before it asks the file system, so first also meets the remains of
+// second.
 func renameOr(first, second func(old, new Entry) error, old, new Entry) error {
 	err := first(old, new)
-	if isUnsupported(err) || errors.Is(err, unix.EEXIST) && cutShort(old, new) {
+	if isUnsupported(err) || errors.Is(err, unix.EEXIST) && isCutShort(old, new) {
 		return second(old, new)
 	}
 	return err
 }
 
-// renameByLink is the way where the system cannot rename without replacing (NFS, some FUSE). A file gets its new name by a hard
-// link, which never replaces, and loses the old one: a crash between leaves both names of the one file, and renaming again
-// ends it. A folder never takes the place of one in which anything is, and of an empty one only if that was made in the very
-// instant between the look and the rename.
+// renameByLink renames for systems that cannot rename without replacing (NFS, some FUSE). A file
+// gets its new name by a hard link, which never replaces, and then loses the old one. A crash
+// between the two leaves both names, and another rename ends it. A folder never replaces one that
+// has entries. It replaces an empty one only if that was made between the check and the rename.
 func renameByLink(old, new Entry) error {
 	st, err := old.lstat()
 	if err != nil {
@@ -56,28 +58,32 @@ func renameByLink(old, new Entry) error {
 
 func linkThenRemove(old, new Entry, remove func(Entry) error) error {
 	err := unix.Linkat(old.Dir, old.Name, new.Dir, new.Name, 0)
-	if err != nil && !(errors.Is(err, fs.ErrExist) && cutShort(old, new)) {
+	if err != nil && !(errors.Is(err, fs.ErrExist) && isCutShort(old, new)) {
 		return err
 	}
 	err = remove(old)
 	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist): // somebody has taken that name away meanwhile
+	case err == nil, errors.Is(err, fs.ErrNotExist): // another process removed that name meanwhile
 		return nil
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS): // it stays for good, and both names would be two files to everybody
+	case errors.Is(err, fs.ErrPermission),
+		errors.Is(err, syscall.EROFS): // it stays, and both names would be two files
 		return errors.Join(err, new.remove())
 	}
-	return err // it may be gone all the same, so that the new name may be the last one
+	return err // it may be gone nevertheless: the new name may be the last one
 }
 
-// cutShort tells whether a name is taken because a rename to it was cut short, or its answer was lost.
-func cutShort(old, new Entry) bool {
-	mine, err := old.lstat()
-	if err != nil || isFolder(mine) {
+// isCutShort reports whether a name is taken because a rename to it was interrupted or its answer
+// was lost.
+func isCutShort(old, new Entry) bool {
+	oldStat, err := old.lstat()
+	if err != nil || isFolder(oldStat) {
 		return false
 	}
-	there, err := new.lstat()
-	// A disk that takes two spellings for one name has one link to it, which must not be removed.
-	return err == nil && mine.Dev == there.Dev && mine.Ino == there.Ino && there.Nlink > 1
+	newStat, err := new.lstat()
+	// If the disk treats two spellings as one name, the file has one link, which must not be
+	// removed.
+	return err == nil && oldStat.Dev == newStat.Dev && oldStat.Ino == newStat.Ino &&
+		newStat.Nlink > 1
 }
 
 func renameFolder(old, new Entry) error {
@@ -90,14 +96,14 @@ func renameFolder(old, new Entry) error {
 	}
 	err = unix.Renameat(old.Dir, old.Name, new.Dir, new.Name)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
-		return fs.ErrExist // it was made in the meantime
+		return fs.ErrExist // it was made meanwhile
 	}
 	return err
 }
 
 func isFolder(st unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR }
 
-// unwrap takes off the layer that repeats the names: RenameNoReplace adds its own.
+// unwrap removes the layer with the names: RenameNoReplace adds its own.
 func unwrap(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner

@@ -13,8 +13,8 @@ import (
 
 func fallback(old, new string) error { return renameByLink(byPath(old), byPath(new)) }
 
-// What a crash leaves of a rename by link is ended by the next attempt, which meets it in either way, and what looks like it and is
-// not is left alone.
+// The next attempt, in either way, ends a rename by link that a crash cut short. It leaves anything
+// else alone.
 func TestARenameByLinkThatWasCutShort(t *testing.T) {
 	for way, rename := range renames {
 		t.Run(way, func(t *testing.T) { testCutShort(t, rename) })
@@ -66,7 +66,8 @@ func testCutShort(t *testing.T, rename func(old, new string) error) {
 	}
 }
 
-// An error of the removal says nothing of whether the old name is gone: the content keeps a name, and renaming again ends it.
+// After an error of the removal the old name may be gone. The content keeps a name, and another
+// rename ends it.
 func TestARenameByLinkWhoseOldNameMayBeGone(t *testing.T) {
 	for name, remove := range map[string]func(Entry) error{
 		"it is":     func(e Entry) error { return errors.Join(os.Remove(e.Name), syscall.EIO) },
@@ -76,7 +77,8 @@ func TestARenameByLinkWhoseOldNameMayBeGone(t *testing.T) {
 			dir := t.TempDir()
 			old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
 			write(t, old, "mine")
-			if err := linkThenRemove(byPath(old), byPath(new), remove); !errors.Is(err, syscall.EIO) {
+			if err := linkThenRemove(byPath(old), byPath(new), remove); !errors.Is(err,
+				syscall.EIO) {
 				t.Errorf("answered %v", err)
 			}
 			expectContent(t, new, "mine")

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetTime gives an open file its modification time, without looking for it by its name. Before Linux 5.8 it is ErrUnsupported.
+// SetTime sets the modification time of an open file. Before Linux 5.8 it returns ErrUnsupported.
 func SetTime(f *os.File, t time.Time) error {
 	ts, err := unix.TimeToTimespec(t)
 	if err == nil {
@@ -24,8 +24,8 @@ func SetTime(f *os.File, t time.Time) error {
 	return nil
 }
 
-// SyncFS makes everything written so far to the file system of dir durable, in one call. Since Linux 5.8 it also reports
-// a write that failed in the background and that nobody has been told of.
+// SyncFS makes all earlier writes to the file system of dir durable, in one call. Since Linux 5.8
+// it also returns the error of a background write that no call has returned yet.
 func SyncFS(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

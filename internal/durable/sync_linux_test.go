@@ -17,7 +17,8 @@ func TestTheTimeOfAnOpenFile(t *testing.T) {
 	if _, err := f.WriteString("content"); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []time.Time{time.Date(2025, 10, 8, 12, 0, 0, 123456789, time.UTC), time.Date(1969, 1, 2, 3, 4, 5, 0, time.UTC)} {
+	for _, want := range []time.Time{time.Date(2025, 10, 8, 12, 0, 0, 123456789, time.UTC),
+		time.Date(1969, 1, 2, 3, 4, 5, 0, time.UTC)} {
 		if err := SetTime(f, want); err != nil {
 			t.Fatal(err)
 		}

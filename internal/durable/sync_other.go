@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// SetTime does not exist here: a file's time is set by its name.
+// SetTime returns ErrUnsupported: times are set by a file's name here.
 func SetTime(*os.File, time.Time) error { return ErrUnsupported }
 
-// SyncFS does not exist here: callers flush file by file.
+// SyncFS returns ErrUnsupported: callers flush file by file.
 func SyncFS(string) error { return ErrUnsupported }

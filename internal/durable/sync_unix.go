@@ -11,10 +11,10 @@ import (
 // SyncFile makes the content of a file durable.
 func SyncFile(path string) error { return syncPath(path) }
 
-// SyncDir makes the entries of a folder durable: the names that were made, changed or removed in it.
+// SyncDir makes the entries of a folder durable: new, changed and removed names.
 func SyncDir(dir string) error { return syncPath(dir) }
 
-// syncPath opens for reading only, which is enough for fsync here and works on files that nobody may write.
+// syncPath opens for reading only: that is enough for fsync, and works on read-only files.
 func syncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func syncPath(path string) error {
 	return nil
 }
 
-// InUse says that an operation was refused because another program has the file open, which does not happen here.
+// InUse returns false: no operation fails here because another program has the file open.
 func InUse(error) bool { return false }
 
 func replace(old, new string) error { return unwrap(os.Rename(old, new)) }

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// SyncFile makes the content of a file durable. Windows flushes only through a handle that may write: the read-only attribute
-// is taken off for that moment, and a file that we may not write, or that somebody keeps from being written, is an error.
+// SyncFile makes the content of a file durable. Windows flushes only through a writable handle, so
+// the read-only attribute is removed meanwhile. A file that is not writable, or locked by another
+// program, is an error.
 func SyncFile(path string) error {
 	err := flush(path, windows.FILE_ATTRIBUTE_NORMAL)
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
@@ -23,7 +24,7 @@ func SyncFile(path string) error {
 	return nil
 }
 
-// flushReadOnly returns the first error again when the file is not read-only.
+// flushReadOnly returns the given error if the file is not read-only.
 func flushReadOnly(path string, first error) error {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {
@@ -33,18 +34,21 @@ func flushReadOnly(path string, first error) error {
 	if err != nil || attributes&windows.FILE_ATTRIBUTE_READONLY == 0 {
 		return first
 	}
-	if err := windows.SetFileAttributes(name, attributes&^windows.FILE_ATTRIBUTE_READONLY); err != nil {
+	if err := windows.SetFileAttributes(name,
+		attributes&^windows.FILE_ATTRIBUTE_READONLY); err != nil {
 		return err
 	}
 	err = flush(path, windows.FILE_ATTRIBUTE_NORMAL)
 	return errors.Join(err, windows.SetFileAttributes(name, attributes))
 }
 
-// SyncDir makes the entries of a folder durable, as far as Windows lets us: NTFS and ReFS flush a folder's handle; a volume
-// that refuses (some network shares) is believed, because our renames are written through.
+// SyncDir makes the entries of a folder durable, if Windows can. NTFS and ReFS flush a folder's
+// handle. A refusal of another volume (some network shares) is ignored, because our renames are
+// written through.
 func SyncDir(dir string) error {
 	err := flush(dir, windows.FILE_FLAG_BACKUP_SEMANTICS)
-	refused := errors.Is(err, windows.ERROR_ACCESS_DENIED) || errors.Is(err, windows.ERROR_INVALID_FUNCTION) ||
+	refused := errors.Is(err, windows.ERROR_ACCESS_DENIED) ||
+		errors.Is(err, windows.ERROR_INVALID_FUNCTION) ||
 		errors.Is(err, windows.ERROR_NOT_SUPPORTED)
 	if err != nil && !refused {
 		return fmt.Errorf("sync folder %s: %w", dir, err)
@@ -58,7 +62,8 @@ func flush(path string, flags uint32) error {
 		return err
 	}
 	const share = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
-	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, share, nil, windows.OPEN_EXISTING, flags, 0)
+	h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, share, nil,
+		windows.OPEN_EXISTING, flags, 0)
 	if err != nil {
 		return err
 	}
@@ -69,26 +74,28 @@ func flush(path string, flags uint32) error {
 	return err
 }
 
-// mayPass tells refusals that end when somebody closes a file. Windows says "access denied" both of a file that somebody has
-// open and of one that may never be replaced.
-func mayPass(err error) bool { return InUse(err) || errors.Is(err, windows.ERROR_ACCESS_DENIED) }
+// canPass reports whether a refusal can end when another program closes a file. Windows returns
+// "access denied" both for an open file and for one that can never be replaced.
+func canPass(err error) bool { return InUse(err) || errors.Is(err, windows.ERROR_ACCESS_DENIED) }
 
-// busyTime is how long a replacement waits for others to let go of the file: a virus scanner, a search index, a reader.
+// busyTime bounds the wait of a replacement for other programs: a virus scanner, a search index, a
+// reader.
 const busyTime = 2 * time.Second
 
-// replace is refused by Windows while somebody has one of the files open who does not share it for deletion, and most do not.
+// replace retries a rename. Windows refuses it while a program has one of the files open without
+// sharing it for deletion, as most do.
 func replace(old, new string) error {
 	deadline := time.Now().Add(busyTime)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := move(old, new, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
-		if err == nil || !mayPass(err) || time.Now().Add(pause).After(deadline) {
+		if err == nil || !canPass(err) || time.Now().Add(pause).After(deadline) {
 			return err
 		}
 		time.Sleep(pause)
 	}
 }
 
-// InUse says that an operation was refused because another program has the file open.
+// InUse reports whether an operation failed because another program has the file open.
 func InUse(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
 // renameNoReplace never copies to another volume: MOVEFILE_COPY_ALLOWED is absent.
