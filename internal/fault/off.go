@@ -2,5 +2,5 @@
 
 package fault
 
-// Point marks an instant by its name.
+// Point marks a point by its name.
 func Point(string) {}

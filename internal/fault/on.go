@@ -11,7 +11,7 @@ import (
 
 var passed atomic.Int64
 
-// Point kills the process, as a power cut would, when it is the one that SEALPOST_FAULT names.
+// Point kills the process, like a power cut, if SEALPOST_FAULT names it.
 func Point(name string) {
 	want, count, counted := strings.Cut(os.Getenv("SEALPOST_FAULT"), ":")
 	if want != name {
