@@ -1,8 +1,8 @@
 // Package freeport finds addresses for the hubs of stories, demos and benchmarks.
 //
-// Its ports are below the range from which systems take those of outgoing connections: a hub that was killed, or stopped for a
-// while, must find its port free again. No two calls in a process get the same one, and those of processes that run at the
-// same time rarely. The package must not know what listens.
+// Its ports are below the range of outgoing connections: a hub that was killed or stopped must find
+// its port free again. No two calls in a process get the same port, and concurrent processes rarely
+// do. The package must not know the listener.
 package freeport
 
 import (
@@ -18,12 +18,12 @@ const (
 	count = 12000
 )
 
-var given atomic.Int64
+var used atomic.Int64
 
-// Address returns an address of this machine on which nobody listens.
+// Address returns a free address of this machine.
 func Address() (string, error) {
 	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", first+(int64(os.Getpid())*61+given.Add(1))%count)
+		addr := fmt.Sprintf("127.0.0.1:%d", first+(int64(os.Getpid())*61+used.Add(1))%count)
 		if l, err := net.Listen("tcp", addr); err == nil {
 			return addr, l.Close()
 		}
