@@ -8,10 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// harmless fails when s, which a Parse function accepted, is dangerous as a file name, path component or log field.
+// harmless fails when s, which a Parse function accepted, is dangerous as a file name, path
+// component or log field.
 func harmless(t *testing.T, s string) {
 	t.Helper()
-	if s == "" || !utf8.ValidString(s) || strings.ContainsAny(s, "/\\:*?\"<>|\x00\n\r\t ") || strings.HasPrefix(s, "-") || strings.Trim(s, ".") == "" {
+	if s == "" || !utf8.ValidString(s) || strings.ContainsAny(s, "/\\:*?\"<>|\x00\n\r\t ") ||
+		strings.HasPrefix(s, "-") || strings.Trim(s, ".") == "" {
 		t.Errorf("accepted %q", s)
 	}
 }
@@ -42,7 +44,8 @@ func FuzzParseSite(f *testing.F) {
 }
 
 func FuzzParseMessage(f *testing.F) {
-	for _, s := range []string{"FL-LAB_DAT_20251008_001", "A_B_20240229_1000", "A_B_20240229_0001", "A_B_20240230_001", "NUL_B_20240229_001", ""} {
+	for _, s := range []string{"FL-LAB_DAT_20251008_001", "A_B_20240229_1000", "A_B_20240229_0001",
+		"A_B_20240230_001", "NUL_B_20240229_001", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -74,8 +77,9 @@ func FuzzParseMessage(f *testing.F) {
 		for _, digit := range parts[3] {
 			number = number*10 + int64(digit-'0')
 		}
-		if again := FormatMessage(site, parts[1], day, number); again != message || string(again) != s {
-			t.Errorf("ParseMessage(%q) formats again as %q", s, again)
+		if reparsed := FormatMessage(site, parts[1], day, number); reparsed != message ||
+			string(reparsed) != s {
+			t.Errorf("ParseMessage(%q) formats again as %q", s, reparsed)
 		}
 	})
 }
@@ -99,7 +103,8 @@ func FuzzParseAddress(f *testing.F) {
 }
 
 func FuzzParseGroup(f *testing.F) {
-	for _, s := range []string{"FL-LAB_DAT_20251008_001-204", "A_B_20240229_1000-1001", "A_B_20240229_002-001", ""} {
+	for _, s := range []string{"FL-LAB_DAT_20251008_001-204", "A_B_20240229_1000-1001",
+		"A_B_20240229_002-001", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -108,8 +113,9 @@ func FuzzParseGroup(f *testing.F) {
 			return
 		}
 		harmless(t, s)
-		if again := FormatGroup(message, first, last); again != s || first >= last || Renumber(message, first) != message {
-			t.Errorf("ParseGroup(%q): %s, %d to %d, which is %s", s, message, first, last, again)
+		if reparsed := FormatGroup(message, first, last); reparsed != s || first >= last ||
+			Renumber(message, first) != message {
+			t.Errorf("ParseGroup(%q): %s, %d to %d, which is %s", s, message, first, last, reparsed)
 		}
 	})
 }

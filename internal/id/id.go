@@ -1,9 +1,10 @@
-// Package id holds the names that every room of sealpost uses: sites, message ids, and the random 128-bit identities.
+// Package id holds the names that every room uses: sites, message ids, and the random 128-bit
+// identities.
 //
-// All of them are strings in the exact form in which they travel, so that equality, JSON and database keys need no
-// conversion. The Parse functions are the only gate for what comes from outside: nothing that they accept is dangerous as
-// a file name, a path component, a database key or a log field. The package knows nothing about files, networks or
-// cryptography.
+// All are strings in their wire format, so that equality, JSON and database keys need no
+// conversion. The Parse functions are the only gate for input from outside: every value that they
+// accept is safe as a file name, path component, database key and log field. The package knows
+// nothing about files, networks or cryptography.
 package id
 
 import (
@@ -24,13 +25,15 @@ type Site string
 
 var deviceNames = map[string]bool{
 	"CON": true, "PRN": true, "AUX": true, "NUL": true,
-	"COM0": true, "COM1": true, "COM2": true, "COM3": true, "COM4": true, "COM5": true, "COM6": true, "COM7": true, "COM8": true, "COM9": true,
-	"LPT0": true, "LPT1": true, "LPT2": true, "LPT3": true, "LPT4": true, "LPT5": true, "LPT6": true, "LPT7": true, "LPT8": true, "LPT9": true,
+	"COM0": true, "COM1": true, "COM2": true, "COM3": true, "COM4": true, "COM5": true,
+	"COM6": true, "COM7": true, "COM8": true, "COM9": true,
+	"LPT0": true, "LPT1": true, "LPT2": true, "LPT3": true, "LPT4": true, "LPT5": true,
+	"LPT6": true, "LPT7": true, "LPT8": true, "LPT9": true,
 }
 
 const maxSite = 32
 
-// made says that s is not empty and has nothing but characters of a kind, and those of also.
+// made reports whether s is not empty and has only characters of a kind, or of also.
 func made(s string, kind func(byte) bool, also ...byte) bool {
 	for i := range len(s) {
 		if !kind(s[i]) && !slices.Contains(also, s[i]) {
@@ -40,15 +43,16 @@ func made(s string, kind func(byte) bool, also ...byte) bool {
 	return s != ""
 }
 
-// capital is a capital letter or a digit.
+// capital reports whether c is a capital letter or a digit.
 func capital(c byte) bool { return digit(c) || (c >= 'A' && c <= 'Z') }
 func digit(c byte) bool   { return c >= '0' && c <= '9' }
 
-// ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. Windows device names are refused, because a site's
-// name becomes a folder's name.
+// ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. It refuses Windows device
+// names, because a site's name is also a folder's name.
 func ParseSite(s string) (Site, error) {
 	if len(s) > maxSite || !made(s, capital, '-') || s[0] == '-' || s[len(s)-1] == '-' {
-		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner hyphens, such as FL-LAB", s, ErrInvalid)
+		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner "+
+			"hyphens, such as FL-LAB", s, ErrInvalid)
 	}
 	if deviceNames[s] {
 		return "", fmt.Errorf("site name %q is %w: it is a device name on Windows", s, ErrInvalid)
@@ -56,7 +60,7 @@ func ParseSite(s string) (Site, error) {
 	return Site(s), nil
 }
 
-// Queue returns the name of the site's one queue: CA-RC has ca_rc_queue.
+// Queue returns the name of the site's queue: CA-RC has ca_rc_queue.
 func (s Site) Queue() string {
 	return strings.ReplaceAll(strings.ToLower(string(s)), "-", "_") + "_queue"
 }
@@ -76,7 +80,8 @@ type Incarnation string
 // Hash is a SHA-256 in 64 lower-case hexadecimal digits.
 type Hash string
 
-// Random128 returns 128 bits from the system's random source in hexadecimal, for any of the random identities.
+// Random128 returns 128 bits from the system's random source in hexadecimal, for any of the random
+// identities.
 func Random128[T ~string]() T {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
@@ -86,7 +91,8 @@ func Random128[T ~string]() T {
 // Parse128 accepts exactly 32 lower-case hexadecimal digits.
 func Parse128[T ~string](s string) (T, error) {
 	if !isHex(s, 32) {
-		return "", fmt.Errorf("identity %.40q is %w: want 32 lower-case hexadecimal digits", s, ErrInvalid)
+		return "", fmt.Errorf("identity %.40q is %w: want 32 lower-case hexadecimal digits", s,
+			ErrInvalid)
 	}
 	return T(s), nil
 }
@@ -94,7 +100,8 @@ func Parse128[T ~string](s string) (T, error) {
 // ParseHash accepts exactly 64 lower-case hexadecimal digits.
 func ParseHash(s string) (Hash, error) {
 	if !isHex(s, 64) {
-		return "", fmt.Errorf("hash %.70q is %w: want 64 lower-case hexadecimal digits", s, ErrInvalid)
+		return "", fmt.Errorf("hash %.70q is %w: want 64 lower-case hexadecimal digits", s,
+			ErrInvalid)
 	}
 	return Hash(s), nil
 }
@@ -111,13 +118,15 @@ func isHex(s string, n int) bool {
 	return true
 }
 
-// Address says for whom a message is: a routing key, or sites named one by one. Exactly one of the two is set.
+// Address is the address of a message: a routing key, or a list of sites. Exactly one of the two is
+// set.
 type Address struct {
 	RoutingKey string `json:"routing_key,omitempty"`
 	To         []Site `json:"to,omitempty"`
 }
 
-// String returns the address as people write it: fl-lab.dat, or @CA-RC,SF-RC. It is also a unique key for the address.
+// String returns the address as users write it: fl-lab.dat, or @CA-RC,SF-RC. It is also a unique
+// key for the address.
 func (a Address) String() string {
 	if a.RoutingKey != "" {
 		return a.RoutingKey
@@ -129,7 +138,8 @@ func (a Address) String() string {
 	return "@" + strings.Join(names, ",")
 }
 
-// Validate checks that exactly one form is set and well formed: a valid routing key, or 1 to 64 sites, sorted, none twice.
+// Validate checks that exactly one form is set and valid: a routing key, or 1 to 64 sorted,
+// different sites.
 func (a Address) Validate() error {
 	if (a.RoutingKey == "") == (len(a.To) == 0) {
 		return fmt.Errorf("address is %w: want either a routing key or sites", ErrInvalid)
@@ -151,7 +161,7 @@ func (a Address) Validate() error {
 	return nil
 }
 
-// ParseAddress reads what String wrote.
+// ParseAddress reads the format of String.
 func ParseAddress(s string) (Address, error) {
 	list, direct := strings.CutPrefix(s, "@")
 	if !direct {
@@ -167,10 +177,12 @@ func ParseAddress(s string) (Address, error) {
 
 var keyPattern = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 
-// ValidRoutingKey accepts words of a-z, 0-9, _ and -, joined by dots, at most 255 bytes as in AMQP 0-9-1.
+// ValidRoutingKey accepts words of a-z, 0-9, _ and -, joined by dots, at most 255 bytes as in AMQP
+// 0-9-1.
 func ValidRoutingKey(key string) error {
 	if len(key) > 255 || !keyPattern.MatchString(key) {
-		return fmt.Errorf("routing key %.60q is %w: want words of a-z, 0-9, _ and - joined by dots, such as fl-lab.dat", key, ErrInvalid)
+		return fmt.Errorf("routing key %.60q is %w: want words of a-z, 0-9, _ and - joined by "+
+			"dots, such as fl-lab.dat", key, ErrInvalid)
 	}
 	return nil
 }

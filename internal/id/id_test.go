@@ -9,16 +9,20 @@ import (
 
 func TestParseSite(t *testing.T) {
 	long := strings.Repeat("A", 32)
-	for _, s := range []string{"A", "7", "FL-LAB", "CA-RC", "A--B", "COM", "COM10", "CONS", "NULL", long} {
+	for _, s := range []string{"A", "7", "FL-LAB", "CA-RC", "A--B", "COM", "COM10", "CONS", "NULL",
+		long} {
 		if got, err := ParseSite(s); err != nil || string(got) != s {
 			t.Errorf("ParseSite(%q) = %q, %v", s, got, err)
 		}
 	}
 	for name, s := range map[string]string{
-		"empty": "", "lower case": "fl-lab", "leading hyphen": "-A", "trailing hyphen": "A-", "hyphen alone": "-", "too long": long + "A",
+		"empty": "", "lower case": "fl-lab", "leading hyphen": "-A", "trailing hyphen": "A-",
+		"hyphen alone": "-", "too long": long + "A",
 		"underscore": "FL_LAB", "dot": "FL.LAB", "parent folder": "..", "slash": "A/B", "backslash": `A\B`, "space": "FL LAB",
-		"line break after": "FL-LAB\n", "NUL after": "FL-LAB\x00", "letter beyond ASCII": "FÜ", "letter that looks right": "ＦL",
-		"invalid UTF-8": "A\xff", "device": "CON", "numbered device": "COM1", "device with zero": "LPT0", "null device": "NUL",
+		"line break after": "FL-LAB\n", "NUL after": "FL-LAB\x00", "letter beyond ASCII": "FÜ",
+		"letter that looks right": "ＦL",
+		"invalid UTF-8":           "A\xff", "device": "CON", "numbered device": "COM1",
+		"device with zero": "LPT0", "null device": "NUL",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := ParseSite(s); !errors.Is(err, ErrInvalid) || got != "" {
@@ -43,8 +47,10 @@ func TestParse128AndHash(t *testing.T) {
 		t.Errorf("ParseHash = %q, %v", got, err)
 	}
 	for name, s := range map[string]string{
-		"empty": "", "short": digits[1:], "long": digits + "0", "upper case": strings.ToUpper(digits), "no digit": digits[1:] + "g",
-		"prefix": "0x" + digits[2:], "line break": digits[1:] + "\n", "slash before 0": digits[1:] + "/", "colon after 9": digits[1:] + ":",
+		"empty": "", "short": digits[1:], "long": digits + "0",
+		"upper case": strings.ToUpper(digits), "no digit": digits[1:] + "g",
+		"prefix": "0x" + digits[2:], "line break": digits[1:] + "\n", "slash before 0": digits[1:] +
+			"/", "colon after 9": digits[1:] + ":",
 		"backquote before a": digits[1:] + "`",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,9 +130,9 @@ func TestAddress(t *testing.T) {
 			if err := a.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			again, err := ParseAddress(a.String())
-			if err != nil || again.String() != a.String() || again.RoutingKey != a.RoutingKey || len(again.To) != len(a.To) {
-				t.Errorf("ParseAddress(%q) = %+v, %v", a.String(), again, err)
+			reparsed, err := ParseAddress(a.String())
+			if err != nil || reparsed.String() != a.String() || reparsed.RoutingKey != a.RoutingKey || len(reparsed.To) != len(a.To) {
+				t.Errorf("ParseAddress(%q) = %+v, %v", a.String(), reparsed, err)
 			}
 		})
 	}
@@ -161,8 +167,8 @@ func TestGroups(t *testing.T) {
 		if err != nil || first != want.first || last != want.last || !strings.HasPrefix(name, string(site)+"_") || message != Renumber(message, first) {
 			t.Errorf("%s: %s of %s, %d to %d, %v", name, message, site, first, last, err)
 		}
-		if again := FormatGroup(Renumber(message, last), first, last); again != name {
-			t.Errorf("%s became %s", name, again)
+		if reparsed := FormatGroup(Renumber(message, last), first, last); reparsed != name {
+			t.Errorf("%s became %s", name, reparsed)
 		}
 	}
 	for _, name := range []string{"", "-", "FL-LAB_DAT_20251008_001", "FL-LAB_DAT_20251008_001-", "FL-LAB_DAT_20251008_-002", "FL-LAB_DAT_20251008_002-001", "FL-LAB_DAT_20251008_001-001",

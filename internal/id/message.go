@@ -7,27 +7,31 @@ import (
 	"time"
 )
 
-// Message is a label for people, such as FL-LAB_DAT_20251008_001. It is not an identity: deduplication is by (sender, UID).
+// Message is a label for users, such as FL-LAB_DAT_20251008_001. It is not an identity:
+// deduplication is by (sender, UID).
 type Message string
 
-// FormatMessage builds the label from its parts; the day is taken in UTC and the number padded to three digits.
+// FormatMessage builds the label from its parts, with the day in UTC and a number of at least three
+// digits.
 func FormatMessage(site Site, kind string, day time.Time, number int64) Message {
 	return Message(fmt.Sprintf("%s%03d", MessagePrefix(site, kind, day), number))
 }
 
-// MessagePrefix is what the labels of one kind and day begin with: all but the number.
+// MessagePrefix returns the common prefix of the labels of one kind and day: all but the number.
 func MessagePrefix(site Site, kind string, day time.Time) string {
 	return fmt.Sprintf("%s_%s_%s_", site, kind, day.UTC().Format("20060102"))
 }
 
-// ParseMessage accepts what FormatMessage makes, and nothing else, and returns the site that it starts with. It is asked for
-// each message at every station of its way.
+// ParseMessage accepts exactly the labels of FormatMessage, and also returns their site. It is
+// called for each message at every step of its way.
 func ParseMessage(s string) (Message, Site, error) {
 	name, rest, _ := strings.Cut(s, "_")
 	kind, rest, _ := strings.Cut(rest, "_")
 	day, number, _ := strings.Cut(rest, "_")
-	if name == "" || len(kind) > 8 || !made(kind, capital) || len(day) != 8 || !made(day, digit) || len(number) < 3 || len(number) > 18 || !made(number, digit) {
-		return "", "", fmt.Errorf("message id %.80q is %w: want SITE_KIND_YYYYMMDD_NNN", s, ErrInvalid)
+	if name == "" || len(kind) > 8 || !made(kind, capital) || len(day) != 8 || !made(day, digit) ||
+		len(number) < 3 || len(number) > 18 || !made(number, digit) {
+		return "", "", fmt.Errorf("message id %.80q is %w: want SITE_KIND_YYYYMMDD_NNN", s,
+			ErrInvalid)
 	}
 	site, err := ParseSite(name)
 	if err != nil {
@@ -37,7 +41,8 @@ func ParseMessage(s string) (Message, Site, error) {
 		return "", "", fmt.Errorf("message id %q is %w: %s is no day", s, ErrInvalid, day)
 	}
 	if len(number) > 3 && number[0] == '0' {
-		return "", "", fmt.Errorf("message id %q is %w: its number has needless zeros", s, ErrInvalid)
+		return "", "", fmt.Errorf("message id %q is %w: its number has needless zeros", s,
+			ErrInvalid)
 	}
 	return Message(s), site, nil
 }
@@ -45,24 +50,28 @@ func ParseMessage(s string) (Message, Site, error) {
 // ValidKind accepts 1 to 8 capital letters and digits, such as DAT.
 func ValidKind(kind string) error {
 	if len(kind) > 8 || !made(kind, capital) {
-		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind, ErrInvalid)
+		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind,
+			ErrInvalid)
 	}
 	return nil
 }
 
-// FormatGroup names the folder of messages whose numbers follow each other, such as FL-LAB_DAT_20251008_001-204: by the message
-// id of any of them and the first and the last number.
+// FormatGroup returns the folder name of messages with consecutive numbers, such as
+// FL-LAB_DAT_20251008_001-204. It takes the message id of any of them and the first and last
+// number.
 func FormatGroup(member Message, first, last int64) string {
 	name := append(make([]byte, 0, 64), numberless(member)...)
 	name = append(appendNumber(name, first), '-')
 	return string(appendNumber(name, last))
 }
 
-// Ranges names messages for people, briefly: those whose numbers follow one another as FormatGroup does, the others by their ids.
+// Ranges returns short names of messages for users: consecutive ones as FormatGroup does, the
+// others by their ids.
 func Ranges(list []Message) (names []string) {
 	for len(list) > 0 {
 		first, n := numberOf(list[0]), 1
-		for n < len(list) && first >= 0 && numberless(list[n]) == numberless(list[0]) && numberOf(list[n]) == first+int64(n) {
+		for n < len(list) && first >= 0 && numberless(list[n]) == numberless(list[0]) &&
+			numberOf(list[n]) == first+int64(n) {
 			n++
 		}
 		name := string(list[0])
@@ -74,7 +83,7 @@ func Ranges(list []Message) (names []string) {
 	return names
 }
 
-// numberOf is the number in a message id, or -1.
+// numberOf returns the number in a message id, or -1.
 func numberOf(m Message) int64 {
 	n, err := strconv.ParseInt(string(m[len(numberless(m)):]), 10, 64)
 	if err != nil || n < 0 {
@@ -83,14 +92,14 @@ func numberOf(m Message) int64 {
 	return n
 }
 
-// Renumber is a message id with another number.
+// Renumber returns a message id with another number.
 func Renumber(m Message, number int64) Message {
 	return Message(appendNumber([]byte(numberless(m)), number))
 }
 
 func numberless(m Message) Message { return m[:strings.LastIndexByte(string(m), '_')+1] }
 
-// appendNumber pads a number to three digits.
+// appendNumber appends a number, padded to three digits.
 func appendNumber(to []byte, n int64) []byte {
 	for limit := int64(100); n < limit && limit > 1; limit /= 10 {
 		to = append(to, '0')
@@ -98,8 +107,8 @@ func appendNumber(to []byte, n int64) []byte {
 	return strconv.AppendInt(to, n, 10)
 }
 
-// ParseGroup accepts what FormatGroup makes, and nothing else, and returns the message id of the first one, its site, and the
-// first and the last number.
+// ParseGroup accepts exactly the names of FormatGroup. It returns the first message id, its site,
+// and the first and last number.
 func ParseGroup(s string) (message Message, site Site, first, last int64, err error) {
 	begin := strings.LastIndexByte(s, '_') + 1
 	from, to, _ := strings.Cut(s[begin:], "-")
@@ -114,7 +123,8 @@ func ParseGroup(s string) (message Message, site Site, first, last int64, err er
 		last, err = strconv.ParseInt(to, 10, 64)
 	}
 	if err == nil && first >= last {
-		err = fmt.Errorf("%.80q is %w: want SITE_KIND_YYYYMMDD_NNN-NNN, in their order", s, ErrInvalid)
+		err = fmt.Errorf("%.80q is %w: want SITE_KIND_YYYYMMDD_NNN-NNN, in their order", s,
+			ErrInvalid)
 	}
 	if err != nil {
 		return "", "", 0, 0, err
