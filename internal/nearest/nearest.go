@@ -1,4 +1,4 @@
-// Package nearest finds the known name that a mistyped one most likely meant.
+// Package nearest finds the known names that are most similar to a mistyped one.
 package nearest
 
 import (
@@ -6,12 +6,14 @@ import (
 	"slices"
 )
 
-// Limit is the distance from which on a name is not near any more.
+// Limit returns the smallest distance of a name that is not near.
 func Limit(name string) int { return len(name)/3 + 2 }
 
-// Names lists the known names that are near, the nearest first, at most most of them.
+// Names returns at most most of the known names that are near, the nearest first.
 func Names(name string, known []string, most int) []string {
-	near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return Distance(name, k) >= Limit(name) })
+	near := slices.DeleteFunc(slices.Clone(known), func(k string) bool {
+		return Distance(name, k) >= Limit(name)
+	})
 	slices.SortFunc(near, func(a, b string) int {
 		return cmp.Or(cmp.Compare(Distance(name, a), Distance(name, b)), cmp.Compare(a, b))
 	})
