@@ -1,8 +1,9 @@
-// Package profile lets the person who may administrate a daemon see where its time and memory go.
+// Package profile takes profiles of a running daemon for its administrator.
 //
-// It promises that profiles leave the daemon through its control socket only, that one is taken at a time, and that nothing
-// is measured, and nothing costs anything, while none is asked for. Importing it opens nothing, unlike net/http/pprof, which
-// serves whoever reaches the default handler. A profile holds names of functions, counts and times; it holds no content.
+// Profiles leave the daemon through its control socket only, and one is taken at a time. Without a
+// request nothing is measured, at no cost. Importing the package opens nothing, unlike
+// net/http/pprof, which serves on the default handler. A profile holds names of functions, counts
+// and times, but no content.
 package profile
 
 import (
@@ -21,31 +22,32 @@ import (
 	"sealpost/internal/control"
 )
 
-// Path is where the control socket answers.
+// Path is the path on the control socket.
 const Path = "/profile"
 
-// Longest bounds how long a profile is taken.
+// Longest bounds the duration of a profile.
 const Longest = 10 * time.Minute
 
-// Request asks for a profile in the form that `go tool pprof` reads, or for a trace that `go tool trace` reads.
+// Request asks for a profile for `go tool pprof`, or for a trace for `go tool trace`.
 type Request struct {
 	Kind string        `json:"kind"`
-	For  time.Duration `json:"for"` // how long what happens is recorded; those of Now ignore it
+	For  time.Duration `json:"for"` // duration of the recording; ignored by kinds of Now
 }
 
-// Over are the kinds that are recorded for a time, Now those that show a moment.
+// Over holds the kinds that are recorded for a time, Now the snapshots.
 var (
 	Over = []string{"cpu", "trace", "mutex", "block"}
 	Now  = []string{"heap", "allocs", "goroutine"}
 )
 
-// Check says what is wrong with a request.
+// Check returns an error for an invalid request.
 func (r Request) Check() error {
 	switch {
 	case slices.Contains(Now, r.Kind):
 		return nil
 	case !slices.Contains(Over, r.Kind):
-		return fmt.Errorf("there is no profile %q: want %s or %s", r.Kind, strings.Join(Over, ", "), strings.Join(Now, ", "))
+		return fmt.Errorf("there is no profile %q: want %s or %s", r.Kind, strings.Join(Over, ", "),
+			strings.Join(Now, ", "))
 	case r.For <= 0 || r.For > Longest:
 		return fmt.Errorf("a profile is recorded for up to %s, not for %s", Longest, r.For)
 	}
@@ -57,7 +59,7 @@ func Handle(mux *http.ServeMux) {
 	control.HandleStream(mux, Path, take)
 }
 
-// one guards what the runtime has only once: the recording of a profile.
+// one guards the recording of a profile, since the runtime makes one at a time.
 var one sync.Mutex
 
 func take(ctx context.Context, r Request, w io.Writer) error {
@@ -82,12 +84,13 @@ func take(ctx context.Context, r Request, w io.Writer) error {
 		defer runtime.SetBlockProfileRate(0)
 		wait(ctx, r.For)
 	case "heap":
-		runtime.GC() // so that it shows what is alive now, and not at the last collection
+		runtime.GC() // the profile shows the heap of the last collection
 	}
 	return pprof.Lookup(r.Kind).WriteTo(w, 0)
 }
 
-func record(ctx context.Context, d time.Duration, w io.Writer, start func(io.Writer) error, stop func()) error {
+func record(ctx context.Context, d time.Duration, w io.Writer, start func(io.Writer) error,
+	stop func()) error {
 	if err := start(w); err != nil {
 		return fmt.Errorf("take the profile: %w", err)
 	}
@@ -96,7 +99,7 @@ func record(ctx context.Context, d time.Duration, w io.Writer, start func(io.Wri
 	return nil
 }
 
-// wait ends early with the caller or the daemon.
+// wait waits for d, or until the caller or the daemon ends.
 func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

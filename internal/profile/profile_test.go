@@ -39,7 +39,8 @@ func daemon(t *testing.T) *control.Client {
 func TestEveryKindIsReadable(t *testing.T) {
 	client := daemon(t)
 	for _, kind := range append(append([]string{}, Over...), Now...) {
-		body, err := client.Stream(t.Context(), Path, Request{Kind: kind, For: 20 * time.Millisecond})
+		body, err := client.Stream(t.Context(), Path,
+			Request{Kind: kind, For: 20 * time.Millisecond})
 		if err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
@@ -58,7 +59,9 @@ func TestEveryKindIsReadable(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}
-		if profile, err := io.ReadAll(zip); err != nil || !bytes.Contains(profile, []byte("nanoseconds")) && !bytes.Contains(profile, []byte("count")) {
+		if profile, err := io.ReadAll(zip); err != nil ||
+			!bytes.Contains(profile, []byte("nanoseconds")) &&
+				!bytes.Contains(profile, []byte("count")) {
 			t.Errorf("%s: no profile: %v", kind, err)
 		}
 	}
@@ -78,14 +81,15 @@ func TestNonsenseIsRefused(t *testing.T) {
 	}
 }
 
-// One who asks while a profile is being taken is told so, and one who goes away ends it.
+// A second request during a profile fails, and a caller that leaves ends its profile.
 func TestOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- take(ctx, Request{Kind: "block", For: Longest}, io.Discard) }()
 		synctest.Wait()
-		if err := take(t.Context(), Request{Kind: "heap"}, io.Discard); err == nil || !strings.Contains(err.Error(), "another") {
+		if err := take(t.Context(), Request{Kind: "heap"}, io.Discard); err == nil ||
+			!strings.Contains(err.Error(), "another") {
 			t.Errorf("a second profile: %v", err)
 		}
 		begun := time.Now()
