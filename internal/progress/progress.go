@@ -1,7 +1,8 @@
-// Package progress measures how far something has come, how fast it goes, and when it will be done, for people.
+// Package progress measures the progress of a transfer for users: bytes done, rate and remaining
+// time.
 //
-// It promises to cost next to nothing, so that whoever moves the bytes need not think of it. What it says of the future is
-// a guess from the last seconds. It does not know what is being moved.
+// It costs next to nothing. The remaining time is an estimate from the last seconds. The package
+// does not know the moved content.
 package progress
 
 import (
@@ -15,11 +16,11 @@ const (
 	step   = time.Second
 )
 
-// Meter is one thing under way. All methods may be called concurrently.
+// Meter measures one transfer. All methods may be called concurrently.
 type Meter struct {
 	size int64
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	done    int64
 	samples []sample // oldest first; the first is at least a window old once there is one
 }
@@ -29,13 +30,13 @@ type sample struct {
 	done int64
 }
 
-// Start begins to measure something of size bytes of which some are done already.
+// Start returns a Meter for a transfer of size bytes, of which some may be done.
 func Start(size, done int64, now time.Time) *Meter {
 	done = max(0, done)
 	return &Meter{size: size, done: done, samples: []sample{{now, done}}}
 }
 
-// Add counts bytes; a negative number takes back what has to be done again.
+// Add counts bytes. A negative number takes back bytes that must be moved again.
 func (m *Meter) Add(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -43,8 +44,8 @@ func (m *Meter) Add(bytes int64) {
 	m.note(time.Now())
 }
 
-// Correct says how much is done really. What that differs from what was counted was never moved, so that the rate knows
-// nothing of it.
+// Correct sets the bytes that are really done. The difference does not count in the rate: it was
+// never moved.
 func (m *Meter) Correct(done int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,15 +56,15 @@ func (m *Meter) Correct(done int64) {
 	}
 }
 
-// State is how far something is.
+// State is the progress at one time.
 type State struct {
 	Done int64         // bytes
 	Size int64         // bytes
-	Rate int64         // bytes per second; 0: it stands still, or it has only begun
-	Left time.Duration // until it is done at that rate; 0: nobody knows
+	Rate int64         // bytes per second; 0: stalled, or just begun
+	Left time.Duration // remaining time at that rate; 0: unknown
 }
 
-// State says how far it is.
+// State returns the progress.
 func (m *Meter) State(now time.Time) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,12 +75,13 @@ func (m *Meter) State(now time.Time) State {
 		s.Rate = int64(float64(m.done-base.done) / past.Seconds())
 	}
 	if s.Rate > 0 {
-		s.Left = time.Duration(float64(s.Size-s.Done) / float64(s.Rate) * float64(time.Second)).Round(time.Second)
+		s.Left = time.Duration(float64(s.Size-s.Done) / float64(s.Rate) * float64(
+			time.Second)).Round(time.Second)
 	}
 	return s
 }
 
-// note keeps a sample now and then, and lets go of those of which nobody will ask any more.
+// note keeps a sample at each step, and drops those older than the window.
 func (m *Meter) note(now time.Time) {
 	if last := m.samples[len(m.samples)-1]; now.Sub(last.at) >= step {
 		m.samples = append(m.samples, sample{now, m.done})
@@ -89,7 +91,7 @@ func (m *Meter) note(now time.Time) {
 	}
 }
 
-// Percent is how much is done, rounded down: 100 only when all is.
+// Percent returns the done part, rounded down: 100 only at the end.
 func (s State) Percent() int {
 	if s.Size <= 0 {
 		return 100

@@ -18,7 +18,8 @@ func TestRateAndWhatIsLeft(t *testing.T) {
 			time.Sleep(time.Second)
 			m.Add(20)
 		}
-		if s := m.State(time.Now()); s.Done != 300 || s.Rate != 20 || s.Left != 35*time.Second || s.Percent() != 30 {
+		if s := m.State(time.Now()); s.Done != 300 || s.Rate != 20 || s.Left != 35*time.Second ||
+			s.Percent() != 30 {
 			t.Errorf("after ten seconds: %+v, %d %%", s, s.Percent())
 		}
 		for range 30 {

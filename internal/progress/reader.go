@@ -2,14 +2,14 @@ package progress
 
 import "io"
 
-// Reader counts what is read through it.
+// Reader counts the bytes that are read through it.
 type Reader struct {
 	r     io.Reader
 	meter *Meter
 	count int64
 }
 
-// NewReader counts what is read from r.
+// NewReader returns a Reader that counts the bytes of r.
 func (m *Meter) NewReader(r io.Reader) *Reader { return &Reader{r: r, meter: m} }
 
 func (r *Reader) Read(p []byte) (int, error) {
@@ -19,7 +19,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TakeBack says that what was read did not get through and will be read again.
+// TakeBack takes back the counted bytes, after a failed transfer that will be repeated.
 func (r *Reader) TakeBack() {
 	r.meter.Add(-r.count)
 	r.count = 0
