@@ -8,7 +8,7 @@ import (
 	"sealpost/internal/words"
 )
 
-// Flaw is something in a folder of secrets that is not the folder's account's alone.
+// Flaw is a file or folder below a folder of secrets that other accounts can access.
 type Flaw struct {
 	Name  string // below the folder, with slashes; "." is the folder itself
 	Kind  FlawKind
@@ -16,31 +16,32 @@ type Flaw struct {
 	Owner string      // the other account of Foreign and Listed
 }
 
-// FlawKind is the reason of a flaw.
+// FlawKind is the kind of a flaw.
 type FlawKind int
 
 // The kinds of flaws.
 const (
-	Open    FlawKind = iota + 1 // its mode gives permissions to other accounts
-	OpenKey                     // the same of a key, which Read refuses: other accounts may have it
-	Linked                      // the same of a file that has a second name, maybe elsewhere
-	Foreign                     // another account owns it
-	Listed                      // its access list lets another account in (Windows)
+	Open FlawKind = iota + 1 // its mode gives permissions to other accounts
+	// OpenKey is Open for a key, which Read refuses: other accounts may have read it.
+	OpenKey
+	Linked  // the same for a file with a second name, maybe in another folder
+	Foreign // another account owns it
+	Listed  // its access list admits another account (Windows)
 )
 
-// Loose are names below a folder of secrets that accounts other than its owner could have used.
+// Loose holds the names below a folder of secrets that other accounts could have used.
 type Loose struct {
-	Tightened Names // made their owner's alone
-	Left      Names // second names of files, and what belongs to root
+	Tightened Names // now private to their owner
+	Left      Names // files with a second name, and root's
 }
 
-// Names are the first few of many names.
+// Names holds the first few of many names.
 type Names struct {
 	First []string
 	Count int
 }
 
-// Log tells what was loose, in one line each.
+// Log logs the loose names, one line for each kind.
 func (l Loose) Log(log *slog.Logger) {
 	if n := l.Tightened; n.Count > 0 {
 		log.Warn(words.StateTightened, "count", n.Count, "names", n.First)
@@ -50,5 +51,5 @@ func (l Loose) Log(log *slog.Logger) {
 	}
 }
 
-// isKey reports whether a file is one for Read, which refuses it when it is loose: the secret may have been read.
+// isKey reports whether a file is a key. Read refuses a loose key: it may have been read.
 func isKey(name string) bool { return strings.HasSuffix(name, ".key") }

@@ -16,10 +16,10 @@ import (
 	"sealpost/internal/words"
 )
 
-// Enter makes sure that a folder of secrets is this account's alone, before a daemon opens anything in it by its path. It
-// refuses a folder of another account, one that another account could replace, and what others have put into it. It makes
-// the folder and those in it 0700 and each plain file 0600, through handles that follow no link; keys are left to Read. The
-// names in except are not looked at.
+// Enter makes a folder of secrets private to this account, before a daemon opens files in it by
+// path. It refuses a folder that belongs to another account, that another account could replace, or
+// that holds files of others. It makes the folder and those in it 0700 and each plain file 0600,
+// through handles that follow no link; Read checks keys. It ignores the names in except.
 func Enter(dir string, except ...string) (Loose, error) {
 	owner, err := ownerOf(dir)
 	if err == nil && owner != os.Geteuid() {
@@ -31,7 +31,8 @@ func Enter(dir string, except ...string) (Loose, error) {
 	return enter(dir, owner, except)
 }
 
-// EnterAsAdmin does as Enter for a command that works beside the daemon: root may also enter the folder of another account.
+// EnterAsAdmin is Enter for a command beside the daemon: root may also enter the folder of another
+// account.
 func EnterAsAdmin(dir string) (Loose, error) {
 	owner, err := ownerOf(dir)
 	if err == nil && os.Geteuid() == 0 {
@@ -63,7 +64,7 @@ func enter(dir string, owner int, except []string) (loose Loose, err error) {
 		switch {
 		case f.Kind == Foreign:
 			return words.StrangerInState(filepath.Join(dir, f.Name), f.Owner)
-		case f.Kind == OpenKey || f.Mode.Type() == fs.ModeSocket: // a socket is made anew at each start
+		case f.Kind == OpenKey || f.Mode.Type() == fs.ModeSocket: // each start makes a new socket
 			return nil
 		case f.Kind == Linked || info.Owner != uint32(os.Geteuid()) && os.Geteuid() != 0:
 			loose.Left.add(f.Name)
@@ -75,7 +76,7 @@ func enter(dir string, owner int, except []string) (loose Loose, err error) {
 	return loose, err
 }
 
-// someNames is how many names are kept to be told.
+// someNames is the number of names that are kept for the log.
 const someNames = 10
 
 func (n *Names) add(name string) {
@@ -85,7 +86,7 @@ func (n *Names) add(name string) {
 	}
 }
 
-// tighten takes the permissions of others from a folder, or from a plain file in it.
+// tighten removes the permissions of others from a folder, or from a plain file in it.
 func tighten(in *beneath.Dir, info beneath.Info) error {
 	if info.IsDir() {
 		return in.Chmod(0o700)
@@ -96,13 +97,14 @@ func tighten(in *beneath.Dir, info beneath.Info) error {
 	}
 	defer f.Close()
 	if opened.ID != info.ID {
-		return &fs.PathError{Op: "tighten", Path: f.Name(), Err: errors.New("it was replaced meanwhile")}
+		return &fs.PathError{Op: "tighten", Path: f.Name(),
+			Err: errors.New("it was replaced meanwhile")}
 	}
 	return f.Chmod(0o600)
 }
 
-// Inspect calls found with each flaw of a folder of secrets, and changes nothing. It cannot look into what this account may
-// not list.
+// Inspect calls found with each flaw of a folder of secrets, and changes nothing. It skips folders
+// that this account may not list.
 func Inspect(dir string, found func(Flaw)) error {
 	owner, err := ownerOf(dir)
 	if err != nil {
@@ -114,10 +116,10 @@ func Inspect(dir string, found func(Flaw)) error {
 	})
 }
 
-// finding is called with a flaw, and with the folder itself, or that in which a file lies.
+// finding is called with a flaw, and with the folder itself or the folder of a file.
 type finding func(f Flaw, in *beneath.Dir, info beneath.Info) error
 
-// search goes through a folder that belongs to an account. What belongs to root is nobody else's.
+// search searches a folder of the account owner. Files of root are no flaw of another account.
 func search(dir string, owner int, except []string, found finding) error {
 	d, err := beneath.Open(dir)
 	if err != nil {
@@ -134,7 +136,7 @@ type searching struct {
 	found  finding
 }
 
-// folder judges a folder before what lies in it: once that is tight, only its account and root change what lies there.
+// folder checks a folder before its entries. After that, only its account and root can change them.
 func (s *searching) folder(d *beneath.Dir, name string) error {
 	info, err := d.Info()
 	if err == nil && isOpen(info) {

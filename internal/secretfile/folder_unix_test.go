@@ -34,7 +34,7 @@ func put(t *testing.T, path string, mode fs.FileMode) string {
 	return path
 }
 
-// state makes a folder of this mode below one that everyone may enter.
+// state makes a folder of this mode below a folder that is open to all accounts.
 func state(t *testing.T, mode fs.FileMode) string {
 	t.Helper()
 	above := t.TempDir()
@@ -54,15 +54,17 @@ func expectMode(t *testing.T, path string, want fs.FileMode) {
 
 func TestEnterTightensWhatIsLoose(t *testing.T) {
 	dir := state(t, 0o755)
-	elsewhere := t.TempDir()
-	outside, linked := put(t, filepath.Join(elsewhere, "outside"), 0o644), put(t, filepath.Join(elsewhere, "linked"), 0o644)
+	outside := t.TempDir()
+	outside, linked := put(t, filepath.Join(outside, "outside"), 0o644),
+		put(t, filepath.Join(outside, "linked"), 0o644)
 	ledger := put(t, filepath.Join(dir, "ledger.db"), 0o644)
 	good := put(t, filepath.Join(dir, "lock"), 0o600)
 	key := put(t, filepath.Join(dir, "identity.key"), 0o640)
 	sealed := filepath.Join(dir, "sealed")
 	must(t, os.Mkdir(sealed, 0o700), os.Chmod(sealed, 0o777))
 	envelope := put(t, filepath.Join(sealed, "e1"), 0o666)
-	must(t, os.Symlink(outside, filepath.Join(dir, "link")), os.Link(linked, filepath.Join(dir, "second")))
+	must(t, os.Symlink(outside, filepath.Join(dir, "link")),
+		os.Link(linked, filepath.Join(dir, "second")))
 	socket, err := net.Listen("unix", filepath.Join(dir, "s"))
 	must(t, err)
 	defer socket.Close()
@@ -70,19 +72,23 @@ func TestEnterTightensWhatIsLoose(t *testing.T) {
 
 	found := map[string]FlawKind{}
 	must(t, Inspect(dir, func(f Flaw) { found[f.Name] = f.Kind }))
-	if want := map[string]FlawKind{".": Open, "ledger.db": Open, "sealed": Open, "sealed/e1": Open, "s": Open, "second": Linked, "identity.key": OpenKey}; !maps.Equal(found, want) {
+	if want := map[string]FlawKind{".": Open, "ledger.db": Open, "sealed": Open, "sealed/e1": Open,
+		"s": Open, "second": Linked, "identity.key": OpenKey}; !maps.Equal(found, want) {
 		t.Errorf("found %v, want %v", found, want)
 	}
 	loose, err := Enter(dir)
 	must(t, err)
 	slices.Sort(loose.Tightened.First)
-	if got, want := loose.Tightened.First, []string{".", "ledger.db", "sealed", "sealed/e1"}; !slices.Equal(got, want) || loose.Tightened.Count != len(want) {
+	if got, want := loose.Tightened.First,
+		[]string{".", "ledger.db", "sealed", "sealed/e1"}; !slices.Equal(got, want) ||
+		loose.Tightened.Count != len(want) {
 		t.Errorf("tightened %v, want %v", loose.Tightened, want)
 	}
 	if got, want := loose.Left.First, []string{"second"}; !slices.Equal(got, want) {
 		t.Errorf("left %v, want %v", got, want)
 	}
-	for path, want := range map[string]fs.FileMode{dir: 0o700, ledger: 0o600, good: 0o600, sealed: 0o700, envelope: 0o600, key: 0o640, outside: 0o644, linked: 0o644} {
+	for path, want := range map[string]fs.FileMode{dir: 0o700, ledger: 0o600, good: 0o600,
+		sealed: 0o700, envelope: 0o600, key: 0o640, outside: 0o644, linked: 0o644} {
 		expectMode(t, path, want)
 	}
 	if _, err := Read(key, 100); !errors.Is(err, ErrLoose) {
@@ -110,7 +116,8 @@ func TestFewOfManyLooseNamesAreKept(t *testing.T) {
 	for n := range 3 * someNames {
 		put(t, filepath.Join(dir, fmt.Sprint(n)), 0o644)
 	}
-	if loose, err := Enter(dir); err != nil || loose.Tightened.Count != 3*someNames || len(loose.Tightened.First) != someNames {
+	if loose, err := Enter(dir); err != nil || loose.Tightened.Count != 3*someNames ||
+		len(loose.Tightened.First) != someNames {
 		t.Errorf("%+v, %v", loose, err)
 	}
 }
@@ -142,17 +149,23 @@ func TestWhatBelongsToOthersIsNotEntered(t *testing.T) {
 		followed bool // a link on the way
 	}{
 		{"the folder", func(dir string) error { return os.Chown(dir, annID, annID) },
-			"run the command as the account to which that folder belongs (it belongs to the account 61003)", false},
-		{"a file", func(dir string) error { return os.Chown(filepath.Join(dir, "ledger.db"), annID, annID) }, "ledger.db belongs to the account 61003", false},
+			"run the command as the account to which that folder belongs (it belongs to the " +
+				"account 61003)", false},
+		{"a file", func(dir string) error {
+			return os.Chown(filepath.Join(dir, "ledger.db"), annID, annID)
+		}, "ledger.db belongs to the account 61003", false},
 		{"a link", func(dir string) error {
 			link := filepath.Join(dir, "link")
 			return errors.Join(os.Symlink("/etc", link), os.Lchown(link, annID, annID))
 		}, "link belongs to the account 61003", false},
 		{"a link in its place", func(dir string) error {
 			above := filepath.Dir(dir)
-			return errors.Join(os.Rename(dir, dir+"-moved"), os.Symlink("state-moved", dir), os.Lchown(dir, annID, annID), os.Chmod(above, 0o777|os.ModeSticky))
+			return errors.Join(os.Rename(dir, dir+"-moved"), os.Symlink("state-moved", dir),
+				os.Lchown(dir, annID, annID), os.Chmod(above, 0o777|os.ModeSticky))
 		}, "state belongs to the account 61003", true},
-		{"a folder above", func(dir string) error { return os.Chown(filepath.Dir(dir), annID, annID) }, "chown -h root", false},
+		{"a folder above", func(dir string) error {
+			return os.Chown(filepath.Dir(dir), annID, annID)
+		}, "chown -h root", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := state(t, 0o755)

@@ -9,14 +9,15 @@ import (
 	"sealpost/internal/access"
 )
 
-// Enter leaves all as it is: MkdirAll has given the folder an access list that what is made in it inherits, and Read looks
-// at that of each key. Changes of these lists are for Inspect to find.
+// Enter does nothing. MkdirAll gave the folder an access list that its files inherit, Read checks
+// that of each key, and Inspect finds changes.
 func Enter(string, ...string) (Loose, error) { return Loose{}, nil }
 
-// EnterAsAdmin does as Enter.
+// EnterAsAdmin is Enter.
 func EnterAsAdmin(string) (Loose, error) { return Loose{}, nil }
 
-// Inspect calls found with each access list in a folder of secrets that lets another account in. Read looks at keys.
+// Inspect calls found with each access list in a folder of secrets that admits another account.
+// Read checks keys.
 func Inspect(dir string, found func(Flaw)) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {

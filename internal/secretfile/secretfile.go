@@ -1,9 +1,9 @@
 // Package secretfile keeps private keys and other secrets in files that only their owner can read.
 //
-// A file is tight from the moment it exists: there is no instant at which a loose one holds the secret. Read refuses a file
-// that others can read and says what to do. What is written is durable before the call returns. On Unix tight means mode
-// 0600, on Windows an access list of its own that names the owner, SYSTEM and Administrators. The package does not know
-// what it keeps.
+// A file is private from the moment it exists. Read refuses a file that others can read, with the
+// command that makes it private. A written file is durable before the call returns. On Unix private
+// means mode 0600, on Windows an access list of its own with the owner, SYSTEM and Administrators.
+// The package does not know its contents.
 package secretfile
 
 import (
@@ -21,13 +21,13 @@ import (
 // ErrLoose is returned by Read for a file that others than its owner can read or change.
 var ErrLoose = errors.New("others can read this secret")
 
-// Create makes path with data, and answers fs.ErrExist, changing nothing, when anything has that name. Of several callers
-// at once exactly one succeeds.
+// Create makes path with data. It returns fs.ErrExist, and changes nothing, if that name is taken.
+// Of several callers at once exactly one succeeds.
 func Create(path string, data []byte) error {
 	return write(path, data, durable.RenameNoReplace)
 }
 
-// Write makes path with data, or replaces it whole.
+// Write makes path with data, or replaces it in one step.
 func Write(path string, data []byte) error {
 	return write(path, data, durable.Replace)
 }
@@ -43,7 +43,8 @@ func write(path string, data []byte, rename func(old, new string) error) error {
 	return durable.SyncDir(filepath.Dir(path))
 }
 
-// writeTemp leaves a synced temporary file beside path, or nothing. After a crash it may stay behind, as tight as the rest.
+// writeTemp makes a synced temporary file beside path; after an error none is left. A crash may
+// leave one, as private as the others.
 func writeTemp(path string, data []byte) (string, error) {
 	var random [8]byte
 	rand.Read(random[:]) // never fails: crypto/rand ends the process instead
@@ -65,7 +66,7 @@ func writeTemp(path string, data []byte) (string, error) {
 	return temp, nil
 }
 
-// Read returns the content of path, at most limit bytes, unless others can read it: ErrLoose.
+// Read returns the content of path, at most limit bytes, or ErrLoose if others can read it.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

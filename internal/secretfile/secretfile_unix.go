@@ -16,12 +16,14 @@ func createTight(path string) (*os.File, error) {
 
 func checkTight(f *os.File, info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%w (mode %04o): run \"chmod 600 %s\", and replace the secret if somebody may have read it", ErrLoose, mode, f.Name())
+		return fmt.Errorf("%w (mode %04o): run \"chmod 600 %s\", and replace the secret if "+
+			"another account may have read it", ErrLoose, mode, f.Name())
 	}
 	return nil
 }
 
-// MkdirAll makes dir, and what is missing above it, for its owner alone. A folder that is there stays as it is.
+// MkdirAll makes dir and missing folders above it, private to their owner. Existing folders stay
+// unchanged.
 func MkdirAll(dir string) error {
 	return durable.MkdirAll(dir, 0o700)
 }

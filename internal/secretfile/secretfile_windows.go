@@ -13,7 +13,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// createTight makes the file together with its access list, so that it never inherits a looser one from its folder.
+// createTight makes the file together with its access list, so that it never inherits one from its
+// folder.
 func createTight(path string) (*os.File, error) {
 	attributes, err := access.Private(false)
 	if err != nil {
@@ -23,7 +24,8 @@ func createTight(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, 0, attributes, windows.CREATE_NEW, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	h, err := windows.CreateFile(name, windows.GENERIC_WRITE, 0, attributes, windows.CREATE_NEW,
+		windows.FILE_ATTRIBUTE_NORMAL, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "create", Path: path, Err: err}
 	}
@@ -39,11 +41,13 @@ func checkTight(f *os.File, _ fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%w (its access list names %s): run: icacls \"%s\" /inheritance:r /grant:r *%s:F *S-1-5-18:F   and replace the secret if somebody may have read it",
+	return fmt.Errorf("%w (its access list names %s): run: icacls \"%s\" /inheritance:r /grant:r "+
+		"*%s:F *S-1-5-18:F   and replace the secret if another account may have read it",
 		ErrLoose, who, f.Name(), account)
 }
 
-// MkdirAll makes dir, and what is missing above it, for its owner alone. A folder that is there stays as it is.
+// MkdirAll makes dir and missing folders above it, private to their owner. Existing folders stay
+// unchanged.
 func MkdirAll(dir string) error {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
@@ -60,7 +64,8 @@ func MkdirAll(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := windows.CreateDirectory(name, attributes); err != nil && !(errors.Is(err, fs.ErrExist) && isDir(dir)) {
+	if err := windows.CreateDirectory(name, attributes); err != nil &&
+		!(errors.Is(err, fs.ErrExist) && isDir(dir)) {
 		return &os.PathError{Op: "make folder", Path: dir, Err: err}
 	}
 	return durable.SyncDir(parent)

@@ -27,7 +27,8 @@ func TestReadRefusesLooseFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, path, "x")
-	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) + ")(A;;FR;;;WD)")
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) +
+		")(A;;FR;;;WD)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,8 @@ func TestReadRefusesLooseFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
-		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil); err != nil {
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil,
+		list, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Read(path, 100); !errors.Is(err, ErrLoose) {
@@ -67,7 +69,8 @@ func TestInspectNamesWhomAnAccessListLetsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) + ")(A;;FR;;;WD)")
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + account(t) +
+		")(A;;FR;;;WD)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +79,16 @@ func TestInspectNamesWhomAnAccessListLetsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := windows.SetNamedSecurityInfo(filepath.Join(dir, "loose"), windows.SE_FILE_OBJECT,
-		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, list, nil); err != nil {
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil,
+		list, nil); err != nil {
 		t.Fatal(err)
 	}
 	var found []Flaw
 	if err := Inspect(dir, func(f Flaw) { found = append(found, f) }); err != nil {
 		t.Fatal(err)
 	}
-	if len(found) != 1 || found[0].Name != "loose" || found[0].Kind != Listed || found[0].Owner != "S-1-1-0" {
+	if len(found) != 1 || found[0].Name != "loose" || found[0].Kind != Listed ||
+		found[0].Owner != "S-1-1-0" {
 		t.Errorf("found %+v", found)
 	}
 }
