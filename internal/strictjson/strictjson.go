@@ -1,7 +1,9 @@
-// Package strictjson reads JSON that has exactly one spelling: what decodes must encode again to the same bytes.
+// Package strictjson reads JSON in exactly one spelling: a decoded value must encode to the same
+// bytes.
 //
-// encoding/json accepts unknown, duplicate and odd-case keys, spare white space and several spellings of one string. In
-// anything that is signed, hashed or compared that is a way to make two readers see two things, so it is refused here.
+// encoding/json accepts unknown, duplicate and odd-case keys, spare white space and several
+// spellings of one string. With them, two readers could read signed, hashed or compared text in two
+// ways.
 package strictjson
 
 import (
@@ -15,10 +17,11 @@ import (
 	v1 "github.com/go-json-experiment/json/v1"
 )
 
-// decoding has the decoder read every type as encoding/json writes it: durations are numbers of nanoseconds.
+// decoding makes the decoder read every type as encoding/json writes it: durations are numbers of
+// nanoseconds.
 var decoding = v2.JoinOptions(v1.FormatDurationAsNano(true), v1.FormatByteArrayAsArray(true))
 
-// ErrNotExact is returned for JSON that decodes but is not spelled the one way in which Marshal would spell it.
+// ErrNotExact is returned for JSON that decodes but differs from the output of Marshal.
 var ErrNotExact = errors.New("JSON is not in its exact form")
 
 // Marshal encodes v in the one exact form: compact, struct order, no HTML escaping.
@@ -37,28 +40,29 @@ func encode(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// Unmarshal decodes data into v, a pointer, and refuses it with ErrNotExact unless Marshal(v) gives data back. Unknown and
-// duplicate keys and all that is spelled otherwise do not come back.
+// Unmarshal decodes data into v, a pointer, and returns ErrNotExact unless Marshal(v) equals data.
+// Unknown and duplicate keys and other spellings cannot be equal.
 func Unmarshal(data []byte, v any) error {
-	// Whichever decoder reads it, what counts is that encoding/json gives it back; this one takes a third of the time.
+	// Any decoder will do, since encoding/json must reproduce the data; this one needs a third of
+	// the time.
 	if err := v2.Unmarshal(data, v, decoding); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotExact, err)
 	}
-	again := comparison{rest: data}
-	if err := encode(&again, v); err != nil {
+	compared := comparison{rest: data}
+	if err := encode(&compared, v); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotExact, err)
 	}
-	if again.differs || len(again.rest) > 0 {
+	if compared.differs || len(compared.rest) > 0 {
 		return ErrNotExact
 	}
 	return nil
 }
 
-// UnmarshalKnown decodes data into v, a pointer, and passes over keys that v does not know. It is for the answers of those who may be
-// of a later version.
+// UnmarshalKnown decodes data into v, a pointer, and ignores unknown keys. It is for answers of
+// programs of a later version.
 func UnmarshalKnown(data []byte, v any) error { return v2.Unmarshal(data, v, decoding) }
 
-// comparison compares what is written, but for the line break after it, with what is to come back.
+// comparison compares the written bytes, except for the last line break, with the original.
 type comparison struct {
 	rest    []byte
 	differs bool

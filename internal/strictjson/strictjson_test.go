@@ -33,9 +33,9 @@ func TestRoundTrip(t *testing.T) {
 	if err := Unmarshal([]byte(exact), &v); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Marshal(v)
-	if err != nil || string(again) != exact {
-		t.Errorf("Marshal gives %s, %v", again, err)
+	compared, err := Marshal(v)
+	if err != nil || string(compared) != exact {
+		t.Errorf("Marshal gives %s, %v", compared, err)
 	}
 	for _, more := range []string{`"wait_ns":1500000000`, `"sum":[1,2]`, `"even":false`, `"count":{"a":1,"b":2}`, `"until":"2025-10-08T12:00:00.5Z"`} {
 		var v thing
@@ -109,18 +109,19 @@ func FuzzUnmarshal(f *testing.F) {
 		if Unmarshal(data, &v) != nil {
 			return
 		}
-		again, err := Marshal(v)
-		if err != nil || string(again) != string(data) {
-			t.Errorf("accepted %q, which encodes again as %q, %v", data, again, err)
+		compared, err := Marshal(v)
+		if err != nil || string(compared) != string(data) {
+			t.Errorf("accepted %q, which encodes again as %q, %v", data, compared, err)
 		}
 	})
 }
 
-// A later version may have added keys, and its answers are understood all the same; what is no JSON, or of another type, is not.
+// Answers of a later version with more keys are understood; invalid JSON and other types are not.
 func TestKnownKeysOfALaterVersion(t *testing.T) {
 	var v thing
 	data := `{"v":1,"later":{"a":[1]},"name":"a","wait_ns":5, "items":[{"size":2,"key":"AQI=","more":null}]}`
-	if err := UnmarshalKnown([]byte(data), &v); err != nil || v.V != 1 || v.Name != "a" || v.Wait != 5 || len(v.Items) != 1 || v.Items[0].Size != 2 {
+	if err := UnmarshalKnown([]byte(data), &v); err != nil || v.V != 1 || v.Name != "a" ||
+		v.Wait != 5 || len(v.Items) != 1 || v.Items[0].Size != 2 {
 		t.Errorf("%+v, %v", v, err)
 	}
 	for _, data := range []string{"", "{", `{"v":"1"}`, `{"v":1}{}`, `{"v":1,"v":2}`} {
