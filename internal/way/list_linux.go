@@ -16,7 +16,8 @@ const (
 	write         = 2
 )
 
-// accessList returns the users and groups that a folder's access list lets write; nil if the folder has none.
+// accessList returns the users and groups that a folder's access list lets write; nil if the folder
+// has none.
 func accessList(folder string) ([]entry, error) {
 	b := make([]byte, 64<<10) // the most that an attribute can hold
 	n, err := unix.Lgetxattr(folder, "system.posix_acl_access", b)
@@ -32,8 +33,10 @@ func accessList(folder string) ([]entry, error) {
 	}
 	list, mask := []entry{}, uint16(write)
 	for b = b[4:]; len(b) > 0; b = b[8:] {
-		tag, perm, id := binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), int(binary.LittleEndian.Uint32(b[4:]))
-		flaw, counts := map[uint16]Flaw{tagUser: ListUserWrites, tagOwnerGroup: GroupWrites, tagGroup: ListGroupWrites}[tag]
+		tag, perm, id := binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]),
+			int(binary.LittleEndian.Uint32(b[4:]))
+		flaw, counts := map[uint16]Flaw{tagUser: ListUserWrites, tagOwnerGroup: GroupWrites,
+			tagGroup: ListGroupWrites}[tag]
 		switch {
 		case tag == tagMask:
 			mask = perm

@@ -49,11 +49,13 @@ func TestAnAccessListIsRead(t *testing.T) {
 	if got := above(t, dir, "a/b", serviceID); len(got) != 0 {
 		t.Errorf("who is trusted, and a group that reads: %+v", got)
 	}
-	if got, want := above(t, dir, "a/b"), []Fault{{"a", ListUserWrites, "61001"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b"),
+		[]Fault{{"a", ListUserWrites, "61001"}}; !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	admit(t, a, 7, [3]uint32{tagGroup, 7, peopleID})
-	if got, want := above(t, dir, "a/b"), []Fault{{"a", ListGroupWrites, "61002"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b"),
+		[]Fault{{"a", ListGroupWrites, "61002"}}; !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	admit(t, a, 5, [3]uint32{tagUser, 7, annID}, [3]uint32{tagGroup, 7, peopleID})

@@ -28,8 +28,9 @@ func group(gid int) string {
 	return number
 }
 
-// isTrustedGroup reports whether a group is root's, or one that a trusted account has for itself: the machine's own files
-// give it the account's name and no other member. Folders made with the umask 002 belong to such groups.
+// isTrustedGroup reports whether a group is root's or the private one of a trusted account. A
+// private group has the account's name and no other member in the machine's own files. Folders made
+// with the umask 002 belong to such groups.
 func (w *walk) isTrustedGroup(gid int) bool {
 	if gid == 0 {
 		return true

@@ -13,19 +13,20 @@ import (
 	"syscall"
 )
 
-// maxLinks bounds the links on one way, as the system does.
+// maxLinks bounds the links on one way, like the system's limit.
 const maxLinks = 40
 
-// Above returns the faults of the folders that lead to path, the outermost first. It trusts root, the owner of the folder /,
-// who can replace everything, and the accounts given. Path is absolute. What it names is judged only by its owner, and only
-// in a sticky folder. An error comes with the faults up to the place at which the way could not be followed.
+// Above returns the faults of the folders that lead to path, the outermost first. It trusts root,
+// the owner of the folder /, and the given accounts. Path is absolute. Of its target only the owner
+// is checked, and only in a sticky folder. With an error it returns the faults up to the place of
+// the error.
 func Above(path string, trusted ...int) ([]Fault, error) {
 	w := newWalk(trusted)
 	_, err := w.follow(path)
 	return w.faults, err
 }
 
-// Into returns the faults of a folder itself and of those that lead to it, for what is about to be made in it.
+// Into returns the faults of a folder and of those that lead to it, for a file to be made in it.
 func Into(folder string, trusted ...int) ([]Fault, error) {
 	w := newWalk(trusted)
 	at, err := w.follow(folder)
@@ -35,24 +36,25 @@ func Into(folder string, trusted ...int) ([]Fault, error) {
 	return w.faults, err
 }
 
-// walk goes from the root of the file system down to one path.
+// walk follows one path from the root of the file system.
 type walk struct {
 	trusted []int
 	faults  []Fault
 	links   int
-	sticky  bool // others may write to the folder reached, and keep to their own entries
+	sticky  bool // others may write to the reached folder, but change only their own entries
 }
 
 func newWalk(trusted []int) *walk {
 	w := &walk{trusted: append([]int{0}, trusted...)}
 	if info, err := os.Lstat("/"); err == nil {
-		w.trusted = append(w.trusted, owner(info)) // nobody, in a user namespace without the machine's root
+		// the overflow account, in a user namespace without the machine's root
+		w.trusted = append(w.trusted, owner(info))
 	}
 	return w
 }
 
-// follow judges each folder before it looks into it: without a fault so far, what it sees there stays. It returns the path
-// without links.
+// follow returns the path without links. It checks each folder before it reads it: without a fault
+// so far, its entries stay.
 func (w *walk) follow(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		return path, fmt.Errorf("judge the way to %s: it is no absolute path", path)
@@ -118,7 +120,7 @@ func elements(path string) (list []string) {
 	return list
 }
 
-// enter judges a folder in which an entry is about to be looked up.
+// enter checks a folder before an entry is looked up in it.
 func (w *walk) enter(folder string) error {
 	info, err := os.Lstat(folder)
 	if err != nil {
@@ -146,20 +148,20 @@ func (w *walk) enter(folder string) error {
 	return nil
 }
 
-// add notes a fault once: links may lead through a folder again.
+// add adds a fault once: links may lead through a folder again.
 func (w *walk) add(f Fault) {
 	if !slices.Contains(w.faults, f) {
 		w.faults = append(w.faults, f)
 	}
 }
 
-// writers returns a fault for each that may write to a folder, besides its owner.
+// writers returns a fault for each account or group besides the owner that may write to a folder.
 func (w *walk) writers(folder string, info fs.FileInfo) (list []Fault, err error) {
 	mode := info.Mode().Perm()
 	if mode&0o002 != 0 {
 		list = append(list, Fault{folder, AnyoneWrites, ""})
 	}
-	if mode&0o020 == 0 { // the most that an access list gives, where there is one
+	if mode&0o020 == 0 { // with an access list: the most that it gives
 		return list, nil
 	}
 	entries, err := accessList(folder)

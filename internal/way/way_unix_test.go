@@ -23,7 +23,8 @@ const (
 func tree(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, folder := range []string{dir, filepath.Join(dir, "a"), filepath.Join(dir, "a", "b"), filepath.Join(dir, "a", "b", "c")} {
+	for _, folder := range []string{dir, filepath.Join(dir, "a"), filepath.Join(dir, "a", "b"),
+		filepath.Join(dir, "a", "b", "c")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +70,8 @@ func TestAFolderThatOthersMayWriteToIsAFault(t *testing.T) {
 		t.Fatalf("of a good way: %+v", got)
 	}
 	must(t, os.Chmod(filepath.Join(dir, "a"), 0o757))
-	if got, want := above(t, dir, "a/b/c"), []Fault{{"a", AnyoneWrites, ""}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b/c"), []Fault{{"a", AnyoneWrites, ""}}; !slices.Equal(got,
+		want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	must(t, os.Chmod(filepath.Join(dir, "a"), 0o757|os.ModeSticky))
@@ -81,7 +83,8 @@ func TestAFolderThatOthersMayWriteToIsAFault(t *testing.T) {
 	if got := above(t, dir, "a/b/c"); len(got) != 0 {
 		t.Errorf("of what is not on the way: %+v", got)
 	}
-	if got, err := Into(c, os.Geteuid()); err != nil || !slices.Equal(got, []Fault{{c, AnyoneWrites, ""}}) {
+	if got, err := Into(c, os.Geteuid()); err != nil ||
+		!slices.Equal(got, []Fault{{c, AnyoneWrites, ""}}) {
 		t.Errorf("the way into it: %+v, %v", got, err)
 	}
 }
@@ -90,11 +93,13 @@ func TestAFolderOfAnotherAccountIsAFault(t *testing.T) {
 	onlyRoot(t)
 	dir := tree(t)
 	must(t, os.Chown(filepath.Join(dir, "a", "b"), annID, 0))
-	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got,
+		want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	must(t, os.Chmod(filepath.Join(dir, "a", "b"), 0o755|os.ModeSticky)) // she may take the bit off
-	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got,
+		want) {
 		t.Errorf("with the sticky bit: got %+v, want %+v", got, want)
 	}
 	if got := above(t, dir, "a/b/c", annID); len(got) != 0 {
@@ -111,14 +116,17 @@ func TestAnEntryOfAnotherAccountInAStickyFolderIsAFault(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(dir, "a"), 0o777|os.ModeSticky))
 	must(t, os.Symlink("b", filepath.Join(dir, "a", "link")))
 	must(t, os.Lchown(filepath.Join(dir, "a", "link"), annID, 0))
-	if got, want := above(t, dir, "a/link/c"), []Fault{{"a/link", Foreign, "61003"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/link/c"),
+		[]Fault{{"a/link", Foreign, "61003"}}; !slices.Equal(got, want) {
 		t.Errorf("a link: got %+v, want %+v", got, want)
 	}
 	must(t, os.Chown(filepath.Join(dir, "a", "b"), annID, 0))
-	if got, want := above(t, dir, "a/b"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got,
+		want) {
 		t.Errorf("the last element: got %+v, want %+v", got, want)
 	}
-	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b/c"), []Fault{{"a/b", Foreign, "61003"}}; !slices.Equal(got,
+		want) {
 		t.Errorf("a folder: got %+v, want %+v", got, want)
 	}
 }
@@ -132,7 +140,8 @@ func TestTheGroupOfAFolder(t *testing.T) {
 		t.Errorf("root's own group: %+v", got)
 	}
 	must(t, os.Chown(a, 0, peopleID))
-	if got, want := above(t, dir, "a/b"), []Fault{{"a", GroupWrites, "61002"}}; !slices.Equal(got, want) {
+	if got, want := above(t, dir, "a/b"), []Fault{{"a", GroupWrites, "61002"}}; !slices.Equal(got,
+		want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	must(t, os.Chmod(a, 0o755))
@@ -154,7 +163,8 @@ func TestAGroupThatAnAccountHasForItself(t *testing.T) {
 		{"her own, which names her", "ann:x:1000:ann\n", 1000, []int{1000}, true},
 		{"of somebody who is not trusted", groups, 1000, []int{0, 1001}, false},
 		{"with another member", "ann:x:1000:bob\n", 1000, []int{1000}, false},
-		{"with another member under another name", "ann:x:1000:\nstaff:x:1000:bob\n", 1000, []int{1000}, false},
+		{"with another member under another name", "ann:x:1000:\nstaff:x:1000:bob\n", 1000,
+			[]int{1000}, false},
 		{"which is the first one of another account too", groups, 1002, []int{1002}, false},
 		{"for many, of which one is here", groups, 100, []int{1001}, false},
 		{"which is nobody's first", groups, 1004, []int{1000}, false},
@@ -179,7 +189,8 @@ func TestTheWayOfALinkIsJudgedToo(t *testing.T) {
 	must(t, os.Symlink(filepath.Join(dir, "a", "b"), filepath.Join(dir, "loose", "back")))
 	must(t, os.Symlink("b", filepath.Join(dir, "a", "good")))
 	want := []Fault{{"loose", AnyoneWrites, ""}}
-	for _, path := range []string{"a/absolute", "a/absolute/", "a/b/relative", "a/b/relative/../x", "loose/back/c"} {
+	for _, path := range []string{"a/absolute", "a/absolute/", "a/b/relative", "a/b/relative/../x",
+		"loose/back/c"} {
 		faults, err := Above(dir+"/"+path, os.Geteuid())
 		must(t, err)
 		if len(faults) != 1 || faults[0] != (Fault{filepath.Join(dir, "loose"), AnyoneWrites, ""}) {
@@ -199,13 +210,16 @@ func TestAWayThatCannotBeFollowed(t *testing.T) {
 	if _, err := Above("a/b"); err == nil {
 		t.Error("a relative path is judged")
 	}
-	if faults, err := Above(filepath.Join(dir, "a", "absent", "x"), os.Geteuid()); !errors.Is(err, fs.ErrNotExist) || len(faults) != 1 {
+	if faults, err := Above(filepath.Join(dir, "a", "absent", "x"), os.Geteuid()); !errors.Is(err,
+		fs.ErrNotExist) || len(faults) != 1 {
 		t.Errorf("what is missing: %+v, %v", faults, err)
 	}
-	if _, err := Above(filepath.Join(dir, "loop")); err == nil || !strings.Contains(err.Error(), "loop") {
+	if _, err := Above(filepath.Join(dir, "loop")); err == nil ||
+		!strings.Contains(err.Error(), "loop") {
 		t.Errorf("a loop: %v", err)
 	}
-	for _, err := range []error{second(Above(filepath.Join(dir, "file", "x"))), second(Into(filepath.Join(dir, "file")))} {
+	for _, err := range []error{second(Above(filepath.Join(dir, "file", "x"))),
+		second(Into(filepath.Join(dir, "file")))} {
 		if err == nil {
 			t.Error("a file is taken for a folder")
 		}
