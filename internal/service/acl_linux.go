@@ -11,29 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// POSIX access lists as the kernel keeps them, so that no other program has to be on the machine.
+// POSIX access lists in the kernel's form, so that no other program is needed.
 
 const (
 	aclAccess  = "system.posix_acl_access"  // of the folder itself
-	aclDefault = "system.posix_acl_default" // of what will be made in it
+	aclDefault = "system.posix_acl_default" // of new files and folders in it
 
 	aclVersion = 2
-	aclNobody  = 0xffffffff // the id of entries that are about nobody in particular
+	aclNobody  = 0xffffffff // the id of entries without an account or group
 )
 
-// Whom an entry is about, in the order in which the kernel wants the entries.
+// The tags of entries, in the order in which the kernel wants them.
 const (
 	aclOwner      = 0x01
 	aclUser       = 0x02
 	aclOwnerGroup = 0x04
 	aclGroup      = 0x08
-	aclMask       = 0x10 // the most that users and groups get
+	aclMask       = 0x10 // the limit of users and groups
 	aclOther      = 0x20
 )
 
 const rwx, r_x = 7, 5
 
-// aclEntry is one line of an access list, laid out as the kernel has it.
+// aclEntry is one line of an access list, in the kernel's layout.
 type aclEntry struct {
 	Tag, Perm uint16
 	ID        uint32
@@ -41,7 +41,7 @@ type aclEntry struct {
 
 type acl []aclEntry
 
-// set sets what somebody may do, and leaves all others as they were.
+// set sets the permissions of one entry, and leaves the others.
 func (a *acl) set(tag uint16, id uint32, perm uint16) {
 	for n, e := range *a {
 		if e.Tag == tag && e.ID == id {
@@ -50,10 +50,12 @@ func (a *acl) set(tag uint16, id uint32, perm uint16) {
 		}
 	}
 	*a = append(*a, aclEntry{tag, perm, id})
-	slices.SortFunc(*a, func(x, y aclEntry) int { return cmp.Or(cmp.Compare(x.Tag, y.Tag), cmp.Compare(x.ID, y.ID)) })
+	slices.SortFunc(*a, func(x, y aclEntry) int {
+		return cmp.Or(cmp.Compare(x.Tag, y.Tag), cmp.Compare(x.ID, y.ID))
+	})
 }
 
-// widest is what all users and groups together may do: the mask that takes nothing from anybody.
+// widest returns the permissions of all users and groups together: the mask that removes none.
 func (a acl) widest() (perm uint16) {
 	for _, e := range a {
 		if e.Tag == aclUser || e.Tag == aclOwnerGroup || e.Tag == aclGroup {
@@ -78,21 +80,23 @@ func parseACL(b []byte) (a acl, err error) {
 		return nil, errors.New("an access list of an unknown kind")
 	}
 	for b = b[4:]; len(b) > 0; b = b[8:] {
-		a = append(a, aclEntry{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), binary.LittleEndian.Uint32(b[4:])})
+		a = append(a, aclEntry{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]),
+			binary.LittleEndian.Uint32(b[4:])})
 	}
 	return a, nil
 }
 
-// aclOfMode is the access list of a folder that has none.
+// aclOfMode returns the access list of a folder that has only a mode.
 func aclOfMode(mode uint32) acl {
 	perm := uint16(mode)
-	return acl{{aclOwner, perm >> 6 & rwx, aclNobody}, {aclOwnerGroup, perm >> 3 & rwx, aclNobody}, {aclOther, perm & rwx, aclNobody}}
+	return acl{{aclOwner, perm >> 6 & rwx, aclNobody}, {aclOwnerGroup, perm >> 3 & rwx, aclNobody},
+		{aclOther, perm & rwx, aclNobody}}
 }
 
-// readACL returns nil where there is none.
-func readACL(h *handle, which string) (acl, error) {
-	var b [64 << 10]byte // the most that an attribute can hold
-	n, err := unix.Getxattr(h.proc(), which, b[:])
+// readACL returns the access list of a folder, or nil if it has none.
+func readACL(h *handle, attribute string) (acl, error) {
+	var b [64 << 10]byte // maximum size of an attribute
+	n, err := unix.Getxattr(h.proc(), attribute, b[:])
 	if errors.Is(err, unix.ENODATA) {
 		return nil, nil
 	}
@@ -103,11 +107,11 @@ func readACL(h *handle, which string) (acl, error) {
 }
 
 // changeACL reads an access list of a folder, lets edit change it, and writes it.
-func (h *handle) changeACL(which string, edit func(*acl)) error {
-	list, err := readACL(h, which)
+func (h *handle) changeACL(attribute string, edit func(*acl)) error {
+	list, err := readACL(h, attribute)
 	if err == nil {
 		edit(&list)
-		err = unix.Setxattr(h.proc(), which, list.bytes(), 0)
+		err = unix.Setxattr(h.proc(), attribute, list.bytes(), 0)
 	}
 	if err != nil {
 		return fmt.Errorf("access list of %s: %w", h.path, err)
@@ -115,8 +119,8 @@ func (h *handle) changeACL(which string, edit func(*acl)) error {
 	return nil
 }
 
-// share lets a group do everything in a folder, and the service and the group everything with what is made in it, whatever
-// the umask of its maker is. What others have been given in the access lists stays.
+// share gives a group all permissions in a folder. New files in it get all permissions for the
+// service and the group, with any umask. Other entries of the access lists stay.
 func (h *handle) share(uid, gid uint32) error {
 	if err := h.admit(aclEntry{aclGroup, rwx, gid}); err != nil {
 		return err
@@ -131,7 +135,7 @@ func (h *handle) share(uid, gid uint32) error {
 	})
 }
 
-// admit gives users and groups rights to a folder, beside those who have some.
+// admit gives more users and groups rights to a folder.
 func (h *handle) admit(more ...aclEntry) error {
 	var now unix.Stat_t
 	if err := unix.Fstat(h.fd, &now); err != nil {

@@ -11,14 +11,15 @@ import (
 	"sealpost/internal/words"
 )
 
-// maxConfiguration bounds what is read of a configuration, in bytes: more than its parser takes.
+// maxConfiguration bounds the bytes read of a configuration: more than its parser accepts.
 const maxConfiguration = 1 << 20
 
-// ReadConfiguration reads the configuration of an installation, which says what install does as root. It refuses one that
-// others than root and the account of the service can change, and reports in ByRoot whether root has written it.
+// ReadConfiguration reads the configuration of an installation, which controls install's work as
+// root. It refuses one that accounts other than root and the service's can change, and sets ByRoot
+// if root wrote it.
 func ReadConfiguration(i *Installation) (text []byte, err error) {
 	if _, err := os.Lstat(i.Config); errors.Is(err, fs.ErrNotExist) {
-		return nil, err // there is more to do than to make an account
+		return nil, err // install has more to do than to make an account
 	}
 	a, err := accountOf(*i)
 	if err != nil {
@@ -48,8 +49,8 @@ func ReadConfiguration(i *Installation) (text []byte, err error) {
 	return text, err
 }
 
-// authorize returns the flaw of a folder outside of the daemon's own that only a configuration of another account than root
-// opens to the service: it neither belongs to the service nor is it open already.
+// authorize returns the flaw of an outside folder that only a configuration not written by root
+// opens to the service. Such a folder does not belong to the service and is not open to it yet.
 func (i Installation) authorize(path string, belongs bool) error {
 	if i.ByRoot || belongs || i.holds(path) {
 		return nil
@@ -58,14 +59,16 @@ func (i Installation) authorize(path string, belongs bool) error {
 	if err == nil && grants(string(unit), path) {
 		return nil
 	}
-	return &flaw{words.NamedByAnother(i.Config, command{"chown", "-h", "root", i.Config}.String()), 0}
+	return &flaw{words.NamedByAnother(i.Config, command{"chown", "-h", "root", i.Config}.String()),
+		0}
 }
 
-// grants reports whether a unit opens a folder, or one in which it lies.
+// grants reports whether a unit opens a folder, or one above it.
 func grants(unit, path string) bool {
 	lines := strings.Split(unit, "\n")
 	for _, folder := range append(ancestors(path), path) {
-		if slices.Contains(lines, "ReadWritePaths="+quote(folder)) || slices.Contains(lines, "BindPaths="+quote(folder)) {
+		if slices.Contains(lines, "ReadWritePaths="+quote(folder)) ||
+			slices.Contains(lines, "BindPaths="+quote(folder)) {
 			return true
 		}
 	}

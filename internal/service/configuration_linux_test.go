@@ -23,16 +23,26 @@ func configured(t *testing.T) *site {
 	return s
 }
 
-// The configuration says what install does as root, so that only root and the service may have written it.
+// The configuration controls install's work as root, so only root and the service may have written
+// it.
 func TestAConfigurationThatOthersCanChangeIsNotRead(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(*site)
 		want  string
 	}{
-		{"ann's", func(s *site) { s.give(s.Config, annID) }, "DIR/agent.toml belongs to 61003\n    look at what it says, then: chown -h root DIR/agent.toml\n"},
-		{"writable", func(s *site) { s.chmod(s.Config, 0o666) }, "DIR/agent.toml can be changed by the group root and every account\n    look at what it says, then: chmod g-w,o-w DIR/agent.toml\n"},
-		{"in a folder of ann's", func(s *site) { s.give(s.Dir, annID) }, "DIR/agent.toml: DIR belongs to 61003, who can replace what lies in it\n    chown -h root DIR "},
+		{"ann's", func(s *site) {
+			s.give(s.Config, annID)
+		}, "DIR/agent.toml belongs to 61003\n    look at what it says, then: chown -h root " +
+			"DIR/agent.toml\n"},
+		{"writable", func(s *site) {
+			s.chmod(s.Config, 0o666)
+		}, "DIR/agent.toml can be changed by the group root and every account\n    look at what " +
+			"it says, then: chmod g-w,o-w DIR/agent.toml\n"},
+		{"in a folder of ann's", func(s *site) {
+			s.give(s.Dir, annID)
+		}, "DIR/agent.toml: DIR belongs to 61003, who can replace what lies in it\n    chown -h " +
+			"root DIR "},
 		{"a link", func(s *site) {
 			s.must(os.Remove(s.Config))
 			s.give(s.Dir, 1)
@@ -46,7 +56,8 @@ func TestAConfigurationThatOthersCanChangeIsNotRead(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := configured(t)
 			c.spoil(s)
-			if text, err := ReadConfiguration(&s.Installation); text != nil || !strings.Contains(s.short(fmt.Sprint(err)), "\n  "+c.want) {
+			if text, err := ReadConfiguration(&s.Installation); text != nil ||
+				!strings.Contains(s.short(fmt.Sprint(err)), "\n  "+c.want) {
 				t.Errorf("read %q, %s\nwant %s", text, s.short(fmt.Sprint(err)), c.want)
 			}
 		})
@@ -58,12 +69,14 @@ func TestAConfigurationThatOthersCanChangeIsNotRead(t *testing.T) {
 	}
 	s.write(s.Config)
 	s.User = "no such account"
-	if _, err := ReadConfiguration(&s.Installation); err == nil || !strings.Contains(err.Error(), "useradd --system") {
+	if _, err := ReadConfiguration(&s.Installation); err == nil ||
+		!strings.Contains(err.Error(), "useradd --system") {
 		t.Errorf("for a missing account: %v", err)
 	}
 }
 
-// Who has taken over the account of the service may change the configuration, and gains nothing by it with the next install.
+// An attacker with the service's account may change the configuration, and gains nothing by the
+// next install.
 func TestAConfigurationOfTheServicesOpensNothingElsewhere(t *testing.T) {
 	s := configured(t)
 	a, err := accountOf(s.Installation)
@@ -84,7 +97,8 @@ func TestAConfigurationOfTheServicesOpensNothingElsewhere(t *testing.T) {
 	} {
 		s = configured(t)
 		change(s)
-		want := "  TRAY/outbox: DIR/agent.toml opens it to the service, and root has not written that file\n" +
+		want := "  TRAY/outbox: DIR/agent.toml opens it to the service, and root has not written " +
+			"that file\n" +
 			"    look at what it says, then: chown -h root DIR/agent.toml\n"
 		if err := read(); err == nil || !strings.Contains(s.short(err.Error()), want) {
 			t.Errorf("%s: refused with %v", name, err)
@@ -94,10 +108,12 @@ func TestAConfigurationOfTheServicesOpensNothingElsewhere(t *testing.T) {
 			t.Errorf("%s: refused with %v", name, err)
 		}
 		s.State, s.Shared = s.bait, nil
-		if err := read(); err == nil || !strings.Contains(err.Error(), s.bait+": "+s.Config+" opens it to the service") {
+		if err := read(); err == nil ||
+			!strings.Contains(err.Error(), s.bait+": "+s.Config+" opens it to the service") {
 			t.Errorf("%s: refused with %v", name, err)
 		}
-		s.State, s.Writable, s.Shared = filepath.Join(s.Dir, "state"), nil, []string{filepath.Join(s.Dir, "outbox")}
+		s.State, s.Writable, s.Shared = filepath.Join(s.Dir, "state"), nil,
+			[]string{filepath.Join(s.Dir, "outbox")}
 		if err := read(); err != nil {
 			t.Errorf("%s, and nothing elsewhere: %v", name, err)
 		}
@@ -111,7 +127,9 @@ func TestWhatAUnitGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]bool{"/data/the tray": true, "/data/the tray/sending": true, "/home/fl/inbox": true, "/srv/fl": true, "/home/fl": false, "/data": false, "/etc": false, "/": false} {
+	for path, want := range map[string]bool{"/data/the tray": true, "/data/the tray/sending": true,
+		"/home/fl/inbox": true, "/srv/fl": true, "/home/fl": false, "/data": false, "/etc": false,
+		"/": false} {
 		if got := grants(unit, path); got != want {
 			t.Errorf("%s is granted: %v", path, got)
 		}

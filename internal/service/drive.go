@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// checkLine refuses paths that no unit and no command line can carry.
+// checkLine returns an error for a path that units and command lines cannot hold.
 func checkLine(path string) error {
 	if strings.ContainsAny(path, "\n\r\x00") {
 		return fmt.Errorf("%q has a line break in it: a service cannot be told such a path", path)
@@ -13,15 +13,15 @@ func checkLine(path string) error {
 	return nil
 }
 
-// drives tells what a drive letter leads to.
+// drives resolves drive letters.
 type drives interface {
 	remote(root string) bool       // a network drive
-	share(letter string) string    // the share behind it; empty: nobody knows
-	substitute(letter string) bool // made by subst out of a folder
+	share(letter string) string    // the share behind it; empty: unknown
+	substitute(letter string) bool // a folder, by subst
 }
 
-// checkDrive refuses a Windows path that only the session of a person sees. A path of a share, \\server\share\folder, is
-// seen by everybody.
+// checkDrive returns an error for a Windows path that exists only in the session of a user. A path
+// of a share, \\server\share\folder, exists in all sessions.
 func checkDrive(path string, d drives) error {
 	path = strings.TrimPrefix(strings.TrimPrefix(path, `\\?\`), `\\.\`)
 	if len(path) < 2 || path[1] != ':' {
@@ -37,7 +37,8 @@ func checkDrive(path string, d drives) error {
 		return fmt.Errorf(`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
 			path, letter, share+path[2:])
 	case d.substitute(letter):
-		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service does not see it; write the path of the folder itself", path, letter)
+		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service "+
+			"does not see it; write the path of the folder itself", path, letter)
 	}
 	return nil
 }

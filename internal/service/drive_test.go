@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// session has Z: connected, X: connected to nobody knows what, and S: made with subst.
+// session has Z: connected, X: connected to an unknown share, and S: made with subst.
 type session struct{}
 
 func (session) remote(root string) bool { return root == `Z:\` || root == `X:\` }

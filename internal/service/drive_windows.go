@@ -14,7 +14,7 @@ func checkPath(path string) error {
 	return checkDrive(path, sessionDrives{})
 }
 
-// sessionDrives are the drive letters as the person who installs the service sees them.
+// sessionDrives resolves the drive letters of the session that installs the service.
 type sessionDrives struct{}
 
 func (sessionDrives) remote(root string) bool {
@@ -36,7 +36,7 @@ func (sessionDrives) substitute(letter string) bool {
 
 var getConnection = windows.NewLazySystemDLL("mpr.dll").NewProc("WNetGetConnectionW")
 
-// share asks for the share behind a letter; x/sys has no such call.
+// share returns the share behind a letter; x/sys has no such call.
 func (sessionDrives) share(letter string) string {
 	name, err := windows.UTF16PtrFromString(letter)
 	if err != nil || getConnection.Find() != nil {
@@ -44,7 +44,8 @@ func (sessionDrives) share(letter string) string {
 	}
 	var path [windows.MAX_PATH]uint16
 	size := uint32(len(path))
-	code, _, _ := getConnection.Call(uintptr(unsafe.Pointer(name)), uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&size)))
+	code, _, _ := getConnection.Call(uintptr(unsafe.Pointer(name)),
+		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&size)))
 	if code != 0 {
 		return ""
 	}

@@ -2,7 +2,7 @@ package service
 
 import "strings"
 
-// severity of an entry of an event log.
+// severity is the level of an entry of an event log.
 type severity int
 
 const (
@@ -11,7 +11,8 @@ const (
 	failure
 )
 
-// severityOf finds the level in a line of the text log; only the first one is the log's own.
+// severityOf returns the level of a line of the text log. Only the first one in the line is the
+// log's own.
 func severityOf(line string) severity {
 	_, rest, _ := strings.Cut(line, "level=")
 	level, _, _ := strings.Cut(rest, " ")

@@ -7,5 +7,7 @@ import (
 	"io"
 )
 
-// EventLog is of Windows only.
-func EventLog() (io.Writer, error) { return nil, errors.New("there is no event log on this system") }
+// EventLog returns an error: only Windows has an event log.
+func EventLog() (io.Writer, error) {
+	return nil, errors.New("there is no event log on this system")
+}

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/windows/svc/eventlog"
 )
 
-// eventSource is the name under which all our entries stand; each says itself which site or hub it is of.
+// eventSource is the source of all our entries; each names its site or hub itself.
 const eventSource = "sealpost"
 
-// eventID is the one that event sources without a message file of their own may use for every entry.
+// eventID is the id of all entries, as for event sources without a message file.
 const eventID = 1
 
-// registerEvents makes the event viewer show our entries as they are.
+// registerEvents makes the event viewer show our entries unchanged.
 func registerEvents() error {
 	err := eventlog.InstallAsEventCreate(eventSource, eventlog.Error|eventlog.Warning|eventlog.Info)
 	if err != nil && !strings.Contains(err.Error(), "exists") {

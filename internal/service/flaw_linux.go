@@ -13,18 +13,18 @@ import (
 	"sealpost/internal/words"
 )
 
-// flaw is a place at which an account that is not trusted can change where a path leads, with the remedy.
+// flaw is a place at which an untrusted account can redirect a path, with the remedy.
 type flaw struct {
 	words.Verdict
-	owner uint32 // the account to which that place belongs; 0: it is not the owner that is the flaw
+	owner uint32 // the owner, if the owner is the flaw; else 0
 }
 
 func (f *flaw) Error() string { return f.Says }
 
-// lines tells a person what to do, as what is left of a step.
+// lines returns the remaining work of a step, for the admin.
 func (f *flaw) lines() []string { return []string{f.Do + "   # " + f.Says} }
 
-// advice returns what is wrong and what to do, where the service may run as any account.
+// advice returns the verdict for a service that may run as any account.
 func (f *flaw) advice() words.Verdict {
 	if f.owner == 0 {
 		return f.Verdict
@@ -32,12 +32,13 @@ func (f *flaw) advice() words.Verdict {
 	return words.OrRunAs(f.Verdict, accountName(f.owner))
 }
 
-// keepers are the accounts that may change what lies on a way.
+// keepers are the accounts that may change the folders of a way.
 type keepers []uint32
 
 const write = 2
 
-// writers lists the entries of its access list, or of its mode, by which others than keepers and owner may write to it.
+// writers returns the entries of the access list, or mode, that let accounts other than keepers and
+// owner write.
 func (k keepers) writers(h *handle) (others acl, listed bool, err error) {
 	list, err := readACL(h, aclAccess)
 	if errors.Is(err, unix.EOPNOTSUPP) {
@@ -51,63 +52,72 @@ func (k keepers) writers(h *handle) (others acl, listed bool, err error) {
 		list = aclOfMode(h.stat.Mode)
 	}
 	for _, e := range list {
-		// The mask does not count: the next change of the list can lift it.
-		if e.Perm&write != 0 && e.Tag != aclOwner && e.Tag != aclMask && !(e.Tag == aclUser && slices.Contains(k, e.ID)) {
+		// Ignore the mask: the next change of the list can lift it.
+		if e.Perm&write != 0 && e.Tag != aclOwner && e.Tag != aclMask &&
+			!(e.Tag == aclUser && slices.Contains(k, e.ID)) {
 			others = append(others, e)
 		}
 	}
 	return others, listed, nil
 }
 
-// judge returns the flaw of a folder from which something is opened; nil for an entry that only keepers can replace. The
-// entry is nil if it is missing.
+// judge returns the flaw of a folder for opening an entry: nil if only keepers can replace the
+// entry. The entry is nil if it is missing.
 func (k keepers) judge(folder, entry *handle) error {
 	err := k.judgeAlone(folder)
 	var f *flaw
 	if !errors.As(err, &f) || f.owner != 0 {
 		return err
 	}
-	sticky, kept := folder.stat.Mode&unix.S_ISVTX != 0, entry == nil || slices.Contains(k, entry.stat.Uid)
+	sticky, kept := folder.stat.Mode&unix.S_ISVTX != 0, entry == nil ||
+		slices.Contains(k, entry.stat.Uid)
 	switch {
 	case sticky && kept:
 		return nil
 	case sticky:
-		return &flaw{words.EntryOfAnother(entry.path, accountName(entry.stat.Uid), command{"chown", "-h", "root", entry.path}.String()), entry.stat.Uid}
+		return &flaw{words.EntryOfAnother(entry.path, accountName(entry.stat.Uid),
+			command{"chown", "-h", "root", entry.path}.String()), entry.stat.Uid}
 	case kept:
 		f.Verdict = words.OrSticky(f.Verdict, command{"chmod", "+t", folder.path}.String())
 	}
 	return f
 }
 
-// judgeAlone returns the flaw of a folder to which others than keepers can write, sticky or not.
+// judgeAlone returns the flaw of a folder to which accounts other than keepers can write, sticky or
+// not.
 func (k keepers) judgeAlone(folder *handle) error {
 	if !slices.Contains(k, folder.stat.Uid) {
 		owner := accountName(folder.stat.Uid)
 		if isHome(folder) {
 			return &flaw{words.HomeOfAnother(folder.path, owner), folder.stat.Uid}
 		}
-		return &flaw{words.FolderOfAnother(folder.path, owner, command{"chown", "-h", "root", folder.path}.String()), folder.stat.Uid}
+		return &flaw{words.FolderOfAnother(folder.path, owner,
+			command{"chown", "-h", "root", folder.path}.String()), folder.stat.Uid}
 	}
 	others, listed, err := k.writers(folder)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	return &flaw{words.FolderWritable(folder.path, named(others, folder), closing(others, listed, folder.path).String()), 0}
+	return &flaw{words.FolderWritable(folder.path, named(others, folder),
+		closing(others, listed, folder.path).String()), 0}
 }
 
-// judgeFile returns the flaw of a file that others than keepers can change, or that is none.
+// judgeFile returns the flaw of a file that accounts other than keepers can change, or of a
+// non-file.
 func (k keepers) judgeFile(h *handle) error {
 	if h.stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return &flaw{words.NoFile(h.path, h.kind()), 0}
 	}
 	if !slices.Contains(k, h.stat.Uid) {
-		return &flaw{words.FileOfAnother(h.path, accountName(h.stat.Uid), command{"chown", "-h", "root", h.path}.String()), h.stat.Uid}
+		return &flaw{words.FileOfAnother(h.path, accountName(h.stat.Uid),
+			command{"chown", "-h", "root", h.path}.String()), h.stat.Uid}
 	}
 	others, listed, err := k.writers(h)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	return &flaw{words.FileWritable(h.path, named(others, h), closing(others, listed, h.path).String()), 0}
+	return &flaw{words.FileWritable(h.path, named(others, h),
+		closing(others, listed, h.path).String()), 0}
 }
 
 // isHome reports whether a folder is the home of its owner.
@@ -119,11 +129,12 @@ func isHome(folder *handle) bool {
 	return err == nil && filepath.Clean(u.HomeDir) == folder.path
 }
 
-// closing is the command that takes the right to write from others.
+// closing returns the command that removes write permission from others.
 func closing(others acl, listed bool, path string) command {
 	var mode, list []string
 	for _, e := range others {
-		rights := ":" + strings.NewReplacer("0", "---", "1", "--x", "4", "r--", "5", "r-x").Replace(strconv.Itoa(int(e.Perm&^write)))
+		rights := ":" + strings.NewReplacer("0", "---", "1", "--x", "4", "r--", "5",
+			"r-x").Replace(strconv.Itoa(int(e.Perm&^write)))
 		switch e.Tag {
 		case aclUser:
 			list = append(list, "u:"+accountName(e.ID)+rights)
@@ -141,7 +152,7 @@ func closing(others acl, listed bool, path string) command {
 	return command{"chmod", strings.Join(mode, ","), path}
 }
 
-// named names those who may write to it.
+// named returns the names of the accounts and groups of entries.
 func named(others acl, h *handle) (list []string) {
 	for _, e := range others {
 		switch e.Tag {

@@ -14,15 +14,17 @@ import (
 	"sealpost/internal/words"
 )
 
-// command is a program with its arguments, as it can be run or shown to a person.
+// command is a program with its arguments, to run or to show to an admin.
 type command []string
 
-// String spells the command for a shell.
+// String returns the command for a shell.
 func (c command) String() string {
 	var words []string
 	for _, word := range c {
-		if strings.ContainsFunc(word, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
-			// Letters that a terminal acts upon, or none at all: in the spelling of bash and zsh.
+		if strings.ContainsFunc(word, func(r rune) bool {
+			return r == unicode.ReplacementChar || !unicode.IsPrint(r)
+		}) {
+			// Control characters of terminals, or an empty word: in the quoting of bash and zsh.
 			word = "$'" + strings.ReplaceAll(strings.Trim(strconv.QuoteToASCII(word), `"`), "'", `\'`) + "'"
 		} else if word == "" || strings.ContainsAny(word, " \t\"'\\$`*?[]{}()<>|&;~#!") {
 			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
@@ -32,31 +34,34 @@ func (c command) String() string {
 	return strings.Join(words, " ")
 }
 
-// step is one thing to do to a folder: as a person would type it, and how it is done here.
+// step is one change of a folder: the command for an admin, and the function that does the same.
 type step struct {
 	command
-	here func() error
+	work func() error
 }
 
-func (s step) do() error { return s.here() }
+func (s step) do() error { return s.work() }
 
-// account is whom a service runs as, beside whom people use its folders.
+// account is the account of a service, and the group that also uses its folders.
 type account struct {
 	user, group string
 	uid, gid    uint32
 	also        []uint32 // the groups to which the account belongs besides
 }
 
-// accountOf finds the account of an installation, or says how to make it.
+// accountOf returns the account of an installation, or an error with the command that makes it.
 func accountOf(i Installation) (account, error) {
 	a := account{user: i.User, group: i.Group}
 	u, err := user.Lookup(i.User)
 	if err != nil {
-		return a, fmt.Errorf("there is no account %q for the service to run under; make one with: useradd --system --user-group --home-dir %s --shell /usr/sbin/nologin %s", i.User, stateRoot, i.User)
+		return a, fmt.Errorf("there is no account %q for the service to run under; make one "+
+			"with: useradd --system --user-group --home-dir %s --shell /usr/sbin/nologin %s",
+			i.User, stateRoot, i.User)
 	}
 	g, err := user.LookupGroup(i.Group)
 	if err != nil {
-		return a, fmt.Errorf("there is no group %q of the people who drop and take files; make one with: groupadd --system %s", i.Group, i.Group)
+		return a, fmt.Errorf("there is no group %q for the users of shared folders; make "+
+			"one with: groupadd --system %s", i.Group, i.Group)
 	}
 	if a.uid, err = parseID(u.Uid); err != nil {
 		return a, err
@@ -83,12 +88,13 @@ func parseID(id string) (uint32, error) {
 	return uint32(n), err
 }
 
-// folderSteps lists what makes the folders of an installation fit for a service that runs under an account of its own, while
-// people drop files and take them. Everything new in a shared folder belongs to the group (setgid), which may write
-// whatever the umask of its maker says (default access list): a folder that somebody drops can then be moved by the
-// service, and what the service places can be moved by people. A folder elsewhere that holds shared ones stays its owner's:
-// the service may write there, people may look. Each step can be repeated, and none goes down into what people have put
-// there. Each finds its folder anew and does its work through a handle of it, so that it never reaches another one.
+// folderSteps returns the steps that prepare an installation's folders for a service with its own
+// account. New files in a shared folder belong to the group (setgid), which may write with any
+// umask (default access list): the service can then move the folders of users, and users can move
+// files of the service. An outside folder that holds shared ones stays its owner's: the service may
+// write there, and the group may read. Each step can be repeated, and none changes the files of
+// users. Each opens its folder again and works through a handle, so that it never changes another
+// one.
 func folderSteps(i Installation, a account, w walker) []step {
 	owner := a.user + ":" + a.group
 	on := func(folder string, do func(*handle) error, words ...string) step {
@@ -100,16 +106,19 @@ func folderSteps(i Installation, a account, w walker) []step {
 		on(i.Dir, func(h *handle) error { return h.permit(0o750, 0) }, "chmod", "u+rwx,g+rx"),
 		on(i.State, func(h *handle) error { return giveTree(h, a) }, "chown", "-hR", owner),
 	}
-	for _, folder := range i.elsewhere() {
+	for _, folder := range i.outsideFolders() {
 		steps = append(steps, w.making(folder), on(folder, func(h *handle) error {
 			return h.admit(aclEntry{aclUser, rwx, a.uid}, aclEntry{aclGroup, r_x, a.gid})
 		}, "setfacl", "-m", "u:"+a.user+":rwx,g:"+a.group+":rx"))
 	}
 	for _, folder := range i.Shared {
 		steps = append(steps, w.making(folder), on(folder, give, "chown", "-h", owner),
-			on(folder, func(h *handle) error { return h.permit(0o2770, 0o007) }, "chmod", "u+rwx,g+rwxs,o-rwx"),
+			on(folder, func(h *handle) error {
+				return h.permit(0o2770, 0o007)
+			}, "chmod", "u+rwx,g+rwxs,o-rwx"),
 			on(folder, func(h *handle) error { return h.share(a.uid, a.gid) },
-				"setfacl", "-m", "g:"+a.group+":rwx,d:u::rwx,d:u:"+a.user+":rwx,d:g::rwx,d:g:"+a.group+":rwx,d:m::rwx,d:o::-"))
+				"setfacl", "-m", "g:"+a.group+":rwx,d:u::rwx,d:u:"+a.user+":rwx,d:g::rwx,d:g:"+
+					a.group+":rwx,d:m::rwx,d:o::-"))
 	}
 	return steps
 }
@@ -119,12 +128,12 @@ func (w walker) making(folder string) step {
 	return step{command{"mkdir", "-p", folder}, func() error { return w.make(folder) }}
 }
 
-// refused returns why the folders of an installation cannot be set up: other accounts could exchange them meanwhile, or later.
+// refused returns an error if other accounts could replace the folders of an installation.
 func refused(i Installation, a account) error {
 	w := walkerOf(i, a)
 	var refusals []string
 	said := map[words.Verdict]bool{}
-	for _, path := range slices.Concat([]string{i.Dir, i.State}, i.Shared, i.elsewhere()) {
+	for _, path := range slices.Concat([]string{i.Dir, i.State}, i.Shared, i.outsideFolders()) {
 		err := w.at(path, func(h *handle) error { return i.authorize(path, h.stat.Uid == a.uid) })
 		if errors.Is(err, fs.ErrNotExist) {
 			err = i.authorize(path, false)
@@ -144,8 +153,8 @@ func refused(i Installation, a account) error {
 	return nil
 }
 
-// elsewhere lists the folders that hold shared ones and lie outside of the daemon's own.
-func (i Installation) elsewhere() (folders []string) {
+// outsideFolders returns the folders that hold shared ones and lie outside of the daemon's own.
+func (i Installation) outsideFolders() (folders []string) {
 	for _, folder := range i.Writable {
 		if !i.holds(folder) && !slices.Contains(folders, folder) {
 			folders = append(folders, folder)
@@ -160,7 +169,8 @@ func (i Installation) holds(path string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// carryOut carries out the steps and returns those that failed, for a person to repeat, each once with its first reason.
+// carryOut does the steps and returns the failed ones for an admin, each once with its first
+// reason.
 func carryOut(steps []step, do func(step) error) []string {
 	var left, commands []string
 	for _, s := range steps {

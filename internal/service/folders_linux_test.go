@@ -17,13 +17,14 @@ func TestFoldersOfPeopleAndService(t *testing.T) {
 	i := lab("/srv/fl", "/srv/fl/outbox", "/srv/it's here")
 	i.Writable = []string{"/srv/fl", "/data/tray"}
 	var ran []string
-	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walker{}), func(s step) error {
-		ran = append(ran, s.String())
-		if s.command[0] == "setfacl" {
-			return exec.ErrNotFound
-		}
-		return nil
-	})
+	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walker{}),
+		func(s step) error {
+			ran = append(ran, s.String())
+			if s.command[0] == "setfacl" {
+				return exec.ErrNotFound
+			}
+			return nil
+		})
 	all := strings.Join(ran, "\n")
 	for _, want := range []string{"chown -hR sealpost:lab /srv/fl/state", "chmod u+rwx,g+rwxs,o-rwx /srv/fl/outbox", `chown -h sealpost:lab '/srv/it'\''s here'`,
 		"mkdir -p /srv/fl/outbox", "mkdir -p /data/tray"} {
@@ -34,13 +35,14 @@ func TestFoldersOfPeopleAndService(t *testing.T) {
 	if strings.Contains(all, "sealpost:lab /data/tray") {
 		t.Errorf("a folder that holds shared ones is taken from its owner:\n%s", all)
 	}
-	if len(left) != 3 || !strings.HasPrefix(left[0], "setfacl -m u:sealpost:rwx,g:lab:rx /data/tray ") || !strings.HasPrefix(left[1], "setfacl -m ") ||
+	if len(left) != 3 || !strings.HasPrefix(left[0], "setfacl -m u:sealpost:rwx,g:lab:rx "+
+		"/data/tray ") || !strings.HasPrefix(left[1], "setfacl -m ") ||
 		!strings.Contains(left[1], "d:g:lab:rwx") || !strings.Contains(left[1], "not found") {
 		t.Errorf("left for a person: %q", left)
 	}
 }
 
-// Nobody on this machine has these numbers.
+// Numbers that no account of this machine has.
 const (
 	serviceID = 61001
 	peopleID  = 61002
@@ -48,13 +50,14 @@ const (
 )
 
 var (
-	theService = person{"the service", &syscall.Credential{Uid: serviceID, Gid: serviceID}}
-	ann        = person{"ann", &syscall.Credential{Uid: annID, Gid: annID, Groups: []uint32{peopleID}}}
-	stranger   = person{"a stranger", &syscall.Credential{Uid: nobody, Gid: nobody}}
+	theService = credential{"the service", &syscall.Credential{Uid: serviceID, Gid: serviceID}}
+	ann        = credential{"ann", &syscall.Credential{Uid: annID, Gid: annID,
+		Groups: []uint32{peopleID}}}
+	stranger = credential{"a stranger", &syscall.Credential{Uid: overflowUser, Gid: overflowUser}}
 )
 
-// does runs a shell as that person, whose umask is as closed as can be.
-func (p person) does(t *testing.T, script string) error {
+// does runs a shell with that credential and the strictest umask.
+func (p credential) does(t *testing.T, script string) error {
 	t.Helper()
 	cmd := exec.Command("sh", "-ec", "umask 077; "+script)
 	cmd.Dir = "/"
@@ -73,7 +76,7 @@ func onlyRoot(t *testing.T) {
 	}
 }
 
-// openFolder is a folder to which everybody gets.
+// openFolder returns a folder that is open to all accounts.
 func openFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,10 +88,12 @@ func openFolder(t *testing.T) string {
 	return dir
 }
 
-// numbered is the account of a service by its numbers, which are its names as well: this machine has none for them.
+// numbered is the account of a service whose names are its numbers: this machine has no names for
+// them.
 var numbered = account{user: "61001", group: "61002", uid: serviceID, gid: peopleID}
 
-// setUp sets up the folders of an installation as install would, and returns what is left for a person.
+// setUp sets up the folders of an installation as install would, and returns the remaining
+// commands.
 func setUp(i Installation) []string {
 	return carryOut(folderSteps(i, numbered, walkerOf(i, numbered)), step.do)
 }
@@ -114,18 +119,20 @@ func shared(t *testing.T) (outbox, sending string) {
 func TestPeopleDropAndTheServiceTakes(t *testing.T) {
 	outbox, sending := shared(t)
 	for _, c := range []struct {
-		who    person
+		who    credential
 		script string
 		works  bool
 	}{
-		{ann, "echo 1 > $O/file; mkdir $O/folder; mkdir $O/folder/deep; echo 2 > $O/folder/deep/x", true},
+		{ann, "echo 1 > $O/file; mkdir $O/folder; mkdir $O/folder/deep; echo 2 > $O/folder/deep/x",
+			true},
 		{stranger, "ls $O", false},
-		{theService, "cat $O/file $O/folder/deep/x; mkdir $S/001; mv $O/file $O/folder $S/001/", true},
+		{theService, "cat $O/file $O/folder/deep/x; mkdir $S/001; mv $O/file $O/folder $S/001/",
+			true},
 		{ann, "cat $S/001/file; mv $S/001/folder $O/again; rm -r $S/001", true},
 		{theService, "mkdir $O/received; echo 3 > $O/received/y", true},
 		{ann, "mv $O/received $S/taken; rm $S/taken/y", true},
 		{ann, "echo secret > $S/closed; chmod 600 $S/closed; mv $S/closed $O/closed", true},
-		{theService, "cat $O/closed", false}, // what is moved keeps what its owner has set
+		{theService, "cat $O/closed", false}, // a moved file keeps its owner's mode
 	} {
 		script := strings.NewReplacer("$O", outbox, "$S", sending).Replace(c.script)
 		if err := c.who.does(t, script); (err == nil) != c.works {
@@ -140,13 +147,15 @@ func onFolder(t *testing.T, folder string, do func(*handle) error) error {
 	return walker{keepers: keepers{0, uint32(os.Geteuid())}}.at(folder, do)
 }
 
-// setfacl -m, which a person would type, leaves what others have been given, and so do we.
+// Entries of others stay in access lists, as with setfacl -m.
 func TestAccessListsKeepWhatOthersHave(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := onFolder(t, dir, func(h *handle) error { return h.admit(aclEntry{aclUser, r_x, 501}) }); err != nil {
+	if err := onFolder(t, dir, func(h *handle) error {
+		return h.admit(aclEntry{aclUser, r_x, 501})
+	}); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	for range 2 {
@@ -155,11 +164,13 @@ func TestAccessListsKeepWhatOthersHave(t *testing.T) {
 		}
 	}
 	access, inherited := aclsOf(t, dir)
-	want := acl{{aclOwner, 7, aclNobody}, {aclUser, 5, 501}, {aclOwnerGroup, 5, aclNobody}, {aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 5, aclNobody}}
+	want := acl{{aclOwner, 7, aclNobody}, {aclUser, 5, 501}, {aclOwnerGroup, 5, aclNobody},
+		{aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 5, aclNobody}}
 	if !slices.Equal(access, want) {
 		t.Errorf("access list %v; want %v", access, want)
 	}
-	want = acl{{aclOwner, 7, aclNobody}, {aclUser, 7, 502}, {aclOwnerGroup, 7, aclNobody}, {aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 0, aclNobody}}
+	want = acl{{aclOwner, 7, aclNobody}, {aclUser, 7, 502}, {aclOwnerGroup, 7, aclNobody},
+		{aclGroup, 7, 503}, {aclMask, 7, aclNobody}, {aclOther, 0, aclNobody}}
 	if !slices.Equal(inherited, want) {
 		t.Errorf("default access list %v; want %v", inherited, want)
 	}
@@ -174,9 +185,9 @@ func TestAccessListsKeepWhatOthersHave(t *testing.T) {
 // aclsOf reads the access lists of a folder by its name.
 func aclsOf(t *testing.T, folder string) (access, inherited acl) {
 	t.Helper()
-	read := func(which string) acl {
+	read := func(attribute string) acl {
 		b := make([]byte, 64<<10)
-		n, err := unix.Lgetxattr(folder, which, b)
+		n, err := unix.Lgetxattr(folder, attribute, b)
 		if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) {
 			return nil
 		}
@@ -193,7 +204,8 @@ func aclsOf(t *testing.T, folder string) (access, inherited acl) {
 }
 
 func TestAccessListsOfAnUnknownKind(t *testing.T) {
-	for name, b := range map[string][]byte{"nothing": nil, "another version": {3, 0, 0, 0}, "cut": acl{{aclOwner, 7, aclNobody}}.bytes()[:10]} {
+	for name, b := range map[string][]byte{"nothing": nil, "another version": {3, 0, 0, 0},
+		"cut": acl{{aclOwner, 7, aclNobody}}.bytes()[:10]} {
 		if a, err := parseACL(b); err == nil {
 			t.Errorf("%s: %v", name, a)
 		}
@@ -203,13 +215,15 @@ func TestAccessListsOfAnUnknownKind(t *testing.T) {
 func TestFileSystemWithoutAccessLists(t *testing.T) {
 	onlyRoot(t)
 	i := lab("/srv/fl", "/proc/sys")
-	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walkerOf(i, numbered)), func(s step) error {
-		if s.command[0] != "setfacl" {
-			return nil
-		}
-		return s.do()
-	})
-	if len(left) != 1 || !strings.HasPrefix(left[0], "setfacl -m g:lab:rwx,d:u::rwx,") || !strings.Contains(left[0], " /proc/sys   # access list of /proc/sys: ") {
+	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walkerOf(i, numbered)),
+		func(s step) error {
+			if s.command[0] != "setfacl" {
+				return nil
+			}
+			return s.do()
+		})
+	if len(left) != 1 || !strings.HasPrefix(left[0], "setfacl -m g:lab:rwx,d:u::rwx,") ||
+		!strings.Contains(left[0], " /proc/sys   # access list of /proc/sys: ") {
 		t.Errorf("left for a person: %q", left)
 	}
 }
@@ -217,11 +231,13 @@ func TestFileSystemWithoutAccessLists(t *testing.T) {
 func TestAccountOfAnInstallation(t *testing.T) {
 	i := lab("/srv/fl")
 	i.User, i.Group = "root", "root"
-	if a, err := accountOf(i); err != nil || a.uid != 0 || a.gid != 0 || !slices.Contains(a.also, 0) {
+	if a, err := accountOf(i); err != nil || a.uid != 0 || a.gid != 0 ||
+		!slices.Contains(a.also, 0) {
 		t.Errorf("%+v, %v", a, err)
 	}
 	i.Group = "no such group"
-	if _, err := accountOf(i); err == nil || !strings.Contains(err.Error(), "groupadd --system no such group") {
+	if _, err := accountOf(i); err == nil ||
+		!strings.Contains(err.Error(), "groupadd --system no such group") {
 		t.Error(err)
 	}
 	i.User = "no such account"
@@ -265,10 +281,12 @@ func TestClosedFoldersAboveAreTold(t *testing.T) {
 	if err := errors.Join(os.Chown(closed, 0, annID), os.Chmod(closed, 0o710)); err != nil {
 		t.Fatal(err)
 	}
-	if said := strings.Join(carryOut(reachSteps(i, a)[1:], step.do), "\n"); said != "chmod o+x "+closed+"   # the group people cannot get through it to "+i.Shared[0] {
+	if said := strings.Join(carryOut(reachSteps(i, a)[1:], step.do), "\n"); said != "chmod o+x "+
+		closed+"   # the group people cannot get through it to "+i.Shared[0] {
 		t.Errorf("of what only people cannot pass is said\n%s", said)
 	}
-	for path, mode := range map[string]os.FileMode{i.Program: 0o755, closed: 0o711} { // as it was told
+	// as it was told
+	for path, mode := range map[string]os.FileMode{i.Program: 0o755, closed: 0o711} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}

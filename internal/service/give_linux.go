@@ -12,20 +12,21 @@ import (
 )
 
 const (
-	deepest  = 64 // folders of a state in one another, far more than there are
-	mostLeft = 10 // lines about what is left to its owner
+	deepest  = 64 // nested folders of a state, far above the real depth
+	mostLeft = 10 // lines about files that keep their owner
 )
 
-// giving is the work of giving a folder with all that lies in it to an account.
+// giving is the transfer of a folder with its content to an account.
 type giving struct {
 	account
-	mount string // on which the folder lies
-	left  []step // what was left to its owner, with the reason
+	mount string // the mount of the folder
+	left  []step // files that keep their owner, with the reason
 	more  int
 }
 
-// giveTree gives a folder and what lies in it to an account. It goes from folder to folder by handles: through no link and
-// no mount. Files that have other names and devices are left to their owners and come back as an error.
+// giveTree gives a folder and its content to an account. It goes from folder to folder by handles:
+// through no link and no mount. Files with other names and devices keep their owners, and are
+// returned as an error.
 func giveTree(folder *handle, a account) error {
 	g := giving{account: a}
 	var err error
@@ -43,7 +44,7 @@ func giveTree(folder *handle, a account) error {
 
 func (g *giving) Error() string { return g.lines()[0] }
 
-// lines tells a person what was left to its owner.
+// lines returns the files that keep their owner, for the admin.
 func (g *giving) lines() []string {
 	lines := carryOut(g.left, step.do)
 	if g.more > 0 {
@@ -52,7 +53,7 @@ func (g *giving) lines() []string {
 	return lines
 }
 
-// folder gives a folder, and then what lies in it: by then its owner of before can add nothing more.
+// folder gives a folder, and then its content: the old owner can then add no more files.
 func (g *giving) folder(folder *handle, depth int) error {
 	if depth == 0 {
 		g.leave(folder, words.TooDeep(), "ls", "-ld")
@@ -82,7 +83,7 @@ func (g *giving) folder(folder *handle, depth int) error {
 	}
 }
 
-// list opens a folder to be read.
+// list opens a folder for reading.
 func (h *handle) list() (*os.File, error) {
 	fd, err := unix.Openat(h.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -91,7 +92,8 @@ func (h *handle) list() (*os.File, error) {
 	return os.NewFile(uintptr(fd), h.path), nil
 }
 
-// entry gives an entry of a folder. One that has just gone is none: the service may be running.
+// entry gives an entry of a folder. It ignores one that has just vanished: the service may be
+// running.
 func (g *giving) entry(in *handle, name string, depth int) error {
 	h, err := in.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +122,7 @@ func (g *giving) entry(in *handle, name string, depth int) error {
 	return h.own(g.uid, g.gid)
 }
 
-// leave notes what was left to its owner, and what a person can do about it.
+// leave records a file that keeps its owner, and the admin's remedy.
 func (g *giving) leave(h *handle, why string, words ...string) {
 	if len(g.left) == mostLeft {
 		g.more++

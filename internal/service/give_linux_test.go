@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// owners lists who owns what lies in a folder, links themselves.
+// owners returns the owners of a folder's entries, of links themselves.
 func (s *site) owners(folder string, names ...string) (list []string) {
 	s.t.Helper()
 	for _, name := range names {
@@ -23,8 +23,8 @@ func (s *site) owners(folder string, names ...string) (list []string) {
 	return list
 }
 
-// given lists names as owners does, of what belongs to the service and its group.
-func given(names ...string) (list []string) {
+// givenNames returns names as owners does, for entries of the service and its group.
+func givenNames(names ...string) (list []string) {
 	for _, name := range names {
 		list = append(list, fmt.Sprintf("%s %d:%d", name, serviceID, peopleID))
 	}
@@ -55,11 +55,14 @@ func TestTheStateIsGivenAndNothingBesideIt(t *testing.T) {
 			"ls -l DIR/state/device   # is left to its owner: it is a device",
 			`ls -li $'DIR/state/second\nname'   # is left to its owner: the same file has 2 names, and not all need lie here; `,
 		}
-		if len(left) != 2 || s.short(left[0]) != want[0] || !strings.HasPrefix(s.short(left[1]), want[1]) {
+		if len(left) != 2 || s.short(left[0]) != want[0] ||
+			!strings.HasPrefix(s.short(left[1]), want[1]) {
 			t.Errorf("left for a person: %q", left)
 		}
-		names := []string{".", "sealed", "sealed/deep", "identity.key", "sealed/deep/x", "of ann", "pipe", "link to a folder", "sealed/link to a file", "own", "own again"}
-		if got, want := s.owners(s.State, names...), given(names...); !slices.Equal(got, want) {
+		names := []string{".", "sealed", "sealed/deep", "identity.key", "sealed/deep/x", "of ann",
+			"pipe", "link to a folder", "sealed/link to a file", "own", "own again"}
+		if got, want := s.owners(s.State, names...), givenNames(names...); !slices.Equal(got,
+			want) {
 			t.Errorf("got %q\nwant %q", got, want)
 		}
 		s.unchanged(s.bait, bait)
@@ -67,7 +70,8 @@ func TestTheStateIsGivenAndNothingBesideIt(t *testing.T) {
 	// Once it has no other name it is given.
 	s.must(os.Remove(filepath.Join(s.bait, "file")))
 	s.must(os.Remove(in("device")))
-	if left := setUp(s.Installation); len(left) > 0 || !slices.Equal(s.owners(s.State, "second\nname"), given("second\nname")) {
+	if left := setUp(s.Installation); len(left) > 0 ||
+		!slices.Equal(s.owners(s.State, "second\nname"), givenNames("second\nname")) {
 		t.Errorf("left for a person: %q", left)
 	}
 }
@@ -75,9 +79,11 @@ func TestTheStateIsGivenAndNothingBesideIt(t *testing.T) {
 func TestManyThatAreLeftAreCounted(t *testing.T) {
 	s := newSite(t)
 	for n := range mostLeft + 3 {
-		s.must(os.Link(filepath.Join(s.bait, "file"), filepath.Join(s.State, fmt.Sprintf("name %d", n))))
+		s.must(os.Link(filepath.Join(s.bait, "file"),
+			filepath.Join(s.State, fmt.Sprintf("name %d", n))))
 	}
-	if left := setUp(s.Installation); len(left) != mostLeft+1 || left[mostLeft] != "# 3 more are left to their owners" {
+	if left := setUp(s.Installation); len(left) != mostLeft+1 ||
+		left[mostLeft] != "# 3 more are left to their owners" {
 		t.Errorf("left for a person: %q", left)
 	}
 }
@@ -90,7 +96,8 @@ func TestNothingIsGivenThatLiesTooDeep(t *testing.T) {
 		s.mkdir(deep)
 	}
 	left := strings.Join(setUp(s.Installation), "\n")
-	if !strings.Contains(left, "d/d   # is left as it is: it lies deeper than anything of sealpost's") {
+	if !strings.Contains(left, "d/d   # is left as it is: it lies deeper than anything of "+
+		"sealpost's") {
 		t.Errorf("left for a person: %q", left)
 	}
 	if got := s.owners(deep, "."); !slices.Equal(got, []string{". 0:0"}) {
@@ -98,10 +105,11 @@ func TestNothingIsGivenThatLiesTooDeep(t *testing.T) {
 	}
 }
 
-// What is mounted in the state may be of anybody, even where it is of the same file system.
+// A mount in the state may belong to any account, even on the same file system.
 func TestNothingMountedInTheStateIsGiven(t *testing.T) {
 	s := newSite(t)
-	runtime.LockOSThread() // and never unlock it: the thread ends with the test, and so do its mounts
+	// and never unlock it: the thread ends with the test, and so do its mounts
+	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Skipf("SKIPPED: no mounts of our own: %v", err)
 	}
@@ -114,8 +122,11 @@ func TestNothingMountedInTheStateIsGiven(t *testing.T) {
 	bait := s.look(s.bait)
 	left := setUp(s.Installation)
 	slices.Sort(left)
-	const why = "   # is left as it is: another file system is mounted there; run this only if it is the service's own"
-	if want := []string{"chown -hR 61001:61002 DIR/state/file" + why, "chown -hR 61001:61002 DIR/state/spool" + why}; s.short(strings.Join(left, "\n")) != strings.Join(want, "\n") {
+	const why = "   # is left as it is: another file system is mounted there; run this only if " +
+		"it is the service's own"
+	if want := []string{"chown -hR 61001:61002 DIR/state/file" + why,
+		"chown -hR 61001:61002 DIR/state/spool" + why}; s.short(strings.Join(left,
+		"\n")) != strings.Join(want, "\n") {
 		t.Errorf("left for a person: %q", left)
 	}
 	s.unchanged(s.bait, bait)
@@ -123,7 +134,8 @@ func TestNothingMountedInTheStateIsGiven(t *testing.T) {
 	s.must(unix.Unmount(spool, 0))
 	s.must(unix.Unmount(file, 0))
 	s.must(unix.Mount(s.State, s.State, "", unix.MS_BIND, ""))
-	if left := setUp(s.Installation); len(left) > 0 || !slices.Equal(s.owners(s.State, "file"), given("file")) {
+	if left := setUp(s.Installation); len(left) > 0 || !slices.Equal(s.owners(s.State, "file"),
+		givenNames("file")) {
 		t.Errorf("left for a person: %q", left)
 	}
 	s.must(unix.Unmount(s.State, 0))

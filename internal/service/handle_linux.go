@@ -11,31 +11,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handle is an open file or folder: what is done through it reaches that one, whatever its name leads to meanwhile.
+// handle is an open file or folder. Its methods work on that one, even if another one takes its
+// name.
 type handle struct {
-	fd   int // O_PATH: it is named by it, and neither read nor written
+	fd   int // O_PATH: a reference, without reading or writing
 	path string
 	stat unix.Stat_t
 }
 
 // openRoot opens the root of the file system.
 func openRoot() (*handle, error) {
-	return opened("/", func() (int, error) { return unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	return opened("/", func() (int, error) {
+		return unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
 }
 
 // open opens an entry of a folder, without following it if it is a link.
 func (h *handle) open(name string) (*handle, error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	path := filepath.Join(h.path, name)
-	// As a folder first: what is mounted when it is used gets mounted.
-	folder, err := opened(path, func() (int, error) { return unix.Openat(h.fd, name, flags|unix.O_DIRECTORY, 0) })
+	// As a folder first: this triggers an automount.
+	folder, err := opened(path, func() (int, error) {
+		return unix.Openat(h.fd, name, flags|unix.O_DIRECTORY, 0)
+	})
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return opened(path, func() (int, error) { return unix.Openat(h.fd, name, flags, 0) })
 	}
 	return folder, err
 }
 
-// opened makes a handle of what open returns.
+// opened returns a handle of the descriptor that open returns.
 func opened(path string, open func() (int, error)) (*handle, error) {
 	fd, err := open()
 	for errors.Is(err, unix.EINTR) {
@@ -52,7 +57,7 @@ func opened(path string, open func() (int, error)) (*handle, error) {
 	return h, nil
 }
 
-func (h *handle) close() { unix.Close(h.fd) } //nolint:errcheck // nothing was written through it
+func (h *handle) close() { unix.Close(h.fd) } //nolint:errcheck // never written to
 
 // isFolder reports whether it is a folder.
 func (h *handle) isFolder() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFDIR }
@@ -60,7 +65,7 @@ func (h *handle) isFolder() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFDI
 // isLink reports whether it is a symbolic link.
 func (h *handle) isLink() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFLNK }
 
-// kind names what it is.
+// kind returns a word for the type of the file.
 func (h *handle) kind() string {
 	switch h.stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
@@ -77,10 +82,10 @@ func (h *handle) kind() string {
 	return "device"
 }
 
-// proc returns a path that leads to the open object itself, for system calls that take no handle.
+// proc returns a path to the open object itself, for system calls without handles.
 func (h *handle) proc() string { return "/proc/self/fd/" + strconv.Itoa(h.fd) }
 
-// mount returns the number of the mount on which it lies.
+// mount returns the number of its mount.
 func (h *handle) mount() (string, error) {
 	text, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(h.fd))
 	if err != nil {
@@ -94,12 +99,13 @@ func (h *handle) mount() (string, error) {
 	return "", &fs.PathError{Op: "find the mount of", Path: h.path, Err: errors.ErrUnsupported}
 }
 
-// own gives it to an account and a group. A link is given itself.
+// own gives it to an account and a group, even if it is a link.
 func (h *handle) own(uid, gid uint32) error {
 	if h.stat.Uid == uid && h.stat.Gid == gid {
 		return nil
 	}
-	if err := unix.Fchownat(h.fd, "", int(uid), int(gid), unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	if err := unix.Fchownat(h.fd, "", int(uid), int(gid),
+		unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &fs.PathError{Op: "chown", Path: h.path, Err: err}
 	}
 	return nil

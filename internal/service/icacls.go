@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// What a person has to type on Windows, in texts that can be tested anywhere.
+// The commands for an admin on Windows, as texts that can be tested anywhere.
 
-// letAccountIn lets an account of its own into the folders of the service, and makes it the service's.
+// letAccountIn returns the commands that admit an account to the folders of the service, and make
+// it the service's.
 func letAccountIn(i Installation) (commands []string) {
 	for _, folder := range slices.Concat([]string{i.Dir}, i.Writable, i.Shared) {
 		grant := fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)M"`, folder, i.User)
@@ -19,10 +20,11 @@ func letAccountIn(i Installation) (commands []string) {
 		fmt.Sprintf(`sc.exe config "%s" obj= "%s" password= *   (or set the password in services.msc)`, i.Service(), i.User))
 }
 
-// users is the group of all who may use this machine, by a name that is the same in every language.
+// users is the group of all users of this machine, by a name that is the same in every language.
 const users = "*S-1-5-32-545"
 
-// letGroupIn lets people drop and take files. What the folders inherit mostly lets them drop and read, but not take away.
+// letGroupIn returns the commands that let users drop and take files. Inherited rights mostly let
+// them drop and read, but not remove.
 func letGroupIn(i Installation) (commands []string) {
 	group := i.Group
 	if group == "" || group == i.User {
@@ -34,5 +36,6 @@ func letGroupIn(i Installation) (commands []string) {
 	return commands
 }
 
-// startAgain makes recovery count an end with an error code as a failure, not only a crash.
+// startAgain returns the command that makes recovery treat an end with an error code as a failure,
+// like a crash.
 func startAgain(n Instance) string { return fmt.Sprintf(`sc.exe failureflag "%s" 1`, n.Service()) }

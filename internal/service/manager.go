@@ -8,21 +8,22 @@ import (
 	"github.com/kardianos/service"
 )
 
-// Report is what an installation has come to.
+// Report is the result of an installation.
 type Report struct {
 	Service string   `json:"service"`
-	Again   bool     `json:"again,omitempty"` // it was installed already, and has been renewed
-	Left    []string `json:"left,omitempty"`  // commands that failed here and that a person has to run
+	Again   bool     `json:"again,omitempty"` // it was installed before
+	Left    []string `json:"left,omitempty"`  // failed commands, for the admin to run
 }
 
-// ErrTaken says that a service of that name, or of that folder, is another one.
+// ErrTaken means that another service has that name or folder.
 var ErrTaken = errors.New("is taken")
 
-// ErrNotInstalled says that the manager knows no such service.
+// ErrNotInstalled means that the manager knows no such service.
 var ErrNotInstalled = errors.New("is not installed as a service")
 
-// Install makes an instance a service that starts with the machine, and sets its folders up. It does not start it. Repeated,
-// it renews what is there; a running service goes on as it was until it is restarted.
+// Install installs an instance as a service that starts with the machine, and sets up its folders.
+// It does not start it. Repeated, it renews the service; a running one changes only after a
+// restart.
 func Install(i Installation) (Report, error) {
 	r := Report{Service: i.Service()}
 	if err := i.Check(); err != nil {
@@ -57,8 +58,9 @@ func Install(i Installation) (Report, error) {
 	return r, err
 }
 
-// free makes sure that neither the name nor the folder is another service's: two daemons in one folder keep each other from
-// starting, and a name that came to mean another folder would leave the first one without a service.
+// free checks that no other service has the name or the folder. Two daemons in one folder keep each
+// other from starting, and a name that moved to another folder would leave the first one without a
+// service.
 func free(i Installation) error {
 	all, err := services(i.Kind)
 	if err != nil {
@@ -72,15 +74,19 @@ func clash(i Installation, all []State) error {
 		switch same := other.Folder == i.Dir; {
 		case other.Folder == "":
 		case other.Service == i.Service() && !same:
-			return fmt.Errorf("the name %s %w: %s serves %s; choose another with --name, or take that service away first: sealpost %s uninstall --name %s", i.Name, ErrTaken, other.Service, other.Folder, i.Kind, i.Name)
+			return fmt.Errorf("the name %s %w: %s serves %s; choose another with --name, or take "+
+				"that service away first: sealpost %s uninstall --name %s", i.Name, ErrTaken,
+				other.Service, other.Folder, i.Kind, i.Name)
 		case other.Service != i.Service() && same:
-			return fmt.Errorf("%s %w: %s serves it already; take that service away first: sealpost %s uninstall --name %s", i.Dir, ErrTaken, other.Service, i.Kind, other.name(i.Kind))
+			return fmt.Errorf("%s %w: %s serves it already; take that service away first: "+
+				"sealpost %s uninstall --name %s", i.Dir, ErrTaken, other.Service, i.Kind,
+				other.name(i.Kind))
 		}
 	}
 	return nil
 }
 
-// Of finds the service of a folder. Without one the name is empty.
+// Of returns the service of a folder. The name is empty if there is none.
 func Of(kind, dir string) (Instance, error) {
 	n := Instance{Kind: kind}
 	all, err := services(kind)
@@ -92,7 +98,8 @@ func Of(kind, dir string) (Instance, error) {
 	return n, err
 }
 
-// managerConfig is what the library needs to know. Our unit is complete, so it asks for nothing more.
+// managerConfig returns the library's configuration. Our unit is complete and needs no more
+// options.
 func managerConfig(i Installation) (*service.Config, error) {
 	unit, err := Unit(i)
 	if err != nil {
@@ -102,26 +109,29 @@ func managerConfig(i Installation) (*service.Config, error) {
 		return nil, fmt.Errorf("install %s: a path with {{ in it cannot be installed", i.Service())
 	}
 	return &service.Config{
-		Name: i.Service(), DisplayName: "sealpost " + i.Kind + " " + i.Name, Description: description(i.Kind),
-		Executable: i.Program, Arguments: append([]string{i.Kind, "run", "--dir", i.Dir}, moreArguments()...), UserName: managerUser(i),
+		Name: i.Service(), DisplayName: "sealpost " + i.Kind + " " + i.Name,
+		Description: description(i.Kind),
+		Executable:  i.Program, Arguments: append([]string{i.Kind, "run", "--dir", i.Dir},
+			moreArguments()...), UserName: managerUser(i),
 		Option: service.KeyValue{"SystemdScript": unit, "OnFailure": "restart"},
 	}, nil
 }
 
 func description(kind string) string {
 	if kind == Hub {
-		return "Takes in sealed files from labs and hands them to research centres; it cannot read them"
+		return "Takes in sealed files from labs and hands them to research centres; it cannot " +
+			"read them"
 	}
 	return "Sends the files that are dropped into the outbox, and receives into the inbox"
 }
 
-// Uninstall stops a service and takes it from the manager. Folders, keys and files stay.
+// Uninstall stops a service and removes it from the manager. Folders, keys and files stay.
 func Uninstall(n Instance) error {
 	state, err := known(n)
 	if err != nil {
 		return err
 	}
-	if state.busy() {
+	if state.isBusy() {
 		if err := Stop(n); err != nil {
 			return err
 		}
@@ -129,7 +139,7 @@ func Uninstall(n Instance) error {
 	return remove(n)
 }
 
-// Start starts a service, and returns when the daemon serves, where the manager can tell.
+// Start starts a service, and waits until the daemon serves, if the manager can tell.
 func Start(n Instance) error {
 	if _, err := known(n); err != nil {
 		return err
@@ -140,10 +150,10 @@ func Start(n Instance) error {
 	return nil
 }
 
-// Stop stops a service, and returns when it has stopped. One that does not run is no error.
+// Stop stops a service, and waits until it has stopped. It returns nil if the service does not run.
 func Stop(n Instance) error {
 	state, err := known(n)
-	if err != nil || !state.busy() {
+	if err != nil || !state.isBusy() {
 		return err
 	}
 	if err := stopAndWait(n); err != nil {
@@ -160,7 +170,7 @@ func Restart(n Instance) error {
 	return Start(n)
 }
 
-// known asks for the state of a service that must be there.
+// known returns the state of an installed service, or ErrNotInstalled.
 func known(n Instance) (State, error) {
 	if err := n.Check(); err != nil {
 		return State{}, err
@@ -170,12 +180,13 @@ func known(n Instance) (State, error) {
 	}
 	state, err := Ask(n)
 	if err == nil && !state.Installed {
-		err = fmt.Errorf("%s %w on this machine; install it with: sealpost %s install --name %s --dir FOLDER", n.Service(), ErrNotInstalled, n.Kind, n.Name)
+		err = fmt.Errorf("%s %w on this machine; install it with: sealpost %s install --name %s "+
+			"--dir FOLDER", n.Service(), ErrNotInstalled, n.Kind, n.Name)
 	}
 	return state, err
 }
 
-// library is the manager's service of that name.
+// library returns the library's service of that name.
 func library(n Instance) (service.Service, error) {
 	return service.New(nil, &service.Config{Name: n.Service()})
 }

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// DefaultUser is the account of services for which nobody has named another.
+// DefaultUser is the default account of services.
 const DefaultUser = packageUser
 
-// moreArguments are none: the journal keeps what a daemon writes to standard error.
+// moreArguments returns nil: the journal keeps a daemon's standard error.
 func moreArguments() []string { return nil }
 
-// MayManage refuses early what the manager would refuse in the middle.
+// MayManage returns an error if the manager would refuse this account later.
 func MayManage() error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root may change services: run the same command with sudo")
@@ -29,13 +29,14 @@ func MayManage() error {
 	return nil
 }
 
-// managerUser leaves the account to our unit.
+// managerUser returns "": our unit names the account.
 func managerUser(Installation) string { return "" }
 
-// ownUnit is the unit that Install writes; for an instance it outweighs the template unit of a package.
+// ownUnit returns the path of Install's unit, which overrides the template unit of a package for
+// the instance.
 func ownUnit(n Instance) string { return "/etc/systemd/system/" + n.Service() + ".service" }
 
-// mayInstall checks the account, and that no other account can exchange the folders.
+// mayInstall checks the account, and that no other account can replace the folders.
 func mayInstall(i Installation) error {
 	a, err := accountOf(i)
 	if err != nil {
@@ -44,8 +45,8 @@ func mayInstall(i Installation) error {
 	return refused(i, a)
 }
 
-// makeRoom takes an earlier unit away, so that it can be written anew.
-func makeRoom(i Installation) (again bool, err error) {
+// makeRoom removes an earlier unit.
+func makeRoom(i Installation) (renewed bool, err error) {
 	err = os.Remove(ownUnit(i.Instance))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -53,7 +54,8 @@ func makeRoom(i Installation) (again bool, err error) {
 	return err == nil, err
 }
 
-// setUpFolders gives the folders to the account and the people, and looks whether they get there and who else does.
+// setUpFolders gives the folders to the account and the group of users. It checks that these can
+// reach them, and that no other account can change them.
 func setUpFolders(i Installation) []string {
 	a, err := accountOf(i)
 	if err != nil {
@@ -64,10 +66,10 @@ func setUpFolders(i Installation) []string {
 	return carryOut(steps, step.do)
 }
 
-// finishInstall has nothing to add: the unit says everything.
+// finishInstall does nothing: the unit is complete.
 func finishInstall(Installation) ([]string, error) { return nil, nil }
 
-// LetPeopleIn returns the commands by which people may drop and take files.
+// LetPeopleIn returns the commands that let users drop and take files.
 func LetPeopleIn(i Installation) []string {
 	if len(i.Shared) == 0 {
 		return nil
@@ -75,7 +77,7 @@ func LetPeopleIn(i Installation) []string {
 	return []string{"usermod -aG " + i.Group + " PERSON       (they log in again)"}
 }
 
-// startAndWait returns when the daemon has said READY.
+// startAndWait starts a service and waits for READY.
 func startAndWait(n Instance) error {
 	began := time.Now()
 	err := systemctl("start", n.Service()+".service")
@@ -91,11 +93,13 @@ func startAndWait(n Instance) error {
 	return err
 }
 
-// lastWords is the last line that the daemon has written since then, which mostly says why it has ended. The journal does not
-// always know whose the line of a process was that ended at once; then there is none.
+// lastWords returns the daemon's last line since then, mostly the reason of its end. It returns ""
+// if the journal cannot assign the line, as for a process that ended at once.
 func lastWords(n Instance, since time.Time) string {
-	exec.Command("journalctl", "--sync").Run() //nolint:errcheck // it is only waited for what is on the way
-	out, err := exec.Command("journalctl", "--no-pager", "--quiet", "--lines=1", "--output=cat", "--since=@"+strconv.FormatInt(since.Unix(), 10), "_SYSTEMD_UNIT="+n.Service()+".service").Output()
+	exec.Command("journalctl", "--sync").Run() //nolint:errcheck // wait for pending lines
+	out, err := exec.Command("journalctl", "--no-pager", "--quiet", "--lines=1", "--output=cat",
+		"--since=@"+strconv.FormatInt(since.Unix(), 10), "_SYSTEMD_UNIT="+n.Service()+
+			".service").Output()
 	if err != nil {
 		return ""
 	}
@@ -104,7 +108,7 @@ func lastWords(n Instance, since time.Time) string {
 
 func stopAndWait(n Instance) error { return systemctl("stop", n.Service()+".service") }
 
-// remove disables a service and takes the unit away that Install wrote. A package's template unit stays.
+// remove disables a service and removes Install's unit. A package's template unit stays.
 func remove(n Instance) error {
 	if !exists(ownUnit(n)) {
 		return systemctl("disable", n.Service()+".service")
@@ -116,17 +120,17 @@ func remove(n Instance) error {
 	if err != nil {
 		return fmt.Errorf("uninstall %s: %w", n.Service(), err)
 	}
-	systemctl("reset-failed", n.Service()+".service") //nolint:errcheck // it fails for what has not failed
+	systemctl("reset-failed", n.Service()+".service") //nolint:errcheck // it fails if the unit has not failed
 	return nil
 }
 
-// WhereToLook says where the reasons of a failure stand.
+// WhereToLook returns the command that shows the reasons of a failure.
 func WhereToLook(n Instance) string { return "journalctl -e -u " + n.Service() }
 
-// asked are the properties that Ask wants to know.
+// asked lists the properties for Ask.
 const asked = "LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,StatusText,User,ExecStart,ActiveEnterTimestamp,Result,ExecMainStatus"
 
-// Ask asks the manager how a service stands.
+// Ask returns the manager's state of a service.
 func Ask(n Instance) (State, error) {
 	s := State{Service: n.Service()}
 	cmd := exec.Command("systemctl", "show", "--property="+asked, n.Service()+".service")
@@ -142,8 +146,8 @@ func Ask(n Instance) (State, error) {
 	return readState(s, string(out), exists(ownUnit(n))), nil
 }
 
-// readState reads what systemctl show says. A template unit loads for every name, so an instance of it counts as installed
-// when it is enabled or runs.
+// readState reads the output of systemctl show. A template unit loads for every name, so its
+// instances count as installed if they are enabled or running.
 func readState(s State, shown string, own bool) State {
 	values := map[string]string{}
 	for line := range strings.Lines(shown) {
@@ -154,7 +158,7 @@ func readState(s State, shown string, own bool) State {
 	s.Running = active == "active" || active == "reloading"
 	s.Changing = active == "activating" || active == "deactivating"
 	s.Boot = strings.HasPrefix(values["UnitFileState"], "enabled")
-	s.Installed = values["LoadState"] == "loaded" && (own || s.busy() || s.Boot)
+	s.Installed = values["LoadState"] == "loaded" && (own || s.isBusy() || s.Boot)
 	if !s.Installed {
 		return s
 	}
@@ -163,7 +167,7 @@ func readState(s State, shown string, own bool) State {
 	s.Folder, _, _ = strings.Cut(folder, " ; ignore_errors=")
 	s.Account = values["User"]
 	s.Restarts, _ = strconv.Atoi(values["NRestarts"])
-	if s.busy() {
+	if s.isBusy() {
 		s.Process, _ = strconv.Atoi(values["MainPID"])
 	}
 	if s.Running {
@@ -171,23 +175,25 @@ func readState(s State, shown string, own bool) State {
 	} else if result := values["Result"]; result != "" && result != "success" {
 		s.Failure = result + ", exit code " + values["ExecMainStatus"]
 	}
-	if s.busy() || s.Failure != "" {
+	if s.isBusy() || s.Failure != "" {
 		s.Says = values["StatusText"]
 	}
 	return s
 }
 
-// services lists those of one kind: units that Install has written, and instances of a package's that start with the machine.
+// services returns the services of one kind: units written by Install, and enabled instances of a
+// package's template.
 func services(kind string) (all []State, err error) {
 	prefix := Instance{Kind: kind}.Service()
 	known := map[string]bool{}
-	for _, where := range []string{"/etc/systemd/system/", "/etc/systemd/system/*.wants/"} {
-		units, err := filepath.Glob(where + prefix + "?*.service")
+	for _, folder := range []string{"/etc/systemd/system/", "/etc/systemd/system/*.wants/"} {
+		units, err := filepath.Glob(folder + prefix + "?*.service")
 		if err != nil {
 			return nil, err
 		}
 		for _, unit := range units {
-			known[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(unit), prefix), ".service")] = true
+			known[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(unit), prefix),
+				".service")] = true
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
@@ -207,7 +213,7 @@ func exists(path string) bool {
 
 func systemctl(args ...string) error { return execute(append(command{"systemctl"}, args...)) }
 
-// execute runs a command; the error has its own words.
+// execute runs a command; the error has the command's output.
 func execute(c command) error {
 	var said bytes.Buffer
 	cmd := exec.Command(c[0], c[1:]...)

@@ -4,13 +4,13 @@ package service
 
 import "github.com/kardianos/service"
 
-// DefaultUser is empty: the manager chooses.
+// DefaultUser is empty: the manager chooses the account.
 const DefaultUser = ""
 
-// moreArguments are none: the manager keeps what a daemon writes to standard error.
+// moreArguments returns nil: the manager keeps a daemon's standard error.
 func moreArguments() []string { return nil }
 
-// MayManage leaves the judgement to the manager.
+// MayManage returns nil: the manager decides.
 func MayManage() error { return nil }
 
 func managerUser(i Installation) string            { return i.User }
@@ -18,13 +18,13 @@ func mayInstall(Installation) error                { return nil }
 func setUpFolders(Installation) []string           { return nil }
 func finishInstall(Installation) ([]string, error) { return nil, nil }
 
-// WhereToLook says where the reasons of a failure stand.
+// WhereToLook returns the log with the reasons of a failure.
 func WhereToLook(Instance) string { return "that of the system" }
 
-// LetPeopleIn returns the commands by which people may drop and take files; none are known here.
+// LetPeopleIn returns nil: no commands are known here.
 func LetPeopleIn(Installation) []string { return nil }
 
-// services are not known here.
+// services returns nil: they are not known here.
 func services(string) ([]State, error) { return nil, nil }
 
 func makeRoom(i Installation) (bool, error) {
@@ -51,7 +51,7 @@ func stopAndWait(n Instance) error {
 	return s.Stop()
 }
 
-// Ask asks the manager how a service stands.
+// Ask returns the manager's state of a service.
 func Ask(n Instance) (State, error) {
 	state := State{Service: n.Service()}
 	s, err := library(n)
@@ -60,7 +60,7 @@ func Ask(n Instance) (State, error) {
 	}
 	is, err := s.Status()
 	if err != nil {
-		return state, nil // the library tells an absent service by an error
+		return state, nil // the library returns an error for an absent service
 	}
 	state.Installed, state.Running = true, is == service.StatusRunning
 	return state, nil

@@ -9,17 +9,23 @@ import (
 )
 
 func TestNamesAndFoldersThatAreTaken(t *testing.T) {
-	all := []State{{Service: "sealpost-agent@FL-LAB", Folder: "/srv/fl"}, {Service: "sealpost-agent@second", Folder: "/srv/ca"}, {Service: "sealpost-agent@odd"}}
+	all := []State{{Service: "sealpost-agent@FL-LAB", Folder: "/srv/fl"},
+		{Service: "sealpost-agent@second", Folder: "/srv/ca"}, {Service: "sealpost-agent@odd"}}
 	for _, c := range []struct{ name, instance, dir, want string }{
 		{"the same again", "FL-LAB", "/srv/fl", ""},
 		{"a new one", "SF-RC", "/srv/sf", ""},
 		{"of one whose folder nobody knows", "odd", "/srv/odd", ""},
-		{"the name of another", "FL-LAB", "/srv/new", "the name FL-LAB is taken: sealpost-agent@FL-LAB serves /srv/fl; choose another with --name"},
-		{"the folder of another", "CA-RC", "/srv/ca", "/srv/ca is taken: sealpost-agent@second serves it already; take that service away first: sealpost agent uninstall --name second"},
+		{"the name of another", "FL-LAB", "/srv/new", "the name FL-LAB is taken: " +
+			"sealpost-agent@FL-LAB serves /srv/fl; choose another with --name"},
+		{"the folder of another", "CA-RC", "/srv/ca", "/srv/ca is taken: sealpost-agent@second " +
+			"serves it already; take that service away first: sealpost agent uninstall --name " +
+			"second"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := clash(Installation{Instance: Instance{Kind: Agent, Name: c.instance}, Dir: c.dir}, all)
-			if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), c.want)) {
+			err := clash(Installation{Instance: Instance{Kind: Agent, Name: c.instance},
+				Dir: c.dir}, all)
+			if c.want == "" && err != nil || c.want != "" &&
+				(!errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
@@ -28,9 +34,9 @@ func TestNamesAndFoldersThatAreTaken(t *testing.T) {
 
 // deaf is a service that listens to a stop only after a while, and then takes a while to stop.
 type deaf struct {
-	until, slow time.Duration
-	began, told time.Time
-	broken      error
+	until, stopTime time.Duration
+	began, told     time.Time
+	broken          error
 }
 
 func (d *deaf) stop() (bool, error) {
@@ -44,7 +50,7 @@ func (d *deaf) stop() (bool, error) {
 }
 
 func (d *deaf) stopped() (bool, error) {
-	return !d.told.IsZero() && time.Since(d.told) >= d.slow, nil
+	return !d.told.IsZero() && time.Since(d.told) >= d.stopTime, nil
 }
 
 func TestStopWaitsUntilTheServiceListens(t *testing.T) {
@@ -54,11 +60,11 @@ func TestStopWaitsUntilTheServiceListens(t *testing.T) {
 		d    deaf
 		want string
 	}{
-		{"running", deaf{slow: 5 * time.Second}, ""},
-		{"starting", deaf{until: 10 * time.Second, slow: time.Second}, ""},
-		{"never stops", deaf{slow: time.Hour}, "it has not stopped within 40s"},
+		{"running", deaf{stopTime: 5 * time.Second}, ""},
+		{"starting", deaf{until: 10 * time.Second, stopTime: time.Second}, ""},
+		{"never stops", deaf{stopTime: time.Hour}, "it has not stopped within 40s"},
 		{"never listens", deaf{until: time.Hour}, "it has not stopped within 40s"},
-		{"not allowed", deaf{slow: time.Hour, broken: broken}, "access denied"},
+		{"not allowed", deaf{stopTime: time.Hour, broken: broken}, "access denied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,7 +73,7 @@ func TestStopWaitsUntilTheServiceListens(t *testing.T) {
 				if got := errorText(err); got != c.want {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
-				if c.want == "" && time.Since(c.d.began) > c.d.until+c.d.slow+time.Second {
+				if c.want == "" && time.Since(c.d.began) > c.d.until+c.d.stopTime+time.Second {
 					t.Errorf("it took %s", time.Since(c.d.began))
 				}
 			})

@@ -13,22 +13,24 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
-// DefaultUser is empty: the service runs as LocalSystem, which the access lists of keys and ledger let in.
+// DefaultUser is empty: the service runs as LocalSystem, which the access lists of keys and ledger
+// admit.
 const DefaultUser = ""
 
-// moreArguments send the log to the event log, as a service has no standard error.
+// moreArguments sends the log to the event log, since a service has no standard error.
 func moreArguments() []string { return []string{"--" + ManagedFlag, "--log-format", "eventlog"} }
 
-// failuresForgotten is how long a service must have run for the first pause to come again.
+// failuresForgotten is the run time after which the pauses start again with the first.
 const failuresForgotten = 24 * time.Hour
 
-// startTime is how long a service may take between two signs of life while it starts.
+// startTime bounds the time between two signs of life while a service starts.
 const startTime = 30 * time.Second
 
-// MayManage asks for administrator's rights.
+// MayManage returns an error without administrator's rights.
 func MayManage() error {
 	if !windows.GetCurrentProcessToken().IsElevated() {
-		return errors.New("only an administrator may change services: run the same command in a window that was opened with \"Run as administrator\"")
+		return errors.New("only an administrator may change services: run the same command in a " +
+			"window that was opened with \"Run as administrator\"")
 	}
 	return nil
 }
@@ -37,19 +39,20 @@ func managerUser(i Installation) string { return i.User }
 
 func mayInstall(Installation) error { return nil }
 
-// makeRoom takes an earlier installation away, so that it can be made anew.
+// makeRoom removes an earlier installation.
 func makeRoom(i Installation) (bool, error) {
 	state, err := Ask(i.Instance)
 	if err != nil || !state.Installed {
 		return false, err
 	}
-	if state.busy() {
-		return true, fmt.Errorf("%s runs; stop it first: sealpost %s stop --name %s", i.Service(), i.Kind, i.Name)
+	if state.isBusy() {
+		return true, fmt.Errorf("%s runs; stop it first: sealpost %s stop --name %s", i.Service(),
+			i.Kind, i.Name)
 	}
 	return true, remove(i.Instance)
 }
 
-// setUpFolders lets an account of its own into the folders; LocalSystem is in already.
+// setUpFolders admits an account of its own to the folders; LocalSystem is admitted already.
 func setUpFolders(i Installation) []string {
 	if i.User == "" {
 		return nil
@@ -57,11 +60,11 @@ func setUpFolders(i Installation) []string {
 	return letAccountIn(i)
 }
 
-// LetPeopleIn returns the commands by which people may drop and take files.
+// LetPeopleIn returns the commands that let users drop and take files.
 func LetPeopleIn(i Installation) []string { return letGroupIn(i) }
 
-// finishInstall sets what the library leaves out: a recovery that waits longer each time and comes for every end with an
-// error, and time to hand back when the machine shuts down.
+// finishInstall sets options that the library lacks. These are recovery after every end with an
+// error, with growing pauses, and time to hand back work at a shutdown.
 func finishInstall(i Installation) (left []string, err error) {
 	if err := registerEvents(); err != nil {
 		return nil, err
@@ -79,19 +82,21 @@ func finishInstall(i Installation) (left []string, err error) {
 		return nil, fmt.Errorf("recovery of %s: %w", i.Service(), err)
 	}
 	err = s.SetRecoveryActionsOnNonCrashFailures(true)
-	if errors.Is(err, windows.ERROR_INVALID_LEVEL) { // a manager that does not know it
+	if errors.Is(err, windows.ERROR_INVALID_LEVEL) { // the manager does not know it
 		left = append(left, startAgain(i.Instance))
 	} else if err != nil {
 		return nil, fmt.Errorf("recovery of %s: %w", i.Service(), err)
 	}
 	info := struct{ timeout uint32 }{uint32(stopTime.Milliseconds())} // SERVICE_PRESHUTDOWN_INFO
-	if err := windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_PRESHUTDOWN_INFO, (*byte)(unsafe.Pointer(&info))); err != nil {
+	if err := windows.ChangeServiceConfig2(s.Handle, windows.SERVICE_CONFIG_PRESHUTDOWN_INFO,
+		(*byte)(unsafe.Pointer(&info))); err != nil {
 		return left, fmt.Errorf("shutdown of %s: %w", i.Service(), err)
 	}
 	return left, nil
 }
 
-// startAndWait starts a service, and waits until it says that it runs, for as long as its checkpoints grow.
+// startAndWait starts a service, and waits until it reports that it runs, as long as its
+// checkpoints grow.
 func startAndWait(n Instance) error {
 	s, err := open(n, windows.SERVICE_START|windows.SERVICE_QUERY_STATUS)
 	if err != nil {
@@ -110,7 +115,8 @@ func startAndWait(n Instance) error {
 		case status.State == svc.Running:
 			return nil
 		case status.State == svc.Stopped:
-			return fmt.Errorf("it has stopped at once, with exit code %d", max(status.Win32ExitCode, status.ServiceSpecificExitCode))
+			return fmt.Errorf("it has stopped at once, with exit code %d",
+				max(status.Win32ExitCode, status.ServiceSpecificExitCode))
 		case status.CheckPoint != checkpoint:
 			checkpoint, deadline = status.CheckPoint, time.Now().Add(startTime)
 		case time.Now().After(deadline):
@@ -120,7 +126,7 @@ func startAndWait(n Instance) error {
 	}
 }
 
-// stopAndWait asks a service to stop, and waits until it has. The library's own wait has no end.
+// stopAndWait stops a service, and waits for its end with a limit. The library's own wait has none.
 func stopAndWait(n Instance) error {
 	s, err := open(n, windows.SERVICE_STOP|windows.SERVICE_QUERY_STATUS)
 	if err != nil {
@@ -130,13 +136,13 @@ func stopAndWait(n Instance) error {
 	return stopWhenPossible(stoppable{s}, stopTime)
 }
 
-// stoppable is a service as stopWhenPossible asks it.
+// stoppable is a service for stopWhenPossible.
 type stoppable struct{ *mgr.Service }
 
 func (s stoppable) stop() (bool, error) {
 	_, err := s.Control(svc.Stop)
 	if errors.Is(err, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL) {
-		return false, nil // it starts, or stops already
+		return false, nil // it is starting or stopping
 	}
 	if errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE) {
 		return true, nil
@@ -149,12 +155,12 @@ func (s stoppable) stopped() (bool, error) {
 	return err == nil && status.State == svc.Stopped, err
 }
 
-// WhereToLook says where the reasons of a failure stand.
+// WhereToLook returns the log with the reasons of a failure.
 func WhereToLook(Instance) string {
 	return fmt.Sprintf("Event Viewer, Windows Logs, Application, source %s", eventSource)
 }
 
-// Ask asks the manager how a service stands; anybody may.
+// Ask returns the manager's state of a service; any account may ask.
 func Ask(n Instance) (State, error) {
 	state := State{Service: n.Service()}
 	s, err := open(n, windows.SERVICE_QUERY_STATUS|windows.SERVICE_QUERY_CONFIG)
@@ -169,24 +175,28 @@ func Ask(n Instance) (State, error) {
 	if err != nil {
 		return state, fmt.Errorf("ask for %s: %w", n.Service(), err)
 	}
-	var buffer [1 << 10]uint64 // the most that a manager answers; Wine does not know all that mgr.Config asks for
+	var buffer [1 << 10]uint64 // maximum size of an answer; Wine lacks some queries of mgr.Config
 	config, size := (*windows.QUERY_SERVICE_CONFIG)(unsafe.Pointer(&buffer[0])), uint32(0)
-	if err := windows.QueryServiceConfig(s.Handle, config, uint32(unsafe.Sizeof(buffer)), &size); err != nil {
+	if err := windows.QueryServiceConfig(s.Handle, config, uint32(unsafe.Sizeof(buffer)),
+		&size); err != nil {
 		return state, fmt.Errorf("ask for %s: %w", n.Service(), err)
 	}
 	state.Installed, state.Running = true, status.State == svc.Running
 	state.Changing = !state.Running && status.State != svc.Stopped
-	state.Boot, state.Account, state.Process = config.StartType == mgr.StartAutomatic, windows.UTF16PtrToString(config.ServiceStartName), int(status.ProcessId)
-	if words, err := windows.DecomposeCommandLine(windows.UTF16PtrToString(config.BinaryPathName)); err == nil {
+	state.Boot, state.Account, state.Process = config.StartType == mgr.StartAutomatic,
+		windows.UTF16PtrToString(config.ServiceStartName), int(status.ProcessId)
+	if words, err := windows.DecomposeCommandLine(
+		windows.UTF16PtrToString(config.BinaryPathName)); err == nil {
 		state.Folder = after(words, "--dir")
 	}
-	if code := max(status.Win32ExitCode, status.ServiceSpecificExitCode); !state.busy() && code != 0 && code != uint32(windows.ERROR_SERVICE_NEVER_STARTED) {
+	if code := max(status.Win32ExitCode, status.ServiceSpecificExitCode); !state.isBusy() &&
+		code != 0 && code != uint32(windows.ERROR_SERVICE_NEVER_STARTED) {
 		state.Failure = fmt.Sprintf("exit code %d", code)
 	}
 	return state, nil
 }
 
-// after is the word behind another one.
+// after returns the word after another one.
 func after(words []string, word string) string {
 	if n := slices.Index(words, word); n >= 0 && n+1 < len(words) {
 		return words[n+1]
@@ -194,18 +204,19 @@ func after(words []string, word string) string {
 	return ""
 }
 
-// services lists those of one kind.
+// services returns the services of one kind.
 func services(kind string) (all []State, err error) {
-	h, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT|windows.SC_MANAGER_ENUMERATE_SERVICE)
+	h, err := windows.OpenSCManager(nil, nil,
+		windows.SC_MANAGER_CONNECT|windows.SC_MANAGER_ENUMERATE_SERVICE)
 	if err != nil {
 		return nil, fmt.Errorf("open the service manager: %w", err)
 	}
 	m := mgr.Mgr{Handle: h}
-	defer m.Disconnect() //nolint:errcheck // it was only read
+	defer m.Disconnect() //nolint:errcheck // only read from
 	names, err := m.ListServices()
 	for _, service := range names {
-		name, ours := strings.CutPrefix(service, Instance{Kind: kind}.Service())
-		if !ours {
+		name, ok := strings.CutPrefix(service, Instance{Kind: kind}.Service())
+		if !ok {
 			continue
 		}
 		state, err := Ask(Instance{Kind: kind, Name: name})
@@ -217,7 +228,7 @@ func services(kind string) (all []State, err error) {
 	return all, err
 }
 
-// open opens a service with no more rights than are needed.
+// open opens a service with the given rights.
 func open(n Instance, rights uint32) (*mgr.Service, error) {
 	m, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
 	if err != nil {

@@ -35,7 +35,9 @@ func TestRunSpeaksToSystemd(t *testing.T) {
 	ended := make(chan error, 1)
 	wait := func(ctx context.Context) error { <-ctx.Done(); return nil }
 	go func() {
-		ended <- Run(ctx, Daemon{Run: wait, Alive: func(context.Context) error { return nil }}, slog.New(slog.DiscardHandler))
+		ended <- Run(ctx, Daemon{Run: wait, Alive: func(context.Context) error {
+			return nil
+		}}, slog.New(slog.DiscardHandler))
 	}()
 	hear := func() string {
 		buffer := make([]byte, 1000)

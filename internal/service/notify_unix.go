@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// notifier tells systemd how a daemon is. Without systemd it tells nobody.
+// notifier sends a daemon's states to systemd, if there is one.
 type notifier struct{ socket string }
 
 func newNotifier() notifier { return notifier{os.Getenv("NOTIFY_SOCKET")} }
 
-// say sends one state, such as "READY=1". A name that begins with @ is an abstract socket, which package net understands.
+// say sends one state, such as "READY=1". A name with a leading @ is an abstract socket, as in
+// package net.
 func (n notifier) say(state string) error {
 	if n.socket == "" {
 		return nil
@@ -31,7 +32,7 @@ func (n notifier) say(state string) error {
 	return nil
 }
 
-// watchdog is how often systemd wants to hear that the daemon lives; 0: not at all.
+// watchdog returns the interval of signs of life that systemd wants; 0: none.
 func watchdog() time.Duration {
 	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return 0

@@ -10,18 +10,18 @@ import (
 	"sealpost/internal/words"
 )
 
-// errLacking ends a walk at a folder that is missing.
+// errLacking ends a walk at a missing folder.
 var errLacking = errors.New("is missing")
 
-// WorkAsOwner gives root's rights up for those of the account to which the folder of a daemon belongs. It returns that
-// account; empty if root goes on as root, where no other account can replace anything, and for who is not root. Whatever
-// lies in the folder, the command then reaches no further than its owner could.
+// WorkAsOwner changes root's rights for those of the owner of a daemon's folder. The command can
+// then do no more than the owner. It returns that account. It returns "" for a caller other than
+// root, and if root stays root because no other account can replace anything.
 func WorkAsOwner(dir string) (string, error) {
 	return workAsOwner(dir, func(*handle, string) error { return errLacking })
 }
 
-// MakeAsOwner is WorkAsOwner for a command that makes the folder if it is missing: as the account in whose folder it lies. It
-// makes it at once where others could make another meanwhile.
+// MakeAsOwner is WorkAsOwner for a command that makes a missing folder, as the owner of the folder
+// above. It makes it at once if another account could make one meanwhile.
 func MakeAsOwner(dir string) (string, error) {
 	return workAsOwner(dir, func(in *handle, name string) error {
 		if (keepers{0}).judgeAlone(in) != nil && in.stat.Uid == 0 {
@@ -44,7 +44,7 @@ func workAsOwner(dir string, lacking func(in *handle, name string) error) (strin
 		return "", words.NotAsRoot(f.Verdict)
 	}
 	owner, err := walker{keepers: keepers{0, f.owner}}.last(dir, lacking)
-	if err == nil && owner.uid != f.owner { // root's folder in one of another account
+	if err == nil && owner.uid != f.owner { // root's folder in a folder of another account
 		err = f
 	}
 	if errors.As(err, &f) {
@@ -56,9 +56,13 @@ func workAsOwner(dir string, lacking func(in *handle, name string) error) (strin
 	return owner.user, owner.become()
 }
 
-// last returns the owner of the last folder on a way that is there, if only keepers can change what lies in it.
-func (w walker) last(path string, lacking func(in *handle, name string) error) (owner account, err error) {
-	see := func(h *handle) { owner = account{user: accountName(h.stat.Uid), uid: h.stat.Uid, gid: h.stat.Gid} }
+// last returns the owner of the last existing folder on a way, if only keepers can change its
+// entries.
+func (w walker) last(path string, lacking func(in *handle, name string) error) (
+	owner account, err error) {
+	see := func(h *handle) {
+		owner = account{user: accountName(h.stat.Uid), uid: h.stat.Uid, gid: h.stat.Gid}
+	}
 	err = w.with(path, func(in *handle, name string) error {
 		see(in)
 		return lacking(in, name)
@@ -75,9 +79,9 @@ func (w walker) last(path string, lacking func(in *handle, name string) error) (
 	return owner, err
 }
 
-// become takes on the rights of an account for good, and those of its groups.
+// become changes the rights for good to those of an account and its groups.
 func (a account) become() error {
-	gid, groups := a.gid, []int{} // those of its folder, if this machine does not know the account
+	gid, groups := a.gid, []int{} // the folder's, if this machine does not know the account
 	if u, err := user.LookupId(formatID(a.uid)); err == nil {
 		if gid, err = parseID(u.Gid); err != nil {
 			return err
@@ -94,9 +98,10 @@ func (a account) become() error {
 			groups = append(groups, int(more))
 		}
 	} else if gid == 0 {
-		gid = nobody
+		gid = overflowUser
 	}
-	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(int(gid)), syscall.Setuid(int(a.uid))); err != nil {
+	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(int(gid)),
+		syscall.Setuid(int(a.uid))); err != nil {
 		return fmt.Errorf("work as the account %q: %w", a.user, err)
 	}
 	return nil

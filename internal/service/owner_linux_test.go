@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// working has the test run once more, to give up its rights where nothing of this run gets lost by it.
+// working makes the test run again in a process of its own, which gives up its rights.
 const working = "SEALPOST_WORKING"
 
 // worksAs returns as whom MakeAsOwner works in a folder, and why not; after "only ", WorkAsOwner.
@@ -34,7 +34,8 @@ func TestRootWorksAsTheOwnerOfAFolder(t *testing.T) {
 		}
 		account, err := work(dir)
 		groups, failed := os.Getgroups()
-		fmt.Printf("as %q %d:%d:%d %v %v, %v<end>\n", account, os.Getuid(), os.Geteuid(), os.Getegid(), groups, failed, err)
+		fmt.Printf("as %q %d:%d:%d %v %v, %v<end>\n", account, os.Getuid(), os.Geteuid(),
+			os.Getegid(), groups, failed, err)
 		return
 	}
 	const asRoot, asAnn = `as "" 0:0:0 `, `as "61003" 61003:61003:61003 [] <nil>, <nil>`
@@ -49,15 +50,38 @@ func TestRootWorksAsTheOwnerOfAFolder(t *testing.T) {
 		{"ann's", func(s *site) { s.give(s.Dir, annID) }, "fl", asAnn},
 		{"missing in ann's", func(s *site) { s.give(s.Dir, annID) }, "fl/new/one", asAnn},
 		{"ann's in the group of root", func(s *site) { s.must(os.Chown(s.Dir, annID, 0)) }, "fl", `as "61003" 61003:61003:65534 [] <nil>, <nil>`},
-		{"ann's in ann's", func(s *site) { s.give(s.Dir, annID); s.give(s.State, annID) }, "fl/state", asAnn},
-		{"root's in ann's", func(s *site) { s.give(s.Dir, annID) }, "fl/state", "other accounts can replace a folder in which root would work: DIR belongs to 61003, who can replace what lies in it\n  chown -h root DIR<"},
-		{"of two", func(s *site) { s.give(s.Dir, annID); s.give(s.State, serviceID) }, "fl/state/new", "DIR/state belongs to 61001, "},
-		{"for all", func(s *site) { s.chmod(s.Dir, 0o777) }, "fl", "DIR can be changed by the group root and every account, "},
-		{"for all, and sticky", func(s *site) { s.chmod(s.Dir, 0o777|os.ModeSticky) }, "fl", "DIR can be changed by the group root and every account, "},
-		{"for all, of ann's", func(s *site) { s.chmod(s.Dir, 0o777); s.give(s.Dir, annID) }, "fl", "DIR can be changed by the group 61003 and every account, "},
-		{"missing in a sticky one", func(s *site) { s.chmod(s.Dir, 0o777|os.ModeSticky) }, "fl/new/one", asRoot},
-		{"ann's in a sticky one", func(s *site) { s.chmod(s.Dir, 0o777|os.ModeSticky); s.give(s.State, annID) }, "fl/state", asAnn},
-		{"a link of ann's", func(s *site) { s.link(s.bait, filepath.Join(s.Dir, "link"), annID) }, "fl/link", "DIR/link is a link, "},
+		{"ann's in ann's", func(s *site) {
+			s.give(s.Dir, annID)
+			s.give(s.State, annID)
+		}, "fl/state", asAnn},
+		{"root's in ann's", func(s *site) {
+			s.give(s.Dir, annID)
+		}, "fl/state", "other accounts can replace a folder in which root would work: DIR " +
+			"belongs to 61003, who can replace what lies in it\n  chown -h root DIR<"},
+		{"of two", func(s *site) {
+			s.give(s.Dir, annID)
+			s.give(s.State, serviceID)
+		}, "fl/state/new", "DIR/state belongs to 61001, "},
+		{"for all", func(s *site) {
+			s.chmod(s.Dir, 0o777)
+		}, "fl", "DIR can be changed by the group root and every account, "},
+		{"for all, and sticky", func(s *site) {
+			s.chmod(s.Dir, 0o777|os.ModeSticky)
+		}, "fl", "DIR can be changed by the group root and every account, "},
+		{"for all, of ann's", func(s *site) {
+			s.chmod(s.Dir, 0o777)
+			s.give(s.Dir, annID)
+		}, "fl", "DIR can be changed by the group 61003 and every account, "},
+		{"missing in a sticky one", func(s *site) {
+			s.chmod(s.Dir, 0o777|os.ModeSticky)
+		}, "fl/new/one", asRoot},
+		{"ann's in a sticky one", func(s *site) {
+			s.chmod(s.Dir, 0o777|os.ModeSticky)
+			s.give(s.State, annID)
+		}, "fl/state", asAnn},
+		{"a link of ann's", func(s *site) {
+			s.link(s.bait, filepath.Join(s.Dir, "link"), annID)
+		}, "fl/link", "DIR/link is a link, "},
 		{"a file", func(*site) {}, "bait/file", "ROOT/bait/file is a file, "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,7 +95,8 @@ func TestRootWorksAsTheOwnerOfAFolder(t *testing.T) {
 	// Where others could have made the folder meanwhile, it is made.
 	s := newSite(t)
 	s.chmod(s.Dir, 0o777|os.ModeSticky)
-	if got := s.worksAs("only " + filepath.Join(s.Dir, "new", "one")); !strings.HasPrefix(got, asRoot) {
+	if got := s.worksAs("only " + filepath.Join(s.Dir, "new", "one")); !strings.HasPrefix(got,
+		asRoot) {
 		t.Errorf("works %s", got)
 	}
 	if _, err := os.Lstat(filepath.Join(s.Dir, "new")); !os.IsNotExist(err) {

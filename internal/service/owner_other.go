@@ -2,8 +2,8 @@
 
 package service
 
-// WorkAsOwner changes nothing here.
+// WorkAsOwner does nothing here.
 func WorkAsOwner(string) (string, error) { return "", nil }
 
-// MakeAsOwner changes nothing here.
+// MakeAsOwner does nothing here.
 func MakeAsOwner(string) (string, error) { return "", nil }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// What a Windows service tells its manager, without a word of Windows, so that it can be tested anywhere.
+// phase is the state of a Windows service for its manager. It needs no Windows, so that it can be
+// tested anywhere.
 type phase int
 
 const (
@@ -14,19 +15,21 @@ const (
 	stopPending
 )
 
-// checkpointTime is how often a pending phase shows that it goes on; the manager gives up on one that does not.
+// checkpointTime is the interval of checkpoints in a pending phase; the manager gives up without
+// them.
 const checkpointTime = time.Second
 
-// report is one line to the manager. A checkpoint grows while a phase is pending.
+// report is one report to the manager. A checkpoint grows while a phase is pending.
 type report struct {
 	phase      phase
 	checkpoint uint32
-	hint       time.Duration // how long until the next at most
+	hint       time.Duration // longest time to the next one
 }
 
-// attend runs a daemon and reports its phases: start pending until ready, running, stop pending from the request to stop
-// until the daemon has ended. It returns when the daemon has, with its error.
-func attend(ctx context.Context, run func(context.Context) error, ready, stop <-chan struct{}, tell func(report)) error {
+// attend runs a daemon, reports its phases, and returns its error at its end. The phases are start
+// pending until ready, running, and stop pending from the request to stop until the end.
+func attend(ctx context.Context, run func(context.Context) error, ready, stop <-chan struct{},
+	tell func(report)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -60,5 +63,6 @@ func attend(ctx context.Context, run func(context.Context) error, ready, stop <-
 	}
 }
 
-// restartDelays are the pauses before the manager starts a failed service again: the first, the second, every further time.
+// restartDelays holds the pauses before restarts of a failed service: the first, the second, every
+// further one.
 var restartDelays = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}

@@ -19,7 +19,10 @@ func TestPhasesOfAService(t *testing.T) {
 			time.Sleep(2500 * time.Millisecond) // hands back
 			return nil
 		}
-		go func() { ended <- attend(t.Context(), run, ready, stop, func(r report) { told = append(told, r) }) }()
+		go func() {
+			ended <- attend(t.Context(), run, ready, stop,
+				func(r report) { told = append(told, r) })
+		}()
 		time.Sleep(2500 * time.Millisecond)
 		close(ready)
 		time.Sleep(time.Hour)
@@ -34,8 +37,10 @@ func TestPhasesOfAService(t *testing.T) {
 			}
 			got = append(got, report{phase: r.phase, checkpoint: r.checkpoint})
 		}
-		want := []report{{phase: startPending}, {phase: startPending, checkpoint: 1}, {phase: startPending, checkpoint: 2}, {phase: running},
-			{phase: stopPending}, {phase: stopPending, checkpoint: 1}, {phase: stopPending, checkpoint: 2}}
+		want := []report{{phase: startPending}, {phase: startPending, checkpoint: 1},
+			{phase: startPending, checkpoint: 2}, {phase: running},
+			{phase: stopPending}, {phase: stopPending, checkpoint: 1},
+			{phase: stopPending, checkpoint: 2}}
 		if len(got) == len(want)+1 {
 			got = got[:len(want)] // the tick and the end may fall together
 		}
@@ -56,7 +61,9 @@ func TestStopBeforeReadyNeverSaysRunning(t *testing.T) {
 			return nil
 		}
 		close(stop)
-		if err := attend(t.Context(), run, ready, stop, func(r report) { told = append(told, r.phase) }); err != nil {
+		if err := attend(t.Context(), run, ready, stop, func(r report) {
+			told = append(told, r.phase)
+		}); err != nil {
 			t.Error(err)
 		}
 		if slices.Contains(told, running) || !slices.Contains(told, stopPending) {
@@ -67,14 +74,17 @@ func TestStopBeforeReadyNeverSaysRunning(t *testing.T) {
 
 func TestDaemonThatFailsEndsTheService(t *testing.T) {
 	broken := errors.New("ledger")
-	err := attend(t.Context(), func(context.Context) error { return broken }, nil, nil, func(report) {})
+	err := attend(t.Context(), func(context.Context) error {
+		return broken
+	}, nil, nil, func(report) {})
 	if !errors.Is(err, broken) {
 		t.Errorf("ended with %v", err)
 	}
 }
 
 func TestRecoveryWaitsLongerEachTime(t *testing.T) {
-	if !slices.IsSorted(restartDelays) || len(restartDelays) != 3 || restartDelays[0] > 10*time.Second {
+	if !slices.IsSorted(restartDelays) || len(restartDelays) != 3 ||
+		restartDelays[0] > 10*time.Second {
 		t.Errorf("the manager takes three pauses, the first of seconds: %v", restartDelays)
 	}
 }

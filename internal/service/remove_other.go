@@ -4,7 +4,7 @@ package service
 
 import "fmt"
 
-// remove takes a service from its manager.
+// remove removes a service from its manager.
 func remove(n Instance) error {
 	s, err := library(n)
 	if err == nil {

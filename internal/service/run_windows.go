@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-// The exit codes of a service, as its manager shows them.
+// The exit codes of a service in its manager.
 const (
 	exitClean  = 0
 	exitFailed = 1
 )
 
-// Run runs a daemon until the context ends or, as a service, until the manager asks it to stop. log is where trouble with
-// that goes.
+// Run runs a daemon until the context ends or, as a service, until the manager asks it to stop. It
+// logs errors of that to log.
 func Run(ctx context.Context, d Daemon, log *slog.Logger) error {
 	as, err := d.Managed, error(nil)
 	if !as {
@@ -32,10 +32,11 @@ func Run(ctx context.Context, d Daemon, log *slog.Logger) error {
 		return d.Run(ctx)
 	}
 	h := &handler{ctx: ctx, daemon: d, log: log}
-	return errors.Join(svc.Run("", h), h.err) // a process of its own has one service, whose name the manager knows
+	// a process of its own has one service, and the manager knows its name
+	return errors.Join(svc.Run("", h), h.err)
 }
 
-// handler is the service as Windows speaks to it.
+// handler is the service's side of the service manager.
 type handler struct {
 	ctx    context.Context
 	daemon Daemon
@@ -45,13 +46,16 @@ type handler struct {
 
 const accepted = svc.AcceptStop | svc.AcceptShutdown | svc.AcceptPreShutdown
 
-// Execute implements svc.Handler. A daemon that fails is reported with an exit code of its own, which the recovery actions
-// answer by starting it again; one that has been displaced ends as if it had been asked to.
-func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (bool, uint32) {
+// Execute implements svc.Handler. It reports a failed daemon with an exit code of its own, so that
+// the recovery actions restart it; a displaced one ends as if it had been asked to stop.
+func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest,
+	status chan<- svc.Status) (bool, uint32) {
 	ready, stop, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	watching, enough := context.WithCancel(h.ctx)
-	own := ownWatchdog{limit: hungTime, alive: h.daemon.Alive, ready: func() { close(ready) }, hung: h.hung}
-	w := watcher{alive: h.daemon.Alive, every: hungTime / 3, say: own.hear, log: h.log}
+	own := ownWatchdog{limit: hungTime, probe: h.daemon.Alive, ready: func() {
+		close(ready)
+	}, hung: h.hung}
+	w := watcher{probe: h.daemon.Alive, every: hungTime / 3, say: own.hear, log: h.log}
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -77,23 +81,24 @@ func (h *handler) Execute(_ []string, requests <-chan svc.ChangeRequest, status 
 	return true, exitFailed
 }
 
-// hungTime is how long a daemon may answer nothing; systemd's units have the same.
+// hungTime is the longest time without an answer of the daemon; systemd's units have the same.
 const hungTime = time.Minute
 
-// hung ends a daemon that answers no more. The manager takes it for a crash, and starts it again.
+// hung ends a daemon that no longer answers. For the manager this is a crash, and it restarts it.
 func (h *handler) hung() {
 	h.log.Error("it has not answered for a minute, and is ended", "trace", trace())
 	os.Exit(exitFailed)
 }
 
-// trace is what all goroutines do, as far as an entry of the event log has room.
+// trace returns the stacks of all goroutines, cut to the size of an entry of the event log.
 func trace() string {
 	buffer := make([]byte, 24<<10)
 	return string(buffer[:runtime.Stack(buffer, true)])
 }
 
-// listen takes the manager's requests until the daemon is done.
-func (h *handler) listen(requests <-chan svc.ChangeRequest, status chan<- svc.Status, stop chan<- struct{}, done <-chan struct{}) {
+// listen handles the manager's requests until the daemon ends.
+func (h *handler) listen(requests <-chan svc.ChangeRequest, status chan<- svc.Status,
+	stop chan<- struct{}, done <-chan struct{}) {
 	for {
 		select {
 		case <-done:

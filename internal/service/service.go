@@ -1,11 +1,13 @@
-// Package service runs the daemons under the system's service manager: it installs, starts and stops them as services, and
-// tells the manager when a daemon really serves and that it is still alive.
+// Package service runs the daemons under the system's service manager. It installs, starts and
+// stops services, and reports to the manager that a daemon serves and lives.
 //
-// It promises that several instances stand side by side under names of their own, that every step can be repeated without
-// harm, that READY is said only after the daemon has answered a real question, that a daemon which answers no more is killed
-// and started again within seconds, and that a daemon which somebody else has displaced is not.
+// It promises that several instances can be installed side by side under their own names, that
+// every step can be repeated, that READY is sent only after the daemon has answered a real
+// question, and that a daemon which no longer answers is killed and restarted within seconds. A
+// daemon that another one has displaced is not restarted.
 //
-// It must not know what the daemons do: they hand it a function that runs and one that asks whether they are alive.
+// It must not know the work of the daemons: it calls one function that runs, and one that checks
+// that they live.
 package service
 
 import (
@@ -17,16 +19,17 @@ import (
 	"time"
 )
 
-// ErrDisplaced is wrapped by the error of a daemon that must not be started again by itself: somebody else has taken its
-// place, and two that start each other anew would never end.
+// ErrDisplaced is wrapped by the error of a daemon that must not be restarted automatically.
+// Another one has taken its place, and two that displace each other would never end.
 var ErrDisplaced = errors.New("not to be started again by itself")
 
-// Daemon is a program as a service manager sees it.
+// Daemon is a program under a service manager.
 type Daemon struct {
-	Run   func(ctx context.Context) error // works until the context ends, and hands back what is under way
-	Alive func(ctx context.Context) error // asks the daemon something that it can answer only when it serves
+	Run func(ctx context.Context) error // works until the context ends, and hands back open work
+	// asks the daemon a question that it can answer only while it serves
+	Alive func(ctx context.Context) error
 
-	Managed bool // its command line says that a service manager runs it; otherwise that is found out
+	Managed bool // set by the command line of a service; otherwise it is detected
 }
 
 // Kinds of daemons.
@@ -35,10 +38,11 @@ const (
 	Agent = "agent"
 )
 
-// ManagedFlag is what Install adds to a command line where a daemon could not be sure otherwise.
+// ManagedFlag is the flag that Install adds to a command line if a daemon could not detect its
+// manager.
 const ManagedFlag = "managed"
 
-// Instance names one service of this machine.
+// Instance is the name of one service of this machine.
 type Instance struct {
 	Kind string // Hub or Agent
 	Name string // among those of its kind, such as FL-LAB
@@ -46,39 +50,43 @@ type Instance struct {
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// Check refuses a name that some service manager would not take.
+// Check returns an error for a name that some service manager would not accept.
 func (i Instance) Check() error {
 	if !validName.MatchString(i.Name) {
-		return fmt.Errorf("%q is no name for a service: use letters, digits, - and _, at most 64", i.Name)
+		return fmt.Errorf("%q is no name for a service: use letters, digits, - and _, at most 64",
+			i.Name)
 	}
 	return nil
 }
 
-// Service is the name under which the service manager knows the instance.
+// Service returns the instance's name in the service manager.
 func (i Instance) Service() string { return "sealpost-" + i.Kind + "@" + i.Name }
 
-// Installation is an instance with all that its service needs to know. All paths are absolute.
+// Installation is an instance with the data of its service. All paths are absolute.
 type Installation struct {
 	Instance
-	Program  string   // the binary
-	Dir      string   // the daemon's folder
-	Config   string   // the configuration, in that folder
-	ByRoot   bool     // root has written the configuration: it may name folders outside of Dir
-	State    string   // the folder of keys and ledger or spool
-	Shared   []string // folders that people and the service share: they drop, it takes
-	Writable []string // folders of their owners in which the service writes, as it does into those that hold shared ones
-	User     string   // the account; empty: the manager's own choice
-	Group    string   // the people who use the shared folders, and the service
+	Program string   // the binary
+	Dir     string   // the daemon's folder
+	Config  string   // the configuration, in that folder
+	ByRoot  bool     // root wrote the configuration: it may name folders outside of Dir
+	State   string   // the folder of keys and ledger or spool
+	Shared  []string // folders shared by users and the service: they drop, it takes
+	// folders of their owners in which the service writes, like those above shared ones
+	Writable []string
+	User     string // the account; empty: the manager's own choice
+	Group    string // the group of the users of shared folders, and the service
 }
 
-// Check refuses what a service could not work with.
+// Check returns an error for an installation that could not work.
 func (i Installation) Check() error {
 	if err := i.Instance.Check(); err != nil {
 		return err
 	}
-	for _, path := range append([]string{i.Program, i.Dir, i.State}, append(i.Shared, i.Writable...)...) {
+	for _, path := range append([]string{i.Program, i.Dir, i.State},
+		append(i.Shared, i.Writable...)...) {
 		if !filepath.IsAbs(path) {
-			return fmt.Errorf("%q is not an absolute path: a service has no folder of its own to start from", path)
+			return fmt.Errorf("%q is not an absolute path: a service has no folder of its own to "+
+				"start from", path)
 		}
 		if err := checkPath(path); err != nil {
 			return err
@@ -87,5 +95,6 @@ func (i Installation) Check() error {
 	return nil
 }
 
-// stopTime is how long a daemon may take to stop before the manager kills it; the daemons' own grace time is shorter.
+// stopTime is the longest time to stop before the manager kills a daemon; the daemons' own grace
+// time is shorter.
 const stopTime = 40 * time.Second

@@ -5,33 +5,34 @@ import (
 	"time"
 )
 
-// State is how a service stands with its manager. What the manager does not tell is empty.
+// State is the manager's state of a service. Fields that the manager lacks are empty.
 type State struct {
 	Service   string `json:"service"`
 	Installed bool   `json:"installed"`
-	Running   bool   `json:"running"`            // and serving, as far as the manager knows
-	Changing  bool   `json:"changing,omitempty"` // starting, stopping, or waiting to be started again after a failure
-	Detail    string `json:"detail,omitempty"`   // in the manager's own words
+	Running   bool   `json:"running"` // and serving, for the manager
+	// starting, stopping, or waiting for a restart after a failure
+	Changing bool   `json:"changing,omitempty"`
+	Detail   string `json:"detail,omitempty"` // in the manager's own words
 
 	Boot     bool      `json:"boot"` // starts with the machine
 	Folder   string    `json:"folder,omitempty"`
 	Account  string    `json:"account,omitempty"`
 	Process  int       `json:"process,omitempty"`
 	Since    time.Time `json:"since,omitzero"`     // it runs
-	Restarts int       `json:"restarts,omitempty"` // after failures, since a person has started it
-	Says     string    `json:"says,omitempty"`     // the daemon's last word to its manager
-	Failure  string    `json:"failure,omitempty"`  // how it ended the last time, unless well
+	Restarts int       `json:"restarts,omitempty"` // after failures, since an admin started it
+	Says     string    `json:"says,omitempty"`     // the daemon's last status
+	Failure  string    `json:"failure,omitempty"`  // its last end, if it failed
 }
 
-// busy tells whether there is something to stop.
-func (s State) busy() bool { return s.Running || s.Changing }
+// isBusy reports whether there is a process to stop.
+func (s State) isBusy() bool { return s.Running || s.Changing }
 
-// name is that of the instance.
+// name returns the name of the instance.
 func (s State) name(kind string) string {
 	return strings.TrimPrefix(s.Service, Instance{Kind: kind}.Service())
 }
 
-// String says it in one line.
+// String returns the state in one line.
 func (s State) String() string {
 	text := s.Service
 	switch {

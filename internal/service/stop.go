@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// stopping is a service that can be asked to stop.
+// stopping is a service that can be stopped.
 type stopping interface {
-	stop() (taken bool, err error) // false: it does not listen now, as one that is starting, or stopping already
+	// false: it does not listen now, since it is starting or stopping
+	stop() (taken bool, err error)
 	stopped() (bool, error)
 }
 
-// stopWhenPossible asks a service to stop as soon as it listens, and waits until it has stopped.
+// stopWhenPossible stops a service as soon as it listens, and waits until it has stopped.
 func stopWhenPossible(s stopping, limit time.Duration) error {
 	taken := false
 	for deadline := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {

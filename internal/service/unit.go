@@ -15,12 +15,12 @@ var unitFiles embed.FS
 var unitTemplates = template.Must(template.ParseFS(unitFiles, "unit/*.service"))
 
 const (
-	stateRoot   = "/var/lib/sealpost" // where a package's template units look for their instances
-	packageUser = "sealpost"          // the account that a package makes
-	anyInstance = "%i"                // what systemd replaces by an instance's name
+	stateRoot   = "/var/lib/sealpost" // folder of the instances of a package's template units
+	packageUser = "sealpost"          // the account of a package
+	anyInstance = "%i"                // systemd replaces it by an instance's name
 )
 
-// unitFields is what the unit templates ask for, each spelled as systemd reads it.
+// unitFields holds the fields of the unit templates, in systemd's quoting.
 type unitFields struct {
 	Name, Service, Program, Exec, User, Group, Stop string
 	Mounts, StateDirectory, RuntimeDirectory        string
@@ -31,9 +31,12 @@ type unitFields struct {
 // Unit returns the systemd unit of an installation.
 func Unit(i Installation) (string, error) {
 	f := unitFields{
-		Name: quote(i.Name), Service: quote(i.Service()), Program: strings.ReplaceAll(i.Program, "%", "%%"), User: i.User, Group: i.Group, Stop: stopTime.String(),
+		Name: quote(i.Name), Service: quote(i.Service()),
+		Program: strings.ReplaceAll(i.Program, "%", "%%"), User: i.User, Group: i.Group,
+		Stop:             stopTime.String(),
 		RuntimeDirectory: quote("sealpost/" + i.Kind + "-" + i.Name), ProtectHome: "yes",
-		Exec: strings.Join([]string{argument(i.Program), i.Kind, "run", "--dir", argument(i.Dir)}, " "),
+		Exec: strings.Join([]string{argument(i.Program), i.Kind, "run", "--dir", argument(i.Dir)},
+			" "),
 	}
 	folders := outermost(append([]string{i.Dir, i.State}, append(i.Shared, i.Writable...)...))
 	if own := stateRoot + "/" + i.Name; i.Dir == own {
@@ -42,17 +45,17 @@ func Unit(i Installation) (string, error) {
 	}
 	f.Mounts = strings.Join(spelled(folders), " ")
 	for _, path := range folders {
-		if hiddenHome(path) {
+		if isHiddenHome(path) {
 			f.Bind = append(f.Bind, quote(path))
 		} else {
 			f.ReadWrite = append(f.ReadWrite, quote(path))
 		}
 	}
-	if hiddenHome(i.Program) {
+	if isHiddenHome(i.Program) {
 		f.BindReadOnly = []string{quote(i.Program)}
 	}
 	if len(f.Bind)+len(f.BindReadOnly) > 0 {
-		f.ProtectHome = "tmpfs" // as good as empty, but for what is bound into it
+		f.ProtectHome = "tmpfs" // empty, except for bound folders
 	}
 	if err := bindable(append(f.Bind, f.BindReadOnly...)); err != nil {
 		return "", err
@@ -67,7 +70,8 @@ func Unit(i Installation) (string, error) {
 	return b.String(), nil
 }
 
-// outermost drops the paths that lie in others of the list, so that a rename between two folders never leaves a mount.
+// outermost removes paths that lie in others of the list. A rename between two folders then never
+// crosses a mount.
 func outermost(paths []string) []string {
 	var out []string
 	paths = slices.Clone(paths)
@@ -84,18 +88,19 @@ func outermost(paths []string) []string {
 	return out
 }
 
-// hiddenHome tells what ProtectHome takes away.
-func hiddenHome(path string) bool {
+// isHiddenHome reports whether ProtectHome hides a path.
+func isHiddenHome(path string) bool {
 	return slices.ContainsFunc([]string{"/home", "/root", "/run/user"}, func(home string) bool {
 		return path == home || strings.HasPrefix(path, home+"/")
 	})
 }
 
-// Grantable tells whether a folder may be opened to a service as a whole. A home, or what lies right under the root, holds
-// too much that is not the service's.
+// Grantable reports whether a folder may be opened to a service as a whole. A home, or a folder
+// directly under the root, holds too many foreign files.
 func Grantable(folder string) bool {
 	above := filepath.Dir(folder)
-	return above != filepath.Dir(above) && above != "/home" && folder != "/root" && above != "/run/user"
+	return above != filepath.Dir(above) && above != "/home" && folder != "/root" &&
+		above != "/run/user"
 }
 
 func spelled(paths []string) []string {
@@ -106,20 +111,21 @@ func spelled(paths []string) []string {
 	return out
 }
 
-// bindable refuses what the settings of binds cannot spell.
+// bindable returns an error for paths that the settings of binds cannot hold.
 func bindable(paths []string) error {
 	for _, path := range paths {
 		if strings.Contains(path, ":") {
-			return fmt.Errorf("%s lies in a home and has a colon in it, which a unit cannot say: choose another folder", path)
+			return fmt.Errorf("%s lies in a home and has a colon in it, which a unit cannot say: "+
+				"choose another folder", path)
 		}
 	}
 	return nil
 }
 
-// argument spells a word of a command line, where $ begins a variable.
+// argument quotes a word of a command line, where $ begins a variable.
 func argument(word string) string { return quote(strings.ReplaceAll(word, "$", "$$")) }
 
-// quote spells a value as systemd reads it: % begins a specifier, spaces need quotes.
+// quote quotes a value for systemd: % begins a specifier, spaces need quotes.
 func quote(s string) string {
 	s = strings.ReplaceAll(s, "%", "%%")
 	if !strings.ContainsAny(s, " \t\"'\\;") {

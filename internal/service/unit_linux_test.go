@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// systemdAnalyze runs systemd-analyze on a unit whose program exists, and returns what it says.
+// systemdAnalyze runs systemd-analyze on a unit with an existing program, and returns its output.
 func systemdAnalyze(t *testing.T, i Installation, args ...string) (string, error) {
 	t.Helper()
 	tool, err := exec.LookPath("systemd-analyze")
@@ -44,14 +44,16 @@ func analysed() map[string]Installation {
 func TestSystemdHasNothingToSay(t *testing.T) {
 	for name, i := range analysed() {
 		t.Run(name, func(t *testing.T) {
-			if out, err := systemdAnalyze(t, i, "verify", "--man=no"); err != nil || strings.TrimSpace(out) != "" {
+			if out, err := systemdAnalyze(t, i, "verify", "--man=no"); err != nil ||
+				strings.TrimSpace(out) != "" {
 				t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 			}
 		})
 	}
 }
 
-// mostExposed is the highest figure of `systemd-analyze security` that we allow ourselves; 10 is the worst.
+// mostExposed is the highest figure of `systemd-analyze security` that we allow ourselves; 10 is
+// the worst.
 const mostExposed = 2.5
 
 func TestExposure(t *testing.T) {
@@ -60,7 +62,8 @@ func TestExposure(t *testing.T) {
 			out, err := systemdAnalyze(t, i, "security", "--offline=true", "--no-pager")
 			found := regexp.MustCompile(`Overall exposure level for .*: ([0-9.]+)`).FindStringSubmatch(out)
 			if err != nil && found == nil {
-				t.Skipf("SKIPPED: systemd-analyze here is too old to look at a unit that is not installed: %v\n%s", err, out)
+				t.Skipf("SKIPPED: systemd-analyze here is too old to look at a unit that is not "+
+					"installed: %v\n%s", err, out)
 			}
 			exposure, err := strconv.ParseFloat(found[1], 64)
 			if err != nil || exposure > mostExposed {

@@ -18,12 +18,13 @@ var update = flag.Bool("update", false, "write the packages' units anew")
 func packaged(kind string) Installation {
 	dir := stateRoot + "/" + anyInstance
 	return Installation{
-		Instance: Instance{Kind: kind, Name: anyInstance}, Program: "/usr/bin/sealpost", Dir: dir, State: dir + "/state",
-		User: packageUser, Group: packageUser,
+		Instance: Instance{Kind: kind, Name: anyInstance}, Program: "/usr/bin/sealpost", Dir: dir,
+		State: dir + "/state",
+		User:  packageUser, Group: packageUser,
 	}
 }
 
-// The units of the packages are what install writes, for any instance.
+// The units of the packages equal install's, for any instance.
 func TestPackagedUnits(t *testing.T) {
 	for _, kind := range []string{Hub, Agent} {
 		t.Run(kind, func(t *testing.T) {
@@ -42,7 +43,8 @@ func TestPackagedUnits(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(got) != want {
-				t.Errorf("%s is not what the program makes; run: go test ./internal/service -run TestPackagedUnits -update", path)
+				t.Errorf("%s is not what the program makes; run: go test ./internal/service -run "+
+					"TestPackagedUnits -update", path)
 			}
 			if left := regexp.MustCompile(`%[^it]|<no value>`).FindString(want); left != "" {
 				t.Errorf("the unit has %q in it", left)
@@ -54,7 +56,8 @@ func TestPackagedUnits(t *testing.T) {
 // lab is an agent whose tray lies elsewhere.
 func lab(dir string, shared ...string) Installation {
 	return Installation{
-		Instance: Instance{Kind: Agent, Name: "FL-LAB"}, Program: "/usr/bin/sealpost", Dir: dir, State: dir + "/state",
+		Instance: Instance{Kind: Agent, Name: "FL-LAB"}, Program: "/usr/bin/sealpost", Dir: dir,
+		State:  dir + "/state",
 		Shared: shared, User: "sealpost", Group: "lab",
 	}
 }
@@ -67,14 +70,18 @@ func TestUnitGrantsTheFoldersAndNothingElse(t *testing.T) {
 		not  []string
 	}{
 		{"the package's place", lab("/var/lib/sealpost/FL-LAB"),
-			[]string{"StateDirectory=sealpost/FL-LAB", "ProtectHome=yes", "User=sealpost", "Group=lab", "AmbientCapabilities=CAP_LEASE", "UMask=0007"},
+			[]string{"StateDirectory=sealpost/FL-LAB", "ProtectHome=yes", "User=sealpost",
+				"Group=lab", "AmbientCapabilities=CAP_LEASE", "UMask=0007"},
 			[]string{"ReadWritePaths", "BindPaths", "RequiresMountsFor"}},
 		{"trays inside", lab("/srv/fl", "/srv/fl/outbox", "/srv/fl/sending"),
-			[]string{"ReadWritePaths=/srv/fl", "RequiresMountsFor=/srv/fl"}, []string{"/srv/fl/outbox", "StateDirectory"}},
+			[]string{"ReadWritePaths=/srv/fl", "RequiresMountsFor=/srv/fl"},
+			[]string{"/srv/fl/outbox", "StateDirectory"}},
 		{"trays elsewhere", lab("/srv/fl", "/data/tray"),
-			[]string{"ReadWritePaths=/data/tray", "ReadWritePaths=/srv/fl", "RequiresMountsFor=/data/tray /srv/fl"}, []string{"BindPaths"}},
+			[]string{"ReadWritePaths=/data/tray", "ReadWritePaths=/srv/fl",
+				"RequiresMountsFor=/data/tray /srv/fl"}, []string{"BindPaths"}},
 		{"in a home", lab("/srv/fl", "/home/ann/tray", "/srv/fl-2"),
-			[]string{"ProtectHome=tmpfs", "BindPaths=/home/ann/tray", "ReadWritePaths=/srv/fl", "ReadWritePaths=/srv/fl-2"}, nil},
+			[]string{"ProtectHome=tmpfs", "BindPaths=/home/ann/tray", "ReadWritePaths=/srv/fl",
+				"ReadWritePaths=/srv/fl-2"}, nil},
 		{"odd names", lab(`/srv/50% $of "it`),
 			[]string{`ReadWritePaths="/srv/50%% $of \"it"`, `ExecStart=/usr/bin/sealpost agent run --dir "/srv/50%% $$of \"it"`}, nil},
 	} {
@@ -102,7 +109,8 @@ func TestProgramInAHomeIsBound(t *testing.T) {
 	i := lab("/srv/fl")
 	i.Program = "/root/bin/sealpost"
 	unit, err := Unit(i)
-	if err != nil || !strings.Contains(unit, "\nBindReadOnlyPaths=/root/bin/sealpost\n") || !strings.Contains(unit, "\nProtectHome=tmpfs\n") {
+	if err != nil || !strings.Contains(unit, "\nBindReadOnlyPaths=/root/bin/sealpost\n") ||
+		!strings.Contains(unit, "\nProtectHome=tmpfs\n") {
 		t.Errorf("%v\n%s", err, unit)
 	}
 }

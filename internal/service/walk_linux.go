@@ -12,14 +12,15 @@ import (
 	"sealpost/internal/words"
 )
 
-// maxLinks bounds the links on one way, as the system does.
+// maxLinks bounds the links on one way, like the system's limit.
 const maxLinks = 40
 
-// walker opens paths from the root of the file system down, folder by folder, and never where an account that is no keeper
-// can exchange what it opens. A link is followed only if root has made it and root alone can change the folder it lies in.
+// walker opens paths from the root of the file system down, folder by folder. It never opens an
+// entry that an account other than keepers can replace. It follows a link only if root made it and
+// only root can change its folder.
 type walker struct {
-	keepers keepers
-	given   inode // the folder that belongs to the account, or will: no link in it is followed
+	keepers   keepers
+	ownFolder inode // the folder of the account, now or later: no link in it is followed
 }
 
 // inode is the identity of a file or folder.
@@ -30,11 +31,11 @@ func (h *handle) inode() inode { return inode{uint64(h.stat.Dev), h.stat.Ino} }
 // walkerOf returns a walker for an installation.
 func walkerOf(i Installation, a account) walker {
 	w := walker{keepers: keepers{0, a.uid}}
-	w.at(i.Dir, func(h *handle) error { w.given = h.inode(); return nil }) //nolint:errcheck // a folder with a flaw is refused anyway
+	w.at(i.Dir, func(h *handle) error { w.ownFolder = h.inode(); return nil }) //nolint:errcheck // a folder with a flaw is refused later
 	return w
 }
 
-// at opens a folder that is there and lets do work on it.
+// at opens an existing folder and calls do with it.
 func (w walker) at(path string, do func(*handle) error) error {
 	return w.with(path, missingStays, func(h *handle) error {
 		if !h.isFolder() {
@@ -44,12 +45,12 @@ func (w walker) at(path string, do func(*handle) error) error {
 	})
 }
 
-// atFile opens what is no folder and lets do work on it.
+// atFile opens a file and calls do with it.
 func (w walker) atFile(path string, do func(*handle) error) error {
 	return w.with(path, missingStays, do)
 }
 
-// make makes a folder and those above it, as far as they are missing.
+// make makes a folder and missing folders above it.
 func (w walker) make(path string) error {
 	return w.with(path, makeFolder, func(h *handle) error {
 		if !h.isFolder() {
@@ -59,8 +60,10 @@ func (w walker) make(path string) error {
 	})
 }
 
-// with follows a path and lets do work on what it leads to. lacking is asked about each folder on the way that is missing.
-func (w walker) with(path string, lacking func(in *handle, name string) error, do func(*handle) error) error {
+// with follows a path and calls do with its target. It calls lacking for each missing folder on the
+// way.
+func (w walker) with(path string, lacking func(in *handle, name string) error,
+	do func(*handle) error) error {
 	at, err := openRoot()
 	if err != nil {
 		return err
@@ -75,7 +78,7 @@ func (w walker) with(path string, lacking func(in *handle, name string) error, d
 	for rest := elements(path); len(rest) > 0; {
 		name, in := rest[0], way[len(way)-1]
 		rest = rest[1:]
-		if name == ".." { // of a link: back to the folder through which it came here
+		if name == ".." { // of a link: back to its folder
 			if len(way) > 1 {
 				in.close()
 				way = way[:len(way)-1]
@@ -113,7 +116,8 @@ func (w walker) with(path string, lacking func(in *handle, name string) error, d
 }
 
 // step opens one entry of a folder, if only keepers can replace it.
-func (w walker) step(in *handle, name string, lacking func(in *handle, name string) error) (*handle, error) {
+func (w walker) step(in *handle, name string, lacking func(in *handle, name string) error) (
+	*handle, error) {
 	next, err := in.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := w.keepers.judge(in, nil); err != nil {
@@ -138,19 +142,19 @@ func (w walker) step(in *handle, name string, lacking func(in *handle, name stri
 	return next, nil
 }
 
-// judgeLink returns the flaw of a link that others than root can change.
+// judgeLink returns the flaw of a link that accounts other than root can change.
 func (w walker) judgeLink(in, link *handle) error {
 	others, _, err := keepers{0}.writers(in)
 	if err != nil {
 		return err
 	}
-	if in.stat.Uid != 0 || len(others) > 0 || link.stat.Uid != 0 || in.inode() == w.given {
+	if in.stat.Uid != 0 || len(others) > 0 || link.stat.Uid != 0 || in.inode() == w.ownFolder {
 		return &flaw{words.LinkInTheWay(link.path), 0}
 	}
 	return nil
 }
 
-// target reads where a link leads.
+// target returns the target of a link.
 func (h *handle) target() (string, error) {
 	var b [unix.PathMax]byte
 	n, err := unix.Readlinkat(h.fd, "", b[:])
@@ -160,12 +164,12 @@ func (h *handle) target() (string, error) {
 	return string(b[:n]), nil
 }
 
-// missingStays says that something is missing.
+// missingStays returns an error for a missing folder.
 func missingStays(in *handle, name string) error {
 	return &fs.PathError{Op: "open", Path: join(in.path, name), Err: os.ErrNotExist}
 }
 
-// makeFolder makes a folder of root's, into which the keepers alone may write.
+// makeFolder makes a folder of root's that only keepers may write to.
 func makeFolder(in *handle, name string) error {
 	err := unix.Mkdirat(in.fd, name, 0o755)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -176,7 +180,9 @@ func makeFolder(in *handle, name string) error {
 
 // elements splits a path. A name before .. stays, as a link may have it.
 func elements(path string) []string {
-	return slices.DeleteFunc(strings.Split(path, "/"), func(name string) bool { return name == "" || name == "." })
+	return slices.DeleteFunc(strings.Split(path, "/"), func(name string) bool {
+		return name == "" || name == "."
+	})
 }
 
 func join(folder, name string) string { return strings.TrimSuffix(folder, "/") + "/" + name }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// site is an installation in a folder of the test, beside what must never change.
+// site is an installation in a folder of the test, beside files that must never change.
 type site struct {
 	Installation
 	t    *testing.T
@@ -22,12 +22,14 @@ type site struct {
 	tray string // a tray elsewhere, as install finds it
 }
 
-// newSite makes a site: its folder and state are root's, as join leaves them, and the tray elsewhere is root's and empty.
+// newSite makes a site. Its folder and state are root's, as after join, and its tray in another
+// folder is root's and empty.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	onlyRoot(t)
 	root := openFolder(t)
-	s := &site{Installation: lab(filepath.Join(root, "fl")), t: t, root: root, bait: filepath.Join(root, "bait"), tray: filepath.Join(root, "tray")}
+	s := &site{Installation: lab(filepath.Join(root, "fl")), t: t, root: root,
+		bait: filepath.Join(root, "bait"), tray: filepath.Join(root, "tray")}
 	s.Config, s.ByRoot, s.Group = filepath.Join(s.Dir, "agent.toml"), true, numbered.group
 	s.Writable = []string{s.tray}
 	s.Shared = []string{filepath.Join(s.tray, "outbox"), filepath.Join(s.tray, "sending")}
@@ -76,7 +78,7 @@ func (s *site) chmod(path string, mode os.FileMode) {
 	s.must(os.Chmod(path, mode))
 }
 
-// look lists what lies in a folder, and the folder: kind, mode, owner, access lists, and where links lead.
+// look describes a folder and its entries: kind, mode, owner, access lists, and targets of links.
 func (s *site) look(folder string) (seen []string) {
 	s.t.Helper()
 	s.must(filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
@@ -99,15 +101,17 @@ func (s *site) look(folder string) (seen []string) {
 	return seen
 }
 
-// unchanged fails if a folder, or what lies in it, is not as it was.
+// unchanged fails if a folder or an entry has changed.
 func (s *site) unchanged(folder string, before []string) {
 	s.t.Helper()
 	if now := s.look(folder); !slices.Equal(now, before) {
-		s.t.Errorf("%s has changed:\n%s\nbefore:\n%s", folder, strings.Join(now, "\n"), strings.Join(before, "\n"))
+		s.t.Errorf("%s has changed:\n%s\nbefore:\n%s", folder, strings.Join(now, "\n"),
+			strings.Join(before, "\n"))
 	}
 }
 
-// The tray belongs to ann, who replaces the outbox by a link to a folder of root's and waits for the next install.
+// Ann owns the tray, replaces the outbox by a link to root's folder, and waits for the next
+// install.
 func TestInstallFollowsNoLinkInPlaceOfTheOutbox(t *testing.T) {
 	s := newSite(t)
 	if left := setUp(s.Installation); len(left) > 0 {
@@ -115,23 +119,28 @@ func TestInstallFollowsNoLinkInPlaceOfTheOutbox(t *testing.T) {
 	}
 	s.give(s.tray, annID)
 	outbox := s.Shared[0]
-	if err := ann.does(t, fmt.Sprintf("mv %s %s.mine; ln -s %s %s", outbox, outbox, s.bait, outbox)); err != nil {
+	if err := ann.does(t, fmt.Sprintf("mv %s %s.mine; ln -s %s %s", outbox, outbox, s.bait,
+		outbox)); err != nil {
 		t.Fatal(err)
 	}
 	before := s.look(s.root)
 	err := refused(s.Installation, numbered)
-	if err == nil || !strings.Contains(err.Error(), outbox+": "+s.tray+" belongs to 61003, who can replace what lies in it\n    chown -h root "+s.tray+" ") {
+	if err == nil ||
+		!strings.Contains(err.Error(), outbox+": "+s.tray+" belongs to 61003, who can replace what lies in it\n    chown -h root "+s.tray+" ") {
 		t.Errorf("refused with %v", err)
 	}
 	s.unchanged(s.root, before)
 	setUp(s.Installation) // as if it had not been refused
-	s.unchanged(s.bait, before[slices.IndexFunc(before, func(line string) bool { return strings.HasPrefix(line, s.bait+" ") }):][:3])
+	s.unchanged(s.bait, before[slices.IndexFunc(before, func(line string) bool {
+		return strings.HasPrefix(line, s.bait+" ")
+	}):][:3])
 	if list, _ := aclsOf(t, s.bait); list != nil {
 		t.Errorf("the group has rights to the folder of root's: %v", list)
 	}
-	// What is said makes it right, and the link is found even so.
+	// The printed command repairs it, and the link is still found.
 	s.must(os.Chown(s.tray, 0, 0))
-	if err := refused(s.Installation, numbered); err == nil || !strings.Contains(err.Error(), outbox+" is a link") {
+	if err := refused(s.Installation, numbered); err == nil ||
+		!strings.Contains(err.Error(), outbox+" is a link") {
 		t.Errorf("refused with %v", err)
 	}
 	s.must(os.Remove(outbox))
@@ -147,7 +156,7 @@ func (s *site) short(text string) string {
 	return strings.NewReplacer(s.tray, "TRAY", s.Dir, "DIR", s.root, "ROOT").Replace(text)
 }
 
-// Each case spoils a way to a folder, and says for which path, why and with which command it is refused.
+// Each case spoils a way to a folder, and has the expected path, reason and command.
 func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 	listed := func(s *site, folder string, entry aclEntry) {
 		s.must(onFolder(s.t, folder, func(h *handle) error { return h.admit(entry) }))
@@ -158,13 +167,15 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 		want  string // with short names
 	}{
 		{"a tray of ann's", func(s *site) { s.give(s.tray, annID) },
-			"TRAY/outbox: TRAY belongs to 61003, who can replace what lies in it\n    chown -h root TRAY   (or let the service run as that account: --user 61003)"},
+			"TRAY/outbox: TRAY belongs to 61003, who can replace what lies in it\n    chown -h " +
+				"root TRAY   (or let the service run as that account: --user 61003)"},
 		{"a tray in a folder of ann's", func(s *site) { s.give(s.root, annID) },
 			"DIR: ROOT belongs to 61003, who can replace what lies in it\n    chown -h root ROOT "},
 		{"a link in place of the tray", func(s *site) {
 			s.must(os.Remove(s.tray))
 			s.link(s.bait, s.tray, annID)
-		}, "TRAY/outbox: TRAY is a link, and others than root can change where it leads\n    write the folder to which it leads into the configuration, or remove the link"},
+		}, "TRAY/outbox: TRAY is a link, and others than root can change where it leads\n    " +
+			"write the folder to which it leads into the configuration, or remove the link"},
 		{"a link of ann's above the tray", func(s *site) {
 			s.link(s.root, filepath.Join(s.bait, "link"), annID)
 			s.Writable[0] = filepath.Join(s.bait, "link", "bait")
@@ -176,7 +187,8 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 		{"a link of root's in a folder that the group may write to", func(s *site) {
 			s.chmod(s.tray, 0o775)
 			s.link(s.bait, s.Shared[0], 0)
-		}, "TRAY/outbox: TRAY can be changed by the group root, who can replace what lies in it\n    chmod g-w TRAY   (or, if they are to go on adding to it: chmod +t TRAY)"},
+		}, "TRAY/outbox: TRAY can be changed by the group root, who can replace what lies in " +
+			"it\n    chmod g-w TRAY   (or, if they are to go on adding to it: chmod +t TRAY)"},
 		{"a link of root's in the daemon's folder, which the service is given", func(s *site) {
 			s.Shared[0] = filepath.Join(s.Dir, "outbox")
 			s.link(s.bait, s.Shared[0], 0)
@@ -187,7 +199,9 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 		}, "DIR/state is a link, "},
 		{"a file in place of the outbox", func(s *site) { s.write(s.Shared[0]) },
 			"TRAY/outbox is a file, where a folder has to be\n    look at it, and move it away"},
-		{"a pipe in place of the outbox", func(s *site) { s.must(unix.Mkfifo(s.Shared[0], 0o600)) }, "TRAY/outbox is a pipe, "},
+		{"a pipe in place of the outbox", func(s *site) {
+			s.must(unix.Mkfifo(s.Shared[0], 0o600))
+		}, "TRAY/outbox is a pipe, "},
 		{"a file in place of the tray", func(s *site) {
 			s.must(os.Remove(s.tray))
 			s.write(s.tray)
@@ -195,9 +209,11 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 		{"a tray to which its group may write", func(s *site) {
 			s.must(os.Chown(s.tray, 0, peopleID))
 			s.chmod(s.tray, 0o775)
-		}, "TRAY/outbox: TRAY can be changed by the group 61002, who can replace what lies in it\n    chmod g-w TRAY   (or, if they are to go on adding to it: chmod +t TRAY)"},
+		}, "TRAY/outbox: TRAY can be changed by the group 61002, who can replace what lies in " +
+			"it\n    chmod g-w TRAY   (or, if they are to go on adding to it: chmod +t TRAY)"},
 		{"a tray to which all may write", func(s *site) { s.chmod(s.tray, 0o777) },
-			"TRAY/outbox: TRAY can be changed by the group root and every account, who can replace what lies in it\n    chmod g-w,o-w TRAY "},
+			"TRAY/outbox: TRAY can be changed by the group root and every account, who can " +
+				"replace what lies in it\n    chmod g-w,o-w TRAY "},
 		{"a sticky one of the service's with an outbox of ann's in it", func(s *site) {
 			s.mkdir(s.Shared[0])
 			s.give(s.Shared[0], annID)
@@ -208,16 +224,23 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 			s.give(s.tray, annID)
 			s.chmod(s.tray, 0o777|os.ModeSticky)
 		}, "TRAY/outbox: TRAY belongs to 61003, "},
-		{"a tray to which ann may write by its list", func(s *site) { listed(s, s.tray, aclEntry{aclUser, rwx, annID}) },
-			"TRAY/outbox: TRAY can be changed by the account 61003, who can replace what lies in it\n    setfacl -m u:61003:r-x TRAY "},
-		{"a tray to which a group may write by its list", func(s *site) { listed(s, s.tray, aclEntry{aclGroup, rwx, peopleID}) },
-			"TRAY/outbox: TRAY can be changed by the group 61002, who can replace what lies in it\n    setfacl -m g:61002:r-x TRAY "},
+		{"a tray to which ann may write by its list", func(s *site) {
+			listed(s, s.tray, aclEntry{aclUser, rwx, annID})
+		},
+			"TRAY/outbox: TRAY can be changed by the account 61003, who can replace what lies in " +
+				"it\n    setfacl -m u:61003:r-x TRAY "},
+		{"a tray to which a group may write by its list", func(s *site) {
+			listed(s, s.tray, aclEntry{aclGroup, rwx, peopleID})
+		},
+			"TRAY/outbox: TRAY can be changed by the group 61002, who can replace what lies in " +
+				"it\n    setfacl -m g:61002:r-x TRAY "},
 		{"a right of ann's that the mask takes away until the list is changed", func(s *site) {
 			listed(s, s.tray, aclEntry{aclUser, rwx, annID})
 			s.chmod(s.tray, 0o755)
 		}, "TRAY/outbox: TRAY can be changed by the account 61003, "},
 		{"a daemon's folder to which all may write", func(s *site) { s.chmod(s.Dir, 0o757) },
-			"DIR/state: DIR can be changed by every account, who can replace what lies in it\n    chmod o-w DIR "},
+			"DIR/state: DIR can be changed by every account, who can replace what lies in it\n   " +
+				" chmod o-w DIR "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
@@ -228,10 +251,13 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 				t.Errorf("refused with\n%s\nwant\n  %s", said, c.want)
 			}
 			s.unchanged(s.root, before)
-			// A folder may become so between the look at it and the work: then the step is not what a person is to repeat.
+			// A folder may change between the check and the work: then the step is not one to
+			// repeat.
 			left := setUp(s.Installation)
 			for _, step := range folderSteps(s.Installation, numbered, walker{}) {
-				if slices.ContainsFunc(left, func(line string) bool { return strings.HasPrefix(line, step.String()+"   #") }) {
+				if slices.ContainsFunc(left, func(line string) bool {
+					return strings.HasPrefix(line, step.String()+"   #")
+				}) {
 					t.Errorf("a person is told to type %s", s.short(step.String()))
 				}
 			}
@@ -242,22 +268,44 @@ func TestFoldersThatOthersCanReplaceAreRefused(t *testing.T) {
 
 func TestFoldersThatOnlyKeepersCanReplace(t *testing.T) {
 	for name, change := range map[string]func(*site){
-		"root's":                     func(*site) {},
-		"the service's":              func(s *site) { s.give(s.tray, serviceID); s.give(s.Dir, serviceID) },
-		"missing":                    func(s *site) { s.must(os.Remove(s.tray)) },
-		"an outbox of ann's in them": func(s *site) { s.mkdir(s.Shared[0]); s.give(s.Shared[0], annID) },
+		"root's": func(*site) {},
+		"the service's": func(s *site) {
+			s.give(s.tray, serviceID)
+			s.give(s.Dir, serviceID)
+		},
+		"missing": func(s *site) { s.must(os.Remove(s.tray)) },
+		"an outbox of ann's in them": func(s *site) {
+			s.mkdir(s.Shared[0])
+			s.give(s.Shared[0], annID)
+		},
 		"a list for the service": func(s *site) {
-			s.must(onFolder(s.t, s.tray, func(h *handle) error { return h.admit(aclEntry{aclUser, rwx, serviceID}) }))
+			s.must(onFolder(s.t, s.tray, func(h *handle) error {
+				return h.admit(aclEntry{aclUser, rwx, serviceID})
+			}))
 		},
 		"sticky": func(s *site) { s.chmod(s.root, 0o777|os.ModeSticky) },
 		"sticky, for ann as well": func(s *site) { // as docs/services.md says
-			s.must(onFolder(s.t, s.tray, func(h *handle) error { return h.admit(aclEntry{aclUser, rwx, annID}) }))
+			s.must(onFolder(s.t, s.tray, func(h *handle) error {
+				return h.admit(aclEntry{aclUser, rwx, annID})
+			}))
 			s.chmod(s.tray, 0o775|os.ModeSticky)
 		},
-		"missing in a sticky one":     func(s *site) { s.must(os.Remove(s.tray)); s.chmod(s.root, 0o777|os.ModeSticky) },
-		"sticky, and the service's":   func(s *site) { s.give(s.tray, serviceID); s.chmod(s.root, 0o777|os.ModeSticky) },
-		"over a link of root's":       func(s *site) { s.link(s.root, filepath.Join(s.bait, "way"), 0); s.follow("bait/way/tray") },
-		"over a link that leads back": func(s *site) { s.link("../bait/../tray/.", filepath.Join(s.bait, "way"), 0); s.follow("bait/way") },
+		"missing in a sticky one": func(s *site) {
+			s.must(os.Remove(s.tray))
+			s.chmod(s.root, 0o777|os.ModeSticky)
+		},
+		"sticky, and the service's": func(s *site) {
+			s.give(s.tray, serviceID)
+			s.chmod(s.root, 0o777|os.ModeSticky)
+		},
+		"over a link of root's": func(s *site) {
+			s.link(s.root, filepath.Join(s.bait, "way"), 0)
+			s.follow("bait/way/tray")
+		},
+		"over a link that leads back": func(s *site) {
+			s.link("../bait/../tray/.", filepath.Join(s.bait, "way"), 0)
+			s.follow("bait/way")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -290,16 +338,23 @@ func TestFoldersThatOnlyKeepersCanReplace(t *testing.T) {
 // follow names the tray by another path.
 func (s *site) follow(path string) {
 	s.Writable[0] = filepath.Join(s.root, path)
-	s.Shared = []string{filepath.Join(s.root, path, "outbox"), filepath.Join(s.root, path, "sending")}
+	s.Shared = []string{filepath.Join(s.root, path, "outbox"),
+		filepath.Join(s.root, path, "sending")}
 }
 
-// Who can replace the program can do what the service can, and so that is told.
+// An account that can replace the program has the rights of the service: install warns of it.
 func TestWhoCanReplaceTheProgramIsTold(t *testing.T) {
 	for want, spoil := range map[string]func(*site){
 		"": func(*site) {},
-		"chown -h root ROOT/bin/sealpost   # ROOT/bin/sealpost belongs to 61003":                func(s *site) { s.give(s.Program, annID) },
-		"chmod o-w ROOT/bin/sealpost   # ROOT/bin/sealpost can be changed by every account":     func(s *site) { s.chmod(s.Program, 0o757) },
-		"chown -h root ROOT/bin   # ROOT/bin belongs to 61003, who can replace what lies in it": func(s *site) { s.give(filepath.Dir(s.Program), annID) },
+		"chown -h root ROOT/bin/sealpost   # ROOT/bin/sealpost belongs to 61003": func(s *site) {
+			s.give(s.Program, annID)
+		},
+		"chmod o-w ROOT/bin/sealpost   # ROOT/bin/sealpost can be changed by every account": func(s *site) {
+			s.chmod(s.Program, 0o757)
+		},
+		"chown -h root ROOT/bin   # ROOT/bin belongs to 61003, who can replace what lies in it": func(s *site) {
+			s.give(filepath.Dir(s.Program), annID)
+		},
 	} {
 		s := newSite(t)
 		s.Program = filepath.Join(s.root, "bin", "sealpost")
@@ -307,13 +362,15 @@ func TestWhoCanReplaceTheProgramIsTold(t *testing.T) {
 		s.write(s.Program)
 		s.chmod(s.Program, 0o755)
 		spoil(s)
-		if got := s.short(strings.Join(carryOut(programSteps(s.Installation, walkerOf(s.Installation, numbered)), step.do), "\n")); got != want {
+		if got := s.short(
+			strings.Join(carryOut(programSteps(s.Installation, walkerOf(s.Installation, numbered)),
+				step.do), "\n")); got != want {
 			t.Errorf("said\n%s\nwant\n%s", got, want)
 		}
 	}
 }
 
-// What a handle was opened for is what is changed, and not what has its name by then.
+// A handle changes the file it was opened for, even if another one has its name.
 func TestAHandleKeepsToWhatItWasOpenedFor(t *testing.T) {
 	s := newSite(t)
 	bait := s.look(s.bait)
@@ -321,12 +378,14 @@ func TestAHandleKeepsToWhatItWasOpenedFor(t *testing.T) {
 	s.must(onFolder(t, s.tray, func(h *handle) error {
 		s.must(os.Rename(s.tray, moved))
 		s.link(s.bait, s.tray, annID)
-		return errors.Join(h.own(serviceID, peopleID), h.permit(0o2770, 0o007), h.share(serviceID, peopleID))
+		return errors.Join(h.own(serviceID, peopleID), h.permit(0o2770, 0o007),
+			h.share(serviceID, peopleID))
 	}))
 	s.unchanged(s.bait, bait)
 	var st unix.Stat_t
 	s.must(unix.Lstat(moved, &st))
-	if list, _ := aclsOf(t, moved); st.Uid != serviceID || st.Gid != peopleID || st.Mode&0o7777 != 0o2770 || len(list) != 5 {
+	if list, _ := aclsOf(t, moved); st.Uid != serviceID || st.Gid != peopleID ||
+		st.Mode&0o7777 != 0o2770 || len(list) != 5 {
 		t.Errorf("what was opened is %d:%d %o %v", st.Uid, st.Gid, st.Mode, list)
 	}
 }
@@ -335,8 +394,11 @@ func TestAHandleKeepsToWhatItWasOpenedFor(t *testing.T) {
 func TestWaysThatLeadNowhere(t *testing.T) {
 	s := newSite(t)
 	s.link("loop", filepath.Join(s.bait, "loop"), 0)
-	for path, want := range map[string]error{"bait/loop/x": unix.ELOOP, "bait/" + strings.Repeat("n", 300): unix.ENAMETOOLONG, "bait/absent": fs.ErrNotExist} {
-		if err := onFolder(t, filepath.Join(s.root, path), func(*handle) error { return nil }); !errors.Is(err, want) {
+	for path, want := range map[string]error{"bait/loop/x": unix.ELOOP,
+		"bait/" + strings.Repeat("n", 300): unix.ENAMETOOLONG, "bait/absent": fs.ErrNotExist} {
+		if err := onFolder(t, filepath.Join(s.root, path), func(*handle) error {
+			return nil
+		}); !errors.Is(err, want) {
 			t.Errorf("%.20s: %v, want %v", path, err, want)
 		}
 	}

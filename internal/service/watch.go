@@ -9,20 +9,21 @@ import (
 )
 
 const (
-	askReady  = 100 * time.Millisecond // between two questions until the daemon serves
+	askReady  = 100 * time.Millisecond // pause between two questions until the daemon serves
 	readyTime = 10 * time.Second       // for one such question
 )
 
-// watcher asks a daemon whether it is alive, and hands on what it hears.
+// watcher asks a daemon for signs of life, and passes them on.
 type watcher struct {
-	alive func(context.Context) error
-	every time.Duration // between two signs of life; 0: none are wanted
+	probe func(context.Context) error
+	every time.Duration // pause between two signs of life; 0: none are wanted
 	say   func(state string) error
 	log   *slog.Logger
 }
 
-// run says READY=1 once the daemon has answered, then WATCHDOG=1 for every further answer, until the context ends. A daemon
-// that answers no more gets no sign of life from here, and is killed by the one who waits for it.
+// run sends READY=1 after the daemon's first answer, then WATCHDOG=1 for every further answer,
+// until the context ends. Without an answer it sends no sign of life, and the receiver kills the
+// daemon.
 func (w watcher) run(ctx context.Context) {
 	if !w.untilReady(ctx) {
 		return
@@ -50,7 +51,7 @@ func (w watcher) run(ctx context.Context) {
 	}
 }
 
-// untilReady waits for the first answer, or tells that the context has ended before.
+// untilReady waits for the first answer, or returns false if the context ends before.
 func (w watcher) untilReady(ctx context.Context) bool {
 	said := ""
 	for {
@@ -73,7 +74,7 @@ func (w watcher) untilReady(ctx context.Context) bool {
 func (w watcher) ask(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return w.alive(ctx)
+	return w.probe(ctx)
 }
 
 func (w watcher) tell(state string) {
@@ -84,15 +85,16 @@ func (w watcher) tell(state string) {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// ownWatchdog ends a daemon that answers no more where the manager would not notice. It hears what a watcher says.
+// ownWatchdog ends a daemon that no longer answers, for managers without a watchdog. It takes the
+// signs of a watcher.
 type ownWatchdog struct {
 	limit time.Duration // between two signs of life
-	alive func(context.Context) error
+	probe func(context.Context) error
 	ready func() // the daemon serves
-	hung  func() // it has not shown that it lives in time, and does not when asked once more
+	hung  func() // called after a missed sign of life and one more unanswered question
 
 	mu    sync.Mutex  // guards timer
-	timer *time.Timer // nil: nobody is waited for, not yet or no more
+	timer *time.Timer // nil: no sign of life is expected
 }
 
 func (o *ownWatchdog) hear(state string) error {
@@ -116,14 +118,14 @@ func (o *ownWatchdog) lives() {
 	}
 }
 
-// askAgain gives one more chance: a computer that wakes up has let much time pass, and nobody could have answered.
+// askAgain asks once more: after the computer has slept, no daemon could have answered in time.
 func (o *ownWatchdog) askAgain() {
-	if (watcher{alive: o.alive}).ask(context.Background(), readyTime) == nil {
+	if (watcher{probe: o.probe}).ask(context.Background(), readyTime) == nil {
 		o.lives()
 		return
 	}
 	o.mu.Lock()
-	waiting := o.timer != nil // it may have ended by itself while it was asked
+	waiting := o.timer != nil // it may have ended by itself meanwhile
 	o.mu.Unlock()
 	if waiting {
 		o.hung()
@@ -140,7 +142,7 @@ func (o *ownWatchdog) enough() {
 	}
 }
 
-// runWatched runs a daemon that is watched meanwhile, and says when it begins to stop.
+// runWatched runs a daemon under a watcher, and reports the start of its stop.
 func runWatched(ctx context.Context, d Daemon, w watcher) error {
 	watching, enough := context.WithCancel(ctx)
 	watched := make(chan struct{})

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// systemd is the other side: it hears what a daemon says.
+// systemd is the other side: it records a daemon's states.
 type systemd struct {
 	mu    sync.Mutex // guards heard
 	heard []string
@@ -30,7 +30,7 @@ func (s *systemd) say(state string) error {
 	return nil
 }
 
-// take returns what was said since the last time.
+// take returns the states since the last call.
 func (s *systemd) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,7 +46,8 @@ func expect(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// untilStopped is a daemon that ends with err after the context has ended, and takes a second for it.
+// untilStopped is a daemon that ends with err after the context has ended, and takes a second for
+// it.
 func untilStopped(err error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		<-ctx.Done()
@@ -60,7 +61,7 @@ func TestReadyComesWithTheFirstAnswerAndLifeWithEachFurtherOne(t *testing.T) {
 		var s systemd
 		var trouble atomic.Value // of the daemon; an empty text: none
 		trouble.Store("no listener\nyet")
-		alive := func(context.Context) error {
+		probe := func(context.Context) error {
 			if text := trouble.Load().(string); text != "" {
 				return errors.New(text)
 			}
@@ -69,7 +70,9 @@ func TestReadyComesWithTheFirstAnswerAndLifeWithEachFurtherOne(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil), Alive: alive}, watcher{alive: alive, every: 10 * time.Second, say: s.say, log: slog.New(slog.DiscardHandler)})
+			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil), Alive: probe},
+				watcher{probe: probe, every: 10 * time.Second, say: s.say,
+					log: slog.New(slog.DiscardHandler)})
 		}()
 		time.Sleep(time.Minute)
 		expect(t, s.take(), "STATUS=not ready: no listener; yet")
@@ -97,7 +100,7 @@ func TestQuestionThatHangsGivesNoSignOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s systemd
 		asked := 0
-		alive := func(ctx context.Context) error {
+		probe := func(ctx context.Context) error {
 			if asked++; asked == 1 {
 				return nil
 			}
@@ -107,10 +110,13 @@ func TestQuestionThatHangsGivesNoSignOfLife(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil)}, watcher{alive: alive, every: time.Second, say: s.say, log: slog.New(slog.DiscardHandler)})
+			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil)},
+				watcher{probe: probe, every: time.Second, say: s.say,
+					log: slog.New(slog.DiscardHandler)})
 		}()
 		time.Sleep(time.Minute)
-		if heard := strings.Join(s.take(), "|"); strings.Contains(heard, "WATCHDOG=1") || !strings.Contains(heard, "not alive: context deadline exceeded") {
+		if heard := strings.Join(s.take(), "|"); strings.Contains(heard, "WATCHDOG=1") ||
+			!strings.Contains(heard, "not alive: context deadline exceeded") {
 			t.Errorf("said %q", heard)
 		}
 		stop()
@@ -121,11 +127,12 @@ func TestQuestionThatHangsGivesNoSignOfLife(t *testing.T) {
 func TestWithoutWatchdogNoSignsOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s systemd
-		alive := func(context.Context) error { return nil }
+		probe := func(context.Context) error { return nil }
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil)}, watcher{alive: alive, say: s.say, log: slog.New(slog.DiscardHandler)})
+			ended <- runWatched(ctx, Daemon{Run: untilStopped(nil)},
+				watcher{probe: probe, say: s.say, log: slog.New(slog.DiscardHandler)})
 		}()
 		time.Sleep(time.Hour)
 		expect(t, s.take(), "READY=1\nSTATUS=serving")
@@ -140,12 +147,16 @@ func TestDaemonThatEndsByItselfIsNotSaidToStop(t *testing.T) {
 		broken := errors.New("disk\nfull")
 		run := func(context.Context) error { return broken }
 		never := func(context.Context) error { return errors.New("no") }
-		err := runWatched(t.Context(), Daemon{Run: run}, watcher{alive: never, say: s.say, log: slog.New(slog.DiscardHandler)})
+		err := runWatched(t.Context(), Daemon{Run: run},
+			watcher{probe: never, say: s.say, log: slog.New(slog.DiscardHandler)})
 		if !errors.Is(err, broken) {
 			t.Errorf("ended with %v", err)
 		}
 		heard := s.take()
-		if last := heard[len(heard)-1]; last != "STATUS=disk; full" || slices.ContainsFunc(heard, func(h string) bool { return strings.HasPrefix(h, "STOPPING") }) {
+		if last := heard[len(heard)-1]; last != "STATUS=disk; full" ||
+			slices.ContainsFunc(heard, func(h string) bool {
+				return strings.HasPrefix(h, "STOPPING")
+			}) {
 			t.Errorf("said %q", heard)
 		}
 	})
@@ -153,7 +164,9 @@ func TestDaemonThatEndsByItselfIsNotSaidToStop(t *testing.T) {
 
 func TestManagerThatCannotBeToldIsLogged(t *testing.T) {
 	var b strings.Builder
-	w := watcher{say: func(string) error { return errors.New("no such socket") }, log: slog.New(slog.NewTextHandler(&b, nil))}
+	w := watcher{say: func(string) error {
+		return errors.New("no such socket")
+	}, log: slog.New(slog.NewTextHandler(&b, nil))}
 	w.tell("READY=1")
 	if !strings.Contains(b.String(), "no such socket") {
 		t.Errorf("log: %s", b.String())
@@ -164,7 +177,7 @@ func TestOwnWatchdogEndsADaemonThatAnswersNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var answers atomic.Bool
 		answers.Store(true)
-		alive := func(ctx context.Context) error {
+		probe := func(ctx context.Context) error {
 			if answers.Load() {
 				return nil
 			}
@@ -174,8 +187,11 @@ func TestOwnWatchdogEndsADaemonThatAnswersNoMore(t *testing.T) {
 		began := time.Now()
 		var ready atomic.Bool
 		var after atomic.Int64 // it was ended; 0: not yet
-		own := ownWatchdog{limit: time.Minute, alive: alive, ready: func() { ready.Store(true) }, hung: func() { after.Store(int64(time.Since(began))) }}
-		w := watcher{alive: alive, every: 20 * time.Second, say: own.hear, log: slog.New(slog.DiscardHandler)}
+		own := ownWatchdog{limit: time.Minute, probe: probe, ready: func() {
+			ready.Store(true)
+		}, hung: func() { after.Store(int64(time.Since(began))) }}
+		w := watcher{probe: probe, every: 20 * time.Second, say: own.hear,
+			log: slog.New(slog.DiscardHandler)}
 		ctx, stop := context.WithCancel(t.Context())
 		watched := make(chan struct{})
 		go func() {
@@ -188,7 +204,8 @@ func TestOwnWatchdogEndsADaemonThatAnswersNoMore(t *testing.T) {
 		}
 		answers.Store(false)
 		time.Sleep(time.Minute + readyTime + time.Second)
-		if hung := time.Duration(after.Load()); hung < time.Hour+30*time.Second || hung > time.Hour+time.Minute+readyTime {
+		if hung := time.Duration(after.Load()); hung < time.Hour+30*time.Second || hung > time.Hour+
+			time.Minute+readyTime {
 			t.Errorf("ended after %s, one hour of it alive", hung)
 		}
 		stop()
@@ -200,9 +217,11 @@ func TestOwnWatchdogEndsADaemonThatAnswersNoMore(t *testing.T) {
 func TestOwnWatchdogAsksOnceMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hung atomic.Bool
-		own := ownWatchdog{limit: time.Minute, alive: func(context.Context) error { return nil }, ready: func() {}, hung: func() { hung.Store(true) }}
+		own := ownWatchdog{limit: time.Minute, probe: func(context.Context) error {
+			return nil
+		}, ready: func() {}, hung: func() { hung.Store(true) }}
 		own.hear("READY=1\nSTATUS=serving")
-		time.Sleep(time.Hour) // nobody has asked it, as when the computer sleeps
+		time.Sleep(time.Hour) // no question was asked, as when the computer sleeps
 		own.enough()
 		time.Sleep(time.Hour)
 		if hung.Load() {
@@ -214,8 +233,10 @@ func TestOwnWatchdogAsksOnceMore(t *testing.T) {
 func TestOwnWatchdogOfADaemonThatEndsMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hung atomic.Bool
-		alive := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-		own := ownWatchdog{limit: time.Minute, alive: alive, ready: func() {}, hung: func() { hung.Store(true) }}
+		probe := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		own := ownWatchdog{limit: time.Minute, probe: probe, ready: func() {}, hung: func() {
+			hung.Store(true)
+		}}
 		own.hear("READY=1\nSTATUS=serving")
 		time.Sleep(time.Minute + readyTime/2) // it is being asked once more
 		own.enough()
