@@ -28,8 +28,8 @@ type call struct {
 	code    api.Code // of the problem in the answer
 }
 
-// body reads the whole request body into memory, within the endpoint's limit, the intake's budget
-// and a time that depends on its size. The caller calls give to return the budget.
+// body reads the whole request body into memory. It is bounded by the endpoint's limit, the
+// intake's budget and a time that depends on its size. The caller calls give to return the budget.
 func (c *call) body() (data []byte, give func(), err error) {
 	size := c.r.ContentLength
 	if size > c.limit {

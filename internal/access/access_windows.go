@@ -58,9 +58,9 @@ func Stranger(f *os.File) (string, error) {
 	return stranger(entries, account, owner.String()), err
 }
 
-// OtherOwner returns the owner's SID of an open file or pipe, or "" if a daemon of folder may have
-// it. A daemon may have this account, SYSTEM, Administrators, the folder's owner, or an account in
-// its access list.
+// OtherOwner returns the owner of an open file or pipe, or "" if a daemon of folder may own it. A
+// daemon may have this account, SYSTEM, Administrators, the folder's owner, or an account in its
+// access list.
 func OtherOwner(h windows.Handle, folder string) (string, error) {
 	account, err := Account()
 	if err != nil {

@@ -15,8 +15,8 @@ type Backoff struct {
 	next     time.Duration
 }
 
-// Next returns the wait before the next attempt: half of the current step, plus a random time of at
-// most the same. The step doubles from Min to Max.
+// Next returns the wait before the next attempt: half of the current step, plus up to another half
+// at random. The step doubles from Min to Max.
 func (b *Backoff) Next() time.Duration {
 	b.next = min(max(b.next*2, b.Min), b.Max)
 	return b.next/2 + rand.N(b.next/2+1)

@@ -80,8 +80,7 @@ func Open(path string) (*Dir, error) {
 	return &Dir{fd: fd, path: path}, nil
 }
 
-// followable returns the target of a link of root or of this account, or "" if no link has the
-// name.
+// followable returns the target of a link of root or this account, or "" if there is no link.
 func followable(fd int, name string) (target string, err error) {
 	var st unix.Stat_t
 	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||

@@ -99,8 +99,8 @@ func MkdirAll(dir string, perm fs.FileMode) error {
 	return SyncDir(parent)
 }
 
-// Replace renames the file old to new on the same volume, in one step, and replaces a file of that
-// name. If another process blocks the replacement, it retries for a short time. It syncs nothing.
+// Replace renames the file old to new on the same volume in one step, and replaces an existing
+// file. If another process blocks the replacement, it retries for a short time. It syncs nothing.
 func Replace(old, new string) error {
 	if err := replace(old, new); err != nil {
 		return &os.LinkError{Op: "rename", Old: old, New: new, Err: err}

@@ -26,7 +26,7 @@ func Above(path string, trusted ...int) ([]Fault, error) {
 	return w.faults, err
 }
 
-// Into returns the faults of a folder and of those that lead to it, for a file to be made in it.
+// Into returns the faults of a folder and of those that lead to it, for a new file in it.
 func Into(folder string, trusted ...int) ([]Fault, error) {
 	w := newWalk(trusted)
 	at, err := w.follow(folder)
