@@ -112,7 +112,10 @@ func inspectDocs(file *ast.File, isTest bool, add func(rule string, pos token.Po
 			add("doc-name", group.Pos(), first)
 		}
 	}
-	if !isTest {
+	switch {
+	case file.Name.Name == "main": // the doc of a command begins with the name of the program
+		check(file.Doc)
+	case !isTest:
 		check(file.Doc, file.Name.Name)
 	}
 	for _, d := range file.Decls {

@@ -6,6 +6,18 @@ import (
 	"testing"
 )
 
+func TestInspectPackageDoc(t *testing.T) {
+	for source, want := range map[string]int{
+		"// Package p sorts.\npackage p": 0,
+		"// Sorts.\npackage p":           1,
+		"// Sort sorts.\npackage main":   0,
+	} {
+		if found := inspect(t, "p.go", []byte(source)); len(found) != want {
+			t.Errorf("%q: %v, want %d", source, found, want)
+		}
+	}
+}
+
 // A counter that counts nothing, or everything, would hold no rule.
 func TestInspect(t *testing.T) {
 	long := strings.Repeat("word ", 25)
