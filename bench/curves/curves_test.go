@@ -20,7 +20,8 @@ func TestThePictureIsOfItsMeasurements(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(drawn) != now.String() {
-		t.Error("docs/spool-curves.svg is out of date: go run ./bench/curves docs/spool-curves.csv > docs/spool-curves.svg")
+		t.Error("docs/spool-curves.svg is out of date: go run ./bench/curves " +
+			"docs/spool-curves.csv > docs/spool-curves.svg")
 	}
 	d := xml.NewDecoder(strings.NewReader(now.String()))
 	for {
@@ -52,7 +53,8 @@ func TestPointsLieInTheirPanel(t *testing.T) {
 }
 
 func TestWhatCannotBeDrawn(t *testing.T) {
-	for _, text := range []string{"", "a;b;c;d\n", "a;b;c;d\nlease;queued;x;1\n", "a;b;c;d\nlease;queued;0;1\n", "a;b\nlease;queued\n"} {
+	for _, text := range []string{"", "a;b;c;d\n", "a;b;c;d\nlease;queued;x;1\n",
+		"a;b;c;d\nlease;queued;0;1\n", "a;b\nlease;queued\n"} {
 		if points, err := read(strings.NewReader(text)); err == nil {
 			t.Errorf("%q gives %+v", text, points)
 		}

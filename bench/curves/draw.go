@@ -7,13 +7,15 @@ import (
 	"strings"
 )
 
-// A picture is a row of panels, one for each operation; each has the number on a logarithmic scale and the cost from zero.
+// A picture is a row of panels, one for each operation. Each has the number on a logarithmic scale,
+// and the cost from zero.
 const (
 	panelWidth, panelHeight = 250, 200
 	left, top, gap, bottom  = 50, 60, 60, 60
 )
 
-var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7"} // told apart by everybody
+// colours differ for colour-blind readers, too.
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7"}
 
 func draw(points []point) string {
 	var ops, stories []string
@@ -44,11 +46,11 @@ func draw(points []point) string {
 	return b.String()
 }
 
-// panel knows its scales.
+// panel is one panel with its scales.
 type panel struct {
 	points      []point
 	first, last float64 // powers of ten
-	most, step  float64 // microseconds: the top, and between two lines
+	most, step  float64 // microseconds: the top, and the distance of two lines
 }
 
 func newPanel(points []point) panel {
@@ -100,7 +102,7 @@ func (p panel) line(b *strings.Builder, story, colour string) {
 	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", strings.Join(at, " "), colour)
 }
 
-// thousands writes 1,000,000.
+// thousands formats a number like 1,000,000.
 func thousands(n float64) string {
 	text := fmt.Sprintf("%.0f", n)
 	for i := len(text) - 3; i > 0; i -= 3 {

@@ -1,4 +1,5 @@
-// Curves draws what the spool's operations cost against the size of the store, from the measurements of TestMillion:
+// Curves draws the cost of the spool's operations against its size, from the measurements of
+// TestMillion:
 //
 //	SEALPOST_SOAK=1 SEALPOST_CURVES=$PWD/docs/spool-curves.csv go test -run TestMillion ./spool/badgerspool
 //	go run ./bench/curves docs/spool-curves.csv > docs/spool-curves.svg
@@ -39,7 +40,7 @@ func run(args []string, out io.Writer) error {
 // point is one measurement.
 type point struct {
 	op, story string
-	at        float64 // deliveries that wait, or that were settled
+	at        float64 // waiting or settled deliveries
 	cost      float64 // microseconds
 }
 

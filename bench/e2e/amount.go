@@ -8,7 +8,7 @@ import (
 	"sealpost/config"
 )
 
-// amountFlag takes an amount as configurations write it, "64GiB".
+// amountFlag returns a flag for an amount such as "64GiB".
 func amountFlag(into *int64) func(string) error {
 	return func(s string) error {
 		var size config.Size

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Measures of the chart, in its own units.
+// Sizes of the chart, in its own units.
 const (
 	chartWidth = 880
 	labelWidth = 290
@@ -18,7 +18,8 @@ const (
 	headHeight = 76
 )
 
-// chart draws each run beside its ceiling, and the processor time of each step and process below.
+// chart returns a picture of each run beside its ceiling, and of the processor time of each step
+// and process.
 func (r *report) chart() string {
 	var b strings.Builder
 	y := headHeight
@@ -33,7 +34,8 @@ func (r *report) chart() string {
 	}
 	if r.Idle != nil {
 		drawText(&b, 16, y+16, "idle, drop to inbox")
-		drawText(&b, labelWidth, y+16, fmt.Sprintf("p50 %.1f ms, p99 %.1f ms (%d single files)", r.Idle.P50, r.Idle.P99, r.Idle.Drops))
+		drawText(&b, labelWidth, y+16, fmt.Sprintf("p50 %.1f ms, p99 %.1f ms (%d single files)",
+			r.Idle.P50, r.Idle.P99, r.Idle.Drops))
 		y += rowHeight
 	}
 	head := fmt.Sprintf("%d × %s, %.0f fsync/s", r.Machine.Cores, r.Machine.CPU, r.Fsyncs)
@@ -46,7 +48,7 @@ func (r *report) chart() string {
 `, chartWidth, y+8, chartWidth, y+8, html.EscapeString(head), html.EscapeString(r.Room), b.String())
 }
 
-// drawRate draws one run: the outline is its ceiling, the bar what it reached.
+// drawRate draws one run: the outline is its ceiling, the bar its rate.
 func drawRate(b *strings.Builder, y int, title string, value, ceiling float64, unit string) {
 	drawText(b, 16, y+16, title)
 	text := fmt.Sprintf("%.0f %s", value, unit)
@@ -54,9 +56,11 @@ func drawRate(b *strings.Builder, y int, title string, value, ceiling float64, u
 	if ceiling > 0 {
 		text += fmt.Sprintf(" of %.0f", ceiling)
 		width = min(barWidth, int(barWidth*value/ceiling))
-		fmt.Fprintf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#eef2f6\" stroke=\"#9aa7b4\"/>\n", labelWidth, y, barWidth, barHeight)
+		fmt.Fprintf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#eef2f6\" "+
+			"stroke=\"#9aa7b4\"/>\n", labelWidth, y, barWidth, barHeight)
 	}
-	fmt.Fprintf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#2f6f9f\"/>\n", labelWidth, y, width, barHeight)
+	fmt.Fprintf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#2f6f9f\"/>\n",
+		labelWidth, y, width, barHeight)
 	drawText(b, labelWidth+barWidth+8, y+16, text)
 }
 

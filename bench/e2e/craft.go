@@ -24,7 +24,7 @@ import (
 	"sealpost/spool/badgerspool"
 )
 
-// ciphertext is a sealed envelope: in memory when it is small, otherwise in a file.
+// ciphertext is a sealed envelope: a small one in memory, a large one in a file.
 type ciphertext struct {
 	envelope.Sealed
 	req     envelope.SealRequest
@@ -34,8 +34,12 @@ type ciphertext struct {
 
 func (w *workshop) message(i int, path string, size int64) envelope.Message {
 	name := filepath.Base(path)
-	e := envelope.Entry{Path: name, Size: size, ModTime: time.Unix(1e9, 0), Open: func() (io.ReadCloser, error) { return os.Open(path) }}
-	m := envelope.Message{ID: id.FormatMessage(w.sender.Site(), "DAT", time.Now(), int64(i+1)), UID: id.Random128[id.UID](), Sent: time.Now().UTC(),
+	e := envelope.Entry{Path: name, Size: size, ModTime: time.Unix(1e9, 0),
+		Open: func() (io.ReadCloser, error) {
+			return os.Open(path)
+		}}
+	m := envelope.Message{ID: id.FormatMessage(w.sender.Site(), "DAT", time.Now(), int64(i+1)),
+		UID: id.Random128[id.UID](), Sent: time.Now().UTC(),
 		Name: name, Type: envelope.TypeFile, Entries: one(e)}
 	rand.Read(m.FingerprintKey[:])
 	return m
@@ -68,9 +72,10 @@ func (w *workshop) sealLarge(file string) (c ciphertext, err error) {
 	return c, errors.Join(err, f.Sync(), f.Close())
 }
 
-// envelope is what the hub knows of a ciphertext.
+// envelope returns the hub's record of a ciphertext.
 func (c ciphertext) envelope() spool.Envelope {
-	e := spool.Envelope{ID: c.req.Envelope, Sender: c.req.Sender, Address: c.req.Address, Size: c.Size, CRC32C: c.CRC32C, Content: c.content}
+	e := spool.Envelope{ID: c.req.Envelope, Sender: c.req.Sender, Address: c.req.Address,
+		Size: c.Size, CRC32C: c.CRC32C, Content: c.content}
 	for _, m := range c.req.Messages {
 		e.Messages = append(e.Messages, spool.Message{ID: m.ID, UID: m.UID, Sent: m.Sent})
 	}
@@ -80,7 +85,7 @@ func (c ciphertext) envelope() spool.Envelope {
 	return e
 }
 
-// withSpool does something with a spool of its own.
+// withSpool calls do with a spool of its own.
 func (w *workshop) withSpool(do func(*badgerspool.Spool) error) error {
 	dir := filepath.Join(w.dir, "spool")
 	s, err := badgerspool.Open(dir, badgerspool.Options{})
@@ -106,12 +111,14 @@ func (w *workshop) spoolLarge(c ciphertext) error {
 			return err
 		}
 		defer f.Close()
-		staging, err := s.Stage(w.ctx, spool.Upload{Sender: c.req.Sender, Envelope: c.req.Envelope, Size: c.Size, CRC32C: c.CRC32C})
+		staging, err := s.Stage(w.ctx, spool.Upload{Sender: c.req.Sender, Envelope: c.req.Envelope,
+			Size: c.Size, CRC32C: c.CRC32C})
 		if err != nil {
 			return err
 		}
 		err = several(staging.Missing(), func(part int) error {
-			return staging.Put(w.ctx, part, io.NewSectionReader(f, int64(part)*spool.PartSize, spool.PartSize))
+			return staging.Put(w.ctx, part, io.NewSectionReader(f, int64(part)*spool.PartSize,
+				spool.PartSize))
 		})
 		if err == nil {
 			_, err = s.Publish(w.ctx, c.envelope())
@@ -120,7 +127,7 @@ func (w *workshop) spoolLarge(c ciphertext) error {
 	})
 }
 
-// several does something with each of a list, as many at once as an agent does.
+// several calls do for each of a list, as many at once as an agent does.
 func several[T any](list []T, do func(T) error) error {
 	var g errgroup.Group
 	g.SetLimit(4)
@@ -148,7 +155,7 @@ func (w *workshop) openLarge(c ciphertext) error {
 	return w.open(c, f)
 }
 
-// open verifies an envelope as its first recipient, writes its content to files, and makes them durable.
+// open verifies an envelope as its first recipient, writes its content to files, and syncs them.
 func (w *workshop) open(c ciphertext, from io.Reader) error {
 	dir := filepath.Join(w.dir, "opened")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -160,9 +167,11 @@ func (w *workshop) open(c ciphertext, from io.Reader) error {
 	}
 	defer root.Close()
 	chain := w.sender.Chain()
-	o := envelope.Opener{Network: w.network, Site: w.to[0].Site, Keys: w.keys, Verifier: certs.NewVerifier(chain[len(chain)-1]), MaxSize: spool.MaxSize,
+	o := envelope.Opener{Network: w.network, Site: w.to[0].Site, Keys: w.keys,
+		Verifier: certs.NewVerifier(chain[len(chain)-1]), MaxSize: spool.MaxSize,
 		Pin: func(id.Site, id.Hash) error { return nil }}
-	want := envelope.Expect{Envelope: c.req.Envelope, Sender: c.req.Sender, Address: c.req.Address, Size: c.Size, CRC32C: c.CRC32C, At: time.Now()}
+	want := envelope.Expect{Envelope: c.req.Envelope, Sender: c.req.Sender, Address: c.req.Address,
+		Size: c.Size, CRC32C: c.CRC32C, At: time.Now()}
 	for _, m := range c.req.Messages {
 		want.Messages = append(want.Messages, envelope.ExpectMessage{ID: m.ID, UID: m.UID})
 	}
@@ -172,7 +181,7 @@ func (w *workshop) open(c ciphertext, from io.Reader) error {
 	return errors.Join(durable.SyncFS(dir), os.RemoveAll(dir))
 }
 
-// drawer keeps what comes out of an envelope as an inbox does.
+// drawer stores the content of an envelope as an inbox does.
 type drawer struct{ root *os.Root }
 
 func (d drawer) Dir(int, string, time.Time) error { return errors.ErrUnsupported }
@@ -181,7 +190,8 @@ func (d drawer) File(n int, _ string, _ bool, _ time.Time, _ int64) (io.WriteClo
 	return d.root.OpenFile(strconv.Itoa(n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 }
 
-// client is the lab's, for a hub at an address.
+// client returns the lab's client for a hub at an address.
 func (w *workshop) client(addr string) *api.Client {
-	return api.NewClient(api.ClientOptions{Hubs: []string{addr}, TLS: certs.ClientTLS(w.sender, w.network, "127.0.0.1"), UserAgent: "sealpost/bench"})
+	return api.NewClient(api.ClientOptions{Hubs: []string{addr},
+		TLS: certs.ClientTLS(w.sender, w.network, "127.0.0.1"), UserAgent: "sealpost/bench"})
 }

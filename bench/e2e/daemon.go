@@ -16,7 +16,7 @@ import (
 	"sealpost/bench/room"
 )
 
-// daemon is one running sealpost.
+// daemon is one running daemon of sealpost.
 type daemon struct {
 	name, dir string
 	cmd       *exec.Cmd
@@ -53,13 +53,14 @@ func (d *daemon) stop() error {
 	if d.cmd == nil || d.cmd.Process == nil {
 		return nil
 	}
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil &&
+		!errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
 	case <-d.ended:
-	case <-time.After(patience):
-		d.cmd.Process.Kill() //nolint:errcheck // it is gone, or it will be
+	case <-time.After(setUpTime):
+		d.cmd.Process.Kill() //nolint:errcheck // it has ended, or will
 		<-d.ended
 	}
 	if d.err != nil {
@@ -77,14 +78,14 @@ func (d *daemon) tail() string {
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }
 
-// process is what one process used while something was measured.
+// process holds the resources of one process during a measurement.
 type process struct {
 	Name    string  `json:"name"`
 	CPU     float64 `json:"cpu_seconds"`
 	Private int64   `json:"peak_private_bytes"`
 }
 
-// meter watches processes while something is measured.
+// meter measures processes.
 type meter struct {
 	daemons []*daemon
 	before  []time.Duration
@@ -94,7 +95,8 @@ type meter struct {
 	done    sync.WaitGroup
 }
 
-// sampling is how often memory is looked at. It costs the processes nothing and the machine a little.
+// sampling is the interval of memory samples. They cost the processes nothing and the machine a
+// little.
 const sampling = 500 * time.Millisecond
 
 func startMeter(daemons []*daemon) (*meter, error) {
@@ -125,7 +127,7 @@ func (m *meter) sample() {
 	}
 }
 
-// end returns what each process used, and what the whole machine did.
+// end returns the resources of each process and the processor time of the machine.
 func (m *meter) end() (list []process, machine float64, err error) {
 	machine = (room.Busy() - m.busy).Seconds()
 	for i, d := range m.daemons {

@@ -16,7 +16,8 @@ import (
 	"sealpost/bench/room"
 )
 
-// idle is how long a single file takes from the outbox of a lab to the inbox of its centre when nothing else is under way.
+// idle holds the times of single files from a lab's outbox to its centre's inbox, on an idle
+// network.
 type idle struct {
 	Drops int     `json:"drops"`
 	P50   float64 `json:"p50_ms"`
@@ -25,7 +26,7 @@ type idle struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// rest is what lies between two drops, so that the receipt of the one is through before the other comes.
+// rest is the pause between two drops, so that each receipt arrives before the next drop.
 const rest = 60 * time.Millisecond
 
 func measureIdle(ctx context.Context, n *network, o *options, rep *report) error {
@@ -52,22 +53,24 @@ func measureIdle(ctx context.Context, n *network, o *options, rep *report) error
 	}
 	var took []time.Duration
 	for _, e := range entries {
-		d, err := dropOne(ctx, w, filepath.Join(prepared, e.Name()), filepath.Join(lab.dir, "outbox", e.Name()))
+		d, err := dropOne(ctx, w, filepath.Join(prepared, e.Name()),
+			filepath.Join(lab.dir, "outbox", e.Name()))
 		if err != nil {
 			return err
 		}
 		took = append(took, d)
 		time.Sleep(rest)
 	}
-	rep.Idle = quantiles(took[1:]) // the first opens the way
+	rep.Idle = quantiles(took[1:]) // the first opens connections
 	fmt.Print(rep.Idle.line())
-	if _, err := n.full(ctx, []string{filepath.Join(lab.dir, "delivered")}, len(entries)); err != nil {
+	if _, err := n.full(ctx, []string{filepath.Join(lab.dir, "delivered")},
+		len(entries)); err != nil {
 		return err
 	}
 	return n.clear(ctx, lab)
 }
 
-// dropOne drops a file and waits until it lies in the inbox.
+// dropOne drops a file and waits for it in the inbox.
 func dropOne(ctx context.Context, w *fsnotify.Watcher, from, to string) (time.Duration, error) {
 	begun := time.Now()
 	if err := os.Rename(from, to); err != nil {
@@ -83,7 +86,7 @@ func dropOne(ctx context.Context, w *fsnotify.Watcher, from, to string) (time.Du
 			return 0, err
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(patience):
+		case <-time.After(setUpTime):
 			return 0, errors.New(filepath.Base(to) + " does not arrive")
 		}
 	}
@@ -98,5 +101,6 @@ func quantiles(took []time.Duration) *idle {
 }
 
 func (i *idle) line() string {
-	return fmt.Sprintf("idle: %d single files, drop to inbox: p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, slowest %.1f ms\n", i.Drops, i.P50, i.P90, i.P99, i.Max)
+	return fmt.Sprintf("idle: %d single files, drop to inbox: p50 %.1f ms, p90 %.1f ms, p99 %.1f "+
+		"ms, slowest %.1f ms\n", i.Drops, i.P50, i.P90, i.P99, i.Max)
 }

@@ -21,14 +21,14 @@ import (
 	"sealpost/spool"
 )
 
-// line is the way between an agent and the hub and nothing else: both ends of the connections, with the hub's keys and the
-// agent's client, and a hub that keeps nothing.
+// line measures the connection between an agent and the hub alone. It has the hub's keys, the
+// agent's client, and a hub that stores nothing.
 type line struct {
 	client *api.Client
 	server *http.Server
 	served chan error
 
-	mu     sync.Mutex // guards what is given out
+	mu     sync.Mutex // guards the next answer
 	file   *os.File
 	answer []byte
 }
@@ -87,7 +87,7 @@ func (n *line) lease(w http.ResponseWriter, _ *http.Request) {
 	w.Write(n.answer) //nolint:errcheck // the client sees it
 }
 
-// putAll brings a large ciphertext to the hub.
+// putAll uploads a large ciphertext to the hub.
 func (n *line) putAll(ctx context.Context, c ciphertext) error {
 	f, err := os.Open(c.path)
 	if err != nil {
@@ -95,7 +95,8 @@ func (n *line) putAll(ctx context.Context, c ciphertext) error {
 	}
 	defer f.Close()
 	return ranges(c.Size, api.PartSize, func(offset, size int64) error {
-		return n.client.PutPart(ctx, c.req.Envelope, int(offset/api.PartSize), io.NewSectionReader(f, offset, size), size)
+		return n.client.PutPart(ctx, c.req.Envelope, int(offset/api.PartSize),
+			io.NewSectionReader(f, offset, size), size)
 	})
 }
 
@@ -107,7 +108,9 @@ func (n *line) readAll(ctx context.Context, c ciphertext) (err error) {
 	defer n.file.Close()
 	var free = sync.Pool{New: func() any { b := make([]byte, api.RangeSize); return &b }}
 	return ranges(c.Size, api.RangeSize, func(offset, size int64) error {
-		body, err := n.client.Content(ctx, api.ContentRequest{Delivery: spool.DeliveryID{Envelope: c.req.Envelope}, Offset: offset, Length: size})
+		body, err := n.client.Content(ctx,
+			api.ContentRequest{Delivery: spool.DeliveryID{Envelope: c.req.Envelope}, Offset: offset,
+				Length: size})
 		if err != nil {
 			return err
 		}
@@ -127,11 +130,12 @@ func ranges(size, step int64, do func(offset, size int64) error) error {
 	return several(all, func(offset int64) error { return do(offset, min(step, size-offset)) })
 }
 
-// publishAll brings small envelopes to the hub.
+// publishAll publishes small envelopes at the hub.
 func (n *line) publishAll(ctx context.Context, list []ciphertext) error {
 	return several(list, func(c ciphertext) error {
 		e := c.envelope()
-		in := api.PublishRequest{Envelope: e.ID, Address: e.Address, Size: e.Size, CRC32C: e.CRC32C, Messages: e.Messages}
+		in := api.PublishRequest{Envelope: e.ID, Address: e.Address, Size: e.Size, CRC32C: e.CRC32C,
+			Messages: e.Messages}
 		for _, d := range e.Deliveries {
 			in.Recipients = append(in.Recipients, d.Site)
 		}
@@ -142,13 +146,14 @@ func (n *line) publishAll(ctx context.Context, list []ciphertext) error {
 
 // leaseAll fetches small envelopes from the hub, as many in one answer as fit.
 func (n *line) leaseAll(ctx context.Context, list []ciphertext) error {
-	const together = 3
-	for at := 0; at < len(list); at += together {
-		some := list[at:min(at+together, len(list))]
+	const perAnswer = 3
+	for at := 0; at < len(list); at += perAnswer {
+		some := list[at:min(at+perAnswer, len(list))]
 		if err := n.offer(some); err != nil {
 			return err
 		}
-		got, err := n.client.Lease(ctx, api.LeaseRequest{Session: id.Random128[id.Session](), Max: api.MaxLeases})
+		got, err := n.client.Lease(ctx, api.LeaseRequest{Session: id.Random128[id.Session](),
+			Max: api.MaxLeases})
 		if err != nil {
 			return err
 		}
@@ -164,8 +169,10 @@ func (n *line) offer(list []ciphertext) error {
 	var answer api.LeaseAnswer
 	for _, c := range list {
 		e := c.envelope()
-		answer.Deliveries = append(answer.Deliveries, api.Delivery{DeliveryID: spool.DeliveryID{Envelope: e.ID}, Sender: e.Sender, Address: e.Address,
-			Size: e.Size, CRC32C: e.CRC32C, Messages: e.Messages, Inline: true})
+		answer.Deliveries = append(answer.Deliveries,
+			api.Delivery{DeliveryID: spool.DeliveryID{Envelope: e.ID}, Sender: e.Sender,
+				Address: e.Address,
+				Size:    e.Size, CRC32C: e.CRC32C, Messages: e.Messages, Inline: true})
 	}
 	head, err := api.Frame(answer)
 	for _, c := range list {

@@ -1,11 +1,12 @@
 //go:build linux
 
-// Command e2e measures the whole of sealpost: a hub and its sites as processes of their own, on a file system of their own,
-// set up by the same commands as by hand.
+// Command e2e measures the whole of sealpost. A hub and its sites run as processes on a file system
+// of their own, set up by the usual commands.
 //
-// One run prints how fast the disk is, what the single steps of a file's way cost in processor time, and then what the whole
-// does with large files, small files and single ones. What the cores could do if only the steps cost something is the
-// ceiling, so each number stands beside what it is to be judged by. Compare only what one run printed.
+// One run prints the speed of the disk, the processor time of the single steps of a file's way, and
+// then the rates of the whole with large, small and single files. The ceiling is the rate of all
+// cores if only the steps cost time, and each number stands beside its ceiling. Compare only
+// numbers of one run.
 package main
 
 import (
@@ -23,7 +24,7 @@ import (
 	"sealpost/bench/room"
 )
 
-// options are what a run measures.
+// options holds the sizes of a run.
 type options struct {
 	dir   string
 	bin   string
@@ -44,8 +45,8 @@ type options struct {
 
 const smallSize = 4096
 
-// small is a run that only shows that everything works.
-func (o *options) quick() {
+// makeQuick makes a run small: it only shows that everything works.
+func (o *options) makeQuick() {
 	o.large, o.size, o.small, o.drops, o.room, o.plain = 2, 4<<20, 200, 5, 1<<30, true
 }
 
@@ -59,42 +60,56 @@ func main() {
 func command(args []string) error {
 	o := options{size: 1 << 30, room: 64 << 30}
 	f := flag.NewFlagSet("e2e", flag.ExitOnError)
-	f.StringVar(&o.dir, "dir", os.TempDir(), "where there is room; everything made there is removed again")
+	f.StringVar(&o.dir, "dir", os.TempDir(), "where there is room; everything made there is "+
+		"removed again")
 	f.StringVar(&o.bin, "bin", "", "the sealpost program (default: built from this tree)")
 	f.BoolVar(&o.plain, "plain", false, "no file system of its own: use a folder")
-	f.StringVar(&o.image, "image", "", "a file that is kept as the disk and written once when it is made, for disks that are slow at that")
-	f.Func("room", "bytes the file system may have, such as 14GiB (default 64GiB, less where less is free)", amountFlag(&o.room))
-	f.Func("size", "bytes of a large file (default 1GiB, less where there is less room)", amountFlag(&o.size))
+	f.StringVar(&o.image, "image", "", "a file that is kept as the disk and written once when it "+
+		"is made, for disks that are slow at that")
+	f.Func("room", "bytes the file system may have, such as 14GiB (default 64GiB, less where "+
+		"less is free)", amountFlag(&o.room))
+	f.Func("size", "bytes of a large file (default 1GiB, less where there is less room)",
+		amountFlag(&o.size))
 	f.IntVar(&o.large, "large", 8, "large files in flight")
 	f.IntVar(&o.small, "small", 10_000, "files of 4 KiB")
 	f.IntVar(&o.drops, "drops", 200, "single files, one after the other")
-	f.Func("only", "parts to run, of steps,large,small,idle (default all)", func(s string) error { o.only = strings.Split(s, ","); return nil })
+	f.Func("only", "parts to run, of steps,large,small,idle (default all)", func(s string) error {
+		o.only = strings.Split(s, ",")
+		return nil
+	})
 	f.StringVar(&o.json, "json", "", "write the report for machines to this file")
 	f.StringVar(&o.table, "table", "", "write the table to this file, too")
 	f.StringVar(&o.svg, "svg", "", "draw the report into this file")
-	f.StringVar(&o.profile, "profile", "", "write a CPU profile of each process under load to this folder")
-	f.StringVar(&o.exec, "exec", "", "carry out this program in the room instead, with ROOM, BENCH and BIN in its environment")
-	quick := f.Bool("quick", false, "only see that everything works")
+	f.StringVar(&o.profile, "profile", "", "write a CPU profile of each process under load to "+
+		"this folder")
+	f.StringVar(&o.exec, "exec", "", "carry out this program in the room instead, with ROOM, "+
+		"BENCH and BIN in its environment")
+	isQuick := f.Bool("quick", false, "only see that everything works")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if *quick {
-		o.quick()
+	if *isQuick {
+		o.makeQuick()
 	}
 	if free := room.Free(o.dir) - 2<<30; free < o.room && o.image == "" {
 		o.room = free
 	}
-	return room.Enter(room.Wish{Dir: o.dir, Size: o.room, Plain: o.plain, Image: o.image}, func(ctx context.Context, r room.Room) error { return o.measure(ctx, r) })
+	return room.Enter(room.Wish{Dir: o.dir, Size: o.room, Plain: o.plain, Image: o.image},
+		func(ctx context.Context, r room.Room) error {
+			return o.measure(ctx, r)
+		})
 }
 
-func (o *options) runs(part string) bool { return len(o.only) == 0 || slices.Contains(o.only, part) }
+func (o *options) runs(part string) bool {
+	return len(o.only) == 0 || slices.Contains(o.only, part)
+}
 
-// measure makes one whole report.
+// measure makes and writes one report.
 func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 	o.fit(min(room.Free(r.Dir), o.room))
 	if o.profile != "" {
 		if err := os.MkdirAll(o.profile, 0o755); err != nil {
-			return err // before anything is measured
+			return err // before the measurements
 		}
 	}
 	if o.bin == "" {
@@ -118,7 +133,8 @@ func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *network, *options, *report) error
-	}{{"steps", measureSteps}, {"small", measureSmall}, {"idle", measureIdle}, {"large", measureLarge}} {
+	}{{"steps", measureSteps}, {"small", measureSmall}, {"idle", measureIdle},
+		{"large", measureLarge}} {
 		if !o.runs(part.name) {
 			continue
 		}
@@ -129,15 +145,15 @@ func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 	return rep.write(o)
 }
 
-// fit makes the large files smaller until the sources, what three recipients get and what is under way have room.
+// fit makes the large files smaller until all copies have room.
 func (o *options) fit(free int64) {
-	const places = 1 + 3 + 2 // the source, three inboxes, and sealed and spooled ones on their way
+	const places = 1 + 3 + 2 // the source, three inboxes, and sealed and spooled copies
 	for o.size > 1<<20 && o.size*int64(o.large)*places > free-free/10 {
 		o.size /= 2
 	}
 }
 
-// carryOut runs another program where this one measures.
+// carryOut runs another program in the room.
 func (o *options) carryOut(ctx context.Context, r room.Room) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -145,7 +161,9 @@ func (o *options) carryOut(ctx context.Context, r room.Room) error {
 	}
 	cmd := exec.CommandContext(ctx, o.exec)
 	cmd.Env = append(os.Environ(), "ROOM="+r.Dir, "BENCH="+self, "BIN="+o.bin)
-	cmd.Env = slices.DeleteFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, room.Inside+"=") })
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(s string) bool {
+		return strings.HasPrefix(s, room.Inside+"=")
+	})
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	return cmd.Run()
@@ -153,7 +171,8 @@ func (o *options) carryOut(ctx context.Context, r room.Room) error {
 
 func build(ctx context.Context, dir string) (string, error) {
 	out := filepath.Join(dir, "sealpost")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", out, "sealpost")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", out,
+		"sealpost")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sealpost: %w\n%s", err, text)
 	}

@@ -16,19 +16,23 @@ import (
 // The small form of the whole: every part is measured once, and every number is there.
 func TestQuick(t *testing.T) {
 	dir := t.TempDir()
-	files := map[string]string{"json": filepath.Join(dir, "r.json"), "svg": filepath.Join(dir, "r.svg"), "table": filepath.Join(dir, "r.txt")}
-	if err := command([]string{"-quick", "-dir", dir, "-json", files["json"], "-svg", files["svg"], "-table", files["table"]}); err != nil {
+	files := map[string]string{"json": filepath.Join(dir, "r.json"),
+		"svg": filepath.Join(dir, "r.svg"), "table": filepath.Join(dir, "r.txt")}
+	if err := command([]string{"-quick", "-dir", dir, "-json", files["json"], "-svg", files["svg"],
+		"-table", files["table"]}); err != nil {
 		t.Fatal(err)
 	}
 	var r report
 	if err := json.Unmarshal(read(t, files["json"]), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Fsyncs <= 0 || r.Idle == nil || r.Idle.P50 <= 0 || r.Idle.P99 < r.Idle.P50 || len(r.Runs) != 4 {
+	if r.Fsyncs <= 0 || r.Idle == nil || r.Idle.P50 <= 0 || r.Idle.P99 < r.Idle.P50 ||
+		len(r.Runs) != 4 {
 		t.Errorf("the report is not whole: %+v", r)
 	}
 	for _, run := range r.Runs {
-		if run.Seconds <= 0 || run.Receipts < run.Seconds || run.Ceiling <= 0 || run.Machine <= 0 || len(run.Processes) != 6 {
+		if run.Seconds <= 0 || run.Receipts < run.Seconds || run.Ceiling <= 0 || run.Machine <= 0 ||
+			len(run.Processes) != 6 {
 			t.Errorf("%s is not whole: %+v", run.title(), run)
 		}
 		for _, p := range run.Processes {
@@ -44,10 +48,12 @@ func TestQuick(t *testing.T) {
 			t.Fatalf("the drawing is no XML: %v", err)
 		}
 	}
-	if text := string(read(t, files["table"])); !strings.Contains(text, "200 files of 4 KiB for 3 recipients") {
+	if text := string(read(t, files["table"])); !strings.Contains(text,
+		"200 files of 4 KiB for 3 recipients") {
 		t.Errorf("the table:\n%s", text)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "sealpost-bench-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "sealpost-bench-*")); err != nil ||
+		len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
@@ -61,11 +67,13 @@ func read(t *testing.T, path string) []byte {
 	return data
 }
 
-// The ceiling counts what each recipient needs once for each.
+// The ceiling counts the steps of each recipient once for each.
 func TestCeiling(t *testing.T) {
 	r := report{Steps: []step{
-		{Name: stepSeal, Load: "small", Recipients: 1, Cost: 10}, {Name: stepSeal, Load: "small", Recipients: 3, Cost: 20},
-		{Name: stepUp, Load: "small", Cost: 5}, {Name: stepOpen, Load: "small", Each: true, Cost: 25}, {Name: stepSeal, Load: "large", Cost: 4},
+		{Name: stepSeal, Load: "small", Recipients: 1, Cost: 10},
+		{Name: stepSeal, Load: "small", Recipients: 3, Cost: 20},
+		{Name: stepUp, Load: "small", Cost: 5}, {Name: stepOpen, Load: "small", Each: true,
+			Cost: 25}, {Name: stepSeal, Load: "large", Cost: 4},
 	}}
 	r.Machine.Cores = 2
 	if got := r.smallCeiling(1); got != 2e6/40 {

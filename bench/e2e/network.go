@@ -19,7 +19,7 @@ import (
 	"sealpost/internal/freeport"
 )
 
-// network is a hub, a lab that sends to one centre, a lab that sends to three, and the three centres.
+// network is a hub with three centres and two labs, one sending to one centre and one to all.
 type network struct {
 	ctx     context.Context
 	dir     string
@@ -32,15 +32,15 @@ type network struct {
 	daemons []*daemon // all of them
 }
 
-// site is one agent.
+// site is one site with its agent.
 type site struct {
 	*daemon
 	dir string
 	to  []*site // of a lab
 }
 
-// patience is how long the set-up may take to get anywhere.
-const patience = time.Minute
+// setUpTime bounds each step of the set-up.
+const setUpTime = time.Minute
 
 func startNetwork(ctx context.Context, dir, bin string) (_ *network, err error) {
 	n := &network{ctx: ctx, dir: dir, bin: bin}
@@ -77,14 +77,16 @@ func (n *network) startHub() error {
 		return err
 	}
 	dir := filepath.Join(n.dir, "DC-HQ")
-	if err := n.sealpost("hub", "init", "--dir", dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", n.addr); err != nil {
+	if err := n.sealpost("hub", "init", "--dir", dir, "--name", "DC-HQ", "--host", "127.0.0.1",
+		"--listen", n.addr); err != nil {
 		return err
 	}
 	cfg, err := config.LoadHub(config.HubFile(dir))
 	if err != nil {
 		return err
 	}
-	cfg.State, cfg.Spool = "state", config.Spool{Reserve: 128 << 20, Floor: 64 << 20, Ballast: 1 << 20}
+	cfg.State, cfg.Spool = "state", config.Spool{Reserve: 128 << 20, Floor: 64 << 20,
+		Ballast: 1 << 20}
 	if err := config.WriteHub(config.HubFile(dir), cfg); err != nil {
 		return err
 	}
@@ -96,14 +98,16 @@ func (n *network) startHub() error {
 	return n.answers(n.hub, hub.ControlStatus, hub.Nothing{})
 }
 
-// join lets a site join, and runs its agent with files taken at once.
+// join lets a site join, and runs its agent with settle = "0s".
 func (n *network) join(name, role string, flags ...string) (*site, error) {
 	s := &site{dir: filepath.Join(n.dir, name)}
 	invitation := s.dir + ".join"
-	if err := n.sealpost("hub", "invite", name, "--role", role, "--out", invitation, "--dir", n.hub.dir); err != nil {
+	if err := n.sealpost("hub", "invite", name, "--role", role, "--out", invitation, "--dir",
+		n.hub.dir); err != nil {
 		return nil, err
 	}
-	if err := n.sealpost(append([]string{"agent", "join", invitation, "--dir", s.dir}, flags...)...); err != nil {
+	if err := n.sealpost(append([]string{"agent", "join", invitation, "--dir", s.dir},
+		flags...)...); err != nil {
 		return nil, err
 	}
 	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
@@ -141,9 +145,9 @@ func (n *network) lab(name string, to []*site) (*site, error) {
 	return s, nil
 }
 
-// answers waits until a daemon does.
+// answers waits until a daemon answers.
 func (n *network) answers(d *daemon, path string, in any) error {
-	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	ctx, cancel := context.WithTimeout(n.ctx, setUpTime)
 	defer cancel()
 	for {
 		err := control.Dial(filepath.Join(d.dir, "state")).Call(ctx, path, in, nil)
@@ -160,7 +164,7 @@ func (n *network) answers(d *daemon, path string, in any) error {
 	}
 }
 
-// sealpost carries out one command line.
+// sealpost runs one command line.
 func (n *network) sealpost(args ...string) error {
 	out, err := exec.CommandContext(n.ctx, n.bin, args...).CombinedOutput()
 	if err != nil {
@@ -178,7 +182,7 @@ func (n *network) stop() error {
 	return errors.Join(errs...)
 }
 
-// tails is the end of every log, for who has to find out why nothing came of it.
+// tails returns the end of every log, to find the cause of a failure.
 func (n *network) tails() string {
 	var b strings.Builder
 	for _, d := range n.daemons {

@@ -16,8 +16,8 @@ import (
 	"sealpost/internal/profile"
 )
 
-// profiles records a CPU profile of each process until the function that it returns is called. With no folder to put
-// them in it does nothing.
+// profiles records a CPU profile of each process until its result is called. Without a folder it
+// does nothing.
 func (n *network) profiles(ctx context.Context, dir, name string) (end func() error) {
 	if dir == "" {
 		return func() error { return nil }
@@ -27,7 +27,8 @@ func (n *network) profiles(ctx context.Context, dir, name string) (end func() er
 	var recording sync.WaitGroup
 	for i, d := range n.daemons {
 		recording.Go(func() {
-			errs[i] = recordProfile(ctx, d, filepath.Join(dir, fmt.Sprintf("%s-%s.prof", name, d.name)))
+			errs[i] = recordProfile(ctx, d,
+				filepath.Join(dir, fmt.Sprintf("%s-%s.prof", name, d.name)))
 		})
 	}
 	return func() error {
@@ -37,11 +38,12 @@ func (n *network) profiles(ctx context.Context, dir, name string) (end func() er
 	}
 }
 
-// profileTime is how much of a run is recorded.
+// profileTime is the recorded time of a run.
 const profileTime = 3 * time.Second
 
 func recordProfile(ctx context.Context, d *daemon, path string) error {
-	answer, err := control.Dial(filepath.Join(d.dir, "state")).Stream(ctx, profile.Path, profile.Request{Kind: "cpu", For: profileTime})
+	answer, err := control.Dial(filepath.Join(d.dir, "state")).Stream(ctx, profile.Path,
+		profile.Request{Kind: "cpu", For: profileTime})
 	if err != nil {
 		return fmt.Errorf("profile of %s: %w", d.name, err)
 	}

@@ -14,7 +14,7 @@ import (
 	"sealpost/bench/room"
 )
 
-// report is what one run found out.
+// report holds the results of one run.
 type report struct {
 	Time    time.Time    `json:"time"`
 	Version string       `json:"version"`
@@ -42,8 +42,10 @@ func newReport(r room.Room, o options) (*report, error) {
 
 func (r *report) head() string {
 	m := r.Machine
-	return fmt.Sprintf("%s; %d × %s, %.0f GiB, Linux %s, %s\nthe files lie on: %s\nthe disk makes 4 KiB durable %.0f times a second, and writes %.0f MB/s in one piece\n\n",
-		r.Version, m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Go, r.Room, r.Fsyncs, r.Writes/1e6)
+	return fmt.Sprintf("%s; %d × %s, %.0f GiB, Linux %s, %s\nthe files lie on: %s\nthe disk "+
+		"makes 4 KiB durable %.0f times a second, and writes %.0f MB/s in one piece\n\n",
+		r.Version, m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Go, r.Room, r.Fsyncs,
+		r.Writes/1e6)
 }
 
 func (r *report) add(run run) {
@@ -51,7 +53,7 @@ func (r *report) add(run run) {
 	fmt.Print(run.table())
 }
 
-// sum is what one byte or file for so many recipients costs on its whole way; 0: the steps were not measured.
+// sum returns the cost of one byte or file on its whole way to the recipients; 0: not measured.
 func (r *report) sum(load string, recipients int) (sum float64) {
 	for _, s := range r.Steps {
 		if s.Load != load || s.Recipients != 0 && s.Recipients != recipients {
@@ -66,7 +68,7 @@ func (r *report) sum(load string, recipients int) (sum float64) {
 	return sum
 }
 
-// largeCeiling is how many bytes a second all cores could carry if the steps cost nothing else.
+// largeCeiling returns the bytes per second of all cores if only the steps cost time.
 func (r *report) largeCeiling(recipients int) float64 {
 	if sum := r.sum("large", recipients); sum > 0 {
 		return float64(r.Machine.Cores) / sum * (1 << 30)
@@ -74,7 +76,7 @@ func (r *report) largeCeiling(recipients int) float64 {
 	return 0
 }
 
-// smallCeiling is how many small files a second.
+// smallCeiling returns the small files per second of all cores if only the steps cost time.
 func (r *report) smallCeiling(recipients int) float64 {
 	if sum := r.sum("small", recipients); sum > 0 {
 		return float64(r.Machine.Cores) / sum * 1e6
@@ -84,7 +86,8 @@ func (r *report) smallCeiling(recipients int) float64 {
 
 func (r *report) stepsTable() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-34s %18s %18s\n", "a step alone, in CPU time", "large, s/GiB", "4 KiB, µs/file")
+	fmt.Fprintf(&b, "%-34s %18s %18s\n", "a step alone, in CPU time", "large, s/GiB",
+		"4 KiB, µs/file")
 	for _, s := range r.Steps {
 		name := s.Name
 		if s.Recipients != 0 {
@@ -109,7 +112,7 @@ func recipients(n int) string {
 	return strconv.Itoa(n) + " recipients"
 }
 
-// rate is the number that a run is judged by, and its unit.
+// rate returns the main number of a run, and its unit.
 func (r run) rate() (value float64, unit string) {
 	if r.Name == "large" {
 		return r.bytesPerSecond() / 1e6, "MB/s"
@@ -124,13 +127,15 @@ func (r run) title() string {
 func (r run) table() string {
 	var b strings.Builder
 	value, unit := r.rate()
-	fmt.Fprintf(&b, "%s: %.0f %s, all in the inboxes after %.2f s, all receipts after %.2f s\n", r.title(), value, unit, r.Seconds, r.Receipts)
+	fmt.Fprintf(&b, "%s: %.0f %s, all in the inboxes after %.2f s, all receipts after %.2f s\n",
+		r.title(), value, unit, r.Seconds, r.Receipts)
 	if r.Ceiling > 0 {
 		scale := 1.0
 		if r.Name == "large" {
 			scale = 1e6
 		}
-		fmt.Fprintf(&b, "  ceiling of the CPU: %.0f %s, of which that is %.2f\n", r.Ceiling/scale, unit, value*scale/r.Ceiling)
+		fmt.Fprintf(&b, "  ceiling of the CPU: %.0f %s, of which that is %.2f\n", r.Ceiling/scale,
+			unit, value*scale/r.Ceiling)
 	}
 	cost, per := 1e6/float64(r.Files), "µs/file"
 	if r.Name == "large" {
@@ -139,14 +144,17 @@ func (r run) table() string {
 	var sum float64
 	for _, p := range r.Processes {
 		if sum += p.CPU; p.CPU*cost >= 0.005 {
-			fmt.Fprintf(&b, "  %-8s %8.2f %s of CPU, peak private memory %4.0f MiB\n", p.Name, p.CPU*cost, per, float64(p.Private)/(1<<20))
+			fmt.Fprintf(&b, "  %-8s %8.2f %s of CPU, peak private memory %4.0f MiB\n", p.Name,
+				p.CPU*cost, per, float64(p.Private)/(1<<20))
 		}
 	}
-	fmt.Fprintf(&b, "  %-8s %8.2f %s; the whole machine %.2f, the kernel's own threads included\n\n", "all", sum*cost, per, r.Machine*cost)
+	fmt.Fprintf(&b,
+		"  %-8s %8.2f %s; the whole machine %.2f, the kernel's own threads included\n\n", "all",
+		sum*cost, per, r.Machine*cost)
 	return b.String()
 }
 
-// write puts the report where it was asked for.
+// write writes the report to the files of the options.
 func (r *report) write(o *options) error {
 	if o.json != "" {
 		text, err := json.MarshalIndent(r, "", "  ")
@@ -168,7 +176,7 @@ func (r *report) write(o *options) error {
 	return nil
 }
 
-// text is the whole report as it was printed.
+// text returns the printed report.
 func (r *report) text() string {
 	var b strings.Builder
 	b.WriteString(r.head() + r.stepsTable())

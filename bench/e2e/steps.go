@@ -19,13 +19,15 @@ import (
 	"sealpost/internal/id"
 )
 
-// step is what one step of a file's way costs in processor time, done alone with the project's own functions.
+// step is the processor time of one step of a file's way, done alone with the project's own
+// functions.
 type step struct {
-	Name       string  `json:"name"`
-	Load       string  `json:"load"`          // large or small
-	Recipients int     `json:"recipients"`    // 0: the same for any number
-	Each       bool    `json:"per_recipient"` // it is done once for each recipient
-	Cost       float64 `json:"cost"`          // large: CPU seconds per GiB; small: CPU microseconds per file
+	Name       string `json:"name"`
+	Load       string `json:"load"`          // large or small
+	Recipients int    `json:"recipients"`    // 0: the same for any number
+	Each       bool   `json:"per_recipient"` // done once for each recipient
+	// large: CPU seconds per GiB; small: CPU microseconds per file
+	Cost float64 `json:"cost"`
 }
 
 // The steps.
@@ -37,7 +39,7 @@ const (
 	stepOpen  = "open to file"
 )
 
-// workshop is where single steps are done: it has the keys of the sites of a network, and a folder of its own.
+// workshop measures single steps. It has the keys of a network's sites, and a folder of its own.
 type workshop struct {
 	ctx     context.Context
 	dir     string
@@ -48,13 +50,13 @@ type workshop struct {
 	to      []envelope.Recipient
 }
 
-// measureSteps does each step alone, for large files and for small ones.
+// measureSteps measures each step alone, for large files and for small ones.
 func measureSteps(ctx context.Context, n *network, o *options, rep *report) error {
 	w, err := newWorkshop(ctx, n)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(w.dir) //nolint:errcheck // the room goes with it
+	defer os.RemoveAll(w.dir) //nolint:errcheck // the room is removed at the end
 	large, err := w.large(min(o.size, 512<<20))
 	if err != nil {
 		return fmt.Errorf("large: %w", err)
@@ -98,10 +100,11 @@ func newWorkshop(ctx context.Context, n *network) (*workshop, error) {
 }
 
 func identityOf(dir, key string) (*certs.Identity, error) {
-	return certs.OpenIdentity(filepath.Join(dir, "state", key), filepath.Join(dir, "state", "chain.pem"))
+	return certs.OpenIdentity(filepath.Join(dir, "state", key),
+		filepath.Join(dir, "state", "chain.pem"))
 }
 
-// cost is the processor time that this process uses for do, collecting its garbage included.
+// cost returns the processor time of this process for do, with its garbage collection.
 func cost(do func() error) (time.Duration, error) {
 	runtime.GC()
 	before := used()
@@ -129,14 +132,16 @@ func measureTasks(load string, unit float64, tasks []task) (list []step, err err
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
-		list = append(list, step{Name: t.name, Load: load, Recipients: t.recipients, Each: t.each, Cost: took.Seconds() / unit})
+		list = append(list, step{Name: t.name, Load: load, Recipients: t.recipients, Each: t.each,
+			Cost: took.Seconds() / unit})
 	}
 	return list, nil
 }
 
-// request is an envelope for the first n recipients with the files of a folder.
+// request returns an envelope for the first n recipients with the files of a folder.
 func (w *workshop) request(n int, files []string) (envelope.SealRequest, error) {
-	req := envelope.SealRequest{Network: w.network, Envelope: id.Random128[id.Envelope](), Sender: w.sender.Site(),
+	req := envelope.SealRequest{Network: w.network, Envelope: id.Random128[id.Envelope](),
+		Sender:  w.sender.Site(),
 		Address: id.Address{RoutingKey: "pa-lab.dat"}, Recipients: w.to[:n]}
 	for i, path := range files {
 		info, err := os.Stat(path)
@@ -150,7 +155,7 @@ func (w *workshop) request(n int, files []string) (envelope.SealRequest, error) 
 
 // small measures the steps of n small files, as many to an envelope as fit.
 func (w *workshop) small(n int) ([]step, error) {
-	const together = 128
+	const perEnvelope = 128
 	from := filepath.Join(w.dir, "from")
 	if err := room.MakeFiles(from, "small", n, smallSize); err != nil {
 		return nil, err
@@ -162,8 +167,8 @@ func (w *workshop) small(n int) ([]step, error) {
 	var one, three []ciphertext
 	sealAll := func(recipients int, into *[]ciphertext) func() error {
 		return func() error {
-			for at := 0; at < n; at += together {
-				c, err := w.sealSmall(recipients, paths[at:min(at+together, n)])
+			for at := 0; at < n; at += perEnvelope {
+				c, err := w.sealSmall(recipients, paths[at:min(at+perEnvelope, n)])
 				if err != nil {
 					return err
 				}
@@ -194,7 +199,7 @@ func (w *workshop) large(size int64) ([]step, error) {
 	if err := room.MakeFiles(from, "large", 1, size); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(from) //nolint:errcheck // the room goes with it
+	defer os.RemoveAll(from) //nolint:errcheck // the room is removed at the end
 	var sealed ciphertext
 	line, err := w.listen()
 	if err != nil {

@@ -18,17 +18,19 @@ import (
 	"sealpost/internal/control"
 )
 
-// run is one load and what came of it.
+// run is one load with its results.
 type run struct {
-	Name       string    `json:"name"`
-	Files      int       `json:"files"`
-	Size       int64     `json:"size_bytes"` // of each
-	Recipients int       `json:"recipients"`
-	Seconds    float64   `json:"seconds"`         // from the first drop to the last file in the last inbox
-	Receipts   float64   `json:"seconds_to_sign"` // to the last file in delivered/, its receipts verified
-	Ceiling    float64   `json:"ceiling"`         // bytes or files a second, as the target counts
-	Machine    float64   `json:"machine_cpu_seconds"`
-	Processes  []process `json:"processes"`
+	Name       string `json:"name"`
+	Files      int    `json:"files"`
+	Size       int64  `json:"size_bytes"` // of each
+	Recipients int    `json:"recipients"`
+	// from the first drop to the last file in the last inbox
+	Seconds float64 `json:"seconds"`
+	// to the last file in delivered/, its receipts verified
+	Receipts  float64   `json:"seconds_to_sign"`
+	Ceiling   float64   `json:"ceiling"` // bytes or files per second
+	Machine   float64   `json:"machine_cpu_seconds"`
+	Processes []process `json:"processes"`
 }
 
 func (r run) bytesPerSecond() float64 { return float64(r.Files) * float64(r.Size) / r.Seconds }
@@ -58,9 +60,10 @@ func measureSmall(ctx context.Context, n *network, o *options, rep *report) erro
 	return nil
 }
 
-// traffic drops files all at once and follows them until each is signed for. The files lie on the disk before: what is
-// measured begins when they are dropped.
-func (n *network) traffic(ctx context.Context, name string, lab *site, files int, size int64, profiles string) (run, error) {
+// traffic drops files at once and waits for all receipts. The files are on the disk before: the
+// measurement starts with the drop.
+func (n *network) traffic(ctx context.Context, name string, lab *site, files int, size int64,
+	profiles string) (run, error) {
 	r := run{Name: name, Files: files, Size: size, Recipients: len(lab.to)}
 	prepared := filepath.Join(lab.dir, "prepared")
 	if err := room.MakeFiles(prepared, name, files, size); err != nil {
@@ -97,7 +100,7 @@ func (n *network) traffic(ctx context.Context, name string, lab *site, files int
 	return r, n.clear(ctx, lab)
 }
 
-// inboxes are the folders in which a lab's files arrive.
+// inboxes returns the folders in which a lab's files arrive.
 func (s *site) inboxes() (list []string) {
 	for _, c := range s.to {
 		list = append(list, filepath.Join(c.dir, "inbox", s.name))
@@ -105,7 +108,7 @@ func (s *site) inboxes() (list []string) {
 	return list
 }
 
-// records are the folders of the notes about them, a file for each.
+// records returns the folders of the notes about them, a file for each.
 func (s *site) records() (list []string) {
 	for _, c := range s.to {
 		list = append(list, filepath.Join(c.dir, "inbox", ".sealpost", s.name))
@@ -137,8 +140,8 @@ func dropAll(from, to string) error {
 	return nil
 }
 
-// full waits until there are n entries in each folder, and returns when the last of them came: the time of the folder
-// itself, so that looking rarely, which costs the others little, is exact.
+// full waits until there are n entries in each folder, and returns the time of the last one. That
+// is the folder's own time, so it is exact with rare checks, which cost the others little.
 func (n *network) full(ctx context.Context, folders []string, want int) (time.Time, error) {
 	pause := time.Duration(10+want/20) * time.Millisecond
 	moved := time.Now()
@@ -159,8 +162,9 @@ func (n *network) full(ctx context.Context, folders []string, want int) (time.Ti
 		if sum != before {
 			before, moved = sum, time.Now()
 		}
-		if time.Since(moved) > patience {
-			return last, fmt.Errorf("nothing moves any more: %d of %d are in %v", sum, want*len(folders), folders)
+		if time.Since(moved) > setUpTime {
+			return last, fmt.Errorf("nothing moves any more: %d of %d are in %v", sum,
+				want*len(folders), folders)
 		}
 		select {
 		case <-ctx.Done():
@@ -170,7 +174,7 @@ func (n *network) full(ctx context.Context, folders []string, want int) (time.Ti
 	}
 }
 
-// count says how many files a folder and the folders in it have, but for notes, and when it changed last.
+// count returns the number of files below a folder, without notes, and the time of its last change.
 func count(dir string) (files int, changed time.Time) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -209,9 +213,10 @@ func checkSizes(folders []string, size int64) error {
 	return nil
 }
 
-// clear makes room for the next run, and waits until the hub has, too. A file system has only so many files.
+// clear makes room for the next run, also at the hub. A file system has a limited number of files.
 func (n *network) clear(ctx context.Context, lab *site) error {
-	for _, dir := range slices.Concat(lab.inboxes(), lab.records(), []string{filepath.Join(lab.dir, "delivered")}) {
+	for _, dir := range slices.Concat(lab.inboxes(), lab.records(),
+		[]string{filepath.Join(lab.dir, "delivered")}) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return err
@@ -222,9 +227,10 @@ func (n *network) clear(ctx context.Context, lab *site) error {
 			}
 		}
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(setUpTime); ; {
 		var s hub.Status
-		err := control.Dial(filepath.Join(n.hub.dir, "state")).Call(ctx, hub.ControlStatus, hub.Nothing{}, &s)
+		err := control.Dial(filepath.Join(n.hub.dir, "state")).Call(ctx, hub.ControlStatus,
+			hub.Nothing{}, &s)
 		if err != nil || s.Spool.Content == 0 {
 			return err
 		}

@@ -1,6 +1,6 @@
-// Package jetstream sets the spool beside NATS JetStream with sync-always, the durable queue that people would otherwise
-// pick, in one run on one disk: publishing small envelopes, and fetching and acknowledging them. It is a module of its own,
-// so that the program does not depend on a message broker.
+// Package jetstream compares the spool with NATS JetStream with sync-always, a common durable
+// queue, on one disk. It publishes small envelopes, fetches them and acknowledges them. It is a
+// module of its own, so that the program does not depend on a message broker.
 package jetstream
 
 import (
@@ -56,7 +56,8 @@ func inParallel(n, workers int, f func() error) error {
 
 func report(b *testing.B) { b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s") }
 
-// store is one of the two: publish returns when a message is durable; drain fetches and acknowledges n.
+// store is one of the two: publish returns when a message is durable; drain fetches and
+// acknowledges n.
 type store interface {
 	publish() error
 	drain(n, workers int) error
@@ -110,10 +111,14 @@ func openSpool(b *testing.B) store {
 
 func (s spoolStore) publish() error {
 	_, err := s.Publish(context.Background(), spool.Envelope{
-		ID: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"},
+		ID: id.Random128[id.Envelope](), Sender: "FL-LAB",
+		Address:      id.Address{RoutingKey: "fl-lab.dat"},
 		RouteVersion: "3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a",
-		Size:         int64(len(content)), CRC32C: []uint32{crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli))}, Content: content,
-		Messages:   []spool.Message{{ID: "FL-LAB_DAT_20251008_001", UID: id.Random128[id.UID](), Sent: time.Now().UTC()}},
+		Size:         int64(len(content)),
+		CRC32C:       []uint32{crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli))},
+		Content:      content,
+		Messages: []spool.Message{{ID: "FL-LAB_DAT_20251008_001", UID: id.Random128[id.UID](),
+			Sent: time.Now().UTC()}},
 		Deliveries: []spool.Target{{Site: "CA-RC", Queue: "ca_rc_queue"}},
 	})
 	return err
@@ -124,7 +129,8 @@ func (s spoolStore) drain(n, workers int) error {
 	go func() {
 		defer close(leased)
 		for left := n; left > 0; {
-			list, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: min(64, left), MaxBytes: 4 << 20, Duration: time.Hour})
+			list, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: "ca_rc_queue",
+				Session: "a", Max: min(64, left), MaxBytes: 4 << 20, Duration: time.Hour})
 			if err != nil {
 				return
 			}
@@ -136,8 +142,10 @@ func (s spoolStore) drain(n, workers int) error {
 	}()
 	return inParallel(n, workers, func() error {
 		d := <-leased
-		_, err := s.Settle(context.Background(), spool.Settlement{Delivery: d.DeliveryID, Sender: d.Sender, Receipt: "receipt",
-			Outcomes: []spool.Outcome{{UID: d.Messages[0].UID, Message: d.Messages[0].ID, Outcome: spool.OutcomeDelivered}}})
+		_, err := s.Settle(context.Background(), spool.Settlement{Delivery: d.DeliveryID,
+			Sender: d.Sender, Receipt: "receipt",
+			Outcomes: []spool.Outcome{{UID: d.Messages[0].UID, Message: d.Messages[0].ID,
+				Outcome: spool.OutcomeDelivered}}})
 		return err
 	})
 }
@@ -147,10 +155,11 @@ type jetStream struct {
 	consumer jetstream.Consumer
 }
 
-// openJetStream starts an embedded server with a stream on disk that syncs every write before it acknowledges it, and one
-// durable consumer whose acknowledgements are confirmed.
+// openJetStream starts an embedded server and one durable consumer with confirmed acknowledgements.
+// Its stream on disk syncs every write before it acknowledges it.
 func openJetStream(b *testing.B) store {
-	s, err := server.NewServer(&server.Options{Port: -1, JetStream: true, StoreDir: b.TempDir(), SyncAlways: true, NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{Port: -1, JetStream: true, StoreDir: b.TempDir(),
+		SyncAlways: true, NoLog: true, NoSigs: true})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -159,7 +168,8 @@ func openJetStream(b *testing.B) store {
 	if !s.ReadyForConnections(10 * time.Second) {
 		b.Fatal("the server does not start")
 	}
-	nc, err := nats.Connect(s.ClientURL(), nats.InProcessServer(s)) // no network in between, as for the spool
+	// no network in between, as for the spool
+	nc, err := nats.Connect(s.ClientURL(), nats.InProcessServer(s))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -169,11 +179,14 @@ func openJetStream(b *testing.B) store {
 		b.Fatal(err)
 	}
 	ctx := context.Background()
-	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "Q", Subjects: []string{"q"}, Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy})
+	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "Q", Subjects: []string{"q"},
+		Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy})
 	if err != nil {
 		b.Fatal(err)
 	}
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 8192})
+	consumer, err := stream.CreateConsumer(ctx,
+		jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy,
+			MaxAckPending: 8192})
 	if err != nil {
 		b.Fatal(err)
 	}

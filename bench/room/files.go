@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MakeFiles writes n files of size bytes that nothing can compress, and waits until they are on the disk.
+// MakeFiles writes n incompressible files of size bytes, and syncs them.
 func MakeFiles(dir, prefix string, n int, size int64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -22,7 +22,8 @@ func MakeFiles(dir, prefix string, n int, size int64) error {
 	for i := range n {
 		block := noise(min(size, 4<<20))
 		binary.LittleEndian.PutUint64(block[8:], uint64(i))
-		if err := makeFile(filepath.Join(dir, fmt.Sprintf("%s%05d.dat", prefix, i)), block, size); err != nil {
+		if err := makeFile(filepath.Join(dir, fmt.Sprintf("%s%05d.dat", prefix, i)), block,
+			size); err != nil {
 			return err
 		}
 	}
@@ -30,14 +31,14 @@ func MakeFiles(dir, prefix string, n int, size int64) error {
 	return nil
 }
 
-// noise is a block that nothing can compress.
+// noise returns an incompressible block.
 func noise(size int64) []byte {
 	block := make([]byte, size)
 	rand.NewChaCha8([32]byte{1}).Read(block) //nolint:errcheck // it never fails
 	return block
 }
 
-// makeFile repeats a block, each time with another beginning of each 4 KiB.
+// makeFile writes a repeated block, each time with another beginning of each 4 KiB.
 func makeFile(path string, block []byte, size int64) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -57,7 +58,7 @@ func makeFile(path string, block []byte, size int64) (err error) {
 	return nil
 }
 
-// Fsyncs says how many times a second the room's disk makes 4 KiB durable, one after the other.
+// Fsyncs returns the number of syncs of 4 KiB per second on the room's disk, one after the other.
 func Fsyncs(dir string, d time.Duration) (float64, error) {
 	f, err := os.CreateTemp(dir, "fsync-")
 	if err != nil {
@@ -78,7 +79,7 @@ func Fsyncs(dir string, d time.Duration) (float64, error) {
 	return float64(n) / time.Since(begun).Seconds(), nil
 }
 
-// Writes says how many bytes a second the room's disk takes when much is written in one piece and synced at the end.
+// Writes returns the bytes per second of one large write with a sync at the end.
 func Writes(dir string, size int64) (float64, error) {
 	path := filepath.Join(dir, "writes")
 	defer os.Remove(path) //nolint:errcheck // the room goes with it
@@ -100,7 +101,7 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Free is how many bytes a file system has left.
+// Free returns the free bytes of a file system.
 func Free(dir string) int64 {
 	var st unix.Statfs_t
 	if unix.Statfs(dir, &st) != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is what a number was measured on.
+// Machine describes the machine of a measurement.
 type Machine struct {
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
@@ -23,10 +23,12 @@ type Machine struct {
 	Go     string `json:"go"`
 }
 
-// Look says what this machine is.
+// Look returns the description of this machine.
 func Look() Machine {
-	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: field("/proc/cpuinfo", "model name")}
-	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(),
+		CPU: field("/proc/cpuinfo", "model name")}
+	kib, _ := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10,
+		64)
 	m.Memory = kib << 10
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -35,7 +37,7 @@ func Look() Machine {
 	return m
 }
 
-// field returns what stands behind a name in a file of lines "name: value".
+// field returns the value of a name in a file of lines "name: value".
 func field(path, name string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -50,10 +52,10 @@ func field(path, name string) string {
 	return ""
 }
 
-// tick is the kernel's unit in /proc for people, USER_HZ.
+// tick is the kernel's unit of times in /proc, USER_HZ.
 const tick = 10 * time.Millisecond
 
-// CPU is the processor time that a process has used so far, with all its threads.
+// CPU returns the processor time of a process so far, with all its threads.
 func CPU(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -69,7 +71,7 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, nil
 }
 
-// Busy is the processor time that the whole machine has used so far, with the kernel's own threads.
+// Busy returns the processor time of the whole machine so far, with the kernel's own threads.
 func Busy() time.Duration {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -79,14 +81,15 @@ func Busy() time.Duration {
 	var sum int64
 	for i, f := range strings.Fields(line)[1:] {
 		n, _ := strconv.ParseInt(f, 10, 64)
-		if i != 3 && i != 4 && i < 8 { // idle, waiting for the disk, and guests, which are counted before
+		// idle, waiting for the disk, and guests, which are counted before
+		if i != 3 && i != 4 && i < 8 {
 			sum += n
 		}
 	}
 	return time.Duration(sum) * tick
 }
 
-// Private is how many bytes of memory a process has to itself.
+// Private returns the bytes of a process's private memory.
 func Private(pid int) int64 {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {

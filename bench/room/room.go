@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package room gives a measurement a file system of its own and says what the machine under it is like.
+// Package room gives a measurement a file system of its own, and describes the machine.
 //
-// It promises that nothing of it stays behind, whatever ends the measurement: the file system lies in an image without a
-// name, mounted in a mount namespace that goes with the process.
+// No file of it stays after any end of the measurement: the file system is in an image without a
+// name, mounted in a mount namespace that ends with the process.
 package room
 
 import (
@@ -18,32 +18,33 @@ import (
 	"syscall"
 )
 
-// Inside tells the program that it is the one that runs in the namespace.
+// Inside is the variable that marks the program in the namespace.
 const Inside = "SEALPOST_BENCH_ROOM"
 
-// Room is where a measurement takes place.
+// Room is the place of a measurement.
 type Room struct {
 	Dir string
-	Is  string // what it is, for people
+	Is  string // its description for users
 }
 
-// Wish is what a room is asked to be.
+// Wish configures a room.
 type Wish struct {
-	Dir   string // where it is made
+	Dir   string // parent folder
 	Size  int64  // bytes
-	Plain bool   // a folder will do
-	Image string // a file that is kept as the disk, made when it is not there; empty: a sparse one for this time only
+	Plain bool   // a folder is enough
+	Image string // a file that is kept as the disk, made if missing; empty: a temporary sparse one
 }
 
-// Enter runs measure in a room. With root's rights that is a fresh ext4 with a journal, for which the program starts itself
-// once more in a mount namespace of its own; otherwise, or when plain is asked for, a folder.
+// Enter runs measure in a room. For root that is a new ext4 with a journal, for which the program
+// starts itself again in a mount namespace of its own. Otherwise, or with Plain, it is a folder.
 func Enter(wish Wish, measure func(context.Context, Room) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if base := os.Getenv(Inside); base != "" {
 		r, err := mount(base)
 		if err != nil {
-			r = Room{filepath.Join(base, "room"), "a folder on " + fileSystem(base) + " (no mount: " + err.Error() + ")"}
+			r = Room{filepath.Join(base, "room"), "a folder on " + fileSystem(base) +
+				" (no mount: " + err.Error() + ")"}
 		}
 		return measure(ctx, r)
 	}
@@ -59,7 +60,7 @@ func Enter(wish Wish, measure func(context.Context, Room) error) error {
 	why := "asked for"
 	if !wish.Plain {
 		if err = makeImage(ctx, image(base), wish); err == nil {
-			return again(ctx, base)
+			return rerun(ctx, base)
 		}
 		why = err.Error()
 	}
@@ -68,7 +69,7 @@ func Enter(wish Wish, measure func(context.Context, Room) error) error {
 
 func image(base string) string { return filepath.Join(base, "image") }
 
-// makeImage makes an empty ext4, with nothing left for the kernel to do in the background.
+// makeImage makes an empty ext4, without background work left for the kernel.
 func makeImage(ctx context.Context, path string, wish Wish) error {
 	if os.Geteuid() != 0 {
 		return errors.New("that needs root")
@@ -84,11 +85,12 @@ func makeImage(ctx context.Context, path string, wish Wish) error {
 	} else if err := keptImage(wish, path); err != nil {
 		return err
 	}
-	return run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", path)
+	return run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E",
+		"nodiscard,lazy_itable_init=0,lazy_journal_init=0", path)
 }
 
-// keptImage links the kept image to its place. All of it was written once when it was made: some disks, above all those of
-// virtual machines, take several times longer for a block that is written for the first time.
+// keptImage links the kept image to its place. Every block was written when it was made: on some
+// disks, mainly of virtual machines, the first write of a block takes several times longer.
 func keptImage(wish Wish, link string) error {
 	path, err := filepath.Abs(wish.Image)
 	if err != nil {
@@ -102,30 +104,34 @@ func keptImage(wish Wish, link string) error {
 	return os.Symlink(path, link)
 }
 
-// again starts this program once more, in a mount namespace that ends with it.
-func again(ctx context.Context, base string) error {
+// rerun starts this program again, in a mount namespace that ends with it.
+func rerun(ctx context.Context, base string) error {
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), Inside+"="+base)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS,
+		Pdeathsig: syscall.SIGKILL}
 	return cmd.Run()
 }
 
-// mount puts the image into its place and takes its name away, so that it is gone as soon as nobody uses it.
+// mount mounts the image and removes its name, so that its space is freed after the last use.
 func mount(base string) (Room, error) {
 	ctx := context.Background()
 	dir := filepath.Join(base, "room")
-	out, err := exec.CommandContext(ctx, "losetup", "--find", "--show", "--direct-io=on", image(base)).Output()
+	out, err := exec.CommandContext(ctx, "losetup", "--find", "--show", "--direct-io=on",
+		image(base)).Output()
 	if err != nil {
 		return Room{}, fmt.Errorf("losetup: %w", err)
 	}
 	device := strings.TrimSpace(string(out))
 	err = run(ctx, "mount", "-t", "ext4", device, dir)
 	// From here on the device lives as long as the mount does.
-	if err = errors.Join(err, run(ctx, "losetup", "--detach", device), os.Remove(image(base))); err != nil {
+	if err = errors.Join(err, run(ctx, "losetup", "--detach", device),
+		os.Remove(image(base))); err != nil {
 		return Room{}, err
 	}
-	return Room{dir, "a fresh ext4 with a journal, on a loop device over a file on " + fileSystem(base)}, nil
+	return Room{dir, "a fresh ext4 with a journal, on a loop device over a file on " +
+		fileSystem(base)}, nil
 }
 
 func run(ctx context.Context, name string, args ...string) error {
@@ -136,7 +142,7 @@ func run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// fileSystem names the kind of file system on which a folder lies.
+// fileSystem returns the kind of a folder's file system.
 func fileSystem(dir string) string {
 	out, err := exec.Command("findmnt", "-n", "-o", "FSTYPE", "-T", dir).Output()
 	if err != nil {
