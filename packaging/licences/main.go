@@ -1,5 +1,5 @@
-// Licences writes the licences of all that is linked into the program, which whoever passes the program on must pass on too:
-// licences TREE OUT SYSTEM ARCHITECTURE.
+// Licences writes the licences of all modules in the program: licences TREE OUT SYSTEM
+// ARCHITECTURE. They must be distributed with the program.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// tree is the program's source, and for what it is built.
+// tree is the program's source and its target.
 type tree struct{ dir, system, architecture string }
 
 func write(t tree, out string) error {
@@ -33,25 +33,28 @@ func write(t tree, out string) error {
 		return err
 	}
 	var all bytes.Buffer
-	fmt.Fprintln(&all, "sealpost is one program made of these parts, each under the licence that follows its name.")
+	fmt.Fprintln(&all, "sealpost is one program made of these parts, each under the licence that "+
+		"follows its name.")
 	for _, m := range modules {
 		name, dir, _ := strings.Cut(m, "\t")
 		texts, err := texts(dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		fmt.Fprintf(&all, "\n%s\n%s\n%s\n\n%s", strings.Repeat("=", 80), name, strings.Repeat("=", 80), texts)
+		fmt.Fprintf(&all, "\n%s\n%s\n%s\n\n%s", strings.Repeat("=", 80), name,
+			strings.Repeat("=", 80), texts)
 	}
 	return os.WriteFile(out, all.Bytes(), 0o644)
 }
 
-// linked lists the modules whose packages the program has in it, and Go itself, each as "name version<tab>folder".
+// linked returns the modules in the program, and Go itself, each as "name version<tab>folder".
 func (t tree) linked() ([]string, error) {
 	root, err := t.run("env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.run("list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}\t{{.Dir}}{{end}}{{end}}", ".")
+	list, err := t.run("list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} "+
+		"{{.Version}}\t{{.Dir}}{{end}}{{end}}", ".")
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +79,8 @@ func (t tree) run(args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// texts are all licences and notices at the top of a module. One without any must not be passed on.
+// texts returns all licences and notices at the top of a module. A module without any must not be
+// distributed.
 func texts(dir string) (all []byte, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -84,7 +88,10 @@ func texts(dir string) (all []byte, err error) {
 	}
 	for _, e := range entries {
 		name := strings.ToUpper(e.Name())
-		if e.IsDir() || !slices.ContainsFunc([]string{"LICEN", "COPYING", "NOTICE", "PATENTS"}, func(begin string) bool { return strings.HasPrefix(name, begin) }) {
+		if e.IsDir() || !slices.ContainsFunc([]string{"LICEN", "COPYING", "NOTICE", "PATENTS"},
+			func(begin string) bool {
+				return strings.HasPrefix(name, begin)
+			}) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, e.Name()))

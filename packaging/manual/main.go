@@ -1,4 +1,5 @@
-// Manual writes the manual pages of every command, and the completions of the shells, into a folder.
+// Manual writes the manual pages of every command, and the completions of the shells, into a
+// folder.
 package main
 
 import (
@@ -35,7 +36,8 @@ func write(dir string) error {
 	root := cli.Command()
 	root.DisableAutoGenTag = true // no date: the same source makes the same pages
 	date := time.Unix(0, 0).UTC()
-	header := &doc.GenManHeader{Title: "SEALPOST", Section: "1", Source: "sealpost", Manual: "sealpost manual", Date: &date}
+	header := &doc.GenManHeader{Title: "SEALPOST", Section: "1", Source: "sealpost",
+		Manual: "sealpost manual", Date: &date}
 	if err := doc.GenManTree(root, header, pages); err != nil {
 		return fmt.Errorf("manual pages: %w", err)
 	}
@@ -44,7 +46,9 @@ func write(dir string) error {
 
 func writeCompletions(root *cobra.Command, dir string) error {
 	for name, generate := range map[string]func(string) error{
-		"sealpost":      func(path string) error { return root.GenBashCompletionFileV2(path, true) },
+		"sealpost": func(path string) error {
+			return root.GenBashCompletionFileV2(path, true)
+		},
 		"_sealpost":     root.GenZshCompletionFile,
 		"sealpost.fish": func(path string) error { return root.GenFishCompletionFile(path, true) },
 	} {

@@ -1,4 +1,5 @@
-// Zip writes files into a zip archive, without their folders: zip OUT.zip FILE... It makes the same archive of the same files.
+// Zip writes files into a zip archive, without their folders: zip OUT.zip FILE... The same files
+// give the same archive.
 package main
 
 import (
@@ -41,8 +42,9 @@ func add(archive *zip.Writer, path string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() // it was only read
-	w, err := archive.CreateHeader(&zip.FileHeader{Name: filepath.Base(path), Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)})
+	defer in.Close() // only read from
+	w, err := archive.CreateHeader(&zip.FileHeader{Name: filepath.Base(path), Method: zip.Deflate,
+		Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {
 		return err
 	}
