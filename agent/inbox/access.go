@@ -6,24 +6,25 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// Readers are the accounts of this machine that may read received content. On Windows the inbox's access list decides.
+// Readers is a group of accounts on this machine that may read received content. On Windows the
+// inbox's access list decides instead.
 type Readers string
 
-// Whoever may read, the group may also write where it may write to the inbox.
+// The group may also write if it may write to the inbox, except with Owner.
 const (
-	Group    Readers = "group"    // that of the inbox's folder; the default
-	Owner    Readers = "owner"    // this account alone
+	Group    Readers = "group"    // the group of the inbox's folder; the default
+	Owner    Readers = "owner"    // this account only
 	Everyone Readers = "everyone" // all accounts
 )
 
-// access is what content and its folders get, whatever the umask.
+// access holds the modes and the group of content and its folders, independent of the umask.
 type access struct {
 	file, dir fs.FileMode
 	group     uint32
 	isKept    bool // the volume keeps modes and groups
 }
 
-// accessFor derives the access from the inbox's folder.
+// accessFor returns the access for content in the inbox top.
 func (r Readers) accessFor(top beneath.Info, strict bool) access {
 	a := access{file: 0o640, dir: 0o750, group: top.Group, isKept: strict}
 	switch r {
@@ -39,12 +40,12 @@ func (r Readers) accessFor(top beneath.Info, strict bool) access {
 	return a
 }
 
-// records is the access to what programs at the site read and only this account writes.
+// records returns the access for records: programs at the site read them, only this account writes.
 func (a access) records() access {
 	a.file &^= 0o022
 	a.dir &^= 0o022
 	return a
 }
 
-// executable is the mode of a file that whoever may read it may run.
+// executable returns the mode with execution allowed for every reader.
 func executable(file fs.FileMode) fs.FileMode { return file | file&0o444>>2 }

@@ -11,16 +11,16 @@ import (
 	"sealpost/internal/backoff"
 )
 
-// rangesAhead is how many ranges of one envelope are read ahead.
+// rangesAhead is the number of ranges of one envelope to read ahead.
 const rangesAhead = 4
 
 var rangeBuffers = sync.Pool{New: func() any { b := make([]byte, api.RangeSize); return &b }}
 
-// fetcher reads a large ciphertext in ranges, several ahead, and gives it out in order. A range that fails is asked again
-// for as long as that can help; an error that it returns is one that asking again does not mend.
+// fetcher reads a large ciphertext in ranges, several ahead, and returns it in order. It retries a
+// range while that may help; a returned error is final for this attempt.
 type fetcher struct {
 	hub      *api.Client
-	failing  func(error) // told of each failure that is followed by another attempt
+	failing  func(error) // gets each failure that is retried
 	delivery api.DeliveryID
 	size     int64
 	ctx      context.Context
@@ -38,20 +38,22 @@ type piece struct {
 	err  error
 }
 
-func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64, failing func(error)) *fetcher {
-	f := &fetcher{hub: hub, failing: failing, delivery: d, size: size, ranges: make(chan chan piece, rangesAhead-1)}
+func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64,
+	failing func(error)) *fetcher {
+	f := &fetcher{hub: hub, failing: failing, delivery: d, size: size,
+		ranges: make(chan chan piece, rangesAhead-1)}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(f.start)
 	return f
 }
 
-// stop ends what is under way and waits for it.
+// stop cancels the requests under way and waits for them.
 func (f *fetcher) stop() {
 	f.cancel()
 	f.work.Wait()
 }
 
-// start begins one range after the other, as far ahead as the reader allows.
+// start requests one range after the other, as far ahead as the reader allows.
 func (f *fetcher) start() {
 	defer close(f.ranges)
 	for offset := int64(0); offset < f.size; offset += api.RangeSize {
@@ -81,7 +83,8 @@ func (f *fetcher) get(offset int64) piece {
 }
 
 func (f *fetcher) try(buf []byte, offset int64) error {
-	body, err := f.hub.Content(f.ctx, api.ContentRequest{Delivery: f.delivery, Offset: offset, Length: int64(len(buf))})
+	body, err := f.hub.Content(f.ctx, api.ContentRequest{Delivery: f.delivery, Offset: offset,
+		Length: int64(len(buf))})
 	if err != nil {
 		return fmt.Errorf("read at %d: %w", offset, err)
 	}

@@ -16,24 +16,26 @@ import (
 	"sealpost/internal/words"
 )
 
-// The inbox is a folder in which other accounts may rename, replace and remove at any instant. So no path below it is
-// trusted: folders are opened once for each piece of work, relative to each other, and all names are looked for in them.
+// Other accounts may rename, replace and remove entries of the inbox at any instant. So no path
+// below it is trusted: each piece of work opens the folders relative to each other, and looks names
+// up in them.
 //
-// Only this account and root reach into .sealpost/tmp, and each attempt at an envelope has a folder of its own there, whose
-// name is never used again. So content under that name is the content that was written and verified.
+// Only this account and root can enter .sealpost/tmp. Each attempt at an envelope has its own
+// folder there, and the name of that is never reused. So content under such a name is the content
+// that was written and verified.
 
 const (
-	ownDir   = ".sealpost"      // in the inbox: records, and temporary content
+	ownDir   = ".sealpost"      // in the inbox: records and temporary content
 	tempName = "tmp"            // in ownDir
 	tempDir  = ".sealpost/tmp"  // temporary content, on the inbox's volume
-	aside    = "-aside-"        // in the name of an entry that was in the way
-	probe    = ".sealpost-try-" // begins the name of a file that is only tried
+	aside    = "-aside-"        // in the new name of an entry that was in the way
+	probe    = ".sealpost-try-" // prefix of the name of a probe file
 )
 
-// ownTries bounds how often an own folder is made again while another account puts other things in its place.
+// ownTries limits the attempts to make an own folder while another account replaces it.
 const ownTries = 100
 
-// folders holds folders of the inbox open for one piece of work.
+// folders holds open folders of the inbox for one piece of work.
 type folders struct {
 	top  *beneath.Dir // the inbox
 	own  *beneath.Dir // .sealpost
@@ -43,19 +45,20 @@ type folders struct {
 	form
 
 	envelopes map[string]*beneath.Dir  // below temp, by name
-	content   map[id.Site]*beneath.Dir // of messages in their places
-	records   map[id.Site]*beneath.Dir // of their records
-	failed    map[id.Site]error        // senders whose folders cannot be used
+	content   map[id.Site]*beneath.Dir // of placed messages, by sender
+	records   map[id.Site]*beneath.Dir // of their records, by sender
+	failed    map[id.Site]error        // senders whose folders are unusable
 }
 
-// known is what the own folders are recognized by, once they were found in order.
+// known identifies the own folders that were last found in order.
 type known struct {
-	id     string // the content of idFile; empty: they were not found yet
+	id     string // the content of idFile; empty: not found yet
 	own    beneath.ID
 	strict bool
 }
 
-// enter opens the inbox's folders. It answers an awayError while they cannot be used; any other error is the ledger's.
+// enter opens the inbox's folders. It returns an awayError while they are unusable; any other error
+// comes from the ledger.
 func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	b.mu.Lock()
 	k := b.known
@@ -76,14 +79,14 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	return f, err
 }
 
-// forget has the own folders looked for anew when they are opened next.
+// forget makes the next enter search for the own folders.
 func (b *Inbox) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known = known{}
 }
 
-// setAway notes why the inbox cannot be used; empty: it can.
+// setAway stores the reason for which the inbox is unusable; empty: it is usable.
 func (b *Inbox) setAway(why string) {
 	b.mu.Lock()
 	changed := b.away != why
@@ -97,10 +100,10 @@ func (b *Inbox) setAway(why string) {
 	}
 }
 
-// errChanged means that an own folder is not the one of before.
+// errChanged means that an own folder is not the known one.
 var errChanged = errors.New("changed")
 
-// reopen opens the folders if they are in order still.
+// reopen opens the folders if they are still the known ones.
 func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	f := newFolders()
 	f.strict = k.strict
@@ -131,7 +134,7 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 	return f, nil
 }
 
-// setForm derives the form of content from the configuration, and from the inbox's folder as it is now.
+// setForm sets the form of content from the configuration and the present mode of the inbox.
 func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
@@ -142,7 +145,7 @@ func (f *folders) setForm(o Options) error {
 	return err
 }
 
-// openOrMake opens a folder, and makes it durably with its access when it is missing.
+// openOrMake opens a folder. It makes a missing one durably, with its access.
 func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error) {
 	d, err := parent.Dir(name)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +157,7 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 	if d, err = parent.Dir(name); err != nil {
 		return nil, err
 	}
-	isMade, err := d.IsEmpty() // otherwise another account has put another folder in its place
+	isMade, err := d.IsEmpty() // otherwise another account has replaced it
 	if err == nil && isMade {
 		err = a.giveFolder(d, func() bool { return hasDefaultList(parent) })
 	}
@@ -165,7 +168,7 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 	return d, nil
 }
 
-// giveFolder gives a folder that was just made its group and mode, if it has others.
+// giveFolder sets the group and mode of a new folder.
 func (a access) giveFolder(d *beneath.Dir, isListed func() bool) error {
 	info, err := d.Info()
 	if err != nil || info.Mode.Perm() == a.dir && info.Group == a.group {
@@ -174,9 +177,9 @@ func (a access) giveFolder(d *beneath.Dir, isListed func() bool) error {
 	return d.Handle(func(f *os.File) error { return a.give(f, a.dir, isListed) })
 }
 
-// openOwn opens a folder of the service's own, and makes it when it is missing. An entry of that name that is not usable gets
-// another name.
-func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(*beneath.Dir, beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
+// openOwn opens an own folder, and makes a missing one. It renames an unusable entry of that name.
+func (b *Inbox) openOwn(parent *beneath.Dir, name string,
+	usable func(*beneath.Dir, beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
 	var err error
 	for range ownTries {
 		var d *beneath.Dir
@@ -202,23 +205,26 @@ func (b *Inbox) openOwn(parent *beneath.Dir, name string, usable func(*beneath.D
 	return nil, beneath.ID{}, awayError{words.InTheWay(parent.Path(), name, err)}
 }
 
-// isSwapped reports whether an error may come from an entry that another account swaps meanwhile.
+// isSwapped reports whether an error may come from a race with an account that swaps entries.
 func isSwapped(err error) bool {
-	return errors.Is(err, beneath.ErrLink) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR)
+	return errors.Is(err, beneath.ErrLink) || errors.Is(err, fs.ErrNotExist) ||
+		errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// setAside gives another name to an entry that has the name of an own folder.
+// setAside renames an entry that has the name of an own folder.
 func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 	to := name + aside + rand.Text()[:8]
 	err := parent.RenameNoReplace(name, parent, to)
 	if err == nil {
-		b.log.Warn("set aside, because other accounts can change it", "folder", parent.Path(), "name", name, "as", to)
+		b.log.Warn("set aside, because other accounts can change it", "folder", parent.Path(),
+			"name", name, "as", to)
 	}
 	return err
 }
 
 func newFolders() *folders {
-	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{}, records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
+	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{},
+		records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
 	f.isListed = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
 	return f
 }
@@ -240,14 +246,14 @@ func (f *folders) close() {
 	}
 }
 
-// fail notes that nothing can be placed for a sender in this piece of work. The first reason stays.
+// fail records that this piece of work can place nothing for a sender. The first error stays.
 func (f *folders) fail(sender id.Site, err error) {
 	if f.failed[sender] == nil {
 		f.failed[sender] = localError{err}
 	}
 }
 
-// envelope opens the folder of one attempt at an envelope.
+// envelope opens the folder of one attempt at an envelope, once.
 func (f *folders) envelope(name string) (*beneath.Dir, error) {
 	if d := f.envelopes[name]; d != nil {
 		return d, nil
@@ -259,7 +265,7 @@ func (f *folders) envelope(name string) (*beneath.Dir, error) {
 	return d, err
 }
 
-// contentOf opens the folder of the messages of one sender.
+// contentOf opens or makes the folder of a sender's messages, once.
 func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.content[sender]; d != nil {
 		return d, nil
@@ -281,7 +287,8 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	return d, nil
 }
 
-// usable returns an awayError if the folder of a sender's messages cannot be opened. It makes none: nothing is verified yet.
+// usable returns an awayError if the folder of a sender's messages cannot be opened. It never makes
+// one, because nothing is verified yet.
 func (f *folders) usable(sender id.Site) error {
 	d, err := f.top.Dir(string(sender))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -294,7 +301,7 @@ func (f *folders) usable(sender id.Site) error {
 	return nil
 }
 
-// recordsOf opens the folder of the records of one sender's messages.
+// recordsOf opens or makes the folder of a sender's records, once.
 func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.records[sender]; d != nil {
 		return d, nil
@@ -306,7 +313,7 @@ func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 	return d, err
 }
 
-// removeTemp removes the folder of an attempt, in which there is mostly nothing but the list by now.
+// removeTemp removes the folder of a placed attempt. Usually only the list is left in it.
 func (f *folders) removeTemp(name string) error {
 	d, err := f.envelope(name)
 	if err != nil {
@@ -321,8 +328,8 @@ func (f *folders) removeTemp(name string) error {
 	return f.temp.RemoveAll(name)
 }
 
-// discard removes the folder of an attempt. It takes another name first, durably: half removed it could hold a record
-// without its content, which says that the content was placed.
+// discard removes the folder of an attempt. It renames the folder first, durably: a record without
+// its content, in a half removed folder, would mean that the content was placed.
 func (f *folders) discard(name string) error {
 	if d := f.envelopes[name]; d != nil {
 		d.Close()
@@ -345,20 +352,21 @@ func (f *folders) discard(name string) error {
 	return f.temp.RemoveAll(gone)
 }
 
-// splitTemp takes apart the path of temporary content, as the ledger keeps it: the folder of the attempt, and the name in it.
+// splitTemp splits a path of temporary content in the ledger into the attempt's folder and the name
+// in it.
 func splitTemp(path string) (envelope, name string, ok bool) {
 	rest, below := strings.CutPrefix(filepath.ToSlash(path), tempDir+"/")
 	envelope, name, more := strings.Cut(rest, "/")
 	return envelope, name, below && more && beneath.IsName(envelope) && beneath.IsName(name)
 }
 
-// joinTemp is the reverse.
+// joinTemp is the reverse of splitTemp.
 func joinTemp(envelope, name string) string {
 	return filepath.Join(filepath.FromSlash(tempDir), envelope, name)
 }
 
-// isOurs reports whether only this account and root can change what lies in a folder.
+// isOurs reports whether only this account and root can change entries of a folder.
 func isOurs(i beneath.Info) bool { return i.IsDir() && i.IsOurs() && i.Mode.Perm()&0o022 == 0 }
 
-// isPrivate reports whether only this account and root can reach into a folder.
+// isPrivate reports whether only this account and root can enter a folder.
 func isPrivate(i beneath.Info) bool { return isOurs(i) && i.Mode.Perm()&0o077 == 0 }

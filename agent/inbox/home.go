@@ -13,30 +13,31 @@ import (
 	"sealpost/internal/words"
 )
 
-// The inbox is recognized by the content of .sealpost/inbox.id, which the ledger remembers: device and inode numbers change
-// when a disk is mounted again or a backup is put back, and the content does not. Where there is no such file, the numbers
-// decide. While a disk or a share is away its folder is missing, or another one, and the inbox waits: content that was
-// placed there would be hidden below the disk when it is back.
+// The ledger remembers the inbox by the content of .sealpost/inbox.id: device and inode numbers
+// change when a disk is mounted again or a backup is restored, and the content does not. Without
+// such a file the numbers decide. While a disk or a share is unmounted its folder is missing, or
+// another one, and the inbox waits: the mounted disk would later hide content that was placed below
+// it.
 
 const (
-	idFile  = "inbox.id" // in .sealpost; never the name of a site
-	homeKey = "inbox"    // of the ledger's settings
+	idFile  = "inbox.id" // in .sealpost; not a possible site name
+	homeKey = "inbox"    // a key of the ledger's settings
 )
 
-// home is the inbox as the ledger remembers it. Without an ID nothing is remembered.
+// home is the inbox as the ledger remembers it. An empty ID means that nothing is remembered.
 type home struct {
-	Path   string `json:"path"`   // as it was configured
+	Path   string `json:"path"`   // as configured
 	Folder string `json:"folder"` // device and inode
-	Own    string `json:"own"`    // those of .sealpost
-	ID     string `json:"id"`     // the content of its file
+	Own    string `json:"own"`    // device and inode of .sealpost
+	ID     string `json:"id"`     // the content of idFile
 }
 
-// awayError means that the inbox cannot be used for now. It says nothing of a delivery.
+// awayError means that the inbox is unusable for now, independent of any delivery.
 type awayError struct{ error }
 
 func (e awayError) Unwrap() error { return e.error }
 
-// cannotUse makes an awayError of a failure in the inbox's folder.
+// cannotUse wraps a failure in the inbox's folder as an awayError.
 func (b *Inbox) cannotUse(err error) error {
 	var away awayError
 	if err == nil || errors.As(err, &away) {
@@ -47,7 +48,10 @@ func (b *Inbox) cannotUse(err error) error {
 
 func (b *Inbox) homeBefore(ctx context.Context) (h home, err error) {
 	var text string
-	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { text, err = tx.Setting(homeKey); return err })
+	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		text, err = tx.Setting(homeKey)
+		return err
+	})
 	if err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &h)
 	}
@@ -62,7 +66,7 @@ func (b *Inbox) rememberHome(ctx context.Context, h home) error {
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(homeKey, string(text)) })
 }
 
-// hasReceived reports whether the ledger knows of any message that was placed.
+// hasReceived reports whether the ledger has any placed message.
 func (b *Inbox) hasReceived(ctx context.Context) (any bool, err error) {
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		rows, err := tx.LatestReceived(1)
@@ -72,8 +76,9 @@ func (b *Inbox) hasReceived(ctx context.Context) (any bool, err error) {
 	return any, err
 }
 
-// arrange opens the inbox's folders when they are not those of before: at the start, and after another account or an admin
-// has changed them. It makes its own anew, or answers an awayError.
+// arrange opens the inbox's folders when they are not the known ones. That is so at the start, and
+// after another account or an admin has changed them. It makes missing own folders, or returns an
+// awayError.
 func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	before, err := b.homeBefore(ctx)
 	if err != nil {
@@ -113,7 +118,8 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			return nil, err
 		}
 		if before.ID != "" && after.Path != before.Path {
-			b.log.Warn("the inbox is another folder now, as configured", "folder", after.Path, "before", before.Path)
+			b.log.Warn("the inbox is another folder now, as configured", "folder", after.Path,
+				"before", before.Path)
 		}
 	}
 	b.merge(f, after.ID)
@@ -127,9 +133,10 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	return f, nil
 }
 
-// recognize makes sure that the folder is the inbox of before. It puts .sealpost back where it has got another name, and
-// returns which folder is none although it has the name.
-func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject beneath.ID, err error) {
+// recognize checks that the folder is the remembered inbox. It renames a displaced .sealpost back,
+// and returns a folder to reject although it has the name.
+func (b *Inbox) recognize(ctx context.Context, f *folders,
+	before home) (reject beneath.ID, err error) {
 	top, err := f.top.Info()
 	if err != nil {
 		return reject, b.cannotUse(err)
@@ -137,7 +144,8 @@ func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject 
 	isSame := top.ID.String() == before.Folder
 	isEmpty, err := f.top.IsEmpty()
 	if err == nil && isEmpty && !isSame {
-		return reject, awayError{words.InboxOther(b.cfg.Dir)} // nothing is even tried in a mount point
+		// not even a probe file is made in a mount point
+		return reject, awayError{words.InboxOther(b.cfg.Dir)}
 	}
 	if err := b.probe(f); err != nil {
 		return reject, b.cannotUse(err)
@@ -150,7 +158,8 @@ func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject 
 		return reject, nil
 	case isTight && says != "":
 		return reject, awayError{words.InboxOfOthers(b.cfg.Dir)}
-	case isTight && (own.String() == before.Own || !isSame): // a backup of before there was such a file
+	case isTight && (own.String() == before.Own || !isSame):
+		// a backup from before idFile existed
 		return reject, nil
 	case isTight:
 		return own, nil
@@ -164,7 +173,7 @@ func (b *Inbox) recognize(ctx context.Context, f *folders, before home) (reject 
 	return reject, err
 }
 
-// probe finds out whether the volume keeps owners and modes, once for each folder that is the inbox.
+// probe tests whether the volume keeps owners and modes, once for each inbox folder.
 func (b *Inbox) probe(f *folders) error {
 	top, err := f.top.Info()
 	if err != nil {
@@ -181,8 +190,9 @@ func (b *Inbox) probe(f *folders) error {
 	return f.setForm(b.cfg)
 }
 
-// takeHome opens the own folders, or makes them, and returns by what the inbox is recognized from now on.
-func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.ID) (after home, err error) {
+// takeHome opens or makes the own folders, and returns the home to remember.
+func (b *Inbox) takeHome(f *folders, before home, isFirst bool,
+	reject beneath.ID) (after home, err error) {
 	top, err := f.top.Info()
 	if err != nil {
 		return after, err
@@ -193,13 +203,16 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 	}
 	if f.own == nil {
 		f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
-			return i.ID != reject && (!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
+			return i.ID != reject &&
+				(!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
 		})
 	}
 	if err != nil {
 		return after, err
 	}
-	if f.temp, _, err = b.openOwn(f.own, tempName, func(_ *beneath.Dir, i beneath.Info) bool { return !f.strict || isPrivate(i) }); err != nil {
+	if f.temp, _, err = b.openOwn(f.own, tempName, func(_ *beneath.Dir, i beneath.Info) bool {
+		return !f.strict || isPrivate(i)
+	}); err != nil {
 		return after, err
 	}
 	if err := f.settleOwn(); err != nil {
@@ -220,7 +233,7 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool, reject beneath.I
 	return after, f.own.WriteFile(idFile, []byte(after.ID+"\n"), 0o644)
 }
 
-// tighten takes from other accounts the right to change what lies in a folder of this account.
+// tighten removes the permission of other accounts to change entries of a folder of this account.
 func (f *folders) tighten(d *beneath.Dir) bool {
 	if err := f.access.settle(d, f.access.records().dir); err != nil {
 		return false
@@ -229,7 +242,8 @@ func (f *folders) tighten(d *beneath.Dir) bool {
 	return err == nil && isOurs(info)
 }
 
-// settleOwn gives the own folders their access: an earlier program kept records from the group, in folders that it may change.
+// settleOwn sets the access of the own folders. An earlier version hid records from the group, in
+// folders that the group could change.
 func (f *folders) settleOwn() error {
 	records := f.access.records()
 	err := f.own.Each(func(entries []fs.DirEntry) error {
@@ -248,10 +262,11 @@ func (f *folders) settleOwn() error {
 		}
 		return nil
 	})
-	return errors.Join(err, records.settle(f.temp, 0o700), handOnList(f.top, f.own), handOnList(f.top, f.temp), records.settle(f.own, records.dir))
+	return errors.Join(err, records.settle(f.temp, 0o700), handOnList(f.top, f.own),
+		handOnList(f.top, f.temp), records.settle(f.own, records.dir))
 }
 
-// readID returns the content of the file by which an inbox is recognized; empty: there is none.
+// readID returns the content of idFile, or "" if it is missing or invalid.
 func readID(own *beneath.Dir) string {
 	text, err := own.ReadFile(idFile, 64)
 	if err != nil {
@@ -264,8 +279,8 @@ func readID(own *beneath.Dir) string {
 	return says
 }
 
-// lookAt describes a folder of this account in the inbox: its identity, the content of its file, and whether only this account
-// can change it.
+// lookAt describes a folder of this account in the inbox. It returns its identity, its idFile, and
+// whether only this account can change it.
 func (f *folders) lookAt(name string) (own beneath.ID, says string, isTight bool) {
 	d, err := f.top.Dir(name)
 	if err != nil {
@@ -279,7 +294,7 @@ func (f *folders) lookAt(name string) (own beneath.ID, says string, isTight bool
 	return info.ID, readID(d), !f.strict || isOurs(info)
 }
 
-// putBack gives .sealpost its name back, after another account has given it another one.
+// putBack renames .sealpost back after another account has renamed it.
 func (b *Inbox) putBack(f *folders, says string) (done bool) {
 	f.eachOwn(func(name string, own *beneath.Dir) bool {
 		if readID(own) != says {
@@ -292,15 +307,16 @@ func (b *Inbox) putBack(f *folders, says string) (done bool) {
 		}
 		done = err == nil
 		if done {
-			b.log.Warn("put back, because another account has renamed it", "folder", f.top.Path(), "name", ownDir, "from", name)
+			b.log.Warn("put back, because another account has renamed it", "folder", f.top.Path(),
+				"name", ownDir, "from", name)
 		}
 		return done
 	})
 	return done
 }
 
-// findOwn opens .sealpost, and gives it its name back as often as another account takes that away. It returns nil when there
-// is none. A listing can miss a folder that is renamed meanwhile, so one is not enough to know that.
+// findOwn opens .sealpost, and renames it back as often as another account renames it. It returns
+// nil if there is none. One listing is no proof: it can miss a folder during a rename.
 func (b *Inbox) findOwn(f *folders, says string) (*beneath.Dir, beneath.ID) {
 	for range ownTries {
 		d, err := f.top.Dir(ownDir)
@@ -316,8 +332,8 @@ func (b *Inbox) findOwn(f *folders, says string) (*beneath.Dir, beneath.ID) {
 	return nil, beneath.ID{}
 }
 
-// merge moves what lies in other folders with this inbox's identity to .sealpost: it was made anew while another account kept
-// it from being found.
+// merge moves the entries of other folders with this inbox's ID to .sealpost. Such a folder exists
+// if another account hid .sealpost, so that a second one was made.
 func (b *Inbox) merge(f *folders, says string) {
 	f.eachOwn(func(name string, own *beneath.Dir) bool {
 		if readID(own) != says {
@@ -327,13 +343,14 @@ func (b *Inbox) merge(f *folders, says string) {
 		if err == nil {
 			err = f.top.Remove(name)
 		}
-		b.log.Warn("merged with a second one, which another account has caused", "folder", f.top.Path(), "name", ownDir, "from", name, "error", err)
+		b.log.Warn("merged with a second one, which another account has caused",
+			"folder", f.top.Path(), "name", ownDir, "from", name, "error", err)
 		return false
 	})
 }
 
-// mergeFrom moves the folders of attempts and the records of another own folder to this one. A record that is here already stays
-// there.
+// mergeFrom moves the attempts and records of another own folder to this one. Existing records
+// stay.
 func (f *folders) mergeFrom(other *beneath.Dir) error {
 	temp, err := other.Dir(tempName)
 	if err == nil {
@@ -353,7 +370,7 @@ func (f *folders) mergeFrom(other *beneath.Dir) error {
 					return err
 				}
 			}
-			if err := other.Remove(e.Name()); err != nil { // of a folder only if nothing is in it
+			if err := other.Remove(e.Name()); err != nil { // a folder only if it is empty
 				return err
 			}
 		}
@@ -374,11 +391,13 @@ func (f *folders) mergeRecords(other *beneath.Dir, sender id.Site) error {
 	return moveAll(from, to)
 }
 
-// moveAll moves the entries of a folder to another one, durably, except those whose names are taken there.
+// moveAll moves entries to another folder, durably. It leaves those with a name that is taken
+// there.
 func moveAll(from, to *beneath.Dir) error {
 	err := from.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := from.RenameNoReplace(e.Name(), to, e.Name()); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := from.RenameNoReplace(e.Name(), to, e.Name()); err != nil &&
+				!errors.Is(err, fs.ErrExist) {
 				return err
 			}
 		}
@@ -387,8 +406,8 @@ func moveAll(from, to *beneath.Dir) error {
 	return errors.Join(err, to.Sync(), from.Sync())
 }
 
-// eachOwn calls visit with the folders in the inbox that only this account can change, other than .sealpost, until it
-// returns true. An inbox that cannot be listed has none.
+// eachOwn calls visit with the folders that only this account can change, except .sealpost, until
+// it returns true. It calls visit with none if the inbox cannot be listed.
 func (f *folders) eachOwn(visit func(name string, own *beneath.Dir) bool) {
 	f.top.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // see above
 		for _, e := range entries {

@@ -1,10 +1,11 @@
-// Package inbox leases deliveries, opens and verifies them, places their content where people look, and settles them with
-// a signed receipt.
+// Package inbox leases deliveries, opens and verifies them, places their content in the inbox, and
+// settles them with a signed receipt.
 //
-// It promises that a message lies in the inbox exactly once, byte-equal and verified, before its receipt is signed; that
-// nothing is visible before every check has passed; that nothing in the inbox is ever overwritten or merged; and that what
-// may heal is handed back and not refused. The way of a delivery is told in lease.go, open.go, place.go and settle.go, in
-// this order. It must not know how files are sent.
+// It promises that a message is in the inbox exactly once, byte-equal and verified, before its
+// receipt is signed; that nothing is visible before every check has passed; that nothing in the
+// inbox is ever overwritten or merged; and that a delivery is released, and not refused, after a
+// failure that a retry may heal. Read lease.go, open.go, place.go and settle.go, in this order, for
+// the way of a delivery. The package must not know how files are sent.
 package inbox
 
 import (
@@ -24,16 +25,16 @@ import (
 	"sealpost/internal/id"
 )
 
-// Options is what an inbox works with.
+// Options is the configuration of an inbox, with the parts that it uses.
 type Options struct {
 	Site    id.Site
 	Network id.Hash
 	Dir     string // the inbox
-	Reserve int64  // bytes that receiving leaves free on its volume
-	MaxSize int64  // bytes of the largest ciphertext that is accepted
-	Workers int    // small envelopes opened at the same time
+	Reserve int64  // bytes to leave free on its volume
+	MaxSize int64  // bytes of the largest accepted ciphertext
+	Workers int    // number of concurrent openers of small envelopes
 	Readers Readers
-	// KeepHidden leaves the leading dot of names. KeepExecutable lets received programs be run.
+	// KeepHidden keeps the leading dot of names. KeepExecutable keeps programs executable.
 	KeepHidden, KeepExecutable bool
 	Session                    id.Session
 	Ledger                     *ledger.Ledger
@@ -44,7 +45,7 @@ type Options struct {
 	Log                        *slog.Logger
 }
 
-// Inbox is one inbox at work.
+// Inbox receives the deliveries of one site.
 type Inbox struct {
 	cfg    Options
 	ledger *ledger.Ledger
@@ -55,31 +56,33 @@ type Inbox struct {
 	opened       chan *delivery // opened, to be placed
 	settling     chan struct{}
 
-	mu      sync.Mutex // guards what follows, and the tokens of held deliveries
+	mu      sync.Mutex // guards the fields up to known, and the tokens of held deliveries
 	held    map[id.Envelope]*delivery
-	trouble map[id.Envelope]string // why a delivery was handed back, for people
-	full    string                 // why nothing is leased for now, for people; empty: it is
-	away    string                 // why the inbox cannot be used, for people; empty: it can
+	trouble map[id.Envelope]string // the reason of a released delivery, for users
+	full    string                 // the reason for leasing nothing, for users; empty: leasing
+	away    string                 // the reason for being unusable, for users; empty: usable
 
-	progress map[id.Envelope]*download // large envelopes that are being read
-	known    known                     // the own folders as they were seen last
+	progress map[id.Envelope]*download // downloads of large envelopes
+	known    known                     // the own folders that were last found in order
 
-	arranging sync.Mutex // held while the inbox's folders are looked for and made; guards probed
+	arranging sync.Mutex // serializes arrange; guards probed
 	probed    struct {
 		folder beneath.ID
 		strict bool
 	}
-	isRecovered bool // what a crash left was ended; of leaseAll alone
+	isRecovered bool // recover has succeeded; only leaseAll uses it
 }
 
-// New returns an inbox. Run does the work, and makes the inbox's folders.
+// New returns an inbox. Run does the work and makes the inbox's folders.
 func New(o Options) *Inbox {
 	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
-		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, largeWaiting), opened: make(chan *delivery, placeGroup),
-		settling: make(chan struct{}, 1), held: map[id.Envelope]*delivery{}, trouble: map[id.Envelope]string{}, progress: map[id.Envelope]*download{}}
+		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, largeWaiting),
+		opened: make(chan *delivery, placeGroup), settling: make(chan struct{}, 1),
+		held: map[id.Envelope]*delivery{}, trouble: map[id.Envelope]string{},
+		progress: map[id.Envelope]*download{}}
 }
 
-// Run works until the context ends, and returns when everything it started has stopped. It returns api.ErrHeld when
+// Run works until the context ends, and returns after its goroutines. It returns api.ErrHeld if
 // another agent of this site has taken the queue.
 func (b *Inbox) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -101,7 +104,7 @@ func (b *Inbox) Run(ctx context.Context) error {
 	return err
 }
 
-// Reconsider makes deliveries that were handed back because of a pin be looked at as soon as the hub offers them again.
+// Reconsider forgets the reasons of released deliveries, after the user has changed a pin.
 func (b *Inbox) Reconsider() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

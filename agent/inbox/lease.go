@@ -16,34 +16,36 @@ import (
 	"sealpost/statement"
 )
 
-// leaseBytes is how much ciphertext one answer may bring along; the rest of api.MaxLease is for its head.
+// leaseBytes limits the ciphertext in one answer; the rest of api.MaxLease is for its head.
 const leaseBytes = api.MaxLease - 1<<20
 
-// fullAgain is how often an inbox that is full or cannot be used is looked at again.
+// fullAgain is the interval between checks of an inbox that is full or unusable.
 const fullAgain = 5 * time.Second
 
-// largeWaiting is how many large deliveries are held until an opener is free.
+// largeWaiting limits the large deliveries that wait here for an opener.
 const largeWaiting = 256
 
-// keepEvery is how often leases are looked at and prolonged.
+// keepEvery is the interval between checks for leases to extend.
 const keepEvery = 5 * time.Second
 
 // delivery is one leased envelope on its way through the inbox.
 type delivery struct {
 	api.Delivery
-	attempts int           // this site's own count, which survives a crash
+	attempts int           // this site's own count, in the ledger
 	length   time.Duration // of the lease
-	released bool          // the hub is being told that it may have it back; guarded by the inbox's mu
+	// the release is under way at the hub; guarded by the inbox's mu
+	released bool
 
-	dir      string   // under temp, once it is being opened
-	messages []opened // once it is opened
-	signer   id.Hash  // the identity that the signature showed
+	dir      string   // the attempt's folder under temp, once opening
+	messages []opened // once opened
+	signer   id.Hash  // the identity key that signed it
 }
 
-// leaseAll leases deliveries until the context ends, or another session takes the queue.
+// leaseAll leases deliveries until the context ends or another session takes the queue.
 func (b *Inbox) leaseAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
-	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes, Wait: api.MaxWait}
+	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes,
+		Wait: api.MaxWait}
 	for ctx.Err() == nil {
 		ready, err := b.ready(ctx)
 		if err != nil {
@@ -55,7 +57,8 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			}
 			continue
 		}
-		ask.Number++ // there is never more than one request, so what was handed out to those before it has come, or never will
+		// one request at a time: answers to earlier ones have arrived, or never will
+		ask.Number++
 		list, err := b.hub.Lease(ctx, ask)
 		if err == nil {
 			ask.Got = ask.Number
@@ -79,8 +82,8 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 	return nil
 }
 
-// ready reports whether anything at all could be received: otherwise it would only be handed back. At first it ends what a
-// crash left. An error is the ledger's.
+// ready reports whether the inbox could place a delivery at all. The first time it recovers from a
+// crash. An error comes from the ledger.
 func (b *Inbox) ready(ctx context.Context) (bool, error) {
 	f, err := b.enter(ctx)
 	if err != nil {
@@ -101,7 +104,7 @@ func (b *Inbox) ready(ctx context.Context) (bool, error) {
 	return b.hasRoom(f), nil
 }
 
-// onlyLocal passes on an error that is not this site's disk's.
+// onlyLocal returns the error, or nil if it comes from this site's own disk.
 func onlyLocal(err error) error {
 	var local localError
 	if errors.As(err, &local) {
@@ -110,7 +113,7 @@ func onlyLocal(err error) error {
 	return err
 }
 
-// hasRoom reports whether the inbox's volume has room.
+// hasRoom reports whether the inbox's volume has space, and logs a change.
 func (b *Inbox) hasRoom(f *folders) bool {
 	err := b.room(f, 0)
 	why := ""
@@ -130,8 +133,8 @@ func (b *Inbox) hasRoom(f *folders) bool {
 	return why == ""
 }
 
-// accept counts an attempt at each delivery, durably, settles those whose outcome is known already, and hands the others
-// on to be opened.
+// accept counts an attempt at each delivery, durably. It settles deliveries with a known outcome
+// and queues the others for the openers.
 func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	var fresh []*delivery
 	for _, d := range list {
@@ -181,8 +184,8 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	return nil
 }
 
-// begin writes the attempt, and says whether there is nothing left to do but settle: the envelope has its receipt, or
-// every message in it is in the inbox already and keeps its fingerprint.
+// begin writes the attempt, and reports whether the delivery only needs settling. That is so if the
+// envelope has its receipt, or every message in it is already in the inbox with its fingerprint.
 func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
 	row, err := tx.Begin(d.Envelope, d.Sender, time.Now())
 	if err != nil {
@@ -202,8 +205,10 @@ func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
 	return true, tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), "")
 }
 
-// placedAlready says whether every message of the delivery is in the inbox.
-func placedAlready(tx *ledger.Tx, d *delivery) (list []statement.ReceiptMessage, all bool, err error) {
+// placedAlready returns the outcomes of a delivery, and reports whether all its messages are in the
+// inbox.
+func placedAlready(tx *ledger.Tx,
+	d *delivery) (list []statement.ReceiptMessage, all bool, err error) {
 	for _, m := range d.Messages {
 		row, err := tx.Received(d.Sender, m.UID)
 		if errors.Is(err, ledger.ErrNotFound) || (err == nil && (!row.Placed || row.ID != m.ID)) {
@@ -212,16 +217,17 @@ func placedAlready(tx *ledger.Tx, d *delivery) (list []statement.ReceiptMessage,
 		if err != nil {
 			return nil, false, err
 		}
-		list = append(list, statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: row.Fingerprint})
+		list = append(list, statement.ReceiptMessage{UID: m.UID, Message: m.ID,
+			Outcome: statement.Delivered, Fingerprint: row.Fingerprint})
 	}
 	return list, true, nil
 }
 
-// enqueue hands a delivery to the openers of its size. Small ones never wait behind large ones: a large one for which
-// there is no place is not taken.
+// enqueue queues a delivery for the openers of its size. It returns false for a large one if the
+// queue is full: small ones never wait behind large ones.
 func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error) {
 	if !b.holds(d) {
-		return true, nil // settled already
+		return true, nil // already settled
 	}
 	if d.Size <= api.SmallSize {
 		select {
@@ -239,20 +245,22 @@ func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error
 	}
 }
 
-// putOff hands large deliveries for which there is no place back for a while: as long as that takes nothing is leased, and a
+// putOff releases large deliveries that no queue has space for. Nothing is leased meanwhile, and a
 // small one may wait behind them at the hub.
 func (b *Inbox) putOff(ctx context.Context, list []*delivery) {
 	b.releaseAll(ctx, list, func(d *delivery) api.ReleaseRequest {
-		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)), NotAttempted: true}
+		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)),
+			NotAttempted: true}
 	}, nil)
 }
 
-// putOffFor is how long a large delivery of this age is left at the hub: the longer the older, so that where very many
-// wait most leases are not spent on seeing the same ones again, and there is always work.
+// putOffFor returns the delay of a large delivery of this age. It grows with the age: otherwise,
+// with very many waiting, most leases would return the same ones again.
 func putOffFor(age time.Duration) time.Duration { return min(max(age/4, time.Second), time.Minute) }
 
-// hold notes a leased delivery. One that this agent is at already, because its lease ran out, only gets its new token. One that it
-// hands back comes again as a new one, maybe before the hub's answer to that.
+// hold adds a leased delivery to the held ones, and returns nil if it is held already. A held one
+// was leased again because its lease ran out, and gets the new token. A delivery with a release
+// under way may come again as a new one, even before the hub's answer to the release.
 func (b *Inbox) hold(d api.Delivery) *delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -275,7 +283,7 @@ func (b *Inbox) letGo(d *delivery) {
 	}
 }
 
-// done lets go of a delivery that has its receipt.
+// done drops a delivery that has its receipt, and its reason.
 func (b *Inbox) done(d *delivery) {
 	b.letGo(d)
 	b.mu.Lock()
@@ -289,8 +297,8 @@ func (b *Inbox) holds(d *delivery) bool {
 	return b.held[d.Envelope] == d
 }
 
-// keep prolongs the leases of deliveries that take long. Losing one costs nothing but a repetition, since settling needs
-// no lease.
+// keep extends leases before they run out. A lost lease costs only a repetition, because settling
+// needs no lease.
 func (b *Inbox) keep(ctx context.Context) error {
 	for backoff.Sleep(ctx, keepEvery) == nil {
 		for _, lease := range b.ageing() {
@@ -310,7 +318,7 @@ type lease struct {
 	token    api.Token
 }
 
-// ageing lists the leases of which more than half is over.
+// ageing returns the leases that are more than half over.
 func (b *Inbox) ageing() (list []lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -330,7 +338,8 @@ func (b *Inbox) prolonged(e id.Envelope, token api.Token, until time.Time) {
 	}
 }
 
-// handBack gives what is still held to the hub again when the agent stops, so that nothing waits for a lease to run out.
+// handBack releases all held deliveries when the agent stops, so that none waits for its lease to
+// run out.
 func (b *Inbox) handBack() {
 	b.mu.Lock()
 	var list []*delivery
@@ -345,11 +354,11 @@ func (b *Inbox) handBack() {
 	}, nil)
 }
 
-// target is the delivery to settle as the ledger keeps it.
+// target returns the delivery to settle in the ledger's form.
 func target(d api.DeliveryID) string {
 	text, err := json.Marshal(d)
 	if err != nil {
-		panic(err) // strings and a number always encode
+		panic(err) // strings and a number never fail to encode
 	}
 	return string(text)
 }

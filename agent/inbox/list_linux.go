@@ -10,13 +10,14 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// defaultList is the attribute of a folder with the access list of what is made in it.
+// defaultList is the attribute of a folder with the access list for new entries.
 const defaultList = "system.posix_acl_default"
 
-// readDefaultList returns the default access list of a folder; nil: it has none, or cannot be read.
+// readDefaultList returns the default access list of a folder, or nil if there is none or it cannot
+// be read.
 func readDefaultList(d *beneath.Dir) (list []byte) {
-	d.Handle(func(f *os.File) error { //nolint:errcheck // see above
-		buf := make([]byte, 64<<10) // the most that an attribute can hold
+	d.Handle(func(f *os.File) error { //nolint:errcheck // nil if it cannot be read
+		buf := make([]byte, 64<<10) // the largest attribute
 		n, err := unix.Fgetxattr(int(f.Fd()), defaultList, buf)
 		if err == nil && n > 0 {
 			list = buf[:n]
@@ -26,10 +27,11 @@ func readDefaultList(d *beneath.Dir) (list []byte) {
 	return list
 }
 
-// hasDefaultList reports whether an access list decides who gets what is made in a folder.
+// hasDefaultList reports whether an access list sets the permissions of new entries of a folder.
 func hasDefaultList(d *beneath.Dir) bool { return readDefaultList(d) != nil }
 
-// handOnList gives a folder the default access list of another one. It is no error where there are no such lists.
+// handOnList copies the default access list of a folder to another one. Without support for such
+// lists it does nothing.
 func handOnList(from, to *beneath.Dir) error {
 	list := readDefaultList(from)
 	if bytes.Equal(list, readDefaultList(to)) {

@@ -13,17 +13,18 @@ import (
 	"sealpost/internal/id"
 )
 
-// The records of the messages that lie in the inbox are a second memory of them, for a ledger that was lost or put back
-// from an older copy: what has its record was placed, and is not placed again.
+// The records in the inbox are a second memory of its messages, for a ledger that was lost or
+// restored from an older copy: a message with a record was placed, and is not placed again.
 
-// maxRecord bounds what is read as a record: a folder that people can write to may hold anything.
+// maxRecord limits the bytes of a record to read: other accounts may write any file there.
 const maxRecord = 64 << 10
 
-// goneSuffix ends the name of temporary files on their way out.
+// goneSuffix is the suffix of temporary folders during their removal.
 const goneSuffix = ".gone"
 
-// remembered returns the record of a message that the ledger does not know; found is false when there is none.
-func (f *folders) remembered(sender id.Site, message id.Message, uid id.UID) (r Record, found bool, err error) {
+// remembered returns the record of a message that is not in the ledger, and whether there is one.
+func (f *folders) remembered(sender id.Site, message id.Message,
+	uid id.UID) (r Record, found bool, err error) {
 	dir := f.records[sender]
 	if dir == nil {
 		if dir, err = f.own.Dir(string(sender)); err != nil {
@@ -34,7 +35,7 @@ func (f *folders) remembered(sender id.Site, message id.Message, uid id.UID) (r 
 	for _, name := range recordNames(message, uid) {
 		r, err := readRecord(dir, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			break // the next name is only taken when there is this one
+			break // the next name is in use only if this one is
 		}
 		if err != nil {
 			return r, false, err
@@ -46,12 +47,13 @@ func (f *folders) remembered(sender id.Site, message id.Message, uid id.UID) (r 
 	return r, false, nil
 }
 
-// recordNames are the names that a message's record can have: a message id is only a label.
+// recordNames returns the possible names of a message's record: a message id is only a label.
 func recordNames(message id.Message, uid id.UID) []string {
-	return []string{string(message) + recordSuffix, string(message) + " " + string(uid) + recordSuffix}
+	return []string{string(message) + recordSuffix,
+		string(message) + " " + string(uid) + recordSuffix}
 }
 
-// readRecord reads one record. What is none is returned empty.
+// readRecord reads one record. For any other file it returns an empty one.
 func readRecord(dir *beneath.Dir, name string) (r Record, err error) {
 	f, info, err := dir.Open(name)
 	if errors.Is(err, beneath.ErrLink) || errors.Is(err, beneath.ErrNotRegular) {
@@ -71,7 +73,7 @@ func readRecord(dir *beneath.Dir, name string) (r Record, err error) {
 	return r, err
 }
 
-// restore writes the row of a message that was placed before this ledger.
+// restore writes the row of a message that was placed before this ledger began.
 func restore(tx *ledger.Tx, p *placement) error {
 	row := p.Received
 	row.Path, row.Time = filepath.FromSlash(p.before.Path), p.before.Received
@@ -81,8 +83,8 @@ func restore(tx *ledger.Tx, p *placement) error {
 	return tx.Placed(p.Sender, []id.UID{p.UID})
 }
 
-// bringRecords writes the records of what was placed before this ledger began, or in an attempt of which it does not know: its
-// content does not lie beside its list any more.
+// bringRecords writes the missing records of messages that the ledger does not know as half placed.
+// Such a message is in a list of records, and its content has left the folder of the list.
 func (b *Inbox) bringRecords(f *folders) error {
 	return f.temp.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
@@ -112,7 +114,8 @@ func (b *Inbox) bringRecordsOf(f *folders, envelope string) error {
 		if _, err := id.ParseSite(string(r.Sender)); err != nil || dir.Exists(name) {
 			continue
 		}
-		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID, Path: filepath.FromSlash(r.Path)}, from: envelope, item: name}
+		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID,
+			Path: filepath.FromSlash(r.Path)}, from: envelope, item: name}
 		if err := errors.Join(p.setRecord(r), f.writeRecord(p)); err != nil {
 			return err
 		}

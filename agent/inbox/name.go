@@ -9,42 +9,45 @@ import (
 	"unicode/utf8"
 )
 
-// maxName is the longest file name, in bytes of UTF-8, that every file system in use takes.
+// maxName is the longest file name, in bytes of UTF-8, that every common file system accepts.
 const maxName = 255
 
-// PortableName maps a name from outside to one that is safe and the same on every system. It is reversible, by decoding
-// %XX, unless the name had to be shortened:
+// PortableName maps a name from outside to a safe one, the same on every system. Decoding %XX
+// reverses it, unless the name had to be shortened:
 //
-//   - control characters, those that cannot be seen (unseen.go) and < > : " / \ | ? * become %XX, byte by byte;
-//   - so does a last dot or space, which Windows drops, and the first letter of a device name such as CON or com1.txt;
-//   - so does what makes a program act upon a name (acting.go): the first character, or the dot before an extension;
-//   - so does a % that two hexadecimal digits follow, so that nothing decodes to another name;
-//   - a name of more than 255 bytes then keeps its beginning and its extension, with ~ and the first 16 digits of the
-//     SHA-256 of the whole name between them.
+//   - control characters, invisible ones (unseen.go) and < > : " / \ | ? * become %XX, each byte;
+//   - so does a last dot or space, which Windows drops, and the first letter of a device name such
+//     as CON or com1.txt;
+//   - so does the first character, or the dot before the extension, of a name that acts by itself
+//     (acting.go);
+//   - so does a % before two hexadecimal digits, so that no name decodes to another;
+//   - a name of more than 255 bytes then keeps its beginning and its extension, with ~ and the
+//     first 16 digits of the SHA-256 of the whole name between them.
 //
-// Of names in one folder that many disks take for one all but the first get another one: see twin.go.
+// Of several names in one folder that many disks treat as one, all but the first get another name:
+// see twin.go.
 func PortableName(name string) string { return naming{}.portable(name, inFolder) }
 
-// naming is the rule as it is configured.
+// naming is the configured rule for names.
 type naming struct {
-	keepHidden bool // a leading dot stays
+	keepHidden bool // keep a leading dot
 }
 
 // kind is the place of a name.
 type kind int
 
 const (
-	inFolder  kind = iota // in a folder that was received
-	asTwin                // the same, beside another one that many disks would take for it
-	asMessage             // of the message itself, in the folder of its sender
+	inFolder  kind = iota // in a received folder
+	asTwin                // there, beside a name that many disks treat as the same
+	asMessage             // the message itself, in its sender's folder
 )
 
-// portable makes the portable name. Of that of a twin more becomes %XX: each capital of A to Z, each character beyond ASCII,
-// and the first character that otherwise would have stayed as it is. So it is none of those that it would be taken for, and
-// decodes to the name as any portable name does.
+// portable returns the portable name. For a twin it escapes more: each capital A to Z, each
+// character beyond ASCII, and the first character that otherwise would stay. So a twin's name
+// differs from the names that disks would confuse it with, and decodes like any portable name.
 func (n naming) portable(name string, k kind) string {
 	var b strings.Builder
-	isTold := k != asTwin // a character is escaped that otherwise would stay
+	isTold := k != asTwin // a twin's extra escape is written
 	isFirstEscaped := isDevice(name) || n.isActing(name, k)
 	dot := actingDot(name)
 	previous := rune(-1)
@@ -55,8 +58,8 @@ func (n naming) portable(name string, k kind) string {
 		switch {
 		case r == utf8.RuneError && size == 1: // not UTF-8
 			escape(&b, name[i:i+1])
-		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]), i == 0 && isFirstEscaped, i == dot,
-			rest == "" && (r == '.' || r == ' '):
+		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]),
+			i == 0 && isFirstEscaped, i == dot, rest == "" && (r == '.' || r == ' '):
 			escape(&b, name[i:i+size])
 		case !isTold, k == asTwin && (r >= 'A' && r <= 'Z' || r >= 0x80):
 			escape(&b, name[i:i+size])
@@ -69,8 +72,8 @@ func (n naming) portable(name string, k kind) string {
 	return fit(b.String(), "", name)
 }
 
-// alternative is the name when the first one is taken: <stem> (<message id>)<extension>, and from the second attempt on
-// with a number.
+// alternative returns the name to use if the first one is taken. It is
+// <stem> (<message id>)<extension>, with a number from the second attempt on.
 func (n naming) alternative(name, id string, attempt int) string {
 	tag := " (" + id + ")"
 	if attempt > 1 {
@@ -79,7 +82,7 @@ func (n naming) alternative(name, id string, attempt int) string {
 	return fit(n.portable(name, asMessage), tag, name)
 }
 
-// fit puts tag before the extension, and shortens what is too long.
+// fit puts tag before the extension, and shortens a name that is too long.
 func fit(portable, tag, whole string) string {
 	ext := path.Ext(portable)
 	if len(ext) > 20 || ext == portable {
@@ -94,7 +97,7 @@ func fit(portable, tag, whole string) string {
 	return cut(stem, maxName-len(tag)-len(ext)) + tag + ext
 }
 
-// cut shortens s to at most n bytes, and splits neither a character nor an escape.
+// cut shortens s to at most n bytes, without splitting a character or an escape.
 func cut(s string, n int) string {
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
@@ -113,7 +116,7 @@ func escape(b *strings.Builder, s string) {
 	}
 }
 
-// isUnsafe reports whether a character is a control character, or one that Windows cannot store.
+// isUnsafe reports whether a character is a control character or one that Windows cannot store.
 func isUnsafe(r rune) bool {
 	return r < 0x20 || r >= 0x7f && r < 0xa0 || strings.ContainsRune(`<>:"/\|?*`, r)
 }
@@ -126,7 +129,8 @@ func isHexDigit(c byte) bool {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')
 }
 
-// isDevice reports whether Windows would take the name for a device, with any extension and trailing spaces.
+// isDevice reports whether Windows treats the name as a device, with any extension and trailing
+// spaces.
 func isDevice(name string) bool {
 	stem, _, _ := strings.Cut(name, ".")
 	stem = strings.ToUpper(strings.TrimRight(stem, " "))

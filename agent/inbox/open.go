@@ -19,14 +19,14 @@ import (
 	"sealpost/statement"
 )
 
-// largeOpeners is how many envelopes beyond api.SmallSize are downloaded at the same time.
+// largeOpeners is the number of concurrent downloads of envelopes beyond api.SmallSize.
 const largeOpeners = 2
 
-// opened is one message whose content lies verified in the temporary folder.
+// opened is one message with verified content in the temporary folder.
 type opened struct {
 	envelope.OpenedMessage
 	temp   string // its name in the delivery's folder
-	synced bool   // its content is durable already
+	synced bool   // its content is already durable
 }
 
 func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
@@ -42,14 +42,16 @@ func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
 	}
 }
 
-// open downloads, decrypts and verifies one envelope into the temporary folder. What may heal is handed back; what is
-// proven to be at fault is refused for ever. An error is the ledger's.
+// open downloads, decrypts and verifies one envelope into the temporary folder. It releases the
+// delivery after a failure that a retry may heal, and refuses one with proof against it. An error
+// comes from the ledger.
 func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	err := b.tryOpen(ctx, d)
-	d.Content = nil // it was read, and is not needed while the message waits to be placed
+	d.Content = nil // free the memory while the message waits to be placed
 	if err == nil {
 		fault.Point("inbox-opened")
-		b.log.Info("opened", "envelope", d.Envelope, "sender", d.Sender, "messages", len(d.messages), "size", d.Size)
+		b.log.Info("opened", "envelope", d.Envelope, "sender", d.Sender,
+			"messages", len(d.messages), "size", d.Size)
 		select {
 		case b.opened <- d:
 		case <-ctx.Done():
@@ -61,7 +63,7 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 		return b.refuse(ctx, d, refusal)
 	}
 	if ctx.Err() != nil {
-		return nil // handed back with all the others
+		return nil // Run releases it
 	}
 	b.release(ctx, d, handing(err, d.attempts, d.Size), err)
 	return nil
@@ -79,19 +81,20 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	if err := b.resumePlacing(ctx, f, d); err != nil {
 		return err
 	}
-	d.dir = string(d.Envelope) + "-" + rand.Text() // never used again: see folders.go
+	d.dir = string(d.Envelope) + "-" + rand.Text() // never reused: see folders.go
 	if err := f.temp.Mkdir(d.dir, 0o700); err != nil {
 		return localError{err}
 	}
 	if err = b.unpack(ctx, f, d); err != nil {
 		if err := f.discard(d.dir); err != nil {
-			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
+			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope,
+				"error", err)
 		}
 	}
 	return err
 }
 
-// unpack writes the verified content of an envelope to its temporary folder.
+// unpack writes the verified content of an envelope to the folder of its attempt.
 func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 	dir, err := f.envelope(d.dir)
 	if err != nil {
@@ -100,8 +103,11 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 	src, stop := b.source(ctx, d)
 	defer stop()
 	opener := envelope.Opener{
-		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier, MaxSize: b.cfg.MaxSize,
-		Pin: func(site id.Site, key id.Hash) error { return b.cfg.Trust.Identity(ctx, site, key) },
+		Network: b.cfg.Network, Site: b.cfg.Site, Keys: b.cfg.Keys, Verifier: b.cfg.Trust.Verifier,
+		MaxSize: b.cfg.MaxSize,
+		Pin: func(site id.Site, key id.Hash) error {
+			return b.cfg.Trust.Identity(ctx, site, key)
+		},
 	}
 	to := newSink(dir, f.form)
 	defer to.close()
@@ -123,7 +129,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 	return nil
 }
 
-// syncLarge makes the content of a large message durable here, where only large ones wait for it.
+// syncLarge makes the content of a large message durable. Here no small message waits for it.
 func (m opened) syncLarge(dir *beneath.Dir) error {
 	switch {
 	case !m.synced:
@@ -135,7 +141,7 @@ func (m opened) syncLarge(dir *beneath.Dir) error {
 	}
 }
 
-// source is the ciphertext: brought along by the lease, or read from the hub in ranges.
+// source returns the ciphertext from the lease, or reads it from the hub in ranges.
 func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 	if d.Content != nil {
 		return bytes.NewReader(d.Content), func() {}
@@ -146,14 +152,15 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 }
 
 func expect(d *delivery) envelope.Expect {
-	e := envelope.Expect{Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Size: d.Size, CRC32C: d.CRC32C, At: d.Spooled}
+	e := envelope.Expect{Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Size: d.Size,
+		CRC32C: d.CRC32C, At: d.Spooled}
 	for _, m := range d.Messages {
 		e.Messages = append(e.Messages, envelope.ExpectMessage{ID: m.ID, UID: m.UID})
 	}
 	return e
 }
 
-// room makes sure that content of this size leaves the reserve free.
+// room returns errFull if content of this size would use the reserve.
 func (b *Inbox) room(f *folders, size int64) error {
 	free, err := f.top.Free()
 	if err != nil {
@@ -165,28 +172,32 @@ func (b *Inbox) room(f *folders, size int64) error {
 	return nil
 }
 
-// refuse signs that the envelope will never be accepted, and why, in a code. The details stay here.
+// refuse signs a final refusal of the envelope, with a code. The details stay at this site.
 func (b *Inbox) refuse(ctx context.Context, d *delivery, why *envelope.Refusal) error {
 	list := make([]statement.ReceiptMessage, len(d.Messages))
 	for i, m := range d.Messages {
-		list[i] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Refused, Code: why.Code}
+		list[i] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Refused,
+			Code: why.Code}
 	}
 	receipt, err := b.sign(d, list)
 	if err != nil {
 		return err
 	}
-	err = b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), why.Error()) })
+	err = b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), why.Error())
+	})
 	if err != nil {
 		return err
 	}
 	fault.Point("inbox-refused")
-	b.log.Error("refused", "envelope", d.Envelope, "sender", d.Sender, "code", why.Code, "error", why.Err)
+	b.log.Error("refused", "envelope", d.Envelope, "sender", d.Sender, "code", why.Code,
+		"error", why.Err)
 	b.done(d)
 	poke(b.settling)
 	return nil
 }
 
-// sign makes the receipt of a delivery: this site's final word on every message in it.
+// sign returns the receipt of a delivery: this site's final outcome of every message in it.
 func (b *Inbox) sign(d *delivery, list []statement.ReceiptMessage) (string, error) {
 	return statement.Sign(b.cfg.Identity, statement.Receipt{
 		V: 1, Network: b.cfg.Network, Envelope: d.Envelope, Sender: d.Sender, Recipient: b.cfg.Site,

@@ -12,17 +12,18 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// keepsOwners reports whether the volume gives a file the owner and the mode of who makes it. Mounts of FAT, SMB and the
-// like give all files one owner and one mode, which say nothing. The file is judged by its handle: it cannot be another.
+// keepsOwners reports whether a new file keeps its owner and mode on the volume. FAT, SMB and
+// similar mounts give all files one owner and one mode, which prove nothing. The check uses the
+// open file, which no other account can swap.
 func keepsOwners(d *beneath.Dir) (bool, error) {
 	name := probe + rand.Text()
 	f, err := d.Create(name, 0o600)
 	if err != nil {
 		return false, err
 	}
-	f.Chmod(0o600) //nolint:errcheck // a default access list may have taken rights; where modes are fixed it may fail
+	f.Chmod(0o600) //nolint:errcheck // undoes a default access list; fails on fixed modes
 	info, err := f.Stat()
-	d.Remove(name) //nolint:errcheck // another account may have been quicker
+	d.Remove(name) //nolint:errcheck // another account may have removed it
 	if err = errors.Join(err, f.Close()); err != nil {
 		return false, err
 	}
@@ -30,8 +31,9 @@ func keepsOwners(d *beneath.Dir) (bool, error) {
 	return ok && st.Uid == uint32(os.Geteuid()) && info.Mode().Perm() == 0o600, nil
 }
 
-// give gives an open file or folder, just made by this account, its group and mode. A default access list has decided already
-// who gets less than the mode, and a new mode would cut it: isListed is asked only then.
+// give sets the group and mode of an open file or folder that this account has just made. It asks
+// isListed only if the mode differs: a default access list has set it then, and a new mode would
+// cut that list.
 func (a access) give(f *os.File, mode fs.FileMode, isListed func() bool) error {
 	if !a.isKept {
 		return nil
@@ -51,8 +53,8 @@ func (a access) give(f *os.File, mode fs.FileMode, isListed func() bool) error {
 	return setMode(f, mode, info.Mode()&fs.ModeSetgid)
 }
 
-// settle gives a folder of the service's own its group and mode, whatever they were. What is made in it belongs to the group:
-// it hands that on (setgid) unless it is that of this process.
+// settle sets the group and mode of an own folder. It sets setgid, so that new entries get the
+// group, unless the group is that of this process.
 func (a access) settle(d *beneath.Dir, mode fs.FileMode) error {
 	if !a.isKept {
 		return nil
@@ -79,7 +81,8 @@ func (a access) settle(d *beneath.Dir, mode fs.FileMode) error {
 	})
 }
 
-// setMode sets a mode. Services under systemd may not set the setgid bit (RestrictSUIDSGID), and then it is left out.
+// setMode sets a mode. It leaves setgid out if it may not set it, as under systemd with
+// RestrictSUIDSGID.
 func setMode(f *os.File, mode, setgid fs.FileMode) error {
 	err := f.Chmod(mode | setgid)
 	if setgid != 0 && errors.Is(err, fs.ErrPermission) {

@@ -7,7 +7,7 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// The access list of the inbox decides who can read and change what lies in it.
+// On Windows the access list of the inbox decides about reading and changing its entries.
 
 func keepsOwners(*beneath.Dir) (bool, error) { return false, nil }
 

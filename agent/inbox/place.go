@@ -20,11 +20,11 @@ import (
 
 const (
 	placeGroup    = 64  // envelopes placed together
-	placeMessages = 512 // messages placed together, about
+	placeMessages = 512 // messages placed together, approximately
 )
 
-// placeAll places opened envelopes in groups: as many as wait, so that many share the syncs and commits, and one alone
-// does not wait for company.
+// placeAll places opened envelopes in groups of all that wait. A group shares its syncs and
+// commits, and a single envelope never waits for others.
 func (b *Inbox) placeAll(ctx context.Context) error {
 	for {
 		select {
@@ -50,25 +50,26 @@ func (b *Inbox) placeAll(ctx context.Context) error {
 // placement is one message on its way from the temporary folder to its place.
 type placement struct {
 	ledger.Received
-	sha256 id.Hash // of a file's content
-	signer id.Hash // the identity that the signature showed
+	sha256 id.Hash // of the content of a file
+	signer id.Hash // the identity key that signed it
 	file   bool    // not a folder
-	synced bool    // its content is durable already
-	known  bool    // an equal one is in the inbox already: no second copy
-	before *Record // of a known one that was placed before this ledger
+	synced bool    // its content is already durable
+	known  bool    // the same message is already in the inbox
+	before *Record // its record, if known and not in this ledger
 	code   string
 
-	from, item string // the folder of the attempt, and the content's name in it
+	from, item string // the attempt's folder, and the content's name in it
 	record     Record
-	text       []byte // the record as JSON; nil after an interruption that left none
-	recorded   string // the name under which it was written
+	text       []byte // the record as JSON; nil if a crash left none
+	recorded   string // the name of its file
 }
 
-// name is that of the content in its sender's folder.
+// name returns the name of the content in its sender's folder.
 func (p *placement) name() string { return filepath.Base(p.Path) }
 
-// placeGroup makes content durable, writes where it goes, renames it there, makes that durable, and writes that it is
-// there, together with the signed receipts. A local failure hands the group back, or what is of one sender.
+// placeGroup makes content durable, writes its target to the ledger, renames it, and makes that
+// durable. Then it commits the messages as placed, with the signed receipts. A local failure
+// releases the group, or the deliveries of one sender.
 func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	f, err := b.enter(ctx)
 	if err != nil {
@@ -90,13 +91,16 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 			return err
 		}
 	}
-	placements = slices.DeleteFunc(placements, func(p *placement) bool { return f.failed[p.Sender] != nil })
+	placements = slices.DeleteFunc(placements, func(p *placement) bool {
+		return f.failed[p.Sender] != nil
+	})
 	if err := b.finish(ctx, done, placements); err != nil {
 		return b.handGroupBack(ctx, done, err)
 	}
 	for _, d := range done {
 		if err := f.removeTemp(d.dir); err != nil {
-			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope, "error", err)
+			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope,
+				"error", err)
 		}
 		b.done(d)
 	}
@@ -104,19 +108,22 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	return nil
 }
 
-// handGroupBack releases deliveries after a local failure. It passes on any other error.
+// handGroupBack releases deliveries after a local failure. It returns any other error.
 func (b *Inbox) handGroupBack(ctx context.Context, group []*delivery, err error) error {
 	if onlyLocal(err) != nil {
 		return ignoreCancel(ctx, err)
 	}
-	// What is half placed stays as it is: its rows say where, and the next attempt goes on from there.
-	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest { return handing(err, d.attempts, d.Size) }, err)
+	// Half placed content stays: its rows have its target, and the next attempt continues from
+	// there.
+	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest {
+		return handing(err, d.attempts, d.Size)
+	}, err)
 	return nil
 }
 
-// plan decides what becomes of each message: placed, known already, or refused because its identity was used before for
-// other content.
-func (b *Inbox) plan(ctx context.Context, f *folders, group []*delivery) (list []*placement, err error) {
+// plan decides whether to place each message, or it is known, or refused for a reused identity.
+func (b *Inbox) plan(ctx context.Context, f *folders,
+	group []*delivery) (list []*placement, err error) {
 	type identity struct {
 		sender id.Site
 		uid    id.UID
@@ -129,10 +136,13 @@ func (b *Inbox) plan(ctx context.Context, f *folders, group []*delivery) (list [
 				return err
 			}
 			for _, m := range d.messages {
-				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced, sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
-					Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name, Digest: m.Digest, Fingerprint: m.Fingerprint,
-					Size: m.Size, Sent: m.Sent, Temp: joinTemp(d.dir, m.temp), Time: time.Now().UTC().Truncate(time.Millisecond),
-				}, from: d.dir, item: m.temp}
+				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced,
+					sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
+						Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name,
+						Digest: m.Digest, Fingerprint: m.Fingerprint, Size: m.Size, Sent: m.Sent,
+						Temp: joinTemp(d.dir, m.temp),
+						Time: time.Now().UTC().Truncate(time.Millisecond),
+					}, from: d.dir, item: m.temp}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
 					if digest, known, err = f.earlier(rows, p); err != nil {
@@ -155,7 +165,7 @@ func (b *Inbox) plan(ctx context.Context, f *folders, group []*delivery) (list [
 	return list, err
 }
 
-// received returns the rows of those messages of a delivery that the ledger knows, by identity.
+// received returns the ledger's rows of a delivery's messages, by identity.
 func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 	list, err := tx.ReceivedOf(d.Sender, uids(d))
 	rows := make(map[id.UID]ledger.Received, len(list))
@@ -165,13 +175,15 @@ func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 	return rows, err
 }
 
-// errHalfPlaced hands back a message that another envelope has too, and that is half placed.
+// errHalfPlaced means that the message is half placed from another envelope.
 var errHalfPlaced = errors.New(words.HalfPlaced)
 
-// earlier returns the digest of what was placed for a message's identity, from the ledger's rows or from the records.
-func (f *folders) earlier(rows map[id.UID]ledger.Received, p *placement) (digest id.Hash, known bool, err error) {
+// earlier returns the digest of the message placed under the same identity, from the ledger or the
+// records.
+func (f *folders) earlier(rows map[id.UID]ledger.Received,
+	p *placement) (digest id.Hash, known bool, err error) {
 	if row, known := rows[p.UID]; known {
-		if !row.Placed { // another envelope with it stopped half way, after this one was opened
+		if !row.Placed { // another envelope with it stopped half way after this one was opened
 			return row.Digest, false, errHalfPlaced
 		}
 		return row.Digest, true, nil
@@ -183,7 +195,8 @@ func (f *folders) earlier(rows map[id.UID]ledger.Received, p *placement) (digest
 	return r.Content.Digest, known, err
 }
 
-// placeFiles brings the new messages of a group to their places, durably. What is of one sender alone is noted as failed.
+// placeFiles moves the new messages of a group to their places, durably. A failure for one sender
+// is recorded in f.failed.
 func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) error {
 	var fresh []*placement
 	taken := map[string]bool{}
@@ -231,13 +244,13 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 	return nil
 }
 
-// withoutFailed returns the placements of those senders for whom nothing has failed.
+// withoutFailed returns the placements of senders without a failure.
 func (f *folders) withoutFailed(list []*placement) []*placement {
 	return slices.DeleteFunc(list, func(p *placement) bool { return f.failed[p.Sender] != nil })
 }
 
-// syncPlaces makes records durable, and the folders in which they and their content lie. No other account can change what
-// lies below .sealpost, so that names are enough there.
+// syncPlaces makes records durable, and the folders of records and content. Names are safe below
+// .sealpost, because no other account can change it.
 func (f *folders) syncPlaces(list []*placement) error {
 	var files, dirs []string
 	var content []*beneath.Dir
@@ -261,7 +274,7 @@ func (f *folders) syncPlaces(list []*placement) error {
 	return f.own.SyncGroup(files, dirs, content...)
 }
 
-// syncContent makes the content of a group durable, with the folders in which it lies.
+// syncContent makes the content of a group durable, with its folders.
 func (f *folders) syncContent(list []*placement) error {
 	var files []string
 	dirs := []string{"."}
@@ -284,7 +297,7 @@ func (f *folders) syncContent(list []*placement) error {
 	return f.temp.SyncGroup(files, dirs)
 }
 
-// choose picks a free name: the sender's, made portable, and if that is taken one with the message id.
+// choose picks a free name: the portable form of the sender's, or one with the message id.
 func (f *folders) choose(p *placement, taken map[string]bool, attempt int) error {
 	dir, err := f.contentOf(p.Sender)
 	if err != nil {
@@ -318,7 +331,8 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Place(rows...) })
 }
 
-// rename moves one message to its place. When the name was taken meanwhile another is chosen, and written down first.
+// rename moves one message to its place. If the name is taken, it writes another to the ledger and
+// retries.
 func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[string]bool) error {
 	from, err := f.envelope(p.from)
 	if err != nil {
@@ -346,16 +360,18 @@ func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[
 	}
 }
 
-// finish writes that the messages are in their places and what each envelope's receipt says, in one commit.
+// finish commits the messages as placed, together with the receipt of each envelope.
 func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement) error {
 	receipts := make([]string, len(group))
 	next := 0
 	for i, d := range group {
 		outcomes := make([]statement.ReceiptMessage, len(d.messages))
 		for j, m := range d.messages {
-			outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: m.Fingerprint}
+			outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID,
+				Outcome: statement.Delivered, Fingerprint: m.Fingerprint}
 			if code := list[next].code; code != "" {
-				outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Refused, Code: code}
+				outcomes[j] = statement.ReceiptMessage{UID: m.UID, Message: m.ID,
+					Outcome: statement.Refused, Code: code}
 			}
 			next++
 		}
@@ -382,7 +398,8 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 			}
 		}
 		for i, d := range group {
-			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID), detail(list, d.Envelope)); err != nil {
+			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID),
+				detail(list, d.Envelope)); err != nil {
 				return err
 			}
 		}
@@ -396,7 +413,7 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 	return nil
 }
 
-// detail is what stays here of why messages of an envelope were refused.
+// detail returns the local explanation of the refusals in an envelope.
 func detail(list []*placement, e id.Envelope) string {
 	for _, p := range list {
 		if p.Envelope == e && p.code != "" {
@@ -406,7 +423,7 @@ func detail(list []*placement, e id.Envelope) string {
 	return ""
 }
 
-// report writes to the log what became of the messages: a line for those of one envelope that were placed, which are most.
+// report logs the outcome of the messages, with one line for the placed ones of an envelope.
 func (b *Inbox) report(list []*placement) {
 	type envelope struct {
 		sender id.Site
@@ -417,7 +434,8 @@ func (b *Inbox) report(list []*placement) {
 	var in envelope
 	flush := func() {
 		if len(in.placed) > 0 {
-			b.log.Info("placed", "messages", id.Ranges(in.placed), "sender", in.sender, "envelope", in.id, "size", in.size)
+			b.log.Info("placed", "messages", id.Ranges(in.placed), "sender", in.sender,
+				"envelope", in.id, "size", in.size)
 		}
 	}
 	for _, p := range list {

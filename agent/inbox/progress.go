@@ -6,7 +6,7 @@ import (
 	"sealpost/internal/progress"
 )
 
-// download is how far a large envelope is read, for people.
+// download is the progress of one large envelope, for users.
 type download struct {
 	*progress.Meter
 	delivery *delivery

@@ -18,17 +18,18 @@ import (
 	"sealpost/internal/id"
 )
 
-// recordSuffix ends the name of a message's record.
+// recordSuffix is the suffix of a record's name.
 const recordSuffix = ".json"
 
-// listFile lies beside the content of an envelope's messages until all of them are in their places, and holds their records:
-// for each the name of its content, a string, and then the record itself, as JSON. A record is written to its place when its
-// content lies in its own; what a crash leaves between is written from here.
+// listFile holds the records of an envelope's messages, beside their content, until all are placed.
+// For each message it has the name of its content, a string, and then the record, both as JSON. A
+// record is written to its place after the content is moved; after a crash between the two it is
+// written from here.
 const listFile = "records"
 
-// Record is what a program at the site may want to know of a message that was placed: one JSON file each, in the inbox
-// under .sealpost/<sender>/<message id>.json. It is written once. sealpost reads it only where its ledger does not know the
-// message: see memory.go.
+// Record describes one placed message for programs at the site. It is a JSON file in the inbox,
+// .sealpost/<sender>/<message id>.json, and written once. sealpost reads it only for a message that
+// is not in its ledger: see memory.go.
 type Record struct {
 	Message  id.Message    `json:"message_id"`
 	UID      id.UID        `json:"uid"`
@@ -37,42 +38,45 @@ type Record struct {
 	Content  RecordContent `json:"content"`
 	Path     string        `json:"path"` // relative to the inbox, with slashes
 	Received time.Time     `json:"received_time"`
-	Signer   id.Hash       `json:"verified_signer"` // the fingerprint of the sender's identity key, pinned and verified
+	// fingerprint of the sender's pinned identity key
+	Signer id.Hash `json:"verified_signer"`
 }
 
-// RecordContent is what was sent.
+// RecordContent describes the content as sent.
 type RecordContent struct {
-	Name   string  `json:"name"`             // as the sender has it
+	Name   string  `json:"name"`             // at the sender
 	Type   string  `json:"type"`             // file or folder
 	Size   int64   `json:"size"`             // bytes; of all files in a folder
 	SHA256 id.Hash `json:"sha256,omitempty"` // of a file
 	Digest id.Hash `json:"digest"`           // over the entries, as the sender signed it
 }
 
-// makeRecord makes the record of a message that is about to be placed.
+// makeRecord sets the record of a message before it is placed.
 func (p *placement) makeRecord() error {
 	kind := envelope.TypeFolder
 	if p.file {
 		kind = envelope.TypeFile
 	}
 	return p.setRecord(Record{
-		Message: p.ID, UID: p.UID, Sender: p.Sender, Sent: p.Sent, Received: p.Time, Signer: p.signer,
-		Content: RecordContent{Name: p.Name, Type: kind, Size: p.Size, SHA256: p.sha256, Digest: p.Digest},
+		Message: p.ID, UID: p.UID, Sender: p.Sender, Sent: p.Sent, Received: p.Time,
+		Signer: p.signer, Content: RecordContent{Name: p.Name, Type: kind, Size: p.Size,
+			SHA256: p.sha256, Digest: p.Digest},
 	})
 }
 
-// setRecord gives a message its record, for the place that it has now.
+// setRecord sets a message's record, with the present path.
 func (p *placement) setRecord(r Record) error {
 	r.Path = filepath.ToSlash(p.Path)
-	text, err := v2.Marshal(r, jsontext.WithIndent("  ")) // of thousands of small files, each of which has a record
+	// v2 is faster, for thousands of small files with a record each
+	text, err := v2.Marshal(r, jsontext.WithIndent("  "))
 	p.record, p.text = r, append(text, '\n')
 	return err
 }
 
-// listed is what a list says of a message.
+// listed returns a message's entry in a list.
 func (p *placement) listed() string { return fmt.Sprintf("%q\n%s", p.item, p.text) }
 
-// writeLists puts the records of each envelope's messages beside their content, to be synced with it.
+// writeLists writes the list of each envelope beside its content, to be synced with it.
 func (f *folders) writeLists(list []*placement) error {
 	texts := map[string]*bytes.Buffer{}
 	for _, p := range list {
@@ -93,7 +97,8 @@ func (f *folders) writeLists(list []*placement) error {
 	return nil
 }
 
-// correctRecord says in the list, durably, that the place has changed: what is said last counts.
+// correctRecord appends a message's new path to its list, durably. The last entry of a message
+// counts.
 func (f *folders) correctRecord(p *placement) error {
 	if p.text == nil {
 		return nil
@@ -113,8 +118,9 @@ func (f *folders) correctRecord(p *placement) error {
 	return errors.Join(err, list.Sync(), list.Close())
 }
 
-// readList returns the records that lie beside content, by the name of that; none when there is no list. What cannot be read
-// any more is an addition that was cut short: the list itself is durable before anything is placed.
+// readList returns the records of a list by the name of their content, or none without a list. An
+// unreadable end is an append that a crash cut short: the list itself is durable before anything is
+// placed.
 func (b *Inbox) readList(dir *beneath.Dir) (map[string]Record, error) {
 	f, _, err := dir.Open(listFile)
 	if err != nil {
@@ -131,7 +137,8 @@ func (b *Inbox) readList(dir *beneath.Dir) (map[string]Record, error) {
 		}
 		if err != nil {
 			if err != io.EOF {
-				b.log.Warn("a list of records ends in what is none", "folder", dir.Path(), "error", err)
+				b.log.Warn("a list of records ends in what is none", "folder", dir.Path(),
+					"error", err)
 			}
 			return list, nil
 		}
@@ -139,8 +146,8 @@ func (b *Inbox) readList(dir *beneath.Dir) (map[string]Record, error) {
 	}
 }
 
-// writeRecord writes the record of a message whose content is in its place. A message id is only a label: the record of another
-// message with the same one stays, and so does whatever else is no record of this one, or of it and cut short.
+// writeRecord writes the record of a message after its content is in place. A message id is only a
+// label: a file of that name stays, unless it is this record or a cut copy of it.
 func (f *folders) writeRecord(p *placement) error {
 	if p.text == nil {
 		return nil
@@ -151,7 +158,8 @@ func (f *folders) writeRecord(p *placement) error {
 	}
 	err = fs.ErrExist
 	for _, name := range recordNames(p.ID, p.UID) {
-		if err = f.writeNew(dir, name, p.text, f.access.records()); errors.Is(err, fs.ErrExist) && begins(dir, name, p.text) {
+		if err = f.writeNew(dir, name, p.text, f.access.records()); errors.Is(err, fs.ErrExist) &&
+			begins(dir, name, p.text) {
 			if err = dir.Remove(name); err == nil {
 				err = f.writeNew(dir, name, p.text, f.access.records())
 			}
@@ -176,9 +184,10 @@ func (f *folders) writeNew(dir *beneath.Dir, name string, text []byte, a access)
 	return errors.Join(err, a.give(file, a.file, f.isListed), file.Close())
 }
 
-// begins tells whether a file holds what a crash may leave of a text that was not synced: all of it, its beginning, or
-// nothing but zeros.
+// begins reports whether a file may be an unsynced text after a crash. Such a file has all of the
+// text, its beginning, or only zeros.
 func begins(dir *beneath.Dir, name string, text []byte) bool {
 	have, err := dir.ReadFile(name, int64(len(text))+1)
-	return err == nil && (bytes.HasPrefix(text, have) || len(have) <= len(text) && len(bytes.Trim(have, "\x00")) == 0)
+	return err == nil && (bytes.HasPrefix(text, have) ||
+		len(have) <= len(text) && len(bytes.Trim(have, "\x00")) == 0)
 }

@@ -15,13 +15,17 @@ import (
 
 const recoverPage = 256
 
-// recover brings what a crash left half placed to its end, drops the rest of the temporary files, and has unconfirmed
-// settlements sent again. A message that cannot be ended now stays as it is: it is tried again when it is leased again.
+// recover finishes half placed messages after a crash, removes other temporary files, and triggers
+// unconfirmed settlements. It leaves a message that it cannot finish now: the next lease of it
+// retries.
 func (b *Inbox) recover(ctx context.Context, f *folders) error {
-	kept := map[string]bool{} // folders of attempts that hold content still
+	kept := map[string]bool{} // attempts that still have content
 	for after := int64(0); ; {
 		var rows []ledger.Received
-		err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.Placing(after, recoverPage); return err })
+		err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+			rows, err = tx.Placing(after, recoverPage)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -35,7 +39,8 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 		}
 		for _, p := range left {
 			kept[p.from] = true
-			b.log.Error("not placed yet", "message", p.ID, "sender", p.Sender, "error", f.failed[p.Sender])
+			b.log.Error("not placed yet", "message", p.ID, "sender", p.Sender,
+				"error", f.failed[p.Sender])
 		}
 	}
 	if err := errors.Join(b.bringRecords(f), f.discardAll(kept)); err != nil {
@@ -45,7 +50,7 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 	return nil
 }
 
-// discardAll removes the folders of all attempts but some.
+// discardAll removes the folders of all attempts except the kept ones.
 func (f *folders) discardAll(kept map[string]bool) error {
 	for {
 		var names []string
@@ -80,8 +85,8 @@ func (f *folders) discardAll(kept map[string]bool) error {
 
 var errEnough = errors.New("enough")
 
-// resumePlacing does for the messages of one delivery what recover does for all: an earlier attempt of this process may
-// have stopped half way, at a full disk or the like.
+// resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
+// have stopped half way, for example on a full disk.
 func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
 	rows, err := b.rowsOf(ctx, d.Sender, uids(d))
 	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
@@ -105,17 +110,22 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 	return nil
 }
 
-// rowsOf reads the rows of those messages that the ledger knows.
-func (b *Inbox) rowsOf(ctx context.Context, sender id.Site, list []id.UID) (rows []ledger.Received, err error) {
-	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { rows, err = tx.ReceivedOf(sender, list); return err })
+// rowsOf returns the ledger's rows of these messages.
+func (b *Inbox) rowsOf(ctx context.Context, sender id.Site,
+	list []id.UID) (rows []ledger.Received, err error) {
+	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		rows, err = tx.ReceivedOf(sender, list)
+		return err
+	})
 	return rows, err
 }
 
-// endPlacing ends placements of which it is not known how far they got, and returns those that it could not end: for each,
-// its sender has failed.
-func (b *Inbox) endPlacing(ctx context.Context, f *folders, rows []ledger.Received) (left []*placement, err error) {
+// endPlacing finishes interrupted placements, and returns those that it could not finish. The
+// senders of those are in f.failed.
+func (b *Inbox) endPlacing(ctx context.Context, f *folders,
+	rows []ledger.Received) (left []*placement, err error) {
 	var ended []*placement
-	lists, taken := map[string]map[string]Record{}, map[string]bool{} // the lists by folder, and what is chosen
+	lists, taken := map[string]map[string]Record{}, map[string]bool{} // by folder; chosen paths
 	for _, row := range rows {
 		p := &placement{Received: row}
 		p.from, p.item, _ = splitTemp(row.Temp)
@@ -138,19 +148,23 @@ func (b *Inbox) endPlacing(ctx context.Context, f *folders, rows []ledger.Receiv
 			if err := tx.Placed(p.Sender, []id.UID{p.UID}); err != nil {
 				return err
 			}
-			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope, "after", "an interruption")
+			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope,
+				"after", "an interruption")
 		}
 		return nil
 	})
 }
 
-// endPlacingOf ends one: content that is still in the temporary folder is renamed now; content that is not was renamed before, and
-// *is* placed, whatever people did with the file since. Its record may be missing all the same.
-func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, lists map[string]map[string]Record, taken map[string]bool) error {
+// endPlacingOf finishes one placement. Content in the temporary folder is renamed now. Missing
+// content was renamed before: it counts as placed, even if users have moved it since. Its record
+// may still be missing.
+func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement,
+	lists map[string]map[string]Record, taken map[string]bool) error {
 	dir, err := f.envelope(p.from)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
-		// The folder outlives the placing. So this is an older copy of the ledger, and the record says how it went on; or it
-		// lies in a second .sealpost that another account has caused, and that was not found.
+		// The folder outlives the placing. So either this is an older copy of the ledger, and the
+		// record has the outcome; or the folder is in a second .sealpost that another account has
+		// caused, and that was not found.
 		r, known, failed := f.remembered(p.Sender, p.ID, p.UID)
 		if failed != nil {
 			return localError{failed}
@@ -182,7 +196,7 @@ func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, list
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return localError{err}
-	default: // it was renamed, and maybe not synced
+	default: // it was renamed, but maybe not synced
 		if _, err := f.contentOf(p.Sender); err != nil {
 			return localError{err}
 		}
@@ -190,7 +204,7 @@ func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement, list
 	return f.writeRecord(p)
 }
 
-// uids are the identities of a delivery's messages.
+// uids returns the identities of a delivery's messages.
 func uids(d *delivery) []id.UID {
 	list := make([]id.UID, len(d.Messages))
 	for i, m := range d.Messages {

@@ -16,13 +16,16 @@ const (
 	settleBytes   = api.MaxJSON / 2 // of receipts in one request
 )
 
-// settleAll sends every receipt that the hub has not confirmed, from the ledger: a settlement states a fact, so that it
-// may be repeated and needs no live lease.
+// settleAll sends every unconfirmed receipt from the ledger. A settlement states a fact: repeating
+// it is harmless, and it needs no lease.
 func (b *Inbox) settleAll(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for {
 		var list []ledger.Delivery
-		err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unsettled(api.MaxLeases); return err })
+		err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+			list, err = tx.Unsettled(api.MaxLeases)
+			return err
+		})
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
@@ -54,7 +57,8 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 	}
 }
 
-// first cuts a list off where its receipts become too many bytes for one request; one always stays.
+// first returns the beginning of a list that fits into one request of most bytes, at least one
+// entry.
 func first(list []ledger.Delivery, most int) []ledger.Delivery {
 	for i, d := range list {
 		if most -= len(d.Receipt); most < 0 && i > 0 {
@@ -75,9 +79,11 @@ func (b *Inbox) send(ctx context.Context, list []ledger.Delivery) ([]api.Settled
 	return b.hub.Settle(ctx, settlements)
 }
 
-// settled records what the hub has confirmed. A delivery that it does not know was of a hub that is gone: if its sender
-// publishes it again it is settled then, with the same receipt.
-func (b *Inbox) settled(ctx context.Context, list []ledger.Delivery, answers []api.SettledDelivery) error {
+// settled records the settlements that the hub has confirmed. A delivery that the hub does not know
+// belongs to a former hub: if its sender publishes it again, it is settled then, with the same
+// receipt.
+func (b *Inbox) settled(ctx context.Context, list []ledger.Delivery,
+	answers []api.SettledDelivery) error {
 	fault.Point("inbox-settled")
 	var wait bool
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -105,7 +111,8 @@ func (b *Inbox) settled(ctx context.Context, list []ledger.Delivery, answers []a
 		case a.Code == "":
 			b.log.Info("settled", "envelope", list[i].Envelope, "sender", list[i].Sender)
 		default:
-			b.log.Warn("not settled", "envelope", list[i].Envelope, "sender", list[i].Sender, "code", a.Code)
+			b.log.Warn("not settled", "envelope", list[i].Envelope, "sender", list[i].Sender,
+				"code", a.Code)
 		}
 	}
 	if wait {

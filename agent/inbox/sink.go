@@ -13,34 +13,35 @@ import (
 	"sealpost/internal/fault"
 )
 
-// form is how content is written.
+// form is the form in which content is written.
 type form struct {
 	naming         naming
 	access         access
-	isListed       func() bool // a default access list decides who gets what is made
+	isListed       func() bool // whether a default access list sets permissions
 	keepExecutable bool
 }
 
-// sink writes content below a folder of its own, as <message>[/<path below the message's own folder>]. It maps names to
-// portable ones.
+// sink writes content below its own folder, as <message>[/<path below the message's own folder>].
+// It maps names to portable ones.
 //
-// A folder's time is set at the end, because writing into it changes it; until then the times lie in a file, since there
-// may be any number of folders.
+// It sets the times of folders at the end, because writing into a folder changes its time. Until
+// then they are in a file, because the number of folders has no limit.
 type sink struct {
 	form
 	root  *beneath.Dir
-	times *os.File // of folders; nil: there is none
+	times *os.File // of folders; nil: none
 	twins twins
 
-	at string       // the folder below root that was written into last; empty: root
-	in *beneath.Dir // that folder
+	at string       // the open folder below root; empty: root
+	in *beneath.Dir // its handle
 }
 
 func newSink(root *beneath.Dir, f form) *sink {
-	return &sink{form: f, root: root, in: root, twins: twins{naming: f.naming, names: sums{root: root}}}
+	return &sink{form: f, root: root, in: root,
+		twins: twins{naming: f.naming, names: sums{root: root}}}
 }
 
-// timesFile cannot be a message, which is named by its number.
+// timesFile is no message: those have numbers as names.
 const timesFile = "times"
 
 type dirTime struct {
@@ -48,7 +49,8 @@ type dirTime struct {
 	Time time.Time `json:"time"`
 }
 
-// folder opens the folder in which an entry lies. Entries of one folder mostly follow one another.
+// folder returns the open folder of an entry. It keeps one open, since entries of a folder mostly
+// follow each other.
 func (s *sink) folder(name string) (dir *beneath.Dir, base string, err error) {
 	at, base := filepath.Split(name)
 	if at == s.at {
@@ -65,7 +67,7 @@ func (s *sink) folder(name string) (dir *beneath.Dir, base string, err error) {
 	return next, base, nil
 }
 
-// leave closes the folder that was written into last.
+// leave closes the open folder and returns to root.
 func (s *sink) leave() {
 	if s.in != s.root {
 		s.in.Close()
@@ -74,7 +76,9 @@ func (s *sink) leave() {
 }
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error { return dir.Mkdir(name, s.access.dir) })
+	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error {
+		return dir.Mkdir(name, s.access.dir)
+	})
 	if err == nil {
 		err = s.giveFolder(name)
 	}
@@ -92,7 +96,7 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 	return nil
 }
 
-// giveFolder gives a folder its access, and makes it the one that is written into next.
+// giveFolder sets the access of a folder, and keeps it open for the next entries.
 func (s *sink) giveFolder(name string) error {
 	dir, _, err := s.folder(filepath.Join(name, "x"))
 	if err == nil {
@@ -104,7 +108,7 @@ func (s *sink) giveFolder(name string) error {
 	return nil
 }
 
-// finish gives the folders their times.
+// finish sets the times of the folders.
 func (s *sink) finish() error {
 	s.leave()
 	if s.times == nil {
@@ -132,11 +136,12 @@ func (s *sink) close() {
 	s.leave()
 	s.twins.names.close()
 	if s.times != nil {
-		s.times.Close() //nolint:errcheck // it was read, and goes with the temporary folder
+		s.times.Close() //nolint:errcheck // only read; the attempt's folder is removed with it
 	}
 }
 
-func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time, _ int64) (io.WriteCloser, error) {
+func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time,
+	_ int64) (io.WriteCloser, error) {
 	mode := s.access.file
 	if isExecutable && s.keepExecutable {
 		mode = executable(mode)
@@ -150,7 +155,8 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.access.give(file.File, mode, s.isListed), markFromElsewhere(file.File)); err != nil {
+	if err := errors.Join(s.access.give(file.File, mode, s.isListed),
+		markFromElsewhere(file.File)); err != nil {
 		return nil, localError{errors.Join(err, file.File.Close())}
 	}
 	return file, nil
@@ -171,7 +177,7 @@ func (f *sinkFile) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close gives the file its time. It does not sync: a group of messages is synced at once before it is placed.
+// Close sets the file's time. It does not sync: placeGroup syncs a group of messages at once.
 func (f *sinkFile) Close() error {
 	fault.Point("inbox-written")
 	err := durable.SetTime(f.File, f.mtime)

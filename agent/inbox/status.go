@@ -11,29 +11,35 @@ import (
 	"sealpost/internal/id"
 )
 
-// Status is how the inbox stands, for people and machines.
+// Status is the state of the inbox, for users and programs.
 type Status struct {
-	Opening   int                    `json:"opening"`        // envelopes leased and not placed yet
-	Downloads []Download             `json:"downloads"`      // large envelopes under way
-	Full      string                 `json:"full,omitempty"` // why nothing is leased: its volume has no room
-	Away      string                 `json:"away,omitempty"` // why the inbox cannot be used: its disk is away
-	Released  map[id.Envelope]string `json:"released"`       // envelopes handed back since the start, or stuck, and why
-	Refused   []Refused              `json:"refused"`        // envelopes refused, newest first; the detail never leaves this site
-	Latest    []Message              `json:"latest"`         // the messages placed last, newest first
+	Opening   int        `json:"opening"`   // envelopes leased and not yet placed
+	Downloads []Download `json:"downloads"` // large envelopes under way
+	// reason for leasing nothing: no space
+	Full string `json:"full,omitempty"`
+	// reason for which the inbox is unusable
+	Away string `json:"away,omitempty"`
+	// reasons of released and stuck envelopes
+	Released map[id.Envelope]string `json:"released"`
+	// newest first; the detail never leaves this site
+	Refused []Refused `json:"refused"`
+	// the latest messages, newest first
+	Latest []Message `json:"latest"`
 }
 
-// Download is how far a large envelope is.
+// Download is the progress of one large envelope.
 type Download struct {
 	Envelope id.Envelope `json:"envelope_id"`
 	Message  id.Message  `json:"message_id"` // the first in it
 	Sender   id.Site     `json:"sender_id"`
 	Done     int64       `json:"done_bytes"`
 	Size     int64       `json:"size_bytes"`
-	Rate     int64       `json:"bytes_per_second"` // of the last seconds; 0: it stands still, or has only begun
-	Left     int64       `json:"seconds_left"`     // at that rate; 0: nobody knows
+	// of the last seconds; 0: stalled or just begun
+	Rate int64 `json:"bytes_per_second"`
+	Left int64 `json:"seconds_left"` // at that rate; 0: unknown
 }
 
-// Refused is an envelope that was refused for ever.
+// Refused is one envelope with a final refusal.
 type Refused struct {
 	Envelope id.Envelope `json:"envelope_id"`
 	Sender   id.Site     `json:"sender_id"`
@@ -46,7 +52,7 @@ type Message struct {
 	ID       id.Message `json:"message_id"`
 	UID      id.UID     `json:"uid"`
 	Sender   id.Site    `json:"sender_id"`
-	Name     string     `json:"name"` // as the sender has it
+	Name     string     `json:"name"` // at the sender
 	Path     string     `json:"path"` // relative to the inbox
 	Size     int64      `json:"size"`
 	Placed   bool       `json:"placed"`
@@ -54,7 +60,7 @@ type Message struct {
 	Received time.Time  `json:"received_time"`
 }
 
-// Status returns how the inbox stands, with the latest messages.
+// Status returns the state of the inbox, with the latest messages.
 func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Released: map[id.Envelope]string{}}
 	b.mu.Lock()
@@ -62,21 +68,25 @@ func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	maps.Copy(s.Released, b.trouble)
 	for e, p := range b.progress {
 		now := p.State(time.Now())
-		d := Download{Envelope: e, Sender: p.delivery.Sender, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())}
+		d := Download{Envelope: e, Sender: p.delivery.Sender, Done: now.Done, Size: now.Size,
+			Rate: now.Rate, Left: int64(now.Left.Seconds())}
 		if len(p.delivery.Messages) > 0 {
 			d.Message = p.delivery.Messages[0].ID
 		}
 		s.Downloads = append(s.Downloads, d)
 	}
 	b.mu.Unlock()
-	slices.SortFunc(s.Downloads, func(a, b Download) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
+	slices.SortFunc(s.Downloads, func(a, b Download) int {
+		return strings.Compare(string(a.Envelope), string(b.Envelope))
+	})
 	return s, b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		refusals, err := tx.Refusals(latest)
 		if err != nil {
 			return err
 		}
 		for _, r := range refusals {
-			s.Refused = append(s.Refused, Refused{Envelope: r.Envelope, Sender: r.Sender, Detail: r.Detail, Time: r.Time})
+			s.Refused = append(s.Refused, Refused{Envelope: r.Envelope, Sender: r.Sender,
+				Detail: r.Detail, Time: r.Time})
 		}
 		rows, err := tx.LatestReceived(latest)
 		for _, r := range rows {
@@ -86,7 +96,7 @@ func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	})
 }
 
-// Messages returns what came under a message id.
+// Messages returns the messages with an id. Several may have one, as it is only a label.
 func (b *Inbox) Messages(ctx context.Context, message id.Message) (list []Message, err error) {
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		rows, err := tx.ReceivedByID(message)
@@ -98,10 +108,11 @@ func (b *Inbox) Messages(ctx context.Context, message id.Message) (list []Messag
 	return list, err
 }
 
-// findSpan is how many rows one view of a search looks through.
+// findSpan is the number of rows that one view of a search reads.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, as the sender has it or as it lies here, newest first, at most limit.
+// Find returns messages with part in the file's name, at the sender or in the inbox. It returns at
+// most limit, newest first.
 func (b *Inbox) Find(ctx context.Context, part string, limit int) (found []Message, err error) {
 	for before := int64(0); ; {
 		err := b.ledger.View(ctx, func(tx *ledger.Tx) error {
@@ -119,5 +130,6 @@ func (b *Inbox) Find(ctx context.Context, part string, limit int) (found []Messa
 }
 
 func describe(r ledger.Received) Message {
-	return Message{ID: r.ID, UID: r.UID, Sender: r.Sender, Name: r.Name, Path: r.Path, Size: r.Size, Placed: r.Placed, Sent: r.Sent, Received: r.Time}
+	return Message{ID: r.ID, UID: r.UID, Sender: r.Sender, Name: r.Name, Path: r.Path, Size: r.Size,
+		Placed: r.Placed, Sent: r.Sent, Received: r.Time}
 }

@@ -18,14 +18,15 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// Names in one folder that differ in the case of letters, or in how an accent is written, are one name on many disks: those
-// of Windows and of the Mac, and the stick that a folder is copied to. So of several such the first keeps its name, and each
-// other one is a twin and gets a name of its own: on every system, in the same way.
+// Names in one folder that differ only in case or in the encoding of accents are one name on many
+// disks: those of Windows and macOS, and USB sticks. So the first of them keeps its name, and each
+// other is a twin and gets its own name, the same on every system.
 
-// folded is the same for all names that are one where case and the way of writing accents do not count.
+// folded returns the same text for all names that differ only in case or in the encoding of
+// accents.
 func folded(name string) string {
 	if isASCII(name) {
-		return strings.ToUpper(name) // what the other way comes to
+		return strings.ToUpper(name) // the same result, faster
 	}
 	return norm.NFD.String(strings.Map(firstCase, norm.NFD.String(name)))
 }
@@ -34,7 +35,7 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
-// firstCase is the lowest of the characters that differ in case alone.
+// firstCase returns the lowest character that differs from r only in case.
 func firstCase(r rune) rune {
 	lowest := r
 	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
@@ -43,27 +44,29 @@ func firstCase(r rune) rune {
 	return lowest
 }
 
-// twins remembers, in constant memory, which names in the folders of an envelope's messages are taken.
+// twins remembers the names in the folders of an envelope's messages, in constant memory.
 type twins struct {
 	naming naming
 	names  sums
-	any    bool // there is one
+	any    bool // a twin exists
 }
 
-// second says whether the name of an entry would be taken for that of one before it in the same folder.
+// second reports whether many disks would confuse an entry's name with an earlier one in its
+// folder.
 func (t *twins) second(message int, path string) (bool, error) {
 	at := strings.LastIndexByte(path, '/')
 	if at < 0 {
-		return false, nil // the message itself: nothing lies beside it
+		return false, nil // the message itself: no entry beside it
 	}
-	fresh, err := t.names.add(sum("name", message, path[:at], folded(t.naming.portable(path[at+1:], inFolder))))
+	fresh, err := t.names.add(sum("name", message, path[:at],
+		folded(t.naming.portable(path[at+1:], inFolder))))
 	if err != nil || fresh {
 		return false, err
 	}
 	return true, t.mark(message, path)
 }
 
-// mark remembers a twin: what lies in it is looked for under its name.
+// mark records a twin, so that tempName finds entries in it under its name.
 func (t *twins) mark(message int, path string) error {
 	t.any = true
 	_, err := t.names.add(sum("twin", message, path))
@@ -77,7 +80,8 @@ func (t *twins) is(message int, path string) (bool, error) {
 	return t.names.has(sum("twin", message, path))
 }
 
-// tempName is where an entry lies under the temporary folder: <message>[/<portable path below the message's own folder>].
+// tempName returns the path of an entry in the temporary folder: <message>[/<portable path below
+// the message's own folder>].
 func (t *twins) tempName(message int, path string) (string, error) {
 	name := strconv.Itoa(message)
 	for start := strings.IndexByte(path, '/') + 1; start > 0 && start <= len(path); {
@@ -99,8 +103,10 @@ func (t *twins) tempName(message int, path string) (string, error) {
 	return name, nil
 }
 
-// make creates an entry under its name. A disk may take even more names for one than folded does; then it is a twin too.
-func (s *sink) make(message int, path string, create func(dir *beneath.Dir, name string) error) (string, error) {
+// make creates an entry under its name. If the disk confuses even more names than folded, the entry
+// becomes a twin too.
+func (s *sink) make(message int, path string,
+	create func(dir *beneath.Dir, name string) error) (string, error) {
 	twin, err := s.twins.second(message, path)
 	if err != nil {
 		return "", localError{err}
@@ -127,30 +133,30 @@ func (s *sink) make(message int, path string, create func(dir *beneath.Dir, name
 	}
 }
 
-// sum stands for a few words. Should two things ever have the same, a name is taken for a twin that is none: on every
-// system, and it can still be told what it was.
+// sum returns a hash of words. A collision makes a name a twin without need: on every system, and
+// it still decodes.
 func sum(kind string, message int, words ...string) uint64 {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d", kind, message)
 	for _, w := range words {
-		io.WriteString(h, "\x00"+w) //nolint:errcheck // a hash never fails; no name holds a NUL
+		io.WriteString(h, "\x00"+w) //nolint:errcheck // a hash never fails; no name has a NUL
 	}
-	return max(1, binary.BigEndian.Uint64(h.Sum(nil))) // 0 is an empty slot
+	return max(1, binary.BigEndian.Uint64(h.Sum(nil))) // 0 means an empty slot
 }
 
-// fewSums is how many sums are kept in memory.
+// fewSums limits the sums in memory.
 const fewSums = 4096
 
-// sums is a set. What does not stay small is a hash table in a file, of which no slot is ever freed.
+// sums is a set. A large one is a hash table in a file, and frees no slot.
 type sums struct {
-	root  *beneath.Dir // of the file
+	root  *beneath.Dir // the folder of the file
 	few   map[uint64]bool
-	file  *os.File // nil: all are among the few
+	file  *os.File // nil: all are in few
 	slots int64
 	used  int64
 }
 
-// sumsFile cannot be a message, which is named by its number.
+// sumsFile begins the file's name. It is no message: those have numbers as names.
 const sumsFile = "names"
 
 func (s *sums) has(sum uint64) (bool, error) {
@@ -161,7 +167,7 @@ func (s *sums) has(sum uint64) (bool, error) {
 	return found, err
 }
 
-// add says whether the sum is new.
+// add adds a sum and reports whether it is new.
 func (s *sums) add(sum uint64) (fresh bool, err error) {
 	if s.file == nil {
 		if s.few[sum] {
@@ -175,7 +181,7 @@ func (s *sums) add(sum uint64) (fresh bool, err error) {
 			return true, nil
 		}
 	}
-	if s.used >= s.slots/2 { // also when there is no file yet
+	if s.used >= s.slots/2 { // or no file yet
 		if err := s.grow(); err != nil {
 			return false, err
 		}
@@ -193,7 +199,7 @@ func (s *sums) put(sum uint64) (fresh bool, err error) {
 	return true, err
 }
 
-// find returns the slot of a sum, or the empty one that it would take.
+// find returns the slot of a sum, or the empty slot for it.
 func (s *sums) find(sum uint64) (slot int64, found bool, err error) {
 	var buf [8]byte
 	for slot = int64(sum % uint64(s.slots)); ; slot = (slot + 1) % s.slots {
@@ -250,6 +256,6 @@ func (s *sums) grow() error {
 
 func (s *sums) close() {
 	if s.file != nil {
-		s.file.Close() //nolint:errcheck // nothing reads it again
+		s.file.Close() //nolint:errcheck // it is not read again
 	}
 }

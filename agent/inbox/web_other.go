@@ -4,5 +4,5 @@ package inbox
 
 import "os"
 
-// markFromElsewhere does nothing: the mark is of Windows.
+// markFromElsewhere does nothing: only Windows has the mark.
 func markFromElsewhere(*os.File) error { return nil }

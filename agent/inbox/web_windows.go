@@ -12,9 +12,9 @@ const (
 	zoneText   = "[ZoneTransfer]\r\nZoneId=3\r\n" // 3: the internet
 )
 
-// markFromElsewhere gives an open file the Mark of the Web: Windows asks before it runs such a file, Office shows it in
-// protected view, and Explorer no preview of it. The mark is a stream of the file, opened relative to its handle. Volumes
-// that have no streams get none.
+// markFromElsewhere gives an open file the Mark of the Web. Windows asks before it runs such a
+// file, Office opens it in protected view, and Explorer shows no preview. The mark is a stream of
+// the file, opened relative to its handle. Volumes without streams get none.
 func markFromElsewhere(f *os.File) error {
 	name, err := windows.NewNTUnicodeString(zoneStream)
 	if err != nil {
@@ -26,11 +26,12 @@ func markFromElsewhere(f *os.File) error {
 	const options = windows.FILE_SYNCHRONOUS_IO_NONALERT | windows.FILE_NON_DIRECTORY_FILE
 	var h windows.Handle
 	var status windows.IO_STATUS_BLOCK
-	err = windows.NtCreateFile(&h, windows.FILE_GENERIC_WRITE, &stream, &status, nil, windows.FILE_ATTRIBUTE_NORMAL, share, windows.FILE_OVERWRITE_IF, options, 0, 0)
+	err = windows.NtCreateFile(&h, windows.FILE_GENERIC_WRITE, &stream, &status, nil,
+		windows.FILE_ATTRIBUTE_NORMAL, share, windows.FILE_OVERWRITE_IF, options, 0, 0)
 	if err != nil {
 		return nil
 	}
-	defer windows.CloseHandle(h) //nolint:errcheck // it was written through
+	defer windows.CloseHandle(h) //nolint:errcheck // already written
 	var written uint32
 	return windows.WriteFile(h, []byte(zoneText), &written, nil)
 }
