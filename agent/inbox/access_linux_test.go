@@ -14,7 +14,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// arrive places a file, a program and a folder as an inbox does, under a umask.
+// arrive places a file, a program and a folder like an inbox, under a umask.
 func arrive(t *testing.T, b *Inbox, umask int) {
 	t.Helper()
 	before := syscall.Umask(umask)
@@ -39,7 +39,7 @@ func arrive(t *testing.T, b *Inbox, umask int) {
 	}
 }
 
-// modes are those of everything in an inbox, by path, with the group.
+// modes returns the mode and the group of each entry in an inbox, by path.
 func modes(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -53,7 +53,8 @@ func modes(t *testing.T, dir string) map[string]string {
 			if strings.HasSuffix(rel, recordSuffix) {
 				rel = "record"
 			}
-			found[rel] = fmt.Sprintf("%04o %d", info.Mode().Perm(), info.Sys().(*syscall.Stat_t).Gid)
+			found[rel] = fmt.Sprintf("%04o %d", info.Mode().Perm(),
+				info.Sys().(*syscall.Stat_t).Gid)
 		}
 		return err
 	}))
@@ -70,8 +71,8 @@ func expectModes(t *testing.T, dir string, want map[string]string) {
 	}
 }
 
-// Whatever the umask, those whom the configuration names may read what arrives, and no others; and they may run programs only
-// where the configuration says so.
+// Under any umask, exactly the configured readers may read received content. They may execute
+// programs only if that is configured.
 func TestWhoMayReadWhatArrives(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o007, 0o077} {
 		for _, c := range []struct {
@@ -102,21 +103,24 @@ func TestWhoMayReadWhatArrives(t *testing.T) {
 				arrive(t, b, umask)
 				in := func(mode string) string { return fmt.Sprint(mode, " ", group) }
 				expectModes(t, b.cfg.Dir, map[string]string{
-					"FL-LAB": in(c.dir), "FL-LAB/data.csv": in(c.file), "FL-LAB/program": in(c.program), "FL-LAB/run": in(c.dir),
+					"FL-LAB": in(c.dir), "FL-LAB/data.csv": in(c.file),
+					"FL-LAB/program": in(c.program), "FL-LAB/run": in(c.dir),
 					"FL-LAB/run/sub": in(c.dir), "FL-LAB/run/sub/deep.csv": in(c.file),
-					ownDir: in(c.memory), ownDir + "/FL-LAB": in(c.memory), "record": in(c.record), tempDir: in("0700"),
+					ownDir: in(c.memory), ownDir + "/FL-LAB": in(c.memory), "record": in(c.record),
+					tempDir: in("0700"),
 				})
 			})
 		}
 	}
 }
 
-// A default access list of the inbox decides, also one that was set after the first message came, and is not cut.
+// A default access list of the inbox decides, also one set after the first message, and is not cut.
 func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 	b := inboxAt(t)
 	dir := b.cfg.Dir
 	entered(t, b).close()
-	out, err := exec.Command("setfacl", "-m", "d:u::rwx,d:g::r-x,d:u:12345:rwx,d:g:54321:r-x,d:m::rwx,d:o::r-x", dir).CombinedOutput()
+	out, err := exec.Command("setfacl", "-m",
+		"d:u::rwx,d:g::r-x,d:u:12345:rwx,d:g:54321:r-x,d:m::rwx,d:o::r-x", dir).CombinedOutput()
 	if err != nil {
 		t.Skipf("SKIPPED: no access lists here: %v %s", err, out)
 	}
@@ -124,12 +128,16 @@ func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 	b = again(b, dir)
 	arrive(t, b, 0o077)
 	for path, want := range map[string]string{
-		"FL-LAB":                  "user::rwx user:12345:rwx group::r-x group:54321:r-x mask::rwx other::---",
-		"FL-LAB/data.csv":         "user::rw- user:12345:rwx group::r-x group:54321:r-x mask::rw- other::---",
-		"FL-LAB/run/sub/deep.csv": "user::rw- user:12345:rwx group::r-x group:54321:r-x mask::rw- other::---",
-		ownDir:                    "user::rwx group::r-x other::---",
+		"FL-LAB": "user::rwx user:12345:rwx group::r-x group:54321:r-x " +
+			"mask::rwx other::---",
+		"FL-LAB/data.csv": "user::rw- user:12345:rwx group::r-x group:54321:r-x " +
+			"mask::rw- other::---",
+		"FL-LAB/run/sub/deep.csv": "user::rw- user:12345:rwx group::r-x group:54321:r-x " +
+			"mask::rw- other::---",
+		ownDir: "user::rwx group::r-x other::---",
 	} {
-		out, err := exec.Command("getfacl", "-cpE", "--access", filepath.Join(dir, path)).CombinedOutput()
+		out, err := exec.Command("getfacl", "-cpE", "--access",
+			filepath.Join(dir, path)).CombinedOutput()
 		if got := strings.Join(strings.Fields(string(out)), " "); err != nil || got != want {
 			t.Errorf("%s: %v\nhave %s\nwant %s", path, err, got, want)
 		}
@@ -141,12 +149,13 @@ func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 	if err != nil || len(matches) != 1 {
 		t.Fatalf("%v, %v", matches, err)
 	}
-	if out, err := exec.Command("getfacl", "-cpE", "--access", matches[0]).CombinedOutput(); err != nil || strings.Contains(string(out), "12345") {
+	if out, err := exec.Command("getfacl", "-cpE", "--access",
+		matches[0]).CombinedOutput(); err != nil || strings.Contains(string(out), "12345") {
 		t.Errorf("without the list: %v\n%s", err, out)
 	}
 }
 
-// An account in the inbox's group reads received files and their records; an account outside of it reads neither.
+// An account in the inbox's group can read received files and their records, and others cannot.
 func TestAccountsReadWhatHasArrived(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can be other accounts")
@@ -154,23 +163,28 @@ func TestAccountsReadWhatHasArrived(t *testing.T) {
 	for _, umask := range []int{0o000, 0o077} {
 		b := inboxAt(t)
 		dir := b.cfg.Dir
-		check(t, errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chown(dir, -1, 4711), os.Chmod(dir, 0o755)))
+		check(t, errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chown(dir, -1, 4711),
+			os.Chmod(dir, 0o755)))
 		arrive(t, b, umask)
 		records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"), "*"+recordSuffix))
 		check(t, err)
-		for _, path := range append(records, filepath.Join(dir, "FL-LAB", "data.csv"), filepath.Join(dir, "FL-LAB", "run", "sub", "deep.csv")) {
+		for _, path := range append(records, filepath.Join(dir, "FL-LAB", "data.csv"),
+			filepath.Join(dir, "FL-LAB", "run", "sub", "deep.csv")) {
 			for gid, may := range map[uint32]bool{4711: true, 4712: false} {
 				cat := exec.Command("cat", path)
-				cat.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: gid}}
+				cat.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345,
+					Gid: gid}}
 				if out, err := cat.CombinedOutput(); (err == nil) != may {
-					t.Errorf("umask %03o: an account of group %d reads %s: %v %s", umask, gid, path, err, out)
+					t.Errorf("umask %03o: an account of group %d reads %s: %v %s", umask, gid, path,
+						err, out)
 				}
 			}
 		}
 	}
 }
 
-// asService runs the calling test again as a service's account with one more group. There it returns the inbox.
+// asService runs the calling test again as a service account with one more group. There it returns
+// the inbox.
 func asService(t *testing.T, dir string) (inbox string) {
 	t.Helper()
 	const variable = "SEALPOST_TEST_INBOX"
@@ -187,16 +201,19 @@ func asService(t *testing.T, dir string) (inbox string) {
 	check(t, errors.Join(err, os.WriteFile(program, text, 0o755)))
 	again := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
 	again.Env, again.Dir = append(os.Environ(), variable+"="+dir, "TMPDIR="+work), work
-	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345, Groups: []uint32{4711}}}
+	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345,
+		Groups: []uint32{4711}}}
 	if out, err := again.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return ""
 }
 
-// A service's account that belongs to the inbox's group gives that to what arrives, also where the folder does not hand it on.
+// A service account in the inbox's group gives that group to content, even without setgid on the
+// folder.
 func TestAServiceGivesTheInboxsGroup(t *testing.T) {
-	for name, mode := range map[string]os.FileMode{"plain": 0o770, "setgid": 0o770 | os.ModeSetgid} {
+	for name, mode := range map[string]os.FileMode{"plain": 0o770,
+		"setgid": 0o770 | os.ModeSetgid} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if os.Geteuid() == 0 {
@@ -207,17 +224,21 @@ func TestAServiceGivesTheInboxsGroup(t *testing.T) {
 				return
 			}
 			expectModes(t, dir, map[string]string{
-				"FL-LAB": "0770 4711", "FL-LAB/data.csv": "0660 4711", "FL-LAB/run/sub": "0770 4711", "FL-LAB/run/sub/deep.csv": "0660 4711",
-				ownDir: "0750 4711", ownDir + "/FL-LAB": "0750 4711", "record": "0640 4711", tempDir: "0700 4711",
+				"FL-LAB": "0770 4711", "FL-LAB/data.csv": "0660 4711",
+				"FL-LAB/run/sub": "0770 4711", "FL-LAB/run/sub/deep.csv": "0660 4711",
+				ownDir: "0750 4711", ownDir + "/FL-LAB": "0750 4711", "record": "0640 4711",
+				tempDir: "0700 4711",
 			})
 		})
 	}
 }
 
-// What the service may not even rename makes the inbox wait, and say what to remove; when that is done it goes on.
+// An entry that the service may not rename makes the inbox wait and name it. After its removal the
+// inbox continues.
 func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
 	dir := t.TempDir()
-	check(t, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.WriteFile(filepath.Join(dir, ownDir), nil, 0o644)))
+	check(t, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky),
+		os.WriteFile(filepath.Join(dir, ownDir), nil, 0o644)))
 	if inbox := asService(t, dir); inbox != "" {
 		b := inboxIn(t, inbox)
 		expectAway(t, b, "remove it")
@@ -227,16 +248,19 @@ func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
 	expectHome(t, inboxIn(t, dir))
 }
 
-// An inbox of an earlier program, whose records only this account could read, is opened to the group, and only for reading.
+// An inbox of an earlier version, with private records, is opened to the group for reading only.
 func TestAnInboxOfAnEarlierProgramIsBroughtUp(t *testing.T) {
 	b := inboxAt(t)
 	dir := b.cfg.Dir
 	own := filepath.Join(dir, ownDir)
-	write(t, filepath.Join(b.records("FL-LAB"), string(message)+recordSuffix), recordOf(t, id.Random128[id.UID]()))
-	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(own, 0o700), os.Chmod(b.records("FL-LAB"), 0o777), os.Chmod(dir, 0o770)))
+	write(t, filepath.Join(b.records("FL-LAB"), string(message)+recordSuffix),
+		recordOf(t, id.Random128[id.UID]()))
+	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(own, 0o700),
+		os.Chmod(b.records("FL-LAB"), 0o777), os.Chmod(dir, 0o770)))
 	entered(t, b)
 	group := os.Getegid()
-	expectModes(t, dir, map[string]string{ownDir: fmt.Sprint("0750 ", group), ownDir + "/FL-LAB": fmt.Sprint("0750 ", group), tempDir: fmt.Sprint("0700 ", group)})
+	expectModes(t, dir, map[string]string{ownDir: fmt.Sprint("0750 ", group),
+		ownDir + "/FL-LAB": fmt.Sprint("0750 ", group), tempDir: fmt.Sprint("0700 ", group)})
 	b.cfg.Readers = Owner
 	entered(t, again(b, dir))
 	expectModes(t, dir, map[string]string{ownDir: fmt.Sprint("0700 ", group)})

@@ -32,26 +32,30 @@ func bait(t *testing.T) (outside string, untouched func()) {
 	}
 }
 
-// inTheWay puts what an attacker may think of in the place of a folder.
+// inTheWay returns functions that put an attacker's entry in the place of a folder.
 func inTheWay(t *testing.T, outside string) map[string]func(t *testing.T, path string) {
 	ways := map[string]func(t *testing.T, path string){
-		"a link":          func(t *testing.T, path string) { check(t, os.Symlink(outside, path)) },
-		"a dangling link": func(t *testing.T, path string) { check(t, os.Symlink(outside+"/new", path)) },
-		"a file":          func(t *testing.T, path string) { write(t, path, []byte("x")) },
-		"a pipe":          func(t *testing.T, path string) { check(t, unix.Mkfifo(path, 0o666)) },
+		"a link": func(t *testing.T, path string) { check(t, os.Symlink(outside, path)) },
+		"a dangling link": func(t *testing.T, path string) {
+			check(t, os.Symlink(outside+"/new", path))
+		},
+		"a file": func(t *testing.T, path string) { write(t, path, []byte("x")) },
+		"a pipe": func(t *testing.T, path string) { check(t, unix.Mkfifo(path, 0o666)) },
 		"a folder that others may change": func(t *testing.T, path string) {
-			check(t, errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777), os.Mkdir(filepath.Join(path, tempName), 0o700)))
+			check(t, errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777),
+				os.Mkdir(filepath.Join(path, tempName), 0o700)))
 		},
 	}
 	if os.Geteuid() == 0 {
 		ways["another account's folder"] = func(t *testing.T, path string) {
-			check(t, errors.Join(os.MkdirAll(filepath.Join(path, tempName), 0o700), os.Chown(path, 65534, 65534)))
+			check(t, errors.Join(os.MkdirAll(filepath.Join(path, tempName), 0o700),
+				os.Chown(path, 65534, 65534)))
 		}
 	}
 	return ways
 }
 
-// Nothing in the place of an own folder is used, and nothing there keeps the inbox from working.
+// An entry in the place of an own folder is never used, and never stops the inbox.
 func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 	outside, untouched := bait(t)
 	for _, own := range []string{ownDir, tempDir} {
@@ -69,9 +73,11 @@ func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 					list := parcel(t, f, "FL-LAB", fmt.Sprint("data ", before))
 					check(t, b.placeFiles(t.Context(), f, list))
 					holds(t, filepath.Join(b.cfg.Dir, list[0].Path), list[0].Name)
-					holds(t, filepath.Join(b.records("FL-LAB"), list[0].recorded), string(list[0].text))
+					holds(t, filepath.Join(b.records("FL-LAB"), list[0].recorded),
+						string(list[0].text))
 				}
-				if kept, err := filepath.Glob(filepath.Join(b.cfg.Dir, own+aside+"*")); err != nil || len(kept) != 2 {
+				if kept, err := filepath.Glob(filepath.Join(b.cfg.Dir,
+					own+aside+"*")); err != nil || len(kept) != 2 {
 					t.Errorf("set aside: %v, %v", kept, err)
 				}
 				untouched()
@@ -80,7 +86,8 @@ func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 	}
 }
 
-// A link or file in the place of a sender's folder is not followed; only the messages of that sender wait.
+// A link or file in the place of a sender's folder is not followed. Only that sender's messages
+// wait.
 func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
 	outside, untouched := bait(t)
 	for name, put := range inTheWay(t, outside) {
@@ -95,7 +102,8 @@ func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
 			bad, good := parcel(t, f, "FL-LAB", "bad"), parcel(t, f, "MA-LAB", "good")
 			check(t, b.placeFiles(t.Context(), f, append(bad, good...)))
 			holds(t, filepath.Join(b.cfg.Dir, "MA-LAB", "good"), "good")
-			if err := f.failed["FL-LAB"]; err == nil || onlyLocal(err) != nil || f.failed["MA-LAB"] != nil {
+			if err := f.failed["FL-LAB"]; err == nil || onlyLocal(err) != nil ||
+				f.failed["MA-LAB"] != nil {
 				t.Errorf("failed: %v", f.failed)
 			}
 			untouched()
@@ -107,7 +115,8 @@ func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
 	}
 }
 
-// A crash has left messages of two senders half placed, and the folder of one cannot be used: its content is kept until it can.
+// A crash has left half placed messages of two senders, one with an unusable folder. Its content is
+// kept until the folder is usable.
 func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 	outside, untouched := bait(t)
 	b := inboxAt(t)
@@ -118,7 +127,8 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 		check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
 	}
 	check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
-	check(t, os.Rename(filepath.Join(b.temp(), bad[1].from, bad[1].item), filepath.Join(b.cfg.Dir, bad[1].Path)))
+	check(t, os.Rename(filepath.Join(b.temp(), bad[1].from, bad[1].item),
+		filepath.Join(b.cfg.Dir, bad[1].Path)))
 	check(t, os.Rename(filepath.Join(b.cfg.Dir, "FL-LAB"), filepath.Join(b.cfg.Dir, "hidden")))
 	check(t, os.Symlink(outside, filepath.Join(b.cfg.Dir, "FL-LAB")))
 	left := filepath.Join(b.temp(), "left by another attempt")
@@ -142,7 +152,8 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 	check(t, b.resumePlacing(t.Context(), entered(t, b), d))
 	for _, p := range list {
 		holds(t, filepath.Join(b.cfg.Dir, p.Path), p.Name)
-		if records, err := filepath.Glob(filepath.Join(b.records(string(p.Sender)), string(p.ID)+"*")); err != nil || len(records) != 1 {
+		if records, err := filepath.Glob(filepath.Join(b.records(string(p.Sender)),
+			string(p.ID)+"*")); err != nil || len(records) != 1 {
 			t.Errorf("records of %s: %v, %v", p.Name, records, err)
 		}
 	}
@@ -151,8 +162,9 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 	}
 }
 
-// While another account swaps the folders of the inbox for links, files and folders of its own and back, as quickly as can
-// be, every message arrives once, in the inbox, and nothing outside is read, written or removed.
+// Another account swaps the folders of the inbox with its own entries and back, as fast as
+// possible. Every message still arrives once, in the inbox, and no entry outside is read, written
+// or removed.
 func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	enough := 500 // messages that arrive under attack
 	if testing.Short() {
@@ -163,9 +175,12 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	top := b.cfg.Dir
 	entered(t, b).close()
 	puts := []func(path string){
-		func(path string) { os.Symlink(outside, path) },                    //nolint:errcheck // it may be there
-		func(path string) { os.WriteFile(path, nil, 0o666) },               //nolint:errcheck // it may be there
-		func(path string) { os.Mkdir(path, 0o777); os.Chmod(path, 0o777) }, //nolint:errcheck // it may be there
+		func(path string) { os.Symlink(outside, path) },      //nolint:errcheck // may exist
+		func(path string) { os.WriteFile(path, nil, 0o666) }, //nolint:errcheck // may exist
+		func(path string) {
+			os.Mkdir(path, 0o777) //nolint:errcheck // may exist
+			os.Chmod(path, 0o777) //nolint:errcheck // may be swapped
+		},
 	}
 	stop := make(chan struct{})
 	var attackers sync.WaitGroup
@@ -180,7 +195,9 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 				other := fmt.Sprint(".", victim, i%3)
 				puts[i%3](filepath.Join(top, other))
 				for range 2 { // there and back
-					unix.Renameat2(unix.AT_FDCWD, filepath.Join(top, victim), unix.AT_FDCWD, filepath.Join(top, other), unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+					//nolint:errcheck // the next one may succeed
+					unix.Renameat2(unix.AT_FDCWD, filepath.Join(top, victim), unix.AT_FDCWD,
+						filepath.Join(top, other), unix.RENAME_EXCHANGE)
 				}
 				if i%8 == 0 {
 					time.Sleep(time.Millisecond) // so that some arrive
@@ -190,7 +207,8 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	}
 	var sent []*placement
 	rounds, arrive := 0, 0
-	for deadline := time.Now().Add(2 * time.Minute); arrive < enough && time.Now().Before(deadline); rounds++ {
+	for deadline := time.Now().Add(2 * time.Minute); arrive < enough &&
+		time.Now().Before(deadline); rounds++ {
 		f, err := b.enter(t.Context())
 		if err != nil {
 			continue // it waits
@@ -215,11 +233,13 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	untouched()
 	found := map[string]int{}
 	check(t, filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() || strings.Contains(strings.TrimPrefix(path, top), "/"+tempName+"/") {
+		if err != nil || !e.Type().IsRegular() || strings.Contains(strings.TrimPrefix(path, top),
+			"/"+tempName+"/") {
 			return err
 		}
 		text, err := os.ReadFile(path)
-		if err == nil && filepath.Ext(path) == "" && len(text) > 0 && string(text) != filepath.Base(path) {
+		if err == nil && filepath.Ext(path) == "" && len(text) > 0 &&
+			string(text) != filepath.Base(path) {
 			t.Errorf("%s holds %q", path, text)
 		}
 		found[string(text)]++
@@ -233,7 +253,8 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 			continue // it failed before it was placed, and comes again
 		}
 		if arrived++; !rows[0].Placed || found[p.Name] != 1 {
-			t.Errorf("%s lies %d times in the inbox; it is placed: %v", p.Name, found[p.Name], rows[0].Placed)
+			t.Errorf("%s lies %d times in the inbox; it is placed: %v", p.Name, found[p.Name],
+				rows[0].Placed)
 		}
 	}
 	t.Logf("%d of %d messages in %d rounds", arrived, len(sent), rounds)

@@ -15,14 +15,14 @@ import (
 	"unicode/utf8"
 )
 
-// entry is one line of the corpus: a name from outside, and what it becomes.
+// entry is one line of the corpus: a name from outside and its portable name.
 type entry struct {
 	group, name, becomes string
 }
 
 var corpusLine = regexp.MustCompile(`^([a-z ]+): ("(?:[^"\\]|\\.)*") ("(?:[^"\\]|\\.)*")$`)
 
-// corpus reads testdata/names.txt: a group, and two strings as Go writes them in ASCII.
+// corpus reads testdata/names.txt. A line has a group and two quoted ASCII strings in Go's syntax.
 func corpus(t *testing.T) (list []entry) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "names.txt"))
@@ -56,9 +56,11 @@ func TestWhatNamesBecome(t *testing.T) {
 		if got != e.becomes {
 			t.Errorf("%s: %+q becomes %+q, and the table says %+q", e.group, e.name, got, e.becomes)
 		}
-		for system, check := range map[string]func(string) string{"Windows": onWindows, "Linux": onLinux, "the screen": onScreen, "a file manager": inFileManagers} {
+		for system, check := range map[string]func(string) string{"Windows": onWindows,
+			"Linux": onLinux, "the screen": onScreen, "a file manager": inFileManagers} {
 			if why := check(got); why != "" {
-				t.Errorf("%s: %+q becomes %+q, which %s does not take: %s", e.group, e.name, got, system, why)
+				t.Errorf("%s: %+q becomes %+q, which %s does not take: %s", e.group, e.name, got,
+					system, why)
 			}
 		}
 		if other, taken := from[got]; taken {
@@ -77,22 +79,24 @@ func TestWhatNamesBecome(t *testing.T) {
 	}
 }
 
-// What a name becomes may be sent on: the next site must be able to store it, and to tell it from every other.
+// The next site that gets a received file must be able to store its name, distinct from others.
 func TestWhatNamesBecomeTheSecondTime(t *testing.T) {
 	from := map[string]string{}
 	for _, e := range corpus(t) {
 		twice := PortableName(e.becomes)
 		if other, taken := from[twice]; taken || onWindows(twice) != "" || onLinux(twice) != "" {
-			t.Errorf("%+q and %+q become %+q the second time: %s%s", e.becomes, other, twice, onWindows(twice), onLinux(twice))
+			t.Errorf("%+q and %+q become %+q the second time: %s%s", e.becomes, other, twice,
+				onWindows(twice), onLinux(twice))
 		}
 		from[twice] = e.becomes
 	}
 }
 
-// Alternatives are portable too, and never the same for two messages.
+// Alternatives are portable too, and differ for two messages.
 func TestAlternativesOfTheCorpus(t *testing.T) {
 	for _, e := range corpus(t) {
-		first, second := naming{}.alternative(e.name, "FL-LAB_DAT_20251008_001", 1), naming{}.alternative(e.name, "FL-LAB_DAT_20251008_002", 1)
+		first, second := naming{}.alternative(e.name, "FL-LAB_DAT_20251008_001", 1),
+			naming{}.alternative(e.name, "FL-LAB_DAT_20251008_002", 1)
 		if first == second || strings.EqualFold(first, e.becomes) {
 			t.Errorf("%+q: %+q and %+q", e.name, first, second)
 		}
@@ -102,14 +106,17 @@ func TestAlternativesOfTheCorpus(t *testing.T) {
 	}
 }
 
-var windowsDevice = regexp.MustCompile(`(?i)^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\x{b9}\x{b2}\x{b3}]) *(\.|$)`)
+var windowsDevice = regexp.MustCompile(`(?i)^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|` +
+	`(COM|LPT)[0-9\x{b9}\x{b2}\x{b3}]) *(\.|$)`)
 
-// onWindows says why Windows would not take a name, or take it for another, by Microsoft's rules.
+// onWindows returns the reason for which Windows rejects or confuses a name, by Microsoft's rules.
 func onWindows(name string) string {
 	switch {
 	case len(utf16.Encode([]rune(name))) > 255:
 		return "more than 255 units of UTF-16"
-	case strings.IndexFunc(name, func(r rune) bool { return r < 32 || strings.ContainsRune(`<>:"/\|?*`, r) }) >= 0:
+	case strings.IndexFunc(name, func(r rune) bool {
+		return r < 32 || strings.ContainsRune(`<>:"/\|?*`, r)
+	}) >= 0:
 		return "a reserved character"
 	case strings.HasSuffix(name, ".") || strings.HasSuffix(name, " "):
 		return "its end would be cut off"
@@ -120,10 +127,15 @@ func onWindows(name string) string {
 }
 
 var (
-	// emoji are symbols with what they may be spelled with.
-	emoji = regexp.MustCompile(`([\p{So}\x{2190}-\x{21ff}\x{25fd}\x{25fe}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?\x{200d}?)*[\p{So}\x{2190}-\x{21ff}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?`)
-	// ignorable is Default_Ignorable_Code_Point, as DerivedCoreProperties.txt of Unicode lists it.
-	ignorable = regexp.MustCompile(`[\x{ad}\x{34f}\x{61c}\x{115f}-\x{1160}\x{17b4}-\x{17b5}\x{180b}-\x{180f}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fff8}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0000}-\x{e0fff}\x{2800}]`)
+	// emoji matches symbols with the characters that may join them.
+	emoji = regexp.MustCompile(`([\p{So}\x{2190}-\x{21ff}\x{25fd}\x{25fe}\x{1f3fb}-\x{1f3ff}]` +
+		`[\x{fe0e}\x{fe0f}]?\x{200d}?)*` +
+		`[\p{So}\x{2190}-\x{21ff}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?`)
+	// ignorable is Default_Ignorable_Code_Point as in Unicode's DerivedCoreProperties.txt.
+	ignorable = regexp.MustCompile(`[\x{ad}\x{34f}\x{61c}\x{115f}-\x{1160}\x{17b4}-\x{17b5}` +
+		`\x{180b}-\x{180f}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{3164}` +
+		`\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fff8}\x{1bca0}-\x{1bca3}` +
+		`\x{1d173}-\x{1d17a}\x{e0000}-\x{e0fff}\x{2800}]`)
 )
 
 func onLinux(name string) string {
@@ -140,10 +152,11 @@ func onLinux(name string) string {
 	return ""
 }
 
-// onScreen says what in a name would make a terminal or a person see something else.
+// onScreen returns the part of a name that would mislead a terminal or a user.
 func onScreen(name string) string {
 	for _, r := range emoji.ReplaceAllString(name, "") {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || unicode.In(r, unicode.Zl, unicode.Zp) || ignorable.MatchString(string(r)) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) ||
+			unicode.In(r, unicode.Zl, unicode.Zp) || ignorable.MatchString(string(r)) {
 			return fmt.Sprintf("%U", r)
 		}
 	}
@@ -152,7 +165,8 @@ func onScreen(name string) string {
 
 var shortened = regexp.MustCompile(`~([0-9a-f]{16})[^~]*$`)
 
-// comesFrom tells whether a name can be told from what it became: by decoding, or by the hash in a shortened one.
+// comesFrom reports whether a portable name identifies its name, by decoding or by the hash in a
+// shortened one.
 func comesFrom(portable, name string) bool {
 	if decode(portable) == name {
 		return true

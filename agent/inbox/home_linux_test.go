@@ -19,7 +19,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// lived is an inbox in which a message was placed.
+// lived returns an inbox with a placed message.
 func lived(t *testing.T) *Inbox {
 	t.Helper()
 	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
@@ -29,7 +29,7 @@ func lived(t *testing.T) *Inbox {
 	return b
 }
 
-// again is the same site's inbox after a restart, maybe in another folder.
+// again returns the same site's inbox after a restart, maybe in another folder.
 func again(b *Inbox, dir string) *Inbox {
 	o := b.cfg
 	o.Dir = dir
@@ -41,7 +41,7 @@ func idIn(t *testing.T, dir string) string {
 	return readID(held(t, filepath.Join(dir, ownDir)))
 }
 
-// expectAway wants an inbox to wait, to say so, and to touch nothing.
+// expectAway checks that an inbox waits, reports it, and changes nothing.
 func expectAway(t *testing.T, b *Inbox, text string) {
 	t.Helper()
 	before := listing(t, b.cfg.Dir)
@@ -58,7 +58,7 @@ func expectAway(t *testing.T, b *Inbox, text string) {
 	}
 }
 
-// listing is everything below a folder; nothing when there is no such folder.
+// listing returns the paths below a folder, or none without the folder.
 func listing(t *testing.T, dir string) (list []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
@@ -83,17 +83,26 @@ func expectHome(t *testing.T, b *Inbox) {
 	}
 }
 
-// The folder of the inbox is missing or another one, at the start or later: its disk is away. It goes on when that is back.
+// The inbox waits while its folder is missing or another one, at the start or later. It continues
+// once the folder is back.
 func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {
 	for name, c := range map[string]struct {
 		put  func(dir string) error
 		text string
 	}{
-		"missing":       {func(string) error { return nil }, "cannot be used"},
-		"empty":         {func(dir string) error { return os.Mkdir(dir, 0o755) }, "is not the folder"},
-		"another":       {func(dir string) error { return os.MkdirAll(filepath.Join(dir, "FL-LAB"), 0o755) }, "is not the folder"},
-		"a file":        {func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, "cannot be used"},
-		"another inbox": {func(dir string) error { return anotherInbox(t, dir) }, "is another inbox"},
+		"missing": {func(string) error { return nil }, "cannot be used"},
+		"empty": {func(dir string) error {
+			return os.Mkdir(dir, 0o755)
+		}, "is not the folder"},
+		"another": {func(dir string) error {
+			return os.MkdirAll(filepath.Join(dir, "FL-LAB"), 0o755)
+		}, "is not the folder"},
+		"a file": {func(dir string) error {
+			return os.WriteFile(dir, nil, 0o600)
+		}, "cannot be used"},
+		"another inbox": {func(dir string) error {
+			return anotherInbox(t, dir)
+		}, "is another inbox"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := lived(t)
@@ -120,7 +129,8 @@ func anotherInbox(t *testing.T, dir string) error {
 	return err
 }
 
-// Before anything was placed, a folder with something in it is taken: a new disk was mounted there.
+// Before the first message, the inbox accepts a folder that is not empty: a new disk was mounted
+// there.
 func TestANewInboxMayGetItsDisk(t *testing.T) {
 	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
 	expectHome(t, b)
@@ -130,13 +140,19 @@ func TestANewInboxMayGetItsDisk(t *testing.T) {
 	expectHome(t, b)
 }
 
-// An inbox that was copied, put back from a backup, or mounted under other numbers is known by its file.
+// An inbox that was copied, restored, or mounted under other numbers is recognized by its idFile.
 func TestAnInboxIsKnownAfterItsNumbersChanged(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
-		"a copy":           func(string) error { return nil },
-		"an older backup":  func(dir string) error { return os.Remove(filepath.Join(dir, ownDir, idFile)) },
-		"open to others":   func(dir string) error { return os.Chmod(filepath.Join(dir, ownDir), 0o770) },
-		"its file damaged": func(dir string) error { return os.WriteFile(filepath.Join(dir, ownDir, idFile), []byte("x"), 0o644) },
+		"a copy": func(string) error { return nil },
+		"an older backup": func(dir string) error {
+			return os.Remove(filepath.Join(dir, ownDir, idFile))
+		},
+		"open to others": func(dir string) error {
+			return os.Chmod(filepath.Join(dir, ownDir), 0o770)
+		},
+		"its file damaged": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, ownDir, idFile), []byte("x"), 0o644)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := lived(t)
@@ -150,23 +166,28 @@ func TestAnInboxIsKnownAfterItsNumbersChanged(t *testing.T) {
 			if now := idIn(t, dir); now != says {
 				t.Errorf("it is %s, and was %s", now, says)
 			}
-			check(t, os.RemoveAll(filepath.Join(dir, ownDir))) // what is remembered now are the new numbers
+			// the ledger has the new numbers now
+			check(t, os.RemoveAll(filepath.Join(dir, ownDir)))
 			expectHome(t, again(b, dir))
 		})
 	}
 }
 
-// .sealpost that is gone, or was opened to others, while the folder is the same, is made or closed again.
+// In the same folder, a missing .sealpost is made again, and one open to others is closed again.
 func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(own string) error
 		record bool // is kept
 	}{
-		"gone":              {os.RemoveAll, false},
-		"open to others":    {func(own string) error { return os.Chmod(own, 0o777) }, true},
-		"its file gone":     {func(own string) error { return os.Remove(filepath.Join(own, idFile)) }, true},
-		"renamed":           {func(own string) error { return os.Rename(own, own+".x") }, true},
-		"renamed, replaced": {func(own string) error { return errors.Join(os.Rename(own, own+".x"), os.Mkdir(own, 0o777)) }, true},
+		"gone":           {os.RemoveAll, false},
+		"open to others": {func(own string) error { return os.Chmod(own, 0o777) }, true},
+		"its file gone": {func(own string) error {
+			return os.Remove(filepath.Join(own, idFile))
+		}, true},
+		"renamed": {func(own string) error { return os.Rename(own, own+".x") }, true},
+		"renamed, replaced": {func(own string) error {
+			return errors.Join(os.Rename(own, own+".x"), os.Mkdir(own, 0o777))
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, restarted := range []bool{false, true} {
@@ -180,7 +201,8 @@ func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 				if now := idIn(t, b.cfg.Dir); now != says {
 					t.Errorf("it is %s, and was %s", now, says)
 				}
-				if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"), "*.json")); err != nil || len(records) == 1 != c.record {
+				if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"),
+					"*.json")); err != nil || len(records) == 1 != c.record {
 					t.Errorf("records: %v, %v", records, err)
 				}
 			}
@@ -188,20 +210,21 @@ func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 	}
 }
 
-// A folder of the service that another account has given the name of .sealpost is none.
+// A folder of the service that another account has renamed to .sealpost is rejected.
 func TestAnotherFolderOfTheServiceIsNotTheOwnOne(t *testing.T) {
 	b := lived(t)
 	dir := b.cfg.Dir
 	sent := filepath.Join(dir, "sent")
 	write(t, filepath.Join(sent, "FL-LAB", "x"+recordSuffix), []byte("{}"))
-	check(t, errors.Join(os.Chmod(sent, 0o700), os.RemoveAll(filepath.Join(dir, ownDir)), os.Rename(sent, filepath.Join(dir, ownDir))))
+	check(t, errors.Join(os.Chmod(sent, 0o700), os.RemoveAll(filepath.Join(dir, ownDir)),
+		os.Rename(sent, filepath.Join(dir, ownDir))))
 	expectHome(t, b)
 	if entries, err := os.ReadDir(b.records("FL-LAB")); err == nil {
 		t.Errorf("records: %v", entries)
 	}
 }
 
-// Another folder in agent.toml is a move: it is made when it is missing.
+// A new folder in agent.toml moves the inbox: it is made if it is missing.
 func TestAnInboxMayBeMoved(t *testing.T) {
 	b := lived(t)
 	moved := again(b, filepath.Join(t.TempDir(), "new", "inbox"))
@@ -213,7 +236,7 @@ func TestAnInboxMayBeMoved(t *testing.T) {
 	expectHome(t, again(b, b.cfg.Dir)) // and back
 }
 
-// A ledger of before anything was remembered, and a new one, take the inbox as it is.
+// A ledger without a remembered home, old or new, accepts the inbox.
 func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
 	b := lived(t)
 	says := idIn(t, b.cfg.Dir)
@@ -231,8 +254,8 @@ func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
 	}
 }
 
-// Another account has kept .sealpost from being found, so that there are two: they become one, and what was being placed when
-// that happened is placed.
+// Another account hid .sealpost, so that there are two. They are merged, and messages that were
+// half placed meanwhile are placed.
 func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 	for name, restarted := range map[string]bool{"while it runs": false, "at a start": true} {
 		t.Run(name, func(t *testing.T) {
@@ -241,16 +264,20 @@ func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 			list := parcel(t, f, "FL-LAB", "half.csv")
 			p := list[0]
 			check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
-			check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
-			hidden, own, says := filepath.Join(b.cfg.Dir, "hidden"), filepath.Join(b.cfg.Dir, ownDir), idIn(t, b.cfg.Dir)
-			check(t, errors.Join(os.Rename(own, hidden), os.MkdirAll(filepath.Join(own, tempName), 0o700), os.Chmod(own, 0o755)))
+			check(t, errors.Join(f.writeLists(list), f.syncContent(list),
+				b.writeRows(t.Context(), list)))
+			hidden, own, says := filepath.Join(b.cfg.Dir, "hidden"),
+				filepath.Join(b.cfg.Dir, ownDir), idIn(t, b.cfg.Dir)
+			check(t, errors.Join(os.Rename(own, hidden),
+				os.MkdirAll(filepath.Join(own, tempName), 0o700), os.Chmod(own, 0o755)))
 			check(t, os.WriteFile(filepath.Join(own, idFile), []byte(says), 0o644))
 			if restarted {
 				b = again(b, b.cfg.Dir)
 			}
 			expectHome(t, b)
 			holds(t, filepath.Join(b.cfg.Dir, p.Path), "half.csv")
-			if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"), "*.json")); err != nil || len(records) != 2 {
+			if records, err := filepath.Glob(filepath.Join(b.records("FL-LAB"),
+				"*.json")); err != nil || len(records) != 2 {
 				t.Errorf("records: %v, %v", records, err)
 			}
 			if _, err := os.Lstat(hidden); !errors.Is(err, fs.ErrNotExist) {
@@ -260,35 +287,39 @@ func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 	}
 }
 
-// A message that another envelope has too is known only once it lies in its place.
+// A message that another envelope has too is known only after it is placed.
 func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 	b := lived(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
 	p := list[0]
-	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(), b.writeRows(t.Context(), list)))
+	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(),
+		b.writeRows(t.Context(), list)))
 	d := &delivery{}
 	d.Sender = p.Sender
 	d.Messages = append(d.Messages, messageOf(p))
-	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: p.UID, ID: p.ID, Name: p.Name, Digest: p.Digest}}}
+	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: p.UID, ID: p.ID, Name: p.Name,
+		Digest: p.Digest}}}
 	if _, err := b.plan(t.Context(), f, []*delivery{d}); err != nil || f.failed[p.Sender] == nil {
 		t.Errorf("it is taken as known: %v", err)
 	}
 }
 
-// Where its content is nowhere, a message waits, and says what is missing; others go on.
+// A message without its content waits and reports the missing path. Others continue.
 func TestWhatWasBeingPlacedIsGone(t *testing.T) {
 	b := lived(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
 	p := list[0]
-	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(), b.writeRows(t.Context(), list)))
+	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(),
+		b.writeRows(t.Context(), list)))
 	check(t, os.RemoveAll(filepath.Join(b.temp(), p.from)))
 	expectHome(t, again(b, b.cfg.Dir))
 	d := &delivery{}
 	d.Sender = p.Sender
 	d.Messages = append(d.Messages, messageOf(p))
-	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil || onlyLocal(err) != nil || !strings.Contains(err.Error(), string(p.ID)) {
+	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil || onlyLocal(err) != nil ||
+		!strings.Contains(err.Error(), string(p.ID)) {
 		t.Errorf("it goes on: %v", err)
 	}
 }
@@ -297,14 +328,16 @@ func TestAnInboxOfAnEarlierProgram(t *testing.T) {
 	b := inboxIn(t, t.TempDir())
 	uid := id.Random128[id.UID]()
 	write(t, filepath.Join(b.records("FL-LAB"), string(message)+recordSuffix), recordOf(t, uid))
-	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(filepath.Join(b.cfg.Dir, ownDir), 0o700)))
+	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(filepath.Join(b.cfg.Dir, ownDir),
+		0o700)))
 	expectHome(t, b)
 	if _, found, err := entered(t, b).remembered("FL-LAB", message, uid); err != nil || !found {
 		t.Errorf("its records are not known: %v", err)
 	}
 }
 
-// A sender's folder that cannot be used holds its deliveries up before anything of them is read, and counts no attempt.
+// An unusable folder of a sender stops its deliveries before their content is read. It counts no
+// attempt.
 func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 	b := lived(t)
 	folder := filepath.Join(b.cfg.Dir, "FL-LAB")
@@ -312,7 +345,8 @@ func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 	d := &delivery{}
 	d.Sender = "FL-LAB"
 	err := b.tryOpen(t.Context(), d)
-	if r := handing(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted || r.Delay > time.Minute {
+	if r := handing(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted ||
+		r.Delay > time.Minute {
 		t.Errorf("%v: %+v", err, r)
 	}
 	if d.dir != "" {
@@ -320,8 +354,9 @@ func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 	}
 }
 
-// A default access list of another account's folder takes rights from whoever makes a file in it. The volume keeps owners and
-// modes all the same, so that a copy of the inbox with its mark in the place of the inbox is not taken for it.
+// A default access list on another account's folder removes permissions from new files. The volume
+// still keeps owners and modes, so a copy of the inbox in its place is not recognized by its
+// idFile.
 func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes folders that belong to another account")
@@ -332,8 +367,10 @@ func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 	check(t, err)
 	check(t, os.Rename(dir, dir+".away"))
 	write(t, filepath.Join(dir, ownDir, idFile), mark)
-	list := []byte{2, 0, 0, 0}                                        // the version, and then tag, rights and number of each line, as the kernel keeps them
-	for _, line := range [][2]byte{{0x01, 5}, {0x04, 7}, {0x20, 7}} { // the owner, its group, others
+	// the kernel's form: the version, and then tag, permissions and number of each line, here for
+	// owner, group and others
+	list := []byte{2, 0, 0, 0}
+	for _, line := range [][2]byte{{0x01, 5}, {0x04, 7}, {0x20, 7}} {
 		list = append(list, line[0], 0, line[1], 0, 0xff, 0xff, 0xff, 0xff)
 	}
 	if err := unix.Setxattr(dir, defaultList, list, 0); errors.Is(err, unix.ENOTSUP) {
@@ -341,7 +378,8 @@ func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{dir, filepath.Join(dir, ownDir), filepath.Join(dir, ownDir, idFile)} {
+	for _, path := range []string{dir, filepath.Join(dir, ownDir),
+		filepath.Join(dir, ownDir, idFile)} {
 		check(t, errors.Join(os.Chown(path, 65534, 65534), os.Chmod(path, 0o777)))
 	}
 	for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start

@@ -39,7 +39,7 @@ func entered(t *testing.T, b *Inbox) *folders {
 	return f
 }
 
-// records is the path of the records of one sender's messages.
+// records returns the path of the records of one sender's messages.
 func (b *Inbox) records(sender string) string {
 	return filepath.Join(b.cfg.Dir, ownDir, sender)
 }
@@ -72,9 +72,11 @@ func TestARecordIsFoundByItsIdentity(t *testing.T) {
 	f := entered(t, b)
 	first, second, third := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
 	write(t, filepath.Join(b.records("FL-LAB"), string(message)+".json"), recordOf(t, first))
-	write(t, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(second)+".json"), recordOf(t, second))
+	write(t, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(second)+".json"),
+		recordOf(t, second))
 	for uid, want := range map[id.UID]bool{first: true, second: true, third: false} {
-		if r, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want || (found && r.UID != uid) {
+		if r, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want ||
+			(found && r.UID != uid) {
 			t.Errorf("%s: %+v, %t, %v", uid, r, found, err)
 		}
 	}
@@ -86,10 +88,14 @@ func TestARecordIsFoundByItsIdentity(t *testing.T) {
 func TestWhatIsNoRecordIsPassedOver(t *testing.T) {
 	uid := id.Random128[id.UID]()
 	for name, make := range map[string]func(*testing.T, string){
-		"folder":    func(t *testing.T, p string) { write(t, filepath.Join(p, "x"), nil) },
-		"no JSON":   func(t *testing.T, p string) { write(t, p, []byte("{")) },
-		"too large": func(t *testing.T, p string) { write(t, p, append(recordOf(t, uid), strings.Repeat(" ", maxRecord)...)) },
-		"another's": func(t *testing.T, p string) { write(t, p, recordOf(t, id.Random128[id.UID]())) },
+		"folder":  func(t *testing.T, p string) { write(t, filepath.Join(p, "x"), nil) },
+		"no JSON": func(t *testing.T, p string) { write(t, p, []byte("{")) },
+		"too large": func(t *testing.T, p string) {
+			write(t, p, append(recordOf(t, uid), strings.Repeat(" ", maxRecord)...))
+		},
+		"another's": func(t *testing.T, p string) {
+			write(t, p, recordOf(t, id.Random128[id.UID]()))
+		},
 	} {
 		b := inboxAt(t)
 		f := entered(t, b)
@@ -112,15 +118,17 @@ func list(t *testing.T, b *Inbox, e string, records ...[]byte) string {
 	return dir
 }
 
-// A listed record without its content is believed in the folder of an envelope, and nowhere where things are removed.
+// A listed record without its content counts as placed in the folder of an attempt. It does not in
+// a folder that is being removed.
 func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	b := inboxAt(t)
 	f := entered(t, b)
 	placed, waiting, gone := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
 	e := string(id.Random128[id.Envelope]())
-	write(t, filepath.Join(list(t, b, e, recordOf(t, placed), recordOf(t, waiting)), "1"), []byte("content"))
+	write(t, filepath.Join(list(t, b, e, recordOf(t, placed), recordOf(t, waiting)), "1"),
+		[]byte("content"))
 	list(t, b, e+goneSuffix, recordOf(t, gone))
-	for range 2 { // the second time it is there already
+	for range 2 { // the second time it exists already
 		if err := b.bringRecords(f); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +149,8 @@ func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	}
 }
 
-// A crash may leave a record of which only the name, or only a part, is on the disk. What is somebody else's stays.
+// A crash may leave only the name or a part of a record on the disk: that is written again. Other
+// files stay.
 func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 	uid := id.Random128[id.UID]()
 	whole := &placement{Received: ledger.Received{Path: filepath.Join("FL-LAB", "data.csv")}}
@@ -171,18 +180,20 @@ func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 		}
 		want, at := text, first
 		if c.stays {
-			want, at = c.left, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(uid)+".json")
+			want, at = c.left, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(uid)+
+				".json")
 		}
 		if have, err := os.ReadFile(first); err != nil || string(have) != want {
 			t.Errorf("%s: %q, %v", name, have, err)
 		}
-		if r, err := readRecord(f.records["FL-LAB"], filepath.Base(at)); err != nil || r.UID != uid {
+		if r, err := readRecord(f.records["FL-LAB"], filepath.Base(at)); err != nil ||
+			r.UID != uid {
 			t.Errorf("%s: %s holds %+v, %v", name, at, r, err)
 		}
 	}
 }
 
-// The last word on a record counts, and one that was cut short is none.
+// The last entry of a record counts, and a cut one is ignored.
 func TestAListMayEndInWhatIsNoRecord(t *testing.T) {
 	b := inboxAt(t)
 	entered := entered(t, b)

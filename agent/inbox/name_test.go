@@ -47,24 +47,30 @@ func TestPortableName(t *testing.T) {
 			t.Errorf("%q becomes %d bytes", name, len(got))
 		}
 	}
-	if got := PortableName(long + ".csv"); !strings.HasSuffix(got, ".csv") || !strings.Contains(got, "~") || len(got) != maxName {
+	if got := PortableName(long + ".csv"); !strings.HasSuffix(got, ".csv") ||
+		!strings.Contains(got, "~") || len(got) != maxName {
 		t.Errorf("a long name becomes %q", got)
 	}
 }
 
-// names are what FORMAT.md lets through: UTF-8 without slash or NUL, not empty, not a dot or two.
+// names generates the names that FORMAT.md allows: UTF-8 without slash or NUL, not empty, not a dot
+// or two.
 func names() *rapid.Generator[string] {
 	parts := rapid.SampledFrom([]string{
-		"con", "COM1.x", "%41", "%%41", "x%4", ".", " ", "-", "desktop.ini", "Thumbs.db", ".lnk", ".URL", ".library-ms", ".directory", ".sealpost", "STATUS.txt",
-		"{645FF040-5081-101B-9F08-00AA002F954E}", "\u200b", "\u200d", "\u2764", "\ufe0f", "\u202e", "\ufeff", "\U000e0041", "\u017f", "a", "Z", "é", "\u2800",
+		"con", "COM1.x", "%41", "%%41", "x%4", ".", " ", "-", "desktop.ini", "Thumbs.db", ".lnk",
+		".URL", ".library-ms", ".directory", ".sealpost", "STATUS.txt",
+		"{645FF040-5081-101B-9F08-00AA002F954E}", "\u200b", "\u200d", "\u2764", "\ufe0f", "\u202e",
+		"\ufeff", "\U000e0041", "\u017f", "a", "Z", "é", "\u2800",
 	})
-	return rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z%0-9. ]{1,8}`), rapid.Custom(func(t *rapid.T) string {
-		return strings.Join(rapid.SliceOfN(parts, 1, 4).Draw(t, "parts"), "")
-	})).Filter(isLegal)
+	return rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z%0-9. ]{1,8}`),
+		rapid.Custom(func(t *rapid.T) string {
+			return strings.Join(rapid.SliceOfN(parts, 1, 4).Draw(t, "parts"), "")
+		})).Filter(isLegal)
 }
 
 func isLegal(s string) bool {
-	return s != "" && s != "." && s != ".." && utf8.ValidString(s) && !strings.ContainsAny(s, "/\x00")
+	return s != "" && s != "." && s != ".." && utf8.ValidString(s) &&
+		!strings.ContainsAny(s, "/\x00")
 }
 
 func TestEveryNameIsUsableAndDecodesToWhatItWas(t *testing.T) {
@@ -83,7 +89,9 @@ func TestEveryNameIsUsableAndDecodesToWhatItWas(t *testing.T) {
 }
 
 func FuzzPortableName(f *testing.F) {
-	for _, name := range []string{"data.csv", "desktop.ini", "x.LNK", ".a", "-a", "a\u200b", "\u2764\ufe0f", "%41", "con", "x.{645FF040-5081-101B-9F08-00AA002F954E}", strings.Repeat("x", 300)} {
+	for _, name := range []string{"data.csv", "desktop.ini", "x.LNK", ".a", "-a", "a\u200b",
+		"\u2764\ufe0f", "%41", "con", "x.{645FF040-5081-101B-9F08-00AA002F954E}",
+		strings.Repeat("x", 300)} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -93,7 +101,7 @@ func FuzzPortableName(f *testing.F) {
 	})
 }
 
-// checkPortable holds what becomes of a name, wherever it is, to the promises.
+// checkPortable checks the promises of PortableName for a name in each place.
 func checkPortable(t interface{ Fatalf(string, ...any) }, name string) {
 	for _, n := range []naming{{}, {keepHidden: true}} {
 		for _, k := range []kind{inFolder, asTwin, asMessage} {
@@ -102,7 +110,8 @@ func checkPortable(t interface{ Fatalf(string, ...any) }, name string) {
 			if strings.HasPrefix(got, ".") && (!n.keepHidden || !strings.HasPrefix(name, ".")) {
 				why += "hidden"
 			}
-			if k == asMessage && (strings.EqualFold(got, "STATUS.txt") || strings.EqualFold(got, "STATUS.html")) {
+			if k == asMessage && (strings.EqualFold(got, "STATUS.txt") ||
+				strings.EqualFold(got, "STATUS.html")) {
 				why += "a status file"
 			}
 			if why != "" {
@@ -112,18 +121,23 @@ func checkPortable(t interface{ Fatalf(string, ...any) }, name string) {
 				t.Fatalf("%+q becomes %+q, which decodes to %+q", name, got, decode(got))
 			}
 			if again := n.portable(got, k); len(again) < maxName-30 && decode(again) != got {
-				t.Fatalf("%+q becomes %+q and %+q, which decodes to %+q", name, got, again, decode(again))
+				t.Fatalf("%+q becomes %+q and %+q, which decodes to %+q", name, got, again,
+					decode(again))
 			}
 		}
 	}
 }
 
 var (
-	shownSpecially = regexp.MustCompile(`^(desktop\.ini|thumbs\.db|autorun\.inf|\.?auto(run|open)|autorun\.sh|\.directory|\.hidden|\.ds_store|\.sealpost.*|-.*)$`)
-	followed       = regexp.MustCompile(`\.(lnk|url|scf|pif|website|sh[bs]|mapimail|desklink|mydocs|zfsendtotarget|(appref|library|searchconnector|search)-ms|theme|desktop|kdelnk|(web|inet|file)loc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
+	shownSpecially = regexp.MustCompile(`^(desktop\.ini|thumbs\.db|autorun\.inf|` +
+		`\.?auto(run|open)|autorun\.sh|\.directory|\.hidden|\.ds_store|\.sealpost.*|-.*)$`)
+	followed = regexp.MustCompile(`\.(lnk|url|scf|pif|website|sh[bs]|mapimail|desklink|mydocs|` +
+		`zfsendtotarget|(appref|library|searchconnector|search)-ms|theme|desktop|kdelnk|` +
+		`(web|inet|file)loc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
 )
 
-// inFileManagers says what a file manager or a shell would do with a name, by the table and not by its code.
+// inFileManagers returns the reaction of a file manager or a shell to a name. It uses its own
+// table.
 func inFileManagers(name string) string {
 	lower := strings.ToLower(strings.NewReplacer("\u017f", "s", "\u212a", "k").Replace(name))
 	switch {
@@ -135,7 +149,7 @@ func inFileManagers(name string) string {
 	return ""
 }
 
-// decode reverses PortableName, by the rule in its comment and not by its code.
+// decode reverses PortableName by the rule in its comment.
 func decode(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -155,17 +169,20 @@ func decode(s string) string {
 
 func TestAlternativesAreDifferentAndFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		name := names().Draw(t, "name") + strings.Repeat("ü", rapid.IntRange(0, 150).Draw(t, "more"))
+		name := names().Draw(t, "name") +
+			strings.Repeat("ü", rapid.IntRange(0, 150).Draw(t, "more"))
 		seen := map[string]bool{PortableName(name): true}
 		for attempt := range 4 {
 			got := naming{}.alternative(name, "FL-LAB_DAT_20251008_001", attempt+1)
-			if seen[got] || len(got) > maxName || !utf8.ValidString(got) || !strings.Contains(got, "(FL-LAB_DAT_20251008_001)") {
+			if seen[got] || len(got) > maxName || !utf8.ValidString(got) ||
+				!strings.Contains(got, "(FL-LAB_DAT_20251008_001)") {
 				t.Fatalf("attempt %d of %q is %q", attempt+1, name, got)
 			}
 			seen[got] = true
 		}
 	})
-	if got := (naming{}).alternative("data.tar.gz", "FL-LAB_DAT_20251008_001", 1); got != "data.tar (FL-LAB_DAT_20251008_001).gz" {
+	if got := (naming{}).alternative("data.tar.gz", "FL-LAB_DAT_20251008_001",
+		1); got != "data.tar (FL-LAB_DAT_20251008_001).gz" {
 		t.Errorf("got %q", got)
 	}
 	if got := (naming{}).alternative(".bashrc", "M", 2); got != "%2Ebashrc (M) (2)" {
@@ -175,8 +192,10 @@ func TestAlternativesAreDifferentAndFit(t *testing.T) {
 
 func TestLeadingDotsMayBeKept(t *testing.T) {
 	for name, want := range map[string]string{
-		".bashrc": ".bashrc", "..two": "..two", "...": "..%2E", ".Rprofile": ".Rprofile", ".git": ".git", "-x": "%2Dx",
-		".directory": "%2Edirectory", ".HIDDEN": "%2EHIDDEN", ".DS_Store": "%2EDS_Store", ".sealpost": "%2Esealpost", ".sealpost-x": "%2Esealpost-x", ".autorun": "%2Eautorun",
+		".bashrc": ".bashrc", "..two": "..two", "...": "..%2E", ".Rprofile": ".Rprofile",
+		".git": ".git", "-x": "%2Dx",
+		".directory": "%2Edirectory", ".HIDDEN": "%2EHIDDEN", ".DS_Store": "%2EDS_Store",
+		".sealpost": "%2Esealpost", ".sealpost-x": "%2Esealpost-x", ".autorun": "%2Eautorun",
 		".lnk": "%2Elnk", ".x.lnk": ".x%2Elnk",
 	} {
 		if got := (naming{keepHidden: true}).portable(name, inFolder); got != want {
@@ -185,9 +204,10 @@ func TestLeadingDotsMayBeKept(t *testing.T) {
 	}
 }
 
-// Only at the top of its sender's folder a message could be taken for the file that says how things stand.
+// Only at the top of its sender's folder a message could pass as the site's status file.
 func TestStatusFilesOfOthers(t *testing.T) {
-	for name, want := range map[string]string{"STATUS.txt": "%53TATUS.txt", "status.HTML": "%73tatus.HTML", "STATUS.csv": "STATUS.csv", "STATUS": "STATUS"} {
+	for name, want := range map[string]string{"STATUS.txt": "%53TATUS.txt",
+		"status.HTML": "%73tatus.HTML", "STATUS.csv": "STATUS.csv", "STATUS": "STATUS"} {
 		if got := (naming{}).portable(name, asMessage); got != want {
 			t.Errorf("%s becomes %s, want %s", name, got, want)
 		}

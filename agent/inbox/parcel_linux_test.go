@@ -11,7 +11,8 @@ import (
 	"sealpost/spool"
 )
 
-// parcel writes messages of one sender, each holding its own name, as an attempt at an envelope.
+// parcel writes an attempt at an envelope, with messages of one sender. The content of each is its
+// name.
 func parcel(t *testing.T, f *folders, sender id.Site, names ...string) (list []*placement) {
 	t.Helper()
 	list, err := tryParcel(f, sender, names...)
@@ -19,7 +20,7 @@ func parcel(t *testing.T, f *folders, sender id.Site, names ...string) (list []*
 	return list
 }
 
-var numbers sync.Map // of the messages of each sender
+var numbers sync.Map // the last message number of each sender
 
 func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, err error) {
 	from := string(id.Random128[id.Envelope]()) + "-x"
@@ -45,9 +46,12 @@ func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, 
 		}
 		number, _ := numbers.LoadOrStore(sender, new(int64))
 		*number.(*int64)++
-		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n), Received: ledger.Received{
-			Sender: sender, UID: id.Random128[id.UID](), ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name, Temp: joinTemp(from, strconv.Itoa(n)),
-		}})
+		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n),
+			Received: ledger.Received{
+				Sender: sender, UID: id.Random128[id.UID](),
+				ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name,
+				Temp: joinTemp(from, strconv.Itoa(n)),
+			}})
 	}
 	return list, s.finish()
 }

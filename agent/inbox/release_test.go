@@ -20,15 +20,17 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 		code         string
 		notAttempted bool
 	}{
-		"stopped":       {context.Canceled, api.ReleaseStopped, true},
-		"no room":       {fmt.Errorf("%w x", errFull), api.ReleaseFull, true},
-		"away":          {localError{awayError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
-		"pin":           {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
-		"clock":         {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
-		"too large":     {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},
-		"local":         {fmt.Errorf("store: %w", localError{io.ErrShortWrite}), api.ReleaseLocal, false},
-		"line":          {errors.New("connection reset"), api.ReleaseTransport, false},
-		"wrong content": {fmt.Errorf("open: %w", envelope.ErrChecksum), api.ReleaseTransport, false},
+		"stopped":   {context.Canceled, api.ReleaseStopped, true},
+		"no room":   {fmt.Errorf("%w x", errFull), api.ReleaseFull, true},
+		"away":      {localError{awayError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
+		"pin":       {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
+		"clock":     {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
+		"too large": {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},
+		"local": {fmt.Errorf("store: %w", localError{io.ErrShortWrite}), api.ReleaseLocal,
+			false},
+		"line": {errors.New("connection reset"), api.ReleaseTransport, false},
+		"wrong content": {fmt.Errorf("open: %w", envelope.ErrChecksum), api.ReleaseTransport,
+			false},
 	} {
 		got := handing(c.err, 3, 0)
 		if got.Code != c.code || got.NotAttempted != c.notAttempted {
@@ -38,7 +40,8 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 			t.Errorf("%s: %q is not one of the closed list", name, got.Code)
 		}
 	}
-	for size, most := range map[int64]time.Duration{0: time.Minute, 1 << 20: time.Minute, 16 << 30: 1024 * time.Second, 1 << 50: time.Hour} {
+	for size, most := range map[int64]time.Duration{0: time.Minute, 1 << 20: time.Minute,
+		16 << 30: 1024 * time.Second, 1 << 50: time.Hour} {
 		last := time.Duration(0)
 		for attempts := range 40 {
 			d := growing(attempts, size)
@@ -53,7 +56,8 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 	}
 }
 
-// Where a thousand large deliveries wait for an hour, they are not leased and put off more often than the leases allow.
+// A thousand large deliveries that wait for an hour are not leased and released more often than the
+// hub allows.
 func TestWhatIsPutOffIsSeenAgainLessAndLess(t *testing.T) {
 	seen, age := 0, time.Duration(0)
 	for ; age < time.Minute; age += putOffFor(age) {

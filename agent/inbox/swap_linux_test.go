@@ -12,11 +12,12 @@ import (
 
 // exchange swaps two entries of a folder in one step.
 func exchange(dir, a, b string) error {
-	return unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, a), unix.AT_FDCWD, filepath.Join(dir, b), unix.RENAME_EXCHANGE)
+	return unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, a), unix.AT_FDCWD,
+		filepath.Join(dir, b), unix.RENAME_EXCHANGE)
 }
 
-// In the instant in which the inbox makes a sender's folder, another account swaps it for .sealpost. That keeps its mode, and
-// the message is not hidden in it.
+// When the inbox makes a sender's folder, another account swaps it with .sealpost. That keeps its
+// mode, and the message is not hidden in it.
 func TestTheOwnFolderInThePlaceOfASendersNewOne(t *testing.T) {
 	b := inboxAt(t)
 	top := b.cfg.Dir
@@ -54,6 +55,7 @@ func TestTheOwnFolderInThePlaceOfASendersNewOne(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(top, ownDir, "data")); err == nil {
 			t.Fatalf("the message lies in %s", ownDir)
 		}
-		check(t, errors.Join(b.recover(t.Context(), entered(t, b)), os.RemoveAll(filepath.Join(top, "FL-LAB"))))
+		check(t, errors.Join(b.recover(t.Context(), entered(t, b)),
+			os.RemoveAll(filepath.Join(top, "FL-LAB"))))
 	}
 }

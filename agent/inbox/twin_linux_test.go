@@ -15,7 +15,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// foldingDisk mounts a real file system that takes Data.csv and data.csv for one name, and can do what a test needs.
+// foldingDisk mounts a real file system that ignores case and has the features that a test needs.
 func foldingDisk(t *testing.T, can func(dir string) error) string {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -91,7 +91,7 @@ func mountDisk(t *testing.T, mkfs, kind, folder string) (dir, trouble string) {
 	return dir, ""
 }
 
-// ignoresCase says why a disk is none that does.
+// ignoresCase returns an error if a disk does not ignore case.
 func ignoresCase(dir string) error {
 	if err := os.Mkdir(filepath.Join(dir, "Try"), 0o755); err != nil {
 		return err
@@ -100,7 +100,7 @@ func ignoresCase(dir string) error {
 	return err
 }
 
-// What the rule knows to be twins is all that such a disk takes for one, and everything lies there.
+// The rule finds all names that such a disk confuses, and every entry is there.
 func TestTwinsOnADiskThatIgnoresCase(t *testing.T) {
 	checkTwins(t, foldingDisk(t, func(dir string) error {
 		err := ignoresCase(dir)
@@ -111,14 +111,15 @@ func TestTwinsOnADiskThatIgnoresCase(t *testing.T) {
 	}))
 }
 
-// Two messages whose names such a disk takes for one are not in one folder that somebody dropped: the second gets its message
-// id, as where the names are the same.
+// Two messages with names that such a disk confuses are not twins. The second gets its message id,
+// as with equal names.
 func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 	dir := foldingDisk(t, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "from"), nil, 0o600); err != nil {
 			return err
 		}
-		return errors.Join(ignoresCase(dir), durable.RenameNoReplace(filepath.Join(dir, "from"), filepath.Join(dir, "to")))
+		return errors.Join(ignoresCase(dir), durable.RenameNoReplace(filepath.Join(dir, "from"),
+			filepath.Join(dir, "to")))
 	})
 	b := inboxIn(t, dir)
 	f := entered(t, b)
@@ -127,8 +128,10 @@ func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 	}
 	var list []*placement
 	for n, name := range []string{"Data.csv", "data.csv", "DATA.csv"} {
-		p := &placement{file: true, signer: "s", from: "e", item: strconv.Itoa(n), Received: ledger.Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: id.FormatMessage("FL-LAB", "DAT", time.Now(), int64(n+1)),
-			Name: name, Temp: joinTemp("e", strconv.Itoa(n))}}
+		p := &placement{file: true, signer: "s", from: "e", item: strconv.Itoa(n),
+			Received: ledger.Received{Sender: "FL-LAB", UID: id.Random128[id.UID](),
+				ID:   id.FormatMessage("FL-LAB", "DAT", time.Now(), int64(n+1)),
+				Name: name, Temp: joinTemp("e", strconv.Itoa(n))}}
 		if err := os.WriteFile(filepath.Join(dir, p.Temp), []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -138,11 +141,13 @@ func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range list {
-		if got, err := os.ReadFile(filepath.Join(dir, p.Path)); err != nil || string(got) != p.Name {
+		if got, err := os.ReadFile(filepath.Join(dir, p.Path)); err != nil ||
+			string(got) != p.Name {
 			t.Errorf("%s lies at %s: %q, %v", p.Name, p.Path, got, err)
 		}
 	}
-	if there, err := os.ReadDir(filepath.Join(dir, "FL-LAB")); err != nil || len(there) != len(list) {
+	if there, err := os.ReadDir(filepath.Join(dir, "FL-LAB")); err != nil ||
+		len(there) != len(list) {
 		t.Errorf("there are %d (%v)", len(there), err)
 	}
 }

@@ -27,8 +27,8 @@ func held(t testing.TB, path string) *beneath.Dir {
 	return d
 }
 
-// unpack writes entries through a sink, in the format's order, and returns what lies there: for each path what was
-// written under it. A path that ends in a slash is a folder.
+// unpack writes entries through a sink, in the format's order, and returns the result: for each
+// path its content. A path with a final slash is a folder.
 func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 	t.Helper()
 	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{}, false)})
@@ -62,31 +62,32 @@ func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	err := filepath.WalkDir(filepath.Join(dir, "0"), func(at string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+	err := filepath.WalkDir(filepath.Join(dir, "0"),
+		func(at string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(at)
+			rel, _ := filepath.Rel(filepath.Join(dir, "0"), at)
+			found[filepath.ToSlash(rel)] = string(text)
 			return err
-		}
-		text, err := os.ReadFile(at)
-		rel, _ := filepath.Rel(filepath.Join(dir, "0"), at)
-		found[filepath.ToSlash(rel)] = string(text)
-		return err
-	})
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
 }
 
-// twinsOfAllKinds is a folder whose names many disks take for one another, and where each of them has to lie.
+// twinsOfAllKinds maps names that many disks confuse to their expected places.
 var twinsOfAllKinds = map[string]string{
 	"run/DATA.csv":                      "DATA.csv", // the first, in the order of bytes
 	"run/Data.csv":                      "%44ata.csv",
 	"run/data.csv":                      "%64ata.csv",
 	"run/Sub/a.txt":                     "Sub/a.txt",
 	"run/sub/a.txt":                     "%73ub/%61.txt",
-	"run/sub/A.txt":                     "%73ub/A.txt", // of Sub/a.txt it is none: it lies in another folder
+	"run/sub/A.txt":                     "%73ub/A.txt", // no twin of Sub/a.txt: in another folder
 	"run/sub/b/deep.txt":                "%73ub/b/deep.txt",
-	"run/sub-b/x":                       "sub-b/x", // between sub and what is in it
+	"run/sub-b/x":                       "sub-b/x", // sorted between sub and its entries
 	"run/e\u0301t\u00e9.txt":            "e\u0301t\u00e9.txt",
 	"run/\u00e9t\u00e9.txt":             "%C3%A9t%C3%A9.txt",
 	"run/\u00c9T\u00c9.TXT":             "%C3%89%54%C3%89.%54%58%54",
@@ -97,7 +98,7 @@ var twinsOfAllKinds = map[string]string{
 	"run/\u212aelvin":                   "%E2%84%AAelvin",
 	"run/CON":                           "%43ON",
 	"run/Con":                           "%43%6Fn",
-	"run/con":                           "%63on", // as on every system, and nothing else has that name
+	"run/con":                           "%63on", // as on every system, and unique
 	"run/\u00e4":                        "\u00e4",
 	"run/\u00f6":                        "\u00f6",
 	"run/\u6570\u636e":                  "\u6570\u636e",
@@ -117,7 +118,7 @@ func TestOfNamesThatManyDisksTakeForOneEachGetsItsOwn(t *testing.T) {
 	checkTwins(t, t.TempDir())
 }
 
-// checkTwins unpacks the names above and wants each entry where it has to lie, with what was written into it.
+// checkTwins unpacks the names above and checks the place and the content of each entry.
 func checkTwins(t *testing.T, dir string) {
 	t.Helper()
 	got := unpack(t, dir, slices.Collect(maps.Keys(twinsOfAllKinds))...)
@@ -141,10 +142,13 @@ func checkTwins(t *testing.T, dir string) {
 	}
 }
 
-// Whatever the names: no two are one where case and accents do not count, and each decodes to what it was.
+// No two names become one where case and accents do not count, and each decodes to its original.
 func TestTwinsAreNeverTakenForEachOther(t *testing.T) {
-	letters := rapid.SampledFrom([]string{"a", "A", "é", "e\u0301", "É", "E\u0301", "ß", "ss", "k", "K", "\u212a", "%", "4", "c", "con", "CON", "Con", ".", " ", "?", "\u0301", "İ", "i"})
-	name := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(letters, 1, 4).Draw(t, "name"), "") }).
+	letters := rapid.SampledFrom([]string{"a", "A", "é", "e\u0301", "É", "E\u0301", "ß", "ss", "k",
+		"K", "\u212a", "%", "4", "c", "con", "CON", "Con", ".", " ", "?", "\u0301", "İ", "i"})
+	name := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(letters, 1, 4).Draw(t, "name"), "")
+	}).
 		Filter(func(s string) bool { return s != "." && s != ".." })
 	rapid.Check(t, func(t *rapid.T) {
 		list := rapid.SliceOfNDistinct(name, 2, 30, rapid.ID[string]).Draw(t, "names")
@@ -203,14 +207,16 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// A disk may take more names for one than any rule knows. Here it is one on which a name is there already.
+// A disk may confuse more names than the rule. Here the disk already has a name.
 func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 	root := held(t, t.TempDir())
 	s := newSink(root, form{access: Group.accessFor(beneath.Info{}, false)})
 	defer s.close()
 	add := func(path, want string) {
 		t.Helper()
-		name, err := s.make(0, path, func(in *beneath.Dir, name string) error { return in.Mkdir(name, 0o700) })
+		name, err := s.make(0, path, func(in *beneath.Dir, name string) error {
+			return in.Mkdir(name, 0o700)
+		})
 		if err != nil || filepath.ToSlash(name) != want {
 			t.Errorf("%s is made as %q, want %q (%v)", path, name, want, err)
 		}
@@ -223,7 +229,9 @@ func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 	}
 	add("run/long~1", "0/%6Cong~1")
 	add("run/long~1/x", "0/%6Cong~1/x")
-	if _, err := s.make(0, "run/both", func(in *beneath.Dir, name string) error { return in.Mkdir(name, 0o700) }); err == nil {
+	if _, err := s.make(0, "run/both", func(in *beneath.Dir, name string) error {
+		return in.Mkdir(name, 0o700)
+	}); err == nil {
 		t.Error("it is made a third time")
 	}
 }

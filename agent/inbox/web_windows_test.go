@@ -9,7 +9,7 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// What arrives carries the Mark of the Web, also in folders, and keeps its time and its content.
+// Received files have the Mark of the Web, also in folders, and keep their times and content.
 func TestReceivedFilesAreMarked(t *testing.T) {
 	dir := t.TempDir()
 	tried := filepath.Join(dir, "tried")
@@ -33,7 +33,8 @@ func TestReceivedFilesAreMarked(t *testing.T) {
 		check(t, w.Close())
 	}
 	check(t, s.finish())
-	for at, path := range map[string]string{"0": "data.csv", filepath.Join("1", "data.csv"): "run/data.csv"} {
+	for at, path := range map[string]string{"0": "data.csv",
+		filepath.Join("1", "data.csv"): "run/data.csv"} {
 		at := filepath.Join(dir, at)
 		holds(t, at, path)
 		holds(t, at+zoneStream, zoneText)
