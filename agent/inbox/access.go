@@ -21,12 +21,12 @@ const (
 type access struct {
 	file, dir fs.FileMode
 	group     uint32
-	isKept    bool // the volume keeps modes and groups
+	hasOwners bool // the volume keeps modes and groups
 }
 
 // accessFor returns the access for content in the inbox top.
 func (r Readers) accessFor(top beneath.Info, strict bool) access {
-	a := access{file: 0o640, dir: 0o750, group: top.Group, isKept: strict}
+	a := access{file: 0o640, dir: 0o750, group: top.Group, hasOwners: strict}
 	switch r {
 	case Owner:
 		a.file, a.dir = 0o600, 0o700

@@ -32,7 +32,7 @@ func arrive(t *testing.T, b *Inbox, umask int) {
 	w, err = s.File(2, "run/sub/deep.csv", false, time.Unix(1, 0), 0)
 	check(t, err)
 	check(t, errors.Join(w.Close(), s.finish()))
-	list[2].file = false
+	list[2].isFile = false
 	check(t, b.placeFiles(t.Context(), f, list))
 	if err := f.failed["FL-LAB"]; err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 		t.Skipf("SKIPPED: no access lists here: %v %s", err, out)
 	}
 	check(t, os.Chmod(dir, 0o770))
-	b = again(b, dir)
+	b = restart(b, dir)
 	arrive(t, b, 0o077)
 	for path, want := range map[string]string{
 		"FL-LAB": "user::rwx user:12345:rwx group::r-x group:54321:r-x " +
@@ -143,7 +143,7 @@ func TestAnAccessListOfTheInboxIsKept(t *testing.T) {
 		}
 	}
 	check(t, exec.Command("setfacl", "-k", dir).Run())
-	b = again(b, dir)
+	b = restart(b, dir)
 	arrive(t, b, 0o077)
 	matches, err := filepath.Glob(filepath.Join(dir, "FL-LAB", "data (*"))
 	if err != nil || len(matches) != 1 {
@@ -199,11 +199,11 @@ func asService(t *testing.T, dir string) (inbox string) {
 	program := filepath.Join(work, "test")
 	text, err := os.ReadFile(os.Args[0])
 	check(t, errors.Join(err, os.WriteFile(program, text, 0o755)))
-	again := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
-	again.Env, again.Dir = append(os.Environ(), variable+"="+dir, "TMPDIR="+work), work
-	again.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345,
+	rerun := exec.Command(program, "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
+	rerun.Env, rerun.Dir = append(os.Environ(), variable+"="+dir, "TMPDIR="+work), work
+	rerun.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345,
 		Groups: []uint32{4711}}}
-	if out, err := again.CombinedOutput(); err != nil {
+	if out, err := rerun.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return ""
@@ -241,7 +241,7 @@ func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
 		os.WriteFile(filepath.Join(dir, ownDir), nil, 0o644)))
 	if inbox := asService(t, dir); inbox != "" {
 		b := inboxIn(t, inbox)
-		expectAway(t, b, "remove it")
+		expectUnusable(t, b, "remove it")
 		return
 	}
 	check(t, os.Remove(filepath.Join(dir, ownDir)))
@@ -262,6 +262,6 @@ func TestAnInboxOfAnEarlierProgramIsBroughtUp(t *testing.T) {
 	expectModes(t, dir, map[string]string{ownDir: fmt.Sprint("0750 ", group),
 		ownDir + "/FL-LAB": fmt.Sprint("0750 ", group), tempDir: fmt.Sprint("0700 ", group)})
 	b.cfg.Readers = Owner
-	entered(t, again(b, dir))
+	entered(t, restart(b, dir))
 	expectModes(t, dir, map[string]string{ownDir: fmt.Sprint("0700 ", group)})
 }

@@ -10,8 +10,8 @@ import (
 // names hide nothing, received files are not executable (see executables in [inbox]), and Windows
 // gets a Mark of the Web (see web_windows.go).
 
-// acting holds whole names, without regard to case.
-var acting = fold(
+// actingNames holds whole names, without regard to case.
+var actingNames = fold(
 	// Explorer: icons, names and classes of the folder (Microsoft, "How to Customize Folders with
 	// Desktop.ini")
 	"desktop.ini",
@@ -79,7 +79,7 @@ func fold(names ...string) map[string]bool {
 func (n naming) isActing(name string, k kind) bool {
 	whole := folded(name)
 	return strings.HasPrefix(name, "-") || strings.HasPrefix(name, ".") && !n.keepHidden ||
-		acting[whole] || strings.HasPrefix(whole, ownNames) ||
+		actingNames[whole] || strings.HasPrefix(whole, ownNames) ||
 		k == asMessage && actingMessages[whole]
 }
 

@@ -77,7 +77,7 @@ func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 						string(list[0].text))
 				}
 				if kept, err := filepath.Glob(filepath.Join(b.cfg.Dir,
-					own+aside+"*")); err != nil || len(kept) != 2 {
+					own+asideInfix+"*")); err != nil || len(kept) != 2 {
 					t.Errorf("set aside: %v, %v", kept, err)
 				}
 				untouched()
@@ -102,7 +102,7 @@ func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
 			bad, good := parcel(t, f, "FL-LAB", "bad"), parcel(t, f, "MA-LAB", "good")
 			check(t, b.placeFiles(t.Context(), f, append(bad, good...)))
 			holds(t, filepath.Join(b.cfg.Dir, "MA-LAB", "good"), "good")
-			if err := f.failed["FL-LAB"]; err == nil || onlyLocal(err) != nil ||
+			if err := f.failed["FL-LAB"]; err == nil || ignoreLocal(err) != nil ||
 				f.failed["MA-LAB"] != nil {
 				t.Errorf("failed: %v", f.failed)
 			}
@@ -124,7 +124,7 @@ func TestRecoveryGoesOnWithoutASender(t *testing.T) {
 	bad, good := parcel(t, f, "FL-LAB", "bad", "bad too"), parcel(t, f, "MA-LAB", "good")
 	list := append(bad, good...)
 	for _, p := range list {
-		check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
+		check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord()))
 	}
 	check(t, errors.Join(f.writeLists(list), f.syncContent(list), b.writeRows(t.Context(), list)))
 	check(t, os.Rename(filepath.Join(b.temp(), bad[1].from, bad[1].item),
@@ -215,7 +215,7 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 		}
 		list, err := tryParcel(f, "FL-LAB", fmt.Sprint(rounds, "a"), fmt.Sprint(rounds, "b"))
 		if err == nil {
-			check(t, onlyLocal(b.placeFiles(t.Context(), f, list)))
+			check(t, ignoreLocal(b.placeFiles(t.Context(), f, list)))
 			sent = append(sent, list...)
 			if f.failed["FL-LAB"] == nil {
 				arrive += len(list)
@@ -229,7 +229,7 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 	if path := filepath.Join(top, "FL-LAB"); !isFolder(path) {
 		check(t, os.RemoveAll(path))
 	}
-	expectHome(t, again(b, top)) // it ends half placed messages
+	expectHome(t, restart(b, top)) // it ends half placed messages
 	untouched()
 	found := map[string]int{}
 	check(t, filepath.WalkDir(top, func(path string, e os.DirEntry, err error) error {

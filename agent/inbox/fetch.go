@@ -20,7 +20,7 @@ var rangeBuffers = sync.Pool{New: func() any { b := make([]byte, api.RangeSize);
 // range while that may help; a returned error is final for this attempt.
 type fetcher struct {
 	hub      *api.Client
-	failing  func(error) // gets each failure that is retried
+	onRetry  func(error) // gets each failure that is retried
 	delivery api.DeliveryID
 	size     int64
 	ctx      context.Context
@@ -40,7 +40,7 @@ type piece struct {
 
 func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64,
 	failing func(error)) *fetcher {
-	f := &fetcher{hub: hub, failing: failing, delivery: d, size: size,
+	f := &fetcher{hub: hub, onRetry: failing, delivery: d, size: size,
 		ranges: make(chan chan piece, rangesAhead-1)}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	f.work.Go(f.start)
@@ -75,7 +75,7 @@ func (f *fetcher) get(offset int64) piece {
 		if p.err == nil || !api.Retry(p.err) || f.ctx.Err() != nil {
 			return p
 		}
-		f.failing(p.err)
+		f.onRetry(p.err)
 		if err := pause.Wait(f.ctx, api.RetryAfter(p.err)); err != nil {
 			return p
 		}

@@ -25,11 +25,11 @@ import (
 // that was written and verified.
 
 const (
-	ownDir   = ".sealpost"      // in the inbox: records and temporary content
-	tempName = "tmp"            // in ownDir
-	tempDir  = ".sealpost/tmp"  // temporary content, on the inbox's volume
-	aside    = "-aside-"        // in the new name of an entry that was in the way
-	probe    = ".sealpost-try-" // prefix of the name of a probe file
+	ownDir      = ".sealpost"      // in the inbox: records and temporary content
+	tempName    = "tmp"            // in ownDir
+	tempDir     = ".sealpost/tmp"  // temporary content, on the inbox's volume
+	asideInfix  = "-aside-"        // in the new name of an entry that was in the way
+	probePrefix = ".sealpost-try-" // prefix of the name of a probe file
 )
 
 // ownTries limits the attempts to make an own folder while another account replaces it.
@@ -41,7 +41,7 @@ type folders struct {
 	own  *beneath.Dir // .sealpost
 	temp *beneath.Dir // .sealpost/tmp
 
-	strict bool // the volume keeps owners and modes
+	hasOwners bool // the volume keeps owners and modes
 	form
 
 	envelopes map[string]*beneath.Dir  // below temp, by name
@@ -50,15 +50,15 @@ type folders struct {
 	failed    map[id.Site]error        // senders whose folders are unusable
 }
 
-// known identifies the own folders that were last found in order.
-type known struct {
-	id     string // the content of idFile; empty: not found yet
-	own    beneath.ID
-	strict bool
+// knownFolders identifies the own folders that were last found in order.
+type knownFolders struct {
+	id        string // the content of idFile; empty: not found yet
+	own       beneath.ID
+	hasOwners bool
 }
 
-// enter opens the inbox's folders. It returns an awayError while they are unusable; any other error
-// comes from the ledger.
+// enter opens the inbox's folders. It returns an unusableError while they are unusable; any other
+// error comes from the ledger.
 func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	b.mu.Lock()
 	k := b.known
@@ -71,9 +71,9 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	b.arranging.Lock()
 	defer b.arranging.Unlock()
 	f, err := b.arrange(ctx)
-	var away awayError
-	if errors.As(err, &away) {
-		b.setAway(err.Error())
+	var unusable unusableError
+	if errors.As(err, &unusable) {
+		b.setUnusable(err.Error())
 		return nil, localError{err}
 	}
 	return f, err
@@ -83,18 +83,18 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 func (b *Inbox) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known = known{}
+	b.known = knownFolders{}
 }
 
-// setAway stores the reason for which the inbox is unusable; empty: it is usable.
-func (b *Inbox) setAway(why string) {
+// setUnusable stores the reason for which the inbox is unusable; empty: it is usable.
+func (b *Inbox) setUnusable(reason string) {
 	b.mu.Lock()
-	changed := b.away != why
-	b.away = why
+	changed := b.unusableReason != reason
+	b.unusableReason = reason
 	b.mu.Unlock()
 	switch {
-	case changed && why != "":
-		b.log.Error("the inbox cannot be used; nothing is received for now", "reason", why)
+	case changed && reason != "":
+		b.log.Error("the inbox cannot be used; nothing is received for now", "reason", reason)
 	case changed:
 		b.log.Info("the inbox can be used again")
 	}
@@ -104,9 +104,9 @@ func (b *Inbox) setAway(why string) {
 var errChanged = errors.New("changed")
 
 // reopen opens the folders if they are still the known ones.
-func (b *Inbox) reopen(k known) (_ *folders, err error) {
+func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
 	f := newFolders()
-	f.strict = k.strict
+	f.hasOwners = k.hasOwners
 	defer func() {
 		if err != nil {
 			f.close()
@@ -122,13 +122,13 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 		return nil, err
 	}
 	info, err := f.own.Info()
-	if err != nil || info.ID != k.own || k.strict && !isOurs(info) || readID(f.own) != k.id {
+	if err != nil || info.ID != k.own || k.hasOwners && !isOurs(info) || readID(f.own) != k.id {
 		return nil, errors.Join(errChanged, err)
 	}
 	if f.temp, err = f.own.Dir(tempName); err != nil {
 		return nil, err
 	}
-	if info, err = f.temp.Info(); err != nil || k.strict && !isPrivate(info) {
+	if info, err = f.temp.Info(); err != nil || k.hasOwners && !isPrivate(info) {
 		return nil, errors.Join(errChanged, err)
 	}
 	return f, nil
@@ -138,7 +138,7 @@ func (b *Inbox) reopen(k known) (_ *folders, err error) {
 func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
-		f.access = o.Readers.accessFor(top, f.strict)
+		f.access = o.Readers.accessFor(top, f.hasOwners)
 		f.naming = naming{keepHidden: o.KeepHidden}
 		f.keepExecutable = o.KeepExecutable
 	}
@@ -159,7 +159,7 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 	}
 	isMade, err := d.IsEmpty() // otherwise another account has replaced it
 	if err == nil && isMade {
-		err = a.giveFolder(d, func() bool { return hasDefaultList(parent) })
+		err = a.applyFolder(d, func() bool { return hasDefaultList(parent) })
 	}
 	if err != nil {
 		d.Close()
@@ -168,24 +168,24 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 	return d, nil
 }
 
-// giveFolder sets the group and mode of a new folder.
-func (a access) giveFolder(d *beneath.Dir, isListed func() bool) error {
+// applyFolder sets the group and mode of a new folder.
+func (a access) applyFolder(d *beneath.Dir, hasList func() bool) error {
 	info, err := d.Info()
 	if err != nil || info.Mode.Perm() == a.dir && info.Group == a.group {
 		return err
 	}
-	return d.Handle(func(f *os.File) error { return a.give(f, a.dir, isListed) })
+	return d.Handle(func(f *os.File) error { return a.apply(f, a.dir, hasList) })
 }
 
 // openOwn opens an own folder, and makes a missing one. It renames an unusable entry of that name.
 func (b *Inbox) openOwn(parent *beneath.Dir, name string,
-	usable func(*beneath.Dir, beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
+	isUsable func(*beneath.Dir, beneath.Info) bool) (*beneath.Dir, beneath.ID, error) {
 	var err error
 	for range ownTries {
 		var d *beneath.Dir
 		if d, err = openOrMake(parent, name, access{dir: 0o700}); err == nil {
 			info, err := d.Info()
-			if err == nil && usable(d, info) {
+			if err == nil && isUsable(d, info) {
 				return d, info.ID, nil
 			}
 			d.Close()
@@ -199,10 +199,10 @@ func (b *Inbox) openOwn(parent *beneath.Dir, name string,
 			return nil, beneath.ID{}, err
 		}
 		if err = b.setAside(parent, name); err != nil && !isSwapped(err) {
-			return nil, beneath.ID{}, awayError{words.InTheWay(parent.Path(), name, err)}
+			return nil, beneath.ID{}, unusableError{words.InTheWay(parent.Path(), name, err)}
 		}
 	}
-	return nil, beneath.ID{}, awayError{words.InTheWay(parent.Path(), name, err)}
+	return nil, beneath.ID{}, unusableError{words.InTheWay(parent.Path(), name, err)}
 }
 
 // isSwapped reports whether an error may come from a race with an account that swaps entries.
@@ -213,7 +213,7 @@ func isSwapped(err error) bool {
 
 // setAside renames an entry that has the name of an own folder.
 func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
-	to := name + aside + rand.Text()[:8]
+	to := name + asideInfix + rand.Text()[:8]
 	err := parent.RenameNoReplace(name, parent, to)
 	if err == nil {
 		b.log.Warn("set aside, because other accounts can change it", "folder", parent.Path(),
@@ -225,7 +225,7 @@ func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 func newFolders() *folders {
 	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{},
 		records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
-	f.isListed = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
+	f.hasList = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
 	return f
 }
 
@@ -287,15 +287,15 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	return d, nil
 }
 
-// usable returns an awayError if the folder of a sender's messages cannot be opened. It never makes
-// one, because nothing is verified yet.
-func (f *folders) usable(sender id.Site) error {
+// checkSender returns an unusableError if the folder of a sender's messages cannot be opened. It
+// never makes one, because nothing is verified yet.
+func (f *folders) checkSender(sender id.Site) error {
 	d, err := f.top.Dir(string(sender))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return localError{awayError{words.SenderFolder(sender, err)}}
+		return localError{unusableError{words.SenderFolder(sender, err)}}
 	}
 	d.Close()
 	return nil
@@ -335,11 +335,11 @@ func (f *folders) discard(name string) error {
 		d.Close()
 		delete(f.envelopes, name)
 	}
-	gone := name + goneSuffix
-	if err := f.temp.RemoveAll(gone); err != nil {
+	trash := name + trashSuffix
+	if err := f.temp.RemoveAll(trash); err != nil {
 		return err
 	}
-	err := f.temp.Rename(name, f.temp, gone)
+	err := f.temp.Rename(name, f.temp, trash)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -349,7 +349,7 @@ func (f *folders) discard(name string) error {
 	if err != nil {
 		return err
 	}
-	return f.temp.RemoveAll(gone)
+	return f.temp.RemoveAll(trash)
 }
 
 // splitTemp splits a path of temporary content in the ledger into the attempt's folder and the name

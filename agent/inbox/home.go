@@ -32,18 +32,18 @@ type home struct {
 	ID     string `json:"id"`     // the content of idFile
 }
 
-// awayError means that the inbox is unusable for now, independent of any delivery.
-type awayError struct{ error }
+// unusableError means that the inbox is unusable for now, independent of any delivery.
+type unusableError struct{ error }
 
-func (e awayError) Unwrap() error { return e.error }
+func (e unusableError) Unwrap() error { return e.error }
 
-// cannotUse wraps a failure in the inbox's folder as an awayError.
-func (b *Inbox) cannotUse(err error) error {
-	var away awayError
-	if err == nil || errors.As(err, &away) {
+// asUnusable wraps a failure in the inbox's folder as an unusableError.
+func (b *Inbox) asUnusable(err error) error {
+	var unusable unusableError
+	if err == nil || errors.As(err, &unusable) {
 		return err
 	}
-	return awayError{words.InboxAway(b.cfg.Dir, err)}
+	return unusableError{words.InboxAway(b.cfg.Dir, err)}
 }
 
 func (b *Inbox) homeBefore(ctx context.Context) (h home, err error) {
@@ -78,7 +78,7 @@ func (b *Inbox) hasReceived(ctx context.Context) (any bool, err error) {
 
 // arrange opens the inbox's folders when they are not the known ones. That is so at the start, and
 // after another account or an admin has changed them. It makes missing own folders, or returns an
-// awayError.
+// unusableError.
 func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	before, err := b.homeBefore(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 		err = f.setForm(b.cfg)
 	}
 	if err != nil {
-		return nil, b.cannotUse(err)
+		return nil, b.asUnusable(err)
 	}
 	reject := beneath.ID{}
 	if !isFirst {
@@ -107,11 +107,11 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 		}
 	}
 	if err := b.probe(f); err != nil {
-		return nil, b.cannotUse(err)
+		return nil, b.asUnusable(err)
 	}
 	after, err := b.takeHome(f, before, isFirst, reject)
 	if err != nil {
-		return nil, b.cannotUse(err)
+		return nil, b.asUnusable(err)
 	}
 	if after != before {
 		if err := b.rememberHome(ctx, after); err != nil {
@@ -125,11 +125,11 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	b.merge(f, after.ID)
 	own, err := f.own.Info()
 	if err != nil {
-		return nil, b.cannotUse(err)
+		return nil, b.asUnusable(err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known = known{id: after.ID, own: own.ID, strict: f.strict}
+	b.known = knownFolders{id: after.ID, own: own.ID, hasOwners: f.hasOwners}
 	return f, nil
 }
 
@@ -139,25 +139,25 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	before home) (reject beneath.ID, err error) {
 	top, err := f.top.Info()
 	if err != nil {
-		return reject, b.cannotUse(err)
+		return reject, b.asUnusable(err)
 	}
 	isSame := top.ID.String() == before.Folder
 	isEmpty, err := f.top.IsEmpty()
 	if err == nil && isEmpty && !isSame {
 		// not even a probe file is made in a mount point
-		return reject, awayError{words.InboxOther(b.cfg.Dir)}
+		return reject, unusableError{words.InboxOther(b.cfg.Dir)}
 	}
 	if err := b.probe(f); err != nil {
-		return reject, b.cannotUse(err)
+		return reject, b.asUnusable(err)
 	}
-	own, says, isTight := f.lookAt(ownDir)
+	own, inboxID, isTight := f.lookAt(ownDir)
 	switch {
-	case says == before.ID:
+	case inboxID == before.ID:
 		return reject, nil
-	case b.putBack(f, before.ID):
+	case b.renameBack(f, before.ID):
 		return reject, nil
-	case isTight && says != "":
-		return reject, awayError{words.InboxOfOthers(b.cfg.Dir)}
+	case isTight && inboxID != "":
+		return reject, unusableError{words.InboxOfOthers(b.cfg.Dir)}
 	case isTight && (own.String() == before.Own || !isSame):
 		// a backup from before idFile existed
 		return reject, nil
@@ -168,7 +168,7 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	}
 	received, err := b.hasReceived(ctx)
 	if err == nil && received {
-		err = awayError{words.InboxOther(b.cfg.Dir)}
+		err = unusableError{words.InboxOther(b.cfg.Dir)}
 	}
 	return reject, err
 }
@@ -186,7 +186,7 @@ func (b *Inbox) probe(f *folders) error {
 		}
 		b.probed.folder, b.probed.strict = top.ID, strict
 	}
-	f.strict = b.probed.strict
+	f.hasOwners = b.probed.strict
 	return f.setForm(b.cfg)
 }
 
@@ -204,47 +204,47 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool,
 	if f.own == nil {
 		f.own, own, err = b.openOwn(f.top, ownDir, func(d *beneath.Dir, i beneath.Info) bool {
 			return i.ID != reject &&
-				(!f.strict || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
+				(!f.hasOwners || isOurs(i) || i.ID.String() == before.Own && f.tighten(d))
 		})
 	}
 	if err != nil {
 		return after, err
 	}
 	if f.temp, _, err = b.openOwn(f.own, tempName, func(_ *beneath.Dir, i beneath.Info) bool {
-		return !f.strict || isPrivate(i)
+		return !f.hasOwners || isPrivate(i)
 	}); err != nil {
 		return after, err
 	}
-	if err := f.settleOwn(); err != nil {
+	if err := f.enforceOwn(); err != nil {
 		return after, err
 	}
 	after = home{Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), ID: before.ID}
-	switch says := readID(f.own); {
-	case isFirst && says != "":
-		after.ID = says
+	switch inboxID := readID(f.own); {
+	case isFirst && inboxID != "":
+		after.ID = inboxID
 		return after, nil
 	case isFirst:
 		after.ID = id.Random128[string]()
-	case says == before.ID:
+	case inboxID == before.ID:
 		return after, nil
-	case says != "":
-		return after, awayError{words.InboxOfOthers(b.cfg.Dir)}
+	case inboxID != "":
+		return after, unusableError{words.InboxOfOthers(b.cfg.Dir)}
 	}
 	return after, f.own.WriteFile(idFile, []byte(after.ID+"\n"), 0o644)
 }
 
 // tighten removes the permission of other accounts to change entries of a folder of this account.
 func (f *folders) tighten(d *beneath.Dir) bool {
-	if err := f.access.settle(d, f.access.records().dir); err != nil {
+	if err := f.access.enforce(d, f.access.records().dir); err != nil {
 		return false
 	}
 	info, err := d.Info()
 	return err == nil && isOurs(info)
 }
 
-// settleOwn sets the access of the own folders. An earlier version hid records from the group, in
+// enforceOwn sets the access of the own folders. An earlier version hid records from the group, in
 // folders that the group could change.
-func (f *folders) settleOwn() error {
+func (f *folders) enforceOwn() error {
 	records := f.access.records()
 	err := f.own.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
@@ -253,7 +253,7 @@ func (f *folders) settleOwn() error {
 			}
 			d, err := f.own.Dir(e.Name())
 			if err == nil {
-				err = records.settle(d, records.dir)
+				err = records.enforce(d, records.dir)
 				d.Close()
 			}
 			if err != nil {
@@ -262,8 +262,8 @@ func (f *folders) settleOwn() error {
 		}
 		return nil
 	})
-	return errors.Join(err, records.settle(f.temp, 0o700), handOnList(f.top, f.own),
-		handOnList(f.top, f.temp), records.settle(f.own, records.dir))
+	return errors.Join(err, records.enforce(f.temp, 0o700), copyDefaultList(f.top, f.own),
+		copyDefaultList(f.top, f.temp), records.enforce(f.own, records.dir))
 }
 
 // readID returns the content of idFile, or "" if it is missing or invalid.
@@ -272,32 +272,32 @@ func readID(own *beneath.Dir) string {
 	if err != nil {
 		return ""
 	}
-	says, err := id.Parse128[string](strings.TrimSpace(string(text)))
+	inboxID, err := id.Parse128[string](strings.TrimSpace(string(text)))
 	if err != nil {
 		return ""
 	}
-	return says
+	return inboxID
 }
 
 // lookAt describes a folder of this account in the inbox. It returns its identity, its idFile, and
 // whether only this account can change it.
-func (f *folders) lookAt(name string) (own beneath.ID, says string, isTight bool) {
+func (f *folders) lookAt(name string) (own beneath.ID, inboxID string, isTight bool) {
 	d, err := f.top.Dir(name)
 	if err != nil {
 		return own, "", false
 	}
 	defer d.Close()
 	info, err := d.Info()
-	if err != nil || f.strict && !(info.IsDir() && info.IsOurs()) {
+	if err != nil || f.hasOwners && !(info.IsDir() && info.IsOurs()) {
 		return own, "", false
 	}
-	return info.ID, readID(d), !f.strict || isOurs(info)
+	return info.ID, readID(d), !f.hasOwners || isOurs(info)
 }
 
-// putBack renames .sealpost back after another account has renamed it.
-func (b *Inbox) putBack(f *folders, says string) (done bool) {
+// renameBack renames .sealpost back after another account has renamed it.
+func (b *Inbox) renameBack(f *folders, inboxID string) (done bool) {
 	f.eachOwn(func(name string, own *beneath.Dir) bool {
-		if readID(own) != says {
+		if readID(own) != inboxID {
 			return false
 		}
 		own.Close()
@@ -317,26 +317,26 @@ func (b *Inbox) putBack(f *folders, says string) (done bool) {
 
 // findOwn opens .sealpost, and renames it back as often as another account renames it. It returns
 // nil if there is none. One listing is no proof: it can miss a folder during a rename.
-func (b *Inbox) findOwn(f *folders, says string) (*beneath.Dir, beneath.ID) {
+func (b *Inbox) findOwn(f *folders, inboxID string) (*beneath.Dir, beneath.ID) {
 	for range ownTries {
 		d, err := f.top.Dir(ownDir)
 		if err == nil {
 			info, err := d.Info()
-			if err == nil && (!f.strict || isOurs(info)) && readID(d) == says {
+			if err == nil && (!f.hasOwners || isOurs(info)) && readID(d) == inboxID {
 				return d, info.ID
 			}
 			d.Close()
 		}
-		b.putBack(f, says)
+		b.renameBack(f, inboxID)
 	}
 	return nil, beneath.ID{}
 }
 
 // merge moves the entries of other folders with this inbox's ID to .sealpost. Such a folder exists
 // if another account hid .sealpost, so that a second one was made.
-func (b *Inbox) merge(f *folders, says string) {
+func (b *Inbox) merge(f *folders, inboxID string) {
 	f.eachOwn(func(name string, own *beneath.Dir) bool {
-		if readID(own) != says {
+		if readID(own) != inboxID {
 			return false
 		}
 		err := f.mergeFrom(own)
@@ -355,7 +355,7 @@ func (f *folders) mergeFrom(other *beneath.Dir) error {
 	temp, err := other.Dir(tempName)
 	if err == nil {
 		info, infoErr := temp.Info()
-		if err = infoErr; err == nil && (!f.strict || isPrivate(info)) {
+		if err = infoErr; err == nil && (!f.hasOwners || isPrivate(info)) {
 			err = moveAll(temp, f.temp)
 		}
 		temp.Close()
@@ -414,7 +414,7 @@ func (f *folders) eachOwn(visit func(name string, own *beneath.Dir) bool) {
 			if !e.IsDir() || e.Name() == ownDir {
 				continue
 			}
-			if info, err := f.top.Lstat(e.Name()); err != nil || f.strict && !isOurs(info) {
+			if info, err := f.top.Lstat(e.Name()); err != nil || f.hasOwners && !isOurs(info) {
 				continue
 			}
 			own, err := f.top.Dir(e.Name())
@@ -422,10 +422,10 @@ func (f *folders) eachOwn(visit func(name string, own *beneath.Dir) bool) {
 				continue
 			}
 			info, err := own.Info()
-			isDone := err == nil && (!f.strict || isOurs(info)) && visit(e.Name(), own)
+			isDone := err == nil && (!f.hasOwners || isOurs(info)) && visit(e.Name(), own)
 			own.Close()
 			if isDone {
-				return errEnough
+				return errStop
 			}
 		}
 		return nil

@@ -19,8 +19,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// lived returns an inbox with a placed message.
-func lived(t *testing.T) *Inbox {
+// usedInbox returns an inbox with a placed message.
+func usedInbox(t *testing.T) *Inbox {
 	t.Helper()
 	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
 	f := entered(t, b)
@@ -29,8 +29,8 @@ func lived(t *testing.T) *Inbox {
 	return b
 }
 
-// again returns the same site's inbox after a restart, maybe in another folder.
-func again(b *Inbox, dir string) *Inbox {
+// restart returns the same site's inbox after a restart, maybe in another folder.
+func restart(b *Inbox, dir string) *Inbox {
 	o := b.cfg
 	o.Dir = dir
 	return New(o)
@@ -41,11 +41,11 @@ func idIn(t *testing.T, dir string) string {
 	return readID(held(t, filepath.Join(dir, ownDir)))
 }
 
-// expectAway checks that an inbox waits, reports it, and changes nothing.
-func expectAway(t *testing.T, b *Inbox, text string) {
+// expectUnusable checks that an inbox waits, reports it, and changes nothing.
+func expectUnusable(t *testing.T, b *Inbox, text string) {
 	t.Helper()
 	before := listing(t, b.cfg.Dir)
-	ready, err := b.ready(t.Context())
+	ready, err := b.isReady(t.Context())
 	if ready || err != nil {
 		t.Fatalf("it receives: %v, %v", ready, err)
 	}
@@ -74,9 +74,9 @@ func listing(t *testing.T, dir string) (list []string) {
 
 func expectHome(t *testing.T, b *Inbox) {
 	t.Helper()
-	ready, err := b.ready(t.Context())
+	ready, err := b.isReady(t.Context())
 	if !ready || err != nil {
-		t.Fatalf("it does not receive: %v, %v", err, b.away)
+		t.Fatalf("it does not receive: %v, %v", err, b.unusableReason)
 	}
 	if s, err := b.Status(t.Context(), 1); err != nil || s.Away != "" {
 		t.Errorf("it says %q, %v", s.Away, err)
@@ -105,12 +105,12 @@ func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {
 		}, "is another inbox"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := lived(t)
+			b := usedInbox(t)
 			dir := b.cfg.Dir
 			check(t, errors.Join(os.Rename(dir, dir+".away"), c.put(dir)))
-			for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
-				expectAway(t, b, c.text)
-				if err := b.tryOpen(t.Context(), &delivery{}); !errors.As(err, new(awayError)) {
+			for _, b := range []*Inbox{b, restart(b, dir)} { // while it runs, and at a start
+				expectUnusable(t, b, c.text)
+				if err := b.tryOpen(t.Context(), &delivery{}); !errors.As(err, new(unusableError)) {
 					t.Errorf("it opens: %v", err)
 				}
 			}
@@ -135,7 +135,7 @@ func TestANewInboxMayGetItsDisk(t *testing.T) {
 	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
 	expectHome(t, b)
 	check(t, errors.Join(os.Rename(b.cfg.Dir, b.cfg.Dir+".before"), os.Mkdir(b.cfg.Dir, 0o755)))
-	expectAway(t, b, "is not the folder")
+	expectUnusable(t, b, "is not the folder")
 	check(t, os.Mkdir(filepath.Join(b.cfg.Dir, "lost+found"), 0o700))
 	expectHome(t, b)
 }
@@ -155,20 +155,20 @@ func TestAnInboxIsKnownAfterItsNumbersChanged(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := lived(t)
+			b := usedInbox(t)
 			dir := b.cfg.Dir
 			says := idIn(t, dir)
 			if out, err := exec.Command("cp", "-a", dir, dir+".copy").CombinedOutput(); err != nil {
 				t.Skipf("SKIPPED: no cp: %v %s", err, out)
 			}
 			check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".copy", dir), change(dir)))
-			expectHome(t, again(b, dir))
+			expectHome(t, restart(b, dir))
 			if now := idIn(t, dir); now != says {
 				t.Errorf("it is %s, and was %s", now, says)
 			}
 			// the ledger has the new numbers now
 			check(t, os.RemoveAll(filepath.Join(dir, ownDir)))
-			expectHome(t, again(b, dir))
+			expectHome(t, restart(b, dir))
 		})
 	}
 }
@@ -191,11 +191,11 @@ func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, restarted := range []bool{false, true} {
-				b := lived(t)
+				b := usedInbox(t)
 				says := idIn(t, b.cfg.Dir)
 				check(t, c.change(filepath.Join(b.cfg.Dir, ownDir)))
 				if restarted {
-					b = again(b, b.cfg.Dir)
+					b = restart(b, b.cfg.Dir)
 				}
 				expectHome(t, b)
 				if now := idIn(t, b.cfg.Dir); now != says {
@@ -212,7 +212,7 @@ func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 
 // A folder of the service that another account has renamed to .sealpost is rejected.
 func TestAnotherFolderOfTheServiceIsNotTheOwnOne(t *testing.T) {
-	b := lived(t)
+	b := usedInbox(t)
 	dir := b.cfg.Dir
 	sent := filepath.Join(dir, "sent")
 	write(t, filepath.Join(sent, "FL-LAB", "x"+recordSuffix), []byte("{}"))
@@ -226,23 +226,23 @@ func TestAnotherFolderOfTheServiceIsNotTheOwnOne(t *testing.T) {
 
 // A new folder in agent.toml moves the inbox: it is made if it is missing.
 func TestAnInboxMayBeMoved(t *testing.T) {
-	b := lived(t)
-	moved := again(b, filepath.Join(t.TempDir(), "new", "inbox"))
+	b := usedInbox(t)
+	moved := restart(b, filepath.Join(t.TempDir(), "new", "inbox"))
 	expectHome(t, moved)
-	expectAway(t, func() *Inbox {
+	expectUnusable(t, func() *Inbox {
 		check(t, os.Rename(moved.cfg.Dir, moved.cfg.Dir+".away"))
-		return again(moved, moved.cfg.Dir)
+		return restart(moved, moved.cfg.Dir)
 	}(), "cannot be used")
-	expectHome(t, again(b, b.cfg.Dir)) // and back
+	expectHome(t, restart(b, b.cfg.Dir)) // and back
 }
 
 // A ledger without a remembered home, old or new, accepts the inbox.
 func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
-	b := lived(t)
+	b := usedInbox(t)
 	says := idIn(t, b.cfg.Dir)
 	check(t, b.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Set(homeKey, "") }))
 	check(t, os.Remove(filepath.Join(b.cfg.Dir, ownDir, idFile)))
-	expectHome(t, again(b, b.cfg.Dir))
+	expectHome(t, restart(b, b.cfg.Dir))
 	if now := idIn(t, b.cfg.Dir); now == "" || now == says {
 		t.Errorf("it is %q, and was %q", now, says)
 	}
@@ -259,11 +259,11 @@ func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
 func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 	for name, restarted := range map[string]bool{"while it runs": false, "at a start": true} {
 		t.Run(name, func(t *testing.T) {
-			b := lived(t)
+			b := usedInbox(t)
 			f := entered(t, b)
 			list := parcel(t, f, "FL-LAB", "half.csv")
 			p := list[0]
-			check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord()))
+			check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord()))
 			check(t, errors.Join(f.writeLists(list), f.syncContent(list),
 				b.writeRows(t.Context(), list)))
 			hidden, own, says := filepath.Join(b.cfg.Dir, "hidden"),
@@ -272,7 +272,7 @@ func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 				os.MkdirAll(filepath.Join(own, tempName), 0o700), os.Chmod(own, 0o755)))
 			check(t, os.WriteFile(filepath.Join(own, idFile), []byte(says), 0o644))
 			if restarted {
-				b = again(b, b.cfg.Dir)
+				b = restart(b, b.cfg.Dir)
 			}
 			expectHome(t, b)
 			holds(t, filepath.Join(b.cfg.Dir, p.Path), "half.csv")
@@ -289,11 +289,11 @@ func TestTwoOwnFoldersBecomeOne(t *testing.T) {
 
 // A message that another envelope has too is known only after it is placed.
 func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
-	b := lived(t)
+	b := usedInbox(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
 	p := list[0]
-	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(),
+	check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord(),
 		b.writeRows(t.Context(), list)))
 	d := &delivery{}
 	d.Sender = p.Sender
@@ -307,18 +307,19 @@ func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 
 // A message without its content waits and reports the missing path. Others continue.
 func TestWhatWasBeingPlacedIsGone(t *testing.T) {
-	b := lived(t)
+	b := usedInbox(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
 	p := list[0]
-	check(t, errors.Join(f.choose(p, map[string]bool{}, 0), p.makeRecord(),
+	check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord(),
 		b.writeRows(t.Context(), list)))
 	check(t, os.RemoveAll(filepath.Join(b.temp(), p.from)))
-	expectHome(t, again(b, b.cfg.Dir))
+	expectHome(t, restart(b, b.cfg.Dir))
 	d := &delivery{}
 	d.Sender = p.Sender
 	d.Messages = append(d.Messages, messageOf(p))
-	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil || onlyLocal(err) != nil ||
+	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil ||
+		ignoreLocal(err) != nil ||
 		!strings.Contains(err.Error(), string(p.ID)) {
 		t.Errorf("it goes on: %v", err)
 	}
@@ -331,7 +332,7 @@ func TestAnInboxOfAnEarlierProgram(t *testing.T) {
 	check(t, errors.Join(os.Mkdir(b.temp(), 0o700), os.Chmod(filepath.Join(b.cfg.Dir, ownDir),
 		0o700)))
 	expectHome(t, b)
-	if _, found, err := entered(t, b).remembered("FL-LAB", message, uid); err != nil || !found {
+	if _, found, err := entered(t, b).findRecord("FL-LAB", message, uid); err != nil || !found {
 		t.Errorf("its records are not known: %v", err)
 	}
 }
@@ -339,13 +340,13 @@ func TestAnInboxOfAnEarlierProgram(t *testing.T) {
 // An unusable folder of a sender stops its deliveries before their content is read. It counts no
 // attempt.
 func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
-	b := lived(t)
+	b := usedInbox(t)
 	folder := filepath.Join(b.cfg.Dir, "FL-LAB")
 	check(t, errors.Join(os.Rename(folder, folder+".x"), os.Symlink(t.TempDir(), folder)))
 	d := &delivery{}
 	d.Sender = "FL-LAB"
 	err := b.tryOpen(t.Context(), d)
-	if r := handing(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted ||
+	if r := releaseAfter(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted ||
 		r.Delay > time.Minute {
 		t.Errorf("%v: %+v", err, r)
 	}
@@ -361,7 +362,7 @@ func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes folders that belong to another account")
 	}
-	b := lived(t)
+	b := usedInbox(t)
 	dir := b.cfg.Dir
 	mark, err := os.ReadFile(filepath.Join(dir, ownDir, idFile))
 	check(t, err)
@@ -382,8 +383,8 @@ func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 		filepath.Join(dir, ownDir, idFile)} {
 		check(t, errors.Join(os.Chown(path, 65534, 65534), os.Chmod(path, 0o777)))
 	}
-	for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
-		expectAway(t, b, "is not the folder")
+	for _, b := range []*Inbox{b, restart(b, dir)} { // while it runs, and at a start
+		expectUnusable(t, b, "is not the folder")
 	}
 	check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)))
 	expectHome(t, b)

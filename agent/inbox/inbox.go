@@ -58,12 +58,13 @@ type Inbox struct {
 
 	mu      sync.Mutex // guards the fields up to known, and the tokens of held deliveries
 	held    map[id.Envelope]*delivery
-	trouble map[id.Envelope]string // the reason of a released delivery, for users
-	full    string                 // the reason for leasing nothing, for users; empty: leasing
-	away    string                 // the reason for being unusable, for users; empty: usable
+	reasons map[id.Envelope]string // of released deliveries, for users
+
+	fullReason     string // why nothing is leased, for users; empty: leasing
+	unusableReason string // why the inbox is unusable, for users; empty: usable
 
 	progress map[id.Envelope]*download // downloads of large envelopes
-	known    known                     // the own folders that were last found in order
+	known    knownFolders              // the own folders that were last found in order
 
 	arranging sync.Mutex // serializes arrange; guards probed
 	probed    struct {
@@ -76,9 +77,9 @@ type Inbox struct {
 // New returns an inbox. Run does the work and makes the inbox's folders.
 func New(o Options) *Inbox {
 	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
-		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, largeWaiting),
-		opened: make(chan *delivery, placeGroup), settling: make(chan struct{}, 1),
-		held: map[id.Envelope]*delivery{}, trouble: map[id.Envelope]string{},
+		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, maxLargeQueue),
+		opened: make(chan *delivery, maxGroup), settling: make(chan struct{}, 1),
+		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]string{},
 		progress: map[id.Envelope]*download{}}
 }
 
@@ -87,7 +88,7 @@ func New(o Options) *Inbox {
 func (b *Inbox) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.leaseAll(ctx) })
-	g.Go(func() error { return b.keep(ctx) })
+	g.Go(func() error { return b.extendLeases(ctx) })
 	for range b.cfg.Workers {
 		g.Go(func() error { return b.openAll(ctx, b.small) })
 	}
@@ -97,7 +98,7 @@ func (b *Inbox) Run(ctx context.Context) error {
 	g.Go(func() error { return b.placeAll(ctx) })
 	g.Go(func() error { return b.settleAll(ctx) })
 	err := g.Wait()
-	b.handBack()
+	b.releaseHeld()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil
 	}
@@ -108,10 +109,10 @@ func (b *Inbox) Run(ctx context.Context) error {
 func (b *Inbox) Reconsider() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	clear(b.trouble)
+	clear(b.reasons)
 }
 
-func poke(c chan struct{}) {
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -19,14 +19,14 @@ import (
 // leaseBytes limits the ciphertext in one answer; the rest of api.MaxLease is for its head.
 const leaseBytes = api.MaxLease - 1<<20
 
-// fullAgain is the interval between checks of an inbox that is full or unusable.
-const fullAgain = 5 * time.Second
+// blockedInterval is the interval between checks of an inbox that is full or unusable.
+const blockedInterval = 5 * time.Second
 
-// largeWaiting limits the large deliveries that wait here for an opener.
-const largeWaiting = 256
+// maxLargeQueue limits the large deliveries that wait here for an opener.
+const maxLargeQueue = 256
 
-// keepEvery is the interval between checks for leases to extend.
-const keepEvery = 5 * time.Second
+// extendInterval is the interval between checks for leases to extend.
+const extendInterval = 5 * time.Second
 
 // delivery is one leased envelope on its way through the inbox.
 type delivery struct {
@@ -34,7 +34,7 @@ type delivery struct {
 	attempts int           // this site's own count, in the ledger
 	length   time.Duration // of the lease
 	// the release is under way at the hub; guarded by the inbox's mu
-	released bool
+	isReleased bool
 
 	dir      string   // the attempt's folder under temp, once opening
 	messages []opened // once opened
@@ -47,12 +47,12 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 	ask := api.LeaseRequest{Session: b.cfg.Session, Max: api.MaxLeases, MaxBytes: leaseBytes,
 		Wait: api.MaxWait}
 	for ctx.Err() == nil {
-		ready, err := b.ready(ctx)
+		ready, err := b.isReady(ctx)
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
 		if !ready {
-			if backoff.Sleep(ctx, fullAgain) != nil {
+			if backoff.Sleep(ctx, blockedInterval) != nil {
 				return nil
 			}
 			continue
@@ -82,30 +82,30 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 	return nil
 }
 
-// ready reports whether the inbox could place a delivery at all. The first time it recovers from a
-// crash. An error comes from the ledger.
-func (b *Inbox) ready(ctx context.Context) (bool, error) {
+// isReady reports whether the inbox could place a delivery at all. The first time it recovers from
+// a crash. An error comes from the ledger.
+func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 	f, err := b.enter(ctx)
 	if err != nil {
-		return false, onlyLocal(err)
+		return false, ignoreLocal(err)
 	}
 	defer f.close()
 	if !b.isRecovered {
 		if err := b.recover(ctx, f); err != nil {
-			if onlyLocal(err) != nil {
+			if ignoreLocal(err) != nil {
 				return false, fmt.Errorf("recover the inbox: %w", err)
 			}
-			b.setAway(err.Error())
+			b.setUnusable(err.Error())
 			return false, nil
 		}
 		b.isRecovered = true
 	}
-	b.setAway("")
-	return b.hasRoom(f), nil
+	b.setUnusable("")
+	return b.hasSpace(f), nil
 }
 
-// onlyLocal returns the error, or nil if it comes from this site's own disk.
-func onlyLocal(err error) error {
+// ignoreLocal returns the error, or nil if it comes from this site's own disk.
+func ignoreLocal(err error) error {
 	var local localError
 	if errors.As(err, &local) {
 		return nil
@@ -113,42 +113,42 @@ func onlyLocal(err error) error {
 	return err
 }
 
-// hasRoom reports whether the inbox's volume has space, and logs a change.
-func (b *Inbox) hasRoom(f *folders) bool {
-	err := b.room(f, 0)
-	why := ""
+// hasSpace reports whether the inbox's volume has space, and logs a change.
+func (b *Inbox) hasSpace(f *folders) bool {
+	err := b.checkSpace(f, 0)
+	reason := ""
 	if errors.Is(err, errFull) {
-		why = err.Error()
+		reason = err.Error()
 	}
 	b.mu.Lock()
-	changed := b.full != why
-	b.full = why
+	changed := b.fullReason != reason
+	b.fullReason = reason
 	b.mu.Unlock()
 	switch {
-	case changed && why != "":
-		b.log.Warn("nothing is received for now", "reason", why)
+	case changed && reason != "":
+		b.log.Warn("nothing is received for now", "reason", reason)
 	case changed:
 		b.log.Info("there is room again")
 	}
-	return why == ""
+	return reason == ""
 }
 
 // accept counts an attempt at each delivery, durably. It settles deliveries with a known outcome
 // and queues the others for the openers.
 func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
-	var fresh []*delivery
+	var leased []*delivery
 	for _, d := range list {
 		if n := b.hold(d); n != nil {
-			fresh = append(fresh, n)
+			leased = append(leased, n)
 		}
 	}
-	if len(fresh) == 0 {
+	if len(leased) == 0 {
 		return nil
 	}
 	var known []*delivery
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		known = known[:0]
-		for _, d := range fresh {
+		for _, d := range leased {
 			done, err := b.begin(tx, d)
 			if err != nil {
 				return err
@@ -165,22 +165,22 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	fault.Point("inbox-leased")
 	for _, d := range known {
 		b.log.Info("known already", "envelope", d.Envelope)
-		b.done(d)
+		b.complete(d)
 	}
 	if len(known) > 0 {
-		poke(b.settling)
+		wake(b.settling)
 	}
-	var over []*delivery
-	for _, d := range fresh {
+	var rejected []*delivery
+	for _, d := range leased {
 		taken, err := b.enqueue(ctx, d)
 		if err != nil {
 			return err
 		}
 		if !taken {
-			over = append(over, d)
+			rejected = append(rejected, d)
 		}
 	}
-	b.putOff(ctx, over)
+	b.putOff(ctx, rejected)
 	return nil
 }
 
@@ -194,7 +194,7 @@ func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
 	d.attempts = row.Attempts
 	receipt := row.Receipt
 	if receipt == "" {
-		outcomes, all, err := placedAlready(tx, d)
+		outcomes, all, err := placedOutcomes(tx, d)
 		if err != nil || !all {
 			return false, err
 		}
@@ -205,9 +205,9 @@ func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
 	return true, tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), "")
 }
 
-// placedAlready returns the outcomes of a delivery, and reports whether all its messages are in the
-// inbox.
-func placedAlready(tx *ledger.Tx,
+// placedOutcomes returns the outcomes of a delivery, and reports whether all its messages are in
+// the inbox.
+func placedOutcomes(tx *ledger.Tx,
 	d *delivery) (list []statement.ReceiptMessage, all bool, err error) {
 	for _, m := range d.Messages {
 		row, err := tx.Received(d.Sender, m.UID)
@@ -226,7 +226,7 @@ func placedAlready(tx *ledger.Tx,
 // enqueue queues a delivery for the openers of its size. It returns false for a large one if the
 // queue is full: small ones never wait behind large ones.
 func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error) {
-	if !b.holds(d) {
+	if !b.isHeld(d) {
 		return true, nil // already settled
 	}
 	if d.Size <= api.SmallSize {
@@ -249,14 +249,14 @@ func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error
 // small one may wait behind them at the hub.
 func (b *Inbox) putOff(ctx context.Context, list []*delivery) {
 	b.releaseAll(ctx, list, func(d *delivery) api.ReleaseRequest {
-		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: putOffFor(time.Since(d.Spooled)),
+		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: busyDelay(time.Since(d.Spooled)),
 			NotAttempted: true}
 	}, nil)
 }
 
-// putOffFor returns the delay of a large delivery of this age. It grows with the age: otherwise,
+// busyDelay returns the delay of a large delivery of this age. It grows with the age: otherwise,
 // with very many waiting, most leases would return the same ones again.
-func putOffFor(age time.Duration) time.Duration { return min(max(age/4, time.Second), time.Minute) }
+func busyDelay(age time.Duration) time.Duration { return min(max(age/4, time.Second), time.Minute) }
 
 // hold adds a leased delivery to the held ones, and returns nil if it is held already. A held one
 // was leased again because its lease ran out, and gets the new token. A delivery with a release
@@ -264,7 +264,7 @@ func putOffFor(age time.Duration) time.Duration { return min(max(age/4, time.Sec
 func (b *Inbox) hold(d api.Delivery) *delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if h := b.held[d.Envelope]; h != nil && (!h.released || h.Token == d.Token) {
+	if h := b.held[d.Envelope]; h != nil && (!h.isReleased || h.Token == d.Token) {
 		if h.DeliveryID == d.DeliveryID {
 			h.Token, h.LeasedUntil = d.Token, d.LeasedUntil
 		}
@@ -275,7 +275,7 @@ func (b *Inbox) hold(d api.Delivery) *delivery {
 	return h
 }
 
-func (b *Inbox) letGo(d *delivery) {
+func (b *Inbox) drop(d *delivery) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.held[d.Envelope] == d {
@@ -283,25 +283,25 @@ func (b *Inbox) letGo(d *delivery) {
 	}
 }
 
-// done drops a delivery that has its receipt, and its reason.
-func (b *Inbox) done(d *delivery) {
-	b.letGo(d)
+// complete drops a delivery that has its receipt, and its reason.
+func (b *Inbox) complete(d *delivery) {
+	b.drop(d)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.trouble, d.Envelope)
+	delete(b.reasons, d.Envelope)
 }
 
-func (b *Inbox) holds(d *delivery) bool {
+func (b *Inbox) isHeld(d *delivery) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held[d.Envelope] == d
 }
 
-// keep extends leases before they run out. A lost lease costs only a repetition, because settling
-// needs no lease.
-func (b *Inbox) keep(ctx context.Context) error {
-	for backoff.Sleep(ctx, keepEvery) == nil {
-		for _, lease := range b.ageing() {
+// extendLeases extends leases before they run out. A lost lease costs only a repetition, because
+// settling needs no lease.
+func (b *Inbox) extendLeases(ctx context.Context) error {
+	for backoff.Sleep(ctx, extendInterval) == nil {
+		for _, lease := range b.agingLeases() {
 			until, err := b.hub.Extend(ctx, lease.token)
 			if err != nil {
 				b.log.Debug("lease not prolonged", "envelope", lease.envelope, "error", err)
@@ -318,8 +318,8 @@ type lease struct {
 	token    api.Token
 }
 
-// ageing returns the leases that are more than half over.
-func (b *Inbox) ageing() (list []lease) {
+// agingLeases returns the leases that are more than half over.
+func (b *Inbox) agingLeases() (list []lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for e, d := range b.held {
@@ -338,9 +338,9 @@ func (b *Inbox) prolonged(e id.Envelope, token api.Token, until time.Time) {
 	}
 }
 
-// handBack releases all held deliveries when the agent stops, so that none waits for its lease to
-// run out.
-func (b *Inbox) handBack() {
+// releaseHeld releases all held deliveries when the agent stops, so that none waits for its lease
+// to run out.
+func (b *Inbox) releaseHeld() {
 	b.mu.Lock()
 	var list []*delivery
 	for _, d := range b.held {

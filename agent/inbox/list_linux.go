@@ -30,9 +30,9 @@ func readDefaultList(d *beneath.Dir) (list []byte) {
 // hasDefaultList reports whether an access list sets the permissions of new entries of a folder.
 func hasDefaultList(d *beneath.Dir) bool { return readDefaultList(d) != nil }
 
-// handOnList copies the default access list of a folder to another one. Without support for such
-// lists it does nothing.
-func handOnList(from, to *beneath.Dir) error {
+// copyDefaultList copies the default access list of a folder to another one. Without support for
+// such lists it does nothing.
+func copyDefaultList(from, to *beneath.Dir) error {
 	list := readDefaultList(from)
 	if bytes.Equal(list, readDefaultList(to)) {
 		return nil

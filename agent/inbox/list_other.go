@@ -6,4 +6,4 @@ import "sealpost/internal/beneath"
 
 func hasDefaultList(*beneath.Dir) bool { return false }
 
-func handOnList(_, _ *beneath.Dir) error { return nil }
+func copyDefaultList(_, _ *beneath.Dir) error { return nil }

@@ -19,11 +19,11 @@ import (
 // maxRecord limits the bytes of a record to read: other accounts may write any file there.
 const maxRecord = 64 << 10
 
-// goneSuffix is the suffix of temporary folders during their removal.
-const goneSuffix = ".gone"
+// trashSuffix is the suffix of temporary folders during their removal.
+const trashSuffix = ".gone"
 
-// remembered returns the record of a message that is not in the ledger, and whether there is one.
-func (f *folders) remembered(sender id.Site, message id.Message,
+// findRecord returns the record of a message that is not in the ledger, and whether there is one.
+func (f *folders) findRecord(sender id.Site, message id.Message,
 	uid id.UID) (r Record, found bool, err error) {
 	dir := f.records[sender]
 	if dir == nil {
@@ -73,25 +73,25 @@ func readRecord(dir *beneath.Dir, name string) (r Record, err error) {
 	return r, err
 }
 
-// restore writes the row of a message that was placed before this ledger began.
-func restore(tx *ledger.Tx, p *placement) error {
+// restoreRow writes the row of a message that was placed before this ledger began.
+func restoreRow(tx *ledger.Tx, p *placement) error {
 	row := p.Received
-	row.Path, row.Time = filepath.FromSlash(p.before.Path), p.before.Received
+	row.Path, row.Time = filepath.FromSlash(p.earlier.Path), p.earlier.Received
 	if err := tx.Place(row); err != nil {
 		return err
 	}
 	return tx.Placed(p.Sender, []id.UID{p.UID})
 }
 
-// bringRecords writes the missing records of messages that the ledger does not know as half placed.
-// Such a message is in a list of records, and its content has left the folder of the list.
-func (b *Inbox) bringRecords(f *folders) error {
+// restoreRecords writes the missing records of messages that the ledger does not know as half
+// placed. Such a message is in a list of records, and its content has left the folder of the list.
+func (b *Inbox) restoreRecords(f *folders) error {
 	return f.temp.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if !e.IsDir() || strings.HasSuffix(e.Name(), goneSuffix) {
+			if !e.IsDir() || strings.HasSuffix(e.Name(), trashSuffix) {
 				continue
 			}
-			if err := b.bringRecordsOf(f, e.Name()); err != nil {
+			if err := b.restoreRecordsOf(f, e.Name()); err != nil {
 				return err
 			}
 		}
@@ -99,7 +99,7 @@ func (b *Inbox) bringRecords(f *folders) error {
 	})
 }
 
-func (b *Inbox) bringRecordsOf(f *folders, envelope string) error {
+func (b *Inbox) restoreRecordsOf(f *folders, envelope string) error {
 	dir, err := f.temp.Dir(envelope)
 	if err != nil {
 		return err

@@ -75,12 +75,12 @@ func TestARecordIsFoundByItsIdentity(t *testing.T) {
 	write(t, filepath.Join(b.records("FL-LAB"), string(message)+" "+string(second)+".json"),
 		recordOf(t, second))
 	for uid, want := range map[id.UID]bool{first: true, second: true, third: false} {
-		if r, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want ||
+		if r, found, err := f.findRecord("FL-LAB", message, uid); err != nil || found != want ||
 			(found && r.UID != uid) {
 			t.Errorf("%s: %+v, %t, %v", uid, r, found, err)
 		}
 	}
-	if _, found, err := f.remembered("MA-LAB", message, first); err != nil || found {
+	if _, found, err := f.findRecord("MA-LAB", message, first); err != nil || found {
 		t.Errorf("of another sender: %t, %v", found, err)
 	}
 }
@@ -100,7 +100,7 @@ func TestWhatIsNoRecordIsPassedOver(t *testing.T) {
 		b := inboxAt(t)
 		f := entered(t, b)
 		make(t, filepath.Join(b.records("FL-LAB"), string(message)+".json"))
-		if _, found, err := f.remembered("FL-LAB", message, uid); err != nil || found {
+		if _, found, err := f.findRecord("FL-LAB", message, uid); err != nil || found {
 			t.Errorf("%s: %t, %v", name, found, err)
 		}
 	}
@@ -123,17 +123,18 @@ func list(t *testing.T, b *Inbox, e string, records ...[]byte) string {
 func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 	b := inboxAt(t)
 	f := entered(t, b)
-	placed, waiting, gone := id.Random128[id.UID](), id.Random128[id.UID](), id.Random128[id.UID]()
+	placed, waiting, removed := id.Random128[id.UID](), id.Random128[id.UID](),
+		id.Random128[id.UID]()
 	e := string(id.Random128[id.Envelope]())
 	write(t, filepath.Join(list(t, b, e, recordOf(t, placed), recordOf(t, waiting)), "1"),
 		[]byte("content"))
-	list(t, b, e+goneSuffix, recordOf(t, gone))
+	list(t, b, e+trashSuffix, recordOf(t, removed))
 	for range 2 { // the second time it exists already
-		if err := b.bringRecords(f); err != nil {
+		if err := b.restoreRecords(f); err != nil {
 			t.Fatal(err)
 		}
-		for uid, want := range map[id.UID]bool{placed: true, waiting: false, gone: false} {
-			if _, found, err := f.remembered("FL-LAB", message, uid); err != nil || found != want {
+		for uid, want := range map[id.UID]bool{placed: true, waiting: false, removed: false} {
+			if _, found, err := f.findRecord("FL-LAB", message, uid); err != nil || found != want {
 				t.Errorf("%s: %t, %v", uid, found, err)
 			}
 		}
@@ -175,7 +176,7 @@ func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
 		first := filepath.Join(b.records("FL-LAB"), string(message)+".json")
 		write(t, first, []byte(c.left))
 		list(t, b, string(id.Random128[id.Envelope]()), whole.text)
-		if err := b.bringRecords(f); err != nil {
+		if err := b.restoreRecords(f); err != nil {
 			t.Fatal(err)
 		}
 		want, at := text, first

@@ -47,7 +47,7 @@ const (
 // differs from the names that disks would confuse it with, and decodes like any portable name.
 func (n naming) portable(name string, k kind) string {
 	var b strings.Builder
-	isTold := k != asTwin // a twin's extra escape is written
+	isTwinMarked := k != asTwin // a twin's extra escape is written
 	isFirstEscaped := isDevice(name) || n.isActing(name, k)
 	dot := actingDot(name)
 	previous := rune(-1)
@@ -61,9 +61,9 @@ func (n naming) portable(name string, k kind) string {
 		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]),
 			i == 0 && isFirstEscaped, i == dot, rest == "" && (r == '.' || r == ' '):
 			escape(&b, name[i:i+size])
-		case !isTold, k == asTwin && (r >= 'A' && r <= 'Z' || r >= 0x80):
+		case !isTwinMarked, k == asTwin && (r >= 'A' && r <= 'Z' || r >= 0x80):
 			escape(&b, name[i:i+size])
-			isTold = true
+			isTwinMarked = true
 		default:
 			b.WriteRune(r)
 		}

@@ -120,9 +120,9 @@ func checkPortable(t interface{ Fatalf(string, ...any) }, name string) {
 			if len(got) < maxName-30 && decode(got) != name {
 				t.Fatalf("%+q becomes %+q, which decodes to %+q", name, got, decode(got))
 			}
-			if again := n.portable(got, k); len(again) < maxName-30 && decode(again) != got {
-				t.Fatalf("%+q becomes %+q and %+q, which decodes to %+q", name, got, again,
-					decode(again))
+			if twice := n.portable(got, k); len(twice) < maxName-30 && decode(twice) != got {
+				t.Fatalf("%+q becomes %+q and %+q, which decodes to %+q", name, got, twice,
+					decode(twice))
 			}
 		}
 	}

@@ -25,8 +25,8 @@ const largeOpeners = 2
 // opened is one message with verified content in the temporary folder.
 type opened struct {
 	envelope.OpenedMessage
-	temp   string // its name in the delivery's folder
-	synced bool   // its content is already durable
+	temp     string // its name in the delivery's folder
+	isSynced bool   // its content is already durable
 }
 
 func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
@@ -65,7 +65,7 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	if ctx.Err() != nil {
 		return nil // Run releases it
 	}
-	b.release(ctx, d, handing(err, d.attempts, d.Size), err)
+	b.release(ctx, d, releaseAfter(err, d.attempts, d.Size), err)
 	return nil
 }
 
@@ -75,7 +75,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 		return err
 	}
 	defer f.close()
-	if err := errors.Join(b.room(f, d.Size), f.usable(d.Sender)); err != nil {
+	if err := errors.Join(b.checkSpace(f, d.Size), f.checkSender(d.Sender)); err != nil {
 		return err
 	}
 	if err := b.resumePlacing(ctx, f, d); err != nil {
@@ -132,7 +132,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 // syncLarge makes the content of a large message durable. Here no small message waits for it.
 func (m opened) syncLarge(dir *beneath.Dir) error {
 	switch {
-	case !m.synced:
+	case !m.isSynced:
 		return nil
 	case m.Type == envelope.TypeFile:
 		return dir.SyncFile(m.temp)
@@ -146,7 +146,7 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 	if d.Content != nil {
 		return bytes.NewReader(d.Content), func() {}
 	}
-	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.explain(d, err) })
+	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.noteFailure(d, err) })
 	p := b.track(d)
 	return p.NewReader(f), func() { f.stop(); b.untrack(d) }
 }
@@ -160,8 +160,8 @@ func expect(d *delivery) envelope.Expect {
 	return e
 }
 
-// room returns errFull if content of this size would use the reserve.
-func (b *Inbox) room(f *folders, size int64) error {
+// checkSpace returns errFull if content of this size would use the reserve.
+func (b *Inbox) checkSpace(f *folders, size int64) error {
 	free, err := f.top.Free()
 	if err != nil {
 		return localError{err}
@@ -173,27 +173,27 @@ func (b *Inbox) room(f *folders, size int64) error {
 }
 
 // refuse signs a final refusal of the envelope, with a code. The details stay at this site.
-func (b *Inbox) refuse(ctx context.Context, d *delivery, why *envelope.Refusal) error {
+func (b *Inbox) refuse(ctx context.Context, d *delivery, refusal *envelope.Refusal) error {
 	list := make([]statement.ReceiptMessage, len(d.Messages))
 	for i, m := range d.Messages {
 		list[i] = statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Refused,
-			Code: why.Code}
+			Code: refusal.Code}
 	}
 	receipt, err := b.sign(d, list)
 	if err != nil {
 		return err
 	}
 	err = b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), why.Error())
+		return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), refusal.Error())
 	})
 	if err != nil {
 		return err
 	}
 	fault.Point("inbox-refused")
-	b.log.Error("refused", "envelope", d.Envelope, "sender", d.Sender, "code", why.Code,
-		"error", why.Err)
-	b.done(d)
-	poke(b.settling)
+	b.log.Error("refused", "envelope", d.Envelope, "sender", d.Sender, "code", refusal.Code,
+		"error", refusal.Err)
+	b.complete(d)
+	wake(b.settling)
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 // similar mounts give all files one owner and one mode, which prove nothing. The check uses the
 // open file, which no other account can swap.
 func keepsOwners(d *beneath.Dir) (bool, error) {
-	name := probe + rand.Text()
+	name := probePrefix + rand.Text()
 	f, err := d.Create(name, 0o600)
 	if err != nil {
 		return false, err
@@ -31,11 +31,11 @@ func keepsOwners(d *beneath.Dir) (bool, error) {
 	return ok && st.Uid == uint32(os.Geteuid()) && info.Mode().Perm() == 0o600, nil
 }
 
-// give sets the group and mode of an open file or folder that this account has just made. It asks
-// isListed only if the mode differs: a default access list has set it then, and a new mode would
+// apply sets the group and mode of an open file or folder that this account has just made. It asks
+// hasList only if the mode differs: a default access list has set it then, and a new mode would
 // cut that list.
-func (a access) give(f *os.File, mode fs.FileMode, isListed func() bool) error {
-	if !a.isKept {
+func (a access) apply(f *os.File, mode fs.FileMode, hasList func() bool) error {
+	if !a.hasOwners {
 		return nil
 	}
 	info, err := f.Stat()
@@ -47,16 +47,16 @@ func (a access) give(f *os.File, mode fs.FileMode, isListed func() bool) error {
 			return err
 		}
 	}
-	if info.Mode().Perm() == mode || isListed() {
+	if info.Mode().Perm() == mode || hasList() {
 		return nil
 	}
 	return setMode(f, mode, info.Mode()&fs.ModeSetgid)
 }
 
-// settle sets the group and mode of an own folder. It sets setgid, so that new entries get the
+// enforce sets the group and mode of an own folder. It sets setgid, so that new entries get the
 // group, unless the group is that of this process.
-func (a access) settle(d *beneath.Dir, mode fs.FileMode) error {
-	if !a.isKept {
+func (a access) enforce(d *beneath.Dir, mode fs.FileMode) error {
+	if !a.hasOwners {
 		return nil
 	}
 	return d.Handle(func(f *os.File) error {

@@ -11,6 +11,6 @@ import (
 
 func keepsOwners(*beneath.Dir) (bool, error) { return false, nil }
 
-func (access) give(*os.File, fs.FileMode, func() bool) error { return nil }
+func (access) apply(*os.File, fs.FileMode, func() bool) error { return nil }
 
-func (access) settle(*beneath.Dir, fs.FileMode) error { return nil }
+func (access) enforce(*beneath.Dir, fs.FileMode) error { return nil }

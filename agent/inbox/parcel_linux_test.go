@@ -46,7 +46,7 @@ func tryParcel(f *folders, sender id.Site, names ...string) (list []*placement, 
 		}
 		number, _ := numbers.LoadOrStore(sender, new(int64))
 		*number.(*int64)++
-		list = append(list, &placement{file: true, signer: "s", from: from, item: strconv.Itoa(n),
+		list = append(list, &placement{isFile: true, signer: "s", from: from, item: strconv.Itoa(n),
 			Received: ledger.Received{
 				Sender: sender, UID: id.Random128[id.UID](),
 				ID: id.FormatMessage(sender, "DAT", time.Now(), *number.(*int64)), Name: name,

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	placeGroup    = 64  // envelopes placed together
-	placeMessages = 512 // messages placed together, approximately
+	maxGroup         = 64  // envelopes placed together
+	maxGroupMessages = 512 // messages placed together, approximately
 )
 
 // placeAll places opened envelopes in groups of all that wait. A group shares its syncs and
@@ -32,7 +32,7 @@ func (b *Inbox) placeAll(ctx context.Context) error {
 			return nil
 		case d := <-b.opened:
 			group, messages := []*delivery{d}, len(d.messages)
-			for more := true; more && len(group) < placeGroup && messages < placeMessages; {
+			for more := true; more && len(group) < maxGroup && messages < maxGroupMessages; {
 				select {
 				case d := <-b.opened:
 					group, messages = append(group, d), messages+len(d.messages)
@@ -50,13 +50,13 @@ func (b *Inbox) placeAll(ctx context.Context) error {
 // placement is one message on its way from the temporary folder to its place.
 type placement struct {
 	ledger.Received
-	sha256 id.Hash // of the content of a file
-	signer id.Hash // the identity key that signed it
-	file   bool    // not a folder
-	synced bool    // its content is already durable
-	known  bool    // the same message is already in the inbox
-	before *Record // its record, if known and not in this ledger
-	code   string
+	sha256   id.Hash // of the content of a file
+	signer   id.Hash // the identity key that signed it
+	isFile   bool    // not a folder
+	isSynced bool    // its content is already durable
+	isKnown  bool    // the same message is already in the inbox
+	earlier  *Record // its record, if known and not in this ledger
+	code     string
 
 	from, item string // the attempt's folder, and the content's name in it
 	record     Record
@@ -73,7 +73,7 @@ func (p *placement) name() string { return filepath.Base(p.Path) }
 func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	f, err := b.enter(ctx)
 	if err != nil {
-		return b.handGroupBack(ctx, group, err)
+		return b.releaseGroup(ctx, group, err)
 	}
 	defer f.close()
 	placements, err := b.plan(ctx, f, group)
@@ -81,42 +81,42 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 		err = b.placeFiles(ctx, f, placements)
 	}
 	if err != nil {
-		return b.handGroupBack(ctx, group, err)
+		return b.releaseGroup(ctx, group, err)
 	}
 	var done []*delivery
 	for _, d := range group {
 		if failed := f.failed[d.Sender]; failed == nil {
 			done = append(done, d)
-		} else if err := b.handGroupBack(ctx, []*delivery{d}, failed); err != nil {
+		} else if err := b.releaseGroup(ctx, []*delivery{d}, failed); err != nil {
 			return err
 		}
 	}
 	placements = slices.DeleteFunc(placements, func(p *placement) bool {
 		return f.failed[p.Sender] != nil
 	})
-	if err := b.finish(ctx, done, placements); err != nil {
-		return b.handGroupBack(ctx, done, err)
+	if err := b.commitPlaced(ctx, done, placements); err != nil {
+		return b.releaseGroup(ctx, done, err)
 	}
 	for _, d := range done {
 		if err := f.removeTemp(d.dir); err != nil {
 			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope,
 				"error", err)
 		}
-		b.done(d)
+		b.complete(d)
 	}
-	poke(b.settling)
+	wake(b.settling)
 	return nil
 }
 
-// handGroupBack releases deliveries after a local failure. It returns any other error.
-func (b *Inbox) handGroupBack(ctx context.Context, group []*delivery, err error) error {
-	if onlyLocal(err) != nil {
+// releaseGroup releases deliveries after a local failure. It returns any other error.
+func (b *Inbox) releaseGroup(ctx context.Context, group []*delivery, err error) error {
+	if ignoreLocal(err) != nil {
 		return ignoreCancel(ctx, err)
 	}
 	// Half placed content stays: its rows have its target, and the next attempt continues from
 	// there.
 	b.releaseAll(ctx, group, func(d *delivery) api.ReleaseRequest {
-		return handing(err, d.attempts, d.Size)
+		return releaseAfter(err, d.attempts, d.Size)
 	}, err)
 	return nil
 }
@@ -131,12 +131,12 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 	seen := map[identity]id.Hash{}
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, d := range group {
-			rows, err := received(tx, d)
+			rows, err := receivedRows(tx, d)
 			if err != nil {
 				return err
 			}
 			for _, m := range d.messages {
-				p := &placement{file: m.Type == envelope.TypeFile, synced: m.synced,
+				p := &placement{isFile: m.Type == envelope.TypeFile, isSynced: m.isSynced,
 					sha256: m.SHA256, signer: d.signer, Received: ledger.Received{
 						Sender: d.Sender, UID: m.UID, ID: m.ID, Envelope: d.Envelope, Name: m.Name,
 						Digest: m.Digest, Fingerprint: m.Fingerprint, Size: m.Size, Sent: m.Sent,
@@ -145,7 +145,7 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 					}, from: d.dir, item: m.temp}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
-					if digest, known, err = f.earlier(rows, p); err != nil {
+					if digest, known, err = f.findEarlier(rows, p); err != nil {
 						f.fail(d.Sender, err)
 					}
 				}
@@ -153,7 +153,7 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 				case known && digest != m.Digest:
 					p.code = statement.CodeUIDReused
 				case known:
-					p.known = true
+					p.isKnown = true
 				default:
 					seen[identity{d.Sender, m.UID}] = m.Digest
 				}
@@ -165,8 +165,8 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 	return list, err
 }
 
-// received returns the ledger's rows of a delivery's messages, by identity.
-func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
+// receivedRows returns the ledger's rows of a delivery's messages, by identity.
+func receivedRows(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 	list, err := tx.ReceivedOf(d.Sender, uids(d))
 	rows := make(map[id.UID]ledger.Received, len(list))
 	for _, r := range list {
@@ -178,9 +178,9 @@ func received(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error) {
 // errHalfPlaced means that the message is half placed from another envelope.
 var errHalfPlaced = errors.New(words.HalfPlaced)
 
-// earlier returns the digest of the message placed under the same identity, from the ledger or the
-// records.
-func (f *folders) earlier(rows map[id.UID]ledger.Received,
+// findEarlier returns the digest of the message placed under the same identity, from the ledger or
+// the records.
+func (f *folders) findEarlier(rows map[id.UID]ledger.Received,
 	p *placement) (digest id.Hash, known bool, err error) {
 	if row, known := rows[p.UID]; known {
 		if !row.Placed { // another envelope with it stopped half way after this one was opened
@@ -188,9 +188,9 @@ func (f *folders) earlier(rows map[id.UID]ledger.Received,
 		}
 		return row.Digest, true, nil
 	}
-	r, known, err := f.remembered(p.Sender, p.ID, p.UID)
+	r, known, err := f.findRecord(p.Sender, p.ID, p.UID)
 	if known && r.Content.Digest == p.Digest {
-		p.before = &r
+		p.earlier = &r
 	}
 	return r.Content.Digest, known, err
 }
@@ -198,31 +198,31 @@ func (f *folders) earlier(rows map[id.UID]ledger.Received,
 // placeFiles moves the new messages of a group to their places, durably. A failure for one sender
 // is recorded in f.failed.
 func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) error {
-	var fresh []*placement
+	var placing []*placement
 	taken := map[string]bool{}
 	for _, p := range list {
-		if p.known || p.code != "" || f.failed[p.Sender] != nil {
+		if p.isKnown || p.code != "" || f.failed[p.Sender] != nil {
 			continue
 		}
-		if err := errors.Join(f.choose(p, taken, 0), p.makeRecord()); err != nil {
+		if err := errors.Join(f.chooseName(p, taken, 0), p.makeRecord()); err != nil {
 			f.fail(p.Sender, err)
 			continue
 		}
-		fresh = append(fresh, p)
+		placing = append(placing, p)
 	}
-	fresh = f.withoutFailed(fresh)
-	if len(fresh) == 0 {
+	placing = f.withoutFailed(placing)
+	if len(placing) == 0 {
 		return nil
 	}
-	if err := errors.Join(f.writeLists(fresh), f.syncContent(fresh)); err != nil {
+	if err := errors.Join(f.writeLists(placing), f.syncContent(placing)); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-synced")
-	if err := b.writeRows(ctx, fresh); err != nil {
+	if err := b.writeRows(ctx, placing); err != nil {
 		return err
 	}
 	fault.Point("inbox-placing")
-	for _, p := range fresh {
+	for _, p := range placing {
 		if f.failed[p.Sender] != nil {
 			continue
 		}
@@ -230,14 +230,14 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 		if err == nil {
 			err = f.writeRecord(p)
 		}
-		if onlyLocal(err) != nil {
+		if ignoreLocal(err) != nil {
 			return err
 		}
 		if err != nil {
 			f.fail(p.Sender, err)
 		}
 	}
-	if err := f.syncPlaces(f.withoutFailed(fresh)); err != nil {
+	if err := f.syncPlaces(f.withoutFailed(placing)); err != nil {
 		return localError{err}
 	}
 	fault.Point("inbox-renamed")
@@ -285,8 +285,8 @@ func (f *folders) syncContent(list []*placement) error {
 			dirs, files = append(dirs, p.from), append(files, p.from+"/"+listFile)
 		}
 		switch {
-		case p.synced:
-		case p.file:
+		case p.isSynced:
+		case p.isFile:
 			files = append(files, p.from+"/"+p.item)
 		default:
 			if err := f.temp.SyncTree(p.from + "/" + p.item); err != nil {
@@ -297,8 +297,8 @@ func (f *folders) syncContent(list []*placement) error {
 	return f.temp.SyncGroup(files, dirs)
 }
 
-// choose picks a free name: the portable form of the sender's, or one with the message id.
-func (f *folders) choose(p *placement, taken map[string]bool, attempt int) error {
+// chooseName picks a free name: the portable form of the sender's, or one with the message id.
+func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) error {
 	dir, err := f.contentOf(p.Sender)
 	if err != nil {
 		return err
@@ -351,7 +351,7 @@ func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[
 		if !errors.Is(err, fs.ErrExist) {
 			return localError{err}
 		}
-		if err := errors.Join(f.choose(p, taken, attempt), f.correctRecord(p)); err != nil {
+		if err := errors.Join(f.chooseName(p, taken, attempt), f.correctRecord(p)); err != nil {
 			return localError{err}
 		}
 		if err := b.writeRows(ctx, []*placement{p}); err != nil {
@@ -360,8 +360,8 @@ func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[
 	}
 }
 
-// finish commits the messages as placed, together with the receipt of each envelope.
-func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement) error {
+// commitPlaced commits the messages as placed, together with the receipt of each envelope.
+func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*placement) error {
 	receipts := make([]string, len(group))
 	next := 0
 	for i, d := range group {
@@ -383,12 +383,12 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		placed := map[id.Site][]id.UID{}
 		for _, p := range list {
-			if p.before != nil {
-				if err := restore(tx, p); err != nil {
+			if p.earlier != nil {
+				if err := restoreRow(tx, p); err != nil {
 					return err
 				}
 			}
-			if !p.known && p.code == "" {
+			if !p.isKnown && p.code == "" {
 				placed[p.Sender] = append(placed[p.Sender], p.UID)
 			}
 		}
@@ -399,7 +399,7 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 		}
 		for i, d := range group {
 			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID),
-				detail(list, d.Envelope)); err != nil {
+				refusalDetail(list, d.Envelope)); err != nil {
 				return err
 			}
 		}
@@ -409,12 +409,12 @@ func (b *Inbox) finish(ctx context.Context, group []*delivery, list []*placement
 		return err
 	}
 	fault.Point("inbox-placed")
-	b.report(list)
+	b.logOutcomes(list)
 	return nil
 }
 
-// detail returns the local explanation of the refusals in an envelope.
-func detail(list []*placement, e id.Envelope) string {
+// refusalDetail returns the local explanation of the refusals in an envelope.
+func refusalDetail(list []*placement, e id.Envelope) string {
 	for _, p := range list {
 		if p.Envelope == e && p.code != "" {
 			return words.IdentityUsedTwice(p.ID, p.UID)
@@ -423,8 +423,8 @@ func detail(list []*placement, e id.Envelope) string {
 	return ""
 }
 
-// report logs the outcome of the messages, with one line for the placed ones of an envelope.
-func (b *Inbox) report(list []*placement) {
+// logOutcomes logs the outcome of the messages, with one line for the placed ones of an envelope.
+func (b *Inbox) logOutcomes(list []*placement) {
 	type envelope struct {
 		sender id.Site
 		id     id.Envelope
@@ -446,7 +446,7 @@ func (b *Inbox) report(list []*placement) {
 		switch {
 		case p.code != "":
 			b.log.Error("refused", "message", p.ID, "sender", p.Sender, "code", p.code)
-		case p.known:
+		case p.isKnown:
 			b.log.Info("known already", "message", p.ID, "sender", p.Sender)
 		default:
 			in.placed, in.size = append(in.placed, p.ID), in.size+p.Size

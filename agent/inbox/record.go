@@ -54,7 +54,7 @@ type RecordContent struct {
 // makeRecord sets the record of a message before it is placed.
 func (p *placement) makeRecord() error {
 	kind := envelope.TypeFolder
-	if p.file {
+	if p.isFile {
 		kind = envelope.TypeFile
 	}
 	return p.setRecord(Record{
@@ -73,8 +73,8 @@ func (p *placement) setRecord(r Record) error {
 	return err
 }
 
-// listed returns a message's entry in a list.
-func (p *placement) listed() string { return fmt.Sprintf("%q\n%s", p.item, p.text) }
+// listEntry returns a message's entry in a list.
+func (p *placement) listEntry() string { return fmt.Sprintf("%q\n%s", p.item, p.text) }
 
 // writeLists writes the list of each envelope beside its content, to be synced with it.
 func (f *folders) writeLists(list []*placement) error {
@@ -83,7 +83,7 @@ func (f *folders) writeLists(list []*placement) error {
 		if texts[p.from] == nil {
 			texts[p.from] = new(bytes.Buffer)
 		}
-		texts[p.from].WriteString(p.listed())
+		texts[p.from].WriteString(p.listEntry())
 	}
 	for name, text := range texts {
 		dir, err := f.envelope(name)
@@ -114,7 +114,7 @@ func (f *folders) correctRecord(p *placement) error {
 	if err != nil {
 		return err
 	}
-	_, err = list.WriteString(p.listed())
+	_, err = list.WriteString(p.listEntry())
 	return errors.Join(err, list.Sync(), list.Close())
 }
 
@@ -159,7 +159,7 @@ func (f *folders) writeRecord(p *placement) error {
 	err = fs.ErrExist
 	for _, name := range recordNames(p.ID, p.UID) {
 		if err = f.writeNew(dir, name, p.text, f.access.records()); errors.Is(err, fs.ErrExist) &&
-			begins(dir, name, p.text) {
+			isCutCopy(dir, name, p.text) {
 			if err = dir.Remove(name); err == nil {
 				err = f.writeNew(dir, name, p.text, f.access.records())
 			}
@@ -181,12 +181,12 @@ func (f *folders) writeNew(dir *beneath.Dir, name string, text []byte, a access)
 		return err
 	}
 	_, err = file.Write(text)
-	return errors.Join(err, a.give(file, a.file, f.isListed), file.Close())
+	return errors.Join(err, a.apply(file, a.file, f.hasList), file.Close())
 }
 
-// begins reports whether a file may be an unsynced text after a crash. Such a file has all of the
-// text, its beginning, or only zeros.
-func begins(dir *beneath.Dir, name string, text []byte) bool {
+// isCutCopy reports whether a file may be an unsynced text after a crash. Such a file has all of
+// the text, its beginning, or only zeros.
+func isCutCopy(dir *beneath.Dir, name string, text []byte) bool {
 	have, err := dir.ReadFile(name, int64(len(text))+1)
 	return err == nil && (bytes.HasPrefix(text, have) ||
 		len(have) <= len(text) && len(bytes.Trim(have, "\x00")) == 0)

@@ -33,7 +33,7 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 			break
 		}
 		after = rows[len(rows)-1].Seq
-		left, err := b.endPlacing(ctx, f, rows)
+		left, err := b.finishPlacing(ctx, f, rows)
 		if err != nil {
 			return err
 		}
@@ -43,10 +43,10 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 				"error", f.failed[p.Sender])
 		}
 	}
-	if err := errors.Join(b.bringRecords(f), f.discardAll(kept)); err != nil {
+	if err := errors.Join(b.restoreRecords(f), f.discardAll(kept)); err != nil {
 		return localError{err}
 	}
-	poke(b.settling)
+	wake(b.settling)
 	return nil
 }
 
@@ -61,11 +61,11 @@ func (f *folders) discardAll(kept map[string]bool) error {
 				}
 			}
 			if len(names) > 0 {
-				return errEnough
+				return errStop
 			}
 			return nil
 		})
-		if err != nil && err != errEnough {
+		if err != nil && err != errStop {
 			return err
 		}
 		if len(names) == 0 {
@@ -73,7 +73,7 @@ func (f *folders) discardAll(kept map[string]bool) error {
 		}
 		for _, name := range names {
 			drop := f.discard
-			if strings.HasSuffix(name, goneSuffix) {
+			if strings.HasSuffix(name, trashSuffix) {
 				drop = f.temp.RemoveAll
 			}
 			if err := drop(name); err != nil {
@@ -83,7 +83,7 @@ func (f *folders) discardAll(kept map[string]bool) error {
 	}
 }
 
-var errEnough = errors.New("enough")
+var errStop = errors.New("enough")
 
 // resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
 // have stopped half way, for example on a full disk.
@@ -93,7 +93,7 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	left, err := b.endPlacing(ctx, f, rows)
+	left, err := b.finishPlacing(ctx, f, rows)
 	if err != nil {
 		return err
 	}
@@ -120,17 +120,17 @@ func (b *Inbox) rowsOf(ctx context.Context, sender id.Site,
 	return rows, err
 }
 
-// endPlacing finishes interrupted placements, and returns those that it could not finish. The
+// finishPlacing finishes interrupted placements, and returns those that it could not finish. The
 // senders of those are in f.failed.
-func (b *Inbox) endPlacing(ctx context.Context, f *folders,
+func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 	rows []ledger.Received) (left []*placement, err error) {
 	var ended []*placement
 	lists, taken := map[string]map[string]Record{}, map[string]bool{} // by folder; chosen paths
 	for _, row := range rows {
 		p := &placement{Received: row}
 		p.from, p.item, _ = splitTemp(row.Temp)
-		err := b.endPlacingOf(ctx, f, p, lists, taken)
-		if onlyLocal(err) != nil {
+		err := b.finishPlacement(ctx, f, p, lists, taken)
+		if ignoreLocal(err) != nil {
 			return nil, err
 		}
 		if err != nil {
@@ -155,17 +155,17 @@ func (b *Inbox) endPlacing(ctx context.Context, f *folders,
 	})
 }
 
-// endPlacingOf finishes one placement. Content in the temporary folder is renamed now. Missing
+// finishPlacement finishes one placement. Content in the temporary folder is renamed now. Missing
 // content was renamed before: it counts as placed, even if users have moved it since. Its record
 // may still be missing.
-func (b *Inbox) endPlacingOf(ctx context.Context, f *folders, p *placement,
+func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 	lists map[string]map[string]Record, taken map[string]bool) error {
 	dir, err := f.envelope(p.from)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
 		// The folder outlives the placing. So either this is an older copy of the ledger, and the
 		// record has the outcome; or the folder is in a second .sealpost that another account has
 		// caused, and that was not found.
-		r, known, failed := f.remembered(p.Sender, p.ID, p.UID)
+		r, known, failed := f.findRecord(p.Sender, p.ID, p.UID)
 		if failed != nil {
 			return localError{failed}
 		}

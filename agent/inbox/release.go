@@ -16,11 +16,11 @@ import (
 	"sealpost/internal/words"
 )
 
-// maxTrouble limits the released deliveries with a stored reason.
-const maxTrouble = 1000
+// maxReasons limits the released deliveries with a stored reason.
+const maxReasons = 1000
 
 const (
-	releasesAtOnce = 8
+	releaseWorkers = 8
 	releaseTries   = 3
 )
 
@@ -32,18 +32,18 @@ type localError struct{ error }
 
 func (e localError) Unwrap() error { return e.error }
 
-// handing returns the release of a delivery after a failure. It decides the code, the delay, and
-// whether this was an attempt.
-func handing(err error, attempts int, size int64) api.ReleaseRequest {
+// releaseAfter returns the release of a delivery after a failure. It decides the code, the delay,
+// and whether this was an attempt.
+func releaseAfter(err error, attempts int, size int64) api.ReleaseRequest {
 	var local localError
-	var away awayError
+	var unusable unusableError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
 	case errors.Is(err, errFull):
 		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: 20 * time.Second,
 			NotAttempted: true}
-	case errors.As(err, &away):
+	case errors.As(err, &unusable):
 		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: 20 * time.Second,
 			NotAttempted: true}
 	case errors.Is(err, trust.ErrPin):
@@ -53,27 +53,27 @@ func handing(err error, attempts int, size int64) api.ReleaseRequest {
 	case errors.Is(err, envelope.ErrTooLarge):
 		return api.ReleaseRequest{Code: api.ReleaseTooLarge, Delay: time.Hour}
 	case errors.As(err, &local):
-		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: growing(attempts, size)}
+		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: retryDelay(attempts, size)}
 	}
-	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: growing(attempts, size)}
+	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: retryDelay(attempts, size)}
 }
 
 // rereadRate limits the bytes per second of repeated reading, so that a large envelope waits
 // longer.
 const rereadRate = 16 << 20
 
-// growing returns a delay that doubles with each attempt, from two seconds to a minute. For a large
-// envelope the maximum is up to an hour. Attempts that ended with a kill of the agent count.
-func growing(attempts int, size int64) time.Duration {
+// retryDelay returns a delay that doubles with each attempt, from two seconds to a minute. For a
+// large envelope the maximum is up to an hour. Attempts that ended with a kill of the agent count.
+func retryDelay(attempts int, size int64) time.Duration {
 	most := min(max(time.Minute, time.Duration(size/rereadRate)*time.Second), time.Hour)
 	return min(time.Second<<min(max(attempts, 1), 12), most)
 }
 
-// explain stores and logs the failure that holds up a held delivery.
-func (b *Inbox) explain(d *delivery, cause error) {
+// noteFailure stores and logs the failure that holds up a held delivery.
+func (b *Inbox) noteFailure(d *delivery, cause error) {
 	b.mu.Lock()
-	if b.held[d.Envelope] == d && len(b.trouble) < maxTrouble {
-		b.trouble[d.Envelope] = words.ContentNotGiven(cause)
+	if b.held[d.Envelope] == d && len(b.reasons) < maxReasons {
+		b.reasons[d.Envelope] = words.ContentNotGiven(cause)
 	}
 	b.mu.Unlock()
 	b.log.Warn("content not read; asking again", "envelope", d.Envelope, "sender", d.Sender,
@@ -84,7 +84,7 @@ func (b *Inbox) explain(d *delivery, cause error) {
 // that.
 func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, cause error) {
 	b.mu.Lock()
-	r.Token, d.released = d.Token, true
+	r.Token, d.isReleased = d.Token, true
 	b.mu.Unlock()
 	if r.NotAttempted {
 		err := b.ledger.Update(context.WithoutCancel(ctx), func(tx *ledger.Tx) error {
@@ -94,25 +94,25 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 			b.log.Error("an attempt is counted that was none", "envelope", d.Envelope, "error", err)
 		}
 	}
-	if err := b.tellReleased(ctx, r); err != nil {
+	if err := b.sendRelease(ctx, r); err != nil {
 		b.log.Debug("not handed back; the lease will run out", "envelope", d.Envelope, "error", err)
 	}
 	b.mu.Lock()
 	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d &&
-		len(b.trouble) < maxTrouble {
-		b.trouble[d.Envelope] = cause.Error()
+		len(b.reasons) < maxReasons {
+		b.reasons[d.Envelope] = cause.Error()
 	}
 	b.mu.Unlock()
 	if cause != nil {
 		b.log.Warn("released", "envelope", d.Envelope, "sender", d.Sender, "code", r.Code,
 			"delay", r.Delay, "attempts", d.attempts, "error", cause)
 	}
-	b.letGo(d)
+	b.drop(d)
 }
 
-// tellReleased sends a release, and retries without an answer: a lost release costs the rest of the
+// sendRelease sends a release, and retries without an answer: a lost release costs the rest of the
 // lease. If only the answer was lost, the retry is stale, and that is no error.
-func (b *Inbox) tellReleased(ctx context.Context, r api.ReleaseRequest) error {
+func (b *Inbox) sendRelease(ctx context.Context, r api.ReleaseRequest) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: time.Second}
 	for tries := 1; ; tries++ {
 		err := b.hub.Release(ctx, r)
@@ -130,7 +130,7 @@ func (b *Inbox) tellReleased(ctx context.Context, r api.ReleaseRequest) error {
 func (b *Inbox) releaseAll(ctx context.Context, list []*delivery,
 	how func(*delivery) api.ReleaseRequest, cause error) {
 	var g errgroup.Group
-	g.SetLimit(releasesAtOnce)
+	g.SetLimit(releaseWorkers)
 	for _, d := range list {
 		g.Go(func() error {
 			b.release(ctx, d, how(d), cause)

@@ -22,7 +22,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 	}{
 		"stopped":   {context.Canceled, api.ReleaseStopped, true},
 		"no room":   {fmt.Errorf("%w x", errFull), api.ReleaseFull, true},
-		"away":      {localError{awayError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
+		"away":      {localError{unusableError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
 		"pin":       {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
 		"clock":     {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
 		"too large": {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},
@@ -32,7 +32,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 		"wrong content": {fmt.Errorf("open: %w", envelope.ErrChecksum), api.ReleaseTransport,
 			false},
 	} {
-		got := handing(c.err, 3, 0)
+		got := releaseAfter(c.err, 3, 0)
 		if got.Code != c.code || got.NotAttempted != c.notAttempted {
 			t.Errorf("%s: %+v", name, got)
 		}
@@ -44,7 +44,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 		16 << 30: 1024 * time.Second, 1 << 50: time.Hour} {
 		last := time.Duration(0)
 		for attempts := range 40 {
-			d := growing(attempts, size)
+			d := retryDelay(attempts, size)
 			if d < last || d < time.Second || d > most {
 				t.Errorf("attempt %d of %d bytes waits %s after %s", attempts, size, d, last)
 			}
@@ -60,16 +60,16 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 // hub allows.
 func TestWhatIsPutOffIsSeenAgainLessAndLess(t *testing.T) {
 	seen, age := 0, time.Duration(0)
-	for ; age < time.Minute; age += putOffFor(age) {
+	for ; age < time.Minute; age += busyDelay(age) {
 		seen++
 	}
 	if seen < 5 || seen > 20 {
 		t.Errorf("in its first minute a delivery is put off %d times", seen)
 	}
-	if d := putOffFor(-time.Hour); d != time.Second {
+	if d := busyDelay(-time.Hour); d != time.Second {
 		t.Errorf("with a wrong clock it is put off for %s", d)
 	}
-	if d := putOffFor(time.Hour); d != time.Minute {
+	if d := busyDelay(time.Hour); d != time.Minute {
 		t.Errorf("after an hour it is put off for %s", d)
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	settleRetries = time.Minute
-	settleBytes   = api.MaxJSON / 2 // of receipts in one request
+	settleInterval = time.Minute
+	maxSettleBytes = api.MaxJSON / 2 // of receipts in one request
 )
 
 // settleAll sends every unconfirmed receipt from the ledger. A settlement states a fact: repeating
@@ -34,15 +34,15 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case <-b.settling:
-			case <-time.After(settleRetries):
+			case <-time.After(settleInterval):
 			}
 			continue
 		}
-		list = first(list, settleBytes)
-		answers, err := b.send(ctx, list)
+		list = limitBytes(list, maxSettleBytes)
+		answers, err := b.sendReceipts(ctx, list)
 		if err == nil {
 			pause.Reset()
-			if err := b.settled(ctx, list, answers); err != nil {
+			if err := b.recordSettled(ctx, list, answers); err != nil {
 				return ignoreCancel(ctx, err)
 			}
 			continue
@@ -57,9 +57,9 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 	}
 }
 
-// first returns the beginning of a list that fits into one request of most bytes, at least one
+// limitBytes returns the beginning of a list that fits into one request of most bytes, at least one
 // entry.
-func first(list []ledger.Delivery, most int) []ledger.Delivery {
+func limitBytes(list []ledger.Delivery, most int) []ledger.Delivery {
 	for i, d := range list {
 		if most -= len(d.Receipt); most < 0 && i > 0 {
 			return list[:i]
@@ -68,7 +68,8 @@ func first(list []ledger.Delivery, most int) []ledger.Delivery {
 	return list
 }
 
-func (b *Inbox) send(ctx context.Context, list []ledger.Delivery) ([]api.SettledDelivery, error) {
+func (b *Inbox) sendReceipts(ctx context.Context,
+	list []ledger.Delivery) ([]api.SettledDelivery, error) {
 	settlements := make([]api.Settlement, len(list))
 	for i, d := range list {
 		settlements[i].Receipt = d.Receipt
@@ -79,10 +80,10 @@ func (b *Inbox) send(ctx context.Context, list []ledger.Delivery) ([]api.Settled
 	return b.hub.Settle(ctx, settlements)
 }
 
-// settled records the settlements that the hub has confirmed. A delivery that the hub does not know
-// belongs to a former hub: if its sender publishes it again, it is settled then, with the same
-// receipt.
-func (b *Inbox) settled(ctx context.Context, list []ledger.Delivery,
+// recordSettled records the settlements that the hub has confirmed. A delivery that the hub does
+// not know belongs to a former hub: if its sender publishes it again, it is settled then, with the
+// same receipt.
+func (b *Inbox) recordSettled(ctx context.Context, list []ledger.Delivery,
 	answers []api.SettledDelivery) error {
 	fault.Point("inbox-settled")
 	var wait bool

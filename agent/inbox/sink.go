@@ -17,7 +17,7 @@ import (
 type form struct {
 	naming         naming
 	access         access
-	isListed       func() bool // whether a default access list sets permissions
+	hasList        func() bool // whether a default access list sets permissions
 	keepExecutable bool
 }
 
@@ -32,12 +32,12 @@ type sink struct {
 	times *os.File // of folders; nil: none
 	twins twins
 
-	at string       // the open folder below root; empty: root
-	in *beneath.Dir // its handle
+	openPath string       // the open folder below root; empty: root
+	openDir  *beneath.Dir // its handle
 }
 
 func newSink(root *beneath.Dir, f form) *sink {
-	return &sink{form: f, root: root, in: root,
+	return &sink{form: f, root: root, openDir: root,
 		twins: twins{naming: f.naming, names: sums{root: root}}}
 }
 
@@ -53,8 +53,8 @@ type dirTime struct {
 // follow each other.
 func (s *sink) folder(name string) (dir *beneath.Dir, base string, err error) {
 	at, base := filepath.Split(name)
-	if at == s.at {
-		return s.in, base, nil
+	if at == s.openPath {
+		return s.openDir, base, nil
 	}
 	next := s.root
 	if at != "" {
@@ -62,17 +62,17 @@ func (s *sink) folder(name string) (dir *beneath.Dir, base string, err error) {
 			return nil, "", err
 		}
 	}
-	s.leave()
-	s.at, s.in = at, next
+	s.closeDir()
+	s.openPath, s.openDir = at, next
 	return next, base, nil
 }
 
-// leave closes the open folder and returns to root.
-func (s *sink) leave() {
-	if s.in != s.root {
-		s.in.Close()
+// closeDir closes the open folder and returns to root.
+func (s *sink) closeDir() {
+	if s.openDir != s.root {
+		s.openDir.Close()
 	}
-	s.at, s.in = "", s.root
+	s.openPath, s.openDir = "", s.root
 }
 
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
@@ -100,7 +100,7 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 func (s *sink) giveFolder(name string) error {
 	dir, _, err := s.folder(filepath.Join(name, "x"))
 	if err == nil {
-		err = s.access.giveFolder(dir, s.isListed)
+		err = s.access.applyFolder(dir, s.hasList)
 	}
 	if err != nil {
 		return localError{err}
@@ -110,7 +110,7 @@ func (s *sink) giveFolder(name string) error {
 
 // finish sets the times of the folders.
 func (s *sink) finish() error {
-	s.leave()
+	s.closeDir()
 	if s.times == nil {
 		return nil
 	}
@@ -133,7 +133,7 @@ func (s *sink) finish() error {
 }
 
 func (s *sink) close() {
-	s.leave()
+	s.closeDir()
 	s.twins.names.close()
 	if s.times != nil {
 		s.times.Close() //nolint:errcheck // only read; the attempt's folder is removed with it
@@ -155,7 +155,7 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.access.give(file.File, mode, s.isListed),
+	if err := errors.Join(s.access.apply(file.File, mode, s.hasList),
 		markFromElsewhere(file.File)); err != nil {
 		return nil, localError{errors.Join(err, file.File.Close())}
 	}

@@ -64,8 +64,8 @@ type Message struct {
 func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Released: map[id.Envelope]string{}}
 	b.mu.Lock()
-	s.Opening, s.Full, s.Away = len(b.held), b.full, b.away
-	maps.Copy(s.Released, b.trouble)
+	s.Opening, s.Full, s.Away = len(b.held), b.fullReason, b.unusableReason
+	maps.Copy(s.Released, b.reasons)
 	for e, p := range b.progress {
 		now := p.State(time.Now())
 		d := Download{Envelope: e, Sender: p.delivery.Sender, Done: now.Done, Size: now.Size,

@@ -46,21 +46,21 @@ func firstCase(r rune) rune {
 
 // twins remembers the names in the folders of an envelope's messages, in constant memory.
 type twins struct {
-	naming naming
-	names  sums
-	any    bool // a twin exists
+	naming   naming
+	names    sums
+	hasTwins bool // a twin exists
 }
 
-// second reports whether many disks would confuse an entry's name with an earlier one in its
+// add reports whether many disks would confuse an entry's name with an earlier one in its
 // folder.
-func (t *twins) second(message int, path string) (bool, error) {
+func (t *twins) add(message int, path string) (bool, error) {
 	at := strings.LastIndexByte(path, '/')
 	if at < 0 {
 		return false, nil // the message itself: no entry beside it
 	}
-	fresh, err := t.names.add(sum("name", message, path[:at],
+	isNew, err := t.names.add(sum("name", message, path[:at],
 		folded(t.naming.portable(path[at+1:], inFolder))))
-	if err != nil || fresh {
+	if err != nil || isNew {
 		return false, err
 	}
 	return true, t.mark(message, path)
@@ -68,13 +68,13 @@ func (t *twins) second(message int, path string) (bool, error) {
 
 // mark records a twin, so that tempName finds entries in it under its name.
 func (t *twins) mark(message int, path string) error {
-	t.any = true
+	t.hasTwins = true
 	_, err := t.names.add(sum("twin", message, path))
 	return err
 }
 
 func (t *twins) is(message int, path string) (bool, error) {
-	if !t.any {
+	if !t.hasTwins {
 		return false, nil
 	}
 	return t.names.has(sum("twin", message, path))
@@ -107,7 +107,7 @@ func (t *twins) tempName(message int, path string) (string, error) {
 // becomes a twin too.
 func (s *sink) make(message int, path string,
 	create func(dir *beneath.Dir, name string) error) (string, error) {
-	twin, err := s.twins.second(message, path)
+	twin, err := s.twins.add(message, path)
 	if err != nil {
 		return "", localError{err}
 	}
@@ -144,16 +144,16 @@ func sum(kind string, message int, words ...string) uint64 {
 	return max(1, binary.BigEndian.Uint64(h.Sum(nil))) // 0 means an empty slot
 }
 
-// fewSums limits the sums in memory.
-const fewSums = 4096
+// maxInMemory limits the sums in memory.
+const maxInMemory = 4096
 
 // sums is a set. A large one is a hash table in a file, and frees no slot.
 type sums struct {
-	root  *beneath.Dir // the folder of the file
-	few   map[uint64]bool
-	file  *os.File // nil: all are in few
-	slots int64
-	used  int64
+	root     *beneath.Dir // the folder of the file
+	inMemory map[uint64]bool
+	file     *os.File // nil: all are in inMemory
+	slots    int64
+	used     int64
 }
 
 // sumsFile begins the file's name. It is no message: those have numbers as names.
@@ -161,23 +161,23 @@ const sumsFile = "names"
 
 func (s *sums) has(sum uint64) (bool, error) {
 	if s.file == nil {
-		return s.few[sum], nil
+		return s.inMemory[sum], nil
 	}
 	_, found, err := s.find(sum)
 	return found, err
 }
 
 // add adds a sum and reports whether it is new.
-func (s *sums) add(sum uint64) (fresh bool, err error) {
+func (s *sums) add(sum uint64) (isNew bool, err error) {
 	if s.file == nil {
-		if s.few[sum] {
+		if s.inMemory[sum] {
 			return false, nil
 		}
-		if len(s.few) < fewSums {
-			if s.few == nil {
-				s.few = map[uint64]bool{}
+		if len(s.inMemory) < maxInMemory {
+			if s.inMemory == nil {
+				s.inMemory = map[uint64]bool{}
 			}
-			s.few[sum] = true
+			s.inMemory[sum] = true
 			return true, nil
 		}
 	}
@@ -189,7 +189,7 @@ func (s *sums) add(sum uint64) (fresh bool, err error) {
 	return s.put(sum)
 }
 
-func (s *sums) put(sum uint64) (fresh bool, err error) {
+func (s *sums) put(sum uint64) (isNew bool, err error) {
 	slot, found, err := s.find(sum)
 	if err != nil || found {
 		return false, err
@@ -218,7 +218,7 @@ func (s *sums) find(sum uint64) (slot int64, found bool, err error) {
 // grow moves all sums into a table of four times the size.
 func (s *sums) grow() error {
 	old := *s
-	s.slots, s.used = max(4*old.slots, 4*fewSums), 0
+	s.slots, s.used = max(4*old.slots, 4*maxInMemory), 0
 	file, err := s.root.Create(fmt.Sprint(sumsFile, s.slots), 0o600)
 	if err != nil {
 		return err
@@ -227,12 +227,12 @@ func (s *sums) grow() error {
 	if err := file.Truncate(s.slots * 8); err != nil {
 		return err
 	}
-	for sum := range old.few {
+	for sum := range old.inMemory {
 		if _, err := s.put(sum); err != nil {
 			return err
 		}
 	}
-	s.few = nil
+	s.inMemory = nil
 	if old.file == nil {
 		return nil
 	}

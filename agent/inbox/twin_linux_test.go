@@ -128,7 +128,7 @@ func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 	}
 	var list []*placement
 	for n, name := range []string{"Data.csv", "data.csv", "DATA.csv"} {
-		p := &placement{file: true, signer: "s", from: "e", item: strconv.Itoa(n),
+		p := &placement{isFile: true, signer: "s", from: "e", item: strconv.Itoa(n),
 			Received: ledger.Received{Sender: "FL-LAB", UID: id.Random128[id.UID](),
 				ID:   id.FormatMessage("FL-LAB", "DAT", time.Now(), int64(n+1)),
 				Name: name, Temp: joinTemp("e", strconv.Itoa(n))}}

@@ -156,7 +156,7 @@ func TestTwinsAreNeverTakenForEachOther(t *testing.T) {
 		var s twins
 		taken := map[string]string{}
 		for _, name := range list {
-			if _, err := s.second(0, "run/"+name); err != nil {
+			if _, err := s.add(0, "run/"+name); err != nil {
 				t.Fatal(err)
 			}
 			at, err := s.tempName(0, "run/"+name)
@@ -164,7 +164,7 @@ func TestTwinsAreNeverTakenForEachOther(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := path.Base(filepath.ToSlash(at))
-			if other, there := taken[folded(got)]; there {
+			if other, isTaken := taken[folded(got)]; isTaken {
 				t.Fatalf("%+q and %+q become one: %+q", other, name, got)
 			}
 			taken[folded(got)] = name
@@ -183,15 +183,15 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 	defer s.close()
 	var before, after runtime.MemStats
 	const many = 100_000
-	for _, fresh := range []bool{true, false} {
+	for _, isNew := range []bool{true, false} {
 		for n := range many {
-			if n == fewSums+1 && fresh {
+			if n == maxInMemory+1 && isNew {
 				runtime.GC()
 				runtime.ReadMemStats(&before)
 			}
 			got, err := s.add(sum("name", n, "x"))
-			if err != nil || got != fresh {
-				t.Fatalf("%d is new: %t, want %t (%v)", n, got, fresh, err)
+			if err != nil || got != isNew {
+				t.Fatalf("%d is new: %t, want %t (%v)", n, got, isNew, err)
 			}
 		}
 	}
@@ -201,8 +201,8 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 		t.Errorf("it takes %d bytes more", grown)
 	}
 	for n := range many {
-		if there, err := s.has(sum("name", many+n, "x")); err != nil || there {
-			t.Fatalf("%d is there: %t, %v", many+n, there, err)
+		if found, err := s.has(sum("name", many+n, "x")); err != nil || found {
+			t.Fatalf("%d is there: %t, %v", many+n, found, err)
 		}
 	}
 }
@@ -222,8 +222,8 @@ func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 		}
 	}
 	add("run", "0")
-	for _, there := range []string{"0/long~1", "0/both", "0/%62oth"} {
-		if err := root.Mkdir(there, 0o700); err != nil {
+	for _, name := range []string{"0/long~1", "0/both", "0/%62oth"} {
+		if err := root.Mkdir(name, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
