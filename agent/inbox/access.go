@@ -46,6 +46,3 @@ func (a access) records() access {
 	a.dir &^= 0o022
 	return a
 }
-
-// executable returns the mode with execution allowed for every reader.
-func executable(file fs.FileMode) fs.FileMode { return file | file&0o444>>2 }

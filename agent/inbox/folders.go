@@ -79,13 +79,6 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	return f, err
 }
 
-// forget makes the next enter search for the own folders.
-func (b *Inbox) forget() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.known = knownFolders{}
-}
-
 // setUnusable stores the reason for which the inbox is unusable; empty: it is usable.
 func (b *Inbox) setUnusable(reason string) {
 	b.mu.Lock()

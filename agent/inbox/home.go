@@ -66,16 +66,6 @@ func (b *Inbox) rememberHome(ctx context.Context, h home) error {
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(homeKey, string(text)) })
 }
 
-// hasReceived reports whether the ledger has any placed message.
-func (b *Inbox) hasReceived(ctx context.Context) (any bool, err error) {
-	err = b.ledger.View(ctx, func(tx *ledger.Tx) error {
-		rows, err := tx.LatestReceived(1)
-		any = len(rows) > 0
-		return err
-	})
-	return any, err
-}
-
 // arrange opens the inbox's folders when they are not the known ones. That is so at the start, and
 // after another account or an admin has changed them. It makes missing own folders, or returns an
 // unusableError.
@@ -166,8 +156,12 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	case isSame:
 		return reject, nil
 	}
-	received, err := b.hasReceived(ctx)
-	if err == nil && received {
+	var placed []ledger.Received
+	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		placed, err = tx.LatestReceived(1)
+		return err
+	})
+	if err == nil && len(placed) > 0 { // another folder is accepted before the first message
 		err = unusableError{words.InboxOther(b.cfg.Dir)}
 	}
 	return reject, err

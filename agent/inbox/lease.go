@@ -180,7 +180,11 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 			rejected = append(rejected, d)
 		}
 	}
-	b.putOff(ctx, rejected)
+	// Nothing is leased meanwhile, and a small one may wait behind these at the hub.
+	b.releaseAll(ctx, rejected, func(d *delivery) api.ReleaseRequest {
+		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: busyDelay(time.Since(d.Spooled)),
+			NotAttempted: true}
+	}, nil)
 	return nil
 }
 
@@ -226,7 +230,10 @@ func placedOutcomes(tx *ledger.Tx,
 // enqueue queues a delivery for the openers of its size. It returns false for a large one if the
 // queue is full: small ones never wait behind large ones.
 func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error) {
-	if !b.isHeld(d) {
+	b.mu.Lock()
+	isHeld := b.held[d.Envelope] == d
+	b.mu.Unlock()
+	if !isHeld {
 		return true, nil // already settled
 	}
 	if d.Size <= api.SmallSize {
@@ -243,15 +250,6 @@ func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error
 	default:
 		return false, nil
 	}
-}
-
-// putOff releases large deliveries that no queue has space for. Nothing is leased meanwhile, and a
-// small one may wait behind them at the hub.
-func (b *Inbox) putOff(ctx context.Context, list []*delivery) {
-	b.releaseAll(ctx, list, func(d *delivery) api.ReleaseRequest {
-		return api.ReleaseRequest{Code: api.ReleaseBusy, Delay: busyDelay(time.Since(d.Spooled)),
-			NotAttempted: true}
-	}, nil)
 }
 
 // busyDelay returns the delay of a large delivery of this age. It grows with the age: otherwise,
@@ -291,12 +289,6 @@ func (b *Inbox) complete(d *delivery) {
 	delete(b.reasons, d.Envelope)
 }
 
-func (b *Inbox) isHeld(d *delivery) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.held[d.Envelope] == d
-}
-
 // extendLeases extends leases before they run out. A lost lease costs only a repetition, because
 // settling needs no lease.
 func (b *Inbox) extendLeases(ctx context.Context) error {
@@ -307,7 +299,11 @@ func (b *Inbox) extendLeases(ctx context.Context) error {
 				b.log.Debug("lease not prolonged", "envelope", lease.envelope, "error", err)
 				continue
 			}
-			b.prolonged(lease.envelope, lease.token, until)
+			b.mu.Lock()
+			if d := b.held[lease.envelope]; d != nil && d.Token == lease.token {
+				d.LeasedUntil = until
+			}
+			b.mu.Unlock()
 		}
 	}
 	return nil
@@ -328,14 +324,6 @@ func (b *Inbox) agingLeases() (list []lease) {
 		}
 	}
 	return list
-}
-
-func (b *Inbox) prolonged(e id.Envelope, token api.Token, until time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if d := b.held[e]; d != nil && d.Token == token {
-		d.LeasedUntil = until
-	}
 }
 
 // releaseHeld releases all held deliveries when the agent stops, so that none waits for its lease

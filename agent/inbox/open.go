@@ -15,12 +15,19 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/progress"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
 // largeOpeners is the number of concurrent downloads of envelopes beyond api.SmallSize.
 const largeOpeners = 2
+
+// download is the progress of one large envelope, for users.
+type download struct {
+	*progress.Meter
+	delivery *delivery
+}
 
 // opened is one message with verified content in the temporary folder.
 type opened struct {
@@ -147,8 +154,16 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 		return bytes.NewReader(d.Content), func() {}
 	}
 	f := fetch(ctx, b.hub, d.DeliveryID, d.Size, func(err error) { b.noteFailure(d, err) })
-	p := b.track(d)
-	return p.NewReader(f), func() { f.stop(); b.untrack(d) }
+	m := progress.Start(d.Size, 0, time.Now())
+	b.mu.Lock()
+	b.progress[d.Envelope] = &download{m, d}
+	b.mu.Unlock()
+	return m.NewReader(f), func() {
+		f.stop()
+		b.mu.Lock()
+		delete(b.progress, d.Envelope)
+		b.mu.Unlock()
+	}
 }
 
 func expect(d *delivery) envelope.Expect {

@@ -64,9 +64,6 @@ type placement struct {
 	recorded   string // the name of its file
 }
 
-// name returns the name of the content in its sender's folder.
-func (p *placement) name() string { return filepath.Base(p.Path) }
-
 // placeGroup makes content durable, writes its target to the ledger, renames it, and makes that
 // durable. Then it commits the messages as placed, with the signed receipts. A local failure
 // releases the group, or the deliveries of one sender.
@@ -343,7 +340,7 @@ func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[
 		return localError{err}
 	}
 	for attempt := 1; ; attempt++ {
-		err := from.RenameNoReplace(p.item, to, p.name())
+		err := from.RenameNoReplace(p.item, to, filepath.Base(p.Path))
 		if err == nil {
 			fault.Point("inbox-moved")
 			return nil

@@ -172,7 +172,9 @@ func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 		if known && r.Content.Digest == p.Digest {
 			return nil
 		}
-		b.forget()
+		b.mu.Lock()
+		b.known = knownFolders{} // so that the next enter searches
+		b.mu.Unlock()
 		return localError{words.TempGone(p.ID, b.cfg.Dir)}
 	}
 	if err != nil {

@@ -79,11 +79,15 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error {
 		return dir.Mkdir(name, s.access.dir)
 	})
-	if err == nil {
-		err = s.giveFolder(name)
-	}
 	if err != nil {
 		return err
+	}
+	dir, _, err := s.folder(filepath.Join(name, "x")) // stays open for the next entries
+	if err == nil {
+		err = s.access.applyFolder(dir, s.hasList)
+	}
+	if err != nil {
+		return localError{err}
 	}
 	if s.times == nil {
 		if s.times, err = s.root.Create(timesFile, 0o600); err != nil {
@@ -91,18 +95,6 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 		}
 	}
 	if err := json.NewEncoder(s.times).Encode(dirTime{name, mtime}); err != nil {
-		return localError{err}
-	}
-	return nil
-}
-
-// giveFolder sets the access of a folder, and keeps it open for the next entries.
-func (s *sink) giveFolder(name string) error {
-	dir, _, err := s.folder(filepath.Join(name, "x"))
-	if err == nil {
-		err = s.access.applyFolder(dir, s.hasList)
-	}
-	if err != nil {
 		return localError{err}
 	}
 	return nil
@@ -144,7 +136,7 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	_ int64) (io.WriteCloser, error) {
 	mode := s.access.file
 	if isExecutable && s.keepExecutable {
-		mode = executable(mode)
+		mode |= mode & 0o444 >> 2 // every reader may execute it
 	}
 	file := &sinkFile{sink: s, mtime: mtime}
 	var err error

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -25,14 +26,10 @@ import (
 // folded returns the same text for all names that differ only in case or in the encoding of
 // accents.
 func folded(name string) string {
-	if isASCII(name) {
+	if strings.IndexFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
 		return strings.ToUpper(name) // the same result, faster
 	}
 	return norm.NFD.String(strings.Map(firstCase, norm.NFD.String(name)))
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
 // firstCase returns the lowest character that differs from r only in case.
@@ -73,13 +70,6 @@ func (t *twins) mark(message int, path string) error {
 	return err
 }
 
-func (t *twins) is(message int, path string) (bool, error) {
-	if !t.hasTwins {
-		return false, nil
-	}
-	return t.names.has(sum("twin", message, path))
-}
-
 // tempName returns the path of an entry in the temporary folder: <message>[/<portable path below
 // the message's own folder>].
 func (t *twins) tempName(message int, path string) (string, error) {
@@ -89,13 +79,15 @@ func (t *twins) tempName(message int, path string) (string, error) {
 		if n := strings.IndexByte(path[start:], '/'); n >= 0 {
 			end = start + n
 		}
-		isTwin, err := t.is(message, path[:end])
-		if err != nil {
-			return "", err
-		}
 		k := inFolder
-		if isTwin {
-			k = asTwin
+		if t.hasTwins {
+			isTwin, err := t.names.has(sum("twin", message, path[:end]))
+			if err != nil {
+				return "", err
+			}
+			if isTwin {
+				k = asTwin
+			}
 		}
 		name = filepath.Join(name, t.naming.portable(path[start:end], k))
 		start = end + 1
