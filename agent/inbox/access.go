@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"io/fs"
+	"os"
 
 	"sealpost/internal/beneath"
 )
@@ -24,9 +25,9 @@ type access struct {
 	hasOwners bool // the volume keeps modes and groups
 }
 
-// accessFor returns the access for content in the inbox top.
-func (r Readers) accessFor(top beneath.Info, strict bool) access {
-	a := access{file: 0o640, dir: 0o750, group: top.Group, hasOwners: strict}
+// accessFor returns the access for content in the inbox top. The caller sets hasOwners.
+func (r Readers) accessFor(top beneath.Info) access {
+	a := access{file: 0o640, dir: 0o750, group: top.Group}
 	switch r {
 	case Owner:
 		a.file, a.dir = 0o600, 0o700
@@ -45,4 +46,13 @@ func (a access) records() access {
 	a.file &^= 0o022
 	a.dir &^= 0o022
 	return a
+}
+
+// applyFolder sets the group and mode of a new folder.
+func (a access) applyFolder(d *beneath.Dir, hasList func() bool) error {
+	info, err := d.Info()
+	if err != nil || info.Mode.Perm() == a.dir && info.Group == a.group {
+		return err
+	}
+	return d.Handle(func(f *os.File) error { return a.apply(f, a.dir, hasList) })
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -131,7 +130,8 @@ func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
 func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
-		f.access = o.Readers.accessFor(top, f.hasOwners)
+		f.access = o.Readers.accessFor(top)
+		f.access.hasOwners = f.hasOwners
 		f.naming = naming{keepHidden: o.KeepHidden}
 		f.keepExecutable = o.KeepExecutable
 	}
@@ -159,15 +159,6 @@ func openOrMake(parent *beneath.Dir, name string, a access) (*beneath.Dir, error
 		return nil, err
 	}
 	return d, nil
-}
-
-// applyFolder sets the group and mode of a new folder.
-func (a access) applyFolder(d *beneath.Dir, hasList func() bool) error {
-	info, err := d.Info()
-	if err != nil || info.Mode.Perm() == a.dir && info.Group == a.group {
-		return err
-	}
-	return d.Handle(func(f *os.File) error { return a.apply(f, a.dir, hasList) })
 }
 
 // openOwn opens an own folder, and makes a missing one. It renames an unusable entry of that name.

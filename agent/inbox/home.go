@@ -32,6 +32,9 @@ type home struct {
 	ID     string `json:"id"`     // the content of idFile
 }
 
+// isAt reports whether the ledger remembers an inbox at the configured path.
+func (h home) isAt(path string) bool { return h.ID != "" && h.Path == path }
+
 // unusableError means that the inbox is unusable for now, independent of any delivery.
 type unusableError struct{ error }
 
@@ -80,8 +83,8 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			f.close()
 		}
 	}()
-	isFirst := before.ID == "" || before.Path != b.cfg.Dir
-	if f.top, err = beneath.Open(b.cfg.Dir); isFirst && errors.Is(err, fs.ErrNotExist) {
+	isKnown := before.isAt(b.cfg.Dir)
+	if f.top, err = beneath.Open(b.cfg.Dir); !isKnown && errors.Is(err, fs.ErrNotExist) {
 		f.top, err = beneath.OpenOrMake(b.cfg.Dir, 0o770)
 	}
 	if err == nil {
@@ -91,7 +94,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 		return nil, b.asUnusable(err)
 	}
 	reject := beneath.ID{}
-	if !isFirst {
+	if isKnown {
 		if reject, err = b.recognize(ctx, f, before); err != nil {
 			return nil, err
 		}
@@ -99,7 +102,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	if err := b.probe(f); err != nil {
 		return nil, b.asUnusable(err)
 	}
-	after, err := b.takeHome(f, before, isFirst, reject)
+	after, err := b.takeHome(f, before, reject)
 	if err != nil {
 		return nil, b.asUnusable(err)
 	}
@@ -185,14 +188,14 @@ func (b *Inbox) probe(f *folders) error {
 }
 
 // takeHome opens or makes the own folders, and returns the home to remember.
-func (b *Inbox) takeHome(f *folders, before home, isFirst bool,
-	reject beneath.ID) (after home, err error) {
+func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home, err error) {
 	top, err := f.top.Info()
 	if err != nil {
 		return after, err
 	}
 	var own beneath.ID
-	if !isFirst {
+	isKnown := before.isAt(b.cfg.Dir)
+	if isKnown {
 		f.own, own = b.findOwn(f, before.ID)
 	}
 	if f.own == nil {
@@ -214,10 +217,10 @@ func (b *Inbox) takeHome(f *folders, before home, isFirst bool,
 	}
 	after = home{Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), ID: before.ID}
 	switch inboxID := readID(f.own); {
-	case isFirst && inboxID != "":
+	case !isKnown && inboxID != "":
 		after.ID = inboxID
 		return after, nil
-	case isFirst:
+	case !isKnown:
 		after.ID = id.Random128[string]()
 	case inboxID == before.ID:
 		return after, nil

@@ -1,5 +1,5 @@
-// Package inbox leases deliveries, opens and verifies them, places their content in the inbox, and
-// settles them with a signed receipt.
+// Package inbox leases deliveries, opens and verifies them, places their content, and settles them
+// with a signed receipt.
 //
 // It promises that a message is in the inbox exactly once, byte-equal and verified, before its
 // receipt is signed; that nothing is visible before every check has passed; that nothing in the

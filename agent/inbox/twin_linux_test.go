@@ -146,8 +146,8 @@ func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
 			t.Errorf("%s lies at %s: %q, %v", p.Name, p.Path, got, err)
 		}
 	}
-	if there, err := os.ReadDir(filepath.Join(dir, "FL-LAB")); err != nil ||
-		len(there) != len(list) {
-		t.Errorf("there are %d (%v)", len(there), err)
+	if entries, err := os.ReadDir(filepath.Join(dir, "FL-LAB")); err != nil ||
+		len(entries) != len(list) {
+		t.Errorf("there are %d (%v)", len(entries), err)
 	}
 }

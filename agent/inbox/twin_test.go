@@ -31,7 +31,7 @@ func held(t testing.TB, path string) *beneath.Dir {
 // path its content. A path with a final slash is a folder.
 func unpack(t testing.TB, dir string, paths ...string) map[string]string {
 	t.Helper()
-	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{}, false)})
+	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{})})
 	defer s.close()
 	entries := map[string]bool{} // true: a folder
 	for _, p := range paths {
@@ -210,7 +210,7 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 // A disk may confuse more names than the rule. Here the disk already has a name.
 func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
 	root := held(t, t.TempDir())
-	s := newSink(root, form{access: Group.accessFor(beneath.Info{}, false)})
+	s := newSink(root, form{access: Group.accessFor(beneath.Info{})})
 	defer s.close()
 	add := func(path, want string) {
 		t.Helper()

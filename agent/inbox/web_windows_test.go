@@ -21,7 +21,7 @@ func TestReceivedFilesAreMarked(t *testing.T) {
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Skip("SKIPPED: this volume has no streams")
 	}
-	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{}, false)})
+	s := newSink(held(t, dir), form{access: Group.accessFor(beneath.Info{})})
 	defer s.close()
 	check(t, s.Dir(1, "run", time.Unix(1, 0)))
 	sent := time.Unix(1_000_000_000, 0)
