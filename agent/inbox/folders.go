@@ -86,14 +86,14 @@ func (b *Inbox) setUnusable(reason string) {
 	b.mu.Unlock()
 	switch {
 	case changed && reason != "":
-		b.log.Error("the inbox cannot be used; nothing is received for now", "reason", reason)
+		b.log.Error("inbox unusable", "reason", reason)
 	case changed:
-		b.log.Info("the inbox can be used again")
+		b.log.Info("inbox usable")
 	}
 }
 
 // errChanged means that an own folder is not the known one.
-var errChanged = errors.New("changed")
+var errChanged = errors.New("folder changed")
 
 // reopen opens the folders if they are still the known ones.
 func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
@@ -200,8 +200,8 @@ func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 	to := name + asideInfix + rand.Text()[:8]
 	err := parent.RenameNoReplace(name, parent, to)
 	if err == nil {
-		b.log.Warn("set aside, because other accounts can change it", "folder", parent.Path(),
-			"name", name, "as", to)
+		b.log.Warn("set aside", "folder", parent.Path(), "name", name, "to", to,
+			"reason", "another account can change it")
 	}
 	return err
 }

@@ -111,8 +111,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			return nil, err
 		}
 		if before.ID != "" && after.Path != before.Path {
-			b.log.Warn("the inbox is another folder now, as configured", "folder", after.Path,
-				"before", before.Path)
+			b.log.Warn("inbox moved", "from", before.Path, "to", after.Path)
 		}
 	}
 	b.merge(f, after.ID)
@@ -304,8 +303,8 @@ func (b *Inbox) renameBack(f *folders, inboxID string) (done bool) {
 		}
 		done = err == nil
 		if done {
-			b.log.Warn("put back, because another account has renamed it", "folder", f.top.Path(),
-				"name", ownDir, "from", name)
+			b.log.Warn("renamed back", "folder", f.top.Path(), "from", name, "to", ownDir,
+				"reason", "another account has renamed it")
 		}
 		return done
 	})
@@ -340,8 +339,8 @@ func (b *Inbox) merge(f *folders, inboxID string) {
 		if err == nil {
 			err = f.top.Remove(name)
 		}
-		b.log.Warn("merged with a second one, which another account has caused",
-			"folder", f.top.Path(), "name", ownDir, "from", name, "error", err)
+		b.log.Warn("merged", "folder", f.top.Path(), "from", name, "to", ownDir,
+			"reason", "another account has hidden it", "error", err)
 		return false
 	})
 }

@@ -74,7 +74,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		case errors.Is(err, api.ErrHeld):
 			return words.Displaced(b.cfg.Site, err)
 		}
-		b.log.Debug("nothing leased; trying again", "error", err)
+		b.log.Debug("lease failed", "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
@@ -126,9 +126,9 @@ func (b *Inbox) hasSpace(f *folders) bool {
 	b.mu.Unlock()
 	switch {
 	case changed && reason != "":
-		b.log.Warn("nothing is received for now", "reason", reason)
+		b.log.Warn("inbox full", "reason", reason)
 	case changed:
-		b.log.Info("there is room again")
+		b.log.Info("inbox has space")
 	}
 	return reason == ""
 }
@@ -296,7 +296,7 @@ func (b *Inbox) extendLeases(ctx context.Context) error {
 		for _, lease := range b.agingLeases() {
 			until, err := b.hub.Extend(ctx, lease.token)
 			if err != nil {
-				b.log.Debug("lease not prolonged", "envelope", lease.envelope, "error", err)
+				b.log.Debug("lease not extended", "envelope", lease.envelope, "error", err)
 				continue
 			}
 			b.mu.Lock()

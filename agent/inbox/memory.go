@@ -119,7 +119,7 @@ func (b *Inbox) restoreRecordsOf(f *folders, envelope string) error {
 		if err := errors.Join(p.setRecord(r), f.writeRecord(p)); err != nil {
 			return err
 		}
-		b.log.Info("recorded", "message", r.Message, "sender", r.Sender, "after", "an interruption")
+		b.log.Info("recorded", "message", r.Message, "sender", r.Sender, "after", "a crash")
 		list = append(list, p)
 	}
 	return f.syncPlaces(list)

@@ -94,8 +94,7 @@ func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
 	}
 	if err = b.unpack(ctx, f, d); err != nil {
 		if err := f.discard(d.dir); err != nil {
-			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope,
-				"error", err)
+			b.log.Warn("temporary files not removed", "envelope", d.Envelope, "error", err)
 		}
 	}
 	return err

@@ -96,8 +96,7 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	}
 	for _, d := range done {
 		if err := f.removeTemp(d.dir); err != nil {
-			b.log.Warn("temporary files stay until the next start", "envelope", d.Envelope,
-				"error", err)
+			b.log.Warn("temporary files not removed", "envelope", d.Envelope, "error", err)
 		}
 		b.complete(d)
 	}

@@ -137,8 +137,7 @@ func (b *Inbox) readList(dir *beneath.Dir) (map[string]Record, error) {
 		}
 		if err != nil {
 			if err != io.EOF {
-				b.log.Warn("a list of records ends in what is none", "folder", dir.Path(),
-					"error", err)
+				b.log.Warn("list of records cut short", "folder", dir.Path(), "error", err)
 			}
 			return list, nil
 		}

@@ -39,7 +39,7 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 		}
 		for _, p := range left {
 			kept[p.from] = true
-			b.log.Error("not placed yet", "message", p.ID, "sender", p.Sender,
+			b.log.Error("not placed", "message", p.ID, "sender", p.Sender,
 				"error", f.failed[p.Sender])
 		}
 	}
@@ -83,7 +83,8 @@ func (f *folders) discardAll(kept map[string]bool) error {
 	}
 }
 
-var errStop = errors.New("enough")
+// errStop ends the listing of a folder.
+var errStop = errors.New("stop listing")
 
 // resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
 // have stopped half way, for example on a full disk.
@@ -149,7 +150,7 @@ func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 				return err
 			}
 			b.log.Info("placed", "message", p.ID, "sender", p.Sender, "envelope", p.Envelope,
-				"after", "an interruption")
+				"after", "a crash")
 		}
 		return nil
 	})

@@ -76,8 +76,7 @@ func (b *Inbox) noteFailure(d *delivery, cause error) {
 		b.reasons[d.Envelope] = words.ContentNotGiven(cause)
 	}
 	b.mu.Unlock()
-	b.log.Warn("content not read; asking again", "envelope", d.Envelope, "sender", d.Sender,
-		"error", cause)
+	b.log.Warn("content not read", "envelope", d.Envelope, "sender", d.Sender, "error", cause)
 }
 
 // release returns a delivery to the hub, to be offered again later. It stores the reason after
@@ -91,11 +90,11 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 			return tx.Forgive(d.Envelope)
 		})
 		if err != nil {
-			b.log.Error("an attempt is counted that was none", "envelope", d.Envelope, "error", err)
+			b.log.Error("attempt not forgiven", "envelope", d.Envelope, "error", err)
 		}
 	}
 	if err := b.sendRelease(ctx, r); err != nil {
-		b.log.Debug("not handed back; the lease will run out", "envelope", d.Envelope, "error", err)
+		b.log.Debug("not released", "envelope", d.Envelope, "error", err)
 	}
 	b.mu.Lock()
 	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d &&

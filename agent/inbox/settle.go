@@ -50,7 +50,7 @@ func (b *Inbox) settleAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		b.log.Warn("not settled yet; trying again", "deliveries", len(list), "error", err)
+		b.log.Warn("settle failed", "deliveries", len(list), "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
