@@ -166,6 +166,38 @@ func TestLinksOnTheWay(t *testing.T) {
 	}
 }
 
+// A link of root's is followed only where no other account can have moved it to.
+func TestALinkThatAnotherAccountCouldMove(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root gives a folder to another account")
+	}
+	_, path := held(t)
+	at := filepath.Join(filepath.Dir(path), "folder")
+	check(t, errors.Join(os.Mkdir(at, 0o755), os.Symlink(path, filepath.Join(at, "link"))))
+	for _, c := range []struct {
+		owner    int
+		mode     fs.FileMode
+		followed bool
+	}{
+		{0, 0o755, true},
+		{0, 0o777 | fs.ModeSticky, true}, // as of /tmp: all keep to their own entries
+		{0, 0o775, true},                 // of root's own group
+		{0, 0o770 | fs.ModeSetgid, false},
+		{0, 0o777, false},
+		{65534, 0o755, false},
+		{65534, 0o755 | fs.ModeSticky, false}, // which binds all but its owner
+	} {
+		check(t, errors.Join(os.Chown(at, c.owner, -1), os.Chmod(at, c.mode)))
+		d, err := Open(filepath.Join(at, "link"))
+		if (err == nil) != c.followed || err != nil && !errors.Is(err, ErrLink) {
+			t.Errorf("in a folder of %d with the mode %v: %v", c.owner, c.mode, err)
+		}
+		if err == nil {
+			d.Close()
+		}
+	}
+}
+
 // While names are swapped for links and back, nothing outside is read, written, moved or removed.
 func TestSwaps(t *testing.T) {
 	rounds := 3000

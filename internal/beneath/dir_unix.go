@@ -31,7 +31,7 @@ type Dir struct {
 const maxLinks = 40
 
 // Open opens a folder by its path. It follows links of root and of this account, which an admin may
-// have made, and returns ErrLink for a link of another account.
+// have made. It returns ErrLink for a link that another account has made or could have moved.
 func Open(path string) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -80,7 +80,8 @@ func Open(path string) (*Dir, error) {
 	return &Dir{fd: fd, path: path}, nil
 }
 
-// followable returns the target of a link of root or this account, or "" if there is no link.
+// followable returns the target of a link of root or this account, or "" if there is no link. No
+// other account could have moved the link to its folder.
 func followable(fd int, name string) (target string, err error) {
 	var st unix.Stat_t
 	if unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil ||
@@ -88,6 +89,15 @@ func followable(fd int, name string) (target string, err error) {
 		return "", nil
 	}
 	if st.Uid != 0 && st.Uid != uint32(unix.Geteuid()) {
+		return "", ErrLink
+	}
+	var dir unix.Stat_t
+	if err := unix.Fstat(fd, &dir); err != nil {
+		return "", err
+	}
+	folder := infoOf("", &dir)
+	isOfOthers := dir.Uid != 0 && !folder.IsOurs()
+	if isOfOthers || folder.IsShared() && folder.Mode&fs.ModeSticky == 0 { // another account may have moved it here
 		return "", ErrLink
 	}
 	buf := make([]byte, unix.PathMax)
