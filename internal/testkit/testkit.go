@@ -1,7 +1,7 @@
 // Package testkit holds the small helpers that tests of many packages share.
 //
-// It imports no package of a room, so that every package's own tests may use it. Helpers fail at the caller's line. No product
-// code may import it: internal/arch holds that.
+// It imports no package of a room, so that every package's own tests may use it. Helpers fail at
+// the caller's line. No product code may import it: internal/arch holds that.
 package testkit
 
 import (
@@ -16,7 +16,8 @@ import (
 	"sealpost/internal/freeport"
 )
 
-// Patience is the time for which a story waits for an event that must happen. Only a failure uses it up.
+// Patience is the time for which a story waits for an event that must happen. Only a failure uses
+// it up.
 const Patience = 3 * time.Minute
 
 // Must fails the test if there is an error.
@@ -34,7 +35,9 @@ func Eventually(t testing.TB, event string, holds func() bool, why ...func() str
 }
 
 // EventuallyWithin is Eventually with a limit of its own.
-func EventuallyWithin(t testing.TB, limit time.Duration, event string, holds func() bool, why ...func() string) {
+func EventuallyWithin(
+	t testing.TB, limit time.Duration, event string, holds func() bool, why ...func() string,
+) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for pause := time.Millisecond; !holds(); pause = min(2*pause, 100*time.Millisecond) {

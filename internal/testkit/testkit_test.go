@@ -55,7 +55,8 @@ func TestHelpersFail(t *testing.T) {
 		"an edit":           {func(t testing.TB) { Edit(t, path, "a = 1", "a = 3", "b = 2", "b = 4") }, ""},
 		"an edit of no use": {func(t testing.TB) { Edit(t, path, "c = 1", "c = 3") }, "has no"},
 		"an event that never happens": {func(t testing.TB) {
-			EventuallyWithin(t, 5*time.Millisecond, "never", func() bool { return false }, func() string { return "because" })
+			never, because := func() bool { return false }, func() string { return "because" }
+			EventuallyWithin(t, 5*time.Millisecond, "never", never, because)
 		}, "it did not happen: never\nbecause"},
 	} {
 		got := failure(t, c.f)

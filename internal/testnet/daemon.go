@@ -15,7 +15,8 @@ import (
 	"sealpost/internal/testkit"
 )
 
-// Daemon is a hub or an agent that a story starts, stops and kills. Its log goes on over all its lives.
+// Daemon is a hub or an agent that a story starts, stops and kills. Its log goes on over all its
+// lives.
 type Daemon struct {
 	T          testing.TB
 	Command    []string             // of its process; empty: it runs in this one

@@ -1,7 +1,9 @@
-// Package testnet runs a hub and its sites for tests, in this process or each in a process of its own.
+// Package testnet runs a hub and its sites for tests, in this process or each in a process of its
+// own.
 //
-// One field chooses: without Options.Program every daemon is a goroutine of the test, with it a process of that program.
-// Setting up, and what a story says, is the same in both. Helpers fail at the caller's line.
+// One field chooses: without Options.Program every daemon is a goroutine of the test, with it a
+// process of that program. Setting up, and what a story says, is the same in both. Helpers fail at
+// the caller's line.
 package testnet
 
 import (
@@ -77,7 +79,8 @@ func (h *Hub) Init() {
 		RootDir: filepath.Join(h.net.Dir, "root"),
 	})
 	testkit.Must(h.T, err)
-	testkit.Edit(h.T, config.HubFile(h.Dir), `reserve = "5GiB"`, `reserve = "64MiB"`, `floor = "1GiB"`, `floor = "32MiB"`,
+	testkit.Edit(h.T, config.HubFile(h.Dir),
+		`reserve = "5GiB"`, `reserve = "64MiB"`, `floor = "1GiB"`, `floor = "32MiB"`,
 		`ballast = "64MiB"`, `ballast = "1MiB"`)
 }
 
@@ -93,7 +96,9 @@ func (h *Hub) open(log *slog.Logger) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log, Grace: time.Second, Now: h.net.opts.Now})
+	opened, err := hub.New(hub.Options{
+		Config: cfg, Spool: store, Log: log, Grace: time.Second, Now: h.net.opts.Now,
+	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -127,7 +132,8 @@ func (h *Hub) Invite(site id.Site, role string) certs.Invitation {
 	var i hub.Invited
 	h.Admin(hub.ControlInvite, hub.InviteRequest{Site: site, Role: role}, &i)
 	return certs.Invitation{
-		Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network, Suite: i.Suite, Secret: i.Secret, Expires: i.Expires,
+		Site: i.Site, Role: i.Role, Hub: i.Hub, Network: i.Network, Suite: i.Suite,
+		Secret: i.Secret, Expires: i.Expires,
 	}
 }
 
@@ -167,7 +173,8 @@ func (n *Network) Join(name id.Site, role string, approve ...string) *Site {
 	return n.JoinWith(n.Hub.Invite(name, role), approve...)
 }
 
-// JoinWith lets a site join. Its agent does not run yet; it takes files at once, and a small disk is enough for it.
+// JoinWith lets a site join. Its agent does not run yet; it takes files at once, and a small disk
+// is enough for it.
 func (n *Network) JoinWith(i certs.Invitation, approve ...string) *Site {
 	n.T.Helper()
 	s := n.Site(i.Site, i.Role, filepath.Join(n.Dir, string(i.Site)))
@@ -242,10 +249,7 @@ func (s *Site) Status() (st agent.Status) {
 // Identity opens the site's identity.
 func (s *Site) Identity() *certs.Identity {
 	s.T.Helper()
-	state := filepath.Join(s.Dir, "state")
-	i, err := certs.OpenIdentity(filepath.Join(state, "identity.key"), filepath.Join(state, "chain.pem"))
-	testkit.Must(s.T, err)
-	return i
+	return openIdentity(s.T, filepath.Join(s.Dir, "state"))
 }
 
 // Drop writes a file into the outbox.
@@ -288,13 +292,19 @@ func (s *Site) Tray(folder string) (names []string) {
 // Issue returns an identity of a site with a certificate of the authority's.
 func Issue(t testing.TB, authority *certs.Authority, site id.Site, at time.Time) *certs.Identity {
 	t.Helper()
-	dir := t.TempDir()
-	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
-	testkit.Must(t, err)
+	i := openIdentity(t, t.TempDir())
 	csr, err := i.CSR()
 	testkit.Must(t, err)
 	chain, err := authority.IssueSite(csr, site, at)
 	testkit.Must(t, err)
 	testkit.Must(t, i.SetChain(chain, authority.Network(), at))
+	return i
+}
+
+func openIdentity(t testing.TB, dir string) *certs.Identity {
+	t.Helper()
+	key, chain := filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem")
+	i, err := certs.OpenIdentity(key, chain)
+	testkit.Must(t, err)
 	return i
 }

@@ -33,7 +33,9 @@ func TestNetworkInOneProcessAndInMany(t *testing.T) {
 				testkit.Eventually(t, "it has "+name, func() bool {
 					return slices.Contains(centre.Inbox(), "FL-LAB/"+name)
 				}, lab.Log, centre.Log)
-				testkit.Eventually(t, "it is delivered", func() bool { return slices.Contains(lab.Tray("delivered"), name) })
+				testkit.Eventually(t, "it is delivered", func() bool {
+					return slices.Contains(lab.Tray("delivered"), name)
+				})
 			}
 			expect("first.csv")
 			if program := lab.Command; len(program) > 0 {
@@ -57,7 +59,8 @@ func TestNetworkInOneProcessAndInMany(t *testing.T) {
 
 func build(t *testing.T) string {
 	out := filepath.Join(t.TempDir(), "sealpost")
-	if text, err := exec.Command("go", "build", "-buildvcs=false", "-o", out, "sealpost").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", out, "sealpost")
+	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, strings.TrimSpace(string(text)))
 	}
 	return out

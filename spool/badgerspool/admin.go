@@ -2,7 +2,6 @@ package badgerspool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,7 +22,7 @@ func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
 	}
 	defer s.leave()
 	var infos []spool.QueueInfo
-	for _, q := range s.allQueues() {
+	for _, q := range all(s, s.queues) {
 		info, known, err := s.queueInfo(q)
 		if err != nil {
 			return nil, fmt.Errorf("figures of %s: %w", q.name, err)
@@ -76,17 +75,16 @@ func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
 func firstEntry(d deliveries, o queue.Order, from queue.Position, max int) (*envelope, error) {
 	var sender id.Site
 	var lowest uint64
-	var corrupt error
-	err := d.Scan(o, from, func(p queue.Position, value []byte) bool {
+	err := d.Scan(o, from, func(p queue.Position, value []byte) (bool, error) {
 		max--
-		if lowest == 0 || p.Seq < lowest {
-			var e entry
-			e, corrupt = decodeEntry(value)
-			sender, lowest = e.sender, p.Seq
+		if lowest != 0 && p.Seq > lowest {
+			return max > 0, nil
 		}
-		return corrupt == nil && max > 0
+		e, err := decodeEntry(value)
+		sender, lowest = e.sender, p.Seq
+		return max > 0, err
 	})
-	if err = errors.Join(err, corrupt); err != nil || lowest == 0 {
+	if err != nil || lowest == 0 {
 		return nil, err
 	}
 	return readEnvelope(d.txn, sender, lowest)
@@ -131,8 +129,11 @@ func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
 		return spool.Info{}, err
 	}
 	defer s.leave()
-	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve, Content: s.stagedBytes()}
-	for _, q := range s.allQueues() {
+	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve}
+	for _, u := range all(s, s.uploads) {
+		info.Content += u.size
+	}
+	for _, q := range all(s, s.queues) {
 		f, _ := q.load()
 		info.Envelopes += f.envelopes
 		info.Content += f.content

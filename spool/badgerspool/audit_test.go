@@ -126,7 +126,7 @@ func (a *auditor) envelopes() {
 
 func (a *auditor) envelope(e *envelope) {
 	delete(a.rows, string(envelopeKey(e.sender, e.seq)))
-	if got := a.take(idKey(e.id), "id of envelope %d", e.seq); string(got) != string(encodeIDRecord(e.sender, e.seq)) {
+	if got := a.take(idKey(e.id), "id of envelope %d", e.seq); string(got) != string(append(u64(nil, e.seq), e.sender...)) {
 		a.problem("the id of envelope %d leads elsewhere", e.seq)
 	}
 	for i, m := range e.messages {

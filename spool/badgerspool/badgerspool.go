@@ -1,3 +1,13 @@
+// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues and metadata, append-only packs
+// for small ciphertext, a plain file each for large.
+//
+// It promises what package spool says, on one disk of one process: a success is on disk, data and directory entry, before
+// it is said. All changes go through one writer that gathers what waits into one commit (writer.go); everything that a
+// call reads is a snapshot. After a commit whose outcome nobody knows the store is poisoned and answers only
+// spool.ErrUncertain: the process exits and opens it again. Leases and sessions live in memory (package queue).
+//
+// The package must not know of HTTP, certificates or the envelope's format. docs/spool.md tells the layout of the keys,
+// the way of a commit and what each crash leaves.
 package badgerspool
 
 import (
@@ -5,8 +15,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,7 +160,7 @@ func (s *Spool) prepare() (err error) {
 	if err := s.restore(); err != nil {
 		return err
 	}
-	if err := s.openMark(); err != nil {
+	if s.mark, err = os.OpenFile(s.markPath(), os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
 		return err
 	}
 	if err := s.restoreIncarnation(st); err != nil {
@@ -159,6 +171,13 @@ func (s *Spool) prepare() (err error) {
 
 // Incarnation implements spool.Spool.
 func (s *Spool) Incarnation() id.Incarnation { return s.incarnation }
+
+// all returns the members of one of the three maps.
+func all[K comparable, V any](s *Spool, members map[K]V) []V {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(members))
+}
 
 // enter begins a call, unless the spool is closed or poisoned.
 func (s *Spool) enter() error {

@@ -2,7 +2,6 @@ package badgerspool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -40,7 +39,7 @@ func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, fro
 		if err != nil || len(places) == 0 {
 			return killed, err
 		}
-		n, err := s.killStep(ctx, q, places, code)
+		n, err := s.killStep(ctx, places, code)
 		killed += n
 		if err != nil {
 			return killed, err
@@ -61,29 +60,27 @@ type place struct {
 // waitingFrom reads up to killStep waiting deliveries from a place on; those published after last are left out.
 func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		var bad error
-		err := deliveries{txn, q.name}.Scan(o, from, func(p queue.Position, value []byte) bool {
+		return deliveries{txn, q.name}.Scan(o, from, func(p queue.Position, value []byte) (bool, error) {
 			if p.Seq > last {
-				return true
+				return true, nil
 			}
-			var e entry
-			if e, bad = decodeEntry(value); bad != nil {
-				return false
+			en, err := decodeEntry(value)
+			if err != nil {
+				return false, err
 			}
-			var env *envelope
-			if env, bad = readEnvelope(txn, e.sender, p.Seq); bad != nil {
-				return false
+			e, err := readEnvelope(txn, en.sender, p.Seq)
+			if err != nil {
+				return false, err
 			}
-			places = append(places, place{p, s.ending(env, e.target)})
-			return len(places) < killStep
+			places = append(places, place{p, s.ending(e, en.target)})
+			return len(places) < killStep, nil
 		})
-		return errors.Join(err, bad)
 	})
 	return places, err
 }
 
 // killStep makes those of the places dead that still wait.
-func (s *Spool) killStep(ctx context.Context, q *storedQueue, places []place, code string) (int, error) {
+func (s *Spool) killStep(ctx context.Context, places []place, code string) (int, error) {
 	killed := 0
 	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places), bytes: len(places) * 8 * (entryCost + 96)}
 	c.apply = func(g *group) error {

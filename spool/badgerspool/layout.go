@@ -80,23 +80,6 @@ func entryAt(name string, p queue.Position) []byte {
 	return u64(u64(named(keyRetry, name), uint64(p.Due)), p.Seq)
 }
 
-// entryPrefix begins all keys of a queue's waiting or released deliveries.
-func entryPrefix(name string, o queue.Order) []byte {
-	if o == queue.ByTime {
-		return named(keyRetry, name)
-	}
-	return named(keyEntry, name)
-}
-
-// seekKey returns the key at which a scan of a queue begins.
-func seekKey(prefix []byte, o queue.Order, from queue.Position) []byte {
-	k := append(make([]byte, 0, len(prefix)+16), prefix...)
-	if o == queue.ByTime {
-		k = u64(k, uint64(from.Due))
-	}
-	return u64(k, from.Seq)
-}
-
 // entryPosition reads the position from a key that entryAt made.
 func entryPosition(key []byte, prefix []byte) queue.Position {
 	rest := bytes.TrimPrefix(key, prefix)

@@ -83,7 +83,7 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 // expireUploads forgets uploads for which nobody has cared for a long time.
 func (s *Spool) expireUploads(ctx context.Context) error {
 	before := s.hubTime().Add(-uploadIdle)
-	for _, u := range s.allUploads() {
+	for _, u := range all(s, s.uploads) {
 		u.mu.Lock()
 		idle := u.active.Before(before)
 		u.mu.Unlock()

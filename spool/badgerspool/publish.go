@@ -207,7 +207,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 	c.apply = func(g *group) error {
 		rec.seq, rec.spooled = g.next(), g.now
 		g.mark(rec.seq)
-		g.set(idKey(rec.id), encodeIDRecord(rec.sender, rec.seq))
+		g.set(idKey(rec.id), append(u64(nil, rec.seq), rec.sender...))
 		g.set(envelopeKey(rec.sender, rec.seq), rec.encode())
 		if len(crcs) > 1 {
 			g.set(sumsKey(rec.seq), encodeSums(crcs))
@@ -233,10 +233,6 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 		return nil
 	}
 	return c
-}
-
-func encodeIDRecord(sender id.Site, seq uint64) []byte {
-	return append(u64(make([]byte, 0, 8+len(sender)), seq), sender...)
 }
 
 // envelopeByID reads an envelope's record; nil when there is none.

@@ -23,6 +23,23 @@ func newQueue(name string) *storedQueue {
 	return &storedQueue{Queue: queue.New(name), name: name}
 }
 
+// queue returns a queue, and begins it if it has had no delivery yet.
+func (s *Spool) queue(name string) *storedQueue {
+	s.mu.RLock()
+	q := s.queues[name]
+	s.mu.RUnlock()
+	if q != nil {
+		return q
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q = s.queues[name]; q == nil {
+		q = newQueue(name)
+		s.queues[name] = q
+	}
+	return q
+}
+
 // restore begins where the stored figures end.
 func (q *storedQueue) restore(f figures) {
 	q.known, q.figures = true, f
@@ -63,17 +80,22 @@ type deliveries struct {
 func (d deliveries) Get(p queue.Position) ([]byte, error) { return get(d.txn, entryAt(d.name, p)) }
 
 // Scan implements queue.Snapshot.
-func (d deliveries) Scan(o queue.Order, from queue.Position, yield func(queue.Position, []byte) bool) error {
-	prefix := entryPrefix(d.name, o)
+func (d deliveries) Scan(o queue.Order, from queue.Position, yield func(queue.Position, []byte) (bool, error)) error {
+	prefix := named(keyEntry, d.name)
+	start := u64(prefix, from.Seq)
+	if o == queue.ByTime {
+		prefix = named(keyRetry, d.name)
+		start = u64(u64(prefix, uint64(from.Due)), from.Seq)
+	}
 	it := d.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
-	for it.Seek(seekKey(prefix, o, from)); it.Valid(); it.Next() {
+	for it.Seek(start); it.Valid(); it.Next() {
 		value, err := it.Item().ValueCopy(nil)
 		if err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
-		if !yield(entryPosition(it.Item().Key(), prefix), value) {
-			return nil
+		if more, err := yield(entryPosition(it.Item().Key(), prefix), value); !more || err != nil {
+			return err
 		}
 	}
 	return nil

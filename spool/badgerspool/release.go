@@ -69,14 +69,9 @@ func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time,
 	g.del(entryAt(q.name, from))
 	g.set(entryAt(q.name, to), e.encode())
 	g.set(deliveryKey(from.Seq, e.target), rec.encode())
-	g.figures(q).lower(to)
-	g.after = append(g.after, func() { q.Moved(from, to) })
-	return nil
-}
-
-// lower notes that the group has released a delivery to a place.
-func (c *queueChange) lower(to queue.Position) {
-	if c.lowest == (queue.Position{}) || to.Before(c.lowest) {
+	if c := g.figures(q); c.lowest == (queue.Position{}) || to.Before(c.lowest) {
 		c.lowest = to
 	}
+	g.after = append(g.after, func() { q.Moved(from, to) })
+	return nil
 }

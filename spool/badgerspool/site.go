@@ -16,6 +16,23 @@ type site struct {
 	changed chan struct{} // closed when there are new events; nil when nobody waits
 }
 
+// site returns a site, and begins it if it has had no event yet.
+func (s *Spool) site(name id.Site) *site {
+	s.mu.RLock()
+	st := s.sites[name]
+	s.mu.RUnlock()
+	if st != nil {
+		return st
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st = s.sites[name]; st == nil {
+		st = &site{name: name}
+		s.sites[name] = st
+	}
+	return st
+}
+
 func (st *site) load() siteFigures {
 	st.mu.Lock()
 	defer st.mu.Unlock()

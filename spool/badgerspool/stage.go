@@ -24,7 +24,7 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
 	reopen := up.Size == 0 && len(up.CRC32C) == 0
-	if !ok || !validSite(up.Sender) || !reopen && !validSize(up) {
+	if !ok || !validSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize || up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size)) {
 		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size, len(up.CRC32C))
 	}
 	unlock, err := s.ids.lock(ctx, up.Envelope)
@@ -61,10 +61,6 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	return u.hold(), nil
 }
 
-func validSize(up spool.Upload) bool {
-	return up.Size > spool.SmallSize && up.Size <= spool.MaxSize && len(up.CRC32C) == partCount(up.Size)
-}
-
 // begin makes the file, with all its blocks, and then notes the upload.
 func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload, sums [32]byte) (*upload, error) {
 	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
@@ -79,7 +75,11 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload, sum
 		g.next()
 		g.set(uploadKey(keyUpload, name), row)
 		g.set(uploadKey(keyParts, name), u.note(g.now))
-		g.after = append(g.after, func() { s.addUpload(u) })
+		g.after = append(g.after, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.uploads[name] = u
+		})
 		return nil
 	}
 	if err := s.submit(c); err != nil {

@@ -117,11 +117,6 @@ func (s *Spool) readMark() (uint64, error) {
 	return n, nil
 }
 
-func (s *Spool) openMark() (err error) {
-	s.mark, err = os.OpenFile(s.markPath(), os.O_CREATE|os.O_WRONLY, 0o600)
-	return err
-}
-
 // writeMark follows each commit. A failure costs only the warning that it could give.
 func (s *Spool) writeMark() {
 	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", s.commits.Load()), 0)

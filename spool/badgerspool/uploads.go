@@ -34,12 +34,6 @@ func (s *Spool) upload(name uploadName) *upload {
 	return s.uploads[name]
 }
 
-func (s *Spool) addUpload(u *upload) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.uploads[u.name] = u
-}
-
 func (s *Spool) dropUpload(u *upload, how fate) {
 	s.mu.Lock()
 	delete(s.uploads, u.name)
@@ -49,15 +43,6 @@ func (s *Spool) dropUpload(u *upload, how fate) {
 	if u.over == underWay {
 		u.over = how
 	}
-}
-
-func (s *Spool) stagedBytes() (sum int64) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, u := range s.uploads {
-		sum += u.size
-	}
-	return sum
 }
 
 // restoreUploads reads the uploads that a former process left, and clears away the rest of those that are over.

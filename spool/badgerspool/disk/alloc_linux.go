@@ -19,7 +19,8 @@ func preallocate(f *os.File, size int64) error {
 // datasync makes the data of a file durable, with the metadata needed to read them.
 func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 
-// StartWriting starts writing a range to the disk without waiting. It promises nothing and only saves time.
+// StartWriting starts writing a range to the disk without waiting. It promises nothing and only
+// saves time.
 func StartWriting(f *os.File, offset, length int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), offset, length, unix.SYNC_FILE_RANGE_WRITE)
 }

@@ -1,4 +1,5 @@
-// Package disk names the file operations on which the engine's promises rest, so that tests can make each of them fail.
+// Package disk names the file operations on which the engine's promises rest, so that tests can
+// make each of them fail.
 //
 // It must not know queues, envelopes or the store.
 package disk
@@ -13,7 +14,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// Disk carries out one named operation on a file. A test's disk fails before the operation took effect, or after.
+// Disk carries out one named operation on a file. A test's disk fails before the operation took
+// effect, or after.
 type Disk func(op, path string, f func() error) error
 
 // Real carries out every operation.
@@ -31,7 +33,8 @@ func (d Disk) Create(path string) (f *os.File, err error) {
 	return f, err
 }
 
-// Reserve creates a file of the full size. Its blocks and its name are durable; after an error it is removed.
+// Reserve creates a file of the full size. Its blocks and its name are durable; after an error it
+// is removed.
 func (d Disk) Reserve(path string, size int64) (*os.File, error) {
 	f, err := d.Create(path)
 	if err == nil {

@@ -1,10 +1,12 @@
 // Package packs keeps small ciphertext, many contents to a file, in the order of their arrival.
 //
-// Contents that come together share one write and one sync, and are handed on as one group, so that their commits are
-// one group too. A pack is appended to by one process only, and removed as a whole when its last content is not needed
-// any more: the engine stores how many are, in the commits that publish and settle.
+// Contents that come together share one write and one sync, and are handed on as one group, so that
+// their commits are one group too. A pack is appended to by one process only, and removed as a
+// whole when its last content is not needed any more: the engine stores how many are, in the
+// commits that publish and settle.
 //
-// The package must not know the engine or the commits: a content carries a value of its owner's, and no more.
+// The package must not know the engine or the commits: a content carries a value of its owner's,
+// and no more.
 package packs
 
 import (
@@ -29,7 +31,8 @@ const (
 	packSuffix = ".pack"
 )
 
-// Packs holds the packs of one folder. T is the value that a content carries. All methods may be called concurrently.
+// Packs holds the packs of one folder. T is the value that a content carries. All methods may be
+// called concurrently.
 type Packs[T any] struct {
 	dir  string
 	disk disk.Disk
@@ -64,7 +67,8 @@ type Job[T any] struct {
 	Then    T
 }
 
-// New returns the packs of a folder. Each group of jobs is handed to next when it is durable, or with its error.
+// New returns the packs of a folder. Each group of jobs is handed to next when it is durable, or
+// with its error.
 func New[T any](dir string, d disk.Disk, room func() error, next func([]*Job[T], error)) *Packs[T] {
 	return &Packs[T]{
 		dir: dir, disk: d, room: room, next: next,
@@ -72,8 +76,8 @@ func New[T any](dir string, d disk.Disk, room func() error, next func([]*Job[T],
 	}
 }
 
-// Restore lists the packs of a former process, with the stored counts of the contents needed in each. All of them are
-// sealed: a new process begins a new pack. It must come before Start.
+// Restore lists the packs of a former process, with the stored counts of the contents needed in
+// each. All of them are sealed: a new process begins a new pack. It must come before Start.
 func (p *Packs[T]) Restore(live map[uint64]int64) error {
 	if err := durable.MkdirAll(p.dir, 0o700); err != nil {
 		return err
@@ -113,8 +117,8 @@ func (p *Packs[T]) Close() {
 	<-p.done
 }
 
-// Put hands a content to the writing goroutine. The context counts only until it takes the content. Once the job has been handed
-// on with a place, Committed must follow.
+// Put hands a content to the writing goroutine. The context counts only until it takes the content.
+// Once the job has been handed on with a place, Committed must follow.
 func (p *Packs[T]) Put(ctx context.Context, job *Job[T]) error {
 	select {
 	case p.jobs <- job:
@@ -177,7 +181,8 @@ func (p *Packs[T]) bury(n uint64, k *pack) bool {
 	return true
 }
 
-// RemoveDead unlinks the packs in which nothing is needed, and returns those unlinked. The next call retries the others.
+// RemoveDead unlinks the packs in which nothing is needed, and returns those unlinked. The next
+// call retries the others.
 func (p *Packs[T]) RemoveDead() (removed []uint64, err error) {
 	p.mu.Lock()
 	dead := p.dead

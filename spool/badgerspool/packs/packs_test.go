@@ -33,7 +33,8 @@ type shelf struct {
 func open(t *testing.T, dir string, live map[uint64]int64) *shelf {
 	t.Helper()
 	s := &shelf{t: t, dir: dir}
-	s.Packs = New(dir, s.do, func() error { return s.full }, func(group []*Job[chan error], err error) {
+	room := func() error { return s.full }
+	s.Packs = New(dir, s.do, room, func(group []*Job[chan error], err error) {
 		s.mu.Lock()
 		s.groups++
 		s.mu.Unlock()
@@ -65,7 +66,8 @@ func (s *shelf) do(op, path string, f func() error) error {
 func (s *shelf) put(content []byte) (Place, error) {
 	var at Place
 	done := make(chan error, 1)
-	if err := s.Put(context.Background(), &Job[chan error]{Content: content, At: &at, Then: done}); err != nil {
+	job := &Job[chan error]{Content: content, At: &at, Then: done}
+	if err := s.Put(context.Background(), job); err != nil {
 		return at, err
 	}
 	return at, <-done
@@ -156,7 +158,8 @@ func TestGroups(t *testing.T) {
 	s.Close()
 }
 
-// A pack goes when it is full or its process has ended, and not before its last content is given up.
+// A pack goes when it is full or its process has ended, and not before its last content is given
+// up.
 func TestRemoval(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
@@ -216,7 +219,8 @@ func TestPendingKeepsItsPack(t *testing.T) {
 	}
 }
 
-// A new process reads the packs of the one before, adds to none of them, and removes those that it does not need.
+// A new process reads the packs of the one before, adds to none of them, and removes those that it
+// does not need.
 func TestRestore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -280,7 +284,8 @@ func TestFailures(t *testing.T) {
 		s := open(t, t.TempDir(), nil)
 		defer s.Close()
 		s.full = spool.ErrFull
-		if at, err := s.put(content(1, 100)); !errors.Is(err, spool.ErrFull) || at != (Place{}) || len(s.files()) > 0 {
+		at, err := s.put(content(1, 100))
+		if !errors.Is(err, spool.ErrFull) || at != (Place{}) || len(s.files()) > 0 {
 			t.Errorf("placed at %v, %v, with %v", at, err, s.files())
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"sealpost/internal/id"
 	"sealpost/spool"
 )
 
@@ -13,8 +14,9 @@ import (
 type Snapshot interface {
 	// Get returns the value at a position; nil when no delivery stands there.
 	Get(Position) ([]byte, error)
-	// Scan calls yield with the deliveries of one order from a position on, until it returns false.
-	Scan(o Order, from Position, yield func(Position, []byte) bool) error
+	// Scan calls yield with the deliveries of one order from a position on, until it returns false or
+	// an error.
+	Scan(o Order, from Position, yield func(Position, []byte) (more bool, err error)) error
 }
 
 // View calls read with a snapshot of the newest commit.
@@ -38,9 +40,9 @@ type Wait struct {
 // ErrOvertaken reports that the session has made a later call: nobody reads the answer to this one.
 var ErrOvertaken = errors.New("overtaken by a later call of the session")
 
-// Lease leases up to req.Max deliveries that are due and waiting: released ones first, then in sequence. Without any it
-// returns how long to wait. The snapshot is taken under the queue's lock, so nothing whose settlement has been answered
-// is leased. An error of the view leases nothing.
+// Lease leases up to req.Max deliveries that are due and waiting: released ones first, then in
+// sequence. Without any it returns how long to wait. The snapshot is taken under the queue's lock,
+// so nothing whose settlement has been answered is leased. An error of the view leases nothing.
 func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease, Wait, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -65,7 +67,10 @@ func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease
 		}
 	}
 	if len(found) == 0 {
-		return nil, Wait{q.waitChannel(), q.pending(now)}, nil
+		if q.changed == nil {
+			q.changed = make(chan struct{})
+		}
+		return nil, Wait{q.changed, q.pending(now)}, nil
 	}
 	return found, Wait{}, nil
 }
@@ -76,7 +81,8 @@ func (q *Queue) claim(given *Lease, now time.Time, d time.Duration) {
 	if it.firstLeased.IsZero() {
 		it.firstLeased = now
 	}
-	given.Token, given.Until = newToken(q.name), now.Add(d)
+	given.Token = spool.Token(id.Random128[string]() + "." + q.name)
+	given.Until = now.Add(d)
 	it.lease = &lease{token: given.Token, item: it, until: given.Until, duration: d}
 	q.tokens[given.Token] = it.lease
 	heap.Push(&q.expiry, it.lease)
@@ -98,7 +104,8 @@ func (q *Queue) collect(max int, now time.Time, view View) (found []Lease, err e
 	return found, err
 }
 
-// take takes deliveries out of one line until there are max: returned ones first, then from the cursor on.
+// take takes deliveries out of one line until there are max: returned ones first, then from the
+// cursor on.
 func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
 	for len(found) < max {
 		it := q.line(o).returned()
@@ -133,8 +140,8 @@ func (q *Queue) worthScanning(o Order, now time.Time) bool {
 	return q.fresh.next.Seq <= q.last
 }
 
-// rests reports whether a delivery that is due at a time, in milliseconds, must not be leased yet. None rests for longer
-// than spool.MaxDelay: a later time was set by a wrong clock.
+// rests reports whether a delivery that is due at a time, in milliseconds, must not be leased yet.
+// None rests for longer than spool.MaxDelay: a later time was set by a wrong clock.
 func rests(due int64, now time.Time) bool {
 	return due > now.UnixMilli() && due <= now.Add(spool.MaxDelay).UnixMilli()
 }
@@ -143,22 +150,22 @@ func rests(due int64, now time.Time) bool {
 func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
 	ln := q.line(o)
 	whole := true // the scan reached the end of the line
-	err := s.Scan(o, ln.next, func(p Position, value []byte) bool {
+	err := s.Scan(o, ln.next, func(p Position, value []byte) (bool, error) {
 		if len(found) == max {
 			whole = false
-			return false
+			return false, nil
 		}
 		if o == ByTime && rests(p.Due, now) {
 			q.retryAt, whole = p.Due, false
-			return false
+			return false, nil
 		}
 		if _, out := ln.out[p]; !out {
 			found = append(found, Lease{Position: p, Value: value, item: ln.leave(p)})
 		}
-		if p.Due <= now.UnixMilli() { // the cursor does not pass a wrong clock's time, nor the places before it
+		if p.Due <= now.UnixMilli() { // the cursor does not pass a time set by a wrong clock
 			ln.next = Position{p.Due, p.Seq + 1}
 		}
-		return true
+		return true, nil
 	})
 	switch {
 	case err != nil || !whole:
@@ -170,15 +177,8 @@ func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time)
 	return found, err
 }
 
-// waitChannel returns the channel that the next wake closes.
-func (q *Queue) waitChannel() <-chan struct{} {
-	if q.changed == nil {
-		q.changed = make(chan struct{})
-	}
-	return q.changed
-}
-
-// pending returns how long a waiting Lease may sleep before time alone can bring it a delivery; negative: for ever.
+// pending returns how long a waiting Lease may sleep before time alone can bring it a delivery;
+// negative: for ever.
 func (q *Queue) pending(now time.Time) time.Duration {
 	sleep := time.Duration(-1)
 	if len(q.expiry) > 0 {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Position is a place in a queue: by sequence, or by (not before, sequence) once it has been released.
+// Position is a place in a queue: by sequence, or by (not before, sequence) once it has been
+// released.
 type Position struct {
 	Due int64 // milliseconds since 1970; 0: never released
 	Seq uint64
@@ -32,13 +33,13 @@ func (p Position) order() Order {
 	return ByTime
 }
 
-// line is one order of a queue. Every delivery before next is out or gone for good. One that is out is leased, on its
-// way elsewhere, or returned; returned ones are leased before any from next on.
+// line is one order of a queue. Every delivery before next is out or gone for good. One that is out
+// is leased, on its way elsewhere, or returned; returned ones are leased before any from next on.
 type line struct {
 	next Position
 	out  map[Position]*item
 	low  items     // the members of out
-	back positions // the returned ones; a place whose delivery is not any more is skipped when it comes up
+	back positions // the returned ones; one that has been leased or removed since is skipped
 }
 
 // item is a delivery that has left its line.

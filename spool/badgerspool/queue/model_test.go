@@ -18,7 +18,8 @@ type machine struct {
 	after  []func()         // a commit's calls of the queue that have not been made yet
 }
 
-// TestModel leases, settles, releases and expires at random; each lease is compared with the stored deliveries.
+// TestModel leases, settles, releases and expires at random; each lease is compared with the stored
+// deliveries.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{bench: newBench(t), leases: map[uint64]Lease{}}
@@ -70,7 +71,8 @@ func (m *machine) offered() (all []Position) {
 	return all
 }
 
-// lease compares a call with the stored deliveries. While the queue has still to be told of a commit, some may be missing.
+// lease compares a call with the stored deliveries. While the queue has still to be told of a
+// commit, some may be missing.
 func (m *machine) lease(rt *rapid.T) {
 	max := rapid.IntRange(1, 6).Draw(rt, "max")
 	want := m.offered()
@@ -129,7 +131,8 @@ func (m *machine) release(rt *rapid.T) {
 		m.q.Offer(from)
 		return
 	}
-	delay := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Second, time.Hour}).Draw(rt, "delay")
+	delays := []time.Duration{0, time.Millisecond, time.Second, time.Hour}
+	delay := rapid.SampledFrom(delays).Draw(rt, "delay")
 	to := Position{Due: m.now.Add(delay).UnixMilli(), Seq: from.Seq}
 	delete(m.store.at, from)
 	m.store.at[to] = fmt.Sprint("delivery ", from.Seq)
@@ -167,7 +170,8 @@ func (m *machine) extend(rt *rapid.T) {
 	}
 }
 
-// check holds the cursors against the stored deliveries, and the number of leases against those that are known.
+// check holds the cursors against the stored deliveries, and the number of leases against those
+// that are known.
 func (m *machine) check(rt *rapid.T) {
 	c := m.q.Cursors()
 	for p := range m.store.at {

@@ -1,9 +1,10 @@
-// Package queue is the lease machine of one queue: cursors, leases, retries, sessions and the order of delivery.
+// Package queue is the lease machine of one queue: cursors, leases, retries, sessions and the order
+// of delivery.
 //
-// A Queue decides which delivery is leased next, and to which session. It reads stored deliveries through a Snapshot
-// and writes nothing: the engine commits a change, and tells the queue afterwards. Its memory grows with the number of
-// leases, at most maxLeased, and not with the length of the queue. Nothing of it survives the process but the cursors,
-// which the engine stores.
+// A Queue decides which delivery is leased next, and to which session. It reads stored deliveries
+// through a Snapshot and writes nothing: the engine commits a change, and tells the queue
+// afterwards. Its memory grows with the number of leases, at most maxLeased, and not with the
+// length of the queue. Nothing of it survives the process but the cursors, which the engine stores.
 //
 // The package must not know an engine, a disk or the format of a record.
 package queue
@@ -88,7 +89,8 @@ func (q *Queue) Cursors() Cursors {
 	return Cursors{Last: q.last, Head: q.fresh.floor().Seq, RetryHead: q.retry.floor()}
 }
 
-// Grow sets the highest sequence of the queue after a commit, and wakes waiting calls if it has risen.
+// Grow sets the highest sequence of the queue after a commit, and wakes waiting calls if it has
+// risen.
 func (q *Queue) Grow(last uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -128,8 +130,8 @@ func (q *Queue) item(p Position) (*item, bool) {
 	return it, ok
 }
 
-// Begin starts a call of Lease: it makes the session the queue's own, unless a newer one holds it, and takes note of
-// the call's number.
+// Begin starts a call of Lease: it makes the session the queue's own, unless a newer one holds it,
+// and takes note of the call's number.
 func (q *Queue) Begin(req spool.LeaseRequest) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -161,8 +163,9 @@ func (q *Queue) adopt(session id.Session) error {
 	return nil
 }
 
-// begin takes note of a numbered call, and ends the leases of the one before it if its answer was lost. A session makes
-// numbered calls one after the other, so every earlier one has been answered whole, or its caller has left.
+// begin takes note of a numbered call, and ends the leases of the one before it if its answer was
+// lost. A session makes numbered calls one after the other, so every earlier one has been answered
+// whole, or its caller has left.
 func (q *Queue) begin(req spool.LeaseRequest) error {
 	if req.Number == 0 {
 		return nil
@@ -239,8 +242,8 @@ func (q *Queue) Return(leases []Lease) {
 	}
 }
 
-// Detach ends a lease without offering its delivery again: Moved or Offer must follow. It returns the delivery's place,
-// and the time of its first lease in this process.
+// Detach ends a lease without offering its delivery again: Moved or Offer must follow. It returns
+// the delivery's place, and the time of its first lease in this process.
 func (q *Queue) Detach(t spool.Token, now time.Time) (Position, time.Time, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -308,12 +311,7 @@ func (q *Queue) FirstLeased(p Position) time.Time {
 	return time.Time{}
 }
 
-// newToken returns 128 random bits and the queue's name.
-func newToken(queue string) spool.Token {
-	return spool.Token(id.Random128[string]() + "." + queue)
-}
-
-// NameIn returns the name of the queue to which a token belongs.
+// NameIn returns the name of the queue to which a token, 128 random bits and that name, belongs.
 func NameIn(t spool.Token) string {
 	_, name, _ := strings.Cut(string(t), ".")
 	return name

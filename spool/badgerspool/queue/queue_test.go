@@ -98,7 +98,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// The cursors follow settlements and releases in any order, and stop at the first delivery that waits.
+// The cursors follow settlements and releases in any order, and stop at the first delivery that
+// waits.
 func TestCursors(t *testing.T) {
 	b := newBench(t)
 	b.publish(3)

@@ -35,10 +35,13 @@ func (s *store) Get(p Position) ([]byte, error) {
 }
 
 // Scan implements Snapshot.
-func (s *store) Scan(o Order, from Position, yield func(Position, []byte) bool) error {
+func (s *store) Scan(o Order, from Position, yield func(Position, []byte) (bool, error)) error {
 	for _, p := range s.sorted(o) {
-		if !p.Before(from) && !yield(p, []byte(s.at[p])) {
-			break
+		if p.Before(from) {
+			continue
+		}
+		if more, err := yield(p, []byte(s.at[p])); !more || err != nil {
+			return errors.Join(err, s.failure())
 		}
 	}
 	return s.failure()
