@@ -150,17 +150,18 @@ func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 	return list, err
 }
 
-// Doubted lists answers of a site that are stored but not believed, to be checked again once a person has trusted it.
-func (tx *Tx) Doubted(site id.Site, limit int) ([]Answer, error) {
-	var list []Answer
-	err := tx.rows("SELECT envelope_id, site, receipt, doubt, time FROM recipient INDEXED BY recipient_doubt WHERE doubt <> '' AND (? = '' OR site = ?) ORDER BY site, envelope_id LIMIT ?",
-		[]any{site, site, limit}, func(rows *sql.Rows) error {
-			var a Answer
-			var at int64
-			err := rows.Scan(&a.Envelope, &a.Site, &a.Receipt, &a.Doubt, &at)
-			a.Time = fromMillis(at)
-			list = append(list, a)
-			return err
-		})
-	return list, err
+// Doubted lists answers of a site that are stored and not believed, in the order of their rows, after a row, at most limit. It
+// returns the last row of the list.
+func (tx *Tx) Doubted(site id.Site, after int64, limit int) (list []Answer, last int64, err error) {
+	last = after
+	err = tx.rows(`SELECT seq, envelope_id, site, receipt, doubt, time FROM recipient INDEXED BY recipient_doubt
+		WHERE doubt <> '' AND site = ? AND seq > ? ORDER BY seq LIMIT ?`, []any{site, after, limit}, func(rows *sql.Rows) error {
+		var a Answer
+		var at int64
+		err := rows.Scan(&last, &a.Envelope, &a.Site, &a.Receipt, &a.Doubt, &at)
+		a.Time = fromMillis(at)
+		list = append(list, a)
+		return err
+	})
+	return list, last, err
 }

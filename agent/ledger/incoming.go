@@ -162,9 +162,10 @@ func (tx *Tx) Placing(after int64, limit int) ([]Received, error) {
 	return tx.receivedFrom(byPlacing+"AND seq > ? ORDER BY seq LIMIT ?", after, limit)
 }
 
-// LatestReceived lists the messages that came last, newest first, for people.
+// LatestReceived lists the messages that came last, newest first. Rows that were written anew after the loss of a ledger are in
+// any order, and have the times of their arrival.
 func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
-	return tx.received("TRUE ORDER BY seq DESC LIMIT ?", limit)
+	return tx.receivedFrom("received INDEXED BY received_time WHERE TRUE ORDER BY time DESC, seq DESC LIMIT ?", limit)
 }
 
 // ReceivedByID lists the messages that came under a message id.

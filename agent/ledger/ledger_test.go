@@ -335,12 +335,12 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 			return tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Doubt: "another key", Time: day})
 		})
 		var doubted []Answer
-		view(t, l, func(tx *Tx) error { var err error; doubted, err = tx.Doubted("CA-RC", 10); return err })
+		view(t, l, func(tx *Tx) error { var err error; doubted, _, err = tx.Doubted("CA-RC", 0, 10); return err })
 		if s, _ := state(m); s != Sealed || len(doubted) != 1 || doubted[0].Receipt != "jws" {
 			t.Fatalf("got %s, %+v", s, doubted)
 		}
 		answer(e, m.UID, "CA-RC", OutcomeDelivered)
-		view(t, l, func(tx *Tx) error { var err error; doubted, err = tx.Doubted("", 10); return err })
+		view(t, l, func(tx *Tx) error { var err error; doubted, _, err = tx.Doubted("CA-RC", 0, 10); return err })
 		if s, _ := state(m); s != Delivered || len(doubted) != 0 {
 			t.Fatalf("got %s, %+v", s, doubted)
 		}
@@ -511,5 +511,77 @@ func TestSealingIsOfAllOrNone(t *testing.T) {
 			}
 		}
 		return nil
+	})
+}
+
+// TestDoubtedReceiptsAreReadPageByPage reads every receipt in doubt once, while those before it are believed.
+func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	uids := map[id.Envelope]id.UID{}
+	for i := range 5 {
+		m := taken(t, l, fmt.Sprint(i))
+		e := sealed(t, l, m, "CA-RC", "SF-RC")
+		uids[e] = m.UID
+		update(t, l, func(tx *Tx) error {
+			return errors.Join(tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Doubt: "another key", Time: day}),
+				tx.Answer(Answer{Envelope: e, Site: "SF-RC", Receipt: "jws", Doubt: "another key", Time: day}))
+		})
+	}
+	for after := int64(0); ; {
+		var page []Answer
+		view(t, l, func(tx *Tx) (err error) { page, after, err = tx.Doubted("CA-RC", after, 2); return err })
+		if len(page) == 0 {
+			break
+		}
+		for _, a := range page {
+			uid, ok := uids[a.Envelope]
+			if !ok || a.Site != "CA-RC" {
+				t.Errorf("%s of %s is listed twice", a.Envelope, a.Site)
+			}
+			delete(uids, a.Envelope)
+			update(t, l, func(tx *Tx) error {
+				return tx.Answer(Answer{Envelope: a.Envelope, Site: a.Site, Receipt: "jws", Time: day, Outcomes: []Outcome{{UID: uid, Outcome: OutcomeDelivered}}})
+			})
+		}
+	}
+	if len(uids) > 0 {
+		t.Errorf("not listed: %v", uids)
+	}
+}
+
+// TestTheFirstProposalReplacesNoApproval approves other sites between the look at an approval and the proposal.
+func TestTheFirstProposalReplacesNoApproval(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	update(t, l, func(tx *Tx) error { return tx.Approve("fl-lab.dat", nil) })
+	update(t, l, func(tx *Tx) error { return tx.Approve("fl-lab.dat", []id.Site{"CA-RC"}) })
+	update(t, l, func(tx *Tx) error {
+		sites, err := tx.ApproveFirst("fl-lab.dat", []id.Site{"CA-RC", "SF-RC"})
+		if err == nil && !slices.Equal(sites, []id.Site{"CA-RC"}) {
+			t.Errorf("approved are %v", sites)
+		}
+		return err
+	})
+	view(t, l, func(tx *Tx) error {
+		sites, first, err := tx.Approval("fl-lab.dat")
+		if err == nil && (first || !slices.Equal(sites, []id.Site{"CA-RC"})) {
+			t.Errorf("approved are %v, first proposal %t", sites, first)
+		}
+		return err
+	})
+}
+
+// TestTheLatestReceivedAreByTheirTime writes rows in another order than the messages came, as after the loss of a ledger.
+func TestTheLatestReceivedAreByTheirTime(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	for i, hours := range []int{2, 3, 1} {
+		r := Received{Sender: "FL-LAB", UID: id.UID(fmt.Sprint(i)), ID: "FL-LAB_DAT_20251008_001", Envelope: "e", Temp: "t", Path: fmt.Sprint(hours), Time: day.Add(time.Duration(hours) * time.Hour)}
+		update(t, l, func(tx *Tx) error { return tx.Place(r) })
+	}
+	view(t, l, func(tx *Tx) error {
+		list, err := tx.LatestReceived(2)
+		if err == nil && (len(list) != 2 || list[0].Path != "3" || list[1].Path != "2") {
+			t.Errorf("the latest are %+v", list)
+		}
+		return err
 	})
 }

@@ -45,7 +45,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0, func(Outgoing) bool { return true })
 		},
 		"take":      func() error { return tx.Take([]int64{waiting.Seq}) },
-		"doubted":   func() error { _, err := tx.Doubted("", 10); return err },
+		"doubted":   func() error { _, _, err := tx.Doubted("CA-RC", 0, 10); return err },
 		"claimed":   func() error { _, err := tx.Claimed("outbox", 0, 10); return err },
 		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
 		"away":      func() error { _, err := tx.UnfiledByTray(); return err },

@@ -233,6 +233,7 @@ CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' A
 CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) WHERE state IN ('delivered','failed');
 CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) WHERE reason <> '' AND state IN ('claimed','taken');
 CREATE INDEX IF NOT EXISTS outcome_dead ON outcome (site) WHERE outcome = 'dead';
+CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
 `
 

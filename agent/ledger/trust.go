@@ -109,6 +109,16 @@ func (tx *Tx) Approve(address string, sites []id.Site) error {
 	return tx.exec("INSERT OR REPLACE INTO approval (address, sites) VALUES (?,?)", address, stored)
 }
 
+// ApproveFirst approves the sites of the first complete proposal for an address, and returns the sites that are approved then:
+// others, if they were approved meanwhile.
+func (tx *Tx) ApproveFirst(address string, sites []id.Site) ([]id.Site, error) {
+	approved, first, err := tx.Approval(address)
+	if err != nil || !first {
+		return approved, err
+	}
+	return sites, tx.Approve(address, sites)
+}
+
 // Setting returns a stored value, or the empty string.
 func (tx *Tx) Setting(key string) (string, error) {
 	var v string

@@ -202,13 +202,24 @@ func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 	return ledger.SentMessage{UID: m.UID, ID: m.ID, FingerprintKey: m.FingerprintKey, Digest: m.Digest}, err
 }
 
-// Recheck looks again at receipts that were not believed: a person has trusted a site.
+// recheckPage is how many receipts are in memory while doubted ones are checked again.
+const recheckPage = 200
+
+// Recheck checks the receipts of a site again that were not believed, after an operator has trusted it.
 func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
-	var doubted []ledger.Answer
-	err := o.view(ctx, func(tx *ledger.Tx) (err error) { doubted, err = tx.Doubted(site, 10_000); return err })
-	if err != nil {
-		return err
+	for after := int64(0); ; {
+		var doubted []ledger.Answer
+		err := o.view(ctx, func(tx *ledger.Tx) (err error) { doubted, after, err = tx.Doubted(site, after, recheckPage); return err })
+		if err == nil {
+			err = o.recheck(ctx, doubted)
+		}
+		if err != nil || len(doubted) < recheckPage {
+			return err
+		}
 	}
+}
+
+func (o *Outbox) recheck(ctx context.Context, doubted []ledger.Answer) error {
 	var believed []ledger.Answer
 	for _, d := range doubted {
 		a, err := o.answer(ctx, d.Envelope, api.Result{Recipient: d.Site, Receipt: d.Receipt, Time: d.Time})

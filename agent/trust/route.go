@@ -85,9 +85,25 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 		return waiting(words.NotJoined(missing))
 	}
 	if first {
-		t.Log.Info("approved", "address", address, "sites", words.Sites(proposed), "by", "first proposal")
-		return t.Ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Approve(address, proposed) })
+		return t.approveFirst(ctx, route.Address, proposed)
 	}
+	return nil
+}
+
+// approveFirst approves the first complete proposal, unless an operator has approved other sites meanwhile.
+func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed []id.Site) error {
+	var approved []id.Site
+	err := t.Ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
+		approved, err = tx.ApproveFirst(address.String(), proposed)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(approved, proposed) {
+		return waiting(difference(address, approved, proposed))
+	}
+	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(proposed), "by", "first proposal")
 	return nil
 }
 
