@@ -209,7 +209,10 @@ const recheckPage = 200
 func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
 	for after := int64(0); ; {
 		var doubted []ledger.Answer
-		err := o.view(ctx, func(tx *ledger.Tx) (err error) { doubted, after, err = tx.Doubted(site, after, recheckPage); return err })
+		err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+			doubted, after, err = tx.Doubted(site, after, recheckPage)
+			return err
+		})
 		if err == nil {
 			err = o.recheck(ctx, doubted)
 		}

@@ -31,6 +31,9 @@ func (t *tray) prepare(ctx context.Context) error {
 	if err := t.makeParts(); err != nil { // other accounts may be in the way, and must not keep the agent from its other work
 		t.log.Error("the tray cannot be used", "error", err)
 	}
+	if h != nil {
+		h.dropCopies()
+	}
 	return nil
 }
 

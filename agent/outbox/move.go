@@ -153,8 +153,15 @@ func whyStuck(err error) string {
 	return words.MayNotMove
 }
 
+// maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while there are as many.
+const maxStuck = 1024
+
+// stuck returns why an entry of outbox/ is not claimed; empty: it may be.
 func (t *tray) stuck(rel string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.unmoved[rel]
+	if why := t.unmoved[rel]; why != "" || len(t.unmoved) < maxStuck {
+		return why
+	}
+	return words.OthersMayNotMove
 }

@@ -135,12 +135,14 @@ func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	o.mu.Lock()
 	o.incarnation = incarnation
 	o.mu.Unlock()
+	o.routes.doubt() // a wait may be true of the hub before only
+	o.wake()
 	poke(o.hubIsNew)
 }
 
 // Reconsider makes the outbox ask again for routes: a person has approved or trusted something.
 func (o *Outbox) Reconsider() {
-	o.routes.forget("")
+	o.routes.doubt()
 	o.wake()
 }
 

@@ -197,7 +197,8 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	if other {
 		poke(o.hubIsNew)
 	}
-	return o.removeSealed(s.ID, s.File)
+	o.removeSealed(s.ID, s.File)
+	return nil
 }
 
 // drop gives the envelope up; its messages wait to be sealed under a new envelope id.
@@ -212,7 +213,8 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	if s.Size > api.SmallSize { // otherwise it has no parts
 		o.abandon(ctx, s.ID)
 	}
-	return o.removeSealed(s.ID, s.File)
+	o.removeSealed(s.ID, s.File)
+	return nil
 }
 
 // abandon has the hub forget the parts of an envelope that is given up: they would take up room there until they expire.
@@ -246,5 +248,6 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
 	if s.Size > api.SmallSize { // otherwise it has no parts
 		o.abandon(ctx, s.ID)
 	}
-	return o.removeSealed(s.ID, s.File)
+	o.removeSealed(s.ID, s.File)
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -122,6 +123,60 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	return m.ID, nil
 }
 
+// copyName returns the name of a copy until it is whole. The finder leaves it alone.
+func copyName() string { return copyPrefix + string(id.Random128[id.UID]()) + copySuffix }
+
+const (
+	copyPrefix = "~$"
+	copySuffix = ".tmp"
+)
+
+// isCopyName reports whether copyName gives this name.
+func isCopyName(name string) bool {
+	random, begins := strings.CutPrefix(name, copyPrefix)
+	random, ends := strings.CutSuffix(random, copySuffix)
+	_, err := id.Parse128[id.UID](random)
+	return begins && ends && err == nil
+}
+
+// dropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made yet.
+func (h *handles) dropCopies() {
+	dir, err := h.dir(outboxPart)
+	if err != nil {
+		return
+	}
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
+		for _, e := range entries {
+			if e.IsDir() && isAddress(e.Name()) {
+				h.dropCopiesIn(outboxPart + "/" + e.Name())
+			}
+		}
+		return nil
+	})
+}
+
+func (h *handles) dropCopiesIn(folder string) {
+	dir, err := h.dir(folder)
+	if err != nil {
+		return
+	}
+	var left []string
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
+		for _, e := range entries {
+			if info, err := dir.Lstat(e.Name()); isCopyName(e.Name()) && err == nil && info.IsOurs() {
+				left = append(left, e.Name())
+			}
+		}
+		return nil
+	})
+	for _, name := range left {
+		if err := dir.RemoveAll(name); err != nil {
+			h.t.log.Warn("an unfinished copy stays", "folder", folder, "error", err)
+		}
+	}
+	h.forget(folder)
+}
+
 // copyAgain copies what a message held into a folder under outbox/, durably, if it is still what was sent.
 func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder string) error {
 	src, name, err := h.at(from)
@@ -132,7 +187,7 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	if err != nil {
 		return err
 	}
-	temp := "~$" + string(id.Random128[id.UID]()) + ".tmp" // a name that the finder leaves alone
+	temp := copyName()
 	err = copyAll(ctx, src, name, dst, temp)
 	if err == nil {
 		err = isWhatWasSent(dst, temp, m)

@@ -187,7 +187,8 @@ func (o *Outbox) tidy(ctx context.Context) error {
 			err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
 			if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
 				o.orphans = append(o.orphans, id.Envelope(e.Name()))
-				err = dir.Remove(e.Name())
+				o.removeSealed(id.Envelope(e.Name()), e.Name())
+				err = nil
 			}
 			if err != nil {
 				return err

@@ -26,6 +26,7 @@ type decision struct {
 	blocked    string    // for people; empty: send
 	since      time.Time // of the block
 	until      time.Time // when a block is reconsidered
+	stale      bool      // the hub is another one, or an operator has approved something
 }
 
 // routes remembers decisions until something that they rest on changes.
@@ -43,7 +44,7 @@ func (r *routes) decide(ctx context.Context, address string) (*decision, error) 
 	r.mu.Lock()
 	d := r.by[address]
 	r.mu.Unlock()
-	if d != nil && (d.blocked == "" || time.Now().Before(d.until)) {
+	if d != nil && !d.stale && (d.blocked == "" || time.Now().Before(d.until)) {
 		return d, nil
 	}
 	fresh, err := r.ask(ctx, address)
@@ -77,6 +78,9 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	case errors.Is(err, api.ErrNotAllowed):
 		d.blocked = words.MayNotSend(a)
 		return d, nil
+	case isOfAddress(err):
+		d.blocked = words.HubGivesNoRoute(err)
+		return d, nil
 	case err != nil:
 		return nil, err
 	}
@@ -96,15 +100,36 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	return d, nil
 }
 
-// forget makes the next decision for an address a fresh one; for all of them when the address is empty.
+// isOfAddress reports whether the hub refuses one address, while it may answer for others: it leads to too many sites, or the hub
+// fails over it.
+func isOfAddress(err error) bool {
+	var no *api.Error
+	if !errors.As(err, &no) {
+		return false
+	}
+	switch no.Code {
+	case api.CodeBusy, api.CodeFull, api.CodeUncertain, api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted:
+		return false
+	}
+	return true
+}
+
+// forget has the hub asked again for an address.
 func (r *routes) forget(address string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if address == "" {
-		clear(r.by)
-		return
-	}
 	delete(r.by, address)
+}
+
+// doubt has the hub asked again for all addresses. The sites to which they led are remembered.
+func (r *routes) doubt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for a, d := range r.by {
+		old := *d
+		old.stale = true
+		r.by[a] = &old
+	}
 }
 
 // blocked lists why addresses are not sent to, for people.
@@ -113,7 +138,7 @@ func (r *routes) blocked() map[string]string {
 	defer r.mu.Unlock()
 	why := map[string]string{}
 	for a, d := range r.by {
-		if d.blocked != "" {
+		if d.blocked != "" && !d.stale {
 			why[a] = d.blocked
 		}
 	}

@@ -172,7 +172,8 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	if err != nil {
 		o.handle(s.ID, false)
 		s.free()
-		return nil, errors.Join(err, o.removeSealed(s.ID, s.File))
+		o.removeSealed(s.ID, s.File)
+		return nil, err
 	}
 	o.log.Info("sealed", "messages", labels(list), "envelope", s.ID, "size", s.Size, "recipients", len(s.Recipients))
 	fault.Point("outbox-sealed")
@@ -244,10 +245,10 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 	return out, err
 }
 
-// removeSealed removes an envelope's file once it is of no more use.
-func (o *Outbox) removeSealed(e id.Envelope, file string) error {
+// removeSealed removes an envelope's file that is of no more use. One that another program holds stays until the next start.
+func (o *Outbox) removeSealed(e id.Envelope, file string) {
 	if file == "" {
-		return nil
+		return
 	}
 	dir, err := o.sealed()
 	if err == nil {
@@ -255,9 +256,8 @@ func (o *Outbox) removeSealed(e id.Envelope, file string) error {
 		err = dir.Remove(file)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the sealed file of %s: %w", e, err)
+		o.log.Warn("a sealed file stays until the next start", "envelope", e, "error", err)
 	}
-	return nil
 }
 
 // sealed opens the folder of sealed files.

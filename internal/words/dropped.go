@@ -8,20 +8,21 @@ import (
 
 // Why an entry of outbox is left alone.
 const (
-	IgnoredName    = "the tray's configuration says to leave alone what has such a name"
-	OwnNote        = "it is a note of sealpost's own about a folder in sending: delete it here"
-	MarkerAlone    = "it marks a folder as finished, and that folder is not here (any more): remove it"
-	MayNotRead     = "sealpost may not read it: copy it here instead of moving it, or give sealpost's account the right to"
-	MayNotMove     = "it cannot be moved out of this folder: give sealpost's account the right to write here"
-	HeldFromMoving = "another program has it open and keeps it from being moved: close it there"
-	IsLink         = "it is a link: copy the file itself"
-	SecondName     = "it is a second name (hard link) of a file that belongs to sealpost's own account: copy the file itself"
-	NotDropped     = "it belongs to sealpost's own account, and something else was claimed under its name: move it into outbox if it is to be sent"
-	PathTooLong    = "its path in the folder is too long: shorten the names of the folders above it"
-	StateInTray    = "it is the folder of sealpost's keys, which was moved here: move it back to where agent.toml says that it is"
-	IsNoFile       = "it is neither a file nor a folder"
-	NameNotUTF8    = "its name is not valid UTF-8: rename it"
-	StrangeSending = "it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent"
+	IgnoredName      = "the tray's configuration says to leave alone what has such a name"
+	OwnNote          = "it is a note of sealpost's own about a folder in sending: delete it here"
+	MarkerAlone      = "it marks a folder as finished, and that folder is not here (any more): remove it"
+	MayNotRead       = "sealpost may not read it: copy it here instead of moving it, or give sealpost's account the right to"
+	MayNotMove       = "it cannot be moved out of this folder: give sealpost's account the right to write here"
+	HeldFromMoving   = "another program has it open and keeps it from being moved: close it there"
+	OthersMayNotMove = "many files before it cannot be moved out of this folder: give sealpost's account the right to write here, and close them in other programs"
+	IsLink           = "it is a link: copy the file itself"
+	SecondName       = "it is a second name (hard link) of a file that belongs to sealpost's own account: copy the file itself"
+	NotDropped       = "it belongs to sealpost's own account, and something else was claimed under its name: move it into outbox if it is to be sent"
+	PathTooLong      = "its path in the folder is too long: shorten the names of the folders above it"
+	StateInTray      = "it is the folder of sealpost's keys, which was moved here: move it back to where agent.toml says that it is"
+	IsNoFile         = "it is neither a file nor a folder"
+	NameNotUTF8      = "its name is not valid UTF-8: rename it"
+	StrangeSending   = "it is not what sealpost puts there: move it out of here, and into outbox if it is to be sent"
 )
 
 // stillWritten begins the reasons that pass by themselves.

@@ -17,6 +17,11 @@ func HubTakesItLater(answer error) string {
 	return "the hub does not take it for now: " + answer.Error()
 }
 
+// HubGivesNoRoute says that the hub does not say to whom an address leads.
+func HubGivesNoRoute(answer error) string {
+	return "the hub gives no route for it: " + answer.Error()
+}
+
 // NobodyReceives says that no queue is bound to an address.
 func NobodyReceives(address id.Address) string {
 	return fmt.Sprintf("nobody receives %s yet: ask the admin of the hub to bind a queue to it", address)

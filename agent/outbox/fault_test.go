@@ -1,0 +1,105 @@
+package outbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/internal/words"
+)
+
+// TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner does.
+func TestASealedFileThatStaysEndsNothing(t *testing.T) {
+	s := newSealer(t)
+	e := id.Random128[id.Envelope]()
+	mkdir(t, filepath.Join(s.cfg.State, sealedFolder, string(e), "held"))
+	if err := s.tidy(t.Context()); err != nil {
+		t.Errorf("the next start fails: %v", err)
+	}
+	m := s.taken("data.csv")[0]
+	out := &sealed{address: id.Address{RoutingKey: "fl-lab.dat"}, messages: []ledger.Outgoing{m}}
+	out.ID, out.Address, out.File = e, m.Address, string(e)
+	if err := s.record(t.Context(), out, []id.Hash{"digest"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.published(t.Context(), out, api.Published{Incarnation: "i", Sequence: 1, Spooled: time.Now()}); err != nil {
+		t.Errorf("its publication ends the agent: %v", err)
+	}
+	if got := s.state(m); got != ledger.Published {
+		t.Errorf("the message is %s", got)
+	}
+}
+
+// TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved bounds the memory for files that stay in outbox/.
+func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
+	s := newSealer(t)
+	put(t, s.tray.Outbox(), "one more")
+	f := newFinder(s.tray)
+	for i := range maxStuck {
+		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, words.MayNotMove)
+	}
+	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil || why != words.OthersMayNotMove {
+		t.Errorf("it is claimed: %t, %q", ready != nil, why)
+	}
+	s.tray.setStuck(ledger.Outgoing{Name: "7"}, "")
+	if ready, why := f.examine(opened(t, s.tray), "one more"); ready == nil {
+		t.Errorf("it is not claimed when there is room: %q", why)
+	}
+}
+
+// TestAnUnfinishedCopyGoesWithTheNextStart removes the copies of a resend that was killed, and nothing of a user's.
+func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
+	s := newSealer(t)
+	folder := filepath.Join(s.tray.Outbox(), "@CA-RC")
+	put(t, folder, copyName())
+	put(t, filepath.Join(folder, copyName()), "in a folder")
+	put(t, folder, "~$report.tmp")
+	put(t, folder, "data.csv")
+	if _, err := s.newTray(s.tray.Tray, false); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 2 || entries[0].Name() != "data.csv" || entries[1].Name() != "~$report.tmp" {
+		t.Errorf("in the folder: %v, %v", entries, err)
+	}
+}
+
+// TestAWaitEndsWithItsHub asks a new hub for a route that the one before did not have.
+func TestAWaitEndsWithItsHub(t *testing.T) {
+	s := newSealer(t)
+	const address = "fl-lab.dat"
+	s.routes.by[address] = &decision{blocked: "waiting for CA-RC to join", proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
+	if d, err := s.routes.decide(t.Context(), address); err != nil || d.blocked == "" {
+		t.Fatalf("it does not wait: %+v, %v", d, err)
+	}
+	s.HubIsNew("another")
+	if d, err := s.routes.decide(t.Context(), address); err == nil {
+		t.Errorf("nobody is asked: %+v", d)
+	}
+	if why := s.blocked(); len(why) > 0 {
+		t.Errorf("the status says %v", why)
+	}
+	if known, err := s.routes.known(t.Context()); err != nil || len(known) != 1 {
+		t.Errorf("the sites that it knew are forgotten: %v, %v", known, err)
+	}
+}
+
+// TestAnAddressThatTheHubRefusesWaitsAlone tells apart what the hub refuses of one address from what it refuses of all.
+func TestAnAddressThatTheHubRefusesWaitsAlone(t *testing.T) {
+	for code, want := range map[api.Code]bool{
+		api.CodeTooLarge: true, api.CodeInternal: true, api.CodeInvalid: true,
+		api.CodeBusy: false, api.CodeFull: false, api.CodeNotAdmitted: false, api.CodeExpired: false,
+	} {
+		if got := isOfAddress(fmt.Errorf("resolve: %w", &api.Error{Code: code})); got != want {
+			t.Errorf("%s: of the address alone: %t", code, got)
+		}
+	}
+	if isOfAddress(os.ErrDeadlineExceeded) {
+		t.Error("a line that is cut is taken for a refusal")
+	}
+}
