@@ -1,4 +1,4 @@
-//go:build linux
+// go:build linux
 
 package e2e
 
@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,8 +33,9 @@ CREATE TRIGGER journal_envelope AFTER UPDATE OF state ON envelope WHEN OLD.state
 CREATE TRIGGER journal_answer AFTER UPDATE OF believed ON recipient WHEN OLD.believed <> NEW.believed BEGIN
   INSERT INTO journal (line) VALUES ('a recipient believed'); END;`
 
-// TestTheStepsOfAFile compares the steps and rows of one scenario, in their order, with those that are noted. Steps of files
-// that go on at the same time come in any order, so that each file goes alone.
+// TestTheStepsOfAFile compares the steps and rows of one scenario, in their order, with those that
+// are noted. Steps of files that go on at the same time come in any order, so that each file goes
+// alone.
 func TestTheStepsOfAFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -42,25 +44,32 @@ func TestTheStepsOfAFile(t *testing.T) {
 	lab.Stop()
 	lab.exec(journal)
 	var all bytes.Buffer
-	for _, phase := range []struct {
-		name string
-		drop func() []*drop
-	}{
-		{"three small files", func() []*drop {
-			return []*drop{lab.Drop("a.csv", smallFile), lab.Drop("b.csv", smallFile), lab.Drop("c.csv", smallFile)}
-		}},
-		{"a large file", func() []*drop { return []*drop{lab.Drop("huge.bin", hugeFile)} }},
-		{"a folder", func() []*drop { return []*drop{lab.DropFolder("run 1", "x.csv", "deep/y.csv")} }},
-	} {
-		drops := phase.drop()
-		lab.trace(&all, phase.name, func() {
-			eventually(t, phase.name+" is delivered", func() bool {
-				return !slices.ContainsFunc(drops, func(d *drop) bool {
-					return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = 'delivered' AND name = '`+d.name+`'`) == 0
-				})
-			}, lab.statusText)
-		})
+	filed := func(drops ...*drop) {
+		t.Helper()
+		eventually(t, "everything is delivered", func() bool {
+			return !slices.ContainsFunc(drops, func(d *drop) bool {
+				return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = 'delivered' AND name = '`+d.name+`'`) == 0
+			})
+		}, lab.statusText)
 	}
+	w.hub.Stop()
+	three := []*drop{lab.Drop("a.csv", smallFile), lab.Drop("b.csv", smallFile), lab.Drop("c.csv", smallFile)}
+	lab.trace(&all, "three small files, and no hub at first", func() {
+		eventually(t, "they wait", func() bool { return lab.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 3 })
+		w.hub.Start()
+		filed(three...)
+	})
+	lab.trace(&all, "a small file while sealers are free", func() {
+		eventually(t, "the lab is connected", func() bool { return lab.Status().Link.Connected })
+		filed(lab.Drop("first.csv", smallFile))
+		lab.exec("DELETE FROM journal")
+		must(t, os.Remove(lab.steps()))
+		filed(lab.Drop("second.csv", smallFile))
+	})
+	huge := lab.Drop("huge.bin", hugeFile)
+	lab.trace(&all, "a large file", func() { filed(huge) })
+	folder := lab.DropFolder("run 1", "x.csv", "deep/y.csv")
+	lab.trace(&all, "a folder", func() { filed(folder) })
 	edit(t, lab.config(), `hold = "0s"`, `hold = "1h"`)
 	mistake := lab.Drop("mistake.csv", smallFile)
 	mistake.fate = recalled
@@ -85,10 +94,13 @@ func TestTheStepsOfAFile(t *testing.T) {
 	w.Audit()
 }
 
+// steps is where the agent lists its steps.
+func (s *site) steps() string { return filepath.Join(s.w.dir, "steps") }
+
 // trace runs the agent until a story's part has ended, and writes down its steps and the rows.
 func (s *site) trace(to *bytes.Buffer, name string, until func()) {
 	s.t.Helper()
-	path := filepath.Join(s.w.dir, "steps")
+	path := s.steps()
 	s.Start("SEALPOST_TRACE=" + path)
 	until()
 	s.Stop()
@@ -120,10 +132,10 @@ func (s *site) trace(to *bytes.Buffer, name string, until func()) {
 	to.WriteByte('\n')
 }
 
-// exec changes the ledger of an agent that does not run.
+// exec changes the ledger.
 func (s *site) exec(statements string) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", s.at("state", "ledger.db"))
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=busy_timeout(10000)")
 	must(s.t, err)
 	defer db.Close()
 	_, err = db.Exec(statements)
