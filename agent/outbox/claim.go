@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
-	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -58,24 +55,20 @@ func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
 		}
 		alone := []ledger.Outgoing{m}
 		if !f.slow.TryGo(func() error { return f.secure(ctx, alone) }) {
-			f.t.o.hold(alone, false) // it stays claimed, and the next sweep takes it
+			f.t.o.desk.release(m) // it stays claimed, and the next sweep takes it
 			poke(f.again)
 		}
 	}
 	return f.secure(ctx, quick)
 }
 
+// secure makes messages durable, hands them on, and gives those back that have to be looked at again.
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
-	given, changed, err := f.t.secure(ctx, messages)
-	if changed {
+	kept, err := f.t.secure(ctx, messages)
+	f.t.o.desk.release(kept...)
+	if len(kept) > 0 {
 		poke(f.again)
 	}
-	kept := messages
-	if len(given) > 0 {
-		kept = slices.DeleteFunc(slices.Clone(messages), func(m ledger.Outgoing) bool { return given[m.UID] })
-	}
-	f.t.o.hold(kept, false)
-	f.t.o.wake() // once they are let go of
 	return ignoreCancel(ctx, err)
 }
 
@@ -118,23 +111,24 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Together: arrange(messages), Identify: func(m *ledger.Outgoing) {
-		t.o.identify(m)
-		t.o.hold([]ledger.Outgoing{*m}, true)
-	}}
-	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Claim(messages, how) })
+	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Together: arrange(messages), Identify: t.o.identify}
+	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Claim(messages, how)
+		t.o.desk.tell(func() { t.o.desk.hold(messages, byClaim) })
+		return err
+	})
 	if err != nil {
-		t.o.hold(messages, false)
+		t.o.desk.release(messages...)
 		err = fmt.Errorf("claim %d files from %s on: %w", len(group), group[0].name, err)
 	}
 	return messages, err
 }
 
-// secure makes what was moved durable, with its content, and lets it be sealed. It returns what a sealer has in its hands now, and
-// whether something was changed since it was claimed, which stays claimed.
-func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[id.UID]bool, changed bool, err error) {
+// secure makes what was moved durable, with its content, and lets it be sealed. It returns the messages that stay claimed: they
+// were changed since, or cannot be made durable.
+func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledger.Outgoing, err error) {
 	if len(moved) == 0 {
-		return nil, false, nil
+		return nil, nil
 	}
 	h, err := t.open()
 	if err == nil {
@@ -146,51 +140,42 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (given map[i
 	}
 	if err != nil {
 		t.log.Error("sending cannot be made durable; trying again", "error", err)
-		return nil, false, nil
+		t.o.desk.release(moved...) // the next sweep
+		return nil, nil
 	}
 	fault.Point("outbox-moved")
-	whole := moved[:0:0]
+	var whole []ledger.Outgoing
 	for _, m := range moved {
 		if now, err := h.observe(sourceAt(m)); err == nil && same(now, m.Source) {
 			whole = append(whole, m)
+		} else {
+			kept = append(kept, m)
 		}
 		h.relax()
 	}
-	h.release() // what is offered below may take long
-	for part := range byFolder(whole) {
-		t.log.Info("claimed", "messages", labels(part), "size", sizeOf(part))
-	}
-	given = map[id.UID]bool{}
-	rest := whole[:0:0]
-	patience, end := context.WithTimeout(ctx, offerFor)
-	defer end()
-	for part := range byFolder(whole) {
-		if !t.o.offer(patience, part) {
-			rest = append(rest, part...)
-			continue
-		}
-		for _, m := range part {
-			given[m.UID] = true
-		}
-	}
-	return given, len(whole) < len(moved), t.o.take(ctx, rest)
+	h.release() // the desk may have no room for long
+	return kept, t.handOn(ctx, whole)
 }
 
-// take lets messages that lie durably in sending/ wait in the ledger to be sealed.
-func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
-	if len(list) == 0 {
+// handOn gives durable messages to the desk. What it has no room for waits in the ledger.
+func (t *tray) handOn(ctx context.Context, list []ledger.Outgoing) error {
+	patience, end := context.WithTimeout(ctx, queuedFor)
+	defer end()
+	var rest []ledger.Outgoing
+	for part := range byFolder(list) {
+		t.log.Info("claimed", "messages", labels(part), "size", sizeOf(part))
+		if !t.o.desk.arrive(patience, part) {
+			rest = append(rest, part...)
+		}
+	}
+	if len(rest) == 0 {
 		return nil
 	}
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Take(seqs(list))
-		for _, m := range list {
-			if reason := stillTrue(m.Reason); err == nil && reason != "" {
-				err = tx.Explain(m.UID, reason)
-			}
-		}
-		return err
+	err := t.o.take(ctx, rest)
+	t.o.desk.tell(func() {
+		t.o.desk.free(rest)
+		t.o.desk.reconsider()
 	})
-	fault.Point("outbox-taken")
 	return err
 }
 
@@ -218,24 +203,20 @@ func isOfOne(err error) bool {
 }
 
 // secureOthers does not let a file that cannot be synced hold up those that were claimed with it.
-func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (given map[id.UID]bool, changed bool, err error) {
+func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (kept []ledger.Outgoing, err error) {
 	if len(moved) > 1 {
-		given = map[id.UID]bool{}
 		for i := range moved {
-			more, one, err := t.secure(ctx, moved[i:i+1])
-			maps.Copy(given, more)
-			changed = changed || one
-			if err != nil {
-				return given, changed, err
-			}
+			more, one := t.secure(ctx, moved[i:i+1])
+			kept, err = append(kept, more...), errors.Join(err, one)
 		}
-		return given, changed, nil
+		return kept, err
 	}
+	defer t.o.desk.release(moved...) // the next sweep looks at what lies there
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
 	if !durable.InUse(why) {
-		return nil, false, nil // the next sweep looks at what lies there
+		return nil, nil
 	}
-	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return nil, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
 }
@@ -255,10 +236,7 @@ func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 		}
 		after = list[len(list)-1].Seq
 		var ready []ledger.Outgoing
-		for _, m := range list {
-			if t.o.held(m.UID) {
-				continue // it is being taken
-			}
+		for _, m := range t.o.desk.freeOf(list) {
 			m, ok, err := t.recoverClaim(ctx, h, m)
 			if err != nil {
 				return err
@@ -294,31 +272,32 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
 	return nil
 }
 
-// holdClaimed takes into this caller's hands those of a list that are in nobody's and are still claimed: since they were read, a
-// sealer may have had them, and they may have ended.
-func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
-	free := slices.DeleteFunc(list, func(m ledger.Outgoing) bool { return !o.holdIfFree(m.UID) })
-	still := map[id.UID]bool{}
-	err := o.view(ctx, func(tx *ledger.Tx) error {
+// holdClaimed reserves those of a list that are free and still claimed: since they were read, they may have been sealed and
+// have ended.
+func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held []ledger.Outgoing, err error) {
+	var free, ended []ledger.Outgoing
+	o.desk.tell(func() { free = o.desk.holdFree(list, byClaim) })
+	err = o.view(ctx, func(tx *ledger.Tx) error {
+		held, ended = nil, nil
 		for _, m := range free {
 			now, err := tx.Message(string(m.UID))
 			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 				return err
 			}
-			still[m.UID] = err == nil && now.State == ledger.Claimed
+			if err == nil && now.State == ledger.Claimed {
+				held = append(held, m)
+			} else {
+				ended = append(ended, m)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		o.hold(free, false)
+		o.desk.release(free...)
 		return nil, err
 	}
-	return slices.DeleteFunc(free, func(m ledger.Outgoing) bool {
-		if !still[m.UID] {
-			o.hold([]ledger.Outgoing{m}, false)
-		}
-		return !still[m.UID]
-	}), nil
+	o.desk.release(ended...)
+	return held, nil
 }
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged

@@ -13,7 +13,8 @@ import (
 	"sealpost/internal/words"
 )
 
-// TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner does.
+// TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner
+// does.
 func TestASealedFileThatStaysEndsNothing(t *testing.T) {
 	s := newSealer(t)
 	e := id.Random128[id.Envelope]()
@@ -35,7 +36,8 @@ func TestASealedFileThatStaysEndsNothing(t *testing.T) {
 	}
 }
 
-// TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved bounds the memory for files that stay in outbox/.
+// TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved bounds the memory for files that stay in
+// outbox/.
 func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.tray.Outbox(), "one more")
@@ -52,7 +54,8 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	}
 }
 
-// TestAnUnfinishedCopyGoesWithTheNextStart removes the copies of a resend that was killed, and nothing of a user's.
+// TestAnUnfinishedCopyGoesWithTheNextStart removes the copies of a resend that was killed, and
+// nothing of a user's.
 func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
 	s := newSealer(t)
 	folder := filepath.Join(s.tray.Outbox(), "@CA-RC")
@@ -73,23 +76,32 @@ func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
 func TestAWaitEndsWithItsHub(t *testing.T) {
 	s := newSealer(t)
 	const address = "fl-lab.dat"
-	s.routes.by[address] = &decision{blocked: "waiting for CA-RC to join", proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
-	if d, err := s.routes.decide(t.Context(), address); err != nil || d.blocked == "" {
-		t.Fatalf("it does not wait: %+v, %v", d, err)
+	known := func() (d *decision) {
+		s.desk.tell(func() { d = s.desk.known(address) })
+		return d
+	}
+	s.desk.tell(func() {
+		s.desk.routes.by[address] = &decision{blocked: "waiting for CA-RC to join", proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
+	})
+	if known() == nil {
+		t.Fatal("it does not wait")
 	}
 	s.HubIsNew("another")
-	if d, err := s.routes.decide(t.Context(), address); err == nil {
-		t.Errorf("nobody is asked: %+v", d)
+	if d := known(); d != nil {
+		t.Errorf("the hub is not asked: %+v", d)
 	}
-	if why := s.blocked(); len(why) > 0 {
+	if why := s.blocked(t.Context()); len(why) > 0 {
 		t.Errorf("the status says %v", why)
 	}
-	if known, err := s.routes.known(t.Context()); err != nil || len(known) != 1 {
-		t.Errorf("the sites that it knew are forgotten: %v, %v", known, err)
-	}
+	s.desk.tell(func() {
+		if sites := s.desk.routes.sites(); len(sites) != 1 {
+			t.Errorf("the sites to which it led are forgotten: %v", sites)
+		}
+	})
 }
 
-// TestAnAddressThatTheHubRefusesWaitsAlone tells apart what the hub refuses of one address from what it refuses of all.
+// TestAnAddressThatTheHubRefusesWaitsAlone tells apart what the hub refuses of one address from
+// what it refuses of all.
 func TestAnAddressThatTheHubRefusesWaitsAlone(t *testing.T) {
 	for code, want := range map[api.Code]bool{
 		api.CodeTooLarge: true, api.CodeInternal: true, api.CodeInvalid: true,

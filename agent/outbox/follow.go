@@ -64,8 +64,7 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 	for _, e := range answer.Events {
 		switch e.Kind {
 		case api.EventRoute:
-			o.routes.forget(e.Address)
-			o.wake()
+			o.forgetRoute(e.Address)
 		case api.EventSettled, api.EventDead:
 			if (e.Kind == api.EventSettled) != (e.Receipt != "") {
 				o.log.Error("the hub says something senseless of an envelope; passed over", "envelope", e.Envelope, "recipient", e.Recipient, "kind", e.Kind)

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +36,7 @@ func (s *sealer) claimed(names ...string) []ledger.Outgoing {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.hold(list, false)
+	s.desk.release(list...)
 	return list
 }
 
@@ -636,69 +635,6 @@ func TestAFolderIsSealedAsAWholeWhereItFits(t *testing.T) {
 }
 
 const envelopeForMany = 64
-
-// What was just claimed goes to a sealer that is free, and otherwise waits in the ledger, where it can be recalled.
-func TestWhatWasJustClaimedIsOffered(t *testing.T) {
-	s := newSealer(t)
-	lane := s.lanes[0]
-	if m := s.taken("before it runs")[0]; s.state(m) != ledger.Taken {
-		t.Errorf("before the lane runs it is %s", s.state(m))
-	}
-	offered := func(name string) ledger.State {
-		t.Helper()
-		return s.state(s.taken(name)[0])
-	}
-	lane.stalled.Store(false)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	got := make(chan []ledger.Outgoing, 1)
-	go func() {
-		select {
-		case list := <-lane.fresh:
-			got <- list
-		case <-ctx.Done():
-		}
-	}()
-	if state := offered("when a sealer is free"); state != ledger.Claimed {
-		t.Errorf("it is %s, and nobody's to recall", state)
-	}
-	list := <-got
-	if len(list) != 1 || !s.held(list[0].UID) {
-		t.Errorf("the sealer has %v", list)
-	}
-	lane.behind.Store(true)
-	if state := offered("behind others"); state != ledger.Taken {
-		t.Errorf("behind others it is %s", state)
-	}
-	lane.behind.Store(false)
-	if state := offered("when none gets free"); state != ledger.Taken || !lane.stalled.Load() {
-		t.Errorf("when no sealer gets free it is %s", state)
-	}
-	s.tray.Hold = time.Hour
-	go func() { got <- <-lane.fresh }()
-	if state := offered("what is held"); state != ledger.Taken {
-		t.Errorf("what is held is %s", state)
-	}
-	lane.fresh <- nil // for the one that waits
-	<-got
-}
-
-// What may not be sent now, or does not fit, waits in the ledger.
-func TestWhatIsOfferedAndMayNotBeSentWaits(t *testing.T) {
-	s := newSealer(t)
-	list := s.claimed("a", "b")
-	s.tray.moveAll(t.Context(), list)
-	s.hold(list, true)
-	s.routes.by[list[0].Address] = &decision{blocked: "nobody receives it", until: time.Now().Add(time.Hour)}
-	if err := s.sendFresh(t.Context(), list); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range list {
-		if s.state(m) != ledger.Taken || s.held(m.UID) {
-			t.Errorf("%s is %s, held %t", m.Name, s.state(m), s.held(m.UID))
-		}
-	}
-}
 
 func (s *sealer) count() (n int) {
 	s.t.Helper()

@@ -87,7 +87,8 @@ func fill(next func() ledger.Outgoing, recipients int) []ledger.Outgoing {
 
 type testIdentity struct {
 	*certs.Identity
-	network id.Hash
+	network   id.Hash
+	authority *certs.Authority
 }
 
 func labIdentity(t testing.TB) testIdentity {
@@ -104,6 +105,12 @@ func labIdentity(t testing.TB) testIdentity {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return testIdentity{siteIdentity(t, authority, "FL-LAB"), authority.Network(), authority}
+}
+
+func siteIdentity(t testing.TB, authority *certs.Authority, site id.Site) *certs.Identity {
+	t.Helper()
+	dir := t.TempDir()
 	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -112,12 +119,12 @@ func labIdentity(t testing.TB) testIdentity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain, err := authority.IssueSite(csr, "FL-LAB", time.Now())
+	chain, err := authority.IssueSite(csr, site, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := i.SetChain(chain, authority.Network(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	return testIdentity{i, authority.Network()}
+	return i
 }

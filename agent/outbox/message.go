@@ -95,7 +95,7 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		return err
 	})
 	if m.State == ledger.Taken && m.Reason == "" {
-		m.Reason = o.blocked()[m.Address]
+		m.Reason = o.blocked(ctx)[m.Address]
 	}
 	return m, err
 }

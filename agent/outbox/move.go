@@ -19,7 +19,7 @@ func (t *tray) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved [
 		for _, m := range messages {
 			t.setStuck(m, whyStuck(err))
 		}
-		t.o.hold(messages, false)
+		t.o.desk.release(messages...)
 		return nil
 	}
 	defer h.close()
@@ -52,7 +52,7 @@ func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing)
 		t.setStuck(m, why)
 		if err != nil {
 			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
-			t.o.hold([]ledger.Outgoing{m}, false)
+			t.o.desk.release(m)
 			continue
 		}
 		moved = append(moved, m)

@@ -3,14 +3,15 @@
 //
 // It promises that a file which was dropped is, at every instant and after every crash, in exactly one place of the tray
 // that says where it stands; that it is sealed for exactly the approved recipients; and that its content is kept until
-// every receipt is verified. The life of a message is told in find.go, claim.go, lane.go, seal.go, publish.go, follow.go and
-// file.go, in this order. It must not know how files are received.
+// every receipt is verified. The life of a message is told in find.go, claim.go, desk.go, lane.go, seal.go, publish.go,
+// follow.go and file.go, in this order. It must not know how files are received.
 package outbox
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -23,7 +24,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/progress"
 )
 
 // Options is what an outbox works with.
@@ -33,10 +33,22 @@ type Options struct {
 	Trays    []Tray // at least one, of different names
 	State    string // the agent's folder; sealed files lie in State/sealed
 	Ledger   *ledger.Ledger
-	Hub      *api.Client
+	Hub      Hub
 	Trust    *trust.Trust
 	Identity *certs.Identity
 	Log      *slog.Logger
+}
+
+// Hub is the hub as a sender sees it: see api.Client. Each call may be repeated. What it has answered is durable there; after an
+// error that is no answer it may have happened or not.
+type Hub interface {
+	Resolve(ctx context.Context, address id.Address) (api.Route, error)
+	OpenUpload(ctx context.Context, in api.UploadRequest) (api.UploadState, error)
+	PutPart(ctx context.Context, envelope id.Envelope, part int, r io.Reader, size int64) error
+	AbortUpload(ctx context.Context, envelope id.Envelope) error
+	Publish(ctx context.Context, in api.PublishRequest, content []byte) (api.Published, error)
+	Known(ctx context.Context, envelopes []id.Envelope) ([]api.KnownEnvelope, error)
+	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
 // sealedFolder is the folder in the state folder in which large envelopes lie until the hub has them.
@@ -49,21 +61,16 @@ type Outbox struct {
 	site     id.Site
 	trays    []*tray // in the order of the configuration; never changes
 	ledger   *ledger.Ledger
-	hub      *api.Client
+	hub      Hub
 	trust    *trust.Trust
 	log      *slog.Logger
-	routes   *routes
-	lanes    []*lane
+	desk     *desk
 	orphans  []id.Envelope // found sealed at the start, and of no use
 	secret   []byte        // from which claims get their identity
 	state    beneath.ID    // of the state folder, which nothing is sent from
 	hubIsNew chan struct{}
 
-	mu          sync.Mutex           // guards what follows
-	stumbles    map[string]string    // why the hub takes nothing for an address, for people
-	busy        map[id.UID]bool      // messages in the hands of a sealer
-	sending     map[id.Envelope]bool // envelopes in the hands of a sealer
-	progress    map[id.Envelope]*progress.Meter
+	mu          sync.Mutex     // guards incarnation
 	incarnation id.Incarnation // of the hub, as it said last
 }
 
@@ -85,8 +92,8 @@ func New(o Options) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
-		stumbles: map[string]string{}, busy: map[id.UID]bool{}, sending: map[id.Envelope]bool{}, progress: map[id.Envelope]*progress.Meter{}}
+	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1)}
+	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
 		t, err := b.newTray(configured, len(o.Trays) > 1)
 		if err != nil {
@@ -97,59 +104,65 @@ func New(o Options) (*Outbox, error) {
 	if err := apart(b.trays); err != nil {
 		return nil, err
 	}
-	b.routes = newRoutes(b)
-	b.lanes = []*lane{newLane(b, true, smallSealers), newLane(b, false, largeSealers)}
 	return b, nil
 }
 
 // Run works until the context ends, and returns when everything it started has stopped.
 func (o *Outbox) Run(ctx context.Context) error {
-	if err := ignoreCancel(ctx, errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx))); err != nil {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.desk.run(ctx) })
+	g.Go(func() error { return ignoreCancel(ctx, o.start(ctx, g)) })
+	return g.Wait()
+}
+
+// start brings the ledger, the trays and the hub to what the last run has left, each before the work that rests on it begins.
+func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
+	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
-	if err := ignoreCancel(ctx, o.missTrays(ctx)); err != nil {
+	if err := o.missTrays(ctx); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range o.trays {
 		g.Go(func() error { return t.find(ctx) })
 		g.Go(func() error { return t.fileAll(ctx) })
 	}
-	g.Go(func() error {
-		leftovers, err := o.connected(ctx)
-		if err != nil {
-			return ignoreCancel(ctx, err)
-		}
-		for _, l := range o.lanes {
-			g.Go(func() error { return l.run(ctx) })
-		}
-		g.Go(func() error { return o.publishLeftovers(ctx, leftovers) })
-		g.Go(func() error { return o.follow(ctx) })
-		return o.reconcileAll(ctx)
+	leftovers, err := o.connected(ctx)
+	if err != nil {
+		return err
+	}
+	o.desk.tell(func() {
+		o.desk.resume(leftovers)
+		o.desk.open()
 	})
-	return g.Wait()
+	g.Go(func() error { return o.follow(ctx) })
+	return o.reconcileAll(ctx)
 }
 
-// HubIsNew tells that the hub has started anew, or is another one: what it should have is asked for.
+// HubIsNew tells that the hub has started anew, or is another one: what it should have is asked for. Waits that were true of the
+// one before end.
 func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	o.mu.Lock()
 	o.incarnation = incarnation
 	o.mu.Unlock()
-	o.routes.doubt() // a wait may be true of the hub before only
-	o.wake()
+	o.Reconsider()
 	poke(o.hubIsNew)
 }
 
-// Reconsider makes the outbox ask again for routes: a person has approved or trusted something.
+// Reconsider makes the outbox ask again for routes: an operator has approved or trusted something.
 func (o *Outbox) Reconsider() {
-	o.routes.doubt()
-	o.wake()
+	o.desk.tell(func() {
+		o.desk.routes.doubt()
+		o.desk.reconsider()
+	})
 }
 
-func (o *Outbox) wake() {
-	for _, l := range o.lanes {
-		poke(l.more)
-	}
+// forgetRoute has the hub asked again for an address.
+func (o *Outbox) forgetRoute(address string) {
+	o.desk.tell(func() {
+		o.desk.routes.forget(address)
+		o.desk.reconsider()
+	})
 }
 
 // adopt takes up what lies in the trays and the ledger does not know.

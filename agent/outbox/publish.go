@@ -29,42 +29,56 @@ const abandonTime = 10 * time.Second
 
 // publish brings an envelope to the hub, however long that takes, and records the hub's promise. Asking again is always
 // safe: one envelope id names one ciphertext, and the same publish gets the same answer.
-func (o *Outbox) publish(ctx context.Context, s *sealed) error {
+//
+// It reports whether the envelope was given up, so that its messages wait to be sealed again.
+func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
 	brought := int64(0)
 	damaged := 0 // times that the hub found a checksum wrong: on the line that is rare, so that twice means the file
 	for {
 		published, err := o.tryPublish(ctx, s)
 		if err == nil {
-			o.stumble(s, nil)
-			return o.published(ctx, s, published)
+			o.desk.refuse(s.Address, "")
+			return false, o.published(ctx, s, published)
 		}
 		if ctx.Err() != nil {
-			return nil
+			return false, nil
 		}
 		switch {
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) || errors.Is(err, api.ErrNotAllowed):
-			o.routes.forget(s.Address)
-			return o.drop(ctx, s, words.RouteChanged)
+			o.forgetRoute(s.Address)
+			return true, o.drop(ctx, s, words.RouteChanged)
 		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict), errors.Is(err, os.ErrNotExist):
-			return o.drop(ctx, s, words.SealedDamaged)
+			return true, o.drop(ctx, s, words.SealedDamaged)
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
 		case errors.Is(err, api.ErrTooLarge):
-			return o.fail(ctx, s, words.LargerThanHub)
+			return false, o.fail(ctx, s, words.LargerThanHub)
 		case errors.Is(err, api.ErrInvalid):
-			return o.fail(ctx, s, words.NotAccepted(err))
+			return false, o.fail(ctx, s, words.NotAccepted(err))
 		}
 		if n := s.brought.Load(); n > brought {
 			brought = n
 			pause.Reset() // the line is bad and not dead: what it carries is worth the next try at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
-		o.stumble(s, err)
+		o.desk.refuse(s.Address, refusal(err))
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
-			return nil
+			return false, nil
 		}
 	}
+}
+
+// refusal returns why the hub does not take an envelope for now; empty: the line is broken, or the hub busy.
+func refusal(err error) string {
+	var no *api.Error
+	switch {
+	case errors.Is(err, api.ErrFull):
+		return words.HubFull
+	case errors.Is(err, api.ErrBusy), !errors.As(err, &no):
+		return ""
+	}
+	return words.HubTakesItLater(no)
 }
 
 func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {
@@ -114,7 +128,13 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 	if err != nil {
 		return err
 	}
-	p := o.track(s.ID, s.Size, s.Size-missing(state.Missing, s.Size))
+	done := s.Size - missing(state.Missing, s.Size)
+	if s.meter == nil {
+		s.meter = progress.Start(s.Size, done, time.Now())
+		o.desk.measure(s.ID, s.meter)
+	}
+	s.meter.Correct(done) // one that goes on after a failure keeps the rate that it had
+	p := s.meter
 	var g errgroup.Group
 	g.SetLimit(partsAtOnce >> s.fewer)
 	var broken atomic.Bool // then no part is begun any more, but those that are under way may end
@@ -162,25 +182,6 @@ func missing(parts []int, size int64) (sum int64) {
 	return sum
 }
 
-// track measures an upload, for people. One that goes on after a failure keeps the rate that it had.
-func (o *Outbox) track(e id.Envelope, size, done int64) *progress.Meter {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	p := o.progress[e]
-	if p == nil {
-		p = progress.Start(size, done, time.Now())
-		o.progress[e] = p
-	}
-	p.Correct(done)
-	return p
-}
-
-func (o *Outbox) untrack(e id.Envelope) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	delete(o.progress, e)
-}
-
 // published records the hub's promise; the sealed file is of no more use then.
 func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) error {
 	fault.Point("outbox-published")
@@ -190,7 +191,6 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	}
 	fault.Point("outbox-promised")
 	o.log.Info("published", "messages", labels(s.messages), "envelope", s.ID, "sequence", p.Sequence)
-	o.untrack(s.ID)
 	o.mu.Lock()
 	other := o.incarnation != "" && p.Incarnation != o.incarnation
 	o.mu.Unlock()
@@ -204,12 +204,10 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 // drop gives the envelope up; its messages wait to be sealed under a new envelope id.
 func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	o.log.Info("sealing again", "envelope", s.ID, "reason", reason)
-	o.untrack(s.ID)
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
 		return err
 	}
 	fault.Point("outbox-dropped")
-	o.wake()
 	if s.Size > api.SmallSize { // otherwise it has no parts
 		o.abandon(ctx, s.ID)
 	}
@@ -229,7 +227,6 @@ func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 // fail ends messages that no hub of this network will take.
 func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
 	o.log.Error("failed", "envelope", s.ID, "reason", reason)
-	o.untrack(s.ID)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		if err := tx.Drop(s.ID, reason); err != nil {
 			return err

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -22,11 +21,8 @@ import (
 // errOnItsWay says that a message can no longer be recalled.
 var errOnItsWay = errors.New(words.OnItsWay)
 
-// A message that was just claimed is being made durable for a moment, and can be recalled then.
-const (
-	recallWaits = 2 * time.Second
-	recallAgain = 20 * time.Millisecond
-)
+// recallWaits is how long a recall waits for a message. One that was just claimed is being made durable for a moment.
+const recallWaits = 2 * time.Second
 
 // Recall takes back a message of which nothing has been sent: it goes to failed/, with a note, and nobody gets it.
 func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
@@ -34,14 +30,10 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
 		return "", err
 	}
-	mine := []ledger.Outgoing{m}
-	for until := time.Now().Add(recallWaits); !o.holdIfFree(m.UID); {
-		if time.Now().After(until) || backoff.Sleep(ctx, recallAgain) != nil {
-			return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
-		}
+	if !o.desk.reserve(ctx, m) {
+		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
-	defer o.wake()
-	defer o.hold(mine, false)
+	defer o.desk.release(m)
 	recalled := false
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		now, err := tx.Message(string(m.UID))
@@ -69,15 +61,24 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	return m.ID, nil
 }
 
-// holdIfFree takes a message into this caller's hands unless somebody has it.
-func (o *Outbox) holdIfFree(uid id.UID) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.busy[uid] {
-		return false
+// reserve reserves a message that no worker has, or waits for that.
+func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
+	patience, end := context.WithTimeout(ctx, recallWaits)
+	defer end()
+	for {
+		var released <-chan struct{}
+		if d.ask(patience, func() { released = d.takeBack(m) }) != nil {
+			return false
+		}
+		if released == nil {
+			return true
+		}
+		select {
+		case <-released:
+		case <-patience.Done():
+			return false
+		}
 	}
-	o.busy[uid] = true
-	return true
 }
 
 // Resend sends what a finished message held to one site, as a message of its own: a copy is dropped into that site's

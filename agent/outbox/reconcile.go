@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
@@ -50,12 +48,10 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 			next = reconcileEvery
 		}
 		leftovers, err := o.reconcile(ctx)
-		if err == nil {
-			err = o.publishLeftovers(ctx, leftovers)
-		}
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
+		o.desk.tell(func() { o.desk.resume(leftovers) })
 	}
 }
 
@@ -96,15 +92,15 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 			}
 		}
 	}
-	o.wake()
+	o.desk.tell(o.desk.reconsider)
 	return leftovers, nil
 }
 
 // compareKnown brings one envelope's row up to what the hub knows of it. One whose state has changed since the hub was
 // asked is left alone: a sealer has published it meanwhile, and the answer is too old.
 func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k api.KnownEnvelope) (*sealed, error) {
-	if o.handled(k.Envelope) {
-		return nil, nil // a sealer of this process is at it
+	if o.desk.has(k.Envelope) {
+		return nil, nil
 	}
 	s := &sealed{}
 	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
@@ -158,20 +154,6 @@ func (o *Outbox) whole(s *sealed) bool {
 	defer dir.Close()
 	info, err := dir.Lstat(s.File)
 	return err == nil && info.IsRegular() && info.Size == s.Size
-}
-
-// publishLeftovers goes on with envelopes that were sealed into files before a crash.
-func (o *Outbox) publishLeftovers(ctx context.Context, leftovers []*sealed) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(largeSealers)
-	for _, s := range leftovers {
-		o.handle(s.ID, true)
-		g.Go(func() error {
-			defer o.handle(s.ID, false)
-			return o.publish(ctx, s)
-		})
-	}
-	return g.Wait()
 }
 
 // tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or the ledger was lost.

@@ -3,18 +3,25 @@ package outbox
 import (
 	"context"
 	"errors"
-	"sync"
+	"maps"
+	"slices"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/envelope"
 	"sealpost/hub/api"
+	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
-// blockedAgain is when an address that may not be sent to is asked for again without an event.
-const blockedAgain = 30 * time.Second
+const (
+	// blockedAgain is when an address that may not be sent to is asked for again without an event.
+	blockedAgain = 30 * time.Second
+	// maxAsking is how many routes are asked for at once.
+	maxAsking = 4
+)
 
 // decision is for whom an address is sealed now, or why nothing is sent to it.
 type decision struct {
@@ -22,59 +29,103 @@ type decision struct {
 	version    id.Hash
 	proposed   []id.Site // by the hub
 	recipients []envelope.Recipient
-	unknown    string    // for people: the address names what is no site, and never will lead anywhere
-	blocked    string    // for people; empty: send
-	since      time.Time // of the block
+	unknown    string    // for users: it names a site that does not exist
+	blocked    string    // for users; empty: send
 	until      time.Time // when a block is reconsidered
 	stale      bool      // the hub is another one, or an operator has approved something
 }
 
-// routes remembers decisions until something that they rest on changes.
+func (d *decision) isOpen() bool { return d.blocked == "" && d.unknown == "" }
+
+// routes remembers decisions until something that they rest on changes. It belongs to the desk.
 type routes struct {
-	o  *Outbox
-	mu sync.Mutex // guards by
-	by map[string]*decision
+	by     map[string]*decision
+	asking map[string]bool // addresses that are asked for; false: the answer will be outdated
+	pause  backoff.Backoff // while the hub gives no route
+	until  time.Time       // of the pause
 }
 
-func newRoutes(o *Outbox) *routes { return &routes{o: o, by: map[string]*decision{}} }
+func newRoutes() *routes {
+	return &routes{by: map[string]*decision{}, asking: map[string]bool{}, pause: linePause()}
+}
 
-// decide returns the decision for an address, asking the hub when none is remembered. An error is the line's or the
+// known returns the decision for an address; nil: the hub has to be asked.
+func (d *desk) known(address string) *decision {
+	r := d.routes.by[address]
+	if r == nil || r.stale || r.blocked != "" && !time.Now().Before(r.until) {
+		return nil
+	}
+	return r
+}
+
+// route returns the decision for an address. It returns nil while the hub is asked for it.
+func (d *desk) route(ctx context.Context, address string) *decision {
+	if r := d.known(address); r != nil {
+		return r
+	}
+	r := d.routes
+	now := time.Now()
+	if now.Before(r.until) {
+		d.wakeAt(r.until)
+		return nil
+	}
+	if _, already := r.asking[address]; already || len(r.asking) >= maxAsking {
+		return nil
+	}
+	r.asking[address] = true
+	sites := r.sites()
+	d.work(func() func() error {
+		answer, err := d.o.decide(ctx, address, sites)
+		return func() error { return d.decided(address, answer, err) }
+	})
+	return nil
+}
+
+// decided records the decision for an address. Any error but the ledger's is the line's or the
 // hub's, and heals.
-func (r *routes) decide(ctx context.Context, address string) (*decision, error) {
-	r.mu.Lock()
-	d := r.by[address]
-	r.mu.Unlock()
-	if d != nil && !d.stale && (d.blocked == "" || time.Now().Before(d.until)) {
-		return d, nil
+func (d *desk) decided(address string, answer *decision, err error) error {
+	r := d.routes
+	valid := r.asking[address]
+	delete(r.asking, address)
+	d.reconsider()
+	switch {
+	case errors.Is(err, errLedger) || errors.Is(err, context.Canceled):
+		return err
+	case err != nil:
+		wait := r.pause.Next()
+		if after := api.RetryAfter(err); after > 0 {
+			r.pause.Reset()
+			wait = after
+		}
+		r.until = time.Now().Add(wait)
+		d.o.log.Warn("the hub gives no route; trying again", "error", err)
+		return nil
+	case !valid:
+		return nil
 	}
-	fresh, err := r.ask(ctx, address)
-	if err != nil || fresh.unknown != "" {
-		return fresh, err // not remembered: a site of that name may be invited any time
-	}
-	if fresh.blocked != "" {
-		fresh.since, fresh.until = time.Now(), time.Now().Add(blockedAgain)
-		if d != nil && d.blocked == fresh.blocked {
-			fresh.since = d.since
-		} else {
-			r.o.log.Warn("waiting", "address", address, "reason", fresh.blocked)
+	r.pause.Reset()
+	if answer.blocked != "" {
+		answer.until = time.Now().Add(blockedAgain)
+		d.wakeAt(answer.until)
+		if before := r.by[address]; before == nil || before.blocked != answer.blocked {
+			d.o.log.Warn("waiting", "address", address, "reason", answer.blocked)
 		}
 	}
-	r.mu.Lock()
-	r.by[address] = fresh
-	r.mu.Unlock()
-	return fresh, nil
+	r.by[address] = answer
+	return nil
 }
 
-func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
+// decide asks the hub for the route of an address, and compares it with approvals and pins.
+func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*decision, error) {
 	a, err := id.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	d := &decision{address: a}
-	route, err := r.o.hub.Resolve(ctx, a)
+	route, err := o.hub.Resolve(ctx, a)
 	switch {
 	case errors.Is(err, api.ErrUnroutable):
-		return d, r.nobody(ctx, d)
+		return d, o.nobody(ctx, d, sites)
 	case errors.Is(err, api.ErrNotAllowed):
 		d.blocked = words.MayNotSend(a)
 		return d, nil
@@ -88,7 +139,7 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	for _, p := range route.Recipients {
 		d.proposed = append(d.proposed, p.Site)
 	}
-	d.recipients, err = r.o.trust.Decide(ctx, a, route)
+	d.recipients, err = o.trust.Decide(ctx, a, route)
 	var wait *trust.Waiting
 	if errors.As(err, &wait) {
 		d.blocked = wait.Reason
@@ -100,15 +151,16 @@ func (r *routes) ask(ctx context.Context, address string) (*decision, error) {
 	return d, nil
 }
 
-// isOfAddress reports whether the hub refuses one address, while it may answer for others: it leads to too many sites, or the hub
-// fails over it.
+// isOfAddress reports whether the hub refuses one address, while it may answer for others: it leads
+// to too many sites, or the hub fails over it.
 func isOfAddress(err error) bool {
 	var no *api.Error
 	if !errors.As(err, &no) {
 		return false
 	}
 	switch no.Code {
-	case api.CodeBusy, api.CodeFull, api.CodeUncertain, api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted:
+	case api.CodeBusy, api.CodeFull, api.CodeUncertain,
+		api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted:
 		return false
 	}
 	return true
@@ -116,26 +168,25 @@ func isOfAddress(err error) bool {
 
 // forget has the hub asked again for an address.
 func (r *routes) forget(address string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	delete(r.by, address)
+	if r.asking[address] {
+		r.asking[address] = false
+	}
 }
 
 // doubt has the hub asked again for all addresses. The sites to which they led are remembered.
 func (r *routes) doubt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for a, d := range r.by {
-		old := *d
-		old.stale = true
-		r.by[a] = &old
+	for _, d := range r.by {
+		d.stale = true
 	}
+	for a := range r.asking {
+		r.asking[a] = false
+	}
+	r.until = time.Time{}
 }
 
-// blocked lists why addresses are not sent to, for people.
+// blocked lists why addresses are not sent to.
 func (r *routes) blocked() map[string]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	why := map[string]string{}
 	for a, d := range r.by {
 		if d.blocked != "" && !d.stale {
@@ -143,4 +194,37 @@ func (r *routes) blocked() map[string]string {
 		}
 	}
 	return why
+}
+
+// sites lists the sites to which addresses lead.
+func (r *routes) sites() (list []id.Site) {
+	for _, d := range r.by {
+		list = append(list, d.proposed...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// sitesKnown lists the sites of which this one has heard: those to which its addresses lead, and
+// those it has a pin or an approval of.
+func (o *Outbox) sitesKnown(ctx context.Context, led []id.Site) ([]string, error) {
+	sites := map[string]bool{}
+	for _, s := range led {
+		sites[string(s)] = true
+	}
+	err := o.view(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			sites[string(p.Site)] = true
+		}
+		if err != nil {
+			return err
+		}
+		approved, err := tx.ApprovedSites()
+		for _, s := range approved {
+			sites[string(s)] = true
+		}
+		return err
+	})
+	return slices.Sorted(maps.Keys(sites)), err
 }

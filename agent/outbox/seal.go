@@ -19,6 +19,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/progress"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -34,6 +35,7 @@ type sealed struct {
 	content  *bytes.Buffer // of a small one; nil: it lies in a file
 	brought  atomic.Int64  // parts of a large one that this process has brought to the hub
 	fewer    int           // how often the number of its parts that go at once is halved
+	meter    *progress.Meter
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -45,45 +47,77 @@ func (s *sealed) free() {
 	}
 }
 
-// send seals the messages of a job and publishes the envelope. A message whose file cannot be sealed now leaves the job
-// with its reason, and the others go on without it. An error is the ledger's.
-func (o *Outbox) send(ctx context.Context, j job) error {
-	defer o.hold(j.messages, false)
-	s, err := o.seal(ctx, j.decision, j.messages)
-	switch {
-	case err == nil:
-		defer s.free()
-		defer o.handle(s.ID, false)
-		return o.publish(ctx, s)
-	case errors.Is(err, errLedger) || ctx.Err() != nil:
-		return err
-	case errors.Is(err, errElsewhere):
-		return o.sendRest(ctx, j)
-	case len(j.messages) == 1:
-		return o.setAside(ctx, j.messages[0], err)
-	}
-	return o.sendReadable(ctx, j)
+// retry is what is left to do of a job that has ended.
+type retry struct {
+	batches [][]ledger.Outgoing // each is tried again
+	noRoom  bool                // to seal its one message
+	waiting bool                // its messages wait in the ledger again
 }
 
-// sendReadable goes on when a job could not be sealed as a whole: without those that cannot be read, or, where all can and
-// one of them spoils it for the others all the same, with each alone.
-func (o *Outbox) sendReadable(ctx context.Context, j job) error {
+// send seals the messages of a job and publishes the envelope. A message whose file cannot be sealed now is set aside with its
+// reason, and the others are tried again without it. An error is the ledger's.
+func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
+	s := j.sealed
+	if s == nil {
+		if s, err = o.seal(ctx, j); err != nil {
+			return o.unsealed(ctx, j, err)
+		}
+		defer s.free()
+	}
+	again.waiting, err = o.publish(ctx, s)
+	return again, err
+}
+
+// unsealed decides what becomes of a job that could not be sealed as a whole: it is tried again without the messages that cannot
+// be read or do not wait any more. Where all can be read and one of them spoils it for the others, each is tried alone.
+func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry, err error) {
+	var full *noRoom
+	switch {
+	case errors.Is(cause, errLedger) || ctx.Err() != nil:
+		return again, cause
+	case errors.Is(cause, errElsewhere):
+		left, err := o.stillWaiting(ctx, j.messages)
+		if len(left) > 0 && len(left) < len(j.messages) {
+			again.batches = [][]ledger.Outgoing{left}
+		}
+		return again, err
+	case errors.As(cause, &full):
+		again.noRoom = true
+		return again, o.explainNoRoom(ctx, j.messages[0], full.says)
+	case len(j.messages) == 1:
+		return again, o.setAside(ctx, j.messages[0], cause)
+	}
 	good, err := o.readable(ctx, j.messages)
-	if err != nil {
-		return err
+	if len(good) < len(j.messages) && len(good) > 0 {
+		again.batches = [][]ledger.Outgoing{good}
+		return again, err
 	}
-	if len(good) < len(j.messages) {
-		if len(good) > 0 {
-			err = o.send(ctx, job{j.decision, good})
+	for i := range good {
+		again.batches = append(again.batches, good[i:i+1])
+	}
+	return again, err
+}
+
+// errElsewhere says that a message does not wait to be sealed any more: it was recalled, or its file was changed. What was sealed
+// of it goes nowhere.
+var errElsewhere = errors.New("not waiting")
+
+// stillWaiting returns the messages of a list that the ledger has as they were read.
+func (o *Outbox) stillWaiting(ctx context.Context, list []ledger.Outgoing) (left []ledger.Outgoing, err error) {
+	err = o.view(ctx, func(tx *ledger.Tx) error {
+		left = nil
+		for _, m := range list {
+			now, err := tx.Message(string(m.UID))
+			if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
+			if err == nil && now.State == m.State && same(now.Source, m.Source) {
+				left = append(left, m)
+			}
 		}
-		return err
-	}
-	for _, m := range good {
-		if err := o.send(ctx, job{j.decision, []ledger.Outgoing{m}}); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
+	return left, err
 }
 
 // readable drops files that are gone, changed or unreadable from a list, and records why.
@@ -103,9 +137,17 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 		if err := o.setAside(ctx, m, err); err != nil {
 			return nil, err
 		}
-		o.hold([]ledger.Outgoing{m}, false) // the others may take long
 	}
 	return good, nil
+}
+
+// explainNoRoom records why a message waits that there is no room to seal.
+func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, reason string) error {
+	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		_, err := tx.Advance(m.UID, m.State, ledger.Taken, reason)
+		return err
+	})
 }
 
 // setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
@@ -123,12 +165,8 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 		}
 	}
 	reason := words.UnreadableNow(plain(cause))
-	var full *noRoom
-	switch {
-	case errors.Is(cause, errChanged) || errors.Is(cause, envelope.ErrSourceChanged):
+	if errors.Is(cause, errChanged) || errors.Is(cause, envelope.ErrSourceChanged) {
 		reason = words.ChangedAgain
-	case errors.As(cause, &full):
-		reason = full.says
 	}
 	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -139,9 +177,10 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 
 // seal makes one envelope: in memory when it is small, otherwise in a file that is durable before it is recorded. What
 // was sealed is what was claimed: the sources are compared again afterwards.
-func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) (*sealed, error) {
+func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
+	d, list := j.decision, j.messages
 	s := &sealed{address: d.address, messages: list}
-	s.ID, s.Address, s.RouteVersion, s.Sealed = id.Random128[id.Envelope](), d.address.String(), d.version, time.Now().UTC()
+	s.ID, s.Address, s.RouteVersion, s.Sealed = j.envelope, d.address.String(), d.version, time.Now().UTC()
 	for _, r := range d.recipients {
 		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site, Key: statement.RecipientKeyHash(r.Key)})
 	}
@@ -163,14 +202,12 @@ func (o *Outbox) seal(ctx context.Context, d *decision, list []ledger.Outgoing) 
 	}
 	if err == nil {
 		s.Size, s.CRC32C = out.Size, out.CRC32C
-		o.handle(s.ID, true) // before it can be seen in the ledger
 		err = o.record(ctx, s, out.Digests)
 	}
 	if list[0].Folder {
 		err = errors.Join(err, o.dropTree(ctx, list[0].UID))
 	}
 	if err != nil {
-		o.handle(s.ID, false)
 		s.free()
 		o.removeSealed(s.ID, s.File)
 		return nil, err

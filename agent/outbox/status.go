@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -72,7 +71,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		t.mu.Unlock()
 		s.Trays = append(s.Trays, one)
 	}
-	s.Blocked, s.Uploads = o.blocked(), o.uploads()
+	s.Blocked, s.Uploads = o.blocked(ctx), o.uploads(ctx)
 	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
 		if err := s.count(tx); err != nil {
 			return err
@@ -97,17 +96,6 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 
 func newStanding() Standing {
 	return Standing{Counts: map[ledger.State]int64{}, Queued: map[string]int64{}, Blocked: map[string]string{}, NotTaken: map[string]string{}}
-}
-
-func (o *Outbox) uploads() (list []Upload) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for e, p := range o.progress {
-		now := p.State(time.Now())
-		list = append(list, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: int64(now.Left.Seconds())})
-	}
-	slices.SortFunc(list, func(a, b Upload) int { return strings.Compare(string(a.Envelope), string(b.Envelope)) })
-	return list
 }
 
 func (s *Status) tray(name string) *TrayStatus {

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,12 +19,12 @@ const maxNear = 3
 // nobody says what becomes of an address that leads nowhere. A routing key waits until somebody is bound to it. A direct
 // address is given up when it names a site that nobody has heard of, and waits when this site knows them all: then the hub
 // is a new one, or has removed a site. All that is asked of the hub is what every sender may: whether a name receives.
-func (r *routes) nobody(ctx context.Context, d *decision) error {
+func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	if d.address.RoutingKey != "" {
 		d.blocked = words.NobodyReceives(d.address)
 		return nil
 	}
-	known, err := r.known(ctx)
+	known, err := o.sitesKnown(ctx, led)
 	if err != nil {
 		return err
 	}
@@ -34,10 +33,10 @@ func (r *routes) nobody(ctx context.Context, d *decision) error {
 		if slices.Contains(known, string(site)) {
 			continue
 		}
-		_, err := r.o.hub.Resolve(ctx, id.Address{To: []id.Site{site}})
+		_, err := o.hub.Resolve(ctx, id.Address{To: []id.Site{site}})
 		switch {
 		case errors.Is(err, api.ErrUnroutable):
-			strays = append(strays, words.Stray{Name: site, Self: site == r.o.site, Near: nearest.Names(string(site), known, maxNear)})
+			strays = append(strays, words.Stray{Name: site, Self: site == o.site, Near: nearest.Names(string(site), known, maxNear)})
 		case err != nil:
 			return err
 		}
@@ -50,38 +49,8 @@ func (r *routes) nobody(ctx context.Context, d *decision) error {
 	return nil
 }
 
-// known lists the sites that this one has heard of, in order: those it has a pin or an approval of, and those that its
-// addresses lead to.
-func (r *routes) known(ctx context.Context) ([]string, error) {
-	sites := map[string]bool{}
-	r.mu.Lock()
-	for _, d := range r.by {
-		for _, s := range d.proposed {
-			sites[string(s)] = true
-		}
-	}
-	r.mu.Unlock()
-	err := r.o.view(ctx, func(tx *ledger.Tx) error {
-		pins, err := tx.Pins()
-		for _, p := range pins {
-			sites[string(p.Site)] = true
-		}
-		if err != nil {
-			return err
-		}
-		approved, err := tx.ApprovedSites()
-		for _, s := range approved {
-			sites[string(s)] = true
-		}
-		return err
-	})
-	return slices.Sorted(maps.Keys(sites)), err
-}
-
 // giveUp ends messages of which nothing was sent, and never will be.
 func (o *Outbox) giveUp(ctx context.Context, list []ledger.Outgoing, reason string) error {
-	o.hold(list, true)
-	defer o.hold(list, false)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range list {
 			if err := tx.Fail(m.UID, reason, time.Now()); err != nil {

@@ -38,14 +38,16 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		log := &tries{Handler: slog.DiscardHandler}
-		o := &Outbox{log: slog.New(enabled{log}), stumbles: map[string]string{},
-			hub: api.NewClient(api.ClientOptions{Hubs: []string{nobody}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})}
+		client := api.NewClient(api.ClientOptions{Hubs: []string{nobody}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})
+		o := &Outbox{log: slog.New(enabled{log}), hub: client}
+		o.desk = newDesk(o)
+		close(o.desk.ended)
 		s := &sealed{content: bytes.NewBufferString("ciphertext")}
 		s.ID, s.Size = id.Random128[id.Envelope](), 10
 		ctx, cancel := context.WithTimeout(t.Context(), week)
 		defer cancel()
 		goroutines := runtime.NumGoroutine()
-		if err := o.publish(ctx, s); err != nil {
+		if _, err := o.publish(ctx, s); err != nil {
 			t.Fatal(err)
 		}
 		gaps := make([]time.Duration, 0, len(log.at))
@@ -62,7 +64,7 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 		if now := runtime.NumGoroutine(); now > goroutines+2 {
 			t.Errorf("%d goroutines became %d", goroutines, now)
 		}
-		o.hub.CloseIdle()
+		client.CloseIdle()
 	})
 }
 

@@ -1,0 +1,496 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/backoff"
+	"sealpost/internal/fault"
+	"sealpost/internal/id"
+	"sealpost/internal/progress"
+)
+
+// desk is the one owner of every message in hand, from its claim until the hub has it. The ledger
+// tells what a message has come to; the desk alone tells which worker has it. Its fields belong to
+// the goroutine of run. Workers are functions that share nothing with it: each hands back what run
+// does with its result. No commit is waited for here.
+type desk struct {
+	o         *Outbox
+	questions chan func()       // of other goroutines
+	arrivals  chan arrival      // of claims: taken while there is room
+	results   chan func() error // of workers
+	ended     chan struct{}     // closed when run has returned
+
+	workers   int // that have not handed back their results
+	connected bool
+	lanes     []*lane // of small messages, and of large ones and folders
+	routes    *routes
+	inHand    map[id.UID]holder
+	waiters   map[id.UID][]chan struct{}      // for messages to be released
+	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
+	refusals  map[string]string               // why the hub takes nothing for an address
+	resting   []rest                          // there is no room to seal them; oldest first
+	wake      time.Time                       // when to look again without any event
+}
+
+// holder says who has a message in hand.
+type holder int
+
+const (
+	byClaim    holder = iota + 1 // a claim, or its recovery
+	byLane                       // it waits for a sealer
+	byWorker                     // one seals, publishes or ends it
+	byRest                       // it waits for room to seal it
+	byQuestion                   // such as a recall
+)
+
+// rest is a message that is not tried again before a time.
+type rest struct {
+	message ledger.Outgoing
+	until   time.Time
+}
+
+const (
+	// maxQueued is how many messages wait at the desk for a sealer. Further ones wait in the
+	// ledger.
+	maxQueued = 2 * smallSealers * envelopeMost
+	// queuedFor is how long a message waits at the desk for a sealer. It is longer than a busy lane
+	// needs for an envelope.
+	queuedFor = time.Second
+	// maxResting is how many messages rest. While there are as many, no large one is taken from the
+	// ledger.
+	maxResting = 64
+	restFor    = 30 * time.Second
+)
+
+func newDesk(o *Outbox) *desk {
+	return &desk{
+		o:         o,
+		questions: make(chan func()),
+		arrivals:  make(chan arrival),
+		results:   make(chan func() error),
+		ended:     make(chan struct{}),
+		lanes:     []*lane{newLane(true, smallSealers), newLane(false, largeSealers)},
+		routes:    newRoutes(),
+		inHand:    map[id.UID]holder{},
+		waiters:   map[id.UID][]chan struct{}{},
+		envelopes: map[id.Envelope]*progress.Meter{},
+		refusals:  map[string]string{},
+	}
+}
+
+// run works until the context ends or the ledger fails, and returns when its workers have.
+func (d *desk) run(ctx context.Context) (err error) {
+	defer close(d.ended)
+	outer := ctx
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for err == nil && ctx.Err() == nil {
+		if err = d.dispatch(ctx); err != nil {
+			break
+		}
+		timer.Reset(time.Until(d.wake))
+		arrivals := d.arrivals
+		if !d.hasRoom() {
+			arrivals = nil
+		}
+		select {
+		case <-ctx.Done():
+		case a := <-arrivals:
+			a.taken <- d.enqueue(a.messages)
+		case result := <-d.results:
+			d.workers--
+			err = result()
+		case question := <-d.questions:
+			question()
+		case <-timer.C:
+			d.look(time.Now())
+		}
+	}
+	stop()
+	for d.workers > 0 {
+		select {
+		case result := <-d.results:
+			d.workers--
+			err = errors.Join(err, result())
+		case question := <-d.questions:
+			question()
+		}
+	}
+	return ignoreCancel(outer, err)
+}
+
+// work runs do on a goroutine of its own, and what do returns at the desk.
+func (d *desk) work(do func() func() error) {
+	d.workers++
+	go func() { d.results <- do() }()
+}
+
+// ask runs a question at the desk and waits for it. It fails when the context ends, or the desk
+// has.
+func (d *desk) ask(ctx context.Context, question func()) error {
+	done := make(chan struct{})
+	select {
+	case d.questions <- func() { question(); close(done) }:
+		<-done
+		return nil
+	case <-d.ended:
+		return context.Canceled
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tell is ask without an answer: when the desk has ended, nothing is in hand any more.
+func (d *desk) tell(question func()) {
+	d.ask(context.Background(), question) //nolint:errcheck // see above
+}
+
+// look goes through what waits for a time.
+func (d *desk) look(now time.Time) {
+	d.wake = now.Add(blockedAgain)
+	for len(d.resting) > 0 && !d.resting[0].until.After(now) {
+		d.endRest()
+	}
+	if len(d.resting) > 0 {
+		d.wakeAt(d.resting[0].until)
+	}
+	for _, l := range d.lanes {
+		if len(l.queue) > 0 {
+			d.wakeAt(l.queue[0].until)
+		}
+	}
+	d.reconsider()
+}
+
+func (d *desk) wakeAt(t time.Time) {
+	if t.Before(d.wake) {
+		d.wake = t
+	}
+}
+
+// reconsider makes every lane look into the ledger again, from the beginning.
+func (d *desk) reconsider() {
+	for _, l := range d.lanes {
+		l.more = true
+		clear(l.passed)
+	}
+}
+
+// open lets messages be sealed: the hub has said which envelopes it has.
+func (d *desk) open() {
+	d.connected = true
+	d.reconsider()
+}
+
+// hold reserves messages.
+func (d *desk) hold(list []ledger.Outgoing, by holder) {
+	for _, m := range list {
+		d.inHand[m.UID] = by
+	}
+}
+
+// free gives messages back to the ledger.
+func (d *desk) free(list []ledger.Outgoing) {
+	for _, m := range list {
+		delete(d.inHand, m.UID)
+		for _, waiter := range d.waiters[m.UID] {
+			close(waiter)
+		}
+		delete(d.waiters, m.UID)
+	}
+}
+
+// holdFree reserves those of a list that are free.
+func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoing) {
+	for _, m := range list {
+		if d.inHand[m.UID] == 0 {
+			held = append(held, m)
+		}
+	}
+	d.hold(held, by)
+	return held
+}
+
+// freeOf returns those of a list that are free.
+func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
+	d.tell(func() {
+		for _, m := range list {
+			if d.inHand[m.UID] == 0 {
+				free = append(free, m)
+			}
+		}
+	})
+	return free
+}
+
+// takeBack reserves a message that no worker has, for a recall. Otherwise it returns a channel that
+// is closed when the message is released.
+func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
+	switch d.inHand[m.UID] {
+	case 0:
+	case byLane:
+		for _, l := range d.lanes {
+			l.remove(m.UID)
+		}
+	case byRest:
+		isIt := func(r rest) bool { return r.message.UID == m.UID }
+		d.resting = slices.DeleteFunc(d.resting, isIt)
+	default:
+		waiter := make(chan struct{})
+		d.waiters[m.UID] = append(d.waiters[m.UID], waiter)
+		return waiter
+	}
+	d.inHand[m.UID] = byQuestion
+	return nil
+}
+
+// rest lets a message wait until there may be room to seal it.
+func (d *desk) rest(m ledger.Outgoing) {
+	until := time.Now().Add(restFor)
+	d.hold([]ledger.Outgoing{m}, byRest)
+	d.resting = append(d.resting, rest{m, until})
+	d.wakeAt(until)
+}
+
+// endRest lets the message be tried again that has rested longest.
+func (d *desk) endRest() {
+	if len(d.resting) == 0 {
+		return
+	}
+	d.free([]ledger.Outgoing{d.resting[0].message})
+	d.resting = d.resting[1:]
+	d.reconsider()
+}
+
+// arrival is messages of one folder that lie durably in sending/, and are claimed in the ledger.
+type arrival struct {
+	messages []ledger.Outgoing
+	taken    chan bool
+}
+
+// arrive gives small messages that were just claimed to their lane, and reports whether it has
+// them. To write that they wait, and to read it again, is a tenth of the work with small files.
+// They are not taken where older ones wait in the ledger, nor where no sealer gets free before the
+// context ends.
+func (d *desk) arrive(ctx context.Context, list []ledger.Outgoing) bool {
+	if alone(list[0]) || list[0].Due.After(time.Now()) {
+		return false
+	}
+	a := arrival{list, make(chan bool, 1)}
+	select {
+	case d.arrivals <- a:
+		return <-a.taken
+	case <-d.ended:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// hasRoom reports whether an arrival is answered at once.
+func (d *desk) hasRoom() bool {
+	l := d.lanes[0]
+	if l.more || !d.connected {
+		return true
+	}
+	n := 0
+	for _, b := range l.queue {
+		n += len(b.messages)
+	}
+	return n < maxQueued
+}
+
+// enqueue lets an arrival wait for a sealer, unless older messages wait in the ledger.
+func (d *desk) enqueue(list []ledger.Outgoing) bool {
+	l := d.lanes[0]
+	if !d.connected || l.more {
+		return false
+	}
+	now := time.Now()
+	l.queue = append(l.queue, batch{messages: list, until: now.Add(queuedFor)})
+	d.hold(list, byLane)
+	d.wakeAt(now.Add(queuedFor))
+	return true
+}
+
+// dispatch gives work to every worker that is free, and writes into the ledger what has waited here
+// for too long.
+func (d *desk) dispatch(ctx context.Context) error {
+	if !d.connected {
+		return nil
+	}
+	for _, l := range d.lanes {
+		for l.free > 0 {
+			j, err := d.next(ctx, l)
+			if err != nil {
+				return err
+			}
+			if j == nil {
+				break
+			}
+			d.start(ctx, l, *j)
+		}
+		d.giveBack(ctx, l.expired(time.Now()))
+	}
+	return nil
+}
+
+// start has a worker seal and publish a job.
+func (d *desk) start(ctx context.Context, l *lane, j job) {
+	l.free--
+	d.hold(j.messages, byWorker)
+	d.envelopes[j.envelope] = nil
+	d.work(func() func() error {
+		again, err := d.o.send(ctx, j)
+		return func() error { return d.sent(l, j, again, err) }
+	})
+}
+
+// sent ends a job.
+func (d *desk) sent(l *lane, j job, again retry, err error) error {
+	l.free++
+	delete(d.envelopes, j.envelope)
+	d.free(j.messages)
+	for _, list := range again.batches {
+		d.hold(list, byLane)
+		l.retries = append(l.retries, list)
+	}
+	switch {
+	case again.noRoom:
+		d.rest(j.messages[0])
+	case !l.small:
+		d.endRest() // there may be room now
+	}
+	if again.waiting {
+		d.reconsider()
+	}
+	return err
+}
+
+// giveBack writes into the ledger that messages wait.
+func (d *desk) giveBack(ctx context.Context, list []ledger.Outgoing) {
+	if len(list) == 0 {
+		return
+	}
+	d.hold(list, byWorker)
+	d.work(func() func() error {
+		err := d.o.take(ctx, list)
+		return func() error {
+			d.free(list)
+			d.reconsider()
+			return err
+		}
+	})
+}
+
+// giveUp ends messages that can never be sent.
+func (d *desk) giveUp(ctx context.Context, list []ledger.Outgoing, reason string) {
+	d.hold(list, byWorker)
+	d.work(func() func() error {
+		err := d.o.giveUp(ctx, list, reason)
+		return func() error {
+			d.free(list)
+			d.reconsider()
+			return err
+		}
+	})
+}
+
+// resume publishes envelopes that were sealed into files before a crash.
+func (d *desk) resume(leftovers []*sealed) {
+	l := d.lanes[1]
+	for _, s := range leftovers {
+		if _, there := d.envelopes[s.ID]; there {
+			continue
+		}
+		d.envelopes[s.ID] = nil
+		d.hold(s.messages, byLane)
+		l.leftovers = append(l.leftovers, s)
+	}
+}
+
+// blocked lists the addresses to which nothing is sent for now, and why.
+func (o *Outbox) blocked(ctx context.Context) (why map[string]string) {
+	o.desk.ask(ctx, func() { //nolint:errcheck // then nothing is in hand
+		why = o.desk.routes.blocked()
+		maps.Copy(why, o.desk.refusals)
+	})
+	return why
+}
+
+// uploads lists the large envelopes under way.
+func (o *Outbox) uploads(ctx context.Context) (list []Upload) {
+	o.desk.ask(ctx, func() { //nolint:errcheck // the same
+		for e, p := range o.desk.envelopes {
+			if p == nil {
+				continue
+			}
+			now := p.State(time.Now())
+			left := int64(now.Left.Seconds())
+			list = append(list, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: left})
+		}
+	})
+	slices.SortFunc(list, func(a, b Upload) int { return cmp.Compare(a.Envelope, b.Envelope) })
+	return list
+}
+
+// has reports whether a worker of this process has an envelope.
+func (d *desk) has(e id.Envelope) (there bool) {
+	d.tell(func() { _, there = d.envelopes[e] })
+	return there
+}
+
+// refuse notes why the hub takes nothing for an address for now; empty: it does.
+func (d *desk) refuse(address, why string) {
+	d.tell(func() {
+		if d.refusals[address] = why; why == "" {
+			delete(d.refusals, address)
+		}
+	})
+}
+
+// measure shows the progress of an upload.
+func (d *desk) measure(e id.Envelope, p *progress.Meter) {
+	d.tell(func() {
+		if _, there := d.envelopes[e]; there {
+			d.envelopes[e] = p
+		}
+	})
+}
+
+// release gives messages back that a claim, or a question, had.
+func (d *desk) release(list ...ledger.Outgoing) {
+	if len(list) > 0 {
+		d.tell(func() { d.free(list) })
+	}
+}
+
+// take writes that messages wait in the ledger to be sealed: they lie durably in sending/.
+func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
+	if len(list) == 0 {
+		return nil
+	}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Take(seqs(list))
+		for _, m := range list {
+			if reason := stillTrue(m.Reason); err == nil && reason != "" {
+				err = tx.Explain(m.UID, reason)
+			}
+		}
+		return err
+	})
+	fault.Point("outbox-taken")
+	return err
+}
+
+// linePause spaces out questions for routes while the hub gives none.
+func linePause() backoff.Backoff {
+	return backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+}

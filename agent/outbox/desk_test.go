@@ -1,0 +1,166 @@
+package outbox
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/id"
+)
+
+// routed lets the desk seal, for one centre, what waits for an address.
+func (s *sealer) routed(addresses ...string) {
+	route := s.route()
+	s.desk.tell(func() {
+		for _, a := range addresses {
+			s.desk.routes.by[a] = route
+		}
+		s.desk.open()
+	})
+}
+
+// eventually waits for the desk, which has to come to it by itself.
+func (s *sealer) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("it did not happen: %s", what)
+		}
+	}
+}
+
+// busy leaves no sealer free.
+func (s *sealer) busy() {
+	s.desk.tell(func() {
+		for _, l := range s.desk.lanes {
+			l.free, l.more = 0, false
+		}
+	})
+}
+
+func (s *sealer) idle() {
+	s.desk.tell(func() { s.desk.lanes[0].free, s.desk.lanes[1].free = smallSealers, largeSealers })
+}
+
+// TestWhatWasJustClaimedIsSealedAtOnce seals messages without a row that says that they wait,
+// unless others wait before them.
+func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
+	s := newSealer(t)
+	before := s.taken("before the hub is known")[0]
+	if s.state(before) != ledger.Taken {
+		t.Errorf("before the hub is known it is %s", s.state(before))
+	}
+	s.routed(before.Address)
+	s.eventually("it is sealed", func() bool { return s.state(before) == ledger.Sealed })
+	m := s.taken("a sealer is free")[0]
+	s.eventually("it is sealed", func() bool { return s.state(m) == ledger.Sealed })
+
+	s.busy()
+	held := s.taken("no sealer is free")[0]
+	if s.state(held) != ledger.Claimed || !s.held(held.UID) {
+		t.Errorf("it is %s, in hand %t", s.state(held), s.held(held.UID))
+	}
+	if _, err := s.Recall(t.Context(), string(held.ID)); err != nil || s.state(held) != ledger.Failed {
+		t.Errorf("it cannot be recalled while it waits for a sealer: %s, %v", s.state(held), err)
+	}
+	late := s.taken("none gets free")[0]
+	s.eventually("it waits in the ledger", func() bool { return s.state(late) == ledger.Taken && !s.held(late.UID) })
+	if next := s.taken("behind it")[0]; s.state(next) != ledger.Taken {
+		t.Errorf("behind others it is %s", s.state(next))
+	}
+	s.idle()
+	s.eventually("all are sealed", func() bool { return s.state(late) == ledger.Sealed })
+
+	s.tray.Hold = time.Hour
+	if kept := s.taken("what is held")[0]; s.state(kept) != ledger.Taken {
+		t.Errorf("a message that is held is %s", s.state(kept))
+	}
+}
+
+// TestWhatMayNotBeSentWaitsInTheLedger queues messages for an address that is blocked, and lets
+// another one pass.
+func TestWhatMayNotBeSentWaitsInTheLedger(t *testing.T) {
+	s := newSealer(t)
+	s.desk.tell(func() {
+		s.desk.routes.by["fl-lab.dat"] = &decision{blocked: "too many sites", until: time.Now().Add(time.Hour)}
+	})
+	s.routed("fl-lab.seq")
+	m := s.taken("blocked")[0]
+	s.eventually("it waits in the ledger", func() bool { return s.state(m) == ledger.Taken && !s.held(m.UID) })
+	s.tray.Address = id.Address{RoutingKey: "fl-lab.seq"}
+	other := s.taken("sorted behind")[0]
+	s.eventually("the other is sealed", func() bool { return s.state(other) == ledger.Sealed })
+	if s.state(m) != ledger.Taken {
+		t.Errorf("it is %s", s.state(m))
+	}
+}
+
+// TestWhatThereIsNoRoomToSealRests tries it again after a while, however many there are, and lets
+// it be recalled meanwhile.
+func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
+	s := newSealer(t)
+	var list []ledger.Outgoing
+	for _, name := range []string{"a", "b", "c"} {
+		list = append(list, s.taken(name)...)
+	}
+	s.desk.tell(func() {
+		for _, m := range list {
+			s.desk.sent(s.desk.lanes[1], job{messages: []ledger.Outgoing{m}}, retry{noRoom: true}, nil)
+		}
+	})
+	s.routed(list[0].Address)
+	probe := s.taken("it can be sealed")[0]
+	s.eventually("another is sealed", func() bool { return s.state(probe) == ledger.Sealed })
+	for _, m := range list {
+		if s.state(m) != ledger.Taken || !s.held(m.UID) {
+			t.Errorf("%s is %s, in hand %t", m.Name, s.state(m), s.held(m.UID))
+		}
+	}
+	if _, err := s.Recall(t.Context(), string(list[0].ID)); err != nil {
+		t.Errorf("it cannot be recalled: %v", err)
+	}
+	s.desk.tell(func() { s.desk.look(time.Now().Add(2 * restFor)) })
+	s.eventually("it is tried again", func() bool { return s.state(list[1]) == ledger.Sealed && s.state(list[2]) == ledger.Sealed })
+}
+
+// TestOneMessageThatCannotBeSealedHoldsUpNoOther sets the one aside, and seals those that were read
+// with it.
+func TestOneMessageThatCannotBeSealedHoldsUpNoOther(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "changed", "b")
+	if err := os.WriteFile(s.at(sourceAt(list[1])), []byte("something longer than it was"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.routed(list[0].Address)
+	s.eventually("the others are sealed", func() bool { return s.state(list[0]) == ledger.Sealed && s.state(list[2]) == ledger.Sealed })
+	s.eventually("it waits to be looked at", func() bool { return s.state(list[1]) == ledger.Claimed && !s.held(list[1].UID) })
+}
+
+// TestTheDeskEndsWithItsWorkers leaves no worker behind, and answers no question afterwards.
+func TestTheDeskEndsWithItsWorkers(t *testing.T) {
+	s := newSealer(t)
+	s.taken("a")
+	d := newDesk(s.Outbox)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(ctx) }()
+	d.tell(func() {
+		d.work(func() func() error {
+			<-ctx.Done()
+			return func() error { return ctx.Err() }
+		})
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := d.ask(t.Context(), func() { t.Error("it is answered") }); err == nil {
+		t.Error("it does not say that it has ended")
+	}
+	if left, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder)); err != nil || len(left) > 0 {
+		t.Errorf("sealed files: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,74 @@
+package outbox
+
+import (
+	"strings"
+
+	"sealpost/agent/ledger"
+	"sealpost/hub/api"
+)
+
+// envelopeMost is how many messages an envelope has at most.
+const envelopeMost = api.MaxMessages
+
+// room is what is left in one envelope.
+type room struct {
+	messages int
+	bytes    int64
+}
+
+// newRoom leaves what an envelope holds besides its messages: the keys, the signature, the ends,
+// and what encryption adds.
+func newRoom(recipients int) *room {
+	return &room{bytes: api.SmallSize - 20<<10 - int64(recipients)*2<<10}
+}
+
+// take says whether a message has room; the first one always has.
+func (r *room) take(m ledger.Outgoing) bool {
+	r.messages++
+	r.bytes -= estimate(m)
+	return r.messages == 1 || (r.messages <= api.MaxMessages && r.bytes >= 0)
+}
+
+// fitting cuts a list off where an envelope for so many recipients is full, and not within a folder
+// that would fit into another: what is answered together is moved as a whole.
+func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
+	room := newRoom(recipients)
+	for i, m := range list {
+		if room.take(m) {
+			continue
+		}
+		whole := i
+		for whole > 0 && list[whole-1].SharesFolder(m) {
+			whole--
+		}
+		if whole > 0 {
+			return list[:whole]
+		}
+		return list[:i]
+	}
+	return list
+}
+
+// estimate is an upper bound of what one file needs in an envelope's plaintext: its header, its
+// content, its lines in message.json, and a PAX header if its path is long or not plain.
+func estimate(m ledger.Outgoing) int64 {
+	const block, line = 512, 384
+	name := int64(len(m.Name))
+	size := block + blocks(m.Source.Size) + line + name
+	if name > 80 || !plainName(m.Name) {
+		size += 2*block + blocks(name+64) + 5*name // JSON may write six bytes for one
+	}
+	return size
+}
+
+func blocks(n int64) int64 { return (n + 511) / 512 * 512 }
+
+// plainName says that a name is the same in JSON and in a tar header.
+func plainName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < 0x20 || c >= 0x7f || strings.IndexByte(`"\<>&`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
