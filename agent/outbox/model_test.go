@@ -1,0 +1,337 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"pgregory.net/rapid"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// modelHub is a hub in memory. It ends the life of an outbox at the call that a test names, before
+// or after its effect.
+type modelHub struct {
+	route api.Route
+
+	mu          sync.Mutex // guards what follows
+	incarnation id.Incarnation
+	published   map[id.Envelope]api.PublishRequest
+	parts       map[id.Envelope]map[int]bool
+	calls       int
+	dieAt       int // the number of a call; 0: none
+	before      bool
+	die         func()
+}
+
+var errCut = errors.New("the line is cut")
+
+// call runs the effect of a call, unless the outbox dies before it.
+func (h *modelHub) call(ctx context.Context, effect func() error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls++
+	dies := h.dieAt != 0 && h.calls >= h.dieAt
+	if dies {
+		h.die()
+	}
+	if dies && h.before || ctx.Err() != nil && !dies {
+		return errCut
+	}
+	err := effect()
+	if dies {
+		return errCut
+	}
+	return err
+}
+
+func (h *modelHub) Resolve(ctx context.Context, a id.Address) (api.Route, error) {
+	return h.route, h.call(ctx, func() error { return nil })
+}
+
+func (h *modelHub) OpenUpload(ctx context.Context, in api.UploadRequest) (s api.UploadState, err error) {
+	err = h.call(ctx, func() error {
+		for part := range in.CRC32C {
+			if !h.parts[in.Envelope][part] {
+				s.Missing = append(s.Missing, part)
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+func (h *modelHub) PutPart(ctx context.Context, e id.Envelope, part int, r io.Reader, size int64) error {
+	if n, err := io.Copy(io.Discard, r); err != nil || n != size {
+		return fmt.Errorf("part %d has %d bytes, not %d: %w", part, n, size, err)
+	}
+	return h.call(ctx, func() error {
+		if h.parts[e] == nil {
+			h.parts[e] = map[int]bool{}
+		}
+		h.parts[e][part] = true
+		return nil
+	})
+}
+
+func (h *modelHub) AbortUpload(ctx context.Context, e id.Envelope) error {
+	return h.call(ctx, func() error { delete(h.parts, e); return nil })
+}
+
+func (h *modelHub) Publish(ctx context.Context, in api.PublishRequest, content []byte) (p api.Published, err error) {
+	err = h.call(ctx, func() error {
+		if in.Size > api.SmallSize && len(h.parts[in.Envelope]) < len(in.CRC32C) {
+			return &api.Error{Code: api.CodeUnstaged}
+		}
+		h.published[in.Envelope] = in
+		p = h.promise()
+		return nil
+	})
+	return p, err
+}
+
+func (h *modelHub) promise() api.Published {
+	return api.Published{Incarnation: h.incarnation, Sequence: 1, Spooled: time.Now()}
+}
+
+func (h *modelHub) Known(ctx context.Context, list []id.Envelope) (known []api.KnownEnvelope, err error) {
+	err = h.call(ctx, func() error {
+		for _, e := range list {
+			k := api.KnownEnvelope{Envelope: e, State: api.StateUnknown}
+			if _, there := h.published[e]; there {
+				p := h.promise()
+				k.State, k.Published = api.StateWaiting, &p
+			}
+			known = append(known, k)
+		}
+		return nil
+	})
+	return known, err
+}
+
+func (h *modelHub) Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error) {
+	<-ctx.Done()
+	return api.EventsAnswer{}, ctx.Err()
+}
+
+// forget makes it another hub, which has nothing.
+func (h *modelHub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.incarnation = id.Random128[id.Incarnation]()
+	h.published, h.parts = map[id.Envelope]api.PublishRequest{}, map[id.Envelope]map[int]bool{}
+}
+
+// model is an outbox that dies and is made again from its ledger and its files, and what must
+// become of what was dropped.
+type model struct {
+	t       *rapid.T
+	dir     string
+	options Options
+	hub     *modelHub
+	dropped map[string]bool // names; false: recalled
+}
+
+// lives lets the outbox work until a call of the hub ends it, or until holds. It reports whether it
+// held.
+func (m *model) lives(dieAt int, before bool, during func(*Outbox), holds func() bool) bool {
+	m.t.Helper()
+	ctx, die := context.WithCancel(context.Background())
+	defer die()
+	m.hub.mu.Lock()
+	m.hub.calls, m.hub.dieAt, m.hub.before, m.hub.die = 0, dieAt, before, die
+	m.hub.mu.Unlock()
+	o, err := New(m.options)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(ctx) }()
+	o.HubIsNew(m.hub.incarnation)
+	during(o)
+	held := false
+	for deadline := time.Now().Add(time.Minute); !held && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if held = holds(); time.Now().After(deadline) {
+			m.t.Fatalf("it comes to no end: %s", m.rows())
+		}
+	}
+	die()
+	if err := <-ended; err != nil {
+		m.t.Fatalf("it fails: %v", err)
+	}
+	return held
+}
+
+func (m *model) list() (list []ledger.Outgoing) {
+	err := m.options.Ledger.View(context.Background(), func(tx *ledger.Tx) (err error) { list, err = tx.Latest(1000); return err })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return list
+}
+
+func (m *model) rows() (text string) {
+	for _, r := range m.list() {
+		text += fmt.Sprintf("\n%s %s %s %q", r.Name, r.State, r.Envelope, r.Reason)
+	}
+	return text
+}
+
+// isSent reports whether everything that was dropped is at the hub, or recalled.
+func (m *model) isSent() bool {
+	list := m.list()
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	for _, r := range list {
+		_, there := m.hub.published[r.Envelope]
+		if !(r.State == ledger.Published && there) && !(r.State == ledger.Failed && r.Filed) {
+			return false
+		}
+	}
+	return len(list) == len(m.dropped)
+}
+
+// check compares the hub with what was dropped: each message once, in one envelope, and no recalled
+// one.
+func (m *model) check() {
+	m.hub.mu.Lock()
+	defer m.hub.mu.Unlock()
+	copies := map[id.UID]int{}
+	for _, p := range m.hub.published {
+		for _, one := range p.Messages {
+			copies[one.UID]++
+		}
+	}
+	for _, r := range m.list() {
+		want := 1
+		if r.State == ledger.Failed {
+			want = 0
+		}
+		if _, known := m.dropped[r.Name]; !known || copies[r.UID] != want {
+			m.t.Errorf("%s is %s, and %d times at the hub", r.Name, r.State, copies[r.UID])
+		}
+		delete(copies, r.UID)
+	}
+	if len(copies) > 0 {
+		m.t.Errorf("at the hub and in no row: %v", copies)
+	}
+	if left, err := os.ReadDir(filepath.Join(m.dir, "outbox")); err != nil || len(left) > 0 {
+		m.t.Errorf("left in outbox: %v, %v", left, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(m.dir, "state", sealedFolder)); err != nil || len(left) > 0 {
+		m.t.Errorf("sealed files are left: %v, %v", left, err)
+	}
+}
+
+// TestTheDeskIsMadeAgainFromItsRows drops the desk at random instants, loses hubs and recalls
+// messages. Whatever the desk had in hand, everything arrives once.
+func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
+	identity := labIdentity(t)
+	route := modelRoute(t, identity)
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		t.Fatal(err)
+	}
+	defer flag.Set("rapid.checks", "100") //nolint:errcheck // its default
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "desk")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		m := newModel(t, dir, identity, route)
+		defer m.options.Ledger.Close()
+		n := 0
+		for range rapid.IntRange(1, 4).Draw(t, "lives") {
+			for range rapid.IntRange(0, 5).Draw(t, "files") {
+				n++
+				m.drop(fmt.Sprintf("%d.csv", n), rapid.SampledFrom([]int{10, 10, 10, smallContent + 1}).Draw(t, "size"))
+			}
+			if rapid.IntRange(0, 4).Draw(t, "hub") == 0 {
+				m.hub.forget()
+			}
+			recalled := fmt.Sprintf("%d.csv", rapid.IntRange(1, 20).Draw(t, "recalled"))
+			m.lives(rapid.IntRange(1, 12).Draw(t, "call"), rapid.Bool().Draw(t, "before"), func(o *Outbox) { m.recall(o, recalled) }, m.isSent)
+		}
+		m.lives(0, false, func(*Outbox) {}, m.isSent)
+		m.check()
+	})
+}
+
+func newModel(t *rapid.T, dir string, identity testIdentity, route api.Route) *model {
+	state := filepath.Join(dir, "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(filepath.Join(state, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	m := &model{t: t, dir: dir, hub: &modelHub{route: route}, dropped: map[string]bool{}}
+	m.hub.forget()
+	m.options = Options{
+		Site: "FL-LAB", Network: identity.network, State: state, Ledger: l, Identity: identity.Identity, Log: log, Hub: m.hub,
+		Trust: &trust.Trust{Ledger: l, Network: identity.network, Suite: "x25519", Verifier: certs.NewVerifier(identity.authority.Root()), Now: time.Now, Log: log},
+		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: route.Address, Kind: "DAT", FirstNumber: 1, Sweep: 50 * time.Millisecond}},
+	}
+	err = l.Update(context.Background(), func(tx *ledger.Tx) error { return tx.Approve(route.Address.String(), []id.Site{"CA-RC"}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// modelRoute is a route to one centre.
+func modelRoute(t *testing.T, identity testIdentity) api.Route {
+	t.Helper()
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := statement.RecipientKey{V: 1, Network: identity.network, Site: "CA-RC", Recipient: key.Recipient().String(), Version: 1, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	jws, err := statement.Sign(siteIdentity(t, identity.authority, "CA-RC"), states)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := []api.RouteRecipient{{Site: "CA-RC", Statement: jws, KeyHash: statement.RecipientKeyHash(states.Recipient)}}
+	address := id.Address{RoutingKey: "fl-lab.dat"}
+	return api.Route{Address: address, Recipients: to, Version: api.RouteVersion(identity.network, address, to)}
+}
+
+func (m *model) drop(name string, size int) {
+	outbox := filepath.Join(m.dir, "outbox")
+	err := os.MkdirAll(outbox, 0o755)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(outbox, name), make([]byte, size), 0o644)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.dropped[name] = true
+}
+
+// recall recalls a message if there is one of this name and nothing of it was sent.
+func (m *model) recall(o *Outbox, name string) {
+	for _, r := range m.list() {
+		if r.Name == name && r.State != ledger.Published {
+			ctx, end := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			o.Recall(ctx, string(r.ID)) //nolint:errcheck // it may be too late
+			end()
+		}
+	}
+}
