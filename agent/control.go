@@ -45,6 +45,7 @@ type Status struct {
 	Outbox      *outbox.Status `json:"outbox,omitempty"`
 	Inbox       *inbox.Status  `json:"inbox,omitempty"`
 	Pins        []Pin          `json:"pins"`
+	Routes      []Route        `json:"routes,omitempty"` // to whom this site sends: what is approved, and what the hub proposes
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is of use where
@@ -62,12 +63,6 @@ type Pin struct {
 	Trouble  string    `json:"trouble,omitempty"` // what it shows instead
 	Offered  id.Hash   `json:"offered,omitempty"` // the identity that it shows with it
 	Advice   string    `json:"advice,omitempty"`  // what a person can do about it
-}
-
-// ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
-type ApproveRequest struct {
-	Route string   `json:"route"` // empty: the only one of the trays
-	Sites []string `json:"sites"`
 }
 
 // TrustRequest accepts an identity for a site.
@@ -139,35 +134,18 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		s.Inbox = &i
 	}
-	return s, a.ledger.View(ctx, func(tx *ledger.Tx) error {
+	return s, a.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		if a.outbox != nil {
+			if s.Routes, err = a.routes(tx); err != nil {
+				return err
+			}
+		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
 			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
 		}
 		return err
 	})
-}
-
-func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
-	if a.outbox == nil {
-		return Done{}, errors.New(words.NoApprovals)
-	}
-	route, err := a.ownRoute(in.Route)
-	if err != nil {
-		return Done{}, err
-	}
-	address, err := id.ParseAddress(route)
-	if err != nil {
-		return Done{}, err
-	}
-	if len(in.Sites) == 0 {
-		return Done{}, errors.New(words.NameSites)
-	}
-	if err := a.trust.Approve(ctx, address, approvedSites(in.Sites)); err != nil {
-		return Done{}, err
-	}
-	a.outbox.Reconsider()
-	return Done{words.Approved(address, in.Sites)}, nil
 }
 
 // ownRoute is the route that a person means: the one that was given, or the only one that the site's trays have.

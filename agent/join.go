@@ -46,7 +46,8 @@ type Joined struct {
 	Network     id.Hash   `json:"network"`
 	Expires     time.Time `json:"expires"` // of the certificate
 	Clock       string    `json:"clock,omitempty"`
-	Again       bool      `json:"again,omitempty"` // the site had joined before
+	Again       bool      `json:"again,omitempty"`    // the site had joined before
+	Warnings    []string  `json:"warnings,omitempty"` // of what was approved
 }
 
 // Join makes a site's folder, keys and configuration and redeems its invitation for a certificate. It can be repeated after
@@ -85,7 +86,8 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if err := publishKey(ctx, cfg, identity, o); err != nil {
 		return j, err
 	}
-	return j, approve(ctx, cfg, o)
+	j.Warnings, err = approve(ctx, cfg, identity, o)
+	return j, err
 }
 
 // configure makes the folder and its agent.toml, or brings an agent.toml that is there up to what is asked for now.
@@ -265,18 +267,33 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	return nil
 }
 
-// approve writes the approvals that were given with the command.
-func approve(ctx context.Context, cfg config.Agent, o JoinOptions) error {
+// approve writes the approvals that were given with the command. Names of no site are approved in advance, with a warning: the
+// sites of a network join in any order.
+func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (warnings []string, err error) {
 	if len(o.Approve) == 0 || !cfg.Sends() {
-		return nil
+		return nil, nil
 	}
 	l, err := openLedger(filepath.Join(cfg.State, "ledger.db"), o.Log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer l.Close()
 	t := trust.Trust{Ledger: l, Log: o.Log}
-	return t.Approve(ctx, id.Address{RoutingKey: firstTray(&cfg).Route}, approvedSites(o.Approve))
+	address := id.Address{RoutingKey: firstTray(&cfg).Route}
+	sites, err := changed(ctx, l, address, approvedSites(o.Approve), "")
+	if err == nil {
+		err = t.Approve(ctx, address, sites)
+	}
+	if err != nil {
+		return nil, err
+	}
+	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
+	defer client.CloseIdle()
+	strays, err := straysOf(ctx, client, id.Site(cfg.Site), sites, nil)
+	if err != nil || len(strays) == 0 { // the status will say it
+		return nil, nil
+	}
+	return []string{words.NotSiteYet(strays, nil)}, nil
 }
 
 // approvedSites reads what a person approves: sites, or "route" for what the hub proposes first.

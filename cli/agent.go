@@ -8,11 +8,12 @@ import (
 
 	"sealpost/agent"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 func agentCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "agent", Short: "Join a network, and run and administrate the agent of a site", Args: noArgs, RunE: group}
-	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentTrustCommand(),
+	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(), agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()), withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
 	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
@@ -21,20 +22,35 @@ func agentCommand() *cobra.Command {
 func agentApproveCommand() *cobra.Command {
 	var in agent.ApproveRequest
 	var dir string
+	var add, replace bool
 	cmd := &cobra.Command{
 		Use: "approve SITE…|route", Short: "Decide to which sites a route may lead",
 		Long: "Decide to which sites a route may lead. Files are sent to exactly these, or to nobody: when the hub proposes more or fewer,\n" +
-			"they wait. \"route\" approves those that the hub proposes next, once.",
-		Args: wantArgs("SITE…"), Example: "  sealpost agent approve CA-RC SF-RC --dir /srv/sealpost/FL-LAB",
+			"they wait. \"route\" approves those that the hub proposes next, once. `sealpost agent sites` shows what is approved, and the\n" +
+			"fingerprints to compare by voice before.\n\n" +
+			"Where a site that is approved would be left out nothing is changed: --add keeps it, --replace does not. A name that is no\n" +
+			"site which receives is refused, unless it is approved --in-advance.",
+		Args: wantArgs("SITE…"), Example: "  sealpost agent approve CA-RC SF-RC --dir /srv/sealpost/FL-LAB\n  sealpost agent approve NY-RC --add",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				in.Sites = append(in.Sites, strings.Split(arg, ",")...)
+			}
+			switch {
+			case add && replace:
+				return &usageError{words.AddOrReplace}
+			case add:
+				in.Change = agent.ApproveAdd
+			case replace:
+				in.Change = agent.ApproveReplace
 			}
 			return askDone(cmd, dir, agent.PathApprove, in)
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
 	cmd.Flags().StringVar(&in.Route, "route", "", "the routing key (default the only one of the trays)")
+	cmd.Flags().BoolVar(&add, "add", false, "approve these besides those that are approved")
+	cmd.Flags().BoolVar(&replace, "replace", false, "approve exactly these, and no more those that are not named")
+	cmd.Flags().BoolVar(&in.InAdvance, "in-advance", false, "approve names of sites that headquarters has not invited yet")
 	return completeFlag(completeFrom(cmd, sitesKnown, true), "route", routesOf)
 }
 

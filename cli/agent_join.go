@@ -66,6 +66,9 @@ func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error 
 	if j.Clock != "" {
 		fmt.Fprintf(w, "Warning:      %s\n", j.Clock)
 	}
+	for _, warning := range j.Warnings {
+		fmt.Fprintf(w, "Warning:      %s\n", warning)
+	}
 	if j.Role != config.RoleReceive && len(o.Approve) == 0 {
 		fmt.Fprintln(w, words.DecideToWhom(j.Dir))
 	}

@@ -73,7 +73,7 @@ func printAgentStatus(w io.Writer, s agent.Status) error {
 		fmt.Fprintf(w, "Clock:        %s\n", s.Link.Clock)
 	}
 	fmt.Fprintf(w, "Certificate:  until %s (%d days)\n", localTime(s.Expires), int(time.Until(s.Expires).Hours()/24))
-	for _, print := range []func(io.Writer, agent.Status) error{printTrouble, printOutbox, printInbox, printPins} {
+	for _, print := range []func(io.Writer, agent.Status) error{printTrouble, printOutbox, printInbox, printApprovals, printPins} {
 		if err := print(w, s); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,7 +103,13 @@ func sitesKnown(s agent.Status) (sites []string) {
 	for _, p := range s.Pins {
 		sites = append(sites, string(p.Site))
 	}
-	return sites
+	for _, r := range s.Routes {
+		for _, site := range r.Sites {
+			sites = append(sites, string(site.Site))
+		}
+	}
+	slices.Sort(sites)
+	return slices.Compact(sites)
 }
 
 // addresses are what a file can be sent to: the trays' routing keys, and known sites.

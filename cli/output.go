@@ -69,12 +69,4 @@ func localTime(t time.Time) string {
 func size(bytes int64) string { return words.Size(bytes) }
 
 // fingerprint shows a fingerprint in groups that two people can compare by voice.
-func fingerprint[T ~string](hash T) string {
-	var groups []string
-	for rest := string(hash); rest != ""; {
-		n := min(8, len(rest))
-		groups = append(groups, rest[:n])
-		rest = rest[n:]
-	}
-	return strings.Join(groups, " ")
-}
+func fingerprint[T ~string](hash T) string { return words.Fingerprint(hash) }

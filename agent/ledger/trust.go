@@ -96,6 +96,22 @@ func (tx *Tx) ApprovedSites() ([]id.Site, error) {
 	return all, err
 }
 
+// Approvals returns the approved sites of each address, sorted; none means the first complete proposal.
+func (tx *Tx) Approvals() (map[string][]id.Site, error) {
+	all := map[string][]id.Site{}
+	err := tx.rows("SELECT address, sites FROM approval", nil, func(rows *sql.Rows) error {
+		var address, stored string
+		var sites []id.Site
+		err := rows.Scan(&address, &stored)
+		if err == nil && stored != ApproveRoute {
+			err = json.Unmarshal([]byte(stored), &sites)
+		}
+		all[address] = sites
+		return err
+	})
+	return all, err
+}
+
 // Approve sets the approved sites of an address, sorted by the caller; nil means the first complete proposal.
 func (tx *Tx) Approve(address string, sites []id.Site) error {
 	stored := ApproveRoute

@@ -61,6 +61,9 @@ func byHub(problem *api.Error) Refusal {
 }
 
 func byLine(err error) (Refusal, bool) {
+	if other, ok := errors.AsType[*api.OtherSiteError](err); ok {
+		return Refusal{"other-site", words.TakenForAnother(other)}, true
+	}
 	var plain tls.RecordHeaderError
 	var op *net.OpError
 	late, timed := errors.AsType[net.Error](err)

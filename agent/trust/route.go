@@ -35,7 +35,7 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) (
 	if route.Version != api.RouteVersion(t.Network, route.Address, route.Recipients) {
 		return nil, waiting(words.InconsistentProposal(route.Address))
 	}
-	if err := t.approved(ctx, route, proposed); err != nil {
+	if err := t.approved(ctx, route, proposed, t.propose(route.Address.String(), route.Recipients)); err != nil {
 		return nil, err
 	}
 	recipients := make([]envelope.Recipient, len(route.Recipients))
@@ -49,7 +49,7 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) (
 }
 
 // approved checks the proposed names against the approved set, in both directions, and that all of them have joined.
-func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Site) error {
+func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Site, shown []Proposed) error {
 	address := route.Address.String()
 	var approved []id.Site
 	var first bool
@@ -61,12 +61,12 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
 		approved = route.Address.To // a direct address names its recipients itself
 	case errors.Is(err, ledger.ErrNotFound):
-		return waiting(words.NeedsApproval(route.Address, proposed))
+		return waiting(words.NeedsApproval(route.Address, proposed, fingerprints(shown, proposed)))
 	case err != nil:
 		return err
 	}
 	if !first && !slices.Equal(approved, proposed) {
-		return waiting(difference(route.Address, approved, proposed))
+		return waiting(difference(route.Address, approved, proposed, shown))
 	}
 	var missing, keyless []id.Site
 	for _, r := range route.Recipients {
@@ -85,13 +85,15 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 		return waiting(words.NotJoined(missing))
 	}
 	if first {
-		return t.approveFirst(ctx, route.Address, proposed)
+		return t.approveFirst(ctx, route.Address, proposed, shown)
 	}
 	return nil
 }
 
-// approveFirst approves the first complete proposal, unless an operator has approved other sites meanwhile.
-func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed []id.Site) error {
+// approveFirst approves the first complete proposal, unless an operator has approved other sites
+// meanwhile.
+func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed []id.Site,
+	shown []Proposed) error {
 	var approved []id.Site
 	err := t.Ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
 		approved, err = tx.ApproveFirst(address.String(), proposed)
@@ -101,13 +103,13 @@ func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed [
 		return err
 	}
 	if !slices.Equal(approved, proposed) {
-		return waiting(difference(address, approved, proposed))
+		return waiting(difference(address, approved, proposed, shown))
 	}
 	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(proposed), "by", "first proposal")
 	return nil
 }
 
-func difference(address id.Address, approved, proposed []id.Site) string {
+func difference(address id.Address, approved, proposed []id.Site, shown []Proposed) string {
 	var added, gone []id.Site
 	for _, s := range proposed {
 		if !slices.Contains(approved, s) {
@@ -119,7 +121,7 @@ func difference(address id.Address, approved, proposed []id.Site) string {
 			gone = append(gone, s)
 		}
 	}
-	return words.RouteDiffers(address, added, gone, proposed)
+	return words.RouteDiffers(address, added, gone, proposed, fingerprints(shown, added))
 }
 
 // recipient checks one proposed recipient's statement against its pin, which it makes when the site is first seen, and

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -40,6 +41,9 @@ type Trust struct {
 	Verifier certs.Verifier
 	Now      func() time.Time
 	Log      *slog.Logger
+
+	mu        sync.Mutex // guards proposals
+	proposals map[string][]Proposed
 }
 
 // Identity pins the identity that a site's signature shows, when the site is first seen, or compares it with the pin:
@@ -140,8 +144,10 @@ func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) (o
 	return offered, err
 }
 
-// Approve sets the sites to which an address may lead; none means the first complete proposal of the hub.
-func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site) error {
+// Approve sets the sites to which an address may lead; none means the first complete proposal of the hub. Of the sites that
+// were shown with an identity, those that are approved are pinned to it, unless they are pinned already: the hub cannot
+// propose another one after the comparison.
+func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site, shown ...Proposed) error {
 	if err := address.Validate(); err != nil {
 		return err
 	}
@@ -154,5 +160,19 @@ func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site
 		}
 	}
 	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(sites))
-	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Approve(address.String(), sites) })
+	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
+		if err := tx.Approve(address.String(), sites); err != nil {
+			return err
+		}
+		for _, p := range shown {
+			_, err := tx.Pin(p.Site)
+			if p.Identity == "" || !slices.Contains(sites, p.Site) || err == nil {
+				continue
+			}
+			if _, err := t.identity(tx, p.Site, p.Identity); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -27,10 +27,16 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
 	if c.options.Site != "" && h.Site != c.options.Site {
-		return Hello{}, fmt.Errorf("hello: %w: it takes this site for %.40q, and not for %s",
-			ErrAnswer, h.Site, c.options.Site)
+		return Hello{}, fmt.Errorf("hello: %w", &OtherSiteError{Taken: h.Site, Site: c.options.Site})
 	}
 	return h, nil
+}
+
+// OtherSiteError says that the hub takes the caller for another site than it is.
+type OtherSiteError struct{ Taken, Site id.Site }
+
+func (e *OtherSiteError) Error() string {
+	return fmt.Sprintf("the hub takes this site for %.40q, but it is %s", e.Taken, e.Site)
 }
 
 // Enroll redeems an invitation. The same invitation with the same key gives a certificate again.

@@ -35,9 +35,16 @@ func WhichRoute(routes []string) error {
 	return fmt.Errorf("this site sends under %s: say with --route which one is meant", strings.Join(routes, ", "))
 }
 
-// Approved says what was decided.
-func Approved(address id.Address, sites []string) string {
-	return fmt.Sprintf("approved for %s: %s", address, strings.Join(sites, ", "))
+// Approved says what was decided; shown are the fingerprints of the sites that were named.
+func Approved(address id.Address, sites []id.Site, shown map[id.Site]id.Hash) string {
+	if len(sites) == 0 {
+		return fmt.Sprintf("approved for %s: those that the hub proposes next", address)
+	}
+	says := fmt.Sprintf("approved for %s: %s", address, Sites(sites))
+	if len(shown) > 0 {
+		says += "\n" + Fingerprints(shown) + ". If one of them is not the one that the site itself shows, run 'sealpost agent trust SITE FINGERPRINT' with that."
+	}
+	return says
 }
 
 // Trusted says by what a site is known from now on, and what it showed last if that is another identity.

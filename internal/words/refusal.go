@@ -63,6 +63,9 @@ func AnswerNotUnderstood(why error) Verdict {
 	return verdict("check that agent and hub are of versions that fit, and "+askTheHub, "the hub was reached, and its answer is not understood (%v)", why)
 }
 
+// TakenForAnother says that the hub takes this site for another one.
+func TakenForAnother(why error) Verdict { return verdict(askTheHub, "%v", why) }
+
 // HubSilent says that a connection is made and no answer comes.
 func HubSilent() Verdict {
 	return verdict(askTheHub+" whether it is overloaded; if it is not, ask whoever runs the firewall", "the hub's address takes connections, and no answer comes")

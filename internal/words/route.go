@@ -2,6 +2,8 @@ package words
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"sealpost/internal/id"
@@ -46,6 +48,20 @@ type Stray struct {
 
 // UnknownSites says, of a file that has failed, that its direct address names what is no site.
 func UnknownSites(strays []Stray, known []string) string {
+	text := strayNames(strays, known)
+	return ended(text) + " Put the file into a folder of the right name in outbox, and remove the wrong folder"
+}
+
+// ended puts a stop behind a sentence that has none.
+func ended(text string) string {
+	if strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
+}
+
+// strayNames says what is wrong with names that are no sites which receive.
+func strayNames(strays []Stray, known []string) string {
 	var says []string
 	near := false
 	for _, s := range strays {
@@ -63,7 +79,7 @@ func UnknownSites(strays []Stray, known []string) string {
 	if !near && len(known) > 0 {
 		text += "; this site knows " + strings.Join(known[:min(10, len(known))], ", ")
 	}
-	return strings.TrimSuffix(text, "?") + map[bool]string{true: "? ", false: ". "}[strings.HasSuffix(text, "?")] + "Put the file into a folder of the right name in outbox, and remove the wrong folder"
+	return text
 }
 
 // either lists names as alternatives.
@@ -90,21 +106,78 @@ func InconsistentProposal(address id.Address) string {
 	return fmt.Sprintf("the hub's proposal for %s contradicts itself: ask the admin of the hub", address)
 }
 
-// NeedsApproval says that nobody has approved yet whom an address may lead to.
-func NeedsApproval(address id.Address, proposed []id.Site) string {
-	return fmt.Sprintf("%s needs approval of %s: run '%s'", address, Sites(proposed), approval(address, proposed))
+// NeedsApproval says that nobody has approved yet whom an address may lead to, and the fingerprints to compare before.
+func NeedsApproval(address id.Address, proposed []id.Site, shown map[id.Site]id.Hash) string {
+	return fmt.Sprintf("%s needs approval of %s: run '%s'%s", address, Sites(proposed), approval(address, proposed), compareFirst(shown))
 }
 
-// RouteDiffers says that an address leads to others than those that were approved.
-func RouteDiffers(address id.Address, added, gone, proposed []id.Site) string {
+// RouteDiffers says that an address leads to others than those that were approved, and the fingerprints to compare before.
+func RouteDiffers(address id.Address, added, gone, proposed []id.Site, shown map[id.Site]id.Hash) string {
 	var says []string
+	command := approval(address, proposed)
 	if len(added) > 0 {
 		says = append(says, "now also leads to "+Sites(added)+", which is not approved")
 	}
 	if len(gone) > 0 {
 		says = append(says, "no longer leads to "+Sites(gone)+", which is approved")
+		command += " --replace"
 	}
-	return fmt.Sprintf("%s %s: needs approval; if this is right run '%s'", address, strings.Join(says, " and "), approval(address, proposed))
+	return fmt.Sprintf("%s %s: needs approval; if this is right run '%s'%s", address, strings.Join(says, " and "), command, compareFirst(shown))
+}
+
+// compareFirst lists fingerprints that are compared before an approval.
+func compareFirst(shown map[id.Site]id.Hash) string {
+	if len(shown) == 0 {
+		return ""
+	}
+	return ". First compare by voice: " + Fingerprints(shown)
+}
+
+// Fingerprints lists the fingerprints of sites.
+func Fingerprints(shown map[id.Site]id.Hash) string {
+	var list []string
+	for _, site := range slices.Sorted(maps.Keys(shown)) {
+		list = append(list, fmt.Sprintf("%s has the fingerprint %s", site, Fingerprint(shown[site])))
+	}
+	return strings.Join(list, ", ")
+}
+
+// Fingerprint shows a fingerprint in groups that two people can compare by voice.
+func Fingerprint[T ~string](hash T) string {
+	var groups []string
+	for rest := string(hash); rest != ""; {
+		n := min(8, len(rest))
+		groups = append(groups, rest[:n])
+		rest = rest[n:]
+	}
+	return strings.Join(groups, " ")
+}
+
+// WouldDrop refuses an approval that would take others away without saying so.
+func WouldDrop(address id.Address, approved, dropped, sites []id.Site) error {
+	if len(sites) == 0 {
+		return fmt.Errorf("%s is approved for %s: nothing was changed. To forget that, and approve those that the hub proposes next, say --replace", Sites(approved), address)
+	}
+	return fmt.Errorf("%s is approved for %s, and this would leave out %s: nothing was changed. To approve %s besides, say --add; to approve exactly %s, say --replace",
+		Sites(approved), address, Sites(dropped), Sites(sites), Sites(sites))
+}
+
+// AddOrReplace refuses an approval that is asked for in two ways.
+const AddOrReplace = "say --add or --replace, and not both; \"route\" goes with --replace only"
+
+// NoSuchSites refuses to approve names that are no sites which receive.
+func NoSuchSites(strays []Stray, known []string) error {
+	return fmt.Errorf("%s Nothing was approved. To approve a site before headquarters has invited it, say --in-advance", ended(strayNames(strays, known)))
+}
+
+// NotSiteYet warns of approved names that are no sites which receive, or not yet.
+func NotSiteYet(strays []Stray, known []string) string {
+	return ended(strayNames(strays, known)) + " Files wait until there is one; 'sealpost agent approve' changes what is approved"
+}
+
+// NotChecked warns that names could not be looked up.
+func NotChecked(sites []id.Site) string {
+	return fmt.Sprintf("\nThe hub could not be asked whether %s is a site of this network: check the name yourself.", Sites(sites))
 }
 
 // NotJoined says that sites have not joined yet.

@@ -46,6 +46,27 @@ func RolesAre(site id.Site, here, hub string, fingerprint id.Hash) Verdict {
 		admit(string(site), here, fingerprint)+"'", "this site has the role %s in agent.toml, and the hub has it as %s", here, hub)
 }
 
+// What is said of approvals.
+const (
+	FirstProposal = "those that the hub proposes next"
+	NoRoutes      = "This site sends to nobody."
+)
+
+// ApprovedAre says to whom a route may lead, and to whom it leads without approval.
+func ApprovedAre(route string, approved, open []string, first bool) string {
+	says := route + " may lead to " + strings.Join(approved, ", ")
+	switch {
+	case first:
+		says = route + " may lead to " + FirstProposal
+	case len(approved) == 0:
+		says = route + " may lead to nobody yet"
+	}
+	if len(open) > 0 {
+		says += "; not approved: " + strings.Join(open, ", ") + " ('sealpost agent sites' has the fingerprints)"
+	}
+	return says
+}
+
 // Connected says to which hub.
 func Connected(hub string, since time.Time) string {
 	return fmt.Sprintf("CONNECTED to the hub %s since %s.", hub, Time(since))

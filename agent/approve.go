@@ -1,0 +1,247 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/internal/nearest"
+	"sealpost/internal/words"
+)
+
+// How an approval changes the one before.
+const (
+	ApproveAdd     = "add"     // what is approved stays
+	ApproveReplace = "replace" // what is approved and not named is approved no more
+)
+
+// ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
+type ApproveRequest struct {
+	Route     string   `json:"route"` // empty: the only one of the trays
+	Sites     []string `json:"sites"`
+	Change    string   `json:"change,omitempty"`     // ApproveAdd or ApproveReplace; empty: refused where a site would be left out
+	InAdvance bool     `json:"in_advance,omitempty"` // also names of no site yet
+}
+
+// Route is to whom an address leads.
+type Route struct {
+	Address string      `json:"address"`
+	First   bool        `json:"first_proposal,omitempty"` // the hub's first complete proposal is approved, whatever it is
+	Sites   []RouteSite `json:"sites"`
+}
+
+// RouteSite is one of the sites of a route: it is approved, proposed by the hub, or both.
+type RouteSite struct {
+	Site        id.Site `json:"site"`
+	Approved    bool    `json:"approved"`
+	Proposed    bool    `json:"proposed"`              // by the hub, when this site asked last
+	Fingerprint id.Hash `json:"fingerprint,omitempty"` // of its identity: the pinned one, or the one that the hub shows
+	Pinned      bool    `json:"pinned"`                // the fingerprint is the pinned one
+}
+
+// nearNames is how many names a mistyped one is answered with.
+const nearNames = 3
+
+// askTime bounds the questions for which a command waits.
+const askTime = 15 * time.Second
+
+func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
+	if a.outbox == nil {
+		return Done{}, errors.New(words.NoApprovals)
+	}
+	route, err := a.ownRoute(in.Route)
+	if err != nil {
+		return Done{}, err
+	}
+	address, err := id.ParseAddress(route)
+	if err != nil {
+		return Done{}, err
+	}
+	if len(in.Sites) == 0 {
+		return Done{}, errors.New(words.NameSites)
+	}
+	sites := approvedSites(in.Sites)
+	for _, s := range sites {
+		if _, err := id.ParseSite(string(s)); err != nil {
+			return Done{}, err
+		}
+	}
+	all, err := changed(ctx, a.ledger, address, sites, in.Change)
+	if err != nil {
+		return Done{}, err
+	}
+	warning := ""
+	if !in.InAdvance {
+		if warning, err = a.mustBeSites(ctx, sites); err != nil {
+			return Done{}, err
+		}
+	}
+	shown := a.trust.Proposals()[address.String()]
+	if err := a.trust.Approve(ctx, address, all, shown...); err != nil {
+		return Done{}, err
+	}
+	a.outbox.Reconsider()
+	return Done{words.Approved(address, all, a.identities(ctx, sites)) + warning}, nil
+}
+
+// changed returns what is approved for an address after a change; none means the hub's first proposal.
+func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []id.Site, change string) (all []id.Site, err error) {
+	var before []id.Site
+	err = l.View(ctx, func(tx *ledger.Tx) error {
+		before, _, err = tx.Approval(address.String())
+		return err
+	})
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return nil, err
+	}
+	dropped := slices.DeleteFunc(slices.Clone(before), func(s id.Site) bool { return slices.Contains(sites, s) })
+	switch {
+	case change == ApproveReplace:
+		return sites, nil
+	case change == ApproveAdd && len(sites) > 0:
+		all = slices.Concat(sites, before)
+		slices.Sort(all)
+		return slices.Compact(all), nil
+	case change != "":
+		return nil, errors.New(words.AddOrReplace)
+	case len(dropped) > 0:
+		return nil, words.WouldDrop(address, before, dropped, sites)
+	}
+	return sites, nil
+}
+
+// mustBeSites refuses names of which neither this site nor the hub knows a site that receives. Where the hub cannot be asked it
+// returns a warning.
+func (a *Agent) mustBeSites(ctx context.Context, sites []id.Site) (warning string, err error) {
+	known, err := a.knownSites(ctx)
+	if err != nil {
+		return "", err
+	}
+	sites = slices.DeleteFunc(slices.Clone(sites), func(s id.Site) bool { return slices.Contains(known, string(s)) })
+	strays, err := straysOf(ctx, a.hub, a.site, sites, known)
+	if err != nil {
+		return words.NotChecked(sites), nil
+	}
+	if len(strays) > 0 {
+		return "", words.NoSuchSites(strays, known)
+	}
+	return "", nil
+}
+
+// straysOf returns those of the names that are no sites which receive, as the hub says.
+func straysOf(ctx context.Context, hub *api.Client, self id.Site, sites []id.Site, known []string) (strays []words.Stray, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	for _, s := range sites {
+		_, err := hub.Resolve(ctx, id.Address{To: []id.Site{s}})
+		switch {
+		case errors.Is(err, api.ErrUnroutable):
+			strays = append(strays, words.Stray{Name: s, Self: s == self, Near: nearest.Names(string(s), known, nearNames)})
+		case err != nil:
+			return nil, err
+		}
+	}
+	return strays, nil
+}
+
+// knownSites lists the sites that this one has met, or that the hub proposes to it, in order.
+func (a *Agent) knownSites(ctx context.Context) ([]string, error) {
+	known := map[string]bool{}
+	for _, list := range a.trust.Proposals() {
+		for _, p := range list {
+			known[string(p.Site)] = true
+		}
+	}
+	err := a.ledger.View(ctx, func(tx *ledger.Tx) error {
+		pins, err := tx.Pins()
+		for _, p := range pins {
+			known[string(p.Site)] = true
+		}
+		return err
+	})
+	return slices.Sorted(maps.Keys(known)), err
+}
+
+// identities returns the fingerprints of sites, as far as they are known.
+func (a *Agent) identities(ctx context.Context, sites []id.Site) map[id.Site]id.Hash {
+	shown := map[id.Site]id.Hash{}
+	for _, list := range a.trust.Proposals() {
+		for _, p := range list {
+			if p.Identity != "" && slices.Contains(sites, p.Site) {
+				shown[p.Site] = p.Identity
+			}
+		}
+	}
+	a.ledger.View(ctx, func(tx *ledger.Tx) error { //nolint:errcheck // only shown; what counts was written
+		for _, s := range sites {
+			if pin, err := tx.Pin(s); err == nil {
+				shown[s] = pin.Identity
+			}
+		}
+		return nil
+	})
+	return shown
+}
+
+// routes lists to whom the trays' routes, and what was approved besides, lead.
+func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
+	approvals, err := tx.Approvals()
+	if err != nil {
+		return nil, err
+	}
+	proposals := a.trust.Proposals()
+	addresses := map[string]bool{}
+	for _, t := range a.cfg.Trays() {
+		addresses[t.Route] = true
+	}
+	for address := range approvals {
+		addresses[address] = true
+	}
+	for address := range proposals {
+		addresses[address] = addresses[address] || !strings.HasPrefix(address, "@") // a direct one approves itself
+	}
+	var list []Route
+	for _, address := range slices.Sorted(maps.Keys(addresses)) {
+		if !addresses[address] {
+			continue
+		}
+		approved, isApproved := approvals[address]
+		r := Route{Address: address, First: isApproved && approved == nil, Sites: []RouteSite{}}
+		if r.Sites, err = routeSites(tx, approved, proposals[address]); err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+func routeSites(tx *ledger.Tx, approved []id.Site, proposed []trust.Proposed) ([]RouteSite, error) {
+	by := map[id.Site]*RouteSite{}
+	for _, s := range approved {
+		by[s] = &RouteSite{Site: s, Approved: true}
+	}
+	for _, p := range proposed {
+		if by[p.Site] == nil {
+			by[p.Site] = &RouteSite{Site: p.Site}
+		}
+		by[p.Site].Proposed, by[p.Site].Fingerprint = true, p.Identity
+	}
+	list := []RouteSite{}
+	for _, s := range slices.Sorted(maps.Keys(by)) {
+		pin, err := tx.Pin(s)
+		if err == nil {
+			by[s].Fingerprint, by[s].Pinned = pin.Identity, true
+		} else if !errors.Is(err, ledger.ErrNotFound) {
+			return nil, err
+		}
+		list = append(list, *by[s])
+	}
+	return list, nil
+}

@@ -1,0 +1,53 @@
+package trust
+
+import (
+	"maps"
+	"slices"
+
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+	"sealpost/statement"
+)
+
+// Proposed is a site to which an address leads, as the hub says.
+type Proposed struct {
+	Site     id.Site
+	Identity id.Hash // that its signed key shows; empty: there is no key of it, or none that is signed properly
+}
+
+// propose remembers what the hub proposes for an address, for those who decide on it.
+func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Proposed {
+	list := make([]Proposed, len(recipients))
+	for i, r := range recipients {
+		list[i].Site = r.Site
+		signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
+		if err == nil && signed.Payload.Site == r.Site {
+			list[i].Identity = signed.Key
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proposals == nil {
+		t.proposals = map[string][]Proposed{}
+	}
+	t.proposals[address] = list
+	return list
+}
+
+// Proposals returns what the hub has proposed last for each address that was asked for since the start.
+func (t *Trust) Proposals() map[string][]Proposed {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.proposals)
+}
+
+// fingerprints returns the identities of those of the sites that show one.
+func fingerprints(list []Proposed, sites []id.Site) map[id.Site]id.Hash {
+	shown := map[id.Site]id.Hash{}
+	for _, p := range list {
+		if p.Identity != "" && slices.Contains(sites, p.Site) {
+			shown[p.Site] = p.Identity
+		}
+	}
+	return shown
+}
