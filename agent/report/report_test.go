@@ -155,7 +155,7 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	text := Snapshot{Connected: true, Outbox: now}.text(here, false)
 	for _, want := range []string{
 		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be recalled\r\n",
-		`"a.csv" was not delivered to everybody: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
+		`"a.csv" was not sent: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
 		"  \"b.csv\": it is open\r\n  Is it safe?   Yes.", "Whom to ask?",
 	} {
 		if !strings.Contains(text, want) {

@@ -210,6 +210,9 @@ func sending(l *lines, o outbox.TrayStatus) {
 	underWay(l, o, where(words.Unanswered))
 	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m), m.Reason) })
 	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
+		if len(m.Recipients) == 0 {
+			return words.NotSent(m.Reason, m.Folder)
+		}
 		return words.HasFailed(m.Reason, m.Folder)
 	})
 }

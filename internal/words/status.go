@@ -100,6 +100,15 @@ func HasFailed(reason, place string) string {
 	return says + "; it is not in the folder failed yet"
 }
 
+// NotSent says that a message has failed of which nothing was sent, and where in its tray more is said.
+func NotSent(reason, place string) string {
+	says := "was not sent: " + sentence(reason)
+	if strings.HasPrefix(place, "failed/") {
+		return fmt.Sprintf("%s; WHY.txt in %s says more", says, place)
+	}
+	return says + "; it is not in the folder failed yet"
+}
+
 // ReceiptNotBelieved names a site whose receipt is not believed.
 func ReceiptNotBelieved(site string) string { return site + " (its receipt is not believed)" }
 
