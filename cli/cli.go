@@ -29,6 +29,7 @@ const (
 	exitUsage      = 2
 	exitNotRunning = 3
 	exitDisplaced  = 4
+	exitGoesOn     = 5
 )
 
 const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot read them.
@@ -38,7 +39,7 @@ At headquarters:            sealpost hub init, hub run, hub invite
 At a lab or a centre:       sealpost agent join, agent run, agent status
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speaks to is not running,
-4 another agent of the same site has taken over.`
+4 another agent of the same site has taken over, 5 interrupted while it waited for files that go on by themselves.`
 
 // usageError is a command line that cannot be carried out as it stands.
 type usageError struct{ text string }
@@ -74,6 +75,8 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitNotRunning
 	case errors.Is(err, service.ErrDisplaced):
 		return exitDisplaced
+	case errors.As(err, new(goesOn)):
+		return exitGoesOn
 	}
 	return exitFailed
 }

@@ -18,6 +18,7 @@ import (
 
 	"sealpost/agent"
 	"sealpost/internal/backoff"
+	"sealpost/internal/control"
 	"sealpost/internal/dropin"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -32,12 +33,13 @@ func sendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send FILE…", Short: "Copy files or folders into the outbox of the agent that runs here, and follow them if wanted",
 		Long: "Copy files or folders into the outbox of the agent that runs here. The originals stay. With --wait the command ends when\n" +
-			"every recipient has signed for them, with exit code 0, or when one of them has failed, with exit code 1.\n" +
-			"It may be interrupted while it waits: what is in outbox goes on by itself.",
+			"every recipient has signed for them, with exit code 0, or when one of them has failed, with exit code 1. It waits on while\n" +
+			"the agent is started again. Interrupted, it ends with exit code 5, and what is in outbox goes on by itself. With exit\n" +
+			"code 3 nothing was sent: the agent did not run at the beginning.",
 		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n  sealpost send results.csv --to @CA-RC,SF-RC\n  sealpost send run7.fastq --tray sequencer",
 		Args:    wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.out, s.progress = cmd.OutOrStdout(), newBar(cmd.ErrOrStderr())
+			s.out, s.errs, s.progress = cmd.OutOrStdout(), cmd.ErrOrStderr(), newBar(cmd.ErrOrStderr())
 			if err := sendable(args); err != nil {
 				return err
 			}
@@ -62,6 +64,8 @@ type sender struct {
 	folder   string // of the tray's outbox, to copy into; empty: outbox itself
 	to       string
 	out      io.Writer
+	errs     io.Writer
+	away     bool // the agent does not answer, and that was said
 	progress *bar
 }
 
@@ -254,24 +258,52 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 	return c, err
 }
 
-// follow waits until what was copied is final.
+// follow waits until what was copied is final, also while the agent is started again.
 func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (agent.SentMessage, error) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		m, found, err := s.find(ctx, c, since)
-		if err != nil {
-			return m, err
+		if err == nil && !(found && isEnded(m)) {
+			err = s.describe(ctx, c, m, found)
 		}
-		if found && (m.State == "delivered" || m.State == "failed" || m.State == "withdrawn") && (m.Filed || m.State == "withdrawn") {
+		switch {
+		case err == nil && found && isEnded(m):
 			return m, nil
-		}
-		if err := s.describe(ctx, c, m, found); err != nil {
+		case ctx.Err() != nil:
+			return m, goesOn{words.GoesOn(filepath.Base(c.Path))}
+		case control.IsAway(err):
+			s.sayAway(filepath.Base(c.Path), err)
+		case err != nil:
 			return m, err
+		default:
+			s.away = false
 		}
 		if err := backoff.Sleep(ctx, pause); err != nil {
-			return m, words.GoesOn(filepath.Base(c.Path))
+			return m, goesOn{words.GoesOn(filepath.Base(c.Path))}
 		}
 	}
 }
+
+// isEnded reports whether a message is final and lies where it stays.
+func isEnded(m agent.SentMessage) bool {
+	return m.State == "withdrawn" || (m.State == "delivered" || m.State == "failed") && m.Filed
+}
+
+// sayAway says once that the agent does not answer: what is in outbox goes on when it runs again.
+func (s *sender) sayAway(name string, err error) {
+	says := words.AgentAway
+	if errors.Is(err, control.ErrHindered) {
+		says = err.Error()
+	}
+	if s.progress.seen() {
+		s.progress.say(name + ": " + says)
+	} else if !s.away {
+		fmt.Fprintf(s.errs, "%q: %s\n", name, says)
+	}
+	s.away = true
+}
+
+// goesOn is the error of a command that was interrupted while it waited for files which go on by themselves.
+type goesOn struct{ error }
 
 // find returns the message that was made of a copy: the one in whose folder that very file lies.
 func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (agent.SentMessage, bool, error) {

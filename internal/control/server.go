@@ -124,6 +124,10 @@ func Handle[In, Out any](mux *http.ServeMux, path string,
 			return
 		}
 		out, err := f(r.Context(), in)
+		if err != nil && r.Context().Err() != nil { // the daemon ends, so that this is no answer
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return

@@ -62,6 +62,9 @@ func SameNameStays(name string) error {
 	return fmt.Errorf("%s: a file of that name lies in outbox and is not taken; 'sealpost agent status' says why", name)
 }
 
+// AgentAway is said while a command waits for a file and the agent does not answer.
+const AgentAway = "the agent does not run; the file is in its tray and goes on when it runs again, and this command waits for that"
+
 // GoesOn says that nothing is lost when nobody waits.
 func GoesOn(name string) error {
 	return fmt.Errorf("interrupted; %s goes on by itself, see 'sealpost agent find'", name)
