@@ -121,30 +121,32 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 			found = append(found, Lease{Position: it.Position, Value: value, item: it})
 		}
 	}
+	var err error
 	if len(found) < max && q.worthScanning(o, now) {
-		return q.scan(s, o, found, max, now)
+		found, err = q.scan(s, o, found, max, now)
 	}
-	return found, nil
+	if err == nil && o == ByTime && len(found) < max && q.farAt > farthest(now) {
+		found, err = q.scanFar(s, found, max, now)
+	}
+	return found, err
 }
 
 // worthReading spares a waiting call the look into the store when it can find nothing.
 func (q *Queue) worthReading(now time.Time) bool {
 	return len(q.fresh.back) > 0 || len(q.retry.back) > 0 ||
-		q.worthScanning(ByTime, now) || q.worthScanning(BySequence, now)
+		q.worthScanning(ByTime, now) || q.farAt > farthest(now) || q.worthScanning(BySequence, now)
 }
 
 func (q *Queue) worthScanning(o Order, now time.Time) bool {
 	if o == ByTime {
-		return q.retryAt != math.MaxInt64 && !rests(q.retryAt, now)
+		return q.retryAt <= now.UnixMilli()
 	}
 	return q.fresh.next.Seq <= q.last
 }
 
-// rests reports whether a delivery that is due at a time, in milliseconds, must not be leased yet.
-// None rests for longer than spool.MaxDelay: a later time was set by a wrong clock.
-func rests(due int64, now time.Time) bool {
-	return due > now.UnixMilli() && due <= now.Add(spool.MaxDelay).UnixMilli()
-}
+// farthest returns the latest time for which a delivery rests, in milliseconds. A later one was set
+// by a wrong clock: it is leased at once.
+func farthest(now time.Time) int64 { return now.Add(spool.MaxDelay).UnixMilli() }
 
 // scan takes deliveries out of one line from its cursor on, and moves the cursor.
 func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
@@ -155,16 +157,14 @@ func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time)
 			whole = false
 			return false, nil
 		}
-		if o == ByTime && rests(p.Due, now) {
+		if p.Due > now.UnixMilli() {
 			q.retryAt, whole = p.Due, false
 			return false, nil
 		}
 		if _, out := ln.out[p]; !out {
 			found = append(found, Lease{Position: p, Value: value, item: ln.leave(p)})
 		}
-		if p.Due <= now.UnixMilli() { // the cursor does not pass a time set by a wrong clock
-			ln.next = Position{p.Due, p.Seq + 1}
-		}
+		ln.next = Position{p.Due, p.Seq + 1}
 		return true, nil
 	})
 	switch {
@@ -173,6 +173,27 @@ func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time)
 		q.retryAt = math.MaxInt64
 	case ln.next.Seq <= q.last:
 		ln.next.Seq = q.last + 1
+	}
+	return found, err
+}
+
+// scanFar takes deliveries whose times were set by a wrong clock. The cursor stays: others may rest
+// before them.
+func (q *Queue) scanFar(s Snapshot, found []Lease, max int, now time.Time) ([]Lease, error) {
+	whole := true
+	far := farthest(now)
+	err := s.Scan(ByTime, Position{Due: far + 1}, func(p Position, value []byte) (bool, error) {
+		if len(found) == max {
+			whole = false
+			return false, nil
+		}
+		if _, out := q.retry.out[p]; !out {
+			found = append(found, Lease{Position: p, Value: value, item: q.retry.leave(p)})
+		}
+		return true, nil
+	})
+	if err == nil && whole {
+		q.farAt = far
 	}
 	return found, err
 }

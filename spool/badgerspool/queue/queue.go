@@ -30,6 +30,7 @@ type Queue struct {
 	fresh   line       // by sequence
 	retry   line       // by (not before, sequence)
 	retryAt int64      // nothing from retry.next on is due before this time, milliseconds
+	farAt   int64      // nothing that has not left the line is due after this time, milliseconds
 	tokens  map[spool.Token]*lease
 	expiry  expiries
 	session id.Session
@@ -78,7 +79,7 @@ func (q *Queue) Restore(c Cursors, released bool) {
 	q.fresh.next = Position{Seq: c.Head}
 	q.retry.next = c.RetryHead
 	if released {
-		q.retryAt = 0 // unknown: look
+		q.retryAt, q.farAt = 0, math.MaxInt64 // unknown: look
 	}
 }
 
@@ -297,7 +298,7 @@ func (q *Queue) Moved(from, to Position) {
 		q.retry.leave(to)
 		q.offer(to)
 	}
-	q.retryAt = min(q.retryAt, to.Due)
+	q.retryAt, q.farAt = min(q.retryAt, to.Due), max(q.farAt, to.Due)
 	q.wake()
 }
 

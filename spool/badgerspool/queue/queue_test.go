@@ -53,6 +53,39 @@ func TestOrder(t *testing.T) {
 			b.release(b.expect(2)[0], 0)
 			b.expect(2) // behind it in the line 1 is leased
 		},
+		"a wrong clock's, behind one that rests": func(b *bench) {
+			b.publish(2)
+			leased := b.expect(1, 2)
+			b.release(leased[0], 5*24*time.Hour)
+			b.release(leased[1], 30*time.Second)
+			b.expect(1)
+			b.expect()
+			b.now = b.now.Add(30 * time.Second)
+			b.expect(2)
+		},
+		"a wrong clock is set right while one rests": func(b *bench) {
+			right := b.now
+			b.now = right.AddDate(5, 0, 0)
+			b.publish(2)
+			leased := b.expect(1, 2)
+			b.release(leased[0], time.Hour)
+			b.expect()
+			b.now = right
+			b.release(leased[1], 30*time.Second)
+			b.expect(1)
+			b.restart()
+			b.expect(1)
+			b.now = right.Add(30 * time.Second)
+			b.expect(2)
+		},
+		"the clock is set back behind a restart": func(b *bench) {
+			b.publish(1)
+			b.release(b.expect(1)[0], time.Hour)
+			b.restart()
+			b.expect()
+			b.now = b.now.Add(-spool.MaxDelay)
+			b.expect(1)
+		},
 		"an expired lease comes back first": func(b *bench) {
 			b.publish(1)
 			b.expect(1)
