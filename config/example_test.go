@@ -123,7 +123,8 @@ func addDocs(t *testing.T, docs map[string][]field, source string, parsed *ast.F
 				continue
 			}
 			tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("toml")
-			docs[spec.Name.Name] = append(docs[spec.Name.Name], field{tag, f.Doc.Text(), typeName(f.Type), isArray(f.Type)})
+			docs[spec.Name.Name] = append(docs[spec.Name.Name],
+				field{tag, f.Doc.Text(), typeName(f.Type), isArray(f.Type)})
 		}
 		return true
 	})

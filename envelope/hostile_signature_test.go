@@ -169,8 +169,8 @@ var hostileEnds = []hostile{
 	}},
 	{"cut in a chunk behind the archive's end", 7, statement.CodeCiphertext,
 		func(t testing.TB, f *forgery) {
-			// The archive ends exactly where the first chunk of age does; the second has one byte and
-			// is missing. A tar reader would not notice.
+			// The archive ends exactly where the first chunk of age does; the second has one byte
+			// and is missing. A tar reader would not notice.
 			const chunk = 64 << 10
 			f.pieces = []piece{content(0, "data.csv", "")}
 			size := chunk - len(f.plain(t))

@@ -49,14 +49,16 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)
 func newBubble(t *testing.T) func() *bubble {
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
 	began := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // so does time in a bubble
-	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Now: began}); err != nil {
+	if _, err := Init(InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"},
+		Now: began}); err != nil {
 		t.Fatal(err)
 	}
 	authority, err := certs.OpenAuthority(filepath.Join(dir, "state"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile), filepath.Join(dir, "state", chainFile))
+	hub, err := certs.OpenIdentity(filepath.Join(dir, "state", keyFile),
+		filepath.Join(dir, "state", chainFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +67,12 @@ func newBubble(t *testing.T) func() *bubble {
 		t.Fatal(err)
 	}
 	return func() *bubble {
-		h := &Hub{log: slog.New(slog.DiscardHandler), now: time.Now, identity: hub, authority: authority,
-			verifier: certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(), uploads: newUploads(),
-			intake: newIntake(1 << 20), guesses: newGuesses(), links: newLinks(), present: newPresence(), metrics: newMetrics()}
+		h := &Hub{log: slog.New(slog.DiscardHandler), now: time.Now, identity: hub,
+			authority: authority,
+			verifier:  certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(),
+			uploads: newUploads(),
+			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(),
+			present: newPresence(), metrics: newMetrics()}
 		csr, err := lab.CSR()
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +87,8 @@ func newBubble(t *testing.T) func() *bubble {
 		table := newTable()
 		table.sites["FL-LAB"] = site{Name: "FL-LAB", Role: config.RoleBoth, Key: lab.Key()}
 		h.dir.now.Store(table)
-		b := &bubble{hub: h, server: h.server(), pipes: &pipes{make(chan net.Conn), make(chan struct{})}, lab: lab}
+		b := &bubble{hub: h, server: h.server(),
+			pipes: &pipes{make(chan net.Conn), make(chan struct{})}, lab: lab}
 		go b.server.Serve(tls.NewListener(b.pipes, certs.ServerTLS(hub)))
 		return b
 	}
@@ -106,7 +112,8 @@ func TestHangingClientsAreCutOff(t *testing.T) {
 		b := ready()
 		defer b.server.Close()
 		request := func(path string, length int, body string) string {
-			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s", path, length, body)
+			return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n%s",
+				path, length, body)
 		}
 		near, far := net.Pipe()
 		b.pipes.accept <- far // no handshake
@@ -117,7 +124,8 @@ func TestHangingClientsAreCutOff(t *testing.T) {
 			request(api.PathResolve, 100, "{"),
 			request(api.PathEnroll, 100, "{"),
 			request(api.PathPublish, 100_000, "{"),
-			"POST " + api.PathResolve + " HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+			"POST " + api.PathResolve +
+				" HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
 			request("/v1/nothing", 100, ""),
 		} {
 			c := b.dial(t)
@@ -150,7 +158,8 @@ func TestATrickleIsCutOff(t *testing.T) {
 		defer b.server.Close()
 		envelope := id.Random128[id.Envelope]()
 		b.hub.uploads.put("FL-LAB", envelope, upload{staging: swallowing{}, parts: 1, size: 60_000})
-		for _, request := range []string{"POST " + api.PathResolve, "PUT " + api.PathUploads + "/" + string(envelope) + "/0"} {
+		for _, request := range []string{"POST " + api.PathResolve, "PUT " + api.PathUploads + "/" +
+			string(envelope) + "/0"} {
 			c := b.dial(t)
 			defer c.Close()
 			heard := make(chan []byte, 1)
@@ -158,7 +167,8 @@ func TestATrickleIsCutOff(t *testing.T) {
 				answer, _ := io.ReadAll(c) // ends when the connection is cut
 				heard <- answer
 			}()
-			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", request, 60_000)
+			fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n", request,
+				60_000)
 			began := time.Now()
 			for time.Since(began) < time.Hour {
 				if _, err := c.Write([]byte(" ")); err != nil {

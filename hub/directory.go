@@ -68,8 +68,8 @@ type directory struct {
 	change   sync.Mutex        // held from the reading to the end of a change; guards versions
 	versions map[string]uint64 // of the registry's items, by kind and key
 
-	still sync.RWMutex // read-held by publishes; write-held while a change commits
-	now   atomic.Pointer[table]
+	routing sync.RWMutex // read-held by publishes; write-held while a change commits
+	now     atomic.Pointer[table]
 }
 
 func openDirectory(ctx context.Context, registry spool.Registry) (*directory, error) {
@@ -116,8 +116,8 @@ func (d *directory) view() *table { return d.now.Load() }
 
 // hold returns the directory as it is now and keeps it so until release is called.
 func (d *directory) hold() (t *table, release func()) {
-	d.still.RLock()
-	return d.now.Load(), d.still.RUnlock
+	d.routing.RLock()
+	return d.now.Load(), d.routing.RUnlock
 }
 
 func (d *directory) putSite(ctx context.Context, s site) error {
@@ -152,8 +152,8 @@ func (d *directory) put(ctx context.Context, kind, key string, value any,
 			return fmt.Errorf("directory: %s %s: %w", kind, key, err)
 		}
 	}
-	d.still.Lock()
-	defer d.still.Unlock()
+	d.routing.Lock()
+	defer d.routing.Unlock()
 	version, err := d.registry.Put(context.WithoutCancel(ctx), kind, key, d.versions[kind+"/"+key],
 		exact)
 	if err != nil {

@@ -29,7 +29,8 @@ func vectorSigned(network id.Hash) (EnvelopeSignature, Receipt, RecipientKey) {
 	return EnvelopeSignature{V: 1, Head: digits, Body: id.Hash(digits[32:] + digits[:32])},
 		Receipt{V: 1, Network: network, Envelope: id.Envelope(digits[32:]), Sender: "FL-LAB",
 			Recipient: "CA-RC", Time: now, Messages: []ReceiptMessage{
-				{UID: uid, Message: "FL-LAB_DAT_20260301_001", Outcome: Delivered, Fingerprint: digits},
+				{UID: uid, Message: "FL-LAB_DAT_20260301_001", Outcome: Delivered,
+					Fingerprint: digits},
 				{UID: id.UID(strings.Repeat("f", 32)), Message: "FL-LAB_DAT_20260301_002",
 					Outcome: Refused, Code: CodeDigestMismatch},
 			}},

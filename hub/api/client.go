@@ -33,7 +33,7 @@ const (
 
 // ClientOptions configure a Client.
 type ClientOptions struct {
-	Hubs      []string    // "host:port", tried in order, the last one that answered first
+	Hubs      []string    // "host:port"; the last one that answered is tried first
 	TLS       *tls.Config // from certs.ClientTLS
 	Site      id.Site     // the caller; Hello compares it
 	UserAgent string      // such as "sealpost/1.2"

@@ -354,9 +354,9 @@ func FuzzReadFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again := append([]byte{byte(len(head) >> 24), byte(len(head) >> 16), byte(len(head) >> 8),
+		second := append([]byte{byte(len(head) >> 24), byte(len(head) >> 16), byte(len(head) >> 8),
 			byte(len(head))}, head...)
-		if !bytes.Equal(again, data[:len(data)-r.Len()]) {
+		if !bytes.Equal(second, data[:len(data)-r.Len()]) {
 			t.Errorf("read %q from %q", head, data)
 		}
 	})

@@ -57,7 +57,8 @@ func TestParse128AndHash(t *testing.T) {
 			if got, err := Parse128[Envelope](s); !errors.Is(err, ErrInvalid) || got != "" {
 				t.Errorf("Parse128(%q) = %q, %v; want ErrInvalid", s, got, err)
 			}
-			if got, err := ParseHash(digits + s); len(s) != 0 && (!errors.Is(err, ErrInvalid) || got != "") {
+			if got, err := ParseHash(digits + s); len(s) != 0 &&
+				(!errors.Is(err, ErrInvalid) || got != "") {
 				t.Errorf("ParseHash(%q) = %q, %v; want ErrInvalid", digits+s, got, err)
 			}
 		})
@@ -75,21 +76,28 @@ func TestRandom128(t *testing.T) {
 }
 
 func TestParseMessage(t *testing.T) {
-	for _, s := range []string{"FL-LAB_DAT_20251008_001", "A_B_20240229_000", "A_ABCDEFG8_99991231_1000", "A_B_20250101_999999999999999999"} {
+	for _, s := range []string{"FL-LAB_DAT_20251008_001", "A_B_20240229_000",
+		"A_ABCDEFG8_99991231_1000", "A_B_20250101_999999999999999999"} {
 		got, site, err := ParseMessage(s)
 		if err != nil || string(got) != s || !strings.HasPrefix(s, string(site)+"_") {
 			t.Errorf("ParseMessage(%q) = %q, %q, %v", s, got, site, err)
 		}
 	}
 	for name, s := range map[string]string{
-		"empty": "", "no site": "_DAT_20251008_001", "bad site": "FL-_DAT_20251008_001", "device as site": "CON_DAT_20251008_001",
-		"lower-case kind": "FL-LAB_dat_20251008_001", "long kind": "FL-LAB_ABCDEFGH9_20251008_001", "no day": "FL-LAB_DAT_20251301_001",
-		"no leap year": "FL-LAB_DAT_20250229_001", "short number": "FL-LAB_DAT_20251008_01", "needless zero": "FL-LAB_DAT_20251008_0001",
-		"long number": "FL-LAB_DAT_20251008_1234567890123456789", "signed number": "FL-LAB_DAT_20251008_+01", "five parts": "FL-LAB_DAT_20251008_001_2",
-		"path": "../FL-LAB_DAT_20251008_001", "line break": "FL-LAB_DAT_20251008_001\n", "suffix": "FL-LAB_DAT_20251008_001.txt",
+		"empty": "", "no site": "_DAT_20251008_001", "bad site": "FL-_DAT_20251008_001",
+		"device as site":  "CON_DAT_20251008_001",
+		"lower-case kind": "FL-LAB_dat_20251008_001", "long kind": "FL-LAB_ABCDEFGH9_20251008_001",
+		"no day":       "FL-LAB_DAT_20251301_001",
+		"no leap year": "FL-LAB_DAT_20250229_001", "short number": "FL-LAB_DAT_20251008_01",
+		"needless zero": "FL-LAB_DAT_20251008_0001",
+		"long number":   "FL-LAB_DAT_20251008_1234567890123456789",
+		"signed number": "FL-LAB_DAT_20251008_+01", "five parts": "FL-LAB_DAT_20251008_001_2",
+		"path": "../FL-LAB_DAT_20251008_001", "line break": "FL-LAB_DAT_20251008_001\n",
+		"suffix": "FL-LAB_DAT_20251008_001.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, site, err := ParseMessage(s); !errors.Is(err, ErrInvalid) || got != "" || site != "" {
+			if got, site, err := ParseMessage(s); !errors.Is(err, ErrInvalid) || got != "" ||
+				site != "" {
 				t.Errorf("ParseMessage(%q) = %q, %q, %v; want ErrInvalid", s, got, site, err)
 			}
 		})
@@ -98,7 +106,8 @@ func TestParseMessage(t *testing.T) {
 
 func TestFormatMessage(t *testing.T) {
 	day := time.Date(2025, 10, 8, 23, 30, 0, 0, time.FixedZone("", -3600)) // the 9th in UTC
-	for number, want := range map[int64]Message{1: "FL-LAB_DAT_20251009_001", 999: "FL-LAB_DAT_20251009_999", 1000: "FL-LAB_DAT_20251009_1000"} {
+	for number, want := range map[int64]Message{1: "FL-LAB_DAT_20251009_001",
+		999: "FL-LAB_DAT_20251009_999", 1000: "FL-LAB_DAT_20251009_1000"} {
 		got := FormatMessage("FL-LAB", "DAT", day, number)
 		if got != want {
 			t.Errorf("number %d: %s, want %s", number, got, want)
@@ -110,8 +119,10 @@ func TestFormatMessage(t *testing.T) {
 }
 
 func TestValidKind(t *testing.T) {
-	for kind, want := range map[string]bool{"DAT": true, "R": true, "A1B2C3D4": true, "": false, "dat": false, "A1B2C3D4E": false, "A-B": false, "A\n": false} {
-		if err := ValidKind(kind); (err == nil) != want || err != nil && !errors.Is(err, ErrInvalid) {
+	for kind, want := range map[string]bool{"DAT": true, "R": true, "A1B2C3D4": true, "": false,
+		"dat": false, "A1B2C3D4E": false, "A-B": false, "A\n": false} {
+		if err := ValidKind(kind); (err == nil) != want || err != nil &&
+			!errors.Is(err, ErrInvalid) {
 			t.Errorf("ValidKind(%q): %v", kind, err)
 		}
 	}
@@ -123,23 +134,30 @@ func TestAddress(t *testing.T) {
 		many[i] = Site("S" + string(rune('A'+i/26)) + string(rune('A'+i%26)))
 	}
 	for name, a := range map[string]Address{
-		"routing key": {RoutingKey: "fl-lab.dat"}, "one word": {RoutingKey: "all"}, "longest key": {RoutingKey: strings.Repeat("a", 255)},
-		"one site": {To: []Site{"CA-RC"}}, "two sites": {To: []Site{"CA-RC", "SF-RC"}}, "64 sites": {To: many[:64]},
+		"routing key": {RoutingKey: "fl-lab.dat"}, "one word": {RoutingKey: "all"},
+		"longest key": {RoutingKey: strings.Repeat("a", 255)},
+		"one site":    {To: []Site{"CA-RC"}}, "two sites": {To: []Site{"CA-RC", "SF-RC"}},
+		"64 sites": {To: many[:64]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := a.Validate(); err != nil {
 				t.Fatal(err)
 			}
 			reparsed, err := ParseAddress(a.String())
-			if err != nil || reparsed.String() != a.String() || reparsed.RoutingKey != a.RoutingKey || len(reparsed.To) != len(a.To) {
+			if err != nil || reparsed.String() != a.String() ||
+				reparsed.RoutingKey != a.RoutingKey || len(reparsed.To) != len(a.To) {
 				t.Errorf("ParseAddress(%q) = %+v, %v", a.String(), reparsed, err)
 			}
 		})
 	}
 	for name, a := range map[string]Address{
-		"nothing": {}, "both": {RoutingKey: "a", To: []Site{"A"}}, "empty word": {RoutingKey: "a..b"}, "pattern star": {RoutingKey: "fl-lab.*"},
-		"pattern hash": {RoutingKey: "#"}, "upper case": {RoutingKey: "Fl"}, "dot at end": {RoutingKey: "a."}, "key too long": {RoutingKey: strings.Repeat("a", 256)},
-		"looks direct": {RoutingKey: "@CA-RC"}, "unsorted": {To: []Site{"B", "A"}}, "twice": {To: []Site{"A", "A"}}, "bad site": {To: []Site{"a"}}, "65 sites": {To: many},
+		"nothing": {}, "both": {RoutingKey: "a", To: []Site{"A"}},
+		"empty word": {RoutingKey: "a..b"}, "pattern star": {RoutingKey: "fl-lab.*"},
+		"pattern hash": {RoutingKey: "#"}, "upper case": {RoutingKey: "Fl"},
+		"dot at end":   {RoutingKey: "a."},
+		"key too long": {RoutingKey: strings.Repeat("a", 256)},
+		"looks direct": {RoutingKey: "@CA-RC"}, "unsorted": {To: []Site{"B", "A"}},
+		"twice": {To: []Site{"A", "A"}}, "bad site": {To: []Site{"a"}}, "65 sites": {To: many},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := a.Validate(); !errors.Is(err, ErrInvalid) {
@@ -164,15 +182,19 @@ func TestGroups(t *testing.T) {
 		"X-1_B_20240229_100000-100000000": {100000, 100000000},
 	} {
 		message, site, first, last, err := ParseGroup(name)
-		if err != nil || first != want.first || last != want.last || !strings.HasPrefix(name, string(site)+"_") || message != Renumber(message, first) {
+		if err != nil || first != want.first || last != want.last ||
+			!strings.HasPrefix(name, string(site)+"_") || message != Renumber(message, first) {
 			t.Errorf("%s: %s of %s, %d to %d, %v", name, message, site, first, last, err)
 		}
 		if reparsed := FormatGroup(Renumber(message, last), first, last); reparsed != name {
 			t.Errorf("%s became %s", name, reparsed)
 		}
 	}
-	for _, name := range []string{"", "-", "FL-LAB_DAT_20251008_001", "FL-LAB_DAT_20251008_001-", "FL-LAB_DAT_20251008_-002", "FL-LAB_DAT_20251008_002-001", "FL-LAB_DAT_20251008_001-001",
-		"FL-LAB_DAT_20251008_001-02", "FL-LAB_DAT_20251008_001-0002", "FL-LAB_DAT_20251008_001-002-003", "FL-LAB_DAT_20251308_001-002", "fl_DAT_20251008_001-002", "001-002",
+	for _, name := range []string{"", "-", "FL-LAB_DAT_20251008_001", "FL-LAB_DAT_20251008_001-",
+		"FL-LAB_DAT_20251008_-002", "FL-LAB_DAT_20251008_002-001", "FL-LAB_DAT_20251008_001-001",
+		"FL-LAB_DAT_20251008_001-02", "FL-LAB_DAT_20251008_001-0002",
+		"FL-LAB_DAT_20251008_001-002-003", "FL-LAB_DAT_20251308_001-002",
+		"fl_DAT_20251008_001-002", "001-002",
 		"FL-LAB_DAT_20251008_001-002 (copy)"} {
 		if m, _, _, _, err := ParseGroup(name); err == nil {
 			t.Errorf("%q is a group that begins with %s", name, m)
@@ -182,12 +204,15 @@ func TestGroups(t *testing.T) {
 
 func TestRangesOfMessages(t *testing.T) {
 	for want, list := range map[string][]Message{
-		"":                        nil,
-		"L_DAT_20251008_007":      {"L_DAT_20251008_007"},
-		"L_DAT_20251008_007-009":  {"L_DAT_20251008_007", "L_DAT_20251008_008", "L_DAT_20251008_009"},
+		"":                   nil,
+		"L_DAT_20251008_007": {"L_DAT_20251008_007"},
+		"L_DAT_20251008_007-009": {"L_DAT_20251008_007", "L_DAT_20251008_008",
+			"L_DAT_20251008_009"},
 		"L_DAT_20251008_999-1000": {"L_DAT_20251008_999", "L_DAT_20251008_1000"},
-		"L_DAT_20251008_007 L_DAT_20251008_009-010 L_DAT_20251009_011": {"L_DAT_20251008_007", "L_DAT_20251008_009", "L_DAT_20251008_010", "L_DAT_20251009_011"},
-		"L_DAT_20251008_002 L_DAT_20251008_001 L_DAT_20251008_001":     {"L_DAT_20251008_002", "L_DAT_20251008_001", "L_DAT_20251008_001"},
+		"L_DAT_20251008_007 L_DAT_20251008_009-010 L_DAT_20251009_011": {"L_DAT_20251008_007",
+			"L_DAT_20251008_009", "L_DAT_20251008_010", "L_DAT_20251009_011"},
+		"L_DAT_20251008_002 L_DAT_20251008_001 L_DAT_20251008_001": {"L_DAT_20251008_002",
+			"L_DAT_20251008_001", "L_DAT_20251008_001"},
 		"none none":                             {"none", "none"},
 		"L_-1 L_0":                              {"L_-1", "L_0"},
 		"L_DAT_20251008_007 M_DAT_20251008_008": {"L_DAT_20251008_007", "M_DAT_20251008_008"},
