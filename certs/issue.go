@@ -91,7 +91,8 @@ func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.
 	return i.setChain(chain, a.Network(), true, now)
 }
 
-var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+var hostPattern = regexp.MustCompile(
+	`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
 func addHosts(template *x509.Certificate, hosts []string) error {
 	if len(hosts) == 0 {

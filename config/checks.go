@@ -78,16 +78,19 @@ func validPort(s string) bool {
 	return err == nil && n > 0
 }
 
-var hostPattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+var hostPattern = regexp.MustCompile(
+	`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 
 func hostNames(hosts []string) error {
 	if len(hosts) == 0 {
-		return errors.New(`want at least one name or address under which agents reach this hub, such as ["hub.example.org"]`)
+		return errors.New(
+			`want at least one name or address under which agents reach this hub, such as ["hub.example.org"]`)
 	}
 	for _, h := range hosts {
 		if _, err := netip.ParseAddr(h); err != nil &&
 			(!hostPattern.MatchString(h) || len(h) > 253) {
-			return fmt.Errorf(`want a host name or address without a port, such as "hub.example.org" or "192.0.2.1", not %q`, h)
+			return fmt.Errorf(
+				`want a host name or address without a port, such as "hub.example.org" or "192.0.2.1", not %q`, h)
 		}
 	}
 	return nil
@@ -99,7 +102,8 @@ var wordPattern = regexp.MustCompile(`^([a-z0-9_-]+|\*|#)$`)
 func pattern(s string) error {
 	for word := range strings.SplitSeq(s, ".") {
 		if !wordPattern.MatchString(word) || len(s) > 255 {
-			return fmt.Errorf(`want routing keys such as "fl-lab.dat", "fl-lab.*" or "#", not %q`, s)
+			return fmt.Errorf(`want routing keys such as "fl-lab.dat", "fl-lab.*" or "#", not %q`,
+				s)
 		}
 	}
 	return nil

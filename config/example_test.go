@@ -67,7 +67,8 @@ func shape(docs map[string][]field, root string) string {
 			}
 			arrays.WriteString("#\n# [[" + f.key + "]]\n")
 			for _, g := range docs[f.table] {
-				arrays.WriteString(comment(g.doc) + "# " + g.key + " = " + map[bool]string{true: "[]", false: `""`}[g.key == "bindings"] + "\n")
+				arrays.WriteString(comment(g.doc) + "# " + g.key + " = " +
+					map[bool]string{true: "[]", false: `""`}[g.key == "bindings"] + "\n")
 			}
 		case docs[f.table] != nil:
 			shown[f.table] = true

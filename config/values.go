@@ -20,7 +20,8 @@ const (
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
-		return fmt.Errorf(`want a length of time such as "2s", "10m" or "1h30m", not %s`, quote(text))
+		return fmt.Errorf(`want a length of time such as "2s", "10m" or "1h30m", not %s`,
+			quote(text))
 	}
 	*d = Duration(v)
 	return nil
@@ -70,7 +71,8 @@ func (s *Size) UnmarshalText(text []byte) error {
 		}
 		break
 	}
-	return fmt.Errorf(`want a size such as "512B", "64KiB", "256MiB", "5GiB" or "1TiB", not %s`, quote(text))
+	return fmt.Errorf(`want a size such as "512B", "64KiB", "256MiB", "5GiB" or "1TiB", not %s`,
+		quote(text))
 }
 
 // MarshalText writes the size in the largest unit that fits it exactly.

@@ -57,7 +57,8 @@ func anyMessages(t *rapid.T) []Message {
 }
 
 func anyName(t *rapid.T) string {
-	name := rapid.OneOf(rapid.StringN(1, 40, 200), rapid.StringMatching(`[a-z"'. -]{1,120}`)).Draw(t, "name")
+	name := rapid.OneOf(rapid.StringN(1, 40, 200), rapid.StringMatching(`[a-z"'. -]{1,120}`)).Draw(
+		t, "name")
 	if ValidName(name) != nil {
 		t.Skip("not a valid name")
 	}

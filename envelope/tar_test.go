@@ -212,7 +212,8 @@ func TestEntryOrder(t *testing.T) {
 func TestEntryOrderOfTrees(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dirs := map[string]bool{"d": true}
-		for _, parts := range rapid.SliceOf(rapid.SliceOfN(rapid.StringMatching(`[a\-0./]{1,2}`), 1, 4)).Draw(t, "tree") {
+		for _, parts := range rapid.SliceOf(rapid.SliceOfN(rapid.StringMatching(`[a\-0./]{1,2}`), 1,
+			4)).Draw(t, "tree") {
 			path := "d"
 			for _, part := range parts {
 				if path += "/" + part; ValidPath(path) == nil {

@@ -137,8 +137,9 @@ func goodVectors() map[string]SealRequest {
 	requests := map[string][]Message{
 		"file": {message(1, "data.csv", TypeFile,
 			entry("data.csv", "time,value\n1,2\n", false))},
-		"empty":    {message(2, "empty", TypeFile, entry("empty", "", true))},
-		"odd-name": {message(3, `"quoted" 'n\ame' 😀 <&>.csv`, TypeFile, entry(`"quoted" 'n\ame' 😀 <&>.csv`, "x", false))},
+		"empty": {message(2, "empty", TypeFile, entry("empty", "", true))},
+		"odd-name": {message(3, `"quoted" 'n\ame' 😀 <&>.csv`, TypeFile,
+			entry(`"quoted" 'n\ame' 😀 <&>.csv`, "x", false))},
 		"several": {message(4, "a", TypeFile, entry("a", "aaa", false)),
 			message(5, "b", TypeFile, entry("b", "", false)),
 			message(6, "a", TypeFile, entry("a", "again", false))},

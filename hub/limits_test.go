@@ -30,9 +30,13 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 		code                     api.Code
 	}{
 		{"fine", "POST", api.PathResolve, address, 200, ""},
-		{"unknown field", "POST", api.PathResolve, `{"address":{"routing_key":"fl-lab.dat"},"x":1}`, 400, api.CodeInvalid},
-		{"twice", "POST", api.PathResolve, `{"address":{"routing_key":"fl-lab.dat"},"address":{"routing_key":"fl-lab.dat"}}`, 400, api.CodeInvalid},
-		{"odd case", "POST", api.PathResolve, `{"Address":{"routing_key":"fl-lab.dat"}}`, 400, api.CodeInvalid},
+		{"unknown field", "POST", api.PathResolve, `{"address":{"routing_key":"fl-lab.dat"},"x":1}`,
+			400, api.CodeInvalid},
+		{"twice", "POST", api.PathResolve,
+			`{"address":{"routing_key":"fl-lab.dat"},"address":{"routing_key":"fl-lab.dat"}}`, 400,
+			api.CodeInvalid},
+		{"odd case", "POST", api.PathResolve, `{"Address":{"routing_key":"fl-lab.dat"}}`, 400,
+			api.CodeInvalid},
 		{"white space", "POST", api.PathResolve, address + "\n", 400, api.CodeInvalid},
 		{"no body", "POST", api.PathResolve, "", 400, api.CodeInvalid},
 		{"too large", "POST", api.PathResolve, strings.Repeat(" ", smallBody+1), 413,
@@ -47,7 +51,8 @@ func TestRequestsThatAreNotUnderstood(t *testing.T) {
 			body(t, api.KnownRequest{Envelopes: make([]id.Envelope, api.MaxKnown+1)}), 400,
 			api.CodeInvalid},
 		{"known of nothing", "POST", api.PathKnown, `{"envelope_ids":["x"]}`, 400, api.CodeInvalid},
-		{"future cursor", "POST", api.PathEvents, `{"after":99999,"wait_ns":0}`, 400, api.CodeInvalid},
+		{"future cursor", "POST", api.PathEvents, `{"after":99999,"wait_ns":0}`, 400,
+			api.CodeInvalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			resp := lab.raw(tc.method, tc.path, tc.body)

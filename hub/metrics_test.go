@@ -62,7 +62,8 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("the metrics name %s", secret)
 		}
 	}
-	if strings.Contains(text, `endpoint="POST /v1/lease"} `) && strings.Contains(text, `sealpost_request_seconds_count{endpoint="POST /v1/lease"}`) {
+	if strings.Contains(text, `endpoint="POST /v1/lease"} `) &&
+		strings.Contains(text, `sealpost_request_seconds_count{endpoint="POST /v1/lease"}`) {
 		t.Error("waits are counted as slow answers")
 	}
 }

@@ -282,7 +282,8 @@ func (d *document) properties(t reflect.Type) {
 	}
 }
 
-const hex32, hex64 = `{type: string, pattern: '^[0-9a-f]{32}$'}`, `{type: string, pattern: '^[0-9a-f]{64}$'}`
+const hex32, hex64 = `{type: string, pattern: '^[0-9a-f]{32}$'}`,
+	`{type: string, pattern: '^[0-9a-f]{64}$'}`
 
 // words are the types with a form of their own. An omitted hash is no hash, so an empty one is
 // never written.

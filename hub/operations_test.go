@@ -66,7 +66,9 @@ var operations = map[string]operation{
 		in: api.KnownRequest{}, out: api.KnownAnswer{}, codes: []api.Code{api.CodeNotAllowed}},
 	"POST " + api.PathLease: {summary: "Deliveries of the caller's own queue; waits for them. " +
 		"None within the wait is no error.",
-		in: api.LeaseRequest{}, out: api.LeaseAnswer{}, outBytes: "the ciphertexts of the deliveries with `inline`, in order", codes: []api.Code{api.CodeNotAllowed, api.CodeHeld}},
+		in: api.LeaseRequest{}, out: api.LeaseAnswer{},
+		outBytes: "the ciphertexts of the deliveries with `inline`, in order",
+		codes:    []api.Code{api.CodeNotAllowed, api.CodeHeld}},
 	"POST " + api.PathContent: {summary: "A range of a delivery's ciphertext. Needs no lease.",
 		in: api.ContentRequest{}, outBytes: "The range.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound}},

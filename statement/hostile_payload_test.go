@@ -177,14 +177,15 @@ func TestHostilePayloads(t *testing.T) {
 	n := newNetwork(t)
 	header := headerOf(t, n.lab, "sealpost-envelope-v1")
 	for name, payload := range map[string]string{
-		"empty":         ``,
-		"null":          `null`,
-		"no hashes":     `{"v":1}`,
-		"bad head":      `{"v":1,"head":"","body":"` + digits + `"}`,
-		"bad body":      `{"v":1,"head":"` + digits + `","body":"x"}`,
-		"version 2":     `{"v":2,"head":"` + digits + `","body":"` + digits + `"}`,
-		"unknown key":   `{"v":1,"head":"` + digits + `","body":"` + digits + `","x":0}`,
-		"key twice":     `{"v":1,"head":"` + digits + `","head":"` + digits + `","body":"` + digits + `"}`,
+		"empty":       ``,
+		"null":        `null`,
+		"no hashes":   `{"v":1}`,
+		"bad head":    `{"v":1,"head":"","body":"` + digits + `"}`,
+		"bad body":    `{"v":1,"head":"` + digits + `","body":"x"}`,
+		"version 2":   `{"v":2,"head":"` + digits + `","body":"` + digits + `"}`,
+		"unknown key": `{"v":1,"head":"` + digits + `","body":"` + digits + `","x":0}`,
+		"key twice": `{"v":1,"head":"` + digits + `","head":"` + digits + `","body":"` +
+			digits + `"}`,
 		"a space":       `{"v":1,"head":"` + digits + `", "body":"` + digits + `"}`,
 		"another order": `{"v":1,"body":"` + digits + `","head":"` + digits + `"}`,
 		"odd case":      `{"V":1,"head":"` + digits + `","body":"` + digits + `"}`,

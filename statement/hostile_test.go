@@ -39,9 +39,10 @@ func TestHostileForms(t *testing.T) {
 		"four parts": {good + ".", ErrMalformed, "three parts"},
 		"five parts": {join(p[0], p[1], p[2], p[0], p[1]), ErrMalformed,
 			"three parts"},
-		"detached payload":        {join(p[0], "", p[2]), ErrMalformed, "payload"},
-		"no signature":            {join(p[0], p[1], ""), ErrMalformed, "signature"},
-		"JSON serialization":      {`{"payload":"` + p[1] + `","protected":"` + p[0] + `","signature":"` + p[2] + `"}`, ErrMalformed, "three parts"},
+		"detached payload": {join(p[0], "", p[2]), ErrMalformed, "payload"},
+		"no signature":     {join(p[0], p[1], ""), ErrMalformed, "signature"},
+		"JSON serialization": {`{"payload":"` + p[1] + `","protected":"` + p[0] +
+			`","signature":"` + p[2] + `"}`, ErrMalformed, "three parts"},
 		"a space before":          {" " + good, ErrMalformed, "part 1"},
 		"a line break after":      {good + "\n", ErrMalformed, "part 3"},
 		"a carriage return after": {good + "\r", ErrMalformed, "part 3"},

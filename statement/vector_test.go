@@ -131,7 +131,8 @@ func FuzzOpen(f *testing.F) {
 		f.Add(jws)
 		f.Add(parts[0] + ".." + parts[2])
 		f.Add(parts[0] + "." + parts[1] + "=." + parts[2])
-		f.Add(encode64(`{"alg":"none","typ":"sealpost-receipt-v1","x5c":[]}`) + "." + parts[1] + ".")
+		f.Add(encode64(`{"alg":"none","typ":"sealpost-receipt-v1","x5c":[]}`) + "." + parts[1] +
+			".")
 	}
 	f.Fuzz(func(t *testing.T, jws string) {
 		fuzzOne[EnvelopeSignature](t, jws, v, said)

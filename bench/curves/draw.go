@@ -29,11 +29,13 @@ func draw(points []point) string {
 	}
 	width := left + len(ops)*(panelWidth+gap)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", width, top+panelHeight+bottom)
+	fmt.Fprintf(&b,
+		`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", width, top+panelHeight+bottom)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/>`+"\n")
 	for i, story := range stories {
 		x := left + i*210
-		fmt.Fprintf(&b, `<line x1="%d" y1="16" x2="%d" y2="16" stroke="%s" stroke-width="2"/>`+"\n", x, x+20, colours[i%len(colours)])
+		fmt.Fprintf(&b, `<line x1="%d" y1="16" x2="%d" y2="16" stroke="%s" stroke-width="2"/>`+"\n",
+			x, x+20, colours[i%len(colours)])
 		fmt.Fprintf(&b, `<text x="%d" y="20">%s</text>`+"\n", x+26, story)
 	}
 	for i, op := range ops {
@@ -78,13 +80,16 @@ func (p panel) y(cost float64) float64 { return panelHeight * (1 - cost/p.most) 
 func (p panel) draw(b *strings.Builder, op string, stories []string) {
 	fmt.Fprintf(b, `<text x="0" y="-12" font-weight="bold">%s, µs each</text>`+"\n", op)
 	for cost := 0.0; cost <= p.most; cost += p.step {
-		fmt.Fprintf(b, `<line x1="0" y1="%.1f" x2="%d" y2="%.1f" stroke="#ddd"/>`, p.y(cost), panelWidth, p.y(cost))
+		fmt.Fprintf(b, `<line x1="0" y1="%.1f" x2="%d" y2="%.1f" stroke="#ddd"/>`, p.y(cost),
+			panelWidth, p.y(cost))
 		fmt.Fprintf(b, `<text x="-6" y="%.1f" text-anchor="end">%g</text>`+"\n", p.y(cost)+4, cost)
 	}
 	for power := p.first; power <= p.last; power++ {
 		x := p.x(math.Pow(10, power))
-		fmt.Fprintf(b, `<line x1="%.1f" y1="0" x2="%.1f" y2="%d" stroke="#ddd"/>`, x, x, panelHeight)
-		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x, panelHeight+16, thousands(math.Pow(10, power)))
+		fmt.Fprintf(b, `<line x1="%.1f" y1="0" x2="%.1f" y2="%d" stroke="#ddd"/>`, x, x,
+			panelHeight)
+		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x,
+			panelHeight+16, thousands(math.Pow(10, power)))
 	}
 	for i, story := range stories {
 		p.line(b, story, colours[i%len(colours)])
@@ -96,10 +101,12 @@ func (p panel) line(b *strings.Builder, story, colour string) {
 	for _, q := range p.points {
 		if q.story == story {
 			at = append(at, fmt.Sprintf("%.1f,%.1f", p.x(q.at), p.y(q.cost)))
-			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="2.5" fill="%s"/>`+"\n", p.x(q.at), p.y(q.cost), colour)
+			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="2.5" fill="%s"/>`+"\n", p.x(q.at),
+				p.y(q.cost), colour)
 		}
 	}
-	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", strings.Join(at, " "), colour)
+	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n",
+		strings.Join(at, " "), colour)
 }
 
 // thousands formats a number like 1,000,000.

@@ -168,8 +168,8 @@ func (d *Dir) Dir(name string) (found *Dir, err error) {
 	return found, err
 }
 
-// DirSameMount is Dir, but returns ErrMount if the folder is a mount point. It is for folders of
-// others. If the system does not distinguish mounts, the volume decides.
+// DirSameMount is Dir, but returns ErrMount if the folder is a mount point. It is for folders that
+// come and go. If the system does not distinguish mounts, the volume decides.
 func (d *Dir) DirSameMount(name string) (*Dir, error) {
 	sub, err := d.Dir(name)
 	if err != nil {

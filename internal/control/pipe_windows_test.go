@@ -88,7 +88,8 @@ func TestAPipeHasItsMakersOwner(t *testing.T) {
 
 func TestAPointerThatIsNotBelieved(t *testing.T) {
 	for name, text := range map[string]string{
-		"a file": `C:\Windows\win.ini`, "another pipe": `\\.\pipe\other`, "a guess": pipePrefix + "1", "nothing": "", "too much": strings.Repeat("x", 1<<20),
+		"a file": `C:\Windows\win.ini`, "another pipe": `\\.\pipe\other`, "a guess": pipePrefix +
+			"1", "nothing": "", "too much": strings.Repeat("x", 1<<20),
 	} {
 		dir := shortDir(t)
 		pointer := filepath.Join(dir, pointerName)

@@ -22,7 +22,8 @@ import (
 const placedPrefix = "sealpost-"
 
 // placedSocket matches the path of a socket in such a folder.
-var placedSocket = regexp.MustCompile(`^/(.*/)?` + placedPrefix + `[0-9]+/` + regexp.QuoteMeta(socketName) + `$`)
+var placedSocket = regexp.MustCompile(`^/(.*/)?` + placedPrefix + `[0-9]+/` +
+	regexp.QuoteMeta(socketName) + `$`)
 
 // readPointer returns the path in the pointer file of stateDir, if that account or root wrote it.
 // It returns both a path and an error if that path no longer exists. It follows no link.

@@ -21,7 +21,8 @@ func harmless(t *testing.T, s string) {
 // The grammars, once more and independently.
 var (
 	sitePattern    = regexp.MustCompile(`^[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?$`)
-	messagePattern = regexp.MustCompile(`^([A-Z0-9-]{1,32})_[A-Z0-9]{1,8}_([0-9]{8})_([0-9]{3,18})$`)
+	messagePattern = regexp.MustCompile(
+		`^([A-Z0-9-]{1,32})_[A-Z0-9]{1,8}_([0-9]{8})_([0-9]{3,18})$`)
 )
 
 func FuzzParseSite(f *testing.F) {

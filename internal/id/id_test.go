@@ -18,7 +18,8 @@ func TestParseSite(t *testing.T) {
 	for name, s := range map[string]string{
 		"empty": "", "lower case": "fl-lab", "leading hyphen": "-A", "trailing hyphen": "A-",
 		"hyphen alone": "-", "too long": long + "A",
-		"underscore": "FL_LAB", "dot": "FL.LAB", "parent folder": "..", "slash": "A/B", "backslash": `A\B`, "space": "FL LAB",
+		"underscore": "FL_LAB", "dot": "FL.LAB", "parent folder": "..", "slash": "A/B",
+		"backslash": `A\B`, "space": "FL LAB",
 		"line break after": "FL-LAB\n", "NUL after": "FL-LAB\x00", "letter beyond ASCII": "FÜ",
 		"letter that looks right": "ＦL",
 		"invalid UTF-8":           "A\xff", "device": "CON", "numbered device": "COM1",

@@ -81,7 +81,7 @@ func (m *Meter) State(now time.Time) State {
 	return s
 }
 
-// note keeps a sample at each step, and drops those older than the window.
+// note keeps at most one sample per step, and drops those that the window no longer needs.
 func (m *Meter) note(now time.Time) {
 	if last := m.samples[len(m.samples)-1]; now.Sub(last.at) >= step {
 		m.samples = append(m.samples, sample{now, m.done})

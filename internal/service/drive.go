@@ -34,7 +34,8 @@ func checkDrive(path string, d drives) error {
 		if share == "" {
 			share = `\\SERVER\SHARE`
 		}
-		return fmt.Errorf(`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
+		return fmt.Errorf(
+			`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
 			path, letter, share+path[2:])
 	case d.substitute(letter):
 		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service "+

@@ -25,7 +25,8 @@ func (c command) String() string {
 			return r == unicode.ReplacementChar || !unicode.IsPrint(r)
 		}) {
 			// Control characters of terminals, or an empty word: in the quoting of bash and zsh.
-			word = "$'" + strings.ReplaceAll(strings.Trim(strconv.QuoteToASCII(word), `"`), "'", `\'`) + "'"
+			word = "$'" + strings.ReplaceAll(strings.Trim(strconv.QuoteToASCII(word), `"`), "'",
+				`\'`) + "'"
 		} else if word == "" || strings.ContainsAny(word, " \t\"'\\$`*?[]{}()<>|&;~#!") {
 			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 		}

@@ -26,7 +26,8 @@ func TestFoldersOfPeopleAndService(t *testing.T) {
 			return nil
 		})
 	all := strings.Join(ran, "\n")
-	for _, want := range []string{"chown -hR sealpost:lab /srv/fl/state", "chmod u+rwx,g+rwxs,o-rwx /srv/fl/outbox", `chown -h sealpost:lab '/srv/it'\''s here'`,
+	for _, want := range []string{"chown -hR sealpost:lab /srv/fl/state",
+		"chmod u+rwx,g+rwxs,o-rwx /srv/fl/outbox", `chown -h sealpost:lab '/srv/it'\''s here'`,
 		"mkdir -p /srv/fl/outbox", "mkdir -p /data/tray"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no step %s in\n%s", want, all)

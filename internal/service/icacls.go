@@ -17,7 +17,9 @@ func letAccountIn(i Installation) (commands []string) {
 		}
 	}
 	return append(commands, fmt.Sprintf(`icacls "%s" /grant "%s:(OI)(CI)F" /T`, i.State, i.User),
-		fmt.Sprintf(`sc.exe config "%s" obj= "%s" password= *   (or set the password in services.msc)`, i.Service(), i.User))
+		fmt.Sprintf(
+			`sc.exe config "%s" obj= "%s" password= *   (or set the password in services.msc)`,
+			i.Service(), i.User))
 }
 
 // users is the group of all users of this machine, by a name that is the same in every language.

@@ -6,20 +6,32 @@ import (
 )
 
 func TestWhatIsTypedOnWindows(t *testing.T) {
-	i := Installation{Instance: Instance{Kind: Agent, Name: "FL-LAB"}, Dir: `C:\lab`, State: `C:\lab\state`, Shared: []string{`C:\lab\out box`, `\\nas\in`}}
+	i := Installation{Instance: Instance{Kind: Agent, Name: "FL-LAB"}, Dir: `C:\lab`,
+		State: `C:\lab\state`, Shared: []string{`C:\lab\out box`, `\\nas\in`}}
 	for _, c := range []struct {
 		name, user, group string
 		commands          func(Installation) []string
 		want              []string
 	}{
 		{"an account", `LAB\svc`, `LAB\svc`, letAccountIn, []string{
-			`icacls "C:\lab" /grant "LAB\svc:(OI)(CI)M"`, `icacls "C:\lab\out box" /grant "LAB\svc:(OI)(CI)M"`, `icacls "\\nas\in" /grant "LAB\svc:(OI)(CI)M"`,
-			`icacls "C:\lab\state" /grant "LAB\svc:(OI)(CI)F" /T`, `sc.exe config "sealpost-agent@FL-LAB" obj= "LAB\svc" password= *   (or set the password in services.msc)`,
+			`icacls "C:\lab" /grant "LAB\svc:(OI)(CI)M"`,
+			`icacls "C:\lab\out box" /grant "LAB\svc:(OI)(CI)M"`,
+			`icacls "\\nas\in" /grant "LAB\svc:(OI)(CI)M"`,
+			`icacls "C:\lab\state" /grant "LAB\svc:(OI)(CI)F" /T`,
+			`sc.exe config "sealpost-agent@FL-LAB" obj= "LAB\svc" password= *   (or set the password in services.msc)`,
 		}},
-		{"all people", "", "", letGroupIn, []string{`icacls "C:\lab\out box" /grant "*S-1-5-32-545:(OI)(CI)M"`, `icacls "\\nas\in" /grant "*S-1-5-32-545:(OI)(CI)M"`}},
-		{"people beside an account", `LAB\svc`, `LAB\svc`, letGroupIn, []string{`icacls "C:\lab\out box" /grant "*S-1-5-32-545:(OI)(CI)M"`, `icacls "\\nas\in" /grant "*S-1-5-32-545:(OI)(CI)M"`}},
-		{"a group", "", `LAB\scientists`, letGroupIn, []string{`icacls "C:\lab\out box" /grant "LAB\scientists:(OI)(CI)M"`, `icacls "\\nas\in" /grant "LAB\scientists:(OI)(CI)M"`}},
-		{"recovery", "", "", func(i Installation) []string { return []string{startAgain(i.Instance)} }, []string{`sc.exe failureflag "sealpost-agent@FL-LAB" 1`}},
+		{"all people", "", "", letGroupIn,
+			[]string{`icacls "C:\lab\out box" /grant "*S-1-5-32-545:(OI)(CI)M"`,
+				`icacls "\\nas\in" /grant "*S-1-5-32-545:(OI)(CI)M"`}},
+		{"people beside an account", `LAB\svc`, `LAB\svc`, letGroupIn,
+			[]string{`icacls "C:\lab\out box" /grant "*S-1-5-32-545:(OI)(CI)M"`,
+				`icacls "\\nas\in" /grant "*S-1-5-32-545:(OI)(CI)M"`}},
+		{"a group", "", `LAB\scientists`, letGroupIn,
+			[]string{`icacls "C:\lab\out box" /grant "LAB\scientists:(OI)(CI)M"`,
+				`icacls "\\nas\in" /grant "LAB\scientists:(OI)(CI)M"`}},
+		{"recovery", "", "", func(i Installation) []string {
+			return []string{startAgain(i.Instance)}
+		}, []string{`sc.exe failureflag "sealpost-agent@FL-LAB" 1`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i.User, i.Group = c.user, c.group

@@ -49,7 +49,9 @@ func TestRootWorksAsTheOwnerOfAFolder(t *testing.T) {
 		{"missing in root's", func(*site) {}, "new/one", asRoot},
 		{"ann's", func(s *site) { s.give(s.Dir, annID) }, "fl", asAnn},
 		{"missing in ann's", func(s *site) { s.give(s.Dir, annID) }, "fl/new/one", asAnn},
-		{"ann's in the group of root", func(s *site) { s.must(os.Chown(s.Dir, annID, 0)) }, "fl", `as "61003" 61003:61003:65534 [] <nil>, <nil>`},
+		{"ann's in the group of root", func(s *site) {
+			s.must(os.Chown(s.Dir, annID, 0))
+		}, "fl", `as "61003" 61003:61003:65534 [] <nil>, <nil>`},
 		{"ann's in ann's", func(s *site) {
 			s.give(s.Dir, annID)
 			s.give(s.State, annID)

@@ -60,7 +60,8 @@ func TestExposure(t *testing.T) {
 	for name, i := range analysed() {
 		t.Run(name, func(t *testing.T) {
 			out, err := systemdAnalyze(t, i, "security", "--offline=true", "--no-pager")
-			found := regexp.MustCompile(`Overall exposure level for .*: ([0-9.]+)`).FindStringSubmatch(out)
+			found := regexp.MustCompile(
+				`Overall exposure level for .*: ([0-9.]+)`).FindStringSubmatch(out)
 			if err != nil && found == nil {
 				t.Skipf("SKIPPED: systemd-analyze here is too old to look at a unit that is not "+
 					"installed: %v\n%s", err, out)

@@ -83,7 +83,8 @@ func TestUnitGrantsTheFoldersAndNothingElse(t *testing.T) {
 			[]string{"ProtectHome=tmpfs", "BindPaths=/home/ann/tray", "ReadWritePaths=/srv/fl",
 				"ReadWritePaths=/srv/fl-2"}, nil},
 		{"odd names", lab(`/srv/50% $of "it`),
-			[]string{`ReadWritePaths="/srv/50%% $of \"it"`, `ExecStart=/usr/bin/sealpost agent run --dir "/srv/50%% $$of \"it"`}, nil},
+			[]string{`ReadWritePaths="/srv/50%% $of \"it"`,
+				`ExecStart=/usr/bin/sealpost agent run --dir "/srv/50%% $$of \"it"`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			unit, err := Unit(c.i)

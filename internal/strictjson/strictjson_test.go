@@ -37,7 +37,8 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil || string(compared) != exact {
 		t.Errorf("Marshal gives %s, %v", compared, err)
 	}
-	for _, more := range []string{`"wait_ns":1500000000`, `"sum":[1,2]`, `"even":false`, `"count":{"a":1,"b":2}`, `"until":"2025-10-08T12:00:00.5Z"`} {
+	for _, more := range []string{`"wait_ns":1500000000`, `"sum":[1,2]`, `"even":false`,
+		`"count":{"a":1,"b":2}`, `"until":"2025-10-08T12:00:00.5Z"`} {
 		var v thing
 		if err := Unmarshal([]byte(exact[:len(exact)-1]+","+more+"}"), &v); err != nil {
 			t.Errorf("with %s: %v", more, err)
@@ -101,7 +102,8 @@ func TestMarshalReportsWhatCannotBeEncoded(t *testing.T) {
 }
 
 func FuzzUnmarshal(f *testing.F) {
-	for _, s := range []string{exact, `{}`, `null`, exact + " ", `{"v":1,"v":2}`, `{"v":1,"name":"\u2028","time":"2025-10-08T12:00:00Z","items":null}`} {
+	for _, s := range []string{exact, `{}`, `null`, exact + " ", `{"v":1,"v":2}`,
+		`{"v":1,"name":"\u2028","time":"2025-10-08T12:00:00Z","items":null}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
