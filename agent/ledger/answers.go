@@ -8,39 +8,43 @@ import (
 	"sealpost/internal/id"
 )
 
-// The outcomes of a message at one recipient.
+// The possible outcomes of a message at one recipient.
 const (
 	OutcomeDelivered = "delivered"
 	OutcomeRefused   = "refused"
 	OutcomeDead      = "dead"
 )
 
-// Outcome is what became of one message at one recipient.
+// Outcome is the outcome of one message at one recipient.
 type Outcome struct {
 	UID       id.UID
 	Site      id.Site
 	Outcome   string
 	Code      string
 	Time      time.Time
-	Elsewhere bool // of an answer: the message is not in the answered envelope any more
+	Elsewhere bool // of an answer: the message is no longer in the answered envelope
 }
 
-// Answer is a recipient's answer to one envelope: a receipt, believed or not, or the hub's word that the delivery is dead.
+// Answer is a recipient's answer to one envelope. It is a receipt, believed or not, or the hub's
+// report that the delivery is dead.
 type Answer struct {
 	Envelope id.Envelope
 	Site     id.Site
 	Receipt  string
-	Doubt    string // why the receipt is not believed; then there are no outcomes
+	Doubt    string // the reason for not believing the receipt; then there are no outcomes
 	Outcomes []Outcome
 	Time     time.Time
 }
 
-// Answer records an answer and ends the messages that became final by it. Repeating it changes nothing. An answer to
-// an envelope that was given up still counts, because outcomes belong to messages; a dead one of such does not.
+// Answer records an answer and ends the messages that it makes final. A repetition changes nothing.
+// An answer to a dropped envelope still counts, because outcomes belong to messages; a dead one
+// does not.
 //
-// That a message was delivered is said by its envelope's recipient, which is believed; a row in outcome has only what differs.
+// A believed recipient of the envelope implies that its messages were delivered. The table outcome
+// has only the exceptions.
 func (tx *Tx) Answer(a Answer) error {
-	n, err := tx.change("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? WHERE envelope_id = ? AND site = ? AND believed = 0",
+	n, err := tx.change("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? "+
+		"WHERE envelope_id = ? AND site = ? AND believed = 0",
 		a.Receipt, a.Receipt != "" && a.Doubt == "", a.Doubt, millis(a.Time), a.Envelope, a.Site)
 	if err != nil {
 		return err
@@ -53,7 +57,7 @@ func (tx *Tx) Answer(a Answer) error {
 		} else if o.Outcome == OutcomeDelivered {
 			continue
 		} else if n == 0 {
-			continue // the receipt that was believed first stays
+			continue // the first believed receipt stays
 		}
 		differ = append(differ, outcomeRow{o.UID, o.Outcome, o.Code})
 	}
@@ -68,32 +72,41 @@ func (tx *Tx) Answer(a Answer) error {
 		}
 	}
 	if len(elsewhere) > 0 {
-		if err := tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded, millis(a.Time), list(elsewhere)); err != nil {
+		if err := tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded,
+			millis(a.Time), list(elsewhere)); err != nil {
 			return err
 		}
 	}
 	return tx.conclude(a)
 }
 
-// conclude ends the messages of an envelope that became final by an answer, and the envelope if all of them have.
+// conclude ends the messages of an envelope that an answer makes final, and the envelope with the
+// last.
 func (tx *Tx) conclude(a Answer) error {
 	var differ, wait bool
-	err := tx.row(`SELECT EXISTS (SELECT 1 FROM message m INDEXED BY message_envelope CROSS JOIN outcome o ON o.uid = m.uid WHERE m.envelope_id <> '' AND m.envelope_id = ?1),
-		EXISTS (SELECT 1 FROM recipient WHERE envelope_id = ?1 AND believed = 0)`, []any{a.Envelope}, &differ, &wait)
+	err := tx.row(`SELECT EXISTS (SELECT 1 FROM message m INDEXED BY message_envelope `+
+		`CROSS JOIN outcome o ON o.uid = m.uid WHERE m.envelope_id <> '' AND m.envelope_id = ?1),
+		EXISTS (SELECT 1 FROM recipient WHERE envelope_id = ?1 AND believed = 0)`,
+		[]any{a.Envelope}, &differ, &wait)
 	switch {
 	case err != nil:
 		return err
-	case differ: // each message is asked what every recipient said of it
-		err = tx.exec(concludeEnvelope+"envelope_id <> '' AND envelope_id = ?2"+concluded, millis(a.Time), a.Envelope)
-	case !wait: // every recipient has signed for everything, which is nearly always so
-		err = tx.exec("UPDATE message INDEXED BY message_envelope SET finished = ?, state = 'delivered', reason = '' WHERE envelope_id <> '' AND envelope_id = ? AND state IN ('sealed','published')",
+	case differ: // there are exceptions: each message needs its outcome at every recipient
+		err = tx.exec(concludeEnvelope+"envelope_id <> '' AND envelope_id = ?2"+concluded,
 			millis(a.Time), a.Envelope)
+	case !wait: // every recipient has signed for all messages, the usual case
+		err = tx.exec("UPDATE message INDEXED BY message_envelope SET finished = ?, "+
+			"state = 'delivered', reason = '' WHERE envelope_id <> '' AND envelope_id = ? "+
+			"AND state IN ('sealed','published')", millis(a.Time), a.Envelope)
 	}
 	if err != nil {
 		return err
 	}
-	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? AND state = 'published' AND NOT EXISTS
-		(SELECT 1 FROM message INDEXED BY message_envelope WHERE message.envelope_id <> '' AND message.envelope_id = envelope.envelope_id AND message.state IN ('sealed','published'))`, a.Envelope)
+	return tx.exec(`UPDATE envelope SET state = 'final' WHERE envelope_id = ? `+
+		`AND state = 'published' AND NOT EXISTS
+		(SELECT 1 FROM message INDEXED BY message_envelope WHERE message.envelope_id <> '' `+
+		`AND message.envelope_id = envelope.envelope_id `+
+		`AND message.state IN ('sealed','published'))`, a.Envelope)
 }
 
 // outcomeRow is a row of outcome as a parameter of json_each.
@@ -103,13 +116,14 @@ type outcomeRow struct {
 	Code    string `json:"code"`
 }
 
-// outrank forgets that the hub called a delivery dead: its recipient has signed for it.
+// outrank deletes dead outcomes, because the recipient has signed for the messages.
 func (tx *Tx) outrank(a Answer) error {
 	return tx.exec(`DELETE FROM outcome INDEXED BY outcome_dead WHERE outcome = 'dead' AND site = ?
-		AND EXISTS (SELECT 1 FROM message m WHERE m.uid = outcome.uid AND m.envelope_id = ?)`, a.Site, a.Envelope)
+		AND EXISTS (SELECT 1 FROM message m WHERE m.uid = outcome.uid AND m.envelope_id = ?)`,
+		a.Site, a.Envelope)
 }
 
-// differ writes the outcomes that do not follow from the envelope's recipients.
+// differ writes the exceptions, which do not follow from the envelope's recipients.
 func (tx *Tx) differ(a Answer, rows []outcomeRow) error {
 	text, err := json.Marshal(rows)
 	if err != nil {
@@ -117,7 +131,8 @@ func (tx *Tx) differ(a Answer, rows []outcomeRow) error {
 	}
 	return tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time)
 		SELECT value->>'uid', ?, value->>'outcome', value->>'code', ? FROM json_each(?) WHERE TRUE
-		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, time = excluded.time WHERE outcome.outcome = 'dead'`,
+		ON CONFLICT DO UPDATE SET outcome = excluded.outcome, code = excluded.code, `+
+		`time = excluded.time WHERE outcome.outcome = 'dead'`,
 		a.Site, millis(a.Time), string(text))
 }
 
@@ -125,20 +140,25 @@ func (tx *Tx) differ(a Answer, rows []outcomeRow) error {
 const (
 	conclude         = "UPDATE message SET " + concluding
 	concludeEnvelope = "UPDATE message INDEXED BY message_envelope SET " + concluding
-	concluding       = `finished = ?1, state = CASE WHEN ` + badSites + ` IS NULL THEN 'delivered' ELSE 'failed' END,
+	concluding       = `finished = ?1, state = CASE WHEN ` + badSites +
+		` IS NULL THEN 'delivered' ELSE 'failed' END,
 		reason = COALESCE('not delivered to ' || ` + badSites + `, '') WHERE `
-	badSites = `(SELECT GROUP_CONCAT(o.site, ', ') FROM outcome o JOIN recipient r ON r.envelope_id = message.envelope_id AND r.site = o.site
+	badSites = `(SELECT GROUP_CONCAT(o.site, ', ') FROM outcome o JOIN recipient r ` +
+		`ON r.envelope_id = message.envelope_id AND r.site = o.site
 		WHERE o.uid = message.uid AND o.outcome <> 'delivered')`
-	concluded = ` AND state IN ('sealed','published') AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.envelope_id = message.envelope_id AND r.believed = 0
+	concluded = ` AND state IN ('sealed','published') AND NOT EXISTS (SELECT 1 FROM recipient r ` +
+		`WHERE r.envelope_id = message.envelope_id AND r.believed = 0
 		AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.site = r.site))`
 )
 
-// Outcomes lists what became of a message at each recipient that has answered.
+// Outcomes lists the outcomes of a message at the recipients that have answered.
 func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 	var list []Outcome
 	err := tx.rows(`SELECT site, outcome, code, time FROM outcome WHERE uid = ?1 UNION ALL
-		SELECT r.site, 'delivered', '', r.time FROM message m JOIN recipient r ON r.envelope_id = m.envelope_id
-		WHERE m.uid = ?1 AND r.believed = 1 AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.uid = m.uid AND o.site = r.site) ORDER BY site`,
+		SELECT r.site, 'delivered', '', r.time FROM message m `+
+		`JOIN recipient r ON r.envelope_id = m.envelope_id
+		WHERE m.uid = ?1 AND r.believed = 1 AND NOT EXISTS (SELECT 1 FROM outcome o `+
+		`WHERE o.uid = m.uid AND o.site = r.site) ORDER BY site`,
 		[]any{uid}, func(rows *sql.Rows) error {
 			o := Outcome{UID: uid}
 			var at int64
@@ -150,18 +170,19 @@ func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 	return list, err
 }
 
-// Doubted lists answers of a site that are stored and not believed, in the order of their rows, after a row, at most limit. It
-// returns the last row of the list.
+// Doubted lists stored answers of a site that are not believed, in the order of their rows after a
+// row, at most limit. It returns the last row of the list.
 func (tx *Tx) Doubted(site id.Site, after int64, limit int) (list []Answer, last int64, err error) {
 	last = after
-	err = tx.rows(`SELECT seq, envelope_id, site, receipt, doubt, time FROM recipient INDEXED BY recipient_doubt
-		WHERE doubt <> '' AND site = ? AND seq > ? ORDER BY seq LIMIT ?`, []any{site, after, limit}, func(rows *sql.Rows) error {
-		var a Answer
-		var at int64
-		err := rows.Scan(&last, &a.Envelope, &a.Site, &a.Receipt, &a.Doubt, &at)
-		a.Time = fromMillis(at)
-		list = append(list, a)
-		return err
-	})
+	err = tx.rows(`SELECT seq, envelope_id, site, receipt, doubt, time FROM recipient
+		INDEXED BY recipient_doubt WHERE doubt <> '' AND site = ? AND seq > ? ORDER BY seq LIMIT ?`,
+		[]any{site, after, limit}, func(rows *sql.Rows) error {
+			var a Answer
+			var at int64
+			err := rows.Scan(&last, &a.Envelope, &a.Site, &a.Receipt, &a.Doubt, &at)
+			a.Time = fromMillis(at)
+			list = append(list, a)
+			return err
+		})
 	return list, last, err
 }

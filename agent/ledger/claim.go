@@ -10,16 +10,17 @@ import (
 	"sealpost/internal/id"
 )
 
-// Claiming says how a message gets its number and its identity.
+// Claiming has the rules for the number and the identity of a message.
 type Claiming struct {
-	Site     id.Site
-	First    int64           // number to be given
-	Together []int           // how many messages, one after the other, share a folder; what is beyond shares none
-	Identify func(*Outgoing) // sets uid and fingerprint key, once the message id is known
+	Site  id.Site
+	First int64 // the lowest number to use
+	// sizes of the groups of consecutive messages that share a folder; the others share none
+	Together []int
+	Identify func(*Outgoing) // sets uid and fingerprint key, after the message id
 }
 
-// Claim writes the rows of messages, in their order, each with the next number of its kind and day: the highest one ever
-// used plus one, and at least the first.
+// Claim writes the rows of messages, in their order. Each gets the next number of its kind and day:
+// the highest one ever used plus one, and at least First.
 func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 	for i := range list {
 		m := &list[i]
@@ -37,7 +38,7 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 	return tx.insert(list)
 }
 
-// share makes groups of messages, where their numbers follow each other.
+// share sets the groups of messages, if their numbers are consecutive.
 func share(list []Outgoing, together []int) {
 	for _, n := range together {
 		group := Group{list[0].Number, list[n-1].Number}
@@ -50,14 +51,15 @@ func share(list []Outgoing, together []int) {
 	}
 }
 
-// highest is the highest number of a message's kind and day. The ledger is asked for it once; the writer is the only one who
-// gives numbers, and remembers them.
+// highest returns the highest number of a message's kind and day. It reads the ledger once for
+// each: only the writer assigns numbers, and it remembers them.
 func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
 	key := numberKey(m.Kind, m.Day)
 	if !tx.numbers.asked[key] {
 		prefix := id.MessagePrefix(site, m.Kind, m.Claimed)
 		var highest sql.NullInt64
-		err := tx.row("SELECT MAX(CAST(substr(message_id, ?) AS INTEGER)) FROM message WHERE message_id >= ? AND message_id < ?",
+		err := tx.row("SELECT MAX(CAST(substr(message_id, ?) AS INTEGER)) FROM message "+
+			"WHERE message_id >= ? AND message_id < ?",
 			[]any{len(prefix) + 1, prefix, prefix + "~"}, &highest)
 		if err != nil {
 			return 0, err
@@ -68,8 +70,8 @@ func (tx *Tx) highest(site id.Site, m *Outgoing) (int64, error) {
 	return tx.numbers.highest[key], nil
 }
 
-// Adopt writes the row of a message that was claimed by a ledger that is gone, under its own id, and says whether there was
-// none yet.
+// Adopt writes the row of a message from a lost ledger, under its own id. It reports whether the
+// row is new.
 func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	if _, err := tx.Message(string(m.ID)); !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -81,10 +83,10 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 	return true, err
 }
 
-// insertRows is how many rows one statement writes, where there are as many.
+// insertRows is the number of rows in a statement for many rows.
 const insertRows = 16
 
-// together cuts rows into those that one statement writes. There are two lengths of them, so that there are two statements.
+// together splits rows into groups of insertRows or one, so that there are only two statements.
 func together[T any](rows []T) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for n := 0; len(rows) > 0; rows = rows[n:] {
@@ -110,10 +112,14 @@ func (tx *Tx) insert(list []Outgoing) error {
 			if m.Folder {
 				kind = "folder"
 			}
-			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Group.First, m.Group.Last, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries, m.Source.ModTime, m.Source.File,
-				m.Source.Executable, m.Address, m.Dir, millis(m.Claimed), millis(m.Due), m.State, m.Reason)
+			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Group.First,
+				m.Group.Last, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries,
+				m.Source.ModTime, m.Source.File, m.Source.Executable, m.Address, m.Dir,
+				millis(m.Claimed), millis(m.Due), m.State, m.Reason)
 		}
-		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, group_first, group_last, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason)
+		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, `+
+			`group_first, group_last, name, type, fingerprint_key, size, entries, mtime, file, `+
+			`executable, address, dir, claimed, due, state, reason)
 			VALUES `+values(len(rows), columns), args...)
 		if err != nil {
 			return err
@@ -123,19 +129,20 @@ func (tx *Tx) insert(list []Outgoing) error {
 			return err
 		}
 		for i := range rows {
-			rows[i].Seq = last - int64(len(rows)-1-i) // AUTOINCREMENT counts by one, and there is one writer
+			// AUTOINCREMENT counts by one, and there is only one writer
+			rows[i].Seq = last - int64(len(rows)-1-i)
 		}
 	}
 	return nil
 }
 
-// values are the parameters of n rows.
+// values returns the parameters of n rows.
 func values(n, columns int) string {
 	row := "(?" + strings.Repeat(",?", columns-1) + ")"
 	return row + strings.Repeat(","+row, n-1)
 }
 
-// End ends a message whose folder is in its final place already, as a ledger that is gone had it.
+// End ends a message from a lost ledger whose folder is already in its final place.
 func (tx *Tx) End(uid id.UID, state State, reason string, at time.Time) error {
 	if err := tx.finish(uid, state, reason, at); err != nil {
 		return err

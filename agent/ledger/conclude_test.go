@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// Whatever recipients answer, in whatever order: a message ends when the last of them has said something final of it, delivered if
-// all have it and failed otherwise, and the envelope ends with its last message.
+// A message ends with the last final answer of a recipient, in any order of answers. It is
+// delivered if all have it, and failed otherwise. The envelope ends with its last message.
 func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	round := 0
@@ -31,13 +31,15 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 		update(t, l, func(tx *Tx) error { return tx.Seal(e, rows, Taken) })
 		update(t, l, func(tx *Tx) error { return tx.Publish(e.ID, "incarnation", 1, day) })
 
-		said := map[id.UID]map[id.Site]string{} // what was said first, but that a receipt outranks "dead"
+		// the first outcome, except that a receipt outranks dead
+		said := map[id.UID]map[id.Site]string{}
 		for _, m := range messages {
 			said[m.UID] = map[id.Site]string{}
 		}
 		for range rapid.IntRange(0, 5).Draw(r, "answers") {
 			a := Answer{Envelope: e.ID, Site: rapid.SampledFrom(sites).Draw(r, "site"), Time: day}
-			kind := rapid.SampledFrom([]string{"delivered", "delivered", "mixed", "dead", "doubtful"}).Draw(r, "kind")
+			kind := rapid.SampledFrom([]string{"delivered", "delivered", "mixed", "dead",
+				"doubtful"}).Draw(r, "kind")
 			if kind != "dead" {
 				a.Receipt = "receipt"
 			}
@@ -52,11 +54,13 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 				case kind == "mixed" && rapid.Bool().Draw(r, "refused"):
 					outcome = OutcomeRefused
 				}
-				a.Outcomes = append(a.Outcomes, Outcome{UID: m.UID, Site: a.Site, Outcome: outcome, Code: "code", Time: day})
+				a.Outcomes = append(a.Outcomes, Outcome{UID: m.UID, Site: a.Site, Outcome: outcome,
+					Code: "code", Time: day})
 			}
 			update(t, l, func(tx *Tx) error { return tx.Answer(a) })
 			for _, o := range a.Outcomes {
-				if was := said[o.UID][a.Site]; was == "" || was == OutcomeDead && final(said[o.UID], sites) == "" {
+				if was := said[o.UID][a.Site]; was == "" || was == OutcomeDead &&
+					final(said[o.UID], sites) == "" {
 					said[o.UID][a.Site] = o.Outcome
 				}
 			}
@@ -75,7 +79,8 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 					open++
 				}
 				if got.State != want || (got.Reason == "") != (want != Failed) {
-					r.Errorf("%s is %s (%s), want %s: %v of %v", got.Name, got.State, got.Reason, want, said[m.UID], sites)
+					r.Errorf("%s is %s (%s), want %s: %v of %v", got.Name, got.State, got.Reason,
+						want, said[m.UID], sites)
 				}
 			}
 			env, err := tx.Envelope(e.ID)
@@ -87,7 +92,7 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 	})
 }
 
-// final is the state in which a message ends; "" while somebody has said nothing.
+// final returns the final state of a message, or "" while an answer is missing.
 func final(said map[id.Site]string, sites []id.Site) State {
 	state := Delivered
 	for _, s := range sites {

@@ -9,7 +9,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// EnvelopeState is where an envelope that this site made stands.
+// EnvelopeState is the state of an envelope at its sender.
 type EnvelopeState string
 
 // The states of an envelope at its sender.
@@ -17,32 +17,32 @@ const (
 	EnvelopeSealed    EnvelopeState = "sealed"
 	EnvelopePublished EnvelopeState = "published"
 	EnvelopeFinal     EnvelopeState = "final"   // every recipient has answered, believed or not
-	EnvelopeDropped   EnvelopeState = "dropped" // given up for another: route changed, or lost with a hub
+	EnvelopeDropped   EnvelopeState = "dropped" // replaced by another: new route, or a lost hub
 )
 
-// Envelope is one ciphertext that this site made.
+// Envelope is one ciphertext made by this site.
 type Envelope struct {
 	ID           id.Envelope
 	Address      string
 	RouteVersion id.Hash
 	Size         int64
 	CRC32C       []uint32
-	File         string // its name under state/sealed; empty: it was in memory only
+	File         string // its name under state/sealed; empty: only in memory
 	State        EnvelopeState
 	Incarnation  id.Incarnation
 	Sequence     uint64
 	Sealed       time.Time
-	Published    time.Time // the hub's promise
+	Published    time.Time // the hub's confirmation
 	Recipients   []Recipient
 }
 
-// Recipient is one recipient of an envelope and what it answered.
+// Recipient is one recipient of an envelope, with its answer.
 type Recipient struct {
 	Site     id.Site
 	Key      id.Hash // SHA-256 of the recipient string
-	Receipt  string  // as relayed
+	Receipt  string  // as the hub relayed it
 	Believed bool
-	Doubt    string // why not
+	Doubt    string // the reason for not believing it
 	Time     time.Time
 }
 
@@ -53,19 +53,22 @@ type SealedMessage struct {
 	Digest id.Hash
 }
 
-// Seal records an envelope and its messages, which must still be in this state, claimed or taken, else ErrNotFound.
+// Seal records an envelope and its messages. It returns ErrNotFound unless all are still in state
+// from, claimed or taken.
 func (tx *Tx) Seal(e Envelope, messages []SealedMessage, from State) error {
 	crcs, err := json.Marshal(e.CRC32C)
 	if err != nil {
 		return err
 	}
-	err = tx.exec(`INSERT INTO envelope (envelope_id, address, route_version, size, crc32c, file, state, sealed) VALUES (?,?,?,?,?,?,?,?)`,
-		e.ID, e.Address, e.RouteVersion, e.Size, string(crcs), e.File, EnvelopeSealed, millis(e.Sealed))
+	err = tx.exec(`INSERT INTO envelope (envelope_id, address, route_version, size, crc32c, `+
+		`file, state, sealed) VALUES (?,?,?,?,?,?,?,?)`, e.ID, e.Address, e.RouteVersion, e.Size,
+		string(crcs), e.File, EnvelopeSealed, millis(e.Sealed))
 	if err != nil {
 		return err
 	}
 	for _, r := range e.Recipients {
-		if err := tx.exec("INSERT INTO recipient (envelope_id, site, key) VALUES (?,?,?)", e.ID, r.Site, r.Key); err != nil {
+		if err := tx.exec("INSERT INTO recipient (envelope_id, site, key) VALUES (?,?,?)", e.ID,
+			r.Site, r.Key); err != nil {
 			return err
 		}
 	}
@@ -82,9 +85,9 @@ func (tx *Tx) Seal(e Envelope, messages []SealedMessage, from State) error {
 	return nil
 }
 
-// sealRows seals messages whose rows follow each other, as those of a claim do.
+// sealRows seals messages with consecutive rows, such as those of one claim.
 func (tx *Tx) sealRows(e id.Envelope, messages []SealedMessage, from State) error {
-	const uid = 32 // letters of an identity
+	const uid = 32 // characters of an identity
 	rows := make([]string, len(messages))
 	for i, m := range messages {
 		if len(m.UID) != uid {
@@ -92,34 +95,45 @@ func (tx *Tx) sealRows(e id.Envelope, messages []SealedMessage, from State) erro
 		}
 		rows[i] = string(m.UID) + string(m.Digest)
 	}
-	// The state is spelled out: SQLite compiles a statement anew for each value of what a partial index may depend on.
-	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, digest = substr(j.value, ?+1), reason = ''
-		FROM json_each(?) j WHERE seq = ? + j.key AND uid = substr(j.value, 1, ?) AND state = '`+string(from)+"'", e, uid, list(rows), messages[0].Seq, uid)
+	// The state is part of the text: SQLite recompiles a statement for each value of a parameter in
+	// the condition of a partial index.
+	n, err := tx.change(`UPDATE message SET state = 'sealed', envelope_id = ?, `+
+		`digest = substr(j.value, ?+1), reason = ''
+		FROM json_each(?) j WHERE seq = ? + j.key AND uid = substr(j.value, 1, ?) AND state = '`+
+		string(from)+"'", e, uid, list(rows), messages[0].Seq, uid)
 	if err == nil && n != int64(len(messages)) {
 		err = ErrNotFound
 	}
 	return err
 }
 
-// Publish records the hub's promise, by which the envelope's messages are published: see stateNow.
-func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64, at time.Time) error {
-	return tx.exec("UPDATE envelope SET state = 'published', incarnation = ?, sequence = ?, published = ?, file = '' WHERE envelope_id = ? AND state IN ('sealed','published')",
+// Publish records the hub's confirmation. It makes the envelope's messages published: see stateNow.
+func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64,
+	at time.Time) error {
+	return tx.exec("UPDATE envelope SET state = 'published', incarnation = ?, sequence = ?, "+
+		"published = ?, file = '' WHERE envelope_id = ? AND state IN ('sealed','published')",
 		incarnation, sequence, millis(at), e)
 }
 
-// Drop gives an envelope up and lets its unfinished messages wait to be sealed again.
+// Drop drops an envelope and returns its unfinished messages to the state taken.
 func (tx *Tx) Drop(e id.Envelope, reason string) error {
-	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?", e); err != nil {
+	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?",
+		e); err != nil {
 		return err
 	}
-	// What its recipients have signed for belongs to the messages, and they go into another envelope.
-	err := tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time) SELECT m.uid, r.site, 'delivered', '', r.time
-		FROM recipient r CROSS JOIN message m INDEXED BY message_envelope WHERE r.envelope_id = ?1 AND r.believed = 1
-		AND m.envelope_id <> '' AND m.envelope_id = ?1 AND m.state IN ('sealed','published') ON CONFLICT DO NOTHING`, e)
+	// Outcomes that recipients have signed belong to the messages, which go into another envelope.
+	err := tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time) `+
+		`SELECT m.uid, r.site, 'delivered', '', r.time
+		FROM recipient r CROSS JOIN message m INDEXED BY message_envelope `+
+		`WHERE r.envelope_id = ?1 AND r.believed = 1
+		AND m.envelope_id <> '' AND m.envelope_id = ?1 AND m.state IN ('sealed','published') `+
+		`ON CONFLICT DO NOTHING`, e)
 	if err != nil {
 		return err
 	}
-	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? AND state IN ('sealed','published')", reason, e)
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', "+
+		"envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? "+
+		"AND state IN ('sealed','published')", reason, e)
 }
 
 // Envelope returns one envelope with its recipients.
@@ -127,8 +141,10 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 	out := Envelope{ID: e}
 	var crcs string
 	var sealed, published int64
-	err := tx.row("SELECT address, route_version, size, crc32c, file, state, incarnation, sequence, sealed, published FROM envelope WHERE envelope_id = ?", []any{e},
-		&out.Address, &out.RouteVersion, &out.Size, &crcs, &out.File, &out.State, &out.Incarnation, &out.Sequence, &sealed, &published)
+	err := tx.row("SELECT address, route_version, size, crc32c, file, state, incarnation, "+
+		"sequence, sealed, published FROM envelope WHERE envelope_id = ?", []any{e},
+		&out.Address, &out.RouteVersion, &out.Size, &crcs, &out.File, &out.State, &out.Incarnation,
+		&out.Sequence, &sealed, &published)
 	if err != nil {
 		return out, err
 	}
@@ -136,7 +152,8 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 	if err := json.Unmarshal([]byte(crcs), &out.CRC32C); err != nil {
 		return out, err
 	}
-	err = tx.rows("SELECT site, key, receipt, believed, doubt, time FROM recipient WHERE envelope_id = ? ORDER BY site", []any{e}, func(rows *sql.Rows) error {
+	err = tx.rows("SELECT site, key, receipt, believed, doubt, time FROM recipient WHERE "+
+		"envelope_id = ? ORDER BY site", []any{e}, func(rows *sql.Rows) error {
 		var r Recipient
 		var at int64
 		err := rows.Scan(&r.Site, &r.Key, &r.Receipt, &r.Believed, &r.Doubt, &at)
@@ -147,12 +164,12 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 	return out, err
 }
 
-// InEnvelope lists the messages that are now in an envelope, in the order of their claims.
+// InEnvelope lists the messages that are in an envelope now, in the order of their claims.
 func (tx *Tx) InEnvelope(e id.Envelope) ([]Outgoing, error) {
 	return tx.outgoingFrom(byEnvelope+"envelope_id = ? ORDER BY seq", e)
 }
 
-// SentMessage is what a receipt is held against.
+// SentMessage has the values to compare with a receipt.
 type SentMessage struct {
 	UID            id.UID
 	ID             id.Message
@@ -160,9 +177,10 @@ type SentMessage struct {
 	Digest         id.Hash
 }
 
-// SentIn lists the messages that are now in an envelope.
+// SentIn lists the messages that are in an envelope now.
 func (tx *Tx) SentIn(e id.Envelope) (list []SentMessage, err error) {
-	err = tx.rows("SELECT uid, message_id, fingerprint_key, digest FROM "+byEnvelope+"envelope_id = ?", []any{e}, func(rows *sql.Rows) error {
+	err = tx.rows("SELECT uid, message_id, fingerprint_key, digest FROM "+byEnvelope+
+		"envelope_id = ?", []any{e}, func(rows *sql.Rows) error {
 		var m SentMessage
 		var key sql.RawBytes
 		err := rows.Scan(&m.UID, &m.ID, &key, &m.Digest)
@@ -173,10 +191,12 @@ func (tx *Tx) SentIn(e id.Envelope) (list []SentMessage, err error) {
 	return list, err
 }
 
-// OpenEnvelopes pages through the envelopes of a state, in the order of their ids, after the given one.
-func (tx *Tx) OpenEnvelopes(state EnvelopeState, after id.Envelope, limit int) ([]id.Envelope, error) {
+// OpenEnvelopes lists the envelopes of a state after an id, in the order of their ids.
+func (tx *Tx) OpenEnvelopes(state EnvelopeState, after id.Envelope,
+	limit int) ([]id.Envelope, error) {
 	var list []id.Envelope
-	err := tx.rows("SELECT envelope_id FROM envelope WHERE state = ? AND state IN ('sealed','published') AND envelope_id > ? ORDER BY envelope_id LIMIT ?",
+	err := tx.rows("SELECT envelope_id FROM envelope WHERE state = ? AND state IN "+
+		"('sealed','published') AND envelope_id > ? ORDER BY envelope_id LIMIT ?",
 		[]any{state, after, limit}, func(rows *sql.Rows) error {
 			var e id.Envelope
 			err := rows.Scan(&e)

@@ -11,24 +11,25 @@ import (
 type Delivery struct {
 	Envelope id.Envelope
 	Sender   id.Site
-	Attempts int    // times it was begun, since it last got anywhere
-	Receipt  string // signed once, when every message of it is final
-	Target   string // the delivery to settle, as JSON; empty: nothing to settle
-	Detail   string // of a refusal; it never leaves this site
+	Attempts int    // number of attempts, less forgiven ones
+	Receipt  string // signed once, when all its messages are final
+	Target   string // the delivery to settle, as JSON; empty: none
+	Detail   string // of a refusal; never leaves this site
 	Time     time.Time
 }
 
-// Begin counts an attempt at an envelope, durably before it is opened, and returns what is known of it.
+// Begin counts an attempt at an envelope, durably before it is opened, and returns its row.
 func (tx *Tx) Begin(e id.Envelope, sender id.Site, at time.Time) (Delivery, error) {
 	err := tx.exec(`INSERT INTO delivery (envelope_id, sender, attempts, time) VALUES (?,?,1,?)
-		ON CONFLICT DO UPDATE SET attempts = attempts + 1 WHERE receipt = ''`, e, sender, millis(at))
+		ON CONFLICT DO UPDATE SET attempts = attempts + 1 WHERE receipt = ''`,
+		e, sender, millis(at))
 	if err != nil {
 		return Delivery{}, err
 	}
 	return tx.Delivery(e)
 }
 
-// Forgive takes an attempt back: it was cut short by something that says nothing about the envelope.
+// Forgive uncounts an attempt that ended for a reason outside of the envelope.
 func (tx *Tx) Forgive(e id.Envelope) error {
 	return tx.exec("UPDATE delivery SET attempts = max(0, attempts - 1) WHERE envelope_id = ?", e)
 }
@@ -37,27 +38,32 @@ func (tx *Tx) Forgive(e id.Envelope) error {
 func (tx *Tx) Delivery(e id.Envelope) (Delivery, error) {
 	d := Delivery{Envelope: e}
 	var at int64
-	err := tx.row("SELECT sender, attempts, receipt, target, detail, time FROM delivery WHERE envelope_id = ?", []any{e},
+	err := tx.row("SELECT sender, attempts, receipt, target, detail, time FROM delivery WHERE "+
+		"envelope_id = ?", []any{e},
 		&d.Sender, &d.Attempts, &d.Receipt, &d.Target, &d.Detail, &at)
 	d.Time = fromMillis(at)
 	return d, err
 }
 
-// Receipt stores the signed receipt of an envelope and the delivery to settle with it. The first receipt stays.
+// Receipt stores the signed receipt of an envelope, and the delivery to settle with it. The first
+// receipt stays.
 func (tx *Tx) Receipt(e id.Envelope, receipt, target, detail string) error {
-	return tx.exec("UPDATE delivery SET receipt = CASE receipt WHEN '' THEN ? ELSE receipt END, target = ?, detail = CASE detail WHEN '' THEN ? ELSE detail END WHERE envelope_id = ?",
+	return tx.exec("UPDATE delivery SET receipt = CASE receipt WHEN '' THEN ? ELSE receipt END, "+
+		"target = ?, detail = CASE detail WHEN '' THEN ? ELSE detail END WHERE envelope_id = ?",
 		receipt, target, detail, e)
 }
 
-// Settled records that the hub has the settlement of this very delivery, or no longer knows it.
+// Settled records that the hub has confirmed the settlement of this delivery, or does not know it.
 func (tx *Tx) Settled(e id.Envelope, target string) error {
-	return tx.exec("UPDATE delivery SET target = '' WHERE envelope_id = ? AND target = ?", e, target)
+	return tx.exec("UPDATE delivery SET target = '' WHERE envelope_id = ? AND target = ?", e,
+		target)
 }
 
-// Unsettled lists envelopes whose settlement the hub has not confirmed.
+// Unsettled lists envelopes with an unconfirmed settlement.
 func (tx *Tx) Unsettled(limit int) ([]Delivery, error) {
 	var list []Delivery
-	err := tx.rows("SELECT envelope_id, sender, receipt, target FROM delivery WHERE target <> '' ORDER BY envelope_id LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT envelope_id, sender, receipt, target FROM delivery WHERE target <> '' "+
+		"ORDER BY envelope_id LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
 		var d Delivery
 		err := rows.Scan(&d.Envelope, &d.Sender, &d.Receipt, &d.Target)
 		list = append(list, d)
@@ -66,10 +72,11 @@ func (tx *Tx) Unsettled(limit int) ([]Delivery, error) {
 	return list, err
 }
 
-// Refusals lists envelopes with a refused message, newest first, for people.
+// Refusals lists envelopes with a refused message, newest first.
 func (tx *Tx) Refusals(limit int) ([]Delivery, error) {
 	var list []Delivery
-	err := tx.rows("SELECT envelope_id, sender, detail, time FROM delivery WHERE detail <> '' ORDER BY time DESC LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+	err := tx.rows("SELECT envelope_id, sender, detail, time FROM delivery WHERE detail <> '' "+
+		"ORDER BY time DESC LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
 		var d Delivery
 		var at int64
 		err := rows.Scan(&d.Envelope, &d.Sender, &d.Detail, &at)
@@ -87,7 +94,7 @@ type Received struct {
 	UID         id.UID
 	ID          id.Message
 	Envelope    id.Envelope
-	Name        string // as the sender has it
+	Name        string // at the sender
 	Digest      id.Hash
 	Fingerprint id.Hash
 	Size        int64
@@ -97,7 +104,8 @@ type Received struct {
 	Time        time.Time
 }
 
-const receivedColumns = "seq, sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state = 'placed', time"
+const receivedColumns = "seq, sender, uid, message_id, envelope_id, name, digest, fingerprint, " +
+	"size, sent, temp, path, state = 'placed', time"
 
 func (tx *Tx) received(where string, args ...any) ([]Received, error) {
 	return tx.receivedFrom("received WHERE "+where, args...)
@@ -108,7 +116,8 @@ func (tx *Tx) receivedFrom(from string, args ...any) ([]Received, error) {
 	err := tx.rows("SELECT "+receivedColumns+" FROM "+from, args, func(rows *sql.Rows) error {
 		var r Received
 		var sent, at int64
-		err := rows.Scan(&r.Seq, &r.Sender, &r.UID, &r.ID, &r.Envelope, &r.Name, &r.Digest, &r.Fingerprint, &r.Size, &sent, &r.Temp, &r.Path, &r.Placed, &at)
+		err := rows.Scan(&r.Seq, &r.Sender, &r.UID, &r.ID, &r.Envelope, &r.Name, &r.Digest,
+			&r.Fingerprint, &r.Size, &sent, &r.Temp, &r.Path, &r.Placed, &at)
 		r.Sent, r.Time = fromMillis(sent), fromMillis(at)
 		list = append(list, r)
 		return err
@@ -128,21 +137,24 @@ func (tx *Tx) Received(sender id.Site, uid id.UID) (Received, error) {
 	return list[0], nil
 }
 
-// ReceivedOf returns the rows of those messages of a sender that there are rows of, in no order.
+// ReceivedOf returns the existing rows of these messages of a sender, in no order.
 func (tx *Tx) ReceivedOf(sender id.Site, uids []id.UID) ([]Received, error) {
 	return tx.received("uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
 
-// Place writes, or corrects, the rows of messages that are about to be renamed from Temp to Path.
+// Place writes or corrects the rows of messages before their rename from Temp to Path.
 func (tx *Tx) Place(messages ...Received) error {
 	const columns = 13
 	for rows := range together(messages) {
 		args := make([]any, 0, len(rows)*columns)
 		for _, r := range rows {
-			args = append(args, r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint, r.Size, millis(r.Sent), r.Temp, r.Path, "placing", millis(r.Time))
+			args = append(args, r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint,
+				r.Size, millis(r.Sent), r.Temp, r.Path, "placing", millis(r.Time))
 		}
-		err := tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
-			VALUES `+values(len(rows), columns)+` ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`, args...)
+		err := tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, `+
+			`digest, fingerprint, size, sent, temp, path, state, time)
+			VALUES `+values(len(rows), columns)+
+			` ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`, args...)
 		if err != nil {
 			return err
 		}
@@ -150,25 +162,26 @@ func (tx *Tx) Place(messages ...Received) error {
 	return nil
 }
 
-// Placed records that the renames of messages of one sender are done and durable.
+// Placed records that the renames of messages of one sender are durable.
 func (tx *Tx) Placed(sender id.Site, uids []id.UID) error {
-	return tx.exec("UPDATE received SET state = 'placed', temp = '' WHERE uid IN (SELECT value FROM json_each(?)) AND sender = ?", list(uids), sender)
+	return tx.exec("UPDATE received SET state = 'placed', temp = '' WHERE uid IN (SELECT value "+
+		"FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
 
 const byPlacing = "received INDEXED BY received_placing WHERE state = 'placing' "
 
-// Placing lists messages after a sequence number whose rename may or may not have been done.
+// Placing lists messages after a sequence number that may or may not be renamed already.
 func (tx *Tx) Placing(after int64, limit int) ([]Received, error) {
 	return tx.receivedFrom(byPlacing+"AND seq > ? ORDER BY seq LIMIT ?", after, limit)
 }
 
-// LatestReceived lists the messages that came last, newest first. Rows that were written anew after the loss of a ledger are in
-// any order, and have the times of their arrival.
+// LatestReceived lists the latest received messages, newest first. It goes by time, since rows
+// written again after the loss of a ledger are in any order.
 func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
 	return tx.receivedFrom("received INDEXED BY received_time WHERE TRUE ORDER BY time DESC, seq DESC LIMIT ?", limit)
 }
 
-// ReceivedByID lists the messages that came under a message id.
+// ReceivedByID lists the received messages with a message id.
 func (tx *Tx) ReceivedByID(message id.Message) ([]Received, error) {
 	return tx.received("message_id = ?", message)
 }

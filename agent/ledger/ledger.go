@@ -1,9 +1,10 @@
-// Package ledger is the agent's durable memory of what it has sent and received, in one SQLite file.
+// Package ledger is the agent's durable memory of sent and received messages, in one SQLite file.
 //
-// It promises: what Update returned nil for is on disk, across a kill and a loss of power (WAL, synchronous=FULL); updates
-// of several goroutines are grouped into one commit by the one writer, each all or nothing by itself; View sees a
-// consistent snapshot. It speaks of messages, envelopes, receipts and pins, and must not know of files' contents, of the
-// network or of cryptography. Rows are kept for ever; only the states of section 5 of the design change.
+// It promises that an update is on disk when Update returns nil, and survives a kill and a loss of
+// power (WAL, synchronous=FULL); that the one writer groups the updates of several goroutines into
+// one commit, each all or nothing; and that View sees a consistent snapshot. It knows messages,
+// envelopes, receipts and pins, and must not know the content of files, the network or
+// cryptography. It keeps rows for ever; only the states of section 5 of the design change.
 package ledger
 
 import (
@@ -20,39 +21,39 @@ import (
 	"sync/atomic"
 	"time"
 
-	"modernc.org/sqlite" // and the database/sql driver "sqlite"
+	"modernc.org/sqlite" // also registers the database/sql driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"sealpost/internal/durable"
 )
 
-// ErrNotFound says that there is no such row.
+// ErrNotFound means that there is no such row.
 var ErrNotFound = errors.New("not in the ledger")
 
-// ErrClosed says that the ledger was closed before the update could begin.
+// ErrClosed means that the ledger was closed before the update or view began.
 var ErrClosed = errors.New("the ledger is closed")
 
-// ErrFull says that the ledger's disk is full.
+// ErrFull means that the ledger's disk is full.
 var ErrFull = errors.New("the disk is full")
 
-// maxGroup bounds the updates of one commit, so that nobody waits long behind others.
+// maxGroup limits the updates of one commit, and so the wait of each.
 const maxGroup = 256
 
-// Ledger is safe for concurrent use.
+// Ledger is one open ledger. It is safe for concurrent use.
 type Ledger struct {
 	db      *sql.DB
-	dir     string // in which its file lies
+	dir     string // the folder of its file
 	ops     chan *op
-	readers chan *Tx // idle ones; each is one connection with its own prepared statements
+	readers chan *Tx // idle readers; each is one connection with its own prepared statements
 	closed  chan struct{}
-	numbers *numbers // the writer's
+	numbers *numbers // of the writer
 	aside   []string // see Aside
 	commits atomic.Uint64
 	once    sync.Once
 	done    sync.WaitGroup
 }
 
-// readers is how many views there can be at once: more would only cost memory.
+// readers is the number of concurrent views: more would only cost memory.
 const readers = 3
 
 type op struct {
@@ -61,7 +62,7 @@ type op struct {
 	done chan struct{}
 }
 
-// Tx is one update or view. It is valid only inside the function it is given to, on that goroutine.
+// Tx is one update or view. It is valid only inside the function that gets it, on that goroutine.
 type Tx struct {
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
@@ -69,8 +70,9 @@ type Tx struct {
 	stamps  *stamps  // of the writer
 }
 
-// Open opens the ledger, and makes it when it is not there. The caller holds the state folder's lock: two processes must
-// never open one ledger. It answers ErrFull when there is no room to open it, and then says nothing of the ledger itself.
+// Open opens the ledger, and makes a missing one. The caller holds the state folder's lock: two
+// processes must never open one ledger. It returns ErrFull if the disk has no space to open it;
+// that error means nothing about the ledger itself.
 func Open(path string) (*Ledger, error) {
 	l, err := openAt(path)
 	if err != nil {
@@ -87,12 +89,16 @@ func openAt(path string) (*Ledger, error) {
 	if err := makeTight(path); err != nil {
 		return nil, err
 	}
-	dsn := fileURL(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)&_pragma=temp_store(MEMORY)"
+	dsn := fileURL(path) + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=busy_timeout(10000)&_pragma=foreign_keys(ON)&_pragma=cache_size(-4096)" +
+		"&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{db: db, dir: filepath.Dir(path), aside: aside, numbers: openNumbers(path), ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers), closed: make(chan struct{})}
+	l := &Ledger{db: db, dir: filepath.Dir(path), aside: aside, numbers: openNumbers(path),
+		ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers),
+		closed: make(chan struct{})}
 	writer, err := l.connect()
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -117,8 +123,8 @@ func openAt(path string) (*Ledger, error) {
 	return l, nil
 }
 
-// makeTight makes the ledger's file for its owner alone, whatever the umask, unless it is there. SQLite takes an empty one
-// for a new database, and gives its mode to the files beside it.
+// makeTight makes a missing ledger file with access for its owner only, independent of the umask.
+// SQLite accepts an empty file as a new database, and copies its mode to the files beside it.
 func makeTight(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -130,14 +136,15 @@ func makeTight(path string) error {
 	return f.Close()
 }
 
-// Commits counts what was written since Open: while it stays the same, nothing in the ledger has changed.
+// Commits returns the number of commits since Open. While it is constant, the ledger is unchanged.
 func (l *Ledger) Commits() uint64 { return l.commits.Load() }
 
-// Aside returns the files that Open has set aside under new names: ledger.db and its write-ahead log were of two times, and
-// are not believed together. What is left is an older ledger, or a new one.
+// Aside returns the new names of files that Open has set aside. A ledger.db and a write-ahead log
+// of two different times are never used together: Open continues with an older ledger, or a new
+// one.
 func (l *Ledger) Aside() []string { return l.aside }
 
-// fileURL is a path as SQLite takes it with parameters.
+// fileURL returns a path as a URL, to which SQLite's parameters can be added.
 func fileURL(path string) string {
 	file := url.URL{Path: filepath.ToSlash(path)}
 	return "file:" + file.EscapedPath()
@@ -148,7 +155,7 @@ func (l *Ledger) connect() (*Tx, error) {
 	return &Tx{conn: conn, stmts: map[string]*sql.Stmt{}, numbers: l.numbers}, err
 }
 
-// Close waits for the updates and views under way.
+// Close closes the ledger after the updates and views under way.
 func (l *Ledger) Close() error {
 	var err error
 	l.once.Do(func() {
@@ -162,9 +169,10 @@ func (l *Ledger) Close() error {
 	return err
 }
 
-// Update runs do in the next commit and returns when that is durable, or do's own error, and then nothing of do has
-// happened. It may share the commit with others. After an error that is not do's own the outcome is uncertain, as with
-// every database: the rows say which it was. do must be short and must not wait for anything.
+// Update runs do in the next commit, and returns when that is durable. If do returns an error,
+// Update returns it, and do has changed nothing. The commit may have other updates too. After any
+// other error the outcome is uncertain, as with every database: read the rows. do must be short and
+// must not wait.
 func (l *Ledger) Update(ctx context.Context, do func(*Tx) error) error {
 	o := &op{do: do, done: make(chan struct{})}
 	select {
@@ -179,13 +187,14 @@ func (l *Ledger) Update(ctx context.Context, do func(*Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// From here on it happens, so the answer is awaited whatever the context says: a caller must not believe
-	// that nothing was written when it was.
+	// The update is now under way, so this waits even if the context ends: a caller must not
+	// believe that nothing was written when it was.
 	<-o.done
 	return o.err
 }
 
-// View runs do on a snapshot. It sees every update that returned before it began. do must not begin another view.
+// View runs do on a snapshot, with every update that returned before. do must not begin another
+// view.
 func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
 	var tx *Tx
 	select {
@@ -211,9 +220,9 @@ func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
 	return err
 }
 
-// write is the one writer: it takes what waits, up to maxGroup updates, into one commit.
+// write is the one writer. It puts all waiting updates, up to maxGroup, into one commit.
 func (l *Ledger) write(tx *Tx) {
-	defer tx.close() //nolint:errcheck // what was committed is on disk
+	defer tx.close() //nolint:errcheck // every commit is on disk
 	for {
 		select {
 		case o := <-l.ops:
@@ -244,10 +253,11 @@ func (l *Ledger) gather(first *op) []*op {
 	return group
 }
 
-// commit runs a group as savepoints of one transaction, so that one failing update takes nothing else with it.
+// commit runs a group as savepoints of one transaction, so that one failing update does not undo
+// others.
 func (l *Ledger) commit(tx *Tx, group []*op) {
 	defer func() {
-		l.commits.Add(1) // also when it failed: then it may have changed something or not
+		l.commits.Add(1) // a failed commit may have changed the ledger too
 		for _, o := range group {
 			close(o.done)
 		}
@@ -263,7 +273,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 		fail(err)
 		return
 	}
-	if len(group) == 1 { // a savepoint of its own would cost it a second copy of every page that it changes
+	if len(group) == 1 { // a savepoint would copy every page that it changes a second time
 		if group[0].err = orFull(l.dir, group[0].do(tx)); group[0].err != nil {
 			if err := tx.exec("ROLLBACK"); err != nil {
 				fail(err)
@@ -280,12 +290,13 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	}
 }
 
-// probe is what a ledger needs at least to be opened: SQLite's shared memory and a few pages of its log.
+// probe is the space that a ledger needs to open: SQLite's shared memory and a few pages of its
+// log.
 const probe = 64 << 10
 
-// orFull returns ErrFull, with the error, for one that a full disk causes. SQLite has a code for this only where a write
-// fails; of its other errors of input and output the disk itself is asked. SQLite has rolled back by itself then, and the
-// error of a second rollback is left out.
+// orFull wraps an error as ErrFull if a full disk causes it. SQLite has a code for that only where
+// a write fails; for its other I/O errors a trial write decides. SQLite has rolled back by itself
+// then, and the error of a second rollback is dropped.
 func orFull(dir string, err error) error {
 	if err == nil || errors.Is(err, ErrFull) {
 		return err
@@ -329,8 +340,8 @@ func (l *Ledger) one(tx *Tx, o *op) error {
 	return tx.exec("RELEASE one")
 }
 
-// close ends the connection. Statements prepared on a connection are nobody else's to close, and one that stays keeps the
-// ledger's files open for as long as the process lives.
+// close closes the connection with its statements. Only this connection can close them, and an open
+// one keeps the ledger's files open until the process ends.
 func (tx *Tx) close() error {
 	var errs []error
 	for _, s := range tx.stmts {
@@ -355,7 +366,7 @@ func (tx *Tx) exec(query string, args ...any) error {
 	return err
 }
 
-// do runs a statement.
+// do runs a prepared statement.
 func (tx *Tx) do(query string, args ...any) (sql.Result, error) {
 	s, err := tx.prepare(query)
 	if err != nil {
@@ -364,7 +375,7 @@ func (tx *Tx) do(query string, args ...any) (sql.Result, error) {
 	return s.Exec(args...)
 }
 
-// change runs a statement and returns how many rows it touched.
+// change runs a statement and returns the number of changed rows.
 func (tx *Tx) change(query string, args ...any) (int64, error) {
 	res, err := tx.do(query, args...)
 	if err != nil {
@@ -373,7 +384,7 @@ func (tx *Tx) change(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// row scans the one row of a query; ErrNotFound when there is none.
+// row scans the one row of a query, or returns ErrNotFound.
 func (tx *Tx) row(query string, args []any, dest ...any) error {
 	s, err := tx.prepare(query)
 	if err != nil {
@@ -405,13 +416,14 @@ func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
 	return rows.Err()
 }
 
-// list is a set of names or numbers as a parameter of json_each: one statement for all of them costs a fraction of one each.
+// list encodes names or numbers as a parameter of json_each. One statement for all of them costs a
+// fraction of one each.
 func list[T ~string | ~int64](values []T) string {
-	text, _ := json.Marshal(values) // these always can be
+	text, _ := json.Marshal(values) // strings and numbers never fail
 	return string(text)
 }
 
-// Times are stored as milliseconds since 1970, 0 for none.
+// millis returns a time in the ledger's form: milliseconds since 1970, 0 for none.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

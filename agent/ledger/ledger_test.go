@@ -44,12 +44,12 @@ func view(t testing.TB, l *Ledger, do func(*Tx) error) {
 
 var day = time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 
-// claiming leaves the identity as the test has set it.
+// claiming returns a Claiming that keeps the test's identity.
 func claiming(first int64) Claiming {
 	return Claiming{Site: "FL-LAB", First: first, Identify: func(*Outgoing) {}}
 }
 
-// waits lists small messages to be sealed, at most limit.
+// waits lists at most limit small messages to seal.
 func waits(tx *Tx, trays []string, now time.Time, limit int) (list []Outgoing, err error) {
 	err = tx.Waiting(trays, "fl-lab.dat", true, now, 0, func(m Outgoing) bool {
 		list = append(list, m)
@@ -72,7 +72,8 @@ func claim(t testing.TB, l *Ledger, name string) Outgoing {
 
 func claimIn(t testing.TB, l *Ledger, tray, name string) Outgoing {
 	t.Helper()
-	m := Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: name, Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
+	m := Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: name,
+		Source: Source{Size: 5, ModTime: 7, File: "1:2"}, Address: "fl-lab.dat", Claimed: day}
 	rand.Read(m.FingerprintKey[:])
 	update(t, l, func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) })
 	return m
@@ -87,11 +88,14 @@ func taken(t testing.TB, l *Ledger, name string) Outgoing {
 
 func sealed(t testing.TB, l *Ledger, m Outgoing, sites ...id.Site) id.Envelope {
 	t.Helper()
-	e := Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, RouteVersion: "rv", Size: 100, CRC32C: []uint32{1, 4294967295}, Sealed: day}
+	e := Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, RouteVersion: "rv",
+		Size: 100, CRC32C: []uint32{1, 4294967295}, Sealed: day}
 	for _, s := range sites {
 		e.Recipients = append(e.Recipients, Recipient{Site: s, Key: "k"})
 	}
-	update(t, l, func(tx *Tx) error { return tx.Seal(e, []SealedMessage{{m.Seq, m.UID, "digest"}}, Taken) })
+	update(t, l, func(tx *Tx) error {
+		return tx.Seal(e, []SealedMessage{{m.Seq, m.UID, "digest"}}, Taken)
+	})
 	return e.ID
 }
 
@@ -137,7 +141,8 @@ func TestWhatUpdateConfirmedIsThereAfterReopening(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if got.State != Sealed || got.Envelope != e || got.FingerprintKey != m.FingerprintKey || got.Source != m.Source || !got.Claimed.Equal(day) {
+		if got.State != Sealed || got.Envelope != e || got.FingerprintKey != m.FingerprintKey ||
+			got.Source != m.Source || !got.Claimed.Equal(day) {
 			t.Errorf("got %+v", got)
 		}
 		env, err := tx.Envelope(e)
@@ -148,8 +153,8 @@ func TestWhatUpdateConfirmedIsThereAfterReopening(t *testing.T) {
 	})
 }
 
-// The last connection that closes puts the log into the ledger and removes it: a log that stays shows that some connection
-// was not closed, which on Windows keeps anybody from moving or removing the ledger.
+// Close closes every connection: the last one merges the log into the ledger and removes it. On
+// Windows an open connection would prevent a rename or removal of the ledger.
 func TestACloseLetsGoOfTheFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
@@ -205,7 +210,8 @@ func TestManyViewsAtOnceDoNotBlockEachOther(t *testing.T) {
 	for i := range 50 {
 		wg.Go(func() {
 			err := l.View(context.Background(), func(tx *Tx) error {
-				var n int64 // each asks something that was not asked before, so that statements are prepared while others read
+				// each query is new, so that statements are prepared while others read
+				var n int64
 				return tx.row(fmt.Sprintf("SELECT COUNT(*) + %d FROM message", i), nil, &n)
 			})
 			if err != nil {
@@ -219,10 +225,14 @@ func TestManyViewsAtOnceDoNotBlockEachOther(t *testing.T) {
 func TestUpdateAfterCloseIsRefused(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	l.Close()
-	if err := l.Update(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+	if err := l.Update(context.Background(), func(*Tx) error {
+		return nil
+	}); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if err := l.View(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, ErrClosed) {
+	if err := l.View(context.Background(), func(*Tx) error {
+		return nil
+	}); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -238,16 +248,24 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 			}
 			receipt := "jws"
 			if outcome == OutcomeDead {
-				receipt = "" // it is the hub's word
+				receipt = "" // the hub reported it
 			}
-			o := Outcome{UID: uid, Outcome: outcome, Elsewhere: !slices.ContainsFunc(sent, func(m SentMessage) bool { return m.UID == uid })}
-			return tx.Answer(Answer{Envelope: e, Site: site, Receipt: receipt, Outcomes: []Outcome{o}, Time: day})
+			o := Outcome{UID: uid, Outcome: outcome,
+				Elsewhere: !slices.ContainsFunc(sent, func(m SentMessage) bool {
+					return m.UID == uid
+				})}
+			return tx.Answer(Answer{Envelope: e, Site: site, Receipt: receipt,
+				Outcomes: []Outcome{o}, Time: day})
 		})
 	}
 	state := func(m Outgoing) (State, string) {
 		t.Helper()
 		var got Outgoing
-		view(t, l, func(tx *Tx) error { var err error; got, err = tx.Message(string(m.UID)); return err })
+		view(t, l, func(tx *Tx) error {
+			var err error
+			got, err = tx.Message(string(m.UID))
+			return err
+		})
 		return got.State, got.Reason
 	}
 	t.Run("delivered", func(t *testing.T) {
@@ -314,7 +332,8 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		answer(e, m.UID, "CA-RC", OutcomeDelivered)
 		var got []Outcome
 		view(t, l, func(tx *Tx) (err error) { got, err = tx.Outcomes(m.UID); return err })
-		if len(got) != 2 || got[0].Site != "CA-RC" || got[1].Site != "SF-RC" || got[0].Outcome != OutcomeDelivered || got[1].Outcome != OutcomeDelivered {
+		if len(got) != 2 || got[0].Site != "CA-RC" || got[1].Site != "SF-RC" ||
+			got[0].Outcome != OutcomeDelivered || got[1].Outcome != OutcomeDelivered {
 			t.Fatalf("got %+v", got)
 		}
 	})
@@ -332,15 +351,24 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		m := taken(t, l, "e")
 		e := sealed(t, l, m, "CA-RC")
 		update(t, l, func(tx *Tx) error {
-			return tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Doubt: "another key", Time: day})
+			return tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws",
+				Doubt: "another key", Time: day})
 		})
 		var doubted []Answer
-		view(t, l, func(tx *Tx) error { var err error; doubted, _, err = tx.Doubted("CA-RC", 0, 10); return err })
+		view(t, l, func(tx *Tx) error {
+			var err error
+			doubted, _, err = tx.Doubted("CA-RC", 0, 10)
+			return err
+		})
 		if s, _ := state(m); s != Sealed || len(doubted) != 1 || doubted[0].Receipt != "jws" {
 			t.Fatalf("got %s, %+v", s, doubted)
 		}
 		answer(e, m.UID, "CA-RC", OutcomeDelivered)
-		view(t, l, func(tx *Tx) error { var err error; doubted, _, err = tx.Doubted("CA-RC", 0, 10); return err })
+		view(t, l, func(tx *Tx) error {
+			var err error
+			doubted, _, err = tx.Doubted("CA-RC", 0, 10)
+			return err
+		})
 		if s, _ := state(m); s != Delivered || len(doubted) != 0 {
 			t.Fatalf("got %s, %+v", s, doubted)
 		}
@@ -349,7 +377,8 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 
 func TestPlacingKeepsTheFirstRowOfAMessage(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
-	r := Received{Sender: "FL-LAB", UID: "u", ID: "FL-LAB_DAT_20251008_001", Envelope: "e", Name: "a", Digest: "d1", Fingerprint: "f1", Temp: "t", Path: "FL-LAB/a", Time: day}
+	r := Received{Sender: "FL-LAB", UID: "u", ID: "FL-LAB_DAT_20251008_001", Envelope: "e",
+		Name: "a", Digest: "d1", Fingerprint: "f1", Temp: "t", Path: "FL-LAB/a", Time: day}
 	update(t, l, func(tx *Tx) error { return tx.Place(r) })
 	r.Path = "FL-LAB/a (FL-LAB_DAT_20251008_001)"
 	update(t, l, func(tx *Tx) error { return tx.Place(r) })
@@ -370,7 +399,11 @@ func TestTheFirstReceiptStaysAndIsSettledForEachDelivery(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	begin := func() (d Delivery) {
 		t.Helper()
-		update(t, l, func(tx *Tx) error { var err error; d, err = tx.Begin("e", "FL-LAB", day); return err })
+		update(t, l, func(tx *Tx) error {
+			var err error
+			d, err = tx.Begin("e", "FL-LAB", day)
+			return err
+		})
 		return d
 	}
 	begin()
@@ -411,21 +444,25 @@ func BenchmarkUpdate(b *testing.B) {
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x", Claimed: day}
-			if err := l.Update(context.Background(), func(tx *Tx) error { return claimOne(tx, &m, claiming(1)) }); err != nil {
+			m := Outgoing{UID: id.Random128[id.UID](), Kind: "DAT", Name: "a", Address: "x",
+				Claimed: day}
+			if err := l.Update(context.Background(), func(tx *Tx) error {
+				return claimOne(tx, &m, claiming(1))
+			}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 }
 
-// A group is claimed in a few statements, and each message knows the number of its own row.
+// A group is claimed in a few statements, and each message gets the number of its row.
 func TestAGroupOfClaims(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	for _, n := range []int{1, insertRows - 1, insertRows, 2*insertRows + 3} {
 		list := make([]Outgoing, n)
 		for i := range list {
-			list[i] = Outgoing{Tray: "outbox", Kind: "DAT", Name: fmt.Sprintf("%d of %d", i, n), Address: "fl-lab.dat", Claimed: day}
+			list[i] = Outgoing{Tray: "outbox", Kind: "DAT", Name: fmt.Sprintf("%d of %d", i, n),
+				Address: "fl-lab.dat", Claimed: day}
 		}
 		how := claiming(1)
 		how.Identify = func(m *Outgoing) { m.UID = id.Random128[id.UID]() }
@@ -436,7 +473,8 @@ func TestAGroupOfClaims(t *testing.T) {
 			}
 			view(t, l, func(tx *Tx) error {
 				row, err := tx.Message(string(m.UID))
-				if row.Seq != m.Seq || row.ID != m.ID || row.Number != m.Number || row.Name != m.Name || row.State != Claimed {
+				if row.Seq != m.Seq || row.ID != m.ID || row.Number != m.Number ||
+					row.Name != m.Name || row.State != Claimed {
 					t.Errorf("claimed %+v, and its row is %+v", m, row)
 				}
 				return err
@@ -445,7 +483,7 @@ func TestAGroupOfClaims(t *testing.T) {
 	}
 }
 
-// An update that is alone in its commit has no savepoint to go back to.
+// A failing update that is the only one of its commit has no savepoint, and still changes nothing.
 func TestAnUpdateAloneThatFailsLeavesNothing(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	no := errors.New("no")
@@ -467,7 +505,7 @@ func TestAnUpdateAloneThatFailsLeavesNothing(t *testing.T) {
 	update(t, l, func(tx *Tx) error { return tx.Set("a", "c") })
 }
 
-// What is sealed together need not have been claimed together, and is sealed as a whole or not at all.
+// Messages of several claims can be sealed together, all or none of them.
 func TestSealingIsOfAllOrNone(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	var list []Outgoing
@@ -478,7 +516,8 @@ func TestSealingIsOfAllOrNone(t *testing.T) {
 		return SealedMessage{list[i].Seq, list[i].UID, id.Hash(fmt.Sprint("digest ", i))}
 	}
 	seal := func(rows ...SealedMessage) (id.Envelope, error) {
-		e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat", Sealed: day, Recipients: []Recipient{{Site: "CA-RC", Key: "k"}}}
+		e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat", Sealed: day,
+			Recipients: []Recipient{{Site: "CA-RC", Key: "k"}}}
 		return e.ID, l.Update(t.Context(), func(tx *Tx) error { return tx.Seal(e, rows, Taken) })
 	}
 	other := row(1)
@@ -506,7 +545,8 @@ func TestSealingIsOfAllOrNone(t *testing.T) {
 				return err
 			}
 			in := i != 2 && i != 3
-			if in && (got.State != Sealed || got.Envelope != e || got.Digest != row(i).Digest) || !in && (got.State != Taken || got.Envelope != "" || got.Digest != "") {
+			if in && (got.State != Sealed || got.Envelope != e || got.Digest != row(i).Digest) ||
+				!in && (got.State != Taken || got.Envelope != "" || got.Digest != "") {
 				t.Errorf("%d: %+v", i, got)
 			}
 		}

@@ -11,8 +11,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// BenchmarkLife takes messages through all the states that one has at a sending site, and at a receiving one, in groups as
-// an agent does, and says what each step of it takes for each message.
+// BenchmarkLife moves messages through all states at a sender and at a recipient, in groups like an
+// agent. It reports the time of each step for one message.
 func BenchmarkLife(b *testing.B) {
 	l := open(b, filepath.Join(b.TempDir(), "ledger.db"))
 	steps := life{l: l, took: map[string]time.Duration{}}
@@ -23,7 +23,8 @@ func BenchmarkLife(b *testing.B) {
 	}
 	b.StopTimer()
 	for name, d := range steps.took {
-		b.ReportMetric(float64(d.Nanoseconds())/1000/float64(steps.groups*lifeGroup), name+"-µs/file")
+		b.ReportMetric(float64(d.Nanoseconds())/1000/float64(steps.groups*lifeGroup),
+			name+"-µs/file")
 	}
 }
 
@@ -36,7 +37,8 @@ type life struct {
 	sent   []Outgoing
 }
 
-func (s *life) step(b *testing.B, name string, how func(context.Context, func(*Tx) error) error, do func(*Tx) error) {
+func (s *life) step(b *testing.B, name string, how func(context.Context, func(*Tx) error) error,
+	do func(*Tx) error) {
 	b.Helper()
 	begun := time.Now()
 	if err := how(b.Context(), do); err != nil {
@@ -49,8 +51,11 @@ func (s *life) send(b *testing.B) {
 	s.groups++
 	list := make([]Outgoing, lifeGroup)
 	for i := range list {
-		list[i] = Outgoing{Tray: "outbox", Kind: "DAT", Name: fmt.Sprintf("small-%05d.dat", s.groups*lifeGroup+i), Address: "fl-lab.dat", Claimed: time.Now(), Due: time.Now(),
-			Source: Source{Size: 4096, Entries: 1, ModTime: time.Now().UnixNano(), File: "fe00:123456"}}
+		list[i] = Outgoing{Tray: "outbox", Kind: "DAT",
+			Name: fmt.Sprintf("small-%05d.dat", s.groups*lifeGroup+i), Address: "fl-lab.dat",
+			Claimed: time.Now(), Due: time.Now(),
+			Source: Source{Size: 4096, Entries: 1, ModTime: time.Now().UnixNano(),
+				File: "fe00:123456"}}
 	}
 	how := claiming(1)
 	how.Identify = func(m *Outgoing) { m.UID = id.Random128[id.UID]() }
@@ -68,7 +73,9 @@ func (s *life) send(b *testing.B) {
 	if len(waiting) != lifeGroup {
 		b.Fatalf("%d wait", len(waiting))
 	}
-	e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat", RouteVersion: id.Hash(strings.Repeat("a", 64)), Size: 1 << 20, CRC32C: []uint32{1}, Sealed: time.Now(),
+	e := Envelope{ID: id.Random128[id.Envelope](), Address: "fl-lab.dat",
+		RouteVersion: id.Hash(strings.Repeat("a", 64)), Size: 1 << 20, CRC32C: []uint32{1},
+		Sealed:     time.Now(),
 		Recipients: []Recipient{{Site: "CA-RC", Key: id.Hash(strings.Repeat("b", 64))}}}
 	rows := make([]SealedMessage, len(list))
 	outcomes := make([]Outcome, len(list))
@@ -77,12 +84,18 @@ func (s *life) send(b *testing.B) {
 		outcomes[i] = Outcome{UID: m.UID, Outcome: OutcomeDelivered}
 	}
 	s.step(b, "seal", s.l.Update, func(tx *Tx) error { return tx.Seal(e, rows, Taken) })
-	s.step(b, "publish", s.l.Update, func(tx *Tx) error { return tx.Publish(e.ID, "incarnation", 1, time.Now()) })
+	s.step(b, "publish", s.l.Update, func(tx *Tx) error {
+		return tx.Publish(e.ID, "incarnation", 1, time.Now())
+	})
 	s.step(b, "sent-in", s.l.View, func(tx *Tx) error { _, err := tx.SentIn(e.ID); return err })
 	s.step(b, "answer", s.l.Update, func(tx *Tx) error {
-		return tx.Answer(Answer{Envelope: e.ID, Site: "CA-RC", Receipt: strings.Repeat("r", 32<<10), Outcomes: outcomes, Time: time.Now()})
+		return tx.Answer(Answer{Envelope: e.ID, Site: "CA-RC", Receipt: strings.Repeat("r", 32<<10),
+			Outcomes: outcomes, Time: time.Now()})
 	})
-	s.step(b, "unfiled", s.l.View, func(tx *Tx) (err error) { s.sent, err = tx.Unfiled("outbox", 0, lifeGroup); return err })
+	s.step(b, "unfiled", s.l.View, func(tx *Tx) (err error) {
+		s.sent, err = tx.Unfiled("outbox", 0, lifeGroup)
+		return err
+	})
 	if len(s.sent) != lifeGroup {
 		b.Fatalf("%d are final", len(s.sent))
 	}
@@ -93,14 +106,20 @@ func (s *life) receive(b *testing.B) {
 	e := id.Random128[id.Envelope]()
 	rows := make([]Received, len(s.sent))
 	for i, m := range s.sent {
-		rows[i] = Received{Sender: "FL-LAB", UID: m.UID, ID: m.ID, Envelope: e, Name: m.Name, Digest: id.Hash(strings.Repeat("c", 64)), Fingerprint: id.Hash(strings.Repeat("d", 64)), Size: 4096,
-			Sent: m.Claimed, Temp: ".sealpost/tmp/" + string(e) + "/12", Path: "FL-LAB/" + m.Name, Time: time.Now()}
+		rows[i] = Received{Sender: "FL-LAB", UID: m.UID, ID: m.ID, Envelope: e, Name: m.Name,
+			Digest: id.Hash(strings.Repeat("c", 64)), Fingerprint: id.Hash(strings.Repeat("d", 64)),
+			Size: 4096,
+			Sent: m.Claimed, Temp: ".sealpost/tmp/" + string(e) + "/12", Path: "FL-LAB/" + m.Name,
+			Time: time.Now()}
 	}
 	uids := make([]id.UID, len(rows))
 	for i, r := range rows {
 		uids[i] = r.UID
 	}
-	s.step(b, "begin", s.l.Update, func(tx *Tx) error { _, err := tx.Begin(e, "FL-LAB", time.Now()); return err })
+	s.step(b, "begin", s.l.Update, func(tx *Tx) error {
+		_, err := tx.Begin(e, "FL-LAB", time.Now())
+		return err
+	})
 	s.step(b, "unknown", s.l.View, func(tx *Tx) error {
 		known, err := tx.ReceivedOf("FL-LAB", uids)
 		if len(known) > 0 {

@@ -56,7 +56,8 @@ func TestASearchFindsPartsOfNamesInBoundedSteps(t *testing.T) {
 	}
 	empty := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	view(t, empty, func(tx *Tx) error {
-		if list, next, err := tx.FindSent("x", 0, 10, 10); len(list) > 0 || next != 0 || err != nil {
+		if list, next, err := tx.FindSent("x", 0, 10, 10); len(list) > 0 || next != 0 ||
+			err != nil {
 			t.Errorf("in an empty ledger: %v, %d, %v", list, next, err)
 		}
 		return nil
@@ -67,7 +68,8 @@ func TestASearchThroughWhatWasReceived(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	want := map[string]bool{}
 	for i := range 25 {
-		r := Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: "FL-LAB_DAT_20251008_001", Name: fmt.Sprintf("a?%02d", i), Path: fmt.Sprintf("FL-LAB/a%%3F%02d", i), Time: day}
+		r := Received{Sender: "FL-LAB", UID: id.Random128[id.UID](), ID: "FL-LAB_DAT_20251008_001",
+			Name: fmt.Sprintf("a?%02d", i), Path: fmt.Sprintf("FL-LAB/a%%3F%02d", i), Time: day}
 		if i%10 == 7 {
 			want[r.Name] = true
 		}
@@ -103,7 +105,9 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	other := taken(t, l, "other")
 	update(t, l, func(tx *Tx) error { return tx.Explain(waits.UID, "it cannot be read") })
 	for i, m := range []Outgoing{gone, other} {
-		update(t, l, func(tx *Tx) error { return tx.Fail(m.UID, "no", day.Add(time.Duration(i)*time.Second)) })
+		update(t, l, func(tx *Tx) error {
+			return tx.Fail(m.UID, "no", day.Add(time.Duration(i)*time.Second))
+		})
 	}
 	taken(t, l, "next")
 	if l.Commits() == before {
@@ -120,7 +124,9 @@ func TestWhatPeopleAreTold(t *testing.T) {
 			t.Errorf("failed: %v, %v", names(failed), err)
 		}
 		backlogs, err := tx.Backlogs()
-		if err != nil || !slices.Equal(backlogs, []Backlog{{"outbox", Claimed, "fl-lab.dat", 1}, {"outbox", Taken, "fl-lab.dat", 1}}) {
+		if err != nil ||
+			!slices.Equal(backlogs, []Backlog{{"outbox", Claimed, "fl-lab.dat", 1},
+				{"outbox", Taken, "fl-lab.dat", 1}}) {
 			t.Errorf("backlogs: %v, %v", backlogs, err)
 		}
 		return nil
@@ -130,7 +136,7 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	}
 }
 
-// That the hub has a message is said by its envelope; an earlier program said it in the message's row.
+// A published envelope publishes its messages. An earlier version wrote that in the message's row.
 func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	messages := map[string]Outgoing{}
@@ -147,19 +153,23 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 				return err
 			}
 		}
-		if err := tx.exec("UPDATE message SET state = 'published' WHERE uid = ?", messages["earlier"].UID); err != nil {
+		if err := tx.exec("UPDATE message SET state = 'published' WHERE uid = ?",
+			messages["earlier"].UID); err != nil {
 			return err
 		}
-		return tx.Answer(Answer{Envelope: envelopes["delivered"], Site: "CA-RC", Receipt: "r", Time: day})
+		return tx.Answer(Answer{Envelope: envelopes["delivered"], Site: "CA-RC", Receipt: "r",
+			Time: day})
 	})
 	view(t, l, func(tx *Tx) error {
-		for name, want := range map[string]State{"waits": Taken, "sealed": Sealed, "here": Published, "there": Published, "earlier": Published, "delivered": Delivered} {
+		for name, want := range map[string]State{"waits": Taken, "sealed": Sealed,
+			"here": Published, "there": Published, "earlier": Published, "delivered": Delivered} {
 			if m, err := tx.Message(string(messages[name].UID)); err != nil || m.State != want {
 				t.Errorf("%s is %s, want %s: %v", name, m.State, want, err)
 			}
 		}
 		backlogs, err := tx.Backlogs()
-		want := []Backlog{{"outbox", Published, "fl-lab.dat", 3}, {"outbox", Sealed, "fl-lab.dat", 1}, {"outbox", Taken, "fl-lab.dat", 1}}
+		want := []Backlog{{"outbox", Published, "fl-lab.dat", 3},
+			{"outbox", Sealed, "fl-lab.dat", 1}, {"outbox", Taken, "fl-lab.dat", 1}}
 		if err != nil || !slices.Equal(backlogs, want) {
 			t.Errorf("backlogs: %v, %v", backlogs, err)
 		}
@@ -174,20 +184,23 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 	})
 }
 
-// atHub publishes messages under an address, each in an envelope of its own, and returns their envelopes.
+// atHub publishes messages under an address, each in its own envelope, and returns the envelopes.
 func atHub(t testing.TB, l *Ledger, tray, address string, count int) (envelopes []id.Envelope) {
 	t.Helper()
 	for left := count; left > 0; left -= 500 {
 		update(t, l, func(tx *Tx) error {
 			messages := make([]Outgoing, min(left, 500))
 			for i := range messages {
-				messages[i] = Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT", Name: fmt.Sprint(address, " ", len(envelopes)+i), Address: address, Claimed: day}
+				messages[i] = Outgoing{UID: id.Random128[id.UID](), Tray: tray, Kind: "DAT",
+					Name: fmt.Sprint(address, " ", len(envelopes)+i), Address: address,
+					Claimed: day}
 			}
 			if err := tx.Claim(messages, claiming(1)); err != nil {
 				return err
 			}
 			for _, m := range messages {
-				e := Envelope{ID: id.Random128[id.Envelope](), Address: address, Sealed: day, Recipients: []Recipient{{Site: "CA-RC", Key: "k"}, {Site: "SF-RC", Key: "k"}}}
+				e := Envelope{ID: id.Random128[id.Envelope](), Address: address, Sealed: day,
+					Recipients: []Recipient{{Site: "CA-RC", Key: "k"}, {Site: "SF-RC", Key: "k"}}}
 				if err := tx.Seal(e, []SealedMessage{{m.Seq, m.UID, "d"}}, Claimed); err != nil {
 					return err
 				}
@@ -217,7 +230,9 @@ func TestTheOldestThatWaitAtTheHub(t *testing.T) {
 	atHub(t, l, "other", "a", 1)
 	answer := func(e id.Envelope, sites ...id.Site) {
 		for _, s := range sites {
-			update(t, l, func(tx *Tx) error { return tx.Answer(Answer{Envelope: e, Site: s, Receipt: "r", Time: day}) })
+			update(t, l, func(tx *Tx) error {
+				return tx.Answer(Answer{Envelope: e, Site: s, Receipt: "r", Time: day})
+			})
 		}
 	}
 	answer(first[0], "CA-RC", "SF-RC")
@@ -229,8 +244,11 @@ func TestTheOldestThatWaitAtTheHub(t *testing.T) {
 	if list := unanswered(t, l, "other", 10); !slices.Equal(names(list), []string{"a 0"}) {
 		t.Errorf("of the other tray: %v", names(list))
 	}
-	update(t, l, func(tx *Tx) error { return tx.exec("UPDATE message SET state = 'published' WHERE name = 'b 2'") })
-	if list := unanswered(t, l, "outbox", 10); !slices.Equal(names(list), []string{"b 1", "b 2", "a 0", "a 1"}) {
+	update(t, l, func(tx *Tx) error {
+		return tx.exec("UPDATE message SET state = 'published' WHERE name = 'b 2'")
+	})
+	if list := unanswered(t, l, "outbox", 10); !slices.Equal(names(list),
+		[]string{"b 1", "b 2", "a 0", "a 1"}) {
 		t.Errorf("beside one of an earlier program: %v", names(list))
 	}
 }

@@ -9,28 +9,29 @@ import (
 	"strings"
 )
 
-// numbersFile lies beside the ledger.
+// numbersFile is the name of the file beside the ledger.
 const numbersFile = "numbers.json"
 
-// maxDays bounds the days whose numbers are kept.
+// maxDays limits the days with stored numbers.
 const maxDays = 64
 
-// numbers remembers, outside the ledger, the highest message number of each kind and day: a ledger that was lost or put
-// back from an older copy must not give a number to another message. It is written before the commit that uses a number.
-// It is not synced: a loss of power that takes the ledger with it at the same instant leaves the folders in sending/, above
-// whose numbers the next one is, too.
+// numbers remembers the highest message number of each kind and day, outside the ledger. So a lost
+// or restored ledger never assigns a number twice. It is written before the commit that uses a
+// number. It is not synced: if a loss of power destroys the ledger at the same instant, the next
+// number is still higher than those of the folders in sending/.
 type numbers struct {
 	path    string
 	highest map[string]int64 // by day and kind
-	asked   map[string]bool  // of which the ledger itself was asked
+	asked   map[string]bool  // read from the ledger already
 	changed bool
 }
 
 func openNumbers(ledger string) *numbers {
-	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile), highest: map[string]int64{}, asked: map[string]bool{}}
+	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile),
+		highest: map[string]int64{}, asked: map[string]bool{}}
 	text, err := os.ReadFile(n.path)
 	if err != nil || json.Unmarshal(text, &n.highest) != nil || n.highest == nil {
-		n.highest = map[string]int64{} // the ledger itself is the first memory
+		n.highest = map[string]int64{} // the ledger is the first memory
 	}
 	return n
 }
@@ -44,7 +45,7 @@ func (n *numbers) use(kind, day string, number int64) {
 	}
 }
 
-// save writes what has changed. Failing costs nothing but this second memory; the next commit tries again.
+// save writes changed numbers. A failure loses only this second memory; the next commit retries.
 func (n *numbers) save() {
 	if !n.changed {
 		return
@@ -59,7 +60,7 @@ func (n *numbers) save() {
 		err = os.Rename(temp, n.path)
 	}
 	if err != nil {
-		os.Remove(temp) //nolint:errcheck // it failed already
+		os.Remove(temp) //nolint:errcheck // the first error matters
 		return
 	}
 	n.changed = false

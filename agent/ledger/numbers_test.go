@@ -22,7 +22,8 @@ func TestNumbersOutliveTheLedger(t *testing.T) {
 	for range 3 {
 		claimAt(t, l, day)
 	}
-	m := Outgoing{UID: "u", ID: "FL-LAB_DAT_20251008_017", Kind: "DAT", Day: "20251008", Number: 17, Name: "a", Address: "x", Claimed: day}
+	m := Outgoing{UID: "u", ID: "FL-LAB_DAT_20251008_017", Kind: "DAT", Day: "20251008", Number: 17,
+		Name: "a", Address: "x", Claimed: day}
 	for _, want := range []bool{true, false} {
 		update(t, l, func(tx *Tx) error {
 			if added, err := tx.Adopt(&m); err != nil || added != want {
@@ -41,7 +42,8 @@ func TestNumbersOutliveTheLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")), day); got != "FL-LAB_DAT_20251008_018" {
+	if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")),
+		day); got != "FL-LAB_DAT_20251008_018" {
 		t.Errorf("after 017 comes %s", got)
 	}
 }
@@ -52,7 +54,8 @@ func TestADamagedListOfNumbersIsNoObstacle(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, numbersFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")), day); got != "FL-LAB_DAT_20251008_001" {
+		if got := claimAt(t, open(t, filepath.Join(dir, "ledger.db")),
+			day); got != "FL-LAB_DAT_20251008_001" {
 			t.Errorf("with %q the first is %s", text, got)
 		}
 	}
@@ -66,7 +69,8 @@ func TestNumbersOfOldDaysAreForgotten(t *testing.T) {
 	}
 	l.Close()
 	n := openNumbers(filepath.Join(dir, "ledger.db"))
-	if len(n.highest) != maxDays || n.highest[numberKey("DAT", "20251008")] != 0 || n.highest[numberKey("DAT", day.AddDate(0, 0, maxDays+9).Format("20060102"))] != 1 {
+	if len(n.highest) != maxDays || n.highest[numberKey("DAT", "20251008")] != 0 ||
+		n.highest[numberKey("DAT", day.AddDate(0, 0, maxDays+9).Format("20060102"))] != 1 {
 		t.Errorf("kept: %v", n.highest)
 	}
 }

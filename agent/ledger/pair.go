@@ -18,19 +18,20 @@ import (
 	"sealpost/internal/durable"
 )
 
-// What is read here of SQLite's files is fixed by their format: https://sqlite.org/fileformat2.html, sections 1.3 and 4.
+// These values are fixed by the format of SQLite's files: https://sqlite.org/fileformat2.html,
+// sections 1.3 and 4.
 const (
 	headerSize    = 100
 	walHeaderSize = 32
-	frameSize     = 24 // of a frame's header; a page follows
+	frameSize     = 24 // of a frame's header, before its page
 	walMagic      = 0x377f0682
 	walFormat     = 3007000
 )
 
-// matched sets the write-ahead log aside when it is not the one of the database beside it, because one of the two was put
-// back from another time: SQLite would mix them without a word. What is left is the database as it was at its last
-// checkpoint. If a copy was taken in the middle of one, it is set aside too, and a new ledger begins. It returns the new
-// names of what was set aside.
+// matched sets the write-ahead log aside if it does not belong to the database beside it. That
+// happens when one of the two was restored from another time, and SQLite would mix them silently.
+// The database as of its last checkpoint is left. If a copy was made during a checkpoint, the
+// database is set aside too, and a new ledger begins. It returns the new names of the files.
 func matched(path string) (aside []string, err error) {
 	ok, err := belongs(path)
 	if ok || err != nil {
@@ -40,7 +41,8 @@ func matched(path string) (aside []string, err error) {
 	if ok, err = sound(path); err != nil {
 		return nil, err
 	} else if !ok {
-		names = []string{path, path + "-wal"} // in this order: without its database SQLite removes a log
+		// in this order: SQLite removes a log without a database
+		names = []string{path, path + "-wal"}
 	}
 	suffix := time.Now().UTC().Format(".20060102T150405Z") + "-set-aside"
 	for _, name := range names {
@@ -53,20 +55,22 @@ func matched(path string) (aside []string, err error) {
 	return aside, durable.SyncDir(filepath.Dir(path))
 }
 
-// belongs says whether the log is the database's own: it begins where the database ends, or the database has come to one of
-// the log's own commits. A log whose commits are not stamped, of a program before this one, is believed.
+// belongs reports whether the log belongs to the database. It does if it begins where the database
+// ends, or the database is at one of the log's commits. A log without stamps, of an earlier
+// version, is accepted.
 func belongs(path string) (bool, error) {
 	db, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil // and SQLite removes the log
+		return true, nil // SQLite removes the log
 	}
 	if err != nil {
 		return false, err
 	}
 	defer db.Close()
 	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(db, header); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return true, nil // as above, or SQLite will say what it is
+	if _, err := io.ReadFull(db, header); errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
+		return true, nil // as above, or SQLite reports the error
 	} else if err != nil {
 		return false, err
 	}
@@ -83,13 +87,13 @@ func belongs(path string) (bool, error) {
 	return belongsTo(stamp, wal)
 }
 
-// belongsTo reads the commits of a log as SQLite would.
+// belongsTo reads the commits of a log like SQLite.
 func belongsTo(stamp int32, wal io.Reader) (bool, error) {
 	r, err := newLogReader(wal)
 	if err != nil {
 		return true, ignoreEnd(err) // SQLite ignores it too
 	}
-	current, stamped := int32(0), false // of the commit that is being read
+	current, stamped := int32(0), false // of the commit under way
 	for commits := 0; ; {
 		page, err := r.next()
 		if err != nil {
@@ -118,7 +122,7 @@ func ignoreEnd(err error) error {
 	return err
 }
 
-// logReader reads the frames of a write-ahead log that are valid.
+// logReader reads the valid frames of a write-ahead log.
 type logReader struct {
 	r      *bufio.Reader
 	order  binary.ByteOrder // of the checksums
@@ -129,11 +133,11 @@ type logReader struct {
 
 type frame struct {
 	number uint32
-	commit bool // it is the last of one
+	commit bool // it ends a commit
 	data   []byte
 }
 
-// errNoFrame says that what follows was not written in this life of the log, or not to its end.
+// errNoFrame means that the next frame is incomplete, or from an earlier use of the log.
 var errNoFrame = errors.New("no valid frame")
 
 func newLogReader(wal io.Reader) (*logReader, error) {
@@ -143,7 +147,8 @@ func newLogReader(wal io.Reader) (*logReader, error) {
 		return nil, err
 	}
 	magic, pageSize := binary.BigEndian.Uint32(header), binary.BigEndian.Uint32(header[8:])
-	if magic&^1 != walMagic || binary.BigEndian.Uint32(header[4:]) != walFormat || pageSize < 512 || pageSize > 64<<10 {
+	if magic&^1 != walMagic || binary.BigEndian.Uint32(header[4:]) != walFormat || pageSize < 512 ||
+		pageSize > 64<<10 {
 		return nil, errNoFrame
 	}
 	if magic&1 != 0 {
@@ -175,7 +180,7 @@ func (l *logReader) next() (frame, error) {
 	return frame{number, binary.BigEndian.Uint32(head[4:]) != 0, data}, nil
 }
 
-// add goes on with the checksum, over a multiple of eight bytes.
+// add adds data to the checksum, a multiple of eight bytes.
 func (l *logReader) add(data []byte) {
 	a, b := l.sum[0], l.sum[1]
 	for ; len(data) >= 8; data = data[8:] {
@@ -189,7 +194,7 @@ func (l *logReader) is(stored []byte) bool {
 	return l.sum == [2]uint32{binary.BigEndian.Uint32(stored), binary.BigEndian.Uint32(stored[4:])}
 }
 
-// sound reads the whole database, without its log, and says whether it is what SQLite wrote.
+// sound reads the whole database without its log, and reports whether it is intact.
 func sound(path string) (bool, error) {
 	db, err := sql.Open("sqlite", fileURL(path)+"?immutable=1")
 	if err != nil {
@@ -198,7 +203,9 @@ func sound(path string) (bool, error) {
 	defer db.Close()
 	var answer string
 	err = db.QueryRow("PRAGMA integrity_check(1)").Scan(&answer)
-	if failed, ok := errors.AsType[*sqlite.Error](err); ok && (failed.Code()&0xff == sqlite3.SQLITE_CORRUPT || failed.Code()&0xff == sqlite3.SQLITE_NOTADB) {
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok &&
+		(failed.Code()&0xff == sqlite3.SQLITE_CORRUPT ||
+			failed.Code()&0xff == sqlite3.SQLITE_NOTADB) {
 		return false, nil
 	}
 	return answer == "ok", err

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// copied is a copy of a ledger's files as a kill would have left them, and what the ledger held.
+// copied is a copy of a ledger's files as after a kill, with the ledger's content.
 type copied struct {
 	name    string
-	db, wal []byte // wal is nil: there was none
+	db, wal []byte // wal is nil if there was none
 	holds   map[string]string
 }
 
@@ -50,7 +50,7 @@ func copyOf(t *testing.T, name, path string, holds map[string]string) copied {
 	return c
 }
 
-// content reads all that the history below writes.
+// content reads everything that history writes.
 func content(t *testing.T, l *Ledger) map[string]string {
 	t.Helper()
 	holds := map[string]string{}
@@ -65,11 +65,12 @@ func content(t *testing.T, l *Ledger) map[string]string {
 	return holds
 }
 
-const copies = 3 // of each history
+const copies = 3 // commits of each history
 
-// history opens a ledger, writes commits into it, and copies it now and then: in the middle of a log, behind a checkpoint,
-// after a checkpoint that a reader held up, and when it has been closed. Rows are of a size that makes each commit change a few
-// pages of many, so that two states that are mixed are neither.
+// history opens a ledger, writes commits into it, and copies it at some of them. Copies are made in
+// the middle of a log, after a checkpoint, after one that a reader held up, and after a close. The
+// size of the rows makes each commit change a few pages of many, so that a mixture of two states
+// equals neither.
 func history(t *testing.T, path, branch string, commits int) (all []copied) {
 	t.Helper()
 	l := open(t, path)
@@ -78,12 +79,13 @@ func history(t *testing.T, path, branch string, commits int) (all []copied) {
 	}
 	holds := content(t, l)
 	for n := range commits {
-		key, value := fmt.Sprint("row ", n*7919%300), fmt.Sprint(branch, " ", n, strings.Repeat("x", 1500))
+		key, value := fmt.Sprint("row ", n*7919%300),
+			fmt.Sprint(branch, " ", n, strings.Repeat("x", 1500))
 		write := func() {
 			update(t, l, func(tx *Tx) error { return tx.Set(key, value) })
 			holds[key] = value
 		}
-		if n%40 == 17 { // whatever checkpoint there is, it cannot come to its end
+		if n%40 == 17 { // no checkpoint can finish
 			view(t, l, func(*Tx) error { write(); return nil })
 		} else {
 			write()
@@ -96,8 +98,8 @@ func history(t *testing.T, path, branch string, commits int) (all []copied) {
 	return append(all, copyOf(t, branch+" closed", path, holds))
 }
 
-// Whatever copies of the database and of its log meet: what is opened is one state of the ledger, and never a mixture. What
-// belongs together is never taken apart.
+// Open never mixes two states, for any copies of the database and of its log. It never separates a
+// database from its own log.
 func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	all := history(t, path, "first", 900)
@@ -107,7 +109,7 @@ func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 		t.Fatal(err)
 	}
 	old.put(t, path, true, false)
-	all = append(all, history(t, path, "another way", 400)...) // from an older copy
+	all = append(all, history(t, path, "another way", 400)...) // of an older copy
 
 	opened := func(db, wal copied) (map[string]string, bool) {
 		path := filepath.Join(t.TempDir(), "ledger.db")
@@ -128,7 +130,8 @@ func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 			case aside:
 				asides++
 				if !maps.Equal(got, alone) {
-					t.Errorf("the database of %s, without the log of %s, is not itself", db.name, wal.name)
+					t.Errorf("the database of %s, without the log of %s, is not itself", db.name,
+						wal.name)
 				}
 			case wal.wal == nil:
 				if !maps.Equal(got, alone) {
@@ -142,7 +145,8 @@ func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d copies: %d databases are opened with a log, of %d it is set aside", len(all), kept, asides)
+	t.Logf("%d copies: %d databases are opened with a log, of %d it is set aside", len(all), kept,
+		asides)
 	if kept <= len(all)-3 || asides < 50 {
 		t.Error("the copies are not of many kinds")
 	}
@@ -172,7 +176,7 @@ func TestADamagedDatabaseWithAForeignLogIsSetAsideToo(t *testing.T) {
 	}
 }
 
-// A program before this one stamps nothing: its log, which a kill left, is taken over.
+// An earlier version wrote no stamps: its log, left by a kill, is accepted.
 func TestALogOfAnEarlierProgramIsBelieved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)")
@@ -192,7 +196,8 @@ func TestALogOfAnEarlierProgramIsBelieved(t *testing.T) {
 		if _, err := conn.ExecContext(t.Context(), checkpoint); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := conn.ExecContext(t.Context(), "INSERT OR REPLACE INTO setting VALUES ('k', ?)", checkpoint); err != nil {
+		if _, err := conn.ExecContext(t.Context(), "INSERT OR REPLACE INTO setting VALUES ('k', ?)",
+			checkpoint); err != nil {
 			t.Fatal(err)
 		}
 		to := filepath.Join(t.TempDir(), "ledger.db")
@@ -204,7 +209,7 @@ func TestALogOfAnEarlierProgramIsBelieved(t *testing.T) {
 	}
 }
 
-// What is no log, or not one to its end, SQLite passes over, and so does the check.
+// SQLite ignores an invalid or incomplete log, and so does the check.
 func TestABrokenLogIsNoForeignLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	all := history(t, path, "first", 900)
@@ -212,7 +217,8 @@ func TestABrokenLogIsNoForeignLog(t *testing.T) {
 	flipped := bytes.Clone(foreign)
 	flipped[walHeaderSize+frameSize+100] ^= 1
 	for name, wal := range map[string][]byte{
-		"whole": foreign, "empty": {}, "short": foreign[:31], "header only": foreign[:walHeaderSize], "first frame cut": foreign[:walHeaderSize+1000],
+		"whole": foreign, "empty": {}, "short": foreign[:31],
+		"header only": foreign[:walHeaderSize], "first frame cut": foreign[:walHeaderSize+1000],
 		"no log": bytes.Repeat([]byte{7}, 10000), "first frame damaged": flipped,
 	} {
 		path := filepath.Join(t.TempDir(), "ledger.db")
@@ -239,18 +245,22 @@ func TestAnUpdateThatChangesNothingWritesNothing(t *testing.T) {
 		t.Errorf("the log grew from %d to %d bytes", len(before.wal), len(after.wal))
 	}
 	update(t, l, func(tx *Tx) error { return tx.Set("a", "c") })
-	if after := copyOf(t, "", path, nil); bytes.Equal(before.wal, after.wal) || len(after.wal) == 0 {
+	if after := copyOf(t, "", path, nil); bytes.Equal(before.wal, after.wal) ||
+		len(after.wal) == 0 {
 		t.Error("nothing is written")
 	}
 }
 
-// After a commit that failed the next one numbers itself after the last one that is there.
+// After a failed commit the next stamp follows the last successful one.
 func TestStampsFollowEachOther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	l := open(t, path)
 	for range 3 {
 		update(t, l, func(tx *Tx) error { return tx.Set("a", "b") })
-		update(t, l, func(tx *Tx) error { tx.stamps.known, tx.stamps.last = false, 7; return tx.Set("a", "c") })
+		update(t, l, func(tx *Tx) error {
+			tx.stamps.known, tx.stamps.last = false, 7
+			return tx.Set("a", "c")
+		})
 	}
 	wal, err := os.ReadFile(path + "-wal")
 	if err != nil {
@@ -280,13 +290,15 @@ func TestStampsFollowEachOther(t *testing.T) {
 	}
 }
 
-// BenchmarkOneUpdate is a commit by itself: what a stamp costs most.
+// BenchmarkOneUpdate measures a commit of one update, where the stamp costs most.
 func BenchmarkOneUpdate(b *testing.B) {
 	l := open(b, filepath.Join(b.TempDir(), "ledger.db"))
 	n := 0
 	for b.Loop() {
 		n++
-		if err := l.Update(context.Background(), func(tx *Tx) error { return tx.Set("a", fmt.Sprint(n)) }); err != nil {
+		if err := l.Update(context.Background(), func(tx *Tx) error {
+			return tx.Set("a", fmt.Sprint(n))
+		}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// What happens for each file must not take longer with every file that was ever sent or received: SQLite finds every row
-// that it needs by an index, and reads no table from its beginning.
+// The work for one file must not grow with the number of past files. So SQLite must find every row
+// by an index, and read no table from its beginning.
 func TestNothingLooksThroughTheWholeLedger(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	done := sealed(t, l, taken(t, l, "done"), "CA-RC")
@@ -27,22 +27,29 @@ func TestNothingLooksThroughTheWholeLedger(t *testing.T) {
 	})
 }
 
-// live does with a ledger what an agent does with it for each file.
+// live runs the queries of an agent for each file.
 func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 	t.Helper()
 	sent, err := tx.InEnvelope(done)
 	if err != nil || len(sent) != 1 {
 		t.Fatalf("in the envelope: %v, %v", sent, err)
 	}
-	in := Received{Sender: "FL-LAB", UID: waiting.UID, ID: waiting.ID, Envelope: done, Path: "a", Temp: "b"}
+	in := Received{Sender: "FL-LAB", UID: waiting.UID, ID: waiting.ID, Envelope: done, Path: "a",
+		Temp: "b"}
 	for name, do := range map[string]func() error{
 		"addresses": func() error { _, err := tx.Addresses(); return err },
 		"due":       func() error { _, err := tx.NextDue(day); return err },
 		"small": func() error {
-			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, true, day, 0, func(Outgoing) bool { return true })
+			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, true, day, 0,
+				func(Outgoing) bool {
+					return true
+				})
 		},
 		"large": func() error {
-			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0, func(Outgoing) bool { return true })
+			return tx.Waiting([]string{"outbox", "other"}, waiting.Address, false, day, 0,
+				func(Outgoing) bool {
+					return true
+				})
 		},
 		"take":      func() error { return tx.Take([]int64{waiting.Seq}) },
 		"doubted":   func() error { _, _, err := tx.Doubted("CA-RC", 0, 10); return err },
@@ -60,22 +67,32 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"publish":   func() error { return tx.Publish(done, "i", 1, day) },
 		"drop":      func() error { return tx.Drop(dropped, "why") },
 		"answer": func() error {
-			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r", Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
+			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r",
+				Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
 		},
-		"open":      func() error { _, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10); return err },
+		"open": func() error {
+			_, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10)
+			return err
+		},
 		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 0, 10); return err },
 		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}) },
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
 		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },
 		"unsettled": func() error { _, err := tx.Unsettled(10); return err },
 		"settled":   func() error { return tx.Settled(done, "t") },
-		"received":  func() error { _, err := tx.Received("FL-LAB", waiting.UID); return ignoreNotFound(err) },
-		"known":     func() error { _, err := tx.ReceivedOf("FL-LAB", []id.UID{waiting.UID}); return err },
-		"sent in":   func() error { _, err := tx.SentIn(done); return err },
-		"outcomes":  func() error { _, err := tx.Outcomes(sent[0].UID); return err },
-		"place":     func() error { return tx.Place(in) },
-		"placed":    func() error { return tx.Placed("FL-LAB", []id.UID{waiting.UID}) },
-		"placing":   func() error { _, err := tx.Placing(0, 10); return err },
+		"received": func() error {
+			_, err := tx.Received("FL-LAB", waiting.UID)
+			return ignoreNotFound(err)
+		},
+		"known": func() error {
+			_, err := tx.ReceivedOf("FL-LAB", []id.UID{waiting.UID})
+			return err
+		},
+		"sent in":  func() error { _, err := tx.SentIn(done); return err },
+		"outcomes": func() error { _, err := tx.Outcomes(sent[0].UID); return err },
+		"place":    func() error { return tx.Place(in) },
+		"placed":   func() error { return tx.Placed("FL-LAB", []id.UID{waiting.UID}) },
+		"placing":  func() error { _, err := tx.Placing(0, 10); return err },
 	} {
 		if err := do(); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -90,11 +107,14 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// explain asks SQLite how it finds the rows of a query. An index that holds only what is unfinished may be read whole.
+// explain checks SQLite's plan of a query. It may read a whole index of unfinished rows.
 func explain(t *testing.T, tx *Tx, query string) {
 	t.Helper()
-	short := map[string]bool{"message_open": true, "message_unfiled": true, "message_large": true, "message_held": true, "recipient_doubt": true, "envelope_open": true, "delivery_unsettled": true, "received_placing": true}
-	rows, err := tx.conn.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+	short := map[string]bool{"message_open": true, "message_unfiled": true, "message_large": true,
+		"message_held": true, "recipient_doubt": true, "envelope_open": true,
+		"delivery_unsettled": true, "received_placing": true}
+	rows, err := tx.conn.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query,
+		make([]any, strings.Count(query, "?"))...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -107,7 +127,10 @@ func explain(t *testing.T, tx *Tx, query string) {
 		}
 		_, index, _ := strings.Cut(plan, "INDEX ")
 		index, _, _ = strings.Cut(index, " ")
-		if strings.HasPrefix(plan, "SCAN") && !strings.HasPrefix(plan, "SCAN json_each") && !strings.HasPrefix(plan, "SCAN j ") && plan != "SCAN bad" && plan != "SCAN CONSTANT ROW" && !short[index] || strings.Contains(plan, "message_final") {
+		if strings.HasPrefix(plan, "SCAN") && !strings.HasPrefix(plan, "SCAN json_each") &&
+			!strings.HasPrefix(plan, "SCAN j ") && plan != "SCAN bad" &&
+			plan != "SCAN CONSTANT ROW" && !short[index] ||
+			strings.Contains(plan, "message_final") {
 			t.Errorf("%s\nis answered by %q", query, plan)
 		}
 	}

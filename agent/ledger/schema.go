@@ -7,12 +7,13 @@ import (
 	"fmt"
 )
 
-// steps make the schema, each from the one before it; SQLite's user_version counts those that a ledger has gone through. A new
-// ledger goes through all of them, and one of a later program is refused. A step that was released is never changed.
+// steps make the schema, each from the one before. SQLite's user_version counts the steps of a
+// ledger. A new ledger runs all of them, and one of a later version is refused. A released step
+// never changes.
 var steps = []string{tables, trays, order, groups}
 
-// The tables, as the first program made them. Hashes and identities are text in the form in which they travel; times are
-// milliseconds; sets are JSON.
+// tables are those of the first version. Hashes and identities are text in their wire form, times
+// are milliseconds, and sets are JSON.
 const tables = `
 CREATE TABLE message (               -- one row for each message that this site sends
   seq             INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of claims
@@ -144,7 +145,7 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 `
 
-// trays gives each message the name of its tray. There was one before, and its name is outbox.
+// trays adds the name of its tray to each message. Before there was one tray, outbox.
 const trays = `
 ALTER TABLE message ADD COLUMN tray TEXT NOT NULL DEFAULT 'outbox';
 DROP INDEX message_open;
@@ -155,9 +156,10 @@ DROP INDEX IF EXISTS message_final;
 DROP INDEX IF EXISTS message_explained;
 `
 
-// order gives what comes in the order in which it came: a row is written behind the last one and not somewhere among all that
-// are there, which is most of what it cost. Receipts, of up to 48 KiB, stand last in their rows, and in no tree that is
-// searched by its keys: SQLite reads all of a row there to compare its key. The number of a message follows from its id.
+// order gives rows the order of their arrival. So a row is written after the last one, and not
+// between existing ones, which was most of its cost. Receipts, of up to 48 KiB, are last in their
+// rows and in no tree with key search: there SQLite reads a whole row to compare its key. The
+// number of a message follows from its id.
 const order = `
 CREATE TABLE arrival (               -- one row for each message that this site has placed, or is placing
   seq         INTEGER PRIMARY KEY,   -- the order of arrival
@@ -225,8 +227,8 @@ ALTER TABLE message ADD COLUMN group_first INTEGER NOT NULL DEFAULT 0; -- the nu
 ALTER TABLE message ADD COLUMN group_last  INTEGER NOT NULL DEFAULT 0; -- of the last; 0: it has a folder of its own
 `
 
-// Indexes that came later, and those for people's questions. They are made where they are missing, also in a ledger of an
-// earlier program, and an earlier program does not mind them.
+// indexes are later indexes, and those for questions of users. They are made where they are
+// missing, also in a ledger of an earlier version. Earlier versions ignore them.
 const indexes = `
 CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) WHERE state = 'taken' AND (size > 786432 OR type = 'folder');
 CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' AND due > claimed;
@@ -244,11 +246,13 @@ func migrate(conn *sql.Conn) error {
 		return err
 	}
 	if have > len(steps) {
-		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer sealpost that wrote it", have, len(steps))
+		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer "+
+			"sealpost that wrote it", have, len(steps))
 	}
 	for ; have < len(steps); have++ {
-		// A step is one transaction with its number, so that a crash repeats it as a whole or not at all.
-		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+steps[have]+fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", have+1))
+		// A step and its number are one transaction, so that a crash repeats all of it or nothing.
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+steps[have]+
+			fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", have+1))
 		if err != nil {
 			_, undo := conn.ExecContext(ctx, "ROLLBACK")
 			return errors.Join(fmt.Errorf("bring it to format %d: %w", have+1, err), undo)

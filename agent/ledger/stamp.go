@@ -6,24 +6,25 @@ import (
 	"math/rand/v2"
 )
 
-// SQLite takes the frames of a write-ahead log by what stands in the log alone, and puts them over whatever database lies
-// beside it. So that a log and a database of two times can be told apart (pair.go), each commit numbers itself: its stamp
-// stands in the header of the database's first page, as SQLite's application_id, and therefore in the log once per commit,
-// and in the database file from the checkpoint on. A stamp follows the one before it, but after each Open, where they go on
-// from a random place: copies of a ledger that go different ways share no stamps behind the copy.
-const stampAt = 68 // of its four bytes in a database's header
+// SQLite validates the frames of a write-ahead log by the log only, and applies them to any
+// database beside it. To detect a log and a database of two different times (pair.go), each commit
+// has a stamp: SQLite's application_id, in the header of the database's first page. So it is in the
+// log once for each commit, and in the database file after the checkpoint. Each stamp is the one
+// before plus one, except after Open, which begins at a random one: two copies of a ledger share no
+// stamps after the copy.
+const stampAt = 68 // offset of its four bytes in a database's header
 
-// stamps is the writer's memory of the newest commit's stamp.
+// stamps is the writer's memory of the newest stamp.
 type stamps struct {
 	last    int32
 	known   bool
-	changes int64 // SQLite's count of changed rows, as of the newest commit
+	changes int64 // SQLite's count of changed rows at the newest commit
 }
 
-// migrated brings the schema up to date and begins a new run of stamps. No checkpoint comes in between: the first commit
-// names itself after the one in the database, holds nothing else, and only the second begins the new run.
+// migrated updates the schema and begins a new run of stamps. It prevents a checkpoint meanwhile:
+// the first commit has only the stamp after the database's, and the second begins the new run.
 func (tx *Tx) migrated() error {
-	var pages int // of the log, after which it is put into the database
+	var pages int // size of the log at which SQLite makes a checkpoint
 	if err := tx.row("PRAGMA wal_autocheckpoint", nil, &pages); err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (tx *Tx) migrated() error {
 		return err
 	}
 	for _, stamp := range []int32{tx.stamps.last + 1, int32(rand.Uint32())} {
-		if err := tx.setStamp(stamp); err != nil { // a commit by itself
+		if err := tx.setStamp(stamp); err != nil { // its own commit
 			return err
 		}
 		tx.stamps.last = stamp
@@ -50,13 +51,15 @@ func (tx *Tx) readStamp() error {
 	return tx.row("PRAGMA application_id", nil, &tx.stamps.last)
 }
 
-// setStamp is not prepared for the next time: there is none for this text.
+// setStamp sets the stamp without a prepared statement: its text is used once.
 func (tx *Tx) setStamp(stamp int32) error {
-	_, err := tx.conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA application_id = %d", stamp))
+	_, err := tx.conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA application_id = %d",
+		stamp))
 	return err
 }
 
-// commitStamped ends the writer's transaction. One that has changed nothing writes nothing.
+// commitStamped commits the writer's transaction with a new stamp. Without changes it writes
+// nothing.
 func (tx *Tx) commitStamped() error {
 	s := tx.stamps
 	before := s.changes
@@ -71,7 +74,7 @@ func (tx *Tx) commitStamped() error {
 			return err
 		}
 	}
-	s.known = false // until it is certain
+	s.known = false // until the commit succeeds
 	if err := tx.setStamp(s.last + 1); err != nil {
 		return err
 	}

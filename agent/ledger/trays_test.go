@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// firstLedger makes a ledger as the first program did: its tables and indexes, and three messages.
+// firstLedger makes a ledger of the first version, with its tables, indexes and three messages.
 func firstLedger(t *testing.T, path string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=journal_mode(WAL)")
@@ -41,16 +41,18 @@ PRAGMA user_version = 1;`)
 	}
 }
 
-// shape is what a ledger is made of.
+// shape returns the tables and indexes of a ledger.
 func shape(t *testing.T, l *Ledger) (parts []string) {
 	t.Helper()
 	view(t, l, func(tx *Tx) error {
-		return tx.rows("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1", nil, func(rows *sql.Rows) error {
-			var part string
-			err := rows.Scan(&part)
-			parts = append(parts, part)
-			return err
-		})
+		return tx.rows("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM "+
+			"sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1", nil,
+			func(rows *sql.Rows) error {
+				var part string
+				err := rows.Scan(&part)
+				parts = append(parts, part)
+				return err
+			})
 	})
 	return parts
 }
@@ -59,12 +61,15 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	firstLedger(t, path)
 	l := open(t, path)
-	if got, want := shape(t, l), shape(t, open(t, filepath.Join(t.TempDir(), "ledger.db"))); !slices.Equal(got, want) {
-		t.Errorf("it is made of\n%s\nand a new one of\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if got, want := shape(t, l),
+		shape(t, open(t, filepath.Join(t.TempDir(), "ledger.db"))); !slices.Equal(got, want) {
+		t.Errorf("it is made of\n%s\nand a new one of\n%s", strings.Join(got, "\n"),
+			strings.Join(want, "\n"))
 	}
 	view(t, l, func(tx *Tx) error {
 		for _, uid := range []string{"u1", "u2", "u3"} {
-			if m, err := tx.Message(uid); err != nil || m.Tray != "outbox" || m.FingerprintKey[0] == 0 || m.Source.ModTime != 7 {
+			if m, err := tx.Message(uid); err != nil || m.Tray != "outbox" ||
+				m.FingerprintKey[0] == 0 || m.Source.ModTime != 7 {
 				t.Errorf("%s: got %+v, %v", uid, m, err)
 			}
 		}
@@ -77,11 +82,13 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 			t.Errorf("unfiled: %v, %v", names(unfiled), err)
 		}
 		outcomes, err := tx.Outcomes("u2")
-		if err != nil || len(outcomes) != 1 || outcomes[0].Site != "CA-RC" || outcomes[0].Outcome != OutcomeDelivered {
+		if err != nil || len(outcomes) != 1 || outcomes[0].Site != "CA-RC" ||
+			outcomes[0].Outcome != OutcomeDelivered {
 			t.Errorf("outcomes: %+v, %v", outcomes, err)
 		}
 		e, err := tx.Envelope("e1")
-		if err != nil || len(e.Recipients) != 2 || e.Recipients[0].Receipt != "jws" || !e.Recipients[0].Believed || e.Recipients[1].Believed {
+		if err != nil || len(e.Recipients) != 2 || e.Recipients[0].Receipt != "jws" ||
+			!e.Recipients[0].Believed || e.Recipients[1].Believed {
 			t.Errorf("envelope: %+v, %v", e, err)
 		}
 		d, err := tx.Delivery("e9")
@@ -89,7 +96,8 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 			t.Errorf("delivery: %+v, %v", d, err)
 		}
 		latest, err := tx.LatestReceived(10)
-		if err != nil || len(latest) != 2 || latest[0].UID != "r2" || latest[0].Placed || latest[1].UID != "r1" || !latest[1].Placed {
+		if err != nil || len(latest) != 2 || latest[0].UID != "r2" || latest[0].Placed ||
+			latest[1].UID != "r1" || !latest[1].Placed {
 			t.Errorf("received: %+v, %v", latest, err)
 		}
 		return nil
@@ -109,7 +117,7 @@ func TestALedgerOfTheFirstProgramGoesOn(t *testing.T) {
 	})
 }
 
-// A step that fails changes nothing, and the next try begins where this one did.
+// A failing step changes nothing, and the next attempt starts at the same step.
 func TestAStepHappensAsAWholeOrNotAtAll(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	firstLedger(t, path)
@@ -126,12 +134,13 @@ func TestAStepHappensAsAWholeOrNotAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	spoil("DROP INDEX message_unfiled") // the step wants to replace it, in its middle
+	spoil("DROP INDEX message_unfiled") // the step replaces it half way
 	if l, err := Open(path); err == nil || !strings.Contains(err.Error(), "bring it to format 2") {
 		l.Close()
 		t.Fatalf("opened: %v", err)
 	}
-	spoil("CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN ('delivered','failed')")
+	spoil("CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN " +
+		"('delivered','failed')")
 	view(t, open(t, path), func(tx *Tx) error {
 		m, err := tx.Message("u1")
 		if m.Tray != "outbox" {
@@ -161,10 +170,18 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 	}
 	view(t, l, func(tx *Tx) error {
 		for what, list := range map[string]func() ([]Outgoing, error){
-			"claimed in sequencer": func() ([]Outgoing, error) { return tx.Claimed("sequencer", 0, 10) },
-			"taken in sequencer":   func() ([]Outgoing, error) { return tx.Explained("sequencer", 10) },
-			"failed in sequencer":  func() ([]Outgoing, error) { return tx.Unfiled("sequencer", 0, 10) },
-			"failed in gone":       func() ([]Outgoing, error) { return tx.LatestFinal("gone", Failed, 10) },
+			"claimed in sequencer": func() ([]Outgoing, error) {
+				return tx.Claimed("sequencer", 0, 10)
+			},
+			"taken in sequencer": func() ([]Outgoing, error) {
+				return tx.Explained("sequencer", 10)
+			},
+			"failed in sequencer": func() ([]Outgoing, error) {
+				return tx.Unfiled("sequencer", 0, 10)
+			},
+			"failed in gone": func() ([]Outgoing, error) {
+				return tx.LatestFinal("gone", Failed, 10)
+			},
 		} {
 			if got, err := list(); err != nil || !slices.Equal(names(got), []string{what}) {
 				t.Errorf("%s: got %v, %v", what, names(got), err)
@@ -173,13 +190,16 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 		for _, c := range []struct {
 			trays []string
 			want  []string
-		}{{nil, nil}, {[]string{"gone"}, []string{"taken in gone"}}, {[]string{"sequencer", "outbox"}, []string{"taken in outbox", "taken in sequencer"}}} {
-			if got, err := waits(tx, c.trays, day.Add(time.Hour), 10); err != nil || !slices.Equal(names(got), c.want) {
+		}{{nil, nil}, {[]string{"gone"}, []string{"taken in gone"}},
+			{[]string{"sequencer", "outbox"}, []string{"taken in outbox", "taken in sequencer"}}} {
+			if got, err := waits(tx, c.trays, day.Add(time.Hour), 10); err != nil ||
+				!slices.Equal(names(got), c.want) {
 				t.Errorf("waiting in %v: got %v, %v", c.trays, names(got), err)
 			}
 		}
 		unfiled, err := tx.UnfiledByTray()
-		if err != nil || !maps.Equal(unfiled, map[string]int64{"outbox": 1, "sequencer": 1, "gone": 1}) {
+		if err != nil ||
+			!maps.Equal(unfiled, map[string]int64{"outbox": 1, "sequencer": 1, "gone": 1}) {
 			t.Errorf("unfiled: %v, %v", unfiled, err)
 		}
 		last, err := tx.Latest(1)

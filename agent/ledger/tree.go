@@ -6,17 +6,18 @@ import (
 	"sealpost/internal/id"
 )
 
-// TreeEntry is a file or folder of a message that is a folder.
+// TreeEntry is a file or folder in a message that is a folder.
 type TreeEntry struct {
-	Path   string // begins with the message's name; slashes
+	Path   string // begins with the message's name; with slashes
 	Dir    bool
 	Source Source
 }
 
-// AddTree adds entries of a folder that is about to be sealed.
+// AddTree adds entries of a folder before it is sealed.
 func (tx *Tx) AddTree(uid id.UID, list []TreeEntry) error {
 	for _, e := range list {
-		err := tx.exec("INSERT OR REPLACE INTO tree (uid, path, dir, size, mtime, file, executable) VALUES (?,?,?,?,?,?,?)",
+		err := tx.exec("INSERT OR REPLACE INTO tree (uid, path, dir, size, mtime, file, "+
+			"executable) VALUES (?,?,?,?,?,?,?)",
 			uid, e.Path, e.Dir, e.Source.Size, e.Source.ModTime, e.Source.File, e.Source.Executable)
 		if err != nil {
 			return err
@@ -25,21 +26,25 @@ func (tx *Tx) AddTree(uid id.UID, list []TreeEntry) error {
 	return nil
 }
 
-// Tree pages through a folder's entries after a path, in the order of the bytes of their paths.
+// Tree lists a folder's entries after a path, in the byte order of their paths.
 func (tx *Tx) Tree(uid id.UID, after string, limit int) ([]TreeEntry, error) {
 	var list []TreeEntry
-	err := tx.rows("SELECT path, dir, size, mtime, file, executable FROM tree WHERE uid = ? AND path > ? ORDER BY path LIMIT ?",
+	err := tx.rows("SELECT path, dir, size, mtime, file, executable FROM tree WHERE uid = ? AND "+
+		"path > ? ORDER BY path LIMIT ?",
 		[]any{uid, after, limit}, func(rows *sql.Rows) error {
 			e := TreeEntry{Source: Source{Entries: 1}}
-			err := rows.Scan(&e.Path, &e.Dir, &e.Source.Size, &e.Source.ModTime, &e.Source.File, &e.Source.Executable)
+			err := rows.Scan(&e.Path, &e.Dir, &e.Source.Size, &e.Source.ModTime, &e.Source.File,
+				&e.Source.Executable)
 			list = append(list, e)
 			return err
 		})
 	return list, err
 }
 
-// DropTree forgets up to limit entries of a folder, or of any when uid is empty, and says whether there may be more.
+// DropTree deletes up to limit entries of a folder, or of any if uid is empty. It reports whether
+// there may be more.
 func (tx *Tx) DropTree(uid id.UID, limit int) (more bool, err error) {
-	n, err := tx.change("DELETE FROM tree WHERE (uid, path) IN (SELECT uid, path FROM tree WHERE ? IN ('', uid) LIMIT ?)", uid, limit)
+	n, err := tx.change("DELETE FROM tree WHERE (uid, path) IN (SELECT uid, path FROM tree WHERE "+
+		"? IN ('', uid) LIMIT ?)", uid, limit)
 	return n == int64(limit), err
 }

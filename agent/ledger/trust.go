@@ -8,16 +8,16 @@ import (
 	"sealpost/internal/id"
 )
 
-// Pin is whom this site encrypts to and believes, for one other site.
+// Pin is the trusted identity and recipient key of one other site.
 type Pin struct {
 	Site         id.Site
 	Identity     id.Hash // SHA-256 of its identity public key
-	RecipientKey string  // empty until its statement was seen
+	RecipientKey string  // empty until its statement is seen
 	Version      int
-	Statement    id.Hash // of the statement's payload, for the successor's prev
+	Statement    id.Hash // hash of its payload, for the successor's prev
 	Seen         time.Time
-	Trouble      string  // what was offered instead of the pin, for people; empty: nothing
-	Offered      id.Hash // the identity that was offered
+	Trouble      string  // the difference from the pin, for users; empty: none
+	Offered      id.Hash // the offered identity
 }
 
 const pinColumns = "site, identity, recipient_key, version, statement, seen, trouble, offered"
@@ -27,7 +27,8 @@ func (tx *Tx) pins(where string, args ...any) ([]Pin, error) {
 	err := tx.rows("SELECT "+pinColumns+" FROM pin WHERE "+where, args, func(rows *sql.Rows) error {
 		var p Pin
 		var seen int64
-		err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen, &p.Trouble, &p.Offered)
+		err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen,
+			&p.Trouble, &p.Offered)
 		p.Seen = fromMillis(seen)
 		list = append(list, p)
 		return err
@@ -50,7 +51,7 @@ func (tx *Tx) Pin(site id.Site) (Pin, error) {
 	return list[0], nil
 }
 
-// PinnedTo returns the site that has a recipient key, if another one than the given has.
+// PinnedTo returns the site with a recipient key, if it is not other.
 func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 	list, err := tx.pins("recipient_key = ? AND site <> ?", recipientKey, other)
 	if err != nil || len(list) == 0 {
@@ -59,19 +60,22 @@ func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 	return list[0].Site, nil
 }
 
-// SetPin writes a site's pin as a whole.
+// SetPin writes a site's whole pin.
 func (tx *Tx) SetPin(p Pin) error {
 	return tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
-		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen), p.Trouble, p.Offered)
+		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen), p.Trouble,
+		p.Offered)
 }
 
-// ApproveRoute as the sites of an approval means: the first complete proposal of the hub becomes the approved set.
+// ApproveRoute as the sites of an approval accepts the hub's first complete proposal.
 const ApproveRoute = "route"
 
-// Approval returns the approved sites of an address, sorted; first means that the first complete proposal is to be taken.
+// Approval returns the approved sites of an address, sorted. If first is true, the hub's first
+// complete proposal is approved.
 func (tx *Tx) Approval(address string) (sites []id.Site, first bool, err error) {
 	var stored string
-	if err := tx.row("SELECT sites FROM approval WHERE address = ?", []any{address}, &stored); err != nil {
+	if err := tx.row("SELECT sites FROM approval WHERE address = ?", []any{address},
+		&stored); err != nil {
 		return nil, false, err
 	}
 	if stored == ApproveRoute {
@@ -80,23 +84,25 @@ func (tx *Tx) Approval(address string) (sites []id.Site, first bool, err error) 
 	return sites, false, json.Unmarshal([]byte(stored), &sites)
 }
 
-// ApprovedSites lists the sites that are approved for any address, each once for each of them.
+// ApprovedSites lists the approved sites of all addresses, once for each address.
 func (tx *Tx) ApprovedSites() ([]id.Site, error) {
 	var all []id.Site
-	err := tx.rows("SELECT sites FROM approval WHERE sites <> ?", []any{ApproveRoute}, func(rows *sql.Rows) error {
-		var stored string
-		var sites []id.Site
-		if err := rows.Scan(&stored); err != nil {
+	err := tx.rows("SELECT sites FROM approval WHERE sites <> ?", []any{ApproveRoute},
+		func(rows *sql.Rows) error {
+			var stored string
+			var sites []id.Site
+			if err := rows.Scan(&stored); err != nil {
+				return err
+			}
+			err := json.Unmarshal([]byte(stored), &sites)
+			all = append(all, sites...)
 			return err
-		}
-		err := json.Unmarshal([]byte(stored), &sites)
-		all = append(all, sites...)
-		return err
-	})
+		})
 	return all, err
 }
 
-// Approvals returns the approved sites of each address, sorted; none means the first complete proposal.
+// Approvals returns the approved sites of each address, sorted. None means the first complete
+// proposal.
 func (tx *Tx) Approvals() (map[string][]id.Site, error) {
 	all := map[string][]id.Site{}
 	err := tx.rows("SELECT address, sites FROM approval", nil, func(rows *sql.Rows) error {
@@ -112,7 +118,8 @@ func (tx *Tx) Approvals() (map[string][]id.Site, error) {
 	return all, err
 }
 
-// Approve sets the approved sites of an address, sorted by the caller; nil means the first complete proposal.
+// Approve sets the approved sites of an address, sorted by the caller; nil means the first complete
+// proposal.
 func (tx *Tx) Approve(address string, sites []id.Site) error {
 	stored := ApproveRoute
 	if sites != nil {
