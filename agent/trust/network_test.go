@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// network is an authority, and the trust of FL-LAB in a real ledger.
+// network is an authority and the trust of FL-LAB, in a real ledger.
 type network struct {
 	t         *testing.T
 	authority *certs.Authority
@@ -37,7 +37,7 @@ type network struct {
 	dir string
 }
 
-// newNetwork has no approvals and no pins.
+// newNetwork returns a network without approvals and pins.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	root, err := certs.InitRoot(t.TempDir(), "TEST")
@@ -54,18 +54,20 @@ func (n *network) open() {
 	n.t.Helper()
 	l, err := ledger.Open(filepath.Join(n.dir, "ledger.db"))
 	must(n.t, err)
-	n.Trust = &trust.Trust{Ledger: l, Network: n.authority.Network(), Suite: "x25519", Verifier: certs.NewVerifier(n.authority.Root()),
-		Now: func() time.Time { return n.now }, Log: slog.New(slog.NewTextHandler(&n.log, nil))}
+	n.Trust = &trust.Trust{Ledger: l, Network: n.authority.Network(), Suite: "x25519",
+		Verifier: certs.NewVerifier(n.authority.Root()),
+		Now:      func() time.Time { return n.now },
+		Log:      slog.New(slog.NewTextHandler(&n.log, nil))}
 }
 
-// reopen is a restart of the agent.
+// reopen restarts the agent.
 func (n *network) reopen() {
 	n.t.Helper()
 	must(n.t, n.Ledger.Close())
 	n.open()
 }
 
-// peer is another site: its identity, and what it states as its recipient key.
+// peer is another site, with its identity and its recipient-key statement.
 type peer struct {
 	n        *network
 	site     id.Site
@@ -73,18 +75,20 @@ type peer struct {
 	key      statement.RecipientKey
 }
 
-// peer makes a site with a new identity and the first version of a new recipient key.
+// peer returns a site with a new identity and the first version of a new recipient key.
 func (n *network) peer(site id.Site) *peer {
 	n.t.Helper()
 	p := &peer{n: n, site: site, identity: n.identity(site, n.now)}
-	p.key = statement.RecipientKey{V: 1, Network: n.Network, Site: site, Recipient: recipient(n.t), Version: 1, Created: n.now}
+	p.key = statement.RecipientKey{V: 1, Network: n.Network, Site: site, Recipient: recipient(n.t),
+		Version: 1, Created: n.now}
 	return p
 }
 
 func (n *network) identity(site id.Site, issued time.Time) *certs.Identity {
 	n.t.Helper()
 	dir := n.t.TempDir()
-	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "chain.pem"))
 	must(n.t, err)
 	csr, err := i.CSR()
 	must(n.t, err)
@@ -101,7 +105,7 @@ func recipient(t *testing.T) string {
 	return key.Recipient().String()
 }
 
-// next is the site after it has changed its recipient key.
+// next returns the site with its next recipient key.
 func (p *peer) next() *peer {
 	p.n.t.Helper()
 	q := *p
@@ -109,26 +113,28 @@ func (p *peer) next() *peer {
 	return &q
 }
 
-// with is the site with something else in its statement.
+// with returns the site with a changed statement.
 func (p *peer) with(change func(*statement.RecipientKey)) *peer {
 	q := *p
 	change(&q.key)
 	return &q
 }
 
-// proposed is what the hub says of the site.
+// proposed returns the hub's proposal of the site.
 func (p *peer) proposed() api.RouteRecipient {
 	p.n.t.Helper()
 	jws, err := statement.Sign(p.identity, p.key)
 	must(p.n.t, err)
-	return api.RouteRecipient{Site: p.site, Statement: jws, KeyHash: statement.RecipientKeyHash(p.key.Recipient)}
+	return api.RouteRecipient{Site: p.site, Statement: jws,
+		KeyHash: statement.RecipientKeyHash(p.key.Recipient)}
 }
 
 var dat = id.Address{RoutingKey: "fl-lab.dat"}
 
-// route is a proposal that does not contradict itself.
+// route returns a consistent proposal.
 func (n *network) route(address id.Address, list ...api.RouteRecipient) api.Route {
-	return api.Route{Address: address, Recipients: list, Version: api.RouteVersion(n.Network, address, list)}
+	return api.Route{Address: address, Recipients: list,
+		Version: api.RouteVersion(n.Network, address, list)}
 }
 
 func proposals(peers ...*peer) (list []api.RouteRecipient) {
@@ -143,7 +149,7 @@ func (n *network) approve(sites ...id.Site) {
 	must(n.t, n.Approve(n.t.Context(), dat, sites))
 }
 
-// sends checks that the proposal for fl-lab.dat is sealed for exactly these keys.
+// sends checks that the recipients for fl-lab.dat are exactly these keys.
 func (n *network) sends(peers ...*peer) {
 	n.t.Helper()
 	got, err := n.Decide(n.t.Context(), dat, n.route(dat, proposals(peers...)...))
@@ -162,7 +168,7 @@ func (n *network) sends(peers ...*peer) {
 	}
 }
 
-// waits checks that nothing is sent for a proposal, and that people are told why, in these words.
+// waits checks that nothing is sent for a proposal, and that the reason has these words.
 func (n *network) waits(route api.Route, words ...string) {
 	n.t.Helper()
 	n.waitsFor(dat, route, words...)
@@ -189,9 +195,12 @@ func (n *network) waitsOn(p *peer, words ...string) {
 
 func (n *network) pin(site id.Site) (pin ledger.Pin) {
 	n.t.Helper()
-	must(n.t, n.Ledger.View(n.t.Context(), func(tx *ledger.Tx) (err error) { pin, err = tx.Pin(site); return err }))
+	must(n.t, n.Ledger.View(n.t.Context(), func(tx *ledger.Tx) (err error) {
+		pin, err = tx.Pin(site)
+		return err
+	}))
 	return pin
 }
 
-// logged counts the log's lines with these words.
+// logged returns the number of these words in the log.
 func (n *network) logged(words string) int { return strings.Count(n.log.String(), words) }

@@ -19,7 +19,8 @@ func TestTheFirstSightPins(t *testing.T) {
 	n.approve("CA-RC")
 	centre := n.peer("CA-RC")
 	n.sends(centre)
-	want := ledger.Pin{Site: "CA-RC", Identity: centre.identity.Key(), RecipientKey: centre.key.Recipient, Version: 1, Statement: centre.key.Hash(), Seen: n.now}
+	want := ledger.Pin{Site: "CA-RC", Identity: centre.identity.Key(),
+		RecipientKey: centre.key.Recipient, Version: 1, Statement: centre.key.Hash(), Seen: n.now}
 	if got := n.pin("CA-RC"); got != want {
 		t.Errorf("pinned %+v, want %+v", got, want)
 	}
@@ -31,23 +32,33 @@ func TestTheFirstSightPins(t *testing.T) {
 	n.waitsOn(n.peer("CA-RC"), "another identity key")
 }
 
-// What differs from a pin: nothing is sent, it is said, it survives a restart, and the pin stays as it was.
+// A difference from a pin stops sending, is reported, and survives a restart. The pin stays.
 func TestWhatDiffersFromAPin(t *testing.T) {
 	for name, c := range map[string]struct {
 		offered func(first *peer) *peer
 		says    []string
 	}{
 		"another identity": {func(p *peer) *peer { return p.n.peer(p.site) },
-			[]string{"it shows another identity key", "Nothing is sent to it", "the fingerprint of its identity"}},
-		"another identity for the same key": {func(p *peer) *peer { q := *p; q.identity = p.n.identity(p.site, p.n.now); return &q },
+			[]string{"it shows another identity key", "Nothing is sent to it",
+				"the fingerprint of its identity"}},
+		"another identity for the same key": {func(p *peer) *peer {
+			q := *p
+			q.identity = p.n.identity(p.site, p.n.now)
+			return &q
+		},
 			[]string{"it shows another identity key"}},
-		"another key under the same version": {func(p *peer) *peer { return p.with(func(k *statement.RecipientKey) { k.Recipient = recipient(p.n.t) }) },
-			[]string{"another recipient key under the same version 2", "was given a new recipient key"}},
+		"another key under the same version": {func(p *peer) *peer {
+			return p.with(func(k *statement.RecipientKey) { k.Recipient = recipient(p.n.t) })
+		},
+			[]string{"another recipient key under the same version 2",
+				"was given a new recipient key"}},
 		"the same key under an older version": {func(p *peer) *peer {
 			return p.with(func(k *statement.RecipientKey) { k.Version, k.Prev = 1, "" })
 		}, []string{"it offers version 1 of its recipient key, and version 2 was seen before"}},
 		"an older version": {func(p *peer) *peer {
-			return p.with(func(k *statement.RecipientKey) { k.Version, k.Prev, k.Recipient = 1, "", recipient(p.n.t) })
+			return p.with(func(k *statement.RecipientKey) {
+				k.Version, k.Prev, k.Recipient = 1, "", recipient(p.n.t)
+			})
 		}, []string{"it offers version 1 of its recipient key, and version 2 was seen before"}},
 		"a successor of something else": {func(p *peer) *peer {
 			return p.next().with(func(k *statement.RecipientKey) { k.Prev = p.n.Network })
@@ -68,7 +79,8 @@ func TestWhatDiffersFromAPin(t *testing.T) {
 			n.reopen()
 			n.waitsOn(offered, "sealpost agent trust CA-RC "+string(offered.identity.Key()))
 			after := n.pin("CA-RC")
-			if after.Trouble == "" || after.Offered != offered.identity.Key() || trust.Advice(after) == "" {
+			if after.Trouble == "" || after.Offered != offered.identity.Key() ||
+				trust.Advice(after) == "" {
 				t.Errorf("the trouble is not kept: %+v", after)
 			}
 			after.Trouble, after.Offered = "", ""
@@ -114,8 +126,11 @@ func TestTwoSitesWithOneKey(t *testing.T) {
 	n := newNetwork(t)
 	n.approve("CA-RC", "SF-RC")
 	centre := n.peer("CA-RC")
-	thief := n.peer("SF-RC").with(func(k *statement.RecipientKey) { k.Recipient = centre.key.Recipient })
-	n.waits(n.route(dat, proposals(centre, thief)...), "SF-RC is not what it was", "its recipient key is the one of CA-RC", "ask the people of both")
+	thief := n.peer("SF-RC").with(func(k *statement.RecipientKey) {
+		k.Recipient = centre.key.Recipient
+	})
+	n.waits(n.route(dat, proposals(centre, thief)...), "SF-RC is not what it was",
+		"its recipient key is the one of CA-RC", "ask the people of both")
 	_, err := n.Accept(t.Context(), "SF-RC", string(thief.identity.Key()))
 	must(t, err)
 	n.waits(n.route(dat, proposals(centre, thief)...), "its recipient key is the one of CA-RC")
@@ -128,8 +143,12 @@ func TestKeysThatCannotBeBelieved(t *testing.T) {
 		offered func(*network, *peer) (key, hashOf string)
 		says    string
 	}{
-		"unsigned":      {func(n *network, p *peer) (string, string) { return "x.y.z", p.key.Recipient }, "not properly signed"},
-		"a flipped bit": {func(n *network, p *peer) (string, string) { return flip(p.proposed().Statement), p.key.Recipient }, "not properly signed"},
+		"unsigned": {func(n *network, p *peer) (string, string) {
+			return "x.y.z", p.key.Recipient
+		}, "not properly signed"},
+		"a flipped bit": {func(n *network, p *peer) (string, string) {
+			return flip(p.proposed().Statement), p.key.Recipient
+		}, "not properly signed"},
 		"another network": {func(n *network, p *peer) (string, string) {
 			q := other.peer("CA-RC")
 			return q.proposed().Statement, q.key.Recipient
@@ -138,13 +157,17 @@ func TestKeysThatCannotBeBelieved(t *testing.T) {
 			q := n.peer("SF-RC")
 			return q.proposed().Statement, q.key.Recipient
 		}, "not its own"},
-		"another key hash": {func(n *network, p *peer) (string, string) { return p.proposed().Statement, "other" }, "not its own"},
+		"another key hash": {func(n *network, p *peer) (string, string) {
+			return p.proposed().Statement, "other"
+		}, "not its own"},
 		"another suite": {func(n *network, p *peer) (string, string) {
 			q := p.with(func(k *statement.RecipientKey) { k.Recipient = hybrid(t) })
 			return q.proposed().Statement, q.key.Recipient
 		}, "not of this network's suite x25519"},
 		"no key at all": {func(n *network, p *peer) (string, string) {
-			q := p.with(func(k *statement.RecipientKey) { k.Recipient = "age1" + strings.Repeat("q", 58) })
+			q := p.with(func(k *statement.RecipientKey) {
+				k.Recipient = "age1" + strings.Repeat("q", 58)
+			})
 			return q.proposed().Statement, q.key.Recipient
 		}, "the key of CA-RC is malformed"},
 		"expired": {func(n *network, p *peer) (string, string) {
@@ -163,7 +186,10 @@ func TestKeysThatCannotBeBelieved(t *testing.T) {
 			jws, key := c.offered(n, n.peer("CA-RC"))
 			r.Statement, r.KeyHash = jws, statement.RecipientKeyHash(key)
 			n.waits(n.route(dat, r), c.says)
-			err := n.Ledger.View(t.Context(), func(tx *ledger.Tx) error { _, err := tx.Pin("CA-RC"); return err })
+			err := n.Ledger.View(t.Context(), func(tx *ledger.Tx) error {
+				_, err := tx.Pin("CA-RC")
+				return err
+			})
 			if !errors.Is(err, ledger.ErrNotFound) {
 				t.Errorf("it was pinned: %v", err)
 			}
@@ -190,13 +216,15 @@ func TestASenderIsPinnedByItsFirstEnvelope(t *testing.T) {
 	lab := n.peer("SF-LAB")
 	must(t, n.Identity(t.Context(), "SF-LAB", lab.identity.Key()))
 	must(t, n.Identity(t.Context(), "SF-LAB", lab.identity.Key()))
-	if err := n.Identity(t.Context(), "SF-LAB", n.peer("SF-LAB").identity.Key()); !errors.Is(err, trust.ErrPin) {
+	if err := n.Identity(t.Context(), "SF-LAB",
+		n.peer("SF-LAB").identity.Key()); !errors.Is(err, trust.ErrPin) {
 		t.Errorf("another identity: %v", err)
 	}
-	if got := n.pin("SF-LAB"); got.Identity != lab.identity.Key() || !strings.Contains(got.Trouble, "another identity") {
+	if got := n.pin("SF-LAB"); got.Identity != lab.identity.Key() ||
+		!strings.Contains(got.Trouble, "another identity") {
 		t.Errorf("pinned %+v", got)
 	}
-	// Its recipient key is pinned when it is first sent to, and only under that identity.
+	// Its recipient key is pinned at the first message to it, and only under that identity.
 	n.approve("SF-LAB")
 	n.waitsOn(n.peer("SF-LAB"), "another identity")
 	n.sends(lab)
@@ -210,7 +238,8 @@ func TestAPersonTrustsAnotherIdentity(t *testing.T) {
 	n.sends(before)
 	n.waitsOn(after, "another identity")
 	print := string(after.identity.Key())
-	offered, err := n.Accept(t.Context(), "CA-RC", strings.ToUpper(print[:32])+" "+print[32:60]+":"+print[60:])
+	offered, err := n.Accept(t.Context(), "CA-RC",
+		strings.ToUpper(print[:32])+" "+print[32:60]+":"+print[60:])
 	must(t, err)
 	if offered != "" {
 		t.Errorf("it says that %s was offered", offered)
@@ -235,7 +264,8 @@ func TestAPersonTrustsAnIdentityThatWasNotOffered(t *testing.T) {
 	n.sends(real)
 }
 
-// A person who confirms the pinned identity against another that was offered must not lose what is known of its key.
+// The user confirms the pinned identity, and not the offered one. The pin keeps its key and
+// version.
 func TestConfirmingAPinKeepsItsVersion(t *testing.T) {
 	n := newNetwork(t)
 	n.approve("CA-RC")
@@ -252,7 +282,7 @@ func TestConfirmingAPinKeepsItsVersion(t *testing.T) {
 	n.sends(second)
 }
 
-// A site that lost its recipient key begins again, and a person who has asked its people lets it.
+// A site that lost its recipient key starts with a new one, after a user has compared fingerprints.
 func TestAPersonTrustsAnotherKey(t *testing.T) {
 	n := newNetwork(t)
 	n.approve("CA-RC")

@@ -13,11 +13,13 @@ import (
 
 const sent = id.Envelope("0123456789abcdef0123456789abcdef")
 
-// receipt is the site's for the envelope sent, with something changed in it.
+// receipt returns the site's receipt for the envelope sent, after a change.
 func (p *peer) receipt(change func(*statement.Receipt)) string {
 	p.n.t.Helper()
-	r := statement.Receipt{V: 1, Network: p.n.Network, Envelope: sent, Sender: "FL-LAB", Recipient: p.site, Time: p.n.now,
-		Messages: []statement.ReceiptMessage{{UID: id.UID(sent), Message: "FL-LAB_DAT_20260301_001", Outcome: statement.Delivered, Fingerprint: p.n.Network}}}
+	r := statement.Receipt{V: 1, Network: p.n.Network, Envelope: sent, Sender: "FL-LAB",
+		Recipient: p.site, Time: p.n.now,
+		Messages: []statement.ReceiptMessage{{UID: id.UID(sent), Message: "FL-LAB_DAT_20260301_001",
+			Outcome: statement.Delivered, Fingerprint: p.n.Network}}}
 	if change != nil {
 		change(&r)
 	}
@@ -42,22 +44,33 @@ func TestReceipts(t *testing.T) {
 	n.sends(centre)
 	must(t, n.believes(centre.receipt(nil), n.now))
 	later := n.now.Add(300 * 24 * time.Hour)
-	must(t, func() error { n.now = later; return n.believes(centre.receipt(nil), start) }())  // it outlives its certificate
-	must(t, n.believes(centre.receipt(func(r *statement.Receipt) { r.Time = start }), later)) // and the hub was away meanwhile
+	must(t, func() error {
+		n.now = later
+		return n.believes(centre.receipt(nil), start)
+	}()) // longer than its certificate is valid
+	must(t, n.believes(centre.receipt(func(r *statement.Receipt) {
+		r.Time = start
+	}), later)) // and the hub was unreachable meanwhile
 	n.now = start
 	for name, c := range map[string]struct {
 		jws  string
 		at   time.Time
 		says string
 	}{
-		"no receipt":            {"x", n.now, "not properly signed"},
-		"a flipped bit":         {flip(centre.receipt(nil)), n.now, "not properly signed"},
-		"another statement":     {centre.proposed().Statement, n.now, "not properly signed"},
-		"of another network":    {newNetwork(t).peer("CA-RC").receipt(nil), n.now, "not properly signed"},
-		"after its certificate": {centre.receipt(func(r *statement.Receipt) { r.Time = n.now.Add(91 * 24 * time.Hour) }), n.now.Add(91 * 24 * time.Hour), "not properly signed"},
-		"another identity":      {n.peer("CA-RC").receipt(nil), n.now, "another identity than the one pinned for CA-RC"},
-		"another site's":        {n.peer("SF-RC").receipt(nil), n.now, "speaks of something else"},
-		"another envelope":      {centre.receipt(func(r *statement.Receipt) { r.Envelope = "ffffffffffffffffffffffffffffffff" }), n.now, "speaks of something else"},
+		"no receipt":        {"x", n.now, "not properly signed"},
+		"a flipped bit":     {flip(centre.receipt(nil)), n.now, "not properly signed"},
+		"another statement": {centre.proposed().Statement, n.now, "not properly signed"},
+		"of another network": {newNetwork(t).peer("CA-RC").receipt(nil), n.now,
+			"not properly signed"},
+		"after its certificate": {centre.receipt(func(r *statement.Receipt) {
+			r.Time = n.now.Add(91 * 24 * time.Hour)
+		}), n.now.Add(91 * 24 * time.Hour), "not properly signed"},
+		"another identity": {n.peer("CA-RC").receipt(nil), n.now,
+			"another identity than the one pinned for CA-RC"},
+		"another site's": {n.peer("SF-RC").receipt(nil), n.now, "speaks of something else"},
+		"another envelope": {centre.receipt(func(r *statement.Receipt) {
+			r.Envelope = "ffffffffffffffffffffffffffffffff"
+		}), n.now, "speaks of something else"},
 		"another sender": {centre.receipt(func(r *statement.Receipt) {
 			r.Sender, r.Messages[0].Message = "SF-LAB", "SF-LAB_DAT_20260301_001"
 		}), n.now, "speaks of something else"},
@@ -80,7 +93,8 @@ func TestAReceiptIsBelievedOnceItsSignerIsTrusted(t *testing.T) {
 	again := n.peer("CA-RC")
 	jws := again.receipt(nil)
 	err := n.believes(jws, n.now)
-	if err == nil || !strings.Contains(err.Error(), "sealpost agent trust CA-RC "+string(again.identity.Key())) {
+	if err == nil || !strings.Contains(err.Error(),
+		"sealpost agent trust CA-RC "+string(again.identity.Key())) {
 		t.Fatalf("got %v", err)
 	}
 	_, err = n.Accept(t.Context(), "CA-RC", string(again.identity.Key()))
@@ -100,10 +114,12 @@ func TestALedgerThatFailsIsNoDoubt(t *testing.T) {
 		t.Errorf("a receipt: %v", err)
 	}
 	var waiting *trust.Waiting
-	if _, err := n.Decide(t.Context(), dat, n.route(dat, centre.proposed())); err == nil || errors.As(err, &waiting) {
+	if _, err := n.Decide(t.Context(), dat, n.route(dat, centre.proposed())); err == nil ||
+		errors.As(err, &waiting) {
 		t.Errorf("a route: %v", err)
 	}
-	if err := n.Identity(t.Context(), "CA-RC", centre.identity.Key()); err == nil || errors.Is(err, trust.ErrPin) {
+	if err := n.Identity(t.Context(), "CA-RC", centre.identity.Key()); err == nil ||
+		errors.Is(err, trust.ErrPin) {
 		t.Errorf("an identity: %v", err)
 	}
 }

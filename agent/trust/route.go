@@ -15,10 +15,12 @@ import (
 	"sealpost/statement"
 )
 
-// Decide compares the hub's proposal for the address it was asked for with what this site has approved and pinned, and
-// returns the recipients to seal for, sorted by site. A *Waiting says why nothing may be sent for now. Whatever the hub
-// says, the answer is exactly the approved sites, each with its pinned key, or nothing.
-func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) ([]envelope.Recipient, error) {
+// Decide compares the hub's proposal for the asked address with this site's approvals and pins. It
+// returns the recipients to seal for, sorted by site. For any proposal, these are exactly the
+// approved sites, each with its pinned key. Otherwise it returns no recipients, and a *Waiting with
+// the reason.
+func (t *Trust) Decide(ctx context.Context, asked id.Address,
+	route api.Route) ([]envelope.Recipient, error) {
 	if route.Address.String() != asked.String() {
 		return nil, waiting(words.OtherProposal(asked, route.Address))
 	}
@@ -48,8 +50,9 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address, route api.Route) (
 	return recipients, nil
 }
 
-// approved checks the proposed names against the approved set, in both directions, and that all of them have joined.
-func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Site, shown []Proposed) error {
+// approved checks that the proposed sites are exactly the approved ones, and that all have joined.
+func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Site,
+	shown []Proposed) error {
 	address := route.Address.String()
 	var approved []id.Site
 	var first bool
@@ -59,7 +62,7 @@ func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Sit
 	})
 	switch {
 	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
-		approved = route.Address.To // a direct address names its recipients itself
+		approved = route.Address.To // a direct address has its recipients
 	case errors.Is(err, ledger.ErrNotFound):
 		return waiting(words.NeedsApproval(route.Address, proposed, fingerprints(shown, proposed)))
 	case err != nil:
@@ -124,8 +127,8 @@ func difference(address id.Address, approved, proposed []id.Site, shown []Propos
 	return words.RouteDiffers(address, added, gone, proposed, fingerprints(shown, added))
 }
 
-// recipient checks one proposed recipient's statement against its pin, which it makes when the site is first seen, and
-// returns the recipient to seal for.
+// recipient checks a proposed recipient's statement against its pin, and returns the recipient to
+// seal for. It pins a new site.
 func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.Recipient, error) {
 	none := envelope.Recipient{}
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
@@ -136,7 +139,8 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 		return none, waiting(words.KeyNotSigned(r.Site, err))
 	}
 	key := signed.Payload
-	if key.Site != r.Site || key.Network != t.Network || statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
+	if key.Site != r.Site || key.Network != t.Network ||
+		statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
 		return none, waiting(words.KeyOfOther(r.Site))
 	}
 	if !suits(t.Suite, key.Recipient) {
@@ -161,8 +165,8 @@ func suits(suite, recipient string) bool {
 	return strings.HasPrefix(recipient, "age1pq1") == (suite == "hybrid")
 }
 
-// key compares a verified recipient-key statement with the pin, follows a successor, or pins what is new. It reports
-// whether there was trouble.
+// key compares a verified recipient-key statement with the pin. It pins a successor, or the first
+// key. It returns true after it has recorded trouble.
 func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKey]) (bool, error) {
 	k := signed.Payload
 	trouble, err := t.identity(tx, k.Site, signed.Key)
@@ -185,7 +189,7 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 		return false, err
 	case other != "":
 		return true, t.trouble(tx, pin, signed.Key, words.SharedKey+string(other))
-	case pin.Version == 0: // the identity was pinned before any statement was seen
+	case pin.Version == 0: // the identity was pinned before its first statement
 	case k.Version < pin.Version:
 		return true, t.trouble(tx, pin, signed.Key, words.OlderKey(k.Version, pin.Version))
 	case k.Version == pin.Version:
@@ -193,6 +197,8 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
 		return true, t.trouble(tx, pin, signed.Key, words.StrayKey(k.Version))
 	}
-	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key, "recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
-	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity, RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen})
+	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key,
+		"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
+	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity,
+		RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen})
 }

@@ -10,19 +10,24 @@ import (
 func TestOnlyTheApprovedSites(t *testing.T) {
 	n := newNetwork(t)
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
-	n.waits(n.route(dat, proposals(ca, sf)...), "fl-lab.dat needs approval of CA-RC, SF-RC", "sealpost agent approve CA-RC,SF-RC --route fl-lab.dat")
+	n.waits(n.route(dat, proposals(ca, sf)...), "fl-lab.dat needs approval of CA-RC, SF-RC",
+		"sealpost agent approve CA-RC,SF-RC --route fl-lab.dat")
 	n.approve("SF-RC", "CA-RC", "SF-RC")
 	n.sends(ca, sf)
 	n.reopen()
 	n.sends(ca, sf)
-	n.waits(n.route(dat, proposals(ca)...), "no longer leads to SF-RC, which is approved", "sealpost agent approve CA-RC --route fl-lab.dat")
-	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"), sf)...), "now also leads to DC-RC, which is not approved")
-	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"))...), "now also leads to DC-RC, which is not approved and no longer leads to SF-RC, which is approved")
+	n.waits(n.route(dat, proposals(ca)...), "no longer leads to SF-RC, which is approved",
+		"sealpost agent approve CA-RC --route fl-lab.dat")
+	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"), sf)...),
+		"now also leads to DC-RC, which is not approved")
+	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"))...),
+		"now also leads to DC-RC, which is not approved "+
+			"and no longer leads to SF-RC, which is approved")
 	n.waits(n.route(dat), "nobody receives fl-lab.dat yet")
 	n.sends(ca, sf)
 }
 
-// A site that nobody approved is not even pinned: its first sight is when something is to be sent to it.
+// A site that is not approved is not even pinned: a pin is made only to send.
 func TestAProposalPinsNobody(t *testing.T) {
 	n := newNetwork(t)
 	n.waits(n.route(dat, n.peer("CA-RC").proposed()), "needs approval")
@@ -43,15 +48,19 @@ func TestProposalsThatContradictThemselves(t *testing.T) {
 	n.waits(other, "contradicts itself")
 }
 
-// The hub answers for another address than it was asked for: above all a direct one, which approves itself.
+// The hub answers for another address than asked, in particular a direct one, which needs no
+// approval.
 func TestAnAnswerForAnotherAddress(t *testing.T) {
 	n := newNetwork(t)
 	ca, eve := n.peer("CA-RC"), n.peer("EVE")
 	n.approve("CA-RC")
-	n.waits(n.route(id.Address{To: []id.Site{"EVE"}}, eve.proposed()), "was asked for fl-lab.dat and proposes recipients for \"@EVE\"")
-	n.waits(n.route(id.Address{RoutingKey: "fl-lab.dat", To: []id.Site{"EVE"}}, eve.proposed()), "now also leads to EVE")
+	n.waits(n.route(id.Address{To: []id.Site{"EVE"}}, eve.proposed()),
+		"was asked for fl-lab.dat and proposes recipients for \"@EVE\"")
+	n.waits(n.route(id.Address{RoutingKey: "fl-lab.dat", To: []id.Site{"EVE"}}, eve.proposed()),
+		"now also leads to EVE")
 	must(t, n.Approve(t.Context(), id.Address{RoutingKey: "fl-lab.seq"}, []id.Site{"EVE"}))
-	n.waits(n.route(id.Address{RoutingKey: "fl-lab.seq"}, eve.proposed()), "was asked for fl-lab.dat")
+	n.waits(n.route(id.Address{RoutingKey: "fl-lab.seq"}, eve.proposed()),
+		"was asked for fl-lab.dat")
 	n.sends(ca)
 }
 
@@ -59,8 +68,10 @@ func TestASiteThatHasNotJoined(t *testing.T) {
 	n := newNetwork(t)
 	n.approve("CA-RC", "SF-RC")
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
-	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}), "waiting for SF-RC to join")
-	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC", Joined: true}), "waiting for the key of SF-RC: the site has joined")
+	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}),
+		"waiting for SF-RC to join")
+	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC", Joined: true}),
+		"waiting for the key of SF-RC: the site has joined")
 	n.sends(ca, sf)
 }
 
@@ -69,7 +80,8 @@ func TestTheFirstCompleteProposal(t *testing.T) {
 	n.approve() // route
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
 	n.waits(n.route(dat), "nobody receives")
-	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}), "waiting for SF-RC to join")
+	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}),
+		"waiting for SF-RC to join")
 	n.reopen()
 	n.sends(ca, sf)
 	n.reopen()
@@ -82,12 +94,14 @@ func TestADirectAddressNamesItsRecipientsItself(t *testing.T) {
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
 	to := id.Address{To: []id.Site{"CA-RC", "SF-RC"}}
 	got, err := n.Decide(t.Context(), to, n.route(to, proposals(ca, sf)...))
-	if err != nil || len(got) != 2 || got[0].Key != ca.key.Recipient || got[1].Key != sf.key.Recipient {
+	if err != nil || len(got) != 2 || got[0].Key != ca.key.Recipient ||
+		got[1].Key != sf.key.Recipient {
 		t.Fatalf("%v, %v", got, err)
 	}
 	n.waitsFor(to, n.route(to, proposals(ca)...), "no longer leads to SF-RC")
 	n.waitsFor(to, n.route(to, proposals(ca, sf, n.peer("UT-RC"))...), "now also leads to UT-RC")
-	n.waitsFor(to, n.route(to, ca.proposed(), n.peer("SF-RC").proposed()), "SF-RC is not what it was")
+	n.waitsFor(to, n.route(to, ca.proposed(), n.peer("SF-RC").proposed()),
+		"SF-RC is not what it was")
 }
 
 func TestApprovalsThatAreNone(t *testing.T) {

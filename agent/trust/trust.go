@@ -1,10 +1,11 @@
-// Package trust decides whom this site encrypts to and whom it believes.
+// Package trust decides for which sites this site encrypts, and which receipts it believes.
 //
-// The authority decides who may connect; the pins here decide the rest, because the hub, which runs the authority, need
-// not be trusted. A pin is made when a site is first seen; what differs from it later is refused, kept for people to see,
-// and mended only by a statement of the pinned identity or by a person. Approvals say to which sites an address may lead:
-// exactly those the hub proposes, in both directions, or nothing is sent. Everything is durable in the ledger before it is
-// answered. The package must not know of files or of the network.
+// The authority decides which sites may connect. The pins here decide the rest, because the hub
+// runs the authority and need not be trusted. A pin is made when a site is first seen. A later
+// difference is refused and kept for users, and only a statement of the pinned identity or a user
+// resolves it. An approval has the sites of an address: the hub proposes exactly those, or nothing
+// is sent. Every decision is durable in the ledger before it is returned. The package must not know
+// files or the network.
 package trust
 
 import (
@@ -23,17 +24,18 @@ import (
 	"sealpost/internal/words"
 )
 
-// ErrPin says that a site shows something else than what is pinned for it. It heals when a person has looked.
+// ErrPin means that a site differs from its pin. A retry succeeds after a user has resolved it.
 var ErrPin = errors.New(words.DiffersFromPin)
 
-// Waiting is why nothing is sent to an address for now, in words for people. It heals when its cause goes.
+// Waiting is the reason for sending nothing to an address for now, as text for users. A retry
+// succeeds once the cause is resolved.
 type Waiting struct{ Reason string }
 
 func (w *Waiting) Error() string { return w.Reason }
 
 func waiting(reason string) *Waiting { return &Waiting{Reason: reason} }
 
-// Trust is safe for concurrent use.
+// Trust holds the pins and approvals of a site. It is safe for concurrent use.
 type Trust struct {
 	Ledger   *ledger.Ledger
 	Network  id.Hash
@@ -46,18 +48,19 @@ type Trust struct {
 	proposals map[string][]Proposed
 }
 
-// Identity pins the identity that a site's signature shows, when the site is first seen, or compares it with the pin:
-// ErrPin.
+// Identity pins the identity of a new site's signature, or compares it with the pin: ErrPin.
 func (t *Trust) Identity(ctx context.Context, site id.Site, identity id.Hash) error {
 	pin, err := t.pin(ctx, site)
 	if err == nil && pin.Identity == identity {
 		return nil
 	}
-	return t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.identity(tx, site, identity) })
+	return t.update(ctx, func(tx *ledger.Tx) (bool, error) {
+		return t.identity(tx, site, identity)
+	})
 }
 
-// identity compares a site's identity with its pin, or makes the pin. It reports whether there was trouble, which it
-// has then written down.
+// identity compares a site's identity with its pin, or makes the pin. It returns true after it has
+// recorded trouble.
 func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, error) {
 	pin, err := tx.Pin(site)
 	switch {
@@ -72,17 +75,18 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 	return false, nil
 }
 
-// trouble writes down what was offered instead of a pin, loudly but once for each thing offered.
+// trouble records the offered difference from a pin, and logs it as an error once for each.
 func (t *Trust) trouble(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, what string) error {
 	if pin.Trouble == what && pin.Offered == offered {
 		return nil
 	}
-	t.Log.Error("pin differs", "peer", pin.Site, "what", what, "pinned", pin.Identity, "offered", offered)
+	t.Log.Error("pin differs", "peer", pin.Site, "what", what, "pinned", pin.Identity,
+		"offered", offered)
 	pin.Trouble, pin.Offered = what, offered
 	return tx.SetPin(pin)
 }
 
-// update runs do in one commit; when do reports trouble the commit still happens and the answer is ErrPin.
+// update runs do in one commit. If do reports trouble, it commits too and returns ErrPin.
 func (t *Trust) update(ctx context.Context, do func(*ledger.Tx) (bool, error)) error {
 	var trouble bool
 	err := t.Ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
@@ -103,7 +107,7 @@ func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err erro
 	return pin, err
 }
 
-// Advice says what a person can do about what a site shows instead of its pin; nothing when there is no trouble.
+// Advice returns the user's options for a difference from a pin, or "" without trouble.
 func Advice(p ledger.Pin) string {
 	switch {
 	case p.Trouble == "":
@@ -116,12 +120,14 @@ func Advice(p ledger.Pin) string {
 	return words.CompareKey(p.Site, p.Offered)
 }
 
-// Accept is a person's word that a site's identity is the one with this fingerprint, compared by another way than the
-// hub. Its recipient key is pinned anew from its next statement, unless the identity is the one pinned before and only
-// another one was offered instead: then all stays as it is, and the other is wrong. It returns the identity that was
-// offered last, if that is not the accepted one.
-func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) (offered id.Hash, err error) {
-	identity, err := id.ParseHash(strings.ToLower(strings.Join(strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
+// Accept records that a user has compared a site's fingerprint, over another channel than the hub.
+// The site's next statement pins its recipient key anew. If this identity was pinned already and
+// only another one was offered, the pin stays, and the offered one is wrong. It returns the
+// identity offered last, if that is not the accepted one.
+func (t *Trust) Accept(ctx context.Context, site id.Site,
+	fingerprint string) (offered id.Hash, err error) {
+	identity, err := id.ParseHash(strings.ToLower(strings.Join(
+		strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
 	if err != nil {
 		return "", fmt.Errorf("the fingerprint of %s: %w", site, err)
 	}
@@ -144,10 +150,11 @@ func (t *Trust) Accept(ctx context.Context, site id.Site, fingerprint string) (o
 	return offered, err
 }
 
-// Approve sets the sites to which an address may lead; none means the first complete proposal of the hub. Of the sites that
-// were shown with an identity, those that are approved are pinned to it, unless they are pinned already: the hub cannot
-// propose another one after the comparison.
-func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site, shown ...Proposed) error {
+// Approve sets the approved sites of an address; none means the hub's first complete proposal. It
+// pins approved sites to the identities that were shown, so that the hub cannot propose another one
+// after the comparison.
+func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site,
+	shown ...Proposed) error {
 	if err := address.Validate(); err != nil {
 		return err
 	}
