@@ -288,11 +288,11 @@ func TestAPersonTrustsAnotherKey(t *testing.T) {
 	n.approve("CA-RC")
 	first := n.peer("CA-RC")
 	n.sends(first.next())
-	again := first.with(func(k *statement.RecipientKey) { k.Recipient = recipient(t) })
-	n.waitsOn(again, "version 1")
+	renewed := first.with(func(k *statement.RecipientKey) { k.Recipient = recipient(t) })
+	n.waitsOn(renewed, "version 1")
 	_, err := n.Accept(t.Context(), "CA-RC", string(first.identity.Key()))
 	must(t, err)
-	n.sends(again)
+	n.sends(renewed)
 }
 
 func TestTrustBeforeTheFirstContact(t *testing.T) {

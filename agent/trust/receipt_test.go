@@ -90,14 +90,14 @@ func TestAReceiptIsBelievedOnceItsSignerIsTrusted(t *testing.T) {
 	n := newNetwork(t)
 	n.approve("CA-RC")
 	n.sends(n.peer("CA-RC"))
-	again := n.peer("CA-RC")
-	jws := again.receipt(nil)
+	rebuilt := n.peer("CA-RC")
+	jws := rebuilt.receipt(nil)
 	err := n.believes(jws, n.now)
 	if err == nil || !strings.Contains(err.Error(),
-		"sealpost agent trust CA-RC "+string(again.identity.Key())) {
+		"sealpost agent trust CA-RC "+string(rebuilt.identity.Key())) {
 		t.Fatalf("got %v", err)
 	}
-	_, err = n.Accept(t.Context(), "CA-RC", string(again.identity.Key()))
+	_, err = n.Accept(t.Context(), "CA-RC", string(rebuilt.identity.Key()))
 	must(t, err)
 	must(t, n.believes(jws, n.now))
 }

@@ -37,7 +37,8 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address,
 	if route.Version != api.RouteVersion(t.Network, route.Address, route.Recipients) {
 		return nil, waiting(words.InconsistentProposal(route.Address))
 	}
-	if err := t.approved(ctx, route, proposed, t.propose(route.Address.String(), route.Recipients)); err != nil {
+	shown := t.propose(route.Address.String(), route.Recipients)
+	if err := t.checkApproval(ctx, route, proposed, shown); err != nil {
 		return nil, err
 	}
 	recipients := make([]envelope.Recipient, len(route.Recipients))
@@ -50,8 +51,9 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address,
 	return recipients, nil
 }
 
-// approved checks that the proposed sites are exactly the approved ones, and that all have joined.
-func (t *Trust) approved(ctx context.Context, route api.Route, proposed []id.Site,
+// checkApproval checks that the proposed sites are exactly the approved ones, and that all have
+// joined.
+func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []id.Site,
 	shown []Proposed) error {
 	address := route.Address.String()
 	var approved []id.Site
@@ -113,7 +115,7 @@ func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed [
 }
 
 func difference(address id.Address, approved, proposed []id.Site, shown []Proposed) string {
-	var added, gone []id.Site
+	var added, missing []id.Site
 	for _, s := range proposed {
 		if !slices.Contains(approved, s) {
 			added = append(added, s)
@@ -121,10 +123,10 @@ func difference(address id.Address, approved, proposed []id.Site, shown []Propos
 	}
 	for _, s := range approved {
 		if !slices.Contains(proposed, s) {
-			gone = append(gone, s)
+			missing = append(missing, s)
 		}
 	}
-	return words.RouteDiffers(address, added, gone, proposed, fingerprints(shown, added))
+	return words.RouteDiffers(address, added, missing, proposed, fingerprints(shown, added))
 }
 
 // recipient checks a proposed recipient's statement against its pin, and returns the recipient to
@@ -188,14 +190,14 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	case err != nil:
 		return false, err
 	case other != "":
-		return true, t.trouble(tx, pin, signed.Key, words.SharedKey+string(other))
+		return true, t.record(tx, pin, signed.Key, words.SharedKey+string(other))
 	case pin.Version == 0: // the identity was pinned before its first statement
 	case k.Version < pin.Version:
-		return true, t.trouble(tx, pin, signed.Key, words.OlderKey(k.Version, pin.Version))
+		return true, t.record(tx, pin, signed.Key, words.OlderKey(k.Version, pin.Version))
 	case k.Version == pin.Version:
-		return true, t.trouble(tx, pin, signed.Key, words.OtherKey(k.Version))
+		return true, t.record(tx, pin, signed.Key, words.OtherKey(k.Version))
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
-		return true, t.trouble(tx, pin, signed.Key, words.StrayKey(k.Version))
+		return true, t.record(tx, pin, signed.Key, words.StrayKey(k.Version))
 	}
 	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key,
 		"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)

@@ -70,19 +70,19 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 	case err != nil:
 		return false, err
 	case pin.Identity != identity:
-		return true, t.trouble(tx, pin, identity, words.OtherIdentity)
+		return true, t.record(tx, pin, identity, words.OtherIdentity)
 	}
 	return false, nil
 }
 
-// trouble records the offered difference from a pin, and logs it as an error once for each.
-func (t *Trust) trouble(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, what string) error {
-	if pin.Trouble == what && pin.Offered == offered {
+// record records the offered difference from a pin, and logs it as an error once for each.
+func (t *Trust) record(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, trouble string) error {
+	if pin.Trouble == trouble && pin.Offered == offered {
 		return nil
 	}
-	t.Log.Error("pin differs", "peer", pin.Site, "what", what, "pinned", pin.Identity,
+	t.Log.Error("pin differs", "peer", pin.Site, "trouble", trouble, "pinned", pin.Identity,
 		"offered", offered)
-	pin.Trouble, pin.Offered = what, offered
+	pin.Trouble, pin.Offered = trouble, offered
 	return tx.SetPin(pin)
 }
 
@@ -140,7 +140,7 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 		if pin.Offered != identity {
 			offered = pin.Offered
 		}
-		t.Log.Info("trusted by a person", "peer", site, "fingerprint", identity)
+		t.Log.Info("trusted", "peer", site, "fingerprint", identity, "by", "a user")
 		if pin.Identity == identity && (pin.Trouble == "" || pin.Offered != identity) {
 			pin.Trouble, pin.Offered = "", ""
 			return tx.SetPin(pin)
