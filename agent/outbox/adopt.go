@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -20,18 +21,15 @@ const (
 	maxAddress  = 4096
 )
 
-// errStrange says that a folder in sending/ is not as claims leave one.
-var errStrange = errors.New(words.StrangeSending)
-
 // adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
 // copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
-func (t *tray) adopt(ctx context.Context) error {
+func (t *box) adopt(ctx context.Context) error {
 	h, err := t.open()
 	if err != nil {
 		return nil // the sweep says what is wrong with the tray
 	}
-	defer h.close()
-	dir, err := h.dir(sendingPart)
+	defer h.Close()
+	dir, err := h.Dir(tray.SendingPart)
 	if err != nil {
 		return nil
 	}
@@ -51,7 +49,7 @@ func (t *tray) adopt(ctx context.Context) error {
 }
 
 // adoptAll writes the rows of what is unknown, in one commit.
-func (t *tray) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, strange map[string]string) error {
+func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, strange map[string]string) error {
 	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
 		return err
@@ -59,13 +57,13 @@ func (t *tray) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, 
 	var list []ledger.Outgoing
 	for _, name := range unknown {
 		claimed, err := h.describeClaims(ctx, name)
-		h.relax()
+		h.Relax()
 		if errors.Is(err, errLedger) {
 			return err
 		}
 		list = append(list, claimed...)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && len(strange) < maxNotes {
-			strange[sendingPart+"/"+name] = plain(err)
+			strange[tray.SendingPart+"/"+name] = tray.Plain(err)
 		}
 	}
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -84,11 +82,11 @@ func (t *tray) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, 
 
 // strangers lists the entries that the ledger does not know. A folder that several messages share is always one: each of them
 // is asked for when its note is read.
-func (t *tray) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
+func (t *box) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
 		for _, e := range entries {
-			if natureOf(e.Name()) == litter {
+			if tray.NatureOf(e.Name()) == tray.Litter {
 				continue
 			}
 			_, err := tx.Message(e.Name())
@@ -120,11 +118,11 @@ func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.O
 func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
 	if err != nil || site != h.t.o.site {
-		return m, errStrange
+		return m, tray.ErrStrange
 	}
 	m = h.t.claimOf(message)
 	if !isClaimable(m, m.Number) {
-		return m, errStrange
+		return m, tray.ErrStrange
 	}
 	if m.Name, err = h.onlyEntry(ctx, m); err != nil {
 		return m, err
@@ -140,7 +138,7 @@ func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Ou
 }
 
 // claimOf begins the row of a message that a lost ledger has claimed, with what its id says.
-func (t *tray) claimOf(message id.Message) ledger.Outgoing {
+func (t *box) claimOf(message id.Message) ledger.Outgoing {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	m := ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
 	parts := strings.Split(string(message), "_")
@@ -158,7 +156,7 @@ func isClaimable(m ledger.Outgoing, highest int64) bool {
 
 // onlyEntry is the name of the one thing in a message's folder.
 func (h *handles) onlyEntry(ctx context.Context, m ledger.Outgoing) (name string, err error) {
-	dir, err := h.dir(folderAt(m))
+	dir, err := h.Dir(folderAt(m))
 	if err != nil {
 		return "", err
 	}
@@ -167,7 +165,7 @@ func (h *handles) onlyEntry(ctx context.Context, m ledger.Outgoing) (name string
 			switch {
 			case e.Name() == addressNote:
 			case name != "":
-				return errStrange
+				return tray.ErrStrange
 			default:
 				name = e.Name()
 			}
@@ -189,17 +187,17 @@ func (h *handles) noteAddress(m ledger.Outgoing) error {
 	if m.Dir == "" {
 		return nil
 	}
-	return h.writeNote(folderAt(m)+"/"+addressNote, []byte(m.Dir+"\n"))
+	return h.WriteNote(folderAt(m)+"/"+addressNote, []byte(m.Dir+"\n"))
 }
 
 // forgetAddress removes that note. Failing leaves a small file behind, and nothing else.
 func (h *handles) forgetAddress(folder string) {
-	h.remove(folder + "/" + addressNote) //nolint:errcheck // see above
+	h.Remove(folder + "/" + addressNote) //nolint:errcheck // see above
 }
 
 // readAddress returns the folder under outbox/ from which a message came, and its address.
 func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error) {
-	text, err := h.readOwn(folderAt(m)+"/"+addressNote, maxAddress)
+	text, err := h.ReadOwn(folderAt(m)+"/"+addressNote, maxAddress)
 	if errors.Is(err, fs.ErrNotExist) {
 		address, err = h.t.addressOf(".")
 		return "", address, err
@@ -209,18 +207,18 @@ func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error
 	}
 	dir = strings.TrimSuffix(string(text), "\n")
 	if address, err = h.t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
-		return "", "", words.NoteDamaged(addressNote, errStrange)
+		return "", "", words.NoteDamaged(addressNote, tray.ErrStrange)
 	}
 	return dir, address, nil
 }
 
 // addressIn is the address of what was dropped into a folder under outbox/, or into outbox/ itself, as a note has it.
-func (t *tray) addressIn(dir string) (string, error) {
+func (t *box) addressIn(dir string) (string, error) {
 	if dir == "" {
 		return t.addressOf(".")
 	}
-	if !isAddress(dir) {
-		return "", errStrange
+	if !tray.IsAddress(dir) {
+		return "", tray.ErrStrange
 	}
 	return t.addressOf(dir)
 }
@@ -230,7 +228,7 @@ func (t *tray) addressIn(dir string) (string, error) {
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		m.State = state
-		if h.exists(placeAt(m) + "/" + m.Name) {
+		if h.Exists(placeAt(m) + "/" + m.Name) {
 			return state
 		}
 	}

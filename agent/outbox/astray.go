@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -25,12 +26,12 @@ type looked struct {
 // findAstray looks for what does not belong into the folders of messages, where these have changed since the last look. A
 // folder with very many messages is looked through rarely; the system's notifications tell of what comes between.
 func (f *finder) findAstray(ctx context.Context, h *handles) error {
-	for _, part := range []string{sendingPart, deliveredPart, failedPart} {
-		d, err := h.dir(part)
+	for _, part := range []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart} {
+		d, err := h.Dir(part)
 		if err != nil {
 			continue // it is noted
 		}
-		f.watch.add(in(f.t.Dir, part))
+		f.watch.Add(in(f.t.Dir, part))
 		info, err := d.Info()
 		last, now := f.looked[part], time.Now()
 		if err != nil || info.Changed.Equal(last.changed) || now.Sub(last.at) < lookRests*last.took {
@@ -52,16 +53,16 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 }
 
 // tellAstray notes which of the entries of a folder are no messages, or messages that the ledger does not know.
-func (t *tray) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
+func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
 	var first []string // messages by which the ledger knows the folders, in the order of the entries
 	var folders []string
 	for _, e := range entries {
 		message, ok := t.messageOf(e.Name())
 		switch {
-		case natureOf(e.Name()) == litter:
+		case tray.NatureOf(e.Name()) == tray.Litter:
 		case !ok || !e.IsDir():
 			t.tellStrange(part + "/" + e.Name())
-		case part == sendingPart:
+		case part == tray.SendingPart:
 			first, folders = append(first, string(message)), append(folders, e.Name())
 		}
 	}
@@ -85,7 +86,7 @@ func (t *tray) tellAstray(ctx context.Context, part string, entries []fs.DirEntr
 }
 
 // messageOf returns the first message of a folder with this name; ok is false when no folder of this site has such a name.
-func (t *tray) messageOf(name string) (first id.Message, ok bool) {
+func (t *box) messageOf(name string) (first id.Message, ok bool) {
 	if first, site, err := id.ParseMessage(name); err == nil && site == t.o.site {
 		return first, true
 	}
@@ -94,17 +95,17 @@ func (t *tray) messageOf(name string) (first id.Message, ok bool) {
 }
 
 // hearAstray notes at once what the system tells of beside outbox/, unless it has the name of a message's folder.
-func (t *tray) hearAstray(part, name string) {
-	if _, ok := t.messageOf(name); !ok && natureOf(name) == ordinary {
+func (t *box) hearAstray(part, name string) {
+	if _, ok := t.messageOf(name); !ok && tray.NatureOf(name) == tray.Ordinary {
 		t.tellStrange(part + "/" + name)
 	}
 }
 
 // tellStrange notes that an entry of the tray is not sealpost's.
-func (t *tray) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
+func (t *box) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
 
 // tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left alone.
-func (t *tray) tellAlone(rel, why string) {
+func (t *box) tellAlone(rel, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.unknown == nil {
@@ -122,11 +123,11 @@ func (t *tray) tellAlone(rel, why string) {
 }
 
 // leftAlone notes what is left alone beside outbox/ and still lies there.
-func (t *tray) leftAlone(h *handles, notes map[string]string) {
+func (t *box) leftAlone(h *handles, notes map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rel, why := range t.unknown {
-		if h.isGone(rel) {
+		if h.IsGone(rel) {
 			delete(t.unknown, rel)
 			continue
 		}

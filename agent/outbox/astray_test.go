@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/words"
 )
 
@@ -61,7 +62,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	mkdir(t, s.at("sending/FL-LAB_DAT_20251008_777"))
 	mkdir(t, s.at("delivered/FL-LAB_DAT_20251008_777")) // of an older ledger
 	f := newFinder(s.tray)
-	f.watch = newWatch(s.tray)
+	f.watch = s.tray.files.NewWatch(time.Minute, s.tray.hearAstray)
 	sweep := func() map[string]string {
 		t.Helper()
 		if err := f.sweep(t.Context()); err != nil {
@@ -88,7 +89,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	if err := os.Chtimes(s.at("sending"), time.Time{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	f.looked[sendingPart] = looked{} // the folder is looked through again
+	f.looked[tray.SendingPart] = looked{} // the folder is looked through again
 	if told = sweep(); told["sending/x"] != "" || told[folderAt(m)] != words.EndedElsewhere("withdrawn") {
 		t.Errorf("afterwards: %v", told)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
@@ -104,7 +105,7 @@ func (c *claiming) has(rel string) bool {
 }
 
 // claimRows writes the rows of a group's messages, in one commit. Before anybody can read them there they are held.
-func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
+func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, f := range group {
@@ -126,13 +127,13 @@ func (t *tray) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing,
 
 // secure makes what was moved durable, with its content, and lets it be sealed. It returns the messages that stay claimed: they
 // were changed since, or cannot be made durable.
-func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledger.Outgoing, err error) {
+func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledger.Outgoing, err error) {
 	if len(moved) == 0 {
 		return nil, nil
 	}
 	h, err := t.open()
 	if err == nil {
-		defer h.close()
+		defer h.Close()
 		err = h.syncMoved(moved)
 	}
 	if isOfOne(err) {
@@ -151,14 +152,14 @@ func (t *tray) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledg
 		} else {
 			kept = append(kept, m)
 		}
-		h.relax()
+		h.Relax()
 	}
-	h.release() // the desk may have no room for long
+	h.Release() // the desk may have no room for long
 	return kept, t.handOn(ctx, whole)
 }
 
 // handOn gives durable messages to the desk. What it has no room for waits in the ledger.
-func (t *tray) handOn(ctx context.Context, list []ledger.Outgoing) error {
+func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
 	patience, end := context.WithTimeout(ctx, queuedFor)
 	defer end()
 	var rest []ledger.Outgoing
@@ -203,7 +204,7 @@ func isOfOne(err error) bool {
 }
 
 // secureOthers does not let a file that cannot be synced hold up those that were claimed with it.
-func (t *tray) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (kept []ledger.Outgoing, err error) {
+func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (kept []ledger.Outgoing, err error) {
 	if len(moved) > 1 {
 		for i := range moved {
 			more, one := t.secure(ctx, moved[i:i+1])
@@ -241,7 +242,7 @@ func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 			if err != nil {
 				return err
 			}
-			h.relax()
+			h.Relax()
 			if ok {
 				ready = append(ready, m)
 			}
@@ -302,10 +303,10 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held 
 
 // recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged
 // since it was claimed, or in sending/ and finished since it was changed there. One that is in neither place was withdrawn.
-func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
+func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := h.observe(sourceAt(m))
 	if err == nil && !same(source, m.Source) {
-		source, err = h.changed(m, settling{file: t.Settle, folder: t.FolderSettle, claimed: m.Claimed})
+		source, err = h.changed(m, tray.Settling{File: t.Settle, Folder: t.FolderSettle, Claimed: m.Claimed})
 	}
 	switch {
 	case err == nil && same(source, m.Source):
@@ -341,7 +342,7 @@ func (t *tray) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) 
 
 // guardDropped keeps a claimed file from being claimed once more while it may lie in outbox/ and cannot be moved: another account
 // may have put a link in its way.
-func (t *tray) guardDropped(h *handles, m ledger.Outgoing) {
+func (t *box) guardDropped(h *handles, m ledger.Outgoing) {
 	source, err := h.observe(droppedAt(m))
 	switch {
 	case err == nil && same(source, m.Source), err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -352,7 +353,7 @@ func (t *tray) guardDropped(h *handles, m ledger.Outgoing) {
 }
 
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (t *tray) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why string) error {
+func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why string) error {
 	if home, err := t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
@@ -373,13 +374,4 @@ func ignoreCancel(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// plain is an error without the path in it, for people who see the file's name anyway.
-func plain(err error) string {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err.Error()
-	}
-	return err.Error()
 }

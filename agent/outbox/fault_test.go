@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
@@ -59,8 +60,8 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
 	s := newSealer(t)
 	folder := filepath.Join(s.tray.Outbox(), "@CA-RC")
-	put(t, folder, copyName())
-	put(t, filepath.Join(folder, copyName()), "in a folder")
+	put(t, folder, tray.CopyName())
+	put(t, filepath.Join(folder, tray.CopyName()), "in a folder")
 	put(t, folder, "~$report.tmp")
 	put(t, folder, "data.csv")
 	if _, err := s.newTray(s.tray.Tray, false); err != nil {

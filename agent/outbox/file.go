@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/words"
@@ -24,7 +24,7 @@ const (
 
 // fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
 // the move and never forgets it.
-func (t *tray) fileAll(ctx context.Context) error {
+func (t *box) fileAll(ctx context.Context) error {
 	for after := int64(0); ; {
 		var err error
 		if after, err = t.file(ctx, after); err != nil {
@@ -44,7 +44,7 @@ func (t *tray) fileAll(ctx context.Context) error {
 
 // file moves what comes after a number in the order of claims, and returns where to go on; 0 when there is no more. What cannot
 // be moved is passed over until the next time, and holds up nothing else.
-func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
+func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	var list []ledger.Outgoing
 	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, after, fileGroup); return err }); err != nil {
 		return 0, err
@@ -58,7 +58,7 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 		t.log.Warn("final, but cannot be moved yet", "messages", labels(list), "error", err)
 		return 0, nil
 	}
-	defer h.close()
+	defer h.Close()
 	var done []ledger.Outgoing
 	changed := map[int64]bool{}
 	for part := range byFolder(list) {
@@ -66,7 +66,7 @@ func (t *tray) file(ctx context.Context, after int64) (next int64, err error) {
 			changed[m.Seq] = h.isChanged(m)
 		}
 		done = append(done, h.moveFinals(ctx, part)...)
-		h.relax()
+		h.Relax()
 	}
 	if len(done) == 0 {
 		return next, nil
@@ -134,29 +134,29 @@ func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done 
 
 // syncFiled makes durable what was moved, where it lies and where it lay. What a person has taken away is theirs.
 func (h *handles) syncFiled(done []ledger.Outgoing) error {
-	dirs := []string{sendingPart, deliveredPart, failedPart}
+	dirs := []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart}
 	var files []string
 	for part := range byFolder(done) {
 		for _, m := range part {
 			to := placeAt(m)
-			if dirs[len(dirs)-1] != to && h.isDir(to) {
+			if dirs[len(dirs)-1] != to && h.IsDir(to) {
 				dirs = append(dirs, to)
 			}
 			if m.State != ledger.Failed {
 				continue
 			}
-			if why := to + "/" + whyName(m); h.exists(why) {
+			if why := to + "/" + whyName(m); h.Exists(why) {
 				files = append(files, why)
 			}
-			if from := path.Dir(droppedAt(m)); dirs[len(dirs)-1] != from && h.isDir(from) {
+			if from := path.Dir(droppedAt(m)); dirs[len(dirs)-1] != from && h.IsDir(from) {
 				dirs = append(dirs, from) // see moveDropped: in outbox/ it would be claimed again
 			}
 		}
-		if from := folderAt(part[0]); h.isDir(from) {
+		if from := folderAt(part[0]); h.IsDir(from) {
 			dirs = append(dirs, from)
 		}
 	}
-	return h.tray.SyncGroup(files, dirs)
+	return h.Root.SyncGroup(files, dirs)
 }
 
 // moveShared moves a folder whose messages are all delivered, and says whether it did.
@@ -168,7 +168,7 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	if left := h.inFolder(ctx, m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
 		return false
 	}
-	if h.moveFolder(folderAt(m), placeAt(m)) != nil {
+	if h.MoveFolder(folderAt(m), placeAt(m)) != nil {
 		return false
 	}
 	fault.Point("outbox-final")
@@ -179,18 +179,18 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 // moveFinal moves a message's folder, or its file out of one that it shares. What is gone was taken away by a person, and that is
 // theirs to do.
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
-	from, move := folderAt(m), h.moveFolder
+	from, move := folderAt(m), h.MoveFolder
 	if m.Group != (ledger.Group{}) {
-		from, move = h.nowAt(m), h.moveInto
+		from, move = h.nowAt(m), h.MoveInto
 	}
-	if m.State == ledger.Failed && !h.exists(sourceAt(m)) {
+	if m.State == ledger.Failed && !h.Exists(sourceAt(m)) {
 		if err := h.moveDropped(ctx, m, to); err != nil {
 			return err
 		}
 	}
 	err := move(from, to)
 	if err != nil {
-		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || !h.isGone(from) {
+		if home, unknown := h.t.atHome(ctx, h); unknown != nil || !home || !h.IsGone(from) {
 			return errors.Join(err, unknown)
 		}
 	}
@@ -198,43 +198,18 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	if m.Dir != "" && m.Group == (ledger.Group{}) {
 		h.forgetAddress(to)
 	}
-	if m.State == ledger.Failed && h.isDir(to) {
+	if m.State == ledger.Failed && h.IsDir(to) {
 		return h.explain(ctx, m, to)
 	}
 	return nil
 }
 
-// moveFolder renames a folder, and nothing that another account puts in its place: what was swapped in the instant between the
-// look and the rename is moved back.
-func (h *handles) moveFolder(from, to string) error {
-	if err := h.isReplaced(from); err != nil {
-		return err
-	}
-	if err := h.rename(from, to); err != nil {
-		return err
-	}
-	if err := h.isReplaced(to); err != nil {
-		return errors.Join(err, h.rename(to, from))
-	}
-	return nil
-}
-
-// isReplaced returns an error if another account has put something else in the place of a folder.
-func (h *handles) isReplaced(folder string) error {
-	if info, err := h.lstat(folder); err == nil && !info.IsDir() {
-		return fmt.Errorf("%s: %w", folder, errReplaced)
-	}
-	return nil
-}
-
-var errReplaced = errors.New(words.ReplacedMeanwhile)
-
 // nowAt is the path in the tray of a file in a shared folder, where a user may have renamed it.
 func (h *handles) nowAt(m ledger.Outgoing) string {
-	if !h.isGone(sourceAt(m)) {
+	if !h.IsGone(sourceAt(m)) {
 		return sourceAt(m)
 	}
-	dir, err := h.dir(folderAt(m))
+	dir, err := h.Dir(folderAt(m))
 	if err != nil {
 		return sourceAt(m)
 	}
@@ -273,28 +248,15 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	if err == nil && same(source, row.Source) {
 		h.emptied(ctx, m)
 		h.t.setStuck(m, "")
-		return h.moveInto(droppedAt(m), to)
+		return h.MoveInto(droppedAt(m), to)
 	}
 	if m.Group == (ledger.Group{}) {
 		return nil
 	}
-	if err := h.mkdir(to); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := h.Mkdir(to); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
-}
-
-// moveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
-func (h *handles) moveInto(file, folder string) error {
-	made := h.mkdir(folder)
-	if made != nil && !errors.Is(made, fs.ErrExist) {
-		return made
-	}
-	err := h.rename(file, folder+"/"+path.Base(file))
-	if err != nil && made == nil {
-		h.remove(folder) //nolint:errcheck // an empty folder stays
-	}
-	return err
 }
 
 // whyName is the name of the explanation; it never replaces a file of the person's own.
@@ -316,7 +278,7 @@ func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string)
 		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
 	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
-	err := h.with(folder+"/"+whyName(m), func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
+	err := h.With(folder+"/"+whyName(m), func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
 	fault.Point("outbox-explained")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/words"
 )
 
@@ -31,8 +32,8 @@ const (
 // finder watches outbox/ for finished files and has them claimed in groups. Events only make it quick; the sweep makes it
 // certain: everything is found also when no event ever comes.
 type finder struct {
-	t        *tray
-	watch    *watch
+	t        *box
+	watch    *tray.Watch
 	pending  map[string]*pending // what is looked at again soon, by name
 	missed   bool                // something may be there that neither pending nor a notification tells of
 	absent   bool                // the last sweep found no outbox
@@ -60,14 +61,14 @@ type pending struct {
 	why    string
 }
 
-func newFinder(t *tray) *finder {
+func newFinder(t *box) *finder {
 	return &finder{t: t, pending: map[string]*pending{}, looked: map[string]looked{}, again: make(chan struct{}, 1)}
 }
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
 func (f *finder) run(ctx context.Context) error {
-	f.watch = newWatch(f.t)
-	defer f.watch.close()
+	f.watch = f.t.files.NewWatch(f.t.Sweep, f.t.hearAstray)
+	defer f.watch.Close()
 	f.quick, ctx = errgroup.WithContext(ctx)
 	f.quick.SetLimit(quickTakers)
 	f.slow, ctx = errgroup.WithContext(ctx)
@@ -89,13 +90,13 @@ func (f *finder) loop(ctx context.Context) error {
 			if err := f.sweep(ctx); err != nil {
 				return err
 			}
-		case name := <-f.watch.names:
+		case name := <-f.watch.Names:
 			f.soon(name, 0)
-			f.drain(f.watch.names)
+			f.drain(f.watch.Names)
 			if err := f.look(ctx); err != nil {
 				return err
 			}
-		case <-f.watch.lost:
+		case <-f.watch.Soon:
 			f.sweepEarly(0)
 		case <-f.again:
 			f.sweepEarly(sweepRepeats)
@@ -166,7 +167,7 @@ func (f *finder) look(ctx context.Context) error {
 		f.missed = true
 		return nil
 	}
-	defer h.close()
+	defer h.Close()
 	home, err := f.t.atHome(ctx, h)
 	var batches batches
 	for name, p := range f.pending {
@@ -176,7 +177,7 @@ func (f *finder) look(ctx context.Context) error {
 		if ready, _ := f.examine(h, name); ready != nil {
 			batches.add(*ready)
 		}
-		h.relax()
+		h.Relax()
 		if home && err == nil {
 			f.claimFull(ctx, &batches)
 		}
@@ -192,15 +193,15 @@ func (f *finder) look(ctx context.Context) error {
 func (f *finder) sweep(ctx context.Context) error {
 	begun, claims := time.Now(), f.claims
 	f.missed = false
-	f.watch.begin()
-	losses := f.t.locks.begin()
+	f.watch.Begin()
+	losses := f.t.files.BeginSweep()
 	notes := map[string]string{}
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
-	slower := f.watch.end()
+	slower := f.watch.End()
 	f.t.note(notes, slower)
-	f.t.locks.end(losses, slower == "" && !f.absent)
+	f.t.files.EndSweep(losses, slower == "" && !f.absent)
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
 	if f.absent { // nobody tells when it comes back: what is not there cannot be watched
@@ -219,7 +220,7 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
 		f.absent = true
 		return f.t.noteAbsent(ctx, err, notes)
 	}
-	defer h.close()
+	defer h.Close()
 	whole, err := f.t.whole(ctx, h, notes)
 	f.absent = !whole
 	if err != nil || !whole {
@@ -236,27 +237,27 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
 
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
 func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map[string]string) {
-	part := path.Join(outboxPart, rel)
-	watched := f.watch.add(filepath.Join(f.t.Dir, filepath.FromSlash(part)))
-	dir, err := h.dir(part)
+	part := path.Join(tray.OutboxPart, rel)
+	watched := f.watch.Add(filepath.Join(f.t.Dir, filepath.FromSlash(part)))
+	dir, err := h.Dir(part)
 	if err != nil {
 		f.absent = f.absent || rel == ""
-		notes[part] = words.FolderUnreadable(plain(err))
+		notes[part] = words.FolderUnreadable(tray.Plain(err))
 		return
 	}
-	h.readAhead(rel, dir)
+	h.ReadAhead(rel, dir)
 	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
 		f.missed = true
 	}
 	var batches batches
 	err = dir.Each(func(entries []fs.DirEntry) error {
-		f.t.noteLocks(rel, entries)
+		f.t.files.NoteLocks(rel, entries)
 		found := 0
 		for _, e := range entries {
-			name := under(rel, e.Name())
-			if e.IsDir() && isAddress(name) {
+			name := tray.Under(rel, e.Name())
+			if e.IsDir() && tray.IsAddress(name) {
 				f.sweepDir(ctx, h, name, notes)
-				h.forget(path.Join(outboxPart, name))
+				h.Forget(path.Join(tray.OutboxPart, name))
 				continue
 			}
 			ready, why := f.examine(h, name)
@@ -275,13 +276,8 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 	})
 	f.claim(ctx, batches.rest())
 	if ctx.Err() == nil && err != nil {
-		notes[part] = words.FolderUnreadable(plain(err)) // it went away meanwhile, or may not be listed
+		notes[part] = words.FolderUnreadable(tray.Plain(err)) // it went away meanwhile, or may not be listed
 	}
-}
-
-// isAddress reports whether a folder under outbox/ is an address rather than something to be sent.
-func isAddress(rel string) bool {
-	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && natureOf(rel) == ordinary
 }
 
 // found is something that is finished.
@@ -293,7 +289,7 @@ type found struct {
 }
 
 // rel is its path in outbox/.
-func (f found) rel() string { return under(f.dir, f.name) }
+func (f found) rel() string { return tray.Under(f.dir, f.name) }
 
 // examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
 // and says why it is not taken, when there is something to say. rel is relative to outbox/.
@@ -306,14 +302,14 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 		return nil, f.t.stuck(rel) // as it was when it was tried before
 	}
 	base := path.Base(rel)
-	if k, _ := kindOf(base); k != nil {
+	if k, _ := tray.KindOf(base); k != nil {
 		delete(f.pending, rel)
-		return nil, h.leaveAlone(rel, k, time.Now())
+		return nil, h.LeaveAlone(rel, k, time.Now())
 	}
 	switch {
-	case isAddress(rel) && h.isDir(outboxPart+"/"+rel):
+	case tray.IsAddress(rel) && h.IsDir(tray.OutboxPart+"/"+rel):
 		delete(f.pending, rel)
-		f.watch.sweepSoon() // it is new: it has to be watched, and may have something in it
+		f.watch.SweepSoon() // it is new: it has to be watched, and may have something in it
 		return nil, ""
 	case ownNote(base):
 		delete(f.pending, rel)
@@ -321,13 +317,13 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	case f.t.ignored(base):
 		delete(f.pending, rel)
 		return nil, words.IgnoredName
-	case strings.HasSuffix(base, doneSuffix) && h.isDir(outboxPart+"/"+strings.TrimSuffix(rel, doneSuffix)):
+	case strings.HasSuffix(base, tray.DoneSuffix) && h.IsDir(tray.OutboxPart+"/"+strings.TrimSuffix(rel, tray.DoneSuffix)):
 		delete(f.pending, rel)
-		f.soon(strings.TrimSuffix(rel, doneSuffix), 0).costly = false
+		f.soon(strings.TrimSuffix(rel, tray.DoneSuffix), 0).costly = false
 		return nil, ""
 	}
-	if strings.HasSuffix(base, doneSuffix) {
-		if info, err := h.lstat(outboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
+	if strings.HasSuffix(base, tray.DoneSuffix) {
+		if info, err := h.Lstat(tray.OutboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
 			delete(f.pending, rel)
 			return nil, words.MarkerAlone
 		}
@@ -341,12 +337,12 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	if why := h.openElsewhere(rel, time.Now()); why != "" {
-		f.soon(rel, lockAgain)
+	if why := h.OpenElsewhere(rel, time.Now()); why != "" {
+		f.soon(rel, tray.LockAgain)
 		return nil, why
 	}
-	settle := settling{file: f.t.Settle, folder: f.t.FolderSettle, habits: &f.t.habits, rel: rel}
-	source, folder, err := h.finished(outboxPart+"/"+rel, settle, time.Now())
+	settle := tray.Settling{File: f.t.Settle, Folder: f.t.FolderSettle, Habits: &f.t.files.Habits, Rel: rel}
+	source, folder, err := h.finished(tray.OutboxPart+"/"+rel, settle, time.Now())
 	if err == nil {
 		delete(f.pending, rel)
 		dir := path.Dir(rel)
@@ -360,10 +356,10 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 
 // lookAgain sees to it that an entry that is not finished is looked at again, and says what people should know.
 func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
-	var wait *later
-	var no *never
+	var wait *tray.Later
+	var no *tray.Never
 	switch {
-	case errors.As(err, &wait) && wait.open:
+	case errors.As(err, &wait) && wait.Open:
 		p := f.soon(rel, 0)
 		p.probe = min(max(2*p.probe, probeFirst), probeLast)
 		if folder {
@@ -375,16 +371,16 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 		p.due, p.costly, p.why = p.due.Add(p.probe), folder, words.StillWritten(p.open)
 		return p.why
 	case errors.As(err, &wait):
-		p := f.soon(rel, wait.after)
-		p.costly, p.open, p.why = folder, time.Time{}, wait.why
+		p := f.soon(rel, wait.After)
+		p.costly, p.open, p.why = folder, time.Time{}, wait.Why
 		return p.why
 	}
 	delete(f.pending, rel) // gone, or a person must act: the next sweep looks again
 	switch {
 	case errors.As(err, &no):
-		return no.why
+		return no.Why
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	}
-	return words.Unreadable(plain(err))
+	return words.Unreadable(tray.Plain(err))
 }

@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/envelope"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
@@ -22,7 +23,7 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 	if err := o.dropTree(ctx, m.UID); err != nil {
 		return err
 	}
-	var sum treeSum
+	var sum tray.Sum
 	var page []ledger.TreeEntry
 	flush := func() error {
 		err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.AddTree(m.UID, page) })
@@ -33,8 +34,8 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 	if err != nil {
 		return err
 	}
-	err = walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
-		sum.add(rel, info)
+	err = tray.Walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
+		sum.Add(rel, info)
 		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, rel), Dir: info.IsDir(), Source: sourceOf(info)})
 		if len(page) < treePage {
 			return nil
@@ -44,8 +45,8 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 	if err != nil {
 		return err
 	}
-	if !same(sum.source, m.Source) {
-		return errChanged
+	if !same(ledger.Source(sum.Source), m.Source) {
+		return tray.ErrChanged
 	}
 	return flush()
 }

@@ -116,7 +116,7 @@ func byFolder(list []ledger.Outgoing) iter.Seq[[]ledger.Outgoing] {
 // makeShared makes the folder of a group, with its note, unless both are there.
 func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error {
 	m := group[0]
-	err := h.mkdir(folderAt(m))
+	err := h.Mkdir(folderAt(m))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -139,7 +139,7 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 	if err != nil || content.Names == nil {
 		return err
 	}
-	return h.writeNote(folderAt(m)+"/"+groupNote, append(text, '\n'))
+	return h.WriteNote(folderAt(m)+"/"+groupNote, append(text, '\n'))
 }
 
 // emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more. What a person has put
@@ -156,12 +156,12 @@ func (h *handles) emptied(ctx context.Context, m ledger.Outgoing) {
 			return
 		}
 		for _, name := range append(left.litter, groupNote) {
-			h.remove(folderAt(m) + "/" + name) //nolint:errcheck // then the folder stays, too
+			h.Remove(folderAt(m) + "/" + name) //nolint:errcheck // then the folder stays, too
 		}
 	} else {
 		h.forgetAddress(folderAt(m))
 	}
-	if err := h.remove(folderAt(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := h.Remove(folderAt(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
 }

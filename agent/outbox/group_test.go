@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
@@ -691,7 +692,7 @@ func FuzzNote(f *testing.F) {
 			return
 		}
 		for _, m := range list {
-			if m.Name != "a" || m.Dir != "" && !isAddress(m.Dir) {
+			if m.Name != "a" || m.Dir != "" && !tray.IsAddress(m.Dir) {
 				t.Errorf("%q makes %+v", text, m)
 			}
 		}

@@ -3,34 +3,19 @@ package outbox
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
-
-	"sealpost/agent/ledger"
 )
 
 // opened opens the tray for the rest of the test.
-func opened(t testing.TB, tray *tray) *handles {
+func opened(t testing.TB, tray *box) *handles {
 	t.Helper()
 	h, err := tray.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.close)
+	t.Cleanup(h.Close)
 	return h
-}
-
-// lookAt opens the folder of a path as if it were a tray, and returns the name in it.
-func lookAt(t testing.TB, path string) (h *handles, name string) {
-	t.Helper()
-	return opened(t, &tray{Tray: Tray{Folders: Folders{filepath.Dir(path)}}, o: &Outbox{}}), filepath.Base(path)
-}
-
-// finishedAt asks whether what lies at a path is finished.
-func finishedAt(t testing.TB, path string, settle settling, now time.Time) (ledger.Source, bool, error) {
-	t.Helper()
-	h, name := lookAt(t, path)
-	return h.finished(name, settle, now)
 }
 
 // at is the path of something in the tray.
@@ -58,5 +43,24 @@ func remove(t testing.TB, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	mkdir(t, filepath.Dir(path))
+	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTheExplanationNeverReplacesAFile(t *testing.T) {
+	for name, want := range map[string]string{"data.csv": "WHY.txt", "WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
+		m := outgoing(name, 1)
+		if got := whyName(m); got != want || strings.EqualFold(got, name) {
+			t.Errorf("beside %q: %q", name, got)
+		}
 	}
 }

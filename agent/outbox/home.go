@@ -7,18 +7,19 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
 
 // prepare makes the tray's folders at the start, but not while something is under way in a folder sending that is not there:
 // it lies on a disk that is not mounted yet, and in an empty one everything would be taken for withdrawn.
-func (t *tray) prepare(ctx context.Context) error {
+func (t *box) prepare(ctx context.Context) error {
 	h, err := t.open()
 	if err == nil {
-		defer h.close()
+		defer h.Close()
 	}
-	if err != nil || !h.exists(sendingPart) {
+	if err != nil || !h.Exists(tray.SendingPart) {
 		n, _, err := t.underWay(ctx, h)
 		if err != nil {
 			return err
@@ -32,19 +33,19 @@ func (t *tray) prepare(ctx context.Context) error {
 		t.log.Error("the tray cannot be used", "error", err)
 	}
 	if h != nil {
-		h.dropCopies()
+		h.DropCopies()
 	}
 	return nil
 }
 
 // makeParts makes the folders of the tray where they are missing.
-func (t *tray) makeParts() error {
+func (t *box) makeParts() error {
 	d, err := beneath.OpenOrMake(t.Dir, 0o777)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	for _, part := range parts {
+	for _, part := range tray.Parts {
 		if err := d.MkdirAll(part, 0o777); err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (t *tray) makeParts() error {
 
 // underWay counts the messages that must lie in sending/, and says when the last of them was claimed. Those that are claimed and
 // still lie in outbox/ do not. h is nil where the tray is not there.
-func (t *tray) underWay(ctx context.Context, h *handles) (n int64, last time.Time, err error) {
+func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
 		if err != nil {
@@ -79,7 +80,7 @@ func (t *tray) underWay(ctx context.Context, h *handles) (n int64, last time.Tim
 			break
 		}
 		for _, m := range list {
-			if after = m.Seq; h == nil || !h.exists(droppedAt(m)) {
+			if after = m.Seq; h == nil || !h.Exists(droppedAt(m)) {
 				n++
 				if m.Claimed.After(last) {
 					last = m.Claimed
@@ -96,8 +97,8 @@ const timesTell = 3 * time.Second
 
 // atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
 // such folder, or another that is empty, and that a file is not in it says nothing about the file.
-func (t *tray) atHome(ctx context.Context, h *handles) (bool, error) {
-	sending, err := h.dir(sendingPart)
+func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
+	sending, err := h.Dir(tray.SendingPart)
 	if err != nil {
 		return false, nil
 	}
@@ -132,15 +133,15 @@ func isOther(before, now string, changed, claimed, clock time.Time) bool {
 	return before != "" && before != now && changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
 }
 
-func (t *tray) homeKey() string { return "home/" + t.Name }
+func (t *box) homeKey() string { return "home/" + t.Name }
 
 // homeBefore is which folder sending/ was when it was last seen; empty when that is not known.
-func (t *tray) homeBefore(ctx context.Context) (home string, err error) {
+func (t *box) homeBefore(ctx context.Context) (home string, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) { home, err = tx.Setting(t.homeKey()); return err })
 	return home, err
 }
 
-func (t *tray) moveHome(ctx context.Context, home string) error {
+func (t *box) moveHome(ctx context.Context, home string) error {
 	before, err := t.homeBefore(ctx)
 	if err == nil && before != home {
 		err = t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(t.homeKey(), home) })
@@ -155,7 +156,7 @@ func (t *tray) moveHome(ctx context.Context, home string) error {
 }
 
 // whole tells whether the tray can be looked through, and notes which of its folders are not there.
-func (t *tray) whole(ctx context.Context, h *handles, notes map[string]string) (bool, error) {
+func (t *box) whole(ctx context.Context, h *handles, notes map[string]string) (bool, error) {
 	home, err := t.atHome(ctx, h)
 	if err != nil {
 		return false, err
@@ -163,35 +164,35 @@ func (t *tray) whole(ctx context.Context, h *handles, notes map[string]string) (
 	if !home {
 		n, _, err := t.underWay(ctx, h)
 		if n > 0 || err != nil {
-			notes[sendingPart] = words.TrayGone(n)
+			notes[tray.SendingPart] = words.TrayGone(n)
 			return false, err
 		}
 	}
-	for _, part := range parts {
-		if _, err := h.dir(part); err != nil {
-			notes[part] = words.FolderUnreadable(plain(err))
+	for _, part := range tray.Parts {
+		if _, err := h.Dir(part); err != nil {
+			notes[part] = words.FolderUnreadable(tray.Plain(err))
 		}
 	}
 	return home, nil
 }
 
 // noteAbsent notes that the tray itself cannot be opened.
-func (t *tray) noteAbsent(ctx context.Context, cause error, notes map[string]string) error {
+func (t *box) noteAbsent(ctx context.Context, cause error, notes map[string]string) error {
 	n, _, err := t.underWay(ctx, nil)
 	if err == nil && n > 0 {
-		notes[sendingPart] = words.TrayGone(n)
+		notes[tray.SendingPart] = words.TrayGone(n)
 	}
-	for _, part := range parts {
+	for _, part := range tray.Parts {
 		if notes[part] == "" {
-			notes[part] = words.FolderUnreadable(plain(cause))
+			notes[part] = words.FolderUnreadable(tray.Plain(cause))
 		}
 	}
 	return err
 }
 
 // gone tells whether a message's file is not where it was, and that means that somebody has taken it away.
-func (t *tray) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
-	if !errors.Is(cause, fs.ErrNotExist) || !h.isGone(sourceAt(m)) {
+func (t *box) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
+	if !errors.Is(cause, fs.ErrNotExist) || !h.IsGone(sourceAt(m)) {
 		return false, nil
 	}
 	return t.atHome(ctx, h)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/agent/tray"
 	"sealpost/internal/words"
 )
 
@@ -17,14 +18,14 @@ import (
 func (s *sealer) swept(f *finder) map[string]string {
 	s.t.Helper()
 	if f.watch == nil {
-		f.watch = newWatch(s.tray)
+		f.watch = s.tray.files.NewWatch(time.Minute, s.tray.hearAstray)
 	}
-	losses := s.tray.locks.begin()
+	losses := s.tray.files.BeginSweep()
 	notes := map[string]string{}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	f.sweepDir(ctx, opened(s.t, s.tray), "", notes)
-	s.tray.locks.end(losses, true)
+	s.tray.files.EndSweep(losses, true)
 	return notes
 }
 
@@ -48,7 +49,7 @@ func TestLitterIsNeitherSentNorReported(t *testing.T) {
 	}
 	s.expectNothingClaimed(f)
 	for _, dir := range []string{"@EADIR", "@CA-RC"} {
-		if !isAddress(dir) {
+		if !tray.IsAddress(dir) {
 			t.Errorf("%s is no address", dir)
 		}
 	}
@@ -108,34 +109,5 @@ func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	}
 	if addNote(full, "link 0", "another reason"); len(full) != maxNotes || full["link 0"] != "another reason" {
 		t.Errorf("%d notes, %q", len(full), full["link 0"])
-	}
-}
-
-// A folder waits for what a program has not finished in it, and for a program that has something in it open. Backups go with it.
-func TestWhatAFolderWaitsFor(t *testing.T) {
-	for name, want := range map[string]string{
-		"data.csv": "", "notes.txt~": "", "#notes.txt#": "", "._data.csv": "", ".DS_Store": "",
-		"data.csv.part": "temporary file", ".data.csv.Xy12Zq": "temporary file", ".rsync-partial/data.csv": "temporary file", ".~tmp~/data.csv": "temporary file",
-		"~$report.docx": "lock file of a program (Microsoft Office)", ".~lock.a.odt#": "lock file",
-	} {
-		root := t.TempDir()
-		put(t, root, "real.csv")
-		put(t, root, filepath.FromSlash(name))
-		_, _, err := finishedAt(t, root, settling{}, inTime())
-		var wait *later
-		why := ""
-		if l, ok := err.(*later); ok {
-			wait, why = l, l.why
-		} else if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if (wait == nil) != (want == "") || !strings.Contains(why, want) {
-			t.Errorf("%s: %q, want %q", name, why, want)
-		}
-	}
-	root := t.TempDir()
-	put(t, root, "~$report.docx")
-	if _, _, err := finishedAt(t, root, settling{}, time.Now().Add(lockForgotten+time.Minute)); err != nil {
-		t.Errorf("a lock file that is forgotten: %v", err)
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"io/fs"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/words"
 )
 
 // moveAll moves claimed messages into sending/, returns those that are there now, and lets go of the others.
-func (t *tray) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []ledger.Outgoing) {
+func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	h, err := t.open()
 	if err != nil {
 		t.log.Warn("claimed but not moved yet", "messages", labels(messages), "error", err)
@@ -22,16 +23,16 @@ func (t *tray) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved [
 		t.o.desk.release(messages...)
 		return nil
 	}
-	defer h.close()
+	defer h.Close()
 	for part := range byFolder(messages) {
 		moved = append(moved, t.movePart(ctx, h, part)...)
-		h.relax()
+		h.Relax()
 	}
 	return moved
 }
 
 // movePart moves the messages of one folder.
-func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) (moved []ledger.Outgoing) {
+func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) (moved []ledger.Outgoing) {
 	var none error
 	if part[0].Group == (ledger.Group{}) {
 		none = h.makeFolder(part[0])
@@ -46,7 +47,7 @@ func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing)
 			err = h.move(m)
 		}
 		why := whyStuck(err)
-		if why != "" && h.isGone(droppedAt(m)) {
+		if why != "" && h.IsGone(droppedAt(m)) {
 			why = "" // one of its name that comes later is another file
 		}
 		t.setStuck(m, why)
@@ -63,11 +64,11 @@ func (t *tray) movePart(ctx context.Context, h *handles, part []ledger.Outgoing)
 // makeFolder makes the folder that one message has to itself, and notes in it for whom it is. What is there already stays: a crash
 // may have left the file in it.
 func (h *handles) makeFolder(m ledger.Outgoing) error {
-	err := h.mkdir(folderAt(m))
+	err := h.Mkdir(folderAt(m))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err != nil && h.exists(sourceAt(m)) {
+	if err != nil && h.Exists(sourceAt(m)) {
 		return nil
 	}
 	return h.noteAddress(m)
@@ -75,7 +76,7 @@ func (h *handles) makeFolder(m ledger.Outgoing) error {
 
 // syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
 func (h *handles) syncMoved(moved []ledger.Outgoing) error {
-	files, dirs := []string(nil), []string{sendingPart, outboxPart}
+	files, dirs := []string(nil), []string{tray.SendingPart, tray.OutboxPart}
 	for part := range byFolder(moved) {
 		first := part[0]
 		dirs = append(dirs, folderAt(first))
@@ -86,23 +87,23 @@ func (h *handles) syncMoved(moved []ledger.Outgoing) error {
 			files = append(files, folderAt(first)+"/"+addressNote)
 		}
 		if first.Dir != "" {
-			dirs = append(dirs, outboxPart+"/"+first.Dir)
+			dirs = append(dirs, tray.OutboxPart+"/"+first.Dir)
 		}
 		for _, m := range part {
 			if !m.Folder {
 				files = append(files, sourceAt(m))
-			} else if err := h.tray.SyncTree(sourceAt(m)); err != nil {
+			} else if err := h.Root.SyncTree(sourceAt(m)); err != nil {
 				return err
 			}
 		}
 	}
-	return h.tray.SyncGroup(files, dirs)
+	return h.Root.SyncGroup(files, dirs)
 }
 
 // move renames a claimed file into the folder that is made for it, unless it is there already.
 func (h *handles) move(m ledger.Outgoing) error {
-	err := h.rename(droppedAt(m), sourceAt(m))
-	if err != nil && h.exists(sourceAt(m)) && !h.oneFile(droppedAt(m), sourceAt(m)) {
+	err := h.Rename(droppedAt(m), sourceAt(m))
+	if err != nil && h.Exists(sourceAt(m)) && !h.OneFile(droppedAt(m), sourceAt(m)) {
 		return nil
 	}
 	if err != nil {
@@ -110,7 +111,7 @@ func (h *handles) move(m ledger.Outgoing) error {
 	}
 	fault.Point("outbox-renamed")
 	if m.Folder {
-		err := h.remove(droppedAt(m) + doneSuffix)
+		err := h.Remove(droppedAt(m) + tray.DoneSuffix)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			h.t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
 		}
@@ -118,22 +119,11 @@ func (h *handles) move(m ledger.Outgoing) error {
 	return nil
 }
 
-// oneFile tells whether two names are those of one file: where nothing can be renamed in one step, it has both until the rename is
-// ended.
-func (h *handles) oneFile(a, b string) bool {
-	one, err := h.lstat(a)
-	if err != nil {
-		return false
-	}
-	other, err := h.lstat(b)
-	return err == nil && one.ID == other.ID
-}
-
 // stuckKey names an entry of outbox/ by its path in it.
-func stuckKey(m ledger.Outgoing) string { return under(m.Dir, m.Name) }
+func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 
 // setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
-func (t *tray) setStuck(m ledger.Outgoing, why string) {
+func (t *box) setStuck(m ledger.Outgoing, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if why != "" {
@@ -157,7 +147,7 @@ func whyStuck(err error) string {
 const maxStuck = 1024
 
 // stuck returns why an entry of outbox/ is not claimed; empty: it may be.
-func (t *tray) stuck(rel string) string {
+func (t *box) stuck(rel string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if why := t.unmoved[rel]; why != "" || len(t.unmoved) < maxStuck {

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
 )
@@ -35,12 +35,12 @@ func ownNote(name string) bool {
 
 // readNote reads the note of a group's folder.
 func (h *handles) readNote(m ledger.Outgoing) (content groupContent, err error) {
-	text, err := h.readOwn(folderAt(m)+"/"+groupNote, maxNote)
+	text, err := h.ReadOwn(folderAt(m)+"/"+groupNote, maxNote)
 	if err == nil {
 		err = json.Unmarshal(text, &content)
 	}
 	if err == nil && int64(len(content.Names)) != m.Group.Size() {
-		err = errStrange
+		err = tray.ErrStrange
 	}
 	return content, err
 }
@@ -48,43 +48,7 @@ func (h *handles) readNote(m ledger.Outgoing) (content groupContent, err error) 
 // forgetNote removes the note of a folder that was moved to delivered/. Failing leaves a small file behind, and nothing else.
 func (h *handles) forgetNote(m ledger.Outgoing) {
 	m.State = ledger.Delivered
-	h.remove(placeAt(m) + "/" + groupNote) //nolint:errcheck // see above
-}
-
-// readOwn reads a note of ours. In a folder in which others can write, one that belongs to another account is none.
-func (h *handles) readOwn(rel string, limit int64) ([]byte, error) {
-	d, name, err := h.at(rel)
-	if err != nil {
-		return nil, err
-	}
-	f, info, err := d.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	folder, err := d.Info()
-	if err != nil {
-		return nil, err
-	}
-	if folder.IsShared() && !info.IsOurs() {
-		return nil, errStrange
-	}
-	return io.ReadAll(io.LimitReader(f, limit))
-}
-
-// writeNote writes a small file of ours. What another account has put under its name makes room.
-func (h *handles) writeNote(rel string, text []byte) error {
-	return h.with(rel, func(d *beneath.Dir, name string) error {
-		f, err := d.Create(name, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			return d.Replace(name, text, 0o644)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(text)
-		return errors.Join(err, f.Close())
-	})
+	h.Remove(placeAt(m) + "/" + groupNote) //nolint:errcheck // see above
 }
 
 // inside is what lies in a group's folder beside its note.
@@ -96,7 +60,7 @@ type inside struct {
 
 // inFolder looks through a group's folder.
 func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside) {
-	dir, err := h.dir(folderAt(m))
+	dir, err := h.Dir(folderAt(m))
 	if err != nil {
 		left.ours = !errors.Is(err, fs.ErrNotExist)
 		return left
@@ -110,7 +74,7 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 		for _, e := range entries {
 			switch name := e.Name(); {
 			case name == groupNote:
-			case natureOf(name) == litter:
+			case tray.NatureOf(name) == tray.Litter:
 				left.litter = append(left.litter, name)
 			case unread != nil || ours[name]:
 				left.ours = true

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sealpost/agent/tray"
 	"sealpost/internal/words"
 )
 
@@ -14,7 +15,7 @@ type Note struct{ Name, Why string }
 
 // rank orders notes: what a user has to act on, what ends by itself, and what is left alone for its name.
 func (n Note) rank() int {
-	if isLeftOver(n.Name) {
+	if tray.IsLeftOver(n.Name) {
 		return 2
 	}
 	return words.Patience(n.Why)
@@ -51,4 +52,22 @@ func (s Standing) Left() (l Left) {
 func isStray(name string) bool {
 	folder, _, below := strings.Cut(filepath.ToSlash(name), "/")
 	return below && slices.Contains([]string{"sending", "delivered", "failed"}, folder)
+}
+
+// addNote adds a note while there is room. One on a user's file takes the room of one on a leftover.
+func addNote(notes map[string]string, rel, why string) {
+	if _, known := notes[rel]; len(notes) >= maxNotes && !known {
+		if tray.IsLeftOver(rel) {
+			return
+		}
+		for other := range notes {
+			if tray.IsLeftOver(other) {
+				delete(notes, other)
+				break
+			}
+		}
+	}
+	if _, known := notes[rel]; len(notes) < maxNotes || known {
+		notes[rel] = why
+	}
 }

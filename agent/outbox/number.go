@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"sealpost/agent/tray"
 	"sealpost/internal/id"
 )
 
@@ -20,7 +21,7 @@ type used struct {
 
 // firstNumber is the lowest number that a message claimed now may get: above those of the folders in any tray whose messages are
 // counted with this one's, which are looked through once for a day.
-func (t *tray) firstNumber(now time.Time) int64 {
+func (t *box) firstNumber(now time.Time) int64 {
 	first := t.FirstNumber
 	prefix := id.MessagePrefix(t.o.site, t.Kind, now)
 	for _, other := range t.o.trays {
@@ -32,7 +33,7 @@ func (t *tray) firstNumber(now time.Time) int64 {
 }
 
 // usedNumber is the highest number that a folder of the tray has with this prefix. A tray that is away is asked again.
-func (t *tray) usedNumber(prefix string) int64 {
+func (t *box) usedNumber(prefix string) int64 {
 	t.mu.Lock()
 	known := t.used
 	t.mu.Unlock()
@@ -44,8 +45,8 @@ func (t *tray) usedNumber(prefix string) int64 {
 	if err != nil {
 		return found.number
 	}
-	defer h.close()
-	for _, part := range []string{sendingPart, deliveredPart, failedPart} {
+	defer h.Close()
+	for _, part := range []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart} {
 		n, err := h.highestIn(part, prefix)
 		if err != nil {
 			return found.number
@@ -60,7 +61,7 @@ func (t *tray) usedNumber(prefix string) int64 {
 
 // highestIn looks through a folder, in constant memory.
 func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
-	d, err := h.dir(part)
+	d, err := h.Dir(part)
 	if err != nil {
 		return 0, err
 	}

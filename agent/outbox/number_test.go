@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/agent/tray"
 	"sealpost/internal/id"
 )
 
@@ -15,7 +16,8 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 	day := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 	o := &Outbox{site: "FL-LAB"}
 	for _, kind := range []string{"DAT", "DAT", "RPT"} {
-		o.trays = append(o.trays, &tray{Tray: Tray{Folders: Folders{t.TempDir()}, Kind: kind, FirstNumber: 7}, o: o})
+		dir := t.TempDir()
+		o.trays = append(o.trays, &box{Tray: Tray{Folders: Folders{dir}, Kind: kind, FirstNumber: 7}, files: &tray.Tray{Dir: dir}, o: o})
 	}
 	data, more, reports := o.trays[0], o.trays[1], o.trays[2]
 	mkdir := func(dir string, number int64) {
@@ -32,7 +34,7 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 			}
 		}
 	}
-	for _, there := range []*tray{data, reports} {
+	for _, there := range []*box{data, reports} {
 		if err := there.makeParts(); err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +53,7 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 		}
 	}
 	expect(day, 1201)
-	if highest, err := opened(t, &tray{Tray: Tray{Folders: Folders{groups(t)}}, o: o}).highestIn("", "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
+	if highest, err := opened(t, &box{files: &tray.Tray{Dir: groups(t)}, o: o}).highestIn("", "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
 		t.Errorf("the highest number of groups is %d: %v", highest, err)
 	}
 	expect(day.Add(24*time.Hour), 7)

@@ -59,7 +59,7 @@ const sealedFolder = "sealed"
 type Outbox struct {
 	cfg      Options
 	site     id.Site
-	trays    []*tray // in the order of the configuration; never changes
+	trays    []*box // in the order of the configuration; never changes
 	ledger   *ledger.Ledger
 	hub      Hub
 	trust    *trust.Trust
@@ -183,8 +183,8 @@ func (o *Outbox) fileSoon() {
 }
 
 // tray returns the tray of a name, or nil when agent.toml has none of it any more. Messages of such a tray are never sealed.
-func (o *Outbox) tray(name string) *tray {
-	i := slices.IndexFunc(o.trays, func(t *tray) bool { return t.Name == name })
+func (o *Outbox) tray(name string) *box {
+	i := slices.IndexFunc(o.trays, func(t *box) bool { return t.Name == name })
 	if i < 0 {
 		return nil
 	}

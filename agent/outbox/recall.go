@@ -6,12 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -102,19 +100,19 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if err != nil {
 		return m.ID, err
 	}
-	defer h.close()
+	defer h.Close()
 	from := placeAt(m) + "/" + m.Name
-	if !m.Filed && h.exists(sourceAt(m)) {
+	if !m.Filed && h.Exists(sourceAt(m)) {
 		from = sourceAt(m) // it is about to be moved
 	}
-	if !h.exists(from) {
+	if !h.Exists(from) {
 		return m.ID, words.TakenAway(m.Name, in(t.Dir, placeAt(m)), to)
 	}
-	folder := outboxPart + "/@" + string(to)
-	if err := h.tray.MkdirAll(folder, 0o777); err != nil {
+	folder := tray.OutboxPart + "/@" + string(to)
+	if err := h.Root.MkdirAll(folder, 0o777); err != nil {
 		return m.ID, err
 	}
-	if h.exists(folder + "/" + m.Name) {
+	if h.Exists(folder + "/" + m.Name) {
 		return m.ID, words.NameWaits(in(t.Dir, folder))
 	}
 	if err := h.copyAgain(ctx, m, from, folder); err != nil {
@@ -124,72 +122,18 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	return m.ID, nil
 }
 
-// copyName returns the name of a copy until it is whole. The finder leaves it alone.
-func copyName() string { return copyPrefix + string(id.Random128[id.UID]()) + copySuffix }
-
-const (
-	copyPrefix = "~$"
-	copySuffix = ".tmp"
-)
-
-// isCopyName reports whether copyName gives this name.
-func isCopyName(name string) bool {
-	random, begins := strings.CutPrefix(name, copyPrefix)
-	random, ends := strings.CutSuffix(random, copySuffix)
-	_, err := id.Parse128[id.UID](random)
-	return begins && ends && err == nil
-}
-
-// dropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made yet.
-func (h *handles) dropCopies() {
-	dir, err := h.dir(outboxPart)
-	if err != nil {
-		return
-	}
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
-		for _, e := range entries {
-			if e.IsDir() && isAddress(e.Name()) {
-				h.dropCopiesIn(outboxPart + "/" + e.Name())
-			}
-		}
-		return nil
-	})
-}
-
-func (h *handles) dropCopiesIn(folder string) {
-	dir, err := h.dir(folder)
-	if err != nil {
-		return
-	}
-	var left []string
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
-		for _, e := range entries {
-			if info, err := dir.Lstat(e.Name()); isCopyName(e.Name()) && err == nil && info.IsOurs() {
-				left = append(left, e.Name())
-			}
-		}
-		return nil
-	})
-	for _, name := range left {
-		if err := dir.RemoveAll(name); err != nil {
-			h.t.log.Warn("an unfinished copy stays", "folder", folder, "error", err)
-		}
-	}
-	h.forget(folder)
-}
-
 // copyAgain copies what a message held into a folder under outbox/, durably, if it is still what was sent.
 func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder string) error {
-	src, name, err := h.at(from)
+	src, name, err := h.At(from)
 	if err != nil {
 		return err
 	}
-	dst, err := h.dir(folder)
+	dst, err := h.Dir(folder)
 	if err != nil {
 		return err
 	}
-	temp := copyName()
-	err = copyAll(ctx, src, name, dst, temp)
+	temp := tray.CopyName()
+	err = tray.Copy(ctx, src, name, dst, temp)
 	if err == nil {
 		err = isWhatWasSent(dst, temp, m)
 	}
@@ -224,64 +168,4 @@ func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 		return words.NotWhatWasSent(m.Name, m.ID)
 	}
 	return nil
-}
-
-// copyAll copies a file, or a folder with all that is in it. Times and executable bits stay.
-func copyAll(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
-	info, err := from.Lstat(name)
-	if err == nil {
-		err = ctx.Err()
-	}
-	switch {
-	case err != nil:
-		return err
-	case info.IsDir():
-		return copyFolder(ctx, from, info, to, newName)
-	}
-	return copyFile(from, name, to, newName)
-}
-
-func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
-	src, err := from.Dir(info.Name)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	if err := to.Mkdir(newName, 0o777); err != nil {
-		return err
-	}
-	dst, err := to.Dir(newName)
-	if err != nil {
-		return err
-	}
-	defer dst.Close()
-	err = src.Each(func(entries []fs.DirEntry) error {
-		for _, e := range entries {
-			if err := copyAll(ctx, src, e.Name(), dst, e.Name()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
-}
-
-func copyFile(from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
-	src, info, err := from.Open(name)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	dst, err := to.Create(newName, info.Mode.Perm())
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(dst, src)
-	if err = errors.Join(err, dst.Close()); err != nil {
-		return err
-	}
-	return to.Chtimes(newName, info.ModTime)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/envelope"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
@@ -49,13 +50,13 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	}
 	h, err := t.open()
 	if err == nil {
-		defer h.close()
+		defer h.Close()
 	}
 	failed, delivered := m, m
 	failed.State, delivered.State = ledger.Failed, ledger.Delivered
 	for _, folder := range []string{folderAt(m), placeAt(failed), placeAt(delivered)} {
 		place = in(t.Dir, filepath.FromSlash(folder+"/"+m.Name))
-		if h != nil && h.exists(folder+"/"+m.Name) {
+		if h != nil && h.Exists(folder+"/"+m.Name) {
 			break
 		}
 	}
@@ -96,7 +97,7 @@ func writeEntries(w io.Writer, d *beneath.Dir, base, name string) error {
 	switch {
 	case err != nil:
 	case info.IsDir():
-		err = walk(d, base, visit)
+		err = tray.Walk(d, base, visit)
 	default:
 		err = visit(d, "", info)
 	}

@@ -24,7 +24,7 @@ import (
 type sealer struct {
 	*Outbox
 	t    testing.TB
-	tray *tray
+	tray *box
 }
 
 func newSealer(t testing.TB) *sealer {

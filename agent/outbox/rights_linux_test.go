@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
@@ -17,7 +18,7 @@ import (
 // share lets other accounts write into the folders of the tray, as a service's are.
 func (s *sealer) share() {
 	s.t.Helper()
-	for _, part := range parts {
+	for _, part := range tray.Parts {
 		loosen(s.t, s.at(part))
 	}
 }
@@ -96,7 +97,7 @@ func TestTheStateFolderIsNotTaken(t *testing.T) {
 	if err := errors.Join(os.Remove(s.at("sending")), os.Rename(s.at("outbox/data"), s.at("sending"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := opened(t, s.tray).dir(sendingPart); !errors.Is(err, errState) {
+	if _, err := opened(t, s.tray).Dir(tray.SendingPart); !errors.Is(err, tray.ErrState) {
 		t.Errorf("in the place of sending: %v", err)
 	}
 }
@@ -226,7 +227,7 @@ func TestANoteOfAnotherAccountIsNone(t *testing.T) {
 	}
 	loosen(t, s.at(folderAt(list[0])))
 	give(t, note)
-	if _, err := h.readNote(list[0]); !errors.Is(err, errStrange) {
+	if _, err := h.readNote(list[0]); !errors.Is(err, tray.ErrStrange) {
 		t.Errorf("hers: %v", err)
 	}
 	remove(t, note)
@@ -307,19 +308,19 @@ func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 	}()
 	moved := 0
 	for range 3000 {
-		if h.moveFolder("sending/x", "delivered/x") != nil {
+		if h.MoveFolder("sending/x", "delivered/x") != nil {
 			if exists(s.at("delivered/x")) {
 				t.Error("a link stays in delivered")
 				break
 			}
 			continue
 		}
-		if !h.isDir("delivered/x") {
+		if !h.IsDir("delivered/x") {
 			t.Error("a link was moved")
 			break
 		}
 		moved++
-		if err := h.rename("delivered/x", "sending/x"); err != nil {
+		if err := h.Rename("delivered/x", "sending/x"); err != nil {
 			t.Error(err)
 			break
 		}

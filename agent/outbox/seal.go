@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
@@ -155,7 +156,7 @@ func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, reason st
 func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
 	t := o.tray(m.Tray)
 	if h, err := t.open(); err == nil {
-		defer h.close()
+		defer h.Close()
 		gone, err := t.gone(ctx, h, m, cause)
 		if err != nil {
 			return err
@@ -164,8 +165,8 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 			return t.withdraw(ctx, h, m, m.State, words.RemovedBefore)
 		}
 	}
-	reason := words.UnreadableNow(plain(cause))
-	if errors.Is(cause, errChanged) || errors.Is(cause, envelope.ErrSourceChanged) {
+	reason := words.UnreadableNow(tray.Plain(cause))
+	if errors.Is(cause, tray.ErrChanged) || errors.Is(cause, envelope.ErrSourceChanged) {
 		reason = words.ChangedAgain
 	}
 	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
@@ -332,13 +333,13 @@ func (o *Outbox) sources() *sources { return &sources{o, map[string]*handles{}} 
 
 func (s *sources) close() {
 	for _, h := range s.trays {
-		h.close()
+		h.Close()
 	}
 }
 
 func (s *sources) of(m ledger.Outgoing) (*handles, error) {
 	if h := s.trays[m.Tray]; h != nil {
-		h.relax()
+		h.Relax()
 		return h, nil
 	}
 	h, err := s.o.tray(m.Tray).open()
@@ -354,7 +355,7 @@ func (s *sources) at(m ledger.Outgoing) (*beneath.Dir, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return h.at(sourceAt(m))
+	return h.At(sourceAt(m))
 }
 
 // open opens a file of a message, by its path in the envelope, if it is the one that was claimed.
@@ -363,7 +364,7 @@ func (s *sources) open(m ledger.Outgoing, name string, want ledger.Source) (*os.
 	if err != nil {
 		return nil, err
 	}
-	d, base, err := h.at(folderAt(m) + "/" + name)
+	d, base, err := h.At(folderAt(m) + "/" + name)
 	if err != nil {
 		return nil, err
 	}
@@ -389,7 +390,7 @@ func (s *sources) unchanged(list []ledger.Outgoing) error {
 			return err
 		}
 		if !same(now, m.Source) {
-			return fmt.Errorf("%s: %w", m.ID, errChanged)
+			return fmt.Errorf("%s: %w", m.ID, tray.ErrChanged)
 		}
 	}
 	return nil

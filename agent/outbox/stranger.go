@@ -6,13 +6,14 @@ import (
 	"io/fs"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
 // knowsAll tells whether the ledger knows every message of a group, so that its note is not needed.
-func (t *tray) knowsAll(ctx context.Context, first id.Message, group ledger.Outgoing) (known bool, err error) {
+func (t *box) knowsAll(ctx context.Context, first id.Message, group ledger.Outgoing) (known bool, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		m, err := tx.Message(string(first))
 		if errors.Is(err, ledger.ErrNotFound) || err == nil && !m.SharesFolder(group) {
@@ -33,18 +34,18 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	t := h.t
 	first, site, from, to, err := id.ParseGroup(folder)
 	if err != nil || site != t.o.site {
-		return nil, errStrange
+		return nil, tray.ErrStrange
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
 	if !isClaimable(group, to) {
-		return nil, errStrange
+		return nil, tray.ErrStrange
 	}
 	if left := h.inFolder(ctx, group); !left.ours && len(left.others) == 0 {
 		h.emptied(ctx, group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
-	damaged := words.NoteDamaged(groupNote, errStrange)
+	damaged := words.NoteDamaged(groupNote, tray.ErrStrange)
 	content, err := h.readNote(group)
 	if err != nil {
 		known, unread := t.knowsAll(ctx, first, group)
@@ -83,7 +84,7 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 func (h *handles) present(list []ledger.Outgoing, damaged error) (there []ledger.Outgoing, err error) {
 	seen := map[string]bool{}
 	for _, m := range list {
-		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.isDir(sourceAt(m)) {
+		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.IsDir(sourceAt(m)) {
 			return nil, damaged
 		}
 		seen[m.Name] = true
@@ -91,9 +92,9 @@ func (h *handles) present(list []ledger.Outgoing, damaged error) (there []ledger
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was taken away, or has failed
 		}
-		var no *never
+		var no *tray.Never
 		if errors.As(err, &no) {
-			h.t.tellAlone(sourceAt(m), no.why)
+			h.t.tellAlone(sourceAt(m), no.Why)
 			continue
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
@@ -37,14 +38,6 @@ type Folders struct{ Dir string }
 // in is a name in a folder.
 func in(dir, name string) string { return durable.Join(dir, name) }
 
-// under is the path in outbox/ of what was dropped into a folder of it, which has slashes and is mostly empty.
-func under(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return dir + "/" + name
-}
-
 // Outbox holds what is not yet taken.
 func (f Folders) Outbox() string { return in(f.Dir, "outbox") }
 
@@ -57,34 +50,25 @@ func (f Folders) Delivered() string { return in(f.Dir, "delivered") }
 // Failed holds what did not reach everybody, each beside a WHY.txt.
 func (f Folders) Failed() string { return in(f.Dir, "failed") }
 
-// The parts of a tray, by their paths in it.
-const (
-	outboxPart    = "outbox"
-	sendingPart   = "sending"
-	deliveredPart = "delivered"
-	failedPart    = "failed"
-)
-
-var parts = []string{outboxPart, sendingPart, deliveredPart, failedPart}
-
 // droppedAt is the path in the tray of what is claimed and not moved yet.
-func droppedAt(m ledger.Outgoing) string { return outboxPart + "/" + under(m.Dir, m.Name) }
+func droppedAt(m ledger.Outgoing) string { return tray.OutboxPart + "/" + tray.Under(m.Dir, m.Name) }
 
 // folderAt is the path in the tray of a message's folder while it is under way, sourceAt that of its content.
-func folderAt(m ledger.Outgoing) string { return sendingPart + "/" + folderName(m) }
+func folderAt(m ledger.Outgoing) string { return tray.SendingPart + "/" + folderName(m) }
 func sourceAt(m ledger.Outgoing) string { return folderAt(m) + "/" + m.Name }
 
 // placeAt is the path in the tray of a final message's folder. One that failed has it to itself, for its explanation.
 func placeAt(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
-		return failedPart + "/" + string(m.ID)
+		return tray.FailedPart + "/" + string(m.ID)
 	}
-	return deliveredPart + "/" + folderName(m)
+	return tray.DeliveredPart + "/" + folderName(m)
 }
 
-// tray is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
-type tray struct {
+// box is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
+type box struct {
 	Tray
+	files  *tray.Tray
 	o      *Outbox
 	ledger *ledger.Ledger
 	log    *slog.Logger
@@ -98,22 +82,20 @@ type tray struct {
 	slower  string            // why the system does not tell of new files, for people
 	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
-
-	habits habits // of the programs that write here
-	locks  locks  // of the programs that have something open here
 }
 
-func (o *Outbox) newTray(t Tray, several bool) (*tray, error) {
+func (o *Outbox) newTray(t Tray, several bool) (*box, error) {
 	log := o.log
 	if several {
 		log = log.With("tray", t.Name)
 	}
-	made := &tray{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}
+	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}
+	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log}
 	return made, made.prepare(context.Background())
 }
 
 // apart makes sure that no two trays have one folder, by whatever names: each would take what is the other's.
-func apart(trays []*tray) error {
+func apart(trays []*box) error {
 	type owner struct {
 		name, folder string
 		id           beneath.ID
@@ -124,9 +106,9 @@ func apart(trays []*tray) error {
 		if err != nil {
 			continue // see prepare
 		}
-		defer h.close()
-		for _, part := range parts {
-			d, err := h.dir(part)
+		defer h.Close()
+		for _, part := range tray.Parts {
+			d, err := h.Dir(part)
 			if err != nil {
 				continue
 			}
@@ -146,13 +128,13 @@ func apart(trays []*tray) error {
 }
 
 // find watches the tray and claims what is finished, until the context ends.
-func (t *tray) find(ctx context.Context) error {
+func (t *box) find(ctx context.Context) error {
 	return newFinder(t).run(ctx)
 }
 
 // addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the
 // folder's name lists after an @.
-func (t *tray) addressOf(dir string) (string, error) {
+func (t *box) addressOf(dir string) (string, error) {
 	if dir == "." {
 		return t.Address.String(), nil
 	}
@@ -166,11 +148,11 @@ func (t *tray) addressOf(dir string) (string, error) {
 }
 
 // LeavesAlone says why a tray would never take something of this name; empty: it would.
-func (o *Outbox) LeavesAlone(tray, name string) string {
-	if k, _ := kindOf(name); k != nil {
-		return k.note()
+func (o *Outbox) LeavesAlone(in, name string) string {
+	if k, _ := tray.KindOf(name); k != nil {
+		return k.Note()
 	}
-	switch t := o.tray(tray); {
+	switch t := o.tray(in); {
 	case ownNote(name):
 		return words.OwnNote
 	case t != nil && t.ignored(name):
@@ -180,7 +162,7 @@ func (o *Outbox) LeavesAlone(tray, name string) string {
 }
 
 // ignored tells whether a name is one that the tray leaves alone.
-func (t *tray) ignored(name string) bool {
+func (t *box) ignored(name string) bool {
 	return slices.ContainsFunc(t.Ignore, func(pattern string) bool {
 		match, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
 		return match && err == nil // the configuration has checked the pattern
@@ -188,7 +170,7 @@ func (t *tray) ignored(name string) bool {
 }
 
 // note replaces what people are told about entries of outbox/ that are not taken, and why the system does not tell of new ones.
-func (t *tray) note(notes map[string]string, slower string) {
+func (t *box) note(notes map[string]string, slower string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, why := range notes {

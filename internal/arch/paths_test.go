@@ -14,7 +14,7 @@ import (
 
 // handled are the rooms that work in folders of other accounts. They reach files through internal/beneath alone: a path names
 // whatever lies there now, and another account may have put a link there.
-var handled = []string{"agent/outbox", "agent/inbox", "agent/report", "internal/dropin"}
+var handled = []string{"agent/tray", "agent/outbox", "agent/inbox", "agent/report", "internal/dropin"}
 
 // pathless are the names of os and path/filepath that take no path, or do nothing with a file.
 var pathless = []string{

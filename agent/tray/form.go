@@ -1,21 +1,21 @@
-package outbox
+package tray
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// natureOf returns the kind of an entry of this name.
-func natureOf(name string) nature {
-	if k, _ := kindOf(name); k != nil {
+// NatureOf returns the kind of an entry of this name.
+func NatureOf(name string) Nature {
+	if k, _ := KindOf(name); k != nil {
 		return k.is
 	}
-	return ordinary
+	return Ordinary
 }
 
-// kindOf returns the row of the table that a name fits, and what the * of its form stands for. It
+// KindOf returns the row of the table that a name fits, and what the * of its form stands for. It
 // returns nil for a user's own name.
-func kindOf(name string) (k *known, stem string) {
+func KindOf(name string) (k *Known, stem string) {
 	if name == "" {
 		return nil, ""
 	}
@@ -49,7 +49,7 @@ type form struct {
 // name is compared with few of them.
 var byFirst, byLast, byNeither = indexed(names)
 
-func indexed(names []known) (first, last [256][]form, neither []form) {
+func indexed(names []Known) (first, last [256][]form, neither []form) {
 	for row, k := range names {
 		for _, text := range k.forms {
 			f := form{row: row}

@@ -1,24 +1,12 @@
-package outbox
+package tray
 
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 )
-
-func put(t testing.TB, dir, name string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	mkdir(t, filepath.Dir(path))
-	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // inTime is a moment at which a file made just now has been left alone for long enough.
 func inTime() time.Time { return time.Now().Add(10 * time.Second) }
@@ -29,13 +17,13 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 	}
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")
-	var wait *later
+	var wait *Later
 	for name, flag := range map[string]int{"write": os.O_WRONLY, "read and write": os.O_RDWR, "append": os.O_WRONLY | os.O_APPEND} {
 		w, err := os.OpenFile(path, flag, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) || !wait.Open {
 			t.Errorf("open to %s: %v", name, err)
 		}
 		w.Close()
@@ -45,7 +33,7 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	source, _, err := finishedAt(t, path, settling{}, inTime())
+	source, _, err := finishedAt(t, path, Settling{}, inTime())
 	if err != nil || source.Size != 7 || source.File == "" || source.ModTime == 0 {
 		t.Errorf("open to read only: %+v, %v", source, err)
 	}
@@ -64,7 +52,7 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _, _ = finishedAt(t, path, settling{}, inTime()) // whatever it says: the writer is what counts
+				_, _, _ = finishedAt(t, path, Settling{}, inTime()) // whatever it says: the writer is what counts
 			}
 		}
 	}()
@@ -84,14 +72,14 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 	if err := os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0)); err != nil { // as cp -p does
 		t.Fatal(err)
 	}
-	var wait *later
-	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.open || wait.after < 30*time.Second || wait.after > 41*time.Second {
+	var wait *Later
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.Open || wait.After < 30*time.Second || wait.After > 41*time.Second {
 		t.Errorf("20 s after the change: %v %+v", err, wait)
 	}
-	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
 		t.Errorf("61 s after the change: %v", err)
 	}
-	if _, _, err := finishedAt(t, path, settling{file: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
 	}
 }
@@ -100,11 +88,11 @@ func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")
 	h, name := lookAt(t, path)
-	want, err := h.observe(name)
+	want, err := h.Observe(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := openSource(h.tray, name, want)
+	f, err := OpenSource(h.Root, name, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,23 +102,14 @@ func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()), os.Rename(other, path)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openSource(h.tray, name, want); !errors.Is(err, errChanged) {
+	if _, err := OpenSource(h.Root, name, want); !errors.Is(err, ErrChanged) {
 		t.Errorf("replaced: %v", err)
 	}
 	if err := errors.Join(os.Remove(path), os.Symlink("/etc/hostname", path)); err != nil {
 		t.Fatal(err)
 	}
-	if f, err := openSource(h.tray, name, want); err == nil {
+	if f, err := OpenSource(h.Root, name, want); err == nil {
 		f.Close()
 		t.Error("a link in its place was opened")
-	}
-}
-
-func TestTheExplanationNeverReplacesAFile(t *testing.T) {
-	for name, want := range map[string]string{"data.csv": "WHY.txt", "WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
-		m := outgoing(name, 1)
-		if got := whyName(m); got != want || strings.EqualFold(got, name) {
-			t.Errorf("beside %q: %q", name, got)
-		}
 	}
 }

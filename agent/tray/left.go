@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"path"
@@ -17,8 +17,8 @@ const (
 	lockForgotten = 7 * 24 * time.Hour
 )
 
-// note returns the note on a name of this kind.
-func (k *known) note() string {
+// Note returns the note on a name of this kind.
+func (k *Known) Note() string {
 	switch k.is {
 	case unfinished:
 		return words.TemporaryName(k.program)
@@ -30,22 +30,22 @@ func (k *known) note() string {
 	return words.SystemName(k.program)
 }
 
-// leaveAlone returns the note on an entry of outbox/ of this kind; empty: it is not worth one.
-func (h *handles) leaveAlone(rel string, k *known, now time.Time) string {
-	if k.is == litter || k.is == sidecar {
+// LeaveAlone returns the note on an entry of outbox/ of this kind; empty: it is not worth one.
+func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) string {
+	if k.is == Litter || k.is == sidecar {
 		return ""
 	}
 	info, there := h.glance(rel)
 	if !there || now.Sub(info.ModTime) < leftFor {
 		return ""
 	}
-	return k.note()
+	return k.Note()
 }
 
 // waitsInside returns the note on a folder that waits for an entry in it; empty: it does not. changed is
 // when anything in the folder last changed.
 func waitsInside(rel string, changed, now time.Time) string {
-	k, _ := kindOf(path.Base(rel))
+	k, _ := KindOf(path.Base(rel))
 	switch {
 	case k == nil:
 	case k.is == unfinished:
@@ -57,28 +57,10 @@ func waitsInside(rel string, changed, now time.Time) string {
 }
 
 // glance looks at an entry of outbox/.
-func (h *handles) glance(rel string) (info beneath.Info, there bool) {
-	info, err := h.lstat(outboxPart + "/" + rel)
+func (h *Handles) glance(rel string) (info beneath.Info, there bool) {
+	info, err := h.Lstat(OutboxPart + "/" + rel)
 	return info, err == nil
 }
 
-// isLeftOver reports whether an entry is left alone for its name, which is no trouble to any user.
-func isLeftOver(rel string) bool { return natureOf(path.Base(rel)) != ordinary }
-
-// addNote adds a note while there is room. One on a user's file takes the room of one on a leftover.
-func addNote(notes map[string]string, rel, why string) {
-	if _, known := notes[rel]; len(notes) >= maxNotes && !known {
-		if isLeftOver(rel) {
-			return
-		}
-		for other := range notes {
-			if isLeftOver(other) {
-				delete(notes, other)
-				break
-			}
-		}
-	}
-	if _, known := notes[rel]; len(notes) < maxNotes || known {
-		notes[rel] = why
-	}
-}
+// IsLeftOver reports whether an entry is left alone for its name, which is no trouble to any user.
+func IsLeftOver(rel string) bool { return NatureOf(path.Base(rel)) != Ordinary }

@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"errors"
@@ -20,14 +20,14 @@ func TestAMappedFileIsNotFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close() // the mapping alone can still write
-	var wait *later
-	if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &wait) || !wait.open {
+	var wait *Later
+	if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) || !wait.Open {
 		t.Errorf("mapped: %v", err)
 	}
 	if err := syscall.Munmap(mem); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := finishedAt(t, path, settling{}, inTime()); err != nil {
+	if _, _, err := finishedAt(t, path, Settling{}, inTime()); err != nil {
 		t.Errorf("unmapped: %v", err)
 	}
 }
@@ -48,12 +48,12 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 		if err := make(path); err != nil {
 			t.Fatal(err)
 		}
-		var no *never
-		if _, _, err := finishedAt(t, path, settling{}, inTime()); !errors.As(err, &no) || no.why == "" {
+		var no *Never
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why == "" {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, _, err := finishedAt(t, filepath.Join(dir, "absent"), settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := finishedAt(t, filepath.Join(dir, "absent"), Settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }

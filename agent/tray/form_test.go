@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"math/rand/v2"
@@ -34,11 +34,11 @@ func TestNamesThatProgramsGive(t *testing.T) {
 			}
 			name := examples[i]
 			i++
-			got, _ := kindOf(name)
+			got, _ := KindOf(name)
 			if got != &names[row] {
 				t.Errorf("%q does not fit %q of row %d: %+v", name, text, row, got)
 			}
-			if k.program == "" || k.source == "" || k.note() == "" || (k.is == locking) != (k.locks != nil) {
+			if k.program == "" || k.source == "" || k.Note() == "" || (k.is == locking) != (k.locks != nil) {
 				t.Errorf("row %d is incomplete: %+v", row, k)
 			}
 		}
@@ -46,8 +46,8 @@ func TestNamesThatProgramsGive(t *testing.T) {
 	if i != len(examples) {
 		t.Errorf("examples without a form: %q", examples[i:])
 	}
-	for name, want := range map[string]nature{".notes.swo": locking, ".notes.swx": locking, ".a.nfs00000001": ordinary, ".nfs12": ordinary} {
-		if got := natureOf(name); got != want {
+	for name, want := range map[string]Nature{".notes.swo": locking, ".notes.swx": locking, ".a.nfs00000001": Ordinary, ".nfs12": Ordinary} {
+		if got := NatureOf(name); got != want {
 			t.Errorf("%q: %d, want %d", name, got, want)
 		}
 	}
@@ -60,7 +60,7 @@ func TestNamesOfDataAreOrdinary(t *testing.T) {
 		".fuse_hidden", ".smb.conf", "report.docx", "sediments", "tmpfile", "a.swap", "x.partly", "sample#1", "#1", "C#", "lost", ".in",
 		"$", "~$", ".", "..", "_.csv", "data.csv.aB3dE9", "run.sb-12", "downloads", "x.bts1", ".profile", "._", "x.tmp.csv", "x~.csv",
 	} {
-		if k, _ := kindOf(name); k != nil {
+		if k, _ := KindOf(name); k != nil {
 			t.Errorf("%q is taken for %+v", name, k)
 		}
 	}
@@ -91,7 +91,7 @@ func TestAnyOrdinaryNameIsSent(t *testing.T) {
 		case lower == "thumbs.db", lower == "ehthumbs.db", lower == "desktop.ini", lower == "lost+found", isSafeSave(name):
 			t.Skip("a system's")
 		}
-		if k, _ := kindOf(name); k != nil {
+		if k, _ := KindOf(name); k != nil {
 			t.Fatalf("%q is taken for %+v", name, k)
 		}
 	})
@@ -107,7 +107,7 @@ func TestTemporaryNamesOfRsync(t *testing.T) {
 		for i := len(name) - 6; i < len(name); i++ {
 			name[i] = letters[random.IntN(len(letters))]
 		}
-		if natureOf(string(name)) != unfinished {
+		if NatureOf(string(name)) != unfinished {
 			missed++
 		}
 	}
@@ -164,7 +164,7 @@ func FuzzKindOf(f *testing.F) {
 	}
 	f.Add(".a.\xff~$\x00.swp")
 	f.Fuzz(func(t *testing.T, name string) {
-		var want *known
+		var want *Known
 		for row := range names {
 			for _, text := range names[row].forms {
 				one := form{row: row}
@@ -174,7 +174,7 @@ func FuzzKindOf(f *testing.F) {
 				}
 			}
 		}
-		got, stem := kindOf(name)
+		got, stem := KindOf(name)
 		if got != want {
 			t.Fatalf("%q: %+v, want %+v", name, got, want)
 		}
@@ -197,7 +197,7 @@ func BenchmarkKindOf(b *testing.B) {
 	list := []string{"data.csv", "FL-LAB_run 7_plate 0012.fastq.gz", "report.docx", "small-000123.bin", "image.tif", ".hidden.txt"}
 	b.ReportAllocs()
 	for i := range b.N {
-		if k, _ := kindOf(list[i%len(list)]); k != nil {
+		if k, _ := KindOf(list[i%len(list)]); k != nil {
 			b.Fatal(k)
 		}
 	}

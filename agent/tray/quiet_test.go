@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"errors"
@@ -12,14 +12,13 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 )
 
 // instrument is a program that writes one name of a tray, at times of its own clock.
 type instrument struct {
 	t       *testing.T
-	habits  habits
+	habits  Habits
 	settle  time.Duration
 	start   time.Time
 	file    int
@@ -37,15 +36,15 @@ func (i *instrument) at(second float64) (wait time.Duration, why string) {
 	i.t.Helper()
 	now := i.start.Add(time.Duration(second * float64(time.Second)))
 	info := beneath.Info{Size: i.size, ModTime: i.mod, Changed: i.changed}
-	settle := settling{file: i.settle, habits: &i.habits, rel: "run.csv"}
-	settle.look(ledger.Source{File: fmt.Sprint(i.file), Size: i.size}, info, now)
+	settle := Settling{File: i.settle, Habits: &i.habits, Rel: "run.csv"}
+	settle.look(Source{File: fmt.Sprint(i.file), Size: i.size}, info, now)
 	if open := i.settle - now.Sub(i.changed); open > 0 {
 		return open, "" // see finishedFile
 	}
 	err := settle.rest(info, now)
-	var l *later
+	var l *Later
 	if errors.As(err, &l) {
-		return l.after, l.why
+		return l.After, l.Why
 	}
 	if err != nil {
 		i.t.Fatal(err)
@@ -229,7 +228,7 @@ func TestWithoutASettleTimeNothingWaits(t *testing.T) {
 }
 
 func TestHabitsAreRememberedUpToABound(t *testing.T) {
-	var h habits
+	var h Habits
 	now := time.Now()
 	paused := &habit{file: "1", changed: now, pause: time.Minute}
 	h.names = map[string]*habit{"paused": paused}
@@ -240,7 +239,7 @@ func TestHabitsAreRememberedUpToABound(t *testing.T) {
 		t.Errorf("%d are remembered", len(h.names))
 	}
 	for i := range 2 * maxHabits {
-		h.look(fmt.Sprint("paused ", i), ledger.Source{File: "1"}, beneath.Info{Changed: now}, now)
+		h.look(fmt.Sprint("paused ", i), Source{File: "1"}, beneath.Info{Changed: now}, now)
 		h.names[fmt.Sprint("paused ", i)].pause = time.Minute
 	}
 	if len(h.names) > maxHabits {
@@ -258,9 +257,9 @@ func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 		}
 	}
 	path := put(t, t.TempDir(), "run.csv")
-	settle := settling{file: 2 * time.Second, claimed: time.Now().Add(-20 * time.Second)}
-	var l *later
-	if _, _, err := finishedAt(t, path, settle, inTime()); !errors.As(err, &l) || l.after < 15*time.Second {
+	settle := Settling{File: 2 * time.Second, Claimed: time.Now().Add(-20 * time.Second)}
+	var l *Later
+	if _, _, err := finishedAt(t, path, settle, inTime()); !errors.As(err, &l) || l.After < 15*time.Second {
 		t.Errorf("10 s after it was written: %v", err)
 	}
 	if _, _, err := finishedAt(t, path, settle, time.Now().Add(40*time.Second)); err != nil {
@@ -273,43 +272,43 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: only Linux tells")
 	}
-	s := newSealer(t)
-	s.tray.Settle = 2 * time.Second
-	w := newWatch(s.tray)
-	w.begin()
-	defer w.close()
-	w.add(s.tray.Outbox())
+	tray := newTray(t)
+	tray.Settle = 2 * time.Second
+	w := tray.NewWatch(time.Minute, func(string, string) {})
+	w.Begin()
+	defer w.Close()
+	w.Add(tray.outbox())
 	quiet := func(name string) time.Duration {
 		t.Helper()
-		put(t, s.tray.Outbox(), name+" and after")
-		for <-w.names != name+" and after" {
+		put(t, tray.outbox(), name+" and after")
+		for <-w.Names != name+" and after" {
 		}
-		settle := settling{file: 2 * time.Second, habits: &s.tray.habits, rel: name}
-		var l *later
-		if _, _, err := finishedAt(t, filepath.Join(s.tray.Outbox(), name), settle, time.Now().Add(3*time.Second)); errors.As(err, &l) {
-			return l.after + 3*time.Second
+		settle := Settling{File: 2 * time.Second, Habits: &tray.Habits, Rel: name}
+		var l *Later
+		if _, _, err := finishedAt(t, filepath.Join(tray.outbox(), name), settle, time.Now().Add(3*time.Second)); errors.As(err, &l) {
+			return l.After + 3*time.Second
 		} else if err != nil {
 			t.Fatal(err)
 		}
 		return 2 * time.Second
 	}
-	put(t, s.tray.Outbox(), "written")
+	put(t, tray.outbox(), "written")
 	if got := quiet("written").Round(100 * time.Millisecond); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
-	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(s.tray.Outbox(), "moved")); err != nil {
+	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(tray.outbox(), "moved")); err != nil {
 		t.Fatal(err)
 	}
 	if got := quiet("moved"); got != 2*time.Second {
 		t.Errorf("moved here: %s", got)
 	}
-	if err := os.Rename(put(t, s.tray.Outbox(), "x.part"), filepath.Join(s.tray.Outbox(), "x")); err != nil {
+	if err := os.Rename(put(t, tray.outbox(), "x.part"), filepath.Join(tray.outbox(), "x")); err != nil {
 		t.Fatal(err)
 	}
 	if got := quiet("x"); got != 2*time.Second {
 		t.Errorf("renamed here: %s", got)
 	}
-	if h := s.tray.habits.names["x.part"]; h != nil {
+	if h := tray.Habits.names["x.part"]; h != nil {
 		t.Error("an unfinished file is remembered")
 	}
 }

@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"runtime"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
@@ -29,34 +28,34 @@ const (
 	maxHabits  = 8192
 )
 
-// settling is how long things must stay unchanged to count as finished.
-type settling struct {
-	file, folder time.Duration
+// Settling is how long things must stay unchanged to count as finished.
+type Settling struct {
+	File, Folder time.Duration
 
-	habits  *habits   // of the tray; nil: nothing is known of the program
-	rel     string    // the file's path in outbox/
-	claimed time.Time // when a file in sending/ was taken that has changed since; zero: it has not
+	Habits  *Habits   // of the tray; nil: nothing is known of the program
+	Rel     string    // the file's path in outbox/
+	Claimed time.Time // when a file in sending/ was taken that has changed since; zero: it has not
 }
 
 // look notes the state of a file.
-func (s settling) look(source ledger.Source, info beneath.Info, now time.Time) {
-	if s.habits != nil && s.file > 0 {
-		s.habits.look(s.rel, source, info, now)
+func (s Settling) look(source Source, info beneath.Info, now time.Time) {
+	if s.Habits != nil && s.File > 0 {
+		s.Habits.look(s.Rel, source, info, now)
 	}
 }
 
 // rest returns a *later for a file that is closed and settled while its program may still go on.
-func (s settling) rest(info beneath.Info, now time.Time) error {
-	quiet, why := s.file, ""
+func (s Settling) rest(info beneath.Info, now time.Time) error {
+	quiet, why := s.File, ""
 	switch {
-	case s.file == 0: // the admin wants no waiting
-	case s.habits != nil:
-		quiet, why = s.habits.rest(s.rel, info, s.file, now)
-	case !s.claimed.IsZero():
-		quiet = resumedQuiet(info.Changed.Sub(s.claimed), s.file)
+	case s.File == 0: // the admin wants no waiting
+	case s.Habits != nil:
+		quiet, why = s.Habits.rest(s.Rel, info, s.File, now)
+	case !s.Claimed.IsZero():
+		quiet = resumedQuiet(info.Changed.Sub(s.Claimed), s.File)
 	}
 	if wait := quiet - sinceChange(info, now); wait > 0 {
-		return &later{after: wait, why: why}
+		return &Later{After: wait, Why: why}
 	}
 	return nil
 }
@@ -79,8 +78,8 @@ func resumedQuiet(pause, settle time.Duration) time.Duration {
 	return max(writtenQuiet(settle), pausedQuiet(pause))
 }
 
-// habits remembers by name how the files of a tray are written. A restart forgets it.
-type habits struct {
+// Habits remembers by name how the files of a tray are written. A restart forgets it.
+type Habits struct {
 	mu    sync.Mutex        // guards names
 	names map[string]*habit // by their path in outbox/
 }
@@ -118,22 +117,22 @@ func (h *habit) isWrittenHere(info beneath.Info) bool {
 	return runtime.GOOS != "linux" || !h.came || h.written || info.Size == 0
 }
 
-// hear notes a notification about an entry of outbox/.
-func (t *tray) hear(rel string, op fsnotify.Op) {
-	if dir, name := split(rel); natureOf(name) != ordinary {
-		t.locks.note(dir, name)
+// Hear notes a notification about an entry of outbox/.
+func (t *Tray) Hear(rel string, op fsnotify.Op) {
+	if dir, name := split(rel); NatureOf(name) != Ordinary {
+		t.openFiles.note(dir, name)
 	} else if t.Settle > 0 {
-		t.habits.hear(rel, op, time.Now())
+		t.Habits.hear(rel, op, time.Now())
 	}
 }
 
-// lost notes that notifications were lost.
-func (t *tray) lost() {
-	t.locks.lost()
-	t.habits.lost()
+// Lost notes that notifications were lost.
+func (t *Tray) Lost() {
+	t.openFiles.lost()
+	t.Habits.lost()
 }
 
-func (h *habits) hear(rel string, op fsnotify.Op, now time.Time) {
+func (h *Habits) hear(rel string, op fsnotify.Op, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -147,7 +146,7 @@ func (h *habits) hear(rel string, op fsnotify.Op, now time.Time) {
 	}
 }
 
-func (h *habits) lost() {
+func (h *Habits) lost() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, one := range h.names {
@@ -156,7 +155,7 @@ func (h *habits) lost() {
 }
 
 // look compares a file with its state at the last look.
-func (h *habits) look(rel string, source ledger.Source, info beneath.Info, now time.Time) {
+func (h *Habits) look(rel string, source Source, info beneath.Info, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(rel, now)
@@ -187,7 +186,7 @@ func (h *habit) replaced(gap time.Duration, info beneath.Info) {
 
 // rest returns the quiet time of a file that is closed and settled. It returns a note for users as
 // well while a file waits for its program's habits.
-func (h *habits) rest(rel string, info beneath.Info, settle time.Duration, now time.Time) (time.Duration, string) {
+func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration, now time.Time) (time.Duration, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(rel, now)
@@ -211,7 +210,7 @@ func (h *habits) rest(rel string, info beneath.Info, settle time.Duration, now t
 }
 
 // of returns the habit of a name.
-func (h *habits) of(rel string, now time.Time) *habit {
+func (h *Habits) of(rel string, now time.Time) *habit {
 	one := h.names[rel]
 	switch {
 	case one == nil:
@@ -228,7 +227,7 @@ func (h *habits) of(rel string, now time.Time) *habit {
 }
 
 // makeRoom drops some habits if there are too many: those that say least, or else any.
-func (h *habits) makeRoom(now time.Time) {
+func (h *Habits) makeRoom(now time.Time) {
 	if len(h.names) < maxHabits {
 		return
 	}

@@ -1,20 +1,20 @@
-package outbox
+package tray
 
-// nature is the kind of an entry of outbox/, as its name tells it.
-type nature int
+// Nature is the kind of an entry of outbox/, as its name tells it.
+type Nature int
 
 const (
-	ordinary   nature = iota // a user's own: it is sent
+	Ordinary   Nature = iota // a user's own: it is sent
 	unfinished               // a program renames or deletes it when it is complete
 	locking                  // a program keeps it beside a file that it has open
 	backup                   // an editor's copy: never sent alone, but with its folder
 	sidecar                  // attributes of a file, for one system: as a backup, and never reported
-	litter                   // a system's own: never sent, not even with its folder, and never reported
+	Litter                   // a system's own: never sent, not even with its folder, and never reported
 )
 
-// known is a kind of names that a program gives to entries of its own.
-type known struct {
-	is      nature
+// Known is a kind of names that a program gives to entries of its own.
+type Known struct {
+	is      Nature
 	program string   // for users
 	source  string   // of the forms: source code, a manual or a list that others keep
 	forms   []string // * stands for one character or more; upper and lower case are the same
@@ -33,21 +33,21 @@ type locked struct {
 //
 // Some forms are left out because data has them, too: name.XXXXXX of Qt and KDE, sedXXXXXX, tmp.XXXXXX
 // of mktemp, Excel's eight hexadecimal digits, *.temp, *.ldb, *.lck, and SQLite's journals.
-var names = []known{
-	{litter, "macOS", "gitignore Global/macOS", []string{
+var names = []Known{
+	{Litter, "macOS", "gitignore Global/macOS", []string{
 		".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems", ".Trashes",
 		".AppleDouble", ".AppleDB", ".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r",
 	}, nil, nil},
-	{litter, "Windows", "gitignore Global/Windows", []string{
+	{Litter, "Windows", "gitignore Global/Windows", []string{
 		"Thumbs.db", "ehthumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information",
 	}, nil, nil},
-	{litter, "Linux", "e2fsprogs/misc/mklost+found.c", []string{"lost+found"}, nil, nil},
-	{litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash"}, nil, nil},
-	{litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash-*"}, isNumber, nil},
-	{litter, "KDE", "gitignore Global/Linux", []string{".directory"}, nil, nil},
-	{litter, "Synology", "kb.synology.com", []string{"@eaDir", "#recycle", "#snapshot"}, nil, nil},
-	{litter, "QNAP", "docs.qnap.com", []string{"@Recycle", "@Recently-Snapshot", ".@__thumb"}, nil, nil},
-	{litter, "NetApp", "docs.netapp.com", []string{".snapshot", "~snapshot"}, nil, nil},
+	{Litter, "Linux", "e2fsprogs/misc/mklost+found.c", []string{"lost+found"}, nil, nil},
+	{Litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash"}, nil, nil},
+	{Litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash-*"}, isNumber, nil},
+	{Litter, "KDE", "gitignore Global/Linux", []string{".directory"}, nil, nil},
+	{Litter, "Synology", "kb.synology.com", []string{"@eaDir", "#recycle", "#snapshot"}, nil, nil},
+	{Litter, "QNAP", "docs.qnap.com", []string{"@Recycle", "@Recently-Snapshot", ".@__thumb"}, nil, nil},
+	{Litter, "NetApp", "docs.netapp.com", []string{".snapshot", "~snapshot"}, nil, nil},
 	{sidecar, "macOS", "gitignore Global/macOS", []string{"._*"}, nil, nil},
 
 	{locking, "Microsoft Office", "support.microsoft.com/kb/211632", []string{"~$*"}, nil, officeLock},

@@ -1,10 +1,9 @@
-package outbox
+package tray
 
 import (
 	"io/fs"
 	"time"
 
-	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 	"sealpost/internal/words"
 )
@@ -13,36 +12,36 @@ import (
 // something else under the name of a message that is under way. What they could not have dropped is not sent.
 
 // notState makes sure that a folder is not the agent's own, with its keys.
-func (o *Outbox) notState(d *beneath.Dir) error {
+func (t *Tray) notState(d *beneath.Dir) error {
 	info, err := d.Info()
-	if err == nil && info.ID == o.state {
-		return errState
+	if err == nil && info.ID == t.StateID {
+		return ErrState
 	}
 	return err
 }
 
 // mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when nothing is against it. A file of
 // this account with a second name may be one of its keys, or come from a folder that only this account can read.
-func (h *handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
+func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() {
 		return nil
 	}
 	folder, err := d.Info()
 	if err == nil && !folder.IsShared() {
 		var secret bool
-		if secret, err = h.t.o.holds(info.ID); err == nil && !secret {
+		if secret, err = h.t.holds(info.ID); err == nil && !secret {
 			return nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return &never{words.SecondName}
+	return &Never{words.SecondName}
 }
 
 // holds reports whether a file lies in the state folder.
-func (o *Outbox) holds(file beneath.ID) (found bool, err error) {
-	state, err := beneath.Open(o.cfg.State)
+func (t *Tray) holds(file beneath.ID) (found bool, err error) {
+	state, err := beneath.Open(t.State)
 	if err != nil {
 		return false, err
 	}
@@ -76,10 +75,10 @@ func holds(d *beneath.Dir, file beneath.ID) (found bool, err error) {
 	return found, err
 }
 
-// adoptable identifies what lies at a path in sending/ without a claim that fits it, if an account that can read it has put it
+// Adoptable identifies what lies at a path in sending/ without a claim that fits it, if an account that can read it has put it
 // there: where several can, a file of this account may be anything that it could be led to.
-func (h *handles) adoptable(rel string) (source ledger.Source, folder bool, err error) {
-	d, name, err := h.at(rel)
+func (h *Handles) Adoptable(rel string) (source Source, folder bool, err error) {
+	d, name, err := h.At(rel)
 	if err != nil {
 		return source, false, err
 	}
@@ -91,17 +90,17 @@ func (h *handles) adoptable(rel string) (source ledger.Source, folder bool, err 
 		err = h.mayAdopt(d, info)
 	}
 	if err != nil || !info.IsDir() {
-		return sourceOf(info), info.IsDir(), err
+		return SourceOf(info), info.IsDir(), err
 	}
-	var sum treeSum
-	err = walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
-		sum.add(rel, info)
+	var sum Sum
+	err = Walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
+		sum.Add(rel, info)
 		return h.mayAdopt(d, info)
 	})
-	return sum.source, true, err
+	return sum.Source, true, err
 }
 
-func (h *handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
+func (h *Handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	folder, err := d.Info()
 	switch {
 	case err != nil:
@@ -109,20 +108,20 @@ func (h *handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	case !folder.IsShared():
 		return h.mayDrop(d, info)
 	case info.IsOurs() || info.IsRegular() && info.Mode&0o400 == 0:
-		return &never{words.NotDropped}
+		return &Never{words.NotDropped}
 	}
 	return nil
 }
 
-// changed identifies what lies in sending/ in the place of what was claimed, once it is finished.
-func (h *handles) changed(m ledger.Outgoing, settle settling) (ledger.Source, error) {
-	source, _, err := h.finished(sourceAt(m), settle, time.Now())
+// Changed identifies what lies in sending/ in the place of what was claimed, once it is finished.
+func (h *Handles) Changed(rel string, settle Settling) (Source, error) {
+	source, _, err := h.Finished(rel, settle, time.Now())
 	if err != nil {
 		return source, err
 	}
-	found, _, err := h.adoptable(sourceAt(m))
-	if err == nil && !same(found, source) {
-		err = errChanged
+	found, _, err := h.Adoptable(rel)
+	if err == nil && !Same(found, source) {
+		err = ErrChanged
 	}
 	return found, err
 }

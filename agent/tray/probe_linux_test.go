@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ func TestAWriterThatDoesNotWaitIsToldNothingWorse(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _, _ = finishedAt(t, path, settling{}, inTime())
+				_, _, _ = finishedAt(t, path, Settling{}, inTime())
 			}
 		}
 	}()

@@ -1,4 +1,4 @@
-package outbox
+package tray
 
 import (
 	"io/fs"
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	lockAgain = 2 * time.Second // between looks at a file that waits for a lock
+	LockAgain = 2 * time.Second // LockAgain is the time between looks at a file that waits for a lock
 	maxLocks  = 1024            // names that may wait in a tray
 )
 
@@ -39,11 +39,11 @@ type waiting struct {
 
 // note remembers a name in outbox/, or in a folder in it, if it is that of a lock file.
 func (l *locks) note(dir, name string) {
-	k, stem := kindOf(name)
+	k, stem := KindOf(name)
 	if k == nil || k.is != locking {
 		return
 	}
-	of, lock := k.locks(stem), under(dir, name)
+	of, lock := k.locks(stem), Under(dir, name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, file := range of.names {
@@ -121,37 +121,37 @@ func (l *locks) end(losses int, told bool) {
 	}
 }
 
-// readAhead looks for lock files in outbox/, or in a folder in it, if some may be unknown.
-func (h *handles) readAhead(rel string, dir *beneath.Dir) {
-	if !h.t.locks.ahead {
+// ReadAhead looks for lock files in outbox/, or in a folder in it, if some may be unknown.
+func (h *Handles) ReadAhead(rel string, dir *beneath.Dir) {
+	if !h.t.openFiles.ahead {
 		return
 	}
 	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says so
-		h.t.noteLocks(rel, entries)
+		h.t.NoteLocks(rel, entries)
 		return nil
 	})
 }
 
-// noteLocks notes the lock files in a page of a folder before any entry of it is examined.
-func (t *tray) noteLocks(rel string, entries []fs.DirEntry) {
+// NoteLocks notes the lock files in a page of a folder before any entry of it is examined.
+func (t *Tray) NoteLocks(rel string, entries []fs.DirEntry) {
 	for _, e := range entries {
-		t.locks.note(rel, e.Name())
+		t.openFiles.note(rel, e.Name())
 	}
 }
 
-// openElsewhere returns the note on a file that waits for a lock file; empty: it does not.
-func (h *handles) openElsewhere(rel string, now time.Time) string {
-	for _, lock := range h.t.locks.candidates(rel) {
+// OpenElsewhere returns the note on a file that waits for a lock file; empty: it does not.
+func (h *Handles) OpenElsewhere(rel string, now time.Time) string {
+	for _, lock := range h.t.openFiles.candidates(rel) {
 		info, there := h.glance(lock)
 		if !there {
-			h.t.locks.forget(lock)
+			h.t.openFiles.forget(lock)
 			continue
 		}
 		file, there := h.glance(rel)
 		until := latest(info.Changed, file.Changed).Add(lockForgotten)
 		if there && now.Before(until) {
 			name := path.Base(lock)
-			k, _ := kindOf(name)
+			k, _ := KindOf(name)
 			return words.OpenElsewhere(name, k.program, until)
 		}
 	}
@@ -164,3 +164,10 @@ func latest(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+// BeginSweep is called before a sweep.
+func (t *Tray) BeginSweep() (losses int) { return t.openFiles.begin() }
+
+// EndSweep is called after a sweep with the result of BeginSweep, and whether the system tells of new
+// names.
+func (t *Tray) EndSweep(losses int, told bool) { t.openFiles.end(losses, told) }

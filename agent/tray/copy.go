@@ -1,0 +1,126 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/id"
+)
+
+// CopyName returns the name of a copy until it is whole. The finder leaves it alone.
+func CopyName() string { return copyPrefix + string(id.Random128[id.UID]()) + copySuffix }
+
+const (
+	copyPrefix = "~$"
+	copySuffix = ".tmp"
+)
+
+// isCopyName reports whether CopyName gives this name.
+func isCopyName(name string) bool {
+	random, begins := strings.CutPrefix(name, copyPrefix)
+	random, ends := strings.CutSuffix(random, copySuffix)
+	_, err := id.Parse128[id.UID](random)
+	return begins && ends && err == nil
+}
+
+// DropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made yet.
+func (h *Handles) DropCopies() {
+	dir, err := h.Dir(OutboxPart)
+	if err != nil {
+		return
+	}
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
+		for _, e := range entries {
+			if e.IsDir() && IsAddress(e.Name()) {
+				h.dropCopiesIn(OutboxPart + "/" + e.Name())
+			}
+		}
+		return nil
+	})
+}
+
+func (h *Handles) dropCopiesIn(folder string) {
+	dir, err := h.Dir(folder)
+	if err != nil {
+		return
+	}
+	var left []string
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
+		for _, e := range entries {
+			if info, err := dir.Lstat(e.Name()); isCopyName(e.Name()) && err == nil && info.IsOurs() {
+				left = append(left, e.Name())
+			}
+		}
+		return nil
+	})
+	for _, name := range left {
+		if err := dir.RemoveAll(name); err != nil {
+			h.t.Log.Warn("an unfinished copy stays", "folder", folder, "error", err)
+		}
+	}
+	h.Forget(folder)
+}
+
+// Copy copies a file, or a folder with all that is in it. Times and executable bits stay.
+func Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+	info, err := from.Lstat(name)
+	if err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return copyFolder(ctx, from, info, to, newName)
+	}
+	return copyFile(from, name, to, newName)
+}
+
+func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
+	src, err := from.Dir(info.Name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if err := to.Mkdir(newName, 0o777); err != nil {
+		return err
+	}
+	dst, err := to.Dir(newName)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	err = src.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if err := Copy(ctx, src, e.Name(), dst, e.Name()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
+}
+
+func copyFile(from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+	src, info, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := to.Create(newName, info.Mode.Perm())
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return err
+	}
+	return to.Chtimes(newName, info.ModTime)
+}

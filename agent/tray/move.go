@@ -1,0 +1,59 @@
+package tray
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"sealpost/internal/words"
+)
+
+// MoveFolder renames a folder, and nothing that another account puts in its place: what was swapped in the instant between the
+// look and the rename is moved back.
+func (h *Handles) MoveFolder(from, to string) error {
+	if err := h.isReplaced(from); err != nil {
+		return err
+	}
+	if err := h.Rename(from, to); err != nil {
+		return err
+	}
+	if err := h.isReplaced(to); err != nil {
+		return errors.Join(err, h.Rename(to, from))
+	}
+	return nil
+}
+
+// isReplaced returns an error if another account has put something else in the place of a folder.
+func (h *Handles) isReplaced(folder string) error {
+	if info, err := h.Lstat(folder); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s: %w", folder, errReplaced)
+	}
+	return nil
+}
+
+var errReplaced = errors.New(words.ReplacedMeanwhile)
+
+// MoveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
+func (h *Handles) MoveInto(file, folder string) error {
+	made := h.Mkdir(folder)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
+	}
+	err := h.Rename(file, folder+"/"+path.Base(file))
+	if err != nil && made == nil {
+		h.Remove(folder) //nolint:errcheck // an empty folder stays
+	}
+	return err
+}
+
+// OneFile reports whether two names are those of one file: where nothing can be renamed in one step, it has both until the rename is
+// ended.
+func (h *Handles) OneFile(a, b string) bool {
+	one, err := h.Lstat(a)
+	if err != nil {
+		return false
+	}
+	other, err := h.Lstat(b)
+	return err == nil && one.ID == other.ID
+}

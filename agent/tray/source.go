@@ -1,0 +1,156 @@
+package tray
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+// minimumSettle is the settle time where the system cannot tell whether a file is still open for writing.
+const minimumSettle = 2 * time.Second
+
+// Why an entry of outbox/ is not taken. A *never stays so until a person acts; a *later is asked again.
+type (
+	Never struct{ Why string }
+	Later struct {
+		After time.Duration
+		Open  bool   // it is certain that a program is writing
+		Why   string // for users, when there is more to say than that it is not finished
+	}
+)
+
+func (n *Never) Error() string { return n.Why }
+func (l *Later) Error() string { return "still being written" }
+
+// Source is what identifies a file or folder: if any of it differs, it is not the one that was found.
+type Source struct {
+	Size       int64  // bytes; of all files in a folder
+	Entries    int64  // 1 for a file; of a folder: all that is in it, and itself
+	ModTime    int64  // nanoseconds; the newest in a folder
+	File       string // device and inode, or volume and file id
+	Executable bool   // of a file
+}
+
+// SourceOf returns how a claim remembers what was found.
+func SourceOf(info beneath.Info) Source {
+	return Source{Size: info.Size, Entries: 1, ModTime: info.ModTime.UnixNano(), File: info.ID.String(),
+		Executable: info.IsRegular() && info.Mode&0o111 != 0}
+}
+
+// Finished returns what lies at a path of the tray if it is complete: it has not changed for the settle time, and no program has
+// it open for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a
+// whole, or when a file of its name and .done lies beside it.
+func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
+	d, name, err := h.At(rel)
+	if err != nil {
+		return source, false, err
+	}
+	info, err := d.Lstat(name)
+	if err != nil {
+		return source, false, err
+	}
+	if err := suitable(info); err != nil {
+		return source, info.IsDir(), err
+	}
+	if info.IsDir() {
+		if d.Exists(name + DoneSuffix) {
+			settle.Folder = 0
+		}
+		source, err := h.finishedTree(d, name, settle.Folder, now)
+		return source, true, err
+	}
+	source = SourceOf(info)
+	settle.look(source, info, now)
+	if err := h.finishedFile(d, info, settle.File, now); err != nil {
+		return source, false, err
+	}
+	return source, false, settle.rest(info, now)
+}
+
+func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration, now time.Time) error {
+	if wait := settle - sinceChange(info, now); wait > 0 {
+		return &Later{After: wait}
+	}
+	open, certain, err := d.HasWriter(info.Name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &Never{words.MayNotRead}
+	case err != nil:
+		return err
+	case open:
+		return &Later{Open: true}
+	case !certain:
+		if wait := minimumSettle - sinceChange(info, now); wait > 0 {
+			return &Later{After: wait}
+		}
+	}
+	return h.mayDrop(d, info)
+}
+
+// sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
+// long ago: the file would wait for years otherwise.
+func sinceChange(info beneath.Info, now time.Time) time.Duration {
+	d := now.Sub(info.Changed)
+	if d < -time.Minute {
+		return time.Hour
+	}
+	return d
+}
+
+func suitable(info beneath.Info) error {
+	switch mode := info.Mode; {
+	case mode.IsRegular():
+	case mode.IsDir():
+	case mode&fs.ModeSymlink != 0:
+		return &Never{words.IsLink}
+	default:
+		return &Never{words.IsNoFile}
+	}
+	if !utf8.ValidString(info.Name) {
+		return &Never{words.NameNotUTF8}
+	}
+	return nil
+}
+
+// Observe identifies what lies at a path of the tray: a file, or a folder with all that is in it.
+func (h *Handles) Observe(rel string) (Source, error) {
+	d, name, err := h.At(rel)
+	if err != nil {
+		return Source{}, err
+	}
+	info, err := d.Lstat(name)
+	if err != nil {
+		return Source{}, err
+	}
+	if !info.IsDir() {
+		return SourceOf(info), nil
+	}
+	sum, err := summarize(d, name)
+	return sum.Source, err
+}
+
+// Same says that two observations are of one unchanged source.
+func Same(a, b Source) bool {
+	return a.Size == b.Size && a.Entries == b.Entries && a.ModTime == b.ModTime && a.File == b.File
+}
+
+// OpenSource opens a claimed file for sealing, if it is the one that was claimed.
+func OpenSource(d *beneath.Dir, name string, want Source) (*os.File, error) {
+	f, info, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if !Same(SourceOf(info), want) {
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), ErrChanged), f.Close())
+	}
+	return f, nil
+}
+
+// ErrChanged says that a file is not the one that was found.
+var ErrChanged = errors.New(words.ChangedSince)

@@ -1,0 +1,68 @@
+// Package tray reaches the files of a tray: through folders that are held open, never by their paths.
+//
+// It tells which entries are finished and which are left alone for their names, what identifies a file or a folder, whether an
+// account could have dropped it, and what the system tells of changes. It promises that no link in a tray is followed, that a
+// file is not taken while a program writes it, and constant memory. It must not know of messages, of the ledger or of the
+// network.
+package tray
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/durable"
+)
+
+// The parts of a tray, by their paths in it.
+const (
+	OutboxPart    = "outbox"
+	SendingPart   = "sending"
+	DeliveredPart = "delivered"
+	FailedPart    = "failed"
+)
+
+// Parts are all parts of a tray.
+var Parts = []string{OutboxPart, SendingPart, DeliveredPart, FailedPart}
+
+// readGroup is how many entries of a folder are read at once.
+const readGroup = 256
+
+// Tray is the files of one tray. Its fields never change while it is used.
+type Tray struct {
+	Dir       string        // its clean path
+	Settle    time.Duration // how long a file must stay unchanged; 0: nothing is learned of its program
+	State     string        // the agent's folder, which nothing is sent from
+	StateID   beneath.ID
+	Log       *slog.Logger
+	Habits    Habits // of the programs that write here
+	openFiles locks  // of the programs that have something open here
+}
+
+// Under is the path in outbox/ of what was dropped into a folder of it, which has slashes and is mostly empty.
+func Under(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// IsAddress reports whether a folder under outbox/ is an address rather than something to be sent.
+func IsAddress(rel string) bool {
+	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && NatureOf(rel) == Ordinary
+}
+
+// Plain is an error without the path in it, for users who see the file's name anyway.
+func Plain(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// outbox is the path of the folder that holds what is not yet taken.
+func (t *Tray) outbox() string { return durable.Join(t.Dir, OutboxPart) }

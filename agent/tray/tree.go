@@ -1,0 +1,138 @@
+package tray
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+	"unicode/utf8"
+
+	"sealpost/internal/beneath"
+	"sealpost/internal/words"
+)
+
+// MaxPath is the length in bytes of the longest path in a folder.
+const MaxPath = 4096
+
+// DoneSuffix ends the name of an empty file that says that the folder beside it is finished.
+const DoneSuffix = ".done"
+
+// Walk visits everything in a folder, in no order, each folder before its entries; litter is passed over. rel is the path below
+// the folder, "" for itself, and d the folder in which it lies. What cannot be sent is a *never that tells which entry it is.
+func Walk(d *beneath.Dir, name string, visit visitor) error {
+	info, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	return walkDir(d, info, "", visit)
+}
+
+type visitor func(d *beneath.Dir, rel string, info beneath.Info) error
+
+func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) error {
+	if err := visit(above, rel, info); err != nil {
+		return err
+	}
+	if len(rel) > MaxPath { // also the depth of what is visited is bounded so
+		return &Never{words.CannotBeSent(rel[:80]+"…", words.PathTooLong)}
+	}
+	d, err := above.DirSameMount(info.Name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	err = d.Each(func(entries []fs.DirEntry) error {
+		for _, e := range entries {
+			if err := walkEntry(d, e.Name(), Under(rel, e.Name()), visit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrPermission) {
+		return &Never{words.MayNotReadFolder(rel)}
+	}
+	return err
+}
+
+func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
+	if NatureOf(name) == Litter {
+		return nil
+	}
+	if !utf8.ValidString(name) {
+		return &Never{words.NameInsideNotUTF8(rel)}
+	}
+	info, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	var no *Never
+	if err := suitable(info); errors.As(err, &no) {
+		return &Never{words.CannotBeSent(rel, no.Why)}
+	}
+	if info.IsDir() {
+		return walkDir(d, info, rel, visit)
+	}
+	return visit(d, rel, info)
+}
+
+// Sum is what a folder comes to.
+type Sum struct {
+	Source  Source
+	Changed time.Time // when anything in it last changed
+}
+
+func summarize(d *beneath.Dir, name string) (sum Sum, err error) {
+	err = Walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
+		sum.Add(rel, info)
+		return nil
+	})
+	return sum, err
+}
+
+// Add adds an entry that Walk has visited.
+func (t *Sum) Add(rel string, info beneath.Info) {
+	source := SourceOf(info)
+	if rel == "" {
+		t.Source.File = source.File
+	}
+	if !info.IsDir() {
+		t.Source.Size += source.Size
+	}
+	t.Source.Entries++
+	t.Source.ModTime = max(t.Source.ModTime, source.ModTime)
+	if info.Changed.After(t.Changed) {
+		t.Changed = info.Changed
+	}
+}
+
+// finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it is being written.
+func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration, now time.Time) (Source, error) {
+	sum, err := summarize(d, name)
+	if err != nil {
+		return sum.Source, err
+	}
+	if age := now.Sub(sum.Changed); age < settle && age > -time.Minute {
+		return sum.Source, &Later{After: settle - age}
+	}
+	err = Walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
+		if info.ID == h.t.StateID {
+			return &Never{words.StateInTray}
+		}
+		if why := waitsInside(rel, sum.Changed, now); why != "" {
+			return &Later{After: time.Second, Why: why}
+		}
+		if info.IsDir() {
+			return nil
+		}
+		var no *Never
+		err := h.finishedFile(d, info, 0, now)
+		switch {
+		case !errors.As(err, &no):
+			return err
+		case no.Why == words.MayNotRead:
+			return &Never{words.MayNotReadFile(rel)}
+		}
+		return &Never{words.CannotBeSent(rel, no.Why)}
+	})
+	return sum.Source, err
+}

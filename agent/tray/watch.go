@@ -1,0 +1,139 @@
+package tray
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"sealpost/internal/durable"
+	"sealpost/internal/words"
+)
+
+// Watch turns the system's notifications into names to look at. They may be missing, get lost or stop coming: without them
+// the sweep alone finds everything, and people are told that it takes longer.
+type Watch struct {
+	Names chan string   // entries of outbox/ to look at, by their paths in it
+	Soon  chan struct{} // something has to be looked for everywhere
+
+	t       *Tray
+	sweep   time.Duration           // how often everything is looked through
+	astray  func(part, name string) // told of new entries beside outbox/
+	w       *fsnotify.Watcher       // nil: the system gives none for now
+	done    chan struct{}           // closed when nothing is forwarded any more
+	trouble error                   // why something is not watched, as the present sweep found it
+}
+
+// NewWatch makes a watch that has nothing to watch yet. astray is told of new entries of the folders beside outbox/.
+func (t *Tray) NewWatch(sweep time.Duration, astray func(part, name string)) *Watch {
+	return &Watch{t: t, sweep: sweep, astray: astray, Names: make(chan string, 2*readGroup), Soon: make(chan struct{}, 1)}
+}
+
+// Begin is called before a sweep, and End after it. Each sweep tries again what could not be had: others may have given it
+// back.
+func (w *Watch) Begin() {
+	w.trouble = nil
+	if w.w != nil {
+		return
+	}
+	var err error
+	if w.w, err = fsnotify.NewWatcher(); err != nil {
+		w.w, w.trouble = nil, err
+		return
+	}
+	w.done = make(chan struct{})
+	go w.forward(w.w)
+}
+
+// End says in words for people why something is not watched; "": all is.
+func (w *Watch) End() string {
+	if w.trouble == nil {
+		return ""
+	}
+	every := words.Duration(w.sweep)
+	switch linux := runtime.GOOS == "linux"; {
+	case linux && errors.Is(w.trouble, syscall.EMFILE):
+		return words.NoInstances(every)
+	case linux && errors.Is(w.trouble, syscall.ENOSPC):
+		return words.NoWatches(every)
+	}
+	return words.NotWatched(Plain(w.trouble), every)
+}
+
+// Add watches a folder, and says whether it was there. A watch is lost when the folder is renamed, made again, or something is
+// mounted there, so that each sweep adds it anew, which is harmless.
+func (w *Watch) Add(dir string) (there bool) {
+	if w.w == nil {
+		return true
+	}
+	err := w.w.Add(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err != nil {
+		w.trouble = err
+	}
+	return true
+}
+
+func (w *Watch) forward(from *fsnotify.Watcher) {
+	defer close(w.done)
+	for {
+		select {
+		case e, ok := <-from.Events:
+			if !ok {
+				return
+			}
+			w.tell(e)
+		case err, ok := <-from.Errors:
+			if !ok {
+				return
+			}
+			w.t.Lost()
+			w.t.Log.Info("notifications were lost, so everything is looked through", "reason", err)
+			w.SweepSoon()
+		}
+	}
+}
+
+func (w *Watch) tell(e fsnotify.Event) {
+	outbox := w.t.outbox()
+	rel, below := strings.CutPrefix(e.Name, durable.Join(outbox, ""))
+	rel = filepath.ToSlash(rel)
+	switch part, name := filepath.Split(e.Name); {
+	case !below && filepath.Dir(filepath.Clean(part)) == w.t.Dir && e.Op.Has(fsnotify.Create):
+		w.astray(filepath.Base(part), name)
+	case e.Name == outbox:
+		w.t.Lost()
+		w.SweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent
+	case !below, e.Op == fsnotify.Remove:
+	default:
+		w.t.Hear(rel, e.Op)
+		select {
+		case w.Names <- rel:
+		default:
+			w.SweepSoon() // the finder is busy: better to look through everything than to queue without bound
+		}
+	}
+}
+
+// SweepSoon has everything looked through.
+func (w *Watch) SweepSoon() {
+	select {
+	case w.Soon <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	if w.w != nil {
+		w.w.Close() //nolint:errcheck // it only stops
+		<-w.done
+	}
+}
