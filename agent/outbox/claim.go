@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -104,7 +105,7 @@ func (c *claiming) has(rel string) bool {
 	return c.names[rel]
 }
 
-// claimRows writes the rows of a group's messages, in one commit. Before anybody can read them there they are held.
+// claimRows writes the rows of a group's messages, in one commit. They are in hand before they can be read.
 func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -113,13 +114,13 @@ func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, 
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
 	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Together: arrange(messages), Identify: t.o.identify}
-	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Claim(messages, how)
-		t.o.desk.tell(func() { t.o.desk.hold(messages, byClaim) })
-		return err
-	})
-	if err != nil {
-		t.o.desk.release(messages...)
+	files, d := slices.Clone(messages), t.o.desk
+	d.tell(func() { d.beginClaim(files) })
+	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Claim(messages, how) })
+	if err == nil {
+		d.tell(func() { d.endClaim(files, messages) })
+	} else {
+		d.tell(func() { d.endClaim(files, nil) })
 		err = fmt.Errorf("claim %d files from %s on: %w", len(group), group[0].name, err)
 	}
 	return messages, err

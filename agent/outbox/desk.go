@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
@@ -31,6 +32,7 @@ type desk struct {
 	lanes     []*lane // of small messages, and of large ones and folders
 	routes    *routes
 	inHand    map[id.UID]holder
+	claims    map[string]int                  // files whose claims are being written, by nameOf
 	waiters   map[id.UID][]chan struct{}      // for messages to be released
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
 	refusals  map[string]string               // why the hub takes nothing for an address
@@ -78,6 +80,7 @@ func newDesk(o *Outbox) *desk {
 		lanes:     []*lane{newLane(true, smallSealers), newLane(false, largeSealers)},
 		routes:    newRoutes(),
 		inHand:    map[id.UID]holder{},
+		claims:    map[string]int{},
 		waiters:   map[id.UID][]chan struct{}{},
 		envelopes: map[id.Envelope]*progress.Meter{},
 		refusals:  map[string]string{},
@@ -197,21 +200,56 @@ func (d *desk) hold(list []ledger.Outgoing, by holder) {
 	}
 }
 
+// nameOf tells files apart before their claims have given them an identity.
+func nameOf(m ledger.Outgoing) string { return m.Tray + "\x00" + tray.Under(m.Dir, m.Name) }
+
+// isFree reports whether a message is in hand of nobody.
+func (d *desk) isFree(m ledger.Outgoing) bool {
+	return d.inHand[m.UID] == 0 && d.claims[nameOf(m)] == 0
+}
+
+// beginClaim reserves files until their rows are written: then they are read before the claim knows
+// their identities.
+func (d *desk) beginClaim(list []ledger.Outgoing) {
+	for _, m := range list {
+		d.claims[nameOf(m)]++
+	}
+}
+
+// endClaim reserves the messages of a claim; none, if it has failed.
+func (d *desk) endClaim(files, claimed []ledger.Outgoing) {
+	d.hold(claimed, byClaim)
+	for _, m := range files {
+		name := nameOf(m)
+		if d.claims[name]--; d.claims[name] == 0 {
+			delete(d.claims, name)
+		}
+	}
+	for uid := range d.waiters {
+		d.signal(uid) // one may have waited for a file of the same name
+	}
+}
+
+// signal lets questions ask again that wait for a message.
+func (d *desk) signal(uid id.UID) {
+	for _, waiter := range d.waiters[uid] {
+		close(waiter)
+	}
+	delete(d.waiters, uid)
+}
+
 // free gives messages back to the ledger.
 func (d *desk) free(list []ledger.Outgoing) {
 	for _, m := range list {
 		delete(d.inHand, m.UID)
-		for _, waiter := range d.waiters[m.UID] {
-			close(waiter)
-		}
-		delete(d.waiters, m.UID)
+		d.signal(m.UID)
 	}
 }
 
 // holdFree reserves those of a list that are free.
 func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoing) {
 	for _, m := range list {
-		if d.inHand[m.UID] == 0 {
+		if d.isFree(m) {
 			held = append(held, m)
 		}
 	}
@@ -223,7 +261,7 @@ func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoi
 func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
 	d.tell(func() {
 		for _, m := range list {
-			if d.inHand[m.UID] == 0 {
+			if d.isFree(m) {
 				free = append(free, m)
 			}
 		}
@@ -234,13 +272,13 @@ func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
 // takeBack reserves a message that no worker has, for a recall. Otherwise it returns a channel that
 // is closed when the message is released.
 func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
-	switch d.inHand[m.UID] {
-	case 0:
-	case byLane:
+	switch by := d.inHand[m.UID]; {
+	case d.isFree(m):
+	case by == byLane:
 		for _, l := range d.lanes {
 			l.remove(m.UID)
 		}
-	case byRest:
+	case by == byRest:
 		isIt := func(r rest) bool { return r.message.UID == m.UID }
 		d.resting = slices.DeleteFunc(d.resting, isIt)
 	default:

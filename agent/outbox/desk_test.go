@@ -164,3 +164,38 @@ func TestTheDeskEndsWithItsWorkers(t *testing.T) {
 		t.Errorf("sealed files: %v, %v", left, err)
 	}
 }
+
+// TestAMessageIsInHandBeforeItsRowIsRead lets a sweep and a recall see the row of a claim at once.
+func TestAMessageIsInHandBeforeItsRowIsRead(t *testing.T) {
+	s := newSealer(t)
+	list := s.claimed("a", "b")
+	d := s.desk
+	d.tell(func() { d.beginClaim(list[:1]) })
+	if free := d.freeOf(list); len(free) != 1 || free[0].UID != list[1].UID {
+		t.Errorf("free are %v", free)
+	}
+	recalled := make(chan error, 1)
+	go func() {
+		_, err := s.Recall(t.Context(), string(list[0].ID))
+		recalled <- err
+	}()
+	s.eventually("the recall waits", func() (waits bool) {
+		d.tell(func() { waits = len(d.waiters) == 1 })
+		return waits
+	})
+	d.tell(func() { d.endClaim(list[:1], list[:1]) })
+	if free := d.freeOf(list[:1]); len(free) != 0 {
+		t.Errorf("free are %v, and their claim goes on", free)
+	}
+	d.release(list[0])
+	if err := <-recalled; err != nil {
+		t.Error(err)
+	}
+	if d.tell(func() {
+		if len(d.claims) > 0 {
+			t.Errorf("names are left: %v", d.claims)
+		}
+	}); s.state(list[0]) != ledger.Failed {
+		t.Errorf("it is %s", s.state(list[0]))
+	}
+}
