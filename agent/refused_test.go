@@ -90,3 +90,18 @@ func removeIfThere(path string) error {
 	}
 	return nil
 }
+
+// A join that is given a wrong value leaves nothing behind that the right one would stumble over.
+func TestAWrongValueOfAJoinDoesNotStick(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := agent.JoinOptions{Invitation: w.invite("PA-LAB", "send"), Dir: filepath.Join(w.dir, "PA-LAB"), Kind: "dat", Log: w.log("PA-LAB")}
+	_, err := agent.Join(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), `kind "dat" is invalid`) || !strings.Contains(err.Error(), "nothing was written") {
+		t.Errorf("it says %v", err)
+	}
+	o.Kind = "DAT"
+	if _, err := agent.Join(t.Context(), o); err != nil {
+		t.Errorf("the right one after it: %v", err)
+	}
+}

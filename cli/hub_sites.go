@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func hubInviteCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := mayReplace(out, site); err != nil {
+				return err
+			}
 			var inv hub.Invited
 			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid}
 			if err := askHub(cmd.Context(), dir, hub.ControlInvite, in, &inv); err != nil {
@@ -55,6 +59,17 @@ func hubInviteCommand() *cobra.Command {
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
 	f.DurationVar(&valid, "valid", 0, "how long the invitation can be used (default 168h)")
 	return cmd
+}
+
+// mayReplace refuses to put an invitation in the place of any file but an older invitation of the same site.
+func mayReplace(path string, site id.Site) error {
+	if _, err := os.Lstat(path); err != nil {
+		return nil // not there, or what is wrong is said when it is written
+	}
+	if inv, err := certs.ReadInvitation(path); err == nil && inv.Site == site {
+		return nil
+	}
+	return fmt.Errorf("%s is there already and is no invitation of %s, so nothing was done: choose another --out, or remove it first", path, site)
 }
 
 func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) error {

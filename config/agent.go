@@ -1,8 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
+
+	"sealpost/internal/durable"
 )
 
 // The roles of a site.
@@ -138,9 +141,18 @@ func (f *file) absolute(a Agent) Agent {
 	return a
 }
 
-// WriteAgent writes an agent.toml durably, with a comment on every field. It checks no values:
-// LoadAgent does.
-func WriteAgent(path string, a Agent) error { return write(path, agentExample, a) }
+// WriteAgent writes an agent.toml durably, with a comment on every field. It writes nothing that
+// LoadAgent would refuse.
+func WriteAgent(path string, a Agent) error {
+	text, err := render(agentExample, a)
+	if err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if _, err := ParseAgent(path, []byte(text)); err != nil {
+		return fmt.Errorf("nothing was written, as it would be wrong: %w", err)
+	}
+	return durable.WriteFile(path, []byte(text), 0o644)
+}
 
 // AgentFile returns the path of an agent's configuration in its folder.
 func AgentFile(dir string) string { return filepath.Join(dir, "agent.toml") }
