@@ -65,6 +65,7 @@ var actingMessages = fold("STATUS.txt", "STATUS (sealpost).txt", "STATUS.html")
 // ownNames is the prefix of the names of sealpost's own files and folders.
 var ownNames = folded(ownDir)
 
+// fold returns a set of folded names.
 func fold(names ...string) map[string]bool {
 	set := map[string]bool{}
 	for _, name := range names {

@@ -38,6 +38,7 @@ type piece struct {
 	err  error
 }
 
+// fetch starts to read a ciphertext. The caller must stop the fetcher.
 func fetch(ctx context.Context, hub *api.Client, d api.DeliveryID, size int64,
 	failing func(error)) *fetcher {
 	f := &fetcher{hub: hub, onRetry: failing, delivery: d, size: size,
@@ -67,6 +68,7 @@ func (f *fetcher) start() {
 	}
 }
 
+// get reads one range. It retries until the error is final or the context ends.
 func (f *fetcher) get(offset int64) piece {
 	p := piece{data: rangeBuffers.Get().(*[]byte), n: int(min(api.RangeSize, f.size-offset))}
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
@@ -107,6 +109,7 @@ func (f *fetcher) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// next waits for the next range, and returns the buffer of the last one to the pool.
 func (f *fetcher) next() {
 	if f.current.data != nil {
 		rangeBuffers.Put(f.current.data)

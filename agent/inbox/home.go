@@ -49,7 +49,8 @@ func (b *Inbox) asUnusable(err error) error {
 	return unusableError{words.InboxAway(b.cfg.Dir, err)}
 }
 
-func (b *Inbox) homeBefore(ctx context.Context) (h home, err error) {
+// loadHome returns the remembered inbox, or an empty home.
+func (b *Inbox) loadHome(ctx context.Context) (h home, err error) {
 	var text string
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
 		text, err = tx.Setting(homeKey)
@@ -61,7 +62,7 @@ func (b *Inbox) homeBefore(ctx context.Context) (h home, err error) {
 	return h, err
 }
 
-func (b *Inbox) rememberHome(ctx context.Context, h home) error {
+func (b *Inbox) saveHome(ctx context.Context, h home) error {
 	text, err := json.Marshal(h)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (b *Inbox) rememberHome(ctx context.Context, h home) error {
 // after another account or an admin has changed them. It makes missing own folders, or returns an
 // unusableError.
 func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
-	before, err := b.homeBefore(ctx)
+	before, err := b.loadHome(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			f.close()
 		}
 	}()
+	// Only a new inbox is made: a missing known one is on a disk that is not mounted.
 	isKnown := before.isAt(b.cfg.Dir)
 	if f.top, err = beneath.Open(b.cfg.Dir); !isKnown && errors.Is(err, fs.ErrNotExist) {
 		f.top, err = beneath.OpenOrMake(b.cfg.Dir, 0o770)
@@ -107,7 +109,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 		return nil, b.asUnusable(err)
 	}
 	if after != before {
-		if err := b.rememberHome(ctx, after); err != nil {
+		if err := b.saveHome(ctx, after); err != nil {
 			return nil, err
 		}
 		if before.ID != "" && after.Path != before.Path {
@@ -142,9 +144,9 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	if err := b.probe(f); err != nil {
 		return reject, b.asUnusable(err)
 	}
-	own, inboxID, isTight := f.lookAt(ownDir)
+	own, inboxID, isTight := f.inspectOwn(ownDir)
 	switch {
-	case inboxID == before.ID:
+	case inboxID == before.ID: // the remembered inbox, even with other numbers
 		return reject, nil
 	case b.renameBack(f, before.ID):
 		return reject, nil
@@ -153,9 +155,9 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	case isTight && (own.String() == before.Own || !isSame):
 		// a backup from before idFile existed
 		return reject, nil
-	case isTight:
+	case isTight: // another folder of this account, renamed to .sealpost
 		return own, nil
-	case isSame:
+	case isSame: // .sealpost is missing, or open to other accounts
 		return reject, nil
 	}
 	var placed []ledger.Received
@@ -176,13 +178,13 @@ func (b *Inbox) probe(f *folders) error {
 		return err
 	}
 	if b.probed.folder != top.ID {
-		strict, err := keepsOwners(f.top)
+		hasOwners, err := keepsOwners(f.top)
 		if err != nil {
 			return err
 		}
-		b.probed.folder, b.probed.strict = top.ID, strict
+		b.probed.folder, b.probed.hasOwners = top.ID, hasOwners
 	}
-	f.hasOwners = b.probed.strict
+	f.hasOwners = b.probed.hasOwners
 	return f.setForm(b.cfg)
 }
 
@@ -275,9 +277,9 @@ func readID(own *beneath.Dir) string {
 	return inboxID
 }
 
-// lookAt describes a folder of this account in the inbox. It returns its identity, its idFile, and
-// whether only this account can change it.
-func (f *folders) lookAt(name string) (own beneath.ID, inboxID string, isTight bool) {
+// inspectOwn returns the identity of a folder of this account in the inbox, its idFile, and whether
+// only this account can change it.
+func (f *folders) inspectOwn(name string) (own beneath.ID, inboxID string, isTight bool) {
 	d, err := f.top.Dir(name)
 	if err != nil {
 		return own, "", false
@@ -374,6 +376,7 @@ func (f *folders) mergeFrom(other *beneath.Dir) error {
 	})
 }
 
+// mergeRecords moves the records of one sender to this own folder.
 func (f *folders) mergeRecords(other *beneath.Dir, sender id.Site) error {
 	from, err := other.Dir(string(sender))
 	if err != nil {

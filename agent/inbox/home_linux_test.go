@@ -110,7 +110,8 @@ func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {
 			check(t, errors.Join(os.Rename(dir, dir+".away"), c.put(dir)))
 			for _, b := range []*Inbox{b, restart(b, dir)} { // while it runs, and at a start
 				expectUnusable(t, b, c.text)
-				if err := b.tryOpen(t.Context(), &delivery{}); !errors.As(err, new(unusableError)) {
+				err := b.openInto(t.Context(), &delivery{})
+				if !errors.As(err, new(unusableError)) {
 					t.Errorf("it opens: %v", err)
 				}
 			}
@@ -345,7 +346,7 @@ func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 	check(t, errors.Join(os.Rename(folder, folder+".x"), os.Symlink(t.TempDir(), folder)))
 	d := &delivery{}
 	d.Sender = "FL-LAB"
-	err := b.tryOpen(t.Context(), d)
+	err := b.openInto(t.Context(), d)
 	if r := releaseAfter(err, 40, 0); r.Code != api.ReleaseLocal || !r.NotAttempted ||
 		r.Delay > time.Minute {
 		t.Errorf("%v: %+v", err, r)

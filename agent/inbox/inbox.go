@@ -68,8 +68,8 @@ type Inbox struct {
 
 	arranging sync.Mutex // serializes arrange; guards probed
 	probed    struct {
-		folder beneath.ID
-		strict bool
+		folder    beneath.ID
+		hasOwners bool
 	}
 	isRecovered bool // recover has succeeded; only leaseAll uses it
 }
@@ -112,6 +112,7 @@ func (b *Inbox) Reconsider() {
 	clear(b.reasons)
 }
 
+// wake wakes the receiver of c, or leaves the pending wake.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

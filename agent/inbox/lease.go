@@ -51,7 +51,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
-		if !ready {
+		if !ready { // a lease now would only be released again
 			if backoff.Sleep(ctx, blockedInterval) != nil {
 				return nil
 			}
@@ -145,6 +145,8 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	if len(leased) == 0 {
 		return nil
 	}
+	// The attempts are durable before any content is opened, so that an envelope that kills the
+	// agent is counted too.
 	var known []*delivery
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		known = known[:0]
@@ -273,6 +275,7 @@ func (b *Inbox) hold(d api.Delivery) *delivery {
 	return h
 }
 
+// drop removes a delivery from the held ones, unless a newer lease has replaced it.
 func (b *Inbox) drop(d *delivery) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

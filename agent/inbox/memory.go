@@ -99,6 +99,7 @@ func (b *Inbox) restoreRecords(f *folders) error {
 	})
 }
 
+// restoreRecordsOf is restoreRecords for the list in the folder of one attempt.
 func (b *Inbox) restoreRecordsOf(f *folders, envelope string) error {
 	dir, err := f.temp.Dir(envelope)
 	if err != nil {

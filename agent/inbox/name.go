@@ -111,6 +111,7 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
+// escape writes each byte of s as %XX.
 func escape(b *strings.Builder, s string) {
 	for i := range len(s) {
 		fmt.Fprintf(b, "%%%02X", s[i])

@@ -36,6 +36,7 @@ type opened struct {
 	isSynced bool   // its content is already durable
 }
 
+// openAll opens the deliveries of a queue, one at a time, until the context ends.
 func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
 	for {
 		select {
@@ -53,7 +54,7 @@ func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
 // delivery after a failure that a retry may heal, and refuses one with proof against it. An error
 // comes from the ledger.
 func (b *Inbox) open(ctx context.Context, d *delivery) error {
-	err := b.tryOpen(ctx, d)
+	err := b.openInto(ctx, d)
 	d.Content = nil // free the memory while the message waits to be placed
 	if err == nil {
 		fault.Point("inbox-opened")
@@ -76,7 +77,9 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	return nil
 }
 
-func (b *Inbox) tryOpen(ctx context.Context, d *delivery) error {
+// openInto opens an envelope into a new folder below .sealpost/tmp. It checks space and folders
+// first, to download nothing in vain. After a failure it removes the folder.
+func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	f, err := b.enter(ctx)
 	if err != nil {
 		return err
@@ -165,6 +168,7 @@ func (b *Inbox) source(ctx context.Context, d *delivery) (io.Reader, func()) {
 	}
 }
 
+// expect returns the values that the hub has given for an envelope, which its content must match.
 func expect(d *delivery) envelope.Expect {
 	e := envelope.Expect{Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Size: d.Size,
 		CRC32C: d.CRC32C, At: d.Spooled}

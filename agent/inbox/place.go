@@ -80,6 +80,8 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	if err != nil {
 		return b.releaseGroup(ctx, group, err)
 	}
+	// A receipt has all messages of an envelope, and they have one sender: release its deliveries
+	// as a whole.
 	var done []*delivery
 	for _, d := range group {
 		if failed := f.failed[d.Sender]; failed == nil {
@@ -88,10 +90,7 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 			return err
 		}
 	}
-	placements = slices.DeleteFunc(placements, func(p *placement) bool {
-		return f.failed[p.Sender] != nil
-	})
-	if err := b.commitPlaced(ctx, done, placements); err != nil {
+	if err := b.commitPlaced(ctx, done, f.withoutFailed(placements)); err != nil {
 		return b.releaseGroup(ctx, done, err)
 	}
 	for _, d := range done {
@@ -210,6 +209,7 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 	if len(placing) == 0 {
 		return nil
 	}
+	// The rows promise durable content: after a crash recover only looks whether it was renamed.
 	if err := errors.Join(f.writeLists(placing), f.syncContent(placing)); err != nil {
 		return localError{err}
 	}
@@ -220,7 +220,7 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 	fault.Point("inbox-placing")
 	for _, p := range placing {
 		if f.failed[p.Sender] != nil {
-			continue
+			continue // its row stays, for the next attempt
 		}
 		err := b.rename(ctx, f, p, taken)
 		if err == nil {
@@ -319,6 +319,7 @@ func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) e
 	}
 }
 
+// writeRows writes the rows of placements in state placing, with their targets.
 func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 	rows := make([]ledger.Received, len(list))
 	for i, p := range list {
@@ -376,6 +377,7 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 			return err
 		}
 	}
+	// One commit, so that no receipt exists before its messages count as placed.
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		placed := map[id.Site][]id.UID{}
 		for _, p := range list {
@@ -451,6 +453,7 @@ func (b *Inbox) logOutcomes(list []*placement) {
 	flush()
 }
 
+// ignoreCancel returns nil if the context has ended: then an error is a consequence of that.
 func ignoreCancel(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

@@ -174,6 +174,8 @@ func (f *folders) writeRecord(p *placement) error {
 	return nil
 }
 
+// writeNew writes a new file with its access. It does not sync it, and returns fs.ErrExist if the
+// name is taken.
 func (f *folders) writeNew(dir *beneath.Dir, name string, text []byte, a access) error {
 	file, err := dir.Create(name, a.file)
 	if err != nil {

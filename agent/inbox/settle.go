@@ -68,6 +68,7 @@ func limitBytes(list []ledger.Delivery, most int) []ledger.Delivery {
 	return list
 }
 
+// sendReceipts sends receipts in one request. The answers are in the order of the list.
 func (b *Inbox) sendReceipts(ctx context.Context,
 	list []ledger.Delivery) ([]api.SettledDelivery, error) {
 	settlements := make([]api.Settlement, len(list))

@@ -75,6 +75,7 @@ func (s *sink) closeDir() {
 	s.openPath, s.openDir = "", s.root
 }
 
+// Dir makes a folder, and stores its time for finish.
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
 	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error {
 		return dir.Mkdir(name, s.access.dir)
@@ -132,6 +133,7 @@ func (s *sink) close() {
 	}
 }
 
+// File makes a file for the opener to write and close.
 func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time,
 	_ int64) (io.WriteCloser, error) {
 	mode := s.access.file
@@ -161,6 +163,7 @@ type sinkFile struct {
 	mtime time.Time
 }
 
+// Write marks a failure as local, to separate it from one of the envelope.
 func (f *sinkFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if err != nil {

@@ -181,6 +181,7 @@ func (s *sums) add(sum uint64) (isNew bool, err error) {
 	return s.put(sum)
 }
 
+// put adds a sum to the file. At most half of the slots are used, so that find ends soon.
 func (s *sums) put(sum uint64) (isNew bool, err error) {
 	slot, found, err := s.find(sum)
 	if err != nil || found {
