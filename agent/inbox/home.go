@@ -29,6 +29,7 @@ type home struct {
 	Path   string `json:"path"`   // as configured
 	Folder string `json:"folder"` // device and inode
 	Own    string `json:"own"`    // device and inode of .sealpost
+	Owner  uint32 `json:"owner"`  // of the inbox's folder; 0: root, or unknown
 	ID     string `json:"id"`     // the content of idFile
 }
 
@@ -165,8 +166,12 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 		placed, err = tx.LatestReceived(1)
 		return err
 	})
-	if err == nil && len(placed) > 0 { // another folder is accepted before the first message
+	switch {
+	case err != nil:
+	case len(placed) > 0: // another folder is accepted before the first message
 		err = unusableError{words.InboxOther(b.cfg.Dir)}
+	case f.hasOwners && top.Owner != 0 && !top.IsOurs() && top.Owner != before.Owner:
+		err = unusableError{words.InboxOfAnotherAccount(b.cfg.Dir)}
 	}
 	return reject, err
 }
@@ -216,7 +221,9 @@ func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home
 	if err := f.enforceOwn(); err != nil {
 		return after, err
 	}
-	after = home{Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), ID: before.ID}
+	after = home{
+		Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), Owner: top.Owner, ID: before.ID,
+	}
 	switch inboxID := readID(f.own); {
 	case !isKnown && inboxID != "":
 		after.ID = inboxID

@@ -390,3 +390,21 @@ func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
 	check(t, errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)))
 	expectHome(t, b)
 }
+
+// Before the first message, a new disk may take the inbox's place, but no folder of another account.
+func TestAFolderOfAnotherAccountIsNotTheInbox(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root gives a folder to another account")
+	}
+	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
+	entered(t, b).close()
+	dir := b.cfg.Dir
+	check(t, os.Rename(dir, dir+".away"))
+	write(t, filepath.Join(dir, "lost+found"), nil)
+	check(t, errors.Join(os.Chown(dir, 65534, 65534), os.Chmod(dir, 0o777|os.ModeSetgid)))
+	for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
+		expectAway(t, b, "belongs to another account")
+	}
+	check(t, os.Chown(dir, 0, 0))
+	expectHome(t, b)
+}

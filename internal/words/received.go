@@ -56,6 +56,12 @@ func InboxOther(dir string) error {
 	return fmt.Errorf("%s is not the folder in which sealpost has placed files before: connect the disk or the share on which that one lies. %s. %s", dir, inboxWaits, newInbox)
 }
 
+// InboxOfAnotherAccount reports an inbox folder that now belongs to another account.
+func InboxOfAnotherAccount(dir string) error {
+	return fmt.Errorf("%s belongs to another account than before, which could read whatever arrives: give it back to sealpost's account or root (chown). %s. %s",
+		dir, inboxWaits, newInbox)
+}
+
 // InboxOfOthers says that the folder is the inbox of another site, or was that of this one before it was set up again.
 func InboxOfOthers(dir string) error {
 	return fmt.Errorf("%s is another inbox than the one in which sealpost has placed files before: connect the disk or the share on which that one lies. %s. %s", dir, inboxWaits, newInbox)
