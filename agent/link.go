@@ -221,7 +221,11 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 		return l
 	}
 	if r, ok := whyRefused(err); ok {
-		return refused(api.Code(r.Code), words.Line(r.Verdict))
+		says := words.Line(r.Verdict)
+		if _, answered := errors.AsType[*api.Error](err); !answered && len(a.cfg.Hub) > 1 {
+			says = words.AtEachAddress(says, err)
+		}
+		return refused(api.Code(r.Code), says)
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok && len(a.cfg.Hub) == 1 {
 		err = failed // in which call, and of which hub, says nothing to a person

@@ -402,8 +402,8 @@ func TestAFolderOfAnotherAccountIsNotTheInbox(t *testing.T) {
 	check(t, os.Rename(dir, dir+".away"))
 	write(t, filepath.Join(dir, "lost+found"), nil)
 	check(t, errors.Join(os.Chown(dir, 65534, 65534), os.Chmod(dir, 0o777|os.ModeSetgid)))
-	for _, b := range []*Inbox{b, again(b, dir)} { // while it runs, and at a start
-		expectAway(t, b, "belongs to another account")
+	for _, b := range []*Inbox{b, restart(b, dir)} { // while it runs, and at a start
+		expectUnusable(t, b, "belongs to another account")
 	}
 	check(t, os.Chown(dir, 0, 0))
 	expectHome(t, b)

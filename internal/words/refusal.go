@@ -1,6 +1,9 @@
 package words
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Why a hub that was reached does not serve this site.
 
@@ -93,3 +96,6 @@ func inBrackets(detail string) string {
 	}
 	return " (" + detail + ")"
 }
+
+// AtEachAddress adds the error of each address of the hub to a reason.
+func AtEachAddress(says string, err error) string { return fmt.Sprintf("%s (%v)", says, err) }
