@@ -113,10 +113,10 @@ func (inv Invitation) validate() error {
 		{"site", badSite == nil, "a name such as FL-LAB"},
 		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both",
 			"send, receive or both"},
-		{"hub", validHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
+		{"hub", areHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},
-		{"secret", validSecret(inv.Secret), "43 characters of base64url"},
+		{"secret", isSecret(inv.Secret), "43 characters of base64url"},
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
 	} {
 		if !rule.fine {
@@ -127,7 +127,7 @@ func (inv Invitation) validate() error {
 	return nil
 }
 
-func validHubs(hubs []string) bool {
+func areHubs(hubs []string) bool {
 	for _, hub := range hubs {
 		host, port, err := net.SplitHostPort(hub)
 		number, badPort := strconv.ParseUint(port, 10, 16)

@@ -31,8 +31,8 @@ func MatchSecret(secret string, hash id.Hash) bool {
 	return subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(hash)) == 1
 }
 
-// validSecret reports whether secret is 32 bytes in their only spelling.
-func validSecret(secret string) bool {
+// isSecret reports whether secret is 32 bytes in their only spelling.
+func isSecret(secret string) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(secret)
 	return err == nil && len(b) == secretSize &&
 		len(secret) == base64.RawURLEncoding.EncodedLen(secretSize)

@@ -50,7 +50,7 @@ func hubAddresses(addresses []string) error {
 	}
 	for _, a := range addresses {
 		host, port, err := net.SplitHostPort(a)
-		if err != nil || host == "" || !validPort(port) {
+		if err != nil || host == "" || !isPort(port) {
 			return fmt.Errorf(`want addresses such as "hub.example.org:7443", not %q`, a)
 		}
 	}
@@ -59,7 +59,7 @@ func hubAddresses(addresses []string) error {
 
 func listenAddress(a string) error {
 	_, port, err := net.SplitHostPort(a)
-	if err != nil || !validPort(port) {
+	if err != nil || !isPort(port) {
 		return fmt.Errorf(`want an address such as ":7443" or "192.0.2.1:7443", not %q`, a)
 	}
 	return nil
@@ -73,7 +73,7 @@ func emptyOr(s string, check func(string) error) error {
 	return check(s)
 }
 
-func validPort(s string) bool {
+func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0
 }

@@ -92,7 +92,7 @@ func (f *file) checkFolders(a Agent) error {
 	for _, t := range f.tables(a) {
 		for _, folder := range t.Folders() {
 			i := slices.IndexFunc(taken, func(o owner) bool {
-				return within(folder, o.folder) || within(o.folder, folder)
+				return isWithin(folder, o.folder) || isWithin(o.folder, folder)
 			})
 			if i >= 0 {
 				text := fmt.Sprintf("the tray's folder %s and %s, which is %s, must not lie in "+
@@ -107,8 +107,8 @@ func (f *file) checkFolders(a Agent) error {
 	return nil
 }
 
-// within reports whether a path is a folder or lies in it, by their names.
-func within(path, folder string) bool {
+// isWithin reports whether a path is a folder or lies in it, by their names.
+func isWithin(path, folder string) bool {
 	rel, err := filepath.Rel(folder, path)
 	return err == nil && (rel == "." || filepath.IsLocal(rel))
 }

@@ -263,7 +263,7 @@ func TestHeaderIsReadUpToItsLimit(t *testing.T) {
 	}
 	file, _ := f64.seal(t)
 	start, err := readHeader(bytes.NewReader(file), make([]byte, maxHeader))
-	if err != nil || !headerEnds(start) || len(start) > bytes.Index(file, []byte("\n---"))+8<<10+
+	if err != nil || !hasHeaderEnd(start) || len(start) > bytes.Index(file, []byte("\n---"))+8<<10+
 		64 {
 		t.Errorf("%d bytes, %v", len(start), err)
 	}

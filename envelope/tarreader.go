@@ -206,7 +206,7 @@ func (t *tarReader) endBody() error {
 	if err := t.full(t.filler[:t.pad]); err != nil {
 		return err
 	}
-	if !allZero(t.filler[:t.pad]) {
+	if !isAllZero(t.filler[:t.pad]) {
 		return fmt.Errorf("%w: a body is not followed by zeros", errArchive)
 	}
 	t.pad = 0
@@ -220,7 +220,7 @@ func (t *tarReader) end() error {
 		if err := t.full(tail); err != nil {
 			return err
 		}
-		if !allZero(tail) {
+		if !isAllZero(tail) {
 			return fmt.Errorf("%w: members or bytes after the signature", errArchive)
 		}
 	}
@@ -234,7 +234,7 @@ func (t *tarReader) end() error {
 	return nil
 }
 
-func allZero(b []byte) bool {
+func isAllZero(b []byte) bool {
 	for _, c := range b {
 		if c != 0 {
 			return false

@@ -88,7 +88,7 @@ func readHeader(src io.Reader, buf []byte) ([]byte, error) {
 	for n < len(buf) {
 		k, err := src.Read(buf[n:min(n+step, len(buf))])
 		n += k
-		if headerEnds(buf[searched:n]) || err == io.EOF {
+		if hasHeaderEnd(buf[searched:n]) || err == io.EOF {
 			return buf[:n], nil // age reports the error of a header without end
 		}
 		if err != nil {
@@ -99,8 +99,8 @@ func readHeader(src io.Reader, buf []byte) ([]byte, error) {
 	return nil, flawf(statement.CodeHeaderInvalid, "a header of more than %d bytes", len(buf))
 }
 
-// headerEnds looks for the line that ends a header: "--- " and a MAC.
-func headerEnds(b []byte) bool {
+// hasHeaderEnd reports whether b has the last line of a header: "--- " and a MAC.
+func hasHeaderEnd(b []byte) bool {
 	mark := []byte("\n---")
 	i := bytes.Index(b, mark)
 	return i >= 0 && bytes.IndexByte(b[i+len(mark):], '\n') >= 0

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// namesExactly reports whether a hub's certificate names exactly these hosts.
-func namesExactly(c *x509.Certificate, hosts []string) bool {
+// hasExactHosts reports whether a hub's certificate names exactly these hosts.
+func hasExactHosts(c *x509.Certificate, hosts []string) bool {
 	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())

@@ -122,7 +122,7 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 	if err != nil {
 		return err
 	}
-	if !identity.HasChain() || !namesExactly(identity.Chain()[0], c.Hosts) {
+	if !identity.HasChain() || !hasExactHosts(identity.Chain()[0], c.Hosts) {
 		if err := authority.IssueHub(identity, c.Name, c.Hosts, o.Now); err != nil {
 			return err
 		}

@@ -134,7 +134,7 @@ func (h *Hub) renewInTime() {
 func (h *Hub) renewSelf() error {
 	now := h.now()
 	if h.identity.HasChain() && h.identity.Current(now) &&
-		namesExactly(h.identity.Chain()[0], h.config.Hosts) {
+		hasExactHosts(h.identity.Chain()[0], h.config.Hosts) {
 		return nil
 	}
 	if err := h.authority.IssueHub(h.identity, h.config.Name, h.config.Hosts, now); err != nil {

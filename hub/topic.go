@@ -50,10 +50,10 @@ func match(pattern, key string) bool {
 		_, retryKey, _ = strings.Cut(retryKey, ".")
 		pattern, key = retryPattern, retryKey
 	}
-	return onlyHashes(pattern)
+	return isOnlyHashes(pattern)
 }
 
-func onlyHashes(pattern string) bool {
+func isOnlyHashes(pattern string) bool {
 	for pattern != "" {
 		var word string
 		if word, pattern, _ = strings.Cut(pattern, "."); word != "#" {

@@ -100,7 +100,7 @@ func command(args []string) error {
 		})
 }
 
-func (o *options) runs(part string) bool {
+func (o *options) hasPart(part string) bool {
 	return len(o.only) == 0 || slices.Contains(o.only, part)
 }
 
@@ -135,7 +135,7 @@ func (o *options) measure(ctx context.Context, r room.Room) (err error) {
 		do   func(context.Context, *network, *options, *report) error
 	}{{"steps", measureSteps}, {"small", measureSmall}, {"idle", measureIdle},
 		{"large", measureLarge}} {
-		if !o.runs(part.name) {
+		if !o.hasPart(part.name) {
 			continue
 		}
 		if err := part.do(ctx, n, o, rep); err != nil {

@@ -118,7 +118,7 @@ func readPointer(stateDir string) (string, error) {
 // clearStale removes the pointer of an ended daemon, or returns ErrRunning. It follows no link.
 func clearStale(stateDir string) error {
 	path, err := readPointer(stateDir)
-	if err == nil && answers(path, func(conn net.Conn) error {
+	if err == nil && hasDaemon(path, func(conn net.Conn) error {
 		return checkOwner(conn, stateDir)
 	}) {
 		return ErrRunning

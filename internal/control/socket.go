@@ -14,8 +14,8 @@ const (
 	maxPointer  = 4096      // bytes
 )
 
-// answers reports whether a live daemon of this account, or of root, listens at path.
-func answers(path string, check func(net.Conn) error) bool {
+// hasDaemon reports whether a live daemon of this account, or of root, listens at path.
+func hasDaemon(path string, check func(net.Conn) error) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	conn, err := dial(ctx, path)

@@ -97,7 +97,7 @@ func clearStale(stateDir string) error {
 	pointer, socket := filepath.Join(stateDir, pointerName), filepath.Join(stateDir, socketName)
 	path, err := readPointer(stateDir, os.Geteuid())
 	if err == nil {
-		if answers(path, mayAsk) {
+		if hasDaemon(path, mayAsk) {
 			return ErrRunning
 		}
 		if err := removePlaced(path); err != nil {
@@ -108,7 +108,7 @@ func clearStale(stateDir string) error {
 		return words.NotRemoved(pointer, err)
 	}
 	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == fs.ModeSocket &&
-		answers(socket, mayAsk) {
+		hasDaemon(socket, mayAsk) {
 		return ErrRunning
 	}
 	if err := unlink(socket); err != nil {

@@ -75,8 +75,8 @@ func FuzzParseMessage(f *testing.F) {
 			t.Fatalf("accepted %q", s)
 		}
 		var number int64
-		for _, digit := range parts[3] {
-			number = number*10 + int64(digit-'0')
+		for _, isDigit := range parts[3] {
+			number = number*10 + int64(isDigit-'0')
 		}
 		if reparsed := FormatMessage(site, parts[1], day, number); reparsed != message ||
 			string(reparsed) != s {

@@ -33,8 +33,8 @@ var deviceNames = map[string]bool{
 
 const maxSite = 32
 
-// made reports whether s is not empty and has only characters of a kind, or of also.
-func made(s string, kind func(byte) bool, also ...byte) bool {
+// isMadeOf reports whether s is not empty and has only characters of a kind, or of also.
+func isMadeOf(s string, kind func(byte) bool, also ...byte) bool {
 	for i := range len(s) {
 		if !kind(s[i]) && !slices.Contains(also, s[i]) {
 			return false
@@ -43,14 +43,14 @@ func made(s string, kind func(byte) bool, also ...byte) bool {
 	return s != ""
 }
 
-// capital reports whether c is a capital letter or a digit.
-func capital(c byte) bool { return digit(c) || (c >= 'A' && c <= 'Z') }
-func digit(c byte) bool   { return c >= '0' && c <= '9' }
+// isCapital reports whether c is a capital letter or a digit.
+func isCapital(c byte) bool { return isDigit(c) || (c >= 'A' && c <= 'Z') }
+func isDigit(c byte) bool   { return c >= '0' && c <= '9' }
 
 // ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. It refuses Windows device
 // names, because a site's name is also a folder's name.
 func ParseSite(s string) (Site, error) {
-	if len(s) > maxSite || !made(s, capital, '-') || s[0] == '-' || s[len(s)-1] == '-' {
+	if len(s) > maxSite || !isMadeOf(s, isCapital, '-') || s[0] == '-' || s[len(s)-1] == '-' {
 		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner "+
 			"hyphens, such as FL-LAB", s, ErrInvalid)
 	}

@@ -28,8 +28,9 @@ func ParseMessage(s string) (Message, Site, error) {
 	name, rest, _ := strings.Cut(s, "_")
 	kind, rest, _ := strings.Cut(rest, "_")
 	day, number, _ := strings.Cut(rest, "_")
-	if name == "" || len(kind) > 8 || !made(kind, capital) || len(day) != 8 || !made(day, digit) ||
-		len(number) < 3 || len(number) > 18 || !made(number, digit) {
+	if name == "" || len(kind) > 8 || !isMadeOf(kind, isCapital) || len(day) != 8 ||
+		!isMadeOf(day, isDigit) ||
+		len(number) < 3 || len(number) > 18 || !isMadeOf(number, isDigit) {
 		return "", "", fmt.Errorf("message id %.80q is %w: want SITE_KIND_YYYYMMDD_NNN", s,
 			ErrInvalid)
 	}
@@ -49,7 +50,7 @@ func ParseMessage(s string) (Message, Site, error) {
 
 // ValidKind accepts 1 to 8 capital letters and digits, such as DAT.
 func ValidKind(kind string) error {
-	if len(kind) > 8 || !made(kind, capital) {
+	if len(kind) > 8 || !isMadeOf(kind, isCapital) {
 		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind,
 			ErrInvalid)
 	}

@@ -52,19 +52,19 @@ func ReadConfiguration(i *Installation) (text []byte, err error) {
 // authorize returns the flaw of an outside folder that only a configuration not written by root
 // opens to the service. Such a folder does not belong to the service and is not open to it yet.
 func (i Installation) authorize(path string, belongs bool) error {
-	if i.ByRoot || belongs || i.holds(path) {
+	if i.ByRoot || belongs || i.hasPath(path) {
 		return nil
 	}
 	unit, err := os.ReadFile(ownUnit(i.Instance))
-	if err == nil && grants(string(unit), path) {
+	if err == nil && isGranted(string(unit), path) {
 		return nil
 	}
 	return &flaw{words.NamedByAnother(i.Config, command{"chown", "-h", "root", i.Config}.String()),
 		0}
 }
 
-// grants reports whether a unit opens a folder, or one above it.
-func grants(unit, path string) bool {
+// isGranted reports whether a unit opens a folder, or one above it.
+func isGranted(unit, path string) bool {
 	lines := strings.Split(unit, "\n")
 	for _, folder := range append(ancestors(path), path) {
 		if slices.Contains(lines, "ReadWritePaths="+quote(folder)) ||

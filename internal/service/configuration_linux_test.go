@@ -130,7 +130,7 @@ func TestWhatAUnitGrants(t *testing.T) {
 	for path, want := range map[string]bool{"/data/the tray": true, "/data/the tray/sending": true,
 		"/home/fl/inbox": true, "/srv/fl": true, "/home/fl": false, "/data": false, "/etc": false,
 		"/": false} {
-		if got := grants(unit, path); got != want {
+		if got := isGranted(unit, path); got != want {
 			t.Errorf("%s is granted: %v", path, got)
 		}
 	}

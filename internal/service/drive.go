@@ -15,9 +15,9 @@ func checkLine(path string) error {
 
 // drives resolves drive letters.
 type drives interface {
-	remote(root string) bool       // a network drive
-	share(letter string) string    // the share behind it; empty: unknown
-	substitute(letter string) bool // a folder, by subst
+	isRemote(root string) bool       // a network drive
+	share(letter string) string      // the share behind it; empty: unknown
+	isSubstitute(letter string) bool // a folder, by subst
 }
 
 // checkDrive returns an error for a Windows path that exists only in the session of a user. A path
@@ -29,7 +29,7 @@ func checkDrive(path string, d drives) error {
 	}
 	letter := strings.ToUpper(path[:2])
 	switch {
-	case d.remote(letter + `\`):
+	case d.isRemote(letter + `\`):
 		share := d.share(letter)
 		if share == "" {
 			share = `\\SERVER\SHARE`
@@ -37,7 +37,7 @@ func checkDrive(path string, d drives) error {
 		return fmt.Errorf(
 			`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
 			path, letter, share+path[2:])
-	case d.substitute(letter):
+	case d.isSubstitute(letter):
 		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service "+
 			"does not see it; write the path of the folder itself", path, letter)
 	}

@@ -8,14 +8,14 @@ import (
 // session has Z: connected, X: connected to an unknown share, and S: made with subst.
 type session struct{}
 
-func (session) remote(root string) bool { return root == `Z:\` || root == `X:\` }
+func (session) isRemote(root string) bool { return root == `Z:\` || root == `X:\` }
 func (session) share(letter string) string {
 	if letter == "Z:" {
 		return `\\nas\lab`
 	}
 	return ""
 }
-func (session) substitute(letter string) bool { return letter == "S:" }
+func (session) isSubstitute(letter string) bool { return letter == "S:" }
 
 func TestDrivesThatAServiceDoesNotSee(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{

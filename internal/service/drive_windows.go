@@ -17,12 +17,12 @@ func checkPath(path string) error {
 // sessionDrives resolves the drive letters of the session that installs the service.
 type sessionDrives struct{}
 
-func (sessionDrives) remote(root string) bool {
+func (sessionDrives) isRemote(root string) bool {
 	name, err := windows.UTF16PtrFromString(root)
 	return err == nil && windows.GetDriveType(name) == windows.DRIVE_REMOTE
 }
 
-func (sessionDrives) substitute(letter string) bool {
+func (sessionDrives) isSubstitute(letter string) bool {
 	name, err := windows.UTF16PtrFromString(letter)
 	if err != nil {
 		return false

@@ -157,15 +157,15 @@ func refused(i Installation, a account) error {
 // outsideFolders returns the folders that hold shared ones and lie outside of the daemon's own.
 func (i Installation) outsideFolders() (folders []string) {
 	for _, folder := range i.Writable {
-		if !i.holds(folder) && !slices.Contains(folders, folder) {
+		if !i.hasPath(folder) && !slices.Contains(folders, folder) {
 			folders = append(folders, folder)
 		}
 	}
 	return folders
 }
 
-// holds reports whether a path lies in the daemon's own folder.
-func (i Installation) holds(path string) bool {
+// hasPath reports whether a path lies in the daemon's own folder.
+func (i Installation) hasPath(path string) bool {
 	rel, err := filepath.Rel(i.Dir, path)
 	return err == nil && filepath.IsLocal(rel)
 }

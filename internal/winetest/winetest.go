@@ -6,7 +6,7 @@ import "testing"
 // Lacks skips a test of a feature that Wine lacks, at version 10.
 func Lacks(t testing.TB, feature string) {
 	t.Helper()
-	if onWine() {
+	if isWine() {
 		t.Skip("SKIPPED: Wine lacks " + feature)
 	}
 }

@@ -2,4 +2,4 @@
 
 package winetest
 
-func onWine() bool { return false }
+func isWine() bool { return false }
