@@ -18,6 +18,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/testkit"
+	"sealpost/internal/testnet"
 	"sealpost/statement"
 )
 
@@ -86,16 +87,7 @@ func (n *network) peer(site id.Site) *peer {
 
 func (n *network) identity(site id.Site, issued time.Time) *certs.Identity {
 	n.t.Helper()
-	dir := n.t.TempDir()
-	i, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
-		filepath.Join(dir, "chain.pem"))
-	must(n.t, err)
-	csr, err := i.CSR()
-	must(n.t, err)
-	chain, err := n.authority.IssueSite(csr, site, issued)
-	must(n.t, err)
-	must(n.t, i.SetChain(chain, n.Network, issued))
-	return i
+	return testnet.Issue(n.t, n.authority, site, issued)
 }
 
 func recipient(t *testing.T) string {

@@ -15,6 +15,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/spool"
 )
 
@@ -106,10 +107,10 @@ func TestGroups(t *testing.T) {
 		publish(largestEnvelope())
 	}
 	before := c.commits.Load()
-	if !eventually(func() bool { return s.packs.Pending() == large+small }) {
-		t.Errorf("%d wait for the first commit", s.packs.Pending())
-	}
-	close(c.gate)
+	open := sync.OnceFunc(func() { close(c.gate) })
+	defer open()
+	testkit.Eventually(t, "all wait for the first commit", func() bool { return s.packs.Pending() == large+small })
+	open()
 	wg.Wait()
 	if n := c.commits.Load() - before; n > (large+small)/2 {
 		t.Errorf("%d publishes took %d commits", large+small, n)

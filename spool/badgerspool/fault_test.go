@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/testkit"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/disk"
 )
@@ -200,20 +201,8 @@ func oneFault(t *testing.T, d *faultyDisk) {
 // expectEmpty waits for the janitor and expects that no content is left on the disk.
 func expectEmpty(t *testing.T, s *Spool) {
 	t.Helper()
-	left := ""
-	if !eventually(func() bool { left = contentFiles(s); return left == "" }) {
-		t.Fatalf("left behind: %s", left)
-	}
-}
-
-// eventually waits until what holds that others bring about, as the janitor does on its own time.
-func eventually(holds func() bool) bool {
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
-	return true
+	testkit.Eventually(t, "all content is removed", func() bool { return contentFiles(s) == "" },
+		func() string { return contentFiles(s) })
 }
 
 func contentFiles(s *Spool) (names string) {

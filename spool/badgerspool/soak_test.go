@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/testkit"
 	"sealpost/spool"
 )
 
@@ -111,12 +112,9 @@ func diskUse(t *testing.T, dir string) (sum int64) {
 // expectPacks waits until the janitor has removed all packs but so many.
 func expectPacks(t *testing.T, s *Spool, most int) {
 	t.Helper()
-	few := func() bool {
+	testkit.Eventually(t, "the packs are removed", func() bool {
 		entries, err := os.ReadDir(filepath.Join(s.dir, "packs"))
 		must(t, err)
 		return len(entries) <= most
-	}
-	if !eventually(few) {
-		t.Error("packs are left")
-	}
+	})
 }

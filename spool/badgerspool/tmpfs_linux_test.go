@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sealpost/internal/testkit"
 	"sealpost/spool"
 )
 
@@ -72,9 +73,7 @@ func fillUp(t *testing.T, s *Spool) (n int) {
 
 func waitForRoom(t *testing.T, s *Spool) {
 	t.Helper()
-	if !eventually(func() bool { return s.admit().allows(needRoom) == nil }) {
-		t.Fatal("there is no room although everything is settled")
-	}
+	testkit.Eventually(t, "there is room again", func() bool { return s.admit().allows(needRoom) == nil })
 }
 
 // somebodyElse fills the disk behind the store's back.
