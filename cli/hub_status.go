@@ -9,6 +9,7 @@ import (
 
 	"sealpost/hub"
 	"sealpost/internal/service"
+	"sealpost/internal/words"
 )
 
 func hubStatusCommand() *cobra.Command {
@@ -46,6 +47,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		fmt.Fprintf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
 	}
 	fmt.Fprintf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content), s.Spool.Envelopes)
-	_, err := fmt.Fprintf(w, "Disk:         %s free; nothing new is taken below %s\n", size(s.Spool.DiskFree), size(s.Spool.Reserve))
+	disk := words.AboveReserve(s.Spool.DiskFree, s.Spool.Reserve)
+	if s.Spool.DiskFree < s.Spool.Reserve {
+		disk = "FULL: " + words.BelowReserve(s.Spool.DiskFree, s.Spool.Reserve)
+	}
+	_, err := fmt.Fprintf(w, "Disk:         %s\n", disk)
 	return err
 }

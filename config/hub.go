@@ -41,7 +41,7 @@ type Hub struct {
 // Spool is the table [spool] of hub.toml.
 type Spool struct {
 	// The free space below which the hub accepts no envelopes; senders keep their files and retry.
-	// Default "5GiB".
+	// Default "5GiB"; hub init writes less on a small disk.
 	Reserve Size `toml:"reserve"`
 	// The free space below which the hub also settles no deliveries. Less than reserve. Default
 	// "1GiB".
@@ -77,6 +77,24 @@ func DefaultHub() Hub {
 		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
 		Limits: Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
 	}
+}
+
+// SpoolFor returns the table [spool] for a disk with free bytes free. On a small disk it reserves
+// about a quarter, and if possible 64 MiB below that, which the spool needs to open after a crash.
+func SpoolFor(free int64) Spool {
+	s := DefaultHub().Spool
+	have := Size(max(free, 0))
+	if have >= 4*s.Reserve {
+		return s
+	}
+	s.Reserve = max(have/4, min(128*mebi, have/2))
+	s.Floor = min(max(s.Reserve/5, 64*mebi), s.Reserve/2)
+	s.Ballast = min(s.Ballast, s.Reserve/8)
+	for _, size := range []*Size{&s.Floor, &s.Ballast} {
+		*size = max(*size/mebi, 1) * mebi
+	}
+	s.Reserve = max(s.Reserve/mebi*mebi, s.Floor+mebi)
+	return s
 }
 
 // LoadHub reads and checks a hub.toml. It makes every path absolute.

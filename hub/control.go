@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"sealpost/internal/control"
 	"sealpost/internal/id"
 	"sealpost/internal/profile"
 	"sealpost/spool"
@@ -179,15 +178,15 @@ type Status struct {
 // controls registers the operations.
 func (h *Hub) controls() http.Handler {
 	mux := http.NewServeMux()
-	control.Handle(mux, ControlInvite, h.invite)
-	control.Handle(mux, ControlAdmit, h.admit)
-	control.Handle(mux, ControlRemove, h.remove)
-	control.Handle(mux, ControlBind, h.bindQueue)
-	control.Handle(mux, ControlUnbind, h.unbindQueue)
-	control.Handle(mux, ControlQueues, h.queues)
-	control.Handle(mux, ControlSites, h.sites)
-	control.Handle(mux, ControlMessages, h.messages)
-	control.Handle(mux, ControlStatus, h.status)
+	handle(h, mux, ControlInvite, h.invite)
+	handle(h, mux, ControlAdmit, h.admit)
+	handle(h, mux, ControlRemove, h.remove)
+	handle(h, mux, ControlBind, h.bindQueue)
+	handle(h, mux, ControlUnbind, h.unbindQueue)
+	handle(h, mux, ControlQueues, h.queues)
+	handle(h, mux, ControlSites, h.sites)
+	handle(h, mux, ControlMessages, h.messages)
+	handle(h, mux, ControlStatus, h.status)
 	profile.Handle(mux)
 	return mux
 }

@@ -206,6 +206,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.control.Run(ctx) })
 	group.Go(func() error { return h.keepRenewed(ctx) })
 	group.Go(func() error { return h.watchSpool(ctx) })
+	group.Go(func() error { return h.watchRoom(ctx) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/config"
+	"sealpost/internal/durable"
 	"sealpost/internal/id"
 )
 
@@ -35,6 +36,9 @@ type InitReport struct {
 	Listen   string   `json:"listen"`
 	Made     []string `json:"made"`     // files
 	Existing []string `json:"existing"` // files
+	DiskFree int64    `json:"disk_free"`
+	Reserve  int64    `json:"reserve"` // below which the hub takes nothing new
+	Usual    int64    `json:"usual_reserve"`
 }
 
 // Init makes a hub: root (if there is none), issuing authority, hub identity and certificate, and
@@ -68,6 +72,10 @@ func Init(o InitOptions) (InitReport, error) {
 	if err := o.make(c, &r); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
 	}
+	r.Reserve, r.Usual = int64(c.Spool.Reserve), int64(config.DefaultHub().Spool.Reserve)
+	if r.DiskFree, err = freeAt(o.Dir); err != nil {
+		return r, fmt.Errorf("hub init: %w", err)
+	}
 	r.Made = slices.DeleteFunc(absent, func(path string) bool { return !exists(path) })
 	return r, nil
 }
@@ -97,6 +105,11 @@ func (o InitOptions) config() (config.Hub, error) {
 	}
 	c := config.DefaultHub()
 	c.Name, c.Hosts = o.Name, o.Hosts
+	free, err := freeAt(o.Dir)
+	if err != nil {
+		return config.Hub{}, err
+	}
+	c.Spool = config.SpoolFor(free)
 	if o.Listen != "" {
 		c.Listen = o.Listen
 	}
@@ -107,6 +120,14 @@ func (o InitOptions) config() (config.Hub, error) {
 		c.Suite = o.Suite
 	}
 	return c, nil
+}
+
+// freeAt returns the free bytes of the volume of a folder, which may be missing.
+func freeAt(dir string) (int64, error) {
+	for !exists(dir) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	return durable.Free(dir)
 }
 
 // make makes the missing files. The configuration comes last: if it exists, all others do.

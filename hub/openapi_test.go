@@ -285,9 +285,9 @@ func (d *document) properties(t reflect.Type) {
 const hex32, hex64 = `{type: string, pattern: '^[0-9a-f]{32}$'}`,
 	`{type: string, pattern: '^[0-9a-f]{64}$'}`
 
-// words are the types with a form of their own. An omitted hash is no hash, so an empty one is
+// ownForms are the types with a form of their own. An omitted hash is no hash, so an empty one is
 // never written.
-var words = map[reflect.Type]string{
+var ownForms = map[reflect.Type]string{
 	reflect.TypeFor[id.Envelope]():    hex32,
 	reflect.TypeFor[id.UID]():         hex32,
 	reflect.TypeFor[id.Session]():     hex32,
@@ -321,7 +321,7 @@ func (d *document) schema(indent int, t reflect.Type) {
 			d.line(indent, "%s", part)
 		}
 	}
-	if form, found := words[t]; found {
+	if form, found := ownForms[t]; found {
 		inner := strings.TrimSuffix(strings.TrimPrefix(form, "{"), "}")
 		kind, rest, _ := strings.Cut(inner, ", ")
 		d.line(indent, "%s", kind)

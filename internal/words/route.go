@@ -12,7 +12,7 @@ import (
 // Why nothing is sent to an address for now.
 
 // HubFull says that the hub has no room.
-const HubFull = "the hub's disk is full, so it takes nothing new: its admin has to make room"
+const HubFull = "the hub's disk is full up to its reserve, so it takes nothing new: its admin has to make room there, or to lower the reserve ('sealpost hub status' says how)"
 
 // HubTakesItLater says that the hub has an answer, which may heal, instead of taking an envelope.
 func HubTakesItLater(answer error) string {

@@ -1,0 +1,49 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"sealpost/internal/control"
+	"sealpost/internal/words"
+	"sealpost/spool"
+)
+
+// roomAgain is how often the hub looks whether its disk is below the reserve.
+const roomAgain = 15 * time.Second
+
+// watchRoom logs when the hub begins to refuse what is new for want of room, and when it takes it again.
+func (h *Hub) watchRoom(ctx context.Context) error {
+	tick := time.NewTicker(roomAgain)
+	defer tick.Stop()
+	for full := false; ; {
+		if info, err := h.spool.Info(ctx); err == nil && (info.DiskFree < info.Reserve) != full {
+			full = !full
+			if full {
+				h.log.Warn("nothing new is taken", "reason", words.BelowReserve(info.DiskFree, info.Reserve), "free", info.DiskFree, "reserve", info.Reserve)
+			} else {
+				h.log.Info("there is room again", "free", info.DiskFree, "reserve", info.Reserve)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// handle registers an operation of the admin. Where the disk has no room for it the answer says what to do.
+func handle[In, Out any](h *Hub, mux *http.ServeMux, path string, f func(context.Context, In) (Out, error)) {
+	control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
+		out, err := f(ctx, in)
+		if errors.Is(err, spool.ErrFull) {
+			if info, unknown := h.spool.Info(ctx); unknown == nil {
+				err = words.NoRoomToChange(info.DiskFree, int64(h.config.Spool.Floor), err)
+			}
+		}
+		return out, err
+	})
+}
