@@ -101,6 +101,7 @@ func together[T any](rows []T) iter.Seq[[]T] {
 	}
 }
 
+// insert writes the rows of messages, and sets their sequence numbers.
 func (tx *Tx) insert(list []Outgoing) error {
 	const columns = 22
 	for rows := range together(list) {

@@ -107,10 +107,12 @@ type Received struct {
 const receivedColumns = "seq, sender, uid, message_id, envelope_id, name, digest, fingerprint, " +
 	"size, sent, temp, path, state = 'placed', time"
 
+// received returns the received messages that match a condition.
 func (tx *Tx) received(where string, args ...any) ([]Received, error) {
 	return tx.receivedFrom("received WHERE "+where, args...)
 }
 
+// receivedFrom is received for the text after FROM, which may name an index.
 func (tx *Tx) receivedFrom(from string, args ...any) ([]Received, error) {
 	var list []Received
 	err := tx.rows("SELECT "+receivedColumns+" FROM "+from, args, func(rows *sql.Rows) error {

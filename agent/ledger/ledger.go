@@ -150,6 +150,7 @@ func fileURL(path string) string {
 	return "file:" + file.EscapedPath()
 }
 
+// connect returns a connection of its own, for the writer or a reader.
 func (l *Ledger) connect() (*Tx, error) {
 	conn, err := l.db.Conn(context.Background())
 	return &Tx{conn: conn, stmts: map[string]*sql.Stmt{}, numbers: l.numbers}, err
@@ -240,6 +241,7 @@ func (l *Ledger) write(tx *Tx) {
 	}
 }
 
+// gather adds all waiting updates to the first one, up to maxGroup.
 func (l *Ledger) gather(first *op) []*op {
 	group := []*op{first}
 	for len(group) < maxGroup {
@@ -319,6 +321,7 @@ func orFull(dir string, err error) error {
 	return fmt.Errorf("%w (%s): nothing is lost; make room there (%w)", ErrFull, dir, err)
 }
 
+// each runs the updates of a group. An error is SQLite's, and fails the whole commit.
 func (l *Ledger) each(tx *Tx, group []*op) error {
 	for _, o := range group {
 		if err := l.one(tx, o); err != nil {
@@ -328,6 +331,7 @@ func (l *Ledger) each(tx *Tx, group []*op) error {
 	return nil
 }
 
+// one runs an update in a savepoint. It stores the update's own error in o.
 func (l *Ledger) one(tx *Tx, o *op) error {
 	if err := tx.exec("SAVEPOINT one"); err != nil {
 		return err
@@ -350,6 +354,8 @@ func (tx *Tx) close() error {
 	return errors.Join(append(errs, tx.conn.Close())...)
 }
 
+// prepare returns the prepared statement of a query. Queries are constants, so their number is
+// limited.
 func (tx *Tx) prepare(query string) (*sql.Stmt, error) {
 	if s := tx.stmts[query]; s != nil {
 		return s, nil
@@ -431,6 +437,7 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// fromMillis is the reverse of millis, in UTC.
 func fromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}

@@ -26,6 +26,7 @@ type numbers struct {
 	changed bool
 }
 
+// openNumbers reads the file beside the ledger. Without a valid file it begins empty.
 func openNumbers(ledger string) *numbers {
 	n := &numbers{path: filepath.Join(filepath.Dir(ledger), numbersFile),
 		highest: map[string]int64{}, asked: map[string]bool{}}
@@ -38,6 +39,7 @@ func openNumbers(ledger string) *numbers {
 
 func numberKey(kind, day string) string { return day + " " + kind }
 
+// use records that a number is in use.
 func (n *numbers) use(kind, day string, number int64) {
 	key := numberKey(kind, day)
 	if number > n.highest[key] {

@@ -117,10 +117,12 @@ func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	return m, err
 }
 
+// outgoing returns the sent messages that match a condition.
 func (tx *Tx) outgoing(where string, args ...any) ([]Outgoing, error) {
 	return tx.outgoingFrom("message WHERE "+where, args...)
 }
 
+// outgoingFrom is outgoing for the text after FROM, which may name an index.
 func (tx *Tx) outgoingFrom(from string, args ...any) ([]Outgoing, error) {
 	var list []Outgoing
 	err := tx.rows("SELECT "+outgoingColumns+" FROM "+from, args, func(rows *sql.Rows) error {
@@ -270,6 +272,7 @@ func (tx *Tx) Latest(limit int) ([]Outgoing, error) {
 	return tx.outgoing("TRUE ORDER BY seq DESC LIMIT ?", limit)
 }
 
+// finish ends a message, unless it has ended already.
 func (tx *Tx) finish(uid id.UID, state State, reason string, at time.Time) error {
 	return tx.exec("UPDATE message SET state = ?, reason = ?, finished = ? WHERE uid = ? AND "+
 		"state NOT IN ('delivered','failed','withdrawn')",

@@ -115,6 +115,7 @@ func belongsTo(stamp int32, wal io.Reader) (bool, error) {
 	}
 }
 
+// ignoreEnd returns nil for an error that means the end of the valid log.
 func ignoreEnd(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errNoFrame) {
 		return nil
@@ -140,6 +141,7 @@ type frame struct {
 // errNoFrame means that the next frame is incomplete, or from an earlier use of the log.
 var errNoFrame = errors.New("no valid frame")
 
+// newLogReader checks the header of a log. It returns errNoFrame if SQLite would ignore the log.
 func newLogReader(wal io.Reader) (*logReader, error) {
 	l := &logReader{r: bufio.NewReaderSize(wal, 64<<10), order: binary.LittleEndian}
 	header := make([]byte, walHeaderSize)
@@ -163,6 +165,7 @@ func newLogReader(wal io.Reader) (*logReader, error) {
 	return l, nil
 }
 
+// next returns the next valid frame. Its data is valid until the next call.
 func (l *logReader) next() (frame, error) {
 	if _, err := io.ReadFull(l.r, l.buffer); err != nil {
 		return frame{}, err
@@ -190,6 +193,7 @@ func (l *logReader) add(data []byte) {
 	l.sum = [2]uint32{a, b}
 }
 
+// is reports whether the checksum equals the stored one.
 func (l *logReader) is(stored []byte) bool {
 	return l.sum == [2]uint32{binary.BigEndian.Uint32(stored), binary.BigEndian.Uint32(stored[4:])}
 }

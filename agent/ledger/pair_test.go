@@ -20,12 +20,14 @@ type copied struct {
 	holds   map[string]string
 }
 
-func (c copied) put(t *testing.T, path string, db, wal bool) {
+func (c copied) putDB(t *testing.T, path string) {
 	t.Helper()
-	if db {
-		write(t, path, c.db)
-	}
-	if wal && c.wal != nil {
+	write(t, path, c.db)
+}
+
+func (c copied) putLog(t *testing.T, path string) {
+	t.Helper()
+	if c.wal != nil {
 		write(t, path+"-wal", c.wal)
 	}
 }
@@ -108,13 +110,13 @@ func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	old.put(t, path, true, false)
+	old.putDB(t, path)
 	all = append(all, history(t, path, "another way", 400)...) // of an older copy
 
 	opened := func(db, wal copied) (map[string]string, bool) {
 		path := filepath.Join(t.TempDir(), "ledger.db")
-		db.put(t, path, true, false)
-		wal.put(t, path, false, true)
+		db.putDB(t, path)
+		wal.putLog(t, path)
 		l := open(t, path)
 		defer l.Close()
 		return content(t, l), l.Aside() != nil
@@ -201,7 +203,9 @@ func TestALogOfAnEarlierProgramIsBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 		to := filepath.Join(t.TempDir(), "ledger.db")
-		copyOf(t, "", path, nil).put(t, to, true, true)
+		c := copyOf(t, "", path, nil)
+		c.putDB(t, to)
+		c.putLog(t, to)
 		l := open(t, to)
 		if got := content(t, l); l.Aside() != nil || got["k"] != checkpoint || len(got) != 1 {
 			t.Errorf("it holds %v, set aside: %v", got, l.Aside())
@@ -222,7 +226,7 @@ func TestABrokenLogIsNoForeignLog(t *testing.T) {
 		"no log": bytes.Repeat([]byte{7}, 10000), "first frame damaged": flipped,
 	} {
 		path := filepath.Join(t.TempDir(), "ledger.db")
-		all[0].put(t, path, true, false)
+		all[0].putDB(t, path)
 		write(t, path+"-wal", wal)
 		l := open(t, path)
 		if set := l.Aside() != nil; set != (name == "whole") {

@@ -239,6 +239,7 @@ CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
 `
 
+// migrate runs the missing steps, and makes missing indexes.
 func migrate(conn *sql.Conn) error {
 	ctx := context.Background()
 	var have int

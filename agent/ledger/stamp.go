@@ -12,7 +12,8 @@ import (
 // log once for each commit, and in the database file after the checkpoint. Each stamp is the one
 // before plus one, except after Open, which begins at a random one: two copies of a ledger share no
 // stamps after the copy.
-const stampAt = 68 // offset of its four bytes in a database's header
+
+const stampAt = 68 // offset of the stamp's four bytes in a database's header
 
 // stamps is the writer's memory of the newest stamp.
 type stamps struct {
@@ -47,6 +48,7 @@ func (tx *Tx) migrated() error {
 	return tx.exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", pages))
 }
 
+// readStamp reads the stamp of the newest commit.
 func (tx *Tx) readStamp() error {
 	return tx.row("PRAGMA application_id", nil, &tx.stamps.last)
 }

@@ -21,17 +21,25 @@ func firstLedger(t *testing.T, path string) {
 	_, err = db.Exec(tables + `
 CREATE INDEX message_final ON message (state, finished) WHERE state IN ('delivered','failed');
 CREATE INDEX message_explained ON message (seq) WHERE reason <> '' AND state IN ('claimed','taken');
-INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries, mtime, file, executable, address, dir, claimed, due, state, reason, finished)
-VALUES ('u1','FL-LAB_DAT_20251008_001','DAT','20251008',1,'waits','file',x'01',5,1,7,'1:2',0,'fl-lab.dat','',1,1,'taken','late',0),
-       ('u2','FL-LAB_DAT_20251008_002','DAT','20251008',2,'done','file',x'02',5,1,7,'1:3',0,'fl-lab.dat','',1,1,'delivered','',9),
-       ('u3','FL-LAB_DAT_20251008_003','DAT','20251008',3,'taking','file',x'03',5,1,7,'1:4',0,'@CA-RC','@CA-RC',1,1,'claimed','',0);
-INSERT INTO envelope (envelope_id, address, route_version, size, crc32c, file, state, sealed) VALUES ('e1','fl-lab.dat','rv',5,'[1]','','published',1);
+INSERT INTO message (uid, message_id, kind, day, number, name, type, fingerprint_key, size, entries,
+	mtime, file, executable, address, dir, claimed, due, state, reason, finished)
+VALUES ('u1','FL-LAB_DAT_20251008_001','DAT','20251008',1,'waits','file',x'01',5,1,7,'1:2',0,
+	'fl-lab.dat','',1,1,'taken','late',0),
+       ('u2','FL-LAB_DAT_20251008_002','DAT','20251008',2,'done','file',x'02',5,1,7,'1:3',0,
+	'fl-lab.dat','',1,1,'delivered','',9),
+       ('u3','FL-LAB_DAT_20251008_003','DAT','20251008',3,'taking','file',x'03',5,1,7,'1:4',0,
+	'@CA-RC','@CA-RC',1,1,'claimed','',0);
+INSERT INTO envelope (envelope_id, address, route_version, size, crc32c, file, state, sealed)
+VALUES ('e1','fl-lab.dat','rv',5,'[1]','','published',1);
 UPDATE message SET envelope_id = 'e1' WHERE uid = 'u2';
-INSERT INTO recipient (envelope_id, site, key, receipt, believed, time) VALUES ('e1','CA-RC','k','jws',1,9), ('e1','SF-RC','k','',0,0);
+INSERT INTO recipient (envelope_id, site, key, receipt, believed, time)
+VALUES ('e1','CA-RC','k','jws',1,9), ('e1','SF-RC','k','',0,0);
 INSERT INTO outcome VALUES ('u2','CA-RC','delivered','',9);
 INSERT INTO delivery VALUES ('e9','TX-LAB',2,'jws','{}','',5);
-INSERT INTO received VALUES ('TX-LAB','r2','TX-LAB_DAT_20251008_002','e9','late','d','f',5,1,'t2','TX-LAB/late','placing',6),
-                            ('TX-LAB','r1','TX-LAB_DAT_20251008_001','e9','soon','d','f',5,1,'','TX-LAB/soon','placed',5);
+INSERT INTO received VALUES ('TX-LAB','r2','TX-LAB_DAT_20251008_002','e9','late','d','f',5,1,'t2',
+	'TX-LAB/late','placing',6),
+                            ('TX-LAB','r1','TX-LAB_DAT_20251008_001','e9','soon','d','f',5,1,'',
+	'TX-LAB/soon','placed',5);
 PRAGMA user_version = 1;`)
 	if err != nil {
 		t.Fatal(err)
