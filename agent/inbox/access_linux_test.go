@@ -73,7 +73,7 @@ func expectModes(t *testing.T, dir string, want map[string]string) {
 
 // Under any umask, exactly the configured readers may read received content. They may execute
 // programs only if that is configured.
-func TestWhoMayReadWhatArrives(t *testing.T) {
+func TestReaders(t *testing.T) {
 	for _, umask := range []int{0o000, 0o022, 0o007, 0o077} {
 		for _, c := range []struct {
 			readers                            Readers
@@ -235,7 +235,7 @@ func TestAServiceGivesTheInboxsGroup(t *testing.T) {
 
 // An entry that the service may not rename makes the inbox wait and name it. After its removal the
 // inbox continues.
-func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
+func TestEntryThatCannotBeRenamed(t *testing.T) {
 	dir := t.TempDir()
 	check(t, errors.Join(os.Chmod(dir, 0o777|os.ModeSticky),
 		os.WriteFile(filepath.Join(dir, ownDir), nil, 0o644)))
@@ -249,7 +249,7 @@ func TestWhatCannotBeSetAsideIsSaid(t *testing.T) {
 }
 
 // An inbox of an earlier version, with private records, is opened to the group for reading only.
-func TestAnInboxOfAnEarlierProgramIsBroughtUp(t *testing.T) {
+func TestAccessOfEarlierVersion(t *testing.T) {
 	b := inboxAt(t)
 	dir := b.cfg.Dir
 	own := filepath.Join(dir, ownDir)

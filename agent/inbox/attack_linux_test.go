@@ -56,7 +56,7 @@ func inTheWay(t *testing.T, outside string) map[string]func(t *testing.T, path s
 }
 
 // An entry in the place of an own folder is never used, and never stops the inbox.
-func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
+func TestEntryInPlaceOfOwnFolder(t *testing.T) {
 	outside, untouched := bait(t)
 	for _, own := range []string{ownDir, tempDir} {
 		for name, put := range inTheWay(t, outside) {
@@ -88,7 +88,7 @@ func TestWhatIsInTheWayOfAnOwnFolderIsSetAside(t *testing.T) {
 
 // A link or file in the place of a sender's folder is not followed. Only that sender's messages
 // wait.
-func TestWhatIsInTheWayOfASenderKeepsNoOtherWaiting(t *testing.T) {
+func TestEntryInPlaceOfSenderFolder(t *testing.T) {
 	outside, untouched := bait(t)
 	for name, put := range inTheWay(t, outside) {
 		if strings.Contains(name, "folder") {

@@ -48,7 +48,9 @@ func corpus(t *testing.T) (list []entry) {
 	return list
 }
 
-func TestWhatNamesBecome(t *testing.T) {
+// The names of the corpus become those of its table: accepted by every system, unique and
+// decodable.
+func TestCorpus(t *testing.T) {
 	disk := t.TempDir()
 	from := map[string]string{}
 	for _, e := range corpus(t) {
@@ -80,7 +82,7 @@ func TestWhatNamesBecome(t *testing.T) {
 }
 
 // The next site that gets a received file must be able to store its name, distinct from others.
-func TestWhatNamesBecomeTheSecondTime(t *testing.T) {
+func TestCorpusTwice(t *testing.T) {
 	from := map[string]string{}
 	for _, e := range corpus(t) {
 		twice := PortableName(e.becomes)

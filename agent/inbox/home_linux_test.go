@@ -142,7 +142,7 @@ func TestANewInboxMayGetItsDisk(t *testing.T) {
 }
 
 // An inbox that was copied, restored, or mounted under other numbers is recognized by its idFile.
-func TestAnInboxIsKnownAfterItsNumbersChanged(t *testing.T) {
+func TestRecognizeInbox(t *testing.T) {
 	for name, change := range map[string]func(dir string) error{
 		"a copy": func(string) error { return nil },
 		"an older backup": func(dir string) error {
@@ -212,7 +212,7 @@ func TestTheOwnFolderIsMadeAgain(t *testing.T) {
 }
 
 // A folder of the service that another account has renamed to .sealpost is rejected.
-func TestAnotherFolderOfTheServiceIsNotTheOwnOne(t *testing.T) {
+func TestRejectOtherOwnFolder(t *testing.T) {
 	b := usedInbox(t)
 	dir := b.cfg.Dir
 	sent := filepath.Join(dir, "sent")
@@ -238,7 +238,7 @@ func TestAnInboxMayBeMoved(t *testing.T) {
 }
 
 // A ledger without a remembered home, old or new, accepts the inbox.
-func TestAnInboxOfWhichNothingIsRemembered(t *testing.T) {
+func TestInboxWithoutHome(t *testing.T) {
 	b := usedInbox(t)
 	says := idIn(t, b.cfg.Dir)
 	check(t, b.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Set(homeKey, "") }))
@@ -307,7 +307,7 @@ func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 }
 
 // A message without its content waits and reports the missing path. Others continue.
-func TestWhatWasBeingPlacedIsGone(t *testing.T) {
+func TestMissingContent(t *testing.T) {
 	b := usedInbox(t)
 	f := entered(t, b)
 	list := parcel(t, f, "FL-LAB", "half.csv")
@@ -340,7 +340,7 @@ func TestAnInboxOfAnEarlierProgram(t *testing.T) {
 
 // An unusable folder of a sender stops its deliveries before their content is read. It counts no
 // attempt.
-func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
+func TestUnusableSenderFolder(t *testing.T) {
 	b := usedInbox(t)
 	folder := filepath.Join(b.cfg.Dir, "FL-LAB")
 	check(t, errors.Join(os.Rename(folder, folder+".x"), os.Symlink(t.TempDir(), folder)))
@@ -359,7 +359,7 @@ func TestNothingIsReadForASenderWhoseFolderIsInTheWay(t *testing.T) {
 // A default access list on another account's folder removes permissions from new files. The volume
 // still keeps owners and modes, so a copy of the inbox in its place is not recognized by its
 // idFile.
-func TestACopyWithADefaultListIsNotTheInbox(t *testing.T) {
+func TestCopyWithDefaultList(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes folders that belong to another account")
 	}

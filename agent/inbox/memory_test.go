@@ -85,7 +85,8 @@ func TestARecordIsFoundByItsIdentity(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRecordIsPassedOver(t *testing.T) {
+// A file in the place of a record that is not the message's own is ignored.
+func TestInvalidRecords(t *testing.T) {
 	uid := id.Random128[id.UID]()
 	for name, make := range map[string]func(*testing.T, string){
 		"folder":  func(t *testing.T, p string) { write(t, filepath.Join(p, "x"), nil) },
@@ -120,7 +121,7 @@ func list(t *testing.T, b *Inbox, e string, records ...[]byte) string {
 
 // A listed record without its content counts as placed in the folder of an attempt. It does not in
 // a folder that is being removed.
-func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
+func TestRestoreRecords(t *testing.T) {
 	b := inboxAt(t)
 	f := entered(t, b)
 	placed, waiting, removed := id.Random128[id.UID](), id.Random128[id.UID](),
@@ -152,7 +153,7 @@ func TestARecordFollowsItsContentAndIsNotMadeByRemoving(t *testing.T) {
 
 // A crash may leave only the name or a part of a record on the disk: that is written again. Other
 // files stay.
-func TestARecordThatWasCutShortIsWrittenAnew(t *testing.T) {
+func TestCutRecord(t *testing.T) {
 	uid := id.Random128[id.UID]()
 	whole := &placement{Received: ledger.Received{Path: filepath.Join("FL-LAB", "data.csv")}}
 	if err := whole.setRecord(Record{Message: message, UID: uid, Sender: "FL-LAB"}); err != nil {

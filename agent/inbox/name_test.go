@@ -73,7 +73,8 @@ func isLegal(s string) bool {
 		!strings.ContainsAny(s, "/\x00")
 }
 
-func TestEveryNameIsUsableAndDecodesToWhatItWas(t *testing.T) {
+// A disk stores the portable form of every legal name, and it decodes to that name.
+func TestPortableNames(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		name := names().Draw(t, "name")

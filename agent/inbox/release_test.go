@@ -14,7 +14,8 @@ import (
 	"sealpost/hub/api"
 )
 
-func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
+// A failure that a retry may heal releases the delivery with a code.
+func TestReleaseCodes(t *testing.T) {
 	for name, c := range map[string]struct {
 		err          error
 		code         string
@@ -58,7 +59,7 @@ func TestWhatMayHealIsHandedBackWithItsCode(t *testing.T) {
 
 // A thousand large deliveries that wait for an hour are not leased and released more often than the
 // hub allows.
-func TestWhatIsPutOffIsSeenAgainLessAndLess(t *testing.T) {
+func TestBusyDelay(t *testing.T) {
 	seen, age := 0, time.Duration(0)
 	for ; age < time.Minute; age += busyDelay(age) {
 		seen++

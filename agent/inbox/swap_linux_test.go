@@ -18,7 +18,7 @@ func exchange(dir, a, b string) error {
 
 // When the inbox makes a sender's folder, another account swaps it with .sealpost. That keeps its
 // mode, and the message is not hidden in it.
-func TestTheOwnFolderInThePlaceOfASendersNewOne(t *testing.T) {
+func TestSwapOfNewSenderFolder(t *testing.T) {
 	b := inboxAt(t)
 	top := b.cfg.Dir
 	entered(t, b).close()

@@ -113,7 +113,7 @@ func TestTwinsOnADiskThatIgnoresCase(t *testing.T) {
 
 // Two messages with names that such a disk confuses are not twins. The second gets its message id,
 // as with equal names.
-func TestMessagesOfOneNameOnADiskThatIgnoresCase(t *testing.T) {
+func TestEqualNamesIgnoringCase(t *testing.T) {
 	dir := foldingDisk(t, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "from"), nil, 0o600); err != nil {
 			return err

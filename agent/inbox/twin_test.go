@@ -114,7 +114,8 @@ var twinsOfAllKinds = map[string]string{
 	"run/" + strings.Repeat("Deep/", 9): "",
 }
 
-func TestOfNamesThatManyDisksTakeForOneEachGetsItsOwn(t *testing.T) {
+// Of names that many disks confuse, each gets its own.
+func TestTwins(t *testing.T) {
 	checkTwins(t, t.TempDir())
 }
 
@@ -208,7 +209,7 @@ func TestSumsOfManyNamesTakeNoMemory(t *testing.T) {
 }
 
 // A disk may confuse more names than the rule. Here the disk already has a name.
-func TestANameThatTheDiskDoesNotGiveIsTakenForATwin(t *testing.T) {
+func TestDiskConfusesNames(t *testing.T) {
 	root := held(t, t.TempDir())
 	s := newSink(root, form{access: Group.accessFor(beneath.Info{})})
 	defer s.close()
