@@ -15,6 +15,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/id"
 	"sealpost/internal/words"
 )
 
@@ -40,16 +41,17 @@ func (f *finder) claim(ctx context.Context, group []found) {
 			return ignoreCancel(ctx, err)
 		}
 		fault.Point("outbox-claimed")
-		moved := f.t.moveAll(ctx, messages)
-		f.claiming.remove(group)
-		return f.take(ctx, moved)
+		return f.take(ctx, messages, group)
 	})
 }
 
-// take makes durable what was moved, and lets it be sealed: small messages together, large ones each for itself. Until then
-// nobody else goes on with them.
-func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
-	quick := moved[:0:0]
+// take moves messages whose rows are written, makes them durable and hands them on: small ones together, large ones each for
+// itself. It gives back the messages that stay claimed.
+func (f *finder) take(ctx context.Context, messages []ledger.Outgoing, group []found) error {
+	moved := f.t.moveAll(ctx, messages)
+	f.claiming.remove(group)
+	f.t.o.desk.release(without(messages, moved)...)
+	var quick []ledger.Outgoing
 	for _, m := range moved {
 		if m.Source.Size < slowContent && !m.Folder {
 			quick = append(quick, m)
@@ -64,14 +66,29 @@ func (f *finder) take(ctx context.Context, moved []ledger.Outgoing) error {
 	return f.secure(ctx, quick)
 }
 
-// secure makes messages durable, hands them on, and gives those back that have to be looked at again.
+// secure makes messages durable and hands them on. It gives back those that stay claimed, and has those looked at again that were
+// changed since.
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
-	kept, err := f.t.secure(ctx, messages)
-	f.t.o.desk.release(kept...)
-	if len(kept) > 0 {
+	whole, changed, err := f.t.secure(ctx, messages)
+	f.t.o.desk.release(without(messages, whole)...)
+	if changed {
 		poke(f.again)
 	}
-	return ignoreCancel(ctx, err)
+	return ignoreCancel(ctx, errors.Join(err, f.t.handOn(ctx, whole)))
+}
+
+// without returns the messages of a list that are not in another.
+func without(list, others []ledger.Outgoing) (rest []ledger.Outgoing) {
+	in := make(map[id.UID]bool, len(others))
+	for _, m := range others {
+		in[m.UID] = true
+	}
+	for _, m := range list {
+		if !in[m.UID] {
+			rest = append(rest, m)
+		}
+	}
+	return rest
 }
 
 // claiming is what is being claimed and may still lie in outbox/, by its path in it.
@@ -126,11 +143,11 @@ func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, 
 	return messages, err
 }
 
-// secure makes what was moved durable, with its content, and lets it be sealed. It returns the messages that stay claimed: they
-// were changed since, or cannot be made durable.
-func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledger.Outgoing, err error) {
+// secure makes moved messages durable, with their content, and returns those that are. changed reports whether any was changed
+// since it was claimed: that one is not.
+func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (whole []ledger.Outgoing, changed bool, err error) {
 	if len(moved) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	h, err := t.open()
 	if err == nil {
@@ -142,25 +159,23 @@ func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (kept []ledge
 	}
 	if err != nil {
 		t.log.Error("sending cannot be made durable; trying again", "error", err)
-		t.o.desk.release(moved...) // the next sweep
-		return nil, nil
+		return nil, false, nil
 	}
 	fault.Point("outbox-moved")
-	var whole []ledger.Outgoing
 	for _, m := range moved {
 		if now, err := h.observe(sourceAt(m)); err == nil && same(now, m.Source) {
 			whole = append(whole, m)
-		} else {
-			kept = append(kept, m)
 		}
 		h.Relax()
 	}
-	h.Release() // the desk may have no room for long
-	return kept, t.handOn(ctx, whole)
+	return whole, len(whole) < len(moved), nil
 }
 
 // handOn gives durable messages to the desk. What it has no room for waits in the ledger.
 func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
+	if len(list) == 0 {
+		return nil
+	}
 	patience, end := context.WithTimeout(ctx, queuedFor)
 	defer end()
 	var rest []ledger.Outgoing
@@ -205,20 +220,19 @@ func isOfOne(err error) bool {
 }
 
 // secureOthers does not let a file that cannot be synced hold up those that were claimed with it.
-func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (kept []ledger.Outgoing, err error) {
+func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (whole []ledger.Outgoing, changed bool, err error) {
 	if len(moved) > 1 {
 		for i := range moved {
-			more, one := t.secure(ctx, moved[i:i+1])
-			kept, err = append(kept, more...), errors.Join(err, one)
+			more, one, failed := t.secure(ctx, moved[i:i+1])
+			whole, changed, err = append(whole, more...), changed || one, errors.Join(err, failed)
 		}
-		return kept, err
+		return whole, changed, err
 	}
-	defer t.o.desk.release(moved...) // the next sweep looks at what lies there
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
 	if !durable.InUse(why) {
-		return nil, nil
+		return nil, false, nil // the next sweep looks at what lies there
 	}
-	return nil, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
 }
@@ -266,11 +280,7 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
 		group[i] = found{dir: m.Dir, name: m.Name}
 	}
 	f.claiming.add(group)
-	f.quick.Go(func() error {
-		moved := f.t.moveAll(ctx, list)
-		f.claiming.remove(group)
-		return f.take(ctx, moved)
-	})
+	f.quick.Go(func() error { return f.take(ctx, list, group) })
 	return nil
 }
 

@@ -32,10 +32,8 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	if !s.held(list[0].UID) {
 		t.Fatal("the sweep would go on with it too")
 	}
-	moved := s.tray.moveAll(t.Context(), list)
-	f.claiming.remove(group)
-	if err := f.take(t.Context(), moved); err != nil || len(moved) != 1 || s.held(list[0].UID) {
-		t.Fatalf("moved %d, held %t: %v", len(moved), s.held(list[0].UID), err)
+	if err := f.take(t.Context(), list, group); err != nil || s.state(list[0]) != ledger.Taken || s.held(list[0].UID) {
+		t.Fatalf("it is %s, held %t: %v", s.state(list[0]), s.held(list[0].UID), err)
 	}
 	put(t, s.tray.Outbox(), "data.csv")
 	if other, why := f.examine(opened(t, s.tray), "data.csv"); other == nil {
@@ -62,7 +60,7 @@ func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := f.take(t.Context(), moved); err != nil {
+		if err := f.take(t.Context(), moved, nil); err != nil {
 			t.Fatal(err)
 		}
 		want := map[bool]ledger.State{false: ledger.Taken, true: ledger.Claimed}
@@ -103,8 +101,8 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
 		t.Fatal(err)
 	}
-	if moved := s.tray.moveAll(t.Context(), list); len(moved) != 0 || s.held(list[0].UID) {
-		t.Errorf("moved %d, held %t", len(moved), s.held(list[0].UID))
+	if err := f.take(t.Context(), list, nil); err != nil || s.state(list[0]) != ledger.Claimed || s.held(list[0].UID) {
+		t.Errorf("it is %s, held %t: %v", s.state(list[0]), s.held(list[0].UID), err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"sealpost/internal/words"
 )
 
-// moveAll moves claimed messages into sending/, returns those that are there now, and lets go of the others.
+// moveAll moves claimed messages into sending/, and returns those that are there now.
 func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []ledger.Outgoing) {
 	h, err := t.open()
 	if err != nil {
@@ -20,7 +20,6 @@ func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []
 		for _, m := range messages {
 			t.setStuck(m, whyStuck(err))
 		}
-		t.o.desk.release(messages...)
 		return nil
 	}
 	defer h.Close()
@@ -53,7 +52,6 @@ func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) 
 		t.setStuck(m, why)
 		if err != nil {
 			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
-			t.o.desk.release(m)
 			continue
 		}
 		moved = append(moved, m)

@@ -81,7 +81,7 @@ func (s *sealer) taken(names ...string) []ledger.Outgoing {
 	s.t.Helper()
 	list := s.claimed(names...)
 	s.hold(list, byClaim)
-	if err := newFinder(s.tray).take(s.t.Context(), s.tray.moveAll(s.t.Context(), list)); err != nil {
+	if err := newFinder(s.tray).take(s.t.Context(), list, nil); err != nil {
 		s.t.Fatal(err)
 	}
 	for i := range list {
