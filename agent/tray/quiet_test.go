@@ -284,8 +284,13 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		for <-w.Names != name+" and after" {
 		}
 		settle := Settling{File: 2 * time.Second, Habits: &tray.Habits, Rel: name}
+		h, base := lookAt(t, filepath.Join(tray.outbox(), name))
+		info, err := h.Lstat(base)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var l *Later
-		if _, _, err := finishedAt(t, filepath.Join(tray.outbox(), name), settle, time.Now().Add(3*time.Second)); errors.As(err, &l) {
+		if _, _, err := h.Finished(base, settle, info.Changed.Add(3*time.Second)); errors.As(err, &l) {
 			return l.After + 3*time.Second
 		} else if err != nil {
 			t.Fatal(err)
@@ -293,7 +298,7 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		return 2 * time.Second
 	}
 	put(t, tray.outbox(), "written")
-	if got := quiet("written").Round(100 * time.Millisecond); got != 4500*time.Millisecond {
+	if got := quiet("written"); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
 	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(tray.outbox(), "moved")); err != nil {
