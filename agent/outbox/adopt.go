@@ -15,18 +15,19 @@ import (
 )
 
 const (
-	// addressNote is a file beside what was dropped into the folder of an address, while it is under way: where else it was
-	// meant for would be known to the ledger alone.
+	// addressNote is a file beside a message for an address, while it is under way: otherwise the
+	// ledger alone would know the address.
 	addressNote = ".sealpost-address"
 	maxAddress  = 4096
 )
 
-// adopt takes up again what lies in sending/ and the ledger does not know, because it was lost or put back from an older
-// copy. Each message gets the identity that it had, so that recipients who have it already only sign for it again.
+// adopt takes up the messages in sending/ that the ledger does not know, because it was lost or
+// restored from an older copy. Each gets the identity that it had, so that recipients that have it
+// only sign for it again.
 func (t *box) adopt(ctx context.Context) error {
 	h, err := t.open()
 	if err != nil {
-		return nil // the sweep says what is wrong with the tray
+		return nil // the sweep reports it
 	}
 	defer h.Close()
 	dir, err := h.Dir(tray.SendingPart)
@@ -35,7 +36,7 @@ func (t *box) adopt(ctx context.Context) error {
 	}
 	strange := map[string]string{}
 	var failed error
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep reports it
 		failed = t.adoptAll(ctx, h, entries, strange)
 		return errors.Join(failed, ctx.Err())
 	})
@@ -48,7 +49,7 @@ func (t *box) adopt(ctx context.Context) error {
 	return nil
 }
 
-// adoptAll writes the rows of what is unknown, in one commit.
+// adoptAll writes the rows of unknown messages, in one commit.
 func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, strange map[string]string) error {
 	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
@@ -80,8 +81,8 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, s
 	})
 }
 
-// strangers lists the entries that the ledger does not know. A folder that several messages share is always one: each of them
-// is asked for when its note is read.
+// strangers lists the entries that the ledger does not know. A folder that several messages share
+// is always one: each of them is asked for when its note is read.
 func (t *box) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
@@ -113,8 +114,8 @@ func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.O
 	return []ledger.Outgoing{m}, nil
 }
 
-// describeClaim makes the row of a folder that one message has to itself. An empty one was made for a file that is still in
-// outbox/, and goes.
+// describeClaim makes the row of a folder that one message has to itself. An empty one was made for
+// a file that is still in outbox/, and goes.
 func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
 	if err != nil || site != h.t.o.site {
@@ -137,7 +138,7 @@ func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Ou
 	return m, nil
 }
 
-// claimOf begins the row of a message that a lost ledger has claimed, with what its id says.
+// claimOf begins the row of a message that a lost ledger has claimed, from its message id.
 func (t *box) claimOf(message id.Message) ledger.Outgoing {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	m := ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
@@ -147,8 +148,9 @@ func (t *box) claimOf(message id.Message) ledger.Outgoing {
 	return m
 }
 
-// isClaimable reports whether a claim of this site can have given this day, and numbers up to this one: other accounts can make
-// a folder of any name, and the numbers of later messages lie above those that are taken up again.
+// isClaimable reports whether a claim of this site can have given this day, and numbers up to this
+// one: other accounts can make a folder of any name, and the numbers of later messages lie above
+// those that are taken up again.
 func isClaimable(m ledger.Outgoing, highest int64) bool {
 	day, err := time.Parse("20060102", m.Day)
 	return err == nil && highest < maxUsed && day.Before(time.Now().Add(24*time.Hour))
@@ -182,7 +184,7 @@ func (h *handles) onlyEntry(ctx context.Context, m ledger.Outgoing) (name string
 	return name, nil
 }
 
-// noteAddress writes beside what is about to be moved for whom it is, if that is not the tray's own address.
+// noteAddress writes the address of a message into its folder, if it is not the tray's own.
 func (h *handles) noteAddress(m ledger.Outgoing) error {
 	if m.Dir == "" {
 		return nil
@@ -212,7 +214,8 @@ func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error
 	return dir, address, nil
 }
 
-// addressIn is the address of what was dropped into a folder under outbox/, or into outbox/ itself, as a note has it.
+// addressIn returns the address of files dropped into a folder under outbox/, or into outbox/
+// itself, as a note has it.
 func (t *box) addressIn(dir string) (string, error) {
 	if dir == "" {
 		return t.addressOf(".")
@@ -223,8 +226,8 @@ func (t *box) addressIn(dir string) (string, error) {
 	return t.addressOf(dir)
 }
 
-// endedBefore tells whether a message lies in one of the tray's final folders already: then a ledger that is gone knew
-// how it ended.
+// endedBefore tells whether a message lies in one of the tray's final folders already: then a
+// ledger that is gone knew how it ended.
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		m.State = state
@@ -235,7 +238,7 @@ func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	return ""
 }
 
-// stillTrue is what of a claim's reason to wait holds on when it is taken: that it was unknown.
+// stillTrue returns the part of a claim's reason that applies once the message waits to be sealed.
 func stillTrue(reason string) string {
 	if reason == words.LedgerLost {
 		return reason

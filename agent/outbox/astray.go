@@ -12,19 +12,21 @@ import (
 	"sealpost/internal/words"
 )
 
-// Users put files into sending/, delivered/ and failed/ too, by mistake. Nothing is sent from there, and they are told.
+// Users put files into sending/, delivered/ and failed/ too, by mistake. Nothing is sent from
+// there, and they are told.
 
 // lookRests is how many times as long as a look through one of these folders took no other is made.
 const lookRests = 50
 
-// looked remembers the last look through a folder for what does not belong there.
+// looked remembers the last look through a folder for entries that do not belong there.
 type looked struct {
 	changed, at time.Time // of the folder, and of the look
 	took        time.Duration
 }
 
-// findAstray looks for what does not belong into the folders of messages, where these have changed since the last look. A
-// folder with very many messages is looked through rarely; the system's notifications tell of what comes between.
+// findAstray looks for entries that do not belong into the folders of messages, if these have
+// changed since the last look. It looks through a folder with very many messages rarely;
+// notifications tell of entries in between.
 func (f *finder) findAstray(ctx context.Context, h *handles) error {
 	for _, part := range []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart} {
 		d, err := h.Dir(part)
@@ -52,7 +54,8 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 	return nil
 }
 
-// tellAstray notes which of the entries of a folder are no messages, or messages that the ledger does not know.
+// tellAstray notes which of the entries of a folder are no messages, or messages that the ledger
+// does not know.
 func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
 	var first []string // messages by which the ledger knows the folders, in the order of the entries
 	var folders []string
@@ -85,7 +88,8 @@ func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry
 	})
 }
 
-// messageOf returns the first message of a folder with this name; ok is false when no folder of this site has such a name.
+// messageOf returns the first message of a folder with this name; ok is false when no folder of
+// this site has such a name.
 func (t *box) messageOf(name string) (first id.Message, ok bool) {
 	if first, site, err := id.ParseMessage(name); err == nil && site == t.o.site {
 		return first, true
@@ -94,7 +98,8 @@ func (t *box) messageOf(name string) (first id.Message, ok bool) {
 	return first, err == nil && site == t.o.site
 }
 
-// hearAstray notes at once what the system tells of beside outbox/, unless it has the name of a message's folder.
+// hearAstray notes an entry beside outbox/ as soon as the system tells of it, unless it has the
+// name of a message's folder.
 func (t *box) hearAstray(part, name string) {
 	if _, ok := t.messageOf(name); !ok && tray.NatureOf(name) == tray.Ordinary {
 		t.tellStrange(part + "/" + name)
@@ -104,7 +109,8 @@ func (t *box) hearAstray(part, name string) {
 // tellStrange notes that an entry of the tray is not sealpost's.
 func (t *box) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
 
-// tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left alone.
+// tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left
+// alone.
 func (t *box) tellAlone(rel, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +128,7 @@ func (t *box) tellAlone(rel, why string) {
 	t.log.Warn("left alone", "reason", why) // the name is for the status, not for the log
 }
 
-// leftAlone notes what is left alone beside outbox/ and still lies there.
+// leftAlone notes the entries beside outbox/ that are left alone and still there.
 func (t *box) leftAlone(h *handles, notes map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

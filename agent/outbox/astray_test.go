@@ -34,7 +34,8 @@ func TestAFileThatIsRenamedInASharedFolder(t *testing.T) {
 	}
 }
 
-// What is edited in sending/ after it was sealed is not what was sent, and its message tells so when it has ended.
+// What is edited in sending/ after it was sealed is not what was sent, and its message tells so
+// when it has ended.
 func TestWhatIsEditedInSendingIsTold(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("edited", "kept")
@@ -51,7 +52,8 @@ func TestWhatIsEditedInSendingIsTold(t *testing.T) {
 	}
 }
 
-// What users put straight into the folders of messages is told of by a sweep, and no longer once it has gone.
+// What users put straight into the folders of messages is told of by a sweep, and no longer once it
+// has gone.
 func TestWhatLiesAstrayIsTold(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("a")[0]

@@ -9,14 +9,15 @@ import (
 	"sealpost/internal/words"
 )
 
-// Away is a tray that agent.toml has no more, though not all of its messages are finished. What is not sealed waits until it
-// is back, receipts are still followed, and final messages are moved when it is back: nobody knows where its folders are.
+// Away is a tray that agent.toml has no more, while some of its messages are not finished. Messages
+// that are not sealed wait until it is back. Receipts are still followed; final messages are moved
+// when it is back, because its folders are not known.
 type Away struct {
 	Name    string `json:"name"`
 	Waiting int64  `json:"waiting"` // messages that are not sealed, and are not before it is back
 	Sent    int64  `json:"sent"`    // messages whose receipts are followed
 	Unfiled int64  `json:"unfiled"` // messages that are final, and still lie in its folder sending
-	Says    string `json:"says"`    // what it means and what to do, for people
+	Says    string `json:"says"`    // the meaning and the next step, for users
 }
 
 // away lists the trays that have something to do and are not there.

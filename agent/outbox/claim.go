@@ -19,15 +19,16 @@ import (
 	"sealpost/internal/words"
 )
 
-// slowContent is the size from which taking something does not hold up what comes after it: making it durable may mean
-// to write all of it to the disk.
+// slowContent is the size from which a claim does not hold up the next ones: making it durable may
+// mean to write all of it to the disk.
 const slowContent = 16 << 20
 
-// claim takes a group of finished files out of people's hands: one commit that fixes uid, message id and source, then the
-// renames into sending/, then one sync of the whole, then a second look at each source. What the second look finds
-// changed stays claimed, and recoverClaims goes on with it.
+// claim claims a group of finished files: one commit that fixes uid, message id and source, then
+// the renames into sending/, one sync of them all, and a second look at each source. A source that
+// has changed stays claimed, and recoverClaims goes on with it.
 //
-// It goes on beside the finder, which looks for the next group meanwhile and passes over what is being claimed.
+// It runs beside the finder, which looks for the next group and passes over the files that are
+// being claimed.
 func (f *finder) claim(ctx context.Context, group []found) {
 	if len(group) == 0 {
 		return
@@ -45,8 +46,8 @@ func (f *finder) claim(ctx context.Context, group []found) {
 	})
 }
 
-// take moves messages whose rows are written, makes them durable and hands them on: small ones together, large ones each for
-// itself. It gives back the messages that stay claimed.
+// take moves messages whose rows are written, makes them durable and hands them on: small ones
+// together, large ones each for itself. It gives back the messages that stay claimed.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing, group []found) error {
 	moved := f.t.moveAll(ctx, messages)
 	f.claiming.remove(group)
@@ -66,8 +67,8 @@ func (f *finder) take(ctx context.Context, messages []ledger.Outgoing, group []f
 	return f.secure(ctx, quick)
 }
 
-// secure makes messages durable and hands them on. It gives back those that stay claimed, and has those looked at again that were
-// changed since.
+// secure makes messages durable and hands them on. It gives back those that stay claimed, and has
+// those looked at again that were changed since.
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
 	whole, changed, err := f.t.secure(ctx, messages)
 	f.t.o.desk.release(without(messages, whole)...)
@@ -91,7 +92,7 @@ func without(list, others []ledger.Outgoing) (rest []ledger.Outgoing) {
 	return rest
 }
 
-// claiming is what is being claimed and may still lie in outbox/, by its path in it.
+// claiming is the files that are being claimed and may still be in outbox/, by their paths in it.
 type claiming struct {
 	mu    sync.Mutex // guards names
 	names map[string]bool
@@ -122,7 +123,8 @@ func (c *claiming) has(rel string) bool {
 	return c.names[rel]
 }
 
-// claimRows writes the rows of a group's messages, in one commit. They are in hand before they can be read.
+// claimRows writes the rows of a group's messages, in one commit. They are in hand before they can
+// be read.
 func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -143,8 +145,8 @@ func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, 
 	return messages, err
 }
 
-// secure makes moved messages durable, with their content, and returns those that are. changed reports whether any was changed
-// since it was claimed: that one is not.
+// secure makes moved messages durable, with their content, and returns those that are. changed
+// reports whether any was changed since it was claimed: that one is not.
 func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (whole []ledger.Outgoing, changed bool, err error) {
 	if len(moved) == 0 {
 		return nil, false, nil
@@ -171,7 +173,7 @@ func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (whole []ledg
 	return whole, len(whole) < len(moved), nil
 }
 
-// handOn gives durable messages to the desk. What it has no room for waits in the ledger.
+// handOn gives durable messages to the desk. Those that it has no room for wait in the ledger.
 func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
 	if len(list) == 0 {
 		return nil
@@ -212,8 +214,8 @@ func seqs(list []ledger.Outgoing) []int64 {
 	return out
 }
 
-// isOfOne reports whether a sync has failed for one file or folder, whatever is on the disk beside it: another program has it
-// open, or another account has put something else there.
+// isOfOne reports whether a sync has failed for one file or folder, whatever is on the disk beside
+// it: another program has it open, or another account has put something else there.
 func isOfOne(err error) bool {
 	return durable.InUse(err) || errors.Is(err, beneath.ErrLink) || errors.Is(err, beneath.ErrNotRegular) ||
 		errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR)
@@ -230,14 +232,15 @@ func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why err
 	}
 	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
 	if !durable.InUse(why) {
-		return nil, false, nil // the next sweep looks at what lies there
+		return nil, false, nil // the next sweep looks again
 	}
 	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		return tx.Explain(moved[0].UID, words.HeldFromDisk)
 	})
 }
 
-// recoverClaims goes on with messages whose claim was cut short, or whose file was still being written.
+// recoverClaims goes on with messages whose claim was cut short, or whose file was still being
+// written.
 func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 	t := f.t
 	var after int64
@@ -284,8 +287,8 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
 	return nil
 }
 
-// holdClaimed reserves those of a list that are free and still claimed: since they were read, they may have been sealed and
-// have ended.
+// holdClaimed reserves those of a list that are free and still claimed: since they were read, they
+// may have been sealed and have ended.
 func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held []ledger.Outgoing, err error) {
 	var free, ended []ledger.Outgoing
 	o.desk.tell(func() { free = o.desk.holdFree(list, byClaim) })
@@ -312,8 +315,9 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held 
 	return held, nil
 }
 
-// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still in outbox/ and unchanged
-// since it was claimed, or in sending/ and finished since it was changed there. One that is in neither place was withdrawn.
+// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still
+// in outbox/ and unchanged since it was claimed, or in sending/ and finished since it was changed
+// there. One that is in neither place was withdrawn.
 func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := h.observe(sourceAt(m))
 	if err == nil && !same(source, m.Source) {
@@ -351,8 +355,8 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 	return m, false, t.withdraw(ctx, h, m, ledger.Claimed, why)
 }
 
-// guardDropped keeps a claimed file from being claimed once more while it may lie in outbox/ and cannot be moved: another account
-// may have put a link in its way.
+// guardDropped keeps a claimed file from being claimed again while it may be in outbox/ and cannot
+// be moved: another account may have put a link in its way.
 func (t *box) guardDropped(h *handles, m ledger.Outgoing) {
 	source, err := h.observe(droppedAt(m))
 	switch {

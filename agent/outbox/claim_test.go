@@ -11,8 +11,8 @@ import (
 	"sealpost/internal/words"
 )
 
-// What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is not claimed twice. And
-// what is dropped under the same name meanwhile is not forgotten.
+// What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is
+// not claimed twice. And what is dropped under the same name meanwhile is not forgotten.
 func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -41,8 +41,8 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	}
 }
 
-// A file that somebody wrote into while it was claimed is not sealed as it was found, and does not wait for the next sweep, which may
-// be an hour away.
+// A file that somebody wrote into while it was claimed is not sealed as it was found, and does not
+// wait for the next sweep, which may be an hour away.
 func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		s := newSealer(t)
@@ -106,8 +106,9 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	}
 }
 
-// At a start an empty folder sending is another than the one that was there, as on a mount point without its disk, or the same and
-// emptied by a person, or a new one that a person has made for it.
+// At a start an empty folder sending is another than the one that was there, as on a mount point
+// without its disk, or the same and emptied by a person, or a new one that a person has made for
+// it.
 func TestWhichFolderIsTheTraysAtAStart(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
@@ -129,7 +130,8 @@ func TestWhichFolderIsTheTraysAtAStart(t *testing.T) {
 	}
 }
 
-// What was claimed and taken out of outbox/ before it was moved was withdrawn, and the tray goes on, however old its folders are.
+// What was claimed and taken out of outbox/ before it was moved was withdrawn, and the tray goes
+// on, however old its folders are.
 func TestWhatIsGoneAtAStartHoldsNothingUp(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("a", "b")
@@ -182,7 +184,8 @@ func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 	}
 }
 
-// A claim whose file was changed before it was moved has ended, and says so; what lies there is claimed anew.
+// A claim whose file was changed before it was moved has ended, and says so; what lies there is
+// claimed anew.
 func TestAClaimWhoseFileWasChangedInOutboxSaysSo(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("changed", "removed")

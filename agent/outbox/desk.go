@@ -17,9 +17,9 @@ import (
 )
 
 // desk is the one owner of every message in hand, from its claim until the hub has it. The ledger
-// tells what a message has come to; the desk alone tells which worker has it. Its fields belong to
-// the goroutine of run. Workers are functions that share nothing with it: each hands back what run
-// does with its result. No commit is waited for here.
+// knows the state of a message; the desk alone knows its holder. Its fields belong to the goroutine
+// of run. Workers are functions that share nothing with it: each returns a function that run
+// executes. No commit is waited for here.
 type desk struct {
 	o         *Outbox
 	questions chan func()       // of other goroutines
@@ -40,7 +40,7 @@ type desk struct {
 	wake      time.Time                       // when to look again without any event
 }
 
-// holder says who has a message in hand.
+// holder is the owner of a message in hand.
 type holder int
 
 const (
@@ -130,7 +130,7 @@ func (d *desk) run(ctx context.Context) (err error) {
 	return ignoreCancel(outer, err)
 }
 
-// work runs do on a goroutine of its own, and what do returns at the desk.
+// work runs do on a goroutine of its own, and its result at the desk.
 func (d *desk) work(do func() func() error) {
 	d.workers++
 	go func() { d.results <- do() }()
@@ -156,7 +156,7 @@ func (d *desk) tell(question func()) {
 	d.ask(context.Background(), question) //nolint:errcheck // see above
 }
 
-// look goes through what waits for a time.
+// look ends the waits whose time has come.
 func (d *desk) look(now time.Time) {
 	d.wake = now.Add(blockedAgain)
 	for len(d.resting) > 0 && !d.resting[0].until.After(now) {
@@ -203,7 +203,7 @@ func (d *desk) hold(list []ledger.Outgoing, by holder) {
 // nameOf tells files apart before their claims have given them an identity.
 func nameOf(m ledger.Outgoing) string { return m.Tray + "\x00" + tray.Under(m.Dir, m.Name) }
 
-// isFree reports whether a message is in hand of nobody.
+// isFree reports whether a message has no holder.
 func (d *desk) isFree(m ledger.Outgoing) bool {
 	return d.inHand[m.UID] == 0 && d.claims[nameOf(m)] == 0
 }
@@ -358,8 +358,8 @@ func (d *desk) enqueue(list []ledger.Outgoing) bool {
 	return true
 }
 
-// dispatch gives work to every worker that is free, and writes into the ledger what has waited here
-// for too long.
+// dispatch gives work to every free worker, and gives messages back to the ledger that have waited
+// here for too long.
 func (d *desk) dispatch(ctx context.Context) error {
 	if !d.connected {
 		return nil

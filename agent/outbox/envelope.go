@@ -10,14 +10,14 @@ import (
 // envelopeMost is how many messages an envelope has at most.
 const envelopeMost = api.MaxMessages
 
-// room is what is left in one envelope.
+// room is the space left in one envelope.
 type room struct {
 	messages int
 	bytes    int64
 }
 
-// newRoom leaves what an envelope holds besides its messages: the keys, the signature, the ends,
-// and what encryption adds.
+// newRoom leaves out the parts of an envelope beside its messages: the keys, the signature, the
+// ends, and the overhead of encryption.
 func newRoom(recipients int) *room {
 	return &room{bytes: api.SmallSize - 20<<10 - int64(recipients)*2<<10}
 }
@@ -30,7 +30,7 @@ func (r *room) take(m ledger.Outgoing) bool {
 }
 
 // fitting cuts a list off where an envelope for so many recipients is full, and not within a folder
-// that would fit into another: what is answered together is moved as a whole.
+// that would fit into another: messages that are answered together are moved as a whole folder.
 func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	room := newRoom(recipients)
 	for i, m := range list {
@@ -49,7 +49,7 @@ func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	return list
 }
 
-// estimate is an upper bound of what one file needs in an envelope's plaintext: its header, its
+// estimate returns an upper bound of the size of a file in an envelope's plaintext: its header, its
 // content, its lines in message.json, and a PAX header if its path is long or not plain.
 func estimate(m ledger.Outgoing) int64 {
 	const block, line = 512, 384

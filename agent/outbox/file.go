@@ -22,8 +22,8 @@ const (
 	fileRetries = 30 * time.Second
 )
 
-// fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash repeats
-// the move and never forgets it.
+// fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash
+// repeats the move and never forgets it.
 func (t *box) fileAll(ctx context.Context) error {
 	for after := int64(0); ; {
 		var err error
@@ -42,8 +42,8 @@ func (t *box) fileAll(ctx context.Context) error {
 	}
 }
 
-// file moves what comes after a number in the order of claims, and returns where to go on; 0 when there is no more. What cannot
-// be moved is passed over until the next time, and holds up nothing else.
+// file moves final messages after a number in the order of claims, and returns where to go on; 0
+// when there is no more. It passes over a message that cannot be moved, until the next time.
 func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	var list []ledger.Outgoing
 	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, after, fileGroup); return err }); err != nil {
@@ -97,8 +97,9 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	return next, nil
 }
 
-// wholeFolders leaves out of a full list the last folder's messages, if the rest of them may come behind it: then the folder is moved
-// as a whole. next is where the list is gone on with; 0: there is no more.
+// wholeFolders leaves out of a full list the last folder's messages, if the rest of them may come
+// behind it: then the folder is moved as a whole. next is where the list is gone on with; 0: there
+// is no more.
 func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 	if len(list) < fileGroup {
 		return list, 0
@@ -113,7 +114,8 @@ func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 	return list, list[len(list)-1].Seq
 }
 
-// moveFinals moves final messages of one folder, as a whole or one by one, and returns those that are in their places.
+// moveFinals moves final messages of one folder, as a whole or one by one, and returns those that
+// are in their places.
 func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
 	if h.moveShared(ctx, part) {
 		return part
@@ -132,7 +134,8 @@ func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done 
 	return done
 }
 
-// syncFiled makes durable what was moved, where it lies and where it lay. What a person has taken away is theirs.
+// syncFiled makes moved messages durable, in their new folders and their old ones. A folder that a
+// user has taken away is left out.
 func (h *handles) syncFiled(done []ledger.Outgoing) error {
 	dirs := []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart}
 	var files []string
@@ -165,7 +168,7 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
-	if left := h.inFolder(ctx, m); len(left.others) > 0 { // a user's, who would not look for it in delivered/
+	if left := h.inFolder(ctx, m); len(left.others) > 0 { // of users
 		return false
 	}
 	if h.MoveFolder(folderAt(m), placeAt(m)) != nil {
@@ -176,8 +179,8 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	return true
 }
 
-// moveFinal moves a message's folder, or its file out of one that it shares. What is gone was taken away by a person, and that is
-// theirs to do.
+// moveFinal moves a message's folder, or its file out of a shared one. A file that is gone was
+// taken away by a user, which is allowed.
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
 	from, move := folderAt(m), h.MoveFolder
 	if m.Group != (ledger.Group{}) {
@@ -225,7 +228,8 @@ func (h *handles) nowAt(m ledger.Outgoing) string {
 	return now
 }
 
-// isChanged reports whether something else lies in sending/ than was sealed: a user may edit it there.
+// isChanged reports whether something else lies in sending/ than was sealed: a user may edit it
+// there.
 func (h *handles) isChanged(m ledger.Outgoing) bool {
 	if m.Digest == "" {
 		return false
@@ -234,8 +238,8 @@ func (h *handles) isChanged(m ledger.Outgoing) bool {
 	return err == nil && !same(source, m.Source)
 }
 
-// moveDropped moves what failed before it was ever moved out of outbox/: it was recalled. If it was taken away from where it
-// shared a folder, a place for the explanation is made.
+// moveDropped moves a failed message out of outbox/ that was never moved: it was recalled. If its
+// file was taken out of a shared folder, it makes a place for the explanation.
 func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string) error {
 	if home, err := h.t.atHome(ctx, h); err != nil || !home {
 		return err
@@ -259,7 +263,7 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	return nil
 }
 
-// whyName is the name of the explanation; it never replaces a file of the person's own.
+// whyName returns the name of the explanation. It never replaces a file of the user's own.
 func whyName(m ledger.Outgoing) string {
 	if strings.EqualFold(m.Name, "WHY.txt") {
 		return "WHY (sealpost).txt"
@@ -267,7 +271,8 @@ func whyName(m ledger.Outgoing) string {
 	return "WHY.txt"
 }
 
-// explain writes beside a failed file what happened, who has it and who has not, and what to do.
+// explain writes the explanation beside a failed file: the reason, the answer of each recipient,
+// and the next step.
 func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string) error {
 	var outcomes []ledger.Outcome
 	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {

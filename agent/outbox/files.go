@@ -16,7 +16,8 @@ const (
 	_ uint = envelope.MaxPath - tray.MaxPath
 )
 
-// handles are folders of a tray, held open for one piece of work by one goroutine: see tray.Handles.
+// handles are folders of a tray, held open for one piece of work by one goroutine: see
+// tray.Handles.
 type handles struct {
 	*tray.Handles
 	t *box
@@ -31,9 +32,9 @@ func (t *box) open() (*handles, error) {
 	return &handles{h, t}, nil
 }
 
-// What follows is that of tray with the sources of the ledger.
+// The functions below are those of package tray with the sources of the ledger.
 
-// sourceOf returns how a claim remembers what was found.
+// sourceOf returns the source of a file for its claim.
 func sourceOf(info beneath.Info) ledger.Source { return ledger.Source(tray.SourceOf(info)) }
 
 // same reports whether two observations are of one unchanged source.
@@ -59,7 +60,7 @@ func (h *handles) adoptable(rel string) (ledger.Source, bool, error) {
 	return ledger.Source(source), folder, err
 }
 
-// changed identifies what lies in sending/ in the place of what was claimed, once it is finished.
+// changed identifies the entry in sending/ in the place of a claimed one, once it is finished.
 func (h *handles) changed(m ledger.Outgoing, settle tray.Settling) (ledger.Source, error) {
 	source, err := h.Changed(sourceAt(m), settle)
 	return ledger.Source(source), err

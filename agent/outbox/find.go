@@ -19,8 +19,8 @@ import (
 const (
 	claimGroup   = 512  // files of one claim at most; see batches
 	readGroup    = 256  // entries of a folder that are read at once
-	maxPending   = 4096 // files looked at again soon; what is beyond, the next sweep finds
-	maxNotes     = 100  // entries of outbox/ of which people are told that they are not taken
+	maxPending   = 4096 // files looked at again soon; the next sweep finds others
+	maxNotes     = 100  // entries of outbox/ that are noted as not taken
 	probeFirst   = 5 * time.Millisecond
 	probeLast    = time.Second
 	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
@@ -29,12 +29,12 @@ const (
 	sweepRests   = 10                     // a sweep that found nothing new is repeated early only after so many times as long as it took
 )
 
-// finder watches outbox/ for finished files and has them claimed in groups. Events only make it quick; the sweep makes it
-// certain: everything is found also when no event ever comes.
+// finder watches outbox/ for finished files and has them claimed in groups. Events only make it
+// quick; the sweep makes it certain: everything is found also when no event ever comes.
 type finder struct {
 	t        *box
 	watch    *tray.Watch
-	pending  map[string]*pending // what is looked at again soon, by name
+	pending  map[string]*pending // entries looked at again soon, by name
 	missed   bool                // something may be there that neither pending nor a notification tells of
 	absent   bool                // the last sweep found no outbox
 	next     time.Time           // when it is looked through as a whole again
@@ -55,7 +55,7 @@ const (
 
 type pending struct {
 	due    time.Time
-	probe  time.Duration // the step by which what is open is asked again
+	probe  time.Duration // the pause between looks at an open file
 	costly bool          // a folder: not looked through before it is due
 	open   time.Time     // since when it is known to be written; zero: it is not
 	why    string
@@ -73,7 +73,7 @@ func (f *finder) run(ctx context.Context) error {
 	f.quick.SetLimit(quickTakers)
 	f.slow, ctx = errgroup.WithContext(ctx)
 	f.slow.SetLimit(slowTakers)
-	return errors.Join(f.loop(ctx), f.quick.Wait(), f.slow.Wait()) // in this order: what is quick hands on to what is slow
+	return errors.Join(f.loop(ctx), f.quick.Wait(), f.slow.Wait()) // in this order: quick hands on to slow
 }
 
 func (f *finder) loop(ctx context.Context) error {
@@ -113,8 +113,9 @@ func (f *finder) loop(ctx context.Context) error {
 	}
 }
 
-// sweepEarly has everything looked through before its time, but not again and again where that is of no use: not while
-// the last time, which found nothing, is not long enough ago. It never puts a sweep off.
+// sweepEarly has everything looked through before its time, but not again and again where that is
+// of no use: not while the last time, which found nothing, is not long enough ago. It never puts a
+// sweep off.
 func (f *finder) sweepEarly(after time.Duration) {
 	at := time.Now().Add(after)
 	if at.Before(f.rested) {
@@ -158,12 +159,12 @@ func (f *finder) soon(name string, after time.Duration) *pending {
 	return p
 }
 
-// look examines what is due and claims what is finished.
+// look examines the entries that are due, and claims finished ones.
 func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
 	h, err := f.t.open()
 	if err != nil {
-		clear(f.pending) // what is due would be looked at again and again; the next sweep finds it, or says what is wrong
+		clear(f.pending) // they would be looked at again and again; the next sweep finds or reports them
 		f.missed = true
 		return nil
 	}
@@ -183,13 +184,13 @@ func (f *finder) look(ctx context.Context) error {
 		}
 	}
 	if err != nil || !home {
-		return ignoreCancel(ctx, err) // the next sweep says what is wrong
+		return ignoreCancel(ctx, err) // the next sweep reports it
 	}
 	f.claim(ctx, batches.rest())
 	return nil
 }
 
-// sweep looks through outbox/, settles what an earlier claim left unfinished, and says when the next sweep is due.
+// sweep looks through outbox/, goes on with unfinished claims, and schedules the next sweep.
 func (f *finder) sweep(ctx context.Context) error {
 	begun, claims := time.Now(), f.claims
 	f.missed = false
@@ -204,7 +205,7 @@ func (f *finder) sweep(ctx context.Context) error {
 	f.t.files.EndSweep(losses, slower == "" && !f.absent)
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
-	if f.absent { // nobody tells when it comes back: what is not there cannot be watched
+	if f.absent { // a folder that is missing cannot be watched
 		f.next = now.Add(min(f.t.Sweep, absentAgain))
 	}
 	if f.claims == claims {
@@ -246,7 +247,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 		return
 	}
 	h.ReadAhead(rel, dir)
-	if !watched { // it came back between the two, and nobody will tell of what comes after this sweep
+	if !watched { // it came back between the two, and is not watched yet
 		f.missed = true
 	}
 	var batches batches
@@ -269,7 +270,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 			}
 		}
 		f.claimFull(ctx, &batches)
-		if found < len(entries) { // what is found does not wait for a look through much that is not
+		if found < len(entries) { // found files do not wait for a look through many others
 			f.claim(ctx, batches.rest())
 		}
 		return ctx.Err()
@@ -291,8 +292,9 @@ type found struct {
 // rel is its path in outbox/.
 func (f found) rel() string { return tray.Under(f.dir, f.name) }
 
-// examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it is looked at again,
-// and says why it is not taken, when there is something to say. rel is relative to outbox/.
+// examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it
+// is looked at again, and says why it is not taken, when there is something to say. rel is relative
+// to outbox/.
 func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
@@ -354,7 +356,8 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	return nil, f.lookAgain(rel, err, folder)
 }
 
-// lookAgain sees to it that an entry that is not finished is looked at again, and says what people should know.
+// lookAgain schedules another look at an entry that is not finished, and returns the note for
+// users.
 func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 	var wait *tray.Later
 	var no *tray.Never
@@ -375,7 +378,7 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 		p.costly, p.open, p.why = folder, time.Time{}, wait.Why
 		return p.why
 	}
-	delete(f.pending, rel) // gone, or a person must act: the next sweep looks again
+	delete(f.pending, rel) // gone, or a user must act: the next sweep looks again
 	switch {
 	case errors.As(err, &no):
 		return no.Why

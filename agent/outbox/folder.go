@@ -17,8 +17,9 @@ const (
 	dropPage = 5000
 )
 
-// sortTree lists a folder's entries into the ledger, which sorts them: a folder may have more entries than fit into
-// memory, and its digest needs them in one order. What was claimed must still be what is there.
+// sortTree lists a folder's entries into the ledger, which sorts them: a folder may have more
+// entries than fit into memory, and its digest needs them in one order. The folder must still be
+// the one that was claimed.
 func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing) error {
 	if err := o.dropTree(ctx, m.UID); err != nil {
 		return err
@@ -51,8 +52,8 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 	return flush()
 }
 
-// treeEntries yields a folder's entries in the order of their paths. Each file is opened only if it is still the one that
-// was listed.
+// treeEntries yields a folder's entries in the order of their paths. Each file is opened only if it
+// is still the one that was listed.
 func (o *Outbox) treeEntries(ctx context.Context, from *sources, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
 	return func(yield func(envelope.Entry, error) bool) {
 		after := ""

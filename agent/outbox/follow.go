@@ -17,8 +17,8 @@ import (
 	"sealpost/statement"
 )
 
-// follow reads this site's events from where it stopped, and never loses one: the cursor is stored in the same commit as
-// what the events said.
+// follow reads this site's events from the stored cursor on. It loses none: the cursor is stored in
+// the same commit as the outcomes of the events.
 func (o *Outbox) follow(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for ctx.Err() == nil {
@@ -132,7 +132,8 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 	return nil
 }
 
-// answer turns what the hub says about one delivery into what this site believes of it.
+// answer turns the hub's result of one delivery into this site's answer: a receipt, believed or in
+// doubt, or the death of the delivery.
 func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledger.Answer, error) {
 	a := ledger.Answer{Envelope: e, Site: r.Recipient, Receipt: r.Receipt, Time: r.Time}
 	if r.Receipt == "" {
@@ -156,9 +157,9 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 	return a, o.view(ctx, func(tx *ledger.Tx) error { return compare(tx, &a, receipt) })
 }
 
-// compare holds a believed receipt against the ledger: every message must be one of this site's, sealed, and with the
-// fingerprint that its content has, and every message that is in the envelope now must be spoken of. Of an envelope that
-// the ledger does not know only what fits counts.
+// compare holds a believed receipt against the ledger: every message must be one of this site's,
+// sealed, and with the fingerprint of its content, and every message of the envelope must be in the
+// receipt. Of an envelope that the ledger does not know, only the messages that fit count.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	list, err := tx.SentIn(a.Envelope)
 	if err != nil {
@@ -192,7 +193,8 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	return nil
 }
 
-// elsewhere returns a message that is not in the answered envelope; it is empty when this site sent none of that identity.
+// elsewhere returns a message that is not in the answered envelope; it is empty when this site sent
+// none of that identity.
 func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 	m, err := tx.Message(string(uid))
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -204,7 +206,8 @@ func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 // recheckPage is how many receipts are in memory while doubted ones are checked again.
 const recheckPage = 200
 
-// Recheck checks the receipts of a site again that were not believed, after an operator has trusted it.
+// Recheck checks the receipts of a site again that were not believed, after an operator has trusted
+// it.
 func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
 	for after := int64(0); ; {
 		var doubted []ledger.Answer

@@ -13,12 +13,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// Files that are claimed together share a folder in sending/ and delivered/, named by the first and the last of their numbers:
-// making one for each of a thousand small files would be a seventh of the work. What is claimed alone, what is large, and
-// dropped folders have one to themselves, named by the message id, and so has everything that failed.
+// Files that are claimed together share a folder in sending/ and delivered/, named by the first and
+// the last of their numbers: making one for each of a thousand small files would be a seventh of
+// the work. A file that is claimed alone, a large file, a dropped folder and a failed message have
+// one to themselves, named by the message id.
 
-// groupRecipients is for how many recipients the files of a group fit into one envelope. For more of them they are sent in
-// several, which works as well.
+// groupRecipients is for how many recipients the files of a group fit into one envelope. For more
+// of them they are sent in several, which works as well.
 const groupRecipients = 16
 
 // folderName is the name of a message's folder in sending/ and delivered/.
@@ -29,10 +30,11 @@ func folderName(m ledger.Outgoing) string {
 	return id.FormatGroup(m.ID, m.Group.First, m.Group.Last)
 }
 
-// arrange puts those messages of a claim side by side that may share a folder, and returns how many there are of each folder:
-// files from one place, as many as fit into one envelope, so that what is sealed together is also moved together. What is one
-// file under two names, as where somebody changes small letters to capitals on a disk that takes them for the same, is not put
-// together: once it is moved, the other name would seem to be there too.
+// arrange puts those messages of a claim side by side that may share a folder, and returns how many
+// there are of each folder: files from one place, as many as fit into one envelope, so that
+// messages that are sealed together are moved together. One file under two names, as on a disk
+// where the case of letters does not count, is kept apart: once it is moved, the other name would
+// seem to be there too.
 func arrange(claim []ledger.Outgoing) (sizes []int) {
 	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int { return strings.Compare(a.Dir, b.Dir) })
 	var apart []ledger.Outgoing
@@ -55,12 +57,12 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	return sizes
 }
 
-// batches is what is found, cut into what is claimed together: what fills two envelopes, so that neither leaves with a rest that
-// would have had room in the next.
+// batches cuts found files into claims that fill two envelopes each, so that neither leaves a rest
+// that would have had room in the next.
 type batches struct {
 	full      [][]found
 	last      []found
-	room      *room // what is left in the last envelope
+	room      *room // left in the last envelope
 	envelopes int   // of the last batch
 }
 
@@ -142,8 +144,8 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 	return h.WriteNote(folderAt(m)+"/"+groupNote, append(text, '\n'))
 }
 
-// emptied removes a message's folder from sending/ when nothing of what was claimed lies in it any more. What a person has put
-// there stays, and they are told.
+// emptied removes a message's folder from sending/ when no claimed file is left in it. Files of
+// users stay, and a note says so.
 func (h *handles) emptied(ctx context.Context, m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
 		h.t.shared.Lock()

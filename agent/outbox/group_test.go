@@ -75,7 +75,8 @@ func (s *sealer) file() {
 	}
 }
 
-// expectTree compares all files under the tray, but for those of the state folder, which is the same one here.
+// expectTree compares all files under the tray, but for those of the state folder, which is the
+// same one here.
 func (s *sealer) expectTree(want ...string) {
 	s.t.Helper()
 	var have []string
@@ -122,7 +123,8 @@ func TestFilesThatAreClaimedTogetherShareAFolder(t *testing.T) {
 	}
 }
 
-// What ends before the others of its folder goes to its place all the same, and the folder goes with the last one.
+// What ends before the others of its folder goes to its place all the same, and the folder goes
+// with the last one.
 func TestAFolderIsLeftOneByOne(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b", "c", "d")
@@ -152,8 +154,9 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/d", failed+"/b", failed+"/WHY.txt")
 }
 
-// A folder that cannot be moved as a whole, because somebody has put another of its name there, is emptied file by file. What a
-// person has taken away stays where they have it, and nothing is said of it.
+// A folder that cannot be moved as a whole, because somebody has put another of its name there, is
+// emptied file by file. What a person has taken away stays where they have it, and nothing is said
+// of it.
 func TestAFolderIsMovedWhateverIsInItsWay(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b", "c")
@@ -183,7 +186,8 @@ func TestNoFileInDeliveredIsReplaced(t *testing.T) {
 	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b")
 }
 
-// A folder of which only a part was listed, because there is more than one listing holds, is not torn apart.
+// A folder of which only a part was listed, because there is more than one listing holds, is not
+// torn apart.
 func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
 	s := newSealer(t)
 	var all []ledger.Outgoing
@@ -243,8 +247,8 @@ func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// A crash between the rows and the renames, or within them, is gone on from, also when what is left of a group does not fit into
-// one look; and the note is written again when it is not whole.
+// A crash between the rows and the renames, or within them, is gone on from, also when what is left
+// of a group does not fit into one look; and the note is written again when it is not whole.
 func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 	for name, crash := range map[string]func(s *sealer, list []ledger.Outgoing){
 		"before the folder":  func(*sealer, []ledger.Outgoing) {},
@@ -310,7 +314,8 @@ func TestAGroupIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-// A note that is not whole, or names what is not in the folder, makes nothing be sent: people are told.
+// A note that is not whole, or names what is not in the folder, makes nothing be sent: people are
+// told.
 func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":              "",
@@ -346,7 +351,8 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 	}
 }
 
-// A folder that was made for a group of which nothing was moved goes; one that only has the name of a group stays.
+// A folder that was made for a group of which nothing was moved goes; one that only has the name of
+// a group stays.
 func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
 	s := newSealer(t)
 	mkdir(t, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-003"))
@@ -381,8 +387,8 @@ func (s *sealer) recover() {
 	}
 }
 
-// A row that was read as claimed, and whose message has ended until it is gone on with, is left alone: no folder is made for it
-// again, and a new file of its name is not taken for it.
+// A row that was read as claimed, and whose message has ended until it is gone on with, is left
+// alone: no folder is made for it again, and a new file of its name is not taken for it.
 func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
@@ -416,7 +422,8 @@ func TestNotesAreNotSent(t *testing.T) {
 	}
 }
 
-// One file under two names, as a disk has it that takes them for the same: its second name is not in the folder once it is moved.
+// One file under two names, as a disk has it that takes them for the same: its second name is not
+// in the folder once it is moved.
 func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.tray.Outbox(), "data.CSV")
@@ -453,7 +460,8 @@ func TestWhatLiesWhereAFolderBelongsStays(t *testing.T) {
 	s.expectTree("failed/"+string(list[0].ID), "delivered/"+group(list), sending+groupNote, sending+"a", sending+"b", sending+"c")
 }
 
-// What systems leave in a shared folder goes with it; what a person has put there stays, and they are told where it is.
+// What systems leave in a shared folder goes with it; what a person has put there stays, and they
+// are told where it is.
 func TestWhatElseLiesInASharedFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
@@ -498,7 +506,8 @@ func TestANoteThatIsNotNeededMayBeGone(t *testing.T) {
 	s.expectTree("delivered/"+group(list)+"/a", "delivered/"+group(list)+"/b")
 }
 
-// What failed is explained also where its file was taken away; and what was recalled before it was moved is taken out of outbox/.
+// What failed is explained also where its file was taken away; and what was recalled before it was
+// moved is taken out of outbox/.
 func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
@@ -527,7 +536,8 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	}
 }
 
-// What is found is claimed as it came, nothing twice, and each claim that is full fills two envelopes, however many files that is.
+// What is found is claimed as it came, nothing twice, and each claim that is full fills two
+// envelopes, however many files that is.
 func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := rapid.Custom(func(t *rapid.T) found {
@@ -570,7 +580,8 @@ func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
 	}
 }
 
-// arrange loses nothing, keeps the order, and lets only small files from one place share a folder, no more than one envelope holds.
+// arrange loses nothing, keeps the order, and lets only small files from one place share a folder,
+// no more than one envelope holds.
 func TestWhatSharesAFolder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := rapid.Custom(func(t *rapid.T) ledger.Outgoing {

@@ -12,8 +12,9 @@ import (
 	"sealpost/internal/words"
 )
 
-// prepare makes the tray's folders at the start, but not while something is under way in a folder sending that is not there:
-// it lies on a disk that is not mounted yet, and in an empty one everything would be taken for withdrawn.
+// prepare makes the tray's folders at the start, but not while something is under way in a folder
+// sending that is not there: it lies on a disk that is not mounted yet, and in an empty one
+// everything would be taken for withdrawn.
 func (t *box) prepare(ctx context.Context) error {
 	h, err := t.open()
 	if err == nil {
@@ -53,8 +54,9 @@ func (t *box) makeParts() error {
 	return nil
 }
 
-// underWay counts the messages that must lie in sending/, and says when the last of them was claimed. Those that are claimed and
-// still lie in outbox/ do not. h is nil where the tray is not there.
+// underWay counts the messages that must lie in sending/, and says when the last of them was
+// claimed. Those that are claimed and still lie in outbox/ do not. h is nil where the tray is not
+// there.
 func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
@@ -91,12 +93,13 @@ func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time
 	return n, last, err
 }
 
-// timesTell is how much older a folder must be than what was moved into it to be another one: file systems note times in steps of
-// up to two seconds.
+// timesTell is how much older a folder must be than a message moved into it to be another folder:
+// file systems note times in steps of up to two seconds.
 const timesTell = 3 * time.Second
 
-// atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or share is away there is no
-// such folder, or another that is empty, and that a file is not in it says nothing about the file.
+// atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or
+// share is away there is no such folder, or another that is empty, and that a file is not in it
+// says nothing about the file.
 func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	sending, err := h.Dir(tray.SendingPart)
 	if err != nil {
@@ -126,9 +129,10 @@ func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	return true, t.moveHome(ctx, now) // at the start, or mounted again under another name
 }
 
-// isOther tells at a start whether an empty folder is another than the one into which the last message was moved that must lie
-// in it: it is not the one that was there before, and it has not changed since before that message was claimed, so that the message was
-// never moved into it nor taken out of it. A clock that was ahead proves nothing.
+// isOther tells at a start whether an empty folder is another than the one into which the last
+// message was moved that must lie in it: it is not the one that was there before, and it has not
+// changed since before that message was claimed, so that the message was never moved into it nor
+// taken out of it. A clock that was ahead proves nothing.
 func isOther(before, now string, changed, claimed, clock time.Time) bool {
 	return before != "" && before != now && changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
 }
@@ -190,7 +194,7 @@ func (t *box) noteAbsent(ctx context.Context, cause error, notes map[string]stri
 	return err
 }
 
-// gone tells whether a message's file is not where it was, and that means that somebody has taken it away.
+// gone reports whether a message's file is missing, and not only its disk.
 func (t *box) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
 	if !errors.Is(cause, fs.ErrNotExist) || !h.IsGone(sourceAt(m)) {
 		return false, nil

@@ -21,7 +21,8 @@ import (
 // secretSize is how many random bytes the identities of messages come from.
 const secretSize = 32
 
-// openSecret reads the secret from which this site's messages get their identities, and makes it when there is none.
+// openSecret reads the secret from which this site's messages get their identities, and makes it
+// when there is none.
 func openSecret(state string) ([]byte, error) {
 	path := filepath.Join(state, "claims.key")
 	secret, err := secretfile.Read(path, secretSize)
@@ -36,13 +37,14 @@ func openSecret(state string) ([]byte, error) {
 	return secret, err
 }
 
-// identify fixes the uid and the fingerprint key of a claim. To everybody without the secret they are as good as drawn by
-// chance; this site gets the same ones again for what lies in sending/ when its ledger is lost, and then the recipients
-// know by them what they have. Nobody else's message has the same: a message id is used once, and the source tells apart
-// what would have it twice after all.
+// identify fixes the uid and the fingerprint key of a claim. Without the secret they look random.
+// This site derives the same ones again for a message in sending/ when its ledger is lost, and
+// recipients that have the message know it by them. They are unique: a message id is used once, and
+// the source tells apart messages that would have the same id after all.
 //
-// The uid begins with the day and the number, which the message id tells everybody anyway, and has 80 bits of the secret's behind
-// them: so the ledgers at both ends write what comes later behind what came before in their index, and not all over it.
+// The uid begins with the day and the number, which are in the message id anyway, and has 80 bits
+// of the secret's behind them: so the ledgers at both ends append to their index, instead of
+// writing all over it.
 func (o *Outbox) identify(m *ledger.Outgoing) {
 	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size, m.Source.Entries, m.Source.ModTime)
 	uid := o.derive("uid", source)[:16]

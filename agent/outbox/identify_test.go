@@ -14,8 +14,9 @@ func identified(o *Outbox, day time.Time, kind string, number int64, name string
 	return m
 }
 
-// Identities grow with day and number, so that an index is written at its end; what a ledger that is lost makes of a message is the
-// same again; and whatever differs, secret, message or source, makes another.
+// Identities grow with day and number, so that an index is written at its end; what a ledger that
+// is lost makes of a message is the same again; and whatever differs, secret, message or source,
+// makes another.
 func TestIdentitiesFollowOneAnotherAndDiffer(t *testing.T) {
 	o, other := &Outbox{secret: make([]byte, secretSize)}, &Outbox{secret: append(make([]byte, secretSize-1), 1)}
 	day := time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC)

@@ -134,7 +134,7 @@ func (l *lane) remove(uid id.UID) {
 	l.retries = slices.DeleteFunc(l.retries, isEmpty)
 }
 
-// expired takes out of the queue what has waited there for too long.
+// expired takes messages out of the queue that have waited there for too long.
 func (l *lane) expired(now time.Time) (list []ledger.Outgoing) {
 	for len(l.queue) > 0 && !l.queue[0].until.After(now) {
 		list = append(list, l.queue[0].messages...)

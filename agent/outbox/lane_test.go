@@ -23,7 +23,8 @@ func outgoing(name string, size int64) ledger.Outgoing {
 	return ledger.Outgoing{UID: id.Random128[id.UID](), ID: "FL-LAB_DAT_20251008_001", Name: name, Source: ledger.Source{Size: size}, Claimed: time.Unix(1759924800, 0).UTC()}
 }
 
-// TestWhatTheLaneTakesFits seals the worst that a lane puts into one envelope: it must stay below the size of one request.
+// TestWhatTheLaneTakesFits seals the worst that a lane puts into one envelope: it must stay below
+// the size of one request.
 func TestWhatTheLaneTakesFits(t *testing.T) {
 	identity := labIdentity(t)
 	worst := strings.Repeat("\U0001F9EC", 63) // each rune of four bytes is escaped in no way, and needs a PAX header

@@ -36,7 +36,8 @@ func (s *sealer) expectNothingClaimed(f *finder) {
 	}
 }
 
-// What systems leave in every folder is neither sent nor reported, and no folder of theirs is taken for an address.
+// What systems leave in every folder is neither sent nor reported, and no folder of theirs is taken
+// for an address.
 func TestLitterIsNeitherSentNorReported(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -60,7 +61,8 @@ func TestLitterIsNeitherSentNorReported(t *testing.T) {
 	}
 }
 
-// A program is at work on an unfinished file. It is worth a word when it has stood still: the program may have crashed.
+// A program is at work on an unfinished file. It is worth a word when it has stood still: the
+// program may have crashed.
 func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -82,7 +84,8 @@ func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 	s.expectNothingClaimed(f)
 }
 
-// However many leftovers there are, in whatever order: what a user has to do something about is reported, and first.
+// However many leftovers there are, in whatever order: what a user has to do something about is
+// reported, and first.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		notes := map[string]string{}

@@ -11,7 +11,8 @@ import (
 	"sealpost/agent/tray"
 )
 
-// A document waits while its editor's lock file lies beside it, whichever is met first, and goes when the lock file has gone.
+// A document waits while its editor's lock file lies beside it, whichever is met first, and goes
+// when the lock file has gone.
 func TestADocumentWaitsForItsEditor(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)

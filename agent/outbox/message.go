@@ -39,7 +39,7 @@ func labels(list []ledger.Outgoing) []string {
 	return id.Ranges(out)
 }
 
-// Recipient is what one recipient of a message has answered.
+// Recipient is the answer of one recipient of a message.
 type Recipient struct {
 	Site     id.Site   `json:"site"`
 	Outcome  string    `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
@@ -52,8 +52,8 @@ type Recipient struct {
 // findSpan is how many rows one view of a search looks through.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, newest first, at most limit: of all messages, or of those that were
-// claimed lately.
+// Find lists messages whose file's name contains part, newest first, at most limit: of all
+// messages, or of those that were claimed lately.
 func (o *Outbox) Find(ctx context.Context, part string, limit int, lately bool) (found []Message, err error) {
 	for before := int64(0); ; {
 		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
@@ -100,7 +100,8 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	return m, err
 }
 
-// lies is where a message lies in its tray; empty while that may still be outbox/, and when it was withdrawn.
+// lies is where a message lies in its tray; empty while that may still be outbox/, and when it was
+// withdrawn.
 func lies(m ledger.Outgoing) string {
 	switch {
 	case m.State == ledger.Claimed || m.State == ledger.Withdrawn:

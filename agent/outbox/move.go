@@ -59,8 +59,8 @@ func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) 
 	return moved
 }
 
-// makeFolder makes the folder that one message has to itself, and notes in it for whom it is. What is there already stays: a crash
-// may have left the file in it.
+// makeFolder makes the folder that one message has to itself, and notes the address in it. It keeps
+// an entry that is there: a crash may have left the file in it.
 func (h *handles) makeFolder(m ledger.Outgoing) error {
 	err := h.Mkdir(folderAt(m))
 	if err != nil && !errors.Is(err, fs.ErrExist) {
@@ -72,7 +72,7 @@ func (h *handles) makeFolder(m ledger.Outgoing) error {
 	return h.noteAddress(m)
 }
 
-// syncMoved makes the content of what was moved durable, and the folders in which it lies and lay.
+// syncMoved makes the content of moved messages durable, and their new and old folders.
 func (h *handles) syncMoved(moved []ledger.Outgoing) error {
 	files, dirs := []string(nil), []string{tray.SendingPart, tray.OutboxPart}
 	for part := range byFolder(moved) {
@@ -120,7 +120,8 @@ func (h *handles) move(m ledger.Outgoing) error {
 // stuckKey names an entry of outbox/ by its path in it.
 func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 
-// setStuck remembers that a claimed file could not be moved, so that it is not claimed again and again.
+// setStuck remembers that a claimed file could not be moved, so that it is not claimed again and
+// again.
 func (t *box) setStuck(m ledger.Outgoing, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,7 +142,8 @@ func whyStuck(err error) string {
 	return words.MayNotMove
 }
 
-// maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while there are as many.
+// maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while
+// there are as many.
 const maxStuck = 1024
 
 // stuck returns why an entry of outbox/ is not claimed; empty: it may be.

@@ -8,8 +8,8 @@ import (
 	"sealpost/agent/ledger"
 )
 
-// A file that a rename by link has left with both names, and whose old name cannot be taken away for a while, is not taken for moved: in
-// outbox/ it would be claimed once more.
+// A file that a rename by link has left with both names, and whose old name cannot be taken away
+// for a while, is not taken for moved: in outbox/ it would be claimed once more.
 func TestAFileWithBothNamesIsNotTakenForMoved(t *testing.T) {
 	s := newSealer(t)
 	m := s.claimed("a")[0]

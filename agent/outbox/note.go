@@ -15,20 +15,22 @@ import (
 )
 
 const (
-	// groupNote is a file in a shared folder of sending/. It says which file is which message, and for whom, should the ledger
-	// be lost.
+	// groupNote is a file in a shared folder of sending/. It says which file is which message, and
+	// for whom, should the ledger be lost.
 	groupNote = ".sealpost-group"
-	// maxNote bounds it: a group has at most as many names as an envelope has messages, of 255 bytes, of which JSON writes each as up to six.
+	// maxNote bounds it: a group has at most as many names as an envelope has messages, of 255
+	// bytes, of which JSON writes each as up to six.
 	maxNote = maxAddress + api.MaxMessages*6*260
 )
 
-// groupContent is what a note says.
+// groupContent is the content of a note.
 type groupContent struct {
 	Dir   string   `json:"folder,omitempty"` // under outbox/, in which they were dropped
 	Names []string `json:"names"`            // in the order of their numbers
 }
 
-// ownNote tells whether a name is that of a note of ours, however a disk spells it. Nothing of that name is ever sent.
+// ownNote tells whether a name is that of a note of ours, however a disk spells it. Nothing of that
+// name is ever sent.
 func ownNote(name string) bool {
 	return strings.EqualFold(name, groupNote) || strings.EqualFold(name, addressNote)
 }
@@ -45,16 +47,17 @@ func (h *handles) readNote(m ledger.Outgoing) (content groupContent, err error) 
 	return content, err
 }
 
-// forgetNote removes the note of a folder that was moved to delivered/. Failing leaves a small file behind, and nothing else.
+// forgetNote removes the note of a folder that was moved to delivered/. Failing leaves a small file
+// behind, and nothing else.
 func (h *handles) forgetNote(m ledger.Outgoing) {
 	m.State = ledger.Delivered
 	h.Remove(placeAt(m) + "/" + groupNote) //nolint:errcheck // see above
 }
 
-// inside is what lies in a group's folder beside its note.
+// inside is the entries of a group's folder beside its note.
 type inside struct {
 	ours   bool     // a file of the group; where the note cannot be read everything may be one
-	litter []string // what systems leave in folders
+	litter []string // files that systems leave in folders
 	others []string
 }
 
@@ -93,7 +96,8 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 	return left
 }
 
-// renamed lists the entries of a group's folder that are files of the group under another name: users may rename them there.
+// renamed lists the entries of a group's folder that are files of the group under another name:
+// users may rename them there.
 func (h *handles) renamed(ctx context.Context, m ledger.Outgoing, dir *beneath.Dir) map[string]bool {
 	var all []ledger.Outgoing
 	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { all, err = tx.Group(m); return err }); err != nil {

@@ -13,7 +13,8 @@ import (
 // Note names an entry of a tray that is left alone, and says why.
 type Note struct{ Name, Why string }
 
-// rank orders notes: what a user has to act on, what ends by itself, and what is left alone for its name.
+// rank orders notes: those that a user has to act on, those that end by themselves, and those on
+// leftovers.
 func (n Note) rank() int {
 	if tray.IsLeftOver(n.Name) {
 		return 2
@@ -21,14 +22,15 @@ func (n Note) rank() int {
 	return words.Patience(n.Why)
 }
 
-// Left holds the notes of one tray by their meaning. Each list begins with the entries that need an operator.
+// Left holds the notes of one tray by their meaning. Each list begins with the entries that need an
+// operator.
 type Left struct {
 	Folders []Note // folders of the tray that are missing or unreadable
 	Strays  []Note // entries of sending/, delivered/ and failed/
 	Entries []Note // entries of outbox/
 }
 
-// Left sorts what is not taken from one tray.
+// Left sorts the notes of one tray.
 func (s Standing) Left() (l Left) {
 	for name, why := range s.NotTaken {
 		list := &l.Entries
@@ -54,7 +56,8 @@ func isStray(name string) bool {
 	return below && slices.Contains([]string{"sending", "delivered", "failed"}, folder)
 }
 
-// addNote adds a note while there is room. One on a user's file takes the room of one on a leftover.
+// addNote adds a note while there is room. One on a user's file takes the room of one on a
+// leftover.
 func addNote(notes map[string]string, rel, why string) {
 	if _, known := notes[rel]; len(notes) >= maxNotes && !known {
 		if tray.IsLeftOver(rel) {

@@ -10,17 +10,18 @@ import (
 	"sealpost/internal/id"
 )
 
-// maxUsed bounds what a folder's name is believed to say of numbers: people can make any.
+// maxUsed bounds the numbers that are believed of folders' names: any account can make any.
 const maxUsed = 1e12
 
-// used is the highest number of the messages of one day that have a folder in a tray, from a ledger that was lost.
+// used is the highest number of the messages of one day that have a folder in a tray, from a ledger
+// that was lost.
 type used struct {
 	prefix string // of their message ids
 	number int64
 }
 
-// firstNumber is the lowest number that a message claimed now may get: above those of the folders in any tray whose messages are
-// counted with this one's, which are looked through once for a day.
+// firstNumber is the lowest number that a message claimed now may get: above those of the folders
+// in any tray whose messages are counted with this one's, which are looked through once for a day.
 func (t *box) firstNumber(now time.Time) int64 {
 	first := t.FirstNumber
 	prefix := id.MessagePrefix(t.o.site, t.Kind, now)
@@ -32,7 +33,8 @@ func (t *box) firstNumber(now time.Time) int64 {
 	return first
 }
 
-// usedNumber is the highest number that a folder of the tray has with this prefix. A tray that is away is asked again.
+// usedNumber is the highest number that a folder of the tray has with this prefix. A tray that is
+// away is asked again.
 func (t *box) usedNumber(prefix string) int64 {
 	t.mu.Lock()
 	known := t.used

@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// A number that a folder shows is never given again, in whichever tray and part of it the folder lies, and also when the tray
-// was away at first.
+// A number that a folder shows is never given again, in whichever tray and part of it the folder
+// lies, and also when the tray was away at first.
 func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 	day := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 	o := &Outbox{site: "FL-LAB"}

@@ -1,10 +1,11 @@
-// Package outbox takes finished files from a tray, seals and publishes them, and follows them until every recipient has
-// signed for them.
+// Package outbox takes finished files from a tray, seals and publishes them, and follows them until
+// every recipient has signed for them.
 //
-// It promises that a file which was dropped is, at every instant and after every crash, in exactly one place of the tray
-// that says where it stands; that it is sealed for exactly the approved recipients; and that its content is kept until
-// every receipt is verified. The life of a message is told in find.go, claim.go, desk.go, lane.go, seal.go, publish.go,
-// follow.go and file.go, in this order. It must not know how files are received.
+// It promises that a file which was dropped is, at every instant and after every crash, in exactly
+// one place of the tray that says where it stands; that it is sealed for exactly the approved
+// recipients; and that its content is kept until every receipt is verified. The life of a message
+// is told in find.go, claim.go, desk.go, lane.go, seal.go, publish.go, follow.go and file.go, in
+// this order. It must not know how files are received.
 package outbox
 
 import (
@@ -26,7 +27,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// Options is what an outbox works with.
+// Options configure an outbox.
 type Options struct {
 	Site     id.Site
 	Network  id.Hash
@@ -39,8 +40,8 @@ type Options struct {
 	Log      *slog.Logger
 }
 
-// Hub is the hub as a sender sees it: see api.Client. Each call may be repeated. What it has answered is durable there; after an
-// error that is no answer it may have happened or not.
+// Hub is the hub's side of sending: see api.Client. Each call may be repeated. An answer is durable
+// at the hub; after an error that is no answer, the call may have happened or not.
 type Hub interface {
 	Resolve(ctx context.Context, address id.Address) (api.Route, error)
 	OpenUpload(ctx context.Context, in api.UploadRequest) (api.UploadState, error)
@@ -51,11 +52,12 @@ type Hub interface {
 	Events(ctx context.Context, in api.EventsRequest) (api.EventsAnswer, error)
 }
 
-// sealedFolder is the folder in the state folder in which large envelopes lie until the hub has them.
+// sealedFolder is the folder in the state folder in which large envelopes lie until the hub has
+// them.
 const sealedFolder = "sealed"
 
-// Outbox is the sending side of a site: its trays, which find, claim and file, and what seals and publishes for all of
-// them.
+// Outbox is the sending side of a site: its trays, each of which finds, claims and files, and the
+// desk, which seals and publishes for all of them.
 type Outbox struct {
 	cfg      Options
 	site     id.Site
@@ -115,7 +117,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// start brings the ledger, the trays and the hub to what the last run has left, each before the work that rests on it begins.
+// start brings ledger, trays and hub together after the last run, each before the work that rests
+// on it begins.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
@@ -139,8 +142,8 @@ func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 	return o.reconcileAll(ctx)
 }
 
-// HubIsNew tells that the hub has started anew, or is another one: what it should have is asked for. Waits that were true of the
-// one before end.
+// HubIsNew has the hub asked for unfinished envelopes: it has started anew, or is another one.
+// Waits that were true of the one before end.
 func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	o.mu.Lock()
 	o.incarnation = incarnation
@@ -165,7 +168,7 @@ func (o *Outbox) forgetRoute(address string) {
 	})
 }
 
-// adopt takes up what lies in the trays and the ledger does not know.
+// adopt takes up messages in the trays that the ledger does not know.
 func (o *Outbox) adopt(ctx context.Context) error {
 	for _, t := range o.trays {
 		if err := t.adopt(ctx); err != nil {
@@ -182,7 +185,8 @@ func (o *Outbox) fileSoon() {
 	}
 }
 
-// tray returns the tray of a name, or nil when agent.toml has none of it any more. Messages of such a tray are never sealed.
+// tray returns the tray of a name, or nil when agent.toml has none of it any more. Messages of such
+// a tray are never sealed.
 func (o *Outbox) tray(name string) *box {
 	i := slices.IndexFunc(o.trays, func(t *box) bool { return t.Name == name })
 	if i < 0 {

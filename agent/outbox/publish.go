@@ -20,15 +20,16 @@ import (
 	"sealpost/internal/words"
 )
 
-// partsAtOnce is how many parts of one envelope are under way at the same time: on a line that loses packets each
-// connection gets only so much of it, however much there is.
+// partsAtOnce is how many parts of one envelope are under way at the same time: on a line that
+// loses packets each connection gets only so much of it, however much there is.
 const partsAtOnce = 3
 
 // abandonTime is how long the hub may take to forget an envelope that is given up.
 const abandonTime = 10 * time.Second
 
-// publish brings an envelope to the hub, however long that takes, and records the hub's promise. Asking again is always
-// safe: one envelope id names one ciphertext, and the same publish gets the same answer.
+// publish brings an envelope to the hub, however long that takes, and records the hub's promise.
+// Asking again is always safe: one envelope id names one ciphertext, and the same publish gets the
+// same answer.
 //
 // It reports whether the envelope was given up, so that its messages wait to be sealed again.
 func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
@@ -59,7 +60,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 		}
 		if n := s.brought.Load(); n > brought {
 			brought = n
-			pause.Reset() // the line is bad and not dead: what it carries is worth the next try at once
+			pause.Reset() // the line is bad and not dead: the next try may go at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
 		o.desk.refuse(s.Address, refusal(err))
@@ -69,7 +70,8 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	}
 }
 
-// refusal returns why the hub does not take an envelope for now; empty: the line is broken, or the hub busy.
+// refusal returns why the hub does not take an envelope for now; empty: the line is broken, or the
+// hub busy.
 func refusal(err error) string {
 	var no *api.Error
 	switch {
@@ -161,8 +163,9 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 	return err
 }
 
-// adapt has fewer parts go at once after a try that brought none: the line may be so slow that each, sharing it, takes
-// longer than client and hub wait for it. One that brought some is followed by one with more.
+// adapt has fewer parts go at once after a try that brought none: the line may be so slow that
+// each, sharing it, takes longer than client and hub wait for it. One that brought some is followed
+// by one with more.
 func (s *sealed) adapt(failed, brought bool) {
 	switch {
 	case brought:
@@ -215,7 +218,8 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
 	return nil
 }
 
-// abandon has the hub forget the parts of an envelope that is given up: they would take up room there until they expire.
+// abandon has the hub forget the parts of an envelope that is given up: they would take up room
+// there until they expire.
 func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	ctx, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()

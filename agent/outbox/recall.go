@@ -19,10 +19,11 @@ import (
 // errOnItsWay says that a message can no longer be recalled.
 var errOnItsWay = errors.New(words.OnItsWay)
 
-// recallWaits is how long a recall waits for a message. One that was just claimed is being made durable for a moment.
+// recallWaits is how long a recall waits for a message. One that was just claimed is being made
+// durable for a moment.
 const recallWaits = 2 * time.Second
 
-// Recall takes back a message of which nothing has been sent: it goes to failed/, with a note, and nobody gets it.
+// Recall takes back a message that was not sent: it goes to failed/, with a note.
 func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 	var m ledger.Outgoing
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
@@ -79,8 +80,8 @@ func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
 	}
 }
 
-// Resend sends what a finished message held to one site, as a message of its own: a copy is dropped into that site's
-// folder under outbox/, and is found there like everything else.
+// Resend sends the content of a finished message to one site, as a message of its own: a copy is
+// dropped into that site's folder under outbox/, and is found there like any other.
 func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Message, error) {
 	var m ledger.Outgoing
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
@@ -122,7 +123,8 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	return m.ID, nil
 }
 
-// copyAgain copies what a message held into a folder under outbox/, durably, if it is still what was sent.
+// copyAgain copies the content of a message into a folder under outbox/, durably, if it is still
+// the content that was sent.
 func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder string) error {
 	src, name, err := h.At(from)
 	if err != nil {
@@ -151,7 +153,8 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	return dst.Sync()
 }
 
-// isWhatWasSent compares a copy with the digest that this site has signed or, before anything was sealed, with the claim.
+// isWhatWasSent compares a copy with the digest that this site has signed or, before anything was
+// sealed, with the claim.
 func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 	if m.Digest == "" {
 		info, err := d.Lstat(name)

@@ -15,13 +15,14 @@ import (
 
 const (
 	reconcileEvery = 24 * time.Hour
-	// reconcileAgain is a second look after the hub was new, for what was published while the first one was made.
+	// reconcileAgain is a second look after the hub was new, for envelopes published during the
+	// first.
 	reconcileAgain = time.Minute
 	knownPage      = 500
 )
 
-// connected waits until the hub has said who it is, and then for what it knows of unfinished envelopes: nothing is sealed
-// before, because after a crash a file must not go out twice.
+// connected waits for the hub's identity, and then for its knowledge of unfinished envelopes:
+// nothing is sealed before, because after a crash a file must not go out twice.
 func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error) {
 	select {
 	case <-o.hubIsNew:
@@ -34,8 +35,8 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	return o.reconcile(ctx)
 }
 
-// reconcileAll asks again whenever the hub is new, a little later, and daily: the hub is disposable, so what it has
-// forgotten is sent to it again.
+// reconcileAll asks again when the hub is new, a little later, and daily: the hub is disposable,
+// and forgotten envelopes are sent to it again.
 func (o *Outbox) reconcileAll(ctx context.Context) error {
 	next := reconcileAgain
 	for {
@@ -55,8 +56,8 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 	}
 }
 
-// reconcile tells the hub's knowledge of every unfinished envelope from the ledger's, and returns those that were sealed
-// into a file and are still to be published.
+// reconcile tells the hub's knowledge of every unfinished envelope from the ledger's, and returns
+// those that were sealed into a file and are still to be published.
 func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error) {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 	for _, state := range []ledger.EnvelopeState{ledger.EnvelopeSealed, ledger.EnvelopePublished} {
@@ -96,8 +97,9 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 	return leftovers, nil
 }
 
-// compareKnown brings one envelope's row up to what the hub knows of it. One whose state has changed since the hub was
-// asked is left alone: a sealer has published it meanwhile, and the answer is too old.
+// compareKnown updates one envelope's row from the hub's knowledge of it. It leaves an envelope
+// alone whose state has changed since the hub was asked: a worker has published it, and the answer
+// is stale.
 func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k api.KnownEnvelope) (*sealed, error) {
 	if o.desk.has(k.Envelope) {
 		return nil, nil
@@ -142,7 +144,8 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k
 	return nil, o.save(ctx, answers, func(*ledger.Tx) error { return nil })
 }
 
-// whole tells whether an envelope's ciphertext is there in full. Its checksums are checked by the hub, part by part.
+// whole tells whether an envelope's ciphertext is there in full. Its checksums are checked by the
+// hub, part by part.
 func (o *Outbox) whole(s *sealed) bool {
 	if s.File == "" {
 		return false
@@ -156,7 +159,8 @@ func (o *Outbox) whole(s *sealed) bool {
 	return err == nil && info.IsRegular() && info.Size == s.Size
 }
 
-// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or the ledger was lost.
+// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or
+// the ledger was lost.
 func (o *Outbox) tidy(ctx context.Context) error {
 	dir, err := o.sealed()
 	if err != nil {

@@ -18,13 +18,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// Record is what this site remembers of a message that nobody else knows but its recipients: with it and the content
-// anybody can compute the fingerprint that receipts carry.
+// Record is the part of a message that only this site and its recipients know: with it and the
+// content, anyone can compute the fingerprint that receipts carry.
 type Record struct {
 	Message
 	FingerprintKey string  `json:"fingerprint_key"` // 32 bytes in hexadecimal
 	Digest         id.Hash `json:"digest"`          // of the entries; empty: not sealed yet
-	Place          string  `json:"place"`           // where the content is, unless somebody has taken it away
+	Place          string  `json:"place"`           // of the content, unless a user has taken it away
 }
 
 // Record returns one message by its message id or uid; ledger.ErrNotFound when there is none.
@@ -42,7 +42,8 @@ func (o *Outbox) Record(ctx context.Context, name string) (r Record, err error) 
 	return r, err
 }
 
-// whereabouts is where the content of a message lies, or would lie; empty when its tray is not known any more.
+// whereabouts is where the content of a message lies, or would lie; empty when its tray is not
+// known any more.
 func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	t := o.tray(m.Tray)
 	if t == nil {
@@ -63,8 +64,9 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	return place
 }
 
-// WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was sent under this name.
-// Their SHA-256 is the message's digest if nothing was changed since. The paths of a folder are held in memory.
+// WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was
+// sent under this name. Their SHA-256 is the message's digest if nothing was changed since. The
+// paths of a folder are held in memory.
 func WriteEntries(w io.Writer, place, name string) error {
 	place, err := filepath.Abs(place)
 	if err != nil {

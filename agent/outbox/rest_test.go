@@ -113,8 +113,9 @@ func (s *sealer) route() *decision {
 	return &decision{address: id.Address{RoutingKey: "fl-lab.dat"}, version: "v", recipients: []envelope.Recipient{{Site: "CA-RC", Key: key.Recipient().String()}}}
 }
 
-// While a job waits for a sealer, one of its messages is recalled, one is sealed by another, and one is taken back to be
-// looked at again: that is no failure, nothing of them is sent, and the others are sealed.
+// While a job waits for a sealer, one of its messages is recalled, one is sealed by another, and
+// one is taken back to be looked at again: that is no failure, nothing of them is sent, and the
+// others are sealed.
 func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("recalled", "sealed elsewhere", "claimed again", "waits still", "so does this")
@@ -157,7 +158,8 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	}
 }
 
-// What could not be moved is told of also while that is tried again, which every sweep does at its beginning.
+// What could not be moved is told of also while that is tried again, which every sweep does at its
+// beginning.
 func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)

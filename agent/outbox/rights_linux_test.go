@@ -49,7 +49,8 @@ func link(t *testing.T, to, path string) {
 	}
 }
 
-// A second name of a key is not taken, nor where others may drop that of any file of this account; other files with two names are.
+// A second name of a key is not taken, nor where others may drop that of any file of this account;
+// other files with two names are.
 func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 	s := newSealer(t)
 	key := filepath.Join(s.cfg.State, "claims.key")
@@ -102,7 +103,8 @@ func TestTheStateFolderIsNotTaken(t *testing.T) {
 	}
 }
 
-// What takes the place of a claimed file is sent only if an account that can read it has put it there.
+// What takes the place of a claimed file is sent only if an account that can read it has put it
+// there.
 func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 	for name, c := range map[string]struct {
 		replace func(t *testing.T, s *sealer, m ledger.Outgoing)
@@ -237,7 +239,8 @@ func TestANoteOfAnotherAccountIsNone(t *testing.T) {
 	}
 }
 
-// A message whose folder is swapped for a link when it has ended is filed once its folder is back, and no link is moved.
+// A message whose folder is swapped for a link when it has ended is filed once its folder is back,
+// and no link is moved.
 func TestALinkIsNotFiled(t *testing.T) {
 	for name, files := range map[string][]string{"alone": {"a"}, "shared": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
@@ -268,7 +271,8 @@ func TestALinkIsNotFiled(t *testing.T) {
 	}
 }
 
-// A folder that no claim can have made is not taken up: the numbers of later messages would lie above its own.
+// A folder that no claim can have made is not taken up: the numbers of later messages would lie
+// above its own.
 func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 	s := newSealer(t)
 	for _, name := range []string{"FL-LAB_DAT_20251008_999999999999999999", "FL-LAB_DAT_99991231_001"} {
@@ -287,7 +291,8 @@ func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 	}
 }
 
-// However a folder and a link are swapped while the folder is moved, the link is never what stays moved.
+// However a folder and a link are swapped while the folder is moved, the link is never what stays
+// moved.
 func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 	s := newSealer(t)
 	h := opened(t, s.tray)

@@ -48,15 +48,16 @@ func (s *sealed) free() {
 	}
 }
 
-// retry is what is left to do of a job that has ended.
+// retry is the rest of a job that has ended.
 type retry struct {
 	batches [][]ledger.Outgoing // each is tried again
 	noRoom  bool                // to seal its one message
 	waiting bool                // its messages wait in the ledger again
 }
 
-// send seals the messages of a job and publishes the envelope. A message whose file cannot be sealed now is set aside with its
-// reason, and the others are tried again without it. An error is the ledger's.
+// send seals the messages of a job and publishes the envelope. A message whose file cannot be
+// sealed now is set aside with its reason, and the others are tried again without it. An error is
+// the ledger's.
 func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
 	s := j.sealed
 	if s == nil {
@@ -69,8 +70,9 @@ func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
 	return again, err
 }
 
-// unsealed decides what becomes of a job that could not be sealed as a whole: it is tried again without the messages that cannot
-// be read or do not wait any more. Where all can be read and one of them spoils it for the others, each is tried alone.
+// unsealed ends a job that could not be sealed as a whole: it is tried again without the messages
+// that cannot be read or do not wait any more. Where all can be read and one of them spoils it for
+// the others, each is tried alone.
 func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry, err error) {
 	var full *noRoom
 	switch {
@@ -99,8 +101,8 @@ func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry,
 	return again, err
 }
 
-// errElsewhere says that a message does not wait to be sealed any more: it was recalled, or its file was changed. What was sealed
-// of it goes nowhere.
+// errElsewhere says that a message does not wait to be sealed any more: it was recalled, or its
+// file was changed. The ciphertext goes nowhere.
 var errElsewhere = errors.New("not waiting")
 
 // stillWaiting returns the messages of a list that the ledger has as they were read.
@@ -151,7 +153,7 @@ func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, reason st
 	})
 }
 
-// setAside decides what becomes of a message that could not be sealed: gone is withdrawn; everything else waits, as
+// setAside withdraws a message whose file is gone. Any other that could not be sealed waits, as
 // claimed, until the sweep finds it finished and readable again.
 func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) error {
 	t := o.tray(m.Tray)
@@ -176,8 +178,8 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	})
 }
 
-// seal makes one envelope: in memory when it is small, otherwise in a file that is durable before it is recorded. What
-// was sealed is what was claimed: the sources are compared again afterwards.
+// seal makes one envelope: in memory when it is small, otherwise in a file that is durable before
+// it is recorded. The sources are compared with their claims again afterwards.
 func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 	d, list := j.decision, j.messages
 	s := &sealed{address: d.address, messages: list}
@@ -250,7 +252,7 @@ func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed,
 	return out, err
 }
 
-// noRoom says, in words for people, that there is no room for a sealed file.
+// noRoom says, in words for users, that there is no room for a sealed file.
 type noRoom struct{ says string }
 
 func (e *noRoom) Error() string { return e.says }
@@ -283,7 +285,8 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 	return out, err
 }
 
-// removeSealed removes an envelope's file that is of no more use. One that another program holds stays until the next start.
+// removeSealed removes an envelope's file that is of no more use. One that another program holds
+// stays until the next start.
 func (o *Outbox) removeSealed(e id.Envelope, file string) {
 	if file == "" {
 		return
@@ -308,7 +311,7 @@ func (o *Outbox) sealed() (*beneath.Dir, error) {
 	return state.Dir(sealedFolder)
 }
 
-// message describes what was claimed to the envelope.
+// message describes a claimed message to the envelope.
 func (o *Outbox) message(ctx context.Context, from *sources, m ledger.Outgoing) envelope.Message {
 	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
 	if m.Folder {

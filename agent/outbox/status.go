@@ -25,7 +25,7 @@ type Standing struct {
 	Failed    []Message              `json:"failed"`              // the messages that failed last, newest first; at most 10
 }
 
-// Status is how the sending side of a site stands, for people and machines.
+// Status is the state of the sending side of a site, for users and machines.
 type Status struct {
 	Standing              // of all trays; where there are several, not_taken says which one before the name
 	Latest   []Message    `json:"latest"`         // the messages claimed last, newest first
@@ -57,7 +57,7 @@ type Upload struct {
 	Done     int64       `json:"done_bytes"`
 	Size     int64       `json:"size_bytes"`
 	Rate     int64       `json:"bytes_per_second"` // of the last seconds; 0: it stands still, or has only begun
-	Left     int64       `json:"seconds_left"`     // at that rate; 0: nobody knows
+	Left     int64       `json:"seconds_left"`     // at that rate; 0: unknown
 }
 
 // Status returns how the trays stand, with the latest messages.
@@ -138,8 +138,8 @@ func (s *Status) count(tx *ledger.Tx) error {
 	return err
 }
 
-// lessUnmoved takes claimed messages that cannot be moved out of outbox/ from the counts of the tray and of the site: they are
-// reported as not taken, and not as taken too.
+// lessUnmoved takes claimed messages that cannot be moved out of outbox/ from the counts of the
+// tray and of the site: they are reported as not taken, and not as taken too.
 func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
 	less := min(t.unmoved, t.Counts[ledger.Claimed])
 	for _, counts := range []map[ledger.State]int64{t.Counts, all} {
@@ -149,7 +149,7 @@ func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
 	}
 }
 
-// nameUploads fills in of what the uploads are, and gives each to its tray.
+// nameUploads fills in the messages of uploads, and gives each to its tray.
 func (s *Status) nameUploads(tx *ledger.Tx) error {
 	for i, u := range s.Uploads {
 		list, err := tx.InEnvelope(u.Envelope)
@@ -168,7 +168,7 @@ func (s *Status) nameUploads(tx *ledger.Tx) error {
 	return nil
 }
 
-// read fills in the messages of a tray that people are told of.
+// read fills in the lists of a tray's messages.
 func (t *TrayStatus) read(tx *ledger.Tx) error {
 	for _, part := range []struct {
 		into *[]Message
@@ -190,7 +190,7 @@ func (t *TrayStatus) read(tx *ledger.Tx) error {
 	return nil
 }
 
-// add puts what the trays say together.
+// add joins the trays' lists to those of the site.
 func (s *Status) add() {
 	for _, t := range s.Trays {
 		for name, why := range t.NotTaken {

@@ -29,7 +29,8 @@ func (t *box) knowsAll(ctx context.Context, first id.Message, group ledger.Outgo
 	return known, err
 }
 
-// strangersIn describes, as they were claimed, the files in a shared folder that the ledger does not know.
+// strangersIn describes, as they were claimed, the files in a shared folder that the ledger does
+// not know.
 func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger.Outgoing, err error) {
 	t := h.t
 	first, site, from, to, err := id.ParseGroup(folder)
@@ -79,8 +80,8 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	return h.present(list, damaged)
 }
 
-// present returns those messages of a note whose files lie in their folder, with the identities that they had. It answers damaged
-// where the note names what no claim does.
+// present returns those messages of a note whose files lie in their folder, with the identities
+// that they had. It answers damaged if the note names an entry that no claim would.
 func (h *handles) present(list []ledger.Outgoing, damaged error) (there []ledger.Outgoing, err error) {
 	seen := map[string]bool{}
 	for _, m := range list {

@@ -13,12 +13,13 @@ import (
 	"sealpost/internal/words"
 )
 
-// maxNear is how many sites a person is offered for a name that was mistyped.
+// maxNear is how many sites are offered for a mistyped name.
 const maxNear = 3
 
-// nobody says what becomes of an address that leads nowhere. A routing key waits until somebody is bound to it. A direct
-// address is given up when it names a site that nobody has heard of, and waits when this site knows them all: then the hub
-// is a new one, or has removed a site. All that is asked of the hub is what every sender may: whether a name receives.
+// nobody decides about an address without recipients. A routing key waits until a queue is bound to
+// it. A direct address is given up when it names an unknown site, and waits when this site knows
+// them all: then the hub is a new one, or has removed a site. The hub is asked only for routes,
+// which every sender may ask for.
 func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	if d.address.RoutingKey != "" {
 		d.blocked = words.NobodyReceives(d.address)

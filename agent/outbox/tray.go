@@ -32,32 +32,34 @@ type Tray struct {
 	Ignore       []string      // patterns of names that are left alone
 }
 
-// Folders is the folder, by its clean path, whose parts show a person where each message stands.
+// Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
 type Folders struct{ Dir string }
 
 // in is a name in a folder.
 func in(dir, name string) string { return durable.Join(dir, name) }
 
-// Outbox holds what is not yet taken.
+// Outbox holds files that are not taken yet.
 func (f Folders) Outbox() string { return in(f.Dir, "outbox") }
 
-// Sending holds what is under way, in folders named by message ids: see group.go.
+// Sending holds messages under way, in folders named by message ids: see group.go.
 func (f Folders) Sending() string { return in(f.Dir, "sending") }
 
-// Delivered holds what every recipient has signed for.
+// Delivered holds messages for which every recipient has signed.
 func (f Folders) Delivered() string { return in(f.Dir, "delivered") }
 
-// Failed holds what did not reach everybody, each beside a WHY.txt.
+// Failed holds messages that did not reach every recipient, each beside a WHY.txt.
 func (f Folders) Failed() string { return in(f.Dir, "failed") }
 
-// droppedAt is the path in the tray of what is claimed and not moved yet.
+// droppedAt returns the path in the tray of a message that is claimed and not moved yet.
 func droppedAt(m ledger.Outgoing) string { return tray.OutboxPart + "/" + tray.Under(m.Dir, m.Name) }
 
-// folderAt is the path in the tray of a message's folder while it is under way, sourceAt that of its content.
+// folderAt is the path in the tray of a message's folder while it is under way, sourceAt that of
+// its content.
 func folderAt(m ledger.Outgoing) string { return tray.SendingPart + "/" + folderName(m) }
 func sourceAt(m ledger.Outgoing) string { return folderAt(m) + "/" + m.Name }
 
-// placeAt is the path in the tray of a final message's folder. One that failed has it to itself, for its explanation.
+// placeAt is the path in the tray of a final message's folder. One that failed has it to itself,
+// for its explanation.
 func placeAt(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
 		return tray.FailedPart + "/" + string(m.ID)
@@ -65,7 +67,7 @@ func placeAt(m ledger.Outgoing) string {
 	return tray.DeliveredPart + "/" + folderName(m)
 }
 
-// box is a tray at work: it finds, claims and files. What it has claimed is the outbox's to seal and publish.
+// box is a tray at work: it finds, claims and files. The desk seals and publishes its messages.
 type box struct {
 	Tray
 	files  *tray.Tray
@@ -75,12 +77,12 @@ type box struct {
 	filing chan struct{}
 	shared sync.Mutex // held while shared folders in sending/ are made and filled, or looked at and removed
 
-	mu      sync.Mutex        // guards what follows
+	mu      sync.Mutex        // guards the fields below
 	notes   map[string]string // entries of outbox/ that are not taken, and why
 	home    string            // which folder sending/ is
 	used    used              // message numbers, as its folders show them
-	slower  string            // why the system does not tell of new files, for people
-	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and what people are told
+	slower  string            // why the system does not tell of new files
+	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and why
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
 }
 
@@ -94,7 +96,8 @@ func (o *Outbox) newTray(t Tray, several bool) (*box, error) {
 	return made, made.prepare(context.Background())
 }
 
-// apart makes sure that no two trays have one folder, by whatever names: each would take what is the other's.
+// apart refuses two trays that have one folder, by whatever names: each would take the other's
+// files.
 func apart(trays []*box) error {
 	type owner struct {
 		name, folder string
@@ -127,13 +130,13 @@ func apart(trays []*box) error {
 	return nil
 }
 
-// find watches the tray and claims what is finished, until the context ends.
+// find watches the tray and claims finished files, until the context ends.
 func (t *box) find(ctx context.Context) error {
 	return newFinder(t).run(ctx)
 }
 
-// addressOf is the address of what is dropped into a folder under outbox/: the tray's own, or the sites that the
-// folder's name lists after an @.
+// addressOf returns the address of files dropped into a folder under outbox/: the tray's own, or
+// the sites that the folder's name lists after an @.
 func (t *box) addressOf(dir string) (string, error) {
 	if dir == "." {
 		return t.Address.String(), nil
@@ -169,7 +172,8 @@ func (t *box) ignored(name string) bool {
 	})
 }
 
-// note replaces what people are told about entries of outbox/ that are not taken, and why the system does not tell of new ones.
+// note replaces the notes on entries of outbox/ that are not taken, and the reason for late
+// notifications.
 func (t *box) note(notes map[string]string, slower string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

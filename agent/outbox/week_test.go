@@ -27,8 +27,9 @@ func (h *tries) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// The hub is gone for a week. Who waits for it asks now and then, never in a rhythm that others share, and nothing piles up
-// meanwhile. That everything arrives once the hub is back is the story of TestTheHubIsGoneForAWhile in e2e.
+// The hub is gone for a week. Who waits for it asks now and then, never in a rhythm that others
+// share, and nothing piles up meanwhile. That everything arrives once the hub is back is the story
+// of TestTheHubIsGoneForAWhile in e2e.
 func TestTheHubIsGoneForAWeek(t *testing.T) {
 	t.Parallel()
 	const week = 7 * 24 * time.Hour

@@ -27,13 +27,14 @@ func isCopyName(name string) bool {
 	return begins && ends && err == nil
 }
 
-// DropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made yet.
+// DropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made
+// yet.
 func (h *Handles) DropCopies() {
 	dir, err := h.Dir(OutboxPart)
 	if err != nil {
 		return
 	}
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says what is wrong with the folder
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep reports it
 		for _, e := range entries {
 			if e.IsDir() && IsAddress(e.Name()) {
 				h.dropCopiesIn(OutboxPart + "/" + e.Name())

@@ -13,8 +13,8 @@ func NatureOf(name string) Nature {
 	return Ordinary
 }
 
-// KindOf returns the row of the table that a name fits, and what the * of its form stands for. It
-// returns nil for a user's own name.
+// KindOf returns the row of the table that a name fits, and the text that stands for the * of its
+// form. It returns nil for a user's own name.
 func KindOf(name string) (k *Known, stem string) {
 	if name == "" {
 		return nil, ""
@@ -45,8 +45,8 @@ type form struct {
 	before, after string
 }
 
-// The forms by their first byte, by their last where the first may be any, and those without either. A
-// name is compared with few of them.
+// The forms by their first byte, by their last where the first may be any, and those without
+// either. A name is compared with few of them.
 var byFirst, byLast, byNeither = indexed(names)
 
 func indexed(names []Known) (first, last [256][]form, neither []form) {
@@ -69,7 +69,7 @@ func indexed(names []Known) (first, last [256][]form, neither []form) {
 	return first, last, neither
 }
 
-// match reports whether a name has this form, and returns what the * stands for.
+// match reports whether a name has this form, and returns the text that stands for the *.
 func (f form) match(name string) (stem string, ok bool) {
 	if !f.star {
 		return "", len(name) == len(f.before) && equal(name, f.before)
@@ -83,8 +83,8 @@ func (f form) match(name string) (stem string, ok bool) {
 	return stem, fits == nil || fits(stem)
 }
 
-// equal reports whether two texts of one length differ in the case of ASCII letters at most. After an @
-// they must not: @EADIR may be the address of a site.
+// equal reports whether two texts of one length differ in the case of ASCII letters at most. After
+// an @ they must not: @EADIR may be the address of a site.
 func equal(name, form string) bool {
 	if strings.HasPrefix(form, "@") {
 		return name == form
@@ -125,14 +125,14 @@ func isNumber(stem string) bool { return all(stem, isDigit, 1) }
 // isHex accepts the numbers in names of deleted files that are still open.
 func isHex(stem string) bool { return all(stem, isHexDigit, 8) }
 
-// isSwap accepts name.swp and what Vim takes when that exists: name.swo, name.swn and so on.
+// isSwap accepts name.swp and Vim's next choices when that exists: name.swo, name.swn and so on.
 func isSwap(stem string) bool {
 	dot := len(stem) - len(".swp")
 	return dot > 0 && strings.EqualFold(stem[dot:dot+3], ".sw") && isLower(fold(stem[dot+3]))
 }
 
-// isRsync accepts name.XXXXXX with six random letters and digits. Six that read as a word, a number or
-// a word with a number are a user's: chance makes such of three names in a hundred.
+// isRsync accepts name.XXXXXX with six random letters and digits. Six that read as a word, a number
+// or a word with a number are a user's: chance makes such of three names in a hundred.
 func isRsync(stem string) bool {
 	dot := len(stem) - len(".XXXXXX")
 	if dot < 1 || stem[dot] != '.' || !all(stem[dot+1:], isAlnum, 6) {

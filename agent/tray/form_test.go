@@ -78,7 +78,8 @@ var reserved = func() (ends []string) {
 	return ends
 }()
 
-// Whatever letters, digits, spaces and signs a name has: it is a user's unless it begins with a sign or has a reserved end.
+// Whatever letters, digits, spaces and signs a name has: it is a user's unless it begins with a
+// sign or has a reserved end.
 func TestAnyOrdinaryNameIsSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[\p{L}\p{N}][\p{L}\p{N} ._+()@#$~-]{0,40}`).Draw(t, "name")

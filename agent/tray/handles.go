@@ -10,8 +10,9 @@ import (
 	"sealpost/internal/words"
 )
 
-// Handles are folders of a tray, held open for one piece of work by one goroutine. Every file of a tray is reached through
-// them, by its path in the tray, and no link on that path is followed: other accounts may swap any name in it meanwhile.
+// Handles are folders of a tray, held open for one piece of work by one goroutine. Every file of a
+// tray is reached through them, by its path in the tray, and no link on that path is followed:
+// other accounts may swap any name in it meanwhile.
 type Handles struct {
 	Root *beneath.Dir // the tray itself
 	t    *Tray
@@ -24,7 +25,8 @@ const maxHeld = 64
 // ErrState means that the state folder of the agent was put into a tray.
 var ErrState = errors.New(words.StateInTray)
 
-// Open opens the tray for one piece of work, which ends with Close. The disk of a tray that is held cannot be unmounted.
+// Open opens the tray for one piece of work, which ends with Close. The disk of a tray that is held
+// cannot be unmounted.
 func (t *Tray) Open() (*Handles, error) {
 	dir, err := beneath.Open(t.Dir)
 	if err != nil {
@@ -59,7 +61,8 @@ func (h *Handles) Relax() {
 	}
 }
 
-// Dir opens a folder by its path in the tray; it stays open until the end of the work. "" is the tray itself.
+// Dir opens a folder by its path in the tray; it stays open until the end of the work. "" is the
+// tray itself.
 func (h *Handles) Dir(rel string) (*beneath.Dir, error) {
 	if rel == "" || rel == "." {
 		return h.Root, nil
@@ -102,7 +105,7 @@ func (h *Handles) With(rel string, do func(d *beneath.Dir, name string) error) e
 	return do(d, name)
 }
 
-// Lstat looks at what lies at a path, and follows no link.
+// Lstat looks at the entry at a path, and follows no link.
 func (h *Handles) Lstat(rel string) (info beneath.Info, err error) {
 	err = h.With(rel, func(d *beneath.Dir, name string) (err error) {
 		info, err = d.Lstat(name)
@@ -117,7 +120,8 @@ func (h *Handles) Exists(rel string) bool {
 	return err == nil
 }
 
-// IsGone reports that nothing lies at a path, and no link or file on the way hides whether anything does.
+// IsGone reports that nothing lies at a path, and no link or file on the way hides whether anything
+// does.
 func (h *Handles) IsGone(rel string) bool {
 	_, err := h.Lstat(rel)
 	return errors.Is(err, fs.ErrNotExist)

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// leftFor is how long an unfinished file must have stood still to be reported: its program may have
-	// crashed.
+	// leftFor is how long an unfinished file must have stood still to be reported: its program may
+	// have crashed.
 	leftFor = time.Minute
-	// lockForgotten is how long a lock file and its file must both have stood still for the lock to be an
-	// orphan. A draft that is left open over a long weekend is not sent.
+	// lockForgotten is how long a lock file and its file must both have stood still for the lock to
+	// be an orphan. A draft that is left open over a long weekend is not sent.
 	lockForgotten = 7 * 24 * time.Hour
 )
 
@@ -42,8 +42,8 @@ func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) string {
 	return k.Note()
 }
 
-// waitsInside returns the note on a folder that waits for an entry in it; empty: it does not. changed is
-// when anything in the folder last changed.
+// waitsInside returns the note on a folder that waits for an entry in it; empty: it does not.
+// changed is when anything in the folder last changed.
 func waitsInside(rel string, changed, now time.Time) string {
 	k, _ := KindOf(path.Base(rel))
 	switch {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A folder waits for what a program has not finished in it, and for a program that has something in it open. Backups go with it.
+// A folder waits for what a program has not finished in it, and for a program that has something in
+// it open. Backups go with it.
 func TestWhatAFolderWaitsFor(t *testing.T) {
 	for name, want := range map[string]string{
 		"data.csv": "", "notes.txt~": "", "#notes.txt#": "", "._data.csv": "", ".DS_Store": "",

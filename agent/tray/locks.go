@@ -17,16 +17,17 @@ const (
 	maxLocks  = 1024            // names that may wait in a tray
 )
 
-// locks knows the lock files that programs keep beside the files that they have open. Only a file that
-// may wait for one of them costs a look at the disk.
+// locks knows the lock files that programs keep beside the files that they have open. Only a file
+// that may wait for one of them costs a look at the disk.
 //
-// Sweeps and notifications tell of them. A sweep may meet a file before its lock, so it reads the names
-// of a folder ahead if notifications may not have told of all: at the start, and after some were lost.
+// Sweeps and notifications tell of them. A sweep may meet a file before its lock, so it reads the
+// names of a folder ahead if notifications may not have told of all: at the start, and after some
+// were lost.
 type locks struct {
 	ahead bool // this sweep reads ahead; the finder's own
 
-	mu     sync.Mutex           // guards what follows
-	of     map[waiting][]string // lock files, by what waits for them
+	mu     sync.Mutex           // guards the fields below
+	of     map[waiting][]string // lock files, by the names that wait for them
 	losses int                  // of notifications, so far
 	whole  int                  // 1 + the losses before the sweep since which all are known; 0: none
 }
@@ -54,7 +55,8 @@ func (l *locks) note(dir, name string) {
 	}
 }
 
-// split returns the folder in outbox/ in which an entry lies, empty for outbox/ itself, and its name.
+// split returns the folder in outbox/ in which an entry lies, empty for outbox/ itself, and its
+// name.
 func split(rel string) (dir, name string) {
 	dir, name = path.Split(rel)
 	return strings.TrimSuffix(dir, "/"), name
@@ -168,6 +170,6 @@ func latest(a, b time.Time) time.Time {
 // BeginSweep is called before a sweep.
 func (t *Tray) BeginSweep() (losses int) { return t.openFiles.begin() }
 
-// EndSweep is called after a sweep with the result of BeginSweep, and whether the system tells of new
-// names.
+// EndSweep is called after a sweep with the result of BeginSweep, and whether the system tells of
+// new names.
 func (t *Tray) EndSweep(losses int, told bool) { t.openFiles.end(losses, told) }

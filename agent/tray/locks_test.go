@@ -23,7 +23,8 @@ func TestALockFileIsForgotten(t *testing.T) {
 	}
 }
 
-// Notifications tell of lock files between sweeps. The names of a folder are read ahead when some may have been missed.
+// Notifications tell of lock files between sweeps. The names of a folder are read ahead when some
+// may have been missed.
 func TestWhenLockFilesAreReadAhead(t *testing.T) {
 	tray := newTray(t)
 	l := &tray.openFiles

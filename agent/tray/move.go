@@ -9,8 +9,8 @@ import (
 	"sealpost/internal/words"
 )
 
-// MoveFolder renames a folder, and nothing that another account puts in its place: what was swapped in the instant between the
-// look and the rename is moved back.
+// MoveFolder renames a folder, and nothing that another account puts in its place: an entry swapped
+// in between the look and the rename is moved back.
 func (h *Handles) MoveFolder(from, to string) error {
 	if err := h.isReplaced(from); err != nil {
 		return err
@@ -34,7 +34,8 @@ func (h *Handles) isReplaced(folder string) error {
 
 var errReplaced = errors.New(words.ReplacedMeanwhile)
 
-// MoveInto moves a file into a folder, which it makes, and leaves no empty one behind where it cannot.
+// MoveInto moves a file into a folder, which it makes, and leaves no empty one behind where it
+// cannot.
 func (h *Handles) MoveInto(file, folder string) error {
 	made := h.Mkdir(folder)
 	if made != nil && !errors.Is(made, fs.ErrExist) {
@@ -47,8 +48,8 @@ func (h *Handles) MoveInto(file, folder string) error {
 	return err
 }
 
-// OneFile reports whether two names are those of one file: where nothing can be renamed in one step, it has both until the rename is
-// ended.
+// OneFile reports whether two names are those of one file: where nothing can be renamed in one
+// step, it has both until the rename is ended.
 func (h *Handles) OneFile(a, b string) bool {
 	one, err := h.Lstat(a)
 	if err != nil {

@@ -28,11 +28,12 @@ type locked struct {
 	tail  string // all of a name but its first one or two characters; empty: none
 }
 
-// names is the table of all names that are not sent. The first row that a name fits counts. fits limits
-// what the * of a form stands for; locks finds the files that wait for a lock file.
+// names is the table of all names that are not sent. The first row that a name fits counts. fits
+// limits what the * of a form stands for; locks finds the files that wait for a lock file.
 //
-// Some forms are left out because data has them, too: name.XXXXXX of Qt and KDE, sedXXXXXX, tmp.XXXXXX
-// of mktemp, Excel's eight hexadecimal digits, *.temp, *.ldb, *.lck, and SQLite's journals.
+// Some forms are left out because data has them, too: name.XXXXXX of Qt and KDE, sedXXXXXX,
+// tmp.XXXXXX of mktemp, Excel's eight hexadecimal digits, *.temp, *.ldb, *.lck, and SQLite's
+// journals.
 var names = []Known{
 	{Litter, "macOS", "gitignore Global/macOS", []string{
 		".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems", ".Trashes",

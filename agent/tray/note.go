@@ -12,7 +12,8 @@ import (
 // ErrStrange says that an entry of sending/ is not as claims leave one.
 var ErrStrange = errors.New(words.StrangeSending)
 
-// ReadOwn reads a note of ours. In a folder in which others can write, one that belongs to another account is none.
+// ReadOwn reads a note of ours. In a folder in which others can write, one that belongs to another
+// account is none.
 func (h *Handles) ReadOwn(rel string, limit int64) ([]byte, error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -33,7 +34,7 @@ func (h *Handles) ReadOwn(rel string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// WriteNote writes a small file of ours. What another account has put under its name makes room.
+// WriteNote writes a small file of ours. Another account's entry of that name makes room.
 func (h *Handles) WriteNote(rel string, text []byte) error {
 	return h.With(rel, func(d *beneath.Dir, name string) error {
 		f, err := d.Create(name, 0o644)

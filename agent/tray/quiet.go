@@ -12,18 +12,20 @@ import (
 )
 
 const (
-	// writtenFactor and writtenMost set the quiet time of a file that was written in outbox/ itself: its
-	// program may close it and go on, and nothing tells of it beforehand. A longer settle time is kept.
+	// writtenFactor and writtenMost set the quiet time of a file that was written in outbox/
+	// itself: its program may close it and go on, and nothing tells of it beforehand. A longer
+	// settle time is kept.
 	writtenFactor = 2.25
 	writtenMost   = 4500 * time.Millisecond
 	// pausedMost bounds the quiet time of a file whose program has paused.
 	pausedMost = 10 * time.Minute
 	// resumesWithin is how soon after a change of a file another file of its name may be its rest.
 	resumesWithin = 2 * time.Minute
-	// habitLasts is how long a name's pauses are remembered: an instrument writes it again tomorrow.
+	// habitLasts is how long a name's pauses are remembered: an instrument writes it again
+	// tomorrow.
 	habitLasts = 24 * time.Hour
-	// oldContent is how much older than the last change of any kind the content of a file must be for
-	// the file to count as moved, or copied with its time.
+	// oldContent is how much older than the last change of any kind the content of a file must be
+	// for the file to count as moved, or copied with its time.
 	oldContent = 2 * time.Second
 	maxHabits  = 8192
 )
@@ -70,7 +72,8 @@ func pausedQuiet(longest time.Duration) time.Duration {
 	return min(longest+longest/2, pausedMost)
 }
 
-// resumedQuiet returns the quiet time of a file that was changed in sending/ so long after its claim.
+// resumedQuiet returns the quiet time of a file that was changed in sending/ so long after its
+// claim.
 func resumedQuiet(pause, settle time.Duration) time.Duration {
 	if pause <= 0 || pause > resumesWithin {
 		return writtenQuiet(settle)
@@ -108,8 +111,8 @@ func (h *habit) lasts() time.Duration {
 	return resumesWithin
 }
 
-// isWrittenHere reports whether a file was written in outbox/ itself, as far as anything tells. Only
-// Linux tells reliably that nothing was written. An empty file waits for its content.
+// isWrittenHere reports whether a file was written in outbox/ itself, as far as anything tells.
+// Only Linux tells reliably that nothing was written. An empty file waits for its content.
 func (h *habit) isWrittenHere(info beneath.Info) bool {
 	if info.Changed.Sub(info.ModTime) >= oldContent {
 		return false

@@ -31,7 +31,8 @@ func newInstrument(t *testing.T, settle time.Duration) *instrument {
 	return &instrument{t: t, settle: settle, start: time.Unix(1_800_000_000, 0)}
 }
 
-// at looks at the file so many seconds after the start, and returns for how long it must still be left alone, and why.
+// at looks at the file so many seconds after the start, and returns for how long it must still be
+// left alone, and why.
 func (i *instrument) at(second float64) (wait time.Duration, why string) {
 	i.t.Helper()
 	now := i.start.Add(time.Duration(second * float64(time.Second)))
@@ -121,7 +122,8 @@ func TestTheQuietTimeGrowsWithThePauses(t *testing.T) {
 	}
 }
 
-// Of a program that pauses for longer than can be known one piece goes alone, and the rest as one. The next day it all is one.
+// Of a program that pauses for longer than can be known one piece goes alone, and the rest as one.
+// The next day it all is one.
 func TestOnlyTheFirstPieceGoesAlone(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 1)
@@ -267,7 +269,8 @@ func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	}
 }
 
-// The real system tells a file that was written in outbox/ from one that was moved there, at once after it was written.
+// The real system tells a file that was written in outbox/ from one that was moved there, at once
+// after it was written.
 func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: only Linux tells")

@@ -8,8 +8,9 @@ import (
 	"sealpost/internal/words"
 )
 
-// Other accounts can bring files into a tray that they may not read themselves: as a second name (hard link), or by putting
-// something else under the name of a message that is under way. What they could not have dropped is not sent.
+// Other accounts can bring files into a tray that they may not read themselves: as a second name
+// (hard link), or by putting something else under the name of a message that is under way. A file
+// that they could not have dropped is not sent.
 
 // notState makes sure that a folder is not the agent's own, with its keys.
 func (t *Tray) notState(d *beneath.Dir) error {
@@ -20,8 +21,9 @@ func (t *Tray) notState(d *beneath.Dir) error {
 	return err
 }
 
-// mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when nothing is against it. A file of
-// this account with a second name may be one of its keys, or come from a folder that only this account can read.
+// mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when
+// nothing is against it. A file of this account with a second name may be one of its keys, or come
+// from a folder that only this account can read.
 func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() {
 		return nil
@@ -75,8 +77,8 @@ func holds(d *beneath.Dir, file beneath.ID) (found bool, err error) {
 	return found, err
 }
 
-// Adoptable identifies what lies at a path in sending/ without a claim that fits it, if an account that can read it has put it
-// there: where several can, a file of this account may be anything that it could be led to.
+// Adoptable identifies an entry in sending/ that fits no claim, if an account that can read it has
+// put it there: where several can, a file of this account may be anything that it could be led to.
 func (h *Handles) Adoptable(rel string) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -113,7 +115,7 @@ func (h *Handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	return nil
 }
 
-// Changed identifies what lies in sending/ in the place of what was claimed, once it is finished.
+// Changed identifies the entry in sending/ in the place of a claimed one, once it is finished.
 func (h *Handles) Changed(rel string, settle Settling) (Source, error) {
 	source, _, err := h.Finished(rel, settle, time.Now())
 	if err != nil {

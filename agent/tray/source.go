@@ -12,10 +12,12 @@ import (
 	"sealpost/internal/words"
 )
 
-// minimumSettle is the settle time where the system cannot tell whether a file is still open for writing.
+// minimumSettle is the settle time where the system cannot tell whether a file is still open for
+// writing.
 const minimumSettle = 2 * time.Second
 
-// Why an entry of outbox/ is not taken. A *never stays so until a person acts; a *later is asked again.
+// Why an entry of outbox/ is not taken. A *Never stays so until a user acts; a *Later is asked
+// again.
 type (
 	Never struct{ Why string }
 	Later struct {
@@ -28,7 +30,7 @@ type (
 func (n *Never) Error() string { return n.Why }
 func (l *Later) Error() string { return "still being written" }
 
-// Source is what identifies a file or folder: if any of it differs, it is not the one that was found.
+// Source identifies a file or folder: if any field differs, it is another one.
 type Source struct {
 	Size       int64  // bytes; of all files in a folder
 	Entries    int64  // 1 for a file; of a folder: all that is in it, and itself
@@ -37,15 +39,16 @@ type Source struct {
 	Executable bool   // of a file
 }
 
-// SourceOf returns how a claim remembers what was found.
+// SourceOf returns the source of a file.
 func SourceOf(info beneath.Info) Source {
 	return Source{Size: info.Size, Entries: 1, ModTime: info.ModTime.UnixNano(), File: info.ID.String(),
 		Executable: info.IsRegular() && info.Mode&0o111 != 0}
 }
 
-// Finished returns what lies at a path of the tray if it is complete: it has not changed for the settle time, and no program has
-// it open for writing. Where the second cannot be known, the settle time is at least minimumSettle. A folder is finished as a
-// whole, or when a file of its name and .done lies beside it.
+// Finished returns the source of the entry at a path if it is complete: it has not changed for the
+// settle time, and no program has it open for writing. Where the second cannot be known, the settle
+// time is at least minimumSettle. A folder is finished as a whole, or when a file of its name and
+// .done lies beside it.
 func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -93,8 +96,8 @@ func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Du
 	return h.mayDrop(d, info)
 }
 
-// sinceChange is how long ago the file last changed in any way. A time in the future, from a clock that was wrong, counts as
-// long ago: the file would wait for years otherwise.
+// sinceChange is how long ago the file last changed in any way. A time in the future, from a clock
+// that was wrong, counts as long ago: the file would wait for years otherwise.
 func sinceChange(info beneath.Info, now time.Time) time.Duration {
 	d := now.Sub(info.Changed)
 	if d < -time.Minute {
@@ -118,7 +121,7 @@ func suitable(info beneath.Info) error {
 	return nil
 }
 
-// Observe identifies what lies at a path of the tray: a file, or a folder with all that is in it.
+// Observe identifies the entry at a path of the tray: a file, or a folder with all its entries.
 func (h *Handles) Observe(rel string) (Source, error) {
 	d, name, err := h.At(rel)
 	if err != nil {

@@ -1,9 +1,10 @@
-// Package tray reaches the files of a tray: through folders that are held open, never by their paths.
+// Package tray reaches the files of a tray: through folders that are held open, never by their
+// paths.
 //
-// It tells which entries are finished and which are left alone for their names, what identifies a file or a folder, whether an
-// account could have dropped it, and what the system tells of changes. It promises that no link in a tray is followed, that a
-// file is not taken while a program writes it, and constant memory. It must not know of messages, of the ledger or of the
-// network.
+// It finds out which entries are finished, which are left alone for their names, which accounts
+// could have dropped them, and which have changed. It promises that no link in a tray is followed,
+// that a file is not taken while a program writes it, and constant memory. It must not know of
+// messages, of the ledger or of the network.
 package tray
 
 import (
@@ -42,7 +43,7 @@ type Tray struct {
 	openFiles locks  // of the programs that have something open here
 }
 
-// Under is the path in outbox/ of what was dropped into a folder of it, which has slashes and is mostly empty.
+// Under returns the path in outbox/ of an entry of a folder in it. The folder is mostly empty.
 func Under(dir, name string) string {
 	if dir == "" {
 		return name
@@ -55,7 +56,7 @@ func IsAddress(rel string) bool {
 	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && NatureOf(rel) == Ordinary
 }
 
-// Plain is an error without the path in it, for users who see the file's name anyway.
+// Plain returns an error's text without the path in it.
 func Plain(err error) string {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -64,5 +65,5 @@ func Plain(err error) string {
 	return err.Error()
 }
 
-// outbox is the path of the folder that holds what is not yet taken.
+// outbox is the path of the folder of files that are not taken yet.
 func (t *Tray) outbox() string { return durable.Join(t.Dir, OutboxPart) }

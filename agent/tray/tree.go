@@ -16,8 +16,9 @@ const MaxPath = 4096
 // DoneSuffix ends the name of an empty file that says that the folder beside it is finished.
 const DoneSuffix = ".done"
 
-// Walk visits everything in a folder, in no order, each folder before its entries; litter is passed over. rel is the path below
-// the folder, "" for itself, and d the folder in which it lies. What cannot be sent is a *never that tells which entry it is.
+// Walk visits everything in a folder, in no order, each folder before its entries, and passes over
+// litter. rel is the path below the folder, "" for itself, and d the folder above. An entry that
+// cannot be sent is a *Never that names it.
 func Walk(d *beneath.Dir, name string, visit visitor) error {
 	info, err := d.Lstat(name)
 	if err != nil {
@@ -32,7 +33,7 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 	if err := visit(above, rel, info); err != nil {
 		return err
 	}
-	if len(rel) > MaxPath { // also the depth of what is visited is bounded so
+	if len(rel) > MaxPath { // this bounds the depth, too
 		return &Never{words.CannotBeSent(rel[:80]+"…", words.PathTooLong)}
 	}
 	d, err := above.DirSameMount(info.Name)
@@ -75,7 +76,7 @@ func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 	return visit(d, rel, info)
 }
 
-// Sum is what a folder comes to.
+// Sum is the source of a folder, as Walk adds it up.
 type Sum struct {
 	Source  Source
 	Changed time.Time // when anything in it last changed
@@ -105,7 +106,8 @@ func (t *Sum) Add(rel string, info beneath.Info) {
 	}
 }
 
-// finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it is being written.
+// finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it
+// is being written.
 func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration, now time.Time) (Source, error) {
 	sum, err := summarize(d, name)
 	if err != nil {

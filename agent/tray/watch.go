@@ -15,8 +15,8 @@ import (
 	"sealpost/internal/words"
 )
 
-// Watch turns the system's notifications into names to look at. They may be missing, get lost or stop coming: without them
-// the sweep alone finds everything, and people are told that it takes longer.
+// Watch turns the system's notifications into names to look at. They may be missing, get lost or
+// stop coming: without them the sweep alone finds everything, later.
 type Watch struct {
 	Names chan string   // entries of outbox/ to look at, by their paths in it
 	Soon  chan struct{} // something has to be looked for everywhere
@@ -29,13 +29,14 @@ type Watch struct {
 	trouble error                   // why something is not watched, as the present sweep found it
 }
 
-// NewWatch makes a watch that has nothing to watch yet. astray is told of new entries of the folders beside outbox/.
+// NewWatch makes a watch that has nothing to watch yet. astray is told of new entries of the
+// folders beside outbox/.
 func (t *Tray) NewWatch(sweep time.Duration, astray func(part, name string)) *Watch {
 	return &Watch{t: t, sweep: sweep, astray: astray, Names: make(chan string, 2*readGroup), Soon: make(chan struct{}, 1)}
 }
 
-// Begin is called before a sweep, and End after it. Each sweep tries again what could not be had: others may have given it
-// back.
+// Begin is called before a sweep, and End after it. Each sweep tries again to get a missing watch:
+// others may have returned theirs.
 func (w *Watch) Begin() {
 	w.trouble = nil
 	if w.w != nil {
@@ -50,7 +51,7 @@ func (w *Watch) Begin() {
 	go w.forward(w.w)
 }
 
-// End says in words for people why something is not watched; "": all is.
+// End returns why something is not watched, in words for users; "": everything is.
 func (w *Watch) End() string {
 	if w.trouble == nil {
 		return ""
@@ -65,8 +66,8 @@ func (w *Watch) End() string {
 	return words.NotWatched(Plain(w.trouble), every)
 }
 
-// Add watches a folder, and says whether it was there. A watch is lost when the folder is renamed, made again, or something is
-// mounted there, so that each sweep adds it anew, which is harmless.
+// Add watches a folder, and says whether it was there. A watch is lost when the folder is renamed,
+// made again, or something is mounted there, so that each sweep adds it anew, which is harmless.
 func (w *Watch) Add(dir string) (there bool) {
 	if w.w == nil {
 		return true
