@@ -161,7 +161,7 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	return Changed{Changed: true, Queue: s.queueName(), RunsAs: h.otherRole(s)}, nil
 }
 
-// otherRole returns the role that a site's agent says it has, if it is not the one that the hub has for it.
+// otherRole returns the role that a site's agent stated, if it differs from the hub's.
 func (h *Hub) otherRole(s site) string {
 	if role := h.present.role(s.Name); role != s.Role {
 		return role

@@ -37,7 +37,8 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	if !known || s.isRemoved() || s.Key != key {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
 		refusal := s.refusal(name, key)
-		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr, "code", refusal.Code)
+		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr,
+			"code", refusal.Code)
 		return site{}, refusal
 	}
 	if who == sender && !s.canSend() || who == receiver && !s.canReceive() {

@@ -65,7 +65,8 @@ type AdmitRequest struct {
 type Changed struct {
 	Changed bool   `json:"changed"`
 	Queue   string `json:"queue,omitempty"`
-	RunsAs  string `json:"runs_as,omitempty"` // the role that the site's agent says it has, where that is another one
+	// the role that the site's agent says it has, where that is another one
+	RunsAs string `json:"runs_as,omitempty"`
 }
 
 // RemoveRequest takes a site off the network.
@@ -123,9 +124,11 @@ type SiteStatus struct {
 	Removed     time.Time `json:"removed,omitzero"`
 	// of an invitation that is not used yet
 	Expires     time.Time `json:"invitation_expires,omitzero"`
-	Connections int       `json:"connections"`       // open now
-	Copies      []string  `json:"copies,omitempty"`  // addresses of agents of this site at the same time
-	RunsAs      string    `json:"runs_as,omitempty"` // the role of its agent, if it is not the hub's
+	Connections int       `json:"connections"` // open now
+	// addresses of agents of this site at the same time
+	Copies []string `json:"copies,omitempty"`
+	// the role of its agent, if it is not the hub's
+	RunsAs string `json:"runs_as,omitempty"`
 }
 
 // The states of a site.

@@ -21,9 +21,11 @@ func (c *call) hello() error {
 		session = "" // not said
 	}
 	var isNew bool
-	hello.Copy, isNew = h.present.hello(s.Name, session, asks.Get(api.QueryRole), linkOf(c.r.Context()).from.String(), h.now())
+	hello.Copy, isNew = h.present.hello(s.Name, session, asks.Get(api.QueryRole),
+		linkOf(c.r.Context()).from.String(), h.now())
 	if isNew {
-		c.log.Warn("two agents of one site run", "site", s.Name, "one", linkOf(c.r.Context()).from, "other", hello.Copy.From)
+		c.log.Warn("two agents of one site run", "site", s.Name, "one", linkOf(c.r.Context()).from,
+			"other", hello.Copy.From)
 	}
 	return c.reply(hello)
 }

@@ -97,9 +97,10 @@ func (d *document) write() string {
 	d.line(0, "info:")
 	d.line(1, "title: sealpost hub")
 	d.line(1, "version: '1'")
-	d.text(1, "description", `What an agent says to the hub, over HTTP/1.1 and mutual TLS 1.3. JSON in requests must be in its exact form: compact,
-		fields in the order shown, none unknown, none twice. "Framed" bodies are a 4-byte big-endian length, that much JSON, then bytes up to the end.
-		Every request may be repeated.`)
+	d.text(1, "description", `The hub's API for agents, over HTTP/1.1 and mutual TLS 1.3.
+		JSON in requests must be in its exact form: compact, fields in the order shown, none unknown,
+		none twice. "Framed" bodies are a 4-byte big-endian length, that much JSON, then bytes up to
+		the end. Every request may be repeated.`)
 	d.line(0, "security:")
 	d.line(1, "- site: []")
 	d.line(0, "paths:")

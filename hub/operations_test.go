@@ -28,8 +28,8 @@ var (
 
 var operations = map[string]operation{
 	"GET " + api.PathHello: {summary: "The identity of the hub, and the site of the caller. " +
-		"An agent adds its role and its session as a query, so that both sides learn of a role that " +
-		"differs and of a second agent.",
+		"An agent adds its role and session as a query, so that both sides learn of a different " +
+		"role and of a second agent.",
 		out: api.Hello{}},
 	"POST " + api.PathEnroll: {summary: "Redeem an invitation for a certificate. Needs no " +
 		"certificate. The same key gets a certificate again.",

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	copyTime    = time.Minute // without a hello, after which a second agent of a site is not reported any more
-	maxSessions = 4           // that are remembered of a site
+	copyTime    = time.Minute // without a hello, after which a second agent is forgotten
+	maxSessions = 4           // remembered for each site
 )
 
-// presence remembers what agents say of themselves with hello: their role, and which start of an agent asks. It is lost with
-// the hub's process and known again after one hello of each.
+// presence holds the roles and sessions that agents state with hello. It is in memory only; one
+// hello of each agent restores it.
 type presence struct {
 	mu sync.Mutex // guards by
 	by map[id.Site]*present
 }
 
 type present struct {
-	role     string // that the site's agent has; empty: not known
+	role     string // stated by the site's agent; empty: unknown
 	sessions []session
 }
 
@@ -32,15 +32,16 @@ type session struct {
 	id          id.Session
 	from        string
 	first, last time.Time
-	told        bool // that another one runs
+	told        bool // of the other agent
 }
 
 func newPresence() *presence { return &presence{by: map[id.Site]*present{}} }
 
-// hello notes a hello, and returns the other agent of the site that runs at the same time, nil when there is none, and whether
-// this one learns of it for the first time. An agent that has ended before this one began is none: of two that follow one
-// another the older says nothing any more.
-func (p *presence) hello(site id.Site, of id.Session, role, from string, now time.Time) (other *api.Copy, isNew bool) {
+// hello records a hello and returns another agent of the site that runs at the same time, or nil.
+// isNew reports whether this agent learns of it for the first time. An agent that ended before this
+// one began does not count: the older of two successive agents sends no more hello.
+func (p *presence) hello(site id.Site, of id.Session, role, from string,
+	now time.Time) (other *api.Copy, isNew bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.by[site]
@@ -68,7 +69,7 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string, now tim
 	return other, isNew
 }
 
-// other returns the agent that has said hello since another one began and is still there.
+// other returns an agent that has sent a hello since another one began and still runs.
 func (s *present) other(own session, now time.Time) *api.Copy {
 	for _, o := range s.sessions {
 		if o.id != own.id && o.last.After(own.first) && now.Sub(o.last) < copyTime {
@@ -78,7 +79,7 @@ func (s *present) other(own session, now time.Time) *api.Copy {
 	return nil
 }
 
-// role returns the role that the site's agent has said it has.
+// role returns the role that the site's agent stated.
 func (p *presence) role(site id.Site) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +89,7 @@ func (p *presence) role(site id.Site) string {
 	return ""
 }
 
-// copies returns from where agents of a site run at the same time; none when there is but one.
+// copies returns the addresses of a site's agents that run at the same time, or nil for one agent.
 func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +105,7 @@ func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 	return from
 }
 
-// forget drops what is known of a site that was removed.
+// forget drops the record of a removed site.
 func (p *presence) forget(site id.Site) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

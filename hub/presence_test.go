@@ -16,24 +16,31 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 		from string // where the other one is; empty: none
 	}
 	for name, asked := range map[string][]hello{
-		"one":                           {{old, 0, ""}, {old, 15 * time.Second, ""}},
-		"one after the other":           {{old, 0, ""}, {new, time.Second, ""}, {new, 16 * time.Second, ""}},
-		"both":                          {{old, 0, ""}, {new, time.Second, ""}, {old, 15 * time.Second, "new"}, {new, 16 * time.Second, "old"}},
-		"both, and then one":            {{old, 0, ""}, {new, 1, ""}, {old, 2, "new"}, {new, time.Hour, ""}},
-		"what is no agent":              {{old, 0, ""}, {"", time.Second, ""}, {old, 2 * time.Second, ""}},
-		"both at a hub that just began": {{new, 0, ""}, {old, 1, ""}, {new, 2, "old"}, {old, 3, "new"}},
+		"one": {{old, 0, ""}, {old, 15 * time.Second, ""}},
+		"one after the other": {{old, 0, ""}, {new, time.Second, ""},
+			{new, 16 * time.Second, ""}},
+		"both": {{old, 0, ""}, {new, time.Second, ""},
+			{old, 15 * time.Second, "new"}, {new, 16 * time.Second, "old"}},
+		"both, and then one": {{old, 0, ""}, {new, 1, ""}, {old, 2, "new"},
+			{new, time.Hour, ""}},
+		"what is no agent": {{old, 0, ""}, {"", time.Second, ""},
+			{old, 2 * time.Second, ""}},
+		"both at a hub that just began": {{new, 0, ""}, {old, 1, ""}, {new, 2, "old"},
+			{old, 3, "new"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, began := newPresence(), time.Now()
 			names := map[id.Session]string{old: "old", new: "new"}
 			for i, h := range asked {
 				other, _ := p.hello("FL-LAB", h.of, "send", names[h.of], began.Add(h.at))
-				if got := other; (got == nil) != (h.from == "") || got != nil && got.From != h.from {
+				if got := other; (got == nil) != (h.from == "") || got != nil &&
+					got.From != h.from {
 					t.Errorf("hello %d is told %+v, want %q", i, got, h.from)
 				}
 			}
 			last := asked[len(asked)-1]
-			if copies := p.copies("FL-LAB", began.Add(last.at)); (len(copies) == 2) != (last.from != "") {
+			copies := p.copies("FL-LAB", began.Add(last.at))
+			if (len(copies) == 2) != (last.from != "") {
 				t.Errorf("the admin is told of %q", copies)
 			}
 			if other, _ := p.hello("SF-LAB", old, "send", "old", began); other != nil {

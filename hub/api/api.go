@@ -132,7 +132,8 @@ type RouteRecipient struct {
 	Site      id.Site `json:"site"`
 	Statement string  `json:"statement,omitempty"` // its recipient-key statement, a JWS
 	KeyHash   id.Hash `json:"key_hash,omitempty"`  // SHA-256 of the recipient string
-	Joined    bool    `json:"joined,omitempty"`    // it is in the network, also when it has given the hub no statement
+	// it is in the network, also when it has given the hub no statement
+	Joined bool `json:"joined,omitempty"`
 }
 
 // RouteVersion computes a route's version: SHA-256 over the exact JSON of network, address and

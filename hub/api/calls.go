@@ -21,13 +21,15 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	var h Hello
 	path := PathHello
 	if c.options.Session != "" {
-		path += "?" + url.Values{QueryRole: {c.options.Role}, QuerySession: {string(c.options.Session)}}.Encode()
+		path += "?" + url.Values{QueryRole: {c.options.Role},
+			QuerySession: {string(c.options.Session)}}.Encode()
 	}
 	if err := c.json(ctx, request{method: http.MethodGet, path: path}, nil, &h); err != nil {
 		return Hello{}, fmt.Errorf("hello: %w", err)
 	}
 	if c.options.Site != "" && h.Site != c.options.Site {
-		return Hello{}, fmt.Errorf("hello: %w", &OtherSiteError{Taken: h.Site, Site: c.options.Site})
+		return Hello{},
+			fmt.Errorf("hello: %w", &OtherSiteError{Taken: h.Site, Site: c.options.Site})
 	}
 	return h, nil
 }

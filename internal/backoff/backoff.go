@@ -25,8 +25,8 @@ func (b *Backoff) Next() time.Duration {
 // Reset starts again at Min; call it after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
-// After returns Next. If the other side asked for a pause, after, it returns that pause plus a random
-// quarter at most, and ignores the step.
+// After returns Next. If the other side asked for a pause, after, it returns that pause plus a
+// random quarter at most, and ignores the step.
 func (b *Backoff) After(after time.Duration) time.Duration {
 	if after > 0 {
 		b.Reset()

@@ -97,7 +97,8 @@ func followable(fd int, name string) (target string, err error) {
 	}
 	folder := infoOf("", &dir)
 	isOfOthers := dir.Uid != 0 && !folder.IsOurs()
-	if isOfOthers || folder.IsShared() && folder.Mode&fs.ModeSticky == 0 { // another account may have moved it here
+	// another account may have moved it here
+	if isOfOthers || folder.IsShared() && folder.Mode&fs.ModeSticky == 0 {
 		return "", ErrLink
 	}
 	buf := make([]byte, unix.PathMax)

@@ -77,16 +77,18 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 // mayNotAsk is the error for a caller of another account, from the system or from the daemon.
 const mayNotAsk = "you may not ask this daemon; run the command as " + whoMayAsk
 
-// errAsk says that a daemon was there, and that its answer did not come.
+// errAsk means that a daemon was called and its answer did not arrive.
 var errAsk = errors.New("ask the daemon")
 
-// IsAway reports whether an error means that the daemon does not run, ends or can do nothing for now: the same question may be
-// answered once it is back.
+// IsAway reports whether the daemon does not run, ends, or cannot work now. A retry may succeed
+// once it is back.
 func IsAway(err error) bool {
-	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrHindered) || errors.Is(err, errAsk) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, ErrNotRunning) || errors.Is(err, ErrHindered) || errors.Is(err, errAsk) ||
+		errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// ErrHindered says that the daemon lives and can do nothing for now. The error's text is the daemon's reason.
+// ErrHindered means that the daemon lives but cannot work now. The error's text is the daemon's
+// reason.
 var ErrHindered = errors.New("the daemon can do nothing for now")
 
 type hindered struct{ says string }

@@ -184,8 +184,8 @@ func TestSwapsInAnOutbox(t *testing.T) {
 	o.isUntouched()
 }
 
-// Another account exchanges the file that is being copied for one of its own as soon as that has a name. What has the name of the
-// original in the end is the copy, or the caller is told.
+// Another account replaces the file during a copy, as soon as it has a name. In the end the copy
+// has the original's name, or the caller gets an error.
 func TestAFileOfAnothersIsNotTheCopy(t *testing.T) {
 	o := newOutside(t)
 	must(t, os.WriteFile(o.at("from", "data"), []byte("data"), 0o644))
@@ -205,7 +205,9 @@ func TestAFileOfAnothersIsNotTheCopy(t *testing.T) {
 			names, _ := outbox.Readdirnames(-1)
 			for _, name := range names {
 				if strings.HasPrefix(name, ".sealpost-") {
-					unix.Renameat2(int(outbox.Fd()), name, unix.AT_FDCWD, o.at("trap"), unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+					//nolint:errcheck // the next one may work
+					unix.Renameat2(int(outbox.Fd()), name, unix.AT_FDCWD, o.at("trap"),
+						unix.RENAME_EXCHANGE)
 				}
 			}
 		}
@@ -221,7 +223,8 @@ func TestAFileOfAnothersIsNotTheCopy(t *testing.T) {
 			refused++
 			continue
 		}
-		if text, err := os.ReadFile(o.at("outbox", "data")); err != nil || string(text) != "data" && c.IsAt(o.at("outbox"), "data") {
+		if text, err := os.ReadFile(o.at("outbox", "data")); err != nil || string(text) != "data" &&
+			c.IsAt(o.at("outbox"), "data") {
 			wrong++
 		}
 		must(t, os.Remove(o.at("outbox", "data")))

@@ -49,10 +49,14 @@ func TestHelpersFail(t *testing.T) {
 		f    func(testing.TB)
 		want string
 	}{
-		"no error":          {func(t testing.TB) { Must(t, nil) }, ""},
-		"an error":          {func(t testing.TB) { Must(t, errors.New("broken")) }, "broken"},
-		"an event":          {func(t testing.TB) { Eventually(t, "now", func() bool { return true }) }, ""},
-		"an edit":           {func(t testing.TB) { Edit(t, path, "a = 1", "a = 3", "b = 2", "b = 4") }, ""},
+		"no error": {func(t testing.TB) { Must(t, nil) }, ""},
+		"an error": {func(t testing.TB) { Must(t, errors.New("broken")) }, "broken"},
+		"an event": {func(t testing.TB) {
+			Eventually(t, "now", func() bool { return true })
+		}, ""},
+		"an edit": {func(t testing.TB) {
+			Edit(t, path, "a = 1", "a = 3", "b = 2", "b = 4")
+		}, ""},
 		"an edit of no use": {func(t testing.TB) { Edit(t, path, "c = 1", "c = 3") }, "has no"},
 		"an event that never happens": {func(t testing.TB) {
 			never, because := func() bool { return false }, func() string { return "because" }

@@ -95,7 +95,8 @@ func (d *Daemon) startHere() {
 	if testing.Verbose() {
 		level = slog.LevelDebug
 	}
-	run, err := d.serve(slog.New(slog.NewTextHandler(&d.journal, &slog.HandlerOptions{Level: level})))
+	run, err := d.serve(
+		slog.New(slog.NewTextHandler(&d.journal, &slog.HandlerOptions{Level: level})))
 	testkit.Must(d.T, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop = func() error { cancel(); return nil }

@@ -1,9 +1,8 @@
-// Package testnet runs a hub and its sites for tests, in this process or each in a process of its
-// own.
+// Package testnet runs a hub and its sites for tests, in this process or in processes of their own.
 //
 // One field chooses: without Options.Program every daemon is a goroutine of the test, with it a
-// process of that program. Setting up, and what a story says, is the same in both. Helpers fail at
-// the caller's line.
+// process of that program. The set-up and the stories are the same in both. Helpers fail at the
+// caller's line.
 package testnet
 
 import (
@@ -91,7 +90,8 @@ func (h *Hub) open(log *slog.Logger) (func(context.Context) error, error) {
 		return nil, err
 	}
 	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{
-		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor), Log: log, Now: h.net.opts.Now,
+		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor), Log: log,
+		Now: h.net.opts.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -102,7 +102,9 @@ func (h *Hub) open(log *slog.Logger) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return func(ctx context.Context) error { return errors.Join(opened.Run(ctx), store.Close()) }, nil
+	return func(ctx context.Context) error {
+		return errors.Join(opened.Run(ctx), store.Close())
+	}, nil
 }
 
 // Start runs the hub until it answers.
@@ -140,7 +142,8 @@ func (h *Hub) Invite(site id.Site, role string) certs.Invitation {
 // Admit lets a site in that the hub does not know.
 func (h *Hub) Admit(site id.Site, role string, fingerprint id.Hash) {
 	h.T.Helper()
-	h.Admin(hub.ControlAdmit, hub.AdmitRequest{Site: site, Role: role, Fingerprint: fingerprint}, nil)
+	h.Admin(hub.ControlAdmit, hub.AdmitRequest{Site: site, Role: role, Fingerprint: fingerprint},
+		nil)
 }
 
 // Bind directs routing keys to a queue.
@@ -162,7 +165,8 @@ type Site struct {
 
 // Site returns a site with its folder and an agent that does not run. It has not joined.
 func (n *Network) Site(name id.Site, role, dir string) *Site {
-	s := &Site{Daemon: n.daemon(string(name), "agent", dir), Name: name, Role: role, Dir: dir, net: n}
+	s := &Site{Daemon: n.daemon(string(name), "agent", dir), Name: name, Role: role, Dir: dir,
+		net: n}
 	s.serve = s.open
 	return s
 }
@@ -217,7 +221,8 @@ func (s *Site) open(log *slog.Logger) (func(context.Context) error, error) {
 		now = s.Now
 	}
 	return func(ctx context.Context) error {
-		return agent.Keep(ctx, agent.Options{Config: cfg, Dir: s.Dir, Version: "test", Log: log, Now: now})
+		return agent.Keep(ctx, agent.Options{Config: cfg, Dir: s.Dir, Version: "test", Log: log,
+			Now: now})
 	}, nil
 }
 

@@ -47,7 +47,8 @@ func TestNetworkInOneProcessAndInMany(t *testing.T) {
 			lab.Stop()
 			lab.Start()
 			expect("second.csv")
-			if st := lab.Status(); len(st.Outbox.Latest) != 2 || lab.Fingerprint != lab.Identity().Key() {
+			if st := lab.Status(); len(st.Outbox.Latest) != 2 ||
+				lab.Fingerprint != lab.Identity().Key() {
 				t.Errorf("the lab says %+v", st)
 			}
 			if lab.Count("msg=claimed") < 2 {
@@ -66,7 +67,7 @@ func build(t *testing.T) string {
 	return out
 }
 
-// A daemon that ends by itself says how.
+// A daemon that ends by itself has an error.
 func TestDaemonsEnd(t *testing.T) {
 	d := NewProcess(t, "false", filepath.Join(t.TempDir(), "log"), "sh", "-c", "echo said; exit 3")
 	d.Start()
