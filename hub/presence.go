@@ -69,10 +69,11 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	return other, isNew
 }
 
-// other returns an agent that has sent a hello since another one began and still runs.
+// other returns another agent whose time of running overlaps with that of own, and that still runs.
 func (s *present) other(own session, now time.Time) *api.Copy {
 	for _, o := range s.sessions {
-		if o.id != own.id && o.last.After(own.first) && now.Sub(o.last) < copyTime {
+		if o.id != own.id && o.last.After(own.first) && own.last.After(o.first) &&
+			now.Sub(o.last) < copyTime {
 			return &api.Copy{From: o.from, Since: o.first.UTC()}
 		}
 	}
