@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ import (
 // modelHub is a hub in memory. It ends the life of an outbox at the call that a test names, before
 // or after its effect.
 type modelHub struct {
-	route api.Route
+	route   api.Route
+	refuses id.Address // an address for which it gives no route
 
 	mu          sync.Mutex // guards what follows
 	incarnation id.Incarnation
@@ -61,7 +63,12 @@ func (h *modelHub) call(ctx context.Context, effect func() error) error {
 }
 
 func (h *modelHub) Resolve(ctx context.Context, a id.Address) (api.Route, error) {
-	return h.route, h.call(ctx, func() error { return nil })
+	return h.route, h.call(ctx, func() error {
+		if a.String() == h.refuses.String() {
+			return &api.Error{Code: api.CodeTooLarge, Detail: "it reaches 65 sites"}
+		}
+		return nil
+	})
 }
 
 func (h *modelHub) OpenUpload(ctx context.Context, in api.UploadRequest) (s api.UploadState, err error) {
@@ -137,10 +144,18 @@ func (h *modelHub) forget() {
 	h.published, h.parts = map[id.Envelope]api.PublishRequest{}, map[id.Envelope]map[int]bool{}
 }
 
+// failer is a test, or one check of a property.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
 // model is an outbox that dies and is made again from its ledger and its files, and what must
 // become of what was dropped.
 type model struct {
-	t       *rapid.T
+	t       failer
 	dir     string
 	options Options
 	hub     *modelHub
@@ -272,7 +287,7 @@ func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
 	})
 }
 
-func newModel(t *rapid.T, dir string, identity testIdentity, route api.Route) *model {
+func newModel(t failer, dir string, identity testIdentity, route api.Route) *model {
 	state := filepath.Join(dir, "state")
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
@@ -314,10 +329,10 @@ func modelRoute(t *testing.T, identity testIdentity) api.Route {
 }
 
 func (m *model) drop(name string, size int) {
-	outbox := filepath.Join(m.dir, "outbox")
-	err := os.MkdirAll(outbox, 0o755)
+	path := filepath.Join(m.dir, "outbox", name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(outbox, name), make([]byte, size), 0o644)
+		err = os.WriteFile(path, make([]byte, size), 0o644)
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -332,6 +347,40 @@ func (m *model) recall(o *Outbox, name string) {
 			ctx, end := context.WithTimeout(context.Background(), 50*time.Millisecond)
 			o.Recall(ctx, string(r.ID)) //nolint:errcheck // it may be too late
 			end()
+		}
+	}
+}
+
+// TestARefusedAddressHoldsUpNoOther drops a file for an address that the hub refuses, and one for
+// an address that sorts behind it.
+func TestARefusedAddressHoldsUpNoOther(t *testing.T) {
+	identity := labIdentity(t)
+	m := newModel(t, t.TempDir(), identity, modelRoute(t, identity))
+	defer m.options.Ledger.Close()
+	m.hub.refuses = id.Address{To: []id.Site{"AA-RC"}}
+	m.drop("@AA-RC/refused.csv", 10)
+	m.drop("sent.csv", 10)
+	m.lives(0, false, func(o *Outbox) {
+		m.eventually(func() bool {
+			states := map[string]ledger.State{}
+			for _, r := range m.list() {
+				states[r.Name] = r.State
+			}
+			return states["sent.csv"] == ledger.Published && states["refused.csv"] == ledger.Taken
+		})
+		status, err := o.Status(t.Context(), 0)
+		if why := status.Blocked[m.hub.refuses.String()]; err != nil || !strings.Contains(why, "65 sites") {
+			t.Errorf("users are told %q, %v", why, err)
+		}
+	}, func() bool { return true })
+}
+
+// eventually waits for an outbox that lives.
+func (m *model) eventually(holds func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("it comes to no end: %s", m.rows())
 		}
 	}
 }
