@@ -198,6 +198,24 @@ func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
 	return err
 }
 
+// take writes that messages wait in the ledger to be sealed: they lie durably in sending/.
+func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
+	if len(list) == 0 {
+		return nil
+	}
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		err := tx.Take(seqs(list))
+		for _, m := range list {
+			if reason := stillTrue(m.Reason); err == nil && reason != "" {
+				err = tx.Explain(m.UID, reason)
+			}
+		}
+		return err
+	})
+	fault.Point("outbox-taken")
+	return err
+}
+
 // sizeOf is how many bytes the sources of messages have together.
 func sizeOf(list []ledger.Outgoing) (size int64) {
 	for _, m := range list {

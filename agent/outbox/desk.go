@@ -9,9 +9,6 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/agent/tray"
-	"sealpost/internal/backoff"
-	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 )
@@ -38,23 +35,6 @@ type desk struct {
 	refusals  map[string]string               // why the hub takes nothing for an address
 	resting   []rest                          // there is no room to seal them; oldest first
 	wake      time.Time                       // when to look again without any event
-}
-
-// holder is the owner of a message in hand.
-type holder int
-
-const (
-	byClaim    holder = iota + 1 // a claim, or its recovery
-	byLane                       // it waits for a sealer
-	byWorker                     // one seals, publishes or ends it
-	byRest                       // it waits for room to seal it
-	byQuestion                   // such as a recall
-)
-
-// rest is a message that is not tried again before a time.
-type rest struct {
-	message ledger.Outgoing
-	until   time.Time
 }
 
 const (
@@ -190,121 +170,6 @@ func (d *desk) reconsider() {
 // open lets messages be sealed: the hub has said which envelopes it has.
 func (d *desk) open() {
 	d.connected = true
-	d.reconsider()
-}
-
-// hold reserves messages.
-func (d *desk) hold(list []ledger.Outgoing, by holder) {
-	for _, m := range list {
-		d.inHand[m.UID] = by
-	}
-}
-
-// nameOf tells files apart before their claims have given them an identity.
-func nameOf(m ledger.Outgoing) string { return m.Tray + "\x00" + tray.Under(m.Dir, m.Name) }
-
-// isFree reports whether a message has no holder.
-func (d *desk) isFree(m ledger.Outgoing) bool {
-	return d.inHand[m.UID] == 0 && d.claims[nameOf(m)] == 0
-}
-
-// beginClaim reserves files until their rows are written: then they are read before the claim knows
-// their identities.
-func (d *desk) beginClaim(list []ledger.Outgoing) {
-	for _, m := range list {
-		d.claims[nameOf(m)]++
-	}
-}
-
-// endClaim reserves the messages of a claim; none, if it has failed.
-func (d *desk) endClaim(files, claimed []ledger.Outgoing) {
-	d.hold(claimed, byClaim)
-	for _, m := range files {
-		name := nameOf(m)
-		if d.claims[name]--; d.claims[name] == 0 {
-			delete(d.claims, name)
-		}
-	}
-	for uid := range d.waiters {
-		d.signal(uid) // one may have waited for a file of the same name
-	}
-}
-
-// signal lets questions ask again that wait for a message.
-func (d *desk) signal(uid id.UID) {
-	for _, waiter := range d.waiters[uid] {
-		close(waiter)
-	}
-	delete(d.waiters, uid)
-}
-
-// free gives messages back to the ledger.
-func (d *desk) free(list []ledger.Outgoing) {
-	for _, m := range list {
-		delete(d.inHand, m.UID)
-		d.signal(m.UID)
-	}
-}
-
-// holdFree reserves those of a list that are free.
-func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoing) {
-	for _, m := range list {
-		if d.isFree(m) {
-			held = append(held, m)
-		}
-	}
-	d.hold(held, by)
-	return held
-}
-
-// freeOf returns those of a list that are free.
-func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
-	d.tell(func() {
-		for _, m := range list {
-			if d.isFree(m) {
-				free = append(free, m)
-			}
-		}
-	})
-	return free
-}
-
-// takeBack reserves a message that no worker has, for a recall. Otherwise it returns a channel that
-// is closed when the message is released.
-func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
-	switch by := d.inHand[m.UID]; {
-	case d.isFree(m):
-	case by == byLane:
-		for _, l := range d.lanes {
-			l.remove(m.UID)
-		}
-	case by == byRest:
-		isIt := func(r rest) bool { return r.message.UID == m.UID }
-		d.resting = slices.DeleteFunc(d.resting, isIt)
-	default:
-		waiter := make(chan struct{})
-		d.waiters[m.UID] = append(d.waiters[m.UID], waiter)
-		return waiter
-	}
-	d.inHand[m.UID] = byQuestion
-	return nil
-}
-
-// rest lets a message wait until there may be room to seal it.
-func (d *desk) rest(m ledger.Outgoing) {
-	until := time.Now().Add(restFor)
-	d.hold([]ledger.Outgoing{m}, byRest)
-	d.resting = append(d.resting, rest{m, until})
-	d.wakeAt(until)
-}
-
-// endRest lets the message be tried again that has rested longest.
-func (d *desk) endRest() {
-	if len(d.resting) == 0 {
-		return
-	}
-	d.free([]ledger.Outgoing{d.resting[0].message})
-	d.resting = d.resting[1:]
 	d.reconsider()
 }
 
@@ -472,7 +337,8 @@ func (o *Outbox) uploads(ctx context.Context) (list []Upload) {
 			}
 			now := p.State(time.Now())
 			left := int64(now.Left.Seconds())
-			list = append(list, Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: left})
+			u := Upload{Envelope: e, Done: now.Done, Size: now.Size, Rate: now.Rate, Left: left}
+			list = append(list, u)
 		}
 	})
 	slices.SortFunc(list, func(a, b Upload) int { return cmp.Compare(a.Envelope, b.Envelope) })
@@ -501,34 +367,4 @@ func (d *desk) measure(e id.Envelope, p *progress.Meter) {
 			d.envelopes[e] = p
 		}
 	})
-}
-
-// release gives messages back that a claim, or a question, had.
-func (d *desk) release(list ...ledger.Outgoing) {
-	if len(list) > 0 {
-		d.tell(func() { d.free(list) })
-	}
-}
-
-// take writes that messages wait in the ledger to be sealed: they lie durably in sending/.
-func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
-	if len(list) == 0 {
-		return nil
-	}
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Take(seqs(list))
-		for _, m := range list {
-			if reason := stillTrue(m.Reason); err == nil && reason != "" {
-				err = tx.Explain(m.UID, reason)
-			}
-		}
-		return err
-	})
-	fault.Point("outbox-taken")
-	return err
-}
-
-// linePause spaces out questions for routes while the hub gives none.
-func linePause() backoff.Backoff {
-	return backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
 }

@@ -177,7 +177,10 @@ func (d *desk) nextWaiting(ctx context.Context, l *lane) (*job, error) {
 // read looks through the ledger once.
 func (d *desk) read(ctx context.Context, l *lane) (*job, error) {
 	var addresses []string
-	err := d.o.view(ctx, func(tx *ledger.Tx) (err error) { addresses, err = tx.Addresses(); return err })
+	err := d.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		addresses, err = tx.Addresses()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

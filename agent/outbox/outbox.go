@@ -4,8 +4,8 @@
 // It promises that a file which was dropped is, at every instant and after every crash, in exactly
 // one place of the tray that says where it stands; that it is sealed for exactly the approved
 // recipients; and that its content is kept until every receipt is verified. The life of a message
-// is told in find.go, claim.go, desk.go, lane.go, seal.go, publish.go, follow.go and file.go, in
-// this order. It must not know how files are received.
+// is told in find.go, claim.go, desk.go, hand.go, lane.go, seal.go, publish.go, follow.go and
+// file.go, in this order. It must not know how files are received.
 package outbox
 
 import (

@@ -46,7 +46,8 @@ type routes struct {
 }
 
 func newRoutes() *routes {
-	return &routes{by: map[string]*decision{}, asking: map[string]bool{}, pause: linePause()}
+	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
+	return &routes{by: map[string]*decision{}, asking: map[string]bool{}, pause: pause}
 }
 
 // known returns the decision for an address; nil: the hub has to be asked.
