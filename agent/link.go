@@ -220,12 +220,12 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	if l := between(ctx, err, a.cfg); l.Trouble != "" {
 		return l
 	}
-	if r, ok := whyRefused(err); ok {
-		says := words.Line(r.Verdict)
-		if _, answered := errors.AsType[*api.Error](err); !answered && len(a.cfg.Hub) > 1 {
-			says = words.AtEachAddress(says, err)
-		}
-		return refused(api.Code(r.Code), says)
+	r, ok := whyRefused(err)
+	switch {
+	case ok && r.IsOfLine():
+		return Link{Trouble: words.Line(r.Verdict)}
+	case ok:
+		return refused(api.Code(r.Code), words.Line(r.Verdict))
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok && len(a.cfg.Hub) == 1 {
 		err = failed // in which call, and of which hub, says nothing to a person

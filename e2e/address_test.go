@@ -35,7 +35,7 @@ func TestOneOfTwoAddressesIsDead(t *testing.T) {
 	}
 	first.Cut()
 	second.Cut()
-	lab.tells("that both are cut", "was made and cut", first.address(), second.address())
+	lab.tells("that both are dead", "the hub cannot be reached", first.address(), second.address())
 	first.Mend()
 	lab.Drop("afterwards.csv", smallFile)
 	w.Audit()

@@ -18,6 +18,9 @@ type Refusal struct {
 	words.Verdict
 }
 
+// IsOfLine reports whether the hub itself need not have been reached: whatever is on the way may be silent or cut connections.
+func (r Refusal) IsOfLine() bool { return r.Code == "cut" || r.Code == "silent" }
+
 // WhyRefused returns why the hub does not serve this site, if it, or what answers at its address, was reached at all. What
 // the hub says of the site itself is told apart by the caller first.
 func WhyRefused(err error) (Refusal, bool) {
@@ -75,7 +78,7 @@ func byLine(err error) (Refusal, bool) {
 	case errors.Is(err, api.ErrStalled):
 		return Refusal{"silent", words.HubSilent()}, true
 	case errors.As(err, &op):
-		return byOperation(op)
+		return byOperation(op, err)
 	case timed && late.Timeout(): // of the handshake: a dial's has an operation
 		return Refusal{"silent", words.HubSilent()}, true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -84,12 +87,12 @@ func byLine(err error) (Refusal, bool) {
 	return Refusal{}, false
 }
 
-func byOperation(op *net.OpError) (Refusal, bool) {
+func byOperation(op *net.OpError, err error) (Refusal, bool) {
 	switch op.Op {
 	case "remote error": // an alert of TLS
 		return Refusal{"tls", words.HandshakeRefused(op.Err)}, true
 	case "read", "write":
-		return Refusal{"cut", words.LineCut(op)}, true
+		return Refusal{"cut", words.LineCut(err)}, true
 	}
 	return Refusal{}, false
 }

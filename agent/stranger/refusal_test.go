@@ -64,7 +64,7 @@ func TestEachRefusalHasItsOwnWords(t *testing.T) {
 			defer client.CloseIdle()
 			_, err = client.Hello(t.Context())
 			got, reached := WhyRefused(err)
-			if got.Code != c.code || reached != (c.code != "") || !strings.Contains(got.Says, c.says) || strings.Contains(got.Says, "cannot be reached") {
+			if got.Code != c.code || reached != (c.code != "") || !strings.Contains(got.Says, c.says) || strings.Contains(got.Says, "cannot be reached") != got.IsOfLine() {
 				t.Errorf("of %v it says %q: %s → %s", err, got.Code, got.Says, got.Do)
 			}
 		})

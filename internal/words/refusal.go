@@ -1,7 +1,6 @@
 package words
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -71,12 +70,12 @@ func TakenForAnother(why error) Verdict { return verdict(askTheHub, "%v", why) }
 
 // HubSilent says that a connection is made and no answer comes.
 func HubSilent() Verdict {
-	return verdict(askTheHub+" whether it is overloaded; if it is not, ask whoever runs the firewall", "the hub's address takes connections, and no answer comes")
+	return verdict(askTheHub+" whether it is overloaded; if it is not, ask whoever runs the firewall", "the hub cannot be reached: its address takes connections, and no answer comes")
 }
 
 // LineCut says that a connection ends before the answer.
 func LineCut(why error) Verdict {
-	return verdict("sealpost tries again by itself; if it lasts, ask whoever runs the firewall, then the admin of the hub", "the connection to the hub was made and cut (%v)", why)
+	return verdict("sealpost tries again by itself; if it lasts, ask whoever runs the firewall, then the admin of the hub", "the hub cannot be reached: connections to its address are made and cut (%v)", why)
 }
 
 // HandshakeRefused says that the other end has ended the TLS handshake.
@@ -96,6 +95,3 @@ func inBrackets(detail string) string {
 	}
 	return " (" + detail + ")"
 }
-
-// AtEachAddress adds the error of each address of the hub to a reason.
-func AtEachAddress(says string, err error) string { return fmt.Sprintf("%s (%v)", says, err) }
