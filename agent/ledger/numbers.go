@@ -2,11 +2,15 @@ package ledger
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"sealpost/internal/id"
 )
 
 // numbersFile is the name of the file beside the ledger.
@@ -35,6 +39,26 @@ func openNumbers(ledger string) *numbers {
 		n.highest = map[string]int64{} // the ledger is the first memory
 	}
 	return n
+}
+
+// IsOlder reports whether no row has the highest number of the newest day: the ledger was put back
+// from an older copy, or a crash came between the number and its commit. It is asked before the
+// first claim.
+func (tx *Tx) IsOlder(site id.Site) (bool, error) {
+	newest := ""
+	for key := range tx.numbers.highest {
+		newest = max(newest, key)
+	}
+	day, kind, _ := strings.Cut(newest, " ")
+	at, err := time.Parse("20060102", day)
+	if err != nil {
+		return false, nil // no number was ever used
+	}
+	_, err = tx.Message(string(id.FormatMessage(site, kind, at, tx.numbers.highest[newest])))
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 func numberKey(kind, day string) string { return day + " " + kind }

@@ -74,3 +74,33 @@ func TestNumbersOfOldDaysAreForgotten(t *testing.T) {
 		t.Errorf("kept: %v", n.highest)
 	}
 }
+
+func TestAnOlderCopyIsKnownByItsNumbers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	expect := func(l *Ledger, want bool) {
+		t.Helper()
+		update(t, l, func(tx *Tx) error {
+			if older, err := tx.IsOlder("FL-LAB"); older != want || err != nil {
+				t.Errorf("older %t, %v", older, err)
+			}
+			return nil
+		})
+	}
+	l := open(t, path)
+	expect(l, false)
+	claimAt(t, l, day)
+	l.Close()
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, path)
+	expect(l, false)
+	claimAt(t, l, day)
+	expect(l, false)
+	l.Close()
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(open(t, path), true)
+}

@@ -226,9 +226,37 @@ func (t *box) addressIn(dir string) (string, error) {
 	return t.addressOf(dir)
 }
 
-// endedBefore tells whether a message lies in one of the tray's final folders already: then a
-// ledger that is gone knew how it ended.
+// olderKey is the setting for Outbox.older.
+const olderKey = "older"
+
+// findOlder finds out which rows are of an older copy of the ledger.
+func (o *Outbox) findOlder(ctx context.Context) error {
+	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		value, err := tx.Setting(olderKey)
+		if err != nil {
+			return err
+		}
+		o.older, _ = strconv.ParseInt(value, 10, 64) //nolint:errcheck // unset: there are none
+		older, err := tx.IsOlder(o.site)
+		if err != nil || !older {
+			return err
+		}
+		latest, err := tx.Latest(1)
+		if err != nil || len(latest) == 0 || latest[0].Seq <= o.older {
+			return err
+		}
+		o.older = latest[0].Seq
+		return tx.Set(olderKey, strconv.FormatInt(o.older, 10))
+	})
+}
+
+// endedBefore returns the state of a message that a lost ledger, or the newer of two copies, has
+// ended: it lies in a final folder. Of other messages the ledger knows more than the folders, in
+// which other accounts can put anything.
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
+	if m.Reason != words.LedgerLost && m.Seq > h.t.o.older {
+		return ""
+	}
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		m.State = state
 		if h.Exists(placeAt(m) + "/" + m.Name) {

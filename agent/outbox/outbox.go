@@ -70,6 +70,7 @@ type Outbox struct {
 	orphans  []id.Envelope // found sealed at the start, and of no use
 	secret   []byte        // from which claims get their identity
 	state    beneath.ID    // of the state folder, which nothing is sent from
+	older    int64         // rows up to this one are of an older copy of the ledger: see endedBefore
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex     // guards incarnation
@@ -120,7 +121,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 // start brings ledger, trays and hub together after the last run, each before the work that rests
 // on it begins.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
-	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.adopt(ctx)); err != nil {
+	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.findOlder(ctx), o.adopt(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
 	if err := o.missTrays(ctx); err != nil {
