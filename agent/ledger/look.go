@@ -77,6 +77,21 @@ func (tx *Tx) LastUnderWay(tray string) (claimed time.Time, err error) {
 	return fromMillis(at.Int64), err
 }
 
+// UnderWay lists messages whose files may lie in a tray's folder sending, the latest of each state,
+// at most limit of each.
+func (tx *Tx) UnderWay(tray string, limit int) (list []Outgoing, err error) {
+	for _, state := range []State{Claimed, Taken, Sealed, Published} {
+		part, err := tx.outgoingFrom(byOpen+"state = ? AND tray = ? ORDER BY seq DESC LIMIT ?", state,
+			tray, limit)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, part...)
+	}
+	unfiled, err := tx.Unfiled(tray, 0, limit)
+	return append(list, unfiled...), err
+}
+
 // UnfiledByTray counts the final messages whose folder is not moved yet, for trays with any.
 func (tx *Tx) UnfiledByTray() (map[string]int64, error) {
 	counts := map[string]int64{}

@@ -57,6 +57,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
 		"away":      func() error { _, err := tx.UnfiledByTray(); return err },
 		"last":      func() error { _, err := tx.LastUnderWay("outbox"); return err },
+		"under way": func() error { _, err := tx.UnderWay("outbox", 10); return err },
 		"ended":     func() error { _, err := tx.LatestFinal("outbox", Failed, 10); return err },
 		"explained": func() error { _, err := tx.Explained("outbox", 10); return err },
 		"at hub":    func() error { _, err := tx.Unanswered("outbox", 10); return err },

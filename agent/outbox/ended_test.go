@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/words"
@@ -68,5 +69,45 @@ func TestRowsOfAnOlderCopyAreKnown(t *testing.T) {
 	s.update(func(tx *ledger.Tx) error { return tx.Set(olderKey, "1") })
 	if err := s.findOlder(t.Context()); err != nil || s.older != 1 || m.Seq != 1 {
 		t.Fatalf("up to %d: %v", s.older, err)
+	}
+}
+
+// A folder with something in it in the place of sending is not taken for it: its messages wait
+// until sending is brought back.
+func TestSendingIsAwayBehindAFolderThatIsNotEmpty(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("carol.csv")[0]
+	home := func() bool {
+		t.Helper()
+		is, err := s.tray.atHome(t.Context(), opened(t, s.tray))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if !home() {
+		t.Fatal("sending is not the tray's at first")
+	}
+	rename(t, s.at("sending"), s.at("away"))
+	put(t, s.at("sending"), "hers")
+	mkdir(t, s.at(folderAt(m)))
+	_, cause := opened(t, s.tray).observe(sourceAt(m))
+	if err := s.setAside(t.Context(), m, cause); err != nil {
+		t.Fatal(err)
+	}
+	if state := s.state(m); home() || state == ledger.Withdrawn {
+		t.Errorf("it is %s, and its file lies in sending again as soon as that is brought back", state)
+	}
+	rename(t, s.at("sending"), s.at("hers"))
+	if err := os.CopyFS(s.at("sending"), os.DirFS(s.at("away"))); err != nil {
+		t.Fatal(err)
+	}
+	copied := s.at(sourceAt(m))
+	at := time.Unix(0, m.Source.ModTime)
+	if err := os.Chtimes(copied, at, at); err != nil {
+		t.Fatal(err)
+	}
+	if !home() {
+		t.Error("a folder that holds the file is not taken for sending")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -98,8 +99,8 @@ func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time
 const timesTell = 3 * time.Second
 
 // atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or
-// share is away there is no such folder, or another that is empty, and that a file is not in it
-// says nothing about the file.
+// share is away there is no such folder, or another that holds none of them, and that a file is not
+// in it says nothing about the file.
 func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	sending, err := h.Dir(tray.SendingPart)
 	if err != nil {
@@ -116,7 +117,7 @@ func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	if home == now {
 		return true, nil
 	}
-	if empty, err := sending.IsEmpty(); err != nil || empty {
+	if !t.holdsUnderWay(ctx, h) {
 		n, last, err := t.underWay(ctx, h)
 		if err != nil || n > 0 && home != "" {
 			return false, err
@@ -129,10 +130,28 @@ func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	return true, t.moveHome(ctx, now) // at the start, or mounted again under another name
 }
 
-// isOther tells at a start whether an empty folder is another than the one into which the last
-// message was moved that must lie in it: it is not the one that was there before, and it has not
-// changed since before that message was claimed, so that the message was never moved into it nor
-// taken out of it. A clock that was ahead proves nothing.
+// maxHomeProofs bounds the messages of each state that are looked for in a folder sending.
+const maxHomeProofs = 100
+
+// holdsUnderWay reports whether a file that is under way lies in sending/, with the size and the
+// time that it had. Its identity is another when its disk was mounted again.
+func (t *box) holdsUnderWay(ctx context.Context, h *handles) bool {
+	var list []ledger.Outgoing
+	err := t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		list, err = tx.UnderWay(t.Name, maxHomeProofs)
+		return err
+	})
+	return err == nil && slices.ContainsFunc(list, func(m ledger.Outgoing) bool {
+		source, err := h.observe(sourceAt(m))
+		source.File = m.Source.File
+		return err == nil && same(source, m.Source)
+	})
+}
+
+// isOther tells at a start whether a folder that holds nothing under way is another than the one
+// into which the last message was moved that must lie in it: it is not the one that was there
+// before, and it has not changed since before that message was claimed, so that the message was
+// never moved into it nor taken out of it. A clock that was ahead proves nothing.
 func isOther(before, now string, changed, claimed, clock time.Time) bool {
 	return before != "" && before != now && changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
 }
