@@ -99,9 +99,18 @@ func (t *box) messageOf(name string) (first id.Message, ok bool) {
 }
 
 // hearAstray notes an entry beside outbox/ as soon as the system tells of it, unless it has the
-// name of a message's folder.
+// name of a message's folder. A watch goes by a path, which may have led to a folder elsewhere: only
+// a name that lies in the tray is told.
 func (t *box) hearAstray(part, name string) {
-	if _, ok := t.messageOf(name); !ok && tray.NatureOf(name) == tray.Ordinary {
+	if _, ok := t.messageOf(name); ok || tray.NatureOf(name) != tray.Ordinary {
+		return
+	}
+	h, err := t.open()
+	if err != nil {
+		return
+	}
+	defer h.Close()
+	if h.Exists(part + "/" + name) {
 		t.tellStrange(part + "/" + name)
 	}
 }

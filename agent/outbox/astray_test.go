@@ -101,6 +101,8 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("a")[0]
+	put(t, s.at("delivered"), "data.csv")
+	put(t, s.at("delivered"), ".data.csv.swp")
 	s.tray.hearAstray("delivered", "data.csv")
 	s.tray.hearAstray("delivered", folderName(m))
 	s.tray.hearAstray("delivered", ".data.csv.swp")
