@@ -148,7 +148,7 @@ func (h *handles) syncFiled(done []ledger.Outgoing) error {
 			if m.State != ledger.Failed {
 				continue
 			}
-			if why := to + "/" + whyName(m); h.Exists(why) {
+			if why := h.whyAt(m, to); why != "" && h.Exists(why) {
 				files = append(files, why)
 			}
 			if from := path.Dir(droppedAt(m)); dirs[len(dirs)-1] != from && h.IsDir(from) {
@@ -263,13 +263,33 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	return nil
 }
 
-// whyName returns the name of the explanation. It never replaces a file of the user's own.
-func whyName(m ledger.Outgoing) string {
-	if strings.EqualFold(m.Name, "WHY.txt") {
-		return "WHY (sealpost).txt"
+// whyNames are the names that an explanation may have, the first one that is free.
+var whyNames = []string{"WHY.txt", "WHY (sealpost).txt"}
+
+// whyAt returns the path in the tray of a message's explanation; "" if each of its names is that
+// of a user's file.
+func (h *handles) whyAt(m ledger.Outgoing, folder string) string {
+	for _, name := range whyNames {
+		at := folder + "/" + name
+		if !strings.EqualFold(m.Name, name) && (!h.Exists(at) || h.isWhy(at, m)) {
+			return at
+		}
 	}
-	return "WHY.txt"
+	return ""
 }
+
+// isWhy reports whether a file is an explanation that a crash has left here.
+func (h *handles) isWhy(at string, m ledger.Outgoing) bool {
+	info, err := h.Lstat(at)
+	if err != nil || !info.IsOurs() {
+		return false
+	}
+	text, err := h.ReadOwn(at, maxWhy)
+	return err == nil && words.IsWhy(string(text), m.Name, string(m.ID))
+}
+
+// maxWhy bounds how much of an explanation is read to know it.
+const maxWhy = 4096
 
 // explain writes the explanation beside a failed file: the reason, the answer of each recipient,
 // and the next step.
@@ -283,7 +303,12 @@ func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string)
 		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
 	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
-	err := h.With(folder+"/"+whyName(m), func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
+	why := h.whyAt(m, folder)
+	if why == "" {
+		h.t.log.Warn("failed, and users' files have the names of its explanation", "message", m.ID)
+		return nil
+	}
+	err := h.With(why, func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
 	fault.Point("outbox-explained")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile

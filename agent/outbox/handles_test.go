@@ -3,8 +3,11 @@ package outbox
 import (
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/words"
 )
 
 // opened opens the tray for the rest of the test.
@@ -57,10 +60,50 @@ func put(t testing.TB, dir, name string) string {
 }
 
 func TestTheExplanationNeverReplacesAFile(t *testing.T) {
+	s := newSealer(t)
+	h := opened(t, s.tray)
 	for name, want := range map[string]string{"data.csv": "WHY.txt", "WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
 		m := outgoing(name, 1)
-		if got := whyName(m); got != want || strings.EqualFold(got, name) {
+		if got := h.whyAt(m, "failed"); got != "failed/"+want {
 			t.Errorf("beside %q: %q", name, got)
 		}
+	}
+}
+
+// Files of users in the folder of a message that fails stay, whatever they are called, and the
+// explanation lies beside them while one of its names is free.
+func TestTheExplanationReplacesOnlyItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		own  []string
+		want string // that is the explanation; "": none
+	}{
+		"one":  {[]string{"WHY.txt"}, "WHY (sealpost).txt"},
+		"both": {[]string{"WHY.txt", "WHY (sealpost).txt"}, ""},
+		"none": {nil, "WHY.txt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			m := s.taken("data.csv")[0]
+			for _, name := range c.own {
+				put(t, s.at(folderAt(m)), name)
+			}
+			if _, err := s.Recall(t.Context(), string(m.ID)); err != nil {
+				t.Fatal(err)
+			}
+			s.file()
+			m.State, m.Reason = ledger.Failed, words.Recalled
+			if err := opened(t, s.tray).explain(t.Context(), m, placeAt(m)); err != nil { // once more, as after a crash
+				t.Fatal(err)
+			}
+			for _, name := range whyNames {
+				text, err := os.ReadFile(s.at(placeAt(m) + "/" + name))
+				switch is := words.IsWhy(string(text), m.Name, string(m.ID)); {
+				case slices.Contains(c.own, name) && string(text) != "content":
+					t.Errorf("the user's %s: %q, %v", name, text, err)
+				case is != (name == c.want):
+					t.Errorf("%s is the explanation: %t", name, is)
+				}
+			}
+		})
 	}
 }

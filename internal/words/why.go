@@ -56,6 +56,11 @@ func Why(name, message, reason string, direct bool, answers []Answer) string {
 	return Lines(lines)
 }
 
+// IsWhy reports whether a text is such a note on this message.
+func IsWhy(text, name, message string) bool {
+	return strings.HasPrefix(text, fmt.Sprintf("%s (%s) was not ", name, message))
+}
+
 // again is how to send a file again to those who do not have it, and to nobody else. A site that was removed cannot be sent to.
 func again(message string, direct bool, answers []Answer) (lines []string) {
 	var lack, removed []string
