@@ -163,7 +163,7 @@ func (h *handles) emptied(ctx context.Context, m ledger.Outgoing) {
 	} else {
 		h.forgetAddress(folderAt(m))
 	}
-	if err := h.Remove(folderAt(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := h.RemoveDir(folderAt(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.t.log.Warn("an empty folder stays", "message", m.ID, "error", err)
 	}
 }

@@ -49,6 +49,25 @@ func remove(t testing.TB, path string) {
 	}
 }
 
+// A file in the place of an empty message folder is not removed as if it were that folder.
+func TestAFileInThePlaceOfAnEmptyFolderStays(t *testing.T) {
+	s := newSealer(t)
+	m := s.taken("data.csv")[0]
+	rename(t, s.at(sourceAt(m)), s.at("away"))
+	remove(t, s.at(folderAt(m)))
+	put(t, s.at("sending"), filepath.Base(folderAt(m)))
+	opened(t, s.tray).emptied(t.Context(), m)
+	if !exists(s.at(folderAt(m))) {
+		t.Error("the file is removed")
+	}
+	remove(t, s.at(folderAt(m)))
+	mkdir(t, s.at(folderAt(m)))
+	opened(t, s.tray).emptied(t.Context(), m)
+	if exists(s.at(folderAt(m))) {
+		t.Error("an empty folder stays")
+	}
+}
+
 func put(t testing.TB, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)

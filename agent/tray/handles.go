@@ -138,6 +138,12 @@ func (h *Handles) Mkdir(rel string) error {
 	return h.With(rel, func(d *beneath.Dir, name string) error { return d.Mkdir(name, 0o777) })
 }
 
+// RemoveDir removes an empty folder, and nothing else that lies in its place.
+func (h *Handles) RemoveDir(rel string) error {
+	h.Forget(rel)
+	return h.With(rel, (*beneath.Dir).RemoveDir)
+}
+
 // Remove removes a file or an empty folder.
 func (h *Handles) Remove(rel string) error {
 	h.Forget(rel)

@@ -43,7 +43,7 @@ func (h *Handles) MoveInto(file, folder string) error {
 	}
 	err := h.Rename(file, folder+"/"+path.Base(file))
 	if err != nil && made == nil {
-		h.Remove(folder) //nolint:errcheck // an empty folder stays
+		h.RemoveDir(folder) //nolint:errcheck // an empty folder stays
 	}
 	return err
 }

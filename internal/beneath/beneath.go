@@ -246,6 +246,11 @@ func (d *Dir) Remove(name string) error {
 	return d.in("remove", name, (*Dir).remove)
 }
 
+// RemoveDir removes an empty folder, and nothing else that lies in its place.
+func (d *Dir) RemoveDir(name string) error {
+	return d.in("remove", name, (*Dir).removeDir)
+}
+
 // RemoveAll removes a file, a link, or a folder with everything in it. A missing name is no error.
 func (d *Dir) RemoveAll(name string) error {
 	return d.in("remove", name, func(d *Dir, base string) error {

@@ -309,6 +309,12 @@ func (d *Dir) mkdir(name string, perm fs.FileMode) error {
 	}))
 }
 
+func (d *Dir) removeDir(name string) error {
+	return d.failed("remove", name, retry(func() error {
+		return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR)
+	}))
+}
+
 func (d *Dir) remove(name string) error {
 	err := retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

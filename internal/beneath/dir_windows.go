@@ -237,6 +237,14 @@ func (d *Dir) mkdir(name string, perm fs.FileMode) error { return os.Mkdir(d.at(
 
 func (d *Dir) remove(name string) error { return os.Remove(d.at(name)) }
 
+func (d *Dir) removeDir(name string) error {
+	path, err := windows.UTF16PtrFromString(d.at(name))
+	if err != nil {
+		return d.failed("remove", name, err)
+	}
+	return d.failed("remove", name, windows.RemoveDirectory(path))
+}
+
 func rename(from *Dir, name string, to *Dir, newName string) error {
 	return unwrap(durable.Replace(from.at(name), to.at(newName)))
 }
