@@ -41,6 +41,16 @@ func openNumbers(ledger string) *numbers {
 	return n
 }
 
+// MaxShown bounds the numbers that the names of folders are believed to show: other accounts can
+// make a folder of any name.
+const MaxShown = 1e9
+
+// CanBeOurs reports whether a claim of this site can have given the number of an unknown message:
+// one that a folder can have shown, or that was used. It is asked in an Update.
+func (tx *Tx) CanBeOurs(m Outgoing) bool {
+	return m.Number < MaxShown || m.Number <= tx.numbers.highest[numberKey(m.Kind, m.Day)]
+}
+
 // IsOlder reports whether no row has the highest number of the newest day: the ledger was put back
 // from an older copy, or a crash came between the number and its commit. It is asked before the
 // first claim.

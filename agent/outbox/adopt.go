@@ -69,6 +69,12 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, s
 	}
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for i := range list {
+			if !tx.CanBeOurs(list[i]) { // or later messages would get numbers above its own
+				if len(strange) < maxNotes {
+					strange[folderAt(list[i])] = words.StrangeSending
+				}
+				continue
+			}
 			added, err := tx.Adopt(&list[i])
 			if err != nil {
 				return err
@@ -122,7 +128,7 @@ func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Ou
 		return m, tray.ErrStrange
 	}
 	m = h.t.claimOf(message)
-	if !isClaimable(m, m.Number) {
+	if !isClaimable(m) {
 		return m, tray.ErrStrange
 	}
 	if m.Name, err = h.onlyEntry(ctx, m); err != nil {
@@ -148,12 +154,11 @@ func (t *box) claimOf(message id.Message) ledger.Outgoing {
 	return m
 }
 
-// isClaimable reports whether a claim of this site can have given this day, and numbers up to this
-// one: other accounts can make a folder of any name, and the numbers of later messages lie above
-// those that are taken up again.
-func isClaimable(m ledger.Outgoing, highest int64) bool {
+// isClaimable reports whether a claim of this site can have given this day. Other accounts can make
+// a folder of any name.
+func isClaimable(m ledger.Outgoing) bool {
 	day, err := time.Parse("20060102", m.Day)
-	return err == nil && highest < maxUsed && day.Before(time.Now().Add(24*time.Hour))
+	return err == nil && day.Before(time.Now().Add(24*time.Hour))
 }
 
 // onlyEntry is the name of the one thing in a message's folder.

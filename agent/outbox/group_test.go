@@ -664,7 +664,19 @@ func (s *sealer) count() (n int) {
 // forget has the outbox go on with an empty ledger.
 func (s *sealer) forget() {
 	s.t.Helper()
-	l, err := ledger.Open(filepath.Join(s.t.TempDir(), "ledger.db"))
+	s.forgetBut(nil)
+}
+
+// forgetBut does the same, and keeps the numbers that were used.
+func (s *sealer) forgetBut(numbers []byte) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	if numbers != nil {
+		if err := os.WriteFile(filepath.Join(dir, "numbers.json"), numbers, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	l, err := ledger.Open(filepath.Join(dir, "ledger.db"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

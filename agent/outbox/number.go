@@ -6,12 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
 )
-
-// maxUsed bounds the numbers that are believed of folders' names: any account can make any.
-const maxUsed = 1e12
 
 // used is the highest number of the messages of one day that have a folder in a tray, from a ledger
 // that was lost.
@@ -73,7 +71,7 @@ func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
 			if _, last, shared := strings.Cut(number, "-"); shared {
 				number = last
 			}
-			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n < maxUsed {
+			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n < ledger.MaxShown {
 				highest = max(highest, n)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
 )
@@ -67,4 +68,35 @@ func groups(t *testing.T) string {
 		mkdir(t, filepath.Join(dir, name))
 	}
 	return dir
+}
+
+// A folder with a very high number, in delivered or in sending, does not give later messages
+// numbers with which they are not taken up again.
+func TestAFolderWithAVeryHighNumber(t *testing.T) {
+	for _, number := range []int64{ledger.MaxShown - 1, ledger.MaxShown, 999_999_999_999} {
+		s := newSealer(t)
+		today := id.FormatMessage("FL-LAB", "DAT", time.Now(), number)
+		mkdir(t, s.at("delivered/"+string(today)))
+		if number >= ledger.MaxShown {
+			put(t, s.at("sending/"+string(today)), "planted")
+		}
+		if err := s.tray.adopt(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if told, high := len(s.leftAlone()), number >= ledger.MaxShown; high != (told == 1) {
+			t.Errorf("%d: users are told of %d folders", number, told)
+		}
+		m := s.taken("data.csv")[0]
+		copied, err := os.ReadFile(filepath.Join(s.cfg.State, "numbers.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.forgetBut(copied)
+		if err := s.tray.adopt(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if state := s.state(m); state != ledger.Claimed {
+			t.Errorf("%s is not taken up again: %v", m.ID, s.leftAlone())
+		}
+	}
 }

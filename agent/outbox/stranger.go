@@ -39,7 +39,7 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 	}
 	group := t.claimOf(first)
 	group.Group = ledger.Group{First: from, Last: to}
-	if !isClaimable(group, to) {
+	if !isClaimable(group) {
 		return nil, tray.ErrStrange
 	}
 	if left := h.inFolder(ctx, group); !left.ours && len(left.others) == 0 {
