@@ -96,9 +96,22 @@ func (o *Outbox) newTray(t Tray, several bool) (*box, error) {
 	return made, made.prepare(context.Background())
 }
 
+// apartLooks is how often two trays must be seen to have one folder to be refused. Other accounts
+// that exchange folders of two trays meanwhile show one twice in about every twentieth look.
+const apartLooks = 10
+
 // apart refuses two trays that have one folder, by whatever names: each would take the other's
 // files.
-func apart(trays []*box) error {
+func apart(trays []*box) (err error) {
+	for range apartLooks {
+		if err = lookApart(trays); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func lookApart(trays []*box) error {
 	type owner struct {
 		name, folder string
 		id           beneath.ID
