@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -140,9 +141,13 @@ func (t *box) tellAlone(rel, why string) {
 // leftAlone notes the entries beside outbox/ that are left alone and still there.
 func (t *box) leftAlone(h *handles, notes map[string]string) {
 	t.mu.Lock()
+	gone := maps.Clone(t.unknown)
+	t.mu.Unlock()
+	maps.DeleteFunc(gone, func(rel, _ string) bool { return !h.IsGone(rel) }) // a folder may hang
+	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rel, why := range t.unknown {
-		if h.IsGone(rel) {
+		if gone[rel] == why {
 			delete(t.unknown, rel)
 			continue
 		}

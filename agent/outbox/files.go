@@ -25,6 +25,14 @@ type handles struct {
 
 // open opens the tray for one piece of work, which ends with Close.
 func (t *box) open() (*handles, error) {
+	if t.silent.Load() {
+		return nil, errSilent
+	}
+	return t.openAny()
+}
+
+// openAny opens also a tray that has not answered yet.
+func (t *box) openAny() (*handles, error) {
 	h, err := t.files.Open()
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // sending that is not there: it lies on a disk that is not mounted yet, and in an empty one
 // everything would be taken for withdrawn.
 func (t *box) prepare(ctx context.Context) error {
-	h, err := t.open()
+	h, err := t.openAny()
 	if err == nil {
 		defer h.Close()
 	}

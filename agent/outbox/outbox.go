@@ -77,7 +77,7 @@ type Outbox struct {
 	incarnation id.Incarnation // of the hub, as it said last
 }
 
-// New makes the trays' folders. Run does the work.
+// New makes the folders of the trays that answer. Run does the work.
 func New(o Options) (*Outbox, error) {
 	state, err := beneath.OpenOrMake(o.State, 0o700)
 	if err != nil {
@@ -98,16 +98,9 @@ func New(o Options) (*Outbox, error) {
 	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1)}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
-		t, err := b.newTray(configured, len(o.Trays) > 1)
-		if err != nil {
-			return nil, fmt.Errorf("tray %s: %w", configured.Name, err)
-		}
-		b.trays = append(b.trays, t)
+		b.trays = append(b.trays, b.newTray(configured, len(o.Trays) > 1))
 	}
-	if err := apart(b.trays); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return b, b.begin()
 }
 
 // Run works until the context ends, and returns when everything it started has stopped.
@@ -128,8 +121,13 @@ func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	for _, t := range o.trays {
-		g.Go(func() error { return t.find(ctx) })
-		g.Go(func() error { return t.fileAll(ctx) })
+		g.Go(func() error {
+			if err := t.answered(ctx); err != nil {
+				return ignoreCancel(ctx, err)
+			}
+			g.Go(func() error { return t.fileAll(ctx) })
+			return t.find(ctx)
+		})
 	}
 	leftovers, err := o.connected(ctx)
 	if err != nil {
@@ -197,10 +195,11 @@ func (o *Outbox) tray(name string) *box {
 }
 
 // trayNames lists the trays of which messages are sealed.
-func (o *Outbox) trayNames() []string {
-	names := make([]string, len(o.trays))
-	for i, t := range o.trays {
-		names[i] = t.Name
+func (o *Outbox) trayNames() (names []string) {
+	for _, t := range o.trays {
+		if !t.silent.Load() {
+			names = append(names, t.Name)
+		}
 	}
 	return names
 }

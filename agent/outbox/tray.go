@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -75,7 +76,9 @@ type box struct {
 	ledger *ledger.Ledger
 	log    *slog.Logger
 	filing chan struct{}
-	shared sync.Mutex // held while shared folders in sending/ are made and filled, or looked at and removed
+	silent atomic.Bool // its folders have not answered since the start: see begin
+	ready  chan error  // that they have, and how prepare has ended
+	shared sync.Mutex  // held while shared folders in sending/ are made and filled, or looked at and removed
 
 	mu      sync.Mutex        // guards the fields below
 	notes   map[string]string // entries of outbox/ that are not taken, and why
@@ -86,14 +89,14 @@ type box struct {
 	unknown map[string]string // folders of sending/ that are not taken up again, and why
 }
 
-func (o *Outbox) newTray(t Tray, several bool) (*box, error) {
+func (o *Outbox) newTray(t Tray, several bool) *box {
 	log := o.log
 	if several {
 		log = log.With("tray", t.Name)
 	}
-	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), unmoved: map[string]string{}}
+	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), ready: make(chan error, 1), unmoved: map[string]string{}}
 	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log}
-	return made, made.prepare(context.Background())
+	return made
 }
 
 // apartLooks is how often two trays must be seen to have one folder to be refused. Other accounts

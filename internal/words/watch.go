@@ -19,6 +19,9 @@ func NotWatched(why, every string) string {
 	return fmt.Sprintf("the system does not tell of new files (%s); outbox is looked through every %s instead", why, every)
 }
 
+// FolderSilent says that a call on a folder of a tray has not returned since the start.
+const FolderSilent = ofFolder + "or one below it does not answer, so that nothing of this tray is sent; other trays go on: check the disk or the share on which it lies. As soon as it answers, it goes on by itself"
+
 // TrayGone says that the folders of a tray are not where they were, though something of it is under way.
 func TrayGone(n int64) string {
 	return fmt.Sprintf(ofFolder+"is not the one in which %s under way: connect the disk or the share on which it lies. If it is gone for good, make it again and restart sealpost", Count(n, "message is", "messages are"))
