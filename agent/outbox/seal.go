@@ -267,6 +267,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 	if err != nil {
 		return envelope.Sealed{}, err
 	}
+	size = min(size, 2*tray.MaxSize)                        // a claim of before that bound may be larger
 	if need := size + size/512 + sealReserve; free < need { // age adds 16 bytes to each 64 KiB
 		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, need)}
 	}

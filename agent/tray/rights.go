@@ -99,6 +99,9 @@ func (h *Handles) Adoptable(rel string) (source Source, folder bool, err error) 
 		sum.Add(rel, info)
 		return h.mayAdopt(d, info)
 	})
+	if err == nil {
+		err = sum.fits()
+	}
 	return sum.Source, true, err
 }
 

@@ -16,6 +16,10 @@ import (
 // writing.
 const minimumSettle = 2 * time.Second
 
+// MaxSize bounds the content of a file, or of a folder as a whole, in bytes. The hub takes no larger
+// envelope. A sparse file can be of any size.
+const MaxSize = 1 << 40
+
 // Why an entry of outbox/ is not taken. A *Never stays so until a user acts; a *Later is asked
 // again.
 type (
@@ -108,6 +112,8 @@ func sinceChange(info beneath.Info, now time.Time) time.Duration {
 
 func suitable(info beneath.Info) error {
 	switch mode := info.Mode; {
+	case mode.IsRegular() && info.Size > MaxSize:
+		return &Never{words.TooLarge(MaxSize)}
 	case mode.IsRegular():
 	case mode.IsDir():
 	case mode&fs.ModeSymlink != 0:

@@ -90,14 +90,14 @@ func summarize(d *beneath.Dir, name string) (sum Sum, err error) {
 	return sum, err
 }
 
-// Add adds an entry that Walk has visited.
+// Add adds an entry that Walk has visited. All sizes above MaxSize are one, so that none overflows.
 func (t *Sum) Add(rel string, info beneath.Info) {
 	source := SourceOf(info)
 	if rel == "" {
 		t.Source.File = source.File
 	}
 	if !info.IsDir() {
-		t.Source.Size += source.Size
+		t.Source.Size = min(t.Source.Size+min(source.Size, MaxSize), MaxSize+1)
 	}
 	t.Source.Entries++
 	t.Source.ModTime = max(t.Source.ModTime, source.ModTime)
@@ -106,10 +106,21 @@ func (t *Sum) Add(rel string, info beneath.Info) {
 	}
 }
 
+// fits returns an error if a folder is larger than any envelope.
+func (t *Sum) fits() error {
+	if t.Source.Size > MaxSize {
+		return &Never{words.TooLarge(MaxSize)}
+	}
+	return nil
+}
+
 // finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it
 // is being written.
 func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration, now time.Time) (Source, error) {
 	sum, err := summarize(d, name)
+	if err == nil {
+		err = sum.fits()
+	}
 	if err != nil {
 		return sum.Source, err
 	}

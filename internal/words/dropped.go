@@ -63,6 +63,11 @@ func NoAddress(why error) string {
 // Unreadable says that it cannot be read for another reason.
 func Unreadable(why string) string { return "it cannot be read: " + why }
 
+// TooLarge says that it is larger than any message.
+func TooLarge(most int64) string {
+	return "it is larger than " + Size(most) + ", and cannot be sent as one: divide it, and drop the parts"
+}
+
 // Inside says why a folder is left alone: something in it.
 
 // MayNotReadFolder is a folder in it that is closed, or it itself.
