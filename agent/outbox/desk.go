@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 )
@@ -34,6 +37,7 @@ type desk struct {
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
 	refusals  map[string]string               // why the hub takes nothing for an address
 	resting   []rest                          // there is no room to seal them; oldest first
+	spaces    map[*space]bool                 // of the files that are being sealed
 	wake      time.Time                       // when to look again without any event
 }
 
@@ -64,6 +68,7 @@ func newDesk(o *Outbox) *desk {
 		waiters:   map[id.UID][]chan struct{}{},
 		envelopes: map[id.Envelope]*progress.Meter{},
 		refusals:  map[string]string{},
+		spaces:    map[*space]bool{},
 	}
 }
 
@@ -368,3 +373,34 @@ func (d *desk) measure(e id.Envelope, p *progress.Meter) {
 		}
 	})
 }
+
+// space is the free space that a sealed file has reserved.
+type space struct {
+	file *os.File
+	left atomic.Int64 // bytes that are not written yet
+}
+
+func (s *space) Write(p []byte) (n int, err error) {
+	n, err = s.file.Write(p)
+	s.left.Add(-int64(n))
+	return n, err
+}
+
+// reserveSpace reserves space for a sealed file, and leaves sealReserve. Where there is not enough, it
+// returns nil, how much is free, and how much of it other sealed files have reserved.
+func (d *desk) reserveSpace(dir *beneath.Dir, size int64) (s *space, free, others int64, err error) {
+	d.tell(func() {
+		for other := range d.spaces { // before the look at the disk: they write meanwhile
+			others += max(0, other.left.Load())
+		}
+		if free, err = dir.Free(); err == nil && free-others-sealReserve >= size {
+			s = new(space)
+			s.left.Store(size)
+			d.spaces[s] = true
+		}
+	})
+	return s, free, others, err
+}
+
+// releaseSpace ends a reservation.
+func (d *desk) releaseSpace(s *space) { d.tell(func() { delete(d.spaces, s) }) }

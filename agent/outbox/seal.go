@@ -263,20 +263,23 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		return envelope.Sealed{}, err
 	}
 	defer dir.Close()
-	free, err := dir.Free()
+	size = min(size, 2*tray.MaxSize) // a claim of before that bound may be larger
+	size += size / 512               // age adds 16 bytes to each 64 KiB
+	reserved, free, others, err := o.desk.reserveSpace(dir, size)
 	if err != nil {
 		return envelope.Sealed{}, err
 	}
-	size = min(size, 2*tray.MaxSize)                        // a claim of before that bound may be larger
-	if need := size + size/512 + sealReserve; free < need { // age adds 16 bytes to each 64 KiB
-		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, need)}
+	if reserved == nil {
+		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, others, size+sealReserve)}
 	}
+	defer o.desk.releaseSpace(reserved)
 	s.File = string(s.ID)
 	f, err := dir.Create(s.File, 0o600)
 	if err != nil {
 		return envelope.Sealed{}, err
 	}
-	out, err := envelope.Seal(f, req, o.cfg.Identity)
+	reserved.file = f
+	out, err := envelope.Seal(reserved, req, o.cfg.Identity)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -149,9 +149,13 @@ func UnreadableNow(why string) string { return "it cannot be read now: " + why }
 // NotAccepted says that the hub does not take a message.
 func NotAccepted(why error) string { return fmt.Sprintf("the hub does not accept it: %v", why) }
 
-// NoRoomToSeal says that there is no room for the sealed file.
-func NoRoomToSeal(dir string, free, need int64) string {
-	return fmt.Sprintf("there is no room to seal it on the volume of %s: %s are free and %s are needed", dir, Size(free), Size(need))
+// NoRoomToSeal says that there is no room for the sealed file beside others that are being sealed.
+func NoRoomToSeal(dir string, free, others, need int64) string {
+	has := Size(free) + " are free"
+	if others > 0 {
+		has += " (" + Size(others) + " of it for files that are being sealed)"
+	}
+	return fmt.Sprintf("there is no room to seal it on the volume of %s: %s and %s are needed", dir, has, Size(need))
 }
 
 // ContentNotGiven says that the hub does not give the content of something for this site.
