@@ -319,14 +319,18 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	case f.t.ignored(base):
 		delete(f.pending, rel)
 		return nil, words.IgnoredName
-	case strings.HasSuffix(base, tray.DoneSuffix) && h.IsDir(tray.OutboxPart+"/"+strings.TrimSuffix(rel, tray.DoneSuffix)):
-		delete(f.pending, rel)
-		f.soon(strings.TrimSuffix(rel, tray.DoneSuffix), 0).costly = false
-		return nil, ""
 	}
-	if strings.HasSuffix(base, tray.DoneSuffix) {
+	if of, ok := strings.CutSuffix(rel, tray.DoneSuffix); ok {
+		if h.HasMarker(tray.OutboxPart + "/" + of) {
+			delete(f.pending, rel)
+			f.soon(of, 0).costly = false
+			return nil, ""
+		}
 		if info, err := h.Lstat(tray.OutboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
 			delete(f.pending, rel)
+			if h.IsDir(tray.OutboxPart + "/" + of) {
+				return nil, words.MarkerOfOther
+			}
 			return nil, words.MarkerAlone
 		}
 	}

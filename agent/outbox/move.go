@@ -109,7 +109,7 @@ func (h *handles) move(m ledger.Outgoing) error {
 	}
 	fault.Point("outbox-renamed")
 	if m.Folder {
-		err := h.Remove(droppedAt(m) + tray.DoneSuffix)
+		err := h.RemoveMarker(droppedAt(m), sourceAt(m))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			h.t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
 		}

@@ -51,8 +51,8 @@ func SourceOf(info beneath.Info) Source {
 
 // Finished returns the source of the entry at a path if it is complete: it has not changed for the
 // settle time, and no program has it open for writing. Where the second cannot be known, the settle
-// time is at least minimumSettle. A folder is finished as a whole, or when a file of its name and
-// .done lies beside it.
+// time is at least minimumSettle. A folder is finished as a whole, or when its marker lies
+// beside it.
 func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -66,7 +66,7 @@ func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source S
 		return source, info.IsDir(), err
 	}
 	if info.IsDir() {
-		if d.Exists(name + DoneSuffix) {
+		if hasMarker(d, info) {
 			settle.Folder = 0
 		}
 		source, err := h.finishedTree(d, name, settle.Folder, now)

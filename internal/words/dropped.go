@@ -11,6 +11,7 @@ const (
 	IgnoredName      = "the tray's configuration says to leave alone what has such a name"
 	OwnNote          = "it is a note of sealpost's own about a folder in sending: delete it here"
 	MarkerAlone      = "it marks a folder as finished, and that folder is not here (any more): remove it"
+	MarkerOfOther    = "it marks a folder of another account as finished, and only that account can: remove it"
 	MayNotRead       = "sealpost may not read it: copy it here instead of moving it, or give sealpost's account the right to"
 	MayNotMove       = "it cannot be moved out of this folder: give sealpost's account the right to write here"
 	HeldFromMoving   = "another program has it open and keeps it from being moved: close it there"
