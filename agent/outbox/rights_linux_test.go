@@ -77,12 +77,35 @@ func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 		t.Errorf("a file of this account where no other can drop it: %q", why)
 	}
 	s.share()
+	s.tray.files.AnyLinks = false
 	if why := look(mine, "mine-again"); why != words.SecondName {
 		t.Errorf("a file of this account where others drop files: %q", why)
 	}
 	give(t, mine)
 	if why := look(mine, "hers"); why != "" {
 		t.Errorf("a file of another account: %q", why)
+	}
+}
+
+// TestASecondNameOfAnyFileIsNotTaken holds where hard links are not protected, and other accounts drop
+// files.
+func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
+	s := newSealer(t)
+	s.share()
+	conf := put(t, t.TempDir(), "agent.toml")
+	give(t, conf)
+	if err := os.Link(conf, s.at("outbox/agent.toml")); err != nil {
+		t.Fatal(err)
+	}
+	h := opened(t, s.tray)
+	for anyLinks, want := range map[bool]string{false: "", true: words.AnySecondName} {
+		s.tray.files.AnyLinks = anyLinks
+		if ready, why := newFinder(s.tray).examine(h, "agent.toml"); (ready == nil) != anyLinks || why != want {
+			t.Errorf("dropped, any links %t: %q", anyLinks, why)
+		}
+		if _, _, err := h.adoptable("outbox/agent.toml"); (err != nil) != anyLinks {
+			t.Errorf("adopted, any links %t: %v", anyLinks, err)
+		}
 	}
 }
 

@@ -95,7 +95,8 @@ func (o *Outbox) newTray(t Tray, several bool) *box {
 		log = log.With("tray", t.Name)
 	}
 	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), ready: make(chan error, 1), unmoved: map[string]string{}}
-	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log}
+	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log,
+		AnyLinks: !beneath.ProtectsLinks()}
 	return made
 }
 

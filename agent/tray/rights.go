@@ -23,9 +23,10 @@ func (t *Tray) notState(d *beneath.Dir) error {
 
 // mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when
 // nothing is against it. A file of this account with a second name may be one of its keys, or come
-// from a folder that only this account can read.
+// from a folder that only this account can read. Where AnyLinks is set, so
+// may one of any account.
 func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
-	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() {
+	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() && !h.t.AnyLinks {
 		return nil
 	}
 	folder, err := d.Info()
@@ -35,8 +36,11 @@ func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 			return nil
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !info.IsOurs():
+		return &Never{words.AnySecondName}
 	}
 	return &Never{words.SecondName}
 }
@@ -115,7 +119,7 @@ func (h *Handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	case info.IsOurs() || info.IsRegular() && info.Mode&0o400 == 0:
 		return &Never{words.NotDropped}
 	}
-	return nil
+	return h.mayDrop(d, info)
 }
 
 // Changed identifies the entry in sending/ in the place of a claimed one, once it is finished.

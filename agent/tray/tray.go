@@ -38,6 +38,7 @@ type Tray struct {
 	Settle    time.Duration // how long a file must stay unchanged; 0: nothing is learned of its program
 	State     string        // the agent's folder, which nothing is sent from
 	StateID   beneath.ID
+	AnyLinks  bool // every account may give a second name to files that it cannot read
 	Log       *slog.Logger
 	Habits    Habits // of the programs that write here
 	openFiles locks  // of the programs that have something open here

@@ -23,3 +23,6 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 }
 
 func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }
+
+// ProtectsLinks reports false: any account can give a second name to a file of another account.
+func ProtectsLinks() bool { return false }

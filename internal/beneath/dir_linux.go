@@ -1,7 +1,9 @@
 package beneath
 
 import (
+	"bytes"
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,4 +62,11 @@ func (d *Dir) mount() (number uint64, known bool, err error) {
 	var st unix.Statx_t
 	err = unix.Statx(d.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st)
 	return st.Mnt_id, st.Mask&unix.STATX_MNT_ID != 0, err
+}
+
+// ProtectsLinks reports whether the system lets an account give a second name only to files that it
+// owns, or can read and write.
+func ProtectsLinks() bool {
+	text, err := os.ReadFile("/proc/sys/fs/protected_hardlinks")
+	return err == nil && bytes.HasPrefix(text, []byte("1"))
 }

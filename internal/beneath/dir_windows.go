@@ -311,3 +311,6 @@ func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
 }
 
 func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }
+
+// ProtectsLinks reports true: a second name needs the right to change the attributes of the file.
+func ProtectsLinks() bool { return true }

@@ -18,6 +18,7 @@ const (
 	OthersMayNotMove = "many files before it cannot be moved out of this folder: give sealpost's account the right to write here, and close them in other programs"
 	IsLink           = "it is a link: copy the file itself"
 	SecondName       = "it is a second name (hard link) of a file that belongs to sealpost's own account: copy the file itself"
+	AnySecondName    = "it is a second name (hard link) of a file, which on this system any account can give to files that it may not read: copy the file itself"
 	NotDropped       = "it belongs to sealpost's own account, and something else was claimed under its name: move it into outbox if it is to be sent"
 	PathTooLong      = "its path in the folder is too long: shorten the names of the folders above it"
 	StateInTray      = "it is the folder of sealpost's keys, which was moved here: move it back to where agent.toml says that it is"
