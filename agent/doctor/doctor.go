@@ -42,7 +42,7 @@ type Options struct {
 // Examine looks at everything, and hands over each finding as it is made. It ends early, with false, when this account
 // cannot see what the agent sees.
 func Examine(ctx context.Context, o Options, found func(Finding)) bool {
-	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate, permissions, folders, volumes, space, notifications, hub} {
+	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate, permissions, folders, senders, volumes, space, notifications, hub} {
 		for _, f := range check(ctx, o) {
 			found(f)
 			if f.What == accountName && f.Level == Fail {

@@ -126,6 +126,9 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			}
 			return os.WriteFile(dir, nil, 0o600)
 		}, "folder failed", Fail, "not a directory"},
+		{"a file for a sender's folder", func(o *Options) error {
+			return os.WriteFile(filepath.Join(o.Config.Inbox.Dir, "SF-LAB"), nil, 0o600)
+		}, "inbox", Fail, "SF-LAB"},
 		{"no room", func(o *Options) error { o.Config.Inbox.Reserve = 1 << 60; return nil }, "space for the inbox", Fail, "make room"},
 		{"unknown name", func(o *Options) error { o.Config.Hub = []string{"hub.invalid:7443"}; return nil }, "hub hub.invalid:7443", Fail, ""},
 	} {

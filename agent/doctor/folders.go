@@ -63,6 +63,32 @@ func folders(_ context.Context, o Options) (list []Finding) {
 	return list
 }
 
+// senders names each entry of the inbox that has the name of a site and is no folder: nothing can be
+// placed for that sender. An inbox that cannot be listed is a finding of folders.
+func senders(_ context.Context, o Options) (list []Finding) {
+	if !o.Config.Receives() {
+		return nil
+	}
+	d, err := beneath.Open(o.Config.Inbox.Dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	d.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // see above
+		for _, e := range entries {
+			site, err := id.ParseSite(e.Name())
+			if err == nil && !e.IsDir() && len(list) < maxSenders {
+				list = append(list, fail("inbox", words.EntryInPlaceOfSender(o.Config.Inbox.Dir, site))...)
+			}
+		}
+		return nil
+	})
+	return list
+}
+
+// maxSenders bounds the findings of senders.
+const maxSenders = 10
+
 // probeName returns a random name that the agent leaves alone.
 func probeName() string { return ".sealpost-" + id.Random128[string]() + ".tmp" }
 

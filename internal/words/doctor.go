@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"time"
 
+	"sealpost/internal/id"
 	"sealpost/internal/way"
 )
 
@@ -146,6 +147,12 @@ func FolderBroken(why error) Verdict { return verdict(repair, "%v", why) }
 // FolderFull says that the disk of a folder takes nothing more.
 func FolderFull(dir string) Verdict {
 	return verdict("make room on that disk; nothing is lost", "the disk of %s is full", dir)
+}
+
+// EntryInPlaceOfSender reports an entry in the inbox with the name of a site that is no folder.
+func EntryInPlaceOfSender(inbox string, site id.Site) Verdict {
+	return verdict("remove it; the hub keeps that site's files until then",
+		"%s in %s is no folder, so that no file of that site can be placed", site, inbox)
 }
 
 // FileInPlace says that a file has the name of a folder.
