@@ -31,11 +31,18 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 		page = page[:0]
 		return err
 	}
-	d, name, err := from.at(m)
+	h, err := from.of(m)
 	if err != nil {
 		return err
 	}
-	err = tray.Walk(d, name, func(_ *beneath.Dir, rel string, info beneath.Info) error {
+	d, name, err := h.At(sourceAt(m))
+	if err != nil {
+		return err
+	}
+	err = tray.Walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
+		if err := h.MayDropInside(d, rel, info); err != nil { // it may have come since the claim
+			return err
+		}
 		sum.Add(rel, info)
 		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, rel), Dir: info.IsDir(), Source: sourceOf(info)})
 		if len(page) < treePage {

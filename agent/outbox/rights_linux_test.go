@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,6 +107,34 @@ func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 		if _, _, err := h.adoptable("outbox/agent.toml"); (err != nil) != anyLinks {
 			t.Errorf("adopted, any links %t: %v", anyLinks, err)
 		}
+	}
+}
+
+// TestASecondNameInAClaimedFolderIsNotSealed puts it in the place of a file after the claim, so that all
+// sums are those of the claim.
+func TestASecondNameInAClaimedFolderIsNotSealed(t *testing.T) {
+	s := newSealer(t)
+	s.share()
+	secret := put(t, t.TempDir(), "secret")
+	set := s.at("outbox/set")
+	for _, name := range []string{"a", "later"} {
+		give(t, put(t, set, name))
+	}
+	loosen(t, set)
+	future := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(set, "later"), future, future); err != nil {
+		t.Fatal(err)
+	}
+	s.claimAll(newFinder(s.tray))
+	m := s.last()
+	replaced := s.at(sourceAt(m) + "/a")
+	remove(t, replaced)
+	if err := os.Link(secret, replaced); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.seal(t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
+	if err == nil || err.Error() != words.CannotBeSent("a", words.SecondName) {
+		t.Errorf("it is sealed: %v", err)
 	}
 }
 

@@ -356,15 +356,6 @@ func (s *sources) of(m ledger.Outgoing) (*handles, error) {
 	return h, err
 }
 
-// at returns the folder in which the content of a message lies, and its name there.
-func (s *sources) at(m ledger.Outgoing) (*beneath.Dir, string, error) {
-	h, err := s.of(m)
-	if err != nil {
-		return nil, "", err
-	}
-	return h.At(sourceAt(m))
-}
-
 // open opens a file of a message, by its path in the envelope, if it is the one that was claimed.
 func (s *sources) open(m ledger.Outgoing, name string, want ledger.Source) (*os.File, error) {
 	h, err := s.of(m)

@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"errors"
 	"io/fs"
 	"time"
 
@@ -43,6 +44,16 @@ func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 		return &Never{words.AnySecondName}
 	}
 	return &Never{words.SecondName}
+}
+
+// MayDropInside is mayDrop for an entry of a folder, by its path in it.
+func (h *Handles) MayDropInside(d *beneath.Dir, rel string, info beneath.Info) error {
+	var no *Never
+	err := h.mayDrop(d, info)
+	if errors.As(err, &no) {
+		return &Never{words.CannotBeSent(rel, no.Why)}
+	}
+	return err
 }
 
 // holds reports whether a file lies in the state folder.
