@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"sealpost/agent/ledger"
 	"sealpost/internal/words"
 )
 
@@ -45,4 +46,19 @@ func TestAMarkerOfAnotherAccountIsNone(t *testing.T) {
 	if exists(s.at("outbox/set")) || !exists(marker) {
 		t.Error("the folder is not taken, or the marker is removed")
 	}
+}
+
+// named returns the message of this name.
+func (s *sealer) named(name string) (m ledger.Outgoing) {
+	s.t.Helper()
+	s.update(func(tx *ledger.Tx) error {
+		list, err := tx.Latest(100)
+		for _, other := range list {
+			if other.Name == name {
+				m = other
+			}
+		}
+		return err
+	})
+	return m
 }

@@ -84,18 +84,3 @@ func (s *sealer) last() (m ledger.Outgoing) {
 	})
 	return m
 }
-
-// named returns the message of this name.
-func (s *sealer) named(name string) (m ledger.Outgoing) {
-	s.t.Helper()
-	s.update(func(tx *ledger.Tx) error {
-		list, err := tx.Latest(100)
-		for _, other := range list {
-			if other.Name == name {
-				m = other
-			}
-		}
-		return err
-	})
-	return m
-}

@@ -101,8 +101,8 @@ func (o *Outbox) newTray(t Tray, several bool) *box {
 }
 
 // apartLooks is how often two trays must be seen to have one folder to be refused. Other accounts
-// that exchange folders of two trays meanwhile show one twice in about every twentieth look.
-const apartLooks = 10
+// that exchange folders of two trays all the time show one twice in up to every second look.
+const apartLooks = 100
 
 // apart refuses two trays that have one folder, by whatever names: each would take the other's
 // files.
