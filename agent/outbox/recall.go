@@ -134,8 +134,17 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	if err != nil {
 		return err
 	}
+	if m.Folder && m.Digest == "" { // nothing tells afterwards what it was
+		now, err := h.observe(from)
+		if err != nil {
+			return err
+		}
+		if now.File = m.Source.File; !same(now, m.Source) {
+			return words.NotWhatWasSent(m.Name, m.ID)
+		}
+	}
 	temp := tray.CopyName()
-	err = tray.Copy(ctx, src, name, dst, temp)
+	err = h.Copy(ctx, src, name, dst, temp)
 	if err == nil {
 		err = isWhatWasSent(dst, temp, m)
 	}

@@ -138,6 +138,57 @@ func TestASecondNameInAClaimedFolderIsNotSealed(t *testing.T) {
 	}
 }
 
+// recalled drops a folder with one file, has it recalled and filed, and returns its row.
+func (s *sealer) recalled() ledger.Outgoing {
+	s.t.Helper()
+	put(s.t, s.at("outbox/set"), "a")
+	s.claimAll(newFinder(s.tray))
+	m := s.last()
+	if _, err := s.Recall(s.t.Context(), string(m.ID)); err != nil {
+		s.t.Fatal(err)
+	}
+	s.file()
+	m.State = ledger.Failed
+	if !exists(s.at(placeAt(m) + "/set/a")) {
+		s.t.Fatal("it is not filed")
+	}
+	return m
+}
+
+// TestASecondNameIsNotCopied puts it into a folder that was recalled. It does not get into outbox when
+// that is sent again.
+func TestASecondNameIsNotCopied(t *testing.T) {
+	s := newSealer(t)
+	s.share()
+	m := s.recalled()
+	set := placeAt(m) + "/set"
+	loosen(t, s.at(set))
+	if err := os.Link(filepath.Join(s.cfg.State, "claims.key"), s.at(set+"/key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err == nil || err.Error() != words.NotWhatWasSent("set", m.ID).Error() {
+		t.Errorf("it is sent again: %v", err)
+	}
+	if exists(s.at("outbox/@CA-RC/set")) {
+		t.Error("the folder is in outbox")
+	}
+	h := opened(t, s.tray)
+	from, name, err := h.At(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := h.Dir(tray.OutboxPart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Copy(t.Context(), from, name, to, "copy"); err == nil || err.Error() != words.CannotBeSent("key", words.SecondName) {
+		t.Errorf("it is copied: %v", err)
+	}
+	if exists(s.at("outbox/copy/key")) {
+		t.Error("the key is in outbox")
+	}
+}
+
 // The state folder itself is never taken, whatever name it is moved to.
 func TestTheStateFolderIsNotTaken(t *testing.T) {
 	s := newSealer(t)

@@ -66,8 +66,14 @@ func (h *Handles) dropCopiesIn(folder string) {
 	h.Forget(folder)
 }
 
-// Copy copies a file, or a folder with all that is in it. Times and executable bits stay.
-func Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+// Copy copies a file, or a folder with all that is in it, unless mayDrop refuses any of it. Times and
+// executable bits stay.
+func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+	return h.copyEntry(ctx, "", from, name, to, newName)
+}
+
+// copyEntry copies an entry. rel is its path below the folder that is copied.
+func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
 	info, err := from.Lstat(name)
 	if err == nil {
 		err = ctx.Err()
@@ -76,12 +82,12 @@ func Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, 
 	case err != nil:
 		return err
 	case info.IsDir():
-		return copyFolder(ctx, from, info, to, newName)
+		return h.copyFolder(ctx, rel, from, info, to, newName)
 	}
-	return copyFile(from, name, to, newName)
+	return h.copyFile(rel, from, name, to, newName)
 }
 
-func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
+func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
 	src, err := from.Dir(info.Name)
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *b
 	defer dst.Close()
 	err = src.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := Copy(ctx, src, e.Name(), dst, e.Name()); err != nil {
+			if err := h.copyEntry(ctx, Under(rel, e.Name()), src, e.Name(), dst, e.Name()); err != nil {
 				return err
 			}
 		}
@@ -109,12 +115,15 @@ func copyFolder(ctx context.Context, from *beneath.Dir, info beneath.Info, to *b
 	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
 }
 
-func copyFile(from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+func (h *Handles) copyFile(rel string, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
 	src, info, err := from.Open(name)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
+	if err := h.MayDropInside(from, rel, info); err != nil {
+		return err
+	}
 	dst, err := to.Create(newName, info.Mode.Perm())
 	if err != nil {
 		return err

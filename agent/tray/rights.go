@@ -46,11 +46,11 @@ func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	return &Never{words.SecondName}
 }
 
-// MayDropInside is mayDrop for an entry of a folder, by its path in it.
+// MayDropInside is mayDrop for an entry of a folder, by its path in it; "" is no entry.
 func (h *Handles) MayDropInside(d *beneath.Dir, rel string, info beneath.Info) error {
 	var no *Never
 	err := h.mayDrop(d, info)
-	if errors.As(err, &no) {
+	if errors.As(err, &no) && rel != "" {
 		return &Never{words.CannotBeSent(rel, no.Why)}
 	}
 	return err
