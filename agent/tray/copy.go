@@ -9,6 +9,7 @@ import (
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // CopyName returns the name of a copy until it is whole. The finder leaves it alone.
@@ -18,6 +19,9 @@ const (
 	copyPrefix = "~$"
 	copySuffix = ".tmp"
 )
+
+// maxLevels bounds the folders in one another that are copied. Three are open for each level.
+const maxLevels = 512
 
 // isCopyName reports whether CopyName gives this name.
 func isCopyName(name string) bool {
@@ -88,6 +92,9 @@ func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, 
 }
 
 func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
+	if len(rel) > MaxPath || strings.Count(rel, "/") >= maxLevels {
+		return &Never{words.CannotBeSent(rel[:min(80, len(rel))]+"…", words.TooManyLevels)}
+	}
 	src, err := from.Dir(info.Name)
 	if err != nil {
 		return err

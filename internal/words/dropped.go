@@ -21,6 +21,7 @@ const (
 	AnySecondName    = "it is a second name (hard link) of a file, which on this system any account can give to files that it may not read: copy the file itself"
 	NotDropped       = "it belongs to sealpost's own account, and something else was claimed under its name: move it into outbox if it is to be sent"
 	PathTooLong      = "its path in the folder is too long: shorten the names of the folders above it"
+	TooManyLevels    = "it lies in too many folders inside one another: take folders out of them"
 	StateInTray      = "it is the folder of sealpost's keys, which was moved here: move it back to where agent.toml says that it is"
 	IsNoFile         = "it is neither a file nor a folder"
 	NameNotUTF8      = "its name is not valid UTF-8: rename it"
