@@ -77,8 +77,8 @@ func (tx *Tx) LastUnderWay(tray string) (claimed time.Time, err error) {
 	return fromMillis(at.Int64), err
 }
 
-// UnderWay lists messages whose files may lie in a tray's folder sending, the latest of each state,
-// at most limit of each.
+// UnderWay lists messages with a file in a tray's folder sending or outbox. They are the latest of
+// each state, at most limit of each.
 func (tx *Tx) UnderWay(tray string, limit int) (list []Outgoing, err error) {
 	for _, state := range []State{Claimed, Taken, Sealed, Published} {
 		part, err := tx.outgoingFrom(byOpen+"state = ? AND tray = ? ORDER BY seq DESC LIMIT ?", state,

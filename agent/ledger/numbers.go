@@ -41,19 +41,19 @@ func openNumbers(ledger string) *numbers {
 	return n
 }
 
-// MaxShown bounds the numbers that the names of folders are believed to show: other accounts can
-// make a folder of any name.
+// MaxShown bounds the numbers that names of folders show. Other accounts can make a folder of any
+// name.
 const MaxShown = 1e9
 
-// CanBeOurs reports whether a claim of this site can have given the number of an unknown message:
-// one that a folder can have shown, or that was used. It is asked in an Update.
+// CanBeOurs reports whether the number of an unknown message can be of a claim of this site. A
+// folder can have shown it, or it was used. It is asked in an Update.
 func (tx *Tx) CanBeOurs(m Outgoing) bool {
 	return m.Number < MaxShown || m.Number <= tx.numbers.highest[numberKey(m.Kind, m.Day)]
 }
 
-// IsOlder reports whether no row has the highest number of the newest day: the ledger was put back
-// from an older copy, or a crash came between the number and its commit. It is asked before the
-// first claim.
+// IsOlder reports whether no row has the highest number of the newest day. Then the ledger is an
+// older copy, or a crash came between the number and its commit. It is asked before the first
+// claim.
 func (tx *Tx) IsOlder(site id.Site) (bool, error) {
 	newest := ""
 	for key := range tx.numbers.highest {

@@ -133,8 +133,8 @@ func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 // maxHomeProofs bounds the messages of each state that are looked for in a folder sending.
 const maxHomeProofs = 100
 
-// holdsUnderWay reports whether a file that is under way lies in sending/, with the size and the
-// time that it had. Its identity is another when its disk was mounted again.
+// holdsUnderWay reports whether a file that is under way lies in sending/, by its name and size. On
+// a disk that was mounted again or copied, its identity and perhaps its time are others.
 func (t *box) holdsUnderWay(ctx context.Context, h *handles) bool {
 	var list []ledger.Outgoing
 	err := t.o.view(ctx, func(tx *ledger.Tx) (err error) {
@@ -143,8 +143,7 @@ func (t *box) holdsUnderWay(ctx context.Context, h *handles) bool {
 	})
 	return err == nil && slices.ContainsFunc(list, func(m ledger.Outgoing) bool {
 		source, err := h.observe(sourceAt(m))
-		source.File = m.Source.File
-		return err == nil && same(source, m.Source)
+		return err == nil && source.Size == m.Source.Size && source.Entries == m.Source.Entries
 	})
 }
 

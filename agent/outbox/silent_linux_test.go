@@ -62,9 +62,10 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	answer()
 	put(t, s.at("outbox"), "late")
 	s.eventually("it goes on", func() bool { return s.count() == 2 })
-	if status, err = o.Status(t.Context(), 1); err != nil || status.Trays[0].NotTaken[s.tray.Dir] != "" {
-		t.Errorf("afterwards users are told %v, %v", status.Trays[0].NotTaken, err)
-	}
+	s.eventually("users are told nothing any more", func() bool {
+		status, err := o.Status(t.Context(), 1)
+		return err == nil && status.Trays[0].NotTaken[s.tray.Dir] == ""
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -111,6 +111,7 @@ func apart(trays []*box) (err error) {
 		if err = lookApart(trays); err == nil {
 			return nil
 		}
+		time.Sleep(time.Millisecond) // or the looks keep step with the exchanges
 	}
 	return err
 }

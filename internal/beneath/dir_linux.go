@@ -64,8 +64,8 @@ func (d *Dir) mount() (number uint64, known bool, err error) {
 	return st.Mnt_id, st.Mask&unix.STATX_MNT_ID != 0, err
 }
 
-// ProtectsLinks reports whether the system lets an account give a second name only to files that it
-// owns, or can read and write.
+// ProtectsLinks reports whether an account can link only to files that it owns, or can read and
+// write. See fs.protected_hardlinks in proc_sys_fs(5).
 func ProtectsLinks() bool {
 	text, err := os.ReadFile("/proc/sys/fs/protected_hardlinks")
 	return err == nil && bytes.HasPrefix(text, []byte("1"))
