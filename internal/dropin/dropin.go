@@ -5,8 +5,9 @@
 // original. It replaces nothing, and an original that changes meanwhile is an error. After a
 // failure no part is left. In the watched folder others may add, rename, swap and remove at any
 // time: nothing is written, made or removed outside it. No link in an original or in its place is
-// followed, and none of another account on the way to it. The package does not sync: the receiver
-// of the copy does. It does not know the watcher.
+// followed, and none of another account on the way to it. The content is durable before the copy
+// has its name, so that a power cut leaves no empty file under it. The package does not know the
+// watcher.
 package dropin
 
 import (
@@ -85,6 +86,9 @@ func (f Folder) Copy(ctx context.Context, source string,
 		err = f.isStill(temp, made.ID)
 	}
 	if err == nil {
+		err = f.sync(temp, made)
+	}
+	if err == nil {
 		err = f.dir.RenameNoReplace(temp, f.dir, name)
 	}
 	if err != nil {
@@ -113,6 +117,14 @@ func (f Folder) isStill(name string, made beneath.ID) error {
 		err = errSwapped
 	}
 	return err
+}
+
+// sync makes the content of a copy durable.
+func (f Folder) sync(name string, made beneath.Info) error {
+	if made.IsDir() {
+		return f.dir.SyncTree(name)
+	}
+	return f.dir.SyncFile(name)
 }
 
 // discard removes a copy, if it still has its name.

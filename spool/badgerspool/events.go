@@ -3,6 +3,7 @@ package badgerspool
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -86,7 +87,10 @@ func readEvent(txn *badger.Txn, item *badger.Item, n uint64) (spool.Event, error
 	default:
 		e.Kind = spool.EventSettled
 		d, err := readDelivery(txn, rec.seq, rec.index)
-		if err != nil || d == nil {
+		if err == nil && d == nil {
+			err = errors.New("its delivery is missing")
+		}
+		if err != nil {
 			return e, fmt.Errorf("%w: receipt of event %d: %w", errCorrupt, n, err)
 		}
 		e.Receipt = d.receipt
