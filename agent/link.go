@@ -179,6 +179,9 @@ func (a *Agent) connected(hello api.Hello) {
 	if isNew && a.outbox != nil {
 		a.outbox.HubIsNew(hello.Incarnation)
 	}
+	if before.Incarnation != hello.Incarnation && a.inbox != nil {
+		a.inbox.Reconsider() // released deliveries of another hub are never leased again
+	}
 }
 
 func (a *Agent) lost(now Link) {

@@ -147,6 +147,38 @@ func TestEverybodyMayBeStoppedAndStartedAgain(t *testing.T) {
 	}
 }
 
+// replaceHub destroys the hub and sets another one up, with the lab and the centre.
+func (w *world) replaceHub(lab, centre id.Hash) {
+	w.t.Helper()
+	w.stopHub()
+	must(w.t, os.RemoveAll(w.hubDir()))
+	w.initHub()
+	w.startHub()
+	w.admit("CA-RC", "receive", centre)
+	w.admit("FL-LAB", "send", lab)
+	w.bind("ca_rc_queue", "fl-lab.*")
+}
+
+// TestHandedBackToALostHub reports no delivery as handed back to a hub that is gone.
+func TestHandedBackToALostHub(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	w, lab, centre := labAndCentre(t)
+	labKey, centreKey := lab.status().Fingerprint, centre.status().Fingerprint
+	inTheWay := filepath.Join(centre.dir, "inbox", "FL-LAB")
+	must(t, os.WriteFile(inTheWay, nil, 0o600))
+	lab.drop("data.csv", []byte("data"))
+	const label = "HANDED BACK"
+	eventually(t, "it is handed back", func() bool {
+		return strings.Contains(centre.statusFile(), label)
+	})
+	w.replaceHub(labKey, centreKey)
+	must(t, os.Remove(inTheWay))
+	centre.expect("FL-LAB", "data.csv", []byte("data"))
+	eventually(t, "nothing is said to be handed back", func() bool {
+		return !strings.Contains(centre.statusFile(), label)
+	})
+}
+
 func TestADestroyedHubLosesNothing(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w, lab, centre := labAndCentre(t)
@@ -158,13 +190,7 @@ func TestADestroyedHubLosesNothing(t *testing.T) {
 	big := random(5 << 20)
 	lab.drop("waiting", big)
 	eventually(t, "the hub has it", func() bool { return lab.status().Outbox.Latest[0].State == "published" })
-	w.stopHub()
-	must(t, os.RemoveAll(w.hubDir()))
-	w.initHub()
-	w.startHub()
-	w.admit("CA-RC", "receive", centreKey)
-	w.admit("FL-LAB", "send", labKey)
-	w.bind("ca_rc_queue", "fl-lab.*")
+	w.replaceHub(labKey, centreKey)
 	centre.start()
 	centre.expect("FL-LAB", "waiting", big)
 	eventually(t, "all lie in delivered", func() bool { return len(lab.tray("delivered")) == 2 })

@@ -105,7 +105,7 @@ func (b *Inbox) Run(ctx context.Context) error {
 	return err
 }
 
-// Reconsider forgets the reasons of released deliveries, after the user has changed a pin.
+// Reconsider forgets the reasons of released deliveries, after a change of a pin or of the hub.
 func (b *Inbox) Reconsider() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/words"
 )
 
 // routed lets the desk seal, for one centre, what waits for an address.
@@ -197,5 +198,20 @@ func TestAMessageIsInHandBeforeItsRowIsRead(t *testing.T) {
 		}
 	}); s.state(list[0]) != ledger.Failed {
 		t.Errorf("it is %s", s.state(list[0]))
+	}
+}
+
+// TestRecallAfterALostLedger reports a message as unsent only if it was certainly not sent before.
+func TestRecallAfterALostLedger(t *testing.T) {
+	s := newSealer(t)
+	for reason, want := range map[string]string{
+		"": words.Recalled, words.LedgerLost: words.RecalledAfterLoss,
+	} {
+		m := s.taken("recalled after " + want[:20])[0]
+		s.update(func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason) })
+		r, err := s.Recall(t.Context(), string(m.ID))
+		if err != nil || r.ID != m.ID || r.Reason != want {
+			t.Errorf("%q: %+v, %v", reason, r, err)
+		}
 	}
 }

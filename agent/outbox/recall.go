@@ -23,16 +23,26 @@ var errOnItsWay = errors.New(words.OnItsWay)
 // durable for a moment.
 const recallWaits = 2 * time.Second
 
+// Recalled is a message that was taken back.
+type Recalled struct {
+	ID     id.Message
+	Reason string // words.Recalled, or words.RecalledAfterLoss if it may have been sent before
+}
+
 // Recall takes back a message that was not sent: it goes to failed/, with a note.
-func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
+func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	var m ledger.Outgoing
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
-		return "", err
+		return Recalled{}, err
 	}
 	if !o.desk.reserve(ctx, m) {
-		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+		return Recalled{}, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
 	defer o.desk.release(m)
+	reason := words.Recalled
+	if m.Reason == words.LedgerLost {
+		reason = words.RecalledAfterLoss
+	}
 	recalled := false
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		now, err := tx.Message(string(m.UID))
@@ -44,20 +54,20 @@ func (o *Outbox) Recall(ctx context.Context, name string) (id.Message, error) {
 			m = now
 			return nil
 		}
-		return tx.Fail(m.UID, words.Recalled, time.Now())
+		return tx.Fail(m.UID, reason, time.Now())
 	})
 	switch {
 	case err != nil:
-		return m.ID, err
+		return Recalled{}, err
 	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
-		return m.ID, words.TooLateToRecall(m.ID, string(m.State))
+		return Recalled{}, words.TooLateToRecall(m.ID, string(m.State))
 	case !recalled:
-		return m.ID, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+		return Recalled{}, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
 	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)
 	o.fileSoon()
-	return m.ID, nil
+	return Recalled{m.ID, reason}, nil
 }
 
 // reserve reserves a message that no worker has, or waits for that.

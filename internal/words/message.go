@@ -58,8 +58,12 @@ func Trusted(site id.Site, offered id.Hash) string {
 
 // Recalling and sending again.
 
-// RecalledNow says that a message was taken back.
-func RecalledNow(message id.Message) string {
+// RecalledNow reports a message that was taken back for a reason.
+func RecalledNow(message id.Message, reason string) string {
+	if reason == RecalledAfterLoss {
+		return fmt.Sprintf("%s is recalled and lies in failed/%s. But %s: ask its recipients",
+			message, message, reason)
+	}
 	return fmt.Sprintf("%s is recalled: nobody gets it, and it lies in failed/%s", message, message)
 }
 

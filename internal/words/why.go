@@ -36,11 +36,16 @@ func (a Answer) String() string {
 func Why(name, message, reason string, direct bool, answers []Answer) string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if len(answers) == 0 {
+	switch {
+	case reason == RecalledAfterLoss:
+		add("%s (%s) was not sent again. It was recalled.", name, message)
+		add("")
+		add("No receipt is known, but %s. Ask them.", reason)
+	case len(answers) == 0:
 		add("%s (%s) was not sent.", name, message)
 		add("")
 		add("Nobody has it: %s.", reason)
-	} else {
+	default:
 		add("%s (%s) was not delivered to everybody.", name, message)
 		add("")
 	}

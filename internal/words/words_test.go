@@ -54,6 +54,10 @@ If you do not know why this happened, show this note to the admin of your site.
 		}
 	}
 	// What was meant for one site must not go to all because the note says where to copy it.
+	if got := Why("a", "m", RecalledAfterLoss, true, nil); strings.Contains(got, "Nobody has it") ||
+		!strings.Contains(got, "may have been sent") || !IsWhy(got, "a", "m") {
+		t.Errorf("after the loss of a ledger it says:\n%s", got)
+	}
 	if got := Why("a", "m", "recalled", true, nil); !strings.Contains(got, "Not into outbox itself") {
 		t.Errorf("got %s", got)
 	}
