@@ -138,6 +138,8 @@ func whyStuck(err error) string {
 		return ""
 	case durable.InUse(err):
 		return words.HeldFromMoving
+	case durable.IsFull(err):
+		return words.NoRoomToMove
 	}
 	return words.MayNotMove
 }

@@ -24,7 +24,7 @@ var pathless = []string{
 	// path/filepath
 	"Join", "Base", "Dir", "Ext", "Clean", "Rel", "Abs", "IsAbs", "IsLocal", "FromSlash", "ToSlash", "Split", "Separator",
 	// durable
-	"InUse", "ErrUnsupported", "ErrLocked", "SetTime",
+	"InUse", "IsFull", "ErrUnsupported", "ErrLocked", "SetTime",
 }
 
 func TestFoldersOfOthersAreReachedByHandles(t *testing.T) {

@@ -169,3 +169,6 @@ func ContentNotGiven(why error) string {
 // RecalledAfterLoss is the reason of a recalled message that a lost ledger may have sent.
 const RecalledAfterLoss = "it may have been sent before the ledger was lost, and then its " +
 	"recipients have it"
+
+// NoRoomToMove is the reason of a file that waits in outbox for room in sending.
+const NoRoomToMove = "the disk of this folder is full: make room there, and it is taken by itself"
