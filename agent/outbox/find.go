@@ -177,6 +177,7 @@ func (f *finder) look(ctx context.Context) error {
 		}
 		if ready, _ := f.examine(h, name); ready != nil {
 			batches.add(*ready)
+			f.t.forgetNote(name)
 		}
 		h.Relax()
 		if home && err == nil {

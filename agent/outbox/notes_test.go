@@ -1,10 +1,13 @@
 package outbox
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/words"
@@ -47,5 +50,28 @@ func TestNothingIsTakenAndNotTakenAtOnce(t *testing.T) {
 		if _, there := all[ledger.Claimed]; there != (c.ofAll > 0) {
 			t.Errorf("%+v: none are counted", c)
 		}
+	}
+}
+
+// TestNoteEndsWithTheClaim shows no file as not taken once it is claimed.
+func TestNoteEndsWithTheClaim(t *testing.T) {
+	s := newSealer(t)
+	s.tray.note(map[string]string{"slow.txt": "it is still written", "other": "why"}, "")
+	put(t, s.at("outbox"), "slow.txt")
+	f := newFinder(s.tray)
+	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
+	f.soon("slow.txt", 0)
+	if err := f.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.quick.Wait(), f.slow.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	status, err := s.Status(t.Context(), 1)
+	if notes := status.Trays[0].NotTaken; err != nil || len(notes) != 1 || notes["other"] == "" {
+		t.Errorf("%v, %v", notes, err)
+	}
+	if m := s.last(); m.Name != "slow.txt" {
+		t.Errorf("%s is claimed", m.Name)
 	}
 }

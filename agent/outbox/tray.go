@@ -205,3 +205,10 @@ func (t *box) note(notes map[string]string, slower string) {
 	}
 	t.notes, t.slower = notes, slower
 }
+
+// forgetNote removes the note on an entry of outbox/ that is finished now, before the next sweep.
+func (t *box) forgetNote(rel string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.notes, rel)
+}
