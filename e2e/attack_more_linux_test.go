@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -58,12 +59,20 @@ func TestFoldersOfAnInboxAreExchanged(t *testing.T) {
 		t.Errorf("mallory exchanged things only %d times", n)
 	}
 	s.Arrives()
-	info, err := os.Lstat(in(".sealpost"))
-	must(t, err)
-	if info.Mode().Perm()&0o022 != 0 {
-		t.Errorf(".sealpost is %s", info.Mode())
-	}
 	s.Proves()
+	marks, err := filepath.Glob(in("*/inbox.id")) // of whatever name now
+	own, ownErr := filepath.Glob(in(".*/inbox.id"))
+	must(t, errors.Join(err, ownErr))
+	for _, mark := range append(marks, own...) {
+		info, err := os.Lstat(filepath.Dir(mark))
+		must(t, err)
+		if info.Mode().Perm()&0o022 != 0 {
+			t.Errorf("%s is %s of %d", filepath.Dir(mark), info.Mode(), info.Sys().(*syscall.Stat_t).Uid)
+		}
+	}
+	if len(own) == 0 {
+		t.Error("there is no folder of records")
+	}
 	s.Judge()
 }
 
@@ -155,6 +164,9 @@ func TestLinksWhereTheLabWasKilled(t *testing.T) {
 		lab.Kill()
 		lab.daemon.Start("SEALPOST_FAULT=" + point)
 		s.CarolDrops(fmt.Sprintf("%d %%d.csv", n), 3, 2*kib)
+		if point == "outbox-taken" { // small files go to a sealer without that state
+			s.CarolDrops(fmt.Sprintf("large %d %%d.bin", n), 1, largeFile)
+		}
 		if point == "outbox-explained" {
 			s.mallory.makes("file", lab.at("outbox", "@NO-SITE", "results.csv"))
 		}

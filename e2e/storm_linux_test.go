@@ -67,7 +67,11 @@ func (r *raging) calm() map[string]int {
 	close(r.stop)
 	r.all.Wait()
 	for path, kept := range r.lost {
-		if unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE) == nil {
+		how := uint(unix.RENAME_NOREPLACE)
+		if info, err := os.Lstat(path); err == nil && isLink(info) {
+			how = unix.RENAME_EXCHANGE // the folder above was moved before this link could be taken back
+		}
+		if unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, path, how) == nil {
 			delete(r.lost, path)
 		}
 	}
