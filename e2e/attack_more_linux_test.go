@@ -67,7 +67,8 @@ func TestFoldersOfAnInboxAreExchanged(t *testing.T) {
 		info, err := os.Lstat(filepath.Dir(mark))
 		must(t, err)
 		if info.Mode().Perm()&0o022 != 0 {
-			t.Errorf("%s is %s of %d", filepath.Dir(mark), info.Mode(), info.Sys().(*syscall.Stat_t).Uid)
+			owner := info.Sys().(*syscall.Stat_t).Uid
+			t.Errorf("%s is %s of %d", filepath.Dir(mark), info.Mode(), owner)
 		}
 	}
 	if len(own) == 0 {

@@ -69,7 +69,8 @@ func (r *raging) calm() map[string]int {
 	for path, kept := range r.lost {
 		how := uint(unix.RENAME_NOREPLACE)
 		if info, err := os.Lstat(path); err == nil && isLink(info) {
-			how = unix.RENAME_EXCHANGE // the folder above was moved before this link could be taken back
+			// the folder above was moved before this link could be taken back
+			how = unix.RENAME_EXCHANGE
 		}
 		if unix.Renameat2(unix.AT_FDCWD, kept, unix.AT_FDCWD, path, how) == nil {
 			delete(r.lost, path)
