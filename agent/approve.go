@@ -18,8 +18,8 @@ import (
 
 // How an approval changes the one before.
 const (
-	ApproveAdd     = "add"     // what is approved stays
-	ApproveReplace = "replace" // what is approved and not named is approved no more
+	ApproveAdd     = "add"     // keeps the approved sites
+	ApproveReplace = "replace" // drops approved sites that are not named
 )
 
 // ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
@@ -91,7 +91,8 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	return Done{words.Approved(address, all, a.identities(ctx, sites)) + warning}, nil
 }
 
-// changed returns what is approved for an address after a change; none means the hub's first proposal.
+// changed returns the approved sites of an address after a change; none means the hub's first
+// proposal.
 func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []id.Site, change string) (all []id.Site, err error) {
 	var before []id.Site
 	err = l.View(ctx, func(tx *ledger.Tx) error {
@@ -190,7 +191,7 @@ func (a *Agent) identities(ctx context.Context, sites []id.Site) map[id.Site]id.
 	return shown
 }
 
-// routes lists to whom the trays' routes, and what was approved besides, lead.
+// routes lists the recipients of the trays' routes, and of other approved addresses.
 func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
 	approvals, err := tx.Approvals()
 	if err != nil {

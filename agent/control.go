@@ -45,7 +45,7 @@ type Status struct {
 	Outbox      *outbox.Status `json:"outbox,omitempty"`
 	Inbox       *inbox.Status  `json:"inbox,omitempty"`
 	Pins        []Pin          `json:"pins"`
-	Routes      []Route        `json:"routes,omitempty"` // to whom this site sends: what is approved, and what the hub proposes
+	Routes      []Route        `json:"routes,omitempty"` // approved recipients, and those that the hub proposes
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is of use where
