@@ -12,6 +12,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
 	"sealpost/internal/words"
 )
@@ -87,9 +88,11 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	fmt.Fprintf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
 	switch {
 	case r.DiskFree < r.Reserve:
-		fmt.Fprintf(w, "WARNING: %s.\n\n", words.BelowReserve(r.DiskFree, r.Reserve))
+		fmt.Fprintf(w, "WARNING: %s.\n\n", hub.BelowReserve(r.DiskFree, r.Reserve))
 	case r.Reserve < r.Usual && len(r.Made) > 0:
-		fmt.Fprintf(w, "Disk: %s.\n\n", words.SmallDisk(r.DiskFree, r.Reserve, r.Usual))
+		fmt.Fprintf(w, "Disk: %s.\n\n", reason.New("hub-small-disk",
+			"free", reason.Size(r.DiskFree), "reserve", reason.Size(r.Reserve),
+			"usual", reason.Size(r.Usual)))
 	}
 	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\ntake that folder away and keep it where nobody can steal it. Whoever has it can make sites believe another hub.\n\n", r.RootDir)
 	_, err = fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n"+

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/hub"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 func hubStatusCommand() *cobra.Command {
@@ -47,9 +47,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		fmt.Fprintf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
 	}
 	fmt.Fprintf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content), s.Spool.Envelopes)
-	disk := words.AboveReserve(s.Spool.DiskFree, s.Spool.Reserve)
+	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),
+		"reserve", reason.Size(s.Spool.Reserve)).String()
 	if s.Spool.DiskFree < s.Spool.Reserve {
-		disk = "FULL: " + words.BelowReserve(s.Spool.DiskFree, s.Spool.Reserve)
+		disk = "FULL: " + hub.BelowReserve(s.Spool.DiskFree, s.Spool.Reserve).String()
 	}
 	_, err := fmt.Fprintf(w, "Disk:         %s\n", disk)
 	return err

@@ -47,6 +47,9 @@ type Agent struct {
 	State string `toml:"state"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
+	// The language of STATUS.txt, WHY.txt and the answers of commands: "en" or "de". The log, the
+	// help and JSON are English. Default "en".
+	Language string `toml:"language"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".
@@ -96,7 +99,7 @@ type Inbox struct {
 // DefaultAgent returns an agent's configuration with all defaults. Required fields are empty.
 func DefaultAgent() Agent {
 	return Agent{
-		Suite: SuiteHybrid, State: "state", LogLevel: "info",
+		Suite: SuiteHybrid, State: "state", LogLevel: "info", Language: "en",
 		Outbox: defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup},
@@ -166,6 +169,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("role", oneOf(a.Role, RoleSend, RoleReceive, RoleBoth)),
 		f.check("state", notEmpty(a.State)),
 		f.check("log_level", logLevel(a.LogLevel)),
+		f.check("language", language(a.Language)),
 	}
 	if a.Sends() {
 		checks = append(checks, f.checkTrays(a)...)

@@ -37,6 +37,8 @@ func oneOf(s string, allowed ...string) error {
 
 func logLevel(s string) error { return oneOf(s, "debug", "info", "warn", "error") }
 
+func language(s string) error { return oneOf(s, "en", "de") }
+
 func notEmpty(s string) error {
 	if s == "" {
 		return errors.New("must not be empty")

@@ -7,12 +7,18 @@ import (
 	"time"
 
 	"sealpost/internal/control"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
 // roomAgain is how often the hub looks whether its disk is below the reserve.
 const roomAgain = 15 * time.Second
+
+// BelowReserve returns the reason why a hub takes nothing new.
+func BelowReserve(free, reserve int64) reason.Reason {
+	return reason.New("hub-below-reserve", "free", reason.Size(free),
+		"reserve", reason.Size(reserve))
+}
 
 // watchRoom logs when the hub begins to refuse what is new for want of room, and when it takes it again.
 func (h *Hub) watchRoom(ctx context.Context) error {
@@ -22,7 +28,9 @@ func (h *Hub) watchRoom(ctx context.Context) error {
 		if info, err := h.spool.Info(ctx); err == nil && (info.DiskFree < info.Reserve) != full {
 			full = !full
 			if full {
-				h.log.Warn("nothing new is taken", "reason", words.BelowReserve(info.DiskFree, info.Reserve), "free", info.DiskFree, "reserve", info.Reserve)
+				h.log.Warn("disk below the reserve",
+					"reason", BelowReserve(info.DiskFree, info.Reserve),
+					"free", info.DiskFree, "reserve", info.Reserve)
 			} else {
 				h.log.Info("there is room again", "free", info.DiskFree, "reserve", info.Reserve)
 			}
@@ -41,7 +49,8 @@ func handle[In, Out any](h *Hub, mux *http.ServeMux, path string, f func(context
 		out, err := f(ctx, in)
 		if errors.Is(err, spool.ErrFull) {
 			if info, unknown := h.spool.Info(ctx); unknown == nil {
-				err = words.NoRoomToChange(info.DiskFree, int64(h.config.Spool.Floor), err)
+				err = reason.Err("hub-no-room-to-change", "free", reason.Size(info.DiskFree),
+					"floor", reason.Size(h.config.Spool.Floor), "why", err)
 			}
 		}
 		return out, err
