@@ -55,20 +55,24 @@ func testMain(m *testing.M) int {
 		err = os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
 	if err == nil {
-		program, err = build(filepath.Join(dir, "sealpost"), append([]string{"-tags", "faultpoints"}, raceFlags...)...)
+		program, err = build(filepath.Join(dir, "sealpost"), append([]string{"-tags", "faultpoints"}, testFlags...)...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	plainProgram = sync.OnceValues(func() (string, error) { return build(filepath.Join(dir, "sealpost-plain")) })
+	plainProgram = sync.OnceValues(func() (string, error) {
+		return build(filepath.Join(dir, "sealpost-plain"), "-trimpath")
+	})
 	testProgram = sync.OnceValues(func() (string, error) { return copyOfSelf(filepath.Join(dir, "e2e.test")) })
 	return m.Run()
 }
 
+// build builds the program with flags. Other flags than those of `make test` and `make build` would
+// compile every package once more.
 func build(out string, flags ...string) (string, error) {
-	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", out}, flags...), "sealpost")...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath")
+	args := append([]string{"build", "-buildvcs=false", "-o", out}, flags...)
+	cmd := exec.Command("go", append(args, "sealpost")...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sealpost: %w\n%s", err, text)
 	}

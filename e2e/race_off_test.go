@@ -4,4 +4,5 @@ package e2e
 
 const raceEnabled = false
 
-var raceFlags []string
+// testFlags are those of `make build`.
+var testFlags = []string{"-trimpath"}

@@ -4,4 +4,5 @@ package e2e
 
 const raceEnabled = true
 
-var raceFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"} // as in the Makefile
+// testFlags are those of `make test`.
+var testFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
