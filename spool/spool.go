@@ -1,12 +1,16 @@
-// Package spool is the contract of the hub's durable store: queues, envelopes, receipts, events and the registry.
+// Package spool is the contract of the hub's durable store.
 //
-// It names no engine and imports none. Package badgerspool is the embedded engine; package spooltest holds the suite that
-// every engine passes.
+// The store holds queues, envelopes, receipts, events and the registry. This package names no
+// engine and imports none. Package badgerspool is the embedded engine; package spooltest holds the
+// suite that every engine passes.
 //
-// What every method promises: success means durable, across a kill of the process and a loss of power; a call repeated
-// after a lost answer gives the same answer, also after a restart; all methods may be called concurrently; a cancelled
-// context ends a wait and undoes nothing that was committed. Times are the hub's, UTC, and cut to milliseconds. Order comes
-// from sequences, never from clocks.
+// Every method promises:
+//   - Success means durable, across a kill of the process and a loss of power.
+//   - A call repeated after a lost answer gives the same answer, also after a restart.
+//   - All methods may be called concurrently.
+//   - A cancelled context ends a wait and undoes nothing that was committed.
+//
+// Times are the hub's, UTC, and cut to milliseconds. Sequences give the order, never clocks.
 package spool
 
 import (
@@ -29,7 +33,8 @@ const (
 	MaxReceipt    = 96 << 10 // bytes of a receipt
 )
 
-// The closed set of errors a caller branches on. Every other error is the engine's own and means nothing was promised.
+// The closed set of errors a caller branches on. Any other error is the engine's own and promises
+// nothing.
 var (
 	ErrNotFound   = errors.New("no such thing in the spool")
 	ErrConflict   = errors.New("differs from what the spool already holds under this name")
@@ -47,72 +52,83 @@ var (
 
 // Spool carries envelopes from their publication to the last recipient's settlement.
 type Spool interface {
-	// Incarnation is random and changes when the spool is made or restored. It never changes while the spool is open.
+	// Incarnation returns the random id of this store. It changes when the spool is made or
+	// restored, and never while the spool is open.
 	Incarnation() id.Incarnation
 
-	// Stage opens, or reopens after a break or a restart, the upload of one large envelope, named by (Sender, Envelope).
-	// It reserves the full size: ErrFull when that would pass the disk's reserve. The newest caller wins: an older
-	// Staging answers ErrDisplaced from then on. Another size or other checksums under the same name: ErrConflict; an
-	// envelope that is already published: a Staging with nothing missing. Without size and checksums it reopens only what
-	// is open: ErrNotFound when nothing is.
+	// Stage opens the upload of one large envelope, named by (Sender, Envelope). It reopens the
+	// upload after a cut line or a restart. It reserves the full size: ErrFull when the disk would
+	// fall below its reserve. The newest caller wins: an older Staging answers ErrDisplaced from
+	// then on. Another size or other checksums under the same name: ErrConflict. An envelope that
+	// is already published: a Staging with nothing missing. Without size and checksums it reopens
+	// an open upload only, else ErrNotFound.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
-	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit with its metadata. The
-	// content comes from Content when Size is at most SmallSize, and otherwise from a complete Staging (else ErrUnstaged).
-	// The same id, size, checksums and metadata again: the same answer, whatever has happened to it since. Anything else
-	// under the same id, from whomever: ErrConflict. No room: ErrFull. A delivery to no queue is ErrInvalid.
+	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit
+	// with its metadata. The ciphertext comes from Content when Size is at most SmallSize, and
+	// otherwise from a complete Staging (else ErrUnstaged). The same id, size, checksums and
+	// metadata again: the same answer, even after the envelope has become final. Anything else
+	// under the same id, from any sender: ErrConflict. No room: ErrFull. A delivery to no queue is
+	// ErrInvalid.
 	Publish(ctx context.Context, e Envelope) (Published, error)
 
-	// Known says for each envelope of the sender whether it is unknown, waiting or final, in the order asked, with the
-	// outcomes and receipts stored so far. Another sender's envelope is unknown.
+	// Known returns the state of each envelope of the sender, in the order asked, with the outcomes
+	// and receipts stored so far. Another sender's envelope is unknown.
 	Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]Known, error)
 
-	// Lease hands out deliveries of one queue to one session: due retries first, then by sequence. It waits until there is
-	// at least one, the context ends (nil, nil at a deadline or a cancellation), or the session is displaced. The first
-	// Lease of a session that is newer than the queue's current one voids that one's leases and ends its waits with
-	// ErrHeld, as does every later call of it. Newer means: not seen before in this process. Leases live in memory: after
-	// a restart everything waits again, and no attempt was counted.
+	// Lease leases deliveries of one queue to one session: due retries first, then by sequence. It
+	// waits until there is at least one, the context ends (nil, nil at a deadline or a
+	// cancellation), or the session is displaced. A session is newer if this process has not seen
+	// it before. The first Lease of a newer session voids the leases of the queue's current one and
+	// ends its waits with ErrHeld; every later call of the displaced session gets ErrHeld too.
+	// Leases live in memory: after a restart everything waits again, and no attempt was counted.
 	//
-	// A session that calls one after the other numbers its calls, and says of the newest whose answer it has. So an answer
-	// that was lost on the way costs nothing: what it handed out, and nothing else, waits again at once, no attempt counted,
-	// and a call before this one that still waits, for nobody, ends with nothing. A number that is not the highest of the
-	// session so far is ErrInvalid: it was sent twice, or late. Calls without a number take part in none of this.
+	// A session that calls one after the other numbers its calls, and names the newest call whose
+	// answer it has. So an answer that was lost on the way costs nothing: its deliveries, and no
+	// others, wait again at once with no attempt counted, and a call before this one that still
+	// waits returns nothing. A number that is not the highest of the session so far is ErrInvalid:
+	// it was sent twice, or late. Calls without a number take no part in this.
 	Lease(ctx context.Context, req LeaseRequest) ([]Delivery, error)
 
-	// Open reads the ciphertext from offset. The delivery must stand in that queue, else ErrNotFound; no lease is needed.
-	// What is open stays readable to its end even when the content is removed meanwhile.
+	// Open reads the ciphertext from offset. The delivery must stand in that queue, else
+	// ErrNotFound; no lease is needed. An open reader reads to the end even if the content is
+	// removed meanwhile.
 	Open(ctx context.Context, d DeliveryID, offset int64) (io.ReadCloser, error)
 
-	// Extend prolongs a lease by its own duration from now, and returns its new end. ErrStale when it is not held.
+	// Extend prolongs a lease by its own duration from now, and returns its new end. ErrStale when
+	// it is not held.
 	Extend(ctx context.Context, t Token) (time.Time, error)
 
-	// Release hands a delivery back, to be offered again after the delay; an attempt is counted unless nack says it was
-	// none. One that would rest for longer than MaxDelay by the present clock was released by a clock that was wrong, and is
-	// offered at once. ErrStale when the lease is not held.
+	// Release returns a delivery to its queue, to be offered again after the delay. It counts an
+	// attempt unless nack.NotAttempted is set. A delivery whose rest would exceed MaxDelay by the
+	// present clock was released under a wrong clock, and is offered at once. ErrStale when the
+	// lease is not held.
 	Release(ctx context.Context, t Token, nack Nack) error
 
-	// Settle records the final outcome of every message of a delivery (else ErrIncomplete), with the recipient's signed
-	// statement, takes it out of its queue and tells the sender, in one commit. It needs no lease: it states a fact. The
-	// first settlement of a delivery stays, and every later one gets its answer. One that names another sender than the
-	// envelope's is ErrInvalid. When the last delivery of an envelope is
-	// final and none is dead the content is removed, in the background; metadata stay. ErrNotFound when the delivery does
+	// Settle records the final outcome of every message of a delivery (else ErrIncomplete) with the
+	// recipient's signed statement. In the same commit it takes the delivery out of its queue and
+	// tells the sender. It needs no lease: it states a fact. The first settlement of a delivery
+	// stays, and every later one gets its answer. One that names another sender than the
+	// envelope's is ErrInvalid. When the last delivery of an envelope is final and none is dead,
+	// the content is removed in the background; metadata stay. ErrNotFound when the delivery does
 	// not match in all four parts.
 	Settle(ctx context.Context, s Settlement) (Settled, error)
 
-	// Events returns the site's events after the cursor, oldest first, at least one if any and at most maxBytes of them,
-	// and the cursor to ask with next. It waits like Lease. Sequences have no gaps and survive restarts. A cursor from the
-	// future is ErrInvalid: it belongs to another incarnation.
+	// Events returns the site's events after the cursor, oldest first, and the cursor to ask with
+	// next. It returns at least one event if there is any, and otherwise at most maxBytes of them.
+	// It waits like Lease. Sequences have no gaps and survive restarts. A cursor from the future is
+	// ErrInvalid: it belongs to another incarnation.
 	Events(ctx context.Context, site id.Site, after Cursor, maxBytes int) ([]Event, Cursor, error)
 
-	// Find lists records of messages, newest first, a page of at most max after the cursor; the zero cursor starts, and a
-	// zero cursor back means there is no more.
+	// Find returns records of messages, newest first, a page of at most max after the cursor. The
+	// zero cursor starts; a zero cursor in the answer ends the listing.
 	Find(ctx context.Context, q Query, after Cursor, max int) ([]Record, Cursor, error)
 
 	// Close waits for calls under way. Every later call answers ErrClosed.
 	Close() error
 }
 
-// Upload announces a large envelope. Its parts are PartSize bytes each, the last one what remains.
+// Upload announces a large envelope. Its parts have PartSize bytes each, the last one the rest.
 type Upload struct {
 	Sender   id.Site
 	Envelope id.Envelope
@@ -124,14 +140,14 @@ type Upload struct {
 type Staging interface {
 	// Missing lists the parts that are not durable yet, in order.
 	Missing() []int
-	// Put stores one part; nil means it is durable. Repeating a part is harmless. ErrChecksum when the bytes are not the
-	// announced ones, or too few or too many: the part stays missing.
+	// Put stores one part; nil means it is durable. Repeating a part is harmless. ErrChecksum when
+	// the bytes are not the announced ones, or too few or too many: the part stays missing.
 	Put(ctx context.Context, part int, r io.Reader) error
 	// Abort forgets the upload and frees its space. After Publish it does nothing.
 	Abort(ctx context.Context) error
 }
 
-// Envelope is what the hub may know of one.
+// Envelope is the part of an envelope that the hub may know.
 type Envelope struct {
 	ID           id.Envelope
 	Sender       id.Site
@@ -164,7 +180,7 @@ type Published struct {
 	Spooled     time.Time // the hub's time at the commit
 }
 
-// KnownState says what has become of an envelope.
+// KnownState is the state of an envelope as its sender sees it.
 type KnownState string
 
 // The states of Known. Waiting means that at least one delivery is not final.
@@ -174,7 +190,7 @@ const (
 	StateFinal   KnownState = "final"
 )
 
-// Known is what the spool knows of one envelope.
+// Known is the state of one envelope and its results so far.
 type Known struct {
 	Envelope  id.Envelope
 	State     KnownState
@@ -195,10 +211,10 @@ type LeaseRequest struct {
 	Queue    string
 	Session  id.Session
 	Max      int           // deliveries, at least 1
-	MaxBytes int           // of inline Content in the answer together; a delivery that does not fit comes without Content
+	MaxBytes int           // of Content in the answer; a delivery that does not fit has none
 	Duration time.Duration // of each lease
-	Number   uint64        // of this call in its session, growing from 1; 0: it is not numbered
-	Got      uint64        // the number of the newest call before it whose answer the session has whole; 0: none
+	Number   uint64        // of this call in its session, growing from 1; 0: not numbered
+	Got      uint64        // number of the newest call whose answer is complete; 0: none
 }
 
 // DeliveryID names one envelope in one queue. Settling and reading check all four parts.
@@ -224,28 +240,28 @@ type Delivery struct {
 	Size        int64
 	CRC32C      []uint32
 	Messages    []Message
-	Content     []byte // the whole ciphertext when it is small and fits MaxBytes; else read it with Open
+	Content     []byte // all ciphertext if small and within MaxBytes; else read it with Open
 }
 
 // MaxDelay is the longest time for which a delivery can rest.
 const MaxDelay = 72 * time.Hour
 
-// Nack says why a delivery is handed back, and until when it rests.
+// Nack is the reason and the delay of a release.
 type Nack struct {
-	Code         string        // from the closed list of release codes; kept for people
+	Code         string        // from the closed list of release codes; kept for the admin
 	Delay        time.Duration // at most MaxDelay
 	NotAttempted bool          // it was never tried, so it does not count
 }
 
-// Settlement is the recipient's word on a delivery.
+// Settlement states the final outcomes of a delivery.
 type Settlement struct {
 	Delivery DeliveryID
-	Sender   id.Site // whose envelope it is, as the statement says
+	Sender   id.Site // of the envelope, as the statement names it
 	Receipt  string  // the signed statement, relayed as it is
 	Outcomes []Outcome
 }
 
-// Outcome is what became of one message.
+// Outcome is the final outcome of one message.
 type Outcome struct {
 	UID     id.UID     `json:"uid"`
 	Message id.Message `json:"message_id"`
@@ -268,14 +284,14 @@ type Settled struct {
 // Cursor is a place in a site's events, or in a listing.
 type Cursor uint64
 
-// EventKind says what an event tells.
+// EventKind is the kind of an event.
 type EventKind string
 
 // The kinds of events.
 const (
-	EventSettled EventKind = "settled" // Envelope, Recipient, Receipt
-	EventDead    EventKind = "dead"    // Envelope, Recipient, Code
-	EventRoute   EventKind = "route"   // Address, RouteVersion: the address resolves to something else now
+	EventSettled EventKind = "settled" // has Envelope, Recipient, Receipt
+	EventDead    EventKind = "dead"    // has Envelope, Recipient, Code
+	EventRoute   EventKind = "route"   // has Address and its new RouteVersion
 )
 
 // Event is one line of a site's gapless sequence.
@@ -291,7 +307,8 @@ type Event struct {
 	RouteVersion id.Hash     `json:"route_version,omitempty"`
 }
 
-// Query selects records. Empty fields do not restrict; at least one of Sender and Recipient is set, and authorises.
+// Query selects records. Empty fields do not restrict. At least one of Sender and Recipient is set,
+// and authorises.
 type Query struct {
 	Sender    id.Site
 	Recipient id.Site
@@ -319,12 +336,12 @@ type Record struct {
 
 // Registry keeps small named values: sites, keys, invitations, bindings. Values are at most 64 KiB.
 type Registry interface {
-	// Get returns ErrNotFound for what does not exist.
+	// Get returns an item, or ErrNotFound.
 	Get(ctx context.Context, kind, key string) (Item, error)
-	// Put stores value if the item's version is still the given one (0: it must not exist) and returns the new version;
-	// otherwise ErrConflict. A nil value deletes.
+	// Put stores value if the item has the given version (0: it must not exist), else it returns
+	// ErrConflict. It returns the new version. A nil value deletes.
 	Put(ctx context.Context, kind, key string, version uint64, value []byte) (uint64, error)
-	// List returns up to max items of the kind with keys after the given one, in the order of their bytes.
+	// List returns up to max items of the kind with keys after the given one, in byte order.
 	List(ctx context.Context, kind, after string, max int) ([]Item, error)
 }
 
@@ -335,7 +352,7 @@ type Item struct {
 	Value   []byte
 }
 
-// Admin is what only the hub's administration calls, never an agent's path.
+// Admin holds the calls of the hub's administration. No agent's path uses them.
 type Admin interface {
 	// Queues returns the figures of every queue that has ever had a delivery, by name.
 	Queues(ctx context.Context) ([]QueueInfo, error)
@@ -345,7 +362,8 @@ type Admin interface {
 	Announce(ctx context.Context, events map[id.Site]Event) error
 	// Info returns the figures of the whole spool.
 	Info(ctx context.Context) (Info, error)
-	// Poisoned is closed when a commit's outcome is uncertain: the process should exit and open the spool again.
+	// Poisoned returns a channel that closes when a commit's outcome is uncertain: the process
+	// should exit and open the spool again.
 	Poisoned() <-chan struct{}
 }
 

@@ -31,7 +31,9 @@ func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
 			infos = append(infos, info)
 		}
 	}
-	slices.SortFunc(infos, func(a, b spool.QueueInfo) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(infos, func(a, b spool.QueueInfo) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 	return infos, nil
 }
 
@@ -39,7 +41,8 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 	f, known := q.load()
 	leased := q.Leased(s.opts.Now())
 	info := spool.QueueInfo{
-		Name: q.name, Waiting: f.waiting, Leased: int64(leased), Released: f.released, Settled: f.settled, Dead: f.dead,
+		Name: q.name, Waiting: f.waiting, Leased: int64(leased), Released: f.released,
+		Settled: f.settled, Dead: f.dead,
 	}
 	err := s.view(func(txn *badger.Txn) (err error) {
 		info.Oldest, err = oldest(txn, q.name, f)
@@ -48,7 +51,8 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 	return info, known, err
 }
 
-// maxResting is how many released deliveries are looked at for the oldest; beyond it the answer may be too young.
+// maxResting is how many released deliveries are looked at for the oldest; beyond it the answer may
+// be too young.
 const maxResting = 10_000
 
 // oldest finds when the first of the waiting deliveries was spooled.
@@ -71,7 +75,8 @@ func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
 	return first.spooled, nil
 }
 
-// firstEntry reads the envelope with the lowest sequence among the first max places of an order; nil if there is none.
+// firstEntry reads the envelope with the lowest sequence among the first max places of an order;
+// nil if there is none.
 func firstEntry(d deliveries, o queue.Order, from queue.Position, max int) (*envelope, error) {
 	var sender id.Site
 	var lowest uint64
@@ -112,7 +117,8 @@ func (s *Spool) Announce(ctx context.Context, events map[id.Site]spool.Event) er
 		c.apply = func(g *group) error {
 			for _, name := range step {
 				g.next()
-				g.event(s.site(name), eventRecord{kind: eventRoute, address: events[name].Address, route: events[name].RouteVersion})
+				g.event(s.site(name), eventRecord{kind: eventRoute, address: events[name].Address,
+					route: events[name].RouteVersion})
 			}
 			return nil
 		}

@@ -9,8 +9,8 @@ import (
 	"sealpost/spool"
 )
 
-// Badger must never meet a full disk: it writes through mapped memory, where a full disk is a SIGBUS. So the free space is
-// looked at before each commit.
+// Badger must never meet a full disk: it writes through mapped memory, where a full disk is a
+// SIGBUS. So the free space is looked at before each commit.
 
 // room says what the disk still allows.
 type room struct {
@@ -36,13 +36,14 @@ func (r room) allows(n need) error {
 	return nil
 }
 
-// openNeeds is what Badger takes to open after a crash: a memtable's log, the tables that it makes of old ones, its
-// manifest.
+// openNeeds is what Badger takes to open after a crash: a memtable's log, the tables that it makes
+// of old ones, its manifest.
 const openNeeds = 64 << 20
 
 func (s *Spool) ballastPath() string { return filepath.Join(s.dir, "ballast") }
 
-// roomToOpen gives the ballast up when there is too little room to open, and says so when that was not enough.
+// roomToOpen gives the ballast up when there is too little room to open, and says so when that was
+// not enough.
 func (s *Spool) roomToOpen() error {
 	free, err := s.seams.free(s.dir)
 	if err != nil {
@@ -62,7 +63,8 @@ func (s *Spool) roomToOpen() error {
 		return err
 	}
 	if free < openNeeds {
-		return fmt.Errorf("%w: opening the spool in %s needs %d MiB and %d MiB are free: make room and start again", spool.ErrFull, s.dir, openNeeds>>20, free>>20)
+		return fmt.Errorf("%w: opening the spool in %s needs %d MiB and %d MiB are free: "+
+			"make room and start again", spool.ErrFull, s.dir, openNeeds>>20, free>>20)
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func TestAdmission(t *testing.T) {
 	ctx := t.Context()
 	staged := filler(spool.SmallSize + 1)
 	large := testEnvelope(staged)
-	st, err := s.Stage(ctx, spool.Upload{Sender: large.Sender, Envelope: large.ID, Size: large.Size, CRC32C: large.CRC32C})
+	st, err := s.Stage(ctx, spool.Upload{Sender: large.Sender, Envelope: large.ID, Size: large.Size,
+		CRC32C: large.CRC32C})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +40,16 @@ func TestAdmission(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 3, Duration: time.Hour})
+	ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 3,
+		Duration: time.Hour})
 	if err != nil || len(ds) != 3 {
 		t.Fatal(len(ds), err)
 	}
 
 	free.Store(1000*mib - 1) // below the reserve: nothing new, but what is there goes on
 	expectFull(t, true, "publish", publishAny(ctx, s, testEnvelope(filler(500)), nil))
-	expectFull(t, true, "publish a file", publishAny(ctx, s, testEnvelope(filler(spool.InlineSize+1)), nil))
+	expectFull(t, true, "publish a file", publishAny(ctx, s,
+		testEnvelope(filler(spool.InlineSize+1)), nil))
 	other := testEnvelope(filler(spool.SmallSize + 2))
 	expectFull(t, true, "stage", publishAny(ctx, s, other, filler(spool.SmallSize+2)))
 	expectFull(t, false, "put a part that has its room", st.Put(ctx, 0, bytes.NewReader(staged)))
@@ -65,7 +68,8 @@ func TestAdmission(t *testing.T) {
 	}
 
 	free.Store(1000*mib + 1 + spool.SmallSize)
-	expectFull(t, true, "stage what would pass the reserve", publishAny(ctx, s, other, filler(spool.SmallSize+2)))
+	expectFull(t, true, "stage what would pass the reserve",
+		publishAny(ctx, s, other, filler(spool.SmallSize+2)))
 	free.Store(1 << 40)
 	expectFull(t, false, "settle", settleOne(ctx, s, ds[2]))
 	expectFull(t, false, "publish", publishAny(ctx, s, large, staged))
@@ -92,7 +96,8 @@ func TestStatfsFails(t *testing.T) {
 	}
 	s := mustOpen(t, t.TempDir(), Options{}, sm)
 	broken.Store(true)
-	if err := publishAny(t.Context(), s, testEnvelope(filler(500)), nil); !errors.Is(err, errInjected) {
+	if err := publishAny(t.Context(), s, testEnvelope(filler(500)),
+		nil); !errors.Is(err, errInjected) {
 		t.Errorf("publish: %v", err)
 	}
 	broken.Store(false)

@@ -16,8 +16,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// auditor holds every row and file of an idle store against every other. It derives what must be there from the envelopes
-// alone, and then expects exactly that.
+// auditor holds every row and file of an idle store against every other. It derives what must be
+// there from the envelopes alone, and then expects exactly that.
 type auditor struct {
 	s        *Spool
 	rows     map[string][]byte
@@ -32,8 +32,13 @@ type auditor struct {
 // audit returns everything that is wrong.
 func audit(s *Spool) error {
 	a := &auditor{
-		s: s, rows: make(map[string][]byte), queues: make(map[string]figures), events: make(map[id.Site][]eventRecord),
-		packs: make(map[uint64]int64), content: make(map[string]bool), trash: make(map[string]bool),
+		s:       s,
+		rows:    make(map[string][]byte),
+		queues:  make(map[string]figures),
+		events:  make(map[id.Site][]eventRecord),
+		packs:   make(map[uint64]int64),
+		content: make(map[string]bool),
+		trash:   make(map[string]bool),
 	}
 	err := s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100})
@@ -126,7 +131,8 @@ func (a *auditor) envelopes() {
 
 func (a *auditor) envelope(e *envelope) {
 	delete(a.rows, string(envelopeKey(e.sender, e.seq)))
-	if got := a.take(idKey(e.id), "id of envelope %d", e.seq); string(got) != string(append(u64(nil, e.seq), e.sender...)) {
+	got := a.take(idKey(e.id), "id of envelope %d", e.seq)
+	if string(got) != string(append(u64(nil, e.seq), e.sender...)) {
 		a.problem("the id of envelope %d leads elsewhere", e.seq)
 	}
 	for i, m := range e.messages {
@@ -197,7 +203,8 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	}
 	at := queue.Position{Due: d.due, Seq: e.seq}
 	en, err := decodeEntry(a.take(entryAt(e.targets[i].Queue, at), "%s in its queue", name))
-	if err != nil || en.id != e.id || en.sender != e.sender || en.target != i || en.attempts != d.attempts {
+	if err != nil || en.id != e.id || en.sender != e.sender || en.target != i ||
+		en.attempts != d.attempts {
 		a.problem("%s: its entry is %+v, %v", name, en, err)
 	}
 	a.aheadOfHead(e.targets[i].Queue, at, name)
@@ -207,7 +214,8 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 func (a *auditor) aheadOfHead(of string, at queue.Position, name string) {
 	f, err := decodeFigures(a.rows[string(figuresKey(of))])
 	if err != nil || at.Due == 0 && at.Seq < f.Head || at.Due != 0 && at.Before(f.RetryHead) {
-		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.Head, f.RetryHead, err)
+		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.Head,
+			f.RetryHead, err)
 	}
 }
 
@@ -215,7 +223,8 @@ func (a *auditor) aheadOfHead(of string, at queue.Position, name string) {
 func (a *auditor) told(e *envelope, i int, d *delivery, name string) {
 	found := 0
 	for _, ev := range a.events[e.sender] {
-		if ev.seq == e.seq && ev.index == i && ev.envelope == e.id && (ev.kind == eventDead) == (d.state == stateDead) {
+		if ev.seq == e.seq && ev.index == i && ev.envelope == e.id &&
+			(ev.kind == eventDead) == (d.state == stateDead) {
 			found++
 		}
 	}
@@ -248,7 +257,8 @@ func (a *auditor) counts() {
 	})
 }
 
-// files expects every content that is needed, and nothing unneeded but what the janitor has still to remove.
+// files expects every content that is needed, and nothing unneeded but what the janitor has still
+// to remove.
 func (a *auditor) files() {
 	for n, count := range a.packs {
 		if _, err := os.Stat(a.s.packs.Path(n)); err != nil && count > 0 {

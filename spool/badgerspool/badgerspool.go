@@ -1,13 +1,14 @@
-// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues and metadata, append-only packs
-// for small ciphertext, a plain file each for large.
+// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues and
+// metadata, append-only packs for small ciphertext, a plain file each for large.
 //
-// It promises what package spool says, on one disk of one process: a success is on disk, data and directory entry, before
-// it is said. All changes go through one writer that gathers what waits into one commit (writer.go); everything that a
-// call reads is a snapshot. After a commit whose outcome nobody knows the store is poisoned and answers only
-// spool.ErrUncertain: the process exits and opens it again. Leases and sessions live in memory (package queue).
+// It promises what package spool says, on one disk of one process: a success is on disk, data and
+// directory entry, before it is said. All changes go through one writer that gathers what waits
+// into one commit (writer.go); everything that a call reads is a snapshot. After a commit whose
+// outcome nobody knows the store is poisoned and answers only spool.ErrUncertain: the process exits
+// and opens it again. Leases and sessions live in memory (package queue).
 //
-// The package must not know of HTTP, certificates or the envelope's format. docs/spool.md tells the layout of the keys,
-// the way of a commit and what each crash leaves.
+// The package must not know of HTTP, certificates or the envelope's format. docs/spool.md tells the
+// layout of the keys, the way of a commit and what each crash leaves.
 package badgerspool
 
 import (
@@ -38,11 +39,11 @@ var (
 	_ spool.Admin    = (*Spool)(nil)
 )
 
-// Options says how much of the disk the spool leaves alone, and what it uses of its surroundings.
+// Options are the limits of the disk, and the clock and log of a spool.
 type Options struct {
-	Reserve int64            // bytes that stay free: below it nothing new is published or staged; 0: none
-	Floor   int64            // bytes that stay free even for settling; at least 128 MiB keeps Badger from a full disk; 0: none
-	Ballast int64            // bytes held by a file that is given up when the disk is too full to open the spool; 0: none
+	Reserve int64            // bytes to keep free: below, nothing is published or staged; 0: none
+	Floor   int64            // bytes to keep free even from settling: 128 MiB or more; 0: none
+	Ballast int64            // bytes in a file that is deleted to open on a full disk; 0: none
 	Now     func() time.Time // the hub's clock; nil: time.Now
 	Log     *slog.Logger     // nil: nothing is logged
 }
@@ -97,7 +98,8 @@ type seams struct {
 	free   func(dir string) (int64, error)
 }
 
-// Open opens the spool in a folder, and makes it if there is none. One process at a time can have it open.
+// Open opens the spool in a folder, and makes it if there is none. One process at a time can have
+// it open.
 func Open(dir string, opts Options) (*Spool, error) {
 	return open(dir, opts, seams{disk: disk.Real, commit: commit, free: durable.Free})
 }
@@ -113,7 +115,11 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 	}
 	s := &Spool{
 		dir: dir, opts: opts, seams: seams,
-		content:  &content{root: filepath.Join(dir, "content"), staging: filepath.Join(dir, "staging"), disk: seams.disk},
+		content: &content{
+			root:    filepath.Join(dir, "content"),
+			staging: filepath.Join(dir, "staging"),
+			disk:    seams.disk,
+		},
 		folder:   folder{path: filepath.Join(dir, "badger")},
 		changes:  make(chan []*change, 256),
 		written:  make(chan struct{}),
@@ -125,7 +131,8 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
 	}
-	s.packs = packs.New(filepath.Join(dir, "packs"), seams.disk, func() error { return s.admit().allows(needRoom) }, s.commitPacked)
+	s.packs = packs.New(filepath.Join(dir, "packs"), seams.disk,
+		func() error { return s.admit().allows(needRoom) }, s.commitPacked)
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the spool: %w", err), s.release())
 	}

@@ -19,11 +19,14 @@ import (
 // smallEnvelope is what the benchmarks publish: one message for two recipients.
 func smallEnvelope(content []byte, sum uint32) spool.Envelope {
 	return spool.Envelope{
-		ID: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"},
+		ID: id.Random128[id.Envelope](), Sender: "FL-LAB",
+		Address:      id.Address{RoutingKey: "fl-lab.dat"},
 		RouteVersion: "3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a",
 		Size:         int64(len(content)), CRC32C: []uint32{sum}, Content: content,
-		Messages:   []spool.Message{{ID: "FL-LAB_DAT_20251008_001", UID: id.Random128[id.UID](), Sent: time.Now()}},
-		Deliveries: []spool.Target{{Site: "CA-RC", Queue: "ca_rc_queue"}, {Site: "SF-RC", Queue: "sf_rc_queue"}},
+		Messages: []spool.Message{
+			{ID: "FL-LAB_DAT_20251008_001", UID: id.Random128[id.UID](), Sent: time.Now()}},
+		Deliveries: []spool.Target{{Site: "CA-RC", Queue: "ca_rc_queue"},
+			{Site: "SF-RC", Queue: "sf_rc_queue"}},
 	}
 }
 
@@ -60,7 +63,8 @@ func publishMany(tb testing.TB, s *Spool, n, publishers int) {
 	})
 }
 
-// settleMany leases and settles n deliveries of a queue, as one agent does that has so many settlements under way.
+// settleMany leases and settles n deliveries of a queue, as one agent does that has so many
+// settlements under way.
 func settleMany(tb testing.TB, s *Spool, queue string, n, settlers int) {
 	tb.Helper()
 	work := make(chan spool.Delivery, 64)
@@ -75,7 +79,8 @@ func settleMany(tb testing.TB, s *Spool, queue string, n, settlers int) {
 		})
 	}
 	for n > 0 {
-		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: "a", Max: min(64, n), MaxBytes: 4 << 20, Duration: time.Hour})
+		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: "a",
+			Max: min(64, n), MaxBytes: 4 << 20, Duration: time.Hour})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -116,32 +121,35 @@ func BenchmarkLeaseAndSettle(b *testing.B) {
 	}
 }
 
-// BenchmarkHead leases one delivery and gives it back, behind so many that were settled, and in front of so many that wait.
+// BenchmarkHead leases one delivery and gives it back, behind so many that were settled, and in
+// front of so many that wait.
 func BenchmarkHead(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
 		for _, settled := range []bool{true, false} {
-			b.Run("waiting="+strconv.Itoa(n)+"/settled="+strconv.FormatBool(settled), func(b *testing.B) {
-				if n > 1000 && !soak() {
-					b.Skip("SKIPPED: takes minutes; set SEALPOST_SOAK")
-				}
-				s := mustOpen(b, b.TempDir(), Options{}, realSeams())
-				publishMany(b, s, n, 256)
-				if settled {
-					settleMany(b, s, "ca_rc_queue", n, 256)
-					publishMany(b, s, 1, 1)
-				}
-				b.ResetTimer()
-				for range b.N {
-					leaseAndReturn(b, s)
-				}
-			})
+			b.Run("waiting="+strconv.Itoa(n)+"/settled="+strconv.FormatBool(settled),
+				func(b *testing.B) {
+					if n > 1000 && !soak() {
+						b.Skip("SKIPPED: takes minutes; set SEALPOST_SOAK")
+					}
+					s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+					publishMany(b, s, n, 256)
+					if settled {
+						settleMany(b, s, "ca_rc_queue", n, 256)
+						publishMany(b, s, 1, 1)
+					}
+					b.ResetTimer()
+					for range b.N {
+						leaseAndReturn(b, s)
+					}
+				})
 		}
 	}
 }
 
 func leaseAndReturn(b *testing.B, s *Spool) {
 	b.Helper()
-	ds, err := s.Lease(b.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 1, MaxBytes: 1 << 20, Duration: time.Hour})
+	ds, err := s.Lease(b.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 1,
+		MaxBytes: 1 << 20, Duration: time.Hour})
 	if err != nil || len(ds) != 1 {
 		b.Fatal(len(ds), err)
 	}

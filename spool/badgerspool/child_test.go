@@ -25,7 +25,8 @@ const (
 	storyEnv = "SEALPOST_SPOOL_STORY"
 )
 
-// The stories of a child: to use the store until it is killed, or once, as long as it lets itself be used.
+// The stories of a child: to use the store until it is killed, or once, as long as it lets itself
+// be used.
 const (
 	storyEndless = "endless"
 	storyOnce    = "once"
@@ -70,8 +71,8 @@ func childMain(dir, story string) {
 	childEndless(s)
 }
 
-// openUnlocked opens a store that a child had, or this process. A child that is being started holds for a moment whatever
-// its parent has open, the locks of other stores too.
+// openUnlocked opens a store that a child had, or this process. A child that is being started holds
+// for a moment whatever its parent has open, the locks of other stores too.
 func openUnlocked(dir string) (s *Spool, err error) {
 	for range 1000 {
 		if s, err = Open(dir, Options{}); !errors.Is(err, durable.ErrLocked) {
@@ -103,7 +104,8 @@ func childOnce(s *Spool) error {
 		}
 		fmt.Println("published", e.ID)
 	}
-	ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: "ca_rc_queue", Session: "child", Max: 5, MaxBytes: 1 << 20, Duration: time.Minute})
+	ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: "ca_rc_queue", Session: "child", Max: 5,
+		MaxBytes: 1 << 20, Duration: time.Minute})
 	if err != nil {
 		return err
 	}
@@ -138,7 +140,8 @@ func childPublish(s *Spool) {
 func childSettle(s *Spool, queue string) {
 	session := id.Random128[id.Session]()
 	for i := 0; ; i++ {
-		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: session, Max: 8, MaxBytes: 1 << 20, Duration: time.Minute})
+		ds, err := s.Lease(context.Background(), spool.LeaseRequest{Queue: queue, Session: session,
+			Max: 8, MaxBytes: 1 << 20, Duration: time.Minute})
 		if err != nil {
 			fmt.Println("failed", err)
 			return
@@ -174,7 +177,8 @@ func child(ctx context.Context, dir, story string, under ...string) *exec.Cmd {
 	return cmd
 }
 
-// listen starts a child, notes what it says until its end, and tells when it has started and when it is ready.
+// listen starts a child, notes what it says until its end, and tells when it has started and when
+// it is ready.
 func listen(t *testing.T, cmd *exec.Cmd, started, ready func()) (r killRound) {
 	t.Helper()
 	out, err := cmd.StdoutPipe()

@@ -10,7 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// errCorrupt says that a stored record does not decode: it was damaged after the spool was opened, or a foreign hand wrote it.
+// errCorrupt says that a stored record does not decode: it was damaged after the spool was opened,
+// or a foreign hand wrote it.
 var errCorrupt = errors.New("a record of the spool does not decode")
 
 // encoder appends fields to a record. Numbers are varints, strings carry their length.

@@ -12,9 +12,9 @@ import (
 	"sealpost/spool/badgerspool/disk"
 )
 
-// content keeps ciphertext that is too large for a pack in plain files, one per envelope: <root>/<xx>/<envelope id>, xx
-// being the id's first two digits. A file is there, whole and durable, before the commit that names it; without such a
-// commit it is an orphan.
+// content keeps ciphertext that is too large for a pack in plain files, one per envelope:
+// <root>/<xx>/<envelope id>, xx being the id's first two digits. A file is there, whole and
+// durable, before the commit that names it; without such a commit it is an orphan.
 type content struct {
 	root    string
 	staging string // files on their way
@@ -34,7 +34,8 @@ func (c *content) make() error {
 
 // makeFolder makes the folder of an envelope, durably, if it is not there yet.
 func (c *content) makeFolder(e id.Envelope) error {
-	return c.disk("make folder", c.folder(e), func() error { return durable.MkdirAll(c.folder(e), 0o700) })
+	return c.disk("make folder", c.folder(e),
+		func() error { return durable.MkdirAll(c.folder(e), 0o700) })
 }
 
 // write makes the file of an envelope from memory, durably. The caller holds the id's lock.
@@ -65,8 +66,8 @@ func (c *content) fill(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// link gives a complete upload the name of its envelope beside the one it has, so that a crash before the commit loses
-// nothing of it. The caller holds the id's lock.
+// link gives a complete upload the name of its envelope beside the one it has, so that a crash
+// before the commit loses nothing of it. The caller holds the id's lock.
 func (c *content) link(staged string, e id.Envelope) error {
 	path := c.path(e)
 	if err := c.makeFolder(e); err != nil {

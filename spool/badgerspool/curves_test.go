@@ -48,7 +48,8 @@ func (c *curves) queueUpTo(n int, memory *meter) {
 	}
 }
 
-// settleUpTo settles until n are, in two queues: in that of SF-RC the first delivery is released for days.
+// settleUpTo settles until n are, in two queues: in that of SF-RC the first delivery is released
+// for days.
 func (c *curves) settleUpTo(n int, memory *meter) {
 	c.t.Helper()
 	c.settled = [2]int{} // what was measured before is little
@@ -59,7 +60,8 @@ func (c *curves) settleUpTo(n int, memory *meter) {
 			start, more := time.Now(), at-c.settled[queue]
 			settleMany(c.t, c.s, queueNames[queue], more, 64)
 			c.settled[queue] += more
-			c.t.Logf("%8d %s: %6.0f settlements/s, %s", at, story, perSecond(more, start), memory.peak())
+			c.t.Logf("%8d %s: %6.0f settlements/s, %s", at, story, perSecond(more, start),
+				memory.peak())
 		}
 		c.measure("settled", at, 0)
 		c.measure("settled, one released", at, 1)
@@ -80,8 +82,12 @@ const (
 func (c *curves) measure(story string, at, queue int) {
 	c.t.Helper()
 	ops := map[string]func() time.Duration{
-		"publish": func() time.Duration { return perOne(curvePublish, func() { c.publish(curvePublish) }) },
-		"lease":   func() time.Duration { return perOne(curveHeads, func() { c.leaseHeads(queue) }) },
+		"publish": func() time.Duration {
+			return perOne(curvePublish, func() { c.publish(curvePublish) })
+		},
+		"lease": func() time.Duration {
+			return perOne(curveHeads, func() { c.leaseHeads(queue) })
+		},
 		"settle": func() time.Duration {
 			work := make(chan spool.Delivery, curveSettle)
 			for _, d := range c.lease(queue, curveSettle) {
@@ -89,7 +95,8 @@ func (c *curves) measure(story string, at, queue int) {
 			}
 			c.settled[queue] += curveSettle
 			return perOne(curveSettle, func() {
-				inParallel(curveSettle, curveParallel, func() { must(c.t, settleOne(c.t.Context(), c.s, <-work)) })
+				inParallel(curveSettle, curveParallel,
+					func() { must(c.t, settleOne(c.t.Context(), c.s, <-work)) })
 			})
 		},
 	}
@@ -117,7 +124,8 @@ func (c *curves) publish(n int) {
 
 func (c *curves) lease(queue, n int) []spool.Delivery {
 	c.t.Helper()
-	ds, err := c.s.Lease(c.t.Context(), spool.LeaseRequest{Queue: queueNames[queue], Session: "a", Max: n, MaxBytes: 4 << 20, Duration: time.Hour})
+	ds, err := c.s.Lease(c.t.Context(), spool.LeaseRequest{Queue: queueNames[queue], Session: "a",
+		Max: n, MaxBytes: 4 << 20, Duration: time.Hour})
 	if err != nil || len(ds) != n {
 		c.t.Fatalf("leased %d of %d: %v", len(ds), n, err)
 	}
@@ -137,7 +145,8 @@ func (c *curves) write() {
 	var out strings.Builder
 	out.WriteString("operation;story;number;microseconds\n")
 	for _, r := range c.rows {
-		fmt.Fprintf(&out, "%s;%s;%d;%.1f\n", r.op, r.story, r.at, float64(r.cost.Nanoseconds())/1000)
+		fmt.Fprintf(&out, "%s;%s;%d;%.1f\n", r.op, r.story, r.at,
+			float64(r.cost.Nanoseconds())/1000)
 	}
 	c.t.Logf("\n%s", &out)
 	if name := os.Getenv("SEALPOST_CURVES"); name != "" {

@@ -6,7 +6,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// ending makes one delivery final, whether settled or dead. Everything about it that can change is read in the writer.
+// ending makes one delivery final, whether settled or dead. Everything about it that can change is
+// read in the writer.
 type ending struct {
 	s     *Spool
 	e     *envelope
@@ -17,7 +18,8 @@ type ending struct {
 }
 
 func (s *Spool) ending(e *envelope, index int) ending {
-	return ending{s, e, index, s.queue(e.targets[index].Queue), s.queue(e.targets[0].Queue), s.site(e.sender)}
+	return ending{s, e, index, s.queue(e.targets[index].Queue), s.queue(e.targets[0].Queue),
+		s.site(e.sender)}
 }
 
 // begin reads what has become of the delivery so far; nil: it waits for the first time.
@@ -25,7 +27,8 @@ func (n ending) begin(g *group) (*delivery, error) {
 	return readDelivery(g.txn, n.e.seq, n.index)
 }
 
-// finish takes the delivery out of its queue, tells the sender, and gives up the content when nobody needs it any more.
+// finish takes the delivery out of its queue, tells the sender, and gives up the content when
+// nobody needs it any more.
 func (n ending) finish(g *group, old, rec *delivery) error {
 	f, err := readFinals(g.txn, n.e.seq)
 	if err != nil {
@@ -57,7 +60,8 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	g.del(entryAt(n.queue.name, at))
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
 	g.set(finalsKey(n.e.seq), f.encode())
-	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site, seq: n.e.seq, index: n.index, code: rec.code})
+	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site,
+		seq: n.e.seq, index: n.index, code: rec.code})
 	if f.dead == 0 && bits.OnesCount64(f.final) == len(n.e.targets) {
 		n.removeContent(g, commit)
 	}

@@ -15,8 +15,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// badgerOptions are the measured choices: small memtables and no caches bound the memory, and the value log stays empty,
-// because its room never comes back.
+// badgerOptions are the measured choices: small memtables and no caches bound the memory, and the
+// value log stays empty, because its room never comes back.
 func badgerOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
@@ -26,9 +26,12 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithCompression(options.None). // little that is stored here shrinks
 		WithBlockCacheSize(0).
 		WithValueThreshold(1 << 20).
-		WithValueLogFileSize(1 << 20). // at least the largest value; Badger syncs the file with each commit, empty or not
+		// at least the largest value; Badger syncs the file with each commit, empty or not
+		WithValueLogFileSize(1 << 20).
 		WithNumCompactors(2).
-		WithBaseTableSize(1 << 20). // Badger keeps eight buffers of this times six: with more the collector would run without end
+		// Badger keeps eight buffers of this times six: with more the collector would run without
+		// end
+		WithBaseTableSize(1 << 20).
 		WithNumLevelZeroTables(10). // these three: less work in compaction
 		WithNumLevelZeroTablesStall(20).
 		WithBaseLevelSize(64 << 20).
@@ -37,7 +40,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 }
 
 // errDamaged tells a person what to do about it.
-var errDamaged = errors.New("badger cannot read what it stored: restore a backup, or move the spool's folder away and set the hub up again; senders publish again what it does not know")
+var errDamaged = errors.New("badger cannot read what it stored: restore a backup, " +
+	"or move the spool's folder away and set the hub up again; " +
+	"senders publish again what it does not know")
 
 // openBadger opens the store, unless its tables are damaged.
 func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
@@ -54,8 +59,9 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 	return db, nil
 }
 
-// removeEmptyLogs removes the logs without a byte, which Badger 4.9.6 refuses to open. It makes a log empty and then gives it
-// its length, and empties one before it removes it: a process killed between the two leaves it so, and no commit is in it.
+// removeEmptyLogs removes the logs without a byte, which Badger 4.9.6 refuses to open. It makes a
+// log empty and then gives it its length, and empties one before it removes it: a process killed
+// between the two leaves it so, and no commit is in it.
 func removeEmptyLogs(dir string) error {
 	for _, pattern := range []string{"*.mem", "*.vlog"} {
 		names, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -97,9 +103,9 @@ func sentence(format string, args []any) string {
 	return "badger: " + strings.TrimSpace(fmt.Sprintf(format, args...))
 }
 
-// folder makes the entries of Badger's folder durable. Badger syncs its files but, in 4.9.6, not the names of new ones: after
-// a loss of power a log that was begun could be missing with every commit in it. The writer asks after each commit, and nearly
-// always there is nothing to do.
+// folder makes the entries of Badger's folder durable. Badger syncs its files but, in 4.9.6, not
+// the names of new ones: after a loss of power a log that was begun could be missing with every
+// commit in it. The writer asks after each commit, and nearly always there is nothing to do.
 type folder struct {
 	path   string
 	synced time.Time // the folder's time of change when it was last synced

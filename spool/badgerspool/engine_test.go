@@ -37,7 +37,8 @@ func (c *counted) seams() seams {
 	return sm
 }
 
-// largestEnvelope has as many messages and recipients as one can have, with names as long as they can be.
+// largestEnvelope has as many messages and recipients as one can have, with names as long as they
+// can be.
 func largestEnvelope() spool.Envelope {
 	e := testEnvelope(filler(spool.InlineSize))
 	e.Messages, e.Deliveries = nil, nil
@@ -45,7 +46,8 @@ func largestEnvelope() spool.Envelope {
 	e.Address = id.Address{RoutingKey: strings.Repeat("k", 255)}
 	for i := range spool.MaxMessages {
 		e.Messages = append(e.Messages, spool.Message{
-			ID: id.FormatMessage(e.Sender, "ABCDEFGH", time.Now(), 1e17+int64(i)), UID: id.Random128[id.UID](), Sent: time.Now(),
+			ID:  id.FormatMessage(e.Sender, "ABCDEFGH", time.Now(), 1e17+int64(i)),
+			UID: id.Random128[id.UID](), Sent: time.Now(),
 		})
 	}
 	for i := range spool.MaxRecipients {
@@ -57,17 +59,20 @@ func largestEnvelope() spool.Envelope {
 
 // TestKeysPerPublish holds the budget: at most 4 keys for each message and 4 for each recipient.
 func TestKeysPerPublish(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), Options{Now: func() time.Time { return time.Unix(1760000000, 0) }}, realSeams())
+	s := mustOpen(t, t.TempDir(), Options{
+		Now: func() time.Time { return time.Unix(1760000000, 0) }}, realSeams())
 	one := testEnvelope(filler(500))
 	one.Deliveries = one.Deliveries[:1]
 	many := largestEnvelope()
-	must(t, publishAny(t.Context(), s, testEnvelope(filler(500)), nil)) // what is written once an hour
+	// what is written once an hour
+	must(t, publishAny(t.Context(), s, testEnvelope(filler(500)), nil))
 	for _, e := range []spool.Envelope{one, testEnvelope(filler(500)), many} {
 		before := rowVersions(t, s)
 		must(t, publishAny(t.Context(), s, e, nil))
 		budget := 4*len(e.Messages) + 4*len(e.Deliveries)
 		if n := rowVersions(t, s) - before; n > budget {
-			t.Errorf("%d messages for %d recipients take %d keys, the budget is %d", len(e.Messages), len(e.Deliveries), n, budget)
+			t.Errorf("%d messages for %d recipients take %d keys, the budget is %d",
+				len(e.Messages), len(e.Deliveries), n, budget)
 		}
 	}
 }
@@ -86,8 +91,8 @@ func rowVersions(t *testing.T, s *Spool) (n int) {
 	return n
 }
 
-// TestGroups lets many large and small changes wait behind one commit: they go into few groups, and none is too big for
-// Badger.
+// TestGroups lets many large and small changes wait behind one commit: they go into few groups, and
+// none is too big for Badger.
 func TestGroups(t *testing.T) {
 	c := &counted{gate: make(chan struct{}, 1)}
 	s := mustOpenGated(t, c)
@@ -109,7 +114,8 @@ func TestGroups(t *testing.T) {
 	before := c.commits.Load()
 	open := sync.OnceFunc(func() { close(c.gate) })
 	defer open()
-	testkit.Eventually(t, "all wait for the first commit", func() bool { return s.packs.Pending() == large+small })
+	testkit.Eventually(t, "all wait for the first commit",
+		func() bool { return s.packs.Pending() == large+small })
 	open()
 	wg.Wait()
 	if n := c.commits.Load() - before; n > (large+small)/2 {
@@ -133,12 +139,14 @@ func TestReadersDoNotWait(t *testing.T) {
 	must(t, publishAny(t.Context(), s, e, nil))
 	published := make(chan error, 1)
 	go func() { published <- publishAny(context.Background(), s, testEnvelope(filler(600)), nil) }()
-	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 10, MaxBytes: 1000, Duration: time.Hour})
+	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 10,
+		MaxBytes: 1000, Duration: time.Hour})
 	must(t, err)
 	if len(ds) != 1 || ds[0].Envelope != e.ID {
 		t.Errorf("leased %d", len(ds))
 	}
-	if ks, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID}); err != nil || ks[0].State != spool.StateWaiting {
+	if ks, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID}); err != nil ||
+		ks[0].State != spool.StateWaiting {
 		t.Errorf("known are %+v, %v", ks, err)
 	}
 	close(c.gate)
@@ -171,7 +179,8 @@ func TestValueLogStaysEmpty(t *testing.T) {
 	}
 }
 
-// TestHeadMoves: the stored cursor follows what is settled and released, also out of order, and a restart begins there.
+// TestHeadMoves: the stored cursor follows what is settled and released, also out of order, and a
+// restart begins there.
 func TestHeadMoves(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -179,7 +188,8 @@ func TestHeadMoves(t *testing.T) {
 	for range n {
 		must(t, publishAny(t.Context(), s, testEnvelope(filler(100)), nil))
 	}
-	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: n, Duration: time.Hour})
+	ds, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: n,
+		Duration: time.Hour})
 	must(t, err)
 	for i := len(ds) - 1; i > 0; i-- {
 		must(t, settleOne(t.Context(), s, ds[i]))
@@ -188,7 +198,8 @@ func TestHeadMoves(t *testing.T) {
 		t.Fatalf("the cursor is at %d, and %d still waits", f.Head, ds[0].Sequence)
 	}
 	must(t, s.Release(t.Context(), ds[0].Token, spool.Nack{Delay: time.Hour}))
-	must(t, publishAny(t.Context(), s, testEnvelope(filler(100)), nil)) // cursors are stored with the next commit
+	// cursors are stored with the next commit
+	must(t, publishAny(t.Context(), s, testEnvelope(filler(100)), nil))
 	must(t, s.Close())
 	s = mustOpen(t, dir, Options{}, realSeams())
 	if f, _ := s.queue("ca_rc_queue").load(); f.Head <= ds[n-1].Sequence {

@@ -13,7 +13,8 @@ import (
 )
 
 // Events implements spool.Spool.
-func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor, maxBytes int) ([]spool.Event, spool.Cursor, error) {
+func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
+	maxBytes int) ([]spool.Event, spool.Cursor, error) {
 	if !validName(string(name)) {
 		return nil, after, fmt.Errorf("events of %.40q: %w", name, spool.ErrInvalid)
 	}
@@ -25,7 +26,8 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor, ma
 	for ctx.Err() == nil {
 		last, changed := st.look()
 		if uint64(after) > last {
-			return nil, after, fmt.Errorf("events of %s after %d: %w: there are %d", name, after, spool.ErrInvalid, last)
+			return nil, after, fmt.Errorf("events of %s after %d: %w: there are %d", name, after,
+				spool.ErrInvalid, last)
 		}
 		if uint64(after) < last {
 			return s.readEvents(name, uint64(after), last, maxBytes)
@@ -40,9 +42,11 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor, ma
 // eventCost is what an event takes in an answer beside its strings.
 const eventCost = 320
 
-func (s *Spool) readEvents(name id.Site, after, last uint64, maxBytes int) (found []spool.Event, next spool.Cursor, err error) {
+func (s *Spool) readEvents(name id.Site, after, last uint64,
+	maxBytes int) (found []spool.Event, next spool.Cursor, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		opts := badger.IteratorOptions{Prefix: named(keyEvent, name), PrefetchValues: true, PrefetchSize: 16}
+		opts := badger.IteratorOptions{Prefix: named(keyEvent, name), PrefetchValues: true,
+			PrefetchSize: 16}
 		it := txn.NewIterator(opts)
 		defer it.Close()
 		size := 0
@@ -77,7 +81,8 @@ func readEvent(txn *badger.Txn, item *badger.Item, n uint64) (spool.Event, error
 	if err != nil {
 		return spool.Event{}, fmt.Errorf("read event %d: %w", n, err)
 	}
-	e := spool.Event{Sequence: spool.Cursor(n), Time: rec.time, Code: rec.code, Recipient: rec.recipient}
+	e := spool.Event{Sequence: spool.Cursor(n), Time: rec.time, Code: rec.code,
+		Recipient: rec.recipient}
 	switch rec.kind {
 	case eventRoute:
 		e.Kind, e.Address, e.RouteVersion = spool.EventRoute, rec.address, rec.route

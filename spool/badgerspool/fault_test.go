@@ -67,7 +67,8 @@ func testEnvelope(content []byte) spool.Envelope {
 	e := smallEnvelope(content, 0)
 	e.CRC32C = nil
 	for part := 0; part < len(content); part += spool.PartSize {
-		e.CRC32C = append(e.CRC32C, crc32.Checksum(content[part:min(part+spool.PartSize, len(content))], castagnoli))
+		e.CRC32C = append(e.CRC32C, crc32.Checksum(
+			content[part:min(part+spool.PartSize, len(content))], castagnoli))
 	}
 	if e.Size > spool.SmallSize {
 		e.Content = nil
@@ -96,12 +97,15 @@ func again(f func() error) (err error) {
 // publishAny stages the content first if it has to.
 func publishAny(ctx context.Context, s *Spool, e spool.Envelope, content []byte) error {
 	if e.Size > spool.SmallSize {
-		st, err := s.Stage(ctx, spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C})
+		st, err := s.Stage(ctx, spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
+			CRC32C: e.CRC32C})
 		if err != nil {
 			return err
 		}
 		for _, part := range st.Missing() {
-			if err := st.Put(ctx, part, bytes.NewReader(content[part*spool.PartSize:min((part+1)*spool.PartSize, len(content))])); err != nil {
+			if err := st.Put(ctx, part, bytes.NewReader(
+				content[part*spool.PartSize:min((part+1)*spool.PartSize,
+					len(content))])); err != nil {
 				return err
 			}
 		}
@@ -112,7 +116,8 @@ func publishAny(ctx context.Context, s *Spool, e spool.Envelope, content []byte)
 
 func settleAll(ctx context.Context, s *Spool, queue string, n int) error {
 	for n > 0 {
-		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "a", Max: n, MaxBytes: 1 << 20, Duration: time.Minute})
+		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "a", Max: n,
+			MaxBytes: 1 << 20, Duration: time.Minute})
 		if err != nil {
 			return err
 		}
@@ -127,14 +132,17 @@ func settleAll(ctx context.Context, s *Spool, queue string, n int) error {
 }
 
 func settleOne(ctx context.Context, s *Spool, d spool.Delivery) error {
-	st := spool.Settlement{Delivery: d.DeliveryID, Sender: d.Sender, Receipt: "receipt " + string(d.Envelope) + d.Queue}
+	st := spool.Settlement{Delivery: d.DeliveryID, Sender: d.Sender,
+		Receipt: "receipt " + string(d.Envelope) + d.Queue}
 	for _, m := range d.Messages {
-		st.Outcomes = append(st.Outcomes, spool.Outcome{UID: m.UID, Message: m.ID, Outcome: spool.OutcomeDelivered})
+		st.Outcomes = append(st.Outcomes, spool.Outcome{UID: m.UID, Message: m.ID,
+			Outcome: spool.OutcomeDelivered})
 	}
 	return again(func() error { _, err := s.Settle(ctx, st); return err })
 }
 
-// life is a whole story of a store: one content of each kind is published, read, settled and removed.
+// life is a whole story of a store: one content of each kind is published, read, settled and
+// removed.
 func life(ctx context.Context, s *Spool) error {
 	sizes := []int{900, spool.InlineSize + 1, spool.SmallSize + 1}
 	for _, size := range sizes {
@@ -147,7 +155,8 @@ func life(ctx context.Context, s *Spool) error {
 		if err != nil {
 			return fmt.Errorf("publish %d bytes again: %w", size, err)
 		}
-		rc, err := s.Open(ctx, spool.DeliveryID{Incarnation: s.Incarnation(), Queue: "ca_rc_queue", Sequence: p.Sequence, Envelope: e.ID}, 0)
+		rc, err := s.Open(ctx, spool.DeliveryID{Incarnation: s.Incarnation(), Queue: "ca_rc_queue",
+			Sequence: p.Sequence, Envelope: e.ID}, 0)
 		if err != nil {
 			return err
 		}
@@ -164,13 +173,14 @@ func life(ctx context.Context, s *Spool) error {
 	return nil
 }
 
-// TestFaults lets each file operation of a store's life fail once, before it took effect and after. The caller repeats what
-// failed, everything arrives, and nothing is left over.
+// TestFaults lets each file operation of a store's life fail once, before it took effect and after.
+// The caller repeats what failed, everything arrives, and nothing is left over.
 func TestFaults(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
 			d := &faultyDisk{at: at, after: after}
-			if !t.Run(fmt.Sprintf("after=%t/%d", after, at), func(t *testing.T) { oneFault(t, d) }) || d.fired == "" {
+			if !t.Run(fmt.Sprintf("after=%t/%d", after, at),
+				func(t *testing.T) { oneFault(t, d) }) || d.fired == "" {
 				break
 			}
 		}

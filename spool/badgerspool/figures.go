@@ -6,7 +6,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// figures are a queue's durable numbers, kept in one record that every commit touching the queue rewrites.
+// figures are a queue's durable numbers, kept in one record that every commit touching the queue
+// rewrites.
 type figures struct {
 	queue.Cursors
 	commit    uint64 // the number of the commit that wrote this
@@ -35,7 +36,8 @@ func decodeFigures(data []byte) (f figures, err error) {
 	d := decoder{data: data}
 	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
 	f.RetryHead = queue.Position{Due: d.int(), Seq: d.uint()}
-	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes, &f.content} {
+	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes,
+		&f.content} {
 		*n = d.int()
 	}
 	return f, d.close("queue figures")

@@ -13,18 +13,21 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// A listing's cursor is the place of the last record given: the envelope's sequence, then the record's place in it.
+// A listing's cursor is the place of the last record given: the envelope's sequence, then the
+// record's place in it.
 const (
 	placeBits = 14 // spool.MaxMessages * spool.MaxRecipients places
 	lastPlace = 1<<placeBits - 1
 )
 
-// maxLooked bounds how many envelopes one page looks at, so that a query that hardly anything matches cannot keep a
-// caller waiting; the page then has fewer records than asked for, and a cursor.
+// maxLooked bounds how many envelopes one page looks at, so that a query that hardly anything
+// matches cannot keep a caller waiting; the page then has fewer records than asked for, and a
+// cursor.
 const maxLooked = 5000
 
 // Find implements spool.Spool.
-func (s *Spool) Find(ctx context.Context, q spool.Query, after spool.Cursor, max int) ([]spool.Record, spool.Cursor, error) {
+func (s *Spool) Find(ctx context.Context, q spool.Query, after spool.Cursor,
+	max int) ([]spool.Record, spool.Cursor, error) {
 	if q.Sender == "" && q.Recipient == "" || max < 1 {
 		return nil, 0, fmt.Errorf("find: %w: neither sender nor recipient", spool.ErrInvalid)
 	}
@@ -76,11 +79,14 @@ type finder struct {
 	found []spool.Record
 }
 
-// walk goes through the index from the newest envelope to the oldest, and returns the cursor to go on with.
+// walk goes through the index from the newest envelope to the oldest, and returns the cursor to go
+// on with.
 func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
 	defer it.Close()
-	at := func(seq uint64) []byte { return append(u64(prefix[:len(prefix):len(prefix)], seq), 0xff) }
+	at := func(seq uint64) []byte {
+		return append(u64(prefix[:len(prefix):len(prefix)], seq), 0xff)
+	}
 	looked, last := 0, uint64(0)
 	for it.Seek(at(f.seq)); it.Valid(); it.Next() {
 		seq := binary.BigEndian.Uint64(it.Item().Key()[len(prefix):])
@@ -114,7 +120,8 @@ func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 }
 
 // envelope adds the matching records of one envelope; a cursor back means that the page is full.
-func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte, seq uint64) (spool.Cursor, error) {
+func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
+	seq uint64) (spool.Cursor, error) {
 	e, err := f.read(txn, item, kind, seq)
 	if err != nil || e == nil || !f.inTime(e) {
 		return 0, err
@@ -148,7 +155,8 @@ func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte, seq uin
 func (f *finder) cursor() spool.Cursor { return spool.Cursor(f.seq<<placeBits | uint64(f.place)) }
 
 // read loads an envelope that an index names, unless another sender's is not wanted.
-func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte, seq uint64) (*envelope, error) {
+func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte,
+	seq uint64) (*envelope, error) {
 	if kind == keyEnvelope {
 		v, err := item.ValueCopy(nil)
 		if err != nil {
@@ -166,7 +174,8 @@ func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte, seq uint64)
 	return readEnvelope(txn, sender, seq)
 }
 
-// timely says whether the envelope may lie in the hours asked for; if not it sets seq to the next older one that may, or 0.
+// timely says whether the envelope may lie in the hours asked for; if not it sets seq to the next
+// older one that may, or 0.
 func (f *finder) timely(seq *uint64) bool {
 	next, any := f.s.hours.last(*seq, f.q.From, f.q.To)
 	same := any && next == *seq
@@ -188,7 +197,8 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 		d = &delivery{}
 	}
 	if !d.final() && d.firstLeased.IsZero() {
-		d.firstLeased = f.s.queue(e.targets[index].Queue).FirstLeased(queue.Position{Due: d.due, Seq: e.seq})
+		d.firstLeased = f.s.queue(e.targets[index].Queue).FirstLeased(
+			queue.Position{Due: d.due, Seq: e.seq})
 	}
 	return d, nil
 }
@@ -197,8 +207,9 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 func record(e *envelope, message, target int, d *delivery) spool.Record {
 	m, t := e.messages[message], e.targets[target]
 	r := spool.Record{
-		Message: m.ID, UID: m.UID, Envelope: tohex[id.Envelope](e.id[:]), Sender: e.sender, Recipient: t.Site, Queue: t.Queue,
-		Sent: m.Sent, Spooled: e.spooled, FirstLeased: d.firstLeased, State: "waiting", Code: d.code, Size: e.size,
+		Message: m.ID, UID: m.UID, Envelope: tohex[id.Envelope](e.id[:]), Sender: e.sender,
+		Recipient: t.Site, Queue: t.Queue, Sent: m.Sent, Spooled: e.spooled,
+		FirstLeased: d.firstLeased, State: "waiting", Code: d.code, Size: e.size,
 	}
 	switch d.state {
 	case stateSettled:

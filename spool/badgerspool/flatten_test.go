@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestFlatten: deleted keys are counted, and once there are many and all is quiet Badger puts its tables into one level, in
-// which nothing is left of them.
+// TestFlatten: deleted keys are counted, and once there are many and all is quiet Badger puts its
+// tables into one level, in which nothing is left of them.
 func TestFlatten(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -29,8 +29,10 @@ func TestFlatten(t *testing.T) {
 		for _, level := range s.db.Levels() {
 			levels += min(1, level.NumTables)
 		}
-		if flattened := s.drained.Load() == 0; flattened != (drained >= flattenFrom && quiet >= quietTime) {
-			t.Errorf("%d deleted keys, %s without a commit: flattened is %t", drained, quiet, flattened)
+		if flattened := s.drained.Load() == 0; flattened != (drained >= flattenFrom &&
+			quiet >= quietTime) {
+			t.Errorf("%d deleted keys, %s without a commit: flattened is %t", drained, quiet,
+				flattened)
 		}
 		return levels
 	}

@@ -11,8 +11,8 @@ import (
 	"sealpost/spool"
 )
 
-// TestFlippedBit damages Badger's live log as a process left it that was killed. Badger drops what comes behind the damage
-// without a word; the store notices, and what it still holds is whole.
+// TestFlippedBit damages Badger's live log as a process left it that was killed. Badger drops what
+// comes behind the damage without a word; the store notices, and what it still holds is whole.
 func TestFlippedBit(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -91,7 +91,8 @@ func TestDamagedTable(t *testing.T) {
 	if !soundTable(data) {
 		t.Fatal("a sound table is taken for damaged")
 	}
-	for at := len(data) - 1; at >= 0; at -= 1 + at/200 { // close together at the end, where the index and the lengths are
+	// close together at the end, where the index and the lengths are
+	for at := len(data) - 1; at >= 0; at -= 1 + at/200 {
 		data[at] ^= 0x10
 		if soundTable(data) {
 			t.Errorf("the flipped byte %d of %d is not noticed", at, len(data))
@@ -108,7 +109,8 @@ func TestDamagedTable(t *testing.T) {
 		t.Fatalf("a damaged table: %v", err)
 	}
 	flip(t, tables[0], int(info.Size()/2))
-	must(t, os.WriteFile(filepath.Join(dir, "badger", "000099.sst"), make([]byte, 1000), 0o600)) // a crash while it was made
+	// a crash while it was made
+	must(t, os.WriteFile(filepath.Join(dir, "badger", "000099.sst"), make([]byte, 1000), 0o600))
 	s = mustOpen(t, dir, Options{}, realSeams())
 	mustAudit(t, s)
 }

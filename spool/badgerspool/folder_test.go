@@ -35,13 +35,15 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// TestEmptyLogs: Badger's logs as a kill leaves them between the two steps in which they are made, or removed.
+// TestEmptyLogs: Badger's logs as a kill leaves them between the two steps in which they are made,
+// or removed.
 func TestEmptyLogs(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
 	publishMany(t, s, 300, 30)
 	must(t, s.Close())
-	for _, name := range []string{"00001.mem", "00002.mem", "00009.mem", "000001.vlog", "000009.vlog"} {
+	for _, name := range []string{"00001.mem", "00002.mem", "00009.mem", "000001.vlog",
+		"000009.vlog"} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "spool")
 			must(t, os.CopyFS(copied, os.DirFS(dir)))

@@ -40,7 +40,8 @@ func (s *Spool) newGroup() *group {
 	}
 }
 
-// next numbers a change: envelopes take their sequence from here, and everything else its place in the order of commits.
+// next numbers a change: envelopes take their sequence from here, and everything else its place in
+// the order of commits.
 func (g *group) next() uint64 {
 	g.commit++
 	return g.commit
@@ -103,7 +104,8 @@ func (g *group) event(st *site, e eventRecord) {
 	g.set(eventKey(st.name, f.last), e.encode())
 }
 
-// seal writes what the group itself has to say: the figures of the queues and sites that it touched.
+// seal writes what the group itself has to say: the figures of the queues and sites that it
+// touched.
 func (g *group) seal() error {
 	carried := false
 	for q, c := range g.queues {

@@ -8,9 +8,9 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 )
 
-// hours is the index by time: it knows with which sequence each hour began, so a listing of last week does not walk through
-// this one. It costs one row an hour instead of one per envelope. Sequences rule, not the clock: when that is set back, an
-// hour simply begins once more.
+// hours is the index by time: it knows with which sequence each hour began, so a listing of last
+// week does not walk through this one. It costs one row an hour instead of one per envelope.
+// Sequences rule, not the clock: when that is set back, an hour simply begins once more.
 type hours struct {
 	mu     sync.Mutex // guards begins
 	begins []hourBegin
@@ -40,8 +40,8 @@ func (h *hours) add(b hourBegin) {
 	h.begins = append(h.begins, b)
 }
 
-// last returns the highest sequence, at most seq, at which an envelope may have been spooled in [from, to); false when
-// there is none. A zero time does not restrict.
+// last returns the highest sequence, at most seq, at which an envelope may have been spooled in
+// [from, to); false when there is none. A zero time does not restrict.
 func (h *hours) last(seq uint64, from, to time.Time) (uint64, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -21,8 +21,8 @@ const (
 	trashStep   = 256              // files unlinked per commit
 )
 
-// janitor does what may be late: it unlinks content that nobody needs, collects orphans, expires uploads, flattens Badger
-// and keeps the ballast. What fails is tried again at its next round.
+// janitor does what may be late: it unlinks content that nobody needs, collects orphans, expires
+// uploads, flattens Badger and keeps the ballast. What fails is tried again at its next round.
 type janitor struct {
 	kicked chan struct{}
 	trash  uint64 // the next commit number at which trash may lie
@@ -75,7 +75,8 @@ type trashed struct {
 	envelope id.Envelope
 }
 
-// emptyTrash unlinks what the commits since the last call gave up. It looks only at rows it has not seen.
+// emptyTrash unlinks what the commits since the last call gave up. It looks only at rows it has not
+// seen.
 func (s *Spool) emptyTrash(ctx context.Context) error {
 	for {
 		rows, err := s.trashRows()
@@ -96,7 +97,8 @@ func (s *Spool) emptyTrash(ctx context.Context) error {
 
 func (s *Spool) trashRows() (rows []trashed, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyTrash}, PrefetchValues: true, PrefetchSize: trashStep})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyTrash}, PrefetchValues: true,
+			PrefetchSize: trashStep})
 		defer it.Close()
 		for it.Seek(trashKey(s.janitor.trash)); it.Valid() && len(rows) < trashStep; it.Next() {
 			v, err := it.Item().ValueCopy(nil)
@@ -112,7 +114,8 @@ func (s *Spool) trashRows() (rows []trashed, err error) {
 }
 
 func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
-	c := &change{ctx: ctx, need: needFloor, entries: len(rows) + 1, bytes: len(rows) * (entryCost + 16)}
+	c := &change{ctx: ctx, need: needFloor, entries: len(rows) + 1,
+		bytes: len(rows) * (entryCost + 16)}
 	c.apply = func(g *group) error {
 		for _, t := range rows {
 			g.del(trashKey(t.commit))
@@ -126,7 +129,8 @@ func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
 func (s *Spool) removePacks(ctx context.Context) error {
 	removed, err := s.packs.RemoveDead()
 	for step := range slices.Chunk(removed, trashStep) {
-		c := &change{ctx: ctx, need: needFloor, entries: len(step) + 1, bytes: len(step) * (entryCost + 16)}
+		c := &change{ctx: ctx, need: needFloor, entries: len(step) + 1,
+			bytes: len(step) * (entryCost + 16)}
 		c.apply = func(g *group) error {
 			for _, n := range step {
 				g.del(packKey(n))
@@ -140,7 +144,8 @@ func (s *Spool) removePacks(ctx context.Context) error {
 	return err
 }
 
-// flatten lets Badger give back the room of deleted rows once there are many and nothing else is going on.
+// flatten lets Badger give back the room of deleted rows once there are many and nothing else is
+// going on.
 func (s *Spool) flatten() error {
 	drained := s.drained.Load()
 	if drained < flattenFrom || time.Since(time.Unix(0, s.quiet.Load())) < quietTime {

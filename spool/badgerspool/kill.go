@@ -10,7 +10,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// Kill implements spool.Admin. It works in steps; one that was interrupted goes on when it is called again.
+// Kill implements spool.Admin. It works in steps; one that was interrupted goes on when it is
+// called again.
 func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	if !validName(name) || code == "" || len(code) > maxCode {
 		return 0, fmt.Errorf("kill %.80q: %w", name, spool.ErrInvalid)
@@ -25,15 +26,18 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	if err != nil {
 		return killed, fmt.Errorf("kill %s: %w", name, err)
 	}
-	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last, code)
+	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
+		code)
 	if err != nil {
 		return killed + resting, fmt.Errorf("kill %s: %w", name, err)
 	}
 	return killed + resting, nil
 }
 
-// killLine goes through one order of a queue. What is released meanwhile is met again in the second one.
-func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position, last uint64, code string) (killed int, err error) {
+// killLine goes through one order of a queue. What is released meanwhile is met again in the second
+// one.
+func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
+	last uint64, code string) (killed int, err error) {
 	for {
 		places, err := s.waitingFrom(q, o, from, last)
 		if err != nil || len(places) == 0 {
@@ -57,24 +61,27 @@ type place struct {
 	end ending
 }
 
-// waitingFrom reads up to killStep waiting deliveries from a place on; those published after last are left out.
-func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64) (places []place, err error) {
+// waitingFrom reads up to killStep waiting deliveries from a place on; those published after last
+// are left out.
+func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position,
+	last uint64) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
-		return deliveries{txn, q.name}.Scan(o, from, func(p queue.Position, value []byte) (bool, error) {
-			if p.Seq > last {
-				return true, nil
-			}
-			en, err := decodeEntry(value)
-			if err != nil {
-				return false, err
-			}
-			e, err := readEnvelope(txn, en.sender, p.Seq)
-			if err != nil {
-				return false, err
-			}
-			places = append(places, place{p, s.ending(e, en.target)})
-			return len(places) < killStep, nil
-		})
+		return deliveries{txn, q.name}.Scan(o, from,
+			func(p queue.Position, value []byte) (bool, error) {
+				if p.Seq > last {
+					return true, nil
+				}
+				en, err := decodeEntry(value)
+				if err != nil {
+					return false, err
+				}
+				e, err := readEnvelope(txn, en.sender, p.Seq)
+				if err != nil {
+					return false, err
+				}
+				places = append(places, place{p, s.ending(e, en.target)})
+				return len(places) < killStep, nil
+			})
 	})
 	return places, err
 }
@@ -82,7 +89,8 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 // killStep makes those of the places dead that still wait.
 func (s *Spool) killStep(ctx context.Context, places []place, code string) (int, error) {
 	killed := 0
-	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places), bytes: len(places) * 8 * (entryCost + 96)}
+	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places),
+		bytes: len(places) * 8 * (entryCost + 96)}
 	c.apply = func(g *group) error {
 		for _, p := range places {
 			old, err := p.end.begin(g)

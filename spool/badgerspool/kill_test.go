@@ -21,8 +21,9 @@ const (
 	killsPerFolder = 12 // what grows makes the rounds slow
 )
 
-// TestKill kills a process at random instants while it opens a store, publishes and settles, again and again in one folder.
-// Whatever it was told is done must be there afterwards, and everything else must be whole.
+// TestKill kills a process at random instants while it opens a store, publishes and settles, again
+// and again in one folder. Whatever it was told is done must be there afterwards, and everything
+// else must be whole.
 func TestKill(t *testing.T) {
 	rounds := 200
 	if soak() {
@@ -30,7 +31,8 @@ func TestKill(t *testing.T) {
 	}
 	var published, settled atomic.Int64
 	t.Cleanup(func() {
-		t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published.Load(), settled.Load())
+		t.Logf("%d rounds, %d publishes and %d settlements acknowledged", rounds, published.Load(),
+			settled.Load())
 		if published.Load() == 0 || settled.Load() == 0 {
 			t.Error("no child came so far as to be told anything")
 		}
@@ -131,7 +133,8 @@ func drain(t *testing.T, s *Spool, queue string) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "parent", Max: 64, MaxBytes: 4 << 20, Duration: time.Hour})
+		ds, err := s.Lease(ctx, spool.LeaseRequest{Queue: queue, Session: "parent", Max: 64,
+			MaxBytes: 4 << 20, Duration: time.Hour})
 		cancel()
 		if err != nil || len(ds) == 0 {
 			t.Fatalf("%d wait in %s, got %d, %v", waiting, queue, len(ds), err)

@@ -12,7 +12,8 @@ import (
 )
 
 // Known implements spool.Spool.
-func (s *Spool) Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]spool.Known, error) {
+func (s *Spool) Known(ctx context.Context, sender id.Site,
+	envelopes []id.Envelope) ([]spool.Known, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -50,7 +51,8 @@ func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 		if bits.OnesCount64(f.final) == len(e.targets) {
 			k.State = spool.StateFinal
 		}
-		k.Published = spool.Published{Incarnation: s.incarnation, Sequence: e.seq, Spooled: e.spooled}
+		k.Published = spool.Published{Incarnation: s.incarnation, Sequence: e.seq,
+			Spooled: e.spooled}
 		k.Results, err = results(txn, e, f)
 		return err
 	})
@@ -71,7 +73,8 @@ func results(txn *badger.Txn, e *envelope, f finals) ([]spool.Result, error) {
 		if d == nil {
 			return nil, fmt.Errorf("%w: outcome for %s", errCorrupt, t.Site)
 		}
-		found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt, DeadCode: d.code, Time: d.time})
+		found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt, DeadCode: d.code,
+			Time: d.time})
 	}
 	return found, nil
 }

@@ -8,8 +8,9 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// The first byte of a key says what it is. Names are ended by a zero byte, numbers are big-endian, so that keys of one
-// name lie together in the order of their numbers. docs/spool.md has the table with the values.
+// The first byte of a key says what it is. Names are ended by a zero byte, numbers are big-endian,
+// so that keys of one name lie together in the order of their numbers. docs/spool.md has the table
+// with the values.
 const (
 	keyCommits   = 'a' // the number of the last commit that no figures carry
 	keySums      = 'c' // sequence: the checksums of an envelope with many parts
@@ -60,9 +61,13 @@ func entryKey(queue string, seq uint64) []byte      { return u64(named(keyEntry,
 func eventKey(site id.Site, n uint64) []byte        { return u64(named(keyEvent, site), n) }
 func siteKey(site id.Site) []byte                   { return append([]byte{keySite}, site...) }
 func figuresKey(queue string) []byte                { return append([]byte{keyFigures}, queue...) }
-func registryKey(kind, key string) []byte           { return append(named(keyRegistry, kind), key...) }
-func idKey(e [16]byte) []byte                       { return append([]byte{keyID}, e[:]...) }
-func uploadKey(kind byte, u uploadName) []byte      { return append(named(kind, u.sender), u.raw[:]...) }
+func registryKey(kind, key string) []byte {
+	return append(named(keyRegistry, kind), key...)
+}
+func idKey(e [16]byte) []byte { return append([]byte{keyID}, e[:]...) }
+func uploadKey(kind byte, u uploadName) []byte {
+	return append(named(kind, u.sender), u.raw[:]...)
+}
 func messageKey(m id.Message, seq uint64, i int) []byte {
 	return append(u64(named(keyMessage, m), seq), byte(i))
 }
@@ -84,7 +89,8 @@ func entryAt(name string, p queue.Position) []byte {
 func entryPosition(key []byte, prefix []byte) queue.Position {
 	rest := bytes.TrimPrefix(key, prefix)
 	if len(rest) == 16 {
-		return queue.Position{Due: int64(binary.BigEndian.Uint64(rest)), Seq: binary.BigEndian.Uint64(rest[8:])}
+		return queue.Position{Due: int64(binary.BigEndian.Uint64(rest)),
+			Seq: binary.BigEndian.Uint64(rest[8:])}
 	}
 	return queue.Position{Seq: binary.BigEndian.Uint64(rest)}
 }

@@ -14,12 +14,14 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// maxSleep is how long a waiting call trusts its timer. The clock is looked at again after it, in case it was set.
+// maxSleep is how long a waiting call trusts its timer. The clock is looked at again after it, in
+// case it was set.
 const maxSleep = 200 * time.Millisecond
 
 // Lease implements spool.Spool.
 func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Delivery, error) {
-	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !validName(req.Queue) || (req.Got != 0 && req.Got >= req.Number) {
+	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !validName(req.Queue) ||
+		(req.Got != 0 && req.Got >= req.Number) {
 		return nil, fmt.Errorf("lease from %.80q: %w", req.Queue, spool.ErrInvalid)
 	}
 	if err := s.enter(); err != nil {
@@ -31,7 +33,8 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 		return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 	}
 	for ctx.Err() == nil {
-		leased, wait, err := q.Lease(req, s.opts.Now(), s.deliveriesOf(q)) // not cut short when the clock is set
+		// not cut short when the clock is set
+		leased, wait, err := q.Lease(req, s.opts.Now(), s.deliveriesOf(q))
 		if errors.Is(err, queue.ErrOvertaken) {
 			return nil, nil
 		}
@@ -56,7 +59,8 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	return nil, nil
 }
 
-// wait returns when it is worth looking again, or when the context has ended; a negative sleep waits for a change alone.
+// wait returns when it is worth looking again, or when the context has ended; a negative sleep
+// waits for a change alone.
 func (s *Spool) wait(ctx context.Context, changed <-chan struct{}, sleep time.Duration) error {
 	var timer <-chan time.Time
 	if sleep >= 0 {
@@ -77,7 +81,8 @@ func (s *Spool) wait(ctx context.Context, changed <-chan struct{}, sleep time.Du
 }
 
 // deliveries reads leased deliveries. One that has been settled meanwhile is left out.
-func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (found []spool.Delivery, err error) {
+func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease,
+	maxBytes int) (found []spool.Delivery, err error) {
 	r := s.packs.Reader()
 	defer r.Close()
 	err = s.view(func(txn *badger.Txn) error {
@@ -92,7 +97,8 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (
 			if at.Pack != 0 && d.Size <= int64(maxBytes) {
 				d.Content, err = r.Read(at, d.Size)
 				if err != nil { // Open will tell; the queue must not stand still for one content
-					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue", q.name, "err", err)
+					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue",
+						q.name, "err", err)
 				}
 				maxBytes -= len(d.Content)
 			}
@@ -104,7 +110,8 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease, maxBytes int) (
 }
 
 // delivery reads one delivery but for its content; nil when it has just been settled.
-func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool.Delivery, packs.Place, error) {
+func (s *Spool) delivery(txn *badger.Txn, q *storedQueue,
+	l queue.Lease) (*spool.Delivery, packs.Place, error) {
 	en, err := decodeEntry(l.Value)
 	if err != nil {
 		return nil, packs.Place{}, err
@@ -118,7 +125,8 @@ func (s *Spool) delivery(txn *badger.Txn, q *storedQueue, l queue.Lease) (*spool
 		return nil, packs.Place{}, err
 	}
 	d := &spool.Delivery{
-		DeliveryID:  spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: l.Seq, Envelope: tohex[id.Envelope](e.id[:])},
+		DeliveryID: spool.DeliveryID{Incarnation: s.incarnation, Queue: q.name, Sequence: l.Seq,
+			Envelope: tohex[id.Envelope](e.id[:])},
 		Token:       l.Token,
 		LeasedUntil: cut(l.Until),
 		Attempts:    en.attempts,

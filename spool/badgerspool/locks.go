@@ -7,7 +7,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// idLocks lets one call at a time publish, stage or remove under one envelope id. Nothing is kept of ids that nobody holds.
+// idLocks lets one call at a time publish, stage or remove under one envelope id. Nothing is kept
+// of ids that nobody holds.
 type idLocks struct {
 	mu   sync.Mutex // guards held
 	held map[id.Envelope]*idLock

@@ -15,8 +15,8 @@ import (
 	"sealpost/spool"
 )
 
-// collectOrphans removes content files that no envelope needs: left by a crash before the commit, or after a removal that
-// a loss of power undid.
+// collectOrphans removes content files that no envelope needs: left by a crash before the commit,
+// or after a removal that a loss of power undid.
 func (s *Spool) collectOrphans(ctx context.Context) error {
 	for i := range 256 {
 		dir := filepath.Join(s.content.root, fmt.Sprintf("%02x", i))
@@ -61,9 +61,9 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	return s.content.unlink(name)
 }
 
-// needsContent says whether an envelope exists whose deliveries are not all settled. The caller holds the id's lock. Once a
-// commit is uncertain the answer is ErrUncertain: it may be the one that names the content, and is seen only when the spool is
-// opened again.
+// needsContent says whether an envelope exists whose deliveries are not all settled. The caller
+// holds the id's lock. Once a commit is uncertain the answer is ErrUncertain: it may be the one
+// that names the content, and is seen only when the spool is opened again.
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)

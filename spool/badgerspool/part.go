@@ -13,8 +13,8 @@ import (
 	"sealpost/spool/badgerspool/disk"
 )
 
-// slot is a part that is being written. Only its owner writes, and only under its mutex, so that a part once verified is
-// never touched by an older caller whose bytes come late.
+// slot is a part that is being written. Only its owner writes, and only under its mutex, so that a
+// part once verified is never touched by an older caller whose bytes come late.
 type slot struct {
 	mu    sync.Mutex
 	owner *int // identity of the writing call
@@ -114,8 +114,8 @@ func (w *partWriter) write(ctx context.Context, r io.Reader) (err error) {
 	return w.sync()
 }
 
-// sync makes what was copied durable. After any failed sync of the file nobody knows whose data were lost, so every part
-// that was being written then has to be sent again.
+// sync makes what was copied durable. After any failed sync of the file nobody knows whose data
+// were lost, so every part that was being written then has to be sent again.
 func (w *partWriter) sync() error {
 	u := w.st.u
 	err := u.s.content.disk.Sync(w.file)
@@ -143,7 +143,8 @@ func (w *partWriter) copy(ctx context.Context, r io.Reader) error {
 	for done := int64(0); done < w.length; {
 		n, err := fill(r, buf[:min(chunk, w.length-done)])
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: it ends after %d of %d bytes", spool.ErrChecksum, done+int64(n), w.length)
+			return fmt.Errorf("%w: it ends after %d of %d bytes", spool.ErrChecksum, done+int64(n),
+				w.length)
 		}
 		if err != nil {
 			return fmt.Errorf("receive: %w", err)
@@ -165,8 +166,8 @@ func (w *partWriter) copy(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-// fill reads until the buffer is full. Unlike io.ReadFull it leaves the reader's own error as it is, so that a broken
-// connection is not taken for a short part.
+// fill reads until the buffer is full. Unlike io.ReadFull it leaves the reader's own error as it
+// is, so that a broken connection is not taken for a short part.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -201,7 +202,8 @@ func (w *partWriter) writeAt(ctx context.Context, data []byte, offset int64) err
 		return errTaken
 	}
 	err = u.s.content.disk.WriteAt(w.file, data, offset)
-	if half := spool.PartSize / 2; err == nil && (offset-w.offset+int64(len(data)))%int64(half) == 0 {
+	if half := spool.PartSize / 2; err == nil &&
+		(offset-w.offset+int64(len(data)))%int64(half) == 0 {
 		disk.StartWriting(w.file, offset+int64(len(data))-int64(half), int64(half))
 	}
 	return err

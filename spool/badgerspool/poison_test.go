@@ -12,8 +12,8 @@ import (
 	"sealpost/spool"
 )
 
-// TestPoison lets a commit fail, before it took effect and after: from then on nobody is told anything, and after opening
-// again a repetition finds out.
+// TestPoison lets a commit fail, before it took effect and after: from then on nobody is told
+// anything, and after opening again a repetition finds out.
 func TestPoison(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
@@ -39,7 +39,8 @@ func TestPoison(t *testing.T) {
 			}
 			waiting := make(chan error, 1)
 			go func() {
-				_, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "no_queue", Session: "a", Max: 1, Duration: time.Minute})
+				_, err := s.Lease(t.Context(), spool.LeaseRequest{Queue: "no_queue", Session: "a",
+					Max: 1, Duration: time.Minute})
 				waiting <- err
 			}()
 			close(fail)
@@ -51,7 +52,8 @@ func TestPoison(t *testing.T) {
 			s = mustOpen(t, dir, Options{}, realSeams())
 			mustAudit(t, s)
 			ks, err := s.Known(t.Context(), e.Sender, []id.Envelope{before.ID, e.ID})
-			if err != nil || ks[0].State != spool.StateWaiting || (ks[1].State == spool.StateWaiting) != after {
+			if err != nil || ks[0].State != spool.StateWaiting ||
+				(ks[1].State == spool.StateWaiting) != after {
 				t.Fatalf("known are %+v, %v", ks, err)
 			}
 			p, err := s.Publish(t.Context(), e)
@@ -79,9 +81,15 @@ func poisoned(t *testing.T, s *Spool, e spool.Envelope, waiting chan error) {
 	}
 	for name, call := range map[string]func() error{
 		"publish": func() error { _, err := s.Publish(t.Context(), e); return err },
-		"known":   func() error { _, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID}); return err },
-		"put":     func() error { _, err := s.Put(t.Context(), "a", "b", 0, []byte("c")); return err },
-		"queues":  func() error { _, err := s.Queues(t.Context()); return err },
+		"known": func() error {
+			_, err := s.Known(t.Context(), e.Sender, []id.Envelope{e.ID})
+			return err
+		},
+		"put": func() error {
+			_, err := s.Put(t.Context(), "a", "b", 0, []byte("c"))
+			return err
+		},
+		"queues": func() error { _, err := s.Queues(t.Context()); return err },
 	} {
 		if err := call(); !errors.Is(err, spool.ErrUncertain) {
 			t.Errorf("%s answers %v", name, err)

@@ -50,12 +50,13 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	return s.published(rec, rec, err)
 }
 
-// publishPacked makes a content durable in a pack, and then has its change committed. Both happen in groups, and the
-// caller waits once.
+// publishPacked makes a content durable in a pack, and then has its change committed. Both happen
+// in groups, and the caller waits once.
 func (s *Spool) publishPacked(ctx context.Context, rec *envelope, content []byte) error {
 	c := s.publishChange(ctx, rec, nil)
 	c.done = make(chan error, 1)
-	if err := s.packs.Put(ctx, &packs.Job[*change]{Content: content, At: &rec.at, Then: c}); err != nil {
+	if err := s.packs.Put(ctx, &packs.Job[*change]{Content: content, At: &rec.at,
+		Then: c}); err != nil {
 		return err
 	}
 	err := <-c.done
@@ -65,7 +66,8 @@ func (s *Spool) publishPacked(ctx context.Context, rec *envelope, content []byte
 	return err
 }
 
-// commitPacked hands the changes of a durable group to the writer, or answers them with the error of its content.
+// commitPacked hands the changes of a durable group to the writer, or answers them with the error
+// of its content.
 func (s *Spool) commitPacked(group []*packs.Job[*change], err error) {
 	changes := make([]*change, len(group))
 	for i, job := range group {
@@ -85,7 +87,8 @@ func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope
 		return err
 	}
 	defer after()
-	return s.submit(s.publishChange(ctx, rec, e.CRC32C)) // on an error the file is an orphan: collected, or replaced by a repetition
+	// on an error the file is an orphan: collected, or replaced by a repetition
+	return s.submit(s.publishChange(ctx, rec, e.CRC32C))
 }
 
 // published answers for an envelope that the store holds.
@@ -108,9 +111,11 @@ func newEnvelope(e spool.Envelope) (*envelope, error) {
 	case e.Address.Validate() != nil:
 		return nil, fmt.Errorf("%w: %w", spool.ErrInvalid, e.Address.Validate())
 	case len(e.RouteVersion) > 64:
-		return nil, fmt.Errorf("%w: a route version of %d bytes", spool.ErrInvalid, len(e.RouteVersion))
+		return nil, fmt.Errorf("%w: a route version of %d bytes", spool.ErrInvalid,
+			len(e.RouteVersion))
 	case e.Size < 1 || e.Size > spool.MaxSize || len(e.CRC32C) != partCount(e.Size):
-		return nil, fmt.Errorf("%w: size %d with %d checksums", spool.ErrInvalid, e.Size, len(e.CRC32C))
+		return nil, fmt.Errorf("%w: size %d with %d checksums", spool.ErrInvalid, e.Size,
+			len(e.CRC32C))
 	}
 	targets, err := checkTargets(e.Deliveries)
 	if err != nil {
@@ -125,8 +130,9 @@ func newEnvelope(e spool.Envelope) (*envelope, error) {
 	e.Deliveries = targets
 	sums := sumsHash(e.Size, e.CRC32C)
 	return &envelope{
-		id: raw, sender: e.Sender, hash: metadataHash(e, sums), sums: sums, address: e.Address, route: e.RouteVersion,
-		size: e.Size, crc: e.CRC32C[0], targets: targets, messages: e.Messages,
+		id: raw, sender: e.Sender, hash: metadataHash(e, sums), sums: sums, address: e.Address,
+		route: e.RouteVersion, size: e.Size, crc: e.CRC32C[0], targets: targets,
+		messages: e.Messages,
 	}, nil
 }
 
@@ -136,7 +142,9 @@ func checkTargets(targets []spool.Target) ([]spool.Target, error) {
 		return nil, fmt.Errorf("%w: %d recipients", spool.ErrInvalid, len(targets))
 	}
 	sorted := slices.Clone(targets)
-	slices.SortFunc(sorted, func(a, b spool.Target) int { return strings.Compare(string(a.Site), string(b.Site)) })
+	slices.SortFunc(sorted, func(a, b spool.Target) int {
+		return strings.Compare(string(a.Site), string(b.Site))
+	})
 	queues := make(map[string]bool, len(sorted))
 	for i, t := range sorted {
 		if !validName(t.Queue) || !validSite(t.Site) {
@@ -180,8 +188,8 @@ func checkContent(e spool.Envelope) error {
 	return nil
 }
 
-// storeFile makes the content durable, and returns what is to be done when the commit is over. The caller holds the
-// id's lock.
+// storeFile makes the content durable, and returns what is to be done when the commit is over. The
+// caller holds the id's lock.
 func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err error) {
 	if rec.size <= spool.SmallSize {
 		if err := s.admit().allows(needRoom); err != nil {
@@ -196,14 +204,16 @@ func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err er
 	return func() { s.uploadOver(up, rec) }, s.content.link(up.path, e.ID)
 }
 
-// publishChange puts the envelope into all its queues. That no other has its id was checked under the id's lock.
+// publishChange puts the envelope into all its queues. That no other has its id was checked under
+// the id's lock.
 func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32) *change {
 	queues := make([]*storedQueue, len(rec.targets))
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
 	entries := 5 + 3*len(rec.targets) + 2*len(rec.messages)
-	c := &change{ctx: ctx, need: needRoom, entries: entries, bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
+	c := &change{ctx: ctx, need: needRoom, entries: entries,
+		bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
 		rec.seq, rec.spooled = g.next(), g.now
 		g.mark(rec.seq)
@@ -216,7 +226,8 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 			g.packed(rec.at.Pack, 1)
 		}
 		for i, t := range rec.targets {
-			g.set(entryKey(t.Queue, rec.seq), entry{id: rec.id, sender: rec.sender, target: i}.encode())
+			g.set(entryKey(t.Queue, rec.seq),
+				entry{id: rec.id, sender: rec.sender, target: i}.encode())
 			g.set(recipientKey(t.Site, rec.seq), []byte(rec.sender))
 			f := g.figures(queues[i])
 			f.waiting++

@@ -80,7 +80,8 @@ type deliveries struct {
 func (d deliveries) Get(p queue.Position) ([]byte, error) { return get(d.txn, entryAt(d.name, p)) }
 
 // Scan implements queue.Snapshot.
-func (d deliveries) Scan(o queue.Order, from queue.Position, yield func(queue.Position, []byte) (bool, error)) error {
+func (d deliveries) Scan(o queue.Order, from queue.Position,
+	yield func(queue.Position, []byte) (bool, error)) error {
 	prefix := named(keyEntry, d.name)
 	start := u64(prefix, from.Seq)
 	if o == queue.ByTime {

@@ -95,7 +95,8 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 	}
 	e.messages = make([]spool.Message, d.count())
 	for i := range e.messages {
-		e.messages[i] = spool.Message{ID: id.Message(d.string()), UID: tohex[id.UID](d.raw(16)), Sent: d.time()}
+		e.messages[i] = spool.Message{ID: id.Message(d.string()), UID: tohex[id.UID](d.raw(16)),
+			Sent: d.time()}
 	}
 	return e, d.close("envelope")
 }
@@ -138,7 +139,8 @@ func decodeEntry(data []byte) (e entry, err error) {
 	return e, d.close("queue entry")
 }
 
-// The states of a delivery that has a record of its own. A delivery without one waits for the first time.
+// The states of a delivery that has a record of its own. A delivery without one waits for the first
+// time.
 const (
 	stateReleased = 1
 	stateSettled  = 2
@@ -180,7 +182,8 @@ func (r *delivery) encode() []byte {
 
 func decodeDelivery(data []byte) (*delivery, error) {
 	d := decoder{data: data}
-	r := &delivery{state: d.raw(1)[0], due: d.int(), attempts: int(d.uint()), firstLeased: d.stamp(), time: d.stamp(), code: d.string(), receipt: d.string()}
+	r := &delivery{state: d.raw(1)[0], due: d.int(), attempts: int(d.uint()),
+		firstLeased: d.stamp(), time: d.stamp(), code: d.string(), receipt: d.string()}
 	if n := d.count(); n > 0 {
 		r.refused = make(map[int]string, n)
 		for range n {

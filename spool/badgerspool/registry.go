@@ -37,9 +37,10 @@ func (s *Spool) Get(ctx context.Context, kind, key string) (item spool.Item, err
 	return item, nil
 }
 
-// Put implements spool.Registry. A repetition whose first answer was lost finds the very value it brings at the version it
-// would have made, and gets that version.
-func (s *Spool) Put(ctx context.Context, kind, key string, version uint64, value []byte) (uint64, error) {
+// Put implements spool.Registry. A repetition whose first answer was lost finds the very value it
+// brings at the version it would have made, and gets that version.
+func (s *Spool) Put(ctx context.Context, kind, key string, version uint64,
+	value []byte) (uint64, error) {
 	if err := checkItem(kind, key, value); err != nil {
 		return 0, err
 	}
@@ -49,7 +50,8 @@ func (s *Spool) Put(ctx context.Context, kind, key string, version uint64, value
 	defer s.leave()
 	value = bytes.Clone(value)
 	var now uint64
-	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(value) + 4*(entryCost+len(kind)+len(key)+16)}
+	c := &change{ctx: ctx, need: needFloor, entries: 2,
+		bytes: len(value) + 4*(entryCost+len(kind)+len(key)+16)}
 	c.apply = func(g *group) (err error) {
 		now, err = putItem(g, kind, key, version, value)
 		return err
@@ -82,7 +84,8 @@ func putItem(g *group, kind, key string, version uint64, value []byte) (uint64, 
 }
 
 // List implements spool.Registry.
-func (s *Spool) List(ctx context.Context, kind, after string, max int) (items []spool.Item, err error) {
+func (s *Spool) List(ctx context.Context, kind, after string,
+	max int) (items []spool.Item, err error) {
 	if !validName(kind) || max < 1 {
 		return nil, fmt.Errorf("list %.80q: %w", kind, spool.ErrInvalid)
 	}
@@ -134,7 +137,8 @@ func decodeItem(key string, v []byte) (spool.Item, error) {
 
 func checkItem(kind, key string, value []byte) error {
 	if !validName(kind) || key == "" || len(key) > maxKey || len(value) > maxItem {
-		return fmt.Errorf("registry item %.40q %.80q with %d bytes: %w", kind, key, len(value), spool.ErrInvalid)
+		return fmt.Errorf("registry item %.40q %.80q with %d bytes: %w", kind, key, len(value),
+			spool.ErrInvalid)
 	}
 	return nil
 }

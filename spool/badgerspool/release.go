@@ -16,7 +16,8 @@ func (s *Spool) Release(ctx context.Context, t spool.Token, nack spool.Nack) err
 	}
 	defer s.leave()
 	if nack.Delay < 0 || nack.Delay > spool.MaxDelay || len(nack.Code) > maxCode {
-		return fmt.Errorf("release: %w: delay %s, code %.40q", spool.ErrInvalid, nack.Delay, nack.Code)
+		return fmt.Errorf("release: %w: delay %s, code %.40q", spool.ErrInvalid, nack.Delay,
+			nack.Code)
 	}
 	q := s.tokenQueue(t)
 	c := &change{ctx: ctx, need: needFloor, entries: 8, bytes: 8*(entryCost+96) + maxCode}
@@ -40,7 +41,8 @@ func (q *storedQueue) release(g *group, t spool.Token, nack spool.Nack) error {
 	return nil
 }
 
-func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time, nack spool.Nack) error {
+func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time,
+	nack spool.Nack) error {
 	value, err := g.get(entryAt(q.name, from))
 	if err != nil {
 		return err

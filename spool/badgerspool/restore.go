@@ -63,11 +63,14 @@ func (s *Spool) restorePacks(txn *badger.Txn) error {
 
 // each calls f with every name under one kind of key.
 func each(txn *badger.Txn, kind byte, f func(name string, value []byte) error) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}, PrefetchValues: true, PrefetchSize: 64})
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}, PrefetchValues: true,
+		PrefetchSize: 64})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		item := it.Item()
-		if err := item.Value(func(v []byte) error { return f(string(item.Key()[1:]), v) }); err != nil {
+		if err := item.Value(func(v []byte) error {
+			return f(string(item.Key()[1:]), v)
+		}); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,8 @@ func (s *Spool) Settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 	defer s.leave()
 	settled, err := s.settle(ctx, st)
 	if err != nil {
-		return spool.Settled{}, fmt.Errorf("settle %s in %s: %w", st.Delivery.Envelope, st.Delivery.Queue, err)
+		return spool.Settled{}, fmt.Errorf("settle %s in %s: %w", st.Delivery.Envelope,
+			st.Delivery.Queue, err)
 	}
 	return settled, nil
 }
@@ -36,7 +37,8 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 	rec, invalid := settledRecord(e, st) // told only if the delivery is not final yet
 	end := s.ending(e, index)
 	var answer spool.Settled
-	c := &change{ctx: ctx, need: needFloor, entries: 12, bytes: len(st.Receipt) + 12*(entryCost+64) + spool.MaxMessages*(maxCode+4)}
+	c := &change{ctx: ctx, need: needFloor, entries: 12,
+		bytes: len(st.Receipt) + 12*(entryCost+64) + spool.MaxMessages*(maxCode+4)}
 	c.apply = func(g *group) error {
 		old, err := end.begin(g)
 		if err != nil {
@@ -60,7 +62,8 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 
 const maxCode = 64 // bytes of a refusal's or a release's code
 
-// settledRecord checks that the settlement names every message once, and makes the delivery's record of it.
+// settledRecord checks that the settlement names every message once, and makes the delivery's
+// record of it.
 func settledRecord(e *envelope, st spool.Settlement) (*delivery, error) {
 	if st.Receipt == "" || len(st.Receipt) > spool.MaxReceipt {
 		return nil, fmt.Errorf("%w: a receipt of %d bytes", spool.ErrInvalid, len(st.Receipt))
@@ -84,11 +87,13 @@ func settledRecord(e *envelope, st spool.Settlement) (*delivery, error) {
 		case o.Outcome == spool.OutcomeRefused && o.Code != "" && len(o.Code) <= maxCode:
 			rec.refused[i] = o.Code
 		default:
-			return nil, fmt.Errorf("%w: outcome %.20q with code %.40q", spool.ErrInvalid, o.Outcome, o.Code)
+			return nil, fmt.Errorf("%w: outcome %.20q with code %.40q", spool.ErrInvalid, o.Outcome,
+				o.Code)
 		}
 	}
 	if len(places) > 0 {
-		return nil, fmt.Errorf("%w: %d of %d are missing", spool.ErrIncomplete, len(places), len(e.messages))
+		return nil, fmt.Errorf("%w: %d of %d are missing", spool.ErrIncomplete, len(places),
+			len(e.messages))
 	}
 	return rec, nil
 }

@@ -49,7 +49,8 @@ func (st *site) store(f siteFigures) {
 	}
 }
 
-// look returns the number of the newest event and a channel that is closed when there is a newer one.
+// look returns the number of the newest event and a channel that is closed when there is a newer
+// one.
 func (st *site) look() (uint64, <-chan struct{}) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -66,7 +67,8 @@ const (
 	eventRoute   = 3
 )
 
-// eventRecord is a stored event. A receipt is not copied into it: it lies with the delivery (seq, index).
+// eventRecord is a stored event. A receipt is not copied into it: it lies with the delivery (seq,
+// index).
 type eventRecord struct {
 	kind      byte
 	commit    uint64 // its place in the order of all commits

@@ -6,9 +6,9 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 )
 
-// snapshots keeps count of who reads what, because the spool numbers Badger's versions itself: a version is one commit. A
-// reader sees the newest version that is durable and never waits for the commit under way, which Badger's own numbering
-// would make it do.
+// snapshots keeps count of who reads what, because the spool numbers Badger's versions itself: a
+// version is one commit. A reader sees the newest version that is durable and never waits for the
+// commit under way, which Badger's own numbering would make it do.
 type snapshots struct {
 	mu      sync.Mutex // guards everything below
 	version uint64     // the newest that is durable

@@ -16,7 +16,8 @@ import (
 
 func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 	b.Helper()
-	up := spool.Upload{Sender: "FL-LAB", Envelope: id.Random128[id.Envelope](), Size: int64(parts) * spool.PartSize}
+	up := spool.Upload{Sender: "FL-LAB", Envelope: id.Random128[id.Envelope](),
+		Size: int64(parts) * spool.PartSize}
 	for range parts {
 		up.CRC32C = append(up.CRC32C, sum)
 	}
@@ -38,8 +39,9 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 	}
 }
 
-// TestMillion queues a million envelopes of 4 KiB for two recipients, in constant memory, starts again in seconds, settles
-// them all, and gets the room on the disk back. On the way it measures what one more costs: the curves of docs/spool.md.
+// TestMillion queues a million envelopes of 4 KiB for two recipients, in constant memory, starts
+// again in seconds, settles them all, and gets the room on the disk back. On the way it measures
+// what one more costs: the curves of docs/spool.md.
 func TestMillion(t *testing.T) {
 	n := 10_000
 	switch {

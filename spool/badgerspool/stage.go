@@ -24,8 +24,10 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
 	reopen := up.Size == 0 && len(up.CRC32C) == 0
-	if !ok || !validSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize || up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size)) {
-		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size, len(up.CRC32C))
+	if !ok || !validSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize ||
+		up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size)) {
+		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size,
+			len(up.CRC32C))
 	}
 	unlock, err := s.ids.lock(ctx, up.Envelope)
 	if err != nil {
@@ -62,7 +64,8 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 }
 
 // begin makes the file, with all its blocks, and then notes the upload.
-func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload, sums [32]byte) (*upload, error) {
+func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
+	sums [32]byte) (*upload, error) {
 	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
 	if err := s.reserveFile(u); err != nil {
 		return nil, err
@@ -89,7 +92,8 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload, sum
 	return u, nil
 }
 
-// reserveFile takes the room for an upload. One at a time looks at the free space and takes from it.
+// reserveFile takes the room for an upload. One at a time looks at the free space and takes from
+// it.
 func (s *Spool) reserveFile(u *upload) error {
 	s.reserving.Lock()
 	defer s.reserving.Unlock()

@@ -19,7 +19,8 @@ import (
 // format is the version of everything in the folder. A newer one is not touched.
 const format = 1
 
-// stamp is the file that says what the folder holds. It is written when the store has been made, whole.
+// stamp is the file that says what the folder holds. It is written when the store has been made,
+// whole.
 type stamp struct {
 	Format      int            `json:"format"`
 	Engine      string         `json:"engine"`
@@ -41,14 +42,16 @@ func (s *Spool) readStamp() (st stamp, err error) {
 		return st, fmt.Errorf("%s is damaged: %w", s.stampPath(), err)
 	}
 	if st.Format > format || st.Engine != "badgerspool" {
-		return st, fmt.Errorf("%s was written by a newer sealpost (%s, format %d; this one knows %d): start that one, nothing was changed",
+		return st, fmt.Errorf("%s was written by a newer sealpost (%s, format %d; "+
+			"this one knows %d): start that one, nothing was changed",
 			s.dir, st.Engine, st.Format, format)
 	}
 	return st, nil
 }
 
-// identify decides the incarnation: the stored one, or a new one if the store is new or has lost commits since it last
-// ran, as when it was copied back or its log was damaged. A new incarnation makes every agent ask what is still known.
+// identify decides the incarnation: the stored one, or a new one if the store is new or has lost
+// commits since it last ran, as when it was copied back or its log was damaged. A new incarnation
+// makes every agent ask what is still known.
 func (s *Spool) restoreIncarnation(st stamp) error {
 	stored, err := s.storedIncarnation()
 	if err != nil {
@@ -65,7 +68,8 @@ func (s *Spool) restoreIncarnation(st stamp) error {
 	}
 	s.incarnation = id.Random128[id.Incarnation]()
 	if st.Incarnation != "" {
-		s.opts.Log.Error("the spool is not the one that last ran here, or has lost commits; it takes a new incarnation, so that senders publish again what it lost",
+		s.opts.Log.Error("the spool is not the one that last ran here, or has lost commits; "+
+			"it takes a new incarnation, so that senders publish again what it lost",
 			"commits", s.commits.Load(), "commits_before", mark, "incarnation", s.incarnation)
 	}
 	s.commits.Store(max(s.commits.Load(), mark))
@@ -81,7 +85,8 @@ func (s *Spool) storedIncarnation() (inc id.Incarnation, err error) {
 	return inc, err
 }
 
-// saveIncarnation writes the store first: should the stamp not follow, the two differ and a new one is drawn again.
+// saveIncarnation writes the store first: should the stamp not follow, the two differ and a new one
+// is drawn again.
 func (s *Spool) saveIncarnation() error {
 	g := s.newGroup()
 	defer g.txn.Discard()
@@ -97,8 +102,8 @@ func (s *Spool) saveIncarnation() error {
 	return durable.WriteFile(s.stampPath(), append(data, '\n'), 0o600)
 }
 
-// The mark is the number of the newest commit, in a file beside Badger. It is not synced: it only has to outlive a kill,
-// and tells a store whose log lost its end from one that had no more.
+// The mark is the number of the newest commit, in a file beside Badger. It is not synced: it only
+// has to outlive a kill, and tells a store whose log lost its end from one that had no more.
 
 func (s *Spool) markPath() string { return filepath.Join(s.dir, "commits") }
 

@@ -30,7 +30,8 @@ func TestNewerFormatIsRefused(t *testing.T) {
 		if err := os.WriteFile(stampFile, []byte(stamp), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "newer sealpost") {
+		if _, err := Open(dir, Options{}); err == nil ||
+			!strings.Contains(err.Error(), "newer sealpost") {
 			t.Errorf("%s: %v", stamp, err)
 		}
 	}
@@ -59,8 +60,8 @@ func TestOpenedOnce(t *testing.T) {
 	}
 }
 
-// TestLostCommits gives the store back an older state of Badger, as a damaged log or a copied folder does: it notices, and
-// takes a new incarnation, so that senders ask what is still known.
+// TestLostCommits gives the store back an older state of Badger, as a damaged log or a copied
+// folder does: it notices, and takes a new incarnation, so that senders ask what is still known.
 func TestLostCommits(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())

@@ -30,8 +30,9 @@ var straceKills = []struct {
 	{"write,pwrite64", 2},
 }
 
-// TestKilledAtEveryCall kills a process as one of its threads makes its first, second, … call of a kind, while it opens a
-// store, uses and closes it: a new one, or one that a kill left behind. Where two calls make one step, this is between them.
+// TestKilledAtEveryCall kills a process as one of its threads makes its first, second, … call of a
+// kind, while it opens a store, uses and closes it: a new one, or one that a kill left behind.
+// Where two calls make one step, this is between them.
 func TestKilledAtEveryCall(t *testing.T) {
 	under := needStrace(t)
 	used := usedStore(t)
@@ -58,8 +59,8 @@ func some(all ...string) []string {
 	return all[one : one+1]
 }
 
-// calls says at which calls something is to happen: at each when there is time, and otherwise at others each time, about few
-// times as many as their number has digits.
+// calls says at which calls something is to happen: at each when there is time, and otherwise at
+// others each time, about few times as many as their number has digits.
 type calls struct{ few, rounds, last int }
 
 func (c *calls) next() string {
@@ -91,8 +92,9 @@ func killAtCall(t *testing.T, strace []string, from string) bool {
 	return r.closed
 }
 
-// TestErrorOfEverySync has a process hear of input/output errors from one sync, or from one and all after it. It may say no,
-// or that it does not know; what it said yes to must be there when the store is opened again.
+// TestErrorOfEverySync has a process hear of input/output errors from one sync, or from one and all
+// after it. It may say no, or that it does not know; what it said yes to must be there when the
+// store is opened again.
 func TestErrorOfEverySync(t *testing.T) {
 	under := needStrace(t)
 	used := usedStore(t)
@@ -102,7 +104,8 @@ func TestErrorOfEverySync(t *testing.T) {
 				t.Parallel()
 				uncertain, damaged, at := 0, 0, calls{few: 2}
 				for came := false; !came; {
-					r, refused := failAtCall(t, under(sync, "error=EIO:when="+at.next()+lasting), used)
+					r, refused := failAtCall(t, under(sync, "error=EIO:when="+at.next()+lasting),
+						used)
 					if strings.Contains(r.failed, "uncertain") {
 						uncertain++
 					}
@@ -111,7 +114,8 @@ func TestErrorOfEverySync(t *testing.T) {
 					}
 					came = r.closed && r.failed == "" && !refused
 				}
-				t.Logf("uncertain %d times, refused for damage %d times; %s", uncertain, damaged, at)
+				t.Logf("uncertain %d times, refused for damage %d times; %s", uncertain, damaged,
+					at)
 				if sync+lasting == "msync+" && uncertain == 0 {
 					t.Error("no commit failed")
 				}
@@ -120,8 +124,9 @@ func TestErrorOfEverySync(t *testing.T) {
 	}
 }
 
-// failAtCall also tells whether the store was refused afterwards: over an error from the sync of its MANIFEST Badger stumbles
-// itself (docs/spool.md), and then it must not open as if all were well.
+// failAtCall also tells whether the store was refused afterwards: over an error from the sync of
+// its MANIFEST Badger stumbles itself (docs/spool.md), and then it must not open as if all were
+// well.
 func failAtCall(t *testing.T, strace []string, used string) (r killRound, refused bool) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -150,19 +155,23 @@ func runOnce(t *testing.T, dir string, strace []string) killRound {
 	return r
 }
 
-// usedStore makes a store as a kill leaves it: with a log to replay, and something of each kind waiting.
+// usedStore makes a store as a kill leaves it: with a log to replay, and something of each kind
+// waiting.
 func usedStore(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "spool")
 	cmd := child(t.Context(), dir, storyEndless)
-	r := listen(t, cmd, func() {}, func() { time.AfterFunc(50*time.Millisecond, func() { cmd.Process.Kill() }) })
+	r := listen(t, cmd, func() {}, func() {
+		time.AfterFunc(50*time.Millisecond, func() { cmd.Process.Kill() })
+	})
 	if r.failed != "" {
 		t.Fatal(r.failed)
 	}
 	return dir
 }
 
-// needStrace returns what runs a program with calls that fail or kill, and skips where that cannot be done.
+// needStrace returns what runs a program with calls that fail or kill, and skips where that cannot
+// be done.
 func needStrace(t *testing.T) func(calls, what string) []string {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
@@ -170,10 +179,12 @@ func needStrace(t *testing.T) func(calls, what string) []string {
 		t.Skip("SKIPPED: strace is not installed")
 	}
 	under := func(calls, what string) []string {
-		return []string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + what}
+		return []string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls, "-e",
+			"inject=" + calls + ":" + what}
 	}
 	try := under("openat", "signal=KILL")
-	if out, err := exec.Command(try[0], append(try[1:], "cat", "/dev/null")...).CombinedOutput(); !errors.As(err, new(*exec.ExitError)) || len(out) > 0 {
+	out, err := exec.Command(try[0], append(try[1:], "cat", "/dev/null")...).CombinedOutput()
+	if !errors.As(err, new(*exec.ExitError)) || len(out) > 0 {
 		t.Skipf("SKIPPED: strace does not work here: %v %s", err, out)
 	}
 	return under

@@ -14,10 +14,11 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// Badger panics, in a goroutine of its own, over some damage in its tables, and takes other damage for an absent key. So every
-// table is checked before Badger sees it. A second per gigabyte.
+// Badger panics, in a goroutine of its own, over some damage in its tables, and takes other damage
+// for an absent key. So every table is checked before Badger sees it. A second per gigabyte.
 
-// checkTables reads every table that Badger's manifest names. Others are the rest of a crash, which Badger removes.
+// checkTables reads every table that Badger's manifest names. Others are the rest of a crash, which
+// Badger removes.
 func checkTables(dir string) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,7 +63,8 @@ func soundTable(data []byte) bool {
 	index := fb.GetRootAsTableIndex(indexData, 0)
 	var block fb.BlockOffset
 	for i := range index.OffsetsLength() {
-		if !index.Offsets(&block, i) || !soundBlock(blocks, int64(block.Offset()), int64(block.Len())) {
+		if !index.Offsets(&block, i) || !soundBlock(blocks, int64(block.Offset()),
+			int64(block.Len())) {
 			return false
 		}
 	}
@@ -77,7 +79,8 @@ func soundBlock(blocks []byte, offset, length int64) bool {
 	return ok && matches(body, sum)
 }
 
-// cutChecksum takes the checksum from the end of data: a protobuf of an algorithm and a sum, and its length.
+// cutChecksum takes the checksum from the end of data: a protobuf of an algorithm and a sum, and
+// its length.
 func cutChecksum(data []byte) (rest []byte, sum uint64, ok bool) {
 	if len(data) < 4 {
 		return nil, 0, false
@@ -102,4 +105,6 @@ func cutChecksum(data []byte) (rest []byte, sum uint64, ok bool) {
 	return rest, sum, !d.bad
 }
 
-func matches(data []byte, sum uint64) bool { return uint64(crc32.Checksum(data, castagnoli)) == sum }
+func matches(data []byte, sum uint64) bool {
+	return uint64(crc32.Checksum(data, castagnoli)) == sum
+}

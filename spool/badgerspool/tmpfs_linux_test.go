@@ -28,8 +28,8 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// TestFullDisk fills a real disk by publishing: the store refuses in time, goes on settling, and has room again afterwards.
-// Then somebody else fills the disk to the last byte.
+// TestFullDisk fills a real disk by publishing: the store refuses in time, goes on settling, and
+// has room again afterwards. Then somebody else fills the disk to the last byte.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t, "256m")
 	dir := filepath.Join(disk, "spool")
@@ -73,7 +73,8 @@ func fillUp(t *testing.T, s *Spool) (n int) {
 
 func waitForRoom(t *testing.T, s *Spool) {
 	t.Helper()
-	testkit.Eventually(t, "there is room again", func() bool { return s.admit().allows(needRoom) == nil })
+	testkit.Eventually(t, "there is room again",
+		func() bool { return s.admit().allows(needRoom) == nil })
 }
 
 // somebodyElse fills the disk behind the store's back.
@@ -84,7 +85,8 @@ func somebodyElse(t *testing.T, s *Spool, disk, dir string, opts Options) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(dir, opts) // 40 MiB are too few, but there is the ballast, and what Badger gave up when it closed
+	// 40 MiB are too few, but there is the ballast, and what Badger gave up when it closed
+	s, err := Open(dir, opts)
 	if err != nil && !errors.Is(err, spool.ErrFull) {
 		t.Fatalf("open on a full disk: %v", err)
 	}
@@ -112,7 +114,8 @@ func starve(t *testing.T, s *Spool, junk string) {
 			_, err := f.Write(make([]byte, more))
 			must(t, err)
 		}
-		if _, err := s.Put(t.Context(), "site", fmt.Sprint(n), 0, []byte("x")); errors.Is(err, spool.ErrFull) {
+		if _, err := s.Put(t.Context(), "site", fmt.Sprint(n), 0,
+			[]byte("x")); errors.Is(err, spool.ErrFull) {
 			return
 		}
 	}

@@ -9,14 +9,16 @@ import (
 	"sealpost/internal/id"
 )
 
-// uploadName names an upload. Two senders may use the same envelope id until one of them has published.
+// uploadName names an upload. Two senders may use the same envelope id until one of them has
+// published.
 type uploadName struct {
 	sender   id.Site
 	envelope id.Envelope
 	raw      [16]byte
 }
 
-// upload is a large envelope on its way: one file of the full size, and a note of the parts in it that are durable.
+// upload is a large envelope on its way: one file of the full size, and a note of the parts in it
+// that are durable.
 type upload struct {
 	s    *Spool
 	name uploadName
@@ -114,6 +116,7 @@ func (s *Spool) uploadOver(u *upload, e *envelope) {
 	}
 	s.dropUpload(u, published)
 	if err := s.forget(context.Background(), u); err != nil {
-		s.opts.Log.Warn("an upload's rest stays until the next start", "envelope", u.name.envelope, "err", err)
+		s.opts.Log.Warn("an upload's rest stays until the next start", "envelope", u.name.envelope,
+			"err", err)
 	}
 }

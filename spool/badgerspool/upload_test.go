@@ -46,7 +46,8 @@ func TestUploadRestsOfACrash(t *testing.T) {
 		t.Error("the file of a published upload stays")
 	}
 	f := testEnvelope(filler(spool.SmallSize + 20))
-	st, err = s.Stage(t.Context(), spool.Upload{Sender: f.Sender, Envelope: f.ID, Size: f.Size, CRC32C: f.CRC32C})
+	st, err = s.Stage(t.Context(), spool.Upload{Sender: f.Sender, Envelope: f.ID, Size: f.Size,
+		CRC32C: f.CRC32C})
 	must(t, err)
 	must(t, s.Close())
 	must(t, os.Remove(st.(*staging).u.path)) // the note is there, its file is not
@@ -60,14 +61,17 @@ func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
 	body := filler(spool.PartSize + 10)
 	e := testEnvelope(body)
-	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size, CRC32C: e.CRC32C})
+	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
+		CRC32C: e.CRC32C})
 	must(t, err)
-	hold := &pausing{Reader: bytes.NewReader(body[:spool.PartSize]), paused: make(chan struct{}), resume: make(chan struct{})}
+	hold := &pausing{Reader: bytes.NewReader(body[:spool.PartSize]), paused: make(chan struct{}),
+		resume: make(chan struct{})}
 	first := make(chan error, 1)
 	go func() { first <- st.Put(context.Background(), 0, hold) }()
 	<-hold.paused
 	s.content.disk = (&faultyDisk{at: 3}).do // open, write, sync
-	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err, errInjected) {
+	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err,
+		errInjected) {
 		t.Fatalf("the failed sync says %v", err)
 	}
 	s.content.disk = disk.Real

@@ -45,7 +45,8 @@ func (s *Spool) dropUpload(u *upload, how fate) {
 	}
 }
 
-// restoreUploads reads the uploads that a former process left, and clears away the rest of those that are over.
+// restoreUploads reads the uploads that a former process left, and clears away the rest of those
+// that are over.
 func (s *Spool) restoreUploads() error {
 	files := make(map[string]bool)
 	var over []*upload
@@ -73,14 +74,16 @@ func (s *Spool) restoreUploads() error {
 	return s.clearStaging(files)
 }
 
-// restoreUpload decodes one upload and says whether it goes on: it is not published, and its file is there.
+// restoreUpload decodes one upload and says whether it goes on: it is not published, and its file
+// is there.
 func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool, error) {
 	key := item.KeyCopy(nil)
 	row, err := item.ValueCopy(nil)
 	if err != nil || len(key) < 18 {
 		return nil, false, fmt.Errorf("%w: upload: %w", errCorrupt, err)
 	}
-	name := uploadName{sender: id.Site(key[1 : len(key)-17]), envelope: tohex[id.Envelope](key[len(key)-16:])}
+	name := uploadName{sender: id.Site(key[1 : len(key)-17]),
+		envelope: tohex[id.Envelope](key[len(key)-16:])}
 	copy(name.raw[:], key[len(key)-16:])
 	d := decoder{data: row}
 	size := d.int()
@@ -118,7 +121,8 @@ func (s *Spool) clearStaging(keep map[string]bool) error {
 	}
 	for _, e := range entries {
 		if !keep[e.Name()] {
-			if err := s.content.disk.Unlink(filepath.Join(s.content.staging, e.Name())); err != nil {
+			if err := s.content.disk.Unlink(filepath.Join(s.content.staging,
+				e.Name())); err != nil {
 				return err
 			}
 		}

@@ -8,8 +8,9 @@ import (
 	"sealpost/spool"
 )
 
-// A group of changes is closed at these limits. Badger's own, with its memtables of 8 MiB, are 13,107 entries and
-// 1,258,291 bytes; what a group itself adds (figures) and what Badger counts per entry fit in between.
+// A group of changes is closed at these limits. Badger's own, with its memtables of 8 MiB, are
+// 13,107 entries and 1,258,291 bytes; what a group itself adds (figures) and what Badger counts per
+// entry fit in between.
 const (
 	groupEntries = 8000
 	groupBytes   = 1 << 20
@@ -35,7 +36,8 @@ type change struct {
 	err     error
 }
 
-// submit hands a change to the writer and waits until it is durable. The context counts only until the writer takes it.
+// submit hands a change to the writer and waits until it is durable. The context counts only until
+// the writer takes it.
 func (s *Spool) submit(c *change) error {
 	c.done = make(chan error, 1)
 	select {
@@ -88,8 +90,9 @@ func (s *Spool) gather(batch []*change) (group, left []*change) {
 	}
 }
 
-// commitGroup applies the changes in order, commits them together and answers. A change that refuses itself is answered
-// after the commit too, because its reason may lie in a change before it.
+// commitGroup applies the changes in order, commits them together and answers. A change that
+// refuses itself is answered after the commit too, because its reason may lie in a change before
+// it.
 func (s *Spool) commitGroup(changes []*change) {
 	if s.isPoisoned() {
 		answer(changes, spool.ErrUncertain)
@@ -166,7 +169,8 @@ func (s *Spool) finish(g *group) error {
 // poison ends the store's life: from now on nobody is told anything but "uncertain".
 func (s *Spool) poison(err error) {
 	s.poisonOnce.Do(func() {
-		s.opts.Log.Error("the spool's last commit is uncertain; it answers nothing until it is opened again", "err", err)
+		s.opts.Log.Error("the spool's last commit is uncertain; "+
+			"it answers nothing until it is opened again", "err", err)
 		close(s.poisoned)
 	})
 }

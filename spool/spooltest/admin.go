@@ -21,10 +21,13 @@ var adminTests = map[string]func(*room){
 		r.release(ds[1], spool.Nack{Delay: time.Hour})
 		qs, err := r.Queues(r.ctx)
 		r.no(err)
-		r.check(len(qs) == 2 && qs[0].Name == centre.Queue() && qs[1].Name == second.Queue(), "queues are %+v", qs)
-		want := spool.QueueInfo{Name: centre.Queue(), Waiting: 3, Leased: 1, Released: 1, Settled: 1, Oldest: r.clock.Now()}
+		r.check(len(qs) == 2 && qs[0].Name == centre.Queue() && qs[1].Name == second.Queue(),
+			"queues are %+v", qs)
+		want := spool.QueueInfo{Name: centre.Queue(), Waiting: 3, Leased: 1, Released: 1,
+			Settled: 1, Oldest: r.clock.Now()}
 		r.check(qs[0] == want, "figures are %+v, want %+v", qs[0], want)
-		r.check(qs[1].Waiting == 1 && qs[1].Oldest.Equal(r.clock.Now().Add(-time.Second)), "figures are %+v, of %s", qs[1], a.ID)
+		r.check(qs[1].Waiting == 1 && qs[1].Oldest.Equal(r.clock.Now().Add(-time.Second)),
+			"figures are %+v, of %s", qs[1], a.ID)
 		r.restart()
 		want.Leased = 0
 		r.check(r.queue(centre) == want, "after a restart figures are %+v", r.queue(centre))
@@ -43,11 +46,12 @@ var adminTests = map[string]func(*room){
 		for range 2 {
 			info, err := r.Info(r.ctx)
 			r.no(err)
-			r.check(info.Incarnation == r.Incarnation() && info.Envelopes == 2 && info.Content == 600 && info.DiskFree > 0, "info is %+v", info)
+			r.check(info.Incarnation == r.Incarnation() && info.Envelopes == 2 &&
+				info.Content == 600 && info.DiskFree > 0, "info is %+v", info)
 			r.restart()
 		}
 	},
-	"Kill makes everything that waits dead, leased and resting too, and tells the senders": func(r *room) {
+	"Kill makes all waiting deliveries dead and tells the senders": func(r *room) {
 		var dropped []id.Envelope
 		for range 300 {
 			e, _ := r.drop(centre)
@@ -64,17 +68,20 @@ var adminTests = map[string]func(*room){
 		r.want(err, spool.ErrStale)
 		r.idle(centre)
 		q := r.queue(centre)
-		r.check(q.Dead == 300 && q.Waiting == 0 && q.Released == 0 && q.Settled == 1 && q.Oldest.IsZero(), "figures are %+v", q)
+		r.check(q.Dead == 300 && q.Waiting == 0 && q.Released == 0 && q.Settled == 1 &&
+			q.Oldest.IsZero(), "figures are %+v", q)
 		dead := 0
 		for _, e := range r.events(lab, 0) {
 			if e.Kind == spool.EventDead {
-				r.check(e.Code == "recipient-removed" && e.Recipient == centre && e.Receipt == "", "event is %+v", e)
+				r.check(e.Code == "recipient-removed" && e.Recipient == centre && e.Receipt == "",
+					"event is %+v", e)
 				dead++
 			}
 		}
 		r.check(dead == 300, "%d events", dead)
 		r.check(r.known(lab, dropped[5]).State == spool.StateFinal, "it is not final")
-		r.check(r.known(lab, shared.ID).State == spool.StateWaiting, "the other recipient's was killed")
+		r.check(r.known(lab, shared.ID).State == spool.StateWaiting,
+			"the other recipient's was killed")
 		r.settle(r.lease(second, 1)[0])
 		n, err = r.Kill(r.ctx, centre.Queue(), "recipient-removed")
 		r.no(err)
@@ -91,7 +98,8 @@ var adminTests = map[string]func(*room){
 		r.check(!st.First && st.Time.Equal(died), "settled %+v", st)
 		recs, _, err := r.Find(r.ctx, spool.Query{Sender: lab}, 0, 10)
 		r.no(err)
-		r.check(len(recs) == 1 && recs[0].State == "dead" && recs[0].Code == "recipient-removed", "records are %+v", recs)
+		r.check(len(recs) == 1 && recs[0].State == "dead" && recs[0].Code == "recipient-removed",
+			"records are %+v", recs)
 		info, err := r.Info(r.ctx)
 		r.no(err)
 		r.check(info.Content == e.Size, "the content of the dead is gone")
@@ -99,7 +107,9 @@ var adminTests = map[string]func(*room){
 	"Announce tells each site its route": func(r *room) {
 		events := make(map[id.Site]spool.Event)
 		for i := range 5 {
-			events[id.Site(fmt.Sprintf("LAB-%d", i))] = spool.Event{Kind: spool.EventRoute, Address: fmt.Sprintf("lab-%d.dat", i), RouteVersion: id.Hash(strings.Repeat(fmt.Sprint(i), 64))}
+			events[id.Site(fmt.Sprintf("LAB-%d", i))] = spool.Event{Kind: spool.EventRoute,
+				Address:      fmt.Sprintf("lab-%d.dat", i),
+				RouteVersion: id.Hash(strings.Repeat(fmt.Sprint(i), 64))}
 		}
 		r.no(r.Announce(r.ctx, events))
 		r.restart()
@@ -109,7 +119,8 @@ var adminTests = map[string]func(*room){
 			want.Sequence, want.Time = 1, r.clock.Now()
 			r.check(es[0] == want, "event is %+v, want %+v", es[0], want)
 		}
-		r.want(r.Announce(r.ctx, map[id.Site]spool.Event{lab: {Kind: spool.EventDead}}), spool.ErrInvalid)
+		r.want(r.Announce(r.ctx, map[id.Site]spool.Event{lab: {Kind: spool.EventDead}}),
+			spool.ErrInvalid)
 		r.check(len(r.events(lab, 0)) == 0, "a refused one was told")
 	},
 	"a healthy store is not poisoned": func(r *room) {

@@ -77,10 +77,12 @@ func (s *story) eventList(*rapid.T) {
 			continue // asking would wait
 		}
 		for i, e := range s.room.events(site, 0) {
-			s.room.check(e.Sequence == spool.Cursor(i+1), "event %d has the sequence %d", i, e.Sequence)
+			s.room.check(e.Sequence == spool.Cursor(i+1), "event %d has the sequence %d", i,
+				e.Sequence)
 			got = append(got, fmt.Sprintf("%s %s %s%s", e.Envelope, e.Recipient, e.Receipt, e.Code))
 		}
-		s.room.check(slices.Equal(got, s.events[site]), "events of %s are\n%v, want\n%v", site, got, s.events[site])
+		s.room.check(slices.Equal(got, s.events[site]), "events of %s are\n%v, want\n%v", site, got,
+			s.events[site])
 	}
 }
 

@@ -12,7 +12,8 @@ var contentTests = map[string]func(*room){
 			e := envelope(size, centre)
 			d := r.delivery(e, r.publish(e), centre)
 			for _, offset := range []int{0, 1, size / 2, size - 1, size} {
-				r.check(string(r.read(d, int64(offset))) == string(e.Content[offset:]), "%d bytes from %d: other content", size, offset)
+				r.check(string(r.read(d, int64(offset))) == string(e.Content[offset:]),
+					"%d bytes from %d: other content", size, offset)
 			}
 			for _, offset := range []int64{-1, int64(size) + 1} {
 				_, err := r.Open(r.ctx, d, offset)
@@ -41,7 +42,8 @@ var contentTests = map[string]func(*room){
 			got := make([]byte, size)
 			n, err := readFull(rc, got)
 			r.no(err)
-			r.check(n == size && string(got) == string(e.Content), "%d of %d bytes, or others", n, size)
+			r.check(n == size && string(got) == string(e.Content), "%d of %d bytes, or others", n,
+				size)
 			r.no(rc.Close())
 		}
 	},

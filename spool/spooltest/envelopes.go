@@ -24,7 +24,8 @@ func noise(size int) []byte {
 
 func sums(content []byte) (crcs []uint32) {
 	for part := 0; part < len(content); part += spool.PartSize {
-		crcs = append(crcs, crc32.Checksum(content[part:min(part+spool.PartSize, len(content))], castagnoli))
+		crcs = append(crcs, crc32.Checksum(content[part:min(part+spool.PartSize, len(content))],
+			castagnoli))
 	}
 	return crcs
 }
@@ -45,7 +46,8 @@ func envelopeOf(content []byte, messages int, sites ...id.Site) spool.Envelope {
 	}
 	sent := time.Date(2025, 10, 8, 11, 0, 0, 987654321, time.UTC)
 	for i := range messages {
-		e.Messages = append(e.Messages, spool.Message{ID: id.FormatMessage(lab, "DAT", sent, int64(i+1)), UID: id.Random128[id.UID](), Sent: sent})
+		e.Messages = append(e.Messages, spool.Message{ID: id.FormatMessage(lab, "DAT", sent,
+			int64(i+1)), UID: id.Random128[id.UID](), Sent: sent})
 	}
 	for _, site := range sites {
 		e.Deliveries = append(e.Deliveries, spool.Target{Site: site, Queue: site.Queue()})
@@ -63,7 +65,8 @@ func outcomes(messages []spool.Message) (all []spool.Outcome) {
 
 // settlement settles an envelope of lab's.
 func settlement(d spool.DeliveryID, messages []spool.Message) spool.Settlement {
-	return spool.Settlement{Delivery: d, Sender: lab, Receipt: "receipt." + string(d.Envelope) + "." + d.Queue, Outcomes: outcomes(messages)}
+	return spool.Settlement{Delivery: d, Sender: lab,
+		Receipt: "receipt." + string(d.Envelope) + "." + d.Queue, Outcomes: outcomes(messages)}
 }
 
 func upload(e spool.Envelope) spool.Upload {

@@ -24,7 +24,8 @@ var eventTests = map[string]func(*room){
 			es := r.events(site, 0)
 			r.check(len(es) == 3, "%s has %d events", site, len(es))
 			for i, e := range es {
-				r.check(e.Sequence == spool.Cursor(i+1), "event %d has the sequence %d", i, e.Sequence)
+				r.check(e.Sequence == spool.Cursor(i+1), "event %d has the sequence %d", i,
+					e.Sequence)
 			}
 		}
 		r.check(len(r.events(centre, 0)) == 0, "a recipient was told")
@@ -60,7 +61,8 @@ var eventTests = map[string]func(*room){
 		for want := spool.Cursor(1); want <= 5; want++ {
 			es, next, err := r.Events(r.ctx, lab, after, 1)
 			r.no(err)
-			r.check(len(es) == 1 && es[0].Sequence == want && next == want, "asked after %d, got %d events to %d", after, len(es), next)
+			r.check(len(es) == 1 && es[0].Sequence == want && next == want,
+				"asked after %d, got %d events to %d", after, len(es), next)
 			after = next
 		}
 		es, next, err := r.Events(r.ctx, lab, 1, 3000)

@@ -29,13 +29,15 @@ func (r *room) find(q spool.Query, page int) (all []spool.Record) {
 func brief(recs []spool.Record) string {
 	var words []string
 	for _, rec := range recs {
-		words = append(words, fmt.Sprintf("%s/%s", strings.TrimPrefix(string(rec.Message), "FL-LAB_DAT_20251008_"), rec.Recipient))
+		words = append(words, fmt.Sprintf("%s/%s",
+			strings.TrimPrefix(string(rec.Message), "FL-LAB_DAT_20251008_"), rec.Recipient))
 	}
 	return strings.Join(words, " ")
 }
 
 // named publishes an envelope with one message of that number.
-func (r *room) named(number string, sender id.Site, sites ...id.Site) (spool.Envelope, spool.Published) {
+func (r *room) named(number string, sender id.Site,
+	sites ...id.Site) (spool.Envelope, spool.Published) {
 	r.Helper()
 	e := envelope(100, sites...)
 	e.Sender, e.Messages[0].ID = sender, id.Message("FL-LAB_DAT_20251008_"+number)
@@ -59,7 +61,8 @@ var findTests = map[string]func(*room){
 				{spool.Query{Recipient: centre, Sender: lab}, "001/CA-RC"},
 				{spool.Query{Recipient: third}, ""},
 			} {
-				r.check(brief(r.find(c.query, page)) == c.want, "%+v by %d: %s, want %s", c.query, page, brief(r.find(c.query, page)), c.want)
+				r.check(brief(r.find(c.query, page)) == c.want, "%+v by %d: %s, want %s", c.query,
+					page, brief(r.find(c.query, page)), c.want)
 			}
 		}
 	},
@@ -85,7 +88,8 @@ var findTests = map[string]func(*room){
 			{spool.Query{Sender: lab, UID: "nonsense"}, 0},
 			{spool.Query{Sender: lab, UID: uid, Message: "FL-LAB_DAT_20251008_002"}, 0},
 		} {
-			r.check(len(r.find(c.query, 2)) == c.want, "%+v: %s, want %d", c.query, brief(r.find(c.query, 2)), c.want)
+			r.check(len(r.find(c.query, 2)) == c.want, "%+v: %s, want %d", c.query,
+				brief(r.find(c.query, 2)), c.want)
 		}
 	},
 	"finds by the time at which it was spooled": func(r *room) {
@@ -107,7 +111,8 @@ var findTests = map[string]func(*room){
 		} {
 			for _, q := range []spool.Query{{Sender: lab}, {Recipient: centre}} {
 				q.From, q.To = c.from, c.to
-				r.check(brief(r.find(q, 1)) == c.want, "%+v: %s, want %s", q, brief(r.find(q, 1)), c.want)
+				r.check(brief(r.find(q, 1)) == c.want, "%+v: %s, want %s", q, brief(r.find(q, 1)),
+					c.want)
 			}
 		}
 	},
@@ -127,7 +132,8 @@ var findTests = map[string]func(*room){
 	"tells every fact of a record": func(r *room) {
 		e, p := r.drop(centre)
 		want := spool.Record{
-			Message: e.Messages[0].ID, UID: e.Messages[0].UID, Envelope: e.ID, Sender: lab, Recipient: centre, Queue: centre.Queue(),
+			Message: e.Messages[0].ID, UID: e.Messages[0].UID, Envelope: e.ID, Sender: lab,
+			Recipient: centre, Queue: centre.Queue(),
 			Sent: e.Messages[0].Sent, Spooled: p.Spooled, State: "waiting", Size: e.Size,
 		}
 		r.tells(want)
@@ -154,12 +160,15 @@ var findTests = map[string]func(*room){
 		all := r.find(spool.Query{Sender: lab}, 100)
 		r.check(len(all) == 17, "%d records", len(all))
 		for _, page := range []int{1, 2, 3, 16, 17} {
-			r.check(brief(r.find(spool.Query{Sender: lab}, page)) == brief(all), "by %d: %s", page, brief(r.find(spool.Query{Sender: lab}, page)))
+			r.check(brief(r.find(spool.Query{Sender: lab}, page)) == brief(all), "by %d: %s", page,
+				brief(r.find(spool.Query{Sender: lab}, page)))
 		}
-		r.check(len(r.find(spool.Query{Recipient: second}, 2)) == 5, "a recipient sees others' records")
+		r.check(len(r.find(spool.Query{Recipient: second}, 2)) == 5,
+			"a recipient sees others' records")
 	},
 	"needs to know whose": func(r *room) {
-		for _, q := range []spool.Query{{}, {UID: id.Random128[id.UID]()}, {Message: "FL-LAB_DAT_20251008_001"}, {From: r.clock.Now()}} {
+		for _, q := range []spool.Query{{}, {UID: id.Random128[id.UID]()},
+			{Message: "FL-LAB_DAT_20251008_001"}, {From: r.clock.Now()}} {
 			_, _, err := r.Find(r.ctx, q, 0, 10)
 			r.want(err, spool.ErrInvalid)
 		}

@@ -19,11 +19,16 @@ var knownTests = map[string]func(*room){
 			ks, err := r.Known(r.ctx, lab, []id.Envelope{waiting.ID, unknown, final.ID, "nonsense"})
 			r.no(err)
 			r.check(len(ks) == 4, "%d answers", len(ks))
-			r.check(ks[0].Envelope == waiting.ID && ks[0].State == spool.StateWaiting && ks[0].Published == q, "waiting: %+v", ks[0])
-			r.check(len(ks[0].Results) == 1 && ks[0].Results[0].Recipient == second && ks[0].Results[0].Time.Equal(r.clock.Now()), "waiting: %+v", ks[0])
-			r.check(ks[1].Envelope == unknown && ks[1].State == spool.StateUnknown && ks[1].Results == nil, "unknown: %+v", ks[1])
-			r.check(ks[2].State == spool.StateFinal && ks[2].Published == p && len(ks[2].Results) == 1, "final: %+v", ks[2])
-			r.check(ks[2].Results[0].Receipt == settlement(r.delivery(final, p, centre), nil).Receipt, "final: %+v", ks[2])
+			r.check(ks[0].Envelope == waiting.ID && ks[0].State == spool.StateWaiting &&
+				ks[0].Published == q, "waiting: %+v", ks[0])
+			r.check(len(ks[0].Results) == 1 && ks[0].Results[0].Recipient == second &&
+				ks[0].Results[0].Time.Equal(r.clock.Now()), "waiting: %+v", ks[0])
+			r.check(ks[1].Envelope == unknown && ks[1].State == spool.StateUnknown &&
+				ks[1].Results == nil, "unknown: %+v", ks[1])
+			r.check(ks[2].State == spool.StateFinal && ks[2].Published == p &&
+				len(ks[2].Results) == 1, "final: %+v", ks[2])
+			r.check(ks[2].Results[0].Receipt == settlement(r.delivery(final, p, centre),
+				nil).Receipt, "final: %+v", ks[2])
 			r.check(ks[3].State == spool.StateUnknown, "nonsense: %+v", ks[3])
 			r.restart()
 		}
@@ -43,6 +48,8 @@ var knownTests = map[string]func(*room){
 		_, err := r.Kill(r.ctx, centre.Queue(), "recipient-removed")
 		r.no(err)
 		k := r.known(lab, e.ID)
-		r.check(k.State == spool.StateFinal && len(k.Results) == 1 && k.Results[0].DeadCode == "recipient-removed" && k.Results[0].Receipt == "", "known is %+v", k)
+		r.check(k.State == spool.StateFinal && len(k.Results) == 1 &&
+			k.Results[0].DeadCode == "recipient-removed" && k.Results[0].Receipt == "",
+			"known is %+v", k)
 	},
 }

@@ -15,8 +15,10 @@ var leaseTests = map[string]func(*room){
 		a, _ := r.drop(centre)
 		b, _ := r.drop(centre)
 		c, _ := r.drop(centre)
-		r.check(reflect.DeepEqual(ids(r.lease(centre, 2)), []id.Envelope{a.ID, b.ID}), "the first two are others")
-		r.check(reflect.DeepEqual(ids(r.lease(centre, 2)), []id.Envelope{c.ID}), "the third is another")
+		r.check(reflect.DeepEqual(ids(r.lease(centre, 2)), []id.Envelope{a.ID, b.ID}),
+			"the first two are others")
+		r.check(reflect.DeepEqual(ids(r.lease(centre, 2)), []id.Envelope{c.ID}),
+			"the third is another")
 		r.idle(centre)
 	},
 	"carries content up to MaxBytes, and the rest without": func(r *room) {
@@ -30,7 +32,8 @@ var leaseTests = map[string]func(*room){
 		r.no(err)
 		r.check(len(ds) == 4, "%d deliveries", len(ds))
 		for i, want := range []int{1000, 1000, 0, 100} {
-			r.check(len(ds[i].Content) == want, "content %d has %d bytes, want %d", i, len(ds[i].Content), want)
+			r.check(len(ds[i].Content) == want, "content %d has %d bytes, want %d", i,
+				len(ds[i].Content), want)
 		}
 		r.check(len(r.read(ds[2].DeliveryID, 0)) == 1000, "the one without content cannot be read")
 	},
@@ -39,7 +42,9 @@ var leaseTests = map[string]func(*room){
 		r.check(r.lease(centre, 1)[0].Content == nil, "large content came along")
 	},
 	"waits until there is something": func(r *room) {
-		got := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		got := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, request(centre, 1))
+		})
 		e, _ := r.drop(centre)
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -52,7 +57,9 @@ var leaseTests = map[string]func(*room){
 	"ends with nothing at a deadline": func(r *room) { r.idle(centre) },
 	"ends with nothing when it is cancelled": func(r *room) {
 		ctx, cancel := context.WithCancel(r.ctx)
-		got := background(func() ([]spool.Delivery, error) { return r.Lease(ctx, request(centre, 1)) })
+		got := background(func() ([]spool.Delivery, error) {
+			return r.Lease(ctx, request(centre, 1))
+		})
 		cancel()
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -89,7 +96,7 @@ var leaseTests = map[string]func(*room){
 		r.check(d.LeasedUntil.Equal(r.clock.Now().Add(time.Minute)), "until %v", d.LeasedUntil)
 		r.check(len(d.Token) >= 32, "token %q can be guessed", d.Token)
 	},
-	"expires, and the delivery is offered again before younger ones, no attempt counted": func(r *room) {
+	"expires, and the delivery comes before younger ones, no attempt counted": func(r *room) {
 		e, _ := r.drop(centre)
 		old := r.lease(centre, 1)[0]
 		young, _ := r.drop(centre)
@@ -103,7 +110,9 @@ var leaseTests = map[string]func(*room){
 	"that expires wakes a waiting call": func(r *room) {
 		e, _ := r.drop(centre)
 		r.lease(centre, 1)
-		got := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		got := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, request(centre, 1))
+		})
 		r.clock.Advance(time.Minute)
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -137,7 +146,8 @@ var leaseTests = map[string]func(*room){
 		r.want(err, spool.ErrStale)
 	},
 	"that nobody gave is stale": func(r *room) {
-		for _, token := range []spool.Token{"", "nonsense", "00000000000000000000000000000000.ca_rc_queue"} {
+		for _, token := range []spool.Token{"", "nonsense",
+			"00000000000000000000000000000000.ca_rc_queue"} {
 			_, err := r.Extend(r.ctx, token)
 			r.want(err, spool.ErrStale)
 			r.want(r.Release(r.ctx, token, spool.Nack{}), spool.ErrStale)
@@ -151,7 +161,8 @@ var leaseTests = map[string]func(*room){
 		_, err := r.Extend(r.ctx, d.Token)
 		r.want(err, spool.ErrStale)
 		ds := r.lease(centre, 2)
-		r.check(reflect.DeepEqual(ids(ds), []id.Envelope{e.ID, f.ID}) && ds[0].Attempts == 0, "got %+v", ds)
+		r.check(reflect.DeepEqual(ids(ds), []id.Envelope{e.ID, f.ID}) && ds[0].Attempts == 0,
+			"got %+v", ds)
 	},
 	"refuses what cannot be": func(r *room) {
 		for _, change := range []func(*spool.LeaseRequest){

@@ -25,14 +25,26 @@ var lifeTests = map[string]func(*room){
 			"Abort":    func() error { return st.Abort(r.ctx) },
 			"Known":    func() error { _, err := r.Known(r.ctx, lab, nil); return err },
 			"Lease":    func() error { _, err := r.Lease(r.ctx, request(centre, 1)); return err },
-			"Open":     func() error { _, err := r.Open(r.ctx, r.delivery(e, p, centre), 0); return err },
-			"Extend":   func() error { _, err := r.Extend(r.ctx, d.Token); return err },
-			"Release":  func() error { return r.Release(r.ctx, d.Token, spool.Nack{}) },
-			"Settle":   func() error { _, err := r.Settle(r.ctx, settlement(d.DeliveryID, d.Messages)); return err },
-			"Events":   func() error { _, _, err := r.Events(r.ctx, lab, 0, 1); return err },
-			"Find":     func() error { _, _, err := r.Find(r.ctx, spool.Query{Sender: lab}, 0, 1); return err },
-			"Get":      func() error { _, err := r.Get(r.ctx, "site", "a"); return err },
-			"Put":      func() error { _, err := r.Store.Put(r.ctx, "site", "a", 0, []byte("x")); return err },
+			"Open": func() error {
+				_, err := r.Open(r.ctx, r.delivery(e, p, centre), 0)
+				return err
+			},
+			"Extend":  func() error { _, err := r.Extend(r.ctx, d.Token); return err },
+			"Release": func() error { return r.Release(r.ctx, d.Token, spool.Nack{}) },
+			"Settle": func() error {
+				_, err := r.Settle(r.ctx, settlement(d.DeliveryID, d.Messages))
+				return err
+			},
+			"Events": func() error { _, _, err := r.Events(r.ctx, lab, 0, 1); return err },
+			"Find": func() error {
+				_, _, err := r.Find(r.ctx, spool.Query{Sender: lab}, 0, 1)
+				return err
+			},
+			"Get": func() error { _, err := r.Get(r.ctx, "site", "a"); return err },
+			"Put": func() error {
+				_, err := r.Store.Put(r.ctx, "site", "a", 0, []byte("x"))
+				return err
+			},
 			"List":     func() error { _, err := r.List(r.ctx, "site", "", 1); return err },
 			"Queues":   func() error { _, err := r.Queues(r.ctx); return err },
 			"Kill":     func() error { _, err := r.Kill(r.ctx, "q", "c"); return err },
@@ -45,8 +57,13 @@ var lifeTests = map[string]func(*room){
 		}
 	},
 	"Close ends what waits": func(r *room) {
-		a := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
-		b := background(func() (spool.Cursor, error) { _, c, err := r.Events(r.ctx, lab, 0, 1); return c, err })
+		a := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, request(centre, 1))
+		})
+		b := background(func() (spool.Cursor, error) {
+			_, c, err := r.Events(r.ctx, lab, 0, 1)
+			return c, err
+		})
 		r.no(r.Close())
 		_, err := arrives(r, a)
 		r.want(err, spool.ErrClosed)

@@ -9,7 +9,8 @@ import (
 	"sealpost/spool"
 )
 
-// model is what a store must behave like: a plain list of envelopes, in the order of their publication.
+// model is what a store must behave like: a plain list of envelopes, in the order of their
+// publication.
 type model struct {
 	clock     *Clock
 	envelopes []*modelEnvelope
@@ -42,7 +43,9 @@ type modelCall struct {
 	out    map[spool.Token]*modelDelivery
 }
 
-func (d *modelDelivery) leased(now time.Time) bool { return !d.until.IsZero() && now.Before(d.until) }
+func (d *modelDelivery) leased(now time.Time) bool {
+	return !d.until.IsZero() && now.Before(d.until)
+}
 
 // place is one delivery of one envelope.
 type place struct {
@@ -50,7 +53,8 @@ type place struct {
 	d *modelDelivery
 }
 
-// offered lists what a lease would hand out now, in order: due retries by time, then the rest by sequence.
+// offered lists what a lease would hand out now, in order: due retries by time, then the rest by
+// sequence.
 func (m *model) offered(queue string) []place {
 	var retries, fresh []place
 	now := m.clock.Now()
@@ -86,7 +90,8 @@ func (m *model) deliveries() (all []place) {
 	return all
 }
 
-// adopt says whether the session may lease from the queue, and ends the leases of the one before it.
+// adopt says whether the session may lease from the queue, and ends the leases of the one before
+// it.
 func (m *model) adopt(queue string, s id.Session) bool {
 	seen := m.sessions[queue]
 	if slices.Contains(seen, s) {
@@ -123,5 +128,6 @@ func (m *model) finish(p place, r spool.Result) {
 	r.Recipient, r.Time = p.d.target.Site, m.clock.Now()
 	p.d.result = &r
 	p.d.until, p.d.token = time.Time{}, ""
-	m.events[p.e.Sender] = append(m.events[p.e.Sender], fmt.Sprintf("%s %s %s%s", p.e.ID, r.Recipient, r.Receipt, r.DeadCode))
+	m.events[p.e.Sender] = append(m.events[p.e.Sender],
+		fmt.Sprintf("%s %s %s%s", p.e.ID, r.Recipient, r.Receipt, r.DeadCode))
 }

@@ -27,12 +27,13 @@ func (r *room) ask(site id.Site, number, got uint64, want int) []spool.Delivery 
 	defer cancel()
 	ds, err := r.Lease(ctx, numbered(site, 100, number, got))
 	r.no(err)
-	r.check(len(ds) == want, "call %d, which has the answer to %d, got %d deliveries, want %d", number, got, len(ds), want)
+	r.check(len(ds) == want, "call %d, which has the answer to %d, got %d deliveries, want %d",
+		number, got, len(ds), want)
 	return ds
 }
 
 var numberTests = map[string]func(*room){
-	"what a lost answer handed out comes again at once, no attempt counted": func(r *room) {
+	"deliveries of a lost answer come again at once, no attempt counted": func(r *room) {
 		a, _ := r.drop(centre)
 		b, _ := r.drop(centre)
 		lost := r.ask(centre, 1, 0, 2)
@@ -44,7 +45,7 @@ var numberTests = map[string]func(*room){
 			r.want(err, spool.ErrStale)
 		}
 	},
-	"what an answer handed out that came is not handed out again": func(r *room) {
+	"deliveries of a received answer do not come again": func(r *room) {
 		r.drop(centre)
 		r.drop(centre)
 		ds := r.ask(centre, 1, 0, 2)
@@ -62,11 +63,12 @@ var numberTests = map[string]func(*room){
 		second, _ := r.drop(centre)
 		r.ask(centre, 2, 1, 1)
 		again := r.ask(centre, 3, 1, 1)
-		r.check(had[0].Envelope == first.ID && again[0].Envelope == second.ID, "%s came again", again[0].Envelope)
+		r.check(had[0].Envelope == first.ID && again[0].Envelope == second.ID, "%s came again",
+			again[0].Envelope)
 		_, err := r.Extend(r.ctx, had[0].Token)
 		r.no(err)
 	},
-	"a retry that was lost comes again as a retry, and one that was settled or released does not": func(r *room) {
+	"a lost retry comes again, a settled or released one does not": func(r *room) {
 		for range 3 {
 			r.drop(centre)
 		}
@@ -78,12 +80,18 @@ var numberTests = map[string]func(*room){
 		r.settle(all[0])
 		r.release(all[1], spool.Nack{Delay: time.Hour})
 		again := r.ask(centre, 3, 1, 1)
-		r.check(again[0].Envelope == all[2].Envelope && again[0].Attempts == 1, "it comes as %+v", again[0])
-		r.check(r.queue(centre).Leased == 1 && r.queue(centre).Waiting == 2, "figures are %+v", r.queue(centre))
+		r.check(again[0].Envelope == all[2].Envelope && again[0].Attempts == 1, "it comes as %+v",
+			again[0])
+		r.check(r.queue(centre).Leased == 1 && r.queue(centre).Waiting == 2, "figures are %+v",
+			r.queue(centre))
 	},
 	"a call that waits ends with nothing when the next one comes": func(r *room) {
-		waits := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, numbered(centre, 1, 1, 0)) })
-		next := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, numbered(centre, 1, 1000, 0)) })
+		waits := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, numbered(centre, 1, 1, 0))
+		})
+		next := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, numbered(centre, 1, 1000, 0))
+		})
 		ds, err := arrives(r, waits)
 		if err == nil {
 			r.check(len(ds) == 0, "nobody listens, and it got %d", len(ds))
@@ -103,7 +111,8 @@ var numberTests = map[string]func(*room){
 			_, err := r.Lease(r.ctx, numbered(centre, 1, number, 0))
 			r.want(err, spool.ErrInvalid)
 		}
-		for _, req := range []spool.LeaseRequest{numbered(centre, 1, 8, 8), numbered(centre, 1, 8, 9), numbered(centre, 1, 0, 1)} {
+		for _, req := range []spool.LeaseRequest{numbered(centre, 1, 8, 8),
+			numbered(centre, 1, 8, 9), numbered(centre, 1, 0, 1)} {
 			_, err := r.Lease(r.ctx, req)
 			r.want(err, spool.ErrInvalid)
 		}
@@ -122,7 +131,7 @@ var numberTests = map[string]func(*room){
 		r.no(err)
 		r.ask(centre, 3, 0, 1)
 	},
-	"a newer session begins to count anew, and so does a store that was opened again": func(r *room) {
+	"a newer session counts from the start, and so does a reopened store": func(r *room) {
 		r.drop(centre)
 		r.ask(centre, 5, 0, 1)
 		req := numbered(centre, 1, 1, 0)

@@ -17,7 +17,8 @@ var partTests = map[string]func(*room){
 		var wg sync.WaitGroup
 		for _, part := range []int{3, 1, 0, 2, 1, 3} {
 			wg.Go(func() {
-				if err := st.Put(r.ctx, part, bytes.NewReader(part16(content, part))); err != nil && !errors.Is(err, spool.ErrDisplaced) {
+				if err := st.Put(r.ctx, part, bytes.NewReader(part16(content, part))); err != nil &&
+					!errors.Is(err, spool.ErrDisplaced) {
 					r.Errorf("part %d: %v", part, err)
 				}
 			})
@@ -25,17 +26,19 @@ var partTests = map[string]func(*room){
 		wg.Wait()
 		r.check(len(st.Missing()) == 0, "missing %v", st.Missing())
 		r.no(st.Put(r.ctx, 2, bytes.NewReader(part16(content, 2))))
-		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content), "other content")
+		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
+			"other content")
 	},
 	"with other bytes, too few or too many is refused and stays missing": func(r *room) {
 		e, content := large(onePart, centre)
 		st := r.stage(e)
 		for name, bad := range map[string][]byte{
 			"other bytes": noise(onePart),
-			"one flipped": append(append([]byte(nil), content[:onePart-1]...), content[onePart-1]^1),
-			"too few":     content[:onePart-1],
-			"none":        nil,
-			"too many":    append(append([]byte(nil), content...), 0),
+			"one flipped": append(append([]byte(nil), content[:onePart-1]...),
+				content[onePart-1]^1),
+			"too few":  content[:onePart-1],
+			"none":     nil,
+			"too many": append(append([]byte(nil), content...), 0),
 		} {
 			err := st.Put(r.ctx, 0, bytes.NewReader(bad))
 			r.check(err != nil, "%s were accepted", name)
@@ -44,7 +47,8 @@ var partTests = map[string]func(*room){
 		}
 		r.no(st.Put(r.ctx, 0, bytes.NewReader(content)))
 		r.want(st.Put(r.ctx, 0, bytes.NewReader(noise(onePart))), spool.ErrChecksum)
-		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content), "a bad repetition went in")
+		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
+			"a bad repetition went in")
 	},
 	"whose connection breaks keeps the reader's own error": func(r *room) {
 		e, content := large(onePart, centre)
@@ -65,7 +69,7 @@ var partTests = map[string]func(*room){
 			r.want(st.Put(r.ctx, part, bytes.NewReader(content)), spool.ErrInvalid)
 		}
 	},
-	"repeated while an older call of the same hold hangs, the newer one goes through": func(r *room) {
+	"repeated while an older call hangs, the newer one succeeds": func(r *room) {
 		e, content := large(onePart, centre)
 		st := r.stage(e)
 		slow := newFaucet()
@@ -77,9 +81,10 @@ var partTests = map[string]func(*room){
 		slow.give(nil)
 		_, err := arrives(r, hanging)
 		r.no(err) // the part is durable, which is all that it asked for
-		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content), "other content")
+		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
+			"other content")
 	},
-	"of uploads that nobody cares for expire, those in use do not": func(r *room) {
+	"of idle uploads expire, those in use do not": func(r *room) {
 		e, content := large(onePart, centre)
 		f, foreign := large(onePart, centre)
 		r.staged(e, content)
@@ -104,7 +109,9 @@ type faucet struct {
 	idle  chan struct{} // gets a value whenever somebody wants more than there is
 }
 
-func newFaucet() *faucet { return &faucet{given: make(chan []byte, 8), idle: make(chan struct{}, 1)} }
+func newFaucet() *faucet {
+	return &faucet{given: make(chan []byte, 8), idle: make(chan struct{}, 1)}
+}
 
 // give adds bytes; nil ends the stream.
 func (f *faucet) give(b []byte) { f.given <- b }

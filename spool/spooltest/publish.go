@@ -15,13 +15,17 @@ var publishTests = map[string]func(*room){
 		e := envelopeOf(noise(300), 3, centre, second)
 		p := r.publish(e)
 		r.check(p.Incarnation == r.Incarnation() && p.Sequence > 0, "published %+v", p)
-		r.check(p.Spooled.Equal(r.clock.Now()) && p.Spooled.Location() == time.UTC, "spooled %v", p.Spooled)
+		r.check(p.Spooled.Equal(r.clock.Now()) && p.Spooled.Location() == time.UTC, "spooled %v",
+			p.Spooled)
 		for _, site := range []id.Site{centre, second} {
 			d := r.lease(site, 10)[0]
 			r.check(d.DeliveryID == r.delivery(e, p, site), "delivery is %+v", d.DeliveryID)
-			r.check(d.Sender == e.Sender && reflect.DeepEqual(d.Address, e.Address) && d.Size == e.Size && d.Attempts == 0, "delivery is %+v", d)
-			r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) && reflect.DeepEqual(d.Messages, e.Messages), "delivery is %+v", d)
-			r.check(d.Spooled.Equal(p.Spooled) && string(d.Content) == string(e.Content), "delivery is %+v", d)
+			r.check(d.Sender == e.Sender && reflect.DeepEqual(d.Address, e.Address) &&
+				d.Size == e.Size && d.Attempts == 0, "delivery is %+v", d)
+			r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) &&
+				reflect.DeepEqual(d.Messages, e.Messages), "delivery is %+v", d)
+			r.check(d.Spooled.Equal(p.Spooled) && string(d.Content) == string(e.Content),
+				"delivery is %+v", d)
 		}
 		r.idle(third)
 	},
@@ -36,7 +40,7 @@ var publishTests = map[string]func(*room){
 		r.restart()
 		r.check(r.publish(e) == p, "another answer")
 	},
-	"repeated after it was settled, it gets the same answer and is not delivered again": func(r *room) {
+	"repeated after settling, it gets the same answer and is not delivered": func(r *room) {
 		e, p := r.drop(centre)
 		r.settle(r.lease(centre, 1)[0])
 		r.check(r.publish(e) == p, "another answer")
@@ -65,7 +69,8 @@ var publishTests = map[string]func(*room){
 			e := envelope(size, centre)
 			p := r.publish(e)
 			r.check(r.publish(e) == p, "%d bytes: another answer", size)
-			r.check(string(r.read(r.delivery(e, p, centre), 0)) == string(e.Content), "%d bytes: other content", size)
+			r.check(string(r.read(r.delivery(e, p, centre), 0)) == string(e.Content),
+				"%d bytes: other content", size)
 		}
 	},
 	"of the greatest number of messages and recipients": func(r *room) {
@@ -84,13 +89,15 @@ var publishTests = map[string]func(*room){
 		_, b := r.drop(second)
 		r.restart()
 		_, c := r.drop(centre)
-		r.check(a.Sequence < b.Sequence && b.Sequence < c.Sequence, "sequences %d %d %d", a.Sequence, b.Sequence, c.Sequence)
+		r.check(a.Sequence < b.Sequence && b.Sequence < c.Sequence, "sequences %d %d %d",
+			a.Sequence, b.Sequence, c.Sequence)
 	},
 	"its content may be changed by the caller afterwards": func(r *room) {
 		e, p := r.drop(centre)
 		want := string(e.Content)
 		clear(e.Content)
-		r.check(string(r.read(r.delivery(e, p, centre), 0)) == want, "the content changed with the caller's")
+		r.check(string(r.read(r.delivery(e, p, centre), 0)) == want,
+			"the content changed with the caller's")
 	},
 	"anything else under the same id is a conflict": func(r *room) {
 		e, _ := r.drop(centre)
@@ -151,7 +158,8 @@ var publishTests = map[string]func(*room){
 		last := uint64(0)
 		for len(seen) < publishers*each {
 			for _, d := range r.lease(centre, 7) {
-				r.check(!seen[d.Envelope] && d.Sequence > last, "%s twice or out of order", d.Envelope)
+				r.check(!seen[d.Envelope] && d.Sequence > last, "%s twice or out of order",
+					d.Envelope)
 				seen[d.Envelope], last = true, d.Sequence
 			}
 		}

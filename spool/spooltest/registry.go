@@ -21,7 +21,8 @@ var registryTests = map[string]func(*room){
 		r.restart()
 		item, err := r.Get(r.ctx, "site", "FL-LAB")
 		r.no(err)
-		r.check(item.Key == "FL-LAB" && item.Version == 2 && string(item.Value) == "two", "item is %+v", item)
+		r.check(item.Key == "FL-LAB" && item.Version == 2 && string(item.Value) == "two",
+			"item is %+v", item)
 		_, err = r.Get(r.ctx, "key", "FL-LAB")
 		r.want(err, spool.ErrNotFound)
 	},

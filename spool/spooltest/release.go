@@ -54,7 +54,9 @@ var releaseTests = map[string]func(*room){
 	"wakes a waiting call when it is due": func(r *room) {
 		e, _ := r.drop(centre)
 		r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Hour})
-		got := background(func() ([]spool.Delivery, error) { return r.Lease(r.ctx, request(centre, 1)) })
+		got := background(func() ([]spool.Delivery, error) {
+			return r.Lease(r.ctx, request(centre, 1))
+		})
 		r.clock.Advance(time.Hour)
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -135,7 +137,8 @@ var releaseTests = map[string]func(*room){
 		d := r.lease(centre, 1)[0]
 		var calls []<-chan result[bool]
 		for range 5 {
-			calls = append(calls, background(func() (bool, error) { return true, r.Release(r.ctx, d.Token, spool.Nack{}) }))
+			calls = append(calls, background(
+				func() (bool, error) { return true, r.Release(r.ctx, d.Token, spool.Nack{}) }))
 		}
 		succeeded := 0
 		for _, c := range calls {

@@ -20,8 +20,10 @@ var settleTests = map[string]func(*room){
 		es := r.events(lab, 0)
 		r.check(len(es) == 1, "%d events", len(es))
 		ev := es[0]
-		r.check(ev.Kind == spool.EventSettled && ev.Envelope == e.ID && ev.Recipient == centre && ev.Sequence == 1, "event is %+v", ev)
-		r.check(ev.Receipt == settlement(d.DeliveryID, d.Messages).Receipt && ev.Time.Equal(st.Time), "event is %+v", ev)
+		r.check(ev.Kind == spool.EventSettled && ev.Envelope == e.ID && ev.Recipient == centre &&
+			ev.Sequence == 1, "event is %+v", ev)
+		r.check(ev.Receipt == settlement(d.DeliveryID, d.Messages).Receipt &&
+			ev.Time.Equal(st.Time), "event is %+v", ev)
 		r.check(r.queue(second).Waiting == 1, "the other queue lost it too")
 	},
 	"needs no lease": func(r *room) {
@@ -44,7 +46,8 @@ var settleTests = map[string]func(*room){
 		r.check(r.settle(d).First, "it did not count")
 		r.clock.Advance(2 * time.Hour)
 		r.idle(centre)
-		r.check(r.queue(centre).Released == 0 && r.queue(centre).Waiting == 0, "figures are %+v", r.queue(centre))
+		r.check(r.queue(centre).Released == 0 && r.queue(centre).Waiting == 0, "figures are %+v",
+			r.queue(centre))
 	},
 	"the first one stays": func(r *room) {
 		e, _ := r.drop(centre)
@@ -57,7 +60,8 @@ var settleTests = map[string]func(*room){
 			again.Outcomes[0].Outcome, again.Outcomes[0].Code = spool.OutcomeRefused, "checksum"
 			st, err := r.Settle(r.ctx, again)
 			r.no(err)
-			r.check(!st.First && st.Time.Equal(first.Time), "answer is %+v, want the time %v", st, first.Time)
+			r.check(!st.First && st.Time.Equal(first.Time), "answer is %+v, want the time %v", st,
+				first.Time)
 			k := r.known(lab, e.ID)
 			r.check(len(k.Results) == 1 && k.Results[0].Receipt != "another", "known is %+v", k)
 			r.restart()
@@ -69,7 +73,9 @@ var settleTests = map[string]func(*room){
 		d := r.lease(centre, 1)[0]
 		var calls []<-chan result[spool.Settled]
 		for range 8 {
-			calls = append(calls, background(func() (spool.Settled, error) { return r.Settle(r.ctx, settlement(d.DeliveryID, d.Messages)) }))
+			calls = append(calls, background(func() (spool.Settled, error) {
+				return r.Settle(r.ctx, settlement(d.DeliveryID, d.Messages))
+			}))
 		}
 		firsts := 0
 		for _, c := range calls {
@@ -86,12 +92,20 @@ var settleTests = map[string]func(*room){
 		r.publish(envelopeOf(noise(100), 3, centre))
 		d := r.lease(centre, 1)[0]
 		for name, change := range map[string]func([]spool.Outcome) []spool.Outcome{
-			"none":            func(o []spool.Outcome) []spool.Outcome { return nil },
-			"one missing":     func(o []spool.Outcome) []spool.Outcome { return o[:2] },
-			"one twice":       func(o []spool.Outcome) []spool.Outcome { return append(o[:2], o[0]) },
-			"one too many":    func(o []spool.Outcome) []spool.Outcome { return append(o, o[0]) },
-			"a foreign uid":   func(o []spool.Outcome) []spool.Outcome { o[1].UID = id.Random128[id.UID](); return o },
-			"a foreign label": func(o []spool.Outcome) []spool.Outcome { o[1].Message = "FL-LAB_DAT_20251008_777"; return o },
+			"none":        func(o []spool.Outcome) []spool.Outcome { return nil },
+			"one missing": func(o []spool.Outcome) []spool.Outcome { return o[:2] },
+			"one twice": func(o []spool.Outcome) []spool.Outcome {
+				return append(o[:2], o[0])
+			},
+			"one too many": func(o []spool.Outcome) []spool.Outcome { return append(o, o[0]) },
+			"a foreign uid": func(o []spool.Outcome) []spool.Outcome {
+				o[1].UID = id.Random128[id.UID]()
+				return o
+			},
+			"a foreign label": func(o []spool.Outcome) []spool.Outcome {
+				o[1].Message = "FL-LAB_DAT_20251008_777"
+				return o
+			},
 		} {
 			st := settlement(d.DeliveryID, d.Messages)
 			st.Outcomes = change(st.Outcomes)
@@ -107,13 +121,17 @@ var settleTests = map[string]func(*room){
 		r.drop(centre)
 		d := r.lease(centre, 1)[0]
 		for name, change := range map[string]func(*spool.Settlement){
-			"unknown outcome":        func(s *spool.Settlement) { s.Outcomes[0].Outcome = "dead" },
-			"no outcome":             func(s *spool.Settlement) { s.Outcomes[0].Outcome = "" },
-			"refused without a code": func(s *spool.Settlement) { s.Outcomes[0].Outcome = spool.OutcomeRefused },
-			"another sender":         func(s *spool.Settlement) { s.Sender = other },
-			"no sender":              func(s *spool.Settlement) { s.Sender = "" },
-			"no receipt":             func(s *spool.Settlement) { s.Receipt = "" },
-			"a receipt too long":     func(s *spool.Settlement) { s.Receipt = strings.Repeat("r", spool.MaxReceipt+1) },
+			"unknown outcome": func(s *spool.Settlement) { s.Outcomes[0].Outcome = "dead" },
+			"no outcome":      func(s *spool.Settlement) { s.Outcomes[0].Outcome = "" },
+			"refused without a code": func(s *spool.Settlement) {
+				s.Outcomes[0].Outcome = spool.OutcomeRefused
+			},
+			"another sender": func(s *spool.Settlement) { s.Sender = other },
+			"no sender":      func(s *spool.Settlement) { s.Sender = "" },
+			"no receipt":     func(s *spool.Settlement) { s.Receipt = "" },
+			"a receipt too long": func(s *spool.Settlement) {
+				s.Receipt = strings.Repeat("r", spool.MaxReceipt+1)
+			},
 		} {
 			st := settlement(d.DeliveryID, d.Messages)
 			change(&st)
@@ -130,10 +148,12 @@ var settleTests = map[string]func(*room){
 		e, p := r.drop(centre)
 		_, q := r.drop(centre)
 		for name, change := range map[string]func(*spool.DeliveryID){
-			"incarnation": func(d *spool.DeliveryID) { d.Incarnation = id.Random128[id.Incarnation]() },
-			"queue":       func(d *spool.DeliveryID) { d.Queue = second.Queue() },
-			"sequence":    func(d *spool.DeliveryID) { d.Sequence = q.Sequence },
-			"envelope":    func(d *spool.DeliveryID) { d.Envelope = id.Random128[id.Envelope]() },
+			"incarnation": func(d *spool.DeliveryID) {
+				d.Incarnation = id.Random128[id.Incarnation]()
+			},
+			"queue":    func(d *spool.DeliveryID) { d.Queue = second.Queue() },
+			"sequence": func(d *spool.DeliveryID) { d.Sequence = q.Sequence },
+			"envelope": func(d *spool.DeliveryID) { d.Envelope = id.Random128[id.Envelope]() },
 		} {
 			d := r.delivery(e, p, centre)
 			change(&d)
@@ -159,7 +179,8 @@ var settleTests = map[string]func(*room){
 		r.no(err)
 		r.check(len(recs) == 3, "%d records", len(recs))
 		for i, want := range []string{"delivered", "refused", "delivered"} {
-			r.check(recs[i].State == want && (recs[i].Code == "uid-reused") == (i == 1), "record %d is %+v", i, recs[i])
+			r.check(recs[i].State == want && (recs[i].Code == "uid-reused") == (i == 1),
+				"record %d is %+v", i, recs[i])
 		}
 	},
 	"the last one removes the content, and the metadata stay": func(r *room) {
@@ -169,7 +190,8 @@ var settleTests = map[string]func(*room){
 		r.no(err)
 		r.check(before.Content == e.Size, "%d bytes are held, want %d", before.Content, e.Size)
 		r.settle(a)
-		r.check(string(r.read(b.DeliveryID, 0)) == string(e.Content), "the other recipient lost the content")
+		r.check(string(r.read(b.DeliveryID, 0)) == string(e.Content),
+			"the other recipient lost the content")
 		_, err = r.Open(r.ctx, a.DeliveryID, 0)
 		r.want(err, spool.ErrNotFound)
 		r.settle(b)

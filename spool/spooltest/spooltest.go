@@ -1,8 +1,9 @@
-// Package spooltest holds the suite that every engine behind package spool passes: one test per sentence of the contract,
-// and a model against which random stories are checked.
+// Package spooltest holds the suite that every engine behind package spool passes: one test per
+// sentence of the contract, and a model against which random stories are checked.
 //
-// An engine's test calls Run with a Factory. The suite knows nothing of any engine: it opens, uses, closes and opens again.
-// Time is the suite's: engines ask its clock, and a story moves it. Nothing here sleeps to let something happen.
+// An engine's test calls Run with a Factory. The suite knows nothing of any engine: it opens, uses,
+// closes and opens again. Time is the suite's: engines ask its clock, and a story moves it. Nothing
+// here sleeps to let something happen.
 package spooltest
 
 import (
@@ -105,7 +106,8 @@ const patience = 30 * time.Second
 
 func newRoom(t testing.TB, open Factory) *room {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // so that what should not wait fails instead
+	// so that what should not wait fails instead
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: ctx}
 	r.start()

@@ -22,18 +22,22 @@ const (
 var stageTests = map[string]func(*room){
 	"then publish, lease and read": func(r *room) {
 		e, content := large(twoPart, centre, second)
-		r.check(reflect.DeepEqual(r.stage(e).Missing(), []int{0, 1}), "parts are not missing at the start")
+		r.check(reflect.DeepEqual(r.stage(e).Missing(), []int{0, 1}),
+			"parts are not missing at the start")
 		r.check(len(r.staged(e, content).Missing()) == 0, "parts are missing at the end")
 		p := r.publish(e)
 		r.check(r.publish(e) == p, "another answer")
 		d := r.lease(centre, 1)[0]
-		r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) && d.Content == nil, "delivery is %+v", d.DeliveryID)
+		r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) && d.Content == nil, "delivery is %+v",
+			d.DeliveryID)
 		r.check(bytes.Equal(r.read(d.DeliveryID, 0), content), "other content")
-		r.check(bytes.Equal(r.read(d.DeliveryID, spool.PartSize-10), content[spool.PartSize-10:]), "other content from an offset")
+		r.check(bytes.Equal(r.read(d.DeliveryID, spool.PartSize-10), content[spool.PartSize-10:]),
+			"other content from an offset")
 		r.settle(d)
 		r.restart()
 		d = r.lease(second, 1)[0]
-		r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) && bytes.Equal(r.read(d.DeliveryID, 0), content), "other content after a restart")
+		r.check(reflect.DeepEqual(d.CRC32C, e.CRC32C) &&
+			bytes.Equal(r.read(d.DeliveryID, 0), content), "other content after a restart")
 		r.settle(d)
 		info, err := r.Info(r.ctx)
 		r.no(err)
@@ -181,9 +185,10 @@ var stageTests = map[string]func(*room){
 		r.want(old.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))), spool.ErrDisplaced)
 		r.want(old.Abort(r.ctx), spool.ErrDisplaced)
 		r.no(young.Put(r.ctx, 1, bytes.NewReader(part16(content, 1))))
-		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content), "other content")
+		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
+			"other content")
 	},
-	"by a newer caller does not wait for an older one that hangs, nor is harmed by what it sends late": func(r *room) {
+	"by a newer caller ignores an older one that hangs and sends late": func(r *room) {
 		e, content := large(onePart, centre)
 		slow := newFaucet()
 		old := r.stage(e)
@@ -196,6 +201,7 @@ var stageTests = map[string]func(*room){
 		slow.give(nil)
 		_, err := arrives(r, late)
 		r.want(err, spool.ErrDisplaced)
-		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content), "the late bytes went in")
+		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
+			"the late bytes went in")
 	},
 }

@@ -24,8 +24,8 @@ type story struct {
 	names int // keeps the stories in one store apart
 }
 
-// checkModel tells random stories. All run in one store, each with sites of its own, so that a store that has seen much is
-// tested too.
+// checkModel tells random stories. All run in one store, each with sites of its own, so that a
+// store that has seen much is tested too.
 func checkModel(t *testing.T, open Factory) {
 	r := newRoom(t, open)
 	r.ctx = t.Context()
@@ -36,7 +36,9 @@ func checkModel(t *testing.T, open Factory) {
 	rapid.Check(t, func(t *rapid.T) {
 		told++
 		s := &story{T: t, room: r, names: told, model: &model{
-			clock: r.clock, staged: make(map[id.Envelope]bool), sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall), events: make(map[id.Site][]string),
+			clock: r.clock, staged: make(map[id.Envelope]bool),
+			sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall),
+			events: make(map[id.Site][]string),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
@@ -178,7 +180,8 @@ func (s *story) lease(t *rapid.T) {
 		s.room.check(len(ds) == 0, "got %d deliveries, want none", len(ds))
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.room.ctx, patience) // so that what should not wait fails instead
+	// so that what should not wait fails instead
+	ctx, cancel := context.WithTimeout(s.room.ctx, patience)
 	defer cancel()
 	ds, err := s.room.Lease(ctx, req)
 	if !allowed {
@@ -195,7 +198,8 @@ func (s *story) lease(t *rapid.T) {
 	}
 }
 
-// number makes a call the next of its session, which has the answer to the one before or has lost it.
+// number makes a call the next of its session, which has the answer to the one before or has lost
+// it.
 func (s *story) number(t *rapid.T, req *spool.LeaseRequest) {
 	last := uint64(0)
 	if c := s.calls[req.Queue]; c != nil {
@@ -208,9 +212,12 @@ func (s *story) number(t *rapid.T, req *spool.LeaseRequest) {
 
 // leased compares one delivery with the model's.
 func (s *story) leased(d spool.Delivery, p place, duration time.Duration) {
-	s.room.check(d.Envelope == p.e.ID && d.Sequence == p.e.published.Sequence, "got %s, want %s", d.Envelope, p.e.ID)
-	s.room.check(d.Attempts == p.d.attempts, "%s has %d attempts, want %d", d.Envelope, d.Attempts, p.d.attempts)
-	s.room.check(d.LeasedUntil.Equal(s.clock.Now().Add(duration)), "%s is leased until %v", d.Envelope, d.LeasedUntil)
+	s.room.check(d.Envelope == p.e.ID && d.Sequence == p.e.published.Sequence, "got %s, want %s",
+		d.Envelope, p.e.ID)
+	s.room.check(d.Attempts == p.d.attempts, "%s has %d attempts, want %d", d.Envelope, d.Attempts,
+		p.d.attempts)
+	s.room.check(d.LeasedUntil.Equal(s.clock.Now().Add(duration)), "%s is leased until %v",
+		d.Envelope, d.LeasedUntil)
 	if p.e.Size <= spool.InlineSize {
 		s.room.check(string(d.Content) == string(p.e.Content), "%s has other content", d.Envelope)
 	}
@@ -218,7 +225,8 @@ func (s *story) leased(d spool.Delivery, p place, duration time.Duration) {
 }
 
 func (s *story) delivery(p place) spool.DeliveryID {
-	return spool.DeliveryID{Incarnation: s.room.Incarnation(), Queue: p.d.target.Queue, Sequence: p.e.published.Sequence, Envelope: p.e.ID}
+	return spool.DeliveryID{Incarnation: s.room.Incarnation(), Queue: p.d.target.Queue,
+		Sequence: p.e.published.Sequence, Envelope: p.e.ID}
 }
 
 func (s *story) extend(t *rapid.T) {
@@ -264,7 +272,8 @@ func (s *story) settle(t *rapid.T) {
 	got, err := s.room.Settle(s.room.ctx, st)
 	s.room.no(err)
 	if p.d.result != nil {
-		s.room.check(!got.First && got.Time.Equal(p.d.result.Time), "answer is %+v, want %v", got, p.d.result.Time)
+		s.room.check(!got.First && got.Time.Equal(p.d.result.Time), "answer is %+v, want %v", got,
+			p.d.result.Time)
 		return
 	}
 	s.room.check(got.First && got.Time.Equal(s.clock.Now()), "answer is %+v", got)

@@ -60,7 +60,8 @@ func (r *room) drop(sites ...id.Site) (spool.Envelope, spool.Published) {
 }
 
 func request(site id.Site, max int) spool.LeaseRequest {
-	return spool.LeaseRequest{Queue: site.Queue(), Session: session, Max: max, MaxBytes: 4 << 20, Duration: time.Minute}
+	return spool.LeaseRequest{Queue: site.Queue(), Session: session, Max: max, MaxBytes: 4 << 20,
+		Duration: time.Minute}
 }
 
 // lease takes what there is, at most max, and expects at least one.
@@ -105,7 +106,8 @@ func ids(ds []spool.Delivery) (names []id.Envelope) {
 
 // delivery is the name of an envelope in a site's queue.
 func (r *room) delivery(e spool.Envelope, p spool.Published, site id.Site) spool.DeliveryID {
-	return spool.DeliveryID{Incarnation: r.Incarnation(), Queue: site.Queue(), Sequence: p.Sequence, Envelope: e.ID}
+	return spool.DeliveryID{Incarnation: r.Incarnation(), Queue: site.Queue(), Sequence: p.Sequence,
+		Envelope: e.ID}
 }
 
 func (r *room) read(d spool.DeliveryID, offset int64) []byte {
@@ -207,7 +209,8 @@ func readFull(rc io.Reader, buf []byte) (int, error) {
 	return n, nil
 }
 
-// eventually asks again until the answer is yes. It is for what the contract promises "in the background".
+// eventually asks again until the answer is yes. It is for what the contract promises "in the
+// background".
 func (r *room) eventually(what string, ask func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {

@@ -72,7 +72,8 @@ type Job[T any] struct {
 func New[T any](dir string, d disk.Disk, room func() error, next func([]*Job[T], error)) *Packs[T] {
 	return &Packs[T]{
 		dir: dir, disk: d, room: room, next: next,
-		jobs: make(chan *Job[T], 256), done: make(chan struct{}), all: make(map[uint64]*pack), number: 1,
+		jobs: make(chan *Job[T], 256), done: make(chan struct{}), all: make(map[uint64]*pack),
+		number: 1,
 	}
 }
 

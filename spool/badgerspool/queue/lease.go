@@ -14,8 +14,8 @@ import (
 type Snapshot interface {
 	// Get returns the value at a position; nil when no delivery stands there.
 	Get(Position) ([]byte, error)
-	// Scan calls yield with the deliveries of one order from a position on, until it returns false or
-	// an error.
+	// Scan calls yield with the deliveries of one order from a position on, until it returns false
+	// or an error.
 	Scan(o Order, from Position, yield func(Position, []byte) (more bool, err error)) error
 }
 

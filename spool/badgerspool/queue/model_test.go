@@ -16,8 +16,9 @@ import (
 type machine struct {
 	*bench
 	leases map[uint64]Lease // by sequence
-	jumped bool             // the clock was set: the order depends on the time at which each was seen
-	after  []func()         // a commit's calls of the queue that have not been made yet
+	// the clock was set: the order depends on the time at which each was seen
+	jumped bool
+	after  []func() // a commit's calls of the queue that have not been made yet
 }
 
 // TestModel leases, settles, releases and expires at random; each lease is compared with the stored
@@ -34,11 +35,13 @@ func TestModel(t *testing.T) {
 			"extend":  m.extend,
 			"tell":    func(*rapid.T) { m.tell() },
 			"pass": func(rt *rapid.T) {
-				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 50_000).Draw(rt, "ms")) * time.Millisecond)
+				m.now = m.now.Add(time.Duration(
+					rapid.IntRange(1, 50_000).Draw(rt, "ms")) * time.Millisecond)
 			},
 			"set": func(rt *rapid.T) {
 				m.jumped = true
-				m.now = m.now.Add(time.Duration(rapid.IntRange(-200, 200).Draw(rt, "hours")) * time.Hour)
+				m.now = m.now.Add(time.Duration(
+					rapid.IntRange(-200, 200).Draw(rt, "hours")) * time.Hour)
 			},
 			"unread": func(rt *rapid.T) {
 				m.store.fail = errStore
@@ -97,7 +100,8 @@ func (m *machine) lease(rt *rapid.T) {
 		if m.held(l.Seq) {
 			rt.Fatalf("delivery %d is leased twice", l.Seq)
 		}
-		if v, ok := m.store.at[l.Position]; !ok || v != string(l.Value) || !m.jumped && !m.due(l.Position) {
+		if v, ok := m.store.at[l.Position]; !ok || v != string(l.Value) || !m.jumped &&
+			!m.due(l.Position) {
 			rt.Fatalf("leased %v as %q, and it holds %q", l.Position, l.Value, v)
 		}
 		m.leases[l.Seq] = l
@@ -109,7 +113,8 @@ func (m *machine) lease(rt *rapid.T) {
 	if len(m.after) > 0 {
 		return
 	}
-	if m.jumped && len(got) >= len(want) { // one that was due before the clock was set is still leased
+	// one that was due before the clock was set is still leased
+	if m.jumped && len(got) >= len(want) {
 		return
 	}
 	if !slices.Equal(got, want) {
@@ -193,7 +198,8 @@ func (m *machine) extend(rt *rapid.T) {
 func (m *machine) check(rt *rapid.T) {
 	c := m.q.Cursors()
 	for p := range m.store.at {
-		if len(m.after) == 0 && (p.Due == 0 && p.Seq < c.Head || p.Due != 0 && p.Before(c.RetryHead)) {
+		if len(m.after) == 0 && (p.Due == 0 && p.Seq < c.Head || p.Due != 0 &&
+			p.Before(c.RetryHead)) {
 			rt.Fatalf("%v waits, and the cursors are %+v", p, c)
 		}
 	}

@@ -97,7 +97,8 @@ func TestOrder(t *testing.T) {
 			b.publish(1)
 			l := b.expect(1)[0]
 			b.now = b.now.Add(30 * time.Second)
-			if until, err := b.q.Extend(l.Token, b.now); err != nil || !until.Equal(b.now.Add(time.Minute)) {
+			if until, err := b.q.Extend(l.Token, b.now); err != nil ||
+				!until.Equal(b.now.Add(time.Minute)) {
 				b.t.Fatalf("extended until %v, %v", until, err)
 			}
 			b.now = b.now.Add(59 * time.Second)
@@ -204,7 +205,8 @@ func TestNumberedCalls(t *testing.T) {
 		want        uint64 // the first sequence
 		err         error
 	}{
-		{1, 0, 1, nil}, {2, 0, 1, nil}, {3, 2, 3, nil}, {3, 2, 0, spool.ErrInvalid}, {5, 2, 3, nil}, {6, 5, 0, nil},
+		{1, 0, 1, nil}, {2, 0, 1, nil}, {3, 2, 3, nil}, {3, 2, 0, spool.ErrInvalid}, {5, 2, 3, nil},
+		{6, 5, 0, nil},
 	} {
 		got, err := call(step.number, step.got)
 		first := uint64(0)
@@ -284,7 +286,8 @@ func TestUnreadable(t *testing.T) {
 			b.publish(3)
 			prepare(b)
 			b.store.fail = errStore
-			if leased, _, err := b.try(b.request(10)); !errors.Is(err, errStore) || len(leased) > 0 {
+			if leased, _, err := b.try(b.request(10)); !errors.Is(err, errStore) ||
+				len(leased) > 0 {
 				t.Fatalf("leased %v, %v", sequences(leased), err)
 			}
 			if n := b.q.Leased(b.now); n != 0 {

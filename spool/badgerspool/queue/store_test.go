@@ -95,7 +95,8 @@ func (b *bench) publish(n int) {
 
 // request asks for up to max deliveries, for a minute.
 func (b *bench) request(max int) spool.LeaseRequest {
-	return spool.LeaseRequest{Queue: "ca_rc_queue", Session: b.session, Max: max, Duration: time.Minute}
+	return spool.LeaseRequest{Queue: "ca_rc_queue", Session: b.session, Max: max,
+		Duration: time.Minute}
 }
 
 func (b *bench) try(req spool.LeaseRequest) ([]Lease, Wait, error) {
