@@ -51,11 +51,11 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 	return info, known, err
 }
 
-// maxResting is how many released deliveries are looked at for the oldest; beyond it the answer may
-// be too young.
+// maxResting limits the released deliveries that are read to find the oldest. Beyond it the answer
+// may be too young.
 const maxResting = 10_000
 
-// oldest finds when the first of the waiting deliveries was spooled.
+// oldest returns the time at which the first of the waiting deliveries was spooled.
 func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
 	waiting := deliveries{txn, name}
 	first, err := firstEntry(waiting, queue.BySequence, queue.Position{Seq: f.Head}, 1)
@@ -75,8 +75,8 @@ func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
 	return first.spooled, nil
 }
 
-// firstEntry reads the envelope with the lowest sequence among the first max places of an order;
-// nil if there is none.
+// firstEntry reads the envelope with the lowest sequence among the first max places of an order. It
+// returns nil if there is none.
 func firstEntry(d deliveries, o queue.Order, from queue.Position, max int) (*envelope, error) {
 	var sender id.Site
 	var lowest uint64

@@ -10,9 +10,9 @@ import (
 )
 
 // Badger must never meet a full disk: it writes through mapped memory, where a full disk is a
-// SIGBUS. So the free space is looked at before each commit.
+// SIGBUS. So the writer reads the free space before each commit.
 
-// room says what the disk still allows.
+// room is the free space of the disk, with the limits for it.
 type room struct {
 	free    int64
 	reserve int64
@@ -20,7 +20,7 @@ type room struct {
 	err     error
 }
 
-// admit looks at the disk.
+// admit reads the free space.
 func (s *Spool) admit() room {
 	free, err := s.seams.free(s.dir)
 	return room{free, s.opts.Reserve, s.opts.Floor, err}
@@ -36,14 +36,14 @@ func (r room) allows(n need) error {
 	return nil
 }
 
-// openNeeds is what Badger takes to open after a crash: a memtable's log, the tables that it makes
-// of old ones, its manifest.
+// openNeeds is the space that Badger takes to open after a crash. It writes a memtable's log, the
+// tables that it makes of old logs, and its manifest.
 const openNeeds = 64 << 20
 
 func (s *Spool) ballastPath() string { return filepath.Join(s.dir, "ballast") }
 
-// roomToOpen gives the ballast up when there is too little room to open, and says so when that was
-// not enough.
+// roomToOpen deletes the ballast if there is too little room to open. It fails if that is not
+// enough.
 func (s *Spool) roomToOpen() error {
 	free, err := s.seams.free(s.dir)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Spool) roomToOpen() error {
 	return nil
 }
 
-// loadBallast makes the ballast file again when there is room for it above the reserve.
+// loadBallast creates the ballast file again when there is room for it above the reserve.
 func (s *Spool) loadBallast() error {
 	if s.opts.Ballast == 0 {
 		return nil

@@ -16,8 +16,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// auditor holds every row and file of an idle store against every other. It derives what must be
-// there from the envelopes alone, and then expects exactly that.
+// auditor compares every row and file of an idle store with every other. It derives the expected
+// ones from the envelopes alone, and then expects exactly those.
 type auditor struct {
 	s        *Spool
 	rows     map[string][]byte
@@ -69,11 +69,11 @@ func (a *auditor) problem(format string, args ...any) {
 	}
 }
 
-// take removes a row that is accounted for, and complains when it is missing.
-func (a *auditor) take(key []byte, what string, args ...any) []byte {
+// take removes an expected row, and reports a problem if it is missing.
+func (a *auditor) take(key []byte, row string, args ...any) []byte {
 	v, ok := a.rows[string(key)]
 	if !ok {
-		a.problem("missing: "+what, args...)
+		a.problem("missing: "+row, args...)
 	}
 	delete(a.rows, string(key))
 	return v
@@ -153,10 +153,6 @@ func (a *auditor) envelope(e *envelope) {
 		first.content += e.size
 	}
 	a.queues[e.targets[0].Queue] = first
-	a.contentOf(e, needed)
-}
-
-func (a *auditor) contentOf(e *envelope, needed bool) {
 	switch {
 	case !needed:
 	case e.small():
@@ -257,8 +253,8 @@ func (a *auditor) counts() {
 	})
 }
 
-// files expects every content that is needed, and nothing unneeded but what the janitor has still
-// to remove.
+// files expects every content that is needed, and no other but those that the janitor has still to
+// remove.
 func (a *auditor) files() {
 	for n, count := range a.packs {
 		if _, err := os.Stat(a.s.packs.Path(n)); err != nil && count > 0 {
@@ -285,7 +281,7 @@ func hexOf(name string) [16]byte {
 	return raw
 }
 
-// rest complains about what nothing accounts for.
+// rest reports a problem for each unexpected row.
 func (a *auditor) rest() {
 	for key := range a.rows {
 		switch key[0] {
@@ -296,7 +292,7 @@ func (a *auditor) rest() {
 	}
 }
 
-// mustAudit is for stores that nobody uses at the moment.
+// mustAudit audits an idle store.
 func mustAudit(t interface {
 	Helper()
 	Fatalf(string, ...any)

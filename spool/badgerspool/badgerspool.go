@@ -1,14 +1,14 @@
-// Package badgerspool is the embedded engine behind the spool's contract: Badger for queues and
-// metadata, append-only packs for small ciphertext, a plain file each for large.
+// Package badgerspool is the embedded engine behind the spool's contract. It keeps queues and
+// metadata in Badger, small ciphertext in append-only packs, and each large one in a plain file.
 //
-// It promises what package spool says, on one disk of one process: a success is on disk, data and
-// directory entry, before it is said. All changes go through one writer that gathers what waits
-// into one commit (writer.go); everything that a call reads is a snapshot. After a commit whose
-// outcome nobody knows the store is poisoned and answers only spool.ErrUncertain: the process exits
+// It keeps the promises of package spool on one disk, for one process. A call returns success after
+// data and directory entries are on disk. All changes go through one writer, which gathers the
+// waiting ones into one commit (writer.go). Every read is a snapshot. After a commit with an
+// uncertain outcome the store is poisoned and answers only spool.ErrUncertain: the process exits
 // and opens it again. Leases and sessions live in memory (package queue).
 //
-// The package must not know of HTTP, certificates or the envelope's format. docs/spool.md tells the
-// layout of the keys, the way of a commit and what each crash leaves.
+// The package must not know HTTP, certificates or the envelope's format. docs/spool.md describes
+// the layout of the keys, the way of a commit and the state after each crash.
 package badgerspool
 
 import (
@@ -48,7 +48,7 @@ type Options struct {
 	Log     *slog.Logger     // nil: nothing is logged
 }
 
-// Spool is the store of one hub. See package spool for what its methods promise.
+// Spool is the store of one hub. Package spool has the contract of its methods.
 type Spool struct {
 	dir         string
 	opts        Options
@@ -67,16 +67,16 @@ type Spool struct {
 	commits  atomic.Uint64 // the number of the newest commit
 	mark     *os.File
 	folder   folder       // Badger's; the writer's own
-	quiet    atomic.Int64 // when the last commit ended, nanoseconds
+	lastEnd  atomic.Int64 // when the last commit ended, nanoseconds
 	drained  atomic.Int64 // keys deleted since Badger was flattened
 
-	poisoned   chan struct{}
+	poisoned   chan struct{} // closed after a commit with an uncertain outcome
 	poisonOnce sync.Once
 
 	ids       idLocks
-	reserving sync.Mutex // one upload at a time takes its room
+	reserving sync.Mutex // held by the upload that reserves its room
 
-	mu      sync.RWMutex // guards the three maps, not what they lead to
+	mu      sync.RWMutex // guards the three maps, not their members
 	queues  map[string]*storedQueue
 	sites   map[id.Site]*site
 	uploads map[uploadName]*upload
@@ -91,14 +91,14 @@ type Spool struct {
 	calls   sync.WaitGroup
 }
 
-// seams are the few places where tests reach in to make things fail.
+// seams are the places at which tests inject failures.
 type seams struct {
 	disk   disk.Disk
 	commit func(txn *badger.Txn, version uint64) error
 	free   func(dir string) (int64, error)
 }
 
-// Open opens the spool in a folder, and makes it if there is none. One process at a time can have
+// Open opens the spool in a folder, and creates it if there is none. One process at a time can have
 // it open.
 func Open(dir string, opts Options) (*Spool, error) {
 	return open(dir, opts, seams{disk: disk.Real, commit: commit, free: durable.Free})
@@ -142,7 +142,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 	return s, nil
 }
 
-// prepare brings the folder into the state of its last commit.
+// prepare restores the state of the last commit.
 func (s *Spool) prepare() (err error) {
 	if err := durable.MkdirAll(s.dir, 0o700); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (s *Spool) Close() error {
 	return s.release()
 }
 
-// release gives up what the process holds.
+// release closes Badger, the mark and the lock.
 func (s *Spool) release() (err error) {
 	if s.db != nil {
 		err = s.db.Close()

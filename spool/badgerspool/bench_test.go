@@ -16,7 +16,7 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// smallEnvelope is what the benchmarks publish: one message for two recipients.
+// smallEnvelope returns an envelope of one message for two recipients.
 func smallEnvelope(content []byte, sum uint32) spool.Envelope {
 	return spool.Envelope{
 		ID: id.Random128[id.Envelope](), Sender: "FL-LAB",
@@ -93,8 +93,8 @@ func settleMany(tb testing.TB, s *Spool, queue string, n, settlers int) {
 	wg.Wait()
 }
 
-func rate(b *testing.B, what string) {
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), what+"/s")
+func rate(b *testing.B, step string) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), step+"/s")
 }
 
 func BenchmarkPublish(b *testing.B) {
@@ -121,8 +121,8 @@ func BenchmarkLeaseAndSettle(b *testing.B) {
 	}
 }
 
-// BenchmarkHead leases one delivery and gives it back, behind so many that were settled, and in
-// front of so many that wait.
+// BenchmarkHead leases one delivery and returns it. Before it many were settled, or behind it many
+// wait.
 func BenchmarkHead(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
 		for _, settled := range []bool{true, false} {

@@ -19,14 +19,13 @@ import (
 	"sealpost/spool"
 )
 
-// What makes of this program a child: the folder of its store, and what it does there.
+// These variables make this program a child: the folder of its store, and its story.
 const (
 	childEnv = "SEALPOST_SPOOL_CHILD"
 	storyEnv = "SEALPOST_SPOOL_STORY"
 )
 
-// The stories of a child: to use the store until it is killed, or once, as long as it lets itself
-// be used.
+// The stories of a child: to use the store until it is killed, or once and then close it.
 const (
 	storyEndless = "endless"
 	storyOnce    = "once"
@@ -38,7 +37,7 @@ var killSizes = []int{
 	spool.InlineSize + 1, spool.InlineSize + 1, spool.SmallSize + 1,
 }
 
-// killContent follows from the envelope's id, so that the parent knows what the child published.
+// killContent derives a content from the envelope's id, so that the parent can check it.
 func killContent(e id.Envelope) []byte {
 	sum := sha256.Sum256([]byte(e))
 	b := make([]byte, killSizes[int(sum[0])%len(killSizes)]+int(sum[1]))
@@ -71,8 +70,8 @@ func childMain(dir, story string) {
 	childEndless(s)
 }
 
-// openUnlocked opens a store that a child had, or this process. A child that is being started holds
-// for a moment whatever its parent has open, the locks of other stores too.
+// openUnlocked opens a store that a child had, or this process. For a moment a starting child holds
+// every file that its parent has open, the locks of other stores too.
 func openUnlocked(dir string) (s *Spool, err error) {
 	for range 1000 {
 		if s, err = Open(dir, Options{}); !errors.Is(err, durable.ErrLocked) {
@@ -160,7 +159,7 @@ func childSettle(s *Spool, queue string) {
 	}
 }
 
-// killRound is what one child was told.
+// killRound has the answers that one child got.
 type killRound struct {
 	published []id.Envelope
 	settled   [][2]string // envelope, queue
@@ -177,8 +176,8 @@ func child(ctx context.Context, dir, story string, under ...string) *exec.Cmd {
 	return cmd
 }
 
-// listen starts a child, notes what it says until its end, and tells when it has started and when
-// it is ready.
+// listen starts a child and records its output until its end. It calls the functions when the child
+// has started, and when it is ready.
 func listen(t *testing.T, cmd *exec.Cmd, started, ready func()) (r killRound) {
 	t.Helper()
 	out, err := cmd.StdoutPipe()

@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// errCorrupt says that a stored record does not decode: it was damaged after the spool was opened,
-// or a foreign hand wrote it.
+// errCorrupt reports that a stored record does not decode. It was damaged after the spool was
+// opened, or another program wrote it.
 var errCorrupt = errors.New("a record of the spool does not decode")
 
 // encoder appends fields to a record. Numbers are varints, strings carry their length.
@@ -22,7 +22,7 @@ func (e *encoder) int(v int64)     { *e = binary.AppendVarint(*e, v) }
 func (e *encoder) raw(b []byte)    { *e = append(*e, b...) }
 func (e *encoder) string(s string) { e.uint(uint64(len(s))); *e = append(*e, s...) }
 
-// hash keeps a SHA-256 in its 32 bytes; anything else as it is.
+// hash appends a SHA-256 in its 32 bytes, and any other text as it is.
 func (e *encoder) hash(h id.Hash) {
 	raw, err := hex.DecodeString(string(h))
 	if err != nil || len(raw) != 32 || hex.EncodeToString(raw) != string(h) {
@@ -34,13 +34,13 @@ func (e *encoder) hash(h id.Hash) {
 	e.raw(raw)
 }
 
-// stamp keeps a hub's time, which is cut to milliseconds; the zero time stays zero.
+// stamp appends a hub's time, which is cut to milliseconds. The zero time stays zero.
 func (e *encoder) stamp(t time.Time) { e.int(millis(t)) }
 
-// time keeps a foreign time exactly.
+// time appends a foreign time, exact to the nanosecond.
 func (e *encoder) time(t time.Time) { e.int(t.Unix()); e.uint(uint64(t.Nanosecond())) }
 
-// decoder reads what encoder wrote. The first mistake sticks, and every read after it gives zero.
+// decoder reads the fields of a record that encoder wrote. After the first error it returns zeros.
 type decoder struct {
 	data []byte
 	bad  bool
@@ -56,7 +56,7 @@ func (d *decoder) int() int64 {
 	return step(d, v, n)
 }
 
-// fixed reads a number in its fixed form of 8 bytes; 0 when there is nothing.
+// fixed reads a number in its fixed form of 8 bytes. It returns 0 if there are fewer.
 func (d *decoder) fixed() uint64 {
 	if len(d.data) < 8 {
 		return 0
@@ -116,10 +116,10 @@ func (d *decoder) time() time.Time {
 	return time.Unix(sec, int64(d.uint())).UTC()
 }
 
-// close checks that the record was read whole and without a mistake.
-func (d *decoder) close(what string) error {
+// close checks that the record was read to its end without an error.
+func (d *decoder) close(record string) error {
 	if d.bad || len(d.data) != 0 {
-		return fmt.Errorf("%w: %s", errCorrupt, what)
+		return fmt.Errorf("%w: %s", errCorrupt, record)
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// unhex turns an identity of 32 lower-case digits into its 16 bytes.
+// unhex decodes an identity of 32 lower-case digits into its 16 bytes.
 func unhex[T ~string](s T) (b [16]byte, ok bool) {
 	if _, err := id.Parse128[T](string(s)); err != nil {
 		return b, false

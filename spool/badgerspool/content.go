@@ -12,9 +12,9 @@ import (
 	"sealpost/spool/badgerspool/disk"
 )
 
-// content keeps ciphertext that is too large for a pack in plain files, one per envelope:
-// <root>/<xx>/<envelope id>, xx being the id's first two digits. A file is there, whole and
-// durable, before the commit that names it; without such a commit it is an orphan.
+// content keeps ciphertext that is too large for a pack in plain files, one per envelope. Its path
+// is <root>/<xx>/<envelope id>; xx are the id's first two digits. A file is complete and durable
+// before the commit that names it. Without such a commit it is an orphan.
 type content struct {
 	root    string
 	staging string // files on their way
@@ -24,7 +24,7 @@ type content struct {
 func (c *content) folder(e id.Envelope) string { return filepath.Join(c.root, string(e[:2])) }
 func (c *content) path(e id.Envelope) string   { return filepath.Join(c.folder(e), string(e)) }
 
-// make prepares the two upper folders.
+// make creates the two upper folders.
 func (c *content) make() error {
 	if err := durable.MkdirAll(c.staging, 0o700); err != nil {
 		return err
@@ -32,13 +32,13 @@ func (c *content) make() error {
 	return durable.MkdirAll(c.root, 0o700)
 }
 
-// makeFolder makes the folder of an envelope, durably, if it is not there yet.
+// makeFolder creates the folder of an envelope, durably, if it is not there yet.
 func (c *content) makeFolder(e id.Envelope) error {
 	return c.disk("make folder", c.folder(e),
 		func() error { return durable.MkdirAll(c.folder(e), 0o700) })
 }
 
-// write makes the file of an envelope from memory, durably. The caller holds the id's lock.
+// write stores the content of an envelope from memory, durably. The caller holds the id's lock.
 func (c *content) write(e id.Envelope, data []byte) error {
 	temp := filepath.Join(c.staging, string(e)+".small")
 	err := c.makeFolder(e)
@@ -66,8 +66,8 @@ func (c *content) fill(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// link gives a complete upload the name of its envelope beside the one it has, so that a crash
-// before the commit loses nothing of it. The caller holds the id's lock.
+// link links a complete upload to the path of its envelope. The upload keeps its own name, so that
+// a crash before the commit loses nothing. The caller holds the id's lock.
 func (c *content) link(staged string, e id.Envelope) error {
 	path := c.path(e)
 	if err := c.makeFolder(e); err != nil {
@@ -91,7 +91,7 @@ func (c *content) syncFolder(e id.Envelope) error {
 	return nil
 }
 
-// unlink removes the file of an envelope; that it is gone already is fine.
+// unlink removes the file of an envelope. An absent file is a success.
 func (c *content) unlink(e id.Envelope) error {
 	return c.disk.Unlink(c.path(e))
 }

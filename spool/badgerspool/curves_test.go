@@ -11,7 +11,7 @@ import (
 	"sealpost/spool"
 )
 
-// curves measures what one publish, one lease and one settlement cost in a store that grows.
+// curves measures the cost of one publish, one lease and one settlement in a store that grows.
 type curves struct {
 	t         *testing.T
 	s         *Spool
@@ -52,7 +52,7 @@ func (c *curves) queueUpTo(n int, memory *meter) {
 // for days.
 func (c *curves) settleUpTo(n int, memory *meter) {
 	c.t.Helper()
-	c.settled = [2]int{} // what was measured before is little
+	c.settled = [2]int{} // few were settled before
 	d := c.lease(1, 1)[0]
 	must(c.t, c.s.Release(c.t.Context(), d.Token, spool.Nack{Delay: 3 * 24 * time.Hour}))
 	for _, at := range places(n) {

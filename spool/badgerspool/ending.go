@@ -6,15 +6,15 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// ending makes one delivery final, whether settled or dead. Everything about it that can change is
-// read in the writer.
+// ending makes one delivery final: settled or dead. The writer reads everything about it that can
+// change.
 type ending struct {
 	s     *Spool
 	e     *envelope
 	index int
 	queue *storedQueue
 	first *storedQueue // carries the envelope's figures
-	from  *site        // the sender, which is told
+	from  *site        // the sender, which gets the event
 }
 
 func (s *Spool) ending(e *envelope, index int) ending {
@@ -22,13 +22,13 @@ func (s *Spool) ending(e *envelope, index int) ending {
 		s.site(e.sender)}
 }
 
-// begin reads what has become of the delivery so far; nil: it waits for the first time.
+// begin reads the delivery's record. It returns nil if the delivery waits for the first time.
 func (n ending) begin(g *group) (*delivery, error) {
 	return readDelivery(g.txn, n.e.seq, n.index)
 }
 
-// finish takes the delivery out of its queue, tells the sender, and gives up the content when
-// nobody needs it any more.
+// finish takes the delivery out of its queue and adds an event for the sender. After the last
+// delivery it releases the content.
 func (n ending) finish(g *group, old, rec *delivery) error {
 	f, err := readFinals(g.txn, n.e.seq)
 	if err != nil {

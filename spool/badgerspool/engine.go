@@ -15,8 +15,8 @@ import (
 	"sealpost/internal/durable"
 )
 
-// badgerOptions are the measured choices: small memtables and no caches bound the memory, and the
-// value log stays empty, because its room never comes back.
+// badgerOptions returns the measured options. Small memtables and no caches limit the memory. The
+// value log stays empty, because Badger never frees its room.
 func badgerOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
@@ -26,11 +26,11 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithCompression(options.None). // little that is stored here shrinks
 		WithBlockCacheSize(0).
 		WithValueThreshold(1 << 20).
-		// at least the largest value; Badger syncs the file with each commit, empty or not
+		// At least the largest value. Badger syncs the file with each commit, even if it is empty.
 		WithValueLogFileSize(1 << 20).
 		WithNumCompactors(2).
-		// Badger keeps eight buffers of this times six: with more the collector would run without
-		// end
+		// Badger keeps eight buffers of six times this size. With larger ones the garbage collector
+		// would run all the time.
 		WithBaseTableSize(1 << 20).
 		WithNumLevelZeroTables(10). // these three: less work in compaction
 		WithNumLevelZeroTablesStall(20).
@@ -39,7 +39,7 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithLogger(log)
 }
 
-// errDamaged tells a person what to do about it.
+// errDamaged tells the admin what to do about a damaged store.
 var errDamaged = errors.New("badger cannot read what it stored: restore a backup, " +
 	"or move the spool's folder away and set the hub up again; " +
 	"senders publish again what it does not know")
@@ -59,9 +59,9 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 	return db, nil
 }
 
-// removeEmptyLogs removes the logs without a byte, which Badger 4.9.6 refuses to open. It makes a
-// log empty and then gives it its length, and empties one before it removes it: a process killed
-// between the two leaves it so, and no commit is in it.
+// removeEmptyLogs removes the logs of zero bytes, which Badger 4.9.6 refuses to open. Badger
+// creates a log empty and then sets its length, and empties a log before it removes it. A process
+// killed in between leaves an empty log, without any commit in it.
 func removeEmptyLogs(dir string) error {
 	for _, pattern := range []string{"*.mem", "*.vlog"} {
 		names, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -84,7 +84,7 @@ func removeEmptyLogs(dir string) error {
 	return nil
 }
 
-// badgerLog keeps Badger's warnings and drops its chatter.
+// badgerLog logs Badger's errors and warnings and drops the rest.
 type badgerLog struct{ log *slog.Logger }
 
 // Errorf implements badger.Logger.
@@ -103,16 +103,16 @@ func sentence(format string, args []any) string {
 	return "badger: " + strings.TrimSpace(fmt.Sprintf(format, args...))
 }
 
-// folder makes the entries of Badger's folder durable. Badger syncs its files but, in 4.9.6, not
-// the names of new ones: after a loss of power a log that was begun could be missing with every
-// commit in it. The writer asks after each commit, and nearly always there is nothing to do.
+// folder makes the entries of Badger's folder durable. Badger 4.9.6 syncs its files, but not the
+// names of new ones: a loss of power could remove a new log with every commit in it. The writer
+// calls sync after each commit; it seldom has anything to do.
 type folder struct {
 	path   string
 	synced time.Time // the folder's time of change when it was last synced
-	until  time.Time // until then it is synced in any case: another change may bear the same time
+	until  time.Time // until then it is synced always: another change may have the same time
 }
 
-// folderTick is longer than the step in which any file system counts the time of a change.
+// folderTick is longer than the resolution of any file system's modification times.
 const folderTick = 12 * time.Millisecond
 
 func (f *folder) sync() error {

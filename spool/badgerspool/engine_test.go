@@ -64,7 +64,7 @@ func TestKeysPerPublish(t *testing.T) {
 	one := testEnvelope(filler(500))
 	one.Deliveries = one.Deliveries[:1]
 	many := largestEnvelope()
-	// what is written once an hour
+	// the row that is written once an hour
 	must(t, publishAny(t.Context(), s, testEnvelope(filler(500)), nil))
 	for _, e := range []spool.Envelope{one, testEnvelope(filler(500)), many} {
 		before := rowVersions(t, s)
@@ -91,7 +91,7 @@ func rowVersions(t *testing.T, s *Spool) (n int) {
 	return n
 }
 
-// TestGroups lets many large and small changes wait behind one commit: they go into few groups, and
+// TestGroups lets many large and small changes wait behind one commit. They go into few groups, and
 // none is too big for Badger.
 func TestGroups(t *testing.T) {
 	c := &counted{gate: make(chan struct{}, 1)}
@@ -153,7 +153,7 @@ func TestReadersDoNotWait(t *testing.T) {
 	must(t, <-published)
 }
 
-// TestValueLogStaysEmpty: what goes there never comes back.
+// TestValueLogStaysEmpty: Badger never frees the room of a value in its log.
 func TestValueLogStaysEmpty(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -179,8 +179,8 @@ func TestValueLogStaysEmpty(t *testing.T) {
 	}
 }
 
-// TestHeadMoves: the stored cursor follows what is settled and released, also out of order, and a
-// restart begins there.
+// TestHeadMoves: the stored cursor follows settlements and releases, also out of order. A restart
+// begins there.
 func TestHeadMoves(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -207,7 +207,7 @@ func TestHeadMoves(t *testing.T) {
 	}
 }
 
-// TestSnapshots: Badger may drop what no reader can see, and nothing else.
+// TestSnapshots: Badger may drop the versions that no reader can see, and no others.
 func TestSnapshots(t *testing.T) {
 	n := &snapshots{}
 	if got := n.advance(5); got != 5 {

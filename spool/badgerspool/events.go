@@ -39,7 +39,7 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
 	return nil, after, nil
 }
 
-// eventCost is what an event takes in an answer beside its strings.
+// eventCost is the size of an event in an answer beside its strings, in bytes.
 const eventCost = 320
 
 func (s *Spool) readEvents(name id.Site, after, last uint64,

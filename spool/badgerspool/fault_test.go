@@ -84,8 +84,8 @@ func filler(size int) []byte {
 	return b
 }
 
-// again repeats a call that failed, as every client does.
-func again(f func() error) (err error) {
+// retry repeats a call that failed, as every client does.
+func retry(f func() error) (err error) {
 	for range 3 {
 		if err = f(); err == nil {
 			return nil
@@ -138,7 +138,7 @@ func settleOne(ctx context.Context, s *Spool, d spool.Delivery) error {
 		st.Outcomes = append(st.Outcomes, spool.Outcome{UID: m.UID, Message: m.ID,
 			Outcome: spool.OutcomeDelivered})
 	}
-	return again(func() error { _, err := s.Settle(ctx, st); return err })
+	return retry(func() error { _, err := s.Settle(ctx, st); return err })
 }
 
 // life is a whole story of a store: one content of each kind is published, read, settled and
@@ -148,7 +148,7 @@ func life(ctx context.Context, s *Spool) error {
 	for _, size := range sizes {
 		content := filler(size)
 		e := testEnvelope(content)
-		if err := again(func() error { return publishAny(ctx, s, e, content) }); err != nil {
+		if err := retry(func() error { return publishAny(ctx, s, e, content) }); err != nil {
 			return fmt.Errorf("publish %d bytes: %w", size, err)
 		}
 		p, err := s.Publish(ctx, e)
@@ -174,7 +174,7 @@ func life(ctx context.Context, s *Spool) error {
 }
 
 // TestFaults lets each file operation of a store's life fail once, before it took effect and after.
-// The caller repeats what failed, everything arrives, and nothing is left over.
+// The caller repeats the failed call, everything arrives, and nothing is left over.
 func TestFaults(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
@@ -203,9 +203,9 @@ func oneFault(t *testing.T, d *faultyDisk) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	again := mustOpen(t, dir, Options{}, realSeams())
-	mustAudit(t, again)
-	expectEmpty(t, again)
+	reopened := mustOpen(t, dir, Options{}, realSeams())
+	mustAudit(t, reopened)
+	expectEmpty(t, reopened)
 }
 
 // expectEmpty waits for the janitor and expects that no content is left on the disk.

@@ -6,8 +6,8 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// figures are a queue's durable numbers, kept in one record that every commit touching the queue
-// rewrites.
+// figures are a queue's durable numbers. They have one record, which every commit that touches the
+// queue rewrites.
 type figures struct {
 	queue.Cursors
 	commit    uint64 // the number of the commit that wrote this
@@ -62,8 +62,8 @@ func decodeSiteFigures(data []byte) (siteFigures, error) {
 	return f, d.close("site figures")
 }
 
-// hubTime is the time in the form in which the spool keeps it.
+// hubTime returns the time in the form in which the spool stores it.
 func (s *Spool) hubTime() time.Time { return cut(s.opts.Now()) }
 
-// cut brings a time into that form. It loses the monotonic clock, by which leases are measured.
+// cut converts a time into that form. It drops the monotonic clock, which measures leases.
 func cut(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

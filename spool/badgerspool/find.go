@@ -20,9 +20,8 @@ const (
 	lastPlace = 1<<placeBits - 1
 )
 
-// maxLooked bounds how many envelopes one page looks at, so that a query that hardly anything
-// matches cannot keep a caller waiting; the page then has fewer records than asked for, and a
-// cursor.
+// maxLooked limits the envelopes that one page reads, so that a rare match cannot block a caller.
+// Such a page has fewer records than asked for, and a cursor.
 const maxLooked = 5000
 
 // Find implements spool.Spool.
@@ -54,7 +53,7 @@ func (s *Spool) Find(ctx context.Context, q spool.Query, after spool.Cursor,
 	return f.found, next, nil
 }
 
-// chooseIndex takes the narrowest index for a query.
+// chooseIndex returns the narrowest index for a query.
 func chooseIndex(q spool.Query) (prefix []byte, ok bool) {
 	switch {
 	case q.UID != "":
@@ -79,8 +78,8 @@ type finder struct {
 	found []spool.Record
 }
 
-// walk goes through the index from the newest envelope to the oldest, and returns the cursor to go
-// on with.
+// walk reads the index from the newest envelope to the oldest, and returns the cursor of the next
+// page.
 func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
 	defer it.Close()
@@ -119,7 +118,7 @@ func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 	return 0, nil
 }
 
-// envelope adds the matching records of one envelope; a cursor back means that the page is full.
+// envelope adds the matching records of one envelope. It returns a cursor if the page is full.
 func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
 	seq uint64) (spool.Cursor, error) {
 	e, err := f.read(txn, item, kind, seq)
@@ -151,10 +150,10 @@ func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
 	return 0, nil
 }
 
-// cursor is the place of the last record found.
+// cursor returns the place of the last record found.
 func (f *finder) cursor() spool.Cursor { return spool.Cursor(f.seq<<placeBits | uint64(f.place)) }
 
-// read loads an envelope that an index names, unless another sender's is not wanted.
+// read loads an envelope that an index names. It returns nil if the query wants another sender.
 func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte,
 	seq uint64) (*envelope, error) {
 	if kind == keyEnvelope {
@@ -174,8 +173,8 @@ func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte,
 	return readEnvelope(txn, sender, seq)
 }
 
-// timely says whether the envelope may lie in the hours asked for; if not it sets seq to the next
-// older one that may, or 0.
+// timely reports whether the envelope may lie in the hours asked for. If not it sets seq to the
+// next older one that may, or 0.
 func (f *finder) timely(seq *uint64) bool {
 	next, any := f.s.hours.last(*seq, f.q.From, f.q.To)
 	same := any && next == *seq
@@ -187,7 +186,7 @@ func (f *finder) inTime(e *envelope) bool {
 	return !e.spooled.Before(f.q.From) && (f.q.To.IsZero() || e.spooled.Before(f.q.To))
 }
 
-// outcome is what has become of a delivery; one that waits for the first time gets a record too.
+// outcome returns the record of a delivery, and an empty one if it waits for the first time.
 func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, error) {
 	d, err := readDelivery(txn, e.seq, index)
 	if err != nil {
@@ -203,7 +202,7 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 	return d, nil
 }
 
-// record is one message for one recipient.
+// record returns the record of one message for one recipient.
 func record(e *envelope, message, target int, d *delivery) spool.Record {
 	m, t := e.messages[message], e.targets[target]
 	r := spool.Record{

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestFlatten: deleted keys are counted, and once there are many and all is quiet Badger puts its
-// tables into one level, in which nothing is left of them.
+// TestFlatten: after many deletions and a time without commits, Badger puts its tables into one
+// level. Nothing is left there of the deleted keys.
 func TestFlatten(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -22,16 +22,16 @@ func TestFlatten(t *testing.T) {
 	}
 	must(t, s.Close())
 	s = mustOpen(t, dir, Options{}, realSeams())
-	flatten := func(drained int64, quiet time.Duration) (levels int) {
+	flatten := func(drained int64, idle time.Duration) (levels int) {
 		s.drained.Store(drained)
-		s.quiet.Store(time.Now().Add(-quiet).UnixNano())
+		s.lastEnd.Store(time.Now().Add(-idle).UnixNano())
 		must(t, s.flatten())
 		for _, level := range s.db.Levels() {
 			levels += min(1, level.NumTables)
 		}
 		if flattened := s.drained.Load() == 0; flattened != (drained >= flattenFrom &&
-			quiet >= quietTime) {
-			t.Errorf("%d deleted keys, %s without a commit: flattened is %t", drained, quiet,
+			idle >= quietTime) {
+			t.Errorf("%d deleted keys, %s without a commit: flattened is %t", drained, idle,
 				flattened)
 		}
 		return levels

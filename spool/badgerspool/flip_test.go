@@ -11,8 +11,8 @@ import (
 	"sealpost/spool"
 )
 
-// TestFlippedBit damages Badger's live log as a process left it that was killed. Badger drops what
-// comes behind the damage without a word; the store notices, and what it still holds is whole.
+// TestFlippedBit damages Badger's live log after a kill. Badger silently drops the entries behind
+// the damage. The store notices, and its remaining content is complete.
 func TestFlippedBit(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -73,7 +73,7 @@ func flip(t *testing.T, name string, at int) {
 	must(t, os.WriteFile(name, data, 0o600))
 }
 
-// TestDamagedTable: what lies in Badger's tables is checked when the store is opened.
+// TestDamagedTable: opening the store checks Badger's tables.
 func TestDamagedTable(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())

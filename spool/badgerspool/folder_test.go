@@ -48,14 +48,14 @@ func TestEmptyLogs(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "spool")
 			must(t, os.CopyFS(copied, os.DirFS(dir)))
 			must(t, os.WriteFile(filepath.Join(copied, "badger", name), nil, 0o600))
-			again := mustOpen(t, copied, Options{}, realSeams())
-			mustAudit(t, again)
-			if again.Incarnation() != s.Incarnation() {
+			reopened := mustOpen(t, copied, Options{}, realSeams())
+			mustAudit(t, reopened)
+			if reopened.Incarnation() != s.Incarnation() {
 				t.Error("it is taken for another store")
 			}
-			publishMany(t, again, 300, 5)
-			settleMany(t, again, "ca_rc_queue", 35, 4)
-			must(t, again.Close())
+			publishMany(t, reopened, 300, 5)
+			settleMany(t, reopened, "ca_rc_queue", 35, 4)
+			must(t, reopened.Close())
 			mustAudit(t, mustOpen(t, copied, Options{}, realSeams()))
 		})
 	}

@@ -40,8 +40,8 @@ func (s *Spool) newGroup() *group {
 	}
 }
 
-// next numbers a change: envelopes take their sequence from here, and everything else its place in
-// the order of commits.
+// next returns the number of a change. It is the sequence of an envelope, and the place of any
+// other change in the order of commits.
 func (g *group) next() uint64 {
 	g.commit++
 	return g.commit
@@ -68,7 +68,7 @@ func (g *group) del(key []byte) {
 // queueChange is a queue's figures as the group will leave them.
 type queueChange struct {
 	figures
-	lowest queue.Position // of what the group releases; zero: nothing
+	lowest queue.Position // of the group's releases; zero: it releases none
 }
 
 // figures returns the queue's numbers as this group sees them, to be changed.
@@ -82,7 +82,7 @@ func (g *group) figures(q *storedQueue) *queueChange {
 	return c
 }
 
-// packed counts contents that come to be needed in a pack, or cease to be.
+// packed adds to the number of contents that are needed in a pack.
 func (g *group) packed(n uint64, more int64) {
 	live, ok := g.packs[n]
 	if !ok {
@@ -104,8 +104,7 @@ func (g *group) event(st *site, e eventRecord) {
 	g.set(eventKey(st.name, f.last), e.encode())
 }
 
-// seal writes what the group itself has to say: the figures of the queues and sites that it
-// touched.
+// seal writes the figures of the queues, sites and packs that the group touched.
 func (g *group) seal() error {
 	carried := false
 	for q, c := range g.queues {

@@ -8,15 +8,15 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 )
 
-// hours is the index by time: it knows with which sequence each hour began, so a listing of last
-// week does not walk through this one. It costs one row an hour instead of one per envelope.
-// Sequences rule, not the clock: when that is set back, an hour simply begins once more.
+// hours is the index by time: the sequence with which each hour began. So a listing of last week
+// does not read the envelopes of this week. It costs one row an hour instead of one per envelope.
+// Sequences give the order. When the clock is set back, an hour begins a second time.
 type hours struct {
 	mu     sync.Mutex // guards begins
 	begins []hourBegin
 }
 
-// hourBegin says that from this sequence on, envelopes were spooled in this hour.
+// hourBegin is the first sequence of the envelopes that were spooled in an hour.
 type hourBegin struct {
 	seq  uint64
 	hour int64 // since 1970
@@ -24,7 +24,7 @@ type hourBegin struct {
 
 func hourOf(t time.Time) int64 { return t.Unix() / 3600 }
 
-// current is the hour of the newest envelope; 0 when there is none.
+// current returns the hour of the newest envelope, 0 if there is none.
 func (h *hours) current() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -40,16 +40,16 @@ func (h *hours) add(b hourBegin) {
 	h.begins = append(h.begins, b)
 }
 
-// last returns the highest sequence, at most seq, at which an envelope may have been spooled in
-// [from, to); false when there is none. A zero time does not restrict.
+// last returns the highest sequence, at most seq, that may have been spooled in [from, to). It
+// returns false if there is none. A zero time does not restrict.
 func (h *hours) last(seq uint64, from, to time.Time) (uint64, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := sort.Search(len(h.begins), func(i int) bool { return h.begins[i].seq > seq }) - 1
 	for ; i >= 0; i-- {
-		late := !to.IsZero() && !time.Unix(h.begins[i].hour*3600, 0).Before(to)
-		early := !from.IsZero() && h.begins[i].hour < hourOf(from)
-		if !late && !early {
+		isAfter := !to.IsZero() && !time.Unix(h.begins[i].hour*3600, 0).Before(to)
+		isBefore := !from.IsZero() && h.begins[i].hour < hourOf(from)
+		if !isAfter && !isBefore {
 			return seq, true
 		}
 		seq = h.begins[i].seq - 1
@@ -57,7 +57,7 @@ func (h *hours) last(seq uint64, from, to time.Time) (uint64, bool) {
 	return 0, false
 }
 
-// mark notes, in the writer, that an envelope is the first of its hour.
+// mark records the hour of an envelope if it is the first one of that hour.
 func (g *group) mark(seq uint64) {
 	hour := hourOf(g.now)
 	if hour == g.hour {

@@ -21,8 +21,9 @@ const (
 	trashStep   = 256              // files unlinked per commit
 )
 
-// janitor does what may be late: it unlinks content that nobody needs, collects orphans, expires
-// uploads, flattens Badger and keeps the ballast. What fails is tried again at its next round.
+// janitor does the work that can wait, in the background. It unlinks content that is needed no
+// more, collects orphans, expires uploads, flattens Badger and keeps the ballast. It retries a
+// failed task in its next round.
 type janitor struct {
 	kicked chan struct{}
 	trash  uint64 // the next commit number at which trash may lie
@@ -63,9 +64,9 @@ func (s *Spool) clean() {
 	}
 }
 
-func (s *Spool) report(what string, err error) {
+func (s *Spool) report(task string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, spool.ErrClosed) {
-		s.opts.Log.Warn("the spool could not "+what+" and tries again later", "err", err)
+		s.opts.Log.Warn("the spool could not "+task+" and tries again later", "err", err)
 	}
 }
 
@@ -75,8 +76,7 @@ type trashed struct {
 	envelope id.Envelope
 }
 
-// emptyTrash unlinks what the commits since the last call gave up. It looks only at rows it has not
-// seen.
+// emptyTrash unlinks the files that commits since the last call released. It reads each row once.
 func (s *Spool) emptyTrash(ctx context.Context) error {
 	for {
 		rows, err := s.trashRows()
@@ -125,7 +125,7 @@ func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
 	return s.submit(c)
 }
 
-// removePacks unlinks the packs in which nothing is needed any more, and then forgets their counts.
+// removePacks unlinks the packs in which nothing is needed, and then deletes their counts.
 func (s *Spool) removePacks(ctx context.Context) error {
 	removed, err := s.packs.RemoveDead()
 	for step := range slices.Chunk(removed, trashStep) {
@@ -144,11 +144,11 @@ func (s *Spool) removePacks(ctx context.Context) error {
 	return err
 }
 
-// flatten lets Badger give back the room of deleted rows once there are many and nothing else is
-// going on.
+// flatten makes Badger free the room of deleted rows, after many deletions and a time without
+// commits.
 func (s *Spool) flatten() error {
 	drained := s.drained.Load()
-	if drained < flattenFrom || time.Since(time.Unix(0, s.quiet.Load())) < quietTime {
+	if drained < flattenFrom || time.Since(time.Unix(0, s.lastEnd.Load())) < quietTime {
 		return nil
 	}
 	if err := s.db.Flatten(1); err != nil {

@@ -10,8 +10,7 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// Kill implements spool.Admin. It works in steps; one that was interrupted goes on when it is
-// called again.
+// Kill implements spool.Admin. It works in steps; after an interruption the next call continues.
 func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	if !validName(name) || code == "" || len(code) > maxCode {
 		return 0, fmt.Errorf("kill %.80q: %w", name, spool.ErrInvalid)
@@ -34,8 +33,8 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	return killed + resting, nil
 }
 
-// killLine goes through one order of a queue. What is released meanwhile is met again in the second
-// one.
+// killLine kills the deliveries of one order of a queue. A delivery that is released meanwhile
+// appears in the second order.
 func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
 	last uint64, code string) (killed int, err error) {
 	for {
@@ -61,8 +60,8 @@ type place struct {
 	end ending
 }
 
-// waitingFrom reads up to killStep waiting deliveries from a place on; those published after last
-// are left out.
+// waitingFrom reads up to killStep waiting deliveries from a place on. It leaves out those
+// published after last.
 func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position,
 	last uint64) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
@@ -86,7 +85,7 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position,
 	return places, err
 }
 
-// killStep makes those of the places dead that still wait.
+// killStep makes dead the deliveries that still wait.
 func (s *Spool) killStep(ctx context.Context, places []place, code string) (int, error) {
 	killed := 0
 	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places),

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -18,12 +19,11 @@ import (
 
 const (
 	killLanes      = 4
-	killsPerFolder = 12 // what grows makes the rounds slow
+	killsPerFolder = 12 // a large store makes the rounds slow
 )
 
-// TestKill kills a process at random instants while it opens a store, publishes and settles, again
-// and again in one folder. Whatever it was told is done must be there afterwards, and everything
-// else must be whole.
+// TestKill kills processes at random instants while they open a store, publish and settle in one
+// folder. Every acknowledged change must be there afterwards, and the store must be whole.
 func TestKill(t *testing.T) {
 	rounds := 200
 	if soak() {
@@ -52,7 +52,11 @@ func killLane(t *testing.T, rounds int, published, settled *atomic.Int64) {
 			must(t, os.RemoveAll(dir))
 			dir = filepath.Join(t.TempDir(), "spool")
 		}
-		r := killChild(t, dir, n%2 == 0)
+		kill := killAtReady
+		if n%2 == 0 {
+			kill = killAtStart
+		}
+		r := kill(t, dir)
 		if r.failed != "" {
 			t.Fatalf("the child of round %d failed: %s", n, r.failed)
 		}
@@ -62,20 +66,25 @@ func killLane(t *testing.T, rounds int, published, settled *atomic.Int64) {
 	}
 }
 
-// killChild kills a child some time after its start, or after it is ready.
-func killChild(t *testing.T, dir string, opening bool) killRound {
+// killAtStart kills a child some time after its start.
+func killAtStart(t *testing.T, dir string) killRound {
 	t.Helper()
 	cmd := child(t.Context(), dir, storyEndless)
-	kill := func(within time.Duration) {
-		time.AfterFunc(rand.N(within), func() { cmd.Process.Kill() })
-	}
-	if opening {
-		return listen(t, cmd, func() { kill(150 * time.Millisecond) }, func() {})
-	}
-	return listen(t, cmd, func() {}, func() { kill(60 * time.Millisecond) })
+	return listen(t, cmd, func() { killWithin(cmd, 150*time.Millisecond) }, func() {})
 }
 
-// checkRound opens what a child left.
+// killAtReady kills a child some time after it has opened its store.
+func killAtReady(t *testing.T, dir string) killRound {
+	t.Helper()
+	cmd := child(t.Context(), dir, storyEndless)
+	return listen(t, cmd, func() {}, func() { killWithin(cmd, 60*time.Millisecond) })
+}
+
+func killWithin(cmd *exec.Cmd, within time.Duration) {
+	time.AfterFunc(rand.N(within), func() { cmd.Process.Kill() })
+}
+
+// checkRound opens the store that a child left.
 func checkRound(t *testing.T, dir string, r killRound) {
 	t.Helper()
 	s, err := openUnlocked(dir)

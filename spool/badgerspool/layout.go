@@ -8,20 +8,20 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// The first byte of a key says what it is. Names are ended by a zero byte, numbers are big-endian,
-// so that keys of one name lie together in the order of their numbers. docs/spool.md has the table
+// The first byte of a key names its kind. A zero byte ends a name, and numbers are big-endian, so
+// that the keys of one name lie together in the order of their numbers. docs/spool.md has the table
 // with the values.
 const (
 	keyCommits   = 'a' // the number of the last commit that no figures carry
 	keySums      = 'c' // sequence: the checksums of an envelope with many parts
-	keyDelivery  = 'd' // sequence, recipient's index: what became of one delivery
+	keyDelivery  = 'd' // sequence, recipient's index: the state of one delivery
 	keyEnvelope  = 'e' // sender, sequence: metadata; also the index by sender
 	keyFinals    = 'f' // sequence: which deliveries are final, and which of them dead
 	keyRegistry  = 'g' // kind, key: an item of the registry
 	keyHour      = 'h' // sequence: the hour that begins with it
 	keyID        = 'i' // envelope id: sequence and sender
 	keyMessage   = 'm' // message id, sequence, message's index: sender
-	keyPack      = 'p' // pack: how many contents in it are needed
+	keyPack      = 'p' // pack: the number of contents in it that are needed
 	keyEntry     = 'q' // queue, sequence: a waiting delivery
 	keyRecipient = 'r' // recipient, sequence: sender
 	keySite      = 's' // site: the number of its last event
@@ -77,7 +77,7 @@ func uidKey(uid [16]byte, seq uint64, i int) []byte {
 	return append(u64(append(k, uid[:]...), seq), byte(i))
 }
 
-// entryAt is where a waiting delivery stands: in its queue's order, or among the released ones.
+// entryAt returns the key of a waiting delivery, in its queue's order or among the released ones.
 func entryAt(name string, p queue.Position) []byte {
 	if p.Due == 0 {
 		return entryKey(name, p.Seq)

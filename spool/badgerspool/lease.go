@@ -14,8 +14,7 @@ import (
 	"sealpost/spool/badgerspool/queue"
 )
 
-// maxSleep is how long a waiting call trusts its timer. The clock is looked at again after it, in
-// case it was set.
+// maxSleep limits the timer of a waiting call, which then reads the clock again in case it was set.
 const maxSleep = 200 * time.Millisecond
 
 // Lease implements spool.Spool.
@@ -59,7 +58,7 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	return nil, nil
 }
 
-// wait returns when it is worth looking again, or when the context has ended; a negative sleep
+// wait returns when the caller should try again, or when the context has ended. A negative sleep
 // waits for a change alone.
 func (s *Spool) wait(ctx context.Context, changed <-chan struct{}, sleep time.Duration) error {
 	var timer <-chan time.Time
@@ -96,7 +95,7 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease,
 			}
 			if at.Pack != 0 && d.Size <= int64(maxBytes) {
 				d.Content, err = r.Read(at, d.Size)
-				if err != nil { // Open will tell; the queue must not stand still for one content
+				if err != nil { // Open returns it; one content must not block the queue
 					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue",
 						q.name, "err", err)
 				}
@@ -109,7 +108,7 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease,
 	return found, err
 }
 
-// delivery reads one delivery but for its content; nil when it has just been settled.
+// delivery reads one delivery without its content. It returns nil if the delivery is final by now.
 func (s *Spool) delivery(txn *badger.Txn, q *storedQueue,
 	l queue.Lease) (*spool.Delivery, packs.Place, error) {
 	en, err := decodeEntry(l.Value)
@@ -161,7 +160,7 @@ func (s *Spool) Extend(ctx context.Context, t spool.Token) (time.Time, error) {
 	return cut(until), nil
 }
 
-// tokenQueue returns the queue of a token; one that does not exist holds no lease.
+// tokenQueue returns the queue of a token, and an empty one if there is no such queue.
 func (s *Spool) tokenQueue(t spool.Token) *storedQueue {
 	name := queue.NameIn(t)
 	s.mu.RLock()

@@ -7,8 +7,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// idLocks lets one call at a time publish, stage or remove under one envelope id. Nothing is kept
-// of ids that nobody holds.
+// idLocks lets one call at a time publish, stage or remove under one envelope id. It keeps no entry
+// for an id that is not locked.
 type idLocks struct {
 	mu   sync.Mutex // guards held
 	held map[id.Envelope]*idLock
@@ -19,7 +19,7 @@ type idLock struct {
 	users int
 }
 
-// lock waits for the id and returns what frees it.
+// lock locks the id and returns the function that unlocks it.
 func (l *idLocks) lock(ctx context.Context, e id.Envelope) (unlock func(), err error) {
 	l.mu.Lock()
 	if l.held == nil {

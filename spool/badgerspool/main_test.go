@@ -16,5 +16,5 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// soak says whether there is time for the long tests.
+// soak reports whether there is time for the long tests.
 func soak() bool { return os.Getenv("SEALPOST_SOAK") != "" }

@@ -12,7 +12,7 @@ import (
 
 const memoryBound = 128 << 20 // bytes of private memory for a million queued
 
-// meter watches how much private memory the process has, what no file backs.
+// meter measures the private memory of the process, without the pages of files.
 type meter struct {
 	t    *testing.T
 	most atomic.Int64

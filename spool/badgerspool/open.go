@@ -14,8 +14,8 @@ import (
 	"sealpost/spool"
 )
 
-// Open implements spool.Spool. Small content is read into memory, at most InlineSize of it; a file
-// stays readable after it is unlinked.
+// Open implements spool.Spool. It reads content of at most InlineSize into memory; a file stays
+// readable after it is unlinked.
 func (s *Spool) Open(ctx context.Context, d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 	if err := s.enter(); err != nil {
 		return nil, err

@@ -15,8 +15,8 @@ import (
 	"sealpost/spool"
 )
 
-// collectOrphans removes content files that no envelope needs: left by a crash before the commit,
-// or after a removal that a loss of power undid.
+// collectOrphans removes content files that no envelope needs. A crash before the commit leaves
+// one, and so does a loss of power that undoes a removal.
 func (s *Spool) collectOrphans(ctx context.Context) error {
 	for i := range 256 {
 		dir := filepath.Join(s.content.root, fmt.Sprintf("%02x", i))
@@ -42,7 +42,7 @@ func (s *Spool) collectOrphans(ctx context.Context) error {
 	return nil
 }
 
-// collectOrphan decides under the id's lock, so that no file of a call under way is taken.
+// collectOrphan decides under the id's lock, so that it removes no file of a call under way.
 func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	raw, ok := unhex(name)
 	if !ok {
@@ -61,9 +61,9 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	return s.content.unlink(name)
 }
 
-// needsContent says whether an envelope exists whose deliveries are not all settled. The caller
-// holds the id's lock. Once a commit is uncertain the answer is ErrUncertain: it may be the one
-// that names the content, and is seen only when the spool is opened again.
+// needsContent reports whether an envelope exists whose deliveries are not all settled. The caller
+// holds the id's lock. After an uncertain commit the answer is ErrUncertain: that commit may name
+// the content, and becomes visible only when the spool is opened again.
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
@@ -80,7 +80,7 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	return needed, err
 }
 
-// expireUploads forgets uploads for which nobody has cared for a long time.
+// expireUploads forgets uploads that no call has used for a long time.
 func (s *Spool) expireUploads(ctx context.Context) error {
 	before := s.hubTime().Add(-uploadIdle)
 	for _, u := range all(s, s.uploads) {
@@ -113,7 +113,7 @@ func (s *Spool) expireUpload(ctx context.Context, u *upload, before time.Time) e
 	return s.forget(ctx, u)
 }
 
-// clearUploads forgets the rows of uploads that Open found to be over.
+// clearUploads deletes the rows of uploads that Open found to be over.
 func (s *Spool) clearUploads(ctx context.Context) error {
 	for _, u := range s.overUploads {
 		unlock, err := s.ids.lock(ctx, u.name.envelope)

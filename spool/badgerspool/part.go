@@ -13,15 +13,15 @@ import (
 	"sealpost/spool/badgerspool/disk"
 )
 
-// slot is a part that is being written. Only its owner writes, and only under its mutex, so that a
-// part once verified is never touched by an older caller whose bytes come late.
+// slot is a part that is being written. Only its owner writes, and only under its mutex. So the
+// late bytes of an older caller never overwrite a verified part.
 type slot struct {
 	mu    sync.Mutex
 	owner *int // identity of the writing call
 	done  chan struct{}
 }
 
-// errTaken says that a newer call is writing the same part.
+// errTaken reports that a newer call is writing the same part.
 var errTaken = errors.New("a newer call writes this part")
 
 // partWriter is one Put under way.
@@ -36,7 +36,7 @@ type partWriter struct {
 	failed int // the upload's failed syncs when this began
 }
 
-// take makes this call the owner of its part. It says whether the part is durable already.
+// take makes this call the owner of its part. It reports whether the part is durable already.
 func (w *partWriter) take() (have bool, err error) {
 	u := w.st.u
 	u.mu.Lock()
@@ -65,7 +65,7 @@ func (w *partWriter) take() (have bool, err error) {
 	return false, nil
 }
 
-// leave gives the slot up, if it is still this call's.
+// leave frees the slot if this call still owns it.
 func (w *partWriter) leave() {
 	u := w.st.u
 	u.mu.Lock()
@@ -114,8 +114,8 @@ func (w *partWriter) write(ctx context.Context, r io.Reader) (err error) {
 	return w.sync()
 }
 
-// sync makes what was copied durable. After any failed sync of the file nobody knows whose data
-// were lost, so every part that was being written then has to be sent again.
+// sync makes the copied bytes durable. A failed sync of the file may have lost the data of any part
+// that was being written, so all of those must be sent again.
 func (w *partWriter) sync() error {
 	u := w.st.u
 	err := u.s.content.disk.Sync(w.file)
@@ -135,7 +135,7 @@ const chunk = 256 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 
-// copy reads exactly the part, checks it, and writes it where it belongs if there is a file.
+// copy reads exactly the part, checks it, and writes it to its place if there is a file.
 func (w *partWriter) copy(ctx context.Context, r io.Reader) error {
 	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
@@ -166,8 +166,8 @@ func (w *partWriter) copy(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-// fill reads until the buffer is full. Unlike io.ReadFull it leaves the reader's own error as it
-// is, so that a broken connection is not taken for a short part.
+// fill reads until the buffer is full. Unlike io.ReadFull it keeps the reader's own error, so that
+// a broken connection does not look like a short part.
 func fill(r io.Reader, buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
@@ -180,7 +180,7 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// writeAt writes if this call still may: it owns the part, and its caller holds the upload.
+// writeAt writes if this call still owns the part and its caller still holds the upload.
 func (w *partWriter) writeAt(ctx context.Context, data []byte, offset int64) error {
 	u := w.st.u
 	select {
@@ -209,7 +209,7 @@ func (w *partWriter) writeAt(ctx context.Context, data []byte, offset int64) err
 	return err
 }
 
-// note records, durably, that the part is durable.
+// note records that the part is durable.
 func (w *partWriter) note(ctx context.Context) error {
 	u := w.st.u
 	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(u.have) + 256}

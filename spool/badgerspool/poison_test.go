@@ -12,8 +12,8 @@ import (
 	"sealpost/spool"
 )
 
-// TestPoison lets a commit fail, before it took effect and after: from then on nobody is told
-// anything, and after opening again a repetition finds out.
+// TestPoison lets a commit fail, before it took effect and after. From then on every call answers
+// "uncertain". After opening again a repetition gets the outcome.
 func TestPoison(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {

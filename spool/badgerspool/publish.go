@@ -50,8 +50,8 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	return s.published(rec, rec, err)
 }
 
-// publishPacked makes a content durable in a pack, and then has its change committed. Both happen
-// in groups, and the caller waits once.
+// publishPacked makes a content durable in a pack and then commits its change. Both happen in
+// groups, and the caller waits once.
 func (s *Spool) publishPacked(ctx context.Context, rec *envelope, content []byte) error {
 	c := s.publishChange(ctx, rec, nil)
 	c.done = make(chan error, 1)
@@ -87,7 +87,7 @@ func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope
 		return err
 	}
 	defer after()
-	// on an error the file is an orphan: collected, or replaced by a repetition
+	// After an error the file is an orphan: the janitor collects it, or a repetition replaces it.
 	return s.submit(s.publishChange(ctx, rec, e.CRC32C))
 }
 
@@ -102,7 +102,7 @@ func (s *Spool) published(old, asked *envelope, err error) (spool.Published, err
 	return spool.Published{Incarnation: s.incarnation, Sequence: old.seq, Spooled: old.spooled}, nil
 }
 
-// newEnvelope checks what is to be published.
+// newEnvelope checks an envelope and returns its record.
 func newEnvelope(e spool.Envelope) (*envelope, error) {
 	raw, ok := unhex(e.ID)
 	switch {
@@ -136,7 +136,7 @@ func newEnvelope(e spool.Envelope) (*envelope, error) {
 	}, nil
 }
 
-// checkTargets returns the recipients in their order.
+// checkTargets returns the recipients sorted by site.
 func checkTargets(targets []spool.Target) ([]spool.Target, error) {
 	if len(targets) < 1 || len(targets) > spool.MaxRecipients {
 		return nil, fmt.Errorf("%w: %d recipients", spool.ErrInvalid, len(targets))
@@ -188,8 +188,8 @@ func checkContent(e spool.Envelope) error {
 	return nil
 }
 
-// storeFile makes the content durable, and returns what is to be done when the commit is over. The
-// caller holds the id's lock.
+// storeFile makes the content durable, and returns the function to call when the commit is over.
+// The caller holds the id's lock.
 func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err error) {
 	if rec.size <= spool.SmallSize {
 		if err := s.admit().allows(needRoom); err != nil {
@@ -204,8 +204,8 @@ func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err er
 	return func() { s.uploadOver(up, rec) }, s.content.link(up.path, e.ID)
 }
 
-// publishChange puts the envelope into all its queues. That no other has its id was checked under
-// the id's lock.
+// publishChange returns the change that puts the envelope into all its queues. The caller has
+// checked under the id's lock that the id is new.
 func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32) *change {
 	queues := make([]*storedQueue, len(rec.targets))
 	for i, t := range rec.targets {
@@ -246,7 +246,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 	return c
 }
 
-// envelopeByID reads an envelope's record; nil when there is none.
+// envelopeByID reads an envelope's record. It returns nil if there is none.
 func (s *Spool) envelopeByID(raw [16]byte) (e *envelope, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err = lookup(txn, raw)

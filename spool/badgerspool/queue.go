@@ -23,7 +23,7 @@ func newQueue(name string) *storedQueue {
 	return &storedQueue{Queue: queue.New(name), name: name}
 }
 
-// queue returns a queue, and begins it if it has had no delivery yet.
+// queue returns a queue. It creates one that has had no delivery yet.
 func (s *Spool) queue(name string) *storedQueue {
 	s.mu.RLock()
 	q := s.queues[name]
@@ -40,10 +40,10 @@ func (s *Spool) queue(name string) *storedQueue {
 	return q
 }
 
-// restore begins where the stored figures end.
+// restore sets the queue to the stored figures.
 func (q *storedQueue) restore(f figures) {
 	q.known, q.figures = true, f
-	q.Restore(f.Cursors, f.released > 0)
+	q.Restore(f.Cursors, f.released)
 }
 
 // load returns the committed figures, and whether there are any.
@@ -53,7 +53,7 @@ func (q *storedQueue) load() (figures, bool) {
 	return q.figures, q.known
 }
 
-// store takes over the figures of a commit, and wakes calls that wait for deliveries.
+// store sets the figures of a commit, and wakes calls that wait for deliveries.
 func (q *storedQueue) store(f figures) {
 	q.mu.Lock()
 	q.known, q.figures = true, f

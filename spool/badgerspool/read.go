@@ -11,7 +11,7 @@ import (
 	"sealpost/spool"
 )
 
-// lookup finds an envelope by its id; nil when there is none.
+// lookup finds an envelope by its id. It returns nil if there is none.
 func lookup(txn *badger.Txn, raw [16]byte) (*envelope, error) {
 	v, err := get(txn, idKey(raw))
 	if err != nil || v == nil {
@@ -35,7 +35,8 @@ func readEnvelope(txn *badger.Txn, sender id.Site, seq uint64) (*envelope, error
 	return decodeEnvelope(sender, seq, v)
 }
 
-// readDelivery reads what has become of a delivery; nil: it waits for the first time.
+// readDelivery reads the record of a delivery. It returns nil if the delivery waits for the first
+// time.
 func readDelivery(txn *badger.Txn, seq uint64, index int) (*delivery, error) {
 	v, err := get(txn, deliveryKey(seq, index))
 	if err != nil || v == nil {
@@ -65,7 +66,7 @@ func (s *Spool) identify(txn *badger.Txn, d spool.DeliveryID) (*envelope, int, e
 	return e, e.target(d.Queue), nil
 }
 
-// get reads one value; nil when the key does not exist.
+// get reads one value. It returns nil if the key does not exist.
 func get(txn *badger.Txn, key []byte) ([]byte, error) {
 	item, err := txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {

@@ -10,13 +10,13 @@ import (
 	"sealpost/spool/badgerspool/packs"
 )
 
-// envelope is the immutable record of what was published.
+// envelope is the immutable record of a published envelope.
 type envelope struct {
 	seq      uint64
 	id       [16]byte
 	sender   id.Site
 	hash     [32]byte // of everything that a repeated publish must repeat
-	sums     [32]byte // of size and checksums alone, for a repeated stage; only of what is staged
+	sums     [32]byte // of size and checksums alone, for a repeated stage; only if staged
 	address  id.Address
 	route    id.Hash
 	size     int64
@@ -60,7 +60,7 @@ func (e *envelope) encode() []byte {
 	return b
 }
 
-// cost is about how many bytes a record takes.
+// cost returns about the number of bytes of a record.
 func (e *envelope) cost() int {
 	n := 256 + len(e.address.RoutingKey) + 34*len(e.address.To)
 	for _, t := range e.targets {
@@ -104,7 +104,7 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 func (e *envelope) small() bool { return e.size <= spool.InlineSize }
 func (e *envelope) parts() int  { return partCount(e.size) }
 
-// target finds the recipient that reads from the queue; -1 if none.
+// target returns the index of the recipient that reads from the queue, -1 if none.
 func (e *envelope) target(queue string) int {
 	for i, t := range e.targets {
 		if t.Queue == queue {
@@ -147,7 +147,7 @@ const (
 	stateDead     = 3
 )
 
-// delivery is what has become of one delivery.
+// delivery is the record of a delivery that was released or is final.
 type delivery struct {
 	state       byte
 	due         int64 // released: not before, milliseconds
@@ -194,7 +194,7 @@ func decodeDelivery(data []byte) (*delivery, error) {
 	return r, d.close("delivery")
 }
 
-// finals tells which deliveries of an envelope are final, one bit each.
+// finals has one bit for each final delivery of an envelope, and one for each dead one.
 type finals struct{ final, dead uint64 }
 
 func (f finals) encode() []byte { return u64(u64(nil, f.final), f.dead) }
@@ -206,7 +206,7 @@ func decodeFinals(data []byte) finals {
 	return finals{binary.BigEndian.Uint64(data), binary.BigEndian.Uint64(data[8:])}
 }
 
-// metadataHash covers everything that a repeated publish must repeat.
+// metadataHash returns the hash of everything that a repeated publish must repeat.
 func metadataHash(e spool.Envelope, sums [32]byte) [32]byte {
 	b := make(encoder, 0, 512)
 	b.raw(sums[:])
@@ -226,7 +226,7 @@ func metadataHash(e spool.Envelope, sums [32]byte) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// sumsHash covers size and checksums.
+// sumsHash returns the hash of size and checksums.
 func sumsHash(size int64, crcs []uint32) [32]byte {
 	b := make(encoder, 0, 16+len(crcs)*5)
 	b.int(size)

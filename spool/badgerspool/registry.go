@@ -37,8 +37,8 @@ func (s *Spool) Get(ctx context.Context, kind, key string) (item spool.Item, err
 	return item, nil
 }
 
-// Put implements spool.Registry. A repetition whose first answer was lost finds the very value it
-// brings at the version it would have made, and gets that version.
+// Put implements spool.Registry. A repetition whose first answer was lost finds its own value at
+// the next version, and gets that version.
 func (s *Spool) Put(ctx context.Context, kind, key string, version uint64,
 	value []byte) (uint64, error) {
 	if err := checkItem(kind, key, value); err != nil {
@@ -148,13 +148,13 @@ const (
 	maxKey  = 1024 // bytes of an item's key
 )
 
-// validSite accepts what can stand in a file's name too.
+// validSite reports whether a site's name can be part of a key and of a file's name.
 func validSite(s id.Site) bool {
 	_, err := id.ParseSite(string(s))
 	return err == nil
 }
 
-// validName accepts what can stand inside a key.
+// validName reports whether a name can be part of a key.
 func validName(s string) bool {
 	return s != "" && len(s) <= maxName && !strings.ContainsRune(s, 0)
 }

@@ -8,7 +8,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// restore reads what memory holds of queues, sites and uploads.
+// restore loads queues, sites and uploads into memory.
 func (s *Spool) restore() error {
 	err := s.view(func(txn *badger.Txn) error {
 		v, err := get(txn, []byte{keyCommits})

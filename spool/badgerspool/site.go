@@ -7,16 +7,16 @@ import (
 	"sealpost/internal/id"
 )
 
-// site is what memory holds of one site: how many events it has, and who waits for the next.
+// site is one site in memory: the number of its events, and the calls that wait for the next.
 type site struct {
 	name id.Site
 
 	mu      sync.Mutex // guards everything below
 	figures siteFigures
-	changed chan struct{} // closed when there are new events; nil when nobody waits
+	changed chan struct{} // closed when there are new events; nil when no call waits
 }
 
-// site returns a site, and begins it if it has had no event yet.
+// site returns a site. It creates one that has had no event yet.
 func (s *Spool) site(name id.Site) *site {
 	s.mu.RLock()
 	st := s.sites[name]
@@ -49,8 +49,7 @@ func (st *site) store(f siteFigures) {
 	}
 }
 
-// look returns the number of the newest event and a channel that is closed when there is a newer
-// one.
+// look returns the number of the newest event, and a channel that closes when there is a newer one.
 func (st *site) look() (uint64, <-chan struct{}) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

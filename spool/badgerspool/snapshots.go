@@ -6,9 +6,9 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 )
 
-// snapshots keeps count of who reads what, because the spool numbers Badger's versions itself: a
-// version is one commit. A reader sees the newest version that is durable and never waits for the
-// commit under way, which Badger's own numbering would make it do.
+// snapshots counts the readers of each version. The spool numbers Badger's versions itself: a
+// version is one commit. A reader sees the newest durable version and never waits for the commit
+// under way; with Badger's own numbering it would.
 type snapshots struct {
 	mu      sync.Mutex // guards everything below
 	version uint64     // the newest that is durable
@@ -48,14 +48,14 @@ func (n *snapshots) end(version uint64) {
 	n.readers = append(n.readers[:0], n.readers[done:]...)
 }
 
-// newest is the newest durable version.
+// newest returns the newest durable version.
 func (n *snapshots) newest() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.version
 }
 
-// advance makes a version the newest, and returns the one below which nobody reads any more.
+// advance sets the newest version, and returns the one below which no call reads any more.
 func (n *snapshots) advance(version uint64) (unread uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,7 +66,7 @@ func (n *snapshots) advance(version uint64) (unread uint64) {
 	return version
 }
 
-// view runs a reading function on a snapshot of everything that is committed.
+// view calls f with a snapshot of everything that is committed.
 func (s *Spool) view(f func(txn *badger.Txn) error) error {
 	version := s.snapshots.begin()
 	defer s.snapshots.end(version)

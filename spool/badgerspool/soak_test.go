@@ -39,9 +39,9 @@ func stageParts(b *testing.B, s *Spool, part []byte, sum uint32, parts int) {
 	}
 }
 
-// TestMillion queues a million envelopes of 4 KiB for two recipients, in constant memory, starts
+// TestMillion queues a million envelopes of 4 KiB for two recipients in constant memory. It starts
 // again in seconds, settles them all, and gets the room on the disk back. On the way it measures
-// what one more costs: the curves of docs/spool.md.
+// the cost of each further one: the curves of docs/spool.md.
 func TestMillion(t *testing.T) {
 	n := 10_000
 	switch {
@@ -67,7 +67,7 @@ func TestMillion(t *testing.T) {
 	drainQueue(t, c.s, "sf_rc_queue", 1) // the one that rests
 	must(t, c.s.Close())
 	c.s = mustOpen(t, dir, Options{}, realSeams()) // whose janitor does nothing for a minute
-	c.s.quiet.Store(0)
+	c.s.lastEnd.Store(0)
 	c.s.drained.Add(flattenFrom)
 	must(t, c.s.flatten())
 	t.Logf("flattened, %s", memory.peak())
@@ -82,7 +82,7 @@ func TestMillion(t *testing.T) {
 	}
 }
 
-// drainQueue settles what waits in a queue, but the last so many.
+// drainQueue settles the waiting deliveries of a queue but the last so many.
 func drainQueue(t *testing.T, s *Spool, queue string, but int64) {
 	t.Helper()
 	infos, err := s.Queues(t.Context())

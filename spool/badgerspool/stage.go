@@ -63,7 +63,7 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	return u.hold(), nil
 }
 
-// begin makes the file, with all its blocks, and then notes the upload.
+// begin creates the file with all its blocks, and then records the upload.
 func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 	sums [32]byte) (*upload, error) {
 	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
@@ -86,14 +86,14 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 		return nil
 	}
 	if err := s.submit(c); err != nil {
-		os.Remove(u.path) // when uncertain, Open finds the note without its file and forgets it
+		os.Remove(u.path) // if uncertain, Open finds the row without its file and forgets it
 		return nil, err
 	}
 	return u, nil
 }
 
-// reserveFile takes the room for an upload. One at a time looks at the free space and takes from
-// it.
+// reserveFile reserves the room for an upload. One call at a time reads the free space and takes
+// from it.
 func (s *Spool) reserveFile(u *upload) error {
 	s.reserving.Lock()
 	defer s.reserving.Unlock()

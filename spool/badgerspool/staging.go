@@ -38,10 +38,10 @@ func (st *staging) Missing() []int {
 	return missing
 }
 
-// has is called with u.mu held.
+// has reports whether a part is durable. The caller holds u.mu.
 func (u *upload) has(part int) bool { return u.have[part/8]&(1<<(part%8)) != 0 }
 
-// current says whether the caller still holds the upload; u.mu is held.
+// current returns ErrDisplaced unless the caller still holds the upload. The caller holds u.mu.
 func (st *staging) current() error {
 	if st.holder != st.u.holder {
 		return spool.ErrDisplaced
@@ -100,7 +100,7 @@ func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
 		return err
 	}
 	if have {
-		return w.copy(ctx, r) // only looked at
+		return w.copy(ctx, r) // only checked
 	}
 	defer w.leave()
 	if err := w.write(ctx, r); err != nil {

@@ -16,11 +16,11 @@ import (
 	"sealpost/internal/id"
 )
 
-// format is the version of everything in the folder. A newer one is not touched.
+// format is the version of everything in the folder. This program does not touch a newer one.
 const format = 1
 
-// stamp is the file that says what the folder holds. It is written when the store has been made,
-// whole.
+// stamp is the file that names the contents of the folder. It is written after the store is
+// complete.
 type stamp struct {
 	Format      int            `json:"format"`
 	Engine      string         `json:"engine"`
@@ -49,9 +49,9 @@ func (s *Spool) readStamp() (st stamp, err error) {
 	return st, nil
 }
 
-// identify decides the incarnation: the stored one, or a new one if the store is new or has lost
-// commits since it last ran, as when it was copied back or its log was damaged. A new incarnation
-// makes every agent ask what is still known.
+// restoreIncarnation keeps the stored incarnation, or draws a new one if the store is new or has
+// lost commits. A copied or damaged store has lost commits. After a new incarnation every agent
+// asks which of its envelopes the hub still knows.
 func (s *Spool) restoreIncarnation(st stamp) error {
 	stored, err := s.storedIncarnation()
 	if err != nil {
@@ -85,8 +85,8 @@ func (s *Spool) storedIncarnation() (inc id.Incarnation, err error) {
 	return inc, err
 }
 
-// saveIncarnation writes the store first: should the stamp not follow, the two differ and a new one
-// is drawn again.
+// saveIncarnation writes the store first, then the stamp. If the stamp is missing the two differ,
+// and the next start draws a new incarnation.
 func (s *Spool) saveIncarnation() error {
 	g := s.newGroup()
 	defer g.txn.Discard()
@@ -102,8 +102,8 @@ func (s *Spool) saveIncarnation() error {
 	return durable.WriteFile(s.stampPath(), append(data, '\n'), 0o600)
 }
 
-// The mark is the number of the newest commit, in a file beside Badger. It is not synced: it only
-// has to outlive a kill, and tells a store whose log lost its end from one that had no more.
+// The mark is the number of the newest commit, in a file beside Badger. It shows whether Badger's
+// log has lost its end. It is not synced, because it only has to survive a kill.
 
 func (s *Spool) markPath() string { return filepath.Join(s.dir, "commits") }
 
@@ -117,12 +117,12 @@ func (s *Spool) readMark() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 64)
 	if err != nil {
-		return 0, nil // torn by a power loss: it says nothing
+		return 0, nil // torn by a power loss
 	}
 	return n, nil
 }
 
-// writeMark follows each commit. A failure costs only the warning that it could give.
+// writeMark writes the mark after each commit. A failure costs only the warning.
 func (s *Spool) writeMark() {
 	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", s.commits.Load()), 0)
 }

@@ -60,8 +60,8 @@ func TestOpenedOnce(t *testing.T) {
 	}
 }
 
-// TestLostCommits gives the store back an older state of Badger, as a damaged log or a copied
-// folder does: it notices, and takes a new incarnation, so that senders ask what is still known.
+// TestLostCommits restores an older state of Badger, as a damaged log or a copied folder does. The
+// store notices and takes a new incarnation, so that senders publish again.
 func TestLostCommits(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
@@ -85,17 +85,17 @@ func TestLostCommits(t *testing.T) {
 
 	s = mustOpen(t, dir, Options{}, realSeams())
 	if s.Incarnation() == was || s.Incarnation() == "" {
-		t.Fatal("nobody can see that commits were lost")
+		t.Fatal("senders cannot see that commits were lost")
 	}
 	ks, err := s.Known(t.Context(), lost.Sender, []id.Envelope{old.ID, lost.ID})
 	must(t, err)
 	if ks[0].State != spool.StateWaiting || ks[1].State != spool.StateUnknown {
 		t.Fatalf("known are %+v", ks)
 	}
-	again, err := s.Publish(t.Context(), lost)
+	second, err := s.Publish(t.Context(), lost)
 	must(t, err)
-	if again.Incarnation != s.Incarnation() || again.Sequence <= p.Sequence {
-		t.Fatalf("published again as %+v, before it was %+v", again, p)
+	if second.Incarnation != s.Incarnation() || second.Sequence <= p.Sequence {
+		t.Fatalf("published again as %+v, before it was %+v", second, p)
 	}
 	now := s.Incarnation()
 	must(t, s.Close())

@@ -30,9 +30,9 @@ var straceKills = []struct {
 	{"write,pwrite64", 2},
 }
 
-// TestKilledAtEveryCall kills a process as one of its threads makes its first, second, … call of a
-// kind, while it opens a store, uses and closes it: a new one, or one that a kill left behind.
-// Where two calls make one step, this is between them.
+// TestKilledAtEveryCall kills a process at its first, second, … system call of a kind. Meanwhile it
+// opens, uses and closes a store: a new one, or one that a kill left. Where two calls make one
+// step, the kill comes between them.
 func TestKilledAtEveryCall(t *testing.T) {
 	under := needStrace(t)
 	used := usedStore(t)
@@ -59,8 +59,8 @@ func some(all ...string) []string {
 	return all[one : one+1]
 }
 
-// calls says at which calls something is to happen: at each when there is time, and otherwise at
-// others each time, about few times as many as their number has digits.
+// calls chooses the calls to fail. With time it chooses each. Otherwise it makes random steps, with
+// about few calls for each digit of their number.
 type calls struct{ few, rounds, last int }
 
 func (c *calls) next() string {
@@ -76,7 +76,7 @@ func (c calls) String() string {
 	return fmt.Sprintf("%d rounds; the last, at call %d, was one too many", c.rounds, c.last)
 }
 
-// killAtCall tells whether the child came to its end before.
+// killAtCall reports whether the child ended before the kill.
 func killAtCall(t *testing.T, strace []string, from string) bool {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -92,19 +92,18 @@ func killAtCall(t *testing.T, strace []string, from string) bool {
 	return r.closed
 }
 
-// TestErrorOfEverySync has a process hear of input/output errors from one sync, or from one and all
-// after it. It may say no, or that it does not know; what it said yes to must be there when the
-// store is opened again.
+// TestErrorOfEverySync makes one sync of a process fail, or one and all after it. A call may fail
+// or be uncertain. An acknowledged change must be there when the store is opened again.
 func TestErrorOfEverySync(t *testing.T) {
 	under := needStrace(t)
 	used := usedStore(t)
 	for _, sync := range []string{"msync", "fsync,fdatasync"} {
-		for _, lasting := range []string{"", "+"} {
-			t.Run(sync+lasting, func(t *testing.T) {
+		for _, others := range []string{"", "+"} {
+			t.Run(sync+others, func(t *testing.T) {
 				t.Parallel()
 				uncertain, damaged, at := 0, 0, calls{few: 2}
 				for came := false; !came; {
-					r, refused := failAtCall(t, under(sync, "error=EIO:when="+at.next()+lasting),
+					r, refused := failAtCall(t, under(sync, "error=EIO:when="+at.next()+others),
 						used)
 					if strings.Contains(r.failed, "uncertain") {
 						uncertain++
@@ -116,7 +115,7 @@ func TestErrorOfEverySync(t *testing.T) {
 				}
 				t.Logf("uncertain %d times, refused for damage %d times; %s", uncertain, damaged,
 					at)
-				if sync+lasting == "msync+" && uncertain == 0 {
+				if sync+others == "msync+" && uncertain == 0 {
 					t.Error("no commit failed")
 				}
 			})
@@ -124,9 +123,8 @@ func TestErrorOfEverySync(t *testing.T) {
 	}
 }
 
-// failAtCall also tells whether the store was refused afterwards: over an error from the sync of
-// its MANIFEST Badger stumbles itself (docs/spool.md), and then it must not open as if all were
-// well.
+// failAtCall also reports whether opening refused the store afterwards. Badger fails over an error
+// from the sync of its MANIFEST (docs/spool.md); then opening must not succeed.
 func failAtCall(t *testing.T, strace []string, used string) (r killRound, refused bool) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "spool")
@@ -170,17 +168,17 @@ func usedStore(t *testing.T) string {
 	return dir
 }
 
-// needStrace returns what runs a program with calls that fail or kill, and skips where that cannot
-// be done.
-func needStrace(t *testing.T) func(calls, what string) []string {
+// needStrace returns the command that makes calls of a program fail or kill. It skips the test if
+// strace does not work.
+func needStrace(t *testing.T) func(calls, effect string) []string {
 	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("SKIPPED: strace is not installed")
 	}
-	under := func(calls, what string) []string {
+	under := func(calls, effect string) []string {
 		return []string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + calls, "-e",
-			"inject=" + calls + ":" + what}
+			"inject=" + calls + ":" + effect}
 	}
 	try := under("openat", "signal=KILL")
 	out, err := exec.Command(try[0], append(try[1:], "cat", "/dev/null")...).CombinedOutput()

@@ -14,11 +14,9 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// Badger panics, in a goroutine of its own, over some damage in its tables, and takes other damage
-// for an absent key. So every table is checked before Badger sees it. A second per gigabyte.
-
-// checkTables reads every table that Badger's manifest names. Others are the rest of a crash, which
-// Badger removes.
+// checkTables checks every table that Badger's manifest names, at one second per gigabyte. Badger
+// panics over some damage, in a goroutine of its own, and takes other damage for an absent key. It
+// removes tables that its manifest does not name: a crash left them.
 func checkTables(dir string) error {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +43,7 @@ func checkTables(dir string) error {
 	return nil
 }
 
-// soundTable checks blocks, then their index, each of which ends with a checksum and its length.
+// soundTable reports whether the blocks and then their index match their checksums.
 func soundTable(data []byte) bool {
 	rest, sum, ok := cutChecksum(data)
 	if !ok || len(rest) < 4 {

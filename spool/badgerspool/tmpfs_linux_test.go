@@ -29,7 +29,7 @@ func smallDisk(t *testing.T, size string) string {
 }
 
 // TestFullDisk fills a real disk by publishing: the store refuses in time, goes on settling, and
-// has room again afterwards. Then somebody else fills the disk to the last byte.
+// has room again afterwards. Then another program fills the disk to the last byte.
 func TestFullDisk(t *testing.T) {
 	disk := smallDisk(t, "256m")
 	dir := filepath.Join(disk, "spool")
@@ -85,7 +85,7 @@ func somebodyElse(t *testing.T, s *Spool, disk, dir string, opts Options) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// 40 MiB are too few, but there is the ballast, and what Badger gave up when it closed
+	// 40 MiB are too few, but there is the ballast, and the room that Badger freed at its close
 	s, err := Open(dir, opts)
 	if err != nil && !errors.Is(err, spool.ErrFull) {
 		t.Fatalf("open on a full disk: %v", err)

@@ -11,8 +11,8 @@ import (
 	"sealpost/spool"
 )
 
-// A commit whose error came back though it took effect names content that nobody in this process
-// can see a use for. It stays: the envelope is there when the spool is opened again.
+// A commit that took effect and still failed names content that this process cannot see a use for.
+// The content stays: the envelope is there when the spool is opened again.
 func TestContentOfAnUncertainCommitStays(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	sm, fail := realSeams(), false

@@ -17,8 +17,8 @@ type uploadName struct {
 	raw      [16]byte
 }
 
-// upload is a large envelope on its way: one file of the full size, and a note of the parts in it
-// that are durable.
+// upload is a large envelope on its way. It has a file of the full size and a list of durable
+// parts.
 type upload struct {
 	s    *Spool
 	name uploadName
@@ -30,15 +30,15 @@ type upload struct {
 	mu     sync.Mutex // guards everything below
 	holder int        // counts the callers; only the newest may write
 	have   []byte     // a bit per part that is durable
-	noted  []byte     // have, and what the commit under way will add
+	noted  []byte     // have, and the parts of the commit under way
 	absent int
 	slots  map[int]*slot
-	failed int // how often a sync of the file has failed
+	failed int // failed syncs of the file
 	over   fate
 	active time.Time
 }
 
-// fate says whether an upload is over, and how.
+// fate is the state of an upload.
 type fate int
 
 const (
@@ -57,7 +57,7 @@ func (s *Spool) newUpload(name uploadName, size int64, crcs []uint32) *upload {
 	}
 }
 
-// hold displaces whoever held the upload before.
+// hold gives the upload to a new caller and displaces the one before.
 func (u *upload) hold() *staging {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -65,7 +65,7 @@ func (u *upload) hold() *staging {
 	return &staging{u, u.holder}
 }
 
-// note is the row that says which parts are durable, and when the upload was last cared for.
+// note sets the time of the last use, and returns the row with it and the durable parts.
 func (u *upload) note(now time.Time) []byte {
 	u.active = now
 	b := make(encoder, 0, 16+len(u.noted))
@@ -74,7 +74,7 @@ func (u *upload) note(now time.Time) []byte {
 	return b
 }
 
-// touch notes that somebody cares for the upload.
+// touch records the time of use of the upload.
 func (s *Spool) touch(ctx context.Context, u *upload) error {
 	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(u.have) + 256}
 	c.apply = func(g *group) error {
@@ -106,13 +106,13 @@ func (s *Spool) forget(ctx context.Context, u *upload) error {
 	if needed, err := s.needsContent(u.name.raw); needed || err != nil {
 		return err
 	}
-	return s.content.unlink(u.name.envelope) // a publish may have got as far as to name it
+	return s.content.unlink(u.name.envelope) // a publish may have linked it
 }
 
-// uploadOver forgets an upload once its envelope is published. Should that fail, Open does it.
+// uploadOver forgets an upload once its envelope is published. If that fails, Open does it.
 func (s *Spool) uploadOver(u *upload, e *envelope) {
 	if e.seq == 0 || s.isPoisoned() {
-		return // not published, or nobody knows
+		return // not published, or uncertain
 	}
 	s.dropUpload(u, published)
 	if err := s.forget(context.Background(), u); err != nil {

@@ -56,7 +56,7 @@ func TestUploadRestsOfACrash(t *testing.T) {
 	mustAudit(t, s)
 }
 
-// TestSyncFailureTakesNeighboursAlong: after a failed sync nobody knows whose bytes were lost.
+// TestSyncFailureTakesNeighboursAlong: a failed sync may have lost the bytes of any part.
 func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), Options{}, realSeams())
 	body := filler(spool.PartSize + 10)

@@ -11,7 +11,7 @@ import (
 	"sealpost/spool"
 )
 
-// completeUpload finds the upload of an envelope, with every part durable.
+// completeUpload returns the upload of an envelope. Every part of it is durable.
 func (s *Spool) completeUpload(e *envelope) (*upload, error) {
 	u := s.upload(uploadName{e.sender, tohex[id.Envelope](e.id[:]), e.id})
 	if u == nil {
@@ -45,8 +45,7 @@ func (s *Spool) dropUpload(u *upload, how fate) {
 	}
 }
 
-// restoreUploads reads the uploads that a former process left, and clears away the rest of those
-// that are over.
+// restoreUploads loads the uploads of a former process, and removes staged files without an upload.
 func (s *Spool) restoreUploads() error {
 	files := make(map[string]bool)
 	var over []*upload
@@ -54,11 +53,11 @@ func (s *Spool) restoreUploads() error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyUpload}})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
-			u, alive, err := s.restoreUpload(txn, it.Item())
+			u, isOpen, err := s.restoreUpload(txn, it.Item())
 			if err != nil {
 				return err
 			}
-			if alive {
+			if isOpen {
 				files[filepath.Base(u.path)] = true
 				s.uploads[u.name] = u
 			} else {
@@ -74,8 +73,8 @@ func (s *Spool) restoreUploads() error {
 	return s.clearStaging(files)
 }
 
-// restoreUpload decodes one upload and says whether it goes on: it is not published, and its file
-// is there.
+// restoreUpload decodes one upload and reports whether it is open: not published, and with its
+// file.
 func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool, error) {
 	key := item.KeyCopy(nil)
 	row, err := item.ValueCopy(nil)
@@ -113,7 +112,7 @@ func (u *upload) restoreNote(note []byte) {
 	}
 }
 
-// clearStaging removes what belongs to no upload.
+// clearStaging removes the files that belong to no upload.
 func (s *Spool) clearStaging(keep map[string]bool) error {
 	entries, err := os.ReadDir(s.content.staging)
 	if err != nil {

@@ -8,21 +8,21 @@ import (
 	"sealpost/spool"
 )
 
-// A group of changes is closed at these limits. Badger's own, with its memtables of 8 MiB, are
-// 13,107 entries and 1,258,291 bytes; what a group itself adds (figures) and what Badger counts per
-// entry fit in between.
+// These limits close a group of changes. Badger's own, with its memtables of 8 MiB, are 13,107
+// entries and 1,258,291 bytes. The difference leaves room for the group's figures, and for the
+// bytes that Badger counts per entry.
 const (
 	groupEntries = 8000
 	groupBytes   = 1 << 20
 	entryCost    = 24 // bytes that Badger counts per entry beside key and value
 )
 
-// need says how much room on the disk a change asks for.
+// need is the room on the disk that a change asks for.
 type need int
 
 const (
 	needRoom  need = iota // brings new content: not below the reserve
-	needFloor             // finishes what is there: not below the floor
+	needFloor             // finishes stored content: not below the floor
 )
 
 // change is one caller's part of a commit.
@@ -36,7 +36,7 @@ type change struct {
 	err     error
 }
 
-// submit hands a change to the writer and waits until it is durable. The context counts only until
+// submit gives a change to the writer and waits until it is durable. The context counts only until
 // the writer takes it.
 func (s *Spool) submit(c *change) error {
 	c.done = make(chan error, 1)
@@ -48,7 +48,7 @@ func (s *Spool) submit(c *change) error {
 	return <-c.done
 }
 
-// write is the one goroutine that changes the store.
+// write runs the one goroutine that changes the store.
 func (s *Spool) write() {
 	defer close(s.written)
 	var left []*change // did not fit into the last group
@@ -62,11 +62,11 @@ func (s *Spool) write() {
 		var group []*change
 		group, left = s.gather(left)
 		s.commitGroup(group)
-		clear(group) // what they hold is not kept until so many come together again
+		clear(group) // frees the changes; the next group may be smaller
 	}
 }
 
-// gather takes what is waiting, as much as one commit may hold, and returns what did not fit.
+// gather takes the waiting changes up to the limits of one commit. It returns the rest as left.
 func (s *Spool) gather(batch []*change) (group, left []*change) {
 	group = s.gathered[:0]
 	defer func() { s.gathered = group }()
@@ -90,9 +90,8 @@ func (s *Spool) gather(batch []*change) (group, left []*change) {
 	}
 }
 
-// commitGroup applies the changes in order, commits them together and answers. A change that
-// refuses itself is answered after the commit too, because its reason may lie in a change before
-// it.
+// commitGroup applies the changes in order, commits them together and answers. A change that fails
+// is answered after the commit too, because its reason may be an earlier change of the group.
 func (s *Spool) commitGroup(changes []*change) {
 	if s.isPoisoned() {
 		answer(changes, spool.ErrUncertain)
@@ -162,11 +161,11 @@ func (s *Spool) finish(g *group) error {
 	for _, f := range g.after {
 		f()
 	}
-	s.quiet.Store(time.Now().UnixNano())
+	s.lastEnd.Store(time.Now().UnixNano())
 	return nil
 }
 
-// poison ends the store's life: from now on nobody is told anything but "uncertain".
+// poison closes the store: from now on every call returns ErrUncertain.
 func (s *Spool) poison(err error) {
 	s.poisonOnce.Do(func() {
 		s.opts.Log.Error("the spool's last commit is uncertain; "+

@@ -1,5 +1,5 @@
-// Package disk names the file operations on which the engine's promises rest, so that tests can
-// make each of them fail.
+// Package disk has the file operations of the engine as named steps. Tests can make each of them
+// fail.
 //
 // It must not know queues, envelopes or the store.
 package disk

@@ -158,8 +158,8 @@ func TestGroups(t *testing.T) {
 	s.Close()
 }
 
-// A pack goes when it is full or its process has ended, and not before its last content is given
-// up.
+// A pack is removed after its last content is needed no more. It must be full, or its process must
+// have ended.
 func TestRemoval(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer s.Close()
@@ -219,8 +219,8 @@ func TestPendingKeepsItsPack(t *testing.T) {
 	}
 }
 
-// A new process reads the packs of the one before, adds to none of them, and removes those that it
-// does not need.
+// A new process reads the packs of the one before and adds to none of them. It removes those that
+// it does not need.
 func TestRestore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, nil)

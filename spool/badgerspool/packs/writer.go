@@ -16,8 +16,8 @@ type writer[T any] struct {
 	left   *Job[T] // did not fit into the last group
 }
 
-// run writes jobs until they end, and hands each group on as a whole: callers that were woken for
-// it one by one would be committed in many small groups.
+// run writes jobs until they end. It hands each group on as a whole, because callers that wake one
+// by one would be committed in many small groups.
 func (p *Packs[T]) run() {
 	defer close(p.done)
 	w := &writer[T]{p: p}

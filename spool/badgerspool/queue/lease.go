@@ -31,13 +31,13 @@ type Lease struct {
 	item  *item
 }
 
-// Wait tells when a call with no delivery should try again.
+// Wait is the time at which a call with no delivery should try again.
 type Wait struct {
 	Changed <-chan struct{} // closed when the queue has changed
 	Sleep   time.Duration   // after this time alone a delivery may be due; negative: never
 }
 
-// ErrOvertaken reports that the session has made a later call: nobody reads the answer to this one.
+// ErrOvertaken reports that the session has made a later call. It no longer reads this answer.
 var ErrOvertaken = errors.New("overtaken by a later call of the session")
 
 // Lease leases up to req.Max deliveries that are due and waiting: released ones first, then in
@@ -63,7 +63,7 @@ func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease
 	for i := range found {
 		q.claim(&found[i], now, req.Duration)
 		if req.Number != 0 {
-			q.unsure = append(q.unsure, found[i].Token)
+			q.answer = append(q.answer, found[i].Token)
 		}
 	}
 	if len(found) == 0 {
@@ -76,15 +76,15 @@ func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease
 }
 
 // claim leases a delivery that has left its line.
-func (q *Queue) claim(given *Lease, now time.Time, d time.Duration) {
-	it := given.item
+func (q *Queue) claim(l *Lease, now time.Time, d time.Duration) {
+	it := l.item
 	if it.firstLeased.IsZero() {
 		it.firstLeased = now
 	}
-	given.Token = spool.Token(id.Random128[string]() + "." + q.name)
-	given.Until = now.Add(d)
-	it.lease = &lease{token: given.Token, item: it, until: given.Until, duration: d}
-	q.tokens[given.Token] = it.lease
+	l.Token = spool.Token(id.Random128[string]() + "." + q.name)
+	l.Until = now.Add(d)
+	it.lease = &lease{token: l.Token, item: it, until: l.Until, duration: d}
+	q.tokens[l.Token] = it.lease
 	heap.Push(&q.expiry, it.lease)
 }
 
@@ -117,7 +117,7 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 			q.offer(it.Position)
 			return found, err
 		}
-		if value != nil { // else gone since; Gone or Moved is about to follow
+		if value != nil { // else removed since; Gone or Moved is about to follow
 			found = append(found, Lease{Position: it.Position, Value: value, item: it})
 		}
 	}
@@ -131,9 +131,9 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 	return found, err
 }
 
-// worthReading spares a waiting call the look into the store when it can find nothing.
+// worthReading reports whether a read of the store can find a delivery for a waiting call.
 func (q *Queue) worthReading(now time.Time) bool {
-	return len(q.fresh.back) > 0 || len(q.retry.back) > 0 ||
+	return len(q.backlog.back) > 0 || len(q.retry.back) > 0 ||
 		q.worthScanning(ByTime, now) || q.farAt > farthest(now) || q.worthScanning(BySequence, now)
 }
 
@@ -141,7 +141,7 @@ func (q *Queue) worthScanning(o Order, now time.Time) bool {
 	if o == ByTime {
 		return q.retryAt <= now.UnixMilli()
 	}
-	return q.fresh.next.Seq <= q.last
+	return q.backlog.next.Seq <= q.last
 }
 
 // farthest returns the latest time for which a delivery rests, in milliseconds. A later one was set

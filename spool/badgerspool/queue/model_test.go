@@ -68,8 +68,8 @@ func (m *machine) held(seq uint64) bool {
 	return ok && m.now.Before(l.Until)
 }
 
-// due reports whether a delivery may be leased now: it rests no longer, or a wrong clock has set
-// its time.
+// due reports whether a delivery may be leased now. Its rest is over, or a wrong clock has set its
+// time.
 func (m *machine) due(p Position) bool {
 	return p.Due <= m.now.UnixMilli() || p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
 }

@@ -27,15 +27,15 @@ type Queue struct {
 
 	mu      sync.Mutex // guards everything below
 	last    uint64     // the highest sequence in the queue
-	fresh   line       // by sequence
-	retry   line       // by (not before, sequence)
+	backlog line       // never released; by sequence
+	retry   line       // released; by (not before, sequence)
 	retryAt int64      // nothing from retry.next on is due before this time, milliseconds
 	farAt   int64      // nothing that has not left the line is due after this time, milliseconds
 	tokens  map[spool.Token]*lease
 	expiry  expiries
 	session id.Session
 	number  uint64        // of the session's newest numbered call
-	unsure  []spool.Token // leased by that call, whose answer the session has not confirmed yet
+	answer  []spool.Token // leased by that call, and not confirmed by the session yet
 	seen    []id.Session  // displaced ones, oldest first
 	changed chan struct{} // closed when a waiting Lease should look again; nil when none waits
 }
@@ -57,10 +57,10 @@ type lease struct {
 // New returns an empty queue.
 func New(name string) *Queue {
 	return &Queue{
-		name:   name,
-		fresh:  line{out: make(map[Position]*item)},
-		retry:  line{out: make(map[Position]*item)},
-		tokens: make(map[spool.Token]*lease),
+		name:    name,
+		backlog: line{out: make(map[Position]*item)},
+		retry:   line{out: make(map[Position]*item)},
+		tokens:  make(map[spool.Token]*lease),
 
 		retryAt: math.MaxInt64,
 	}
@@ -73,12 +73,13 @@ type Cursors struct {
 	RetryHead Position // no released delivery waits before this place
 }
 
-// Restore starts the queue at stored cursors. It must be the first call.
-func (q *Queue) Restore(c Cursors, released bool) {
+// Restore starts the queue at stored cursors, with the number of released deliveries. It must be
+// the first call.
+func (q *Queue) Restore(c Cursors, released int64) {
 	q.last = c.Last
-	q.fresh.next = Position{Seq: c.Head}
+	q.backlog.next = Position{Seq: c.Head}
 	q.retry.next = c.RetryHead
-	if released {
+	if released > 0 {
 		q.retryAt, q.farAt = 0, math.MaxInt64 // unknown: look
 	}
 }
@@ -87,7 +88,7 @@ func (q *Queue) Restore(c Cursors, released bool) {
 func (q *Queue) Cursors() Cursors {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Cursors{Last: q.last, Head: q.fresh.floor().Seq, RetryHead: q.retry.floor()}
+	return Cursors{Last: q.last, Head: q.backlog.floor().Seq, RetryHead: q.retry.floor()}
 }
 
 // Grow sets the highest sequence of the queue after a commit, and wakes waiting calls if it has
@@ -120,7 +121,7 @@ func (q *Queue) wake() {
 // line returns the line in which a position stands.
 func (q *Queue) line(o Order) *line {
 	if o == BySequence {
-		return &q.fresh
+		return &q.backlog
 	}
 	return &q.retry
 }
@@ -131,8 +132,8 @@ func (q *Queue) item(p Position) (*item, bool) {
 	return it, ok
 }
 
-// Begin starts a call of Lease: it makes the session the queue's own, unless a newer one holds it,
-// and takes note of the call's number.
+// Begin starts a call of Lease. It makes the session the queue's own, unless a newer one holds it,
+// and records the call's number.
 func (q *Queue) Begin(req spool.LeaseRequest) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -156,7 +157,7 @@ func (q *Queue) adopt(session id.Session) error {
 		}
 		q.seen = append(q.seen, q.session)
 	}
-	q.session, q.number, q.unsure = session, 0, nil
+	q.session, q.number, q.answer = session, 0, nil
 	for len(q.expiry) > 0 {
 		q.giveBack(q.expiry[0])
 	}
@@ -164,9 +165,9 @@ func (q *Queue) adopt(session id.Session) error {
 	return nil
 }
 
-// begin takes note of a numbered call, and ends the leases of the one before it if its answer was
-// lost. A session makes numbered calls one after the other, so every earlier one has been answered
-// whole, or its caller has left.
+// begin records a numbered call. If the answer to the one before was lost, it ends those leases. A
+// session makes numbered calls one after the other, so every earlier one has been answered
+// completely, or its caller has left.
 func (q *Queue) begin(req spool.LeaseRequest) error {
 	if req.Number == 0 {
 		return nil
@@ -175,13 +176,13 @@ func (q *Queue) begin(req spool.LeaseRequest) error {
 		return spool.ErrInvalid
 	}
 	if req.Got < q.number {
-		for _, t := range q.unsure {
+		for _, t := range q.answer {
 			if l, ok := q.tokens[t]; ok {
 				q.giveBack(l)
 			}
 		}
 	}
-	q.number, q.unsure = req.Number, nil
+	q.number, q.answer = req.Number, nil
 	q.wake() // the calls before this one
 	return nil
 }
@@ -236,8 +237,8 @@ func (q *Queue) Extend(t spool.Token, now time.Time) (time.Time, error) {
 func (q *Queue) Return(leases []Lease) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, given := range leases {
-		if l, ok := q.tokens[given.Token]; ok {
+	for _, leased := range leases {
+		if l, ok := q.tokens[leased.Token]; ok {
 			q.giveBack(l)
 		}
 	}

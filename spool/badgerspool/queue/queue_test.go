@@ -217,9 +217,9 @@ func TestNumberedCalls(t *testing.T) {
 			t.Fatalf("call %d leases %v, %v, want from %d", step.number, got, err, step.want)
 		}
 	}
-	late := b.request(2)
-	late.Number = 5
-	if _, _, err := b.q.Lease(late, b.now, b.store.view); !errors.Is(err, ErrOvertaken) {
+	earlier := b.request(2)
+	earlier.Number = 5
+	if _, _, err := b.q.Lease(earlier, b.now, b.store.view); !errors.Is(err, ErrOvertaken) {
 		t.Errorf("an earlier call goes on: %v", err)
 	}
 }

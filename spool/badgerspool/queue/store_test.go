@@ -12,7 +12,7 @@ import (
 	"sealpost/spool"
 )
 
-// store is a queue's stored deliveries: what an engine would have committed.
+// store is a queue's stored deliveries, as an engine would have committed them.
 type store struct {
 	at   map[Position]string
 	fail error // returned by the next Get or Scan
@@ -156,5 +156,5 @@ func (b *bench) release(l Lease, delay time.Duration) Position {
 func (b *bench) restart() {
 	c := b.q.Cursors()
 	b.q = New("ca_rc_queue")
-	b.q.Restore(c, len(b.store.sorted(ByTime)) > 0)
+	b.q.Restore(c, int64(len(b.store.sorted(ByTime))))
 }
