@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -37,7 +38,7 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	if !known || s.isRemoved() || s.Key != key {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
 		refusal := s.refusal(name, key)
-		h.log.Info("caller not admitted", "site", name, "key", key, "from", r.RemoteAddr,
+		h.refused(r, slog.LevelInfo, refusedCaller, "site", name, "key", key,
 			"code", refusal.Code)
 		return site{}, refusal
 	}
@@ -79,9 +80,9 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 	name, err := h.verifier.Site(chain, now)
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return "", "", h.notValidNow(name, chain[0], now)
+		return "", "", h.notValidNow(r, name, chain[0], now)
 	case err != nil:
-		h.log.Info("caller not trusted", "from", r.RemoteAddr, "error", err)
+		h.refused(r, slog.LevelInfo, refusedCertificate, "error", err)
 		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v",
 			err)
 	}
@@ -93,9 +94,15 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 	return name, key, nil
 }
 
-func (h *Hub) notValidNow(name id.Site, leaf *x509.Certificate, now time.Time) error {
-	h.log.Info("caller's certificate not valid now", "site", name, "from", leaf.NotBefore,
-		"until", leaf.NotAfter)
+// refused logs a refused request.
+func (h *Hub) refused(r *http.Request, level slog.Level, class string, attrs ...any) {
+	h.refusals.note(level, class, linkOf(r.Context()).from, time.Now(), attrs...)
+}
+
+func (h *Hub) notValidNow(r *http.Request, name id.Site, leaf *x509.Certificate,
+	now time.Time) error {
+	h.refused(r, slog.LevelInfo, refusedExpired, "site", name, "not_before", leaf.NotBefore,
+		"not_after", leaf.NotAfter)
 	return problem(api.CodeExpired, "the certificate of %s is valid from %s to %s, and the hub's "+
 		"clock says %s; join again with the invitation, or ask the hub's administrator for a new "+
 		"one (sealpost hub invite %s)",

@@ -72,7 +72,8 @@ func newBubble(t *testing.T) func() *bubble {
 			verifier:  certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(),
 			uploads: newUploads(),
 			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(),
-			present: newPresence(), metrics: newMetrics()}
+			present: newPresence(), metrics: newMetrics(),
+			refusals: newRefusals(slog.New(slog.DiscardHandler))}
 		csr, err := lab.CSR()
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"sealpost/certs"
@@ -33,7 +34,7 @@ func (c *call) enroll() error {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.wrong(from, h.now())
 			h.metrics.logins.WithLabelValues(eventRefused).Inc()
-			c.log.Warn("enrolment refused", "invited", in.Site, "key", key, "from", from,
+			h.refused(c.r, slog.LevelWarn, refusedInvitation, "invited", in.Site, "key", key,
 				"why", err)
 		}
 		return err

@@ -72,6 +72,7 @@ type Hub struct {
 	guesses   *guesses
 	links     *links
 	present   *presence
+	refusals  *refusals
 	metrics   *metrics
 	listener  net.Listener
 	watched   net.Listener // for metrics and health; nil if not configured
@@ -99,6 +100,7 @@ func New(o Options) (*Hub, error) {
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.setDefaults()
+	h.refusals = newRefusals(h.log)
 	h.started = h.now()
 	if err := h.openIdentity(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
@@ -207,6 +209,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.keepRenewed(ctx) })
 	group.Go(func() error { return h.watchSpool(ctx) })
 	group.Go(func() error { return h.watchRoom(ctx) })
+	group.Go(func() error { return h.watchRefusals(watching) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)
 	if err != nil {

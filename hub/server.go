@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -81,21 +82,22 @@ func (h *Hub) server() *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerSize,
-		ErrorLog:          log.New(noise{h.log}, "", 0),
+		ErrorLog:          log.New(noise{h}, "", 0),
 		ConnContext:       h.links.opened,
 		ConnState:         h.links.changed,
 	}
 }
 
 // noise takes the log of net/http. Failed handshakes are debug messages: network scans cause many.
-type noise struct{ log *slog.Logger }
+type noise struct{ hub *Hub }
 
 func (n noise) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if strings.HasPrefix(text, "http: TLS handshake error") {
-		n.log.Debug("handshake failed", "why", text)
+		n.hub.log.Debug("handshake failed", "why", text)
 	} else {
-		n.log.Warn("connection failed", "why", text)
+		n.hub.refusals.note(slog.LevelWarn, refusedConnection, netip.Addr{}, time.Now(),
+			"why", text)
 	}
 	return len(line), nil
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 
 	"sealpost/certs"
@@ -70,7 +71,8 @@ func (c *call) logSettled(receipt statement.Receipt) {
 
 func (c *call) unsettled(s api.Settlement, err error) api.SettledDelivery {
 	code, _ := codeOf(err)
-	c.log.Warn("not settled", "sequence", s.Delivery.Sequence, "code", code, "error", err)
+	c.hub.refused(c.r, slog.LevelWarn, refusedSettlement, "site", c.caller.Name,
+		"sequence", s.Delivery.Sequence, "code", code, "error", err)
 	return api.SettledDelivery{Code: code}
 }
 
