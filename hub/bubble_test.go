@@ -144,8 +144,9 @@ func TestHangingClientsAreCutOff(t *testing.T) {
 		if open := b.hub.links.count(""); open != 0 {
 			t.Errorf("after a minute %d connections are still open", open)
 		}
-		if b.hub.intake.used != 0 || len(b.hub.intake.requests) != 0 {
-			t.Errorf("they still hold %d bytes and %v", b.hub.intake.used, b.hub.intake.requests)
+		used := b.hub.intake.sites.used + b.hub.intake.strangers.used
+		if used != 0 || len(b.hub.intake.requests) != 0 {
+			t.Errorf("they still hold %d bytes and %v", used, b.hub.intake.requests)
 		}
 	})
 }

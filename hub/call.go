@@ -24,6 +24,7 @@ type call struct {
 	control *http.ResponseController
 	limit   int64 // of the body, bytes
 	caller  site  // zero for an anonymous endpoint
+	party   party
 	log     *slog.Logger
 	code    api.Code // of the problem in the answer
 }
@@ -39,7 +40,7 @@ func (c *call) body() (data []byte, give func(), err error) {
 	if size < 0 {
 		size = c.limit
 	}
-	give, err = c.hub.intake.take(c.caller.Name, size)
+	give, err = c.hub.intake.take(c.party, size)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,11 +86,14 @@ func decode(data []byte, in any) error {
 	return nil
 }
 
-// pacedBody returns the request body. Reading fails if it stalls or its average rate is below
-// minRate.
+// pacedBody returns the request body. Reading fails if it stalls, its average rate is below
+// minRate, or a stranger sends it for too long.
 func (c *call) pacedBody(size int64) io.Reader {
-	last := time.Now().Add(stallTime + time.Duration(size/minRate)*time.Second)
-	return pacedReader{c, last}
+	longest := stallTime + time.Duration(size/minRate)*time.Second
+	if c.party.site == "" {
+		longest = strangerBody
+	}
+	return pacedReader{c, time.Now().Add(longest)}
 }
 
 type pacedReader struct {
@@ -214,7 +218,8 @@ func (c *call) fail(err error) {
 // a connection with unread bytes resets it, and the answer could be lost.
 func (c *call) drain() {
 	const most = 256 << 10
-	if c.r.Header.Get("Expect") == "" {
+	if c.r.Header.Get("Expect") == "" && c.r.ContentLength != 0 {
+		c.control.SetReadDeadline(time.Now().Add(drainTime))
 		io.CopyN(io.Discard, c.r.Body, most) // the body's deadline holds; an error changes nothing
 	}
 }

@@ -83,6 +83,10 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			log: h.log}
 		c.deadlines()
 		c.caller, err = h.authorise(r, e.who)
+		c.party = party{site: c.caller.Name}
+		if c.caller.Name == "" {
+			c.party = party{from: linkOf(r.Context()).from, path: e.path}
+		}
 		c.log = h.log.With("request", request, "site", c.caller.Name)
 		if linkOf(r.Context()).isOutdated(h.now()) {
 			w.Header().Set("Connection", "close")
@@ -97,9 +101,9 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 	})
 }
 
-// within runs the handler as one of the site's requests.
+// within runs the handler as one of the party's requests.
 func (c *call) within(handle func(*call) error) error {
-	end, err := c.hub.intake.begin(c.caller.Name, time.Now())
+	end, err := c.hub.intake.begin(c.party, time.Now())
 	if err == errRate {
 		backoff.Sleep(c.r.Context(), penalty) // slow down a connection that asks too often
 	}

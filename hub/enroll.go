@@ -20,8 +20,8 @@ func (c *call) enroll() error {
 		return err
 	}
 	from := linkOf(c.r.Context()).from
-	if err := h.guesses.allowed(from, h.now()); err != nil {
-		return err
+	if !h.guesses.has(from, h.now()) {
+		return errGuesses
 	}
 	key, err := certs.KeyOfCSR([]byte(in.CSR))
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *call) enroll() error {
 	}
 	if err := h.redeem(c.r.Context(), in, key); err != nil {
 		if errors.Is(err, api.ErrInvitation) {
-			h.guesses.wrong(from, h.now())
+			h.guesses.charge(from, 1, h.now())
 			h.metrics.logins.WithLabelValues(eventRefused).Inc()
 			h.refused(c.r, slog.LevelWarn, refusedInvitation, "invited", in.Site, "key", key,
 				"why", err)

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ type Hub struct {
 	told      *addresses
 	uploads   *uploads
 	intake    *intake
-	guesses   *guesses
+	guesses   *limiters[netip.Addr] // wrong invitations
 	links     *links
 	present   *presence
 	refusals  *refusals

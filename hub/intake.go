@@ -11,85 +11,117 @@ import (
 	"sealpost/internal/id"
 )
 
-// Limits of one site. All callers without a certificate share one budget, at a lower rate.
+// Limits of one site, and of one stranger: an address without an admitted certificate, on one path.
 const (
-	maxRequests  = 256  // at the same time, waits included
-	siteRate     = 5000 // per second
-	strangerRate = 50
-	rateBurst    = 2 // seconds' worth at once
+	maxRequests     = 256  // at the same time, waits included
+	siteRate        = 5000 // per second
+	rateBurst       = 2    // seconds' worth at once
+	strangerCalls   = 16   // at the same time
+	strangerRate    = 20   // per second
+	strangerBurst   = 100
+	strangersPart   = 16 // of the memory for bodies, one part is the strangers'
+	partsOfOneParty = 3  // one party may use a part of the bytes that are left
 )
 
 var errRate = &api.Error{Code: api.CodeBusy, After: time.Second,
 	Detail: "too many requests of this site in one second"}
 
-// intake bounds the bytes of all request bodies in memory and the requests of each site. One site
-// may use a quarter of the bytes.
+// party is a caller with limits of its own: an admitted site, or a stranger.
+type party struct {
+	site id.Site
+	from netip.Addr // of a stranger
+	path string     // of a stranger: a flood on one path leaves another open
+}
+
+// intake bounds the bytes of all request bodies in memory and the requests of each party. Sites and
+// strangers share nothing. One party may use a third of the bytes that it leaves to others: alone it
+// gets a quarter of all, and others always find room.
 type intake struct {
+	sites     pool
+	strangers pool
+
 	mu       sync.Mutex // guards the fields below
-	total    int64
-	used     int64
-	bySite   map[id.Site]int64
-	requests map[id.Site]int
-	rates    map[id.Site]*rate.Limiter
+	requests map[party]int
+	rates    map[id.Site]*rate.Limiter // as many as there are sites
+
+	strange *limiters[party]
+}
+
+// pool is memory for bodies.
+type pool struct {
+	mu    sync.Mutex // guards the fields below
+	total int64
+	used  int64
+	by    map[party]int64
 }
 
 func newIntake(total int64) *intake {
-	return &intake{total: total, bySite: map[id.Site]int64{}, requests: map[id.Site]int{},
-		rates: map[id.Site]*rate.Limiter{}}
+	return &intake{
+		sites:     pool{total: total - total/strangersPart, by: map[party]int64{}},
+		strangers: pool{total: total / strangersPart, by: map[party]int64{}},
+		requests:  map[party]int{}, rates: map[id.Site]*rate.Limiter{},
+		strange: newLimiters[party](strangerRate, strangerBurst),
+	}
 }
 
-// begin counts a request of the site.
-func (i *intake) begin(site id.Site, now time.Time) (end func(), err error) {
+// begin counts a request of the party.
+func (i *intake) begin(p party, now time.Time) (end func(), err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.requests[site] >= maxRequests {
+	most := maxRequests
+	if p.site == "" {
+		most = strangerCalls
+	}
+	if i.requests[p] >= most {
 		return nil, &api.Error{Code: api.CodeBusy, After: time.Second,
 			Detail: "too many requests of this site are under way"}
 	}
-	if !i.rate(site).AllowN(now, 1) {
+	if p.site == "" && !i.strange.allow(p, now) || p.site != "" && !i.rate(p.site).AllowN(now, 1) {
 		return nil, errRate
 	}
-	i.requests[site]++
+	i.requests[p]++
 	return func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if i.requests[site]--; i.requests[site] == 0 {
-			delete(i.requests, site)
-		}
+		less(i.requests, p)
 	}, nil
 }
 
-// rate returns the site's limiter. There are as many as there are sites. The caller holds i.mu.
+// rate returns the site's limiter. The caller holds i.mu.
 func (i *intake) rate(site id.Site) *rate.Limiter {
 	l := i.rates[site]
 	if l == nil {
-		most := siteRate
-		if site == "" {
-			most = strangerRate
-		}
-		l = rate.NewLimiter(rate.Limit(most), most*rateBurst)
+		l = rate.NewLimiter(siteRate, siteRate*rateBurst)
 		i.rates[site] = l
 	}
 	return l
 }
 
-// take reserves n bytes for a body. One body of any size fits if no other is in memory.
-func (i *intake) take(site id.Site, n int64) (give func(), err error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	ofSite := i.bySite[site]
-	if i.used > 0 && i.used+n > i.total || ofSite > 0 && ofSite+n > i.total/4 {
+// take reserves n bytes for a body.
+func (i *intake) take(p party, n int64) (give func(), err error) {
+	if p.site == "" {
+		return i.strangers.take(p, n)
+	}
+	return i.sites.take(p, n)
+}
+
+// take reserves n bytes. One body of any size fits if no other is in memory.
+func (o *pool) take(p party, n int64) (give func(), err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	left := o.total - o.used - n
+	if o.used > 0 && o.by[p]+n > left/partsOfOneParty {
 		return nil, &api.Error{Code: api.CodeBusy, After: time.Second,
 			Detail: "too many bytes are under way"}
 	}
-	i.used += n
-	i.bySite[site] += n
+	o.used += n
+	o.by[p] += n
 	return func() {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.used -= n
-		if i.bySite[site] -= n; i.bySite[site] == 0 {
-			delete(i.bySite, site)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.used -= n
+		if o.by[p] -= n; o.by[p] == 0 {
+			delete(o.by, p)
 		}
 	}, nil
 }
@@ -98,38 +130,12 @@ func (i *intake) take(site id.Site, n int64) (give func(), err error) {
 const (
 	wrongAtOnce   = 10
 	wrongInterval = 6 * time.Second
-	maxGuessers   = 10_000
 )
 
-// guesses limits the rate of wrong secrets from each address. A right secret costs nothing.
-type guesses struct {
-	mu   sync.Mutex // guards wrong
-	from map[netip.Addr]*rate.Limiter
+// newGuesses limits the rate of wrong secrets from each address. A right secret costs nothing.
+func newGuesses() *limiters[netip.Addr] {
+	return newLimiters[netip.Addr](rate.Every(wrongInterval), wrongAtOnce)
 }
 
-func newGuesses() *guesses { return &guesses{from: map[netip.Addr]*rate.Limiter{}} }
-
-// allowed returns an error if the address must wait before its next attempt.
-func (g *guesses) allowed(from netip.Addr, now time.Time) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	l := g.from[from]
-	if l == nil || l.TokensAt(now) >= 1 {
-		return nil
-	}
-	return &api.Error{Code: api.CodeBusy, After: wrongInterval,
-		Detail: "too many invitations that are not valid came from your address"}
-}
-
-// wrong records a failed attempt.
-func (g *guesses) wrong(from netip.Addr, now time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.from[from] == nil {
-		if len(g.from) >= maxGuessers {
-			clear(g.from) // memory stays bounded
-		}
-		g.from[from] = rate.NewLimiter(rate.Every(wrongInterval), wrongAtOnce)
-	}
-	g.from[from].AllowN(now, 1)
-}
+var errGuesses = &api.Error{Code: api.CodeBusy, After: wrongInterval,
+	Detail: "too many invitations that are not valid came from your address"}

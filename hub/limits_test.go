@@ -123,44 +123,50 @@ func TestOnlyHTTP1OverTLS13(t *testing.T) {
 }
 
 func TestIntake(t *testing.T) {
-	i := newIntake(1000)
-	give, err := i.take("A", 5000)
+	i := newIntake(1600)
+	a, b := party{site: "A"}, party{site: "B"}
+	give, err := i.take(a, 5000)
 	if err != nil {
 		t.Errorf("when nothing else is under way a large body does not fit: %v", err)
 	}
-	if _, err := i.take("B", 1); !errors.Is(err, api.ErrBusy) {
+	if _, err := i.take(b, 1); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("beyond the whole room: %v", err)
 	}
+	if give, err := i.take(party{from: address(1)}, 10); err != nil {
+		t.Errorf("sites take the room of strangers: %v", err)
+	} else {
+		give()
+	}
 	give()
-	first, err := i.take("A", 200)
+	first, err := i.take(a, 300)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := i.take("A", 51); !errors.Is(err, api.ErrBusy) {
+	if _, err := i.take(a, 76); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("a site beyond its quarter: %v", err)
 	}
-	second, err := i.take("B", 700)
+	second, err := i.take(b, 290)
 	if err != nil {
 		t.Errorf("another site's first: %v", err)
 	}
 	first()
 	second()
-	if i.used != 0 || len(i.bySite) != 0 {
-		t.Errorf("when all is given back there are %d bytes and %v", i.used, i.bySite)
+	if i.sites.used != 0 || len(i.sites.by) != 0 {
+		t.Errorf("when all is given back there are %d bytes and %v", i.sites.used, i.sites.by)
 	}
 	now := time.Now()
 	var ends []func()
 	for range maxRequests {
-		end, err := i.begin("A", now)
+		end, err := i.begin(a, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ends = append(ends, end)
 	}
-	if _, err := i.begin("A", now); !errors.Is(err, api.ErrBusy) {
+	if _, err := i.begin(a, now); !errors.Is(err, api.ErrBusy) {
 		t.Errorf("one request too many: %v", err)
 	}
-	if end, err := i.begin("B", now); err != nil {
+	if end, err := i.begin(b, now); err != nil {
 		t.Errorf("another site's request: %v", err)
 	} else {
 		end()
@@ -171,18 +177,59 @@ func TestIntake(t *testing.T) {
 	if len(i.requests) != 0 {
 		t.Errorf("requests are left: %v", i.requests)
 	}
+	stranger := party{from: address(1), path: "/"}
 	allowed := 0
-	for range 10 * strangerRate {
-		if end, err := i.begin("", now); err == nil {
+	for range 10 * strangerBurst {
+		if end, err := i.begin(stranger, now); err == nil {
 			allowed++
 			end()
 		}
 	}
-	if allowed != strangerRate*rateBurst {
-		t.Errorf("strangers were allowed %d requests at once", allowed)
+	if allowed != strangerBurst {
+		t.Errorf("a stranger was allowed %d requests at once", allowed)
 	}
-	if _, err := i.begin("", now.Add(time.Second)); err != nil {
+	for _, other := range []party{{from: address(2), path: "/"}, {from: address(1), path: "/v1"}} {
+		if _, err := i.begin(other, now); err != nil {
+			t.Errorf("another address or path: %v", err)
+		}
+	}
+	if _, err := i.begin(stranger, now.Add(time.Second)); err != nil {
 		t.Errorf("a second later: %v", err)
+	}
+}
+
+// Eight parties that hold as much as they may leave room for a whole publish of another.
+func TestBodiesLeaveRoomForOthers(t *testing.T) {
+	for _, parties := range []int{1, 4, 8} {
+		i := newIntake(64 << 20)
+		for n := range parties {
+			p := party{site: id.Site(fmt.Sprint("LAB-", n))}
+			for {
+				if _, err := i.take(p, 16<<10); err != nil {
+					break
+				}
+			}
+		}
+		if _, err := i.take(party{site: "FL-LAB"}, spool.SmallSize); err != nil {
+			t.Errorf("%d parties leave no room: %v", parties, err)
+		}
+	}
+}
+
+// Callers from very many addresses take bounded memory, and the busy ones are not forgotten.
+func TestLimitersAreBounded(t *testing.T) {
+	l := newLimiters[int](1, 10)
+	now := time.Now()
+	l.charge(-1, 1000, now)
+	l.charge(-1, 1000, now)
+	for n := range 3 * maxLimiters {
+		l.allow(n, now)
+	}
+	if len(l.by) > maxLimiters {
+		t.Errorf("%d limiters are held", len(l.by))
+	}
+	if l.has(-1, now) || l.has(-1, now.Add(10*time.Second)) || !l.has(-1, now.Add(12*time.Second)) {
+		t.Error("a key that owes tokens is forgotten, or owes them for ever")
 	}
 }
 
@@ -191,7 +238,7 @@ func TestBusySaysWhen(t *testing.T) {
 	q := openHeadquarters(t)
 	lab := q.lab("FL-LAB")
 	q.centre("CA-RC", "#")
-	give, err := q.hub.intake.take("PA-LAB", int64(q.config.Limits.BodiesInFlight))
+	give, err := q.hub.intake.take(party{site: "PA-LAB"}, int64(q.config.Limits.BodiesInFlight))
 	if err != nil {
 		t.Fatal(err)
 	}

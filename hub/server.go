@@ -20,6 +20,8 @@ const (
 	idleTime     = 2 * time.Minute  // longer than the client's: the client closes first
 	headerSize   = 64 << 10
 	stallTime    = 20 * time.Second // without any byte moving
+	strangerBody = 10 * time.Second // for the whole body of a caller without a certificate
+	drainTime    = 2 * time.Second  // for the body of a refused request
 	minRate      = 16 << 10         // bytes per second on average, in either direction
 	answerTime   = 20 * time.Second // for a short answer to be taken
 	checkRenewal = time.Hour

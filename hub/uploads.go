@@ -123,7 +123,7 @@ func (c *call) putPart() error {
 		return problem(api.CodeInvalid, "part %d has %d bytes, and the request has %d "+
 			"(Content-Length)", part, size, c.r.ContentLength)
 	}
-	give, err := c.hub.intake.take(c.caller.Name, partRoom)
+	give, err := c.hub.intake.take(c.party, partRoom)
 	if err != nil {
 		return err
 	}
