@@ -10,6 +10,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub/api"
+	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 )
 
@@ -23,7 +24,15 @@ const (
 	receiver                // sites that may receive
 )
 
-// authorise returns the calling site, or an error if it may not call. It decides for every request:
+// Limits of one key with a good certificate that is not admitted.
+const (
+	knockRate  = 1 // per second
+	knockBurst = 30
+	knockPause = time.Second // before the answer to a key that asks too often
+)
+
+// authorise returns the calling site, or an error if it may not call. With an error, the site is
+// zero if it is not admitted. It decides for every request:
 // the connection keeps its verified certificates, but the directory may have changed since.
 func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	if who == anonymous {
@@ -40,10 +49,17 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 		refusal := s.refusal(name, key)
 		h.refused(r, slog.LevelInfo, refusedCaller, "site", name, "key", key,
 			"code", refusal.Code)
+		if !h.knocking.allow(key, time.Now()) {
+			backoff.Sleep(r.Context(), knockPause)
+		}
 		return site{}, refusal
 	}
+	k := linkOf(r.Context())
+	if k.proven() == "" && !h.links.prove(k, name, key, now, r.TLS.PeerCertificates) {
+		return site{}, problem(api.CodeBusy, "%s has too many connections open", name)
+	}
 	if who == sender && !s.canSend() || who == receiver && !s.canReceive() {
-		return site{}, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this",
+		return s, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this",
 			name, s.Role)
 	}
 	return s, nil
@@ -73,8 +89,7 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 		return "", "", problem(api.CodeNoCert, "this needs the certificate of a site; sealpost "+
 			"agent join gets one")
 	}
-	k := linkOf(r.Context())
-	if name, key, ok := k.known(now); ok {
+	if name, key, ok := linkOf(r.Context()).known(now); ok {
 		return name, key, nil
 	}
 	name, err := h.verifier.Site(chain, now)
@@ -86,12 +101,7 @@ func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error)
 		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v",
 			err)
 	}
-	key := certs.Fingerprint(chain[0].PublicKey)
-	if !h.links.prove(k, name, key, now, chain) {
-		return "", "", problem(api.CodeBusy, "%s has %d connections open, and no more are taken",
-			name, maxProven)
-	}
-	return name, key, nil
+	return name, certs.Fingerprint(chain[0].PublicKey), nil
 }
 
 // refused logs a refused request.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -71,8 +72,9 @@ func newBubble(t *testing.T) func() *bubble {
 			authority: authority,
 			verifier:  certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(),
 			uploads: newUploads(),
-			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(),
-			present: newPresence(), metrics: newMetrics(),
+			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(func(netip.Addr) {}),
+			knocking: newLimiters[id.Hash](knockRate, knockBurst),
+			present:  newPresence(), metrics: newMetrics(),
 			refusals: newRefusals(slog.New(slog.DiscardHandler))}
 		csr, err := lab.CSR()
 		if err != nil {

@@ -196,9 +196,9 @@ func (c *call) fail(err error) {
 	if after > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(after/time.Second)))
 	}
-	if linkOf(c.r.Context()).proven() == "" || status == http.StatusUnauthorized {
+	if c.caller.Name == "" || status == http.StatusUnauthorized {
 		c.drain()
-		// an unproven caller keeps no connection; its next one may have a valid certificate
+		// a stranger keeps no connection; its next one may have a valid certificate
 		c.w.Header().Set("Connection", "close")
 	}
 	problem := api.NewProblem(code, status, detail, request)

@@ -88,7 +88,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			c.party = party{from: linkOf(r.Context()).from, path: e.path}
 		}
 		c.log = h.log.With("request", request, "site", c.caller.Name)
-		if linkOf(r.Context()).isOutdated(h.now()) {
+		if k := linkOf(r.Context()); k.proven() == "" || k.isOutdated(h.now()) {
 			w.Header().Set("Connection", "close")
 		}
 		if err == nil {

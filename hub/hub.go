@@ -72,6 +72,7 @@ type Hub struct {
 	intake    *intake
 	guesses   *limiters[netip.Addr] // wrong invitations
 	links     *links
+	knocking  *limiters[id.Hash] // keys with a good certificate that are not admitted
 	present   *presence
 	refusals  *refusals
 	metrics   *metrics
@@ -95,13 +96,15 @@ func New(o Options) (*Hub, error) {
 		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace,
 		version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
-		told: newAddresses(), uploads: newUploads(), links: newLinks(), present: newPresence(),
-		guesses: newGuesses(), metrics: newMetrics(),
+		told: newAddresses(), uploads: newUploads(), present: newPresence(),
+		knocking: newLimiters[id.Hash](knockRate, knockBurst),
+		guesses:  newGuesses(), metrics: newMetrics(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.setDefaults()
 	h.refusals = newRefusals(h.log)
+	h.links = newLinks(h.cutStranger)
 	h.started = h.now()
 	if err := h.openIdentity(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)

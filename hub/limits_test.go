@@ -3,12 +3,15 @@ package hub
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -253,29 +256,112 @@ func TestBusySaysWhen(t *testing.T) {
 	}
 }
 
-// Unproven connections are bounded, and do not count against proven ones.
-func TestUnprovenConnectionsAreBounded(t *testing.T) {
-	l := newLinks()
-	var conns []net.Conn
-	for range maxUnproven + 10 {
-		near, far := net.Pipe()
-		defer near.Close()
-		l.opened(t.Context(), far)
-		conns = append(conns, far)
+// conn is a connection from an address. It only knows whether it is closed.
+type conn struct {
+	net.Conn
+	from   netip.Addr
+	closed bool
+}
+
+func (c *conn) Close() error { c.closed = true; return nil }
+func (c *conn) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.from, 1))
+}
+
+// flood opens connections, each from the next address, and returns them.
+func flood(l *links, count, addresses int) (all []*conn) {
+	for n := range count {
+		c := &conn{from: address(n % addresses)}
+		l.opened(context.Background(), c)
+		all = append(all, c)
 	}
-	if err := conns[0].SetDeadline(time.Time{}); err != nil {
-		t.Errorf("the first was cut: %v", err)
+	return all
+}
+
+func stillOpen(all []*conn) (n int) {
+	for _, c := range all {
+		if !c.closed {
+			n++
+		}
 	}
-	if err := conns[maxUnproven+1].SetDeadline(time.Time{}); err == nil {
-		t.Error("one too many is still open")
+	return n
+}
+
+// However many connections strangers hold open, another caller has time to authenticate: the oldest
+// connections of the busiest address are closed for it.
+func TestSilentConnectionsAreBounded(t *testing.T) {
+	for _, tc := range []struct{ addresses, open int }{
+		{1, maxUnproven}, {20, maxStrangers}, {5000, maxStrangers},
+	} {
+		t.Run(fmt.Sprint(tc.addresses, " addresses"), func(t *testing.T) {
+			refused := 0
+			l := newLinks(func(netip.Addr) { refused++ })
+			before := flood(l, 3000, tc.addresses)
+			good := &conn{from: netip.MustParseAddr("198.51.100.1")}
+			k := linkOf(l.opened(t.Context(), good))
+			after := flood(l, 100, tc.addresses)
+			if good.closed {
+				t.Error("the connection of another address was closed")
+			}
+			if n := stillOpen(append(before, after...)); n < tc.open-1 || n > tc.open {
+				t.Errorf("%d connections are open, want %d", n, tc.open)
+			}
+			if stillOpen(after) != 100 || refused != 3100-stillOpen(append(before, after...)) {
+				t.Errorf("not the oldest are closed, or not all are reported: %d", refused)
+			}
+			if !l.prove(k, "FL-LAB", "", time.Now(), []*x509.Certificate{{}}) {
+				t.Error("the site cannot authenticate")
+			}
+			for _, c := range append(append(before, after...), good) {
+				l.changed(c, http.StateClosed)
+				l.changed(c, http.StateClosed)
+			}
+			if len(l.open)+len(l.unproven)+len(l.proven)+l.strangers+l.sites != 0 {
+				t.Errorf("%d connections are left, unproven %v", len(l.open), l.unproven)
+			}
+			l.wait()
+		})
 	}
-	for _, c := range conns {
-		c.Close()
-		l.changed(c, http.StateClosed)
-		l.changed(c, http.StateClosed)
+}
+
+// An address whose connections fail again and again gets few new ones; others get theirs.
+func TestFailedConnectionsAreSlowedDown(t *testing.T) {
+	l := newLinks(func(netip.Addr) {})
+	for range 10 {
+		for _, c := range flood(l, failedBurst, 1) {
+			l.changed(c, http.StateClosed)
+		}
 	}
-	if len(l.open)+len(l.unproven) != 0 {
-		t.Errorf("%d connections are left, unproven %v", len(l.open), l.unproven)
+	if n := stillOpen(flood(l, 1000, 1)); n > againRate {
+		t.Errorf("after many failures %d connections are taken at once", n)
 	}
-	l.wait()
+	if other := flood(l, 2, 2)[1]; other.closed {
+		t.Error("another address is not let in")
+	}
+}
+
+// Sites with many connections leave some to each other site.
+func TestConnectionsOfSites(t *testing.T) {
+	l := newLinks(func(netip.Addr) {})
+	take := func(site id.Site) (n int) {
+		for ; n < 2*maxProven; n++ {
+			k := linkOf(l.opened(t.Context(), &conn{from: address(1)}))
+			if !l.prove(k, site, "", time.Now(), []*x509.Certificate{{}}) {
+				break
+			}
+		}
+		return n
+	}
+	if n := take("PA-LAB"); n != maxProven {
+		t.Errorf("the first site has %d connections", n)
+	}
+	for n := range 100 {
+		take(id.Site(fmt.Sprint("LAB-", n)))
+	}
+	if n := take("FL-LAB"); n < keptLinks {
+		t.Errorf("one site more has only %d", n)
+	}
+	if l.sites > maxSiteLinks+102*keptLinks {
+		t.Errorf("there are %d connections", l.sites)
+	}
 }

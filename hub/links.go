@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"container/list"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,27 +15,47 @@ import (
 	"sealpost/internal/id"
 )
 
-// Bounds of open connections.
+// Bounds of open connections. Strangers and sites share none of them.
 const (
-	maxLinks    = 8192
-	maxUnproven = 512 // from one address, before the first authenticated request
-	maxProven   = 512 // of one site
+	maxStrangers = 1024 // not authenticated yet, of all addresses
+	maxUnproven  = 512  // not authenticated yet, of one address
+	maxSiteLinks = 6144 // of all sites
+	maxProven    = 512  // of one site
+	keptLinks    = 8    // each site has these, even above maxSiteLinks
+)
+
+// Limits of addresses whose connections end without an authenticated request.
+const (
+	failedRate  = 10 // per second
+	failedBurst = 200
+	againRate   = 200 // new connections per second of an address above that
 )
 
 // links holds every open connection. It closes those of a removed site, and bounds those of each
-// caller.
+// caller. Above a bound of strangers the oldest connection of the busiest address is closed: a
+// caller that authenticates at once is never the oldest, whatever others hold open.
 type links struct {
-	mu       sync.Mutex // guards the fields below
-	open     map[net.Conn]*link
-	unproven map[netip.Addr]int
-	proven   map[id.Site]int
-	none     *sync.Cond // signalled when the last one closes
+	refused func(from netip.Addr) // reports a closed connection; must not block
+
+	mu        sync.Mutex // guards the fields below
+	number    int        // of the last opened
+	open      map[net.Conn]*link
+	unproven  map[netip.Addr]*list.List // of *link, the oldest first
+	strangers int                       // in unproven
+	proven    map[id.Site]int
+	sites     int        // sum of proven
+	none      *sync.Cond // signalled when the last one closes
+
+	failed *limiters[netip.Addr] // connections that ended without an authenticated request
+	again  *limiters[netip.Addr]
 }
 
 // link is one connection.
 type link struct {
-	conn net.Conn
-	from netip.Addr
+	conn    net.Conn
+	from    netip.Addr
+	number  int           // in the order of opening
+	waiting *list.Element // in links.unproven, guarded by links.mu; nil: proven, or closed
 
 	mu    sync.Mutex // guards the fields below: the caller's certificates as verified
 	site  id.Site
@@ -46,24 +67,75 @@ type link struct {
 
 type linkKey struct{}
 
-func newLinks() *links {
-	l := &links{open: map[net.Conn]*link{}, unproven: map[netip.Addr]int{},
-		proven: map[id.Site]int{}}
+func newLinks(refused func(from netip.Addr)) *links {
+	l := &links{refused: refused, open: map[net.Conn]*link{},
+		unproven: map[netip.Addr]*list.List{}, proven: map[id.Site]int{},
+		failed: newLimiters[netip.Addr](failedRate, failedBurst),
+		again:  newLimiters[netip.Addr](againRate, againRate)}
 	l.none = sync.NewCond(&l.mu)
 	return l
 }
 
-// opened registers a connection, and closes it at once if there are too many.
+// opened registers a connection. It closes an older one if there are too many, or the new one if
+// its address has failed too often.
 func (l *links) opened(ctx context.Context, c net.Conn) context.Context {
 	k := &link{conn: c, from: addressOf(c)}
+	ctx = context.WithValue(ctx, linkKey{}, k)
+	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.number++
+	k.number = l.number
 	l.open[c] = k
-	l.unproven[k.from]++
-	if len(l.open) > maxLinks || l.unproven[k.from] > maxUnproven {
-		k.cut()
+	if !l.failed.has(k.from, now) && !l.again.allow(k.from, now) {
+		l.refuse(k)
+		return ctx
 	}
-	return context.WithValue(ctx, linkKey{}, k)
+	if l.unproven[k.from] == nil {
+		l.unproven[k.from] = list.New()
+	}
+	k.waiting = l.unproven[k.from].PushBack(k)
+	l.strangers++
+	if l.unproven[k.from].Len() > maxUnproven || l.strangers > maxStrangers {
+		l.refuse(l.victim())
+	}
+	return ctx
+}
+
+// victim returns the oldest connection of the address with the most connections that are not
+// authenticated; among equal ones the oldest of all. The caller holds l.mu.
+func (l *links) victim() *link {
+	var victim *link
+	most := 0
+	for _, of := range l.unproven {
+		oldest := of.Front().Value.(*link)
+		if of.Len() > most || of.Len() == most && oldest.number < victim.number {
+			victim, most = oldest, of.Len()
+		}
+	}
+	return victim
+}
+
+// refuse closes a connection that is not authenticated. The caller holds l.mu.
+func (l *links) refuse(k *link) {
+	l.leave(k)
+	k.cut()
+	l.refused(k.from)
+}
+
+// leave takes a connection from those that are not authenticated, and reports whether it was one.
+// The caller holds l.mu.
+func (l *links) leave(k *link) bool {
+	if k.waiting == nil {
+		return false
+	}
+	of := l.unproven[k.from]
+	of.Remove(k.waiting)
+	if k.waiting = nil; of.Len() == 0 {
+		delete(l.unproven, k.from)
+	}
+	l.strangers--
+	return true
 }
 
 // changed is the server's ConnState hook.
@@ -78,10 +150,12 @@ func (l *links) changed(c net.Conn, state http.ConnState) {
 		return
 	}
 	delete(l.open, c)
-	if s := k.proven(); s == "" {
-		less(l.unproven, k.from)
-	} else {
+	if s := k.proven(); s != "" {
 		less(l.proven, s)
+		l.sites--
+	} else {
+		l.leave(k)
+		l.failed.charge(k.from, 1, time.Now())
 	}
 	if len(l.open) == 0 {
 		l.none.Broadcast()
@@ -95,18 +169,19 @@ func less[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// prove records the verified site of a connection, and the end of its certificates. It returns
-// false if the site has too many connections.
+// prove records the admitted site of a connection, and the end of its certificates. It returns
+// false if the site has too many connections: more than a third of those that it leaves to others.
 func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time,
 	chain []*x509.Certificate) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k.proven() == "" {
-		if l.proven[site] >= maxProven {
+		most := min(maxProven, max(keptLinks, (maxSiteLinks-l.sites)/3))
+		if l.proven[site] >= most || !l.leave(k) {
 			return false
 		}
-		less(l.unproven, k.from)
 		l.proven[site]++
+		l.sites++
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -21,6 +21,7 @@ const (
 	refusedInvitation  = "enrolment refused"
 	refusedSettlement  = "not settled"
 	refusedConnection  = "connection failed"
+	refusedStranger    = "connection closed for others"
 )
 
 const (
@@ -110,6 +111,11 @@ func (c *refused) busiest() string {
 		list = append(list, fmt.Sprintf("%s (%d)", a, c.from[a]))
 	}
 	return strings.Join(list, " ")
+}
+
+// cutStranger logs a connection that was closed before its caller had authenticated.
+func (h *Hub) cutStranger(from netip.Addr) {
+	h.refusals.note(slog.LevelInfo, refusedStranger, from, time.Now())
 }
 
 // watchRefusals writes the counts of refusals until the context ends, and then the last ones.
