@@ -19,7 +19,7 @@ import (
 
 	"sealpost/internal/access"
 	"sealpost/internal/durable"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // pipePrefix begins the name of the pipe. On Windows the socket is a named pipe: every version has
@@ -74,7 +74,7 @@ func checkOwner(conn net.Conn, stateDir string) error {
 		other, err = access.OtherOwner(windows.Handle(h), stateDir)
 	})
 	if err = errors.Join(failed, err); err == nil && other != "" {
-		err = words.FalsePipe(string(pipe.path), other)
+		err = reason.Err("pipe-false", "path", string(pipe.path), "account", other)
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func readPointer(stateDir string) (string, error) {
 		return "", fmt.Errorf("find the control socket: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", words.NotBelieved(pointer, words.PointerNoFile)
+		return "", distrust(pointer, pointerNoFile)
 	}
 	f, err := os.Open(pointer)
 	if err != nil {
@@ -102,7 +102,7 @@ func readPointer(stateDir string) (string, error) {
 		return "", fmt.Errorf("find the control socket: %w", err)
 	}
 	if !os.SameFile(info, opened) || opened.Size() > maxPointer {
-		return "", words.NotBelieved(pointer, words.PointerLarge)
+		return "", distrust(pointer, pointerTooLarge)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPointer))
 	if err != nil {
@@ -110,7 +110,7 @@ func readPointer(stateDir string) (string, error) {
 	}
 	path := strings.TrimSpace(string(text))
 	if !pipeName.MatchString(path) {
-		return "", words.NotBelieved(pointer, words.PointerShape)
+		return "", distrust(pointer, pointerMalformed)
 	}
 	return path, nil
 }
@@ -126,9 +126,9 @@ func clearStale(stateDir string) error {
 	pointer := filepath.Join(stateDir, pointerName)
 	info, err := os.Lstat(pointer)
 	if err == nil && info.IsDir() {
-		err = words.NotRemoved(pointer, errors.New(words.PointerNoFile))
+		err = notRemoved(pointer, pointerNoFile.AsError())
 	} else if err = ignoreMissing(os.Remove(pointer)); err != nil {
-		err = words.NotRemoved(pointer, err)
+		err = notRemoved(pointer, err)
 	}
 	return err
 }

@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/way"
-	"sealpost/internal/words"
 )
 
 // placedPrefix is the prefix of the private folders that place makes.
@@ -25,6 +25,14 @@ const placedPrefix = "sealpost-"
 var placedSocket = regexp.MustCompile(`^/(.*/)?` + placedPrefix + `[0-9]+/` +
 	regexp.QuoteMeta(socketName) + `$`)
 
+// pointerLinked is the reason to distrust a pointer with a second name.
+var pointerLinked = reason.New("pointer-linked")
+
+// wrongMode returns the reason to distrust a file to which other accounts may write.
+func wrongMode(mode fs.FileMode) reason.Reason {
+	return reason.New("wrong-mode", "mode", fmt.Sprintf("%04o", mode.Perm()))
+}
+
 // readPointer returns the path in the pointer file of stateDir, if that account or root wrote it.
 // It returns both a path and an error if that path no longer exists. It follows no link.
 func readPointer(stateDir string, daemon int) (string, error) {
@@ -32,7 +40,7 @@ func readPointer(stateDir string, daemon int) (string, error) {
 	fd, err := unix.Open(pointer, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ELOOP):
-		return "", words.NotBelieved(pointer, words.PointerNoFile)
+		return "", distrust(pointer, pointerNoFile)
 	case err != nil:
 		return "", fmt.Errorf("find the control socket: %w",
 			&fs.PathError{Op: "open", Path: pointer, Err: err})
@@ -46,15 +54,15 @@ func readPointer(stateDir string, daemon int) (string, error) {
 	uid := int(info.Uid)
 	switch {
 	case info.Mode&unix.S_IFMT != unix.S_IFREG:
-		return "", words.NotBelieved(pointer, words.PointerNoFile)
+		return "", distrust(pointer, pointerNoFile)
 	case uid != 0 && uid != daemon:
-		return "", words.NotBelieved(pointer, words.BelongsTo(way.Account(uid)))
+		return "", distrust(pointer, way.WrongOwner(uid))
 	case info.Mode&0o022 != 0:
-		return "", words.NotBelieved(pointer, words.WritableAs(fs.FileMode(info.Mode&0o777)))
+		return "", distrust(pointer, wrongMode(fs.FileMode(info.Mode&0o777)))
 	case info.Nlink != 1:
-		return "", words.NotBelieved(pointer, words.PointerLinked)
+		return "", distrust(pointer, pointerLinked)
 	case info.Size > maxPointer:
-		return "", words.NotBelieved(pointer, words.PointerLarge)
+		return "", distrust(pointer, pointerTooLarge)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPointer))
 	if err != nil {
@@ -62,7 +70,7 @@ func readPointer(stateDir string, daemon int) (string, error) {
 	}
 	path := strings.TrimSpace(string(text))
 	if !isPlaced(path, daemon) {
-		return "", words.NotBelieved(pointer, words.PointerShape)
+		return "", distrust(pointer, pointerMalformed)
 	}
 	if _, err := os.Lstat(path); err != nil {
 		return path, err

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // A daemon neither removes nor dials the path in a pointer file, unless a daemon could have placed
@@ -98,31 +98,34 @@ func TestARightPointerIsBelievedOnlyAsADaemonWritesIt(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func() error
-		says string
+		says reason.Reason
 	}{
-		{"as it is", func() error { return nil }, ""},
+		{"as it is", func() error { return nil }, reason.Reason{}},
 		{"group may write", func() error {
 			return os.Chmod(pointer, 0o620)
-		}, words.WritableAs(0o620)},
+		}, wrongMode(0o620)},
 		{"second name", func() error {
 			return os.Link(pointer, filepath.Join(other, "second"))
-		}, words.PointerLinked},
+		}, pointerLinked},
 		{"too large", func() error {
 			return os.WriteFile(pointer, append(text, strings.Repeat("\n", maxPointer)...), 0o600)
-		}, words.PointerLarge},
+		}, pointerTooLarge},
 		{"link", func() error {
 			return errors.Join(os.Remove(pointer), os.Symlink(filepath.Join(state, pointerName),
 				pointer))
-		}, words.PointerNoFile},
+		}, pointerNoFile},
 	} {
 		os.RemoveAll(pointer)
 		if err := errors.Join(os.WriteFile(pointer, text, 0o600), c.make()); err != nil {
 			t.Fatal(err)
 		}
 		_, err := readPointer(other, os.Geteuid())
-		if c.says == "" && err != nil || c.says != "" &&
-			(err == nil || !strings.Contains(err.Error(), c.says)) {
-			t.Errorf("%s: it says %v, want %q", c.name, err, c.says)
+		want := distrust(pointer, c.says)
+		if c.says.IsZero() {
+			want = nil
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("%s: it says %v, want %v", c.name, err, want)
 		}
 	}
 }

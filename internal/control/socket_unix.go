@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 	"sealpost/internal/way"
-	"sealpost/internal/words"
 )
 
 // longestPath bounds the bytes of a socket's path: systems allow 104 to 108, with the final NUL.
@@ -49,7 +49,8 @@ func connect(ctx context.Context, stateDir string) (net.Conn, error) {
 	switch {
 	case err != nil:
 	case uid != 0 && uid != daemon:
-		err = words.FalseDaemon(path, way.Account(uid), way.Account(daemon))
+		err = reason.Err("daemon-false", "path", path, "account", way.Account(uid),
+			"daemon", way.Account(daemon))
 	case pid != os.Getpid():
 		err = checkSocket(path, daemon)
 	}
@@ -69,17 +70,21 @@ func checkSocket(path string, daemon int) error {
 	}
 	switch uid := owner(info); {
 	case info.Mode().Type() != fs.ModeSocket:
-		return words.SocketNotBelieved(path, words.NoSocket)
+		return distrustSocket(path, reason.New("socket-no-socket"))
 	case uid != 0 && uid != daemon && uid != os.Geteuid():
-		return words.SocketNotBelieved(path, words.BelongsTo(way.Account(uid)))
+		return distrustSocket(path, way.WrongOwner(uid))
 	case info.Mode()&0o022 != 0:
-		return words.SocketNotBelieved(path, words.WritableAs(info.Mode()))
+		return distrustSocket(path, wrongMode(info.Mode()))
 	}
 	faults, err := way.Above(path, daemon, os.Geteuid())
 	if err == nil && len(faults) > 0 {
-		err = words.Replaceable(path, faults)
+		err = way.Refuse(path, faults)
 	}
 	return err
+}
+
+func distrustSocket(path string, why reason.Reason) error {
+	return reason.Err("socket-distrusted", "path", path, "why", why)
 }
 
 // mayAsk returns an error for a caller other than this account and root.
@@ -105,14 +110,14 @@ func clearStale(stateDir string) error {
 		}
 	}
 	if err := unlink(pointer); err != nil {
-		return words.NotRemoved(pointer, err)
+		return notRemoved(pointer, err)
 	}
 	if info, err := os.Lstat(socket); err == nil && info.Mode().Type() == fs.ModeSocket &&
 		hasDaemon(socket, mayAsk) {
 		return ErrRunning
 	}
 	if err := unlink(socket); err != nil {
-		return words.NotRemoved(socket, err)
+		return notRemoved(socket, err)
 	}
 	return nil
 }
@@ -154,7 +159,7 @@ func runtimeFolder() (string, error) {
 			return dir, nil
 		}
 		if err == nil {
-			err = words.NoRuntimeFolder(dir, faults)
+			err = reason.Err("no-runtime-folder", "why", way.Refuse(dir, faults))
 		}
 		if refused == nil {
 			refused = err

@@ -4,8 +4,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
-
-	"sealpost/internal/words"
 )
 
 // Flaw is a file or folder below a folder of secrets that other accounts can access.
@@ -44,10 +42,12 @@ type Names struct {
 // Log logs the loose names, one line for each kind.
 func (l Loose) Log(log *slog.Logger) {
 	if n := l.Tightened; n.Count > 0 {
-		log.Warn(words.StateTightened, "count", n.Count, "names", n.First)
+		log.Warn("the state folder was open to other accounts and is closed now",
+			"count", n.Count, "names", n.First)
 	}
 	if n := l.Left; n.Count > 0 {
-		log.Warn(words.StateLoose, "count", n.Count, "names", n.First)
+		log.Warn("other accounts have permissions in the state folder",
+			"count", n.Count, "names", n.First)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"syscall"
 
 	"sealpost/internal/beneath"
+	"sealpost/internal/reason"
 	"sealpost/internal/way"
-	"sealpost/internal/words"
 )
 
 // Enter makes a folder of secrets private to this account, before a daemon opens files in it by
@@ -23,7 +23,7 @@ import (
 func Enter(dir string, except ...string) (Loose, error) {
 	owner, err := ownerOf(dir)
 	if err == nil && owner != os.Geteuid() {
-		err = words.StateClosed(dir, errors.New(words.BelongsTo(way.Account(owner))))
+		err = closed(dir, way.WrongOwner(owner).AsError())
 	}
 	if err != nil {
 		return Loose{}, err
@@ -41,10 +41,15 @@ func EnterAsAdmin(dir string) (Loose, error) {
 	return Enter(dir)
 }
 
+// closed returns the error for an account that may not use a folder of secrets.
+func closed(dir string, why error) error {
+	return reason.Err("secrets-closed", "folder", dir, "why", why)
+}
+
 func ownerOf(dir string) (uid int, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		err = words.StateClosed(dir, err)
+		err = closed(dir, err)
 	}
 	if err != nil {
 		return 0, err
@@ -55,7 +60,7 @@ func ownerOf(dir string) (uid int, err error) {
 func enter(dir string, owner int, except []string) (loose Loose, err error) {
 	faults, err := way.Above(dir, owner)
 	if err == nil && len(faults) > 0 {
-		err = words.Replaceable(dir, faults)
+		err = way.Refuse(dir, faults)
 	}
 	if err != nil {
 		return loose, err
@@ -63,7 +68,8 @@ func enter(dir string, owner int, except []string) (loose Loose, err error) {
 	err = search(dir, owner, except, func(f Flaw, in *beneath.Dir, info beneath.Info) error {
 		switch {
 		case f.Kind == Foreign:
-			return words.StrangerInState(filepath.Join(dir, f.Name), f.Owner)
+			return reason.Err("secrets-foreign", "path", filepath.Join(dir, f.Name),
+				"account", f.Owner)
 		case f.Kind == OpenKey || f.Mode.Type() == fs.ModeSocket: // each start makes a new socket
 			return nil
 		case f.Kind == Linked || info.Owner != uint32(os.Geteuid()) && os.Geteuid() != 0:

@@ -8,9 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
 
+	"sealpost/internal/shell"
 	"sealpost/internal/words"
 )
 
@@ -18,22 +17,7 @@ import (
 type command []string
 
 // String returns the command for a shell.
-func (c command) String() string {
-	var words []string
-	for _, word := range c {
-		if strings.ContainsFunc(word, func(r rune) bool {
-			return r == unicode.ReplacementChar || !unicode.IsPrint(r)
-		}) {
-			// Control characters of terminals, or an empty word: in the quoting of bash and zsh.
-			word = "$'" + strings.ReplaceAll(strings.Trim(strconv.QuoteToASCII(word), `"`), "'",
-				`\'`) + "'"
-		} else if word == "" || strings.ContainsAny(word, " \t\"'\\$`*?[]{}()<>|&;~#!") {
-			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, " ")
-}
+func (c command) String() string { return shell.Join(c...) }
 
 // step is one change of a folder: the command for an admin, and the function that does the same.
 type step struct {

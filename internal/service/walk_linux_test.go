@@ -403,18 +403,3 @@ func TestWaysThatLeadNowhere(t *testing.T) {
 		}
 	}
 }
-
-func TestACommandIsOneLineOfLetters(t *testing.T) {
-	for word, want := range map[string]string{
-		"a\nb":         `ls $'a\nb'`,
-		"\x1b[2Jit's":  `ls $'\x1b[2Jit\'s'`,
-		"\xff":         `ls $'\xff'`,
-		"it's":         `ls 'it'\''s'`,
-		"r\u202etxt.x": `ls $'r\u202etxt.x'`,
-		"größe":        `ls größe`,
-	} {
-		if got := (command{"ls", word}).String(); got != want {
-			t.Errorf("%q is shown as %s, want %s", word, got, want)
-		}
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sealpost/internal/reason"
 )
 
 // Account returns the name of an account, or its number.
@@ -17,6 +19,11 @@ func Account(uid int) string {
 		return u.Username
 	}
 	return number
+}
+
+// WrongOwner returns the reason to distrust a file of an account.
+func WrongOwner(uid int) reason.Reason {
+	return reason.New("wrong-owner", "account", Account(uid))
 }
 
 // group returns the name of a group, or its number.

@@ -4,8 +4,7 @@
 // A path without faults means the same object until root or a trusted account changes it, so that a
 // program may open it by its name. The package follows links as the system does, and checks the
 // folders of the links too. It reads modes and the POSIX access lists of Linux, but not access
-// lists of NFSv4 and macOS, and nothing on Windows. It changes nothing, and returns codes:
-// internal/words has the sentences.
+// lists of NFSv4 and macOS, and nothing on Windows. It changes nothing.
 package way
 
 // Fault is a place on the way at which an untrusted account can replace the rest.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/shell"
 	"sealpost/internal/way"
 )
 
@@ -59,7 +60,7 @@ func KeyLoose(why error) Verdict {
 
 // KeyOpen says that other accounts have permissions on a key.
 func KeyOpen(path string, mode fs.FileMode) Verdict {
-	return verdict("chmod 600 "+shellWord(path)+", and tell the admin of the hub: whoever could read the key may have a copy",
+	return verdict("chmod 600 "+shell.Quote(path)+", and tell the admin of the hub: whoever could read the key may have a copy",
 		"other accounts have permissions on the key %s (mode %04o), and the agent does not start with it", path, mode.Perm())
 }
 
@@ -193,22 +194,22 @@ func PermissionsUnknown(why error) Verdict { return verdict(asTheAgent, "%v", wh
 
 // WayLoose says that another account could replace a folder.
 func WayLoose(to string, f way.Fault) Verdict {
-	return verdict(FaultEnds(f), "%s: so another account could put something else in the place of %s", FaultIs(f), to)
+	return verdict(f.Verdict().Do.String(), "%s: so another account could put something else in the place of %s", f.Verdict().Says, to)
 }
 
 // FolderOpen says that other accounts have permissions on the state folder or a folder in it.
 func FolderOpen(path string, mode fs.FileMode) Verdict {
-	return verdict("chmod 700 "+shellWord(path), "other accounts have permissions on the folder %s (mode %04o)", path, mode.Perm())
+	return verdict("chmod 700 "+shell.Quote(path), "other accounts have permissions on the folder %s (mode %04o)", path, mode.Perm())
 }
 
 // FileOpen says that other accounts have permissions on a file of the state folder.
 func FileOpen(path string, mode fs.FileMode) Verdict {
-	return verdict("chmod 600 "+shellWord(path), "other accounts have permissions on %s (mode %04o)", path, mode.Perm())
+	return verdict("chmod 600 "+shell.Quote(path), "other accounts have permissions on %s (mode %04o)", path, mode.Perm())
 }
 
 // FileLinked says the same of a file that has another name as well.
 func FileLinked(path string, mode fs.FileMode) Verdict {
-	return verdict("find its other name (find / -xdev -samefile "+shellWord(path)+"); if it is a copy of yours: chmod 600 "+shellWord(path)+"; if not, remove this name",
+	return verdict("find its other name (find / -xdev -samefile "+shell.Quote(path)+"); if it is a copy of yours: chmod 600 "+shell.Quote(path)+"; if not, remove this name",
 		"other accounts have permissions on %s (mode %04o), which has another name elsewhere", path, mode.Perm())
 }
 
@@ -225,17 +226,17 @@ func FileListed(path, account string) Verdict {
 
 // MoreFlaws says that not every flaw was named.
 func MoreFlaws(state string, count int) Verdict {
-	return verdict("start the agent again: it closes what is its own; or: chmod -R go-rwx "+shellWord(state), "it is the same with %s in %s", Count(int64(count), "more file", "more files"), state)
+	return verdict("start the agent again: it closes what is its own; or: chmod -R go-rwx "+shell.Quote(state), "it is the same with %s in %s", Count(int64(count), "more file", "more files"), state)
 }
 
 // ConfigOpen says that other accounts may write to agent.toml.
 func ConfigOpen(path string, mode fs.FileMode) Verdict {
-	return verdict("chmod go-w "+shellWord(path), "other accounts may write to %s (mode %04o), and so tell the agent what to send, and to whom", path, mode.Perm())
+	return verdict("chmod go-w "+shell.Quote(path), "other accounts may write to %s (mode %04o), and so tell the agent what to send, and to whom", path, mode.Perm())
 }
 
 // ConfigForeign says that another account owns agent.toml.
 func ConfigForeign(path, account string) Verdict {
-	return verdict("chown root "+shellWord(path), "%s belongs to the account %s, which so tells the agent what to send, and to whom", path, account)
+	return verdict("chown root "+shell.Quote(path), "%s belongs to the account %s, which so tells the agent what to send, and to whom", path, account)
 }
 
 // Space.

@@ -23,17 +23,6 @@ func StateClosed(state string, why error) error {
 	return fmt.Errorf("this account may not use %s: run the command as the account to which that folder belongs (%w)", state, why)
 }
 
-// StrangerInState says that another account's file or folder lies in a state folder.
-func StrangerInState(path, account string) error {
-	return fmt.Errorf("%s belongs to the account %s, and only what the daemon has made belongs into its state folder: find out who has put it there, and remove it", path, account)
-}
-
-// Events of a daemon's start that the log tells of its state folder.
-const (
-	StateTightened = "the state folder was open to other accounts and is closed now; they may have read what is named"
-	StateLoose     = "other accounts have permissions in the state folder that are not this account's to take away"
-)
-
 // StopToJoin says that nothing can be changed while the agent runs.
 func StopToJoin(running error) error {
 	return fmt.Errorf("%w: stop it first, or use 'sealpost agent approve' to change approvals", running)
