@@ -1,0 +1,5 @@
+//go:build race
+
+package oddfs
+
+const withRace = true
