@@ -103,7 +103,7 @@ func (s *story) records(*rapid.T) {
 	}
 }
 
-// records lists what Find should tell of an envelope.
+// records lists the records of an envelope that Find should return.
 func (e *modelEnvelope) records() (all []string) {
 	for _, m := range e.Messages {
 		for _, d := range e.deliveries {

@@ -11,7 +11,7 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// noise makes bytes that nothing compresses and nobody guesses.
+// noise returns random bytes.
 func noise(size int) []byte {
 	b := make([]byte, size)
 	var seed [32]byte

@@ -8,7 +8,7 @@ import (
 	"sealpost/spool"
 )
 
-// differences are what makes a repetition another envelope.
+// differences are the changes that make a repetition another envelope.
 var differences = map[string]func(*spool.Envelope){
 	"sender":      func(e *spool.Envelope) { e.Sender = other },
 	"routing key": func(e *spool.Envelope) { e.Address.RoutingKey = "fl-lab.rpt" },
@@ -51,7 +51,7 @@ var differences = map[string]func(*spool.Envelope){
 	},
 }
 
-// mistakes are what no envelope can be.
+// mistakes are the changes that make an envelope invalid.
 var mistakes = map[string]func(*spool.Envelope){
 	"no id":                   func(e *spool.Envelope) { e.ID = "" },
 	"an id that is not hex":   func(e *spool.Envelope) { e.ID = "zz" + e.ID[2:] },

@@ -9,7 +9,7 @@ import (
 	"sealpost/spool"
 )
 
-// model is what a store must behave like: a plain list of envelopes, in the order of their
+// model is the expected behaviour of a store: a plain list of envelopes, in the order of their
 // publication.
 type model struct {
 	clock     *Clock
@@ -37,7 +37,7 @@ type modelDelivery struct {
 	result   *spool.Result
 }
 
-// modelCall is a numbered call of Lease, and what it handed out.
+// modelCall is a numbered call of Lease, with its leases.
 type modelCall struct {
 	number uint64
 	out    map[spool.Token]*modelDelivery
@@ -53,22 +53,22 @@ type place struct {
 	d *modelDelivery
 }
 
-// offered lists what a lease would hand out now, in order: due retries by time, then the rest by
-// sequence.
+// offered lists the deliveries that a lease would get now, in order. Due retries come first, by
+// time, then the rest by sequence.
 func (m *model) offered(queue string) []place {
-	var retries, fresh []place
+	var retries, others []place
 	now := m.clock.Now()
 	for _, p := range m.waiting(queue) {
 		switch {
 		case p.d.leased(now) || p.d.due.After(now):
 		case p.d.due.IsZero():
-			fresh = append(fresh, p)
+			others = append(others, p)
 		default:
 			retries = append(retries, p)
 		}
 	}
 	slices.SortStableFunc(retries, func(a, b place) int { return a.d.due.Compare(b.d.due) })
-	return append(retries, fresh...)
+	return append(retries, others...)
 }
 
 // waiting lists every delivery of a queue that is not final, by sequence.
@@ -90,7 +90,7 @@ func (m *model) deliveries() (all []place) {
 	return all
 }
 
-// adopt says whether the session may lease from the queue, and ends the leases of the one before
+// adopt reports whether the session may lease from the queue, and ends the leases of the one before
 // it.
 func (m *model) adopt(queue string, s id.Session) bool {
 	seen := m.sessions[queue]

@@ -9,7 +9,7 @@ import (
 	"sealpost/spool"
 )
 
-// numbered is a call of a session that says which of its answers it has.
+// numbered returns a numbered call of a session that names the last answer it has.
 func numbered(site id.Site, max int, number, got uint64) spool.LeaseRequest {
 	req := request(site, max)
 	req.Number, req.Got = number, got
@@ -37,9 +37,9 @@ var numberTests = map[string]func(*room){
 		a, _ := r.drop(centre)
 		b, _ := r.drop(centre)
 		lost := r.ask(centre, 1, 0, 2)
-		again := r.ask(centre, 2, 0, 2)
-		r.check(reflect.DeepEqual(ids(again), []id.Envelope{a.ID, b.ID}), "got %v", ids(again))
-		for i, d := range again {
+		next := r.ask(centre, 2, 0, 2)
+		r.check(reflect.DeepEqual(ids(next), []id.Envelope{a.ID, b.ID}), "got %v", ids(next))
+		for i, d := range next {
 			r.check(d.Attempts == 0 && d.Token != lost[i].Token, "it comes as %+v", d)
 			_, err := r.Extend(r.ctx, lost[i].Token)
 			r.want(err, spool.ErrStale)
@@ -62,9 +62,9 @@ var numberTests = map[string]func(*room){
 		had := r.ask(centre, 1, 0, 1)
 		second, _ := r.drop(centre)
 		r.ask(centre, 2, 1, 1)
-		again := r.ask(centre, 3, 1, 1)
-		r.check(had[0].Envelope == first.ID && again[0].Envelope == second.ID, "%s came again",
-			again[0].Envelope)
+		next := r.ask(centre, 3, 1, 1)
+		r.check(had[0].Envelope == first.ID && next[0].Envelope == second.ID, "%s came again",
+			next[0].Envelope)
 		_, err := r.Extend(r.ctx, had[0].Token)
 		r.no(err)
 	},
@@ -79,9 +79,9 @@ var numberTests = map[string]func(*room){
 		all = r.ask(centre, 2, 1, 3)
 		r.settle(all[0])
 		r.release(all[1], spool.Nack{Delay: time.Hour})
-		again := r.ask(centre, 3, 1, 1)
-		r.check(again[0].Envelope == all[2].Envelope && again[0].Attempts == 1, "it comes as %+v",
-			again[0])
+		next := r.ask(centre, 3, 1, 1)
+		r.check(next[0].Envelope == all[2].Envelope && next[0].Attempts == 1, "it comes as %+v",
+			next[0])
 		r.check(r.queue(centre).Leased == 1 && r.queue(centre).Waiting == 2, "figures are %+v",
 			r.queue(centre))
 	},
@@ -94,7 +94,7 @@ var numberTests = map[string]func(*room){
 		})
 		ds, err := arrives(r, waits)
 		if err == nil {
-			r.check(len(ds) == 0, "nobody listens, and it got %d", len(ds))
+			r.check(len(ds) == 0, "an overtaken call got %d", len(ds))
 		} else {
 			r.want(err, spool.ErrInvalid) // it came second
 		}
@@ -142,7 +142,7 @@ var numberTests = map[string]func(*room){
 		r.restart()
 		r.ask(centre, 6, 5, 1)
 		r.ask(centre, 7, 6, 0)
-		r.ask(centre, 8, 6, 0) // what 6 handed out has come, whatever became of the answer to 7
+		r.ask(centre, 8, 6, 0) // the answer to 6 has come; the answer to 7 does not matter
 	},
 	"other queues are not disturbed": func(r *room) {
 		r.drop(centre, second)

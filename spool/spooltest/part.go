@@ -72,15 +72,15 @@ var partTests = map[string]func(*room){
 	"repeated while an older call hangs, the newer one succeeds": func(r *room) {
 		e, content := large(onePart, centre)
 		st := r.stage(e)
-		slow := newFaucet()
-		hanging := background(func() (bool, error) { return true, st.Put(r.ctx, 0, slow) })
-		slow.give(content[:600_000])
-		<-slow.idle
+		reader := newFaucet()
+		hanging := background(func() (bool, error) { return true, st.Put(r.ctx, 0, reader) })
+		reader.give(content[:600_000])
+		<-reader.idle
 		r.no(st.Put(r.ctx, 0, bytes.NewReader(content)))
-		slow.give(content[600_000:])
-		slow.give(nil)
+		reader.give(content[600_000:])
+		reader.give(nil)
 		_, err := arrives(r, hanging)
-		r.no(err) // the part is durable, which is all that it asked for
+		r.no(err) // the part is durable
 		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
 			"other content")
 	},
@@ -102,31 +102,31 @@ var partTests = map[string]func(*room){
 	},
 }
 
-// faucet is a reader that gives what it is told to, when it is told to.
+// faucet is a reader whose bytes a test gives one by one.
 type faucet struct {
-	given chan []byte
-	rest  []byte
-	idle  chan struct{} // gets a value whenever somebody wants more than there is
+	source chan []byte
+	rest   []byte
+	idle   chan struct{} // gets a value whenever a reader has to wait
 }
 
 func newFaucet() *faucet {
-	return &faucet{given: make(chan []byte, 8), idle: make(chan struct{}, 1)}
+	return &faucet{source: make(chan []byte, 8), idle: make(chan struct{}, 1)}
 }
 
 // give adds bytes; nil ends the stream.
-func (f *faucet) give(b []byte) { f.given <- b }
+func (f *faucet) give(b []byte) { f.source <- b }
 
-// Read waits for what is given.
+// Read waits for the next bytes.
 func (f *faucet) Read(b []byte) (int, error) {
 	if len(f.rest) == 0 {
-		if len(f.given) == 0 {
+		if len(f.source) == 0 {
 			select {
 			case f.idle <- struct{}{}:
 			default:
 			}
 		}
-		if f.rest = <-f.given; f.rest == nil {
-			f.given <- nil
+		if f.rest = <-f.source; f.rest == nil {
+			f.source <- nil
 			return 0, io.EOF
 		}
 	}

@@ -30,11 +30,11 @@ var releaseTests = map[string]func(*room){
 	"does not rest for years because the clock was wrong by years": func(r *room) {
 		const years = 5 * 365 * 24 * time.Hour
 		e, _ := r.drop(centre)
-		for i, again := range []func(){func() {}, r.restart} {
+		for i, restart := range []func(){func() {}, r.restart} {
 			r.clock.Advance(years)
 			r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Minute})
 			r.idle(centre)
-			again()
+			restart()
 			r.clock.Advance(-years)
 			d := r.lease(centre, 1)[0]
 			r.check(d.Envelope == e.ID && int(d.Attempts) == i+1, "got %+v", d)
@@ -70,10 +70,10 @@ var releaseTests = map[string]func(*room){
 		r.release(ds[0], spool.Nack{Delay: 3 * time.Minute})
 		r.release(ds[1], spool.Nack{Delay: 2 * time.Minute})
 		r.release(ds[2], spool.Nack{Delay: time.Hour})
-		fresh, _ := r.drop(centre)
+		last, _ := r.drop(centre)
 		r.clock.Advance(3 * time.Minute)
 		ds = r.lease(centre, 10)
-		r.check(reflect.DeepEqual(ids(ds), []id.Envelope{b.ID, a.ID, fresh.ID}), "order is wrong")
+		r.check(reflect.DeepEqual(ids(ds), []id.Envelope{b.ID, a.ID, last.ID}), "order is wrong")
 		r.settle(ds[0])
 		r.settle(ds[1])
 		r.clock.Advance(57 * time.Minute)

@@ -55,10 +55,11 @@ var settleTests = map[string]func(*room){
 		first := r.settle(d)
 		for range 2 {
 			r.clock.Advance(time.Hour)
-			again := settlement(d.DeliveryID, d.Messages)
-			again.Receipt = "another"
-			again.Outcomes[0].Outcome, again.Outcomes[0].Code = spool.OutcomeRefused, "checksum"
-			st, err := r.Settle(r.ctx, again)
+			repetition := settlement(d.DeliveryID, d.Messages)
+			repetition.Receipt = "another"
+			repetition.Outcomes[0].Outcome, repetition.Outcomes[0].Code = spool.OutcomeRefused,
+				"checksum"
+			st, err := r.Settle(r.ctx, repetition)
 			r.no(err)
 			r.check(!st.First && st.Time.Equal(first.Time), "answer is %+v, want the time %v", st,
 				first.Time)

@@ -1,5 +1,5 @@
-// Package spooltest holds the suite that every engine behind package spool passes: one test per
-// sentence of the contract, and a model against which random stories are checked.
+// Package spooltest holds the suite that every engine of package spool passes. It has one test per
+// sentence of the contract, and a model that checks random stories.
 //
 // An engine's test calls Run with a Factory. The suite knows nothing of any engine: it opens, uses,
 // closes and opens again. Time is the suite's: engines ask its clock, and a story moves it. Nothing
@@ -36,7 +36,7 @@ func NewClock() *Clock {
 	return &Clock{now: time.Date(2025, 10, 8, 9, 30, 0, 123e6, time.UTC)}
 }
 
-// Now is what the engine calls.
+// Now returns the time. The engine calls it.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ type room struct {
 	ctx   context.Context
 }
 
-// reporter is what a room needs of a test, so that a story of the model can report too.
+// reporter is the part of a test that a room needs. A story of the model reports through it too.
 type reporter interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -101,12 +101,12 @@ type reporter interface {
 	Fatalf(format string, args ...any)
 }
 
-// patience is how long what must come is waited for. It is only ever used up by a failure.
+// patience limits the wait for an event that must come. Only a failure uses it up.
 const patience = 30 * time.Second
 
 func newRoom(t testing.TB, open Factory) *room {
 	t.Helper()
-	// so that what should not wait fails instead
+	// A call that should not wait fails at the limit.
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	t.Cleanup(cancel)
 	r := &room{reporter: t, tb: t, dir: t.TempDir(), clock: NewClock(), open: open, ctx: ctx}

@@ -104,9 +104,9 @@ var stageTests = map[string]func(*room){
 		e, content := large(onePart, centre)
 		f, foreign := large(onePart, centre)
 		f.ID, f.Sender = e.ID, other
-		mine, theirs := r.stage(e), r.stage(f)
-		r.no(mine.Put(r.ctx, 0, bytes.NewReader(content)))
-		r.no(theirs.Put(r.ctx, 0, bytes.NewReader(foreign)))
+		a, b := r.stage(e), r.stage(f)
+		r.no(a.Put(r.ctx, 0, bytes.NewReader(content)))
+		r.no(b.Put(r.ctx, 0, bytes.NewReader(foreign)))
 		p := r.publish(e)
 		_, err := r.Publish(r.ctx, f)
 		r.want(err, spool.ErrConflict)
@@ -190,16 +190,16 @@ var stageTests = map[string]func(*room){
 	},
 	"by a newer caller ignores an older one that hangs and sends late": func(r *room) {
 		e, content := large(onePart, centre)
-		slow := newFaucet()
+		reader := newFaucet()
 		old := r.stage(e)
-		late := background(func() (bool, error) { return true, old.Put(r.ctx, 0, slow) })
-		slow.give(noise(700_000)) // not what was announced
-		<-slow.idle
+		hanging := background(func() (bool, error) { return true, old.Put(r.ctx, 0, reader) })
+		reader.give(noise(700_000)) // not the announced bytes
+		<-reader.idle
 		young := r.stage(e)
 		r.no(young.Put(r.ctx, 0, bytes.NewReader(content)))
-		slow.give(noise(onePart - 700_000))
-		slow.give(nil)
-		_, err := arrives(r, late)
+		reader.give(noise(onePart - 700_000))
+		reader.give(nil)
+		_, err := arrives(r, hanging)
 		r.want(err, spool.ErrDisplaced)
 		r.check(bytes.Equal(r.read(r.delivery(e, r.publish(e), centre), 0), content),
 			"the late bytes went in")

@@ -30,7 +30,7 @@ func checkModel(t *testing.T, open Factory) {
 	r := newRoom(t, open)
 	r.ctx = t.Context()
 	if os.Getenv("SEALPOST_SOAK") == "" && flag.Lookup("rapid.checks").Value.String() == "100" {
-		flag.Set("rapid.checks", "25") // the default, where nobody asked for another number
+		flag.Set("rapid.checks", "25") // a lower default
 	}
 	told := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -180,7 +180,7 @@ func (s *story) lease(t *rapid.T) {
 		s.room.check(len(ds) == 0, "got %d deliveries, want none", len(ds))
 		return
 	}
-	// so that what should not wait fails instead
+	// A call that should not wait fails at the limit.
 	ctx, cancel := context.WithTimeout(s.room.ctx, patience)
 	defer cancel()
 	ds, err := s.room.Lease(ctx, req)
@@ -198,8 +198,8 @@ func (s *story) lease(t *rapid.T) {
 	}
 }
 
-// number makes a call the next of its session, which has the answer to the one before or has lost
-// it.
+// number makes a call the next of its session. The session has the answer to the one before, or has
+// lost it.
 func (s *story) number(t *rapid.T, req *spool.LeaseRequest) {
 	last := uint64(0)
 	if c := s.calls[req.Queue]; c != nil {
@@ -280,7 +280,7 @@ func (s *story) settle(t *rapid.T) {
 	s.finish(p, spool.Result{Receipt: st.Receipt})
 }
 
-// resettle states something else about what is final.
+// resettle states another outcome of a final delivery.
 func (s *story) resettle(t *rapid.T) {
 	p := s.any(t)
 	if p.d.result == nil {

@@ -11,7 +11,7 @@ import (
 	"sealpost/spool"
 )
 
-// The words in which the tests tell their stories. Every one fails at the caller's line.
+// The tests tell their stories with these calls. Each fails at the caller's line.
 
 const (
 	lab    id.Site = "FL-LAB"
@@ -64,7 +64,7 @@ func request(site id.Site, max int) spool.LeaseRequest {
 		Duration: time.Minute}
 }
 
-// lease takes what there is, at most max, and expects at least one.
+// lease leases at most max deliveries, and expects at least one.
 func (r *room) lease(site id.Site, max int) []spool.Delivery {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
@@ -104,7 +104,7 @@ func ids(ds []spool.Delivery) (names []id.Envelope) {
 	return names
 }
 
-// delivery is the name of an envelope in a site's queue.
+// delivery returns the id of an envelope in a site's queue.
 func (r *room) delivery(e spool.Envelope, p spool.Published, site id.Site) spool.DeliveryID {
 	return spool.DeliveryID{Incarnation: r.Incarnation(), Queue: site.Queue(), Sequence: p.Sequence,
 		Envelope: e.ID}
@@ -169,7 +169,7 @@ func (r *room) stage(e spool.Envelope) spool.Staging {
 	return st
 }
 
-// result is what a call in the background came to.
+// result has the answer of a call in the background.
 type result[T any] struct {
 	value T
 	err   error
@@ -209,13 +209,13 @@ func readFull(rc io.Reader, buf []byte) (int, error) {
 	return n, nil
 }
 
-// eventually asks again until the answer is yes. It is for what the contract promises "in the
-// background".
-func (r *room) eventually(what string, ask func() bool) {
+// eventually repeats ask until it returns true. It is for the promises of the contract that are
+// kept "in the background".
+func (r *room) eventually(event string, ask func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.Fatalf("it never comes: %s", what)
+			r.Fatalf("it never comes: %s", event)
 		}
 	}
 }
