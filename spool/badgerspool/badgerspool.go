@@ -70,8 +70,7 @@ type Spool struct {
 	lastEnd  atomic.Int64 // when the last commit ended, nanoseconds
 	drained  atomic.Int64 // keys deleted since Badger was flattened
 
-	poisoned   chan struct{} // closed after a commit with an uncertain outcome
-	poisonOnce sync.Once
+	poisoned chan struct{} // closed after a commit with an uncertain outcome
 
 	ids       idLocks
 	reserving sync.Mutex // held by the upload that reserves its room
@@ -184,6 +183,23 @@ func all[K comparable, V any](s *Spool, members map[K]V) []V {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.Collect(maps.Values(members))
+}
+
+// member returns a member of one of the maps. It adds an absent one.
+func member[K comparable, V any](s *Spool, members map[K]*V, name K, create func(K) *V) *V {
+	s.mu.RLock()
+	m := members[name]
+	s.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m = members[name]; m == nil {
+		m = create(name)
+		members[name] = m
+	}
+	return m
 }
 
 // enter begins a call, unless the spool is closed or poisoned.

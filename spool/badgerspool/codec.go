@@ -35,7 +35,13 @@ func (e *encoder) hash(h id.Hash) {
 }
 
 // stamp appends a hub's time, which is cut to milliseconds. The zero time stays zero.
-func (e *encoder) stamp(t time.Time) { e.int(millis(t)) }
+func (e *encoder) stamp(t time.Time) {
+	if t.IsZero() {
+		e.int(0)
+		return
+	}
+	e.int(t.UnixMilli())
+}
 
 // time appends a foreign time, exact to the nanosecond.
 func (e *encoder) time(t time.Time) { e.int(t.Unix()); e.uint(uint64(t.Nanosecond())) }
@@ -102,7 +108,13 @@ func (d *decoder) count() int {
 	return int(n)
 }
 
-func (d *decoder) stamp() time.Time { return fromMillis(d.int()) }
+func (d *decoder) stamp() time.Time {
+	ms := d.int()
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
 
 func (d *decoder) hash() id.Hash {
 	if d.uint() == 0 {
@@ -122,20 +134,6 @@ func (d *decoder) close(record string) error {
 		return fmt.Errorf("%w: %s", errCorrupt, record)
 	}
 	return nil
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }
 
 // unhex decodes an identity of 32 lower-case digits into its 16 bytes.

@@ -87,21 +87,19 @@ func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 		return append(u64(prefix[:len(prefix):len(prefix)], seq), 0xff)
 	}
 	looked, last := 0, uint64(0)
-	for it.Seek(at(f.seq)); it.Valid(); it.Next() {
+	for it.Seek(at(f.seq)); it.Valid(); {
 		seq := binary.BigEndian.Uint64(it.Item().Key()[len(prefix):])
-		if seq == last {
-			continue // another message of the same envelope
+		if seq == last { // another message of the same envelope
+			it.Next()
+			continue
 		}
-		for it.Valid() && !f.timely(&seq) {
-			if seq == 0 {
-				return 0, nil
-			}
-			if it.Seek(at(seq)); it.Valid() {
-				seq = binary.BigEndian.Uint64(it.Item().Key()[len(prefix):])
-			}
-		}
-		if !it.Valid() {
+		next, ok := f.s.hours.last(seq, f.q.From, f.q.To)
+		if !ok {
 			return 0, nil
+		}
+		if next != seq { // its hour was not asked for
+			it.Seek(at(next))
+			continue
 		}
 		if looked++; looked > maxLooked {
 			return spool.Cursor(last<<placeBits | lastPlace), nil
@@ -110,10 +108,11 @@ func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 			return 0, err
 		}
 		last = seq
-		next, err := f.envelope(txn, it.Item(), prefix[0], seq)
-		if err != nil || next != 0 {
-			return next, err
+		page, err := f.envelope(txn, it.Item(), prefix[0], seq)
+		if err != nil || page != 0 {
+			return page, err
 		}
+		it.Next()
 	}
 	return 0, nil
 }
@@ -122,7 +121,8 @@ func (f *finder) walk(txn *badger.Txn, prefix []byte) (spool.Cursor, error) {
 func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
 	seq uint64) (spool.Cursor, error) {
 	e, err := f.read(txn, item, kind, seq)
-	if err != nil || e == nil || !f.inTime(e) {
+	if err != nil || e == nil || e.spooled.Before(f.q.From) ||
+		!f.q.To.IsZero() && !e.spooled.Before(f.q.To) {
 		return 0, err
 	}
 	outcomes := make([]*delivery, len(e.targets))
@@ -136,7 +136,7 @@ func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
 				continue
 			}
 			if len(f.found) == f.max {
-				return f.cursor(), nil
+				return spool.Cursor(f.seq<<placeBits | uint64(f.place)), nil
 			}
 			if outcomes[j] == nil {
 				if outcomes[j], err = f.outcome(txn, e, j); err != nil {
@@ -149,9 +149,6 @@ func (f *finder) envelope(txn *badger.Txn, item *badger.Item, kind byte,
 	}
 	return 0, nil
 }
-
-// cursor returns the place of the last record found.
-func (f *finder) cursor() spool.Cursor { return spool.Cursor(f.seq<<placeBits | uint64(f.place)) }
 
 // read loads an envelope that an index names. It returns nil if the query wants another sender.
 func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte,
@@ -171,19 +168,6 @@ func (f *finder) read(txn *badger.Txn, item *badger.Item, kind byte,
 		return nil, nil
 	}
 	return readEnvelope(txn, sender, seq)
-}
-
-// timely reports whether the envelope may lie in the hours asked for. If not it sets seq to the
-// next older one that may, or 0.
-func (f *finder) timely(seq *uint64) bool {
-	next, any := f.s.hours.last(*seq, f.q.From, f.q.To)
-	same := any && next == *seq
-	*seq = next
-	return same
-}
-
-func (f *finder) inTime(e *envelope) bool {
-	return !e.spooled.Before(f.q.From) && (f.q.To.IsZero() || e.spooled.Before(f.q.To))
 }
 
 // outcome returns the record of a delivery, and an empty one if it waits for the first time.

@@ -109,7 +109,11 @@ func (g *group) seal() error {
 	carried := false
 	for q, c := range g.queues {
 		c.commit = g.commit
-		q.heads(c)
+		cursors := q.Cursors()
+		c.Head, c.RetryHead = cursors.Head, cursors.RetryHead
+		if c.lowest != (queue.Position{}) && c.lowest.Before(c.RetryHead) {
+			c.RetryHead = c.lowest
+		}
 		g.set(figuresKey(q.name), c.encode())
 		carried = true
 	}

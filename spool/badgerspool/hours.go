@@ -4,8 +4,6 @@ import (
 	"sort"
 	"sync"
 	"time"
-
-	badger "github.com/dgraph-io/badger/v4"
 )
 
 // hours is the index by time: the sequence with which each hour began. So a listing of last week
@@ -66,12 +64,4 @@ func (g *group) mark(seq uint64) {
 	g.hour = hour
 	g.set(hourKey(seq), u64(nil, uint64(hour)))
 	g.after = append(g.after, func() { g.s.hours.add(hourBegin{seq, hour}) })
-}
-
-func (s *Spool) restoreHours(txn *badger.Txn) error {
-	return each(txn, keyHour, func(name string, v []byte) error {
-		seq, hour := decoder{data: []byte(name)}, decoder{data: v}
-		s.hours.add(hourBegin{seq.fixed(), int64(hour.fixed())})
-		return nil
-	})
 }

@@ -83,15 +83,17 @@ func (s *Spool) emptyTrash(ctx context.Context) error {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		for _, t := range rows {
+		commits := make([]uint64, len(rows))
+		for i, t := range rows {
 			if err := s.content.unlink(t.envelope); err != nil {
 				return err
 			}
+			commits[i] = t.commit
 		}
-		if err := s.dropTrash(ctx, rows); err != nil {
+		if err := s.deleteRows(ctx, trashKey, commits); err != nil {
 			return err
 		}
-		s.janitor.trash = rows[len(rows)-1].commit + 1
+		s.janitor.trash = commits[len(commits)-1] + 1
 	}
 }
 
@@ -113,12 +115,13 @@ func (s *Spool) trashRows() (rows []trashed, err error) {
 	return rows, err
 }
 
-func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
-	c := &change{ctx: ctx, need: needFloor, entries: len(rows) + 1,
-		bytes: len(rows) * (entryCost + 16)}
+// deleteRows deletes the rows of numbers in one change.
+func (s *Spool) deleteRows(ctx context.Context, key func(uint64) []byte, numbers []uint64) error {
+	c := &change{ctx: ctx, need: needFloor, entries: len(numbers) + 1,
+		bytes: len(numbers) * (entryCost + 16)}
 	c.apply = func(g *group) error {
-		for _, t := range rows {
-			g.del(trashKey(t.commit))
+		for _, n := range numbers {
+			g.del(key(n))
 		}
 		return nil
 	}
@@ -129,15 +132,7 @@ func (s *Spool) dropTrash(ctx context.Context, rows []trashed) error {
 func (s *Spool) removePacks(ctx context.Context) error {
 	removed, err := s.packs.RemoveDead()
 	for step := range slices.Chunk(removed, trashStep) {
-		c := &change{ctx: ctx, need: needFloor, entries: len(step) + 1,
-			bytes: len(step) * (entryCost + 16)}
-		c.apply = func(g *group) error {
-			for _, n := range step {
-				g.del(packKey(n))
-			}
-			return nil
-		}
-		if err := s.submit(c); err != nil {
+		if err := s.deleteRows(ctx, packKey, step); err != nil {
 			return err // the next start does it
 		}
 	}

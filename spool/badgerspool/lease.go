@@ -31,9 +31,12 @@ func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Deli
 	if err := q.Begin(req); err != nil {
 		return nil, fmt.Errorf("lease from %s: %w", req.Queue, err)
 	}
+	view := func(read func(queue.Snapshot) error) error {
+		return s.view(func(txn *badger.Txn) error { return read(deliveries{txn, q.name}) })
+	}
 	for ctx.Err() == nil {
-		// not cut short when the clock is set
-		leased, wait, err := q.Lease(req, s.opts.Now(), s.deliveriesOf(q))
+		// The time has a monotonic clock, so setting the clock does not cut a lease short.
+		leased, wait, err := q.Lease(req, s.opts.Now(), view)
 		if errors.Is(err, queue.ErrOvertaken) {
 			return nil, nil
 		}

@@ -56,7 +56,14 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 		content, err := r.Read(e.at, e.size)
 		return io.NopCloser(bytes.NewReader(content[min(offset, int64(len(content))):])), err
 	}
-	return s.openFile(d, e.size, offset)
+	f, err := os.Open(s.content.path(d.Envelope))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: its content has just been removed", spool.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return contentReader{io.NewSectionReader(f, offset, e.size-offset), f}, nil
 }
 
 // contentReader reads a content file from an offset to its end.
@@ -66,14 +73,3 @@ type contentReader struct {
 }
 
 func (r contentReader) Close() error { return r.f.Close() }
-
-func (s *Spool) openFile(d spool.DeliveryID, size, offset int64) (io.ReadCloser, error) {
-	f, err := os.Open(s.content.path(d.Envelope))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: its content has just been removed", spool.ErrNotFound)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return contentReader{io.NewSectionReader(f, offset, size-offset), f}, nil
-}

@@ -225,17 +225,15 @@ func (w *partWriter) note(ctx context.Context) error {
 		g.next()
 		u.noted[w.part/8] |= 1 << (w.part % 8)
 		g.set(uploadKey(keyParts, u.name), u.note(g.now))
-		g.after = append(g.after, func() { u.arrived(w.part) })
+		g.after = append(g.after, func() {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			if !u.has(w.part) {
+				u.have[w.part/8] |= 1 << (w.part % 8)
+				u.absent--
+			}
+		})
 		return nil
 	}
 	return u.s.submit(c)
-}
-
-func (u *upload) arrived(part int) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.has(part) {
-		u.have[part/8] |= 1 << (part % 8)
-		u.absent--
-	}
 }

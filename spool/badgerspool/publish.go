@@ -80,13 +80,25 @@ func (s *Spool) commitPacked(group []*packs.Job[*change], err error) {
 	s.changes <- changes
 }
 
-// publishFile publishes content that has a file of its own.
+// publishFile publishes content that has a file of its own. The caller holds the id's lock.
 func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope) error {
-	after, err := s.storeFile(rec, e)
-	if err != nil {
-		return err
+	if rec.size > spool.SmallSize {
+		up, err := s.completeUpload(rec)
+		if err != nil {
+			return err
+		}
+		if err := s.content.link(up.path, e.ID); err != nil {
+			return err
+		}
+		defer s.uploadOver(up, rec)
+	} else {
+		if err := s.admit().allows(needRoom); err != nil {
+			return err
+		}
+		if err := s.content.write(e.ID, e.Content); err != nil {
+			return err
+		}
 	}
-	defer after()
 	// After an error the file is an orphan: the janitor collects it, or a repetition replaces it.
 	return s.submit(s.publishChange(ctx, rec, e.CRC32C))
 }
@@ -186,22 +198,6 @@ func checkContent(e spool.Envelope) error {
 		return spool.ErrChecksum
 	}
 	return nil
-}
-
-// storeFile makes the content durable, and returns the function to call when the commit is over.
-// The caller holds the id's lock.
-func (s *Spool) storeFile(rec *envelope, e spool.Envelope) (after func(), err error) {
-	if rec.size <= spool.SmallSize {
-		if err := s.admit().allows(needRoom); err != nil {
-			return nil, err
-		}
-		return func() {}, s.content.write(e.ID, e.Content)
-	}
-	up, err := s.completeUpload(rec)
-	if err != nil {
-		return nil, err
-	}
-	return func() { s.uploadOver(up, rec) }, s.content.link(up.path, e.ID)
 }
 
 // publishChange returns the change that puts the envelope into all its queues. The caller has

@@ -23,22 +23,8 @@ func newQueue(name string) *storedQueue {
 	return &storedQueue{Queue: queue.New(name), name: name}
 }
 
-// queue returns a queue. It creates one that has had no delivery yet.
-func (s *Spool) queue(name string) *storedQueue {
-	s.mu.RLock()
-	q := s.queues[name]
-	s.mu.RUnlock()
-	if q != nil {
-		return q
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if q = s.queues[name]; q == nil {
-		q = newQueue(name)
-		s.queues[name] = q
-	}
-	return q
-}
+// queue returns a queue, which may have had no delivery yet.
+func (s *Spool) queue(name string) *storedQueue { return member(s, s.queues, name, newQueue) }
 
 // restore sets the queue to the stored figures.
 func (q *storedQueue) restore(f figures) {
@@ -59,15 +45,6 @@ func (q *storedQueue) store(f figures) {
 	q.known, q.figures = true, f
 	q.mu.Unlock()
 	q.Grow(f.Last)
-}
-
-// heads fills in the cursors of a group's figures.
-func (q *storedQueue) heads(c *queueChange) {
-	cursors := q.Cursors()
-	c.Head, c.RetryHead = cursors.Head, cursors.RetryHead
-	if c.lowest != (queue.Position{}) && c.lowest.Before(c.RetryHead) {
-		c.RetryHead = c.lowest
-	}
 }
 
 // deliveries reads a queue's waiting deliveries in one transaction.
@@ -100,11 +77,4 @@ func (d deliveries) Scan(o queue.Order, from queue.Position,
 		}
 	}
 	return nil
-}
-
-// deliveriesOf returns the view through which a queue reads its deliveries.
-func (s *Spool) deliveriesOf(q *storedQueue) queue.View {
-	return func(read func(queue.Snapshot) error) error {
-		return s.view(func(txn *badger.Txn) error { return read(deliveries{txn, q.name}) })
-	}
 }

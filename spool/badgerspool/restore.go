@@ -1,6 +1,7 @@
 package badgerspool
 
 import (
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -17,48 +18,41 @@ func (s *Spool) restore() error {
 		}
 		d := decoder{data: v}
 		newest := d.fixed()
-		err = each(txn, keyFigures, func(name string, v []byte) error {
-			f, err := decodeFigures(v)
-			s.queues[name] = newQueue(name)
-			s.queues[name].restore(f)
-			newest = max(newest, f.commit)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		err = each(txn, keySite, func(name string, v []byte) error {
-			f, err := decodeSiteFigures(v)
-			s.sites[id.Site(name)] = &site{name: id.Site(name), figures: f}
-			newest = max(newest, f.commit)
-			return err
-		})
+		live := make(map[uint64]int64) // contents by pack
+		err = errors.Join(
+			each(txn, keyFigures, func(name string, v []byte) error {
+				f, err := decodeFigures(v)
+				s.queues[name] = newQueue(name)
+				s.queues[name].restore(f)
+				newest = max(newest, f.commit)
+				return err
+			}),
+			each(txn, keySite, func(name string, v []byte) error {
+				f, err := decodeSiteFigures(v)
+				s.sites[id.Site(name)] = &site{name: id.Site(name), figures: f}
+				newest = max(newest, f.commit)
+				return err
+			}),
+			each(txn, keyHour, func(name string, v []byte) error {
+				seq, hour := decoder{data: []byte(name)}, decoder{data: v}
+				s.hours.add(hourBegin{seq.fixed(), int64(hour.fixed())})
+				return nil
+			}),
+			each(txn, keyPack, func(name string, v []byte) error {
+				n, count := decoder{data: []byte(name)}, decoder{data: v}
+				live[n.fixed()] = int64(count.fixed())
+				return nil
+			}))
 		if err != nil {
 			return err
 		}
 		s.commits.Store(newest)
-		if err := s.restoreHours(txn); err != nil {
-			return err
-		}
-		return s.restorePacks(txn)
+		return s.packs.Restore(live)
 	})
 	if err != nil {
 		return fmt.Errorf("restore the figures: %w", err)
 	}
 	return s.restoreUploads()
-}
-
-func (s *Spool) restorePacks(txn *badger.Txn) error {
-	live := make(map[uint64]int64)
-	err := each(txn, keyPack, func(name string, v []byte) error {
-		n, count := decoder{data: []byte(name)}, decoder{data: v}
-		live[n.fixed()] = int64(count.fixed())
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return s.packs.Restore(live)
 }
 
 // each calls f with every name under one kind of key.

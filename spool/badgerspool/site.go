@@ -16,22 +16,10 @@ type site struct {
 	changed chan struct{} // closed when there are new events; nil when no call waits
 }
 
-// site returns a site. It creates one that has had no event yet.
-func (s *Spool) site(name id.Site) *site {
-	s.mu.RLock()
-	st := s.sites[name]
-	s.mu.RUnlock()
-	if st != nil {
-		return st
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if st = s.sites[name]; st == nil {
-		st = &site{name: name}
-		s.sites[name] = st
-	}
-	return st
-}
+func newSite(name id.Site) *site { return &site{name: name} }
+
+// site returns a site, which may have had no event yet.
+func (s *Spool) site(name id.Site) *site { return member(s, s.sites, name, newSite) }
 
 func (st *site) load() siteFigures {
 	st.mu.Lock()

@@ -60,7 +60,10 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	if err != nil {
 		return nil, err
 	}
-	return u.hold(), nil
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.holder++ // displaces the caller before
+	return &staging{u, u.holder}, nil
 }
 
 // begin creates the file with all its blocks, and then records the upload.

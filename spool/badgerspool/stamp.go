@@ -53,7 +53,12 @@ func (s *Spool) readStamp() (st stamp, err error) {
 // lost commits. A copied or damaged store has lost commits. After a new incarnation every agent
 // asks which of its envelopes the hub still knows.
 func (s *Spool) restoreIncarnation(st stamp) error {
-	stored, err := s.storedIncarnation()
+	var stored id.Incarnation
+	err := s.view(func(txn *badger.Txn) error {
+		v, err := get(txn, []byte{keyStamp})
+		stored = id.Incarnation(v)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -74,15 +79,6 @@ func (s *Spool) restoreIncarnation(st stamp) error {
 	}
 	s.commits.Store(max(s.commits.Load(), mark))
 	return s.saveIncarnation()
-}
-
-func (s *Spool) storedIncarnation() (inc id.Incarnation, err error) {
-	err = s.view(func(txn *badger.Txn) error {
-		v, err := get(txn, []byte{keyStamp})
-		inc = id.Incarnation(v)
-		return err
-	})
-	return inc, err
 }
 
 // saveIncarnation writes the store first, then the stamp. If the stamp is missing the two differ,
@@ -120,9 +116,4 @@ func (s *Spool) readMark() (uint64, error) {
 		return 0, nil // torn by a power loss
 	}
 	return n, nil
-}
-
-// writeMark writes the mark after each commit. A failure costs only the warning.
-func (s *Spool) writeMark() {
-	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", s.commits.Load()), 0)
 }

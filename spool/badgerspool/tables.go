@@ -61,20 +61,18 @@ func soundTable(data []byte) bool {
 	index := fb.GetRootAsTableIndex(indexData, 0)
 	var block fb.BlockOffset
 	for i := range index.OffsetsLength() {
-		if !index.Offsets(&block, i) || !soundBlock(blocks, int64(block.Offset()),
-			int64(block.Len())) {
+		if !index.Offsets(&block, i) {
+			return false
+		}
+		start, end := int64(block.Offset()), int64(block.Offset())+int64(block.Len())
+		if end > int64(len(blocks)) {
+			return false
+		}
+		if body, sum, ok := cutChecksum(blocks[start:end]); !ok || !matches(body, sum) {
 			return false
 		}
 	}
 	return index.OffsetsLength() > 0
-}
-
-func soundBlock(blocks []byte, offset, length int64) bool {
-	if offset+length > int64(len(blocks)) {
-		return false
-	}
-	body, sum, ok := cutChecksum(blocks[offset : offset+length])
-	return ok && matches(body, sum)
 }
 
 // cutChecksum takes the checksum from the end of data: a protobuf of an algorithm and a sum, and

@@ -57,14 +57,6 @@ func (s *Spool) newUpload(name uploadName, size int64, crcs []uint32) *upload {
 	}
 }
 
-// hold gives the upload to a new caller and displaces the one before.
-func (u *upload) hold() *staging {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.holder++
-	return &staging{u, u.holder}
-}
-
 // note sets the time of the last use, and returns the row with it and the durable parts.
 func (u *upload) note(now time.Time) []byte {
 	u.active = now

@@ -101,26 +101,23 @@ func (s *Spool) commitGroup(changes []*change) {
 	g := s.newGroup()
 	defer g.txn.Discard()
 	for _, c := range changes {
-		c.err = s.applyOne(g, c, room)
+		if c.err = c.ctx.Err(); c.err == nil {
+			c.err = room.allows(c.need)
+		}
+		if c.err == nil {
+			c.err = c.apply(g)
+		}
 	}
 	if err := s.finish(g); err != nil {
-		s.poison(err)
+		s.opts.Log.Error("the spool's last commit is uncertain; "+
+			"it answers nothing until it is opened again", "err", err)
+		close(s.poisoned)
 		answer(changes, fmt.Errorf("%w: %w", spool.ErrUncertain, err))
 		return
 	}
 	for _, c := range changes {
 		c.done <- c.err
 	}
-}
-
-func (s *Spool) applyOne(g *group, c *change, room room) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	if err := room.allows(c.need); err != nil {
-		return err
-	}
-	return c.apply(g)
 }
 
 func answer(changes []*change, err error) {
@@ -145,7 +142,7 @@ func (s *Spool) finish(g *group) error {
 	}
 	s.db.SetDiscardTs(s.snapshots.advance(g.version))
 	s.commits.Store(g.commit)
-	s.writeMark()
+	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", g.commit), 0) // only gives a warning
 	s.drained.Add(g.deleted)
 	for q, c := range g.queues {
 		q.store(c.figures)
@@ -163,15 +160,6 @@ func (s *Spool) finish(g *group) error {
 	}
 	s.lastEnd.Store(time.Now().UnixNano())
 	return nil
-}
-
-// poison closes the store: from now on every call returns ErrUncertain.
-func (s *Spool) poison(err error) {
-	s.poisonOnce.Do(func() {
-		s.opts.Log.Error("the spool's last commit is uncertain; "+
-			"it answers nothing until it is opened again", "err", err)
-		close(s.poisoned)
-	})
 }
 
 func (s *Spool) isPoisoned() bool {

@@ -133,14 +133,28 @@ func (q *Queue) item(p Position) (*item, bool) {
 }
 
 // Begin starts a call of Lease. It makes the session the queue's own, unless a newer one holds it,
-// and records the call's number.
+// and records the call's number. If the answer to the numbered call before was lost, it ends those
+// leases. A session makes numbered calls one after the other, so every earlier one has been
+// answered completely, or its caller has left.
 func (q *Queue) Begin(req spool.LeaseRequest) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.adopt(req.Session); err != nil {
+	if err := q.adopt(req.Session); err != nil || req.Number == 0 {
 		return err
 	}
-	return q.begin(req)
+	if req.Number <= q.number {
+		return spool.ErrInvalid
+	}
+	if req.Got < q.number {
+		for _, t := range q.answer {
+			if l, ok := q.tokens[t]; ok {
+				q.giveBack(l)
+			}
+		}
+	}
+	q.number, q.answer = req.Number, nil
+	q.wake() // the calls before this one
+	return nil
 }
 
 // adopt makes the session the queue's own, and ends the leases of the one before it.
@@ -162,28 +176,6 @@ func (q *Queue) adopt(session id.Session) error {
 		q.giveBack(q.expiry[0])
 	}
 	q.wake() // the displaced session's waiting calls
-	return nil
-}
-
-// begin records a numbered call. If the answer to the one before was lost, it ends those leases. A
-// session makes numbered calls one after the other, so every earlier one has been answered
-// completely, or its caller has left.
-func (q *Queue) begin(req spool.LeaseRequest) error {
-	if req.Number == 0 {
-		return nil
-	}
-	if req.Number <= q.number {
-		return spool.ErrInvalid
-	}
-	if req.Got < q.number {
-		for _, t := range q.answer {
-			if l, ok := q.tokens[t]; ok {
-				q.giveBack(l)
-			}
-		}
-	}
-	q.number, q.answer = req.Number, nil
-	q.wake() // the calls before this one
 	return nil
 }
 
