@@ -98,9 +98,9 @@ func (d *document) write() string {
 	d.line(1, "title: sealpost hub")
 	d.line(1, "version: '1'")
 	d.text(1, "description", `The hub's API for agents, over HTTP/1.1 and mutual TLS 1.3.
-		JSON in requests must be in its exact form: compact, fields in the order shown, none unknown,
-		none twice. "Framed" bodies are a 4-byte big-endian length, that much JSON, then bytes up to
-		the end. Every request may be repeated.`)
+		JSON in requests must be in its exact form: compact, fields in the order shown, none
+		unknown, none twice. "Framed" bodies are a 4-byte big-endian length, that much JSON, then
+		bytes up to the end. Every request may be repeated.`)
 	d.line(0, "security:")
 	d.line(1, "- site: []")
 	d.line(0, "paths:")
@@ -283,8 +283,12 @@ func (d *document) properties(t reflect.Type) {
 	}
 }
 
-const hex32, hex64 = `{type: string, pattern: '^[0-9a-f]{32}$'}`,
-	`{type: string, pattern: '^[0-9a-f]{64}$'}`
+var hex32, hex64 = pattern("[0-9a-f]{32}"), pattern("[0-9a-f]{64}")
+
+// pattern returns the schema of a text that matches a regular expression as a whole.
+func pattern(expression string) string {
+	return "{type: string, pattern: '^" + expression + "$'}"
+}
 
 // ownForms are the types with a form of their own. An omitted hash is no hash, so an empty one is
 // never written.
@@ -294,10 +298,11 @@ var ownForms = map[reflect.Type]string{
 	reflect.TypeFor[id.Session]():     hex32,
 	reflect.TypeFor[id.Incarnation](): hex32,
 	reflect.TypeFor[id.Hash]():        hex64,
-	reflect.TypeFor[id.Site]():        `{type: string, pattern: '^[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?$'}`,
-	reflect.TypeFor[id.Message]():     `{type: string, pattern: '^[A-Z0-9-]{1,32}_[A-Z0-9]{1,8}_[0-9]{8}_[0-9]{3,18}$'}`,
-	reflect.TypeFor[time.Time]():      `{type: string, format: date-time}`,
-	reflect.TypeFor[api.Code]():       allCodes(),
+	reflect.TypeFor[id.Site]():        pattern("[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?"),
+	reflect.TypeFor[id.Message](): pattern(
+		"[A-Z0-9-]{1,32}_[A-Z0-9]{1,8}_[0-9]{8}_[0-9]{3,18}"),
+	reflect.TypeFor[time.Time](): `{type: string, format: date-time}`,
+	reflect.TypeFor[api.Code]():  allCodes(),
 	reflect.TypeFor[spool.KnownState](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,
 		spool.StateUnknown, spool.StateWaiting, spool.StateFinal),
 	reflect.TypeFor[spool.EventKind](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,

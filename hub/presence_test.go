@@ -53,9 +53,9 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 // TestCopiesAfterRestart counts no agent that has ended as one of two that run.
 func TestCopiesAfterRestart(t *testing.T) {
 	p, began := newPresence(), time.Now()
-	ended, again, twin := id.Random128[id.Session](), id.Random128[id.Session](),
+	ended, restarted, twin := id.Random128[id.Session](), id.Random128[id.Session](),
 		id.Random128[id.Session]()
-	for i, of := range []id.Session{ended, again, twin, again, twin} {
+	for i, of := range []id.Session{ended, restarted, twin, restarted, twin} {
 		p.hello("FL-LAB", of, "send", "address", began.Add(time.Duration(i)*time.Second))
 	}
 	if copies := p.copies("FL-LAB", began.Add(5*time.Second)); len(copies) != 2 {

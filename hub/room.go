@@ -11,18 +11,18 @@ import (
 	"sealpost/spool"
 )
 
-// roomAgain is how often the hub looks whether its disk is below the reserve.
-const roomAgain = 15 * time.Second
+// roomInterval is the time between two checks of the free space against the reserve.
+const roomInterval = 15 * time.Second
 
-// BelowReserve returns the reason why a hub takes nothing new.
+// BelowReserve returns the reason for which a hub takes nothing new.
 func BelowReserve(free, reserve int64) reason.Reason {
 	return reason.New("hub-below-reserve", "free", reason.Size(free),
 		"reserve", reason.Size(reserve))
 }
 
-// watchRoom logs when the hub begins to refuse what is new for want of room, and when it takes it again.
+// watchRoom logs when the disk falls below the reserve, and when there is room again.
 func (h *Hub) watchRoom(ctx context.Context) error {
-	tick := time.NewTicker(roomAgain)
+	tick := time.NewTicker(roomInterval)
 	defer tick.Stop()
 	for full := false; ; {
 		if info, err := h.spool.Info(ctx); err == nil && (info.DiskFree < info.Reserve) != full {
@@ -43,8 +43,10 @@ func (h *Hub) watchRoom(ctx context.Context) error {
 	}
 }
 
-// handle registers an operation of the admin. Where the disk has no room for it the answer says what to do.
-func handle[In, Out any](h *Hub, mux *http.ServeMux, path string, f func(context.Context, In) (Out, error)) {
+// handle registers an operation of the admin. If the disk has no room for it, the answer tells the
+// admin what to change.
+func handle[In, Out any](h *Hub, mux *http.ServeMux, path string,
+	f func(context.Context, In) (Out, error)) {
 	control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
 		out, err := f(ctx, in)
 		if errors.Is(err, spool.ErrFull) {

@@ -19,12 +19,13 @@ func (s fullStore) Info(ctx context.Context) (spool.Info, error) {
 	return info, err
 }
 
-func (s fullStore) Put(ctx context.Context, kind, key string, version uint64, value []byte) (uint64, error) {
+func (s fullStore) Put(ctx context.Context, kind, key string, version uint64,
+	value []byte) (uint64, error) {
 	return 0, spool.ErrFull
 }
 
-// A hub whose disk is below its reserve says so in its log, and to who administrates it: what is free, what is configured, and
-// what to change.
+// A hub below its reserve tells the admin the free space, the configured sizes and the file to
+// change, in its log and in its answer.
 func TestAHubWithoutRoomSaysWhatToChange(t *testing.T) {
 	q := newHeadquarters(t)
 	q.wrap = func(s Store) Store { return fullStore{s} }
@@ -37,13 +38,16 @@ func TestAHubWithoutRoomSaysWhatToChange(t *testing.T) {
 	if err := h.watchRoom(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"700.0 MiB are free", "the reserve of 5.0 GiB in hub.toml", "smaller sizes under [spool] in hub.toml"} {
+	for _, want := range []string{"700.0 MiB are free", "the reserve of 5.0 GiB in hub.toml",
+		"smaller sizes under [spool] in hub.toml"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q: %s", want, log.String())
 		}
 	}
 	_, err := tryAsk[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
-	if err == nil || !strings.Contains(err.Error(), "nothing was changed: the hub's disk has 700.0 MiB free") || !strings.Contains(err.Error(), "[spool]") {
+	if err == nil || !strings.Contains(err.Error(),
+		"nothing was changed: the hub's disk has 700.0 MiB free") ||
+		!strings.Contains(err.Error(), "[spool]") {
 		t.Errorf("the invitation ends with %v", err)
 	}
 }

@@ -106,7 +106,8 @@ func TestMountsAreTold(t *testing.T) {
 	if err := unix.Mount(outside, filepath.Join(path, "bound"), "", unix.MS_BIND, ""); err != nil {
 		t.Skipf("SKIPPED: mounting needs root: %v", err)
 	}
-	defer unix.Unmount(filepath.Join(path, "bound"), unix.MNT_DETACH) //nolint:errcheck // the folder is a temporary one
+	//nolint:errcheck // the folder is a temporary one
+	defer unix.Unmount(filepath.Join(path, "bound"), unix.MNT_DETACH)
 	if _, err := d.DirSameMount("bound"); !errors.Is(err, ErrMount) {
 		t.Errorf("a mount: %v", err)
 	}
@@ -216,7 +217,9 @@ func TestSwaps(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					unix.Renameat2(unix.AT_FDCWD, filepath.Join(path, pair[0]), unix.AT_FDCWD, filepath.Join(path, pair[1]), unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+					//nolint:errcheck // the next one may work
+					unix.Renameat2(unix.AT_FDCWD, filepath.Join(path, pair[0]),
+						unix.AT_FDCWD, filepath.Join(path, pair[1]), unix.RENAME_EXCHANGE)
 				}
 			}
 		})

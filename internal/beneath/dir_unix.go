@@ -162,7 +162,8 @@ func infoOf(name string, st *unix.Stat_t) Info {
 	return Info{
 		Name: name, Size: st.Size, Mode: modeOf(uint32(st.Mode)),
 		ModTime: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
-		Links: uint64(st.Nlink), Owner: st.Uid, Group: st.Gid, ID: ID{uint64(st.Dev), st.Ino}, //nolint:unconvert // their sizes differ between systems
+		//nolint:unconvert // their sizes differ between systems
+		Links: uint64(st.Nlink), Owner: st.Uid, Group: st.Gid, ID: ID{uint64(st.Dev), st.Ino},
 	}
 }
 

@@ -121,7 +121,8 @@ func TestSwapsInAnOutbox(t *testing.T) {
 	o.link(o.at("outside"), "outbox", "link")
 	o.link(o.at("outside"), "outbox", "@CA-RC", "trap")
 	exchange := func(dir *os.File, a, b string) {
-		unix.Renameat2(int(dir.Fd()), a, int(dir.Fd()), b, unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+		//nolint:errcheck // the next one may work
+		unix.Renameat2(int(dir.Fd()), a, int(dir.Fd()), b, unix.RENAME_EXCHANGE)
 	}
 	stop := make(chan struct{})
 	var attackers sync.WaitGroup

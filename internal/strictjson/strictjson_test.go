@@ -26,7 +26,8 @@ type item struct {
 	Key  []byte `json:"key"`
 }
 
-const exact = `{"v":1,"name":"a<b>&ü","time":"2025-10-08T12:00:00Z","items":[{"size":9007199254740993,"key":"AQI="}]}`
+const exact = `{"v":1,"name":"a<b>&ü","time":"2025-10-08T12:00:00Z",` +
+	`"items":[{"size":9007199254740993,"key":"AQI="}]}`
 
 func TestRoundTrip(t *testing.T) {
 	var v thing
@@ -50,6 +51,8 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestOneSpellingOnly(t *testing.T) {
+	const head = `{"v":1,"name":`
+	const start = head + `"","time":"2025-10-08T12:00:00Z","items":`
 	for name, data := range map[string]string{
 		"empty":               ``,
 		"no object":           `[]`,
@@ -68,7 +71,7 @@ func TestOneSpellingOnly(t *testing.T) {
 		"escaped letter":      `{"v":1,"name":"\u0061","time":"2025-10-08T12:00:00Z","items":[]}`,
 		"escaped angle":       `{"v":1,"name":"\u003c","time":"2025-10-08T12:00:00Z","items":[]}`,
 		"escaped slash":       `{"v":1,"name":"\/","time":"2025-10-08T12:00:00Z","items":[]}`,
-		"invalid UTF-8":       "{\"v\":1,\"name\":\"\xff\",\"time\":\"2025-10-08T12:00:00Z\",\"items\":[]}",
+		"invalid UTF-8":       head + "\"\xff\"" + `,"time":"2025-10-08T12:00:00Z","items":[]}`,
 		"lone surrogate":      `{"v":1,"name":"\ud800","time":"2025-10-08T12:00:00Z","items":[]}`,
 		"leading zero":        `{"v":01` + exact[6:],
 		"fraction":            `{"v":1.0` + exact[6:],
@@ -78,10 +81,10 @@ func TestOneSpellingOnly(t *testing.T) {
 		"string for number":   `{"v":"1"` + exact[6:],
 		"offset for Z":        `{"v":1,"name":"","time":"2025-10-08T12:00:00+00:00","items":[]}`,
 		"trailing fraction":   `{"v":1,"name":"","time":"2025-10-08T12:00:00.500Z","items":[]}`,
-		"base64 line break":   `{"v":1,"name":"","time":"2025-10-08T12:00:00Z","items":[{"size":1,"key":"AQ\nI="}]}`,
-		"base64 stray bits":   `{"v":1,"name":"","time":"2025-10-08T12:00:00Z","items":[{"size":1,"key":"AQJ="}]}`,
-		"empty optional":      `{"v":1,"name":"","time":"2025-10-08T12:00:00Z","items":[],"note":""}`,
-		"unknown key in item": `{"v":1,"name":"","time":"2025-10-08T12:00:00Z","items":[{"size":1,"key":"","x":0}]}`,
+		"base64 line break":   start + `[{"size":1,"key":"AQ\nI="}]}`,
+		"base64 stray bits":   start + `[{"size":1,"key":"AQJ="}]}`,
+		"empty optional":      start + `[],"note":""}`,
+		"unknown key in item": start + `[{"size":1,"key":"","x":0}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var v thing
@@ -121,7 +124,8 @@ func FuzzUnmarshal(f *testing.F) {
 // Answers of a later version with more keys are understood; invalid JSON and other types are not.
 func TestKnownKeysOfALaterVersion(t *testing.T) {
 	var v thing
-	data := `{"v":1,"later":{"a":[1]},"name":"a","wait_ns":5, "items":[{"size":2,"key":"AQI=","more":null}]}`
+	data := `{"v":1,"later":{"a":[1]},"name":"a","wait_ns":5, ` +
+		`"items":[{"size":2,"key":"AQI=","more":null}]}`
 	if err := UnmarshalKnown([]byte(data), &v); err != nil || v.V != 1 || v.Name != "a" ||
 		v.Wait != 5 || len(v.Items) != 1 || v.Items[0].Size != 2 {
 		t.Errorf("%+v, %v", v, err)
