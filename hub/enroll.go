@@ -42,7 +42,7 @@ func (c *call) enroll() error {
 	return c.certify(in.CSR, in.Site, key)
 }
 
-// renew gives the caller a new certificate for the key it has.
+// renew gives the caller a certificate for the key it has: the present one until it is due.
 func (c *call) renew() error {
 	var in api.RenewRequest
 	if err := c.read(&in); err != nil {
@@ -57,17 +57,6 @@ func (c *call) renew() error {
 			"%s has %s", key, c.caller.Name, c.caller.Key)
 	}
 	return c.certify(in.CSR, c.caller.Name, key)
-}
-
-func (c *call) certify(csr string, name id.Site, key id.Hash) error {
-	now := c.hub.now()
-	chain, err := c.hub.authority.IssueSite([]byte(csr), name, now)
-	if err != nil {
-		return err
-	}
-	c.hub.metrics.logins.WithLabelValues(eventIssued).Inc()
-	c.log.Info("certificate issued", "for", name, "key", key)
-	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
 }
 
 // redeem checks an invitation and binds it durably to the key. A caller without the secret learns

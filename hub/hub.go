@@ -13,6 +13,7 @@ package hub
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,6 +71,7 @@ type Hub struct {
 	told      *addresses
 	uploads   *uploads
 	intake    *intake
+	issued    certificates
 	guesses   *limiters[netip.Addr] // wrong invitations
 	links     *links
 	knocking  *limiters[id.Hash] // keys with a good certificate that are not admitted
@@ -98,6 +100,7 @@ func New(o Options) (*Hub, error) {
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
 		told: newAddresses(), uploads: newUploads(), present: newPresence(),
 		knocking: newLimiters[id.Hash](knockRate, knockBurst),
+		issued:   certificates{of: map[id.Site]*x509.Certificate{}},
 		guesses:  newGuesses(), metrics: newMetrics(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}

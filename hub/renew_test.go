@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,4 +57,59 @@ func TestRenewalLosesNoRequest(t *testing.T) {
 	if !q.hub.identity.NotAfter().After(first) {
 		t.Error("the hub has not renewed its own certificate")
 	}
+}
+
+// A certificate is signed when one is due, however often a site asks.
+func TestCertificatesAreSignedWhenDue(t *testing.T) {
+	const day = 24 * time.Hour
+	q := openHeadquarters(t)
+	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
+	lab := q.stranger("FL-LAB")
+	signed := 0
+	expect := func(what string, more int) {
+		t.Helper()
+		signed += more
+		got := strings.Count(q.log.String(), `msg="certificate issued"`)
+		if got != signed {
+			t.Errorf("%s: %d certificates are signed, want %d", what, got, signed)
+		}
+	}
+	renew := func() {
+		t.Helper()
+		got, err := lab.Renew(t.Context(), api.RenewRequest{CSR: lab.csr()})
+		if err == nil {
+			err = lab.identity.SetChain([]byte(got.Chain), q.network(), q.clock.now())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		if err := lab.enroll(invited.Secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("enrolled five times", 1)
+	for range 5 {
+		renew()
+	}
+	expect("renewed before its time", 0)
+	q.restart() // the hub forgets whom it gave a certificate
+	renew()
+	expect("renewed before its time, after a restart", 0)
+	q.clock.forward(60 * day)
+	for range 5 {
+		renew() // on the connection of the old certificate, too
+	}
+	expect("renewed when due", 1)
+	lab.CloseIdle()
+	if _, err := lab.Hello(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ask[Removed](q, ControlRemove, RemoveRequest{Site: "FL-LAB"})
+	again := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
+	if err := q.stranger("FL-LAB").enroll(again.Secret); err != nil {
+		t.Fatal(err)
+	}
+	expect("another key", 1)
 }

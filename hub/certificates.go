@@ -1,0 +1,75 @@
+package hub
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"sync"
+	"time"
+
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/id"
+)
+
+// renewSlack is how long before its time a certificate is renewed: the site's clock may be ahead.
+const renewSlack = 24 * time.Hour
+
+// certificates holds the newest certificate that this run of the hub has issued to each site. There
+// are as many as there are sites.
+type certificates struct {
+	mu sync.Mutex // guards of
+	of map[id.Site]*x509.Certificate
+}
+
+// certify answers with a certificate for the site's key. It signs a new one only if the site has
+// none that is not due for renewal: asking again costs no signature and no line in the log.
+func (c *call) certify(csr string, name id.Site, key id.Hash) error {
+	h, now := c.hub, c.hub.now()
+	h.issued.mu.Lock()
+	defer h.issued.mu.Unlock()
+	if leaf := c.present(h.issued.of[name], key, now); leaf != nil {
+		c.log.Debug("certificate given again", "for", name, "key", key)
+		return c.reply(api.Enrolled{Chain: h.chainOf(leaf), Time: now.UTC()})
+	}
+	chain, err := h.authority.IssueSite([]byte(csr), name, now)
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(chain)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err
+	}
+	h.issued.of[name] = leaf
+	h.metrics.logins.WithLabelValues(eventIssued).Inc()
+	c.log.Info("certificate issued", "for", name, "key", key)
+	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
+}
+
+// present returns the newer of the last issued certificate and the caller's own, or nil if it is
+// due for renewal. The caller's own counts only if the present authority has signed it.
+func (c *call) present(issued *x509.Certificate, key id.Hash, now time.Time) *x509.Certificate {
+	var newest *x509.Certificate
+	own := c.r.TLS.PeerCertificates
+	if c.caller.Name != "" && len(own) > 1 && own[1].Equal(c.hub.authority.Issuing()) {
+		newest = own[0]
+	}
+	if issued != nil && (newest == nil || issued.NotAfter.After(newest.NotAfter)) {
+		newest = issued
+	}
+	if newest == nil || certs.Fingerprint(newest.PublicKey) != key ||
+		now.Before(newest.NotBefore) || now.After(certs.RenewAt(newest).Add(-renewSlack)) {
+		return nil
+	}
+	return newest
+}
+
+// chainOf returns the chain of a certificate of the present authority, as PEM.
+func (h *Hub) chainOf(leaf *x509.Certificate) string {
+	var chain bytes.Buffer
+	for _, cert := range []*x509.Certificate{leaf, h.authority.Issuing(), h.authority.Root()} {
+		pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}) // never fails here
+	}
+	return chain.String()
+}
