@@ -71,6 +71,8 @@ type Hub struct {
 	told      *addresses
 	uploads   *uploads
 	intake    *intake
+	unknown   *limiters[id.Site] // invented envelope ids
+	unsettled *limiters[id.Site] // wrong settlements
 	issued    certificates
 	guesses   *limiters[netip.Addr] // wrong invitations
 	links     *links
@@ -99,9 +101,11 @@ func New(o Options) (*Hub, error) {
 		version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
 		told: newAddresses(), uploads: newUploads(), present: newPresence(),
-		knocking: newLimiters[id.Hash](knockRate, knockBurst),
-		issued:   certificates{of: map[id.Site]*x509.Certificate{}},
-		guesses:  newGuesses(), metrics: newMetrics(),
+		knocking:  newLimiters[id.Hash](knockRate, knockBurst),
+		unknown:   newLimiters[id.Site](unknownRate, unknownBurst),
+		unsettled: newLimiters[id.Site](unsettledRate, unsettledBurst),
+		issued:    certificates{of: map[id.Site]*x509.Certificate{}},
+		guesses:   newGuesses(), metrics: newMetrics(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead

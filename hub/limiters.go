@@ -33,6 +33,9 @@ func (l *limiters[K]) allow(key K, now time.Time) bool {
 
 // charge takes n tokens of the key, at most a burst. The key may then owe tokens, at most a burst.
 func (l *limiters[K]) charge(key K, n int, now time.Time) {
+	if n <= 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	of := l.of(key, now)

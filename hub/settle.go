@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"sealpost/certs"
 	"sealpost/hub/api"
@@ -26,12 +27,22 @@ func (c *call) settle() error {
 		return problem(api.CodeInvalid, "want at most %d settlements, not %d", api.MaxLeases,
 			len(in.Settlements))
 	}
+	if !c.hub.unsettled.has(c.caller.Name, time.Now()) {
+		return errUnsettled
+	}
 	settled := make([]api.SettledDelivery, len(in.Settlements))
 	var wg sync.WaitGroup
 	for i, s := range in.Settlements {
 		wg.Go(func() { settled[i] = c.settleOne(s) })
 	}
 	wg.Wait()
+	wrong := 0
+	for _, s := range settled {
+		if s.Code != "" && !api.Retry(&api.Error{Code: s.Code}) {
+			wrong++
+		}
+	}
+	c.hub.unsettled.charge(c.caller.Name, wrong, time.Now())
 	return c.reply(api.SettleAnswer{Settled: settled})
 }
 
