@@ -100,10 +100,11 @@ func hubAdmitCommand() *cobra.Command {
 	var dir, role, print string
 	var maySend []string
 	cmd := &cobra.Command{
-		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site that another hub under the same root has enrolled",
-		Long: "Let in a site that another hub under the same root has enrolled, and then the site has nothing to do; or change the\n" +
-			"role of one that is in, which then joins again with a new invitation. Its fingerprint stands in `sealpost agent status`\n" +
-			"there; compare it by voice.",
+		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site by its fingerprint",
+		Long: "Let in a site that asks to be let in: `sealpost hub sites` shows it with this command. Its fingerprint stands in\n" +
+			"`sealpost agent status` there; compare it by voice. A site that another hub under the same root has enrolled has nothing to\n" +
+			"do; one whose invitation was used by another computer runs the same join again, within 7 days. Or change the role of a site\n" +
+			"that is in, which then joins again with a new invitation.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "fingerprint", "role"); err != nil {
@@ -177,12 +178,37 @@ func hubSitesCommand() *cobra.Command {
 			if err := t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join"); err != nil {
 				return err
 			}
-			return printSiteFaults(cmd.OutOrStdout(), out.Sites)
+			if err := printSiteFaults(cmd.OutOrStdout(), out.Sites); err != nil {
+				return err
+			}
+			return printKnocks(cmd.OutOrStdout(), out.Knocking)
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// printKnocks prints the callers that are not admitted, and the commands that admit them.
+func printKnocks(w io.Writer, knocks []hub.Knock) error {
+	if len(knocks) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "\nThese ask to be let in. Admit one only after comparing its fingerprint by voice:")
+	t := newTable("SITE", "FROM", "FIRST", "LAST", "COUNT", "WHY")
+	for _, k := range knocks {
+		t.add(k.Site, k.From, k.First, k.Last, k.Count, k.Reason)
+	}
+	if err := t.print(w, ""); err != nil {
+		return err
+	}
+	for _, k := range knocks {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n  %s\n", k.Site, fingerprint(k.Fingerprint),
+			k.Admit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printSiteFaults prints what an admin has to do about a site.

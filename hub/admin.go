@@ -150,13 +150,16 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	}
 	if s.Key == "" {
 		s = s.withKey(in.Fingerprint)
-		if err := h.dir.dropInvitation(ctx, s.Name); err != nil {
+		// a key whose invitation was used by another key has no certificate yet
+		if err := h.dir.putInvitation(ctx, invitation{Site: s.Name, Bound: s.Key,
+			Expires: h.now().Add(invitationTime).UTC().Truncate(time.Second)}); err != nil {
 			return Changed{}, err
 		}
 	}
 	if err := h.storeSite(ctx, s); err != nil {
 		return Changed{}, err
 	}
+	h.knocks.admitted(s.Name, s.Key)
 	h.log.Info("site admitted", "site", s.Name, "role", s.Role, "key", s.Key)
 	return Changed{Changed: true, Queue: s.queueName(), RunsAs: h.otherRole(s)}, nil
 }

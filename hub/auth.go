@@ -49,6 +49,7 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 		refusal := s.refusal(name, key)
 		h.refused(r, slog.LevelInfo, refusedCaller, "site", name, "key", key,
 			"code", refusal.Code)
+		h.knocks.note(name, key, linkOf(r.Context()).from, whyRefused(refusal.Code), now)
 		if !h.knocking.allow(key, time.Now()) {
 			backoff.Sleep(r.Context(), knockPause)
 		}

@@ -73,8 +73,8 @@ func newBubble(t *testing.T) func() *bubble {
 			verifier:  certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(),
 			uploads: newUploads(),
 			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(func(netip.Addr) {}),
-			knocking: newLimiters[id.Hash](knockRate, knockBurst),
-			present:  newPresence(), metrics: newMetrics(),
+			knocks: newKnocks(), knocking: newLimiters[id.Hash](knockRate, knockBurst),
+			present: newPresence(), metrics: newMetrics(),
 			refusals: newRefusals(slog.New(slog.DiscardHandler))}
 		csr, err := lab.CSR()
 		if err != nil {

@@ -105,9 +105,10 @@ type QueueStatus struct {
 	Bindings []string `json:"bindings"`
 }
 
-// SitesAnswer lists the sites, by name.
+// SitesAnswer lists the sites by name, and the callers that are not admitted.
 type SitesAnswer struct {
-	Sites []SiteStatus `json:"sites"`
+	Sites    []SiteStatus `json:"sites"`
+	Knocking []Knock      `json:"knocking"`
 }
 
 // SiteStatus is one site. Its state is invited, joined or removed.

@@ -53,9 +53,10 @@ type queue struct {
 // invitation is the hub's record of an invitation. It never holds the secret.
 type invitation struct {
 	Site    id.Site   `json:"site"`
-	Hash    id.Hash   `json:"hash"` // SHA-256 of the secret
+	Hash    id.Hash   `json:"hash"` // SHA-256 of the secret; empty: the key is enough
 	Expires time.Time `json:"expires"`
-	Bound   id.Hash   `json:"bound,omitempty"` // fingerprint of the key that used it first
+	Bound   id.Hash   `json:"bound,omitempty"` // fingerprint of the only key that may use it
+	Used    time.Time `json:"used,omitzero"`   // by that key, for the first time
 }
 
 // directory holds the sites, queues and invitations, in memory and written through to the registry.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"sealpost/certs"
@@ -30,7 +31,7 @@ func (c *call) enroll() error {
 	if _, err := id.ParseSite(string(in.Site)); err != nil {
 		return err
 	}
-	if err := h.redeem(c.r.Context(), in, key); err != nil {
+	if err := h.redeem(c.r.Context(), in, key, from); err != nil {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.charge(from, 1, h.now())
 			h.metrics.logins.WithLabelValues(eventRefused).Inc()
@@ -59,19 +60,23 @@ func (c *call) renew() error {
 	return c.certify(in.CSR, c.caller.Name, key)
 }
 
-// redeem checks an invitation and binds it durably to the key. A caller without the secret learns
+// redeem checks an invitation and binds it durably to the key. For some days after its admission, a
+// key needs no secret: the request's signature proves that the caller has it. A caller without the secret learns
 // nothing, not even whether the site is invited.
-func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash) error {
+func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
+	from netip.Addr) error {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	t := h.dir.view()
 	inv, invited := t.invitations[in.Site]
-	if !certs.MatchSecret(in.Secret, inv.Hash) || !invited {
+	isAdmitted := inv.Hash == "" && inv.Bound == key && h.now().Before(inv.Expires)
+	if !invited || !isAdmitted && !certs.MatchSecret(in.Secret, inv.Hash) {
 		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)", in.Site)
 	}
 	switch {
 	case inv.Bound != "" && inv.Bound != key:
+		h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
 		return problem(api.CodeInvitation, "this invitation was used before with another key "+
 			"(%s); if that was not you, tell the hub's administrator", inv.Bound)
 	case inv.Bound == "" && !h.now().Before(inv.Expires):
@@ -79,16 +84,19 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash) err
 			"administrator for a new one (sealpost hub invite %s)",
 			inv.Expires.UTC().Format(time.RFC3339), in.Site)
 	}
-	if inv.Bound == "" {
-		inv.Bound = key
+	if inv.Used.IsZero() {
+		inv.Bound, inv.Used = key, h.now().UTC()
 		if err := h.dir.putInvitation(ctx, inv); err != nil {
 			return err
 		}
 	}
 	if s := t.sites[in.Site]; s.Key != key {
 		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
-		return h.changeSite(ctx, s.withKey(key))
+		if err := h.changeSite(ctx, s.withKey(key)); err != nil {
+			return err
+		}
 	}
+	h.knocks.admitted(in.Site, key)
 	return nil
 }
 

@@ -76,6 +76,7 @@ type Hub struct {
 	issued    certificates
 	guesses   *limiters[netip.Addr] // wrong invitations
 	links     *links
+	knocks    *knocks
 	knocking  *limiters[id.Hash] // keys with a good certificate that are not admitted
 	present   *presence
 	refusals  *refusals
@@ -101,6 +102,7 @@ func New(o Options) (*Hub, error) {
 		version: o.Version,
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
 		told: newAddresses(), uploads: newUploads(), present: newPresence(),
+		knocks:    newKnocks(),
 		knocking:  newLimiters[id.Hash](knockRate, knockBurst),
 		unknown:   newLimiters[id.Site](unknownRate, unknownBurst),
 		unsettled: newLimiters[id.Site](unsettledRate, unsettledBurst),

@@ -126,7 +126,7 @@ func (h *Hub) queues(ctx context.Context, _ Nothing) (QueuesAnswer, error) {
 
 func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 	t := h.dir.view()
-	answer := SitesAnswer{Sites: []SiteStatus{}}
+	answer := SitesAnswer{Sites: []SiteStatus{}, Knocking: h.knocks.list(t)}
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
 		status := SiteStatus{
