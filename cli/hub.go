@@ -19,7 +19,8 @@ import (
 
 func hubCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs, RunE: group}
-	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(), hubAdmitCommand(), hubRemoveCommand(),
+	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(),
+		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(), profileCommand("hub", hubProfile))
 	cmd.AddCommand(serviceCommands(service.Hub)...)

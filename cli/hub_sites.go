@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,7 @@ Repeated, it replaces the invitation. For a site that has joined, the new one wo
 func hubInviteCommand() *cobra.Command {
 	var dir, role, out string
 	var maySend []string
-	var valid time.Duration
+	var valid days
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join", Long: hubInviteHelp,
@@ -39,8 +38,11 @@ func hubInviteCommand() *cobra.Command {
 				return err
 			}
 			var inv hub.Invited
-			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid}
+			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid.Duration}
 			if err := askHub(cmd.Context(), dir, hub.ControlInvite, in, &inv); err != nil {
+				return err
+			}
+			if err := mayReplace(out, site); err != nil {
 				return err
 			}
 			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub, Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
@@ -57,17 +59,20 @@ func hubInviteCommand() *cobra.Command {
 	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
 	f.StringSliceVar(&maySend, "may-send", nil, "routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
-	f.DurationVar(&valid, "valid", 0, "how long the invitation can be used (default 168h)")
+	f.Var(&valid, "valid", "how long the invitation can be used, such as 12h or 30d (default 7d)")
 	return cmd
 }
 
 // mayReplace refuses to put an invitation in the place of any file but an older invitation of the same site.
 func mayReplace(path string, site id.Site) error {
-	if _, err := os.Lstat(path); err != nil {
+	info, err := os.Lstat(path)
+	if err != nil {
 		return nil // not there, or what is wrong is said when it is written
 	}
-	if inv, err := certs.ReadInvitation(path); err == nil && inv.Site == site {
-		return nil
+	if info.Mode().IsRegular() {
+		if inv, err := certs.ReadInvitation(path); err == nil && inv.Site == site {
+			return nil
+		}
 	}
 	return fmt.Errorf("%s is there already and is no invitation of %s, so nothing was done: choose another --out, or remove it first", path, site)
 }

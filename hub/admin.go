@@ -12,6 +12,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -24,6 +25,9 @@ const (
 func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	if _, err := id.ParseSite(string(in.Site)); err != nil {
 		return Invited{}, err
+	}
+	if in.Valid > longestInvitation {
+		return Invited{}, reason.Err("hub-invitation-too-long", "most", longestInvitation)
 	}
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
@@ -180,7 +184,7 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	defer h.dir.change.Unlock()
 	s, known := h.dir.view().sites[in.Site]
 	if !known {
-		return Removed{}, fmt.Errorf("there is no site %.40q; see sealpost hub sites", in.Site)
+		return Removed{}, reason.Err("hub-no-site", "site", in.Site)
 	}
 	out := Removed{Changed: !s.isRemoved()}
 	if out.Changed {

@@ -11,15 +11,17 @@ import (
 
 // The paths of the hub's local administration, on the control socket.
 const (
-	ControlInvite   = "/invite"   // InviteRequest → Invited
-	ControlAdmit    = "/admit"    // AdmitRequest → Changed
-	ControlRemove   = "/remove"   // RemoveRequest → Removed
-	ControlBind     = "/bind"     // BindRequest → Bound
-	ControlUnbind   = "/unbind"   // BindRequest → Bound
-	ControlQueues   = "/queues"   // Nothing → QueuesAnswer
-	ControlSites    = "/sites"    // Nothing → SitesAnswer
-	ControlMessages = "/messages" // MessagesRequest → MessagesAnswer
-	ControlStatus   = "/status"   // Nothing → Status
+	ControlInvite      = "/invite"      // InviteRequest → Invited
+	ControlInvitations = "/invitations" // Nothing → InvitationsAnswer
+	ControlRevoke      = "/revoke"      // RevokeRequest → Changed
+	ControlAdmit       = "/admit"       // AdmitRequest → Changed
+	ControlRemove      = "/remove"      // RemoveRequest → Removed
+	ControlBind        = "/bind"        // BindRequest → Bound
+	ControlUnbind      = "/unbind"      // BindRequest → Bound
+	ControlQueues      = "/queues"      // Nothing → QueuesAnswer
+	ControlSites       = "/sites"       // Nothing → SitesAnswer
+	ControlMessages    = "/messages"    // MessagesRequest → MessagesAnswer
+	ControlStatus      = "/status"      // Nothing → Status
 )
 
 // Nothing is the request of operations that need none.
@@ -34,7 +36,7 @@ type InviteRequest struct {
 	Role string `json:"role"`
 	// patterns; empty: the site's own name, fl-lab.#
 	MaySend []string      `json:"may_send,omitempty"`
-	Valid   time.Duration `json:"valid_ns,omitempty"` // default 7 days
+	Valid   time.Duration `json:"valid_ns,omitempty"` // default 7 days, at most 366
 }
 
 // Invited holds the contents of the invitation file. The hub keeps no copy of the secret.
@@ -183,6 +185,8 @@ type Status struct {
 func (h *Hub) controls() http.Handler {
 	mux := http.NewServeMux()
 	handle(h, mux, ControlInvite, h.invite)
+	handle(h, mux, ControlInvitations, h.invitations)
+	handle(h, mux, ControlRevoke, h.revoke)
 	handle(h, mux, ControlAdmit, h.admit)
 	handle(h, mux, ControlRemove, h.remove)
 	handle(h, mux, ControlBind, h.bindQueue)

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"sealpost/hub"
+)
+
+func hubInvitationsCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "invitations", Short: "List the invitations that can be used", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var out hub.InvitationsAnswer
+			if err := askHub(cmd.Context(), dir, hub.ControlInvitations, hub.Nothing{},
+				&out); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), out)
+			}
+			t := newTable("SITE", "ROLE", "UNTIL", "ONLY FOR THE KEY")
+			for _, i := range out.Invitations {
+				t.add(i.Site, i.Role, i.Expires, i.Fingerprint)
+			}
+			return t.print(cmd.OutOrStdout(), "No invitations are open.")
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func hubRevokeCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "revoke SITE", Short: "End the invitation of a site",
+		Long: "End the invitation of a site. A site that has joined stays on the network; " +
+			"to take it off, use: sealpost hub remove SITE",
+		Args: wantArgs("SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			site, err := siteArg(args[0])
+			if err != nil {
+				return err
+			}
+			var out hub.Changed
+			if err := askHub(cmd.Context(), dir, hub.ControlRevoke, hub.RevokeRequest{Site: site},
+				&out); err != nil {
+				return err
+			}
+			if out.Changed {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(),
+					"The invitation of %s is revoked: its file is worthless now.\n", site)
+			} else {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has no invitation.\n", site)
+			}
+			return err
+		},
+	}
+	dirFlag(cmd, &dir, "hub")
+	return cmd
+}
