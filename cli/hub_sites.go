@@ -176,9 +176,11 @@ func hubSitesCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "CONNECTIONS", "FINGERPRINT")
+			t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "WAITING", "OLDEST",
+				"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT")
 			for _, s := range out.Sites {
-				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Connections, s.Fingerprint)
+				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
+					s.Version, s.Connections, s.Fingerprint)
 			}
 			if err := t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join"); err != nil {
 				return err

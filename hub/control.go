@@ -128,6 +128,11 @@ type SiteStatus struct {
 	// of an invitation that is not used yet
 	Expires     time.Time `json:"invitation_expires,omitzero"`
 	Connections int       `json:"connections"` // open now
+	// of its agent, since the hub's start; at most a quarter of a minute old while it is connected
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	Version  string    `json:"version,omitempty"` // of its agent
+	Waiting  int64     `json:"waiting"`           // deliveries for it
+	Oldest   time.Time `json:"oldest,omitzero"`   // when the oldest of them was spooled
 	// addresses of agents of this site at the same time
 	Copies []string `json:"copies,omitempty"`
 	// the role of its agent, if it is not the hub's

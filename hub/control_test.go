@@ -40,6 +40,19 @@ func TestWhatTheHubShows(t *testing.T) {
 			t.Errorf("the sites are %+v", sites)
 		}
 	}
+	began := q.clock.now()
+	if _, err := lab.Hello(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range ask[SitesAnswer](q, ControlSites, Nothing{}).Sites {
+		wasSeen := s.Site == "FL-LAB"
+		if wasSeen != (s.Version == "test") || wasSeen == s.LastSeen.Before(began) {
+			t.Errorf("%s was seen at %s with the version %q", s.Site, s.LastSeen, s.Version)
+		}
+		if hasOne := s.Site == "CA-RC"; hasOne != (s.Waiting == 1) || hasOne == s.Oldest.IsZero() {
+			t.Errorf("%s waits for %d deliveries since %s", s.Site, s.Waiting, s.Oldest)
+		}
+	}
 	queues := ask[QueuesAnswer](q, ControlQueues, Nothing{}).Queues
 	i := slices.IndexFunc(queues, func(q QueueStatus) bool { return q.Name == "ca_rc_queue" })
 	if len(queues) != 3 || queues[i].Waiting != 1 || queues[i].Settled != 1 ||

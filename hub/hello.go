@@ -20,6 +20,7 @@ func (c *call) hello() error {
 	if err != nil {
 		session = "" // not said
 	}
+	h.present.seen(s.Name, c.r.UserAgent(), h.now())
 	var isNew bool
 	hello.Copy, isNew = h.present.hello(s.Name, session, asks.Get(api.QueryRole),
 		linkOf(c.r.Context()).from.String(), h.now())

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,9 @@ const (
 	maxSessions = 4           // remembered for each site
 )
 
+// versionPattern matches a version that is shown: it comes from outside.
+var versionPattern = regexp.MustCompile(`^[A-Za-z0-9.+~_-]{1,64}$`)
+
 // presence holds the roles and sessions that agents state with hello. It is in memory only; one
 // hello of each agent restores it.
 type presence struct {
@@ -24,6 +29,8 @@ type presence struct {
 
 type present struct {
 	role     string // stated by the site's agent; empty: unknown
+	version  string // of its program
+	last     time.Time
 	sessions []session
 }
 
@@ -37,6 +44,38 @@ type session struct {
 
 func newPresence() *presence { return &presence{by: map[id.Site]*present{}} }
 
+// seen records the time and the program's version of a hello.
+func (p *presence) seen(site id.Site, agent string, now time.Time) {
+	version, found := strings.CutPrefix(agent, "sealpost/")
+	if !found || !versionPattern.MatchString(version) {
+		version = ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.of(site)
+	s.version, s.last = version, now.UTC()
+}
+
+// lastSeen returns the time of the site's last hello since the hub's start, and the version.
+func (p *presence) lastSeen(site id.Site) (at time.Time, version string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.by[site]; s != nil {
+		return s.last, s.version
+	}
+	return time.Time{}, ""
+}
+
+// of returns the record of a site. The caller holds p.mu.
+func (p *presence) of(site id.Site) *present {
+	s := p.by[site]
+	if s == nil {
+		s = &present{}
+		p.by[site] = s
+	}
+	return s
+}
+
 // hello records a hello and returns another agent of the site that runs at the same time, or nil.
 // isNew reports whether this agent learns of it for the first time. An agent that ended before this
 // one began does not count: the older of two successive agents sends no more hello.
@@ -44,11 +83,7 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	now time.Time) (other *api.Copy, isNew bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.by[site]
-	if s == nil {
-		s = &present{}
-		p.by[site] = s
-	}
+	s := p.of(site)
 	if role == config.RoleSend || role == config.RoleReceive || role == config.RoleBoth {
 		s.role = role
 	}

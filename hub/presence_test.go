@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,20 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 				t.Error("another site is told of them")
 			}
 		})
+	}
+}
+
+// A version that a table could not show is not kept.
+func TestVersionsFromOutside(t *testing.T) {
+	p := newPresence()
+	for agent, want := range map[string]string{
+		"sealpost/1.2.3-rc.1+a~b": "1.2.3-rc.1+a~b", "sealpost/1\x1b[2J": "", "curl/8": "",
+		"": "", "sealpost/" + strings.Repeat("1", 65): "",
+	} {
+		p.seen("FL-LAB", agent, time.Now())
+		if _, got := p.lastSeen("FL-LAB"); got != want {
+			t.Errorf("%q gives %q, want %q", agent, got, want)
+		}
 	}
 }
 

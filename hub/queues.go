@@ -124,7 +124,15 @@ func (h *Hub) queues(ctx context.Context, _ Nothing) (QueuesAnswer, error) {
 	return QueuesAnswer{Queues: slices.SortedFunc(maps.Values(byName), byNameThen)}, nil
 }
 
-func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
+func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
+	infos, err := h.spool.Queues(ctx)
+	if err != nil {
+		return SitesAnswer{}, err
+	}
+	queues := map[string]spool.QueueInfo{}
+	for _, info := range infos {
+		queues[info.Name] = info
+	}
 	t := h.dir.view()
 	answer := SitesAnswer{Sites: []SiteStatus{}, Knocking: h.knocks.list(t)}
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
@@ -138,6 +146,8 @@ func (h *Hub) sites(_ context.Context, _ Nothing) (SitesAnswer, error) {
 		if status.State = s.state(); status.State == SiteInvited {
 			status.Expires = t.invitations[name].Expires
 		}
+		status.LastSeen, status.Version = h.present.lastSeen(name)
+		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		status.RunsAs = h.otherRole(s)
 		status.Copies = h.present.copies(name, h.now())
 		answer.Sites = append(answer.Sites, status)
