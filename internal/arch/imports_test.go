@@ -248,7 +248,7 @@ func roomOf(importPath string) string {
 
 // testRooms are the packages of internal that only tests may import.
 var testRooms = []string{"internal/arch", "internal/winetest", "internal/testkit", "internal/testnet",
-	"internal/oddfs", "internal/oddfs/serve"}
+	"internal/oddfs", "internal/oddfs/serve", "internal/loopfs"}
 
 // isTestOnly tells the folders that are no part of the binary.
 func isTestOnly(room string) bool {
