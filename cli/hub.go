@@ -14,7 +14,6 @@ import (
 	"sealpost/hub"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 func hubCommand() *cobra.Command {
@@ -52,7 +51,8 @@ func hubInitCommand() *cobra.Command {
 			}
 			report, err := hub.Init(o)
 			if account != "" && errors.Is(err, fs.ErrPermission) {
-				return words.BecauseWorksAs(err, account, absolute(o.Dir))
+				return reason.Err("because-works-as", "why", err, "account", account,
+					"folder", absolute(o.Dir))
 			}
 			if err != nil {
 				return err

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 // workAsOwner gives root's rights up where a daemon's folder belongs to another account, and says so.
@@ -22,7 +22,7 @@ func makeAsOwner(cmd *cobra.Command, dir string) (account string, err error) {
 
 func tellOwner(cmd *cobra.Command, dir string, work func(dir string) (string, error)) (account string, err error) {
 	if account, err = work(absolute(dir)); err == nil && account != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), words.WorksAs(account, absolute(dir)))
+		fmt.Fprintln(cmd.ErrOrStderr(), reason.New("works-as", "account", account, "folder", absolute(dir)))
 	}
 	return account, err
 }

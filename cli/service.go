@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/config"
 	"sealpost/internal/control"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
 	"sealpost/internal/words"
 )
@@ -258,13 +258,21 @@ func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report
 		fmt.Fprintf(w, "%s is installed, and starts with the machine.\n", r.Service)
 	}
 	if len(r.Left) > 0 {
-		fmt.Fprintf(w, "\nThis is left for you to do; it did not work from here:\n  %s\n", strings.Join(r.Left, "\n  "))
+		fmt.Fprintln(w, "\nThis is left for you to do; it did not work from here:")
+		printLines(w, r.Left)
 	}
 	if commands := service.LetPeopleIn(i); len(commands) > 0 {
-		fmt.Fprintf(w, "\nLet people drop and take files:\n  %s\n", strings.Join(commands, "\n  "))
+		fmt.Fprintln(w, "\nLet users drop and take files:")
+		printLines(w, commands)
 	}
 	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind, map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
 	return err
+}
+
+func printLines(w io.Writer, lines []reason.Reason) {
+	for _, line := range lines {
+		fmt.Fprintf(w, "  %s\n", line)
+	}
 }
 
 // serviceStatus answers --name of status: how the service stands with its manager.

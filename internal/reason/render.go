@@ -14,6 +14,7 @@ import (
 //	{name:q}          in quotation marks, as Go quotes
 //	{name:and}        a list, joined by a word of the language: and, or
 //	{name:;}          a list, joined by semicolons
+//	{name:n}          a list, one indented line for each element
 //	{name:file|files} a number and the noun that fits it: 1 file, 2 files
 //	{name?text}       text, if the argument is not empty; text may hold braces itself
 //
@@ -109,6 +110,8 @@ func shape(value any, form string, l Language) string {
 		return strconv.Quote(show(value, l))
 	case form == ";":
 		return join(value, "; ", "; ", l)
+	case form == "n":
+		return join(value, "\n  ", "\n  ", l)
 	case form == "and":
 		return join(value, ", ", " "+unitsOf[l].and+" ", l)
 	case form == "or":

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // maxConfiguration bounds the bytes read of a configuration: more than its parser accepts.
@@ -28,8 +28,8 @@ func ReadConfiguration(i *Installation) (text []byte, err error) {
 	w := walker{keepers: keepers{0, a.uid}}
 	err = w.atFile(i.Config, func(h *handle) error {
 		var f *flaw
-		if err := w.keepers.judgeFile(h); errors.As(err, &f) && h.kind() == "file" {
-			return &flaw{words.LookFirst(f.Verdict), 0}
+		if err := w.keepers.judgeFile(h); errors.As(err, &f) && h.kind() == aFile {
+			return &flaw{reason.Verdict{Says: f.Says, Do: lookFirst(f.Do)}, f.path, 0}
 		} else if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func ReadConfiguration(i *Installation) (text []byte, err error) {
 	})
 	var f *flaw
 	if errors.As(err, &f) {
-		return nil, words.FoldersRefused([]string{words.FolderRefused(i.Config, f.advice())})
+		return nil, refuse(f.refusal(i.Config))
 	}
 	return text, err
 }
@@ -59,8 +59,9 @@ func (i Installation) authorize(path string, belongs bool) error {
 	if err == nil && isGranted(string(unit), path) {
 		return nil
 	}
-	return &flaw{words.NamedByAnother(i.Config, command{"chown", "-h", "root", i.Config}.String()),
-		0}
+	return &flaw{reason.Verdict{
+		Says: reason.New("named-by-another", "file", i.Config),
+		Do:   lookFirst(command{"chown", "-h", "root", i.Config}.reason())}, i.Config, 0}
 }
 
 // isGranted reports whether a unit opens a folder, or one above it.

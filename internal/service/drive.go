@@ -1,14 +1,15 @@
 package service
 
 import (
-	"fmt"
 	"strings"
+
+	"sealpost/internal/reason"
 )
 
 // checkLine returns an error for a path that units and command lines cannot hold.
 func checkLine(path string) error {
 	if strings.ContainsAny(path, "\n\r\x00") {
-		return fmt.Errorf("%q has a line break in it: a service cannot be told such a path", path)
+		return reason.Err("path-line-break", "path", path)
 	}
 	return nil
 }
@@ -34,12 +35,9 @@ func checkDrive(path string, d drives) error {
 		if share == "" {
 			share = `\\SERVER\SHARE`
 		}
-		return fmt.Errorf(
-			`%s: %s is a drive that is connected for you, and for nobody else: a service does not see it; write %s instead, and give the service an account that may use that share`,
-			path, letter, share+path[2:])
+		return reason.Err("drive-remote", "path", path, "letter", letter, "share", share+path[2:])
 	case d.isSubstitute(letter):
-		return fmt.Errorf("%s: %s was made with subst, and only your session knows it: a service "+
-			"does not see it; write the path of the folder itself", path, letter)
+		return reason.Err("drive-substitute", "path", path, "letter", letter)
 	}
 	return nil
 }

@@ -10,26 +10,47 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // flaw is a place at which an untrusted account can redirect a path, with the remedy.
 type flaw struct {
-	words.Verdict
+	reason.Verdict
+	path  string
 	owner uint32 // the owner, if the owner is the flaw; else 0
 }
 
-func (f *flaw) Error() string { return f.Says }
+func (f *flaw) Error() string { return f.Says.String() }
 
 // lines returns the remaining work of a step, for the admin.
-func (f *flaw) lines() []string { return []string{f.Do + "   # " + f.Says} }
+func (f *flaw) lines() []reason.Reason { return []reason.Reason{leftToDo(f.Do, f.Says)} }
 
-// advice returns the verdict for a service that may run as any account.
-func (f *flaw) advice() words.Verdict {
-	if f.owner == 0 {
-		return f.Verdict
+// refusal returns the reason to leave a path of the installation alone. The service may run as any
+// account.
+func (f *flaw) refusal(path string) reason.Reason {
+	do := f.Do
+	if f.owner != 0 {
+		do = reason.New("or-run-as", "do", do, "account", accountName(f.owner))
 	}
-	return words.OrRunAs(f.Verdict, accountName(f.owner))
+	if f.path == path {
+		path = ""
+	}
+	return reason.New("folder-refused", "path", path, "says", f.Says, "do", do)
+}
+
+// refuse returns the error for folders in which root must not work.
+func refuse(refusals ...reason.Reason) error {
+	return reason.Err("folders-refused", "refusals", refusals)
+}
+
+// lookFirst is the remedy for a file that an admin must read before root trusts it.
+func lookFirst(do reason.Reason) reason.Reason { return reason.New("look-first", "do", do) }
+
+// notFolder returns the flaw of an object in the place of a folder.
+func notFolder(h *handle) error {
+	return &flaw{reason.Verdict{
+		Says: reason.New("no-folder", "path", h.path, "kind", h.kind()),
+		Do:   reason.New("move-away")}, h.path, 0}
 }
 
 // keepers are the accounts that may change the folders of a way.
@@ -75,10 +96,13 @@ func (k keepers) judge(folder, entry *handle) error {
 	case sticky && kept:
 		return nil
 	case sticky:
-		return &flaw{words.EntryOfAnother(entry.path, accountName(entry.stat.Uid),
-			command{"chown", "-h", "root", entry.path}.String()), entry.stat.Uid}
+		return &flaw{reason.Verdict{
+			Says: reason.New("entry-foreign", "path", entry.path, "owner",
+				accountName(entry.stat.Uid)),
+			Do: command{"chown", "-h", "root", entry.path}.reason()}, entry.path, entry.stat.Uid}
 	case kept:
-		f.Verdict = words.OrSticky(f.Verdict, command{"chmod", "+t", folder.path}.String())
+		f.Do = reason.New("or-sticky", "do", f.Do, "command",
+			command{"chmod", "+t", folder.path}.String())
 	}
 	return f
 }
@@ -87,37 +111,45 @@ func (k keepers) judge(folder, entry *handle) error {
 // not.
 func (k keepers) judgeAlone(folder *handle) error {
 	if !slices.Contains(k, folder.stat.Uid) {
-		owner := accountName(folder.stat.Uid)
-		if isHome(folder) {
-			return &flaw{words.HomeOfAnother(folder.path, owner), folder.stat.Uid}
+		do := command{"chown", "-h", "root", folder.path}.reason()
+		if isHome(folder) { // it cannot be given to another account
+			do = reason.New("leave-home", "folder", folder.path)
 		}
-		return &flaw{words.FolderOfAnother(folder.path, owner,
-			command{"chown", "-h", "root", folder.path}.String()), folder.stat.Uid}
+		return &flaw{reason.Verdict{
+			Says: reason.New("folder-foreign", "folder", folder.path, "owner",
+				accountName(folder.stat.Uid)),
+			Do: do}, folder.path, folder.stat.Uid}
 	}
 	others, listed, err := k.writers(folder)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	return &flaw{words.FolderWritable(folder.path, named(others, folder),
-		closing(others, listed, folder.path).String()), 0}
+	return &flaw{reason.Verdict{
+		Says: reason.New("folder-writable", "folder", folder.path, "writers",
+			named(others, folder)),
+		Do: closing(others, listed, folder.path).reason()}, folder.path, 0}
 }
 
 // judgeFile returns the flaw of a file that accounts other than keepers can change, or of a
 // non-file.
 func (k keepers) judgeFile(h *handle) error {
-	if h.stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		return &flaw{words.NoFile(h.path, h.kind()), 0}
+	if h.kind() != aFile {
+		return &flaw{reason.Verdict{
+			Says: reason.New("no-file", "path", h.path, "kind", h.kind()),
+			Do:   reason.New("move-away")}, h.path, 0}
 	}
 	if !slices.Contains(k, h.stat.Uid) {
-		return &flaw{words.FileOfAnother(h.path, accountName(h.stat.Uid),
-			command{"chown", "-h", "root", h.path}.String()), h.stat.Uid}
+		return &flaw{reason.Verdict{
+			Says: reason.New("file-foreign", "path", h.path, "owner", accountName(h.stat.Uid)),
+			Do:   command{"chown", "-h", "root", h.path}.reason()}, h.path, h.stat.Uid}
 	}
 	others, listed, err := k.writers(h)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	return &flaw{words.FileWritable(h.path, named(others, h),
-		closing(others, listed, h.path).String()), 0}
+	return &flaw{reason.Verdict{
+		Says: reason.New("file-writable", "path", h.path, "writers", named(others, h)),
+		Do:   closing(others, listed, h.path).reason()}, h.path, 0}
 }
 
 // isHome reports whether a folder is the home of its owner.
@@ -153,21 +185,25 @@ func closing(others acl, listed bool, path string) command {
 }
 
 // named returns the names of the accounts and groups of entries.
-func named(others acl, h *handle) (list []string) {
+func named(others acl, h *handle) (list []reason.Reason) {
 	for _, e := range others {
 		switch e.Tag {
 		case aclUser:
-			list = append(list, "the account "+accountName(e.ID))
+			list = append(list, theAccount(accountName(e.ID)))
 		case aclOwnerGroup:
-			list = append(list, "the group "+groupName(h.stat.Gid))
+			list = append(list, theGroup(groupName(h.stat.Gid)))
 		case aclGroup:
-			list = append(list, "the group "+groupName(e.ID))
+			list = append(list, theGroup(groupName(e.ID)))
 		case aclOther:
-			list = append(list, "every account")
+			list = append(list, reason.New("every-account"))
 		}
 	}
 	return list
 }
+
+func theAccount(name string) reason.Reason { return reason.New("the-account", "account", name) }
+
+func theGroup(name string) reason.Reason { return reason.New("the-group", "group", name) }
 
 // accountName returns the name of an account, or its number.
 func accountName(uid uint32) string {

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/shell"
-	"sealpost/internal/words"
 )
 
 // command is a program with its arguments, to run or to show to an admin.
@@ -18,6 +18,8 @@ type command []string
 
 // String returns the command for a shell.
 func (c command) String() string { return shell.Join(c...) }
+
+func (c command) reason() reason.Reason { return run("%s", c) }
 
 // step is one change of a folder: the command for an admin, and the function that does the same.
 type step struct {
@@ -39,14 +41,14 @@ func accountOf(i Installation) (account, error) {
 	a := account{user: i.User, group: i.Group}
 	u, err := user.Lookup(i.User)
 	if err != nil {
-		return a, fmt.Errorf("there is no account %q for the service to run under; make one "+
-			"with: useradd --system --user-group --home-dir %s --shell /usr/sbin/nologin %s",
-			i.User, stateRoot, i.User)
+		return a, reason.Err("no-account", "account", i.User, "command",
+			command{"useradd", "--system", "--user-group", "--home-dir", stateRoot, "--shell",
+				"/usr/sbin/nologin", i.User}.String())
 	}
 	g, err := user.LookupGroup(i.Group)
 	if err != nil {
-		return a, fmt.Errorf("there is no group %q for the users of shared folders; make "+
-			"one with: groupadd --system %s", i.Group, i.Group)
+		return a, reason.Err("no-group", "group", i.Group, "command",
+			command{"groupadd", "--system", i.Group}.String())
 	}
 	if a.uid, err = parseID(u.Uid); err != nil {
 		return a, err
@@ -116,8 +118,8 @@ func (w walker) making(folder string) step {
 // refused returns an error if other accounts could replace the folders of an installation.
 func refused(i Installation, a account) error {
 	w := walkerOf(i, a)
-	var refusals []string
-	said := map[words.Verdict]bool{}
+	var refusals []reason.Reason
+	said := map[reason.Verdict]bool{}
 	for _, path := range slices.Concat([]string{i.Dir, i.State}, i.Shared, i.outsideFolders()) {
 		err := w.at(path, func(h *handle) error { return i.authorize(path, h.stat.Uid == a.uid) })
 		if errors.Is(err, fs.ErrNotExist) {
@@ -129,11 +131,11 @@ func refused(i Installation, a account) error {
 		}
 		if f != nil && !said[f.Verdict] {
 			said[f.Verdict] = true
-			refusals = append(refusals, words.FolderRefused(path, f.advice()))
+			refusals = append(refusals, f.refusal(path))
 		}
 	}
 	if len(refusals) > 0 {
-		return words.FoldersRefused(refusals)
+		return refuse(refusals...)
 	}
 	return nil
 }
@@ -156,11 +158,11 @@ func (i Installation) hasPath(path string) bool {
 
 // carryOut does the steps and returns the failed ones for an admin, each once with its first
 // reason.
-func carryOut(steps []step, do func(step) error) []string {
-	var left, commands []string
+func carryOut(steps []step, do func(step) error) (left []reason.Reason) {
+	var commands []string
 	for _, s := range steps {
 		err := do(s)
-		var own interface{ lines() []string }
+		var own interface{ lines() []reason.Reason }
 		switch {
 		case err == nil || slices.Contains(commands, s.String()):
 		case errors.As(err, &own): // other commands than that of the step
@@ -171,8 +173,13 @@ func carryOut(steps []step, do func(step) error) []string {
 			}
 		default:
 			commands = append(commands, s.String())
-			left = append(left, s.String()+"   # "+oneLine(err))
+			left = append(left, leftToDo(s.command.reason(), oneLine(err)))
 		}
 	}
 	return left
+}
+
+// leftToDo returns a line of an admin's list: a command, and the reason for it.
+func leftToDo(do, why reason.Reason) reason.Reason {
+	return reason.New("left-to-do", "command", do, "why", why)
 }

@@ -17,14 +17,14 @@ func TestFoldersOfPeopleAndService(t *testing.T) {
 	i := lab("/srv/fl", "/srv/fl/outbox", "/srv/it's here")
 	i.Writable = []string{"/srv/fl", "/data/tray"}
 	var ran []string
-	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walker{}),
+	left := texts(carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walker{}),
 		func(s step) error {
 			ran = append(ran, s.String())
 			if s.command[0] == "setfacl" {
 				return exec.ErrNotFound
 			}
 			return nil
-		})
+		}))
 	all := strings.Join(ran, "\n")
 	for _, want := range []string{"chown -hR sealpost:lab /srv/fl/state",
 		"chmod u+rwx,g+rwxs,o-rwx /srv/fl/outbox", `chown -h sealpost:lab '/srv/it'\''s here'`,
@@ -51,10 +51,12 @@ const (
 )
 
 var (
-	theService = credential{"the service", &syscall.Credential{Uid: serviceID, Gid: serviceID}}
-	ann        = credential{"ann", &syscall.Credential{Uid: annID, Gid: annID,
+	theService = credential{theAccount("61001"),
+		&syscall.Credential{Uid: serviceID, Gid: serviceID}}
+	ann = credential{theAccount("ann"), &syscall.Credential{Uid: annID, Gid: annID,
 		Groups: []uint32{peopleID}}}
-	stranger = credential{"a stranger", &syscall.Credential{Uid: overflowUser, Gid: overflowUser}}
+	stranger = credential{theAccount("nobody"),
+		&syscall.Credential{Uid: overflowUser, Gid: overflowUser}}
 )
 
 // does runs a shell with that credential and the strictest umask.
@@ -96,7 +98,7 @@ var numbered = account{user: "61001", group: "61002", uid: serviceID, gid: peopl
 // setUp sets up the folders of an installation as install would, and returns the remaining
 // commands.
 func setUp(i Installation) []string {
-	return carryOut(folderSteps(i, numbered, walkerOf(i, numbered)), step.do)
+	return texts(carryOut(folderSteps(i, numbered, walkerOf(i, numbered)), step.do))
 }
 
 // shared makes two folders as install would, and returns them.
@@ -216,13 +218,13 @@ func TestAccessListsOfAnUnknownKind(t *testing.T) {
 func TestFileSystemWithoutAccessLists(t *testing.T) {
 	onlyRoot(t)
 	i := lab("/srv/fl", "/proc/sys")
-	left := carryOut(folderSteps(i, account{user: "sealpost", group: "lab"}, walkerOf(i, numbered)),
-		func(s step) error {
-			if s.command[0] != "setfacl" {
-				return nil
-			}
-			return s.do()
-		})
+	steps := folderSteps(i, account{user: "sealpost", group: "lab"}, walkerOf(i, numbered))
+	left := texts(carryOut(steps, func(s step) error {
+		if s.command[0] != "setfacl" {
+			return nil
+		}
+		return s.do()
+	}))
 	if len(left) != 1 || !strings.HasPrefix(left[0], "setfacl -m g:lab:rwx,d:u::rwx,") ||
 		!strings.Contains(left[0], " /proc/sys   # access list of /proc/sys: ") {
 		t.Errorf("left for a person: %q", left)
@@ -238,7 +240,7 @@ func TestAccountOfAnInstallation(t *testing.T) {
 	}
 	i.Group = "no such group"
 	if _, err := accountOf(i); err == nil ||
-		!strings.Contains(err.Error(), "groupadd --system no such group") {
+		!strings.Contains(err.Error(), "groupadd --system 'no such group'") {
 		t.Error(err)
 	}
 	i.User = "no such account"
@@ -272,7 +274,7 @@ func TestClosedFoldersAboveAreTold(t *testing.T) {
 	if err := os.WriteFile(i.Program, nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	said := strings.Join(carryOut(reachSteps(i, a), step.do), "\n")
+	said := strings.Join(texts(carryOut(reachSteps(i, a), step.do)), "\n")
 	want := "chmod a+rx " + i.Program + "   # the account sealpost may not run it\n" +
 		"chmod o+x " + closed + "   # the account sealpost cannot get through it to " + i.Dir
 	if said != want {
@@ -282,8 +284,8 @@ func TestClosedFoldersAboveAreTold(t *testing.T) {
 	if err := errors.Join(os.Chown(closed, 0, annID), os.Chmod(closed, 0o710)); err != nil {
 		t.Fatal(err)
 	}
-	if said := strings.Join(carryOut(reachSteps(i, a)[1:], step.do), "\n"); said != "chmod o+x "+
-		closed+"   # the group people cannot get through it to "+i.Shared[0] {
+	said = strings.Join(texts(carryOut(reachSteps(i, a)[1:], step.do)), "\n")
+	if said != "chmod o+x "+closed+"   # the group people cannot get through it to "+i.Shared[0] {
 		t.Errorf("of what only people cannot pass is said\n%s", said)
 	}
 	// as it was told

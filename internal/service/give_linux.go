@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -42,13 +42,13 @@ func giveTree(folder *handle, a account) error {
 	return nil
 }
 
-func (g *giving) Error() string { return g.lines()[0] }
+func (g *giving) Error() string { return g.lines()[0].String() }
 
 // lines returns the files that keep their owner, for the admin.
-func (g *giving) lines() []string {
+func (g *giving) lines() []reason.Reason {
 	lines := carryOut(g.left, step.do)
 	if g.more > 0 {
-		lines = append(lines, "# "+words.MoreLeft(g.more))
+		lines = append(lines, reason.New("more-left", "n", g.more))
 	}
 	return lines
 }
@@ -56,7 +56,7 @@ func (g *giving) lines() []string {
 // folder gives a folder, and then its content: the old owner can then add no more files.
 func (g *giving) folder(folder *handle, depth int) error {
 	if depth == 0 {
-		g.leave(folder, words.TooDeep(), "ls", "-ld")
+		g.leave(folder, reason.New("left-too-deep"), "ls", "-ld")
 		return nil
 	}
 	if err := folder.own(g.uid, g.gid); err != nil {
@@ -108,25 +108,25 @@ func (g *giving) entry(in *handle, name string, depth int) error {
 	case err != nil:
 		return err
 	case mount != g.mount:
-		g.leave(h, words.Mounted(), "chown", "-hR", g.user+":"+g.group)
+		g.leave(h, reason.New("left-mounted"), "chown", "-hR", g.user+":"+g.group)
 		return nil
 	case h.isFolder():
 		return g.folder(h, depth-1)
-	case h.kind() == "device" && h.stat.Uid != g.uid:
-		g.leave(h, words.NoContent(h.kind()), "ls", "-l")
+	case h.kind() == aDevice && h.stat.Uid != g.uid:
+		g.leave(h, reason.New("left-no-content", "kind", h.kind()), "ls", "-l")
 		return nil
 	case h.stat.Nlink > 1 && h.stat.Uid != g.uid:
-		g.leave(h, words.OtherNames(int(h.stat.Nlink)), "ls", "-li")
+		g.leave(h, reason.New("left-linked", "n", h.stat.Nlink), "ls", "-li")
 		return nil
 	}
 	return h.own(g.uid, g.gid)
 }
 
 // leave records a file that keeps its owner, and the admin's remedy.
-func (g *giving) leave(h *handle, why string, words ...string) {
+func (g *giving) leave(h *handle, why reason.Reason, words ...string) {
 	if len(g.left) == mostLeft {
 		g.more++
 		return
 	}
-	g.left = append(g.left, step{append(words, h.path), func() error { return errors.New(why) }})
+	g.left = append(g.left, step{append(words, h.path), why.AsError})
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"sealpost/internal/reason"
 )
 
 // handle is an open file or folder. Its methods work on that one, even if another one takes its
@@ -65,21 +67,27 @@ func (h *handle) isFolder() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFDI
 // isLink reports whether it is a symbolic link.
 func (h *handle) isLink() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFLNK }
 
-// kind returns a word for the type of the file.
-func (h *handle) kind() string {
+// The kinds of files that programs compare.
+var (
+	aFile   = reason.New("a-file")
+	aDevice = reason.New("a-device")
+)
+
+// kind returns the type of the file.
+func (h *handle) kind() reason.Reason {
 	switch h.stat.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return "folder"
+		return reason.New("a-folder")
 	case unix.S_IFREG:
-		return "file"
+		return aFile
 	case unix.S_IFLNK:
-		return "link"
+		return reason.New("a-link")
 	case unix.S_IFIFO:
-		return "pipe"
+		return reason.New("a-pipe")
 	case unix.S_IFSOCK:
-		return "socket"
+		return reason.New("a-socket")
 	}
-	return "device"
+	return aDevice
 }
 
 // proc returns a path to the open object itself, for system calls without handles.

@@ -3,6 +3,8 @@ package service
 import (
 	"slices"
 	"testing"
+
+	"sealpost/internal/reason"
 )
 
 func TestWhatIsTypedOnWindows(t *testing.T) {
@@ -10,7 +12,7 @@ func TestWhatIsTypedOnWindows(t *testing.T) {
 		State: `C:\lab\state`, Shared: []string{`C:\lab\out box`, `\\nas\in`}}
 	for _, c := range []struct {
 		name, user, group string
-		commands          func(Installation) []string
+		commands          func(Installation) []reason.Reason
 		want              []string
 	}{
 		{"an account", `LAB\svc`, `LAB\svc`, letAccountIn, []string{
@@ -29,15 +31,23 @@ func TestWhatIsTypedOnWindows(t *testing.T) {
 		{"a group", "", `LAB\scientists`, letGroupIn,
 			[]string{`icacls "C:\lab\out box" /grant "LAB\scientists:(OI)(CI)M"`,
 				`icacls "\\nas\in" /grant "LAB\scientists:(OI)(CI)M"`}},
-		{"recovery", "", "", func(i Installation) []string {
-			return []string{startAgain(i.Instance)}
+		{"recovery", "", "", func(i Installation) []reason.Reason {
+			return []reason.Reason{startAgain(i.Instance)}
 		}, []string{`sc.exe failureflag "sealpost-agent@FL-LAB" 1`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i.User, i.Group = c.user, c.group
-			if got := c.commands(i); !slices.Equal(got, c.want) {
+			if got := texts(c.commands(i)); !slices.Equal(got, c.want) {
 				t.Errorf("got  %q\nwant %q", got, c.want)
 			}
 		})
 	}
+}
+
+// texts returns reasons as English lines.
+func texts(reasons []reason.Reason) (lines []string) {
+	for _, r := range reasons {
+		lines = append(lines, r.String())
+	}
+	return lines
 }

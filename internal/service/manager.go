@@ -1,25 +1,26 @@
 package service
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/kardianos/service"
+
+	"sealpost/internal/reason"
 )
 
 // Report is the result of an installation.
 type Report struct {
-	Service string   `json:"service"`
-	Again   bool     `json:"again,omitempty"` // it was installed before
-	Left    []string `json:"left,omitempty"`  // failed commands, for the admin to run
+	Service string          `json:"service"`
+	Again   bool            `json:"again,omitempty"` // it was installed before
+	Left    []reason.Reason `json:"left,omitempty"`  // failed commands, for the admin to run
 }
 
 // ErrTaken means that another service has that name or folder.
-var ErrTaken = errors.New("is taken")
+var ErrTaken = reason.Err("taken")
 
 // ErrNotInstalled means that the manager knows no such service.
-var ErrNotInstalled = errors.New("is not installed as a service")
+var ErrNotInstalled = reason.Err("not-installed")
 
 // Install installs an instance as a service that starts with the machine, and sets up its folders.
 // It does not start it. Repeated, it renews the service; a running one changes only after a
@@ -74,13 +75,11 @@ func clash(i Installation, all []State) error {
 		switch same := other.Folder == i.Dir; {
 		case other.Folder == "":
 		case other.Service == i.Service() && !same:
-			return fmt.Errorf("the name %s %w: %s serves %s; choose another with --name, or take "+
-				"that service away first: sealpost %s uninstall --name %s", i.Name, ErrTaken,
-				other.Service, other.Folder, i.Kind, i.Name)
+			return reason.Err("service-name-taken", "name", i.Name, "cause", ErrTaken, "service",
+				other.Service, "folder", other.Folder, "kind", i.Kind)
 		case other.Service != i.Service() && same:
-			return fmt.Errorf("%s %w: %s serves it already; take that service away first: "+
-				"sealpost %s uninstall --name %s", i.Dir, ErrTaken, other.Service, i.Kind,
-				other.name(i.Kind))
+			return reason.Err("service-folder-taken", "folder", i.Dir, "cause", ErrTaken,
+				"service", other.Service, "kind", i.Kind, "name", other.name(i.Kind))
 		}
 	}
 	return nil
@@ -106,7 +105,7 @@ func managerConfig(i Installation) (*service.Config, error) {
 		return nil, err
 	}
 	if strings.Contains(unit, "{{") {
-		return nil, fmt.Errorf("install %s: a path with {{ in it cannot be installed", i.Service())
+		return nil, reason.Err("path-braces", "service", i.Service())
 	}
 	return &service.Config{
 		Name: i.Service(), DisplayName: "sealpost " + i.Kind + " " + i.Name,
@@ -145,7 +144,8 @@ func Start(n Instance) error {
 		return err
 	}
 	if err := startAndWait(n); err != nil {
-		return fmt.Errorf("start %s: %w; see its log: %s", n.Service(), err, WhereToLook(n))
+		return reason.Err("start-failed", "service", n.Service(), "why", err, "log",
+			WhereToLook(n))
 	}
 	return nil
 }
@@ -157,7 +157,8 @@ func Stop(n Instance) error {
 		return err
 	}
 	if err := stopAndWait(n); err != nil {
-		return fmt.Errorf("stop %s: %w; see its log: %s", n.Service(), err, WhereToLook(n))
+		return reason.Err("stop-failed", "service", n.Service(), "why", err, "log",
+			WhereToLook(n))
 	}
 	return nil
 }
@@ -180,8 +181,8 @@ func known(n Instance) (State, error) {
 	}
 	state, err := Ask(n)
 	if err == nil && !state.Installed {
-		err = fmt.Errorf("%s %w on this machine; install it with: sealpost %s install --name %s "+
-			"--dir FOLDER", n.Service(), ErrNotInstalled, n.Kind, n.Name)
+		err = reason.Err("service-unknown", "service", n.Service(), "cause", ErrNotInstalled,
+			"kind", n.Kind, "name", n.Name)
 	}
 	return state, err
 }

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // DefaultUser is the default account of services.
@@ -24,7 +26,7 @@ func moreArguments() []string { return nil }
 // MayManage returns an error if the manager would refuse this account later.
 func MayManage() error {
 	if os.Geteuid() != 0 {
-		return errors.New("only root may change services: run the same command with sudo")
+		return reason.Err("only-root")
 	}
 	return nil
 }
@@ -56,10 +58,10 @@ func makeRoom(i Installation) (renewed bool, err error) {
 
 // setUpFolders gives the folders to the account and the group of users. It checks that these can
 // reach them, and that no other account can change them.
-func setUpFolders(i Installation) []string {
+func setUpFolders(i Installation) []reason.Reason {
 	a, err := accountOf(i)
 	if err != nil {
-		return []string{oneLine(err)}
+		return []reason.Reason{oneLine(err)}
 	}
 	w := walkerOf(i, a)
 	steps := slices.Concat(folderSteps(i, a, w), reachSteps(i, a), programSteps(i, w))
@@ -67,14 +69,14 @@ func setUpFolders(i Installation) []string {
 }
 
 // finishInstall does nothing: the unit is complete.
-func finishInstall(Installation) ([]string, error) { return nil, nil }
+func finishInstall(Installation) ([]reason.Reason, error) { return nil, nil }
 
 // LetPeopleIn returns the commands that let users drop and take files.
-func LetPeopleIn(i Installation) []string {
+func LetPeopleIn(i Installation) []reason.Reason {
 	if len(i.Shared) == 0 {
 		return nil
 	}
-	return []string{"usermod -aG " + i.Group + " PERSON       (they log in again)"}
+	return []reason.Reason{reason.New("let-user-in", "group", i.Group)}
 }
 
 // startAndWait starts a service and waits for READY.
@@ -85,7 +87,7 @@ func startAndWait(n Instance) error {
 		return nil
 	}
 	if state, asked := Ask(n); asked == nil && state.Failure != "" {
-		err = errors.New("it does not serve (" + state.Failure + ")")
+		err = reason.Err("does-not-serve", "failure", state.Failure)
 	}
 	if said := lastWords(n, began); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)

@@ -2,7 +2,11 @@
 
 package service
 
-import "github.com/kardianos/service"
+import (
+	"github.com/kardianos/service"
+
+	"sealpost/internal/reason"
+)
 
 // DefaultUser is empty: the manager chooses the account.
 const DefaultUser = ""
@@ -13,16 +17,16 @@ func moreArguments() []string { return nil }
 // MayManage returns nil: the manager decides.
 func MayManage() error { return nil }
 
-func managerUser(i Installation) string            { return i.User }
-func mayInstall(Installation) error                { return nil }
-func setUpFolders(Installation) []string           { return nil }
-func finishInstall(Installation) ([]string, error) { return nil, nil }
+func managerUser(i Installation) string                   { return i.User }
+func mayInstall(Installation) error                       { return nil }
+func setUpFolders(Installation) []reason.Reason           { return nil }
+func finishInstall(Installation) ([]reason.Reason, error) { return nil, nil }
 
 // WhereToLook returns the log with the reasons of a failure.
 func WhereToLook(Instance) string { return "that of the system" }
 
 // LetPeopleIn returns nil: no commands are known here.
-func LetPeopleIn(Installation) []string { return nil }
+func LetPeopleIn(Installation) []reason.Reason { return nil }
 
 // services returns nil: they are not known here.
 func services(string) ([]State, error) { return nil, nil }

@@ -62,8 +62,8 @@ func TestStopWaitsUntilTheServiceListens(t *testing.T) {
 	}{
 		{"running", deaf{stopTime: 5 * time.Second}, ""},
 		{"starting", deaf{until: 10 * time.Second, stopTime: time.Second}, ""},
-		{"never stops", deaf{stopTime: time.Hour}, "it has not stopped within 40s"},
-		{"never listens", deaf{until: time.Hour}, "it has not stopped within 40s"},
+		{"never stops", deaf{stopTime: time.Hour}, "it has not stopped within 40 s"},
+		{"never listens", deaf{until: time.Hour}, "it has not stopped within 40 s"},
 		{"not allowed", deaf{stopTime: time.Hour, broken: broken}, "access denied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
+
+	"sealpost/internal/reason"
 )
 
 // DefaultUser is empty: the service runs as LocalSystem, which the access lists of keys and ledger
@@ -29,8 +31,7 @@ const startTime = 30 * time.Second
 // MayManage returns an error without administrator's rights.
 func MayManage() error {
 	if !windows.GetCurrentProcessToken().IsElevated() {
-		return errors.New("only an administrator may change services: run the same command in a " +
-			"window that was opened with \"Run as administrator\"")
+		return reason.Err("only-administrator")
 	}
 	return nil
 }
@@ -46,14 +47,14 @@ func makeRoom(i Installation) (bool, error) {
 		return false, err
 	}
 	if state.isBusy() {
-		return true, fmt.Errorf("%s runs; stop it first: sealpost %s stop --name %s", i.Service(),
-			i.Kind, i.Name)
+		return true, reason.Err("service-runs", "service", i.Service(), "kind", i.Kind,
+			"name", i.Name)
 	}
 	return true, remove(i.Instance)
 }
 
 // setUpFolders admits an account of its own to the folders; LocalSystem is admitted already.
-func setUpFolders(i Installation) []string {
+func setUpFolders(i Installation) []reason.Reason {
 	if i.User == "" {
 		return nil
 	}
@@ -61,11 +62,11 @@ func setUpFolders(i Installation) []string {
 }
 
 // LetPeopleIn returns the commands that let users drop and take files.
-func LetPeopleIn(i Installation) []string { return letGroupIn(i) }
+func LetPeopleIn(i Installation) []reason.Reason { return letGroupIn(i) }
 
 // finishInstall sets options that the library lacks. These are recovery after every end with an
 // error, with growing pauses, and time to hand back work at a shutdown.
-func finishInstall(i Installation) (left []string, err error) {
+func finishInstall(i Installation) (left []reason.Reason, err error) {
 	if err := registerEvents(); err != nil {
 		return nil, err
 	}
@@ -115,12 +116,12 @@ func startAndWait(n Instance) error {
 		case status.State == svc.Running:
 			return nil
 		case status.State == svc.Stopped:
-			return fmt.Errorf("it has stopped at once, with exit code %d",
+			return reason.Err("stopped-at-once", "code",
 				max(status.Win32ExitCode, status.ServiceSpecificExitCode))
 		case status.CheckPoint != checkpoint:
 			checkpoint, deadline = status.CheckPoint, time.Now().Add(startTime)
 		case time.Now().After(deadline):
-			return fmt.Errorf("it has not said anything for %s", startTime)
+			return reason.Err("no-checkpoint", "time", startTime)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

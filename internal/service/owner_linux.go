@@ -7,7 +7,7 @@ import (
 	"os/user"
 	"syscall"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // errLacking ends a walk at a missing folder.
@@ -41,20 +41,23 @@ func workAsOwner(dir string, lacking func(in *handle, name string) error) (strin
 		return "", err
 	}
 	if f.owner == 0 {
-		return "", words.NotAsRoot(f.Verdict)
+		return "", notAsRoot(f)
 	}
 	owner, err := walker{keepers: keepers{0, f.owner}}.last(dir, lacking)
 	if err == nil && owner.uid != f.owner { // root's folder in a folder of another account
 		err = f
 	}
 	if errors.As(err, &f) {
-		return "", words.NotAsRoot(f.Verdict)
+		return "", notAsRoot(f)
 	}
 	if err != nil {
 		return "", err
 	}
 	return owner.user, owner.become()
 }
+
+// notAsRoot returns the error for a folder in which root must not work.
+func notAsRoot(f *flaw) error { return reason.Err("not-as-root", "says", f.Says, "do", f.Do) }
 
 // last returns the owner of the last existing folder on a way, if only keepers can change its
 // entries.
@@ -68,7 +71,7 @@ func (w walker) last(path string, lacking func(in *handle, name string) error) (
 		return lacking(in, name)
 	}, func(h *handle) error {
 		if !h.isFolder() {
-			return &flaw{words.NoFolder(h.path, h.kind()), 0}
+			return notFolder(h)
 		}
 		see(h)
 		return w.keepers.judgeAlone(h)

@@ -2,19 +2,20 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"sealpost/internal/reason"
 )
 
 // reachSteps returns the steps that let the service and the group of users reach their folders. A
 // closed folder above stops them, even if the folder itself is open. Folders in a home are bound
 // into the view of the service, and the rest of a home is its owner's affair.
 func reachSteps(i Installation, a account) (steps []step) {
-	service := credential{"the account " + a.user, &syscall.Credential{Uid: a.uid, Gid: a.gid,
+	service := credential{theAccount(a.user), &syscall.Credential{Uid: a.uid, Gid: a.gid,
 		Groups: a.also}}
-	group := credential{"the group " + a.group, &syscall.Credential{Uid: overflowUser, Gid: a.gid}}
+	group := credential{theGroup(a.group), &syscall.Credential{Uid: overflowUser, Gid: a.gid}}
 	ask := func(who credential, right string, paths ...string) {
 		for _, path := range paths {
 			if !isHiddenHome(path) {
@@ -40,7 +41,7 @@ const overflowUser = 65534
 
 // credential is an account or group whose rights are tried.
 type credential struct {
-	name string
+	name reason.Reason
 	as   *syscall.Credential
 }
 
@@ -60,17 +61,15 @@ func (p credential) missing(right, path string) (steps []step) {
 	if p.can(right, path) {
 		return nil
 	}
-	closed := func(why string) func() error {
-		return func() error { return fmt.Errorf("%s %s", p.name, why) }
-	}
 	for _, above := range ancestors(path) {
 		if !p.can("-x", above) {
-			return []step{{command{"chmod", "o+x", above},
-				closed("cannot get through it to " + path)}}
+			why := reason.New("closed-to", "who", p.name, "path", path)
+			return []step{{command{"chmod", "o+x", above}, why.AsError}}
 		}
 	}
 	if right == "-x" {
-		return []step{{command{"chmod", "a+rx", path}, closed("may not run it")}}
+		why := reason.New("may-not-run", "who", p.name)
+		return []step{{command{"chmod", "a+rx", path}, why.AsError}}
 	}
 	return nil // the failed step has reported it
 }

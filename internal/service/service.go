@@ -13,10 +13,11 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // ErrDisplaced is wrapped by the error of a daemon that must not be restarted automatically.
@@ -53,8 +54,7 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 // Check returns an error for a name that some service manager would not accept.
 func (i Instance) Check() error {
 	if !validName.MatchString(i.Name) {
-		return fmt.Errorf("%q is no name for a service: use letters, digits, - and _, at most 64",
-			i.Name)
+		return reason.Err("service-name", "name", i.Name)
 	}
 	return nil
 }
@@ -85,8 +85,7 @@ func (i Installation) Check() error {
 	for _, path := range append([]string{i.Program, i.Dir, i.State},
 		append(i.Shared, i.Writable...)...) {
 		if !filepath.IsAbs(path) {
-			return fmt.Errorf("%q is not an absolute path: a service has no folder of its own to "+
-				"start from", path)
+			return reason.Err("path-relative", "path", path)
 		}
 		if err := checkPath(path); err != nil {
 			return err

@@ -1,8 +1,9 @@
 package service
 
 import (
-	"fmt"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // stopping is a service that can be stopped.
@@ -21,7 +22,7 @@ func stopWhenPossible(s stopping, limit time.Duration) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("it has not stopped within %s", limit)
+			return reason.Err("not-stopped", "time", limit)
 		}
 		if !taken {
 			if taken, err = s.stop(); err != nil {

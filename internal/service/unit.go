@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"sealpost/internal/reason"
 )
 
 //go:embed unit/hub.service unit/agent.service
@@ -115,8 +117,7 @@ func spelled(paths []string) []string {
 func bindable(paths []string) error {
 	for _, path := range paths {
 		if strings.Contains(path, ":") {
-			return fmt.Errorf("%s lies in a home and has a colon in it, which a unit cannot say: "+
-				"choose another folder", path)
+			return reason.Err("path-colon", "path", path)
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // maxLinks bounds the links on one way, like the system's limit.
@@ -39,7 +39,7 @@ func walkerOf(i Installation, a account) walker {
 func (w walker) at(path string, do func(*handle) error) error {
 	return w.with(path, missingStays, func(h *handle) error {
 		if !h.isFolder() {
-			return &flaw{words.NoFolder(h.path, h.kind()), 0}
+			return notFolder(h)
 		}
 		return do(h)
 	})
@@ -54,7 +54,7 @@ func (w walker) atFile(path string, do func(*handle) error) error {
 func (w walker) make(path string) error {
 	return w.with(path, makeFolder, func(h *handle) error {
 		if !h.isFolder() {
-			return &flaw{words.NoFolder(h.path, h.kind()), 0}
+			return notFolder(h)
 		}
 		return nil
 	})
@@ -86,7 +86,7 @@ func (w walker) with(path string, lacking func(in *handle, name string) error,
 			continue
 		}
 		if !in.isFolder() {
-			return &flaw{words.NoFolder(in.path, in.kind()), 0}
+			return notFolder(in)
 		}
 		next, err := w.step(in, name, lacking)
 		if err != nil {
@@ -149,7 +149,8 @@ func (w walker) judgeLink(in, link *handle) error {
 		return err
 	}
 	if in.stat.Uid != 0 || len(others) > 0 || link.stat.Uid != 0 || in.inode() == w.ownFolder {
-		return &flaw{words.LinkInTheWay(link.path), 0}
+		return &flaw{reason.Verdict{Says: reason.New("link-loose", "path", link.path),
+			Do: reason.New("link-away")}, link.path, 0}
 	}
 	return nil
 }

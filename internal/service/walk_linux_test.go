@@ -363,8 +363,8 @@ func TestWhoCanReplaceTheProgramIsTold(t *testing.T) {
 		s.chmod(s.Program, 0o755)
 		spoil(s)
 		if got := s.short(
-			strings.Join(carryOut(programSteps(s.Installation, walkerOf(s.Installation, numbered)),
-				step.do), "\n")); got != want {
+			strings.Join(texts(carryOut(programSteps(s.Installation,
+				walkerOf(s.Installation, numbered)), step.do)), "\n")); got != want {
 			t.Errorf("said\n%s\nwant\n%s", got, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 const (
@@ -43,7 +45,7 @@ func (w watcher) run(ctx context.Context) {
 		if err := w.ask(ctx, w.every); err != nil {
 			if ctx.Err() == nil {
 				w.log.Error("not alive", "error", err)
-				w.tell("STATUS=not alive: " + oneLine(err))
+				w.tell("STATUS=not alive: " + oneLine(err).String())
 			}
 			continue
 		}
@@ -59,7 +61,7 @@ func (w watcher) untilReady(ctx context.Context) bool {
 		if err == nil {
 			return true
 		}
-		if text := oneLine(err); text != said && ctx.Err() == nil {
+		if text := oneLine(err).String(); text != said && ctx.Err() == nil {
 			said = text
 			w.tell("STATUS=not ready: " + text)
 		}
@@ -83,7 +85,13 @@ func (w watcher) tell(state string) {
 	}
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine returns the reason of an error. Lines are joined.
+func oneLine(err error) reason.Reason {
+	if text := err.Error(); strings.Contains(text, "\n") {
+		return reason.Text(strings.ReplaceAll(text, "\n", "; "))
+	}
+	return reason.Of(err)
+}
 
 // ownWatchdog ends a daemon that no longer answers, for managers without a watchdog. It takes the
 // signs of a watcher.
@@ -157,7 +165,7 @@ func runWatched(ctx context.Context, d Daemon, w watcher) error {
 	enough()
 	<-watched
 	if err != nil {
-		w.tell("STATUS=" + oneLine(err))
+		w.tell("STATUS=" + oneLine(err).String())
 	}
 	return err
 }
