@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"sealpost/internal/reason"
 )
 
 // Client calls the daemon of one state folder. It holds no connection between calls.
@@ -47,22 +50,27 @@ func (c *Client) Call(ctx context.Context, path string, in, out any) error {
 		return err
 	}
 	if err := json.NewDecoder(body).Decode(out); err != nil {
-		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
+		return badAnswer(path, err)
 	}
 	return nil
+}
+
+func badAnswer(path string, err error) error {
+	return reason.Err("daemon-answer", "path", path, "why", err)
 }
 
 // Stream sends in as JSON and returns the answer as a stream. The caller closes it.
 func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser, error) {
 	request, err := json.Marshal(in)
 	if err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", err)
+		return nil, fmt.Errorf("%w: %w", errAsk, err)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daemon"+path,
 		bytes.NewReader(request))
 	if err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", err)
+		return nil, fmt.Errorf("%w: %w", errAsk, err)
 	}
+	r.Header.Set("Accept", reasonType)
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return nil, explain(err)
@@ -74,11 +82,8 @@ func (c *Client) Stream(ctx context.Context, path string, in any) (io.ReadCloser
 	return answer.Body, nil
 }
 
-// mayNotAsk is the error for a caller of another account, from the system or from the daemon.
-const mayNotAsk = "you may not ask this daemon; run the command as " + whoMayAsk
-
 // errAsk means that a daemon was called and its answer did not arrive.
-var errAsk = errors.New("ask the daemon")
+var errAsk = reason.Err("ask-daemon")
 
 // IsAway reports whether the daemon does not run, ends, or cannot work now. A retry may succeed
 // once it is back.
@@ -87,20 +92,19 @@ func IsAway(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// ErrHindered means that the daemon lives but cannot work now. The error's text is the daemon's
-// reason.
+// ErrHindered means that the daemon lives but cannot work now. The error holds the daemon's reason.
 var ErrHindered = errors.New("the daemon can do nothing for now")
 
-type hindered struct{ says string }
+type hindered struct{ error }
 
-func (h *hindered) Error() string { return h.says }
+func (h *hindered) Unwrap() error { return h.error }
 
 func (h *hindered) Is(target error) bool { return target == ErrHindered }
 
 // Hindered answers every request with the reason for which a daemon can do nothing for now.
 func Hindered(why error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, why.Error(), http.StatusServiceUnavailable)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fail(w, r, why, http.StatusServiceUnavailable)
 	})
 }
 
@@ -112,7 +116,7 @@ func explain(err error) error {
 		err = asked.Err // method and address mean nothing to the user
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s: %w", mayNotAsk, err)
+		return fmt.Errorf("%w: %w", mayNotAsk, err)
 	}
 	return fmt.Errorf("%w: %w", errAsk, err)
 }
@@ -121,15 +125,25 @@ func explain(err error) error {
 func refusal(path string, answer *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxRequest))
 	if err != nil {
-		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
+		return badAnswer(path, err)
 	}
-	if answer.StatusCode == http.StatusNotFound ||
-		answer.StatusCode == http.StatusMethodNotAllowed {
-		return fmt.Errorf("the daemon does not know %s; is it of another version?", path)
+	switch why := reasonIn(answer, text).AsError(); answer.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return reason.Err("daemon-older", "path", path)
+	case http.StatusServiceUnavailable:
+		return &hindered{why}
+	default:
+		return why
 	}
-	says := strings.TrimSpace(string(text))
-	if answer.StatusCode == http.StatusServiceUnavailable {
-		return &hindered{says}
+}
+
+// reasonIn returns the reason in the body of a failed answer. A text without a code, such as one of
+// an older daemon, is a reason too.
+func reasonIn(answer *http.Response, body []byte) (r reason.Reason) {
+	if answer.Header.Get("Content-Type") == reasonType && json.Unmarshal(body, &r) == nil &&
+		!r.IsZero() {
+		return r
 	}
-	return errors.New(says)
+	text := strings.TrimSpace(string(body))
+	return reason.Text(cmp.Or(text, answer.Status))
 }

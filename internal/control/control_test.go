@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,12 +15,23 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"sealpost/internal/reason"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type greeting struct {
 	Name string `json:"name"`
+}
+
+var inner = reason.Err("way-open", "path", "/srv/<a> & b")
+
+// refusals are errors of handlers, by the name in the request.
+var refusals = map[string]error{
+	"reason":  reason.Err("secrets-closed", "folder", "/ü", "why", inner),
+	"wrapped": fmt.Errorf("open: %w; stop", inner),
+	"plain":   errors.New("disk \"a\"\nis full"),
 }
 
 // daemon starts a server on stateDir that greets, fails and streams. It stops at the test's end, or
@@ -32,6 +44,9 @@ func daemon(t *testing.T, stateDir string) (stop func() error) {
 			return greeting{}, errors.New("nobody to greet; give a name")
 		}
 		return greeting{Name: "hello " + in.Name}, nil
+	})
+	Handle(mux, "/refuse", func(_ context.Context, in greeting) (greeting, error) {
+		return greeting{}, refusals[in.Name]
 	})
 	HandleStream(mux, "/count", func(ctx context.Context, in greeting, w io.Writer) error {
 		if in.Name == "" {
@@ -99,6 +114,62 @@ func TestErrorIsTheDaemonsOwnText(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestReasonsReachTheCaller(t *testing.T) {
+	dir := shortDir(t)
+	daemon(t, dir)
+	for name, want := range refusals {
+		got := Dial(dir).Call(t.Context(), "/refuse", greeting{name}, nil)
+		if got == nil || reason.Of(got) != reason.Of(want) || got.Error() != want.Error() {
+			t.Errorf("%s: got %#v, want %#v", name, got, want)
+		}
+	}
+}
+
+// A client without reasons, of an older version, gets the text.
+func TestAnOlderClientGetsTheText(t *testing.T) {
+	for name, err := range refusals {
+		w := httptest.NewRecorder()
+		Hindered(err).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+		if got := w.Body.String(); got != err.Error()+"\n" || w.Code != 503 {
+			t.Errorf("%s: got %d %q", name, w.Code, got)
+		}
+	}
+}
+
+func TestAnyFailedAnswerIsAnError(t *testing.T) {
+	for _, c := range []struct {
+		status             int
+		kind, body, want   string
+		isHindered, isText bool
+	}{
+		{422, "text/plain; charset=utf-8", "too old\n", "too old", false, true},
+		{422, reasonType, `{"code":"way-open","args":{"path":"/"}}`,
+			"every account may write to /", false, false},
+		{503, reasonType, `{"code":"way-open","args":{"path":"/"}}`,
+			"every account may write to /", true, false},
+		{422, reasonType, `{"code":"new","args":{"a":1}}`, `new {"a":1}`, false, false},
+		{422, reasonType, `{"code":"way-open","args":[1]}`, `way-open [1]`, false, false},
+		{422, reasonType, `{"code":1}`, `{"code":1}`, false, true},
+		{422, reasonType, `{"code":"`, `{"code":"`, false, true},
+		{503, reasonType, `null`, "null", true, true},
+		{422, reasonType, "", "422 Unprocessable Entity", false, true},
+		{503, "", "\x00\xff", "\x00\ufffd", true, true},
+	} {
+		answer := &http.Response{StatusCode: c.status, Header: http.Header{},
+			Status: fmt.Sprint(c.status, " ", http.StatusText(c.status)),
+			Body:   io.NopCloser(strings.NewReader(c.body))}
+		answer.Header.Set("Content-Type", c.kind)
+		err := refusal("/x", answer)
+		if err == nil || err.Error() != c.want || errors.Is(err, ErrHindered) != c.isHindered {
+			t.Errorf("%q: got %v, want %q", c.body, err, c.want)
+		}
+		own, ok := errors.AsType[*reason.Error](err)
+		if !ok || (own.Code == "text") != c.isText {
+			t.Errorf("%q: got %#v", c.body, own)
+		}
 	}
 }
 

@@ -28,8 +28,8 @@ import (
 // account can wait for our clients under that name.
 const pipePrefix = `\\.\pipe\sealpost-`
 
-// whoMayAsk names the accounts whose commands the daemon accepts.
-const whoMayAsk = `the user under whom it runs, or in a window that was opened with "Run as administrator"`
+// mayNotAsk is the error for a caller of another account, from the system or from the daemon.
+var mayNotAsk = reason.Err("may-not-ask-windows")
 
 // pipeBusy is a client's wait before it retries a pipe that another client is opening.
 const pipeBusy = 5 * time.Millisecond

@@ -20,13 +20,15 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 var (
 	// ErrRunning means that a live daemon has this state folder.
-	ErrRunning = errors.New("a daemon with this state folder is running already")
+	ErrRunning = reason.Err("daemon-running")
 	// ErrNotRunning means that no daemon answers for this state folder.
-	ErrNotRunning = errors.New("no daemon is running with this state folder")
+	ErrNotRunning = reason.Err("daemon-not-running")
 )
 
 const (
@@ -93,7 +95,7 @@ type refused struct{}
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err, _ := r.Context().Value(refused{}).(error); err != nil {
-		http.Error(w, mayNotAsk, http.StatusForbidden)
+		fail(w, r, mayNotAsk, http.StatusForbidden)
 		return
 	}
 	s.handler.ServeHTTP(w, r)
@@ -114,22 +116,22 @@ func (s *Server) Close() error {
 }
 
 // Handle registers f for POST requests with JSON of type In, answered with JSON of type Out. The
-// caller sees the text of an error, so it must have a next step.
+// caller sees an error with its reason, so it must have a next step.
 func Handle[In, Out any](mux *http.ServeMux, path string,
 	f func(context.Context, In) (Out, error)) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		in, err := decode[In](w, r)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			fail(w, r, err, http.StatusBadRequest)
 			return
 		}
 		out, err := f(r.Context(), in)
 		if err != nil && r.Context().Err() != nil { // the daemon ends, so that this is no answer
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			fail(w, r, err, http.StatusServiceUnavailable)
 			return
 		}
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			fail(w, r, err, http.StatusUnprocessableEntity)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -145,14 +147,29 @@ func HandleStream[In any](mux *http.ServeMux, path string,
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 		in, err := decode[In](w, r)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			fail(w, r, err, http.StatusBadRequest)
 			return
 		}
 		out := &flusher{w: w}
 		if err := f(r.Context(), in, out); err != nil && !out.written {
-			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+			fail(w, r, err, http.StatusUnprocessableEntity)
 		}
 	})
+}
+
+// reasonType is the content type of a failed answer with a reason, for a client that accepts it.
+// Others, such as those of older versions, get its English text.
+const reasonType = "application/json"
+
+// fail answers with an error.
+func fail(w http.ResponseWriter, r *http.Request, err error, status int) {
+	if r.Header.Get("Accept") != reasonType {
+		http.Error(w, err.Error(), status)
+		return
+	}
+	w.Header().Set("Content-Type", reasonType)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(reason.Of(err)) // an error means that the caller left
 }
 
 func decode[In any](w http.ResponseWriter, r *http.Request) (In, error) {
@@ -160,8 +177,7 @@ func decode[In any](w http.ResponseWriter, r *http.Request) (In, error) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return in, fmt.Errorf("the daemon does not understand the request; is it of another "+
-			"version? (%w)", err)
+		return in, reason.Err("request-unknown", "why", err)
 	}
 	return in, nil
 }

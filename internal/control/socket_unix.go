@@ -22,8 +22,8 @@ import (
 // longestPath bounds the bytes of a socket's path: systems allow 104 to 108, with the final NUL.
 const longestPath = 100
 
-// whoMayAsk names the account whose commands the daemon accepts.
-const whoMayAsk = "the user under whom it runs"
+// mayNotAsk is the error for a caller of another account, from the system or from the daemon.
+var mayNotAsk = reason.Err("may-not-ask")
 
 // connect returns a connection to the daemon of stateDir. Its process belongs to root or to the
 // state folder's owner, and only these two and the caller can have made the socket. A daemon that
