@@ -25,7 +25,7 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	return Done{words.RecalledNow(m.ID, m.Reason)}, nil
+	return Done{words.RecalledNow(m.ID, m.Reason.String())}, nil
 }
 
 func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {

@@ -142,7 +142,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble.String(), Offered: p.Offered, Advice: trust.Advice(p).String()})
 		}
 		return err
 	})
@@ -200,7 +200,7 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 		e, err := tx.Envelope(r.Message.Envelope)
 		for _, x := range e.Recipients {
 			if x.Receipt != "" {
-				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
+				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt.String(), Time: x.Time})
 			}
 		}
 		return err

@@ -203,7 +203,7 @@ func TestTheTraysDiskIsAwayForAWhile(t *testing.T) {
 	d.unmount()
 	lab.says("sending", "1 message is under way: connect the disk")
 	w.startHub()
-	eventually(t, "it cannot be sealed", func() bool { return strings.Contains(lab.sent("under way").Reason, "it cannot be read now") })
+	eventually(t, "it cannot be sealed", func() bool { return strings.Contains(lab.sent("under way").Reason.String(), "it cannot be read now") })
 	d.mount()
 	centre.expect("FL-LAB", "under way", []byte("under way"))
 	d.has("delivered", 1)

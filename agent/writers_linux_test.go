@@ -229,7 +229,7 @@ func TestAFileThatIsDisturbedMidway(t *testing.T) {
 	centre.expect("FL-LAB", "untouched", []byte("untouched"))
 	eventually(t, "what was removed is withdrawn", func() bool { return lab.sent("removed").State == "withdrawn" })
 	for _, name := range []string{"replaced by a folder", "replaced by a link"} {
-		eventually(t, name+" is said", func() bool { return lab.sent(name).Reason != "" })
+		eventually(t, name+" is said", func() bool { return !lab.sent(name).Reason.IsZero() })
 		back := filepath.Join(lab.dir, "back") // in one step: what is in no place for an instant is withdrawn
 		must(t, os.WriteFile(back, []byte("it is back"), 0o644))
 		must(t, unix.Renameat2(unix.AT_FDCWD, back, unix.AT_FDCWD, place[name], unix.RENAME_EXCHANGE))

@@ -90,12 +90,12 @@ func printLog(w io.Writer, l agent.Log) error {
 			t.add(m.Published, words.HubHasIt)
 		}
 		for _, r := range m.Recipients {
-			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
+			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt.String())))
 		}
 		state := string(m.State)
 		switch {
-		case m.Reason != "":
-			state += ": " + m.Reason
+		case !m.Reason.IsZero():
+			state += ": " + m.Reason.String()
 		case !m.HeldUntil.IsZero():
 			state += ": " + words.HeldUntil(m.HeldUntil)
 		}

@@ -94,7 +94,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		matters(w, words.Blocked, blocked)
 		var explained []thing
 		for _, m := range s.Outbox.Explained {
-			explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
+			explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason.String()})
 		}
 		matters(w, words.Explained, explained)
 		matters(w, words.OutOfPlace, outOfPlace)
@@ -115,7 +115,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		}
 		matters(w, words.HandedBack, things(s.Inbox.Released, func(e id.Envelope) string { return "envelope " + string(e) }))
 		for _, r := range s.Inbox.Refused {
-			matter(w, words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, localTime(r.Time)), r.Detail)
+			matter(w, words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, localTime(r.Time)), r.Detail.String())
 		}
 	}
 	for _, p := range s.Pins {
@@ -210,7 +210,7 @@ func printOutbox(w io.Writer, s agent.Status) error {
 	for _, m := range s.Outbox.Latest {
 		var recipients []string
 		for _, r := range m.Recipients {
-			recipients = append(recipients, string(r.Site)+":"+answer(r.Outcome, r.Code, r.Verified, r.Doubt))
+			recipients = append(recipients, string(r.Site)+":"+answer(r.Outcome, r.Code, r.Verified, r.Doubt.String()))
 		}
 		t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.State, m.Claimed, recipients)
 	}
@@ -218,8 +218,8 @@ func printOutbox(w io.Writer, s agent.Status) error {
 		return err
 	}
 	for _, m := range s.Outbox.Latest { // not in the table, which it would make too wide for any window
-		if m.Reason != "" && !m.Finished.IsZero() {
-			fmt.Fprintf(w, "  %s\n", words.Because(m.ID, string(m.State), m.Reason))
+		if !m.Reason.IsZero() && !m.Finished.IsZero() {
+			fmt.Fprintf(w, "  %s\n", words.Because(m.ID, string(m.State), m.Reason.String()))
 		}
 	}
 	return nil

@@ -212,7 +212,7 @@ func ending(m agent.SentMessage) string {
 	case "delivered":
 		return words.EndedDelivered(sitesOf(m), m.ID)
 	case "failed":
-		return words.EndedFailed(m.Reason, m.ID)
+		return words.EndedFailed(m.Reason.String(), m.ID)
 	}
 	return fmt.Sprintf("%s: %s", m.State, m.Reason)
 }

@@ -12,6 +12,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -208,7 +209,7 @@ func (b *Inbox) begin(tx *ledger.Tx, d *delivery) (done bool, err error) {
 			return false, err
 		}
 	}
-	return true, tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), "")
+	return true, tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), reason.Reason{})
 }
 
 // placedOutcomes returns the outcomes of a delivery, and reports whether all its messages are in

@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -202,7 +203,7 @@ func (b *Inbox) refuse(ctx context.Context, d *delivery, refusal *envelope.Refus
 		return err
 	}
 	err = b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), refusal.Error())
+		return tx.Receipt(d.Envelope, receipt, target(d.DeliveryID), reason.Of(refusal))
 	})
 	if err != nil {
 		return err

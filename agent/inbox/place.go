@@ -14,6 +14,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -412,13 +413,13 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 }
 
 // refusalDetail returns the local explanation of the refusals in an envelope.
-func refusalDetail(list []*placement, e id.Envelope) string {
+func refusalDetail(list []*placement, e id.Envelope) reason.Reason {
 	for _, p := range list {
 		if p.Envelope == e && p.code != "" {
-			return words.IdentityUsedTwice(p.ID, p.UID)
+			return reason.New("identity-used-twice", "message", p.ID, "uid", p.UID)
 		}
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // logOutcomes logs the outcome of the messages, with one line for the placed ones of an envelope.

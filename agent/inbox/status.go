@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Status is the state of the inbox, for users and programs.
@@ -41,10 +42,10 @@ type Download struct {
 
 // Refused is one envelope with a final refusal.
 type Refused struct {
-	Envelope id.Envelope `json:"envelope_id"`
-	Sender   id.Site     `json:"sender_id"`
-	Detail   string      `json:"detail"`
-	Time     time.Time   `json:"time"`
+	Envelope id.Envelope   `json:"envelope_id"`
+	Sender   id.Site       `json:"sender_id"`
+	Detail   reason.Reason `json:"detail"`
+	Time     time.Time     `json:"time"`
 }
 
 // Message is one message in the inbox.

@@ -3,9 +3,11 @@ package ledger
 import (
 	"database/sql"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // The possible outcomes of a message at one recipient.
@@ -31,7 +33,7 @@ type Answer struct {
 	Envelope id.Envelope
 	Site     id.Site
 	Receipt  string
-	Doubt    string // the reason for not believing the receipt; then there are no outcomes
+	Doubt    reason.Reason // for not believing the receipt; then there are no outcomes
 	Outcomes []Outcome
 	Time     time.Time
 }
@@ -43,9 +45,10 @@ type Answer struct {
 // A believed recipient of the envelope implies that its messages were delivered. The table outcome
 // has only the exceptions.
 func (tx *Tx) Answer(a Answer) error {
+	believed := a.Receipt != "" && a.Doubt.IsZero()
 	n, err := tx.change("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? "+
 		"WHERE envelope_id = ? AND site = ? AND believed = 0",
-		a.Receipt, a.Receipt != "" && a.Doubt == "", a.Doubt, millis(a.Time), a.Envelope, a.Site)
+		a.Receipt, believed, stored(a.Doubt), millis(a.Time), a.Envelope, a.Site)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (tx *Tx) Answer(a Answer) error {
 		}
 		differ = append(differ, outcomeRow{o.UID, o.Outcome, o.Code})
 	}
-	if n == 1 && a.Receipt != "" && a.Doubt == "" {
+	if n == 1 && believed {
 		if err := tx.outrank(a); err != nil {
 			return err
 		}
@@ -137,13 +140,19 @@ func (tx *Tx) differ(a Answer, rows []outcomeRow) error {
 }
 
 // A message ends when every recipient of its envelope has a final outcome for it.
-const (
+var (
 	conclude         = "UPDATE message SET " + concluding
 	concludeEnvelope = "UPDATE message INDEXED BY message_envelope SET " + concluding
 	concluding       = `finished = ?1, state = CASE WHEN ` + badSites +
 		` IS NULL THEN 'delivered' ELSE 'failed' END,
-		reason = COALESCE('not delivered to ' || ` + badSites + `, '') WHERE `
-	badSites = `(SELECT GROUP_CONCAT(o.site, ', ') FROM outcome o JOIN recipient r ` +
+		reason = COALESCE('` + notDelivered + `["' || ` + badSites + ` || '"]}', '') WHERE `
+	// notDelivered is the stored reason up to its list of sites.
+	notDelivered = strings.TrimSuffix(stored(reason.New("not-delivered", "sites", []string{})),
+		"[]}")
+)
+
+const (
+	badSites = `(SELECT GROUP_CONCAT(o.site, '","') FROM outcome o JOIN recipient r ` +
 		`ON r.envelope_id = message.envelope_id AND r.site = o.site
 		WHERE o.uid = message.uid AND o.outcome <> 'delivered')`
 	concluded = ` AND state IN ('sealed','published') AND NOT EXISTS (SELECT 1 FROM recipient r ` +
@@ -179,7 +188,7 @@ func (tx *Tx) Doubted(site id.Site, after int64, limit int) (list []Answer, last
 		[]any{site, after, limit}, func(rows *sql.Rows) error {
 			var a Answer
 			var at int64
-			err := rows.Scan(&last, &a.Envelope, &a.Site, &a.Receipt, &a.Doubt, &at)
+			err := rows.Scan(&last, &a.Envelope, &a.Site, &a.Receipt, (*column)(&a.Doubt), &at)
 			a.Time = fromMillis(at)
 			list = append(list, a)
 			return err

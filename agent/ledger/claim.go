@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Claiming has the rules for the number and the identity of a message.
@@ -116,7 +117,7 @@ func (tx *Tx) insert(list []Outgoing) error {
 			args = append(args, m.UID, m.ID, m.Tray, m.Kind, m.Day, m.Number, m.Group.First,
 				m.Group.Last, m.Name, kind, m.FingerprintKey[:], m.Source.Size, m.Source.Entries,
 				m.Source.ModTime, m.Source.File, m.Source.Executable, m.Address, m.Dir,
-				millis(m.Claimed), millis(m.Due), m.State, m.Reason)
+				millis(m.Claimed), millis(m.Due), m.State, stored(m.Reason))
 		}
 		res, err := tx.do(`INSERT INTO message (uid, message_id, tray, kind, day, number, `+
 			`group_first, group_last, name, type, fingerprint_key, size, entries, mtime, file, `+
@@ -144,8 +145,8 @@ func values(n, columns int) string {
 }
 
 // End ends a message from a lost ledger whose folder is already in its final place.
-func (tx *Tx) End(uid id.UID, state State, reason string, at time.Time) error {
-	if err := tx.finish(uid, state, reason, at); err != nil {
+func (tx *Tx) End(uid id.UID, state State, why reason.Reason, at time.Time) error {
+	if err := tx.finish(uid, state, why, at); err != nil {
 		return err
 	}
 	return tx.exec("UPDATE message SET filed = 1 WHERE uid = ?", uid)

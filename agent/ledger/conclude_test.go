@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // A message ends with the last final answer of a recipient, in any order of answers. It is
@@ -47,7 +48,7 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 				outcome := OutcomeDelivered
 				switch {
 				case kind == "doubtful":
-					a.Doubt = "who is that?"
+					a.Doubt = reason.Text("who is that?")
 					continue
 				case kind == "dead":
 					outcome = OutcomeDead
@@ -78,7 +79,7 @@ func TestAMessageEndsWithItsLastAnswer(t *testing.T) {
 					want = Published
 					open++
 				}
-				if got.State != want || (got.Reason == "") != (want != Failed) {
+				if got.State != want || got.Reason.IsZero() != (want != Failed) {
 					r.Errorf("%s is %s (%s), want %s: %v of %v", got.Name, got.State, got.Reason,
 						want, said[m.UID], sites)
 				}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // EnvelopeState is the state of an envelope at its sender.
@@ -42,7 +43,7 @@ type Recipient struct {
 	Key      id.Hash // SHA-256 of the recipient string
 	Receipt  string  // as the hub relayed it
 	Believed bool
-	Doubt    string // the reason for not believing it
+	Doubt    reason.Reason // for not believing it
 	Time     time.Time
 }
 
@@ -116,7 +117,7 @@ func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64
 }
 
 // Drop drops an envelope and returns its unfinished messages to the state taken.
-func (tx *Tx) Drop(e id.Envelope, reason string) error {
+func (tx *Tx) Drop(e id.Envelope, why reason.Reason) error {
 	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?",
 		e); err != nil {
 		return err
@@ -133,7 +134,7 @@ func (tx *Tx) Drop(e id.Envelope, reason string) error {
 	}
 	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', "+
 		"envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? "+
-		"AND state IN ('sealed','published')", reason, e)
+		"AND state IN ('sealed','published')", stored(why), e)
 }
 
 // Envelope returns one envelope with its recipients.
@@ -156,7 +157,7 @@ func (tx *Tx) Envelope(e id.Envelope) (Envelope, error) {
 		"envelope_id = ? ORDER BY site", []any{e}, func(rows *sql.Rows) error {
 		var r Recipient
 		var at int64
-		err := rows.Scan(&r.Site, &r.Key, &r.Receipt, &r.Believed, &r.Doubt, &at)
+		err := rows.Scan(&r.Site, &r.Key, &r.Receipt, &r.Believed, (*column)(&r.Doubt), &at)
 		r.Time = fromMillis(at)
 		out.Recipients = append(out.Recipients, r)
 		return err

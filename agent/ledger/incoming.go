@@ -5,16 +5,17 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Delivery is an envelope that this site has leased at least once.
 type Delivery struct {
 	Envelope id.Envelope
 	Sender   id.Site
-	Attempts int    // number of attempts, less forgiven ones
-	Receipt  string // signed once, when all its messages are final
-	Target   string // the delivery to settle, as JSON; empty: none
-	Detail   string // of a refusal; never leaves this site
+	Attempts int           // number of attempts, less forgiven ones
+	Receipt  string        // signed once, when all its messages are final
+	Target   string        // the delivery to settle, as JSON; empty: none
+	Detail   reason.Reason // of a refusal; never leaves this site
 	Time     time.Time
 }
 
@@ -40,17 +41,17 @@ func (tx *Tx) Delivery(e id.Envelope) (Delivery, error) {
 	var at int64
 	err := tx.row("SELECT sender, attempts, receipt, target, detail, time FROM delivery WHERE "+
 		"envelope_id = ?", []any{e},
-		&d.Sender, &d.Attempts, &d.Receipt, &d.Target, &d.Detail, &at)
+		&d.Sender, &d.Attempts, &d.Receipt, &d.Target, (*column)(&d.Detail), &at)
 	d.Time = fromMillis(at)
 	return d, err
 }
 
 // Receipt stores the signed receipt of an envelope, and the delivery to settle with it. The first
 // receipt stays.
-func (tx *Tx) Receipt(e id.Envelope, receipt, target, detail string) error {
+func (tx *Tx) Receipt(e id.Envelope, receipt, target string, detail reason.Reason) error {
 	return tx.exec("UPDATE delivery SET receipt = CASE receipt WHEN '' THEN ? ELSE receipt END, "+
 		"target = ?, detail = CASE detail WHEN '' THEN ? ELSE detail END WHERE envelope_id = ?",
-		receipt, target, detail, e)
+		receipt, target, stored(detail), e)
 }
 
 // Settled records that the hub has confirmed the settlement of this delivery, or does not know it.
@@ -79,7 +80,7 @@ func (tx *Tx) Refusals(limit int) ([]Delivery, error) {
 		"ORDER BY time DESC LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
 		var d Delivery
 		var at int64
-		err := rows.Scan(&d.Envelope, &d.Sender, &d.Detail, &at)
+		err := rows.Scan(&d.Envelope, &d.Sender, (*column)(&d.Detail), &at)
 		d.Time = fromMillis(at)
 		list = append(list, d)
 		return err

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -258,7 +259,8 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 				Outcomes: []Outcome{o}, Time: day})
 		})
 	}
-	state := func(m Outgoing) (State, string) {
+	forgotten := reason.Text("the hub has forgotten it")
+	state := func(m Outgoing) (State, reason.Reason) {
 		t.Helper()
 		var got Outgoing
 		view(t, l, func(tx *Tx) error {
@@ -290,14 +292,15 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 			t.Fatalf("one of two answered: %s", s)
 		}
 		answer(e, m.UID, "SF-RC", OutcomeDelivered)
-		if s, why := state(m); s != Failed || why != "not delivered to CA-RC" {
+		want := reason.New("not-delivered", "sites", []id.Site{"CA-RC"})
+		if s, why := state(m); s != Failed || why != want {
 			t.Fatalf("got %s, %q", s, why)
 		}
 	})
 	t.Run("an answer to a dropped envelope counts for the message", func(t *testing.T) {
 		m := taken(t, l, "c")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
-		update(t, l, func(tx *Tx) error { return tx.Drop(old, "the hub has forgotten it") })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, forgotten) })
 		if s, _ := state(m); s != Taken {
 			t.Fatalf("dropped: %s", s)
 		}
@@ -323,7 +326,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		m := taken(t, l, "f")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(old, m.UID, "CA-RC", OutcomeDelivered)
-		update(t, l, func(tx *Tx) error { return tx.Drop(old, "the hub has forgotten it") })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, forgotten) })
 		e := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(e, m.UID, "SF-RC", OutcomeDelivered)
 		if s, _ := state(m); s != Delivered {
@@ -352,7 +355,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		e := sealed(t, l, m, "CA-RC")
 		update(t, l, func(tx *Tx) error {
 			return tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws",
-				Doubt: "another key", Time: day})
+				Doubt: reason.Text("another key"), Time: day})
 		})
 		var doubted []Answer
 		view(t, l, func(tx *Tx) error {
@@ -410,12 +413,13 @@ func TestTheFirstReceiptStaysAndIsSettledForEachDelivery(t *testing.T) {
 	if d := begin(); d.Attempts != 2 {
 		t.Errorf("attempts: %d", d.Attempts)
 	}
-	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "first", "delivery 1", "") })
+	var none reason.Reason
+	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "first", "delivery 1", none) })
 	update(t, l, func(tx *Tx) error { return tx.Settled("e", "delivery 1") })
 	if d := begin(); d.Attempts != 2 || d.Receipt != "first" || d.Target != "" {
 		t.Errorf("got %+v", d)
 	}
-	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "second", "delivery 2", "") })
+	update(t, l, func(tx *Tx) error { return tx.Receipt("e", "second", "delivery 2", none) })
 	update(t, l, func(tx *Tx) error { return tx.Settled("e", "delivery 1") })
 	view(t, l, func(tx *Tx) error {
 		list, err := tx.Unsettled(10)
@@ -563,8 +567,11 @@ func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
 		e := sealed(t, l, m, "CA-RC", "SF-RC")
 		uids[e] = m.UID
 		update(t, l, func(tx *Tx) error {
-			return errors.Join(tx.Answer(Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Doubt: "another key", Time: day}),
-				tx.Answer(Answer{Envelope: e, Site: "SF-RC", Receipt: "jws", Doubt: "another key", Time: day}))
+			a := Answer{Envelope: e, Site: "CA-RC", Receipt: "jws", Time: day,
+				Doubt: reason.Text("another key")}
+			b := a
+			b.Site = "SF-RC"
+			return errors.Join(tx.Answer(a), tx.Answer(b))
 		})
 	}
 	for after := int64(0); ; {

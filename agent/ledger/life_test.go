@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // BenchmarkLife moves messages through all states at a sender and at a recipient, in groups like an
@@ -132,7 +133,7 @@ func (s *life) receive(b *testing.B) {
 		if err := tx.Placed("FL-LAB", uids); err != nil {
 			return err
 		}
-		return tx.Receipt(e, strings.Repeat("r", 32<<10), "target", "")
+		return tx.Receipt(e, strings.Repeat("r", 32<<10), "target", reason.Reason{})
 	})
 	s.step(b, "settled", s.l.Update, func(tx *Tx) error { return tx.Settled(e, "target") })
 }

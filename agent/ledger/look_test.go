@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 func names(list []Outgoing) (names []string) {
@@ -103,10 +104,11 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	before := l.Commits()
 	waits, gone := claim(t, l, "waits"), claim(t, l, "gone")
 	other := taken(t, l, "other")
-	update(t, l, func(tx *Tx) error { return tx.Explain(waits.UID, "it cannot be read") })
+	unreadable := reason.Text("it cannot be read")
+	update(t, l, func(tx *Tx) error { return tx.Explain(waits.UID, unreadable) })
 	for i, m := range []Outgoing{gone, other} {
 		update(t, l, func(tx *Tx) error {
-			return tx.Fail(m.UID, "no", day.Add(time.Duration(i)*time.Second))
+			return tx.Fail(m.UID, reason.Text("no"), day.Add(time.Duration(i)*time.Second))
 		})
 	}
 	taken(t, l, "next")
@@ -175,7 +177,8 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 		}
 		return nil
 	})
-	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"], "its route changed") })
+	changed := reason.Text("its route changed")
+	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"], changed) })
 	view(t, l, func(tx *Tx) error {
 		if m, err := tx.Message(string(messages["here"].UID)); err != nil || m.State != Taken {
 			t.Errorf("what was given up is %s: %v", m.State, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // State is the state of a message at its sender.
@@ -44,7 +45,7 @@ type Outgoing struct {
 	Filed          bool
 	Envelope       id.Envelope
 	Digest         id.Hash
-	Reason         string
+	Reason         reason.Reason
 	Finished       time.Time
 }
 
@@ -111,7 +112,7 @@ func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Tray, &m.Kind, &m.Day, &m.Number, &m.Group.First,
 		&m.Group.Last, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries,
 		&m.Source.ModTime, &m.Source.File, &m.Source.Executable, &m.Address, &m.Dir, &claimed,
-		&due, &m.State, &m.Filed, &m.Envelope, &m.Digest, &m.Reason, &finished)
+		&due, &m.State, &m.Filed, &m.Envelope, &m.Digest, (*column)(&m.Reason), &finished)
 	copy(m.FingerprintKey[:], key)
 	m.Claimed, m.Due, m.Finished = fromMillis(claimed), fromMillis(due), fromMillis(finished)
 	return m, err
@@ -142,11 +143,11 @@ func (tx *Tx) Resource(uid id.UID, m Outgoing) error {
 		m.Source.File, m.Source.Executable, uid)
 }
 
-// Advance moves a message from one state to another, with a reason for users. It reports whether it
-// was in the first.
-func (tx *Tx) Advance(uid id.UID, from, to State, reason string) (bool, error) {
+// Advance moves a message from one state to another, with a reason. It reports whether it was in
+// the first.
+func (tx *Tx) Advance(uid id.UID, from, to State, why reason.Reason) (bool, error) {
 	n, err := tx.change("UPDATE message SET state = ?, reason = ? WHERE uid = ? AND state = ?", to,
-		reason, uid, from)
+		stored(why), uid, from)
 	return n == 1, err
 }
 
@@ -156,10 +157,10 @@ func (tx *Tx) Take(seqs []int64) error {
 		"seq IN (SELECT value FROM json_each(?))", list(seqs))
 }
 
-// Explain records a message's reason for waiting, for users.
-func (tx *Tx) Explain(uid id.UID, reason string) error {
-	return tx.exec("UPDATE message SET reason = ? WHERE uid = ? AND reason <> ?", reason, uid,
-		reason)
+// Explain records a message's reason for waiting.
+func (tx *Tx) Explain(uid id.UID, why reason.Reason) error {
+	return tx.exec("UPDATE message SET reason = ?1 WHERE uid = ?2 AND reason <> ?1", stored(why),
+		uid)
 }
 
 // Claimed lists messages of a tray in state claimed after seq, in the order of their claims, at
@@ -229,7 +230,7 @@ func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err
 			m := Outgoing{Tray: tray}
 			err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Group.First,
 				&m.Group.Last, &m.Name, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime,
-				&m.Source.File, &m.Dir, &m.State, &m.Digest, &m.Reason)
+				&m.Source.File, &m.Dir, &m.State, &m.Digest, (*column)(&m.Reason))
 			list = append(list, m)
 			return err
 		})
@@ -273,13 +274,13 @@ func (tx *Tx) Latest(limit int) ([]Outgoing, error) {
 }
 
 // finish ends a message, unless it has ended already.
-func (tx *Tx) finish(uid id.UID, state State, reason string, at time.Time) error {
+func (tx *Tx) finish(uid id.UID, state State, why reason.Reason, at time.Time) error {
 	return tx.exec("UPDATE message SET state = ?, reason = ?, finished = ? WHERE uid = ? AND "+
 		"state NOT IN ('delivered','failed','withdrawn')",
-		state, reason, millis(at), uid)
+		state, stored(why), millis(at), uid)
 }
 
 // Fail ends a message that cannot be sent.
-func (tx *Tx) Fail(uid id.UID, reason string, at time.Time) error {
-	return tx.finish(uid, Failed, reason, at)
+func (tx *Tx) Fail(uid id.UID, why reason.Reason, at time.Time) error {
+	return tx.finish(uid, Failed, why, at)
 }

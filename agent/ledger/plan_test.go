@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // The work for one file must not grow with the number of past files. So SQLite must find every row
@@ -63,10 +64,10 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"at hub":    func() error { _, err := tx.Unanswered("outbox", 10); return err },
 		"message":   func() error { _, err := tx.Message(string(waiting.UID)); return err },
 		"adopt":     func() error { m := waiting; _, err := tx.Adopt(&m); return err },
-		"end":       func() error { return tx.End(waiting.UID, Delivered, "", day) },
+		"end":       func() error { return tx.End(waiting.UID, Delivered, reason.Reason{}, day) },
 		"resource":  func() error { return tx.Resource(waiting.UID, waiting) },
 		"publish":   func() error { return tx.Publish(done, "i", 1, day) },
-		"drop":      func() error { return tx.Drop(dropped, "why") },
+		"drop":      func() error { return tx.Drop(dropped, reason.Text("why")) },
 		"answer": func() error {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r",
 				Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
@@ -78,7 +79,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 0, 10); return err },
 		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}) },
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
-		"receipt":   func() error { return tx.Receipt(done, "r", "t", "") },
+		"receipt":   func() error { return tx.Receipt(done, "r", "t", reason.Reason{}) },
 		"unsettled": func() error { _, err := tx.Unsettled(10); return err },
 		"settled":   func() error { return tx.Settled(done, "t") },
 		"received": func() error {

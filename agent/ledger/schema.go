@@ -10,7 +10,7 @@ import (
 // steps make the schema, each from the one before. SQLite's user_version counts the steps of a
 // ledger. A new ledger runs all of them, and one of a later version is refused. A released step
 // never changes.
-var steps = []string{tables, trays, order, groups}
+var steps = []string{tables, trays, order, groups, coded()}
 
 // tables are those of the first version. Hashes and identities are text in their wire form, times
 // are milliseconds, and sets are JSON.

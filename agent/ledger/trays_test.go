@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // firstLedger makes a ledger of the first version, with its tables, indexes and three messages.
@@ -165,12 +167,12 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 			m := claimIn(t, l, tray, name+" in "+tray)
 			update(t, l, func(tx *Tx) error {
 				if name != "claimed" {
-					if _, err := tx.Advance(m.UID, Claimed, Taken, "why"); err != nil {
+					if _, err := tx.Advance(m.UID, Claimed, Taken, reason.Text("why")); err != nil {
 						return err
 					}
 				}
 				if name == "failed" {
-					return tx.Fail(m.UID, "no", day)
+					return tx.Fail(m.UID, reason.Text("no"), day)
 				}
 				return nil
 			})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Pin is the trusted identity and recipient key of one other site.
@@ -16,8 +17,8 @@ type Pin struct {
 	Version      int
 	Statement    id.Hash // hash of its payload, for the successor's prev
 	Seen         time.Time
-	Trouble      string  // the difference from the pin, for users; empty: none
-	Offered      id.Hash // the offered identity
+	Trouble      reason.Reason // the difference from the pin
+	Offered      id.Hash       // the offered identity
 }
 
 const pinColumns = "site, identity, recipient_key, version, statement, seen, trouble, offered"
@@ -28,7 +29,7 @@ func (tx *Tx) pins(where string, args ...any) ([]Pin, error) {
 		var p Pin
 		var seen int64
 		err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen,
-			&p.Trouble, &p.Offered)
+			(*column)(&p.Trouble), &p.Offered)
 		p.Seen = fromMillis(seen)
 		list = append(list, p)
 		return err
@@ -63,8 +64,8 @@ func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 // SetPin writes a site's whole pin.
 func (tx *Tx) SetPin(p Pin) error {
 	return tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
-		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen), p.Trouble,
-		p.Offered)
+		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen),
+		stored(p.Trouble), p.Offered)
 }
 
 // ApproveRoute as the sites of an approval accepts the hub's first complete proposal.

@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -147,7 +148,8 @@ func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Ou
 // claimOf begins the row of a message that a lost ledger has claimed, from its message id.
 func (t *box) claimOf(message id.Message) ledger.Outgoing {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	m := ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold), Reason: words.LedgerLost}
+	m := ledger.Outgoing{ID: message, Tray: t.Name, Claimed: now, Due: now.Add(t.Hold),
+		Reason: reason.New(reason.LedgerLost)}
 	parts := strings.Split(string(message), "_")
 	m.Kind, m.Day = parts[1], parts[2]
 	m.Number, _ = strconv.ParseInt(parts[3], 10, 64) //nolint:errcheck // ParseMessage has looked: at most 18 digits
@@ -259,7 +261,7 @@ func (o *Outbox) findOlder(ctx context.Context) error {
 // ended: it lies in a final folder. Of other messages the ledger knows more than the folders, in
 // which other accounts can put anything.
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
-	if m.Reason != words.LedgerLost && m.Seq > h.t.o.older {
+	if m.Reason.Code != reason.LedgerLost && m.Seq > h.t.o.older {
 		return ""
 	}
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
@@ -271,10 +273,10 @@ func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	return ""
 }
 
-// stillTrue returns the part of a claim's reason that applies once the message waits to be sealed.
-func stillTrue(reason string) string {
-	if reason == words.LedgerLost {
-		return reason
+// stillTrue returns a claim's reason if it applies once the message waits to be sealed.
+func stillTrue(why reason.Reason) reason.Reason {
+	if why.Code == reason.LedgerLost {
+		return why
 	}
-	return ""
+	return reason.Reason{}
 }

@@ -7,6 +7,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -44,7 +45,7 @@ func TestWhatIsEditedInSendingIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.file()
-	for i, want := range []string{words.ChangedInSending, ""} {
+	for i, want := range []reason.Reason{reason.New("changed-in-sending"), {}} {
 		m, err := s.Message(t.Context(), string(list[i].ID))
 		if err != nil || m.Reason != want || !m.Filed {
 			t.Errorf("%s: filed %t, %q, %v", list[i].Name, m.Filed, m.Reason, err)
@@ -85,7 +86,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	}
 	remove(t, s.at("sending/x"))
 	s.update(func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, ledger.Taken, ledger.Withdrawn, "gone")
+		_, err := tx.Advance(m.UID, ledger.Taken, ledger.Withdrawn, reason.Text("gone"))
 		return err
 	})
 	if err := os.Chtimes(s.at("sending"), time.Time{}, time.Now()); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -206,8 +207,8 @@ func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		err := tx.Take(seqs(list))
 		for _, m := range list {
-			if reason := stillTrue(m.Reason); err == nil && reason != "" {
-				err = tx.Explain(m.UID, reason)
+			if why := stillTrue(m.Reason); err == nil && !why.IsZero() {
+				err = tx.Explain(m.UID, why)
 			}
 		}
 		return err
@@ -253,7 +254,7 @@ func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why err
 		return nil, false, nil // the next sweep looks again
 	}
 	return nil, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Explain(moved[0].UID, words.HeldFromDisk)
+		return tx.Explain(moved[0].UID, reason.New("held-from-disk"))
 	})
 }
 
@@ -355,7 +356,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		return m, true, err
 	case !errors.Is(err, fs.ErrNotExist):
 		t.guardDropped(h, m)
-		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, err.Error()) })
+		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason.Of(err)) })
 	}
 	source, err = h.observe(droppedAt(m))
 	if err == nil && same(source, m.Source) {
@@ -366,9 +367,9 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		return m, false, nil
 	}
 	t.setStuck(m, "")
-	why := words.RemovedBefore
+	why := removedBefore()
 	if err == nil {
-		why = words.ChangedBefore
+		why = reason.New("changed-before-taken")
 	}
 	return m, false, t.withdraw(ctx, h, m, ledger.Claimed, why)
 }
@@ -385,13 +386,18 @@ func (t *box) guardDropped(h *handles, m ledger.Outgoing) {
 	}
 }
 
+// removedBefore returns the reason of a message whose file is gone.
+func removedBefore() reason.Reason { return reason.New("removed-before-sent") }
+
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why string) error {
+func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why reason.Reason) error {
 	if home, err := t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
 	if ended := h.endedBefore(m); ended != "" {
-		return t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.End(m.UID, ended, words.EndedBefore, time.Now()) })
+		return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+			return tx.End(m.UID, ended, reason.New("ended-before"), time.Now())
+		})
 	}
 	t.log.Warn("withdrawn", "message", m.ID, "reason", why)
 	h.emptied(ctx, m)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is
@@ -154,7 +154,7 @@ func TestTheLastClaimIsTheLatest(t *testing.T) {
 	a, b := s.taken("a")[0], s.taken("b")[0]
 	later := b.Claimed.Add(time.Hour)
 	s.update(func(tx *ledger.Tx) error {
-		_, err := tx.Advance(a.UID, ledger.Taken, ledger.Claimed, "changed")
+		_, err := tx.Advance(a.UID, ledger.Taken, ledger.Claimed, reason.Text("changed"))
 		return err
 	})
 	c := []ledger.Outgoing{{Tray: "outbox", Kind: "DAT", Name: "c", Address: "fl-lab.dat", Claimed: later, Due: later}}
@@ -193,9 +193,9 @@ func TestAClaimWhoseFileWasChangedInOutboxSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.recover()
-	for i, want := range []string{words.ChangedBefore, words.RemovedBefore} {
+	for i, want := range []reason.Code{"changed-before-taken", "removed-before-sent"} {
 		m, err := s.Message(t.Context(), string(list[i].ID))
-		if err != nil || m.State != ledger.Withdrawn || m.Reason != want {
+		if err != nil || m.State != ledger.Withdrawn || m.Reason.Code != want {
 			t.Errorf("%s is %s: %q, %v", list[i].Name, m.State, m.Reason, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
+	"sealpost/internal/reason"
 )
 
 // desk is the one owner of every message in hand, from its claim until the hub has it. The ledger
@@ -299,10 +300,10 @@ func (d *desk) giveBack(ctx context.Context, list []ledger.Outgoing) {
 }
 
 // giveUp ends messages that can never be sent.
-func (d *desk) giveUp(ctx context.Context, list []ledger.Outgoing, reason string) {
+func (d *desk) giveUp(ctx context.Context, list []ledger.Outgoing, why reason.Reason) {
 	d.hold(list, byWorker)
 	d.work(func() func() error {
-		err := d.o.giveUp(ctx, list, reason)
+		err := d.o.giveUp(ctx, list, why)
 		return func() error {
 			d.free(list)
 			d.reconsider()

@@ -9,7 +9,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // routed lets the desk seal, for one centre, what waits for an address.
@@ -204,14 +204,16 @@ func TestAMessageIsInHandBeforeItsRowIsRead(t *testing.T) {
 // TestRecallAfterALostLedger reports a message as unsent only if it was certainly not sent before.
 func TestRecallAfterALostLedger(t *testing.T) {
 	s := newSealer(t)
-	for reason, want := range map[string]string{
-		"": words.Recalled, words.LedgerLost: words.RecalledAfterLoss,
+	for before, want := range map[reason.Code]reason.Code{
+		"": "recalled", reason.LedgerLost: reason.RecalledAfterLoss,
 	} {
-		m := s.taken("recalled after " + want[:20])[0]
-		s.update(func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason) })
+		m := s.taken(string(want))[0]
+		s.update(func(tx *ledger.Tx) error {
+			return tx.Explain(m.UID, reason.Reason{Code: before})
+		})
 		r, err := s.Recall(t.Context(), string(m.ID))
-		if err != nil || r.ID != m.ID || r.Reason != want {
-			t.Errorf("%q: %+v, %v", reason, r, err)
+		if err != nil || r.ID != m.ID || r.Reason.Code != want {
+			t.Errorf("%q: %+v, %v", before, r, err)
 		}
 	}
 }

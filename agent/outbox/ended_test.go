@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 func rename(t testing.TB, from, to string) {
@@ -20,21 +20,21 @@ func rename(t testing.TB, from, to string) {
 // older copy: other accounts can put any file there.
 func TestAPlantedFileIsNotSaidToBeDelivered(t *testing.T) {
 	for name, c := range map[string]struct {
-		reason string
+		reason reason.Code
 		older  bool
 		moved  bool // rather than another file under its name
 		want   ledger.State
 	}{
 		"another file":              {want: ledger.Withdrawn},
 		"the file itself":           {moved: true, want: ledger.Withdrawn},
-		"with a reason to wait":     {reason: words.LargerThanHub, moved: true, want: ledger.Withdrawn},
-		"after the ledger was lost": {reason: words.LedgerLost, moved: true, want: ledger.Delivered},
+		"with a reason to wait":     {reason: "larger-than-hub", moved: true, want: ledger.Withdrawn},
+		"after the ledger was lost": {reason: reason.LedgerLost, moved: true, want: ledger.Delivered},
 		"in an older copy":          {older: true, moved: true, want: ledger.Delivered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)
 			m := s.taken("carol.csv")[0]
-			m.Reason = c.reason
+			m.Reason = reason.Reason{Code: c.reason}
 			if c.older {
 				s.older = m.Seq
 			}

@@ -13,6 +13,7 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -79,8 +80,8 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		err := tx.Filed(seqs(done))
 		for _, m := range done {
-			if err == nil && changed[m.Seq] && m.Reason == "" {
-				err = tx.Explain(m.UID, words.ChangedInSending)
+			if err == nil && changed[m.Seq] && m.Reason.IsZero() {
+				err = tx.Explain(m.UID, reason.New("changed-in-sending"))
 			}
 		}
 		return err
@@ -302,7 +303,7 @@ func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string)
 	for i, c := range outcomes {
 		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
 	}
-	text := words.Why(m.Name, string(m.ID), m.Reason, m.Dir != "", answers)
+	text := words.Why(m.Name, string(m.ID), m.Reason.String(), m.Dir != "", answers)
 	why := h.whyAt(m, folder)
 	if why == "" {
 		h.t.log.Warn("failed, and users' files have the names of its explanation", "message", m.ID)

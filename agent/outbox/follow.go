@@ -13,7 +13,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 	"sealpost/statement"
 )
 
@@ -118,7 +118,7 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 		fault.Point("outbox-settled")
 	}
 	for _, a := range answers {
-		if a.Doubt != "" {
+		if !a.Doubt.IsZero() {
 			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site, "reason", a.Doubt)
 			continue
 		}
@@ -181,14 +181,14 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			if _, err := tx.Envelope(a.Envelope); errors.Is(err, ledger.ErrNotFound) {
 				continue // of a ledger that is gone
 			}
-			a.Doubt, a.Outcomes = words.ReceiptNotSent(a.Site), nil
+			a.Doubt, a.Outcomes = reason.New("receipt-of-unsent", "site", a.Site), nil
 			return nil
 		}
 		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code, Elsewhere: !here})
 		delete(sent, r.UID)
 	}
 	for _, m := range sent {
-		a.Doubt, a.Outcomes = words.ReceiptPassesOver(a.Site, m.ID), nil
+		a.Doubt, a.Outcomes = reason.New("receipt-incomplete", "site", a.Site, "message", m.ID), nil
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (o *Outbox) recheck(ctx context.Context, doubted []ledger.Answer) error {
 		if err != nil {
 			return err
 		}
-		if a.Doubt == "" {
+		if a.Doubt.IsZero() {
 			believed = append(believed, a)
 		}
 	}

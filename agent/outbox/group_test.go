@@ -17,6 +17,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -146,7 +147,7 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 	if err := os.Remove(s.at(sourceAt(list[2]))); err != nil { // by somebody who wants it back
 		t.Fatal(err)
 	}
-	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken, words.RemovedBefore); err != nil {
+	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken, removedBefore()); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(list[3])
@@ -514,7 +515,7 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	if err := os.Remove(s.at(sourceAt(list[0]))); err != nil {
 		t.Fatal(err)
 	}
-	s.update(func(tx *ledger.Tx) error { return tx.Fail(list[0].UID, "refused", time.Now()) })
+	s.update(func(tx *ledger.Tx) error { return tx.Fail(list[0].UID, reason.Text("refused"), time.Now()) })
 	s.file()
 	sending := "sending/" + group(list) + "/"
 	s.expectTree("failed/"+string(list[0].ID)+"/WHY.txt", sending+groupNote, sending+"b")

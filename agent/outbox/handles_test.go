@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -110,7 +111,7 @@ func TestTheExplanationReplacesOnlyItself(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.file()
-			m.State, m.Reason = ledger.Failed, words.Recalled
+			m.State, m.Reason = ledger.Failed, reason.New("recalled")
 			if err := opened(t, s.tray).explain(t.Context(), m, placeAt(m)); err != nil { // once more, as after a crash
 				t.Fatal(err)
 			}

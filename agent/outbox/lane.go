@@ -202,7 +202,7 @@ func (d *desk) read(ctx context.Context, l *lane) (*job, error) {
 			continue
 		}
 		l.passed[a], l.last = list[len(list)-1].Seq, a
-		if r.unknown != "" {
+		if !r.unknown.IsZero() {
 			d.routes.forget(a)
 			d.giveUp(ctx, list, r.unknown)
 			continue

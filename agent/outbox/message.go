@@ -7,27 +7,28 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Message is one message and where it stands with each recipient.
 type Message struct {
-	ID         id.Message   `json:"message_id"`
-	UID        id.UID       `json:"uid"`
-	Tray       string       `json:"tray"`
-	Name       string       `json:"name"`
-	Size       int64        `json:"size"`
-	Address    string       `json:"address"`
-	State      ledger.State `json:"state"`
-	Filed      bool         `json:"filed"`            // it lies in its final folder
-	Folder     string       `json:"folder,omitempty"` // in the tray, where it lies: sending/…, delivered/… or failed/…
-	Reason     string       `json:"reason,omitempty"` // why it waits, or how it has ended
-	Claimed    time.Time    `json:"claimed"`
-	HeldUntil  time.Time    `json:"held_until,omitzero"` // it waits so that it can be recalled
-	Sealed     time.Time    `json:"sealed,omitzero"`
-	Published  time.Time    `json:"published,omitzero"` // the hub's promise
-	Finished   time.Time    `json:"finished,omitzero"`
-	Envelope   id.Envelope  `json:"envelope_id,omitempty"`
-	Recipients []Recipient  `json:"recipients,omitempty"`
+	ID         id.Message    `json:"message_id"`
+	UID        id.UID        `json:"uid"`
+	Tray       string        `json:"tray"`
+	Name       string        `json:"name"`
+	Size       int64         `json:"size"`
+	Address    string        `json:"address"`
+	State      ledger.State  `json:"state"`
+	Filed      bool          `json:"filed"`            // it lies in its final folder
+	Folder     string        `json:"folder,omitempty"` // in the tray, where it lies: sending/…, delivered/… or failed/…
+	Reason     reason.Reason `json:"reason,omitzero"`  // why it waits, or how it has ended
+	Claimed    time.Time     `json:"claimed"`
+	HeldUntil  time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
+	Sealed     time.Time     `json:"sealed,omitzero"`
+	Published  time.Time     `json:"published,omitzero"` // the hub's promise
+	Finished   time.Time     `json:"finished,omitzero"`
+	Envelope   id.Envelope   `json:"envelope_id,omitempty"`
+	Recipients []Recipient   `json:"recipients,omitempty"`
 }
 
 // labels names messages for the log.
@@ -41,12 +42,12 @@ func labels(list []ledger.Outgoing) []string {
 
 // Recipient is the answer of one recipient of a message.
 type Recipient struct {
-	Site     id.Site   `json:"site"`
-	Outcome  string    `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
-	Code     string    `json:"code,omitempty"`     // of a refusal or a death
-	Verified bool      `json:"verified,omitempty"` // its receipt is believed
-	Doubt    string    `json:"doubt,omitempty"`    // why it is not
-	Time     time.Time `json:"time,omitzero"`
+	Site     id.Site       `json:"site"`
+	Outcome  string        `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
+	Code     string        `json:"code,omitempty"`     // of a refusal or a death
+	Verified bool          `json:"verified,omitempty"` // its receipt is believed
+	Doubt    reason.Reason `json:"doubt,omitzero"`     // why it is not
+	Time     time.Time     `json:"time,omitzero"`
 }
 
 // findSpan is how many rows one view of a search looks through.
@@ -94,8 +95,8 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		m, err = describe(tx, row)
 		return err
 	})
-	if m.State == ledger.Taken && m.Reason == "" {
-		m.Reason = o.blocked(ctx)[m.Address]
+	if m.State == ledger.Taken && m.Reason.IsZero() {
+		m.Reason = reason.Text(o.blocked(ctx)[m.Address])
 	}
 	return m, err
 }

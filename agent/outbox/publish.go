@@ -17,6 +17,7 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -48,15 +49,15 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 		switch {
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) || errors.Is(err, api.ErrNotAllowed):
 			o.forgetRoute(s.Address)
-			return true, o.drop(ctx, s, words.RouteChanged)
+			return true, o.drop(ctx, s, reason.New("route-changed"))
 		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict), errors.Is(err, os.ErrNotExist):
-			return true, o.drop(ctx, s, words.SealedDamaged)
+			return true, o.drop(ctx, s, reason.New("sealed-damaged"))
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
 		case errors.Is(err, api.ErrTooLarge):
-			return false, o.fail(ctx, s, words.LargerThanHub)
+			return false, o.fail(ctx, s, reason.New("larger-than-hub"))
 		case errors.Is(err, api.ErrInvalid):
-			return false, o.fail(ctx, s, words.NotAccepted(err))
+			return false, o.fail(ctx, s, reason.New("not-accepted", "why", err))
 		}
 		if n := s.brought.Load(); n > brought {
 			brought = n
@@ -205,9 +206,9 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 }
 
 // drop gives the envelope up; its messages wait to be sealed under a new envelope id.
-func (o *Outbox) drop(ctx context.Context, s *sealed, reason string) error {
-	o.log.Info("sealing again", "envelope", s.ID, "reason", reason)
-	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, reason) }); err != nil {
+func (o *Outbox) drop(ctx context.Context, s *sealed, why reason.Reason) error {
+	o.log.Info("sealing again", "envelope", s.ID, "reason", why)
+	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, why) }); err != nil {
 		return err
 	}
 	fault.Point("outbox-dropped")
@@ -229,14 +230,14 @@ func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 }
 
 // fail ends messages that no hub of this network will take.
-func (o *Outbox) fail(ctx context.Context, s *sealed, reason string) error {
-	o.log.Error("failed", "envelope", s.ID, "reason", reason)
+func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
+	o.log.Error("failed", "envelope", s.ID, "reason", why)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		if err := tx.Drop(s.ID, reason); err != nil {
+		if err := tx.Drop(s.ID, why); err != nil {
 			return err
 		}
 		for _, m := range s.messages {
-			if err := tx.Fail(m.UID, reason, time.Now()); err != nil {
+			if err := tx.Fail(m.UID, why, time.Now()); err != nil {
 				return err
 			}
 		}

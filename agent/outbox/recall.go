@@ -13,6 +13,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -26,7 +27,7 @@ const recallWaits = 2 * time.Second
 // Recalled is a message that was taken back.
 type Recalled struct {
 	ID     id.Message
-	Reason string // words.Recalled, or words.RecalledAfterLoss if it may have been sent before
+	Reason reason.Reason // with the code RecalledAfterLoss, it may have been sent before
 }
 
 // Recall takes back a message that was not sent: it goes to failed/, with a note.
@@ -39,9 +40,9 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 		return Recalled{}, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
 	}
 	defer o.desk.release(m)
-	reason := words.Recalled
-	if m.Reason == words.LedgerLost {
-		reason = words.RecalledAfterLoss
+	why := reason.New("recalled")
+	if m.Reason.Code == reason.LedgerLost {
+		why = reason.New(reason.RecalledAfterLoss)
 	}
 	recalled := false
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -54,7 +55,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 			m = now
 			return nil
 		}
-		return tx.Fail(m.UID, reason, time.Now())
+		return tx.Fail(m.UID, why, time.Now())
 	})
 	switch {
 	case err != nil:
@@ -67,7 +68,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)
 	o.fileSoon()
-	return Recalled{m.ID, reason}, nil
+	return Recalled{m.ID, why}, nil
 }
 
 // reserve reserves a message that no worker has, or waits for that.

@@ -10,7 +10,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -120,7 +120,7 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k
 			s.address, err = id.ParseAddress(s.Address)
 			return s, err
 		}
-		return nil, o.drop(ctx, s, words.HubLostIt)
+		return nil, o.drop(ctx, s, reason.New("hub-lost-envelope"))
 	}
 	if s.State == ledger.EnvelopeSealed && k.Published != nil {
 		if err := o.published(ctx, s, *k.Published); err != nil {

@@ -17,6 +17,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -128,7 +129,7 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error {
-		_, err := tx.Advance(list[2].UID, ledger.Taken, ledger.Claimed, "")
+		_, err := tx.Advance(list[2].UID, ledger.Taken, ledger.Claimed, reason.Reason{})
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -178,7 +179,7 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 func TestWhatEndedIsSentAgainBeforeItIsMoved(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("data.csv")[0]
-	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Fail(m.UID, "why", time.Now()) }); err != nil {
+	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Fail(m.UID, reason.Text("why"), time.Now()) }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err != nil {

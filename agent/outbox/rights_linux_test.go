@@ -13,6 +13,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -270,7 +271,7 @@ func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 			give(t, s.at(droppedAt(m)))
 			s.goOn(m)
 			s.update(func(tx *ledger.Tx) error {
-				_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, "changed")
+				_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, reason.Text("changed"))
 				return err
 			})
 			loosen(t, s.at(folderAt(m)))

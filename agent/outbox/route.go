@@ -13,6 +13,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -29,13 +30,13 @@ type decision struct {
 	version    id.Hash
 	proposed   []id.Site // by the hub
 	recipients []envelope.Recipient
-	unknown    string    // for users: it names a site that does not exist
-	blocked    string    // for users; empty: send
-	until      time.Time // when a block is reconsidered
-	stale      bool      // the hub is another one, or an operator has approved something
+	unknown    reason.Reason // it names a site that does not exist
+	blocked    string        // for users; empty: send
+	until      time.Time     // when a block is reconsidered
+	stale      bool          // the hub is another one, or an operator has approved something
 }
 
-func (d *decision) isOpen() bool { return d.blocked == "" && d.unknown == "" }
+func (d *decision) isOpen() bool { return d.blocked == "" && d.unknown.IsZero() }
 
 // routes remembers decisions until something that they rest on changes. It belongs to the desk.
 type routes struct {

@@ -21,7 +21,7 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 	"sealpost/statement"
 )
 
@@ -86,7 +86,7 @@ func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry,
 		return again, err
 	case errors.As(cause, &full):
 		again.noRoom = true
-		return again, o.explainNoRoom(ctx, j.messages[0], full.says)
+		return again, o.explainNoRoom(ctx, j.messages[0], full.why)
 	case len(j.messages) == 1:
 		return again, o.setAside(ctx, j.messages[0], cause)
 	}
@@ -145,10 +145,10 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 }
 
 // explainNoRoom records why a message waits that there is no room to seal.
-func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, reason string) error {
-	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
+func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, why reason.Reason) error {
+	o.log.Warn("not sealed", "message", m.ID, "reason", why)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, m.State, ledger.Taken, reason)
+		_, err := tx.Advance(m.UID, m.State, ledger.Taken, why)
 		return err
 	})
 }
@@ -164,16 +164,16 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 			return err
 		}
 		if gone {
-			return t.withdraw(ctx, h, m, m.State, words.RemovedBefore)
+			return t.withdraw(ctx, h, m, m.State, removedBefore())
 		}
 	}
-	reason := words.UnreadableNow(tray.Plain(cause))
+	why := reason.New("unreadable-now", "why", tray.Plain(cause))
 	if errors.Is(cause, tray.ErrChanged) || errors.Is(cause, envelope.ErrSourceChanged) {
-		reason = words.ChangedAgain
+		why = reason.New("changed-while-sent")
 	}
-	o.log.Warn("not sealed", "message", m.ID, "reason", reason)
+	o.log.Warn("not sealed", "message", m.ID, "reason", why)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		_, err := tx.Advance(m.UID, m.State, ledger.Claimed, reason)
+		_, err := tx.Advance(m.UID, m.State, ledger.Claimed, why)
 		return err
 	})
 }
@@ -252,10 +252,10 @@ func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed,
 	return out, err
 }
 
-// noRoom says, in words for users, that there is no room for a sealed file.
-type noRoom struct{ says string }
+// noRoom is the reason that there is no room for a sealed file.
+type noRoom struct{ why reason.Reason }
 
-func (e *noRoom) Error() string { return e.says }
+func (e *noRoom) Error() string { return e.why.String() }
 
 func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (envelope.Sealed, error) {
 	dir, err := o.sealed()
@@ -270,7 +270,9 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		return envelope.Sealed{}, err
 	}
 	if reserved == nil {
-		return envelope.Sealed{}, &noRoom{words.NoRoomToSeal(o.cfg.State, free, others, size+sealReserve)}
+		return envelope.Sealed{}, &noRoom{reason.New("no-room-to-seal", "dir", o.cfg.State,
+			"free", reason.Size(free), "others", sizeOrNone(others),
+			"need", reason.Size(size+sealReserve))}
 	}
 	defer o.desk.releaseSpace(reserved)
 	s.File = string(s.ID)
@@ -287,6 +289,14 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		err = dir.Sync()
 	}
 	return out, err
+}
+
+// sizeOrNone returns a size as an argument of a reason; none for 0.
+func sizeOrNone(bytes int64) any {
+	if bytes == 0 {
+		return nil
+	}
+	return reason.Size(bytes)
 }
 
 // removeSealed removes an envelope's file that is of no more use. One that another program holds

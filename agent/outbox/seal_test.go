@@ -42,7 +42,7 @@ func TestTwoFilesDoNotFillTheDiskTogether(t *testing.T) {
 	s.desk.tell(func() { s.desk.spaces[other] = true })
 	var full *noRoom
 	_, err := s.seal(t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
-	if !errors.As(err, &full) || !strings.Contains(full.says, "being sealed") {
+	if !errors.As(err, &full) || !strings.Contains(full.why.String(), "being sealed") {
 		t.Fatalf("users are told %v", err)
 	}
 	other.left.Store(0) // all of it is written

@@ -10,11 +10,14 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/nearest"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
-// maxNear is how many sites are offered for a mistyped name.
-const maxNear = 3
+const (
+	maxNear  = 3  // sites that are offered for a mistyped name
+	maxKnown = 10 // sites that are listed where none is near
+)
 
 // nobody decides about an address without recipients. A routing key waits until a queue is bound to
 // it. A direct address is given up when it names an unknown site, and waits when this site knows
@@ -29,7 +32,7 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	if err != nil {
 		return err
 	}
-	var strays []words.Stray
+	var strays []reason.Reason
 	for _, site := range d.address.To {
 		if slices.Contains(known, string(site)) {
 			continue
@@ -37,7 +40,7 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 		_, err := o.hub.Resolve(ctx, id.Address{To: []id.Site{site}})
 		switch {
 		case errors.Is(err, api.ErrUnroutable):
-			strays = append(strays, words.Stray{Name: site, Self: site == o.site, Near: nearest.Names(string(site), known, maxNear)})
+			strays = append(strays, o.stray(site, known))
 		case err != nil:
 			return err
 		}
@@ -46,18 +49,33 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 		d.blocked = words.ReceivesNoMore(d.address)
 		return nil
 	}
-	d.unknown = words.UnknownSites(strays, known)
+	if slices.ContainsFunc(strays, func(r reason.Reason) bool { return r.Code == "site-near" }) {
+		known = nil
+	}
+	d.unknown = reason.New("unknown-sites", "strays", strays, "known", known[:min(maxKnown, len(known))])
 	return nil
 }
 
+// stray returns why a name in a direct address is no site that receives.
+func (o *Outbox) stray(name id.Site, known []string) reason.Reason {
+	near := nearest.Names(string(name), known, maxNear)
+	switch {
+	case name == o.site:
+		return reason.New("site-is-self", "site", name)
+	case len(near) > 0:
+		return reason.New("site-near", "site", name, "near", near)
+	}
+	return reason.New("site-unknown", "site", name)
+}
+
 // giveUp ends messages of which nothing was sent, and never will be.
-func (o *Outbox) giveUp(ctx context.Context, list []ledger.Outgoing, reason string) error {
+func (o *Outbox) giveUp(ctx context.Context, list []ledger.Outgoing, why reason.Reason) error {
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, m := range list {
-			if err := tx.Fail(m.UID, reason, time.Now()); err != nil {
+			if err := tx.Fail(m.UID, why, time.Now()); err != nil {
 				return err
 			}
-			o.log.Error("failed", "message", m.ID, "address", m.Address, "reason", reason)
+			o.log.Error("failed", "message", m.ID, "address", m.Address, "reason", why)
 		}
 		return nil
 	})

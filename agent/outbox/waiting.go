@@ -31,7 +31,7 @@ func (m Message) WaitsFor() string {
 	for _, r := range m.Recipients {
 		site := string(r.Site)
 		switch {
-		case r.Outcome == "" && r.Doubt != "":
+		case r.Outcome == "" && !r.Doubt.IsZero():
 			open = append(open, words.ReceiptNotBelieved(site))
 		case r.Outcome == "":
 			open = append(open, site)

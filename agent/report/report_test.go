@@ -18,6 +18,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
+	why "sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -148,7 +149,7 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	now := standing(outbox.Standing{
 		Counts:   map[ledger.State]int64{ledger.Taken: 2},
-		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: "it was recalled."}},
+		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: why.Text("it was recalled.")}},
 		NotTaken: map[string]string{"b.csv": "it is open"},
 	})
 	now.Trays[0].Hold = 2 * time.Minute
@@ -310,7 +311,7 @@ func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 	}
 	s := Snapshot{Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
 		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]}),
-		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: "damaged"}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
+		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: why.Text("damaged")}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
 	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, inbox: filepath.Join("tray", "inbox")}, true)
 	if n := strings.Count(text, "\r\n"); n > 250 {
 		t.Errorf("%d lines", n)

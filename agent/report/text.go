@@ -200,7 +200,7 @@ func sending(l *lines, o outbox.TrayStatus) {
 		l.say(where(words.Blocked), fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
 	}
 	for _, m := range o.Explained {
-		l.say(where(words.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(where(words.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason.String())
 	}
 	if o.Unwatched != "" {
 		l.tell(words.Unwatched, "", o.Unwatched)
@@ -208,12 +208,12 @@ func sending(l *lines, o outbox.TrayStatus) {
 	notes(l, words.OutOfPlace, left.Strays)
 	notes(l, words.NotTaken, left.Entries)
 	underWay(l, o, where(words.Unanswered))
-	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m), m.Reason) })
+	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m), m.Reason.String()) })
 	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
 		if len(m.Recipients) == 0 {
-			return words.NotSent(m.Reason, m.Folder)
+			return words.NotSent(m.Reason.String(), m.Folder)
 		}
-		return words.HasFailed(m.Reason, m.Folder)
+		return words.HasFailed(m.Reason.String(), m.Folder)
 	})
 }
 
@@ -322,7 +322,7 @@ func receiving(l *lines, b *inbox.Status) {
 		l.head("%s %s", words.HandedBack.Words().Label, words.AndMore(int64(len(envelopes)-most)))
 	}
 	for _, r := range b.Refused[:min(3, len(b.Refused))] {
-		l.tell(words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, words.Time(r.Time)), r.Detail)
+		l.tell(words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, words.Time(r.Time)), r.Detail.String())
 	}
 	if len(b.Downloads) > 0 {
 		l.head("BEING RECEIVED")

@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
+	why "sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -44,7 +45,7 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
 	o := standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 15}, Waiting: []outbox.Message{
 		waiting("001", "x.txt", since, has, outbox.Recipient{Site: "SF-RC"}),
 		waiting("002", "y.txt", since, outbox.Recipient{Site: "CA-RC"}, outbox.Recipient{Site: "SF-RC"}),
-		waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC", Outcome: ledger.OutcomeDead}, outbox.Recipient{Site: "SF-RC", Doubt: "another key"}),
+		waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC", Outcome: ledger.OutcomeDead}, outbox.Recipient{Site: "SF-RC", Doubt: why.Text("another key")}),
 	}})
 	want := strings.ReplaceAll(`UNDER WAY
   15 files are at the hub, waiting for the receipts
@@ -88,7 +89,7 @@ func TestWhatMattersStandsFirst(t *testing.T) {
 // files lie there.
 func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	standingOf := func(notes map[string]string) *outbox.Status {
-		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: "why"}},
+		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("why")}},
 			Counts: map[ledger.State]int64{ledger.Published: 1}, Waiting: []outbox.Message{{ID: "n", Name: "b", Published: time.Now().Add(-time.Hour), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
 	}
 	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, false)
@@ -105,7 +106,7 @@ func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	if n := strings.Count(text, words.SafeWhereMissing); n != 3 {
 		t.Errorf("where files lie is left open %d times:\n%s", n, text)
 	}
-	failed := standing(outbox.Standing{Failed: []outbox.Message{{ID: "m", Name: "a", Reason: "no", Folder: "sending/m"}}})
+	failed := standing(outbox.Standing{Failed: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("no"), Folder: "sending/m"}}})
 	if text := (Snapshot{Outbox: failed}).text(here, false); strings.Contains(text, "WHY.txt") {
 		t.Errorf("of what is not moved yet it says:\n%s", text)
 	}
@@ -113,9 +114,9 @@ func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 
 // A delivered file that was edited meanwhile is not what was delivered, and the list says so.
 func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
-	o := standing(outbox.Standing{Delivered: []outbox.Message{{ID: "m", Name: "a", Reason: words.ChangedInSending, Recipients: []outbox.Recipient{{Site: "CA-RC"}}}, {ID: "n", Name: "b", Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
+	o := standing(outbox.Standing{Delivered: []outbox.Message{{ID: "m", Name: "a", Reason: why.New("changed-in-sending"), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}, {ID: "n", Name: "b", Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
 	got := part(t, Snapshot{Outbox: o}.text(here, false), "DELIVERED last")
-	for _, want := range []string{`"a" has reached CA-RC; ` + words.ChangedInSending + " [m]\n", `"b" has reached CA-RC [n]`} {
+	for _, want := range []string{`"a" has reached CA-RC; ` + why.New("changed-in-sending").String() + " [m]\n", `"b" has reached CA-RC [n]`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q:\n%s", want, got)
 		}

@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/trust"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/statement"
 )
 
@@ -79,16 +80,16 @@ func TestWhatDiffersFromAPin(t *testing.T) {
 			n.reopen()
 			n.waitsOn(offered, "sealpost agent trust CA-RC "+string(offered.identity.Key()))
 			after := n.pin("CA-RC")
-			if after.Trouble == "" || after.Offered != offered.identity.Key() ||
-				trust.Advice(after) == "" {
+			if after.Trouble.IsZero() || after.Offered != offered.identity.Key() ||
+				trust.Advice(after).IsZero() {
 				t.Errorf("the trouble is not kept: %+v", after)
 			}
-			after.Trouble, after.Offered = "", ""
+			after.Trouble, after.Offered = reason.Reason{}, ""
 			if after != before {
 				t.Errorf("the pin was %+v and is %+v", before, after)
 			}
 			n.sends(first)
-			if got := n.pin("CA-RC"); got != before || trust.Advice(got) != "" {
+			if got := n.pin("CA-RC"); got != before || !trust.Advice(got).IsZero() {
 				t.Errorf("the trouble is over and still there: %+v", got)
 			}
 		})
@@ -130,7 +131,7 @@ func TestTwoSitesWithOneKey(t *testing.T) {
 		k.Recipient = centre.key.Recipient
 	})
 	n.waits(n.route(dat, proposals(centre, thief)...), "SF-RC is not what it was",
-		"its recipient key is the one of CA-RC", "ask the people of both")
+		"its recipient key is the one of CA-RC", "ask the admins of both")
 	_, err := n.Accept(t.Context(), "SF-RC", string(thief.identity.Key()))
 	must(t, err)
 	n.waits(n.route(dat, proposals(centre, thief)...), "its recipient key is the one of CA-RC")
@@ -221,7 +222,7 @@ func TestASenderIsPinnedByItsFirstEnvelope(t *testing.T) {
 		t.Errorf("another identity: %v", err)
 	}
 	if got := n.pin("SF-LAB"); got.Identity != lab.identity.Key() ||
-		!strings.Contains(got.Trouble, "another identity") {
+		got.Trouble.Code != "other-identity" {
 		t.Errorf("pinned %+v", got)
 	}
 	// Its recipient key is pinned at the first message to it, and only under that identity.
@@ -275,7 +276,7 @@ func TestConfirmingAPinKeepsItsVersion(t *testing.T) {
 	n.waitsOn(n.peer("CA-RC"), "another identity")
 	_, err := n.Accept(t.Context(), "CA-RC", string(second.identity.Key()))
 	must(t, err)
-	if got := n.pin("CA-RC"); got.Version != 2 || got.Trouble != "" {
+	if got := n.pin("CA-RC"); got.Version != 2 || !got.Trouble.IsZero() {
 		t.Errorf("pinned %+v", got)
 	}
 	n.waitsOn(first, "version 2 was seen before")

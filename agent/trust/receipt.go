@@ -7,17 +7,15 @@ import (
 
 	"sealpost/certs"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 	"sealpost/statement"
 )
 
-// Doubt is the reason for not believing a receipt, as text for users. The receipt is kept, and
-// checked again after a user has trusted the site.
-type Doubt struct{ Reason string }
+// Doubt is the reason for not believing a receipt. The receipt is kept, and checked again after a
+// user has trusted the site.
+type Doubt struct{ Reason reason.Reason }
 
-func (d *Doubt) Error() string { return d.Reason }
-
-func doubt(reason string) *Doubt { return &Doubt{Reason: reason} }
+func (d *Doubt) Error() string { return d.Reason.String() }
 
 // Believe checks a receipt that the hub relayed for one of this site's envelopes. It checks the
 // signature at the time of the settlement at the hub, or of the signature, because a receipt may
@@ -31,16 +29,18 @@ func (t *Trust) Believe(ctx context.Context, jws string, self, recipient id.Site
 		signed, err = statement.Open[statement.Receipt](jws, t.Verifier, statement.ReceiptTime(jws))
 	}
 	if err != nil {
-		return statement.Receipt{}, doubt(words.ReceiptNotSigned(recipient, err))
+		return statement.Receipt{}, &Doubt{reason.New("receipt-not-signed",
+			"site", recipient, "why", err)}
 	}
 	r := signed.Payload
 	if r.Recipient != recipient || r.Sender != self || r.Network != t.Network ||
 		r.Envelope != envelope {
-		return statement.Receipt{}, doubt(words.ReceiptOfOther(recipient))
+		return statement.Receipt{}, &Doubt{reason.New("receipt-of-other", "site", recipient)}
 	}
 	err = t.Identity(ctx, recipient, signed.Key)
 	if errors.Is(err, ErrPin) {
-		return statement.Receipt{}, doubt(words.ReceiptOfOtherIdentity(recipient, signed.Key))
+		return statement.Receipt{}, &Doubt{reason.New("receipt-of-other-identity",
+			"site", recipient, "fingerprint", signed.Key)}
 	}
 	return r, err
 }

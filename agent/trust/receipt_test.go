@@ -67,18 +67,18 @@ func TestReceipts(t *testing.T) {
 		}), n.now.Add(91 * 24 * time.Hour), "not properly signed"},
 		"another identity": {n.peer("CA-RC").receipt(nil), n.now,
 			"another identity than the one pinned for CA-RC"},
-		"another site's": {n.peer("SF-RC").receipt(nil), n.now, "speaks of something else"},
+		"another site's": {n.peer("SF-RC").receipt(nil), n.now, "is of something else"},
 		"another envelope": {centre.receipt(func(r *statement.Receipt) {
 			r.Envelope = "ffffffffffffffffffffffffffffffff"
-		}), n.now, "speaks of something else"},
+		}), n.now, "is of something else"},
 		"another sender": {centre.receipt(func(r *statement.Receipt) {
 			r.Sender, r.Messages[0].Message = "SF-LAB", "SF-LAB_DAT_20260301_001"
-		}), n.now, "speaks of something else"},
+		}), n.now, "is of something else"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := n.believes(c.jws, c.at)
 			var doubt *trust.Doubt
-			if !errors.As(err, &doubt) || !strings.Contains(doubt.Reason, c.says) {
+			if !errors.As(err, &doubt) || !strings.Contains(doubt.Reason.String(), c.says) {
 				t.Errorf("got %v", err)
 			}
 		})

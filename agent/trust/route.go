@@ -11,6 +11,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 	"sealpost/statement"
 )
@@ -158,7 +159,7 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 		if perr != nil {
 			return none, perr
 		}
-		return none, waiting(words.NotAsBefore(r.Site, pin.Trouble, Advice(pin)))
+		return none, waiting(words.NotAsBefore(r.Site, pin.Trouble.String(), Advice(pin).String()))
 	}
 	return recipient, err
 }
@@ -180,24 +181,25 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 		return false, err
 	}
 	if pin.RecipientKey == k.Recipient && pin.Version == k.Version {
-		if pin.Trouble == "" {
+		if pin.Trouble.IsZero() {
 			return false, nil
 		}
-		pin.Trouble, pin.Offered = "", ""
+		pin.Trouble, pin.Offered = reason.Reason{}, ""
 		return false, tx.SetPin(pin)
 	}
 	switch other, err := tx.PinnedTo(k.Recipient, k.Site); {
 	case err != nil:
 		return false, err
 	case other != "":
-		return true, t.record(tx, pin, signed.Key, words.SharedKey+string(other))
+		return true, t.record(tx, pin, signed.Key, reason.New(reason.SharedKey, "site", other))
 	case pin.Version == 0: // the identity was pinned before its first statement
 	case k.Version < pin.Version:
-		return true, t.record(tx, pin, signed.Key, words.OlderKey(k.Version, pin.Version))
+		return true, t.record(tx, pin, signed.Key, reason.New("older-key",
+			"offered", k.Version, "seen", pin.Version))
 	case k.Version == pin.Version:
-		return true, t.record(tx, pin, signed.Key, words.OtherKey(k.Version))
+		return true, t.record(tx, pin, signed.Key, reason.New("other-key", "version", k.Version))
 	case k.Version == pin.Version+1 && k.Prev != pin.Statement:
-		return true, t.record(tx, pin, signed.Key, words.StrayKey(k.Version))
+		return true, t.record(tx, pin, signed.Key, reason.New("stray-key", "version", k.Version))
 	}
 	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key,
 		"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)

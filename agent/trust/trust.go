@@ -21,6 +21,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/certs"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -70,13 +71,14 @@ func (t *Trust) identity(tx *ledger.Tx, site id.Site, identity id.Hash) (bool, e
 	case err != nil:
 		return false, err
 	case pin.Identity != identity:
-		return true, t.record(tx, pin, identity, words.OtherIdentity)
+		return true, t.record(tx, pin, identity, reason.New("other-identity"))
 	}
 	return false, nil
 }
 
 // record records the offered difference from a pin, and logs it as an error once for each.
-func (t *Trust) record(tx *ledger.Tx, pin ledger.Pin, offered id.Hash, trouble string) error {
+func (t *Trust) record(tx *ledger.Tx, pin ledger.Pin, offered id.Hash,
+	trouble reason.Reason) error {
 	if pin.Trouble == trouble && pin.Offered == offered {
 		return nil
 	}
@@ -107,17 +109,17 @@ func (t *Trust) pin(ctx context.Context, site id.Site) (pin ledger.Pin, err erro
 	return pin, err
 }
 
-// Advice returns the user's options for a difference from a pin, or "" without trouble.
-func Advice(p ledger.Pin) string {
+// Advice returns the user's options for a difference from a pin, or none without trouble.
+func Advice(p ledger.Pin) reason.Reason {
 	switch {
-	case p.Trouble == "":
-		return ""
+	case p.Trouble.IsZero():
+		return reason.Reason{}
 	case p.Offered != p.Identity:
-		return words.CompareIdentity(p.Site, p.Offered)
-	case strings.HasPrefix(p.Trouble, words.SharedKey):
-		return words.AskBothSites
+		return reason.New("compare-identity", "site", p.Site, "fingerprint", p.Offered)
+	case p.Trouble.Code == reason.SharedKey:
+		return reason.New("ask-both-sites")
 	}
-	return words.CompareKey(p.Site, p.Offered)
+	return reason.New("compare-key", "site", p.Site, "fingerprint", p.Offered)
 }
 
 // Accept records that a user has compared a site's fingerprint, over another channel than the hub.
@@ -141,8 +143,8 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 			offered = pin.Offered
 		}
 		t.Log.Info("trusted", "peer", site, "fingerprint", identity, "by", "a user")
-		if pin.Identity == identity && (pin.Trouble == "" || pin.Offered != identity) {
-			pin.Trouble, pin.Offered = "", ""
+		if pin.Identity == identity && (pin.Trouble.IsZero() || pin.Offered != identity) {
+			pin.Trouble, pin.Offered = reason.Reason{}, ""
 			return tx.SetPin(pin)
 		}
 		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})

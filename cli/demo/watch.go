@@ -142,11 +142,11 @@ func (w *watch) observeLab(site id.Site, s agent.Status) []step {
 	var steps []step
 	for _, m := range slices.Backward(s.Outbox.Latest) {
 		now := outgoing{
-			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason, filed: m.Filed, folder: m.Folder,
+			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason.String(), filed: m.Filed, folder: m.Folder,
 			answers: map[id.Site]answer{},
 		}
 		for _, r := range m.Recipients {
-			now.answers[r.Site] = answer{r.Outcome, r.Verified, r.Doubt}
+			now.answers[r.Site] = answer{r.Outcome, r.Verified, r.Doubt.String()}
 		}
 		steps = append(steps, now.since(w.outgoing[m.UID])...)
 		w.outgoing[m.UID] = now

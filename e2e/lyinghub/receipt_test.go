@@ -73,7 +73,7 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 		}, "signed by another identity than the one pinned for CA-RC"},
 		"by another centre": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			return receipt(t, lab, w.liar.forger("SF-RC"), func(r *statement.Receipt) { r.Recipient = "SF-RC" })
-		}, "speaks of something else"},
+		}, "is of something else"},
 		"out of nothing": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			e := receipt(t, lab, w.liar.forger("CA-RC"), nil)
 			e.Receipt = "eyJhbGciOiJub25lIn0.e30."
@@ -81,13 +81,13 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 		}, "not properly signed"},
 		"of another envelope": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })
-		}, "speaks of something else"},
+		}, "is of something else"},
 		"for other content": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			return receipt(t, lab, centre.Identity(), nil)
-		}, "speaks of content that was not sent"},
+		}, "is of content that was not sent"},
 		"for another message": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })
-		}, "speaks of content that was not sent"},
+		}, "is of content that was not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
@@ -95,7 +95,7 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			w.liar.told(c.forged(t, w, lab, centre))
 			eventually(t, "the lab doubts it", func() bool {
 				r := lab.message().Recipients
-				return len(r) == 1 && strings.Contains(r[0].Doubt, c.doubt) && !r[0].Verified
+				return len(r) == 1 && strings.Contains(r[0].Doubt.String(), c.doubt) && !r[0].Verified
 			})
 			eventually(t, "it is logged", func() bool { return lab.Count("receipt not believed") > 0 })
 			if n := lab.Count("receipt not believed"); n != 1 {
@@ -106,7 +106,7 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			w.liar.truth()
 			centre.has("FL-LAB/data.csv: data.csv")
 			lab.tray("delivered", "data.csv")
-			if r := lab.message().Recipients[0]; !r.Verified || r.Doubt != "" {
+			if r := lab.message().Recipients[0]; !r.Verified || !r.Doubt.IsZero() {
 				t.Errorf("in the end the lab says %+v", r)
 			}
 		})
@@ -123,7 +123,9 @@ func TestTheHubReusesAReceipt(t *testing.T) {
 	lab.Call(agent.PathReceipts, agent.MessageRequest{Message: string(lab.message().ID)}, &got)
 	published(t, w, lab, "second")
 	w.liar.told(api.Event{Kind: api.EventSettled, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Receipt: got.Receipts[0].JWS})
-	eventually(t, "the lab doubts it", func() bool { return strings.Contains(lab.message().Recipients[0].Doubt, "speaks of something else") })
+	eventually(t, "the lab doubts it", func() bool {
+		return strings.Contains(lab.message().Recipients[0].Doubt.String(), "is of something else")
+	})
 	lab.tray("sending", "second")
 	w.liar.truth()
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")

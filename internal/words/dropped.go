@@ -106,24 +106,6 @@ func EndedElsewhere(state string) string {
 	return fmt.Sprintf("its message has ended (%s), as the file under its name was renamed, taken away or replaced: move what lies here into outbox if it is to be sent", state)
 }
 
-// Why a message waits, or how it ended before anything of it was sent.
-const (
-	// ChangedInSending is said of a message that has ended.
-	ChangedInSending = "it was changed or replaced here after it was sent, so that what lies here may not be what was sent"
-	HeldFromDisk     = "another program has it open and keeps it from being written to the disk: close it there"
-	ChangedAgain     = "it was changed while it was being sent; waiting until it is finished"
-	RouteChanged     = "the route changed; sealing again"
-	SealedDamaged    = "what was sealed is damaged; sealing again"
-	HubLostIt        = "the hub does not have it"
-	LargerThanHub    = "it is larger than the hub accepts: ask the admin of the hub"
-	Recalled         = "it was recalled before anything of it was sent"
-	RemovedBefore    = "its file was removed before it was sent"
-	// ChangedBefore is said of a claim whose file was still in outbox.
-	ChangedBefore = "it was changed or replaced in outbox before it was taken; what lies there now is a message of its own"
-	LedgerLost    = "it lay in sending and the ledger did not know of it (the ledger was lost, an older copy was put back, or a user put it there); it is sent now, and whoever has it already keeps one copy"
-	EndedBefore   = "as its folder says; the ledger did not know of it (it was lost, or an older copy was put back)"
-)
-
 // What keeps a file from being read, taken or claimed, for logs and for the status.
 const (
 	ChangedSince      = "the file has changed since it was taken"
@@ -144,21 +126,6 @@ func SecretDamaged(path string, got, want int) error {
 // OneFolderTwice says that two trays are one.
 func OneFolderTwice(folder, tray, otherFolder, other string) error {
 	return fmt.Errorf("the folders %s of the tray %s and %s of the tray %s are one: give each tray a dir of its own", folder, tray, otherFolder, other)
-}
-
-// UnreadableNow says that a message's file cannot be read for sealing.
-func UnreadableNow(why string) string { return "it cannot be read now: " + why }
-
-// NotAccepted says that the hub does not take a message.
-func NotAccepted(why error) string { return fmt.Sprintf("the hub does not accept it: %v", why) }
-
-// NoRoomToSeal says that there is no room for the sealed file beside others that are being sealed.
-func NoRoomToSeal(dir string, free, others, need int64) string {
-	has := Size(free) + " are free"
-	if others > 0 {
-		has += " (" + Size(others) + " of it for files that are being sealed)"
-	}
-	return fmt.Sprintf("there is no room to seal it on the volume of %s: %s and %s are needed", dir, has, Size(need))
 }
 
 // ContentNotGiven says that the hub does not give the content of something for this site.

@@ -27,11 +27,6 @@ func NamesUsedUp(path string) error {
 	return fmt.Errorf("%s: a thousand files of that name are there", path)
 }
 
-// IdentityUsedTwice is why a message is refused that says it is another one.
-func IdentityUsedTwice(message id.Message, uid id.UID) string {
-	return fmt.Sprintf("%s: its identity %s was used before for other content", message, uid)
-}
-
 // InTheWay says that an entry keeps sealpost from making a folder of its own.
 func InTheWay(dir, name string, err error) error {
 	return fmt.Errorf("%s in %s has the name of a folder of sealpost and cannot be renamed (%w): remove it. %s", name, dir, err, inboxWaits)

@@ -46,12 +46,6 @@ type Stray struct {
 	Near []string // the sites that may be meant
 }
 
-// UnknownSites says, of a file that has failed, that its direct address names what is no site.
-func UnknownSites(strays []Stray, known []string) string {
-	text := strayNames(strays, known)
-	return ended(text) + " Put the file into a folder of the right name in outbox, and remove the wrong folder"
-}
-
 // ended puts a stop behind a sentence that has none.
 func ended(text string) string {
 	if strings.HasSuffix(text, "?") {
