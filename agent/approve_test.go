@@ -107,8 +107,9 @@ func TestAFingerprintIsShownBeforeItIsApproved(t *testing.T) {
 	lab.drop("data.csv", []byte("1;2"))
 	print := centre.status().Fingerprint
 	grouped := "NEW-RC has the fingerprint " + string(print[:8]) + " " + string(print[8:16])
-	eventually(t, "the question shows it", func() bool { return strings.Contains(lab.status().Outbox.Blocked["fl-lab.dat"], grouped) })
-	if strings.Contains(lab.status().Outbox.Blocked["fl-lab.dat"], "CA-RC has the fingerprint") {
+	asked := func() string { return lab.status().Outbox.Blocked["fl-lab.dat"].String() }
+	eventually(t, "the question shows it", func() bool { return strings.Contains(asked(), grouped) })
+	if strings.Contains(asked(), "CA-RC has the fingerprint") {
 		t.Error("what is approved is to be compared again")
 	}
 	shown := func() (of agent.RouteSite) {

@@ -62,7 +62,7 @@ func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
 	centre.expect("FL-LAB", "first", []byte("first"))
 	w.invite("UT-RC", "receive")
 	lab.direct("@UT-RC", "early.txt")
-	eventually(t, "it waits", func() bool { return lab.status().Outbox.Blocked["@UT-RC"] == "waiting for UT-RC to join" })
+	eventually(t, "it waits", func() bool { return lab.status().Outbox.Blocked["@UT-RC"].Code == "not-joined" })
 	lab.direct("@UT-RC,NO-RC", "never.txt")
 	if text := lab.why("never.txt"); !strings.Contains(text, "no site of the name NO-RC") || strings.Contains(text, "name UT-RC") {
 		t.Errorf("it says:\n%s", text)
@@ -70,7 +70,7 @@ func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "CA-RC"}, nil)
 	lab.direct("@CA-RC", "late.txt")
 	eventually(t, "it waits", func() bool {
-		return strings.Contains(lab.status().Outbox.Blocked["@CA-RC"], "not every site in @CA-RC receives")
+		return lab.status().Outbox.Blocked["@CA-RC"].Code == "receives-no-more"
 	})
 	if got := lab.tray("failed"); !slices.Equal(got, []string{"WHY.txt", "never.txt"}) {
 		t.Errorf("failed: %v", got)

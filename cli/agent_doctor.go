@@ -103,7 +103,7 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 	}
 	if s.Outbox != nil {
 		for address, why := range s.Outbox.Blocked {
-			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why, Do: words.Blocked.Words().Next})
+			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why.String(), Do: words.Blocked.Words().Next})
 		}
 		for _, a := range s.Outbox.Away {
 			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says, Do: words.Away.Words().Next})

@@ -89,7 +89,7 @@ func printTrouble(w io.Writer, s agent.Status) error {
 		var blocked []thing
 		for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
 			which := fmt.Sprintf("%s (%s)", address, words.Count(s.Outbox.Queued[address], "file", "files"))
-			blocked = append(blocked, thing{which, s.Outbox.Blocked[address]})
+			blocked = append(blocked, thing{which, s.Outbox.Blocked[address].String()})
 		}
 		matters(w, words.Blocked, blocked)
 		var explained []thing

@@ -353,8 +353,8 @@ func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage, fo
 	switch {
 	case !found:
 		return cmp.Or(s.notTaken(st, c), words.SettlingOutbox)
-	case st.Outbox.Blocked[m.Address] != "":
-		return st.Outbox.Blocked[m.Address]
+	case !st.Outbox.Blocked[m.Address].IsZero():
+		return st.Outbox.Blocked[m.Address].String()
 	case !m.HeldUntil.IsZero():
 		return words.HeldUntil(m.HeldUntil)
 	case m.State == "published":

@@ -11,6 +11,7 @@ import (
 	"sealpost/agent"
 	"sealpost/agent/outbox"
 	"sealpost/internal/dropin"
+	"sealpost/internal/reason"
 )
 
 // Who waits for a file sees at any time what it waits for.
@@ -34,7 +35,9 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 		"left alone": {status(func(o *outbox.Status) {
 			o.Trays[0].NotTaken = map[string]string{filepath.Join("@CA-RC", "data.csv"): "it is still open"}
 		}), agent.SentMessage{}, false, "it is still open"},
-		"blocked": {status(func(o *outbox.Status) { o.Blocked = map[string]string{"@CA-RC": "waiting for CA-RC to join"} }),
+		"blocked": {status(func(o *outbox.Status) {
+			o.Blocked = map[string]reason.Reason{"@CA-RC": reason.Text("waiting for CA-RC to join")}
+		}),
 			agent.SentMessage{Address: "@CA-RC", State: "taken"}, true, "waiting for CA-RC to join"},
 		"held":     {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()}, true, "so that it can be recalled"},
 		"sealed":   {well, agent.SentMessage{State: "sealed"}, true, "on the way to the hub"},

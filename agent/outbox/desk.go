@@ -36,7 +36,7 @@ type desk struct {
 	claims    map[string]int                  // files whose claims are being written, by nameOf
 	waiters   map[id.UID][]chan struct{}      // for messages to be released
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
-	refusals  map[string]string               // why the hub takes nothing for an address
+	refusals  map[string]reason.Reason        // why the hub takes nothing for an address
 	resting   []rest                          // there is no room to seal them; oldest first
 	spaces    map[*space]bool                 // of the files that are being sealed
 	wake      time.Time                       // when to look again without any event
@@ -68,7 +68,7 @@ func newDesk(o *Outbox) *desk {
 		claims:    map[string]int{},
 		waiters:   map[id.UID][]chan struct{}{},
 		envelopes: map[id.Envelope]*progress.Meter{},
-		refusals:  map[string]string{},
+		refusals:  map[string]reason.Reason{},
 		spaces:    map[*space]bool{},
 	}
 }
@@ -326,7 +326,7 @@ func (d *desk) resume(leftovers []*sealed) {
 }
 
 // blocked lists the addresses to which nothing is sent for now, and why.
-func (o *Outbox) blocked(ctx context.Context) (why map[string]string) {
+func (o *Outbox) blocked(ctx context.Context) (why map[string]reason.Reason) {
 	o.desk.ask(ctx, func() { //nolint:errcheck // then nothing is in hand
 		why = o.desk.routes.blocked()
 		maps.Copy(why, o.desk.refusals)
@@ -357,10 +357,10 @@ func (d *desk) has(e id.Envelope) (there bool) {
 	return there
 }
 
-// refuse notes why the hub takes nothing for an address for now; empty: it does.
-func (d *desk) refuse(address, why string) {
+// refuse notes why the hub takes nothing for an address for now; none: it does.
+func (d *desk) refuse(address string, why reason.Reason) {
 	d.tell(func() {
-		if d.refusals[address] = why; why == "" {
+		if d.refusals[address] = why; why.IsZero() {
 			delete(d.refusals, address)
 		}
 	})

@@ -86,7 +86,7 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 func TestWhatMayNotBeSentWaitsInTheLedger(t *testing.T) {
 	s := newSealer(t)
 	s.desk.tell(func() {
-		s.desk.routes.by["fl-lab.dat"] = &decision{blocked: "too many sites", until: time.Now().Add(time.Hour)}
+		s.desk.routes.by["fl-lab.dat"] = &decision{blocked: reason.Text("too many sites"), until: time.Now().Add(time.Hour)}
 	})
 	s.routed("fl-lab.seq")
 	m := s.taken("blocked")[0]

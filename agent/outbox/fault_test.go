@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -82,7 +83,7 @@ func TestAWaitEndsWithItsHub(t *testing.T) {
 		return d
 	}
 	s.desk.tell(func() {
-		s.desk.routes.by[address] = &decision{blocked: "waiting for CA-RC to join", proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
+		s.desk.routes.by[address] = &decision{blocked: reason.Text("waiting"), proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
 	})
 	if known() == nil {
 		t.Fatal("it does not wait")

@@ -187,7 +187,7 @@ func (d *desk) read(ctx context.Context, l *lane) (*job, error) {
 	turn, _ := slices.BinarySearch(addresses, l.last+"\x00")
 	for _, a := range slices.Concat(addresses[turn:], addresses[:turn]) {
 		r := d.known(a)
-		if r != nil && r.blocked != "" {
+		if r != nil && !r.blocked.IsZero() {
 			continue
 		}
 		list, err := d.waiting(ctx, l, a)

@@ -96,7 +96,7 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		return err
 	})
 	if m.State == ledger.Taken && m.Reason.IsZero() {
-		m.Reason = reason.Text(o.blocked(ctx)[m.Address])
+		m.Reason = o.blocked(ctx)[m.Address]
 	}
 	return m, err
 }

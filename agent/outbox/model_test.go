@@ -369,7 +369,7 @@ func TestARefusedAddressHoldsUpNoOther(t *testing.T) {
 			return states["sent.csv"] == ledger.Published && states["refused.csv"] == ledger.Taken
 		})
 		status, err := o.Status(t.Context(), 0)
-		if why := status.Blocked[m.hub.refuses.String()]; err != nil || !strings.Contains(why, "65 sites") {
+		if why := status.Blocked[m.hub.refuses.String()]; err != nil || !strings.Contains(why.String(), "65 sites") {
 			t.Errorf("users are told %q, %v", why, err)
 		}
 	}, func() bool { return true })

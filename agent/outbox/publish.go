@@ -18,7 +18,6 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // partsAtOnce is how many parts of one envelope are under way at the same time: on a line that
@@ -40,7 +39,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	for {
 		published, err := o.tryPublish(ctx, s)
 		if err == nil {
-			o.desk.refuse(s.Address, "")
+			o.desk.refuse(s.Address, reason.Reason{})
 			return false, o.published(ctx, s, published)
 		}
 		if ctx.Err() != nil {
@@ -71,17 +70,17 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	}
 }
 
-// refusal returns why the hub does not take an envelope for now; empty: the line is broken, or the
+// refusal returns why the hub does not take an envelope for now; none: the line is broken, or the
 // hub busy.
-func refusal(err error) string {
+func refusal(err error) reason.Reason {
 	var no *api.Error
 	switch {
 	case errors.Is(err, api.ErrFull):
-		return words.HubFull
+		return reason.New("hub-full")
 	case errors.Is(err, api.ErrBusy), !errors.As(err, &no):
-		return ""
+		return reason.Reason{}
 	}
-	return words.HubTakesItLater(no)
+	return reason.New("hub-takes-later", "why", no)
 }
 
 func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {

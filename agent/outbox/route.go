@@ -14,7 +14,6 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 const (
@@ -31,12 +30,12 @@ type decision struct {
 	proposed   []id.Site // by the hub
 	recipients []envelope.Recipient
 	unknown    reason.Reason // it names a site that does not exist
-	blocked    string        // for users; empty: send
+	blocked    reason.Reason // none: send
 	until      time.Time     // when a block is reconsidered
 	stale      bool          // the hub is another one, or an operator has approved something
 }
 
-func (d *decision) isOpen() bool { return d.blocked == "" && d.unknown.IsZero() }
+func (d *decision) isOpen() bool { return d.blocked.IsZero() && d.unknown.IsZero() }
 
 // routes remembers decisions until something that they rest on changes. It belongs to the desk.
 type routes struct {
@@ -54,7 +53,7 @@ func newRoutes() *routes {
 // known returns the decision for an address; nil: the hub has to be asked.
 func (d *desk) known(address string) *decision {
 	r := d.routes.by[address]
-	if r == nil || r.stale || r.blocked != "" && !time.Now().Before(r.until) {
+	if r == nil || r.stale || !r.blocked.IsZero() && !time.Now().Before(r.until) {
 		return nil
 	}
 	return r
@@ -106,7 +105,7 @@ func (d *desk) decided(address string, answer *decision, err error) error {
 		return nil
 	}
 	r.pause.Reset()
-	if answer.blocked != "" {
+	if !answer.blocked.IsZero() {
 		answer.until = time.Now().Add(blockedAgain)
 		d.wakeAt(answer.until)
 		if before := r.by[address]; before == nil || before.blocked != answer.blocked {
@@ -129,10 +128,10 @@ func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*
 	case errors.Is(err, api.ErrUnroutable):
 		return d, o.nobody(ctx, d, sites)
 	case errors.Is(err, api.ErrNotAllowed):
-		d.blocked = words.MayNotSend(a)
+		d.blocked = reason.New("may-not-send", "address", address)
 		return d, nil
 	case isOfAddress(err):
-		d.blocked = words.HubGivesNoRoute(err)
+		d.blocked = reason.New("no-route", "why", err)
 		return d, nil
 	case err != nil:
 		return nil, err
@@ -188,10 +187,10 @@ func (r *routes) doubt() {
 }
 
 // blocked lists why addresses are not sent to.
-func (r *routes) blocked() map[string]string {
-	why := map[string]string{}
+func (r *routes) blocked() map[string]reason.Reason {
+	why := map[string]reason.Reason{}
 	for a, d := range r.by {
-		if d.blocked != "" && !d.stale {
+		if !d.blocked.IsZero() && !d.stale {
 			why[a] = d.blocked
 		}
 	}

@@ -9,20 +9,30 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Standing is how messages stand: those of a tray, or of the whole site.
 type Standing struct {
-	Counts    map[ledger.State]int64 `json:"counts"`              // of messages that are not final
-	Queued    map[string]int64       `json:"queued"`              // messages that the hub does not have yet, by address
-	Blocked   map[string]string      `json:"blocked"`             // addresses to which nothing is sent for now, and why
-	NotTaken  map[string]string      `json:"not_taken"`           // entries of outbox/ that are left alone, and why; at most 100 of a tray
-	Unwatched string                 `json:"unwatched,omitempty"` // why the system does not tell of new files, so that they are found late
-	Explained []Message              `json:"explained"`           // messages that wait for a reason of their own; at most 10
-	Uploads   []Upload               `json:"uploads"`             // large envelopes under way
-	Waiting   []Message              `json:"waiting"`             // messages at the hub that not every recipient has answered, oldest first; at most 10
-	Delivered []Message              `json:"delivered"`           // the messages delivered last, newest first; at most 10
-	Failed    []Message              `json:"failed"`              // the messages that failed last, newest first; at most 10
+	// Counts has the messages that are not final, by their states.
+	Counts map[ledger.State]int64 `json:"counts"`
+	// Queued has the messages that the hub does not have yet, by address.
+	Queued map[string]int64 `json:"queued"`
+	// Blocked has the addresses to which nothing is sent for now.
+	Blocked map[string]reason.Reason `json:"blocked"`
+	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray.
+	NotTaken map[string]string `json:"not_taken"`
+	// Unwatched is why the system does not report new files, so that they are found late.
+	Unwatched string `json:"unwatched,omitempty"`
+	// Explained has messages that wait for a reason of their own.
+	Explained []Message `json:"explained"`
+	// Uploads has the large envelopes under way.
+	Uploads []Upload `json:"uploads"`
+	// Waiting has messages at the hub that a recipient has not answered, oldest first.
+	Waiting []Message `json:"waiting"`
+	// Delivered and Failed have the messages that ended last, newest first.
+	Delivered []Message `json:"delivered"`
+	Failed    []Message `json:"failed"`
 }
 
 // Status is the state of the sending side of a site, for users and machines.
@@ -95,7 +105,8 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 }
 
 func newStanding() Standing {
-	return Standing{Counts: map[ledger.State]int64{}, Queued: map[string]int64{}, Blocked: map[string]string{}, NotTaken: map[string]string{}}
+	return Standing{Counts: map[ledger.State]int64{}, Queued: map[string]int64{},
+		Blocked: map[string]reason.Reason{}, NotTaken: map[string]string{}}
 }
 
 func (s *Status) tray(name string) *TrayStatus {

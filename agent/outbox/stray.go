@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/trust"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/nearest"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // which every sender may ask for.
 func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	if d.address.RoutingKey != "" {
-		d.blocked = words.NobodyReceives(d.address)
+		d.blocked = trust.NotReceived(d.address)
 		return nil
 	}
 	known, err := o.sitesKnown(ctx, led)
@@ -46,7 +46,7 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 		}
 	}
 	if len(strays) == 0 {
-		d.blocked = words.ReceivesNoMore(d.address)
+		d.blocked = reason.New("receives-no-more", "address", d.address.String())
 		return nil
 	}
 	if slices.ContainsFunc(strays, func(r reason.Reason) bool { return r.Code == "site-near" }) {

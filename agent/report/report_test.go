@@ -133,7 +133,7 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
 		}
 		l.set(func(s *Snapshot) {
-			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}})
+			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]why.Reason{"fl-lab.dat": why.Text("waiting for SF-RC to join")}})
 		})
 		time.Sleep(2 * time.Second)
 		text, _ = l.says()
@@ -301,11 +301,12 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 }
 
 func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
-	notes, blocked, released := map[string]string{}, map[string]string{}, map[id.Envelope]string{}
+	notes, blocked := map[string]string{}, map[string]why.Reason{}
+	released := map[id.Envelope]string{}
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
-		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", "why", "why"
+		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", why.Text("why"), "why"
 		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}

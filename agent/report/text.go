@@ -197,7 +197,7 @@ func sending(l *lines, o outbox.TrayStatus) {
 			l.head("%s %s", words.Blocked.Words().Label, words.AndMore(int64(len(o.Blocked)-most)))
 			break
 		}
-		l.say(where(words.Blocked), fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address])
+		l.say(where(words.Blocked), fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address].String())
 	}
 	for _, m := range o.Explained {
 		l.say(where(words.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason.String())

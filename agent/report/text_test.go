@@ -89,7 +89,7 @@ func TestWhatMattersStandsFirst(t *testing.T) {
 // files lie there.
 func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	standingOf := func(notes map[string]string) *outbox.Status {
-		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]string{"fl-lab.dat": "waiting for SF-RC to join"}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("why")}},
+		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]why.Reason{"fl-lab.dat": why.Text("waiting for SF-RC to join")}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("why")}},
 			Counts: map[ledger.State]int64{ledger.Published: 1}, Waiting: []outbox.Message{{ID: "n", Name: "b", Published: time.Now().Add(-time.Hour), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
 	}
 	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, false)
@@ -127,7 +127,7 @@ func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
 func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}
 	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]string{"outbox": words.FolderUnreadable("no such file"), "own.csv": words.IsLink},
-		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]string{"fl-lab.seq": "why"}}})
+		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]why.Reason{"fl-lab.seq": why.Text("why")}}})
 	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, false)
 	for _, want := range []string{"NO ROOM\r\n  What?         the disk of the inbox is too full", "/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER MISSING", "no such file"} {
 		if !strings.Contains(text, want) {

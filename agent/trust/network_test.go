@@ -174,7 +174,7 @@ func (n *network) waitsFor(asked id.Address, route api.Route, words ...string) {
 		n.t.Fatalf("got %v, %v; want it to wait", got, err)
 	}
 	for _, w := range words {
-		if !strings.Contains(why.Reason, w) {
+		if !strings.Contains(why.Error(), w) {
 			n.t.Errorf("it says %q, without %q", why.Reason, w)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/statement"
 )
 
@@ -41,13 +42,17 @@ func (t *Trust) Proposals() map[string][]Proposed {
 	return maps.Clone(t.proposals)
 }
 
-// fingerprints returns the identities of those of the sites that show one.
-func fingerprints(list []Proposed, sites []id.Site) map[id.Site]id.Hash {
-	shown := map[id.Site]id.Hash{}
+// fingerprints lists the fingerprints of those of the sites that show one.
+func fingerprints(list []Proposed, sites []id.Site) (shown []reason.Reason) {
 	for _, p := range list {
 		if p.Identity != "" && slices.Contains(sites, p.Site) {
-			shown[p.Site] = p.Identity
+			shown = append(shown, Fingerprint(p.Site, p.Identity))
 		}
 	}
 	return shown
+}
+
+// Fingerprint returns a site's fingerprint in a sentence.
+func Fingerprint(site id.Site, identity id.Hash) reason.Reason {
+	return reason.New("has-fingerprint", "site", site, "fingerprint", id.Grouped(identity))
 }

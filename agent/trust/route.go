@@ -12,7 +12,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -23,20 +22,23 @@ import (
 func (t *Trust) Decide(ctx context.Context, asked id.Address,
 	route api.Route) ([]envelope.Recipient, error) {
 	if route.Address.String() != asked.String() {
-		return nil, waiting(words.OtherProposal(asked, route.Address))
+		return nil, &Waiting{reason.New("other-proposal",
+			"asked", asked.String(), "answered", clip(route.Address.String()))}
 	}
 	proposed := make([]id.Site, len(route.Recipients))
 	for i, r := range route.Recipients {
 		if i > 0 && proposed[i-1] >= r.Site {
-			return nil, waiting(words.DisorderedProposal(route.Address, r.Site))
+			return nil, &Waiting{reason.New("disordered-proposal",
+				"address", route.Address.String(), "site", r.Site)}
 		}
 		proposed[i] = r.Site
 	}
 	if len(proposed) == 0 {
-		return nil, waiting(words.NobodyReceives(route.Address))
+		return nil, &Waiting{NotReceived(route.Address)}
 	}
 	if route.Version != api.RouteVersion(t.Network, route.Address, route.Recipients) {
-		return nil, waiting(words.InconsistentProposal(route.Address))
+		return nil, &Waiting{reason.New("inconsistent-proposal",
+			"address", route.Address.String())}
 	}
 	shown := t.propose(route.Address.String(), route.Recipients)
 	if err := t.checkApproval(ctx, route, proposed, shown); err != nil {
@@ -67,12 +69,13 @@ func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []i
 	case errors.Is(err, ledger.ErrNotFound) && route.Address.RoutingKey == "":
 		approved = route.Address.To // a direct address has its recipients
 	case errors.Is(err, ledger.ErrNotFound):
-		return waiting(words.NeedsApproval(route.Address, proposed, fingerprints(shown, proposed)))
+		return &Waiting{reason.New("needs-approval", "address", address, "sites", proposed,
+			"command", approval(route.Address, proposed), "shown", fingerprints(shown, proposed))}
 	case err != nil:
 		return err
 	}
 	if !first && !slices.Equal(approved, proposed) {
-		return waiting(difference(route.Address, approved, proposed, shown))
+		return &Waiting{difference(route.Address, approved, proposed, shown)}
 	}
 	var missing, keyless []id.Site
 	for _, r := range route.Recipients {
@@ -85,10 +88,10 @@ func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []i
 		}
 	}
 	if len(keyless) > 0 {
-		return waiting(words.NoKeyYet(keyless))
+		return &Waiting{reason.New("no-key-yet", "sites", keyless)}
 	}
 	if len(missing) > 0 {
-		return waiting(words.NotJoined(missing))
+		return &Waiting{reason.New("not-joined", "sites", missing)}
 	}
 	if first {
 		return t.approveFirst(ctx, route.Address, proposed, shown)
@@ -109,13 +112,33 @@ func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed [
 		return err
 	}
 	if !slices.Equal(approved, proposed) {
-		return waiting(difference(address, approved, proposed, shown))
+		return &Waiting{difference(address, approved, proposed, shown)}
 	}
-	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(proposed), "by", "first proposal")
+	t.Log.Info("approved", "address", address.String(), "sites", proposed,
+		"by", "first proposal")
 	return nil
 }
 
-func difference(address id.Address, approved, proposed []id.Site, shown []Proposed) string {
+// NotReceived returns the reason of an address without recipients.
+func NotReceived(address id.Address) reason.Reason {
+	return reason.New("not-received", "address", address.String())
+}
+
+// clip returns the beginning of a text of the hub.
+func clip(text string) string { return text[:min(80, len(text))] }
+
+// approval returns the command that approves a proposal.
+func approval(address id.Address, proposed []id.Site) string {
+	names := make([]string, len(proposed))
+	for i, site := range proposed {
+		names[i] = string(site)
+	}
+	return "sealpost agent approve " + strings.Join(names, ",") + " --route " + address.String()
+}
+
+// difference returns the reason that a proposal differs from the approved sites.
+func difference(address id.Address, approved, proposed []id.Site,
+	shown []Proposed) reason.Reason {
 	var added, missing []id.Site
 	for _, s := range proposed {
 		if !slices.Contains(approved, s) {
@@ -127,7 +150,12 @@ func difference(address id.Address, approved, proposed []id.Site, shown []Propos
 			missing = append(missing, s)
 		}
 	}
-	return words.RouteDiffers(address, added, missing, proposed, fingerprints(shown, added))
+	command := approval(address, proposed)
+	if len(missing) > 0 {
+		command += " --replace"
+	}
+	return reason.New("route-differs", "address", address.String(), "added", added,
+		"gone", missing, "command", command, "shown", fingerprints(shown, added))
 }
 
 // recipient checks a proposed recipient's statement against its pin, and returns the recipient to
@@ -137,21 +165,22 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return none, waiting(words.CertificateNotNow(r.Site))
+		return none, &Waiting{reason.New("certificate-not-now", "site", r.Site)}
 	case err != nil:
-		return none, waiting(words.KeyNotSigned(r.Site, err))
+		return none, &Waiting{reason.New("key-not-signed", "site", r.Site, "why", err)}
 	}
 	key := signed.Payload
 	if key.Site != r.Site || key.Network != t.Network ||
 		statement.RecipientKeyHash(key.Recipient) != r.KeyHash {
-		return none, waiting(words.KeyOfOther(r.Site))
+		return none, &Waiting{reason.New("key-of-other", "site", r.Site)}
 	}
 	if !suits(t.Suite, key.Recipient) {
-		return none, waiting(words.KeyOfOtherSuite(r.Site, t.Suite))
+		return none, &Waiting{reason.New("key-of-other-suite",
+			"site", r.Site, "suite", t.Suite)}
 	}
 	recipient, err := envelope.Recipient{Site: r.Site, Key: key.Recipient}.Prepare()
 	if err != nil {
-		return none, waiting(words.KeyMalformed(r.Site))
+		return none, &Waiting{reason.New("key-malformed", "site", r.Site)}
 	}
 	err = t.update(ctx, func(tx *ledger.Tx) (bool, error) { return t.key(tx, signed) })
 	if errors.Is(err, ErrPin) {
@@ -159,7 +188,8 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 		if perr != nil {
 			return none, perr
 		}
-		return none, waiting(words.NotAsBefore(r.Site, pin.Trouble.String(), Advice(pin).String()))
+		return none, &Waiting{reason.New("not-as-before",
+			"site", r.Site, "trouble", pin.Trouble, "advice", Advice(pin))}
 	}
 	return recipient, err
 }

@@ -23,7 +23,7 @@ func TestOnlyTheApprovedSites(t *testing.T) {
 	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"))...),
 		"now also leads to DC-RC, which is not approved "+
 			"and no longer leads to SF-RC, which is approved")
-	n.waits(n.route(dat), "nobody receives fl-lab.dat yet")
+	n.waits(n.route(dat), "no site receives fl-lab.dat yet")
 	n.sends(ca, sf)
 }
 
@@ -79,7 +79,7 @@ func TestTheFirstCompleteProposal(t *testing.T) {
 	n := newNetwork(t)
 	n.approve() // route
 	ca, sf := n.peer("CA-RC"), n.peer("SF-RC")
-	n.waits(n.route(dat), "nobody receives")
+	n.waits(n.route(dat), "no site receives")
 	n.waits(n.route(dat, ca.proposed(), api.RouteRecipient{Site: "SF-RC"}),
 		"waiting for SF-RC to join")
 	n.reopen()

@@ -22,19 +22,16 @@ import (
 	"sealpost/certs"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // ErrPin means that a site differs from its pin. A retry succeeds after a user has resolved it.
-var ErrPin = errors.New(words.DiffersFromPin)
+var ErrPin = reason.Err("differs-from-pin")
 
-// Waiting is the reason for sending nothing to an address for now, as text for users. A retry
-// succeeds once the cause is resolved.
-type Waiting struct{ Reason string }
+// Waiting is the reason for sending nothing to an address for now. A retry succeeds once the cause
+// is resolved.
+type Waiting struct{ Reason reason.Reason }
 
-func (w *Waiting) Error() string { return w.Reason }
-
-func waiting(reason string) *Waiting { return &Waiting{Reason: reason} }
+func (w *Waiting) Error() string { return w.Reason.String() }
 
 // Trust holds the pins and approvals of a site. It is safe for concurrent use.
 type Trust struct {
@@ -168,7 +165,7 @@ func (t *Trust) Approve(ctx context.Context, address id.Address, sites []id.Site
 			return err
 		}
 	}
-	t.Log.Info("approved", "address", address.String(), "sites", words.Sites(sites))
+	t.Log.Info("approved", "address", address.String(), "sites", sites)
 	return t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		if err := tx.Approve(address.String(), sites); err != nil {
 			return err

@@ -101,7 +101,7 @@ func (s *site) waits(words ...string) {
 	s.T.Helper()
 	var why string
 	eventually(s.T, "it waits: "+strings.Join(words, ", "), func() bool {
-		why = s.Status().Outbox.Blocked["fl-lab.dat"]
+		why = s.Status().Outbox.Blocked["fl-lab.dat"].String()
 		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(why, w) })
 	})
 }

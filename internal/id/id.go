@@ -186,3 +186,12 @@ func ValidRoutingKey(key string) error {
 	}
 	return nil
 }
+
+// Grouped returns a fingerprint in groups of eight characters, which are easy to compare by voice.
+func Grouped[T ~string](fingerprint T) string {
+	var groups []string
+	for part := range slices.Chunk([]byte(fingerprint), 8) {
+		groups = append(groups, string(part))
+	}
+	return strings.Join(groups, " ")
+}
