@@ -32,6 +32,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 	"sealpost/internal/words"
 )
@@ -226,9 +227,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.control = nil // its Run closes it
 	g.Go(func() error { return server.Run(working) })
 	g.Go(func() error { return a.keepLink(working) })
-	ended := func() (words.Situation, string) {
+	ended := func() (reason.Situation, reason.Reason) {
 		if ctx.Err() != nil {
-			return words.Stopped, words.WasStopped
+			return reason.Stopped, reason.New("was-stopped")
 		}
 		return howEnded(context.Cause(working))
 	}

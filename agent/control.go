@@ -14,6 +14,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/id"
 	"sealpost/internal/profile"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -89,11 +90,11 @@ type Receipts struct {
 
 // Receipt is one recipient's signed receipt.
 type Receipt struct {
-	Site     id.Site   `json:"site"`
-	JWS      string    `json:"jws"`
-	Verified bool      `json:"verified"`
-	Doubt    string    `json:"doubt,omitempty"`
-	Time     time.Time `json:"time"`
+	Site     id.Site       `json:"site"`
+	JWS      string        `json:"jws"`
+	Verified bool          `json:"verified"`
+	Doubt    reason.Reason `json:"doubt,omitzero"`
+	Time     time.Time     `json:"time"`
 }
 
 // Log is what is known of a message, sent or received.
@@ -200,7 +201,7 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 		e, err := tx.Envelope(r.Message.Envelope)
 		for _, x := range e.Recipients {
 			if x.Receipt != "" {
-				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt.String(), Time: x.Time})
+				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
 			}
 		}
 		return err

@@ -20,6 +20,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 	"sealpost/internal/words"
 )
@@ -232,7 +233,8 @@ func isName(err error) bool {
 
 func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
 	if l := between(ctx, err, cfg); l.Trouble != "" {
-		return words.SomethingBetween(l.Trouble, l.Situation())
+		return reason.Err("join-intercepted", "trouble", reason.Text(l.Trouble),
+			"ask", l.Situation().Words().Ask)
 	}
 	switch {
 	case errors.Is(err, api.ErrInvitation):

@@ -14,6 +14,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -271,16 +272,16 @@ func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
 }
 
 // Situation is what keeps the site and its hub apart.
-func (l Link) Situation() words.Situation {
+func (l Link) Situation() reason.Situation {
 	switch {
 	case l.Stranger != "":
-		return words.Intercepted
+		return reason.Intercepted
 	case l.Proxy != "":
-		return words.ProxyShut
+		return reason.ProxyShut
 	case l.Refusal != "":
-		return words.RefusedByHub
+		return reason.RefusedByHub
 	}
-	return words.NotConnected
+	return reason.NotConnected
 }
 
 // maybeStranger tells whether something may have answered that is not the hub: it was no verdict of the hub, nor of this

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sealpost/hub/api"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -44,10 +45,10 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 
 // An agent that ends by itself says why, and does not say that it was stopped.
 func TestHowAnAgentHasEnded(t *testing.T) {
-	for err, want := range map[error]words.Situation{errors.New("write ledger: broken"): words.Stopped, words.Displaced("CA-RC", api.ErrHeld): words.TakenOver} {
+	for err, want := range map[error]reason.Situation{errors.New("write ledger: broken"): reason.Stopped, words.Displaced("CA-RC", api.ErrHeld): reason.TakenOver} {
 		what, why := howEnded(err)
-		if what != want || why == words.WasStopped || what == words.Stopped && !strings.Contains(why, err.Error()) {
-			t.Errorf("of %v it says %s: %s", err, what.Words().Label, why)
+		if what != want || why == reason.New("was-stopped") || what == reason.Stopped && !strings.Contains(why.String(), err.Error()) {
+			t.Errorf("of %v it says %s: %s", err, what, why)
 		}
 	}
 }

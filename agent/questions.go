@@ -11,7 +11,9 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/agent/report"
+	"sealpost/hub/api"
 	"sealpost/internal/control"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -109,8 +111,11 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 }
 
 // reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox.
-func (a *Agent) reporter(ended func() (words.Situation, string)) *report.Reporter {
-	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot, Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() }, Memory: statusFolders{a.ledger}, Ended: ended, Log: a.log}
+func (a *Agent) reporter(ended func() (reason.Situation, reason.Reason)) *report.Reporter {
+	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot,
+		Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() },
+		Memory:  statusFolders{a.ledger}, Ended: ended,
+		Language: reason.Language(a.cfg.Language), Log: a.log}
 	for _, t := range a.cfg.Trays() {
 		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}
@@ -142,19 +147,26 @@ func (s statusFolders) Remember(ctx context.Context, list []string) error {
 	return s.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(statusFoldersKey, string(stored)) })
 }
 
+// AlsoRuns is the reason for the doubt about another agent with this site's keys.
+func AlsoRuns(c api.Copy) reason.Reason {
+	return reason.New("also-runs", "from", c.From, "since", c.Since)
+}
+
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
-	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub, Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since, Clock: s.Link.Clock,
-		Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
+	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub,
+		Trouble: reason.Text(s.Link.Trouble), Apart: s.Link.Situation(), Since: s.Link.Since,
+		Clock: reason.Text(s.Link.Clock), Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
 	if s.Link.HubRole != "" {
-		out.Role = words.Line(s.Roles())
+		out.Role = reason.Text(words.Line(s.Roles()))
 	}
 	if c := s.Link.Copy; c != nil {
-		out.Copy = words.AlsoRuns(c.From, c.Since)
+		out.Copy = AlsoRuns(*c)
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
-			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: p.Trouble, Advice: p.Advice})
+			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: reason.Text(p.Trouble),
+				Advice: reason.Text(p.Advice)})
 		}
 	}
 	return out, err

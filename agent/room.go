@@ -11,6 +11,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -81,9 +82,11 @@ func awaitRoom(ctx context.Context, o Options, why error) {
 
 // fullReporter keeps the status files of a site whose agent waits for room.
 func fullReporter(o Options, why error) *report.Reporter {
-	s := report.Snapshot{Full: why.Error()}
-	r := report.Options{Site: id.Site(o.Config.Site), Folder: o.Dir, Log: o.Log, Memory: noFolders{}, Changes: func() uint64 { return 0 },
-		Read: func(context.Context) (report.Snapshot, error) { return s, nil }}
+	s := report.Snapshot{Full: reason.Of(why)}
+	r := report.Options{Site: id.Site(o.Config.Site), Folder: o.Dir, Log: o.Log,
+		Language: reason.Language(o.Config.Language), Memory: noFolders{},
+		Changes: func() uint64 { return 0 },
+		Read:    func(context.Context) (report.Snapshot, error) { return s, nil }}
 	for _, t := range o.Config.Trays() {
 		r.Trays = append(r.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}

@@ -9,7 +9,7 @@ import (
 
 	"sealpost/hub/api"
 	"sealpost/internal/durable"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // takenOverFile says in the state folder since when another computer runs the site. The next start of the agent deletes it.
@@ -37,10 +37,15 @@ func TakenOver(state string) time.Time {
 	return when
 }
 
-// howEnded returns what it means for users that the agent ends with an error.
-func howEnded(err error) (words.Situation, string) {
+// RunsElsewhere is the reason of an agent that has stopped for one on another computer.
+func RunsElsewhere(since time.Time) reason.Reason {
+	return reason.New("runs-elsewhere", "since", since)
+}
+
+// howEnded returns the meaning of an error that ends the agent.
+func howEnded(err error) (reason.Situation, reason.Reason) {
 	if errors.Is(err, api.ErrHeld) {
-		return words.TakenOver, words.RunsElsewhere(time.Now())
+		return reason.TakenOver, RunsElsewhere(time.Now())
 	}
-	return words.Stopped, words.EndedBecause(err)
+	return reason.Stopped, reason.New("ended-with-error", "why", err)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -37,7 +38,7 @@ func agentApproveCommand() *cobra.Command {
 			}
 			switch {
 			case add && replace:
-				return &usageError{words.AddOrReplace}
+				return &usageError{errors.New(words.AddOrReplace)}
 			case add:
 				in.Change = agent.ApproveAdd
 			case replace:

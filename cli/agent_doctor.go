@@ -11,6 +11,7 @@ import (
 	"sealpost/agent"
 	"sealpost/agent/doctor"
 	"sealpost/internal/control"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -94,7 +95,7 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 		say(doctor.OK, words.AgentConnected(s.Link.Hub))
 	}
 	if c := s.Link.Copy; c != nil {
-		note(doctor.Finding{Level: doctor.Fail, What: "copies", Says: words.AlsoRuns(c.From, c.Since), Do: words.TwoCopies.Words().Next})
+		note(doctor.Finding{Level: doctor.Fail, What: "copies", Says: agent.AlsoRuns(*c).String(), Do: reason.TwoCopies.Words().Next.String()})
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
@@ -103,10 +104,10 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 	}
 	if s.Outbox != nil {
 		for address, why := range s.Outbox.Blocked {
-			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why.String(), Do: words.Blocked.Words().Next})
+			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why.String(), Do: reason.Blocked.Words().Next.String()})
 		}
 		for _, a := range s.Outbox.Away {
-			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says, Do: words.Away.Words().Next})
+			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says, Do: reason.Away.Words().Next.String()})
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 func agentFindCommand() *cobra.Command {
@@ -26,17 +26,23 @@ func agentFindCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			t := newTable("MESSAGE", "NAME", "SIZE", "TIME", "STATE")
+			p := printerOf(cmd, dir)
+			t := p.newTable(reason.New("columns-found"))
 			for _, m := range out.Sent {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Claimed, string(m.State)+words.LiesIn(m.Folder))
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Claimed,
+					messageStands(m.State, reason.Reason{}, m.Folder))
 			}
 			for _, m := range out.Received {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.Received, words.ReceivedFrom(m.Sender, m.Path))
+				t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Received,
+					reason.New("found-received", "sender", m.Sender, "path", m.Path))
+			}
+			if err := t.print(p.w, p.in(reason.New("found-none", "part", in.Name))); err != nil {
+				return err
 			}
 			if out.More {
-				defer fmt.Fprintln(cmd.OutOrStdout(), words.MoreFound)
+				return p.line(reason.New("found-more"))
 			}
-			return t.print(cmd.OutOrStdout(), words.NoneNamed(in.Name))
+			return nil
 		},
 	}
 	dirFlag(cmd, &dir, "agent")

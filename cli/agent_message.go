@@ -1,15 +1,13 @@
 package cli
 
 import (
-	"fmt"
-	"io"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
-	"sealpost/internal/words"
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 func agentReceiptsCommand() *cobra.Command {
@@ -31,11 +29,13 @@ func agentReceiptsCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			t := newTable("RECIPIENT", "RECEIPT", "TIME")
+			p := printerOf(cmd, dir)
+			t := p.newTable(reason.New("columns-receipts"))
 			for _, r := range out.Receipts {
 				t.add(r.Site, answer("delivered", "", r.Verified, r.Doubt), r.Time)
 			}
-			return t.print(cmd.OutOrStdout(), words.NoReceiptsYet(out.Message.ID, string(out.Message.State)))
+			return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
+				"state", stateOf(out.Message.State))))
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
@@ -46,16 +46,17 @@ func agentReceiptsCommand() *cobra.Command {
 }
 
 func exportProof(cmd *cobra.Command, dir, message, export, content string) error {
-	var p agent.Proof
-	if err := askAgent(cmd.Context(), dir, agent.PathProof, agent.MessageRequest{Message: message}, &p); err != nil {
+	var proof agent.Proof
+	in := agent.MessageRequest{Message: message}
+	if err := askAgent(cmd.Context(), dir, agent.PathProof, in, &proof); err != nil {
 		return err
 	}
-	sites, err := p.Write(export, content)
+	sites, err := proof.Write(export, content)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), words.ProofMade(export, words.Sites(sites), p.Record.ID, filepath.Join(export, "README.md")))
-	return err
+	return printerOf(cmd, dir).line(reason.New("proof-made", "dir", export, "sites", sites,
+		"message", proof.Record.ID, "readme", filepath.Join(export, "README.md")))
 }
 
 func agentLogCommand() *cobra.Command {
@@ -71,7 +72,7 @@ func agentLogCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			return printLog(cmd.OutOrStdout(), out)
+			return printLog(printerOf(cmd, dir), out)
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
@@ -79,41 +80,49 @@ func agentLogCommand() *cobra.Command {
 	return cmd
 }
 
-func printLog(w io.Writer, l agent.Log) error {
-	t := newTable("WHEN", "WHAT")
+func printLog(p *printer, l agent.Log) error {
+	t := p.newTable(reason.New("columns-log"))
 	if m := l.Sent; m != nil {
-		t.add(m.Claimed, words.ClaimedAs(m.Name, m.ID, m.Size, m.Address))
+		t.add(m.Claimed, reason.New("log-claimed", "name", m.Name, "message", m.ID,
+			"size", reason.Size(m.Size), "address", m.Address))
 		if !m.Sealed.IsZero() {
-			t.add(m.Sealed, words.SealedFor(sitesOf(*m), m.Envelope))
+			t.add(m.Sealed, reason.New("log-sealed", "sites", sitesOf(*m),
+				"envelope", m.Envelope))
 		}
 		if !m.Published.IsZero() {
-			t.add(m.Published, words.HubHasIt)
+			t.add(m.Published, reason.New("log-published"))
 		}
 		for _, r := range m.Recipients {
-			t.add(r.Time, fmt.Sprintf("%s: %s", r.Site, answer(r.Outcome, r.Code, r.Verified, r.Doubt.String())))
+			t.add(r.Time, reason.New("log-answer", "site", r.Site,
+				"answer", answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
 		}
-		state := string(m.State)
-		switch {
-		case !m.Reason.IsZero():
-			state += ": " + m.Reason.String()
-		case !m.HeldUntil.IsZero():
-			state += ": " + words.HeldUntil(m.HeldUntil)
+		why := m.Reason
+		if why.IsZero() && !m.HeldUntil.IsZero() {
+			why = reason.New("held-until", "time", m.HeldUntil)
 		}
-		t.add(m.Finished, state+words.LiesIn(m.Folder))
+		t.add(m.Finished, messageStands(m.State, why, m.Folder))
 	}
 	for _, m := range l.Received {
-		t.add(m.Sent, words.ClaimedThere(m.Sender, m.Name, m.ID, m.Placed))
-		if m.Placed {
-			t.add(m.Received, words.ReceivedAs(m.Size, m.Path))
+		if !m.Placed {
+			t.add(m.Sent, reason.New("log-placing", "sender", m.Sender, "name", m.Name,
+				"message", m.ID))
+			continue
 		}
+		t.add(m.Sent, reason.New("log-sent", "sender", m.Sender, "name", m.Name,
+			"message", m.ID))
+		t.add(m.Received, reason.New("log-received", "size", reason.Size(m.Size), "path", m.Path))
 	}
-	return t.print(w, words.NothingKnown)
+	return t.print(p.w, p.in(reason.New("nothing-known")))
 }
 
-func sitesOf(m agent.SentMessage) string {
-	var sites []string
+// messageStands returns the state of a message, why, and the folder in which it lies.
+func messageStands[S ~string](state S, why reason.Reason, folder string) reason.Reason {
+	return reason.New("message-stands", "state", stateOf(state), "why", why, "folder", folder)
+}
+
+func sitesOf(m agent.SentMessage) (sites []id.Site) {
 	for _, r := range m.Recipients {
-		sites = append(sites, string(r.Site))
+		sites = append(sites, r.Site)
 	}
-	return strings.Join(sites, ", ")
+	return sites
 }

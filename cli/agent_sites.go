@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"fmt"
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
-	"sealpost/internal/words"
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 func agentSitesCommand() *cobra.Command {
@@ -25,7 +23,7 @@ func agentSitesCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), s.Routes)
 			}
-			return printRoutes(cmd.OutOrStdout(), s)
+			return printRoutes(printerOf(cmd, dir), s)
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
@@ -33,43 +31,56 @@ func agentSitesCommand() *cobra.Command {
 	return cmd
 }
 
-func printRoutes(w io.Writer, s agent.Status) error {
-	t := newTable("ROUTE", "SITE", "APPROVED", "PROPOSED", "PINNED", "FINGERPRINT")
+func printRoutes(p *printer, s agent.Status) error {
+	t := p.newTable(reason.New("columns-routes"))
 	for _, r := range s.Routes {
 		if r.First {
-			t.add(r.Address, words.FirstProposal, "yes", "", "", "")
+			t.add(r.Address, reason.New("first-proposal"), yes(true), "", "", "")
 		}
 		for _, site := range r.Sites {
-			t.add(r.Address, site.Site, yes(site.Approved), yes(site.Proposed), yes(site.Pinned), fingerprint(site.Fingerprint))
+			t.add(r.Address, site.Site, yes(site.Approved), yes(site.Proposed), yes(site.Pinned),
+				fingerprint(site.Fingerprint))
 		}
 	}
-	return t.print(w, words.NoRoutes)
+	return t.print(p.w, p.in(reason.New("no-routes")))
 }
 
-func yes(is bool) string {
+func yes(is bool) reason.Reason {
 	if is {
-		return "yes"
+		return reason.New("yes")
 	}
-	return "no"
+	return reason.New("no")
 }
 
-// printApprovals says in one line for each route to whom it may lead.
-func printApprovals(w io.Writer, s agent.Status) error {
-	for i, r := range s.Routes {
-		if i == 0 {
-			fmt.Fprintln(w, "\nApprovals:")
-		}
-		var approved, open []string
-		for _, site := range r.Sites {
-			if site.Approved {
-				approved = append(approved, string(site.Site))
-			} else {
-				open = append(open, string(site.Site))
-			}
-		}
-		if _, err := fmt.Fprintf(w, "  %s\n", words.ApprovedAre(r.Address, approved, open, r.First)); err != nil {
+// printApprovals writes for each route the sites to which it may lead.
+func printApprovals(p *printer, s agent.Status) error {
+	if len(s.Routes) > 0 {
+		p.head(reason.New("status-approvals"))
+	}
+	for _, r := range s.Routes {
+		if err := p.item(approvedSites(r)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// approvedSites returns the sites to which a route may lead, and those to which it leads without
+// approval.
+func approvedSites(r agent.Route) reason.Reason {
+	var approved, open []id.Site
+	for _, site := range r.Sites {
+		if site.Approved {
+			approved = append(approved, site.Site)
+		} else {
+			open = append(open, site.Site)
+		}
+	}
+	switch {
+	case r.First:
+		return reason.New("route-first", "route", r.Address, "open", open)
+	case len(approved) == 0:
+		return reason.New("route-unapproved", "route", r.Address, "open", open)
+	}
+	return reason.New("route-approved", "route", r.Address, "approved", approved, "open", open)
 }

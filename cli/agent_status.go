@@ -1,20 +1,20 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
-	"sealpost/internal/id"
 	"sealpost/internal/progress"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
 	"sealpost/internal/words"
 )
@@ -29,15 +29,17 @@ func agentStatusCommand() *cobra.Command {
 			if name != "" {
 				return serviceStatus(cmd, service.Agent, name, asJSON)
 			}
+			language := languageOf(dir)
 			say := func(ctx context.Context, w io.Writer) error {
 				var s agent.Status
-				if err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{Latest: latest}, &s); err != nil {
+				in := agent.StatusRequest{Latest: latest}
+				if err := askAgent(ctx, dir, agent.PathStatus, in, &s); err != nil {
 					return err
 				}
 				if asJSON {
 					return printJSON(w, s)
 				}
-				return printAgentStatus(w, s)
+				return printAgentStatus(&printer{w, language}, s)
 			}
 			if watched {
 				return watch(cmd.Context(), cmd.OutOrStdout(), say)
@@ -53,80 +55,100 @@ func agentStatusCommand() *cobra.Command {
 	return cmd
 }
 
-func printAgentStatus(w io.Writer, s agent.Status) error {
-	fmt.Fprintf(w, "Site %s (%s), fingerprint %s\n", s.Site, s.Role, fingerprint(s.Fingerprint))
-	if s.Link.Connected {
-		fmt.Fprintf(w, "Hub:          %s, connected since %s\n", s.Link.Hub, localTime(s.Link.Since))
-	} else {
-		fmt.Fprintf(w, "Hub:          %s\n", words.Apart(s.Link.Since, s.Link.Trouble))
-		if s.Link.Trouble != "" {
-			fmt.Fprintf(w, "              Whom to ask? %s\n", s.Link.Situation().Words().Ask)
-		}
+func printAgentStatus(p *printer, s agent.Status) error {
+	p.line(reason.New("status-site", "site", s.Site, "role", s.Role,
+		"fingerprint", fingerprint(s.Fingerprint)))
+	hub := p.in(reason.New("label-hub"))
+	switch {
+	case s.Link.Connected:
+		p.labelled(hub, reason.New("hub-connected", "hub", s.Link.Hub, "since", s.Link.Since))
+	case s.Link.Trouble == "":
+		p.labelled(hub, reason.New("hub-connecting"))
+	default:
+		p.labelled(hub, reason.New("hub-apart", "since", s.Link.Since,
+			"trouble", reason.Text(s.Link.Trouble)))
+		p.labelled("", reason.New("whom-to-ask", "ask", s.Link.Situation().Words().Ask))
 	}
 	if s.Link.HubRole != "" {
-		matter(w, words.RoleDiffers, "", words.Line(s.Roles()))
+		p.matter(reason.RoleDiffers, "", reason.Text(words.Line(s.Roles())))
 	}
 	if c := s.Link.Copy; c != nil {
-		matter(w, words.TwoCopies, "", words.AlsoRuns(c.From, c.Since))
+		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}
 	if s.Link.Clock != "" {
-		fmt.Fprintf(w, "Clock:        %s\n", s.Link.Clock)
+		p.labelled(p.in(reason.New("label-clock")), reason.Text(s.Link.Clock))
 	}
-	fmt.Fprintf(w, "Certificate:  until %s (%d days)\n", localTime(s.Expires), int(time.Until(s.Expires).Hours()/24))
-	for _, print := range []func(io.Writer, agent.Status) error{printTrouble, printOutbox, printInbox, printApprovals, printPins} {
-		if err := print(w, s); err != nil {
+	days := int(time.Until(s.Expires).Hours() / 24)
+	p.labelled(p.in(reason.New("label-certificate")),
+		reason.New("certificate-until", "until", s.Expires, "days", days))
+	for _, print := range []func(*printer, agent.Status) error{
+		printTrouble, printOutbox, printInbox, printApprovals, printPins} {
+		if err := print(p, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// printTrouble says first what a person may have to do something about.
-func printTrouble(w io.Writer, s agent.Status) error {
+// printTrouble writes first what a user may have to act on.
+func printTrouble(p *printer, s agent.Status) error {
 	if s.Outbox != nil {
-		broken, outOfPlace, notTaken := leftAlone(s)
-		matters(w, words.TrayBroken, broken)
-		var blocked []thing
-		for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
-			which := fmt.Sprintf("%s (%s)", address, words.Count(s.Outbox.Queued[address], "file", "files"))
-			blocked = append(blocked, thing{which, s.Outbox.Blocked[address].String()})
+		printBacklog(p, s)
+	}
+	if b := s.Inbox; b != nil {
+		if b.Away != "" {
+			p.matter(reason.NoInbox, "", reason.Text(b.Away))
 		}
-		matters(w, words.Blocked, blocked)
-		var explained []thing
-		for _, m := range s.Outbox.Explained {
-			explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason.String()})
+		if b.Full != "" {
+			p.matter(reason.NoRoom, "", reason.Text(b.Full))
 		}
-		matters(w, words.Explained, explained)
-		matters(w, words.OutOfPlace, outOfPlace)
-		matters(w, words.NotTaken, notTaken)
-		if s.Outbox.Unwatched != "" {
-			matter(w, words.Unwatched, "", s.Outbox.Unwatched)
+		var released []thing
+		for _, e := range slices.Sorted(maps.Keys(b.Released)) {
+			name := p.in(reason.New("envelope", "envelope", e))
+			released = append(released, thing{name, reason.Text(b.Released[e])})
 		}
-		for _, a := range s.Outbox.Away {
-			matter(w, words.Away, a.Name, a.Says)
+		p.matters(reason.HandedBack, released)
+		for _, r := range b.Refused {
+			envelope := reason.New("envelope-of", "envelope", r.Envelope, "sender", r.Sender,
+				"time", r.Time)
+			p.matter(reason.Refused, p.in(envelope), r.Detail)
 		}
 	}
-	if s.Inbox != nil {
-		if s.Inbox.Away != "" {
-			matter(w, words.NoInbox, "", s.Inbox.Away)
-		}
-		if s.Inbox.Full != "" {
-			matter(w, words.NoRoom, "", s.Inbox.Full)
-		}
-		matters(w, words.HandedBack, things(s.Inbox.Released, func(e id.Envelope) string { return "envelope " + string(e) }))
-		for _, r := range s.Inbox.Refused {
-			matter(w, words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, localTime(r.Time)), r.Detail.String())
-		}
-	}
-	for _, p := range s.Pins {
-		if p.Trouble != "" {
-			matter(w, words.NotTrusted, string(p.Site), p.Trouble+". "+p.Advice)
+	for _, pin := range s.Pins {
+		if pin.Trouble != "" {
+			p.matter(reason.NotTrusted, string(pin.Site), reason.New("trouble-advice",
+				"trouble", reason.Text(pin.Trouble), "advice", reason.Text(pin.Advice)))
 		}
 	}
 	return nil
 }
 
-// leftAlone lists what is left alone in all trays, by what it means; where there are several, with the tray's name.
+// printBacklog writes the files that wait or are left alone, and why.
+func printBacklog(p *printer, s agent.Status) {
+	broken, outOfPlace, notTaken := leftAlone(s)
+	p.matters(reason.TrayBroken, broken)
+	var blocked, explained []thing
+	for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
+		files := reason.New("address-files", "address", address, "n", s.Outbox.Queued[address])
+		blocked = append(blocked, thing{p.in(files), s.Outbox.Blocked[address]})
+	}
+	p.matters(reason.Blocked, blocked)
+	for _, m := range s.Outbox.Explained {
+		explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
+	}
+	p.matters(reason.Explained, explained)
+	p.matters(reason.OutOfPlace, outOfPlace)
+	p.matters(reason.NotTaken, notTaken)
+	if s.Outbox.Unwatched != "" {
+		p.matter(reason.Unwatched, "", reason.Text(s.Outbox.Unwatched))
+	}
+	for _, a := range s.Outbox.Away {
+		p.matter(reason.Away, a.Name, reason.Text(a.Says))
+	}
+}
+
+// leftAlone lists the entries of all trays that are left alone, by situation. Where there are
+// several trays the tray's name comes first.
 func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
 	for _, t := range s.Outbox.Trays {
 		name := func(entry string) string {
@@ -137,138 +159,173 @@ func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
 		}
 		left := t.Left()
 		for _, n := range left.Folders {
-			broken = append(broken, thing{name(n.Name), n.Why})
+			broken = append(broken, thing{name(n.Name), reason.Text(n.Why)})
 		}
 		for _, n := range left.Strays {
-			outOfPlace = append(outOfPlace, thing{name(n.Name), n.Why})
+			outOfPlace = append(outOfPlace, thing{name(n.Name), reason.Text(n.Why)})
 		}
 		for _, n := range left.Entries {
-			notTaken = append(notTaken, thing{name(n.Name), n.Why})
+			notTaken = append(notTaken, thing{name(n.Name), reason.Text(n.Why)})
 		}
 	}
 	return broken, outOfPlace, notTaken
 }
 
-// thing is something with which a situation is the matter, and why.
-type thing struct{ which, why string }
-
-// things lists them in order.
-func things[K ~string](why map[K]string, which func(K) string) (list []thing) {
-	for _, k := range slices.Sorted(maps.Keys(why)) {
-		list = append(list, thing{which(k), why[k]})
-	}
-	return list
+// thing is an entry, an address or an envelope in a situation, and why.
+type thing struct {
+	name string
+	why  reason.Reason
 }
 
-// matter says what is the matter with something, and what that means.
-func matter(w io.Writer, s words.Situation, which, why string) {
-	matters(w, s, []thing{{which, why}})
+// matter writes a situation of one thing.
+func (p *printer) matter(s reason.Situation, name string, why reason.Reason) {
+	p.matters(s, []thing{{name, why}})
 }
 
-// matters says of each thing what is the matter with it, and once what that means.
-func matters(w io.Writer, s words.Situation, list []thing) {
+// matters writes a situation of several things, and its meaning once.
+func (p *printer) matters(s reason.Situation, list []thing) {
 	said := s.Words()
 	for _, t := range list {
-		if t.which != "" {
-			t.which += ": "
+		if t.name != "" {
+			t.name += ": "
 		}
-		fmt.Fprintf(w, "%-13s %s%s\n", said.Label, t.which, t.why)
+		fmt.Fprintf(p.w, "%-13s %s%s\n", p.in(said.Label), t.name, p.in(t.why))
 	}
 	if len(list) > 0 {
-		fmt.Fprintf(w, "              %s\n", words.SafeAndNext(said))
+		p.labelled("", safeAndNext(said))
 	}
 }
 
-// howFar says how far a large envelope is.
-func howFar(done, size, rate, left int64) string {
-	return words.Progress(progress.State{Done: done, Size: size, Rate: rate, Left: time.Duration(left) * time.Second})
+// safeAndNext returns the meaning of a situation in one line.
+func safeAndNext(w reason.Words) reason.Reason {
+	return reason.New("safe-and-next", "safe", w.Safe, "next", w.Next, "ask", w.Ask)
 }
 
-func printOutbox(w io.Writer, s agent.Status) error {
+// howFar returns the progress of a large envelope.
+func howFar(done, size, rate, left int64) reason.Reason {
+	return progress.State{Done: done, Size: size, Rate: rate,
+		Left: time.Duration(left) * time.Second}.Reason()
+}
+
+func printOutbox(p *printer, s agent.Status) error {
 	if s.Outbox == nil {
 		return nil
 	}
-	fmt.Fprintln(w, "\nOutbox:"+counts(s.Outbox.Standing))
+	p.head(reason.New("status-outbox", "counts", p.counts(s.Outbox.Standing)))
 	if len(s.Outbox.Trays) > 1 {
 		for _, t := range s.Outbox.Trays {
-			fmt.Fprintf(w, "  %s\n", words.TrayStands(t.Name, t.Kind, t.Route, t.Dir, counts(t.Standing)))
+			p.item(reason.New("tray-stands", "name", t.Name, "kind", t.Kind, "route", t.Route,
+				"dir", t.Dir, "counts", p.counts(t.Standing)))
 		}
 	}
 	for _, u := range s.Outbox.Uploads {
-		fmt.Fprintf(w, "  sending %s %q to %s: %s\n", u.Message, u.Name, u.Address, howFar(u.Done, u.Size, u.Rate, u.Left))
+		p.item(reason.New("status-sending", "message", u.Message, "name", u.Name,
+			"address", u.Address, "progress", howFar(u.Done, u.Size, u.Rate, u.Left)))
 	}
 	for _, m := range s.Outbox.Waiting {
-		fmt.Fprintf(w, "  %s %q %s\n", m.ID, m.Name, m.WaitsFor())
+		fmt.Fprintf(p.w, "  %s %q %s\n", m.ID, m.Name, p.in(reason.Text(m.WaitsFor())))
 	}
 	if more := s.Outbox.Counts["published"] - int64(len(s.Outbox.Waiting)); more > 0 {
-		fmt.Fprintf(w, "  %s\n", words.AndMore(more))
+		p.item(reason.New("and-more", "n", more))
 	}
 	if s.Outbox.IsLate(time.Now()) {
-		fmt.Fprintf(w, "  %s\n", words.SafeAndNext(words.Unanswered.Words()))
+		p.item(safeAndNext(reason.Unanswered.Words()))
 	}
-	t := newTable("MESSAGE", "NAME", "SIZE", "STATE", "CLAIMED", "RECIPIENTS")
+	t := p.newTable(reason.New("columns-sent"))
 	for _, m := range s.Outbox.Latest {
 		var recipients []string
 		for _, r := range m.Recipients {
-			recipients = append(recipients, string(r.Site)+":"+answer(r.Outcome, r.Code, r.Verified, r.Doubt.String()))
+			answer := answer(r.Outcome, r.Code, r.Verified, r.Doubt)
+			recipients = append(recipients, string(r.Site)+":"+p.in(answer))
 		}
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), size(m.Size), m.State, m.Claimed, recipients)
+		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), stateOf(m.State), m.Claimed,
+			recipients)
 	}
-	if err := t.print(w, words.NothingSent); err != nil {
+	if err := t.print(p.w, p.in(reason.New("nothing-sent"))); err != nil {
 		return err
 	}
-	for _, m := range s.Outbox.Latest { // not in the table, which it would make too wide for any window
+	for _, m := range s.Outbox.Latest { // not in the table: too wide for any window
 		if !m.Reason.IsZero() && !m.Finished.IsZero() {
-			fmt.Fprintf(w, "  %s\n", words.Because(m.ID, string(m.State), m.Reason.String()))
+			p.item(reason.New("message-because", "message", m.ID, "state", stateOf(m.State),
+				"why", m.Reason))
 		}
 	}
 	return nil
 }
 
-// counts says how many messages are in which state.
-func counts(s agent.Standing) (text string) {
+// counts returns how many messages are in which state.
+func (p *printer) counts(s agent.Standing) string {
+	var list []string
 	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
-		text += fmt.Sprintf(" %d %s", s.Counts[state], state)
+		list = append(list, fmt.Sprintf("%d %s", s.Counts[state], p.in(stateOf(state))))
 	}
-	return cmp.Or(text, " "+words.NothingToMove)
+	if len(list) == 0 {
+		return p.in(reason.New("idle"))
+	}
+	return strings.Join(list, " ")
 }
 
-// answer is what one recipient has said, in a word or two.
-func answer(outcome, code string, verified bool, doubt string) string {
+// stateOf returns the name of a message's state for users.
+func stateOf[S ~string](state S) reason.Reason {
+	switch state {
+	case "claimed":
+		return reason.New("state-claimed")
+	case "taken":
+		return reason.New("state-taken")
+	case "sealed":
+		return reason.New("state-sealed")
+	case "published":
+		return reason.New("state-published")
+	case "delivered":
+		return reason.New("state-delivered")
+	case "failed":
+		return reason.New("state-failed")
+	case "withdrawn":
+		return reason.New("state-withdrawn")
+	}
+	return reason.Text(string(state))
+}
+
+// answer returns the answer of one recipient in a word or two.
+func answer(outcome, code string, verified bool, doubt reason.Reason) reason.Reason {
 	switch {
-	case outcome == "":
-		return "waiting"
-	case outcome != "delivered":
-		return outcome + "(" + code + ")"
+	case outcome == "" && doubt.IsZero():
+		return reason.New("answer-waiting")
+	case outcome == "refused":
+		return reason.New("answer-refused", "code", code)
+	case outcome == "dead":
+		return reason.New("answer-dead", "code", code)
 	case verified:
-		return "verified"
+		return reason.New("answer-verified")
 	}
-	return "NOT BELIEVED(" + doubt + ")"
+	return reason.New("answer-not-believed", "doubt", doubt)
 }
 
-func printInbox(w io.Writer, s agent.Status) error {
+func printInbox(p *printer, s agent.Status) error {
 	if s.Inbox == nil {
 		return nil
 	}
-	fmt.Fprintf(w, "\nInbox: %d being opened\n", s.Inbox.Opening)
+	p.head(reason.New("status-opening", "n", s.Inbox.Opening))
 	for _, d := range s.Inbox.Downloads {
-		fmt.Fprintf(w, "  receiving %s from %s: %s\n", d.Message, d.Sender, howFar(d.Done, d.Size, d.Rate, d.Left))
+		p.item(reason.New("status-downloading", "message", d.Message, "sender", d.Sender,
+			"progress", howFar(d.Done, d.Size, d.Rate, d.Left)))
 	}
-	t := newTable("MESSAGE", "FROM", "FILE", "SIZE", "RECEIVED")
+	t := p.newTable(reason.New("columns-received"))
 	for _, m := range s.Inbox.Latest {
-		t.add(m.ID, m.Sender, fmt.Sprintf("%q", filepath.ToSlash(m.Path)), size(m.Size), m.Received)
+		t.add(m.ID, m.Sender, fmt.Sprintf("%q", filepath.ToSlash(m.Path)), reason.Size(m.Size),
+			m.Received)
 	}
-	return t.print(w, words.NothingCame)
+	return t.print(p.w, p.in(reason.New("nothing-received")))
 }
 
-func printPins(w io.Writer, s agent.Status) error {
+func printPins(p *printer, s agent.Status) error {
 	if len(s.Pins) == 0 {
 		return nil
 	}
-	fmt.Fprintln(w, "\nKnown sites:")
-	t := newTable("SITE", "KEY VERSION", "SEEN", "FINGERPRINT")
-	for _, p := range s.Pins {
-		t.add(p.Site, p.Version, p.Seen, fingerprint(p.Identity))
+	p.head(reason.New("status-pins"))
+	t := p.newTable(reason.New("columns-pins"))
+	for _, pin := range s.Pins {
+		t.add(pin.Site, pin.Version, pin.Seen, fingerprint(pin.Identity))
 	}
-	return t.print(w, "")
+	return t.print(p.w, "")
 }

@@ -10,13 +10,14 @@ import (
 	"sealpost/agent/inbox"
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
 func printed(t *testing.T, s agent.Status) string {
 	t.Helper()
 	var b strings.Builder
-	if err := printAgentStatus(&b, s); err != nil {
+	if err := printAgentStatus(&printer{&b, reason.English}, s); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -28,7 +29,7 @@ func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
 		{ID: "FL-LAB_DAT_20251008_001", Name: "x.txt", Published: since, Recipients: []outbox.Recipient{{Site: "CA-RC", Outcome: ledger.OutcomeDelivered}, {Site: "SF-RC"}}},
 	}}}}
 	for _, want := range []string{
-		"  FL-LAB_DAT_20251008_001 \"x.txt\" waits at the hub for SF-RC since " + words.Time(since) + "; CA-RC has it\n  and 2 more\n",
+		"  FL-LAB_DAT_20251008_001 \"x.txt\" waits at the hub for SF-RC since " + reason.TimeText(since) + "; CA-RC has it\n  and 2 more\n",
 		"  Is it safe? Yes. It lies in the folder sending until every site has signed for it. What next?",
 	} {
 		if text := printed(t, s); !strings.Contains(text, want) {
@@ -56,14 +57,14 @@ func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
 	}}}
 	text := printed(t, s)
 	at := 0
-	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`, `OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `, `NOT TAKEN     outbox: ".a": `, words.NotTaken.Words().Safe} {
+	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`, `OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `, `NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String()} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {
 			t.Fatalf("it does not say %q behind what comes first:\n%s", want, text)
 		}
 		at += i
 	}
-	if strings.Count(text, words.NotTaken.Words().Safe) != 1 {
+	if strings.Count(text, reason.NotTaken.Words().Safe.String()) != 1 {
 		t.Errorf("it says of what was sent that it was not:\n%s", text)
 	}
 	delete(s.Outbox.Trays[0].NotTaken, ".a")

@@ -10,25 +10,26 @@ import (
 	"golang.org/x/term"
 
 	"sealpost/internal/progress"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // bar is the one line at which a person looks who waits at a terminal. Elsewhere nothing is shown.
 type bar struct {
-	w     *os.File // nil: nobody looks
-	last  time.Time
-	shown bool
-	meter *progress.Meter
-	name  string
-	done  int64
+	w        *os.File // nil: no terminal
+	language reason.Language
+	last     time.Time
+	shown    bool
+	meter    *progress.Meter
+	name     string
+	done     int64
 }
 
 // barEvery is how often the line changes.
 const barEvery = 200 * time.Millisecond
 
-func newBar(w io.Writer) *bar {
+func newBar(w io.Writer, l reason.Language) *bar {
 	if f, ok := w.(*os.File); ok && isTerminal(f) {
-		return &bar{w: f}
+		return &bar{w: f, language: l}
 	}
 	return &bar{}
 }
@@ -47,7 +48,7 @@ func (b *bar) show(name, doing string, done, size int64) {
 	b.meter.Add(done - b.done)
 	b.done = done
 	if now := time.Now(); now.Sub(b.last) >= barEvery {
-		b.line(name+": "+doing, done, size, words.Progress(b.meter.State(now)))
+		b.line(name+": "+doing, done, size, b.meter.State(now).Reason().In(b.language))
 	}
 }
 

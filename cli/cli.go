@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/internal/control"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
 )
 
@@ -42,11 +43,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speak
 4 another agent of the same site has taken over, 5 interrupted while it waited for files that go on by themselves.`
 
 // usageError is a command line that cannot be carried out as it stands.
-type usageError struct{ text string }
+type usageError struct{ error }
 
-func (e *usageError) Error() string { return e.text }
+func (e *usageError) Unwrap() error { return e.error }
 
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // Main carries out one command line and returns the exit code. An interrupt or a request to terminate ends the command in
 // good order; a second one ends it at once.
@@ -65,7 +66,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(stderr, "sealpost: %v\n", err)
+	fmt.Fprintf(stderr, "sealpost: %s\n", reason.Of(err).In(languageAt(cmd)))
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):
@@ -86,7 +87,7 @@ func newRoot() *cobra.Command {
 		Use: "sealpost", Short: "Carry files from labs to research centres through a hub that cannot read them", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, Args: noArgs, RunE: group,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), sendCommand(), demoCommand(), versionCommand())
 	return root
 }
@@ -107,7 +108,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return &usageError{text}
+	return &usageError{errors.New(text)}
 }
 
 // wantArgs accepts exactly the named arguments; a last name that ends in … takes one or more.

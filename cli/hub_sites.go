@@ -246,7 +246,7 @@ func runsAs(site id.Site, role, own string) string {
 func siteArg(name string) (id.Site, error) {
 	site, err := id.ParseSite(name)
 	if err != nil {
-		return "", &usageError{err.Error()}
+		return "", &usageError{err}
 	}
 	return site, nil
 }

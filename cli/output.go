@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -21,15 +22,18 @@ func printJSON(w io.Writer, v any) error {
 
 // table collects rows and prints them in columns.
 type table struct {
-	rows [][]string
+	language reason.Language
+	rows     [][]string
 }
 
-func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
+func newTable(head ...string) *table {
+	return &table{language: reason.English, rows: [][]string{head}}
+}
 
 func (t *table) add(cells ...any) {
 	row := make([]string, len(cells))
 	for i, c := range cells {
-		row[i] = cell(c)
+		row[i] = cell(c, t.language)
 	}
 	t.rows = append(t.rows, row)
 }
@@ -47,12 +51,16 @@ func (t *table) print(w io.Writer, empty string) error {
 	return columns.Flush()
 }
 
-// cell says a value in a table's words: times are local, and what is empty is a hyphen.
-func cell(v any) string {
+// cell returns a value as it stands in a table: times are local, and an empty value is a hyphen.
+func cell(v any, l reason.Language) string {
 	text := fmt.Sprint(v)
 	switch v := v.(type) {
 	case time.Time:
 		text = localTime(v)
+	case reason.Reason:
+		text = v.In(l)
+	case reason.Size:
+		text = reason.SizeText(int64(v), l)
 	case []string:
 		text = strings.Join(v, " ")
 	}
@@ -63,10 +71,10 @@ func cell(v any) string {
 }
 
 func localTime(t time.Time) string {
-	return words.Time(t)
+	return reason.TimeText(t)
 }
 
-func size(bytes int64) string { return words.Size(bytes) }
+func size(bytes int64) string { return reason.SizeText(bytes, reason.English) }
 
 // fingerprint shows a fingerprint in groups that two people can compare by voice.
 func fingerprint[T ~string](hash T) string { return words.Fingerprint(hash) }

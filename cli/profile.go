@@ -36,7 +36,7 @@ func profileCommand(whose string, ask asker) *cobra.Command {
 			}
 			r.Kind, r.For = args[0], time.Duration(seconds)*time.Second
 			if err := r.Check(); err != nil {
-				return &usageError{err.Error()}
+				return &usageError{err}
 			}
 			if err := wantFlags(cmd, "out"); err != nil {
 				return err

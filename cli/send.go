@@ -21,7 +21,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/dropin"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // nameWait is how long a name may be taken in outbox by a file before: that one is on its way.
@@ -39,7 +39,8 @@ func sendCommand() *cobra.Command {
 		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n  sealpost send results.csv --to @CA-RC,SF-RC\n  sealpost send run7.fastq --tray sequencer",
 		Args:    wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.out, s.errs, s.progress = cmd.OutOrStdout(), cmd.ErrOrStderr(), newBar(cmd.ErrOrStderr())
+			s.printer, s.errs = printerOf(cmd, s.dir), cmd.ErrOrStderr()
+			s.progress = newBar(s.errs, s.language)
 			if err := sendable(args); err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ type sender struct {
 	tray     agent.Tray
 	folder   string // of the tray's outbox, to copy into; empty: outbox itself
 	to       string
-	out      io.Writer
+	*printer // to the output
 	errs     io.Writer
 	away     bool // the agent does not answer, and that was said
 	progress *bar
@@ -74,7 +75,7 @@ func sendable(files []string) error {
 	for _, file := range files {
 		_, err := dropin.Size(withoutLinks(file))
 		if errors.Is(err, fs.ErrNotExist) {
-			return words.NotThere(file)
+			return reason.Err("send-not-there", "file", file)
 		}
 		if err != nil {
 			return err
@@ -98,7 +99,7 @@ func (s *sender) choose(ctx context.Context, tray, to string, files []string) er
 	}
 	for _, name := range ask.Names {
 		if why := s.tray.LeftAlone[name]; why != "" {
-			return words.LeftAlone(name, why)
+			return reason.Err("send-left-alone", "name", name, "why", reason.Text(why))
 		}
 	}
 	return nil
@@ -124,7 +125,8 @@ func (s *sender) place(all agent.Trays, tray, to string) error {
 	if tray != "" {
 		trays = slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return t.Name != tray })
 		if len(trays) == 0 {
-			return &usageError{words.NoSuchTray(tray, trayNames(all.Trays))}
+			return &usageError{reason.Err("send-no-tray", "tray", tray,
+				"trays", trayNames(all.Trays))}
 		}
 	}
 	if strings.HasPrefix(to, "@") {
@@ -133,9 +135,9 @@ func (s *sender) place(all agent.Trays, tray, to string) error {
 	fit := slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return to != "" && t.Route != to })
 	switch {
 	case len(fit) == 0:
-		return &usageError{words.NoSuchRoute(trayList(trays))}
+		return &usageError{reason.Err("send-no-route", "routes", trayList(trays))}
 	case len(fit) > 1:
-		return &usageError{words.WhichTray(trayList(fit))}
+		return &usageError{reason.Err("send-which-tray", "trays", trayList(fit))}
 	}
 	s.tray, s.to = fit[0], fit[0].Route
 	return nil
@@ -157,20 +159,19 @@ func (s *sender) direct(tray agent.Tray, to string) error {
 }
 
 // trayList names trays for a person: by their routing keys, and by their names where there are several.
-func trayList(trays []agent.Tray) string {
+func trayList(trays []agent.Tray) []string {
 	if len(trays) == 1 {
-		return trays[0].Route
+		return []string{trays[0].Route}
 	}
 	return trayNames(trays)
 }
 
 // trayNames names them by their names, with their routing keys.
-func trayNames(trays []agent.Tray) string {
-	var list []string
+func trayNames(trays []agent.Tray) (list []string) {
 	for _, t := range trays {
 		list = append(list, fmt.Sprintf("%q (%s)", t.Name, t.Route))
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 func (s *sender) send(ctx context.Context, files []string) error {
@@ -179,11 +180,11 @@ func (s *sender) send(ctx context.Context, files []string) error {
 	for _, file := range files {
 		c, err := s.copy(ctx, file)
 		if err != nil {
-			return words.NotCopied(err)
+			return reason.Err("send-not-copied", "why", err)
 		}
 		sent = append(sent, c)
 		if !s.wait {
-			fmt.Fprintln(s.out, words.InOutbox(filepath.Base(c.Path), s.to))
+			s.line(reason.New("send-in-outbox", "name", filepath.Base(c.Path), "to", s.to))
 		}
 	}
 	if !s.wait {
@@ -196,25 +197,28 @@ func (s *sender) send(ctx context.Context, files []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "%q: %s\n", m.Name, ending(m))
+		s.line(ending(m))
 		if m.State != "delivered" {
 			failed++
 		}
 	}
 	if failed > 0 {
-		return words.NotAllDelivered(failed, len(sent))
+		return reason.Err("send-not-all", "failed", failed, "all", len(sent))
 	}
 	return nil
 }
 
-func ending(m agent.SentMessage) string {
+// ending returns how a message has ended.
+func ending(m agent.SentMessage) reason.Reason {
 	switch m.State {
 	case "delivered":
-		return words.EndedDelivered(sitesOf(m), m.ID)
+		return reason.New("send-delivered", "name", m.Name, "sites", sitesOf(m), "message", m.ID)
 	case "failed":
-		return words.EndedFailed(m.Reason.String(), m.ID)
+		return reason.New("send-failed", "name", m.Name, "why", m.Reason,
+			"message", m.ID)
 	}
-	return fmt.Sprintf("%s: %s", m.State, m.Reason)
+	return reason.New("send-ended", "name", m.Name, "state", stateOf(m.State),
+		"why", m.Reason)
 }
 
 // copy brings one file into outbox. When a file of that name is there already, that one is on its way first.
@@ -228,11 +232,11 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 	for {
 		c, err := s.copyOnce(ctx, file, size)
 		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) && backoff.Sleep(ctx, 500*time.Millisecond) == nil {
-			s.progress.say(name + ": " + words.SameNameFirst)
+			s.progress.say(name + ": " + s.in(reason.New("send-same-name-first")))
 			continue
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return c, words.SameNameStays(name)
+			return c, reason.Err("send-same-name", "name", name)
 		}
 		return c, err
 	}
@@ -250,7 +254,7 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 	name := baseOf(file)
 	c, err := into.Copy(ctx, withoutLinks(file), func(n int) {
 		done += int64(n)
-		s.progress.show(name, "copying", done, size)
+		s.progress.show(name, s.in(reason.New("copying")), done, size)
 	})
 	if err == nil && c.Folder && s.tray.FolderSettle > 10*time.Second {
 		err = into.MarkComplete(name) // it need not settle
@@ -269,7 +273,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (
 		case err == nil && found && isEnded(m):
 			return m, nil
 		case ctx.Err() != nil:
-			return m, goesOn{words.GoesOn(filepath.Base(c.Path))}
+			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
 		case control.IsAway(err):
 			s.sayAway(filepath.Base(c.Path), err)
 		case err != nil:
@@ -278,7 +282,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (
 			s.away = false
 		}
 		if err := backoff.Sleep(ctx, pause); err != nil {
-			return m, goesOn{words.GoesOn(filepath.Base(c.Path))}
+			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
 		}
 	}
 }
@@ -290,10 +294,11 @@ func isEnded(m agent.SentMessage) bool {
 
 // sayAway says once that the agent does not answer: what is in outbox goes on when it runs again.
 func (s *sender) sayAway(name string, err error) {
-	says := words.AgentAway
+	why := reason.New("send-agent-away")
 	if errors.Is(err, control.ErrHindered) {
-		says = err.Error()
+		why = reason.Of(err)
 	}
+	says := s.in(why)
 	if s.progress.seen() {
 		s.progress.say(name + ": " + says)
 	} else if !s.away {
@@ -304,6 +309,8 @@ func (s *sender) sayAway(name string, err error) {
 
 // goesOn is the error of a command that was interrupted while it waited for files which go on by themselves.
 type goesOn struct{ error }
+
+func (e goesOn) Unwrap() error { return e.error }
 
 // find returns the message that was made of a copy: the one in whose folder that very file lies.
 func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (agent.SentMessage, bool, error) {
@@ -340,39 +347,41 @@ func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMess
 	name := filepath.Base(c.Path)
 	for _, u := range st.Outbox.Uploads {
 		if found && u.Message == m.ID {
-			s.progress.line(name, u.Done, u.Size, howFar(u.Done, u.Size, u.Rate, u.Left))
+			s.progress.line(name, u.Done, u.Size,
+				s.in(howFar(u.Done, u.Size, u.Rate, u.Left)))
 			return nil
 		}
 	}
-	s.progress.say(name + ": " + s.stage(st, c, m, found))
+	s.progress.say(name + ": " + s.in(s.stage(st, c, m, found)))
 	return nil
 }
 
-// stage says in words how far a file is that nothing moves just now.
-func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage, found bool) string {
+// stage returns the stage of a file that nothing moves just now.
+func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage,
+	found bool) reason.Reason {
 	switch {
 	case !found:
-		return cmp.Or(s.notTaken(st, c), words.SettlingOutbox)
+		return cmp.Or(s.notTaken(st, c), reason.New("stage-settling"))
 	case !st.Outbox.Blocked[m.Address].IsZero():
-		return st.Outbox.Blocked[m.Address].String()
+		return st.Outbox.Blocked[m.Address]
 	case !m.HeldUntil.IsZero():
-		return words.HeldUntil(m.HeldUntil)
+		return reason.New("held-until", "time", m.HeldUntil)
 	case m.State == "published":
-		return words.WaitingAtHub
+		return reason.New("stage-at-hub")
 	}
-	return words.GoingToHub
+	return reason.New("stage-to-hub")
 }
 
-// notTaken is why a file is left alone in outbox.
-func (s *sender) notTaken(st agent.Status, c dropin.Copied) string {
+// notTaken returns why a file is left alone in outbox.
+func (s *sender) notTaken(st agent.Status, c dropin.Copied) reason.Reason {
 	name, err := filepath.Rel(s.tray.Outbox, c.Path)
 	if err != nil {
-		return ""
+		return reason.Reason{}
 	}
 	for _, t := range st.Outbox.Trays {
 		if t.Name == s.tray.Name {
-			return t.NotTaken[name]
+			return reason.Text(t.NotTaken[name])
 		}
 	}
-	return ""
+	return reason.Reason{}
 }

@@ -43,7 +43,7 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 		"sealed":   {well, agent.SentMessage{State: "sealed"}, true, "on the way to the hub"},
 		"at a hub": {well, agent.SentMessage{State: "published"}, true, "waiting for the receipts"},
 	} {
-		if got := s.stage(c.st, copied, c.m, c.found); !strings.Contains(got, c.want) {
+		if got := s.stage(c.st, copied, c.m, c.found).String(); !strings.Contains(got, c.want) {
 			t.Errorf("%s: it says %q", name, got)
 		}
 	}

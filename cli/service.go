@@ -69,7 +69,7 @@ func whichService(err error) error {
 func named(kind, name string) (service.Instance, error) {
 	n := service.Instance{Kind: kind, Name: name}
 	if err := n.Check(); err != nil {
-		return n, &usageError{err.Error()}
+		return n, &usageError{err}
 	}
 	return n, nil
 }
@@ -279,7 +279,7 @@ func printLines(w io.Writer, lines []reason.Reason) {
 func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
 	n := service.Instance{Kind: kind, Name: name}
 	if err := n.Check(); err != nil {
-		return &usageError{err.Error()}
+		return &usageError{err}
 	}
 	state, err := service.Ask(n)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestSwapsInATray(t *testing.T) {
 		must(t, os.Mkdir(at(dir), 0o777))
 	}
 	for _, name := range names {
-		must(t, os.WriteFile(at("outside", name), []byte(title("FL-LAB")+"\r\nkeep me"), 0o644))
+		must(t, os.WriteFile(at("outside", name), []byte(title("FL-LAB").String()+"\r\nkeep me"), 0o644))
 	}
 	held := func(dir string) int {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -74,7 +74,7 @@ func TestSwapsInATray(t *testing.T) {
 		t.Error("nothing was written")
 	}
 	for _, name := range names {
-		expectText(t, at("outside", name), title("FL-LAB")+"\r\nkeep me")
+		expectText(t, at("outside", name), title("FL-LAB").String()+"\r\nkeep me")
 	}
 	if entries, err := os.ReadDir(at("outside")); err != nil || len(entries) != len(names) {
 		t.Errorf("outside lie %v, %v", entries, err)

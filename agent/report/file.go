@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -11,7 +12,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // names are those that a status file may have, the first that is free. A file of another keeps its name.
@@ -23,10 +24,11 @@ const maxTitle = 200
 // file is one status file and what it says now. One goroutine keeps it, so that a disk that hangs holds up no other file.
 type file struct {
 	*place
-	site  id.Site
-	other string // the site's folder, where to look when this file is old; empty: this is it
-	log   *slog.Logger
-	next  chan Snapshot // at most one: the newest
+	site     id.Site
+	language reason.Language
+	other    string // the site's folder, where to look when this file is old; empty: this is it
+	log      *slog.Logger
+	next     chan Snapshot // at most one: the newest
 
 	// Of the goroutine that keeps it.
 	lasting string // what it says, but for times and progress
@@ -36,7 +38,8 @@ type file struct {
 }
 
 func newFile(p *place, o Options) *file {
-	f := &file{place: p, site: o.Site, log: o.Log, next: make(chan Snapshot, 1)}
+	f := &file{place: p, site: o.Site, language: cmp.Or(o.Language, reason.English), log: o.Log,
+		next: make(chan Snapshot, 1)}
 	if !p.disks {
 		f.other = o.Folder
 	}
@@ -56,16 +59,17 @@ func (f *file) offer(s Snapshot) {
 func (f *file) keep() {
 	for s := range f.next {
 		err := f.update(s, time.Now())
-		if err == nil || reason(err) == f.trouble {
+		if err == nil || sameText(err) == f.trouble {
 			continue
 		}
-		f.trouble = reason(err)
+		f.trouble = sameText(err)
 		f.log.Warn("a status file cannot be written; trying again", "folder", f.dir, "error", err)
 	}
 }
 
-// reason returns what is the same of an error each time it happens: the names of temporary files are not.
-func reason(err error) string {
+// sameText returns the part of an error that is equal each time it happens: without the names of
+// temporary files.
+func sameText(err error) string {
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		return of.Op + ": " + of.Err.Error()
@@ -75,7 +79,8 @@ func reason(err error) string {
 
 // update writes the file if there is something new to say, and now and then for progress alone or to show its age.
 func (f *file) update(s Snapshot, now time.Time) error {
-	lasting, says := s.text(f.place, false), s.text(f.place, true)
+	lasting := s.text(f.place, f.language, false)
+	says := s.text(f.place, f.language, true)
 	age := now.Round(0).Sub(f.written.Round(0)) // by the clock that users see, also when it was set or the computer has slept
 	fresh := age >= 0 && age < alive
 	if fresh && (f.says == says || (f.lasting == lasting && age < paced)) {
@@ -123,7 +128,7 @@ func (f *file) write(text string, now time.Time) error {
 		}
 		return nil
 	}
-	return words.NoStatusName(f.dir, names)
+	return reason.Err("no-status-name", "dir", f.dir, "names", names)
 }
 
 // isHome reports whether a folder is the one that is kept: something of the site lies in it.
@@ -153,21 +158,37 @@ func (f *file) isFree(dir *beneath.Dir, name string, now time.Time) (bool, error
 		return false, err
 	case info.IsRegular() && info.Size == 0: // what a crash may leave
 		return true, nil
-	case first == title(f.site):
+	case isTitle(first, f.site):
 		return true, nil
 	}
 	// Two sites may lie side by side. A file that is old is of a site that is not here any more.
 	age := now.Sub(info.ModTime)
-	return strings.HasPrefix(first, words.StatusTitle) && (age < 0 || age >= Old), nil
+	return isAnyTitle(first) && (age < 0 || age >= Old), nil
 }
 
 // isOf reports whether a name is that of a status file of a site.
 func isOf(dir *beneath.Dir, name string, site id.Site) (bool, error) {
 	first, err := firstLine(dir, name)
-	return first == title(site), err
+	return isTitle(first, site), err
 }
 
-func title(site id.Site) string { return words.StatusTitle + string(site) }
+// title begins every status file, and tells it from a user's own.
+func title(site id.Site) reason.Reason { return reason.New("status-title", "site", site) }
+
+// isTitle reports whether a line is the title of a site's file in any language. The language may
+// have changed since the file was written.
+func isTitle(line string, site id.Site) bool {
+	return slices.ContainsFunc(reason.Languages(), func(l reason.Language) bool {
+		return line == title(site).In(l)
+	})
+}
+
+// isAnyTitle reports whether a line is the title of the file of some site.
+func isAnyTitle(line string) bool {
+	return slices.ContainsFunc(reason.Languages(), func(l reason.Language) bool {
+		return strings.HasPrefix(line, title("").In(l))
+	})
+}
 
 // firstLine returns how a file begins; empty for what is no file, or is closed to this account.
 func firstLine(dir *beneath.Dir, name string) (string, error) {

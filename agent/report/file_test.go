@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
-	"sealpost/internal/words"
 )
 
 var must = testkit.Must
@@ -56,7 +56,7 @@ func (k *kept) expect(name string) {
 	k.t.Helper()
 	for _, n := range names {
 		text, err := os.ReadFile(filepath.Join(k.dir, n))
-		is := err == nil && strings.HasPrefix(string(text), title(k.site)+"\r\n")
+		is := err == nil && strings.HasPrefix(string(text), title(k.site).String()+"\r\n")
 		if n == name && (!is || !strings.Contains(string(text), "the hub "+strings.Repeat("I", k.n)+" since")) {
 			k.t.Errorf("%s says %q, %v", n, text, err)
 		}
@@ -129,17 +129,40 @@ func TestAnEmptyFileIsReplaced(t *testing.T) {
 
 // Two sites whose inboxes lie side by side do not overwrite each other's file. That of a site that is gone is replaced.
 func TestTwoSitesInOneFolder(t *testing.T) {
-	k := keepIn(t, t.TempDir())
-	path := filepath.Join(k.dir, "STATUS.txt")
-	other := words.StatusTitle + "TX-LAB\r\n"
-	must(t, os.WriteFile(path, []byte(other), 0o644))
-	k.tell()
-	k.expect("STATUS (sealpost).txt")
-	expectText(t, path, other)
-	long := time.Now().Add(-Old - time.Minute)
-	must(t, os.Chtimes(path, long, long))
-	k.tell()
-	k.expect("STATUS.txt")
+	for _, l := range reason.Languages() {
+		k := keepIn(t, t.TempDir())
+		path := filepath.Join(k.dir, "STATUS.txt")
+		other := title("TX-LAB").In(l) + "\r\n"
+		must(t, os.WriteFile(path, []byte(other), 0o644))
+		k.tell()
+		k.expect("STATUS (sealpost).txt")
+		expectText(t, path, other)
+		long := time.Now().Add(-Old - time.Minute)
+		must(t, os.Chtimes(path, long, long))
+		k.tell()
+		k.expect("STATUS.txt")
+	}
+}
+
+// A file in the language of before is the site's own still.
+func TestTheLanguageIsChanged(t *testing.T) {
+	for _, l := range reason.Languages() {
+		k := keepIn(t, t.TempDir())
+		path := filepath.Join(k.dir, "STATUS.txt")
+		must(t, os.WriteFile(path, []byte(title("FL-LAB").In(l)+"\r\n"), 0o644))
+		k.tell()
+		k.expect("STATUS.txt")
+	}
+}
+
+// The title tells a site's file from a user's own, in each language.
+func TestTitlesEndWithTheSite(t *testing.T) {
+	for _, l := range reason.Languages() {
+		before := title("").In(l)
+		if got := title("CA-RC").In(l); got != before+"CA-RC" || len(before) < 20 {
+			t.Errorf("the title in %s is %q", l, got)
+		}
+	}
 }
 
 // A folder that is away is logged once, and the file is written when it is back.

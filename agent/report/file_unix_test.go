@@ -52,7 +52,7 @@ func TestWhatIsNoFileKeepsItsName(t *testing.T) {
 // temporary file.
 func TestALinkIsNotFollowed(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
-	ours := title("FL-LAB") + "\r\nold"
+	ours := title("FL-LAB").String() + "\r\nold"
 	for to, want := range map[string]string{"notes": "my notes", "ours": ours, "empty": "", "nothing": ""} {
 		t.Run(to, func(t *testing.T) {
 			must(t, os.MkdirAll(outside, 0o755))
@@ -81,7 +81,7 @@ func TestALinkIsNotFollowed(t *testing.T) {
 // A second link to another file is no way to write into that file.
 func TestAHardLinkIsNotWrittenThrough(t *testing.T) {
 	outside, k := filepath.Join(t.TempDir(), "outside"), keepIn(t, t.TempDir())
-	text := title("FL-LAB") + "\r\nkeep me"
+	text := title("FL-LAB").String() + "\r\nkeep me"
 	must(t, os.WriteFile(outside, []byte(text), 0o644))
 	must(t, os.Link(outside, filepath.Join(k.dir, "STATUS.txt")))
 	k.tell()

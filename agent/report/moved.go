@@ -9,7 +9,7 @@ import (
 
 	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // maxOld bounds the folders that are remembered and have no file any more.
@@ -50,8 +50,8 @@ func (r *Reporter) retire(ctx context.Context, old []string) error {
 	for wait := time.Duration(0); len(old) > 0 && backoff.Sleep(ctx, wait) == nil; wait = alive {
 		left := slices.DeleteFunc(slices.Clone(old), func(dir string) bool {
 			done, err := r.lastWord(dir, time.Now())
-			if err != nil && !errors.Is(err, fs.ErrNotExist) && reason(err) != said[dir] {
-				said[dir] = reason(err)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && sameText(err) != said[dir] {
+				said[dir] = sameText(err)
 				r.o.Log.Warn("an old status file cannot be rewritten; remove it", "folder", dir, "error", err)
 			}
 			return done
@@ -91,16 +91,16 @@ func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
 }
 
 func (r *Reporter) moved(now time.Time) string {
-	lines := []string{title(r.o.Site), words.NotKept(now)}
+	lines := []reason.Reason{title(r.o.Site), reason.New("status-not-kept", "time", now)}
 	if r.o.Inbox != "" {
-		lines = append(lines, words.InboxIn(r.o.Inbox))
+		lines = append(lines, reason.New("status-inbox-in", "dir", r.o.Inbox))
 	}
 	for _, t := range r.o.Trays {
-		lines = append(lines, words.TrayIn(t.Name, t.Dir))
+		lines = append(lines, reason.New("status-tray-in", "name", t.Name, "dir", t.Dir))
 	}
-	lines = append(lines, words.RestLeftAlone, words.StatusIn)
+	lines = append(lines, reason.New("status-rest"), reason.New("status-kept-in"))
 	for _, f := range r.files {
-		lines = append(lines, "  "+f.dir)
+		lines = append(lines, reason.Text("  "+f.dir))
 	}
-	return words.Lines(lines)
+	return join(lines, r.o.Language)
 }

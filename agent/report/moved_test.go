@@ -13,14 +13,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // centre is a site that receives, and whose configuration changes between its runs.
 type centre struct {
-	t      *testing.T
-	top    string
-	memory memory
-	logs   bytes.Buffer
+	t        *testing.T
+	top      string
+	memory   memory
+	logs     bytes.Buffer
+	language reason.Language
 }
 
 func newCentre(t *testing.T) *centre { return &centre{t: t, top: t.TempDir()} }
@@ -32,7 +35,8 @@ func (c *centre) run(inbox string, during func()) {
 	c.t.Helper()
 	synctest.Test(c.t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		r := New(Options{Site: "CA-RC", Folder: c.at("site"), Inbox: c.at(inbox), Memory: &c.memory, Log: slog.New(slog.NewTextHandler(&c.logs, nil)),
+		r := New(Options{Site: "CA-RC", Folder: c.at("site"), Inbox: c.at(inbox), Memory: &c.memory,
+			Language: c.language, Log: slog.New(slog.NewTextHandler(&c.logs, nil)),
 			Read: func(context.Context) (Snapshot, error) { return Snapshot{Connected: true}, nil }, Changes: func() uint64 { return 0 }})
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
@@ -86,7 +90,7 @@ func TestAnInboxIsMoved(t *testing.T) {
 	c.says("old/STATUS.txt", "STOPPED")
 	c.remembers("old", "site")
 	c.run("new/inbox", func() {
-		c.says("old/STATUS.txt", title("CA-RC")+"\r\nThis file is not kept any more since ", "The inbox of the site is "+c.at("new/inbox")+".\r\n", "  "+c.at("site")+"\r\n")
+		c.says("old/STATUS.txt", title("CA-RC").String()+"\r\nThis file is not kept any more since ", "The inbox of the site is "+c.at("new/inbox")+".\r\n", "  "+c.at("site")+"\r\n")
 		c.remembers("new", "site")
 		c.says("new/STATUS.txt", "CONNECTED")
 		c.says("site/STATUS.txt", "CONNECTED")
@@ -97,6 +101,9 @@ func TestAnInboxIsMoved(t *testing.T) {
 	c.run("old/inbox", func() { c.says("old/STATUS.txt", "CONNECTED") }) // back again
 	c.says("new/STATUS.txt", "The inbox of the site is "+c.at("old/inbox"))
 	c.remembers("old", "site")
+	c.language = reason.German
+	c.run("new/inbox", nothing)
+	c.says("old/STATUS.txt", "sealpost: Stand der Dinge bei CA-RC", "Der Standort benutzt andere Ordner")
 }
 
 // A folder whose disk is away is not forgotten.
@@ -138,12 +145,12 @@ func TestAnOldFolderWithAFileOfAnother(t *testing.T) {
 	c := newCentre(t)
 	c.folders("site", "old/inbox", "new/inbox")
 	c.run("old/inbox", nothing)
-	for _, text := range []string{"my notes", title("SF-RC") + "\r\nits inbox is here now", title("CA-RC") + "-2\r\n"} {
+	for _, text := range []string{"my notes", title("SF-RC").String() + "\r\nits inbox is here now", title("CA-RC").String() + "-2\r\n"} {
 		must(t, os.WriteFile(c.at("old/STATUS.txt"), []byte(text), 0o644))
 		c.run("new/inbox", nothing)
 		c.says("old/STATUS.txt", text)
 	}
-	must(t, os.WriteFile(c.at("old/STATUS (sealpost).txt"), []byte(title("CA-RC")+"\r\nSTOPPED"), 0o644))
+	must(t, os.WriteFile(c.at("old/STATUS (sealpost).txt"), []byte(title("CA-RC").String()+"\r\nSTOPPED"), 0o644))
 	c.run("new/inbox", nothing)
 	c.says("old/STATUS (sealpost).txt", "The inbox of the site is "+c.at("new/inbox"))
 	c.says("old/STATUS.txt", "CA-RC-2")
@@ -182,7 +189,8 @@ func TestAMemoryThatFailsEndsIt(t *testing.T) {
 	c := newCentre(t)
 	c.folders("site", "new/inbox")
 	c.memory.err = errors.New("the ledger is gone")
-	r := New(Options{Site: "CA-RC", Folder: c.at("site"), Memory: &c.memory, Log: slog.New(slog.DiscardHandler)})
+	r := New(Options{Site: "CA-RC", Folder: c.at("site"), Memory: &c.memory,
+		Language: c.language, Log: slog.New(slog.DiscardHandler)})
 	if err := r.Run(t.Context()); !errors.Is(err, c.memory.err) {
 		t.Errorf("it ended with %v", err)
 	}

@@ -12,6 +12,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -24,7 +25,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -49,8 +50,10 @@ type Options struct {
 	Read    func(context.Context) (Snapshot, error)
 	Changes func() uint64 // counts the commits that may change what Read returns
 	Memory  Memory
-	Ended   func() (what words.Situation, why string) // asked at the end: why the agent has stopped; nil: it was asked to
-	Log     *slog.Logger
+	// Ended returns at the end why the agent has stopped; nil: it was asked to stop.
+	Ended    func() (reason.Situation, reason.Reason)
+	Language reason.Language // empty: English
+	Log      *slog.Logger
 }
 
 // Tray is the name and the folder of a tray.
@@ -71,6 +74,7 @@ type Reporter struct {
 
 // New makes a reporter. Run does the work.
 func New(o Options) *Reporter {
+	o.Language = cmp.Or(o.Language, reason.English)
 	r := &Reporter{o: o}
 	for _, p := range places(o) {
 		r.files = append(r.files, newFile(p, o))
@@ -207,7 +211,7 @@ func (r *Reporter) stop(ctx context.Context) {
 	if err != nil {
 		s = *r.last
 	}
-	s.Stopped, s.End, s.Why = true, words.Stopped, words.WasStopped
+	s.Stopped, s.End, s.Why = true, reason.Stopped, reason.New("was-stopped")
 	if r.o.Ended != nil {
 		s.End, s.Why = r.o.Ended()
 	}

@@ -18,8 +18,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
-	why "sealpost/internal/reason"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // standing is the status of a site with one tray.
@@ -133,7 +132,7 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
 		}
 		l.set(func(s *Snapshot) {
-			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]why.Reason{"fl-lab.dat": why.Text("waiting for SF-RC to join")}})
+			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]reason.Reason{"fl-lab.dat": reason.Text("waiting for SF-RC to join")}})
 		})
 		time.Sleep(2 * time.Second)
 		text, _ = l.says()
@@ -149,11 +148,11 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	now := standing(outbox.Standing{
 		Counts:   map[ledger.State]int64{ledger.Taken: 2},
-		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: why.Text("it was recalled.")}},
+		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: reason.Text("it was recalled")}},
 		NotTaken: map[string]string{"b.csv": "it is open"},
 	})
 	now.Trays[0].Hold = 2 * time.Minute
-	text := Snapshot{Connected: true, Outbox: now}.text(here, false)
+	text := Snapshot{Connected: true, Outbox: now}.text(here, reason.English, false)
 	for _, want := range []string{
 		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be recalled\r\n",
 		`"a.csv" was not sent: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
@@ -162,14 +161,6 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
-	}
-}
-
-// What a situation is called is not said twice, when the reason for it begins with the same words.
-func TestNothingIsSaidTwice(t *testing.T) {
-	text := Snapshot{Trouble: words.Unreachable(errors.New("connection refused")), Apart: words.NotConnected}.text(here, false)
-	if !strings.Contains(text, "  What?         the hub cannot be reached: connection refused\r\n") {
-		t.Errorf("it says:\n%s", text)
 	}
 }
 
@@ -218,7 +209,7 @@ func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
-		if err != nil || !strings.Contains(string(text), "As of "+words.Time(now)) {
+		if err != nil || !strings.Contains(string(text), "As of "+reason.TimeText(now)) {
 			t.Errorf("it says:\n%s, %v", text, err)
 		}
 	}
@@ -226,7 +217,9 @@ func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
 
 func TestWhatIsNotWrittenDownIsNoticedToo(t *testing.T) {
 	started(t, func(l *lab) {
-		l.set(func(s *Snapshot) { s.Connected, s.Trouble = false, "the hub cannot be reached: connection refused" })
+		l.set(func(s *Snapshot) {
+			s.Connected, s.Apart, s.Trouble = false, reason.NotConnected, reason.Text("connection refused")
+		})
 		l.mu.Lock()
 		l.changes--
 		l.mu.Unlock()
@@ -301,19 +294,21 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 }
 
 func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
-	notes, blocked := map[string]string{}, map[string]why.Reason{}
+	notes, blocked := map[string]string{}, map[string]reason.Reason{}
 	released := map[id.Envelope]string{}
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
-		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", why.Text("why"), "why"
+		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", reason.Text("why"), "why"
 		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}
-	s := Snapshot{Clock: "it is behind", Expires: time.Now().Add(time.Hour), Pins: []Pin{{"CA-RC", "another identity", "Call them."}},
+	s := Snapshot{Clock: reason.Text("it is behind"), Expires: time.Now().Add(time.Hour),
+		Pins:   []Pin{{"CA-RC", reason.Text("another identity"), reason.Text("Call them.")}},
 		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]}),
-		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: why.Text("damaged")}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
-	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, inbox: filepath.Join("tray", "inbox")}, true)
+		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: reason.Text("damaged")}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
+	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, inbox: filepath.Join("tray", "inbox")},
+		reason.English, true)
 	if n := strings.Count(text, "\r\n"); n > 250 {
 		t.Errorf("%d lines", n)
 	}

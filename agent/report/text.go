@@ -7,308 +7,347 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sealpost/agent/inbox"
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
-// most bounds each list in the file.
-const most = 10
+const (
+	most        = 10 // entries of each list in the file
+	mostRefused = 3  // refused envelopes in the file
+)
 
-// endsSoon is when the end of a certificate is worth a word: it should have been renewed long before.
+// endsSoon is the remaining life of a certificate from which on the file mentions it: renewal
+// comes long before.
 const endsSoon = 21 * 24 * time.Hour
 
-// Snapshot is how a site stands at one moment.
+// Snapshot is the state of a site at one moment.
 type Snapshot struct {
 	Connected bool
 	Hub       string
-	Trouble   string          // why it is not connected
-	Apart     words.Situation // what it is then
+	Trouble   reason.Reason    // why it is not connected
+	Apart     reason.Situation // the situation then
 	Since     time.Time
-	Role      string // how the hub's role for this site differs from its own; empty: it does not
-	Copy      string // where another agent runs with this site's keys; empty: none does
-	Clock     string // how wrong it is, if it is
+	Role      reason.Reason // how the hub's role for this site differs from its own
+	Copy      reason.Reason // where another agent runs with this site's keys
+	Clock     reason.Reason // how wrong it is
 	Expires   time.Time
 	Pins      []Pin
 	Outbox    *outbox.Status
 	Inbox     *inbox.Status
 	Stopped   bool
-	End       words.Situation // what it means that it has stopped
-	Why       string          // it has stopped
-	Full      string          // why the agent waits for room on its own disk; empty: it does not
+	End       reason.Situation // the situation when it has stopped
+	Why       reason.Reason    // it has stopped
+	Full      reason.Reason    // why the agent waits for room on its own disk
 }
 
-// Pin is a site that is not what it was.
+// Pin is a site whose identity is in doubt.
 type Pin struct {
 	Site    id.Site
-	Trouble string
-	Advice  string
+	Trouble reason.Reason
+	Advice  reason.Reason
 }
 
 func heading(f *file, s Snapshot, now time.Time) string {
-	head := []string{title(f.site), words.AsOf(now)}
+	head := []reason.Reason{title(f.site), reason.New("status-as-of", "time", now)}
 	if !s.Stopped {
-		head = append(head, words.IfOld(Old))
+		head = append(head, reason.New("status-if-old", "minutes", int(Old.Minutes())))
 	}
 	if !s.Stopped && f.other != "" {
-		head = append(head, words.SiteFileIn(f.other))
+		head = append(head, reason.New("status-also-in", "dir", f.other))
 	}
-	return words.Lines(head)
+	return join(head, f.language)
 }
 
-// lines collects what a status file says.
+// join returns lines as every program on every system shows them.
+func join(lines []reason.Reason, l reason.Language) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(line.In(l) + "\r\n")
+	}
+	return b.String()
+}
+
+// lines collects the lines of a status file.
 type lines struct {
-	list     []string
-	moving   bool // progress is told as well
-	receives bool // and does not send
+	text      strings.Builder
+	language  reason.Language
+	moving    bool // with progress
+	receiving bool // the site does not send
 }
 
-func (l *lines) add(format string, args ...any) {
-	l.list = append(l.list, fmt.Sprintf(format, args...))
-}
+func (l *lines) in(r reason.Reason) string { return r.In(l.language) }
+
+// write adds a line.
+func (l *lines) write(text string) { l.text.WriteString(text + "\r\n") }
 
 // head begins a part.
-func (l *lines) head(format string, args ...any) {
-	l.add("")
-	l.add(format, args...)
+func (l *lines) head(parts ...string) { l.write("\r\n" + strings.TrimSpace(strings.Join(parts, " "))) }
+
+// add adds a line to a part.
+func (l *lines) add(r reason.Reason) { l.write("  " + l.in(r)) }
+
+// tell adds a situation with the answers to its users' questions. which names the thing.
+func (l *lines) tell(s reason.Situation, which string, why reason.Reason) {
+	l.say(l.words(s), which, why)
 }
 
-// tell adds a situation with everything that a user wants to know.
-func (l *lines) tell(s words.Situation, which, why string) { l.say(l.words(s), which, why) }
-
-// words returns what is said of a situation at a site of this role.
-func (l *lines) words(s words.Situation) words.Words {
-	if l.receives {
-		return s.Words().ForReceiver()
+// words returns the texts of a situation at a site of this role.
+func (l *lines) words(s reason.Situation) reason.Words {
+	if l.receiving {
+		return s.WordsOfReceiver()
 	}
 	return s.Words()
 }
 
-func (l *lines) say(w words.Words, which, why string) {
-	l.head("%s", strings.TrimSpace(w.Label+" "+which))
-	if !strings.HasPrefix(why, w.What) { // a reason that says it itself need not be told twice
-		why = w.What + ": " + why
+func (l *lines) say(w reason.Words, which string, why reason.Reason) {
+	l.head(l.in(w.Label), which)
+	if !w.What.IsZero() {
+		why = reason.New("status-what-why", "what", w.What, "why", why)
 	}
-	l.add("  What?         %s", why)
+	l.answer(reason.New("ask-what"), why)
 	l.answers(w)
 }
 
-// answers adds what is asked of every situation.
-func (l *lines) answers(w words.Words) {
-	l.add("  Is it safe?   %s", w.Safe)
-	l.add("  What next?    %s", w.Next)
-	l.add("  Whom to ask?  %s", w.Ask)
+// answers adds the answers that every situation has.
+func (l *lines) answers(w reason.Words) {
+	l.answer(reason.New("ask-safe"), w.Safe)
+	l.answer(reason.New("ask-next"), w.Next)
+	l.answer(reason.New("ask-whom"), w.Ask)
+}
+
+// answer adds a question with its answer. The answers stand below one another.
+func (l *lines) answer(question, answer reason.Reason) {
+	q, longest := l.in(question), l.in(reason.New("ask-whom"))
+	gap := max(0, utf8.RuneCountInString(longest)-utf8.RuneCountInString(q)) + 2
+	l.write("  " + q + strings.Repeat(" ", gap) + l.in(answer))
 }
 
 // more adds how many things a list leaves out of all that there are.
 func (l *lines) more(all, listed int) {
 	if all > listed {
-		l.add("  %s", words.AndMore(int64(all-listed)))
+		l.add(reason.New("and-more", "n", all-listed))
 	}
 }
 
-func (s Snapshot) text(p *place, moving bool) string {
-	l := &lines{moving: moving, receives: s.Inbox != nil && s.Outbox == nil}
+func (s Snapshot) text(p *place, language reason.Language, moving bool) string {
+	l := &lines{language: language, moving: moving, receiving: s.Inbox != nil && s.Outbox == nil}
 	s.link(l)
 	for _, pin := range s.Pins {
-		l.tell(words.NotTrusted, string(pin.Site), pin.Trouble+". "+pin.Advice)
+		l.tell(reason.NotTrusted, string(pin.Site),
+			reason.New("trouble-advice", "trouble", pin.Trouble, "advice", pin.Advice))
 	}
 	if s.Outbox != nil {
 		s.trays(l, p)
 	}
 	if s.Inbox != nil && p.inbox != "" {
 		if len(p.trays) > 1 || filepath.Dir(p.inbox) != p.dir {
-			l.head("%s", words.OfInbox(p.inbox))
+			l.head(l.in(reason.New("status-inbox", "dir", p.inbox)))
 		}
 		receiving(l, s.Inbox)
 	} else if s.Inbox != nil && p.disks {
 		inboxDisk(l, s.Inbox)
 	}
-	return words.Lines(l.list)
+	return l.text.String()
 }
 
 func (s Snapshot) trays(l *lines, p *place) {
 	if len(p.trays) > 0 {
 		for _, a := range s.Outbox.Away {
-			l.tell(words.Away, a.Name, a.Says)
+			l.tell(reason.Away, a.Name, reason.Text(a.Says))
 		}
 	}
 	for _, t := range s.Outbox.Trays {
 		own := slices.Contains(p.trays, t.Name)
 		broken := p.disks && len(t.Left().Folders) > 0
 		if own && (len(p.trays) > 1 || t.Dir != p.dir) || !own && broken {
-			l.head("%s", words.OfTray(t.Name, t.Dir))
+			l.head(l.in(reason.New("status-tray", "name", t.Name, "dir", t.Dir)))
 		}
 		if own {
 			sending(l, t)
 		} else if broken {
-			notes(l, words.TrayBroken, t.Left().Folders)
+			notes(l, reason.TrayBroken, t.Left().Folders)
 		}
 	}
 }
 
 func (s Snapshot) link(l *lines) {
 	switch {
-	case s.Full != "" && !s.Stopped:
-		l.tell(words.StateFull, "", s.Full)
+	case !s.Full.IsZero() && !s.Stopped:
+		l.tell(reason.StateFull, "", s.Full)
 		return
 	case s.Stopped:
 		l.tell(s.End, "", s.Why)
 	case s.Connected:
-		l.head("%s", words.Connected(s.Hub, s.Since))
-	case s.Trouble == "":
-		l.head("%s", words.Connecting)
+		l.head(l.in(reason.New("status-connected", "hub", s.Hub, "since", s.Since)))
+	case s.Trouble.IsZero():
+		l.head(l.in(reason.New("status-connecting")))
 	default:
-		w := l.words(s.Apart)
-		w.What = "" // the trouble says whether the hub was reached
-		l.say(w, "since "+words.Time(s.Since), s.Trouble)
+		l.tell(s.Apart, l.in(reason.New("status-since", "time", s.Since)), s.Trouble)
 	}
-	if s.Role != "" && !s.Stopped {
-		l.tell(words.RoleDiffers, "", s.Role)
+	if !s.Role.IsZero() && !s.Stopped {
+		l.tell(reason.RoleDiffers, "", s.Role)
 	}
-	if s.Copy != "" && !s.Stopped {
-		l.tell(words.TwoCopies, "", s.Copy)
+	if !s.Copy.IsZero() && !s.Stopped {
+		l.tell(reason.TwoCopies, "", s.Copy)
 	}
-	if s.Clock != "" {
-		l.tell(words.WrongClock, "", s.Clock)
+	if !s.Clock.IsZero() {
+		l.tell(reason.WrongClock, "", s.Clock)
 	}
 	if !s.Expires.IsZero() && time.Until(s.Expires) < endsSoon {
-		l.tell(words.Expiring, "", words.EndsAt(s.Expires))
+		l.tell(reason.Expiring, "", reason.New("certificate-ends", "time", s.Expires))
 	}
 }
 
 func sending(l *lines, o outbox.TrayStatus) {
 	left := o.Left()
-	notes(l, words.TrayBroken, left.Folders)
+	notes(l, reason.TrayBroken, left.Folders)
 	// Where files lie is said only while the folders are there.
-	where := func(s words.Situation) words.Words {
+	where := func(s reason.Situation) reason.Words {
 		w := s.Words()
 		if len(left.Folders) > 0 {
-			w.Safe = words.SafeWhereMissing
+			w.Safe = reason.New("safe-where-missing")
 		}
 		return w
 	}
 	for i, address := range slices.Sorted(maps.Keys(o.Blocked)) {
 		if i == most {
-			l.head("%s %s", words.Blocked.Words().Label, words.AndMore(int64(len(o.Blocked)-most)))
+			l.head(l.in(reason.Blocked.Words().Label),
+				l.in(reason.New("and-more", "n", len(o.Blocked)-most)))
 			break
 		}
-		l.say(where(words.Blocked), fmt.Sprintf("for %s (%s)", address, words.Count(o.Queued[address], "file", "files")), o.Blocked[address].String())
+		files := reason.New("status-files-for", "address", address, "n", o.Queued[address])
+		l.say(where(reason.Blocked), l.in(files), o.Blocked[address])
 	}
 	for _, m := range o.Explained {
-		l.say(where(words.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason.String())
+		l.say(where(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
 	if o.Unwatched != "" {
-		l.tell(words.Unwatched, "", o.Unwatched)
+		l.tell(reason.Unwatched, "", reason.Text(o.Unwatched))
 	}
-	notes(l, words.OutOfPlace, left.Strays)
-	notes(l, words.NotTaken, left.Entries)
-	underWay(l, o, where(words.Unanswered))
-	ended(l, "DELIVERED last", o.Delivered, func(m outbox.Message) string { return words.HasReached(reached(m), m.Reason.String()) })
-	ended(l, words.Failed.Words().Label+" last", o.Failed, func(m outbox.Message) string {
-		if len(m.Recipients) == 0 {
-			return words.NotSent(m.Reason.String(), m.Folder)
-		}
-		return words.HasFailed(m.Reason.String(), m.Folder)
-	})
+	notes(l, reason.OutOfPlace, left.Strays)
+	notes(l, reason.NotTaken, left.Entries)
+	underWay(l, o, where(reason.Unanswered))
+	ended(l, reason.New("status-delivered-last"), o.Delivered, delivered)
+	ended(l, reason.New("status-failed-last"), o.Failed, failed)
 }
 
-// notes adds what is left alone in a tray, as far as there is anything.
-func notes(l *lines, s words.Situation, list []outbox.Note) {
+// notes adds the entries of a tray that are left alone.
+func notes(l *lines, s reason.Situation, list []outbox.Note) {
 	if len(list) == 0 {
 		return
 	}
 	w := s.Words()
-	l.head("%s: %s", w.Label, w.What)
+	l.head(l.in(w.Label) + ": " + l.in(w.What))
 	shown := list[:min(most, len(list))]
 	for _, n := range shown {
-		l.add("  %q: %s", n.Name, n.Why)
+		l.write(fmt.Sprintf("  %q: %s", n.Name, l.in(reason.Text(n.Why))))
 	}
 	l.more(len(list), len(shown))
 	l.answers(w)
 }
 
-// underWay adds what is on its way.
-func underWay(l *lines, o outbox.TrayStatus, waiting words.Words) {
-	var states []string
-	for _, state := range []struct {
-		count int64
-		says  string
-	}{
-		{o.Counts[ledger.Claimed], words.JustTaken}, {o.Counts[ledger.Taken], held(o)},
-		{o.Counts[ledger.Sealed], words.GoingToHub}, {o.Counts[ledger.Published], words.WaitingAtHub},
-	} {
-		if state.count > 0 {
-			states = append(states, words.FilesAre(state.count, state.says))
+// underWay adds the messages that are not final. waiting has the words for those that have waited
+// at the hub for long.
+func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
+	var states []reason.Reason
+	add := func(n int64, r reason.Reason) {
+		if n > 0 {
+			states = append(states, r)
 		}
 	}
+	claimed, taken := o.Counts[ledger.Claimed], o.Counts[ledger.Taken]
+	sealed, published := o.Counts[ledger.Sealed], o.Counts[ledger.Published]
+	add(claimed, reason.New("files-claimed", "n", claimed))
+	if o.Hold == 0 {
+		add(taken, reason.New("files-taken", "n", taken))
+	} else {
+		add(taken, reason.New("files-held", "n", taken, "hold", o.Hold))
+	}
+	add(sealed, reason.New("files-sealed", "n", sealed))
+	add(published, reason.New("files-published", "n", published))
 	if len(states) == 0 {
-		l.head("%s", words.NothingMoves)
+		l.head(l.in(reason.New("status-idle")))
 		return
 	}
-	l.head("UNDER WAY")
-	for _, says := range states {
-		l.add("  %s", says)
+	l.head(l.in(reason.New("status-under-way")))
+	for _, r := range states {
+		l.add(r)
 	}
 	uploads := o.Uploads[:min(most, len(o.Uploads))]
 	for _, u := range uploads {
-		l.add("  %q to %s [%s]%s", u.Name, u.Address, u.Message, l.progress(u.Done, u.Size, u.Rate, u.Left))
+		l.add(reason.New("status-upload", "name", u.Name, "address", u.Address,
+			"message", u.Message, "progress", l.progress(u.Done, u.Size, u.Rate, u.Left)))
 	}
 	l.more(len(o.Uploads), len(uploads))
 	for _, m := range o.Waiting {
-		l.add("  %q [%s] %s", m.Name, m.ID, m.WaitsFor())
+		l.write(fmt.Sprintf("  %q [%s] %s", m.Name, m.ID, l.in(reason.Text(m.WaitsFor()))))
 	}
-	l.more(int(o.Counts[ledger.Published]), len(o.Waiting))
+	l.more(int(published), len(o.Waiting))
 	if o.IsLate(time.Now()) {
 		l.answers(waiting)
 	}
 }
 
-// held says of what is taken whether it waits only to be sent.
-func held(o outbox.TrayStatus) string {
-	if o.Hold == 0 {
-		return words.WaitingToGo
-	}
-	return words.WaitingToGo + "; " + words.HeldFor(o.Hold)
-}
-
-// progress says how far something is, where that is told.
-func (l *lines) progress(done, size, rate, left int64) string {
+// progress returns the progress of a transfer; none in a file without progress.
+func (l *lines) progress(done, size, rate, left int64) reason.Reason {
 	if !l.moving {
-		return ""
+		return reason.Reason{}
 	}
-	return ": " + words.Progress(progress.State{Done: done, Size: size, Rate: rate, Left: time.Duration(left) * time.Second})
+	return progress.State{Done: done, Size: size, Rate: rate,
+		Left: time.Duration(left) * time.Second}.Reason()
 }
 
-func ended(l *lines, head string, list []outbox.Message, says func(outbox.Message) string) {
+func ended(l *lines, head reason.Reason, list []outbox.Message,
+	outcome func(outbox.Message) reason.Reason) {
 	if len(list) == 0 {
 		return
 	}
-	l.head("%s", head)
+	l.head(l.in(head))
 	for _, m := range list[:min(most, len(list))] {
-		l.add("  %s  %q %s [%s]", words.Time(m.Finished), m.Name, says(m), m.ID)
+		l.write(fmt.Sprintf("  %s  %q %s [%s]", reason.TimeText(m.Finished), m.Name,
+			l.in(outcome(m)), m.ID))
 	}
 }
 
-func reached(m outbox.Message) string {
-	var sites []string
+func delivered(m outbox.Message) reason.Reason {
+	var sites []id.Site
 	for _, r := range m.Recipients {
-		sites = append(sites, string(r.Site))
+		sites = append(sites, r.Site)
 	}
-	return strings.Join(sites, ", ")
+	return reason.New("message-reached", "sites", sites, "but", m.Reason)
 }
 
-// inboxDisk tells why nothing can be received onto the disk of the inbox.
+// failed returns why a message has failed. A message without recipients was never sealed.
+func failed(m outbox.Message) reason.Reason {
+	note := ""
+	if strings.HasPrefix(m.Folder, "failed/") {
+		note = m.Folder
+	}
+	why := m.Reason
+	switch {
+	case len(m.Recipients) == 0 && note == "":
+		return reason.New("message-not-sent-unfiled", "why", why)
+	case len(m.Recipients) == 0:
+		return reason.New("message-not-sent", "why", why, "folder", note)
+	case note == "":
+		return reason.New("message-not-delivered-unfiled", "why", why)
+	}
+	return reason.New("message-not-delivered", "why", why, "folder", note)
+}
+
+// inboxDisk adds why nothing can be received onto the disk of the inbox.
 func inboxDisk(l *lines, b *inbox.Status) {
 	if b.Away != "" {
-		l.tell(words.NoInbox, "", b.Away)
+		l.tell(reason.NoInbox, "", reason.Text(b.Away))
 	}
 	if b.Full != "" {
-		l.tell(words.NoRoom, "", b.Full)
+		l.tell(reason.NoRoom, "", reason.Text(b.Full))
 	}
 }
 
@@ -316,26 +355,32 @@ func receiving(l *lines, b *inbox.Status) {
 	inboxDisk(l, b)
 	envelopes := slices.Sorted(maps.Keys(b.Released))
 	for _, e := range envelopes[:min(most, len(envelopes))] {
-		l.tell(words.HandedBack, "envelope "+string(e), b.Released[e])
+		l.tell(reason.HandedBack, l.in(reason.New("envelope", "envelope", e)),
+			reason.Text(b.Released[e]))
 	}
 	if len(envelopes) > most {
-		l.head("%s %s", words.HandedBack.Words().Label, words.AndMore(int64(len(envelopes)-most)))
+		l.head(l.in(reason.HandedBack.Words().Label),
+			l.in(reason.New("and-more", "n", len(envelopes)-most)))
 	}
-	for _, r := range b.Refused[:min(3, len(b.Refused))] {
-		l.tell(words.Refused, fmt.Sprintf("envelope %s of %s at %s", r.Envelope, r.Sender, words.Time(r.Time)), r.Detail.String())
+	for _, r := range b.Refused[:min(mostRefused, len(b.Refused))] {
+		which := reason.New("envelope-of", "envelope", r.Envelope, "sender", r.Sender,
+			"time", r.Time)
+		l.tell(reason.Refused, l.in(which), r.Detail)
 	}
 	if len(b.Downloads) > 0 {
-		l.head("BEING RECEIVED")
+		l.head(l.in(reason.New("status-receiving")))
 		for _, d := range b.Downloads[:min(most, len(b.Downloads))] {
-			l.add("  from %s [%s]%s", d.Sender, d.Message, l.progress(d.Done, d.Size, d.Rate, d.Left))
+			l.add(reason.New("status-download", "sender", d.Sender, "message", d.Message,
+				"progress", l.progress(d.Done, d.Size, d.Rate, d.Left)))
 		}
 	}
 	if len(b.Latest) == 0 {
-		l.head("%s", words.NothingYet)
+		l.head(l.in(reason.New("status-received-nothing")))
 		return
 	}
-	l.head("RECEIVED last")
+	l.head(l.in(reason.New("status-received-last")))
 	for _, m := range b.Latest[:min(most, len(b.Latest))] {
-		l.add("  %s  %q from %s, %s [%s]", words.Time(m.Received), filepath.ToSlash(m.Path), m.Sender, words.Size(m.Size), m.ID)
+		l.add(reason.New("status-received", "time", m.Received, "path", filepath.ToSlash(m.Path),
+			"sender", m.Sender, "size", reason.Size(m.Size), "message", m.ID))
 	}
 }

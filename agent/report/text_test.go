@@ -11,7 +11,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
-	why "sealpost/internal/reason"
+	"sealpost/internal/reason"
 	"sealpost/internal/words"
 )
 
@@ -45,7 +45,7 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
 	o := standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 15}, Waiting: []outbox.Message{
 		waiting("001", "x.txt", since, has, outbox.Recipient{Site: "SF-RC"}),
 		waiting("002", "y.txt", since, outbox.Recipient{Site: "CA-RC"}, outbox.Recipient{Site: "SF-RC"}),
-		waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC", Outcome: ledger.OutcomeDead}, outbox.Recipient{Site: "SF-RC", Doubt: why.Text("another key")}),
+		waiting("003", "z.txt", since, has, outbox.Recipient{Site: "NY-RC", Outcome: ledger.OutcomeDead}, outbox.Recipient{Site: "SF-RC", Doubt: reason.Text("another key")}),
 	}})
 	want := strings.ReplaceAll(`UNDER WAY
   15 files are at the hub, waiting for the receipts
@@ -55,12 +55,12 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
   and 12 more
   Is it safe?   Yes. It lies in the folder sending until every site has signed for it.
   What next?    Each site gets it by itself as soon as sealpost runs there.
-  Whom to ask?  The admin of your site, if it lasts: they can call the site.`, "TIME", words.Time(since))
-	expectPart(t, Snapshot{Outbox: o}.text(here, false), want)
+  Whom to ask?  The admin of your site, if it lasts: they can call the site.`, "TIME", reason.TimeText(since))
+	expectPart(t, Snapshot{Outbox: o}.text(here, reason.English, false), want)
 	for i := range o.Trays[0].Waiting {
 		o.Trays[0].Waiting[i].Published = time.Now()
 	}
-	if text := part(t, Snapshot{Outbox: o}.text(here, false), "UNDER WAY"); strings.Contains(text, "Is it safe?") || !strings.Contains(text, "for SF-RC since") {
+	if text := part(t, Snapshot{Outbox: o}.text(here, reason.English, false), "UNDER WAY"); strings.Contains(text, "Is it safe?") || !strings.Contains(text, "for SF-RC since") {
 		t.Errorf("of what is there since a moment it says:\n%s", text)
 	}
 }
@@ -73,7 +73,7 @@ func TestWhatMattersStandsFirst(t *testing.T) {
 		notes[fmt.Sprintf(".hidden%02d", i)] = words.IgnoredName
 	}
 	o := standing(outbox.Standing{NotTaken: notes})
-	got := part(t, Snapshot{Outbox: o}.text(here, false), "NOT TAKEN")
+	got := part(t, Snapshot{Outbox: o}.text(here, reason.English, false), "NOT TAKEN")
 	want := []string{`"closed.csv": `, `"zz link.csv": `, `"big.bin": it is still being written`, `".hidden00": `}
 	for i, line := range strings.Split(got, "\n")[1:5] {
 		if !strings.HasPrefix(line, "  "+want[i]) {
@@ -89,34 +89,34 @@ func TestWhatMattersStandsFirst(t *testing.T) {
 // files lie there.
 func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	standingOf := func(notes map[string]string) *outbox.Status {
-		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]why.Reason{"fl-lab.dat": why.Text("waiting for SF-RC to join")}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("why")}},
+		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]reason.Reason{"fl-lab.dat": reason.Text("waiting for SF-RC to join")}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: reason.Text("why")}},
 			Counts: map[ledger.State]int64{ledger.Published: 1}, Waiting: []outbox.Message{{ID: "n", Name: "b", Published: time.Now().Add(-time.Hour), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
 	}
-	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, false)
+	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, reason.English, false)
 	if strings.Contains(text, "NOT TAKEN") || strings.Contains(part(t, text, "OUT OF PLACE"), "not been sent") {
 		t.Errorf("it says:\n%s", text)
 	}
 	if n := strings.Count(text, "in the folder sending"); n != 3 {
 		t.Errorf("that files are in sending is said %d times:\n%s", n, text)
 	}
-	text = Snapshot{Outbox: standingOf(map[string]string{"sending": words.TrayGone(2)})}.text(here, false)
+	text = Snapshot{Outbox: standingOf(map[string]string{"sending": words.TrayGone(2)})}.text(here, reason.English, false)
 	if !strings.Contains(part(t, text, "FOLDER MISSING"), `"sending": the folder is not the one`) || strings.Contains(text, "in the folder sending") {
 		t.Errorf("it says:\n%s", text)
 	}
-	if n := strings.Count(text, words.SafeWhereMissing); n != 3 {
+	if n := strings.Count(text, reason.New("safe-where-missing").String()); n != 3 {
 		t.Errorf("where files lie is left open %d times:\n%s", n, text)
 	}
-	failed := standing(outbox.Standing{Failed: []outbox.Message{{ID: "m", Name: "a", Reason: why.Text("no"), Folder: "sending/m"}}})
-	if text := (Snapshot{Outbox: failed}).text(here, false); strings.Contains(text, "WHY.txt") {
+	failed := standing(outbox.Standing{Failed: []outbox.Message{{ID: "m", Name: "a", Reason: reason.Text("no"), Folder: "sending/m"}}})
+	if text := (Snapshot{Outbox: failed}).text(here, reason.English, false); strings.Contains(text, "WHY.txt") {
 		t.Errorf("of what is not moved yet it says:\n%s", text)
 	}
 }
 
 // A delivered file that was edited meanwhile is not what was delivered, and the list says so.
 func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
-	o := standing(outbox.Standing{Delivered: []outbox.Message{{ID: "m", Name: "a", Reason: why.New("changed-in-sending"), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}, {ID: "n", Name: "b", Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
-	got := part(t, Snapshot{Outbox: o}.text(here, false), "DELIVERED last")
-	for _, want := range []string{`"a" has reached CA-RC; ` + why.New("changed-in-sending").String() + " [m]\n", `"b" has reached CA-RC [n]`} {
+	o := standing(outbox.Standing{Delivered: []outbox.Message{{ID: "m", Name: "a", Reason: reason.New("changed-in-sending"), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}, {ID: "n", Name: "b", Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
+	got := part(t, Snapshot{Outbox: o}.text(here, reason.English, false), "DELIVERED last")
+	for _, want := range []string{`"a" has reached CA-RC; ` + reason.New("changed-in-sending").String() + " [m]\n", `"b" has reached CA-RC [n]`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q:\n%s", want, got)
 		}
@@ -127,8 +127,8 @@ func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
 func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}
 	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]string{"outbox": words.FolderUnreadable("no such file"), "own.csv": words.IsLink},
-		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]why.Reason{"fl-lab.seq": why.Text("why")}}})
-	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, false)
+		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]reason.Reason{"fl-lab.seq": reason.Text("why")}}})
+	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, reason.English, false)
 	for _, want := range []string{"NO ROOM\r\n  What?         the disk of the inbox is too full", "/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER MISSING", "no such file"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
@@ -141,33 +141,36 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	}
 	s.Inbox = &inbox.Status{Away: "/data/inbox is not the folder that it was"}
 	for _, p := range []*place{{dir: "tray", trays: []string{"outbox"}, disks: true}, {dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, {dir: "/data", inbox: "/data/inbox"}} {
-		expectPart(t, s.text(p, false), `INBOX AWAY
+		expectPart(t, s.text(p, reason.English, false), `INBOX AWAY
   What?         the inbox cannot be used, so nothing is received: /data/inbox is not the folder that it was
   Is it safe?   Yes. The hub keeps what is to come, and so does its sender.
   What next?    It is received by itself as soon as the inbox can be used again.
   Whom to ask?  The admin of this computer.`)
 	}
-	if text := s.text(&place{dir: "/data", inbox: "/data/inbox"}, false); strings.Contains(text, "FOLDER MISSING") {
+	if text := s.text(&place{dir: "/data", inbox: "/data/inbox"}, reason.English, false); strings.Contains(text, "FOLDER MISSING") {
 		t.Errorf("the file beside the inbox tells of a tray:\n%s", text)
 	}
-	if text := s.text(&place{dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, false); !strings.Contains(text, "THE TRAY outbox, in tray") || !strings.Contains(text, "THE INBOX /data/inbox") {
+	if text := s.text(&place{dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, reason.English, false); !strings.Contains(text, "THE TRAY outbox, in tray") || !strings.Contains(text, "THE INBOX /data/inbox") {
 		t.Errorf("it does not say of which folder it tells:\n%s", text)
 	}
 }
 
 // A site that only receives has no outbox: nothing tells its users to drop files or where files of theirs lie.
 func TestAReceiverIsNotToldToDropFiles(t *testing.T) {
-	for _, what := range []words.Situation{words.NotConnected, words.Intercepted, words.ProxyShut, words.RefusedByHub, words.Stopped, words.TakenOver} {
+	for _, what := range []reason.Situation{reason.NotConnected, reason.Intercepted,
+		reason.ProxyShut, reason.RefusedByHub, reason.Stopped, reason.TakenOver} {
 		for _, stopped := range []bool{false, true} {
-			s := Snapshot{Trouble: "why", Apart: what, Stopped: stopped, End: what, Why: "why", Inbox: &inbox.Status{}}
-			text := s.text(&place{dir: "/site", inbox: "/site/inbox", disks: true}, true)
+			s := Snapshot{Trouble: reason.Text("why"), Apart: what, Stopped: stopped,
+				End: what, Why: reason.Text("why"), Inbox: &inbox.Status{}}
+			text := s.text(&place{dir: "/site", inbox: "/site/inbox", disks: true}, reason.English, true)
 			for _, never := range []string{"dropping", "outbox", "sending", "tray"} {
 				if strings.Contains(text, never) {
 					t.Errorf("a receiver reads of %q:\n%s", never, text)
 				}
 			}
 			s.Outbox = standing(outbox.Standing{})
-			if text := s.text(here, true); strings.Contains(what.Words().Safe, "dropping") && !strings.Contains(text, "go on dropping files") {
+			drops := strings.Contains(what.Words().Safe.String(), "dropping")
+			if text := s.text(here, reason.English, true); drops && !strings.Contains(text, "go on dropping files") {
 				t.Errorf("a sender does not read of it:\n%s", text)
 			}
 		}

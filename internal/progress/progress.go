@@ -8,6 +8,8 @@ package progress
 import (
 	"sync"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // The rate is that of the last window; samples closer together than step are not kept.
@@ -97,4 +99,16 @@ func (s State) Percent() int {
 		return 100
 	}
 	return int(float64(s.Done) / float64(s.Size) * 100)
+}
+
+// Reason returns the progress for users.
+func (s State) Reason() reason.Reason {
+	switch {
+	case s.Done >= s.Size:
+		return reason.New("progress-done", "percent", s.Percent(), "size", reason.Size(s.Size))
+	case s.Rate == 0:
+		return reason.New("progress-stalled", "percent", s.Percent(), "size", reason.Size(s.Size))
+	}
+	return reason.New("progress", "percent", s.Percent(), "size", reason.Size(s.Size),
+		"rate", reason.Size(s.Rate), "left", s.Left)
 }

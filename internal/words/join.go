@@ -84,11 +84,6 @@ func CertificateNotHere(clock string) error {
 	return fmt.Errorf("the hub's certificate is not valid on this computer, because %s: set the clock and %s", clock, sameCommand)
 }
 
-// SomethingBetween says what stands between a site that joins and its hub.
-func SomethingBetween(trouble string, s Situation) error {
-	return fmt.Errorf("%s. Whom to ask? %s Then %s", trouble, s.Words().Ask, sameCommand)
-}
-
 // InvitationRefused says that the hub does not take an invitation.
 func InvitationRefused(site id.Site, why error) error {
 	return fmt.Errorf("the hub does not take the invitation for %s: it was used with another key, has expired, or was replaced by a newer one; %s for a new one (%w)", site, askTheHub, why)

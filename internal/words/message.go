@@ -3,7 +3,6 @@ package words
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"sealpost/internal/id"
 )
@@ -17,9 +16,6 @@ const (
 	NoApprovals  = "this site does not send, so there is nothing to approve"
 	NameSites    = "name the sites to approve, or 'route' for what the hub proposes"
 	SayAName     = "say a part of the file's name"
-	NothingKnown = "Nothing is known."
-	NothingSent  = "Nothing has been sent yet."
-	NothingCame  = "Nothing has been received yet."
 )
 
 // MessageUnknown says that a site has no such message.
@@ -121,72 +117,4 @@ func ContentGone(message id.Message, place string) error {
 // ContentIsOther says which content is meant, and what counts.
 func ContentIsOther(place string, message id.Message, why error) error {
 	return fmt.Errorf("%s: %w as %s (bytes, names, times and permissions count)", place, why, message)
-}
-
-// ProofMade says what a folder holds.
-func ProofMade(dir, sites string, message id.Message, readme string) string {
-	return fmt.Sprintf("%s holds the receipts of %s for %s; %s says how anybody verifies them.", dir, sites, message, readme)
-}
-
-// NoReceiptsYet says how a message without receipts stands.
-func NoReceiptsYet(message id.Message, state string) string {
-	return fmt.Sprintf("No receipts yet for %s, which is %s.", message, state)
-}
-
-// The life of a message.
-
-// ClaimedAs is how it begins.
-func ClaimedAs(name string, message id.Message, size int64, address string) string {
-	return fmt.Sprintf("%q claimed as %s, %s, for %s", name, message, Size(size), address)
-}
-
-// SealedFor is how it goes on.
-func SealedFor(sites string, e id.Envelope) string {
-	return fmt.Sprintf("sealed for %s, in envelope %s", sites, e)
-}
-
-// HubHasIt is the hub's promise.
-const HubHasIt = "the hub has it"
-
-// ClaimedThere is how what was received began.
-func ClaimedThere(sender id.Site, name string, message id.Message, placed bool) string {
-	text := fmt.Sprintf("%s claimed %q as %s", sender, name, message)
-	if !placed {
-		text += "; it is being placed"
-	}
-	return text
-}
-
-// ReceivedAs is how it ended.
-func ReceivedAs(size int64, name string) string {
-	return fmt.Sprintf("received, %s, as %q", Size(size), name)
-}
-
-// ReceivedFrom says in a list where a message came from.
-func ReceivedFrom(sender id.Site, name string) string {
-	return fmt.Sprintf("received from %s; it was placed as %q", sender, name)
-}
-
-// LiesIn says in which folder of its tray a message is, where that is known.
-func LiesIn(folder string) string {
-	if folder == "" {
-		return ""
-	}
-	return "; it lies in " + folder
-}
-
-// NoneNamed says that a search has found nothing.
-func NoneNamed(part string) string { return fmt.Sprintf("No message has %q in its file's name.", part) }
-
-// MoreFound says that a search has been cut.
-const MoreFound = "There may be more; ask with a larger --limit or a longer part of the name."
-
-// HeldFor says why a message of a tray is not sent at once.
-func HeldFor(hold time.Duration) string {
-	return fmt.Sprintf("each is held for %s first, so that it can be recalled", Duration(hold))
-}
-
-// HeldUntil says how long a message can be recalled for certain.
-func HeldUntil(until time.Time) string {
-	return "it is held until " + Time(until) + ", so that it can be recalled"
 }

@@ -3,6 +3,8 @@ package words
 import (
 	"fmt"
 	"strings"
+
+	"sealpost/internal/reason"
 )
 
 // Answer is what became of a message at one recipient.
@@ -84,7 +86,7 @@ func again(message string, direct bool, answers []Answer) (lines []string) {
 	case direct:
 		lines = append(lines, "To send it again, copy it into the folder in outbox whose name is an @ and the name of the site that is meant. Not into outbox itself: from there it would go to others.")
 	default:
-		lines = append(lines, Failed.Words().Next)
+		lines = append(lines, reason.Failed.Words().Next.String())
 	}
 	for _, site := range removed {
 		lines = append(lines, fmt.Sprintf("To %s nothing can be sent. If it should have the file all the same, ask the admin of the hub; once it is in the network again: sealpost agent resend %s --to %s", site, message, site))

@@ -8,18 +8,6 @@ import (
 	"sealpost/internal/progress"
 )
 
-func TestEachSituationAnswersEveryQuestion(t *testing.T) {
-	for s := range situations {
-		w := s.Words()
-		if w.Label == "" || w.What == "" || w.Safe == "" || w.Next == "" || w.Ask == "" {
-			t.Errorf("situation %d leaves a question open: %+v", s, w)
-		}
-		if w.Label != strings.ToUpper(w.Label) || strings.HasSuffix(w.What, ".") || !strings.HasSuffix(w.Next, ".") {
-			t.Errorf("situation %d is not written as the others are: %+v", s, w)
-		}
-	}
-}
-
 func TestWhyNamesWhoHasItAndWhoHasNot(t *testing.T) {
 	got := Why("data.csv", "FL-LAB_DAT_20251008_001", "", false, []Answer{
 		{"CA-RC", "delivered", "", ""}, {"SF-RC", "refused", "it does not decrypt", "ciphertext-damaged"}, {"NY-RC", "dead", "", "recipient-removed"}, {"UT-RC", "dead", "", "expired"},
