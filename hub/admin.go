@@ -194,7 +194,7 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 		}
 		h.log.Info("site removed", "site", s.Name, "key", s.Key)
 	}
-	out.Connections = h.links.cutSite(s.Name)
+	out.Connections = h.links.cut(s.Name)
 	h.told.forget(s.Name)
 	h.present.forget(s.Name)
 	if err := h.dir.dropInvitation(ctx, s.Name); err != nil {

@@ -164,13 +164,10 @@ func (d *directory) put(ctx context.Context, kind, key string, value any,
 	if value == nil {
 		delete(d.versions, kind+"/"+key)
 	}
-	next := d.view().clone()
+	t := d.view()
+	next := &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues),
+		invitations: maps.Clone(t.invitations)}
 	apply(next)
 	d.now.Store(next)
 	return nil
-}
-
-func (t *table) clone() *table {
-	return &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues),
-		invitations: maps.Clone(t.invitations)}
 }

@@ -65,7 +65,9 @@ func (h *Hub) handler() http.Handler {
 	for _, e := range endpoints() {
 		mux.Handle(e.method+" "+e.path, h.serveEndpoint(e))
 	}
-	mux.Handle("/", h.serveEndpoint(endpoint{who: anonymous, handle: (*call).noSuchPath}))
+	mux.Handle("/", h.serveEndpoint(endpoint{who: anonymous, handle: func(c *call) error {
+		return problem(api.CodeNotFound, "the hub knows no %s %s", c.r.Method, c.r.URL.Path)
+	}}))
 	return mux
 }
 
@@ -81,7 +83,10 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 		began := time.Now()
 		c := &call{hub: h, w: w, r: r, control: http.NewResponseController(w), limit: e.limit,
 			log: h.log}
-		c.deadlines()
+		c.control.SetWriteDeadline(time.Time{}) // those of the last request
+		if r.ContentLength != 0 {               // until a handler reads the body
+			c.control.SetReadDeadline(time.Now().Add(stallTime))
+		}
 		c.caller, err = h.authorise(r, e.who)
 		c.party = party{site: c.caller.Name}
 		if c.caller.Name == "" {
@@ -112,17 +117,4 @@ func (c *call) within(handle func(*call) error) error {
 	}
 	defer end()
 	return handle(c)
-}
-
-// deadlines clears the deadlines of the last request, and bounds the reading of a body that no
-// handler reads.
-func (c *call) deadlines() {
-	c.control.SetWriteDeadline(time.Time{})
-	if c.r.ContentLength != 0 {
-		c.control.SetReadDeadline(time.Now().Add(stallTime))
-	}
-}
-
-func (c *call) noSuchPath() error {
-	return problem(api.CodeNotFound, "the hub knows no %s %s", c.r.Method, c.r.URL.Path)
 }

@@ -17,16 +17,6 @@ import (
 // checkTime bounds one look at the hub's health.
 const checkTime = 5 * time.Second
 
-// monitoring returns the handler of metrics and health, for a listener of its own.
-func (h *Hub) monitoring() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry,
-		promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * figureTime}))
-	mux.HandleFunc("GET /healthz", h.answerCheck(h.healthy))
-	mux.HandleFunc("GET /readyz", h.answerCheck(h.ready))
-	return mux
-}
-
 func (h *Hub) answerCheck(check func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), checkTime)
@@ -100,8 +90,13 @@ func (h *Hub) serveMonitoring(ctx context.Context) error {
 	if h.watched == nil {
 		return nil
 	}
-	server := &http.Server{Handler: h.monitoring(), ReadHeaderTimeout: headerTime,
-		IdleTimeout: idleTime, WriteTimeout: time.Minute}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry,
+		promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * figureTime}))
+	mux.HandleFunc("GET /healthz", h.answerCheck(h.healthy))
+	mux.HandleFunc("GET /readyz", h.answerCheck(h.ready))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
+		WriteTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(h.watched) }()
 	select {

@@ -11,6 +11,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -97,9 +98,12 @@ const (
 // New opens the hub of a state folder made by Init, and its listening sockets. Run closes them, so
 // the caller must call it.
 func New(o Options) (*Hub, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	h := &Hub{
-		config: o.Config, spool: o.Spool, log: o.Log, now: o.Now, grace: o.Grace,
-		version: o.Version,
+		config: o.Config, spool: o.Spool, log: cmp.Or(o.Log, slog.Default()), now: o.Now,
+		grace: cmp.Or(o.Grace, 20*time.Second), version: o.Version, started: o.Now(),
 		startID: id.Random128[string](), tokenKey: make([]byte, 32),
 		told: newAddresses(), uploads: newUploads(), present: newPresence(),
 		knocks:    newKnocks(),
@@ -111,10 +115,8 @@ func New(o Options) (*Hub, error) {
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
-	h.setDefaults()
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)
-	h.started = h.now()
 	if err := h.openIdentity(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
@@ -127,18 +129,6 @@ func New(o Options) (*Hub, error) {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
 	return h, nil
-}
-
-func (h *Hub) setDefaults() {
-	if h.log == nil {
-		h.log = slog.Default()
-	}
-	if h.now == nil {
-		h.now = time.Now
-	}
-	if h.grace == 0 {
-		h.grace = 20 * time.Second
-	}
 }
 
 func (h *Hub) openIdentity() error {
@@ -187,15 +177,10 @@ func (h *Hub) listen() error {
 		}
 	}
 	if h.control, err = control.Listen(h.config.State, h.controls()); err != nil {
-		return errors.Join(err, h.closeListeners())
-	}
-	return nil
-}
-
-func (h *Hub) closeListeners() error {
-	err := h.listener.Close()
-	if h.watched != nil {
-		err = errors.Join(err, h.watched.Close())
+		err = errors.Join(err, h.listener.Close())
+		if h.watched != nil {
+			err = errors.Join(err, h.watched.Close())
+		}
 	}
 	return err
 }

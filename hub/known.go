@@ -62,29 +62,41 @@ func (c *call) known() error {
 		}
 		c.hub.unknown.charge(c.caller.Name, invented, time.Now())
 		for _, k := range known {
-			if room -= weight(k); room < 0 && len(answer.Envelopes) > 0 {
+			size := 300 // of its JSON, about
+			for _, r := range k.Results {
+				size += 200 + len(r.Receipt)
+			}
+			if room -= size; room < 0 && len(answer.Envelopes) > 0 {
 				return c.reply(answer)
 			}
-			answer.Envelopes = append(answer.Envelopes, knownEnvelope(k))
+			out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results}
+			if k.State != spool.StateUnknown {
+				p := api.Published(k.Published)
+				out.Published = &p
+			}
+			answer.Envelopes = append(answer.Envelopes, out)
 		}
 	}
 	return c.reply(answer)
 }
 
-// weight returns the approximate size of its JSON in bytes.
-func weight(k spool.Known) int {
-	n := 300
-	for _, r := range k.Results {
-		n += 200 + len(r.Receipt)
-	}
-	return n
-}
+// eventBytes is the approximate size of one answer of events.
+const eventBytes = 1 << 20
 
-func knownEnvelope(k spool.Known) api.KnownEnvelope {
-	out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results}
-	if k.State != spool.StateUnknown {
-		p := api.Published(k.Published)
-		out.Published = &p
+// events returns the events of the caller's envelopes and routes, and waits for the first.
+func (c *call) events() error {
+	var in api.EventsRequest
+	if err := c.read(&in); err != nil {
+		return err
 	}
-	return out
+	ctx, cancel := c.waitContext(in.Wait)
+	defer cancel()
+	events, next, err := c.hub.spool.Events(ctx, c.caller.Name, in.After, eventBytes)
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 {
+		events, next = []spool.Event{}, in.After
+	}
+	return c.reply(api.EventsAnswer{Events: events, Next: next})
 }

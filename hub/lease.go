@@ -54,7 +54,14 @@ func (c *call) handOut(leased []spool.Delivery) error {
 	room := leaseHead
 	var size int64
 	for i, d := range leased {
-		wire := c.wireDelivery(d)
+		wire := api.Delivery{
+			DeliveryID: d.DeliveryID, LeasedUntil: d.LeasedUntil, Attempts: d.Attempts,
+			// only this site can use a token with the MAC
+			Token:  d.Token + "." + spool.Token(c.hub.seal(c.caller.Name, d.Token)),
+			Sender: d.Sender, Address: d.Address, Spooled: d.Spooled, Size: d.Size,
+			CRC32C: d.CRC32C, Messages: d.Messages,
+			Inline: d.Content != nil && int64(len(d.Content)) == d.Size,
+		}
 		exact, err := strictjson.Marshal(wire)
 		if err != nil {
 			c.takeBack(leased)
@@ -107,16 +114,6 @@ func (c *call) writeLease(answer api.LeaseAnswer, leased []spool.Delivery, conte
 		}
 	}
 	return c.control.Flush()
-}
-
-func (c *call) wireDelivery(d spool.Delivery) api.Delivery {
-	return api.Delivery{
-		DeliveryID: d.DeliveryID, Token: c.hub.bind(c.caller.Name, d.Token),
-		LeasedUntil: d.LeasedUntil, Attempts: d.Attempts,
-		Sender: d.Sender, Address: d.Address, Spooled: d.Spooled, Size: d.Size, CRC32C: d.CRC32C,
-		Messages: d.Messages,
-		Inline:   d.Content != nil && int64(len(d.Content)) == d.Size,
-	}
 }
 
 // takeBack releases deliveries that did not reach the caller.
@@ -221,11 +218,7 @@ func (c *call) release() error {
 	return c.reply(nil)
 }
 
-// bind extends the spool's token with a MAC, so that only this site can use it.
-func (h *Hub) bind(s id.Site, t spool.Token) spool.Token {
-	return t + "." + spool.Token(h.seal(s, t))
-}
-
+// unbind returns the spool's token in a token of handOut, if its MAC is of this site.
 func (h *Hub) unbind(s id.Site, wire spool.Token) (spool.Token, bool) {
 	at := strings.LastIndexByte(string(wire), '.')
 	if at < 0 {

@@ -225,13 +225,13 @@ func (k *link) cut() {
 	k.conn.Close()
 }
 
-// cutSite closes every connection of a site and returns their number.
-func (l *links) cutSite(site id.Site) int {
+// cut closes the connections of the site, or of all sites for "", and returns their number.
+func (l *links) cut(site id.Site) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
 	for _, k := range l.open {
-		if k.proven() == site {
+		if site == "" || k.proven() == site {
 			k.cut()
 			n++
 		}
@@ -247,14 +247,6 @@ func (l *links) count(site id.Site) int {
 		return len(l.open)
 	}
 	return l.proven[site]
-}
-
-func (l *links) cutAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, k := range l.open {
-		k.cut()
-	}
 }
 
 // wait waits until no connection is open.

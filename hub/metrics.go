@@ -102,12 +102,6 @@ func (m *metrics) published(messages int, size int64) {
 func (m *metrics) took(bytes int64) { m.bytes.WithLabelValues("in").Add(float64(bytes)) }
 func (m *metrics) gave(bytes int64) { m.bytes.WithLabelValues("out").Add(float64(bytes)) }
 
-func (m *metrics) settledBy(r statement.Receipt) {
-	for _, message := range r.Messages {
-		m.settled.WithLabelValues(message.Outcome, message.Code).Inc()
-	}
-}
-
 // figures are the metrics that are read at each scrape.
 type figures struct {
 	hub *Hub

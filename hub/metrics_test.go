@@ -128,7 +128,7 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("it was renewed", 200, 200)
-	q.hub.links.cutAll()
+	q.hub.links.cut("")
 	if err := q.hub.listener.Close(); err != nil {
 		t.Fatal(err)
 	}

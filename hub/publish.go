@@ -88,10 +88,14 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 			return spool.Published{}, refused
 		}
 	}
+	targets := make([]spool.Target, len(in.Recipients))
+	for i, s := range in.Recipients {
+		targets[i] = spool.Target{Site: s, Queue: s.Queue()}
+	}
 	began := time.Now()
 	published, err := h.spool.Publish(c.r.Context(), spool.Envelope{
 		ID: in.Envelope, Sender: c.caller.Name, Address: in.Address, RouteVersion: in.RouteVersion,
-		Size: in.Size, CRC32C: in.CRC32C, Messages: in.Messages, Deliveries: targets(in.Recipients),
+		Size: in.Size, CRC32C: in.CRC32C, Messages: in.Messages, Deliveries: targets,
 		Content: content,
 	})
 	if err != nil {

@@ -59,15 +59,6 @@ func (r route) check(address id.Address) error {
 	return nil
 }
 
-// targets returns the queues of the recipients.
-func targets(recipients []id.Site) []spool.Target {
-	out := make([]spool.Target, len(recipients))
-	for i, s := range recipients {
-		out[i] = spool.Target{Site: s, Queue: s.Queue()}
-	}
-	return out
-}
-
 // hasReceiver reports whether the site of a queue can receive. A queue from hub.toml whose site is
 // not invited yet counts, so that senders wait for that site.
 func (t *table) hasReceiver(q queue) bool {

@@ -3,11 +3,14 @@ package hub
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +72,7 @@ func (h *Hub) drain(server *http.Server) error {
 		return nil
 	}
 	h.log.Warn("requests cut off", "after", h.grace)
-	h.links.cutAll()
+	h.links.cut("")
 	return server.Close()
 }
 
@@ -146,4 +149,28 @@ func (h *Hub) renewSelf() error {
 	}
 	h.log.Info("hub certificate issued", "hub", h.config.Name, "expires", h.identity.NotAfter())
 	return nil
+}
+
+// hasExactHosts reports whether a hub's certificate names exactly these hosts.
+func hasExactHosts(c *x509.Certificate, hosts []string) bool {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return sameHosts(names, hosts)
+}
+
+// sameHosts compares two lists of names and addresses. Order and notation of addresses do not
+// matter.
+func sameHosts(a, b []string) bool { return slices.Equal(normalHosts(a), normalHosts(b)) }
+
+func normalHosts(hosts []string) []string {
+	normal := slices.Clone(hosts)
+	for i, h := range normal {
+		if ip := net.ParseIP(h); ip != nil {
+			normal[i] = ip.String()
+		}
+	}
+	slices.Sort(normal)
+	return normal
 }

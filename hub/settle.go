@@ -51,28 +51,33 @@ func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 	if err != nil {
 		return c.unsettled(s, err)
 	}
+	outcomes := make([]spool.Outcome, len(receipt.Messages))
+	for i, m := range receipt.Messages {
+		outcomes[i] = spool.Outcome{UID: m.UID, Message: m.Message, Outcome: m.Outcome,
+			Code: m.Code}
+	}
 	out, err := c.hub.spool.Settle(c.r.Context(), spool.Settlement{
-		Delivery: s.Delivery, Sender: receipt.Sender, Receipt: s.Receipt,
-		Outcomes: outcomes(receipt),
+		Delivery: s.Delivery, Sender: receipt.Sender, Receipt: s.Receipt, Outcomes: outcomes,
 	})
 	if err != nil {
 		return c.unsettled(s, err)
 	}
 	fault.Point("hub-settled")
 	if out.First {
-		c.hub.metrics.settledBy(receipt)
-		c.logSettled(receipt)
+		c.recordSettled(receipt)
 	}
 	return api.SettledDelivery{Time: out.Time}
 }
 
-// logSettled writes one line for each outcome; most receipts have one.
-func (c *call) logSettled(receipt statement.Receipt) {
+// recordSettled counts the outcomes of messages, and logs one line for each kind. Most receipts
+// have one kind.
+func (c *call) recordSettled(receipt statement.Receipt) {
 	type outcome struct{ outcome, code string }
 	of := map[outcome][]id.Message{}
 	for _, m := range receipt.Messages {
 		o := outcome{m.Outcome, m.Code}
 		of[o] = append(of[o], m.Message)
+		c.hub.metrics.settled.WithLabelValues(m.Outcome, m.Code).Inc()
 	}
 	for o, messages := range of {
 		c.log.Info("settled", "envelope", receipt.Envelope, "sender", receipt.Sender,
@@ -112,12 +117,4 @@ func (c *call) openReceipt(s api.Settlement) (statement.Receipt, error) {
 		return r, problem(api.CodeInvalid, "the receipt is for another envelope (%s)", r.Envelope)
 	}
 	return r, nil
-}
-
-func outcomes(r statement.Receipt) []spool.Outcome {
-	out := make([]spool.Outcome, len(r.Messages))
-	for i, m := range r.Messages {
-		out[i] = spool.Outcome{UID: m.UID, Message: m.Message, Outcome: m.Outcome, Code: m.Code}
-	}
-	return out
 }

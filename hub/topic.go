@@ -50,17 +50,7 @@ func match(pattern, key string) bool {
 		_, retryKey, _ = strings.Cut(retryKey, ".")
 		pattern, key = retryPattern, retryKey
 	}
-	return isOnlyHashes(pattern)
-}
-
-func isOnlyHashes(pattern string) bool {
-	for pattern != "" {
-		var word string
-		if word, pattern, _ = strings.Cut(pattern, "."); word != "#" {
-			return false
-		}
-	}
-	return true
+	return strings.Trim(pattern, "#.") == "" // each word left is #
 }
 
 // matchAny reports whether a routing key matches one of the patterns.
