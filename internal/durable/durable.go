@@ -9,6 +9,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,7 +54,13 @@ func writeTemp(dir string, data []byte, perm fs.FileMode) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = fill(f, data, perm)
+	err = chmod(f, perm)
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -61,16 +68,6 @@ func writeTemp(dir string, data []byte, perm fs.FileMode) (string, error) {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
-}
-
-func fill(f *os.File, data []byte, perm fs.FileMode) error {
-	if err := chmod(f, perm); err != nil {
-		return err
-	}
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 // MkdirAll makes dir and missing folders above it, with perm before umask. It syncs each folder
@@ -117,4 +114,29 @@ func RenameNoReplace(old, new string) error {
 		return &os.LinkError{Op: "rename without replacing", Old: old, New: new, Err: err}
 	}
 	return nil
+}
+
+// Lock takes the exclusive lock of the file path, or returns ErrLocked at once if it is held. It
+// makes a missing file and never removes it. The system releases the lock when its holder closes it
+// or ends in any way. Two locks of one path exclude each other within a process too.
+func Lock(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := tryLock(f); err != nil {
+		f.Close() // nothing was written
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// TryWrite writes size bytes into a new file of dir, flushes and deletes it. Its error has the
+// reason why the disk is not writable.
+func TryWrite(dir string, size int) error {
+	temp, err := writeTemp(dir, make([]byte, size), 0o600)
+	if err != nil {
+		return err
+	}
+	return os.Remove(temp)
 }

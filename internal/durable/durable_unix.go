@@ -3,9 +3,12 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // SyncFile makes the content of a file durable.
@@ -36,3 +39,14 @@ func InUse(error) bool { return false }
 func replace(old, new string) error { return unwrap(os.Rename(old, new)) }
 
 func chmod(f *os.File, perm fs.FileMode) error { return f.Chmod(perm) }
+
+func tryLock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	return err
+}
+
+// IsFull reports whether an error means that a disk, or the account's share of it, is full.
+func IsFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

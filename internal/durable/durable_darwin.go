@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -14,3 +15,9 @@ func Free(dir string) (int64, error) {
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
 }
+
+func renameAt(old, new Entry) error {
+	return unix.RenameatxNp(old.Dir, old.Name, new.Dir, new.Name, unix.RENAME_EXCL)
+}
+
+func isUnsupported(err error) bool { return errors.Is(err, unix.ENOTSUP) }

@@ -40,3 +40,20 @@ func SyncFS(dir string) error {
 	}
 	return nil
 }
+
+// Free returns the number of bytes that this process can still write to the file system of dir.
+func Free(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(s.Bavail) * s.Frsize, nil
+}
+
+func renameAt(old, new Entry) error {
+	return unix.Renameat2(old.Dir, old.Name, new.Dir, new.Name, unix.RENAME_NOREPLACE)
+}
+
+func isUnsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
+}
