@@ -56,7 +56,8 @@ func appendHeader(b []byte, m member) []byte {
 	}
 	if records := paxRecords(m); records != "" {
 		dir, file := path.Split(m.path)
-		name := strings.TrimRight(cut(asciiOnly(path.Join(dir, "PaxHeaders.0", file))), "/")
+		name := asciiOnly(path.Join(dir, "PaxHeaders.0", file))
+		name = strings.TrimRight(name[:min(len(name), nameSize)], "/")
 		b = appendPAXBlock(b, name, int64(len(records)))
 		b = append(b, records...)
 		b = append(b, zeros[:padding(int64(len(records)))]...)
@@ -190,9 +191,4 @@ func asciiOnly(s string) string {
 		}
 	}
 	return string(b)
-}
-
-// cut truncates a text to tar's name field.
-func cut(s string) string {
-	return s[:min(len(s), nameSize)]
 }

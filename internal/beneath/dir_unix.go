@@ -379,3 +379,12 @@ func (d *Dir) syncFile(name string) error {
 }
 
 func chmod(f *os.File, perm fs.FileMode) error { return f.Chmod(perm) }
+
+// Chmod sets the permissions of the folder itself, whatever the umask.
+func (d *Dir) Chmod(perm fs.FileMode) error {
+	f, err := d.reader()
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.failed("chmod", "", chmod(f, perm)), f.Close())
+}

@@ -6,6 +6,7 @@
 package progress
 
 import (
+	"io"
 	"sync"
 	"time"
 
@@ -111,4 +112,27 @@ func (s State) Reason() reason.Reason {
 	}
 	return reason.New("progress", "percent", s.Percent(), "size", reason.Size(s.Size),
 		"rate", reason.Size(s.Rate), "left", s.Left)
+}
+
+// Reader counts the bytes that are read through it.
+type Reader struct {
+	r     io.Reader
+	meter *Meter
+	count int64
+}
+
+// NewReader returns a Reader that counts the bytes of r.
+func (m *Meter) NewReader(r io.Reader) *Reader { return &Reader{r: r, meter: m} }
+
+func (r *Reader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.count += int64(n)
+	r.meter.Add(int64(n))
+	return n, err
+}
+
+// TakeBack takes back the counted bytes, after a failed transfer that will be repeated.
+func (r *Reader) TakeBack() {
+	r.meter.Add(-r.count)
+	r.count = 0
 }
