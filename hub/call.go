@@ -69,16 +69,6 @@ func (c *call) readAll(r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// read decodes a JSON body in its exact form.
-func (c *call) read(in any) error {
-	data, give, err := c.body()
-	if err != nil {
-		return err
-	}
-	defer give()
-	return decode(data, in)
-}
-
 func decode(data []byte, in any) error {
 	if err := strictjson.Unmarshal(data, in); err != nil {
 		return problem(api.CodeInvalid, "the request's JSON: %v", err)

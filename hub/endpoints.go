@@ -30,21 +30,38 @@ const (
 func endpoints() []endpoint {
 	return []endpoint{
 		{http.MethodGet, api.PathHello, member, 0, (*call).hello},
-		{http.MethodPost, api.PathEnroll, anonymous, smallBody, (*call).enroll},
-		{http.MethodPost, api.PathRenew, member, smallBody, (*call).renew},
-		{http.MethodPut, api.PathKey, member, smallBody, (*call).putKey},
-		{http.MethodPost, api.PathResolve, sender, smallBody, (*call).resolve},
-		{http.MethodPost, api.PathUploads, sender, uploadBody, (*call).openUpload},
+		{http.MethodPost, api.PathEnroll, anonymous, smallBody, jsonBody((*call).enroll)},
+		{http.MethodPost, api.PathRenew, member, smallBody, jsonBody((*call).renew)},
+		{http.MethodPut, api.PathKey, member, smallBody, jsonBody((*call).putKey)},
+		{http.MethodPost, api.PathResolve, sender, smallBody, jsonBody((*call).resolve)},
+		{http.MethodPost, api.PathUploads, sender, uploadBody, jsonBody((*call).openUpload)},
 		{http.MethodPut, api.PathUploads + "/{envelope}/{part}", sender, partBody, (*call).putPart},
 		{http.MethodDelete, api.PathUploads + "/{envelope}", sender, 0, (*call).abortUpload},
 		{http.MethodPost, api.PathPublish, sender, publishBody, (*call).publish},
-		{http.MethodPost, api.PathKnown, sender, smallBody, (*call).known},
-		{http.MethodPost, api.PathLease, receiver, smallBody, (*call).lease},
-		{http.MethodPost, api.PathContent, receiver, smallBody, (*call).content},
-		{http.MethodPost, api.PathExtend, receiver, smallBody, (*call).extend},
-		{http.MethodPost, api.PathRelease, receiver, smallBody, (*call).release},
-		{http.MethodPost, api.PathSettle, receiver, settleBody, (*call).settle},
-		{http.MethodPost, api.PathEvents, member, smallBody, (*call).events},
+		{http.MethodPost, api.PathKnown, sender, smallBody, jsonBody((*call).known)},
+		{http.MethodPost, api.PathLease, receiver, smallBody, jsonBody((*call).lease)},
+		{http.MethodPost, api.PathContent, receiver, smallBody, jsonBody((*call).content)},
+		{http.MethodPost, api.PathExtend, receiver, smallBody, jsonBody((*call).extend)},
+		{http.MethodPost, api.PathRelease, receiver, smallBody, jsonBody((*call).release)},
+		{http.MethodPost, api.PathSettle, receiver, settleBody, jsonBody((*call).settle)},
+		{http.MethodPost, api.PathEvents, member, smallBody, jsonBody((*call).events)},
+	}
+}
+
+// jsonBody returns the handler of an endpoint whose body is JSON in its exact form.
+func jsonBody[T any](handle func(*call, T) error) func(*call) error {
+	return func(c *call) error {
+		data, give, err := c.body()
+		if err != nil {
+			return err
+		}
+		var in T
+		err = decode(data, &in)
+		give() // the handler may wait for long
+		if err != nil {
+			return err
+		}
+		return handle(c, in)
 	}
 }
 

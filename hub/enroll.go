@@ -14,12 +14,8 @@ import (
 
 // enroll redeems an invitation for a certificate. The first use binds it durably to the key of the
 // request; the same key may redeem it again.
-func (c *call) enroll() error {
+func (c *call) enroll(in api.EnrollRequest) error {
 	h := c.hub
-	var in api.EnrollRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
 	from := linkOf(c.r.Context()).from
 	if !h.guesses.has(from, h.now()) {
 		return errGuesses
@@ -44,11 +40,7 @@ func (c *call) enroll() error {
 }
 
 // renew gives the caller a certificate for the key it has: the present one until it is due.
-func (c *call) renew() error {
-	var in api.RenewRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) renew(in api.RenewRequest) error {
 	key, err := certs.KeyOfCSR([]byte(in.CSR))
 	if err != nil {
 		return problem(api.CodeInvalid, "%v", err)

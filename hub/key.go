@@ -12,11 +12,7 @@ import (
 
 // putKey stores the caller's recipient-key statement. The hub's checks show honest mistakes early;
 // other sites check the statement again and trust only their pins.
-func (c *call) putKey() error {
-	var in api.KeyUpload
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) putKey(in api.KeyUpload) error {
 	h := c.hub
 	signed, err := statement.Open[statement.RecipientKey](in.Statement, h.verifier, h.now())
 	if err != nil {

@@ -25,11 +25,7 @@ var (
 
 // known returns the states of the caller's envelopes, in the requested order. It answers as many as
 // fit and as the site's rate of unknown ids allows, and at least one.
-func (c *call) known() error {
-	var in api.KnownRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) known(in api.KnownRequest) error {
 	if len(in.Envelopes) > api.MaxKnown {
 		return problem(api.CodeInvalid, "want at most %d envelope ids, not %d", api.MaxKnown,
 			len(in.Envelopes))
@@ -84,11 +80,7 @@ func (c *call) known() error {
 const eventBytes = 1 << 20
 
 // events returns the events of the caller's envelopes and routes, and waits for the first.
-func (c *call) events() error {
-	var in api.EventsRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) events(in api.EventsRequest) error {
 	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
 	events, next, err := c.hub.spool.Events(ctx, c.caller.Name, in.After, eventBytes)

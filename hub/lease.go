@@ -24,11 +24,7 @@ const (
 
 // lease hands out deliveries of the caller's queue, and waits for the first. If the caller has
 // left, they are released at once as not attempted.
-func (c *call) lease() error {
-	var in api.LeaseRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) lease(in api.LeaseRequest) error {
 	if _, err := id.Parse128[id.Session](string(in.Session)); err != nil {
 		return err
 	}
@@ -130,11 +126,7 @@ func (c *call) takeBack(leased []spool.Delivery) {
 
 // content streams a range of a delivery's ciphertext. It needs no lease, but the delivery must
 // stand in the caller's queue.
-func (c *call) content() error {
-	var in api.ContentRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) content(in api.ContentRequest) error {
 	if in.Delivery.Queue != c.caller.Name.Queue() {
 		return spool.ErrNotFound
 	}
@@ -177,11 +169,7 @@ func (c *call) stream(content io.Reader, size int64) error {
 	return nil
 }
 
-func (c *call) extend() error {
-	var in api.ExtendRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) extend(in api.ExtendRequest) error {
 	token, ok := c.hub.unbind(c.caller.Name, in.Token)
 	if !ok {
 		return spool.ErrStale
@@ -196,11 +184,7 @@ func (c *call) extend() error {
 // maxDelay bounds the delay of a released delivery.
 const maxDelay = 24 * time.Hour
 
-func (c *call) release() error {
-	var in api.ReleaseRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) release(in api.ReleaseRequest) error {
 	if !api.ValidRelease(in.Code) {
 		return problem(api.CodeInvalid, "%.40q is no release code", in.Code)
 	}

@@ -13,11 +13,7 @@ import (
 )
 
 // resolve proposes recipients for an address. The sender decides about them.
-func (c *call) resolve() error {
-	var in api.ResolveRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) resolve(in api.ResolveRequest) error {
 	if err := in.Address.Validate(); err != nil {
 		return err
 	}

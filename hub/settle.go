@@ -18,11 +18,7 @@ const settleBody = api.MaxJSON + 64<<10
 
 // settle records the outcomes in the receipts. Each settlement has its own answer, and all of one
 // request share the spool's next commits.
-func (c *call) settle() error {
-	var in api.SettleRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) settle(in api.SettleRequest) error {
 	if len(in.Settlements) > api.MaxLeases {
 		return problem(api.CodeInvalid, "want at most %d settlements, not %d", api.MaxLeases,
 			len(in.Settlements))

@@ -76,11 +76,7 @@ func (u *uploads) drop(site id.Site, envelope id.Envelope) {
 }
 
 // openUpload opens or reopens the upload of a large envelope.
-func (c *call) openUpload() error {
-	var in api.UploadRequest
-	if err := c.read(&in); err != nil {
-		return err
-	}
+func (c *call) openUpload(in api.UploadRequest) error {
 	if _, err := id.Parse128[id.Envelope](string(in.Envelope)); err != nil {
 		return err
 	}
