@@ -2,7 +2,13 @@
 
 package e2e
 
+import (
+	"cmp"
+	"os"
+	"strings"
+)
+
 const raceEnabled = true
 
-// testFlags are those of `make test`.
-var testFlags = []string{"-race", "-gcflags=modernc.org/sqlite/lib=-race=false"}
+// testFlags are those of `make test`, or else the one of `go test -race`.
+var testFlags = strings.Fields(cmp.Or(os.Getenv("SEALPOST_TEST_FLAGS"), "-race"))
