@@ -17,7 +17,7 @@ PORTABLE := $$(go list ./... | grep -v -e /e2e -e /bench)
 DEB_ARCH    ?= $(shell go env GOARCH)
 DEB_VERSION ?= $(subst -,+,$(if $(filter v%,$(VERSION)),$(patsubst v%,%,$(VERSION)),0.0.0+git$(shell git log -1 --format=%cd --date=format:%Y%m%d%H%M 2>/dev/null).$(VERSION)))
 
-.PHONY: deb zip services wine build demo test bench bench-small bench-compare soak fuzz lint cross deps clean
+.PHONY: deb zip services wine shares build demo test bench bench-small bench-compare soak fuzz lint cross deps clean
 
 build: ## the one binary, bin/sealpost
 	$(GOBUILD) -o bin/sealpost .
@@ -92,6 +92,9 @@ services: ## the services under a real systemd, in namespaces of their own; need
 
 wine: ## the agent as sealpost.exe under Wine, against a hub on Linux; SEALPOST_WINE names Wine, see e2e/wine/chroot.sh
 	go test -count=1 -timeout 15m -v ./e2e/wine
+
+shares: ## trays and inboxes on NFSv4 and SMB, in a virtual machine; SEALPOST_SHARES names one, see e2e/shares/machine.sh
+	go test -count=1 -timeout 35m -v ./e2e/shares
 
 clean:
 	rm -rf bin sealpost-demo
