@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sealpost/hub/api"
+	"sealpost/internal/testkit"
 )
 
 // helloOnAll asks on several connections at once, several times each.
@@ -54,9 +55,9 @@ func TestRenewalLosesNoRequest(t *testing.T) {
 	lab.helloOnAll(t, "after the renewal")
 	q.clock.forward(30 * day)
 	lab.helloOnAll(t, "when the old certificates have expired")
-	if !q.hub.identity.NotAfter().After(first) {
-		t.Error("the hub has not renewed its own certificate")
-	}
+	testkit.Eventually(t, "the hub renews its own certificate", func() bool {
+		return q.hub.identity.NotAfter().After(first) // a handshake may have begun it just now
+	})
 }
 
 // A certificate is signed when one is due, however often a site asks.
