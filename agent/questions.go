@@ -101,8 +101,8 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	for _, o := range a.cfg.Trays() {
 		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle), LeftAlone: map[string]string{}}
 		for _, name := range in.Names {
-			if why := a.outbox.LeavesAlone(o.Name, name); why != "" {
-				one.LeftAlone[name] = why
+			if why := a.outbox.LeavesAlone(o.Name, name); !why.IsZero() {
+				one.LeftAlone[name] = why.String()
 			}
 		}
 		t.Trays = append(t.Trays, one)

@@ -445,7 +445,7 @@ func TestAFileInThePlaceOfSending(t *testing.T) {
 	must(t, os.WriteFile(sending, []byte("in the way"), 0o644))
 	lab.drop("data.csv", []byte("data"))
 	eventually(t, "it is said", func() bool {
-		return strings.HasPrefix(lab.status().Outbox.NotTaken["sending"], "the folder cannot be read")
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["sending"].String(), "the folder cannot be read")
 	})
 	must(t, os.Remove(sending))
 	must(t, os.Mkdir(sending, 0o755))

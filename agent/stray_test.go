@@ -100,7 +100,7 @@ func TestAFolderWithATemporaryFileSaysWhatItWaitsFor(t *testing.T) {
 	}
 	must(t, os.WriteFile(folder+".done", nil, 0o644))
 	eventually(t, "it is told what it waits for", func() bool {
-		return strings.HasPrefix(lab.status().Outbox.NotTaken["run 7"], `"~$report.docx" in it is the lock file of a program (Microsoft Office)`)
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["run 7"].String(), `"~$report.docx" in it is the lock file of a program (Microsoft Office)`)
 	})
 	must(t, os.Remove(filepath.Join(folder, "~$report.docx")))
 	centre.expect("FL-LAB", "run 7/report.docx", []byte("report.docx"))

@@ -107,7 +107,7 @@ func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 		t.Errorf("after a restart: %+v", tray)
 	}
 	eventually(t, "what is ignored is said", func() bool {
-		return strings.Contains(lab.ofTray("sequencer").NotTaken["old.bak"], "leave alone") && strings.Contains(lab.status().Outbox.NotTaken["sequencer: old.bak"], "leave alone")
+		return strings.Contains(lab.ofTray("sequencer").NotTaken["old.bak"].String(), "leave alone") && strings.Contains(lab.status().Outbox.NotTaken["sequencer: old.bak"].String(), "leave alone")
 	})
 	held := lab.sent("run.fq")
 	if held.Tray != "sequencer" || !strings.HasPrefix(string(held.ID), "FL-LAB_SEQ_") || !strings.HasSuffix(string(held.ID), "_001") {
@@ -160,7 +160,7 @@ func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
 	lab.w.startHub()
 	lab.start()
 	away := func() (a []outbox.Away) { return lab.status().Outbox.Away }
-	if a := away(); len(a) != 1 || a[0].Name != "sequencer" || a[0].Waiting != 1 || a[0].Sent != 1 || !strings.Contains(a[0].Says, "not in agent.toml any more") {
+	if a := away(); len(a) != 1 || a[0].Name != "sequencer" || a[0].Waiting != 1 || a[0].Sent != 1 || a[0].Says.Code != "tray-away" {
 		t.Fatalf("away: %+v", a)
 	}
 	sequences.start()

@@ -33,7 +33,7 @@ func (s *site) outbox(name ...string) string {
 // says waits until people are told this of an entry of the tray.
 func (s *site) says(entry, text string) {
 	s.w.t.Helper()
-	eventually(s.w.t, fmt.Sprintf("of %s it is said: %s", entry, text), func() bool { return strings.Contains(s.status().Outbox.NotTaken[entry], text) })
+	eventually(s.w.t, fmt.Sprintf("of %s it is said: %s", entry, text), func() bool { return strings.Contains(s.status().Outbox.NotTaken[entry].String(), text) })
 }
 
 // quiet waits until people are told nothing of the tray's entries any more.

@@ -136,8 +136,8 @@ func TestAFileIsTakenWhenItsWriterHasFinished(t *testing.T) {
 		})
 	}
 	lab.says("mapped", "it is still being written, since 20")
-	first := lab.status().Outbox.NotTaken["mapped"]
-	if later := lab.status().Outbox.NotTaken["mapped"]; later != first {
+	first := lab.status().Outbox.NotTaken["mapped"].String()
+	if later := lab.status().Outbox.NotTaken["mapped"].String(); later != first {
 		t.Errorf("first it was %q, then %q", first, later)
 	}
 	must(t, g.Wait())

@@ -107,7 +107,7 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why.String(), Do: reason.Blocked.Words().Next.String()})
 		}
 		for _, a := range s.Outbox.Away {
-			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says, Do: reason.Away.Words().Next.String()})
+			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says.String(), Do: reason.Away.Words().Next.String()})
 		}
 	}
 }

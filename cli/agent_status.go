@@ -139,11 +139,11 @@ func printBacklog(p *printer, s agent.Status) {
 	p.matters(reason.Explained, explained)
 	p.matters(reason.OutOfPlace, outOfPlace)
 	p.matters(reason.NotTaken, notTaken)
-	if s.Outbox.Unwatched != "" {
-		p.matter(reason.Unwatched, "", reason.Text(s.Outbox.Unwatched))
+	if !s.Outbox.Unwatched.IsZero() {
+		p.matter(reason.Unwatched, "", s.Outbox.Unwatched)
 	}
 	for _, a := range s.Outbox.Away {
-		p.matter(reason.Away, a.Name, reason.Text(a.Says))
+		p.matter(reason.Away, a.Name, a.Says)
 	}
 }
 
@@ -159,13 +159,13 @@ func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
 		}
 		left := t.Left()
 		for _, n := range left.Folders {
-			broken = append(broken, thing{name(n.Name), reason.Text(n.Why)})
+			broken = append(broken, thing{name(n.Name), n.Why})
 		}
 		for _, n := range left.Strays {
-			outOfPlace = append(outOfPlace, thing{name(n.Name), reason.Text(n.Why)})
+			outOfPlace = append(outOfPlace, thing{name(n.Name), n.Why})
 		}
 		for _, n := range left.Entries {
-			notTaken = append(notTaken, thing{name(n.Name), reason.Text(n.Why)})
+			notTaken = append(notTaken, thing{name(n.Name), n.Why})
 		}
 	}
 	return broken, outOfPlace, notTaken

@@ -11,7 +11,6 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 func printed(t *testing.T, s agent.Status) string {
@@ -50,10 +49,10 @@ func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
 }
 
 func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
-	notes := func(names map[string]string) outbox.Standing { return outbox.Standing{NotTaken: names} }
+	notes := func(names map[string]reason.Reason) outbox.Standing { return outbox.Standing{NotTaken: names} }
 	s := agent.Status{Outbox: &outbox.Status{Trays: []outbox.TrayStatus{
-		{Name: "outbox", Standing: notes(map[string]string{".a": words.IgnoredName, "b.csv": words.IsLink, filepath.Join("sending", "x"): words.StrangeSending})},
-		{Name: "seq", Standing: notes(map[string]string{"sending": words.TrayGone(1)})},
+		{Name: "outbox", Standing: notes(map[string]reason.Reason{".a": reason.New("ignored-name"), "b.csv": reason.New("is-link"), filepath.Join("sending", "x"): reason.New("strange-sending")})},
+		{Name: "seq", Standing: notes(map[string]reason.Reason{"sending": reason.New("tray-gone", "n", 1)})},
 	}}}
 	text := printed(t, s)
 	at := 0

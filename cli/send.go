@@ -380,7 +380,7 @@ func (s *sender) notTaken(st agent.Status, c dropin.Copied) reason.Reason {
 	}
 	for _, t := range st.Outbox.Trays {
 		if t.Name == s.tray.Name {
-			return reason.Text(t.NotTaken[name])
+			return t.NotTaken[name]
 		}
 	}
 	return reason.Reason{}

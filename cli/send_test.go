@@ -33,7 +33,7 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 	}{
 		"settling": {well, agent.SentMessage{}, false, "in outbox; it is taken when it has settled"},
 		"left alone": {status(func(o *outbox.Status) {
-			o.Trays[0].NotTaken = map[string]string{filepath.Join("@CA-RC", "data.csv"): "it is still open"}
+			o.Trays[0].NotTaken = map[string]reason.Reason{filepath.Join("@CA-RC", "data.csv"): reason.Text("it is still open")}
 		}), agent.SentMessage{}, false, "it is still open"},
 		"blocked": {status(func(o *outbox.Status) {
 			o.Blocked = map[string]reason.Reason{"@CA-RC": reason.Text("waiting for CA-RC to join")}

@@ -109,7 +109,7 @@ func TestAFileThatNobodyMayReadIsSaidAndTakenLater(t *testing.T) {
 	must(t, os.Chmod(lab.at("outbox", d.name), 0))
 	lab.Start()
 	eventually(t, "the status says so", func() bool {
-		return strings.Contains(lab.Status().Outbox.NotTaken[d.name], "may not read it")
+		return strings.Contains(lab.Status().Outbox.NotTaken[d.name].String(), "may not read it")
 	}, lab.statusText)
 	lab.Drop("another.csv", smallFile)
 	centre.Expect(lab, "another.csv")

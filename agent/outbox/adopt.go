@@ -12,7 +12,6 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 const (
@@ -35,7 +34,7 @@ func (t *box) adopt(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
-	strange := map[string]string{}
+	strange := map[string]reason.Reason{}
 	var failed error
 	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep reports it
 		failed = t.adoptAll(ctx, h, entries, strange)
@@ -51,7 +50,8 @@ func (t *box) adopt(ctx context.Context) error {
 }
 
 // adoptAll writes the rows of unknown messages, in one commit.
-func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, strange map[string]string) error {
+func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry,
+	strange map[string]reason.Reason) error {
 	unknown, err := t.strangers(ctx, entries)
 	if err != nil || len(unknown) == 0 {
 		return err
@@ -72,7 +72,7 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry, s
 		for i := range list {
 			if !tx.CanBeOurs(list[i]) { // or later messages would get numbers above its own
 				if len(strange) < maxNotes {
-					strange[folderAt(list[i])] = words.StrangeSending
+					strange[folderAt(list[i])] = reason.Of(tray.ErrStrange)
 				}
 				continue
 			}
@@ -216,7 +216,7 @@ func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error
 	}
 	dir = strings.TrimSuffix(string(text), "\n")
 	if address, err = h.t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
-		return "", "", words.NoteDamaged(addressNote, tray.ErrStrange)
+		return "", "", noteDamaged(addressNote)
 	}
 	return dir, address, nil
 }

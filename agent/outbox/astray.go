@@ -10,7 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Users put files into sending/, delivered/ and failed/ too, by mistake. Nothing is sent from
@@ -82,7 +82,7 @@ func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry
 			case err != nil:
 				return err
 			case ended && m.Group == (ledger.Group{}):
-				t.tellAlone(part+"/"+folders[i], words.EndedElsewhere(string(m.State)))
+				t.tellAlone(part+"/"+folders[i], reason.New("ended-elsewhere", "state", m.State))
 			}
 		}
 		return nil
@@ -117,33 +117,35 @@ func (t *box) hearAstray(part, name string) {
 }
 
 // tellStrange notes that an entry of the tray is not sealpost's.
-func (t *box) tellStrange(rel string) { t.tellAlone(rel, words.StrangeSending) }
+func (t *box) tellStrange(rel string) { t.tellAlone(rel, reason.Of(tray.ErrStrange)) }
 
 // tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left
 // alone.
-func (t *box) tellAlone(rel, why string) {
+func (t *box) tellAlone(rel string, why reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.unknown == nil {
-		t.unknown = map[string]string{}
+		t.unknown = map[string]reason.Reason{}
 	}
 	if t.unknown[rel] == why || len(t.unknown) >= maxNotes {
 		return
 	}
 	t.unknown[rel] = why
 	if t.notes == nil {
-		t.notes = map[string]string{}
+		t.notes = map[string]reason.Reason{}
 	}
 	t.notes[rel] = why
 	t.log.Warn("left alone", "reason", why) // the name is for the status, not for the log
 }
 
 // leftAlone notes the entries beside outbox/ that are left alone and still there.
-func (t *box) leftAlone(h *handles, notes map[string]string) {
+func (t *box) leftAlone(h *handles, notes map[string]reason.Reason) {
 	t.mu.Lock()
 	gone := maps.Clone(t.unknown)
 	t.mu.Unlock()
-	maps.DeleteFunc(gone, func(rel, _ string) bool { return !h.IsGone(rel) }) // a folder may hang
+	maps.DeleteFunc(gone, func(rel string, _ reason.Reason) bool {
+		return !h.IsGone(rel) // a folder may hang
+	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rel, why := range t.unknown {

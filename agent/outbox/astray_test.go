@@ -8,7 +8,6 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // A file that a user renames in a shared folder is the same file, and goes where its message goes.
@@ -66,7 +65,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	mkdir(t, s.at("delivered/FL-LAB_DAT_20251008_777")) // of an older ledger
 	f := newFinder(s.tray)
 	f.watch = s.tray.files.NewWatch(time.Minute, s.tray.hearAstray)
-	sweep := func() map[string]string {
+	sweep := func() map[string]reason.Reason {
 		t.Helper()
 		if err := f.sweep(t.Context()); err != nil {
 			t.Fatal(err)
@@ -77,7 +76,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	}
 	told := sweep()
 	for _, rel := range []string{"sending/x", "delivered/x", "failed/x", "sending/FL-LAB_DAT_20251008_777"} {
-		if told[rel] != words.StrangeSending {
+		if told[rel] != reason.New("strange-sending") {
 			t.Errorf("%s: %q", rel, told[rel])
 		}
 	}
@@ -93,7 +92,7 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.looked[tray.SendingPart] = looked{} // the folder is looked through again
-	if told = sweep(); told["sending/x"] != "" || told[folderAt(m)] != words.EndedElsewhere("withdrawn") {
+	if told = sweep(); !told["sending/x"].IsZero() || told[folderAt(m)] != reason.New("ended-elsewhere", "state", "withdrawn") {
 		t.Errorf("afterwards: %v", told)
 	}
 }
@@ -108,7 +107,7 @@ func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
 	s.tray.hearAstray("delivered", folderName(m))
 	s.tray.hearAstray("delivered", ".data.csv.swp")
 	status, err := s.Status(t.Context(), 1)
-	if err != nil || len(status.NotTaken) != 1 || status.NotTaken["delivered/data.csv"] != words.StrangeSending {
+	if err != nil || len(status.NotTaken) != 1 || status.NotTaken["delivered/data.csv"] != reason.New("strange-sending") {
 		t.Errorf("%v, %v", status.NotTaken, err)
 	}
 }

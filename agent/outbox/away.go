@@ -6,18 +6,18 @@ import (
 	"strings"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Away is a tray that agent.toml has no more, while some of its messages are not finished. Messages
 // that are not sealed wait until it is back. Receipts are still followed; final messages are moved
 // when it is back, because its folders are not known.
 type Away struct {
-	Name    string `json:"name"`
-	Waiting int64  `json:"waiting"` // messages that are not sealed, and are not before it is back
-	Sent    int64  `json:"sent"`    // messages whose receipts are followed
-	Unfiled int64  `json:"unfiled"` // messages that are final, and still lie in its folder sending
-	Says    string `json:"says"`    // the meaning and the next step, for users
+	Name    string        `json:"name"`
+	Waiting int64         `json:"waiting"` // messages that wait until it is back
+	Sent    int64         `json:"sent"`    // messages whose receipts are followed
+	Unfiled int64         `json:"unfiled"` // final messages in its folder sending
+	Says    reason.Reason `json:"says"`
 }
 
 // away lists the trays that have something to do and are not there.
@@ -48,11 +48,21 @@ func away(tx *ledger.Tx, backlogs []ledger.Backlog, there func(string) bool) (li
 		if there(name) {
 			continue
 		}
-		a.Says = words.TrayAway(name, a.Waiting, a.Sent, a.Unfiled)
+		a.Says = reason.New("tray-away", "tray", name, "waiting", orNone(a.Waiting),
+			"sent", orNone(a.Sent), "unfiled", orNone(a.Unfiled))
 		list = append(list, *a)
 	}
 	slices.SortFunc(list, func(a, b Away) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// orNone returns an argument of a reason; none for zero.
+func orNone[T comparable](value T) any {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return value
 }
 
 // missTrays says in the log which trays are away.

@@ -17,7 +17,6 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // slowContent is the size from which a claim does not hold up the next ones: making it durable may
@@ -366,7 +365,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		t.guardDropped(h, m)
 		return m, false, nil
 	}
-	t.setStuck(m, "")
+	t.setStuck(m, reason.Reason{})
 	why := removedBefore()
 	if err == nil {
 		why = reason.New("changed-before-taken")
@@ -380,9 +379,9 @@ func (t *box) guardDropped(h *handles, m ledger.Outgoing) {
 	source, err := h.observe(droppedAt(m))
 	switch {
 	case err == nil && same(source, m.Source), err != nil && !errors.Is(err, fs.ErrNotExist):
-		t.setStuck(m, words.MayNotMove)
+		t.setStuck(m, mayNotMove())
 	default:
-		t.setStuck(m, "")
+		t.setStuck(m, reason.Reason{})
 	}
 }
 

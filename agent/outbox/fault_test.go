@@ -12,7 +12,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner
@@ -45,12 +44,12 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	put(t, s.tray.Outbox(), "one more")
 	f := newFinder(s.tray)
 	for i := range maxStuck {
-		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, words.MayNotMove)
+		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, reason.New("may-not-move"))
 	}
-	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil || why != words.OthersMayNotMove {
+	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil || why != reason.New("others-may-not-move") {
 		t.Errorf("it is claimed: %t, %q", ready != nil, why)
 	}
-	s.tray.setStuck(ledger.Outgoing{Name: "7"}, "")
+	s.tray.setStuck(ledger.Outgoing{Name: "7"}, reason.Reason{})
 	if ready, why := f.examine(opened(t, s.tray), "one more"); ready == nil {
 		t.Errorf("it is not claimed when there is room: %q", why)
 	}

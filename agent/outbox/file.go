@@ -252,7 +252,7 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	source, err := h.observe(droppedAt(m))
 	if err == nil && same(source, row.Source) {
 		h.emptied(ctx, m)
-		h.t.setStuck(m, "")
+		h.t.setStuck(m, reason.Reason{})
 		return h.MoveInto(droppedAt(m), to)
 	}
 	if m.Group == (ledger.Group{}) {

@@ -13,7 +13,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -58,7 +58,7 @@ type pending struct {
 	probe  time.Duration // the pause between looks at an open file
 	costly bool          // a folder: not looked through before it is due
 	open   time.Time     // since when it is known to be written; zero: it is not
-	why    string
+	why    reason.Reason
 }
 
 func newFinder(t *box) *finder {
@@ -197,13 +197,13 @@ func (f *finder) sweep(ctx context.Context) error {
 	f.missed = false
 	f.watch.Begin()
 	losses := f.t.files.BeginSweep()
-	notes := map[string]string{}
+	notes := map[string]reason.Reason{}
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
 	slower := f.watch.End()
 	f.t.note(notes, slower)
-	f.t.files.EndSweep(losses, slower == "" && !f.absent)
+	f.t.files.EndSweep(losses, slower.IsZero() && !f.absent)
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
 	if f.absent { // a folder that is missing cannot be watched
@@ -216,7 +216,7 @@ func (f *finder) sweep(ctx context.Context) error {
 }
 
 // sweepTray does the work of a sweep.
-func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
+func (f *finder) sweepTray(ctx context.Context, notes map[string]reason.Reason) error {
 	h, err := f.t.open()
 	if err != nil {
 		f.absent = true
@@ -238,13 +238,14 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]string) error {
 }
 
 // sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
-func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map[string]string) {
+func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
+	notes map[string]reason.Reason) {
 	part := path.Join(tray.OutboxPart, rel)
 	watched := f.watch.Add(filepath.Join(f.t.Dir, filepath.FromSlash(part)))
 	dir, err := h.Dir(part)
 	if err != nil {
 		f.absent = f.absent || rel == ""
-		notes[part] = words.FolderUnreadable(tray.Plain(err))
+		notes[part] = folderUnreadable(err)
 		return
 	}
 	h.ReadAhead(rel, dir)
@@ -266,7 +267,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 			if ready != nil {
 				found++
 				batches.add(*ready)
-			} else if why != "" {
+			} else if !why.IsZero() {
 				addNote(notes, name, why)
 			}
 		}
@@ -278,7 +279,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string, notes map
 	})
 	f.claim(ctx, batches.rest())
 	if ctx.Err() == nil && err != nil {
-		notes[part] = words.FolderUnreadable(tray.Plain(err)) // it went away meanwhile, or may not be listed
+		notes[part] = folderUnreadable(err) // it went away meanwhile, or may not be listed
 	}
 }
 
@@ -296,7 +297,7 @@ func (f found) rel() string { return tray.Under(f.dir, f.name) }
 // examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it
 // is looked at again, and says why it is not taken, when there is something to say. rel is relative
 // to outbox/.
-func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
+func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reason) {
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
 	}
@@ -313,38 +314,38 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 	case tray.IsAddress(rel) && h.IsDir(tray.OutboxPart+"/"+rel):
 		delete(f.pending, rel)
 		f.watch.SweepSoon() // it is new: it has to be watched, and may have something in it
-		return nil, ""
+		return nil, reason.Reason{}
 	case ownNote(base):
 		delete(f.pending, rel)
-		return nil, words.OwnNote
+		return nil, reason.New("own-note")
 	case f.t.ignored(base):
 		delete(f.pending, rel)
-		return nil, words.IgnoredName
+		return nil, reason.New(reason.IgnoredName)
 	}
 	if of, ok := strings.CutSuffix(rel, tray.DoneSuffix); ok {
 		if h.HasMarker(tray.OutboxPart + "/" + of) {
 			delete(f.pending, rel)
 			f.soon(of, 0).costly = false
-			return nil, ""
+			return nil, reason.Reason{}
 		}
 		if info, err := h.Lstat(tray.OutboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
 			delete(f.pending, rel)
 			if h.IsDir(tray.OutboxPart + "/" + of) {
-				return nil, words.MarkerOfOther
+				return nil, reason.New("marker-of-other")
 			}
-			return nil, words.MarkerAlone
+			return nil, reason.New("marker-alone")
 		}
 	}
 	address, err := f.t.addressOf(path.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
-		return nil, words.NoAddress(err)
+		return nil, reason.New("no-address", "why", err)
 	}
-	if why := f.t.stuck(rel); why != "" {
+	if why := f.t.stuck(rel); !why.IsZero() {
 		delete(f.pending, rel)
 		return nil, why
 	}
-	if why := h.OpenElsewhere(rel, time.Now()); why != "" {
+	if why := h.OpenElsewhere(rel, time.Now()); !why.IsZero() {
 		f.soon(rel, tray.LockAgain)
 		return nil, why
 	}
@@ -356,14 +357,15 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why string) {
 		if dir == "." {
 			dir = ""
 		}
-		return &found{dir: dir, name: base, address: address, folder: folder, source: source}, ""
+		ready := &found{dir: dir, name: base, address: address, folder: folder, source: source}
+		return ready, reason.Reason{}
 	}
 	return nil, f.lookAgain(rel, err, folder)
 }
 
 // lookAgain schedules another look at an entry that is not finished, and returns the note for
 // users.
-func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
+func (f *finder) lookAgain(rel string, err error, folder bool) (why reason.Reason) {
 	var wait *tray.Later
 	var no *tray.Never
 	switch {
@@ -376,7 +378,8 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 		if p.open.IsZero() {
 			p.open = time.Now()
 		}
-		p.due, p.costly, p.why = p.due.Add(p.probe), folder, words.StillWritten(p.open)
+		p.due, p.costly = p.due.Add(p.probe), folder
+		p.why = reason.New(reason.StillWritten, "since", p.open)
 		return p.why
 	case errors.As(err, &wait):
 		p := f.soon(rel, wait.After)
@@ -388,7 +391,7 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why string) {
 	case errors.As(err, &no):
 		return no.Why
 	case errors.Is(err, fs.ErrNotExist):
-		return ""
+		return reason.Reason{}
 	}
-	return words.Unreadable(tray.Plain(err))
+	return reason.New("unreadable", "why", tray.Plain(err))
 }

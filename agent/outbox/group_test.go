@@ -18,7 +18,6 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // claimed claims files as the finder does, and returns their rows; nothing is moved yet.
@@ -345,7 +344,7 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 			if n := s.count(); n != 0 {
 				t.Errorf("%d messages are taken up", n)
 			}
-			if why := s.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why, groupNote) {
+			if why := s.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why.String(), groupNote) {
 				t.Errorf("people are told %q", why)
 			}
 		})
@@ -417,7 +416,7 @@ func TestNotesAreNotSent(t *testing.T) {
 	f := newFinder(s.tray)
 	for _, name := range []string{groupNote, addressNote, strings.ToUpper(groupNote)} {
 		put(t, s.tray.Outbox(), name)
-		if ready, why := f.examine(opened(t, f.t), name); ready != nil || why != words.OwnNote || s.LeavesAlone("outbox", name) != words.OwnNote {
+		if ready, why := f.examine(opened(t, f.t), name); ready != nil || why != reason.New("own-note") || s.LeavesAlone("outbox", name) != reason.New("own-note") {
 			t.Errorf("%s: ready %t, %q", name, ready != nil, why)
 		}
 	}
@@ -477,7 +476,7 @@ func TestWhatElseLiesInASharedFolder(t *testing.T) {
 	s.deliver(list[1])
 	s.file()
 	s.expectTree(delivered+"/a", delivered+"/b", sending+"/"+groupNote, sending+"/.DS_Store", sending+"/my own")
-	if notes := s.leftAlone(); notes[filepath.FromSlash(sending)] != words.StrangeSending {
+	if notes := s.leftAlone(); notes[filepath.FromSlash(sending)] != reason.New("strange-sending") {
 		t.Errorf("people are told %v", notes)
 	}
 	if err := os.Remove(filepath.Join(s.at(folderAt(list[0])), "my own")); err != nil {

@@ -36,9 +36,9 @@ func isBare(path string) bool {
 }
 
 // leftAlone is what users are told of the folders in sending/ that are left alone.
-func (s *sealer) leftAlone() map[string]string {
+func (s *sealer) leftAlone() map[string]reason.Reason {
 	s.t.Helper()
-	notes := map[string]string{}
+	notes := map[string]reason.Reason{}
 	s.tray.leftAlone(opened(s.t, s.tray), notes)
 	return notes
 }

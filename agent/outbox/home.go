@@ -10,7 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // prepare makes the tray's folders at the start, but not while something is under way in a folder
@@ -27,7 +27,7 @@ func (t *box) prepare(ctx context.Context) error {
 			return err
 		}
 		if n > 0 {
-			t.log.Error("the tray is not there", "reason", words.TrayGone(n))
+			t.log.Error("the tray is not there", "reason", trayGone(n))
 			return nil
 		}
 	}
@@ -177,8 +177,16 @@ func (t *box) moveHome(ctx context.Context, home string) error {
 	return nil
 }
 
+// trayGone returns the reason that the folders of a tray are not the ones of its messages.
+func trayGone(n int64) reason.Reason { return reason.New(reason.TrayGone, "n", n) }
+
+// folderUnreadable returns the reason that a folder of a tray cannot be read.
+func folderUnreadable(err error) reason.Reason {
+	return reason.New(reason.FolderUnreadable, "why", tray.Plain(err))
+}
+
 // whole tells whether the tray can be looked through, and notes which of its folders are not there.
-func (t *box) whole(ctx context.Context, h *handles, notes map[string]string) (bool, error) {
+func (t *box) whole(ctx context.Context, h *handles, notes map[string]reason.Reason) (bool, error) {
 	home, err := t.atHome(ctx, h)
 	if err != nil {
 		return false, err
@@ -186,27 +194,27 @@ func (t *box) whole(ctx context.Context, h *handles, notes map[string]string) (b
 	if !home {
 		n, _, err := t.underWay(ctx, h)
 		if n > 0 || err != nil {
-			notes[tray.SendingPart] = words.TrayGone(n)
+			notes[tray.SendingPart] = trayGone(n)
 			return false, err
 		}
 	}
 	for _, part := range tray.Parts {
 		if _, err := h.Dir(part); err != nil {
-			notes[part] = words.FolderUnreadable(tray.Plain(err))
+			notes[part] = folderUnreadable(err)
 		}
 	}
 	return home, nil
 }
 
 // noteAbsent notes that the tray itself cannot be opened.
-func (t *box) noteAbsent(ctx context.Context, cause error, notes map[string]string) error {
+func (t *box) noteAbsent(ctx context.Context, cause error, notes map[string]reason.Reason) error {
 	n, _, err := t.underWay(ctx, nil)
 	if err == nil && n > 0 {
-		notes[tray.SendingPart] = words.TrayGone(n)
+		notes[tray.SendingPart] = trayGone(n)
 	}
 	for _, part := range tray.Parts {
-		if notes[part] == "" {
-			notes[part] = words.FolderUnreadable(tray.Plain(cause))
+		if notes[part].IsZero() {
+			notes[part] = folderUnreadable(cause)
 		}
 	}
 	return err

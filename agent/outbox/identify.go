@@ -14,8 +14,8 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
-	"sealpost/internal/words"
 )
 
 // secretSize is how many random bytes the identities of messages come from.
@@ -32,7 +32,7 @@ func openSecret(state string) ([]byte, error) {
 		err = secretfile.Create(path, secret)
 	}
 	if err == nil && len(secret) != secretSize {
-		err = words.SecretDamaged(path, len(secret), secretSize)
+		err = reason.Err("secret-damaged", "path", path, "got", len(secret), "want", secretSize)
 	}
 	return secret, err
 }

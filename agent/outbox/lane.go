@@ -2,14 +2,13 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -232,4 +231,4 @@ func (d *desk) waiting(ctx context.Context, l *lane, address string) ([]ledger.O
 	return list, err
 }
 
-var errLedger = errors.New(words.LedgerUnreadable)
+var errLedger = reason.Err("ledger-unreadable")

@@ -11,17 +11,17 @@ import (
 	"time"
 
 	"sealpost/agent/tray"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // swept looks through outbox/ once and returns the notes.
-func (s *sealer) swept(f *finder) map[string]string {
+func (s *sealer) swept(f *finder) map[string]reason.Reason {
 	s.t.Helper()
 	if f.watch == nil {
 		f.watch = s.tray.files.NewWatch(time.Minute, s.tray.hearAstray)
 	}
 	losses := s.tray.files.BeginSweep()
-	notes := map[string]string{}
+	notes := map[string]reason.Reason{}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
 	f.sweepDir(ctx, opened(s.t, s.tray), "", notes)
@@ -55,7 +55,7 @@ func TestLitterIsNeitherSentNorReported(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"@eaDir", "._x", "~$x"} {
-		if s.LeavesAlone("outbox", name) == "" {
+		if s.LeavesAlone("outbox", name).IsZero() {
 			t.Errorf("%s would be sent, as it seems", name)
 		}
 	}
@@ -76,8 +76,12 @@ func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 		}
 	}
 	notes := s.swept(f)
-	want := map[string]string{"old.part": words.TemporaryName("Firefox and KDE"), ".data.csv.Xy12Zq": words.TemporaryName("rsync"),
-		"notes.txt~": words.BackupName("text editors")}
+	temporary := func(program string) reason.Reason {
+		return reason.New("temporary-name", "program", program)
+	}
+	want := map[string]reason.Reason{
+		"old.part": temporary("Firefox and KDE"), ".data.csv.Xy12Zq": temporary("rsync"),
+		"notes.txt~": reason.New("backup-name", "program", "text editors")}
 	if fmt.Sprint(notes) != fmt.Sprint(want) {
 		t.Errorf("reported: %v", notes)
 	}
@@ -88,15 +92,15 @@ func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 // reported, and first.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	for _, late := range []bool{true, false} {
-		notes := map[string]string{}
+		notes := map[string]reason.Reason{}
 		if !late {
-			addNote(notes, "link", words.IsLink)
+			addNote(notes, "link", reason.New("is-link"))
 		}
 		for i := range 2 * maxNotes {
-			addNote(notes, fmt.Sprintf(".%d.part", i), "left alone")
+			addNote(notes, fmt.Sprintf(".%d.part", i), reason.Text("left alone"))
 		}
-		addNote(notes, "link", words.IsLink)
-		addNote(notes, "@CA-RC/link", words.IsLink)
+		addNote(notes, "link", reason.New("is-link"))
+		addNote(notes, "@CA-RC/link", reason.New("is-link"))
 		if len(notes) != maxNotes {
 			t.Errorf("%d notes", len(notes))
 		}
@@ -106,11 +110,12 @@ func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 			t.Errorf("in this order: %q", list)
 		}
 	}
-	full := map[string]string{}
+	full := map[string]reason.Reason{}
 	for i := range 2 * maxNotes {
-		addNote(full, fmt.Sprintf("link %d", i), words.IsLink)
+		addNote(full, fmt.Sprintf("link %d", i), reason.New("is-link"))
 	}
-	if addNote(full, "link 0", "another reason"); len(full) != maxNotes || full["link 0"] != "another reason" {
+	other := reason.Text("another reason")
+	if addNote(full, "link 0", other); len(full) != maxNotes || full["link 0"] != other {
 		t.Errorf("%d notes, %q", len(full), full["link 0"])
 	}
 }

@@ -28,10 +28,10 @@ func TestADocumentWaitsForItsEditor(t *testing.T) {
 	notes := s.swept(f)
 	s.expectNothingClaimed(f)
 	for _, name := range []string{"report 0.docx", "@CA-RC/notes.txt"} {
-		if why, ok := notes[name]; ok && !strings.Contains(why, "open in another program") || !ok && len(notes) < maxNotes {
+		if why, ok := notes[name]; ok && !strings.Contains(why.String(), "open in another program") || !ok && len(notes) < maxNotes {
 			t.Errorf("%s: %q", name, why)
 		}
-		if _, why := f.examine(opened(t, s.tray), name); !strings.Contains(why, "open in another program") {
+		if _, why := f.examine(opened(t, s.tray), name); !strings.Contains(why.String(), "open in another program") {
 			t.Errorf("%s: %q", name, why)
 		}
 		if p := f.pending[name]; p == nil || time.Until(p.due) > tray.LockAgain {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // TestAFileWithTheNameOfAMarkerIsSent leaves its content to its user when the folder beside it is taken.
@@ -39,7 +39,7 @@ func TestAMarkerOfAnotherAccountIsNone(t *testing.T) {
 	if h.HasMarker("outbox/set") {
 		t.Error("the folder is marked by another account")
 	}
-	if ready, why := newFinder(s.tray).examine(h, "set.done"); ready != nil || why != words.MarkerOfOther {
+	if ready, why := newFinder(s.tray).examine(h, "set.done"); ready != nil || why != reason.New("marker-of-other") {
 		t.Errorf("users are told %q", why)
 	}
 	s.claimAll(newFinder(s.tray))

@@ -9,7 +9,7 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // moveAll moves claimed messages into sending/, and returns those that are there now.
@@ -46,8 +46,8 @@ func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) 
 			err = h.move(m)
 		}
 		why := whyStuck(err)
-		if why != "" && h.IsGone(droppedAt(m)) {
-			why = "" // one of its name that comes later is another file
+		if !why.IsZero() && h.IsGone(droppedAt(m)) {
+			why = reason.Reason{} // one of its name that comes later is another file
 		}
 		t.setStuck(m, why)
 		if err != nil {
@@ -122,38 +122,41 @@ func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 
 // setStuck remembers that a claimed file could not be moved, so that it is not claimed again and
 // again.
-func (t *box) setStuck(m ledger.Outgoing, why string) {
+func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if why != "" {
+	if !why.IsZero() {
 		t.unmoved[stuckKey(m)] = why
 	} else {
 		delete(t.unmoved, stuckKey(m))
 	}
 }
 
-func whyStuck(err error) string {
+// mayNotMove returns the reason of a file that cannot be moved out of outbox/.
+func mayNotMove() reason.Reason { return reason.New("may-not-move") }
+
+func whyStuck(err error) reason.Reason {
 	switch {
 	case err == nil:
-		return ""
+		return reason.Reason{}
 	case durable.InUse(err):
-		return words.HeldFromMoving
+		return reason.New("held-from-moving")
 	case durable.IsFull(err):
-		return words.NoRoomToMove
+		return reason.New("no-room-to-move")
 	}
-	return words.MayNotMove
+	return mayNotMove()
 }
 
 // maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while
 // there are as many.
 const maxStuck = 1024
 
-// stuck returns why an entry of outbox/ is not claimed; empty: it may be.
-func (t *box) stuck(rel string) string {
+// stuck returns why an entry of outbox/ is not claimed; none: it may be.
+func (t *box) stuck(rel string) reason.Reason {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if why := t.unmoved[rel]; why != "" || len(t.unmoved) < maxStuck {
+	if why := t.unmoved[rel]; !why.IsZero() || len(t.unmoved) < maxStuck {
 		return why
 	}
-	return words.OthersMayNotMove
+	return reason.New("others-may-not-move")
 }

@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -22,6 +23,11 @@ const (
 	// bytes, of which JSON writes each as up to six.
 	maxNote = maxAddress + api.MaxMessages*6*260
 )
+
+// noteDamaged returns the error of a note of sealpost's own that cannot be used.
+func noteDamaged(name string) error {
+	return reason.Err("note-damaged", "name", name, "why", tray.ErrStrange)
+}
 
 // groupContent is the content of a note.
 type groupContent struct {

@@ -7,20 +7,32 @@ import (
 	"strings"
 
 	"sealpost/agent/tray"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Note names an entry of a tray that is left alone, and says why.
-type Note struct{ Name, Why string }
+type Note struct {
+	Name string
+	Why  reason.Reason
+}
 
 // rank orders notes: those that a user has to act on, those that end by themselves, and those on
 // leftovers.
 func (n Note) rank() int {
-	if tray.IsLeftOver(n.Name) {
+	switch {
+	case tray.IsLeftOver(n.Name), n.Why.Code == reason.IgnoredName:
 		return 2
+	case slices.Contains(endsItself, n.Why.Code):
+		return 1
 	}
-	return words.Patience(n.Why)
+	return 0
 }
+
+// The notes that end with the program that writes, and those on folders of a tray.
+var (
+	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter}
+	ofFolder   = []reason.Code{reason.FolderUnreadable, reason.FolderSilent, reason.TrayGone}
+)
 
 // Left holds the notes of one tray by their meaning. Each list begins with the entries that need an
 // operator.
@@ -35,7 +47,7 @@ func (s Standing) Left() (l Left) {
 	for name, why := range s.NotTaken {
 		list := &l.Entries
 		switch {
-		case words.OfFolder(why):
+		case slices.Contains(ofFolder, why.Code):
 			list = &l.Folders
 		case isStray(name):
 			list = &l.Strays
@@ -58,7 +70,7 @@ func isStray(name string) bool {
 
 // addNote adds a note while there is room. One on a user's file takes the room of one on a
 // leftover.
-func addNote(notes map[string]string, rel, why string) {
+func addNote(notes map[string]reason.Reason, rel string, why reason.Reason) {
 	if _, known := notes[rel]; len(notes) >= maxNotes && !known {
 		if tray.IsLeftOver(rel) {
 			return

@@ -5,20 +5,23 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 	in := func(dir string) string { return filepath.Join(dir, "x") }
-	left := Standing{NotTaken: map[string]string{
-		"b": words.IsLink, "a": words.IgnoredName, "c": words.StillWritten(time.Now()), "d": words.AddedAfterPause(time.Minute, time.Minute), "e": words.CameSoonAfter(time.Minute, time.Minute), in("@CA-RC"): words.MayNotRead, "sending": words.MayNotMove,
-		in("sending"): words.StrangeSending, in("delivered"): "why", in("failed"): "why",
-		"outbox": words.FolderUnreadable("no such file"), in("outbox"): words.FolderUnreadable("closed"), "failed": words.FolderUnreadable("x"),
+	of := func(code reason.Code) reason.Reason { return reason.Reason{Code: code} }
+	left := Standing{NotTaken: map[string]reason.Reason{
+		"b": of("is-link"), "a": of("ignored-name"), "c": of("still-written"),
+		"d": of("added-after-pause"), "e": of("came-soon-after"),
+		in("@CA-RC"): of("may-not-read"), "sending": of("may-not-move"),
+		in("sending"): of("strange-sending"), in("delivered"): of("x"), in("failed"): of("x"),
+		"outbox": of("tray-gone"), in("outbox"): of("folder-silent"),
+		"failed": of("folder-unreadable"),
 	}}.Left()
 	for name, c := range map[string]struct {
 		list []Note
@@ -56,7 +59,9 @@ func TestNothingIsTakenAndNotTakenAtOnce(t *testing.T) {
 // TestNoteEndsWithTheClaim shows no file as not taken once it is claimed.
 func TestNoteEndsWithTheClaim(t *testing.T) {
 	s := newSealer(t)
-	s.tray.note(map[string]string{"slow.txt": "it is still written", "other": "why"}, "")
+	s.tray.note(map[string]reason.Reason{
+		"slow.txt": reason.Text("it is still written"), "other": reason.Text("why"),
+	}, reason.Reason{})
 	put(t, s.at("outbox"), "slow.txt")
 	f := newFinder(s.tray)
 	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
@@ -68,7 +73,7 @@ func TestNoteEndsWithTheClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, err := s.Status(t.Context(), 1)
-	if notes := status.Trays[0].NotTaken; err != nil || len(notes) != 1 || notes["other"] == "" {
+	if notes := status.Trays[0].NotTaken; err != nil || len(notes) != 1 || notes["other"].IsZero() {
 		t.Errorf("%v, %v", notes, err)
 	}
 	if m := s.last(); m.Name != "slow.txt" {

@@ -14,11 +14,10 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // errOnItsWay says that a message can no longer be recalled.
-var errOnItsWay = errors.New(words.OnItsWay)
+var errOnItsWay = reason.Err("on-its-way")
 
 // recallWaits is how long a recall waits for a message. One that was just claimed is being made
 // durable for a moment.
@@ -37,7 +36,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 		return Recalled{}, err
 	}
 	if !o.desk.reserve(ctx, m) {
-		return Recalled{}, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+		return Recalled{}, about(m, errOnItsWay)
 	}
 	defer o.desk.release(m)
 	why := reason.New("recalled")
@@ -61,14 +60,30 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	case err != nil:
 		return Recalled{}, err
 	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
-		return Recalled{}, words.TooLateToRecall(m.ID, string(m.State))
+		return Recalled{}, tooLateToRecall(m)
 	case !recalled:
-		return Recalled{}, fmt.Errorf("%s: %w", m.ID, errOnItsWay)
+		return Recalled{}, about(m, errOnItsWay)
 	}
 	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)
 	o.fileSoon()
 	return Recalled{m.ID, why}, nil
+}
+
+// about adds the message to an error.
+func about(m ledger.Outgoing, err error) error { return fmt.Errorf("%s: %w", m.ID, err) }
+
+// tooLateToRecall returns the error of a message that has ended.
+func tooLateToRecall(m ledger.Outgoing) error {
+	if m.State == ledger.Delivered {
+		return reason.Err("recall-of-delivered", "message", m.ID)
+	}
+	return reason.Err("recall-of-ended", "message", m.ID, "state", m.State)
+}
+
+// notWhatWasSent returns the error of a file that is not sent again.
+func notWhatWasSent(m ledger.Outgoing) error {
+	return reason.Err("not-what-was-sent", "name", m.Name, "message", m.ID)
 }
 
 // reserve reserves a message that no worker has, or waits for that.
@@ -102,11 +117,11 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 		return m.ID, err
 	}
 	if m.State != ledger.Delivered && m.State != ledger.Failed {
-		return m.ID, words.NotFinished(m.ID, string(m.State))
+		return m.ID, reason.Err("not-finished", "message", m.ID, "state", m.State)
 	}
 	t := o.tray(m.Tray)
 	if t == nil {
-		return m.ID, fmt.Errorf("%s: %s", m.ID, words.TrayMissing(m.Tray))
+		return m.ID, about(m, reason.Err("tray-missing", "tray", m.Tray))
 	}
 	h, err := t.open()
 	if err != nil {
@@ -118,14 +133,15 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 		from = sourceAt(m) // it is about to be moved
 	}
 	if !h.Exists(from) {
-		return m.ID, words.TakenAway(m.Name, in(t.Dir, placeAt(m)), to)
+		return m.ID, reason.Err("taken-away", "name", m.Name,
+			"place", in(t.Dir, placeAt(m)), "to", to)
 	}
 	folder := tray.OutboxPart + "/@" + string(to)
 	if err := h.Root.MkdirAll(folder, 0o777); err != nil {
 		return m.ID, err
 	}
 	if h.Exists(folder + "/" + m.Name) {
-		return m.ID, words.NameWaits(in(t.Dir, folder))
+		return m.ID, reason.Err("name-waits", "dir", in(t.Dir, folder))
 	}
 	if err := h.copyAgain(ctx, m, from, folder); err != nil {
 		return m.ID, err
@@ -151,7 +167,7 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 			return err
 		}
 		if now.File = m.Source.File; !same(now, m.Source) {
-			return words.NotWhatWasSent(m.Name, m.ID)
+			return notWhatWasSent(m)
 		}
 	}
 	temp := tray.CopyName()
@@ -179,7 +195,7 @@ func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 	if m.Digest == "" {
 		info, err := d.Lstat(name)
 		if err == nil && !info.IsDir() && (info.Size != m.Source.Size || info.ModTime.UnixNano() != m.Source.ModTime) {
-			err = words.NotWhatWasSent(m.Name, m.ID)
+			err = notWhatWasSent(m)
 		}
 		return err
 	}
@@ -188,7 +204,7 @@ func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 		return err
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != string(m.Digest) {
-		return words.NotWhatWasSent(m.Name, m.ID)
+		return notWhatWasSent(m)
 	}
 	return nil
 }

@@ -18,7 +18,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // sealer is an outbox with a ledger and files of its own, and a hub that nobody answers for.
@@ -166,11 +165,11 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "held")
 	f.claiming.add([]found{{name: "held"}})
-	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != "" {
+	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || !why.IsZero() {
 		t.Errorf("before it is known: %v, %q", ready, why)
 	}
-	s.tray.setStuck(ledger.Outgoing{Name: "held"}, words.MayNotMove)
-	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != words.MayNotMove {
+	s.tray.setStuck(ledger.Outgoing{Name: "held"}, reason.New("may-not-move"))
+	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != reason.New("may-not-move") {
 		t.Errorf("when it is tried again: %v, %q", ready, why)
 	}
 }

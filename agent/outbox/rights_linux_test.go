@@ -14,7 +14,6 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // share lets other accounts write into the folders of the tray, as a service's are.
@@ -57,36 +56,41 @@ func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 	s := newSealer(t)
 	key := filepath.Join(s.cfg.State, "claims.key")
 	mine := put(t, t.TempDir(), "mine")
-	look := func(from, name string) string {
+	look := func(from, name string) reason.Reason {
 		t.Helper()
 		if err := os.Link(from, s.at("outbox/"+name)); err != nil {
 			t.Fatal(err)
 		}
 		ready, why := newFinder(s.tray).examine(opened(t, s.tray), strings.SplitN(name, "/", 2)[0])
-		if (ready == nil) == (why == "") {
+		if (ready == nil) == why.IsZero() {
 			t.Fatalf("%s: %v, %q", name, ready, why)
 		}
 		return why
 	}
 	mkdir(t, s.at("outbox/set"))
-	if why := look(key, "key"); why != words.SecondName {
+	if why := look(key, "key"); why != reason.New("second-name") {
 		t.Errorf("a key: %q", why)
 	}
-	if why := look(key, "set/key"); why != words.CannotBeSent("key", words.SecondName) {
+	if why := look(key, "set/key"); why != secondName("key") {
 		t.Errorf("a key in a folder: %q", why)
 	}
-	if why := look(mine, "mine"); why != "" {
+	if why := look(mine, "mine"); !why.IsZero() {
 		t.Errorf("a file of this account where no other can drop it: %q", why)
 	}
 	s.share()
 	s.tray.files.AnyLinks = false
-	if why := look(mine, "mine-again"); why != words.SecondName {
+	if why := look(mine, "mine-again"); why != reason.New("second-name") {
 		t.Errorf("a file of this account where others drop files: %q", why)
 	}
 	give(t, mine)
-	if why := look(mine, "hers"); why != "" {
+	if why := look(mine, "hers"); !why.IsZero() {
 		t.Errorf("a file of another account: %q", why)
 	}
+}
+
+// secondName returns the reason of a folder with a second name of a key in it.
+func secondName(in string) reason.Reason {
+	return reason.New("cannot-be-sent", "name", in, "why", reason.New("second-name"))
 }
 
 // TestASecondNameOfAnyFileIsNotTaken holds where hard links are not protected, and other accounts drop
@@ -100,7 +104,7 @@ func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := opened(t, s.tray)
-	for anyLinks, want := range map[bool]string{false: "", true: words.AnySecondName} {
+	for anyLinks, want := range map[bool]reason.Reason{false: {}, true: reason.New("any-second-name")} {
 		s.tray.files.AnyLinks = anyLinks
 		if ready, why := newFinder(s.tray).examine(h, "agent.toml"); (ready == nil) != anyLinks || why != want {
 			t.Errorf("dropped, any links %t: %q", anyLinks, why)
@@ -134,7 +138,7 @@ func TestASecondNameInAClaimedFolderIsNotSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.seal(t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
-	if err == nil || err.Error() != words.CannotBeSent("a", words.SecondName) {
+	if reason.Of(err) != secondName("a") {
 		t.Errorf("it is sealed: %v", err)
 	}
 }
@@ -167,7 +171,7 @@ func TestASecondNameIsNotCopied(t *testing.T) {
 	if err := os.Link(filepath.Join(s.cfg.State, "claims.key"), s.at(set+"/key")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err == nil || err.Error() != words.NotWhatWasSent("set", m.ID).Error() {
+	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); !errors.Is(err, notWhatWasSent(m)) {
 		t.Errorf("it is sent again: %v", err)
 	}
 	if exists(s.at("outbox/@CA-RC/set")) {
@@ -182,7 +186,7 @@ func TestASecondNameIsNotCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Copy(t.Context(), from, name, to, "copy"); err == nil || err.Error() != words.CannotBeSent("key", words.SecondName) {
+	if err := h.Copy(t.Context(), from, name, to, "copy"); reason.Of(err) != secondName("key") {
 		t.Errorf("it is copied: %v", err)
 	}
 	if exists(s.at("outbox/copy/key")) {
@@ -196,7 +200,7 @@ func TestTheStateFolderIsNotTaken(t *testing.T) {
 	if err := os.Rename(s.cfg.State, s.at("outbox/data")); err != nil {
 		t.Fatal(err)
 	}
-	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "data"); ready != nil || why != words.StateInTray {
+	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "data"); ready != nil || why != reason.New("state-in-tray") {
 		t.Errorf("dropped: %v, %q", ready, why)
 	}
 	if err := errors.Join(os.Remove(s.at("sending")), os.Rename(s.at("outbox/data"), s.at("sending"))); err != nil {
@@ -315,7 +319,7 @@ func TestOnlyWhatWasDroppedIsAdopted(t *testing.T) {
 		if (err == nil) != adopted {
 			t.Errorf("%s: %v", name, err)
 		}
-		if told := s.leftAlone()["sending/FL-LAB_DAT_20251008"+name]; (told == "") != adopted {
+		if told := s.leftAlone()["sending/FL-LAB_DAT_20251008"+name]; told.IsZero() != adopted {
 			t.Errorf("%s: users are told %q", name, told)
 		}
 	}

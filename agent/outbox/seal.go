@@ -271,7 +271,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 	}
 	if reserved == nil {
 		return envelope.Sealed{}, &noRoom{reason.New("no-room-to-seal", "dir", o.cfg.State,
-			"free", reason.Size(free), "others", sizeOrNone(others),
+			"free", reason.Size(free), "others", orNone(reason.Size(others)),
 			"need", reason.Size(size+sealReserve))}
 	}
 	defer o.desk.releaseSpace(reserved)
@@ -289,14 +289,6 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (enve
 		err = dir.Sync()
 	}
 	return out, err
-}
-
-// sizeOrNone returns a size as an argument of a reason; none for 0.
-func sizeOrNone(bytes int64) any {
-	if bytes == 0 {
-		return nil
-	}
-	return reason.Size(bytes)
 }
 
 // removeSealed removes an envelope's file that is of no more use. One that another program holds

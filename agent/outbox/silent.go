@@ -2,11 +2,10 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // A call on a folder may never return: its server or the program behind it is away. One such tray
@@ -16,7 +15,7 @@ import (
 const trayAnswers = 2 * time.Second
 
 // errSilent says that a tray is not opened before its folders have answered once.
-var errSilent = errors.New(words.FolderSilent)
+var errSilent = reason.Err(reason.FolderSilent)
 
 // begin prepares the trays and waits for those that answer. The goroutine of one that does not
 // ends when it answers; answered waits for that.
@@ -34,8 +33,8 @@ func (o *Outbox) begin() error {
 			}
 		case <-patience.Done():
 			t.silent.Store(true)
-			t.log.Error("the tray does not answer", "reason", words.FolderSilent)
-			t.note(map[string]string{t.Dir: words.FolderSilent}, "")
+			t.log.Error("the tray does not answer", "reason", reason.Of(errSilent))
+			t.note(map[string]reason.Reason{t.Dir: reason.Of(errSilent)}, reason.Reason{})
 		}
 	}
 	return apart(o.trays)

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // hang mounts a file system of which no program answers, until its result is called.
@@ -53,7 +53,7 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	put(t, filepath.Join(second.Dir, "outbox"), "served")
 	s.eventually("the other tray is served", func() bool { return s.count() == 1 })
 	status, err := o.Status(t.Context(), 1)
-	if err != nil || status.Trays[0].NotTaken[s.tray.Dir] != words.FolderSilent {
+	if err != nil || status.Trays[0].NotTaken[s.tray.Dir] != reason.New("folder-silent") {
 		t.Errorf("users are told %v, %v", status.Trays[0].NotTaken, err)
 	}
 	if left := status.Trays[0].Left(); len(left.Folders) != 1 {
@@ -64,7 +64,7 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	s.eventually("it goes on", func() bool { return s.count() == 2 })
 	s.eventually("users are told nothing any more", func() bool {
 		status, err := o.Status(t.Context(), 1)
-		return err == nil && status.Trays[0].NotTaken[s.tray.Dir] == ""
+		return err == nil && status.Trays[0].NotTaken[s.tray.Dir].IsZero()
 	})
 	stop()
 	if err := <-ended; err != nil {

@@ -21,9 +21,9 @@ type Standing struct {
 	// Blocked has the addresses to which nothing is sent for now.
 	Blocked map[string]reason.Reason `json:"blocked"`
 	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray.
-	NotTaken map[string]string `json:"not_taken"`
+	NotTaken map[string]reason.Reason `json:"not_taken"`
 	// Unwatched is why the system does not report new files, so that they are found late.
-	Unwatched string `json:"unwatched,omitempty"`
+	Unwatched reason.Reason `json:"unwatched,omitzero"`
 	// Explained has messages that wait for a reason of their own.
 	Explained []Message `json:"explained"`
 	// Uploads has the large envelopes under way.
@@ -106,7 +106,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 
 func newStanding() Standing {
 	return Standing{Counts: map[ledger.State]int64{}, Queued: map[string]int64{},
-		Blocked: map[string]reason.Reason{}, NotTaken: map[string]string{}}
+		Blocked: map[string]reason.Reason{}, NotTaken: map[string]reason.Reason{}}
 }
 
 func (s *Status) tray(name string) *TrayStatus {

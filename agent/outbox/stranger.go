@@ -9,7 +9,6 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
 )
 
 // knowsAll tells whether the ledger knows every message of a group, so that its note is not needed.
@@ -46,7 +45,7 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 		h.emptied(ctx, group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
-	damaged := words.NoteDamaged(groupNote, tray.ErrStrange)
+	damaged := noteDamaged(groupNote)
 	content, err := h.readNote(group)
 	if err != nil {
 		known, unread := t.knowsAll(ctx, first, group)

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"path"
@@ -16,7 +15,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Tray is a tray as it is configured. Its name is how the ledger knows it.
@@ -80,13 +79,13 @@ type box struct {
 	ready  chan error  // that they have, and how prepare has ended
 	shared sync.Mutex  // held while shared folders in sending/ are made and filled, or looked at and removed
 
-	mu      sync.Mutex        // guards the fields below
-	notes   map[string]string // entries of outbox/ that are not taken, and why
-	home    string            // which folder sending/ is
-	used    used              // message numbers, as its folders show them
-	slower  string            // why the system does not tell of new files
-	unmoved map[string]string // entries of outbox/ that are claimed and could not be moved, and why
-	unknown map[string]string // folders of sending/ that are not taken up again, and why
+	mu      sync.Mutex               // guards the fields below
+	notes   map[string]reason.Reason // entries of outbox/ that are not taken, and why
+	home    string                   // which folder sending/ is
+	used    used                     // message numbers, as its folders show them
+	slower  reason.Reason            // why the system does not tell of new files
+	unmoved map[string]reason.Reason // claimed entries of outbox/ that could not be moved
+	unknown map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }
 
 func (o *Outbox) newTray(t Tray, several bool) *box {
@@ -94,7 +93,8 @@ func (o *Outbox) newTray(t Tray, several bool) *box {
 	if several {
 		log = log.With("tray", t.Name)
 	}
-	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1), ready: make(chan error, 1), unmoved: map[string]string{}}
+	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1),
+		ready: make(chan error, 1), unmoved: map[string]reason.Reason{}}
 	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log,
 		AnyLinks: !beneath.ProtectsLinks()}
 	return made
@@ -139,7 +139,8 @@ func lookApart(trays []*box) error {
 			}
 			for _, other := range all {
 				if info.ID == other.id {
-					return words.OneFolderTwice(in(t.Dir, part), t.Name, other.folder, other.name)
+					return reason.Err("one-folder-twice", "folder", in(t.Dir, part),
+						"tray", t.Name, "otherfolder", other.folder, "other", other.name)
 				}
 			}
 			all = append(all, owner{t.Name, in(t.Dir, part), info.ID})
@@ -168,18 +169,18 @@ func (t *box) addressOf(dir string) (string, error) {
 	return a.String(), a.Validate()
 }
 
-// LeavesAlone says why a tray would never take something of this name; empty: it would.
-func (o *Outbox) LeavesAlone(in, name string) string {
+// LeavesAlone says why a tray would never take something of this name; none: it would.
+func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	if k, _ := tray.KindOf(name); k != nil {
 		return k.Note()
 	}
 	switch t := o.tray(in); {
 	case ownNote(name):
-		return words.OwnNote
+		return reason.New("own-note")
 	case t != nil && t.ignored(name):
-		return words.IgnoredName
+		return reason.New(reason.IgnoredName)
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // ignored tells whether a name is one that the tray leaves alone.
@@ -192,7 +193,7 @@ func (t *box) ignored(name string) bool {
 
 // note replaces the notes on entries of outbox/ that are not taken, and the reason for late
 // notifications.
-func (t *box) note(notes map[string]string, slower string) {
+func (t *box) note(notes map[string]reason.Reason, slower reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, why := range notes {
@@ -201,7 +202,7 @@ func (t *box) note(notes map[string]string, slower string) {
 		}
 	}
 	if t.slower != slower {
-		t.log.Warn("how new files are noticed", "reason", cmp.Or(slower, "the system tells of them again"))
+		t.log.Warn("notifications of new files changed", "reason", slower)
 	}
 	t.notes, t.slower = notes, slower
 }

@@ -149,7 +149,7 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	now := standing(outbox.Standing{
 		Counts:   map[ledger.State]int64{ledger.Taken: 2},
 		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: reason.Text("it was recalled")}},
-		NotTaken: map[string]string{"b.csv": "it is open"},
+		NotTaken: map[string]reason.Reason{"b.csv": reason.Text("it is open")},
 	})
 	now.Trays[0].Hold = 2 * time.Minute
 	text := Snapshot{Connected: true, Outbox: now}.text(here, reason.English, false)
@@ -294,12 +294,13 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 }
 
 func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
-	notes, blocked := map[string]string{}, map[string]reason.Reason{}
+	notes, blocked := map[string]reason.Reason{}, map[string]reason.Reason{}
 	released := map[id.Envelope]string{}
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
-		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)], released[id.Envelope(fmt.Sprint(i))] = "why", reason.Text("why"), "why"
+		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)] = reason.Text("why"), reason.Text("why")
+		released[id.Envelope(fmt.Sprint(i))] = "why"
 		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}

@@ -159,7 +159,7 @@ func (s Snapshot) text(p *place, language reason.Language, moving bool) string {
 func (s Snapshot) trays(l *lines, p *place) {
 	if len(p.trays) > 0 {
 		for _, a := range s.Outbox.Away {
-			l.tell(reason.Away, a.Name, reason.Text(a.Says))
+			l.tell(reason.Away, a.Name, a.Says)
 		}
 	}
 	for _, t := range s.Outbox.Trays {
@@ -227,8 +227,8 @@ func sending(l *lines, o outbox.TrayStatus) {
 	for _, m := range o.Explained {
 		l.say(where(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
-	if o.Unwatched != "" {
-		l.tell(reason.Unwatched, "", reason.Text(o.Unwatched))
+	if !o.Unwatched.IsZero() {
+		l.tell(reason.Unwatched, "", o.Unwatched)
 	}
 	notes(l, reason.OutOfPlace, left.Strays)
 	notes(l, reason.NotTaken, left.Entries)
@@ -246,7 +246,7 @@ func notes(l *lines, s reason.Situation, list []outbox.Note) {
 	l.head(l.in(w.Label) + ": " + l.in(w.What))
 	shown := list[:min(most, len(list))]
 	for _, n := range shown {
-		l.write(fmt.Sprintf("  %q: %s", n.Name, l.in(reason.Text(n.Why))))
+		l.write(fmt.Sprintf("  %q: %s", n.Name, l.in(n.Why)))
 	}
 	l.more(len(list), len(shown))
 	l.answers(w)

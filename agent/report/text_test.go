@@ -68,9 +68,9 @@ func TestWhichFileWaitsForWhichCentre(t *testing.T) {
 // What an operator must act on stands before what passes by itself, and the list says how much it leaves out.
 func TestWhatMattersStandsFirst(t *testing.T) {
 	now := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
-	notes := map[string]string{"big.bin": words.StillWritten(now), "zz link.csv": words.IsLink, "closed.csv": words.MayNotRead}
+	notes := map[string]reason.Reason{"big.bin": reason.New("still-written", "since", now), "zz link.csv": reason.New("is-link"), "closed.csv": reason.New("may-not-read")}
 	for i := range 20 {
-		notes[fmt.Sprintf(".hidden%02d", i)] = words.IgnoredName
+		notes[fmt.Sprintf(".hidden%02d", i)] = reason.New("ignored-name")
 	}
 	o := standing(outbox.Standing{NotTaken: notes})
 	got := part(t, Snapshot{Outbox: o}.text(here, reason.English, false), "NOT TAKEN")
@@ -88,18 +88,18 @@ func TestWhatMattersStandsFirst(t *testing.T) {
 // Of what lies in another folder than outbox it is not said that it was never sent, and while a folder is missing not that
 // files lie there.
 func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
-	standingOf := func(notes map[string]string) *outbox.Status {
+	standingOf := func(notes map[string]reason.Reason) *outbox.Status {
 		return standing(outbox.Standing{NotTaken: notes, Blocked: map[string]reason.Reason{"fl-lab.dat": reason.Text("waiting for SF-RC to join")}, Explained: []outbox.Message{{ID: "m", Name: "a", Reason: reason.Text("why")}},
 			Counts: map[ledger.State]int64{ledger.Published: 1}, Waiting: []outbox.Message{{ID: "n", Name: "b", Published: time.Now().Add(-time.Hour), Recipients: []outbox.Recipient{{Site: "CA-RC"}}}}})
 	}
-	text := Snapshot{Outbox: standingOf(map[string]string{filepath.Join("sending", "x"): words.StrangeSending})}.text(here, reason.English, false)
+	text := Snapshot{Outbox: standingOf(map[string]reason.Reason{filepath.Join("sending", "x"): reason.New("strange-sending")})}.text(here, reason.English, false)
 	if strings.Contains(text, "NOT TAKEN") || strings.Contains(part(t, text, "OUT OF PLACE"), "not been sent") {
 		t.Errorf("it says:\n%s", text)
 	}
 	if n := strings.Count(text, "in the folder sending"); n != 3 {
 		t.Errorf("that files are in sending is said %d times:\n%s", n, text)
 	}
-	text = Snapshot{Outbox: standingOf(map[string]string{"sending": words.TrayGone(2)})}.text(here, reason.English, false)
+	text = Snapshot{Outbox: standingOf(map[string]reason.Reason{"sending": reason.New("tray-gone", "n", 2)})}.text(here, reason.English, false)
 	if !strings.Contains(part(t, text, "FOLDER MISSING"), `"sending": the folder is not the one`) || strings.Contains(text, "in the folder sending") {
 		t.Errorf("it says:\n%s", text)
 	}
@@ -126,7 +126,7 @@ func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
 // A disk that is full or away is reported in the site's folder, too: the file beside it cannot tell.
 func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}
-	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]string{"outbox": words.FolderUnreadable("no such file"), "own.csv": words.IsLink},
+	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]reason.Reason{"outbox": reason.New("folder-unreadable", "why", "no such file"), "own.csv": reason.New("is-link")},
 		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]reason.Reason{"fl-lab.seq": reason.Text("why")}}})
 	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, reason.English, false)
 	for _, want := range []string{"NO ROOM\r\n  What?         the disk of the inbox is too full", "/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER MISSING", "no such file"} {

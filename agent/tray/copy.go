@@ -9,7 +9,7 @@ import (
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // CopyName returns the name of a copy until it is whole. The finder leaves it alone.
@@ -93,7 +93,7 @@ func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, 
 
 func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
 	if len(rel) > MaxPath || strings.Count(rel, "/") >= maxLevels {
-		return &Never{words.CannotBeSent(rel[:min(80, len(rel))]+"…", words.TooManyLevels)}
+		return cannotBeSent(rel[:min(80, len(rel))]+"…", reason.New("too-many-levels"))
 	}
 	src, err := from.Dir(info.Name)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // TestAFolderOfVeryManyLevelsIsNotCopied keeps the number of open folders bounded, and says why.
@@ -25,7 +25,7 @@ func TestAFolderOfVeryManyLevelsIsNotCopied(t *testing.T) {
 		}
 		err = h.Copy(t.Context(), d, "set", d, "copy")
 		var no *Never
-		if refused := errors.As(err, &no) && strings.Contains(no.Why, words.TooManyLevels); fits && err != nil || !fits && !refused {
+		if refused := errors.As(err, &no) && strings.Contains(no.Error(), reason.New("too-many-levels").String()); fits && err != nil || !fits && !refused {
 			t.Errorf("%d levels: %v", levels, err)
 		}
 		if err := h.Root.RemoveAll("outbox/copy"); err != nil {

@@ -38,7 +38,7 @@ func TestNamesThatProgramsGive(t *testing.T) {
 			if got != &names[row] {
 				t.Errorf("%q does not fit %q of row %d: %+v", name, text, row, got)
 			}
-			if k.program == "" || k.source == "" || k.Note() == "" || (k.is == locking) != (k.locks != nil) {
+			if k.program == "" || k.source == "" || k.Note().IsZero() || (k.is == locking) != (k.locks != nil) {
 				t.Errorf("row %d is incomplete: %+v", row, k)
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Handles are folders of a tray, held open for one piece of work by one goroutine. Every file of a
@@ -23,7 +23,7 @@ type Handles struct {
 const maxHeld = 64
 
 // ErrState means that the state folder of the agent was put into a tray.
-var ErrState = errors.New(words.StateInTray)
+var ErrState = reason.Err("state-in-tray")
 
 // Open opens the tray for one piece of work, which ends with Close. The disk of a tray that is held
 // cannot be unmounted.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -18,42 +18,43 @@ const (
 )
 
 // Note returns the note on a name of this kind.
-func (k *Known) Note() string {
+func (k *Known) Note() reason.Reason {
 	switch k.is {
 	case unfinished:
-		return words.TemporaryName(k.program)
+		return reason.New("temporary-name", "program", k.program)
 	case locking:
-		return words.LockName(k.program)
+		return reason.New("lock-name", "program", k.program)
 	case backup:
-		return words.BackupName(k.program)
+		return reason.New("backup-name", "program", k.program)
 	}
-	return words.SystemName(k.program)
+	return reason.New("system-name", "program", k.program)
 }
 
-// LeaveAlone returns the note on an entry of outbox/ of this kind; empty: it is not worth one.
-func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) string {
+// LeaveAlone returns the note on an entry of outbox/ of this kind; none: it is not worth one.
+func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) reason.Reason {
 	if k.is == Litter || k.is == sidecar {
-		return ""
+		return reason.Reason{}
 	}
 	info, there := h.glance(rel)
 	if !there || now.Sub(info.ModTime) < leftFor {
-		return ""
+		return reason.Reason{}
 	}
 	return k.Note()
 }
 
-// waitsInside returns the note on a folder that waits for an entry in it; empty: it does not.
+// waitsInside returns the note on a folder that waits for an entry in it; none: it does not.
 // changed is when anything in the folder last changed.
-func waitsInside(rel string, changed, now time.Time) string {
+func waitsInside(rel string, changed, now time.Time) reason.Reason {
 	k, _ := KindOf(path.Base(rel))
 	switch {
 	case k == nil:
 	case k.is == unfinished:
-		return words.UnfinishedInside(rel)
+		return reason.New("unfinished-inside", "name", rel)
 	case k.is == locking && now.Sub(changed) < lockForgotten:
-		return words.OpenInside(rel, k.program, changed.Add(lockForgotten))
+		return reason.New("open-inside", "lock", rel, "program", k.program,
+			"until", changed.Add(lockForgotten))
 	}
-	return ""
+	return reason.Reason{}
 }
 
 // glance looks at an entry of outbox/.

@@ -22,7 +22,7 @@ func TestWhatAFolderWaitsFor(t *testing.T) {
 		var wait *Later
 		why := ""
 		if l, ok := err.(*Later); ok {
-			wait, why = l, l.Why
+			wait, why = l, l.Why.String()
 		} else if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -141,8 +141,8 @@ func (t *Tray) NoteLocks(rel string, entries []fs.DirEntry) {
 	}
 }
 
-// OpenElsewhere returns the note on a file that waits for a lock file; empty: it does not.
-func (h *Handles) OpenElsewhere(rel string, now time.Time) string {
+// OpenElsewhere returns the note on a file that waits for a lock file; none: it does not.
+func (h *Handles) OpenElsewhere(rel string, now time.Time) reason.Reason {
 	for _, lock := range h.t.openFiles.candidates(rel) {
 		info, there := h.glance(lock)
 		if !there {
@@ -154,10 +154,11 @@ func (h *Handles) OpenElsewhere(rel string, now time.Time) string {
 		if there && now.Before(until) {
 			name := path.Base(lock)
 			k, _ := KindOf(name)
-			return words.OpenElsewhere(name, k.program, until)
+			return reason.New("open-elsewhere", "lock", name, "program", k.program,
+				"until", until)
 		}
 	}
-	return ""
+	return reason.Reason{}
 }
 
 func latest(a, b time.Time) time.Time {

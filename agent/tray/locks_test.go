@@ -15,10 +15,10 @@ func TestALockFileIsForgotten(t *testing.T) {
 	put(t, tray.outbox(), "~$report.docx")
 	tray.openFiles.note("", "~$report.docx")
 	now := time.Now()
-	if opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten-time.Minute)) == "" {
+	if opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten-time.Minute)).IsZero() {
 		t.Error("the lock file counts no more")
 	}
-	if why := opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten+time.Minute)); why != "" {
+	if why := opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten+time.Minute)); !why.IsZero() {
 		t.Errorf("the lock file counts for ever: %s", why)
 	}
 }

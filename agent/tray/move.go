@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"path"
 
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // MoveFolder renames a folder, and nothing that another account puts in its place: an entry swapped
@@ -32,7 +32,7 @@ func (h *Handles) isReplaced(folder string) error {
 	return nil
 }
 
-var errReplaced = errors.New(words.ReplacedMeanwhile)
+var errReplaced = reason.Err("replaced-meanwhile")
 
 // MoveInto moves a file into a folder, which it makes, and leaves no empty one behind where it
 // cannot.

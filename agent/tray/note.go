@@ -6,11 +6,11 @@ import (
 	"io/fs"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // ErrStrange says that an entry of sending/ is not as claims leave one.
-var ErrStrange = errors.New(words.StrangeSending)
+var ErrStrange = reason.Err("strange-sending")
 
 // ReadOwn reads a note of ours. In a folder in which others can write, one that belongs to another
 // account is none.

@@ -8,7 +8,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const (
@@ -48,7 +48,7 @@ func (s Settling) look(source Source, info beneath.Info, now time.Time) {
 
 // rest returns a *later for a file that is closed and settled while its program may still go on.
 func (s Settling) rest(info beneath.Info, now time.Time) error {
-	quiet, why := s.File, ""
+	quiet, why := s.File, reason.Reason{}
 	switch {
 	case s.File == 0: // the admin wants no waiting
 	case s.Habits != nil:
@@ -189,27 +189,27 @@ func (h *habit) replaced(gap time.Duration, info beneath.Info) {
 
 // rest returns the quiet time of a file that is closed and settled. It returns a note for users as
 // well while a file waits for its program's habits.
-func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration, now time.Time) (time.Duration, string) {
+func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration, now time.Time) (time.Duration, reason.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(rel, now)
 	one.rested, one.here = true, one.isWrittenHere(info)
 	if !one.here {
-		return settle, ""
+		return settle, reason.Reason{}
 	}
 	quiet := writtenQuiet(settle)
 	longer := pausedQuiet(one.pause)
 	switch {
 	case longer <= quiet:
-		return quiet, ""
+		return quiet, reason.Reason{}
 	case now.Sub(info.Changed) < longer && one.doubt:
-		return longer, words.CameSoonAfter(one.pause, longer)
+		return longer, reason.New(reason.CameSoonAfter, "pause", one.pause, "quiet", longer)
 	case now.Sub(info.Changed) < longer:
-		return longer, words.AddedAfterPause(one.pause, longer)
+		return longer, reason.New(reason.AddedAfterPause, "pause", one.pause, "quiet", longer)
 	case one.doubt: // nothing was added, so the file before was complete, too
 		one.pause, one.doubt, one.whole = 0, false, true
 	}
-	return longer, ""
+	return longer, reason.Reason{}
 }
 
 // of returns the habit of a name.

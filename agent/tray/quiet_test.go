@@ -45,7 +45,7 @@ func (i *instrument) at(second float64) (wait time.Duration, why string) {
 	err := settle.rest(info, now)
 	var l *Later
 	if errors.As(err, &l) {
-		return l.After, l.Why
+		return l.After, l.Why.String()
 	}
 	if err != nil {
 		i.t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Other accounts can bring files into a tray that they may not read themselves: as a second name
@@ -41,9 +41,9 @@ func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	case err != nil:
 		return err
 	case !info.IsOurs():
-		return &Never{words.AnySecondName}
+		return &Never{reason.New("any-second-name")}
 	}
-	return &Never{words.SecondName}
+	return &Never{reason.New("second-name")}
 }
 
 // MayDropInside is mayDrop for an entry of a folder, by its path in it; "" is no entry.
@@ -51,7 +51,7 @@ func (h *Handles) MayDropInside(d *beneath.Dir, rel string, info beneath.Info) e
 	var no *Never
 	err := h.mayDrop(d, info)
 	if errors.As(err, &no) && rel != "" {
-		return &Never{words.CannotBeSent(rel, no.Why)}
+		return cannotBeSent(rel, no.Why)
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (h *Handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	case !folder.IsShared():
 		return h.mayDrop(d, info)
 	case info.IsOurs() || info.IsRegular() && info.Mode&0o400 == 0:
-		return &Never{words.NotDropped}
+		return &Never{reason.New("not-dropped")}
 	}
 	return h.mayDrop(d, info)
 }

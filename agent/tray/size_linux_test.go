@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // TestAFileThatIsTooLarge is not finished, neither alone nor in a folder. tmpfs has files of the
@@ -30,8 +30,12 @@ func TestAFileThatIsTooLarge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	why := words.TooLarge(MaxSize)
-	for path, want := range map[string]string{alone: why, filepath.Dir(inside): words.CannotBeSent("large", why)} {
+	why := tooLarge()
+	inside = filepath.Dir(inside)
+	for path, want := range map[string]reason.Reason{
+		alone:  why,
+		inside: reason.New("cannot-be-sent", "name", "large", "why", why),
+	} {
 		var no *Never
 		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why != want {
 			t.Errorf("%s: %v", filepath.Base(path), err)

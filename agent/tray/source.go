@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // minimumSettle is the settle time where the system cannot tell whether a file is still open for
@@ -23,15 +23,19 @@ const MaxSize = 1 << 40
 // Why an entry of outbox/ is not taken. A *Never stays so until a user acts; a *Later is asked
 // again.
 type (
-	Never struct{ Why string }
+	Never struct{ Why reason.Reason }
 	Later struct {
 		After time.Duration
-		Open  bool   // it is certain that a program is writing
-		Why   string // for users, when there is more to say than that it is not finished
+		Open  bool          // it is certain that a program is writing
+		Why   reason.Reason // when there is more to say than that it is not finished
 	}
 )
 
-func (n *Never) Error() string { return n.Why }
+func (n *Never) Error() string { return n.Why.String() }
+
+// Unwrap returns the reason as an error.
+func (n *Never) Unwrap() error { return n.Why.AsError() }
+
 func (l *Later) Error() string { return "still being written" }
 
 // Source identifies a file or folder: if any field differs, it is another one.
@@ -87,7 +91,7 @@ func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Du
 	open, certain, err := d.HasWriter(info.Name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &Never{words.MayNotRead}
+		return &Never{reason.New(reason.MayNotRead)}
 	case err != nil:
 		return err
 	case open:
@@ -110,19 +114,27 @@ func sinceChange(info beneath.Info, now time.Time) time.Duration {
 	return d
 }
 
+// tooLarge returns the reason of content above MaxSize.
+func tooLarge() reason.Reason { return reason.New("too-large", "most", reason.Size(MaxSize)) }
+
+// cannotBeSent returns the reason of a folder with an entry that cannot be sent.
+func cannotBeSent(rel string, why reason.Reason) error {
+	return &Never{reason.New("cannot-be-sent", "name", rel, "why", why)}
+}
+
 func suitable(info beneath.Info) error {
 	switch mode := info.Mode; {
 	case mode.IsRegular() && info.Size > MaxSize:
-		return &Never{words.TooLarge(MaxSize)}
+		return &Never{tooLarge()}
 	case mode.IsRegular():
 	case mode.IsDir():
 	case mode&fs.ModeSymlink != 0:
-		return &Never{words.IsLink}
+		return &Never{reason.New("is-link")}
 	default:
-		return &Never{words.IsNoFile}
+		return &Never{reason.New("is-no-file")}
 	}
 	if !utf8.ValidString(info.Name) {
-		return &Never{words.NameNotUTF8}
+		return &Never{reason.New("name-not-utf8")}
 	}
 	return nil
 }
@@ -162,4 +174,4 @@ func OpenSource(d *beneath.Dir, name string, want Source) (*os.File, error) {
 }
 
 // ErrChanged says that a file is not the one that was found.
-var ErrChanged = errors.New(words.ChangedSince)
+var ErrChanged = reason.Err("changed-since-taken")

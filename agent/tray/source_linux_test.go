@@ -49,7 +49,7 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *Never
-		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why == "" {
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why.IsZero() {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

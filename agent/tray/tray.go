@@ -16,6 +16,7 @@ import (
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 )
 
 // The parts of a tray, by their paths in it.
@@ -57,13 +58,13 @@ func IsAddress(rel string) bool {
 	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && NatureOf(rel) == Ordinary
 }
 
-// Plain returns an error's text without the path in it.
-func Plain(err error) string {
+// Plain returns the reason of an error, without the path in it.
+func Plain(err error) reason.Reason {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return pe.Err.Error()
+		return reason.Of(pe.Err)
 	}
-	return err.Error()
+	return reason.Of(err)
 }
 
 // outbox is the path of the folder of files that are not taken yet.

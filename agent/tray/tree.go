@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"sealpost/internal/beneath"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // MaxPath is the length in bytes of the longest path in a folder.
@@ -64,7 +64,7 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 		return err
 	}
 	if len(rel) > MaxPath { // this bounds the depth, too
-		return &Never{words.CannotBeSent(rel[:80]+"…", words.PathTooLong)}
+		return cannotBeSent(rel[:80]+"…", reason.New("path-too-long"))
 	}
 	d, err := above.DirSameMount(info.Name)
 	if err != nil {
@@ -80,7 +80,10 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 		return nil
 	})
 	if errors.Is(err, fs.ErrPermission) {
-		return &Never{words.MayNotReadFolder(rel)}
+		if rel == "" || rel == "." {
+			return &Never{reason.New(reason.MayNotRead)}
+		}
+		return &Never{reason.New("may-not-read-folder", "name", rel)}
 	}
 	return err
 }
@@ -90,7 +93,7 @@ func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 		return nil
 	}
 	if !utf8.ValidString(name) {
-		return &Never{words.NameInsideNotUTF8(rel)}
+		return &Never{reason.New("name-inside-not-utf8", "name", rel)}
 	}
 	info, err := d.Lstat(name)
 	if err != nil {
@@ -98,7 +101,7 @@ func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 	}
 	var no *Never
 	if err := suitable(info); errors.As(err, &no) {
-		return &Never{words.CannotBeSent(rel, no.Why)}
+		return cannotBeSent(rel, no.Why)
 	}
 	if info.IsDir() {
 		return walkDir(d, info, rel, visit)
@@ -139,7 +142,7 @@ func (t *Sum) Add(rel string, info beneath.Info) {
 // fits returns an error if a folder is larger than any envelope.
 func (t *Sum) fits() error {
 	if t.Source.Size > MaxSize {
-		return &Never{words.TooLarge(MaxSize)}
+		return &Never{tooLarge()}
 	}
 	return nil
 }
@@ -159,9 +162,9 @@ func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration
 	}
 	err = Walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {
 		if info.ID == h.t.StateID {
-			return &Never{words.StateInTray}
+			return &Never{reason.Of(ErrState)}
 		}
-		if why := waitsInside(rel, sum.Changed, now); why != "" {
+		if why := waitsInside(rel, sum.Changed, now); !why.IsZero() {
 			return &Later{After: time.Second, Why: why}
 		}
 		if info.IsDir() {
@@ -172,10 +175,10 @@ func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration
 		switch {
 		case !errors.As(err, &no):
 			return err
-		case no.Why == words.MayNotRead:
-			return &Never{words.MayNotReadFile(rel)}
+		case no.Why.Code == reason.MayNotRead:
+			return &Never{reason.New("may-not-read-file", "name", rel)}
 		}
-		return &Never{words.CannotBeSent(rel, no.Why)}
+		return cannotBeSent(rel, no.Why)
 	})
 	return sum.Source, err
 }

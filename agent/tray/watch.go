@@ -12,7 +12,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"sealpost/internal/durable"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Watch turns the system's notifications into names to look at. They may be missing, get lost or
@@ -51,19 +51,18 @@ func (w *Watch) Begin() {
 	go w.forward(w.w)
 }
 
-// End returns why something is not watched, in words for users; "": everything is.
-func (w *Watch) End() string {
+// End returns why something is not watched; none: everything is.
+func (w *Watch) End() reason.Reason {
 	if w.trouble == nil {
-		return ""
+		return reason.Reason{}
 	}
-	every := words.Duration(w.sweep)
 	switch linux := runtime.GOOS == "linux"; {
 	case linux && errors.Is(w.trouble, syscall.EMFILE):
-		return words.NoInstances(every)
+		return reason.New("no-instances", "every", w.sweep)
 	case linux && errors.Is(w.trouble, syscall.ENOSPC):
-		return words.NoWatches(every)
+		return reason.New("no-watches", "every", w.sweep)
 	}
-	return words.NotWatched(Plain(w.trouble), every)
+	return reason.New("not-watched", "why", Plain(w.trouble), "every", w.sweep)
 }
 
 // Add watches a folder, and says whether it was there. A watch is lost when the folder is renamed,

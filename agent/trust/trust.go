@@ -33,6 +33,9 @@ type Waiting struct{ Reason reason.Reason }
 
 func (w *Waiting) Error() string { return w.Reason.String() }
 
+// Unwrap returns the reason as an error.
+func (w *Waiting) Unwrap() error { return w.Reason.AsError() }
+
 // Trust holds the pins and approvals of a site. It is safe for concurrent use.
 type Trust struct {
 	Ledger   *ledger.Ledger

@@ -8,4 +8,18 @@ const (
 	RecalledAfterLoss Code = "recalled-after-loss"
 	// SharedKey is the trouble of a site with the recipient key of another site.
 	SharedKey Code = "shared-key"
+
+	// IgnoredName and the next three are the notes that need no user.
+	IgnoredName     Code = "ignored-name"
+	StillWritten    Code = "still-written"
+	AddedAfterPause Code = "added-after-pause"
+	CameSoonAfter   Code = "came-soon-after"
+
+	// FolderUnreadable and the next two are the notes on folders of a tray.
+	FolderUnreadable Code = "folder-unreadable"
+	FolderSilent     Code = "folder-silent"
+	TrayGone         Code = "tray-gone"
+
+	// MayNotRead is the note on a file that this account may not read.
+	MayNotRead Code = "may-not-read"
 )

@@ -65,7 +65,11 @@ func Of(err error) Reason {
 	}
 	text := err.Error()
 	if inner, ok := errors.AsType[*Error](err); ok {
-		if before, after, ok := strings.Cut(text, inner.Error()); ok {
+		before, after, ok := strings.Cut(text, inner.Error())
+		switch {
+		case before+after == "":
+			return inner.Reason
+		case ok:
 			return New("wrapped", "before", before, "reason", inner.Reason, "after", after)
 		}
 	}

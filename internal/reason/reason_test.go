@@ -91,6 +91,9 @@ func TestErrors(t *testing.T) {
 	if got := Of(outer); got.Code != "wrapped" || got.String() != "open it: it hangs, so wait" {
 		t.Errorf("got %+v", got)
 	}
+	if Of(errors.Join(inner)) != Of(inner) {
+		t.Error("an error that adds no text differs from its cause")
+	}
 	if Of(inner) != inner.(*Error).Reason || !Of(nil).IsZero() || Text("").AsError() != nil {
 		t.Error("a reason differs from its error's")
 	}

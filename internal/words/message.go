@@ -63,40 +63,9 @@ func RecalledNow(message id.Message, reason string) string {
 	return fmt.Sprintf("%s is recalled: nobody gets it, and it lies in failed/%s", message, message)
 }
 
-// OnItsWay says that a message cannot be taken back any more.
-const OnItsWay = "it is on its way already and cannot be recalled: only those who receive it can delete it, so call them"
-
-// TooLateToRecall says that it has ended.
-func TooLateToRecall(message id.Message, state string) error {
-	if state == "delivered" {
-		return fmt.Errorf("%s cannot be recalled: it is delivered, and only those who have it can delete it, so call them", message)
-	}
-	return fmt.Errorf("%s cannot be recalled: it is %s", message, state)
-}
-
 // SentAgain says what will come of it.
 func SentAgain(message id.Message, to id.Site) string {
 	return fmt.Sprintf("a copy of what %s held is in outbox/@%s, and goes to %s as a message of its own", message, to, to)
-}
-
-// NotFinished says that a message cannot be sent again yet.
-func NotFinished(message id.Message, state string) error {
-	return fmt.Errorf("%s is still under way (%s): wait until it is finished", message, state)
-}
-
-// TakenAway says that what a message held is not there any more.
-func TakenAway(name, place string, to id.Site) error {
-	return fmt.Errorf("%s was taken out of %s, so there is nothing to send: drop it into outbox/@%s/ yourself", name, place, to)
-}
-
-// NotWhatWasSent refuses to send again what was changed since.
-func NotWhatWasSent(name string, message id.Message) error {
-	return fmt.Errorf("%q is not what %s sent any more: it was changed or replaced since. Nothing was sent again; to send it as it is now, copy it into outbox", name, message)
-}
-
-// NameWaits says that a file of that name is under way.
-func NameWaits(dir string) error {
-	return fmt.Errorf("a file of that name waits in %s already: try again when it is taken", dir)
 }
 
 // Proofs.

@@ -51,15 +51,6 @@ If you do not know why this happened, show this note to the admin of your site.
 	}
 }
 
-func TestAFolderThatIsClosedItselfHasNoNameInIt(t *testing.T) {
-	if got := MayNotReadFolder(""); got != MayNotRead {
-		t.Errorf("got %q", got)
-	}
-	if got := MayNotReadFolder("raw"); !strings.Contains(got, `the folder "raw" in it`) {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestAmounts(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{Size(0), "0 B"}, {Size(1023), "1023 B"}, {Size(1536), "1.5 KiB"}, {Size(5 << 40), "5.0 TiB"}, {Size(5000 << 40), "5000.0 TiB"},
