@@ -194,6 +194,7 @@ func (a *Agent) rooms() (err error) {
 		a.outbox, err = outbox.New(outbox.Options{
 			Site: a.site, Network: a.network, Trays: trays(a.cfg), State: a.cfg.State,
 			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Log: a.log,
+			Language: reason.Language(a.cfg.Language),
 		})
 	}
 	if err == nil && a.cfg.Receives() {

@@ -39,13 +39,13 @@ func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testin
 	w.join("SF-RC", "receive")
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq", Sites: []string{"SF-RC"}}, nil))
 	for to, c := range map[string]struct{ name, says string }{
-		"@SF-RX":       {"mistyped.txt", "no site of the name SF-RX receives in this network; did you mean SF-RC? Put the file into a folder of the right name"},
-		"@CA-RC,SFRC":  {"half.txt", "no site of the name SFRC receives in this network; did you mean SF-RC?"},
+		"@SF-RX":       {"mistyped.txt", "no site of the name SF-RX receives in this network (did you mean SF-RC?). Put the file into a folder of the right name"},
+		"@CA-RC,SFRC":  {"half.txt", "no site of the name SFRC receives in this network (did you mean SF-RC?)"},
 		"@TOKYO-NORTH": {"far.txt", "no site of the name TOKYO-NORTH receives in this network; this site knows CA-RC, SF-RC. Put"},
 		"@FL-LAB":      {"self.txt", "FL-LAB is this site itself"},
 	} {
 		lab.direct(to, c.name)
-		if text := lab.why(c.name); !strings.Contains(text, "Nobody has it: ") || !strings.Contains(text, c.says) || !strings.Contains(text, "Not into outbox itself") {
+		if text := lab.why(c.name); !strings.Contains(text, "No recipient has it: ") || !strings.Contains(text, c.says) || !strings.Contains(text, "Not into outbox itself") {
 			t.Errorf("%s says:\n%s", to, text)
 		}
 	}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -14,8 +15,6 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/fault"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
-	"sealpost/statement"
 )
 
 const (
@@ -286,7 +285,7 @@ func (h *handles) isWhy(at string, m ledger.Outgoing) bool {
 		return false
 	}
 	text, err := h.ReadOwn(at, maxWhy)
-	return err == nil && words.IsWhy(string(text), m.Name, string(m.ID))
+	return err == nil && isWhy(string(text), m)
 }
 
 // maxWhy bounds how much of an explanation is read to know it.
@@ -299,17 +298,15 @@ func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string)
 	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
 		return err
 	}
-	answers := make([]words.Answer, len(outcomes))
-	for i, c := range outcomes {
-		answers[i] = words.Answer{Site: string(c.Site), Outcome: c.Outcome, Meaning: statement.Meaning(c.Code), Code: c.Code}
-	}
-	text := words.Why(m.Name, string(m.ID), m.Reason.String(), m.Dir != "", answers)
-	why := h.whyAt(m, folder)
-	if why == "" {
+	text := render(explanation(m, outcomes), cmp.Or(h.t.o.cfg.Language, reason.English))
+	place := h.whyAt(m, folder)
+	if place == "" {
 		h.t.log.Warn("failed, and users' files have the names of its explanation", "message", m.ID)
 		return nil
 	}
-	err := h.With(why, func(d *beneath.Dir, name string) error { return d.WriteFile(name, []byte(text), 0o644) })
+	err := h.With(place, func(d *beneath.Dir, name string) error {
+		return d.WriteFile(name, []byte(text), 0o644)
+	})
 	fault.Point("outbox-explained")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the folder was taken away meanwhile

@@ -8,7 +8,6 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // opened opens the tray for the rest of the test.
@@ -117,7 +116,7 @@ func TestTheExplanationReplacesOnlyItself(t *testing.T) {
 			}
 			for _, name := range whyNames {
 				text, err := os.ReadFile(s.at(placeAt(m) + "/" + name))
-				switch is := words.IsWhy(string(text), m.Name, string(m.ID)); {
+				switch is := isWhy(string(text), m); {
 				case slices.Contains(c.own, name) && string(text) != "content":
 					t.Errorf("the user's %s: %q, %v", name, text, err)
 				case is != (name == c.want):

@@ -25,6 +25,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Options configure an outbox.
@@ -37,6 +38,7 @@ type Options struct {
 	Hub      Hub
 	Trust    *trust.Trust
 	Identity *certs.Identity
+	Language reason.Language // of WHY.txt; empty: English
 	Log      *slog.Logger
 }
 

@@ -18,8 +18,9 @@ import (
 	"sealpost/internal/reason"
 )
 
-// composedCodes matches the codes that the package reason itself composes, for situations.
-var composedCodes = regexp.MustCompile(`^[a-z-]+\.(label|what|safe|received|next|ask)$`)
+// composedCodes matches the codes that programs compose, for situations and refusals.
+var composedCodes = regexp.MustCompile(
+	`^([a-z-]+\.(label|what|safe|received|next|ask)|refused\.[a-z-]+)$`)
 
 // argument matches the arguments of a template.
 var argument = regexp.MustCompile(`\{([a-z]+)[:?}]`)
