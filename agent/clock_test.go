@@ -25,7 +25,7 @@ func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
 	const years = 5 * 365 * 24 * time.Hour
 	for ahead, want := range map[time.Duration]string{years: "ahead of the hub's", -years: "behind the hub's"} {
 		err := join(ahead)
-		if !errors.Is(err, certs.ErrClock) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "4380") && !strings.Contains(err.Error(), "43799h") {
+		if !errors.Is(err, certs.ErrClock) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "182") {
 			t.Errorf("%s: %v", ahead, err)
 		}
 	}
@@ -49,11 +49,11 @@ func TestARunningSiteWithAWrongClockIsToldAndGoesOn(t *testing.T) {
 		lab.drop(name, []byte(name))
 		eventually(t, "it is told", func() bool {
 			l := lab.status().Link
-			return !l.Connected && strings.Contains(l.Trouble, want) && strings.Contains(l.Clock, want) && strings.Contains(l.Clock, "h")
+			return !l.Connected && strings.Contains(l.Trouble.String(), want) && strings.Contains(l.Clock.String(), want)
 		})
 		ahead.Store(0)
 		centre.expect("FL-LAB", name, []byte(name))
-		eventually(t, "nothing is wrong any more", func() bool { l := lab.status().Link; return l.Connected && l.Clock == "" })
+		eventually(t, "nothing is wrong any more", func() bool { l := lab.status().Link; return l.Connected && l.Clock.IsZero() })
 	}
 	if failed := lab.tray("failed"); len(failed) > 0 {
 		t.Errorf("failed: %v", failed)

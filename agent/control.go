@@ -10,6 +10,7 @@ import (
 	"sealpost/agent/inbox"
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
+	"sealpost/agent/stranger"
 	"sealpost/agent/trust"
 	"sealpost/internal/control"
 	"sealpost/internal/id"
@@ -51,8 +52,9 @@ type Status struct {
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is of use where
 // Link.HubRole is set.
-func (s Status) Roles() words.Verdict {
-	return words.RolesAre(s.Site, s.Role, s.Link.HubRole, s.Fingerprint)
+func (s Status) Roles() reason.Verdict {
+	site := stranger.Site{Name: s.Site, Role: s.Role, Key: s.Fingerprint}
+	return site.RoleDiffers(s.Link.HubRole)
 }
 
 // Pin is whom this site knows another site by.

@@ -232,8 +232,8 @@ func isName(err error) bool {
 }
 
 func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
-	if l := between(ctx, err, cfg); l.Trouble != "" {
-		return reason.Err("join-intercepted", "trouble", reason.Text(l.Trouble),
+	if l := between(ctx, err, cfg); !l.Trouble.IsZero() {
+		return reason.Err("join-intercepted", "trouble", l.Trouble,
 			"ask", l.Situation().Words().Ask)
 	}
 	switch {

@@ -15,26 +15,25 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // helloEvery is how often the hub is asked who it is, so that a new one is noticed.
 const helloEvery = 15 * time.Second
 
-// Link is how the site stands with its hub, for people and machines.
+// Link is the state of the site's connection to its hub.
 type Link struct {
 	Connected   bool           `json:"connected"`
 	Hub         string         `json:"hub,omitempty"` // the hub's name
-	Trouble     string         `json:"trouble,omitempty"`
-	Refusal     string         `json:"refusal,omitempty"`  // the code for which the hub, which was reached, refuses this site
-	Stranger    string         `json:"stranger,omitempty"` // who has issued the certificate that is shown in the hub's place
-	Proxy       string         `json:"proxy,omitempty"`    // the proxy that does not let the connection through
+	Trouble     reason.Reason  `json:"trouble,omitzero"`
+	Refusal     string         `json:"refusal,omitempty"`  // the code of a hub that was reached
+	Stranger    string         `json:"stranger,omitempty"` // issuer of a false hub's certificate
+	Proxy       string         `json:"proxy,omitempty"`    // that lets no connection through
 	Since       time.Time      `json:"since"`              // of the present state
 	StartID     string         `json:"start_id,omitempty"`
 	Incarnation id.Incarnation `json:"incarnation,omitempty"`
-	Clock       string         `json:"clock,omitempty"`    // how wrong this site's clock is, if it is
-	Copy        *api.Copy      `json:"copy,omitempty"`     // another agent that runs with this site's keys
-	HubRole     string         `json:"hub_role,omitempty"` // that the hub has for this site, if it is another than the site's own
+	Clock       reason.Reason  `json:"clock,omitzero"`     // how wrong this site's clock is
+	Copy        *api.Copy      `json:"copy,omitempty"`     // another agent with this site's keys
+	HubRole     string         `json:"hub_role,omitempty"` // at the hub, if it differs
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions, now func() time.Time) *api.Client {
@@ -123,7 +122,7 @@ func (l Link) isLine() bool { return l.Refusal == "" && l.Stranger == "" && l.Pr
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
 	if hello.Suite != a.cfg.Suite {
-		return &refusalError{stranger.Refusal{Code: "suite", Verdict: words.SuiteIsOther(hello.Suite, a.cfg.Suite)}}
+		return stranger.SuiteDiffers(hello.Suite, a.cfg.Suite)
 	}
 	if a.cfg.Receives() && hello.MayReceive && (!*uploaded || hello.KeyHash != a.keyHash()) {
 		if err := a.uploadKey(ctx); err != nil {
@@ -144,10 +143,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 
 // connected records that all is well, and tells the outbox of a hub that is new.
 func (a *Agent) connected(hello api.Hello) {
-	clock := ""
-	if err := certs.CheckClock(hello.Time, a.now()); err != nil {
-		clock = err.Error()
-	}
+	clock := reason.Of(certs.CheckClock(hello.Time, a.now()))
 	a.mu.Lock()
 	before := a.link
 	a.link.Clock = clock
@@ -165,7 +161,7 @@ func (a *Agent) connected(hello api.Hello) {
 	}
 	differs := a.link.HubRole
 	a.mu.Unlock()
-	if clock != "" && clock != before.Clock {
+	if !clock.IsZero() && clock != before.Clock {
 		a.log.Warn("clock differs", "reason", clock)
 	}
 	if differs != "" && differs != before.HubRole {
@@ -188,11 +184,12 @@ func (a *Agent) connected(hello api.Hello) {
 func (a *Agent) lost(now Link) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	same := a.link.Trouble == now.Trouble || (now.Clock != "" && a.link.Clock != "") // by how many seconds it is wrong differs each time
+	// The difference of wrong clocks changes each time.
+	same := a.link.Trouble == now.Trouble || !now.Clock.IsZero() && !a.link.Clock.IsZero()
 	if a.link.Connected || !same {
 		a.log.Warn("not connected; trying again", "reason", now.Trouble)
 		now.Since, now.Hub, now.StartID, now.Incarnation = time.Now().UTC(), a.link.Hub, a.link.StartID, a.link.Incarnation
-		if now.Clock == "" {
+		if now.Clock.IsZero() {
 			now.Clock = a.link.Clock
 		}
 		a.link = now
@@ -200,64 +197,38 @@ func (a *Agent) lost(now Link) {
 	}
 }
 
-// explain says what stands between the site and its hub, and whom to ask.
+// explain returns the link of a failed call, with its reason and remedy.
 func (a *Agent) explain(ctx context.Context, err error) Link {
-	switch {
-	case errors.Is(err, api.ErrNotAdmitted):
-		return refused(api.CodeNotAdmitted, words.AdmitFirst(a.site, a.cfg.Role, a.identity.Key()))
-	case errors.Is(err, api.ErrRemoved):
-		return refused(api.CodeRemoved, words.RemovedFrom(a.site, a.cfg.Role, a.identity.Key(), stranger.RemovedAt(err)))
-	case errors.Is(err, api.ErrOtherKey):
-		return refused(api.CodeOtherKey, words.OtherKeyAtHub(a.site, a.identity.Key()))
-	case errors.Is(err, api.ErrExpired) && a.now().Before(a.identity.NotAfter()):
-		return refused(api.CodeExpired, words.ClocksDisagree(a.identity.NotAfter()))
-	case errors.Is(err, api.ErrExpired):
-		return refused(api.CodeExpired, words.SiteExpired(a.identity.NotAfter()))
-	}
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, a.cfg); unknown == nil {
 			if wrong := certs.CheckClock(hub, a.now()); wrong != nil {
-				return Link{Trouble: words.HubNotValidByClock(wrong), Refusal: "hub-certificate-time", Clock: wrong.Error()}
+				return Link{Trouble: reason.New("hub-not-valid-by-clock", "why", wrong),
+					Refusal: "hub-certificate-time", Clock: reason.Of(wrong)}
 			}
 		}
 	}
-	if l := between(ctx, err, a.cfg); l.Trouble != "" {
+	if l := between(ctx, err, a.cfg); !l.Trouble.IsZero() {
 		return l
 	}
-	r, ok := whyRefused(err)
+	site := stranger.Site{Name: a.site, Role: a.cfg.Role, Key: a.identity.Key(),
+		Expires: a.identity.NotAfter(), Now: a.now()}
+	r, ok := site.WhyRefused(err)
 	switch {
 	case ok && r.IsOfLine():
-		return Link{Trouble: words.Line(r.Verdict)}
+		return Link{Trouble: r.Line()}
 	case ok:
-		return refused(api.Code(r.Code), words.Line(r.Verdict))
+		return Link{Trouble: r.Line(), Refusal: r.Code}
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok && len(a.cfg.Hub) == 1 {
-		err = failed // in which call, and of which hub, says nothing to a person
+		err = failed // the name of the call and of the only hub would not help a user
 	}
-	return Link{Trouble: words.Unreachable(err)}
+	return Link{Trouble: stranger.Unreachable("", err).Says}
 }
 
-// refusalError is a reason that this site finds in the hub's answer.
-type refusalError struct{ stranger.Refusal }
-
-func (e *refusalError) Error() string { return words.Line(e.Verdict) }
-
-func whyRefused(err error) (stranger.Refusal, bool) {
-	if own, ok := errors.AsType[*refusalError](err); ok {
-		return own.Refusal, true
-	}
-	return stranger.WhyRefused(err)
-}
-
-// refused is the link of a site that has reached the hub and was refused.
-func refused(code api.Code, says string) Link { return Link{Trouble: says, Refusal: string(code)} }
-
-// between says what stands between the site and its hub, if it shows itself: a proxy that refuses, or somebody who answers
-// in the hub's place.
+// between returns the link of a call that ended at a proxy, or at a server in the hub's place.
 func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
 	if proxy, ok := errors.AsType[*api.ProxyError](err); ok {
-		what, do := words.ProxyRefuses(proxy.Proxy, proxy.Status)
-		return Link{Trouble: what + ": " + do, Proxy: proxy.Proxy}
+		return Link{Trouble: stranger.ByProxy(proxy).Line(), Proxy: proxy.Proxy}
 	}
 	if !maybeStranger(err) {
 		return l
@@ -265,7 +236,8 @@ func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
 	for _, address := range cfg.Hub {
 		seen, err := stranger.Look(ctx, address, id.Hash(cfg.Network))
 		if err == nil && !seen.Hub {
-			return Link{Trouble: words.Stranger(address, seen.Proxy, seen.Issuer, seen.Product), Stranger: cmp.Or(seen.Issuer, "nobody")}
+			return Link{Trouble: seen.Verdict(address).Says,
+				Stranger: cmp.Or(seen.Issuer, "nobody")}
 		}
 	}
 	return l

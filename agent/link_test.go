@@ -2,10 +2,12 @@ package agent
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"sealpost/agent/stranger"
 	"sealpost/hub/api"
 	"sealpost/internal/reason"
 	"sealpost/internal/words"
@@ -14,19 +16,20 @@ import (
 // A status is asked for right after another request has met the hub: it is of that moment, whenever hello comes.
 func TestTheStatusFollowsTheLastContact(t *testing.T) {
 	broken := errors.New("connection refused")
+	lost := stranger.Unreachable("", io.EOF).Says
 	for name, c := range map[string]struct {
 		link      Link
 		heard     error
 		connected bool
 		asks      bool // hello at once
 	}{
-		"an answer after a broken line":        {Link{Hub: "DC-HQ", Trouble: "the hub cannot be reached: EOF"}, nil, true, true},
+		"an answer after a broken line":        {Link{Hub: "DC-HQ", Trouble: lost}, nil, true, true},
 		"an answer while connected":            {Link{Hub: "DC-HQ", Connected: true}, nil, true, false},
 		"an answer before the first hello":     {Link{}, nil, false, true},
-		"an answer of a hub of another suite":  {Link{Hub: "DC-HQ", Trouble: "suite", Refusal: "suite"}, nil, false, true},
-		"a problem after a broken line":        {Link{Hub: "DC-HQ", Trouble: "the hub cannot be reached: EOF"}, &api.Error{Code: api.CodeFull}, false, true},
+		"an answer of a hub of another suite":  {Link{Hub: "DC-HQ", Trouble: stranger.SuiteDiffers("a", "b").Line(), Refusal: "suite"}, nil, false, true},
+		"a problem after a broken line":        {Link{Hub: "DC-HQ", Trouble: lost}, &api.Error{Code: api.CodeFull}, false, true},
 		"a broken line":                        {Link{Hub: "DC-HQ", Connected: true}, broken, true, true},
-		"a broken line again":                  {Link{Hub: "DC-HQ", Trouble: "the hub cannot be reached: EOF"}, broken, false, false},
+		"a broken line again":                  {Link{Hub: "DC-HQ", Trouble: lost}, broken, false, false},
 		"a removal":                            {Link{Hub: "DC-HQ", Connected: true}, &api.Error{Code: api.CodeRemoved}, true, true},
 		"a problem that says nothing of links": {Link{Hub: "DC-HQ", Connected: true}, &api.Error{Code: api.CodeRoute}, true, false},
 	} {
@@ -36,7 +39,7 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 			if a.link.Connected != c.connected || len(a.changed) == 1 != c.asks {
 				t.Errorf("connected %t, asks %t", a.link.Connected, len(a.changed) == 1)
 			}
-			if fresh := a.link.Connected && !c.link.Connected; fresh && (a.link.Trouble != "" || a.link.Since.IsZero() || a.linkChanges.Load() == 0) {
+			if fresh := a.link.Connected && !c.link.Connected; fresh && (!a.link.Trouble.IsZero() || a.link.Since.IsZero() || a.linkChanges.Load() == 0) {
 				t.Errorf("it is connected: %+v", a.link)
 			}
 		})

@@ -155,10 +155,10 @@ func AlsoRuns(c api.Copy) reason.Reason {
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
 	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub,
-		Trouble: reason.Text(s.Link.Trouble), Apart: s.Link.Situation(), Since: s.Link.Since,
-		Clock: reason.Text(s.Link.Clock), Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
+		Trouble: s.Link.Trouble, Apart: s.Link.Situation(), Since: s.Link.Since,
+		Clock: s.Link.Clock, Expires: s.Expires, Outbox: s.Outbox, Inbox: s.Inbox}
 	if s.Link.HubRole != "" {
-		out.Role = reason.Text(words.Line(s.Roles()))
+		out.Role = s.Roles().Line()
 	}
 	if c := s.Link.Copy; c != nil {
 		out.Copy = AlsoRuns(*c)

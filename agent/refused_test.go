@@ -16,14 +16,14 @@ func (s *site) saysOfTheHub(refusal string, says []string, never ...string) {
 	eventually(s.w.t, string(s.name)+" says "+says[0], func() bool {
 		link, text := s.status().Link, s.statusFile()
 		for _, part := range says {
-			if !strings.Contains(link.Trouble, part) || !strings.Contains(text, part) {
+			if !strings.Contains(link.Trouble.String(), part) || !strings.Contains(text, part) {
 				return false
 			}
 		}
 		return link.Refusal == refusal
 	})
 	for _, part := range append(never, "cannot be reached") {
-		if trouble := s.status().Link.Trouble; strings.Contains(trouble, part) {
+		if trouble := s.status().Link.Trouble.String(); strings.Contains(trouble, part) {
 			s.w.t.Errorf("it also says %q: %s", part, trouble)
 		}
 		if text := s.statusFile(); strings.Contains(text, part) {

@@ -96,7 +96,7 @@ func TestTheWayBackAfterExpiry(t *testing.T) {
 	lab.drop("after", []byte("after"))
 	for _, s := range []*site{lab, centre} {
 		eventually(t, "it says that its certificate has expired", func() bool {
-			why := s.status().Link.Trouble
+			why := s.status().Link.Trouble.String()
 			return strings.Contains(why, "certificate has expired") && strings.Contains(why, "ask the admin of the hub for a new invitation and run 'sealpost agent join' again")
 		})
 		s.stop()

@@ -9,6 +9,7 @@ import (
 	"sealpost/agent/doctor"
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/reason"
 )
 
 // A centre was invited with the wrong role, which is changed at the hub alone: the centre, its doctor, the lab and the admin of
@@ -33,7 +34,7 @@ func TestARoleThatDiffersAtTheHubIsToldToAll(t *testing.T) {
 	must(t, err)
 	failed := false
 	doctor.Examine(context.Background(), doctor.Options{Config: cfg, Dir: centre.dir, Version: "test"}, func(f doctor.Finding) {
-		failed = failed || f.What == "role" && f.Level == doctor.Fail && strings.Contains(f.Do, "sealpost agent join")
+		failed = failed || f.Check == reason.New("check-role") && f.Level == doctor.Fail && strings.Contains(f.Do.String(), "sealpost agent join")
 	})
 	if !failed {
 		t.Error("the doctor finds nothing")

@@ -210,7 +210,7 @@ func TestTheDoctorLooksAtEveryTray(t *testing.T) {
 	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
 	must(t, err)
 	found := map[string]doctor.Level{}
-	doctor.Examine(t.Context(), doctor.Options{Config: cfg, Version: "test"}, func(f doctor.Finding) { found[f.What] = f.Level })
+	doctor.Examine(t.Context(), doctor.Options{Config: cfg, Version: "test"}, func(f doctor.Finding) { found[f.Check.String()] = f.Level })
 	for what, want := range map[string]doctor.Level{"folder failed of the tray outbox": doctor.OK, "folder failed of the tray sequencer": doctor.Fail, "folder sending of the tray sequencer": doctor.OK, "tray outbox": doctor.OK} {
 		if found[what] != want {
 			t.Errorf("%s: %q, want %q (%v)", what, found[what], want, found)

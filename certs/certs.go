@@ -17,23 +17,22 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // ErrUntrusted means that a certificate, or a signature with it, is not certified by the pinned
 // root. A retry never succeeds.
-var ErrUntrusted = errors.New("not trusted")
+var ErrUntrusted = reason.Err("certificate-untrusted")
 
 // ErrNotValidNow means that only the time of a certificate is wrong: it has expired, or a clock is
 // wrong. A retry may succeed.
-var ErrNotValidNow = errors.New("certificate not valid at this time")
+var ErrNotValidNow = reason.Err("certificate-not-now")
 
 // ErrClock means that this computer's clock differs too much from the hub's.
-var ErrClock = errors.New("this computer's clock is wrong, or the hub's is")
+var ErrClock = reason.Err("clock-wrong")
 
 // Lifetimes. The root has no end, because only its key is trusted; see InitRoot.
 const (
@@ -62,16 +61,13 @@ func hashOf(data []byte) id.Hash {
 // CheckClock returns ErrClock if the hub's time and this computer's differ by more than ten
 // minutes. The error has the difference and its direction.
 func CheckClock(hub, local time.Time) error {
-	ahead := local.Sub(hub)
-	direction := "ahead of"
-	if ahead < 0 {
-		ahead, direction = -ahead, "behind"
+	switch ahead := local.Sub(hub); {
+	case ahead > maxSkew:
+		return reason.Err("clock-ahead", "cause", ErrClock, "by", ahead.Round(time.Second))
+	case ahead < -maxSkew:
+		return reason.Err("clock-behind", "cause", ErrClock, "by", -ahead.Round(time.Second))
 	}
-	if ahead <= maxSkew {
-		return nil
-	}
-	return fmt.Errorf("%w: this one is %s %s the hub's; the wrong one has to be set right",
-		ErrClock, ahead.Round(time.Second), direction)
+	return nil
 }
 
 // RenewAt returns the time at which a certificate is due for renewal: two thirds of its life.

@@ -11,6 +11,6 @@ func TestCheckClock(t *testing.T) {
 			t.Errorf("%s apart: %v", off, err)
 		}
 	}
-	wantError(t, CheckClock(now, now.Add(3*time.Hour)), ErrClock, "3h0m0s ahead of the hub's")
-	wantError(t, CheckClock(now, now.Add(-11*time.Minute)), ErrClock, "11m0s behind the hub's")
+	wantError(t, CheckClock(now, now.Add(3*time.Hour)), ErrClock, "3 hours ahead of the hub's")
+	wantError(t, CheckClock(now, now.Add(-11*time.Minute)), ErrClock, "11 min behind the hub's")
 }

@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/doctor"
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
+	"sealpost/internal/shell"
 	"sealpost/internal/words"
 )
 
@@ -39,11 +40,11 @@ func agentDoctorCommand() *cobra.Command {
 				}
 				found = append(found, f)
 				if !asJSON {
-					printFinding(cmd.OutOrStdout(), f)
+					printFinding(cmd.OutOrStdout(), f, reason.Language(cfg.Language))
 				}
 			}
-			whole := doctor.Examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}, note)
-			if whole {
+			o := doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}
+			if doctor.Examine(cmd.Context(), o, note) {
 				askAtWork(cmd.Context(), dir, cfg.State, note)
 			}
 			if asJSON {
@@ -62,52 +63,60 @@ func agentDoctorCommand() *cobra.Command {
 	return cmd
 }
 
-func printFinding(w io.Writer, f doctor.Finding) {
-	fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.What, f.Says)
-	if f.Do != "" {
-		fmt.Fprintf(w, "      → %s\n", f.Do)
+func printFinding(w io.Writer, f doctor.Finding, l reason.Language) {
+	fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.Check.In(l), f.Says.In(l))
+	if !f.Do.IsZero() {
+		fmt.Fprintf(w, "      → %s\n", f.Do.In(l))
 	}
 }
 
-// askAtWork adds what only the running agent knows.
+// askAtWork adds the findings that only the running agent has.
 func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)) {
 	var s agent.Status
 	err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{}, &s)
-	say := func(l doctor.Level, v words.Verdict) {
-		note(doctor.Finding{Level: l, What: "agent", Says: v.Says, Do: v.Do})
+	say := func(l doctor.Level, check, says, do reason.Reason) {
+		note(doctor.Finding{Level: l, Check: check, Verdict: reason.Verdict{Says: says, Do: do}})
 	}
+	self, run := reason.New("check-agent"), shell.Join("sealpost", "agent", "run", "--dir", dir)
 	switch {
 	case errors.Is(err, control.ErrNotRunning) && !agent.TakenOver(state).IsZero():
-		say(doctor.Fail, words.AgentTakenOver(dir, agent.TakenOver(state)))
+		say(doctor.Fail, self, reason.New("agent-elsewhere", "since", agent.TakenOver(state)),
+			reason.New("choose-computer", "command", run))
 		return
 	case errors.Is(err, control.ErrNotRunning):
-		say(doctor.Warn, words.AgentStopped(dir))
+		say(doctor.Warn, self, reason.New("agent-stopped"),
+			reason.New("start-agent", "command", run))
 		return
 	case errors.Is(err, control.ErrHindered):
-		say(doctor.Fail, words.AgentHindered(err))
+		say(doctor.Fail, self, reason.Of(err), reason.New("do-as-said"))
 		return
 	case err != nil:
-		say(doctor.Warn, words.AgentSilent(err))
+		say(doctor.Warn, self, reason.Of(err), reason.New("as-agent"))
 		return
 	case !s.Link.Connected:
-		say(doctor.Fail, words.AgentApart(s.Link.Trouble))
+		say(doctor.Fail, self, reason.New("agent-apart", "why", s.Link.Trouble),
+			reason.New("see-hub-above"))
 	default:
-		say(doctor.OK, words.AgentConnected(s.Link.Hub))
+		say(doctor.OK, self, reason.New("agent-connected", "hub", s.Link.Hub), reason.Reason{})
 	}
 	if c := s.Link.Copy; c != nil {
-		note(doctor.Finding{Level: doctor.Fail, What: "copies", Says: agent.AlsoRuns(*c).String(), Do: reason.TwoCopies.Words().Next.String()})
+		say(doctor.Fail, reason.New("check-copies"), agent.AlsoRuns(*c),
+			reason.TwoCopies.Words().Next)
 	}
 	for _, p := range s.Pins {
 		if p.Trouble != "" {
-			note(doctor.Finding{Level: doctor.Fail, What: "trust in " + string(p.Site), Says: p.Trouble, Do: p.Advice})
+			say(doctor.Fail, reason.New("check-trust", "site", p.Site), reason.Text(p.Trouble),
+				reason.Text(p.Advice))
 		}
 	}
 	if s.Outbox != nil {
 		for address, why := range s.Outbox.Blocked {
-			note(doctor.Finding{Level: doctor.Warn, What: "files for " + address, Says: why.String(), Do: reason.Blocked.Words().Next.String()})
+			say(doctor.Warn, reason.New("check-address", "address", address), why,
+				reason.Blocked.Words().Next)
 		}
 		for _, a := range s.Outbox.Away {
-			note(doctor.Finding{Level: doctor.Warn, What: "tray " + a.Name, Says: a.Says.String(), Do: reason.Away.Words().Next.String()})
+			say(doctor.Warn, reason.New("check-tray", "name", a.Name), a.Says,
+				reason.Away.Words().Next)
 		}
 	}
 }

@@ -62,21 +62,21 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	switch {
 	case s.Link.Connected:
 		p.labelled(hub, reason.New("hub-connected", "hub", s.Link.Hub, "since", s.Link.Since))
-	case s.Link.Trouble == "":
+	case s.Link.Trouble.IsZero():
 		p.labelled(hub, reason.New("hub-connecting"))
 	default:
 		p.labelled(hub, reason.New("hub-apart", "since", s.Link.Since,
-			"trouble", reason.Text(s.Link.Trouble)))
+			"trouble", s.Link.Trouble))
 		p.labelled("", reason.New("whom-to-ask", "ask", s.Link.Situation().Words().Ask))
 	}
 	if s.Link.HubRole != "" {
-		p.matter(reason.RoleDiffers, "", reason.Text(words.Line(s.Roles())))
+		p.matter(reason.RoleDiffers, "", s.Roles().Line())
 	}
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}
-	if s.Link.Clock != "" {
-		p.labelled(p.in(reason.New("label-clock")), reason.Text(s.Link.Clock))
+	if !s.Link.Clock.IsZero() {
+		p.labelled(p.in(reason.New("label-clock")), s.Link.Clock)
 	}
 	days := int(time.Until(s.Expires).Hours() / 24)
 	p.labelled(p.in(reason.New("label-certificate")),

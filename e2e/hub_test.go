@@ -24,7 +24,8 @@ func TestTheHubIsGoneForAWhile(t *testing.T) {
 	lab.Start() // whoever starts without a hub waits for it
 	eventually(t, "the lab says that the hub is gone", func() bool {
 		l := lab.Status().Link
-		return !l.Connected && strings.HasPrefix(l.Trouble, "the hub cannot be reached: dial tcp ")
+		return !l.Connected &&
+			strings.HasPrefix(l.Trouble.String(), "the hub cannot be reached: dial tcp ")
 	}, lab.statusText)
 	lab.Drop("later in the outage.csv", smallFile)
 	w.hub.Start()

@@ -112,7 +112,7 @@ func (s *site) expectTrouble(texts ...string) {
 			return err == nil && strings.Contains(string(written), text) && strings.Contains(s.statusText(), text)
 		}, s.statusText)
 	}
-	if reason := s.Status().Link.Trouble; !s.Says(strings.ReplaceAll(reason, `"`, `\"`)) {
+	if reason := s.Status().Link.Trouble.String(); !s.Says(strings.ReplaceAll(reason, `"`, `\"`)) {
 		s.t.Errorf("the log does not say %q", reason)
 	}
 	for line := range strings.Lines(s.statusText() + read(s.t, s.at("STATUS.txt")) + read(s.t, s.File)) {

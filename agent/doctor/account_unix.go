@@ -7,23 +7,31 @@ import (
 	"os"
 	"syscall"
 
+	"sealpost/internal/reason"
+	"sealpost/internal/shell"
 	"sealpost/internal/way"
-	"sealpost/internal/words"
 )
 
-// account makes sure that what is tried here is tried with the rights that the agent has.
+// account compares this account with that of the agent, whose rights the checks need.
 func account(_ context.Context, o Options) []Finding {
 	info, err := os.Stat(o.Config.State)
 	if err != nil {
-		return nil // said of the folder
+		return nil // a finding of folders
 	}
-	owner, known := info.Sys().(*syscall.Stat_t)
+	stat, known := info.Sys().(*syscall.Stat_t)
 	self := os.Geteuid()
-	switch {
-	case !known || int(owner.Uid) == self:
+	if !known || int(stat.Uid) == self {
 		return nil
-	case self == 0:
-		return warn(accountName, words.RootForAgent(o.Config.State, way.Account(int(owner.Uid)), o.Dir))
 	}
-	return fail(accountName, words.OtherAccount(o.Config.State, way.Account(int(owner.Uid)), way.Account(self), o.Dir))
+	owner := way.Account(int(stat.Uid))
+	command := shell.Join("sudo", "-u", owner, "sealpost", "agent", "doctor", "--dir", o.Dir)
+	if self == 0 {
+		return warn(accountCheck,
+			reason.New("doctor-is-root", "folder", o.Config.State, "owner", owner),
+			reason.New("not-as-root-but", "command", command))
+	}
+	return fail(accountCheck,
+		reason.New("doctor-other-account", "folder", o.Config.State, "owner", owner,
+			"self", way.Account(self)),
+		reason.New("as-agent-by", "command", command))
 }

@@ -19,7 +19,7 @@ func TestAnotherAccountsFolderIsSaid(t *testing.T) {
 	if err := os.Chown(o.Config.State, 12345, -1); err != nil {
 		t.Skip("SKIPPED: only root may give a folder away")
 	}
-	if list := account(t.Context(), o); len(list) != 1 || list[0].Level != Warn || list[0].Do == "" {
+	if list := account(t.Context(), o); len(list) != 1 || list[0].Level != Warn || list[0].Do.IsZero() {
 		t.Errorf("of another account's folder it says %+v", list)
 	}
 }
@@ -36,7 +36,7 @@ func TestAnotherAccountIsToldOnce(t *testing.T) {
 		if whole := Examine(t.Context(), o, func(f Finding) { found = append(found, f) }); whole || len(found) != 1 || found[0].Level != Fail {
 			t.Fatalf("got %v, %+v", whole, found)
 		}
-		if f := found[0]; !strings.Contains(f.Do, "sudo -u root sealpost agent doctor --dir DIR") {
+		if f := found[0]; !strings.Contains(f.Do.String(), "sudo -u root sealpost agent doctor --dir DIR") {
 			t.Fatalf("got %+v", f)
 		}
 		return

@@ -1,17 +1,17 @@
-// Package doctor looks at a site from outside and says what is well, what is not, and what to do about it.
+// Package doctor examines a site from outside and reports its faults, with remedies.
 //
-// It promises to change nothing that lasts, and to work whether the agent runs or not: it never opens the ledger. Each
-// finding is one line. It must not know how the agent works inside.
+// It promises to change nothing that lasts, and to work whether the agent runs or not: it never
+// opens the ledger. It must not know how the agent works inside.
 package doctor
 
 import (
 	"context"
 
 	"sealpost/config"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
-// Level says how good or bad a finding is.
+// Level is the severity of a finding.
 type Level string
 
 // The levels.
@@ -21,31 +21,31 @@ const (
 	Fail Level = "FAIL" // it does not work
 )
 
-// Finding is one thing that was looked at.
+// Finding is the result of one check.
 type Finding struct {
-	Level Level  `json:"level"`
-	What  string `json:"what"`
-	Says  string `json:"says"`
-	Do    string `json:"do,omitempty"` // what to do about it
+	Level Level         `json:"level"`
+	Check reason.Reason `json:"what"` // the name of the check
+	reason.Verdict
 }
 
-// accountName is what the account that looks is called among the findings.
-const accountName = "account"
-
-// Options is what a doctor looks at.
+// Options are the site to examine.
 type Options struct {
 	Config  config.Agent
-	Dir     string // the site's folder, as the person has named it
+	Dir     string // the site's folder, as the user has named it
 	Version string // of the program
 }
 
-// Examine looks at everything, and hands over each finding as it is made. It ends early, with false, when this account
-// cannot see what the agent sees.
+// accountCheck is the name of the check of the doctor's own account.
+var accountCheck = reason.New("check-account")
+
+// Examine runs all checks, and calls found with each finding. It ends early, with false, if this
+// account cannot see the files of the agent.
 func Examine(ctx context.Context, o Options, found func(Finding)) bool {
-	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate, permissions, folders, senders, volumes, space, notifications, hub} {
+	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate,
+		permissions, folders, senders, volumes, space, notifications, hub} {
 		for _, f := range check(ctx, o) {
 			found(f)
-			if f.What == accountName && f.Level == Fail {
+			if f.Check == accountCheck && f.Level == Fail {
 				return false
 			}
 		}
@@ -53,10 +53,21 @@ func Examine(ctx context.Context, o Options, found func(Finding)) bool {
 	return true
 }
 
-func ok(what string, v words.Verdict) []Finding   { return finding(OK, what, v) }
-func warn(what string, v words.Verdict) []Finding { return finding(Warn, what, v) }
-func fail(what string, v words.Verdict) []Finding { return finding(Fail, what, v) }
-
-func finding(l Level, what string, v words.Verdict) []Finding {
-	return []Finding{{Level: l, What: what, Says: v.Says, Do: v.Do}}
+// good returns a finding without a remedy.
+func good(check, says reason.Reason) []Finding {
+	return []Finding{{OK, check, reason.Verdict{Says: says}}}
 }
+
+func warn(check, says, do reason.Reason) []Finding {
+	return []Finding{{Warn, check, reason.Verdict{Says: says, Do: do}}}
+}
+
+func fail(check, says, do reason.Reason) []Finding {
+	return []Finding{{Fail, check, reason.Verdict{Says: says, Do: do}}}
+}
+
+// asAgent is the remedy for an account that lacks the agent's rights.
+func asAgent() reason.Reason { return reason.New("as-agent") }
+
+// run returns a command as a remedy.
+func run(command string) reason.Reason { return reason.New("run", "command", command) }

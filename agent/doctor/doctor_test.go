@@ -65,17 +65,18 @@ func examine(t *testing.T, o Options) map[string]Finding {
 	t.Helper()
 	all := map[string]Finding{}
 	Examine(t.Context(), o, func(f Finding) {
-		if f.Level != OK && f.Do == "" {
-			t.Errorf("%s: it does not say what to do", f.What)
+		if f.Level != OK && f.Do.IsZero() {
+			t.Errorf("%s: it has no remedy", f.Check)
 		}
-		all[f.What] = f
+		all[f.Check.String()] = f
 	})
 	return all
 }
 
 func expect(t *testing.T, all map[string]Finding, what string, level Level, says string) {
 	t.Helper()
-	if f := all[what]; f.Level != level || !strings.Contains(f.Says+" "+f.Do, says) {
+	if f := all[what]; f.Level != level ||
+		!strings.Contains(f.Says.String()+" "+f.Do.String(), says) {
 		t.Errorf("%s: got %+v, want %s and %q", what, f, level, says)
 	}
 }
@@ -165,7 +166,7 @@ func TestAProxyThatInspectsIsNamed(t *testing.T) {
 		"Zscaler Intermediate Root CA": `is not the hub of this network, but a proxy that inspects TLS (Zscaler): it shows a certificate issued by "Zscaler Intermediate Root CA"`,
 		"Example Gateway":              `is not the hub of this network: it shows a certificate issued by "Example Gateway"`,
 	} {
-		if f := answers(t.Context(), inspecting(t, issuer), network); f.Level != Fail || !strings.Contains(f.Says, want) || f.Do == "" {
+		if f := answers(t.Context(), inspecting(t, issuer), network); f.Level != Fail || !strings.Contains(f.Says.String(), want) || f.Do.IsZero() {
 			t.Errorf("got %+v, want %q", f, want)
 		}
 	}
@@ -174,7 +175,7 @@ func TestAProxyThatInspectsIsNamed(t *testing.T) {
 func TestWhatDoesNotSpeakTLS(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
-	if f := answers(t.Context(), s.Listener.Addr().String(), ""); f.Level != Fail || !strings.Contains(f.Says, "does not speak TLS") {
+	if f := answers(t.Context(), s.Listener.Addr().String(), ""); f.Level != Fail || !strings.Contains(f.Says.String(), "does not speak TLS") {
 		t.Errorf("got %+v", f)
 	}
 }
@@ -185,7 +186,7 @@ func TestASilentAddressIsGivenUp(t *testing.T) {
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if f := answers(ctx, l.Addr().String(), ""); f.Level != Fail || !strings.Contains(f.Says, "nothing answers") {
+	if f := answers(ctx, l.Addr().String(), ""); f.Level != Fail || !strings.Contains(f.Says.String(), "nothing answers") {
 		t.Errorf("got %+v", f)
 	}
 }

@@ -11,59 +11,71 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
-// place is a folder, by the name that people know.
-type place struct{ what, dir string }
+// place is a folder of the site, with its name among the checks.
+type place struct {
+	check reason.Reason
+	dir   string
+}
 
-// places are the folders that the site works with.
+// places returns the folders of the site.
 func places(o Options) (list []place) {
-	list = append(list, place{"folder " + filepath.Base(o.Config.State), o.Config.State})
+	add := func(dir, tray string) {
+		list = append(list, place{reason.New("check-folder", "name", filepath.Base(dir), "tray",
+			tray), dir})
+	}
+	add(o.Config.State, "")
 	trays := o.Config.Trays()
 	for _, t := range trays {
 		for _, dir := range t.Folders() {
-			list = append(list, place{"folder " + filepath.Base(dir) + ofTray(trays, t), dir})
+			add(dir, nameOf(trays, t))
 		}
 	}
 	if o.Config.Receives() {
-		list = append(list, place{"folder " + filepath.Base(o.Config.Inbox.Dir), o.Config.Inbox.Dir})
+		add(o.Config.Inbox.Dir, "")
 	}
 	return list
 }
 
-// ofTray says which tray is meant, where there are several.
-func ofTray(trays []config.Tray, t config.Tray) string {
+// nameOf returns the name of a tray, or "" if it is the only one.
+func nameOf(trays []config.Tray, t config.Tray) string {
 	if len(trays) == 1 {
 		return ""
 	}
-	return " of the tray " + t.Name
+	return t.Name
 }
 
-// folders tries to write and to read in each of them.
+// folders tries to write and to read in each folder.
 func folders(_ context.Context, o Options) (list []Finding) {
 	for _, p := range places(o) {
-		what, dir := p.what, p.dir
+		check, dir := p.check, p.dir
 		err := try(dir)
 		switch {
 		case err == nil:
-			list = append(list, ok(what, words.FolderGood(dir))...)
+			list = append(list, good(check, reason.New("folder-good", "folder", dir))...)
 		case errors.Is(err, fs.ErrNotExist):
-			list = append(list, fail(what, words.FolderMissing(dir))...)
+			list = append(list, fail(check, missing(dir), reason.New("mount-or-make"))...)
 		case errors.Is(err, beneath.ErrLink):
-			list = append(list, fail(what, words.FolderLinked(dir))...)
+			list = append(list, fail(check, reason.New("folder-linked", "folder", dir),
+				reason.New("remove-link"))...)
 		case errors.Is(err, fs.ErrPermission):
-			list = append(list, fail(what, words.FolderClosed(err))...)
+			list = append(list, fail(check, reason.Of(err), reason.New("let-agent-in"))...)
 		case durable.IsFull(err):
-			list = append(list, fail(what, words.FolderFull(dir))...)
+			list = append(list, fail(check, reason.New("folder-full", "folder", dir),
+				reason.New("make-room"))...)
 		default:
-			list = append(list, fail(what, words.FolderBroken(err))...)
+			list = append(list, fail(check, reason.Of(err), repair())...)
 		}
 	}
 	return list
 }
 
-// senders names each entry of the inbox that has the name of a site and is no folder: nothing can be
+// repair is the remedy for a disk that fails.
+func repair() reason.Reason { return reason.New("repair-disk") }
+
+// senders finds each entry of the inbox that has the name of a site and is no folder: nothing can be
 // placed for that sender. An inbox that cannot be listed is a finding of folders.
 func senders(_ context.Context, o Options) (list []Finding) {
 	if !o.Config.Receives() {
@@ -78,7 +90,9 @@ func senders(_ context.Context, o Options) (list []Finding) {
 		for _, e := range entries {
 			site, err := id.ParseSite(e.Name())
 			if err == nil && !e.IsDir() && len(list) < maxSenders {
-				list = append(list, fail("inbox", words.EntryInPlaceOfSender(o.Config.Inbox.Dir, site))...)
+				list = append(list, fail(reason.New("check-inbox"),
+					reason.New("entry-for-sender", "site", site, "inbox", o.Config.Inbox.Dir),
+					reason.New("remove-entry"))...)
 			}
 		}
 		return nil
@@ -92,12 +106,12 @@ const maxSenders = 10
 // probeName returns a random name that the agent leaves alone.
 func probeName() string { return ".sealpost-" + id.Random128[string]() + ".tmp" }
 
-// try lists a folder and makes a file in it, which goes at once. The folder may be others' as well, so that it is held open
-// and nothing in it is followed or replaced: this may run as root.
+// try lists a folder, and makes and removes a file in it. Other accounts may write there, and the
+// doctor may be root: it works through a handle, and follows and replaces nothing.
 func try(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return words.FileInPlace(dir)
+		return reason.Err("not-a-directory", "path", dir)
 	}
 	d, err := beneath.Open(dir)
 	if err != nil {
@@ -116,71 +130,73 @@ func try(dir string) error {
 	return errors.Join(err, f.Close(), d.Remove(name))
 }
 
-// volumes looks at each tray.
+// volumes checks each tray.
 func volumes(_ context.Context, o Options) (list []Finding) {
 	trays := o.Config.Trays()
 	for _, t := range trays {
-		what := "tray"
-		if len(trays) > 1 {
-			what += " " + t.Name
-		}
-		list = append(list, volume(what, t.Folders())...)
+		check := reason.New("check-tray", "name", nameOf(trays, t))
+		list = append(list, volume(check, t.Folders())...)
 	}
 	return list
 }
 
-// volume makes sure that a file can be renamed from the first folder of a tray into the others.
-func volume(what string, folders []string) []Finding {
+// volume checks that a file can be renamed from the first folder of a tray into the others.
+func volume(check reason.Reason, folders []string) []Finding {
 	at, err := beneath.Open(folders[0])
 	if err != nil {
-		return nil // said of the folder
+		return nil // a finding of folders
 	}
 	defer func() { at.Close() }()
 	name := probeName()
 	f, err := at.Create(name, 0o600)
 	if err != nil {
-		return nil // said of the folder
+		return nil // a finding of folders
 	}
 	f.Close()                          //nolint:errcheck // nothing was written
 	defer func() { at.Remove(name) }() //nolint:errcheck // a probe that stays is ignored
 	for _, dir := range folders[1:] {
 		next, err := beneath.Open(dir)
 		if err != nil {
-			continue // said of the folder
+			continue // a finding of folders
 		}
 		err = at.RenameNoReplace(name, next, name)
 		if errors.Is(err, fs.ErrPermission) {
 			next.Close()
-			continue // said of the folder
+			continue // a finding of folders
 		}
 		if err != nil {
 			next.Close()
-			return fail(what, words.VolumesDiffer(dir, err))
+			return fail(check, reason.New("volumes-differ", "folder", dir, "why", err),
+				reason.New("one-volume-needed"))
 		}
 		at.Close()
 		at = next
 	}
-	return ok(what, words.OneVolume())
+	return good(check, reason.New("one-volume"))
 }
 
-// space holds what is free against what is needed.
+// space compares the free space with the need.
 func space(_ context.Context, o Options) (list []Finding) {
 	const little = 256 << 20 // beside the largest file that is to be sent
 	if o.Config.Receives() {
-		list = append(list, room(words.SpaceInbox, o.Config.Inbox.Dir, int64(o.Config.Inbox.Reserve))...)
+		list = append(list, room(reason.New("check-space-inbox"), o.Config.Inbox.Dir,
+			int64(o.Config.Inbox.Reserve))...)
 	}
-	return append(list, room(words.SpaceState, o.Config.State, little)...)
+	return append(list, room(reason.New("check-space-state"), o.Config.State, little)...)
 }
 
-func room(what, dir string, need int64) []Finding {
+func room(check reason.Reason, dir string, need int64) []Finding {
 	free, err := durable.Free(dir)
-	switch {
-	case err != nil:
-		return fail(what, words.SpaceUnknown(err))
-	case free < need:
-		return fail(what, words.SpaceUsedUp(dir, free, need))
-	case free < 4*need:
-		return warn(what, words.SpaceShort(dir, free, need))
+	if err != nil {
+		return fail(check, reason.Of(err), repair())
 	}
-	return ok(what, words.SpaceGood(dir, free))
+	short := reason.New("space-short", "folder", dir, "free", reason.Size(free),
+		"need", reason.Size(need))
+	switch {
+	case free < need:
+		return fail(check, short, reason.New("make-room-now"))
+	case free < 4*need:
+		return warn(check, short, reason.New("make-room-soon"))
+	}
+	return good(check, reason.New("space-good", "folder", dir, "free", reason.Size(free)))
 }

@@ -11,13 +11,13 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
-// hubTime is how long the hub may take to answer.
+// hubTime is the longest wait for an answer of the hub.
 const hubTime = 15 * time.Second
 
-// hub asks each address of the hub who answers there, and then the hub itself what it thinks of this site.
+// hub checks the server at each address of the hub, and then the hub's answer to this site.
 func hub(ctx context.Context, o Options) (list []Finding) {
 	trusted := false
 	for _, address := range o.Config.Hub {
@@ -32,44 +32,47 @@ func hub(ctx context.Context, o Options) (list []Finding) {
 }
 
 func answers(ctx context.Context, address string, network id.Hash) Finding {
-	what := "hub " + address
+	check := reason.New("check-hub", "address", address)
 	seen, err := stranger.Look(ctx, address, network)
 	switch {
 	case err != nil:
-		return unreachable(what, seen.Proxy, err)
+		return unreachable(check, seen.Proxy, err)
 	case seen.Hub:
-		return ok(what, words.HubAnswers(seen.Proxy))[0]
+		return good(check, reason.New("hub-answers", "proxy", seen.Proxy))[0]
 	}
-	return fail(what, words.StrangerAnswers(address, seen.Proxy, seen.Issuer, seen.Product))[0]
+	return Finding{Fail, check, seen.Verdict(address)}
 }
 
-func unreachable(what, via string, err error) Finding {
+func unreachable(check reason.Reason, via string, err error) Finding {
 	var dns *net.DNSError
 	var alert tls.RecordHeaderError
 	var proxy *api.ProxyError
-	said := words.HubUnreachable(via, err)
+	verdict := stranger.Unreachable(via, err)
 	switch {
 	case errors.As(err, &proxy):
-		said = words.ProxyShutsOut(proxy.Proxy, proxy.Status)
+		verdict = stranger.ByProxy(proxy)
 	case errors.As(err, &dns):
-		said = words.NameUnknown(dns)
+		verdict = reason.Verdict{Says: reason.New("hub-name-unknown", "why", dns),
+			Do: reason.New("check-address-or-dns")}
 	case errors.As(err, &alert):
-		said = words.NotTLS(via)
+		verdict = stranger.NotTLS(via)
 	case errors.Is(err, context.DeadlineExceeded):
-		said = words.NobodyAnswers(via, stranger.Patience)
+		verdict = reason.Verdict{
+			Says: reason.New("hub-no-answer", "proxy", via, "wait", stranger.Patience),
+			Do:   reason.New("ask-firewall-admin")}
 	}
-	return fail(what, said)[0]
+	return Finding{Fail, check, verdict}
 }
 
 // hello asks the hub as this site, and compares clocks.
 func hello(ctx context.Context, o Options) []Finding {
-	const what = words.Welcome
+	check := reason.New("check-welcome")
 	if certificate(ctx, o)[0].Level == Fail {
-		return warn(what, words.NotAskedCertificate())
+		return warn(check, reason.New("hub-not-asked-certificate"), reason.New("certificate-first"))
 	}
 	identity, err := open(o)
 	if err != nil {
-		return warn(what, words.NotAskedKeys())
+		return warn(check, reason.New("hub-not-asked-keys"), reason.New("keys-first"))
 	}
 	var hosts []string
 	for _, a := range o.Config.Hub {
@@ -77,34 +80,31 @@ func hello(ctx context.Context, o Options) []Finding {
 			hosts = append(hosts, host)
 		}
 	}
-	client := api.NewClient(api.ClientOptions{Hubs: o.Config.Hub, TLS: certs.ClientTLS(identity, id.Hash(o.Config.Network), hosts...), Site: id.Site(o.Config.Site), UserAgent: "sealpost/" + o.Version})
+	site := stranger.Site{Name: id.Site(o.Config.Site), Role: o.Config.Role, Key: identity.Key(),
+		Expires: identity.NotAfter(), Now: time.Now()}
+	client := api.NewClient(api.ClientOptions{Hubs: o.Config.Hub,
+		TLS:  certs.ClientTLS(identity, id.Hash(o.Config.Network), hosts...),
+		Site: site.Name, UserAgent: "sealpost/" + o.Version})
 	defer client.CloseIdle()
 	ctx, cancel := context.WithTimeout(ctx, hubTime)
 	defer cancel()
 	h, err := client.Hello(ctx)
-	switch {
-	case errors.Is(err, api.ErrNotAdmitted):
-		return fail(what, words.Unadmitted(o.Config.Site, o.Config.Role, identity.Key()))
-	case errors.Is(err, api.ErrRemoved):
-		return fail(what, words.RemovedAtHub(o.Config.Site, o.Config.Role, identity.Key(), stranger.RemovedAt(err)))
-	case errors.Is(err, api.ErrOtherKey):
-		return fail(what, words.OtherKeyThere(identity.Key()))
-	case errors.Is(err, api.ErrExpired):
-		return fail(what, words.EndedAtHub())
-	case err != nil:
-		if r, ok := stranger.WhyRefused(err); ok {
-			return fail(what, r.Verdict)
-		}
-		return fail(what, words.HubRefuses(err))
-	case h.Suite != o.Config.Suite:
-		return fail(what, words.SuiteIsOther(h.Suite, o.Config.Suite))
+	if err == nil && h.Suite != o.Config.Suite {
+		err = stranger.SuiteDiffers(h.Suite, o.Config.Suite)
 	}
-	list := ok(what, words.Welcomed(h.Hub))
+	if r, ok := site.WhyRefused(err); ok {
+		return []Finding{{Fail, check, r.Verdict}}
+	}
+	if err != nil {
+		return []Finding{{Fail, check, stranger.Unreachable("", err)}}
+	}
+	list := good(check, reason.New("hub-knows-site", "hub", h.Hub))
 	if role := h.Role(); role != o.Config.Role {
-		list = append(list, fail("role", words.RolesAre(id.Site(o.Config.Site), o.Config.Role, role, identity.Key()))...)
+		list = append(list, Finding{Fail, reason.New("check-role"), site.RoleDiffers(role)})
 	}
+	clock := reason.New("check-clock")
 	if err := certs.CheckClock(h.Time, time.Now()); err != nil {
-		return append(list, fail("clock", words.ClockWrong(err))...)
+		return append(list, fail(clock, reason.Of(err), setClock())...)
 	}
-	return append(list, ok("clock", words.ClockRight())...)
+	return append(list, good(clock, reason.New("clock-agrees"))...)
 }

@@ -14,60 +14,65 @@ import (
 	"sealpost/certs"
 	"sealpost/envelope"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
-	"sealpost/internal/words"
 )
 
-// maxKeyFile is more than any key file holds.
+// maxKeyFile bounds the bytes read of a key file, which is smaller.
 const maxKeyFile = 1 << 20
 
-// keys looks at the files that nobody else may read.
+// keys checks the private keys.
 func keys(_ context.Context, o Options) []Finding {
-	list := key("identity.key", identityOf(o), words.IdentityMissing, o)
+	list := key("identity.key", identityOf(o), reason.New("restore-identity"), o)
 	if o.Config.Receives() {
-		list = append(list, key("recipient.key", recipientOf(o), words.RecipientMissing, o)...)
+		list = append(list, key("recipient.key", recipientOf(o), reason.New("restore-recipient"),
+			o)...)
 	}
 	return list
 }
 
-// key says how one of them is. use makes sure that it holds a key; lost is what is said when a site that has joined lacks it.
-func key(name string, use func(text []byte) error, lost func(path string) words.Verdict, o Options) []Finding {
-	what, path := "key "+name, filepath.Join(o.Config.State, name)
+// key checks a key file. The function use parses it. The remedy is for a lost key of a site that
+// has joined.
+func key(name string, use func(text []byte) error, remedy reason.Reason, o Options) []Finding {
+	check, path := reason.New("check-key", "name", name), filepath.Join(o.Config.State, name)
 	text, err := secretfile.Read(path, maxKeyFile)
 	switch {
 	case errors.Is(err, secretfile.ErrLoose):
-		return fail(what, words.KeyLoose(err))
-	case errors.Is(err, fs.ErrNotExist) && joined(o):
-		return fail(what, lost(path))
+		return fail(check, reason.Of(err), reason.New("close-key-as-said"))
+	case errors.Is(err, fs.ErrNotExist) && hasJoined(o):
+		return fail(check, missing(path), remedy)
 	case errors.Is(err, fs.ErrNotExist):
-		return fail(what, words.KeyNotMade(path))
+		return fail(check, missing(path), reason.New("join-makes-keys"))
 	case err != nil:
-		return fail(what, words.KeyUnreadable(err))
+		return fail(check, reason.Of(err), asAgent())
 	}
 	if err := use(text); err != nil {
-		return fail(what, words.KeySpoiled(err))
+		return fail(check, reason.Of(err), reason.New("restore-key"))
 	}
-	return ok(what, words.KeyTight())
+	return good(check, reason.New("key-private"))
 }
 
-// joined tells whether the site has a certificate, good or bad.
-func joined(o Options) bool {
+// missing is the reason of a file or folder that is gone.
+func missing(path string) reason.Reason { return reason.New("missing", "path", path) }
+
+// hasJoined reports whether the site has a certificate, good or bad.
+func hasJoined(o Options) bool {
 	_, err := os.Lstat(filepath.Join(o.Config.State, "chain.pem"))
 	return err == nil
 }
 
-// identityOf makes sure that a file holds this site's identity, as far as there is a good certificate to hold against it.
+// identityOf checks that a file holds the identity of the site's certificate, if that is good.
 func identityOf(o Options) func([]byte) error {
 	return func([]byte) error {
 		if certificateOf(o) == nil {
-			return nil // said of the certificate
+			return nil // a finding of certificate
 		}
 		_, err := open(o)
 		return err
 	}
 }
 
-// recipientOf makes sure that a file holds a key of the network's suite.
+// recipientOf checks that a file holds a key of the network's suite.
 func recipientOf(o Options) func([]byte) error {
 	return func(text []byte) error {
 		if _, err := envelope.ParseKeys(text, o.Config.Suite); err != nil {
@@ -78,10 +83,11 @@ func recipientOf(o Options) func([]byte) error {
 }
 
 func open(o Options) (*certs.Identity, error) {
-	return certs.OpenIdentity(filepath.Join(o.Config.State, "identity.key"), filepath.Join(o.Config.State, "chain.pem"))
+	return certs.OpenIdentity(filepath.Join(o.Config.State, "identity.key"),
+		filepath.Join(o.Config.State, "chain.pem"))
 }
 
-// certificateOf returns the site's certificate; nil when there is none that can be read.
+// certificateOf returns the site's certificate; nil if it is missing or damaged.
 func certificateOf(o Options) *x509.Certificate {
 	text, err := os.ReadFile(filepath.Join(o.Config.State, "chain.pem"))
 	block, _ := pem.Decode(text)
@@ -95,36 +101,43 @@ func certificateOf(o Options) *x509.Certificate {
 	return cert
 }
 
-// certificate looks at how long the site may still connect.
+// certificate checks the site's certificate and its remaining time.
 func certificate(_ context.Context, o Options) []Finding {
-	const what = "certificate"
+	check := reason.New("check-certificate")
 	path := filepath.Join(o.Config.State, "chain.pem")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fail(what, words.NoCertificate())
+		return fail(check, reason.New("not-joined-yet"), reason.New("join-with-invitation"))
 	}
 	if err != nil {
-		return fail(what, words.CertificateUnreadable(err))
+		return fail(check, reason.Of(err), asAgent())
 	}
 	cert := certificateOf(o)
 	if cert == nil {
-		return fail(what, words.CertificateSpoiled(path))
+		return fail(check, reason.New("no-certificate-in", "path", path), reason.New("join-anew"))
 	}
-	if root := lastOf(text); root != nil && !root.Equal(cert) && certs.Fingerprint(root.PublicKey) != id.Hash(o.Config.Network) {
-		return fail(what, words.OtherNetwork())
+	if root := lastOf(text); root != nil && !root.Equal(cert) &&
+		certs.Fingerprint(root.PublicKey) != id.Hash(o.Config.Network) {
+		return fail(check, reason.New("certificate-other-network"),
+			reason.New("fix-state-or-config"))
 	}
 	now := time.Now()
 	days := int(cert.NotAfter.Sub(now).Hours() / 24)
 	switch {
 	case now.After(cert.NotAfter):
-		return fail(what, words.CertificateEnded(cert.NotAfter))
+		return fail(check, reason.New("certificate-expired", "until", cert.NotAfter),
+			reason.New("check-clock-or-join"))
 	case now.Before(cert.NotBefore):
-		return fail(what, words.CertificateEarly(now))
+		return fail(check, reason.New("certificate-not-yet", "now", now), setClock())
 	case now.After(certs.RenewAt(cert).AddDate(0, 0, 7)):
-		return warn(what, words.CertificateLate(days, cert.NotAfter))
+		return warn(check, reason.New("certificate-late", "days", days, "until", cert.NotAfter),
+			reason.New("let-it-renew"))
 	}
-	return ok(what, words.CertificateGood(days, cert.NotAfter))
+	return good(check, reason.New("certificate-good", "days", days, "until", cert.NotAfter))
 }
+
+// setClock is the remedy for this computer's clock.
+func setClock() reason.Reason { return reason.New("set-clock") }
 
 func lastOf(text []byte) (last *x509.Certificate) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

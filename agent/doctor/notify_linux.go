@@ -13,26 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/config"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // fewWatches is a limit that other programs may use up.
 const fewWatches = 8192
 
-// notifications asks whether the system can tell the agent of new files. Without it files are found by sweeps.
+// notifications checks that the system can notify the agent of new files. Otherwise it finds them
+// by sweeps.
 func notifications(_ context.Context, o Options) []Finding {
-	const what = "notifications"
+	check := reason.New("check-notifications")
 	if !o.Config.Sends() {
 		return nil
 	}
 	trays := o.Config.Trays()
-	sweep := time.Duration(slices.MaxFunc(trays, func(a, b config.Tray) int { return cmp.Compare(a.Sweep, b.Sweep) }).Sweep)
+	sweep := time.Duration(slices.MaxFunc(trays, func(a, b config.Tray) int {
+		return cmp.Compare(a.Sweep, b.Sweep)
+	}).Sweep)
+	moreWatches := reason.New("raise-limit", "limit", "max_user_watches", "to", 65536)
+	noneNeeded := reason.New("quick-enough")
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if errors.Is(err, unix.EMFILE) {
-		return warn(what, words.InstancesUsedUp(sweep))
+		return warn(check, reason.New("instances-used-up", "sweep", sweep),
+			reason.New("raise-limit", "limit", "max_user_instances", "to", 1024))
 	}
 	if err != nil {
-		return warn(what, words.NotNotified(err, sweep))
+		return warn(check, reason.New("not-notified", "why", err, "sweep", sweep), noneNeeded)
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	for _, t := range trays {
@@ -41,17 +47,18 @@ func notifications(_ context.Context, o Options) []Finding {
 		}
 	}
 	if errors.Is(err, unix.ENOSPC) {
-		return warn(what, words.WatchesUsedUp(sweep))
+		return warn(check, reason.New("watches-used-up", "sweep", sweep), moreWatches)
 	}
 	if err != nil {
-		return warn(what, words.OutboxNotWatched(err, sweep))
+		return warn(check, reason.New("outbox-not-watched", "why", err, "sweep", sweep), noneNeeded)
 	}
 	text, err := os.ReadFile("/proc/sys/fs/inotify/max_user_watches")
 	if err != nil {
-		return ok(what, words.Notified())
+		return good(check, reason.New("notified"))
 	}
-	if limit, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && limit < fewWatches {
-		return warn(what, words.WatchesFew(limit, sweep))
+	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil && limit < fewWatches {
+		return warn(check, reason.New("watches-few", "limit", limit, "sweep", sweep), moreWatches)
 	}
-	return ok(what, words.Notified())
+	return good(check, reason.New("notified"))
 }

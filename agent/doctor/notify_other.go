@@ -4,5 +4,5 @@ package doctor
 
 import "context"
 
-// notifications have no limits that could be asked for on this system.
+// notifications checks nothing: this system has no limits to ask for.
 func notifications(context.Context, Options) []Finding { return nil }

@@ -3,35 +3,40 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
+	"sealpost/internal/shell"
 	"sealpost/internal/way"
-	"sealpost/internal/words"
 )
 
-// maxFlaws is how many flaws of the state folder are named one by one.
+// maxFlaws bounds the findings about the state folder.
 const maxFlaws = 10
 
-// permissions looks for what other accounts could read, write or replace.
+// permissionsCheck is the name of the check of all permissions.
+var permissionsCheck = reason.New("check-permissions")
+
+// permissions finds the files and folders that other accounts could read, write or replace.
 func permissions(_ context.Context, o Options) []Finding {
 	list := append(flaws(o), settings(o)...)
 	list = append(list, ways(o)...)
 	if len(list) == 0 {
-		return ok(words.Permissions, goodPermissions(o.Config.State))
+		return good(permissionsCheck, goodPermissions(o.Config.State))
 	}
 	return list
 }
 
-// flaws names what in the state folder is not the agent's alone.
+// flaws finds the files of the state folder that other accounts can access.
 func flaws(o Options) (list []Finding) {
 	more := 0
 	err := secretfile.Inspect(o.Config.State, func(f secretfile.Flaw) {
 		switch {
 		case f.Name == "identity.key" || f.Name == "recipient.key" && o.Config.Receives():
-			// Said of the key.
+			// a finding of keys
 		case len(list) < maxFlaws:
 			list = append(list, flaw(o, f))
 		default:
@@ -39,55 +44,74 @@ func flaws(o Options) (list []Finding) {
 		}
 	})
 	if more > 0 {
-		list = append(list, warn(words.Permissions, words.MoreFlaws(o.Config.State, more))...)
+		list = append(list, warn(permissionsCheck,
+			reason.New("more-flaws", "n", more, "folder", o.Config.State),
+			reason.New("start-or-run", "command",
+				shell.Join("chmod", "-R", "go-rwx", o.Config.State)))...)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		list = append(list, warn(words.Permissions, words.PermissionsUnknown(err))...)
+		list = append(list, warn(permissionsCheck, reason.Of(err), asAgent())...)
 	}
 	return list
 }
 
 func flaw(o Options, f secretfile.Flaw) Finding {
-	path := filepath.Join(o.Config.State, filepath.FromSlash(f.Name))
-	what := filepath.Join(words.Permissions+" of "+filepath.Base(o.Config.State), filepath.FromSlash(f.Name))
-	level, verdict := Warn, words.FileOpen(path, f.Mode)
+	name := filepath.FromSlash(f.Name)
+	path, mode := filepath.Join(o.Config.State, name), octal(f.Mode)
+	check := reason.New("check-permissions-of", "path",
+		filepath.Join(filepath.Base(o.Config.State), name))
+	private := shell.Join("chmod", "600", path)
 	switch {
 	case f.Kind == secretfile.Foreign:
-		level, verdict = Fail, words.FileForeign(path, f.Owner)
+		return fail(check, reason.New("file-of-account", "path", path, "account", f.Owner),
+			reason.New("remove-foreign"))[0]
 	case f.Kind == secretfile.Listed:
-		verdict = words.FileListed(path, f.Owner)
+		return warn(check, reason.New("file-listed", "path", path, "account", f.Owner),
+			reason.New("remove-from-list", "command",
+				fmt.Sprintf(`icacls "%s" /remove:g "*%s"`, path, f.Owner)))[0]
 	case f.Kind == secretfile.OpenKey:
-		level, verdict = Fail, words.KeyOpen(path, f.Mode)
+		return fail(check, reason.New("key-open", "path", path, "mode", mode),
+			reason.New("close-key", "command", private))[0]
 	case f.Kind == secretfile.Linked:
-		verdict = words.FileLinked(path, f.Mode)
+		return warn(check, reason.New("file-linked", "path", path, "mode", mode),
+			reason.New("find-other-name", "find",
+				shell.Join("find", "/", "-xdev", "-samefile", path), "command", private))[0]
 	case f.Mode.IsDir():
-		verdict = words.FolderOpen(path, f.Mode)
+		open := warn
+		if f.Name == "." && f.Kind == secretfile.Open {
+			open = fail
+		}
+		return open(check, reason.New("folder-open", "path", path, "mode", mode),
+			run(shell.Join("chmod", "700", path)))[0]
 	}
-	if f.Name == "." && f.Kind == secretfile.Open {
-		level = Fail
-	}
-	return finding(level, what, verdict)[0]
+	return warn(check, reason.New("file-open", "path", path, "mode", mode), run(private))[0]
 }
 
-// ways names each place at which another account could replace the state folder, a tray or the inbox. Trays and inboxes may
-// lie in a folder that another account owns; the state folder must not.
+// octal returns the permissions of a mode as chmod takes them.
+func octal(mode fs.FileMode) string { return fmt.Sprintf("%04o", mode.Perm()) }
+
+// ways finds each place at which another account could replace the state folder, a tray or the
+// inbox. Trays and inboxes may lie in a folder that another account owns; the state folder must not.
 func ways(o Options) (list []Finding) {
 	var said []way.Fault
 	for i, p := range places(o) {
+		check := reason.New("check-way", "place", p.check)
 		faults, err := way.Above(p.dir, serviceOf(o)...)
 		if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist) {
-			list = append(list, warn("way to "+p.what, words.PermissionsUnknown(err))...)
+			list = append(list, warn(check, reason.Of(err), asAgent())...)
 		}
 		for _, f := range faults {
 			if slices.Contains(said, f) {
 				continue
 			}
 			said = append(said, f)
-			level := Warn
+			open := warn
 			if i == 0 { // the agent does not start with it
-				level = Fail
+				open = fail
 			}
-			list = append(list, finding(level, "way to "+p.what, words.WayLoose(p.dir, f))...)
+			v := f.Verdict()
+			says := reason.New("way-open-to", "fault", v.Says, "path", p.dir)
+			list = append(list, open(check, says, v.Do)...)
 		}
 	}
 	return list

@@ -87,7 +87,7 @@ func TestFewOfManyFlawsAreNamed(t *testing.T) {
 		must(t, put(filepath.Join(o.Config.State, fmt.Sprint(n)), 0o644))
 	}
 	list := flaws(o)
-	if len(list) != maxFlaws+1 || !strings.Contains(list[maxFlaws].Says, fmt.Sprintf("%d more files", 4*maxFlaws)) {
+	if len(list) != maxFlaws+1 || !strings.Contains(list[maxFlaws].Says.String(), fmt.Sprintf("%d more files", 4*maxFlaws)) {
 		t.Errorf("%d findings, the last %+v", len(list), list[len(list)-1])
 	}
 }

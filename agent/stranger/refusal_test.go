@@ -16,10 +16,11 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
-// What answers at the hub's address, or not, has words of its own: only what was not reached is said to be that.
-func TestEachRefusalHasItsOwnWords(t *testing.T) {
+// Each failure at the hub's address has its own reason. Only a hub that was not reached is called so.
+func TestEachRefusalHasItsOwnReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve      func(net.Conn) // nil: nothing listens
 		code, says string
@@ -27,17 +28,19 @@ func TestEachRefusalHasItsOwnWords(t *testing.T) {
 		"nothing listens": {nil, "", ""},
 		"cut":             {func(c net.Conn) { c.Close() }, "cut", "made and cut"},
 		"plain HTTP": {func(c net.Conn) {
-			c.Read(make([]byte, 1000))                                  //nolint:errcheck // what it says does not matter
+			c.Read(make([]byte, 1000))                                  //nolint:errcheck // any request
 			c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\nno TLS\n")) //nolint:errcheck
 			c.Close()
 		}, "not-tls", "does not speak TLS"},
 		"no common version": {func(c net.Conn) {
-			server := tls.Server(c, &tls.Config{MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{anyCertificate(t)}})
+			server := tls.Server(c, &tls.Config{MaxVersion: tls.VersionTLS12,
+				Certificates: []tls.Certificate{anyCertificate(t)}})
 			server.Handshake() //nolint:errcheck // it cannot succeed
 			c.Close()
 		}, "tls", "ends the TLS handshake"},
 		"another network": {func(c net.Conn) {
-			tls.Server(c, &tls.Config{Certificates: []tls.Certificate{anyCertificate(t)}}).Handshake() //nolint:errcheck
+			config := &tls.Config{Certificates: []tls.Certificate{anyCertificate(t)}}
+			tls.Server(c, config).Handshake() //nolint:errcheck // it cannot succeed
 			c.Close()
 		}, "untrusted", "nothing was sent to it"},
 	} {
@@ -60,32 +63,37 @@ func TestEachRefusalHasItsOwnWords(t *testing.T) {
 				}
 			}()
 			network := id.Hash(strings.Repeat("0", 64))
-			client := api.NewClient(api.ClientOptions{Hubs: []string{listener.Addr().String()}, TLS: certs.ClientTLS(new(certs.Identity), network, "127.0.0.1")})
+			client := api.NewClient(api.ClientOptions{Hubs: []string{listener.Addr().String()},
+				TLS: certs.ClientTLS(new(certs.Identity), network, "127.0.0.1")})
 			defer client.CloseIdle()
 			_, err = client.Hello(t.Context())
 			got, reached := WhyRefused(err)
-			if got.Code != c.code || reached != (c.code != "") || !strings.Contains(got.Says, c.says) || strings.Contains(got.Says, "cannot be reached") != got.IsOfLine() {
-				t.Errorf("of %v it says %q: %s → %s", err, got.Code, got.Says, got.Do)
+			says := got.Says.String()
+			if got.Code != c.code || reached != (c.code != "") || !strings.Contains(says, c.says) ||
+				strings.Contains(says, "cannot be reached") != got.IsOfLine() {
+				t.Errorf("of %v it says %q: %s → %s", err, got.Code, says, got.Do)
 			}
 		})
 	}
 }
 
-// Each code of the hub's has words that tell it was reached.
-func TestEachAnswerOfTheHubHasWords(t *testing.T) {
-	said := map[string]api.Code{}
-	for _, code := range []api.Code{api.CodeNoCert, api.CodeBusy, api.CodeInternal, api.CodeFull, api.CodeNotAllowed, api.CodeConflict} {
+// Each code of the hub has a reason, whose text says that the hub was reached.
+func TestEachAnswerOfTheHubHasAReason(t *testing.T) {
+	said := map[reason.Code]api.Code{}
+	for _, code := range []api.Code{api.CodeNoCert, api.CodeBusy, api.CodeInternal, api.CodeFull,
+		api.CodeNotAllowed, api.CodeConflict} {
 		r, reached := WhyRefused(&api.Error{Code: code, Detail: "because", Request: "0123"})
-		if !reached || r.Code != string(code) || !strings.Contains(r.Says, "the hub was reached") || r.Do == "" {
+		if !reached || r.Code != string(code) || r.Do.IsZero() ||
+			!strings.Contains(r.Says.String(), "the hub was reached") {
 			t.Errorf("%s: %+v", code, r)
 		}
-		if other := said[r.Says]; other != "" {
-			t.Errorf("%s and %s have the same words", code, other)
+		if other := said[r.Says.Code]; other != "" {
+			t.Errorf("%s and %s have the same reason", code, other)
 		}
-		said[r.Says] = code
+		said[r.Says.Code] = code
 	}
 	if _, reached := WhyRefused(context.Canceled); reached {
-		t.Error("an end of one's own is no refusal")
+		t.Error("a cancelled call is no refusal")
 	}
 	if r, _ := WhyRefused(http.ErrSchemeMismatch); r.Code != "not-tls" {
 		t.Errorf("plain HTTP: %+v", r)

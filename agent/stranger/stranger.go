@@ -1,8 +1,8 @@
-// Package stranger finds out who answers where the hub should: the hub, a proxy that opens TLS on its way, or somebody
-// else.
+// Package stranger identifies the server at the hub's address: the hub, a proxy that opens TLS, or
+// another one. It gives the reasons why a hub does not serve a site.
 //
-// It looks at the certificates that are shown and ends the connection before anything is sent. What it finds is for
-// people; whom to believe is decided elsewhere. It must not know files.
+// It reads the server's certificates and ends the connection before it sends anything. Its findings
+// are for users; trust is decided elsewhere. It must not know files.
 package stranger
 
 import (
@@ -17,32 +17,37 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
-// Patience is how long whoever answers may take.
+// Patience is the longest wait for a server that answers.
 const Patience = 15 * time.Second
 
-// Seen is who answers at an address.
+// Seen is a server at an address.
 type Seen struct {
 	Hub     bool   // a server of this network
 	Issuer  string // of its certificate; empty: it shows none
-	Product string // that inspects TLS, if it says so
-	Proxy   string // through which it was reached; empty: none
+	Product string // that inspects TLS, if its certificate has the name
+	Proxy   string // on the way to it; empty: none
 }
 
-// errSeen ends a connection whose other end has shown itself.
+// errSeen ends a connection whose certificates are known.
 var errSeen = errors.New("seen")
 
-// RemovedAt returns when the hub has removed the site to which it gave this error; zero when it does not say.
-func RemovedAt(err error) time.Time {
-	if problem, ok := errors.AsType[*api.Error](err); ok {
-		return problem.Since
+// Verdict returns the verdict on a server that answers at the hub's address and is not the hub.
+func (s Seen) Verdict(address string) reason.Verdict {
+	shown := reason.New("shows-no-certificate")
+	if s.Issuer != "" {
+		shown = reason.New("shows-certificate", "issuer", s.Issuer)
 	}
-	return time.Time{}
+	return reason.Verdict{
+		Says: reason.New("hub-stranger", "address", address, "proxy", s.Proxy,
+			"product", s.Product, "shown", shown),
+		Do: reason.New("pass-uninspected", "address", address)}
 }
 
-// Look connects to an address, through the proxy if there is one, and says who answers. With an error only Seen.Proxy is
-// of use.
+// Look connects to an address, through the proxy if there is one, and returns the server. With an
+// error only Seen.Proxy is set.
 func Look(ctx context.Context, address string, network id.Hash) (s Seen, err error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
@@ -54,13 +59,14 @@ func Look(ctx context.Context, address string, network id.Hash) (s Seen, err err
 		s.Proxy = proxy.Host
 	}
 	var chain []*x509.Certificate
-	t := &http.Transport{Proxy: api.Proxy, OnProxyConnectResponse: api.CheckProxy, DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		InsecureSkipVerify: true, // whoever answers is to be looked at, not believed: nothing is sent to it
-		VerifyConnection: func(c tls.ConnectionState) error {
-			chain = c.PeerCertificates
-			return errSeen
-		},
-	}}
+	t := &http.Transport{Proxy: api.Proxy, OnProxyConnectResponse: api.CheckProxy,
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+			InsecureSkipVerify: true, // to look at the server, not to trust it: nothing is sent
+			VerifyConnection: func(c tls.ConnectionState) error {
+				chain = c.PeerCertificates
+				return errSeen
+			},
+		}}
 	defer t.CloseIdleConnections()
 	answer, err := t.RoundTrip(request)
 	if err == nil {
@@ -90,10 +96,12 @@ func nameOf(cert *x509.Certificate) string {
 }
 
 // inspectors are words in the certificates of products that open TLS connections on their way.
-var inspectors = []string{"Zscaler", "Palo Alto", "Fortinet", "FortiGate", "Netskope", "Blue Coat", "Symantec Web", "Sophos", "Cisco Umbrella", "Forcepoint", "Websense",
-	"Check Point", "McAfee", "Skyhigh", "Kaspersky", "ESET SSL", "Avast", "Bitdefender", "Barracuda", "WatchGuard", "SonicWall", "Squid", "mitmproxy", "Fiddler", "Charles Proxy"}
+var inspectors = []string{"Zscaler", "Palo Alto", "Fortinet", "FortiGate", "Netskope",
+	"Blue Coat", "Symantec Web", "Sophos", "Cisco Umbrella", "Forcepoint", "Websense",
+	"Check Point", "McAfee", "Skyhigh", "Kaspersky", "ESET SSL", "Avast", "Bitdefender",
+	"Barracuda", "WatchGuard", "SonicWall", "Squid", "mitmproxy", "Fiddler", "Charles Proxy"}
 
-// inspector names the product that shows these certificates, if it says so.
+// inspector returns the product named in the certificates, if any.
 func inspector(chain []*x509.Certificate) string {
 	for _, cert := range chain {
 		said := strings.ToLower(cert.Issuer.String() + " " + cert.Subject.String())

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // How a site joins, and what keeps an agent from starting.
@@ -100,8 +101,8 @@ func HubNotValidNow(now time.Time, why error) error {
 }
 
 // RefusedToJoin says why a hub that was reached gave no certificate.
-func RefusedToJoin(v Verdict) error {
-	return fmt.Errorf("%s; nothing is lost, then %s", Line(v), sameCommand)
+func RefusedToJoin(v reason.Verdict) error {
+	return fmt.Errorf("%s; nothing is lost, then %s", v.Line(), sameCommand)
 }
 
 // HubNotReached says that no answer came.
@@ -134,43 +135,6 @@ func DecideToWhom(dir string) string {
 func RunNext(dir string) string {
 	return fmt.Sprintf("Next: sealpost agent run --dir %s       then delete the invitation", dir)
 }
-
-// What keeps a running site and its hub apart, for now.
-
-// AdmitFirst says that the hub does not know the site yet.
-func AdmitFirst(site id.Site, role string, fingerprint id.Hash) string {
-	return fmt.Sprintf("the hub has not admitted this site yet: ask its admin to run '%s'", admit(string(site), role, fingerprint))
-}
-
-// RemovedFrom says that the hub's admin has taken this site off the network.
-func RemovedFrom(site id.Site, role string, fingerprint id.Hash, since time.Time) string {
-	return fmt.Sprintf("the admin of the hub has removed this site from the network%s: nothing is sent or received; if that is a mistake, ask them to run '%s'",
-		at(since), admit(string(site), role, fingerprint))
-}
-
-// OtherKeyAtHub says that another computer has joined under this site's name.
-func OtherKeyAtHub(site id.Site, fingerprint id.Hash) string {
-	return fmt.Sprintf("the hub knows %s by another key than this computer's, whose fingerprint is %s: another computer has joined under this name, or these keys are an old copy; %s",
-		site, fingerprint, otherKeyNext)
-}
-
-// ClocksDisagree says that a certificate has ended by the hub's clock only.
-func ClocksDisagree(until time.Time) string {
-	return fmt.Sprintf("the hub says that this site's certificate has expired, and by this computer's clock it is good until %s: the hub's clock is wrong, or this one's; %s", Time(until), askTheHub)
-}
-
-// SiteExpired says that this site's certificate has ended.
-func SiteExpired(until time.Time) string {
-	return fmt.Sprintf("this site's certificate has expired (%s): %s for a new invitation and run 'sealpost agent join' again", Time(until), askTheHub)
-}
-
-// HubNotValidByClock says that this computer's clock is why the hub is not believed.
-func HubNotValidByClock(wrong error) string {
-	return "the hub's certificate is not valid by this computer's clock: " + wrong.Error()
-}
-
-// Unreachable says that the hub cannot be reached.
-func Unreachable(why error) string { return "the hub cannot be reached: " + why.Error() }
 
 // NoHubTellsTheTime says that nobody can be asked how wrong a clock is.
 const NoHubTellsTheTime = "no hub says what time it is"

@@ -4,19 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"sealpost/internal/id"
 )
 
 // RunsElsewhere says since when another computer runs this site.
 func RunsElsewhere(since time.Time) string {
 	return "another computer runs this site with the same keys since " + Time(since) + ", so this agent has stopped"
-}
-
-// RolesAre says that site and hub do not agree on the site's role, and how to change either.
-func RolesAre(site id.Site, here, hub string, fingerprint id.Hash) Verdict {
-	return verdict("if the hub is right, ask its admin for a new invitation and run 'sealpost agent join' with it in this folder; if this site is right, ask them to run '"+
-		admit(string(site), here, fingerprint)+"'", "this site has the role %s in agent.toml, and the hub has it as %s", here, hub)
 }
 
 // ReceiptNotBelieved names a site whose receipt is not believed.
