@@ -183,7 +183,7 @@ func (d *document) requestBody(e endpoint, o operation) {
 	d.line(4, "content:")
 	d.line(5, "%s:", media)
 	if o.in != nil {
-		d.collect(reflect.TypeOf(o.in), true)
+		d.collect(reflect.TypeOf(o.in), inRequest)
 	}
 	d.media(6, media, o.in)
 }
@@ -216,12 +216,20 @@ func (d *document) problems(codes []api.Code) {
 }
 
 func (d *document) name(v any) string {
-	d.collect(reflect.TypeOf(v), false)
+	d.collect(reflect.TypeOf(v), inAnswer)
 	return reflect.TypeOf(v).Name()
 }
 
+// side is the direction in which a type travels.
+type side int
+
+const (
+	inAnswer side = iota
+	inRequest
+)
+
 // collect adds the schemas that a type needs.
-func (d *document) collect(t reflect.Type, request bool) {
+func (d *document) collect(t reflect.Type, s side) {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -232,14 +240,14 @@ func (d *document) collect(t reflect.Type, request bool) {
 		d.t.Fatalf("two types of the wire are called %s", t.Name())
 	}
 	d.schemas[t.Name()] = t
-	d.requests[t.Name()] = d.requests[t.Name()] || request
+	d.requests[t.Name()] = d.requests[t.Name()] || s == inRequest
 	for i := range t.NumField() {
-		d.collect(t.Field(i).Type, request)
+		d.collect(t.Field(i).Type, s)
 	}
 }
 
 func (d *document) components() {
-	d.collect(reflect.TypeFor[api.Problem](), false)
+	d.collect(reflect.TypeFor[api.Problem](), inAnswer)
 	d.line(0, "components:")
 	d.line(1, "securitySchemes:")
 	d.line(2, "site: {type: mutualTLS, description: 'A certificate of the network for the name "+

@@ -24,8 +24,8 @@ func (s fullStore) Put(ctx context.Context, kind, key string, version uint64,
 	return 0, spool.ErrFull
 }
 
-// A hub below its reserve tells the admin the free space, the configured sizes and the file to
-// change, in its log and in its answer.
+// A hub below its reserve names the free space, the configured sizes and the file to change. It
+// does so in its log and in its answer.
 func TestAHubWithoutRoomSaysWhatToChange(t *testing.T) {
 	q := newHeadquarters(t)
 	q.wrap = func(s Store) Store { return fullStore{s} }
