@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -83,44 +82,36 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 // expireUploads forgets uploads that no call has used for a long time.
 func (s *Spool) expireUploads(ctx context.Context) error {
 	before := s.hubTime().Add(-uploadIdle)
-	for _, u := range all(s, s.uploads) {
+	return s.forgetUploads(ctx, "upload expired", all(s, s.uploads), func(u *upload) bool {
 		u.mu.Lock()
-		idle := u.active.Before(before)
-		u.mu.Unlock()
-		if !idle {
-			continue
-		}
-		if err := s.expireUpload(ctx, u, before); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Spool) expireUpload(ctx context.Context, u *upload, before time.Time) error {
-	unlock, err := s.ids.lock(ctx, u.name.envelope)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	u.mu.Lock()
-	idle := u.active.Before(before) && u.over == underWay
-	u.mu.Unlock()
-	if !idle {
-		return nil
-	}
-	s.opts.Log.Info("upload expired", "envelope", u.name.envelope, "sender", u.name.sender)
-	return s.forget(ctx, u)
+		defer u.mu.Unlock()
+		return u.active.Before(before) && u.over == underWay
+	})
 }
 
 // clearUploads deletes the rows of uploads that Open found to be over.
 func (s *Spool) clearUploads(ctx context.Context) error {
-	for _, u := range s.overUploads {
+	over := s.overUploads
+	s.overUploads = nil
+	return s.forgetUploads(ctx, "rest of an upload removed", over, func(u *upload) bool {
+		return s.upload(u.name) == nil // not begun again meanwhile
+	})
+}
+
+// forgetUploads forgets the uploads that meet a condition, also under the id's lock, and logs the
+// event for each.
+func (s *Spool) forgetUploads(ctx context.Context, event string, list []*upload,
+	isUnused func(*upload) bool) error {
+	for _, u := range list {
+		if !isUnused(u) {
+			continue
+		}
 		unlock, err := s.ids.lock(ctx, u.name.envelope)
 		if err != nil {
 			return err
 		}
-		if s.upload(u.name) == nil { // not begun again meanwhile
+		if isUnused(u) {
+			s.opts.Log.Info(event, "envelope", u.name.envelope, "sender", u.name.sender)
 			err = s.forget(ctx, u)
 		}
 		unlock()
@@ -128,6 +119,5 @@ func (s *Spool) clearUploads(ctx context.Context) error {
 			return err
 		}
 	}
-	s.overUploads = nil
 	return nil
 }
