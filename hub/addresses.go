@@ -32,6 +32,7 @@ type change struct {
 
 func newAddresses() *addresses { return &addresses{told: map[id.Site]map[string]remembered{}} }
 
+// remember records the version that a sender got. At the limit it forgets another one.
 func (a *addresses) remember(sender id.Site, address id.Address, version id.Hash) {
 	key := address.String()
 	a.mu.Lock()

@@ -52,6 +52,7 @@ func (c *call) body() (data []byte, give func(), err error) {
 	return data, give, nil
 }
 
+// readAll reads a body of its announced length, or of at most the limit. A cut one is errCut.
 func (c *call) readAll(r io.Reader) ([]byte, error) {
 	var data []byte
 	var err error

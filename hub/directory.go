@@ -90,6 +90,7 @@ func openDirectory(ctx context.Context, registry spool.Registry) (*directory, er
 	return d, nil
 }
 
+// readKind reads all items of a kind, and their versions.
 func readKind[T any](ctx context.Context, d *directory, kind string, take func(T)) error {
 	const page = 100
 	for after := ""; ; {

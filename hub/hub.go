@@ -131,6 +131,7 @@ func New(o Options) (*Hub, error) {
 	return h, nil
 }
 
+// openIdentity opens the authority and the hub's identity, and renews its certificate if due.
 func (h *Hub) openIdentity() error {
 	state := h.config.State
 	var err error
@@ -216,6 +217,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
+// watchSpool returns an error when the spool's state becomes uncertain.
 func (h *Hub) watchSpool(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

@@ -44,6 +44,7 @@ func (c *call) lease(in api.LeaseRequest) error {
 	return c.handOut(leased)
 }
 
+// handOut answers with the deliveries that fit. It returns the others to the queue at once.
 func (c *call) handOut(leased []spool.Delivery) error {
 	var answer api.LeaseAnswer
 	answer.Deliveries = []api.Delivery{}
@@ -86,6 +87,7 @@ func (c *call) handOut(leased []spool.Delivery) error {
 	return nil
 }
 
+// writeLease writes the frame of the answer, then the inline contents in order.
 func (c *call) writeLease(answer api.LeaseAnswer, leased []spool.Delivery, contents int64) error {
 	if c.isGone() {
 		return c.r.Context().Err()

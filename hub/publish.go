@@ -68,6 +68,7 @@ func (c *call) publish() error {
 	return c.reply(api.Published(published))
 }
 
+// commit publishes at the directory's present state, which it holds until the spool's commit.
 func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, error) {
 	h := c.hub
 	t, release := h.dir.hold()

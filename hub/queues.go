@@ -79,6 +79,7 @@ func (h *Hub) unbindQueue(ctx context.Context, in BindRequest) (Bound, error) {
 	})
 }
 
+// rebind changes the bindings of a queue and announces the changed routes.
 func (h *Hub) rebind(ctx context.Context, name string, f func([]string) ([]string, error)) (
 	Bound, error) {
 	h.dir.change.Lock()

@@ -85,6 +85,7 @@ func (t *table) resolve(network id.Hash, sender id.Site, address id.Address) rou
 	return r
 }
 
+// reached returns the sites that an address reaches, in order, and adds those that do not receive.
 func (t *table) reached(sender id.Site, address id.Address, unknown *[]id.Site) []id.Site {
 	var sites []id.Site
 	for _, name := range address.To {

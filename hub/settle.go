@@ -42,6 +42,7 @@ func (c *call) settle(in api.SettleRequest) error {
 	return c.reply(api.SettleAnswer{Settled: settled})
 }
 
+// settleOne records the outcomes in one receipt, and returns the time or the code of its error.
 func (c *call) settleOne(s api.Settlement) api.SettledDelivery {
 	receipt, err := c.openReceipt(s)
 	if err != nil {

@@ -36,6 +36,7 @@ type upload struct {
 
 func newUploads() *uploads { return &uploads{open: map[id.Site]map[id.Envelope]upload{}} }
 
+// put registers an upload. At the limit it drops the one of the site that is unused for longest.
 func (u *uploads) put(site id.Site, envelope id.Envelope, up upload) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -56,6 +57,7 @@ func (u *uploads) put(site id.Site, envelope id.Envelope, up upload) {
 	}
 }
 
+// get returns an open upload and records its use.
 func (u *uploads) get(site id.Site, envelope id.Envelope, now time.Time) (upload, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -37,6 +37,7 @@ func (s *Spool) Queues(ctx context.Context) ([]spool.QueueInfo, error) {
 	return infos, nil
 }
 
+// queueInfo returns the figures of a queue, and whether it has ever had a delivery.
 func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 	f, known := q.load()
 	leased := q.Leased(s.opts.Now())

@@ -26,6 +26,7 @@ func (s *Spool) admit() room {
 	return room{free, s.opts.Reserve, s.opts.Floor, err}
 }
 
+// allows returns ErrFull if the disk has no room for a change of that need.
 func (r room) allows(n need) error {
 	if r.err != nil {
 		return r.err

@@ -70,6 +70,7 @@ func (d *decoder) fixed() uint64 {
 	return binary.BigEndian.Uint64(d.raw(8))
 }
 
+// step ends the read of a number of n bytes, or marks the record as bad.
 func step(d *decoder, v int64, n int) int64 {
 	if n <= 0 {
 		d.bad, d.data = true, nil
@@ -79,6 +80,7 @@ func step(d *decoder, v int64, n int) int64 {
 	return v
 }
 
+// raw returns the next n bytes, which are not copied. A short record is bad and gives zeros.
 func (d *decoder) raw(n int) []byte {
 	if n < 0 || n > len(d.data) {
 		d.bad, d.data = true, nil

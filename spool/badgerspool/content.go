@@ -55,6 +55,7 @@ func (c *content) write(e id.Envelope, data []byte) error {
 	return c.syncFolder(e)
 }
 
+// fill creates a file with the data and makes them durable.
 func (c *content) fill(path string, data []byte) error {
 	f, err := c.disk.Create(path)
 	if err != nil {
@@ -82,6 +83,7 @@ func (c *content) link(staged string, e id.Envelope) error {
 	return c.syncFolder(e)
 }
 
+// syncFolder makes the name of an envelope's file durable.
 func (c *content) syncFolder(e id.Envelope) error {
 	dir := c.folder(e)
 	if err := c.disk.SyncDir(dir); err != nil {

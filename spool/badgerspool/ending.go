@@ -69,6 +69,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	return nil
 }
 
+// removeContent releases the content: its place in a pack, or its file by a row of trash.
 func (n ending) removeContent(g *group, commit uint64) {
 	g.figures(n.first).content -= n.e.size
 	if n.e.small() {

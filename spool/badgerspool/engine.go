@@ -115,6 +115,7 @@ type folder struct {
 // folderTick is longer than the resolution of any file system's modification times.
 const folderTick = 12 * time.Millisecond
 
+// sync syncs the folder if it has changed since, or may have changed within a tick.
 func (f *folder) sync() error {
 	info, err := os.Stat(f.path)
 	if err != nil {

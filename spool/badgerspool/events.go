@@ -42,6 +42,7 @@ func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
 // eventCost is the size of an event in an answer beside its strings, in bytes.
 const eventCost = 320
 
+// readEvents reads the events after a number up to last. A gap is an error.
 func (s *Spool) readEvents(name id.Site, after, last uint64,
 	maxBytes int) (found []spool.Event, next spool.Cursor, err error) {
 	err = s.view(func(txn *badger.Txn) error {
@@ -75,6 +76,7 @@ func (s *Spool) readEvents(name id.Site, after, last uint64,
 	return found, spool.Cursor(after), nil
 }
 
+// readEvent decodes one event. The receipt of a settled one is read from its delivery.
 func readEvent(txn *badger.Txn, item *badger.Item, n uint64) (spool.Event, error) {
 	var rec eventRecord
 	err := item.Value(func(v []byte) (err error) { rec, err = decodeEvent(v); return err })

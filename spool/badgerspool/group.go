@@ -25,6 +25,7 @@ type group struct {
 	failed  error // the first error of the transaction itself
 }
 
+// newGroup begins the transaction of the next commit. The caller discards it at the end.
 func (s *Spool) newGroup() *group {
 	newest := s.snapshots.newest()
 	return &group{

@@ -36,6 +36,7 @@ func (j *janitor) kick() {
 	}
 }
 
+// clean runs the janitor until the spool closes. It works after a kick, and once a minute.
 func (s *Spool) clean() {
 	defer close(s.cleaned)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -97,6 +98,7 @@ func (s *Spool) emptyTrash(ctx context.Context) error {
 	}
 }
 
+// trashRows reads at most trashStep rows of files to unlink.
 func (s *Spool) trashRows() (rows []trashed, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyTrash}, PrefetchValues: true,

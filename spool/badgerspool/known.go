@@ -32,6 +32,7 @@ func (s *Spool) Known(ctx context.Context, sender id.Site,
 	return found, nil
 }
 
+// known returns the state of one envelope. An envelope of another sender is unknown.
 func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 	k := spool.Known{Envelope: name, State: spool.StateUnknown}
 	raw, ok := unhex(name)

@@ -28,6 +28,7 @@ func (s *Spool) Open(ctx context.Context, d spool.DeliveryID, offset int64) (io.
 	return r, nil
 }
 
+// open finds the delivery, which must not be final, and opens its content.
 func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 	var e *envelope
 	err := s.view(func(txn *badger.Txn) (err error) {

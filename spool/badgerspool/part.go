@@ -78,6 +78,8 @@ func (w *partWriter) leave() {
 	}
 }
 
+// waitForOwner waits for the newer call that writes the part, and returns ErrDisplaced if it
+// failed.
 func (w *partWriter) waitForOwner(ctx context.Context) error {
 	select {
 	case <-w.slot.done:

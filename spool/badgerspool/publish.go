@@ -29,6 +29,7 @@ func (s *Spool) Publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	return p, nil
 }
 
+// publish stores the content, then commits the envelope. A repetition gets the first answer.
 func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published, error) {
 	rec, err := newEnvelope(e)
 	if err != nil {
@@ -187,6 +188,7 @@ func checkMessages(messages []spool.Message) error {
 	return nil
 }
 
+// checkContent checks the size and the checksum of small content. Larger content is staged.
 func checkContent(e spool.Envelope) error {
 	if e.Size > spool.SmallSize {
 		if e.Content != nil {

@@ -62,6 +62,7 @@ func (s *Spool) Put(ctx context.Context, kind, key string, version uint64,
 	return now, nil
 }
 
+// putItem stores an item in the writer, where no other change can come between.
 func putItem(g *group, kind, key string, version uint64, value []byte) (uint64, error) {
 	old, err := readItem(g.txn, kind, key)
 	switch {

@@ -41,6 +41,7 @@ func (q *storedQueue) release(g *group, t spool.Token, nack spool.Nack) error {
 	return nil
 }
 
+// move moves the row of a delivery to its place by time. An error has changed nothing.
 func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time,
 	nack spool.Nack) error {
 	value, err := g.get(entryAt(q.name, from))

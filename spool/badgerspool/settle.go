@@ -24,6 +24,7 @@ func (s *Spool) Settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 	return settled, nil
 }
 
+// settle records the outcomes, unless the delivery is final. Then it returns the first time.
 func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled, error) {
 	var e *envelope
 	var index int

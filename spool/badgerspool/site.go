@@ -27,6 +27,7 @@ func (st *site) load() siteFigures {
 	return st.figures
 }
 
+// store sets the figures of a commit, and wakes calls that wait for events.
 func (st *site) store(f siteFigures) {
 	st.mu.Lock()
 	defer st.mu.Unlock()

@@ -32,6 +32,7 @@ func (n *snapshots) begin() uint64 {
 	return n.version
 }
 
+// end ends one read of a version, and drops the oldest versions if they have no readers.
 func (n *snapshots) end(version uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

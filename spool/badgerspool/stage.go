@@ -21,6 +21,7 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 	return st, nil
 }
 
+// stage begins an upload, or opens the one of that name, under the id's lock.
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
 	reopen := up.Size == 0 && len(up.CRC32C) == 0

@@ -88,6 +88,7 @@ func (st *staging) Put(ctx context.Context, part int, r io.Reader) error {
 	return nil
 }
 
+// put writes one part and records it. Of two calls for one part the newer one writes.
 func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
 	u := st.u
 	if part < 0 || part >= len(u.crcs) {

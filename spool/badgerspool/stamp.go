@@ -103,6 +103,7 @@ func (s *Spool) saveIncarnation() error {
 
 func (s *Spool) markPath() string { return filepath.Join(s.dir, "commits") }
 
+// readMark returns the number in the mark, 0 if there is none or it is torn.
 func (s *Spool) readMark() (uint64, error) {
 	data, err := os.ReadFile(s.markPath())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {

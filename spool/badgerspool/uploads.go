@@ -34,6 +34,7 @@ func (s *Spool) upload(name uploadName) *upload {
 	return s.uploads[name]
 }
 
+// dropUpload takes an upload out of memory. The first fate stays.
 func (s *Spool) dropUpload(u *upload, how fate) {
 	s.mu.Lock()
 	delete(s.uploads, u.name)
@@ -100,6 +101,7 @@ func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool
 	return u, err == nil && info.Size() == size && len(u.crcs) == partCount(size), nil
 }
 
+// restoreNote sets the durable parts and the time of the last use from a stored row.
 func (u *upload) restoreNote(note []byte) {
 	d := decoder{data: note}
 	u.active = d.stamp()

@@ -269,6 +269,7 @@ func (q *Queue) Gone(p Position) {
 	}
 }
 
+// remove forgets a delivery that is out, with its lease.
 func (q *Queue) remove(p Position) {
 	it, ok := q.item(p)
 	if !ok {
