@@ -37,7 +37,7 @@ const (
 // nothing.
 var (
 	ErrNotFound   = errors.New("no such thing in the spool")
-	ErrConflict   = errors.New("differs from what the spool already holds under this name")
+	ErrConflict   = errors.New("differs from the stored one of this name")
 	ErrStale      = errors.New("the lease is no longer held")
 	ErrHeld       = errors.New("a newer session holds the queue")
 	ErrIncomplete = errors.New("the settlement does not name the outcome of every message")

@@ -53,7 +53,7 @@ func (s *Spool) roomToOpen() error {
 	if free >= openNeeds {
 		return nil
 	}
-	s.opts.Log.Warn("the disk is too full to open the spool; giving up the ballast", "free", free)
+	s.opts.Log.Warn("disk too full to open the spool; deleting the ballast", "free", free)
 	if err := s.seams.disk.Unlink(s.ballastPath()); err != nil {
 		return err
 	}

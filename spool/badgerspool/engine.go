@@ -40,9 +40,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 }
 
 // errDamaged tells the admin what to do about a damaged store.
-var errDamaged = errors.New("badger cannot read what it stored: restore a backup, " +
+var errDamaged = errors.New("badger's files are damaged: restore a backup, " +
 	"or move the spool's folder away and set the hub up again; " +
-	"senders publish again what it does not know")
+	"senders then publish again the envelopes that it does not know")
 
 // openBadger opens the store, unless its tables are damaged.
 func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {

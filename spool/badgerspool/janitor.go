@@ -67,7 +67,7 @@ func (s *Spool) clean() {
 
 func (s *Spool) report(task string, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, spool.ErrClosed) {
-		s.opts.Log.Warn("the spool could not "+task+" and tries again later", "err", err)
+		s.opts.Log.Warn("janitor task failed; it will be retried", "task", task, "err", err)
 	}
 }
 

@@ -99,8 +99,8 @@ func (s *Spool) deliveries(q *storedQueue, leased []queue.Lease,
 			if at.Pack != 0 && d.Size <= int64(maxBytes) {
 				d.Content, err = r.Read(at, d.Size)
 				if err != nil { // Open returns it; one content must not block the queue
-					s.opts.Log.Error("a content cannot be read", "envelope", d.Envelope, "queue",
-						q.name, "err", err)
+					s.opts.Log.Error("content not read", "envelope", d.Envelope, "queue", q.name,
+						"err", err)
 				}
 				maxBytes -= len(d.Content)
 			}

@@ -56,7 +56,7 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	if err != nil || needed {
 		return err
 	}
-	s.opts.Log.Info("removed a content file without an envelope", "envelope", name)
+	s.opts.Log.Info("orphan removed", "envelope", name)
 	return s.content.unlink(name)
 }
 

@@ -73,8 +73,7 @@ func (s *Spool) restoreIncarnation(st stamp) error {
 	}
 	s.incarnation = id.Random128[id.Incarnation]()
 	if st.Incarnation != "" {
-		s.opts.Log.Error("the spool is not the one that last ran here, or has lost commits; "+
-			"it takes a new incarnation, so that senders publish again what it lost",
+		s.opts.Log.Error("spool replaced or commits lost; senders publish again",
 			"commits", s.commits.Load(), "commits_before", mark, "incarnation", s.incarnation)
 	}
 	s.commits.Store(max(s.commits.Load(), mark))

@@ -108,7 +108,7 @@ func (s *Spool) uploadOver(u *upload, e *envelope) {
 	}
 	s.dropUpload(u, published)
 	if err := s.forget(context.Background(), u); err != nil {
-		s.opts.Log.Warn("an upload's rest stays until the next start", "envelope", u.name.envelope,
-			"err", err)
+		s.opts.Log.Warn("upload not removed; the next start does it",
+			"envelope", u.name.envelope, "err", err)
 	}
 }

@@ -109,8 +109,7 @@ func (s *Spool) commitGroup(changes []*change) {
 		}
 	}
 	if err := s.finish(g); err != nil {
-		s.opts.Log.Error("the spool's last commit is uncertain; "+
-			"it answers nothing until it is opened again", "err", err)
+		s.opts.Log.Error("commit uncertain; the spool must be opened again", "err", err)
 		close(s.poisoned)
 		answer(changes, fmt.Errorf("%w: %w", spool.ErrUncertain, err))
 		return
