@@ -42,9 +42,7 @@ var leaseTests = map[string]func(*room){
 		r.check(r.lease(centre, 1)[0].Content == nil, "large content came along")
 	},
 	"waits until there is something": func(r *room) {
-		got := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		got := r.startLease(r.ctx, request(centre, 1))
 		e, _ := r.drop(centre)
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -57,9 +55,7 @@ var leaseTests = map[string]func(*room){
 	"ends with nothing at a deadline": func(r *room) { r.idle(centre) },
 	"ends with nothing when it is cancelled": func(r *room) {
 		ctx, cancel := context.WithCancel(r.ctx)
-		got := background(func() ([]spool.Delivery, error) {
-			return r.Lease(ctx, request(centre, 1))
-		})
+		got := r.startLease(ctx, request(centre, 1))
 		cancel()
 		ds, err := arrives(r, got)
 		r.no(err)
@@ -110,9 +106,7 @@ var leaseTests = map[string]func(*room){
 	"that expires wakes a waiting call": func(r *room) {
 		e, _ := r.drop(centre)
 		r.lease(centre, 1)
-		got := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		got := r.startLease(r.ctx, request(centre, 1))
 		r.clock.Advance(time.Minute)
 		ds, err := arrives(r, got)
 		r.no(err)

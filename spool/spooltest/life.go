@@ -57,9 +57,7 @@ var lifeTests = map[string]func(*room){
 		}
 	},
 	"Close ends what waits": func(r *room) {
-		a := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		a := r.startLease(r.ctx, request(centre, 1))
 		b := background(func() (spool.Cursor, error) {
 			_, c, err := r.Events(r.ctx, lab, 0, 1)
 			return c, err

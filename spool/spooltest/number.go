@@ -86,12 +86,8 @@ var numberTests = map[string]func(*room){
 			r.queue(centre))
 	},
 	"a call that waits ends with nothing when the next one comes": func(r *room) {
-		waits := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, numbered(centre, 1, 1, 0))
-		})
-		next := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, numbered(centre, 1, 1000, 0))
-		})
+		waits := r.startLease(r.ctx, numbered(centre, 1, 1, 0))
+		next := r.startLease(r.ctx, numbered(centre, 1, 1000, 0))
 		ds, err := arrives(r, waits)
 		if err == nil {
 			r.check(len(ds) == 0, "an overtaken call got %d", len(ds))

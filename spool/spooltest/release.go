@@ -54,9 +54,7 @@ var releaseTests = map[string]func(*room){
 	"wakes a waiting call when it is due": func(r *room) {
 		e, _ := r.drop(centre)
 		r.release(r.lease(centre, 1)[0], spool.Nack{Delay: time.Hour})
-		got := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		got := r.startLease(r.ctx, request(centre, 1))
 		r.clock.Advance(time.Hour)
 		ds, err := arrives(r, got)
 		r.no(err)

@@ -25,9 +25,7 @@ var sessionTests = map[string]func(*room){
 	"the old one is told at once, and whenever it calls": func(r *room) {
 		r.drop(centre)
 		r.lease(centre, 1)
-		waiting := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		waiting := r.startLease(r.ctx, request(centre, 1))
 		ds, err := r.Lease(r.ctx, as(newer, centre, 1))
 		r.no(err)
 		r.check(len(ds) == 1, "the newer one got %d", len(ds))
@@ -67,12 +65,8 @@ var sessionTests = map[string]func(*room){
 	"one session may call many times at once": func(r *room) {
 		r.drop(centre)
 		r.drop(centre)
-		a := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
-		b := background(func() ([]spool.Delivery, error) {
-			return r.Lease(r.ctx, request(centre, 1))
-		})
+		a := r.startLease(r.ctx, request(centre, 1))
+		b := r.startLease(r.ctx, request(centre, 1))
 		_, err := arrives(r, a)
 		r.no(err)
 		_, err = arrives(r, b)

@@ -185,6 +185,12 @@ func background[T any](f func() (T, error)) <-chan result[T] {
 	return done
 }
 
+// startLease begins a call of Lease that may wait.
+func (r *room) startLease(ctx context.Context,
+	req spool.LeaseRequest) <-chan result[[]spool.Delivery] {
+	return background(func() ([]spool.Delivery, error) { return r.Lease(ctx, req) })
+}
+
 // arrives expects that a waiting call ends by itself.
 func arrives[T any](r *room, c <-chan result[T]) (T, error) {
 	r.Helper()
