@@ -92,7 +92,7 @@ func (o InitOptions) config() (config.Hub, error) {
 			return c, fmt.Errorf("%s is there already, for hub %s with the suite %s; choose "+
 				"another folder, or change that file", path, c.Name, c.Suite)
 		}
-		if len(o.Hosts) > 0 && !sameHosts(o.Hosts, c.Hosts) {
+		if len(o.Hosts) > 0 && !hasSameHosts(o.Hosts, c.Hosts) {
 			return c, fmt.Errorf("%s is there already, and says hosts = %q; change that file, "+
 				"and start the hub again", path, c.Hosts)
 		}

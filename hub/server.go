@@ -157,12 +157,12 @@ func hasExactHosts(c *x509.Certificate, hosts []string) bool {
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return sameHosts(names, hosts)
+	return hasSameHosts(names, hosts)
 }
 
-// sameHosts compares two lists of names and addresses. Order and notation of addresses do not
-// matter.
-func sameHosts(a, b []string) bool { return slices.Equal(normalHosts(a), normalHosts(b)) }
+// hasSameHosts reports whether two lists name the same hosts. Order and notation of addresses do
+// not matter.
+func hasSameHosts(a, b []string) bool { return slices.Equal(normalHosts(a), normalHosts(b)) }
 
 func normalHosts(hosts []string) []string {
 	normal := slices.Clone(hosts)

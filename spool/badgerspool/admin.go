@@ -108,7 +108,7 @@ func (s *Spool) Announce(ctx context.Context, events map[id.Site]spool.Event) er
 	bytes := 0
 	for _, name := range names {
 		e := events[name]
-		if !validName(string(name)) || e.Kind != "" && e.Kind != spool.EventRoute {
+		if !isValidName(string(name)) || e.Kind != "" && e.Kind != spool.EventRoute {
 			return fmt.Errorf("announce to %.40q: %w", name, spool.ErrInvalid)
 		}
 		bytes += 2*(entryCost+len(name)+64) + len(e.Address) + len(e.RouteVersion)

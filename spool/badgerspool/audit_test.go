@@ -155,7 +155,7 @@ func (a *auditor) envelope(e *envelope) {
 	a.queues[e.targets[0].Queue] = first
 	switch {
 	case !needed:
-	case e.small():
+	case e.isSmall():
 		a.packs[e.at.Pack]++
 	default:
 		a.content[string(tohex[id.Envelope](e.id[:]))] = true
@@ -181,10 +181,10 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 			return
 		}
 	}
-	if d.final() != (f.final&(1<<i) != 0) || (d.state == stateDead) != (f.dead&(1<<i) != 0) {
+	if d.isFinal() != (f.final&(1<<i) != 0) || (d.state == stateDead) != (f.dead&(1<<i) != 0) {
 		a.problem("%s: state %d, but finals %b and dead %b", name, d.state, f.final, f.dead)
 	}
-	if d.final() {
+	if d.isFinal() {
 		a.told(e, i, d, name)
 		if d.state == stateDead {
 			q.dead++

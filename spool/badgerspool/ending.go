@@ -72,7 +72,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 // removeContent releases the content: its place in a pack, or its file by a row of trash.
 func (n ending) removeContent(g *group, commit uint64) {
 	g.figures(n.first).content -= n.e.size
-	if n.e.small() {
+	if n.e.isSmall() {
 		g.packed(n.e.at.Pack, -1)
 		return
 	}

@@ -15,7 +15,7 @@ import (
 // Events implements spool.Spool.
 func (s *Spool) Events(ctx context.Context, name id.Site, after spool.Cursor,
 	maxBytes int) ([]spool.Event, spool.Cursor, error) {
-	if !validName(string(name)) {
+	if !isValidName(string(name)) {
 		return nil, after, fmt.Errorf("events of %.40q: %w", name, spool.ErrInvalid)
 	}
 	if err := s.enter(); err != nil {

@@ -179,7 +179,7 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 	if d == nil {
 		d = &delivery{}
 	}
-	if !d.final() && d.firstLeased.IsZero() {
+	if !d.isFinal() && d.firstLeased.IsZero() {
 		d.firstLeased = f.s.queue(e.targets[index].Queue).FirstLeased(
 			queue.Position{Due: d.due, Seq: e.seq})
 	}

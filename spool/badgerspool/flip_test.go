@@ -88,19 +88,19 @@ func TestDamagedTable(t *testing.T) {
 	must(t, err)
 	data, err := os.ReadFile(tables[0])
 	must(t, err)
-	if !soundTable(data) {
+	if !isSoundTable(data) {
 		t.Fatal("a sound table is taken for damaged")
 	}
 	// close together at the end, where the index and the lengths are
 	for at := len(data) - 1; at >= 0; at -= 1 + at/200 {
 		data[at] ^= 0x10
-		if soundTable(data) {
+		if isSoundTable(data) {
 			t.Errorf("the flipped byte %d of %d is not noticed", at, len(data))
 		}
 		data[at] ^= 0x10
 	}
 	for _, cut := range []int{0, 3, 5, len(data) / 2, len(data) - 1} {
-		if soundTable(data[:cut]) {
+		if isSoundTable(data[:cut]) {
 			t.Errorf("a table of %d bytes cut to %d is not noticed", len(data), cut)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // Kill implements spool.Admin. It works in steps; after an interruption the next call continues.
 func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
-	if !validName(name) || code == "" || len(code) > maxCode {
+	if !isValidName(name) || code == "" || len(code) > maxCode {
 		return 0, fmt.Errorf("kill %.80q: %w", name, spool.ErrInvalid)
 	}
 	if err := s.enter(); err != nil {
@@ -96,7 +96,7 @@ func (s *Spool) killStep(ctx context.Context, places []place, code string) (int,
 			if err != nil {
 				return err
 			}
-			if old.final() {
+			if old.isFinal() {
 				continue
 			}
 			if err := p.end.finish(g, old, &delivery{state: stateDead, code: code}); err != nil {

@@ -19,7 +19,7 @@ const maxSleep = 200 * time.Millisecond
 
 // Lease implements spool.Spool.
 func (s *Spool) Lease(ctx context.Context, req spool.LeaseRequest) ([]spool.Delivery, error) {
-	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !validName(req.Queue) ||
+	if req.Max < 1 || req.Duration <= 0 || req.Session == "" || !isValidName(req.Queue) ||
 		(req.Got != 0 && req.Got >= req.Number) {
 		return nil, fmt.Errorf("lease from %.80q: %w", req.Queue, spool.ErrInvalid)
 	}
@@ -119,7 +119,7 @@ func (s *Spool) delivery(txn *badger.Txn, q *storedQueue,
 		return nil, packs.Place{}, err
 	}
 	rec, err := readDelivery(txn, l.Seq, en.target)
-	if err != nil || rec.final() {
+	if err != nil || rec.isFinal() {
 		return nil, packs.Place{}, err
 	}
 	e, err := readEnvelope(txn, en.sender, l.Seq)

@@ -40,7 +40,7 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 		if err != nil {
 			return err
 		}
-		if rec.final() {
+		if rec.isFinal() {
 			return spool.ErrNotFound
 		}
 		return nil
@@ -51,7 +51,7 @@ func (s *Spool) open(d spool.DeliveryID, offset int64) (io.ReadCloser, error) {
 	if offset < 0 || offset > e.size {
 		return nil, fmt.Errorf("%w: offset %d of %d", spool.ErrInvalid, offset, e.size)
 	}
-	if e.small() {
+	if e.isSmall() {
 		r := s.packs.Reader()
 		defer r.Close()
 		content, err := r.Read(e.at, e.size)

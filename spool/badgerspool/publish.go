@@ -43,7 +43,7 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 	if old, err := s.envelopeByID(rec.id); err != nil || old != nil {
 		return s.published(old, rec, err)
 	}
-	if rec.small() {
+	if rec.isSmall() {
 		err = s.publishPacked(ctx, rec, e.Content)
 	} else {
 		err = s.publishFile(ctx, rec, e)
@@ -119,7 +119,7 @@ func (s *Spool) published(old, asked *envelope, err error) (spool.Published, err
 func newEnvelope(e spool.Envelope) (*envelope, error) {
 	raw, ok := unhex(e.ID)
 	switch {
-	case !ok || !validSite(e.Sender):
+	case !ok || !isValidSite(e.Sender):
 		return nil, fmt.Errorf("%w: its id or sender", spool.ErrInvalid)
 	case e.Address.Validate() != nil:
 		return nil, fmt.Errorf("%w: %w", spool.ErrInvalid, e.Address.Validate())
@@ -160,7 +160,7 @@ func checkTargets(targets []spool.Target) ([]spool.Target, error) {
 	})
 	queues := make(map[string]bool, len(sorted))
 	for i, t := range sorted {
-		if !validName(t.Queue) || !validSite(t.Site) {
+		if !isValidName(t.Queue) || !isValidSite(t.Site) {
 			return nil, fmt.Errorf("%w: recipient %.40q without a queue", spool.ErrInvalid, t.Site)
 		}
 		if queues[t.Queue] || i > 0 && sorted[i-1].Site == t.Site {
@@ -177,7 +177,7 @@ func checkMessages(messages []spool.Message) error {
 	}
 	uids := make(map[id.UID]bool, len(messages))
 	for _, m := range messages {
-		if _, ok := unhex(m.UID); !ok || !validName(string(m.ID)) {
+		if _, ok := unhex(m.UID); !ok || !isValidName(string(m.ID)) {
 			return fmt.Errorf("%w: message %.80q", spool.ErrInvalid, m.ID)
 		}
 		if uids[m.UID] {
@@ -220,7 +220,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 		if len(crcs) > 1 {
 			g.set(sumsKey(rec.seq), encodeSums(crcs))
 		}
-		if rec.small() {
+		if rec.isSmall() {
 			g.packed(rec.at.Pack, 1)
 		}
 		for i, t := range rec.targets {

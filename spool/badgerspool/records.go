@@ -101,8 +101,8 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 	return e, d.close("envelope")
 }
 
-func (e *envelope) small() bool { return e.size <= spool.InlineSize }
-func (e *envelope) parts() int  { return partCount(e.size) }
+func (e *envelope) isSmall() bool { return e.size <= spool.InlineSize }
+func (e *envelope) parts() int    { return partCount(e.size) }
 
 // target returns the index of the recipient that reads from the queue, -1 if none.
 func (e *envelope) target(queue string) int {
@@ -159,7 +159,7 @@ type delivery struct {
 	refused     map[int]string // settled: the code of each message that was refused, by index
 }
 
-func (r *delivery) final() bool { return r != nil && r.state >= stateSettled }
+func (r *delivery) isFinal() bool { return r != nil && r.state >= stateSettled }
 
 func (r *delivery) encode() []byte {
 	b := make(encoder, 0, 64+len(r.code)+len(r.receipt)+len(r.refused)*24)

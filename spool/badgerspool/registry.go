@@ -87,7 +87,7 @@ func putItem(g *group, kind, key string, version uint64, value []byte) (uint64, 
 // List implements spool.Registry.
 func (s *Spool) List(ctx context.Context, kind, after string,
 	max int) (items []spool.Item, err error) {
-	if !validName(kind) || max < 1 {
+	if !isValidName(kind) || max < 1 {
 		return nil, fmt.Errorf("list %.80q: %w", kind, spool.ErrInvalid)
 	}
 	if err := s.enter(); err != nil {
@@ -137,7 +137,7 @@ func decodeItem(key string, v []byte) (spool.Item, error) {
 }
 
 func checkItem(kind, key string, value []byte) error {
-	if !validName(kind) || key == "" || len(key) > maxKey || len(value) > maxItem {
+	if !isValidName(kind) || key == "" || len(key) > maxKey || len(value) > maxItem {
 		return fmt.Errorf("registry item %.40q %.80q with %d bytes: %w", kind, key, len(value),
 			spool.ErrInvalid)
 	}
@@ -149,13 +149,13 @@ const (
 	maxKey  = 1024 // bytes of an item's key
 )
 
-// validSite reports whether a site's name can be part of a key and of a file's name.
-func validSite(s id.Site) bool {
+// isValidSite reports whether a site's name can be part of a key and of a file's name.
+func isValidSite(s id.Site) bool {
 	_, err := id.ParseSite(string(s))
 	return err == nil
 }
 
-// validName reports whether a name can be part of a key.
-func validName(s string) bool {
+// isValidName reports whether a name can be part of a key.
+func isValidName(s string) bool {
 	return s != "" && len(s) <= maxName && !strings.ContainsRune(s, 0)
 }

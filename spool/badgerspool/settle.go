@@ -45,7 +45,7 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 		if err != nil {
 			return err
 		}
-		if old.final() {
+		if old.isFinal() {
 			answer = spool.Settled{Time: old.time}
 			return nil
 		}

@@ -25,7 +25,7 @@ func (s *Spool) Stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, error) {
 	raw, ok := unhex(up.Envelope)
 	reopen := up.Size == 0 && len(up.CRC32C) == 0
-	if !ok || !validSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize ||
+	if !ok || !isValidSite(up.Sender) || !reopen && (up.Size <= spool.SmallSize ||
 		up.Size > spool.MaxSize || len(up.CRC32C) != partCount(up.Size)) {
 		return nil, fmt.Errorf("%w: %d bytes with %d checksums", spool.ErrInvalid, up.Size,
 			len(up.CRC32C))

@@ -36,15 +36,15 @@ func checkTables(dir string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err != nil || !soundTable(data) {
+		if err != nil || !isSoundTable(data) {
 			return fmt.Errorf("%w: the table %s is damaged or gone", errDamaged, name)
 		}
 	}
 	return nil
 }
 
-// soundTable reports whether the blocks and then their index match their checksums.
-func soundTable(data []byte) bool {
+// isSoundTable reports whether the blocks and then their index match their checksums.
+func isSoundTable(data []byte) bool {
 	rest, sum, ok := cutChecksum(data)
 	if !ok || len(rest) < 4 {
 		return false
@@ -55,7 +55,7 @@ func soundTable(data []byte) bool {
 		return false
 	}
 	blocks, indexData := rest[:int64(len(rest))-length], rest[int64(len(rest))-length:]
-	if !matches(indexData, sum) {
+	if !hasChecksum(indexData, sum) {
 		return false
 	}
 	index := fb.GetRootAsTableIndex(indexData, 0)
@@ -68,7 +68,7 @@ func soundTable(data []byte) bool {
 		if end > int64(len(blocks)) {
 			return false
 		}
-		if body, sum, ok := cutChecksum(blocks[start:end]); !ok || !matches(body, sum) {
+		if body, sum, ok := cutChecksum(blocks[start:end]); !ok || !hasChecksum(body, sum) {
 			return false
 		}
 	}
@@ -101,6 +101,6 @@ func cutChecksum(data []byte) (rest []byte, sum uint64, ok bool) {
 	return rest, sum, !d.bad
 }
 
-func matches(data []byte, sum uint64) bool {
+func hasChecksum(data []byte, sum uint64) bool {
 	return uint64(crc32.Checksum(data, castagnoli)) == sum
 }

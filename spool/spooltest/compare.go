@@ -43,7 +43,7 @@ func count(q *spool.QueueInfo, p place, now time.Time) {
 		return
 	}
 	q.Waiting++
-	if p.d.leased(now) {
+	if p.d.isLeased(now) {
 		q.Leased++
 	}
 	if !p.d.due.IsZero() {

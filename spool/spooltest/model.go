@@ -43,7 +43,7 @@ type modelCall struct {
 	out    map[spool.Token]*modelDelivery
 }
 
-func (d *modelDelivery) leased(now time.Time) bool {
+func (d *modelDelivery) isLeased(now time.Time) bool {
 	return !d.until.IsZero() && now.Before(d.until)
 }
 
@@ -60,7 +60,7 @@ func (m *model) offered(queue string) []place {
 	now := m.clock.Now()
 	for _, p := range m.waiting(queue) {
 		switch {
-		case p.d.leased(now) || p.d.due.After(now):
+		case p.d.isLeased(now) || p.d.due.After(now):
 		case p.d.due.IsZero():
 			others = append(others, p)
 		default:

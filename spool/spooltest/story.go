@@ -232,7 +232,7 @@ func (s *story) delivery(p place) spool.DeliveryID {
 func (s *story) extend(t *rapid.T) {
 	p := s.any(t)
 	until, err := s.room.Extend(s.room.ctx, p.d.token)
-	if !p.d.leased(s.clock.Now()) {
+	if !p.d.isLeased(s.clock.Now()) {
 		s.room.want(err, spool.ErrStale)
 		return
 	}
@@ -248,7 +248,7 @@ func (s *story) release(t *rapid.T) {
 		NotAttempted: rapid.Bool().Draw(t, "not attempted"),
 	}
 	err := s.room.Release(s.room.ctx, p.d.token, nack)
-	if !p.d.leased(s.clock.Now()) {
+	if !p.d.isLeased(s.clock.Now()) {
 		s.room.want(err, spool.ErrStale)
 		return
 	}

@@ -90,7 +90,7 @@ func (q *Queue) claim(l *Lease, now time.Time, d time.Duration) {
 
 // collect takes up to max deliveries out of the queue, due retries first.
 func (q *Queue) collect(max int, now time.Time, view View) (found []Lease, err error) {
-	if max < 1 || !q.worthReading(now) {
+	if max < 1 || !q.canFind(now) {
 		return nil, nil
 	}
 	err = view(func(s Snapshot) error {
@@ -122,7 +122,7 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 		}
 	}
 	var err error
-	if len(found) < max && q.worthScanning(o, now) {
+	if len(found) < max && q.canScan(o, now) {
 		found, err = q.scan(s, o, found, max, now)
 	}
 	if err == nil && o == ByTime && len(found) < max && q.farAt > farthest(now) {
@@ -131,13 +131,14 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 	return found, err
 }
 
-// worthReading reports whether a read of the store can find a delivery for a waiting call.
-func (q *Queue) worthReading(now time.Time) bool {
+// canFind reports whether a read of the store can find a delivery for a waiting call.
+func (q *Queue) canFind(now time.Time) bool {
 	return len(q.backlog.back) > 0 || len(q.retry.back) > 0 ||
-		q.worthScanning(ByTime, now) || q.farAt > farthest(now) || q.worthScanning(BySequence, now)
+		q.canScan(ByTime, now) || q.farAt > farthest(now) || q.canScan(BySequence, now)
 }
 
-func (q *Queue) worthScanning(o Order, now time.Time) bool {
+// canScan reports whether a scan of one line can find a delivery that is due.
+func (q *Queue) canScan(o Order, now time.Time) bool {
 	if o == ByTime {
 		return q.retryAt <= now.UnixMilli()
 	}

@@ -62,15 +62,15 @@ func (m *machine) newSession(rt *rapid.T) {
 	}
 }
 
-// held reports whether a delivery is leased now.
-func (m *machine) held(seq uint64) bool {
+// isHeld reports whether a delivery is leased now.
+func (m *machine) isHeld(seq uint64) bool {
 	l, ok := m.leases[seq]
 	return ok && m.now.Before(l.Until)
 }
 
-// due reports whether a delivery may be leased now. Its rest is over, or a wrong clock has set its
-// time.
-func (m *machine) due(p Position) bool {
+// isDue reports whether a delivery may be leased now. Its rest is over, or a wrong clock has set
+// its time.
+func (m *machine) isDue(p Position) bool {
 	return p.Due <= m.now.UnixMilli() || p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
 }
 
@@ -78,7 +78,7 @@ func (m *machine) due(p Position) bool {
 func (m *machine) offered() (all []Position) {
 	for _, o := range []Order{ByTime, BySequence} {
 		for _, p := range m.store.sorted(o) {
-			if !m.held(p.Seq) && m.due(p) {
+			if !m.isHeld(p.Seq) && m.isDue(p) {
 				all = append(all, p)
 			}
 		}
@@ -97,11 +97,11 @@ func (m *machine) lease(rt *rapid.T) {
 	}
 	want := offered[:min(max, len(offered))]
 	for _, l := range leased {
-		if m.held(l.Seq) {
+		if m.isHeld(l.Seq) {
 			rt.Fatalf("delivery %d is leased twice", l.Seq)
 		}
 		if v, ok := m.store.at[l.Position]; !ok || v != string(l.Value) || !m.jumped &&
-			!m.due(l.Position) {
+			!m.isDue(l.Position) {
 			rt.Fatalf("leased %v as %q, and it holds %q", l.Position, l.Value, v)
 		}
 		m.leases[l.Seq] = l
@@ -142,7 +142,7 @@ func (m *machine) settle(rt *rapid.T) {
 // release hands a leased delivery back; a failed commit leaves it where it was.
 func (m *machine) release(rt *rapid.T) {
 	p := m.some(rt)
-	if !m.held(p.Seq) {
+	if !m.isHeld(p.Seq) {
 		rt.Skip("it is not leased")
 	}
 	from, first, err := m.q.Detach(m.leases[p.Seq].Token, m.now)
@@ -184,7 +184,7 @@ func (m *machine) extend(rt *rapid.T) {
 		rt.Skip("it was never leased")
 	}
 	until, err := m.q.Extend(l.Token, m.now)
-	if held := m.held(p.Seq); held != (err == nil) {
+	if held := m.isHeld(p.Seq); held != (err == nil) {
 		rt.Fatalf("extend %v, held %t: %v", p, held, err)
 	}
 	if err == nil {
@@ -205,7 +205,7 @@ func (m *machine) check(rt *rapid.T) {
 	}
 	n := 0
 	for seq, l := range m.leases {
-		if m.held(seq) {
+		if m.isHeld(seq) {
 			n++
 		} else {
 			l.Until = time.Time{} // for good, even if the clock is set back
