@@ -16,7 +16,6 @@ import (
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 func agentStatusCommand() *cobra.Command {
