@@ -1,7 +1,7 @@
 #!/bin/bash
-# The first and only process of the virtual machine: shares on NFSv4 and SMB, the story on them, and the end. The last line of the
-# console has the story's exit status.
-end() { echo "story ended: $1"; sync; echo o >/proc/sysrq-trigger; sleep 60; }
+# The first process of the virtual machine: shares on NFSv4 and SMB, the tests that lie beside this script, and the end. The last
+# lines of the console have the exit status.
+end() { echo "tests ended: $1"; sync; echo o >/proc/sysrq-trigger; sleep 60; }
 trap 'end $?' EXIT
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TZ=UTC
@@ -59,5 +59,10 @@ for _ in $(seq 60); do
 done
 mountpoint -q /media/smb
 echo "shares are mounted after $(cut -d' ' -f1 /proc/uptime) s"
+modprobe -a exfat vfat btrfs xfs fuse quota_v2 || true
 cd /mnt
-SEALPOST_IN_MACHINE=1 TMPDIR=/var/tmp ./story -test.v -test.timeout 20m
+failed=0
+for test in *.test; do
+  SEALPOST_IN_MACHINE=1 TMPDIR=/var/tmp ./"$test" -test.v -test.timeout 20m || failed=1
+done
+exit $failed

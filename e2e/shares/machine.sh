@@ -14,9 +14,9 @@ if ! command -v debootstrap >/dev/null; then # unpacked beside, not installed
   (cd "$tools" && apt-get download -qq debootstrap && dpkg -x debootstrap_*.deb .)
   run() { shift; DEBOOTSTRAP_DIR="$tools/usr/share/debootstrap" sh "$tools/usr/sbin/debootstrap" "$@"; }
 fi
-run debootstrap --variant=minbase \
-  --include=linux-image-cloud-amd64,nfs-kernel-server,nfs-common,rpcbind,samba,cifs-utils,kmod,iproute2 \
-  bookworm "$root" ${DEBIAN_MIRROR:-} # debootstrap knows a mirror
+packages="linux-image-cloud-amd64 kmod iproute2 nfs-kernel-server nfs-common rpcbind samba cifs-utils"
+packages="$packages quota exfatprogs exfat-fuse dosfstools ntfs-3g btrfs-progs xfsprogs"
+run debootstrap --variant=minbase --include="${packages// /,}" bookworm "$root" ${DEBIAN_MIRROR:-} # debootstrap knows a mirror
 rm -rf "$root"/var/cache/apt/archives/*.deb
 cp "$root"/boot/vmlinuz-* "$dir/vmlinuz"
 cp "$root"/boot/initrd.img-* "$dir/initrd"
