@@ -136,6 +136,11 @@ func printBacklog(p *printer, s agent.Status) {
 		explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
 	}
 	p.matters(reason.Explained, explained)
+	var doubted []thing
+	for _, m := range s.Outbox.Doubted {
+		doubted = append(doubted, thing{fmt.Sprintf("%q", m.Name), m.Reason})
+	}
+	p.matters(reason.Doubted, doubted)
 	p.matters(reason.OutOfPlace, outOfPlace)
 	p.matters(reason.NotTaken, notTaken)
 	if !s.Outbox.Unwatched.IsZero() {
@@ -290,6 +295,8 @@ func answer(outcome, code string, verified bool, doubt reason.Reason) reason.Rea
 	switch {
 	case outcome == "" && doubt.IsZero():
 		return reason.New("answer-waiting")
+	case outcome == "":
+		return reason.New("answer-not-believed", "doubt", doubt)
 	case outcome == "refused":
 		return reason.New("answer-refused", "code", code)
 	case outcome == "dead":

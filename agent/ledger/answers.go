@@ -179,6 +179,25 @@ func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 	return list, err
 }
 
+// DoubtedSites lists the sites with a receipt that is not believed.
+func (tx *Tx) DoubtedSites() (sites []id.Site, err error) {
+	err = tx.rows("SELECT DISTINCT site FROM recipient INDEXED BY recipient_doubt "+
+		"WHERE doubt <> ''", nil, func(rows *sql.Rows) error {
+		var site id.Site
+		err := rows.Scan(&site)
+		sites = append(sites, site)
+		return err
+	})
+	return sites, err
+}
+
+// InDoubt lists messages of a tray at the hub with a receipt that is not believed, oldest first.
+func (tx *Tx) InDoubt(tray string, limit int) ([]Outgoing, error) {
+	return tx.outgoingFrom(byEnvelope+"envelope_id IN (SELECT envelope_id FROM recipient "+
+		"INDEXED BY recipient_doubt WHERE doubt <> '') AND tray = ? "+
+		"AND state IN ('sealed','published') ORDER BY seq LIMIT ?", tray, limit)
+}
+
 // Doubted lists stored answers of a site that are not believed, in the order of their rows after a
 // row, at most limit. It returns the last row of the list.
 func (tx *Tx) Doubted(site id.Site, after int64, limit int) (list []Answer, last int64, err error) {

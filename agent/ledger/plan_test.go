@@ -54,6 +54,8 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		},
 		"take":      func() error { return tx.Take([]int64{waiting.Seq}) },
 		"doubted":   func() error { _, _, err := tx.Doubted("CA-RC", 0, 10); return err },
+		"doubts":    func() error { _, err := tx.DoubtedSites(); return err },
+		"in doubt":  func() error { _, err := tx.InDoubt("outbox", 10); return err },
 		"claimed":   func() error { _, err := tx.Claimed("outbox", 0, 10); return err },
 		"backlogs":  func() error { _, err := tx.Backlogs(); return err },
 		"away":      func() error { _, err := tx.UnfiledByTray(); return err },

@@ -225,15 +225,18 @@ func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
 }
 
 func (o *Outbox) recheck(ctx context.Context, doubted []ledger.Answer) error {
-	var believed []ledger.Answer
+	var changed []ledger.Answer
 	for _, d := range doubted {
 		a, err := o.answer(ctx, d.Envelope, api.Result{Recipient: d.Site, Receipt: d.Receipt, Time: d.Time})
 		if err != nil {
 			return err
 		}
-		if a.Doubt.IsZero() {
-			believed = append(believed, a)
+		if a.Doubt != d.Doubt {
+			changed = append(changed, a)
 		}
 	}
-	return o.save(ctx, believed, func(*ledger.Tx) error { return nil })
+	if len(changed) == 0 {
+		return nil
+	}
+	return o.save(ctx, changed, func(*ledger.Tx) error { return nil })
 }

@@ -143,5 +143,8 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 		}
 		m.Recipients = append(m.Recipients, line)
 	}
+	if m.Reason.IsZero() {
+		m.Reason = m.doubted()
+	}
 	return m, nil
 }

@@ -106,8 +106,8 @@ func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
 	}
 }
 
-// Resend sends the content of a finished message to one site, as a message of its own: a copy is
-// dropped into that site's folder under outbox/, and is found there like any other.
+// Resend sends the content of a message to one site, as a message of its own. It drops a copy into
+// that site's folder under outbox/.
 func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Message, error) {
 	var m ledger.Outgoing
 	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
@@ -116,7 +116,9 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if _, err := id.ParseSite(string(to)); err != nil {
 		return m.ID, err
 	}
-	if m.State != ledger.Delivered && m.State != ledger.Failed {
+	if may, err := o.mayResend(ctx, m, to); err != nil {
+		return m.ID, err
+	} else if !may {
 		return m.ID, reason.Err("not-finished", "message", m.ID, "state", m.State)
 	}
 	t := o.tray(m.Tray)

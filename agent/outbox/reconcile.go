@@ -94,7 +94,7 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 		}
 	}
 	o.desk.tell(o.desk.reconsider)
-	return leftovers, nil
+	return leftovers, o.recheckAll(ctx)
 }
 
 // compareKnown updates one envelope's row from the hub's knowledge of it. It leaves an envelope

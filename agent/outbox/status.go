@@ -30,6 +30,8 @@ type Standing struct {
 	Uploads []Upload `json:"uploads"`
 	// Waiting has messages at the hub that a recipient has not answered, oldest first.
 	Waiting []Message `json:"waiting"`
+	// Doubted has messages with a receipt that is not believed, oldest first.
+	Doubted []Message `json:"doubted,omitempty"`
 	// Delivered and Failed have the messages that ended last, newest first.
 	Delivered []Message `json:"delivered"`
 	Failed    []Message `json:"failed"`
@@ -187,6 +189,7 @@ func (t *TrayStatus) read(tx *ledger.Tx) error {
 	}{
 		{&t.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(t.Name, few) }},
 		{&t.Waiting, func() ([]ledger.Outgoing, error) { return t.waiting(tx) }},
+		{&t.Doubted, func() ([]ledger.Outgoing, error) { return tx.InDoubt(t.Name, few) }},
 		{&t.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Delivered, few) }},
 		{&t.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Failed, few) }},
 	} {
@@ -213,16 +216,18 @@ func (s *Status) add() {
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Explained = append(s.Explained, t.Explained...)
 		s.Waiting = append(s.Waiting, t.Waiting...)
+		s.Doubted = append(s.Doubted, t.Doubted...)
 		s.Delivered = append(s.Delivered, t.Delivered...)
 		s.Failed = append(s.Failed, t.Failed...)
 	}
-	for _, list := range []*[]Message{&s.Explained, &s.Waiting} {
+	for _, list := range []*[]Message{&s.Explained, &s.Waiting, &s.Doubted} {
 		slices.SortStableFunc(*list, func(a, b Message) int { return a.Claimed.Compare(b.Claimed) })
 	}
 	for _, list := range []*[]Message{&s.Delivered, &s.Failed} {
 		slices.SortStableFunc(*list, func(a, b Message) int { return b.Finished.Compare(a.Finished) })
 	}
-	for _, list := range []*[]Message{&s.Explained, &s.Waiting, &s.Delivered, &s.Failed} {
+	for _, list := range []*[]Message{&s.Explained, &s.Waiting, &s.Doubted, &s.Delivered,
+		&s.Failed} {
 		*list = (*list)[:min(few, len(*list))]
 	}
 }

@@ -227,6 +227,9 @@ func sending(l *lines, o outbox.TrayStatus) {
 	for _, m := range o.Explained {
 		l.say(where(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
+	for _, m := range o.Doubted {
+		l.say(where(reason.Doubted), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+	}
 	if !o.Unwatched.IsZero() {
 		l.tell(reason.Unwatched, "", o.Unwatched)
 	}

@@ -16,6 +16,7 @@ const (
 	OutOfPlace   Situation = "out-of-place"  // an entry of another folder of a tray is left alone
 	TrayBroken   Situation = "tray-broken"   // a folder of a tray is missing or unreadable
 	Unanswered   Situation = "unanswered"    // a message waits at the hub for long
+	Doubted      Situation = "doubted"       // a receipt for a message is not believed
 	Unwatched    Situation = "unwatched"     // only sweeps find new files
 	WrongClock   Situation = "wrong-clock"   // this computer's clock differs from the hub's
 	RoleDiffers  Situation = "role-differs"  // the hub has another role for this site
@@ -36,8 +37,8 @@ const (
 // Situations lists the situations.
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
-		NotTaken, OutOfPlace, TrayBroken, Unanswered, Unwatched, WrongClock, RoleDiffers, TwoCopies,
-		Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed,
+		NotTaken, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched, WrongClock,
+		RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed,
 		TakenOver, Stopped}
 }
 
