@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"sealpost/internal/reason"
 )
 
 const maxChainFile = 32 << 10 // bytes: three certificates have about 2,500
@@ -53,7 +55,7 @@ func readChain(path string, count int) ([]*x509.Certificate, error) {
 	}
 	certs, err := parseChain(data, count)
 	if err != nil {
-		return nil, fmt.Errorf("certificate file %s: %w", path, err)
+		return nil, reason.Err("certificate-file", "path", path, "why", err)
 	}
 	return certs, nil
 }

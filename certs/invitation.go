@@ -14,11 +14,12 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 )
 
 // ErrInvitation means that an invitation file is not usable.
-var ErrInvitation = errors.New("invitation not usable")
+var ErrInvitation = reason.Err("invitation-unusable")
 
 // Invitation is the file NAME.join with which a site joins. Headquarters sends it to the site's
 // admin. Its secret works once. The fields are the file's keys.
@@ -81,23 +82,22 @@ func ReadInvitation(path string) (Invitation, error) {
 
 func parseInvitation(data []byte) (Invitation, error) {
 	if len(data) > maxInvitation {
-		return Invitation{}, fmt.Errorf("%w: more than %d bytes is no invitation", ErrInvitation,
-			maxInvitation)
+		return Invitation{}, reason.Err("invitation-too-large", "cause", ErrInvitation,
+			"limit", maxInvitation)
 	}
 	var inv Invitation
 	meta, err := toml.Decode(string(data), &inv)
 	var syntax toml.ParseError
 	if errors.As(err, &syntax) {
-		return Invitation{}, fmt.Errorf("%w: line %d: %s", ErrInvitation, syntax.Position.Line,
-			syntax.Message)
+		return Invitation{}, reason.Err("invitation-syntax", "cause", ErrInvitation,
+			"line", syntax.Position.Line, "why", syntax.Message)
 	}
 	if err != nil {
 		return Invitation{}, fmt.Errorf("%w: %w", ErrInvitation, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Invitation{},
-			fmt.Errorf("%w: %q is not known here; was it made by a newer sealpost?", ErrInvitation,
-				unknown[0])
+		return Invitation{}, reason.Err("invitation-newer", "cause", ErrInvitation,
+			"key", unknown[0])
 	}
 	return inv, inv.validate()
 }
@@ -120,8 +120,8 @@ func (inv Invitation) validate() error {
 		{"expires", !inv.Expires.IsZero(), "a time such as 2025-10-08T12:00:00Z"},
 	} {
 		if !rule.fine {
-			return fmt.Errorf("%w: its %q is missing or damaged (want %s); ask for a new one",
-				ErrInvitation, rule.key, rule.want)
+			return reason.Err("invitation-damaged", "cause", ErrInvitation, "key", rule.key,
+				"want", rule.want)
 		}
 	}
 	return nil

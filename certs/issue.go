@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 const maxCSR = 8 << 10 // bytes: ours have about 300
@@ -96,8 +97,7 @@ var hostPattern = regexp.MustCompile(
 
 func addHosts(template *x509.Certificate, hosts []string) error {
 	if len(hosts) == 0 {
-		return errors.New("the hub needs at least one host name or IP address, under which " +
-			"agents reach it")
+		return reason.Err("hub-without-name")
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -105,8 +105,7 @@ func addHosts(template *x509.Certificate, hosts []string) error {
 			continue
 		}
 		if len(host) > 253 || !hostPattern.MatchString(host) {
-			return fmt.Errorf("host %.80q: want a name such as hub.example.org or an IP address, "+
-				"without port and wildcard", host)
+			return reason.Err("host-malformed", "host", fmt.Sprintf("%.80s", host))
 		}
 		template.DNSNames = append(template.DNSNames, host)
 	}

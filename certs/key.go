@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 )
 
@@ -26,8 +27,7 @@ func openKey(path string, certified bool) (*ecdsa.PrivateKey, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return key, err
 	case certified:
-		return nil, fmt.Errorf("key file %s is missing, and its certificate is there: bring the "+
-			"key back", path)
+		return nil, reason.Err("key-gone", "path", path)
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -54,15 +54,15 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	der, err := onePEM(data, "PRIVATE KEY")
 	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
+		return nil, reason.Err("key-file", "path", path, "why", err)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
+		return nil, reason.Err("key-file", "path", path, "why", err)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("key file %s: want an ECDSA P-256 key", path)
+		return nil, reason.Err("key-not-p256", "path", path)
 	}
 	return key, nil
 }

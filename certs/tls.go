@@ -4,12 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // base returns the common configuration of both sides. Sessions are never resumed: a resumed one
@@ -76,10 +75,9 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 		err := verifyServer(state, network, names, now())
 		switch {
 		case errors.Is(err, ErrNotValidNow):
-			return fmt.Errorf("the hub cannot be believed now: %w; is this computer's clock right?",
-				err)
+			return reason.Err("hub-not-believed-now", "why", err)
 		case err != nil:
-			return fmt.Errorf("the server is not this network's hub: %w", err)
+			return reason.Err("not-this-hub", "why", err)
 		}
 		return nil
 	}
@@ -113,11 +111,12 @@ type NameError struct {
 }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("%v: its certificate is for %s, and not for %s", ErrUntrusted,
-		strings.Join(e.Has, ", "), strings.Join(e.Wanted, " or "))
+	return e.Unwrap().Error()
 }
 
-func (e *NameError) Unwrap() error { return ErrUntrusted }
+func (e *NameError) Unwrap() error {
+	return reason.Err("certificate-names", "cause", ErrUntrusted, "has", e.Has, "wanted", e.Wanted)
+}
 
 // wrongName returns the error of a certificate that lacks the wanted names.
 func wrongName(leaf *x509.Certificate, wanted ...string) *NameError {

@@ -3,10 +3,13 @@ package certs
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // at sets a config's clock.
@@ -227,5 +230,19 @@ func TestAHubWithoutCertificateDoesNotAnswer(t *testing.T) {
 	wantError(t, serverErr, nil, "no certificate yet")
 	if clientErr == nil || errors.Is(clientErr, ErrUntrusted) {
 		t.Errorf("client: %v", clientErr)
+	}
+}
+
+func TestANameErrorHasAText(t *testing.T) {
+	err := reason.Of(fmt.Errorf("hello: %w", &NameError{Wanted: []string{"a", "b"},
+		Has: []string{"c"}}))
+	for l, want := range map[reason.Language]string{
+		reason.English: "hello: not trusted: its certificate is for c, and not for a or b",
+		reason.German: "hello: nicht vertrauenswürdig: sein Zertifikat gilt für c, " +
+			"und nicht für a oder b",
+	} {
+		if got := err.In(l); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

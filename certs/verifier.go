@@ -2,10 +2,10 @@ package certs
 
 import (
 	"crypto/x509"
-	"fmt"
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Verifier verifies certificates under the root of one network. It is safe for concurrent use and
@@ -91,10 +91,10 @@ func checkSigned(leaf, issuing, root *x509.Certificate, use x509.ExtKeyUsage) er
 func checkTime(at time.Time, certs ...*x509.Certificate) error {
 	for _, c := range certs {
 		if at.Before(c.NotBefore) || at.After(c.NotAfter) {
-			return fmt.Errorf("%w: that of %s is valid from %s to %s, and it is taken to be %s",
-				ErrNotValidNow, c.Subject.CommonName,
-				c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339),
-				at.UTC().Format(time.RFC3339))
+			return reason.Err("certificate-time", "cause", ErrNotValidNow,
+				"name", c.Subject.CommonName, "from", c.NotBefore.UTC().Format(time.RFC3339),
+				"to", c.NotAfter.UTC().Format(time.RFC3339),
+				"now", at.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

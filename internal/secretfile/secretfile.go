@@ -16,10 +16,11 @@ import (
 	"path/filepath"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 )
 
 // ErrLoose is returned by Read for a file that others than its owner can read or change.
-var ErrLoose = errors.New("others can read this secret")
+var ErrLoose = reason.Err("secret-loose")
 
 // Create makes path with data. It returns fs.ErrExist, and changes nothing, if that name is taken.
 // Of several callers at once exactly one succeeds.
@@ -78,17 +79,17 @@ func Read(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: it is no file", path)
+		return nil, reason.Err("secret-no-file", "path", path)
 	}
 	if err := checkTight(f, info); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, reason.Err("read-file", "path", path, "why", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("read %s: it has more than %d bytes", path, limit)
+		return nil, reason.Err("secret-too-large", "path", path, "limit", limit)
 	}
 	return data, nil
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
+	"sealpost/internal/shell"
 )
 
 func createTight(path string) (*os.File, error) {
@@ -16,8 +18,8 @@ func createTight(path string) (*os.File, error) {
 
 func checkTight(f *os.File, info fs.FileInfo) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%w (mode %04o): run \"chmod 600 %s\", and replace the secret if "+
-			"another account may have read it", ErrLoose, mode, f.Name())
+		return reason.Err("secret-mode", "cause", ErrLoose, "mode", fmt.Sprintf("%04o", mode),
+			"command", shell.Join("chmod", "600", f.Name()))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"sealpost/internal/access"
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 )
 
 // createTight makes the file together with its access list, so that it never inherits one from its
@@ -41,9 +42,9 @@ func checkTight(f *os.File, _ fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%w (its access list names %s): run: icacls \"%s\" /inheritance:r /grant:r "+
-		"*%s:F *S-1-5-18:F   and replace the secret if another account may have read it",
-		ErrLoose, who, f.Name(), account)
+	return reason.Err("secret-listed", "cause", ErrLoose, "account", who,
+		"command", fmt.Sprintf(`icacls "%s" /inheritance:r /grant:r *%s:F *S-1-5-18:F`, f.Name(),
+			account))
 }
 
 // MkdirAll makes dir and missing folders above it, private to their owner. Existing folders stay
