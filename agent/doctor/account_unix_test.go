@@ -19,24 +19,27 @@ func TestAnotherAccountsFolderIsSaid(t *testing.T) {
 	if err := os.Chown(o.Config.State, 12345, -1); err != nil {
 		t.Skip("SKIPPED: only root may give a folder away")
 	}
-	if list := account(t.Context(), o); len(list) != 1 || list[0].Level != Warn || list[0].Do.IsZero() {
+	list := account(t.Context(), o)
+	if len(list) != 1 || list[0].Level != Warn || list[0].Do.IsZero() {
 		t.Errorf("of another account's folder it says %+v", list)
 	}
 }
 
-// asAnother has a test run once more, as somebody who may not see what the agent sees; it names the state folder.
+// asAnother names the state folder for a second run of a test, under another account.
 const asAnother = "SEALPOST_DOCTOR_STATE"
 
-// A person who is not the agent is told whom to ask as, and nothing that holds for that person only.
+// An account without the agent's rights gets one finding, with the command to run.
 func TestAnotherAccountIsToldOnce(t *testing.T) {
 	if state := os.Getenv(asAnother); state != "" {
 		o := Options{Dir: "DIR"}
 		o.Config.State = state
 		found := []Finding{}
-		if whole := Examine(t.Context(), o, func(f Finding) { found = append(found, f) }); whole || len(found) != 1 || found[0].Level != Fail {
+		whole := Examine(t.Context(), o, func(f Finding) { found = append(found, f) })
+		if whole || len(found) != 1 || found[0].Level != Fail {
 			t.Fatalf("got %v, %+v", whole, found)
 		}
-		if f := found[0]; !strings.Contains(f.Do.String(), "sudo -u root sealpost agent doctor --dir DIR") {
+		const command = "sudo -u root sealpost agent doctor --dir DIR"
+		if f := found[0]; !strings.Contains(f.Do.String(), command) {
 			t.Fatalf("got %+v", f)
 		}
 		return
@@ -56,7 +59,8 @@ func TestAnotherAccountIsToldOnce(t *testing.T) {
 	must(t, os.WriteFile(at, program, 0o755))
 	must(t, os.Mkdir(filepath.Join(dir, "state"), 0o700))
 	cmd := exec.CommandContext(t.Context(), at, "-test.run", "^"+t.Name()+"$")
-	cmd.Dir, cmd.Env = dir, []string{asAnother + "=" + filepath.Join(dir, "state"), "GORACE=atexit_sleep_ms=0"}
+	cmd.Dir = dir
+	cmd.Env = []string{asAnother + "=" + filepath.Join(dir, "state"), "GORACE=atexit_sleep_ms=0"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

@@ -75,8 +75,8 @@ func folders(_ context.Context, o Options) (list []Finding) {
 // repair is the remedy for a disk that fails.
 func repair() reason.Reason { return reason.New("repair-disk") }
 
-// senders finds each entry of the inbox that has the name of a site and is no folder: nothing can be
-// placed for that sender. An inbox that cannot be listed is a finding of folders.
+// senders finds each entry of the inbox that has the name of a site and is no folder. Nothing can
+// be placed for that sender. An inbox that cannot be listed is a finding of folders.
 func senders(_ context.Context, o Options) (list []Finding) {
 	if !o.Config.Receives() {
 		return nil

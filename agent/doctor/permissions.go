@@ -91,7 +91,7 @@ func flaw(o Options, f secretfile.Flaw) Finding {
 func octal(mode fs.FileMode) string { return fmt.Sprintf("%04o", mode.Perm()) }
 
 // ways finds each place at which another account could replace the state folder, a tray or the
-// inbox. Trays and inboxes may lie in a folder that another account owns; the state folder must not.
+// inbox. Another account may own the folder above a tray or inbox, but not above the state folder.
 func ways(o Options) (list []Finding) {
 	var said []way.Fault
 	for i, p := range places(o) {

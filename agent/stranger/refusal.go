@@ -23,7 +23,7 @@ type Refusal struct {
 
 func (r Refusal) Error() string { return r.Line().String() }
 
-// IsOfLine reports whether the hub itself may not have been reached: a firewall on the way may be
+// IsOfLine reports whether the hub itself may not have been reached. A firewall on the way may be
 // silent or cut connections.
 func (r Refusal) IsOfLine() bool { return r.Code == "cut" || r.Code == "silent" }
 
@@ -57,7 +57,8 @@ func (s Site) WhyRefused(err error) (Refusal, bool) {
 		return refused(api.CodeOtherKey, reason.New("hub-other-key", "site", s.Name,
 			"fingerprint", s.Key), reason.New("use-last-computer"))
 	case errors.Is(err, api.ErrExpired) && s.Now.Before(s.Expires):
-		return refused(api.CodeExpired, reason.New("hub-clock-differs", "until", s.Expires), askHub())
+		return refused(api.CodeExpired, reason.New("hub-clock-differs", "until", s.Expires),
+			askHub())
 	case errors.Is(err, api.ErrExpired):
 		return refused(api.CodeExpired, reason.New("site-expired", "until", s.Expires), JoinAgain())
 	}
@@ -94,8 +95,8 @@ func askHubLog(request string) reason.Reason {
 // JoinAgain is the remedy for a certificate that is of no use any more.
 func JoinAgain() reason.Reason { return reason.New("join-again") }
 
-// WhyRefused returns the reason why the hub does not serve the site, if the hub, or another server
-// at its address, was reached at all.
+// WhyRefused returns the refusal of a hub, or of another server at its address. It returns false if
+// none was reached.
 func WhyRefused(err error) (Refusal, bool) {
 	if own, ok := errors.AsType[Refusal](err); ok {
 		return own, true
@@ -157,7 +158,7 @@ func byLine(err error) (Refusal, bool) {
 	}
 	var plain tls.RecordHeaderError
 	var op *net.OpError
-	late, timed := errors.AsType[net.Error](err)
+	network, ok := errors.AsType[net.Error](err)
 	silent := Refusal{"silent", reason.Verdict{Says: reason.New("hub-silent"),
 		Do: reason.New("ask-overload")}}
 	switch {
@@ -170,7 +171,7 @@ func byLine(err error) (Refusal, bool) {
 		return silent, true
 	case errors.As(err, &op):
 		return byOperation(op, err)
-	case timed && late.Timeout(): // of the handshake: a dial's has an operation
+	case ok && network.Timeout(): // of the handshake: a dial's has an operation
 		return silent, true
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cut(err), true

@@ -19,7 +19,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Each failure at the hub's address has its own reason. Only a hub that was not reached is called so.
+// Each failure at the hub's address has its own reason.
 func TestEachRefusalHasItsOwnReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve      func(net.Conn) // nil: nothing listens
@@ -28,8 +28,9 @@ func TestEachRefusalHasItsOwnReason(t *testing.T) {
 		"nothing listens": {nil, "", ""},
 		"cut":             {func(c net.Conn) { c.Close() }, "cut", "made and cut"},
 		"plain HTTP": {func(c net.Conn) {
-			c.Read(make([]byte, 1000))                                  //nolint:errcheck // any request
-			c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\nno TLS\n")) //nolint:errcheck
+			c.Read(make([]byte, 1000)) //nolint:errcheck // any request
+			answer := "HTTP/1.1 400 Bad Request\r\n\r\nno TLS\n"
+			c.Write([]byte(answer)) //nolint:errcheck // seen by the client
 			c.Close()
 		}, "not-tls", "does not speak TLS"},
 		"no common version": {func(c net.Conn) {
