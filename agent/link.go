@@ -17,7 +17,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// helloEvery is how often the hub is asked who it is, so that a new one is noticed.
+// helloEvery is the pause between two hellos, which notice a new hub.
 const helloEvery = 15 * time.Second
 
 // Link is the state of the site's connection to its hub.
@@ -36,7 +36,8 @@ type Link struct {
 	HubRole     string         `json:"hub_role,omitempty"` // at the hub, if it differs
 }
 
-func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions, now func() time.Time) *api.Client {
+func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
+	now func() time.Time) *api.Client {
 	tls := certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...)
 	tls.Time = now
 	o.Hubs, o.TLS, o.Site = cfg.Hub, tls, id.Site(cfg.Site)
@@ -55,8 +56,8 @@ func hostsOf(addresses []string) []string {
 	return hosts
 }
 
-// keepLink asks the hub who it is, again and again: it uploads this site's recipient key where the hub lacks it, renews the
-// certificate in time, and tells the outbox when the hub has started anew.
+// keepLink sends hellos to the hub until ctx ends. It uploads the recipient key if the hub lacks it,
+// renews the certificate in time, and reports a new start of the hub to the outbox.
 func (a *Agent) keepLink(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
 	uploaded := false
@@ -78,7 +79,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 	}
 }
 
-// sleep waits, but no longer than until another request shows that the link has changed.
+// sleep waits for d, or until another request shows that the link has changed.
 func (a *Agent) sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -89,8 +90,8 @@ func (a *Agent) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// heard learns from other requests what hello would say only later: that the hub is back, which the status says at once, and
-// that it is gone or refuses this site.
+// heard compares the outcome of another request with the link. A change sends the next hello at
+// once; a hub that answers after a broken line counts as connected even before.
 func (a *Agent) heard(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,7 +99,8 @@ func (a *Agent) heard(err error) {
 		return // nothing new
 	}
 	if err == nil && a.link.Hub != "" && a.link.isLine() {
-		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(), StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock}
+		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(),
+			StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock}
 		a.linkChanges.Add(1)
 		a.log.Info("connected", "hub", a.link.Hub)
 	}
@@ -114,7 +116,8 @@ func isOfLink(err error) bool {
 	if !ok {
 		return err != nil
 	}
-	return slices.Contains([]api.Code{api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey, api.CodeExpired, api.CodeNoCert}, problem.Code)
+	return slices.Contains([]api.Code{api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey,
+		api.CodeExpired, api.CodeNoCert}, problem.Code)
 }
 
 // isLine reports whether only a broken line keeps the site from its hub.
@@ -132,7 +135,8 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 	}
 	if a.now().After(a.identity.RenewAt()) {
 		if err := a.renew(ctx); err != nil {
-			a.log.Warn("certificate not renewed yet; trying again", "error", err, "expires", a.identity.NotAfter())
+			a.log.Warn("certificate not renewed yet; trying again", "error", err,
+				"expires", a.identity.NotAfter())
 		} else {
 			*uploaded = false // the statement is signed anew under the new certificate
 		}
@@ -141,7 +145,7 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 	return nil
 }
 
-// connected records that all is well, and tells the outbox of a hub that is new.
+// connected stores the link of an accepted hello, and reports a new hub to the outbox and inbox.
 func (a *Agent) connected(hello api.Hello) {
 	clock := reason.Of(certs.CheckClock(hello.Time, a.now()))
 	a.mu.Lock()
@@ -150,7 +154,8 @@ func (a *Agent) connected(hello api.Hello) {
 	isNew := before.StartID != hello.StartID || before.Incarnation != hello.Incarnation
 	if !before.Connected || isNew {
 		a.linkChanges.Add(1)
-		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(), StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
+		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(),
+			StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
 	a.link.Copy, a.link.HubRole = hello.Copy, ""
 	if role := hello.Role(); role != a.cfg.Role {
@@ -168,7 +173,8 @@ func (a *Agent) connected(hello api.Hello) {
 		a.log.Error("the hub has another role for this site", "role", a.cfg.Role, "hub_role", differs)
 	}
 	if hello.Copy != nil && before.Copy == nil {
-		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From, "since", hello.Copy.Since)
+		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,
+			"since", hello.Copy.Since)
 	}
 	if !before.Connected {
 		a.log.Info("connected", "hub", hello.Hub)
@@ -181,6 +187,7 @@ func (a *Agent) connected(hello api.Hello) {
 	}
 }
 
+// lost stores the link of a failed hello, and logs a new trouble.
 func (a *Agent) lost(now Link) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -188,7 +195,8 @@ func (a *Agent) lost(now Link) {
 	same := a.link.Trouble == now.Trouble || !now.Clock.IsZero() && !a.link.Clock.IsZero()
 	if a.link.Connected || !same {
 		a.log.Warn("not connected; trying again", "reason", now.Trouble)
-		now.Since, now.Hub, now.StartID, now.Incarnation = time.Now().UTC(), a.link.Hub, a.link.StartID, a.link.Incarnation
+		now.Since, now.Hub = time.Now().UTC(), a.link.Hub
+		now.StartID, now.Incarnation = a.link.StartID, a.link.Incarnation
 		if now.Clock.IsZero() {
 			now.Clock = a.link.Clock
 		}
@@ -243,7 +251,7 @@ func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
 	return l
 }
 
-// Situation is what keeps the site and its hub apart.
+// Situation returns the situation of a site without a connection.
 func (l Link) Situation() reason.Situation {
 	switch {
 	case l.Stranger != "":
@@ -256,17 +264,18 @@ func (l Link) Situation() reason.Situation {
 	return reason.NotConnected
 }
 
-// maybeStranger tells whether something may have answered that is not the hub: it was no verdict of the hub, nor of this
-// computer's clock, and the connection did not fail before anybody could answer.
+// maybeStranger reports whether another server than the hub may have answered. It has not if the
+// hub refused, the clock is wrong, or the connection failed before any answer.
 func maybeStranger(err error) bool {
 	if _, verdict := errors.AsType[*api.Error](err); verdict || errors.Is(err, certs.ErrNotValidNow) {
 		return false
 	}
-	if failed, ok := errors.AsType[*net.OpError](err); ok && (failed.Op == "dial" || failed.Op == "proxyconnect") {
+	failed, ok := errors.AsType[*net.OpError](err)
+	if ok && (failed.Op == "dial" || failed.Op == "proxyconnect") {
 		return false
 	}
-	late, ok := errors.AsType[net.Error](err)
-	return !ok || !late.Timeout()
+	network, ok := errors.AsType[net.Error](err)
+	return !ok || !network.Timeout()
 }
 
 // renew fetches a new certificate for the same key. It takes effect for the next connection.

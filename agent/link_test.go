@@ -13,25 +13,27 @@ import (
 	"sealpost/internal/words"
 )
 
-// A status is asked for right after another request has met the hub: it is of that moment, whenever hello comes.
+// The status follows the last request to the hub, even before the next hello.
 func TestTheStatusFollowsTheLastContact(t *testing.T) {
 	broken := errors.New("connection refused")
-	lost := stranger.Unreachable("", io.EOF).Says
+	lost := Link{Hub: "DC-HQ", Trouble: stranger.Unreachable("", io.EOF).Says}
+	suite := Link{Hub: "DC-HQ", Trouble: stranger.SuiteDiffers("a", "b").Line(), Refusal: "suite"}
+	well := Link{Hub: "DC-HQ", Connected: true}
 	for name, c := range map[string]struct {
 		link      Link
 		heard     error
 		connected bool
 		asks      bool // hello at once
 	}{
-		"an answer after a broken line":        {Link{Hub: "DC-HQ", Trouble: lost}, nil, true, true},
-		"an answer while connected":            {Link{Hub: "DC-HQ", Connected: true}, nil, true, false},
+		"an answer after a broken line":        {lost, nil, true, true},
+		"an answer while connected":            {well, nil, true, false},
 		"an answer before the first hello":     {Link{}, nil, false, true},
-		"an answer of a hub of another suite":  {Link{Hub: "DC-HQ", Trouble: stranger.SuiteDiffers("a", "b").Line(), Refusal: "suite"}, nil, false, true},
-		"a problem after a broken line":        {Link{Hub: "DC-HQ", Trouble: lost}, &api.Error{Code: api.CodeFull}, false, true},
-		"a broken line":                        {Link{Hub: "DC-HQ", Connected: true}, broken, true, true},
-		"a broken line again":                  {Link{Hub: "DC-HQ", Trouble: lost}, broken, false, false},
-		"a removal":                            {Link{Hub: "DC-HQ", Connected: true}, &api.Error{Code: api.CodeRemoved}, true, true},
-		"a problem that says nothing of links": {Link{Hub: "DC-HQ", Connected: true}, &api.Error{Code: api.CodeRoute}, true, false},
+		"an answer of a hub of another suite":  {suite, nil, false, true},
+		"a problem after a broken line":        {lost, &api.Error{Code: api.CodeFull}, false, true},
+		"a broken line":                        {well, broken, true, true},
+		"a broken line again":                  {lost, broken, false, false},
+		"a removal":                            {well, &api.Error{Code: api.CodeRemoved}, true, true},
+		"a problem that says nothing of links": {well, &api.Error{Code: api.CodeRoute}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &Agent{log: slog.New(slog.DiscardHandler), link: c.link, changed: make(chan struct{}, 1)}
@@ -39,7 +41,9 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 			if a.link.Connected != c.connected || len(a.changed) == 1 != c.asks {
 				t.Errorf("connected %t, asks %t", a.link.Connected, len(a.changed) == 1)
 			}
-			if fresh := a.link.Connected && !c.link.Connected; fresh && (!a.link.Trouble.IsZero() || a.link.Since.IsZero() || a.linkChanges.Load() == 0) {
+			isNew := a.link.Connected && !c.link.Connected
+			if isNew && (!a.link.Trouble.IsZero() || a.link.Since.IsZero() ||
+				a.linkChanges.Load() == 0) {
 				t.Errorf("it is connected: %+v", a.link)
 			}
 		})

@@ -165,7 +165,7 @@ func (t *Trust) recipient(ctx context.Context, r api.RouteRecipient) (envelope.R
 	signed, err := statement.Open[statement.RecipientKey](r.Statement, t.Verifier, t.Now())
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return none, &Waiting{reason.New("certificate-not-now", "site", r.Site)}
+		return none, &Waiting{reason.New("site-certificate-not-now", "site", r.Site)}
 	case err != nil:
 		return none, &Waiting{reason.New("key-not-signed", "site", r.Site, "why", err)}
 	}
