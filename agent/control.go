@@ -59,13 +59,13 @@ func (s Status) Roles() reason.Verdict {
 
 // Pin is whom this site knows another site by.
 type Pin struct {
-	Site     id.Site   `json:"site"`
-	Identity id.Hash   `json:"fingerprint"`
-	Version  int       `json:"key_version"` // of its recipient key; 0: none seen yet
-	Seen     time.Time `json:"seen"`
-	Trouble  string    `json:"trouble,omitempty"` // what it shows instead
-	Offered  id.Hash   `json:"offered,omitempty"` // the identity that it shows with it
-	Advice   string    `json:"advice,omitempty"`  // what a person can do about it
+	Site     id.Site       `json:"site"`
+	Identity id.Hash       `json:"fingerprint"`
+	Version  int           `json:"key_version"` // of its recipient key; 0: none seen yet
+	Seen     time.Time     `json:"seen"`
+	Trouble  reason.Reason `json:"trouble,omitzero"`  // with the identity or key that it shows
+	Offered  id.Hash       `json:"offered,omitempty"` // the identity that it shows with it
+	Advice   reason.Reason `json:"advice,omitzero"`   // the next step of the user
 }
 
 // TrustRequest accepts an identity for a site.
@@ -145,7 +145,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble.String(), Offered: p.Offered, Advice: trust.Advice(p).String()})
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
 		}
 		return err
 	})

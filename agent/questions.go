@@ -164,9 +164,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 		out.Copy = AlsoRuns(*c)
 	}
 	for _, p := range s.Pins {
-		if p.Trouble != "" {
-			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: reason.Text(p.Trouble),
-				Advice: reason.Text(p.Advice)})
+		if !p.Trouble.IsZero() {
+			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: p.Trouble,
+				Advice: p.Advice})
 		}
 	}
 	return out, err

@@ -104,9 +104,8 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 			reason.TwoCopies.Words().Next)
 	}
 	for _, p := range s.Pins {
-		if p.Trouble != "" {
-			say(doctor.Fail, reason.New("check-trust", "site", p.Site), reason.Text(p.Trouble),
-				reason.Text(p.Advice))
+		if !p.Trouble.IsZero() {
+			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)
 		}
 	}
 	if s.Outbox != nil {

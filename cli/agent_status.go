@@ -114,9 +114,9 @@ func printTrouble(p *printer, s agent.Status) error {
 		}
 	}
 	for _, pin := range s.Pins {
-		if pin.Trouble != "" {
+		if !pin.Trouble.IsZero() {
 			p.matter(reason.NotTrusted, string(pin.Site), reason.New("trouble-advice",
-				"trouble", reason.Text(pin.Trouble), "advice", reason.Text(pin.Advice)))
+				"trouble", pin.Trouble, "advice", pin.Advice))
 		}
 	}
 	return nil

@@ -210,15 +210,14 @@ func (s *sender) send(ctx context.Context, files []string) error {
 
 // ending returns how a message has ended.
 func ending(m agent.SentMessage) reason.Reason {
+	why := m.Reason
 	switch m.State {
 	case "delivered":
 		return reason.New("send-delivered", "name", m.Name, "sites", sitesOf(m), "message", m.ID)
 	case "failed":
-		return reason.New("send-failed", "name", m.Name, "why", m.Reason,
-			"message", m.ID)
+		return reason.New("send-failed", "name", m.Name, "why", why, "message", m.ID)
 	}
-	return reason.New("send-ended", "name", m.Name, "state", stateOf(m.State),
-		"why", m.Reason)
+	return reason.New("send-ended", "name", m.Name, "state", stateOf(m.State), "why", why)
 }
 
 // copy brings one file into outbox. When a file of that name is there already, that one is on its way first.

@@ -258,7 +258,7 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 	forged := w.liar.forges(d, centre)
 	w.liar.handsOut(centre, forged)
 	eventually(t, "it is handed back", func() bool { return centre.Count("code=pin") > 0 })
-	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble, "another identity key") || p.Identity != lab.Identity().Key() {
+	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble.String(), "another identity key") || p.Identity != lab.Identity().Key() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}
 	centre.has("FL-LAB/data.csv: secret")

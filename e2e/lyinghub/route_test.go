@@ -156,7 +156,7 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	lab.reconsider("CA-RC")
 	lab.drop("third", "third")
 	lab.waits("CA-RC is not what it was", "it offers version 1 of its recipient key, and version 2 was seen before")
-	if p := lab.pin("CA-RC"); p.Trouble == "" || p.Advice == "" {
+	if p := lab.pin("CA-RC"); p.Trouble.IsZero() || p.Advice.IsZero() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}
 	w.liar.truth()
