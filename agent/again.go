@@ -2,11 +2,10 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // ResendRequest asks for what a finished message held to be sent to one site, as a message of its own.
@@ -15,7 +14,7 @@ type ResendRequest struct {
 	To      string `json:"to"`
 }
 
-var errSendsNothing = errors.New(words.SendsNothing)
+var errSendsNothing = reason.Err("sends-nothing")
 
 func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if a.outbox == nil {
@@ -25,7 +24,10 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	return Done{words.RecalledNow(m.ID, m.Reason.String())}, nil
+	if m.Reason.Code == reason.RecalledAfterLoss {
+		return done(reason.New("recalled-doubtfully", "message", m.ID, "why", m.Reason)), nil
+	}
+	return done(reason.New("recalled-now", "message", m.ID)), nil
 }
 
 func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
@@ -37,5 +39,5 @@ func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	return Done{words.SentAgain(m, to)}, nil
+	return done(reason.New("sent-again", "message", m, "site", to)), nil
 }

@@ -34,11 +34,10 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
-	"sealpost/internal/words"
 )
 
 // ErrNotJoined says that the site has no certificate yet.
-var ErrNotJoined = errors.New(words.SiteNotJoined)
+var ErrNotJoined = reason.Err("site-not-joined")
 
 // Options configure an agent.
 type Options struct {
@@ -112,10 +111,10 @@ func New(o Options) (_ *Agent, err error) {
 func lockState(state string) (io.Closer, error) {
 	lock, err := durable.Lock(filepath.Join(state, "lock"))
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, words.AgentRuns(state)
+		return nil, reason.Err("agent-runs", "state", state)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, words.StateClosed(state, err)
+		return nil, reason.Err("secrets-closed", "folder", state, "why", err)
 	}
 	return lock, err
 }
@@ -129,18 +128,19 @@ func (a *Agent) open(version string) (err error) {
 		return ErrNotJoined
 	}
 	if a.identity.Site() != a.site {
-		return words.StateOfOtherSite(a.cfg.State, a.identity.Site(), a.site)
+		return reason.Err("state-of-other-site", "state", a.cfg.State,
+			"site", a.identity.Site(), "configured", a.site)
 	}
 	root := a.identity.Chain()[2]
 	if certs.Fingerprint(root.PublicKey) != a.network {
-		return words.StateOfOtherNetwork(a.cfg.State)
+		return reason.Err("state-of-other-network", "state", a.cfg.State)
 	}
 	if a.keys, err = openKeys(a.cfg); err != nil {
 		return err
 	}
 	path := filepath.Join(a.cfg.State, "ledger.db")
 	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) || exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
-		a.log.Warn(words.LedgerGone, "file", path)
+		a.log.Warn("no ledger", "reason", reason.New("ledger-gone"), "file", path)
 	}
 	if a.ledger, err = openLedger(path, a.log); err != nil {
 		return err
@@ -157,14 +157,14 @@ func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, words.LedgerUnusable(path, err)
+		return nil, reason.Err("ledger-unusable", "path", path, "why", err)
 	}
 	switch aside := l.Aside(); len(aside) {
 	case 0:
 	case 1:
-		log.Warn(words.LedgerMixed, "kept", aside)
+		log.Warn("ledger divided", "reason", reason.New("ledger-mixed"), "kept", aside)
 	default:
-		log.Warn(words.LedgerTorn, "kept", aside)
+		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", aside)
 	}
 	return l, nil
 }
@@ -183,7 +183,7 @@ func openIdentity(state string) (*certs.Identity, error) {
 func openKeys(cfg config.Agent) (*envelope.Keys, error) {
 	path := recipientKeyFile(cfg)
 	if !exists(path) && exists(statementFile(cfg)) {
-		return nil, words.RecipientGone(path)
+		return nil, reason.Err("recipient-gone", "path", path)
 	}
 	return envelope.OpenKeys(path, cfg.Suite)
 }

@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
 	"sealpost/agent/trust"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
-	"sealpost/internal/nearest"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // How an approval changes the one before.
@@ -46,15 +46,18 @@ type RouteSite struct {
 	Pinned      bool    `json:"pinned"`                // the fingerprint is the pinned one
 }
 
-// nearNames is how many names a mistyped one is answered with.
-const nearNames = 3
+// maxKnown is how many known sites are listed for a name that is none.
+const maxKnown = 10
+
+// ErrAddOrReplace refuses a change that is asked for in two ways.
+var ErrAddOrReplace = reason.Err("add-or-replace")
 
 // askTime bounds the questions for which a command waits.
 const askTime = 15 * time.Second
 
 func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	if a.outbox == nil {
-		return Done{}, errors.New(words.NoApprovals)
+		return Done{}, reason.Err("no-approvals")
 	}
 	route, err := a.ownRoute(in.Route)
 	if err != nil {
@@ -65,7 +68,7 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 		return Done{}, err
 	}
 	if len(in.Sites) == 0 {
-		return Done{}, errors.New(words.NameSites)
+		return Done{}, reason.Err("approve-no-sites")
 	}
 	sites := approvedSites(in.Sites)
 	for _, s := range sites {
@@ -77,7 +80,7 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 	if err != nil {
 		return Done{}, err
 	}
-	warning := ""
+	var warning reason.Reason
 	if !in.InAdvance {
 		if warning, err = a.mustBeSites(ctx, sites); err != nil {
 			return Done{}, err
@@ -88,7 +91,14 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 		return Done{}, err
 	}
 	a.outbox.Reconsider()
-	return Done{words.Approved(address, all, a.identities(ctx, sites)) + warning}, nil
+	if len(all) == 0 {
+		return done(reason.New("approved-first", "address", address.String()), warning), nil
+	}
+	says := reason.New("approved", "address", address.String(), "sites", all)
+	if shown := a.identities(ctx, sites); len(shown) > 0 {
+		return done(says, reason.New("approved-compare", "shown", shown), warning), nil
+	}
+	return done(says, warning), nil
 }
 
 // changed returns the approved sites of an address after a change; none means the hub's first
@@ -111,40 +121,49 @@ func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []
 		slices.Sort(all)
 		return slices.Compact(all), nil
 	case change != "":
-		return nil, errors.New(words.AddOrReplace)
+		return nil, ErrAddOrReplace
 	case len(dropped) > 0:
-		return nil, words.WouldDrop(address, before, dropped, sites)
+		if len(sites) == 0 {
+			return nil, reason.Err("approval-would-forget", "address", address.String(),
+				"approved", before)
+		}
+		return nil, reason.Err("approval-would-drop", "address", address.String(),
+			"approved", before, "dropped", dropped, "sites", sites)
 	}
 	return sites, nil
 }
 
 // mustBeSites refuses names of which neither this site nor the hub knows a site that receives. Where the hub cannot be asked it
 // returns a warning.
-func (a *Agent) mustBeSites(ctx context.Context, sites []id.Site) (warning string, err error) {
+func (a *Agent) mustBeSites(ctx context.Context, sites []id.Site) (warning reason.Reason, err error) {
 	known, err := a.knownSites(ctx)
 	if err != nil {
-		return "", err
+		return warning, err
 	}
 	sites = slices.DeleteFunc(slices.Clone(sites), func(s id.Site) bool { return slices.Contains(known, string(s)) })
 	strays, err := straysOf(ctx, a.hub, a.site, sites, known)
 	if err != nil {
-		return words.NotChecked(sites), nil
+		return reason.New("sites-not-checked", "sites", sites), nil
 	}
 	if len(strays) > 0 {
-		return "", words.NoSuchSites(strays, known)
+		if slices.ContainsFunc(strays, func(r reason.Reason) bool { return r.Code == "site-near" }) {
+			known = nil
+		}
+		return warning, reason.Err("no-such-sites", "strays", strays,
+			"known", known[:min(maxKnown, len(known))])
 	}
-	return "", nil
+	return warning, nil
 }
 
 // straysOf returns those of the names that are no sites which receive, as the hub says.
-func straysOf(ctx context.Context, hub *api.Client, self id.Site, sites []id.Site, known []string) (strays []words.Stray, err error) {
+func straysOf(ctx context.Context, hub *api.Client, self id.Site, sites []id.Site, known []string) (strays []reason.Reason, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	for _, s := range sites {
 		_, err := hub.Resolve(ctx, id.Address{To: []id.Site{s}})
 		switch {
 		case errors.Is(err, api.ErrUnroutable):
-			strays = append(strays, words.Stray{Name: s, Self: s == self, Near: nearest.Names(string(s), known, nearNames)})
+			strays = append(strays, outbox.Stray(s, self, known))
 		case err != nil:
 			return nil, err
 		}
@@ -170,8 +189,8 @@ func (a *Agent) knownSites(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(known)), err
 }
 
-// identities returns the fingerprints of sites, as far as they are known.
-func (a *Agent) identities(ctx context.Context, sites []id.Site) map[id.Site]id.Hash {
+// identities returns the known fingerprints of sites.
+func (a *Agent) identities(ctx context.Context, sites []id.Site) (list []reason.Reason) {
 	shown := map[id.Site]id.Hash{}
 	for _, list := range a.trust.Proposals() {
 		for _, p := range list {
@@ -188,7 +207,10 @@ func (a *Agent) identities(ctx context.Context, sites []id.Site) map[id.Site]id.
 		}
 		return nil
 	})
-	return shown
+	for _, s := range slices.Sorted(maps.Keys(shown)) {
+		list = append(list, trust.Fingerprint(s, shown[s]))
+	}
+	return list
 }
 
 // routes lists the recipients of the trays' routes, and of other approved addresses.

@@ -9,11 +9,14 @@ import (
 	"sealpost/internal/id"
 )
 
-func (s *site) approve(in agent.ApproveRequest) (says string, err error) {
+func (s *site) approve(in agent.ApproveRequest) (text string, err error) {
 	s.w.t.Helper()
 	var done agent.Done
 	err = s.call(agent.PathApprove, in, &done)
-	return done.Says, err
+	for _, line := range done.Says {
+		text += line.String() + "\n"
+	}
+	return text, err
 }
 
 // refused checks that an approval is refused with these words, and changes nothing.
@@ -53,7 +56,7 @@ func TestANameOfNoSiteIsNotApproved(t *testing.T) {
 	w.invite("NY-RC", "receive")
 	lab.drop("data.csv", []byte("1;2"))
 	centre.expect("FL-LAB", "data.csv", []byte("1;2"))
-	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "CA-RX"}}, "no site of the name CA-RX receives in this network; did you mean CA-RC?", "--in-advance")
+	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "CA-RX"}}, "no site of the name CA-RX receives in this network (did you mean CA-RC?)", "--in-advance")
 	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "FL-LAB"}}, "FL-LAB is this site itself")
 	lab.refused(agent.ApproveRequest{Sites: []string{"nothing"}}, "nothing")
 	for _, in := range []agent.ApproveRequest{

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // clockTime bounds the question for the hub's time.
@@ -47,7 +46,7 @@ func hubTime(ctx context.Context, cfg config.Agent) (time.Time, error) {
 			return date, nil
 		}
 	}
-	return time.Time{}, errors.New(words.NoHubTellsTheTime)
+	return time.Time{}, reason.Err("no-hub-time")
 }
 
 func closeAfter(answer *http.Response, err error) error {

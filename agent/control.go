@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -74,9 +75,14 @@ type TrustRequest struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// Done says what was done, for people.
+// Done tells what was done, in one or more lines.
 type Done struct {
-	Says string `json:"says"`
+	Says []reason.Reason `json:"says"`
+}
+
+// done returns the lines that say something.
+func done(lines ...reason.Reason) Done {
+	return Done{slices.DeleteFunc(lines, reason.Reason.IsZero)}
 }
 
 // MessageRequest names a message by its message id or uid.
@@ -163,7 +169,7 @@ func (a *Agent) ownRoute(given string) (string, error) {
 	case given != "":
 		return given, nil
 	case len(routes) > 1:
-		return "", words.WhichRoute(routes)
+		return "", reason.Err("which-route", "routes", routes)
 	}
 	return routes[0], nil
 }
@@ -186,12 +192,15 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 	if a.inbox != nil {
 		a.inbox.Reconsider()
 	}
-	return Done{words.Trusted(site, offered)}, nil
+	if offered != "" {
+		return done(reason.New("trusted-other", "site", site, "offered", offered)), nil
+	}
+	return done(reason.New("trusted", "site", site)), nil
 }
 
 func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, err error) {
 	if a.outbox == nil {
-		return r, errors.New(words.NoReceipts)
+		return r, reason.Err("no-receipts")
 	}
 	if r.Message, err = a.outbox.Message(ctx, in.Message); err != nil {
 		return r, a.unknown(in.Message, err)
@@ -231,8 +240,12 @@ func (a *Agent) lookUp(ctx context.Context, in MessageRequest) (l Log, err error
 }
 
 func (a *Agent) unknown(message string, err error) error {
-	if errors.Is(err, ledger.ErrNotFound) {
-		return words.MessageUnknown(a.site, message)
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return err
 	}
-	return err
+	if _, _, first, last, err := id.ParseGroup(message); err == nil {
+		return reason.Err("message-is-group", "folder", message,
+			"first", fmt.Sprintf("%03d", first), "last", fmt.Sprintf("%03d", last))
+	}
+	return reason.Err("message-unknown", "site", a.site, "message", message)
 }

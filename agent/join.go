@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -45,10 +44,12 @@ type Joined struct {
 	Dir         string    `json:"dir"`
 	Fingerprint id.Hash   `json:"fingerprint"` // of the site's identity key, for people to compare
 	Network     id.Hash   `json:"network"`
-	Expires     time.Time `json:"expires"` // of the certificate
-	Clock       string    `json:"clock,omitempty"`
-	Again       bool      `json:"again,omitempty"`    // the site had joined before
-	Warnings    []string  `json:"warnings,omitempty"` // of what was approved
+	Expires     time.Time `json:"expires"`         // of the certificate
+	Again       bool      `json:"again,omitempty"` // the site had joined before
+	// Clock is how wrong this computer's clock is.
+	Clock reason.Reason `json:"clock,omitzero"`
+	// Warnings are doubts about the approved names.
+	Warnings []reason.Reason `json:"warnings,omitempty"`
 }
 
 // Join makes a site's folder, keys and configuration and redeems its invitation for a certificate. It can be repeated after
@@ -72,7 +73,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		return Joined{}, err
 	}
 	if err != nil {
-		return Joined{}, words.StopToJoin(err)
+		return Joined{}, reason.Err("stop-to-join", "why", err)
 	}
 	defer lock.Close()
 	identity, err := openIdentity(cfg.State)
@@ -106,7 +107,7 @@ func configure(o JoinOptions) (config.Agent, error) {
 	case other && !hasJoined(stored):
 		// Left behind by a wrong invitation, and of no use to anybody.
 	case other:
-		return cfg, words.FolderOfOther(dir, stored.Site)
+		return cfg, reason.Err("folder-of-other", "dir", dir, "site", stored.Site)
 	case err == nil:
 		cfg = stored
 	case !errors.Is(err, fs.ErrNotExist):
@@ -188,40 +189,40 @@ func makeFolders(cfg config.Agent) error {
 }
 
 // enroll redeems the invitation, and says how wrong the clock is, if it is.
-func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock string, err error) {
+func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock reason.Reason, err error) {
 	inv := o.Invitation
 	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
 	defer client.CloseIdle()
 	csr, err := identity.CSR()
 	if err != nil {
-		return "", err
+		return clock, err
 	}
 	answer, err := client.Enroll(ctx, api.EnrollRequest{Site: inv.Site, Secret: inv.Secret, CSR: string(csr)})
 	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && o.Now().Before(identity.NotAfter()) {
-		return "", nil // joined before, and the invitation is not needed any more
+		return clock, nil // joined before, and the invitation is not needed any more
 	}
 	if errors.Is(err, certs.ErrNotValidNow) {
 		if hub, unknown := hubTime(ctx, cfg); unknown == nil {
 			if wrong := certs.CheckClock(hub, o.Now()); wrong != nil {
-				return "", words.ClockFirst(wrong)
+				return clock, reason.Err("clock-first", "why", wrong)
 			}
 		}
 	}
 	if err != nil {
-		return "", explainEnroll(ctx, err, cfg, inv, o.Now())
+		return clock, explainEnroll(ctx, err, cfg, inv, o.Now())
 	}
 	if err := certs.CheckClock(answer.Time, o.Now()); err != nil {
-		clock = err.Error()
+		clock = reason.Of(err)
 	}
 	site, err := identity.CheckChain([]byte(answer.Chain), inv.Network, o.Now())
 	if err == nil && site != inv.Site {
-		return clock, words.CertificateForOther(site, inv.Site)
+		return clock, reason.Err("certificate-for-other", "got", site, "want", inv.Site)
 	}
 	if err == nil {
 		err = identity.SetChain([]byte(answer.Chain), inv.Network, o.Now())
 	}
-	if errors.Is(err, certs.ErrNotValidNow) && clock != "" {
-		return clock, words.CertificateNotHere(clock)
+	if errors.Is(err, certs.ErrNotValidNow) && !clock.IsZero() {
+		return clock, reason.Err("certificate-not-here", "clock", clock)
 	}
 	return clock, err
 }
@@ -238,16 +239,17 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 	}
 	switch {
 	case errors.Is(err, api.ErrInvitation):
-		return words.InvitationRefused(inv.Site, err)
+		return reason.Err("invitation-refused", "site", inv.Site, "why", err)
 	case errors.Is(err, certs.ErrUntrusted) && !isName(err):
-		return words.NotTheHub(inv.Hub, err)
+		return reason.Err("join-not-the-hub", "hosts", inv.Hub, "why", err)
 	case errors.Is(err, certs.ErrNotValidNow):
-		return words.HubNotValidNow(now, err)
+		return reason.Err("join-hub-not-now", "now", now, "why", err)
 	}
 	if r, ok := stranger.WhyRefused(err); ok {
-		return fmt.Errorf("%w (%w)", words.RefusedToJoin(r.Verdict), err)
+		return reason.Err("join-refused", "reason", reason.Text(words.Line(r.Verdict)),
+			"why", err)
 	}
-	return words.HubNotReached(inv.Hub, err)
+	return reason.Err("join-hub-not-reached", "hosts", inv.Hub, "why", err)
 }
 
 // publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
@@ -264,14 +266,14 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
 	defer client.CloseIdle()
 	if err := client.PutKey(ctx, signed); err != nil {
-		return words.KeyNotUploaded(err)
+		return reason.Err("key-not-uploaded", "why", err)
 	}
 	return nil
 }
 
 // approve writes the approvals that were given with the command. Names of no site are approved in advance, with a warning: the
 // sites of a network join in any order.
-func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (warnings []string, err error) {
+func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (warnings []reason.Reason, err error) {
 	if len(o.Approve) == 0 || !cfg.Sends() {
 		return nil, nil
 	}
@@ -295,7 +297,7 @@ func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o 
 	if err != nil || len(strays) == 0 { // the status will say it
 		return nil, nil
 	}
-	return []string{words.NotSiteYet(strays, nil)}, nil
+	return []reason.Reason{reason.New("not-site-yet", "strays", strays, "known", nil)}, nil
 }
 
 // approvedSites reads what a person approves: sites, or "route" for what the hub proposes first.

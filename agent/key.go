@@ -15,8 +15,8 @@ import (
 	"sealpost/envelope"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
-	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -56,23 +56,23 @@ func statementFile(cfg config.Agent) string { return filepath.Join(cfg.State, "r
 
 // NewKey makes another recipient key for a site that has lost its own, while its agent does not run. What is sealed for the old
 // one is refused from then on, and its senders learn that; other sites follow to the new one, which the same identity states.
-func NewKey(cfg config.Agent) (says string, err error) {
+func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 	if _, err := secretfile.EnterAsAdmin(cfg.State); err != nil {
-		return "", err
+		return done, err
 	}
 	lock, err := lockState(cfg.State)
 	if err != nil {
-		return "", err
+		return done, err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	path := recipientKeyFile(cfg)
 	if exists(path) {
-		return "", words.RecipientThere(path)
+		return done, reason.Err("recipient-there", "path", path)
 	}
 	if _, err := envelope.OpenKeys(path, cfg.Suite); err != nil {
-		return "", err
+		return done, err
 	}
-	return words.RecipientMade(path), nil
+	return reason.New("recipient-made", "path", path), nil
 }
 
 // signedKey signs the statement under the present certificate: a renewed one has to vouch for it anew.

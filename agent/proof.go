@@ -14,8 +14,8 @@ import (
 
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/strictjson"
-	"sealpost/internal/words"
 )
 
 // Proof is all that a third party needs to see that a site has received a message: its receipts, and what its fingerprint
@@ -44,7 +44,7 @@ type provenMessage struct {
 var proofReadme []byte
 
 // ErrContent says that the content at hand is not what was sent.
-var ErrContent = errors.New(words.ContentDiffers)
+var ErrContent = reason.Err("content-differs")
 
 func (a *Agent) proof(ctx context.Context, in MessageRequest) (p Proof, err error) {
 	r, err := a.receipts(ctx, in)
@@ -71,18 +71,19 @@ func (p Proof) Write(dir, content string) ([]id.Site, error) {
 		}
 	}
 	if len(sites) == 0 {
-		return nil, words.NotVerifiedYet(p.Record.ID)
+		return nil, reason.Err("not-verified-yet", "message", p.Record.ID)
 	}
 	var entries bytes.Buffer
 	err := outbox.WriteEntries(&entries, content, p.Record.Name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, words.ContentGone(p.Record.ID, content)
+		return nil, reason.Err("content-gone", "message", p.Record.ID, "place", content)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if sum := sha256.Sum256(entries.Bytes()); hex.EncodeToString(sum[:]) != string(p.Record.Digest) {
-		return nil, words.ContentIsOther(content, p.Record.ID, ErrContent)
+		return nil, reason.Err("content-is-other", "place", content,
+			"message", p.Record.ID, "why", ErrContent)
 	}
 	return sites, p.write(dir, entries.Bytes())
 }

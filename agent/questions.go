@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // More paths of the control socket.
@@ -58,12 +56,13 @@ type Trays struct {
 
 // Tray is one of them.
 type Tray struct {
-	Name         string            `json:"name"`
-	Dir          string            `json:"dir"`
-	Outbox       string            `json:"outbox"`
-	Route        string            `json:"route"`
-	FolderSettle time.Duration     `json:"folder_settle_ns"`
-	LeftAlone    map[string]string `json:"left_alone,omitempty"` // of the names that were asked for, and why
+	Name         string        `json:"name"`
+	Dir          string        `json:"dir"`
+	Outbox       string        `json:"outbox"`
+	Route        string        `json:"route"`
+	FolderSettle time.Duration `json:"folder_settle_ns"`
+	// LeftAlone has those of the names that were asked for which the tray would not take.
+	LeftAlone map[string]reason.Reason `json:"left_alone,omitempty"`
 }
 
 func (a *Agent) handleQuestions(mux *http.ServeMux) {
@@ -73,7 +72,7 @@ func (a *Agent) handleQuestions(mux *http.ServeMux) {
 
 func (a *Agent) find(ctx context.Context, in FindRequest) (f Found, err error) {
 	if in.Name == "" {
-		return f, errors.New(words.SayAName)
+		return f, reason.Err("find-no-name")
 	}
 	limit := min(in.Limit, maxFound)
 	if limit <= 0 {
@@ -99,10 +98,12 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	}
 	var t Trays
 	for _, o := range a.cfg.Trays() {
-		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(), Route: o.Route, FolderSettle: time.Duration(o.FolderSettle), LeftAlone: map[string]string{}}
+		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(),
+			Route: o.Route, FolderSettle: time.Duration(o.FolderSettle),
+			LeftAlone: map[string]reason.Reason{}}
 		for _, name := range in.Names {
 			if why := a.outbox.LeavesAlone(o.Name, name); !why.IsZero() {
-				one.LeftAlone[name] = why.String()
+				one.LeftAlone[name] = why
 			}
 		}
 		t.Trays = append(t.Trays, one)

@@ -71,7 +71,7 @@ func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
 	if len(trays.Trays) != 1 || trays.Trays[0].Route != "fl-lab.dat" || trays.Trays[0].Outbox != filepath.Join(lab.dir, "outbox") {
 		t.Errorf("trays: %+v", trays)
 	}
-	if alone := trays.Trays[0].LeftAlone; len(alone) != 1 || alone["run.part"] == "" {
+	if alone := trays.Trays[0].LeftAlone; len(alone) != 1 || alone["run.part"].IsZero() {
 		t.Errorf("it would leave alone %v", alone)
 	}
 	if err := centre.call(agent.PathTrays, struct{}{}, &trays); err == nil || !strings.Contains(err.Error(), "does not send") {

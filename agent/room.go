@@ -12,7 +12,6 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 const (
@@ -29,7 +28,7 @@ func Keep(ctx context.Context, o Options) error {
 		if !isFull(err) || ctx.Err() != nil {
 			return err
 		}
-		err = words.WaitsForRoom(err)
+		err = reason.Err("waits-for-room", "why", err)
 		if text := err.Error(); text != said {
 			said = text
 			o.Log.Error("not running for now", "site", o.Config.Site, "error", err)

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 func agentCommand() *cobra.Command {
@@ -38,7 +35,7 @@ func agentApproveCommand() *cobra.Command {
 			}
 			switch {
 			case add && replace:
-				return &usageError{errors.New(words.AddOrReplace)}
+				return &usageError{agent.ErrAddOrReplace}
 			case add:
 				in.Change = agent.ApproveAdd
 			case replace:
@@ -71,12 +68,17 @@ func agentTrustCommand() *cobra.Command {
 	return completeFrom(cmd, sitesKnown, false)
 }
 
-// askDone sends a request whose answer is a sentence.
+// askDone sends a request whose answer is a Done, and prints it.
 func askDone(cmd *cobra.Command, dir, path string, in any) error {
 	var out agent.Done
 	if err := askAgent(cmd.Context(), dir, path, in, &out); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), out.Says)
-	return err
+	p := printerOf(cmd, dir)
+	for _, r := range out.Says {
+		if err := p.line(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -53,7 +53,7 @@ func agentDoctorCommand() *cobra.Command {
 				}
 			}
 			if failed > 0 {
-				return words.ThingsWrong(failed)
+				return reason.Err("things-wrong", "n", failed)
 			}
 			return nil
 		},

@@ -1,14 +1,14 @@
 package cli
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
 	"sealpost/certs"
 	"sealpost/config"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const agentJoinHelp = `Join a network with the invitation that headquarters gave to this site: make the site's folder and keys, get a certificate,
@@ -58,20 +58,26 @@ func agentJoinCommand() *cobra.Command {
 }
 
 func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error {
-	w := cmd.OutOrStdout()
-	fmt.Fprintln(w, words.Joined(j.Site, j.Role, j.Dir, j.Again))
-	fmt.Fprintf(w, "Fingerprint:  %s\n", fingerprint(j.Fingerprint))
-	fmt.Fprintf(w, "Network:      %s\n", fingerprint(j.Network))
-	fmt.Fprintf(w, "Certificate:  %s\n", words.RenewedByItself(j.Expires))
-	if j.Clock != "" {
-		fmt.Fprintf(w, "Warning:      %s\n", j.Clock)
+	p := printerOf(cmd, o.Dir)
+	if j.Again {
+		p.line(reason.New("joined-again", "site", j.Site))
+	} else {
+		p.line(reason.New("joined", "site", j.Site, "role", j.Role, "dir", j.Dir))
 	}
-	for _, warning := range j.Warnings {
-		fmt.Fprintf(w, "Warning:      %s\n", warning)
+	p.labelled(p.in(reason.New("label-fingerprint")), reason.Text(fingerprint(j.Fingerprint)))
+	p.labelled(p.in(reason.New("label-network")), reason.Text(fingerprint(j.Network)))
+	p.labelled(p.in(reason.New("label-certificate")),
+		reason.New("renewed-by-itself", "until", j.Expires))
+	warnings := j.Warnings
+	if !j.Clock.IsZero() {
+		warnings = slices.Insert(warnings, 0, j.Clock)
+	}
+	for _, warning := range warnings {
+		p.labelled(p.in(reason.New("label-warning")), warning)
 	}
 	if j.Role != config.RoleReceive && len(o.Approve) == 0 {
-		fmt.Fprintln(w, words.DecideToWhom(j.Dir))
+		p.line(reason.New("approve-next", "dir", j.Dir))
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", words.RunNext(j.Dir))
-	return err
+	p.head(reason.New("run-next", "dir", j.Dir))
+	return nil
 }

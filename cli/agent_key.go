@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
@@ -23,12 +21,11 @@ func agentNewKeyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			says, err := agent.NewKey(cfg)
+			done, err := agent.NewKey(cfg)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), says)
-			return err
+			return printerOf(cmd, dir).line(done)
 		},
 	}
 	dirFlag(cmd, &dir, "agent")

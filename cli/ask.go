@@ -9,8 +9,8 @@ import (
 	"sealpost/agent"
 	"sealpost/config"
 	"sealpost/internal/control"
+	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 // askHub sends one request to the hub whose folder dir is.
@@ -25,7 +25,7 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 // hubSays tells how to start a hub that does not run.
 func hubSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
-		return words.NotRunning(service.Hub, dir, err, asService(service.Hub, dir))
+		return notRunning(service.Hub, dir, err)
 	}
 	return err
 }
@@ -43,17 +43,28 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 func agentSays(dir, state string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		if since := agent.TakenOver(state); !since.IsZero() {
-			return words.StoppedFor(dir, since, err)
+			return reason.Err("stopped-for", "dir", dir, "reason", agent.RunsElsewhere(since),
+				"why", err)
 		}
-		return words.NotRunning(service.Agent, dir, err, asService(service.Agent, dir))
+		return notRunning(service.Agent, dir, err)
 	}
 	return err
 }
 
+// notRunning returns the error of a daemon that does not answer, with the command that starts it.
+func notRunning(kind, dir string, why error) error {
+	return reason.Err("not-running", "kind", kind, "dir", dir, "why", why,
+		"service", asService(kind, dir))
+}
+
+func noHubIn(dir string) error { return reason.Err("no-hub-in", "dir", absolute(dir)) }
+
+func noAgentIn(dir string) error { return reason.Err("no-agent-in", "dir", absolute(dir)) }
+
 func loadHub(dir string) (config.Hub, error) {
 	cfg, err := config.LoadHub(config.HubFile(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, words.NoHubIn(absolute(dir))
+		return cfg, noHubIn(dir)
 	}
 	return cfg, err
 }
@@ -61,7 +72,7 @@ func loadHub(dir string) (config.Hub, error) {
 func loadAgent(dir string) (config.Agent, error) {
 	cfg, err := config.LoadAgent(config.AgentFile(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return cfg, words.NoAgentIn(absolute(dir))
+		return cfg, noAgentIn(dir)
 	}
 	return cfg, err
 }

@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // printJSON writes v for machines.
@@ -77,4 +77,4 @@ func localTime(t time.Time) string {
 func size(bytes int64) string { return reason.SizeText(bytes, reason.English) }
 
 // fingerprint shows a fingerprint in groups that two people can compare by voice.
-func fingerprint[T ~string](hash T) string { return words.Fingerprint(hash) }
+func fingerprint[T ~string](hash T) string { return id.Grouped(hash) }

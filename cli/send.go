@@ -98,8 +98,8 @@ func (s *sender) choose(ctx context.Context, tray, to string, files []string) er
 		return err
 	}
 	for _, name := range ask.Names {
-		if why := s.tray.LeftAlone[name]; why != "" {
-			return reason.Err("send-left-alone", "name", name, "why", reason.Text(why))
+		if why := s.tray.LeftAlone[name]; !why.IsZero() {
+			return reason.Err("send-left-alone", "name", name, "why", why)
 		}
 	}
 	return nil

@@ -16,7 +16,6 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
-	"sealpost/internal/words"
 )
 
 const installHelp = `Make %[1]s a service that starts with the machine, is watched, and is started again when it fails. The folder must have
@@ -186,7 +185,7 @@ func (s *serviceTarget) installation(user, group string) (i service.Installation
 	i.Config = config.AgentFile(i.Dir)
 	text, err := service.ReadConfiguration(&i)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = whichService(words.NoAgentIn(i.Dir))
+		err = whichService(noAgentIn(i.Dir))
 	}
 	if err != nil {
 		return i, err
@@ -218,7 +217,7 @@ func (s *serviceTarget) hubInstallation(i service.Installation) (service.Install
 	i.Config = config.HubFile(i.Dir)
 	text, err := service.ReadConfiguration(&i)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = whichService(words.NoHubIn(i.Dir))
+		err = whichService(noHubIn(i.Dir))
 	}
 	if err != nil {
 		return i, err
@@ -317,7 +316,7 @@ func printService(w io.Writer, n service.Instance, s service.State) error {
 	line("Says", s.Says)
 	line("Failure", s.Failure)
 	if s.Restarts > 0 {
-		line("Restarts", words.Count(int64(s.Restarts), "after a failure", "after failures"))
+		line("Restarts", reason.New("service-restarts", "n", s.Restarts).String())
 	}
 	if s.Installed {
 		line("Log", service.WhereToLook(n))
@@ -329,15 +328,15 @@ func serviceNameFlag(cmd *cobra.Command, name *string) {
 	cmd.Flags().StringVar(name, "name", "", "say instead how the service of this name stands")
 }
 
-// asService adds to an error of a daemon that does not answer what its service says.
-func asService(kind, dir string) string {
+// asService returns the state of the service of a daemon that does not answer.
+func asService(kind, dir string) reason.Reason {
 	n, err := service.Of(kind, absolute(dir))
 	if err != nil || n.Name == "" {
-		return ""
+		return reason.Reason{}
 	}
 	state, err := service.Ask(n)
 	if err != nil || !state.Installed {
-		return ""
+		return reason.Reason{}
 	}
-	return fmt.Sprintf("\nAs a service: %s. Start it with: sealpost %s start --name %s", state, kind, n.Name)
+	return reason.New("as-service", "state", state, "kind", kind, "name", n.Name)
 }

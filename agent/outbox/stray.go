@@ -40,7 +40,7 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 		_, err := o.hub.Resolve(ctx, id.Address{To: []id.Site{site}})
 		switch {
 		case errors.Is(err, api.ErrUnroutable):
-			strays = append(strays, o.stray(site, known))
+			strays = append(strays, Stray(site, o.site, known))
 		case err != nil:
 			return err
 		}
@@ -56,11 +56,11 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	return nil
 }
 
-// stray returns why a name in a direct address is no site that receives.
-func (o *Outbox) stray(name id.Site, known []string) reason.Reason {
+// Stray returns why a name is no site that receives. known are the sites that the caller knows.
+func Stray(name, self id.Site, known []string) reason.Reason {
 	near := nearest.Names(string(name), known, maxNear)
 	switch {
-	case name == o.site:
+	case name == self:
 		return reason.New("site-is-self", "site", name)
 	case len(near) > 0:
 		return reason.New("site-near", "site", name, "near", near)

@@ -22,13 +22,3 @@ func TestAmounts(t *testing.T) {
 		}
 	}
 }
-
-// Who takes the folder of several messages for a message is told how to find the one that is meant.
-func TestAFolderOfSeveralIsNoMessage(t *testing.T) {
-	if text := MessageUnknown("FL-LAB", "FL-LAB_DAT_20251008_001-204").Error(); !strings.Contains(text, "001 to 204") || !strings.Contains(text, "agent find") {
-		t.Error(text)
-	}
-	if text := MessageUnknown("FL-LAB", "FL-LAB_DAT_20251008_001").Error(); !strings.Contains(text, "has no message") {
-		t.Error(text)
-	}
-}
