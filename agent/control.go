@@ -17,7 +17,6 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/profile"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // The paths of the control socket.

@@ -21,7 +21,6 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
-	"sealpost/internal/words"
 )
 
 // JoinOptions say how a site joins its network.
@@ -246,7 +245,7 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 		return reason.Err("join-hub-not-now", "now", now, "why", err)
 	}
 	if r, ok := stranger.WhyRefused(err); ok {
-		return reason.Err("join-refused", "reason", reason.Text(words.Line(r.Verdict)),
+		return reason.Err("join-refused", "reason", r.Line(),
 			"why", err)
 	}
 	return reason.Err("join-hub-not-reached", "hosts", inv.Hub, "why", err)
