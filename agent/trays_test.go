@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/doctor"
 	"sealpost/agent/outbox"
 	"sealpost/config"
+	"sealpost/internal/reason"
 )
 
 // addTray adds a table to agent.toml, which is read at the next start.
@@ -107,7 +108,8 @@ func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 		t.Errorf("after a restart: %+v", tray)
 	}
 	eventually(t, "what is ignored is said", func() bool {
-		return strings.Contains(lab.ofTray("sequencer").NotTaken["old.bak"].String(), "leave alone") && strings.Contains(lab.status().Outbox.NotTaken["sequencer: old.bak"].String(), "leave alone")
+		return lab.ofTray("sequencer").NotTaken["old.bak"].Code == reason.IgnoredName &&
+			lab.status().Outbox.NotTaken["sequencer: old.bak"].Code == reason.IgnoredName
 	})
 	held := lab.sent("run.fq")
 	if held.Tray != "sequencer" || !strings.HasPrefix(string(held.ID), "FL-LAB_SEQ_") || !strings.HasSuffix(string(held.ID), "_001") {
