@@ -21,7 +21,7 @@ func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
 	inbox := filepath.Join(centre.dir, "inbox")
 	must(t, errors.Join(os.Rename(inbox, inbox+".disk"), os.Mkdir(inbox, 0o755)))
 	centre.start()
-	eventually(t, "the centre says that its inbox is away", func() bool { return strings.Contains(centre.status().Inbox.Away, inbox) })
+	eventually(t, "the centre says that its inbox is away", func() bool { return strings.Contains(centre.status().Inbox.Away.String(), inbox) })
 	lab.drop("while it is away.csv", []byte("away"))
 	eventually(t, "it is on its way", func() bool { return len(lab.tray("sending")) == 1 })
 	if entries, err := os.ReadDir(inbox); err != nil || len(entries) > 0 {
@@ -29,7 +29,7 @@ func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
 	}
 	must(t, errors.Join(os.Remove(inbox), os.Rename(inbox+".disk", inbox)))
 	centre.expect("FL-LAB", "while it is away.csv", []byte("away"))
-	if away := centre.status().Inbox.Away; away != "" {
+	if away := centre.status().Inbox.Away; !away.IsZero() {
 		t.Errorf("it says still: %s", away)
 	}
 }

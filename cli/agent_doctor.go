@@ -13,7 +13,6 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/internal/shell"
-	"sealpost/internal/words"
 )
 
 func agentDoctorCommand() *cobra.Command {

@@ -95,16 +95,16 @@ func printTrouble(p *printer, s agent.Status) error {
 		printBacklog(p, s)
 	}
 	if b := s.Inbox; b != nil {
-		if b.Away != "" {
-			p.matter(reason.NoInbox, "", reason.Text(b.Away))
+		if !b.Away.IsZero() {
+			p.matter(reason.NoInbox, "", b.Away)
 		}
-		if b.Full != "" {
-			p.matter(reason.NoRoom, "", reason.Text(b.Full))
+		if !b.Full.IsZero() {
+			p.matter(reason.NoRoom, "", b.Full)
 		}
 		var released []thing
 		for _, e := range slices.Sorted(maps.Keys(b.Released)) {
 			name := p.in(reason.New("envelope", "envelope", e))
-			released = append(released, thing{name, reason.Text(b.Released[e])})
+			released = append(released, thing{name, b.Released[e]})
 		}
 		p.matters(reason.HandedBack, released)
 		for _, r := range b.Refused {

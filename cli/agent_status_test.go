@@ -42,7 +42,8 @@ func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
 }
 
 func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
-	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: "/data/inbox is on another disk"}})
+	otherDisk := reason.Text("/data/inbox is on another disk")
+	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: otherDisk}})
 	if !strings.Contains(text, "INBOX AWAY    /data/inbox is on another disk\n") || !strings.Contains(text, "The hub keeps what is to come") {
 		t.Errorf("it says:\n%s", text)
 	}

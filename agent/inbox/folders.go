@@ -12,7 +12,7 @@ import (
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // Other accounts may rename, replace and remove entries of the inbox at any instant. So no path
@@ -72,21 +72,21 @@ func (b *Inbox) enter(ctx context.Context) (*folders, error) {
 	f, err := b.arrange(ctx)
 	var unusable unusableError
 	if errors.As(err, &unusable) {
-		b.setUnusable(err.Error())
+		b.setUnusable(reason.Of(err))
 		return nil, localError{err}
 	}
 	return f, err
 }
 
-// setUnusable stores the reason for which the inbox is unusable; empty: it is usable.
-func (b *Inbox) setUnusable(reason string) {
+// setUnusable stores the reason for which the inbox is unusable; none: it is usable.
+func (b *Inbox) setUnusable(why reason.Reason) {
 	b.mu.Lock()
-	changed := b.unusableReason != reason
-	b.unusableReason = reason
+	changed := b.unusableReason != why
+	b.unusableReason = why
 	b.mu.Unlock()
 	switch {
-	case changed && reason != "":
-		b.log.Error("inbox unusable", "reason", reason)
+	case changed && !why.IsZero():
+		b.log.Error("inbox unusable", "reason", why)
 	case changed:
 		b.log.Info("inbox usable")
 	}
@@ -183,10 +183,12 @@ func (b *Inbox) openOwn(parent *beneath.Dir, name string,
 			return nil, beneath.ID{}, err
 		}
 		if err = b.setAside(parent, name); err != nil && !isSwapped(err) {
-			return nil, beneath.ID{}, unusableError{words.InTheWay(parent.Path(), name, err)}
+			return nil, beneath.ID{}, unusableError{reason.Err("in-the-way",
+				"dir", parent.Path(), "name", name, "why", err)}
 		}
 	}
-	return nil, beneath.ID{}, unusableError{words.InTheWay(parent.Path(), name, err)}
+	return nil, beneath.ID{}, unusableError{reason.Err("in-the-way",
+		"dir", parent.Path(), "name", name, "why", err)}
 }
 
 // isSwapped reports whether an error may come from a race with an account that swaps entries.
@@ -256,7 +258,7 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	}
 	d, err := openOrMake(f.top, string(sender), f.access)
 	if err != nil {
-		return nil, words.SenderFolder(sender, err)
+		return nil, senderFolder(sender, err)
 	}
 	own, unknown := f.own.Info()
 	info, err := d.Info()
@@ -265,10 +267,15 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	}
 	if err != nil {
 		d.Close()
-		return nil, words.SenderFolder(sender, err)
+		return nil, senderFolder(sender, err)
 	}
 	f.content[sender] = d
 	return d, nil
+}
+
+// senderFolder returns the error of a sender's folder that cannot be used.
+func senderFolder(sender id.Site, err error) error {
+	return reason.Err("sender-folder", "site", sender, "why", err)
 }
 
 // checkSender returns an unusableError if the folder of a sender's messages cannot be opened. It
@@ -279,7 +286,7 @@ func (f *folders) checkSender(sender id.Site) error {
 		return nil
 	}
 	if err != nil {
-		return localError{unusableError{words.SenderFolder(sender, err)}}
+		return localError{unusableError{senderFolder(sender, err)}}
 	}
 	d.Close()
 	return nil

@@ -10,7 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // The ledger remembers the inbox by the content of .sealpost/inbox.id: device and inode numbers
@@ -41,13 +41,21 @@ type unusableError struct{ error }
 
 func (e unusableError) Unwrap() error { return e.error }
 
+// isOther returns the error of a folder that is not the known one.
+func (b *Inbox) isOther() error { return reason.Err("inbox-is-other", "dir", b.cfg.Dir) }
+
+// isOfOthers returns the error of a folder that is another inbox.
+func (b *Inbox) isOfOthers() error {
+	return reason.Err("inbox-is-another", "dir", b.cfg.Dir)
+}
+
 // asUnusable wraps a failure in the inbox's folder as an unusableError.
 func (b *Inbox) asUnusable(err error) error {
 	var unusable unusableError
 	if err == nil || errors.As(err, &unusable) {
 		return err
 	}
-	return unusableError{words.InboxAway(b.cfg.Dir, err)}
+	return unusableError{reason.Err("inbox-away", "dir", b.cfg.Dir, "why", err)}
 }
 
 // loadHome returns the remembered inbox, or an empty home.
@@ -140,7 +148,7 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	isEmpty, err := f.top.IsEmpty()
 	if err == nil && isEmpty && !isSame {
 		// not even a probe file is made in a mount point
-		return reject, unusableError{words.InboxOther(b.cfg.Dir)}
+		return reject, unusableError{b.isOther()}
 	}
 	if err := b.probe(f); err != nil {
 		return reject, b.asUnusable(err)
@@ -152,7 +160,7 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	case b.renameBack(f, before.ID):
 		return reject, nil
 	case isTight && inboxID != "":
-		return reject, unusableError{words.InboxOfOthers(b.cfg.Dir)}
+		return reject, unusableError{b.isOfOthers()}
 	case isTight && (own.String() == before.Own || !isSame):
 		// a backup from before idFile existed
 		return reject, nil
@@ -169,9 +177,9 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	switch {
 	case err != nil:
 	case len(placed) > 0: // another folder is accepted before the first message
-		err = unusableError{words.InboxOther(b.cfg.Dir)}
+		err = unusableError{b.isOther()}
 	case f.hasOwners && top.Owner != 0 && !top.IsOurs() && top.Owner != before.Owner:
-		err = unusableError{words.InboxOfAnotherAccount(b.cfg.Dir)}
+		err = unusableError{reason.Err("inbox-of-other-account", "dir", b.cfg.Dir)}
 	}
 	return reject, err
 }
@@ -233,7 +241,7 @@ func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home
 	case inboxID == before.ID:
 		return after, nil
 	case inboxID != "":
-		return after, unusableError{words.InboxOfOthers(b.cfg.Dir)}
+		return after, unusableError{b.isOfOthers()}
 	}
 	return after, f.own.WriteFile(idFile, []byte(after.ID+"\n"), 0o644)
 }

@@ -50,7 +50,8 @@ func expectUnusable(t *testing.T, b *Inbox, text string) {
 		t.Fatalf("it receives: %v, %v", ready, err)
 	}
 	s, err := b.Status(t.Context(), 1)
-	if err != nil || !strings.Contains(s.Away, text) || !strings.Contains(s.Away, b.cfg.Dir) {
+	away := s.Away.String()
+	if err != nil || !strings.Contains(away, text) || !strings.Contains(away, b.cfg.Dir) {
 		t.Errorf("it says %q, %v; want %q", s.Away, err, text)
 	}
 	if after := listing(t, b.cfg.Dir); !slices.Equal(before, after) {
@@ -78,7 +79,7 @@ func expectHome(t *testing.T, b *Inbox) {
 	if !ready || err != nil {
 		t.Fatalf("it does not receive: %v, %v", err, b.unusableReason)
 	}
-	if s, err := b.Status(t.Context(), 1); err != nil || s.Away != "" {
+	if s, err := b.Status(t.Context(), 1); err != nil || !s.Away.IsZero() {
 		t.Errorf("it says %q, %v", s.Away, err)
 	}
 }

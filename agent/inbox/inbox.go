@@ -23,6 +23,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Options is the configuration of an inbox, with the parts that it uses.
@@ -58,10 +59,10 @@ type Inbox struct {
 
 	mu      sync.Mutex // guards the fields up to known, and the tokens of held deliveries
 	held    map[id.Envelope]*delivery
-	reasons map[id.Envelope]string // of released deliveries, for users
+	reasons map[id.Envelope]reason.Reason // of released deliveries
 
-	fullReason     string // why nothing is leased, for users; empty: leasing
-	unusableReason string // why the inbox is unusable, for users; empty: usable
+	fullReason     reason.Reason // why nothing is leased; none: leasing
+	unusableReason reason.Reason // why the inbox is unusable; none: usable
 
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
@@ -79,7 +80,7 @@ func New(o Options) *Inbox {
 	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
 		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, maxLargeQueue),
 		opened: make(chan *delivery, maxGroup), settling: make(chan struct{}, 1),
-		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]string{},
+		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]reason.Reason{},
 		progress: map[id.Envelope]*download{}}
 }
 

@@ -96,12 +96,12 @@ func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 			if ignoreLocal(err) != nil {
 				return false, fmt.Errorf("recover the inbox: %w", err)
 			}
-			b.setUnusable(err.Error())
+			b.setUnusable(reason.Of(err))
 			return false, nil
 		}
 		b.isRecovered = true
 	}
-	b.setUnusable("")
+	b.setUnusable(reason.Reason{})
 	return b.hasSpace(f), nil
 }
 
@@ -117,21 +117,21 @@ func ignoreLocal(err error) error {
 // hasSpace reports whether the inbox's volume has space, and logs a change.
 func (b *Inbox) hasSpace(f *folders) bool {
 	err := b.checkSpace(f, 0)
-	reason := ""
+	var why reason.Reason
 	if errors.Is(err, errFull) {
-		reason = err.Error()
+		why = reason.Of(err)
 	}
 	b.mu.Lock()
-	changed := b.fullReason != reason
-	b.fullReason = reason
+	changed := b.fullReason != why
+	b.fullReason = why
 	b.mu.Unlock()
 	switch {
-	case changed && reason != "":
-		b.log.Warn("inbox full", "reason", reason)
+	case changed && !why.IsZero():
+		b.log.Warn("inbox full", "reason", why)
 	case changed:
 		b.log.Info("inbox has space")
 	}
-	return reason == ""
+	return why.IsZero()
 }
 
 // accept counts an attempt at each delivery, durably. It settles deliveries with a known outcome

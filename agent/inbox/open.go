@@ -17,7 +17,6 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -186,7 +185,12 @@ func (b *Inbox) checkSpace(f *folders, size int64) error {
 		return localError{err}
 	}
 	if free-size < b.cfg.Reserve {
-		return words.InboxFull(errFull, b.cfg.Dir, free, b.cfg.Reserve, size)
+		var coming any
+		if size > 0 {
+			coming = reason.Size(size)
+		}
+		return reason.Err("inbox-full", "why", errFull, "dir", b.cfg.Dir,
+			"free", reason.Size(free), "reserve", reason.Size(b.cfg.Reserve), "coming", coming)
 	}
 	return nil
 }

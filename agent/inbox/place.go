@@ -15,7 +15,6 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -172,7 +171,7 @@ func receivedRows(tx *ledger.Tx, d *delivery) (map[id.UID]ledger.Received, error
 }
 
 // errHalfPlaced means that the message is half placed from another envelope.
-var errHalfPlaced = errors.New(words.HalfPlaced)
+var errHalfPlaced = reason.Err("half-placed")
 
 // findEarlier returns the digest of the message placed under the same identity, from the ledger or
 // the records.
@@ -315,7 +314,7 @@ func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) e
 			return err
 		}
 		if attempt > 1000 {
-			return words.NamesUsedUp(p.Path)
+			return reason.Err("names-used-up", "path", p.Path)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 const recoverPage = 256
@@ -176,7 +176,7 @@ func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 		b.mu.Lock()
 		b.known = knownFolders{} // so that the next enter searches
 		b.mu.Unlock()
-		return localError{words.TempGone(p.ID, b.cfg.Dir)}
+		return localError{reason.Err("temp-gone", "message", p.ID, "dir", b.cfg.Dir)}
 	}
 	if err != nil {
 		return localError{err}

@@ -13,7 +13,7 @@ import (
 	"sealpost/envelope"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // maxReasons limits the released deliveries with a stored reason.
@@ -25,7 +25,7 @@ const (
 )
 
 // errFull means that the inbox's volume has no space beyond its reserve.
-var errFull = errors.New(words.NoRoomInInbox)
+var errFull = reason.Err("inbox-no-room")
 
 // localError marks a failure of this site's own disk.
 type localError struct{ error }
@@ -73,7 +73,7 @@ func retryDelay(attempts int, size int64) time.Duration {
 func (b *Inbox) noteFailure(d *delivery, cause error) {
 	b.mu.Lock()
 	if b.held[d.Envelope] == d && len(b.reasons) < maxReasons {
-		b.reasons[d.Envelope] = words.ContentNotGiven(cause)
+		b.reasons[d.Envelope] = reason.New("content-not-given", "why", cause)
 	}
 	b.mu.Unlock()
 	b.log.Warn("content not read", "envelope", d.Envelope, "sender", d.Sender, "error", cause)
@@ -99,7 +99,7 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 	b.mu.Lock()
 	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d &&
 		len(b.reasons) < maxReasons {
-		b.reasons[d.Envelope] = cause.Error()
+		b.reasons[d.Envelope] = reason.Of(cause)
 	}
 	b.mu.Unlock()
 	if cause != nil {

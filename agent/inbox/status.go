@@ -17,11 +17,11 @@ type Status struct {
 	Opening   int        `json:"opening"`   // envelopes leased and not yet placed
 	Downloads []Download `json:"downloads"` // large envelopes under way
 	// reason for leasing nothing: no space
-	Full string `json:"full,omitempty"`
+	Full reason.Reason `json:"full,omitzero"`
 	// reason for which the inbox is unusable
-	Away string `json:"away,omitempty"`
+	Away reason.Reason `json:"away,omitzero"`
 	// reasons of released and stuck envelopes
-	Released map[id.Envelope]string `json:"released"`
+	Released map[id.Envelope]reason.Reason `json:"released"`
 	// newest first; the detail never leaves this site
 	Refused []Refused `json:"refused"`
 	// the latest messages, newest first
@@ -63,7 +63,7 @@ type Message struct {
 
 // Status returns the state of the inbox, with the latest messages.
 func (b *Inbox) Status(ctx context.Context, latest int) (Status, error) {
-	s := Status{Released: map[id.Envelope]string{}}
+	s := Status{Released: map[id.Envelope]reason.Reason{}}
 	b.mu.Lock()
 	s.Opening, s.Full, s.Away = len(b.held), b.fullReason, b.unusableReason
 	maps.Copy(s.Released, b.reasons)

@@ -295,12 +295,12 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 
 func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 	notes, blocked := map[string]reason.Reason{}, map[string]reason.Reason{}
-	released := map[id.Envelope]string{}
+	released := map[id.Envelope]reason.Reason{}
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
 		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)] = reason.Text("why"), reason.Text("why")
-		released[id.Envelope(fmt.Sprint(i))] = "why"
+		released[id.Envelope(fmt.Sprint(i))] = reason.Text("why")
 		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}

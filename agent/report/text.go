@@ -346,11 +346,11 @@ func failed(m outbox.Message) reason.Reason {
 
 // inboxDisk adds why nothing can be received onto the disk of the inbox.
 func inboxDisk(l *lines, b *inbox.Status) {
-	if b.Away != "" {
-		l.tell(reason.NoInbox, "", reason.Text(b.Away))
+	if !b.Away.IsZero() {
+		l.tell(reason.NoInbox, "", b.Away)
 	}
-	if b.Full != "" {
-		l.tell(reason.NoRoom, "", reason.Text(b.Full))
+	if !b.Full.IsZero() {
+		l.tell(reason.NoRoom, "", b.Full)
 	}
 }
 
@@ -359,7 +359,7 @@ func receiving(l *lines, b *inbox.Status) {
 	envelopes := slices.Sorted(maps.Keys(b.Released))
 	for _, e := range envelopes[:min(most, len(envelopes))] {
 		l.tell(reason.HandedBack, l.in(reason.New("envelope", "envelope", e)),
-			reason.Text(b.Released[e]))
+			b.Released[e])
 	}
 	if len(envelopes) > most {
 		l.head(l.in(reason.HandedBack.Words().Label),

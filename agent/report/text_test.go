@@ -12,7 +12,6 @@ import (
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // part returns the paragraph of a status that begins so.
@@ -125,7 +124,7 @@ func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
 
 // A disk that is full or away is reported in the site's folder, too: the file beside it cannot tell.
 func TestTheSitesFolderTellsOfDisks(t *testing.T) {
-	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: words.NoRoomInInbox + " /data/inbox: 0 B are free"}, Outbox: standing(outbox.Standing{})}
+	s := Snapshot{Connected: true, Inbox: &inbox.Status{Full: reason.Text("/data/inbox: 0 B are free")}, Outbox: standing(outbox.Standing{})}
 	s.Outbox.Trays = append(s.Outbox.Trays, outbox.TrayStatus{Name: "seq", Dir: "/seq", Standing: outbox.Standing{NotTaken: map[string]reason.Reason{"outbox": reason.New("folder-unreadable", "why", "no such file"), "own.csv": reason.New("is-link")},
 		Queued: map[string]int64{"fl-lab.seq": 1}, Blocked: map[string]reason.Reason{"fl-lab.seq": reason.Text("why")}}})
 	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, reason.English, false)
@@ -139,7 +138,7 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 			t.Errorf("it tells of what is the other file's:\n%s", text)
 		}
 	}
-	s.Inbox = &inbox.Status{Away: "/data/inbox is not the folder that it was"}
+	s.Inbox = &inbox.Status{Away: reason.Text("/data/inbox is not the folder that it was")}
 	for _, p := range []*place{{dir: "tray", trays: []string{"outbox"}, disks: true}, {dir: "site", disks: true, trays: []string{"outbox", "seq"}, inbox: "/data/inbox"}, {dir: "/data", inbox: "/data/inbox"}} {
 		expectPart(t, s.text(p, reason.English, false), `INBOX AWAY
   What?         the inbox cannot be used, so nothing is received: /data/inbox is not the folder that it was
