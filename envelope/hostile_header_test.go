@@ -47,8 +47,7 @@ func (f *forgery) mix(r age.Recipient) {
 func inHeader(bend func(string) string) func(testing.TB, *forgery) {
 	return func(_ testing.TB, f *forgery) {
 		f.bendFile = func(file []byte) []byte {
-			end := bytes.Index(file, []byte("\n---"))
-			end += 1 + bytes.IndexByte(file[end+1:], '\n') + 1
+			end := payloadOf(file)
 			return append([]byte(bend(string(file[:end]))), file[end:]...)
 		}
 	}
@@ -58,11 +57,16 @@ func inHeader(bend func(string) string) func(testing.TB, *forgery) {
 func inPayload(bend func([]byte) []byte) func(testing.TB, *forgery) {
 	return func(_ testing.TB, f *forgery) {
 		f.bendFile = func(file []byte) []byte {
-			end := bytes.Index(file, []byte("\n---"))
-			end += 1 + bytes.IndexByte(file[end+1:], '\n') + 1
+			end := payloadOf(file)
 			return append(slices.Clone(file[:end]), bend(slices.Clone(file[end:]))...)
 		}
 	}
+}
+
+// payloadOf returns the place behind the header of an age file. The nonce stands there.
+func payloadOf(file []byte) int {
+	mac := bytes.Index(file, []byte("\n---")) + 1
+	return mac + bytes.IndexByte(file[mac:], '\n') + 1
 }
 
 // stanzaOfSuite gives the network's own stanza type other arguments and another body.
