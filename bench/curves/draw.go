@@ -30,7 +30,8 @@ func draw(points []point) string {
 	width := left + len(ops)*(panelWidth+gap)
 	var b strings.Builder
 	fmt.Fprintf(&b,
-		`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", width, top+panelHeight+bottom)
+		`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d"`+
+			` font-family="sans-serif" font-size="11">`+"\n", width, top+panelHeight+bottom)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="white"/>`+"\n")
 	for i, story := range stories {
 		x := left + i*210

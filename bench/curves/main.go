@@ -1,6 +1,7 @@
 // Curves draws the cost of the spool's operations against its size, as measured by TestMillion:
 //
-//	SEALPOST_SOAK=1 SEALPOST_CURVES=$PWD/docs/spool-curves.csv go test -run TestMillion ./spool/badgerspool
+//	export SEALPOST_SOAK=1 SEALPOST_CURVES=$PWD/docs/spool-curves.csv
+//	go test -run TestMillion ./spool/badgerspool
 //	go run ./bench/curves docs/spool-curves.csv > docs/spool-curves.svg
 package main
 

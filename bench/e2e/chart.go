@@ -39,13 +39,16 @@ func (r *report) chart() string {
 		y += rowHeight
 	}
 	head := fmt.Sprintf("%d × %s, %.0f fsync/s", r.Machine.Cores, r.Machine.CPU, r.Fsyncs)
-	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
+	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg"
+  width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">
 <rect width="100%%" height="100%%" fill="#ffffff"/>
-<text x="16" y="26" font-size="16" font-weight="bold">sealpost, from outbox to inbox, beside the ceiling of the CPU</text>
+<text x="16" y="26" font-size="16" font-weight="bold">%s</text>
 <text x="16" y="46" fill="#555555">%s</text>
 <text x="16" y="63" fill="#555555">%s</text>
 %s</svg>
-`, chartWidth, y+8, chartWidth, y+8, html.EscapeString(head), html.EscapeString(r.Room), b.String())
+`, chartWidth, y+8, chartWidth, y+8,
+		"sealpost, from outbox to inbox, beside the ceiling of the CPU", html.EscapeString(head),
+		html.EscapeString(r.Room), b.String())
 }
 
 // drawRate draws one run: the outline is its ceiling, the bar its rate.

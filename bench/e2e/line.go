@@ -64,8 +64,9 @@ var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 func (n *line) swallow(w http.ResponseWriter, r *http.Request) {
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
-	io.CopyBuffer(struct{ io.Writer }{io.Discard}, r.Body, buf[:]) //nolint:errcheck // the client sees it
-	json.NewEncoder(w).Encode(api.Published{})                     //nolint:errcheck // the client sees it
+	//nolint:errcheck // the client sees it
+	io.CopyBuffer(struct{ io.Writer }{io.Discard}, r.Body, buf[:])
+	json.NewEncoder(w).Encode(api.Published{}) //nolint:errcheck // the client sees it
 }
 
 func (n *line) content(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +78,9 @@ func (n *line) content(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.FormatInt(in.Length, 10))
 	buf := buffers.Get().(*[256 << 10]byte)
 	defer buffers.Put(buf)
-	io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(n.file, in.Offset, in.Length)}, buf[:]) //nolint:errcheck // the client sees it
+	part := io.NewSectionReader(n.file, in.Offset, in.Length)
+	//nolint:errcheck // the client sees it
+	io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{part}, buf[:])
 }
 
 func (n *line) lease(w http.ResponseWriter, _ *http.Request) {

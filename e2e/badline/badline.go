@@ -1,20 +1,21 @@
-// Package badline is a line that is slow, far and lossy, for tests: the bytes that a proxy carries are held up as such a
-// line would.
+// Package badline delays the bytes of a proxy like a slow, far and lossy line, for tests.
 //
-// A proxy stands between two connections of TCP and cannot lose packets of either. So it does to the bytes what loss would
-// have done to them:
+// A proxy stands between two connections of TCP and cannot lose packets of either. So it delays the
+// bytes as loss would:
 //
-//   - Each connection carries at most MSS/RTT × 1.22/√p bytes per second, with a segment size of 1460 bytes and p the part of
-//     segments that is lost (Mathis, Semke, Mahdavi and Ott, 1997: the mean rate of TCP's congestion avoidance, once Reno's,
-//     about CUBIC's at such round trips). BBR, which does not take loss for congestion, would do better.
+//   - Each connection carries at most MSS/RTT × 1.22/√p bytes per second, with a segment size of
+//     1460 bytes and p the part of segments that is lost (Mathis, Semke, Mahdavi and Ott, 1997: the
+//     mean rate of TCP's congestion avoidance, once Reno's, about CUBIC's at such round trips).
+//     BBR, which does not take loss for congestion, would do better.
 //   - All connections together carry at most the line's rate, each way.
-//   - Everything arrives half a round trip late. A segment that is lost arrives a whole round trip later still, and what
-//     was sent after it on the same connection waits for it, as the kernel's does.
+//   - Everything arrives half a round trip late. A lost segment arrives a whole round trip later
+//     still. Later bytes of its connection wait for it, as in the kernel.
 //
-// It has no slow start, no queue that fills up and no losses in bursts, so that single short requests fare better than in
-// the world; the first hurts many connections more than one, the others hurt each alike. It promises to keep every byte and
-// their order, and to take all its time from the clock, so that it can be tested where time is not real. It knows neither
-// connections nor addresses: whoever carries the bytes hands in where they go.
+// It has no slow start, no queue that fills up and no losses in bursts, so that single short
+// requests fare better than in the world; the first hurts many connections more than one, the
+// others hurt each alike. It promises to keep every byte and their order, and to take all its time
+// from the clock, so that it can be tested where time is not real. It knows neither connections nor
+// addresses: its caller hands in their destination.
 package badline
 
 import (
@@ -32,7 +33,7 @@ const (
 	ahead   = 1024     // pieces on their way at the same time on one connection, at most
 )
 
-// Line is what a line can do.
+// Line describes a line.
 type Line struct {
 	RoundTrip time.Duration
 	Loss      float64 // the part of segments that is lost
@@ -42,13 +43,12 @@ type Line struct {
 // Example is a line as a far site may have it: 80 ms, 0.5 % loss, 50 Mbit/s.
 var Example = Line{RoundTrip: 80 * time.Millisecond, Loss: 0.005, Rate: 50e6 / 8}
 
-// Faster is the same line in another measure of time: everything on it takes the n-th part, so that the same comparison
-// takes less of a test's time.
+// Faster returns a line on which everything takes the n-th part of the time.
 func (l Line) Faster(n int) Line {
 	return Line{RoundTrip: l.RoundTrip / time.Duration(n), Loss: l.Loss, Rate: l.Rate * int64(n)}
 }
 
-// Each is what one connection carries, in bytes per second.
+// Each returns the rate of one connection, in bytes per second.
 func (l Line) Each() int64 {
 	if l.Loss <= 0 || l.RoundTrip <= 0 {
 		return l.Rate
@@ -57,14 +57,15 @@ func (l Line) Each() int64 {
 }
 
 func (l Line) String() string {
-	return fmt.Sprintf("%s, %.1f %% loss, %.0f Mbit/s, of which one connection gets %.1f", l.RoundTrip, l.Loss*100, float64(l.Rate)*8/1e6, float64(l.Each())*8/1e6)
+	return fmt.Sprintf("%s, %.1f %% loss, %.0f Mbit/s, of which one connection gets %.1f",
+		l.RoundTrip, l.Loss*100, float64(l.Rate)*8/1e6, float64(l.Each())*8/1e6)
 }
 
 // Way is one direction of a line, with all the connections on it.
 type Way struct {
 	line Line
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	free time.Time  // when the line has room again
 	rand *rand.Rand // the same at each run
 }
@@ -72,16 +73,16 @@ type Way struct {
 // Way returns one direction of the line.
 func (l Line) Way() *Way { return &Way{line: l, rand: rand.New(rand.NewPCG(1, 2))} }
 
-// leave says when a piece of a connection that is free at some time leaves, and by how much it is late.
-func (w *Way) leave(free time.Time, bytes int) (at time.Time, late time.Duration) {
+// leave returns when a piece of a connection that is free at some time leaves, and its delay.
+func (w *Way) leave(free time.Time, bytes int) (at time.Time, delay time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.free = latest(w.free, time.Now()).Add(takes(bytes, w.line.Rate))
-	late = w.line.RoundTrip / 2
+	delay = w.line.RoundTrip / 2
 	if segments := float64(bytes) / segment; w.rand.Float64() > math.Pow(1-w.line.Loss, segments) {
-		late += w.line.RoundTrip
+		delay += w.line.RoundTrip
 	}
-	return latest(w.free, free), late
+	return latest(w.free, free), delay
 }
 
 func takes(bytes int, rate int64) time.Duration {
@@ -122,9 +123,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		data := append([]byte(nil), p[n:min(len(p), n+piece)]...)
 		c.free = latest(c.free, time.Now()).Add(takes(len(data), c.way.line.Each()))
-		at, late := c.way.leave(c.free, len(data))
+		at, delay := c.way.leave(c.free, len(data))
 		time.Sleep(time.Until(at))
-		c.last = latest(c.last, at.Add(late))
+		c.last = latest(c.last, at.Add(delay))
 		select {
 		case c.sent <- sent{data, c.last}:
 			n += len(data)

@@ -59,7 +59,8 @@ func TestOneConnectionGetsWhatLossLeavesIt(t *testing.T) {
 		if got := carry(t, Example.Faster(8), 1, size); !about(got, one/8) {
 			t.Errorf("eight times faster it takes %s, want %s", got, one/8)
 		}
-		if clean := (Line{RoundTrip: 80 * time.Millisecond, Rate: Example.Rate}); clean.Each() != clean.Rate {
+		clean := Line{RoundTrip: Example.RoundTrip, Rate: Example.Rate}
+		if clean.Each() != clean.Rate {
 			t.Errorf("without loss one connection gets %d of %d", clean.Each(), clean.Rate)
 		}
 	})
@@ -97,14 +98,15 @@ func TestEverythingArrivesLateAndWhatIsLostLater(t *testing.T) {
 		gap := takes(piece, Example.Each())
 		for i, at := range got.at {
 			sent := began.Add(time.Duration(i+1) * gap)
-			if late := at.Sub(sent); late < Example.RoundTrip/2-time.Millisecond || late > 2*Example.RoundTrip {
-				t.Fatalf("piece %d is %s late", i, late)
+			delay := at.Sub(sent)
+			if delay < Example.RoundTrip/2-time.Millisecond || delay > 2*Example.RoundTrip {
+				t.Fatalf("piece %d is %s late", i, delay)
 			}
 			if i > 0 && at.Sub(got.at[i-1]) > gap+Example.RoundTrip/2 {
 				stalls++
 			}
 		}
-		// 11,491 segments of which one in 200 is lost, in 1,024 pieces; some follow upon each other.
+		// 11,491 segments in 1,024 pieces; one in 200 is lost. Some follow upon each other.
 		if stalls < 20 || stalls > 70 {
 			t.Errorf("it stalls %d times", stalls)
 		}
@@ -113,10 +115,10 @@ func TestEverythingArrivesLateAndWhatIsLostLater(t *testing.T) {
 
 func TestALineThatLeadsNowhereTakesNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gone := errors.New("gone")
-		c := Example.Way().Conn(failing{gone})
+		broken := errors.New("broken")
+		c := Example.Way().Conn(failing{broken})
 		_, err := c.Write(make([]byte, 64<<20))
-		if !errors.Is(err, gone) || !errors.Is(c.Close(), gone) {
+		if !errors.Is(err, broken) || !errors.Is(c.Close(), broken) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The package has what an administrator looks for, with the right owners and modes, and its scripts are sound shell.
+// The package has its files with the right owners and modes, and its scripts are sound shell.
 func TestPackage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: builds the package")
@@ -35,11 +35,14 @@ func TestPackage(t *testing.T) {
 			t.Errorf("the package has no %s\n%s", want, list)
 		}
 	}
-	if strange := regexp.MustCompile(`(?m)^.{10} (?:[^r]|r[^o]).*$`).FindString(list); strange != "" {
+	foreign := regexp.MustCompile(`(?m)^.{10} (?:[^r]|r[^o]).*$`)
+	if strange := foreign.FindString(list); strange != "" {
 		t.Errorf("not root's: %s", strange)
 	}
 	fields := dpkgDeb(t, "--field", deb)
-	for _, want := range []string{"Package: sealpost\n", "Version: 0.0.3\n", "Depends: adduser\n", "Suggests: acl\n"} {
+	for _, want := range []string{
+		"Package: sealpost\n", "Version: 0.0.3\n", "Depends: adduser\n", "Suggests: acl\n",
+	} {
 		if !strings.Contains(fields, want) {
 			t.Errorf("no %q in\n%s", want, fields)
 		}
@@ -47,11 +50,13 @@ func TestPackage(t *testing.T) {
 	dir := t.TempDir()
 	dpkgDeb(t, "--raw-extract", deb, dir)
 	for _, script := range []string{"postinst", "prerm", "postrm"} {
-		if out, err := exec.Command("sh", "-n", dir+"/DEBIAN/"+script).CombinedOutput(); err != nil {
+		out, err := exec.Command("sh", "-n", dir+"/DEBIAN/"+script).CombinedOutput()
+		if err != nil {
 			t.Errorf("%s: %v\n%s", script, err, out)
 		}
 	}
-	if out, err := exec.Command(dir+"/usr/bin/sealpost", "version").CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "sealpost ") {
+	if out, err := exec.Command(dir+"/usr/bin/sealpost", "version").CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(out), "sealpost ") {
 		t.Errorf("the packaged program says %s, %v", out, err)
 	}
 }

@@ -1,2 +1,3 @@
-// Package systemd holds the story of the services under a real systemd, and the look into the package. It has no code.
+// Package systemd tests the services under a real systemd, and the content of the package.
+// It has no code.
 package systemd

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The life of a hub and two agents as services: story.sh tells it, in namespaces of its own, with systemd as process 1.
+// story.sh runs a hub and two agents as services, in namespaces with systemd as process 1.
 func TestServicesUnderSystemd(t *testing.T) {
 	if os.Getenv("SEALPOST_SYSTEMD") == "" {
 		t.Skip("SKIPPED: takes minutes and needs root; run: make services")
@@ -20,7 +20,8 @@ func TestServicesUnderSystemd(t *testing.T) {
 		t.Skip("SKIPPED: no systemd on this machine")
 	}
 	namespaces := []string{"-m", "-p", "-f", "-C", "-u", "-i", "-n", "--kill-child"}
-	if out, err := exec.Command("unshare", append(namespaces, "mount", "-t", "tmpfs", "try", "/mnt")...).CombinedOutput(); err != nil {
+	mount := append(namespaces, "mount", "-t", "tmpfs", "try", "/mnt")
+	if out, err := exec.Command("unshare", mount...).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: this machine gives no namespaces of their own: %v\n%s", err, out)
 	}
 	shared := t.TempDir()

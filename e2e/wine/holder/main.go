@@ -1,6 +1,6 @@
 //go:build windows
 
-// Holder is another program of the same Windows: it opens a file and keeps it open until its standard input ends.
+// Holder opens a file and keeps it open until its standard input ends, as another program.
 //
 //	holder read|write SHARE FILE     (SHARE: any of r, w and d; - for none)
 package main
@@ -27,7 +27,9 @@ func hold(mode, shared, path string) error {
 		access |= windows.GENERIC_WRITE
 	}
 	var share uint32
-	for letter, bit := range map[string]uint32{"r": windows.FILE_SHARE_READ, "w": windows.FILE_SHARE_WRITE, "d": windows.FILE_SHARE_DELETE} {
+	for letter, bit := range map[string]uint32{
+		"r": windows.FILE_SHARE_READ, "w": windows.FILE_SHARE_WRITE, "d": windows.FILE_SHARE_DELETE,
+	} {
 		if strings.Contains(shared, letter) {
 			share |= bit
 		}
