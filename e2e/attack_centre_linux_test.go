@@ -11,7 +11,7 @@ import (
 func TestSwapsAtTheCentre(t *testing.T) {
 	t.Parallel()
 	points := []string{"inbox-placing", "inbox-moved:20", "inbox-synced", "inbox-renamed"}
-	files := 200
+	files := 100
 	if soak {
 		files = 400
 		for range 4 {
@@ -48,7 +48,7 @@ func TestSwapsAtTheCentre(t *testing.T) {
 			centre.Kill()
 		}
 		centre.daemon.Start("SEALPOST_FAULT=" + point)
-		s.CarolDrops(fmt.Sprintf("half placed %d %%d.csv", round), files/4, 2*kib)
+		s.CarolDrops(fmt.Sprintf("half placed %d %%d.csv", round), 50, 2*kib)
 		centre.Dies()
 		folder, kept := inbox, filepath.Join(s.mallory.home, fmt.Sprintf("kept %d", round))
 		if round%2 == 1 {

@@ -184,7 +184,7 @@ func TestSwapsAtTheLab(t *testing.T) {
 	}
 	s.mallory.storms(attack)
 	for round := range rounds {
-		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), 250, 2*kib)
+		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), inStorm(250), 2*kib)
 		s.CarolDropsFor(centre, fmt.Sprintf("for CA-RC %d %%d.csv", round), 20, 2*kib)
 		lab.Restart()
 		s.CarolDrops(fmt.Sprintf("large %d %%d.bin", round), 2, largeFile)
@@ -224,7 +224,7 @@ func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 			}
 			lab.isClaimed("*")
 		}
-		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), 300, 2*kib)
+		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), inStorm(300), 2*kib)
 		s.CarolDrops(fmt.Sprintf("large %d %%d.bin", round), 2, largeFile)
 		lab.isClaimed("*")
 		lab.Kill()

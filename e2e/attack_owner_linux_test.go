@@ -78,7 +78,7 @@ func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	s.mallory.storms(storm{Seed: s.stormSeed(), Hands: 2, For: append(inside, second, s.one, s.many),
 		Swap: []string{lab.tray("outbox"), lab.tray("sending"), lab.tray("delivered"), lab.tray("failed"), tray}})
 	for round := range 3 {
-		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), 200, 2*kib)
+		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), inStorm(200), 2*kib)
 		lab.Restart()
 	}
 	s.Calms(50, lab)
@@ -127,7 +127,7 @@ func TestTheOwnerOfAnInboxsFolderAttacks(t *testing.T) {
 		Swap: []string{inbox, filepath.Dir(inbox), filepath.Join(inbox, "FL-LAB")},
 	})
 	for round := range 3 {
-		s.CarolDrops(fmt.Sprintf("storm %d %%d.csv", round), 200, 2*kib)
+		s.CarolDrops(fmt.Sprintf("storm %d %%d.csv", round), inStorm(200), 2*kib)
 		centre.Restart()
 	}
 	s.Calms(50, centre)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,17 +75,16 @@ func (s *site) statusFile() string {
 	return string(text)
 }
 
+// tells waits until STATUS.txt has the texts, and the status command, which costs a process.
 func (s *site) tells(what string, texts ...string) {
 	s.t.Helper()
 	eventually(s.t, s.name+" tells "+what, func() bool {
-		file, status := s.statusFile(), s.statusText()
-		for _, text := range texts {
-			if !strings.Contains(file, text) || !strings.Contains(status, text) {
-				return false
-			}
-		}
-		return true
+		return containsAll(s.statusFile(), texts) && containsAll(s.statusText(), texts)
 	}, s.statusFile, s.statusText)
+}
+
+func containsAll(text string, parts []string) bool {
+	return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(text, p) })
 }
 
 func TestTheHubsDiskIsFull(t *testing.T) {

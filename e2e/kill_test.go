@@ -42,6 +42,7 @@ func faultPoints(t *testing.T) (names []string) {
 
 // Between any two steps of a file's life the process may end as in a power cut.
 func TestKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
 	for _, point := range faultPoints(t) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,7 @@ import (
 
 // The keys of a daemon never lie in a core dump.
 func TestDaemonsLeaveNoCoreDumps(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	for _, d := range []*daemon{w.hub.daemon, lab.daemon, centre.daemon} {
 		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.Process().Pid))
@@ -33,6 +34,7 @@ func TestDaemonsLeaveNoCoreDumps(t *testing.T) {
 
 // A daemon does not start with a key that others may read, and says which and what to do.
 func TestLooseKeysAreRefused(t *testing.T) {
+	t.Parallel()
 	w, _, centre := labAndCentre(t)
 	centre.Stop()
 	w.hub.Stop()

@@ -361,6 +361,14 @@ func (s *siege) Calms(least int, sites ...*site) {
 	}
 }
 
+// inStorm returns how many of many files are dropped in a storm: a third of them in a short run.
+func inStorm(many int) int {
+	if soak {
+		return many
+	}
+	return many / 3
+}
+
 // stormSeed returns the same seed in each short run, and logs the one of a long run.
 func (s *siege) stormSeed() uint64 {
 	if !soak {

@@ -102,9 +102,7 @@ func (s *site) tray(path ...string) string {
 func (s *site) count(folder string) int {
 	s.t.Helper()
 	n := 0
-	for range s.files(folder) {
-		n++
-	}
+	s.walk(folder, func(string, fs.DirEntry) error { n++; return nil })
 	return n
 }
 
@@ -112,30 +110,35 @@ func (s *site) count(folder string) int {
 func (s *site) files(folder string) map[string]fs.FileInfo {
 	s.t.Helper()
 	list := map[string]fs.FileInfo{}
-	base := s.at(folder)
-	err := filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // moved on meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if e.Name() == ".sealpost" {
-				return fs.SkipDir
-			}
-			return nil
-		}
+	s.walk(folder, func(path string, e fs.DirEntry) error {
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) || e.Name() == ".sealpost-group" {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		rel, _ := filepath.Rel(base, path)
-		list[rel] = info
+		list[path] = info
 		return err
 	})
-	must(s.t, err)
 	return list
+}
+
+// walk visits the files in a folder of the site, apart from sealpost's own. Each may move on.
+func (s *site) walk(folder string, visit func(path string, e fs.DirEntry) error) {
+	s.t.Helper()
+	base := s.at(folder)
+	must(s.t, filepath.WalkDir(base, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case e.IsDir() && e.Name() == ".sealpost":
+			return fs.SkipDir
+		case e.IsDir() || e.Name() == ".sealpost-group":
+			return nil
+		}
+		rel, err := filepath.Rel(base, path)
+		return errors.Join(err, visit(rel, e))
+	}))
 }
 
 // Expect waits until a file of this name from the lab lies in the inbox.

@@ -60,6 +60,7 @@ func (s *site) tellsNoMore(what, text string) {
 // Other programs of the account have used up what the system gives of inotify: a person is told, files are found by looking
 // for them, and once there is some again, by being told.
 func TestALimitOfInotifyIsReached(t *testing.T) {
+	t.Parallel()
 	for limit, says := range map[string][]string{
 		"max_inotify_instances": {"this account has used up its inotify instances; outbox is looked through every 2 s instead", "sysctl fs.inotify.max_user_instances=1024"},
 		"max_inotify_watches":   {"this account has used up its inotify watches; outbox is looked through every 2 s instead", "sysctl fs.inotify.max_user_watches=65536"},
