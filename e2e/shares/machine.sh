@@ -15,7 +15,7 @@ if ! command -v debootstrap >/dev/null; then # unpacked beside, not installed
   run() { shift; DEBOOTSTRAP_DIR="$tools/usr/share/debootstrap" sh "$tools/usr/sbin/debootstrap" "$@"; }
 fi
 packages="linux-image-cloud-amd64 kmod iproute2 nfs-kernel-server nfs-common rpcbind samba cifs-utils"
-packages="$packages quota exfatprogs exfat-fuse dosfstools ntfs-3g btrfs-progs xfsprogs"
+packages="$packages quota exfatprogs dosfstools btrfs-progs xfsprogs"
 run debootstrap --variant=minbase --include="${packages// /,}" bookworm "$root" ${DEBIAN_MIRROR:-} # debootstrap knows a mirror
 rm -rf "$root"/var/cache/apt/archives/*.deb
 cp "$root"/boot/vmlinuz-* "$dir/vmlinuz"

@@ -9,36 +9,34 @@ import (
 	"testing"
 )
 
-// recipe lists the commands that make and mount a kind. They have no quotes. IMAGE, DEVICE and DIR
-// stand for the file, its loop device and the mount point.
+// recipe lists the commands that make and mount a kind. They have no quotes. DEVICE and DIR stand
+// for a loop device and the mount point.
 type recipe struct {
-	size   int64    // of the file; 0: none
-	make   []string // the commands, in order
-	device bool     // it is mounted by a loop device of its own
-	below  string   // the folder to use in DIR
+	size  int64 // of the device in bytes; 0: none
+	make  []string
+	below string // the folder to use in DIR
 }
 
 const mib = 1 << 20
 
 var recipes = map[Kind]recipe{
-	ExFAT: {size: 64 * mib, make: []string{"mkfs.exfat IMAGE", "mount -o loop -t exfat IMAGE DIR"}},
-	VFAT:  {size: 64 * mib, make: []string{"mkfs.vfat IMAGE", "mount -o loop -t vfat IMAGE DIR"}},
-	NTFS:  {size: 64 * mib, make: []string{"mkfs.ntfs -Q -q -F IMAGE", "ntfs-3g IMAGE DIR"}},
-	Btrfs: {size: 128 * mib, make: []string{"mkfs.btrfs -q IMAGE",
-		"mount -o loop -t btrfs IMAGE DIR"}},
-	XFS: {size: 300 * mib, make: []string{"mkfs.xfs -q IMAGE", "mount -o loop -t xfs IMAGE DIR"}},
-	ExFATFuse: {size: 64 * mib, device: true, make: []string{"mkfs.exfat IMAGE",
+	ExFAT: {size: 64 * mib, make: []string{"mkfs.exfat DEVICE", "mount -t exfat DEVICE DIR"}},
+	VFAT:  {size: 64 * mib, make: []string{"mkfs.vfat DEVICE", "mount -t vfat DEVICE DIR"}},
+	NTFS:  {size: 64 * mib, make: []string{"mkfs.ntfs -Q -q DEVICE", "ntfs-3g DEVICE DIR"}},
+	Btrfs: {size: 128 * mib, make: []string{"mkfs.btrfs -q DEVICE", "mount -t btrfs DEVICE DIR"}},
+	XFS:   {size: 300 * mib, make: []string{"mkfs.xfs -q DEVICE", "mount -t xfs DEVICE DIR"}},
+	ExFATFuse: {size: 64 * mib, make: []string{"mkfs.exfat DEVICE",
 		"mount.exfat-fuse DEVICE DIR"}},
-	NTFSFold: {size: 64 * mib, make: []string{"mkfs.ntfs -Q -q -F IMAGE",
-		"lowntfs-3g -o ignore_case IMAGE DIR"}},
+	NTFSFold: {size: 64 * mib, make: []string{"mkfs.ntfs -Q -q DEVICE",
+		"lowntfs-3g -o ignore_case DEVICE DIR"}},
 	FewInodes: {make: []string{
 		fmt.Sprintf("mount -t tmpfs -o size=64m,nr_inodes=%d tmpfs DIR", Inodes)}},
-	BtrfsQuota: {size: 128 * mib, below: "quota", make: []string{"mkfs.btrfs -q IMAGE",
-		"mount -o loop -t btrfs IMAGE DIR", "btrfs quota enable DIR",
+	BtrfsQuota: {size: 128 * mib, below: "quota", make: []string{"mkfs.btrfs -q DEVICE",
+		"mount -t btrfs DEVICE DIR", "btrfs quota enable DIR",
 		"btrfs subvolume create DIR/quota", fmt.Sprintf("btrfs qgroup limit %d DIR/quota", Quota)}},
 	Ext4Quota: {size: 64 * mib, below: "quota", make: []string{
-		"mkfs.ext4 -q -O quota,project -E quotatype=prjquota IMAGE",
-		"mount -o loop,prjquota -t ext4 IMAGE DIR", "mkdir DIR/quota", "chattr -p 1 +P DIR/quota",
+		"mkfs.ext4 -q -O quota,project -E quotatype=prjquota DEVICE",
+		"mount -o prjquota -t ext4 DEVICE DIR", "mkdir DIR/quota", "chattr -p 1 +P DIR/quota",
 		fmt.Sprintf("setquota -P 1 0 %d 0 %d DIR", Quota/1024, Inodes)}},
 }
 
@@ -76,21 +74,19 @@ func mount(t testing.TB, kind Kind) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", fmt.Errorf("only root can mount it")
 	}
-	dir, image, device := t.TempDir(), filepath.Join(t.TempDir(), "image"), ""
+	dir, device := t.TempDir(), ""
 	if r.size > 0 {
+		image := filepath.Join(t.TempDir(), "image")
 		if err := os.WriteFile(image, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Truncate(image, r.size); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if r.device {
-		out, err := run("losetup --find --show " + image)
-		if err != nil {
+		var err error
+		if device, err = run("losetup --find --show " + image); err != nil {
 			return "", err
 		}
-		device = out
 		t.Cleanup(func() {
 			if _, err := run("losetup --detach " + device); err != nil {
 				t.Error(err)
@@ -107,7 +103,7 @@ func mount(t testing.TB, kind Kind) (string, error) {
 		}
 	})
 	for _, command := range r.make {
-		command = strings.NewReplacer("IMAGE", image, "DEVICE", device, "DIR", dir).Replace(command)
+		command = strings.NewReplacer("DEVICE", device, "DIR", dir).Replace(command)
 		if _, err := run(command); err != nil {
 			return "", err
 		}
