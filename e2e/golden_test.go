@@ -40,6 +40,7 @@ func TestTheStepsOfAFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "fl-lab.*"))
+	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
 	lab.Start()
 	lab.Stop()
 	lab.exec(journal)
