@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A site knows its hub under two addresses. Where one is dead it takes the other, whichever was good before.
+// A site knows its hub under two addresses. Where one is dead it takes the other, whichever was
+// good before.
 func TestOneOfTwoAddressesIsDead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Everything that surrounds received files at a centre is swapped for links and back, while thousands of files are placed. The
-// agent is killed with half placed messages, and starts while a link is in the place of their folders.
+// Everything that surrounds received files at a centre is swapped for links and back, while
+// hundreds of files are placed. The agent is killed with half placed messages, and starts while a
+// link is in the place of their folders.
 func TestSwapsAtTheCentre(t *testing.T) {
 	t.Parallel()
 	points := []string{"inbox-placing", "inbox-moved:20", "inbox-synced", "inbox-renamed"}

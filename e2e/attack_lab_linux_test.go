@@ -42,8 +42,9 @@ func (s *site) isClaimed(pattern string) {
 	}, s.statusText)
 }
 
-// A user drops a large file that has the name of a key, and while it is sealed replaces the folder of its message by a link to
-// the folder of keys. No key is sent, neither then nor after a restart, nor when a lost ledger has the agent adopt such links.
+// A user drops a large file that has the name of a key, and while it is sealed replaces the folder
+// of its message by a link to the folder of keys. No key is sent, neither then nor after a restart,
+// nor when a lost ledger has the agent adopt such links.
 func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -69,8 +70,9 @@ func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	s.Judge()
 }
 
-// Pipes, sockets, devices, folders, links, and second names of files that only the service can read lie in outbox, in dropped
-// folders, and in the place of claimed files and message folders. None is opened or sent, and none delays the others.
+// Pipes, sockets, devices, folders, links, and second names of files that only the service can read
+// lie in outbox, in dropped folders, and in the place of claimed files and message folders. None is
+// opened or sent, and none delays the others.
 func TestThingsInThePlaceOfFiles(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -81,7 +83,8 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 	for _, thing := range []string{"pipe", "socket", "folder"} {
 		things[thing] = func(path string) { s.mallory.makes(thing, path) }
 	}
-	// What follows only root can make. Linux lets users link files that they cannot write if fs.protected_hardlinks is 0.
+	// What follows only root can make. Linux lets users link files that they cannot write if
+	// fs.protected_hardlinks is 0.
 	things["device"] = func(path string) {
 		must(t, errors.Join(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))), os.Chown(path, malloryAccount, sharingGroup)))
 	}
@@ -115,8 +118,8 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 	s.Judge()
 }
 
-// A folder of the service is mounted over the folder of a message, and over one in a dropped folder. The content of another
-// mount was not dropped.
+// A folder of the service is mounted over the folder of a message, and over one in a dropped
+// folder. The content of another mount was not dropped.
 func TestAMountInThePlaceOfAFolder(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -149,8 +152,8 @@ func (s *siege) unmountAll() {
 	}
 }
 
-// Everything that surrounds users' files at a lab is swapped for links and back, while thousands of files are claimed, sealed
-// and filed, and the agent is killed and starts in between.
+// Everything that surrounds users' files at a lab is swapped for links and back, while hundreds of
+// files are claimed, sealed and filed, and the agent is killed and starts in between.
 func TestSwapsAtTheLab(t *testing.T) {
 	t.Parallel()
 	rounds := 3
@@ -199,13 +202,15 @@ func TestSwapsAtTheLab(t *testing.T) {
 	s.Judge()
 }
 
-// insides are the targets of links in a storm: folders and files that only the service can read or write.
+// insides are the targets of links in a storm: folders and files that only the service can read or
+// write.
 func (s *siege) insides(a *site) []string {
 	return []string{s.one, s.one, s.many, s.many, s.many, filepath.Join(s.many, "sub"), s.empty, s.roots, s.secret,
 		a.at("state"), a.at("state", "identity.key")}
 }
 
-// The agent is killed while it adopts what a lost ledger had claimed, and the folders are swapped meanwhile.
+// The agent is killed while it adopts what a lost ledger had claimed, and the folders are swapped
+// meanwhile.
 func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 	t.Parallel()
 	rounds := 1
@@ -245,8 +250,8 @@ func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 	s.Judge()
 }
 
-// Where the agent will write its notes in message folders there are links to a file of the service, and pipes on which a writer
-// waits for ever. The agent writes to neither, and nothing waits.
+// Where the agent will write its notes in message folders there are links to a file of the service,
+// and pipes on which a writer waits for ever. The agent writes to neither, and nothing waits.
 func TestLinksInThePlaceOfNotes(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -274,8 +279,8 @@ func TestLinksInThePlaceOfNotes(t *testing.T) {
 	s.Judge()
 }
 
-// The folder of a message that is about to fail, and the place where it goes, are links to folders of the service. No
-// explanation is written there.
+// The folder of a message that is about to fail, and the place where it goes, are links to folders
+// of the service. No explanation is written there.
 func TestLinksInThePlaceOfFailedMessages(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -301,8 +306,9 @@ func TestLinksInThePlaceOfFailedMessages(t *testing.T) {
 	s.Judge()
 }
 
-// In the place of status files and their temporary files there are links to a file of the service, and things on which a
-// reader or a writer waits for ever. The agent writes to none, starts, and stops.
+// In the place of status files and their temporary files there are links to a file of the service,
+// and things on which a reader or a writer waits for ever. The agent writes to none, starts, and
+// stops.
 func TestLinksInThePlaceOfStatusFiles(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -324,7 +330,8 @@ func TestLinksInThePlaceOfStatusFiles(t *testing.T) {
 	s.Judge()
 }
 
-// While messages are sent again and recalled, their files and folders are swapped for others that only the service can read.
+// While messages are sent again and recalled, their files and folders are swapped for others that
+// only the service can read.
 func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)

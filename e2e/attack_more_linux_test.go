@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exchangesAmong has mallory exchange things for each other, two at a time and back, until the returned function is called. It
-// returns how often that was done.
+// exchangesAmong has mallory exchange things for each other, two at a time and back, until the
+// returned function is called. It returns how often that was done.
 func (s *siege) exchangesAmong(pairs ...[2]string) (end func() int) {
 	s.t.Helper()
 	stop, done := make(chan struct{}), make(chan int)
@@ -37,8 +37,8 @@ func (s *siege) exchangesAmong(pairs ...[2]string) (end func() int) {
 	return func() int { close(stop); return <-done }
 }
 
-// The folders of an inbox are exchanged for each other, and for folders of the attacker's own, while messages are placed. All
-// arrive once, and no record is open to the group.
+// The folders of an inbox are exchanged for each other, and for folders of the attacker's own,
+// while messages are placed. All arrive once, and no record is open to the group.
 func TestFoldersOfAnInboxAreExchanged(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -98,8 +98,9 @@ func (s *siege) deepFolder(path string, depth int) {
 	must(s.t, unix.Close(at))
 }
 
-// Folders without end, very many entries, names of every kind, a file on which another program holds a lease, and folders with the
-// numbers of messages to come: none keeps an agent from starting, and carol's files arrive meanwhile.
+// Folders without end, very many entries, names of every kind, a file on which another program
+// holds a lease, and folders with the numbers of messages to come: none keeps an agent from
+// starting, and carol's files arrive meanwhile.
 func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -147,8 +148,8 @@ func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	s.Judge()
 }
 
-// The agent is killed in the middle of a claim, of filing, and of a recall, and finds links in the places where it was at work
-// when it starts again.
+// The agent is killed in the middle of a claim, of filing, and of a recall, and finds links in the
+// places where it was at work when it starts again.
 func TestLinksWhereTheLabWasKilled(t *testing.T) {
 	t.Parallel()
 	points := []string{"outbox-claimed", "outbox-renamed", "outbox-final", "outbox-explained"}

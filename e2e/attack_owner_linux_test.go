@@ -12,8 +12,9 @@ import (
 // lasts is how long an attack lasts that the agent is meant to see: two of its sweeps.
 func lasts() { time.Sleep(250 * time.Millisecond) }
 
-// The owner of the folder in which a tray lies swaps the tray's own folders for links to the folder of keys, to another tray
-// and to folders of the system, and takes the tray away and brings it back.
+// The owner of the folder in which a tray lies swaps the tray's own folders for links to the folder
+// of keys, to another tray and to folders of the system, and takes the tray away and brings it
+// back.
 func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -87,8 +88,8 @@ func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	s.Judge()
 }
 
-// The owner of the folder in which an inbox lies swaps the inbox for links to the folder of keys and to folders of the system,
-// and takes it away and brings it back.
+// The owner of the folder in which an inbox lies swaps the inbox for links to the folder of keys
+// and to folders of the system, and takes it away and brings it back.
 func TestTheOwnerOfAnInboxsFolderAttacks(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)

@@ -16,13 +16,15 @@ import (
 	"strings"
 )
 
-// The names of folders in sending and delivered: of one message, or of several with numbers in a row.
+// The names of folders in sending and delivered: of one message, or of several with numbers in a
+// row.
 var (
 	messageID  = regexp.MustCompile(`^[A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_\d{3,}$`)
 	messageIDs = regexp.MustCompile(`^([A-Z0-9-]+_[A-Z0-9]{1,8}_\d{8}_)(\d{3,})-(\d{3,})$`)
 )
 
-// checkTrays wants every drop in exactly one place of its lab's tray, under its own name and unchanged.
+// checkTrays wants every drop in exactly one place of its lab's tray, under its own name and
+// unchanged.
 func (a *audit) checkTrays() {
 	for _, s := range a.w.sites {
 		if s.role == "receive" {
@@ -100,7 +102,8 @@ func idsOf(folder string) (ids []string) {
 	return ids
 }
 
-// idIn is the message id of what lies in a folder. Which one of several it is the recipients tell, who know nothing of folders.
+// idIn is the message id of what lies in a folder. Which one of several it is the recipients tell,
+// who know nothing of folders.
 func (a *audit) idIn(folder string, d *drop) string {
 	if messageID.MatchString(folder) {
 		return folder
@@ -156,7 +159,8 @@ func (a *audit) checkWaiting(s *site) {
 	}
 }
 
-// checkInboxes wants every delivered drop exactly once in the inbox of everybody it was meant for, and nothing else.
+// checkInboxes wants every delivered drop exactly once in the inbox of everybody it was meant for,
+// and nothing else.
 func (a *audit) checkInboxes() {
 	for _, s := range a.w.sites {
 		if s.role == "send" {

@@ -75,7 +75,8 @@ func (a *audit) checkSent(s *site) {
 	}
 }
 
-// trustHub takes a message's identity from the hub's records, where the lab's own ledger is gone. There must be one.
+// trustHub takes a message's identity from the hub's records, where the lab's own ledger is gone.
+// There must be one.
 func (a *audit) trustHub(s *site, id, uid string) {
 	for _, r := range a.records {
 		if string(r.Message) != id {
@@ -91,7 +92,8 @@ func (a *audit) trustHub(s *site, id, uid string) {
 	a.uids[uid] = id
 }
 
-// readReceipts verifies all receipts that the lab believes, and returns them by envelope and recipient.
+// readReceipts verifies all receipts that the lab believes, and returns them by envelope and
+// recipient.
 func (a *audit) readReceipts(s *site) map[string]map[string]*receipt {
 	all := map[string]map[string]*receipt{}
 	s.query(func(r *sql.Rows) error {
@@ -153,8 +155,9 @@ func (a *audit) checkReceived(s *site) {
 	}
 	open := `SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`
 	if a.w.lost || s.forgot {
-		// What was being downloaded as the hub was lost comes again in another envelope, and the first one never ends. Nor does
-		// what was being downloaded as the ledger was copied, and was settled before the copy was put back.
+		// What was being downloaded as the hub was lost comes again in another envelope, and the
+		// first one never ends. Nor does what was being downloaded as the ledger was copied, and
+		// was settled before the copy was put back.
 		open = `SELECT count(*) FROM delivery WHERE target <> ''`
 	}
 	if n := s.sum(open); n != 0 {

@@ -21,8 +21,9 @@ import (
 	_ "modernc.org/sqlite" // to read ledgers, without the code that writes them
 )
 
-// audit holds what a story has left behind against what it must have left behind. It believes the files, the ledgers'
-// tables, the receipts' bytes and the hub's records, and none of the code that made them.
+// audit holds what a story has left behind against what it must have left behind. It believes the
+// files, the ledgers' tables, the receipts' bytes and the hub's records, and none of the code that
+// made them.
 type audit struct {
 	w        *world
 	ids      map[*drop]string // the message id under which a delivered drop lies in its tray
@@ -40,7 +41,8 @@ func (a *audit) problem(format string, args ...any) {
 	a.problems = append(a.problems, fmt.Sprintf(format, args...))
 }
 
-// Audit waits until everything has come to its end, stops the world, and fails the story for whatever is not as it must be.
+// Audit waits until everything has come to its end, stops the world, and fails the story for
+// whatever is not as it must be.
 func (w *world) Audit() {
 	w.t.Helper()
 	if w.t.Failed() {

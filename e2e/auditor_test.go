@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// An auditor that sees nothing proves nothing: after a story that went well everything it must see is done to the world,
-// one thing at a time.
+// An auditor that sees nothing proves nothing: after a story that went well everything it must see
+// is done to the world, one thing at a time.
 func TestTheAuditorSees(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)

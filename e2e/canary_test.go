@@ -21,8 +21,8 @@ import (
 	"strings"
 )
 
-// canary looks for what the hub must never see: content, file names, digests of content, private keys; raw, in
-// hexadecimal, in base64 at every alignment.
+// canary looks for what the hub must never see: content, file names, digests of content, private
+// keys; raw, in hexadecimal, in base64 at every alignment.
 type canary struct {
 	needles map[uint64][]needle // by their first eight bytes
 	filter  []uint64            // which eight bytes may begin one: a bit for each hash

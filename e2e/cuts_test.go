@@ -11,9 +11,10 @@ import (
 	"sealpost/hub/api"
 )
 
-// A connection that breaks costs at most what it was carrying: a part on the way up, a range on the way down, and a little
-// around it. So a file of 8 GiB whose connections break twenty times each way costs less than 1.05 times its size, and one
-// with the same parts that breaks as often for its size shows it in seconds.
+// A connection that breaks costs at most what it was carrying: a part on the way up, a range on the
+// way down, and a little around it. So a file of 8 GiB whose connections break twenty times each
+// way costs less than 1.05 times its size, and one with the same parts that breaks as often for its
+// size shows it in seconds.
 func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	size, cuts := int64(160*mib), 4
@@ -57,8 +58,8 @@ func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 	w.Audit()
 }
 
-// cutOften breaks the connection that carries the byte, so many times at random places while a file of this size goes over
-// the line.
+// cutOften breaks the connection that carries the byte, so many times at random places while a file
+// of this size goes over the line.
 func (l *line) cutOften(times int, size int64) {
 	places := make([]int64, times)
 	for i := range places {

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// Bits flip on the hub's disk. In Badger's live log the hub notices that commits are lost, and says so by a new incarnation; in
-// a table it refuses to start, and says what to do. Either way everything arrives, and nothing twice.
+// Bits flip on the hub's disk. In Badger's live log the hub notices that commits are lost, and says
+// so by a new incarnation; in a table it refuses to start, and says what to do. Either way
+// everything arrives, and nothing twice.
 func TestBitsFlipInTheHubsStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -82,8 +82,8 @@ type nothing struct{}
 
 func (nothing) Read(p []byte) (int, error) { return len(p), nil }
 
-// overABadLine brings a file from a lab to the hub and from there to a centre, each over a bad line, and returns how many
-// times faster that was than one plain HTTPS stream at the same time.
+// overABadLine brings a file from a lab to the hub and from there to a centre, each over a bad
+// line, and returns how many times faster that was than one plain HTTPS stream at the same time.
 func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, down float64) {
 	t.Helper()
 	w := newWorldOf(t, bin)
@@ -116,8 +116,8 @@ func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, d
 	return up, down
 }
 
-// On a line that loses segments one connection gets little of it, and several get more. What is measured is the program as it
-// is built for people.
+// On a line that loses segments one connection gets little of it, and several get more. What is
+// measured is the program as it is built for people.
 func TestALargeFileOverABadLineIsFasterThanOneStream(t *testing.T) {
 	t.Parallel()
 	bin, err := plainProgram()
@@ -128,7 +128,8 @@ func TestALargeFileOverABadLineIsFasterThanOneStream(t *testing.T) {
 	}
 }
 
-// BenchmarkABadLine is a large file over a line of 80 ms, 0.5 % loss and 50 Mbit/s, beside one plain HTTPS stream.
+// BenchmarkABadLine is a large file over a line of 80 ms, 0.5 % loss and 50 Mbit/s, beside one
+// plain HTTPS stream.
 func BenchmarkABadLine(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)

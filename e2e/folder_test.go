@@ -87,7 +87,8 @@ func look(place, name string) (*drop, error) {
 	return d, err
 }
 
-// placed is a drop as it lies at a recipient, where names are portable, and nothing is executable unless agent.toml says so.
+// placed is a drop as it lies at a recipient, where names are portable, and nothing is executable
+// unless agent.toml says so.
 func (d *drop) placed(at *site) *drop {
 	config, err := os.ReadFile(at.config())
 	must(at.t, err)
@@ -126,8 +127,8 @@ func (d *drop) files() (n int) {
 	return n
 }
 
-// DropFolder makes a folder beside the tray and renames it into the outbox. The content of each file is its own path, many
-// times over.
+// DropFolder makes a folder beside the tray and renames it into the outbox. The content of each
+// file is its own path, many times over.
 func (s *site) DropFolder(name string, paths ...string) *drop {
 	s.t.Helper()
 	made := filepath.Join(s.w.dir, fmt.Sprintf("made-%d", len(s.w.drops)))

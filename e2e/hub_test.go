@@ -32,7 +32,8 @@ func TestTheHubIsGoneForAWhile(t *testing.T) {
 	w.Audit()
 }
 
-// The hub is disposable: its folder burns in mid-traffic, and a new one is set up under the same root.
+// The hub is disposable: its folder burns in mid-traffic, and a new one is set up under the same
+// root.
 func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -56,8 +57,9 @@ func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	w.Audit()
 }
 
-// Somebody puts an older copy of the hub's folder in its place: it knows nothing of what came later, counts its events and
-// deliveries on from an earlier number, and holds for delivery what was settled meanwhile.
+// Somebody puts an older copy of the hub's folder in its place: it knows nothing of what came
+// later, counts its events and deliveries on from an earlier number, and holds for delivery what
+// was settled meanwhile.
 func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -91,7 +93,8 @@ func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	w.Audit()
 }
 
-// The hub may hold everything for a while, and must learn nothing from it: not on its disk, and not in its memory.
+// The hub may hold everything for a while, and must learn nothing from it: not on its disk, and not
+// in its memory.
 func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// BenchmarkIdleWatch is an agent that watches 100,000 files in 1,000 folders of its outbox, none of which is finished.
+// BenchmarkIdleWatch is an agent that watches 100,000 files in 1,000 folders of its outbox, none of
+// which is finished.
 func BenchmarkIdleWatch(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)
@@ -54,8 +55,9 @@ func processorTime(t testing.TB, pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / 100 // USER_HZ
 }
 
-// BenchmarkMemoryByLedger is how much private memory the agents of a lab and of a centre take when their ledgers have so
-// many rows: at rest, and at most while a hundred files pass and a person looks at the status and searches.
+// BenchmarkMemoryByLedger is how much private memory the agents of a lab and of a centre take when
+// their ledgers have so many rows: at rest, and at most while a hundred files pass and a person
+// looks at the status and searches.
 func BenchmarkMemoryByLedger(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)
@@ -100,8 +102,8 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 	}
 }
 
-// fill adds rows to a table in the ledger of an agent that does not run: copies of the one that is there, apart from some
-// columns that count.
+// fill adds rows to a table in the ledger of an agent that does not run: copies of the one that is
+// there, apart from some columns that count.
 func (s *site) fill(rows int, table string, counting ...string) {
 	s.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=synchronous(OFF)")
@@ -127,8 +129,8 @@ func (s *site) fill(rows int, table string, counting ...string) {
 	must(s.t, err)
 }
 
-// BenchmarkDropToInbox is one small file at a time, from the moment at which it lies in the outbox until it lies in the
-// inbox, with no settle time and with the default one.
+// BenchmarkDropToInbox is one small file at a time, from the moment at which it lies in the outbox
+// until it lies in the inbox, with no settle time and with the default one.
 func BenchmarkDropToInbox(b *testing.B) {
 	for _, settle := range []string{"0s", "2s"} {
 		b.Run("settle="+settle, func(b *testing.B) { dropToInbox(b, settle) })

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// aside are the stories of points that a file passes only when something is in its way. Each brings a daemon to die there.
+// aside are the stories of points that a file passes only when something is in its way. Each brings
+// a daemon to die there.
 var aside = map[string]func(t *testing.T, point string){
 	"outbox-recalled":  killWhenRecalled,
 	"outbox-explained": killWhenRecalled,
@@ -53,7 +54,8 @@ func (s *site) sendingOf(name string) (path string) {
 	return path
 }
 
-// takenWithoutHub drops a file that is taken and not sealed: the hub does not run. Then the hub runs, and the lab does not.
+// takenWithoutHub drops a file that is taken and not sealed: the hub does not run. Then the hub
+// runs, and the lab does not.
 func takenWithoutHub(t *testing.T, name string) (w *world, lab *site, d *drop, path string) {
 	t.Helper()
 	w, lab, _ = labAndCentre(t)
@@ -106,7 +108,8 @@ func killWhenTheRouteChanges(t *testing.T, point string) {
 	w.Audit()
 }
 
-// killWhenGivenToASealer drops files where a sealer is free: they go to it straight from their claim.
+// killWhenGivenToASealer drops files where a sealer is free: they go to it straight from their
+// claim.
 func killWhenGivenToASealer(t *testing.T, point string) {
 	w := newWorld(t)
 	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
@@ -122,8 +125,8 @@ func killWhenGivenToASealer(t *testing.T, point string) {
 	w.Audit()
 }
 
-// killWhenRefused gives the centre another key than the one for which it was sealed, which nothing heals: the centre refuses,
-// dies, and gives the same answer again. The lab learns of it.
+// killWhenRefused gives the centre another key than the one for which it was sealed, which nothing
+// heals: the centre refuses, dies, and gives the same answer again. The lab learns of it.
 func killWhenRefused(t *testing.T, point string) {
 	w, lab, centre := labAndCentre(t)
 	other := w.Centre("SF-RC", "nothing")

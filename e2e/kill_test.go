@@ -98,7 +98,8 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	pullPlugs(t, newWorld(t), 8)
 }
 
-// The same on a disk on which nothing gets a name in one step unless it may replace what has that name.
+// The same on a disk on which nothing gets a name in one step unless it may replace what has that
+// name.
 func TestKilledAtAnyInstantOnADiskThatCannotRename(t *testing.T) {
 	t.Parallel()
 	pullPlugs(t, newWorldIn(t, diskThatCannotRename(t), program), 4)
@@ -153,8 +154,8 @@ func TestEverythingIsKilledAtOnce(t *testing.T) {
 	w.Audit()
 }
 
-// The route changes while a large file is under way: it is sealed again for the new recipients, and what the hub had of it
-// goes.
+// The route changes while a large file is under way: it is sealed again for the new recipients, and
+// what the hub had of it goes.
 func TestTheRouteChangesBetweenThePartsOfAFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -50,7 +50,8 @@ func (s *site) PutLedgerBack(old map[string][]byte) {
 	}
 }
 
-// PutBackOnly replaces one file of the ledger of an agent that does not run, and leaves the others as they are.
+// PutBackOnly replaces one file of the ledger of an agent that does not run, and leaves the others
+// as they are.
 func (s *site) PutBackOnly(old map[string][]byte, name string) {
 	s.t.Helper()
 	s.forgot, s.mixed = true, true
@@ -72,7 +73,8 @@ func (s *site) dropSome(what string) {
 	s.Drop(what+", large.bin", largeFile)
 }
 
-// At whatever step of receiving the ledger is lost: what lies in the inbox is known by its records, and nothing comes twice.
+// At whatever step of receiving the ledger is lost: what lies in the inbox is known by its records,
+// and nothing comes twice.
 func TestTheCentreLosesItsLedger(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -89,8 +91,8 @@ func TestTheCentreLosesItsLedger(t *testing.T) {
 	w.Audit()
 }
 
-// The same with a ledger that is put back from an older copy: it forgets what came after it, and believes to be under way
-// what has ended.
+// The same with a ledger that is put back from an older copy: it forgets what came after it, and
+// believes to be under way what has ended.
 func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -118,8 +120,8 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	w.Audit()
 }
 
-// At whatever step of sending the ledger is lost: what lies in sending/ goes out under the identity that it had, and whoever
-// has it keeps one copy. Who may receive it a person has to say again.
+// At whatever step of sending the ledger is lost: what lies in sending/ goes out under the identity
+// that it had, and whoever has it keeps one copy. Who may receive it a person has to say again.
 func TestTheLabLosesItsLedger(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -174,8 +176,8 @@ func TestTheLabGetsAnOlderLedgerBack(t *testing.T) {
 	w.Audit()
 }
 
-// An older ledger.db is put back and the newer ledger.db-wal stays beside it, or an older ledger.db-wal comes beside the newer
-// ledger.db. SQLite alone would mix the two without a word.
+// An older ledger.db is put back and the newer ledger.db-wal stays beside it, or an older
+// ledger.db-wal comes beside the newer ledger.db. SQLite alone would mix the two without a word.
 func TestHalfOfAnOlderLedgerIsPutBack(t *testing.T) {
 	t.Parallel()
 	for _, who := range []string{"lab", "centre"} {

@@ -23,7 +23,7 @@ type line struct {
 	listen net.Listener
 	done   sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	ends   map[net.Conn]bool
 	down   bool
 	frozen chan struct{} // closed when bytes may flow again; nil: they flow
@@ -97,7 +97,8 @@ func (l *line) keep(ends ...net.Conn) bool {
 	return true
 }
 
-// carry copies bytes one way until the connection ends, or breaks in the middle of whatever is under way.
+// carry copies bytes one way until the connection ends, or breaks in the middle of whatever is
+// under way.
 func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badline.Way) {
 	out := io.WriteCloser(to)
 	if way != nil {
@@ -223,8 +224,8 @@ func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
 	w.Audit()
 }
 
-// The way to the hub dies in the middle of a part, and the hub's answer to the half of it still arrives: that is no reason
-// to give the file up.
+// The way to the hub dies in the middle of a part, and the hub's answer to the half of it still
+// arrives: that is no reason to give the file up.
 func TestOnlyTheWayToTheHubBreaks(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -267,8 +268,8 @@ func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
 	w.Audit()
 }
 
-// The line breaks in the middle of the answer that hands a delivery out: the centre never learns of it, the hub believes that
-// it does, and still nothing waits until the lease runs out.
+// The line breaks in the middle of the answer that hands a delivery out: the centre never learns of
+// it, the hub believes that it does, and still nothing waits until the lease runs out.
 func TestTheLineBreaksInAnAnswerThatHandsOut(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)

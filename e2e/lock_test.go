@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A file is closed to the agent after it was taken: its owner takes the right away, or a program does for a while. It is said,
-// the others go on, and so does this one when it is open again.
+// A file is closed to the agent after it was taken: its owner takes the right away, or a program
+// does for a while. It is said, the others go on, and so does this one when it is open again.
 func TestAFileThatIsClosedWhileItIsSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

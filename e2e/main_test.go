@@ -28,7 +28,8 @@ var (
 // soak makes the stories longer.
 var soak = os.Getenv("SEALPOST_SOAK") != ""
 
-// program is the program under test: with the race detector if the tests have it, and with fault points.
+// program is the program under test: with the race detector if the tests have it, and with fault
+// points.
 var program string
 
 // plainProgram is the program as it is built for people, for what is measured.
@@ -51,7 +52,8 @@ func testMain(m *testing.M) int {
 		err = os.Chmod(dir, 0o755) // for agents that run as somebody else
 	}
 	if err == nil {
-		// A program with the race detector sleeps for a second before it exits, which stories do a thousand times.
+		// A program with the race detector sleeps for a second before it exits, which stories do a
+		// thousand times.
 		err = os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
 	if err == nil {
@@ -79,8 +81,8 @@ func build(out string, flags ...string) (string, error) {
 	return out, nil
 }
 
-// lookAtSources makes `go test` forget a result that it has kept when the program has changed: it notes what tests read, and
-// knows nothing of what they build.
+// lookAtSources makes `go test` forget a result that it has kept when the program has changed: it
+// notes what tests read, and knows nothing of what they build.
 var lookAtSources = sync.OnceValue(func() error {
 	return filepath.WalkDir("..", func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() && (e.Name() == ".git" || e.Name() == "bin") {

@@ -26,8 +26,8 @@ import (
 // The bound of the whole hub's private memory, whatever waits in it.
 const hubBound = 128 * mib
 
-// A hub in which a million envelopes wait starts in seconds, and takes more in, hands out and settles in constant memory.
-// What is measured is the program as it is built for people.
+// A hub in which a million envelopes wait starts in seconds, and takes more in, hands out and
+// settles in constant memory. What is measured is the program as it is built for people.
 func TestAHubWithAMillionQueuedInConstantMemory(t *testing.T) {
 	t.Parallel()
 	queued, passed := 3_000, 500

@@ -21,7 +21,8 @@ func (s *site) messageOf(name string) (id string) {
 	return id
 }
 
-// state is where the message stands that was claimed under this name. That it is published is said by its envelope.
+// state is where the message stands that was claimed under this name. That it is published is said
+// by its envelope.
 func (s *site) state(name string) (state string) {
 	s.t.Helper()
 	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `SELECT CASE WHEN m.state = 'sealed' AND e.state = 'published' THEN e.state ELSE m.state END
@@ -29,7 +30,8 @@ func (s *site) state(name string) (state string) {
 	return state
 }
 
-// What is held can be recalled; what was not recalled goes out in time, and cannot be recalled any more.
+// What is held can be recalled; what was not recalled goes out in time, and cannot be recalled any
+// more.
 func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

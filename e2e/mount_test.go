@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The centre is killed while it places a file, and starts again before the disk of its inbox is mounted: that the file is not
-// there does not mean that a person has taken it. It says so, and goes on when the disk is there.
+// The centre is killed while it places a file, and starts again before the disk of its inbox is
+// mounted: that the file is not there does not mean that a person has taken it. It says so, and
+// goes on when the disk is there.
 func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -38,8 +39,8 @@ func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	w.Audit()
 }
 
-// diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, as NFS and many of FUSE do, and has hard links; it returns
-// a folder on it.
+// diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, as NFS and many of
+// FUSE do, and has hard links; it returns a folder on it.
 func diskThatCannotRename(t *testing.T) string {
 	t.Helper()
 	image, mounted := filepath.Join(t.TempDir(), "image"), t.TempDir()

@@ -12,8 +12,8 @@ import (
 
 const emojiPart = `[\p{So}\x{1f3fb}-\x{1f3ff}](?:[\x{fe0e}\x{fe0f}]?(?:\x{200d}[\p{So}\x{1f3fb}-\x{1f3ff}])?)*`
 
-// The rule by which names from outside become portable ones, written a second time from its description, so that the
-// auditor does not believe the code's own.
+// The rule by which names from outside become portable ones, written a second time from its
+// description, so that the auditor does not believe the code's own.
 var (
 	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}\x{180b}-\x{180f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}<>:"/\\|?*]|%[0-9A-Fa-f]{2}`)
 	// emoji are symbols, with what makes them emoji or one of several.
@@ -65,7 +65,8 @@ var (
 	telling    = regexp.MustCompile(`^[A-Z\x{80}-\x{10ffff}]`)
 )
 
-// twin is what a name becomes in a folder where another one before it is the same but for case or accents.
+// twin is what a name becomes in a folder where another one before it is the same but for case or
+// accents.
 func twin(name string) string {
 	told := false
 	return partOfName.ReplaceAllStringFunc(portable(name), func(part string) string {

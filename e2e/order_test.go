@@ -9,7 +9,8 @@ import (
 	"sealpost/e2e/badline"
 )
 
-// Large files take their time on a slow line, each way. A small one goes past them, however many there are.
+// Large files take their time on a slow line, each way. A small one goes past them, however many
+// there are.
 func TestSmallOnesDoNotWaitBehindLargeOnes(t *testing.T) {
 	t.Parallel()
 	many := 40

@@ -92,7 +92,8 @@ func (p *proxy) inspect(c *tls.Conn) {
 	}
 }
 
-// inspector is a TLS configuration of a product that opens connections, an old one: it is not up to TLS 1.3.
+// inspector is a TLS configuration of a product that opens connections, an old one: it is not up to
+// TLS 1.3.
 func inspector(t *testing.T, issuer string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -103,7 +104,8 @@ func inspector(t *testing.T, issuer string) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MaxVersion: tls.VersionTLS12}
 }
 
-// expectTrouble waits until the status, STATUS.txt and the log say all of this, and nobody tells the password.
+// expectTrouble waits until the status, STATUS.txt and the log say all of this, and nobody tells
+// the password.
 func (s *site) expectTrouble(texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
@@ -122,7 +124,8 @@ func (s *site) expectTrouble(texts ...string) {
 	}
 }
 
-// A site reaches its hub through the proxy of its house: one that wants a password, and one that opens TLS and reads along.
+// A site reaches its hub through the proxy of its house: one that wants a password, and one that
+// opens TLS and reads along.
 func TestThroughTheProxyOfTheHouse(t *testing.T) {
 	t.Parallel()
 	w := newWorldOf(t, program, "hub.example")

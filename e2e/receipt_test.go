@@ -34,7 +34,8 @@ type receiptMessage struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// openReceipt verifies the signature of a receipt and the certificates that it brings along up to the network's root.
+// openReceipt verifies the signature of a receipt and the certificates that it brings along up to
+// the network's root.
 func (w *world) openReceipt(jws string) (*receipt, error) {
 	parts := strings.Split(jws, ".")
 	if len(parts) != 3 {

@@ -30,8 +30,9 @@ const (
 // startLimit is how long an agent may take to start, whatever lies in its folders.
 const startLimit = 45 * time.Second
 
-// siege is a world whose agents run under an account of their own, as `agent install` sets them up, and share their folders
-// with a group: carol, who drops files, and mallory, who attacks the agents.
+// siege is a world whose agents run under an account of their own, as `agent install` sets them up,
+// and share their folders with a group: carol, who drops files, and mallory, who attacks the
+// agents.
 type siege struct {
 	*world
 	lab            *site
@@ -179,14 +180,16 @@ func (s *siege) SharedCentreAt(name, inbox string) *site {
 	return c
 }
 
-// ofMallory makes a folder of mallory's to which the service is admitted, as `agent install` leaves the owner of such a folder.
+// ofMallory makes a folder of mallory's to which the service is admitted, as `agent install` leaves
+// the owner of such a folder.
 func (s *siege) ofMallory(dir string) {
 	s.t.Helper()
 	must(s.t, errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, malloryAccount, malloryAccount)))
 	must(s.t, admit(dir, aclLine{aclUser, 7, serviceAccount}, aclLine{aclGroup, 5, sharingGroup}))
 }
 
-// runAsService gives the site's folder to the service, and has the agent run as its systemd unit runs it.
+// runAsService gives the site's folder to the service, and has the agent run as its systemd unit
+// runs it.
 func (s *site) runAsService() {
 	s.t.Helper()
 	walkAll(s.t, s.dir, func(path string) { must(s.t, os.Lchown(path, serviceAccount, sharingGroup)) })
@@ -196,8 +199,8 @@ func (s *site) runAsService() {
 	s.Command = append([]string{"/bin/sh", "-c", `umask 0007; exec "$0" "$@"`}, s.Command...)
 }
 
-// share makes a folder and shares it as `agent install` does: it belongs to the service, and the group may do everything in
-// it, and with everything that is made in it.
+// share makes a folder and shares it as `agent install` does: it belongs to the service, and the
+// group may do everything in it, and with everything that is made in it.
 func (s *siege) share(folder string) {
 	s.t.Helper()
 	must(s.t, os.MkdirAll(folder, 0o755))
@@ -214,7 +217,8 @@ func (s *siege) share(folder string) {
 	s.shared = append(s.shared, folder)
 }
 
-// The tags of lines of an access list, as the kernel keeps them, and the number of a line that names no account.
+// The tags of lines of an access list, as the kernel keeps them, and the number of a line that
+// names no account.
 const (
 	aclOwner, aclUser, aclOwnerGroup, aclGroup, aclMask, aclOther = 1, 2, 4, 8, 16, 32
 
@@ -298,7 +302,8 @@ func (s *site) Restart() {
 	})
 }
 
-// SealsNothing stops the hub and restarts the lab, so that dropped files stay in sending until the hub starts.
+// SealsNothing stops the hub and restarts the lab, so that dropped files stay in sending until the
+// hub starts.
 func (s *siege) SealsNothing() {
 	s.t.Helper()
 	s.hub.Stop()
@@ -340,7 +345,8 @@ func (s *siege) Arrives() {
 		return fmt.Sprintf("%d messages are delivered, %d withdrawn, %d have failed; missing: %s",
 			ended(`'delivered'`), ended(`'withdrawn'`), ended(`'failed'`), few(s.missing()))
 	}, s.standing)
-	// A folder in which something was swapped between its claim and its move is another one than was claimed: it is claimed anew.
+	// A folder in which something was swapped between its claim and its move is another one than
+	// was claimed: it is claimed anew.
 	anew := s.lab.sum(`SELECT count(*) FROM message m WHERE name LIKE 'carol %' AND state = 'withdrawn' AND type = 'folder' AND EXISTS
 		(SELECT 1 FROM message n WHERE n.file = m.file AND n.name = m.name AND n.seq > m.seq AND n.state = 'delivered')`)
 	if n := ended(`'failed', 'withdrawn'`) - anew; n > 0 {

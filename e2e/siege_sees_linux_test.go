@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A siege that sees nothing proves nothing: root does everything that an attack may bring about, one thing at a time.
+// A siege that sees nothing proves nothing: root does everything that an attack may bring about,
+// one thing at a time.
 func TestTheSiegeSees(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -99,7 +100,8 @@ func (o opened) undo() error { return os.Chmod(o.path, o.was) }
 func (g given) do() error   { return os.Chown(g.path, g.is, sharingGroup) }
 func (g given) undo() error { return os.Chown(g.path, g.was, sharingGroup) }
 
-// times returns a function that gives the baits, and the folders above them, back the times that they have now.
+// times returns a function that gives the baits, and the folders above them, back the times that
+// they have now.
 func (s *siege) times() (restore func()) {
 	s.t.Helper()
 	now := map[string]time.Time{}

@@ -38,7 +38,8 @@ func (w *world) site(name, role string) *site {
 
 func (s *site) config() string { return filepath.Join(s.dir, "agent.toml") }
 
-// join does what a person does with an invitation, and settles files at once so that a story does not wait.
+// join does what a person does with an invitation, and settles files at once so that a story does
+// not wait.
 func (s *site) join(flags ...string) {
 	s.t.Helper()
 	out := sealpost(s.t, append([]string{"agent", "join", s.w.hub.Invite(s.name, s.role), "--dir", s.dir, "--json"}, flags...)...)

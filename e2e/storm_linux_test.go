@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// storm is an attack that goes on and on: things are swapped for links and back. Patterns are those of filepath.Glob.
+// storm is an attack that goes on and on: things are swapped for links and back. Patterns are those
+// of filepath.Glob.
 type storm struct {
 	Seed  uint64
 	Home  string   // the attacker's folder, on the same volume
@@ -152,7 +153,8 @@ func pick(patterns []string, random *rand.Rand, part func(string) string) string
 
 func (r *raging) bait(random *rand.Rand) string { return r.For[random.IntN(len(r.For))] }
 
-// swap has a link in the place of something for a moment. Of carol's things it takes only what surrounds them.
+// swap has a link in the place of something for a moment. Of carol's things it takes only what
+// surrounds them.
 func (r *raging) swap(path string, random *rand.Rand) {
 	if info, err := os.Lstat(path); err != nil || isLink(info) || strings.HasPrefix(filepath.Base(path), "carol") {
 		return
@@ -191,8 +193,8 @@ func (r *raging) replace(path string, random *rand.Rand) {
 	}
 }
 
-// exchange has something else at a path for a moment, and returns where that is afterwards; empty: the agent has moved it. It
-// holds the parent folder open, which may be moved meanwhile.
+// exchange has something else at a path for a moment, and returns where that is afterwards; empty:
+// the agent has moved it. It holds the parent folder open, which may be moved meanwhile.
 func (r *raging) exchange(path string, random *rand.Rand, create func(place string) error) (instead string) {
 	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -228,7 +230,8 @@ func (r *raging) exchange(path string, random *rand.Rand, create func(place stri
 	return ""
 }
 
-// swapOut makes something elsewhere and exchanges it for the thing at a path; it returns where that is kept.
+// swapOut makes something elsewhere and exchanges it for the thing at a path; it returns where that
+// is kept.
 func (r *raging) swapOut(path, kept string, create func(place string) error) string {
 	if create(kept) != nil {
 		return ""

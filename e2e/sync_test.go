@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// The system tells the hub that it could not bring something to the disk: when a commit fails, and when content does. The hub
-// says that it does not know, or no, and what it has promised before is there afterwards.
+// The system tells the hub that it could not bring something to the disk: when a commit fails, and
+// when content does. The hub says that it does not know, or no, and what it has promised before is
+// there afterwards.
 func TestTheHubsDiskFails(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// growthBound is how much more private memory a folder of very many entries may take than one with a quarter or a fifth
-// of that: what the collector and the caches of the ledger's connections (4 MiB each) are good for until they are full.
+// growthBound is how much more private memory a folder of very many entries may take than one with
+// a quarter or a fifth of that: what the collector and the caches of the ledger's connections (4
+// MiB each) are good for until they are full.
 const growthBound = 32 * mib
 
 // A folder is one message, however much is in it. Nobody on its way holds a list of that.
@@ -47,7 +48,8 @@ func TestAFolderOfManyEntriesInConstantMemory(t *testing.T) {
 	}
 }
 
-// passFolder sends a folder with so many small files, a hundred in each folder of it, and returns who took how much memory.
+// passFolder sends a folder with so many small files, a hundred in each folder of it, and returns
+// who took how much memory.
 func passFolder(t *testing.T, w *world, lab, centre *site, name string, entries int) map[string]int64 {
 	t.Helper()
 	made, arrived := filepath.Join(w.dir, name), centre.at("inbox", lab.name, name)

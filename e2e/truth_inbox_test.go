@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The inbox gets another place in the configuration. The status file at its old place does not say for ever that sealpost is
-// stopped.
+// The inbox gets another place in the configuration. The status file at its old place does not say
+// for ever that sealpost is stopped.
 func TestAnInboxIsMovedInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -43,7 +43,8 @@ func TestAnInboxIsMovedInTheConfiguration(t *testing.T) {
 	}, func() string { return statusAt(t, old) })
 }
 
-// inboxOnDisk gives a stopped centre an inbox on a disk of its own, which the story can unmount and mount again.
+// inboxOnDisk gives a stopped centre an inbox on a disk of its own, which the story can unmount and
+// mount again.
 func inboxOnDisk(t *testing.T, w *world, centre *site, size string) (inbox string, mount, unmount func()) {
 	t.Helper()
 	device, at := filepath.Join(w.dir, "device"), filepath.Join(w.dir, "disk")
@@ -73,8 +74,8 @@ func awaits(s *site, path string) {
 	eventually(s.t, filepath.Base(path)+" arrives", func() bool { _, err := os.Lstat(path); return err == nil }, s.statusText)
 }
 
-// The inbox's disk is full, so that the status file beside the inbox cannot be written. The one in the site's folder says so, and
-// `agent status` does.
+// The inbox's disk is full, so that the status file beside the inbox cannot be written. The one in
+// the site's folder says so, and `agent status` does.
 func TestTheInboxsOwnDiskIsFull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -96,8 +97,9 @@ func TestTheInboxsOwnDiskIsFull(t *testing.T) {
 // inboxGone matches the ways to say that an inbox is not where it was.
 const inboxGone = "not there|gone|missing|not mounted|is away|another disk|other device|connect the disk"
 
-// The inbox's disk is unmounted while the agent runs. Nothing is received onto the disk below, the status in the site's folder
-// and `agent status` say so, and receiving goes on by itself when the disk is back.
+// The inbox's disk is unmounted while the agent runs. Nothing is received onto the disk below, the
+// status in the site's folder and `agent status` say so, and receiving goes on by itself when the
+// disk is back.
 func TestTheInboxsDiskGoesAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -117,7 +119,8 @@ func TestTheInboxsDiskGoesAway(t *testing.T) {
 	awaits(centre, filepath.Join(inbox, "FL-LAB", "while it is away.csv"))
 }
 
-// nothingBelow fails the story if the centre has received or signed anything without the inbox's disk.
+// nothingBelow fails the story if the centre has received or signed anything without the inbox's
+// disk.
 func nothingBelow(t *testing.T, lab *site, inbox, name string) {
 	t.Helper()
 	if below, err := os.ReadDir(filepath.Dir(inbox)); err != nil || len(below) > 0 {
@@ -130,8 +133,8 @@ func nothingBelow(t *testing.T, lab *site, inbox, name string) {
 	}
 }
 
-// The inbox's disk is not mounted when the agent starts. The agent receives nothing, signs nothing, says so, and goes on by
-// itself when the disk is back.
+// The inbox's disk is not mounted when the agent starts. The agent receives nothing, signs nothing,
+// says so, and goes on by itself when the disk is back.
 func TestTheInboxsDiskIsNotMountedAtTheStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

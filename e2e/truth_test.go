@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// The stories of this file and of truth_inbox_test.go compare what sealpost says beside users' files with what is true. They
-// know no sentences, only words that a true one must have, or that a wrong one has.
+// The stories of this file and of truth_inbox_test.go compare what sealpost says beside users'
+// files with what is true. They know no sentences, only words that a true one must have, or that a
+// wrong one has.
 
 // statusAt returns a folder's STATUS.txt; empty: there is none.
 func statusAt(t testing.TB, dir string) string {
@@ -65,8 +66,8 @@ func (s *site) isUpToDate(w *world) {
 // wrongOfDelivered matches what must not be said of a message that a centre has.
 const wrongOfDelivered = "not been sent|never sent|nobody has"
 
-// Files that are dropped together share a folder in sending, and one is renamed there while a centre is closed. It is delivered,
-// and the status never says that it was not sent.
+// Files that are dropped together share a folder in sending, and one is renamed there while a
+// centre is closed. It is delivered, and the status never says that it was not sent.
 func TestAFileIsRenamedInSending(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -103,8 +104,8 @@ func TestAFileIsRenamedInSending(t *testing.T) {
 	}
 }
 
-// A file is edited in delivered, or replaced by another of its size and time. It is no longer what was delivered, and is not
-// sent again as if it were.
+// A file is edited in delivered, or replaced by another of its size and time. It is no longer what
+// was delivered, and is not sent again as if it were.
 func TestAnEditedFileIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -143,8 +144,8 @@ func TestAnEditedFileIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// A file is edited in sending while a centre is closed. Both centres get the file as it was dropped, and the lab is told that its
-// own is another now.
+// A file is edited in sending while a centre is closed. Both centres get the file as it was
+// dropped, and the lab is told that its own is another now.
 func TestAFileIsEditedInSending(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -164,7 +165,8 @@ func TestAFileIsEditedInSending(t *testing.T) {
 	lab.saysOf("that it was delivered otherwise", d.name, "chang|edit|differ|not what|other than")
 }
 
-// Files and folders that a user puts into sending, delivered or failed are named at once, with the folder where they belong.
+// Files and folders that a user puts into sending, delivered or failed are named at once, with the
+// folder where they belong.
 func TestFilesInTheWrongFolders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -186,7 +188,8 @@ func TestFilesInTheWrongFolders(t *testing.T) {
 	}
 }
 
-// A folder that the system has made in outbox, and that the agent may not move, is never said to be taken.
+// A folder that the system has made in outbox, and that the agent may not move, is never said to be
+// taken.
 func TestAFolderOfTheSystemInOutbox(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

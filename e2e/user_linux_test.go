@@ -238,8 +238,8 @@ func content(seed uint64, size int64) []byte {
 	return data
 }
 
-// dropFiles drops files as users do: half are written in the folder itself, half are moved there. To is the pattern of their
-// names. An attacker who has swapped the folder just now only delays it.
+// dropFiles drops files as users do: half are written in the folder itself, half are moved there.
+// To is the pattern of their names. An attacker who has swapped the folder just now only delays it.
 func dropFiles(a act) error {
 	for i := range a.Count {
 		path := filepath.Join(a.Path, fmt.Sprintf(a.To, i))

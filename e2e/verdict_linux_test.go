@@ -82,7 +82,8 @@ var (
 		`|^[^/]*\.log$`)
 )
 
-// outside describes everything in the world, except what belongs to the hub, the users, and the group.
+// outside describes everything in the world, except what belongs to the hub, the users, and the
+// group.
 func (s *siege) outside() map[string]string {
 	s.t.Helper()
 	inside := append([]string{s.hub.dir, s.mallory.home, s.carol.home}, s.shared...)
@@ -193,7 +194,8 @@ func findIn(c *canary, path string) (list []string) {
 	}
 }
 
-// arrivals wants every file of carol's once at each of its centres, and nothing else but files of mallory's.
+// arrivals wants every file of carol's once at each of its centres, and nothing else but files of
+// mallory's.
 func (s *siege) arrivals() (problems []string) {
 	s.t.Helper()
 	for _, c := range s.sites {
@@ -222,8 +224,8 @@ func (s *siege) arrivals() (problems []string) {
 	return problems
 }
 
-// have lists the files that have arrived at a centre, by digest. Those of carol's count too that are in a folder which mallory
-// has swapped out of the inbox.
+// have lists the files that have arrived at a centre, by digest. Those of carol's count too that
+// are in a folder which mallory has swapped out of the inbox.
 func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	s.t.Helper()
 	have := map[[sha256.Size]byte][]string{}
@@ -245,8 +247,8 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	return have
 }
 
-// recordsAside matches what lies in a folder of records that the attacker has moved and cannot put back: the agent has made
-// another one meanwhile.
+// recordsAside matches what lies in a folder of records that the attacker has moved and cannot put
+// back: the agent has made another one meanwhile.
 var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) + `\d+/(inbox\.id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
 
 // isShared tells whether a path lies in a shared folder.

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labInNamespace runs its agent in a user namespace in which a limit of inotify is as given; nobody else has it.
+// labInNamespace runs its agent in a user namespace in which a limit of inotify is as given; nobody
+// else has it.
 func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *site) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput(); err != nil {
@@ -39,7 +40,8 @@ func (s *site) setLimit(limit string, n int) {
 	}
 }
 
-// rests fails the story if a process that has nothing to do takes more than this part of one processor.
+// rests fails the story if a process that has nothing to do takes more than this part of one
+// processor.
 func (s *site) rests(most float64) {
 	s.t.Helper()
 	before, began := processorTime(s.t, s.Process().Pid), time.Now()
@@ -57,8 +59,8 @@ func (s *site) tellsNoMore(what, text string) {
 	}, s.statusFile, s.statusText)
 }
 
-// Other programs of the account have used up what the system gives of inotify: a person is told, files are found by looking
-// for them, and once there is some again, by being told.
+// Other programs of the account have used up what the system gives of inotify: a person is told,
+// files are found by looking for them, and once there is some again, by being told.
 func TestALimitOfInotifyIsReached(t *testing.T) {
 	t.Parallel()
 	for limit, says := range map[string][]string{
@@ -80,8 +82,8 @@ func TestALimitOfInotifyIsReached(t *testing.T) {
 	}
 }
 
-// More happens in the outbox than the system keeps while the agent is busy: notifications are lost, and with them that of a
-// file. It is found at once, though the next sweep would be tomorrow.
+// More happens in the outbox than the system keeps while the agent is busy: notifications are lost,
+// and with them that of a file. It is found at once, though the next sweep would be tomorrow.
 func TestNotificationsAreLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -107,8 +109,8 @@ func TestNotificationsAreLost(t *testing.T) {
 	w.Audit()
 }
 
-// On network shares the system gives a watch and never says anything. Here an overlay stands for one: what is put into its
-// upper folder is not told of.
+// On network shares the system gives a watch and never says anything. Here an overlay stands for
+// one: what is put into its upper folder is not told of.
 func TestTheSystemSaysNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

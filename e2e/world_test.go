@@ -62,8 +62,8 @@ func (h *hubSide) at(path ...string) string {
 
 func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 
-// Init sets the hub up, or up again under the same root. A small disk is enough for a story, and everything is logged so
-// that the auditor can look for what must not be there.
+// Init sets the hub up, or up again under the same root. A small disk is enough for a story, and
+// everything is logged so that the auditor can look for what must not be there.
 func (h *hubSide) Init() {
 	h.t.Helper()
 	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", strings.Join(append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr, "--root", h.w.root)
@@ -157,7 +157,8 @@ func queueOf(site string) string {
 	return strings.ReplaceAll(strings.ToLower(site), "-", "_") + "_queue"
 }
 
-// Centre lets a research centre join, which receives what the bindings direct to it, and runs its agent.
+// Centre lets a research centre join, which receives what the bindings direct to it, and runs its
+// agent.
 func (w *world) Centre(name string, bindings ...string) *site {
 	w.t.Helper()
 	s := w.site(name, "receive")

@@ -42,7 +42,8 @@ func (m *memory) all() []api.Delivery {
 	return slices.Clone(m.list)
 }
 
-// handsOut gives a site one delivery once, instead of what the hub has for it, and takes whatever it settles.
+// handsOut gives a site one delivery once, instead of what the hub has for it, and takes whatever
+// it settles.
 func (l *liar) handsOut(to *site, d api.Delivery) (settled func() int) {
 	var mu sync.Mutex
 	given, taken := false, 0
@@ -168,8 +169,8 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 	}
 }
 
-// What is handed back comes again in seconds, also when the word of it, or its answer, is lost or late. It would wait for the end
-// of its lease, which is two minutes away.
+// What is handed back comes again in seconds, also when the word of it, or its answer, is lost or
+// late. It would wait for the end of its lease, which is two minutes away.
 func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
 	for name, c := range map[string]struct{ heard, late bool }{
 		"before the hub hears it":                  {},
@@ -217,8 +218,8 @@ func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
 	}
 }
 
-// Another envelope's content, with the sums that belong to it, looks like a sender's doing: the centre refuses it in
-// writing, and the sender learns that its file is not there.
+// Another envelope's content, with the sums that belong to it, looks like a sender's doing: the
+// centre refuses it in writing, and the sender learns that its file is not there.
 func TestTheHubServesAnotherContent(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	first := delivered(t, w, lab, centre)

@@ -30,7 +30,7 @@ type liar struct {
 	network  id.Hash
 	serverID *certs.Identity
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	lies   map[string]lie
 	sites  map[id.Site]http.RoundTripper
 	heard  map[string]int  // requests for each path since the lies changed
@@ -167,7 +167,8 @@ func (x *exchange) forward() {
 	}
 }
 
-// as speaks to the real hub with a site's own certificate, which a real liar would have no need of: it is the hub.
+// as speaks to the real hub with a site's own certificate, which a real liar would have no need of:
+// it is the hub.
 func (l *liar) as(site id.Site) http.RoundTripper {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -254,7 +255,8 @@ func (x *exchange) deliver(list []api.Delivery) {
 	}
 }
 
-// forger is an identity for a site's name that the liar has issued itself: a good certificate, and another key.
+// forger is an identity for a site's name that the liar has issued itself: a good certificate, and
+// another key.
 func (l *liar) forger(site id.Site) *certs.Identity {
 	l.t.Helper()
 	authority, err := certs.OpenAuthority(filepath.Join(l.w.Hub.Dir, "state"))

@@ -41,7 +41,8 @@ func (l *liar) told(e api.Event) {
 	})
 }
 
-// receipt is one for the lab's latest message, with something changed in it, signed by whom one likes.
+// receipt is one for the lab's latest message, with something changed in it, signed by whom one
+// likes.
 func receipt(t *testing.T, lab *site, by *certs.Identity, change func(*statement.Receipt)) api.Event {
 	t.Helper()
 	m := lab.message()
@@ -191,7 +192,8 @@ func TestTheHubReordersAndRepeatsEvents(t *testing.T) {
 	lab.tray("delivered", "a", "b", "c")
 }
 
-// The hub says that it has a file and forgets it. The lab keeps the file until there is a receipt, and asks.
+// The hub says that it has a file and forgets it. The lab keeps the file until there is a receipt,
+// and asks.
 func TestTheHubPromisesAndForgets(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	w.liar.tell(api.PathPublish, func(x *exchange) {

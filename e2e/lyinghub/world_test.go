@@ -36,7 +36,8 @@ type world struct {
 	liar *liar
 }
 
-// newWorld lets the test run beside others: mostly it waits, as for a delivery that was handed back.
+// newWorld lets the test run beside others: mostly it waits, as for a delivery that was handed
+// back.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
@@ -90,7 +91,8 @@ func (s *site) drop(name, content string) {
 	s.Drop(name, []byte(content))
 }
 
-// reconsider makes a lab ask again at once for what it waits for, as it would by itself after a while.
+// reconsider makes a lab ask again at once for what it waits for, as it would by itself after a
+// while.
 func (s *site) reconsider(approve ...string) {
 	s.T.Helper()
 	s.Call(agent.PathApprove, agent.ApproveRequest{Sites: approve}, nil)

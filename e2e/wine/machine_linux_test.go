@@ -26,7 +26,8 @@ const installed = `C:\Program Files\sealpost\sealpost.exe`
 const manifest = `<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0"><trustInfo xmlns="urn:schemas-microsoft-com:asm.v3">
 <security><requestedPrivileges><requestedExecutionLevel level="requireAdministrator" uiAccess="false"/></requestedPrivileges></security></trustInfo></assembly>`
 
-// windows sets a machine up, or says why there is none. What is done before anything runs on it is there when it boots.
+// windows sets a machine up, or says why there is none. What is done before anything runs on it is
+// there when it boots.
 func windows(t *testing.T, before ...func(*machine)) *machine {
 	t.Helper()
 	where := os.Getenv("SEALPOST_WINE")
@@ -56,7 +57,8 @@ func windows(t *testing.T, before ...func(*machine)) *machine {
 	return m
 }
 
-// start prepares a program of the machine. Its process is the Windows process itself, so that killing it is what it seems.
+// start prepares a program of the machine. Its process is the Windows process itself, so that
+// killing it is what it seems.
 func (m *machine) start(program string, args ...string) *exec.Cmd {
 	return m.outside(append([]string{m.wine, program}, args...)...)
 }
@@ -75,7 +77,8 @@ func (m *machine) outside(command ...string) *exec.Cmd {
 	return cmd
 }
 
-// end ends everything that runs on the machine, and returns when Wine has written its registry and left the folder alone.
+// end ends everything that runs on the machine, and returns when Wine has written its registry and
+// left the folder alone.
 func (m *machine) end() {
 	if out, err := m.start("wineboot", "-k", "-f").CombinedOutput(); err != nil {
 		m.t.Logf("wineboot -k: %v\n%s", err, out)
@@ -137,7 +140,8 @@ func (m *machine) shareOf() string {
 	return filepath.Join(m.folder, "prefix", "dosdevices", "unc", "nas", "lab")
 }
 
-// connectShare makes the share \\nas\lab, and connects it as the drive N:, which the machine knows once it has booted.
+// connectShare makes the share \\nas\lab, and connects it as the drive N:, which the machine knows
+// once it has booted.
 func connectShare(m *machine) {
 	m.t.Helper()
 	must(m.t, os.MkdirAll(m.shareOf(), 0o755))

@@ -17,7 +17,8 @@ func (n *network) outbox(at string) string {
 	return map[string]string{"lab": n.m.path(site + `\outbox`), "centre": filepath.Join(n.dir, "CA-RC", "outbox")}[at]
 }
 
-// delivered is how many messages of a site lie in delivered/, which is where their receipts have been verified.
+// delivered is how many messages of a site lie in delivered/, which is where their receipts have
+// been verified.
 func (n *network) delivered(at string) int {
 	messages, err := filepath.Glob(filepath.Join(filepath.Dir(n.outbox(at)), "delivered", "*", "[^.]*"))
 	must(n.t, err)
@@ -43,7 +44,8 @@ func (n *network) make(at string, size int, names ...string) map[string][sha256.
 	return made
 }
 
-// expect waits until an inbox holds exactly this, and the sender has verified a receipt for each of count messages.
+// expect waits until an inbox holds exactly this, and the sender has verified a receipt for each of
+// count messages.
 func (n *network) expect(inbox, sender string, want map[string][sha256.Size]byte, count int) {
 	n.t.Helper()
 	eventually(n.t, "all has arrived", func() bool { return len(tree(n.t, inbox)) >= len(want) })
@@ -121,7 +123,8 @@ func TestFilesThatOtherProgramsHaveOpen(t *testing.T) {
 	n.expect(n.centreInbox(), "lab", all, 3)
 }
 
-// Between any two steps the process may end: at every point that the outbox and the inbox name, and at some others.
+// Between any two steps the process may end: at every point that the outbox and the inbox name, and
+// at some others.
 func TestKilledOnWindows(t *testing.T) {
 	n := newNetwork(t)
 	sent, received := map[string][sha256.Size]byte{}, map[string][sha256.Size]byte{}
@@ -185,7 +188,8 @@ func TestTheServiceOnWindows(t *testing.T) {
 	}
 }
 
-// A share is written as \\server\share; a letter that stands for one is known to nobody but the person who has connected it.
+// A share is written as \\server\share; a letter that stands for one is known to nobody but the
+// person who has connected it.
 func TestSharesAndMappedDrives(t *testing.T) {
 	n := newNetwork(t, connectShare)
 	m, share := n.m, n.m.shareOf()

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// What an admin on Windows gets: the program, how to make it a service, an example, and the licences.
+// What an admin on Windows gets: the program, how to make it a service, an example, and the
+// licences.
 func TestZip(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: builds the zip")
