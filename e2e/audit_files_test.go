@@ -159,7 +159,7 @@ func (a *audit) checkWaiting(s *site) {
 	}
 }
 
-// checkInboxes wants every delivered drop exactly once in the inbox of everybody it was meant for,
+// checkInboxes wants every delivered drop exactly once in the inbox of each of its recipients,
 // and nothing else.
 func (a *audit) checkInboxes() {
 	for _, s := range a.w.sites {

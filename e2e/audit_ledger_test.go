@@ -122,7 +122,7 @@ func (a *audit) readReceipts(s *site) map[string]map[string]*receipt {
 	return all
 }
 
-// checkReceipts wants a receipt for the drop from everybody it was meant for, and from nobody else.
+// checkReceipts wants a receipt for the drop from each of its recipients, and from no other site.
 func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*receipt) {
 	mac := hmac.New(sha256.New, m.key)
 	mac.Write(d.digest())

@@ -106,7 +106,7 @@ func auditDemo(t testing.TB, dir string) {
 	}
 }
 
-// Without --once it stays up until Ctrl-C, sends what a person drops, and leaves nothing running.
+// Without --once it stays up until Ctrl-C, sends dropped files, and leaves nothing running.
 func TestTheDemoStaysUpUntilItIsInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

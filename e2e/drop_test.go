@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// drop is one file or folder that a person has put into an outbox.
+// drop is one file or folder that a user has put into an outbox.
 type drop struct {
 	lab    *site
-	to     []*site // whom it is for, if not for everybody to whom the lab sends
+	to     []*site // its recipients, if not all of the lab's
 	name   string
 	size   int64
 	sum    [sha256.Size]byte // of a file
@@ -41,9 +41,9 @@ func (d *drop) recipients() []*site {
 type fate int
 
 const (
-	delivered fate = iota // everybody has it, and has signed for it
-	withdrawn             // the person took it back before it was sent
-	recalled              // the person recalled it before it was sent: it lies in failed/
+	delivered fate = iota // each recipient has it, and has signed for it
+	withdrawn             // the user took it back before it was sent
+	recalled              // the user recalled it before it was sent: it lies in failed/
 	waiting               // it still lies in outbox/, with the reason in the status
 )
 

@@ -117,7 +117,7 @@ func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, d
 }
 
 // On a line that loses segments one connection gets little of it, and several get more. What is
-// measured is the program as it is built for people.
+// measured is the program as it is released.
 func TestALargeFileOverABadLineIsFasterThanOneStream(t *testing.T) {
 	t.Parallel()
 	bin, err := plainProgram()

@@ -34,7 +34,7 @@ func BenchmarkIdleWatch(b *testing.B) {
 			}
 		}
 		lab.Start()
-		time.Sleep(15 * time.Second) // its start is not what is measured
+		time.Sleep(15 * time.Second) // its start is not measured
 		const watched = 40 * time.Second
 		before := processorTime(b, lab.Process().Pid)
 		time.Sleep(watched)
@@ -56,7 +56,7 @@ func processorTime(t testing.TB, pid int) time.Duration {
 }
 
 // BenchmarkMemoryByLedger is how much private memory the agents of a lab and of a centre take when
-// their ledgers have so many rows: at rest, and at most while a hundred files pass and a person
+// their ledgers have so many rows: at rest, and at most while a hundred files pass and a user
 // looks at the status and searches.
 func BenchmarkMemoryByLedger(b *testing.B) {
 	bin, err := plainProgram()

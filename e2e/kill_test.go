@@ -92,7 +92,7 @@ func killed(err error) bool {
 	return known && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// A stream of files, and somebody pulling plugs.
+// A stream of files, while processes are killed.
 func TestKilledAtAnyInstant(t *testing.T) {
 	t.Parallel()
 	pullPlugs(t, newWorld(t), 8)

@@ -121,7 +121,7 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 }
 
 // At whatever step of sending the ledger is lost: what lies in sending/ goes out under the identity
-// that it had, and whoever has it keeps one copy. Who may receive it a person has to say again.
+// that it had, and whoever has it keeps one copy. A user has to approve its recipients again.
 func TestTheLabLosesItsLedger(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)

@@ -32,7 +32,7 @@ var soak = os.Getenv("SEALPOST_SOAK") != ""
 // points.
 var program string
 
-// plainProgram is the program as it is built for people, for what is measured.
+// plainProgram is the program as it is released, for measurements.
 var plainProgram func() (string, error)
 
 // testProgram is this test's own program, where every account may run it.
@@ -49,7 +49,7 @@ func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sealpost-e2e-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = os.Chmod(dir, 0o755) // for agents that run as somebody else
+		err = os.Chmod(dir, 0o755) // for agents of other accounts
 	}
 	if err == nil {
 		// A program with the race detector sleeps for a second before it exits, which stories do a

@@ -19,8 +19,7 @@ import (
 // memoryBound is the most private memory that any process may take, whatever the size of a file.
 const memoryBound = 192 * mib
 
-// A large file passes through everybody in constant memory. What is measured is the program as it
-// is built for people.
+// A large file passes through all processes in constant memory, of the program as it is released.
 func TestALargeFileInConstantMemory(t *testing.T) {
 	t.Parallel()
 	size := int64(224 * mib) // more than the bound
@@ -136,7 +135,7 @@ func (m *meter) stop() map[string]int64 {
 }
 
 // privateMemory is what only this process has in memory, in bytes, with the pages of files that
-// nobody else has mapped; 0 when it is gone.
+// no other process has mapped; 0 when it is gone.
 func privateMemory(pid int) int64 { return rollup(pid, "Private_") }
 
 // ownMemory is what no file backs. Pages of mapped files, as a full hub's tables are, are the

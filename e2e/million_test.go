@@ -27,7 +27,7 @@ import (
 const hubBound = 128 * mib
 
 // A hub in which a million envelopes wait starts in seconds, and takes more in, hands out and
-// settles in constant memory. What is measured is the program as it is built for people.
+// settles in constant memory. The program is as it is released.
 func TestAHubWithAMillionQueuedInConstantMemory(t *testing.T) {
 	t.Parallel()
 	queued, passed := 3_000, 500
@@ -160,7 +160,7 @@ func (p *party) receipt(d api.Delivery) string {
 	return jws
 }
 
-// someHash is well formed, and nobody's.
+// someHash is well formed, and of no key.
 const someHash = id.Hash("3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a")
 
 func oneMessage() []spool.Message {

@@ -37,7 +37,7 @@ func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 	w := newWorld(t)
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", centre)
-	const hold = 20 * time.Second // enough for a person, and for a machine that is busy
+	const hold = 20 * time.Second // enough for a user, and for a machine that is busy
 	edit(t, lab.config(), `hold = "0s"`, fmt.Sprintf("hold = %q", hold))
 	lab.Start()
 	began := time.Now()
@@ -77,7 +77,7 @@ func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	w.Audit()
 }
 
-// What was delivered goes to one more site, as a message of its own, and to nobody else again.
+// What was delivered goes to one more site, as a message of its own, and to no other site again.
 func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // The centre is killed while it places a file, and starts again before the disk of its inbox is
-// mounted: that the file is not there does not mean that a person has taken it. It says so, and
+// mounted: that the file is not there does not mean that a user has taken it. It says so, and
 // goes on when the disk is there.
 func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,7 @@ func inspector(t *testing.T, issuer string) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MaxVersion: tls.VersionTLS12}
 }
 
-// expectTrouble waits until the status, STATUS.txt and the log say all of this, and nobody tells
+// expectTrouble waits until the status, STATUS.txt and the log say all of this, and none tells
 // the password.
 func (s *site) expectTrouble(texts ...string) {
 	s.t.Helper()

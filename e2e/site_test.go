@@ -38,7 +38,7 @@ func (w *world) site(name, role string) *site {
 
 func (s *site) config() string { return filepath.Join(s.dir, "agent.toml") }
 
-// join does what a person does with an invitation, and settles files at once so that a story does
+// join joins with an invitation as a user does, and settles files at once so that a story does
 // not wait.
 func (s *site) join(flags ...string) {
 	s.t.Helper()
@@ -74,7 +74,7 @@ func (s *site) Status() (st agent.Status) {
 	return st
 }
 
-// statusText is what a person sees, for a story that fails.
+// statusText returns the status as a user sees it, for a story that fails.
 func (s *site) statusText() string {
 	out, errs, _ := run(s.t, "agent", "status", "--dir", s.dir)
 	return s.name + ":\n" + out + errs

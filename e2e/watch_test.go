@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labInNamespace runs its agent in a user namespace in which a limit of inotify is as given; nobody
-// else has it.
+// labInNamespace runs its agent in a user namespace in which a limit of inotify is as given; no
+// other agent has it.
 func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *site) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput(); err != nil {
@@ -45,7 +45,7 @@ func (s *site) setLimit(limit string, n int) {
 func (s *site) rests(most float64) {
 	s.t.Helper()
 	before, began := processorTime(s.t, s.Process().Pid), time.Now()
-	time.Sleep(4 * time.Second) // this is what is measured, and may take longer
+	time.Sleep(4 * time.Second) // this is measured, and may take longer
 	used, watched := processorTime(s.t, s.Process().Pid)-before, time.Since(began)
 	if used > time.Duration(most*float64(watched)) {
 		s.t.Errorf("%s used %s of the processor in %s", s.name, used, watched)
@@ -59,7 +59,7 @@ func (s *site) tellsNoMore(what, text string) {
 	}, s.statusFile, s.statusText)
 }
 
-// Other programs of the account have used up what the system gives of inotify: a person is told,
+// Other programs of the account have used up what the system gives of inotify: a user is told,
 // files are found by looking for them, and once there is some again, by being told.
 func TestALimitOfInotifyIsReached(t *testing.T) {
 	t.Parallel()

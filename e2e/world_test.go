@@ -47,7 +47,7 @@ func newWorldIn(t testing.TB, dir, bin string, hosts ...string) *world {
 	must(t, lookAtSources())
 	w := &world{t: t, dir: dir, addr: testkit.FreeAddress(t)}
 	w.root = filepath.Join(w.dir, "root")
-	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents that run as somebody else
+	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents of other accounts
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ"), hosts: hosts}
 	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run", "--dir", w.hub.dir)
 	w.hub.Init()
@@ -137,7 +137,7 @@ func (h *hubSide) Admit() {
 	}
 }
 
-// Copy copies the folder of a hub that does not run, as a backup that nobody asked for would.
+// Copy copies the folder of a hub that does not run, as an unplanned backup would.
 func (h *hubSide) Copy() (folder string) {
 	h.t.Helper()
 	folder = h.dir + "-copy"

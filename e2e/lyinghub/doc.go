@@ -2,8 +2,8 @@
 //
 // The agents and the hub are real and in one process. Between them stands the liar: it has the
 // hub's identity and its issuing authority, as the hub's owner or a thief of its disk would, speaks
-// to each agent as the hub and to the hub as that agent, and changes what it likes on the way. In
-// every story a lie is told, found, and said to people, nothing is placed or delivered wrongly, and
+// to each agent as the hub and to the hub as that agent, and changes anything on the way. In
+// every story a lie is told, found, and shown to users, nothing is placed or delivered wrongly, and
 // the file arrives once the hub tells the truth again, unless the lie was that it never would. What
 // a lie cannot be found out is said in docs/SECURITY.md.
 package lyinghub

@@ -18,7 +18,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// memory keeps what the hub handed out.
+// memory keeps the deliveries of the hub.
 type memory struct {
 	mu   sync.Mutex
 	list []api.Delivery
@@ -42,8 +42,8 @@ func (m *memory) all() []api.Delivery {
 	return slices.Clone(m.list)
 }
 
-// handsOut gives a site one delivery once, instead of what the hub has for it, and takes whatever
-// it settles.
+// handsOut gives a site one delivery once, instead of the hub's, and takes each of its
+// settlements.
 func (l *liar) handsOut(to *site, d api.Delivery) (settled func() int) {
 	var mu sync.Mutex
 	given, taken := false, 0
@@ -93,7 +93,7 @@ func delivered(t *testing.T, w *world, lab, centre *site) api.Delivery {
 func TestTheHubReplaysAnEnvelope(t *testing.T) {
 	for name, c := range map[string]struct {
 		replay func(*api.Delivery)
-		log    string // what the centre says
+		log    string // of the centre
 	}{
 		"as it was":                       {func(d *api.Delivery) {}, "known already"},
 		"in another place of the queue":   {func(d *api.Delivery) { d.Sequence += 1000 }, "known already"},

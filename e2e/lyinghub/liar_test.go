@@ -20,7 +20,7 @@ import (
 	"sealpost/internal/testnet"
 )
 
-// liar is a hub that passes what it hears on to the real one, except where it lies.
+// liar is a hub that passes requests on to the real one, except where it lies.
 type liar struct {
 	t        *testing.T
 	w        *world
@@ -218,7 +218,7 @@ func edit[Out any](l *liar, path string, change func(x *exchange, out *Out)) {
 	})
 }
 
-// leases changes what a lease brings. Deliveries with Content bring it along.
+// leases changes the deliveries of a lease. Deliveries with Content bring it along.
 func (l *liar) leases(change func(x *exchange, list []api.Delivery) []api.Delivery) {
 	l.tell(api.PathLease, func(x *exchange) {
 		x.forward()

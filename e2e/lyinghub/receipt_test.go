@@ -133,7 +133,7 @@ func TestTheHubReusesAReceipt(t *testing.T) {
 	lab.tray("delivered", "first", "second")
 }
 
-// A settlement without a receipt, and a kind of event that nobody knows, say nothing.
+// A settlement without a receipt, and a kind of event that is unknown, say nothing.
 func TestTheHubTellsNonsense(t *testing.T) {
 	for name, e := range map[string]api.Event{
 		"settled without a receipt": {Kind: api.EventSettled},
@@ -210,7 +210,7 @@ func TestTheHubPromisesAndForgets(t *testing.T) {
 	lab.tray("delivered", "data.csv")
 }
 
-// forgedMessage is a file that nobody dropped.
+// forgedMessage is a file that no user dropped.
 func forgedMessage(like api.Message) envelope.Message {
 	const content = "forged"
 	entry := envelope.Entry{Path: "forged.csv", Size: int64(len(content)), ModTime: time.Now(),

@@ -142,7 +142,7 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	old := centre.keyOf()
 	lab.drop("first", "first")
 	centre.has("FL-LAB/first: first")
-	// The centre gets a new recipient key, which follows the old one, so that nobody needs to be
+	// The centre gets a new recipient key, which follows the old one, so that no user needs to be
 	// asked.
 	centre.Stop()
 	must(t, os.Remove(filepath.Join(centre.Dir, "state", "recipient.key")))

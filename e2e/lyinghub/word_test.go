@@ -14,8 +14,8 @@ import (
 	"sealpost/hub/api"
 )
 
-// The hub may say that a delivery is dead, and nobody can prove the contrary. The file is not lost,
-// and it is said.
+// The hub may say that a delivery is dead, and no site can prove the contrary. The file is not
+// lost, and it is said.
 func TestTheHubSaysThatADeliveryIsDead(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	published(t, w, lab, "data.csv")

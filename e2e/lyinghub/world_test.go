@@ -76,7 +76,7 @@ func (s *site) newKey() {
 	must(s.T, err)
 }
 
-// network is a lab that sends to one centre, and another centre that nobody approved.
+// network is a lab that sends to one centre, and another centre that is not approved.
 func network(t *testing.T) (w *world, lab, centre, other *site) {
 	t.Helper()
 	w = newWorld(t)
@@ -91,7 +91,7 @@ func (s *site) drop(name, content string) {
 	s.Drop(name, []byte(content))
 }
 
-// reconsider makes a lab ask again at once for what it waits for, as it would by itself after a
+// reconsider makes a lab ask at once again about its route, as it does by itself after a
 // while.
 func (s *site) reconsider(approve ...string) {
 	s.T.Helper()

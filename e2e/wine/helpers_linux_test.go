@@ -29,8 +29,7 @@ func build(t *testing.T, goos, program string) string {
 	return out
 }
 
-// drop writes files of random content, each through a name that sealpost leaves alone, and returns
-// what they are.
+// drop writes files of random content, each through a name that sealpost leaves alone.
 func drop(t *testing.T, dir string, size int, names ...string) {
 	t.Helper()
 	for _, name := range names {

@@ -58,7 +58,7 @@ func windows(t *testing.T, before ...func(*machine)) *machine {
 }
 
 // start prepares a program of the machine. Its process is the Windows process itself, so that
-// killing it is what it seems.
+// a kill ends it.
 func (m *machine) start(program string, args ...string) *exec.Cmd {
 	return m.outside(append([]string{m.wine, program}, args...)...)
 }

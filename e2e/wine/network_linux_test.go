@@ -104,7 +104,7 @@ func run(t *testing.T, cmd *exec.Cmd, log string) (kill func(), died <-chan stru
 	return kill, ended
 }
 
-// tree is what lies in a folder: the content of each file by its path, with / on both systems;
+// tree holds a folder: the content of each file by its path, with / on both systems;
 // folders end with it.
 func tree(t *testing.T, dir string) map[string][sha256.Size]byte {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// inbox of a site, and what it has sent for good.
+// centreInbox returns the inbox of the lab's files at the centre.
 func (n *network) centreInbox() string { return filepath.Join(n.dir, "CA-RC", "inbox", "FL-LAB") }
 func (n *network) labInbox() string    { return n.m.path(site + `\inbox\CA-RC`) }
 func (n *network) outbox(at string) string {
@@ -25,7 +25,7 @@ func (n *network) delivered(at string) int {
 	return len(messages)
 }
 
-// make writes files and folders beside the outbox and returns what they are.
+// make writes files and folders beside the outbox and returns them.
 func (n *network) make(at string, size int, names ...string) map[string][sha256.Size]byte {
 	n.t.Helper()
 	folder, err := os.MkdirTemp(filepath.Dir(n.outbox(at)), "made-")
@@ -94,7 +94,7 @@ func TestTheAgentOnWindows(t *testing.T) {
 	}
 }
 
-// outboxFile makes one more file for a folder that people use, and notes it.
+// outboxFile makes one more file for a folder that users use, and notes it.
 func (n *network) outboxFile(name string, sent map[string][sha256.Size]byte) string {
 	n.t.Helper()
 	path := filepath.Join(n.outbox("lab"), name)
@@ -188,8 +188,8 @@ func TestTheServiceOnWindows(t *testing.T) {
 	}
 }
 
-// A share is written as \\server\share; a letter that stands for one is known to nobody but the
-// person who has connected it.
+// A share is written as \\server\share; a letter that stands for one is known only to the
+// user that has connected it.
 func TestSharesAndMappedDrives(t *testing.T) {
 	n := newNetwork(t, connectShare)
 	m, share := n.m, n.m.shareOf()
