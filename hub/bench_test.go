@@ -56,6 +56,33 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "envelopes/s")
 }
 
+// BenchmarkLease is small envelopes that wait in a queue, leased and settled 16 at a time.
+func BenchmarkLease(b *testing.B) {
+	q := openHeadquarters(b)
+	lab, centre := q.lab("FL-LAB"), q.centre("CA-RC", "#")
+	for range b.N {
+		lab.send(key("fl-lab.dat"), "x")
+	}
+	b.ResetTimer()
+	for n := 0; n < b.N; {
+		got, err := centre.Lease(b.Context(), api.LeaseRequest{Session: centre.session(), Max: 16,
+			MaxBytes: api.MaxLease, Wait: api.MaxWait})
+		if err != nil {
+			b.Fatal(err)
+		}
+		var all []api.Settlement
+		for _, d := range got {
+			all = append(all, api.Settlement{Delivery: d.DeliveryID,
+				Receipt: sign(centre, centre.receipt(d))})
+		}
+		if _, err := centre.Settle(b.Context(), all); err != nil {
+			b.Fatal(err)
+		}
+		n += len(got)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
 // BenchmarkUpload is parts of 16 MiB, four at a time.
 func BenchmarkUpload(b *testing.B) {
 	q := openHeadquarters(b)
