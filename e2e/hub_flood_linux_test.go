@@ -236,7 +236,7 @@ func TestSilentConnectionsKeepNoSiteOut(t *testing.T) {
 	many := func() bool { return open.Load() >= int64(count)*9/10 }
 	f.Under("nothing", 0, nil, func() bool { return true })
 	f.Under("silent connections", count,
-		silent(func(n int) string { return from(n, 10) }, &open), many)
+		silent(func(n int) string { return from(n, 20) }, &open), many)
 	open.Store(0)
 	f.Under("from the lab's address", count,
 		silent(func(int) string { return "127.0.0.1" }, &open), many)

@@ -72,7 +72,8 @@ func newBubble(t *testing.T) func() *bubble {
 			authority: authority,
 			verifier:  certs.NewVerifier(authority.Root()), dir: &directory{}, told: newAddresses(),
 			uploads: newUploads(),
-			intake:  newIntake(1 << 20), guesses: newGuesses(), links: newLinks(func(netip.Addr) {}),
+			intake:  newIntake(1 << 20), guesses: newGuesses(),
+			links:  newLinks(func(netip.Addr) {}),
 			knocks: newKnocks(), knocking: newLimiters[id.Hash](knockRate, knockBurst),
 			present: newPresence(), metrics: newMetrics(),
 			refusals: newRefusals(slog.New(slog.DiscardHandler))}

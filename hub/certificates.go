@@ -47,8 +47,8 @@ func (c *call) certify(csr string, name id.Site, key id.Hash) error {
 	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
 }
 
-// present returns the newer of the last issued certificate and the caller's own, or nil if it is
-// due for renewal. The caller's own counts only if the present authority has signed it.
+// present returns the site's newest certificate, or nil if that is due for renewal. It is the last
+// issued one, or the caller's own if the present authority has signed it.
 func (c *call) present(issued *x509.Certificate, key id.Hash, now time.Time) *x509.Certificate {
 	var newest *x509.Certificate
 	own := c.r.TLS.PeerCertificates

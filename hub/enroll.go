@@ -53,8 +53,8 @@ func (c *call) renew(in api.RenewRequest) error {
 }
 
 // redeem checks an invitation and binds it durably to the key. For some days after its admission, a
-// key needs no secret: the request's signature proves that the caller has it. A caller without the secret learns
-// nothing, not even whether the site is invited.
+// key needs no secret: the request's signature proves that the caller has it. A caller without the
+// secret learns nothing, not even whether the site is invited.
 func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 	from netip.Addr) error {
 	h.dir.change.Lock()
@@ -70,7 +70,8 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 	case inv.Bound != "" && inv.Bound != key:
 		h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
 		return problem(api.CodeInvitation, "this invitation was used before with another key "+
-			"(%s); if that was not you, tell the hub's administrator", inv.Bound)
+			"(%s) than this computer's (%s); if that was not you, tell the hub's administrator, "+
+			"who can admit this computer (sealpost hub sites)", inv.Bound, key)
 	case inv.Bound == "" && !h.now().Before(inv.Expires):
 		return problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)",

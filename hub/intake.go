@@ -34,7 +34,7 @@ type party struct {
 }
 
 // intake bounds the bytes of all request bodies in memory and the requests of each party. Sites and
-// strangers share nothing. One party may use a third of the bytes that it leaves to others: alone it
+// strangers share nothing. A party may use a third of the bytes that it leaves to others: alone it
 // gets a quarter of all, and others always find room.
 type intake struct {
 	sites     pool

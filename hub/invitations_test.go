@@ -50,10 +50,10 @@ func TestOpenInvitations(t *testing.T) {
 	if _, err := tryAsk[Changed](q, ControlRevoke, RevokeRequest{Site: "NO-LAB"}); err == nil {
 		t.Error("the invitation of no site is revoked")
 	}
-	again := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB"})
+	second := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB"})
 	expect("a site that has joined is invited again", "FL-LAB")
 	ask[Changed](q, ControlRevoke, RevokeRequest{Site: "FL-LAB"})
-	wantCode(t, lab.enroll(again.Secret), api.CodeInvitation)
+	wantCode(t, lab.enroll(second.Secret), api.CodeInvitation)
 	if _, err := lab.Hello(t.Context()); err != nil {
 		t.Errorf("after the revocation the site is not let in: %v", err)
 	}

@@ -19,7 +19,7 @@ const (
 	maxKnocksOfSite = 8
 )
 
-// Knock is a caller that is not admitted under its name and key: it has a certificate of this
+// Knock is a caller that is not admitted under its name and key. It has a certificate of this
 // network, or an invitation that another key has used.
 type Knock struct {
 	Site        id.Site       `json:"site"`
@@ -34,8 +34,8 @@ type Knock struct {
 	Admit string `json:"admit"`
 }
 
-// knocks holds the callers that are not admitted. It is in memory only: who still wants to join
-// knocks again after a restart.
+// knocks holds the callers that are not admitted. It is in memory only: a caller that still wants
+// to join knocks again after a restart.
 type knocks struct {
 	mu sync.Mutex // guards by
 	by map[knocker]*Knock

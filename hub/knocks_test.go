@@ -15,8 +15,8 @@ func (q *headquarters) knocking() []Knock {
 	return ask[SitesAnswer](q, ControlSites, Nothing{}).Knocking
 }
 
-// Each caller with a good certificate that is not admitted is shown, with the command that admits
-// it; and admitted it is shown no more.
+// Each caller with a good certificate is shown, with the command that admits it, until it is
+// admitted.
 func TestSitesThatKnock(t *testing.T) {
 	q := openHeadquarters(t)
 	removed, joined := q.join("IL-LAB", "both"), q.lab("FL-LAB")
@@ -70,8 +70,8 @@ func TestSitesThatKnock(t *testing.T) {
 	}
 }
 
-// A computer whose invitation another one has used can be admitted by its fingerprint, and joins
-// with the same invitation after that.
+// A computer whose invitation another one has used is admitted by its fingerprint. After that it
+// joins with the same invitation.
 func TestAUsedInvitationKnocks(t *testing.T) {
 	q := openHeadquarters(t)
 	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
@@ -79,7 +79,11 @@ func TestAUsedInvitationKnocks(t *testing.T) {
 	if err := thief.enroll(invited.Secret); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, lab.enroll(invited.Secret), api.CodeInvitation)
+	err := lab.enroll(invited.Secret)
+	wantCode(t, err, api.CodeInvitation)
+	if !strings.Contains(err.Error(), "this computer's ("+string(lab.identity.Key())) {
+		t.Errorf("it is not told its fingerprint: %v", err)
+	}
 	wantCode(t, lab.enroll("guess"), api.CodeInvitation)
 	got := q.knocking()
 	if len(got) != 1 || got[0].Fingerprint != lab.identity.Key() || got[0].Count != 1 ||

@@ -64,8 +64,8 @@ func (l *limiters[K]) of(key K, now time.Time) *rate.Limiter {
 	return of
 }
 
-// drop deletes the limiter with the most tokens among a few, so that the keys that ask the most
-// keep theirs.
+// drop deletes the limiter with the most tokens among a few. So the keys that ask the most keep
+// theirs.
 func (l *limiters[K]) drop(now time.Time) {
 	const looked = 8
 	var fullest K

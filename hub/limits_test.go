@@ -260,7 +260,12 @@ func TestBusySaysWhen(t *testing.T) {
 type conn struct {
 	net.Conn
 	from   netip.Addr
+	met    bool // the handshake is complete
 	closed bool
+}
+
+func (c *conn) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{HandshakeComplete: c.met}
 }
 
 func (c *conn) Close() error { c.closed = true; return nil }
@@ -287,8 +292,8 @@ func stillOpen(all []*conn) (n int) {
 	return n
 }
 
-// However many connections strangers hold open, another caller has time to authenticate: the oldest
-// connections of the busiest address are closed for it.
+// A caller has time to authenticate, however many connections strangers hold open. The oldest ones
+// of the busiest address are closed for it.
 func TestSilentConnectionsAreBounded(t *testing.T) {
 	for _, tc := range []struct{ addresses, open int }{
 		{1, maxUnproven}, {20, maxStrangers}, {5000, maxStrangers},
@@ -327,12 +332,20 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 // An address whose connections fail again and again gets few new ones; others get theirs.
 func TestFailedConnectionsAreSlowedDown(t *testing.T) {
 	l := newLinks(func(netip.Addr) {})
-	for range 10 {
-		for _, c := range flood(l, failedBurst, 1) {
-			l.changed(c, http.StateClosed)
+	fail := func(met bool) {
+		for range 10 {
+			for _, c := range flood(l, failedBurst, 1) {
+				c.met = met
+				l.changed(c, http.StateClosed)
+			}
 		}
 	}
-	if n := stillOpen(flood(l, 1000, 1)); n > againRate {
+	fail(false)
+	if n := stillOpen(flood(l, 1000, 1)); n != maxUnproven {
+		t.Errorf("after many without a handshake %d connections are taken", n)
+	}
+	fail(true)
+	if n := stillOpen(flood(l, 1000, 1)); n > reopenRate {
 		t.Errorf("after many failures %d connections are taken at once", n)
 	}
 	if other := flood(l, 2, 2)[1]; other.closed {

@@ -24,11 +24,11 @@ const (
 	keptLinks    = 8    // each site has these, even above maxSiteLinks
 )
 
-// Limits of addresses whose connections end without an authenticated request.
+// Limits of addresses whose connections end after a handshake without an authenticated request.
 const (
 	failedRate  = 10 // per second
 	failedBurst = 200
-	againRate   = 200 // new connections per second of an address above that
+	reopenRate  = 200 // new connections per second of an address above that
 )
 
 // links holds every open connection. It closes those of a removed site, and bounds those of each
@@ -46,8 +46,8 @@ type links struct {
 	sites     int        // sum of proven
 	none      *sync.Cond // signalled when the last one closes
 
-	failed *limiters[netip.Addr] // connections that ended without an authenticated request
-	again  *limiters[netip.Addr]
+	failed   *limiters[netip.Addr] // handshakes without an authenticated request
+	reopened *limiters[netip.Addr] // connections of addresses above that
 }
 
 // link is one connection.
@@ -70,8 +70,8 @@ type linkKey struct{}
 func newLinks(refused func(from netip.Addr)) *links {
 	l := &links{refused: refused, open: map[net.Conn]*link{},
 		unproven: map[netip.Addr]*list.List{}, proven: map[id.Site]int{},
-		failed: newLimiters[netip.Addr](failedRate, failedBurst),
-		again:  newLimiters[netip.Addr](againRate, againRate)}
+		failed:   newLimiters[netip.Addr](failedRate, failedBurst),
+		reopened: newLimiters[netip.Addr](reopenRate, reopenRate)}
 	l.none = sync.NewCond(&l.mu)
 	return l
 }
@@ -87,7 +87,7 @@ func (l *links) opened(ctx context.Context, c net.Conn) context.Context {
 	l.number++
 	k.number = l.number
 	l.open[c] = k
-	if !l.failed.has(k.from, now) && !l.again.allow(k.from, now) {
+	if !l.failed.has(k.from, now) && !l.reopened.allow(k.from, now) {
 		l.refuse(k)
 		return ctx
 	}
@@ -102,8 +102,8 @@ func (l *links) opened(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// victim returns the oldest connection of the address with the most connections that are not
-// authenticated; among equal ones the oldest of all. The caller holds l.mu.
+// victim returns the oldest connection of the address with the most unauthenticated ones. Among
+// equal addresses it is the oldest of all. The caller holds l.mu.
 func (l *links) victim() *link {
 	var victim *link
 	most := 0
@@ -143,6 +143,8 @@ func (l *links) changed(c net.Conn, state http.ConnState) {
 	if state != http.StateClosed && state != http.StateHijacked {
 		return
 	}
+	secure, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	wasExpensive := ok && secure.ConnectionState().HandshakeComplete
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k, found := l.open[c]
@@ -155,7 +157,9 @@ func (l *links) changed(c net.Conn, state http.ConnState) {
 		l.sites--
 	} else {
 		l.leave(k)
-		l.failed.charge(k.from, 1, time.Now())
+		if wasExpensive {
+			l.failed.charge(k.from, 1, time.Now())
+		}
 	}
 	if len(l.open) == 0 {
 		l.none.Broadcast()

@@ -31,8 +31,8 @@ const (
 	busiestShown = 3
 )
 
-// refusals logs refused callers by class: the first at once, then one line a minute with the count
-// and the busiest addresses. So the log stays small, however often a caller asks.
+// refusals logs refused callers by class. The first refusal has a line at once; then one line a
+// minute has the count and the busiest addresses. So the log stays small.
 type refusals struct {
 	log *slog.Logger
 

@@ -67,12 +67,12 @@ func TestCertificatesAreSignedWhenDue(t *testing.T) {
 	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
 	lab := q.stranger("FL-LAB")
 	signed := 0
-	expect := func(what string, more int) {
+	expect := func(event string, more int) {
 		t.Helper()
 		signed += more
 		got := strings.Count(q.log.String(), `msg="certificate issued"`)
 		if got != signed {
-			t.Errorf("%s: %d certificates are signed, want %d", what, got, signed)
+			t.Errorf("%s: %d certificates are signed, want %d", event, got, signed)
 		}
 	}
 	renew := func() {
@@ -108,8 +108,8 @@ func TestCertificatesAreSignedWhenDue(t *testing.T) {
 		t.Error(err)
 	}
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "FL-LAB"})
-	again := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
-	if err := q.stranger("FL-LAB").enroll(again.Secret); err != nil {
+	second := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB", Role: "send"})
+	if err := q.stranger("FL-LAB").enroll(second.Secret); err != nil {
 		t.Fatal(err)
 	}
 	expect("another key", 1)
