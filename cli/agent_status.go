@@ -263,6 +263,9 @@ func (p *printer) counts(s agent.Standing) string {
 	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
 		list = append(list, fmt.Sprintf("%d %s", s.Counts[state], p.in(stateOf(state))))
 	}
+	if s.Settling > 0 {
+		list = append(list, p.in(reason.New("status-settling", "n", s.Settling)))
+	}
 	if len(list) == 0 {
 		return p.in(reason.New("idle"))
 	}

@@ -59,6 +59,7 @@ type pending struct {
 	costly bool          // a folder: not looked through before it is due
 	open   time.Time     // since when it is known to be written; zero: it is not
 	why    reason.Reason
+	rests  bool // it settles, and nothing else keeps it
 }
 
 func newFinder(t *box) *finder {
@@ -108,6 +109,7 @@ func (f *finder) loop(ctx context.Context) error {
 		if f.missed {
 			f.sweepEarly(sweepRepeats)
 		}
+		f.countSettling()
 		sweep.Reset(time.Until(f.next))
 		due.Reset(f.nextDue())
 	}
@@ -143,6 +145,19 @@ func (f *finder) nextDue() time.Duration {
 		next = min(next, time.Until(p.due))
 	}
 	return max(next, 0)
+}
+
+// countSettling tells the status how many entries settle.
+func (f *finder) countSettling() {
+	n := int64(0)
+	for _, p := range f.pending {
+		if p.rests {
+			n++
+		}
+	}
+	f.t.mu.Lock()
+	defer f.t.mu.Unlock()
+	f.t.settling = n
 }
 
 func (f *finder) soon(name string, after time.Duration) *pending {
@@ -378,12 +393,13 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why reason.Reaso
 		if p.open.IsZero() {
 			p.open = time.Now()
 		}
-		p.due, p.costly = p.due.Add(p.probe), folder
+		p.due, p.costly, p.rests = p.due.Add(p.probe), folder, false
 		p.why = reason.New(reason.StillWritten, "since", p.open)
 		return p.why
 	case errors.As(err, &wait):
 		p := f.soon(rel, wait.After)
 		p.costly, p.open, p.why = folder, time.Time{}, wait.Why
+		p.rests = wait.Why.IsZero()
 		return p.why
 	}
 	delete(f.pending, rel) // gone, or a user must act: the next sweep looks again

@@ -16,6 +16,8 @@ import (
 type Standing struct {
 	// Counts has the messages that are not final, by their states.
 	Counts map[ledger.State]int64 `json:"counts"`
+	// Settling counts the entries of outbox/ that are taken once they have settled.
+	Settling int64 `json:"settling,omitempty"`
 	// Queued has the messages that the hub does not have yet, by address.
 	Queued map[string]int64 `json:"queued"`
 	// Blocked has the addresses to which nothing is sent for now.
@@ -80,6 +82,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
 		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
+		one.Settling = t.settling
 		t.mu.Unlock()
 		s.Trays = append(s.Trays, one)
 	}
@@ -214,6 +217,7 @@ func (s *Status) add() {
 			s.NotTaken[name] = why
 		}
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
+		s.Settling += t.Settling
 		s.Explained = append(s.Explained, t.Explained...)
 		s.Waiting = append(s.Waiting, t.Waiting...)
 		s.Doubted = append(s.Doubted, t.Doubted...)

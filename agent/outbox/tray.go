@@ -79,13 +79,14 @@ type box struct {
 	ready  chan error  // that they have, and how prepare has ended
 	shared sync.Mutex  // held while shared folders in sending/ are made and filled, or looked at and removed
 
-	mu      sync.Mutex               // guards the fields below
-	notes   map[string]reason.Reason // entries of outbox/ that are not taken, and why
-	home    string                   // which folder sending/ is
-	used    used                     // message numbers, as its folders show them
-	slower  reason.Reason            // why the system does not tell of new files
-	unmoved map[string]reason.Reason // claimed entries of outbox/ that could not be moved
-	unknown map[string]reason.Reason // folders of sending/ that are not taken up again, and why
+	mu       sync.Mutex               // guards the fields below
+	notes    map[string]reason.Reason // entries of outbox/ that are not taken, and why
+	home     string                   // which folder sending/ is
+	used     used                     // message numbers, as its folders show them
+	slower   reason.Reason            // why the system does not tell of new files
+	settling int64                    // entries of outbox/ that settle
+	unmoved  map[string]reason.Reason // claimed entries of outbox/ that could not be moved
+	unknown  map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }
 
 func (o *Outbox) newTray(t Tray, several bool) *box {

@@ -266,6 +266,7 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	}
 	claimed, taken := o.Counts[ledger.Claimed], o.Counts[ledger.Taken]
 	sealed, published := o.Counts[ledger.Sealed], o.Counts[ledger.Published]
+	add(o.Settling, reason.New("files-settling", "n", o.Settling))
 	add(claimed, reason.New("files-claimed", "n", claimed))
 	if o.Hold == 0 {
 		add(taken, reason.New("files-taken", "n", taken))

@@ -175,3 +175,14 @@ func TestAReceiverIsNotToldToDropFiles(t *testing.T) {
 		}
 	}
 }
+
+// A folder settles for half a minute: meanwhile it is under way.
+func TestWhatSettlesIsUnderWay(t *testing.T) {
+	s := Snapshot{Outbox: standing(outbox.Standing{Settling: 1})}
+	text := s.text(here, reason.English, false)
+	if strings.Contains(text, "NOTHING IS UNDER WAY") {
+		t.Errorf("it says:\n%s", text)
+	}
+	expectPart(t, text, `UNDER WAY
+  1 file or folder is in outbox, to be taken once nothing changes there any more`)
+}
