@@ -245,8 +245,7 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 		return reason.Err("join-hub-not-now", "now", now, "why", err)
 	}
 	if r, ok := stranger.WhyRefused(err); ok {
-		return reason.Err("join-refused", "reason", r.Line(),
-			"why", err)
+		return reason.Err("join-refused", "reason", r.Line(), "why", err)
 	}
 	return reason.Err("join-hub-not-reached", "hosts", inv.Hub, "why", err)
 }

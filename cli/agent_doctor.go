@@ -79,7 +79,7 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 	self, run := reason.New("check-agent"), shell.Join("sealpost", "agent", "run", "--dir", dir)
 	switch {
 	case errors.Is(err, control.ErrNotRunning) && !agent.TakenOver(state).IsZero():
-		say(doctor.Fail, self, reason.New("agent-elsewhere", "since", agent.TakenOver(state)),
+		say(doctor.Fail, self, agent.RunsElsewhere(agent.TakenOver(state)),
 			reason.New("choose-computer", "command", run))
 		return
 	case errors.Is(err, control.ErrNotRunning):

@@ -38,7 +38,8 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched, WrongClock,
-		RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed,
+		RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox,
+		Refused, Away, Failed,
 		TakenOver, Stopped}
 }
 

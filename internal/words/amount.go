@@ -3,8 +3,6 @@ package words
 import (
 	"fmt"
 	"time"
-
-	"sealpost/internal/progress"
 )
 
 // Size says a number of bytes in the unit in which a person would.
@@ -40,19 +38,6 @@ func Duration(d time.Duration) string {
 		return fmt.Sprintf("%d hours", int(d.Round(time.Hour).Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
-}
-
-// Progress says how far something is, how fast it goes and how long it will take.
-func Progress(s progress.State) string {
-	text := fmt.Sprintf("%d %% of %s", s.Percent(), Size(s.Size))
-	switch {
-	case s.Done >= s.Size:
-	case s.Rate == 0:
-		text += ", standing still or just begun"
-	default:
-		text += fmt.Sprintf(", %s/s, about %s left", Size(s.Rate), Duration(s.Left))
-	}
-	return text
 }
 
 // Count says how many of something there are.

@@ -6,11 +6,6 @@ import (
 	"time"
 )
 
-// RunsElsewhere says since when another computer runs this site.
-func RunsElsewhere(since time.Time) string {
-	return "another computer runs this site with the same keys since " + Time(since) + ", so this agent has stopped"
-}
-
 // ReceiptNotBelieved names a site whose receipt is not believed.
 func ReceiptNotBelieved(site string) string { return site + " (its receipt is not believed)" }
 
@@ -39,6 +34,3 @@ func does(sites []string) string {
 	}
 	return "do"
 }
-
-// sentence is a reason without a stop at its end, for what goes on behind it.
-func sentence(reason string) string { return strings.TrimRight(reason, ".?") }
