@@ -227,7 +227,7 @@ func printOutbox(p *printer, s agent.Status) error {
 			"address", u.Address, "progress", howFar(u.Done, u.Size, u.Rate, u.Left)))
 	}
 	for _, m := range s.Outbox.Waiting {
-		fmt.Fprintf(p.w, "  %s %q %s\n", m.ID, m.Name, p.in(reason.Text(m.WaitsFor())))
+		fmt.Fprintf(p.w, "  %s %q %s\n", m.ID, m.Name, p.in(m.WaitsFor()))
 	}
 	if more := s.Outbox.Counts["published"] - int64(len(s.Outbox.Waiting)); more > 0 {
 		p.item(reason.New("and-more", "n", more))

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/internal/words"
+	"sealpost/internal/reason"
 )
 
 // lateAfter is how long a message may wait at the hub before an operator is told the consequences.
@@ -24,22 +24,21 @@ func (s Standing) IsLate(now time.Time) bool {
 	return len(s.Waiting) > 0 && now.Sub(s.Waiting[0].Published) > lateAfter
 }
 
-// WaitsFor returns a sentence about a message at the hub: the recipients that have not answered,
-// and the answers of the others.
-func (m Message) WaitsFor() string {
-	var open, have, lack []string
+// WaitsFor returns the recipients of a message at the hub that have not answered, and the answers
+// of the others.
+func (m Message) WaitsFor() reason.Reason {
+	var open, answers []reason.Reason
 	for _, r := range m.Recipients {
-		site := string(r.Site)
 		switch {
 		case r.Outcome == "" && !r.Doubt.IsZero():
-			open = append(open, words.ReceiptNotBelieved(site))
+			open = append(open, reason.New("receipt-not-believed", "site", r.Site))
 		case r.Outcome == "":
-			open = append(open, site)
+			open = append(open, reason.Text(string(r.Site)))
 		case r.Outcome == ledger.OutcomeDelivered:
-			have = append(have, site)
+			answers = append(answers, reason.New("site-has-it", "site", r.Site))
 		default:
-			lack = append(lack, site)
+			answers = append(answers, reason.New("site-never-gets-it", "site", r.Site))
 		}
 	}
-	return words.WaitsAtHub(open, m.Published, have, lack)
+	return reason.New("waits-at-hub", "open", open, "since", m.Published, "answers", answers)
 }

@@ -290,7 +290,7 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	}
 	l.more(len(o.Uploads), len(uploads))
 	for _, m := range o.Waiting {
-		l.write(fmt.Sprintf("  %q [%s] %s", m.Name, m.ID, l.in(reason.Text(m.WaitsFor()))))
+		l.write(fmt.Sprintf("  %q [%s] %s", m.Name, m.ID, l.in(m.WaitsFor())))
 	}
 	l.more(int(published), len(o.Waiting))
 	if o.IsLate(time.Now()) {
