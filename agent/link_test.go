@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -10,7 +11,6 @@ import (
 	"sealpost/agent/stranger"
 	"sealpost/hub/api"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 )
 
 // The status follows the last request to the hub, even before the next hello.
@@ -52,7 +52,10 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 
 // An agent that ends by itself says why, and does not say that it was stopped.
 func TestHowAnAgentHasEnded(t *testing.T) {
-	for err, want := range map[error]reason.Situation{errors.New("write ledger: broken"): reason.Stopped, words.Displaced("CA-RC", api.ErrHeld): reason.TakenOver} {
+	for err, want := range map[error]reason.Situation{
+		errors.New("write ledger: broken"):             reason.Stopped,
+		fmt.Errorf("it is displaced: %w", api.ErrHeld): reason.TakenOver,
+	} {
 		what, why := howEnded(err)
 		if what != want || why == reason.New("was-stopped") || what == reason.Stopped && !strings.Contains(why.String(), err.Error()) {
 			t.Errorf("of %v it says %s: %s", err, what, why)

@@ -50,8 +50,8 @@ func expectUnusable(t *testing.T, b *Inbox, text string) {
 		t.Fatalf("it receives: %v, %v", ready, err)
 	}
 	s, err := b.Status(t.Context(), 1)
-	away := s.Away.String()
-	if err != nil || !strings.Contains(away, text) || !strings.Contains(away, b.cfg.Dir) {
+	missing := s.Away.String()
+	if err != nil || !strings.Contains(missing, text) || !strings.Contains(missing, b.cfg.Dir) {
 		t.Errorf("it says %q, %v; want %q", s.Away, err, text)
 	}
 	if after := listing(t, b.cfg.Dir); !slices.Equal(before, after) {

@@ -13,7 +13,6 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
-	"sealpost/internal/words"
 	"sealpost/statement"
 )
 
@@ -73,7 +72,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, api.ErrHeld):
-			return words.Displaced(b.cfg.Site, err)
+			return reason.Err("agent-displaced", "site", b.cfg.Site, "why", err)
 		}
 		b.log.Debug("lease failed", "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {

@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// speakers are where people are told of a site and its files. What they say stands in internal/words, and nowhere else. The
-// ledger is none of them: its long texts are SQL, and who calls it speaks. What the hub's admin is told by the commands of
-// the hub, what the demo tells of itself, and the help of each command stand where they belong to.
-var speakers = regexp.MustCompile(`^(agent/[^/]+|agent/(doctor|inbox|outbox|report|stranger|trust)/[^/]+|cli/(agent[^/]*|ask|send))\.go$`)
+// speakers are the files with reasons for the users of a site. Their sentences stand in the
+// templates of internal/reason. The ledger is not among them: its long texts are SQL. The commands
+// of the hub, the demo and the help of each command have their texts in place.
+var speakers = regexp.MustCompile(`^(agent/[^/]+|agent/(doctor|inbox|outbox|report|stranger|tray|trust)/[^/]+|cli/(agent[^/]*|ask|send))\.go$`)
 
 // sentence is the number of words from which on a text is one.
 const sentence = 4
@@ -25,7 +25,7 @@ const sentence = 4
 // step is what an error says of the step that has failed, for who adds to it what a person is to do.
 var step = regexp.MustCompile(`^[a-z]+( [a-z%']+)*: %w$`)
 
-func TestSentencesForPeopleStandInWords(t *testing.T) {
+func TestSentencesAreTemplates(t *testing.T) {
 	heard := 0
 	err := filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
 		name := filepath.ToSlash(strings.TrimPrefix(filepath.ToSlash(path), "../../"))
@@ -34,7 +34,7 @@ func TestSentencesForPeopleStandInWords(t *testing.T) {
 		}
 		heard++
 		for _, s := range sentences(t, path, nil) {
-			t.Errorf("%s:%s: a sentence for people stands in internal/words", name, s)
+			t.Errorf("%s:%s: a sentence for users stands in internal/reason", name, s)
 		}
 		return nil
 	})
