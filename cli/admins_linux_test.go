@@ -15,6 +15,7 @@ import (
 // Only the values of its first block are others. A daemon's line runs in the background; any other is repeated until it
 // succeeds, as a person would who was too quick.
 func TestAdminsDocument(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/for-admins.md")
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 // A shell completes what only the running agent knows: message ids, sites, routes and trays.
 func TestBashCompletes(t *testing.T) {
+	t.Parallel()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip("SKIPPED: there is no bash here")

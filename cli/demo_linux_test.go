@@ -148,6 +148,7 @@ func expectEnded(t *testing.T, dir string) {
 // The demo leaves by itself, goes on in the same folder, takes what a person drops, ends with Ctrl-C, and takes its
 // daemons with it even when it is killed.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	today := time.Now().UTC().Format("20060102")
 	first := expectOnce(t, dir)

@@ -15,6 +15,7 @@ import (
 // The README's walk-through does what it says: its lines are run as they stand, on a free port. A daemon's line runs in the
 // background; any other is repeated until it succeeds, as a person would who was too quick.
 func TestReadmeWalkThrough(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 // What docs/for-scientists.md offers at a terminal works as it stands there: only the folder and the message's number are
 // others, and what shows things for ever is ended.
 func TestScientistsDocument(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/for-scientists.md")
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,7 @@ func TestTheCentresDiskIsFull(t *testing.T) {
 	empty := d.Fill(8 * mib) // below the reserve
 	centre.Start()
 	lab.dropSome("while it is full")
-	centre.tells("that there is no room", "NO ROOM", "8.0 MiB are free, and 16.0 MiB must stay free")
+	centre.tells("that there is no room", "NO ROOM", "8.0 MiB are free, 16.0 MiB must stay free")
 	lab.Drop("while it is full, huge.bin", hugeFile)
 	empty()
 	w.Audit()

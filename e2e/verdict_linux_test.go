@@ -78,7 +78,8 @@ var (
 	// loose matches what the service changes itself: only name, owner and rights are compared.
 	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|lock|control(\.sock)?|chain\.pem))?)?$`)
 	// passing matches files of the service that come, go, and are made anew.
-	passing = regexp.MustCompile(ofSite + `/(STATUS[^/]*|\.[^/]*tmp|state/(sealed/[0-9a-f]{32}|ledger\.db(-wal|-shm)?|\.[^/]*tmp))$` +
+	passing = regexp.MustCompile(ofSite + `/(STATUS[^/]*|\.[^/]*tmp|state/(sealed/[0-9a-f]{32}|ledger\.db(-wal|-shm)?|numbers\.json\.tmp|` +
+		`\.[^/]*tmp))$` +
 		`|^[^/]*\.log$`)
 )
 

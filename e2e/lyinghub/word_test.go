@@ -71,7 +71,10 @@ func TestTheHubSaysThatItIsAnother(t *testing.T) {
 				}
 			})
 			lab.Start()
-			eventually(t, "it is said", func() bool { l := lab.Status().Link; return !l.Connected && strings.Contains(l.Trouble.String(), c.says) })
+			eventually(t, "it is said", func() bool {
+				l := lab.Status().Link
+				return !l.Connected && strings.Contains(l.Trouble.String(), c.says)
+			})
 			lab.drop("data.csv", "secret")
 			lab.tray("sending", "data.csv")
 			w.nothingWent(centre)
