@@ -11,7 +11,7 @@ import (
 	"sealpost/config"
 )
 
-// Who is not the agent's account is told so, and not how the program has found out.
+// Another account learns that it is not the owner, without the internals of the check.
 func TestAnotherAccountIsToldWhoseFolderItIs(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root may run something as another account")
@@ -30,7 +30,8 @@ func TestAnotherAccountIsToldWhoseFolderItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := config.DefaultAgent()
-	cfg.Site, cfg.Role, cfg.Hub, cfg.Network = "CA-RC", config.RoleReceive, []string{"127.0.0.1:1"}, strings.Repeat("0", 64)
+	cfg.Site, cfg.Role, cfg.Hub, cfg.Network = "CA-RC", config.RoleReceive, []string{"127.0.0.1:1"},
+		strings.Repeat("0", 64)
 	for _, err := range []error{
 		os.Chmod(dir, 0o755),
 		os.WriteFile(filepath.Join(dir, "sealpost"), program, 0o755),
@@ -43,14 +44,19 @@ func TestAnotherAccountIsToldWhoseFolderItIs(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"agent run":    "this account may not use " + filepath.Join(dir, "state") + ": run the command as the account to which that folder belongs",
-		"agent status": "you may not ask this daemon; run the command as the user under whom it runs: ",
+		"agent run": "this account may not use " + filepath.Join(dir, "state") +
+			": run the command as the account to which that folder belongs",
+		"agent status": "you may not ask this daemon; run the command as the user under whom " +
+			"it runs: ",
 	} {
-		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "sealpost"), append(strings.Fields(line), "--dir", dir)...)
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "sealpost"),
+			append(strings.Fields(line), "--dir", dir)...)
 		cmd.Dir, cmd.Env = dir, []string{"GORACE=atexit_sleep_ms=0"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 		out, err := cmd.CombinedOutput()
-		if err == nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "http://") {
+		if err == nil || !strings.Contains(string(out), want) ||
+			strings.Contains(string(out), "http://") {
 			t.Errorf("%s says %v:\n%s", line, err, out)
 		}
 	}

@@ -11,16 +11,17 @@ import (
 	"time"
 )
 
-// What docs/for-admins.md tells an admin to enter works as it stands there: every line of its sh blocks is run, in order.
-// Only the values of its first block are others. A daemon's line runs in the background; any other is repeated until it
-// succeeds, as a person would who was too quick.
+// The commands in docs/for-admins.md work as they stand there: every line of its sh blocks is run,
+// in order. Only the values of its first block differ. A daemon's line runs in the background; any
+// other is repeated until it succeeds.
 func TestAdminsDocument(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/for-admins.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := regexp.MustCompile("(?s)```sh\n(.*?)```|<!-- test: (.*?) -->").FindAllStringSubmatch(string(text), -1)
+	parts := regexp.MustCompile("(?s)```sh\n(.*?)```|<!-- test: (.*?) -->").FindAllStringSubmatch(
+		string(text), -1)
 	if len(parts) < 12 {
 		t.Fatalf("%d blocks of commands are found", len(parts))
 	}
@@ -40,12 +41,12 @@ func TestAdminsDocument(t *testing.T) {
 	a.end()
 }
 
-// admin is a person at a terminal.
+// admin is a user at a terminal.
 type admin struct {
 	t       *testing.T
 	dir     string
 	values  map[string]string // of the first block, replaced
-	last    string            // what the last command said
+	last    string            // the output of the last command
 	daemons []*background
 }
 
@@ -104,7 +105,7 @@ func (a *admin) enter(line string) {
 		if time.Now().After(deadline) {
 			a.t.Fatalf("%s: %v\n%s", line, err, out)
 		}
-		time.Sleep(100 * time.Millisecond) // a person is slower
+		time.Sleep(100 * time.Millisecond) // an admin is slower
 	}
 }
 
@@ -120,7 +121,8 @@ func (a *admin) modest() {
 		}
 		if err == nil {
 			for _, change := range [][2]string{{"5GiB", "256MiB"}, {"1GiB", "64MiB"}} {
-				text = bytes.ReplaceAll(text, []byte(` = "`+change[0]+`"`), []byte(` = "`+change[1]+`"`))
+				text = bytes.ReplaceAll(text, []byte(` = "`+change[0]+`"`),
+					[]byte(` = "`+change[1]+`"`))
 			}
 			err = os.WriteFile(path, text, 0o600)
 		}
@@ -130,11 +132,11 @@ func (a *admin) modest() {
 	}
 }
 
-// happens is what no command does.
-func (a *admin) happens(what string) {
+// happens does the events of the document that no command does.
+func (a *admin) happens(event string) {
 	a.t.Helper()
-	if what != "the hub is lost" {
-		a.t.Fatalf("the document says that %q", what)
+	if event != "the hub is lost" {
+		a.t.Fatalf("the document says that %q", event)
 	}
 	for i, d := range a.daemons {
 		if strings.HasPrefix(d.line, "sealpost hub run") {
@@ -151,7 +153,7 @@ func (a *admin) happens(what string) {
 	}
 }
 
-// end stops what runs; all of it must end in good order.
+// end stops all daemons, which must end in good order.
 func (a *admin) end() {
 	for _, d := range a.daemons {
 		if err := d.cmd.Process.Signal(os.Interrupt); err != nil {

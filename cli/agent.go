@@ -10,9 +10,14 @@ import (
 )
 
 func agentCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "agent", Short: "Join a network, and run and administrate the agent of a site", Args: noArgs, RunE: group}
-	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(), agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
-		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(), agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()), withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
+	cmd := &cobra.Command{
+		Use: "agent", Short: "Join a network, and run and administrate the agent of a site",
+		Args: noArgs, RunE: group}
+	cmd.AddCommand(agentJoinCommand(), agentRunCommand(), agentStatusCommand(),
+		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
+		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(),
+		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),
+		withMessages(agentResendCommand()), profileCommand("agent", agentProfile))
 	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
 }
@@ -23,12 +28,15 @@ func agentApproveCommand() *cobra.Command {
 	var add, replace bool
 	cmd := &cobra.Command{
 		Use: "approve SITE…|route", Short: "Decide to which sites a route may lead",
-		Long: "Decide to which sites a route may lead. Files are sent to exactly these, or to nobody: when the hub proposes more or fewer,\n" +
-			"they wait. \"route\" approves those that the hub proposes next, once. `sealpost agent sites` shows what is approved, and the\n" +
-			"fingerprints to compare by voice before.\n\n" +
-			"Where a site that is approved would be left out nothing is changed: --add keeps it, --replace does not. A name that is no\n" +
-			"site which receives is refused, unless it is approved --in-advance.",
-		Args: wantArgs("SITE…"), Example: "  sealpost agent approve CA-RC SF-RC --dir /srv/sealpost/FL-LAB\n  sealpost agent approve NY-RC --add",
+		Long: "Decide to which sites a route may lead. Files are sent to exactly these, or to\n" +
+			"nobody: when the hub proposes more or fewer, they wait. \"route\" approves those\n" +
+			"that the hub proposes next, once. `sealpost agent sites` shows what is approved,\n" +
+			"and the fingerprints to compare by voice before.\n\n" +
+			"Where a site that is approved would be left out nothing is changed: --add keeps\n" +
+			"it, --replace does not. A name that is no site which receives is refused, unless\n" +
+			"it is approved --in-advance.",
+		Args: wantArgs("SITE…"), Example: "  sealpost agent approve CA-RC SF-RC --dir " +
+			"/srv/sealpost/FL-LAB\n  sealpost agent approve NY-RC --add",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				in.Sites = append(in.Sites, strings.Split(arg, ",")...)
@@ -45,22 +53,29 @@ func agentApproveCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &dir, "agent")
-	cmd.Flags().StringVar(&in.Route, "route", "", "the routing key (default the only one of the trays)")
+	cmd.Flags().StringVar(&in.Route, "route", "",
+		"the routing key (default the only one of the trays)")
 	cmd.Flags().BoolVar(&add, "add", false, "approve these besides those that are approved")
-	cmd.Flags().BoolVar(&replace, "replace", false, "approve exactly these, and no more those that are not named")
-	cmd.Flags().BoolVar(&in.InAdvance, "in-advance", false, "approve names of sites that headquarters has not invited yet")
+	cmd.Flags().BoolVar(&replace, "replace", false,
+		"approve exactly these, and no more those that are not named")
+	cmd.Flags().BoolVar(&in.InAdvance, "in-advance", false,
+		"approve names of sites that headquarters has not invited yet")
 	return completeFlag(completeFrom(cmd, sitesKnown, true), "route", routesOf)
 }
 
 func agentTrustCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "trust SITE FINGERPRINT", Short: "Believe a site under a new fingerprint, after comparing it by voice",
-		Long: "Believe a site under a new fingerprint. Call somebody at the site whom you know, and compare the fingerprint with the one\n" +
-			"that `sealpost agent status` or `sealpost certs` shows there: what changed may be their computer, or somebody in between.",
+		Use: "trust SITE FINGERPRINT", Short: "Believe a site under a new fingerprint, after " +
+			"comparing it by voice",
+		Long: "Believe a site under a new fingerprint. Call somebody at the site whom you know,\n" +
+			"and compare the fingerprint with the one that `sealpost agent status` or\n" +
+			"`sealpost certs` shows there: what changed may be their computer, or somebody in\n" +
+			"between.",
 		Args: wantArgs("SITE", "FINGERPRINT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := agent.TrustRequest{Site: args[0], Fingerprint: strings.ReplaceAll(args[1], " ", "")}
+			in := agent.TrustRequest{Site: args[0],
+				Fingerprint: strings.ReplaceAll(args[1], " ", "")}
 			return askDone(cmd, dir, agent.PathTrust, in)
 		},
 	}

@@ -19,10 +19,12 @@ func agentDoctorCommand() *cobra.Command {
 	var dir string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Look for what is wrong at this site, and say what to do about it", Args: noArgs,
-		Long: "Look for what is wrong at this site: keys, certificate, folders, space, notifications, the hub, the clock. Each line says OK,\n" +
-			"WARN or FAIL and what to do. It changes nothing, and works whether the agent runs or not. Run it under the agent's account.\n" +
-			"The exit code is 1 when a line says FAIL.",
+		Use: "doctor", Short: "Look for what is wrong at this site, and say what to do about it",
+		Args: noArgs,
+		Long: "Look for what is wrong at this site: keys, certificate, folders, space,\n" +
+			"notifications, the hub, the clock. Each line says OK, WARN or FAIL and what to\n" +
+			"do. It changes nothing, and works whether the agent runs or not. Run it under\n" +
+			"the agent's account. The exit code is 1 when a line says FAIL.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := workAsOwner(cmd, dir); err != nil {
 				return err

@@ -14,8 +14,10 @@ func agentFindCommand() *cobra.Command {
 	var in agent.FindRequest
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "find NAME", Short: "Find messages by a part of the file's name, sent and received", Args: wantArgs("NAME"),
-		Long:    "Find messages by a part of the file's name, sent and received, however long ago. Upper and lower case of A to Z are the same.",
+		Use: "find NAME", Short: "Find messages by a part of the file's name, sent and received",
+		Args: wantArgs("NAME"),
+		Long: "Find messages by a part of the file's name, sent and received, however long ago.\n" +
+			"Upper and lower case of A to Z are the same.",
 		Example: "  sealpost agent find results --dir /srv/sealpost/FL-LAB",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Name = args[0]

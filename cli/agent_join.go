@@ -11,19 +11,24 @@ import (
 	"sealpost/internal/reason"
 )
 
-const agentJoinHelp = `Join a network with the invitation that headquarters gave to this site: make the site's folder and keys, get a certificate,
-and write agent.toml. The hub must be reachable. Repeated, it keeps keys, ledger and settings, and gets a new certificate.
+const agentJoinHelp = `Join a network with the invitation that headquarters gave to this site: make
+the site's folder and keys, get a certificate, and write agent.toml. The hub
+must be reachable. Repeated, it keeps keys, ledger and settings, and gets a new
+certificate.
 
-A site that sends decides itself to whom: --approve names the sites to which its route may lead, or "route" for those that
-the hub proposes first. Without it files wait, and agent status says for which approval.`
+A site that sends decides itself to whom: --approve names the sites to which its
+route may lead, or "route" for those that the hub proposes first. Without it
+files wait, and agent status says for which approval.`
 
 func agentJoinCommand() *cobra.Command {
 	var o agent.JoinOptions
 	var logFormat string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "join SITE.join", Short: "Join a network with an invitation", Long: agentJoinHelp, Args: wantArgs("SITE.join"),
-		Example: "  sealpost agent join FL-LAB.join --dir /srv/sealpost/FL-LAB --kind DAT --route fl-lab.dat --approve CA-RC,SF-RC",
+		Use: "join SITE.join", Short: "Join a network with an invitation", Long: agentJoinHelp,
+		Args: wantArgs("SITE.join"),
+		Example: "  sealpost agent join FL-LAB.join --dir /srv/sealpost/FL-LAB --kind DAT " +
+			"--route fl-lab.dat --approve CA-RC,SF-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if o.Invitation, err = certs.ReadInvitation(args[0]); err != nil {
@@ -50,10 +55,14 @@ func agentJoinCommand() *cobra.Command {
 	jsonFlag(cmd, &asJSON)
 	logFlag(cmd, &logFormat)
 	f := cmd.Flags()
-	f.StringVar(&o.Kind, "kind", "", "the kind of what is sent, part of every message id: 1 to 8 of A-Z and 0-9 (default DAT)")
-	f.StringVar(&o.Route, "route", "", "the routing key under which this site sends (default SITE.KIND in lower case: fl-lab.dat)")
-	f.StringSliceVar(&o.Approve, "approve", nil, `the sites to which the route may lead, such as CA-RC,SF-RC; or "route"`)
-	f.Int64Var(&o.FirstNumber, "first-number", 0, "the number of the first message of each day (default 1)")
+	f.StringVar(&o.Kind, "kind", "", "the kind of what is sent, part of every message id: 1 to "+
+		"8 of A-Z and 0-9 (default DAT)")
+	f.StringVar(&o.Route, "route", "", "the routing key under which this site sends (default "+
+		"SITE.KIND in lower case: fl-lab.dat)")
+	f.StringSliceVar(&o.Approve, "approve", nil,
+		`the sites to which the route may lead, such as CA-RC,SF-RC; or "route"`)
+	f.Int64Var(&o.FirstNumber, "first-number", 0,
+		"the number of the first message of each day (default 1)")
 	return cmd
 }
 

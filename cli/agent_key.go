@@ -9,10 +9,13 @@ import (
 func agentNewKeyCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "new-key", Short: "Make another recipient key for a site that has lost its own", Args: noArgs,
-		Long: "Make another recipient key for a site that has lost its own, state/recipient.key, and has no backup of it. The agent must\n" +
-			"not run. What was sealed for the lost key cannot be opened by anybody: it is refused here, and its senders see that and\n" +
-			"send it again. Other sites follow to the new key by themselves. Run it under the agent's account.",
+		Use: "new-key", Short: "Make another recipient key for a site that has lost its own",
+		Args: noArgs,
+		Long: "Make another recipient key for a site that has lost its own,\n" +
+			"state/recipient.key, and has no backup of it. The agent must not run. What was\n" +
+			"sealed for the lost key cannot be opened by anybody: it is refused here, and its\n" +
+			"senders see that and send it again. Other sites follow to the new key by\n" +
+			"themselves. Run it under the agent's account.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := workAsOwner(cmd, dir); err != nil {
 				return err

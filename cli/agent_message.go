@@ -15,15 +15,18 @@ func agentReceiptsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "receipts MESSAGE", Short: "Show the signed receipts of a message",
-		Long: "Show the signed receipts of a message, by its message id or uid. With --json the statements themselves, as they were signed.\n" +
-			"With --export a folder is made from which anybody can verify them without sealpost; its README.md says how.",
-		Args: wantArgs("MESSAGE"), Example: "  sealpost agent receipts FL-LAB_DAT_20251008_001\n  sealpost agent receipts FL-LAB_DAT_20251008_001 --export proof",
+		Long: "Show the signed receipts of a message, by its message id or uid. With --json the\n" +
+			"statements themselves, as they were signed. With --export a folder is made from\n" +
+			"which anybody can verify them without sealpost; its README.md says how.",
+		Args: wantArgs("MESSAGE"), Example: "  sealpost agent receipts FL-LAB_DAT_20251008_001\n" +
+			"  sealpost agent receipts FL-LAB_DAT_20251008_001 --export proof",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if export != "" {
 				return exportProof(cmd, dir, args[0], export, content)
 			}
 			var out agent.Receipts
-			if err := askAgent(cmd.Context(), dir, agent.PathReceipts, agent.MessageRequest{Message: args[0]}, &out); err != nil {
+			if err := askAgent(cmd.Context(), dir, agent.PathReceipts,
+				agent.MessageRequest{Message: args[0]}, &out); err != nil {
 				return err
 			}
 			if asJSON {
@@ -40,8 +43,11 @@ func agentReceiptsCommand() *cobra.Command {
 	}
 	dirFlag(cmd, &dir, "agent")
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().StringVar(&export, "export", "", "make this folder, with all that a third party needs to verify the receipts")
-	cmd.Flags().StringVar(&content, "content", "", "with --export: where the file or folder that was sent lies now (default where sealpost left it)")
+	cmd.Flags().StringVar(&export, "export", "",
+		"make this folder, with all that a third party needs to verify the receipts")
+	cmd.Flags().StringVar(&content, "content", "",
+		"with --export: where the file or folder that was sent lies now (default where "+
+			"sealpost left it)")
 	return cmd
 }
 
@@ -63,10 +69,12 @@ func agentLogCommand() *cobra.Command {
 	var dir string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "log MESSAGE", Short: "Tell what is known of a message, sent or received", Args: wantArgs("MESSAGE"),
+		Use: "log MESSAGE", Short: "Tell what is known of a message, sent or received",
+		Args: wantArgs("MESSAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out agent.Log
-			if err := askAgent(cmd.Context(), dir, agent.PathLog, agent.MessageRequest{Message: args[0]}, &out); err != nil {
+			if err := askAgent(cmd.Context(), dir, agent.PathLog,
+				agent.MessageRequest{Message: args[0]}, &out); err != nil {
 				return err
 			}
 			if asJSON {

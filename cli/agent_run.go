@@ -21,8 +21,11 @@ func agentRunCommand() *cobra.Command {
 	var managed bool
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent until it is interrupted", Args: noArgs,
-		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back what is under way.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd, dir, logFormat, managed) },
+		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back\n" +
+			"what is under way.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runAgent(cmd, dir, logFormat, managed)
+		},
 	}
 	dirFlag(cmd, &dir, "agent")
 	logFlag(cmd, &logFormat)
@@ -30,8 +33,8 @@ func agentRunCommand() *cobra.Command {
 	return cmd
 }
 
-// runAgent runs the agent as the service manager wants it. What fails before the agent runs is told from inside Run, as a
-// service has no other place for it.
+// runAgent runs the agent for the service manager. Run also reports the errors from before the
+// start: a service has no other place for them.
 func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 	cfg, broken := loadAgent(dir)
 	log, err := newLog(cmd.ErrOrStderr(), logFormat, cmp.Or(cfg.LogLevel, "info"))
@@ -42,7 +45,8 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 		if broken != nil {
 			return broken
 		}
-		err := agent.Keep(ctx, agent.Options{Config: cfg, Dir: absolute(dir), Version: versionInfo().Version, Log: log})
+		err := agent.Keep(ctx, agent.Options{Config: cfg, Dir: absolute(dir),
+			Version: versionInfo().Version, Log: log})
 		if errors.Is(err, api.ErrHeld) {
 			return fmt.Errorf("%w: %w", err, service.ErrDisplaced)
 		}
@@ -52,11 +56,12 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 		return err
 	}
 	limitMemory(agentMemory)
-	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg), Managed: managed}, log)
+	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg),
+		Managed: managed}, log)
 }
 
-// agentAlive asks the agent for its status, for which it looks into its ledger and its rooms. One that waits for room on its
-// disk is alive: a restart makes none.
+// agentAlive asks the agent for its status, for which it looks into its ledger and its rooms. One
+// that waits for room on its disk is alive: a restart makes none.
 func agentAlive(cfg config.Agent) func(context.Context) error {
 	return func(ctx context.Context) error {
 		err := control.Dial(cfg.State).Call(ctx, agent.PathStatus, agent.StatusRequest{}, nil)

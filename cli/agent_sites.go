@@ -12,12 +12,16 @@ func agentSitesCommand() *cobra.Command {
 	var dir string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "sites", Short: "List to whom this site sends, what is approved, and each site's fingerprint", Args: noArgs,
-		Long: "List to whom this site sends, what is approved, and each site's fingerprint. Compare a fingerprint by voice, with users\n" +
-			"whom you know there, before you approve the site: `sealpost agent status` and `sealpost certs` show it at the site itself.",
+		Use: "sites", Short: "List to whom this site sends, what is approved, and each site's " +
+			"fingerprint", Args: noArgs,
+		Long: "List to whom this site sends, what is approved, and each site's fingerprint.\n" +
+			"Compare a fingerprint by voice, with users whom you know there, before you\n" +
+			"approve the site: `sealpost agent status` and `sealpost certs` show it at the\n" +
+			"site itself.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s agent.Status
-			if err := askAgent(cmd.Context(), dir, agent.PathStatus, agent.StatusRequest{}, &s); err != nil {
+			if err := askAgent(cmd.Context(), dir, agent.PathStatus, agent.StatusRequest{},
+				&s); err != nil {
 				return err
 			}
 			if asJSON {

@@ -23,7 +23,8 @@ func agentStatusCommand() *cobra.Command {
 	var latest int
 	var asJSON, watched bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Say how the site stands: what is under way, what waits and why", Args: noArgs,
+		Use: "status", Short: "Say how the site stands: what is under way, what waits and why",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if name != "" {
 				return serviceStatus(cmd, service.Agent, name, asJSON)
@@ -49,8 +50,10 @@ func agentStatusCommand() *cobra.Command {
 	dirFlag(cmd, &dir, "agent")
 	serviceNameFlag(cmd, &name)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().BoolVar(&watched, "watch", false, "say it again whenever something has changed, until interrupted")
-	cmd.Flags().IntVar(&latest, "latest", 10, "how many of the latest messages to list, at most 1000")
+	cmd.Flags().BoolVar(&watched, "watch", false,
+		"say it again whenever something has changed, until interrupted")
+	cmd.Flags().IntVar(&latest, "latest", 10,
+		"how many of the latest messages to list, at most 1000")
 	return cmd
 }
 
@@ -89,7 +92,7 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	return nil
 }
 
-// printTrouble writes first what a user may have to act on.
+// printTrouble writes the matters on which a user may have to act. They come first.
 func printTrouble(p *printer, s agent.Status) error {
 	if s.Outbox != nil {
 		printBacklog(p, s)

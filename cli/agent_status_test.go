@@ -24,19 +24,27 @@ func printed(t *testing.T, s agent.Status) string {
 
 func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
 	since := time.Now().Add(-time.Hour)
-	s := agent.Status{Outbox: &outbox.Status{Standing: outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 3}, Waiting: []outbox.Message{
-		{ID: "FL-LAB_DAT_20251008_001", Name: "x.txt", Published: since, Recipients: []outbox.Recipient{{Site: "CA-RC", Outcome: ledger.OutcomeDelivered}, {Site: "SF-RC"}}},
-	}}}}
+	s := agent.Status{
+		Outbox: &outbox.Status{Standing: outbox.Standing{
+			Counts: map[ledger.State]int64{ledger.Published: 3}, Waiting: []outbox.Message{
+				{ID: "FL-LAB_DAT_20251008_001", Name: "x.txt", Published: since,
+					Recipients: []outbox.Recipient{
+						{Site: "CA-RC", Outcome: ledger.OutcomeDelivered},
+						{Site: "SF-RC"}}},
+			}}}}
 	for _, want := range []string{
-		"  FL-LAB_DAT_20251008_001 \"x.txt\" waits at the hub for SF-RC since " + reason.TimeText(since) + "; CA-RC has it\n  and 2 more\n",
-		"  Is it safe? Yes. It lies in the folder sending until every site has signed for it. What next?",
+		"  FL-LAB_DAT_20251008_001 \"x.txt\" waits at the hub for SF-RC since " +
+			reason.TimeText(since) + "; CA-RC has it\n  and 2 more\n",
+		"  Is it safe? Yes. It lies in the folder sending until every site has signed for it. " +
+			"What next?",
 	} {
 		if text := printed(t, s); !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
 		}
 	}
 	s.Outbox.Waiting[0].Published = time.Now()
-	if text := printed(t, s); strings.Contains(text, "Is it safe?") || !strings.Contains(text, "SF-RC") {
+	if text := printed(t, s); strings.Contains(text, "Is it safe?") ||
+		!strings.Contains(text, "SF-RC") {
 		t.Errorf("of what is there since a moment it says:\n%s", text)
 	}
 }
@@ -44,20 +52,30 @@ func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
 func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
 	otherDisk := reason.Text("/data/inbox is on another disk")
 	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: otherDisk}})
-	if !strings.Contains(text, "INBOX AWAY    /data/inbox is on another disk\n") || !strings.Contains(text, "The hub keeps what is to come") {
+	if !strings.Contains(text, "INBOX AWAY    /data/inbox is on another disk\n") ||
+		!strings.Contains(text, "The hub keeps what is to come") {
 		t.Errorf("it says:\n%s", text)
 	}
 }
 
 func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
-	notes := func(names map[string]reason.Reason) outbox.Standing { return outbox.Standing{NotTaken: names} }
+	notes := func(names map[string]reason.Reason) outbox.Standing {
+		return outbox.Standing{NotTaken: names}
+	}
 	s := agent.Status{Outbox: &outbox.Status{Trays: []outbox.TrayStatus{
-		{Name: "outbox", Standing: notes(map[string]reason.Reason{".a": reason.New("ignored-name"), "b.csv": reason.New("is-link"), filepath.Join("sending", "x"): reason.New("strange-sending")})},
-		{Name: "seq", Standing: notes(map[string]reason.Reason{"sending": reason.New("tray-gone", "n", 1)})},
+		{
+			Name: "outbox", Standing: notes(map[string]reason.Reason{
+				".a": reason.New("ignored-name"), "b.csv": reason.New("is-link"),
+				filepath.Join("sending", "x"): reason.New("strange-sending")})},
+		{
+			Name: "seq", Standing: notes(map[string]reason.Reason{
+				"sending": reason.New("tray-gone", "n", 1)})},
 	}}}
 	text := printed(t, s)
 	at := 0
-	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`, `OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `, `NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String()} {
+	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`,
+		`OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `,
+		`NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String()} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {
 			t.Fatalf("it does not say %q behind what comes first:\n%s", want, text)

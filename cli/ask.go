@@ -22,7 +22,7 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 	return hubSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
 }
 
-// hubSays tells how to start a hub that does not run.
+// hubSays adds the command that starts a hub that does not run.
 func hubSays(dir string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		return notRunning(service.Hub, dir, err)
@@ -39,7 +39,7 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	return agentSays(dir, cfg.State, control.Dial(cfg.State).Call(ctx, path, in, out))
 }
 
-// agentSays tells how to start an agent that does not run, and where it runs instead.
+// agentSays adds the command that starts an agent, and the computer that has taken over.
 func agentSays(dir, state string, err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		if since := agent.TakenOver(state); !since.IsZero() {
@@ -77,7 +77,7 @@ func loadAgent(dir string) (config.Agent, error) {
 	return cfg, err
 }
 
-// absolute says which folder a relative name means, for messages.
+// absolute returns the absolute path of a folder, for messages.
 func absolute(dir string) string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		return abs

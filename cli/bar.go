@@ -13,7 +13,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// bar is the one line at which a person looks who waits at a terminal. Elsewhere nothing is shown.
+// bar is the line of progress for a user at a terminal. Elsewhere nothing is shown.
 type bar struct {
 	w        *os.File // nil: no terminal
 	language reason.Language
@@ -34,10 +34,10 @@ func newBar(w io.Writer, l reason.Language) *bar {
 	return &bar{}
 }
 
-// seen tells whether somebody looks.
-func (b *bar) seen() bool { return b.w != nil }
+// isVisible reports whether the output is a terminal.
+func (b *bar) isVisible() bool { return b.w != nil }
 
-// show says how far something is.
+// show writes the name, the step and the progress.
 func (b *bar) show(name, doing string, done, size int64) {
 	if b.w == nil {
 		return
@@ -56,7 +56,8 @@ func (b *bar) show(name, doing string, done, size int64) {
 func (b *bar) line(name string, done, size int64, says string) {
 	const width = 20
 	full := min(int(progress.State{Done: done, Size: size}.Percent())*width/100, width)
-	b.say(fmt.Sprintf("%s [%s%s] %s", name, strings.Repeat("#", full), strings.Repeat(".", width-full), says))
+	b.say(fmt.Sprintf("%s [%s%s] %s", name, strings.Repeat("#", full),
+		strings.Repeat(".", width-full), says))
 }
 
 // say shows a line in place of the last one, as far as the terminal is wide.

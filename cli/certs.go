@@ -18,15 +18,18 @@ import (
 	"sealpost/internal/id"
 )
 
-const certsHelp = `Show certificates: of a site's or hub's folder, or of a PEM file. Only public files are read.
+const certsHelp = `Show certificates: of a site's or hub's folder, or of a PEM file. Only public
+files are read.
 
-The fingerprint is the SHA-256 of the public key. Of a site it is what two people compare by voice before they trust a
-change; of the root it is the network's fingerprint.`
+The fingerprint is the SHA-256 of the public key. Of a site it is what two
+people compare by voice before they trust a change; of the root it is the
+network's fingerprint.`
 
 func certsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "certs FOLDER|FILE", Short: "Show the certificates and fingerprints of a folder or file", Long: certsHelp,
+		Use: "certs FOLDER|FILE", Short: "Show the certificates and fingerprints of a folder " +
+			"or file", Long: certsHelp,
 		Args: wantArgs("FOLDER or FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			reports, err := readCertificates(args[0])
@@ -55,14 +58,16 @@ type certificateReport struct {
 
 // readCertificates reads a PEM file, or the chain of the daemon whose folder it is.
 func readCertificates(path string) ([]certificateReport, error) {
-	text, file, err := readFirst(path, filepath.Join(path, "state", "chain.pem"), filepath.Join(path, "chain.pem"), filepath.Join(path, "root.pem"))
+	text, file, err := readFirst(path, filepath.Join(path, "state", "chain.pem"),
+		filepath.Join(path, "chain.pem"), filepath.Join(path, "root.pem"))
 	if err != nil {
 		return nil, err
 	}
 	var reports []certificateReport
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("%s holds a %s: want a file of certificates, such as chain.pem", file, strings.ToLower(block.Type))
+			return nil, fmt.Errorf("%s holds a %s: want a file of certificates, such as chain.pem",
+				file, strings.ToLower(block.Type))
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -86,13 +91,15 @@ func readFirst(paths ...string) (text []byte, file string, err error) {
 		text, err := os.ReadFile(p)
 		return text, p, err
 	}
-	return nil, "", fmt.Errorf("no certificate in %s: give the folder of a hub or of a site that has joined, or a PEM file", paths[0])
+	return nil, "", fmt.Errorf("no certificate in %s: give the folder of a hub or of a site "+
+		"that has joined, or a PEM file", paths[0])
 }
 
 func describe(cert *x509.Certificate) certificateReport {
 	r := certificateReport{
-		Name: cert.Subject.CommonName, Use: use(cert), Fingerprint: certs.Fingerprint(cert.PublicKey),
-		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Hosts: cert.DNSNames,
+		Name: cert.Subject.CommonName, Use: use(cert),
+		Fingerprint: certs.Fingerprint(cert.PublicKey),
+		NotBefore:   cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), Hosts: cert.DNSNames,
 	}
 	for _, ip := range cert.IPAddresses {
 		r.Hosts = append(r.Hosts, ip.String())
@@ -119,7 +126,8 @@ func printCertificates(w io.Writer, reports []certificateReport, now time.Time) 
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s (%s)\n  fingerprint  %s\n  valid        %s\n", r.Name, r.Use, fingerprint(r.Fingerprint), validity(r, now))
+		fmt.Fprintf(w, "%s (%s)\n  fingerprint  %s\n  valid        %s\n", r.Name, r.Use,
+			fingerprint(r.Fingerprint), validity(r, now))
 		if len(r.Hosts) > 0 {
 			fmt.Fprintf(w, "  hosts        %s\n", strings.Join(r.Hosts, " "))
 		}

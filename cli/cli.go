@@ -1,9 +1,9 @@
-// Package cli is the command line: it reads arguments, calls the daemons' packages or speaks to a running daemon, and says
-// what came of it.
+// Package cli is the command line: it reads arguments, calls packages or running daemons, and
+// prints the results.
 //
-// It promises that every command can be repeated without harm, that every error says what happened and what to do, and that
-// no secret is ever an argument or an output. It decides nothing itself: what a command does lies in the packages hub,
-// agent, certs and config.
+// It promises that every command can be repeated without harm, that every error names the cause and
+// the remedy, and that no secret is ever an argument or an output. It decides nothing itself: the
+// work of a command lies in the packages hub, agent, certs and config.
 package cli
 
 import (
@@ -33,14 +33,16 @@ const (
 	exitGoesOn     = 5
 )
 
-const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot read them.
+const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot
+read them.
 
 Try it on this machine:     sealpost demo
 At headquarters:            sealpost hub init, hub run, hub invite
 At a lab or a centre:       sealpost agent join, agent run, agent status
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command speaks to is not running,
-4 another agent of the same site has taken over, 5 interrupted while it waited for files that go on by themselves.`
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command
+speaks to is not running, 4 another agent of the same site has taken over, 5
+interrupted while it waited for files that go on by themselves.`
 
 // usageError is a command line that cannot be carried out as it stands.
 type usageError struct{ error }
@@ -49,8 +51,8 @@ func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// Main carries out one command line and returns the exit code. An interrupt or a request to terminate ends the command in
-// good order; a second one ends it at once.
+// Main carries out one command line and returns the exit code. An interrupt or a request to
+// terminate ends the command in good order; a second one ends it at once.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -84,11 +86,13 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use: "sealpost", Short: "Carry files from labs to research centres through a hub that cannot read them", Long: rootHelp,
+		Use: "sealpost", Short: "Carry files from labs to research centres through a hub that " +
+			"cannot read them", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true, Args: noArgs, RunE: group,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), sendCommand(), demoCommand(), versionCommand())
+	root.AddCommand(hubCommand(), agentCommand(), certsCommand(), sendCommand(), demoCommand(),
+		versionCommand())
 	return root
 }
 
@@ -133,8 +137,8 @@ func wantFlags(cmd *cobra.Command, names ...string) error {
 }
 
 // dirFlag adds --dir, the folder of the daemon.
-func dirFlag(cmd *cobra.Command, dir *string, whose string) {
-	cmd.Flags().StringVar(dir, "dir", ".", "the folder of the "+whose)
+func dirFlag(cmd *cobra.Command, dir *string, owner string) {
+	cmd.Flags().StringVar(dir, "dir", ".", "the folder of the "+owner)
 	if err := cmd.MarkFlagDirname("dir"); err != nil {
 		panic(err) // the flag is defined one line above
 	}

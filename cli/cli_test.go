@@ -16,17 +16,20 @@ import (
 	"sealpost/internal/testkit"
 )
 
-// TestMain makes this test binary a sealpost as well: the scripts and stories run it as a command of that name.
+// TestMain makes this test binary a sealpost as well, which the scripts and stories run.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"sealpost": func() { os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		"sealpost": func() {
+			os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+		},
 	})
 }
 
 // Each script in testdata/script is a session at a terminal.
 func TestScripts(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: the scripts set up hubs, which run on Linux; e2e/wine has the agent's commands")
+		t.Skip("SKIPPED: the scripts set up hubs, which run on Linux; e2e/wine has the agent's " +
+			"commands")
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -35,10 +38,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PORT", freePort(t))
 			env.Setenv("TZ", "UTC")
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // a command that found no race need not wait a second at its end
+			// a command that found no race need not wait a second at its end
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "answers": answers},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits,
+			"answers": answers},
 	})
 }
 

@@ -11,10 +11,10 @@ import (
 	"sealpost/agent"
 )
 
-// completionTime is how long a person who pressed the tab key waits for the daemon.
+// completionTime is the longest wait for the daemon after the tab key.
 const completionTime = time.Second
 
-// lister takes what can be completed from the running agent's status.
+// lister returns completions from the status of the running agent.
 type lister func(agent.Status) []string
 
 // complete asks the agent of the command's folder. One that does not answer has nothing to offer.
@@ -22,7 +22,8 @@ func (list lister) complete(cmd *cobra.Command) ([]string, cobra.ShellCompDirect
 	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
 	defer cancel()
 	var s agent.Status
-	if err := askAgent(ctx, cmd.Flag("dir").Value.String(), agent.PathStatus, agent.StatusRequest{Latest: 100}, &s); err != nil {
+	if err := askAgent(ctx, cmd.Flag("dir").Value.String(), agent.PathStatus,
+		agent.StatusRequest{Latest: 100}, &s); err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return list(s), cobra.ShellCompDirectiveNoFileComp
@@ -30,7 +31,8 @@ func (list lister) complete(cmd *cobra.Command) ([]string, cobra.ShellCompDirect
 
 // completeFrom lets a shell complete a command's arguments: the first, or each of many.
 func completeFrom(cmd *cobra.Command, list lister, many bool) *cobra.Command {
-	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string,
+		_ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 && !many {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -41,17 +43,18 @@ func completeFrom(cmd *cobra.Command, list lister, many bool) *cobra.Command {
 
 // completeFlag lets a shell complete the value of a flag.
 func completeFlag(cmd *cobra.Command, flag string, list lister) *cobra.Command {
-	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return list.complete(cmd)
-	})
+	err := cmd.RegisterFlagCompletionFunc(flag,
+		func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return list.complete(cmd)
+		})
 	if err != nil {
 		panic(err) // the flag is defined beside the call
 	}
 	return cmd
 }
 
-// bashAlone makes the script for bash do without the package bash-completion, which a small system does not have: the words
-// are then those that bash itself has found.
+// bashAlone replaces the package bash-completion in the script for bash, where a small system lacks
+// it. The words are then those that bash itself has found.
 const bashAlone = `
 if ! declare -F _get_comp_words_by_ref >/dev/null; then
     __sealpost_init_completion()
@@ -65,7 +68,7 @@ if ! declare -F _get_comp_words_by_ref >/dev/null; then
 fi
 `
 
-// completeAlone adds that to what `sealpost completion bash` prints.
+// completeAlone adds bashAlone to the output of `sealpost completion bash`.
 func completeAlone(root *cobra.Command) {
 	bash, _, err := root.Find([]string{"completion", "bash"})
 	if err != nil {
@@ -98,7 +101,7 @@ func withMessages(cmd *cobra.Command) *cobra.Command {
 	}, false)
 }
 
-// sitesKnown are the names of known sites.
+// sitesKnown returns the names of known sites.
 func sitesKnown(s agent.Status) (sites []string) {
 	for _, p := range s.Pins {
 		sites = append(sites, string(p.Site))
@@ -112,7 +115,7 @@ func sitesKnown(s agent.Status) (sites []string) {
 	return slices.Compact(sites)
 }
 
-// addresses are what a file can be sent to: the trays' routing keys, and known sites.
+// addresses returns the possible addresses of a file: the routing keys of trays, and known sites.
 func addresses(s agent.Status) (list []string) {
 	list = routesOf(s)
 	for _, site := range sitesKnown(s) {
@@ -121,7 +124,7 @@ func addresses(s agent.Status) (list []string) {
 	return list
 }
 
-// routesOf are the routing keys of the trays.
+// routesOf returns the routing keys of the trays.
 func routesOf(s agent.Status) (routes []string) {
 	if s.Outbox != nil {
 		for _, t := range s.Outbox.Trays {
@@ -131,7 +134,7 @@ func routesOf(s agent.Status) (routes []string) {
 	return routes
 }
 
-// traysOf are the names of the trays.
+// traysOf returns the names of the trays.
 func traysOf(s agent.Status) (names []string) {
 	if s.Outbox != nil {
 		for _, t := range s.Outbox.Trays {

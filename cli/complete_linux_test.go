@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// complete presses the tab key in a bash: the last of the words is what stands before the cursor.
+// complete presses the tab key in a bash, with the cursor after the last word.
 const complete = `
 compopt() { :; } # readline is not here
 source <(sealpost completion bash) || exit 1
@@ -16,7 +16,7 @@ __start_sealpost
 printf '%s\n' "${COMPREPLY[@]}"
 `
 
-// A shell completes what only the running agent knows: message ids, sites, routes and trays.
+// A shell completes message ids, sites, routes and trays from the running agent.
 func TestBashCompletes(t *testing.T) {
 	t.Parallel()
 	bash, err := exec.LookPath("bash")
@@ -37,15 +37,18 @@ func TestBashCompletes(t *testing.T) {
 		{"sealpost agent log --dir nowhere ", ""},
 	} {
 		for _, library := range []string{"", ". /usr/share/bash-completion/bash_completion; "} {
-			args := append([]string{"--norc", "-c", library + complete, "bash"}, strings.Split(c.line, " ")...)
+			args := append([]string{"--norc", "-c", library + complete, "bash"},
+				strings.Split(c.line, " ")...)
 			cmd := exec.CommandContext(t.Context(), bash, args...)
 			cmd.Dir = s.dir
-			if library != "" && exec.Command("test", "-f", "/usr/share/bash-completion/bash_completion").Run() != nil {
+			if library != "" && exec.Command("test", "-f",
+				"/usr/share/bash-completion/bash_completion").Run() != nil {
 				continue // without it is the harder way
 			}
 			out, err := cmd.CombinedOutput()
 			got := strings.Join(strings.Fields(string(out)), " ")
-			if err != nil || (c.want == "") != (got == "") || !containsAll(got, strings.Fields(c.want)) {
+			if err != nil || (c.want == "") != (got == "") ||
+				!containsAll(got, strings.Fields(c.want)) {
 				t.Errorf("%q offers %q, want %q (%v)", c.line, got, c.want, err)
 			}
 		}

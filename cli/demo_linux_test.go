@@ -19,7 +19,7 @@ import (
 	"sealpost/internal/durable"
 )
 
-// session is a demo as a person runs it.
+// session is a running demo.
 type session struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -35,7 +35,8 @@ func startDemo(t *testing.T, args ...string) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, cmd: exec.CommandContext(t.Context(), program, append([]string{"demo"}, args...)...)}
+	s := &session{
+		t: t, cmd: exec.CommandContext(t.Context(), program, append([]string{"demo"}, args...)...)}
 	s.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	s.cmd.Stderr = &s.stderr
 	if s.stdout, err = s.cmd.StdoutPipe(); err != nil {
@@ -50,7 +51,7 @@ func startDemo(t *testing.T, args ...string) *session {
 	return s
 }
 
-// until reads what the demo says until a line holds the text.
+// until reads the output of the demo until a line has the text.
 func (s *session) until(text string) {
 	s.t.Helper()
 	var said []string
@@ -60,7 +61,8 @@ func (s *session) until(text string) {
 			return
 		}
 	}
-	s.t.Fatalf("the demo ended without saying %q; it said:\n%s\n%s", text, strings.Join(said, "\n"), s.stderr.String())
+	s.t.Fatalf("the demo ended without saying %q; it said:\n%s\n%s", text, strings.Join(said, "\n"),
+		s.stderr.String())
 }
 
 // wait returns the rest of the output and the exit code; -1 after a kill.
@@ -109,7 +111,8 @@ func expectReport(t *testing.T, dir string, more ...string) (r demoReport) {
 	t.Helper()
 	s := startDemo(t, append([]string{"--dir", dir, "--once", "--json"}, more...)...)
 	out, code := s.wait()
-	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.OK || r.ContentBytes != 0 {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.OK ||
+		r.ContentBytes != 0 {
 		t.Fatalf("exit code %d, %v\n%s\n%s", code, err, out, s.stderr.String())
 	}
 	got := map[string]int{}
@@ -133,7 +136,8 @@ func expectEnded(t *testing.T, dir string) {
 		t.Fatalf("locks of the agents: %v, %v", locks, err)
 	}
 	deadline := time.Now().Add(time.Minute)
-	for _, path := range append(locks, filepath.Join(dir, "DC-HQ", "state", "spool", "lock"), filepath.Join(dir, ".sealpost-demo")) {
+	for _, path := range append(locks, filepath.Join(dir, "DC-HQ", "state", "spool", "lock"),
+		filepath.Join(dir, ".sealpost-demo")) {
 		lock, err := durable.Lock(path)
 		for errors.Is(err, durable.ErrLocked) && time.Now().Before(deadline) {
 			lock, err = durable.Lock(path)
@@ -145,24 +149,27 @@ func expectEnded(t *testing.T, dir string) {
 	}
 }
 
-// The demo leaves by itself, goes on in the same folder, takes what a person drops, ends with Ctrl-C, and takes its
-// daemons with it even when it is killed.
+// The demo leaves by itself, goes on in the same folder, and sends the files of its user. It ends
+// with Ctrl-C, and takes its daemons with it even when it is killed.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	today := time.Now().UTC().Format("20060102")
 	first := expectOnce(t, dir)
-	if want := "FL-LAB_DAT_" + today + "_001"; !first[want] && time.Now().UTC().Format("20060102") == today {
+	if want := "FL-LAB_DAT_" + today + "_001"; !first[want] &&
+		time.Now().UTC().Format("20060102") == today {
 		t.Errorf("messages %v, want %s among them", first, want)
 	}
 
 	s := startDemo(t, "--dir", dir)
 	s.until("Ctrl-C ends the demo")
 	second := startDemo(t, "--dir", dir)
-	if _, code := second.wait(); code != 1 || !strings.Contains(second.stderr.String(), "another demo runs in "+dir) {
+	if _, code := second.wait(); code != 1 ||
+		!strings.Contains(second.stderr.String(), "another demo runs in "+dir) {
 		t.Errorf("a second demo in the folder: exit code %d, %s", code, second.stderr.String())
 	}
-	if err := os.WriteFile(filepath.Join(dir, "IL-LAB", "outbox", "by hand.txt"), []byte("dropped by a person"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "IL-LAB", "outbox", "by hand.txt"),
+		[]byte("dropped by a person"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.until(`IL-LAB  moves "by hand.txt" to delivered/`)
@@ -192,15 +199,17 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// The hub's folder is deleted while files wait in it; they arrive through a new hub, none twice, and the demo goes on in
-// its folder afterwards.
+// The hub's folder is deleted while files wait in it. They arrive through a new hub, none twice,
+// and the demo goes on in its folder afterwards.
 func TestDemoDestroysTheHub(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	s := startDemo(t, "--dir", dir, "--once", "--destroy-hub")
-	s.until("DC-HQ is DESTROYED: its process killed, its folder deleted, with 4 files that wait for SF-RC")
+	s.until("DC-HQ is DESTROYED: its process killed, its folder deleted, with 4 files that " +
+		"wait for SF-RC")
 	rest, code := s.wait()
-	if code != 0 || !strings.Contains(rest, "9 of 9 deliveries done") || !strings.Contains(rest, "; 4 files were published again; every one arrived once.") {
+	if code != 0 || !strings.Contains(rest, "9 of 9 deliveries done") ||
+		!strings.Contains(rest, "; 4 files were published again; every one arrived once.") {
 		t.Fatalf("exit code %d\n%s\n%s", code, rest, s.stderr.String())
 	}
 	expectEnded(t, dir)
@@ -261,7 +270,8 @@ func TestDemoSaysThatItsPortIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	s = startDemo(t, "--dir", dir, "--once")
-	if _, code := s.wait(); code != 1 || !strings.Contains(s.stderr.String(), "address already in use") {
+	if _, code := s.wait(); code != 1 || !strings.Contains(s.stderr.String(),
+		"address already in use") {
 		t.Errorf("exit code %d, %s", code, s.stderr.String())
 	}
 }

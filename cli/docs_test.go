@@ -11,11 +11,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A command that a document or a message names is there, with its flags: in a block, in the middle of a sentence, or as what
-// an error says to do. Whether it does what the text says, the walks through README, for-admins and for-scientists show.
+// Every command that a document or a message names exists, with its flags. It stands in a block, in
+// the middle of a sentence, or in the advice of an error. The tests of README, for-admins and
+// for-scientists run the commands.
 func TestDocumentsAndMessagesNameCommandsThatAreThere(t *testing.T) {
 	found := 0
-	for _, pattern := range []string{"../README.md", "../CHANGELOG.md", "../docs/*.md", "../internal/reason/*/*.toml", "../internal/service/*.go", "*.go", "../packaging/scripts/*"} {
+	for _, pattern := range []string{"../README.md", "../CHANGELOG.md", "../docs/*.md",
+		"../internal/reason/*/*.toml", "../internal/service/*.go", "*.go",
+		"../packaging/scripts/*"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -26,7 +29,8 @@ func TestDocumentsAndMessagesNameCommandsThatAreThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			for n, line := range strings.Split(string(text), "\n") {
-				if strings.HasSuffix(file, "_test.go") || (strings.HasSuffix(file, ".go") && strings.HasPrefix(strings.TrimSpace(line), "//")) {
+				if strings.HasSuffix(file, "_test.go") || (strings.HasSuffix(file, ".go") &&
+					strings.HasPrefix(strings.TrimSpace(line), "//")) {
 					continue
 				}
 				for _, command := range commandsIn(line) {
@@ -43,12 +47,21 @@ func TestDocumentsAndMessagesNameCommandsThatAreThere(t *testing.T) {
 	}
 }
 
-// commandsIn finds what begins as a command and goes on to the end of the quotation, or of the line.
+// A command in a text has a start, an end, and lower-case names of subcommands.
+var (
+	commandStart = regexp.MustCompile(
+		`sealpost (hub|agent|hub\|agent|certs|send|demo|version|completion) `)
+	commandEnd = regexp.MustCompile(
+		"`|'[,;:.) ]|'$|\"|\\\\n|; |, | \\(| {2,}|\\) |[.]$| · ")
+	lowerCase = regexp.MustCompile(`^[a-z]+$`)
+)
+
+// commandsIn finds the texts that begin as a command. They end with the quotation or the line.
 func commandsIn(line string) (list []string) {
 	line = strings.ReplaceAll(line, `\|`, "|")
-	for _, at := range regexp.MustCompile(`sealpost (hub|agent|hub\|agent|certs|send|demo|version|completion) `).FindAllStringIndex(line+" ", -1) {
+	for _, at := range commandStart.FindAllStringIndex(line+" ", -1) {
 		command := (line + " ")[at[0]:]
-		if end := regexp.MustCompile("`|'[,;:.) ]|'$|\"|\\\\n|; |, | \\(| {2,}|\\) |[.]$| · ").FindStringIndex(command); end != nil {
+		if end := commandEnd.FindStringIndex(command); end != nil {
 			command = command[:end[0]]
 		}
 		for _, kind := range strings.Split(strings.Fields(command)[1], "|") {
@@ -60,7 +73,7 @@ func commandsIn(line string) (list []string) {
 	return list
 }
 
-// enterable tells whether there is such a command, and such flags of it.
+// enterable returns an error if there is no such command, or a flag of it is missing.
 func enterable(command string) error {
 	root := newRoot()
 	root.InitDefaultCompletionCmd()
@@ -68,7 +81,7 @@ func enterable(command string) error {
 	if err != nil {
 		return err
 	}
-	if cmd.HasSubCommands() && len(rest) > 0 && regexp.MustCompile(`^[a-z]+$`).MatchString(rest[0]) {
+	if cmd.HasSubCommands() && len(rest) > 0 && lowerCase.MatchString(rest[0]) {
 		return fmt.Errorf("%s has no %s", cmd.CommandPath(), rest[0])
 	}
 	return flagsOf(cmd, rest)

@@ -17,31 +17,36 @@ import (
 )
 
 func hubCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs, RunE: group}
+	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs,
+		RunE: group}
 	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(),
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
-		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(), profileCommand("hub", hubProfile))
+		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),
+		profileCommand("hub", hubProfile))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }
 
-const hubInitHelp = `Set up a hub in a folder: its root, the issuing authority under it, the hub's certificate, and hub.toml. Repeated, it
-keeps what is there and makes what is missing.
+const hubInitHelp = `Set up a hub in a folder: its root, the issuing authority under it, the hub's
+certificate, and hub.toml. Repeated, it keeps what is there and makes what is
+missing.
 
-The root lies in a folder of its own, DIR-root unless --root names another. Once init has run, the hub does not need it
-any more: take it away, to a place from which nobody can steal it. With --root an existing root is used, so that a new hub
-is believed by the sites of an old one.`
+The root lies in a folder of its own, DIR-root unless --root names another. Once
+init has run, the hub does not need it any more: take it away, to a place from
+which nobody can steal it. With --root an existing root is used, so that a new
+hub is believed by the sites of an old one.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
-		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host hub.example.org",
+		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
+			"hub.example.org",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if there, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
-				o.Name = cmp.Or(o.Name, there.Name)
+			if made, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
+				o.Name = cmp.Or(o.Name, made.Name)
 			} else if err := wantFlags(cmd, "name", "host"); err != nil {
 				return err
 			}
@@ -67,10 +72,13 @@ func hubInitCommand() *cobra.Command {
 	jsonFlag(cmd, &asJSON)
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "the hub's name, such as DC-HQ")
-	f.StringSliceVar(&o.Hosts, "host", nil, "a host name or address under which agents reach the hub; may be repeated")
+	f.StringSliceVar(&o.Hosts, "host", nil, "a host name or address under which agents reach "+
+		"the hub; may be repeated")
 	f.StringVar(&o.Listen, "listen", "", `where the hub listens for agents (default ":7443")`)
 	f.StringVar(&o.RootDir, "root", "", "the folder of the root (default DIR-root)")
-	f.StringVar(&o.Suite, "suite", "", `the network's encryption, "hybrid" (post-quantum) or "x25519"; fixed for ever (default "hybrid")`)
+	f.StringVar(&o.Suite, "suite", "",
+		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
+			`fixed for ever (default "hybrid")`)
 	return cmd
 }
 
@@ -95,8 +103,11 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 			"free", reason.Size(r.DiskFree), "reserve", reason.Size(r.Reserve),
 			"usual", reason.Size(r.Usual)))
 	}
-	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\ntake that folder away and keep it where nobody can steal it. Whoever has it can make sites believe another hub.\n\n", r.RootDir)
+	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\n"+
+		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
+		"sites believe another hub.\n\n", r.RootDir)
 	_, err = fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n"+
-		"then: sealpost hub invite SITE --role send|receive|both --out SITE.join --dir %s\n", r.Dir, port, r.Dir)
+		"then: sealpost hub invite SITE --role send|receive|both --out SITE.join --dir %s\n", r.Dir,
+		port, r.Dir)
 	return err
 }

@@ -38,8 +38,8 @@ func hubRevokeCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "revoke SITE", Short: "End the invitation of a site",
-		Long: "End the invitation of a site. A site that has joined stays on the network; " +
-			"to take it off, use: sealpost hub remove SITE",
+		Long: "End the invitation of a site. A site that has joined stays on the network; to\n" +
+			"take it off, use: sealpost hub remove SITE",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			site, err := siteArg(args[0])

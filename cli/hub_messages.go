@@ -13,7 +13,8 @@ import (
 	"sealpost/spool"
 )
 
-// messagesReport is what `hub messages --json` prints: records, and how much ciphertext the hub holds for all of them.
+// messagesReport is the output of `hub messages --json`: records, and the size of the stored
+// ciphertext.
 type messagesReport struct {
 	Messages     []spool.Record `json:"messages"`
 	More         bool           `json:"more"` // there are older ones
@@ -25,9 +26,11 @@ func hubMessagesCommand() *cobra.Command {
 	var most int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "messages", Short: "List messages, newest first, as the hub knows them: metadata only", Args: noArgs,
+		Use: "messages", Short: "List messages, newest first, as the hub knows them: metadata only",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in := hub.MessagesRequest{Sender: id.Site(sender), Recipient: id.Site(recipient), Max: most}
+			in := hub.MessagesRequest{Sender: id.Site(sender), Recipient: id.Site(recipient),
+				Max: most}
 			report, err := findMessages(cmd.Context(), dir, in)
 			if err != nil {
 				return err
@@ -47,7 +50,8 @@ func hubMessagesCommand() *cobra.Command {
 	return cmd
 }
 
-// findMessages asks the hub for records. Without a sender or recipient it asks for each sender in turn.
+// findMessages asks the hub for records. Without a sender or recipient it asks for each sender in
+// turn.
 func findMessages(ctx context.Context, dir string, in hub.MessagesRequest) (messagesReport, error) {
 	var status hub.Status
 	if err := askHub(ctx, dir, hub.ControlStatus, hub.Nothing{}, &status); err != nil {
@@ -74,7 +78,10 @@ func findMessages(ctx context.Context, dir string, in hub.MessagesRequest) (mess
 		report.Messages = append(report.Messages, out.Messages...)
 		report.More = report.More || out.Next != 0
 	}
-	slices.SortStableFunc(report.Messages, func(a, b spool.Record) int { return b.Spooled.Compare(a.Spooled) })
+	slices.SortStableFunc(report.Messages, func(a,
+		b spool.Record) int {
+		return b.Spooled.Compare(a.Spooled)
+	})
 	if in.Max > 0 && len(report.Messages) > in.Max {
 		report.Messages, report.More = report.Messages[:in.Max], true
 	}
@@ -88,7 +95,8 @@ func printMessages(w io.Writer, r messagesReport) error {
 		if m.Code != "" {
 			state += " (" + m.Code + ")"
 		}
-		t.add(m.Message, m.Sender, m.Recipient, m.Queue, state, m.Spooled, m.Acknowledged, size(m.Size))
+		t.add(m.Message, m.Sender, m.Recipient, m.Queue, state, m.Spooled, m.Acknowledged,
+			size(m.Size))
 	}
 	if err := t.print(w, "No messages."); err != nil {
 		return err

@@ -10,22 +10,28 @@ import (
 
 func hubBindCommand(verb, path string) *cobra.Command {
 	var dir string
-	short := map[string]string{"bind": "Direct routing keys to a queue", "unbind": "Stop directing routing keys to a queue"}[verb]
+	short := map[string]string{"bind": "Direct routing keys to a queue",
+		"unbind": "Stop directing routing keys to a queue"}[verb]
 	cmd := &cobra.Command{
 		Use: verb + " QUEUE KEY…", Short: short,
-		Long: short + ".\n\nA KEY is a routing key such as fl-lab.dat, in which * stands for one word and # for any number of words. Quote them, so\n" +
-			"that the shell leaves them alone. Senders hear of the change, and approve it before they send to more or fewer sites.",
-		Args: wantArgs("QUEUE", "KEY…"), Example: "  sealpost hub " + verb + " ca_rc_queue 'fl-lab.*' 'pa-lab.*'",
+		Long: short + ".\n\n" +
+			"A KEY is a routing key such as fl-lab.dat, in which * stands for one word\n" +
+			"and # for any number of words. Quote them, so that the shell leaves them alone.\n" +
+			"Senders hear of the change, and approve it before they send to more or fewer\nsites.",
+		Args: wantArgs("QUEUE", "KEY…"), Example: "  sealpost hub " + verb +
+			" ca_rc_queue 'fl-lab.*' 'pa-lab.*'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out hub.Bound
-			if err := askHub(cmd.Context(), dir, path, hub.BindRequest{Queue: args[0], Keys: args[1:]}, &out); err != nil {
+			if err := askHub(cmd.Context(), dir, path,
+				hub.BindRequest{Queue: args[0], Keys: args[1:]}, &out); err != nil {
 				return err
 			}
 			bindings := strings.Join(out.Bindings, " ")
 			if bindings == "" {
 				bindings = "nothing but what is addressed to it directly"
 			}
-			return say(cmd.OutOrStdout(), out.Changed, "%s now receives: %s", "Nothing to change: %s receives: %s", args[0], bindings)
+			return say(cmd.OutOrStdout(), out.Changed, "%s now receives: %s",
+				"Nothing to change: %s receives: %s", args[0], bindings)
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
@@ -39,17 +45,21 @@ func hubQueuesCommand() *cobra.Command {
 		Use: "queues", Short: "List the queues with their figures", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out hub.QueuesAnswer
-			if err := askHub(cmd.Context(), dir, hub.ControlQueues, hub.Nothing{}, &out); err != nil {
+			if err := askHub(cmd.Context(), dir, hub.ControlQueues, hub.Nothing{},
+				&out); err != nil {
 				return err
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), out)
 			}
-			t := newTable("QUEUE", "SITE", "WAITING", "LEASED", "RELEASED", "SETTLED", "DEAD", "OLDEST", "BINDINGS")
+			t := newTable("QUEUE", "SITE", "WAITING", "LEASED", "RELEASED", "SETTLED", "DEAD",
+				"OLDEST", "BINDINGS")
 			for _, q := range out.Queues {
-				t.add(q.Name, q.Site, q.Waiting, q.Leased, q.Released, q.Settled, q.Dead, q.Oldest, q.Bindings)
+				t.add(q.Name, q.Site, q.Waiting, q.Leased, q.Released, q.Settled, q.Dead, q.Oldest,
+					q.Bindings)
 			}
-			return t.print(cmd.OutOrStdout(), "No queues yet. Inviting a site that receives makes its queue.")
+			return t.print(cmd.OutOrStdout(),
+				"No queues yet. Inviting a site that receives makes its queue.")
 		},
 	}
 	dirFlag(cmd, &dir, "hub")

@@ -25,7 +25,8 @@ func hubRunCommand() *cobra.Command {
 	var dir, logFormat string
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the hub until it is interrupted", Args: noArgs,
-		Long: "Run the hub until it is interrupted or asked to terminate; then it finishes what is under way, for at most 20 seconds.",
+		Long: "Run the hub until it is interrupted or asked to terminate; then it finishes what\n" +
+			"is under way, for at most 20 seconds.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return runHub(cmd, dir, logFormat) },
 	}
 	dirFlag(cmd, &dir, "hub")
@@ -33,7 +34,7 @@ func hubRunCommand() *cobra.Command {
 	return cmd
 }
 
-// hubRunsHere tells why this system is no place for a hub.
+// hubRunsHere returns an error on systems that cannot run a hub.
 func hubRunsHere() error { return nil }
 
 // runHub runs the hub as the service manager wants it.
@@ -54,7 +55,8 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
 }
 
-// serveHub wires log, spool and hub, in this order, and takes them apart in the other. The spool keeps its own files tight.
+// serveHub wires log, spool and hub, in this order, and takes them apart in the other. The spool
+// keeps its own files tight.
 func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger) (err error) {
 	loose, err := secretfile.Enter(cfg.State, "spool")
 	if err != nil {
@@ -62,7 +64,8 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger)
 	}
 	loose.Log(log)
 	store, err := badgerspool.Open(filepath.Join(cfg.State, "spool"), badgerspool.Options{
-		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor), Ballast: int64(cfg.Spool.Ballast), Log: log,
+		Reserve: int64(cfg.Spool.Reserve), Floor: int64(cfg.Spool.Floor),
+		Ballast: int64(cfg.Spool.Ballast), Log: log,
 	})
 	if errors.Is(err, durable.ErrLocked) {
 		return fmt.Errorf("the hub in %s runs already: %w", dir, err)
@@ -71,27 +74,32 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger)
 		return err
 	}
 	defer func() {
-		if !errors.Is(err, spool.ErrUncertain) { // it would try without end to write what the disk does not take
+		// an uncertain store would retry its write to the failed disk without end
+		if !errors.Is(err, spool.ErrUncertain) {
 			err = errors.Join(err, store.Close())
 		}
 	}()
-	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log, Version: versionInfo().Version})
+	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log,
+		Version: versionInfo().Version})
 	if err != nil {
 		return err
 	}
 	return h.Run(ctx)
 }
 
-// hubAlive asks the hub for its figures, for which it looks into its spool, and then knocks where agents do.
+// hubAlive asks the hub for its figures, for which it looks into its spool, and then knocks where
+// agents do.
 func hubAlive(cfg config.Hub) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var s hub.Status
-		if err := control.Dial(cfg.State).Call(ctx, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
+		if err := control.Dial(cfg.State).Call(ctx, hub.ControlStatus, hub.Nothing{},
+			&s); err != nil {
 			return err
 		}
 		dialer := tls.Dialer{Config: &tls.Config{
-			MinVersion:         tls.VersionTLS13,
-			InsecureSkipVerify: true, // nothing is told to it or believed of it: does it shake hands?
+			MinVersion: tls.VersionTLS13,
+			// nothing is told to it or believed of it: does it shake hands?
+			InsecureSkipVerify: true,
 		}}
 		c, err := dialer.DialContext(ctx, "tcp", s.Listen)
 		if err != nil {

@@ -14,14 +14,16 @@ import (
 	"sealpost/internal/freeport"
 )
 
-// A hub enters its state folder as an agent does: what is loose is closed, and a folder that others could replace refused.
+// A hub enters its state folder as an agent does. It closes loose rights, and refuses a folder that
+// others could replace.
 func TestAHubEntersItsStateFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "DC-HQ")
 	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := hub.Init(hub.InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"}, Listen: addr}); err != nil {
+	if _, err := hub.Init(hub.InitOptions{Dir: dir, Name: "DC-HQ", Hosts: []string{"127.0.0.1"},
+		Listen: addr}); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := config.LoadHub(config.HubFile(dir))
@@ -45,7 +47,8 @@ func TestAHubEntersItsStateFolder(t *testing.T) {
 	chain := filepath.Join(cfg.State, "chain.pem")
 	chmod(chain, 0o644)
 	chmod(cfg.State, 0o755)
-	if said, err := run(); err != nil || !strings.Contains(said, "open to other accounts") || !strings.Contains(said, "chain.pem") {
+	if said, err := run(); err != nil || !strings.Contains(said, "open to other accounts") ||
+		!strings.Contains(said, "chain.pem") {
 		t.Errorf("%v: %s", err, said)
 	}
 	for path, want := range map[string]os.FileMode{chain: 0o600, cfg.State: 0o700} {

@@ -17,6 +17,7 @@ func hubRunCommand() *cobra.Command {
 }
 
 func hubRunsHere() error {
-	return fmt.Errorf("the hub runs on Linux only, not on %s: the store it keeps files in does not make sure there that what it has "+
+	return fmt.Errorf("the hub runs on Linux only, not on %s: the store it keeps files in does "+
+		"not make sure there that what it has "+
 		"written survives a loss of power; run the hub on Linux, agents run here", runtime.GOOS)
 }

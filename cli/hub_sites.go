@@ -13,10 +13,12 @@ import (
 	"sealpost/internal/id"
 )
 
-const hubInviteHelp = `Invite a site: write a file with which it can join, once, and make the queue of a site that receives. The file holds a
-secret: carry it to the site on a way that you trust.
+const hubInviteHelp = `Invite a site: write a file with which it can join, once, and make the queue
+of a site that receives. The file holds a secret: carry it to the site on a way
+that you trust.
 
-Repeated, it replaces the invitation. For a site that has joined, the new one works only for the key that the site has.`
+Repeated, it replaces the invitation. For a site that has joined, the new one
+works only for the key that the site has.`
 
 func hubInviteCommand() *cobra.Command {
 	var dir, role, out string
@@ -24,8 +26,10 @@ func hubInviteCommand() *cobra.Command {
 	var valid days
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join", Long: hubInviteHelp,
-		Args: wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out FL-LAB.join",
+		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join",
+		Long: hubInviteHelp,
+		Args: wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out " +
+			"FL-LAB.join",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "out"); err != nil {
 				return err
@@ -45,9 +49,11 @@ func hubInviteCommand() *cobra.Command {
 			if err := mayReplace(out, site); err != nil {
 				return err
 			}
-			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub, Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
+			file := certs.Invitation{Site: inv.Site, Role: inv.Role, Hub: inv.Hub,
+				Network: inv.Network, Suite: inv.Suite, Secret: inv.Secret, Expires: inv.Expires}
 			if err := file.Write(out); err != nil {
-				return fmt.Errorf("%w; the invitation is not usable: mend that and invite %s again", err, site)
+				return fmt.Errorf("%w; the invitation is not usable: mend that and invite %s again",
+					err, site)
 			}
 			inv.Secret = "" // only the file has it
 			return printInvited(cmd, inv, out, asJSON)
@@ -57,24 +63,27 @@ func hubInviteCommand() *cobra.Command {
 	jsonFlag(cmd, &asJSON)
 	f := cmd.Flags()
 	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
-	f.StringSliceVar(&maySend, "may-send", nil, "routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
+	f.StringSliceVar(&maySend, "may-send", nil,
+		"routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
 	f.Var(&valid, "valid", "how long the invitation can be used, such as 12h or 30d (default 7d)")
 	return cmd
 }
 
-// mayReplace refuses to put an invitation in the place of any file but an older invitation of the same site.
+// mayReplace refuses to put an invitation in the place of any file but an older invitation of the
+// same site.
 func mayReplace(path string, site id.Site) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil // not there, or what is wrong is said when it is written
+		return nil // not there, or the write will report the error
 	}
 	if info.Mode().IsRegular() {
 		if inv, err := certs.ReadInvitation(path); err == nil && inv.Site == site {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is there already and is no invitation of %s, so nothing was done: choose another --out, or remove it first", path, site)
+	return fmt.Errorf("%s is there already and is no invitation of %s, so nothing was done: "+
+		"choose another --out, or remove it first", path, site)
 }
 
 func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) error {
@@ -87,17 +96,21 @@ func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) 
 		}
 		return printJSON(w, written{Invited: inv, File: out})
 	}
-	fmt.Fprintf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires), out)
+	fmt.Fprintf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires),
+		out)
 	if inv.Joined {
-		fmt.Fprintln(w, "It has joined before: only the computer that has its key can use this invitation.")
+		fmt.Fprintln(w, "It has joined before: only the computer that has its key can use this "+
+			"invitation.")
 	}
 	if len(inv.MaySend) > 0 {
 		fmt.Fprintf(w, "It may send under: %s\n", strings.Join(inv.MaySend, " "))
 	}
 	if inv.Queue != "" {
-		fmt.Fprintf(w, "It receives through the queue %s; direct routing keys to it with: sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
+		fmt.Fprintf(w, "It receives through the queue %s; direct routing keys to it with: "+
+			"sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
 	}
-	_, err := fmt.Fprintf(w, "Carry the file to the site on a way that you trust; there: sealpost agent join %s --dir DIR\n", out)
+	_, err := fmt.Fprintf(w, "Carry the file to the site on a way that you trust; there: "+
+		"sealpost agent join %s --dir DIR\n", out)
 	return err
 }
 
@@ -106,10 +119,12 @@ func hubAdmitCommand() *cobra.Command {
 	var maySend []string
 	cmd := &cobra.Command{
 		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site by its fingerprint",
-		Long: "Let in a site that asks to be let in: `sealpost hub sites` shows it with this command. Its fingerprint stands in\n" +
-			"`sealpost agent status` there; compare it by voice. A site that another hub under the same root has enrolled has nothing to\n" +
-			"do; one whose invitation was used by another computer runs the same join again, within 7 days. Or change the role of a site\n" +
-			"that is in, which then joins again with a new invitation.",
+		Long: "Let in a site that asks to be let in: `sealpost hub sites` shows it with this\n" +
+			"command. Its fingerprint stands in `sealpost agent status` there; compare it by\n" +
+			"voice. A site that another hub under the same root has enrolled has nothing to\n" +
+			"do; one whose invitation was used by another computer runs the same join again,\n" +
+			"within 7 days. Or change the role of a site that is in, which then joins again\n" +
+			"with a new invitation.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "fingerprint", "role"); err != nil {
@@ -119,12 +134,14 @@ func hubAdmitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			in := hub.AdmitRequest{Site: site, Fingerprint: id.Hash(strings.ReplaceAll(print, " ", "")), Role: role, MaySend: maySend}
+			in := hub.AdmitRequest{Site: site, Fingerprint: id.Hash(
+				strings.ReplaceAll(print, " ", "")), Role: role, MaySend: maySend}
 			var out hub.Changed
 			if err := askHub(cmd.Context(), dir, hub.ControlAdmit, in, &out); err != nil {
 				return err
 			}
-			if err := say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).", "%s was admitted already (%s).", site, role); err != nil || out.RunsAs == "" {
+			if err := say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).",
+				"%s was admitted already (%s).", site, role); err != nil || out.RunsAs == "" {
 				return err
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), runsAs(site, role, out.RunsAs))
@@ -133,9 +150,11 @@ func hubAdmitCommand() *cobra.Command {
 	}
 	dirFlag(cmd, &dir, "hub")
 	f := cmd.Flags()
-	f.StringVar(&print, "fingerprint", "", "the fingerprint of the site's identity key, 64 hexadecimal digits")
+	f.StringVar(&print, "fingerprint", "", "the fingerprint of the site's identity key, 64 "+
+		"hexadecimal digits")
 	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
-	f.StringSliceVar(&maySend, "may-send", nil, "routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
+	f.StringSliceVar(&maySend, "may-send", nil,
+		"routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	return cmd
 }
 
@@ -143,8 +162,9 @@ func hubRemoveCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "remove SITE", Short: "Take a site off the network",
-		Long: "Take a site off the network: cut its connections, take its queue out of all routes, and end what waits for it. Senders\n" +
-			"are told. To let it in again, invite or admit it.",
+		Long: "Take a site off the network: cut its connections, take its queue out of all\n" +
+			"routes, and end what waits for it. Senders are told. To let it in again, invite\n" +
+			"or admit it.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			site, err := siteArg(args[0])
@@ -152,11 +172,14 @@ func hubRemoveCommand() *cobra.Command {
 				return err
 			}
 			var out hub.Removed
-			if err := askHub(cmd.Context(), dir, hub.ControlRemove, hub.RemoveRequest{Site: site}, &out); err != nil {
+			if err := askHub(cmd.Context(), dir, hub.ControlRemove, hub.RemoveRequest{Site: site},
+				&out); err != nil {
 				return err
 			}
-			return say(cmd.OutOrStdout(), out.Changed, "%s is removed; %d connections cut, %d waiting deliveries ended.",
-				"%s was removed already; %d connections cut, %d waiting deliveries ended.", site, out.Connections, out.Killed)
+			return say(cmd.OutOrStdout(), out.Changed,
+				"%s is removed; %d connections cut, %d waiting deliveries ended.",
+				"%s was removed already; %d connections cut, %d waiting deliveries ended.", site,
+				out.Connections, out.Killed)
 		},
 	}
 	dirFlag(cmd, &dir, "hub")
@@ -170,7 +193,8 @@ func hubSitesCommand() *cobra.Command {
 		Use: "sites", Short: "List the sites", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out hub.SitesAnswer
-			if err := askHub(cmd.Context(), dir, hub.ControlSites, hub.Nothing{}, &out); err != nil {
+			if err := askHub(cmd.Context(), dir, hub.ControlSites, hub.Nothing{},
+				&out); err != nil {
 				return err
 			}
 			if asJSON {
@@ -182,7 +206,9 @@ func hubSitesCommand() *cobra.Command {
 				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
 					s.Version, s.Connections, s.Fingerprint)
 			}
-			if err := t.print(cmd.OutOrStdout(), "No sites yet. Invite one with: sealpost hub invite SITE --role send|receive|both --out SITE.join"); err != nil {
+			if err := t.print(cmd.OutOrStdout(),
+				"No sites yet. Invite one with: sealpost hub invite SITE --role "+
+					"send|receive|both --out SITE.join"); err != nil {
 				return err
 			}
 			if err := printSiteFaults(cmd.OutOrStdout(), out.Sites); err != nil {
@@ -201,7 +227,8 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 	if len(knocks) == 0 {
 		return nil
 	}
-	fmt.Fprintln(w, "\nThese ask to be let in. Admit one only after comparing its fingerprint by voice:")
+	fmt.Fprintln(w, "\nThese ask to be let in. Admit one only after comparing its fingerprint "+
+		"by voice:")
 	t := newTable("SITE", "FROM", "FIRST", "LAST", "COUNT", "WHY")
 	for _, k := range knocks {
 		t.add(k.Site, k.From, k.First, k.Last, k.Count, k.Reason)
@@ -218,7 +245,7 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 	return nil
 }
 
-// printSiteFaults prints what an admin has to do about a site.
+// printSiteFaults prints the faults of sites that an admin has to repair.
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
 		if s.RunsAs != "" {
@@ -227,7 +254,8 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 			}
 		}
 		if len(s.Copies) > 1 {
-			if _, err := fmt.Fprintf(w, "\n%s runs %d times with the same keys, from %s: stop all but one of them. A second computer is a second site.\n",
+			if _, err := fmt.Fprintf(w, "\n%s runs %d times with the same keys, from %s: stop "+
+				"all but one of them. A second computer is a second site.\n",
 				s.Site, len(s.Copies), strings.Join(s.Copies, " and ")); err != nil {
 				return err
 			}
@@ -238,8 +266,10 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 
 // runsAs says that a site's agent has another role than the hub has for it, and what to do.
 func runsAs(site id.Site, role, own string) string {
-	return fmt.Sprintf("%[1]s runs as %[3]s, and the hub has it as %[2]s: what needs the other role waits. If %[2]s is right, the site has to join again:\n"+
-		"  sealpost hub invite %[1]s --out %[1]s.join    and there: sealpost agent join %[1]s.join\n", site, role, own)
+	return fmt.Sprintf("%[1]s runs as %[3]s, and the hub has it as %[2]s: what needs the other "+
+		"role waits. If %[2]s is right, the site has to join again:\n"+
+		"  sealpost hub invite %[1]s --out %[1]s.join    and there: sealpost agent join "+
+		"%[1]s.join\n", site, role, own)
 }
 
 // siteArg reads a site's name from the command line.
@@ -251,7 +281,7 @@ func siteArg(name string) (id.Site, error) {
 	return site, nil
 }
 
-// say tells whether a repeated command has done anything.
+// say prints the result of a command that may have been repeated.
 func say(w io.Writer, changed bool, done, before string, args ...any) error {
 	if !changed {
 		done = before

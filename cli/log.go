@@ -10,7 +10,8 @@ import (
 )
 
 func logFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "log-format", "text", "how to log: text or json to standard error, or eventlog on Windows")
+	cmd.Flags().StringVar(format, "log-format", "text",
+		"how to log: text or json to standard error, or eventlog on Windows")
 }
 
 // newLog logs to w at the level of the configuration, which has checked it.
@@ -31,7 +32,7 @@ func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
 		if err != nil {
 			return nil, err
 		}
-		options.Level = max(l, slog.LevelWarn) // people read this one
+		options.Level = max(l, slog.LevelWarn) // admins read this one
 		return slog.New(slog.NewTextHandler(events, options)), nil
 	}
 	return nil, usagef(`--log-format wants "text", "json" or "eventlog", not %q`, format)

@@ -2,5 +2,5 @@ package cli
 
 import "github.com/spf13/cobra"
 
-// Command is the whole command line, for those who describe it: the manual pages are made from it.
+// Command returns the whole command line, from which the manual pages are made.
 func Command() *cobra.Command { return newRoot() }

@@ -76,5 +76,5 @@ func localTime(t time.Time) string {
 
 func size(bytes int64) string { return reason.SizeText(bytes, reason.English) }
 
-// fingerprint shows a fingerprint in groups that two people can compare by voice.
+// fingerprint writes a fingerprint in groups, which are easy to compare by voice.
 func fingerprint[T ~string](hash T) string { return id.Grouped(hash) }

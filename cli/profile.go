@@ -14,21 +14,26 @@ import (
 	"sealpost/internal/profile"
 )
 
-const profileHelp = `Record where the running daemon's time or memory goes, into a file that "go tool pprof FILE" reads ("go tool trace FILE"
-for a trace). cpu, trace, mutex and block are recorded for some seconds, heap, allocs and goroutine show this moment.
+const profileHelp = `Record where the running daemon's time or memory goes, into a file that "go
+tool pprof FILE" reads ("go tool trace FILE" for a trace). cpu, trace, mutex and
+block are recorded for some seconds, heap, allocs and goroutine show this
+moment.
 
-Profiles hold names of functions and numbers, no content and no keys. They leave the daemon through its control socket only.`
+Profiles hold names of functions and numbers, no content and no keys. They leave
+the daemon through its control socket only.`
 
 // asker asks the daemon in a folder for a profile.
 type asker func(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error)
 
-func profileCommand(whose string, ask asker) *cobra.Command {
+func profileCommand(kind string, ask asker) *cobra.Command {
 	var dir, out string
 	r := profile.Request{}
 	cmd := &cobra.Command{
-		Use: "profile KIND", Short: "Record where the daemon's time or memory goes", Long: profileHelp, Args: wantArgs("KIND"),
+		Use: "profile KIND", Short: "Record where the daemon's time or memory goes",
+		Long: profileHelp, Args: wantArgs("KIND"),
 		ValidArgs: append(append([]string{}, profile.Over...), profile.Now...),
-		Example:   fmt.Sprintf("  sealpost %s profile cpu --seconds 30 --out cpu.prof --dir /srv/sealpost/DIR", whose),
+		Example: fmt.Sprintf("  sealpost %s profile cpu --seconds 30 --out cpu.prof --dir "+
+			"/srv/sealpost/DIR", kind),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			seconds, err := cmd.Flags().GetInt("seconds")
 			if err != nil {
@@ -48,7 +53,7 @@ func profileCommand(whose string, ask asker) *cobra.Command {
 			return save(answer, out)
 		},
 	}
-	dirFlag(cmd, &dir, whose)
+	dirFlag(cmd, &dir, kind)
 	cmd.Flags().Int("seconds", 30, "how long to record")
 	cmd.Flags().StringVar(&out, "out", "", "the file to write; it must not be there yet")
 	return cmd

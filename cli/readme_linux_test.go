@@ -12,8 +12,8 @@ import (
 	"sealpost/config"
 )
 
-// The README's walk-through does what it says: its lines are run as they stand, on a free port. A daemon's line runs in the
-// background; any other is repeated until it succeeds, as a person would who was too quick.
+// The walk-through of the README works: its lines are run as they stand, on a free port. A daemon's
+// line runs in the background; any other is repeated until it succeeds.
 func TestReadmeWalkThrough(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
@@ -41,7 +41,7 @@ func TestReadmeWalkThrough(t *testing.T) {
 type terminal struct {
 	t    *testing.T
 	dir  string
-	last string // what the last command said
+	last string // the output of the last command
 }
 
 func (s *terminal) shell(line string) *exec.Cmd {
@@ -74,7 +74,8 @@ func (s *terminal) enter(line string) {
 	}
 }
 
-// modest lets the network do with a disk that is nearly full, as a test machine's may be; README says what the defaults ask for.
+// modest lowers the needs of the network for a test machine's disk that is nearly full. README
+// names the needs of the defaults.
 func (s *terminal) modest(line string) {
 	s.t.Helper()
 	if strings.HasPrefix(line, "sealpost hub init") {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What docs/for-scientists.md offers at a terminal works as it stands there: only the folder and the message's number are
-// others, and what shows things for ever is ended.
+// The commands in docs/for-scientists.md work as they stand there. Only the folder and the
+// message's number differ, and commands that run for ever are ended.
 func TestScientistsDocument(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/for-scientists.md")
@@ -26,8 +26,10 @@ func TestScientistsDocument(t *testing.T) {
 	if err != nil || len(sent) != 1 {
 		t.Fatalf("delivered: %v, %v", sent, err)
 	}
-	for i, want := range []string{"delivered to CA-RC", `"data.csv"`, "delivered; it lies in delivered/", "Site FL-LAB"} {
-		line := strings.NewReplacer("DIR", "lab", "FL-LAB_DAT_20251008_001", filepath.Base(sent[0])).Replace(lines[i][1])
+	for i, want := range []string{"delivered to CA-RC", `"data.csv"`, "delivered; it lies in " +
+		"delivered/", "Site FL-LAB"} {
+		line := strings.NewReplacer("DIR", "lab", "FL-LAB_DAT_20251008_001", filepath.Base(
+			sent[0])).Replace(lines[i][1])
 		if strings.HasSuffix(line, "--watch") {
 			s.background(line + " > watched") // it ends in good order when it is told to
 			line = "grep '" + want + "' watched"
@@ -39,7 +41,7 @@ func TestScientistsDocument(t *testing.T) {
 	}
 }
 
-// It is for people who have better things to do: two pages, and no word of ours that they would have to look up.
+// It is for busy readers: two pages, and no word of ours that they would have to look up.
 func TestScientistsDocumentIsShortAndPlain(t *testing.T) {
 	text, err := os.ReadFile("../docs/for-scientists.md")
 	if err != nil {
@@ -48,7 +50,8 @@ func TestScientistsDocumentIsShortAndPlain(t *testing.T) {
 	if n := len(strings.Fields(string(text))); n > 1200 {
 		t.Errorf("it has %d words, and two pages have about 1200", n)
 	}
-	for _, word := range []string{"envelope", "spool", "ledger", "binding", "routing", "stanza", "cipher", "TLS", "inotify", "daemon", "queue", "incarnation", "settle"} {
+	for _, word := range []string{"envelope", "spool", "ledger", "binding", "routing",
+		"stanza", "cipher", "TLS", "inotify", "daemon", "queue", "incarnation", "settle"} {
 		if m := regexp.MustCompile(`(?i)\b` + word + `\w*`).FindString(string(text)); m != "" {
 			t.Errorf("it says %q", m)
 		}

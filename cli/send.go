@@ -24,20 +24,25 @@ import (
 	"sealpost/internal/reason"
 )
 
-// nameWait is how long a name may be taken in outbox by a file before: that one is on its way.
+// nameWait is the longest wait for an earlier file of that name to leave outbox.
 const nameWait = 2 * time.Minute
 
 func sendCommand() *cobra.Command {
 	var s sender
 	var to, tray string
 	cmd := &cobra.Command{
-		Use: "send FILE…", Short: "Copy files or folders into the outbox of the agent that runs here, and follow them if wanted",
-		Long: "Copy files or folders into the outbox of the agent that runs here. The originals stay. With --wait the command ends when\n" +
-			"every recipient has signed for them, with exit code 0, or when one of them has failed, with exit code 1. It waits on while\n" +
-			"the agent is started again. Interrupted, it ends with exit code 5, and what is in outbox goes on by itself. With exit\n" +
-			"code 3 nothing was sent: the agent did not run at the beginning.",
-		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n  sealpost send results.csv --to @CA-RC,SF-RC\n  sealpost send run7.fastq --tray sequencer",
-		Args:    wantArgs("FILE…"),
+		Use: "send FILE…", Short: "Copy files or folders into the outbox of the agent that " +
+			"runs here, and follow them if wanted",
+		Long: "Copy files or folders into the outbox of the agent that runs here. The originals\n" +
+			"stay. With --wait the command ends when every recipient has signed for them,\n" +
+			"with exit code 0, or when one of them has failed, with exit code 1. It waits on\n" +
+			"while the agent is started again. Interrupted, it ends with exit code 5, and\n" +
+			"what is in outbox goes on by itself. With exit code 3 nothing was sent: the\n" +
+			"agent did not run at the beginning.",
+		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n" +
+			"  sealpost send results.csv --to @CA-RC,SF-RC\n" +
+			"  sealpost send run7.fastq --tray sequencer",
+		Args: wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.printer, s.errs = printerOf(cmd, s.dir), cmd.ErrOrStderr()
 			s.progress = newBar(s.errs, s.language)
@@ -51,8 +56,10 @@ func sendCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, &s.dir, "agent")
-	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] (default the routing key of the only tray, or of --tray)")
-	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several (default the one with the routing key; for sites the first)")
+	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] "+
+		"(default the routing key of the only tray, or of --tray)")
+	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several "+
+		"(default the one with the routing key; for sites the first)")
 	cmd.Flags().BoolVar(&s.wait, "wait", false, "wait until every recipient has signed for it")
 	return completeFlag(completeFlag(cmd, "to", addresses), "tray", traysOf)
 }
@@ -66,7 +73,7 @@ type sender struct {
 	to       string
 	*printer // to the output
 	errs     io.Writer
-	away     bool // the agent does not answer, and that was said
+	saidAway bool // the user knows that the agent does not answer
 	progress *bar
 }
 
@@ -84,7 +91,8 @@ func sendable(files []string) error {
 	return nil
 }
 
-// choose finds the folder that means the address, and makes sure that the files would be taken from it.
+// choose finds the folder that means the address, and makes sure that the files would be taken from
+// it.
 func (s *sender) choose(ctx context.Context, tray, to string, files []string) error {
 	ask := agent.TraysRequest{}
 	for _, file := range files {
@@ -105,13 +113,13 @@ func (s *sender) choose(ctx context.Context, tray, to string, files []string) er
 	return nil
 }
 
-// withoutLinks follows the links on the way to a file that the caller names, also those of other accounts. A file that is a link
-// itself stays one.
+// withoutLinks follows the links on the way to a file that the caller names, also those of other
+// accounts. A file that is a link itself stays one.
 func withoutLinks(file string) string {
 	file = absolute(file)
 	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
 	if err != nil {
-		return file // what is wrong is said where it is opened
+		return file // the caller reports the error when it opens the file
 	}
 	return filepath.Join(dir, filepath.Base(file))
 }
@@ -123,7 +131,8 @@ func baseOf(file string) string { return filepath.Base(absolute(file)) }
 func (s *sender) place(all agent.Trays, tray, to string) error {
 	trays := all.Trays
 	if tray != "" {
-		trays = slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return t.Name != tray })
+		trays = slices.DeleteFunc(slices.Clone(trays),
+			func(t agent.Tray) bool { return t.Name != tray })
 		if len(trays) == 0 {
 			return &usageError{reason.Err("send-no-tray", "tray", tray,
 				"trays", trayNames(all.Trays))}
@@ -132,7 +141,8 @@ func (s *sender) place(all agent.Trays, tray, to string) error {
 	if strings.HasPrefix(to, "@") {
 		return s.direct(trays[0], to)
 	}
-	fit := slices.DeleteFunc(slices.Clone(trays), func(t agent.Tray) bool { return to != "" && t.Route != to })
+	fit := slices.DeleteFunc(slices.Clone(trays),
+		func(t agent.Tray) bool { return to != "" && t.Route != to })
 	switch {
 	case len(fit) == 0:
 		return &usageError{reason.Err("send-no-route", "routes", trayList(trays))}
@@ -158,7 +168,7 @@ func (s *sender) direct(tray agent.Tray, to string) error {
 	return nil
 }
 
-// trayList names trays for a person: by their routing keys, and by their names where there are several.
+// trayList returns the routing keys of trays, with their names where there are several.
 func trayList(trays []agent.Tray) []string {
 	if len(trays) == 1 {
 		return []string{trays[0].Route}
@@ -220,7 +230,8 @@ func ending(m agent.SentMessage) reason.Reason {
 	return reason.New("send-ended", "name", m.Name, "state", stateOf(m.State), "why", why)
 }
 
-// copy brings one file into outbox. When a file of that name is there already, that one is on its way first.
+// copy brings one file into outbox. When a file of that name is there already, that one is on its
+// way first.
 func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 	size, err := dropin.Size(withoutLinks(file))
 	if err != nil {
@@ -230,7 +241,8 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 	name := baseOf(file)
 	for {
 		c, err := s.copyOnce(ctx, file, size)
-		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) && backoff.Sleep(ctx, 500*time.Millisecond) == nil {
+		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) &&
+			backoff.Sleep(ctx, 500*time.Millisecond) == nil {
 			s.progress.say(name + ": " + s.in(reason.New("send-same-name-first")))
 			continue
 		}
@@ -241,7 +253,7 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 	}
 }
 
-// copyOnce holds the folder in outbox open for one try: the disk on which it lies may be taken away in between.
+// copyOnce holds the folder in outbox open for one try: its disk may be unmounted meanwhile.
 func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.Copied, error) {
 	into, err := dropin.Open(s.tray.Outbox, s.folder)
 	if err != nil {
@@ -261,8 +273,9 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 	return c, err
 }
 
-// follow waits until what was copied is final, also while the agent is started again.
-func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (agent.SentMessage, error) {
+// follow waits until the copied file is final, also while the agent is started again.
+func (s *sender) follow(ctx context.Context, c dropin.Copied,
+	since time.Time) (agent.SentMessage, error) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		m, found, err := s.find(ctx, c, since)
 		if err == nil && !(found && isEnded(m)) {
@@ -278,7 +291,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied, since time.Time) (
 		case err != nil:
 			return m, err
 		default:
-			s.away = false
+			s.saidAway = false
 		}
 		if err := backoff.Sleep(ctx, pause); err != nil {
 			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
@@ -291,31 +304,34 @@ func isEnded(m agent.SentMessage) bool {
 	return m.State == "withdrawn" || (m.State == "delivered" || m.State == "failed") && m.Filed
 }
 
-// sayAway says once that the agent does not answer: what is in outbox goes on when it runs again.
+// sayAway reports once that the agent does not answer. Files in outbox go on when it runs again.
 func (s *sender) sayAway(name string, err error) {
 	why := reason.New("send-agent-away")
 	if errors.Is(err, control.ErrHindered) {
 		why = reason.Of(err)
 	}
 	says := s.in(why)
-	if s.progress.seen() {
+	if s.progress.isVisible() {
 		s.progress.say(name + ": " + says)
-	} else if !s.away {
+	} else if !s.saidAway {
 		fmt.Fprintf(s.errs, "%q: %s\n", name, says)
 	}
-	s.away = true
+	s.saidAway = true
 }
 
-// goesOn is the error of a command that was interrupted while it waited for files which go on by themselves.
+// goesOn is the error of a command that was interrupted while it waited for files which go on by
+// themselves.
 type goesOn struct{ error }
 
 func (e goesOn) Unwrap() error { return e.error }
 
 // find returns the message that was made of a copy: the one in whose folder that very file lies.
-func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (agent.SentMessage, bool, error) {
+func (s *sender) find(ctx context.Context, c dropin.Copied,
+	since time.Time) (agent.SentMessage, bool, error) {
 	name := filepath.Base(c.Path)
 	var found agent.Found
-	if err := askAgent(ctx, s.dir, agent.PathFind, agent.FindRequest{Name: name, Sent: true}, &found); err != nil {
+	if err := askAgent(ctx, s.dir, agent.PathFind, agent.FindRequest{Name: name, Sent: true},
+		&found); err != nil {
 		return agent.SentMessage{}, false, err
 	}
 	var candidates []agent.SentMessage
@@ -329,18 +345,21 @@ func (s *sender) find(ctx context.Context, c dropin.Copied, since time.Time) (ag
 		}
 	}
 	if _, err := os.Lstat(c.Path); err != nil && len(candidates) == 1 {
-		return candidates[0], true, nil // moved away since by a person, or on its way between two folders
+		// moved away since by a user, or on its way between two folders
+		return candidates[0], true, nil
 	}
 	return agent.SentMessage{}, false, nil
 }
 
-// describe shows a person who waits what is going on.
-func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMessage, found bool) error {
-	if !s.progress.seen() {
+// describe shows the user the progress of a file.
+func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMessage,
+	found bool) error {
+	if !s.progress.isVisible() {
 		return nil
 	}
 	var st agent.Status
-	if err := askAgent(ctx, s.dir, agent.PathStatus, agent.StatusRequest{}, &st); err != nil || st.Outbox == nil {
+	if err := askAgent(ctx, s.dir, agent.PathStatus, agent.StatusRequest{}, &st); err != nil ||
+		st.Outbox == nil {
 		return err
 	}
 	name := filepath.Base(c.Path)

@@ -14,7 +14,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Who waits for a file sees at any time what it waits for.
+// The progress line names the step for which a file waits.
 func TestWhoWaitsSeesWhatFor(t *testing.T) {
 	dir := t.TempDir()
 	s := sender{tray: agent.Tray{Name: "outbox", Outbox: filepath.Join(dir, "outbox")}}
@@ -31,15 +31,19 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 		found bool
 		want  string
 	}{
-		"settling": {well, agent.SentMessage{}, false, "in outbox; it is taken when it has settled"},
+		"settling": {well, agent.SentMessage{}, false,
+			"in outbox; it is taken when it has settled"},
 		"left alone": {status(func(o *outbox.Status) {
-			o.Trays[0].NotTaken = map[string]reason.Reason{filepath.Join("@CA-RC", "data.csv"): reason.Text("it is still open")}
+			o.Trays[0].NotTaken = map[string]reason.Reason{
+				filepath.Join("@CA-RC", "data.csv"): reason.Text("it is still open")}
 		}), agent.SentMessage{}, false, "it is still open"},
 		"blocked": {status(func(o *outbox.Status) {
 			o.Blocked = map[string]reason.Reason{"@CA-RC": reason.Text("waiting for CA-RC to join")}
 		}),
-			agent.SentMessage{Address: "@CA-RC", State: "taken"}, true, "waiting for CA-RC to join"},
-		"held":     {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()}, true, "so that it can be recalled"},
+			agent.SentMessage{Address: "@CA-RC", State: "taken"}, true,
+			"waiting for CA-RC to join"},
+		"held": {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()}, true,
+			"so that it can be recalled"},
 		"sealed":   {well, agent.SentMessage{State: "sealed"}, true, "on the way to the hub"},
 		"at a hub": {well, agent.SentMessage{State: "published"}, true, "waiting for the receipts"},
 	} {
@@ -49,11 +53,13 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 	}
 }
 
-// A user may name a file by a way on which links of other accounts lie. The file itself must be none.
+// A user may name a file by a way on which links of other accounts lie. The file itself must be
+// none.
 func TestLinksOnTheWayToAFileAreFollowed(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if err := errors.Join(os.Mkdir(at("run 7"), 0o755), os.WriteFile(at("run 7/data"), []byte("data"), 0o644)); err != nil {
+	if err := errors.Join(os.Mkdir(at("run 7"), 0o755),
+		os.WriteFile(at("run 7/data"), []byte("data"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	for link, to := range map[string]string{"latest": "run 7", "run 7/link": "data"} {
@@ -69,7 +75,8 @@ func TestLinksOnTheWayToAFileAreFollowed(t *testing.T) {
 	if size, err := dropin.Size(withoutLinks(at("latest/data"))); err != nil || size != 4 {
 		t.Errorf("%d bytes, %v", size, err)
 	}
-	if _, err := dropin.Size(withoutLinks(at("latest/link"))); err == nil || !strings.Contains(err.Error(), "is a link: send the file itself") {
+	if _, err := dropin.Size(withoutLinks(at("latest/link"))); err == nil ||
+		!strings.Contains(err.Error(), "is a link: send the file itself") {
 		t.Errorf("a link: %v", err)
 	}
 }

@@ -18,25 +18,31 @@ import (
 	"sealpost/internal/service"
 )
 
-const installHelp = `Make %[1]s a service that starts with the machine, is watched, and is started again when it fails. The folder must have
-been set up before. Nothing is started yet, and repeating it renews the service.
+const installHelp = `Make %[1]s a service that starts with the machine, is watched, and is started
+again when it fails. The folder must have been set up before. Nothing is started
+yet, and repeating it renews the service.
 
-Several instances stand side by side; each has a name, which is that in its configuration unless --name says another.
-On Linux the service runs as the account "sealpost" unless --user names another, and nothing but its folders is open to it.
-Where other accounts could replace one of the folders, nothing is changed, and the reason and the remedy are said.%[2]s`
+Several instances stand side by side; each has a name, which is that in its
+configuration unless --name says another. On Linux the service runs as the
+account "sealpost" unless --user names another, and nothing but its folders is
+open to it. Where other accounts could replace one of the folders, nothing is
+changed, and the reason and the remedy are said.%[2]s`
 
 const installAgentHelp = `
-The folders that people use belong to the group --group: put those who drop and take files into it.`
+The folders that people use belong to the group --group: put those who drop and
+take files into it.`
 
 // serviceTarget is the service a command line means.
 type serviceTarget struct{ kind, name, dir string }
 
 func (s *serviceTarget) flags(cmd *cobra.Command) {
 	dirFlag(cmd, &s.dir, s.kind)
-	cmd.Flags().StringVar(&s.name, "name", "", "the name of the service among those of this machine (default the name in the configuration)")
+	cmd.Flags().StringVar(&s.name, "name", "",
+		"the name of the service among those of this machine (default the name in the "+
+			"configuration)")
 }
 
-// instance names the service; without --name it is that of the folder, or what the configuration says.
+// instance returns the service, by --name, its folder or its configuration.
 func (s *serviceTarget) instance() (service.Instance, error) {
 	if name := s.known(); name != "" {
 		return named(s.kind, name)
@@ -52,17 +58,19 @@ func (s *serviceTarget) instance() (service.Instance, error) {
 	return n, err
 }
 
-// known is the name on the command line, or that of the service that serves the folder; empty if there is none.
+// known returns the name on the command line, or of the service that serves the folder. It returns
+// "" if there is none.
 func (s *serviceTarget) known() string {
 	if s.name != "" {
 		return s.name
 	}
-	of, _ := service.Of(s.kind, absolute(s.dir)) //nolint:errcheck // the command itself will say what is wrong
+	of, _ := service.Of(s.kind, absolute(s.dir)) //nolint:errcheck // the command returns it
 	return of.Name
 }
 
 func whichService(err error) error {
-	return fmt.Errorf("which service is meant? Name it with --name, or its folder with --dir: %w", err)
+	return fmt.Errorf("which service is meant? Name it with --name, or its folder with --dir: %w",
+		err)
 }
 
 func named(kind, name string) (service.Instance, error) {
@@ -73,17 +81,19 @@ func named(kind, name string) (service.Instance, error) {
 	return n, nil
 }
 
-// serves refuses a service that serves another folder: whoever has written the configuration in this one has no say in that.
+// serves refuses a service that serves another folder. The author of the configuration in this
+// folder must not choose the service of another one.
 func (s *serviceTarget) serves(n service.Instance) error {
 	state, err := service.Ask(n)
 	if err != nil || state.Folder == "" {
-		return nil // the command itself will say what is wrong
+		return nil // the command itself reports the error
 	}
-	theirs, err := os.Stat(state.Folder)
-	if ours, failed := os.Stat(s.dir); err == nil && failed == nil && os.SameFile(ours, theirs) {
+	served, err := os.Stat(state.Folder)
+	if own, failed := os.Stat(s.dir); err == nil && failed == nil && os.SameFile(own, served) {
 		return nil
 	}
-	return fmt.Errorf("%s serves %s, and not %s: if it is meant, name it with --name %s", n.Service(), state.Folder, absolute(s.dir), n.Name)
+	return fmt.Errorf("%s serves %s, and not %s: if it is meant, name it with --name %s",
+		n.Service(), state.Folder, absolute(s.dir), n.Name)
 }
 
 func (s *serviceTarget) configured() (string, error) {
@@ -100,14 +110,19 @@ func serviceCommands(kind string) []*cobra.Command {
 	the := "the " + kind
 	return []*cobra.Command{
 		installCommand(kind),
-		serviceCommand(kind, "uninstall", "Stop the service of "+the+" and remove it; folders, keys and files stay", "is no service any more", service.Uninstall),
+		serviceCommand(kind, "uninstall", "Stop the service of "+the+
+			" and remove it; folders, keys and files stay", "is no service any more",
+			service.Uninstall),
 		serviceCommand(kind, "start", "Start the service of "+the, "has started", service.Start),
-		serviceCommand(kind, "stop", "Stop the service of "+the+"; it hands back what is under way", "has stopped", service.Stop),
-		serviceCommand(kind, "restart", "Stop and start the service of "+the, "has started again", service.Restart),
+		serviceCommand(kind, "stop", "Stop the service of "+the+"; it hands back what is under way",
+			"has stopped", service.Stop),
+		serviceCommand(kind, "restart", "Stop and start the service of "+the, "has started again",
+			service.Restart),
 	}
 }
 
-func serviceCommand(kind, verb, short, done string, do func(service.Instance) error) *cobra.Command {
+func serviceCommand(kind, verb, short, done string,
+	do func(service.Instance) error) *cobra.Command {
 	s := serviceTarget{kind: kind}
 	cmd := &cobra.Command{
 		Use: verb, Short: short, Args: noArgs,
@@ -138,8 +153,10 @@ func installCommand(kind string) *cobra.Command {
 		long = fmt.Sprintf(installHelp, "the agent", installAgentHelp)
 	}
 	cmd := &cobra.Command{
-		Use: "install", Short: "Make the " + kind + " a service of this machine", Long: long, Args: noArgs,
-		Example: "  sudo sealpost " + kind + " install --dir /var/lib/sealpost/" + map[string]string{service.Hub: "DC-HQ", service.Agent: "FL-LAB"}[kind],
+		Use: "install", Short: "Make the " + kind + " a service of this machine", Long: long,
+		Args: noArgs,
+		Example: "  sudo sealpost " + kind + " install --dir /var/lib/sealpost/" +
+			map[string]string{service.Hub: "DC-HQ", service.Agent: "FL-LAB"}[kind],
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := service.MayManage(); err != nil { // it may not even read the configuration
 				return err
@@ -156,9 +173,11 @@ func installCommand(kind string) *cobra.Command {
 		},
 	}
 	s.flags(cmd)
-	cmd.Flags().StringVar(&user, "user", "", "the account of the service"+defaultText(service.DefaultUser))
+	cmd.Flags().StringVar(&user, "user", "", "the account of the service"+
+		defaultText(service.DefaultUser))
 	if kind == service.Agent {
-		cmd.Flags().StringVar(&group, "group", "", "the group of the people who drop and take files (default the account's own)")
+		cmd.Flags().StringVar(&group, "group", "",
+			"the group of the people who drop and take files (default the account's own)")
 	}
 	return cmd
 }
@@ -170,7 +189,7 @@ func defaultText(user string) string {
 	return fmt.Sprintf(" (default %q)", user)
 }
 
-// installation reads from the configuration what the service needs to know.
+// installation reads the needs of the service from the configuration.
 func (s *serviceTarget) installation(user, group string) (i service.Installation, err error) {
 	i.User, i.Group = user, cmp.Or(group, user)
 	if i.Dir, err = filepath.Abs(s.dir); err != nil {
@@ -202,14 +221,14 @@ func (s *serviceTarget) installation(user, group string) (i service.Installation
 	}
 	if cfg.Receives() {
 		i.Shared = append(i.Shared, cfg.Inbox.Dir)
-		if beside := filepath.Dir(cfg.Inbox.Dir); service.Grantable(beside) {
-			i.Writable = append(i.Writable, beside) // for STATUS.txt
+		if parent := filepath.Dir(cfg.Inbox.Dir); service.Grantable(parent) {
+			i.Writable = append(i.Writable, parent) // for STATUS.txt
 		}
 	}
 	return i, err
 }
 
-// hubInstallation is installation for a hub, which has no folders of other people.
+// hubInstallation is installation for a hub, which shares no folders with users.
 func (s *serviceTarget) hubInstallation(i service.Installation) (service.Installation, error) {
 	if err := hubRunsHere(); err != nil {
 		return i, err
@@ -231,7 +250,7 @@ func (s *serviceTarget) hubInstallation(i service.Installation) (service.Install
 	return i, err
 }
 
-// managedFlag is for the command lines that install writes, and for nobody else.
+// managedFlag adds the hidden flag that only command lines of install have.
 func managedFlag(cmd *cobra.Command, managed *bool) {
 	cmd.Flags().BoolVar(managed, service.ManagedFlag, false, "a service manager runs this")
 	cmd.Flags().Lookup(service.ManagedFlag).Hidden = true
@@ -264,7 +283,8 @@ func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report
 		fmt.Fprintln(w, "\nLet users drop and take files:")
 		printLines(w, commands)
 	}
-	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind, map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
+	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind,
+		map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
 	return err
 }
 
@@ -297,15 +317,16 @@ func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
 
 func printService(w io.Writer, n service.Instance, s service.State) error {
 	_, err := fmt.Fprintln(w, s)
-	line := func(what, text string) {
+	line := func(label, text string) {
 		if text != "" {
-			_, err = fmt.Fprintf(w, "  %-9s %s\n", what+":", text)
+			_, err = fmt.Fprintf(w, "  %-9s %s\n", label+":", text)
 		}
 	}
 	line("Folder", s.Folder)
 	line("Account", s.Account)
 	if s.Installed {
-		line("Boot", map[bool]string{true: "starts with the machine", false: "does not start with the machine"}[s.Boot])
+		line("Boot", map[bool]string{true: "starts with the machine",
+			false: "does not start with the machine"}[s.Boot])
 	}
 	if !s.Since.IsZero() {
 		line("Since", localTime(s.Since))

@@ -20,7 +20,8 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), v)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version, v.Go, v.System)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version, v.Go,
+				v.System)
 			return err
 		},
 	}
@@ -34,7 +35,7 @@ type versionReport struct {
 	System  string `json:"system"`
 }
 
-// versionInfo falls back on what the module system knows, for a binary that was not built by the Makefile.
+// versionInfo returns the version of the Makefile or, without one, of the module.
 func versionInfo() versionReport {
 	v := version
 	if info, ok := debug.ReadBuildInfo(); v == "" && ok {
@@ -43,5 +44,6 @@ func versionInfo() versionReport {
 	if v == "" {
 		v = "unknown"
 	}
-	return versionReport{Version: v, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	return versionReport{Version: v, Go: runtime.Version(),
+		System: runtime.GOOS + "/" + runtime.GOARCH}
 }

@@ -15,7 +15,8 @@ import (
 // watchEvery is how often something that is watched is asked for.
 const watchEvery = time.Second
 
-// watch says something again whenever it has changed, until it is interrupted. A terminal is cleared before.
+// watch says something again whenever it has changed, until it is interrupted. A terminal is
+// cleared before.
 func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer) error) error {
 	var before []byte
 	for {
@@ -41,7 +42,7 @@ func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer
 	}
 }
 
-// isTerminal tells whether a person sees what is written.
+// isTerminal reports whether a user sees the output.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
