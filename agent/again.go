@@ -8,7 +8,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// ResendRequest asks for what a finished message held to be sent to one site, as a message of its own.
+// ResendRequest asks to send the content of a finished message to one site, as a message of its
+// own.
 type ResendRequest struct {
 	Message string `json:"message"`
 	To      string `json:"to"`
@@ -34,7 +35,8 @@ func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	if a.outbox == nil {
 		return Done{}, errSendsNothing
 	}
-	to := id.Site(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(in.To), "@"))) // as send takes it
+	// as send takes it
+	to := id.Site(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(in.To), "@")))
 	m, err := a.outbox.Resend(ctx, in.Message, to)
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)

@@ -1,9 +1,9 @@
-// Package agent is the daemon at a site: it sends what is dropped into its tray and receives what is meant for the site.
+// Package agent is the daemon at a site: it sends the files of its trays and receives others.
 //
-// It only dials out. New opens what the site has (keys, certificate, ledger) under the state folder's lock, so that two
-// agents never share one; Run works until its context ends and returns when everything has stopped. Several agents can run
-// in one process. The rooms below tell the rest: outbox sends, inbox receives, trust decides whom to believe, ledger
-// remembers.
+// It only dials out. New opens keys, certificate and ledger under the state folder's lock, so that
+// two agents never share one; Run works until its context ends and returns when everything has
+// stopped. Several agents can run in one process. The rooms below have the rest: outbox sends,
+// inbox receives, trust decides whom to believe, ledger remembers.
 package agent
 
 import (
@@ -41,9 +41,10 @@ var ErrNotJoined = reason.Err("site-not-joined")
 
 // Options configure an agent.
 type Options struct {
-	Config  config.Agent // with absolute paths, as config.LoadAgent returns it
-	Dir     string       // the site's folder, an absolute path, for a STATUS.txt; empty: none is kept there
-	Version string       // of the program
+	Config config.Agent // with absolute paths, as config.LoadAgent returns it
+	// the site's folder, an absolute path, for a STATUS.txt; empty: none is kept there
+	Dir     string
+	Version string // of the program
 	Log     *slog.Logger
 	Now     func() time.Time // by which certificates are judged; default time.Now
 }
@@ -69,13 +70,15 @@ type Agent struct {
 
 	mu          sync.Mutex // guards link
 	link        Link
-	linkChanges atomic.Uint64 // counts what the status says anew of the link
-	changed     chan struct{} // of one place: a request shows that the link is not what it was
+	linkChanges atomic.Uint64 // counts the changes of the link in the status
+	changed     chan struct{} // of one place: a request shows that the link has changed
 }
 
 // New opens everything an agent works with, and takes the site's lock.
 func New(o Options) (_ *Agent, err error) {
-	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site), network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now, session: id.Random128[id.Session](), changed: make(chan struct{}, 1)}
+	a := &Agent{cfg: o.Config, dir: o.Dir, site: id.Site(o.Config.Site),
+		network: id.Hash(o.Config.Network), log: o.Log.With("site", o.Config.Site), now: o.Now,
+		session: id.Random128[id.Session](), changed: make(chan struct{}, 1)}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -139,18 +142,21 @@ func (a *Agent) open(version string) (err error) {
 		return err
 	}
 	path := filepath.Join(a.cfg.State, "ledger.db")
-	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) || exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
+	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) ||
+		exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
 		a.log.Warn("no ledger", "reason", reason.New("ledger-gone"), "file", path)
 	}
 	if a.ledger, err = openLedger(path, a.log); err != nil {
 		return err
 	}
-	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite, Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
-	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version), Session: a.session, Role: a.cfg.Role, Heard: a.heard}, a.now)
+	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite,
+		Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
+	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
+		Session: a.session, Role: a.cfg.Role, Heard: a.heard}, a.now)
 	return nil
 }
 
-// openLedger tells of what the ledger has set aside.
+// openLedger opens the ledger and logs the parts that it has set aside.
 func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(path)
 	if isFull(err) {
@@ -159,12 +165,12 @@ func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, reason.Err("ledger-unusable", "path", path, "why", err)
 	}
-	switch aside := l.Aside(); len(aside) {
+	switch damaged := l.Aside(); len(damaged) {
 	case 0:
 	case 1:
-		log.Warn("ledger divided", "reason", reason.New("ledger-mixed"), "kept", aside)
+		log.Warn("ledger divided", "reason", reason.New("ledger-mixed"), "kept", damaged)
 	default:
-		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", aside)
+		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", damaged)
 	}
 	return l, nil
 }
@@ -175,11 +181,12 @@ func exists(path string) bool {
 }
 
 func openIdentity(state string) (*certs.Identity, error) {
-	return certs.OpenIdentity(filepath.Join(state, "identity.key"), filepath.Join(state, "chain.pem"))
+	return certs.OpenIdentity(filepath.Join(state, "identity.key"),
+		filepath.Join(state, "chain.pem"))
 }
 
-// openKeys returns the site's recipient keys, and makes the first one. A site that has stated one and has none now is given no
-// other in silence: what is on its way to it is sealed for the old one.
+// openKeys returns the site's recipient keys, and makes the first one. A site that has lost a key
+// that it stated gets no other in silence: envelopes on their way are sealed for the old one.
 func openKeys(cfg config.Agent) (*envelope.Keys, error) {
 	path := recipientKeyFile(cfg)
 	if !exists(path) && exists(statementFile(cfg)) {
@@ -199,10 +206,13 @@ func (a *Agent) rooms() (err error) {
 	}
 	if err == nil && a.cfg.Receives() {
 		a.inbox = inbox.New(inbox.Options{
-			Site: a.site, Network: a.network, Dir: a.cfg.Inbox.Dir, Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
+			Site: a.site, Network: a.network, Dir: a.cfg.Inbox.Dir,
+			Reserve: int64(a.cfg.Inbox.Reserve), MaxSize: int64(a.cfg.Inbox.MaxSize),
 			Workers: a.cfg.Inbox.Workers, Readers: inbox.Readers(a.cfg.Inbox.Readers),
-			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables, Session: a.session,
-			Ledger: a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys, Log: a.log,
+			KeepHidden: a.cfg.Inbox.Hidden, KeepExecutable: a.cfg.Inbox.Executables,
+			Session: a.session,
+			Ledger:  a.ledger, Hub: a.hub, Trust: a.trust, Identity: a.identity, Keys: a.keys,
+			Log: a.log,
 		})
 	}
 	return err
@@ -212,15 +222,18 @@ func (a *Agent) rooms() (err error) {
 func trays(cfg config.Agent) (list []outbox.Tray) {
 	for _, t := range cfg.Trays() {
 		list = append(list, outbox.Tray{
-			Folders: outbox.Folders{Dir: t.Dir}, Name: t.Name, Address: id.Address{RoutingKey: t.Route}, Kind: t.Kind, FirstNumber: t.FirstNumber,
-			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle), Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
+			Folders: outbox.Folders{Dir: t.Dir}, Name: t.Name,
+			Address: id.Address{RoutingKey: t.Route}, Kind: t.Kind, FirstNumber: t.FirstNumber,
+			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle),
+			Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
 		})
 	}
 	return list
 }
 
-// Run works until the context ends, and then hands back what is under way and closes everything. It returns an error when
-// the agent cannot go on: its ledger fails, or another agent of the site has taken the queue.
+// Run works until the context ends, then hands back the work in hand and closes everything. It
+// returns an error when the agent cannot go on: its ledger fails, or another agent of the site has
+// taken the queue.
 func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("started", "role", a.cfg.Role, "fingerprint", a.identity.Key())
 	g, working := errgroup.WithContext(ctx)
@@ -252,7 +265,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	return errors.Join(err, a.close())
 }
 
-// close gives back what New took, as far as it got.
+// close releases everything that New has opened, as far as it got.
 func (a *Agent) close() error {
 	var errs []error
 	if a.hub != nil {

@@ -22,28 +22,32 @@ const (
 	ApproveReplace = "replace" // drops approved sites that are not named
 )
 
-// ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first complete proposal.
+// ApproveRequest approves the sites to which a route may lead; "route" alone: the hub's first
+// complete proposal.
 type ApproveRequest struct {
-	Route     string   `json:"route"` // empty: the only one of the trays
-	Sites     []string `json:"sites"`
-	Change    string   `json:"change,omitempty"`     // ApproveAdd or ApproveReplace; empty: refused where a site would be left out
-	InAdvance bool     `json:"in_advance,omitempty"` // also names of no site yet
+	Route string   `json:"route"` // empty: the only one of the trays
+	Sites []string `json:"sites"`
+	// ApproveAdd or ApproveReplace; empty: refused where a site would be left out
+	Change    string `json:"change,omitempty"`
+	InAdvance bool   `json:"in_advance,omitempty"` // also names of no site yet
 }
 
 // Route is to whom an address leads.
 type Route struct {
-	Address string      `json:"address"`
-	First   bool        `json:"first_proposal,omitempty"` // the hub's first complete proposal is approved, whatever it is
-	Sites   []RouteSite `json:"sites"`
+	Address string `json:"address"`
+	// the hub's first complete proposal is approved, whatever it is
+	First bool        `json:"first_proposal,omitempty"`
+	Sites []RouteSite `json:"sites"`
 }
 
 // RouteSite is one of the sites of a route: it is approved, proposed by the hub, or both.
 type RouteSite struct {
-	Site        id.Site `json:"site"`
-	Approved    bool    `json:"approved"`
-	Proposed    bool    `json:"proposed"`              // by the hub, when this site asked last
-	Fingerprint id.Hash `json:"fingerprint,omitempty"` // of its identity: the pinned one, or the one that the hub shows
-	Pinned      bool    `json:"pinned"`                // the fingerprint is the pinned one
+	Site     id.Site `json:"site"`
+	Approved bool    `json:"approved"`
+	Proposed bool    `json:"proposed"` // by the hub, when this site asked last
+	// of its identity: the pinned one, or the one that the hub shows
+	Fingerprint id.Hash `json:"fingerprint,omitempty"`
+	Pinned      bool    `json:"pinned"` // the fingerprint is the pinned one
 }
 
 // maxKnown is how many known sites are listed for a name that is none.
@@ -103,7 +107,8 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 
 // changed returns the approved sites of an address after a change; none means the hub's first
 // proposal.
-func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []id.Site, change string) (all []id.Site, err error) {
+func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []id.Site,
+	change string) (all []id.Site, err error) {
 	var before []id.Site
 	err = l.View(ctx, func(tx *ledger.Tx) error {
 		before, _, err = tx.Approval(address.String())
@@ -112,7 +117,8 @@ func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 		return nil, err
 	}
-	dropped := slices.DeleteFunc(slices.Clone(before), func(s id.Site) bool { return slices.Contains(sites, s) })
+	dropped := slices.DeleteFunc(slices.Clone(before),
+		func(s id.Site) bool { return slices.Contains(sites, s) })
 	switch {
 	case change == ApproveReplace:
 		return sites, nil
@@ -133,20 +139,24 @@ func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []
 	return sites, nil
 }
 
-// mustBeSites refuses names of which neither this site nor the hub knows a site that receives. Where the hub cannot be asked it
-// returns a warning.
-func (a *Agent) mustBeSites(ctx context.Context, sites []id.Site) (warning reason.Reason, err error) {
+// mustBeSites refuses names of which neither this site nor the hub knows a site that receives.
+// Where the hub cannot be asked it returns a warning.
+func (a *Agent) mustBeSites(ctx context.Context,
+	sites []id.Site) (warning reason.Reason, err error) {
 	known, err := a.knownSites(ctx)
 	if err != nil {
 		return warning, err
 	}
-	sites = slices.DeleteFunc(slices.Clone(sites), func(s id.Site) bool { return slices.Contains(known, string(s)) })
+	sites = slices.DeleteFunc(slices.Clone(sites),
+		func(s id.Site) bool { return slices.Contains(known, string(s)) })
 	strays, err := straysOf(ctx, a.hub, a.site, sites, known)
 	if err != nil {
 		return reason.New("sites-not-checked", "sites", sites), nil
 	}
 	if len(strays) > 0 {
-		if slices.ContainsFunc(strays, func(r reason.Reason) bool { return r.Code == "site-near" }) {
+		if slices.ContainsFunc(strays, func(r reason.Reason) bool {
+			return r.Code == "site-near"
+		}) {
 			known = nil
 		}
 		return warning, reason.Err("no-such-sites", "strays", strays,
@@ -156,7 +166,8 @@ func (a *Agent) mustBeSites(ctx context.Context, sites []id.Site) (warning reaso
 }
 
 // straysOf returns those of the names that are no sites which receive, as the hub says.
-func straysOf(ctx context.Context, hub *api.Client, self id.Site, sites []id.Site, known []string) (strays []reason.Reason, err error) {
+func straysOf(ctx context.Context, hub *api.Client, self id.Site, sites []id.Site,
+	known []string) (strays []reason.Reason, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	for _, s := range sites {
@@ -199,7 +210,8 @@ func (a *Agent) identities(ctx context.Context, sites []id.Site) (list []reason.
 			}
 		}
 	}
-	a.ledger.View(ctx, func(tx *ledger.Tx) error { //nolint:errcheck // only shown; what counts was written
+	// nolint:errcheck // only shown; the approval is durable
+	a.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, s := range sites {
 			if pin, err := tx.Pin(s); err == nil {
 				shown[s] = pin.Identity
@@ -228,7 +240,8 @@ func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
 		addresses[address] = true
 	}
 	for address := range proposals {
-		addresses[address] = addresses[address] || !strings.HasPrefix(address, "@") // a direct one approves itself
+		// a direct one approves itself
+		addresses[address] = addresses[address] || !strings.HasPrefix(address, "@")
 	}
 	var list []Route
 	for _, address := range slices.Sorted(maps.Keys(addresses)) {

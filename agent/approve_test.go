@@ -47,8 +47,8 @@ func (s *site) approved() (list []id.Site) {
 	return list
 }
 
-// A name that is no site is refused, with the one that may be meant, and can be approved in advance; a site that was invited and
-// has not joined yet is one.
+// A name that is no site is refused, with the most similar one. It can be approved in advance. An
+// invited site that has not joined yet counts as a site.
 func TestANameOfNoSiteIsNotApproved(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -56,11 +56,14 @@ func TestANameOfNoSiteIsNotApproved(t *testing.T) {
 	w.invite("NY-RC", "receive")
 	lab.drop("data.csv", []byte("1;2"))
 	centre.expect("FL-LAB", "data.csv", []byte("1;2"))
-	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "CA-RX"}}, "no site of the name CA-RX receives in this network (did you mean CA-RC?)", "--in-advance")
-	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "FL-LAB"}}, "FL-LAB is this site itself")
+	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "CA-RX"}},
+		"no site of the name CA-RX receives in this network (did you mean CA-RC?)", "--in-advance")
+	lab.refused(agent.ApproveRequest{Sites: []string{"CA-RC", "FL-LAB"}},
+		"FL-LAB is this site itself")
 	lab.refused(agent.ApproveRequest{Sites: []string{"nothing"}}, "nothing")
 	for _, in := range []agent.ApproveRequest{
-		{Sites: []string{"SF-RC"}, Change: agent.ApproveAdd}, {Sites: []string{"NY-RC"}, Change: agent.ApproveAdd},
+		{Sites: []string{"SF-RC"}, Change: agent.ApproveAdd},
+		{Sites: []string{"NY-RC"}, Change: agent.ApproveAdd},
 		{Sites: []string{"MA-RC"}, Change: agent.ApproveAdd, InAdvance: true},
 	} {
 		if _, err := lab.approve(in); err != nil {
@@ -71,7 +74,8 @@ func TestANameOfNoSiteIsNotApproved(t *testing.T) {
 		t.Errorf("approved are %v", got)
 	}
 	w.stopHub()
-	says, err := lab.approve(agent.ApproveRequest{Sites: []string{"UT-RC"}, Change: agent.ApproveAdd})
+	says, err := lab.approve(agent.ApproveRequest{Sites: []string{"UT-RC"},
+		Change: agent.ApproveAdd})
 	if err != nil || !strings.Contains(says, "could not be asked whether UT-RC is a site") {
 		t.Errorf("without the hub it says %q, %v", says, err)
 	}
@@ -82,16 +86,20 @@ func TestAnApprovalDropsNoneUnasked(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	w.join("SF-RC", "receive")
-	lab.refused(agent.ApproveRequest{Sites: []string{"SF-RC"}}, "CA-RC is approved for fl-lab.dat, and this would leave out CA-RC", "--add", "--replace")
+	lab.refused(agent.ApproveRequest{Sites: []string{"SF-RC"}},
+		"CA-RC is approved for fl-lab.dat, and this would leave out CA-RC", "--add", "--replace")
 	lab.refused(agent.ApproveRequest{Sites: []string{"route"}}, "--replace")
-	lab.refused(agent.ApproveRequest{Sites: []string{"route"}, Change: agent.ApproveAdd}, "--replace only")
+	lab.refused(agent.ApproveRequest{Sites: []string{"route"}, Change: agent.ApproveAdd},
+		"--replace only")
 	for _, c := range []struct {
 		in   agent.ApproveRequest
 		want []id.Site
 	}{
-		{agent.ApproveRequest{Sites: []string{"SF-RC"}, Change: agent.ApproveAdd}, []id.Site{"CA-RC", "SF-RC"}},
+		{agent.ApproveRequest{Sites: []string{"SF-RC"}, Change: agent.ApproveAdd},
+			[]id.Site{"CA-RC", "SF-RC"}},
 		{agent.ApproveRequest{Sites: []string{"CA-RC", "SF-RC"}}, []id.Site{"CA-RC", "SF-RC"}},
-		{agent.ApproveRequest{Sites: []string{"SF-RC"}, Change: agent.ApproveReplace}, []id.Site{"SF-RC"}},
+		{agent.ApproveRequest{Sites: []string{"SF-RC"}, Change: agent.ApproveReplace},
+			[]id.Site{"SF-RC"}},
 		{agent.ApproveRequest{Sites: []string{"route"}, Change: agent.ApproveReplace}, nil},
 		{agent.ApproveRequest{Sites: []string{"CA-RC"}}, []id.Site{"CA-RC"}},
 	} {
@@ -101,7 +109,7 @@ func TestAnApprovalDropsNoneUnasked(t *testing.T) {
 	}
 }
 
-// The fingerprint of a site is shown before it is approved, where the approval is asked for, and its approval pins that one.
+// The request for an approval shows the fingerprint of the site, and the approval pins that one.
 func TestAFingerprintIsShownBeforeItIsApproved(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -111,13 +119,16 @@ func TestAFingerprintIsShownBeforeItIsApproved(t *testing.T) {
 	print := centre.status().Fingerprint
 	grouped := "NEW-RC has the fingerprint " + string(print[:8]) + " " + string(print[8:16])
 	asked := func() string { return lab.status().Outbox.Blocked["fl-lab.dat"].String() }
-	eventually(t, "the question shows it", func() bool { return strings.Contains(asked(), grouped) })
+	eventually(t, "the question shows it", func() bool {
+		return strings.Contains(asked(), grouped)
+	})
 	if strings.Contains(asked(), "CA-RC has the fingerprint") {
 		t.Error("what is approved is to be compared again")
 	}
 	shown := func() (of agent.RouteSite) {
 		for _, r := range lab.status().Routes {
-			if i := slices.IndexFunc(r.Sites, func(s agent.RouteSite) bool { return s.Site == "NEW-RC" }); i >= 0 {
+			if i := slices.IndexFunc(r.Sites,
+				func(s agent.RouteSite) bool { return s.Site == "NEW-RC" }); i >= 0 {
 				of = r.Sites[i]
 			}
 		}
@@ -126,8 +137,11 @@ func TestAFingerprintIsShownBeforeItIsApproved(t *testing.T) {
 	if of := shown(); of != (agent.RouteSite{Site: "NEW-RC", Proposed: true, Fingerprint: print}) {
 		t.Errorf("the status shows %+v", of)
 	}
-	eventually(t, "STATUS.txt shows it", func() bool { return strings.Contains(lab.statusFile(), grouped) })
-	says, err := lab.approve(agent.ApproveRequest{Sites: []string{"NEW-RC"}, Change: agent.ApproveAdd})
+	eventually(t, "STATUS.txt shows it", func() bool {
+		return strings.Contains(lab.statusFile(), grouped)
+	})
+	says, err := lab.approve(agent.ApproveRequest{Sites: []string{"NEW-RC"},
+		Change: agent.ApproveAdd})
 	if err != nil || !strings.Contains(says, grouped) {
 		t.Errorf("the approval says %q, %v", says, err)
 	}

@@ -16,14 +16,16 @@ import (
 // clockTime bounds the question for the hub's time.
 const clockTime = 10 * time.Second
 
-// hubTime asks the hub what time it is, for a site whose clock is so wrong that it cannot believe the hub's certificate.
-// Everything but the certificate's time is verified; nothing secret is sent, and the answer is only shown to a person.
+// hubTime asks the hub for its time, for a site whose clock is too wrong to believe the hub's
+// certificate. It verifies everything but the certificate's time and sends nothing secret. The
+// answer is only shown to users.
 func hubTime(ctx context.Context, cfg config.Agent) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, clockTime)
 	defer cancel()
 	hosts := hostsOf(cfg.Hub)
 	for i, address := range cfg.Hub {
-		conf := certs.ClientTLS(new(certs.Identity), id.Hash(cfg.Network), hosts[min(i, len(hosts)-1)])
+		conf := certs.ClientTLS(new(certs.Identity), id.Hash(cfg.Network),
+			hosts[min(i, len(hosts)-1)])
 		verify := conf.VerifyConnection
 		conf.VerifyConnection = func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) > 0 {
@@ -32,8 +34,10 @@ func hubTime(ctx context.Context, cfg config.Agent) (time.Time, error) {
 			}
 			return verify(state)
 		}
-		transport := &http.Transport{TLSClientConfig: conf, Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+api.PathHello, nil)
+		transport := &http.Transport{TLSClientConfig: conf, Proxy: http.ProxyFromEnvironment,
+			DisableKeepAlives: true}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			"https://"+address+api.PathHello, nil)
 		if err != nil {
 			return time.Time{}, err
 		}

@@ -33,14 +33,16 @@ func (s *site) delivers(name string) {
 	})
 }
 
-// The hub's clock is wrong by years: every site is told whose clock it may be, nothing is lost, and all goes on by itself
-// once the hub's clock is right. It is wrong at a start of the hub, and while it runs.
+// The hub's clock is wrong by years: every site learns whose clock it may be, and nothing is lost.
+// All goes on by itself once the hub's clock is right. It is wrong at a start of the hub, and while
+// it runs.
 func TestTheHubsClockIsWrongByYears(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ahead time.Duration
 		start bool
-	}{{"ahead at its start", fiveYears, true}, {"behind at its start", -fiveYears, true}, {"ahead", fiveYears, false}, {"behind", -fiveYears, false}} {
+	}{{"ahead at its start", fiveYears, true}, {"behind at its start", -fiveYears, true},
+		{"ahead", fiveYears, false}, {"behind", -fiveYears, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // it waits more than it works
 			theHubsClockIsWrong(t, c.ahead, c.start)
@@ -66,8 +68,10 @@ func theHubsClockIsWrong(t *testing.T, ahead time.Duration, atItsStart bool) {
 	for _, s := range []*site{lab, centre} {
 		eventually(t, string(s.name)+" is told that a clock is wrong", func() bool {
 			l := s.status().Link
-			return !l.Connected && (strings.Contains(l.Trouble.String(), "the hub's clock is wrong, or this one's: ask the admin of the hub") ||
-				strings.Contains(l.Trouble.String(), "this computer's clock is wrong, or the hub's is: this one is 182"))
+			return !l.Connected && (strings.Contains(l.Trouble.String(),
+				"the hub's clock is wrong, or this one's: ask the admin of the hub") ||
+				strings.Contains(l.Trouble.String(),
+					"this computer's clock is wrong, or the hub's is: this one is 182"))
 		})
 	}
 	clock.set(0)
@@ -78,7 +82,7 @@ func theHubsClockIsWrong(t *testing.T, ahead time.Duration, atItsStart bool) {
 	}
 }
 
-// The hub's clock is wrong by less than certificates live, in both directions: nobody is kept from working.
+// The hub's clock is wrong by less than certificates live, in both directions: all sites go on.
 func TestTheHubsClockIsWrongByDays(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	var clock wrongClock
@@ -86,20 +90,27 @@ func TestTheHubsClockIsWrongByDays(t *testing.T) {
 	centre := w.joinBy(time.Now, "CA-RC", "receive")
 	w.bind("ca_rc_queue", "fl-lab.*")
 	lab := w.joinBy(time.Now, "FL-LAB", "send", "CA-RC")
-	for name, ahead := range map[string]time.Duration{"ahead": 20 * 24 * time.Hour, "right": 0, "ahead by an hour": time.Hour} {
+	for name, ahead := range map[string]time.Duration{"ahead": 20 * 24 * time.Hour, "right": 0,
+		"ahead by an hour": time.Hour} {
 		clock.set(ahead)
 		lab.drop(name, []byte(name))
 		centre.expect("FL-LAB", name, []byte(name))
 		lab.delivers(name)
 	}
 	clock.set(20 * 24 * time.Hour)
-	eventually(t, "the sites are told by how much", func() bool { return strings.Contains(lab.status().Link.Clock.String(), "behind the hub's") })
+	eventually(t, "the sites are told by how much", func() bool {
+		return strings.Contains(lab.status().Link.Clock.String(), "behind the hub's")
+	})
 	clock.set(0)
-	eventually(t, "and no more", func() bool { l := lab.status().Link; return l.Connected && l.Clock.IsZero() })
+	eventually(t, "and no more", func() bool {
+		l := lab.status().Link
+		return l.Connected &&
+			l.Clock.IsZero()
+	})
 }
 
-// A centre's clock is wrong by years while it runs, and at a start: it is told by how much, what it signs with that clock is
-// believed, and it goes on once the clock is right.
+// A centre's clock is wrong by years while it runs, and at a start. It learns by how much, its
+// signatures of that time are believed, and it goes on once the clock is right.
 func TestTheCentresClockIsWrongByYears(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
@@ -125,7 +136,8 @@ func TestTheCentresClockIsWrongByYears(t *testing.T) {
 		lab.drop(name+" at its start", []byte(name))
 		eventually(t, "it is told by how much", func() bool {
 			l := centre.status().Link
-			return !l.Connected && strings.Contains(l.Trouble.String(), "by this computer's clock") && strings.Contains(l.Clock.String(), name)
+			return !l.Connected && strings.Contains(l.Trouble.String(),
+				"by this computer's clock") && strings.Contains(l.Clock.String(), name)
 		})
 		clock.set(0)
 		centre.expect("FL-LAB", name+" at its start", []byte(name))

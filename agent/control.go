@@ -47,11 +47,12 @@ type Status struct {
 	Outbox      *outbox.Status `json:"outbox,omitempty"`
 	Inbox       *inbox.Status  `json:"inbox,omitempty"`
 	Pins        []Pin          `json:"pins"`
-	Routes      []Route        `json:"routes,omitempty"` // approved recipients, and those that the hub proposes
+	// approved recipients, and those that the hub proposes
+	Routes []Route `json:"routes,omitempty"`
 }
 
-// Roles returns how the hub's role for this site differs from the site's own, and what to do. It is of use where
-// Link.HubRole is set.
+// Roles returns how the hub's role for this site differs from the site's own, and what to do. It is
+// of use where Link.HubRole is set.
 func (s Status) Roles() reason.Verdict {
 	site := stranger.Site{Name: s.Site, Role: s.Role, Key: s.Fingerprint}
 	return site.RoleDiffers(s.Link.HubRole)
@@ -74,7 +75,7 @@ type TrustRequest struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
-// Done tells what was done, in one or more lines.
+// Done is the result of a command, in one or more lines.
 type Done struct {
 	Says []reason.Reason `json:"says"`
 }
@@ -104,7 +105,7 @@ type Receipt struct {
 	Time     time.Time     `json:"time"`
 }
 
-// Log is what is known of a message, sent or received.
+// Log is the history of a message, sent or received.
 type Log struct {
 	Sent     *outbox.Message `json:"sent,omitempty"`
 	Received []inbox.Message `json:"received,omitempty"`
@@ -124,7 +125,8 @@ func (a *Agent) handle(mux *http.ServeMux) {
 
 func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 	latest := min(max(in.Latest, 0), 1000)
-	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(), Network: a.network, Expires: a.identity.NotAfter()}
+	s := Status{Site: a.site, Role: a.cfg.Role, Fingerprint: a.identity.Key(), Network: a.network,
+		Expires: a.identity.NotAfter()}
 	a.mu.Lock()
 	s.Link = a.link
 	a.mu.Unlock()
@@ -150,14 +152,15 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		}
 		pins, err := tx.Pins()
 		for _, p := range pins {
-			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version, Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
+			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version,
+				Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
 		}
 		return err
 	})
 }
 
-// ownRoute is the route that a person means: the one that was given, or the only one that the site's trays have.
-func (a *Agent) ownRoute(given string) (string, error) {
+// ownRoute returns the named route or, without a name, the only one of the site's trays.
+func (a *Agent) ownRoute(name string) (string, error) {
 	var routes []string
 	for _, t := range a.cfg.Trays() {
 		routes = append(routes, t.Route)
@@ -165,8 +168,8 @@ func (a *Agent) ownRoute(given string) (string, error) {
 	slices.Sort(routes)
 	routes = slices.Compact(routes)
 	switch {
-	case given != "":
-		return given, nil
+	case name != "":
+		return name, nil
 	case len(routes) > 1:
 		return "", reason.Err("which-route", "routes", routes)
 	}
@@ -211,7 +214,8 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 		e, err := tx.Envelope(r.Message.Envelope)
 		for _, x := range e.Recipients {
 			if x.Receipt != "" {
-				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
+				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt,
+					Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
 			}
 		}
 		return err

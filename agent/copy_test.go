@@ -9,10 +9,12 @@ import (
 	"sealpost/hub"
 )
 
-// copied is a second folder of a site that is stopped, with the same keys and another control socket.
+// copied is a second folder of a site that is stopped, with the same keys and another control
+// socket.
 func (s *site) copied() *site {
 	s.w.t.Helper()
-	twin := s.w.site(s.w.Network.Site(s.name, s.Role, filepath.Join(s.w.dir, string(s.name)+" twin")))
+	twin := s.w.site(s.w.Network.Site(s.name, s.Role,
+		filepath.Join(s.w.dir, string(s.name)+" twin")))
 	must(s.w.t, os.CopyFS(twin.dir, os.DirFS(s.dir)))
 	secrets, err := filepath.Glob(filepath.Join(twin.dir, "state", "*"))
 	must(s.w.t, err)
@@ -29,7 +31,8 @@ func (s *site) copied() *site {
 	return twin
 }
 
-// Two copies of a lab run: both are told, and so is the admin of the hub; when one has stopped, the other is told no more.
+// Two copies of a lab run: both report it, and so does the hub to its admin. When one has stopped,
+// the other reports it no more.
 func TestTwoCopiesOfALabAreBothTold(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -41,7 +44,8 @@ func TestTwoCopiesOfALabAreBothTold(t *testing.T) {
 	for _, s := range []*site{lab, twin} {
 		eventually(t, "the lab in "+s.dir+" is told", func() bool {
 			c, text := s.status().Link.Copy, s.statusFile()
-			return c != nil && c.From == "127.0.0.1" && strings.Contains(text, "TWO COPIES") && strings.Contains(text, "another computer runs this site")
+			return c != nil && c.From == "127.0.0.1" && strings.Contains(text, "TWO COPIES") &&
+				strings.Contains(text, "another computer runs this site")
 		})
 	}
 	var sites hub.SitesAnswer

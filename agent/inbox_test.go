@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The disk of the inbox is not mounted when the agent starts: it receives nothing and says so, and goes on when it is.
+// The disk of the inbox is not mounted at a start: the agent receives nothing and reports it. It
+// goes on once the disk is mounted.
 func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -21,7 +22,8 @@ func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
 	inbox := filepath.Join(centre.dir, "inbox")
 	must(t, errors.Join(os.Rename(inbox, inbox+".disk"), os.Mkdir(inbox, 0o755)))
 	centre.start()
-	eventually(t, "the centre says that its inbox is away", func() bool { return strings.Contains(centre.status().Inbox.Away.String(), inbox) })
+	eventually(t, "the centre says that its inbox is away",
+		func() bool { return strings.Contains(centre.status().Inbox.Away.String(), inbox) })
 	lab.drop("while it is away.csv", []byte("away"))
 	eventually(t, "it is on its way", func() bool { return len(lab.tray("sending")) == 1 })
 	if entries, err := os.ReadDir(inbox); err != nil || len(entries) > 0 {
@@ -29,12 +31,12 @@ func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
 	}
 	must(t, errors.Join(os.Remove(inbox), os.Rename(inbox+".disk", inbox)))
 	centre.expect("FL-LAB", "while it is away.csv", []byte("away"))
-	if away := centre.status().Inbox.Away; !away.IsZero() {
-		t.Errorf("it says still: %s", away)
+	if why := centre.status().Inbox.Away; !why.IsZero() {
+		t.Errorf("it says still: %s", why)
 	}
 }
 
-// What agent.toml says of the inbox is done.
+// The settings of the inbox in agent.toml are in force.
 func TestTheInboxFollowsItsConfiguration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -59,7 +61,8 @@ func TestTheInboxFollowsItsConfiguration(t *testing.T) {
 	all.expect("FL-LAB", "run/data%2Elnk", []byte("data.lnk"))
 	for s, want := range map[*site]os.FileMode{plain: 0, all: 0o555} {
 		info, err := os.Stat(filepath.Join(s.dir, "inbox", "FL-LAB", "run", "run.sh"))
-		if err != nil || info.Mode().Perm()&0o111 != want&0o111 || info.Mode().Perm()&0o007 != want&0o007 {
+		if err != nil || info.Mode().Perm()&0o111 != want&0o111 ||
+			info.Mode().Perm()&0o007 != want&0o007 {
 			t.Errorf("%s: run.sh has %v, %v", s.name, info.Mode(), err)
 		}
 	}

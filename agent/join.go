@@ -23,25 +23,26 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// JoinOptions say how a site joins its network.
+// JoinOptions are the choices of a site that joins its network.
 type JoinOptions struct {
-	Invitation  certs.Invitation
-	Dir         string   // the site's folder, made when it is not there
-	Kind        string   // of what it sends; empty: DAT
-	Route       string   // under which it sends; empty: <site>.<kind> in lower case
-	Approve     []string // sites to which the route may lead; "route" alone: the first complete proposal
-	FirstNumber int64    // of a day's messages; 0: 1
-	Version     string   // of the program
+	Invitation certs.Invitation
+	Dir        string // the site's folder, made when it is not there
+	Kind       string // of the messages that it sends; empty: DAT
+	Route      string // under which it sends; empty: <site>.<kind> in lower case
+	// sites to which the route may lead; "route" alone: the first complete proposal
+	Approve     []string
+	FirstNumber int64  // of a day's messages; 0: 1
+	Version     string // of the program
 	Log         *slog.Logger
 	Now         func() time.Time // by which certificates are judged; default time.Now
 }
 
-// Joined is what came of joining.
+// Joined is the result of joining.
 type Joined struct {
 	Site        id.Site   `json:"site"`
 	Role        string    `json:"role"`
 	Dir         string    `json:"dir"`
-	Fingerprint id.Hash   `json:"fingerprint"` // of the site's identity key, for people to compare
+	Fingerprint id.Hash   `json:"fingerprint"` // of the site's identity key, to compare by voice
 	Network     id.Hash   `json:"network"`
 	Expires     time.Time `json:"expires"`         // of the certificate
 	Again       bool      `json:"again,omitempty"` // the site had joined before
@@ -51,9 +52,9 @@ type Joined struct {
 	Warnings []reason.Reason `json:"warnings,omitempty"`
 }
 
-// Join makes a site's folder, keys and configuration and redeems its invitation for a certificate. It can be repeated after
-// any failure, and after success: keys, ledger and what was configured stay. The hub must be reachable; the agent must not
-// be running.
+// Join makes a site's folder, keys and configuration and redeems its invitation for a certificate.
+// It can be repeated after any failure, and after success: keys, ledger and settings stay. The hub
+// must be reachable; the agent must not be running.
 func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -79,7 +80,8 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if err != nil {
 		return Joined{}, err
 	}
-	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(), Network: id.Hash(cfg.Network), Again: identity.HasChain()}
+	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(),
+		Network: id.Hash(cfg.Network), Again: identity.HasChain()}
 	if j.Clock, err = enroll(ctx, cfg, identity, o); err != nil {
 		return j, err
 	}
@@ -91,7 +93,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	return j, err
 }
 
-// configure makes the folder and its agent.toml, or brings an agent.toml that is there up to what is asked for now.
+// configure makes the folder and its agent.toml, or brings an old agent.toml up to the options.
 func configure(o JoinOptions) (config.Agent, error) {
 	inv := o.Invitation
 	dir, err := filepath.Abs(o.Dir)
@@ -101,10 +103,11 @@ func configure(o JoinOptions) (config.Agent, error) {
 	file := config.AgentFile(dir)
 	cfg := config.DefaultAgent()
 	stored, err := config.LoadAgent(file)
-	other := err == nil && (stored.Site != string(inv.Site) || stored.Network != string(inv.Network))
+	other := err == nil && (stored.Site != string(inv.Site) ||
+		stored.Network != string(inv.Network))
 	switch {
 	case other && !hasJoined(stored):
-		// Left behind by a wrong invitation, and of no use to anybody.
+		// Left behind by a wrong invitation, and of no more use.
 	case other:
 		return cfg, reason.Err("folder-of-other", "dir", dir, "site", stored.Site)
 	case err == nil:
@@ -112,9 +115,11 @@ func configure(o JoinOptions) (config.Agent, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return cfg, err
 	}
-	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network), inv.Suite, inv.Role, inv.Hub
+	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network),
+		inv.Suite, inv.Role, inv.Hub
 	setTray(firstTray(&cfg), cfg.Site, o)
-	if err := durable.MkdirAll(dir, 0o755); err != nil { // who may write here may replace the state folder
+	// an account that may write here may replace the state folder
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return cfg, err
 	}
 	if err := config.WriteAgent(file, relative(cfg, dir)); err != nil {
@@ -149,13 +154,13 @@ func setTray(t *config.Tray, site string, o JoinOptions) {
 	}
 }
 
-// hasJoined tells whether the site has a certificate.
+// hasJoined reports whether the site has a certificate.
 func hasJoined(cfg config.Agent) bool {
 	_, err := os.Stat(filepath.Join(cfg.State, "chain.pem"))
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// relative writes paths under dir as people would, so that the folder can be moved.
+// relative makes the paths under dir relative, so that the folder can be moved.
 func relative(cfg config.Agent, dir string) config.Agent {
 	paths := []*string{&cfg.State, &cfg.Outbox.Dir, &cfg.Inbox.Dir}
 	cfg.Tray = slices.Clone(cfg.Tray)
@@ -163,7 +168,8 @@ func relative(cfg config.Agent, dir string) config.Agent {
 		paths = append(paths, &cfg.Tray[i].Dir)
 	}
 	for _, path := range paths {
-		if rel, err := filepath.Rel(dir, *path); err == nil && filepath.IsAbs(*path) && filepath.IsLocal(rel) {
+		if rel, err := filepath.Rel(dir, *path); err == nil && filepath.IsAbs(*path) &&
+			filepath.IsLocal(rel) {
 			*path = rel
 		}
 	}
@@ -187,8 +193,9 @@ func makeFolders(cfg config.Agent) error {
 	return nil
 }
 
-// enroll redeems the invitation, and says how wrong the clock is, if it is.
-func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (clock reason.Reason, err error) {
+// enroll redeems the invitation, and returns the error of the clock, if it has one.
+func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity,
+	o JoinOptions) (clock reason.Reason, err error) {
 	inv := o.Invitation
 	client := newClient(cfg, identity, api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
 	defer client.CloseIdle()
@@ -196,8 +203,10 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity, o J
 	if err != nil {
 		return clock, err
 	}
-	answer, err := client.Enroll(ctx, api.EnrollRequest{Site: inv.Site, Secret: inv.Secret, CSR: string(csr)})
-	if errors.Is(err, api.ErrInvitation) && identity.HasChain() && o.Now().Before(identity.NotAfter()) {
+	answer, err := client.Enroll(ctx, api.EnrollRequest{Site: inv.Site, Secret: inv.Secret,
+		CSR: string(csr)})
+	if errors.Is(err, api.ErrInvitation) && identity.HasChain() &&
+		o.Now().Before(identity.NotAfter()) {
 		return clock, nil // joined before, and the invitation is not needed any more
 	}
 	if errors.Is(err, certs.ErrNotValidNow) {
@@ -231,8 +240,9 @@ func isName(err error) bool {
 	return ok
 }
 
-func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation, now time.Time) error {
-	if l := between(ctx, err, cfg); !l.Trouble.IsZero() {
+func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.Invitation,
+	now time.Time) error {
+	if l := strangerLink(ctx, err, cfg); !l.Trouble.IsZero() {
 		return reason.Err("join-intercepted", "trouble", l.Trouble,
 			"ask", l.Situation().Words().Ask)
 	}
@@ -250,9 +260,11 @@ func explainEnroll(ctx context.Context, err error, cfg config.Agent, inv certs.I
 	return reason.Err("join-hub-not-reached", "hosts", inv.Hub, "why", err)
 }
 
-// publishKey makes the site's recipient key and gives the hub the signed statement of it, if the site receives.
-// The client is a new one: the connection of the enrolment was made without a certificate.
-func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) error {
+// publishKey makes the site's recipient key and gives the hub the signed statement of it, if the
+// site receives. The client is a new one: the connection of the enrolment was made without a
+// certificate.
+func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
+	o JoinOptions) error {
 	keys, err := openKeys(cfg)
 	if err != nil || !cfg.Receives() {
 		return err
@@ -269,9 +281,10 @@ func publishKey(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 	return nil
 }
 
-// approve writes the approvals that were given with the command. Names of no site are approved in advance, with a warning: the
-// sites of a network join in any order.
-func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o JoinOptions) (warnings []reason.Reason, err error) {
+// approve writes the approvals that were given with the command. Names of no site are approved in
+// advance, with a warning: the sites of a network join in any order.
+func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity,
+	o JoinOptions) (warnings []reason.Reason, err error) {
 	if len(o.Approve) == 0 || !cfg.Sends() {
 		return nil, nil
 	}
@@ -298,7 +311,7 @@ func approve(ctx context.Context, cfg config.Agent, identity *certs.Identity, o 
 	return []reason.Reason{reason.New("not-site-yet", "strays", strays, "known", nil)}, nil
 }
 
-// approvedSites reads what a person approves: sites, or "route" for what the hub proposes first.
+// approvedSites parses an approval: sites, or "route" for the hub's first proposal.
 func approvedSites(names []string) []id.Site {
 	if len(names) == 1 && names[0] == ledger.ApproveRoute {
 		return nil

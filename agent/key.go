@@ -20,8 +20,9 @@ import (
 	"sealpost/statement"
 )
 
-// recipientKey returns what this site states as its recipient key, from state/recipient.json, which is made when it is not
-// there. The same key keeps its version and its time, so that everybody who pinned it sees no change.
+// recipientKey returns the statement of this site's recipient key, from state/recipient.json, which
+// it makes when it is missing. The same key keeps its version and its time, so that sites that have
+// pinned it see no change.
 func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey, error) {
 	path := statementFile(cfg)
 	var last statement.RecipientKey
@@ -37,7 +38,8 @@ func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey
 		return last, nil
 	}
 	next := statement.RecipientKey{
-		V: 1, Network: id.Hash(cfg.Network), Site: id.Site(cfg.Site), Recipient: keys.Recipient(), Version: last.Version + 1,
+		V: 1, Network: id.Hash(cfg.Network), Site: id.Site(cfg.Site), Recipient: keys.Recipient(),
+		Version: last.Version + 1,
 		Created: time.Now().UTC().Truncate(time.Second),
 	}
 	if last.Version > 0 {
@@ -51,11 +53,12 @@ func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey
 
 func recipientKeyFile(cfg config.Agent) string { return filepath.Join(cfg.State, "recipient.key") }
 
-// statementFile holds what the site states as its recipient key.
+// statementFile holds the statement of the site's recipient key.
 func statementFile(cfg config.Agent) string { return filepath.Join(cfg.State, "recipient.json") }
 
-// NewKey makes another recipient key for a site that has lost its own, while its agent does not run. What is sealed for the old
-// one is refused from then on, and its senders learn that; other sites follow to the new one, which the same identity states.
+// NewKey makes another recipient key for a site that has lost its own, while its agent does not
+// run. Envelopes that are sealed for the old one are refused from then on, and their senders learn
+// that. Other sites follow to the new one, which the same identity states.
 func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 	if _, err := secretfile.EnterAsAdmin(cfg.State); err != nil {
 		return done, err
@@ -75,7 +78,8 @@ func NewKey(cfg config.Agent) (done reason.Reason, err error) {
 	return reason.New("recipient-made", "path", path), nil
 }
 
-// signedKey signs the statement under the present certificate: a renewed one has to vouch for it anew.
+// signedKey signs the statement under the present certificate: a renewed one has to vouch for it
+// anew.
 func signedKey(cfg config.Agent, keys *envelope.Keys, identity *certs.Identity) (string, error) {
 	key, err := recipientKey(cfg, keys)
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"sealpost/config"
 )
 
-// A centre without the key that it has stated does not start with another one: what waits for it would be refused. When a person
-// makes another, senders learn what was lost with the old one, and go on with the new one.
+// A centre that has lost its stated key does not start with another one. It would refuse all that
+// waits for it. When an admin makes another, senders learn which messages were lost with the old
+// one, and go on with the new one.
 func TestALostRecipientKeyIsNotReplacedInSilence(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	lab.drop("before.csv", []byte("before"))
@@ -21,30 +22,37 @@ func TestALostRecipientKeyIsNotReplacedInSilence(t *testing.T) {
 	eventually(t, "it is signed for", func() bool { return len(lab.tray("delivered")) == 1 })
 	centre.stop()
 	lab.drop("under way.csv", []byte("under way"))
-	eventually(t, "the hub has it", func() bool { return lab.status().Outbox.Counts["published"] == 1 })
+	eventually(t, "the hub has it", func() bool {
+		return lab.status().Outbox.Counts["published"] == 1
+	})
 
 	cfg, err := config.LoadAgent(config.AgentFile(centre.dir))
 	must(t, err)
 	key := filepath.Join(centre.dir, "state", "recipient.key")
 	backup, err := os.ReadFile(key)
 	must(t, err)
-	if _, err := agent.NewKey(cfg); err == nil || !strings.Contains(err.Error(), "no other is made") {
+	if _, err := agent.NewKey(cfg); err == nil ||
+		!strings.Contains(err.Error(), "no other is made") {
 		t.Errorf("with a key it says %v", err)
 	}
 	must(t, os.Remove(key))
-	if _, err := agent.New(agent.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "put it back from your backup") {
+	if _, err := agent.New(agent.Options{Config: cfg,
+		Log: slog.New(slog.DiscardHandler)}); err == nil ||
+		!strings.Contains(err.Error(), "put it back from your backup") {
 		t.Fatalf("without its key it starts, or says %v", err)
 	}
 	done, err := agent.NewKey(cfg)
 	must(t, err)
-	if made, err := os.ReadFile(key); err != nil || string(made) == string(backup) || done.Code != "recipient-made" {
+	if made, err := os.ReadFile(key); err != nil || string(made) == string(backup) ||
+		done.Code != "recipient-made" {
 		t.Errorf("%q, %v", done, err)
 	}
 	centre.start()
 	if _, err := agent.NewKey(cfg); err == nil {
 		t.Error("a key is made while the agent runs")
 	}
-	eventually(t, "the lab learns what was lost", func() bool { return slices.Contains(lab.tray("failed"), "under way.csv") })
+	eventually(t, "the lab learns what was lost",
+		func() bool { return slices.Contains(lab.tray("failed"), "under way.csv") })
 	lab.drop("after.csv", []byte("after"))
 	centre.expect("FL-LAB", "after.csv", []byte("after"))
 	if got := centre.inInbox(); len(got) != 2 {

@@ -31,7 +31,8 @@ func TestALostLedgerGivesNoNumberAgain(t *testing.T) {
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
 	first := lab.status().Outbox.Latest[0].ID
 	lab.stop()
-	must(t, os.RemoveAll(filepath.Join(lab.dir, "delivered", string(first)))) // as people do who make room
+	// as a user does to make room
+	must(t, os.RemoveAll(filepath.Join(lab.dir, "delivered", string(first))))
 	lab.loseLedger()
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
 	lab.drop("second", []byte("second"))
@@ -48,7 +49,7 @@ func TestALostLedgerKeepsADirectAddress(t *testing.T) {
 	other := w.join("SF-RC", "receive")
 	w.stopHub()
 	lab.stop()
-	lab.start() // it seals nothing before the hub has said who it is
+	lab.start() // it seals nothing before it knows the hub
 	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
 	lab.drop("@SF-RC/only you", []byte("you"))
 	lab.drop("everybody", []byte("all"))
@@ -56,19 +57,25 @@ func TestALostLedgerKeepsADirectAddress(t *testing.T) {
 	lab.stop()
 	sending := filepath.Join(lab.dir, "sending")
 	must(t, os.MkdirAll(filepath.Join(sending, "my own", "things"), 0o755))
-	must(t, os.Mkdir(filepath.Join(sending, "FL-LAB_DAT_20200101_001"), 0o755)) // made, and not moved into
+	// made, and not moved into
+	must(t, os.Mkdir(filepath.Join(sending, "FL-LAB_DAT_20200101_001"), 0o755))
 	lab.loseLedger()
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
-	eventually(t, "both are told of", func() bool { return len(lab.status().Outbox.Explained) == 2 })
+	eventually(t, "both are told of", func() bool {
+		return len(lab.status().Outbox.Explained) == 2
+	})
 	eventually(t, "what is strange is told of", func() bool {
-		return lab.status().Outbox.NotTaken[filepath.Join("sending", "my own")].Code == "strange-sending"
+		return lab.status().Outbox.NotTaken[filepath.Join("sending",
+			"my own")].Code == "strange-sending"
 	})
 	w.startHub()
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "@SF-RC", Sites: []string{"SF-RC"}}, nil))
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "@SF-RC",
+		Sites: []string{"SF-RC"}}, nil))
 	other.expect("FL-LAB", "only you", []byte("you"))
 	centre.expect("FL-LAB", "everybody", []byte("all"))
 	eventually(t, "both are delivered", func() bool {
-		return slices.Equal(slices.Sorted(slices.Values(lab.tray("delivered"))), []string{"everybody", "only you"})
+		return slices.Equal(slices.Sorted(slices.Values(lab.tray("delivered"))),
+			[]string{"everybody", "only you"})
 	})
 	if got := append(centre.inInbox(), other.inInbox()...); len(got) != 2 {
 		t.Errorf("in the inboxes: %v", got)

@@ -56,8 +56,8 @@ func hostsOf(addresses []string) []string {
 	return hosts
 }
 
-// keepLink sends hellos to the hub until ctx ends. It uploads the recipient key if the hub lacks it,
-// renews the certificate in time, and reports a new start of the hub to the outbox.
+// keepLink sends hellos to the hub until ctx ends. It uploads the recipient key if the hub lacks
+// it, renews the certificate in time, and reports a new start of the hub to the outbox.
 func (a *Agent) keepLink(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
 	uploaded := false
@@ -170,7 +170,8 @@ func (a *Agent) connected(hello api.Hello) {
 		a.log.Warn("clock differs", "reason", clock)
 	}
 	if differs != "" && differs != before.HubRole {
-		a.log.Error("the hub has another role for this site", "role", a.cfg.Role, "hub_role", differs)
+		a.log.Error("the hub has another role for this site", "role", a.cfg.Role, "hub_role",
+			differs)
 	}
 	if hello.Copy != nil && before.Copy == nil {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,
@@ -215,7 +216,7 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 			}
 		}
 	}
-	if l := between(ctx, err, a.cfg); !l.Trouble.IsZero() {
+	if l := strangerLink(ctx, err, a.cfg); !l.Trouble.IsZero() {
 		return l
 	}
 	site := stranger.Site{Name: a.site, Role: a.cfg.Role, Key: a.identity.Key(),
@@ -233,8 +234,8 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	return Link{Trouble: stranger.Unreachable("", err).Says}
 }
 
-// between returns the link of a call that ended at a proxy, or at a server in the hub's place.
-func between(ctx context.Context, err error, cfg config.Agent) (l Link) {
+// strangerLink returns the link of a call that ended at a proxy, or at a server in the hub's place.
+func strangerLink(ctx context.Context, err error, cfg config.Agent) (l Link) {
 	if proxy, ok := errors.AsType[*api.ProxyError](err); ok {
 		return Link{Trouble: stranger.ByProxy(proxy).Line(), Proxy: proxy.Proxy}
 	}
@@ -267,7 +268,8 @@ func (l Link) Situation() reason.Situation {
 // maybeStranger reports whether another server than the hub may have answered. It has not if the
 // hub refused, the clock is wrong, or the connection failed before any answer.
 func maybeStranger(err error) bool {
-	if _, verdict := errors.AsType[*api.Error](err); verdict || errors.Is(err, certs.ErrNotValidNow) {
+	if _, verdict := errors.AsType[*api.Error](err); verdict ||
+		errors.Is(err, certs.ErrNotValidNow) {
 		return false
 	}
 	failed, ok := errors.AsType[*net.OpError](err)

@@ -25,18 +25,21 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 		connected bool
 		asks      bool // hello at once
 	}{
-		"an answer after a broken line":        {lost, nil, true, true},
-		"an answer while connected":            {well, nil, true, false},
-		"an answer before the first hello":     {Link{}, nil, false, true},
-		"an answer of a hub of another suite":  {suite, nil, false, true},
-		"a problem after a broken line":        {lost, &api.Error{Code: api.CodeFull}, false, true},
-		"a broken line":                        {well, broken, true, true},
-		"a broken line again":                  {lost, broken, false, false},
-		"a removal":                            {well, &api.Error{Code: api.CodeRemoved}, true, true},
-		"a problem that says nothing of links": {well, &api.Error{Code: api.CodeRoute}, true, false},
+		"an answer after a broken line":       {lost, nil, true, true},
+		"an answer while connected":           {well, nil, true, false},
+		"an answer before the first hello":    {Link{}, nil, false, true},
+		"an answer of a hub of another suite": {suite, nil, false, true},
+		"a problem after a broken line":       {lost, &api.Error{Code: api.CodeFull}, false, true},
+		"a broken line":                       {well, broken, true, true},
+		"a broken line again":                 {lost, broken, false, false},
+		"a removal": {well, &api.Error{Code: api.CodeRemoved}, true,
+			true},
+		"a problem that says nothing of links": {well, &api.Error{Code: api.CodeRoute}, true,
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &Agent{log: slog.New(slog.DiscardHandler), link: c.link, changed: make(chan struct{}, 1)}
+			a := &Agent{log: slog.New(slog.DiscardHandler), link: c.link,
+				changed: make(chan struct{}, 1)}
 			a.heard(c.heard)
 			if a.link.Connected != c.connected || len(a.changed) == 1 != c.asks {
 				t.Errorf("connected %t, asks %t", a.link.Connected, len(a.changed) == 1)
@@ -50,15 +53,16 @@ func TestTheStatusFollowsTheLastContact(t *testing.T) {
 	}
 }
 
-// An agent that ends by itself says why, and does not say that it was stopped.
+// An agent that ends by itself reports why, and not that it was stopped.
 func TestHowAnAgentHasEnded(t *testing.T) {
 	for err, want := range map[error]reason.Situation{
 		errors.New("write ledger: broken"):             reason.Stopped,
 		fmt.Errorf("it is displaced: %w", api.ErrHeld): reason.TakenOver,
 	} {
-		what, why := howEnded(err)
-		if what != want || why == reason.New("was-stopped") || what == reason.Stopped && !strings.Contains(why.String(), err.Error()) {
-			t.Errorf("of %v it says %s: %s", err, what, why)
+		cause, why := howEnded(err)
+		if cause != want || why == reason.New("was-stopped") || cause == reason.Stopped &&
+			!strings.Contains(why.String(), err.Error()) {
+			t.Errorf("of %v it says %s: %s", err, cause, why)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"sealpost/internal/strictjson"
 )
 
-// Proof is all that a third party needs to see that a site has received a message: its receipts, and what its fingerprint
-// is computed from.
+// Proof is the evidence that a site has received a message. It holds the receipts and the input of
+// the fingerprint: all that a third party needs.
 type Proof struct {
 	Record   outbox.Record `json:"record"`
 	Sender   id.Site       `json:"sender"`
@@ -30,20 +30,21 @@ type Proof struct {
 
 // provenMessage is message.json of a proof: the message as its envelope describes it.
 type provenMessage struct {
-	Network        id.Hash     `json:"network"`
-	Envelope       id.Envelope `json:"envelope_id"`
-	Sender         id.Site     `json:"sender_id"`
-	Message        id.Message  `json:"message_id"`
-	UID            id.UID      `json:"uid"`
-	Name           string      `json:"name"`
-	FingerprintKey string      `json:"fingerprint_key"` // in hexadecimal, for the commands of the README
-	Digest         id.Hash     `json:"digest"`
+	Network  id.Hash     `json:"network"`
+	Envelope id.Envelope `json:"envelope_id"`
+	Sender   id.Site     `json:"sender_id"`
+	Message  id.Message  `json:"message_id"`
+	UID      id.UID      `json:"uid"`
+	Name     string      `json:"name"`
+	// in hexadecimal, for the commands of the README
+	FingerprintKey string  `json:"fingerprint_key"`
+	Digest         id.Hash `json:"digest"`
 }
 
 //go:embed verify-a-receipt.md
 var proofReadme []byte
 
-// ErrContent says that the content at hand is not what was sent.
+// ErrContent means that the content at hand differs from the sent one.
 var ErrContent = reason.Err("content-differs")
 
 func (a *Agent) proof(ctx context.Context, in MessageRequest) (p Proof, err error) {
@@ -52,14 +53,15 @@ func (a *Agent) proof(ctx context.Context, in MessageRequest) (p Proof, err erro
 		return p, err
 	}
 	p = Proof{Sender: a.site, Network: a.network, Receipts: r.Receipts}
-	p.Root = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.identity.Chain()[2].Raw}))
+	p.Root = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: a.identity.Chain()[2].Raw}))
 	p.Record, err = a.outbox.Record(ctx, string(r.Message.UID))
 	return p, err
 }
 
-// Write makes the folder dir, which must not be there, with everything that a third party needs, and returns the sites
-// whose receipts are in it. content is the file or folder that was sent, if it lies elsewhere than the tray has it; it is
-// read and not copied.
+// Write makes the folder dir, which must be missing, with everything that a third party needs. It
+// returns the sites whose receipts are in it. content is the file or folder that was sent, if it
+// lies elsewhere than in the tray; it is read and not copied.
 func (p Proof) Write(dir, content string) ([]id.Site, error) {
 	if content == "" {
 		content = p.Record.Place
@@ -81,7 +83,8 @@ func (p Proof) Write(dir, content string) ([]id.Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sum := sha256.Sum256(entries.Bytes()); hex.EncodeToString(sum[:]) != string(p.Record.Digest) {
+	if sum := sha256.Sum256(entries.Bytes()); hex.EncodeToString(sum[:]) != string(
+		p.Record.Digest) {
 		return nil, reason.Err("content-is-other", "place", content,
 			"message", p.Record.ID, "why", ErrContent)
 	}
@@ -89,7 +92,8 @@ func (p Proof) Write(dir, content string) ([]id.Site, error) {
 }
 
 func (p Proof) write(dir string, entries []byte) error {
-	message, err := strictjson.Marshal(provenMessage{Network: p.Network, Envelope: p.Record.Envelope, Sender: p.Sender, Message: p.Record.ID, UID: p.Record.UID,
+	message, err := strictjson.Marshal(provenMessage{Network: p.Network,
+		Envelope: p.Record.Envelope, Sender: p.Sender, Message: p.Record.ID, UID: p.Record.UID,
 		Name: p.Record.Name, FingerprintKey: p.Record.FingerprintKey, Digest: p.Record.Digest})
 	if err != nil {
 		return err
@@ -97,7 +101,8 @@ func (p Proof) write(dir string, entries []byte) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	files := map[string][]byte{"README.md": proofReadme, "root.pem": []byte(p.Root), "message.json": message, "entries": entries}
+	files := map[string][]byte{"README.md": proofReadme, "root.pem": []byte(p.Root),
+		"message.json": message, "entries": entries}
 	for _, r := range p.Receipts {
 		if r.Verified {
 			files[string(r.Site)+".jws"] = []byte(r.JWS)

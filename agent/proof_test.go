@@ -28,7 +28,8 @@ func read(t *testing.T, path ...string) []byte {
 func verify(t *testing.T, dir string) (string, error) {
 	t.Helper()
 	var script strings.Builder
-	for _, block := range shellBlock.FindAllSubmatch(read(t, "..", "docs", "verify-a-receipt.md"), -1) {
+	for _, block := range shellBlock.FindAllSubmatch(read(t, "..", "docs", "verify-a-receipt.md"),
+		-1) {
 		script.Write(block[1])
 	}
 	shell := exec.Command("sh", "-e", "-u", "-c", script.String())
@@ -61,7 +62,8 @@ func TestAReceiptIsVerifiedWithoutSealpost(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"leaf.pem: OK", "Verified OK", "network  " + string(p.Network), "site key ", "CA-RC signed at ", `odd "uid":"x" 🧬.csv`} {
+	for _, want := range []string{"leaf.pem: OK", "Verified OK", "network  " + string(p.Network),
+		"site key ", "CA-RC signed at ", `odd "uid":"x" 🧬.csv`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not print %q:\n%s", want, out)
 		}
@@ -70,12 +72,19 @@ func TestAReceiptIsVerifiedWithoutSealpost(t *testing.T) {
 		t.Error("agent/verify-a-receipt.md and docs/verify-a-receipt.md differ")
 	}
 	for name, spoil := range map[string]func(file func(string) []byte) (string, []byte){
-		"other content": func(file func(string) []byte) (string, []byte) { return "entries", append(file("entries"), 'x') },
+		"other content": func(file func(string) []byte) (string, []byte) {
+			return "entries",
+				append(file("entries"), 'x')
+		},
 		"another key": func(file func(string) []byte) (string, []byte) {
 			return change("message.json", file, `"fingerprint_key":"`)
 		},
-		"another message": func(file func(string) []byte) (string, []byte) { return change("message.json", file, `"uid":"`) },
-		"another receipt": func(file func(string) []byte) (string, []byte) { return change("CA-RC.jws", file, ".") },
+		"another message": func(file func(string) []byte) (string, []byte) {
+			return change("message.json", file, `"uid":"`)
+		},
+		"another receipt": func(file func(string) []byte) (string, []byte) {
+			return change("CA-RC.jws", file, ".")
+		},
 		"another root": func(file func(string) []byte) (string, []byte) {
 			_, other, _ := labAndCentre(t)
 			return "root.pem", read(t, other.dir, "state", "chain.pem")
@@ -103,7 +112,9 @@ func TestAFolderIsProven(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(run, name), []byte(name), mode))
 	}
 	must(t, os.Rename(run, filepath.Join(lab.dir, "outbox", "run.1")))
-	eventually(t, "it is delivered", func() bool { return slices.Contains(lab.tray("delivered"), "run.1") })
+	eventually(t, "it is delivered", func() bool {
+		return slices.Contains(lab.tray("delivered"), "run.1")
+	})
 	dir := filepath.Join(t.TempDir(), "proof")
 	for _, m := range lab.status().Outbox.Latest {
 		if m.Name == "run.1" {
@@ -131,10 +142,14 @@ func TestWhatCannotBeProven(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	centre.stop()
 	lab.drop("data.csv", []byte("content"))
-	eventually(t, "it is published", func() bool { m := lab.status().Outbox.Latest; return len(m) == 1 && m[0].State == "published" })
+	eventually(t, "it is published", func() bool {
+		m := lab.status().Outbox.Latest
+		return len(m) == 1 && m[0].State == "published"
+	})
 	id := string(lab.status().Outbox.Latest[0].ID)
 	dir := filepath.Join(t.TempDir(), "proof")
-	if _, err := lab.proof(id).Write(dir, ""); err == nil || !strings.Contains(err.Error(), "no verified receipt yet") {
+	if _, err := lab.proof(id).Write(dir, ""); err == nil ||
+		!strings.Contains(err.Error(), "no verified receipt yet") {
 		t.Errorf("without a receipt: %v", err)
 	}
 	centre.start()
@@ -142,7 +157,8 @@ func TestWhatCannotBeProven(t *testing.T) {
 	p := lab.proof(id)
 	kept := filepath.Join(t.TempDir(), "kept")
 	must(t, os.Rename(p.Record.Place, kept))
-	if _, err := p.Write(dir, ""); err == nil || !strings.Contains(err.Error(), "say with --content where it is") {
+	if _, err := p.Write(dir, ""); err == nil ||
+		!strings.Contains(err.Error(), "say with --content where it is") {
 		t.Errorf("without the content: %v", err)
 	}
 	other := filepath.Join(t.TempDir(), "other")
@@ -159,7 +175,8 @@ func TestWhatCannotBeProven(t *testing.T) {
 	if _, err := p.Write(dir, kept); !errors.Is(err, os.ErrExist) {
 		t.Errorf("over a folder that is there: %v", err)
 	}
-	if err := lab.call(agent.PathProof, agent.MessageRequest{Message: "FL-LAB_DAT_20200101_001"}, nil); err == nil {
+	if err := lab.call(agent.PathProof, agent.MessageRequest{Message: "FL-LAB_DAT_20200101_001"},
+		nil); err == nil {
 		t.Error("a message that never was has a proof")
 	}
 }

@@ -21,17 +21,17 @@ const (
 	PathTrays = "/trays" // TraysRequest → Trays
 )
 
-// maxFound bounds what one search returns.
+// maxFound is the largest number of results of one search.
 const maxFound = 1000
 
 // FindRequest asks for messages by a part of the file's name.
 type FindRequest struct {
 	Name  string `json:"name"`
 	Limit int    `json:"limit"` // of each list; at most 1000, and 100 when it is 0
-	Sent  bool   `json:"sent"`  // look only through what was sent lately, which is quick
+	Sent  bool   `json:"sent"`  // look only through recent messages, which is quick
 }
 
-// SentMessage is a message that this site sends, as it is shown to people.
+// SentMessage is a message of this site, as users see it.
 type SentMessage = outbox.Message
 
 // Standing is how the messages of a tray stand, or of all of them.
@@ -133,7 +133,11 @@ const statusFoldersKey = "status-folders"
 
 func (s statusFolders) Folders(ctx context.Context) (list []string, err error) {
 	var stored string
-	err = s.ledger.View(ctx, func(tx *ledger.Tx) (err error) { stored, err = tx.Setting(statusFoldersKey); return err })
+	err = s.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		stored,
+			err = tx.Setting(statusFoldersKey)
+		return err
+	})
 	if err != nil || stored == "" {
 		return nil, err
 	}
@@ -145,7 +149,9 @@ func (s statusFolders) Remember(ctx context.Context, list []string) error {
 	if err != nil {
 		return err
 	}
-	return s.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Set(statusFoldersKey, string(stored)) })
+	return s.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Set(statusFoldersKey, string(stored))
+	})
 }
 
 // AlsoRuns is the reason for the doubt about another agent with this site's keys.

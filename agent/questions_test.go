@@ -10,7 +10,7 @@ import (
 	"sealpost/agent/outbox"
 )
 
-// statusFile is what STATUS.txt of a site says.
+// statusFile returns the text of the site's STATUS.txt.
 func (s *site) statusFile() string {
 	s.w.t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.dir, "STATUS.txt"))
@@ -26,12 +26,17 @@ func TestTheStatusFileSaysHowThingsStand(t *testing.T) {
 	lab.drop("data.csv", []byte("1;2"))
 	lab.dropOld("draft.tmp")
 	centre.expect("FL-LAB", "data.csv", []byte("1;2"))
-	for _, want := range []string{"CONNECTED to the hub DC-HQ", `"data.csv" has reached CA-RC`, `"draft.tmp": it has the name of a temporary file`} {
-		eventually(t, "the lab's file says "+want, func() bool { return strings.Contains(lab.statusFile(), want) })
+	for _, want := range []string{"CONNECTED to the hub DC-HQ", `"data.csv" has reached CA-RC`,
+		`"draft.tmp": it has the name of a temporary file`} {
+		eventually(t, "the lab's file says "+want,
+			func() bool { return strings.Contains(lab.statusFile(), want) })
 	}
-	eventually(t, "the centre's file tells of it", func() bool { return strings.Contains(centre.statusFile(), `"FL-LAB/data.csv" from FL-LAB, 3 B`) })
+	eventually(t, "the centre's file tells of it", func() bool {
+		return strings.Contains(centre.statusFile(), `"FL-LAB/data.csv" from FL-LAB, 3 B`)
+	})
 	w.stopHub()
-	eventually(t, "it says that the hub is gone", func() bool { return strings.Contains(lab.statusFile(), "NOT CONNECTED since") })
+	eventually(t, "it says that the hub is gone",
+		func() bool { return strings.Contains(lab.statusFile(), "NOT CONNECTED since") })
 	lab.stop()
 	if text := lab.statusFile(); !strings.Contains(text, "STOPPED") {
 		t.Errorf("after the end it says:\n%s", text)
@@ -47,11 +52,13 @@ func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
 		must(t, s.call(agent.PathFind, agent.FindRequest{Name: name}, &f))
 		return f
 	}
-	if f := find(lab, "panel"); len(f.Sent) != 1 || f.Sent[0].Name != "Blood?Panel 7.csv" || f.Sent[0].State != "delivered" || f.More {
+	if f := find(lab, "panel"); len(f.Sent) != 1 || f.Sent[0].Name != "Blood?Panel 7.csv" ||
+		f.Sent[0].State != "delivered" || f.More {
 		t.Errorf("the lab finds %+v", f)
 	}
 	for _, name := range []string{"panel", "blood?", "%3F"} {
-		if f := find(centre, name); len(f.Received) != 1 || f.Received[0].Path != filepath.Join("FL-LAB", "Blood%3FPanel 7.csv") {
+		if f := find(centre, name); len(f.Received) != 1 ||
+			f.Received[0].Path != filepath.Join("FL-LAB", "Blood%3FPanel 7.csv") {
 			t.Errorf("the centre finds %+v for %q", f, name)
 		}
 	}
@@ -63,18 +70,22 @@ func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
 	if len(f.Sent) != 1 || !f.More {
 		t.Errorf("of two the lab finds %+v", f)
 	}
-	if err := lab.call(agent.PathFind, agent.FindRequest{}, &f); err == nil || !strings.Contains(err.Error(), "part of the file's name") {
+	if err := lab.call(agent.PathFind, agent.FindRequest{}, &f); err == nil ||
+		!strings.Contains(err.Error(), "part of the file's name") {
 		t.Errorf("no name: %v", err)
 	}
 	var trays agent.Trays
-	must(t, lab.call(agent.PathTrays, agent.TraysRequest{Names: []string{"run.part", "run.csv"}}, &trays))
-	if len(trays.Trays) != 1 || trays.Trays[0].Route != "fl-lab.dat" || trays.Trays[0].Outbox != filepath.Join(lab.dir, "outbox") {
+	must(t, lab.call(agent.PathTrays, agent.TraysRequest{Names: []string{"run.part", "run.csv"}},
+		&trays))
+	if len(trays.Trays) != 1 || trays.Trays[0].Route != "fl-lab.dat" ||
+		trays.Trays[0].Outbox != filepath.Join(lab.dir, "outbox") {
 		t.Errorf("trays: %+v", trays)
 	}
-	if alone := trays.Trays[0].LeftAlone; len(alone) != 1 || alone["run.part"].IsZero() {
-		t.Errorf("it would leave alone %v", alone)
+	if left := trays.Trays[0].LeftAlone; len(left) != 1 || left["run.part"].IsZero() {
+		t.Errorf("it would leave alone %v", left)
 	}
-	if err := centre.call(agent.PathTrays, struct{}{}, &trays); err == nil || !strings.Contains(err.Error(), "does not send") {
+	if err := centre.call(agent.PathTrays, struct{}{}, &trays); err == nil ||
+		!strings.Contains(err.Error(), "does not send") {
 		t.Errorf("at the centre: %v", err)
 	}
 }
@@ -95,10 +106,12 @@ func TestProgressOfALargeFileIsSeenAtBothEnds(t *testing.T) {
 			default:
 			}
 			var l, c agent.Status
-			if lab.call(agent.PathStatus, agent.StatusRequest{}, &l) == nil && len(l.Outbox.Uploads) > 0 {
+			if lab.call(agent.PathStatus, agent.StatusRequest{}, &l) == nil &&
+				len(l.Outbox.Uploads) > 0 {
 				up = append(up, l.Outbox.Uploads[0])
 			}
-			if centre.call(agent.PathStatus, agent.StatusRequest{}, &c) == nil && len(c.Inbox.Downloads) > 0 {
+			if centre.call(agent.PathStatus, agent.StatusRequest{}, &c) == nil &&
+				len(c.Inbox.Downloads) > 0 {
 				down++
 			}
 		}

@@ -10,7 +10,8 @@ import (
 	"sealpost/hub"
 )
 
-// saysOfTheHub waits until status and STATUS.txt say all of this of the connection, and checks that they say nothing of the rest.
+// saysOfTheHub waits until status and STATUS.txt name this refusal, with these texts and without
+// those.
 func (s *site) saysOfTheHub(refusal string, says []string, never ...string) {
 	s.w.t.Helper()
 	eventually(s.w.t, string(s.name)+" says "+says[0], func() bool {
@@ -32,30 +33,33 @@ func (s *site) saysOfTheHub(refusal string, says []string, never ...string) {
 	}
 }
 
-// A site that was removed is told so, and not that it was never admitted; it goes on once it is let in again.
+// A removed site learns that it was removed, and not that it was never admitted. It goes on once it
+// is admitted again.
 func TestARemovedSiteIsToldThatItWasRemoved(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "FL-LAB"}, nil)
-	lab.saysOfTheHub("removed", []string{"has removed this site", "sealpost hub admit FL-LAB --fingerprint"}, "not admitted", "yet")
+	lab.saysOfTheHub("removed", []string{"has removed this site",
+		"sealpost hub admit FL-LAB --fingerprint"}, "not admitted", "yet")
 	w.admit("FL-LAB", "send", lab.status().Fingerprint)
 	lab.drop("data.csv", []byte("1;2"))
 	centre.expect("FL-LAB", "data.csv", []byte("1;2"))
 }
 
-// A computer with an old copy of a site's keys is told that another one has joined since under its name.
+// A computer with an old copy of a site's keys learns that another has joined under its name.
 func TestAComputerWhoseNameAnotherHasIsToldSo(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "FL-LAB"}, nil)
 	w.admit("FL-LAB", "send", id64)
-	lab.saysOfTheHub("other-key", []string{"by another key than this computer's"}, "not admitted", "removed this site from")
+	lab.saysOfTheHub("other-key", []string{"by another key than this computer's"}, "not admitted",
+		"removed this site from")
 }
 
 const id64 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-// agent.toml reaches the hub by a name that is not in its certificate: the site is told which name it uses, and which names the
-// certificate has. The same holds for one that joins, and for the doctor.
+// The address in agent.toml is not in the hub's certificate: the site learns both names. The same
+// holds for a site that joins, and for the doctor.
 func TestANameThatIsNotInTheCertificateIsTold(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -63,11 +67,14 @@ func TestANameThatIsNotInTheCertificateIsTold(t *testing.T) {
 	_, port, _ := strings.Cut(w.addr, ":")
 	lab.set("hub", `["localhost:`+port+`"]`)
 	lab.start()
-	lab.saysOfTheHub("name", []string{"under the name localhost, and its certificate is for 127.0.0.1"}, "not admitted")
+	lab.saysOfTheHub("name", []string{
+		"under the name localhost, and its certificate is for 127.0.0.1"}, "not admitted")
 	inv := w.invite("PA-LAB", "send")
 	inv.Hub = []string{"localhost:" + port}
-	_, err := agent.Join(t.Context(), agent.JoinOptions{Invitation: inv, Dir: t.TempDir(), Log: w.log("PA-LAB")})
-	if err == nil || !strings.Contains(err.Error(), "its certificate is for 127.0.0.1") || strings.Contains(err.Error(), "cannot be reached") {
+	_, err := agent.Join(t.Context(), agent.JoinOptions{Invitation: inv, Dir: t.TempDir(),
+		Log: w.log("PA-LAB")})
+	if err == nil || !strings.Contains(err.Error(), "its certificate is for 127.0.0.1") ||
+		strings.Contains(err.Error(), "cannot be reached") {
 		t.Errorf("join says %v", err)
 	}
 }
@@ -95,9 +102,11 @@ func removeIfThere(path string) error {
 func TestAWrongValueOfAJoinDoesNotStick(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	o := agent.JoinOptions{Invitation: w.invite("PA-LAB", "send"), Dir: filepath.Join(w.dir, "PA-LAB"), Kind: "dat", Log: w.log("PA-LAB")}
+	o := agent.JoinOptions{Invitation: w.invite("PA-LAB", "send"),
+		Dir: filepath.Join(w.dir, "PA-LAB"), Kind: "dat", Log: w.log("PA-LAB")}
 	_, err := agent.Join(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), `kind "dat" is invalid`) || !strings.Contains(err.Error(), "nothing was written") {
+	if err == nil || !strings.Contains(err.Error(), `kind "dat" is invalid`) ||
+		!strings.Contains(err.Error(), "nothing was written") {
 		t.Errorf("it says %v", err)
 	}
 	o.Kind = "DAT"

@@ -14,14 +14,14 @@ import (
 
 const day = 24 * time.Hour
 
-// clock is everybody's, and can be put forward.
+// clock is the time of all sites, which a test can put forward.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *clock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// Certificates are renewed after two thirds of their life, while files flow: nothing is restarted, no connection is lost,
-// and nobody has to trust anybody anew.
+// Certificates are renewed after two thirds of their life, while files flow. Nothing is restarted,
+// no connection is lost, and no site needs new trust.
 func TestCertificatesAreRenewedInTime(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := &clock{}
@@ -48,7 +48,8 @@ func TestCertificatesAreRenewedInTime(t *testing.T) {
 	}
 	c.forward(2 * day)
 	renewed := func() bool {
-		return lab.status().Expires.After(before[0].Expires) && centre.status().Expires.After(before[1].Expires)
+		return lab.status().Expires.After(before[0].Expires) &&
+			centre.status().Expires.After(before[1].Expires)
 	}
 	for n := 0; !renewed(); n++ {
 		if n > 1000 {
@@ -57,11 +58,12 @@ func TestCertificatesAreRenewedInTime(t *testing.T) {
 		send(fmt.Sprint("meanwhile ", n))
 		time.Sleep(50 * time.Millisecond)
 	}
-	c.forward(45 * day) // the first certificates have expired, and nobody notices
+	c.forward(45 * day) // the first certificates have expired, without any effect
 	send("afterwards")
 	for i, s := range []*site{lab, centre} {
 		now := s.status()
-		if !now.Link.Connected || !now.Link.Since.Equal(before[i].Link.Since) || now.Fingerprint != before[i].Fingerprint {
+		if !now.Link.Connected || !now.Link.Since.Equal(before[i].Link.Since) ||
+			now.Fingerprint != before[i].Fingerprint {
 			t.Errorf("%s: the link was %+v and is %+v", s.name, before[i].Link, now.Link)
 		}
 		for _, p := range now.Pins {
@@ -70,11 +72,14 @@ func TestCertificatesAreRenewedInTime(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "all are delivered", func() bool { return len(lab.tray("delivered")) == len(names) })
+	eventually(t, "all are delivered", func() bool {
+		return len(lab.tray("delivered")) == len(names)
+	})
 }
 
-// After a certificate has expired the agent says so, and a new invitation with the same key is the way back: what was
-// under way goes on, and nobody has to trust anybody anew. The hub itself, which was off as long, renews when it starts.
+// After a certificate has expired the agent reports it, and a new invitation with the same key
+// restores the site. Files under way go on, and no site needs new trust. The hub itself, which was
+// off as long, renews when it starts.
 func TestTheWayBackAfterExpiry(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	c := &clock{}
@@ -97,17 +102,22 @@ func TestTheWayBackAfterExpiry(t *testing.T) {
 	for _, s := range []*site{lab, centre} {
 		eventually(t, "it says that its certificate has expired", func() bool {
 			why := s.status().Link.Trouble.String()
-			return strings.Contains(why, "certificate has expired") && strings.Contains(why, "ask the admin of the hub for a new invitation and run 'sealpost agent join' again")
+			return strings.Contains(why, "certificate has expired") && strings.Contains(why,
+				"ask the admin of the hub for a new invitation and run 'sealpost agent join' again")
 		})
 		s.stop()
-		joined, err := agent.Join(context.Background(), agent.JoinOptions{Invitation: w.invite(string(s.name), s.Role), Dir: s.dir, Version: "test", Log: w.log(string(s.name)), Now: w.now})
+		joined, err := agent.Join(context.Background(),
+			agent.JoinOptions{Invitation: w.invite(string(s.name), s.Role), Dir: s.dir,
+				Version: "test", Log: w.log(string(s.name)), Now: w.now})
 		if err != nil || !joined.Again {
 			t.Fatalf("join again: %+v, %v", joined, err)
 		}
 		s.start()
 	}
 	centre.expect("FL-LAB", "after", []byte("after"))
-	eventually(t, "delivered", func() bool { return slices.Contains(lab.tray("delivered"), "after") })
+	eventually(t, "delivered", func() bool {
+		return slices.Contains(lab.tray("delivered"), "after")
+	})
 	if st := lab.status(); st.Fingerprint != print || !st.Pins[0].Trouble.IsZero() {
 		t.Errorf("the lab says %+v", st)
 	}

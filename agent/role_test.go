@@ -12,8 +12,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// A centre was invited with the wrong role, which is changed at the hub alone: the centre, its doctor, the lab and the admin of
-// the hub are all told, and a new invitation makes an end of it.
+// A centre was invited with the wrong role, which is changed at the hub alone. The centre, its
+// doctor, the lab and the admin of the hub all report it, and a new invitation ends it.
 func TestARoleThatDiffersAtTheHubIsToldToAll(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -28,13 +28,16 @@ func TestARoleThatDiffersAtTheHubIsToldToAll(t *testing.T) {
 	centre.stop()
 	centre.start() // or hello comes only after a while
 	eventually(t, "the centre is told", func() bool {
-		return centre.status().Link.HubRole == "receive" && strings.Contains(centre.statusFile(), "this site has the role send in agent.toml, and the hub has it as receive")
+		return centre.status().Link.HubRole == "receive" && strings.Contains(centre.statusFile(),
+			"this site has the role send in agent.toml, and the hub has it as receive")
 	})
 	cfg, err := config.LoadAgent(config.AgentFile(centre.dir))
 	must(t, err)
 	failed := false
-	doctor.Examine(context.Background(), doctor.Options{Config: cfg, Dir: centre.dir, Version: "test"}, func(f doctor.Finding) {
-		failed = failed || f.Check == reason.New("check-role") && f.Level == doctor.Fail && strings.Contains(f.Do.String(), "sealpost agent join")
+	doctor.Examine(context.Background(), doctor.Options{Config: cfg, Dir: centre.dir,
+		Version: "test"}, func(f doctor.Finding) {
+		failed = failed || f.Check == reason.New("check-role") && f.Level == doctor.Fail &&
+			strings.Contains(f.Do.String(), "sealpost agent join")
 	})
 	if !failed {
 		t.Error("the doctor finds nothing")
@@ -48,7 +51,8 @@ func TestARoleThatDiffersAtTheHubIsToldToAll(t *testing.T) {
 	}
 
 	centre.stop()
-	_, err = agent.Join(t.Context(), agent.JoinOptions{Invitation: w.invite("NY-RC", ""), Dir: centre.dir, Log: w.log("NY-RC")})
+	_, err = agent.Join(t.Context(), agent.JoinOptions{Invitation: w.invite("NY-RC", ""),
+		Dir: centre.dir, Log: w.log("NY-RC")})
 	must(t, err)
 	centre.set("reserve", `"0B"`)
 	centre.start()

@@ -19,8 +19,9 @@ const (
 	roomToOpen = 1 << 20         // bytes without which no agent is opened again
 )
 
-// Keep opens an agent and runs it until the context ends. When a full disk keeps it from opening or ends it, Keep says so in
-// the log, the status file and to every command, and opens it again once there is room.
+// Keep opens an agent and runs it until the context ends. When a full disk keeps it from opening or
+// ends it, Keep says so in the log, the status file and to every command, and opens it again once
+// there is room.
 func Keep(ctx context.Context, o Options) error {
 	said := ""
 	for {
@@ -50,8 +51,8 @@ func runOnce(ctx context.Context, o Options) error {
 
 func isFull(err error) bool { return errors.Is(err, ledger.ErrFull) || durable.IsFull(err) }
 
-// awaitRoom waits until the disk of the state folder takes something again, or the context ends. Meanwhile it answers every
-// command with the reason.
+// awaitRoom waits until the disk of the state folder takes something again, or the context ends.
+// Meanwhile it answers every command with the reason.
 func awaitRoom(ctx context.Context, o Options, why error) {
 	waiting, done := context.WithCancel(ctx)
 	tell := func(name string, run func(context.Context) error) <-chan struct{} {
@@ -72,7 +73,8 @@ func awaitRoom(ctx context.Context, o Options, why error) {
 		return server.Run(ctx)
 	})
 	reports := tell("status file", fullReporter(o, why).Run)
-	for backoff.Sleep(ctx, roomAgain) == nil && durable.TryWrite(o.Config.State, roomToOpen) != nil {
+	for backoff.Sleep(ctx, roomAgain) == nil &&
+		durable.TryWrite(o.Config.State, roomToOpen) != nil {
 	}
 	done()
 	<-answers

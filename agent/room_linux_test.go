@@ -48,8 +48,9 @@ func (s *site) fill() (empty func()) {
 	return func() { must(s.w.t, os.Remove(f.Name())) }
 }
 
-// The disk of the ledger is full at a start: the ledger is not called damaged, each command and STATUS.txt say that the disk is
-// full, and the agent goes on by itself once there is room. The same holds for a ledger that is to be made.
+// The disk of the ledger is full at a start. The ledger is not called damaged, each command and
+// STATUS.txt name the full disk, and the agent goes on by itself once there is room. The same holds
+// for a ledger that is to be made.
 func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
 	for name, ledgerIsThere := range map[string]bool{"a ledger": true, "no ledger": false} {
 		t.Run(name, func(t *testing.T) {
@@ -65,21 +66,25 @@ func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
 			lab.Daemon.Start() // it answers each command with an error
 			eventually(t, "a command says that the disk is full", func() bool {
 				err := lab.call(agent.PathStatus, agent.StatusRequest{}, nil)
-				return err != nil && strings.Contains(err.Error(), "the disk is full") && strings.Contains(err.Error(), "make room") &&
+				return err != nil && strings.Contains(err.Error(), "the disk is full") &&
+					strings.Contains(err.Error(), "make room") &&
 					!strings.Contains(err.Error(), "damaged")
 			})
 			eventually(t, "the status file says it", func() bool {
 				text := lab.statusFile()
-				return strings.Contains(text, "NO ROOM") && strings.Contains(text, "goes on by itself as soon as there is room")
+				return strings.Contains(text, "NO ROOM") &&
+					strings.Contains(text, "goes on by itself as soon as there is room")
 			})
 			empty()
 			if !ledgerIsThere {
 				eventually(t, "it goes on", func() bool {
-					return lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil) == nil
+					return lab.call(agent.PathApprove,
+						agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil) == nil
 				})
 			}
 			centre.expect("FL-LAB", "data.csv", []byte("1;2"))
-			eventually(t, "the status file forgets it", func() bool { return !strings.Contains(lab.statusFile(), "NO ROOM") })
+			eventually(t, "the status file forgets it",
+				func() bool { return !strings.Contains(lab.statusFile(), "NO ROOM") })
 		})
 	}
 }

@@ -19,13 +19,14 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// tryStart opens the site's agent as its start does, and returns what the log says and the error.
+// tryStart opens the site's agent as its start does, and returns the log and the error.
 func (s *site) tryStart() (said string, err error) {
 	s.w.t.Helper()
 	cfg, err := config.LoadAgent(config.AgentFile(s.dir))
 	must(s.w.t, err)
 	var log bytes.Buffer
-	a, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	a, err := agent.New(agent.Options{Config: cfg, Version: "test",
+		Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // it ends at once
@@ -37,16 +38,17 @@ func (s *site) tryStart() (said string, err error) {
 // modes calls check with all that lies in the state folder, and the folder itself.
 func (s *site) modes(check func(path string, info fs.FileInfo) error) {
 	s.w.t.Helper()
-	must(s.w.t, filepath.WalkDir(filepath.Join(s.dir, "state"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		return check(path, info)
-	}))
+	must(s.w.t, filepath.WalkDir(filepath.Join(s.dir, "state"),
+		func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			return check(path, info)
+		}))
 }
 
 func (s *site) expectTight() {
@@ -59,7 +61,8 @@ func (s *site) expectTight() {
 		}
 		return nil
 	})
-	for _, name := range []string{"identity.key", "chain.pem", "ledger.db", "ledger.db-wal", "ledger.db-shm", "lock", "control.sock"} {
+	for _, name := range []string{"identity.key", "chain.pem", "ledger.db", "ledger.db-wal",
+		"ledger.db-shm", "lock", "control.sock"} {
 		if !seen[name] {
 			s.w.t.Errorf("%s was not looked at: %v", name, seen)
 		}
@@ -92,7 +95,8 @@ func TestALooseStateIsTightenedAtStart(t *testing.T) {
 	})
 	said, err := lab.tryStart()
 	must(t, err)
-	if strings.Count(said, "the state folder was open to other accounts and is closed now") != 1 || !strings.Contains(said, "ledger.db") {
+	if strings.Count(said, "the state folder was open to other accounts and is closed now") != 1 ||
+		!strings.Contains(said, "ledger.db") {
 		t.Errorf("the log says %s", said)
 	}
 	if said, err = lab.tryStart(); err != nil || strings.Contains(said, "the state folder") {
@@ -108,7 +112,8 @@ func TestAStateThatIsNotOursIsRefused(t *testing.T) {
 	state := filepath.Join(lab.dir, "state")
 	refused := func(name, says string, is error) {
 		t.Helper()
-		if _, err := lab.tryStart(); err == nil || !strings.Contains(err.Error(), says) || is != nil && !errors.Is(err, is) {
+		if _, err := lab.tryStart(); err == nil || !strings.Contains(err.Error(), says) ||
+			is != nil && !errors.Is(err, is) {
 			t.Errorf("%s: it says %v, want %q", name, err, says)
 		}
 	}
@@ -121,7 +126,9 @@ func TestAStateThatIsNotOursIsRefused(t *testing.T) {
 	must(t, os.Chmod(lab.dir, 0o755))
 	if os.Geteuid() == 0 {
 		must(t, os.Chown(state, 61001, 61001))
-		refused("a folder of another account", "run the command as the account to which that folder belongs (it belongs to the account 61001)", nil)
+		refused("a folder of another account",
+			"run the command as the account to which that folder belongs (it belongs to the "+
+				"account 61001)", nil)
 		must(t, os.Chown(state, 0, 0))
 	}
 	lab.start()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// statusIn is what STATUS.txt says in a folder; nothing before it is written.
+// statusIn returns the text of the STATUS.txt in a folder, "" before it is written.
 func statusIn(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
@@ -17,8 +17,8 @@ func statusIn(t *testing.T, dir string) string {
 	return string(text)
 }
 
-// An inbox gets another place in the configuration: the file beside the old one says where it is, and the site's folder tells
-// of it as well.
+// An inbox gets another place in the configuration. The file beside the old one names the new
+// place, and so does the one in the site's folder.
 func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
 	t.Parallel()
 	_, lab, centre := labAndCentre(t)
@@ -28,7 +28,9 @@ func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
 	centre.start()
 	lab.drop("before.csv", []byte("1;2"))
 	for _, dir := range []string{old, centre.dir} {
-		eventually(t, "the file in "+dir+" tells of it", func() bool { return strings.Contains(statusIn(t, dir), `"FL-LAB/before.csv" from FL-LAB`) })
+		eventually(t, "the file in "+dir+" tells of it", func() bool {
+			return strings.Contains(statusIn(t, dir), `"FL-LAB/before.csv" from FL-LAB`)
+		})
 	}
 	centre.stop()
 	if text := statusIn(t, old); !strings.Contains(text, "STOPPED") {
@@ -39,14 +41,18 @@ func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
 	centre.start()
 	eventually(t, "the old file says where the inbox is", func() bool {
 		text := statusIn(t, old)
-		return strings.Contains(text, "The inbox of the site is "+filepath.Join(now, "inbox")) && !strings.Contains(text, "STOPPED")
+		return strings.Contains(text, "The inbox of the site is "+filepath.Join(now, "inbox")) &&
+			!strings.Contains(text, "STOPPED")
 	})
-	eventually(t, "the new file is written", func() bool { return strings.Contains(statusIn(t, now), "CONNECTED to the hub") })
+	eventually(t, "the new file is written", func() bool {
+		return strings.Contains(statusIn(t, now), "CONNECTED to the hub")
+	})
 	centre.stop()
-	centre.start() // what is done is not done again
+	centre.start() // finished work is not repeated
 	must(t, os.Remove(filepath.Join(old, "STATUS.txt")))
 	lab.drop("after.csv", []byte("3;4"))
-	eventually(t, "the new file tells of it", func() bool { return strings.Contains(statusIn(t, now), "after.csv") })
+	eventually(t, "the new file tells of it",
+		func() bool { return strings.Contains(statusIn(t, now), "after.csv") })
 	if text := statusIn(t, old); text != "" {
 		t.Errorf("in the old folder is written again:\n%s", text)
 	}
@@ -67,7 +73,8 @@ func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
 		text := lab.statusFile()
 		_, line, _ := strings.Cut(text, `"waits.csv" [FL-LAB_DAT_`)
 		line, _, _ = strings.Cut(line, "\r\n")
-		return strings.Contains(line, " waits at the hub for SF-RC since 2") && strings.HasSuffix(line, "; CA-RC has it")
+		return strings.Contains(line, " waits at the hub for SF-RC since 2") &&
+			strings.HasSuffix(line, "; CA-RC has it")
 	})
 	if waiting := lab.status().Outbox.Waiting; len(waiting) != 1 || waiting[0].Name != "waits.csv" {
 		t.Errorf("waiting: %+v", waiting)
@@ -77,15 +84,20 @@ func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
 	eventually(t, "nothing waits", func() bool { return len(lab.status().Outbox.Waiting) == 0 })
 }
 
-// The hub comes back after a while: once a file is delivered, the status says connected, and so does STATUS.txt.
+// The hub comes back after a while: once a file is delivered, the status says connected, and so
+// does STATUS.txt.
 func TestNobodyIsSaidToBeApartAfterADelivery(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
-	eventually(t, "both are connected", func() bool { return lab.status().Link.Connected && centre.status().Link.Connected })
+	eventually(t, "both are connected", func() bool {
+		return lab.status().Link.Connected &&
+			centre.status().Link.Connected
+	})
 	w.stopHub()
 	lab.drop("data.csv", []byte("1;2"))
 	for _, s := range []*site{lab, centre} {
-		eventually(t, string(s.name)+" says that the hub is gone", func() bool { return strings.Contains(s.statusFile(), "NOT CONNECTED") })
+		eventually(t, string(s.name)+" says that the hub is gone",
+			func() bool { return strings.Contains(s.statusFile(), "NOT CONNECTED") })
 	}
 	w.startHub()
 	lab.delivers("data.csv")

@@ -41,12 +41,15 @@ func TestAFileArrivesAndItsReceiptBringsItToDelivered(t *testing.T) {
 	content := random(10_000)
 	lab.drop("data.csv", content)
 	centre.expect("FL-LAB", "data.csv", content)
-	eventually(t, "it lies in delivered", func() bool { return slices.Equal(lab.tray("delivered"), []string{"data.csv"}) })
+	eventually(t, "it lies in delivered", func() bool {
+		return slices.Equal(lab.tray("delivered"), []string{"data.csv"})
+	})
 	if left := append(lab.tray("sending"), lab.tray("failed")...); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	m := lab.status().Outbox.Latest[0]
-	if len(m.Recipients) != 1 || !m.Recipients[0].Verified || m.Recipients[0].Outcome != "delivered" {
+	if len(m.Recipients) != 1 || !m.Recipients[0].Verified ||
+		m.Recipients[0].Outcome != "delivered" {
 		t.Errorf("got %+v", m)
 	}
 	var receipts agent.Receipts
@@ -59,8 +62,10 @@ func TestAFileArrivesAndItsReceiptBringsItToDelivered(t *testing.T) {
 func TestSizesAndNames(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	files := map[string][]byte{
-		"empty": nil, "one byte": random(1), "inner.dots.csv": random(10), "emoji 🧬.txt": random(100), "it's.csv": random(1000),
-		"64 KiB": random(64 << 10), "small": random(smallest), "just large": random(smallest + 1), "1 MiB": random(1 << 20), "40 MiB": random(40 << 20),
+		"empty": nil, "one byte": random(1), "inner.dots.csv": random(10),
+		"emoji 🧬.txt": random(100), "it's.csv": random(1000),
+		"64 KiB": random(64 << 10), "small": random(smallest), "just large": random(smallest + 1),
+		"1 MiB": random(1 << 20), "40 MiB": random(40 << 20),
 	}
 	for name, content := range files {
 		lab.drop(name, content)
@@ -72,7 +77,9 @@ func TestSizesAndNames(t *testing.T) {
 	}
 	centre.expect("FL-LAB", "a %22quoted%22 name", []byte("q"))
 	centre.expect("FL-LAB", "%2Eleading dot", []byte("l"))
-	eventually(t, "all lie in delivered", func() bool { return len(lab.tray("delivered")) == len(files)+2 })
+	eventually(t, "all lie in delivered", func() bool {
+		return len(lab.tray("delivered")) == len(files)+2
+	})
 	if got := len(centre.inInbox()); got != len(files)+2 {
 		t.Errorf("%d files in the inbox", got)
 	}
@@ -102,13 +109,15 @@ func TestNothingIsSentToWhomNobodyApproved(t *testing.T) {
 	lab.drop("data.csv", []byte("secret"))
 	eventually(t, "it waits", func() bool { return len(lab.status().Outbox.Blocked) == 1 })
 	why := lab.status().Outbox.Blocked["fl-lab.dat"].String()
-	if !strings.Contains(why, "now also leads to SF-RC") || !strings.Contains(why, "sealpost agent approve CA-RC,SF-RC --route fl-lab.dat") {
+	if !strings.Contains(why, "now also leads to SF-RC") ||
+		!strings.Contains(why, "sealpost agent approve CA-RC,SF-RC --route fl-lab.dat") {
 		t.Errorf("it says %q", why)
 	}
 	if got := append(centre.inInbox(), other.inInbox()...); len(got) > 0 {
 		t.Errorf("arrived all the same: %v", got)
 	}
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC", "SF-RC"}}, nil))
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC", "SF-RC"}},
+		nil))
 	centre.expect("FL-LAB", "data.csv", []byte("secret"))
 	other.expect("FL-LAB", "data.csv", []byte("secret"))
 }
@@ -119,7 +128,9 @@ func TestAFileWaitsForACentreThatHasNotJoined(t *testing.T) {
 	w.bind("ca_rc_queue", "fl-lab.*")
 	lab := w.join("FL-LAB", "send", "route")
 	lab.drop("data.csv", []byte("early"))
-	eventually(t, "it waits", func() bool { return lab.status().Outbox.Blocked["fl-lab.dat"].Code == "not-joined" })
+	eventually(t, "it waits", func() bool {
+		return lab.status().Outbox.Blocked["fl-lab.dat"].Code == "not-joined"
+	})
 	centre := w.join("CA-RC", "receive")
 	centre.expect("FL-LAB", "data.csv", []byte("early"))
 }
@@ -129,7 +140,10 @@ func TestEverybodyMayBeStoppedAndStartedAgain(t *testing.T) {
 	centre.stop()
 	first := random(3 << 20)
 	lab.drop("first", first)
-	eventually(t, "the hub has it", func() bool { m := lab.status().Outbox.Latest; return len(m) == 1 && m[0].State == "published" })
+	eventually(t, "the hub has it", func() bool {
+		m := lab.status().Outbox.Latest
+		return len(m) == 1 && m[0].State == "published"
+	})
 	w.stopHub()
 	lab.drop("second", []byte("second"))
 	eventually(t, "the second is taken", func() bool { return len(lab.tray("sending")) == 2 })
@@ -189,7 +203,9 @@ func TestADestroyedHubLosesNothing(t *testing.T) {
 	centre.stop()
 	big := random(5 << 20)
 	lab.drop("waiting", big)
-	eventually(t, "the hub has it", func() bool { return lab.status().Outbox.Latest[0].State == "published" })
+	eventually(t, "the hub has it", func() bool {
+		return lab.status().Outbox.Latest[0].State == "published"
+	})
 	w.replaceHub(labKey, centreKey)
 	centre.start()
 	centre.expect("FL-LAB", "waiting", big)
@@ -232,7 +248,9 @@ func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
 	lab.drop("taken before.done", nil)
 	lab.drop("good", []byte("good"))
 	centre.expect("FL-LAB", "good", []byte("good"))
-	eventually(t, "four are explained", func() bool { return len(lab.status().Outbox.NotTaken) == 4 })
+	eventually(t, "four are explained", func() bool {
+		return len(lab.status().Outbox.NotTaken) == 4
+	})
 	if got := centre.inInbox(); !slices.Equal(got, []string{"FL-LAB/good"}) {
 		t.Errorf("in the inbox: %v", got)
 	}
@@ -253,7 +271,8 @@ func tree(t *testing.T, base string) string {
 	for _, dir := range []string{"empty", "deep/er", "a-b"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	for path, content := range map[string]string{"a": "x", "a-b/1": "one", "a.txt": "", "deep/er/data.csv": "data", "ünicode": "u", "deep/.hidden": "h"} {
+	for path, content := range map[string]string{"a": "x", "a-b/1": "one", "a.txt": "",
+		"deep/er/data.csv": "data", "ünicode": "u", "deep/.hidden": "h"} {
 		must(t, os.WriteFile(filepath.Join(root, path), []byte(content), 0o644))
 	}
 	must(t, os.WriteFile(filepath.Join(root, "run.sh"), []byte("#!/bin/sh\n"), 0o755))
@@ -270,19 +289,24 @@ func TestAFolderArrivesAsOneMessage(t *testing.T) {
 	root := tree(t, w.dir)
 	before := listing(t, root)
 	for i, line := range before { // a name that is hidden is shown, and nothing arrives executable
-		before[i] = strings.ReplaceAll(strings.ReplaceAll(line, "/.hidden", "/%2Ehidden"), "executable true", "executable false")
+		before[i] = strings.ReplaceAll(strings.ReplaceAll(line, "/.hidden", "/%2Ehidden"),
+			"executable true", "executable false")
 	}
 	must(t, os.Rename(root, filepath.Join(lab.dir, "outbox", "run 7")))
-	eventually(t, "it lies in delivered", func() bool { return slices.Equal(lab.tray("delivered"), []string{"run 7"}) })
-	if after := listing(t, filepath.Join(centre.dir, "inbox", "FL-LAB", "run 7")); !slices.Equal(before, after) {
-		t.Errorf("dropped:\n%s\narrived:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	eventually(t, "it lies in delivered", func() bool {
+		return slices.Equal(lab.tray("delivered"), []string{"run 7"})
+	})
+	if after := listing(t, filepath.Join(centre.dir, "inbox", "FL-LAB",
+		"run 7")); !slices.Equal(before, after) {
+		t.Errorf("dropped:\n%s\narrived:\n%s", strings.Join(before, "\n"),
+			strings.Join(after, "\n"))
 	}
 	if m := lab.status().Outbox.Latest; len(m) != 1 {
 		t.Errorf("%d messages", len(m))
 	}
 }
 
-// listing describes what is in a folder, without what systems leave there.
+// listing describes the content of a folder, without the files that systems leave there.
 func listing(t *testing.T, root string) (list []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -302,7 +326,8 @@ func listing(t *testing.T, root string) (list []string) {
 			}
 			content = fmt.Sprintf("%q executable %t", b, info.Mode()&0o111 != 0)
 		}
-		list = append(list, fmt.Sprintf("%s %s %s", rel, info.ModTime().UTC().Truncate(time.Second).Format(time.RFC3339), content))
+		list = append(list, fmt.Sprintf("%s %s %s", rel,
+			info.ModTime().UTC().Truncate(time.Second).Format(time.RFC3339), content))
 		return nil
 	})
 	must(t, err)
@@ -368,7 +393,9 @@ func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
 	must(t, err)
 	must(t, os.Remove(path[0]))
 	w.startHub()
-	eventually(t, "it is withdrawn", func() bool { return lab.status().Outbox.Latest[0].State == "withdrawn" })
+	eventually(t, "it is withdrawn", func() bool {
+		return lab.status().Outbox.Latest[0].State == "withdrawn"
+	})
 	lab.drop("next", []byte("next"))
 	centre.expect("FL-LAB", "next", []byte("next"))
 	if got := centre.inInbox(); len(got) != 1 {
@@ -389,10 +416,13 @@ func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
 	lab.drop("one", []byte("one"))
 	centre.expect("FL-LAB", "one", []byte("one"))
 	twin.start()
-	if err := centre.Ended(); !errors.Is(err, api.ErrHeld) || !strings.Contains(err.Error(), "another agent of CA-RC is running") {
+	if err := centre.Ended(); !errors.Is(err, api.ErrHeld) ||
+		!strings.Contains(err.Error(), "another agent of CA-RC is running") {
 		t.Errorf("it says %v", err)
 	}
-	if text := centre.statusFile(); !strings.Contains(text, "another computer runs this site with the same keys since 2") || strings.Contains(text, "it was stopped") {
+	if text := centre.statusFile(); !strings.Contains(text,
+		"another computer runs this site with the same keys since 2") ||
+		strings.Contains(text, "it was stopped") {
 		t.Errorf("the status file of the displaced one says:\n%s", text)
 	}
 	if since := agent.TakenOver(filepath.Join(centre.dir, "state")); time.Since(since) > patience {
@@ -419,14 +449,17 @@ func TestEachMessageHasARecordForPrograms(t *testing.T) {
 	centre.expect("FL-LAB", "data%3F.csv", content)
 	eventually(t, "delivered", func() bool { return len(lab.tray("delivered")) == 1 })
 	sent := lab.status().Outbox.Latest[0]
-	text, err := os.ReadFile(filepath.Join(centre.dir, "inbox", ".sealpost", "FL-LAB", string(sent.ID)+".json"))
+	text, err := os.ReadFile(filepath.Join(centre.dir, "inbox", ".sealpost", "FL-LAB",
+		string(sent.ID)+".json"))
 	must(t, err)
 	var got inbox.Record
 	must(t, json.Unmarshal(text, &got))
 	sum := sha256.Sum256(content)
 	want := inbox.Record{
-		Message: sent.ID, UID: sent.UID, Sender: "FL-LAB", Sent: sent.Claimed, Path: "FL-LAB/data%3F.csv", Received: got.Received, Signer: lab.status().Fingerprint,
-		Content: inbox.RecordContent{Name: "data?.csv", Type: "file", Size: 1234, SHA256: id.Hash(hex.EncodeToString(sum[:])), Digest: got.Content.Digest},
+		Message: sent.ID, UID: sent.UID, Sender: "FL-LAB", Sent: sent.Claimed,
+		Path: "FL-LAB/data%3F.csv", Received: got.Received, Signer: lab.status().Fingerprint,
+		Content: inbox.RecordContent{Name: "data?.csv", Type: "file", Size: 1234,
+			SHA256: id.Hash(hex.EncodeToString(sum[:])), Digest: got.Content.Digest},
 	}
 	if got != want || got.Received.Before(sent.Claimed) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -445,7 +478,8 @@ func TestAFileInThePlaceOfSending(t *testing.T) {
 	must(t, os.WriteFile(sending, []byte("in the way"), 0o644))
 	lab.drop("data.csv", []byte("data"))
 	eventually(t, "it is said", func() bool {
-		return strings.HasPrefix(lab.status().Outbox.NotTaken["sending"].String(), "the folder cannot be read")
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["sending"].String(),
+			"the folder cannot be read")
 	})
 	must(t, os.Remove(sending))
 	must(t, os.Mkdir(sending, 0o755))
@@ -459,7 +493,7 @@ func TestAFileInThePlaceOfSending(t *testing.T) {
 func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
-	const hold = 20 * time.Second // enough for a person, and for a machine that is busy
+	const hold = 20 * time.Second // enough for a user, and for a busy machine
 	lab.stop()
 	lab.set("hold", fmt.Sprintf("%q", hold))
 	lab.start()
@@ -475,7 +509,8 @@ func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 		}
 	}
 	centre.expect("FL-LAB", "meant", []byte("meant"))
-	eventually(t, "the mistake lies in failed", func() bool { return slices.Equal(lab.tray("failed"), []string{"WHY.txt", "mistake"}) })
+	eventually(t, "the mistake lies in failed",
+		func() bool { return slices.Equal(lab.tray("failed"), []string{"WHY.txt", "mistake"}) })
 	if got := centre.inInbox(); len(got) != 1 {
 		t.Errorf("in the inbox: %v", got)
 	}
@@ -508,13 +543,14 @@ func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
 	if got := centre.inInbox(); len(got) != 1 {
 		t.Errorf("the first centre has %v", got)
 	}
-	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "no body"}, nil); err == nil {
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: first, To: "no body"},
+		nil); err == nil {
 		t.Error("it was sent to nobody")
 	}
 }
 
-// Large files are made durable two at a time. Those for which there is no place do not wait for the next sweep, which may be
-// far away.
+// Large files are made durable two at a time. Those for which there is no place do not wait for the
+// next sweep, which may be far away.
 func TestManyLargeFilesAreTakenOneAfterTheOther(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	lab.stop()
@@ -528,5 +564,6 @@ func TestManyLargeFilesAreTakenOneAfterTheOther(t *testing.T) {
 		must(t, os.Truncate(path, 16<<20))
 		must(t, os.Rename(path, filepath.Join(lab.dir, "outbox", filepath.Base(path))))
 	}
-	eventually(t, "all of them are delivered", func() bool { return len(lab.tray("delivered")) == 7 })
+	eventually(t, "all of them are delivered",
+		func() bool { return len(lab.tray("delivered")) == 7 })
 }

@@ -37,15 +37,22 @@ func (s *site) why(name string) (text string) {
 func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.join("SF-RC", "receive")
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq", Sites: []string{"SF-RC"}}, nil))
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
+		Sites: []string{"SF-RC"}}, nil))
 	for to, c := range map[string]struct{ name, says string }{
-		"@SF-RX":       {"mistyped.txt", "no site of the name SF-RX receives in this network (did you mean SF-RC?). Put the file into a folder of the right name"},
-		"@CA-RC,SFRC":  {"half.txt", "no site of the name SFRC receives in this network (did you mean SF-RC?)"},
-		"@TOKYO-NORTH": {"far.txt", "no site of the name TOKYO-NORTH receives in this network; this site knows CA-RC, SF-RC. Put"},
-		"@FL-LAB":      {"self.txt", "FL-LAB is this site itself"},
+		"@SF-RX": {
+			"mistyped.txt", "no site of the name SF-RX receives in this network (did you mean " +
+				"SF-RC?). Put the file into a folder of the right name"},
+		"@CA-RC,SFRC": {
+			"half.txt", "no site of the name SFRC receives in this network (did you mean SF-RC?)"},
+		"@TOKYO-NORTH": {
+			"far.txt", "no site of the name TOKYO-NORTH receives in this network; this site " +
+				"knows CA-RC, SF-RC. Put"},
+		"@FL-LAB": {"self.txt", "FL-LAB is this site itself"},
 	} {
 		lab.direct(to, c.name)
-		if text := lab.why(c.name); !strings.Contains(text, "No recipient has it: ") || !strings.Contains(text, c.says) || !strings.Contains(text, "Not into outbox itself") {
+		if text := lab.why(c.name); !strings.Contains(text, "No recipient has it: ") ||
+			!strings.Contains(text, c.says) || !strings.Contains(text, "Not into outbox itself") {
 			t.Errorf("%s says:\n%s", to, text)
 		}
 	}
@@ -53,7 +60,9 @@ func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testin
 		t.Errorf("a part of the address has it all the same: %v", got)
 	}
 	lab.direct("@SF-RC", "right.txt")
-	eventually(t, "a right name goes on", func() bool { return slices.Contains(lab.tray("delivered"), "right.txt") })
+	eventually(t, "a right name goes on", func() bool {
+		return slices.Contains(lab.tray("delivered"), "right.txt")
+	})
 }
 
 func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
@@ -62,9 +71,12 @@ func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
 	centre.expect("FL-LAB", "first", []byte("first"))
 	w.invite("UT-RC", "receive")
 	lab.direct("@UT-RC", "early.txt")
-	eventually(t, "it waits", func() bool { return lab.status().Outbox.Blocked["@UT-RC"].Code == "not-joined" })
+	eventually(t, "it waits", func() bool {
+		return lab.status().Outbox.Blocked["@UT-RC"].Code == "not-joined"
+	})
 	lab.direct("@UT-RC,NO-RC", "never.txt")
-	if text := lab.why("never.txt"); !strings.Contains(text, "no site of the name NO-RC") || strings.Contains(text, "name UT-RC") {
+	if text := lab.why("never.txt"); !strings.Contains(text, "no site of the name NO-RC") ||
+		strings.Contains(text, "name UT-RC") {
 		t.Errorf("it says:\n%s", text)
 	}
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "CA-RC"}, nil)
@@ -81,7 +93,9 @@ func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
 	w, lab, _ := labAndCentre(t)
 	w.stopHub()
 	lab.direct("@SF-RX", "mistyped.txt")
-	eventually(t, "it is taken", func() bool { return slices.Contains(lab.tray("sending"), "mistyped.txt") })
+	eventually(t, "it is taken", func() bool {
+		return slices.Contains(lab.tray("sending"), "mistyped.txt")
+	})
 	eventually(t, "the hub is missed", func() bool { return !lab.status().Link.Trouble.IsZero() })
 	if got := lab.tray("failed"); len(got) > 0 {
 		t.Errorf("failed, though nobody could be asked: %v", got)
@@ -90,7 +104,7 @@ func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
 	lab.why("mistyped.txt")
 }
 
-// A program that has crashed leaves its temporary file for ever, and then somebody has to be told of it.
+// A program that has crashed leaves its temporary file for ever, which users then have to learn.
 func TestAFolderWithATemporaryFileSaysWhatItWaitsFor(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	folder := filepath.Join(lab.dir, "outbox", "run 7")
@@ -100,9 +114,12 @@ func TestAFolderWithATemporaryFileSaysWhatItWaitsFor(t *testing.T) {
 	}
 	must(t, os.WriteFile(folder+".done", nil, 0o644))
 	eventually(t, "it is told what it waits for", func() bool {
-		return strings.HasPrefix(lab.status().Outbox.NotTaken["run 7"].String(), `"~$report.docx" in it is the lock file of a program (Microsoft Office)`)
+		return strings.HasPrefix(lab.status().Outbox.NotTaken["run 7"].String(),
+			`"~$report.docx" in it is the lock file of a program (Microsoft Office)`)
 	})
 	must(t, os.Remove(filepath.Join(folder, "~$report.docx")))
 	centre.expect("FL-LAB", "run 7/report.docx", []byte("report.docx"))
-	eventually(t, "nothing is left to tell", func() bool { return len(lab.status().Outbox.NotTaken) == 0 })
+	eventually(t, "nothing is left to tell", func() bool {
+		return len(lab.status().Outbox.NotTaken) == 0
+	})
 }

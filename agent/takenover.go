@@ -12,11 +12,13 @@ import (
 	"sealpost/internal/reason"
 )
 
-// takenOverFile says in the state folder since when another computer runs the site. The next start of the agent deletes it.
+// takenOverFile says in the state folder since when another computer runs the site. The next start
+// of the agent deletes it.
 func takenOverFile(state string) string { return filepath.Join(state, "taken-over") }
 
 func noteTakenOver(state string, now time.Time) error {
-	return durable.WriteFile(takenOverFile(state), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
+	return durable.WriteFile(takenOverFile(state), []byte(now.UTC().Format(time.RFC3339)+"\n"),
+		0o600)
 }
 
 func forgetTakenOver(state string) error {
@@ -26,14 +28,14 @@ func forgetTakenOver(state string) error {
 	return nil
 }
 
-// TakenOver returns when another computer has taken over the site whose agent ran with this state folder; zero when none has
-// since its last start.
+// TakenOver returns the time at which another computer has taken over the site of this state
+// folder. It is zero if none has since the agent's last start.
 func TakenOver(state string) time.Time {
 	text, err := os.ReadFile(takenOverFile(state))
 	if err != nil || len(text) == 0 {
 		return time.Time{}
 	}
-	when, _ := time.Parse(time.RFC3339+"\n", string(text)) // zero for what is no time
+	when, _ := time.Parse(time.RFC3339+"\n", string(text)) // zero for a text that is no time
 	return when
 }
 

@@ -74,8 +74,8 @@ func (s *site) ofTray(name string) (t outbox.TrayStatus) {
 	return all[i]
 }
 
-// twoTrays is a lab with a tray for data, which goes to one centre at once, and one for sequences, which are held and go to
-// another.
+// twoTrays returns a lab with two trays. One is for data, which goes to one centre at once; one is
+// for sequences, which are held and go to another.
 func twoTrays(t *testing.T) (lab, data, sequences *site) {
 	w := newWorld(t)
 	data, sequences = w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
@@ -85,13 +85,16 @@ func twoTrays(t *testing.T) (lab, data, sequences *site) {
 	lab.stop()
 	lab.addTray(sequencer)
 	lab.start()
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq", Sites: []string{"SF-RC"}}, nil))
+	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
+		Sites: []string{"SF-RC"}}, nil))
 	return lab, data, sequences
 }
 
 func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 	lab, data, sequences := twoTrays(t)
-	if err := lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil); err == nil || !strings.Contains(err.Error(), "fl-lab.dat, fl-lab.seq: say with --route") {
+	if err := lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}},
+		nil); err == nil || !strings.Contains(err.Error(),
+		"fl-lab.dat, fl-lab.seq: say with --route") {
 		t.Errorf("a route that nobody named was approved: %v", err)
 	}
 	lab.drop("data.csv", []byte("data"))
@@ -100,11 +103,14 @@ func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 	lab.drop("../seq/outbox/old.bak", []byte("old"))
 	data.expect("FL-LAB", "data.csv", []byte("data"))
 	data.expect("FL-LAB", "kept.bak", []byte("the other tray's pattern"))
-	eventually(t, "the sequence is held", func() bool { return lab.ofTray("sequencer").Counts["taken"] == 1 })
+	eventually(t, "the sequence is held", func() bool {
+		return lab.ofTray("sequencer").Counts["taken"] == 1
+	})
 	lab.stop()
 	lab.start()
 	tray := lab.ofTray("sequencer")
-	if tray.Route != "fl-lab.seq" || tray.Kind != "SEQ" || tray.Dir != filepath.Join(lab.dir, "seq") || tray.Counts["taken"] != 1 {
+	if tray.Route != "fl-lab.seq" || tray.Kind != "SEQ" ||
+		tray.Dir != filepath.Join(lab.dir, "seq") || tray.Counts["taken"] != 1 {
 		t.Errorf("after a restart: %+v", tray)
 	}
 	eventually(t, "what is ignored is said", func() bool {
@@ -112,31 +118,40 @@ func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 			lab.status().Outbox.NotTaken["sequencer: old.bak"].Code == reason.IgnoredName
 	})
 	held := lab.sent("run.fq")
-	if held.Tray != "sequencer" || !strings.HasPrefix(string(held.ID), "FL-LAB_SEQ_") || !strings.HasSuffix(string(held.ID), "_001") {
+	if held.Tray != "sequencer" || !strings.HasPrefix(string(held.ID), "FL-LAB_SEQ_") ||
+		!strings.HasSuffix(string(held.ID), "_001") {
 		t.Errorf("held: %+v", held)
 	}
 	must(t, lab.call(agent.PathRecall, agent.MessageRequest{Message: string(held.ID)}, nil))
 	failed := filepath.Join(lab.dir, "seq", "failed", string(held.ID))
-	eventually(t, "it is recalled in its own tray", func() bool { _, err := os.Stat(filepath.Join(failed, "WHY.txt")); return err == nil })
+	eventually(t, "it is recalled in its own tray",
+		func() bool { _, err := os.Stat(filepath.Join(failed, "WHY.txt")); return err == nil })
 
 	lab.setSequencer("0s")
-	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: string(held.ID), To: "CA-RC"}, nil))
+	must(t, lab.call(agent.PathResend, agent.ResendRequest{Message: string(held.ID), To: "CA-RC"},
+		nil))
 	data.expect("FL-LAB", "run.fq", []byte("ACGT"))
-	must(t, os.Rename(filepath.Join(failed, "run.fq"), filepath.Join(lab.dir, "seq", "outbox", "again.fq")))
+	must(t, os.Rename(filepath.Join(failed, "run.fq"),
+		filepath.Join(lab.dir, "seq", "outbox", "again.fq")))
 	sequences.expect("FL-LAB", "again.fq", []byte("ACGT"))
-	eventually(t, "both lie in their own tray", func() bool { return len(lab.tray("seq/delivered")) == 2 && len(lab.tray("delivered")) == 2 })
+	eventually(t, "both lie in their own tray", func() bool {
+		return len(lab.tray("seq/delivered")) == 2 && len(lab.tray("delivered")) == 2
+	})
 	if got := len(data.inInbox()) + len(sequences.inInbox()); got != 4 {
 		t.Errorf("%d files arrived", got)
 	}
-	for path, want := range map[string]string{"STATUS.txt": `"data.csv" has reached CA-RC`, "seq/STATUS.txt": `"again.fq" has reached SF-RC`} {
-		eventually(t, path+" says "+want, func() bool { return strings.Contains(lab.read(path), want) })
+	for path, want := range map[string]string{"STATUS.txt": `"data.csv" has reached CA-RC`,
+		"seq/STATUS.txt": `"again.fq" has reached SF-RC`} {
+		eventually(t, path+" says "+want, func() bool {
+			return strings.Contains(lab.read(path), want)
+		})
 	}
 	if text := lab.read("seq/STATUS.txt"); strings.Contains(text, "data.csv") {
 		t.Errorf("the file of one tray tells of the other:\n%s", text)
 	}
 }
 
-// read returns what a file of the site's folder says; nothing when it is not there.
+// read returns the text of a file in the site's folder, "" if there is none.
 func (s *site) read(path string) string {
 	s.w.t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.dir, path))
@@ -151,29 +166,41 @@ func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
 	lab.setSequencer("0s")
 	sequences.stop()
 	lab.drop("../seq/outbox/sent.fq", []byte("sent"))
-	eventually(t, "the hub has one", func() bool { return lab.ofTray("sequencer").Counts["published"] == 1 })
+	eventually(t, "the hub has one", func() bool {
+		return lab.ofTray("sequencer").Counts["published"] == 1
+	})
 	sent := string(lab.sent("sent.fq").ID)
 	lab.w.stopHub()
 	lab.setSequencer("0s")
 	lab.drop("../seq/outbox/waits.fq", []byte("waits"))
-	eventually(t, "the other is taken", func() bool { return lab.ofTray("sequencer").Counts["taken"] == 1 })
+	eventually(t, "the other is taken", func() bool {
+		return lab.ofTray("sequencer").Counts["taken"] == 1
+	})
 	lab.stop()
 	lab.takeTraysOut()
 	lab.w.startHub()
 	lab.start()
-	away := func() (a []outbox.Away) { return lab.status().Outbox.Away }
-	if a := away(); len(a) != 1 || a[0].Name != "sequencer" || a[0].Waiting != 1 || a[0].Sent != 1 || a[0].Says.Code != "tray-away" {
+	disksAway := func() (a []outbox.Away) { return lab.status().Outbox.Away }
+	if a := disksAway(); len(a) != 1 || a[0].Name != "sequencer" || a[0].Waiting != 1 ||
+		a[0].Sent != 1 || a[0].Says.Code != "tray-away" {
 		t.Fatalf("away: %+v", a)
 	}
 	sequences.start()
-	eventually(t, "the receipt is followed", func() bool { a := away(); return len(a) == 1 && a[0].Sent == 0 && a[0].Unfiled == 1 })
-	eventually(t, "people are told", func() bool { return strings.Contains(lab.statusFile(), "TRAY AWAY sequencer") })
+	eventually(t, "the receipt is followed", func() bool {
+		a := disksAway()
+		return len(a) == 1 &&
+			a[0].Sent == 0 && a[0].Unfiled == 1
+	})
+	eventually(t, "people are told", func() bool {
+		return strings.Contains(lab.statusFile(), "TRAY AWAY sequencer")
+	})
 	lab.drop("data.csv", []byte("data"))
 	data.expect("FL-LAB", "data.csv", []byte("data"))
-	if a := away(); len(a) != 1 || a[0].Waiting != 1 {
+	if a := disksAway(); len(a) != 1 || a[0].Waiting != 1 {
 		t.Errorf("what waits for its tray went on without it: %+v", a)
 	}
-	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: sent, To: "CA-RC"}, nil); err == nil || !strings.Contains(err.Error(), "not in agent.toml any more") {
+	if err := lab.call(agent.PathResend, agent.ResendRequest{Message: sent, To: "CA-RC"},
+		nil); err == nil || !strings.Contains(err.Error(), "not in agent.toml any more") {
 		t.Errorf("something of the tray was sent again: %v", err)
 	}
 
@@ -181,10 +208,13 @@ func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
 	must(t, os.Rename(filepath.Join(lab.dir, "seq"), filepath.Join(lab.dir, "moved")))
 	lab.addTray(strings.NewReplacer(`"seq"`, `"moved"`, `"1h"`, `"0s"`).Replace(sequencer))
 	lab.start()
-	eventually(t, "what was sent lies in delivered", func() bool { return slices.Contains(lab.tray("moved/delivered"), "sent.fq") })
+	eventually(t, "what was sent lies in delivered",
+		func() bool { return slices.Contains(lab.tray("moved/delivered"), "sent.fq") })
 	sequences.expect("FL-LAB", "waits.fq", []byte("waits"))
-	eventually(t, "and the other too", func() bool { return slices.Equal(lab.tray("moved/delivered"), []string{"sent.fq", "waits.fq"}) })
-	if a := away(); len(a) != 0 {
+	eventually(t, "and the other too", func() bool {
+		return slices.Equal(lab.tray("moved/delivered"), []string{"sent.fq", "waits.fq"})
+	})
+	if a := disksAway(); len(a) != 0 {
 		t.Errorf("away: %+v", a)
 	}
 }
@@ -196,7 +226,9 @@ func TestTwoTraysThroughALinkAreRefused(t *testing.T) {
 	lab.addTray("[[tray]]\nname = 'other'\ndir = '../other name'\nroute = 'fl-lab.seq'\n")
 	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
 	must(t, err)
-	if _, err := agent.New(agent.Options{Config: cfg, Version: "test", Log: lab.w.log("FL-LAB")}); err == nil || !strings.Contains(err.Error(), "are one: give each tray a dir of its own") {
+	if _, err := agent.New(agent.Options{Config: cfg, Version: "test",
+		Log: lab.w.log("FL-LAB")}); err == nil ||
+		!strings.Contains(err.Error(), "are one: give each tray a dir of its own") {
 		t.Errorf("it says %v", err)
 	}
 	lab.takeTraysOut()
@@ -212,10 +244,13 @@ func TestTheDoctorLooksAtEveryTray(t *testing.T) {
 	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
 	must(t, err)
 	found := map[string]doctor.Level{}
-	doctor.Examine(t.Context(), doctor.Options{Config: cfg, Version: "test"}, func(f doctor.Finding) { found[f.Check.String()] = f.Level })
-	for what, want := range map[string]doctor.Level{"folder failed of the tray outbox": doctor.OK, "folder failed of the tray sequencer": doctor.Fail, "folder sending of the tray sequencer": doctor.OK, "tray outbox": doctor.OK} {
-		if found[what] != want {
-			t.Errorf("%s: %q, want %q (%v)", what, found[what], want, found)
+	doctor.Examine(t.Context(), doctor.Options{Config: cfg, Version: "test"},
+		func(f doctor.Finding) { found[f.Check.String()] = f.Level })
+	for check, want := range map[string]doctor.Level{"folder failed of the tray outbox": doctor.OK,
+		"folder failed of the tray sequencer":  doctor.Fail,
+		"folder sending of the tray sequencer": doctor.OK, "tray outbox": doctor.OK} {
+		if found[check] != want {
+			t.Errorf("%s: %q, want %q (%v)", check, found[check], want, found)
 		}
 	}
 }

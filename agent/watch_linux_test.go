@@ -30,19 +30,22 @@ func (s *site) outbox(name ...string) string {
 	return filepath.Join(append([]string{s.dir, "outbox"}, name...)...)
 }
 
-// says waits until people are told this of an entry of the tray.
+// says waits until users see this text about an entry of the tray.
 func (s *site) says(entry, text string) {
 	s.w.t.Helper()
-	eventually(s.w.t, fmt.Sprintf("of %s it is said: %s", entry, text), func() bool { return strings.Contains(s.status().Outbox.NotTaken[entry].String(), text) })
+	eventually(s.w.t, fmt.Sprintf("of %s it is said: %s", entry, text),
+		func() bool { return strings.Contains(s.status().Outbox.NotTaken[entry].String(), text) })
 }
 
-// quiet waits until people are told nothing of the tray's entries any more.
-func (s *site) quiet() {
+// saysNothing waits until users see no text about the tray's entries any more.
+func (s *site) saysNothing() {
 	s.w.t.Helper()
-	eventually(s.w.t, "nothing is wrong any more", func() bool { return len(s.status().Outbox.NotTaken) == 0 })
+	eventually(s.w.t, "nothing is wrong any more",
+		func() bool { return len(s.status().Outbox.NotTaken) == 0 })
 }
 
-// The system also tells of the outbox itself: that it has other rights, or another name. It is nothing to be sent.
+// The system also tells of the outbox itself: that it has other rights, or another name. It is
+// nothing to be sent.
 func TestTheOutboxItselfIsNotSent(t *testing.T) {
 	lab, centre := labThatSweeps(t, "1h")
 	lab.drop("first", []byte("first"))
@@ -65,19 +68,21 @@ func TestTheOutboxIsRenamedAndRemoved(t *testing.T) {
 	const missing = "no such file or directory): make it again"
 	must(t, os.Rename(lab.outbox(), lab.outbox()+".old"))
 	lab.says("outbox", missing)
-	must(t, os.WriteFile(filepath.Join(lab.outbox()+".old", "elsewhere"), []byte("elsewhere"), 0o644))
+	must(t, os.WriteFile(filepath.Join(lab.outbox()+".old", "elsewhere"), []byte("elsewhere"),
+		0o644))
 	must(t, os.Mkdir(lab.outbox(), 0o755))
-	lab.quiet()
+	lab.saysNothing()
 	lab.drop("into the new one", []byte("new"))
 	centre.expect("FL-LAB", "into the new one", []byte("new"))
 	must(t, os.RemoveAll(lab.outbox()))
 	lab.says("outbox", missing)
 	must(t, os.Rename(lab.outbox()+".old", lab.outbox()))
 	centre.expect("FL-LAB", "elsewhere", []byte("elsewhere"))
-	lab.quiet()
+	lab.saysNothing()
 }
 
-// A change of the outbox is noticed at once, and what is dropped after it too, without waiting for the next sweep.
+// A change of the outbox is noticed at once, and so are later files in it. Neither waits for the
+// next sweep.
 func TestAWatchThatWasLostIsHadAgain(t *testing.T) {
 	lab, centre := labThatSweeps(t, "24h")
 	lab.drop("before", []byte("before"))
@@ -91,8 +96,8 @@ func TestAWatchThatWasLostIsHadAgain(t *testing.T) {
 	}
 }
 
-// Whatever the instant in which the outbox was away while it was looked through, and whoever wrote into a file while it was
-// claimed: nothing waits for the next sweep.
+// The outbox is away at any instant of a listing, and files are written during their claim. Nothing
+// waits for the next sweep.
 func TestTheOutboxIsAwayAgainAndAgain(t *testing.T) {
 	lab, centre := labThatSweeps(t, "24h")
 	for round := range 60 {
@@ -106,8 +111,8 @@ func TestTheOutboxIsAwayAgainAndAgain(t *testing.T) {
 	}
 }
 
-// More is there than can be noted, and somebody keeps the system telling of something else: what was passed over is found
-// all the same.
+// More files are there than can be noted, and the system keeps reporting another one. The files
+// that were passed over are found all the same.
 func TestWhatCouldNotBeNotedIsNotPutOff(t *testing.T) {
 	lab, centre := labThatSweeps(t, "24h", "folder_settle", `"10h"`)
 	for i := range 5000 {
@@ -157,7 +162,8 @@ func (d *disk) mount() {
 		must(d.t, err)
 	}
 	if !d.mountedOnce {
-		d.t.Cleanup(func() { unix.Unmount(d.at, unix.MNT_DETACH) }) //nolint:errcheck // it may be away just now
+		// nolint:errcheck // it may be away just now
+		d.t.Cleanup(func() { unix.Unmount(d.at, unix.MNT_DETACH) })
 	}
 	d.mountedOnce = true
 }
@@ -167,7 +173,8 @@ func (d *disk) unmount() {
 	must(d.t, unix.Unmount(d.at, unix.MNT_DETACH))
 }
 
-// labOnADisk has its tray on a disk of its own, and its hub does not run: what is dropped stays in sending.
+// labOnADisk returns a lab whose tray has a disk of its own. Its hub does not run, so files stay in
+// sending.
 func labOnADisk(t *testing.T) (*world, *site, *site, *disk) {
 	t.Helper()
 	w, lab, centre := labAndCentre(t)
@@ -193,7 +200,8 @@ func (d *disk) has(folder string, n int) {
 	})
 }
 
-// The disk of a tray is unmounted while files are under way: nobody takes them for withdrawn, and they go on when it is back.
+// The disk of a tray is unmounted while files are under way. They are not taken for withdrawn, and
+// go on when it is back.
 func TestTheTraysDiskIsAwayForAWhile(t *testing.T) {
 	w, lab, centre, d := labOnADisk(t)
 	w.stopHub()
@@ -203,11 +211,13 @@ func TestTheTraysDiskIsAwayForAWhile(t *testing.T) {
 	d.unmount()
 	lab.says("sending", "1 message is under way: connect the disk")
 	w.startHub()
-	eventually(t, "it cannot be sealed", func() bool { return strings.Contains(lab.sent("under way").Reason.String(), "it cannot be read now") })
+	eventually(t, "it cannot be sealed", func() bool {
+		return strings.Contains(lab.sent("under way").Reason.String(), "it cannot be read now")
+	})
 	d.mount()
 	centre.expect("FL-LAB", "under way", []byte("under way"))
 	d.has("delivered", 1)
-	lab.quiet()
+	lab.saysNothing()
 	d.drop("afterwards")
 	centre.expect("FL-LAB", "afterwards", []byte("afterwards"))
 	d.has("delivered", 2)
@@ -231,10 +241,11 @@ func TestTheTraysDiskIsAwayAtTheStart(t *testing.T) {
 	d.mount()
 	centre.expect("FL-LAB", "under way", []byte("under way"))
 	d.has("delivered", 1)
-	lab.quiet()
+	lab.saysNothing()
 }
 
-// foldersBeneath makes the tray's folders where its disk is mounted, as a start makes them before that ever was.
+// foldersBeneath makes the tray's folders where its disk is mounted, as a start makes them before
+// that ever was.
 func (d *disk) foldersBeneath() {
 	d.t.Helper()
 	d.unmount()
@@ -244,14 +255,16 @@ func (d *disk) foldersBeneath() {
 	d.mount()
 }
 
-// The agent starts without the disk, and finds empty folders that are older than what is under way.
+// The agent starts without the disk, and finds empty folders that are older than the files under
+// way.
 func TestOldFoldersAreWhereTheTraysDiskWasAtTheStart(t *testing.T) {
 	w, lab, centre, d := labOnADisk(t)
 	d.foldersBeneath()
 	made := time.Now()
 	w.stopHub()
 	lab.start()
-	eventually(t, "file systems can tell before from after", func() bool { return time.Since(made) > 4*time.Second })
+	eventually(t, "file systems can tell before from after",
+		func() bool { return time.Since(made) > 4*time.Second })
 	d.drop("under way")
 	lab.takes("under way")
 	lab.stop()
@@ -262,7 +275,7 @@ func TestOldFoldersAreWhereTheTraysDiskWasAtTheStart(t *testing.T) {
 	d.mount()
 	centre.expect("FL-LAB", "under way", []byte("under way"))
 	d.has("delivered", 1)
-	lab.quiet()
+	lab.saysNothing()
 }
 
 func TestAnotherFolderIsWhereTheTraysDiskWas(t *testing.T) {
@@ -275,13 +288,14 @@ func TestAnotherFolderIsWhereTheTraysDiskWas(t *testing.T) {
 	d.unmount()
 	lab.says("sending", "1 message is under way: connect the disk")
 	w.startHub()
-	copied := d.folder + " copied" // as a disk that gets another number: nothing is the file that it was
+	// as a disk that gets another number: nothing is the file that it was
+	copied := d.folder + " copied"
 	must(t, os.CopyFS(copied, os.DirFS(d.folder)))
 	d.folder = copied
 	d.mount()
 	centre.expect("FL-LAB", "under way", []byte("under way"))
 	d.has("delivered", 1)
-	lab.quiet()
+	lab.saysNothing()
 }
 
 // A file is final while the disk is away: it is moved to its place when the disk is back.
@@ -290,13 +304,18 @@ func TestTheTraysDiskIsAwayWhenAFileIsDelivered(t *testing.T) {
 	centre.stop()
 	lab.start()
 	d.drop("published")
-	eventually(t, "the hub has it", func() bool { s := lab.status().Outbox.Latest; return len(s) == 1 && s[0].State == "published" })
+	eventually(t, "the hub has it", func() bool {
+		s := lab.status().Outbox.Latest
+		return len(s) == 1 && s[0].State == "published"
+	})
 	d.unmount()
 	centre.start()
-	eventually(t, "it is delivered", func() bool { return lab.sent("published").State == "delivered" })
+	eventually(t, "it is delivered", func() bool {
+		return lab.sent("published").State == "delivered"
+	})
 	lab.says("sending", "1 message is under way: connect the disk")
 	d.mount()
-	lab.quiet()
+	lab.saysNothing()
 	d.drop("another") // which has the first one moved too
 	d.has("delivered", 2)
 }

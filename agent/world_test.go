@@ -72,7 +72,7 @@ func (w *world) admit(site, role string, fingerprint id.Hash) {
 
 func (w *world) bind(queue string, keys ...string) { w.t.Helper(); w.Hub.Bind(queue, keys...) }
 
-// log is for what a story runs beside the world's own daemons.
+// log returns the log of processes that a story runs beside the world's own daemons.
 func (w *world) log(string) *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // site is one agent and its folder.
@@ -83,7 +83,9 @@ type site struct {
 	dir  string
 }
 
-func (w *world) site(s *testnet.Site) *site { return &site{Site: s, w: w, name: s.Name, dir: s.Dir} }
+func (w *world) site(s *testnet.Site) *site {
+	return &site{Site: s, w: w, name: s.Name, dir: s.Dir}
+}
 
 // join lets a site join, which takes every file at once, and runs its agent.
 func (w *world) join(name, role string, approve ...string) *site {

@@ -17,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pace is how long the writers below pause: shorter than the settle time, as programs that write now and then do, by as much
-// as a busy machine may be late.
+// pace is the pause of the writers below. It is shorter than the settle time, as with programs that
+// write now and then, by the possible delay of a busy machine.
 const pace = 200 * time.Millisecond
 
-// writers are the ways in which programs write a file. Each writes content in ten pieces to a path in the outbox, slowly.
+// writers are the ways in which programs write a file. Each writes content in ten pieces to a path
+// in the outbox, slowly.
 var writers = map[string]func(path string, pieces [][]byte) error{
 	"growing": func(path string, pieces [][]byte) error {
 		f, err := os.Create(path)
@@ -31,8 +32,12 @@ var writers = map[string]func(path string, pieces [][]byte) error{
 		return errors.Join(slowly(f, pieces), f.Close())
 	},
 	"reopened": func(path string, pieces [][]byte) error { return reopened(path, pieces, 0) },
-	// A file that is opened by a program which does not wait, as file servers do, is never refused to it.
-	"reopened without waiting": func(path string, pieces [][]byte) error { return reopened(path, pieces, syscall.O_NONBLOCK) },
+	// A file that is opened by a program which does not wait, as file servers do, is never refused
+	// to it.
+	"reopened without waiting": func(path string,
+		pieces [][]byte) error {
+		return reopened(path, pieces, syscall.O_NONBLOCK)
+	},
 	"written and renamed": func(path string, pieces [][]byte) error {
 		f, err := os.Create(path + ".part")
 		if err != nil {
@@ -48,7 +53,8 @@ var writers = map[string]func(path string, pieces [][]byte) error{
 		if err != nil {
 			return err
 		}
-		return errors.Join(f.Close(), os.WriteFile(path+".tmp", bytes.Join(pieces, nil), 0o644), os.Rename(path+".tmp", path))
+		return errors.Join(f.Close(), os.WriteFile(path+".tmp", bytes.Join(pieces, nil), 0o644),
+			os.Rename(path+".tmp", path))
 	},
 	"truncated and rewritten": func(path string, pieces [][]byte) error {
 		for i := range pieces {
@@ -98,7 +104,8 @@ func reopened(path string, pieces [][]byte, flags int) error {
 	return nil
 }
 
-// mapped writes through memory, with no open file, and is quiet for longer than the settle time in its middle.
+// mapped writes through memory, with no open file, and is quiet for longer than the settle time in
+// its middle.
 func mapped(path string, pieces [][]byte) error {
 	content := bytes.Join(pieces, nil)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -108,7 +115,8 @@ func mapped(path string, pieces [][]byte) error {
 	if err := f.Truncate(int64(len(content))); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	mem, err := syscall.Mmap(int(f.Fd()), 0, len(content), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	mem, err := syscall.Mmap(int(f.Fd()), 0, len(content), syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_SHARED)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
@@ -174,7 +182,8 @@ func TestAFileThatIsWrittenWithPausesArrivesWhole(t *testing.T) {
 	}
 }
 
-// Nothing tells beforehand of a pause that is longer. The file was taken in it, and the rest is waited for.
+// Nothing tells beforehand of a pause that is longer. The file was taken in it, and the rest is
+// waited for.
 func TestOfAFileThatWasTakenTooEarlyTheRestArrivesAsOne(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"300ms"`)
@@ -189,31 +198,34 @@ func TestOfAFileThatWasTakenTooEarlyTheRestArrivesAsOne(t *testing.T) {
 	}
 }
 
-// A document waits while its editor's lock file lies beside it, whatever is saved, and goes when the editor is closed.
+// A document waits while its editor's lock file lies beside it, and goes when the editor is closed.
 func TestADocumentGoesWhenItsEditorIsClosed(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	lab.drop("~$report.docx", []byte("user"))
 	for _, draft := range []string{"half", "half a draft"} {
 		lab.drop("report.docx", []byte(draft))
-		lab.says("report.docx", `(Microsoft Office), whose lock file "~$report.docx" lies beside it`)
+		lab.says("report.docx",
+			`(Microsoft Office), whose lock file "~$report.docx" lies beside it`)
 	}
 	lab.drop("another.docx", []byte("whole"))
 	centre.expect("FL-LAB", "another.docx", []byte("whole"))
 	lab.drop("report.docx", []byte("the report"))
 	must(t, os.Remove(lab.outbox("~$report.docx")))
 	centre.expect("FL-LAB", "report.docx", []byte("the report"))
-	lab.quiet()
+	lab.saysNothing()
 }
 
-// What happens to a file while it is being sent: it cannot be read for a while, as when another program has locked it or its
-// owner has taken the right away; it is removed, or a folder is in its place. Each is said, and the others go on.
+// A file is disturbed while it is being sent. It cannot be read for a while, because another
+// program has locked it or its owner has taken the right away; it is removed; or a folder is in its
+// place. Each is reported, and the others go on.
 func TestAFileThatIsDisturbedMidway(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
-	lab.start() // it seals nothing before the hub has said who it is
+	lab.start() // it seals nothing before it knows the hub
 	place := map[string]string{}
-	for _, name := range []string{"removed", "replaced by a folder", "replaced by a link", "untouched"} {
+	for _, name := range []string{"removed", "replaced by a folder", "replaced by a link",
+		"untouched"} {
 		lab.drop(name, []byte(name))
 		lab.takes(name)
 		found, err := filepath.Glob(filepath.Join(lab.dir, "sending", "*", name))
@@ -227,12 +239,15 @@ func TestAFileThatIsDisturbedMidway(t *testing.T) {
 	must(t, os.Symlink("/etc/hostname", place["replaced by a link"]))
 	w.startHub()
 	centre.expect("FL-LAB", "untouched", []byte("untouched"))
-	eventually(t, "what was removed is withdrawn", func() bool { return lab.sent("removed").State == "withdrawn" })
+	eventually(t, "what was removed is withdrawn",
+		func() bool { return lab.sent("removed").State == "withdrawn" })
 	for _, name := range []string{"replaced by a folder", "replaced by a link"} {
 		eventually(t, name+" is said", func() bool { return !lab.sent(name).Reason.IsZero() })
-		back := filepath.Join(lab.dir, "back") // in one step: what is in no place for an instant is withdrawn
+		// in one step: a file that is in no place for an instant is withdrawn
+		back := filepath.Join(lab.dir, "back")
 		must(t, os.WriteFile(back, []byte("it is back"), 0o644))
-		must(t, unix.Renameat2(unix.AT_FDCWD, back, unix.AT_FDCWD, place[name], unix.RENAME_EXCHANGE))
+		must(t, unix.Renameat2(unix.AT_FDCWD, back, unix.AT_FDCWD, place[name],
+			unix.RENAME_EXCHANGE))
 		must(t, os.Remove(back))
 		centre.expect("FL-LAB", name, []byte("it is back"))
 	}
