@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Another account swaps the status file, and the folder itself, for links and back, as quickly as it can. Nothing outside is
-// written or removed.
+// Another account swaps the status file, and the folder itself, for links and back, as quickly as
+// it can. Nothing outside is written or removed.
 func TestSwapsInATray(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root makes links that belong to another account")
@@ -24,7 +24,8 @@ func TestSwapsInATray(t *testing.T) {
 		must(t, os.Mkdir(at(dir), 0o777))
 	}
 	for _, name := range names {
-		must(t, os.WriteFile(at("outside", name), []byte(title("FL-LAB").String()+"\r\nkeep me"), 0o644))
+		must(t, os.WriteFile(at("outside", name), []byte(title("FL-LAB").String()+"\r\nkeep me"),
+			0o644))
 	}
 	held := func(dir string) int {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -54,7 +55,8 @@ func TestSwapsInATray(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					unix.Renameat2(s.dir, s.a, s.dir, s.b, unix.RENAME_EXCHANGE) //nolint:errcheck // the next one may work
+					// nolint:errcheck // the next one may work
+					unix.Renameat2(s.dir, s.a, s.dir, s.b, unix.RENAME_EXCHANGE)
 				}
 			}
 		})

@@ -30,8 +30,8 @@ func mounted(t *testing.T, kind, options string) string {
 	return dir
 }
 
-// On a full disk the old file stays as it was, and says of itself what its age may mean. It is logged once, though each try
-// has another temporary name.
+// On a full disk the old file stays as it was, and explains its own age. The failure is logged
+// once, though each try has another temporary name.
 func TestAFullDisk(t *testing.T) {
 	k := keepIn(t, mounted(t, "tmpfs", "size=64k"))
 	k.tell()
@@ -52,7 +52,9 @@ func TestAFullDisk(t *testing.T) {
 	k.n = 1
 	k.expect("STATUS.txt")
 	text, err := os.ReadFile(filepath.Join(k.dir, "STATUS.txt"))
-	if err != nil || !strings.Contains(string(text), "more than 15 minutes ago, the agent is not running, or it cannot write here (this disk is full") {
+	if err != nil || !strings.Contains(string(text),
+		"more than 15 minutes ago, the agent is not running, or it cannot write here (this "+
+			"disk is full") {
 		t.Errorf("it says %q, %v", text, err)
 	}
 	if n := strings.Count(k.logs.String(), "no space left"); n != 1 {
@@ -75,12 +77,13 @@ func TestADiskThatHangs(t *testing.T) {
 		t.Skipf("SKIPPED: a disk that hangs needs root and /dev/fuse: %v", err)
 	}
 	// A file system in user space, of which no program answers.
-	hung := mounted(t, "fuse", fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", device.Fd()))
+	hung := mounted(t, "fuse", fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0",
+		device.Fd()))
 	site := t.TempDir()
 	l := &lab{t: t, dir: site, now: Snapshot{Connected: true, Hub: "DC-HQ"}}
 	r := &Reporter{o: Options{Site: "FL-LAB"}}
-	stuck, well := keepIn(t, hung), keepIn(t, site)
-	r.files = []*file{stuck.file, well.file}
+	hanging, well := keepIn(t, hung), keepIn(t, site)
+	r.files = []*file{hanging.file, well.file}
 	var keepers sync.WaitGroup
 	for _, f := range r.files {
 		keepers.Go(f.keep)
@@ -101,7 +104,7 @@ func TestADiskThatHangs(t *testing.T) {
 			text = string(read)
 		}
 	}
-	if len(stuck.next) != 1 {
+	if len(hanging.next) != 1 {
 		t.Error("the disk did not hang")
 	}
 	must(t, device.Close()) // now every request fails
@@ -109,7 +112,7 @@ func TestADiskThatHangs(t *testing.T) {
 		close(f.next)
 	}
 	keepers.Wait()
-	if !strings.Contains(stuck.logs.String(), "cannot be written") {
-		t.Errorf("logged:\n%s", stuck.logs)
+	if !strings.Contains(hanging.logs.String(), "cannot be written") {
+		t.Errorf("logged:\n%s", hanging.logs)
 	}
 }

@@ -15,13 +15,15 @@ import (
 	"sealpost/internal/reason"
 )
 
-// names are those that a status file may have, the first that is free. A file of another keeps its name.
+// names are those that a status file may have, the first that is free. A file of another keeps its
+// name.
 var names = []string{"STATUS.txt", "STATUS (sealpost).txt"}
 
 // maxTitle bounds the first line of a status file.
 const maxTitle = 200
 
-// file is one status file and what it says now. One goroutine keeps it, so that a disk that hangs holds up no other file.
+// file is one status file and its present text. One goroutine keeps it, so that a disk that hangs
+// holds up no other file.
 type file struct {
 	*place
 	site     id.Site
@@ -31,8 +33,8 @@ type file struct {
 	next     chan Snapshot // at most one: the newest
 
 	// Of the goroutine that keeps it.
-	lasting string // what it says, but for times and progress
-	says    string // what it says, but for the time in its head
+	stable  string // the text, without times and progress
+	says    string // the text, without the time in its head
 	written time.Time
 	trouble string // why it cannot be written
 }
@@ -46,7 +48,8 @@ func newFile(p *place, o Options) *file {
 	return f
 }
 
-// offer hands over the newest state, in the place of one that was not taken yet. Only one goroutine may call it.
+// offer hands over the newest state, in the place of one that was not taken yet. Only one goroutine
+// may call it.
 func (f *file) offer(s Snapshot) {
 	select {
 	case <-f.next:
@@ -77,13 +80,14 @@ func sameText(err error) string {
 	return err.Error()
 }
 
-// update writes the file if there is something new to say, and now and then for progress alone or to show its age.
+// update writes the file if its text has changed, and now and then for progress or its age.
 func (f *file) update(s Snapshot, now time.Time) error {
-	lasting := s.text(f.place, f.language, false)
-	says := s.text(f.place, f.language, true)
-	age := now.Round(0).Sub(f.written.Round(0)) // by the clock that users see, also when it was set or the computer has slept
-	fresh := age >= 0 && age < alive
-	if fresh && (f.says == says || (f.lasting == lasting && age < paced)) {
+	stable := s.text(f.place, f.language)
+	says := s.textWithProgress(f.place, f.language)
+	// by the clock that users see, also when it was set or the computer has slept
+	age := now.Round(0).Sub(f.written.Round(0))
+	isRecent := age >= 0 && age < heartbeat
+	if isRecent && (f.says == says || (f.stable == stable && age < progressInterval)) {
 		return nil
 	}
 	err := f.write(heading(f, s, now)+says, now)
@@ -93,11 +97,12 @@ func (f *file) update(s Snapshot, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	f.lasting, f.says, f.written, f.trouble = lasting, says, now, ""
+	f.stable, f.says, f.written, f.trouble = stable, says, now, ""
 	return nil
 }
 
-// errAway means that a folder is another than the one that is kept: its disk is away, and a mount point stays empty.
+// errAway means that another folder lies in the place of the kept one. Its disk is away, and a
+// mount point stays empty.
 var errAway = errors.New("away")
 
 // write replaces the file. It is not synced: the content is of the moment.
@@ -122,8 +127,9 @@ func (f *file) write(text string, now time.Time) error {
 			return err
 		}
 		for _, other := range names[i+1:] {
-			if own, err := isOf(dir, other, f.site); err == nil && own { // it would look as if no agent kept it
-				dir.Remove(other) //nolint:errcheck // it only says what was true before
+			// it would look as if no agent kept it
+			if own, err := isOf(dir, other, f.site); err == nil && own {
+				dir.Remove(other) //nolint:errcheck // its text is out of date
 			}
 		}
 		return nil
@@ -136,10 +142,14 @@ func (f *file) isHome(dir *beneath.Dir) bool {
 	if len(f.holds) == 0 || slices.ContainsFunc(f.holds, dir.Exists) {
 		return true
 	}
-	return slices.ContainsFunc(names, func(name string) bool { own, err := isOf(dir, name, f.site); return err == nil && own })
+	return slices.ContainsFunc(names, func(name string) bool {
+		own, err := isOf(dir, name, f.site)
+		return err == nil && own
+	})
 }
 
-// isFree reports whether a status file may take a name. A link may be replaced, as nothing is written to where it leads.
+// isFree reports whether a status file may take a name. A link may be replaced, as nothing is
+// written to where it leads.
 func (f *file) isFree(dir *beneath.Dir, name string, now time.Time) (bool, error) {
 	info, err := dir.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -156,7 +166,7 @@ func (f *file) isFree(dir *beneath.Dir, name string, now time.Time) (bool, error
 	switch {
 	case err != nil: // whose it is cannot be seen now
 		return false, err
-	case info.IsRegular() && info.Size == 0: // what a crash may leave
+	case info.IsRegular() && info.Size == 0: // a crash may leave it
 		return true, nil
 	case isTitle(first, f.site):
 		return true, nil
@@ -190,7 +200,8 @@ func isAnyTitle(line string) bool {
 	})
 }
 
-// firstLine returns how a file begins; empty for what is no file, or is closed to this account.
+// firstLine returns the first line of a file. It is empty for another thing than a file, or one
+// that is closed to this account.
 func firstLine(dir *beneath.Dir, name string) (string, error) {
 	info, err := dir.Lstat(name)
 	if err == nil && !info.IsRegular() {

@@ -15,7 +15,7 @@ import (
 
 var must = testkit.Must
 
-// kept is a status file in a folder, and what is logged of it.
+// kept is a status file in a folder, and its log.
 type kept struct {
 	*file
 	t    *testing.T
@@ -57,14 +57,16 @@ func (k *kept) expect(name string) {
 	for _, n := range names {
 		text, err := os.ReadFile(filepath.Join(k.dir, n))
 		is := err == nil && strings.HasPrefix(string(text), title(k.site).String()+"\r\n")
-		if n == name && (!is || !strings.Contains(string(text), "the hub "+strings.Repeat("I", k.n)+" since")) {
+		if n == name && (!is || !strings.Contains(string(text),
+			"the hub "+strings.Repeat("I", k.n)+" since")) {
 			k.t.Errorf("%s says %q, %v", n, text, err)
 		}
 		if n != name && is {
 			k.t.Errorf("%s is a status file, too", n)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(k.dir, ".sealpost-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(k.dir, ".sealpost-*")); err != nil ||
+		len(left) > 0 {
 		k.t.Errorf("left behind: %v, %v", left, err)
 	}
 }
@@ -76,7 +78,8 @@ func expectText(t *testing.T, path, want string) {
 	}
 }
 
-// A user's file of that name stays, also one that comes later, and ours has its name again when that is free.
+// A user's file of that name stays, also one that comes later. Ours has its name again once that is
+// free.
 func TestAFileOfAnotherKeepsItsName(t *testing.T) {
 	k := keepIn(t, t.TempDir())
 	k.tell()
@@ -99,7 +102,8 @@ func TestAFileOfAnotherKeepsItsName(t *testing.T) {
 	k.expect("STATUS (sealpost).txt")
 }
 
-// Where both names are taken nothing is replaced; it is logged once, and the file is there when one is free.
+// Where both names are taken nothing is replaced. It is logged once, and the file is there when one
+// is free.
 func TestNoNameIsFree(t *testing.T) {
 	k := keepIn(t, t.TempDir())
 	for _, name := range names {
@@ -111,7 +115,8 @@ func TestNoNameIsFree(t *testing.T) {
 	for _, name := range names {
 		expectText(t, filepath.Join(k.dir, name), "my notes\r\n")
 	}
-	if n := strings.Count(k.logs.String(), "lie other files named STATUS.txt and STATUS (sealpost).txt"); n != 1 {
+	if n := strings.Count(k.logs.String(), "lie other files named STATUS.txt and STATUS "+
+		"(sealpost).txt"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, k.logs)
 	}
 	must(t, os.Remove(filepath.Join(k.dir, names[1])))
@@ -127,7 +132,8 @@ func TestAnEmptyFileIsReplaced(t *testing.T) {
 	k.expect("STATUS.txt")
 }
 
-// Two sites whose inboxes lie side by side do not overwrite each other's file. That of a site that is gone is replaced.
+// Two sites whose inboxes lie side by side do not overwrite each other's file. That of a site that
+// is gone is replaced.
 func TestTwoSitesInOneFolder(t *testing.T) {
 	for _, l := range reason.Languages() {
 		k := keepIn(t, t.TempDir())
@@ -184,8 +190,8 @@ func TestAFolderThatIsAway(t *testing.T) {
 	}
 }
 
-// While the disk of a folder is away its mount point stays empty, as some disks cannot be mounted over anything. A file that is
-// there is kept, whatever is missing beside it.
+// While the disk of a folder is away its mount point stays empty: some disks need that. A file that
+// is there is kept, whatever is missing beside it.
 func TestAMountPointStaysEmpty(t *testing.T) {
 	k := keepIn(t, t.TempDir())
 	k.holds = []string{"outbox", "inbox"}

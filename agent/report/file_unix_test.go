@@ -38,7 +38,8 @@ func TestWhatIsNoFileKeepsItsName(t *testing.T) {
 			if err != nil || !os.SameFile(before, after) {
 				t.Errorf("%s was replaced: %v", name, err)
 			}
-			if text, err := os.ReadFile(filepath.Join(k.dir, "STATUS (sealpost).txt")); err != nil || len(text) == 0 {
+			if text, err := os.ReadFile(filepath.Join(k.dir,
+				"STATUS (sealpost).txt")); err != nil || len(text) == 0 {
 				t.Errorf("the status stands nowhere: %q, %v", text, err)
 			}
 			must(t, os.Remove(path))
@@ -48,23 +49,27 @@ func TestWhatIsNoFileKeepsItsName(t *testing.T) {
 	}
 }
 
-// A link is replaced, wherever it leads, and what it leads to stays. So it is with one that has the name of what was the
-// temporary file.
+// A link is replaced, wherever it leads, and its target stays. The same holds for a link with the
+// name of an old temporary file.
 func TestALinkIsNotFollowed(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
-	ours := title("FL-LAB").String() + "\r\nold"
-	for to, want := range map[string]string{"notes": "my notes", "ours": ours, "empty": "", "nothing": ""} {
+	own := title("FL-LAB").String() + "\r\nold"
+	for to, want := range map[string]string{"notes": "my notes", "ours": own, "empty": "",
+		"nothing": ""} {
 		t.Run(to, func(t *testing.T) {
 			must(t, os.MkdirAll(outside, 0o755))
-			for name, text := range map[string]string{"notes": "my notes", "ours": ours, "empty": ""} {
+			for name, text := range map[string]string{"notes": "my notes", "ours": own,
+				"empty": ""} {
 				must(t, os.WriteFile(filepath.Join(outside, name), []byte(text), 0o644))
 			}
 			k := keepIn(t, t.TempDir())
-			for _, name := range []string{"STATUS.txt", "STATUS (sealpost).txt", ".sealpost-status.tmp"} {
+			for _, name := range []string{"STATUS.txt", "STATUS (sealpost).txt",
+				".sealpost-status.tmp"} {
 				must(t, os.Symlink(filepath.Join(outside, to), filepath.Join(k.dir, name)))
 			}
 			k.tell()
-			if info, err := os.Lstat(filepath.Join(k.dir, "STATUS.txt")); err != nil || !info.Mode().IsRegular() {
+			if info, err := os.Lstat(filepath.Join(k.dir, "STATUS.txt")); err != nil ||
+				!info.Mode().IsRegular() {
 				t.Errorf("STATUS.txt is %v, %v", info, err)
 			}
 			if to == "nothing" {

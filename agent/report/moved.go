@@ -15,8 +15,8 @@ import (
 // maxOld bounds the folders that are remembered and have no file any more.
 const maxOld = 32
 
-// remember adds the folders of this run to those that are remembered, and returns the others: the configuration names them no
-// longer. A file is written only after its folder is remembered.
+// remember records the folders of this run, and returns those that the configuration names no
+// longer. A file is written only after its folder is recorded.
 func (r *Reporter) remember(ctx context.Context) (old []string, err error) {
 	known, err := r.o.Memory.Folders(ctx)
 	if err != nil {
@@ -43,16 +43,18 @@ func (r *Reporter) allWith(old []string) []string {
 	return all
 }
 
-// retire gives the files in old folders their last word. A folder that is away, or in which no file of this site lies, may be
-// on a disk that comes back: it is looked at again.
+// retire gives the files in old folders their last word. A folder that is away, or in which no file
+// of this site lies, may be on a disk that comes back: it is looked at again.
 func (r *Reporter) retire(ctx context.Context, old []string) error {
 	said := map[string]string{}
-	for wait := time.Duration(0); len(old) > 0 && backoff.Sleep(ctx, wait) == nil; wait = alive {
+	for wait := time.Duration(0); len(old) > 0 &&
+		backoff.Sleep(ctx, wait) == nil; wait = heartbeat {
 		left := slices.DeleteFunc(slices.Clone(old), func(dir string) bool {
 			done, err := r.lastWord(dir, time.Now())
 			if err != nil && !errors.Is(err, fs.ErrNotExist) && sameText(err) != said[dir] {
 				said[dir] = sameText(err)
-				r.o.Log.Warn("an old status file cannot be rewritten; remove it", "folder", dir, "error", err)
+				r.o.Log.Warn("an old status file cannot be rewritten; remove it", "folder", dir,
+					"error", err)
 			}
 			return done
 		})
@@ -66,8 +68,8 @@ func (r *Reporter) retire(ctx context.Context, old []string) error {
 	return nil
 }
 
-// lastWord rewrites the status file in an old folder, so that it says where to look instead, and reports whether that is done.
-// A file that was only removed would leave its readers without an answer.
+// lastWord rewrites the status file in an old folder to name the new one, and reports whether that
+// is done. A file that was only removed would leave its readers without an answer.
 func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
 	dir, err := beneath.Open(path)
 	if err != nil {

@@ -37,7 +37,11 @@ func (c *centre) run(inbox string, during func()) {
 		ctx, stop := context.WithCancel(t.Context())
 		r := New(Options{Site: "CA-RC", Folder: c.at("site"), Inbox: c.at(inbox), Memory: &c.memory,
 			Language: c.language, Log: slog.New(slog.NewTextHandler(&c.logs, nil)),
-			Read: func(context.Context) (Snapshot, error) { return Snapshot{Connected: true}, nil }, Changes: func() uint64 { return 0 }})
+			Read: func(context.Context) (Snapshot, error) {
+				return Snapshot{Connected: true},
+					nil
+			},
+			Changes: func() uint64 { return 0 }})
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
 		time.Sleep(time.Second)
@@ -82,7 +86,8 @@ func (c *centre) folders(names ...string) {
 	}
 }
 
-// The file beside an inbox that was moved does not say for ever that sealpost has stopped, but where the inbox is.
+// The file beside an inbox that was moved names the new place. It does not report for ever that
+// sealpost has stopped.
 func TestAnInboxIsMoved(t *testing.T) {
 	c := newCentre(t)
 	c.folders("site", "old/inbox", "new/inbox")
@@ -90,12 +95,15 @@ func TestAnInboxIsMoved(t *testing.T) {
 	c.says("old/STATUS.txt", "STOPPED")
 	c.remembers("old", "site")
 	c.run("new/inbox", func() {
-		c.says("old/STATUS.txt", title("CA-RC").String()+"\r\nThis file is not kept any more since ", "The inbox of the site is "+c.at("new/inbox")+".\r\n", "  "+c.at("site")+"\r\n")
+		c.says("old/STATUS.txt", title("CA-RC").String()+
+			"\r\nThis file is not kept any more since ",
+			"The inbox of the site is "+c.at("new/inbox")+".\r\n", "  "+c.at("site")+"\r\n")
 		c.remembers("new", "site")
 		c.says("new/STATUS.txt", "CONNECTED")
 		c.says("site/STATUS.txt", "CONNECTED")
 	})
-	if text, err := os.ReadFile(c.at("old/STATUS.txt")); err != nil || strings.Contains(string(text), "STOPPED") {
+	if text, err := os.ReadFile(c.at("old/STATUS.txt")); err != nil ||
+		strings.Contains(string(text), "STOPPED") {
 		t.Errorf("at the end it says:\n%s, %v", text, err)
 	}
 	c.run("old/inbox", func() { c.says("old/STATUS.txt", "CONNECTED") }) // back again
@@ -103,12 +111,13 @@ func TestAnInboxIsMoved(t *testing.T) {
 	c.remembers("old", "site")
 	c.language = reason.German
 	c.run("new/inbox", nothing)
-	c.says("old/STATUS.txt", "sealpost: Stand der Dinge bei CA-RC", "Der Standort benutzt andere Ordner")
+	c.says("old/STATUS.txt", "sealpost: Stand der Dinge bei CA-RC",
+		"Der Standort benutzt andere Ordner")
 }
 
 // A folder whose disk is away is not forgotten.
 func TestAnOldFolderThatIsAway(t *testing.T) {
-	for name, away := range map[string]func(*centre) (back func()){
+	for name, leave := range map[string]func(*centre) (back func()){
 		"not there": func(c *centre) func() {
 			must(t, os.Rename(c.at("old"), c.at("gone")))
 			return func() { must(t, os.Rename(c.at("gone"), c.at("old"))) }
@@ -116,20 +125,22 @@ func TestAnOldFolderThatIsAway(t *testing.T) {
 		"not mounted": func(c *centre) func() {
 			must(t, os.Rename(c.at("old"), c.at("gone")))
 			must(t, os.Mkdir(c.at("old"), 0o755))
-			return func() { must(t, errors.Join(os.Remove(c.at("old")), os.Rename(c.at("gone"), c.at("old")))) }
+			return func() {
+				must(t, errors.Join(os.Remove(c.at("old")), os.Rename(c.at("gone"), c.at("old"))))
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCentre(t)
 			c.folders("site", "old/inbox", "new/inbox")
 			c.run("old/inbox", nothing)
-			back := away(c)
+			back := leave(c)
 			c.run("new/inbox", nothing)
 			c.remembers("old", "new", "site")
 			c.run("new/inbox", func() {
 				back()
 				c.says("old/STATUS.txt", "STOPPED")
-				time.Sleep(alive + time.Second)
+				time.Sleep(heartbeat + time.Second)
 				c.says("old/STATUS.txt", "The inbox of the site is "+c.at("new/inbox"))
 				c.remembers("new", "site")
 			})
@@ -145,12 +156,14 @@ func TestAnOldFolderWithAFileOfAnother(t *testing.T) {
 	c := newCentre(t)
 	c.folders("site", "old/inbox", "new/inbox")
 	c.run("old/inbox", nothing)
-	for _, text := range []string{"my notes", title("SF-RC").String() + "\r\nits inbox is here now", title("CA-RC").String() + "-2\r\n"} {
+	for _, text := range []string{"my notes", title("SF-RC").String() + "\r\nits inbox is here now",
+		title("CA-RC").String() + "-2\r\n"} {
 		must(t, os.WriteFile(c.at("old/STATUS.txt"), []byte(text), 0o644))
 		c.run("new/inbox", nothing)
 		c.says("old/STATUS.txt", text)
 	}
-	must(t, os.WriteFile(c.at("old/STATUS (sealpost).txt"), []byte(title("CA-RC").String()+"\r\nSTOPPED"), 0o644))
+	must(t, os.WriteFile(c.at("old/STATUS (sealpost).txt"),
+		[]byte(title("CA-RC").String()+"\r\nSTOPPED"), 0o644))
 	c.run("new/inbox", nothing)
 	c.says("old/STATUS (sealpost).txt", "The inbox of the site is "+c.at("new/inbox"))
 	c.says("old/STATUS.txt", "CA-RC-2")
@@ -178,7 +191,7 @@ func TestAnOldFileThatMayNotBeRewritten(t *testing.T) {
 	c.run("old/inbox", nothing)
 	must(t, os.Chmod(c.at("old"), 0o555))
 	t.Cleanup(func() { must(t, os.Chmod(c.at("old"), 0o755)) })
-	c.run("new/inbox", func() { time.Sleep(3 * alive) })
+	c.run("new/inbox", func() { time.Sleep(3 * heartbeat) })
 	if n := strings.Count(c.logs.String(), "remove it"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, &c.logs)
 	}
@@ -196,7 +209,7 @@ func TestAMemoryThatFailsEndsIt(t *testing.T) {
 	}
 }
 
-// What is remembered stays bounded.
+// The number of recorded folders is bounded.
 func TestFewOldFoldersAreRemembered(t *testing.T) {
 	c := newCentre(t)
 	c.folders("site", "new/inbox")
@@ -210,7 +223,7 @@ func TestFewOldFoldersAreRemembered(t *testing.T) {
 	}
 }
 
-// Where files lie, and what each tells of.
+// The places of the files, and the content of each.
 func TestPlaces(t *testing.T) {
 	site, seq, far := t.TempDir(), t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
@@ -221,12 +234,28 @@ func TestPlaces(t *testing.T) {
 		o    Options
 		want []place
 	}{
-		"all in one":          {Options{Folder: site, Trays: []Tray{tray("outbox", site)}, Inbox: filepath.Join(site, "inbox")}, []place{{site, []string{"outbox"}, filepath.Join(site, "inbox"), true, nil}}},
-		"an inbox elsewhere":  {Options{Folder: site, Inbox: filepath.Join(far, "inbox")}, []place{{far, nil, filepath.Join(far, "inbox"), false, []string{"inbox"}}, {site, nil, filepath.Join(far, "inbox"), true, nil}}},
-		"a tray in the site":  {Options{Folder: site, Trays: []Tray{tray("outbox", site), tray("seq", seq)}}, []place{{site, []string{"outbox"}, "", true, nil}, {seq, []string{"seq"}, "", false, ofTray}}},
-		"everything far away": {Options{Folder: site, Trays: []Tray{tray("outbox", far), tray("seq", seq)}, Inbox: filepath.Join(far, "inbox")}, []place{{far, []string{"outbox"}, filepath.Join(far, "inbox"), false, append(ofTray, "inbox")}, {seq, []string{"seq"}, "", false, ofTray}, {site, []string{"outbox", "seq"}, filepath.Join(far, "inbox"), true, nil}}},
-		"no folder of a site": {Options{Trays: []Tray{tray("outbox", far)}}, []place{{far, []string{"outbox"}, "", false, ofTray}}},
-		"by a link":           {Options{Folder: link, Trays: []Tray{tray("outbox", site)}}, []place{{site, []string{"outbox"}, "", true, nil}}},
+		"all in one": {
+			Options{Folder: site, Trays: []Tray{tray("outbox", site)},
+				Inbox: filepath.Join(site, "inbox")},
+			[]place{{site, []string{"outbox"}, filepath.Join(site, "inbox"), true, nil}}},
+		"an inbox elsewhere": {Options{Folder: site, Inbox: filepath.Join(far, "inbox")},
+			[]place{{far, nil, filepath.Join(far, "inbox"), false, []string{"inbox"}},
+				{site, nil, filepath.Join(far, "inbox"), true, nil}}},
+		"a tray in the site": {
+			Options{Folder: site, Trays: []Tray{tray("outbox", site), tray("seq", seq)}},
+			[]place{{site, []string{"outbox"}, "", true, nil},
+				{seq, []string{"seq"}, "", false, ofTray}}},
+		"everything far away": {
+			Options{Folder: site, Trays: []Tray{tray("outbox", far), tray("seq", seq)},
+				Inbox: filepath.Join(far, "inbox")},
+			[]place{
+				{far, []string{"outbox"}, filepath.Join(far, "inbox"), false,
+					append(ofTray, "inbox")}, {seq, []string{"seq"}, "", false, ofTray},
+				{site, []string{"outbox", "seq"}, filepath.Join(far, "inbox"), true, nil}}},
+		"no folder of a site": {Options{Trays: []Tray{tray("outbox", far)}},
+			[]place{{far, []string{"outbox"}, "", false, ofTray}}},
+		"by a link": {Options{Folder: link, Trays: []Tray{tray("outbox", site)}},
+			[]place{{site, []string{"outbox"}, "", true, nil}}},
 	} {
 		if c.o.Folder == link && !linked {
 			continue
@@ -236,7 +265,8 @@ func TestPlaces(t *testing.T) {
 			got = append(got, *p)
 		}
 		if !slices.EqualFunc(got, c.want, func(a, b place) bool {
-			return a.dir == b.dir && slices.Equal(a.trays, b.trays) && a.inbox == b.inbox && a.disks == b.disks && slices.Equal(a.holds, b.holds)
+			return a.dir == b.dir && slices.Equal(a.trays, b.trays) && a.inbox == b.inbox &&
+				a.disks == b.disks && slices.Equal(a.holds, b.holds)
 		}) {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}

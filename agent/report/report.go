@@ -1,14 +1,17 @@
 // Package report keeps STATUS.txt: how a site stands, in plain lines, where users look anyway.
 //
-// A file lies in each tray, one beside the inbox, and one in the site's own folder, which tells of everything where that is
-// none of these. The package promises that a file is replaced as a whole, soon after something has changed; that it is written at most once a second,
-// for progress alone at most once a minute, and when nothing changes every ten minutes, so that its age tells whether the
-// agent runs: after a kill it says of itself that it is old. Neither a large backlog nor a disk that fails or hangs holds up
-// the other files. A file is not synced: after a crash the next start writes it anew.
+// A file lies in each tray, one beside the inbox, and one in the site's own folder, which tells of
+// everything where that is none of these. The package promises that a file is replaced as a whole,
+// soon after something has changed; that it is written at most once a second, for progress alone at
+// most once a minute, and when nothing changes every ten minutes, so that its age shows a stopped
+// agent: after a kill its own text gives its age away. Neither a large backlog nor a disk that
+// fails or hangs holds up the other files. A file is not synced: after a crash the next start
+// writes it anew.
 //
-// The folders belong to others: nothing that lies there is followed, waited at or written to, and a file of another keeps its
-// name (see file.go). A folder that the configuration names no longer gets a last word (see moved.go). The package reads the
-// states that outbox and inbox offer, and must not know how they come about.
+// The folders belong to others: nothing that lies there is followed, waited at or written to, and a
+// file of another keeps its name (see file.go). A folder that the configuration names no longer
+// gets a last word (see moved.go). The package reads the states that outbox and inbox offer, and
+// must not know how they come about.
 package report
 
 import (
@@ -29,16 +32,16 @@ import (
 )
 
 const (
-	quick    = time.Second      // between two looks at what was written down
-	slow     = 5 * time.Second  // between two looks at what nobody wrote down
-	paced    = time.Minute      // between two writes for progress alone
-	alive    = 10 * time.Minute // between two writes when there is nothing new
-	lookCost = 100              // a look that takes long is followed by so many times as long without one
-	patience = 4 * time.Minute  // but never by more than this
+	pollInterval     = time.Second      // between two reads while commits are made
+	idlePollInterval = 5 * time.Second  // between two reads without a commit
+	progressInterval = time.Minute      // between two writes for progress alone
+	heartbeat        = 10 * time.Minute // between two writes without a change
+	pollBackoff      = 100              // the pause after a read, in times its duration
+	maxBackoff       = 4 * time.Minute  // the longest such pause
 
-	// Old is the age from which on a file means that no agent keeps it: with all of the above it is never so old otherwise.
+	// Old is the age of a file that no agent keeps. With all of the above a kept file is younger.
 	Old      = 15 * time.Minute
-	lastLook = 2 * time.Second // what the look at the end may take
+	lastLook = 2 * time.Second // the longest read at the end
 )
 
 // Options configure a reporter.
@@ -48,7 +51,7 @@ type Options struct {
 	Trays   []Tray
 	Inbox   string // its folder; empty: the site does not receive
 	Read    func(context.Context) (Snapshot, error)
-	Changes func() uint64 // counts the commits that may change what Read returns
+	Changes func() uint64 // counts the commits that may change the result of Read
 	Memory  Memory
 	// Ended returns at the end why the agent has stopped; nil: it was asked to stop.
 	Ended    func() (reason.Situation, reason.Reason)
@@ -59,7 +62,8 @@ type Options struct {
 // Tray is the name and the folder of a tray.
 type Tray struct{ Name, Dir string }
 
-// Memory remembers the folders in which status files were written. Remember is durable when it returns.
+// Memory remembers the folders in which status files were written. Remember is durable when it
+// returns.
 type Memory interface {
 	Folders(context.Context) ([]string, error)
 	Remember(context.Context, []string) error
@@ -82,18 +86,19 @@ func New(o Options) *Reporter {
 	return r
 }
 
-// place is a folder in which a file is kept, and what the file tells of.
+// place is a folder in which a file is kept, and the matters of that file.
 type place struct {
 	dir   string
 	trays []string // names
 	inbox string   // its folder; empty: not of the inbox
 	disks bool     // of all other trays and the inbox: whether their disks are there and have room
-	holds []string // names of which one lies in the folder unless its disk is away; empty: it is the site's own
+	// names of which one lies in the folder unless its disk is away; empty: it is the site's own
+	holds []string
 }
 
-// places lists the folders of a site in which files are kept: the trays, the one in which the inbox lies, as the inbox itself
-// holds nothing but what has arrived, and the site's own. A disk that is away or full is reported in the site's own folder,
-// as the file beside it cannot tell.
+// places lists the folders of a site in which files are kept. These are the trays, the parent of
+// the inbox, as the inbox itself holds only received files, and the site's own. A disk that is away
+// or full is reported in the site's own folder, as the file beside it cannot tell.
 func places(o Options) []*place {
 	var all []*place
 	in := func(dir string) (p *place, added bool) {
@@ -117,9 +122,9 @@ func places(o Options) []*place {
 	if o.Folder == "" {
 		return all
 	}
-	p, alone := in(o.Folder)
+	p, isNew := in(o.Folder)
 	p.disks, p.holds = true, nil
-	if alone {
+	if isNew {
 		p.inbox = o.Inbox
 		for _, t := range o.Trays {
 			p.trays = append(p.trays, t.Name)
@@ -128,7 +133,8 @@ func places(o Options) []*place {
 	return all
 }
 
-// isSameFolder reports whether two paths lead to one folder. Of a folder that is away it is not known.
+// isSameFolder reports whether two paths lead to one folder. Of a folder that is away it is not
+// known.
 func isSameFolder(one, other string) bool {
 	a, err := identity(one)
 	if err != nil {
@@ -148,8 +154,8 @@ func identity(path string) (beneath.ID, error) {
 	return info.ID, err
 }
 
-// Run keeps the files until the context ends, and says at last that the agent has stopped. Its only errors are those of Read
-// and of Memory.
+// Run keeps the files until the context ends, and says at last that the agent has stopped. Its only
+// errors are those of Read and of Memory.
 func (r *Reporter) Run(ctx context.Context) error {
 	old, err := r.remember(ctx)
 	if err != nil {
@@ -184,9 +190,9 @@ func (r *Reporter) look(ctx context.Context) error {
 	var looked time.Time
 	wait := time.Duration(0)
 	for backoff.Sleep(ctx, wait) == nil {
-		wait = quick
+		wait = pollInterval
 		now, changes := time.Now(), r.o.Changes()
-		if changes == seen && now.Sub(looked) < slow {
+		if changes == seen && now.Sub(looked) < idlePollInterval {
 			continue
 		}
 		s, err := r.o.Read(ctx)
@@ -195,12 +201,12 @@ func (r *Reporter) look(ctx context.Context) error {
 		}
 		r.offer(s)
 		seen, looked = changes, now
-		wait = min(max(quick, lookCost*time.Since(now)), patience)
+		wait = min(max(pollInterval, pollBackoff*time.Since(now)), maxBackoff)
 	}
 	return nil
 }
 
-// stop tells how things stand at the end.
+// stop writes the last state.
 func (r *Reporter) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
 	defer cancel()

@@ -23,11 +23,12 @@ import (
 
 // standing is the status of a site with one tray.
 func standing(s outbox.Standing) *outbox.Status {
-	return &outbox.Status{Standing: s, Trays: []outbox.TrayStatus{{Name: "outbox", Dir: "tray", Standing: s}}}
+	return &outbox.Status{
+		Standing: s, Trays: []outbox.TrayStatus{{Name: "outbox", Dir: "tray", Standing: s}}}
 }
 
-// here is the place of a site with one tray, in its own folder.
-var here = &place{dir: "tray", trays: []string{"outbox"}}
+// tray is the place of a site with one tray, in its own folder.
+var tray = &place{dir: "tray", trays: []string{"outbox"}}
 
 // memory remembers folders for a test.
 type memory struct {
@@ -53,19 +54,19 @@ func (m *memory) Remember(_ context.Context, folders []string) error {
 type lab struct {
 	t       *testing.T
 	dir     string
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	now     Snapshot
 	changes uint64
 	err     error
-	slow    time.Duration // of a read
+	cost    time.Duration // of a read
 	reads   int
 }
 
 func (l *lab) read(context.Context) (Snapshot, error) {
 	l.mu.Lock()
-	slow := l.slow
+	cost := l.cost
 	l.mu.Unlock()
-	time.Sleep(slow) // in a bubble
+	time.Sleep(cost) // in a bubble
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
@@ -85,11 +86,12 @@ func (l *lab) set(change func(*Snapshot)) {
 	l.changes++
 }
 
-// says is what the file holds, and when it was written last.
+// says returns the text of the file, and its time.
 func (l *lab) says() (text, asOf string) {
 	l.t.Helper()
 	content, err := os.ReadFile(filepath.Join(l.dir, "STATUS.txt"))
-	for try := 0; err != nil && runtime.GOOS == "windows" && try < 1000; try++ { // it is just being replaced
+	// it is just being replaced
+	for try := 0; err != nil && runtime.GOOS == "windows" && try < 1000; try++ {
 		content, err = os.ReadFile(filepath.Join(l.dir, "STATUS.txt"))
 	}
 	if err != nil {
@@ -107,8 +109,11 @@ func (l *lab) says() (text, asOf string) {
 func started(t *testing.T, story func(*lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, dir: dir, now: Snapshot{Connected: true, Hub: "DC-HQ", Since: time.Now(), Expires: time.Now().AddDate(0, 3, 0), Outbox: standing(outbox.Standing{})}}
-		r := New(Options{Site: "FL-LAB", Folder: dir, Trays: []Tray{{"outbox", dir}}, Inbox: filepath.Join(dir, "inbox"), Read: l.read, Changes: l.count, Memory: &memory{}, Log: slog.New(slog.DiscardHandler)})
+		l := &lab{t: t, dir: dir, now: Snapshot{Connected: true, Hub: "DC-HQ", Since: time.Now(),
+			Expires: time.Now().AddDate(0, 3, 0), Outbox: standing(outbox.Standing{})}}
+		r := New(Options{Site: "FL-LAB", Folder: dir, Trays: []Tray{{"outbox", dir}},
+			Inbox: filepath.Join(dir, "inbox"), Read: l.read, Changes: l.count, Memory: &memory{},
+			Log: slog.New(slog.DiscardHandler)})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
@@ -127,16 +132,20 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 		if !strings.Contains(text, "NOTHING IS UNDER WAY") {
 			t.Errorf("it says:\n%s", text)
 		}
-		time.Sleep(alive - 2*slow)
+		time.Sleep(heartbeat - 2*idlePollInterval)
 		if _, asOf := l.says(); asOf != first {
 			t.Errorf("written at %s, though nothing has changed since %s", asOf, first)
 		}
 		l.set(func(s *Snapshot) {
-			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12}, Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]reason.Reason{"fl-lab.dat": reason.Text("waiting for SF-RC to join")}})
+			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: 12},
+				Queued: map[string]int64{"fl-lab.dat": 12}, Blocked: map[string]reason.Reason{
+					"fl-lab.dat": reason.Text("waiting for SF-RC to join")}})
 		})
 		time.Sleep(2 * time.Second)
 		text, _ = l.says()
-		for _, want := range []string{"WAITING for fl-lab.dat (12 files)", "waiting for SF-RC to join", "Is it safe?   Yes.", "Whom to ask?", "12 files are waiting to be sent"} {
+		for _, want := range []string{"WAITING for fl-lab.dat (12 files)",
+			"waiting for SF-RC to join", "Is it safe?   Yes.", "Whom to ask?",
+			"12 files are waiting to be sent"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("it does not say %q:\n%s", want, text)
 			}
@@ -144,18 +153,21 @@ func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T
 	})
 }
 
-// A person sees why a file is not on its way yet, and where more is said of one that has failed.
+// A user sees why a file is not on its way yet, and where a failed one is explained.
 func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	now := standing(outbox.Standing{
-		Counts:   map[ledger.State]int64{ledger.Taken: 2},
-		Failed:   []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv", Folder: "failed/FL-LAB_DAT_20251008_001", Reason: reason.Text("it was recalled")}},
+		Counts: map[ledger.State]int64{ledger.Taken: 2},
+		Failed: []outbox.Message{{ID: "FL-LAB_DAT_20251008_001", Name: "a.csv",
+			Folder: "failed/FL-LAB_DAT_20251008_001", Reason: reason.Text("it was recalled")}},
 		NotTaken: map[string]reason.Reason{"b.csv": reason.Text("it is open")},
 	})
 	now.Trays[0].Hold = 2 * time.Minute
-	text := Snapshot{Connected: true, Outbox: now}.text(here, reason.English, false)
+	text := Snapshot{Connected: true, Outbox: now}.text(tray, reason.English)
 	for _, want := range []string{
-		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be recalled\r\n",
-		`"a.csv" was not sent: it was recalled; WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
+		"  2 files are waiting to be sent; each is held for 2 min first, so that it can be " +
+			"recalled\r\n",
+		`"a.csv" was not sent: it was recalled; ` +
+			`WHY.txt in failed/FL-LAB_DAT_20251008_001 says more`,
 		"  \"b.csv\": it is open\r\n  Is it safe?   Yes.", "Whom to ask?",
 	} {
 		if !strings.Contains(text, want) {
@@ -164,17 +176,20 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	}
 }
 
-// While the agent runs its file is never as old as it says that it may be, and seldom written; after a kill it stays as it is.
+// While the agent runs its file is younger than its text warns of, and seldom written. After a kill
+// it stays as it is.
 func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 	started(t, func(l *lab) {
 		times := map[string]bool{}
 		for range 24 * 60 {
 			time.Sleep(time.Minute)
 			text, asOf := l.says()
-			if !strings.Contains(text, "If this time is more than 15 minutes ago, the agent is not running, or it cannot write here") {
+			if !strings.Contains(text, "If this time is more than 15 minutes ago, the agent is "+
+				"not running, or it cannot write here") {
 				t.Fatalf("it says:\n%s", text)
 			}
-			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26], time.Local)
+			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26],
+				time.Local)
 			if err != nil || time.Since(written) >= Old {
 				t.Fatalf("%q is %s old, %v", asOf, time.Since(written), err)
 			}
@@ -189,11 +204,12 @@ func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
 // Looks that take long are rare, and still the file does not grow old.
 func TestASlowLedgerDoesNotMakeTheFileOld(t *testing.T) {
 	started(t, func(l *lab) {
-		l.set(func(*Snapshot) { l.slow = 20 * time.Second })
+		l.set(func(*Snapshot) { l.cost = 20 * time.Second })
 		for range 120 {
 			time.Sleep(time.Minute)
 			_, asOf := l.says()
-			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26], time.Local)
+			written, err := time.ParseInLocation("As of 2006-01-02 15:04:05.", asOf[:26],
+				time.Local)
 			if err != nil || time.Since(written) >= Old {
 				t.Fatalf("%q is %s old, %v", asOf, time.Since(written), err)
 			}
@@ -218,13 +234,15 @@ func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
 func TestWhatIsNotWrittenDownIsNoticedToo(t *testing.T) {
 	started(t, func(l *lab) {
 		l.set(func(s *Snapshot) {
-			s.Connected, s.Apart, s.Trouble = false, reason.NotConnected, reason.Text("connection refused")
+			s.Connected, s.Apart, s.Trouble = false, reason.NotConnected,
+				reason.Text("connection refused")
 		})
 		l.mu.Lock()
 		l.changes--
 		l.mu.Unlock()
-		time.Sleep(2 * slow)
-		if text, _ := l.says(); !strings.Contains(text, "NOT CONNECTED since") || !strings.Contains(text, "connection refused") {
+		time.Sleep(2 * idlePollInterval)
+		if text, _ := l.says(); !strings.Contains(text, "NOT CONNECTED since") ||
+			!strings.Contains(text, "connection refused") {
 			t.Errorf("it says:\n%s", text)
 		}
 	})
@@ -235,8 +253,12 @@ func TestProgressIsToldOnceAMinute(t *testing.T) {
 		writes := map[string]bool{}
 		for i := range 300 {
 			l.set(func(s *Snapshot) {
-				s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Sealed: 1},
-					Uploads: []outbox.Upload{{Message: "FL-LAB_DAT_20251008_001", Name: "big.dat", Address: "fl-lab.dat", Done: int64(i) << 20, Size: 1 << 30, Rate: 1 << 20, Left: int64(1024 - i)}}})
+				s.Outbox = standing(outbox.Standing{
+					Counts: map[ledger.State]int64{ledger.Sealed: 1},
+					Uploads: []outbox.Upload{
+						{Message: "FL-LAB_DAT_20251008_001", Name: "big.dat", Address: "fl-lab.dat",
+							Done: int64(i) << 20, Size: 1 << 30, Rate: 1 << 20,
+							Left: int64(1024 - i)}}})
 			})
 			time.Sleep(time.Second)
 			_, asOf := l.says()
@@ -245,7 +267,9 @@ func TestProgressIsToldOnceAMinute(t *testing.T) {
 		if len(writes) < 5 || len(writes) > 7 {
 			t.Errorf("written %d times in five minutes", len(writes))
 		}
-		if text, _ := l.says(); !strings.Contains(text, `"big.dat" to fl-lab.dat [FL-LAB_DAT_20251008_001]: `) || !strings.Contains(text, "1.0 MiB/s, about ") {
+		if text, _ := l.says(); !strings.Contains(text,
+			`"big.dat" to fl-lab.dat [FL-LAB_DAT_20251008_001]: `) ||
+			!strings.Contains(text, "1.0 MiB/s, about ") {
 			t.Errorf("it says:\n%s", text)
 		}
 	})
@@ -256,7 +280,8 @@ func TestABusySiteIsWrittenAtMostOnceASecond(t *testing.T) {
 		reads := 0
 		for i := range 1000 {
 			l.set(func(s *Snapshot) {
-				s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Taken: int64(i)}})
+				s.Outbox = standing(outbox.Standing{
+					Counts: map[ledger.State]int64{ledger.Taken: int64(i)}})
 			})
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -274,11 +299,14 @@ func TestAtTheEndItSaysThatNobodyIsAtWork(t *testing.T) {
 	started(t, func(l *lab) {
 		dir = l.dir
 		l.set(func(s *Snapshot) {
-			s.Outbox = standing(outbox.Standing{Counts: map[ledger.State]int64{ledger.Published: 3}})
+			s.Outbox = standing(outbox.Standing{
+				Counts: map[ledger.State]int64{ledger.Published: 3}})
 		})
 	})
 	text, err := os.ReadFile(filepath.Join(dir, "STATUS.txt"))
-	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") || strings.Contains(string(text), "not running") || !strings.Contains(string(text), "3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
+	if err != nil || !strings.Contains(string(text), "STOPPED\r\n") ||
+		strings.Contains(string(text), "not running") || !strings.Contains(string(text),
+		"3 files are at the hub") || strings.Contains(string(text), "CONNECTED to") {
 		t.Errorf("it says:\n%s, %v", text, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
@@ -299,17 +327,25 @@ func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 	var sent []outbox.Message
 	var got []inbox.Message
 	for i := range 1000 {
-		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)] = reason.Text("why"), reason.Text("why")
+		notes[fmt.Sprint("note", i)], blocked[fmt.Sprint("a.", i)] = reason.Text("why"),
+			reason.Text("why")
 		released[id.Envelope(fmt.Sprint(i))] = reason.Text("why")
-		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m", Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"}, {Site: "SF-RC"}}})
+		sent = append(sent, outbox.Message{ID: "m", Folder: "failed/m",
+			Name: "line\nbreak \x1b[31m", Recipients: []outbox.Recipient{{Site: "CA-RC"},
+				{Site: "SF-RC"}}})
 		got = append(got, inbox.Message{Path: "FL-LAB/\u202etxt.exe", Sender: "FL-LAB"})
 	}
 	s := Snapshot{Clock: reason.Text("it is behind"), Expires: time.Now().Add(time.Hour),
-		Pins:   []Pin{{"CA-RC", reason.Text("another identity"), reason.Text("Call them.")}},
-		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent, Failed: sent, Explained: sent[:1]}),
-		Inbox:  &inbox.Status{Released: released, Refused: []inbox.Refused{{Envelope: "e", Sender: "FL-LAB", Detail: reason.Text("damaged")}}, Latest: got, Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
-	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, inbox: filepath.Join("tray", "inbox")},
-		reason.English, true)
+		Pins: []Pin{{"CA-RC", reason.Text("another identity"), reason.Text("Call them.")}},
+		Outbox: standing(outbox.Standing{NotTaken: notes, Blocked: blocked, Delivered: sent,
+			Failed: sent, Explained: sent[:1]}),
+		Inbox: &inbox.Status{Released: released,
+			Refused: []inbox.Refused{
+				{Envelope: "e", Sender: "FL-LAB", Detail: reason.Text("damaged")}}, Latest: got,
+			Downloads: []inbox.Download{{Sender: "FL-LAB", Size: 4, Done: 1}}}}
+	text := s.textWithProgress(&place{dir: "tray", trays: []string{"outbox"},
+		inbox: filepath.Join("tray", "inbox")},
+		reason.English)
 	if n := strings.Count(text, "\r\n"); n > 250 {
 		t.Errorf("%d lines", n)
 	}
@@ -319,7 +355,8 @@ func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
 			break
 		}
 	}
-	for _, want := range []string{"CLOCK", "CERTIFICATE", "NOT TRUSTED CA-RC", "HANDED BACK", "REFUSED", "has reached CA-RC, SF-RC", "25 % of 4 B", "RECEIVED last", "failed/m"} {
+	for _, want := range []string{"CLOCK", "CERTIFICATE", "NOT TRUSTED CA-RC", "HANDED BACK",
+		"REFUSED", "has reached CA-RC, SF-RC", "25 % of 4 B", "RECEIVED last", "failed/m"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not say %q", want)
 		}

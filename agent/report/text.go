@@ -87,14 +87,17 @@ func (l *lines) in(r reason.Reason) string { return r.In(l.language) }
 func (l *lines) write(text string) { l.text.WriteString(text + "\r\n") }
 
 // head begins a part.
-func (l *lines) head(parts ...string) { l.write("\r\n" + strings.TrimSpace(strings.Join(parts, " "))) }
+func (l *lines) head(parts ...string) {
+	l.write("\r\n" + strings.TrimSpace(strings.Join(parts, " ")))
+}
 
 // add adds a line to a part.
 func (l *lines) add(r reason.Reason) { l.write("  " + l.in(r)) }
 
-// tell adds a situation with the answers to its users' questions. which names the thing.
-func (l *lines) tell(s reason.Situation, which string, why reason.Reason) {
-	l.say(l.words(s), which, why)
+// tell adds a situation with the answers to its users' questions. thing is the file, site or
+// folder.
+func (l *lines) tell(s reason.Situation, thing string, why reason.Reason) {
+	l.say(l.words(s), thing, why)
 }
 
 // words returns the texts of a situation at a site of this role.
@@ -105,8 +108,8 @@ func (l *lines) words(s reason.Situation) reason.Words {
 	return s.Words()
 }
 
-func (l *lines) say(w reason.Words, which string, why reason.Reason) {
-	l.head(l.in(w.Label), which)
+func (l *lines) say(w reason.Words, thing string, why reason.Reason) {
+	l.head(l.in(w.Label), thing)
 	if !w.What.IsZero() {
 		why = reason.New("status-what-why", "what", w.What, "why", why)
 	}
@@ -135,8 +138,18 @@ func (l *lines) more(all, listed int) {
 	}
 }
 
-func (s Snapshot) text(p *place, language reason.Language, moving bool) string {
-	l := &lines{language: language, moving: moving, receiving: s.Inbox != nil && s.Outbox == nil}
+// text returns the text of a place without the progress of transfers.
+func (s Snapshot) text(p *place, language reason.Language) string {
+	return s.write(&lines{language: language}, p)
+}
+
+// textWithProgress returns the text of a place with the progress of transfers.
+func (s Snapshot) textWithProgress(p *place, language reason.Language) string {
+	return s.write(&lines{language: language, moving: true}, p)
+}
+
+func (s Snapshot) write(l *lines, p *place) string {
+	l.receiving = s.Inbox != nil && s.Outbox == nil
 	s.link(l)
 	for _, pin := range s.Pins {
 		l.tell(reason.NotTrusted, string(pin.Site),
@@ -207,8 +220,8 @@ func (s Snapshot) link(l *lines) {
 func sending(l *lines, o outbox.TrayStatus) {
 	left := o.Left()
 	notes(l, reason.TrayBroken, left.Folders)
-	// Where files lie is said only while the folders are there.
-	where := func(s reason.Situation) reason.Words {
+	// The place of files is named only while the folders are there.
+	wordsOf := func(s reason.Situation) reason.Words {
 		w := s.Words()
 		if len(left.Folders) > 0 {
 			w.Safe = reason.New("safe-where-missing")
@@ -222,20 +235,20 @@ func sending(l *lines, o outbox.TrayStatus) {
 			break
 		}
 		files := reason.New("status-files-for", "address", address, "n", o.Queued[address])
-		l.say(where(reason.Blocked), l.in(files), o.Blocked[address])
+		l.say(wordsOf(reason.Blocked), l.in(files), o.Blocked[address])
 	}
 	for _, m := range o.Explained {
-		l.say(where(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(wordsOf(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
 	for _, m := range o.Doubted {
-		l.say(where(reason.Doubted), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(wordsOf(reason.Doubted), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
 	}
 	if !o.Unwatched.IsZero() {
 		l.tell(reason.Unwatched, "", o.Unwatched)
 	}
 	notes(l, reason.OutOfPlace, left.Strays)
 	notes(l, reason.NotTaken, left.Entries)
-	underWay(l, o, where(reason.Unanswered))
+	underWay(l, o, wordsOf(reason.Unanswered))
 	ended(l, reason.New("status-delivered-last"), o.Delivered, delivered)
 	ended(l, reason.New("status-failed-last"), o.Failed, failed)
 }
@@ -367,9 +380,9 @@ func receiving(l *lines, b *inbox.Status) {
 			l.in(reason.New("and-more", "n", len(envelopes)-most)))
 	}
 	for _, r := range b.Refused[:min(mostRefused, len(b.Refused))] {
-		which := reason.New("envelope-of", "envelope", r.Envelope, "sender", r.Sender,
+		thing := reason.New("envelope-of", "envelope", r.Envelope, "sender", r.Sender,
 			"time", r.Time)
-		l.tell(reason.Refused, l.in(which), r.Detail)
+		l.tell(reason.Refused, l.in(thing), r.Detail)
 	}
 	if len(b.Downloads) > 0 {
 		l.head(l.in(reason.New("status-receiving")))
