@@ -38,31 +38,36 @@ func (s *site) delivers(name string) {
 // it runs.
 func TestTheHubsClockIsWrongByYears(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		ahead time.Duration
-		start bool
-	}{{"ahead at its start", fiveYears, true}, {"behind at its start", -fiveYears, true},
-		{"ahead", fiveYears, false}, {"behind", -fiveYears, false}} {
+		name   string
+		ahead  time.Duration
+		during func(*world, func())
+	}{{"ahead at its start", fiveYears, whileStopped},
+		{"behind at its start", -fiveYears, whileStopped},
+		{"ahead", fiveYears, whileRunning}, {"behind", -fiveYears, whileRunning}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // it waits more than it works
-			theHubsClockIsWrong(t, c.ahead, c.start)
+			theHubsClockIsWrong(t, c.ahead, c.during)
 		})
 	}
 }
 
-func theHubsClockIsWrong(t *testing.T, ahead time.Duration, atItsStart bool) {
+// whileStopped changes the clock of a hub between two runs.
+func whileStopped(w *world, change func()) {
+	w.stopHub()
+	change()
+	w.startHub()
+}
+
+// whileRunning changes the clock of a hub while it runs.
+func whileRunning(_ *world, change func()) { change() }
+
+func theHubsClockIsWrong(t *testing.T, ahead time.Duration, during func(*world, func())) {
 	var clock wrongClock
 	w := newWorldAt(t, clock.now)
 	centre := w.joinBy(time.Now, "CA-RC", "receive")
 	w.bind("ca_rc_queue", "fl-lab.*")
 	lab := w.joinBy(time.Now, "FL-LAB", "send", "CA-RC")
-	if atItsStart {
-		w.stopHub()
-	}
-	clock.set(ahead)
-	if atItsStart {
-		w.startHub()
-	}
+	during(w, func() { clock.set(ahead) })
 	const name = "data.csv"
 	lab.drop(name, []byte(name))
 	for _, s := range []*site{lab, centre} {
