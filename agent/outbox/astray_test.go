@@ -52,6 +52,49 @@ func TestWhatIsEditedInSendingIsTold(t *testing.T) {
 	}
 }
 
+// A user may delete delivered/ or failed/. The next message and the next sweep make it again, and
+// nothing is reported.
+func TestAFinalFolderThatIsDeletedIsMadeAgain(t *testing.T) {
+	s := newSealer(t)
+	list := s.taken("a", "b")
+	for _, part := range []string{"delivered", "failed"} {
+		if err := os.RemoveAll(s.at(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.deliver(list...)
+	s.file()
+	m := list[0]
+	m.State = ledger.Delivered
+	s.expectTree(placeAt(m)+"/a", placeAt(m)+"/b")
+	for _, part := range []string{"delivered", "failed"} {
+		if err := os.RemoveAll(s.at(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := newFinder(s.tray)
+	f.watch = s.tray.files.NewWatch(time.Minute, s.tray.hearAstray)
+	if err := f.sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(s.at("delivered")) || !exists(s.at("failed")) || len(s.tray.notes) > 0 {
+		t.Errorf("users are told %v", s.tray.notes)
+	}
+}
+
+// Nothing is made where the folders of the tray are gone together: its disk is away.
+func TestNoFinalFolderIsMadeWhileTheDiskIsAway(t *testing.T) {
+	s := newSealer(t)
+	s.deliver(s.taken("a")...)
+	for _, part := range []string{"sending", "delivered"} {
+		rename(t, s.at(part), s.at("away-"+part))
+	}
+	s.file()
+	if exists(s.at("delivered")) {
+		t.Error("delivered is made")
+	}
+}
+
 // What users put straight into the folders of messages is told of by a sweep, and no longer once it
 // has gone.
 func TestWhatLiesAstrayIsTold(t *testing.T) {

@@ -59,6 +59,9 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 		return 0, nil
 	}
 	defer h.Close()
+	if err := t.makeFinals(ctx, h); err != nil {
+		t.log.Warn("a folder that was deleted cannot be made again", "error", err)
+	}
 	var done []ledger.Outgoing
 	changed := map[int64]bool{}
 	for part := range byFolder(list) {

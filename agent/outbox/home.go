@@ -55,6 +55,26 @@ func (t *box) makeParts() error {
 	return nil
 }
 
+// makeFinals makes delivered/ and failed/ again after a user has deleted them. It makes nothing
+// while the disk of the tray is away.
+func (t *box) makeFinals(ctx context.Context, h *handles) error {
+	for _, part := range []string{tray.DeliveredPart, tray.FailedPart} {
+		if !h.IsGone(part) {
+			continue
+		}
+		if home, err := t.atHome(ctx, h); err != nil || !home {
+			return err
+		}
+		if err := h.Mkdir(part); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := h.Root.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // underWay counts the messages that must lie in sending/, and says when the last of them was
 // claimed. Those that are claimed and still lie in outbox/ do not. h is nil where the tray is not
 // there.
@@ -197,6 +217,9 @@ func (t *box) whole(ctx context.Context, h *handles, notes map[string]reason.Rea
 			notes[tray.SendingPart] = trayGone(n)
 			return false, err
 		}
+	}
+	if err := t.makeFinals(ctx, h); err != nil {
+		t.log.Warn("a folder that was deleted cannot be made again", "error", err)
 	}
 	for _, part := range tray.Parts {
 		if _, err := h.Dir(part); err != nil {
