@@ -169,14 +169,16 @@ func (b *Inbox) recognize(ctx context.Context, f *folders,
 	case isSame: // .sealpost is missing, or open to other accounts
 		return reject, nil
 	}
-	var placed []ledger.Received
+	var received []ledger.Received
 	err = b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
-		placed, err = tx.LatestReceived(1)
+		if received, err = tx.LatestReceived(1); err == nil && len(received) == 0 {
+			received, err = tx.Placing(0, 1)
+		}
 		return err
 	})
 	switch {
 	case err != nil:
-	case len(placed) > 0: // another folder is accepted before the first message
+	case len(received) > 0: // another folder is accepted before the first message
 		err = unusableError{b.isOther()}
 	case f.hasOwners && top.Owner != 0 && !top.IsOurs() && top.Owner != before.Owner:
 		err = unusableError{reason.Err("inbox-of-other-account", "dir", b.cfg.Dir)}

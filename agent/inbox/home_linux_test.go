@@ -84,6 +84,21 @@ func expectHome(t *testing.T, b *Inbox) {
 	}
 }
 
+// Another folder is refused while the first message is in state placing. There it would count as
+// placed.
+func TestAnotherFolderIsNotTheInboxOfAMessageThatIsPlaced(t *testing.T) {
+	b := inboxIn(t, filepath.Join(t.TempDir(), "inbox"))
+	entered(t, b).close()
+	check(t, b.ledger.Update(t.Context(), func(tx *ledger.Tx) error {
+		return tx.Place(ledger.Received{Sender: "FL-LAB", UID: "u", ID: "FL-LAB_DAT_20251008_001",
+			Envelope: "e", Temp: "t", Path: "p"})
+	}))
+	dir := b.cfg.Dir
+	check(t, os.Rename(dir, dir+".away"))
+	check(t, os.MkdirAll(filepath.Join(dir, "FL-LAB"), 0o755))
+	expectUnusable(t, restart(b, dir), "is not the folder")
+}
+
 // The inbox waits while its folder is missing or another one, at the start or later. It continues
 // once the folder is back.
 func TestAnInboxWhoseDiskIsAwayWaits(t *testing.T) {

@@ -178,10 +178,11 @@ func (tx *Tx) Placing(after int64, limit int) ([]Received, error) {
 	return tx.receivedFrom(byPlacing+"AND seq > ? ORDER BY seq LIMIT ?", after, limit)
 }
 
-// LatestReceived lists the latest received messages, newest first. It goes by time, since rows
+// LatestReceived lists the latest placed messages, newest first. It goes by time, since rows
 // written again after the loss of a ledger are in any order.
 func (tx *Tx) LatestReceived(limit int) ([]Received, error) {
-	return tx.receivedFrom("received INDEXED BY received_time WHERE TRUE ORDER BY time DESC, seq DESC LIMIT ?", limit)
+	return tx.receivedFrom("received INDEXED BY received_time WHERE state = 'placed' "+
+		"ORDER BY time DESC, seq DESC LIMIT ?", limit)
 }
 
 // ReceivedByID lists the received messages with a message id.

@@ -617,12 +617,18 @@ func TestTheFirstProposalReplacesNoApproval(t *testing.T) {
 	})
 }
 
-// TestTheLatestReceivedAreByTheirTime writes rows in another order than the messages came, as after the loss of a ledger.
+// TestTheLatestReceivedAreByTheirTime writes rows in another order than the messages came, as after
+// the loss of a ledger. The latest of all is not placed yet.
 func TestTheLatestReceivedAreByTheirTime(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
-	for i, hours := range []int{2, 3, 1} {
+	for i, hours := range []int{2, 3, 1, 4} {
 		r := Received{Sender: "FL-LAB", UID: id.UID(fmt.Sprint(i)), ID: "FL-LAB_DAT_20251008_001", Envelope: "e", Temp: "t", Path: fmt.Sprint(hours), Time: day.Add(time.Duration(hours) * time.Hour)}
-		update(t, l, func(tx *Tx) error { return tx.Place(r) })
+		update(t, l, func(tx *Tx) error {
+			if err := tx.Place(r); err != nil || hours == 4 {
+				return err
+			}
+			return tx.Placed(r.Sender, []id.UID{r.UID})
+		})
 	}
 	view(t, l, func(tx *Tx) error {
 		list, err := tx.LatestReceived(2)
