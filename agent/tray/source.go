@@ -55,53 +55,80 @@ func SourceOf(info beneath.Info) Source {
 
 // Finished returns the source of the entry at a path if it is complete: it has not changed for the
 // settle time, and no program has it open for writing. Where the second cannot be known, the settle
-// time is at least minimumSettle. A folder is finished as a whole, or when its marker lies
-// beside it.
+// time is at least minimumSettle, and on a share shareSettle. A folder is finished as a whole, or
+// when its marker lies beside it.
 func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
 		return source, false, err
 	}
 	info, err := d.Lstat(name)
-	if err != nil {
-		return source, false, err
+	if err == nil {
+		err = suitable(info)
 	}
-	if err := suitable(info); err != nil {
+	if err != nil {
+		h.t.looks.forget(rel)
 		return source, info.IsDir(), err
 	}
 	if info.IsDir() {
 		if hasMarker(d, info) {
 			settle.Folder = 0
 		}
-		source, err := h.finishedTree(d, name, settle.Folder, now)
-		return source, true, err
+		source, err = h.finishedTree(d, rel, settle.Folder, now)
+	} else {
+		source, err = h.finishedOne(d, rel, info, settle, now)
 	}
-	source = SourceOf(info)
+	if err == nil {
+		h.t.looks.forget(rel)
+	}
+	return source, info.IsDir(), err
+}
+
+// finishedOne returns the source of a file that is finished.
+func (h *Handles) finishedOne(d *beneath.Dir, rel string, info beneath.Info, settle Settling,
+	now time.Time) (Source, error) {
+	source := SourceOf(info)
+	if d.Class() == beneath.Shared {
+		settle.File = max(settle.File, shareSettle)
+		rested, err := h.t.looks.rested(rel, source, settle.File, now,
+			func() (uint64, error) { return fileEnds(d, info.Name) })
+		if err != nil {
+			return source, mayNotRead(err)
+		}
+		now = info.Changed.Add(rested) // by the server's clock
+	}
 	settle.look(source, info, now)
 	if err := h.finishedFile(d, info, settle.File, now); err != nil {
-		return source, false, err
+		return source, err
 	}
-	return source, false, settle.rest(info, now)
+	return source, settle.rest(info, now)
 }
 
 func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration, now time.Time) error {
 	if wait := settle - sinceChange(info, now); wait > 0 {
 		return &Later{After: wait}
 	}
-	open, certain, err := d.HasWriter(info.Name)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return &Never{reason.New(reason.MayNotRead)}
-	case err != nil:
-		return err
-	case open:
+	writer, err := d.Writer(info.Name)
+	if err != nil {
+		return mayNotRead(err)
+	}
+	switch writer {
+	case beneath.HasWriter:
 		return &Later{Open: true}
-	case !certain:
+	case beneath.Unknown:
 		if wait := minimumSettle - sinceChange(info, now); wait > 0 {
 			return &Later{After: wait}
 		}
 	}
 	return h.mayDrop(d, info)
+}
+
+// mayNotRead returns a *Never for an error of missing rights.
+func mayNotRead(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &Never{reason.New(reason.MayNotRead)}
+	}
+	return err
 }
 
 // sinceChange is how long ago the file last changed in any way. A time in the future, from a clock

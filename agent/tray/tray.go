@@ -43,6 +43,7 @@ type Tray struct {
 	Log       *slog.Logger
 	Habits    Habits // of the programs that write here
 	openFiles locks  // of the programs that have something open here
+	looks     looks  // at files that settle here, if this is a share
 }
 
 // Under returns the path in outbox/ of an entry of a folder in it. The folder is mostly empty.

@@ -3,6 +3,7 @@ package tray
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"time"
 	"unicode/utf8"
 
@@ -149,13 +150,24 @@ func (t *Sum) fits() error {
 
 // finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it
 // is being written.
-func (h *Handles) finishedTree(d *beneath.Dir, name string, settle time.Duration, now time.Time) (Source, error) {
+func (h *Handles) finishedTree(d *beneath.Dir, rel string, settle time.Duration,
+	now time.Time) (Source, error) {
+	name := path.Base(rel)
 	sum, err := summarize(d, name)
 	if err == nil {
 		err = sum.fits()
 	}
 	if err != nil {
 		return sum.Source, err
+	}
+	if d.Class() == beneath.Shared {
+		settle = max(settle, shareSettle)
+		rested, err := h.t.looks.rested(rel, sum.Source, settle, now,
+			func() (uint64, error) { return treeEnds(d, name) })
+		if err != nil {
+			return sum.Source, err
+		}
+		now = sum.Changed.Add(rested) // by the server's clock
 	}
 	if age := now.Sub(sum.Changed); age < settle && age > -time.Minute {
 		return sum.Source, &Later{After: settle - age}

@@ -47,7 +47,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	for _, name := range []string{"file", "link", "within", "dangling"} {
 		ops := operations(d, name)
-		for _, op := range []string{"Dir", "Open", "ReadFile", "HasWriter", "Append", "SyncFile"} {
+		for _, op := range []string{"Dir", "Open", "ReadFile", "Writer", "Append", "SyncFile"} {
 			if err := ops[op](); !errors.Is(err, ErrLink) {
 				t.Errorf("%s %s: %v", op, name, err)
 			}

@@ -183,6 +183,7 @@ func (d *Dir) DirSameMount(name string) (*Dir, error) {
 		sub.Close()
 		return nil, d.failed("open", name, err)
 	}
+	sub.class.known.Store(d.class.known.Load())
 	return sub, nil
 }
 
@@ -218,17 +219,6 @@ func (d *Dir) Open(name string) (f *os.File, info Info, err error) {
 		return err
 	})
 	return f, info, err
-}
-
-// HasWriter reports whether a program has a file open for writing. certain is false if the system
-// cannot tell; then only the right to read the file is certain. It disturbs only a writer that
-// opens the file at that moment without waiting.
-func (d *Dir) HasWriter(name string) (open, certain bool, err error) {
-	err = d.in("probe", name, func(d *Dir, base string) (err error) {
-		open, certain, err = d.hasWriter(base)
-		return err
-	})
-	return open, certain, err
 }
 
 // ReadFile returns the content of a regular file, at most limit bytes of it.

@@ -65,7 +65,7 @@ func operations(d *Dir, name string) map[string]func() error {
 		"Open":            func() error { _, _, err := d.Open(name); return err },
 		"ReadFile":        func() error { _, err := d.ReadFile(name, 10); return err },
 		"Create":          func() error { _, err := d.Create(name, 0o666); return err },
-		"HasWriter":       func() error { _, _, err := d.HasWriter(name); return err },
+		"Writer":          func() error { _, err := d.Writer(name); return err },
 		"Append":          func() error { _, err := d.Append(name); return err },
 		"Mkdir":           func() error { return d.Mkdir(name, 0o777) },
 		"Remove":          func() error { return d.Remove(name) },

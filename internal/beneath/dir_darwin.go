@@ -13,13 +13,27 @@ func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 // Free returns the number of bytes that this process can still write to the folder's file system.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
-// hasWriter only checks that the file is readable: this system reports no writers.
-func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
+// writer only checks that the file is readable: this system reports no writers.
+func (d *Dir) writer(name string) (Writer, error) {
 	fd, err := d.openAny(name, unix.O_RDONLY)
 	if err != nil {
-		return false, false, err
+		return Unknown, err
 	}
-	return false, false, unix.Close(fd)
+	return Unknown, unix.Close(fd)
+}
+
+// disk describes the folder's disk.
+func (d *Dir) disk() (disk Disk, err error) {
+	var s unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(d.fd, &s) }); err != nil {
+		return disk, d.failed("describe the disk of", "", err)
+	}
+	disk.Type = unix.ByteSliceToString(s.Fstypename[:])
+	disk.NoInodes = s.Files > 0 && s.Ffree == 0
+	if s.Flags&unix.MNT_LOCAL != 0 {
+		disk.Class = Local
+	}
+	return disk, nil
 }
 
 func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }

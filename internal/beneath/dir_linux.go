@@ -29,24 +29,6 @@ func (d *Dir) Free() (int64, error) {
 	return int64(s.Bavail) * s.Frsize, nil
 }
 
-// hasWriter takes a read lease, which the kernel grants only if no program has the file open for
-// writing. It returns the lease at once, since it would block writers (fcntl(2), F_SETLEASE). The
-// answer is certain unless the lease is refused for another reason, as for files of other owners
-// without CAP_LEASE.
-func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
-	fd, err := d.openAny(name, unix.O_RDONLY)
-	if err != nil {
-		return false, false, err
-	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_RDLCK)
-	if err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETLEASE, unix.F_UNLCK)
-		return false, true, d.failed("probe", name, err)
-	}
-	return errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EAGAIN), nil
-}
-
 // isSameMount compares the numbers of mounts, available since Linux 5.8. A bind mount from the same
 // file system has another number.
 func (d *Dir) isSameMount(other *Dir) (bool, error) {

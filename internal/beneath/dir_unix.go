@@ -24,6 +24,7 @@ import (
 type Dir struct {
 	fd     int
 	path   string
+	class  keptClass
 	closed atomic.Bool
 }
 

@@ -19,6 +19,7 @@ import (
 type Dir struct {
 	handle windows.Handle
 	path   string
+	class  keptClass
 	closed atomic.Bool
 }
 
@@ -297,18 +298,44 @@ func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 // chmod does nothing: permission bits mean nothing here, access is the folder's list.
 func chmod(*os.File, fs.FileMode) error { return nil }
 
-// hasWriter opens the file without sharing it for writing: the system refuses if there is a writer.
-// A writer that comes at that moment is refused instead.
-func (d *Dir) hasWriter(name string) (open, certain bool, err error) {
+// writer opens the file without sharing it for writing: the system refuses if there is a writer. So
+// does the server of a share, which may not know all of them. A writer that comes at that moment is
+// refused instead.
+func (d *Dir) writer(name string) (Writer, error) {
 	f, _, err := d.open(name)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
-		return true, true, nil
+		return HasWriter, nil
 	}
 	if err != nil {
-		return false, false, err
+		return Unknown, err
 	}
-	return false, true, f.Close()
+	if d.Class() == Shared {
+		return Unknown, f.Close()
+	}
+	return NoWriter, f.Close()
 }
+
+// disk describes the folder's volume.
+func (d *Dir) disk() (disk Disk, err error) {
+	var status windows.IO_STATUS_BLOCK
+	var device struct{ kind, characteristics uint32 } // FILE_FS_DEVICE_INFORMATION
+	code, _, _ := queryVolume.Call(uintptr(d.handle), uintptr(unsafe.Pointer(&status)),
+		uintptr(unsafe.Pointer(&device)), unsafe.Sizeof(device), fileFsDeviceInformation)
+	if code != 0 {
+		return disk, d.failed("describe the disk of", "", windows.NTStatus(code))
+	}
+	if device.characteristics&fileRemoteDevice == 0 {
+		disk.Class = Local
+	}
+	return disk, nil
+}
+
+var queryVolume = windows.NewLazySystemDLL("ntdll.dll").NewProc("NtQueryVolumeInformationFile")
+
+const (
+	fileFsDeviceInformation = 4
+	fileRemoteDevice        = 0x10
+)
 
 func (d *Dir) isSameMount(other *Dir) (bool, error) { return d.isSameVolume(other) }
 

@@ -1,0 +1,107 @@
+package beneath
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/loopfs"
+	"sealpost/internal/oddfs"
+)
+
+func TestADiskOfThisMachineIsLocal(t *testing.T) {
+	for _, kind := range []loopfs.Kind{loopfs.Btrfs, loopfs.XFS, loopfs.FewInodes, loopfs.VFAT,
+		loopfs.ExFAT, loopfs.ExFATFuse, loopfs.NTFS} {
+		t.Run(string(kind), func(t *testing.T) {
+			d := open(t, loopfs.Mount(t, kind))
+			if disk := d.Disk(); d.Class() != Local || disk.Class != Local || disk.Type == "" {
+				t.Errorf("%v, %+v", d.Class(), disk)
+			}
+		})
+	}
+}
+
+func TestADiskOfAnotherProgramIsShared(t *testing.T) {
+	d := open(t, oddfs.Mount(t, oddfs.Habits{}).Dir)
+	want := Disk{Type: "fuse.oddfs"}
+	if disk := d.Disk(); d.Class() != Shared || disk != want {
+		t.Errorf("%v, %+v", d.Class(), disk)
+	}
+}
+
+func TestAFolderThatDoesNotAnswerIsShared(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	d := open(t, disk.Dir)
+	disk.Fail(oddfs.Statfs, "", unix.EIO)
+	if got := d.Disk(); d.Class() != Shared || got != (Disk{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// On a shared disk neither a refused nor a granted lease proves anything.
+func TestTheWritersOfASharedDiskAreUnknown(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	d := open(t, disk.Dir)
+	file := filepath.Join(disk.Dir, "file")
+	write(t, file, "content")
+	expectWriter(t, d, Unknown)
+	disk.Set(oddfs.Habits{NoLeases: true})
+	expectWriter(t, d, Unknown)
+	disk.Fail(oddfs.Open, "file", unix.EBUSY) // a sharing violation of SMB
+	expectWriter(t, d, HasWriter)
+}
+
+func TestTheWritersOfALocalDiskAreKnown(t *testing.T) {
+	d, path := held(t)
+	if d.Class() == Shared {
+		t.Skip("SKIPPED: temporary files lie on a share")
+	}
+	write(t, filepath.Join(path, "file"), "content")
+	expectWriter(t, d, NoWriter)
+	w, err := os.OpenFile(filepath.Join(path, "file"), os.O_WRONLY, 0)
+	check(t, err)
+	defer w.Close()
+	expectWriter(t, d, HasWriter)
+}
+
+func expectWriter(t *testing.T, d *Dir, want Writer) {
+	t.Helper()
+	if got, err := d.Writer("file"); got != want || err != nil {
+		t.Errorf("writer %v, %v; want %v", got, err, want)
+	}
+}
+
+func open(t *testing.T, path string) *Dir {
+	t.Helper()
+	d, err := Open(path)
+	check(t, err)
+	t.Cleanup(d.Close)
+	return d
+}
+
+func TestADiskWithoutInodesSaysSo(t *testing.T) {
+	path := loopfs.Mount(t, loopfs.FewInodes)
+	d := open(t, path)
+	if d.Disk().NoInodes {
+		t.Error("the disk has none at the start")
+	}
+	for i := 0; i < loopfs.Inodes; i++ {
+		os.Mkdir(filepath.Join(path, string(rune('A'+i))), 0o700) //nolint:errcheck // the last fail
+	}
+	if !d.Disk().NoInodes {
+		t.Error("the disk has more")
+	}
+}
+
+func TestTheTypeOfAMount(t *testing.T) {
+	list := []byte("22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n" +
+		"223 22 0:50 / /mnt/a\\040-\\040b rw shared:9 master:2 - nfs4 nas:/lab rw,vers=4.2\n" +
+		"224 22 0:51 / /media/x rw - fuseblk /dev/sdb1 rw\n")
+	for number, want := range map[uint64]string{22: "ext4", 223: "nfs4", 224: "fuseblk", 2: ""} {
+		if got := typeOfMount(list, number); got != want {
+			t.Errorf("mount %d is %q, want %q", number, got, want)
+		}
+	}
+}
