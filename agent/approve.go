@@ -210,7 +210,7 @@ func (a *Agent) identities(ctx context.Context, sites []id.Site) (list []reason.
 			}
 		}
 	}
-	// nolint:errcheck // only shown; the approval is durable
+	//nolint:errcheck // only shown; the approval is durable
 	a.ledger.View(ctx, func(tx *ledger.Tx) error {
 		for _, s := range sites {
 			if pin, err := tx.Pin(s); err == nil {

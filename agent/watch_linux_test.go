@@ -162,7 +162,7 @@ func (d *disk) mount() {
 		must(d.t, err)
 	}
 	if !d.mountedOnce {
-		// nolint:errcheck // it may be away just now
+		//nolint:errcheck // it may be away just now
 		d.t.Cleanup(func() { unix.Unmount(d.at, unix.MNT_DETACH) })
 	}
 	d.mountedOnce = true

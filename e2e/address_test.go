@@ -16,7 +16,8 @@ func TestOneOfTwoAddressesIsDead(t *testing.T) {
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", centre)
 	first, second := newLine(t, w.addr), newLine(t, w.addr)
-	edit(t, lab.config(), fmt.Sprintf("%q", w.addr), fmt.Sprintf("%q, %q", first.address(), second.address()))
+	edit(t, lab.config(), fmt.Sprintf("%q", w.addr),
+		fmt.Sprintf("%q, %q", first.address(), second.address()))
 	first.Cut()
 	lab.Start()
 	for round, dead := range []*line{first, second, first} {
@@ -55,7 +56,8 @@ func TestThroughAProxyWithoutPassword(t *testing.T) {
 	lab.Drop("huge.bin", hugeFile)
 	centre.Expect(lab, "small.csv", "huge.bin")
 	if p.through.Load() == 0 || p.refused.Load() > 0 {
-		t.Errorf("%d connections went through the proxy, and it refused %d", p.through.Load(), p.refused.Load())
+		t.Errorf("%d connections went through the proxy, and it refused %d", p.through.Load(),
+			p.refused.Load())
 	}
 	lab.Stop()
 	if !strings.Contains(read(t, lab.config()), `hub = ["hub.example:`) {

@@ -27,12 +27,14 @@ func TestSwapsAtTheCentre(t *testing.T) {
 	inbox, records := centre.at("inbox", "FL-LAB"), centre.at("inbox", ".sealpost")
 	attack := storm{
 		Seed: s.stormSeed(), Hands: 4, For: s.insides(centre),
-		Swap:  []string{inbox, inbox, records, filepath.Join(records, "*"), filepath.Join(inbox, ".sealpost*")},
+		Swap: []string{inbox, inbox, records, filepath.Join(records, "*"),
+			filepath.Join(inbox, ".sealpost*")},
 		Plant: []string{filepath.Join(records, "FL-LAB", lab.message(50)+".json")},
 	}
 	for n := range files / 4 {
 		for round := range points {
-			attack.Plant = append(attack.Plant, filepath.Join(inbox, fmt.Sprintf("carol %d %d.csv", round, 4*n)))
+			attack.Plant = append(attack.Plant,
+				filepath.Join(inbox, fmt.Sprintf("carol %d %d.csv", round, 4*n)))
 		}
 	}
 	for round, point := range points {
@@ -53,7 +55,8 @@ func TestSwapsAtTheCentre(t *testing.T) {
 		centre.Dies()
 		folder, kept := inbox, filepath.Join(s.mallory.home, fmt.Sprintf("kept %d", round))
 		if round%2 == 1 {
-			folder, kept = records, fmt.Sprintf("%s swapped %d", records, round) // mallory may not move it out of the inbox
+			// mallory may not move it out of the inbox
+			folder, kept = records, fmt.Sprintf("%s swapped %d", records, round)
 		}
 		s.mallory.links(kept, []string{s.empty, s.many, centre.at("state")}[round%3])
 		s.mallory.exchanges(kept, folder)

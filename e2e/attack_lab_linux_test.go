@@ -29,7 +29,9 @@ func (s *site) filesNamed(part, pattern string) []string {
 // inSending waits until a file is claimed, and returns its path.
 func (s *site) inSending(name string) string {
 	s.t.Helper()
-	eventually(s.t, name+" lies in sending", func() bool { return len(s.filesNamed("sending", name)) == 1 }, s.statusText)
+	eventually(s.t, name+" lies in sending", func() bool {
+		return len(s.filesNamed("sending", name)) == 1
+	}, s.statusText)
 	return s.filesNamed("sending", name)[0]
 }
 
@@ -53,7 +55,8 @@ func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	s.Watches()
 
 	s.mallory.makesSparse(lab.at("outbox", "identity.key"), 256*mib)
-	eventually(t, "it is being sealed", func() bool { return lab.count("state/sealed") > 0 }, lab.statusText)
+	eventually(t, "it is being sealed", func() bool { return lab.count("state/sealed") > 0 },
+		lab.statusText)
 	folder := filepath.Dir(lab.inSending("identity.key"))
 	kept := s.mallory.swaps(folder, lab.at("state"))
 	s.ProvesAgain()
@@ -79,17 +82,21 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 	lab := s.SharedLab(s.Centre("CA-RC", "fl-lab.*"))
 	s.Proves()
 	s.Watches()
-	things := map[string]func(path string){"link": func(path string) { s.mallory.links(path, s.secret) }}
+	things := map[string]func(path string){
+		"link": func(path string) { s.mallory.links(path, s.secret) }}
 	for _, thing := range []string{"pipe", "socket", "folder"} {
 		things[thing] = func(path string) { s.mallory.makes(thing, path) }
 	}
 	// What follows only root can make. Linux lets users link files that they cannot write if
 	// fs.protected_hardlinks is 0.
 	things["device"] = func(path string) {
-		must(t, errors.Join(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))), os.Chown(path, malloryAccount, sharingGroup)))
+		must(t, errors.Join(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))),
+			os.Chown(path, malloryAccount, sharingGroup)))
 	}
 	things["second name of a secret"] = func(path string) { must(t, os.Link(s.secret, path)) }
-	things["second name of the key"] = func(path string) { must(t, os.Link(lab.at("state", "identity.key"), path)) }
+	things["second name of the key"] = func(path string) {
+		must(t, os.Link(lab.at("state", "identity.key"), path))
+	}
 
 	s.SealsNothing()
 	for name, put := range things {
@@ -97,7 +104,8 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 		s.mallory.makes("file", lab.at("outbox", "mallory's file for a "+name))
 		instead := filepath.Join(s.mallory.home, "instead of a file: "+name)
 		put(instead)
-		s.mallory.exchanges(instead, lab.inSending("mallory's file for a "+name)) // at once: what is gone is withdrawn
+		// at once: what is gone is withdrawn
+		s.mallory.exchanges(instead, lab.inSending("mallory's file for a "+name))
 		s.mallory.makes("file", lab.at("outbox", "mallory's message for a "+name))
 		folder := filepath.Dir(lab.inSending("mallory's message for a " + name))
 		instead = filepath.Join(s.mallory.home, "instead of a folder: "+name)
@@ -110,7 +118,8 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 		put(filepath.Join(building, name))
 		s.mallory.makes("folder", filepath.Join(building, "with a "+name))
 		put(filepath.Join(building, "with a "+name, "in it"))
-		s.mallory.renames(filepath.Join(building, "with a "+name), lab.at("outbox", "mallory's folder with a "+name))
+		s.mallory.renames(filepath.Join(building, "with a "+name),
+			lab.at("outbox", "mallory's folder with a "+name))
 	}
 	s.mallory.renames(building, lab.at("outbox", "mallory's folder of everything"))
 	s.hub.Start()
@@ -168,18 +177,23 @@ func TestSwapsAtTheLab(t *testing.T) {
 	s.Watches()
 	attack := storm{
 		Seed: s.stormSeed(), Hands: 6,
-		Swap: []string{lab.at("sending", "*"), lab.at("sending", "*"), lab.at("sending", "*", ".sealpost-*"),
-			lab.at("sending", "*", "*", "sub"), lab.at("outbox", "carol*", "sub"), lab.at("outbox", "@*"),
+		Swap: []string{lab.at("sending", "*"), lab.at("sending", "*"),
+			lab.at("sending", "*", ".sealpost-*"),
+			lab.at("sending", "*", "*", "sub"), lab.at("outbox", "carol*", "sub"),
+			lab.at("outbox", "@*"),
 			lab.at("delivered", "*"), lab.at("failed", "*")},
 		For: s.insides(lab),
-		Plant: []string{lab.at("sending", "*", ".sealpost-group"), lab.at("sending", "*", ".sealpost-address"),
+		Plant: []string{lab.at("sending", "*", ".sealpost-group"),
+			lab.at("sending", "*", ".sealpost-address"),
 			lab.at("failed", "*", "WHY.txt")},
-		Own: []string{lab.at("outbox", "*"), lab.at("sending", "*", "*"), lab.at("delivered", "*", "*")},
+		Own: []string{lab.at("outbox", "*"), lab.at("sending", "*", "*"),
+			lab.at("delivered", "*", "*")},
 		Drop: []string{lab.at("outbox", "results.csv"), lab.at("outbox", "identity.key"),
 			lab.at("outbox", "@CA-RC", "results.csv")},
 	}
 	for n := range 50 * rounds {
-		attack.Plant = append(attack.Plant, lab.at("sending", lab.message(15*n)), lab.at("delivered", lab.message(9*n)),
+		attack.Plant = append(attack.Plant, lab.at("sending", lab.message(15*n)),
+			lab.at("delivered", lab.message(9*n)),
 			lab.at("failed", lab.message(7*n)))
 	}
 	for n := range 20 {
@@ -205,7 +219,8 @@ func TestSwapsAtTheLab(t *testing.T) {
 // insides are the targets of links in a storm: folders and files that only the service can read or
 // write.
 func (s *siege) insides(a *site) []string {
-	return []string{s.one, s.one, s.many, s.many, s.many, filepath.Join(s.many, "sub"), s.empty, s.roots, s.secret,
+	return []string{s.one, s.one, s.many, s.many, s.many, filepath.Join(s.many, "sub"), s.empty,
+		s.roots, s.secret,
 		a.at("state"), a.at("state", "identity.key")}
 }
 
@@ -235,8 +250,10 @@ func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 		lab.Kill()
 		s.mallory.storms(storm{
 			Seed: s.stormSeed() + uint64(round), Hands: 4, For: s.insides(lab),
-			Swap: []string{lab.at("sending", "*"), lab.at("sending", "*"), lab.at("sending", "*"), lab.at("sending", "*", ".sealpost-*")},
-			Own:  []string{lab.at("sending", "*", "results.csv"), lab.at("sending", "*", "identity.key")},
+			Swap: []string{lab.at("sending", "*"), lab.at("sending", "*"), lab.at("sending", "*"),
+				lab.at("sending", "*", ".sealpost-*")},
+			Own: []string{lab.at("sending", "*", "results.csv"),
+				lab.at("sending", "*", "identity.key")},
 		})
 		lab.LoseLedger()
 		lab.Restart()
@@ -260,11 +277,13 @@ func TestLinksInThePlaceOfNotes(t *testing.T) {
 	s.Proves()
 	s.Watches()
 	for n := 2; n < 70; n++ { // the numbers of the messages to come
-		for _, last := range []string{"", fmt.Sprintf("-%03d", n+1), fmt.Sprintf("-%03d", n+2), fmt.Sprintf("-%03d", n+3)} {
+		for _, last := range []string{"", fmt.Sprintf("-%03d", n+1), fmt.Sprintf("-%03d", n+2),
+			fmt.Sprintf("-%03d", n+3)} {
 			folder := lab.at("sending", lab.message(n)+last)
 			s.mallory.makes("folder", folder)
 			for _, note := range []string{".sealpost-address", ".sealpost-group"} {
-				s.mallory.does(act{Do: []string{"link", "pipe"}[n%2], Path: filepath.Join(folder, note), To: s.secret})
+				s.mallory.does(act{Do: []string{"link", "pipe"}[n%2],
+					Path: filepath.Join(folder, note), To: s.secret})
 			}
 		}
 	}
@@ -317,7 +336,8 @@ func TestLinksInThePlaceOfStatusFiles(t *testing.T) {
 	s.Watches()
 	for _, thing := range []string{"link", "folder", "socket", "pipe"} {
 		lab.Stop()
-		for _, name := range []string{"STATUS.txt", "STATUS.html", "STATUS (sealpost).txt", ".sealpost-status.tmp"} {
+		for _, name := range []string{"STATUS.txt", "STATUS.html", "STATUS (sealpost).txt",
+			".sealpost-status.tmp"} {
 			s.mallory.removes(lab.tray(name))
 			s.mallory.does(act{Do: thing, Path: lab.tray(name), To: s.secret})
 		}
@@ -338,12 +358,16 @@ func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 	s.Centre("SF-RC", "another.route")
 	lab := s.SharedLab(s.Centre("CA-RC", "fl-lab.*"))
 	s.mallory.makes("file", lab.at("outbox", "results.csv"))
-	eventually(t, "it is delivered", func() bool { return len(lab.filesNamed("delivered", "results.csv")) == 1 }, lab.statusText)
+	eventually(t, "it is delivered", func() bool {
+		return len(lab.filesNamed("delivered", "results.csv")) == 1
+	}, lab.statusText)
 	s.Proves()
 	s.Watches()
 	file := lab.filesNamed("delivered", "results.csv")[0]
 	folder := filepath.Dir(file)
-	resend := func() { run(t, "agent", "resend", filepath.Base(folder), "--to", "SF-RC", "--dir", lab.dir) }
+	resend := func() {
+		run(t, "agent", "resend", filepath.Base(folder), "--to", "SF-RC", "--dir", lab.dir)
+	}
 
 	kept := s.mallory.swaps(folder, s.one)
 	resend()
@@ -362,7 +386,8 @@ func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 	}
 	s.mallory.removes(lab.at("outbox", "@SF-RC"))
 	s.mallory.storms(storm{
-		Seed: s.stormSeed(), Hands: 2, For: s.insides(lab), Swap: []string{folder, lab.at("outbox", "@*")}, Own: []string{file},
+		Seed: s.stormSeed(), Hands: 2, For: s.insides(lab),
+		Swap: []string{folder, lab.at("outbox", "@*")}, Own: []string{file},
 	})
 	for range 20 {
 		resend()
@@ -379,7 +404,8 @@ func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 		run(t, "agent", "recall", filepath.Base(folder), "--dir", lab.dir)
 	}
 	s.mallory.storms(storm{
-		Seed: s.stormSeed(), Hands: 2, For: []string{s.empty, s.many, s.roots}, Swap: []string{lab.at("sending", "*"), lab.at("failed", "*")},
+		Seed: s.stormSeed(), Hands: 2, For: []string{s.empty, s.many, s.roots},
+		Swap: []string{lab.at("sending", "*"), lab.at("failed", "*")},
 	})
 	for n := range 10 {
 		s.mallory.makes("file", lab.at("outbox", fmt.Sprintf("mallory %d.csv", n)))

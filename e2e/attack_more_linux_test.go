@@ -28,7 +28,8 @@ func (s *siege) exchangesAmong(pairs ...[2]string) (end func() int) {
 			}
 			pair := pairs[n%len(pairs)]
 			for range 2 { // there and back
-				if _, err := s.mallory.tries(act{Do: "exchange", Path: pair[0], To: pair[1]}); err == nil {
+				if _, err := s.mallory.tries(
+					act{Do: "exchange", Path: pair[0], To: pair[1]}); err == nil {
 					made++
 				}
 			}
@@ -49,12 +50,15 @@ func TestFoldersOfAnInboxAreExchanged(t *testing.T) {
 	in := func(name string) string { return centre.at("inbox", name) }
 	s.mallory.makes("folder", in("hers"))
 	s.mallory.makes("folder", in("hers too"))
-	end := s.exchangesAmong([2]string{in("FL-LAB"), in(".sealpost")}, [2]string{in("hers"), in(".sealpost")},
+	end := s.exchangesAmong([2]string{in("FL-LAB"), in(".sealpost")},
+		[2]string{in("hers"), in(".sealpost")},
 		[2]string{in("hers too"), in("FL-LAB")})
 	s.CarolDrops("%d.csv", 200, 2*kib)
 	s.CarolDropsFolder("folder")
 	centre.Restart()
-	eventually(t, "everything is delivered", func() bool { return centre.count("inbox/.sealpost/FL-LAB") > 200 || len(s.missing()) == 0 }, s.standing)
+	eventually(t, "everything is delivered", func() bool {
+		return centre.count("inbox/.sealpost/FL-LAB") > 200 || len(s.missing()) == 0
+	}, s.standing)
 	if n := end(); n < 100 {
 		t.Errorf("mallory exchanged things only %d times", n)
 	}
@@ -90,7 +94,8 @@ func (s *siege) deepFolder(path string, depth int) {
 	must(s.t, os.Mkdir(path, 0o777))
 	at, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	for range depth {
-		must(s.t, errors.Join(err, unix.Mkdirat(at, "d", 0o777), unix.Fchownat(at, "d", malloryAccount, sharingGroup, 0)))
+		must(s.t, errors.Join(err, unix.Mkdirat(at, "d", 0o777),
+			unix.Fchownat(at, "d", malloryAccount, sharingGroup, 0)))
 		next, failed := unix.Openat(at, "d", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		must(s.t, errors.Join(failed, unix.Close(at)))
 		at = next
@@ -118,7 +123,8 @@ func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	_, err = unix.FcntlInt(leased.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
 	must(t, err)
 	s.ofMallorys(home("leased"), "leased.csv")
-	odd := []string{"two\nlines", "\x1b[2Jscreen", "\xff\xfe", strings.Repeat("n", 255), strings.Repeat("ü", 127), "-rf", " ", "a\tb\\c", "\u202egpj.exe"}
+	odd := []string{"two\nlines", "\x1b[2Jscreen", "\xff\xfe", strings.Repeat("n", 255),
+		strings.Repeat("ü", 127), "-rf", " ", "a\tb\\c", "\u202egpj.exe"}
 	for _, name := range odd {
 		s.mallory.makes("file", lab.at("outbox", name))
 		s.mallory.makes("folder", lab.at("outbox", "@"+name[:min(254, len(name))]))
@@ -130,7 +136,8 @@ func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	}
 	many(func(path string) error { return os.WriteFile(path, nil, 0o644) })
 	for _, part := range []string{"sending", "delivered", "failed"} {
-		for _, id := range []string{lab.message(999_999_999), lab.message(40) + "-041", "FL-LAB_DAT_99991231_001", "\xff", strings.Repeat("n", 255)} {
+		for _, id := range []string{lab.message(999_999_999), lab.message(40) + "-041",
+			"FL-LAB_DAT_99991231_001", "\xff", strings.Repeat("n", 255)} {
 			s.mallory.makes("folder", lab.at(part, id))
 		}
 	}
@@ -154,7 +161,8 @@ func TestLinksWhereTheLabWasKilled(t *testing.T) {
 	t.Parallel()
 	points := []string{"outbox-claimed", "outbox-renamed", "outbox-final", "outbox-explained"}
 	if soak {
-		points = append(points, "outbox-moved", "outbox-taken", "outbox-sealing", "outbox-sealed", "outbox-answered", "outbox-settled", "outbox-filed")
+		points = append(points, "outbox-moved", "outbox-taken", "outbox-sealing", "outbox-sealed",
+			"outbox-answered", "outbox-settled", "outbox-filed")
 	}
 	s := newSiege(t)
 	lab := s.SharedLab(s.Centre("CA-RC", "fl-lab.*"))

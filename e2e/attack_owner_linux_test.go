@@ -22,18 +22,21 @@ func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	lab := s.SharedLabAt(tray, s.Centre("CA-RC", "fl-lab.*"))
 	s.Proves()
 	lab.Stop()
-	for _, dir := range []string{"", "outbox", "sending", "delivered", "failed", "delivered/FL-LAB_SEC_20250102_001"} {
+	for _, dir := range []string{"", "outbox", "sending", "delivered", "failed",
+		"delivered/FL-LAB_SEC_20250102_001"} {
 		dir = filepath.Join(second, dir)
 		must(t, errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, serviceAccount, serviceAccount)))
 	}
 	s.Bait(filepath.Join(second, "delivered/FL-LAB_SEC_20250102_001/old.csv"), serviceAccount)
-	more(t, lab.config(), fmt.Sprintf("\n[[tray]]\nname = \"second\"\ndir = %q\nkind = \"SEC\"\nroute = \"fl-lab.second\"\n"+
+	more(t, lab.config(), fmt.Sprintf("\n[[tray]]\nname = \"second\"\ndir = %q\nkind = \"SEC\"\n"+
+		"route = \"fl-lab.second\"\n"+
 		"settle = \"0s\"\nsweep = \"100ms\"\n", second))
 	lab.Start()
 	s.mallory.makes("folder", lab.tray("outbox", "@NO-SITE"))
 	s.Watches()
 
-	inside := []string{s.empty, lab.at("state"), filepath.Join(second, "delivered"), filepath.Join(second, "sending"), s.roots, "/etc"}
+	inside := []string{s.empty, lab.at("state"), filepath.Join(second, "delivered"),
+		filepath.Join(second, "sending"), s.roots, "/etc"}
 	for _, folder := range trayFolders {
 		for n, bait := range inside {
 			kept := s.mallory.swaps(lab.tray(folder), bait)
@@ -76,8 +79,10 @@ func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	lasts()
 	s.mallory.renames(tray+" away", tray)
 	s.hub.Start()
-	s.mallory.storms(storm{Seed: s.stormSeed(), Hands: 2, For: append(inside, second, s.one, s.many),
-		Swap: []string{lab.tray("outbox"), lab.tray("sending"), lab.tray("delivered"), lab.tray("failed"), tray}})
+	s.mallory.storms(storm{Seed: s.stormSeed(), Hands: 2,
+		For: append(inside, second, s.one, s.many),
+		Swap: []string{lab.tray("outbox"), lab.tray("sending"), lab.tray("delivered"),
+			lab.tray("failed"), tray}})
 	for round := range 3 {
 		s.CarolDrops(fmt.Sprintf("%d %%d.csv", round), inStorm(200), 2*kib)
 		lab.Restart()

@@ -54,7 +54,8 @@ func (a *audit) checkDelivered(s *site) {
 	for _, place := range places {
 		folder, name := filepath.Base(filepath.Dir(place)), filepath.Base(place)
 		if s.forgot && name == ".sealpost-group" {
-			continue // killed behind the folder's move, and the ledger is lost that would have it removed
+			// killed behind the folder's move, and the ledger is lost that would have it removed
+			continue
 		}
 		d, err := look(place, name)
 		if holds[folder]++; err != nil || holds[folder] > sizeOf(folder) {
@@ -75,7 +76,8 @@ func (a *audit) checkDelivered(s *site) {
 	}
 	for key, folders := range found {
 		for _, folder := range folders {
-			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, folder, names[key])
+			a.problem("%s: delivered/%s/%q was never dropped with that content", s.name, folder,
+				names[key])
 		}
 	}
 }
@@ -121,7 +123,8 @@ func (a *audit) idIn(folder string, d *drop) string {
 	if id, known := a.shared[folder][hex.EncodeToString(d.digest())+" "+d.name]; known {
 		return id
 	}
-	a.problem("%s: none of its recipients knows %q by one of the numbers of %s", d.lab.name, d.name, folder)
+	a.problem("%s: none of its recipients knows %q by one of the numbers of %s", d.lab.name, d.name,
+		folder)
 	return ""
 }
 
@@ -131,7 +134,8 @@ func (a *audit) checkFailed(s *site) {
 	for _, d := range a.dropsOf(s, recalled) {
 		place, _ := filepath.Glob(s.at("failed", "*", d.name))
 		if len(place) != 1 {
-			a.problem("%s: %q was recalled, and lies %d times in failed", s.name, d.name, len(place))
+			a.problem("%s: %q was recalled, and lies %d times in failed", s.name, d.name,
+				len(place))
 			continue
 		}
 		id := filepath.Base(filepath.Dir(place[0]))
@@ -178,8 +182,10 @@ func (a *audit) checkInboxes() {
 		if temp, err := os.ReadDir(s.at("inbox", ".sealpost", "tmp")); err != nil || len(temp) > 0 {
 			a.problem("%s: %d temporary files are left (%v)", s.name, len(temp), err)
 		}
-		if n, err := filepath.Glob(s.at("inbox", ".sealpost", "*-*", "*")); err != nil || len(n) != a.meantFor(s) {
-			a.problem("%s: %d records lie beside %d messages (%v)", s.name, len(n), a.meantFor(s), err)
+		if n, err := filepath.Glob(s.at("inbox", ".sealpost", "*-*", "*")); err != nil ||
+			len(n) != a.meantFor(s) {
+			a.problem("%s: %d records lie beside %d messages (%v)", s.name, len(n), a.meantFor(s),
+				err)
 		}
 	}
 }
@@ -192,7 +198,8 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	}
 	_, there := have[path]
 	if !there && !d.folder {
-		a.problem("%s: %s of %s, %q, is not in the inbox, or is the place of another", s.name, a.ids[d], d.lab.name, d.name)
+		a.problem("%s: %s of %s, %q, is not in the inbox, or is the place of another", s.name,
+			a.ids[d], d.lab.name, d.name)
 		return
 	}
 	maps.DeleteFunc(have, func(have string, _ os.FileInfo) bool {
@@ -201,7 +208,8 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	want := d.placed(s)
 	got, err := look(s.at("inbox", path), want.name)
 	if err != nil || !bytes.Equal(got.digest(), want.digest()) {
-		a.problem("%s: inbox/%s has %#v, that are not those of %#v (%v)", s.name, path, got, want, err)
+		a.problem("%s: inbox/%s has %#v, that are not those of %#v (%v)", s.name, path, got, want,
+			err)
 	}
 	a.checkRecord(s, d, path)
 }
@@ -233,11 +241,13 @@ func (a *audit) checkRecord(s *site, d *drop, path string) {
 	if d.folder {
 		kind, sum = "folder", ""
 	}
-	right := r.Message == a.ids[d] && r.Sender == d.lab.name && r.Path == filepath.ToSlash(path) && (r.Signer == d.lab.fingerprint || d.lab.fingerprint == "") &&
+	right := r.Message == a.ids[d] && r.Sender == d.lab.name && r.Path == filepath.ToSlash(path) &&
+		(r.Signer == d.lab.fingerprint || d.lab.fingerprint == "") &&
 		r.Content.Name == d.name && r.Content.Type == kind && r.Content.Size == d.size &&
 		r.Content.SHA256 == sum && r.Content.Digest == hex.EncodeToString(d.digest())
 	if err != nil || !right {
-		a.problem("%s: the record of %s, %s at %s, says %s (%v)", s.name, a.ids[d], d, path, text, err)
+		a.problem("%s: the record of %s, %s at %s, says %s (%v)", s.name, a.ids[d], d, path, text,
+			err)
 	}
 }
 

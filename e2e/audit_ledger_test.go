@@ -26,7 +26,8 @@ type row struct {
 // checkLedgers holds the ledgers of labs and centres against the drops.
 func (a *audit) checkLedgers() {
 	for _, s := range a.w.sites {
-		if aside, err := filepath.Glob(s.at("state", "*set-aside")); err != nil || (len(aside) > 0) != s.mixed {
+		if aside, err := filepath.Glob(s.at("state", "*set-aside")); err != nil ||
+			(len(aside) > 0) != s.mixed {
 			a.problem("%s: of the ledger's files are set aside: %v, %v", s.name, aside, err)
 		}
 		if s.role != "send" {
@@ -42,12 +43,15 @@ func (a *audit) checkSent(s *site) {
 	rows := map[string]row{}
 	s.query(func(r *sql.Rows) error {
 		var m row
-		err := r.Scan(&m.uid, &m.id, &m.name, &m.state, &m.envelope, &m.digest, &m.key, &m.size, &m.filed, &m.outcomes)
+		err := r.Scan(&m.uid, &m.id, &m.name, &m.state, &m.envelope, &m.digest, &m.key, &m.size,
+			&m.filed, &m.outcomes)
 		rows[m.id] = m
 		return err
 	}, `SELECT uid, message_id, name, state, envelope_id, digest, fingerprint_key, size, filed,
-		(SELECT count(DISTINCT r.site) FROM recipient r LEFT JOIN outcome o ON o.uid = message.uid AND o.site = r.site
-			WHERE r.envelope_id = message.envelope_id AND (o.outcome = 'delivered' OR o.outcome IS NULL AND r.believed)) FROM message`)
+		(SELECT count(DISTINCT r.site) FROM recipient r
+			LEFT JOIN outcome o ON o.uid = message.uid AND o.site = r.site
+			WHERE r.envelope_id = message.envelope_id
+			AND (o.outcome = 'delivered' OR o.outcome IS NULL AND r.believed)) FROM message`)
 	receipts := a.readReceipts(s)
 	for _, d := range a.dropsOf(s, delivered) {
 		m, there := rows[a.ids[d]]
@@ -62,14 +66,16 @@ func (a *audit) checkSent(s *site) {
 		case m.name != d.name || m.size != d.size || m.state != "delivered" || !m.filed:
 			a.problem("%s: the ledger says of %s: %+v", s.name, d, m)
 		case m.digest != hex.EncodeToString(d.digest()):
-			a.problem("%s: the ledger has the digest %s for %s, and it is %x", s.name, m.digest, d, d.digest())
+			a.problem("%s: the ledger has the digest %s for %s, and it is %x", s.name, m.digest, d,
+				d.digest())
 		}
 		a.uids[m.uid] = m.id
 		a.checkReceipts(s, d, m, receipts[m.envelope])
 	}
 	for _, m := range rows {
 		gone := map[string]fate{"withdrawn": withdrawn, "failed": recalled}[m.state]
-		if gone == delivered || !slices.ContainsFunc(a.dropsOf(s, gone), func(d *drop) bool { return d.name == m.name }) {
+		if gone == delivered || !slices.ContainsFunc(a.dropsOf(s, gone),
+			func(d *drop) bool { return d.name == m.name }) {
 			a.problem("%s: the ledger has a message that nobody dropped: %+v", s.name, m)
 		}
 	}
@@ -110,7 +116,8 @@ func (a *audit) readReceipts(s *site) map[string]map[string]*receipt {
 			return nil
 		}
 		rec, err := a.w.openReceipt(jws)
-		if err == nil && (rec.Envelope != envelope || rec.Recipient != site || rec.Sender != s.name || rec.signer != site) {
+		if err == nil && (rec.Envelope != envelope || rec.Recipient != site ||
+			rec.Sender != s.name || rec.signer != site) {
 			err = fmt.Errorf("it is of %s for %s by %s", rec.Sender, rec.Envelope, rec.signer)
 		}
 		if err != nil {
@@ -135,7 +142,8 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 			continue
 		}
 		i := slices.IndexFunc(rec.Messages, func(r receiptMessage) bool { return r.UID == m.uid })
-		if i < 0 || rec.Messages[i] != (receiptMessage{UID: m.uid, Message: m.id, Outcome: "delivered", Fingerprint: fingerprint}) {
+		if i < 0 || rec.Messages[i] != (receiptMessage{UID: m.uid, Message: m.id,
+			Outcome: "delivered", Fingerprint: fingerprint}) {
 			a.problem("%s: the receipt of %s does not say that %s was delivered", s.name, c.name, d)
 		}
 	}
@@ -149,7 +157,8 @@ func (a *audit) checkReceipts(s *site, d *drop, m row, receipts map[string]*rece
 
 func (a *audit) checkReceived(s *site) {
 	want := a.meantFor(s)
-	placed, all := s.sum(`SELECT count(*) FROM received WHERE state = 'placed'`), s.sum(`SELECT count(*) FROM received`)
+	placed, all := s.sum(`SELECT count(*) FROM received WHERE state = 'placed'`),
+		s.sum(`SELECT count(*) FROM received`)
 	if placed != all || placed > want || (placed < want && !s.forgot) {
 		a.problem("%s: the ledger has %d messages placed of %d, want %d", s.name, placed, all, want)
 	}
@@ -171,7 +180,8 @@ func (a *audit) checkRecords() {
 	have := map[delivery]int{}
 	for _, r := range a.records {
 		have[delivery{string(r.UID), string(r.Recipient)}]++
-		if a.uids[string(r.UID)] != string(r.Message) || r.State != spool.OutcomeDelivered || r.Acknowledged.IsZero() {
+		if a.uids[string(r.UID)] != string(r.Message) || r.State != spool.OutcomeDelivered ||
+			r.Acknowledged.IsZero() {
 			a.problem("the hub's record of %s for %s: %+v", r.Message, r.Recipient, r)
 		}
 	}
@@ -181,7 +191,8 @@ func (a *audit) checkRecords() {
 				continue
 			}
 			for _, c := range d.recipients() {
-				if n := have[delivery{uid, c.name}]; n != 1 && (n != 0 || !a.w.lost) && (n == 0 || !d.lab.forgot) {
+				if n := have[delivery{uid, c.name}]; n != 1 && (n != 0 || !a.w.lost) &&
+					(n == 0 || !d.lab.forgot) {
 					a.problem("the hub has %d records of %s for %s", n, id, c.name)
 				}
 			}

@@ -25,16 +25,18 @@ import (
 // files, the ledgers' tables, the receipts' bytes and the hub's records, and none of the code that
 // made them.
 type audit struct {
-	w        *world
-	ids      map[*drop]string // the message id under which a delivered drop lies in its tray
-	uids     map[string]string
-	shared   map[string]map[string]string // message ids by what the folder of several holds, as the recipients' records have it
+	w    *world
+	ids  map[*drop]string // the message id under which a delivered drop lies in its tray
+	uids map[string]string
+	// message ids by what the folder of several holds, as the recipients' records have it
+	shared   map[string]map[string]string
 	records  []spool.Record
 	problems []string
 }
 
 func newAudit(w *world) *audit {
-	return &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{}, shared: map[string]map[string]string{}}
+	return &audit{w: w, ids: map[*drop]string{}, uids: map[string]string{},
+		shared: map[string]map[string]string{}}
 }
 
 func (a *audit) problem(format string, args ...any) {
@@ -95,20 +97,26 @@ func (a *audit) await() {
 		for _, d := range a.dropsOf(s, delivered) {
 			want += d.files()
 		}
-		eventually(t, fmt.Sprintf("all %d files of %s lie in delivered", want, s.name), func() bool { return s.count("delivered") >= want },
+		eventually(t, fmt.Sprintf("all %d files of %s lie in delivered", want, s.name),
+			func() bool { return s.count("delivered") >= want },
 			func() string { return fmt.Sprintf("%d do", s.count("delivered")) }, s.statusText)
 		eventually(t, s.name+" has written down that all is done", func() bool {
-			return s.sum(`SELECT count(*) FROM message WHERE filed = 0 AND state <> 'withdrawn'`) == 0
+			return s.sum("SELECT count(*) FROM message "+
+				"WHERE filed = 0 AND state <> 'withdrawn'") == 0
 		}, s.statusText)
 	}
 	for _, s := range a.w.sites {
 		if s.role != "send" {
-			eventually(t, s.name+" has settled everything", func() bool { return s.sum(`SELECT count(*) FROM delivery WHERE target <> ''`) == 0 }, s.statusText)
+			eventually(t, s.name+" has settled everything",
+				func() bool {
+					return s.sum(`SELECT count(*) FROM delivery WHERE target <> ''`) == 0
+				}, s.statusText)
 		}
 	}
 	eventually(t, "the hub holds nothing but metadata", func() bool {
 		var s hub.Status // of a hub that may have been started just now
-		return a.w.hub.ask(hub.ControlStatus, hub.Nothing{}, &s) == nil && s.Spool.Content == 0 && s.Waiting == 0
+		return a.w.hub.ask(hub.ControlStatus, hub.Nothing{}, &s) == nil && s.Spool.Content == 0 &&
+			s.Waiting == 0
 	}, func() string { return fmt.Sprintf("%+v", a.w.hub.Status()) })
 }
 
@@ -125,7 +133,9 @@ func (a *audit) dropsOf(lab *site, f fate) (list []*drop) {
 // query reads the site's ledger, in which nothing can be changed this way.
 func (s *site) query(each func(*sql.Rows) error, statement string, args ...any) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+
+		(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+
+		"?mode=ro&_pragma=busy_timeout(10000)")
 	must(s.t, err)
 	defer db.Close()
 	rows, err := db.QueryContext(context.Background(), statement, args...)

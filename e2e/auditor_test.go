@@ -33,38 +33,54 @@ func TestTheAuditorSees(t *testing.T) {
 	if p := look(); len(p) > 0 {
 		t.Fatalf("before anything was done to it: %v", p)
 	}
-	arrived, source := centre.at("inbox", "FL-LAB", d.name), lab.at("delivered", todaysFirst(lab), d.name)
+	arrived, source := centre.at("inbox", "FL-LAB", d.name),
+		lab.at("delivered", todaysFirst(lab), d.name)
 	atHub := filepath.Join(w.hub.dir, "state", "left behind")
 	identity, err := os.ReadFile(lab.at("state", "identity.key"))
 	must(t, err)
-	write := func(path, text string) func() { return func() { must(t, os.WriteFile(path, []byte(text), 0o644)) } }
+	write := func(path, text string) func() {
+		return func() { must(t, os.WriteFile(path, []byte(text), 0o644)) }
+	}
 	for _, c := range []struct {
 		name string
 		do   func()
 		want string
 	}{
-		{"a second copy", write(centre.at("inbox", "FL-LAB", "measurements (1).csv"), "x"), "nobody sent what lies in inbox"},
+		{"a second copy", write(centre.at("inbox", "FL-LAB", "measurements (1).csv"), "x"),
+			"nobody sent what lies in inbox"},
 		{"a file that is gone", func() { must(t, os.Remove(arrived)) }, "is not in the inbox"},
 		{"a changed byte", func() { spoil(t, arrived) }, "that are not those of"},
-		{"a temporary file", write(centre.at("inbox", ".sealpost", "tmp", "x"), "x"), "temporary files are left"},
-		{"a record that is wrong", func() { spoil(t, centre.at("inbox", ".sealpost", "FL-LAB", todaysFirst(lab)+".json")) }, "the record of"},
-		{"a record too many", write(centre.at("inbox", ".sealpost", "FL-LAB", "x.json"), "{}"), "records lie beside"},
+		{"a temporary file", write(centre.at("inbox", ".sealpost", "tmp", "x"), "x"),
+			"temporary files are left"},
+		{
+			"a record that is wrong", func() {
+				spoil(t, centre.at("inbox", ".sealpost", "FL-LAB", todaysFirst(lab)+".json"))
+			}, "the record of"},
+		{"a record too many", write(centre.at("inbox", ".sealpost", "FL-LAB", "x.json"), "{}"),
+			"records lie beside"},
 		{"a file in failed", write(lab.at("failed", "x"), "x"), "in failed"},
 		{"a file in outbox", write(lab.at("outbox", "x"), "x"), "in outbox"},
-		{"a source that changed", func() { spoil(t, source) }, "does not lie unchanged in delivered"},
+		{"a source that changed", func() { spoil(t, source) },
+			"does not lie unchanged in delivered"},
 		{"a sealed file", write(lab.at("state", "sealed", "x"), "x"), "sealed files are left"},
 		{"a name", write(atHub, "log: measurements.csv"), `the name "measurements.csv"`},
-		{"a name of a file", write(filepath.Join(w.hub.dir, "measurements.csv"), ""), "as the name of"},
+		{"a name of a file", write(filepath.Join(w.hub.dir, "measurements.csv"), ""),
+			"as the name of"},
 		{"content", write(atHub, "--"+string(d.marks[1])+"--"), "content of"},
-		{"content in base64", write(atHub, base64.StdEncoding.EncodeToString(append([]byte("0"), d.marks[0]...))), "content of"},
-		{"content in base64, shifted", write(atHub, base64.URLEncoding.EncodeToString(append([]byte("01"), d.marks[0]...))), "content of"},
+		{
+			"content in base64", write(atHub, base64.StdEncoding.EncodeToString(
+				append([]byte("0"), d.marks[0]...))), "content of"},
+		{"content in base64, shifted", write(atHub,
+			base64.URLEncoding.EncodeToString(append([]byte("01"), d.marks[0]...))), "content of"},
 		{"a digest", write(atHub, hex.EncodeToString(d.sum[:])), "the SHA-256 of"},
-		{"a digest in capitals", write(atHub, strings.ToUpper(hex.EncodeToString(d.digest()))), "the digest of"},
+		{"a digest in capitals", write(atHub, strings.ToUpper(hex.EncodeToString(d.digest()))),
+			"the digest of"},
 		{"a private key", write(atHub, string(identity)), "the identity key of FL-LAB"},
 	} {
 		before := snapshot(t, w.dir)
 		c.do()
-		if p := look(); !slices.ContainsFunc(p, func(s string) bool { return strings.Contains(s, c.want) }) {
+		if p := look(); !slices.ContainsFunc(p,
+			func(s string) bool { return strings.Contains(s, c.want) }) {
 			t.Errorf("%s: it says %q, and nothing about %q", c.name, p, c.want)
 		}
 		before.restore(t, w.dir)
@@ -148,15 +164,20 @@ func walk(t testing.TB, dir string, each func(path string, info os.FileInfo)) {
 func TestThePortableNameRuleByExample(t *testing.T) {
 	long := strings.Repeat("ä", 200)
 	for name, want := range map[string]string{
-		"data.csv": "data.csv", "a:b": "a%3Ab", "CON": "%43ON", "com1.txt": "%63om1.txt", "x.": "x%2E", "x ": "x%20", "100%25": "100%2525", "100%": "100%",
-		"new\nline": "new%0Aline", ".hidden": "%2Ehidden", "-rf": "%2Drf", "\u202egpj": "%E2%80%AEgpj", "console": "console", "Desktop.ini": "%44esktop.ini",
-		"x.lnk": "x%2Elnk", "x.pdf.URL": "x.pdf%2EURL", "a\u200bb": "a%E2%80%8Bb", "\u2764\ufe0f": "\u2764\ufe0f", "\U0001f469\u200d\U0001f52c": "\U0001f469\u200d\U0001f52c", "x\ufe0f": "x%EF%B8%8F",
+		"data.csv": "data.csv", "a:b": "a%3Ab", "CON": "%43ON", "com1.txt": "%63om1.txt",
+		"x.": "x%2E", "x ": "x%20", "100%25": "100%2525", "100%": "100%",
+		"new\nline": "new%0Aline", ".hidden": "%2Ehidden", "-rf": "%2Drf",
+		"\u202egpj": "%E2%80%AEgpj", "console": "console", "Desktop.ini": "%44esktop.ini",
+		"x.lnk": "x%2Elnk", "x.pdf.URL": "x.pdf%2EURL", "a\u200bb": "a%E2%80%8Bb",
+		"\u2764\ufe0f": "\u2764\ufe0f", "\U0001f469\u200d\U0001f52c": "\U0001f469\u200d\U0001f52c",
+		"x\ufe0f": "x%EF%B8%8F",
 	} {
 		if got := portable(name); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
 	}
-	if got := portable(long + ".csv"); len(got) > 255 || !strings.HasSuffix(got, ".csv") || !strings.HasPrefix(got, "äää") {
+	if got := portable(long + ".csv"); len(got) > 255 || !strings.HasSuffix(got, ".csv") ||
+		!strings.HasPrefix(got, "äää") {
 		t.Errorf("a long name becomes %q", got)
 	}
 }

@@ -66,7 +66,9 @@ func (c *canary) addName(name string) {
 	if err != nil || len(name) < 8 {
 		return
 	}
-	for _, form := range []string{strings.Trim(strconv.Quote(name), `"`), strings.Trim(strconv.QuoteToASCII(name), `"`), string(quoted[1 : len(quoted)-1]), url.PathEscape(name), url.QueryEscape(name)} {
+	for _, form := range []string{strings.Trim(strconv.Quote(name), `"`),
+		strings.Trim(strconv.QuoteToASCII(name), `"`), string(quoted[1 : len(quoted)-1]),
+		url.PathEscape(name), url.QueryEscape(name)} {
 		c.addForm(what, []byte(form))
 	}
 }
@@ -143,7 +145,8 @@ func (s *site) addKeys(c *canary) {
 	must(s.t, err)
 	block, _ := pem.Decode(text)
 	c.add("the identity key of "+s.name, block.Bytes)
-	for _, line := range strings.Split(string(text), "\n")[1:3] { // as it lies in the file; the public key begins on the third
+	// as it lies in the file; the public key begins on the third
+	for _, line := range strings.Split(string(text), "\n")[1:3] {
 		c.addForm("the identity key of "+s.name, []byte(line))
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)

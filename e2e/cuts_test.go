@@ -34,17 +34,21 @@ func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 
 	up.cutOften(cuts, size)
 	lab.MoveIn("cut again and again.bin", size)
-	eventuallyWithin(t, limit, "the hub has it", func() bool { return w.hub.Status().Waiting == 1 }, lab.statusText)
+	eventuallyWithin(t, limit, "the hub has it", func() bool { return w.hub.Status().Waiting == 1 },
+		lab.statusText)
 	down.cutOften(cuts, size) // before the first byte: the last place may be near the end
 	centre.Start()
-	eventuallyWithin(t, limit, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText, centre.statusText)
+	eventuallyWithin(t, limit, "it is delivered",
+		func() bool { return lab.count("delivered") == 1 }, lab.statusText, centre.statusText)
 	for _, way := range []struct {
 		what string
 		*line
 		bytes, each int64 // carried, and what one cut may cost
-	}{{"up", up, up.carried[0].Load(), api.PartSize}, {"down", down, down.carried[1].Load(), api.RangeSize}} {
+	}{{"up", up, up.carried[0].Load(), api.PartSize},
+		{"down", down, down.carried[1].Load(), api.RangeSize}} {
 		broken := way.cuts.Load()
-		t.Logf("%s: %d MiB in pieces of %d MiB over a line that was cut %d times: %.3f times its size", way.what, size/mib, way.each/mib, broken, float64(way.bytes)/float64(size))
+		t.Logf("%s: %d MiB in pieces of %d MiB over a line that was cut %d times: %.3f times "+
+			"its size", way.what, size/mib, way.each/mib, broken, float64(way.bytes)/float64(size))
 		if broken < int64(cuts) {
 			t.Errorf("the way %s was cut %d times only", way.what, broken)
 		}
@@ -52,7 +56,8 @@ func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 			t.Errorf("the way %s carried %d bytes, more than %d", way.what, way.bytes, most)
 		}
 		if soak && way.bytes > size/100*105 {
-			t.Errorf("the way %s carried %.3f times the file's size", way.what, float64(way.bytes)/float64(size))
+			t.Errorf("the way %s carried %.3f times the file's size", way.what,
+				float64(way.bytes)/float64(size))
 		}
 	}
 	w.Audit()

@@ -28,7 +28,8 @@ func TestBitsFlipInTheHubsStore(t *testing.T) {
 	}
 	sf.Stop() // so that some have it and some have not
 	drop("before")
-	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) }, ca.statusText)
+	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) },
+		ca.statusText)
 
 	before := w.hub.Status().Spool.Incarnation
 	w.hub.Kill()
@@ -40,7 +41,9 @@ func TestBitsFlipInTheHubsStore(t *testing.T) {
 	w.hub.Admit() // who joined last may be forgotten
 	sf.Start()
 	drop("after the log")
-	eventually(t, "everything is delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+	eventually(t, "everything is delivered", func() bool {
+		return lab.count("delivered") == len(w.drops)
+	}, lab.statusText)
 
 	sf.Stop()
 	drop("before the table")

@@ -47,7 +47,8 @@ func TestTheDemo(t *testing.T) {
 	}
 	day := time.Now().UTC().Format("20060102")
 	must(t, json.Unmarshal([]byte(sealpost(t, "demo", "--dir", dir, "--once", "--json")), &report))
-	if !report.OK || len(report.Problems) > 0 || report.ContentBytes != 0 || len(report.Deliveries) != 9 {
+	if !report.OK || len(report.Problems) > 0 || report.ContentBytes != 0 ||
+		len(report.Deliveries) != 9 {
 		t.Fatalf("it reports %+v", report)
 	}
 	for _, s := range scenario {
@@ -58,7 +59,8 @@ func TestTheDemo(t *testing.T) {
 				continue
 			}
 			to = append(to, d.Recipient)
-			if !d.Equal || !d.Verified || d.Spooled.IsZero() || d.Settled.Before(d.Spooled) || d.Queue != queueOf(d.Recipient) {
+			if !d.Equal || !d.Verified || d.Spooled.IsZero() || d.Settled.Before(d.Spooled) ||
+				d.Queue != queueOf(d.Recipient) {
 				t.Errorf("%+v", d)
 			}
 		}
@@ -74,14 +76,17 @@ func auditDemo(t testing.TB, dir string) {
 	t.Helper()
 	w := &world{t: t, dir: dir, root: filepath.Join(dir, "DC-HQ-root")}
 	w.hub = &hubSide{w: w, dir: filepath.Join(dir, "DC-HQ")}
-	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(dir, "DC-HQ", "log after the demo"), program, "hub", "run", "--dir", w.hub.dir)
+	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(dir, "DC-HQ", "log after the demo"), program,
+		"hub", "run", "--dir", w.hub.dir)
 	centres := map[string]*site{}
 	for _, name := range []string{"CA-RC", "NY-RC", "SF-RC"} {
-		centres[name] = &site{w: w, name: name, role: "receive", dir: filepath.Join(dir, name), daemon: &daemon{t: t, name: name}}
+		centres[name] = &site{w: w, name: name, role: "receive", dir: filepath.Join(dir, name),
+			daemon: &daemon{t: t, name: name}}
 		w.sites = append(w.sites, centres[name])
 	}
 	for _, s := range scenario {
-		lab := &site{w: w, name: s.lab, role: "send", dir: filepath.Join(dir, s.lab), daemon: &daemon{t: t, name: s.lab}}
+		lab := &site{w: w, name: s.lab, role: "send", dir: filepath.Join(dir, s.lab),
+			daemon: &daemon{t: t, name: s.lab}}
 		for _, name := range s.to {
 			lab.to = append(lab.to, centres[name])
 		}
@@ -121,10 +126,15 @@ func TestTheDemoStaysUpUntilItIsInterrupted(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer cmd.Process.Kill()
-	eventually(t, "it says where to drop files", func() bool { return strings.Contains(read(t, log.Name()), "Drop a file into one of these folders") }, func() string { return testkit.Tail(log.Name(), 50) })
-	must(t, os.WriteFile(filepath.Join(place, "FL-LAB", "outbox", "dropped by hand.txt"), []byte("by hand"), 0o644))
+	eventually(t, "it says where to drop files",
+		func() bool {
+			return strings.Contains(read(t, log.Name()), "Drop a file into one of these folders")
+		}, func() string { return testkit.Tail(log.Name(), 50) })
+	must(t, os.WriteFile(filepath.Join(place, "FL-LAB", "outbox", "dropped by hand.txt"),
+		[]byte("by hand"), 0o644))
 	eventually(t, "it arrives", func() bool {
-		text, err := os.ReadFile(filepath.Join(place, "SF-RC", "inbox", "FL-LAB", "dropped by hand.txt"))
+		text, err := os.ReadFile(filepath.Join(place, "SF-RC", "inbox", "FL-LAB",
+			"dropped by hand.txt"))
 		return err == nil && string(text) == "by hand"
 	}, func() string { return testkit.Tail(log.Name(), 50) })
 	must(t, cmd.Process.Signal(syscall.SIGINT))

@@ -32,7 +32,8 @@ func ontoSmallDisk(t *testing.T, dir, size string) *disk {
 		t.Skipf("SKIPPED: a small disk needs root: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // whoever uses it still is killed after this
+		// whoever uses it still is killed after this
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
@@ -118,7 +119,8 @@ func TestTheCentresDiskIsFull(t *testing.T) {
 	empty := d.Fill(8 * mib) // below the reserve
 	centre.Start()
 	lab.dropSome("while it is full")
-	centre.tells("that there is no room", "NO ROOM", "8.0 MiB are free, 16.0 MiB must stay free")
+	centre.tells("that there is no room", "NO ROOM",
+		"8.0 MiB are free, 16.0 MiB must stay free")
 	lab.Drop("while it is full, huge.bin", hugeFile)
 	empty()
 	w.Audit()
@@ -136,7 +138,8 @@ func TestTheLabsDiskIsFull(t *testing.T) {
 	lab.Drop("while it is full, huge.bin", hugeFile)
 	lab.Drop("while it is full.csv", smallFile)
 	centre.Expect(lab, "while it is full.csv")
-	lab.tells("that there is no room", `"while it is full, huge.bin"`, "there is no room to seal it")
+	lab.tells("that there is no room", `"while it is full, huge.bin"`,
+		"there is no room to seal it")
 	empty()
 	centre.Expect(lab, "while it is full, huge.bin")
 	empty = d.Fill(0) // not even the ledger can go on

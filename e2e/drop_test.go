@@ -101,7 +101,8 @@ func (d *drop) again(path string) {
 	must(d.lab.t, err)
 	var marks ends
 	marks.Write(content)
-	d.size, d.sum, d.mtime, d.marks = int64(len(content)), sha256.Sum256(content), info.ModTime().Truncate(time.Second), marks.pieces()
+	d.size, d.sum, d.mtime, d.marks = int64(len(content)), sha256.Sum256(content),
+		info.ModTime().Truncate(time.Second), marks.pieces()
 }
 
 // mark is how long a piece of content must be to be found nowhere by chance.

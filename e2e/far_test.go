@@ -30,14 +30,15 @@ type rival struct {
 func newRival(t testing.TB, l *line, size int64) *rival {
 	t.Helper()
 	r := &rival{t: t, size: size}
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Method == http.MethodPut {
-			io.Copy(arriving{&r.moved}, req.Body)
-			return
-		}
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		io.CopyN(w, nothing{}, size)
-	}))
+	server := httptest.NewTLSServer(http.HandlerFunc(
+		func(w http.ResponseWriter, req *http.Request) {
+			if req.Method == http.MethodPut {
+				io.Copy(arriving{&r.moved}, req.Body)
+				return
+			}
+			w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+			io.CopyN(w, nothing{}, size)
+		}))
 	t.Cleanup(server.Close)
 	r.client = server.Client()
 	t.Cleanup(r.client.CloseIdleConnections)
@@ -50,7 +51,8 @@ func (r *rival) Put() { r.begin(http.MethodPut, io.LimitReader(nothing{}, r.size
 func (r *rival) Get() { r.begin(http.MethodGet, nil) }
 
 func (r *rival) begin(method string, body io.Reader) {
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "https://"+r.line.address()+"/", body)
+	req, err := http.NewRequestWithContext(r.t.Context(), method, "https://"+r.line.address()+"/",
+		body)
 	must(r.t, err)
 	req.ContentLength = 0
 	if body != nil {
@@ -101,7 +103,8 @@ func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, d
 		began := time.Now()
 		eventuallyWithin(t, limit, what, holds, lab.statusText)
 		took, part := time.Since(began), r.Part()
-		t.Logf("%s: %d MiB in %s, in which one plain stream carries %.0f %% of them", what, size/mib, took.Round(time.Millisecond), part*100)
+		t.Logf("%s: %d MiB in %s, in which one plain stream carries %.0f %% of them", what,
+			size/mib, took.Round(time.Millisecond), part*100)
 		return 1 / max(part, 1e-3)
 	}
 	plain := newRival(t, toHub, size)

@@ -163,10 +163,13 @@ func TestFoldersArriveAsOneMessageEach(t *testing.T) {
 	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "1h"`)
 	lab.Start()
 	deep := strings.Repeat("deep/", 60) + "at the bottom.csv"
-	for _, name := range []string{"run 7", "run: eight?"} { // more than are made durable at the same time, with the third
-		lab.DropFolder(name, "a", "a-b/1", "a.txt", "ünicode", "analyse.sh", "empty/", "empty too/nothing/", "deep/.hidden", "names/what?.csv", "names/CON", deep)
+	// more than are made durable at the same time, with the third
+	for _, name := range []string{"run 7", "run: eight?"} {
+		lab.DropFolder(name, "a", "a-b/1", "a.txt", "ünicode", "analyse.sh", "empty/",
+			"empty too/nothing/", "deep/.hidden", "names/what?.csv", "names/CON", deep)
 	}
-	lab.DropFolder("of one name each", "DATA.csv", "Data.csv", "data.csv", "Run/a", "run/a", "run/A", "run-b", "\u00e9t\u00e9", "e\u0301te\u0301")
+	lab.DropFolder("of one name each", "DATA.csv", "Data.csv", "data.csv", "Run/a", "run/a",
+		"run/A", "run-b", "\u00e9t\u00e9", "e\u0301te\u0301")
 	lab.DropFolder("nothing in it")
 	lab.Drop("beside it.csv", smallFile)
 	ca.Expect(lab, "beside it.csv")
@@ -197,10 +200,27 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 		do, undo func() error
 	}{
 		{"nothing", func() error { return nil }, func() error { return nil }},
-		{"an empty folder is gone", func() error { return os.Remove(centre.at("inbox", "FL-LAB", "run 7", "empty")) }, func() error { return os.Mkdir(centre.at("inbox", "FL-LAB", "run 7", "empty"), 0o755) }},
-		{"another byte", func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), []byte("x"), 0o644) }, func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), nil, 0o644) }},
-		{"it is executable", func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o755) }, func() error { return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o644) }},
-		{"a file too many", func() error { return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "x"), nil, 0o644) }, nil},
+		{
+			"an empty folder is gone", func() error {
+				return os.Remove(centre.at("inbox", "FL-LAB", "run 7", "empty"))
+			}, func() error {
+				return os.Mkdir(centre.at("inbox", "FL-LAB", "run 7", "empty"), 0o755)
+			}},
+		{
+			"another byte", func() error {
+				return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), []byte("x"), 0o644)
+			}, func() error {
+				return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "a"), nil, 0o644)
+			}},
+		{
+			"it is executable", func() error {
+				return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o755)
+			}, func() error {
+				return os.Chmod(centre.at("inbox", "FL-LAB", "run 7", "b.sh"), 0o644)
+			}},
+		{"a file too many", func() error {
+			return os.WriteFile(centre.at("inbox", "FL-LAB", "run 7", "x"), nil, 0o644)
+		}, nil},
 	} {
 		must(t, c.do())
 		again := newAudit(w)

@@ -27,10 +27,12 @@ CREATE TRIGGER journal_message AFTER UPDATE OF state, filed, reason ON message
   INSERT INTO journal (line) VALUES (NEW.name || ' ' || NEW.state || iif(NEW.filed, ' filed', '')
     || iif(NEW.reason = '', '', ': ' || NEW.reason)); END;
 CREATE TRIGGER journal_seal AFTER INSERT ON envelope BEGIN
-  INSERT INTO journal (line) VALUES ('envelope ' || NEW.state || iif(NEW.file = '', '', ' in a file')); END;
+  INSERT INTO journal (line)
+  VALUES ('envelope ' || NEW.state || iif(NEW.file = '', '', ' in a file')); END;
 CREATE TRIGGER journal_envelope AFTER UPDATE OF state ON envelope WHEN OLD.state <> NEW.state BEGIN
   INSERT INTO journal (line) VALUES ('envelope ' || NEW.state); END;
-CREATE TRIGGER journal_answer AFTER UPDATE OF believed ON recipient WHEN OLD.believed <> NEW.believed BEGIN
+CREATE TRIGGER journal_answer AFTER UPDATE OF believed ON recipient
+  WHEN OLD.believed <> NEW.believed BEGIN
   INSERT INTO journal (line) VALUES ('a recipient believed'); END;`
 
 // TestTheStepsOfAFile compares the steps and rows of one scenario, in their order, with those that
@@ -49,14 +51,18 @@ func TestTheStepsOfAFile(t *testing.T) {
 		t.Helper()
 		eventually(t, "everything is delivered", func() bool {
 			return !slices.ContainsFunc(drops, func(d *drop) bool {
-				return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = 'delivered' AND name = '`+d.name+`'`) == 0
+				return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = `+
+					`'delivered' AND name = '`+d.name+`'`) == 0
 			})
 		}, lab.statusText)
 	}
 	w.hub.Stop()
-	three := []*drop{lab.Drop("a.csv", smallFile), lab.Drop("b.csv", smallFile), lab.Drop("c.csv", smallFile)}
+	three := []*drop{lab.Drop("a.csv", smallFile), lab.Drop("b.csv", smallFile),
+		lab.Drop("c.csv", smallFile)}
 	lab.trace(&all, "three small files, and no hub at first", func() {
-		eventually(t, "they wait", func() bool { return lab.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 3 })
+		eventually(t, "they wait", func() bool {
+			return lab.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 3
+		})
 		w.hub.Start()
 		filed(three...)
 	})
@@ -75,12 +81,18 @@ func TestTheStepsOfAFile(t *testing.T) {
 	mistake := lab.Drop("mistake.csv", smallFile)
 	mistake.fate = recalled
 	lab.trace(&all, "a recall", func() {
-		eventually(t, "it is taken", func() bool { return lab.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 1 })
+		eventually(t, "it is taken", func() bool {
+			return lab.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 1
+		})
 		sealpost(t, "agent", "recall", lab.messageOf(mistake.name), "--dir", lab.dir)
-		eventually(t, "it is filed", func() bool { return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = 'failed'`) == 1 })
+		eventually(t, "it is filed", func() bool {
+			return lab.sum(`SELECT count(*) FROM message WHERE filed AND state = 'failed'`) == 1
+		})
 	})
 	edit(t, lab.config(), `hold = "1h"`, `hold = "0s"`)
-	lab.exec("DROP TRIGGER journal_claim; DROP TRIGGER journal_message; DROP TRIGGER journal_seal; DROP TRIGGER journal_envelope; DROP TRIGGER journal_answer; DROP TABLE journal")
+	lab.exec("DROP TRIGGER journal_claim; DROP TRIGGER journal_message; DROP TRIGGER " +
+		"journal_seal; DROP TRIGGER journal_envelope; DROP TRIGGER journal_answer; DROP TABLE " +
+		"journal")
 	golden := filepath.Join("testdata", "steps.golden")
 	if *updateGolden {
 		must(t, os.MkdirAll("testdata", 0o755))
@@ -114,7 +126,8 @@ func (s *site) trace(to *bytes.Buffer, name string, until func()) {
 	var sends, follows []string
 	for _, step := range strings.Fields(string(steps)) {
 		switch {
-		case !strings.HasPrefix(step, "outbox-"), step == "outbox-answered": // it is passed for news of routes, too
+		// it is passed for news of routes, too
+		case !strings.HasPrefix(step, "outbox-"), step == "outbox-answered":
 		case slices.Contains(answered, step):
 			follows = append(follows, step)
 		default:
@@ -136,7 +149,8 @@ func (s *site) trace(to *bytes.Buffer, name string, until func()) {
 // exec changes the ledger.
 func (s *site) exec(statements string) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+
+		(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=busy_timeout(10000)")
 	must(s.t, err)
 	defer db.Close()
 	_, err = db.Exec(statements)

@@ -74,19 +74,24 @@ func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	}
 	sf.Stop() // so that some have it and some have not
 	drop("before the copy")
-	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) }, ca.statusText)
+	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) },
+		ca.statusText)
 	w.hub.Stop()
 	old := w.hub.Copy()
 	w.hub.Start()
 	sf.Start()
 	drop("after the copy")
-	eventually(t, "everything is delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+	eventually(t, "everything is delivered", func() bool {
+		return lab.count("delivered") == len(w.drops)
+	}, lab.statusText)
 	sf.Stop()
 	drop("lost")
 	ca.Expect(lab, "lost, large.bin")
 	ca.Stop() // so that nothing happens before the lab has seen that its events are ahead
 	w.hub.PutBack(old)
-	eventually(t, "the lab sees it", func() bool { return lab.Says("the hub was put back to an older state") }, lab.statusText)
+	eventually(t, "the lab sees it", func() bool {
+		return lab.Says("the hub was put back to an older state")
+	}, lab.statusText)
 	ca.Start()
 	sf.Start()
 	drop("after all")
@@ -138,7 +143,8 @@ func memoryOf(t testing.TB, c *canary, pid int) (found []string) {
 	for line := range strings.Lines(string(maps)) {
 		var from, to int64
 		var rights string
-		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n != 3 || !strings.HasPrefix(rights, "rw") || to-from > gib {
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); n != 3 ||
+			!strings.HasPrefix(rights, "rw") || to-from > gib {
 			continue // the race detector's shadow is larger than any computer
 		}
 		if raceEnabled && from>>36 != 0xc {
@@ -146,7 +152,8 @@ func memoryOf(t testing.TB, c *canary, pid int) (found []string) {
 		}
 		const step = 4 * mib
 		for at := from; at < to; at += step {
-			data := make([]byte, min(step+256, to-at)) // what lies across two pieces is whole in one of them
+			// what lies across two pieces is whole in one of them
+			data := make([]byte, min(step+256, to-at))
 			if n, err := mem.ReadAt(data, at); err == nil || n > 0 {
 				found = append(found, c.find(data[:n])...)
 				searched += int64(n)
@@ -166,7 +173,8 @@ func TestTheSearchOfMemoryFinds(t *testing.T) {
 	lab.Drop("a name to be found.csv", smallFile)
 	centre.Expect(lab, "a name to be found.csv")
 	c := w.canaryOf()
-	if found := memoryOf(t, c, lab.Process().Pid); !strings.Contains(strings.Join(found, " "), "identity key of FL-LAB") {
+	if found := memoryOf(t, c, lab.Process().Pid); !strings.Contains(strings.Join(found, " "),
+		"identity key of FL-LAB") {
 		t.Errorf("in the lab's memory there is only %v", found)
 	}
 	if found := memoryOf(t, c, w.hub.Process().Pid); len(found) > 0 {
@@ -184,11 +192,13 @@ func TestTwoAgentsWithTheSameKeys(t *testing.T) {
 	centre.Stop()
 	copied := &site{w: w, name: centre.name, role: centre.role, dir: filepath.Join(w.dir, "copy")}
 	must(t, exec.Command("cp", "-a", centre.dir, copied.dir).Run())
-	copied.daemon = newDaemon(t, "the copy of CA-RC", filepath.Join(w.dir, "copy.log"), program, "agent", "run", "--dir", copied.dir)
+	copied.daemon = newDaemon(t, "the copy of CA-RC", filepath.Join(w.dir, "copy.log"), program,
+		"agent", "run", "--dir", copied.dir)
 	centre.Start()
 	lab.Drop("to the first.csv", smallFile)
 	centre.Expect(lab, "to the first.csv")
-	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 2 }) // or the copy would get it too
+	// or the copy would get it too
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 2 })
 	copied.Start()
 	if err := centre.Dies(); err == nil || killed(err) {
 		t.Errorf("the displaced agent ends with %v", err)
@@ -200,7 +210,9 @@ func TestTwoAgentsWithTheSameKeys(t *testing.T) {
 	copied.Expect(lab, "to the copy.csv")
 	// What the first received the copy has not: together they are one inbox.
 	if copied.count("inbox") != 2 || centre.count("inbox") != 2 {
-		t.Errorf("the first has %v, the copy %v", sortedKeys(centre.files("inbox")), sortedKeys(copied.files("inbox")))
+		t.Errorf("the first has %v, the copy %v", sortedKeys(centre.files("inbox")),
+			sortedKeys(copied.files("inbox")))
 	}
-	eventually(t, "all are delivered", func() bool { return lab.count("delivered") == 3 }, lab.statusText)
+	eventually(t, "all are delivered", func() bool { return lab.count("delivered") == 3 },
+		lab.statusText)
 }

@@ -39,7 +39,8 @@ func BenchmarkIdleWatch(b *testing.B) {
 		before := processorTime(b, lab.Process().Pid)
 		time.Sleep(watched)
 		used := processorTime(b, lab.Process().Pid) - before
-		b.ReportMetric(used.Seconds()*float64(time.Minute/time.Second)/watched.Seconds(), "CPU-s/min")
+		b.ReportMetric(used.Seconds()*float64(time.Minute/time.Second)/watched.Seconds(),
+			"CPU-s/min")
 		b.ReportMetric(float64(privateMemory(lab.Process().Pid))/mib, "MiB-private")
 	}
 }
@@ -75,7 +76,8 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.Lab("FL-LAB", centre)
 	lab.Drop("first.csv", smallFile)
-	eventually(b, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText)
+	eventually(b, "it is delivered", func() bool { return lab.count("delivered") == 1 },
+		lab.statusText)
 	lab.Stop()
 	centre.Stop()
 	lab.fill(rows, "message", "seq", "uid", "message_id", "number", "name", "file", "envelope_id")
@@ -89,7 +91,8 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 	for i := range 100 {
 		lab.Drop(fmt.Sprintf("later %d.csv", i), smallFile)
 	}
-	eventually(b, "they are delivered", func() bool { return lab.count("delivered") == 101 }, lab.statusText)
+	eventually(b, "they are delivered", func() bool { return lab.count("delivered") == 101 },
+		lab.statusText)
 	for _, s := range []*site{lab, centre} {
 		sealpost(b, "agent", "find", "first", "--dir", s.dir)
 		s.statusText()
@@ -106,7 +109,8 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 // there, apart from some columns that count.
 func (s *site) fill(rows int, table string, counting ...string) {
 	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=synchronous(OFF)")
+	db, err := sql.Open("sqlite", "file:"+
+		(&url.URL{Path: s.at("state", "ledger.db")}).EscapedPath()+"?_pragma=synchronous(OFF)")
 	must(s.t, err)
 	defer db.Close()
 	columns, err := db.Query("SELECT name, type FROM pragma_table_info(?)", table)
@@ -125,7 +129,9 @@ func (s *site) fill(rows int, table string, counting ...string) {
 		values = append(values, name)
 	}
 	must(s.t, errors.Join(columns.Err(), columns.Close()))
-	_, err = db.Exec(fmt.Sprintf("WITH RECURSIVE some(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM some WHERE n < ?) INSERT INTO %s SELECT %s FROM %s, some", table, strings.Join(values, ", "), table), rows)
+	_, err = db.Exec(fmt.Sprintf("WITH RECURSIVE some(n) AS (SELECT 1 UNION ALL SELECT n+1 "+
+		"FROM some WHERE n < ?) INSERT INTO %s SELECT %s FROM %s, some",
+		table, strings.Join(values, ", "), table), rows)
 	must(s.t, err)
 }
 

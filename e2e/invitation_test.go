@@ -24,13 +24,17 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 
 	join := func(invitation string, want ...string) {
 		t.Helper()
-		stdout, stderr, code := run(t, "agent", "join", invitation, "--dir", lab.dir, "--approve", "CA-RC")
+		stdout, stderr, code := run(t, "agent", "join", invitation, "--dir", lab.dir, "--approve",
+			"CA-RC")
 		for _, text := range want {
 			if code == 0 || !strings.Contains(stderr, text) {
-				t.Errorf("join with %s: exit code %d, and it does not say %q:\n%s%s", filepath.Base(invitation), code, text, stdout, stderr)
+				t.Errorf("join with %s: exit code %d, and it does not say %q:\n%s%s",
+					filepath.Base(invitation), code, text, stdout, stderr)
 			}
 		}
-		if secret := regexp.MustCompile(`secret\s*=\s*"([^"]+)"`).FindStringSubmatch(read(t, w.hub.Invitation("FL-LAB"))); secret == nil || strings.Contains(stdout+stderr, secret[1]) {
+		if secret := regexp.MustCompile(`secret\s*=\s*"([^"]+)"`).FindStringSubmatch(
+			read(t, w.hub.Invitation("FL-LAB"))); secret == nil ||
+			strings.Contains(stdout+stderr, secret[1]) {
 			t.Errorf("join shows the secret, or there is none: %v", secret)
 		}
 	}
@@ -48,11 +52,13 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 	}
 	join(filepath.Join(w.dir, "nowhere.join"), "nowhere.join")
 	join(changed(`(?s)^.*$`, "not an invitation at all"), "changed.join")
-	join(changed(`site = "FL-LAB"`, `site = "MA-LAB"`), "does not take the invitation for MA-LAB", "ask the admin of the hub")
+	join(changed(`site = "FL-LAB"`, `site = "MA-LAB"`), "does not take the invitation for MA-LAB",
+		"ask the admin of the hub")
 	join(changed(`secret = ".{4}`, `secret = "AAAA`), "ask the admin of the hub")
 	join(changed(`network = "[0-9a-f]{8}`, `network = "00000000`), "is not the hub of this network")
 	join(changed(regexp.QuoteMeta(w.addr), other.addr), "is not the hub of this network")
-	join(changed(regexp.QuoteMeta(w.addr), testkit.FreeAddress(t)), "cannot be reached", "run the same command again")
+	join(changed(regexp.QuoteMeta(w.addr), testkit.FreeAddress(t)), "cannot be reached",
+		"run the same command again")
 
 	lab.join("--approve", "CA-RC") // invites again: the earlier one is replaced
 	stranger := filepath.Join(w.dir, "stranger")
@@ -65,7 +71,8 @@ func TestInvitationsThatAreNotGood(t *testing.T) {
 
 	short := w.hub.Invite("MA-LAB", "send", "--valid", "1ms")
 	_, stderr, code = run(t, "agent", "join", short, "--dir", stranger)
-	if code == 0 || !strings.Contains(stderr, "expired") || !strings.Contains(stderr, "ask the admin of the hub") {
+	if code == 0 || !strings.Contains(stderr, "expired") ||
+		!strings.Contains(stderr, "ask the admin of the hub") {
 		t.Errorf("an expired invitation: exit code %d, %s", code, stderr)
 	}
 
@@ -98,7 +105,8 @@ func TestTheSetUpRepeatedChangesNothing(t *testing.T) {
 		sealpost(t, "agent", "join", w.hub.Invitation(s.name), "--dir", s.dir)
 	}
 	w.hub.Stop()
-	sealpost(t, "hub", "init", "--dir", w.hub.dir, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", w.addr, "--root", w.root)
+	sealpost(t, "hub", "init", "--dir", w.hub.dir, "--name", "DC-HQ", "--host", "127.0.0.1",
+		"--listen", w.addr, "--root", w.root)
 	w.hub.Start()
 	lab.Start()
 	centre.Start()
@@ -122,17 +130,22 @@ func TestCommandsSayWhatToDo(t *testing.T) {
 		{"no hub there", []string{"hub", "run", "--dir", nowhere}, 1, "sealpost hub init"},
 		{"no agent there", []string{"agent", "run", "--dir", nowhere}, 1, "sealpost agent join"},
 		{"a second hub", []string{"hub", "run", "--dir", w.hub.dir}, 1, "already"},
-		{"an unknown queue", []string{"hub", "bind", "xx_queue", "a.b", "--dir", w.hub.dir}, 1, "xx_queue"},
-		{"a bad site", []string{"hub", "invite", "fl lab", "--role", "send", "--out", filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 2, "fl lab"},
-		{"a bad role", []string{"hub", "invite", "FL-LAB", "--role", "sending", "--out", filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 1, "send"},
+		{"an unknown queue", []string{"hub", "bind", "xx_queue", "a.b", "--dir", w.hub.dir}, 1,
+			"xx_queue"},
+		{"a bad site", []string{"hub", "invite", "fl lab", "--role", "send", "--out",
+			filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 2, "fl lab"},
+		{"a bad role", []string{"hub", "invite", "FL-LAB", "--role", "sending", "--out",
+			filepath.Join(w.dir, "x"), "--dir", w.hub.dir}, 1, "send"},
 	} {
 		stdout, stderr, code := run(t, c.args...)
 		if code != c.code || !strings.Contains(stderr, c.want) {
-			t.Errorf("%s: exit code %d, want %d, and %q in:\n%s%s", c.name, code, c.code, c.want, stdout, stderr)
+			t.Errorf("%s: exit code %d, want %d, and %q in:\n%s%s", c.name, code, c.code, c.want,
+				stdout, stderr)
 		}
 	}
 	w.hub.Stop()
-	if _, stderr, code := run(t, "hub", "queues", "--dir", w.hub.dir); code != 3 || !strings.Contains(stderr, "sealpost hub run") {
+	if _, stderr, code := run(t, "hub", "queues", "--dir", w.hub.dir); code != 3 ||
+		!strings.Contains(stderr, "sealpost hub run") {
 		t.Errorf("a hub that does not run: exit code %d: %s", code, stderr)
 	}
 }

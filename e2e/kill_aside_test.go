@@ -36,7 +36,8 @@ func killWhenRecalled(t *testing.T, point string) {
 	lab.Start("SEALPOST_FAULT=" + point)
 	mistake := lab.Drop("a mistake.csv", smallFile)
 	mistake.fate = recalled
-	run(t, "agent", "recall", lab.messageOf(mistake.name), "--dir", lab.dir) // the agent may die before it answers
+	// the agent may die before it answers
+	run(t, "agent", "recall", lab.messageOf(mistake.name), "--dir", lab.dir)
 	lab.diesAt(point)
 	edit(t, lab.config(), `hold = "1h"`, `hold = "0s"`)
 	lab.Start()
@@ -47,7 +48,9 @@ func killWhenRecalled(t *testing.T, point string) {
 // sendingOf is where a taken file lies.
 func (s *site) sendingOf(name string) (path string) {
 	s.t.Helper()
-	eventually(s.t, name+" is taken", func() bool { return s.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 1 }, s.statusText)
+	eventually(s.t, name+" is taken", func() bool {
+		return s.sum(`SELECT count(*) FROM message WHERE state = 'taken'`) == 1
+	}, s.statusText)
 	for p := range s.files("sending") {
 		path = s.at("sending", p)
 	}
@@ -132,7 +135,8 @@ func killWhenRefused(t *testing.T, point string) {
 	other := w.Centre("SF-RC", "nothing")
 	centre.Stop()
 	d := lab.Drop("for a key that is lost.csv", smallFile)
-	eventually(t, "the hub has it", func() bool { return lab.state(d.name) == "published" }, lab.statusText)
+	eventually(t, "the hub has it", func() bool { return lab.state(d.name) == "published" },
+		lab.statusText)
 	key, err := os.ReadFile(other.at("state", "recipient.key"))
 	must(t, err)
 	must(t, os.WriteFile(centre.at("state", "recipient.key"), key, 0o600))
@@ -146,7 +150,9 @@ func killWhenRefused(t *testing.T, point string) {
 	if n := centre.count("inbox"); n > 0 {
 		t.Errorf("%d files arrived", n)
 	}
-	eventually(t, "the centre has settled", func() bool { return centre.sum(`SELECT count(*) FROM delivery WHERE target <> ''`) == 0 })
+	eventually(t, "the centre has settled", func() bool {
+		return centre.sum(`SELECT count(*) FROM delivery WHERE target <> ''`) == 0
+	})
 	if n := centre.sum(`SELECT count(*) FROM delivery WHERE receipt <> ''`); n != 1 {
 		t.Errorf("%d receipts were signed", n)
 	}

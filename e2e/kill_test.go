@@ -24,7 +24,8 @@ var pointCall = regexp.MustCompile(`\bfault\.Point\("([a-z0-9-]+)"\)`)
 func faultPoints(t *testing.T) (names []string) {
 	t.Helper()
 	must(t, filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") ||
+			strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		text, err := os.ReadFile(path)

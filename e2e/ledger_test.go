@@ -61,7 +61,9 @@ func (s *site) PutBackOnly(old map[string][]byte, name string) {
 // pointsOf lists the fault points of one room that a file passes on its ordinary way.
 func pointsOf(t *testing.T, room string) []string {
 	t.Helper()
-	return slices.DeleteFunc(faultPoints(t), func(p string) bool { return !strings.HasPrefix(p, room+"-") || aside[p] != nil })
+	return slices.DeleteFunc(faultPoints(t), func(p string) bool {
+		return !strings.HasPrefix(p, room+"-") || aside[p] != nil
+	})
 }
 
 // dropSome puts files of all sizes into the outbox.
@@ -107,7 +109,8 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	centre.Stop()
 	old := centre.CopyLedger()
 	for _, point := range []string{"inbox-placing", "inbox-renamed", "inbox-placed"} {
-		for when, copied := range map[string]map[string][]byte{"at rest": old, "while placing": placing} {
+		for when, copied := range map[string]map[string][]byte{"at rest": old,
+			"while placing": placing} {
 			lab.dropSome("before " + point + ", copied " + when)
 			centre.Start("SEALPOST_FAULT=" + point)
 			if err := centre.Dies(); !killed(err) {
@@ -150,11 +153,14 @@ func TestTheLabGetsAnOlderLedgerBack(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	lab.dropSome("before the copy")
-	eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+	eventually(t, "they are delivered", func() bool {
+		return lab.count("delivered") == len(w.drops)
+	}, lab.statusText)
 	centre.Stop()
 	lab.dropSome("as it is copied")
 	eventually(t, "the hub has them", func() bool {
-		return lab.sum(`SELECT count(*) FROM message JOIN envelope USING (envelope_id) WHERE envelope.state = 'published'`) == 4
+		return lab.sum(`SELECT count(*) FROM message JOIN envelope USING (envelope_id) WHERE `+
+			`envelope.state = 'published'`) == 4
 	}, lab.statusText)
 	lab.Stop()
 	lab.dropSome("taken as it is copied")
@@ -199,11 +205,13 @@ func TestHalfOfAnOlderLedgerIsPutBack(t *testing.T) {
 					}
 				}
 				lab.dropSome("in the beginning")
-				eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+				eventually(t, "they are delivered",
+					func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
 				die(points[0])
 				old := s.CopyLedger()
 				s.Start()
-				eventually(t, "they are delivered", func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
+				eventually(t, "they are delivered",
+					func() bool { return lab.count("delivered") == len(w.drops) }, lab.statusText)
 				if file == "ledger.db" {
 					die(points[1])
 				} else {

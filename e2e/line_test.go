@@ -113,7 +113,8 @@ func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badli
 		if frozen != nil {
 			<-frozen
 		}
-		if left := l.budget.Add(int64(-n)); left <= 0 && left+int64(n) > 0 { // of all that carry bytes just now, one uses it up
+		// of all that carry bytes just now, one uses it up
+		if left := l.budget.Add(int64(-n)); left <= 0 && left+int64(n) > 0 {
 			l.cutAgain()
 			if up && l.halfway.Load() {
 				to.(*net.TCPConn).CloseWrite()
@@ -213,7 +214,9 @@ func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
 	for cuts := int64(0); cuts < 8 && !finished(); {
 		up.CutAfter(1 + rand.Int64N(24*mib))
 		down.CutAfter(1 + rand.Int64N(24*mib))
-		eventually(t, "a connection breaks", func() bool { return up.cuts.Load()+down.cuts.Load() > cuts || finished() }, lab.statusText)
+		eventually(t, "a connection breaks", func() bool {
+			return up.cuts.Load()+down.cuts.Load() > cuts || finished()
+		}, lab.statusText)
 		cuts = up.cuts.Load() + down.cuts.Load()
 	}
 	if up.cuts.Load()+down.cuts.Load() == 0 {
@@ -249,12 +252,14 @@ func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
 	centre.Through(down)
 	lab.Drop("before the silence.csv", smallFile)
 	centre.Expect(lab, "before the silence.csv")
-	eventually(t, "it is settled", func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
+	eventually(t, "it is settled", func() bool { return w.hub.Status().Waiting == 0 },
+		centre.statusText)
 	up.Cut()
 	down.Freeze()
 	lab.Drop("in the silence.csv", smallFile)
 	lab.Drop("in the silence, huge.bin", hugeFile)
-	eventually(t, "the lab says so", func() bool { return !lab.Status().Link.Connected }, lab.statusText)
+	eventually(t, "the lab says so", func() bool { return !lab.Status().Link.Connected },
+		lab.statusText)
 	up.Mend()
 	eventually(t, "the hub has everything", func() bool {
 		s := w.hub.Status()
@@ -278,12 +283,15 @@ func TestTheLineBreaksInAnAnswerThatHandsOut(t *testing.T) {
 	for i := range 4 {
 		name := fmt.Sprintf("handed out on a bad line %d.csv", i)
 		if i > 0 {
-			down.CutAfter(20 * kib) // of an answer with 50 KiB in it: the answers to all else are short
+			// of an answer with 50 KiB in it: the answers to all else are short
+			down.CutAfter(20 * kib)
 		}
 		lab.Drop(name, 50*kib)
 		began := time.Now()
-		eventuallyWithin(t, time.Minute, name+" is delivered", func() bool { return lab.count("delivered") == i+1 }, lab.statusText, centre.statusText)
-		t.Logf("delivered after %s and %d cuts", time.Since(began).Round(time.Millisecond), down.cuts.Load())
+		eventuallyWithin(t, time.Minute, name+" is delivered",
+			func() bool { return lab.count("delivered") == i+1 }, lab.statusText, centre.statusText)
+		t.Logf("delivered after %s and %d cuts", time.Since(began).Round(time.Millisecond),
+			down.cuts.Load())
 	}
 	if n := down.cuts.Load(); n != 3 {
 		t.Errorf("the line broke %d times", n)

@@ -26,7 +26,8 @@ func TestAFileThatIsClosedWhileItIsSent(t *testing.T) {
 	w.hub.Start()
 	eventually(t, "the status says so", func() bool {
 		s := lab.statusText()
-		return strings.Contains(s, d.name) && strings.Contains(s, "it cannot be read now: permission denied")
+		return strings.Contains(s, d.name) &&
+			strings.Contains(s, "it cannot be read now: permission denied")
 	}, lab.statusText)
 	lab.Drop("open.csv", smallFile)
 	centre.Expect(lab, "open.csv")

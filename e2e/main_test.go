@@ -57,7 +57,8 @@ func testMain(m *testing.M) int {
 		err = os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
 	if err == nil {
-		program, err = build(filepath.Join(dir, "sealpost"), append([]string{"-tags", "faultpoints"}, testFlags...)...)
+		program, err = build(filepath.Join(dir, "sealpost"),
+			append([]string{"-tags", "faultpoints"}, testFlags...)...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -66,7 +67,9 @@ func testMain(m *testing.M) int {
 	plainProgram = sync.OnceValues(func() (string, error) {
 		return build(filepath.Join(dir, "sealpost-plain"), "-trimpath")
 	})
-	testProgram = sync.OnceValues(func() (string, error) { return copyOfSelf(filepath.Join(dir, "e2e.test")) })
+	testProgram = sync.OnceValues(func() (string, error) {
+		return copyOfSelf(filepath.Join(dir, "e2e.test"))
+	})
 	return m.Run()
 }
 

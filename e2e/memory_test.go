@@ -35,12 +35,14 @@ func TestALargeFileInConstantMemory(t *testing.T) {
 	began := time.Now()
 	lab.MoveIn("very large.bin", size)
 	limit := patience + time.Duration(size/(10*mib))*time.Second
-	eventuallyWithin(t, limit, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText, sf.statusText)
+	eventuallyWithin(t, limit, "it is delivered",
+		func() bool { return lab.count("delivered") == 1 }, lab.statusText, sf.statusText)
 	took := time.Since(began)
 	for name, peak := range m.stop() {
 		t.Logf("%s: at most %d MiB of private memory", name, peak/mib)
 		if peak > memoryBound {
-			t.Errorf("%s took %d MiB of private memory, more than %d", name, peak/mib, memoryBound/mib)
+			t.Errorf("%s took %d MiB of private memory, more than %d", name, peak/mib,
+				memoryBound/mib)
 		}
 		if peak == 0 {
 			t.Errorf("%s was not measured", name)
@@ -60,7 +62,8 @@ func TestTheHubKeepsToItsLimitOfMemory(t *testing.T) {
 	expect := func(want int64, env ...string) {
 		t.Helper()
 		w.hub.Start(env...)
-		if text := get(t, "http://"+watched+"/metrics"); !strings.Contains(text, fmt.Sprintf("\ngo_gc_gomemlimit_bytes %s\n", strconv.FormatFloat(float64(want), 'g', -1, 64))) {
+		if text := get(t, "http://"+watched+"/metrics"); !strings.Contains(text, fmt.Sprintf(
+			"\ngo_gc_gomemlimit_bytes %s\n", strconv.FormatFloat(float64(want), 'g', -1, 64))) {
 			t.Errorf("the limit is not %d: %s", want, lineWith(text, "go_gc_gomemlimit_bytes "))
 		}
 		w.hub.Stop()
@@ -150,7 +153,8 @@ func rollup(pid int, kind string) (sum int64) {
 	for line := range strings.Lines(string(text)) {
 		var name string
 		var kilobytes int64
-		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 && strings.HasPrefix(name, kind) {
+		if n, _ := fmt.Sscanf(line, "%s %d kB", &name, &kilobytes); n == 2 &&
+			strings.HasPrefix(name, kind) {
 			sum += kilobytes * kib
 		}
 	}

@@ -53,7 +53,8 @@ func TestAHubWithAMillionQueuedInConstantMemory(t *testing.T) {
 	sender.publish(passed)
 	receiver.settle(passed)
 	peak := m.stop()[w.hub.name]
-	t.Logf("%d wait: started in %s; %d more published and settled; at most %d MiB of private memory", queued, started.Round(time.Millisecond), passed, peak/mib)
+	t.Logf("%d wait: started in %s; %d more published and settled; at most %d MiB of private "+
+		"memory", queued, started.Round(time.Millisecond), passed, peak/mib)
 	if peak == 0 || peak > hubBound {
 		t.Errorf("the hub took %d MiB of private memory, more than %d", peak/mib, hubBound/mib)
 	}
@@ -72,7 +73,8 @@ func fillSpool(t *testing.T, dir string, n int) {
 	must(t, err)
 	parallel(n, func() {
 		e := spool.Envelope{
-			ID: id.Random128[id.Envelope](), Sender: "FL-LAB", Address: id.Address{RoutingKey: "fl-lab.dat"}, RouteVersion: someHash,
+			ID: id.Random128[id.Envelope](), Sender: "FL-LAB",
+			Address: id.Address{RoutingKey: "fl-lab.dat"}, RouteVersion: someHash,
 			Deliveries: []spool.Target{{Site: "CA-RC", Queue: "ca_rc_queue"}},
 		}
 		e.Content, e.CRC32C = noise()
@@ -98,7 +100,8 @@ func (s *site) client() *party {
 	must(s.t, err)
 	network := s.w.hub.Status().Network
 	c := api.NewClient(api.ClientOptions{
-		Hubs: []string{s.w.addr}, Site: id.Site(s.name), UserAgent: "sealpost/test", TLS: certs.ClientTLS(identity, network, "127.0.0.1"),
+		Hubs: []string{s.w.addr}, Site: id.Site(s.name), UserAgent: "sealpost/test",
+		TLS: certs.ClientTLS(identity, network, "127.0.0.1"),
 	})
 	s.t.Cleanup(c.CloseIdle)
 	return &party{Client: c, t: s.t, identity: identity, network: network}
@@ -111,14 +114,17 @@ func (p *party) publish(n int) {
 	route, err := p.Resolve(p.t.Context(), address)
 	must(p.t, err)
 	parallel(n, func() {
-		in := api.PublishRequest{Envelope: id.Random128[id.Envelope](), Address: address, RouteVersion: route.Version, Messages: oneMessage()}
+		in := api.PublishRequest{Envelope: id.Random128[id.Envelope](), Address: address,
+			RouteVersion: route.Version, Messages: oneMessage()}
 		for _, r := range route.Recipients {
 			in.Recipients = append(in.Recipients, r.Site)
 		}
 		content, sums := noise()
 		in.Size, in.CRC32C = int64(len(content)), sums
 		_, err := p.Publish(context.Background(), in, content)
-		for errors.Is(err, api.ErrBusy) && backoff.Sleep(p.t.Context(), api.RetryAfter(err)) == nil { // so many at once is more than a site may
+		// so many at once is more than a site may
+		for errors.Is(err, api.ErrBusy) && backoff.Sleep(p.t.Context(),
+			api.RetryAfter(err)) == nil {
 			_, err = p.Publish(context.Background(), in, content)
 		}
 		if err != nil {
@@ -132,7 +138,8 @@ func (p *party) settle(n int) {
 	p.t.Helper()
 	session := id.Random128[id.Session]()
 	for n > 0 && !p.t.Failed() {
-		list, err := p.Lease(p.t.Context(), api.LeaseRequest{Session: session, Max: min(api.MaxLeases, n), MaxBytes: api.MaxLease, Wait: api.MaxWait})
+		list, err := p.Lease(p.t.Context(), api.LeaseRequest{Session: session,
+			Max: min(api.MaxLeases, n), MaxBytes: api.MaxLease, Wait: api.MaxWait})
 		must(p.t, err)
 		settlements := make([]api.Settlement, len(list))
 		for i, d := range list {
@@ -151,9 +158,11 @@ func (p *party) settle(n int) {
 
 func (p *party) receipt(d api.Delivery) string {
 	p.t.Helper()
-	r := statement.Receipt{V: 1, Network: p.network, Envelope: d.Envelope, Sender: d.Sender, Recipient: p.identity.Site(), Time: time.Now().UTC().Truncate(time.Second)}
+	r := statement.Receipt{V: 1, Network: p.network, Envelope: d.Envelope, Sender: d.Sender,
+		Recipient: p.identity.Site(), Time: time.Now().UTC().Truncate(time.Second)}
 	for _, m := range d.Messages {
-		r.Messages = append(r.Messages, statement.ReceiptMessage{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: someHash})
+		r.Messages = append(r.Messages, statement.ReceiptMessage{UID: m.UID, Message: m.ID,
+			Outcome: statement.Delivered, Fingerprint: someHash})
 	}
 	jws, err := statement.Sign(p.identity, r)
 	must(p.t, err)
@@ -165,7 +174,8 @@ const someHash = id.Hash("3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b7a3f0d3b
 
 func oneMessage() []spool.Message {
 	now := time.Now().UTC().Truncate(time.Second)
-	return []spool.Message{{ID: id.FormatMessage("FL-LAB", "DAT", now, 1), UID: id.Random128[id.UID](), Sent: now}}
+	return []spool.Message{
+		{ID: id.FormatMessage("FL-LAB", "DAT", now, 1), UID: id.Random128[id.UID](), Sent: now}}
 }
 
 // noise is 4 KiB that nothing compresses, and its checksum.

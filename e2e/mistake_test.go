@@ -15,7 +15,8 @@ import (
 func (s *site) messageOf(name string) (id string) {
 	s.t.Helper()
 	eventually(s.t, name+" is claimed", func() bool {
-		s.query(func(r *sql.Rows) error { return r.Scan(&id) }, `SELECT message_id FROM message WHERE name = ?`, name)
+		s.query(func(r *sql.Rows) error { return r.Scan(&id) },
+			`SELECT message_id FROM message WHERE name = ?`, name)
 		return id != ""
 	}, s.statusText)
 	return id
@@ -25,7 +26,8 @@ func (s *site) messageOf(name string) (id string) {
 // by its envelope.
 func (s *site) state(name string) (state string) {
 	s.t.Helper()
-	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `SELECT CASE WHEN m.state = 'sealed' AND e.state = 'published' THEN e.state ELSE m.state END
+	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `
+		SELECT CASE WHEN m.state = 'sealed' AND e.state = 'published' THEN e.state ELSE m.state END
 		FROM message m LEFT JOIN envelope e USING (envelope_id) WHERE m.name = ?`, name)
 	return state
 }
@@ -54,7 +56,8 @@ func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 		t.Errorf("it was held for %s", held)
 	}
 	for _, late := range []string{lab.messageOf(meant.name), id, "FL-LAB_DAT_20200101_001"} {
-		if _, errs, code := run(t, "agent", "recall", late, "--dir", lab.dir); code == 0 || !strings.Contains(errs, late) {
+		if _, errs, code := run(t, "agent", "recall", late, "--dir", lab.dir); code == 0 ||
+			!strings.Contains(errs, late) {
 			t.Errorf("recalling %s: exit code %d, %q", late, code, errs)
 		}
 	}
@@ -69,8 +72,10 @@ func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	centre.Expect(lab, "before.csv")
 	w.hub.Stop()
 	d := lab.Drop("too late.csv", largeFile)
-	eventually(t, "it is sealed", func() bool { return lab.state(d.name) == "sealed" }, lab.statusText)
-	if _, errs, code := run(t, "agent", "recall", lab.messageOf(d.name), "--dir", lab.dir); code == 0 || !strings.Contains(errs, "on its way") {
+	eventually(t, "it is sealed", func() bool { return lab.state(d.name) == "sealed" },
+		lab.statusText)
+	if _, errs, code := run(t, "agent", "recall", lab.messageOf(d.name), "--dir",
+		lab.dir); code == 0 || !strings.Contains(errs, "on its way") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 	w.hub.Start()
@@ -85,7 +90,8 @@ func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 	lab := w.NewLab("FL-LAB", ca)
 	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
 	lab.Start()
-	drops := []*drop{lab.Drop("measurements.csv", largeFile), lab.DropFolder("run 7", "a", "analyse.sh", "empty/", "deep/er/b")}
+	drops := []*drop{lab.Drop("measurements.csv", largeFile),
+		lab.DropFolder("run 7", "a", "analyse.sh", "empty/", "deep/er/b")}
 	for _, d := range drops {
 		eventually(t, d.name+" lies in delivered", func() bool {
 			places, err := filepath.Glob(lab.at("delivered", "*", d.name))
@@ -96,7 +102,8 @@ func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 		w.drops = append(w.drops, &again)
 		sealpost(t, "agent", "resend", lab.messageOf(d.name), "--to", "SF-RC", "--dir", lab.dir)
 	}
-	if _, errs, code := run(t, "agent", "resend", lab.messageOf("measurements.csv"), "--to", "no site", "--dir", lab.dir); code == 0 || errs == "" {
+	if _, errs, code := run(t, "agent", "resend", lab.messageOf("measurements.csv"), "--to",
+		"no site", "--dir", lab.dir); code == 0 || errs == "" {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 	w.Audit()

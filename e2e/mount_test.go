@@ -46,7 +46,8 @@ func diskThatCannotRename(t *testing.T) string {
 	image, mounted := filepath.Join(t.TempDir(), "image"), t.TempDir()
 	must(t, os.WriteFile(image, nil, 0o600))
 	must(t, os.Truncate(image, 64<<30)) // sparse
-	for _, command := range [][]string{{"mkfs.ntfs", "-q", "-Q", "-F", image}, {"ntfs-3g", "-o", "permissions,streams_interface=none", image, mounted}} {
+	for _, command := range [][]string{{"mkfs.ntfs", "-q", "-Q", "-F", image},
+		{"ntfs-3g", "-o", "permissions,streams_interface=none", image, mounted}} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Skipf("SKIPPED: no disk of ntfs-3g can be had here: %s: %v %s", command[0], err, out)
 		}
@@ -56,9 +57,11 @@ func diskThatCannotRename(t *testing.T) string {
 			t.Errorf("unmount: %v", err)
 		}
 	})
-	old, new, dir := filepath.Join(mounted, "old"), filepath.Join(mounted, "new"), filepath.Join(mounted, "world")
+	old, new, dir := filepath.Join(mounted, "old"), filepath.Join(mounted, "new"),
+		filepath.Join(mounted, "world")
 	must(t, os.WriteFile(old, nil, 0o600))
-	if err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new, unix.RENAME_NOREPLACE); !errors.Is(err, unix.EINVAL) {
+	if err := unix.Renameat2(unix.AT_FDCWD, old, unix.AT_FDCWD, new,
+		unix.RENAME_NOREPLACE); !errors.Is(err, unix.EINVAL) {
 		t.Skipf("SKIPPED: ntfs-3g can rename without replacing: %v", err)
 	}
 	must(t, os.Mkdir(dir, 0o755))

@@ -10,19 +10,26 @@ import (
 	"strings"
 )
 
-const emojiPart = `[\p{So}\x{1f3fb}-\x{1f3ff}](?:[\x{fe0e}\x{fe0f}]?(?:\x{200d}[\p{So}\x{1f3fb}-\x{1f3ff}])?)*`
+const emojiPart = `[\p{So}\x{1f3fb}-\x{1f3ff}](?:[\x{fe0e}\x{fe0f}]?(?:\x{200d}[\p{So}\x{1f3fb}` +
+	`-\x{1f3ff}])?)*`
 
 // The rule by which names from outside become portable ones, written a second time from its
 // description, so that the auditor does not believe the code's own.
 var (
-	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}\x{180b}-\x{180f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{2800}\x{3164}\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}<>:"/\\|?*]|%[0-9A-Fa-f]{2}`)
+	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}` +
+		`\x{180b}-\x{180f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{2800}\x{3164}` +
+		`\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}<>:"/\\|?*]|` +
+		`%[0-9A-Fa-f]{2}`)
 	// emoji are symbols, with what makes them emoji or one of several.
 	emoji       = regexp.MustCompile("^" + emojiPart + "$")
 	partsOfName = regexp.MustCompile(emojiPart + "|" + unsafePart.String())
-	actingName  = regexp.MustCompile(`(?i)^(desktop\.ini|thumbs\.db|autorun\.inf|autorun|autorun\.sh|autoopen|\..*|-.*)$`)
-	actingEnd   = regexp.MustCompile(`(?i)\.(lnk|url|scf|pif|website|shb|shs|mapimail|desklink|mydocs|zfsendtotarget|appref-ms|library-ms|searchconnector-ms|search-ms|theme|desktop|kdelnk|webloc|inetloc|fileloc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
-	device      = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
-	badEnd      = regexp.MustCompile(`[. ]$`)
+	actingName  = regexp.MustCompile(`(?i)^(desktop\.ini|thumbs\.db|autorun\.inf|autorun|` +
+		`autorun\.sh|autoopen|\..*|-.*)$`)
+	actingEnd = regexp.MustCompile(`(?i)\.(lnk|url|scf|pif|website|shb|shs|mapimail|desklink|` +
+		`mydocs|zfsendtotarget|appref-ms|library-ms|searchconnector-ms|search-ms|theme|desktop|` +
+		`kdelnk|webloc|inetloc|fileloc|\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\})$`)
+	device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
+	badEnd = regexp.MustCompile(`[. ]$`)
 )
 
 func portable(name string) string {
@@ -107,7 +114,8 @@ var partOfEscape = regexp.MustCompile(`%[0-9A-Fa-f]?$`)
 func cutAt(s string, n int) string {
 	whole := s[n:]
 	s = strings.ToValidUTF8(s[:n], "")
-	if part := partOfEscape.FindString(s); part != "" && unsafePart.MatchString((part + whole)[:3]) {
+	if part := partOfEscape.FindString(s); part != "" &&
+		unsafePart.MatchString((part + whole)[:3]) {
 		s = strings.TrimSuffix(s, part)
 	}
 	return s

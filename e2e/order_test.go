@@ -24,10 +24,12 @@ func TestSmallOnesDoNotWaitBehindLargeOnes(t *testing.T) {
 	for i := range many {
 		lab.Drop(fmt.Sprintf("large %d.bin", i), each)
 	}
-	eventually(t, "the hub has all", func() bool { return w.hub.Status().Waiting == int64(many) }, lab.statusText)
+	eventually(t, "the hub has all", func() bool { return w.hub.Status().Waiting == int64(many) },
+		lab.statusText)
 
 	centre.Start()
-	eventually(t, "the large ones are on their way down", func() bool { return len(centre.Status().Inbox.Downloads) > 0 }, centre.statusText)
+	eventually(t, "the large ones are on their way down",
+		func() bool { return len(centre.Status().Inbox.Downloads) > 0 }, centre.statusText)
 	lab.Drop("small, down.csv", smallFile)
 	centre.Expect(lab, "small, down.csv")
 	if n := centre.count("inbox") - 1; n > many/2 {

@@ -98,10 +98,13 @@ func inspector(t *testing.T, issuer string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: issuer}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"hub.example"}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1),
+		Subject: pkix.Name{CommonName: issuer}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"hub.example"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	must(t, err)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MaxVersion: tls.VersionTLS12}
+	return &tls.Config{Certificates: []tls.Certificate{
+		{Certificate: [][]byte{der}, PrivateKey: key}}, MaxVersion: tls.VersionTLS12}
 }
 
 // expectTrouble waits until the status, STATUS.txt and the log say all of this, and none tells
@@ -111,14 +114,17 @@ func (s *site) expectTrouble(texts ...string) {
 	for _, text := range texts {
 		eventually(s.t, fmt.Sprintf("status, STATUS.txt and log say %q", text), func() bool {
 			written, err := os.ReadFile(s.at("STATUS.txt"))
-			return err == nil && strings.Contains(string(written), text) && strings.Contains(s.statusText(), text)
+			return err == nil && strings.Contains(string(written), text) &&
+				strings.Contains(s.statusText(), text)
 		}, s.statusText)
 	}
 	if reason := s.Status().Link.Trouble.String(); !s.Says(strings.ReplaceAll(reason, `"`, `\"`)) {
 		s.t.Errorf("the log does not say %q", reason)
 	}
-	for line := range strings.Lines(s.statusText() + read(s.t, s.at("STATUS.txt")) + read(s.t, s.File)) {
-		if strings.Contains(line, "Secret-Word") && !strings.HasPrefix(line, "--- start") { // which is the story's own
+	for line := range strings.Lines(s.statusText() + read(s.t, s.at("STATUS.txt")) +
+		read(s.t, s.File)) {
+		// which is the story's own
+		if strings.Contains(line, "Secret-Word") && !strings.HasPrefix(line, "--- start") {
 			s.t.Errorf("the password of the proxy is told: %s", line)
 		}
 	}
@@ -143,18 +149,23 @@ func TestThroughTheProxyOfTheHouse(t *testing.T) {
 
 	lab.Start(p.env("lab:Wrong-Secret-Word"))
 	lab.Drop("behind the proxy.csv", smallFile)
-	lab.expectTrouble("the proxy "+p.Listener.Addr().String()+" does not accept the user or the password", "HTTPS_PROXY=http://USER:PASSWORD@")
+	lab.expectTrouble("the proxy "+p.Listener.Addr().String()+
+		" does not accept the user or the password", "HTTPS_PROXY=http://USER:PASSWORD@")
 	if p.refused.Load() == 0 || p.through.Load() > 0 {
-		t.Errorf("the proxy refused %d connections and let %d through", p.refused.Load(), p.through.Load())
+		t.Errorf("the proxy refused %d connections and let %d through", p.refused.Load(),
+			p.through.Load())
 	}
 	lab.Stop()
 
 	p.inspects.Store(inspector(t, "Zscaler Intermediate Root CA (example)"))
 	lab.Start(p.env(p.user))
-	lab.expectTrouble("through the proxy "+p.Listener.Addr().String()+" is not the hub of this network, but a proxy that inspects TLS (Zscaler)", `issued by "Zscaler Intermediate Root CA (example)"`,
+	lab.expectTrouble("through the proxy "+p.Listener.Addr().String()+
+		" is not the hub of this network, but a proxy that inspects TLS (Zscaler)",
+		`issued by "Zscaler Intermediate Root CA (example)"`,
 		"nothing was sent to it", "Whoever runs the firewall or the proxy of your network")
 	p.inspects.Store(nil)
-	centre.Expect(lab, "behind the proxy.csv") // by itself, as soon as the connection passes uninspected
+	// by itself, as soon as the connection passes uninspected
+	centre.Expect(lab, "behind the proxy.csv")
 	if p.through.Load() == 0 {
 		t.Error("it did not go through the proxy")
 	}

@@ -62,7 +62,8 @@ func (w *world) openReceipt(jws string) (*receipt, error) {
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	key, isECDSA := leaf.PublicKey.(*ecdsa.PublicKey)
-	if !isECDSA || !ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+	if !isECDSA || !ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(signature[:32]),
+		new(big.Int).SetBytes(signature[32:])) {
 		return nil, errors.New("the signature is wrong")
 	}
 	r.signer = strings.TrimPrefix(leaf.URIs[0].String(), "urn:sealpost:site:")

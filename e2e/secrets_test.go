@@ -39,7 +39,8 @@ func TestLooseKeysAreRefused(t *testing.T) {
 	centre.Stop()
 	w.hub.Stop()
 	for _, c := range []struct{ role, dir, key string }{
-		{"agent", centre.dir, "identity.key"}, {"agent", centre.dir, "recipient.key"}, {"hub", w.hub.dir, "hub.key"}, {"hub", w.hub.dir, "issuing.key"},
+		{"agent", centre.dir, "identity.key"}, {"agent", centre.dir, "recipient.key"},
+		{"hub", w.hub.dir, "hub.key"}, {"hub", w.hub.dir, "issuing.key"},
 	} {
 		path := filepath.Join(c.dir, "state", c.key)
 		must(t, os.Chmod(path, 0o640))

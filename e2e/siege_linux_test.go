@@ -83,10 +83,12 @@ func newSiege(t *testing.T) *siege {
 	t.Cleanup(func() {
 		if t.Failed() && !s.judged && s.before != nil {
 			problems := slices.Concat(s.leaks(), s.changes())
-			t.Logf("siege, so far %d problems:\n%s", len(problems), strings.Join(problems[:min(mostProblems, len(problems))], "\n"))
+			t.Logf("siege, so far %d problems:\n%s", len(problems),
+				strings.Join(problems[:min(mostProblems, len(problems))], "\n"))
 		}
 	})
-	s.mallory, s.carol = newUser(t, s.dir, "mallory", malloryAccount), newUser(t, s.dir, "carol", carolAccount)
+	s.mallory, s.carol = newUser(t, s.dir, "mallory", malloryAccount),
+		newUser(t, s.dir, "carol", carolAccount)
 	s.layBaits()
 	return s
 }
@@ -96,15 +98,19 @@ func (s *siege) layBaits() {
 	s.service, s.roots = filepath.Join(s.dir, "service"), filepath.Join(s.dir, "root's")
 	in := func(path string) string { return filepath.Join(s.service, path) }
 	s.one, s.many, s.empty, s.secret = in("one"), in("many"), in("empty"), in("secret.txt")
-	for _, dir := range []string{s.service, s.one, s.many, s.empty, in("many/sub"), in("many/tmp"), s.roots} {
+	for _, dir := range []string{s.service, s.one, s.many, s.empty, in("many/sub"), in("many/tmp"),
+		s.roots} {
 		must(s.t, os.Mkdir(dir, 0o700))
 	}
-	walkAll(s.t, s.service, func(path string) { must(s.t, os.Lchown(path, serviceAccount, sharingGroup)) })
+	walkAll(s.t, s.service, func(path string) {
+		must(s.t, os.Lchown(path, serviceAccount, sharingGroup))
+	})
 	must(s.t, admit(s.roots, aclLine{aclUser, 7, serviceAccount}))
 	s.Bait(filepath.Join(s.roots, "results.csv"), 0)
 	s.Bait(s.secret, serviceAccount)
 	for dir, names := range map[string][]string{
-		"one": {"results.csv"}, "many": {"results.csv", "identity.key", "tmp/kept.csv"}, "many/sub": {"one.csv", "two.csv"},
+		"one": {"results.csv"}, "many": {"results.csv", "identity.key", "tmp/kept.csv"},
+		"many/sub": {"one.csv", "two.csv"},
 	} {
 		for _, name := range names {
 			s.Bait(in(filepath.Join(dir, name)), serviceAccount)
@@ -119,7 +125,8 @@ func (s *siege) layBaits() {
 // Bait makes a file that only its owner can read.
 func (s *siege) Bait(path string, owner int) {
 	s.t.Helper()
-	must(s.t, errors.Join(os.WriteFile(path, []byte(canaryOf(path)), 0o600), os.Chown(path, owner, sharingGroup)))
+	must(s.t, errors.Join(os.WriteFile(path, []byte(canaryOf(path)), 0o600),
+		os.Chown(path, owner, sharingGroup)))
 	s.files = append(s.files, path)
 }
 
@@ -192,9 +199,12 @@ func (s *siege) ofMallory(dir string) {
 // runs it.
 func (s *site) runAsService() {
 	s.t.Helper()
-	walkAll(s.t, s.dir, func(path string) { must(s.t, os.Lchown(path, serviceAccount, sharingGroup)) })
+	walkAll(s.t, s.dir, func(path string) {
+		must(s.t, os.Lchown(path, serviceAccount, sharingGroup))
+	})
 	must(s.t, os.Chmod(s.dir, 0o750))
-	s.Attributes.Credential = &syscall.Credential{Uid: serviceAccount, Gid: sharingGroup, Groups: []uint32{serviceAccount}}
+	s.Attributes.Credential = &syscall.Credential{Uid: serviceAccount, Gid: sharingGroup,
+		Groups: []uint32{serviceAccount}}
 	s.Attributes.AmbientCaps = []uintptr{unix.CAP_LEASE}
 	s.Command = append([]string{"/bin/sh", "-c", `umask 0007; exec "$0" "$@"`}, s.Command...)
 }
@@ -211,8 +221,10 @@ func (s *siege) share(folder string) {
 		s.t.Skipf("SKIPPED: the file system of %s has no access lists", s.dir)
 	}
 	must(s.t, err)
-	inherited := aclOf(aclLine{aclOwner, 7, aclNone}, aclLine{aclUser, 7, serviceAccount}, aclLine{aclOwnerGroup, 7, aclNone},
-		aclLine{aclGroup, 7, sharingGroup}, aclLine{aclMask, 7, aclNone}, aclLine{aclOther, 0, aclNone})
+	inherited := aclOf(aclLine{aclOwner, 7, aclNone}, aclLine{aclUser, 7, serviceAccount},
+		aclLine{aclOwnerGroup, 7, aclNone},
+		aclLine{aclGroup, 7, sharingGroup}, aclLine{aclMask, 7, aclNone},
+		aclLine{aclOther, 0, aclNone})
 	must(s.t, unix.Setxattr(folder, "system.posix_acl_default", inherited, 0))
 	s.shared = append(s.shared, folder)
 }
@@ -248,7 +260,8 @@ func admit(folder string, more ...aclLine) error {
 		return err
 	}
 	perm := uint16(info.Mode().Perm())
-	lines := append([]aclLine{{aclOwner, perm >> 6, aclNone}, {aclOwnerGroup, perm >> 3 & 7, aclNone}, {aclMask, 7, aclNone},
+	lines := append([]aclLine{{aclOwner, perm >> 6, aclNone},
+		{aclOwnerGroup, perm >> 3 & 7, aclNone}, {aclMask, 7, aclNone},
 		{aclOther, perm & 7, aclNone}}, more...)
 	slices.SortFunc(lines, func(a, b aclLine) int { return int(a.tag) - int(b.tag) })
 	return unix.Setxattr(folder, "system.posix_acl_access", aclOf(lines...), 0)
@@ -268,9 +281,11 @@ func (s *siege) CarolDropsFor(centre *site, names string, count int, size int64)
 
 func (s *siege) carolDrops(into, names string, count int, size int64, to []*site) {
 	s.t.Helper()
-	a := act{Do: "drop", Path: into, To: "carol " + names, From: s.carol.home, Count: count, Size: size, Seed: s.seed}
+	a := act{Do: "drop", Path: into, To: "carol " + names, From: s.carol.home, Count: count,
+		Size: size, Seed: s.seed}
 	for i := range count {
-		s.dropped[sha256.Sum256(content(s.seed+uint64(i), size))] = dropped{fmt.Sprintf(a.To, i), to}
+		s.dropped[sha256.Sum256(content(s.seed+uint64(i), size))] = dropped{fmt.Sprintf(a.To, i),
+			to}
 	}
 	s.seed += uint64(count)
 	s.carol.does(a)
@@ -279,9 +294,11 @@ func (s *siege) carolDrops(into, names string, count int, size int64, to []*site
 // CarolDropsFolder has carol drop a folder for all centres of the lab.
 func (s *siege) CarolDropsFolder(name string) {
 	s.t.Helper()
-	a := act{Do: "drop folder", Path: s.lab.tray("outbox"), To: "carol " + name, Size: smallFile, Seed: s.seed}
+	a := act{Do: "drop folder", Path: s.lab.tray("outbox"), To: "carol " + name, Size: smallFile,
+		Seed: s.seed}
 	for i, file := range folderFiles {
-		s.dropped[sha256.Sum256(content(s.seed+uint64(i), a.Size))] = dropped{filepath.Join(a.To, file), s.lab.to}
+		s.dropped[sha256.Sum256(content(s.seed+uint64(i), a.Size))] = dropped{
+			filepath.Join(a.To, file), s.lab.to}
 	}
 	s.seed += uint64(len(folderFiles))
 	s.carol.does(a)
@@ -337,7 +354,8 @@ func (s *siege) ProvesAgain() {
 func (s *siege) Arrives() {
 	s.t.Helper()
 	ended := func(states string) int {
-		return s.lab.sum(`SELECT count(*) FROM message WHERE name LIKE 'carol %' AND state IN (` + states + `)`)
+		return s.lab.sum(`SELECT count(*) FROM message WHERE name LIKE 'carol %' AND state IN (` +
+			states + `)`)
 	}
 	eventually(s.t, "everything of carol's is delivered", func() bool {
 		return ended(`'claimed', 'taken', 'sealed', 'published'`) == 0 && len(s.missing()) == 0
@@ -347,10 +365,13 @@ func (s *siege) Arrives() {
 	}, s.standing)
 	// A folder in which something was swapped between its claim and its move is another one than
 	// was claimed: it is claimed anew.
-	anew := s.lab.sum(`SELECT count(*) FROM message m WHERE name LIKE 'carol %' AND state = 'withdrawn' AND type = 'folder' AND EXISTS
-		(SELECT 1 FROM message n WHERE n.file = m.file AND n.name = m.name AND n.seq > m.seq AND n.state = 'delivered')`)
+	anew := s.lab.sum(`SELECT count(*) FROM message m
+		WHERE name LIKE 'carol %' AND state = 'withdrawn' AND type = 'folder' AND EXISTS
+		(SELECT 1 FROM message n WHERE n.file = m.file AND n.name = m.name AND n.seq > m.seq
+			AND n.state = 'delivered')`)
 	if n := ended(`'failed', 'withdrawn'`) - anew; n > 0 {
-		s.t.Errorf("%d messages of carol's were given up, though only the folders around them were swapped", n)
+		s.t.Errorf("%d messages of carol's were given up, though only the folders around them "+
+			"were swapped", n)
 	}
 }
 

@@ -31,7 +31,8 @@ type site struct {
 
 func (w *world) site(name, role string) *site {
 	s := &site{w: w, name: name, role: role, dir: filepath.Join(w.dir, name)}
-	s.daemon = newDaemon(w.t, name, filepath.Join(w.dir, name+".log"), w.hub.Command[0], "agent", "run", "--dir", s.dir)
+	s.daemon = newDaemon(w.t, name, filepath.Join(w.dir, name+".log"), w.hub.Command[0], "agent",
+		"run", "--dir", s.dir)
 	w.sites = append(w.sites, s)
 	return s
 }
@@ -42,7 +43,8 @@ func (s *site) config() string { return filepath.Join(s.dir, "agent.toml") }
 // not wait.
 func (s *site) join(flags ...string) {
 	s.t.Helper()
-	out := sealpost(s.t, append([]string{"agent", "join", s.w.hub.Invite(s.name, s.role), "--dir", s.dir, "--json"}, flags...)...)
+	out := sealpost(s.t, append([]string{"agent", "join", s.w.hub.Invite(s.name, s.role), "--dir",
+		s.dir, "--json"}, flags...)...)
 	var joined struct{ Fingerprint string }
 	must(s.t, json.Unmarshal([]byte(out), &joined))
 	s.fingerprint = joined.Fingerprint
@@ -81,7 +83,9 @@ func (s *site) statusText() string {
 }
 
 // at names a place in the site's folder.
-func (s *site) at(path ...string) string { return filepath.Join(append([]string{s.dir}, path...)...) }
+func (s *site) at(path ...string) string {
+	return filepath.Join(append([]string{s.dir}, path...)...)
+}
 
 // inbox names a place in the site's inbox.
 func (s *site) inbox(path ...string) string {

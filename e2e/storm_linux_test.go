@@ -25,8 +25,9 @@ type storm struct {
 	For   []string // targets of the links
 	Plant []string // patterns of a folder, and behind it a name at which a link is made and removed
 	Own   []string // patterns of the attacker's own files, which become anything and come back
-	Drop  []string // files of the attacker's own that are dropped again whenever the agent has taken them
-	Hands int      // how many of these acts run at a time
+	// files of the attacker's own that are dropped again whenever the agent has taken them
+	Drop  []string
+	Hands int // how many of these acts run at a time
 }
 
 // raging is a storm in progress.
@@ -46,7 +47,8 @@ type raging struct {
 const ownMark = ".mallory "
 
 func (s storm) start() *raging {
-	r := &raging{storm: s, stop: make(chan struct{}), busy: map[string]bool{}, done: map[string]int{}, lost: map[string]string{}}
+	r := &raging{storm: s, stop: make(chan struct{}), busy: map[string]bool{},
+		done: map[string]int{}, lost: map[string]string{}}
 	for hand := range s.Hands {
 		random := rand.New(rand.NewPCG(s.Seed, uint64(hand)))
 		r.all.Go(func() {
@@ -131,9 +133,13 @@ func (r *raging) at(patterns []string, random *rand.Rand, do func(path string, r
 }
 
 // beside does something at a name in one of the folders of a pattern.
-func (r *raging) beside(patterns []string, random *rand.Rand, do func(path string, random *rand.Rand)) {
+func (r *raging) beside(patterns []string, random *rand.Rand,
+	do func(path string, random *rand.Rand)) {
 	name := ""
-	dir := pick(patterns, random, func(pattern string) string { name = filepath.Base(pattern); return filepath.Dir(pattern) })
+	dir := pick(patterns, random, func(pattern string) string {
+		name = filepath.Base(pattern)
+		return filepath.Dir(pattern)
+	})
 	if dir != "" {
 		do(filepath.Join(dir, name), random)
 	}
@@ -156,7 +162,8 @@ func (r *raging) bait(random *rand.Rand) string { return r.For[random.IntN(len(r
 // swap has a link in the place of something for a moment. Of carol's things it takes only what
 // surrounds them.
 func (r *raging) swap(path string, random *rand.Rand) {
-	if info, err := os.Lstat(path); err != nil || isLink(info) || strings.HasPrefix(filepath.Base(path), "carol") {
+	if info, err := os.Lstat(path); err != nil || isLink(info) ||
+		strings.HasPrefix(filepath.Base(path), "carol") {
 		return
 	}
 	bait := r.bait(random)
@@ -167,7 +174,8 @@ func (r *raging) swap(path string, random *rand.Rand) {
 	case isLink(info):
 		os.Remove(kept) //nolint:errcheck // a link stays in the attacker's folder
 	default:
-		r.count("found") // the agent has made something in the place of the link: it is kept for the verdict
+		// the agent has made something in the place of the link: it is kept for the verdict
+		r.count("found")
 	}
 }
 
@@ -176,7 +184,8 @@ func isLink(info fs.FileInfo) bool { return info.Mode()&fs.ModeSymlink != 0 }
 // replace has anything in the place of a file of the attacker's own for a moment.
 func (r *raging) replace(path string, random *rand.Rand) {
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || int(info.Sys().(*syscall.Stat_t).Uid) != os.Getuid() {
+	if err != nil || !info.Mode().IsRegular() ||
+		int(info.Sys().(*syscall.Stat_t).Uid) != os.Getuid() {
 		return
 	}
 	bait := r.bait(random)
@@ -195,7 +204,8 @@ func (r *raging) replace(path string, random *rand.Rand) {
 
 // exchange has something else at a path for a moment, and returns where that is afterwards; empty:
 // the agent has moved it. It holds the parent folder open, which may be moved meanwhile.
-func (r *raging) exchange(path string, random *rand.Rand, create func(place string) error) (instead string) {
+func (r *raging) exchange(path string, random *rand.Rand,
+	create func(place string) error) (instead string) {
 	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ""
@@ -203,8 +213,10 @@ func (r *raging) exchange(path string, random *rand.Rand, create func(place stri
 	defer unix.Close(dir)
 	name := filepath.Base(path)
 	kept := ""
-	for _, place := range []string{r.Home, filepath.Dir(path)} { // what may not leave its folder is swapped within it
-		if kept = r.swapOut(path, filepath.Join(place, fmt.Sprint(ownMark, r.made.Add(1))), create); kept != "" {
+	// what may not leave its folder is swapped within it
+	for _, place := range []string{r.Home, filepath.Dir(path)} {
+		if kept = r.swapOut(path, filepath.Join(place, fmt.Sprint(ownMark, r.made.Add(1))),
+			create); kept != "" {
 			break
 		}
 	}
@@ -262,7 +274,8 @@ func (r *raging) drop(path string, random *rand.Rand) {
 	if random.IntN(2) == 0 {
 		err = errors.Join(err, os.Truncate(temp, 2*mib))
 	}
-	if err == nil && unix.Renameat2(unix.AT_FDCWD, temp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE) == nil {
+	if err == nil && unix.Renameat2(unix.AT_FDCWD, temp, unix.AT_FDCWD, path,
+		unix.RENAME_NOREPLACE) == nil {
 		r.count("dropped")
 	}
 	os.Remove(temp) //nolint:errcheck // it is moved, or stays in the attacker's folder

@@ -21,7 +21,8 @@ func TestAFileArrives(t *testing.T) {
 func TestEveryCentreOfARouteGetsItsCopyAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, sf, ny := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#"), w.Centre("NY-RC", "ma-lab.*")
+	ca, sf, ny := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#"),
+		w.Centre("NY-RC", "ma-lab.*")
 	fl, ma := w.Lab("FL-LAB", ca, sf), w.Lab("MA-LAB", sf, ny)
 	ny.Stop()
 	for i := range 5 {
@@ -38,10 +39,15 @@ func TestNamesArriveAsTheyAreOrSafe(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	for i, name := range []string{
-		"with several spaces .csv", " leading space.csv", `a "quoted" name.csv`, "it's a name.csv", ".leading dot.csv", "..two leading dots", "trailing dot.", "trailing space ",
-		"emoji 🧬🔬 sequence.csv", "newline\nin the name.csv", "tab\tin the name.csv", "escape \x1b[31m red.csv", "back\\slash.csv", "colon: stream.csv", "100%25 sure.csv", "CON.csv", "nul",
-		"-rf", "--help", "$(touch gone).csv", "; touch gone.csv", "combining e\u0301.csv", "precomposed \u00e9.csv", "right to left \u202egpj.exe", "zero width\u200bspace.csv",
-		strings.Repeat("long ", 49) + "end.csv", strings.Repeat("ü", 127), "UPPER.CSV", "upper.csv", "~tilde", "#hash", "*.csv", "WHY.txt", "message.json", "signature.jws",
+		"with several spaces .csv", " leading space.csv", `a "quoted" name.csv`, "it's a name.csv",
+		".leading dot.csv", "..two leading dots", "trailing dot.", "trailing space ",
+		"emoji 🧬🔬 sequence.csv", "newline\nin the name.csv", "tab\tin the name.csv",
+		"escape \x1b[31m red.csv", "back\\slash.csv", "colon: stream.csv", "100%25 sure.csv",
+		"CON.csv", "nul",
+		"-rf", "--help", "$(touch gone).csv", "; touch gone.csv", "combining e\u0301.csv",
+		"precomposed \u00e9.csv", "right to left \u202egpj.exe", "zero width\u200bspace.csv",
+		strings.Repeat("long ", 49) + "end.csv", strings.Repeat("ü", 127), "UPPER.CSV", "upper.csv",
+		"~tilde", "#hash", "*.csv", "WHY.txt", "message.json", "signature.jws",
 	} {
 		lab.Drop(name, int64(1000+i))
 	}
@@ -52,7 +58,8 @@ func TestSizesAtEveryEdge(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	const inMemory, part = 768 * kib, 16 * mib
-	for _, size := range []int64{0, 1, 2, 511, 512, 513, 64*kib - 1, 64 * kib, 64*kib + 1, inMemory, inMemory + 1, mib - 1, mib, mib + 1, part - 1, part, part + 1, 2*part + 1} {
+	for _, size := range []int64{0, 1, 2, 511, 512, 513, 64*kib - 1, 64 * kib, 64*kib + 1, inMemory,
+		inMemory + 1, mib - 1, mib, mib + 1, part - 1, part, part + 1, 2*part + 1} {
 		lab.MoveIn(fmt.Sprintf("size %d.bin", size), size)
 	}
 	w.Audit()
@@ -140,7 +147,8 @@ func TestAFileThatChangesWhileItIsSentArrivesAsItIsInTheEnd(t *testing.T) {
 	must(t, err)
 	must(t, f.Close())
 	centre.Expect(lab, d.name)
-	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 }, lab.statusText)
+	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 },
+		lab.statusText)
 	for p := range lab.files("delivered") {
 		d.again(lab.at("delivered", p))
 	}
@@ -183,7 +191,8 @@ func TestFilesWaitUntilTheLabApprovesTheirRecipients(t *testing.T) {
 	lab := w.Lab("FL-LAB", ca)
 	sf := w.Centre("SF-RC", "#")
 	lab.Drop("confidential.csv", smallFile)
-	eventually(t, "it waits", func() bool { return len(lab.Status().Outbox.Blocked) == 1 }, lab.statusText)
+	eventually(t, "it waits", func() bool { return len(lab.Status().Outbox.Blocked) == 1 },
+		lab.statusText)
 	if ca.count("inbox")+sf.count("inbox") > 0 {
 		t.Error("it was sent all the same")
 	}

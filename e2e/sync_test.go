@@ -21,7 +21,8 @@ func TestTheHubsDiskFails(t *testing.T) {
 	lab.Drop("before.csv", smallFile)
 	centre.Expect(lab, "before.csv")
 	for _, calls := range []string{"msync", "fsync,fdatasync"} {
-		eventually(t, "nothing waits at the hub", func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
+		eventually(t, "nothing waits at the hub",
+			func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
 		centre.Stop() // so that what is promised waits at the hub
 		lab.Drop("waits as "+calls+" fails.csv", smallFile)
 		eventually(t, "it waits at the hub", func() bool { return w.hub.Status().Waiting == 1 })
@@ -32,7 +33,8 @@ func TestTheHubsDiskFails(t *testing.T) {
 			if err := w.hub.Dies(); err == nil || killed(err) {
 				t.Errorf("when a commit fails the hub ends with: %v", err)
 			}
-			if !w.hub.Says("code=uncertain") || !w.hub.Says("the outcome is uncertain until the spool has been opened again") {
+			if !w.hub.Says("code=uncertain") ||
+				!w.hub.Says("the outcome is uncertain until the spool has been opened again") {
 				t.Error("the hub does not say that it does not know")
 			}
 		} else {
@@ -43,7 +45,8 @@ func TestTheHubsDiskFails(t *testing.T) {
 			w.hub.Start()
 		}
 		centre.Start()
-		for _, name := range []string{"waits as " + calls + " fails.csv", "small, as " + calls + " fails.csv", "huge, as " + calls + " fails.bin"} {
+		for _, name := range []string{"waits as " + calls + " fails.csv",
+			"small, as " + calls + " fails.csv", "huge, as " + calls + " fails.bin"} {
 			centre.Expect(lab, name)
 		}
 	}
@@ -57,7 +60,8 @@ func failing(t *testing.T, pid int, calls string) (heal func()) {
 	if err != nil {
 		t.Skip("SKIPPED: strace is not installed")
 	}
-	cmd := exec.Command(strace, "-f", "-p", strconv.Itoa(pid), "-e", "trace="+calls, "-e", "inject="+calls+":error=EIO")
+	cmd := exec.Command(strace, "-f", "-p", strconv.Itoa(pid), "-e", "trace="+calls, "-e",
+		"inject="+calls+":error=EIO")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	said, err := cmd.StderrPipe()
 	must(t, err)

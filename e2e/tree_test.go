@@ -33,9 +33,11 @@ func TestAFolderOfManyEntriesInConstantMemory(t *testing.T) {
 	few := passFolder(t, w, lab, centre, "few", some)
 	lot := passFolder(t, w, lab, centre, "many", many)
 	for name, peak := range lot {
-		t.Logf("%s: at most %d MiB of private memory with %d entries, %d MiB with %d", name, few[name]/mib, some, peak/mib, many)
+		t.Logf("%s: at most %d MiB of private memory with %d entries, %d MiB with %d", name,
+			few[name]/mib, some, peak/mib, many)
 		if peak > few[name]+growthBound {
-			t.Errorf("%s takes %d MiB more for a folder of %d entries", name, (peak-few[name])/mib, many)
+			t.Errorf("%s takes %d MiB more for a folder of %d entries", name, (peak-few[name])/mib,
+				many)
 		}
 		if peak == 0 {
 			t.Errorf("%s was not measured", name)
@@ -50,13 +52,15 @@ func TestAFolderOfManyEntriesInConstantMemory(t *testing.T) {
 
 // passFolder sends a folder with so many small files, a hundred in each folder of it, and returns
 // who took how much memory.
-func passFolder(t *testing.T, w *world, lab, centre *site, name string, entries int) map[string]int64 {
+func passFolder(t *testing.T, w *world, lab, centre *site, name string,
+	entries int) map[string]int64 {
 	t.Helper()
 	made, arrived := filepath.Join(w.dir, name), centre.at("inbox", lab.name, name)
 	for i := range entries {
 		dir := filepath.Join(made, fmt.Sprintf("part %d", i/100))
 		must(t, os.MkdirAll(dir, 0o755))
-		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("measurement %d.csv", i)), fmt.Appendf(nil, "%d of %s", i, name), 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("measurement %d.csv", i)),
+			fmt.Appendf(nil, "%d of %s", i, name), 0o644))
 	}
 	m := measure(t, w.hub.daemon, lab.daemon, centre.daemon)
 	began := time.Now()

@@ -29,10 +29,13 @@ func TestAnInboxIsMovedInTheConfiguration(t *testing.T) {
 	centre.Start()
 	lab.Drop("before.csv", smallFile)
 	awaits(centre, filepath.Join(old, "inbox", "FL-LAB", "before.csv"))
-	eventually(t, "the status is written", func() bool { return strings.Contains(statusAt(t, old), "before.csv") })
+	eventually(t, "the status is written", func() bool {
+		return strings.Contains(statusAt(t, old), "before.csv")
+	})
 	centre.Stop()
 	must(t, os.Mkdir(now, 0o755))
-	must(t, os.Rename(filepath.Join(old, "inbox"), filepath.Join(now, "inbox"))) // with all that is in it
+	// with all that is in it
+	must(t, os.Rename(filepath.Join(old, "inbox"), filepath.Join(now, "inbox")))
 	place(filepath.Join(old, "inbox"), filepath.Join(now, "inbox"))
 	centre.Start()
 	lab.Drop("after.csv", smallFile)
@@ -45,7 +48,8 @@ func TestAnInboxIsMovedInTheConfiguration(t *testing.T) {
 
 // inboxOnDisk gives a stopped centre an inbox on a disk of its own, which the story can unmount and
 // mount again.
-func inboxOnDisk(t *testing.T, w *world, centre *site, size string) (inbox string, mount, unmount func()) {
+func inboxOnDisk(t *testing.T, w *world, centre *site,
+	size string) (inbox string, mount, unmount func()) {
 	t.Helper()
 	device, at := filepath.Join(w.dir, "device"), filepath.Join(w.dir, "disk")
 	must(t, os.Mkdir(device, 0o755))
@@ -71,7 +75,8 @@ func inboxOnDisk(t *testing.T, w *world, centre *site, size string) (inbox strin
 // awaits waits until a file has arrived at a place.
 func awaits(s *site, path string) {
 	s.t.Helper()
-	eventually(s.t, filepath.Base(path)+" arrives", func() bool { _, err := os.Lstat(path); return err == nil }, s.statusText)
+	eventually(s.t, filepath.Base(path)+" arrives",
+		func() bool { _, err := os.Lstat(path); return err == nil }, s.statusText)
 }
 
 // The inbox's disk is full, so that the status file beside the inbox cannot be written. The one in
@@ -95,7 +100,8 @@ func TestTheInboxsOwnDiskIsFull(t *testing.T) {
 }
 
 // inboxGone matches the ways to say that an inbox is not where it was.
-const inboxGone = "not there|gone|missing|not mounted|is away|another disk|other device|connect the disk"
+const inboxGone = "not there|gone|missing|not mounted|is away|another disk|other " +
+	"device|connect the disk"
 
 // The inbox's disk is unmounted while the agent runs. Nothing is received onto the disk below, the
 // status in the site's folder and `agent status` say so, and receiving goes on by itself when the
@@ -154,7 +160,8 @@ func TestTheInboxsDiskIsNotMountedAtTheStart(t *testing.T) {
 	nothingBelow(t, lab, inbox, "while it is away.csv")
 	mount()
 	awaits(centre, filepath.Join(inbox, "FL-LAB", "while it is away.csv"))
-	if found, err := filepath.Glob(filepath.Join(inbox, "FL-LAB", "*")); err != nil || len(found) != 2 {
+	if found, err := filepath.Glob(filepath.Join(inbox, "FL-LAB", "*")); err != nil ||
+		len(found) != 2 {
 		t.Errorf("in the inbox lie %v, %v", found, err)
 	}
 }
@@ -169,5 +176,7 @@ func TestTheInboxsRecordsAreRemoved(t *testing.T) {
 	lab.Drop("small.csv", smallFile)
 	lab.Drop("large.bin", largeFile)
 	centre.Expect(lab, "small.csv", "large.bin")
-	eventually(t, "they are delivered", func() bool { return len(lab.Status().Outbox.Delivered) == 3 }, lab.statusText)
+	eventually(t, "they are delivered", func() bool {
+		return len(lab.Status().Outbox.Delivered) == 3
+	}, lab.statusText)
 }

@@ -84,14 +84,18 @@ func TestAFileIsRenamedInSending(t *testing.T) {
 	must(t, os.Rename(place, filepath.Join(filepath.Dir(place), "renamed.csv")))
 	sf.Start()
 	sf.Expect(lab, names...)
-	eventually(t, "all are delivered", func() bool { return len(lab.Status().Outbox.Delivered) == 4 }, lab.statusText)
+	eventually(t, "all are delivered", func() bool {
+		return len(lab.Status().Outbox.Delivered) == 4
+	}, lab.statusText)
 	isLeft := func() bool { return len(lab.filesNamed("sending", "renamed.csv")) > 0 }
 	folder := filepath.Base(filepath.Dir(place))
 	for range 2 { // and again when the agent has started anew
 		lab.isUpToDate(w)
-		eventually(t, "it is moved on, or named", func() bool { return !isLeft() || len(partsOf(statusAt(t, lab.dir), folder)) > 0 },
+		eventually(t, "it is moved on, or named",
+			func() bool { return !isLeft() || len(partsOf(statusAt(t, lab.dir), folder)) > 0 },
 			func() string { return statusAt(t, lab.dir) })
-		for what, text := range map[string]string{"STATUS.txt": statusAt(t, lab.dir), "the status": lab.statusText()} {
+		for what, text := range map[string]string{"STATUS.txt": statusAt(t, lab.dir),
+			"the status": lab.statusText()} {
 			if parts := partsOf(text, wrongOfDelivered); len(parts) > 0 {
 				t.Errorf("%s says of what both centres have:\n%s", what, strings.Join(parts, "\n"))
 			}
@@ -113,7 +117,9 @@ func TestAnEditedFileIsNotSentAgain(t *testing.T) {
 	lab := w.Lab("FL-LAB", ca)
 	for _, name := range []string{"edited.csv", "exchanged.csv", "left alone.csv"} {
 		lab.MoveIn(name, smallFile)
-		eventually(t, name+" is delivered", func() bool { return len(lab.filesNamed("delivered", name)) == 1 }, lab.statusText)
+		eventually(t, name+" is delivered", func() bool {
+			return len(lab.filesNamed("delivered", name)) == 1
+		}, lab.statusText)
 	}
 	resend := func(name string) (says string, code int) {
 		id := filepath.Base(filepath.Dir(lab.filesNamed("delivered", name)[0]))
@@ -176,7 +182,8 @@ func TestFilesInTheWrongFolders(t *testing.T) {
 	for _, folder := range []string{"sending", "delivered", "failed"} {
 		must(t, os.WriteFile(lab.at(folder, "put into "+folder+".csv"), []byte("data"), 0o644))
 		must(t, os.Mkdir(lab.at(folder, "folder in "+folder), 0o755))
-		must(t, os.WriteFile(lab.at(folder, "folder in "+folder, "data.csv"), []byte("data"), 0o644))
+		must(t, os.WriteFile(lab.at(folder, "folder in "+folder, "data.csv"), []byte("data"),
+			0o644))
 	}
 	for _, folder := range []string{"sending", "delivered", "failed"} {
 		lab.saysOf("where a file belongs", `(?s)put into `+folder+`\.csv.*outbox`)
@@ -224,8 +231,10 @@ func TestHiddenFilesDoNotHideWhatMatters(t *testing.T) {
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", centre)
 	lab.runAs(23456)
-	for _, name := range []string{".DS_Store", "Thumbs.db", "desktop.ini", ".~lock.a.odt#", ".~lock.b.odt#", ".~lock.c.odt#",
-		".nfs000001", ".nfs000002", ".nfs000003", ".fuse_hidden01", ".goutputstream-A", ".a.csv.swp", ".b.csv.swp", "~$a.docx"} {
+	for _, name := range []string{".DS_Store", "Thumbs.db", "desktop.ini", ".~lock.a.odt#",
+		".~lock.b.odt#", ".~lock.c.odt#",
+		".nfs000001", ".nfs000002", ".nfs000003", ".fuse_hidden01", ".goutputstream-A",
+		".a.csv.swp", ".b.csv.swp", "~$a.docx"} {
 		must(t, os.WriteFile(lab.at("outbox", name), []byte("x"), 0o644))
 	}
 	must(t, os.WriteFile(lab.at("outbox", "unreadable.csv"), []byte("data"), 0))

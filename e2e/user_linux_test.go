@@ -106,9 +106,15 @@ func (u *user) makesSparse(path string, size int64) {
 	u.does(act{Do: "sparse file", Path: path, Size: size})
 }
 
-func (u *user) removes(path string)     { u.t.Helper(); u.does(act{Do: "remove", Path: path}) }
-func (u *user) links(path, to string)   { u.t.Helper(); u.does(act{Do: "link", Path: path, To: to}) }
-func (u *user) renames(path, to string) { u.t.Helper(); u.does(act{Do: "rename", Path: path, To: to}) }
+func (u *user) removes(path string) { u.t.Helper(); u.does(act{Do: "remove", Path: path}) }
+func (u *user) links(path, to string) {
+	u.t.Helper()
+	u.does(act{Do: "link", Path: path, To: to})
+}
+func (u *user) renames(path, to string) {
+	u.t.Helper()
+	u.does(act{Do: "rename", Path: path, To: to})
+}
 func (u *user) exchanges(path, with string) {
 	u.t.Helper()
 	u.does(act{Do: "exchange", Path: path, To: with})
@@ -190,7 +196,8 @@ func carryOut(a act) error {
 		return os.WriteFile(a.Path, ownContent(a.Path), 0o644)
 	case "sparse file":
 		temp := a.Path + ".part"
-		return errors.Join(os.WriteFile(temp, nil, 0o644), os.Truncate(temp, a.Size), os.Rename(temp, a.Path))
+		return errors.Join(os.WriteFile(temp, nil, 0o644), os.Truncate(temp, a.Size),
+			os.Rename(temp, a.Path))
 	case "remove":
 		return os.RemoveAll(a.Path)
 	case "link":
@@ -224,7 +231,8 @@ func bindSocket(path string) error {
 		return err
 	}
 	defer unix.Close(dir)
-	return unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path))})
+	return unix.Bind(fd, &unix.SockaddrUnix{
+		Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, filepath.Base(path))})
 }
 
 // content returns the content of a dropped file, equal in every process.
@@ -279,7 +287,8 @@ func dropFolder(a act) error {
 		return err
 	}
 	for i, name := range folderFiles {
-		if err := os.WriteFile(filepath.Join(temp, name), content(a.Seed+uint64(i), a.Size), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(temp, name), content(a.Seed+uint64(i), a.Size),
+			0o644); err != nil {
 			return err
 		}
 	}

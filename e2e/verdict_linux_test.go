@@ -59,9 +59,11 @@ func (s *siege) changes() (problems []string) {
 	after := s.outside()
 	for _, path := range slices.Sorted(maps.Keys(s.before)) {
 		if now, there := after[path]; !there {
-			problems = append(problems, fmt.Sprintf("%s is gone, which was %s", path, s.before[path]))
+			problems = append(problems, fmt.Sprintf("%s is gone, which was %s", path,
+				s.before[path]))
 		} else if now != s.before[path] {
-			problems = append(problems, fmt.Sprintf("%s is %s, and was %s", path, now, s.before[path]))
+			problems = append(problems, fmt.Sprintf("%s is %s, and was %s", path, now,
+				s.before[path]))
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(after)) {
@@ -76,10 +78,11 @@ const ofSite = `^([A-Z-]+-(LAB|RC)|second)`
 
 var (
 	// loose matches what the service changes itself: only name, owner and rights are compared.
-	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|lock|control(\.sock)?|chain\.pem))?)?$`)
+	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|lock|control(\.sock)?|` +
+		`chain\.pem))?)?$`)
 	// passing matches files of the service that come, go, and are made anew.
-	passing = regexp.MustCompile(ofSite + `/(STATUS[^/]*|\.[^/]*tmp|state/(sealed/[0-9a-f]{32}|ledger\.db(-wal|-shm)?|numbers\.json\.tmp|` +
-		`\.[^/]*tmp))$` +
+	passing = regexp.MustCompile(ofSite + `/(STATUS[^/]*|\.[^/]*tmp|state/(sealed/[0-9a-f]{32}|` +
+		`ledger\.db(-wal|-shm)?|numbers\.json\.tmp|\.[^/]*tmp))$` +
 		`|^[^/]*\.log$`)
 )
 
@@ -125,7 +128,8 @@ func describe(path string, loosely bool) (string, error) {
 	if loosely {
 		return text, nil
 	}
-	text += fmt.Sprintf(" with %d bytes of %s", info.Size(), info.ModTime().Format("15:04:05.000000000"))
+	text += fmt.Sprintf(" with %d bytes of %s", info.Size(),
+		info.ModTime().Format("15:04:05.000000000"))
 	if !info.Mode().IsRegular() {
 		return text, nil
 	}
@@ -136,7 +140,8 @@ func describe(path string, loosely bool) (string, error) {
 // leaks looks for secrets of the service in all inboxes and trays, and in mallory's folder.
 func (s *siege) leaks() (problems []string) {
 	s.t.Helper()
-	theirs := map[uint64]bool{} // inodes of the secrets: root has linked some of them to here, for mallory
+	// inodes of the secrets: root has linked some of them to here, for mallory
+	theirs := map[uint64]bool{}
 	note := func(path string, info os.FileInfo) { theirs[info.Sys().(*syscall.Stat_t).Ino] = true }
 	for _, path := range s.files {
 		if info, err := os.Lstat(path); err == nil {
@@ -166,7 +171,8 @@ func (s *siege) leaks() (problems []string) {
 // each visits the files below a place that may change meanwhile.
 func (s *siege) each(place string, visit func(path string, info os.FileInfo)) {
 	s.t.Helper()
-	filepath.WalkDir(place, func(path string, e fs.DirEntry, err error) error { //nolint:errcheck // it returns none
+	//nolint:errcheck // it returns none
+	filepath.WalkDir(place, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return nil
 		}
@@ -184,7 +190,8 @@ func findIn(c *canary, path string) (list []string) {
 		return nil
 	}
 	defer f.Close()
-	const most, overlap = 4 * mib, 64 * kib // a secret that is cut here lies whole in the next piece
+	// a secret that is cut here lies whole in the next piece
+	const most, overlap = 4 * mib, 64 * kib
 	piece := make([]byte, most)
 	for at := int64(0); ; at += most - overlap {
 		n, err := f.ReadAt(piece, at)
@@ -207,16 +214,20 @@ func (s *siege) arrivals() (problems []string) {
 		for sum, d := range s.dropped {
 			switch list := have[sum]; {
 			case !slices.Contains(d.to, c) && len(list) > 0:
-				problems = append(problems, fmt.Sprintf("%s has %q, which was not for it", c.name, d.path))
+				problems = append(problems, fmt.Sprintf("%s has %q, which was not for it", c.name,
+					d.path))
 			case slices.Contains(d.to, c) && len(list) != 1:
-				problems = append(problems, fmt.Sprintf("%s has %q %d times: %q", c.name, d.path, len(list), list))
+				problems = append(problems, fmt.Sprintf("%s has %q %d times: %q", c.name, d.path,
+					len(list), list))
 			}
 			delete(have, sum)
 		}
 		for _, list := range have {
 			for _, path := range list {
-				if head := headOf(path); !bytes.HasPrefix(head, []byte(ownBegins)) && len(bytes.Trim(head, "\x00")) > 0 {
-					problems = append(problems, fmt.Sprintf("%s has %q, which no user has dropped: %q", c.name, path, head))
+				if head := headOf(path); !bytes.HasPrefix(head, []byte(ownBegins)) &&
+					len(bytes.Trim(head, "\x00")) > 0 {
+					problems = append(problems,
+						fmt.Sprintf("%s has %q, which no user has dropped: %q", c.name, path, head))
 				}
 			}
 		}
@@ -232,7 +243,8 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	have := map[[sha256.Size]byte][]string{}
 	look := func(dir string, carols bool) {
 		s.each(dir, func(path string, _ os.FileInfo) {
-			if strings.Contains(path, "/.sealpost/") || recordsAside.MatchString(path) || carols && (strings.HasPrefix(path, centre.inbox()+"/") || s.isShared(path)) {
+			if strings.Contains(path, "/.sealpost/") || recordsAside.MatchString(path) || carols &&
+				(strings.HasPrefix(path, centre.inbox()+"/") || s.isShared(path)) {
 				return
 			}
 			sum, err := hashFile(path)
@@ -250,11 +262,14 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 
 // recordsAside matches what lies in a folder of records that the attacker has moved and cannot put
 // back: the agent has made another one meanwhile.
-var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) + `\d+/(inbox\.id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
+var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) +
+	`\d+/(inbox\.id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
 
 // isShared tells whether a path lies in a shared folder.
 func (s *siege) isShared(path string) bool {
-	return slices.ContainsFunc(s.shared, func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
+	return slices.ContainsFunc(s.shared, func(dir string) bool {
+		return strings.HasPrefix(path, dir+"/")
+	})
 }
 
 // missing lists the files of carol's that have not arrived everywhere.

@@ -20,13 +20,15 @@ import (
 // other agent has it.
 func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *site) {
 	t.Helper()
-	if out, err := exec.Command("unshare", "--user", "--map-root-user", "true").CombinedOutput(); err != nil {
+	if out, err := exec.Command("unshare", "--user", "--map-root-user",
+		"true").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: a limit of inotify needs a user namespace: %v: %s", err, out)
 	}
 	w = newWorld(t)
 	centre = w.Centre("CA-RC", "fl-lab.*")
 	lab = w.NewLab("FL-LAB", centre)
-	lab.Command = append([]string{"unshare", "--user", "--map-root-user", "sh", "-c", fmt.Sprintf(`echo %d > /proc/sys/user/%s && exec "$@"`, n, limit), "sh"}, lab.Command...)
+	lab.Command = append([]string{"unshare", "--user", "--map-root-user", "sh", "-c",
+		fmt.Sprintf(`echo %d > /proc/sys/user/%s && exec "$@"`, n, limit), "sh"}, lab.Command...)
 	lab.Start()
 	return w, lab, centre
 }
@@ -34,7 +36,8 @@ func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *s
 // setLimit changes a limit in the namespace of the agent.
 func (s *site) setLimit(limit string, n int) {
 	s.t.Helper()
-	out, err := exec.Command("nsenter", "--user", "--target", strconv.Itoa(s.Process().Pid), "sh", "-c", fmt.Sprintf("echo %d > /proc/sys/user/%s", n, limit)).CombinedOutput()
+	out, err := exec.Command("nsenter", "--user", "--target", strconv.Itoa(s.Process().Pid), "sh",
+		"-c", fmt.Sprintf("echo %d > /proc/sys/user/%s", n, limit)).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v: %s", err, out)
 	}
@@ -64,13 +67,18 @@ func (s *site) tellsNoMore(what, text string) {
 func TestALimitOfInotifyIsReached(t *testing.T) {
 	t.Parallel()
 	for limit, says := range map[string][]string{
-		"max_inotify_instances": {"this account has used up its inotify instances; outbox is looked through every 2 s instead", "sysctl fs.inotify.max_user_instances=1024"},
-		"max_inotify_watches":   {"this account has used up its inotify watches; outbox is looked through every 2 s instead", "sysctl fs.inotify.max_user_watches=65536"},
+		"max_inotify_instances": {
+			"this account has used up its inotify instances; outbox is looked through every 2 " +
+				"s instead", "sysctl fs.inotify.max_user_instances=1024"},
+		"max_inotify_watches": {
+			"this account has used up its inotify watches; outbox is looked through every 2 s " +
+				"instead", "sysctl fs.inotify.max_user_watches=65536"},
 	} {
 		t.Run(limit, func(t *testing.T) {
 			t.Parallel()
 			w, lab, centre := labInNamespace(t, limit, 0)
-			lab.tells("that it is slower", append(says, "SLOWER", "They are taken all the same.")...)
+			lab.tells("that it is slower", append(says, "SLOWER",
+				"They are taken all the same.")...)
 			lab.Drop("found by looking.csv", smallFile)
 			centre.Expect(lab, "found by looking.csv")
 			lab.rests(0.15)
@@ -104,7 +112,8 @@ func TestNotificationsAreLost(t *testing.T) {
 	lab.MoveIn("its notification is lost.csv", smallFile)
 	must(t, lab.Process().Signal(syscall.SIGCONT))
 	centre.Expect(lab, "its notification is lost.csv")
-	eventually(t, "it is told that notifications were lost", func() bool { return lab.Says("notifications were lost, so everything is looked through") })
+	eventually(t, "it is told that notifications were lost",
+		func() bool { return lab.Says("notifications were lost, so everything is looked through") })
 	lab.rests(0.15)
 	w.Audit()
 }
@@ -117,17 +126,20 @@ func TestTheSystemSaysNothing(t *testing.T) {
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", centre)
 	share := filepath.Join(w.dir, "share")
-	for _, dir := range []string{lab.at("tray"), filepath.Join(share, "lower"), filepath.Join(share, "upper"), filepath.Join(share, "work")} {
+	for _, dir := range []string{lab.at("tray"), filepath.Join(share, "lower"),
+		filepath.Join(share, "upper"), filepath.Join(share, "work")} {
 		must(t, os.MkdirAll(dir, 0o755))
 	}
-	if err := unix.Mount("tmpfs", share, "tmpfs", 0, ""); err != nil { // an overlay does not lie on every file system
+	// an overlay does not lie on every file system
+	if err := unix.Mount("tmpfs", share, "tmpfs", 0, ""); err != nil {
 		t.Skipf("SKIPPED: mounting needs root: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(share, unix.MNT_DETACH) })
 	for _, dir := range []string{"lower", "upper", "work"} {
 		must(t, os.Mkdir(filepath.Join(share, dir), 0o755))
 	}
-	if err := unix.Mount("overlay", lab.at("tray"), "overlay", 0, fmt.Sprintf("lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", share, share, share)); err != nil {
+	if err := unix.Mount("overlay", lab.at("tray"), "overlay", 0, fmt.Sprintf(
+		"lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", share, share, share)); err != nil {
 		t.Skipf("SKIPPED: no overlay can be mounted here: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(lab.at("tray"), unix.MNT_DETACH) })

@@ -24,7 +24,9 @@ type world struct {
 	hub   *hubSide
 	sites []*site
 	drops []*drop
-	lost  bool // the hub's folder was destroyed, or put back: it does not know everything that was settled before
+	// the hub's folder was destroyed, or put back: it does not know everything that was settled
+	// before
+	lost bool
 }
 
 // hubSide is the hub of a world.
@@ -49,7 +51,8 @@ func newWorldIn(t testing.TB, dir, bin string, hosts ...string) *world {
 	w.root = filepath.Join(w.dir, "root")
 	must(t, os.Chmod(filepath.Dir(w.dir), 0o755)) // for agents of other accounts
 	w.hub = &hubSide{w: w, dir: filepath.Join(w.dir, "DC-HQ"), hosts: hosts}
-	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run", "--dir", w.hub.dir)
+	w.hub.daemon = newDaemon(t, "DC-HQ", filepath.Join(w.dir, "DC-HQ.log"), bin, "hub", "run",
+		"--dir", w.hub.dir)
 	w.hub.Init()
 	w.hub.Start()
 	return w
@@ -66,7 +69,8 @@ func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 // everything is logged so that the auditor can look for what must not be there.
 func (h *hubSide) Init() {
 	h.t.Helper()
-	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", strings.Join(append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr, "--root", h.w.root)
+	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", strings.Join(
+		append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr, "--root", h.w.root)
 	edit(h.t, h.config(), `reserve = "5GiB"`, `reserve = "64MiB"`)
 	edit(h.t, h.config(), `floor = "1GiB"`, `floor = "32MiB"`)
 	edit(h.t, h.config(), `ballast = "64MiB"`, `ballast = "1MiB"`)
@@ -99,7 +103,8 @@ func (h *hubSide) Status() (s hub.Status) {
 func (h *hubSide) Invite(site, role string, flags ...string) string {
 	h.t.Helper()
 	file := filepath.Join(h.w.dir, site+".join")
-	sealpost(h.t, append([]string{"hub", "invite", site, "--role", role, "--out", file, "--dir", h.dir}, flags...)...)
+	sealpost(h.t, append([]string{"hub", "invite", site, "--role", role, "--out", file, "--dir",
+		h.dir}, flags...)...)
 	return file
 }
 
@@ -130,7 +135,8 @@ func (h *hubSide) Rebuild() {
 func (h *hubSide) Admit() {
 	h.t.Helper()
 	for _, s := range h.w.sites {
-		sealpost(h.t, "hub", "admit", s.name, "--fingerprint", s.fingerprint, "--role", s.role, "--dir", h.dir)
+		sealpost(h.t, "hub", "admit", s.name, "--fingerprint", s.fingerprint, "--role", s.role,
+			"--dir", h.dir)
 		if s.role != "send" {
 			h.Bind(queueOf(s.name), s.bindings...)
 		}

@@ -55,7 +55,7 @@ func TestSwapsInATray(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					// nolint:errcheck // the next one may work
+					//nolint:errcheck // the next one may work
 					unix.Renameat2(s.dir, s.a, s.dir, s.b, unix.RENAME_EXCHANGE)
 				}
 			}
