@@ -56,7 +56,8 @@ func (h *Handles) dropCopiesIn(folder string) {
 	var left []string
 	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
 		for _, e := range entries {
-			if info, err := dir.Lstat(e.Name()); isCopyName(e.Name()) && err == nil && info.IsOurs() {
+			if info, err := dir.Lstat(e.Name()); isCopyName(e.Name()) && err == nil &&
+				info.IsOurs() {
 				left = append(left, e.Name())
 			}
 		}
@@ -70,14 +71,16 @@ func (h *Handles) dropCopiesIn(folder string) {
 	h.Forget(folder)
 }
 
-// Copy copies a file, or a folder with all that is in it, unless mayDrop refuses any of it. Times and
-// executable bits stay.
-func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+// Copy copies a file, or a folder with all that is in it, unless mayDrop refuses any of it. Times
+// and executable bits stay.
+func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir,
+	newName string) error {
 	return h.copyEntry(ctx, "", from, name, to, newName)
 }
 
 // copyEntry copies an entry. rel is its path below the folder that is copied.
-func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, name string,
+	to *beneath.Dir, newName string) error {
 	info, err := from.Lstat(name)
 	if err == nil {
 		err = ctx.Err()
@@ -91,7 +94,8 @@ func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, 
 	return h.copyFile(rel, from, name, to, newName)
 }
 
-func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info, to *beneath.Dir, newName string) error {
+func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info,
+	to *beneath.Dir, newName string) error {
 	if len(rel) > MaxPath || strings.Count(rel, "/") >= maxLevels {
 		return cannotBeSent(rel[:min(80, len(rel))]+"…", reason.New("too-many-levels"))
 	}
@@ -110,7 +114,8 @@ func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir,
 	defer dst.Close()
 	err = src.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := h.copyEntry(ctx, Under(rel, e.Name()), src, e.Name(), dst, e.Name()); err != nil {
+			if err := h.copyEntry(ctx, Under(rel, e.Name()), src, e.Name(), dst,
+				e.Name()); err != nil {
 				return err
 			}
 		}
@@ -122,7 +127,8 @@ func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir,
 	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
 }
 
-func (h *Handles) copyFile(rel string, from *beneath.Dir, name string, to *beneath.Dir, newName string) error {
+func (h *Handles) copyFile(rel string, from *beneath.Dir, name string, to *beneath.Dir,
+	newName string) error {
 	src, info, err := from.Open(name)
 	if err != nil {
 		return err

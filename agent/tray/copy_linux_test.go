@@ -12,7 +12,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// TestAFolderOfVeryManyLevelsIsNotCopied keeps the number of open folders bounded, and says why.
+// TestAFolderOfVeryManyLevelsIsNotCopied keeps the number of open folders bounded, and names the
+// reason.
 func TestAFolderOfVeryManyLevelsIsNotCopied(t *testing.T) {
 	for levels, fits := range map[int]bool{maxLevels: true, maxLevels + 1: false} {
 		h := opened(t, newTray(t))
@@ -25,7 +26,8 @@ func TestAFolderOfVeryManyLevelsIsNotCopied(t *testing.T) {
 		}
 		err = h.Copy(t.Context(), d, "set", d, "copy")
 		var no *Never
-		if refused := errors.As(err, &no) && strings.Contains(no.Error(), reason.New("too-many-levels").String()); fits && err != nil || !fits && !refused {
+		if refused := errors.As(err, &no) && strings.Contains(no.Error(),
+			reason.New("too-many-levels").String()); fits && err != nil || !fits && !refused {
 			t.Errorf("%d levels: %v", levels, err)
 		}
 		if err := h.Root.RemoveAll("outbox/copy"); err != nil {

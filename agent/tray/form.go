@@ -13,8 +13,8 @@ func NatureOf(name string) Nature {
 	return Ordinary
 }
 
-// KindOf returns the row of the table that a name fits, and the text that stands for the * of its
-// form. It returns nil for a user's own name.
+// KindOf returns the row of the table that a name fits, and the text that stands for the *. It
+// returns nil for a user's own name.
 func KindOf(name string) (k *Known, stem string) {
 	if name == "" {
 		return nil, ""
@@ -45,8 +45,8 @@ type form struct {
 	before, after string
 }
 
-// The forms by their first byte, by their last where the first may be any, and those without
-// either. A name is compared with few of them.
+// byFirst, byLast and byNeither are the forms by their first byte, by their last, and the others.
+// The last byte counts where the first may be any. A name is compared with few of them.
 var byFirst, byLast, byNeither = indexed(names)
 
 func indexed(names []Known) (first, last [256][]form, neither []form) {
@@ -75,7 +75,8 @@ func (f form) match(name string) (stem string, ok bool) {
 		return "", len(name) == len(f.before) && equal(name, f.before)
 	}
 	end := len(name) - len(f.after)
-	if end <= len(f.before) || !equal(name[:len(f.before)], f.before) || !equal(name[end:], f.after) {
+	if end <= len(f.before) || !equal(name[:len(f.before)], f.before) ||
+		!equal(name[end:], f.after) {
 		return "", false
 	}
 	stem = name[len(f.before):end]

@@ -10,18 +10,28 @@ import (
 
 // examples has names for each form of the table, in its order.
 var examples = []string{
-	".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems", ".Trashes", ".AppleDouble", ".AppleDB",
-	".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r", "THUMBS.DB", "ehthumbs.db", "Desktop.ini", "$Recycle.Bin",
-	"System Volume Information", "lost+found", ".Trash", ".Trash-1000", ".directory", "@eaDir", "#recycle", "#snapshot", "@Recycle",
+	".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems",
+	".Trashes", ".AppleDouble", ".AppleDB",
+	".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r", "THUMBS.DB", "ehthumbs.db",
+	"Desktop.ini", "$Recycle.Bin",
+	"System Volume Information", "lost+found", ".Trash", ".Trash-1000", ".directory", "@eaDir",
+	"#recycle", "#snapshot", "@Recycle",
 	"@Recently-Snapshot", ".@__thumb", ".snapshot", "~snapshot", "._data.csv",
-	"~$report.docx", ".~lock.paper.odt#", ".notes.txt.swp", ".notes.txt.kate-swp", ".#notes.txt", "plan.dwl", "plan.dwl2", "db.laccdb",
+	"~$report.docx", ".~lock.paper.odt#", ".notes.txt.swp", ".notes.txt.kate-swp", ".#notes.txt",
+	"plan.dwl", "plan.dwl2", "db.laccdb",
 	"big.iso.aria2", "big.iso.lftp-pget-status",
-	".~tmp~", ".rsync-partial", ".data.csv.Xy12Zq", ".~report.docx", ".in.data.csv.", ".pureftpd-upload.5f2b", ".pureftpd-rename.5f2b",
-	".goutputstream-U6EGP0", ".xdp-data.csv-A1b2C3", ".data.csv.~3fa9", ".nfs000000000012ab3400000001", ".smb000000000012ab3400000001",
-	".fuse_hidden0000000c00000002", ".smbdeleteAAA1b2c3", "(A Document Being Saved By TextEdit 2)", "data.csv.sb-1a2b3c4d-Xy12Zq",
-	"A.TMP", "big.iso.part", "big.iso.a1b2c3d4.partial", "big.iso.aspera-ckpt", "big.iso.filepart", "big.iso.crdownload",
-	"big.iso.download", "big.iso.opdownload", "big.iso.dtapart", "big.iso.!ut", "big.iso.!qB", "big.iso.!sync", "big.iso.bts",
-	"big.iso.bc!", "data.csv.swp", "a.txt___jb_tmp___", "a.txt___jb_old___", "#notes.txt#", "notes.txt~",
+	".~tmp~", ".rsync-partial", ".data.csv.Xy12Zq", ".~report.docx", ".in.data.csv.",
+	".pureftpd-upload.5f2b", ".pureftpd-rename.5f2b",
+	".goutputstream-U6EGP0", ".xdp-data.csv-A1b2C3", ".data.csv.~3fa9",
+	".nfs000000000012ab3400000001", ".smb000000000012ab3400000001",
+	".fuse_hidden0000000c00000002", ".smbdeleteAAA1b2c3", "(A Document Being Saved By TextEdit 2)",
+	"data.csv.sb-1a2b3c4d-Xy12Zq",
+	"A.TMP", "big.iso.part", "big.iso.a1b2c3d4.partial", "big.iso.aspera-ckpt", "big.iso.filepart",
+	"big.iso.crdownload",
+	"big.iso.download", "big.iso.opdownload", "big.iso.dtapart", "big.iso.!ut", "big.iso.!qB",
+	"big.iso.!sync", "big.iso.bts",
+	"big.iso.bc!", "data.csv.swp", "a.txt___jb_tmp___", "a.txt___jb_old___", "#notes.txt#",
+	"notes.txt~",
 }
 
 // Each form of the table is of use: an example fits it, and none before it.
@@ -38,7 +48,8 @@ func TestNamesThatProgramsGive(t *testing.T) {
 			if got != &names[row] {
 				t.Errorf("%q does not fit %q of row %d: %+v", name, text, row, got)
 			}
-			if k.program == "" || k.source == "" || k.Note().IsZero() || (k.is == locking) != (k.locks != nil) {
+			if k.program == "" || k.source == "" || k.Note().IsZero() ||
+				(k.is == locking) != (k.locks != nil) {
 				t.Errorf("row %d is incomplete: %+v", row, k)
 			}
 		}
@@ -46,7 +57,8 @@ func TestNamesThatProgramsGive(t *testing.T) {
 	if i != len(examples) {
 		t.Errorf("examples without a form: %q", examples[i:])
 	}
-	for name, want := range map[string]Nature{".notes.swo": locking, ".notes.swx": locking, ".a.nfs00000001": Ordinary, ".nfs12": Ordinary} {
+	for name, want := range map[string]Nature{".notes.swo": locking, ".notes.swx": locking,
+		".a.nfs00000001": Ordinary, ".nfs12": Ordinary} {
 		if got := NatureOf(name); got != want {
 			t.Errorf("%q: %d, want %d", name, got, want)
 		}
@@ -55,10 +67,14 @@ func TestNamesThatProgramsGive(t *testing.T) {
 
 func TestNamesOfDataAreOrdinary(t *testing.T) {
 	for _, name := range []string{
-		"data.csv", ".hidden", "tmp", "part", "~notes", "~", "#", "##", "swp", "template", "x.temp", "notes", "T 25.temp", "@", "@EADIR", "@CA-RC",
-		"@Recycled", ".config.backup", ".data.sqlite", ".run.202410", ".run.Backup", ".s1.fastq2", ".s1.SAMPLE", ".Trash-bin", ".nfs-notes.txt",
-		".fuse_hidden", ".smb.conf", "report.docx", "sediments", "tmpfile", "a.swap", "x.partly", "sample#1", "#1", "C#", "lost", ".in",
-		"$", "~$", ".", "..", "_.csv", "data.csv.aB3dE9", "run.sb-12", "downloads", "x.bts1", ".profile", "._", "x.tmp.csv", "x~.csv",
+		"data.csv", ".hidden", "tmp", "part", "~notes", "~", "#", "##", "swp", "template", "x.temp",
+		"notes", "T 25.temp", "@", "@EADIR", "@CA-RC",
+		"@Recycled", ".config.backup", ".data.sqlite", ".run.202410", ".run.Backup", ".s1.fastq2",
+		".s1.SAMPLE", ".Trash-bin", ".nfs-notes.txt",
+		".fuse_hidden", ".smb.conf", "report.docx", "sediments", "tmpfile", "a.swap", "x.partly",
+		"sample#1", "#1", "C#", "lost", ".in",
+		"$", "~$", ".", "..", "_.csv", "data.csv.aB3dE9", "run.sb-12", "downloads", "x.bts1",
+		".profile", "._", "x.tmp.csv", "x~.csv",
 	} {
 		if k, _ := KindOf(name); k != nil {
 			t.Errorf("%q is taken for %+v", name, k)
@@ -78,8 +94,7 @@ var reserved = func() (ends []string) {
 	return ends
 }()
 
-// Whatever letters, digits, spaces and signs a name has: it is a user's unless it begins with a
-// sign or has a reserved end.
+// A name is a user's unless it begins with a sign or has a reserved end, whatever its letters.
 func TestAnyOrdinaryNameIsSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[\p{L}\p{N}][\p{L}\p{N} ._+()@#$~-]{0,40}`).Draw(t, "name")
@@ -89,7 +104,8 @@ func TestAnyOrdinaryNameIsSent(t *testing.T) {
 			}
 		}
 		switch lower := strings.ToLower(name); {
-		case lower == "thumbs.db", lower == "ehthumbs.db", lower == "desktop.ini", lower == "lost+found", isSafeSave(name):
+		case lower == "thumbs.db", lower == "ehthumbs.db", lower == "desktop.ini",
+			lower == "lost+found", isSafeSave(name):
 			t.Skip("a system's")
 		}
 		if k, _ := KindOf(name); k != nil {
@@ -117,7 +133,7 @@ func TestTemporaryNamesOfRsync(t *testing.T) {
 	}
 }
 
-// A lock file's name tells which files wait for it.
+// A lock file's name determines the files that wait for it.
 func TestWhichFileALockFileIsOf(t *testing.T) {
 	for _, c := range []struct {
 		lock, file string
@@ -195,7 +211,8 @@ func FuzzKindOf(f *testing.F) {
 }
 
 func BenchmarkKindOf(b *testing.B) {
-	list := []string{"data.csv", "FL-LAB_run 7_plate 0012.fastq.gz", "report.docx", "small-000123.bin", "image.tif", ".hidden.txt"}
+	list := []string{"data.csv", "FL-LAB_run 7_plate 0012.fastq.gz", "report.docx",
+		"small-000123.bin", "image.tif", ".hidden.txt"}
 	b.ReportAllocs()
 	for i := range b.N {
 		if k, _ := KindOf(list[i%len(list)]); k != nil {

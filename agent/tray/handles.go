@@ -154,7 +154,10 @@ func (h *Handles) Remove(rel string) error {
 func (h *Handles) Rename(from, to string) error {
 	h.Forget(from)
 	return h.With(from, func(old *beneath.Dir, name string) error {
-		return h.With(to, func(new *beneath.Dir, newName string) error { return old.RenameNoReplace(name, new, newName) })
+		return h.With(to, func(new *beneath.Dir,
+			newName string) error {
+			return old.RenameNoReplace(name, new, newName)
+		})
 	})
 }
 

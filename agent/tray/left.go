@@ -12,8 +12,8 @@ const (
 	// leftFor is how long an unfinished file must have stood still to be reported: its program may
 	// have crashed.
 	leftFor = time.Minute
-	// lockForgotten is how long a lock file and its file must both have stood still for the lock to
-	// be an orphan. A draft that is left open over a long weekend is not sent.
+	// lockForgotten is the age of a lock file and its file at which the lock is an orphan. A draft
+	// that is left open over a long weekend is not sent.
 	lockForgotten = 7 * 24 * time.Hour
 )
 

@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// A folder waits for what a program has not finished in it, and for a program that has something in
-// it open. Backups go with it.
+// A folder waits for the unfinished files of a program in it, and for open ones. Backups go with
+// it.
 func TestWhatAFolderWaitsFor(t *testing.T) {
 	for name, want := range map[string]string{
 		"data.csv": "", "notes.txt~": "", "#notes.txt#": "", "._data.csv": "", ".DS_Store": "",
-		"data.csv.part": "temporary file", ".data.csv.Xy12Zq": "temporary file", ".rsync-partial/data.csv": "temporary file", ".~tmp~/data.csv": "temporary file",
+		"data.csv.part": "temporary file", ".data.csv.Xy12Zq": "temporary file",
+		".rsync-partial/data.csv": "temporary file", ".~tmp~/data.csv": "temporary file",
 		"~$report.docx": "lock file of a program (Microsoft Office)", ".~lock.a.odt#": "lock file",
 	} {
 		root := t.TempDir()
@@ -32,7 +33,8 @@ func TestWhatAFolderWaitsFor(t *testing.T) {
 	}
 	root := t.TempDir()
 	put(t, root, "~$report.docx")
-	if _, _, err := finishedAt(t, root, Settling{}, time.Now().Add(lockForgotten+time.Minute)); err != nil {
+	if _, _, err := finishedAt(t, root, Settling{},
+		time.Now().Add(lockForgotten+time.Minute)); err != nil {
 		t.Errorf("a lock file that is forgotten: %v", err)
 	}
 }

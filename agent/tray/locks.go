@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	LockAgain = 2 * time.Second // LockAgain is the time between looks at a file that waits for a lock
-	maxLocks  = 1024            // names that may wait in a tray
+	// LockAgain is the time between looks at a file that waits for a lock
+	LockAgain = 2 * time.Second
+	maxLocks  = 1024 // names that may wait in a tray
 )
 
 // locks knows the lock files that programs keep beside the files that they have open. Only a file
@@ -29,7 +30,8 @@ type locks struct {
 	mu     sync.Mutex           // guards the fields below
 	of     map[waiting][]string // lock files, by the names that wait for them
 	losses int                  // of notifications, so far
-	whole  int                  // 1 + the losses before the sweep since which all are known; 0: none
+	// 1 + the losses before the sweep since which all are known; 0: none
+	whole int
 }
 
 // waiting is a name that waits for a lock file.

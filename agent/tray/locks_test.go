@@ -18,7 +18,8 @@ func TestALockFileIsForgotten(t *testing.T) {
 	if opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten-time.Minute)).IsZero() {
 		t.Error("the lock file counts no more")
 	}
-	if why := opened(t, tray).OpenElsewhere("report.docx", now.Add(lockForgotten+time.Minute)); !why.IsZero() {
+	if why := opened(t, tray).OpenElsewhere("report.docx",
+		now.Add(lockForgotten+time.Minute)); !why.IsZero() {
 		t.Errorf("the lock file counts for ever: %s", why)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// MoveFolder renames a folder, and nothing that another account puts in its place: an entry swapped
+// MoveFolder renames a folder, and nothing that another account puts in its place. An entry swapped
 // in between the look and the rename is moved back.
 func (h *Handles) MoveFolder(from, to string) error {
 	if err := h.isReplaced(from); err != nil {
@@ -48,7 +48,7 @@ func (h *Handles) MoveInto(file, folder string) error {
 	return err
 }
 
-// OneFile reports whether two names are those of one file: where nothing can be renamed in one
+// OneFile reports whether two names are those of one file. Where nothing can be renamed in one
 // step, it has both until the rename is ended.
 func (h *Handles) OneFile(a, b string) bool {
 	one, err := h.Lstat(a)

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// A writer that opens a file without waiting is told to try again when it comes in the very instant
-// of a probe: the kernel knows no way to ask that could not have this. It is told nothing else, and
-// it never meets a probe while it writes now and then, or has the file open: the settle time is
-// waited for before the first, and the second ends at once.
+// A writer that opens a file without waiting, in the very instant of a probe, is asked to retry.
+// The kernel offers no probe without this. The writer gets no other error, and meets no probe while
+// it writes now and then, or has the file open: the settle time comes before the first, and the
+// second ends at once.
 func TestAWriterThatDoesNotWaitIsToldNothingWorse(t *testing.T) {
 	path := put(t, t.TempDir(), "data.csv")
 	stop, probed := make(chan struct{}), make(chan struct{})

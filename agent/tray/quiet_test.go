@@ -31,8 +31,8 @@ func newInstrument(t *testing.T, settle time.Duration) *instrument {
 	return &instrument{t: t, settle: settle, start: time.Unix(1_800_000_000, 0)}
 }
 
-// at looks at the file so many seconds after the start, and returns for how long it must still be
-// left alone, and why.
+// at looks at the file so many seconds after the start. It returns for how long the file must still
+// be left alone, and why.
 func (i *instrument) at(second float64) (wait time.Duration, why string) {
 	i.t.Helper()
 	now := i.start.Add(time.Duration(second * float64(time.Second)))
@@ -110,12 +110,15 @@ func TestTheQuietTimeGrowsWithThePauses(t *testing.T) {
 	i.waits(14, 8500*time.Millisecond, "after a pause of 7 s")
 	i.taken(22.5)
 
-	for pause, want := range map[time.Duration]time.Duration{time.Minute: 90 * time.Second, time.Hour: pausedMost} {
+	for pause, want := range map[time.Duration]time.Duration{time.Minute: 90 * time.Second,
+		time.Hour: pausedMost} {
 		if got := pausedQuiet(pause); got != want {
 			t.Errorf("after a pause of %s: %s", pause, got)
 		}
 	}
-	for settle, want := range map[time.Duration]time.Duration{0: 0, time.Second: 2250 * time.Millisecond, 4 * time.Second: 4500 * time.Millisecond, time.Minute: time.Minute} {
+	for settle, want := range map[time.Duration]time.Duration{0: 0,
+		time.Second: 2250 * time.Millisecond, 4 * time.Second: 4500 * time.Millisecond,
+		time.Minute: time.Minute} {
 		if got := writtenQuiet(settle); got != want {
 			t.Errorf("with a settle time of %s: %s", settle, got)
 		}
@@ -166,7 +169,7 @@ func TestCompleteFilesOfOneNameAreHeldUpOnce(t *testing.T) {
 	i.taken(5 + 125)
 }
 
-// A program that writes a file anew each time, with more or less in it, does not go on with it.
+// A program that writes a file anew each time, with more or less in it, has no habit of appending.
 func TestAFileThatIsWrittenAnewIsNotAddedTo(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 10)
@@ -178,7 +181,7 @@ func TestAFileThatIsWrittenAnewIsNotAddedTo(t *testing.T) {
 	i.taken(15)
 }
 
-// What is moved in is complete, and so is what is copied with the time of its content.
+// A file that is moved in is complete, and so is one that is copied with its time.
 func TestWhatIsMovedInWaitsForNoHabit(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	for _, second := range []float64{0, 10, 20} {
@@ -252,7 +255,8 @@ func TestHabitsAreRememberedUpToABound(t *testing.T) {
 // A file that is gone on with in sending/ is left alone until its program has finished.
 func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	for pause, want := range map[time.Duration]time.Duration{
-		-time.Second: 4500 * time.Millisecond, time.Second: 4500 * time.Millisecond, 20 * time.Second: 30 * time.Second, time.Hour: 4500 * time.Millisecond,
+		-time.Second: 4500 * time.Millisecond, time.Second: 4500 * time.Millisecond,
+		20 * time.Second: 30 * time.Second, time.Hour: 4500 * time.Millisecond,
 	} {
 		if got := resumedQuiet(pause, 2*time.Second); got != want {
 			t.Errorf("changed %s after its claim: %s", pause, got)
@@ -261,7 +265,8 @@ func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	path := put(t, t.TempDir(), "run.csv")
 	settle := Settling{File: 2 * time.Second, Claimed: time.Now().Add(-20 * time.Second)}
 	var l *Later
-	if _, _, err := finishedAt(t, path, settle, inTime()); !errors.As(err, &l) || l.After < 15*time.Second {
+	if _, _, err := finishedAt(t, path, settle, inTime()); !errors.As(err, &l) ||
+		l.After < 15*time.Second {
 		t.Errorf("10 s after it was written: %v", err)
 	}
 	if _, _, err := finishedAt(t, path, settle, time.Now().Add(40*time.Second)); err != nil {
@@ -269,8 +274,7 @@ func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
 	}
 }
 
-// The real system tells a file that was written in outbox/ from one that was moved there, at once
-// after it was written.
+// The real system distinguishes a file that was written in outbox/ from one that was moved there.
 func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: only Linux tells")
@@ -293,7 +297,8 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 			t.Fatal(err)
 		}
 		var l *Later
-		if _, _, err := h.Finished(base, settle, info.Changed.Add(3*time.Second)); errors.As(err, &l) {
+		if _, _, err := h.Finished(base, settle,
+			info.Changed.Add(3*time.Second)); errors.As(err, &l) {
 			return l.After + 3*time.Second
 		} else if err != nil {
 			t.Fatal(err)
@@ -304,13 +309,15 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 	if got := quiet("written"); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
-	if err := os.Rename(put(t, t.TempDir(), "moved"), filepath.Join(tray.outbox(), "moved")); err != nil {
+	if err := os.Rename(put(t, t.TempDir(), "moved"),
+		filepath.Join(tray.outbox(), "moved")); err != nil {
 		t.Fatal(err)
 	}
 	if got := quiet("moved"); got != 2*time.Second {
 		t.Errorf("moved here: %s", got)
 	}
-	if err := os.Rename(put(t, tray.outbox(), "x.part"), filepath.Join(tray.outbox(), "x")); err != nil {
+	if err := os.Rename(put(t, tray.outbox(), "x.part"),
+		filepath.Join(tray.outbox(), "x")); err != nil {
 		t.Fatal(err)
 	}
 	if got := quiet("x"); got != 2*time.Second {

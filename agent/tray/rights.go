@@ -22,10 +22,9 @@ func (t *Tray) notState(d *beneath.Dir) error {
 	return err
 }
 
-// mayDrop returns why a file in a folder of the tray is not taken although it is finished; nil when
-// nothing is against it. A file of this account with a second name may be one of its keys, or come
-// from a folder that only this account can read. Where AnyLinks is set, so
-// may one of any account.
+// mayDrop returns why a finished file in a folder of the tray is not taken, or nil. A file of this
+// account with a second name may be one of its keys, or come from a folder that only this account
+// can read. Where AnyLinks is set, so may one of any account.
 func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() && !h.t.AnyLinks {
 		return nil
@@ -92,8 +91,8 @@ func holds(d *beneath.Dir, file beneath.ID) (found bool, err error) {
 	return found, err
 }
 
-// Adoptable identifies an entry in sending/ that fits no claim, if an account that can read it has
-// put it there: where several can, a file of this account may be anything that it could be led to.
+// Adoptable identifies an entry in sending/ that fits no claim, if one of its readers put it there.
+// Where several accounts can, a file of this account may be anything that it could be led to.
 func (h *Handles) Adoptable(rel string) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {

@@ -37,13 +37,15 @@ func TestAFileThatIsTooLarge(t *testing.T) {
 		inside: reason.New("cannot-be-sent", "name", "large", "why", why),
 	} {
 		var no *Never
-		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why != want {
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) ||
+			no.Why != want {
 			t.Errorf("%s: %v", filepath.Base(path), err)
 		}
 	}
 }
 
-// TestAFolderThatIsTooLarge is not finished, however many files it takes. Their sum does not overflow.
+// TestAFolderThatIsTooLarge is not finished, however many files it takes. Their sum does not
+// overflow.
 func TestAFolderThatIsTooLarge(t *testing.T) {
 	var sum Sum
 	sum.Add("", beneath.Info{Mode: os.ModeDir})

@@ -15,13 +15,15 @@ func TestAMappedFileIsNotFinished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mem, err := syscall.Mmap(int(w.Fd()), 0, 7, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	mem, err := syscall.Mmap(int(w.Fd()), 0, 7, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Close() // the mapping alone can still write
 	var wait *Later
-	if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) || !wait.Open {
+	if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) ||
+		!wait.Open {
 		t.Errorf("mapped: %v", err)
 	}
 	if err := syscall.Munmap(mem); err != nil {
@@ -37,7 +39,8 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 	target := put(t, dir, "target")
 	for name, make := range map[string]func(string) error{
 		"folder with a link": func(p string) error {
-			return errors.Join(os.MkdirAll(filepath.Join(p, "deep"), 0o755), os.Symlink(target, filepath.Join(p, "deep", "link")))
+			return errors.Join(os.MkdirAll(filepath.Join(p, "deep"), 0o755),
+				os.Symlink(target, filepath.Join(p, "deep", "link")))
 		},
 		"link":      func(p string) error { return os.Symlink(target, p) },
 		"dangling":  func(p string) error { return os.Symlink("/nowhere", p) },
@@ -49,11 +52,13 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		var no *Never
-		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) || no.Why.IsZero() {
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &no) ||
+			no.Why.IsZero() {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	if _, _, err := finishedAt(t, filepath.Join(dir, "absent"), Settling{}, inTime()); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := finishedAt(t, filepath.Join(dir, "absent"), Settling{},
+		inTime()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
 }

@@ -18,12 +18,14 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")
 	var wait *Later
-	for name, flag := range map[string]int{"write": os.O_WRONLY, "read and write": os.O_RDWR, "append": os.O_WRONLY | os.O_APPEND} {
+	for name, flag := range map[string]int{"write": os.O_WRONLY, "read and write": os.O_RDWR,
+		"append": os.O_WRONLY | os.O_APPEND} {
 		w, err := os.OpenFile(path, flag, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) || !wait.Open {
+		if _, _, err := finishedAt(t, path, Settling{}, inTime()); !errors.As(err, &wait) ||
+			!wait.Open {
 			t.Errorf("open to %s: %v", name, err)
 		}
 		w.Close()
@@ -41,7 +43,8 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 
 func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: Windows refuses a writer in the very instant of the probe, just before the file is taken")
+		t.Skip("SKIPPED: Windows refuses a writer in the very instant of the probe, just " +
+			"before the file is taken")
 	}
 	path := put(t, t.TempDir(), "data.csv")
 	stop, probed := make(chan struct{}), make(chan struct{})
@@ -52,7 +55,8 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_, _, _ = finishedAt(t, path, Settling{}, inTime()) // whatever it says: the writer is what counts
+				// its answer does not matter here, only the writer
+				_, _, _ = finishedAt(t, path, Settling{}, inTime())
 			}
 		}
 	}()
@@ -73,13 +77,17 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var wait *Later
-	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.Open || wait.After < 30*time.Second || wait.After > 41*time.Second {
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute},
+		time.Now().Add(20*time.Second)); !errors.As(err, &wait) || wait.Open ||
+		wait.After < 30*time.Second || wait.After > 41*time.Second {
 		t.Errorf("20 s after the change: %v %+v", err, wait)
 	}
-	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(61*time.Second)); err != nil {
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute},
+		time.Now().Add(61*time.Second)); err != nil {
 		t.Errorf("61 s after the change: %v", err)
 	}
-	if _, _, err := finishedAt(t, path, Settling{File: time.Minute}, time.Now().Add(-24*time.Hour)); err != nil {
+	if _, _, err := finishedAt(t, path, Settling{File: time.Minute},
+		time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
 	}
 }
@@ -99,7 +107,8 @@ func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
 	f.Close()
 	info, _ := os.Stat(path)
 	other := put(t, dir, "other")
-	if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()), os.Rename(other, path)); err != nil {
+	if err := errors.Join(os.Chtimes(other, info.ModTime(), info.ModTime()),
+		os.Rename(other, path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenSource(h.Root, name, want); !errors.Is(err, ErrChanged) {

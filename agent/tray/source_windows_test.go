@@ -17,7 +17,8 @@ func open(t *testing.T, path string, access, share uint32) (closed func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	h, err := windows.CreateFile(name, access, share, nil, windows.OPEN_EXISTING,
+		windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +37,12 @@ func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
 		{"writes, sharing all", windows.GENERIC_WRITE, shareAll, true, false, false},
 		{"writes, sharing nothing", windows.GENERIC_WRITE, 0, true, true, true},
 		{"reads, sharing nothing", windows.GENERIC_READ, 0, true, true, true},
-		{"reads, sharing reading", windows.GENERIC_READ, windows.FILE_SHARE_READ, false, true, true},
-		{"reads, as most programs", windows.GENERIC_READ, windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE, false, true, false},
-		{"reads, as our sealer", windows.GENERIC_READ, windows.FILE_SHARE_READ | windows.FILE_SHARE_DELETE, false, false, true},
+		{"reads, sharing reading", windows.GENERIC_READ, windows.FILE_SHARE_READ, false, true,
+			true},
+		{"reads, as most programs", windows.GENERIC_READ,
+			windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE, false, true, false},
+		{"reads, as our sealer", windows.GENERIC_READ,
+			windows.FILE_SHARE_READ | windows.FILE_SHARE_DELETE, false, false, true},
 		{"reads, sharing all", windows.GENERIC_READ, shareAll, false, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -49,7 +53,8 @@ func TestAFileThatAnotherProgramHasOpen(t *testing.T) {
 			if errors.As(err, &wait) != c.written || !c.written && err != nil {
 				t.Errorf("finished: %v", err)
 			}
-			if err := durable.SyncFile(path); durable.InUse(err) != c.unsaved || !c.unsaved && err != nil {
+			if err := durable.SyncFile(path); durable.InUse(err) != c.unsaved || !c.unsaved &&
+				err != nil {
 				t.Errorf("sync: %v", err)
 			}
 			err = durable.RenameNoReplace(path, path+".moved")

@@ -35,9 +35,10 @@ const readGroup = 256
 
 // Tray is the files of one tray. Its fields never change while it is used.
 type Tray struct {
-	Dir       string        // its clean path
-	Settle    time.Duration // how long a file must stay unchanged; 0: nothing is learned of its program
-	State     string        // the agent's folder, which nothing is sent from
+	Dir string // its clean path
+	// how long a file must stay unchanged; 0: nothing is learned of its program
+	Settle    time.Duration
+	State     string // the agent's folder, which nothing is sent from
 	StateID   beneath.ID
 	AnyLinks  bool // every account may give a second name to files that it cannot read
 	Log       *slog.Logger

@@ -32,7 +32,8 @@ type Watch struct {
 // NewWatch makes a watch that has nothing to watch yet. astray is told of new entries of the
 // folders beside outbox/.
 func (t *Tray) NewWatch(sweep time.Duration, astray func(part, name string)) *Watch {
-	return &Watch{t: t, sweep: sweep, astray: astray, Names: make(chan string, 2*readGroup), Soon: make(chan struct{}, 1)}
+	return &Watch{t: t, sweep: sweep, astray: astray, Names: make(chan string, 2*readGroup),
+		Soon: make(chan struct{}, 1)}
 }
 
 // Begin is called before a sweep, and End after it. Each sweep tries again to get a missing watch:
@@ -65,8 +66,9 @@ func (w *Watch) End() reason.Reason {
 	return reason.New("not-watched", "why", Plain(w.trouble), "every", w.sweep)
 }
 
-// Add watches a folder, and says whether it was there. A watch is lost when the folder is renamed,
-// made again, or something is mounted there, so that each sweep adds it anew, which is harmless.
+// Add watches a folder, and reports whether it was there. A watch is lost when the folder is
+// renamed, made again, or something is mounted there, so that each sweep adds it anew, which is
+// harmless.
 func (w *Watch) Add(dir string) (there bool) {
 	if w.w == nil {
 		return true
@@ -110,14 +112,16 @@ func (w *Watch) tell(e fsnotify.Event) {
 		w.astray(filepath.Base(part), name)
 	case e.Name == outbox:
 		w.t.Lost()
-		w.SweepSoon() // outbox itself was renamed, removed or given other rights; it is nothing to be sent
+		// outbox itself was renamed, removed or given other rights; it is nothing to be sent
+		w.SweepSoon()
 	case !below, e.Op == fsnotify.Remove:
 	default:
 		w.t.Hear(rel, e.Op)
 		select {
 		case w.Names <- rel:
 		default:
-			w.SweepSoon() // the finder is busy: better to look through everything than to queue without bound
+			// the finder is busy: better to look through everything than to queue without bound
+			w.SweepSoon()
 		}
 	}
 }
