@@ -15,15 +15,14 @@ import (
 )
 
 const (
-	// addressNote is a file beside a message for an address, while it is under way: otherwise the
-	// ledger alone would know the address.
+	// addressNote is a file beside a message under way with its address. Otherwise the ledger alone
+	// would know the address.
 	addressNote = ".sealpost-address"
 	maxAddress  = 4096
 )
 
-// adopt takes up the messages in sending/ that the ledger does not know, because it was lost or
-// restored from an older copy. Each gets the identity that it had, so that recipients that have it
-// only sign for it again.
+// adopt takes up the messages in sending/ that a lost or restored ledger does not know. Each gets
+// the identity that it had, so that recipients that have it only sign for it again.
 func (t *box) adopt(ctx context.Context) error {
 	h, err := t.open()
 	if err != nil {
@@ -81,7 +80,8 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry,
 				return err
 			}
 			if added {
-				t.log.Warn("taken up again", "message", list[i].ID, "uid", list[i].UID, "reason", "the ledger did not know of it")
+				t.log.Warn("taken up again", "message", list[i].ID, "uid", list[i].UID, "reason",
+					"the ledger did not know of it")
 			}
 		}
 		return nil
@@ -152,7 +152,7 @@ func (t *box) claimOf(message id.Message) ledger.Outgoing {
 		Reason: reason.New(reason.LedgerLost)}
 	parts := strings.Split(string(message), "_")
 	m.Kind, m.Day = parts[1], parts[2]
-	m.Number, _ = strconv.ParseInt(parts[3], 10, 64) //nolint:errcheck // ParseMessage has looked: at most 18 digits
+	m.Number, _ = strconv.ParseInt(parts[3], 10, 64) //nolint:errcheck // at most 18 digits
 	return m
 }
 
@@ -215,14 +215,14 @@ func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error
 		return "", "", err
 	}
 	dir = strings.TrimSuffix(string(text), "\n")
-	if address, err = h.t.addressIn(dir); err != nil || dir == "" { // an empty note was cut off, and does not mean everybody
+	// an empty note was cut off, and does not mean all sites
+	if address, err = h.t.addressIn(dir); err != nil || dir == "" {
 		return "", "", noteDamaged(addressNote)
 	}
 	return dir, address, nil
 }
 
-// addressIn returns the address of files dropped into a folder under outbox/, or into outbox/
-// itself, as a note has it.
+// addressIn returns the address in a note, of files dropped into outbox/ or a folder of it.
 func (t *box) addressIn(dir string) (string, error) {
 	if dir == "" {
 		return t.addressOf(".")
@@ -258,7 +258,7 @@ func (o *Outbox) findOlder(ctx context.Context) error {
 }
 
 // endedBefore returns the state of a message that a lost ledger, or the newer of two copies, has
-// ended: it lies in a final folder. Of other messages the ledger knows more than the folders, in
+// ended. Its folder is a final one. Of other messages the ledger knows more than the folders, in
 // which other accounts can put anything.
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	if m.Reason.Code != reason.LedgerLost && m.Seq > h.t.o.older {

@@ -26,8 +26,8 @@ type looked struct {
 }
 
 // findAstray looks for entries that do not belong into the folders of messages, if these have
-// changed since the last look. It looks through a folder with very many messages rarely;
-// notifications tell of entries in between.
+// changed. It looks through a folder with very many messages rarely; notifications name entries in
+// between.
 func (f *finder) findAstray(ctx context.Context, h *handles) error {
 	for _, part := range []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart} {
 		d, err := h.Dir(part)
@@ -37,7 +37,8 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 		f.watch.Add(in(f.t.Dir, part))
 		info, err := d.Info()
 		last, now := f.looked[part], time.Now()
-		if err != nil || info.Changed.Equal(last.changed) || now.Sub(last.at) < lookRests*last.took {
+		if err != nil || info.Changed.Equal(last.changed) ||
+			now.Sub(last.at) < lookRests*last.took {
 			continue
 		}
 		var failed error
@@ -58,7 +59,8 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 // tellAstray notes which of the entries of a folder are no messages, or messages that the ledger
 // does not know.
 func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
-	var first []string // messages by which the ledger knows the folders, in the order of the entries
+	// messages by which the ledger knows the folders, in the order of the entries
+	var first []string
 	var folders []string
 	for _, e := range entries {
 		message, ok := t.messageOf(e.Name())
@@ -89,8 +91,7 @@ func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry
 	})
 }
 
-// messageOf returns the first message of a folder with this name; ok is false when no folder of
-// this site has such a name.
+// messageOf returns the first message of a folder with this name, if such a folder is this site's.
 func (t *box) messageOf(name string) (first id.Message, ok bool) {
 	if first, site, err := id.ParseMessage(name); err == nil && site == t.o.site {
 		return first, true
@@ -99,9 +100,9 @@ func (t *box) messageOf(name string) (first id.Message, ok bool) {
 	return first, err == nil && site == t.o.site
 }
 
-// hearAstray notes an entry beside outbox/ as soon as the system tells of it, unless it has the
-// name of a message's folder. A watch goes by a path, which may have led to a folder elsewhere: only
-// a name that lies in the tray is told.
+// hearAstray notes an entry beside outbox/ on a notification, unless its name is that of a
+// message's folder. A watch goes by a path, which may have led to a folder elsewhere: only a name
+// that lies in the tray is noted.
 func (t *box) hearAstray(part, name string) {
 	if _, ok := t.messageOf(name); ok || tray.NatureOf(name) != tray.Ordinary {
 		return
@@ -119,8 +120,7 @@ func (t *box) hearAstray(part, name string) {
 // tellStrange notes that an entry of the tray is not sealpost's.
 func (t *box) tellStrange(rel string) { t.tellAlone(rel, reason.Of(tray.ErrStrange)) }
 
-// tellAlone notes, at once and for as long as it lies there, why an entry of the tray is left
-// alone.
+// tellAlone notes why an entry of the tray is left alone, for as long as it lies there.
 func (t *box) tellAlone(rel string, why reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -2,7 +2,7 @@ package outbox
 
 import "testing"
 
-// A watch that was led to a closed folder by a link in the place of delivered tells no name of it.
+// A watch that a link in the place of delivered has led to a closed folder tells no name.
 func TestNamesOfAClosedFolderAreNotTold(t *testing.T) {
 	s := newSealer(t)
 	closed, name := t.TempDir(), "name of a patient.csv"

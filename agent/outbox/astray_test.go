@@ -34,13 +34,14 @@ func TestAFileThatIsRenamedInASharedFolder(t *testing.T) {
 	}
 }
 
-// What is edited in sending/ after it was sealed is not what was sent, and its message tells so
-// when it has ended.
+// A file that is edited in sending/ after it was sealed differs from the sent one. Its message
+// reports that when it has ended.
 func TestWhatIsEditedInSendingIsTold(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("edited", "kept")
 	s.deliver(list...)
-	if err := os.WriteFile(s.at(sourceAt(list[0])), []byte("edited afterwards"), 0o644); err != nil {
+	if err := os.WriteFile(s.at(sourceAt(list[0])), []byte("edited afterwards"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.file()
@@ -95,8 +96,8 @@ func TestNoFinalFolderIsMadeWhileTheDiskIsAway(t *testing.T) {
 	}
 }
 
-// What users put straight into the folders of messages is told of by a sweep, and no longer once it
-// has gone.
+// A sweep notes files that users put straight into the folders of messages. It drops the notes once
+// they have gone.
 func TestWhatLiesAstrayIsTold(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("a")[0]
@@ -118,7 +119,8 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 		return s.tray.notes
 	}
 	told := sweep()
-	for _, rel := range []string{"sending/x", "delivered/x", "failed/x", "sending/FL-LAB_DAT_20251008_777"} {
+	for _, rel := range []string{"sending/x", "delivered/x", "failed/x",
+		"sending/FL-LAB_DAT_20251008_777"} {
 		if told[rel] != reason.New("strange-sending") {
 			t.Errorf("%s: %q", rel, told[rel])
 		}
@@ -135,12 +137,13 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.looked[tray.SendingPart] = looked{} // the folder is looked through again
-	if told = sweep(); !told["sending/x"].IsZero() || told[folderAt(m)] != reason.New("ended-elsewhere", "state", "withdrawn") {
+	if told = sweep(); !told["sending/x"].IsZero() ||
+		told[folderAt(m)] != reason.New("ended-elsewhere", "state", "withdrawn") {
 		t.Errorf("afterwards: %v", told)
 	}
 }
 
-// The system's notifications name what lies astray at once.
+// The system's notifications name entries astray at once.
 func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("a")[0]
@@ -150,7 +153,8 @@ func TestWhatLiesAstrayIsHeardOf(t *testing.T) {
 	s.tray.hearAstray("delivered", folderName(m))
 	s.tray.hearAstray("delivered", ".data.csv.swp")
 	status, err := s.Status(t.Context(), 1)
-	if err != nil || len(status.NotTaken) != 1 || status.NotTaken["delivered/data.csv"] != reason.New("strange-sending") {
+	if err != nil || len(status.NotTaken) != 1 ||
+		status.NotTaken["delivered/data.csv"] != reason.New("strange-sending") {
 		t.Errorf("%v, %v", status.NotTaken, err)
 	}
 }

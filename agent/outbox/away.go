@@ -21,7 +21,8 @@ type Away struct {
 }
 
 // away lists the trays that have something to do and are not there.
-func away(tx *ledger.Tx, backlogs []ledger.Backlog, there func(string) bool) (list []Away, err error) {
+func away(tx *ledger.Tx, backlogs []ledger.Backlog,
+	there func(string) bool) (list []Away, err error) {
 	byName := map[string]*Away{}
 	of := func(name string) *Away {
 		if byName[name] == nil {
@@ -77,7 +78,8 @@ func (o *Outbox) missTrays(ctx context.Context) error {
 		return err
 	})
 	for _, a := range list {
-		o.log.Warn("a tray is away", "tray", a.Name, "waiting", a.Waiting, "sent", a.Sent, "unfiled", a.Unfiled, "reason", a.Says)
+		o.log.Warn("a tray is away", "tray", a.Name, "waiting", a.Waiting, "sent", a.Sent,
+			"unfiled", a.Unfiled, "reason", a.Says)
 	}
 	return err
 }

@@ -11,8 +11,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// What is being claimed lies in outbox/ for a moment longer, while the finder looks for more: it is
-// not claimed twice. And what is dropped under the same name meanwhile is not forgotten.
+// A file that is being claimed lies in outbox/ for a moment longer, while the finder looks for
+// more. It is not claimed twice, and a later file of the same name is not forgotten.
 func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -32,7 +32,8 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	if !s.held(list[0].UID) {
 		t.Fatal("the sweep would go on with it too")
 	}
-	if err := f.take(t.Context(), list, group); err != nil || s.state(list[0]) != ledger.Taken || s.held(list[0].UID) {
+	if err := f.take(t.Context(), list, group); err != nil || s.state(list[0]) != ledger.Taken ||
+		s.held(list[0].UID) {
 		t.Fatalf("it is %s, held %t: %v", s.state(list[0]), s.held(list[0].UID), err)
 	}
 	put(t, s.tray.Outbox(), "data.csv")
@@ -41,8 +42,8 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 	}
 }
 
-// A file that somebody wrote into while it was claimed is not sealed as it was found, and does not
-// wait for the next sweep, which may be an hour away.
+// A file that is written during its claim is not sealed as it was found. It does not wait for the
+// next sweep, which may be an hour away.
 func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		s := newSealer(t)
@@ -50,13 +51,15 @@ func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
 		for _, name := range []string{"a", "b"} {
 			put(t, s.tray.Outbox(), name)
 		}
-		list, err := s.tray.claimRows(t.Context(), []found{examined(t, f, "a"), examined(t, f, "b")})
+		list, err := s.tray.claimRows(t.Context(),
+			[]found{examined(t, f, "a"), examined(t, f, "b")})
 		if err != nil {
 			t.Fatal(err)
 		}
 		moved := s.tray.moveAll(t.Context(), list)
 		if changed {
-			if err := os.WriteFile(s.at(sourceAt(moved[0])), []byte("more than was there when it was found"), 0o644); err != nil {
+			if err := os.WriteFile(s.at(sourceAt(moved[0])),
+				[]byte("more than was there when it was found"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -89,7 +92,7 @@ func examined(t *testing.T, f *finder, name string) found {
 	return *ready
 }
 
-// A message that cannot be moved is let go of, so that the sweep goes on with it once it can.
+// A message that cannot be moved is released, so that the sweep retries it once it can be moved.
 func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -101,14 +104,14 @@ func TestWhatCannotBeMovedIsLetGoOf(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.take(t.Context(), list, nil); err != nil || s.state(list[0]) != ledger.Claimed || s.held(list[0].UID) {
+	if err := f.take(t.Context(), list, nil); err != nil || s.state(list[0]) != ledger.Claimed ||
+		s.held(list[0].UID) {
 		t.Errorf("it is %s, held %t: %v", s.state(list[0]), s.held(list[0].UID), err)
 	}
 }
 
-// At a start an empty folder sending is another than the one that was there, as on a mount point
-// without its disk, or the same and emptied by a person, or a new one that a person has made for
-// it.
+// At a start an empty folder sending may be another one, as on a mount point without its disk. Or
+// it is the same and emptied by a user, or a new one that a user has made for it.
 func TestWhichFolderIsTheTraysAtAStart(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
@@ -116,22 +119,24 @@ func TestWhichFolderIsTheTraysAtAStart(t *testing.T) {
 		changed, claimed time.Duration // from now
 		other            bool
 	}{
-		"an old one":                       {"elsewhere", -time.Hour, -time.Minute, true},
-		"emptied since":                    {"elsewhere", -time.Second, -time.Minute, false},
-		"made again":                       {"elsewhere", 0, -time.Minute, false},
-		"as old as what was moved into it": {"elsewhere", -time.Minute - time.Second, -time.Minute, false},
-		"the one that it was":              {"here", -time.Hour, -time.Minute, false},
-		"nothing is known":                 {"", -time.Hour, -time.Minute, false},
-		"a clock that was ahead":           {"elsewhere", -time.Hour, time.Hour, false},
+		"an old one":    {"elsewhere", -time.Hour, -time.Minute, true},
+		"emptied since": {"elsewhere", -time.Second, -time.Minute, false},
+		"made again":    {"elsewhere", 0, -time.Minute, false},
+		"as old as what was moved into it": {"elsewhere", -time.Minute - time.Second, -time.Minute,
+			false},
+		"the one that it was":    {"here", -time.Hour, -time.Minute, false},
+		"nothing is known":       {"", -time.Hour, -time.Minute, false},
+		"a clock that was ahead": {"elsewhere", -time.Hour, time.Hour, false},
 	} {
-		if other := isOther(c.before, "here", now.Add(c.changed), now.Add(c.claimed), now); other != c.other {
+		if other := isOther(c.before, "here", now.Add(c.changed), now.Add(c.claimed),
+			now); other != c.other {
 			t.Errorf("%s: %t", name, other)
 		}
 	}
 }
 
-// What was claimed and taken out of outbox/ before it was moved was withdrawn, and the tray goes
-// on, however old its folders are.
+// A claimed file that left outbox/ before it was moved was withdrawn. The tray goes on, however old
+// its folders are.
 func TestWhatIsGoneAtAStartHoldsNothingUp(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("a", "b")
@@ -157,12 +162,14 @@ func TestTheLastClaimIsTheLatest(t *testing.T) {
 		_, err := tx.Advance(a.UID, ledger.Taken, ledger.Claimed, reason.Text("changed"))
 		return err
 	})
-	c := []ledger.Outgoing{{Tray: "outbox", Kind: "DAT", Name: "c", Address: "fl-lab.dat", Claimed: later, Due: later}}
+	c := []ledger.Outgoing{
+		{Tray: "outbox", Kind: "DAT", Name: "c", Address: "fl-lab.dat", Claimed: later, Due: later}}
 	s.update(func(tx *ledger.Tx) error {
 		return tx.Claim(c, ledger.Claiming{Site: "FL-LAB", First: 1, Identify: s.identify})
 	})
 	s.update(func(tx *ledger.Tx) error { return tx.Take([]int64{c[0].Seq}) })
-	if n, last, err := s.tray.underWay(t.Context(), opened(t, s.tray)); err != nil || n != 3 || !last.Equal(c[0].Claimed) {
+	if n, last, err := s.tray.underWay(t.Context(), opened(t, s.tray)); err != nil || n != 3 ||
+		!last.Equal(c[0].Claimed) {
 		t.Errorf("%d, the last of %s, want %s: %v", n, last, c[0].Claimed, err)
 	}
 }
@@ -175,7 +182,7 @@ func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 	if err := os.Rename(s.tray.Dir, s.tray.Dir+" away"); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Rename(s.tray.Dir+" away", s.tray.Dir) //nolint:errcheck // for the ledger, which is closed later
+	defer os.Rename(s.tray.Dir+" away", s.tray.Dir) //nolint:errcheck // closed later
 	if err := f.look(t.Context()); err != nil || !f.missed {
 		t.Errorf("missed %t, %v", f.missed, err)
 	}
@@ -184,12 +191,13 @@ func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 	}
 }
 
-// A claim whose file was changed before it was moved has ended, and says so; what lies there is
-// claimed anew.
+// A claim whose file was changed before it was moved has ended, and reports it. The file that lies
+// there is claimed anew.
 func TestAClaimWhoseFileWasChangedInOutboxSaysSo(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("changed", "removed")
-	if err := errors.Join(os.WriteFile(s.at(droppedAt(list[0])), []byte("more content"), 0o644), os.Remove(s.at(droppedAt(list[1])))); err != nil {
+	if err := errors.Join(os.WriteFile(s.at(droppedAt(list[0])), []byte("more content"), 0o644),
+		os.Remove(s.at(droppedAt(list[1])))); err != nil {
 		t.Fatal(err)
 	}
 	s.recover()

@@ -229,8 +229,8 @@ func (d *desk) enqueue(list []ledger.Outgoing) bool {
 	return true
 }
 
-// dispatch gives work to every free worker, and gives messages back to the ledger that have waited
-// here for too long.
+// dispatch gives work to every free worker, and returns messages to the ledger that waited too
+// long.
 func (d *desk) dispatch(ctx context.Context) error {
 	if !d.connected {
 		return nil
@@ -387,9 +387,10 @@ func (s *space) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// reserveSpace reserves space for a sealed file, and leaves sealReserve. Where there is not enough, it
-// returns nil, how much is free, and how much of it other sealed files have reserved.
-func (d *desk) reserveSpace(dir *beneath.Dir, size int64) (s *space, free, others int64, err error) {
+// reserveSpace reserves space for a sealed file, and leaves sealReserve. Where there is not enough,
+// it returns nil, how much is free, and how much of it other sealed files have reserved.
+func (d *desk) reserveSpace(dir *beneath.Dir,
+	size int64) (s *space, free, others int64, err error) {
 	d.tell(func() {
 		for other := range d.spaces { // before the look at the disk: they write meanwhile
 			others += max(0, other.left.Load())

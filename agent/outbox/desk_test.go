@@ -12,7 +12,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// routed lets the desk seal, for one centre, what waits for an address.
+// routed lets the desk seal, for one centre, the messages that wait for an address.
 func (s *sealer) routed(addresses ...string) {
 	route := s.route()
 	s.desk.tell(func() {
@@ -64,11 +64,15 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 	if s.state(held) != ledger.Claimed || !s.held(held.UID) {
 		t.Errorf("it is %s, in hand %t", s.state(held), s.held(held.UID))
 	}
-	if _, err := s.Recall(t.Context(), string(held.ID)); err != nil || s.state(held) != ledger.Failed {
+	if _, err := s.Recall(t.Context(), string(held.ID)); err != nil ||
+		s.state(held) != ledger.Failed {
 		t.Errorf("it cannot be recalled while it waits for a sealer: %s, %v", s.state(held), err)
 	}
 	late := s.taken("none gets free")[0]
-	s.eventually("it waits in the ledger", func() bool { return s.state(late) == ledger.Taken && !s.held(late.UID) })
+	s.eventually("it waits in the ledger", func() bool {
+		return s.state(late) == ledger.Taken &&
+			!s.held(late.UID)
+	})
 	if next := s.taken("behind it")[0]; s.state(next) != ledger.Taken {
 		t.Errorf("behind others it is %s", s.state(next))
 	}
@@ -86,11 +90,15 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 func TestWhatMayNotBeSentWaitsInTheLedger(t *testing.T) {
 	s := newSealer(t)
 	s.desk.tell(func() {
-		s.desk.routes.by["fl-lab.dat"] = &decision{blocked: reason.Text("too many sites"), until: time.Now().Add(time.Hour)}
+		s.desk.routes.by["fl-lab.dat"] = &decision{blocked: reason.Text("too many sites"),
+			until: time.Now().Add(time.Hour)}
 	})
 	s.routed("fl-lab.seq")
 	m := s.taken("blocked")[0]
-	s.eventually("it waits in the ledger", func() bool { return s.state(m) == ledger.Taken && !s.held(m.UID) })
+	s.eventually("it waits in the ledger", func() bool {
+		return s.state(m) == ledger.Taken &&
+			!s.held(m.UID)
+	})
 	s.tray.Address = id.Address{RoutingKey: "fl-lab.seq"}
 	other := s.taken("sorted behind")[0]
 	s.eventually("the other is sealed", func() bool { return s.state(other) == ledger.Sealed })
@@ -109,7 +117,8 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 	}
 	s.desk.tell(func() {
 		for _, m := range list {
-			s.desk.sent(s.desk.lanes[1], job{messages: []ledger.Outgoing{m}}, retry{noRoom: true}, nil)
+			s.desk.sent(s.desk.lanes[1], job{messages: []ledger.Outgoing{m}}, retry{noRoom: true},
+				nil)
 		}
 	})
 	s.routed(list[0].Address)
@@ -124,7 +133,10 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 		t.Errorf("it cannot be recalled: %v", err)
 	}
 	s.desk.tell(func() { s.desk.look(time.Now().Add(2 * restFor)) })
-	s.eventually("it is tried again", func() bool { return s.state(list[1]) == ledger.Sealed && s.state(list[2]) == ledger.Sealed })
+	s.eventually("it is tried again", func() bool {
+		return s.state(list[1]) == ledger.Sealed &&
+			s.state(list[2]) == ledger.Sealed
+	})
 }
 
 // TestOneMessageThatCannotBeSealedHoldsUpNoOther sets the one aside, and seals those that were read
@@ -132,12 +144,18 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 func TestOneMessageThatCannotBeSealedHoldsUpNoOther(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "changed", "b")
-	if err := os.WriteFile(s.at(sourceAt(list[1])), []byte("something longer than it was"), 0o644); err != nil {
+	if err := os.WriteFile(s.at(sourceAt(list[1])), []byte("something longer than it was"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.routed(list[0].Address)
-	s.eventually("the others are sealed", func() bool { return s.state(list[0]) == ledger.Sealed && s.state(list[2]) == ledger.Sealed })
-	s.eventually("it waits to be looked at", func() bool { return s.state(list[1]) == ledger.Claimed && !s.held(list[1].UID) })
+	s.eventually("the others are sealed", func() bool {
+		return s.state(list[0]) == ledger.Sealed &&
+			s.state(list[2]) == ledger.Sealed
+	})
+	s.eventually("it waits to be looked at", func() bool {
+		return s.state(list[1]) == ledger.Claimed && !s.held(list[1].UID)
+	})
 }
 
 // TestTheDeskEndsWithItsWorkers leaves no worker behind, and answers no question afterwards.
@@ -161,7 +179,8 @@ func TestTheDeskEndsWithItsWorkers(t *testing.T) {
 	if err := d.ask(t.Context(), func() { t.Error("it is answered") }); err == nil {
 		t.Error("it does not say that it has ended")
 	}
-	if left, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder)); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(filepath.Join(s.cfg.State, sealedFolder)); err != nil ||
+		len(left) > 0 {
 		t.Errorf("sealed files: %v, %v", left, err)
 	}
 }

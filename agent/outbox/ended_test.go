@@ -16,8 +16,8 @@ func rename(t testing.TB, from, to string) {
 	}
 }
 
-// The place of a removed file tells that it was delivered only where the ledger was lost, or is an
-// older copy: other accounts can put any file there.
+// The place of a removed file proves its delivery only where the ledger was lost or is an older
+// copy. Other accounts can put any file there.
 func TestAPlantedFileIsNotSaidToBeDelivered(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason reason.Code
@@ -25,11 +25,13 @@ func TestAPlantedFileIsNotSaidToBeDelivered(t *testing.T) {
 		moved  bool // rather than another file under its name
 		want   ledger.State
 	}{
-		"another file":              {want: ledger.Withdrawn},
-		"the file itself":           {moved: true, want: ledger.Withdrawn},
-		"with a reason to wait":     {reason: "larger-than-hub", moved: true, want: ledger.Withdrawn},
-		"after the ledger was lost": {reason: reason.LedgerLost, moved: true, want: ledger.Delivered},
-		"in an older copy":          {older: true, moved: true, want: ledger.Delivered},
+		"another file":    {want: ledger.Withdrawn},
+		"the file itself": {moved: true, want: ledger.Withdrawn},
+		"with a reason to wait": {reason: "larger-than-hub", moved: true,
+			want: ledger.Withdrawn},
+		"after the ledger was lost": {reason: reason.LedgerLost, moved: true,
+			want: ledger.Delivered},
+		"in an older copy": {older: true, moved: true, want: ledger.Delivered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)
@@ -71,8 +73,8 @@ func TestRowsOfAnOlderCopyAreKnown(t *testing.T) {
 	}
 }
 
-// A folder with something in it in the place of sending is not taken for it: its messages wait
-// until sending is brought back.
+// A folder that is not empty in the place of sending is not taken for it. Its messages wait until
+// sending is brought back.
 func TestSendingIsAwayBehindAFolderThatIsNotEmpty(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("carol.csv")[0]
@@ -95,7 +97,8 @@ func TestSendingIsAwayBehindAFolderThatIsNotEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	if state := s.state(m); home() || state == ledger.Withdrawn {
-		t.Errorf("it is %s, and its file lies in sending again as soon as that is brought back", state)
+		t.Errorf("it is %s, and its file lies in sending again as soon as that is brought back",
+			state)
 	}
 	rename(t, s.at("sending"), s.at("hers"))
 	if err := os.CopyFS(s.at("sending"), os.DirFS(s.at("away"))); err != nil {

@@ -16,21 +16,22 @@ type room struct {
 	bytes    int64
 }
 
-// newRoom leaves out the parts of an envelope beside its messages: the keys, the signature, the
-// ends, and the overhead of encryption.
+// newRoom returns the room of an envelope without its keys, signature, ends and overhead of
+// encryption.
 func newRoom(recipients int) *room {
 	return &room{bytes: api.SmallSize - 20<<10 - int64(recipients)*2<<10}
 }
 
-// take says whether a message has room; the first one always has.
+// take reports whether a message has room, and reserves it. The first one always has.
 func (r *room) take(m ledger.Outgoing) bool {
 	r.messages++
 	r.bytes -= estimate(m)
 	return r.messages == 1 || (r.messages <= api.MaxMessages && r.bytes >= 0)
 }
 
-// fitting cuts a list off where an envelope for so many recipients is full, and not within a folder
-// that would fit into another: messages that are answered together are moved as a whole folder.
+// fitting cuts a list off where an envelope for so many recipients is full. It cuts not within a
+// folder that would fit into another: messages that are answered together are moved as a whole
+// folder.
 func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	room := newRoom(recipients)
 	for i, m := range list {
@@ -49,8 +50,9 @@ func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	return list
 }
 
-// estimate returns an upper bound of the size of a file in an envelope's plaintext: its header, its
-// content, its lines in message.json, and a PAX header if its path is long or not plain.
+// estimate returns an upper bound of the size of a file in an envelope's plaintext. It counts its
+// header, its content, its lines in message.json, and a PAX header if its path is long or not
+// plain.
 func estimate(m ledger.Outgoing) int64 {
 	const block, line = 512, 384
 	name := int64(len(m.Name))

@@ -29,7 +29,8 @@ func TestASealedFileThatStaysEndsNothing(t *testing.T) {
 	if err := s.record(t.Context(), out, []id.Hash{"digest"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.published(t.Context(), out, api.Published{Incarnation: "i", Sequence: 1, Spooled: time.Now()}); err != nil {
+	if err := s.published(t.Context(), out, api.Published{Incarnation: "i", Sequence: 1,
+		Spooled: time.Now()}); err != nil {
 		t.Errorf("its publication ends the agent: %v", err)
 	}
 	if got := s.state(m); got != ledger.Published {
@@ -46,7 +47,8 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	for i := range maxStuck {
 		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, reason.New("may-not-move"))
 	}
-	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil || why != reason.New("others-may-not-move") {
+	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil ||
+		why != reason.New("others-may-not-move") {
 		t.Errorf("it is claimed: %t, %q", ready != nil, why)
 	}
 	s.tray.setStuck(ledger.Outgoing{Name: "7"}, reason.Reason{})
@@ -68,7 +70,8 @@ func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(folder)
-	if err != nil || len(entries) != 2 || entries[0].Name() != "data.csv" || entries[1].Name() != "~$report.tmp" {
+	if err != nil || len(entries) != 2 || entries[0].Name() != "data.csv" ||
+		entries[1].Name() != "~$report.tmp" {
 		t.Errorf("in the folder: %v, %v", entries, err)
 	}
 }
@@ -82,7 +85,8 @@ func TestAWaitEndsWithItsHub(t *testing.T) {
 		return d
 	}
 	s.desk.tell(func() {
-		s.desk.routes.by[address] = &decision{blocked: reason.Text("waiting"), proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
+		s.desk.routes.by[address] = &decision{blocked: reason.Text("waiting"),
+			proposed: []id.Site{"CA-RC"}, until: time.Now().Add(time.Hour)}
 	})
 	if known() == nil {
 		t.Fatal("it does not wait")
@@ -101,12 +105,13 @@ func TestAWaitEndsWithItsHub(t *testing.T) {
 	})
 }
 
-// TestAnAddressThatTheHubRefusesWaitsAlone tells apart what the hub refuses of one address from
-// what it refuses of all.
+// TestAnAddressThatTheHubRefusesWaitsAlone distinguishes refusals of one address from refusals of
+// all.
 func TestAnAddressThatTheHubRefusesWaitsAlone(t *testing.T) {
 	for code, want := range map[api.Code]bool{
 		api.CodeTooLarge: true, api.CodeInternal: true, api.CodeInvalid: true,
-		api.CodeBusy: false, api.CodeFull: false, api.CodeNotAdmitted: false, api.CodeExpired: false,
+		api.CodeBusy: false, api.CodeFull: false, api.CodeNotAdmitted: false,
+		api.CodeExpired: false,
 	} {
 		if got := isOfAddress(fmt.Errorf("resolve: %w", &api.Error{Code: code})); got != want {
 			t.Errorf("%s: of the address alone: %t", code, got)

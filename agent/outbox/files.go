@@ -53,7 +53,8 @@ func openSource(d *beneath.Dir, name string, want ledger.Source) (*os.File, erro
 	return tray.OpenSource(d, name, tray.Source(want))
 }
 
-func (h *handles) finished(rel string, settle tray.Settling, now time.Time) (ledger.Source, bool, error) {
+func (h *handles) finished(rel string, settle tray.Settling,
+	now time.Time) (ledger.Source, bool, error) {
 	source, folder, err := h.Finished(rel, settle, now)
 	return ledger.Source(source), folder, err
 }

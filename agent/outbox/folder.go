@@ -17,7 +17,7 @@ const (
 	dropPage = 5000
 )
 
-// sortTree lists a folder's entries into the ledger, which sorts them: a folder may have more
+// sortTree lists a folder's entries into the ledger, which sorts them. A folder may have more
 // entries than fit into memory, and its digest needs them in one order. The folder must still be
 // the one that was claimed.
 func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing) error {
@@ -44,7 +44,8 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 			return err
 		}
 		sum.Add(rel, info)
-		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, rel), Dir: info.IsDir(), Source: sourceOf(info)})
+		page = append(page, ledger.TreeEntry{Path: path.Join(m.Name, rel), Dir: info.IsDir(),
+			Source: sourceOf(info)})
 		if len(page) < treePage {
 			return nil
 		}
@@ -61,12 +62,17 @@ func (o *Outbox) sortTree(ctx context.Context, from *sources, m ledger.Outgoing)
 
 // treeEntries yields a folder's entries in the order of their paths. Each file is opened only if it
 // is still the one that was listed.
-func (o *Outbox) treeEntries(ctx context.Context, from *sources, m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
+func (o *Outbox) treeEntries(ctx context.Context, from *sources,
+	m ledger.Outgoing) iter.Seq2[envelope.Entry, error] {
 	return func(yield func(envelope.Entry, error) bool) {
 		after := ""
 		for {
 			var page []ledger.TreeEntry
-			err := o.view(ctx, func(tx *ledger.Tx) (err error) { page, err = tx.Tree(m.UID, after, treePage); return err })
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+				page,
+					err = tx.Tree(m.UID, after, treePage)
+				return err
+			})
 			if err != nil {
 				yield(envelope.Entry{}, err)
 				return
@@ -91,7 +97,11 @@ func (o *Outbox) treeEntries(ctx context.Context, from *sources, m ledger.Outgoi
 // dropTree forgets the list of a folder's entries, or all such lists when uid is empty.
 func (o *Outbox) dropTree(ctx context.Context, uid id.UID) error {
 	for more := true; more; {
-		err := o.ledger.Update(ctx, func(tx *ledger.Tx) (err error) { more, err = tx.DropTree(uid, dropPage); return err })
+		err := o.ledger.Update(ctx, func(tx *ledger.Tx) (err error) {
+			more,
+				err = tx.DropTree(uid, dropPage)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -51,7 +51,8 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 	}
 	answer, err := o.hub.Events(ctx, api.EventsRequest{After: cursor, Wait: api.MaxWait})
 	if errors.Is(err, api.ErrInvalid) {
-		o.log.Warn("the hub was put back to an older state; all its events are read again, which is harmless", "cursor", cursor)
+		o.log.Warn("the hub was put back to an older state; all its events are read again, "+
+			"which is harmless", "cursor", cursor)
 		return o.saveCursor(ctx, incarnation, 0, nil)
 	}
 	if err != nil {
@@ -67,10 +68,12 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 			o.forgetRoute(e.Address)
 		case api.EventSettled, api.EventDead:
 			if (e.Kind == api.EventSettled) != (e.Receipt != "") {
-				o.log.Error("the hub says something senseless of an envelope; passed over", "envelope", e.Envelope, "recipient", e.Recipient, "kind", e.Kind)
+				o.log.Error("the hub says something senseless of an envelope; passed over",
+					"envelope", e.Envelope, "recipient", e.Recipient, "kind", e.Kind)
 				continue
 			}
-			a, err := o.answer(ctx, e.Envelope, api.Result{Recipient: e.Recipient, Receipt: e.Receipt, DeadCode: e.Code, Time: e.Time})
+			a, err := o.answer(ctx, e.Envelope, api.Result{Recipient: e.Recipient,
+				Receipt: e.Receipt, DeadCode: e.Code, Time: e.Time})
 			if err != nil {
 				return err
 			}
@@ -88,7 +91,11 @@ func (o *Outbox) hubIncarnation() id.Incarnation {
 
 func (o *Outbox) cursor(ctx context.Context, i id.Incarnation) (api.Cursor, error) {
 	var stored string
-	err := o.view(ctx, func(tx *ledger.Tx) (err error) { stored, err = tx.Setting(cursorKey(i)); return err })
+	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+		stored,
+			err = tx.Setting(cursorKey(i))
+		return err
+	})
 	if err != nil || stored == "" {
 		return 0, err
 	}
@@ -96,13 +103,17 @@ func (o *Outbox) cursor(ctx context.Context, i id.Incarnation) (api.Cursor, erro
 	return api.Cursor(n), err
 }
 
-func (o *Outbox) saveCursor(ctx context.Context, i id.Incarnation, next api.Cursor, answers []ledger.Answer) error {
+func (o *Outbox) saveCursor(ctx context.Context, i id.Incarnation, next api.Cursor,
+	answers []ledger.Answer) error {
 	fault.Point("outbox-answered")
-	return o.save(ctx, answers, func(tx *ledger.Tx) error { return tx.Set(cursorKey(i), strconv.FormatUint(uint64(next), 10)) })
+	return o.save(ctx, answers, func(tx *ledger.Tx) error {
+		return tx.Set(cursorKey(i), strconv.FormatUint(uint64(next), 10))
+	})
 }
 
 // save records answers, and with them whatever else belongs into the same commit.
-func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*ledger.Tx) error) error {
+func (o *Outbox) save(ctx context.Context, answers []ledger.Answer,
+	also func(*ledger.Tx) error) error {
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		for _, a := range answers {
 			if err := tx.Answer(a); err != nil {
@@ -119,11 +130,13 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 	}
 	for _, a := range answers {
 		if !a.Doubt.IsZero() {
-			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site, "reason", a.Doubt)
+			o.log.Error("receipt not believed", "envelope", a.Envelope, "recipient", a.Site,
+				"reason", a.Doubt)
 			continue
 		}
 		if len(a.Outcomes) > 0 {
-			o.log.Info("settled", "envelope", a.Envelope, "recipient", a.Site, "messages", len(a.Outcomes))
+			o.log.Info("settled", "envelope", a.Envelope, "recipient", a.Site, "messages",
+				len(a.Outcomes))
 		}
 	}
 	if len(answers) > 0 {
@@ -132,15 +145,16 @@ func (o *Outbox) save(ctx context.Context, answers []ledger.Answer, also func(*l
 	return nil
 }
 
-// answer turns the hub's result of one delivery into this site's answer: a receipt, believed or in
-// doubt, or the death of the delivery.
+// answer turns the hub's result of one delivery into this site's answer. It is a receipt, believed
+// or in doubt, or the death of the delivery.
 func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledger.Answer, error) {
 	a := ledger.Answer{Envelope: e, Site: r.Recipient, Receipt: r.Receipt, Time: r.Time}
 	if r.Receipt == "" {
 		return a, o.view(ctx, func(tx *ledger.Tx) error {
 			list, err := tx.SentIn(e)
 			for _, m := range list {
-				a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: m.UID, Outcome: ledger.OutcomeDead, Code: r.DeadCode})
+				a.Outcomes = append(a.Outcomes,
+					ledger.Outcome{UID: m.UID, Outcome: ledger.OutcomeDead, Code: r.DeadCode})
 			}
 			return err
 		})
@@ -157,7 +171,7 @@ func (o *Outbox) answer(ctx context.Context, e id.Envelope, r api.Result) (ledge
 	return a, o.view(ctx, func(tx *ledger.Tx) error { return compare(tx, &a, receipt) })
 }
 
-// compare holds a believed receipt against the ledger: every message must be one of this site's,
+// compare checks a believed receipt against the ledger. Every message must be one of this site's,
 // sealed, and with the fingerprint of its content, and every message of the envelope must be in the
 // receipt. Of an envelope that the ledger does not know, only the messages that fit count.
 func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
@@ -177,14 +191,16 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			}
 		}
 		if m.UID != r.UID || m.ID != r.Message || m.Digest == "" ||
-			(r.Outcome == statement.Delivered && r.Fingerprint != envelope.Fingerprint(m.FingerprintKey, m.Digest)) {
+			(r.Outcome == statement.Delivered &&
+				r.Fingerprint != envelope.Fingerprint(m.FingerprintKey, m.Digest)) {
 			if _, err := tx.Envelope(a.Envelope); errors.Is(err, ledger.ErrNotFound) {
 				continue // of a ledger that is gone
 			}
 			a.Doubt, a.Outcomes = reason.New("receipt-of-unsent", "site", a.Site), nil
 			return nil
 		}
-		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code, Elsewhere: !here})
+		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code,
+			Elsewhere: !here})
 		delete(sent, r.UID)
 	}
 	for _, m := range sent {
@@ -193,14 +209,14 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	return nil
 }
 
-// elsewhere returns a message that is not in the answered envelope; it is empty when this site sent
-// none of that identity.
+// elsewhere returns a message that is not in the answered envelope, or none if this site sent none.
 func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 	m, err := tx.Message(string(uid))
 	if errors.Is(err, ledger.ErrNotFound) {
 		return ledger.SentMessage{}, nil
 	}
-	return ledger.SentMessage{UID: m.UID, ID: m.ID, FingerprintKey: m.FingerprintKey, Digest: m.Digest}, err
+	return ledger.SentMessage{UID: m.UID, ID: m.ID, FingerprintKey: m.FingerprintKey,
+		Digest: m.Digest}, err
 }
 
 // recheckPage is how many receipts are in memory while doubted ones are checked again.
@@ -227,7 +243,8 @@ func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
 func (o *Outbox) recheck(ctx context.Context, doubted []ledger.Answer) error {
 	var changed []ledger.Answer
 	for _, d := range doubted {
-		a, err := o.answer(ctx, d.Envelope, api.Result{Recipient: d.Site, Receipt: d.Receipt, Time: d.Time})
+		a, err := o.answer(ctx, d.Envelope, api.Result{Recipient: d.Site, Receipt: d.Receipt,
+			Time: d.Time})
 		if err != nil {
 			return err
 		}

@@ -30,13 +30,15 @@ func folderName(m ledger.Outgoing) string {
 	return id.FormatGroup(m.ID, m.Group.First, m.Group.Last)
 }
 
-// arrange puts those messages of a claim side by side that may share a folder, and returns how many
-// there are of each folder: files from one place, as many as fit into one envelope, so that
-// messages that are sealed together are moved together. One file under two names, as on a disk
-// where the case of letters does not count, is kept apart: once it is moved, the other name would
-// seem to be there too.
+// arrange puts the messages of a claim that may share a folder side by side, and returns the sizes.
+// A folder holds files from one place, as many as fit into one envelope, so that messages that are
+// sealed together are moved together. One file under two names, as on a disk where the case of
+// letters does not count, is kept apart: once it is moved, the other name would seem to be there
+// too.
 func arrange(claim []ledger.Outgoing) (sizes []int) {
-	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int { return strings.Compare(a.Dir, b.Dir) })
+	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int {
+		return strings.Compare(a.Dir, b.Dir)
+	})
 	var apart []ledger.Outgoing
 	rest := claim[:0]
 	for _, m := range claim {
@@ -48,7 +50,8 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	}
 	for n := 0; len(rest) > 0; rest = rest[n:] {
 		room, files := newRoom(groupRecipients), map[string]bool{}
-		for n = 0; n < len(rest) && rest[n].Dir == rest[0].Dir && !files[rest[n].Source.File] && room.take(rest[n]); n++ {
+		for n = 0; n < len(rest) && rest[n].Dir == rest[0].Dir && !files[rest[n].Source.File] &&
+			room.take(rest[n]); n++ {
 			files[rest[n].Source.File] = true
 		}
 		sizes = append(sizes, n)
@@ -57,8 +60,8 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	return sizes
 }
 
-// batches cuts found files into claims that fill two envelopes each, so that neither leaves a rest
-// that would have had room in the next.
+// batches cuts found files into claims that fill two envelopes each. Otherwise each would leave a
+// rest that had room in the next.
 type batches struct {
 	full      [][]found
 	last      []found
@@ -97,7 +100,7 @@ func (f *finder) claimFull(ctx context.Context, b *batches) {
 	b.full = nil
 }
 
-// alone tells whether a message has a folder to itself whatever it is claimed with.
+// alone reports whether a message always has a folder to itself.
 func alone(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
 
 // byFolder cuts a list where one folder's messages end and those of the next begin.
@@ -130,7 +133,11 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 	content := groupContent{Dir: m.Dir}
 	all := group
 	if int64(len(group)) != m.Group.Size() {
-		if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { all, err = tx.Group(m); return err }); err != nil {
+		if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+			all,
+				err = tx.Group(m)
+			return err
+		}); err != nil {
 			return err
 		}
 	}

@@ -46,14 +46,18 @@ func (s *sealer) deliver(list ...ledger.Outgoing) {
 	s.t.Helper()
 	s.update(func(tx *ledger.Tx) error {
 		for _, m := range list {
-			e := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address, Recipients: []ledger.Recipient{{Site: "CA-RC", Key: "k"}}}
-			if err := tx.Seal(e, []ledger.SealedMessage{{Seq: m.Seq, UID: m.UID, Digest: "digest"}}, ledger.Taken); err != nil {
+			e := ledger.Envelope{ID: id.Random128[id.Envelope](), Address: m.Address,
+				Recipients: []ledger.Recipient{{Site: "CA-RC", Key: "k"}}}
+			if err := tx.Seal(e, []ledger.SealedMessage{{Seq: m.Seq, UID: m.UID, Digest: "digest"}},
+				ledger.Taken); err != nil {
 				return err
 			}
 			if err := tx.Publish(e.ID, "incarnation", 1, time.Now()); err != nil {
 				return err
 			}
-			if err := tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r", Outcomes: []ledger.Outcome{{UID: m.UID, Outcome: ledger.OutcomeDelivered}}}); err != nil {
+			if err := tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r",
+				Outcomes: []ledger.Outcome{
+					{UID: m.UID, Outcome: ledger.OutcomeDelivered}}}); err != nil {
 				return err
 			}
 		}
@@ -80,7 +84,8 @@ func (s *sealer) file() {
 func (s *sealer) expectTree(want ...string) {
 	s.t.Helper()
 	var have []string
-	for _, dir := range []string{s.tray.Outbox(), s.tray.Sending(), s.tray.Delivered(), s.tray.Failed()} {
+	for _, dir := range []string{s.tray.Outbox(), s.tray.Sending(), s.tray.Delivered(),
+		s.tray.Failed()} {
 		err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 			rel, _ := filepath.Rel(s.tray.Dir, path)
 			empty := err == nil && e.IsDir() && path != dir && isBare(path)
@@ -95,7 +100,8 @@ func (s *sealer) expectTree(want ...string) {
 	}
 	slices.Sort(want)
 	if slices.Sort(have); !slices.Equal(have, want) {
-		s.t.Errorf("in the tray:\n%s\nwant:\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+		s.t.Errorf("in the tray:\n%s\nwant:\n%s", strings.Join(have, "\n"),
+			strings.Join(want, "\n"))
 	}
 }
 
@@ -107,31 +113,37 @@ func TestFilesThatAreClaimedTogetherShareAFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("c", "a", "b")
 	shared := group(list)
-	if want := id.FormatGroup(list[0].ID, 1, 3); shared != want || !strings.HasSuffix(shared, "_001-003") {
+	if want := id.FormatGroup(list[0].ID, 1, 3); shared != want ||
+		!strings.HasSuffix(shared, "_001-003") {
 		t.Errorf("the folder is %s, want %s", shared, want)
 	}
-	s.expectTree("sending/"+shared+"/"+groupNote, "sending/"+shared+"/a", "sending/"+shared+"/b", "sending/"+shared+"/c")
+	s.expectTree("sending/"+shared+"/"+groupNote, "sending/"+shared+"/a", "sending/"+shared+"/b",
+		"sending/"+shared+"/c")
 	alone := s.taken("d")[0]
 	if folderName(alone) != string(alone.ID) {
 		t.Errorf("what is claimed alone lies in %s", folderName(alone))
 	}
 	s.deliver(append(list, alone)...)
 	s.file()
-	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "delivered/"+shared+"/c", "delivered/"+string(alone.ID)+"/d")
-	if r, err := s.Record(t.Context(), string(list[1].ID)); err != nil || r.Place != filepath.Join(s.tray.Delivered(), shared, "a") || !r.Filed || r.Folder != "delivered/"+shared {
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "delivered/"+shared+"/c",
+		"delivered/"+string(alone.ID)+"/d")
+	if r, err := s.Record(t.Context(), string(list[1].ID)); err != nil ||
+		r.Place != filepath.Join(s.tray.Delivered(), shared, "a") || !r.Filed ||
+		r.Folder != "delivered/"+shared {
 		t.Errorf("the record says %s in %s: %v", r.Place, r.Folder, err)
 	}
 }
 
-// What ends before the others of its folder goes to its place all the same, and the folder goes
-// with the last one.
+// A message that ends before the others of its folder goes to its place all the same. The folder
+// goes with the last one.
 func TestAFolderIsLeftOneByOne(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b", "c", "d")
 	shared := group(list)
 	s.deliver(list[0])
 	s.file()
-	s.expectTree("delivered/"+shared+"/a", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/b", "sending/"+shared+"/c", "sending/"+shared+"/d")
+	s.expectTree("delivered/"+shared+"/a", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/b",
+		"sending/"+shared+"/c", "sending/"+shared+"/d")
 	if _, err := s.Recall(t.Context(), string(list[1].ID)); err != nil {
 		t.Fatal(err)
 	}
@@ -142,11 +154,13 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 			t.Errorf("%s is said to lie in %q, want %s: %v", m.Name, m.Folder, want, err)
 		}
 	}
-	s.expectTree("delivered/"+shared+"/a", failed+"/b", failed+"/WHY.txt", "sending/"+shared+"/"+groupNote, "sending/"+shared+"/c", "sending/"+shared+"/d")
-	if err := os.Remove(s.at(sourceAt(list[2]))); err != nil { // by somebody who wants it back
+	s.expectTree("delivered/"+shared+"/a", failed+"/b", failed+"/WHY.txt",
+		"sending/"+shared+"/"+groupNote, "sending/"+shared+"/c", "sending/"+shared+"/d")
+	if err := os.Remove(s.at(sourceAt(list[2]))); err != nil { // by its user, to have it back
 		t.Fatal(err)
 	}
-	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken, removedBefore()); err != nil {
+	if err := s.tray.withdraw(t.Context(), opened(t, s.tray), list[2], ledger.Taken,
+		removedBefore()); err != nil {
 		t.Fatal(err)
 	}
 	s.deliver(list[3])
@@ -154,9 +168,8 @@ func TestAFolderIsLeftOneByOne(t *testing.T) {
 	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/d", failed+"/b", failed+"/WHY.txt")
 }
 
-// A folder that cannot be moved as a whole, because somebody has put another of its name there, is
-// emptied file by file. What a person has taken away stays where they have it, and nothing is said
-// of it.
+// A folder that cannot be moved as a whole, because of another of its name, is emptied file by
+// file. A file that a user has taken away stays there, without a note.
 func TestAFolderIsMovedWhateverIsInItsWay(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b", "c")
@@ -167,7 +180,8 @@ func TestAFolderIsMovedWhateverIsInItsWay(t *testing.T) {
 	}
 	s.deliver(list...)
 	s.file()
-	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/c", "delivered/"+shared+"/my notes")
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/c",
+		"delivered/"+shared+"/my notes")
 }
 
 // One in the way of a single file is not overwritten: it waits, and the others go on.
@@ -178,7 +192,8 @@ func TestNoFileInDeliveredIsReplaced(t *testing.T) {
 	put(t, filepath.Join(s.tray.Delivered(), shared), "a")
 	s.deliver(list...)
 	s.file()
-	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "sending/"+shared+"/a", "sending/"+shared+"/"+groupNote)
+	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "sending/"+shared+"/a",
+		"sending/"+shared+"/"+groupNote)
 	if err := os.Remove(filepath.Join(s.tray.Delivered(), shared, "a")); err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +201,7 @@ func TestNoFileInDeliveredIsReplaced(t *testing.T) {
 	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b")
 }
 
-// A folder of which only a part was listed, because there is more than one listing holds, is not
-// torn apart.
+// A folder of which only a part was listed, because one listing is full, is not torn apart.
 func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
 	s := newSealer(t)
 	var all []ledger.Outgoing
@@ -219,7 +233,7 @@ func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
 	}
 }
 
-// However many cannot be moved, what comes after them is.
+// However many files cannot be moved, later ones are.
 func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 	s := newSealer(t)
 	var names []string
@@ -247,14 +261,24 @@ func TestWhatCannotBeMovedHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// A crash between the rows and the renames, or within them, is gone on from, also when what is left
-// of a group does not fit into one look; and the note is written again when it is not whole.
+// After a crash between the rows and the renames, or within them, the claim goes on. This holds for
+// a rest of a group that does not fit into one look too, and a note that is not whole is written
+// again.
 func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 	for name, crash := range map[string]func(s *sealer, list []ledger.Outgoing){
-		"before the folder":  func(*sealer, []ledger.Outgoing) {},
-		"before the note":    func(s *sealer, list []ledger.Outgoing) { mkdir(s.t, s.at(folderAt(list[0]))) },
-		"within the note":    func(s *sealer, list []ledger.Outgoing) { put(s.t, s.at(folderAt(list[0])), groupNote) },
-		"within the renames": func(s *sealer, list []ledger.Outgoing) { s.tray.moveAll(s.t.Context(), list[:2]) },
+		"before the folder": func(*sealer, []ledger.Outgoing) {},
+		"before the note": func(s *sealer,
+			list []ledger.Outgoing) {
+			mkdir(s.t, s.at(folderAt(list[0])))
+		},
+		"within the note": func(s *sealer,
+			list []ledger.Outgoing) {
+			put(s.t, s.at(folderAt(list[0])), groupNote)
+		},
+		"within the renames": func(s *sealer,
+			list []ledger.Outgoing) {
+			s.tray.moveAll(s.t.Context(), list[:2])
+		},
 		"within a rename that is a link first": func(s *sealer, list []ledger.Outgoing) {
 			s.tray.moveAll(s.t.Context(), list[:2])
 			if err := os.Link(s.at(droppedAt(list[2])), s.at(sourceAt(list[2]))); err != nil {
@@ -298,12 +322,19 @@ func TestAGroupIsTakenUpAgain(t *testing.T) {
 	}
 	for _, m := range all {
 		var now ledger.Outgoing
-		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) (err error) { now, err = tx.Message(string(m.UID)); return err })
-		if err != nil || now.ID != m.ID || now.FingerprintKey != m.FingerprintKey || now.Group != m.Group || now.Dir != m.Dir || now.Address != m.Address || now.Name != m.Name {
+		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) (err error) {
+			now,
+				err = tx.Message(string(m.UID))
+			return err
+		})
+		if err != nil || now.ID != m.ID || now.FingerprintKey != m.FingerprintKey ||
+			now.Group != m.Group || now.Dir != m.Dir || now.Address != m.Address ||
+			now.Name != m.Name {
 			t.Errorf("%s was %+v and is %+v: %v", m.Name, m, now, err)
 		}
 	}
-	if err := s.tray.adopt(t.Context()); err != nil { // and once more, with a ledger that knows them
+	// and once more, with a ledger that knows them
+	if err := s.tray.adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.count(); n != len(all) {
@@ -314,8 +345,7 @@ func TestAGroupIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-// A note that is not whole, or names what is not in the folder, makes nothing be sent: people are
-// told.
+// A note that is not whole, or names a missing file, stops its folder. Users learn of it.
 func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty":              "",
@@ -334,7 +364,8 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 			list := s.taken("a", "b")
 			folder := s.at(folderAt(list[0]))
 			mkdir(t, filepath.Join(folder, "sub"))
-			if err := os.WriteFile(filepath.Join(folder, groupNote), []byte(text), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(folder, groupNote), []byte(text),
+				0o644); err != nil {
 				t.Fatal(err)
 			}
 			s.forget()
@@ -344,15 +375,16 @@ func TestAGroupWithAStrangeNoteIsLeftAlone(t *testing.T) {
 			if n := s.count(); n != 0 {
 				t.Errorf("%d messages are taken up", n)
 			}
-			if why := s.leftAlone()[filepath.Join("sending", group(list))]; !strings.Contains(why.String(), groupNote) {
+			if why := s.leftAlone()[filepath.Join("sending",
+				group(list))]; !strings.Contains(why.String(), groupNote) {
 				t.Errorf("people are told %q", why)
 			}
 		})
 	}
 }
 
-// A folder that was made for a group of which nothing was moved goes; one that only has the name of
-// a group stays.
+// The folder of a group of which nothing was moved is removed. One that only has the name of a
+// group stays.
 func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
 	s := newSealer(t)
 	mkdir(t, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-003"))
@@ -382,13 +414,14 @@ func (s *sealer) recover() {
 	s.t.Helper()
 	f := newFinder(s.tray)
 	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-	if err := errors.Join(f.recoverClaims(s.t.Context(), opened(s.t, s.tray)), f.quick.Wait(), f.slow.Wait()); err != nil {
+	if err := errors.Join(f.recoverClaims(s.t.Context(), opened(s.t, s.tray)), f.quick.Wait(),
+		f.slow.Wait()); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// A row that was read as claimed, and whose message has ended until it is gone on with, is left
-// alone: no folder is made for it again, and a new file of its name is not taken for it.
+// A row that was read as claimed, and whose message has ended since, is left alone. No folder is
+// made for it again, and a new file of its name is not taken for it.
 func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
@@ -410,24 +443,27 @@ func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
 	}
 }
 
-// Notes of ours are never sent, whoever drops them: people are told.
+// Notes of ours are never sent, and users learn of it.
 func TestNotesAreNotSent(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	for _, name := range []string{groupNote, addressNote, strings.ToUpper(groupNote)} {
 		put(t, s.tray.Outbox(), name)
-		if ready, why := f.examine(opened(t, f.t), name); ready != nil || why != reason.New("own-note") || s.LeavesAlone("outbox", name) != reason.New("own-note") {
+		if ready, why := f.examine(opened(t, f.t), name); ready != nil ||
+			why != reason.New("own-note") || s.LeavesAlone("outbox",
+			name) != reason.New("own-note") {
 			t.Errorf("%s: ready %t, %q", name, ready != nil, why)
 		}
 	}
 }
 
-// One file under two names, as a disk has it that takes them for the same: its second name is not
-// in the folder once it is moved.
+// One file has two names on a disk that takes them for the same. Its second name is not in the
+// folder once it is moved.
 func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.tray.Outbox(), "data.CSV")
-	if err := os.Link(filepath.Join(s.tray.Outbox(), "data.CSV"), filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
+	if err := os.Link(filepath.Join(s.tray.Outbox(), "data.CSV"),
+		filepath.Join(s.tray.Outbox(), "data.csv")); err != nil {
 		t.Skipf("SKIPPED: no file can have two names here: %v", err)
 	}
 	f := newFinder(s.tray)
@@ -445,7 +481,7 @@ func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
 	}
 }
 
-// What is in the place of a folder and is none is a person's, and stays.
+// A file in the place of a folder is a user's, and stays.
 func TestWhatLiesWhereAFolderBelongsStays(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b", "c")
@@ -457,11 +493,12 @@ func TestWhatLiesWhereAFolderBelongsStays(t *testing.T) {
 	put(t, s.tray.Delivered(), group(list))
 	s.file()
 	sending := "sending/" + group(list) + "/"
-	s.expectTree("failed/"+string(list[0].ID), "delivered/"+group(list), sending+groupNote, sending+"a", sending+"b", sending+"c")
+	s.expectTree("failed/"+string(list[0].ID), "delivered/"+group(list), sending+groupNote,
+		sending+"a", sending+"b", sending+"c")
 }
 
-// What systems leave in a shared folder goes with it; what a person has put there stays, and they
-// are told where it is.
+// Files that systems leave in a shared folder go with it. A user's file there stays, and a note
+// names its place.
 func TestWhatElseLiesInASharedFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
@@ -475,7 +512,8 @@ func TestWhatElseLiesInASharedFolder(t *testing.T) {
 	}
 	s.deliver(list[1])
 	s.file()
-	s.expectTree(delivered+"/a", delivered+"/b", sending+"/"+groupNote, sending+"/.DS_Store", sending+"/my own")
+	s.expectTree(delivered+"/a", delivered+"/b", sending+"/"+groupNote, sending+"/.DS_Store",
+		sending+"/my own")
 	if notes := s.leftAlone(); notes[filepath.FromSlash(sending)] != reason.New("strange-sending") {
 		t.Errorf("people are told %v", notes)
 	}
@@ -506,15 +544,17 @@ func TestANoteThatIsNotNeededMayBeGone(t *testing.T) {
 	s.expectTree("delivered/"+group(list)+"/a", "delivered/"+group(list)+"/b")
 }
 
-// What failed is explained also where its file was taken away; and what was recalled before it was
-// moved is taken out of outbox/.
+// A failed message is explained also where its file was taken away. A message that was recalled
+// before it was moved is taken out of outbox/.
 func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "b")
 	if err := os.Remove(s.at(sourceAt(list[0]))); err != nil {
 		t.Fatal(err)
 	}
-	s.update(func(tx *ledger.Tx) error { return tx.Fail(list[0].UID, reason.Text("refused"), time.Now()) })
+	s.update(func(tx *ledger.Tx) error {
+		return tx.Fail(list[0].UID, reason.Text("refused"), time.Now())
+	})
 	s.file()
 	sending := "sending/" + group(list) + "/"
 	s.expectTree("failed/"+string(list[0].ID)+"/WHY.txt", sending+groupNote, sending+"b")
@@ -527,7 +567,8 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.file()
-			want := []string{"failed/" + string(m.ID) + "/WHY.txt", "failed/" + string(m.ID) + "/" + m.Name}
+			want := []string{"failed/" + string(m.ID) + "/WHY.txt",
+				"failed/" + string(m.ID) + "/" + m.Name}
 			for _, other := range names[1:] {
 				want = append(want, "outbox/"+other)
 			}
@@ -536,13 +577,16 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 	}
 }
 
-// What is found is claimed as it came, nothing twice, and each claim that is full fills two
-// envelopes, however many files that is.
+// Found files are claimed in their order, none twice. Each full claim fills two envelopes, however
+// many files that is.
 func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := rapid.Custom(func(t *rapid.T) found {
-			return found{name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"), folder: rapid.IntRange(0, 19).Draw(t, "folder") == 0,
-				source: ledger.Source{Size: rapid.SampledFrom([]int64{0, 100, 4 << 10, 100 << 10, smallContent, smallContent + 1}).Draw(t, "size")}}
+			return found{name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"),
+				folder: rapid.IntRange(0, 19).Draw(t, "folder") == 0,
+				source: ledger.Source{
+					Size: rapid.SampledFrom([]int64{0, 100, 4 << 10, 100 << 10, smallContent,
+						smallContent + 1}).Draw(t, "size")}}
 		})
 		list := rapid.SliceOfN(draw, 0, 300).Draw(t, "found")
 		for i := range list {
@@ -557,7 +601,8 @@ func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
 		for n, claim := range claims {
 			messages := make([]ledger.Outgoing, len(claim))
 			for i, f := range claim {
-				if messages[i] = (ledger.Outgoing{Name: f.name, Folder: f.folder, Source: f.source}); f.source.ModTime != next {
+				if messages[i] = (ledger.Outgoing{Name: f.name, Folder: f.folder,
+					Source: f.source}); f.source.ModTime != next {
 					t.Fatalf("number %d comes instead of %d", f.source.ModTime, next)
 				}
 				next++
@@ -580,13 +625,15 @@ func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
 	}
 }
 
-// arrange loses nothing, keeps the order, and lets only small files from one place share a folder,
-// no more than one envelope holds.
+// arrange loses nothing, keeps the order, and lets only small files from one place share a folder.
+// A folder has no more than one envelope holds.
 func TestWhatSharesAFolder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := rapid.Custom(func(t *rapid.T) ledger.Outgoing {
-			return ledger.Outgoing{Name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"), Dir: rapid.SampledFrom([]string{"", "", "@A", "@B"}).Draw(t, "dir"),
-				Folder: rapid.IntRange(0, 9).Draw(t, "folder") == 0, Source: ledger.Source{Size: rapid.Int64Range(0, 900<<10).Draw(t, "size")}}
+			return ledger.Outgoing{Name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"),
+				Dir:    rapid.SampledFrom([]string{"", "", "@A", "@B"}).Draw(t, "dir"),
+				Folder: rapid.IntRange(0, 9).Draw(t, "folder") == 0,
+				Source: ledger.Source{Size: rapid.Int64Range(0, 900<<10).Draw(t, "size")}}
 		})
 		list := rapid.SliceOfN(draw, 0, 60).Draw(t, "claim")
 		for i := range list {
@@ -596,7 +643,9 @@ func TestWhatSharesAFolder(t *testing.T) {
 		seen := map[int64]bool{}
 		for i, m := range list {
 			seen[m.Seq] = true
-			if i > 0 && m.Dir == list[i-1].Dir && m.Folder == list[i-1].Folder && (m.Source.Size > smallContent) == (list[i-1].Source.Size > smallContent) && m.Seq < list[i-1].Seq {
+			if i > 0 && m.Dir == list[i-1].Dir && m.Folder == list[i-1].Folder &&
+				(m.Source.Size > smallContent) == (list[i-1].Source.Size > smallContent) &&
+				m.Seq < list[i-1].Seq {
 				t.Errorf("%d comes after %d", m.Seq, list[i-1].Seq)
 			}
 		}
@@ -628,7 +677,8 @@ func TestWhatSharesAFolder(t *testing.T) {
 func TestAFolderIsSealedAsAWholeWhereItFits(t *testing.T) {
 	var list []ledger.Outgoing
 	for i := range int64(300) {
-		m := ledger.Outgoing{Name: "data.csv", Kind: "DAT", Day: "20251008", Number: i + 1, Group: ledger.Group{First: 1, Last: 100}, Source: ledger.Source{Size: 4096}}
+		m := ledger.Outgoing{Name: "data.csv", Kind: "DAT", Day: "20251008", Number: i + 1,
+			Group: ledger.Group{First: 1, Last: 100}, Source: ledger.Source{Size: 4096}}
 		if i >= 100 {
 			m.Group = ledger.Group{First: 101, Last: 300}
 		}
@@ -696,7 +746,8 @@ func mkdir(t testing.TB, path string) {
 }
 
 func FuzzNote(f *testing.F) {
-	for _, content := range []groupContent{{Names: []string{"a", "b"}}, {Dir: "@CA-RC", Names: []string{"a", "b"}}} {
+	for _, content := range []groupContent{{Names: []string{"a", "b"}},
+		{Dir: "@CA-RC", Names: []string{"a", "b"}}} {
 		text, err := json.Marshal(content)
 		if err != nil {
 			f.Fatal(err)
@@ -707,7 +758,8 @@ func FuzzNote(f *testing.F) {
 	s := newSealer(f)
 	put(f, filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002"), "a")
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if err := os.WriteFile(filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002", groupNote), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.tray.Sending(), "FL-LAB_DAT_20251008_001-002",
+			groupNote), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		list, err := opened(t, s.tray).strangersIn(t.Context(), "FL-LAB_DAT_20251008_001-002")

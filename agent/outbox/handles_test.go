@@ -34,7 +34,7 @@ func isBare(path string) bool {
 	return err == nil && len(entries) == 0
 }
 
-// leftAlone is what users are told of the folders in sending/ that are left alone.
+// leftAlone returns the notes for users on the folders in sending/ that are left alone.
 func (s *sealer) leftAlone() map[string]reason.Reason {
 	s.t.Helper()
 	notes := map[string]reason.Reason{}
@@ -81,7 +81,8 @@ func put(t testing.TB, dir, name string) string {
 func TestTheExplanationNeverReplacesAFile(t *testing.T) {
 	s := newSealer(t)
 	h := opened(t, s.tray)
-	for name, want := range map[string]string{"data.csv": "WHY.txt", "WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
+	for name, want := range map[string]string{"data.csv": "WHY.txt",
+		"WHY.txt": "WHY (sealpost).txt", "why.TXT": "WHY (sealpost).txt"} {
 		m := outgoing(name, 1)
 		if got := h.whyAt(m, "failed"); got != "failed/"+want {
 			t.Errorf("beside %q: %q", name, got)
@@ -89,8 +90,8 @@ func TestTheExplanationNeverReplacesAFile(t *testing.T) {
 	}
 }
 
-// Files of users in the folder of a message that fails stay, whatever they are called, and the
-// explanation lies beside them while one of its names is free.
+// Files of users in the folder of a message that fails stay, whatever their names. The explanation
+// lies beside them while one of its names is free.
 func TestTheExplanationReplacesOnlyItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		own  []string
@@ -111,7 +112,8 @@ func TestTheExplanationReplacesOnlyItself(t *testing.T) {
 			}
 			s.file()
 			m.State, m.Reason = ledger.Failed, reason.New("recalled")
-			if err := opened(t, s.tray).explain(t.Context(), m, placeAt(m)); err != nil { // once more, as after a crash
+			// once more, as after a crash
+			if err := opened(t, s.tray).explain(t.Context(), m, placeAt(m)); err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range whyNames {

@@ -46,7 +46,8 @@ func openSecret(state string) ([]byte, error) {
 // of the secret's behind them: so the ledgers at both ends append to their index, instead of
 // writing all over it.
 func (o *Outbox) identify(m *ledger.Outgoing) {
-	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size, m.Source.Entries, m.Source.ModTime)
+	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size,
+		m.Source.Entries, m.Source.ModTime)
 	uid := o.derive("uid", source)[:16]
 	if day, err := time.Parse("20060102", m.Day); err == nil {
 		binary.BigEndian.PutUint16(uid, uint16(day.Unix()/secondsOfDay))

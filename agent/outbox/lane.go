@@ -213,8 +213,8 @@ func (d *desk) read(ctx context.Context, l *lane) (*job, error) {
 	return nil, nil
 }
 
-// waiting returns the oldest messages of an address that wait in the ledger and are free, as many
-// as fit into one envelope for one recipient, and the one behind them.
+// waiting returns the oldest free messages of an address, as many as fit into one envelope. It adds
+// the one behind them. They wait in the ledger, and the envelope is for one recipient.
 func (d *desk) waiting(ctx context.Context, l *lane, address string) ([]ledger.Outgoing, error) {
 	var list []ledger.Outgoing
 	room := newRoom(1)

@@ -36,13 +36,15 @@ func (s *sealer) expectNothingClaimed(f *finder) {
 	}
 }
 
-// What systems leave in every folder is neither sent nor reported, and no folder of theirs is taken
-// for an address.
+// Files that systems leave in every folder are neither sent nor reported. No folder of theirs is
+// taken for an address.
 func TestLitterIsNeitherSentNorReported(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
-	for _, name := range []string{"@eaDir/data.csv@SynoEAStream", ".Trash-1000/files/old.csv", "$RECYCLE.BIN/x", "System Volume Information/x",
-		".Spotlight-V100/x", "@Recycle/x", "lost+found/x", ".DS_Store", "Thumbs.db", "desktop.ini", "._data.csv", ".directory"} {
+	for _, name := range []string{"@eaDir/data.csv@SynoEAStream", ".Trash-1000/files/old.csv",
+		"$RECYCLE.BIN/x", "System Volume Information/x",
+		".Spotlight-V100/x", "@Recycle/x", "lost+found/x", ".DS_Store", "Thumbs.db", "desktop.ini",
+		"._data.csv", ".directory"} {
 		put(t, s.tray.Outbox(), filepath.FromSlash(name))
 	}
 	if notes := s.swept(f); len(notes) > 0 {
@@ -88,8 +90,7 @@ func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 	s.expectNothingClaimed(f)
 }
 
-// However many leftovers there are, in whatever order: what a user has to do something about is
-// reported, and first.
+// A matter for the user is reported first, however many leftovers there are.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		notes := map[string]reason.Reason{}
@@ -105,8 +106,10 @@ func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 			t.Errorf("%d notes", len(notes))
 		}
 		list := Standing{NotTaken: notes}.Left().Entries
-		sorted := slices.IsSortedFunc(list[2:], func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
-		if list[0].Name != "@CA-RC/link" || list[1].Name != "link" || len(list) != maxNotes || !sorted {
+		sorted := slices.IsSortedFunc(list[2:],
+			func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
+		if list[0].Name != "@CA-RC/link" || list[1].Name != "link" || len(list) != maxNotes ||
+			!sorted {
 			t.Errorf("in this order: %q", list)
 		}
 	}

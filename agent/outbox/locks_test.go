@@ -11,7 +11,7 @@ import (
 	"sealpost/agent/tray"
 )
 
-// A document waits while its editor's lock file lies beside it, whichever is met first, and goes
+// A document waits while its editor's lock file lies beside it, in any order of the two. It goes
 // when the lock file has gone.
 func TestADocumentWaitsForItsEditor(t *testing.T) {
 	s := newSealer(t)
@@ -22,16 +22,19 @@ func TestADocumentWaitsForItsEditor(t *testing.T) {
 		put(t, s.tray.Outbox(), fmt.Sprintf("~$port %d.docx", i))
 	}
 	put(t, s.tray.Outbox(), "@CA-RC/notes.txt")
-	if err := os.Symlink("user@host.1234:5678", filepath.Join(s.tray.Outbox(), "@CA-RC", ".#notes.txt")); err != nil {
+	if err := os.Symlink("user@host.1234:5678",
+		filepath.Join(s.tray.Outbox(), "@CA-RC", ".#notes.txt")); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	notes := s.swept(f)
 	s.expectNothingClaimed(f)
 	for _, name := range []string{"report 0.docx", "@CA-RC/notes.txt"} {
-		if why, ok := notes[name]; ok && !strings.Contains(why.String(), "open in another program") || !ok && len(notes) < maxNotes {
+		if why, ok := notes[name]; ok && !strings.Contains(why.String(),
+			"open in another program") || !ok && len(notes) < maxNotes {
 			t.Errorf("%s: %q", name, why)
 		}
-		if _, why := f.examine(opened(t, s.tray), name); !strings.Contains(why.String(), "open in another program") {
+		if _, why := f.examine(opened(t, s.tray),
+			name); !strings.Contains(why.String(), "open in another program") {
 			t.Errorf("%s: %q", name, why)
 		}
 		if p := f.pending[name]; p == nil || time.Until(p.due) > tray.LockAgain {

@@ -8,7 +8,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// TestAFileWithTheNameOfAMarkerIsSent leaves its content to its user when the folder beside it is taken.
+// TestAFileWithTheNameOfAMarkerIsSent leaves its content to its user when the folder beside it is
+// taken.
 func TestAFileWithTheNameOfAMarkerIsSent(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.at("outbox/results"), "data.csv")
@@ -18,7 +19,8 @@ func TestAFileWithTheNameOfAMarkerIsSent(t *testing.T) {
 	if n := s.count(); n != 2 {
 		t.Errorf("%d messages, want the folder and the file", n)
 	}
-	if text, err := os.ReadFile(s.at(sourceAt(s.named("results.done")))); err != nil || string(text) != "content" {
+	if text, err := os.ReadFile(s.at(sourceAt(s.named("results.done")))); err != nil ||
+		string(text) != "content" {
 		t.Errorf("the file has %q: %v", text, err)
 	}
 }
@@ -39,7 +41,8 @@ func TestAMarkerOfAnotherAccountIsNone(t *testing.T) {
 	if h.HasMarker("outbox/set") {
 		t.Error("the folder is marked by another account")
 	}
-	if ready, why := newFinder(s.tray).examine(h, "set.done"); ready != nil || why != reason.New("marker-of-other") {
+	if ready, why := newFinder(s.tray).examine(h, "set.done"); ready != nil ||
+		why != reason.New("marker-of-other") {
 		t.Errorf("users are told %q", why)
 	}
 	s.claimAll(newFinder(s.tray))

@@ -12,16 +12,17 @@ import (
 
 // Message is one message and where it stands with each recipient.
 type Message struct {
-	ID         id.Message    `json:"message_id"`
-	UID        id.UID        `json:"uid"`
-	Tray       string        `json:"tray"`
-	Name       string        `json:"name"`
-	Size       int64         `json:"size"`
-	Address    string        `json:"address"`
-	State      ledger.State  `json:"state"`
-	Filed      bool          `json:"filed"`            // it lies in its final folder
-	Folder     string        `json:"folder,omitempty"` // in the tray, where it lies: sending/…, delivered/… or failed/…
-	Reason     reason.Reason `json:"reason,omitzero"`  // why it waits, or how it has ended
+	ID      id.Message   `json:"message_id"`
+	UID     id.UID       `json:"uid"`
+	Tray    string       `json:"tray"`
+	Name    string       `json:"name"`
+	Size    int64        `json:"size"`
+	Address string       `json:"address"`
+	State   ledger.State `json:"state"`
+	Filed   bool         `json:"filed"` // it lies in its final folder
+	// in the tray, where it lies: sending/…, delivered/… or failed/…
+	Folder     string        `json:"folder,omitempty"`
+	Reason     reason.Reason `json:"reason,omitzero"` // why it waits, or how it has ended
 	Claimed    time.Time     `json:"claimed"`
 	HeldUntil  time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
 	Sealed     time.Time     `json:"sealed,omitzero"`
@@ -42,8 +43,9 @@ func labels(list []ledger.Outgoing) []string {
 
 // Recipient is the answer of one recipient of a message.
 type Recipient struct {
-	Site     id.Site       `json:"site"`
-	Outcome  string        `json:"outcome,omitempty"`  // delivered, refused or dead; empty: none yet
+	Site id.Site `json:"site"`
+	// delivered, refused or dead; empty: none yet
+	Outcome  string        `json:"outcome,omitempty"`
 	Code     string        `json:"code,omitempty"`     // of a refusal or a death
 	Verified bool          `json:"verified,omitempty"` // its receipt is believed
 	Doubt    reason.Reason `json:"doubt,omitzero"`     // why it is not
@@ -53,9 +55,10 @@ type Recipient struct {
 // findSpan is how many rows one view of a search looks through.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, newest first, at most limit: of all
-// messages, or of those that were claimed lately.
-func (o *Outbox) Find(ctx context.Context, part string, limit int, lately bool) (found []Message, err error) {
+// Find lists messages whose file's name contains part, newest first, at most limit. It looks
+// through all messages, or only through recent ones.
+func (o *Outbox) Find(ctx context.Context, part string, limit int,
+	lately bool) (found []Message, err error) {
 	for before := int64(0); ; {
 		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
 			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
@@ -101,8 +104,8 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	return m, err
 }
 
-// lies is where a message lies in its tray; empty while that may still be outbox/, and when it was
-// withdrawn.
+// lies returns the place of a message in its tray. It is empty while that may still be outbox/, and
+// when it was withdrawn.
 func lies(m ledger.Outgoing) string {
 	switch {
 	case m.State == ledger.Claimed || m.State == ledger.Withdrawn:
@@ -116,7 +119,8 @@ func lies(m ledger.Outgoing) string {
 }
 
 func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
-	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size, Address: row.Address, State: row.State, Filed: row.Filed,
+	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size,
+		Address: row.Address, State: row.State, Filed: row.Filed,
 		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
 	m.Folder = lies(row)
 	if row.State == ledger.Taken && time.Now().Before(row.Due) {

@@ -31,7 +31,7 @@ type modelHub struct {
 	route   api.Route
 	refuses id.Address // an address for which it gives no route
 
-	mu          sync.Mutex // guards what follows
+	mu          sync.Mutex // guards the fields below
 	incarnation id.Incarnation
 	published   map[id.Envelope]api.PublishRequest
 	parts       map[id.Envelope]map[int]bool
@@ -71,7 +71,8 @@ func (h *modelHub) Resolve(ctx context.Context, a id.Address) (api.Route, error)
 	})
 }
 
-func (h *modelHub) OpenUpload(ctx context.Context, in api.UploadRequest) (s api.UploadState, err error) {
+func (h *modelHub) OpenUpload(ctx context.Context,
+	in api.UploadRequest) (s api.UploadState, err error) {
 	err = h.call(ctx, func() error {
 		for part := range in.CRC32C {
 			if !h.parts[in.Envelope][part] {
@@ -83,7 +84,8 @@ func (h *modelHub) OpenUpload(ctx context.Context, in api.UploadRequest) (s api.
 	return s, err
 }
 
-func (h *modelHub) PutPart(ctx context.Context, e id.Envelope, part int, r io.Reader, size int64) error {
+func (h *modelHub) PutPart(ctx context.Context, e id.Envelope, part int, r io.Reader,
+	size int64) error {
 	if n, err := io.Copy(io.Discard, r); err != nil || n != size {
 		return fmt.Errorf("part %d has %d bytes, not %d: %w", part, n, size, err)
 	}
@@ -100,7 +102,8 @@ func (h *modelHub) AbortUpload(ctx context.Context, e id.Envelope) error {
 	return h.call(ctx, func() error { delete(h.parts, e); return nil })
 }
 
-func (h *modelHub) Publish(ctx context.Context, in api.PublishRequest, content []byte) (p api.Published, err error) {
+func (h *modelHub) Publish(ctx context.Context, in api.PublishRequest,
+	content []byte) (p api.Published, err error) {
 	err = h.call(ctx, func() error {
 		if in.Size > api.SmallSize && len(h.parts[in.Envelope]) < len(in.CRC32C) {
 			return &api.Error{Code: api.CodeUnstaged}
@@ -116,7 +119,8 @@ func (h *modelHub) promise() api.Published {
 	return api.Published{Incarnation: h.incarnation, Sequence: 1, Spooled: time.Now()}
 }
 
-func (h *modelHub) Known(ctx context.Context, list []id.Envelope) (known []api.KnownEnvelope, err error) {
+func (h *modelHub) Known(ctx context.Context,
+	list []id.Envelope) (known []api.KnownEnvelope, err error) {
 	err = h.call(ctx, func() error {
 		for _, e := range list {
 			k := api.KnownEnvelope{Envelope: e, State: api.StateUnknown}
@@ -152,8 +156,8 @@ type failer interface {
 	Errorf(format string, args ...any)
 }
 
-// model is an outbox that dies and is made again from its ledger and its files, and what must
-// become of what was dropped.
+// model is an outbox that dies and is made again from its ledger and files. It knows the required
+// end of each dropped file.
 type model struct {
 	t       failer
 	dir     string
@@ -180,7 +184,8 @@ func (m *model) lives(dieAt int, before bool, during func(*Outbox), holds func()
 	o.HubIsNew(m.hub.incarnation)
 	during(o)
 	held := false
-	for deadline := time.Now().Add(time.Minute); !held && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !held &&
+		ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		if held = holds(); time.Now().After(deadline) {
 			m.t.Fatalf("it comes to no end: %s", m.rows())
 		}
@@ -193,7 +198,8 @@ func (m *model) lives(dieAt int, before bool, during func(*Outbox), holds func()
 }
 
 func (m *model) list() (list []ledger.Outgoing) {
-	err := m.options.Ledger.View(context.Background(), func(tx *ledger.Tx) (err error) { list, err = tx.Latest(1000); return err })
+	err := m.options.Ledger.View(context.Background(),
+		func(tx *ledger.Tx) (err error) { list, err = tx.Latest(1000); return err })
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -221,8 +227,7 @@ func (m *model) isSent() bool {
 	return len(list) == len(m.dropped)
 }
 
-// check compares the hub with what was dropped: each message once, in one envelope, and no recalled
-// one.
+// check compares the hub with the dropped files: each once, in one envelope, and no recalled one.
 func (m *model) check() {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
@@ -248,7 +253,8 @@ func (m *model) check() {
 	if left, err := os.ReadDir(filepath.Join(m.dir, "outbox")); err != nil || len(left) > 0 {
 		m.t.Errorf("left in outbox: %v, %v", left, err)
 	}
-	if left, err := os.ReadDir(filepath.Join(m.dir, "state", sealedFolder)); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(filepath.Join(m.dir, "state", sealedFolder)); err != nil ||
+		len(left) > 0 {
 		m.t.Errorf("sealed files are left: %v, %v", left, err)
 	}
 }
@@ -274,13 +280,15 @@ func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "lives") {
 			for range rapid.IntRange(0, 5).Draw(t, "files") {
 				n++
-				m.drop(fmt.Sprintf("%d.csv", n), rapid.SampledFrom([]int{10, 10, 10, smallContent + 1}).Draw(t, "size"))
+				m.drop(fmt.Sprintf("%d.csv", n),
+					rapid.SampledFrom([]int{10, 10, 10, smallContent + 1}).Draw(t, "size"))
 			}
 			if rapid.IntRange(0, 4).Draw(t, "hub") == 0 {
 				m.hub.forget()
 			}
 			recalled := fmt.Sprintf("%d.csv", rapid.IntRange(1, 20).Draw(t, "recalled"))
-			m.lives(rapid.IntRange(1, 12).Draw(t, "call"), rapid.Bool().Draw(t, "before"), func(o *Outbox) { m.recall(o, recalled) }, m.isSent)
+			m.lives(rapid.IntRange(1, 12).Draw(t, "call"), rapid.Bool().Draw(t, "before"),
+				func(o *Outbox) { m.recall(o, recalled) }, m.isSent)
 		}
 		m.lives(0, false, func(*Outbox) {}, m.isSent)
 		m.check()
@@ -300,11 +308,16 @@ func newModel(t failer, dir string, identity testIdentity, route api.Route) *mod
 	m := &model{t: t, dir: dir, hub: &modelHub{route: route}, dropped: map[string]bool{}}
 	m.hub.forget()
 	m.options = Options{
-		Site: "FL-LAB", Network: identity.network, State: state, Ledger: l, Identity: identity.Identity, Log: log, Hub: m.hub,
-		Trust: &trust.Trust{Ledger: l, Network: identity.network, Suite: "x25519", Verifier: certs.NewVerifier(identity.authority.Root()), Now: time.Now, Log: log},
-		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: route.Address, Kind: "DAT", FirstNumber: 1, Sweep: 50 * time.Millisecond}},
+		Site: "FL-LAB", Network: identity.network, State: state, Ledger: l,
+		Identity: identity.Identity, Log: log, Hub: m.hub,
+		Trust: &trust.Trust{Ledger: l, Network: identity.network, Suite: "x25519",
+			Verifier: certs.NewVerifier(identity.authority.Root()), Now: time.Now, Log: log},
+		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: route.Address,
+			Kind: "DAT", FirstNumber: 1, Sweep: 50 * time.Millisecond}},
 	}
-	err = l.Update(context.Background(), func(tx *ledger.Tx) error { return tx.Approve(route.Address.String(), []id.Site{"CA-RC"}) })
+	err = l.Update(context.Background(), func(tx *ledger.Tx) error {
+		return tx.Approve(route.Address.String(), []id.Site{"CA-RC"})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,14 +331,18 @@ func modelRoute(t *testing.T, identity testIdentity) api.Route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	states := statement.RecipientKey{V: 1, Network: identity.network, Site: "CA-RC", Recipient: key.Recipient().String(), Version: 1, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	states := statement.RecipientKey{V: 1, Network: identity.network, Site: "CA-RC",
+		Recipient: key.Recipient().String(), Version: 1,
+		Created: time.Now().UTC().Truncate(time.Millisecond)}
 	jws, err := statement.Sign(siteIdentity(t, identity.authority, "CA-RC"), states)
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := []api.RouteRecipient{{Site: "CA-RC", Statement: jws, KeyHash: statement.RecipientKeyHash(states.Recipient)}}
+	to := []api.RouteRecipient{
+		{Site: "CA-RC", Statement: jws, KeyHash: statement.RecipientKeyHash(states.Recipient)}}
 	address := id.Address{RoutingKey: "fl-lab.dat"}
-	return api.Route{Address: address, Recipients: to, Version: api.RouteVersion(identity.network, address, to)}
+	return api.Route{Address: address, Recipients: to,
+		Version: api.RouteVersion(identity.network, address, to)}
 }
 
 func (m *model) drop(name string, size int) {
@@ -369,7 +386,8 @@ func TestARefusedAddressHoldsUpNoOther(t *testing.T) {
 			return states["sent.csv"] == ledger.Published && states["refused.csv"] == ledger.Taken
 		})
 		status, err := o.Status(t.Context(), 0)
-		if why := status.Blocked[m.hub.refuses.String()]; err != nil || !strings.Contains(why.String(), "65 sites") {
+		if why := status.Blocked[m.hub.refuses.String()]; err != nil ||
+			!strings.Contains(why.String(), "65 sites") {
 			t.Errorf("users are told %q, %v", why, err)
 		}
 	}, func() bool { return true })

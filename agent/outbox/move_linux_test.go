@@ -8,8 +8,8 @@ import (
 	"sealpost/agent/ledger"
 )
 
-// A file that a rename by link has left with both names, and whose old name cannot be taken away
-// for a while, is not taken for moved: in outbox/ it would be claimed once more.
+// A rename by link has left a file with both names, and the old one stays for a while. The file is
+// not taken for moved: in outbox/ it would be claimed once more.
 func TestAFileWithBothNamesIsNotTakenForMoved(t *testing.T) {
 	s := newSealer(t)
 	m := s.claimed("a")[0]
@@ -20,10 +20,12 @@ func TestAFileWithBothNamesIsNotTakenForMoved(t *testing.T) {
 	if err := unix.Link(dropped, s.at(sourceAt(m))); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount(dropped, dropped, "", unix.MS_BIND, ""); err != nil { // what is mounted on cannot be removed
+	// a mount point cannot be removed
+	if err := unix.Mount(dropped, dropped, "", unix.MS_BIND, ""); err != nil {
 		t.Skipf("SKIPPED: mounting needs root: %v", err)
 	}
-	t.Cleanup(func() { unix.Unmount(dropped, unix.MNT_DETACH) }) //nolint:errcheck // it is unmounted below
+	//nolint:errcheck // unmounted below
+	t.Cleanup(func() { unix.Unmount(dropped, unix.MNT_DETACH) })
 	if moved := s.tray.moveAll(t.Context(), []ledger.Outgoing{m}); len(moved) != 0 {
 		t.Error("it is taken for moved")
 	}

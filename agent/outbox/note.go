@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// groupNote is a file in a shared folder of sending/. It says which file is which message, and
-	// for whom, should the ledger be lost.
+	// groupNote is a file in a shared folder of sending/. It lists message and recipients of each
+	// file, should the ledger be lost.
 	groupNote = ".sealpost-group"
-	// maxNote bounds it: a group has at most as many names as an envelope has messages, of 255
-	// bytes, of which JSON writes each as up to six.
+	// maxNote is the largest size of a note. A group has at most as many names as an envelope has
+	// messages, of 255 bytes, of which JSON writes each as up to six.
 	maxNote = maxAddress + api.MaxMessages*6*260
 )
 
@@ -35,8 +35,8 @@ type groupContent struct {
 	Names []string `json:"names"`            // in the order of their numbers
 }
 
-// ownNote tells whether a name is that of a note of ours, however a disk spells it. Nothing of that
-// name is ever sent.
+// ownNote reports whether a name is that of a note of ours, however a disk spells it. Nothing of
+// that name is ever sent.
 func ownNote(name string) bool {
 	return strings.EqualFold(name, groupNote) || strings.EqualFold(name, addressNote)
 }
@@ -102,11 +102,16 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 	return left
 }
 
-// renamed lists the entries of a group's folder that are files of the group under another name:
-// users may rename them there.
-func (h *handles) renamed(ctx context.Context, m ledger.Outgoing, dir *beneath.Dir) map[string]bool {
+// renamed lists the files of a group in its folder that have another name. Users may rename them
+// there.
+func (h *handles) renamed(ctx context.Context, m ledger.Outgoing,
+	dir *beneath.Dir) map[string]bool {
 	var all []ledger.Outgoing
-	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { all, err = tx.Group(m); return err }); err != nil {
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		all,
+			err = tx.Group(m)
+		return err
+	}); err != nil {
 		return nil // then they are told of as others
 	}
 	names := map[string]bool{}
@@ -114,7 +119,8 @@ func (h *handles) renamed(ctx context.Context, m ledger.Outgoing, dir *beneath.D
 		for _, e := range entries {
 			info, err := dir.Lstat(e.Name())
 			source := sourceOf(info)
-			if err == nil && slices.ContainsFunc(all, func(m ledger.Outgoing) bool { return same(m.Source, source) }) {
+			if err == nil && slices.ContainsFunc(all,
+				func(m ledger.Outgoing) bool { return same(m.Source, source) }) {
 				names[e.Name()] = true
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Note names an entry of a tray that is left alone, and says why.
+// Note names an entry of a tray that is left alone, and the reason.
 type Note struct {
 	Name string
 	Why  reason.Reason

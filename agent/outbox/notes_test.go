@@ -27,7 +27,8 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 		list []Note
 		want []string
 	}{
-		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}}, // a file in outbox may have any name
+		// a file in outbox may have any name
+		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}},
 		"strays":  {left.Strays, []string{in("delivered"), in("failed"), in("sending")}},
 		"folders": {left.Folders, []string{"failed", "outbox", in("outbox")}},
 	} {
@@ -41,11 +42,15 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 	}
 }
 
-// What cannot be moved out of outbox is not counted as taken: it is reported as not taken.
+// A file that cannot be moved out of outbox is reported as not taken, and not counted as taken.
 func TestNothingIsTakenAndNotTakenAtOnce(t *testing.T) {
-	counts := func(n int64) map[ledger.State]int64 { return map[ledger.State]int64{ledger.Claimed: n} }
-	for _, c := range []struct{ unmoved, claimed, all, leaves, ofAll int64 }{{1, 3, 5, 2, 4}, {1, 1, 1, 0, 0}, {2, 1, 1, 0, 0}, {0, 1, 1, 1, 1}} {
-		one, all := TrayStatus{unmoved: c.unmoved, Standing: Standing{Counts: counts(c.claimed)}}, counts(c.all)
+	counts := func(n int64) map[ledger.State]int64 {
+		return map[ledger.State]int64{ledger.Claimed: n}
+	}
+	for _, c := range []struct{ unmoved, claimed, all, leaves, ofAll int64 }{{1, 3, 5, 2, 4},
+		{1, 1, 1, 0, 0}, {2, 1, 1, 0, 0}, {0, 1, 1, 1, 1}} {
+		one, all := TrayStatus{unmoved: c.unmoved, Standing: Standing{Counts: counts(c.claimed)}},
+			counts(c.all)
 		one.lessUnmoved(all)
 		if one.Counts[ledger.Claimed] != c.leaves || all[ledger.Claimed] != c.ofAll {
 			t.Errorf("%+v: got %v, %v", c, one.Counts, all)

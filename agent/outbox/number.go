@@ -11,14 +11,14 @@ import (
 	"sealpost/internal/id"
 )
 
-// used is the highest number of the messages of one day that have a folder in a tray, from a ledger
-// that was lost.
+// used is the highest number of one day of which a folder lies in a tray. A lost ledger may have
+// given it.
 type used struct {
 	prefix string // of their message ids
 	number int64
 }
 
-// firstNumber is the lowest number that a message claimed now may get: above those of the folders
+// firstNumber returns the lowest number for a message claimed now. It is above those of the folders
 // in any tray whose messages are counted with this one's, which are looked through once for a day.
 func (t *box) firstNumber(now time.Time) int64 {
 	first := t.FirstNumber
@@ -71,7 +71,8 @@ func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
 			if _, last, shared := strings.Cut(number, "-"); shared {
 				number = last
 			}
-			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil && n < ledger.MaxShown {
+			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil &&
+				n < ledger.MaxShown {
 				highest = max(highest, n)
 			}
 		}

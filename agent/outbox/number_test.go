@@ -11,19 +11,21 @@ import (
 	"sealpost/internal/id"
 )
 
-// A number that a folder shows is never given again, in whichever tray and part of it the folder
-// lies, and also when the tray was away at first.
+// A number that a folder shows is never given again, in whichever tray the folder lies. This holds
+// also for a tray that was away at first.
 func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 	day := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 	o := &Outbox{site: "FL-LAB"}
 	for _, kind := range []string{"DAT", "DAT", "RPT"} {
 		dir := t.TempDir()
-		o.trays = append(o.trays, &box{Tray: Tray{Folders: Folders{dir}, Kind: kind, FirstNumber: 7}, files: &tray.Tray{Dir: dir}, o: o})
+		o.trays = append(o.trays, &box{Tray: Tray{Folders: Folders{dir}, Kind: kind,
+			FirstNumber: 7}, files: &tray.Tray{Dir: dir}, o: o})
 	}
 	data, more, reports := o.trays[0], o.trays[1], o.trays[2]
 	mkdir := func(dir string, number int64) {
 		t.Helper()
-		if err := os.Mkdir(filepath.Join(dir, string(id.FormatMessage("FL-LAB", "DAT", day, number))), 0o777); err != nil {
+		if err := os.Mkdir(filepath.Join(dir,
+			string(id.FormatMessage("FL-LAB", "DAT", day, number))), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,16 +47,19 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 	if err := more.makeParts(); err != nil {
 		t.Fatal(err)
 	}
-	for dir, number := range map[string]int64{more.Failed(): 9, more.Delivered(): 1200, more.Sending(): 8, reports.Delivered(): 4000} {
+	for dir, number := range map[string]int64{more.Failed(): 9, more.Delivered(): 1200,
+		more.Sending(): 8, reports.Delivered(): 4000} {
 		mkdir(dir, number)
 	}
-	for _, name := range []string{"FL-LAB_DAT_20251008_", "FL-LAB_DAT_20251008_9999 (copy)", "FL-LAB_DAT_20251008_9999999999999999", "x"} {
+	for _, name := range []string{"FL-LAB_DAT_20251008_", "FL-LAB_DAT_20251008_9999 (copy)",
+		"FL-LAB_DAT_20251008_9999999999999999", "x"} {
 		if err := os.Mkdir(filepath.Join(more.Delivered(), name), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
 	expect(day, 1201)
-	if highest, err := opened(t, &box{files: &tray.Tray{Dir: groups(t)}, o: o}).highestIn("", "FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
+	if highest, err := opened(t, &box{files: &tray.Tray{Dir: groups(t)}, o: o}).highestIn("",
+		"FL-LAB_DAT_20251008_"); highest != 1500 || err != nil {
 		t.Errorf("the highest number of groups is %d: %v", highest, err)
 	}
 	expect(day.Add(24*time.Hour), 7)
@@ -64,14 +69,15 @@ func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
 func groups(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"FL-LAB_DAT_20251008_001-204", "FL-LAB_DAT_20251008_1400-1500", "FL-LAB_DAT_20251008_1600-", "FL-LAB_DAT_20251007_1-9000"} {
+	for _, name := range []string{"FL-LAB_DAT_20251008_001-204", "FL-LAB_DAT_20251008_1400-1500",
+		"FL-LAB_DAT_20251008_1600-", "FL-LAB_DAT_20251007_1-9000"} {
 		mkdir(t, filepath.Join(dir, name))
 	}
 	return dir
 }
 
-// A folder with a very high number, in delivered or in sending, does not give later messages
-// numbers with which they are not taken up again.
+// A folder with a very high number does not raise the numbers of later messages. Those would not be
+// taken up again.
 func TestAFolderWithAVeryHighNumber(t *testing.T) {
 	for _, number := range []int64{ledger.MaxShown - 1, ledger.MaxShown, 999_999_999_999} {
 		s := newSealer(t)

@@ -1,8 +1,8 @@
-// Package outbox takes finished files from a tray, seals and publishes them, and follows them until
-// every recipient has signed for them.
+// Package outbox takes finished files from a tray, seals and publishes them, and follows their
+// receipts.
 //
 // It promises that a file which was dropped is, at every instant and after every crash, in exactly
-// one place of the tray that says where it stands; that it is sealed for exactly the approved
+// one place of the tray, which shows its state; that it is sealed for exactly the approved
 // recipients; and that its content is kept until every receipt is verified. The life of a message
 // is told in find.go, claim.go, desk.go, hand.go, lane.go, seal.go, publish.go, follow.go and
 // file.go, in this order. It must not know how files are received.
@@ -58,21 +58,22 @@ type Hub interface {
 // them.
 const sealedFolder = "sealed"
 
-// Outbox is the sending side of a site: its trays, each of which finds, claims and files, and the
-// desk, which seals and publishes for all of them.
+// Outbox is the sending side of a site. Its trays find, claim and file; its desk seals and
+// publishes for all of them.
 type Outbox struct {
-	cfg      Options
-	site     id.Site
-	trays    []*box // in the order of the configuration; never changes
-	ledger   *ledger.Ledger
-	hub      Hub
-	trust    *trust.Trust
-	log      *slog.Logger
-	desk     *desk
-	orphans  []id.Envelope // found sealed at the start, and of no use
-	secret   []byte        // from which claims get their identity
-	state    beneath.ID    // of the state folder, which nothing is sent from
-	older    int64         // rows up to this one are of an older copy of the ledger: see endedBefore
+	cfg     Options
+	site    id.Site
+	trays   []*box // in the order of the configuration; never changes
+	ledger  *ledger.Ledger
+	hub     Hub
+	trust   *trust.Trust
+	log     *slog.Logger
+	desk    *desk
+	orphans []id.Envelope // found sealed at the start, and of no use
+	secret  []byte        // from which claims get their identity
+	state   beneath.ID    // of the state folder, which nothing is sent from
+	// rows up to this one are of an older copy of the ledger: see endedBefore
+	older    int64
 	hubIsNew chan struct{}
 
 	mu          sync.Mutex     // guards incarnation
@@ -97,7 +98,8 @@ func New(o Options) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub, trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1)}
+	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub,
+		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1)}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
 		b.trays = append(b.trays, b.newTray(configured, len(o.Trays) > 1))
@@ -116,7 +118,8 @@ func (o *Outbox) Run(ctx context.Context) error {
 // start brings ledger, trays and hub together after the last run, each before the work that rests
 // on it begins.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
-	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.findOlder(ctx), o.adopt(ctx)); err != nil {
+	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.findOlder(ctx),
+		o.adopt(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}
 	if err := o.missTrays(ctx); err != nil {

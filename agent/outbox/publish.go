@@ -20,7 +20,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// partsAtOnce is how many parts of one envelope are under way at the same time: on a line that
+// partsAtOnce is the number of parts of one envelope that are sent at the same time. On a line that
 // loses packets each connection gets only so much of it, however much there is.
 const partsAtOnce = 3
 
@@ -35,7 +35,9 @@ const abandonTime = 10 * time.Second
 func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
 	brought := int64(0)
-	damaged := 0 // times that the hub found a checksum wrong: on the line that is rare, so that twice means the file
+	// times that the hub found a checksum wrong: on the line that is rare, so that twice means the
+	// file
+	damaged := 0
 	for {
 		published, err := o.tryPublish(ctx, s)
 		if err == nil {
@@ -46,10 +48,12 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			return false, nil
 		}
 		switch {
-		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) || errors.Is(err, api.ErrNotAllowed):
+		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) ||
+			errors.Is(err, api.ErrNotAllowed):
 			o.forgetRoute(s.Address)
 			return true, o.drop(ctx, s, reason.New("route-changed"))
-		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict), errors.Is(err, os.ErrNotExist):
+		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict),
+			errors.Is(err, os.ErrNotExist):
 			return true, o.drop(ctx, s, reason.New("sealed-damaged"))
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
@@ -70,8 +74,8 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	}
 }
 
-// refusal returns why the hub does not take an envelope for now; none: the line is broken, or the
-// hub busy.
+// refusal returns why the hub does not take an envelope for now. It is empty if the line is broken
+// or the hub busy.
 func refusal(err error) reason.Reason {
 	var no *api.Error
 	switch {
@@ -84,7 +88,8 @@ func refusal(err error) reason.Reason {
 }
 
 func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {
-	req := api.PublishRequest{Envelope: s.ID, Address: s.address, RouteVersion: s.RouteVersion, Size: s.Size, CRC32C: s.CRC32C}
+	req := api.PublishRequest{Envelope: s.ID, Address: s.address, RouteVersion: s.RouteVersion,
+		Size: s.Size, CRC32C: s.CRC32C}
 	for _, r := range s.Recipients {
 		req.Recipients = append(req.Recipients, r.Site)
 	}
@@ -126,7 +131,8 @@ func (o *Outbox) bring(ctx context.Context, s *sealed) ([]byte, error) {
 
 // upload sends the parts that the hub misses, several at once, each durable on its own.
 func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) error {
-	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size, CRC32C: s.CRC32C})
+	state, err := o.hub.OpenUpload(ctx, api.UploadRequest{Envelope: s.ID, Size: s.Size,
+		CRC32C: s.CRC32C})
 	if err != nil {
 		return err
 	}
@@ -163,9 +169,9 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 	return err
 }
 
-// adapt has fewer parts go at once after a try that brought none: the line may be so slow that
-// each, sharing it, takes longer than client and hub wait for it. One that brought some is followed
-// by one with more.
+// adapt lowers the number of parts in flight after a try that brought none. The line may be so slow
+// that each, sharing it, takes longer than client and hub wait for it. One that brought some is
+// followed by one with more.
 func (s *sealed) adapt(failed, brought bool) {
 	switch {
 	case brought:
@@ -175,7 +181,9 @@ func (s *sealed) adapt(failed, brought bool) {
 	}
 }
 
-func partSize(part int, size int64) int64 { return min(api.PartSize, size-int64(part)*api.PartSize) }
+func partSize(part int, size int64) int64 {
+	return min(api.PartSize, size-int64(part)*api.PartSize)
+}
 
 // missing is how many bytes the parts come to that the hub has not.
 func missing(parts []int, size int64) (sum int64) {
@@ -188,12 +196,15 @@ func missing(parts []int, size int64) (sum int64) {
 // published records the hub's promise; the sealed file is of no more use then.
 func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) error {
 	fault.Point("outbox-published")
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Publish(s.ID, p.Incarnation, p.Sequence, p.Spooled) })
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Publish(s.ID, p.Incarnation, p.Sequence, p.Spooled)
+	})
 	if err != nil {
 		return err
 	}
 	fault.Point("outbox-promised")
-	o.log.Info("published", "messages", labels(s.messages), "envelope", s.ID, "sequence", p.Sequence)
+	o.log.Info("published", "messages", labels(s.messages), "envelope", s.ID, "sequence",
+		p.Sequence)
 	o.mu.Lock()
 	other := o.incarnation != "" && p.Incarnation != o.incarnation
 	o.mu.Unlock()
@@ -207,7 +218,9 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 // drop gives the envelope up; its messages wait to be sealed under a new envelope id.
 func (o *Outbox) drop(ctx context.Context, s *sealed, why reason.Reason) error {
 	o.log.Info("sealing again", "envelope", s.ID, "reason", why)
-	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Drop(s.ID, why) }); err != nil {
+	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Drop(s.ID, why)
+	}); err != nil {
 		return err
 	}
 	fault.Point("outbox-dropped")
@@ -218,7 +231,7 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why reason.Reason) error {
 	return nil
 }
 
-// abandon has the hub forget the parts of an envelope that is given up: they would take up room
+// abandon deletes the parts of an envelope that is given up from the hub. They would take up room
 // there until they expire.
 func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	ctx, cancel := context.WithTimeout(ctx, abandonTime)

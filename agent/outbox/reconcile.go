@@ -21,8 +21,8 @@ const (
 	knownPage      = 500
 )
 
-// connected waits for the hub's identity, and then for its knowledge of unfinished envelopes:
-// nothing is sealed before, because after a crash a file must not go out twice.
+// connected waits for the hub's identity, and then for its knowledge of unfinished envelopes.
+// Nothing is sealed before, because after a crash a file must not go out twice.
 func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error) {
 	select {
 	case <-o.hubIsNew:
@@ -35,7 +35,7 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 	return o.reconcile(ctx)
 }
 
-// reconcileAll asks again when the hub is new, a little later, and daily: the hub is disposable,
+// reconcileAll asks again when the hub is new, a little later, and daily. The hub is disposable,
 // and forgotten envelopes are sent to it again.
 func (o *Outbox) reconcileAll(ctx context.Context) error {
 	next := reconcileAgain
@@ -56,7 +56,7 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 	}
 }
 
-// reconcile tells the hub's knowledge of every unfinished envelope from the ledger's, and returns
+// reconcile compares the hub's knowledge of every unfinished envelope with the ledger's. It returns
 // those that were sealed into a file and are still to be published.
 func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error) {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: 15 * time.Second}
@@ -64,7 +64,11 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 		var after id.Envelope
 		for {
 			var page []id.Envelope
-			if err := o.view(ctx, func(tx *ledger.Tx) (err error) { page, err = tx.OpenEnvelopes(state, after, knownPage); return err }); err != nil {
+			if err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+				page,
+					err = tx.OpenEnvelopes(state, after, knownPage)
+				return err
+			}); err != nil {
 				return nil, err
 			}
 			if len(page) == 0 {
@@ -100,7 +104,8 @@ func (o *Outbox) reconcile(ctx context.Context) (leftovers []*sealed, err error)
 // compareKnown updates one envelope's row from the hub's knowledge of it. It leaves an envelope
 // alone whose state has changed since the hub was asked: a worker has published it, and the answer
 // is stale.
-func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k api.KnownEnvelope) (*sealed, error) {
+func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
+	k api.KnownEnvelope) (*sealed, error) {
 	if o.desk.has(k.Envelope) {
 		return nil, nil
 	}
@@ -144,7 +149,7 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState, k
 	return nil, o.save(ctx, answers, func(*ledger.Tx) error { return nil })
 }
 
-// whole tells whether an envelope's ciphertext is there in full. Its checksums are checked by the
+// whole reports whether an envelope's ciphertext is there in full. Its checksums are checked by the
 // hub, part by part.
 func (o *Outbox) whole(s *sealed) bool {
 	if s.File == "" {
@@ -170,7 +175,11 @@ func (o *Outbox) tidy(ctx context.Context) error {
 	return dir.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
 			var row ledger.Envelope
-			err := o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Envelope(id.Envelope(e.Name())); return err })
+			err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+				row,
+					err = tx.Envelope(id.Envelope(e.Name()))
+				return err
+			})
 			if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
 				o.orphans = append(o.orphans, id.Envelope(e.Name()))
 				o.removeSealed(id.Envelope(e.Name()), e.Name())

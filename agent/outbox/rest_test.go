@@ -20,7 +20,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// sealer is an outbox with a ledger and files of its own, and a hub that nobody answers for.
+// sealer is an outbox with a ledger and files of its own, and a hub that does not answer.
 type sealer struct {
 	*Outbox
 	t    testing.TB
@@ -41,9 +41,12 @@ func newSealer(t testing.TB) *sealer {
 			t.Error(err)
 		}
 	})
-	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: state, Ledger: l, Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox", Address: id.Address{RoutingKey: "fl-lab.dat"}, Kind: "DAT", FirstNumber: 1}},
-		Hub:   api.NewClient(api.ClientOptions{Hubs: []string{"127.0.0.1:1"}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})})
+	o, err := New(Options{Site: "FL-LAB", Network: identity.network, State: state, Ledger: l,
+		Identity: identity.Identity, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Trays: []Tray{{Folders: Folders{Dir: dir}, Name: "outbox",
+			Address: id.Address{RoutingKey: "fl-lab.dat"}, Kind: "DAT", FirstNumber: 1}},
+		Hub: api.NewClient(api.ClientOptions{Hubs: []string{"127.0.0.1:1"},
+			TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +113,12 @@ func (s *sealer) route() *decision {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &decision{address: id.Address{RoutingKey: "fl-lab.dat"}, version: "v", recipients: []envelope.Recipient{{Site: "CA-RC", Key: key.Recipient().String()}}}
+	return &decision{address: id.Address{RoutingKey: "fl-lab.dat"}, version: "v",
+		recipients: []envelope.Recipient{{Site: "CA-RC", Key: key.Recipient().String()}}}
 }
 
-// While a job waits for a sealer, one of its messages is recalled, one is sealed by another, and
-// one is taken back to be looked at again: that is no failure, nothing of them is sent, and the
-// others are sealed.
+// A job that waits for a sealer loses messages: one is recalled, one sealed by another, one taken
+// back. That is no failure, nothing of them is sent, and the others are sealed.
 func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("recalled", "sealed elsewhere", "claimed again", "waits still", "so does this")
@@ -140,7 +143,8 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	if _, err := s.seal(t.Context(), *newJob(route, again.batches[0])); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []ledger.State{ledger.Failed, ledger.Sealed, ledger.Claimed, ledger.Sealed, ledger.Sealed} {
+	for i, want := range []ledger.State{ledger.Failed, ledger.Sealed, ledger.Claimed, ledger.Sealed,
+		ledger.Sealed} {
 		if got := s.state(list[i]); got != want {
 			t.Errorf("%s is %s, want %s", list[i].Name, got, want)
 		}
@@ -158,8 +162,7 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	}
 }
 
-// What could not be moved is told of also while that is tried again, which every sweep does at its
-// beginning.
+// A file that could not be moved stays noted while each sweep tries it again at its beginning.
 func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
@@ -169,16 +172,19 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 		t.Errorf("before it is known: %v, %q", ready, why)
 	}
 	s.tray.setStuck(ledger.Outgoing{Name: "held"}, reason.New("may-not-move"))
-	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || why != reason.New("may-not-move") {
+	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil ||
+		why != reason.New("may-not-move") {
 		t.Errorf("when it is tried again: %v, %q", ready, why)
 	}
 }
 
-// What has ended lies in sending/ for an instant yet, and is there to be sent again all the same.
+// An ended message lies in sending/ for an instant yet, and can be sent again all the same.
 func TestWhatEndedIsSentAgainBeforeItIsMoved(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("data.csv")[0]
-	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error { return tx.Fail(m.UID, reason.Text("why"), time.Now()) }); err != nil {
+	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error {
+		return tx.Fail(m.UID, reason.Text("why"), time.Now())
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Resend(t.Context(), string(m.ID), "CA-RC"); err != nil {

@@ -50,8 +50,8 @@ func link(t *testing.T, to, path string) {
 	}
 }
 
-// A second name of a key is not taken, nor where others may drop that of any file of this account;
-// other files with two names are.
+// A second name of a key is not taken. Nor is one of any file of this account where other accounts
+// may drop it; other files with two names are.
 func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 	s := newSealer(t)
 	key := filepath.Join(s.cfg.State, "claims.key")
@@ -93,8 +93,8 @@ func secondName(in string) reason.Reason {
 	return reason.New("cannot-be-sent", "name", in, "why", reason.New("second-name"))
 }
 
-// TestASecondNameOfAnyFileIsNotTaken holds where hard links are not protected, and other accounts drop
-// files.
+// TestASecondNameOfAnyFileIsNotTaken holds where hard links are not protected, and other accounts
+// drop files.
 func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 	s := newSealer(t)
 	s.share()
@@ -104,9 +104,11 @@ func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := opened(t, s.tray)
-	for anyLinks, want := range map[bool]reason.Reason{false: {}, true: reason.New("any-second-name")} {
+	for anyLinks, want := range map[bool]reason.Reason{false: {},
+		true: reason.New("any-second-name")} {
 		s.tray.files.AnyLinks = anyLinks
-		if ready, why := newFinder(s.tray).examine(h, "agent.toml"); (ready == nil) != anyLinks || why != want {
+		if ready, why := newFinder(s.tray).examine(h, "agent.toml"); (ready == nil) != anyLinks ||
+			why != want {
 			t.Errorf("dropped, any links %t: %q", anyLinks, why)
 		}
 		if _, _, err := h.adoptable("outbox/agent.toml"); (err != nil) != anyLinks {
@@ -115,7 +117,7 @@ func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 	}
 }
 
-// TestASecondNameInAClaimedFolderIsNotSealed puts it in the place of a file after the claim, so that all
+// TestASecondNameInAClaimedFolderIsNotSealed puts it in the place of a file after the claim. So all
 // sums are those of the claim.
 func TestASecondNameInAClaimedFolderIsNotSealed(t *testing.T) {
 	s := newSealer(t)
@@ -160,8 +162,8 @@ func (s *sealer) recalled() ledger.Outgoing {
 	return m
 }
 
-// TestASecondNameIsNotCopied puts it into a folder that was recalled. It does not get into outbox when
-// that is sent again.
+// TestASecondNameIsNotCopied puts it into a folder that was recalled. It does not get into outbox
+// when that is sent again.
 func TestASecondNameIsNotCopied(t *testing.T) {
 	s := newSealer(t)
 	s.share()
@@ -200,10 +202,12 @@ func TestTheStateFolderIsNotTaken(t *testing.T) {
 	if err := os.Rename(s.cfg.State, s.at("outbox/data")); err != nil {
 		t.Fatal(err)
 	}
-	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "data"); ready != nil || why != reason.New("state-in-tray") {
+	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "data"); ready != nil ||
+		why != reason.New("state-in-tray") {
 		t.Errorf("dropped: %v, %q", ready, why)
 	}
-	if err := errors.Join(os.Remove(s.at("sending")), os.Rename(s.at("outbox/data"), s.at("sending"))); err != nil {
+	if err := errors.Join(os.Remove(s.at("sending")),
+		os.Rename(s.at("outbox/data"), s.at("sending"))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := opened(t, s.tray).Dir(tray.SendingPart); !errors.Is(err, tray.ErrState) {
@@ -211,8 +215,7 @@ func TestTheStateFolderIsNotTaken(t *testing.T) {
 	}
 }
 
-// What takes the place of a claimed file is sent only if an account that can read it has put it
-// there.
+// A file in the place of a claimed one is sent only if a reader of it put it there.
 func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 	for name, c := range map[string]struct {
 		replace func(t *testing.T, s *sealer, m ledger.Outgoing)
@@ -241,7 +244,8 @@ func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 		}, ledger.Claimed},
 		"a second name of a key": {func(t *testing.T, s *sealer, m ledger.Outgoing) {
 			remove(t, s.at(sourceAt(m)))
-			if err := os.Link(filepath.Join(s.cfg.State, "claims.key"), s.at(sourceAt(m))); err != nil {
+			if err := os.Link(filepath.Join(s.cfg.State, "claims.key"),
+				s.at(sourceAt(m))); err != nil {
 				t.Fatal(err)
 			}
 		}, ledger.Claimed},
@@ -288,14 +292,20 @@ func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 	}
 }
 
-// A ledger that is lost adopts what was dropped, and nothing that an account was led to through it.
+// A lost ledger adopts dropped files, and nothing that an account was led to through it.
 func TestOnlyWhatWasDroppedIsAdopted(t *testing.T) {
 	s := newSealer(t)
 	s.share()
 	folders := map[string]func(t *testing.T, folder string){
-		"FL-LAB_DAT_20251008_001": func(t *testing.T, folder string) { give(t, put(t, folder, "hers")) },
+		"FL-LAB_DAT_20251008_001": func(t *testing.T,
+			folder string) {
+			give(t, put(t, folder, "hers"))
+		},
 		"FL-LAB_DAT_20251008_002": func(t *testing.T, folder string) { put(t, folder, "ours") },
-		"FL-LAB_DAT_20251008_003": func(t *testing.T, folder string) { link(t, "../../state/claims.key", filepath.Join(folder, "key")) },
+		"FL-LAB_DAT_20251008_003": func(t *testing.T,
+			folder string) {
+			link(t, "../../state/claims.key", filepath.Join(folder, "key"))
+		},
 		"FL-LAB_DAT_20251008_004": func(t *testing.T, folder string) {
 			give(t, put(t, filepath.Join(folder, "set"), "hers"))
 			give(t, filepath.Join(folder, "set"))
@@ -314,8 +324,12 @@ func TestOnlyWhatWasDroppedIsAdopted(t *testing.T) {
 	if err := s.tray.adopt(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, adopted := range map[string]bool{"_001": true, "_002": false, "_003": false, "_004": false, "_005": false} {
-		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) error { _, err := tx.Message("FL-LAB_DAT_20251008" + name); return err })
+	for name, adopted := range map[string]bool{"_001": true, "_002": false, "_003": false,
+		"_004": false, "_005": false} {
+		err := s.ledger.View(t.Context(), func(tx *ledger.Tx) error {
+			_, err := tx.Message("FL-LAB_DAT_20251008" + name)
+			return err
+		})
 		if (err == nil) != adopted {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -347,8 +361,8 @@ func TestANoteOfAnotherAccountIsNone(t *testing.T) {
 	}
 }
 
-// A message whose folder is swapped for a link when it has ended is filed once its folder is back,
-// and no link is moved.
+// An ended message whose folder is swapped for a link is filed once its folder is back. No link is
+// moved.
 func TestALinkIsNotFiled(t *testing.T) {
 	for name, files := range map[string][]string{"alone": {"a"}, "shared": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
@@ -379,11 +393,12 @@ func TestALinkIsNotFiled(t *testing.T) {
 	}
 }
 
-// A folder that no claim can have made is not taken up: the numbers of later messages would lie
+// A folder that no claim can have made is not taken up. The numbers of later messages would lie
 // above its own.
 func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 	s := newSealer(t)
-	for _, name := range []string{"FL-LAB_DAT_20251008_999999999999999999", "FL-LAB_DAT_99991231_001"} {
+	for _, name := range []string{"FL-LAB_DAT_20251008_999999999999999999",
+		"FL-LAB_DAT_99991231_001"} {
 		put(t, s.at("sending/"+name), "data.csv")
 	}
 	put(t, s.at("sending/FL-LAB_DAT_99991231_001-002"), groupNote)
@@ -399,8 +414,7 @@ func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 	}
 }
 
-// However a folder and a link are swapped while the folder is moved, the link is never what stays
-// moved.
+// However a folder and a link are swapped while the folder is moved, no link stays moved.
 func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 	s := newSealer(t)
 	h := opened(t, s.tray)
@@ -415,7 +429,8 @@ func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				unix.Renameat2(unix.AT_FDCWD, folder, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE) //nolint:errcheck // it may be moved
+				//nolint:errcheck // it may be moved
+				unix.Renameat2(unix.AT_FDCWD, folder, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
 			}
 		}
 	}()
@@ -445,7 +460,8 @@ func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 
 // A claimed file that a link hides at a start is not claimed once more when the link has gone.
 func TestAClaimBehindALinkIsNotClaimedAgain(t *testing.T) {
-	for name, hide := range map[string]string{"the folder of its address": "outbox/@CA-RC", "the folder of its message": ""} {
+	for name, hide := range map[string]string{"the folder of its address": "outbox/@CA-RC",
+		"the folder of its message": ""} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)
 			mkdir(t, s.at("outbox/@CA-RC"))

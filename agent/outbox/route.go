@@ -126,7 +126,7 @@ func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*
 	route, err := o.hub.Resolve(ctx, a)
 	switch {
 	case errors.Is(err, api.ErrUnroutable):
-		return d, o.nobody(ctx, d, sites)
+		return d, o.withoutRecipients(ctx, d, sites)
 	case errors.Is(err, api.ErrNotAllowed):
 		d.blocked = reason.New("may-not-send", "address", address)
 		return d, nil
@@ -152,7 +152,7 @@ func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*
 	return d, nil
 }
 
-// isOfAddress reports whether the hub refuses one address, while it may answer for others: it leads
+// isOfAddress reports whether the hub refuses one address, while it may answer for others. It leads
 // to too many sites, or the hub fails over it.
 func isOfAddress(err error) bool {
 	var no *api.Error
@@ -206,8 +206,8 @@ func (r *routes) sites() (list []id.Site) {
 	return slices.Compact(list)
 }
 
-// sitesKnown lists the sites of which this one has heard: those to which its addresses lead, and
-// those it has a pin or an approval of.
+// sitesKnown lists the sites that this one knows. These are the targets of its addresses, and those
+// with a pin or an approval.
 func (o *Outbox) sitesKnown(ctx context.Context, led []id.Site) ([]string, error) {
 	sites := map[string]bool{}
 	for _, s := range led {

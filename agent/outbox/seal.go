@@ -70,7 +70,7 @@ func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
 	return again, err
 }
 
-// unsealed ends a job that could not be sealed as a whole: it is tried again without the messages
+// unsealed ends a job that could not be sealed as a whole. It is tried again without the messages
 // that cannot be read or do not wait any more. Where all can be read and one of them spoils it for
 // the others, each is tried alone.
 func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry, err error) {
@@ -101,12 +101,13 @@ func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry,
 	return again, err
 }
 
-// errElsewhere says that a message does not wait to be sealed any more: it was recalled, or its
-// file was changed. The ciphertext goes nowhere.
+// errElsewhere means that a message was recalled, or its file changed, before it was sealed. The
+// ciphertext goes nowhere.
 var errElsewhere = errors.New("not waiting")
 
 // stillWaiting returns the messages of a list that the ledger has as they were read.
-func (o *Outbox) stillWaiting(ctx context.Context, list []ledger.Outgoing) (left []ledger.Outgoing, err error) {
+func (o *Outbox) stillWaiting(ctx context.Context,
+	list []ledger.Outgoing) (left []ledger.Outgoing, err error) {
 	err = o.view(ctx, func(tx *ledger.Tx) error {
 		left = nil
 		for _, m := range list {
@@ -178,14 +179,16 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	})
 }
 
-// seal makes one envelope: in memory when it is small, otherwise in a file that is durable before
-// it is recorded. The sources are compared with their claims again afterwards.
+// seal makes one envelope: in memory when it is small, otherwise in a durable file before its
+// record. The sources are compared with their claims again afterwards.
 func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 	d, list := j.decision, j.messages
 	s := &sealed{address: d.address, messages: list}
-	s.ID, s.Address, s.RouteVersion, s.Sealed = j.envelope, d.address.String(), d.version, time.Now().UTC()
+	s.ID, s.Address, s.RouteVersion, s.Sealed = j.envelope, d.address.String(), d.version,
+		time.Now().UTC()
 	for _, r := range d.recipients {
-		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site, Key: statement.RecipientKeyHash(r.Key)})
+		s.Recipients = append(s.Recipients, ledger.Recipient{Site: r.Site,
+			Key: statement.RecipientKeyHash(r.Key)})
 	}
 	from := o.sources()
 	defer from.close()
@@ -194,7 +197,8 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 			return nil, err
 		}
 	}
-	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site, Address: d.address, Recipients: d.recipients}
+	req := envelope.SealRequest{Network: o.cfg.Network, Envelope: s.ID, Sender: o.site,
+		Address: d.address, Recipients: d.recipients}
 	for _, m := range list {
 		req.Messages = append(req.Messages, o.message(ctx, from, m))
 	}
@@ -215,7 +219,8 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 		o.removeSealed(s.ID, s.File)
 		return nil, err
 	}
-	o.log.Info("sealed", "messages", labels(list), "envelope", s.ID, "size", s.Size, "recipients", len(s.Recipients))
+	o.log.Info("sealed", "messages", labels(list), "envelope", s.ID, "size", s.Size, "recipients",
+		len(s.Recipients))
 	fault.Point("outbox-sealed")
 	return s, nil
 }
@@ -225,7 +230,9 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 	for i, m := range s.messages {
 		rows[i] = ledger.SealedMessage{Seq: m.Seq, UID: m.UID, Digest: digests[i]}
 	}
-	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Seal(s.Envelope, rows, s.messages[0].State) })
+	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		return tx.Seal(s.Envelope, rows, s.messages[0].State)
+	})
 	if errors.Is(err, ledger.ErrNotFound) {
 		return errElsewhere
 	}
@@ -257,7 +264,8 @@ type noRoom struct{ why reason.Reason }
 
 func (e *noRoom) Error() string { return e.why.String() }
 
-func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest, size int64) (envelope.Sealed, error) {
+func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest,
+	size int64) (envelope.Sealed, error) {
 	dir, err := o.sealed()
 	if err != nil {
 		return envelope.Sealed{}, err
@@ -319,7 +327,8 @@ func (o *Outbox) sealed() (*beneath.Dir, error) {
 
 // message describes a claimed message to the envelope.
 func (o *Outbox) message(ctx context.Context, from *sources, m ledger.Outgoing) envelope.Message {
-	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name, Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
+	out := envelope.Message{ID: m.ID, UID: m.UID, Sent: m.Claimed, Name: m.Name,
+		Type: envelope.TypeFile, FingerprintKey: m.FingerprintKey}
 	if m.Folder {
 		out.Type, out.Entries = envelope.TypeFolder, o.treeEntries(ctx, from, m)
 		return out
@@ -358,7 +367,7 @@ func (s *sources) of(m ledger.Outgoing) (*handles, error) {
 	return h, err
 }
 
-// open opens a file of a message, by its path in the envelope, if it is the one that was claimed.
+// open opens a file of a message by its path in the envelope, if it is the claimed one.
 func (s *sources) open(m ledger.Outgoing, name string, want ledger.Source) (*os.File, error) {
 	h, err := s.of(m)
 	if err != nil {
@@ -373,7 +382,8 @@ func (s *sources) open(m ledger.Outgoing, name string, want ledger.Source) (*os.
 
 func (s *sources) entry(m ledger.Outgoing, name string, source ledger.Source) envelope.Entry {
 	return envelope.Entry{
-		Path: name, Executable: source.Executable, ModTime: time.Unix(0, source.ModTime), Size: source.Size,
+		Path: name, Executable: source.Executable, ModTime: time.Unix(0, source.ModTime),
+		Size: source.Size,
 		Open: func() (io.ReadCloser, error) { return s.open(m, name, source) },
 	}
 }

@@ -27,8 +27,8 @@ func TestThereIsNoRoomForTheLargestFile(t *testing.T) {
 	}
 }
 
-// TestTwoFilesDoNotFillTheDiskTogether has a sealer wait while another has reserved the room, and go on
-// when that has ended.
+// TestTwoFilesDoNotFillTheDiskTogether has a sealer wait while another has reserved the room, and
+// go on when that has ended.
 func TestTwoFilesDoNotFillTheDiskTogether(t *testing.T) {
 	s := newSealer(t)
 	large := make([]byte, smallContent+1)

@@ -40,7 +40,7 @@ func (o *Outbox) begin() error {
 	return apart(o.trays)
 }
 
-// answered waits until the folders of a tray have answered, and takes up what lies there.
+// answered waits until the folders of a tray have answered, and takes up the messages there.
 func (t *box) answered(ctx context.Context) error {
 	if !t.silent.Load() {
 		return nil

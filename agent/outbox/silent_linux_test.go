@@ -21,20 +21,21 @@ func hang(t *testing.T, at string) (answer func()) {
 	if err != nil {
 		t.Skipf("SKIPPED: a folder that hangs needs root and /dev/fuse: %v", err)
 	}
-	if err := unix.Mount("fuse", at, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device.Fd())); err != nil {
+	if err := unix.Mount("fuse", at, "fuse", 0, fmt.Sprintf(
+		"fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", device.Fd())); err != nil {
 		device.Close()
 		t.Skipf("SKIPPED: a folder that hangs needs the right to mount: %v", err)
 	}
 	answer = sync.OnceFunc(func() {
-		unix.Unmount(at, unix.MNT_DETACH) //nolint:errcheck // closing it is what counts
+		unix.Unmount(at, unix.MNT_DETACH) //nolint:errcheck // closing it suffices
 		device.Close()
 	})
 	t.Cleanup(answer)
 	return answer
 }
 
-// An agent starts while a folder of one tray hangs, says so, serves the other tray, and goes on
-// with the first one as soon as it answers.
+// An agent that starts while a folder of one tray hangs reports it and serves the other tray. It
+// goes on with the first one as soon as it answers.
 func TestATrayThatHangsAtTheStart(t *testing.T) {
 	s := newSealer(t)
 	cfg := s.cfg

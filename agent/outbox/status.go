@@ -41,19 +41,22 @@ type Standing struct {
 
 // Status is the state of the sending side of a site, for users and machines.
 type Status struct {
-	Standing              // of all trays; where there are several, not_taken says which one before the name
-	Latest   []Message    `json:"latest"`         // the messages claimed last, newest first
-	Trays    []TrayStatus `json:"trays"`          // each by itself
-	Away     []Away       `json:"away,omitempty"` // trays that agent.toml has no more, as far as they have something to do
+	// of all trays; where there are several, not_taken has the tray before the name
+	Standing
+	Latest []Message    `json:"latest"` // the messages claimed last, newest first
+	Trays  []TrayStatus `json:"trays"`  // each by itself
+	// trays that agent.toml has no more, as far as they have something to do
+	Away []Away `json:"away,omitempty"`
 }
 
 // TrayStatus is one tray and how its messages stand.
 type TrayStatus struct {
-	Name  string        `json:"name"`
-	Dir   string        `json:"dir"`
-	Route string        `json:"route"`
-	Kind  string        `json:"kind"`
-	Hold  time.Duration `json:"hold_ns,omitempty"` // how long each message waits so that it can be recalled
+	Name  string `json:"name"`
+	Dir   string `json:"dir"`
+	Route string `json:"route"`
+	Kind  string `json:"kind"`
+	// how long each message waits so that it can be recalled
+	Hold time.Duration `json:"hold_ns,omitempty"`
 	Standing
 
 	unmoved int64 // claimed messages that cannot be moved out of outbox/: they are in not_taken
@@ -70,15 +73,17 @@ type Upload struct {
 	Address  string      `json:"address"`
 	Done     int64       `json:"done_bytes"`
 	Size     int64       `json:"size_bytes"`
-	Rate     int64       `json:"bytes_per_second"` // of the last seconds; 0: it stands still, or has only begun
-	Left     int64       `json:"seconds_left"`     // at that rate; 0: unknown
+	// of the last seconds; 0: it stands still, or has only begun
+	Rate int64 `json:"bytes_per_second"`
+	Left int64 `json:"seconds_left"` // at that rate; 0: unknown
 }
 
 // Status returns how the trays stand, with the latest messages.
 func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 	s := Status{Standing: newStanding()}
 	for _, t := range o.trays {
-		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind, Hold: t.Hold, Standing: newStanding()}
+		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind,
+			Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
 		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
@@ -154,8 +159,8 @@ func (s *Status) count(tx *ledger.Tx) error {
 	return err
 }
 
-// lessUnmoved takes claimed messages that cannot be moved out of outbox/ from the counts of the
-// tray and of the site: they are reported as not taken, and not as taken too.
+// lessUnmoved takes claimed messages that cannot be moved from the counts of the tray and the site.
+// They are reported as not taken, and not as taken too.
 func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
 	less := min(t.unmoved, t.Counts[ledger.Claimed])
 	for _, counts := range []map[ledger.State]int64{t.Counts, all} {
@@ -193,8 +198,12 @@ func (t *TrayStatus) read(tx *ledger.Tx) error {
 		{&t.Explained, func() ([]ledger.Outgoing, error) { return tx.Explained(t.Name, few) }},
 		{&t.Waiting, func() ([]ledger.Outgoing, error) { return t.waiting(tx) }},
 		{&t.Doubted, func() ([]ledger.Outgoing, error) { return tx.InDoubt(t.Name, few) }},
-		{&t.Delivered, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Delivered, few) }},
-		{&t.Failed, func() ([]ledger.Outgoing, error) { return tx.LatestFinal(t.Name, ledger.Failed, few) }},
+		{&t.Delivered, func() ([]ledger.Outgoing, error) {
+			return tx.LatestFinal(t.Name, ledger.Delivered, few)
+		}},
+		{&t.Failed, func() ([]ledger.Outgoing, error) {
+			return tx.LatestFinal(t.Name, ledger.Failed, few)
+		}},
 	} {
 		list, err := part.list()
 		if err == nil {
@@ -228,7 +237,9 @@ func (s *Status) add() {
 		slices.SortStableFunc(*list, func(a, b Message) int { return a.Claimed.Compare(b.Claimed) })
 	}
 	for _, list := range []*[]Message{&s.Delivered, &s.Failed} {
-		slices.SortStableFunc(*list, func(a, b Message) int { return b.Finished.Compare(a.Finished) })
+		slices.SortStableFunc(*list, func(a, b Message) int {
+			return b.Finished.Compare(a.Finished)
+		})
 	}
 	for _, list := range []*[]Message{&s.Explained, &s.Waiting, &s.Doubted, &s.Delivered,
 		&s.Failed} {

@@ -11,8 +11,10 @@ import (
 	"sealpost/internal/id"
 )
 
-// knowsAll tells whether the ledger knows every message of a group, so that its note is not needed.
-func (t *box) knowsAll(ctx context.Context, first id.Message, group ledger.Outgoing) (known bool, err error) {
+// knowsAll reports whether the ledger knows every message of a group, so that its note is not
+// needed.
+func (t *box) knowsAll(ctx context.Context, first id.Message,
+	group ledger.Outgoing) (known bool, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		m, err := tx.Message(string(first))
 		if errors.Is(err, ledger.ErrNotFound) || err == nil && !m.SharesFolder(group) {
@@ -30,7 +32,8 @@ func (t *box) knowsAll(ctx context.Context, first id.Message, group ledger.Outgo
 
 // strangersIn describes, as they were claimed, the files in a shared folder that the ledger does
 // not know.
-func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger.Outgoing, err error) {
+func (h *handles) strangersIn(ctx context.Context,
+	folder string) (list []ledger.Outgoing, err error) {
 	t := h.t
 	first, site, from, to, err := id.ParseGroup(folder)
 	if err != nil || site != t.o.site {
@@ -81,7 +84,8 @@ func (h *handles) strangersIn(ctx context.Context, folder string) (list []ledger
 
 // present returns those messages of a note whose files lie in their folder, with the identities
 // that they had. It answers damaged if the note names an entry that no claim would.
-func (h *handles) present(list []ledger.Outgoing, damaged error) (there []ledger.Outgoing, err error) {
+func (h *handles) present(list []ledger.Outgoing,
+	damaged error) (there []ledger.Outgoing, err error) {
 	seen := map[string]bool{}
 	for _, m := range list {
 		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.IsDir(sourceAt(m)) {

@@ -19,11 +19,11 @@ const (
 	maxKnown = 10 // sites that are listed where none is near
 )
 
-// nobody decides about an address without recipients. A routing key waits until a queue is bound to
-// it. A direct address is given up when it names an unknown site, and waits when this site knows
-// them all: then the hub is a new one, or has removed a site. The hub is asked only for routes,
-// which every sender may ask for.
-func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
+// withoutRecipients decides about an address without recipients. A routing key waits until a queue
+// is bound to it. A direct address is given up when it names an unknown site, and waits when this
+// site knows them all: then the hub is a new one, or has removed a site. The hub is asked only for
+// routes, as every sender may ask for them.
+func (o *Outbox) withoutRecipients(ctx context.Context, d *decision, led []id.Site) error {
 	if d.address.RoutingKey != "" {
 		d.blocked = trust.NotReceived(d.address)
 		return nil
@@ -52,7 +52,8 @@ func (o *Outbox) nobody(ctx context.Context, d *decision, led []id.Site) error {
 	if slices.ContainsFunc(strays, func(r reason.Reason) bool { return r.Code == "site-near" }) {
 		known = nil
 	}
-	d.unknown = reason.New("unknown-sites", "strays", strays, "known", known[:min(maxKnown, len(known))])
+	d.unknown = reason.New("unknown-sites", "strays", strays, "known",
+		known[:min(maxKnown, len(known))])
 	return nil
 }
 

@@ -27,9 +27,10 @@ type Tray struct {
 	FirstNumber  int64         // of a day
 	Settle       time.Duration // how long a file must stay unchanged
 	FolderSettle time.Duration // how long everything in a folder must
-	Hold         time.Duration // how long a message waits before it is sealed, so that it can be recalled
-	Sweep        time.Duration // how often it is looked through
-	Ignore       []string      // patterns of names that are left alone
+	// how long a message waits before it is sealed, so that it can be recalled
+	Hold   time.Duration
+	Sweep  time.Duration // how often it is looked through
+	Ignore []string      // patterns of names that are left alone
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
@@ -51,10 +52,12 @@ func (f Folders) Delivered() string { return in(f.Dir, "delivered") }
 func (f Folders) Failed() string { return in(f.Dir, "failed") }
 
 // droppedAt returns the path in the tray of a message that is claimed and not moved yet.
-func droppedAt(m ledger.Outgoing) string { return tray.OutboxPart + "/" + tray.Under(m.Dir, m.Name) }
+func droppedAt(m ledger.Outgoing) string {
+	return tray.OutboxPart + "/" + tray.Under(m.Dir, m.Name)
+}
 
-// folderAt is the path in the tray of a message's folder while it is under way, sourceAt that of
-// its content.
+// folderAt returns the path in the tray of a message's folder while it is under way. sourceAt
+// returns that of its content.
 func folderAt(m ledger.Outgoing) string { return tray.SendingPart + "/" + folderName(m) }
 func sourceAt(m ledger.Outgoing) string { return folderAt(m) + "/" + m.Name }
 
@@ -77,13 +80,14 @@ type box struct {
 	filing chan struct{}
 	silent atomic.Bool // its folders have not answered since the start: see begin
 	ready  chan error  // that they have, and how prepare has ended
-	shared sync.Mutex  // held while shared folders in sending/ are made and filled, or looked at and removed
+	// held while shared folders in sending/ are made and filled, or looked at and removed
+	shared sync.Mutex
 
 	mu       sync.Mutex               // guards the fields below
 	notes    map[string]reason.Reason // entries of outbox/ that are not taken, and why
 	home     string                   // which folder sending/ is
 	used     used                     // message numbers, as its folders show them
-	slower   reason.Reason            // why the system does not tell of new files
+	slower   reason.Reason            // why the system does not report new files
 	settling int64                    // entries of outbox/ that settle
 	unmoved  map[string]reason.Reason // claimed entries of outbox/ that could not be moved
 	unknown  map[string]reason.Reason // folders of sending/ that are not taken up again, and why
@@ -96,7 +100,8 @@ func (o *Outbox) newTray(t Tray, several bool) *box {
 	}
 	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1),
 		ready: make(chan error, 1), unmoved: map[string]reason.Reason{}}
-	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state, Log: log,
+	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state,
+		Log:      log,
 		AnyLinks: !beneath.ProtectsLinks()}
 	return made
 }
@@ -155,8 +160,8 @@ func (t *box) find(ctx context.Context) error {
 	return newFinder(t).run(ctx)
 }
 
-// addressOf returns the address of files dropped into a folder under outbox/: the tray's own, or
-// the sites that the folder's name lists after an @.
+// addressOf returns the address of files dropped into a folder under outbox/. It is the tray's own,
+// or the sites that the folder's name lists after an @.
 func (t *box) addressOf(dir string) (string, error) {
 	if dir == "." {
 		return t.Address.String(), nil
@@ -170,7 +175,7 @@ func (t *box) addressOf(dir string) (string, error) {
 	return a.String(), a.Validate()
 }
 
-// LeavesAlone says why a tray would never take something of this name; none: it would.
+// LeavesAlone returns why a tray would never take something of this name; none: it would.
 func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	if k, _ := tray.KindOf(name); k != nil {
 		return k.Note()
@@ -184,7 +189,7 @@ func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	return reason.Reason{}
 }
 
-// ignored tells whether a name is one that the tray leaves alone.
+// ignored reports whether a name is one that the tray leaves alone.
 func (t *box) ignored(name string) bool {
 	return slices.ContainsFunc(t.Ignore, func(pattern string) bool {
 		match, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))

@@ -25,7 +25,9 @@ func TestTwoTraysAreExchangedAtTheStart(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				unix.Renameat2(unix.AT_FDCWD, s.at("outbox"), unix.AT_FDCWD, filepath.Join(second.Dir, "outbox"), unix.RENAME_EXCHANGE) //nolint:errcheck // the next time
+				//nolint:errcheck // the next time
+				unix.Renameat2(unix.AT_FDCWD, s.at("outbox"), unix.AT_FDCWD,
+					filepath.Join(second.Dir, "outbox"), unix.RENAME_EXCHANGE)
 			}
 		}
 	}()

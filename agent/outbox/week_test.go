@@ -27,9 +27,9 @@ func (h *tries) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// The hub is gone for a week. Who waits for it asks now and then, never in a rhythm that others
-// share, and nothing piles up meanwhile. That everything arrives once the hub is back is the story
-// of TestTheHubIsGoneForAWhile in e2e.
+// The hub is gone for a week. Waiting calls ask now and then, never in a rhythm that others share,
+// and nothing piles up meanwhile. TestTheHubIsGoneForAWhile in e2e shows that everything arrives
+// once the hub is back.
 func TestTheHubIsGoneForAWeek(t *testing.T) {
 	t.Parallel()
 	const week = 7 * 24 * time.Hour
@@ -39,7 +39,8 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		log := &tries{Handler: slog.DiscardHandler}
-		client := api.NewClient(api.ClientOptions{Hubs: []string{nobody}, TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})
+		client := api.NewClient(api.ClientOptions{Hubs: []string{nobody},
+			TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})
 		o := &Outbox{log: slog.New(enabled{log}), hub: client}
 		o.desk = newDesk(o)
 		close(o.desk.ended)
@@ -59,7 +60,8 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 			t.Fatalf("it gave up after %d tries", len(log.at))
 		}
 		late := gaps[20:]
-		if shortest, longest := slices.Min(late), slices.Max(late); shortest < 5*time.Second || longest > 20*time.Second || longest-shortest < 5*time.Second {
+		if shortest, longest := slices.Min(late), slices.Max(late); shortest < 5*time.Second ||
+			longest > 20*time.Second || longest-shortest < 5*time.Second {
 			t.Errorf("between two tries lie %s to %s", shortest, longest)
 		}
 		if now := runtime.NumGoroutine(); now > goroutines+2 {

@@ -62,8 +62,8 @@ func meaning(code string) reason.Reason {
 	return reason.Reason{Code: reason.Code("refused." + code)}
 }
 
-// resending returns how to send a file again to exactly the sites that do not have it. A site that was
-// removed cannot be sent to.
+// resending returns how to send a file again to exactly the sites that do not have it. A site that
+// was removed cannot be sent to.
 func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
 	var lack []string
 	var removed []id.Site
