@@ -9,14 +9,15 @@ import (
 	"testing"
 )
 
-// Each module that we import has its line of reason, and no line is left over from one that is gone.
+// Each imported module has its line of reason, and no line remains of a module that is gone.
 func TestEveryDependencyHasItsReason(t *testing.T) {
 	text, err := os.ReadFile("../../docs/dependencies.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	listed := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(string(text), -1) {
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)`")
+	for _, row := range row.FindAllStringSubmatch(string(text), -1) {
 		listed[row[1]] = true
 	}
 	modules := required(t)
@@ -68,7 +69,7 @@ func imported(t *testing.T, modules map[string]bool) map[string]bool {
 			used[m] = true
 		}
 	}
-	for _, p := range ours(t) {
+	for _, p := range ownPackages(t) {
 		for _, list := range [][]string{p.Imports, p.TestImports, p.XTestImports} {
 			for _, path := range list {
 				first, _, _ := strings.Cut(path, "/")
@@ -87,7 +88,8 @@ func imported(t *testing.T, modules map[string]bool) map[string]bool {
 	return used
 }
 
-// moduleOf returns the required module that a package belongs to: the longest one that its path begins with.
+// moduleOf returns the required module that a package belongs to: the longest one that its path
+// begins with.
 func moduleOf(path string, modules map[string]bool) string {
 	best := ""
 	for m := range modules {

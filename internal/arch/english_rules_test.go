@@ -19,8 +19,9 @@ var rules = []string{"what", "says", "nobody", "doc-name", "doc-length", "column
 
 // clauses are the rules for the text of every comment.
 var clauses = map[string]*regexp.Regexp{
-	"what":   regexp.MustCompile(`(?i)\b(what|who)\b|\b(that|those) which\b`),
-	"says":   regexp.MustCompile(`(?i)\b(says?|tells?)\s+(whether|what|which|who|how|where|when|why)\b`),
+	"what": regexp.MustCompile(`(?i)\b(what|who)\b|\b(that|those) which\b`),
+	"says": regexp.MustCompile(`(?i)\b(says?|tells?)\s+(whether|what|which|who|how|where|when|` +
+		`why)\b`),
 	"nobody": regexp.MustCompile(`(?i)\b(no|some|any|every)(body| ?one)\b|\b(people|persons?)\b`),
 }
 
@@ -34,10 +35,11 @@ var lineStart = regexp.MustCompile(`\n\s*//`)
 func blank(text []byte) []byte { return bytes.Repeat([]byte(" "), len(text)) }
 
 // adverbs are adjectives, adverbs and pronouns that name no thing.
-var adverbs = strings.Fields(`afresh again alive alone anyone apart aside away behind beside between
-	early elsewhere fresh given goOn gone here lasting late lately mine nobody ours paced patient quick
-	quiet slow slower slowest somebody soon still stuck theirs there together unsure untimely what where
-	which whose`)
+var adverbs = strings.Fields(`
+	afresh again alive alone anyone apart aside away behind beside between early elsewhere
+	fresh given goOn gone here lasting late lately mine nobody ours paced patient quick quiet
+	slow slower slowest somebody soon still stuck theirs there together unsure untimely what
+	where which whose`)
 
 const (
 	maxColumns = 100
@@ -82,7 +84,7 @@ func inspect(t *testing.T, name string, source []byte) (found []finding) {
 			}
 		}
 	}
-	inspectDocs(file, strings.HasSuffix(name, "_test.go"), add)
+	inspectDocs(name, file, add)
 	ast.Inspect(file, func(n ast.Node) bool {
 		inspectNames(n, add)
 		return true
@@ -95,7 +97,8 @@ func columns(line string) int {
 }
 
 // inspectDocs counts the first sentences of doc comments. A test's may begin as it likes.
-func inspectDocs(file *ast.File, isTest bool, add func(rule string, pos token.Pos, text string)) {
+func inspectDocs(name string, file *ast.File, add func(rule string, pos token.Pos, text string)) {
+	isTest := strings.HasSuffix(name, "_test.go")
 	check := func(group *ast.CommentGroup, names ...string) {
 		first := new(doc.Package).Synopsis(group.Text())
 		words := strings.Fields(first)

@@ -12,17 +12,22 @@ import (
 	"testing"
 )
 
-// handled are the rooms that work in folders of other accounts. They reach files through internal/beneath alone: a path names
-// whatever lies there now, and another account may have put a link there.
-var handled = []string{"agent/tray", "agent/outbox", "agent/inbox", "agent/report", "internal/dropin"}
+// handled are the rooms that work in folders of other accounts. They reach files through
+// internal/beneath alone: a path names whatever lies there now, and another account may have put a
+// link there.
+var handled = []string{"agent/tray", "agent/outbox", "agent/inbox", "agent/report",
+	"internal/dropin"}
 
 // pathless are the names of os and path/filepath that take no path, or do nothing with a file.
 var pathless = []string{
 	// os
-	"O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREATE", "O_EXCL", "O_APPEND", "O_TRUNC", "File", "FileMode", "FileInfo", "PathError", "LinkError", "ErrNotExist",
-	"IsPathSeparator", "PathSeparator", "Getpid", "Geteuid", "Getegid", "Getenv", "NewSyscallError", "SyscallError",
+	"O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREATE", "O_EXCL", "O_APPEND", "O_TRUNC", "File",
+	"FileMode", "FileInfo", "PathError", "LinkError", "ErrNotExist",
+	"IsPathSeparator", "PathSeparator", "Getpid", "Geteuid", "Getegid", "Getenv", "NewSyscallError",
+	"SyscallError",
 	// path/filepath
-	"Join", "Base", "Dir", "Ext", "Clean", "Rel", "Abs", "IsAbs", "IsLocal", "FromSlash", "ToSlash", "Split", "Separator",
+	"Join", "Base", "Dir", "Ext", "Clean", "Rel", "Abs", "IsAbs", "IsLocal", "FromSlash", "ToSlash",
+	"Split", "Separator",
 	// durable
 	"InUse", "IsFull", "ErrUnsupported", "ErrLocked", "SetTime",
 }
@@ -35,10 +40,12 @@ func TestFoldersOfOthersAreReachedByHandles(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if name := e.Name(); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			if name := e.Name(); strings.HasSuffix(name, ".go") &&
+				!strings.HasSuffix(name, "_test.go") {
 				looked++
 				for _, found := range byPath(t, filepath.Join("../..", room, name), nil) {
-					t.Errorf("%s: use internal/beneath: another account may have put a link there", found)
+					t.Errorf("%s: use internal/beneath: another account may have put a link there",
+						found)
 				}
 			}
 		}
@@ -48,7 +55,7 @@ func TestFoldersOfOthersAreReachedByHandles(t *testing.T) {
 	}
 }
 
-// byPath lists what a file uses of packages that reach files by their paths.
+// byPath lists the uses, in a file, of packages that reach files by their paths.
 func byPath(t *testing.T, path string, text any) (found []string) {
 	t.Helper()
 	set := token.NewFileSet()
@@ -77,23 +84,28 @@ func byPath(t *testing.T, path string, text any) (found []string) {
 		} else if slices.Contains(pathless, use.Sel.Name) {
 			return true
 		}
-		found = append(found, fmt.Sprintf("%s: %s.%s", set.Position(n.Pos()), from.Name, use.Sel.Name))
+		found = append(found, fmt.Sprintf("%s: %s.%s", set.Position(n.Pos()), from.Name,
+			use.Sel.Name))
 		return true
 	})
 	return found
 }
 
 // pathCalls are system calls that take a path.
-var pathCalls = []string{"Open", "Openat", "Openat2", "Creat", "Stat", "Lstat", "Unlink", "Rmdir", "Mkdir", "Rename", "Renameat2", "Link", "Symlink", "Chmod", "Chown",
-	"Lchown", "Truncate", "Utimes", "UtimesNano", "Mkfifo", "Mknod", "CreateFile", "DeleteFile", "MoveFile", "MoveFileEx", "CreateDirectory", "RemoveDirectory",
+var pathCalls = []string{"Open", "Openat", "Openat2", "Creat", "Stat", "Lstat", "Unlink", "Rmdir",
+	"Mkdir", "Rename", "Renameat2", "Link", "Symlink", "Chmod", "Chown",
+	"Lchown", "Truncate", "Utimes", "UtimesNano", "Mkfifo", "Mknod", "CreateFile", "DeleteFile",
+	"MoveFile", "MoveFileEx", "CreateDirectory", "RemoveDirectory",
 	"GetFileAttributes", "SetFileAttributes"}
 
 // A rule that cannot be broken is no rule.
 func TestPathsAreFound(t *testing.T) {
 	for call, bad := range map[string]bool{
-		`os.Open("x")`: true, `os.WriteFile("x", nil, 0)`: true, `filepath.WalkDir("x", nil)`: true, `durable.SyncDir("x")`: true, `os.RemoveAll("x")`: true,
+		`os.Open("x")`: true, `os.WriteFile("x", nil, 0)`: true, `filepath.WalkDir("x", nil)`: true,
+		`durable.SyncDir("x")`: true, `os.RemoveAll("x")`: true,
 		`unix.Rename("x", "y")`: true, `windows.CreateFile(nil, 0, 0, nil, 0, 0, 0)`: true,
-		`filepath.Join("x", "y")`: false, `durable.InUse(nil)`: false, `unix.FcntlInt(0, 0, 0)`: false, `dir.Open("x")`: false,
+		`filepath.Join("x", "y")`: false, `durable.InUse(nil)`: false,
+		`unix.FcntlInt(0, 0, 0)`: false, `dir.Open("x")`: false,
 	} {
 		if found := byPath(t, "x.go", "package x\nfunc f() { "+call+" }"); (len(found) > 0) != bad {
 			t.Errorf("%s: %v", call, found)

@@ -30,20 +30,21 @@ func TestEveryPromiseHasItsTests(t *testing.T) {
 	}
 }
 
-// Whatever test a document names is there.
+// Every test that a document names exists.
 func TestDocumentsNameTestsThatAreThere(t *testing.T) {
-	there := testNames(t)
+	tests := testNames(t)
 	for _, doc := range []string{"SECURITY.md", "agent.md", "spool.md"} {
 		text, err := os.ReadFile("../../docs/" + doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		named := regexp.MustCompile("`((Test|Fuzz)[A-Za-z0-9]+)[`/]").FindAllStringSubmatch(string(text), -1)
+		name := regexp.MustCompile("`((Test|Fuzz)[A-Za-z0-9]+)[`/]")
+		named := name.FindAllStringSubmatch(string(text), -1)
 		if len(named) < 10 {
 			t.Errorf("docs/%s names %d tests", doc, len(named))
 		}
 		for _, m := range named {
-			if !there[m[1]] {
+			if !tests[m[1]] {
 				t.Errorf("docs/%s names %s, and there is no such test", doc, m[1])
 			}
 		}
