@@ -24,7 +24,6 @@ func agentCommand() *cobra.Command {
 
 func agentApproveCommand() *cobra.Command {
 	var in agent.ApproveRequest
-	var dir string
 	var add, replace bool
 	cmd := &cobra.Command{
 		Use: "approve SITE…|route", Short: "Decide to which sites a route may lead",
@@ -49,10 +48,10 @@ func agentApproveCommand() *cobra.Command {
 			case replace:
 				in.Change = agent.ApproveReplace
 			}
-			return askDone(cmd, dir, agent.PathApprove, in)
+			return askDone(cmd, agent.PathApprove, in)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	cmd.Flags().StringVar(&in.Route, "route", "",
 		"the routing key (default the only one of the trays)")
 	cmd.Flags().BoolVar(&add, "add", false, "approve these besides those that are approved")
@@ -60,11 +59,10 @@ func agentApproveCommand() *cobra.Command {
 		"approve exactly these, and no more those that are not named")
 	cmd.Flags().BoolVar(&in.InAdvance, "in-advance", false,
 		"approve names of sites that headquarters has not invited yet")
-	return completeFlag(completeFrom(cmd, sitesKnown, true), "route", routesOf)
+	return completeFlag(completeEach(cmd, sitesKnown), "route", routesOf)
 }
 
 func agentTrustCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use: "trust SITE FINGERPRINT", Short: "Believe a site under a new fingerprint, after " +
 			"comparing it by voice",
@@ -76,20 +74,20 @@ func agentTrustCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := agent.TrustRequest{Site: args[0],
 				Fingerprint: strings.ReplaceAll(args[1], " ", "")}
-			return askDone(cmd, dir, agent.PathTrust, in)
+			return askDone(cmd, agent.PathTrust, in)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	return completeFrom(cmd, sitesKnown, false)
+	dirFlag(cmd, "agent")
+	return completeFirst(cmd, sitesKnown)
 }
 
 // askDone sends a request whose answer is a Done, and prints it.
-func askDone(cmd *cobra.Command, dir, path string, in any) error {
+func askDone(cmd *cobra.Command, path string, in any) error {
 	var out agent.Done
-	if err := askAgent(cmd.Context(), dir, path, in, &out); err != nil {
+	if err := askAgent(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
 		return err
 	}
-	p := printerOf(cmd, dir)
+	p := printerOf(cmd)
 	for _, r := range out.Says {
 		if err := p.line(r); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 )
 
 func agentRecallCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use: "recall MESSAGE", Short: "Take back a message before anything of it is sent",
 		Long: "Take back a message, by its message id or uid, as long as nothing of it was\n" +
@@ -15,15 +14,15 @@ func agentRecallCommand() *cobra.Command {
 			"hold. It goes to failed/, and nobody gets it.",
 		Args: wantArgs("MESSAGE"), Example: "  sealpost agent recall FL-LAB_DAT_20251008_001",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return askDone(cmd, dir, agent.PathRecall, agent.MessageRequest{Message: args[0]})
+			return askDone(cmd, agent.PathRecall, agent.MessageRequest{Message: args[0]})
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	return cmd
 }
 
 func agentResendCommand() *cobra.Command {
-	var dir, to string
+	var to string
 	cmd := &cobra.Command{
 		Use: "resend MESSAGE --to SITE", Short: "Send what a finished message held to one site " +
 			"again",
@@ -35,11 +34,11 @@ func agentResendCommand() *cobra.Command {
 			if err := wantFlags(cmd, "to"); err != nil {
 				return err
 			}
-			return askDone(cmd, dir, agent.PathResend,
+			return askDone(cmd, agent.PathResend,
 				agent.ResendRequest{Message: args[0], To: to})
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	cmd.Flags().StringVar(&to, "to", "", "the site to send it to")
 	return completeFlag(cmd, "to", sitesKnown)
 }

@@ -16,8 +16,6 @@ import (
 )
 
 func agentDoctorCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong at this site, and say what to do about it",
 		Args: noArgs,
@@ -26,6 +24,7 @@ func agentDoctorCommand() *cobra.Command {
 			"do. It changes nothing, and works whether the agent runs or not. Run it under\n" +
 			"the agent's account. The exit code is 1 when a line says FAIL.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, asJSON := dirOf(cmd), wantsJSON(cmd)
 			if err := workAsOwner(cmd, dir); err != nil {
 				return err
 			}
@@ -59,8 +58,8 @@ func agentDoctorCommand() *cobra.Command {
 			return nil
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }
 

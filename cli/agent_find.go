@@ -10,9 +10,7 @@ import (
 )
 
 func agentFindCommand() *cobra.Command {
-	var dir string
 	var in agent.FindRequest
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "find NAME", Short: "Find messages by a part of the file's name, sent and received",
 		Args: wantArgs("NAME"),
@@ -21,34 +19,33 @@ func agentFindCommand() *cobra.Command {
 		Example: "  sealpost agent find results --dir /srv/sealpost/FL-LAB",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in.Name = args[0]
-			var out agent.Found
-			if err := askAgent(cmd.Context(), dir, agent.PathFind, in, &out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			p := printerOf(cmd, dir)
-			t := p.newTable(reason.New("columns-found"))
-			for _, m := range out.Sent {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Claimed,
-					messageStands(m.State, reason.Reason{}, m.Folder))
-			}
-			for _, m := range out.Received {
-				t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Received,
-					reason.New("found-received", "sender", m.Sender, "path", m.Path))
-			}
-			if err := t.print(p.w, p.in(reason.New("found-none", "part", in.Name))); err != nil {
-				return err
-			}
-			if out.More {
-				return p.line(reason.New("found-more"))
-			}
-			return nil
+			return showAgent(cmd, agent.PathFind, in, func(p *printer, out agent.Found) error {
+				return printFound(p, in.Name, out)
+			})
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	cmd.Flags().IntVar(&in.Limit, "limit", 100, "how many to list at most, up to 1000")
 	return cmd
+}
+
+// printFound writes the messages that a search for part has found.
+func printFound(p *printer, part string, out agent.Found) error {
+	t := p.newTable(reason.New("columns-found"))
+	for _, m := range out.Sent {
+		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Claimed,
+			messageStands(m.State, reason.Reason{}, m.Folder))
+	}
+	for _, m := range out.Received {
+		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Received,
+			reason.New("found-received", "sender", m.Sender, "path", m.Path))
+	}
+	if err := t.print(p.w, p.in(reason.New("found-none", "part", part))); err != nil {
+		return err
+	}
+	if out.More {
+		return p.line(reason.New("found-more"))
+	}
+	return nil
 }

@@ -23,13 +23,13 @@ files wait, and agent status says for which approval.`
 func agentJoinCommand() *cobra.Command {
 	var o agent.JoinOptions
 	var logFormat string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "join SITE.join", Short: "Join a network with an invitation", Long: agentJoinHelp,
 		Args: wantArgs("SITE.join"),
 		Example: "  sealpost agent join FL-LAB.join --dir /srv/sealpost/FL-LAB --kind DAT " +
 			"--route fl-lab.dat --approve CA-RC,SF-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Dir = dirOf(cmd)
 			var err error
 			if o.Invitation, err = certs.ReadInvitation(args[0]); err != nil {
 				return err
@@ -45,14 +45,11 @@ func agentJoinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), joined)
-			}
-			return printJoined(cmd, joined, o)
+			return show(cmd, joined, func() error { return printJoined(cmd, joined, o) })
 		},
 	}
-	dirFlag(cmd, &o.Dir, "agent; made when it is not there")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent; made when it is not there")
+	jsonFlag(cmd)
 	logFlag(cmd, &logFormat)
 	f := cmd.Flags()
 	f.StringVar(&o.Kind, "kind", "", "the kind of what is sent, part of every message id: 1 to "+
@@ -67,7 +64,7 @@ func agentJoinCommand() *cobra.Command {
 }
 
 func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error {
-	p := printerOf(cmd, o.Dir)
+	p := printerOf(cmd)
 	if j.Again {
 		p.line(reason.New("joined-again", "site", j.Site))
 	} else {

@@ -7,7 +7,6 @@ import (
 )
 
 func agentNewKeyCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use: "new-key", Short: "Make another recipient key for a site that has lost its own",
 		Args: noArgs,
@@ -17,6 +16,7 @@ func agentNewKeyCommand() *cobra.Command {
 			"senders see that and send it again. Other sites follow to the new key by\n" +
 			"themselves. Run it under the agent's account.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir := dirOf(cmd)
 			if err := workAsOwner(cmd, dir); err != nil {
 				return err
 			}
@@ -28,9 +28,9 @@ func agentNewKeyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printerOf(cmd, dir).line(done)
+			return printerOf(cmd).line(done)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	return cmd
 }

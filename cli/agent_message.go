@@ -11,8 +11,7 @@ import (
 )
 
 func agentReceiptsCommand() *cobra.Command {
-	var dir, export, content string
-	var asJSON bool
+	var export, content string
 	cmd := &cobra.Command{
 		Use: "receipts MESSAGE", Short: "Show the signed receipts of a message",
 		Long: "Show the signed receipts of a message, by its message id or uid. With --json the\n" +
@@ -22,27 +21,14 @@ func agentReceiptsCommand() *cobra.Command {
 			"  sealpost agent receipts FL-LAB_DAT_20251008_001 --export proof",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if export != "" {
-				return exportProof(cmd, dir, args[0], export, content)
+				return exportProof(cmd, args[0], export, content)
 			}
-			var out agent.Receipts
-			if err := askAgent(cmd.Context(), dir, agent.PathReceipts,
-				agent.MessageRequest{Message: args[0]}, &out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			p := printerOf(cmd, dir)
-			t := p.newTable(reason.New("columns-receipts"))
-			for _, r := range out.Receipts {
-				t.add(r.Site, answer("delivered", "", r.Verified, r.Doubt), r.Time)
-			}
-			return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
-				"state", stateOf(out.Message.State))))
+			return showAgent(cmd, agent.PathReceipts, agent.MessageRequest{Message: args[0]},
+				printReceipts)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&export, "export", "",
 		"make this folder, with all that a third party needs to verify the receipts")
 	cmd.Flags().StringVar(&content, "content", "",
@@ -51,40 +37,39 @@ func agentReceiptsCommand() *cobra.Command {
 	return cmd
 }
 
-func exportProof(cmd *cobra.Command, dir, message, export, content string) error {
+func printReceipts(p *printer, out agent.Receipts) error {
+	t := p.newTable(reason.New("columns-receipts"))
+	for _, r := range out.Receipts {
+		t.add(r.Site, answer{"delivered", "", r.Verified, r.Doubt}.text(), r.Time)
+	}
+	return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
+		"state", stateOf(out.Message.State))))
+}
+
+func exportProof(cmd *cobra.Command, message, export, content string) error {
 	var proof agent.Proof
 	in := agent.MessageRequest{Message: message}
-	if err := askAgent(cmd.Context(), dir, agent.PathProof, in, &proof); err != nil {
+	if err := askAgent(cmd.Context(), dirOf(cmd), agent.PathProof, in, &proof); err != nil {
 		return err
 	}
 	sites, err := proof.Write(export, content)
 	if err != nil {
 		return err
 	}
-	return printerOf(cmd, dir).line(reason.New("proof-made", "dir", export, "sites", sites,
+	return printerOf(cmd).line(reason.New("proof-made", "dir", export, "sites", sites,
 		"message", proof.Record.ID, "readme", filepath.Join(export, "README.md")))
 }
 
 func agentLogCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "log MESSAGE", Short: "Tell what is known of a message, sent or received",
 		Args: wantArgs("MESSAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var out agent.Log
-			if err := askAgent(cmd.Context(), dir, agent.PathLog,
-				agent.MessageRequest{Message: args[0]}, &out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			return printLog(printerOf(cmd, dir), out)
+			return showAgent(cmd, agent.PathLog, agent.MessageRequest{Message: args[0]}, printLog)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -102,7 +87,7 @@ func printLog(p *printer, l agent.Log) error {
 		}
 		for _, r := range m.Recipients {
 			t.add(r.Time, reason.New("log-answer", "site", r.Site,
-				"answer", answer(r.Outcome, r.Code, r.Verified, r.Doubt)))
+				"answer", answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()))
 		}
 		why := m.Reason
 		if why.IsZero() && !m.HeldUntil.IsZero() {

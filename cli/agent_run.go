@@ -17,25 +17,25 @@ import (
 )
 
 func agentRunCommand() *cobra.Command {
-	var dir, logFormat string
-	var managed bool
+	var logFormat string
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the agent until it is interrupted", Args: noArgs,
 		Long: "Run the agent until it is interrupted or asked to terminate; then it hands back\n" +
 			"what is under way.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runAgent(cmd, dir, logFormat, managed)
+			return runAgent(cmd, logFormat)
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	logFlag(cmd, &logFormat)
-	managedFlag(cmd, &managed)
+	managedFlag(cmd)
 	return cmd
 }
 
 // runAgent runs the agent for the service manager. Run also reports the errors from before the
 // start: a service has no other place for them.
-func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
+func runAgent(cmd *cobra.Command, logFormat string) error {
+	dir := dirOf(cmd)
 	cfg, broken := loadAgent(dir)
 	log, err := newLog(cmd.ErrOrStderr(), logFormat, cmp.Or(cfg.LogLevel, "info"))
 	if err != nil {
@@ -57,7 +57,7 @@ func runAgent(cmd *cobra.Command, dir, logFormat string, managed bool) error {
 	}
 	limitMemory(agentMemory)
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: agentAlive(cfg),
-		Managed: managed}, log)
+		Managed: isManaged(cmd)}, log)
 }
 
 // agentAlive asks the agent for its status, for which it looks into its ledger and its rooms. One

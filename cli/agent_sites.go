@@ -9,8 +9,6 @@ import (
 )
 
 func agentSitesCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "sites", Short: "List to whom this site sends, what is approved, and each site's " +
 			"fingerprint", Args: noArgs,
@@ -20,18 +18,15 @@ func agentSitesCommand() *cobra.Command {
 			"site itself.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var s agent.Status
-			if err := askAgent(cmd.Context(), dir, agent.PathStatus, agent.StatusRequest{},
+			if err := askAgent(cmd.Context(), dirOf(cmd), agent.PathStatus, agent.StatusRequest{},
 				&s); err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s.Routes)
-			}
-			return printRoutes(printerOf(cmd, dir), s)
+			return show(cmd, s.Routes, func() error { return printRoutes(printerOf(cmd), s) })
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -39,22 +34,18 @@ func printRoutes(p *printer, s agent.Status) error {
 	t := p.newTable(reason.New("columns-routes"))
 	for _, r := range s.Routes {
 		if r.First {
-			t.add(r.Address, reason.New("first-proposal"), yes(true), "", "", "")
+			t.add(r.Address, reason.New("first-proposal"), yesOrNo[true], "", "", "")
 		}
 		for _, site := range r.Sites {
-			t.add(r.Address, site.Site, yes(site.Approved), yes(site.Proposed), yes(site.Pinned),
+			t.add(r.Address, site.Site, yesOrNo[site.Approved], yesOrNo[site.Proposed],
+				yesOrNo[site.Pinned],
 				fingerprint(site.Fingerprint))
 		}
 	}
 	return t.print(p.w, p.in(reason.New("no-routes")))
 }
 
-func yes(is bool) reason.Reason {
-	if is {
-		return reason.New("yes")
-	}
-	return reason.New("no")
-}
+var yesOrNo = map[bool]reason.Reason{true: reason.New("yes"), false: reason.New("no")}
 
 // printApprovals writes for each route the sites to which it may lead.
 func printApprovals(p *printer, s agent.Status) error {

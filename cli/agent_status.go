@@ -19,16 +19,17 @@ import (
 )
 
 func agentStatusCommand() *cobra.Command {
-	var dir, name string
+	var name string
 	var latest int
-	var asJSON, watched bool
+	var watched bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the site stands: what is under way, what waits and why",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if name != "" {
-				return serviceStatus(cmd, service.Agent, name, asJSON)
+				return serviceStatus(cmd, service.Agent, name)
 			}
+			dir := dirOf(cmd)
 			language := languageOf(dir)
 			say := func(ctx context.Context, w io.Writer) error {
 				var s agent.Status
@@ -36,7 +37,7 @@ func agentStatusCommand() *cobra.Command {
 				if err := askAgent(ctx, dir, agent.PathStatus, in, &s); err != nil {
 					return err
 				}
-				if asJSON {
+				if wantsJSON(cmd) {
 					return printJSON(w, s)
 				}
 				return printAgentStatus(&printer{w, language}, s)
@@ -47,9 +48,9 @@ func agentStatusCommand() *cobra.Command {
 			return say(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
-	dirFlag(cmd, &dir, "agent")
+	dirFlag(cmd, "agent")
 	serviceNameFlag(cmd, &name)
-	jsonFlag(cmd, &asJSON)
+	jsonFlag(cmd)
 	cmd.Flags().BoolVar(&watched, "watch", false,
 		"say it again whenever something has changed, until interrupted")
 	cmd.Flags().IntVar(&latest, "latest", 10,
@@ -242,8 +243,8 @@ func printOutbox(p *printer, s agent.Status) error {
 	for _, m := range s.Outbox.Latest {
 		var recipients []string
 		for _, r := range m.Recipients {
-			answer := answer(r.Outcome, r.Code, r.Verified, r.Doubt)
-			recipients = append(recipients, string(r.Site)+":"+p.in(answer))
+			said := answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()
+			recipients = append(recipients, string(r.Site)+":"+p.in(said))
 		}
 		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), stateOf(m.State), m.Claimed,
 			recipients)
@@ -296,21 +297,28 @@ func stateOf[S ~string](state S) reason.Reason {
 	return reason.Text(string(state))
 }
 
-// answer returns the answer of one recipient in a word or two.
-func answer(outcome, code string, verified bool, doubt reason.Reason) reason.Reason {
+// answer is the answer of one recipient.
+type answer struct {
+	outcome, code string
+	verified      bool
+	doubt         reason.Reason
+}
+
+// text returns the answer in a word or two.
+func (a answer) text() reason.Reason {
 	switch {
-	case outcome == "" && doubt.IsZero():
+	case a.outcome == "" && a.doubt.IsZero():
 		return reason.New("answer-waiting")
-	case outcome == "":
-		return reason.New("answer-not-believed", "doubt", doubt)
-	case outcome == "refused":
-		return reason.New("answer-refused", "code", code)
-	case outcome == "dead":
-		return reason.New("answer-dead", "code", code)
-	case verified:
+	case a.outcome == "":
+		return reason.New("answer-not-believed", "doubt", a.doubt)
+	case a.outcome == "refused":
+		return reason.New("answer-refused", "code", a.code)
+	case a.outcome == "dead":
+		return reason.New("answer-dead", "code", a.code)
+	case a.verified:
 		return reason.New("answer-verified")
 	}
-	return reason.New("answer-not-believed", "doubt", doubt)
+	return reason.New("answer-not-believed", "doubt", a.doubt)
 }
 
 func printInbox(p *printer, s agent.Status) error {

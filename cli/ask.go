@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/spf13/cobra"
 
 	"sealpost/agent"
 	"sealpost/config"
@@ -20,6 +23,34 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 		return err
 	}
 	return hubSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
+}
+
+// show prints an answer as JSON with --json, and otherwise by text.
+func show(cmd *cobra.Command, answer any, text func() error) error {
+	if wantsJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), answer)
+	}
+	return text()
+}
+
+// showHub asks the hub at --dir, and shows its answer.
+func showHub[T any](cmd *cobra.Command, path string, in any,
+	text func(io.Writer, T) error) error {
+	var out T
+	if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
+		return err
+	}
+	return show(cmd, out, func() error { return text(cmd.OutOrStdout(), out) })
+}
+
+// showAgent asks the agent at --dir, and shows its answer in the language of the site.
+func showAgent[T any](cmd *cobra.Command, path string, in any,
+	text func(*printer, T) error) error {
+	var out T
+	if err := askAgent(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
+		return err
+	}
+	return show(cmd, out, func() error { return text(printerOf(cmd), out) })
 }
 
 // hubSays adds the command that starts a hub that does not run.

@@ -26,7 +26,6 @@ people compare by voice before they trust a change; of the root it is the
 network's fingerprint.`
 
 func certsCommand() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "certs FOLDER|FILE", Short: "Show the certificates and fingerprints of a folder " +
 			"or file", Long: certsHelp,
@@ -36,13 +35,12 @@ func certsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), reports)
-			}
-			return printCertificates(cmd.OutOrStdout(), reports, time.Now())
+			return show(cmd, reports, func() error {
+				return printCertificates(cmd.OutOrStdout(), reports, time.Now())
+			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	jsonFlag(cmd)
 	return cmd
 }
 

@@ -137,13 +137,18 @@ func wantFlags(cmd *cobra.Command, names ...string) error {
 }
 
 // dirFlag adds --dir, the folder of the daemon.
-func dirFlag(cmd *cobra.Command, dir *string, owner string) {
-	cmd.Flags().StringVar(dir, "dir", ".", "the folder of the "+owner)
+func dirFlag(cmd *cobra.Command, owner string) {
+	cmd.Flags().String("dir", ".", "the folder of the "+owner)
 	if err := cmd.MarkFlagDirname("dir"); err != nil {
 		panic(err) // the flag is defined one line above
 	}
 }
 
-func jsonFlag(cmd *cobra.Command, asJSON *bool) {
-	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON, for machines; times are UTC")
+// dirOf returns the value of --dir.
+func dirOf(cmd *cobra.Command) string { return cmd.Flag("dir").Value.String() }
+
+func jsonFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("json", false, "print JSON, for machines; times are UTC")
 }
+
+func wantsJSON(cmd *cobra.Command) bool { return cmd.Flag("json").Value.String() == "true" }

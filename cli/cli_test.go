@@ -42,13 +42,21 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits,
-			"answers": answers},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   command(exits),
+			"answers": command(answers),
+		},
 	})
 }
 
+// command makes a command of scripts that has no negation.
+func command(do func(*testscript.TestScript, []string)) func(*testscript.TestScript, bool,
+	[]string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) { do(ts, args) }
+}
+
 // exits runs a command that must end with the given exit code: exits 2 sealpost hub ini
-func exits(ts *testscript.TestScript, _ bool, args []string) {
+func exits(ts *testscript.TestScript, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	got := 0
@@ -65,7 +73,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // answers repeats a command until it succeeds: answers sealpost hub status
-func answers(ts *testscript.TestScript, _ bool, args []string) {
+func answers(ts *testscript.TestScript, args []string) {
 	deadline := time.Now().Add(time.Minute)
 	for {
 		err := ts.Exec(args[0], args[1:]...)

@@ -22,18 +22,27 @@ func (list lister) complete(cmd *cobra.Command) ([]string, cobra.ShellCompDirect
 	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
 	defer cancel()
 	var s agent.Status
-	if err := askAgent(ctx, cmd.Flag("dir").Value.String(), agent.PathStatus,
+	if err := askAgent(ctx, dirOf(cmd), agent.PathStatus,
 		agent.StatusRequest{Latest: 100}, &s); err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return list(s), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeFrom lets a shell complete a command's arguments: the first, or each of many.
-func completeFrom(cmd *cobra.Command, list lister, many bool) *cobra.Command {
+// completeEach lets a shell complete each argument of a command.
+func completeEach(cmd *cobra.Command, list lister) *cobra.Command {
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string,
+		_ string) ([]string, cobra.ShellCompDirective) {
+		return list.complete(cmd)
+	}
+	return cmd
+}
+
+// completeFirst lets a shell complete the first argument of a command.
+func completeFirst(cmd *cobra.Command, list lister) *cobra.Command {
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string,
 		_ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && !many {
+		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return list.complete(cmd)
@@ -86,7 +95,7 @@ func completeAlone(root *cobra.Command) {
 
 // withMessages completes message ids.
 func withMessages(cmd *cobra.Command) *cobra.Command {
-	return completeFrom(cmd, func(s agent.Status) (ids []string) {
+	return completeFirst(cmd, func(s agent.Status) (ids []string) {
 		if s.Outbox != nil {
 			for _, m := range s.Outbox.Latest {
 				ids = append(ids, string(m.ID)+"\t"+m.Name)
@@ -98,7 +107,7 @@ func withMessages(cmd *cobra.Command) *cobra.Command {
 			}
 		}
 		return ids
-	}, false)
+	})
 }
 
 // sitesKnown returns the names of known sites.

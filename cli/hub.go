@@ -39,12 +39,12 @@ hub is believed by the sites of an old one.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
 		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
 			"hub.example.org",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Dir = dirOf(cmd)
 			if made, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
 				o.Name = cmp.Or(o.Name, made.Name)
 			} else if err := wantFlags(cmd, "name", "host"); err != nil {
@@ -62,14 +62,11 @@ func hubInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), report)
-			}
-			return printInit(cmd, report)
+			return show(cmd, report, func() error { return printInit(cmd, report) })
 		},
 	}
-	dirFlag(cmd, &o.Dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "", "the hub's name, such as DC-HQ")
 	f.StringSliceVar(&o.Hosts, "host", nil, "a host name or address under which agents reach "+

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -9,33 +10,26 @@ import (
 )
 
 func hubInvitationsCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "invitations", Short: "List the invitations that can be used", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out hub.InvitationsAnswer
-			if err := askHub(cmd.Context(), dir, hub.ControlInvitations, hub.Nothing{},
-				&out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			t := newTable("SITE", "ROLE", "UNTIL", "ONLY FOR THE KEY")
-			for _, i := range out.Invitations {
-				t.add(i.Site, i.Role, i.Expires, i.Fingerprint)
-			}
-			return t.print(cmd.OutOrStdout(), "No invitations are open.")
+			return showHub(cmd, hub.ControlInvitations, hub.Nothing{}, printInvitations)
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
 }
 
+func printInvitations(w io.Writer, out hub.InvitationsAnswer) error {
+	t := newTable("SITE", "ROLE", "UNTIL", "ONLY FOR THE KEY")
+	for _, i := range out.Invitations {
+		t.add(i.Site, i.Role, i.Expires, i.Fingerprint)
+	}
+	return t.print(w, "No invitations are open.")
+}
+
 func hubRevokeCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use: "revoke SITE", Short: "End the invitation of a site",
 		Long: "End the invitation of a site. A site that has joined stays on the network; to\n" +
@@ -47,7 +41,8 @@ func hubRevokeCommand() *cobra.Command {
 				return err
 			}
 			var out hub.Changed
-			if err := askHub(cmd.Context(), dir, hub.ControlRevoke, hub.RevokeRequest{Site: site},
+			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlRevoke,
+				hub.RevokeRequest{Site: site},
 				&out); err != nil {
 				return err
 			}
@@ -60,6 +55,6 @@ func hubRevokeCommand() *cobra.Command {
 			return err
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	return cmd
 }

@@ -22,27 +22,25 @@ type messagesReport struct {
 }
 
 func hubMessagesCommand() *cobra.Command {
-	var dir, sender, recipient string
+	var sender, recipient string
 	var most int
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "messages", Short: "List messages, newest first, as the hub knows them: metadata only",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			in := hub.MessagesRequest{Sender: id.Site(sender), Recipient: id.Site(recipient),
 				Max: most}
-			report, err := findMessages(cmd.Context(), dir, in)
+			report, err := findMessages(cmd.Context(), dirOf(cmd), in)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), report)
-			}
-			return printMessages(cmd.OutOrStdout(), report)
+			return show(cmd, report, func() error {
+				return printMessages(cmd.OutOrStdout(), report)
+			})
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&sender, "from", "", "only messages of this site")
 	f.StringVar(&recipient, "to", "", "only messages for this site")
@@ -78,10 +76,8 @@ func findMessages(ctx context.Context, dir string, in hub.MessagesRequest) (mess
 		report.Messages = append(report.Messages, out.Messages...)
 		report.More = report.More || out.Next != 0
 	}
-	slices.SortStableFunc(report.Messages, func(a,
-		b spool.Record) int {
-		return b.Spooled.Compare(a.Spooled)
-	})
+	slices.SortStableFunc(report.Messages,
+		func(a, b spool.Record) int { return b.Spooled.Compare(a.Spooled) })
 	if in.Max > 0 && len(report.Messages) > in.Max {
 		report.Messages, report.More = report.Messages[:in.Max], true
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,7 +11,6 @@ import (
 )
 
 func hubBindCommand(verb, path string) *cobra.Command {
-	var dir string
 	short := map[string]string{"bind": "Direct routing keys to a queue",
 		"unbind": "Stop directing routing keys to a queue"}[verb]
 	cmd := &cobra.Command{
@@ -22,7 +23,7 @@ func hubBindCommand(verb, path string) *cobra.Command {
 			" ca_rc_queue 'fl-lab.*' 'pa-lab.*'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var out hub.Bound
-			if err := askHub(cmd.Context(), dir, path,
+			if err := askHub(cmd.Context(), dirOf(cmd), path,
 				hub.BindRequest{Queue: args[0], Keys: args[1:]}, &out); err != nil {
 				return err
 			}
@@ -30,39 +31,35 @@ func hubBindCommand(verb, path string) *cobra.Command {
 			if bindings == "" {
 				bindings = "nothing but what is addressed to it directly"
 			}
-			return say(cmd.OutOrStdout(), out.Changed, "%s now receives: %s",
-				"Nothing to change: %s receives: %s", args[0], bindings)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), map[bool]string{
+				true: "%s now receives: %s\n", false: "Nothing to change: %s receives: %s\n",
+			}[out.Changed], args[0], bindings)
+			return err
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	return cmd
 }
 
 func hubQueuesCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "queues", Short: "List the queues with their figures", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out hub.QueuesAnswer
-			if err := askHub(cmd.Context(), dir, hub.ControlQueues, hub.Nothing{},
-				&out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			t := newTable("QUEUE", "SITE", "WAITING", "LEASED", "RELEASED", "SETTLED", "DEAD",
-				"OLDEST", "BINDINGS")
-			for _, q := range out.Queues {
-				t.add(q.Name, q.Site, q.Waiting, q.Leased, q.Released, q.Settled, q.Dead, q.Oldest,
-					q.Bindings)
-			}
-			return t.print(cmd.OutOrStdout(),
-				"No queues yet. Inviting a site that receives makes its queue.")
+			return showHub(cmd, hub.ControlQueues, hub.Nothing{}, printQueues)
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
+}
+
+func printQueues(w io.Writer, out hub.QueuesAnswer) error {
+	t := newTable("QUEUE", "SITE", "WAITING", "LEASED", "RELEASED", "SETTLED", "DEAD",
+		"OLDEST", "BINDINGS")
+	for _, q := range out.Queues {
+		t.add(q.Name, q.Site, q.Waiting, q.Leased, q.Released, q.Settled, q.Dead, q.Oldest,
+			q.Bindings)
+	}
+	return t.print(w,
+		"No queues yet. Inviting a site that receives makes its queue.")
 }

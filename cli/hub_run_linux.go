@@ -22,14 +22,16 @@ import (
 )
 
 func hubRunCommand() *cobra.Command {
-	var dir, logFormat string
+	var logFormat string
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the hub until it is interrupted", Args: noArgs,
 		Long: "Run the hub until it is interrupted or asked to terminate; then it finishes what\n" +
 			"is under way, for at most 20 seconds.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return runHub(cmd, dir, logFormat) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runHub(cmd, dirOf(cmd), logFormat)
+		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	logFlag(cmd, &logFormat)
 	return cmd
 }

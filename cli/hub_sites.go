@@ -21,10 +21,9 @@ Repeated, it replaces the invitation. For a site that has joined, the new one
 works only for the key that the site has.`
 
 func hubInviteCommand() *cobra.Command {
-	var dir, role, out string
+	var role, out string
 	var maySend []string
 	var valid days
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join",
 		Long: hubInviteHelp,
@@ -43,7 +42,7 @@ func hubInviteCommand() *cobra.Command {
 			}
 			var inv hub.Invited
 			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid.Duration}
-			if err := askHub(cmd.Context(), dir, hub.ControlInvite, in, &inv); err != nil {
+			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlInvite, in, &inv); err != nil {
 				return err
 			}
 			if err := mayReplace(out, site); err != nil {
@@ -56,11 +55,18 @@ func hubInviteCommand() *cobra.Command {
 					err, site)
 			}
 			inv.Secret = "" // only the file has it
-			return printInvited(cmd, inv, out, asJSON)
+			type written struct {
+				hub.Invited
+				Secret *string `json:"secret,omitempty"` // hides the empty one
+				File   string  `json:"file"`
+			}
+			return show(cmd, written{Invited: inv, File: out}, func() error {
+				return printInvited(cmd.OutOrStdout(), inv, out)
+			})
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
 	f.StringSliceVar(&maySend, "may-send", nil,
@@ -86,16 +92,7 @@ func mayReplace(path string, site id.Site) error {
 		"choose another --out, or remove it first", path, site)
 }
 
-func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) error {
-	w := cmd.OutOrStdout()
-	if asJSON {
-		type written struct {
-			hub.Invited
-			Secret *string `json:"secret,omitempty"` // hides the empty one
-			File   string  `json:"file"`
-		}
-		return printJSON(w, written{Invited: inv, File: out})
-	}
+func printInvited(w io.Writer, inv hub.Invited, out string) error {
 	fmt.Fprintf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires),
 		out)
 	if inv.Joined {
@@ -115,7 +112,7 @@ func printInvited(cmd *cobra.Command, inv hub.Invited, out string, asJSON bool) 
 }
 
 func hubAdmitCommand() *cobra.Command {
-	var dir, role, print string
+	var role, print string
 	var maySend []string
 	cmd := &cobra.Command{
 		Use: "admit SITE --fingerprint F --role R", Short: "Let in a site by its fingerprint",
@@ -137,18 +134,19 @@ func hubAdmitCommand() *cobra.Command {
 			in := hub.AdmitRequest{Site: site, Fingerprint: id.Hash(
 				strings.ReplaceAll(print, " ", "")), Role: role, MaySend: maySend}
 			var out hub.Changed
-			if err := askHub(cmd.Context(), dir, hub.ControlAdmit, in, &out); err != nil {
+			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlAdmit, in, &out); err != nil {
 				return err
 			}
-			if err := say(cmd.OutOrStdout(), out.Changed, "%s is admitted (%s).",
-				"%s was admitted already (%s).", site, role); err != nil || out.RunsAs == "" {
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), map[bool]string{
+				true: "%s is admitted (%s).\n", false: "%s was admitted already (%s).\n",
+			}[out.Changed], site, role); err != nil || out.RunsAs == "" {
 				return err
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), runsAs(site, role, out.RunsAs))
 			return err
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	f := cmd.Flags()
 	f.StringVar(&print, "fingerprint", "", "the fingerprint of the site's identity key, 64 "+
 		"hexadecimal digits")
@@ -159,7 +157,6 @@ func hubAdmitCommand() *cobra.Command {
 }
 
 func hubRemoveCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use: "remove SITE", Short: "Take a site off the network",
 		Long: "Take a site off the network: cut its connections, take its queue out of all\n" +
@@ -172,54 +169,50 @@ func hubRemoveCommand() *cobra.Command {
 				return err
 			}
 			var out hub.Removed
-			if err := askHub(cmd.Context(), dir, hub.ControlRemove, hub.RemoveRequest{Site: site},
+			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlRemove,
+				hub.RemoveRequest{Site: site},
 				&out); err != nil {
 				return err
 			}
-			return say(cmd.OutOrStdout(), out.Changed,
-				"%s is removed; %d connections cut, %d waiting deliveries ended.",
-				"%s was removed already; %d connections cut, %d waiting deliveries ended.", site,
+			_, err = fmt.Fprintf(cmd.OutOrStdout(),
+				"%s %s; %d connections cut, %d waiting deliveries ended.\n", site,
+				map[bool]string{true: "is removed", false: "was removed already"}[out.Changed],
 				out.Connections, out.Killed)
+			return err
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	return cmd
 }
 
 func hubSitesCommand() *cobra.Command {
-	var dir string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "sites", Short: "List the sites", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var out hub.SitesAnswer
-			if err := askHub(cmd.Context(), dir, hub.ControlSites, hub.Nothing{},
-				&out); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "WAITING", "OLDEST",
-				"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT")
-			for _, s := range out.Sites {
-				t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
-					s.Version, s.Connections, s.Fingerprint)
-			}
-			if err := t.print(cmd.OutOrStdout(),
-				"No sites yet. Invite one with: sealpost hub invite SITE --role "+
-					"send|receive|both --out SITE.join"); err != nil {
-				return err
-			}
-			if err := printSiteFaults(cmd.OutOrStdout(), out.Sites); err != nil {
-				return err
-			}
-			return printKnocks(cmd.OutOrStdout(), out.Knocking)
+			return showHub(cmd, hub.ControlSites, hub.Nothing{}, printSites)
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
-	jsonFlag(cmd, &asJSON)
+	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
+}
+
+func printSites(w io.Writer, out hub.SitesAnswer) error {
+	t := newTable("SITE", "STATE", "ROLE", "MAY SEND", "QUEUE", "WAITING", "OLDEST",
+		"LAST SEEN", "VERSION", "CONNECTIONS", "FINGERPRINT")
+	for _, s := range out.Sites {
+		t.add(s.Site, s.State, s.Role, s.MaySend, s.Queue, s.Waiting, s.Oldest, s.LastSeen,
+			s.Version, s.Connections, s.Fingerprint)
+	}
+	if err := t.print(w,
+		"No sites yet. Invite one with: sealpost hub invite SITE --role "+
+			"send|receive|both --out SITE.join"); err != nil {
+		return err
+	}
+	if err := printSiteFaults(w, out.Sites); err != nil {
+		return err
+	}
+	return printKnocks(w, out.Knocking)
 }
 
 // printKnocks prints the callers that are not admitted, and the commands that admit them.
@@ -279,13 +272,4 @@ func siteArg(name string) (id.Site, error) {
 		return "", &usageError{err}
 	}
 	return site, nil
-}
-
-// say prints the result of a command that may have been repeated.
-func say(w io.Writer, changed bool, done, before string, args ...any) error {
-	if !changed {
-		done = before
-	}
-	_, err := fmt.Fprintf(w, done+"\n", args...)
-	return err
 }

@@ -13,27 +13,19 @@ import (
 )
 
 func hubStatusCommand() *cobra.Command {
-	var dir, name string
-	var asJSON bool
+	var name string
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the hub is", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if name != "" {
-				return serviceStatus(cmd, service.Hub, name, asJSON)
+				return serviceStatus(cmd, service.Hub, name)
 			}
-			var s hub.Status
-			if err := askHub(cmd.Context(), dir, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			return printHubStatus(cmd.OutOrStdout(), s)
+			return showHub(cmd, hub.ControlStatus, hub.Nothing{}, printHubStatus)
 		},
 	}
-	dirFlag(cmd, &dir, "hub")
+	dirFlag(cmd, "hub")
 	serviceNameFlag(cmd, &name)
-	jsonFlag(cmd, &asJSON)
+	jsonFlag(cmd)
 	return cmd
 }
 

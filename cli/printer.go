@@ -17,9 +17,9 @@ type printer struct {
 	language reason.Language
 }
 
-// printerOf returns the printer of a command for the agent whose folder dir is.
-func printerOf(cmd *cobra.Command, dir string) *printer {
-	return &printer{w: cmd.OutOrStdout(), language: languageOf(dir)}
+// printerOf returns the printer of a command for the agent at --dir.
+func printerOf(cmd *cobra.Command) *printer {
+	return &printer{w: cmd.OutOrStdout(), language: languageOf(dirOf(cmd))}
 }
 
 // languageOf returns the language of the agent whose folder dir is; English if its agent.toml is

@@ -26,7 +26,7 @@ the daemon through its control socket only.`
 type asker func(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error)
 
 func profileCommand(kind string, ask asker) *cobra.Command {
-	var dir, out string
+	var out string
 	r := profile.Request{}
 	cmd := &cobra.Command{
 		Use: "profile KIND", Short: "Record where the daemon's time or memory goes",
@@ -46,14 +46,14 @@ func profileCommand(kind string, ask asker) *cobra.Command {
 			if err := wantFlags(cmd, "out"); err != nil {
 				return err
 			}
-			answer, err := ask(cmd.Context(), dir, r)
+			answer, err := ask(cmd.Context(), dirOf(cmd), r)
 			if err != nil {
 				return err
 			}
 			return save(answer, out)
 		},
 	}
-	dirFlag(cmd, &dir, kind)
+	dirFlag(cmd, kind)
 	cmd.Flags().Int("seconds", 30, "how long to record")
 	cmd.Flags().StringVar(&out, "out", "", "the file to write; it must not be there yet")
 	return cmd

@@ -44,7 +44,7 @@ func sendCommand() *cobra.Command {
 			"  sealpost send run7.fastq --tray sequencer",
 		Args: wantArgs("FILE…"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s.printer, s.errs = printerOf(cmd, s.dir), cmd.ErrOrStderr()
+			s.dir, s.printer, s.errs = dirOf(cmd), printerOf(cmd), cmd.ErrOrStderr()
 			s.progress = newBar(s.errs, s.language)
 			if err := sendable(args); err != nil {
 				return err
@@ -55,7 +55,7 @@ func sendCommand() *cobra.Command {
 			return s.send(cmd.Context(), args)
 		},
 	}
-	dirFlag(cmd, &s.dir, "agent")
+	dirFlag(cmd, "agent")
 	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] "+
 		"(default the routing key of the only tray, or of --tray)")
 	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several "+
@@ -277,12 +277,12 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 func (s *sender) follow(ctx context.Context, c dropin.Copied,
 	since time.Time) (agent.SentMessage, error) {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		m, found, err := s.find(ctx, c, since)
-		if err == nil && !(found && isEnded(m)) {
-			err = s.describe(ctx, c, m, found)
+		m, err := s.find(ctx, c, since)
+		if err == nil && !isEnded(m) {
+			err = s.describe(ctx, c, m)
 		}
 		switch {
-		case err == nil && found && isEnded(m):
+		case err == nil && isEnded(m):
 			return m, nil
 		case ctx.Err() != nil:
 			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
@@ -325,14 +325,15 @@ type goesOn struct{ error }
 
 func (e goesOn) Unwrap() error { return e.error }
 
-// find returns the message that was made of a copy: the one in whose folder that very file lies.
+// find returns the message of a copy, in whose folder that very file lies. It returns one without a
+// state if there is none yet.
 func (s *sender) find(ctx context.Context, c dropin.Copied,
-	since time.Time) (agent.SentMessage, bool, error) {
+	since time.Time) (agent.SentMessage, error) {
 	name := filepath.Base(c.Path)
 	var found agent.Found
 	if err := askAgent(ctx, s.dir, agent.PathFind, agent.FindRequest{Name: name, Sent: true},
 		&found); err != nil {
-		return agent.SentMessage{}, false, err
+		return agent.SentMessage{}, err
 	}
 	var candidates []agent.SentMessage
 	for _, m := range found.Sent {
@@ -341,19 +342,18 @@ func (s *sender) find(ctx context.Context, c dropin.Copied,
 		}
 		candidates = append(candidates, m)
 		if m.Folder != "" && c.IsAt(s.tray.Dir, path.Join(m.Folder, name)) {
-			return m, true, nil
+			return m, nil
 		}
 	}
 	if _, err := os.Lstat(c.Path); err != nil && len(candidates) == 1 {
 		// moved away since by a user, or on its way between two folders
-		return candidates[0], true, nil
+		return candidates[0], nil
 	}
-	return agent.SentMessage{}, false, nil
+	return agent.SentMessage{}, nil
 }
 
 // describe shows the user the progress of a file.
-func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMessage,
-	found bool) error {
+func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMessage) error {
 	if !s.progress.isVisible() {
 		return nil
 	}
@@ -364,21 +364,20 @@ func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMess
 	}
 	name := filepath.Base(c.Path)
 	for _, u := range st.Outbox.Uploads {
-		if found && u.Message == m.ID {
+		if u.Message == m.ID {
 			s.progress.line(name, u.Done, u.Size,
 				s.in(howFar(u.Done, u.Size, u.Rate, u.Left)))
 			return nil
 		}
 	}
-	s.progress.say(name + ": " + s.in(s.stage(st, c, m, found)))
+	s.progress.say(name + ": " + s.in(s.stage(st, c, m)))
 	return nil
 }
 
 // stage returns the stage of a file that nothing moves just now.
-func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage,
-	found bool) reason.Reason {
+func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage) reason.Reason {
 	switch {
-	case !found:
+	case m.State == "":
 		return cmp.Or(s.notTaken(st, c), reason.New("stage-settling"))
 	case !st.Outbox.Blocked[m.Address].IsZero():
 		return st.Outbox.Blocked[m.Address]

@@ -26,28 +26,27 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 	}
 	well := status(func(*outbox.Status) {})
 	for name, c := range map[string]struct {
-		st    agent.Status
-		m     agent.SentMessage
-		found bool
-		want  string
+		st   agent.Status
+		m    agent.SentMessage
+		want string
 	}{
-		"settling": {well, agent.SentMessage{}, false,
+		"settling": {well, agent.SentMessage{},
 			"in outbox; it is taken when it has settled"},
 		"left alone": {status(func(o *outbox.Status) {
 			o.Trays[0].NotTaken = map[string]reason.Reason{
 				filepath.Join("@CA-RC", "data.csv"): reason.Text("it is still open")}
-		}), agent.SentMessage{}, false, "it is still open"},
+		}), agent.SentMessage{}, "it is still open"},
 		"blocked": {status(func(o *outbox.Status) {
 			o.Blocked = map[string]reason.Reason{"@CA-RC": reason.Text("waiting for CA-RC to join")}
 		}),
-			agent.SentMessage{Address: "@CA-RC", State: "taken"}, true,
+			agent.SentMessage{Address: "@CA-RC", State: "taken"},
 			"waiting for CA-RC to join"},
-		"held": {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()}, true,
+		"held": {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()},
 			"so that it can be recalled"},
-		"sealed":   {well, agent.SentMessage{State: "sealed"}, true, "on the way to the hub"},
-		"at a hub": {well, agent.SentMessage{State: "published"}, true, "waiting for the receipts"},
+		"sealed":   {well, agent.SentMessage{State: "sealed"}, "on the way to the hub"},
+		"at a hub": {well, agent.SentMessage{State: "published"}, "waiting for the receipts"},
 	} {
-		if got := s.stage(c.st, copied, c.m, c.found).String(); !strings.Contains(got, c.want) {
+		if got := s.stage(c.st, copied, c.m).String(); !strings.Contains(got, c.want) {
 			t.Errorf("%s: it says %q", name, got)
 		}
 	}

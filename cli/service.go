@@ -36,7 +36,7 @@ take files into it.`
 type serviceTarget struct{ kind, name, dir string }
 
 func (s *serviceTarget) flags(cmd *cobra.Command) {
-	dirFlag(cmd, &s.dir, s.kind)
+	dirFlag(cmd, s.kind)
 	cmd.Flags().StringVar(&s.name, "name", "",
 		"the name of the service among those of this machine (default the name in the "+
 			"configuration)")
@@ -130,6 +130,7 @@ func serviceCommand(kind, verb, short, done string,
 			if err := service.MayManage(); err != nil {
 				return err
 			}
+			s.dir = dirOf(cmd)
 			n, err := s.instance()
 			if err != nil {
 				return err
@@ -161,6 +162,7 @@ func installCommand(kind string) *cobra.Command {
 			if err := service.MayManage(); err != nil { // it may not even read the configuration
 				return err
 			}
+			s.dir = dirOf(cmd)
 			i, err := s.installation(cmp.Or(user, service.DefaultUser), group)
 			if err != nil {
 				return err
@@ -251,9 +253,13 @@ func (s *serviceTarget) hubInstallation(i service.Installation) (service.Install
 }
 
 // managedFlag adds the hidden flag that only command lines of install have.
-func managedFlag(cmd *cobra.Command, managed *bool) {
-	cmd.Flags().BoolVar(managed, service.ManagedFlag, false, "a service manager runs this")
+func managedFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool(service.ManagedFlag, false, "a service manager runs this")
 	cmd.Flags().Lookup(service.ManagedFlag).Hidden = true
+}
+
+func isManaged(cmd *cobra.Command) bool {
+	return cmd.Flag(service.ManagedFlag).Value.String() == "true"
 }
 
 // program is this binary, by a path that outlives this process.
@@ -295,7 +301,7 @@ func printLines(w io.Writer, lines []reason.Reason) {
 }
 
 // serviceStatus answers --name of status: how the service stands with its manager.
-func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
+func serviceStatus(cmd *cobra.Command, kind, name string) error {
 	n := service.Instance{Kind: kind, Name: name}
 	if err := n.Check(); err != nil {
 		return &usageError{err}
@@ -304,11 +310,7 @@ func serviceStatus(cmd *cobra.Command, kind, name string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		err = printJSON(cmd.OutOrStdout(), state)
-	} else {
-		err = printService(cmd.OutOrStdout(), n, state)
-	}
+	err = show(cmd, state, func() error { return printService(cmd.OutOrStdout(), n, state) })
 	if err == nil && !state.Running {
 		err = fmt.Errorf("%s: %w", n.Service(), control.ErrNotRunning)
 	}

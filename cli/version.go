@@ -12,20 +12,18 @@ import (
 var version string
 
 func versionCommand() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "version", Short: "Say which sealpost this is", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versionInfo()
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), v)
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version, v.Go,
-				v.System)
-			return err
+			return show(cmd, v, func() error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version,
+					v.Go, v.System)
+				return err
+			})
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	jsonFlag(cmd)
 	return cmd
 }
 
