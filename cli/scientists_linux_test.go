@@ -12,11 +12,7 @@ import (
 // message's number differ, and commands that run for ever are ended.
 func TestScientistsDocument(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../docs/for-scientists.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := regexp.MustCompile("(?m)^- `(sealpost [^`]*)`").FindAllStringSubmatch(string(text), -1)
+	lines := blocksIn(t, "../docs/for-scientists.md", "(?m)^- `(sealpost [^`]*)`")
 	if len(lines) != 4 {
 		t.Fatalf("%d commands are found, want 4", len(lines))
 	}
