@@ -226,6 +226,7 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Address: id.Address{RoutingKey: t.Route}, Kind: t.Kind, FirstNumber: t.FirstNumber,
 			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle),
 			Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
+			Hidden: t.Hidden,
 		})
 	}
 	return list

@@ -61,6 +61,9 @@ func TestAFileArrivesAndItsReceiptBringsItToDelivered(t *testing.T) {
 
 func TestSizesAndNames(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("hidden", "true")
+	lab.start()
 	files := map[string][]byte{
 		"empty": nil, "one byte": random(1), "inner.dots.csv": random(10),
 		"emoji 🧬.txt": random(100), "it's.csv": random(1000),

@@ -62,6 +62,7 @@ settle = "0s"
 sweep = "500ms"
 hold = "1h"
 ignore = ["*.BAK"]
+hidden = true
 `
 
 func (s *site) ofTray(name string) (t outbox.TrayStatus) {
@@ -122,6 +123,12 @@ func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
 		!strings.HasSuffix(string(held.ID), "_001") {
 		t.Errorf("held: %+v", held)
 	}
+	lab.drop(".params", []byte("of a program"))
+	lab.drop("../seq/outbox/.params", []byte("of the sequencer"))
+	eventually(t, "a dot name is sent where the tray has hidden = true", func() bool {
+		return lab.ofTray("sequencer").Counts["taken"] == 2 &&
+			lab.ofTray("outbox").NotTaken[".params"].Code == reason.HiddenName
+	})
 	must(t, lab.call(agent.PathRecall, agent.MessageRequest{Message: string(held.ID)}, nil))
 	failed := filepath.Join(lab.dir, "seq", "failed", string(held.ID))
 	eventually(t, "it is recalled in its own tray",

@@ -128,7 +128,7 @@ func printTrouble(p *printer, s agent.Status) error {
 
 // printBacklog writes the files that wait or are left alone, and why.
 func printBacklog(p *printer, s agent.Status) {
-	broken, outOfPlace, notTaken := leftAlone(s)
+	broken, outOfPlace, notTaken, hidden := leftAlone(s)
 	p.matters(reason.TrayBroken, broken)
 	var blocked, explained []thing
 	for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
@@ -147,6 +147,7 @@ func printBacklog(p *printer, s agent.Status) {
 	p.matters(reason.Doubted, doubted)
 	p.matters(reason.OutOfPlace, outOfPlace)
 	p.matters(reason.NotTaken, notTaken)
+	p.matters(reason.LeftAlone, hidden)
 	if !s.Outbox.Unwatched.IsZero() {
 		p.matter(reason.Unwatched, "", s.Outbox.Unwatched)
 	}
@@ -157,7 +158,7 @@ func printBacklog(p *printer, s agent.Status) {
 
 // leftAlone lists the entries of all trays that are left alone, by situation. Where there are
 // several trays the tray's name comes first.
-func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
+func leftAlone(s agent.Status) (broken, outOfPlace, notTaken, hidden []thing) {
 	for _, t := range s.Outbox.Trays {
 		name := func(entry string) string {
 			if len(s.Outbox.Trays) > 1 {
@@ -175,8 +176,11 @@ func leftAlone(s agent.Status) (broken, outOfPlace, notTaken []thing) {
 		for _, n := range left.Entries {
 			notTaken = append(notTaken, thing{name(n.Name), n.Why})
 		}
+		for _, n := range left.Hidden {
+			hidden = append(hidden, thing{name(n.Name), n.Why})
+		}
 	}
-	return broken, outOfPlace, notTaken
+	return broken, outOfPlace, notTaken, hidden
 }
 
 // thing is an entry, an address or an envelope in a situation, and why.

@@ -65,7 +65,8 @@ func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
 	s := agent.Status{Outbox: &outbox.Status{Trays: []outbox.TrayStatus{
 		{
 			Name: "outbox", Standing: notes(map[string]reason.Reason{
-				".a": reason.New("ignored-name"), "b.csv": reason.New("is-link"),
+				".a": reason.New("ignored-name"), ".git": reason.New("hidden-name"),
+				"b.csv":                       reason.New("is-link"),
 				filepath.Join("sending", "x"): reason.New("strange-sending")})},
 		{
 			Name: "seq", Standing: notes(map[string]reason.Reason{
@@ -75,7 +76,9 @@ func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
 	at := 0
 	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`,
 		`OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `,
-		`NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String()} {
+		`NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String(),
+		`LEFT ALONE    outbox: ".git": a name that begins with a dot`,
+		reason.LeftAlone.Words().Ask.String()} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {
 			t.Fatalf("it does not say %q behind what comes first:\n%s", want, text)

@@ -37,10 +37,14 @@ type Tray struct {
 	// How often the agent scans the tray, even without a notification of the system. Default "10s".
 	Sweep Duration `toml:"sweep"`
 	// More names that the agent ignores in outbox. It always ignores temporary files, lock files,
-	// backups and files of the system ("*.tmp", "*.part", "~$*", "*~", "@eaDir" and others). *
-	// stands for any characters, ? for one, and case does not matter, as in ["*.bak", "test-*"]. A
-	// folder is sent with all its files, except for those of the system. Default [].
+	// backups, conflict copies and files of the system, of a NAS or of a sync tool ("*.tmp",
+	// "*.part", "~$*", "*~", "@eaDir", ".stfolder" and others). * stands for any characters, ?
+	// for one, and case does not matter, as in ["*.bak", "test-*"]. A folder is sent with all its
+	// files, except for those of the system, of a NAS or of a sync tool. Default [].
 	Ignore []string `toml:"ignore"`
+	// Whether to send files and folders with a name that begins with a dot. Programs give such
+	// names to files of their own. Inside a folder they are always sent. Default false.
+	Hidden bool `toml:"hidden"`
 }
 
 // OutboxName is the default name of the tray of [outbox].

@@ -37,7 +37,10 @@ func TestEveryCentreOfARouteGetsItsCopyAndNobodyElse(t *testing.T) {
 
 func TestNamesArriveAsTheyAreOrSafe(t *testing.T) {
 	t.Parallel()
-	w, lab, _ := labAndCentre(t)
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	edit(t, lab.config(), "hidden = false", "hidden = true")
+	lab.Start()
 	for i, name := range []string{
 		"with several spaces .csv", " leading space.csv", `a "quoted" name.csv`, "it's a name.csv",
 		".leading dot.csv", "..two leading dots", "trailing dot.", "trailing space ",

@@ -333,9 +333,10 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 	case ownNote(base):
 		delete(f.pending, rel)
 		return nil, reason.New("own-note")
-	case f.t.ignored(base):
+	}
+	if why := f.t.leavesAlone(base); !why.IsZero() {
 		delete(f.pending, rel)
-		return nil, reason.New(reason.IgnoredName)
+		return nil, why
 	}
 	if of, ok := strings.CutSuffix(rel, tray.DoneSuffix); ok {
 		if h.HasMarker(tray.OutboxPart + "/" + of) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/reason"
 )
@@ -43,8 +44,9 @@ func TestLitterIsNeitherSentNorReported(t *testing.T) {
 	f := newFinder(s.tray)
 	for _, name := range []string{"@eaDir/data.csv@SynoEAStream", ".Trash-1000/files/old.csv",
 		"$RECYCLE.BIN/x", "System Volume Information/x",
-		".Spotlight-V100/x", "@Recycle/x", "lost+found/x", ".DS_Store", "Thumbs.db", "desktop.ini",
-		"._data.csv", ".directory"} {
+		".Spotlight-V100/x", "@Recycle/x", "@tmp/x", ".stfolder/x", "data.csv:Zone.Identifier",
+		"lost+found/x", ".DS_Store", "Thumbs.db", "desktop.ini", "._data.csv",
+		".directory"} {
 		put(t, s.tray.Outbox(), filepath.FromSlash(name))
 	}
 	if notes := s.swept(f); len(notes) > 0 {
@@ -90,7 +92,47 @@ func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
 	s.expectNothingClaimed(f)
 }
 
-// A matter for the user is reported first, however many leftovers there are.
+// A name with a leading dot is left alone and told, unless the tray has hidden = true. In a folder
+// it is sent, except for names of programs.
+func TestDotNamesAreLeftAlone(t *testing.T) {
+	s := newSealer(t)
+	f := newFinder(s.tray)
+	put(t, s.tray.Outbox(), ".settings")
+	put(t, s.tray.Outbox(), ".git/config")
+	put(t, s.tray.Outbox(), "@CA-RC/.settings")
+	notes := s.swept(f)
+	for _, rel := range []string{".settings", ".git", filepath.Join("@CA-RC", ".settings")} {
+		if notes[rel] != reason.New("hidden-name") {
+			t.Errorf("of %s users are told %q", rel, notes[rel])
+		}
+	}
+	s.expectNothingClaimed(f)
+	if s.LeavesAlone("outbox", ".settings").IsZero() {
+		t.Error("it would be sent, as it seems")
+	}
+	s.tray.Hidden = true
+	put(t, s.tray.Outbox(), filepath.FromSlash("run/.settings"))
+	put(t, s.tray.Outbox(), filepath.FromSlash("run/.stfolder/x"))
+	s.claimAll(f)
+	var names []string
+	s.update(func(tx *ledger.Tx) error {
+		list, err := tx.Latest(10)
+		for _, m := range list {
+			names = append(names, m.Name)
+			if m.Name == "run" && m.Source.Entries != 2 {
+				t.Errorf("in the folder are %d entries, with itself", m.Source.Entries)
+			}
+		}
+		return err
+	})
+	slices.Sort(names)
+	if want := []string{".git", ".settings", ".settings", "run"}; !slices.Equal(names, want) {
+		t.Errorf("taken are %q, want %q", names, want)
+	}
+}
+
+// However many leftovers there are, in whatever order: what a user has to do something about is
+// reported, and first.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		notes := map[string]reason.Reason{}

@@ -20,12 +20,18 @@ type Note struct {
 // leftovers.
 func (n Note) rank() int {
 	switch {
-	case tray.IsLeftOver(n.Name), n.Why.Code == reason.IgnoredName:
+	case n.isLeftOver():
 		return 2
 	case slices.Contains(endsItself, n.Why.Code):
 		return 1
 	}
 	return 0
+}
+
+// isLeftOver reports whether an entry is left alone for its name, which needs no user.
+func (n Note) isLeftOver() bool {
+	return tray.IsLeftOver(n.Name) || n.Why.Code == reason.IgnoredName ||
+		n.Why.Code == reason.HiddenName
 }
 
 // The notes that end with the program that writes, and those on folders of a tray.
@@ -40,6 +46,7 @@ type Left struct {
 	Folders []Note // folders of the tray that are missing or unreadable
 	Strays  []Note // entries of sending/, delivered/ and failed/
 	Entries []Note // entries of outbox/
+	Hidden  []Note // entries of outbox/ with a leading dot, which need no user
 }
 
 // Left sorts the notes of one tray.
@@ -51,10 +58,12 @@ func (s Standing) Left() (l Left) {
 			list = &l.Folders
 		case isStray(name):
 			list = &l.Strays
+		case why.Code == reason.HiddenName:
+			list = &l.Hidden
 		}
 		*list = append(*list, Note{name, why})
 	}
-	for _, list := range [][]Note{l.Folders, l.Strays, l.Entries} {
+	for _, list := range [][]Note{l.Folders, l.Strays, l.Entries, l.Hidden} {
 		slices.SortFunc(list, func(a, b Note) int {
 			return cmp.Or(cmp.Compare(a.rank(), b.rank()), strings.Compare(a.Name, b.Name))
 		})
@@ -72,11 +81,11 @@ func isStray(name string) bool {
 // leftover.
 func addNote(notes map[string]reason.Reason, rel string, why reason.Reason) {
 	if _, known := notes[rel]; len(notes) >= maxNotes && !known {
-		if tray.IsLeftOver(rel) {
+		if (Note{rel, why}).isLeftOver() {
 			return
 		}
-		for other := range notes {
-			if tray.IsLeftOver(other) {
+		for other, its := range notes {
+			if (Note{other, its}).isLeftOver() {
 				delete(notes, other)
 				break
 			}

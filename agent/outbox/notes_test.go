@@ -21,7 +21,8 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 		in("@CA-RC"): of("may-not-read"), "sending": of("may-not-move"),
 		in("sending"): of("strange-sending"), in("delivered"): of("x"), in("failed"): of("x"),
 		"outbox": of("tray-gone"), in("outbox"): of("folder-silent"),
-		"failed": of("folder-unreadable"),
+		"failed": of("folder-unreadable"), ".git": of("hidden-name"),
+		in("@SF-RC"): of("hidden-name"),
 	}}.Left()
 	for name, c := range map[string]struct {
 		list []Note
@@ -29,6 +30,7 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 	}{
 		// a file in outbox may have any name
 		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}},
+		"hidden":  {left.Hidden, []string{".git", in("@SF-RC")}},
 		"strays":  {left.Strays, []string{in("delivered"), in("failed"), in("sending")}},
 		"folders": {left.Folders, []string{"failed", "outbox", in("outbox")}},
 	} {

@@ -125,6 +125,9 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if t == nil {
 		return m.ID, about(m, reason.Err("tray-missing", "tray", m.Tray))
 	}
+	if why := t.leavesAlone(m.Name); !why.IsZero() {
+		return m.ID, about(m, why.AsError())
+	}
 	h, err := t.open()
 	if err != nil {
 		return m.ID, err

@@ -31,6 +31,7 @@ type Tray struct {
 	Hold   time.Duration
 	Sweep  time.Duration // how often it is looked through
 	Ignore []string      // patterns of names that are left alone
+	Hidden bool          // whether names that begin with a dot are sent
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
@@ -180,11 +181,22 @@ func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	if k, _ := tray.KindOf(name); k != nil {
 		return k.Note()
 	}
-	switch t := o.tray(in); {
-	case ownNote(name):
+	if ownNote(name) {
 		return reason.New("own-note")
-	case t != nil && t.ignored(name):
+	}
+	if t := o.tray(in); t != nil {
+		return t.leavesAlone(name)
+	}
+	return reason.Reason{}
+}
+
+// leavesAlone returns why the configuration of a tray leaves a name alone; none: it does not.
+func (t *box) leavesAlone(name string) reason.Reason {
+	switch {
+	case t.ignored(name):
 		return reason.New(reason.IgnoredName)
+	case !t.Hidden && strings.HasPrefix(name, "."):
+		return reason.New(reason.HiddenName)
 	}
 	return reason.Reason{}
 }

@@ -248,6 +248,7 @@ func sending(l *lines, o outbox.TrayStatus) {
 	}
 	notes(l, reason.OutOfPlace, left.Strays)
 	notes(l, reason.NotTaken, left.Entries)
+	notes(l, reason.LeftAlone, left.Hidden)
 	underWay(l, o, wordsOf(reason.Unanswered))
 	ended(l, reason.New("status-delivered-last"), o.Delivered, delivered)
 	ended(l, reason.New("status-failed-last"), o.Failed, failed)

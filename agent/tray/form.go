@@ -157,6 +157,27 @@ func isSafeSave(stem string) bool {
 		stem[dot+12] == '-' && all(stem[dot+13:], isAlnum, 6)
 }
 
+// isSyncConflict accepts name.sync-conflict-20251008-120000, with any end.
+func isSyncConflict(stem string) bool {
+	_, rest, ok := strings.Cut(stem, ".sync-conflict-")
+	return ok && len(rest) >= len("20251008-120000") && isNumber(rest[:8]) && rest[8] == '-' &&
+		isNumber(rest[9:15])
+}
+
+// isConflictedCopy accepts "name (conflicted copy 2025-10-08 120000)" and "name (Ada's conflicted
+// copy 2025-10-08)", with any end.
+func isConflictedCopy(stem string) bool {
+	before, rest, ok := strings.Cut(stem, "conflicted copy ")
+	return ok && strings.Contains(before, " (") && len(rest) >= len("2025-10-08)") &&
+		isNumber(rest[:4]) && rest[4] == '-' && strings.Contains(rest, ")")
+}
+
+// isSeafileConflict accepts "name (SFConflict user 2025-10-08-12-00-00)", with any end.
+func isSeafileConflict(stem string) bool {
+	_, rest, ok := strings.Cut(stem, " (SFConflict ")
+	return ok && strings.Contains(rest, ")")
+}
+
 // lockOf is for lock files that have the whole name of their file.
 func lockOf(stem string) locked { return locked{names: []string{stem}} }
 

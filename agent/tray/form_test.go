@@ -12,11 +12,19 @@ import (
 var examples = []string{
 	".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems",
 	".Trashes", ".AppleDouble", ".AppleDB",
-	".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r", "THUMBS.DB", "ehthumbs.db",
-	"Desktop.ini", "$Recycle.Bin",
-	"System Volume Information", "lost+found", ".Trash", ".Trash-1000", ".directory", "@eaDir",
-	"#recycle", "#snapshot", "@Recycle",
-	"@Recently-Snapshot", ".@__thumb", ".snapshot", "~snapshot", "._data.csv",
+	".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r", "Network Trash Folder",
+	"Temporary Items",
+	".com.apple.timemachine.donotpresent", "data.csv:AFP_AfpInfo", "data.csv:AFP_Resource",
+	"THUMBS.DB", "ehthumbs.db", "Desktop.ini", "$Recycle.Bin",
+	"System Volume Information", "data.csv:Zone.Identifier", "data.csv:Zone.Identifier:$DATA",
+	"lost+found", ".Trash", ".Trash-1000", ".directory", "@eaDir", "#recycle", "#snapshot",
+	"data.csv@SynoEAStream", "data.csv@SynoResource", "data.csv@SynoStream", "@tmp", "@sharebin",
+	".SynologyWorkingDirectory", "@Recycle", "@Recently-Snapshot", ".@__thumb",
+	".@__desc", ".@__qini", ".@qsys", ".@upload_cache", ".streams", ".qsync",
+	".snapshot", "~snapshot", ".stfolder", ".stignore", ".stversions", ".sync_0a1b2c3d4e5f.db",
+	".sync_0a1b2c3d4e5f.db-shm", ".sync_0a1b2c3d4e5f.db-wal", ".sync_0a1b2c3d4e5f.db-journal",
+	".nextcloudsync.log", ".owncloudsync.log", ".dropbox", ".dropbox.attr", ".dropbox.cache",
+	"._data.csv",
 	"~$report.docx", ".~lock.paper.odt#", ".notes.txt.swp", ".notes.txt.kate-swp", ".#notes.txt",
 	"plan.dwl", "plan.dwl2", "db.laccdb",
 	"big.iso.aria2", "big.iso.lftp-pget-status",
@@ -26,12 +34,17 @@ var examples = []string{
 	".nfs000000000012ab3400000001", ".smb000000000012ab3400000001",
 	".fuse_hidden0000000c00000002", ".smbdeleteAAA1b2c3", "(A Document Being Saved By TextEdit 2)",
 	"data.csv.sb-1a2b3c4d-Xy12Zq",
+	".syncthing.data.csv.tmp", "~syncthing~data.csv.tmp",
+	".data.csv.581106b2917358e73c9036f678424717.unison.tmp",
 	"A.TMP", "big.iso.part", "big.iso.a1b2c3d4.partial", "big.iso.aspera-ckpt", "big.iso.filepart",
 	"big.iso.crdownload",
 	"big.iso.download", "big.iso.opdownload", "big.iso.dtapart", "big.iso.!ut", "big.iso.!qB",
 	"big.iso.!sync", "big.iso.bts",
-	"big.iso.bc!", "data.csv.swp", "a.txt___jb_tmp___", "a.txt___jb_old___", "#notes.txt#",
-	"notes.txt~",
+	"big.iso.bc!", "data.csv.swp", "a.txt___jb_tmp___",
+	"data.sync-conflict-20251008-120000-ABCDEFG.csv",
+	"data (conflicted copy 2025-10-08 120000).csv",
+	"data (SFConflict ada@example.org 2025-10-08-12-00-00).csv",
+	"a.txt___jb_old___", "#notes.txt#", "notes.txt~",
 }
 
 // Each form of the table is of use: an example fits it, and none before it.
@@ -58,7 +71,9 @@ func TestNamesThatProgramsGive(t *testing.T) {
 		t.Errorf("examples without a form: %q", examples[i:])
 	}
 	for name, want := range map[string]Nature{".notes.swo": locking, ".notes.swx": locking,
-		".a.nfs00000001": Ordinary, ".nfs12": Ordinary} {
+		"data (Ada's conflicted copy 2025-10-08).csv": conflict,
+		"run.sync-conflict-20251008-120000":           conflict, ".a.nfs00000001": Ordinary,
+		".nfs12": Ordinary} {
 		if got := NatureOf(name); got != want {
 			t.Errorf("%q: %d, want %d", name, got, want)
 		}
@@ -75,6 +90,8 @@ func TestNamesOfDataAreOrdinary(t *testing.T) {
 		"sample#1", "#1", "C#", "lost", ".in",
 		"$", "~$", ".", "..", "_.csv", "data.csv.aB3dE9", "run.sb-12", "downloads", "x.bts1",
 		".profile", "._", "x.tmp.csv", "x~.csv",
+		"data.sync-conflict.csv", "data.sync-conflict-list-of-all.csv", "conflicted copy 2025.csv",
+		"on (conflicted copy handling).txt", "SFConflict.md", "@TMP", ".sync_notes.db",
 	} {
 		if k, _ := KindOf(name); k != nil {
 			t.Errorf("%q is taken for %+v", name, k)
@@ -105,7 +122,8 @@ func TestAnyOrdinaryNameIsSent(t *testing.T) {
 		}
 		switch lower := strings.ToLower(name); {
 		case lower == "thumbs.db", lower == "ehthumbs.db", lower == "desktop.ini",
-			lower == "lost+found", isSafeSave(name):
+			lower == "lost+found", isSafeSave(name),
+			isSyncConflict(name), isConflictedCopy(name), isSeafileConflict(name):
 			t.Skip("a system's")
 		}
 		if k, _ := KindOf(name); k != nil {

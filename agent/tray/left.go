@@ -26,6 +26,8 @@ func (k *Known) Note() reason.Reason {
 		return reason.New("lock-name", "program", k.program)
 	case backup:
 		return reason.New("backup-name", "program", k.program)
+	case conflict:
+		return reason.New("conflict-name", "program", k.program)
 	}
 	return reason.New("system-name", "program", k.program)
 }

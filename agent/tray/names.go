@@ -8,6 +8,7 @@ const (
 	unfinished               // a program renames or deletes it when it is complete
 	locking                  // a program keeps it beside a file that it has open
 	backup                   // an editor's copy: never sent alone, but with its folder
+	conflict                 // a version of a file that a sync tool keeps: as a backup
 	sidecar                  // attributes of a file, for one system: as a backup, and never reported
 	Litter                   // a system's own: never sent, not even with its folder, and never reported
 )
@@ -38,17 +39,41 @@ var names = []Known{
 	{Litter, "macOS", "gitignore Global/macOS", []string{
 		".DS_Store", ".Spotlight-V100", ".fseventsd", ".DocumentRevisions-V100", ".TemporaryItems", ".Trashes",
 		".AppleDouble", ".AppleDB", ".AppleDesktop", ".apdisk", ".VolumeIcon.icns", "Icon\r",
+		"Network Trash Folder", "Temporary Items", ".com.apple.timemachine.donotpresent",
 	}, nil, nil},
+	{Litter, "macOS", "samba vfs_fruit(8)", []string{"*:AFP_AfpInfo", "*:AFP_Resource"}, nil, nil},
 	{Litter, "Windows", "gitignore Global/Windows", []string{
 		"Thumbs.db", "ehthumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information",
+	}, nil, nil},
+	{Litter, "Windows", "learn.microsoft.com [MS-FSCC] Zone.Identifier", []string{
+		"*:Zone.Identifier", "*:Zone.Identifier:$DATA",
 	}, nil, nil},
 	{Litter, "Linux", "e2fsprogs/misc/mklost+found.c", []string{"lost+found"}, nil, nil},
 	{Litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash"}, nil, nil},
 	{Litter, "Linux", "specifications.freedesktop.org/trash-spec", []string{".Trash-*"}, isNumber, nil},
 	{Litter, "KDE", "gitignore Global/Linux", []string{".directory"}, nil, nil},
 	{Litter, "Synology", "kb.synology.com", []string{"@eaDir", "#recycle", "#snapshot"}, nil, nil},
+	{Litter, "Synology", "DSM", []string{
+		"*@SynoEAStream", "*@SynoResource", "*@SynoStream", "@tmp", "@sharebin",
+		".SynologyWorkingDirectory",
+	}, nil, nil},
 	{Litter, "QNAP", "docs.qnap.com", []string{"@Recycle", "@Recently-Snapshot", ".@__thumb"}, nil, nil},
+	{Litter, "QNAP", "qts/afp.conf", []string{
+		".@__desc", ".@__qini", ".@qsys", ".@upload_cache", ".streams", ".Qsync",
+	}, nil, nil},
 	{Litter, "NetApp", "docs.netapp.com", []string{".snapshot", "~snapshot"}, nil, nil},
+	{Litter, "Syncthing", "syncthing/lib/fs/filesystem.go IsInternal", []string{
+		".stfolder", ".stignore", ".stversions",
+	}, nil, nil},
+	{Litter, "Nextcloud and ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
+		".sync_*.db", ".sync_*.db-shm", ".sync_*.db-wal", ".sync_*.db-journal",
+	}, isHex, nil},
+	{Litter, "Nextcloud and ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
+		".nextcloudsync.log", ".owncloudsync.log",
+	}, nil, nil},
+	{Litter, "Dropbox", "gitignore Global/Dropbox", []string{
+		".dropbox", ".dropbox.attr", ".dropbox.cache",
+	}, nil, nil},
 	{sidecar, "macOS", "gitignore Global/macOS", []string{"._*"}, nil, nil},
 
 	{locking, "Microsoft Office", "support.microsoft.com/kb/211632", []string{"~$*"}, nil, officeLock},
@@ -76,6 +101,10 @@ var names = []Known{
 	{unfinished, "macOS", "smbfs smbfs_vnops.c", []string{".smbdelete*"}, nil, nil},
 	{unfinished, "macOS", "NSFileManager", []string{"(A Document Being*)"}, nil, nil},
 	{unfinished, "macOS", "NSFileManager", []string{"*"}, isSafeSave, nil},
+	{unfinished, "Syncthing", "syncthing/lib/fs/tempname.go", []string{
+		".syncthing.*.tmp", "~syncthing~*.tmp",
+	}, nil, nil},
+	{unfinished, "Unison", "unison/src/os.ml", []string{"*.unison.tmp"}, nil, nil},
 	{unfinished, "many programs", "GetTempFileName", []string{"*.tmp"}, nil, nil},
 	{unfinished, "Firefox and KDE", "kio/src/core/copyjob.cpp", []string{"*.part"}, nil, nil},
 	{unfinished, "rclone and Aspera", "rclone.org/docs --partial-suffix", []string{"*.partial"}, nil, nil},
@@ -91,6 +120,13 @@ var names = []Known{
 	{unfinished, "BitComet", "wiki.bitcomet.com", []string{"*.bc!"}, nil, nil},
 	{unfinished, "Vim", "vim/src/memline.c", []string{"*.swp"}, nil, nil},
 	{unfinished, "JetBrains", "intellij SafeFileOutputStream", []string{"*___jb_tmp___"}, nil, nil},
+
+	{conflict, "Syncthing", "syncthing/lib/model/folder_sendrecv.go conflictName", []string{"*"},
+		isSyncConflict, nil},
+	{conflict, "Nextcloud and Dropbox", "nextcloud/desktop utility.cpp makeConflictFileName",
+		[]string{"*"}, isConflictedCopy, nil},
+	{conflict, "Seafile", "haiwen/seafile common/vc-common.c", []string{"*"},
+		isSeafileConflict, nil},
 
 	{backup, "JetBrains", "intellij SafeFileOutputStream", []string{"*___jb_old___"}, nil, nil},
 	{backup, "Emacs", "emacs/lisp/files.el", []string{"#*#"}, nil, nil},

@@ -13,6 +13,7 @@ const (
 	Blocked      Situation = "blocked"       // nothing is sent to an address for now
 	Explained    Situation = "explained"     // a message waits for a reason of its own
 	NotTaken     Situation = "not-taken"     // an entry of outbox/ is left alone
+	LeftAlone    Situation = "left-alone"    // a name with a leading dot in outbox/ is left alone
 	OutOfPlace   Situation = "out-of-place"  // an entry of another folder of a tray is left alone
 	TrayBroken   Situation = "tray-broken"   // a folder of a tray is missing or unreadable
 	Unanswered   Situation = "unanswered"    // a message waits at the hub for long
@@ -37,7 +38,7 @@ const (
 // Situations lists the situations.
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
-		NotTaken, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched, WrongClock,
+		NotTaken, LeftAlone, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched, WrongClock,
 		RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox,
 		Refused, Away, Failed,
 		TakenOver, Stopped}
