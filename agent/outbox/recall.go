@@ -199,7 +199,9 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 	if m.Digest == "" {
 		info, err := d.Lstat(name)
-		if err == nil && !info.IsDir() && (info.Size != m.Source.Size || info.ModTime.UnixNano() != m.Source.ModTime) {
+		now := sourceOf(info)
+		now.File = m.Source.File
+		if err == nil && !info.IsDir() && !same(now, m.Source) {
 			err = notWhatWasSent(m)
 		}
 		return err

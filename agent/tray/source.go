@@ -42,16 +42,33 @@ func (l *Later) Error() string { return "still being written" }
 type Source struct {
 	Size       int64  // bytes; of all files in a folder
 	Entries    int64  // 1 for a file; of a folder: all that is in it, and itself
-	ModTime    int64  // nanoseconds; the newest in a folder
+	ModTime    int64  // nanoseconds, from 1970 to 2242; the newest in a folder
 	File       string // device and inode, or volume and file id
 	Executable bool   // of a file
 }
 
 // SourceOf returns the source of a file.
 func SourceOf(info beneath.Info) Source {
-	return Source{Size: info.Size, Entries: 1, ModTime: info.ModTime.UnixNano(), File: info.ID.String(),
+	return Source{Size: info.Size, Entries: 1, ModTime: nanoseconds(info.ModTime), File: info.ID.String(),
 		Executable: info.IsRegular() && info.Mode&0o111 != 0}
 }
+
+// maxTime is the last time of an archive, in nanoseconds: in the year 2242.
+const maxTime = 8589934591 * int64(time.Second)
+
+// nanoseconds returns a time as a source has it: FORMAT.md clamps times before 1970 and after 2242.
+func nanoseconds(t time.Time) int64 {
+	switch seconds := t.Unix(); {
+	case seconds < 0:
+		return 0
+	case seconds >= maxTime/int64(time.Second):
+		return maxTime
+	}
+	return t.UnixNano()
+}
+
+// clamped returns a time of a source. Rows of earlier versions have times outside the limits.
+func clamped(nanoseconds int64) int64 { return min(max(nanoseconds, 0), maxTime) }
 
 // Finished returns the source of the entry at a path if it is complete: it has not changed for the
 // settle time, and no program has it open for writing. Where the second cannot be known, the settle
@@ -185,7 +202,8 @@ func (h *Handles) Observe(rel string) (Source, error) {
 
 // Same says that two observations are of one unchanged source.
 func Same(a, b Source) bool {
-	return a.Size == b.Size && a.Entries == b.Entries && a.ModTime == b.ModTime && a.File == b.File
+	return a.Size == b.Size && a.Entries == b.Entries && a.File == b.File &&
+		clamped(a.ModTime) == clamped(b.ModTime)
 }
 
 // OpenSource opens a claimed file for sealing, if it is the one that was claimed.

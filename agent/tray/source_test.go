@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"sealpost/internal/beneath"
 )
 
 // inTime is a moment at which a file made just now has been left alone for long enough.
@@ -89,6 +91,34 @@ func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
 	if _, _, err := finishedAt(t, path, Settling{File: time.Minute},
 		time.Now().Add(-24*time.Hour)); err != nil {
 		t.Errorf("with a clock that was put back by a day: %v", err)
+	}
+}
+
+// Times before 1970 and after 2242 are those limits, also in folders, and in rows of before.
+func TestTimesAreClamped(t *testing.T) {
+	const last = 8589934591 * int64(time.Second)
+	at := func(year int) beneath.Info {
+		return beneath.Info{ModTime: time.Date(year, 1, 1, 0, 0, 0, 7, time.UTC)}
+	}
+	for year, want := range map[int]int64{1601: 0, 1677: 0, 1969: 0, 1970: 7,
+		2100: 4102444800*int64(time.Second) + 7, 2243: last, 2263: last, 2300: last, 9999: last} {
+		source := SourceOf(at(year))
+		if source.ModTime != want {
+			t.Errorf("%d is %d, want %d", year, source.ModTime, want)
+		}
+		var sum Sum
+		sum.Add("", at(year))
+		if sum.Add("a", at(1601)); sum.Source.ModTime != want {
+			t.Errorf("%d in a folder is %d, want %d", year, sum.Source.ModTime, want)
+		}
+		before := source
+		before.ModTime = at(year).ModTime.UnixNano()
+		if year > 1677 && year < 2263 && !Same(before, source) {
+			t.Errorf("a row of before with %d differs", year)
+		}
+	}
+	if Same(SourceOf(at(1970)), SourceOf(at(1969))) {
+		t.Error("two times are one")
 	}
 }
 
