@@ -12,6 +12,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // place is a folder of the site, with its name among the checks.
@@ -60,16 +61,19 @@ func folders(_ context.Context, o Options) (list []Finding) {
 		case errors.Is(err, beneath.ErrLink):
 			list = append(list, fail(check, reason.New("folder-linked", "folder", dir),
 				reason.New("remove-link"))...)
-		case errors.Is(err, fs.ErrPermission):
-			list = append(list, fail(check, reason.Of(err), reason.New("let-agent-in"))...)
-		case durable.IsFull(err):
-			list = append(list, fail(check, reason.New("folder-full", "folder", dir),
-				reason.New("make-room"))...)
 		default:
-			list = append(list, fail(check, reason.Of(err), repair())...)
+			list = append(list, fail(check, reason.Of(err), remedy(err, dir))...)
 		}
 	}
 	return list
+}
+
+// remedy returns the cause of an error in a folder, with its remedy.
+func remedy(err error, dir string) reason.Reason {
+	if why := trouble.Of(err, dir); !why.IsZero() {
+		return why
+	}
+	return repair()
 }
 
 // repair is the remedy for a disk that fails.
@@ -166,8 +170,11 @@ func volume(check reason.Reason, folders []string) []Finding {
 		}
 		if err != nil {
 			next.Close()
-			return fail(check, reason.New("volumes-differ", "folder", dir, "why", err),
-				reason.New("one-volume-needed"))
+			do := trouble.Of(err, dir)
+			if do.IsZero() {
+				do = reason.New("one-volume-needed")
+			}
+			return fail(check, reason.New("volumes-differ", "folder", dir, "why", err), do)
 		}
 		at.Close()
 		at = next
@@ -188,7 +195,7 @@ func space(_ context.Context, o Options) (list []Finding) {
 func room(check reason.Reason, dir string, need int64) []Finding {
 	free, err := durable.Free(dir)
 	if err != nil {
-		return fail(check, reason.Of(err), repair())
+		return fail(check, reason.Of(err), remedy(err, dir))
 	}
 	short := reason.New("space-short", "folder", dir, "free", reason.Size(free),
 		"need", reason.Size(need))

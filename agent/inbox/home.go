@@ -11,6 +11,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // The ledger remembers the inbox by the content of .sealpost/inbox.id: device and inode numbers
@@ -54,6 +55,10 @@ func (b *Inbox) asUnusable(err error) error {
 	var unusable unusableError
 	if err == nil || errors.As(err, &unusable) {
 		return err
+	}
+	if why := trouble.Of(err, b.cfg.Dir); !why.IsZero() {
+		b.log.Debug("inbox in trouble", "error", err)
+		return unusableError{reason.Err("inbox-trouble", "dir", b.cfg.Dir, "why", why)}
 	}
 	return unusableError{reason.Err("inbox-away", "dir", b.cfg.Dir, "why", err)}
 }

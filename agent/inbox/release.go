@@ -14,6 +14,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // maxReasons limits the released deliveries with a stored reason.
@@ -99,7 +100,7 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 	b.mu.Lock()
 	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d &&
 		len(b.reasons) < maxReasons {
-		b.reasons[d.Envelope] = reason.Of(cause)
+		b.reasons[d.Envelope] = b.whyReleased(cause)
 	}
 	b.mu.Unlock()
 	if cause != nil {
@@ -107,6 +108,17 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 			"delay", r.Delay, "attempts", d.attempts, "error", cause)
 	}
 	b.drop(d)
+}
+
+// whyReleased returns the reason of a release: the cause, if this site's own disk has failed.
+func (b *Inbox) whyReleased(cause error) reason.Reason {
+	_, hasReason := errors.AsType[*reason.Error](cause)
+	if errors.As(cause, new(localError)) && !hasReason {
+		if why := trouble.Of(cause, b.cfg.Dir); !why.IsZero() {
+			return why
+		}
+	}
+	return reason.Of(cause)
 }
 
 // sendRelease sends a release, and retries without an answer: a lost release costs the rest of the

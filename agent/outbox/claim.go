@@ -354,7 +354,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		fault.Point("outbox-changed")
 		return m, true, err
 	case !errors.Is(err, fs.ErrNotExist):
-		t.guardDropped(h, m)
+		t.guardDropped(h, m, err)
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason.Of(err)) })
 	}
 	source, err = h.observe(droppedAt(m))
@@ -362,7 +362,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		return m, true, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.guardDropped(h, m)
+		t.guardDropped(h, m, err)
 		return m, false, nil
 	}
 	t.setStuck(m, reason.Reason{})
@@ -375,11 +375,11 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 
 // guardDropped keeps a claimed file from being claimed again while it may be in outbox/ and cannot
 // be moved: another account may have put a link in its way.
-func (t *box) guardDropped(h *handles, m ledger.Outgoing) {
+func (t *box) guardDropped(h *handles, m ledger.Outgoing, cause error) {
 	source, err := h.observe(droppedAt(m))
 	switch {
 	case err == nil && same(source, m.Source), err != nil && !errors.Is(err, fs.ErrNotExist):
-		t.setStuck(m, mayNotMove())
+		t.setStuck(m, t.whyStuck(cause))
 	default:
 		t.setStuck(m, reason.Reason{})
 	}

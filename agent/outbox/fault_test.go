@@ -45,10 +45,10 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	put(t, s.tray.Outbox(), "one more")
 	f := newFinder(s.tray)
 	for i := range maxStuck {
-		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, reason.New("may-not-move"))
+		s.tray.setStuck(ledger.Outgoing{Name: fmt.Sprint(i)}, reason.New("held-from-moving"))
 	}
-	if ready, why := f.examine(opened(t, s.tray), "one more"); ready != nil ||
-		why != reason.New("others-may-not-move") {
+	ready, why := f.examine(opened(t, s.tray), "one more")
+	if ready != nil || why != reason.New("others-cannot-move") {
 		t.Errorf("it is claimed: %t, %q", ready != nil, why)
 	}
 	s.tray.setStuck(ledger.Outgoing{Name: "7"}, reason.Reason{})

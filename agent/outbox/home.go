@@ -11,6 +11,7 @@ import (
 	"sealpost/agent/tray"
 	"sealpost/internal/beneath"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // prepare makes the tray's folders at the start, but not while something is under way in a folder
@@ -202,6 +203,9 @@ func trayGone(n int64) reason.Reason { return reason.New(reason.TrayGone, "n", n
 
 // folderUnreadable returns the reason that a folder of a tray cannot be read.
 func folderUnreadable(err error) reason.Reason {
+	if why := trouble.Of(err, ""); !why.IsZero() {
+		return reason.New(reason.FolderTrouble, "why", why)
+	}
 	return reason.New(reason.FolderUnreadable, "why", tray.Plain(err))
 }
 

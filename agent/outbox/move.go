@@ -10,6 +10,7 @@ import (
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // moveAll moves claimed messages into sending/, and returns those that are there now.
@@ -18,7 +19,7 @@ func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []
 	if err != nil {
 		t.log.Warn("claimed but not moved yet", "messages", labels(messages), "error", err)
 		for _, m := range messages {
-			t.setStuck(m, whyStuck(err))
+			t.setStuck(m, t.whyStuck(err))
 		}
 		return nil
 	}
@@ -45,7 +46,7 @@ func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) 
 		if err == nil {
 			err = h.move(m)
 		}
-		why := whyStuck(err)
+		why := t.whyStuck(err)
 		if !why.IsZero() && h.IsGone(droppedAt(m)) {
 			why = reason.Reason{} // one of its name that comes later is another file
 		}
@@ -132,19 +133,19 @@ func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) {
 	}
 }
 
-// mayNotMove returns the reason of a file that cannot be moved out of outbox/.
-func mayNotMove() reason.Reason { return reason.New("may-not-move") }
-
-func whyStuck(err error) reason.Reason {
+// whyStuck returns the reason of a file that cannot be moved out of outbox/, or none.
+func (t *box) whyStuck(err error) reason.Reason {
 	switch {
 	case err == nil:
 		return reason.Reason{}
 	case durable.InUse(err):
 		return reason.New("held-from-moving")
-	case durable.IsFull(err):
-		return reason.New("no-room-to-move")
 	}
-	return mayNotMove()
+	why := trouble.Of(err, t.Dir)
+	if why.IsZero() {
+		why = tray.Plain(err)
+	}
+	return reason.New("cannot-move", "why", why)
 }
 
 // maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while
@@ -158,5 +159,5 @@ func (t *box) stuck(rel string) reason.Reason {
 	if why := t.unmoved[rel]; !why.IsZero() || len(t.unmoved) < maxStuck {
 		return why
 	}
-	return reason.New("others-may-not-move")
+	return reason.New("others-cannot-move")
 }

@@ -12,19 +12,22 @@ import (
 	"sealpost/internal/reason"
 )
 
-// TestWhyStuck tells a full disk from missing rights.
+// TestWhyStuck expects the cause of each error. An unknown one is told without its paths.
 func TestWhyStuck(t *testing.T) {
+	b := &box{Tray: Tray{Folders: Folders{Dir: t.TempDir()}}}
 	for err, want := range map[error]reason.Reason{
-		&fs.PathError{Op: "mkdir", Path: "sending/x",
-			Err: syscall.ENOSPC}: reason.New("no-room-to-move"),
-		&os.LinkError{Op: "rename", Old: "a", New: "b",
-			Err: syscall.EDQUOT}: reason.New("no-room-to-move"),
-		&fs.PathError{Op: "mkdir", Path: "sending/x",
-			Err: fs.ErrPermission}: reason.New("may-not-move"),
-		errors.New("other"): reason.New("may-not-move"),
+		syscall.ENOSPC: reason.New("disk-full"), syscall.EDQUOT: reason.New("over-quota"),
+		syscall.EXDEV: reason.New("other-disk"), syscall.EACCES: reason.New("no-right"),
+		errors.New("other"): reason.Text("other"),
 	} {
-		if got := whyStuck(err); got != want {
-			t.Errorf("%v: %q, want %q", err, got, want)
+		for _, err := range []error{&fs.PathError{Op: "mkdir", Path: "sending/x", Err: err},
+			&os.LinkError{Op: "rename", Old: "a", New: "b", Err: err}} {
+			if got := b.whyStuck(err); got != reason.New("cannot-move", "why", want) {
+				t.Errorf("%v: %q, want %q", err, got, want)
+			}
 		}
+	}
+	if got := b.whyStuck(nil); !got.IsZero() {
+		t.Errorf("without an error: %v", got)
 	}
 }

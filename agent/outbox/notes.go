@@ -37,7 +37,8 @@ func (n Note) isLeftOver() bool {
 // The notes that end with the program that writes, and those on folders of a tray.
 var (
 	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter}
-	ofFolder   = []reason.Code{reason.FolderUnreadable, reason.FolderSilent, reason.TrayGone}
+	ofFolder   = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
+		reason.TrayGone}
 )
 
 // Left holds the notes of one tray by their meaning. Each list begins with the entries that need an

@@ -18,7 +18,7 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 	left := Standing{NotTaken: map[string]reason.Reason{
 		"b": of("is-link"), "a": of("ignored-name"), "c": of("still-written"),
 		"d": of("added-after-pause"), "e": of("came-soon-after"),
-		in("@CA-RC"): of("may-not-read"), "sending": of("may-not-move"),
+		in("@CA-RC"): of("may-not-read"), "sending": of("cannot-move"),
 		in("sending"): of("strange-sending"), in("delivered"): of("x"), in("failed"): of("x"),
 		"outbox": of("tray-gone"), in("outbox"): of("folder-silent"),
 		"failed": of("folder-unreadable"), ".git": of("hidden-name"),

@@ -171,9 +171,9 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil || !why.IsZero() {
 		t.Errorf("before it is known: %v, %q", ready, why)
 	}
-	s.tray.setStuck(ledger.Outgoing{Name: "held"}, reason.New("may-not-move"))
-	if ready, why := f.examine(opened(t, s.tray), "held"); ready != nil ||
-		why != reason.New("may-not-move") {
+	s.tray.setStuck(ledger.Outgoing{Name: "held"}, reason.New("held-from-moving"))
+	ready, why := f.examine(opened(t, s.tray), "held")
+	if ready != nil || why != reason.New("held-from-moving") {
 		t.Errorf("when it is tried again: %v, %q", ready, why)
 	}
 }

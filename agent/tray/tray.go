@@ -11,12 +11,14 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // The parts of a tray, by their paths in it.
@@ -60,11 +62,18 @@ func IsAddress(rel string) bool {
 	return strings.HasPrefix(rel, "@") && !strings.Contains(rel, "/") && NatureOf(rel) == Ordinary
 }
 
-// Plain returns the reason of an error, without the path in it.
+// Plain returns the reason of an error, without the paths in it.
 func Plain(err error) reason.Reason {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return reason.Of(pe.Err)
+	if why := trouble.Of(err, ""); !why.IsZero() {
+		return why
+	}
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		err = path.Err
+	case errors.As(err, &link):
+		err = link.Err
 	}
 	return reason.Of(err)
 }

@@ -20,6 +20,8 @@ var (
 	ErrLocked = errors.New("locked by another process")
 	// ErrUnsupported means that this system has no such operation.
 	ErrUnsupported = errors.ErrUnsupported
+	// ErrNoSafeRename means that the disk has neither a rename that never replaces nor hard links.
+	ErrNoSafeRename = errors.New("its disk has no rename that never replaces, and no hard links")
 )
 
 // tempPattern names the temporary files of WriteFile. A crash can leave one behind; nothing ever
@@ -108,7 +110,7 @@ func Replace(old, new string) error {
 // RenameNoReplace renames the file or folder old to new on the same volume, in one step. It returns
 // fs.ErrExist if the new name is taken. It syncs nothing: a group of renames shares one sync. On
 // file systems without such a rename, mainly NFS, a crash may leave a file with both names, and the
-// next attempt removes the old one.
+// next attempt removes the old one. It returns ErrNoSafeRename if a file cannot have two names.
 func RenameNoReplace(old, new string) error {
 	if err := renameNoReplace(old, new); err != nil {
 		return &os.LinkError{Op: "rename without replacing", Old: old, New: new, Err: err}

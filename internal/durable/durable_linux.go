@@ -55,5 +55,6 @@ func renameAt(old, new Entry) error {
 }
 
 func isUnsupported(err error) bool {
-	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) ||
+		errors.Is(err, unix.ENOTSUP)
 }

@@ -58,6 +58,9 @@ func renameByLink(old, new Entry) error {
 
 func linkThenRemove(old, new Entry, remove func(Entry) error) error {
 	err := unix.Linkat(old.Dir, old.Name, new.Dir, new.Name, 0)
+	if hasNoLinks(err) {
+		return ErrNoSafeRename
+	}
 	if err != nil && !(errors.Is(err, fs.ErrExist) && isCutShort(old, new)) {
 		return err
 	}
@@ -70,6 +73,13 @@ func linkThenRemove(old, new Entry, remove func(Entry) error) error {
 		return errors.Join(err, new.remove())
 	}
 	return err // it may be gone nevertheless: the new name may be the last one
+}
+
+// hasNoLinks reports whether a file cannot have another name, from the error of link(2). EPERM is
+// also the answer for files that this account may not read and write (fs.protected_hardlinks).
+func hasNoLinks(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTSUP) ||
+		errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EMLINK)
 }
 
 // isCutShort reports whether a name is taken because a rename to it was interrupted or its answer

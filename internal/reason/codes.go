@@ -16,8 +16,9 @@ const (
 	AddedAfterPause Code = "added-after-pause"
 	CameSoonAfter   Code = "came-soon-after"
 
-	// FolderUnreadable and the next two are the notes on folders of a tray.
+	// FolderUnreadable and the next three are the notes on folders of a tray.
 	FolderUnreadable Code = "folder-unreadable"
+	FolderTrouble    Code = "folder-trouble"
 	FolderSilent     Code = "folder-silent"
 	TrayGone         Code = "tray-gone"
 

@@ -1,0 +1,37 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/internal/oddfs"
+)
+
+// The cause of a disk's trouble is the remedy of its finding.
+func TestTheTroubleOfAFolderIsNamed(t *testing.T) {
+	for errno, says := range map[unix.Errno]string{
+		unix.EROFS: "mount it for writing", unix.EACCES: "give it the right",
+		unix.ENOSPC: "make room there", unix.EMFILE: "too many files are open",
+		unix.EIO: "repair or replace it",
+	} {
+		disk := oddfs.Mount(t, oddfs.Habits{})
+		o := lab(t)
+		o.Config.Inbox.Dir = filepath.Join(disk.Dir, "inbox")
+		must(t, os.Mkdir(o.Config.Inbox.Dir, 0o700))
+		disk.Fail(oddfs.Create, "", errno)
+		expect(t, examine(t, o), "folder inbox", Fail, says)
+	}
+}
+
+func TestATrayWithoutASafeRenameIsFound(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{NoLinks: true, NoFlags: true})
+	o := lab(t)
+	o.Config.Outbox.Dir = disk.Dir
+	for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
+		must(t, os.Mkdir(filepath.Join(disk.Dir, name), 0o700))
+	}
+	expect(t, examine(t, o), "tray", Fail, "no rename that never replaces")
+}
