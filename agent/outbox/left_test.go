@@ -131,8 +131,7 @@ func TestDotNamesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// However many leftovers there are, in whatever order: what a user has to do something about is
-// reported, and first.
+// A matter for the user is reported first, however many leftovers there are.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		notes := map[string]reason.Reason{}
