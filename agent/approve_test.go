@@ -110,7 +110,7 @@ func TestAnApprovalDropsNoneUnasked(t *testing.T) {
 }
 
 // The request for an approval shows the fingerprint of the site, and the approval pins that one.
-func TestAFingerprintIsShownBeforeItIsApproved(t *testing.T) {
+func TestFingerprintBeforeApproval(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	centre := w.join("NEW-RC", "receive")

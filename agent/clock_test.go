@@ -13,7 +13,8 @@ import (
 	"sealpost/certs"
 )
 
-func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
+// A site with a wrong clock that joins learns by how much it is wrong.
+func TestJoinWithAWrongClock(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := newWorld(t)
 	invitation := w.invite("FL-LAB", "send")
@@ -39,7 +40,7 @@ func TestASiteWithAWrongClockIsToldByHowMuch(t *testing.T) {
 
 // A clock that is wrong by years stops a site that starts, which reports by how much. It goes on by
 // itself once the clock is right.
-func TestARunningSiteWithAWrongClockIsToldAndGoesOn(t *testing.T) {
+func TestARunningSitesWrongClock(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
 	var ahead atomic.Int64

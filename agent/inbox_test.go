@@ -10,7 +10,7 @@ import (
 
 // The disk of the inbox is not mounted at a start: the agent receives nothing and reports it. It
 // goes on once the disk is mounted.
-func TestTheAgentStartsWithoutTheInboxsDisk(t *testing.T) {
+func TestStartWithoutTheInboxsDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	centre := w.join("CA-RC", "receive")

@@ -43,7 +43,8 @@ func TestTheStatusFileSaysHowThingsStand(t *testing.T) {
 	}
 }
 
-func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
+// A message is found by a part of its file's name.
+func TestFindByPartOfAName(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	lab.drop("Blood?Panel 7.csv", []byte("b"))
 	lab.drop("other.csv", []byte("o"))
@@ -90,7 +91,8 @@ func TestAMessageIsFoundByAPartOfItsFilesName(t *testing.T) {
 	}
 }
 
-func TestProgressOfALargeFileIsSeenAtBothEnds(t *testing.T) {
+// The progress of a large file is seen at both ends.
+func TestProgressOfALargeFile(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	content := random(40 << 20)
 	stop := make(chan struct{})

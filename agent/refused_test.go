@@ -35,7 +35,7 @@ func (s *site) saysOfTheHub(refusal string, says []string, never ...string) {
 
 // A removed site learns that it was removed, and not that it was never admitted. It goes on once it
 // is admitted again.
-func TestARemovedSiteIsToldThatItWasRemoved(t *testing.T) {
+func TestARemovedSite(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "FL-LAB"}, nil)
@@ -47,7 +47,7 @@ func TestARemovedSiteIsToldThatItWasRemoved(t *testing.T) {
 }
 
 // A computer with an old copy of a site's keys learns that another has joined under its name.
-func TestAComputerWhoseNameAnotherHasIsToldSo(t *testing.T) {
+func TestAnOldCopyOfKeys(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "FL-LAB"}, nil)
@@ -60,7 +60,7 @@ const id64 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 // The address in agent.toml is not in the hub's certificate: the site learns both names. The same
 // holds for a site that joins, and for the doctor.
-func TestANameThatIsNotInTheCertificateIsTold(t *testing.T) {
+func TestANameOutsideTheCertificate(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	lab.stop()

@@ -14,7 +14,7 @@ import (
 
 // A centre was invited with the wrong role, which is changed at the hub alone. The centre, its
 // doctor, the lab and the admin of the hub all report it, and a new invitation ends it.
-func TestARoleThatDiffersAtTheHubIsToldToAll(t *testing.T) {
+func TestARoleThatDiffersAtTheHub(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	centre := w.join("NY-RC", "send")

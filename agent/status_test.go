@@ -59,7 +59,7 @@ func TestTheStatusOfAnInboxThatIsMoved(t *testing.T) {
 }
 
 // A centre is closed: the lab's status names the file that waits and the centre, and no other.
-func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
+func TestTheStatusOfAClosedCentre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	open, closed := w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
@@ -86,7 +86,7 @@ func TestTheStatusNamesTheCentreThatIsClosed(t *testing.T) {
 
 // The hub comes back after a while: once a file is delivered, the status says connected, and so
 // does STATUS.txt.
-func TestNobodyIsSaidToBeApartAfterADelivery(t *testing.T) {
+func TestConnectedAfterADelivery(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	eventually(t, "both are connected", func() bool {

@@ -36,7 +36,8 @@ func labAndCentre(t *testing.T) (*world, *site, *site) {
 	return w, w.join("FL-LAB", "send", "CA-RC"), centre
 }
 
-func TestAFileArrivesAndItsReceiptBringsItToDelivered(t *testing.T) {
+// A file arrives, and its receipt brings it to delivered/.
+func TestAFileIsDelivered(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	content := random(10_000)
 	lab.drop("data.csv", content)
@@ -102,7 +103,8 @@ func TestTheSameNameTwiceIsTwoFiles(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", []byte("first"))
 }
 
-func TestNothingIsSentToWhomNobodyApproved(t *testing.T) {
+// Nothing is sent to a site without an approval.
+func TestOnlyApprovedSitesGetFiles(t *testing.T) {
 	w := newWorld(t)
 	centre := w.join("CA-RC", "receive")
 	other := w.join("SF-RC", "receive")
@@ -125,7 +127,8 @@ func TestNothingIsSentToWhomNobodyApproved(t *testing.T) {
 	other.expect("FL-LAB", "data.csv", []byte("secret"))
 }
 
-func TestAFileWaitsForACentreThatHasNotJoined(t *testing.T) {
+// A file waits for a centre that has not joined.
+func TestAFileWaitsForAJoin(t *testing.T) {
 	w := newWorld(t)
 	w.invite("CA-RC", "receive")
 	w.bind("ca_rc_queue", "fl-lab.*")
@@ -138,7 +141,8 @@ func TestAFileWaitsForACentreThatHasNotJoined(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", []byte("early"))
 }
 
-func TestEverybodyMayBeStoppedAndStartedAgain(t *testing.T) {
+// Hub and agents may all be stopped and started again.
+func TestRestartOfAll(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	centre.stop()
 	first := random(3 << 20)
@@ -337,7 +341,8 @@ func listing(t *testing.T, root string) (list []string) {
 	return list
 }
 
-func TestAFolderWaitsForItsSettleTimeOrItsMarker(t *testing.T) {
+// A folder waits for its settle time or its marker.
+func TestAFolderSettles(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("folder_settle", `"1h"`)
@@ -356,7 +361,8 @@ func TestAFolderWaitsForItsSettleTimeOrItsMarker(t *testing.T) {
 	})
 }
 
-func TestADirectAddressReachesExactlyTheSitesItNames(t *testing.T) {
+// A direct address reaches exactly the sites that it names.
+func TestADirectAddress(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
@@ -371,7 +377,8 @@ func TestADirectAddressReachesExactlyTheSitesItNames(t *testing.T) {
 	}
 }
 
-func TestAFileChangedBeforeItIsSealedIsSentAsItIsThen(t *testing.T) {
+// A file that changes before it is sealed is sent with its later content.
+func TestAChangeBeforeSealing(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
@@ -385,7 +392,8 @@ func TestAFileChangedBeforeItIsSealedIsSentAsItIsThen(t *testing.T) {
 	centre.expect("FL-LAB", "data.csv", []byte("second, and longer"))
 }
 
-func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
+// A file that its user takes back before it is sealed is withdrawn.
+func TestARemovalBeforeSealing(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
@@ -406,7 +414,8 @@ func TestAFileTakenBackBeforeItIsSealedIsWithdrawn(t *testing.T) {
 	}
 }
 
-func TestTheNewerOfTwoAgentsOfOneSiteTakesItsQueue(t *testing.T) {
+// The newer of two agents of one site takes its queue.
+func TestTheNewerAgentTakesTheQueue(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	twin := w.site(w.Site(centre.name, "receive", filepath.Join(w.dir, "CA-RC twin")))
 	centre.stop()
@@ -493,7 +502,8 @@ func TestAFileInThePlaceOfSending(t *testing.T) {
 	}
 }
 
-func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
+// A held message can be recalled, and is otherwise sent in time.
+func TestHeldMessages(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	_, lab, centre := labAndCentre(t)
 	const hold = 20 * time.Second // enough for a user, and for a busy machine
@@ -532,7 +542,8 @@ func TestWhatIsHeldCanBeRecalledAndIsOtherwiseSentInTime(t *testing.T) {
 	}
 }
 
-func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
+// A finished message can be sent again to one site.
+func TestResendToOneSite(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	content := random(2 << 20)
@@ -554,7 +565,7 @@ func TestAFinishedMessageCanBeSentAgainToOneSite(t *testing.T) {
 
 // Large files are made durable two at a time. Those for which there is no place do not wait for the
 // next sweep, which may be far away.
-func TestManyLargeFilesAreTakenOneAfterTheOther(t *testing.T) {
+func TestManyLargeFiles(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("sweep", `"24h"`)

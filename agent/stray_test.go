@@ -34,7 +34,8 @@ func (s *site) why(name string) (text string) {
 	return text
 }
 
-func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testing.T) {
+// A file for an unknown site fails, and its note names the most similar site.
+func TestAnUnknownSite(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.join("SF-RC", "receive")
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
@@ -65,7 +66,8 @@ func TestWhatIsMeantForASiteThatNobodyKnowsFailsAndSaysWhichMayBeMeant(t *testin
 	})
 }
 
-func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
+// A file for a site that has not joined, or was removed, waits.
+func TestAnAbsentSite(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	lab.drop("first", []byte("first"))
 	centre.expect("FL-LAB", "first", []byte("first"))
@@ -89,7 +91,8 @@ func TestWhatIsMeantForASiteThatHasNotJoinedOrWasRemovedWaits(t *testing.T) {
 	}
 }
 
-func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
+// A file for an unknown site waits until the hub can be asked.
+func TestAnUnknownSiteWithoutTheHub(t *testing.T) {
 	w, lab, _ := labAndCentre(t)
 	w.stopHub()
 	lab.direct("@SF-RX", "mistyped.txt")
@@ -105,7 +108,7 @@ func TestWhatIsMeantForAnUnknownSiteWaitsUntilTheHubCanBeAsked(t *testing.T) {
 }
 
 // A program that has crashed leaves its temporary file for ever, which users then have to learn.
-func TestAFolderWithATemporaryFileSaysWhatItWaitsFor(t *testing.T) {
+func TestAFolderWithATemporaryFile(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	folder := filepath.Join(lab.dir, "outbox", "run 7")
 	must(t, os.Mkdir(folder, 0o755))

@@ -91,7 +91,8 @@ func twoTrays(t *testing.T) (lab, data, sequences *site) {
 	return lab, data, sequences
 }
 
-func TestTwoTraysEachWithItsOwnRouteKindAndTimes(t *testing.T) {
+// Two trays have a route, a kind and times each.
+func TestTwoTrays(t *testing.T) {
 	lab, data, sequences := twoTrays(t)
 	if err := lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}},
 		nil); err == nil || !strings.Contains(err.Error(),
@@ -168,7 +169,8 @@ func (s *site) read(path string) string {
 	return string(text)
 }
 
-func TestATrayThatIsTakenOutIsMissedAndGoesOnWhenItIsBack(t *testing.T) {
+// A tray that leaves the configuration is reported, and goes on once it is back.
+func TestARemovedTray(t *testing.T) {
 	lab, data, sequences := twoTrays(t)
 	lab.setSequencer("0s")
 	sequences.stop()

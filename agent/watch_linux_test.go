@@ -257,7 +257,7 @@ func (d *disk) foldersBeneath() {
 
 // The agent starts without the disk, and finds empty folders that are older than the files under
 // way.
-func TestOldFoldersAreWhereTheTraysDiskWasAtTheStart(t *testing.T) {
+func TestOldFoldersAtTheStart(t *testing.T) {
 	w, lab, centre, d := labOnADisk(t)
 	d.foldersBeneath()
 	made := time.Now()
@@ -278,7 +278,8 @@ func TestOldFoldersAreWhereTheTraysDiskWasAtTheStart(t *testing.T) {
 	lab.saysNothing()
 }
 
-func TestAnotherFolderIsWhereTheTraysDiskWas(t *testing.T) {
+// Another folder lies in the place of the tray's disk.
+func TestAnotherFolderForTheTray(t *testing.T) {
 	w, lab, centre, d := labOnADisk(t)
 	d.foldersBeneath()
 	w.stopHub()
@@ -299,7 +300,7 @@ func TestAnotherFolderIsWhereTheTraysDiskWas(t *testing.T) {
 }
 
 // A file is final while the disk is away: it is moved to its place when the disk is back.
-func TestTheTraysDiskIsAwayWhenAFileIsDelivered(t *testing.T) {
+func TestADeliveryWithoutTheTraysDisk(t *testing.T) {
 	_, lab, centre, d := labOnADisk(t)
 	centre.stop()
 	lab.start()

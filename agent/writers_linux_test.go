@@ -126,7 +126,8 @@ func mapped(path string, pieces [][]byte) error {
 	return syscall.Munmap(mem)
 }
 
-func TestAFileIsTakenWhenItsWriterHasFinished(t *testing.T) {
+// A file is taken when its writer has finished.
+func TestAWriterFinishes(t *testing.T) {
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"3s"`)
 	contents := map[string][]byte{}
 	var g errgroup.Group
@@ -172,7 +173,7 @@ func (s *site) appended(name string, pause time.Duration, lines ...string) {
 }
 
 // The pauses are longer than the settle time, but not two and a quarter times as long.
-func TestAFileThatIsWrittenWithPausesArrivesWhole(t *testing.T) {
+func TestAWriterThatPauses(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)
 	lab.appended("run.csv", 1600*time.Millisecond, "1\n", "2\n", "3\n", "4\n")
@@ -184,7 +185,7 @@ func TestAFileThatIsWrittenWithPausesArrivesWhole(t *testing.T) {
 
 // Nothing tells beforehand of a pause that is longer. The file was taken in it, and the rest is
 // waited for.
-func TestOfAFileThatWasTakenTooEarlyTheRestArrivesAsOne(t *testing.T) {
+func TestAFileTakenTooEarly(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"300ms"`)
 	lab.appended("run.csv", 0, "1\n")
@@ -199,7 +200,7 @@ func TestOfAFileThatWasTakenTooEarlyTheRestArrivesAsOne(t *testing.T) {
 }
 
 // A document waits while its editor's lock file lies beside it, and goes when the editor is closed.
-func TestADocumentGoesWhenItsEditorIsClosed(t *testing.T) {
+func TestADocumentAndItsEditor(t *testing.T) {
 	_, lab, centre := labAndCentre(t)
 	lab.drop("~$report.docx", []byte("user"))
 	for _, draft := range []string{"half", "half a draft"} {

@@ -12,7 +12,7 @@ import (
 )
 
 // Another account learns that it is not the owner, without the internals of the check.
-func TestAnotherAccountIsToldWhoseFolderItIs(t *testing.T) {
+func TestAnotherAccount(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root may run something as another account")
 	}

@@ -58,7 +58,8 @@ func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
 	}
 }
 
-func TestTheStatusSaysWhatIsLeftAloneByWhatItMeans(t *testing.T) {
+// The status puts entries that need no action apart from those that do.
+func TestTheStatusGroupsNotes(t *testing.T) {
 	notes := func(names map[string]reason.Reason) outbox.Standing {
 		return outbox.Standing{NotTaken: names}
 	}

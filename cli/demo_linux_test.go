@@ -216,7 +216,8 @@ func TestDemoDestroysTheHub(t *testing.T) {
 	expectOnce(t, dir)
 }
 
-func TestDemoDestroysTheHubAndReportsToMachines(t *testing.T) {
+// The demo destroys the hub and prints its table as JSON.
+func TestDemoAsJSON(t *testing.T) {
 	t.Parallel()
 	r := expectReport(t, filepath.Join(t.TempDir(), "demo"), "--destroy-hub")
 	if r.Destroyed.Again != 4 || time.Since(r.Destroyed.Time) > 3*time.Minute {
@@ -235,7 +236,8 @@ func TestDemoGoesOnWithoutItsHub(t *testing.T) {
 	expectOnce(t, dir)
 }
 
-func TestDemoRefusesFoldersThatAreNotItsOwn(t *testing.T) {
+// The demo refuses folders that are not its own.
+func TestDemoRefusesFolders(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "thesis.txt")
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {

@@ -14,7 +14,7 @@ import (
 // Every command that a document or a message names exists, with its flags. It stands in a block, in
 // the middle of a sentence, or in the advice of an error. The tests of README, for-admins and
 // for-scientists run the commands.
-func TestDocumentsAndMessagesNameCommandsThatAreThere(t *testing.T) {
+func TestNamedCommandsExist(t *testing.T) {
 	found := 0
 	for _, pattern := range []string{"../README.md", "../CHANGELOG.md", "../docs/*.md",
 		"../internal/reason/*/*.toml", "../internal/service/*.go", "*.go",

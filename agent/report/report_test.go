@@ -126,7 +126,8 @@ func started(t *testing.T, story func(*lab)) {
 	})
 }
 
-func TestAChangeIsToldWithinTwoSecondsAndNothingIsWrittenWithoutOne(t *testing.T) {
+// A change is written within two seconds, and nothing without a change.
+func TestAChangeIsWritten(t *testing.T) {
 	started(t, func(l *lab) {
 		text, first := l.says()
 		if !strings.Contains(text, "NOTHING IS UNDER WAY") {
@@ -178,7 +179,7 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 
 // While the agent runs its file is younger than its text warns of, and seldom written. After a kill
 // it stays as it is.
-func TestTheAgeOfTheFileTellsWhetherTheAgentRuns(t *testing.T) {
+func TestTheAgeOfTheFile(t *testing.T) {
 	started(t, func(l *lab) {
 		times := map[string]bool{}
 		for range 24 * 60 {
@@ -217,7 +218,8 @@ func TestASlowLedgerDoesNotMakeTheFileOld(t *testing.T) {
 	})
 }
 
-func TestAClockThatIsSetBackDoesNotLeaveATimeToCome(t *testing.T) {
+// After the clock is set back the file has no time in the future.
+func TestAClockThatIsSetBack(t *testing.T) {
 	dir := t.TempDir()
 	f := newFile(&place{dir: dir}, Options{Site: "FL-LAB", Folder: dir})
 	for _, now := range []time.Time{time.Now().Add(time.Hour), time.Now()} {
@@ -275,7 +277,8 @@ func TestProgressIsToldOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestABusySiteIsWrittenAtMostOnceASecond(t *testing.T) {
+// The file of a busy site is written at most once a second.
+func TestABusySite(t *testing.T) {
 	started(t, func(l *lab) {
 		reads := 0
 		for i := range 1000 {
@@ -321,7 +324,8 @@ func TestAStateThatCannotBeReadEndsIt(t *testing.T) {
 	})
 }
 
-func TestListsAreBoundedAndNamesAreHarmless(t *testing.T) {
+// Lists are bounded, and names are harmless.
+func TestListsAndNames(t *testing.T) {
 	notes, blocked := map[string]reason.Reason{}, map[string]reason.Reason{}
 	released := map[id.Envelope]reason.Reason{}
 	var sent []outbox.Message

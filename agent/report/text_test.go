@@ -137,7 +137,7 @@ func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 }
 
 // A delivered file that was edited differs from the delivered content, and the list reports it.
-func TestADeliveredFileThatWasEditedIsNamed(t *testing.T) {
+func TestAnEditedDeliveredFile(t *testing.T) {
 	o := standing(outbox.Standing{
 		Delivered: []outbox.Message{
 			{ID: "m", Name: "a", Reason: reason.New("changed-in-sending"),
