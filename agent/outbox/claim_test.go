@@ -13,7 +13,7 @@ import (
 
 // A file that is being claimed lies in outbox/ for a moment longer, while the finder looks for
 // more. It is not claimed twice, and a later file of the same name is not forgotten.
-func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
+func TestAFileIsClaimedOnce(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "data.csv")
@@ -44,7 +44,7 @@ func TestWhatIsBeingClaimedIsPassedOverAndLookedAtAgain(t *testing.T) {
 
 // A file that is written during its claim is not sealed as it was found. It does not wait for the
 // next sweep, which may be an hour away.
-func TestWhatChangesWhileItIsClaimedIsLookedAtAgain(t *testing.T) {
+func TestAWriteDuringAClaim(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		s := newSealer(t)
 		f := newFinder(s.tray)
@@ -193,7 +193,7 @@ func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 
 // A claim whose file was changed before it was moved has ended, and reports it. The file that lies
 // there is claimed anew.
-func TestAClaimWhoseFileWasChangedInOutboxSaysSo(t *testing.T) {
+func TestAClaimOfAChangedFile(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("changed", "removed")
 	if err := errors.Join(os.WriteFile(s.at(droppedAt(list[0])), []byte("more content"), 0o644),

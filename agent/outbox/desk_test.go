@@ -139,9 +139,8 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 	})
 }
 
-// TestOneMessageThatCannotBeSealedHoldsUpNoOther sets the one aside, and seals those that were read
-// with it.
-func TestOneMessageThatCannotBeSealedHoldsUpNoOther(t *testing.T) {
+// TestAMessageThatCannotBeSealed sets the one aside, and seals those that were read with it.
+func TestAMessageThatCannotBeSealed(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("a", "changed", "b")
 	if err := os.WriteFile(s.at(sourceAt(list[1])), []byte("something longer than it was"),
@@ -185,8 +184,8 @@ func TestTheDeskEndsWithItsWorkers(t *testing.T) {
 	}
 }
 
-// TestAMessageIsInHandBeforeItsRowIsRead lets a sweep and a recall see the row of a claim at once.
-func TestAMessageIsInHandBeforeItsRowIsRead(t *testing.T) {
+// TestReservedBeforeTheRead lets a sweep and a recall see the row of a claim at once.
+func TestReservedBeforeTheRead(t *testing.T) {
 	s := newSealer(t)
 	list := s.claimed("a", "b")
 	d := s.desk

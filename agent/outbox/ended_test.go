@@ -18,7 +18,7 @@ func rename(t testing.TB, from, to string) {
 
 // The place of a removed file proves its delivery only where the ledger was lost or is an older
 // copy. Other accounts can put any file there.
-func TestAPlantedFileIsNotSaidToBeDelivered(t *testing.T) {
+func TestAPlantedFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason reason.Code
 		older  bool
@@ -75,7 +75,7 @@ func TestRowsOfAnOlderCopyAreKnown(t *testing.T) {
 
 // A folder that is not empty in the place of sending is not taken for it. Its messages wait until
 // sending is brought back.
-func TestSendingIsAwayBehindAFolderThatIsNotEmpty(t *testing.T) {
+func TestAnotherFolderForSending(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("carol.csv")[0]
 	home := func() bool {

@@ -38,9 +38,8 @@ func TestASealedFileThatStaysEndsNothing(t *testing.T) {
 	}
 }
 
-// TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved bounds the memory for files that stay in
-// outbox/.
-func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
+// TestClaimsStopWithoutMoves bounds the memory for files that stay in outbox/.
+func TestClaimsStopWithoutMoves(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.tray.Outbox(), "one more")
 	f := newFinder(s.tray)
@@ -57,9 +56,8 @@ func TestNothingMoreIsClaimedWhileManyFilesCannotBeMoved(t *testing.T) {
 	}
 }
 
-// TestAnUnfinishedCopyGoesWithTheNextStart removes the copies of a resend that was killed, and
-// nothing of a user's.
-func TestAnUnfinishedCopyGoesWithTheNextStart(t *testing.T) {
+// TestAnUnfinishedCopy removes the copies of a resend that was killed, and nothing of a user's.
+func TestAnUnfinishedCopy(t *testing.T) {
 	s := newSealer(t)
 	folder := filepath.Join(s.tray.Outbox(), "@CA-RC")
 	put(t, folder, tray.CopyName())
@@ -105,9 +103,8 @@ func TestAWaitEndsWithItsHub(t *testing.T) {
 	})
 }
 
-// TestAnAddressThatTheHubRefusesWaitsAlone distinguishes refusals of one address from refusals of
-// all.
-func TestAnAddressThatTheHubRefusesWaitsAlone(t *testing.T) {
+// TestARefusedAddressWaitsAlone distinguishes refusals of one address from refusals of all.
+func TestARefusedAddressWaitsAlone(t *testing.T) {
 	for code, want := range map[api.Code]bool{
 		api.CodeTooLarge: true, api.CodeInternal: true, api.CodeInvalid: true,
 		api.CodeBusy: false, api.CodeFull: false, api.CodeNotAdmitted: false,

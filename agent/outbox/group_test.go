@@ -109,7 +109,7 @@ func (s *sealer) expectTree(want ...string) {
 func group(list []ledger.Outgoing) string { return folderName(list[0]) }
 
 // Files that are claimed together lie in one folder until all are delivered, and are moved with it.
-func TestFilesThatAreClaimedTogetherShareAFolder(t *testing.T) {
+func TestAClaimSharesAFolder(t *testing.T) {
 	s := newSealer(t)
 	list := s.taken("c", "a", "b")
 	shared := group(list)
@@ -202,7 +202,7 @@ func TestNoFileInDeliveredIsReplaced(t *testing.T) {
 }
 
 // A folder of which only a part was listed, because one listing is full, is not torn apart.
-func TestMoreThanOneListingIsMovedInWholeFolders(t *testing.T) {
+func TestMoreThanOneListing(t *testing.T) {
 	s := newSealer(t)
 	var all []ledger.Outgoing
 	for i := range 6 { // of 100 each: the sixth begins within the first listing
@@ -459,7 +459,7 @@ func TestNotesAreNotSent(t *testing.T) {
 
 // One file has two names on a disk that takes them for the same. Its second name is not in the
 // folder once it is moved.
-func TestOneFileUnderTwoNamesIsNotPutTogether(t *testing.T) {
+func TestOneFileUnderTwoNames(t *testing.T) {
 	s := newSealer(t)
 	put(t, s.tray.Outbox(), "data.CSV")
 	if err := os.Link(filepath.Join(s.tray.Outbox(), "data.CSV"),
@@ -579,7 +579,7 @@ func TestWhatFailedAndIsNotInItsFolder(t *testing.T) {
 
 // Found files are claimed in their order, none twice. Each full claim fills two envelopes, however
 // many files that is.
-func TestWhatIsClaimedTogetherFillsEnvelopes(t *testing.T) {
+func TestClaimsFillEnvelopes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := rapid.Custom(func(t *rapid.T) found {
 			return found{name: rapid.StringMatching(`[a-z]{1,90}`).Draw(t, "name"),
@@ -674,7 +674,7 @@ func TestWhatSharesAFolder(t *testing.T) {
 }
 
 // An envelope is not filled with a part of a folder that fits into the next one as a whole.
-func TestAFolderIsSealedAsAWholeWhereItFits(t *testing.T) {
+func TestAFolderIsSealedAsAWhole(t *testing.T) {
 	var list []ledger.Outgoing
 	for i := range int64(300) {
 		m := ledger.Outgoing{Name: "data.csv", Kind: "DAT", Day: "20251008", Number: i + 1,

@@ -50,7 +50,7 @@ func remove(t testing.TB, path string) {
 }
 
 // A file in the place of an empty message folder is not removed as if it were that folder.
-func TestAFileInThePlaceOfAnEmptyFolderStays(t *testing.T) {
+func TestAFileForAnEmptyFolder(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("data.csv")[0]
 	rename(t, s.at(sourceAt(m)), s.at("away"))

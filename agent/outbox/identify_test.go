@@ -18,7 +18,7 @@ func identified(o *Outbox, day time.Time, kind string, number int64, name string
 
 // Identities grow with day and number, so that an index is written at its end. After the loss of a
 // ledger a message gets the same one again; another secret, message or source makes another.
-func TestIdentitiesFollowOneAnotherAndDiffer(t *testing.T) {
+func TestIdentities(t *testing.T) {
 	o, other := &Outbox{secret: make([]byte, secretSize)},
 		&Outbox{secret: append(make([]byte, secretSize-1), 1)}
 	day := time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC)

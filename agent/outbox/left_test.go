@@ -67,7 +67,7 @@ func TestLitterIsNeitherSentNorReported(t *testing.T) {
 
 // A program is at work on an unfinished file. It is worth a word when it has stood still: the
 // program may have crashed.
-func TestUnfinishedFilesAreReportedWhenTheyAreOld(t *testing.T) {
+func TestOldUnfinishedFiles(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	for _, name := range []string{"new.part", "old.part", ".data.csv.Xy12Zq", "notes.txt~"} {

@@ -10,7 +10,7 @@ import (
 
 // A rename by link has left a file with both names, and the old one stays for a while. The file is
 // not taken for moved: in outbox/ it would be claimed once more.
-func TestAFileWithBothNamesIsNotTakenForMoved(t *testing.T) {
+func TestAFileWithBothNames(t *testing.T) {
 	s := newSealer(t)
 	m := s.claimed("a")[0]
 	if err := opened(t, s.tray).makeFolder(m); err != nil {

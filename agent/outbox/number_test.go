@@ -13,7 +13,7 @@ import (
 
 // A number that a folder shows is never given again, in whichever tray the folder lies. This holds
 // also for a tray that was away at first.
-func TestNumbersBeginAboveThoseOfTheFolders(t *testing.T) {
+func TestNumbersOfFolders(t *testing.T) {
 	day := time.Date(2025, 10, 8, 12, 0, 0, 0, time.UTC)
 	o := &Outbox{site: "FL-LAB"}
 	for _, kind := range []string{"DAT", "DAT", "RPT"} {

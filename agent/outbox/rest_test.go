@@ -163,7 +163,7 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 }
 
 // A file that could not be moved stays noted while each sweep tries it again at its beginning.
-func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
+func TestNotesDuringARetry(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
 	put(t, s.tray.Outbox(), "held")
@@ -179,7 +179,7 @@ func TestWhatCannotBeMovedIsToldWhileItIsTriedAgain(t *testing.T) {
 }
 
 // An ended message lies in sending/ for an instant yet, and can be sent again all the same.
-func TestWhatEndedIsSentAgainBeforeItIsMoved(t *testing.T) {
+func TestResendBeforeTheMove(t *testing.T) {
 	s := newSealer(t)
 	m := s.taken("data.csv")[0]
 	if err := s.ledger.Update(t.Context(), func(tx *ledger.Tx) error {

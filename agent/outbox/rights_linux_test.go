@@ -117,9 +117,9 @@ func TestASecondNameOfAnyFileIsNotTaken(t *testing.T) {
 	}
 }
 
-// TestASecondNameInAClaimedFolderIsNotSealed puts it in the place of a file after the claim. So all
+// TestASecondNameInAClaimedFolder puts it in the place of a file after the claim. So all
 // sums are those of the claim.
-func TestASecondNameInAClaimedFolderIsNotSealed(t *testing.T) {
+func TestASecondNameInAClaimedFolder(t *testing.T) {
 	s := newSealer(t)
 	s.share()
 	secret := put(t, t.TempDir(), "secret")
@@ -395,7 +395,7 @@ func TestALinkIsNotFiled(t *testing.T) {
 
 // A folder that no claim can have made is not taken up. The numbers of later messages would lie
 // above its own.
-func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
+func TestAFolderWithAForeignNumber(t *testing.T) {
 	s := newSealer(t)
 	for _, name := range []string{"FL-LAB_DAT_20251008_999999999999999999",
 		"FL-LAB_DAT_99991231_001"} {
@@ -415,7 +415,7 @@ func TestAFolderWithANumberThatNoClaimGivesIsLeftAlone(t *testing.T) {
 }
 
 // However a folder and a link are swapped while the folder is moved, no link stays moved.
-func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
+func TestALinkIsNotMovedInASwap(t *testing.T) {
 	s := newSealer(t)
 	h := opened(t, s.tray)
 	folder, other := s.at("sending/x"), s.at("sending/other")
@@ -459,7 +459,7 @@ func TestALinkIsNotMovedInTheInstantOfASwap(t *testing.T) {
 }
 
 // A claimed file that a link hides at a start is not claimed once more when the link has gone.
-func TestAClaimBehindALinkIsNotClaimedAgain(t *testing.T) {
+func TestAClaimBehindALink(t *testing.T) {
 	for name, hide := range map[string]string{"the folder of its address": "outbox/@CA-RC",
 		"the folder of its message": ""} {
 		t.Run(name, func(t *testing.T) {

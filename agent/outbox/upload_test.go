@@ -7,7 +7,7 @@ import (
 )
 
 // A line may be so slow that several parts at once never come through and one does.
-func TestFewerPartsAtOnceWhereNoneCameThrough(t *testing.T) {
+func TestFewerPartsOnABadLine(t *testing.T) {
 	s := &sealed{}
 	for i, step := range []struct {
 		failed, brought bool

@@ -12,9 +12,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// TestAFolderOfVeryManyLevelsIsNotCopied keeps the number of open folders bounded, and names the
-// reason.
-func TestAFolderOfVeryManyLevelsIsNotCopied(t *testing.T) {
+// TestAFolderOfVeryManyLevels keeps the number of open folders bounded, and names the reason.
+func TestAFolderOfVeryManyLevels(t *testing.T) {
 	for levels, fits := range map[int]bool{maxLevels: true, maxLevels + 1: false} {
 		h := opened(t, newTray(t))
 		set := filepath.Join(h.t.Dir, "outbox", "set")

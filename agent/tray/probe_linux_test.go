@@ -11,7 +11,7 @@ import (
 // The kernel offers no probe without this. The writer gets no other error, and meets no probe while
 // it writes now and then, or has the file open: the settle time comes before the first, and the
 // second ends at once.
-func TestAWriterThatDoesNotWaitIsToldNothingWorse(t *testing.T) {
+func TestAWriterThatDoesNotWait(t *testing.T) {
 	path := put(t, t.TempDir(), "data.csv")
 	stop, probed := make(chan struct{}), make(chan struct{})
 	go func() {

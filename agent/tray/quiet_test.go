@@ -84,7 +84,8 @@ func (i *instrument) waits(second float64, want time.Duration, text string) {
 	}
 }
 
-func TestAFileThatIsAppendedToEveryFewSecondsIsTakenWhole(t *testing.T) {
+// A file that a program appends to every few seconds is taken whole.
+func TestRegularAppends(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	for n := range 5 {
 		at := 4 * float64(n)
@@ -149,7 +150,7 @@ func TestOnlyTheFirstPieceGoesAlone(t *testing.T) {
 }
 
 // Complete files of one name, one soon after the other, are held up once.
-func TestCompleteFilesOfOneNameAreHeldUpOnce(t *testing.T) {
+func TestCompleteFilesOfOneName(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 10)
 	i.taken(5)
@@ -170,7 +171,7 @@ func TestCompleteFilesOfOneNameAreHeldUpOnce(t *testing.T) {
 }
 
 // A program that writes a file anew each time, with more or less in it, has no habit of appending.
-func TestAFileThatIsWrittenAnewIsNotAddedTo(t *testing.T) {
+func TestAFileThatIsWrittenAnew(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
 	i.writes(0, 10)
 	i.at(2)
@@ -253,7 +254,7 @@ func TestHabitsAreRememberedUpToABound(t *testing.T) {
 }
 
 // A file that is gone on with in sending/ is left alone until its program has finished.
-func TestAFileThatGrowsAfterItsClaimWaitsLonger(t *testing.T) {
+func TestGrowthAfterAClaim(t *testing.T) {
 	for pause, want := range map[time.Duration]time.Duration{
 		-time.Second: 4500 * time.Millisecond, time.Second: 4500 * time.Millisecond,
 		20 * time.Second: 30 * time.Second, time.Hour: 4500 * time.Millisecond,

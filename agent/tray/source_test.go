@@ -13,7 +13,8 @@ import (
 // inTime is a moment at which a file made just now has been left alone for long enough.
 func inTime() time.Time { return time.Now().Add(10 * time.Second) }
 
-func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
+// A file is finished when no process has it open for writing.
+func TestAFinishedFileHasNoWriter(t *testing.T) {
 	if runtime.GOOS == "darwin" {
 		t.Skip("SKIPPED: macOS cannot tell")
 	}
@@ -43,18 +44,14 @@ func TestAFileIsFinishedWhenNobodyHasItOpenForWriting(t *testing.T) {
 	}
 }
 
-func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: Windows refuses a writer in the very instant of the probe, just " +
-			"before the file is taken")
-	}
-	path := put(t, t.TempDir(), "data.csv")
-	stop, probed := make(chan struct{}), make(chan struct{})
+// probing probes a file without a pause, until its result is called.
+func probing(t *testing.T, path string) (stop func()) {
+	stopping, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(probed)
+		defer close(stopped)
 		for {
 			select {
-			case <-stop:
+			case <-stopping:
 				return
 			default:
 				// its answer does not matter here, only the writer
@@ -62,6 +59,20 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 			}
 		}
 	}()
+	return func() {
+		close(stopping)
+		<-stopped
+	}
+}
+
+// The probe never makes the open of a writer fail.
+func TestTheProbeLetsWritersOpen(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("SKIPPED: Windows refuses a writer in the very instant of the probe, just " +
+			"before the file is taken")
+	}
+	path := put(t, t.TempDir(), "data.csv")
+	stop := probing(t, path)
 	for range 2000 {
 		w, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
@@ -69,11 +80,11 @@ func TestTheProbeNeverMakesAWritersOpenFail(t *testing.T) {
 		}
 		w.Close()
 	}
-	close(stop)
-	<-probed
+	stop()
 }
 
-func TestTheSettleTimeCountsFromTheLastChange(t *testing.T) {
+// The settle time counts from the last change.
+func TestTheSettleTime(t *testing.T) {
 	path := put(t, t.TempDir(), "data.csv")
 	if err := os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0)); err != nil { // as cp -p does
 		t.Fatal(err)
@@ -122,7 +133,8 @@ func TestTimesAreClamped(t *testing.T) {
 	}
 }
 
-func TestAnotherFileOfTheSameNameIsNotTheSource(t *testing.T) {
+// Another file of the same name is not the source.
+func TestAnotherFileOfTheName(t *testing.T) {
 	dir := t.TempDir()
 	path := put(t, dir, "data.csv")
 	h, name := lookAt(t, path)
