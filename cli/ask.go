@@ -18,11 +18,19 @@ import (
 
 // askHub sends one request to the hub whose folder dir is.
 func askHub(ctx context.Context, dir, path string, in, out any) error {
+	return callHub(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
+}
+
+// callHub calls the hub, and adds the command that starts one that does not run.
+func callHub(dir string, call func(*control.Client) error) error {
 	cfg, err := loadHub(dir)
 	if err != nil {
 		return err
 	}
-	return hubSays(dir, control.Dial(cfg.State).Call(ctx, path, in, out))
+	if err = call(control.Dial(cfg.State)); errors.Is(err, control.ErrNotRunning) {
+		return notRunning(service.Hub, dir, err)
+	}
+	return err
 }
 
 // show prints an answer as JSON with --json, and otherwise by text.
@@ -53,27 +61,20 @@ func showAgent[T any](cmd *cobra.Command, path string, in any,
 	return show(cmd, out, func() error { return text(printerOf(cmd), out) })
 }
 
-// hubSays adds the command that starts a hub that does not run.
-func hubSays(dir string, err error) error {
-	if errors.Is(err, control.ErrNotRunning) {
-		return notRunning(service.Hub, dir, err)
-	}
-	return err
-}
-
 // askAgent sends one request to the agent whose folder dir is.
 func askAgent(ctx context.Context, dir, path string, in, out any) error {
+	return callAgent(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
+}
+
+// callAgent calls the agent. It adds the command that starts one that does not run, or the computer
+// that has taken over.
+func callAgent(dir string, call func(*control.Client) error) error {
 	cfg, err := loadAgent(dir)
 	if err != nil {
 		return err
 	}
-	return agentSays(dir, cfg.State, control.Dial(cfg.State).Call(ctx, path, in, out))
-}
-
-// agentSays adds the command that starts an agent, and the computer that has taken over.
-func agentSays(dir, state string, err error) error {
-	if errors.Is(err, control.ErrNotRunning) {
-		if since := agent.TakenOver(state); !since.IsZero() {
+	if err = call(control.Dial(cfg.State)); errors.Is(err, control.ErrNotRunning) {
+		if since := agent.TakenOver(cfg.State); !since.IsZero() {
 			return reason.Err("stopped-for", "dir", dir, "reason", agent.RunsElsewhere(since),
 				"why", err)
 		}

@@ -84,6 +84,9 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
+// Command returns the whole command line, from which the manual pages are made.
+func Command() *cobra.Command { return newRoot() }
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use: "sealpost", Short: "Carry files from labs to research centres through a hub that " +

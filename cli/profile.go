@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +21,8 @@ moment.
 Profiles hold names of functions and numbers, no content and no keys. They leave
 the daemon through its control socket only.`
 
-// asker asks the daemon in a folder for a profile.
-type asker func(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error)
-
-func profileCommand(kind string, ask asker) *cobra.Command {
+func profileCommand(kind string,
+	call func(dir string, call func(*control.Client) error) error) *cobra.Command {
 	var out string
 	r := profile.Request{}
 	cmd := &cobra.Command{
@@ -46,11 +43,13 @@ func profileCommand(kind string, ask asker) *cobra.Command {
 			if err := wantFlags(cmd, "out"); err != nil {
 				return err
 			}
-			answer, err := ask(cmd.Context(), dirOf(cmd), r)
-			if err != nil {
-				return err
-			}
-			return save(answer, out)
+			return call(dirOf(cmd), func(c *control.Client) error {
+				answer, err := c.Stream(cmd.Context(), profile.Path, r)
+				if err != nil {
+					return err
+				}
+				return save(answer, out)
+			})
 		},
 	}
 	dirFlag(cmd, kind)
@@ -71,22 +70,4 @@ func save(answer io.ReadCloser, out string) error {
 		return fmt.Errorf("the profile is not whole: %w", errors.Join(err, os.Remove(out)))
 	}
 	return nil
-}
-
-func hubProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error) {
-	cfg, err := loadHub(dir)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
-	return answer, hubSays(dir, err)
-}
-
-func agentProfile(ctx context.Context, dir string, r profile.Request) (io.ReadCloser, error) {
-	cfg, err := loadAgent(dir)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := control.Dial(cfg.State).Stream(ctx, profile.Path, r)
-	return answer, agentSays(dir, cfg.State, err)
 }
