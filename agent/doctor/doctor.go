@@ -42,7 +42,7 @@ var accountCheck = reason.New("check-account")
 // account cannot see the files of the agent.
 func Examine(ctx context.Context, o Options, found func(Finding)) bool {
 	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate,
-		permissions, folders, senders, volumes, space, notifications, hub} {
+		permissions, folders, senders, abilities, volumes, space, notifications, hub} {
 		for _, f := range check(ctx, o) {
 			found(f)
 			if f.Check == accountCheck && f.Level == Fail {

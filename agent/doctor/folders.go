@@ -179,6 +179,9 @@ func volume(check reason.Reason, folders []string) []Finding {
 		at.Close()
 		at = next
 	}
+	if disk := at.Disk(); disk.Class == beneath.Shared {
+		return good(check, reason.New("one-share", "type", disk.Type))
+	}
 	return good(check, reason.New("one-volume"))
 }
 

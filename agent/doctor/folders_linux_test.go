@@ -35,3 +35,31 @@ func TestATrayWithoutASafeRenameIsFound(t *testing.T) {
 	}
 	expect(t, examine(t, o), "tray", Fail, "no rename that never replaces")
 }
+
+// The doctor tries the inbox's disk as the agent uses it.
+func TestTheAbilitiesOfTheInboxsDisk(t *testing.T) {
+	for says, c := range map[string]struct {
+		habits oddfs.Habits
+		level  Level
+	}{
+		"no times can be set":           {oddfs.Habits{NoTimes: true}, Fail},
+		"no permissions can be set":     {oddfs.Habits{NoModes: true}, Fail},
+		"no rename that never replaces": {oddfs.Habits{NoLinks: true, NoFlags: true}, Fail},
+		"beyond A to Z":                 {oddfs.Habits{ASCII: true}, Warn},
+		"longer than 143 bytes":         {oddfs.Habits{NameMax: 143}, Warn},
+	} {
+		o := lab(t)
+		o.Config.Inbox.Dir = oddfs.Mount(t, c.habits).Dir
+		expect(t, examine(t, o), "inbox", c.level, says)
+	}
+}
+
+func TestATrayOnAShareIsNamed(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	o := lab(t)
+	o.Config.Outbox.Dir = disk.Dir
+	for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
+		must(t, os.Mkdir(filepath.Join(disk.Dir, name), 0o700))
+	}
+	expect(t, examine(t, o), "tray", OK, "one share (fuse.oddfs)")
+}

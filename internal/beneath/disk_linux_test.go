@@ -105,3 +105,34 @@ func TestTheTypeOfAMount(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAbilitiesOfDisks(t *testing.T) {
+	all := Abilities{Times: true, Modes: true, SafeRename: true, Unicode: true, NameMax: 255}
+	for name, c := range map[string]struct {
+		habits oddfs.Habits
+		lacks  func(a *Abilities)
+	}{
+		"none":     {oddfs.Habits{}, func(*Abilities) {}},
+		"times":    {oddfs.Habits{NoTimes: true}, func(a *Abilities) { a.Times = false }},
+		"modes":    {oddfs.Habits{NoModes: true}, func(a *Abilities) { a.Modes = false }},
+		"links":    {oddfs.Habits{NoLinks: true}, func(*Abilities) {}},
+		"no flags": {oddfs.Habits{NoFlags: true}, func(*Abilities) {}},
+		"neither": {oddfs.Habits{NoLinks: true, NoFlags: true},
+			func(a *Abilities) { a.SafeRename = false }},
+		"ascii": {oddfs.Habits{ASCII: true}, func(a *Abilities) { a.Unicode = false }},
+		"short": {oddfs.Habits{NameMax: 143}, func(a *Abilities) { a.NameMax = 143 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := oddfs.Mount(t, c.habits)
+			want := all
+			c.lacks(&want)
+			got, err := open(t, disk.Dir).Probe("try")
+			if got != want || err != nil {
+				t.Errorf("%+v, %v; want %+v", got, err, want)
+			}
+			if left, err := os.ReadDir(disk.Back); len(left) > 0 || err != nil {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
