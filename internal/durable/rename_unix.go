@@ -51,7 +51,7 @@ func renameByLink(old, new Entry) error {
 		return err
 	}
 	if isFolder(st) {
-		return renameFolder(old, new)
+		return RenameByLook(old, new)
 	}
 	return linkThenRemove(old, new, Entry.remove)
 }
@@ -96,7 +96,10 @@ func isCutShort(old, new Entry) bool {
 		newStat.Nlink > 1
 }
 
-func renameFolder(old, new Entry) error {
+// RenameByLook renames an entry if a look finds no entry of the new name. It is for disks without a
+// safe rename, and for folders: a file that is made between look and rename is replaced. It returns
+// fs.ErrExist if the new name is taken.
+func RenameByLook(old, new Entry) error {
 	_, err := new.lstat()
 	if err == nil {
 		return fs.ErrExist

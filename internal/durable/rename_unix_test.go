@@ -97,3 +97,20 @@ func check(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestARenameByLook(t *testing.T) {
+	dir := t.TempDir()
+	old, new := filepath.Join(dir, "old"), filepath.Join(dir, "new")
+	write(t, old, "mine")
+	write(t, new, "taken")
+	if err := RenameByLook(byPath(old), byPath(new)); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to a name that is taken: %v", err)
+	}
+	expectContent(t, new, "taken")
+	check(t, os.Remove(new))
+	check(t, RenameByLook(byPath(old), byPath(new)))
+	expectContent(t, new, "mine")
+	if err := RenameByLook(byPath(old), byPath(old+" again")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a file that is gone: %v", err)
+	}
+}
