@@ -67,3 +67,21 @@ func TestTheInboxFollowsItsConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// A file above max_size is named with its sender, its size and the limit.
+func TestAFileAboveTheLimitOfACentre(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	centre.stop()
+	centre.set("max_size", `"1MiB"`)
+	centre.start()
+	lab.drop("big.bin", random(3<<20))
+	eventually(t, "the centre tells why it does not take it", func() bool {
+		for _, why := range centre.status().Inbox.Released {
+			text := why.String()
+			return why.Code == "over-max-size" && strings.Contains(text, "FL-LAB_DAT_") &&
+				strings.Contains(text, "of FL-LAB is larger") &&
+				strings.Contains(text, "max_size is 1.0 MiB")
+		}
+		return false
+	})
+}

@@ -83,7 +83,7 @@ func TestWhatCanHealIsNotRefused(t *testing.T) {
 		}, certs.ErrNotValidNow},
 		{"a size beyond this site's limit", &local{}, func(o *Opener, _ *Expect) {
 			o.MaxSize = 100
-		}, ErrTooLarge},
+		}, LimitError{Size: want.Size, Limit: 100}},
 		{"a record without checksums", &local{}, func(_ *Opener, want *Expect) {
 			want.CRC32C = nil
 		}, ErrExpect},

@@ -98,14 +98,22 @@ func (o *Opener) Open(src io.Reader, want Expect, sink Sink) (Opened, error) {
 	return opened, nil
 }
 
+// LimitError means that an envelope is larger than this site accepts.
+type LimitError struct {
+	Size, Limit int64 // bytes of ciphertext
+}
+
+func (e LimitError) Error() string {
+	return fmt.Sprintf("%d bytes, and this site accepts %d", e.Size, e.Limit)
+}
+
 // accept makes the first check, of the hub's record alone.
 func (o *Opener) accept(want Expect) error {
 	if _, err := id.Parse128[id.Envelope](string(want.Envelope)); err != nil {
 		return fmt.Errorf("%w: %w", ErrExpect, err)
 	}
 	if want.Size > o.MaxSize {
-		return fmt.Errorf("%w: %d bytes, and this site accepts %d", ErrTooLarge, want.Size,
-			o.MaxSize)
+		return LimitError{Size: want.Size, Limit: o.MaxSize}
 	}
 	if want.Size <= 0 || int64(len(want.CRC32C)) != (want.Size+partSize-1)/partSize {
 		return fmt.Errorf("%w: %d checksums for %d bytes", ErrExpect, len(want.CRC32C), want.Size)

@@ -73,7 +73,12 @@ func (b *Inbox) open(ctx context.Context, d *delivery) error {
 	if ctx.Err() != nil {
 		return nil // Run releases it
 	}
-	b.release(ctx, d, releaseAfter(err, d.attempts, d.Size), err)
+	how := releaseAfter(err, d.attempts, d.Size)
+	var limit envelope.LimitError
+	if errors.As(err, &limit) {
+		err = overLimit(d, limit)
+	}
+	b.release(ctx, d, how, err)
 	return nil
 }
 

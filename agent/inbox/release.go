@@ -38,6 +38,7 @@ func (e localError) Unwrap() error { return e.error }
 func releaseAfter(err error, attempts int, size int64) api.ReleaseRequest {
 	var local localError
 	var unusable unusableError
+	var limit envelope.LimitError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
@@ -51,12 +52,23 @@ func releaseAfter(err error, attempts int, size int64) api.ReleaseRequest {
 		return api.ReleaseRequest{Code: api.ReleasePin, Delay: 2 * time.Minute, NotAttempted: true}
 	case errors.Is(err, certs.ErrNotValidNow):
 		return api.ReleaseRequest{Code: api.ReleaseClock, Delay: 2 * time.Minute}
-	case errors.Is(err, envelope.ErrTooLarge):
+	case errors.As(err, &limit):
 		return api.ReleaseRequest{Code: api.ReleaseTooLarge, Delay: time.Hour}
 	case errors.As(err, &local):
 		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: retryDelay(attempts, size)}
 	}
 	return api.ReleaseRequest{Code: api.ReleaseTransport, Delay: retryDelay(attempts, size)}
+}
+
+// overLimit returns the reason of an envelope above max_size: its sender, messages, size and limit.
+// The names of its files are known only after it is opened.
+func overLimit(d *delivery, limit envelope.LimitError) error {
+	messages := make([]string, 0, len(d.Messages))
+	for _, m := range d.Messages {
+		messages = append(messages, string(m.ID))
+	}
+	return reason.Err("over-max-size", "sender", d.Sender, "messages", messages,
+		"size", reason.Size(limit.Size), "limit", reason.Size(limit.Limit))
 }
 
 // rereadRate limits the bytes per second of repeated reading, so that a large envelope waits

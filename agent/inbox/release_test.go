@@ -26,7 +26,7 @@ func TestReleaseCodes(t *testing.T) {
 		"away":      {localError{unusableError{io.ErrClosedPipe}}, api.ReleaseLocal, true},
 		"pin":       {fmt.Errorf("open: %w", trust.ErrPin), api.ReleasePin, true},
 		"clock":     {fmt.Errorf("open: %w", certs.ErrNotValidNow), api.ReleaseClock, false},
-		"too large": {fmt.Errorf("open: %w", envelope.ErrTooLarge), api.ReleaseTooLarge, false},
+		"too large": {fmt.Errorf("open: %w", envelope.LimitError{}), api.ReleaseTooLarge, false},
 		"local": {fmt.Errorf("store: %w", localError{io.ErrShortWrite}), api.ReleaseLocal,
 			false},
 		"line": {errors.New("connection reset"), api.ReleaseTransport, false},
