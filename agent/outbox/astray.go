@@ -141,15 +141,15 @@ func (t *box) tellAlone(rel string, why reason.Reason) {
 // leftAlone notes the entries beside outbox/ that are left alone and still there.
 func (t *box) leftAlone(h *handles, notes map[string]reason.Reason) {
 	t.mu.Lock()
-	gone := maps.Clone(t.unknown)
+	missing := maps.Clone(t.unknown)
 	t.mu.Unlock()
-	maps.DeleteFunc(gone, func(rel string, _ reason.Reason) bool {
+	maps.DeleteFunc(missing, func(rel string, _ reason.Reason) bool {
 		return !h.IsGone(rel) // a folder may hang
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for rel, why := range t.unknown {
-		if gone[rel] == why {
+		if missing[rel] == why {
 			delete(t.unknown, rel)
 			continue
 		}

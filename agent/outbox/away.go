@@ -22,7 +22,7 @@ type Away struct {
 
 // away lists the trays that have something to do and are not there.
 func away(tx *ledger.Tx, backlogs []ledger.Backlog,
-	there func(string) bool) (list []Away, err error) {
+	isThere func(string) bool) (list []Away, err error) {
 	byName := map[string]*Away{}
 	of := func(name string) *Away {
 		if byName[name] == nil {
@@ -46,7 +46,7 @@ func away(tx *ledger.Tx, backlogs []ledger.Backlog,
 		of(name).Unfiled += n
 	}
 	for name, a := range byName {
-		if there(name) {
+		if isThere(name) {
 			continue
 		}
 		a.Says = reason.New("tray-away", "tray", name, "waiting", orNone(a.Waiting),

@@ -19,7 +19,7 @@ func TestAFileIsClaimedOnce(t *testing.T) {
 	put(t, s.tray.Outbox(), "data.csv")
 	group := []found{examined(t, f, "data.csv")}
 	f.claiming.add(group)
-	if again, _ := f.examine(opened(t, s.tray), "data.csv"); again != nil {
+	if message, _ := f.examine(opened(t, s.tray), "data.csv"); message != nil {
 		t.Fatal("it would be claimed a second time")
 	}
 	if f.pending["data.csv"] == nil {

@@ -257,27 +257,27 @@ func (d *desk) start(ctx context.Context, l *lane, j job) {
 	d.hold(j.messages, byWorker)
 	d.envelopes[j.envelope] = nil
 	d.work(func() func() error {
-		again, err := d.o.send(ctx, j)
-		return func() error { return d.sent(l, j, again, err) }
+		next, err := d.o.send(ctx, j)
+		return func() error { return d.sent(l, j, next, err) }
 	})
 }
 
 // sent ends a job.
-func (d *desk) sent(l *lane, j job, again retry, err error) error {
+func (d *desk) sent(l *lane, j job, next retry, err error) error {
 	l.free++
 	delete(d.envelopes, j.envelope)
 	d.free(j.messages)
-	for _, list := range again.batches {
+	for _, list := range next.batches {
 		d.hold(list, byLane)
 		l.retries = append(l.retries, list)
 	}
 	switch {
-	case again.noRoom:
+	case next.noRoom:
 		d.rest(j.messages[0])
 	case !l.small:
 		d.endRest() // there may be room now
 	}
-	if again.waiting {
+	if next.waiting {
 		d.reconsider()
 	}
 	return err
@@ -316,7 +316,7 @@ func (d *desk) giveUp(ctx context.Context, list []ledger.Outgoing, why reason.Re
 func (d *desk) resume(leftovers []*sealed) {
 	l := d.lanes[1]
 	for _, s := range leftovers {
-		if _, there := d.envelopes[s.ID]; there {
+		if _, isKnown := d.envelopes[s.ID]; isKnown {
 			continue
 		}
 		d.envelopes[s.ID] = nil
@@ -352,9 +352,9 @@ func (o *Outbox) uploads(ctx context.Context) (list []Upload) {
 }
 
 // has reports whether a worker of this process has an envelope.
-func (d *desk) has(e id.Envelope) (there bool) {
-	d.tell(func() { _, there = d.envelopes[e] })
-	return there
+func (d *desk) has(e id.Envelope) (isKnown bool) {
+	d.tell(func() { _, isKnown = d.envelopes[e] })
+	return isKnown
 }
 
 // refuse notes why the hub takes nothing for an address for now; none: it does.
@@ -369,7 +369,7 @@ func (d *desk) refuse(address string, why reason.Reason) {
 // measure shows the progress of an upload.
 func (d *desk) measure(e id.Envelope, p *progress.Meter) {
 	d.tell(func() {
-		if _, there := d.envelopes[e]; there {
+		if _, isKnown := d.envelopes[e]; isKnown {
 			d.envelopes[e] = p
 		}
 	})

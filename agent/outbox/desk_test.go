@@ -24,11 +24,11 @@ func (s *sealer) routed(addresses ...string) {
 }
 
 // eventually waits for the desk, which has to come to it by itself.
-func (s *sealer) eventually(what string, holds func() bool) {
+func (s *sealer) eventually(event string, holds func() bool) {
 	s.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("it did not happen: %s", what)
+			s.t.Fatalf("it did not happen: %s", event)
 		}
 	}
 }
@@ -68,16 +68,16 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 		s.state(held) != ledger.Failed {
 		t.Errorf("it cannot be recalled while it waits for a sealer: %s, %v", s.state(held), err)
 	}
-	late := s.taken("none gets free")[0]
+	last := s.taken("none gets free")[0]
 	s.eventually("it waits in the ledger", func() bool {
-		return s.state(late) == ledger.Taken &&
-			!s.held(late.UID)
+		return s.state(last) == ledger.Taken &&
+			!s.held(last.UID)
 	})
 	if next := s.taken("behind it")[0]; s.state(next) != ledger.Taken {
 		t.Errorf("behind others it is %s", s.state(next))
 	}
 	s.idle()
-	s.eventually("all are sealed", func() bool { return s.state(late) == ledger.Sealed })
+	s.eventually("all are sealed", func() bool { return s.state(last) == ledger.Sealed })
 
 	s.tray.Hold = time.Hour
 	if kept := s.taken("what is held")[0]; s.state(kept) != ledger.Taken {

@@ -184,8 +184,8 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 		sent[m.UID] = m
 	}
 	for _, r := range receipt.Messages {
-		m, here := sent[r.UID]
-		if !here { // it may have gone into another envelope meanwhile
+		m, isSent := sent[r.UID]
+		if !isSent { // it may have gone into another envelope meanwhile
 			if m, err = elsewhere(tx, r.UID); err != nil {
 				return err
 			}
@@ -200,7 +200,7 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 			return nil
 		}
 		a.Outcomes = append(a.Outcomes, ledger.Outcome{UID: r.UID, Outcome: r.Outcome, Code: r.Code,
-			Elsewhere: !here})
+			Elsewhere: !isSent})
 		delete(sent, r.UID)
 	}
 	for _, m := range sent {

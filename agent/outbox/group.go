@@ -39,11 +39,11 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int {
 		return strings.Compare(a.Dir, b.Dir)
 	})
-	var apart []ledger.Outgoing
+	var separate []ledger.Outgoing
 	rest := claim[:0]
 	for _, m := range claim {
 		if alone(m) {
-			apart = append(apart, m)
+			separate = append(separate, m)
 		} else {
 			rest = append(rest, m)
 		}
@@ -56,7 +56,7 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 		}
 		sizes = append(sizes, n)
 	}
-	copy(claim[len(claim)-len(apart):], apart)
+	copy(claim[len(claim)-len(separate):], separate)
 	return sizes
 }
 

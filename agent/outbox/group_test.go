@@ -119,14 +119,14 @@ func TestAClaimSharesAFolder(t *testing.T) {
 	}
 	s.expectTree("sending/"+shared+"/"+groupNote, "sending/"+shared+"/a", "sending/"+shared+"/b",
 		"sending/"+shared+"/c")
-	alone := s.taken("d")[0]
-	if folderName(alone) != string(alone.ID) {
-		t.Errorf("what is claimed alone lies in %s", folderName(alone))
+	single := s.taken("d")[0]
+	if folderName(single) != string(single.ID) {
+		t.Errorf("what is claimed alone lies in %s", folderName(single))
 	}
-	s.deliver(append(list, alone)...)
+	s.deliver(append(list, single)...)
 	s.file()
 	s.expectTree("delivered/"+shared+"/a", "delivered/"+shared+"/b", "delivered/"+shared+"/c",
-		"delivered/"+string(alone.ID)+"/d")
+		"delivered/"+string(single.ID)+"/d")
 	if r, err := s.Record(t.Context(), string(list[1].ID)); err != nil ||
 		r.Place != filepath.Join(s.tray.Delivered(), shared, "a") || !r.Filed ||
 		r.Folder != "delivered/"+shared {
@@ -311,11 +311,11 @@ func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 func TestAGroupIsTakenUpAgain(t *testing.T) {
 	s := newSealer(t)
 	mkdir(t, filepath.Join(s.tray.Outbox(), "@CA-RC"))
-	mine, theirs := s.taken("a", "b", "c"), s.taken("@CA-RC/d", "@CA-RC/e")
-	if err := os.Remove(s.at(sourceAt(mine[1]))); err != nil {
+	group, other := s.taken("a", "b", "c"), s.taken("@CA-RC/d", "@CA-RC/e")
+	if err := os.Remove(s.at(sourceAt(group[1]))); err != nil {
 		t.Fatal(err)
 	}
-	all := slices.Concat(mine[:1], mine[2:], theirs)
+	all := slices.Concat(group[:1], group[2:], other)
 	s.forget()
 	if err := s.tray.adopt(t.Context()); err != nil {
 		t.Fatal(err)

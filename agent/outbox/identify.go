@@ -59,8 +59,8 @@ func (o *Outbox) identify(m *ledger.Outgoing) {
 
 const secondsOfDay = 24 * 60 * 60
 
-func (o *Outbox) derive(what, source string) []byte {
+func (o *Outbox) derive(label, source string) []byte {
 	mac := hmac.New(sha256.New, o.secret)
-	mac.Write([]byte(what + "\x00" + source)) // a hash never fails
+	mac.Write([]byte(label + "\x00" + source)) // a hash never fails
 	return mac.Sum(nil)
 }

@@ -38,9 +38,9 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 	m := identified(o, day, "DAT", 1, "data.csv")
-	if again := identified(o, day, "DAT", 1, "data.csv"); again.UID != m.UID ||
-		again.FingerprintKey != m.FingerprintKey {
-		t.Errorf("%s became %s", m.UID, again.UID)
+	if repeated := identified(o, day, "DAT", 1, "data.csv"); repeated.UID != m.UID ||
+		repeated.FingerprintKey != m.FingerprintKey {
+		t.Errorf("%s became %s", m.UID, repeated.UID)
 	}
 	for name, n := range map[string]ledger.Outgoing{
 		"secret": identified(other, day, "DAT", 1, "data.csv"), "kind": identified(o, day, "RPT", 1,

@@ -133,9 +133,9 @@ func TestDotNamesAreLeftAlone(t *testing.T) {
 
 // A matter for the user is reported first, however many leftovers there are.
 func TestLeftoversNeverPushAProblemOut(t *testing.T) {
-	for _, late := range []bool{true, false} {
+	for _, isLast := range []bool{true, false} {
 		notes := map[string]reason.Reason{}
-		if !late {
+		if !isLast {
 			addNote(notes, "link", reason.New("is-link"))
 		}
 		for i := range 2 * maxNotes {

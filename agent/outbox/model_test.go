@@ -124,7 +124,7 @@ func (h *modelHub) Known(ctx context.Context,
 	err = h.call(ctx, func() error {
 		for _, e := range list {
 			k := api.KnownEnvelope{Envelope: e, State: api.StateUnknown}
-			if _, there := h.published[e]; there {
+			if _, isKnown := h.published[e]; isKnown {
 				p := h.promise()
 				k.State, k.Published = api.StateWaiting, &p
 			}
@@ -219,8 +219,8 @@ func (m *model) isSent() bool {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
 	for _, r := range list {
-		_, there := m.hub.published[r.Envelope]
-		if !(r.State == ledger.Published && there) && !(r.State == ledger.Failed && r.Filed) {
+		_, isKnown := m.hub.published[r.Envelope]
+		if !(r.State == ledger.Published && isKnown) && !(r.State == ledger.Failed && r.Filed) {
 			return false
 		}
 	}

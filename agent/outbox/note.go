@@ -75,9 +75,9 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 		return left
 	}
 	note, unread := h.readNote(m)
-	ours := make(map[string]bool, len(note.Names))
+	own := make(map[string]bool, len(note.Names))
 	for _, name := range note.Names {
-		ours[name] = true
+		own[name] = true
 	}
 	err = dir.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
@@ -85,7 +85,7 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 			case name == groupNote:
 			case tray.NatureOf(name) == tray.Litter:
 				left.litter = append(left.litter, name)
-			case unread != nil || ours[name]:
+			case unread != nil || own[name]:
 				left.ours = true
 			case len(left.others) < maxNotes:
 				left.others = append(left.others, name)

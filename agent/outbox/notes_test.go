@@ -57,7 +57,7 @@ func TestNothingIsTakenAndNotTakenAtOnce(t *testing.T) {
 		if one.Counts[ledger.Claimed] != c.leaves || all[ledger.Claimed] != c.ofAll {
 			t.Errorf("%+v: got %v, %v", c, one.Counts, all)
 		}
-		if _, there := all[ledger.Claimed]; there != (c.ofAll > 0) {
+		if _, isCounted := all[ledger.Claimed]; isCounted != (c.ofAll > 0) {
 			t.Errorf("%+v: none are counted", c)
 		}
 	}

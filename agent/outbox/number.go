@@ -67,11 +67,11 @@ func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
 	}
 	return highest, d.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			number, ours := strings.CutPrefix(e.Name(), prefix)
+			number, isOwn := strings.CutPrefix(e.Name(), prefix)
 			if _, last, shared := strings.Cut(number, "-"); shared {
 				number = last
 			}
-			if n, err := strconv.ParseInt(number, 10, 64); ours && err == nil &&
+			if n, err := strconv.ParseInt(number, 10, 64); isOwn && err == nil &&
 				n < ledger.MaxShown {
 				highest = max(highest, n)
 			}

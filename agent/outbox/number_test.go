@@ -37,8 +37,8 @@ func TestNumbersOfFolders(t *testing.T) {
 			}
 		}
 	}
-	for _, there := range []*box{data, reports} {
-		if err := there.makeParts(); err != nil {
+	for _, box := range []*box{data, reports} {
+		if err := box.makeParts(); err != nil {
 			t.Fatal(err)
 		}
 	}

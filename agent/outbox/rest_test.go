@@ -136,11 +136,11 @@ func TestAJobGoesOnWithWhatStillWaits(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.send(t.Context(), *newJob(route, list))
-	if err != nil || len(again.batches) != 1 || len(again.batches[0]) != 2 {
-		t.Fatalf("tried again are %+v: %v", again, err)
+	next, err := s.send(t.Context(), *newJob(route, list))
+	if err != nil || len(next.batches) != 1 || len(next.batches[0]) != 2 {
+		t.Fatalf("tried again are %+v: %v", next, err)
 	}
-	if _, err := s.seal(t.Context(), *newJob(route, again.batches[0])); err != nil {
+	if _, err := s.seal(t.Context(), *newJob(route, next.batches[0])); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []ledger.State{ledger.Failed, ledger.Sealed, ledger.Claimed, ledger.Sealed,

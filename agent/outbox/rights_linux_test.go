@@ -55,7 +55,7 @@ func link(t *testing.T, to, path string) {
 func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 	s := newSealer(t)
 	key := filepath.Join(s.cfg.State, "claims.key")
-	mine := put(t, t.TempDir(), "mine")
+	own := put(t, t.TempDir(), "mine")
 	look := func(from, name string) reason.Reason {
 		t.Helper()
 		if err := os.Link(from, s.at("outbox/"+name)); err != nil {
@@ -74,16 +74,16 @@ func TestASecondNameOfAKeyIsNotTaken(t *testing.T) {
 	if why := look(key, "set/key"); why != secondName("key") {
 		t.Errorf("a key in a folder: %q", why)
 	}
-	if why := look(mine, "mine"); !why.IsZero() {
+	if why := look(own, "mine"); !why.IsZero() {
 		t.Errorf("a file of this account where no other can drop it: %q", why)
 	}
 	s.share()
 	s.tray.files.AnyLinks = false
-	if why := look(mine, "mine-again"); why != reason.New("second-name") {
+	if why := look(own, "mine-again"); why != reason.New("second-name") {
 		t.Errorf("a file of this account where others drop files: %q", why)
 	}
-	give(t, mine)
-	if why := look(mine, "hers"); !why.IsZero() {
+	give(t, own)
+	if why := look(own, "hers"); !why.IsZero() {
 		t.Errorf("a file of another account: %q", why)
 	}
 }

@@ -58,7 +58,7 @@ type retry struct {
 // send seals the messages of a job and publishes the envelope. A message whose file cannot be
 // sealed now is set aside with its reason, and the others are tried again without it. An error is
 // the ledger's.
-func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
+func (o *Outbox) send(ctx context.Context, j job) (next retry, err error) {
 	s := j.sealed
 	if s == nil {
 		if s, err = o.seal(ctx, j); err != nil {
@@ -66,39 +66,39 @@ func (o *Outbox) send(ctx context.Context, j job) (again retry, err error) {
 		}
 		defer s.free()
 	}
-	again.waiting, err = o.publish(ctx, s)
-	return again, err
+	next.waiting, err = o.publish(ctx, s)
+	return next, err
 }
 
 // unsealed ends a job that could not be sealed as a whole. It is tried again without the messages
 // that cannot be read or do not wait any more. Where all can be read and one of them spoils it for
 // the others, each is tried alone.
-func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (again retry, err error) {
+func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (next retry, err error) {
 	var full *noRoom
 	switch {
 	case errors.Is(cause, errLedger) || ctx.Err() != nil:
-		return again, cause
+		return next, cause
 	case errors.Is(cause, errElsewhere):
 		left, err := o.stillWaiting(ctx, j.messages)
 		if len(left) > 0 && len(left) < len(j.messages) {
-			again.batches = [][]ledger.Outgoing{left}
+			next.batches = [][]ledger.Outgoing{left}
 		}
-		return again, err
+		return next, err
 	case errors.As(cause, &full):
-		again.noRoom = true
-		return again, o.explainNoRoom(ctx, j.messages[0], full.why)
+		next.noRoom = true
+		return next, o.explainNoRoom(ctx, j.messages[0], full.why)
 	case len(j.messages) == 1:
-		return again, o.setAside(ctx, j.messages[0], cause)
+		return next, o.setAside(ctx, j.messages[0], cause)
 	}
 	good, err := o.readable(ctx, j.messages)
 	if len(good) < len(j.messages) && len(good) > 0 {
-		again.batches = [][]ledger.Outgoing{good}
-		return again, err
+		next.batches = [][]ledger.Outgoing{good}
+		return next, err
 	}
 	for i := range good {
-		again.batches = append(again.batches, good[i:i+1])
+		next.batches = append(next.batches, good[i:i+1])
 	}
-	return again, err
+	return next, err
 }
 
 // errElsewhere means that a message was recalled, or its file changed, before it was sealed. The
@@ -160,11 +160,11 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	t := o.tray(m.Tray)
 	if h, err := t.open(); err == nil {
 		defer h.Close()
-		gone, err := t.gone(ctx, h, m, cause)
+		isGone, err := t.gone(ctx, h, m, cause)
 		if err != nil {
 			return err
 		}
-		if gone {
+		if isGone {
 			return t.withdraw(ctx, h, m, m.State, removedBefore())
 		}
 	}

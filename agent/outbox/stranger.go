@@ -85,7 +85,7 @@ func (h *handles) strangersIn(ctx context.Context,
 // present returns those messages of a note whose files lie in their folder, with the identities
 // that they had. It answers damaged if the note names an entry that no claim would.
 func (h *handles) present(list []ledger.Outgoing,
-	damaged error) (there []ledger.Outgoing, err error) {
+	damaged error) (present []ledger.Outgoing, err error) {
 	seen := map[string]bool{}
 	for _, m := range list {
 		if !beneath.IsName(m.Name) || ownNote(m.Name) || seen[m.Name] || h.IsDir(sourceAt(m)) {
@@ -105,7 +105,7 @@ func (h *handles) present(list []ledger.Outgoing,
 			return nil, err
 		}
 		h.t.o.identify(&m)
-		there = append(there, m)
+		present = append(present, m)
 	}
-	return there, nil
+	return present, nil
 }

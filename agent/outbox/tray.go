@@ -211,7 +211,7 @@ func (t *box) ignored(name string) bool {
 
 // note replaces the notes on entries of outbox/ that are not taken, and the reason for late
 // notifications.
-func (t *box) note(notes map[string]reason.Reason, slower reason.Reason) {
+func (t *box) note(notes map[string]reason.Reason, sweeping reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, why := range notes {
@@ -219,10 +219,10 @@ func (t *box) note(notes map[string]reason.Reason, slower reason.Reason) {
 			t.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
 		}
 	}
-	if t.slower != slower {
-		t.log.Warn("notifications of new files changed", "reason", slower)
+	if t.slower != sweeping {
+		t.log.Warn("notifications of new files changed", "reason", sweeping)
 	}
-	t.notes, t.slower = notes, slower
+	t.notes, t.slower = notes, sweeping
 }
 
 // forgetNote removes the note on an entry of outbox/ that is finished now, before the next sweep.

@@ -33,13 +33,13 @@ func (h *tries) Handle(_ context.Context, r slog.Record) error {
 func TestTheHubIsGoneForAWeek(t *testing.T) {
 	t.Parallel()
 	const week = 7 * 24 * time.Hour
-	nobody, err := freeport.Address()
+	closed, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		log := &tries{Handler: slog.DiscardHandler}
-		client := api.NewClient(api.ClientOptions{Hubs: []string{nobody},
+		client := api.NewClient(api.ClientOptions{Hubs: []string{closed},
 			TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Site: "FL-LAB"})
 		o := &Outbox{log: slog.New(enabled{log}), hub: client}
 		o.desk = newDesk(o)
@@ -59,8 +59,8 @@ func TestTheHubIsGoneForAWeek(t *testing.T) {
 		if len(gaps) < 100 || log.at[0].Add(week).Sub(log.at[len(log.at)-1]) > 20*time.Second {
 			t.Fatalf("it gave up after %d tries", len(log.at))
 		}
-		late := gaps[20:]
-		if shortest, longest := slices.Min(late), slices.Max(late); shortest < 5*time.Second ||
+		later := gaps[20:]
+		if shortest, longest := slices.Min(later), slices.Max(later); shortest < 5*time.Second ||
 			longest > 20*time.Second || longest-shortest < 5*time.Second {
 			t.Errorf("between two tries lie %s to %s", shortest, longest)
 		}

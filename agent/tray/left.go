@@ -37,8 +37,8 @@ func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) reason.Reason 
 	if k.is == Litter || k.is == sidecar {
 		return reason.Reason{}
 	}
-	info, there := h.glance(rel)
-	if !there || now.Sub(info.ModTime) < leftFor {
+	info, isThere := h.glance(rel)
+	if !isThere || now.Sub(info.ModTime) < leftFor {
 		return reason.Reason{}
 	}
 	return k.Note()
@@ -60,7 +60,7 @@ func waitsInside(rel string, changed, now time.Time) reason.Reason {
 }
 
 // glance looks at an entry of outbox/.
-func (h *Handles) glance(rel string) (info beneath.Info, there bool) {
+func (h *Handles) glance(rel string) (info beneath.Info, isThere bool) {
 	info, err := h.Lstat(OutboxPart + "/" + rel)
 	return info, err == nil
 }

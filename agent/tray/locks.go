@@ -146,14 +146,14 @@ func (t *Tray) NoteLocks(rel string, entries []fs.DirEntry) {
 // OpenElsewhere returns the note on a file that waits for a lock file; none: it does not.
 func (h *Handles) OpenElsewhere(rel string, now time.Time) reason.Reason {
 	for _, lock := range h.t.openFiles.candidates(rel) {
-		info, there := h.glance(lock)
-		if !there {
+		info, isThere := h.glance(lock)
+		if !isThere {
 			h.t.openFiles.forget(lock)
 			continue
 		}
-		file, there := h.glance(rel)
+		file, isThere := h.glance(rel)
 		until := latest(info.Changed, file.Changed).Add(lockForgotten)
-		if there && now.Before(until) {
+		if isThere && now.Before(until) {
 			name := path.Base(lock)
 			k, _ := KindOf(name)
 			return reason.New("open-elsewhere", "lock", name, "program", k.program,

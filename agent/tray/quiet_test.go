@@ -286,7 +286,7 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 	w.Begin()
 	defer w.Close()
 	w.Add(tray.outbox())
-	quiet := func(name string) time.Duration {
+	quietTime := func(name string) time.Duration {
 		t.Helper()
 		put(t, tray.outbox(), name+" and after")
 		for <-w.Names != name+" and after" {
@@ -307,21 +307,21 @@ func TestTheSystemTellsWhatWasWrittenHere(t *testing.T) {
 		return 2 * time.Second
 	}
 	put(t, tray.outbox(), "written")
-	if got := quiet("written"); got != 4500*time.Millisecond {
+	if got := quietTime("written"); got != 4500*time.Millisecond {
 		t.Errorf("written here: %s", got)
 	}
 	if err := os.Rename(put(t, t.TempDir(), "moved"),
 		filepath.Join(tray.outbox(), "moved")); err != nil {
 		t.Fatal(err)
 	}
-	if got := quiet("moved"); got != 2*time.Second {
+	if got := quietTime("moved"); got != 2*time.Second {
 		t.Errorf("moved here: %s", got)
 	}
 	if err := os.Rename(put(t, tray.outbox(), "x.part"),
 		filepath.Join(tray.outbox(), "x")); err != nil {
 		t.Fatal(err)
 	}
-	if got := quiet("x"); got != 2*time.Second {
+	if got := quietTime("x"); got != 2*time.Second {
 		t.Errorf("renamed here: %s", got)
 	}
 	if h := tray.Habits.names["x.part"]; h != nil {

@@ -21,8 +21,8 @@ func TestAFileThatIsTooLarge(t *testing.T) {
 		t.Skip("SKIPPED: no tmpfs: ", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	alone, inside := put(t, dir, "large"), put(t, dir, "folder/large")
-	for _, path := range []string{alone, inside} {
+	single, inside := put(t, dir, "large"), put(t, dir, "folder/large")
+	for _, path := range []string{single, inside} {
 		if err := os.Truncate(path, math.MaxInt64); err != nil {
 			if errors.Is(err, unix.EFBIG) {
 				t.Skip("SKIPPED: no file of this size: ", err)
@@ -33,7 +33,7 @@ func TestAFileThatIsTooLarge(t *testing.T) {
 	why := tooLarge()
 	inside = filepath.Dir(inside)
 	for path, want := range map[string]reason.Reason{
-		alone:  why,
+		single: why,
 		inside: reason.New("cannot-be-sent", "name", "large", "why", why),
 	} {
 		var no *Never

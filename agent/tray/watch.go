@@ -69,7 +69,7 @@ func (w *Watch) End() reason.Reason {
 // Add watches a folder, and reports whether it was there. A watch is lost when the folder is
 // renamed, made again, or something is mounted there, so that each sweep adds it anew, which is
 // harmless.
-func (w *Watch) Add(dir string) (there bool) {
+func (w *Watch) Add(dir string) (isThere bool) {
 	if w.w == nil {
 		return true
 	}
