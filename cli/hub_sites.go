@@ -106,7 +106,7 @@ func printInvited(w io.Writer, inv hub.Invited, out string) error {
 		fmt.Fprintf(w, "It receives through the queue %s; direct routing keys to it with: "+
 			"sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
 	}
-	_, err := fmt.Fprintf(w, "Carry the file to the site on a way that you trust; there: "+
+	_, err := fmt.Fprintf(w, "Send the file to the site over a channel that you trust. There: "+
 		"sealpost agent join %s --dir DIR\n", out)
 	return err
 }

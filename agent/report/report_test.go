@@ -177,6 +177,18 @@ func TestWhatIsHeldAndWhatHasFailedSayWhy(t *testing.T) {
 	}
 }
 
+// A message may have been sent before the ledger was lost. It is not said that it was not.
+func TestARecallAfterALoss(t *testing.T) {
+	m := outbox.Message{ID: "m", Name: "a.csv", Folder: "failed/m",
+		Reason: reason.New(reason.RecalledAfterLoss)}
+	text := Snapshot{Connected: true, Outbox: standing(outbox.Standing{
+		Failed: []outbox.Message{m}})}.text(tray, reason.English)
+	if strings.Contains(text, "was not sent") ||
+		!strings.Contains(text, `"a.csv" was recalled and is not sent again: it may `) {
+		t.Errorf("it says:\n%s", text)
+	}
+}
+
 // While the agent runs its file is younger than its text warns of, and seldom written. After a kill
 // it stays as it is.
 func TestTheAgeOfTheFile(t *testing.T) {
