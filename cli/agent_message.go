@@ -43,7 +43,7 @@ func printReceipts(p *printer, out agent.Receipts) error {
 		t.add(r.Site, answer{"delivered", "", r.Verified, r.Doubt}.text(), r.Time)
 	}
 	return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
-		"state", stateOf(out.Message.State))))
+		"state", out.Message.State.Reason())))
 }
 
 func exportProof(cmd *cobra.Command, message, export, content string) error {
@@ -93,7 +93,7 @@ func printLog(p *printer, l agent.Log) error {
 		if why.IsZero() && !m.HeldUntil.IsZero() {
 			why = reason.New("held-until", "time", m.HeldUntil)
 		}
-		t.add(m.Finished, messageStands(m.State, why, m.Folder))
+		t.add(m.Finished, messageStands(m.State.Reason(), why, m.Folder))
 	}
 	for _, m := range l.Received {
 		if !m.Placed {
@@ -109,8 +109,8 @@ func printLog(p *printer, l agent.Log) error {
 }
 
 // messageStands returns the state of a message, why, and the folder in which it lies.
-func messageStands[S ~string](state S, why reason.Reason, folder string) reason.Reason {
-	return reason.New("message-stands", "state", stateOf(state), "why", why, "folder", folder)
+func messageStands(state, why reason.Reason, folder string) reason.Reason {
+	return reason.New("message-stands", "state", state, "why", why, "folder", folder)
 }
 
 func sitesOf(m agent.SentMessage) (sites []id.Site) {

@@ -250,7 +250,7 @@ func printOutbox(p *printer, s agent.Status) error {
 			said := answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()
 			recipients = append(recipients, string(r.Site)+":"+p.in(said))
 		}
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), stateOf(m.State), m.Claimed,
+		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.State.Reason(), m.Claimed,
 			recipients)
 	}
 	if err := t.print(p.w, p.in(reason.New("nothing-sent"))); err != nil {
@@ -258,7 +258,7 @@ func printOutbox(p *printer, s agent.Status) error {
 	}
 	for _, m := range s.Outbox.Latest { // not in the table: too wide for any window
 		if !m.Reason.IsZero() && !m.Finished.IsZero() {
-			p.item(reason.New("message-because", "message", m.ID, "state", stateOf(m.State),
+			p.item(reason.New("message-because", "message", m.ID, "state", m.State.Reason(),
 				"why", m.Reason))
 		}
 	}
@@ -269,7 +269,7 @@ func printOutbox(p *printer, s agent.Status) error {
 func (p *printer) counts(s agent.Standing) string {
 	var list []string
 	for _, state := range slices.Sorted(maps.Keys(s.Counts)) {
-		list = append(list, fmt.Sprintf("%d %s", s.Counts[state], p.in(stateOf(state))))
+		list = append(list, fmt.Sprintf("%d %s", s.Counts[state], p.in(state.Reason())))
 	}
 	if s.Settling > 0 {
 		list = append(list, p.in(reason.New("status-settling", "n", s.Settling)))
@@ -277,28 +277,7 @@ func (p *printer) counts(s agent.Standing) string {
 	if len(list) == 0 {
 		return p.in(reason.New("idle"))
 	}
-	return strings.Join(list, " ")
-}
-
-// stateOf returns the name of a message's state for users.
-func stateOf[S ~string](state S) reason.Reason {
-	switch state {
-	case "claimed":
-		return reason.New("state-claimed")
-	case "taken":
-		return reason.New("state-taken")
-	case "sealed":
-		return reason.New("state-sealed")
-	case "published":
-		return reason.New("state-published")
-	case "delivered":
-		return reason.New("state-delivered")
-	case "failed":
-		return reason.New("state-failed")
-	case "withdrawn":
-		return reason.New("state-withdrawn")
-	}
-	return reason.Text(string(state))
+	return strings.Join(list, ", ")
 }
 
 // answer is the answer of one recipient.

@@ -227,7 +227,7 @@ func ending(m agent.SentMessage) reason.Reason {
 	case "failed":
 		return reason.New("send-failed", "name", m.Name, "why", why, "message", m.ID)
 	}
-	return reason.New("send-ended", "name", m.Name, "state", stateOf(m.State), "why", why)
+	return reason.New("send-ended", "name", m.Name, "state", m.State.Reason(), "why", why)
 }
 
 // copy brings one file into outbox. When a file of that name is there already, that one is on its

@@ -23,6 +23,27 @@ const (
 	Withdrawn State = "withdrawn" // final: its file was missing before it was taken
 )
 
+// Reason returns the name of a state for users.
+func (s State) Reason() reason.Reason {
+	switch s {
+	case Claimed:
+		return reason.New("state-claimed")
+	case Taken:
+		return reason.New("state-taken")
+	case Sealed:
+		return reason.New("state-sealed")
+	case Published:
+		return reason.New("state-published")
+	case Delivered:
+		return reason.New("state-delivered")
+	case Failed:
+		return reason.New("state-failed")
+	case Withdrawn:
+		return reason.New("state-withdrawn")
+	}
+	return reason.Text(string(s))
+}
+
 // Outgoing is a message sent by this site.
 type Outgoing struct {
 	Seq            int64

@@ -84,7 +84,8 @@ func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry
 			case err != nil:
 				return err
 			case ended && m.Group == (ledger.Group{}):
-				t.tellAlone(part+"/"+folders[i], reason.New("ended-elsewhere", "state", m.State))
+				t.tellAlone(part+"/"+folders[i], reason.New("ended-elsewhere",
+					"state", m.State.Reason()))
 			}
 		}
 		return nil

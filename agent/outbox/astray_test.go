@@ -138,7 +138,8 @@ func TestWhatLiesAstrayIsTold(t *testing.T) {
 	}
 	f.looked[tray.SendingPart] = looked{} // the folder is looked through again
 	if told = sweep(); !told["sending/x"].IsZero() ||
-		told[folderAt(m)] != reason.New("ended-elsewhere", "state", "withdrawn") {
+		told[folderAt(m)] != reason.New("ended-elsewhere",
+			"state", ledger.Withdrawn.Reason()) {
 		t.Errorf("afterwards: %v", told)
 	}
 }

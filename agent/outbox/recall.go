@@ -78,7 +78,7 @@ func tooLateToRecall(m ledger.Outgoing) error {
 	if m.State == ledger.Delivered {
 		return reason.Err("recall-of-delivered", "message", m.ID)
 	}
-	return reason.Err("recall-of-ended", "message", m.ID, "state", m.State)
+	return reason.Err("recall-of-ended", "message", m.ID, "state", m.State.Reason())
 }
 
 // notWhatWasSent returns the error of a file that is not sent again.
@@ -119,7 +119,7 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	if may, err := o.mayResend(ctx, m, to); err != nil {
 		return m.ID, err
 	} else if !may {
-		return m.ID, reason.Err("not-finished", "message", m.ID, "state", m.State)
+		return m.ID, reason.Err("not-finished", "message", m.ID, "state", m.State.Reason())
 	}
 	t := o.tray(m.Tray)
 	if t == nil {

@@ -126,9 +126,12 @@ func (l *lines) answers(w reason.Words) {
 
 // answer adds a question with its answer. The answers stand below one another.
 func (l *lines) answer(question, answer reason.Reason) {
-	q, longest := l.in(question), l.in(reason.New("ask-whom"))
-	gap := max(0, utf8.RuneCountInString(longest)-utf8.RuneCountInString(q)) + 2
-	l.write("  " + q + strings.Repeat(" ", gap) + l.in(answer))
+	longest := 0
+	for _, q := range []reason.Reason{reason.New("ask-what"), reason.New("ask-safe"),
+		reason.New("ask-next"), reason.New("ask-whom")} {
+		longest = max(longest, utf8.RuneCountInString(l.in(q)))
+	}
+	l.write(fmt.Sprintf("  %-*s  %s", longest, l.in(question), l.in(answer)))
 }
 
 // more adds how many things a list leaves out of all that there are.
