@@ -27,7 +27,7 @@ func TestAFileThatIsClosedWhileItIsSent(t *testing.T) {
 	eventually(t, "the status says so", func() bool {
 		s := lab.statusText()
 		return strings.Contains(s, d.name) &&
-			strings.Contains(s, "it cannot be read now: permission denied")
+			strings.Contains(s, "it cannot be read now: sealpost's account has no right to do that")
 	}, lab.statusText)
 	lab.Drop("open.csv", smallFile)
 	centre.Expect(lab, "open.csv")
