@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ func (q *headquarters) look(path string) (int, string) {
 func TestHealth(t *testing.T) {
 	q := newHeadquarters(t)
 	q.config.Metrics = freeAddress(t)
-	sick := &sickStore{poison: make(chan struct{})}
+	sick := &sickStore{}
 	q.wrap = func(s Store) Store { sick.Store = s; return sick }
 	q.start()
 	t.Cleanup(func() { q.cancel(); <-q.ended; q.store.Close() })
@@ -116,12 +117,11 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	expect("all is well", 200, 200)
-	sick.full = true
+	sick.fall(true, nil)
 	expect("the disk is full", 200, 503)
-	sick.full = false
-	sick.err = spool.ErrUncertain
+	sick.fall(false, spool.ErrUncertain)
 	expect("the spool fails", 503, 503)
-	sick.err = nil
+	sick.fall(false, nil)
 	q.clock.forward(100 * 24 * time.Hour)
 	expect("the certificate has ended", 200, 503)
 	if err := q.hub.renewSelf(); err != nil {
@@ -138,15 +138,25 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// sickStore is a store whose disk is full, or that fails.
 type sickStore struct {
 	Store
-	full   bool
-	err    error
-	poison chan struct{}
+
+	mu   sync.Mutex // guards the fields below: the hub looks at its disk at any time
+	full bool
+	err  error
+}
+
+func (s *sickStore) fall(full bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full, s.err = full, err
 }
 
 func (s *sickStore) Info(ctx context.Context) (spool.Info, error) {
 	info, err := s.Store.Info(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.full {
 		info.Reserve = info.DiskFree + 1
 	}

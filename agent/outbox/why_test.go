@@ -46,7 +46,7 @@ If you do not know why this happened, show this note to the admin of your site.
 	}
 	german := noted(reason.German, m, outcomes...)
 	for _, part := range []string{"wurde nicht allen Empfängern zugestellt.",
-		"NY-RC aus dem Netz entfernt am 2025-10-08 12:00:00 (recipient-removed).",
+		"NY-RC am 2025-10-08 12:00:00 aus dem Netz entfernt (recipient-removed).",
 		"den Ordner @SF-RC,UT-RC in outbox", "Administrator Ihres Standorts."} {
 		if !strings.Contains(german, part) {
 			t.Errorf("without %q:\n%s", part, german)
