@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -117,11 +118,11 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	expect("all is well", 200, 200)
-	sick.fall(true, nil)
+	sick.fall(spool.ErrFull)
 	expect("the disk is full", 200, 503)
-	sick.fall(false, spool.ErrUncertain)
+	sick.fall(spool.ErrUncertain)
 	expect("the spool fails", 503, 503)
-	sick.fall(false, nil)
+	sick.fall(nil)
 	q.clock.forward(100 * 24 * time.Hour)
 	expect("the certificate has ended", 200, 503)
 	if err := q.hub.renewSelf(); err != nil {
@@ -142,25 +143,25 @@ func TestHealth(t *testing.T) {
 type sickStore struct {
 	Store
 
-	mu   sync.Mutex // guards the fields below: the hub looks at its disk at any time
-	full bool
-	err  error
+	mu  sync.Mutex // guards err: the hub looks at its disk at any time
+	err error
 }
 
-func (s *sickStore) fall(full bool, err error) {
+// fall changes the error of the store; spool.ErrFull is a full disk, and nil a healthy store.
+func (s *sickStore) fall(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.full, s.err = full, err
+	s.err = err
 }
 
 func (s *sickStore) Info(ctx context.Context) (spool.Info, error) {
 	info, err := s.Store.Info(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.full {
+	switch {
+	case errors.Is(s.err, spool.ErrFull):
 		info.Reserve = info.DiskFree + 1
-	}
-	if s.err != nil {
+	case s.err != nil:
 		err = s.err
 	}
 	return info, err
