@@ -10,6 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // routed lets the desk seal, for one centre, the messages that wait for an address.
@@ -21,16 +22,6 @@ func (s *sealer) routed(addresses ...string) {
 		}
 		s.desk.open()
 	})
-}
-
-// eventually waits for the desk, which has to come to it by itself.
-func (s *sealer) eventually(event string, holds func() bool) {
-	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("it did not happen: %s", event)
-		}
-	}
 }
 
 // busy leaves no sealer free.
@@ -55,9 +46,9 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 		t.Errorf("before the hub is known it is %s", s.state(before))
 	}
 	s.routed(before.Address)
-	s.eventually("it is sealed", func() bool { return s.state(before) == ledger.Sealed })
+	testkit.Eventually(s.t, "it is sealed", func() bool { return s.state(before) == ledger.Sealed })
 	m := s.taken("a sealer is free")[0]
-	s.eventually("it is sealed", func() bool { return s.state(m) == ledger.Sealed })
+	testkit.Eventually(s.t, "it is sealed", func() bool { return s.state(m) == ledger.Sealed })
 
 	s.busy()
 	held := s.taken("no sealer is free")[0]
@@ -69,7 +60,7 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 		t.Errorf("it cannot be recalled while it waits for a sealer: %s, %v", s.state(held), err)
 	}
 	last := s.taken("none gets free")[0]
-	s.eventually("it waits in the ledger", func() bool {
+	testkit.Eventually(s.t, "it waits in the ledger", func() bool {
 		return s.state(last) == ledger.Taken &&
 			!s.held(last.UID)
 	})
@@ -77,7 +68,7 @@ func TestWhatWasJustClaimedIsSealedAtOnce(t *testing.T) {
 		t.Errorf("behind others it is %s", s.state(next))
 	}
 	s.idle()
-	s.eventually("all are sealed", func() bool { return s.state(last) == ledger.Sealed })
+	testkit.Eventually(s.t, "all are sealed", func() bool { return s.state(last) == ledger.Sealed })
 
 	s.tray.Hold = time.Hour
 	if kept := s.taken("what is held")[0]; s.state(kept) != ledger.Taken {
@@ -95,13 +86,15 @@ func TestWhatMayNotBeSentWaitsInTheLedger(t *testing.T) {
 	})
 	s.routed("fl-lab.seq")
 	m := s.taken("blocked")[0]
-	s.eventually("it waits in the ledger", func() bool {
+	testkit.Eventually(s.t, "it waits in the ledger", func() bool {
 		return s.state(m) == ledger.Taken &&
 			!s.held(m.UID)
 	})
 	s.tray.Address = id.Address{RoutingKey: "fl-lab.seq"}
 	other := s.taken("sorted behind")[0]
-	s.eventually("the other is sealed", func() bool { return s.state(other) == ledger.Sealed })
+	testkit.Eventually(s.t, "the other is sealed", func() bool {
+		return s.state(other) == ledger.Sealed
+	})
 	if s.state(m) != ledger.Taken {
 		t.Errorf("it is %s", s.state(m))
 	}
@@ -123,7 +116,9 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 	})
 	s.routed(list[0].Address)
 	probe := s.taken("it can be sealed")[0]
-	s.eventually("another is sealed", func() bool { return s.state(probe) == ledger.Sealed })
+	testkit.Eventually(s.t, "another is sealed", func() bool {
+		return s.state(probe) == ledger.Sealed
+	})
 	for _, m := range list {
 		if s.state(m) != ledger.Taken || !s.held(m.UID) {
 			t.Errorf("%s is %s, in hand %t", m.Name, s.state(m), s.held(m.UID))
@@ -133,7 +128,7 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 		t.Errorf("it cannot be recalled: %v", err)
 	}
 	s.desk.tell(func() { s.desk.look(time.Now().Add(2 * restFor)) })
-	s.eventually("it is tried again", func() bool {
+	testkit.Eventually(s.t, "it is tried again", func() bool {
 		return s.state(list[1]) == ledger.Sealed &&
 			s.state(list[2]) == ledger.Sealed
 	})
@@ -148,11 +143,11 @@ func TestAMessageThatCannotBeSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.routed(list[0].Address)
-	s.eventually("the others are sealed", func() bool {
+	testkit.Eventually(s.t, "the others are sealed", func() bool {
 		return s.state(list[0]) == ledger.Sealed &&
 			s.state(list[2]) == ledger.Sealed
 	})
-	s.eventually("it waits to be looked at", func() bool {
+	testkit.Eventually(s.t, "it waits to be looked at", func() bool {
 		return s.state(list[1]) == ledger.Claimed && !s.held(list[1].UID)
 	})
 }
@@ -198,7 +193,7 @@ func TestReservedBeforeTheRead(t *testing.T) {
 		_, err := s.Recall(t.Context(), string(list[0].ID))
 		recalled <- err
 	}()
-	s.eventually("the recall waits", func() (waits bool) {
+	testkit.Eventually(s.t, "the recall waits", func() (waits bool) {
 		d.tell(func() { waits = len(d.waiters) == 1 })
 		return waits
 	})

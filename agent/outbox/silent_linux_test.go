@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // hang mounts a file system of which no program answers, until its result is called.
@@ -52,7 +53,7 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- o.Run(ctx) }()
 	put(t, filepath.Join(second.Dir, "outbox"), "served")
-	s.eventually("the other tray is served", func() bool { return s.count() == 1 })
+	testkit.Eventually(s.t, "the other tray is served", func() bool { return s.count() == 1 })
 	status, err := o.Status(t.Context(), 1)
 	if err != nil || status.Trays[0].NotTaken[s.tray.Dir] != reason.New("folder-silent") {
 		t.Errorf("users are told %v, %v", status.Trays[0].NotTaken, err)
@@ -62,8 +63,8 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	}
 	answer()
 	put(t, s.at("outbox"), "late")
-	s.eventually("it goes on", func() bool { return s.count() == 2 })
-	s.eventually("users are told nothing any more", func() bool {
+	testkit.Eventually(s.t, "it goes on", func() bool { return s.count() == 2 })
+	testkit.Eventually(s.t, "users are told nothing any more", func() bool {
 		status, err := o.Status(t.Context(), 1)
 		return err == nil && status.Trays[0].NotTaken[s.tray.Dir].IsZero()
 	})
