@@ -166,6 +166,34 @@ func TestTheInboxsDiskIsNotMountedAtTheStart(t *testing.T) {
 	}
 }
 
+// A user removes the folder of records from the inbox while messages are being placed. Each is
+// placed once.
+func TestTheInboxsRecordsAreRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, point := range []string{"inbox-placing", "inbox-moved", "inbox-moved:2", "inbox-renamed",
+		"inbox-placed"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			_, lab, centre := labAndCentre(t)
+			centre.Stop()
+			lab.Drop("small.csv", smallFile)
+			lab.Drop("also small.csv", smallFile)
+			centre.daemon.Start("SEALPOST_FAULT=" + point)
+			centre.diesAt(strings.TrimSuffix(point, ":2"))
+			must(t, os.RemoveAll(centre.at("inbox", ".sealpost")))
+			centre.Start()
+			centre.Expect(lab, "small.csv", "also small.csv")
+			eventually(t, "they are delivered", func() bool {
+				return len(lab.Status().Outbox.Delivered) == 2
+			}, lab.statusText)
+			found, err := filepath.Glob(filepath.Join(centre.at("inbox"), "FL-LAB", "*"))
+			if err != nil || len(found) != 2 {
+				t.Errorf("there are %v, %v", found, err)
+			}
+		})
+	}
+}
+
 // A user removes the folder of records from the inbox. It is made again.
 func TestTheInboxsRecordsAreRemoved(t *testing.T) {
 	t.Parallel()

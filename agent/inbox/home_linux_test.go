@@ -322,24 +322,73 @@ func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 	}
 }
 
-// A message without its content waits and reports the missing path. Others continue.
-func TestMissingContent(t *testing.T) {
-	b := usedInbox(t)
-	f := entered(t, b)
-	list := parcel(t, f, "FL-LAB", "half.csv")
-	p := list[0]
-	check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord(),
-		b.writeRows(t.Context(), list)))
-	check(t, os.RemoveAll(filepath.Join(b.temp(), p.from)))
-	expectHome(t, restart(b, b.cfg.Dir))
-	d := &delivery{}
-	d.Sender = p.Sender
-	d.Messages = append(d.Messages, messageOf(p))
-	if err := b.resumePlacing(t.Context(), entered(t, b), d); err == nil ||
-		ignoreLocal(err) != nil ||
-		!strings.Contains(err.Error(), string(p.ID)) {
-		t.Errorf("it goes on: %v", err)
+// A user removes .sealpost while messages are being placed. Content at its place is not placed
+// twice, and other content is placed from the next delivery.
+func TestTemporaryFolderRemoved(t *testing.T) {
+	writes := func(text string) func(path string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(text), 0o600) }
 	}
+	for name, c := range map[string]struct {
+		arrive func(path string) error // at the place, before the removal
+		copies int                     // in the sender's folder, then
+	}{
+		"nothing arrived":     {func(string) error { return nil }, 1},
+		"it arrived":          {writes("half.csv"), 1},
+		"another file there":  {writes("HALF.csv"), 2},
+		"a shorter one there": {writes("half"), 2},
+		"a folder there":      {func(path string) error { return os.Mkdir(path, 0o700) }, 2},
+		"a link there":        {func(path string) error { return os.Symlink("data.csv", path) }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := usedInbox(t)
+			f := entered(t, b)
+			list := parcel(t, f, "FL-LAB", "half.csv")
+			p := list[0]
+			check(t, errors.Join(f.chooseName(p, map[string]bool{}, 0), p.makeRecord(),
+				b.writeRows(t.Context(), list)))
+			place := filepath.Join(b.cfg.Dir, p.Path)
+			check(t, errors.Join(c.arrive(place), os.RemoveAll(filepath.Join(b.cfg.Dir, ownDir))))
+			b = restart(b, b.cfg.Dir)
+			expectHome(t, b) // others are placed
+
+			now := deliver(t, b, p)
+			path := filepath.Join(b.cfg.Dir, now.Path)
+			holds(t, path, "half.csv")
+			if (path == place) != (c.copies == 1) {
+				t.Errorf("it lies at %s, and had %s", path, place)
+			}
+			found, err := filepath.Glob(filepath.Join(b.cfg.Dir, "FL-LAB", "half*"))
+			if err != nil || len(found) != c.copies {
+				t.Errorf("there are %v, %v", found, err)
+			}
+			_, known, err := entered(t, b).findRecord(p.Sender, p.ID, p.UID)
+			if err != nil || !known {
+				t.Errorf("no record: %v", err)
+			}
+			rows, err := b.rowsOf(t.Context(), p.Sender, []id.UID{p.UID})
+			if err != nil || len(rows) != 1 || rows[0].Path != now.Path ||
+				rows[0].Temp != now.Temp {
+				t.Errorf("the ledger has %+v, %v", rows, err)
+			}
+		})
+	}
+}
+
+// deliver places one more delivery of a half placed message.
+func deliver(t *testing.T, b *Inbox, half *placement) *placement {
+	t.Helper()
+	f := entered(t, b)
+	d := &delivery{}
+	d.Sender = half.Sender
+	d.Messages = append(d.Messages, messageOf(half))
+	check(t, b.resumePlacing(t.Context(), f, d))
+	p := parcel(t, f, half.Sender, half.Name)[0]
+	d.dir = p.from
+	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: half.UID, ID: half.ID,
+		Name: p.Name, Digest: half.Digest, Type: envelope.TypeFile}, temp: p.item}}
+	list, err := b.plan(t.Context(), f, []*delivery{d})
+	check(t, errors.Join(err, b.placeFiles(t.Context(), f, list), f.failed[p.Sender]))
+	return list[0]
 }
 
 func TestAnInboxOfAnEarlierProgram(t *testing.T) {

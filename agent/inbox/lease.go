@@ -39,6 +39,8 @@ type delivery struct {
 	dir      string   // the attempt's folder under temp, once opening
 	messages []opened // once opened
 	signer   id.Hash  // the identity key that signed it
+	// by uid, the paths of half placed messages whose temporary content is gone
+	former map[id.UID]string
 }
 
 // leaseAll leases deliveries until the context ends or another session takes the queue.

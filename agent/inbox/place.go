@@ -55,6 +55,8 @@ type placement struct {
 	isFile   bool    // not a folder
 	isSynced bool    // its content is already durable
 	isKnown  bool    // the same message is already in the inbox
+	isMoved  bool    // its content is in place since an earlier attempt
+	former   string  // the path of an earlier attempt whose temporary content is gone
 	earlier  *Record // its record, if known and not in this ledger
 	code     string
 
@@ -62,6 +64,7 @@ type placement struct {
 	record     Record
 	text       []byte // the record as JSON; nil if a crash left none
 	recorded   string // the name of its file
+	failed     error  // why it could not be finished after a crash
 }
 
 // placeGroup makes content durable, writes its target to the ledger, renames it, and makes that
@@ -137,7 +140,7 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 						Digest: m.Digest, Fingerprint: m.Fingerprint, Size: m.Size, Sent: m.Sent,
 						Temp: joinTemp(d.dir, m.temp),
 						Time: time.Now().UTC().Truncate(time.Millisecond),
-					}, from: d.dir, item: m.temp}
+					}, from: d.dir, item: m.temp, former: d.former[m.UID]}
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
 					if digest, known, err = f.findEarlier(rows, p); err != nil {
@@ -178,10 +181,11 @@ var errHalfPlaced = reason.Err("half-placed")
 func (f *folders) findEarlier(rows map[id.UID]ledger.Received,
 	p *placement) (digest id.Hash, known bool, err error) {
 	if row, known := rows[p.UID]; known {
-		if !row.Placed { // another envelope with it stopped half way after this one was opened
+		if !row.Placed && p.former == "" {
+			// another envelope with it stopped half way after this one was opened
 			return row.Digest, false, errHalfPlaced
 		}
-		return row.Digest, true, nil
+		return row.Digest, row.Placed || row.Digest != p.Digest, nil
 	}
 	r, known, err := f.findRecord(p.Sender, p.ID, p.UID)
 	if known && r.Content.Digest == p.Digest {
@@ -199,7 +203,11 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 		if p.isKnown || p.code != "" || f.failed[p.Sender] != nil {
 			continue
 		}
-		if err := errors.Join(f.chooseName(p, taken, 0), p.makeRecord()); err != nil {
+		err := f.adoptPlaced(p)
+		if err == nil && !p.isMoved {
+			err = f.chooseName(p, taken, 0)
+		}
+		if err = errors.Join(err, p.makeRecord()); err != nil {
 			f.fail(p.Sender, err)
 			continue
 		}
@@ -222,7 +230,10 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 		if f.failed[p.Sender] != nil {
 			continue // its row stays, for the next attempt
 		}
-		err := b.rename(ctx, f, p, taken)
+		var err error
+		if !p.isMoved {
+			err = b.rename(ctx, f, p, taken)
+		}
 		if err == nil {
 			err = f.writeRecord(p)
 		}

@@ -40,7 +40,7 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 		for _, p := range left {
 			kept[p.from] = true
 			b.log.Error("not placed", "message", p.ID, "sender", p.Sender,
-				"error", f.failed[p.Sender])
+				"error", p.failed)
 		}
 	}
 	if err := errors.Join(b.restoreRecords(f), f.discardAll(kept)); err != nil {
@@ -87,7 +87,8 @@ func (f *folders) discardAll(kept map[string]bool) error {
 var errStop = errors.New("stop listing")
 
 // resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
-// have stopped half way, for example on a full disk.
+// have stopped half way, for example on a full disk. It notes messages whose temporary content is
+// gone in d.former: the delivery has them once more.
 func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
 	rows, err := b.rowsOf(ctx, d.Sender, uids(d))
 	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
@@ -98,8 +99,14 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 {
-		return f.failed[d.Sender]
+	for _, p := range left {
+		if !errors.Is(p.failed, errTempGone) {
+			return p.failed
+		}
+		if d.former == nil {
+			d.former = map[id.UID]string{}
+		}
+		d.former[p.UID] = p.Path
 	}
 	for _, r := range rows {
 		if envelope, _, ok := splitTemp(r.Temp); ok {
@@ -121,8 +128,11 @@ func (b *Inbox) rowsOf(ctx context.Context, sender id.Site,
 	return rows, err
 }
 
-// finishPlacing finishes interrupted placements, and returns those that it could not finish. The
-// senders of those are in f.failed.
+// errTempGone is the reason of a half placed message without a temporary folder and a record.
+var errTempGone = errors.New("temporary folder gone")
+
+// finishPlacing finishes interrupted placements, and returns those that it could not finish, with
+// the reason of each.
 func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 	rows []ledger.Received) (left []*placement, err error) {
 	var ended []*placement
@@ -135,7 +145,7 @@ func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 			return nil, err
 		}
 		if err != nil {
-			f.fail(row.Sender, err)
+			p.failed = localError{err}
 			left = append(left, p)
 			continue
 		}
@@ -162,21 +172,24 @@ func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 	lists map[string]map[string]Record, taken map[string]bool) error {
 	dir, err := f.envelope(p.from)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName) {
+	if isGone(err) {
 		// The folder outlives the placing. So either this is an older copy of the ledger, and the
-		// record has the outcome; or the folder is in a second .sealpost that another account has
-		// caused, and that was not found.
-		r, known, failed := f.findRecord(p.Sender, p.ID, p.UID)
-		if failed != nil {
-			return localError{failed}
+		// record has the outcome; or .sealpost was removed; or the folder is in a second .sealpost
+		// that another account has caused, and that was not found.
+		r, known, err := f.findRecord(p.Sender, p.ID, p.UID)
+		if err != nil {
+			return localError{err}
 		}
 		if known && r.Content.Digest == p.Digest {
 			return nil
 		}
-		b.mu.Lock()
-		b.known = knownFolders{} // so that the next enter searches
-		b.mu.Unlock()
-		return localError{reason.Err("temp-gone", "message", p.ID, "dir", b.cfg.Dir)}
+		if err := b.search(ctx); err != nil {
+			return err
+		}
+		if dir, err = f.envelope(p.from); isGone(err) {
+			return localError{errors.Join(errTempGone,
+				reason.Err("temp-gone", "message", p.ID, "dir", b.cfg.Dir))}
+		}
 	}
 	if err != nil {
 		return localError{err}
@@ -205,6 +218,23 @@ func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 		}
 	}
 	return f.writeRecord(p)
+}
+
+// isGone reports whether an error of envelope means that an attempt's folder is missing.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, beneath.ErrName)
+}
+
+// search looks for other folders .sealpost of this inbox, and merges them with the known one.
+func (b *Inbox) search(ctx context.Context) error {
+	b.mu.Lock()
+	b.known = knownFolders{}
+	b.mu.Unlock()
+	f, err := b.enter(ctx)
+	if err == nil {
+		f.close()
+	}
+	return err
 }
 
 // uids returns the identities of a delivery's messages.

@@ -157,7 +157,8 @@ func (tx *Tx) Place(messages ...Received) error {
 		err := tx.exec(`INSERT INTO received (sender, uid, message_id, envelope_id, name, `+
 			`digest, fingerprint, size, sent, temp, path, state, time)
 			VALUES `+values(len(rows), columns)+
-			` ON CONFLICT DO UPDATE SET path = excluded.path WHERE state = 'placing'`, args...)
+			` ON CONFLICT DO UPDATE SET path = excluded.path, temp = excluded.temp,
+			envelope_id = excluded.envelope_id WHERE state = 'placing'`, args...)
 		if err != nil {
 			return err
 		}
