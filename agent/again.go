@@ -37,9 +37,30 @@ func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	}
 	// as send takes it
 	to := id.Site(strings.ToUpper(strings.TrimPrefix(strings.TrimSpace(in.To), "@")))
+	if err := a.mustReceive(ctx, to); err != nil {
+		return Done{}, err
+	}
 	m, err := a.outbox.Resend(ctx, in.Message, to)
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
 	return done(reason.New("sent-again", "message", m, "site", to)), nil
+}
+
+// mustReceive refuses a name of which the hub knows no site that receives. Without the hub any name
+// is accepted, as for a file in outbox/@SITE.
+func (a *Agent) mustReceive(ctx context.Context, to id.Site) error {
+	known, err := a.knownSites(ctx)
+	if err != nil {
+		return err
+	}
+	strays, err := straysOf(ctx, a.hub, a.site, []id.Site{to}, known)
+	if err != nil {
+		a.log.Debug("recipient not checked", "recipient", to, "error", err)
+		return nil
+	}
+	if len(strays) > 0 {
+		return reason.Err("resent-nothing", "why", strays[0])
+	}
+	return nil
 }

@@ -83,9 +83,13 @@ func New(o Options) (_ *Agent, err error) {
 		a.now = time.Now
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.close())
+		if err == nil {
+			return
 		}
+		if a.lock != nil && !isFull(err) { // otherwise an agent runs, or Keep reports it
+			a.reporter(nil).StartFailed(howEnded(err))
+		}
+		err = errors.Join(err, a.close())
 	}()
 	loose, err := secretfile.Enter(o.Config.State)
 	if err != nil {
@@ -159,7 +163,7 @@ func (a *Agent) open(version string) (err error) {
 // openLedger opens the ledger and logs the parts that it has set aside.
 func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(path)
-	if isFull(err) {
+	if isFull(err) || errors.Is(err, ledger.ErrNewer) {
 		return nil, err
 	}
 	if err != nil {

@@ -80,15 +80,18 @@ func (a *Agent) approve(ctx context.Context, in ApproveRequest) (Done, error) {
 			return Done{}, err
 		}
 	}
-	all, err := changed(ctx, a.ledger, address, sites, in.Change)
-	if err != nil {
-		return Done{}, err
-	}
 	var warning reason.Reason
 	if !in.InAdvance {
+		if err := a.mustBeRoute(ctx, address.String()); err != nil {
+			return Done{}, err
+		}
 		if warning, err = a.mustBeSites(ctx, sites); err != nil {
 			return Done{}, err
 		}
+	}
+	all, err := changed(ctx, a.ledger, address, sites, in.Change)
+	if err != nil {
+		return Done{}, err
 	}
 	shown := a.trust.Proposals()[address.String()]
 	if err := a.trust.Approve(ctx, address, all, shown...); err != nil {
@@ -137,6 +140,22 @@ func changed(ctx context.Context, l *ledger.Ledger, address id.Address, sites []
 			"approved", before, "dropped", dropped, "sites", sites)
 	}
 	return sites, nil
+}
+
+// mustBeRoute refuses an address under which this site has sent nothing and no tray sends.
+func (a *Agent) mustBeRoute(ctx context.Context, address string) error {
+	var names []string
+	err := a.ledger.View(ctx, func(tx *ledger.Tx) error {
+		routes, err := a.routes(tx)
+		for _, r := range routes {
+			names = append(names, r.Address)
+		}
+		return err
+	})
+	if err != nil || strings.HasPrefix(address, "@") || slices.Contains(names, address) {
+		return err
+	}
+	return reason.Err("no-such-route", "route", address, "routes", names)
 }
 
 // mustBeSites refuses names of which neither this site nor the hub knows a site that receives.

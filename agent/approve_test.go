@@ -76,7 +76,7 @@ func TestANameOfNoSiteIsNotApproved(t *testing.T) {
 	w.stopHub()
 	says, err := lab.approve(agent.ApproveRequest{Sites: []string{"UT-RC"},
 		Change: agent.ApproveAdd})
-	if err != nil || !strings.Contains(says, "could not be asked whether UT-RC is a site") {
+	if err != nil || !strings.Contains(says, "could not be asked about UT-RC") {
 		t.Errorf("without the hub it says %q, %v", says, err)
 	}
 }
@@ -87,7 +87,8 @@ func TestAnApprovalDropsNoneUnasked(t *testing.T) {
 	w, lab, _ := labAndCentre(t)
 	w.join("SF-RC", "receive")
 	lab.refused(agent.ApproveRequest{Sites: []string{"SF-RC"}},
-		"CA-RC is approved for fl-lab.dat, and this would leave out CA-RC", "--add", "--replace")
+		"An approval for fl-lab.dat exists (CA-RC), and this would leave out CA-RC", "--add",
+		"--replace")
 	lab.refused(agent.ApproveRequest{Sites: []string{"route"}}, "--replace")
 	lab.refused(agent.ApproveRequest{Sites: []string{"route"}, Change: agent.ApproveAdd},
 		"--replace only")

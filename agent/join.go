@@ -46,6 +46,8 @@ type Joined struct {
 	Network     id.Hash   `json:"network"`
 	Expires     time.Time `json:"expires"`         // of the certificate
 	Again       bool      `json:"again,omitempty"` // the site had joined before
+	// RoleBefore is the site's former role, if the invitation has another.
+	RoleBefore string `json:"role_before,omitempty"`
 	// Clock is how wrong this computer's clock is.
 	Clock reason.Reason `json:"clock,omitzero"`
 	// Warnings are doubts about the approved names.
@@ -59,6 +61,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	before, _ := config.LoadAgent(config.AgentFile(o.Dir)) //nolint:errcheck // configure does too
 	cfg, err := configure(o)
 	if err != nil {
 		return Joined{}, err
@@ -82,6 +85,9 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	}
 	j := Joined{Site: id.Site(cfg.Site), Role: cfg.Role, Dir: o.Dir, Fingerprint: identity.Key(),
 		Network: id.Hash(cfg.Network), Again: identity.HasChain()}
+	if j.Again && before.Role != j.Role {
+		j.RoleBefore = before.Role
+	}
 	if j.Clock, err = enroll(ctx, cfg, identity, o); err != nil {
 		return j, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"time"
 
 	"sealpost/agent/stranger"
@@ -112,12 +111,10 @@ func (a *Agent) heard(err error) {
 
 // isOfLink reports whether an error may mean that there is no connection, or none for this site.
 func isOfLink(err error) bool {
-	problem, ok := errors.AsType[*api.Error](err)
-	if !ok {
+	if _, ok := errors.AsType[*api.Error](err); !ok {
 		return err != nil
 	}
-	return slices.Contains([]api.Code{api.CodeNotAdmitted, api.CodeRemoved, api.CodeOtherKey,
-		api.CodeExpired, api.CodeNoCert}, problem.Code)
+	return api.IsOfSite(err)
 }
 
 // isLine reports whether only a broken line keeps the site from its hub.

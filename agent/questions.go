@@ -111,7 +111,8 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	return t, nil
 }
 
-// reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox.
+// reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox. ended returns
+// why the agent has stopped.
 func (a *Agent) reporter(ended func() (reason.Situation, reason.Reason)) *report.Reporter {
 	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot,
 		Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() },
@@ -120,7 +121,7 @@ func (a *Agent) reporter(ended func() (reason.Situation, reason.Reason)) *report
 	for _, t := range a.cfg.Trays() {
 		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})
 	}
-	if a.inbox != nil {
+	if a.cfg.Receives() {
 		o.Inbox = a.cfg.Inbox.Dir
 	}
 	return report.New(o)

@@ -58,7 +58,8 @@ func agentApproveCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&replace, "replace", false,
 		"approve exactly these, and no more those that are not named")
 	cmd.Flags().BoolVar(&in.InAdvance, "in-advance", false,
-		"approve names of sites that headquarters has not invited yet")
+		"approve names of sites that headquarters has not invited yet, and a route that no "+
+			"tray has yet")
 	return completeFlag(completeEach(cmd, sitesKnown), "route", routesOf)
 }
 

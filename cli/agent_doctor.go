@@ -108,6 +108,9 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)
 		}
 	}
+	if s.Inbox != nil && !s.Inbox.Away.IsZero() {
+		say(doctor.Fail, reason.New("check-inbox"), s.Inbox.Away, reason.NoInbox.Words().Next)
+	}
 	if s.Outbox != nil {
 		for address, why := range s.Outbox.Blocked {
 			say(doctor.Warn, reason.New("check-address", "address", address), why,

@@ -65,9 +65,13 @@ func agentJoinCommand() *cobra.Command {
 
 func printJoined(cmd *cobra.Command, j agent.Joined, o agent.JoinOptions) error {
 	p := printerOf(cmd)
-	if j.Again {
+	switch {
+	case j.RoleBefore != "":
+		p.line(reason.New("joined-again-role", "site", j.Site, "role", j.Role, "before",
+			j.RoleBefore))
+	case j.Again:
 		p.line(reason.New("joined-again", "site", j.Site))
-	} else {
+	default:
 		p.line(reason.New("joined", "site", j.Site, "role", j.Role, "dir", j.Dir))
 	}
 	p.labelled(p.in(reason.New("label-fingerprint")), reason.Text(fingerprint(j.Fingerprint)))

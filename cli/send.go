@@ -200,7 +200,7 @@ func (s *sender) send(ctx context.Context, files []string) error {
 	if !s.wait {
 		return nil
 	}
-	failed := 0
+	failed, recalled := 0, 0
 	for _, c := range sent {
 		m, err := s.follow(ctx, c, since)
 		s.progress.clear()
@@ -208,12 +208,19 @@ func (s *sender) send(ctx context.Context, files []string) error {
 			return err
 		}
 		s.line(ending(m))
-		if m.State != "delivered" {
+		switch m.State {
+		case "delivered":
+		case "withdrawn":
+			recalled++
+		default:
 			failed++
 		}
 	}
-	if failed > 0 {
+	switch {
+	case failed > 0:
 		return reason.Err("send-not-all", "failed", failed, "all", len(sent))
+	case recalled > 0:
+		return reason.Err("send-recalled", "recalled", recalled, "all", len(sent))
 	}
 	return nil
 }

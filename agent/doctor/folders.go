@@ -57,7 +57,11 @@ func folders(_ context.Context, o Options) (list []Finding) {
 		case err == nil:
 			list = append(list, good(check, reason.New("folder-good", "folder", dir))...)
 		case errors.Is(err, fs.ErrNotExist):
-			list = append(list, fail(check, missing(dir), reason.New("mount-or-make"))...)
+			do := reason.New("mount-or-make")
+			if dir == o.Config.Inbox.Dir {
+				do = reason.New("mount-inbox")
+			}
+			list = append(list, fail(check, missing(dir), do)...)
 		case errors.Is(err, beneath.ErrLink):
 			list = append(list, fail(check, reason.New("folder-linked", "folder", dir),
 				reason.New("remove-link"))...)
@@ -190,12 +194,13 @@ func space(_ context.Context, o Options) (list []Finding) {
 	const little = 256 << 20 // beside the largest file that is to be sent
 	if o.Config.Receives() {
 		list = append(list, room(reason.New("check-space-inbox"), o.Config.Inbox.Dir,
-			int64(o.Config.Inbox.Reserve))...)
+			int64(o.Config.Inbox.Reserve), reason.New("make-room-inbox"))...)
 	}
-	return append(list, room(reason.New("check-space-state"), o.Config.State, little)...)
+	return append(list, room(reason.New("check-space-state"), o.Config.State, little,
+		reason.New("make-room-state"))...)
 }
 
-func room(check reason.Reason, dir string, need int64) []Finding {
+func room(check reason.Reason, dir string, need int64, do reason.Reason) []Finding {
 	free, err := durable.Free(dir)
 	if err != nil {
 		return fail(check, reason.Of(err), remedy(err, dir))
@@ -204,7 +209,7 @@ func room(check reason.Reason, dir string, need int64) []Finding {
 		"need", reason.Size(need))
 	switch {
 	case free < need:
-		return fail(check, short, reason.New("make-room-now"))
+		return fail(check, short, do)
 	case free < 4*need:
 		return warn(check, short, reason.New("make-room-soon"))
 	}

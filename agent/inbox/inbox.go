@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -72,7 +73,7 @@ type Inbox struct {
 		folder    beneath.ID
 		hasOwners bool
 	}
-	isRecovered bool // recover has succeeded; only leaseAll uses it
+	isRecovered atomic.Bool // recover has succeeded; leaseAll alone sets it
 }
 
 // New returns an inbox. Run does the work and makes the inbox's folders.
@@ -90,6 +91,7 @@ func (b *Inbox) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.leaseAll(ctx) })
 	g.Go(func() error { return b.extendLeases(ctx) })
+	g.Go(func() error { return b.watch(ctx) })
 	for range b.cfg.Workers {
 		g.Go(func() error { return b.openAll(ctx, b.small) })
 	}

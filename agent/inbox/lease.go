@@ -92,7 +92,7 @@ func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 		return false, ignoreLocal(err)
 	}
 	defer f.close()
-	if !b.isRecovered {
+	if !b.isRecovered.Load() {
 		if err := b.recover(ctx, f); err != nil {
 			if ignoreLocal(err) != nil {
 				return false, fmt.Errorf("recover the inbox: %w", err)
@@ -100,10 +100,29 @@ func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 			b.setUnusable(reason.Of(err))
 			return false, nil
 		}
-		b.isRecovered = true
+		b.isRecovered.Store(true)
 	}
 	b.setUnusable(reason.Reason{})
 	return b.hasSpace(f), nil
+}
+
+// watch notices an inbox that becomes unusable, full or usable while a lease waits at the hub.
+func (b *Inbox) watch(ctx context.Context) error {
+	for backoff.Sleep(ctx, blockedInterval) == nil {
+		if !b.isRecovered.Load() {
+			continue // leaseAll looks
+		}
+		f, err := b.enter(ctx)
+		if ignoreLocal(err) != nil {
+			return ignoreCancel(ctx, err)
+		}
+		if err == nil {
+			b.setUnusable(reason.Reason{})
+			b.hasSpace(f)
+			f.close()
+		}
+	}
+	return nil
 }
 
 // ignoreLocal returns the error, or nil if it comes from this site's own disk.

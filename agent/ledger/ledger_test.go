@@ -259,7 +259,6 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 				Outcomes: []Outcome{o}, Time: day})
 		})
 	}
-	forgotten := reason.Text("the hub has forgotten it")
 	state := func(m Outgoing) (State, reason.Reason) {
 		t.Helper()
 		var got Outgoing
@@ -300,7 +299,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 	t.Run("an answer to a dropped envelope counts for the message", func(t *testing.T) {
 		m := taken(t, l, "c")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
-		update(t, l, func(tx *Tx) error { return tx.Drop(old, forgotten) })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old) })
 		if s, _ := state(m); s != Taken {
 			t.Fatalf("dropped: %s", s)
 		}
@@ -326,7 +325,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		m := taken(t, l, "f")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(old, m.UID, "CA-RC", OutcomeDelivered)
-		update(t, l, func(tx *Tx) error { return tx.Drop(old, forgotten) })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old) })
 		e := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(e, m.UID, "SF-RC", OutcomeDelivered)
 		if s, _ := state(m); s != Delivered {

@@ -177,8 +177,7 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 		}
 		return nil
 	})
-	changed := reason.Text("its route changed")
-	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"], changed) })
+	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"]) })
 	view(t, l, func(tx *Tx) error {
 		if m, err := tx.Message(string(messages["here"].UID)); err != nil || m.State != Taken {
 			t.Errorf("what was given up is %s: %v", m.State, err)

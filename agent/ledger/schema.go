@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"sealpost/internal/reason"
 )
 
 // steps make the schema, each from the one before. SQLite's user_version counts the steps of a
@@ -239,6 +241,13 @@ CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
 `
 
+// ErrNewer means that a newer program has written the ledger.
+var ErrNewer = errors.New("newer ledger")
+
+type newerError struct{ error }
+
+func (e *newerError) Is(target error) bool { return target == ErrNewer }
+
 // migrate runs the missing steps, and makes missing indexes.
 func migrate(conn *sql.Conn) error {
 	ctx := context.Background()
@@ -247,8 +256,7 @@ func migrate(conn *sql.Conn) error {
 		return err
 	}
 	if have > len(steps) {
-		return fmt.Errorf("it has format %d and this program knows up to %d: run the newer "+
-			"sealpost that wrote it", have, len(steps))
+		return &newerError{reason.Err("ledger-newer", "have", have, "known", len(steps))}
 	}
 	for ; have < len(steps); have++ {
 		// A step and its number are one transaction, so that a crash repeats all of it or nothing.

@@ -84,7 +84,7 @@ func TestOldUnfinishedFiles(t *testing.T) {
 		return reason.New("temporary-name", "program", program)
 	}
 	want := map[string]reason.Reason{
-		"old.part": temporary("Firefox and KDE"), ".data.csv.Xy12Zq": temporary("rsync"),
+		"old.part": temporary("Firefox, KDE"), ".data.csv.Xy12Zq": temporary("rsync"),
 		"notes.txt~": reason.New("backup-name", "program", "text editors")}
 	if fmt.Sprint(notes) != fmt.Sprint(want) {
 		t.Errorf("reported: %v", notes)

@@ -51,10 +51,10 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 		case errors.Is(err, api.ErrRoute) || errors.Is(err, api.ErrUnroutable) ||
 			errors.Is(err, api.ErrNotAllowed):
 			o.forgetRoute(s.Address)
-			return true, o.drop(ctx, s, reason.New("route-changed"))
+			return true, o.drop(ctx, s, "route-changed")
 		case errors.Is(err, api.ErrChecksum) && damaged > 1, errors.Is(err, api.ErrConflict),
 			errors.Is(err, os.ErrNotExist):
-			return true, o.drop(ctx, s, reason.New("sealed-damaged"))
+			return true, o.drop(ctx, s, "sealed-damaged")
 		case errors.Is(err, api.ErrChecksum):
 			damaged++
 		case errors.Is(err, api.ErrTooLarge):
@@ -74,14 +74,14 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	}
 }
 
-// refusal returns why the hub does not take an envelope for now. It is empty if the line is broken
-// or the hub busy.
+// refusal returns why the hub does not take an envelope for now. It is empty if the line is broken,
+// the hub busy, or the site refused: the link reports these.
 func refusal(err error) reason.Reason {
 	var no *api.Error
 	switch {
 	case errors.Is(err, api.ErrFull):
 		return reason.New("hub-full")
-	case errors.Is(err, api.ErrBusy), !errors.As(err, &no):
+	case errors.Is(err, api.ErrBusy), api.IsOfSite(err), !errors.As(err, &no):
 		return reason.Reason{}
 	}
 	return reason.New("hub-takes-later", "why", no)
@@ -216,10 +216,10 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 }
 
 // drop gives the envelope up; its messages wait to be sealed under a new envelope id.
-func (o *Outbox) drop(ctx context.Context, s *sealed, why reason.Reason) error {
-	o.log.Info("sealing again", "envelope", s.ID, "reason", why)
+func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
+	o.log.Info("sealing again", "envelope", s.ID, "cause", why)
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Drop(s.ID, why)
+		return tx.Drop(s.ID)
 	}); err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	o.log.Error("failed", "envelope", s.ID, "reason", why)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		if err := tx.Drop(s.ID, why); err != nil {
+		if err := tx.Drop(s.ID); err != nil {
 			return err
 		}
 		for _, m := range s.messages {

@@ -10,7 +10,6 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
-	"sealpost/internal/reason"
 )
 
 const (
@@ -125,7 +124,7 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 			s.address, err = id.ParseAddress(s.Address)
 			return s, err
 		}
-		return nil, o.drop(ctx, s, reason.New("hub-lost-envelope"))
+		return nil, o.drop(ctx, s, "lost-by-hub")
 	}
 	if s.State == ledger.EnvelopeSealed && k.Published != nil {
 		if err := o.published(ctx, s, *k.Published); err != nil {

@@ -160,11 +160,10 @@ func isOfAddress(err error) bool {
 		return false
 	}
 	switch no.Code {
-	case api.CodeBusy, api.CodeFull, api.CodeUncertain,
-		api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted:
+	case api.CodeBusy, api.CodeFull, api.CodeUncertain:
 		return false
 	}
-	return true
+	return !api.IsOfSite(err)
 }
 
 // forget has the hub asked again for an address.

@@ -110,6 +110,11 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		}
 		return err
 	})
+	for i, m := range s.Latest {
+		if m.Reason.IsZero() && (m.State == ledger.Taken || m.State == ledger.Sealed) {
+			s.Latest[i].Reason = s.Blocked[m.Address]
+		}
+	}
 	s.add()
 	return s, err
 }
@@ -146,11 +151,14 @@ func (s *Status) count(tx *ledger.Tx) error {
 			}
 		}
 	}
+	maps.DeleteFunc(s.Blocked, func(address string, _ reason.Reason) bool {
+		return s.Queued[address] == 0 // the last of them was recalled
+	})
 	for i := range s.Trays {
 		t := &s.Trays[i]
 		t.lessUnmoved(s.Counts)
 		for address, why := range s.Blocked {
-			if t.Queued[address] > 0 || address == t.Route {
+			if t.Queued[address] > 0 {
 				t.Blocked[address] = why
 			}
 		}

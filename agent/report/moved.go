@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"sealpost/internal/backoff"
@@ -14,6 +15,9 @@ import (
 
 // maxOld bounds the folders that are remembered and have no file any more.
 const maxOld = 32
+
+// maxHead bounds the bytes of a status file that tell of a stop.
+const maxHead = 4 << 10
 
 // remember records the folders of this run, and returns those that the configuration names no
 // longer. A file is written only after its folder is recorded.
@@ -81,6 +85,9 @@ func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
 	}
 	for _, name := range names {
 		own, err := isOf(dir, name, r.o.Site)
+		if err == nil && own && isKeptNow(dir, name, now) {
+			return false, nil // by an agent that runs from a copy of this one's folder
+		}
 		if err == nil && own {
 			err = dir.Replace(name, []byte(r.moved(now)), 0o644)
 			done = true
@@ -90,6 +97,30 @@ func (r *Reporter) lastWord(path string, now time.Time) (done bool, err error) {
 		}
 	}
 	return done, nil
+}
+
+// isKeptNow reports whether an agent may keep a status file: it is young, and tells of no stop.
+func isKeptNow(dir *beneath.Dir, name string, now time.Time) bool {
+	info, err := dir.Lstat(name)
+	if err != nil {
+		return false
+	}
+	if age := now.Sub(info.ModTime); age < 0 || age >= Old {
+		return false
+	}
+	text, err := dir.ReadFile(name, maxHead)
+	if err != nil {
+		return false
+	}
+	for _, l := range reason.Languages() {
+		for _, end := range []reason.Reason{reason.Stopped.Words().Label,
+			reason.TakenOver.Words().Label, reason.New("status-kept-in")} {
+			if strings.Contains(string(text), "\n"+end.In(l)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (r *Reporter) moved(now time.Time) string {

@@ -151,6 +151,23 @@ func TestAnOldFolderThatIsAway(t *testing.T) {
 	}
 }
 
+// An agent that runs from a copy of another one's folder leaves that one's file alone. Without
+// another one the file becomes old.
+func TestAnOldFolderThatAnotherAgentKeeps(t *testing.T) {
+	c := newCentre(t)
+	c.folders("site", "old/inbox", "new/inbox")
+	c.run("old/inbox", nothing)
+	path := c.at("old/STATUS.txt")
+	must(t, os.WriteFile(path, []byte(title("CA-RC").String()+"\r\n\r\nCONNECTED"), 0o644))
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // of a bubble's clock
+	must(t, os.Chtimes(path, start, start))
+	c.run("new/inbox", func() {
+		c.says("old/STATUS.txt", "CONNECTED")
+		time.Sleep(Old + heartbeat)
+		c.says("old/STATUS.txt", "The inbox of the site is "+c.at("new/inbox"))
+	})
+}
+
 // Only a file of this very site gets a last word.
 func TestAnOldFolderWithAFileOfAnother(t *testing.T) {
 	c := newCentre(t)

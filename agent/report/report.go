@@ -206,6 +206,16 @@ func (r *Reporter) look(ctx context.Context) error {
 	return nil
 }
 
+// StartFailed writes why the agent has not started. Run is not called then.
+func (r *Reporter) StartFailed(end reason.Situation, why reason.Reason) {
+	s := Snapshot{Stopped: true, End: end, Why: why}
+	for _, f := range r.files {
+		if err := f.update(s, time.Now()); err != nil {
+			r.o.Log.Warn("status file not written", "folder", f.dir, "error", err)
+		}
+	}
+}
+
 // stop writes the last state.
 func (r *Reporter) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)

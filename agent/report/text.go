@@ -152,7 +152,7 @@ func (s Snapshot) textWithProgress(p *place, language reason.Language) string {
 }
 
 func (s Snapshot) write(l *lines, p *place) string {
-	l.receiving = s.Inbox != nil && s.Outbox == nil
+	l.receiving = s.Outbox == nil && p.inbox != "" && len(p.trays) == 0
 	s.link(l)
 	for _, pin := range s.Pins {
 		l.tell(reason.NotTrusted, string(pin.Site),
@@ -377,6 +377,11 @@ func inboxDisk(l *lines, b *inbox.Status) {
 func receiving(l *lines, b *inbox.Status) {
 	inboxDisk(l, b)
 	envelopes := slices.Sorted(maps.Keys(b.Released))
+	if !b.Full.IsZero() { // then NO ROOM has told of these
+		envelopes = slices.DeleteFunc(envelopes, func(e id.Envelope) bool {
+			return b.Released[e].Code == b.Full.Code
+		})
+	}
 	for _, e := range envelopes[:min(most, len(envelopes))] {
 		l.tell(reason.HandedBack, l.in(reason.New("envelope", "envelope", e)),
 			b.Released[e])

@@ -203,7 +203,8 @@ func NotTLS(proxy string) reason.Verdict {
 
 // Unreachable returns the verdict on an address without an answer.
 func Unreachable(proxy string, err error) reason.Verdict {
-	return reason.Verdict{Says: reason.New("hub-unreachable", "proxy", proxy, "why", err),
+	return reason.Verdict{Says: reason.New("hub-unreachable", "proxy", proxy,
+		"why", lineTrouble(err)),
 		Do: reason.New("check-network-then-ask")}
 }
 

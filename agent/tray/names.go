@@ -65,10 +65,10 @@ var names = []Known{
 	{Litter, "Syncthing", "syncthing/lib/fs/filesystem.go IsInternal", []string{
 		".stfolder", ".stignore", ".stversions",
 	}, nil, nil},
-	{Litter, "Nextcloud and ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
+	{Litter, "Nextcloud, ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
 		".sync_*.db", ".sync_*.db-shm", ".sync_*.db-wal", ".sync_*.db-journal",
 	}, isHex, nil},
-	{Litter, "Nextcloud and ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
+	{Litter, "Nextcloud, ownCloud", "nextcloud/desktop csync_exclude.cpp", []string{
 		".nextcloudsync.log", ".owncloudsync.log",
 	}, nil, nil},
 	{Litter, "Dropbox", "gitignore Global/Dropbox", []string{
@@ -89,13 +89,13 @@ var names = []Known{
 	{unfinished, "rsync", "rsync.1 --delay-updates", []string{".~tmp~", ".rsync-partial"}, nil, nil},
 	{unfinished, "rsync", "rsync/receiver.c get_tmpname", []string{".*"}, isRsync, nil},
 	{locking, "WPS Office", "haiwen/seadrive-fuse repo-tree.c", []string{".~*"}, nil, officeLock},
-	{unfinished, "lftp and ProFTPD", "lftp.1 xfer:temp-file-name", []string{".in.*"}, nil, nil},
+	{unfinished, "lftp, ProFTPD", "lftp.1 xfer:temp-file-name", []string{".in.*"}, nil, nil},
 	{unfinished, "Pure-FTPd", "pure-ftpd/src/ftpd.h", []string{
 		".pureftpd-upload.*", ".pureftpd-rename.*",
 	}, nil, nil},
 	{unfinished, "GNOME", "glib/gio/glocalfileoutputstream.c", []string{".goutputstream-*"}, nil, nil},
 	{unfinished, "GNOME", "xdg-desktop-portal document-portal-fuse.c", []string{".xdp-*"}, nil, nil},
-	{unfinished, "Nextcloud and ownCloud", "owncloud/client propagatedownload.cpp", []string{".*"}, isCloud, nil},
+	{unfinished, "Nextcloud, ownCloud", "owncloud/client propagatedownload.cpp", []string{".*"}, isCloud, nil},
 	{unfinished, "Linux", "linux fs/nfs/unlink.c, fs/smb/client/inode.c", []string{".nfs*", ".smb*"}, isHex, nil},
 	{unfinished, "Linux", "libfuse/lib/fuse.c", []string{".fuse_hidden*"}, isHex, nil},
 	{unfinished, "macOS", "smbfs smbfs_vnops.c", []string{".smbdelete*"}, nil, nil},
@@ -105,12 +105,12 @@ var names = []Known{
 		".syncthing.*.tmp", "~syncthing~*.tmp",
 	}, nil, nil},
 	{unfinished, "Unison", "unison/src/os.ml", []string{"*.unison.tmp"}, nil, nil},
-	{unfinished, "many programs", "GetTempFileName", []string{"*.tmp"}, nil, nil},
-	{unfinished, "Firefox and KDE", "kio/src/core/copyjob.cpp", []string{"*.part"}, nil, nil},
-	{unfinished, "rclone and Aspera", "rclone.org/docs --partial-suffix", []string{"*.partial"}, nil, nil},
+	{unfinished, "Windows", "GetTempFileName", []string{"*.tmp"}, nil, nil},
+	{unfinished, "Firefox, KDE", "kio/src/core/copyjob.cpp", []string{"*.part"}, nil, nil},
+	{unfinished, "rclone, Aspera", "rclone.org/docs --partial-suffix", []string{"*.partial"}, nil, nil},
 	{unfinished, "Aspera", "ascp <resume_suffix>", []string{"*.aspera-ckpt"}, nil, nil},
 	{unfinished, "WinSCP", "winscp.net/eng/docs/resume", []string{"*.filepart"}, nil, nil},
-	{unfinished, "Chrome and Edge", "chromium download_target_determiner.cc", []string{"*.crdownload"}, nil, nil},
+	{unfinished, "Chrome, Edge", "chromium download_target_determiner.cc", []string{"*.crdownload"}, nil, nil},
 	{unfinished, "Safari", "NSURLDownload", []string{"*.download"}, nil, nil},
 	{unfinished, "Opera", "help.opera.com", []string{"*.opdownload"}, nil, nil},
 	{unfinished, "DownThemAll", "downthemall.org", []string{"*.dtapart"}, nil, nil},
@@ -123,7 +123,7 @@ var names = []Known{
 
 	{conflict, "Syncthing", "syncthing/lib/model/folder_sendrecv.go conflictName", []string{"*"},
 		isSyncConflict, nil},
-	{conflict, "Nextcloud and Dropbox", "nextcloud/desktop utility.cpp makeConflictFileName",
+	{conflict, "Nextcloud, Dropbox", "nextcloud/desktop utility.cpp makeConflictFileName",
 		[]string{"*"}, isConflictedCopy, nil},
 	{conflict, "Seafile", "haiwen/seafile common/vc-common.c", []string{"*"},
 		isSeafileConflict, nil},

@@ -131,6 +131,19 @@ func CodeOf(err error) (Code, int) {
 	return CodeInternal, http.StatusInternalServerError
 }
 
+// IsOfSite reports whether the hub refuses the calling site itself, whatever it asks for.
+func IsOfSite(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case CodeNoCert, CodeExpired, CodeNotAdmitted, CodeRemoved, CodeOtherKey:
+		return true
+	}
+	return false
+}
+
 // Retry reports whether a retry of the same request can succeed. It can after every error of the
 // line: a broken or closed connection, a timeout.
 func Retry(err error) bool {

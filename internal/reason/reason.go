@@ -7,6 +7,7 @@
 package reason
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,11 +118,28 @@ func (e *Error) Is(target error) bool {
 	return ok && other.Reason == e.Reason
 }
 
-// wire is a reason in JSON. The text is English, and is ignored when a reason is read.
+// wire is a reason in JSON. The text is English. A reader ignores it, and the cause.
 type wire struct {
-	Code Code            `json:"code"`
-	Args json.RawMessage `json:"args,omitempty"`
-	Text string          `json:"text,omitempty"`
+	Code Code `json:"code"`
+	// Cause is the innermost code of a reason that another one wraps.
+	Cause Code            `json:"cause,omitempty"`
+	Args  json.RawMessage `json:"args,omitempty"`
+	Text  string          `json:"text,omitempty"`
+}
+
+// cause returns the code of the reason in a wrapping one; empty: this one wraps none.
+func (r Reason) cause() Code {
+	var in struct {
+		Says, Reason wire
+	}
+	if r.Code != "verdict" && r.Code != "wrapped" || json.Unmarshal([]byte(r.Args), &in) != nil {
+		return ""
+	}
+	w := in.Says
+	if r.Code == "wrapped" {
+		w = in.Reason
+	}
+	return cmp.Or(Reason{Code: w.Code, Args: string(w.Args)}.cause(), w.Code)
 }
 
 // MarshalJSON writes code, arguments and English text. The zero Reason is null.
@@ -129,7 +147,8 @@ func (r Reason) MarshalJSON() ([]byte, error) {
 	if r.IsZero() {
 		return []byte("null"), nil
 	}
-	return json.Marshal(wire{Code: r.Code, Args: json.RawMessage(r.Args), Text: r.String()})
+	return json.Marshal(wire{Code: r.Code, Cause: r.cause(), Args: json.RawMessage(r.Args),
+		Text: r.String()})
 }
 
 // UnmarshalJSON reads code and arguments.

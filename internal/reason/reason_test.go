@@ -103,6 +103,29 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A program finds the code of a wrapped reason, however deep.
+func TestTheCauseStandsInJSON(t *testing.T) {
+	inner := New("hub-full")
+	for _, r := range []Reason{
+		Verdict{Says: inner, Do: Text("wait")}.Line(),
+		Of(fmt.Errorf("open it: %w", Verdict{Says: inner, Do: Text("wait")}.Line().AsError())),
+	} {
+		text, err := json.Marshal(r)
+		var out struct{ Cause Code }
+		err = errors.Join(err, json.Unmarshal(text, &out))
+		if err != nil || out.Cause != inner.Code {
+			t.Errorf("%s: %v", text, err)
+		}
+		var back Reason
+		if err := json.Unmarshal(text, &back); err != nil || back != r {
+			t.Errorf("%+v came back as %+v, %v", r, back, err)
+		}
+	}
+	if text, err := json.Marshal(inner); err != nil || strings.Contains(string(text), "cause") {
+		t.Errorf("%s: %v", text, err)
+	}
+}
+
 func TestReasonsSurviveJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String().Draw(t, "text")
