@@ -32,6 +32,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 )
@@ -259,7 +260,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.inbox != nil {
 		g.Go(func() error { return a.inbox.Run(working) })
 	}
-	err := g.Wait()
+	err := a.await(working, g)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // stopped as asked, in the middle of something
 	}
@@ -268,6 +269,27 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("stopped")
 	return errors.Join(err, a.close())
+}
+
+// endPatience is the longest wait for the work at the end. A folder of a server that is away may
+// hold it up for ever.
+const endPatience = 10 * time.Second
+
+// await waits for the work, and at the end of its context no longer than endPatience.
+func (a *Agent) await(working context.Context, g *errgroup.Group) error {
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-working.Done():
+	}
+	err, ok := patience.Within(endPatience, func() error { return <-ended })
+	if !ok {
+		a.log.Error("stopped in the middle of work", "reason", reason.New("end-hangs"))
+		return context.Cause(working)
+	}
+	return err
 }
 
 // close releases everything that New has opened, as far as it got.

@@ -1,12 +1,14 @@
 package agent_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"sealpost/hub"
+	"sealpost/agent"
+	"sealpost/hub/api"
 )
 
 // copied is a second folder of a site that is stopped, with the same keys and another control
@@ -31,29 +33,28 @@ func (s *site) copied() *site {
 	return twin
 }
 
-// Two copies of a lab run: both report it, and so does the hub to its admin. When one has stopped,
-// the other reports it no more.
-func TestTwoCopiesOfALabAreBothTold(t *testing.T) {
+// A second agent of a lab starts from a copy of its folder. The first stops and reports it, and the
+// second sends. Both files arrive.
+func TestTheNewerAgentOfALabTakesOver(t *testing.T) {
 	t.Parallel()
-	w, lab, _ := labAndCentre(t)
+	_, lab, centre := labAndCentre(t)
 	lab.stop()
 	twin := lab.copied()
 	lab.start()
-	eventually(t, "the first is connected", func() bool { return lab.status().Link.Connected })
+	lab.drop("one.csv", []byte("one"))
+	centre.expect("FL-LAB", "one.csv", []byte("one"))
 	twin.start()
-	for _, s := range []*site{lab, twin} {
-		eventually(t, "the lab in "+s.dir+" is told", func() bool {
-			c, text := s.status().Link.Copy, s.statusFile()
-			return c != nil && c.From == "127.0.0.1" && strings.Contains(text, "TWO COPIES") &&
-				strings.Contains(text, "another computer runs this site")
-		})
+	if err := lab.Ended(); !errors.Is(err, api.ErrHeld) ||
+		!strings.Contains(err.Error(), "another agent of FL-LAB is running") {
+		t.Errorf("it ends with %v", err)
 	}
-	var sites hub.SitesAnswer
-	w.admin(hub.ControlSites, hub.Nothing{}, &sites)
-	for _, s := range sites.Sites {
-		if want := map[bool]int{true: 2, false: 0}[s.Site == "FL-LAB"]; len(s.Copies) != want {
-			t.Errorf("the admin is told of %s: %q", s.Site, s.Copies)
-		}
+	if text := lab.statusFile(); !strings.Contains(text,
+		"another agent runs this site with the same keys since 2") {
+		t.Errorf("its status file says:\n%s", text)
 	}
-	twin.stop()
+	if since := agent.TakenOver(filepath.Join(lab.dir, "state")); since.IsZero() {
+		t.Error("a command does not learn of it")
+	}
+	twin.drop("two.csv", []byte("two"))
+	centre.expect("FL-LAB", "two.csv", []byte("two"))
 }

@@ -56,7 +56,8 @@ func hostsOf(addresses []string) []string {
 }
 
 // keepLink sends hellos to the hub until ctx ends. It uploads the recipient key if the hub lacks
-// it, renews the certificate in time, and reports a new start of the hub to the outbox.
+// it, renews the certificate in time, and reports a new start of the hub to the outbox. It returns
+// api.ErrHeld if another agent of the site has started after this one.
 func (a *Agent) keepLink(ctx context.Context) error {
 	pause := backoff.Backoff{Min: 200 * time.Millisecond, Max: helloEvery}
 	uploaded := false
@@ -67,6 +68,9 @@ func (a *Agent) keepLink(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, api.ErrHeld) {
+			return reason.Err("agent-displaced", "site", a.site, "why", err)
 		}
 		if err != nil {
 			a.lost(a.explain(ctx, err))

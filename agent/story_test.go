@@ -433,7 +433,7 @@ func TestTheNewerAgentTakesTheQueue(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 	if text := centre.statusFile(); !strings.Contains(text,
-		"another computer runs this site with the same keys since 2") ||
+		"another agent runs this site with the same keys since 2") ||
 		strings.Contains(text, "it was stopped") {
 		t.Errorf("the status file of the displaced one says:\n%s", text)
 	}

@@ -39,7 +39,7 @@ func TestAnUnknownSite(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.join("SF-RC", "receive")
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
-		Sites: []string{"SF-RC"}}, nil))
+		Sites: []string{"SF-RC"}, InAdvance: true}, nil))
 	for to, c := range map[string]struct{ name, says string }{
 		"@SF-RX": {
 			"mistyped.txt", "no site of the name SF-RX receives in this network (did you mean " +

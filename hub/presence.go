@@ -77,10 +77,11 @@ func (p *presence) of(site id.Site) *present {
 }
 
 // hello records a hello and returns another agent of the site that runs at the same time, or nil.
-// isNew reports whether this agent learns of it for the first time. An agent that ended before this
-// one began does not count: the older of two successive agents sends no more hello.
+// isNew reports whether this agent learns of it for the first time, and isOlder whether the other
+// one has started after it. An agent that ended before this one began does not count: the older of
+// two successive agents sends no more hello.
 func (p *presence) hello(site id.Site, of id.Session, role, from string,
-	now time.Time) (other *api.Copy, isNew bool) {
+	now time.Time) (other *api.Copy, isNew, isOlder bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.of(site)
@@ -88,7 +89,7 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 		s.role = role
 	}
 	if of == "" {
-		return nil, false
+		return nil, false, false
 	}
 	i := slices.IndexFunc(s.sessions, func(o session) bool { return o.id == of })
 	if i < 0 {
@@ -98,10 +99,12 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	}
 	own := &s.sessions[i]
 	own.from, own.last = from, now
+	newer := present{sessions: s.sessions[i+1:]}
+	isOlder = newer.other(*own, now) != nil
 	other = s.other(*own, now)
 	isNew = other != nil && !own.told
 	own.told = other != nil
-	return other, isNew
+	return other, isNew, isOlder
 }
 
 // other returns another agent whose time of running overlaps with that of own, and that still runs.
@@ -165,12 +168,16 @@ func (c *call) hello() error {
 		session = "" // not said
 	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())
-	var isNew bool
-	hello.Copy, isNew = h.present.hello(s.Name, session, asks.Get(api.QueryRole),
+	var isNew, isOlder bool
+	hello.Copy, isNew, isOlder = h.present.hello(s.Name, session, asks.Get(api.QueryRole),
 		linkOf(c.r.Context()).from.String(), h.now())
 	if isNew {
 		c.log.Warn("two agents of one site run", "site", s.Name, "one", linkOf(c.r.Context()).from,
 			"other", hello.Copy.From)
+	}
+	if isOlder {
+		return problem(api.CodeHeld, "another agent of %s has started from %s", s.Name,
+			hello.Copy.From)
 	}
 	return c.reply(hello)
 }

@@ -8,7 +8,8 @@ import (
 	"sealpost/internal/id"
 )
 
-// Two agents of one site are told of each other, and two that follow one another are not.
+// Two agents of one site are told of each other, and two that follow one another are not. Only the
+// first of two is the older one.
 func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 	old, new := id.Random128[id.Session](), id.Random128[id.Session]()
 	type hello struct {
@@ -33,7 +34,10 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 			p, began := newPresence(), time.Now()
 			names := map[id.Session]string{old: "old", new: "new"}
 			for i, h := range asked {
-				other, _ := p.hello("FL-LAB", h.of, "send", names[h.of], began.Add(h.at))
+				other, _, isOlder := p.hello("FL-LAB", h.of, "send", names[h.of], began.Add(h.at))
+				if isOlder != (other != nil && h.of == asked[0].of) {
+					t.Errorf("hello %d: older is %t", i, isOlder)
+				}
 				if got := other; (got == nil) != (h.from == "") || got != nil &&
 					got.From != h.from {
 					t.Errorf("hello %d is told %+v, want %q", i, got, h.from)
@@ -44,7 +48,7 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 			if (len(copies) == 2) != (last.from != "") {
 				t.Errorf("the admin is told of %q", copies)
 			}
-			if other, _ := p.hello("SF-LAB", old, "send", "old", began); other != nil {
+			if other, _, _ := p.hello("SF-LAB", old, "send", "old", began); other != nil {
 				t.Error("another site is told of them")
 			}
 		})

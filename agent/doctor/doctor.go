@@ -6,8 +6,10 @@ package doctor
 
 import (
 	"context"
+	"time"
 
 	"sealpost/config"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 )
 
@@ -38,17 +40,41 @@ type Options struct {
 // accountCheck is the name of the check of the doctor's own account.
 var accountCheck = reason.New("check-account")
 
+// checkPatience is the longest wait for the checks of folders. Only a disk that hangs needs longer.
+const checkPatience = 15 * time.Second
+
 // Examine runs all checks, and calls found with each finding. It ends early, with false, if this
-// account cannot see the files of the agent.
+// account cannot see the files of the agent. The checks run at the same time, so that a folder that
+// hangs delays them once.
 func Examine(ctx context.Context, o Options, found func(Finding)) bool {
-	for _, check := range []func(context.Context, Options) []Finding{account, keys, certificate,
-		permissions, folders, senders, abilities, volumes, space, notifications, hub} {
-		for _, f := range check(ctx, o) {
-			found(f)
-			if f.Check == accountCheck && f.Level == Fail {
-				return false
-			}
+	for _, f := range account(ctx, o) {
+		found(f)
+		if f.Level == Fail {
+			return false
 		}
+	}
+	end := time.Now().Add(checkPatience)
+	var lists []chan []Finding
+	for _, check := range []func(context.Context, Options) []Finding{keys, certificate,
+		permissions, folders, senders, abilities, volumes, space, notifications} {
+		list := make(chan []Finding, 1)
+		go func() { list <- check(ctx, o) }()
+		lists = append(lists, list)
+	}
+	isSilent := false
+	for _, list := range lists {
+		findings, ok := patience.Within(time.Until(end), func() []Finding { return <-list })
+		isSilent = isSilent || !ok
+		for _, f := range findings {
+			found(f)
+		}
+	}
+	if isSilent {
+		found(Finding{Fail, reason.New("check-unanswered"), reason.Verdict{
+			Says: reason.Of(errSilent), Do: reason.New("await-server")}})
+	}
+	for _, f := range hub(ctx, o) { // its calls have limits of their own
+		found(f)
 	}
 	return true
 }

@@ -6,11 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"sealpost/config"
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 	"sealpost/internal/trouble"
 )
@@ -48,12 +51,30 @@ func nameOf(trays []config.Tray, t config.Tray) string {
 	return t.Name
 }
 
-// folders tries to write and to read in each folder.
+// folderPatience is the longest wait for a folder.
+const folderPatience = 5 * time.Second
+
+// folders tries to write and to read in each folder, all at the same time: one that hangs delays
+// none.
 func folders(_ context.Context, o Options) (list []Finding) {
-	for _, p := range places(o) {
-		check, dir := p.check, p.dir
-		err := try(dir)
+	all := places(o)
+	results := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, p := range all {
+		wait.Go(func() {
+			err, ok := patience.Within(folderPatience, func() error { return try(p.dir) })
+			if !ok {
+				err = errSilent
+			}
+			results[i] = err
+		})
+	}
+	wait.Wait()
+	for i, p := range all {
+		check, dir, err := p.check, p.dir, results[i]
 		switch {
+		case err == errSilent:
+			list = append(list, fail(check, reason.Of(err), reason.New("await-server"))...)
 		case err == nil:
 			list = append(list, good(check, reason.New("folder-good", "folder", dir))...)
 		case errors.Is(err, fs.ErrNotExist):
@@ -71,6 +92,9 @@ func folders(_ context.Context, o Options) (list []Finding) {
 	}
 	return list
 }
+
+// errSilent means that a folder does not answer.
+var errSilent = reason.Err("folder-unanswered")
 
 // remedy returns the cause of an error in a folder, with its remedy.
 func remedy(err error, dir string) reason.Reason {

@@ -36,6 +36,7 @@ type desk struct {
 	claims    map[string]int                  // files whose claims are being written, by nameOf
 	waiters   map[id.UID][]chan struct{}      // for messages to be released
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
+	jobs      map[id.Envelope]*running        // of workers
 	refusals  map[string]reason.Reason        // why the hub takes nothing for an address
 	resting   []rest                          // there is no room to seal them; oldest first
 	spaces    map[*space]bool                 // of the files that are being sealed
@@ -68,6 +69,7 @@ func newDesk(o *Outbox) *desk {
 		claims:    map[string]int{},
 		waiters:   map[id.UID][]chan struct{}{},
 		envelopes: map[id.Envelope]*progress.Meter{},
+		jobs:      map[id.Envelope]*running{},
 		refusals:  map[string]reason.Reason{},
 		spaces:    map[*space]bool{},
 	}
@@ -251,29 +253,42 @@ func (d *desk) dispatch(ctx context.Context) error {
 	return nil
 }
 
+// running is the job of a worker.
+type running struct {
+	lane       *lane
+	messages   []ledger.Outgoing // all of one tray
+	isReplaced bool              // another worker has its place
+}
+
 // start has a worker seal and publish a job.
 func (d *desk) start(ctx context.Context, l *lane, j job) {
 	l.free--
+	r := &running{lane: l, messages: j.messages}
+	d.jobs[j.envelope] = r
 	d.hold(j.messages, byWorker)
 	d.envelopes[j.envelope] = nil
 	d.work(func() func() error {
 		next, err := d.o.send(ctx, j)
-		return func() error { return d.sent(l, j, next, err) }
+		return func() error { return d.sent(j.envelope, r, next, err) }
 	})
 }
 
 // sent ends a job.
-func (d *desk) sent(l *lane, j job, next retry, err error) error {
-	l.free++
-	delete(d.envelopes, j.envelope)
-	d.free(j.messages)
+func (d *desk) sent(e id.Envelope, r *running, next retry, err error) error {
+	delete(d.envelopes, e)
+	delete(d.jobs, e)
+	d.free(r.messages)
+	l := r.lane
+	if !r.isReplaced {
+		l.free++
+	}
 	for _, list := range next.batches {
 		d.hold(list, byLane)
 		l.retries = append(l.retries, list)
 	}
 	switch {
 	case next.noRoom:
-		d.rest(j.messages[0])
+		d.rest(r.messages[0])
 	case !l.small:
 		d.endRest() // there may be room now
 	}
@@ -281,6 +296,16 @@ func (d *desk) sent(l *lane, j job, next retry, err error) error {
 		d.reconsider()
 	}
 	return err
+}
+
+// replaceWorkers gives the places of workers that may hang in a silent tray to others.
+func (d *desk) replaceWorkers(silent string) {
+	for _, r := range d.jobs {
+		if !r.isReplaced && r.messages[0].Tray == silent {
+			r.isReplaced = true
+			r.lane.free++
+		}
+	}
 }
 
 // giveBack writes into the ledger that messages wait.

@@ -110,8 +110,8 @@ func TestWhatThereIsNoRoomToSealRests(t *testing.T) {
 	}
 	s.desk.tell(func() {
 		for _, m := range list {
-			s.desk.sent(s.desk.lanes[1], job{messages: []ledger.Outgoing{m}}, retry{noRoom: true},
-				nil)
+			s.desk.sent("", &running{lane: s.desk.lanes[1], messages: []ledger.Outgoing{m}},
+				retry{noRoom: true}, nil)
 		}
 	})
 	s.routed(list[0].Address)

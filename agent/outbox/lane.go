@@ -213,14 +213,22 @@ func (d *desk) read(ctx context.Context, l *lane) (*job, error) {
 	return nil, nil
 }
 
+// maxSkipped bounds the messages of other trays that a lane reads over for an envelope.
+const maxSkipped = 1000
+
 // waiting returns the oldest free messages of an address, as many as fit into one envelope. It adds
-// the one behind them. They wait in the ledger, and the envelope is for one recipient.
+// the one behind them. They wait in the ledger, and the envelope is for one recipient. All are of
+// one tray, so that no message waits for a tray that hangs.
 func (d *desk) waiting(ctx context.Context, l *lane, address string) ([]ledger.Outgoing, error) {
 	var list []ledger.Outgoing
-	room := newRoom(1)
+	room, skipped := newRoom(1), 0
 	visit := func(m ledger.Outgoing) bool {
 		if d.inHand[m.UID] != 0 {
 			return true
+		}
+		if len(list) > 0 && m.Tray != list[0].Tray {
+			skipped++
+			return skipped < maxSkipped
 		}
 		list = append(list, m)
 		return room.take(m) && l.small

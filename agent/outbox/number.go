@@ -9,6 +9,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 )
 
 // used is the highest number of one day of which a folder lies in a tray. A lost ledger may have
@@ -24,8 +25,12 @@ func (t *box) firstNumber(now time.Time) int64 {
 	first := t.FirstNumber
 	prefix := id.MessagePrefix(t.o.site, t.Kind, now)
 	for _, other := range t.o.trays {
-		if other.Kind == t.Kind {
-			first = max(first, other.usedNumber(prefix)+1)
+		switch {
+		case other.Kind != t.Kind:
+		case other == t:
+			first = max(first, t.usedNumber(prefix)+1)
+		default:
+			first = max(first, other.usedElsewhere(prefix)+1)
 		}
 	}
 	return first
@@ -57,6 +62,15 @@ func (t *box) usedNumber(prefix string) int64 {
 	t.used = found
 	t.mu.Unlock()
 	return found.number
+}
+
+// answersNumber is the longest wait for the folders of another tray.
+const answersNumber = 2 * time.Second
+
+// usedElsewhere is usedNumber for the claims of another tray. One that hangs counts as away.
+func (t *box) usedElsewhere(prefix string) int64 {
+	n, _ := patience.Within(answersNumber, func() int64 { return t.usedNumber(prefix) })
+	return n
 }
 
 // highestIn looks through a folder, in constant memory.

@@ -75,6 +75,7 @@ type Outbox struct {
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	hubIsNew chan struct{}
+	pulse    pulse
 
 	mu          sync.Mutex     // guards incarnation
 	incarnation id.Incarnation // of the hub, as it said last
@@ -99,7 +100,7 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub,
-		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1)}
+		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1), pulse: defaultPulse}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
 		b.trays = append(b.trays, b.newTray(configured, len(o.Trays) > 1))
@@ -131,6 +132,7 @@ func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 				return ignoreCancel(ctx, err)
 			}
 			g.Go(func() error { return t.fileAll(ctx) })
+			g.Go(func() error { return t.keepPulse(ctx) })
 			return t.find(ctx)
 		})
 	}

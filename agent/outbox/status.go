@@ -89,6 +89,9 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
 		one.Settling = t.settling
 		t.mu.Unlock()
+		if t.silent.Load() {
+			one.NotTaken[t.Dir] = reason.Of(errSilent)
+		}
 		s.Trays = append(s.Trays, one)
 	}
 	s.Blocked, s.Uploads = o.blocked(ctx), o.uploads(ctx)

@@ -28,6 +28,7 @@ import (
 	"sealpost/internal/backoff"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 )
 
@@ -133,15 +134,21 @@ func places(o Options) []*place {
 	return all
 }
 
-// isSameFolder reports whether two paths lead to one folder. Of a folder that is away it is not
-// known.
+// folderPatience is the longest wait for a folder that hangs.
+const folderPatience = 2 * time.Second
+
+// isSameFolder reports whether two paths lead to one folder. It is unknown of a folder that is away
+// or hangs.
 func isSameFolder(one, other string) bool {
-	a, err := identity(one)
-	if err != nil {
-		return false
-	}
-	b, err := identity(other)
-	return err == nil && a == b
+	same, _ := patience.Within(folderPatience, func() bool {
+		a, err := identity(one)
+		if err != nil {
+			return false
+		}
+		b, err := identity(other)
+		return err == nil && a == b
+	})
+	return same
 }
 
 func identity(path string) (beneath.ID, error) {
