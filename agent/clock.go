@@ -26,6 +26,9 @@ func hubTime(ctx context.Context, cfg config.Agent) (time.Time, error) {
 	for i, address := range cfg.Hub {
 		conf := certs.ClientTLS(new(certs.Identity), id.Hash(cfg.Network),
 			hosts[min(i, len(hosts)-1)])
+		if cfg.SmallHello {
+			conf.CurvePreferences = certs.SmallCurves
+		}
 		verify := conf.VerifyConnection
 		conf.VerifyConnection = func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) > 0 {

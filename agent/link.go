@@ -38,6 +38,9 @@ type Link struct {
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
 	now func() time.Time) *api.Client {
 	tls := certs.ClientTLS(identity, id.Hash(cfg.Network), hostsOf(cfg.Hub)...)
+	if cfg.SmallHello {
+		tls.CurvePreferences = certs.SmallCurves
+	}
 	tls.Time = now
 	o.Hubs, o.TLS, o.Site = cfg.Hub, tls, id.Site(cfg.Site)
 	return api.NewClient(o)

@@ -22,6 +22,9 @@ func base() *tls.Config {
 	}
 }
 
+// SmallCurves are the key exchanges whose first message fits into one packet on every line.
+var SmallCurves = []tls.CurveID{tls.X25519, tls.CurveP256}
+
 // ServerTLS configures the hub's side: TLS 1.3 only, post-quantum key exchange where the agent can.
 // A client certificate is requested and its key proven, but the hub verifies it for each request
 // with a Verifier: an expired certificate then gets a readable answer, and a removed site gets

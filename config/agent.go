@@ -50,6 +50,10 @@ type Agent struct {
 	// The language of STATUS.txt, WHY.txt and the answers of commands: "en" or "de". The log, the
 	// help and JSON are English. Default "en".
 	Language string `toml:"language"`
+	// Whether TLS begins with a small message, without the post-quantum key exchange. Some
+	// firewalls drop the usual one of more than 1,300 bytes: "sealpost agent doctor" finds it. The
+	// content stays encrypted as the suite says. Default false.
+	SmallHello bool `toml:"small_hello"`
 	// The tray from which this site sends. Applies to the roles "send" and "both".
 	Outbox Tray `toml:"outbox"`
 	// Where this site receives. Applies to the roles "receive" and "both".

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,6 +168,13 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 // inspecting is a server whose certificate is of the given issuer.
 func inspecting(t *testing.T, issuer string) (address string) {
 	t.Helper()
+	address, _ = server(t, issuer)
+	return address
+}
+
+// server returns the address of a server, and the fingerprint of its only certificate's key.
+func server(t *testing.T, issuer string) (address string, network id.Hash) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1),
@@ -180,7 +189,78 @@ func inspecting(t *testing.T, issuer string) (address string) {
 	s.Config.ErrorLog = nil
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
+	return s.Listener.Addr().String(), certs.Fingerprint(&key.PublicKey)
+}
+
+// A firewall drops the large first message of TLS, or cuts its connection. The doctor names the
+// size and the setting that helps. With that it finds the hub.
+func TestALargeHelloThatIsDropped(t *testing.T) {
+	for name, drop := range map[string]func(net.Conn){
+		"silent": func(c net.Conn) {
+			io.Copy(io.Discard, c) //nolint:errcheck // until it is given up
+		},
+		"cut": func(c net.Conn) { c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits more than it works
+			hub, network := server(t, "root")
+			cfg := config.Agent{Network: string(network)}
+			address := relay(t, hub, drop)
+			f := answers(t.Context(), cfg, address)
+			if f.Level != Fail || f.Says.Code != "large-hello-dropped" {
+				t.Errorf("got %+v", f)
+			}
+			cfg.SmallHello = true
+			if f := answers(t.Context(), cfg, address); f.Level != OK {
+				t.Errorf("with a small one: %+v", f)
+			}
+			cfg.SmallHello = false
+			if f := answers(t.Context(), cfg, hub); f.Level != OK {
+				t.Errorf("without the firewall: %+v", f)
+			}
+		})
+	}
+}
+
+// relay passes connections on to a server, but for those that begin with more than 1,300 bytes.
+func relay(t *testing.T, to string, drop func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer in.Close()
+				first := make([]byte, 16<<10)
+				n, err := in.Read(first)
+				if err != nil {
+					return
+				}
+				if n > 1300 {
+					drop(in)
+					return
+				}
+				out, err := net.Dial("tcp", to)
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				out.Write(first[:n]) //nolint:errcheck // the copy fails too
+				go io.Copy(out, in)  //nolint:errcheck // ended by the close
+				io.Copy(in, out)     //nolint:errcheck // ended by the server
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
 }
 
 func TestAProxyThatInspectsIsNamed(t *testing.T) {
@@ -190,7 +270,7 @@ func TestAProxyThatInspectsIsNamed(t *testing.T) {
 		"Example Gateway":              ": it shows a ",
 	} {
 		want = "is not the hub of this network" + want + `certificate issued by "` + issuer + `"`
-		f := answers(t.Context(), inspecting(t, issuer), network)
+		f := answers(t.Context(), config.Agent{Network: string(network)}, inspecting(t, issuer))
 		if f.Level != Fail || !strings.Contains(f.Says.String(), want) || f.Do.IsZero() {
 			t.Errorf("got %+v, want %q", f, want)
 		}
@@ -200,7 +280,7 @@ func TestAProxyThatInspectsIsNamed(t *testing.T) {
 func TestWhatDoesNotSpeakTLS(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
-	f := answers(t.Context(), s.Listener.Addr().String(), "")
+	f := answers(t.Context(), config.Agent{}, s.Listener.Addr().String())
 	if f.Level != Fail || f.Says != stranger.NotTLS("").Says {
 		t.Errorf("got %+v", f)
 	}
@@ -212,7 +292,8 @@ func TestASilentAddressIsGivenUp(t *testing.T) {
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if f := answers(ctx, l.Addr().String(), ""); f.Level != Fail || f.Says.Code != "hub-no-answer" {
+	f := answers(ctx, config.Agent{}, l.Addr().String())
+	if f.Level != Fail || f.Says.Code != "hub-no-answer" {
 		t.Errorf("got %+v", f)
 	}
 }

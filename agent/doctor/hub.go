@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent/stranger"
 	"sealpost/certs"
+	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -21,7 +22,7 @@ const hubTime = 15 * time.Second
 func hub(ctx context.Context, o Options) (list []Finding) {
 	trusted := false
 	for _, address := range o.Config.Hub {
-		f := answers(ctx, address, id.Hash(o.Config.Network))
+		f := answers(ctx, o.Config, address)
 		trusted = trusted || f.Level == OK
 		list = append(list, f)
 	}
@@ -31,16 +32,34 @@ func hub(ctx context.Context, o Options) (list []Finding) {
 	return append(list, hello(ctx, o)...)
 }
 
-func answers(ctx context.Context, address string, network id.Hash) Finding {
-	check := reason.New("check-hub", "address", address)
-	seen, err := stranger.Look(ctx, address, network)
+func answers(ctx context.Context, cfg config.Agent, address string) Finding {
+	check, network := reason.New("check-hub", "address", address), id.Hash(cfg.Network)
+	look := stranger.Look
+	if cfg.SmallHello {
+		look = stranger.LookSmall
+	}
+	seen, err := look(ctx, address, network)
 	switch {
+	case err != nil && !cfg.SmallHello && isDropped(ctx, address, network, err):
+		return Finding{Fail, check, reason.Verdict{Says: reason.New("large-hello-dropped"),
+			Do: reason.New("set-small-hello")}}
 	case err != nil:
 		return unreachable(check, seen.Proxy, err)
 	case seen.Hub:
 		return good(check, reason.New("hub-answers", "proxy", seen.Proxy))[0]
 	}
 	return Finding{Fail, check, seen.Verdict(address)}
+}
+
+// isDropped reports whether a server that gave this error answers a small first message of TLS.
+func isDropped(ctx context.Context, address string, network id.Hash, cause error) bool {
+	var alert tls.RecordHeaderError
+	var op *net.OpError
+	if errors.As(cause, &alert) || errors.As(cause, &op) && op.Op == "dial" {
+		return false // it is no matter of size
+	}
+	seen, err := stranger.LookSmall(ctx, address, network)
+	return err == nil && seen.Hub
 }
 
 func unreachable(check reason.Reason, via string, err error) Finding {
@@ -82,8 +101,11 @@ func hello(ctx context.Context, o Options) []Finding {
 	}
 	site := stranger.Site{Name: id.Site(o.Config.Site), Role: o.Config.Role, Key: identity.Key(),
 		Expires: identity.NotAfter(), Now: time.Now()}
-	client := api.NewClient(api.ClientOptions{Hubs: o.Config.Hub,
-		TLS:  certs.ClientTLS(identity, id.Hash(o.Config.Network), hosts...),
+	conf := certs.ClientTLS(identity, id.Hash(o.Config.Network), hosts...)
+	if o.Config.SmallHello {
+		conf.CurvePreferences = certs.SmallCurves
+	}
+	client := api.NewClient(api.ClientOptions{Hubs: o.Config.Hub, TLS: conf,
 		Site: site.Name, UserAgent: "sealpost/" + o.Version})
 	defer client.CloseIdle()
 	ctx, cancel := context.WithTimeout(ctx, hubTime)

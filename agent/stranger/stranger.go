@@ -49,6 +49,16 @@ func (s Seen) Verdict(address string) reason.Verdict {
 // Look connects to an address, through the proxy if there is one, and returns the server. With an
 // error only Seen.Proxy is set.
 func Look(ctx context.Context, address string, network id.Hash) (s Seen, err error) {
+	return look(ctx, address, network, nil)
+}
+
+// LookSmall is Look with a small first message of TLS. Some firewalls drop a larger one.
+func LookSmall(ctx context.Context, address string, network id.Hash) (s Seen, err error) {
+	return look(ctx, address, network, certs.SmallCurves)
+}
+
+func look(ctx context.Context, address string, network id.Hash,
+	curves []tls.CurveID) (s Seen, err error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/", nil)
@@ -61,6 +71,7 @@ func Look(ctx context.Context, address string, network id.Hash) (s Seen, err err
 	var chain []*x509.Certificate
 	t := &http.Transport{Proxy: api.Proxy, OnProxyConnectResponse: api.CheckProxy,
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+			CurvePreferences:   curves,
 			InsecureSkipVerify: true, // to look at the server, not to trust it: nothing is sent
 			VerifyConnection: func(c tls.ConnectionState) error {
 				chain = c.PeerCertificates
