@@ -31,6 +31,11 @@ const (
 	MaxMessages   = 256      // in one envelope
 	MaxRecipients = 64       // of one envelope
 	MaxReceipt    = 96 << 10 // bytes of a receipt
+
+	// LookAhead is the number of bytes that an upload reserves beside the parts that it has.
+	LookAhead = 4 * PartSize
+	// UploadIdle is the time after which an upload without a new part expires.
+	UploadIdle = 24 * time.Hour
 )
 
 // The closed set of errors a caller branches on. Any other error is the engine's own and promises
@@ -57,19 +62,22 @@ type Spool interface {
 	Incarnation() id.Incarnation
 
 	// Stage opens the upload of one large envelope, named by (Sender, Envelope). It reopens the
-	// upload after a cut line or a restart. It reserves the full size: ErrFull when the disk would
-	// fall below its reserve. The newest caller wins: an older Staging answers ErrDisplaced from
-	// then on. Another size or other checksums under the same name: ErrConflict. An envelope that
-	// is already published: a Staging with nothing missing. Without size and checksums it reopens
-	// an open upload only, else ErrNotFound.
+	// upload after a cut line or a restart. An upload reserves the parts that it has or receives,
+	// and at most LookAhead beside them: ErrFull when the disk would fall below its reserve, and
+	// ErrQuota when that passes a quota. Without a new part it expires after UploadIdle; reopening
+	// it prolongs nothing. The newest caller wins: an older Staging answers ErrDisplaced from then
+	// on. Another size or other checksums under the same name: ErrConflict. An envelope that is
+	// already published: a Staging with nothing missing. Without size and checksums it reopens an
+	// open upload only, else ErrNotFound.
 	Stage(ctx context.Context, up Upload) (Staging, error)
 
 	// Publish puts the envelope into every queue of its deliveries, or into none, in one commit
 	// with its metadata. The ciphertext comes from Content when Size is at most SmallSize, and
 	// otherwise from a complete Staging (else ErrUnstaged). The same id, size, checksums and
 	// metadata again: the same answer, even after the envelope has become final. Anything else
-	// under the same id, from any sender: ErrConflict. No room: ErrFull. A delivery to no queue is
-	// ErrInvalid.
+	// under the same id, from any sender: ErrConflict. No room: ErrFull. Over a quota of the
+	// sender, of a queue or of the spool: ErrQuota; a repetition passes every quota. A delivery to
+	// no queue is ErrInvalid.
 	Publish(ctx context.Context, e Envelope) (Published, error)
 
 	// Known returns the state of each envelope of the sender, in the order asked, with the outcomes
@@ -109,9 +117,9 @@ type Spool interface {
 	// recipient's signed statement. In the same commit it takes the delivery out of its queue and
 	// tells the sender. It needs no lease: it states a fact. The first settlement of a delivery
 	// stays, and every later one gets its answer. One that names another sender than the
-	// envelope's is ErrInvalid. When the last delivery of an envelope is final and none is dead,
-	// the content is removed in the background; metadata stay. ErrNotFound when the delivery does
-	// not match in all four parts.
+	// envelope's is ErrInvalid. When the last delivery of an envelope is final, settled or dead, it
+	// counts for no quota any more, and the content is removed in the background; metadata stay.
+	// ErrNotFound when the delivery does not match in all four parts.
 	Settle(ctx context.Context, s Settlement) (Settled, error)
 
 	// Events returns the site's events after the cursor, oldest first, and the cursor to ask with
@@ -141,7 +149,9 @@ type Staging interface {
 	// Missing lists the parts that are not durable yet, in order.
 	Missing() []int
 	// Put stores one part; nil means it is durable. Repeating a part is harmless. ErrChecksum when
-	// the bytes are not the announced ones, or too few or too many: the part stays missing.
+	// the bytes are not the announced ones, or too few or too many: the part stays missing. An
+	// upload receives at most LookAhead bytes at once; another call waits. ErrFull and ErrQuota as
+	// for Stage, before a byte is read.
 	Put(ctx context.Context, part int, r io.Reader) error
 	// Abort forgets the upload and frees its space. After Publish it does nothing.
 	Abort(ctx context.Context) error
@@ -358,6 +368,16 @@ type Admin interface {
 	Queues(ctx context.Context) ([]QueueInfo, error)
 	// Kill makes every waiting delivery of a queue dead with the code and tells the senders.
 	Kill(ctx context.Context, queue, code string) (int, error)
+	// KillFrom makes every waiting delivery of a sender's envelopes dead with the code.
+	KillFrom(ctx context.Context, sender id.Site, code string) (int, error)
+	// AbortUploads forgets the sender's uploads and frees their space.
+	AbortUploads(ctx context.Context, sender id.Site) (int, error)
+	// Limit sets the quotas until the spool is closed. They refuse only new envelopes, uploads and
+	// parts. Whatever is held above a lower limit stays.
+	Limit(ctx context.Context, q Quotas) error
+	// Usage returns the counts that the quotas limit. They are exact after each commit, and the
+	// same after a restart.
+	Usage(ctx context.Context) (Usages, error)
 	// Announce appends one event of kind EventRoute for each site.
 	Announce(ctx context.Context, events map[id.Site]Event) error
 	// Info returns the figures of the whole spool.
@@ -382,7 +402,8 @@ type QueueInfo struct {
 type Info struct {
 	Incarnation id.Incarnation `json:"incarnation"`
 	Envelopes   int64          `json:"envelopes"`
-	Content     int64          `json:"content_bytes"` // ciphertext held, staged parts included
+	Content     int64          `json:"content_bytes"` // held, and reserved for uploads
 	DiskFree    int64          `json:"disk_free_bytes"`
+	DiskSize    int64          `json:"disk_size_bytes"`
 	Reserve     int64          `json:"reserve_bytes"`
 }

@@ -50,6 +50,15 @@ func Free(dir string) (int64, error) {
 	return int64(s.Bavail) * s.Frsize, nil
 }
 
+// Capacity returns the size of the file system of dir in bytes.
+func Capacity(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("size of the file system of %s: %w", dir, err)
+	}
+	return int64(s.Blocks) * s.Frsize, nil
+}
+
 func renameAt(old, new Entry) error {
 	return unix.Renameat2(old.Dir, old.Name, new.Dir, new.Name, unix.RENAME_NOREPLACE)
 }

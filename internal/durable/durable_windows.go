@@ -141,6 +141,19 @@ func Free(dir string) (int64, error) {
 	return int64(min(available, math.MaxInt64)), nil
 }
 
+// Capacity returns the size of the volume of dir in bytes.
+func Capacity(dir string) (int64, error) {
+	name, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, fmt.Errorf("size of the volume of %s: %w", dir, err)
+	}
+	var total uint64
+	if err := windows.GetDiskFreeSpaceEx(name, nil, &total, nil); err != nil {
+		return 0, fmt.Errorf("size of the volume of %s: %w", dir, err)
+	}
+	return int64(min(total, math.MaxInt64)), nil
+}
+
 // IsFull reports whether an error means that a disk, or the account's share of it, is full.
 func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) ||

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
@@ -137,16 +139,17 @@ func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
 	}
 	defer s.leave()
 	info := spool.Info{Incarnation: s.incarnation, Reserve: s.opts.Reserve}
-	for _, u := range all(s, s.uploads) {
-		info.Content += u.size
-	}
 	for _, q := range all(s, s.queues) {
 		f, _ := q.load()
 		info.Envelopes += f.envelopes
-		info.Content += f.content
 	}
-	var err error
-	if info.DiskFree, err = s.seams.free(s.dir); err != nil {
+	s.holdings.mu.Lock()
+	info.Content = s.holdings.waiting.Bytes + s.holdings.staged.Reserved
+	s.holdings.mu.Unlock()
+	var err, failed error
+	info.DiskFree, err = s.seams.free(s.dir)
+	info.DiskSize, failed = durable.Capacity(s.dir)
+	if err := errors.Join(err, failed); err != nil {
 		return info, fmt.Errorf("figures of the spool: %w", err)
 	}
 	return info, nil

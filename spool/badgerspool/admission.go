@@ -15,6 +15,7 @@ import (
 // room is the free space of the disk, with the limits for it.
 type room struct {
 	free    int64
+	pending int64 // of it, reserved for uploads
 	reserve int64
 	floor   int64
 	err     error
@@ -23,7 +24,7 @@ type room struct {
 // admit reads the free space.
 func (s *Spool) admit() room {
 	free, err := s.seams.free(s.dir)
-	return room{free, s.opts.Reserve, s.opts.Floor, err}
+	return room{free, s.holdings.unallocated(), s.opts.Reserve, s.opts.Floor, err}
 }
 
 // allows returns ErrFull if the disk has no room for a change of that need.
@@ -31,8 +32,22 @@ func (r room) allows(n need) error {
 	if r.err != nil {
 		return r.err
 	}
-	if n == needRoom && r.free < r.reserve || r.free < r.floor {
-		return fmt.Errorf("%w: %d bytes are free", spool.ErrFull, r.free)
+	if n == needRoom && r.free-r.pending < r.reserve || r.free < r.floor {
+		return fmt.Errorf("%w: %d bytes are free, %d of them reserved for uploads", spool.ErrFull,
+			r.free, r.pending)
+	}
+	return nil
+}
+
+// allowsMore returns ErrFull if the disk has no room to reserve more bytes. The reserved ones are
+// those of now.
+func (r room) allowsMore(more, reserved int64) error {
+	if r.err != nil {
+		return r.err
+	}
+	if r.free-reserved-more < r.reserve {
+		return fmt.Errorf("%w: %d bytes are free, %d of them reserved for uploads", spool.ErrFull,
+			r.free, reserved)
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package badgerspool
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
+	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -24,7 +27,8 @@ type auditor struct {
 	queues   map[string]figures
 	events   map[id.Site][]eventRecord
 	packs    map[uint64]int64
-	content  map[string]bool // envelopes that need a file
+	sites    map[id.Site]spool.Usage // their envelopes that wait
+	content  map[string]bool         // envelopes that need a file
 	trash    map[string]bool
 	problems []error
 }
@@ -37,6 +41,7 @@ func audit(s *Spool) error {
 		queues:  make(map[string]figures),
 		events:  make(map[id.Site][]eventRecord),
 		packs:   make(map[uint64]int64),
+		sites:   make(map[id.Site]spool.Usage),
 		content: make(map[string]bool),
 		trash:   make(map[string]bool),
 	}
@@ -58,6 +63,7 @@ func audit(s *Spool) error {
 	a.readEvents()
 	a.envelopes()
 	a.counts()
+	a.holdings()
 	a.files()
 	a.rest()
 	return errors.Join(a.problems...)
@@ -146,13 +152,14 @@ func (a *auditor) envelope(e *envelope) {
 		a.take(recipientKey(t.Site, e.seq), "recipient %s of envelope %d", t.Site, e.seq)
 		a.delivery(e, i, f)
 	}
-	needed := bits.OnesCount64(f.final) < len(e.targets) || f.dead != 0
+	needed := bits.OnesCount64(f.final) < len(e.targets)
 	first := a.queues[e.targets[0].Queue]
 	first.envelopes++
-	if needed {
-		first.content += e.size
-	}
 	a.queues[e.targets[0].Queue] = first
+	if needed {
+		a.sites[e.sender] = a.sites[e.sender].Plus(spool.Usage{Bytes: e.size, Envelopes: 1,
+			Messages: int64(len(e.messages))})
+	}
 	switch {
 	case !needed:
 	case e.isSmall():
@@ -194,6 +201,8 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 		return
 	}
 	q.waiting++
+	q.bytes += e.size
+	q.messages += int64(len(e.messages))
 	if d.state == stateReleased {
 		q.released++
 	}
@@ -251,6 +260,53 @@ func (a *auditor) counts() {
 			a.problem("pack %d counts %d, want %d", n, got, a.packs[n])
 		}
 	})
+}
+
+// holdings compares the counts that quotas limit with the envelopes and uploads. It runs in the
+// writer, which alone begins and ends uploads.
+func (a *auditor) holdings() {
+	c := &change{ctx: context.Background(), need: needFloor,
+		apply: func(*group) error { a.compareHoldings(); return nil }}
+	if err := a.s.submit(c); err != nil {
+		a.problem("holdings: %v", err)
+	}
+}
+
+func (a *auditor) compareHoldings() {
+	total := spool.Usage{}
+	uploads, staged := make(map[id.Site]spool.Usage), spool.Usage{}
+	pending := int64(0)
+	for _, u := range all(a.s, a.s.uploads) {
+		taken := int64(0)
+		for part := range u.crcs {
+			if u.has(part) {
+				taken += u.length(part)
+			}
+		}
+		ahead := min(u.size-taken, spool.LookAhead)
+		more := spool.Usage{Uploads: 1, Reserved: taken + ahead}
+		uploads[u.name.sender] = uploads[u.name.sender].Plus(more)
+		staged = staged.Plus(more)
+		pending += ahead
+	}
+	for _, st := range all(a.s, a.s.sites) {
+		if got, want := st.load().waiting, a.sites[st.name]; got != want {
+			a.problem("of %s wait %+v, want %+v", st.name, got, want)
+		}
+		total = total.Plus(a.sites[st.name])
+		delete(a.sites, st.name)
+	}
+	for name, u := range a.sites {
+		a.problem("of %s wait %+v, and it is not known", name, u)
+	}
+	h := &a.s.holdings
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waiting != total || h.staged != staged || !maps.Equal(h.bySite, uploads) ||
+		h.pending != pending {
+		a.problem("holdings are %+v, %+v, %v, %d; want %+v, %+v, %v, %d", h.waiting, h.staged,
+			h.bySite, h.pending, total, staged, uploads, pending)
+	}
 }
 
 // files expects every content that is needed, and no other but those that the janitor has still to

@@ -72,8 +72,8 @@ type Spool struct {
 
 	poisoned chan struct{} // closed after a commit with an uncertain outcome
 
-	ids       idLocks
-	reserving sync.Mutex // held by the upload that reserves its room
+	ids      idLocks
+	holdings holdings
 
 	mu      sync.RWMutex // guards the three maps, not their members
 	queues  map[string]*storedQueue
@@ -126,6 +126,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		queues:   make(map[string]*storedQueue),
 		sites:    make(map[id.Site]*site),
 		uploads:  make(map[uploadName]*upload),
+		holdings: holdings{bySite: make(map[id.Site]spool.Usage)},
 		janitor:  janitor{kicked: make(chan struct{}, 1)},
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
@@ -163,6 +164,9 @@ func (s *Spool) prepare() (err error) {
 		return err
 	}
 	s.db.SetDiscardTs(s.snapshots.advance(s.db.MaxVersion()))
+	if err := s.upgrade(st); err != nil {
+		return err
+	}
 	if err := s.restore(); err != nil {
 		return err
 	}

@@ -13,13 +13,11 @@ type ending struct {
 	e     *envelope
 	index int
 	queue *storedQueue
-	first *storedQueue // carries the envelope's figures
-	from  *site        // the sender, which gets the event
+	from  *site // the sender, which gets the event
 }
 
 func (s *Spool) ending(e *envelope, index int) ending {
-	return ending{s, e, index, s.queue(e.targets[index].Queue), s.queue(e.targets[0].Queue),
-		s.site(e.sender)}
+	return ending{s, e, index, s.queue(e.targets[index].Queue), s.site(e.sender)}
 }
 
 // begin reads the delivery's record. It returns nil if the delivery waits for the first time.
@@ -46,6 +44,8 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	f.final |= 1 << n.index
 	q := g.figures(n.queue)
 	q.waiting--
+	q.bytes -= n.e.size
+	q.messages -= int64(len(n.e.messages))
 	if old != nil {
 		q.released--
 	}
@@ -62,7 +62,8 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	g.set(finalsKey(n.e.seq), f.encode())
 	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site,
 		seq: n.e.seq, index: n.index, code: rec.code})
-	if f.dead == 0 && bits.OnesCount64(f.final) == len(n.e.targets) {
+	if bits.OnesCount64(f.final) == len(n.e.targets) {
+		g.free(n.from, n.e)
 		n.removeContent(g, commit)
 	}
 	g.after = append(g.after, func() { n.queue.Gone(at) })
@@ -71,7 +72,6 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 
 // removeContent releases the content: its place in a pack, or its file by a row of trash.
 func (n ending) removeContent(g *group, commit uint64) {
-	g.figures(n.first).content -= n.e.size
 	if n.e.isSmall() {
 		g.packed(n.e.at.Pack, -1)
 		return

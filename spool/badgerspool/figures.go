@@ -3,6 +3,7 @@ package badgerspool
 import (
 	"time"
 
+	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -16,7 +17,13 @@ type figures struct {
 	settled   int64
 	dead      int64
 	envelopes int64 // whose first recipient reads from this queue
-	content   int64 // bytes of ciphertext held for them
+	bytes     int64 // of ciphertext, of the waiting ones
+	messages  int64 // in the waiting ones
+}
+
+// usage returns the counts that a quota limits.
+func (f figures) usage() spool.Usage {
+	return spool.Usage{Bytes: f.bytes, Envelopes: f.waiting, Messages: f.messages}
 }
 
 func (f figures) encode() []byte {
@@ -26,7 +33,8 @@ func (f figures) encode() []byte {
 	b.uint(f.Head)
 	b.int(f.RetryHead.Due)
 	b.uint(f.RetryHead.Seq)
-	for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, f.content} {
+	for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, f.bytes,
+		f.messages} {
 		b.int(n)
 	}
 	return b
@@ -37,28 +45,41 @@ func decodeFigures(data []byte) (f figures, err error) {
 	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
 	f.RetryHead = queue.Position{Due: d.int(), Seq: d.uint()}
 	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes,
-		&f.content} {
+		&f.bytes, &f.messages} {
 		*n = d.int()
 	}
 	return f, d.close("queue figures")
 }
 
-// siteFigures are the durable numbers of a site's event sequence.
+// siteFigures are the durable numbers of a site: of its events, and of its envelopes that wait.
+// Every commit with an event of the site rewrites their record. A commit that only publishes does
+// so after some envelopes: the next start counts those behind the record (replay).
 type siteFigures struct {
-	commit uint64
-	last   uint64 // the number of the newest event
+	commit    uint64
+	last      uint64      // the number of the newest event
+	waiting   spool.Usage // its envelopes with a delivery that is not final
+	unwritten int         // envelopes published since the record was written; not stored
 }
+
+// replayed limits the envelopes of a sender that a start counts. In between a publish costs no row.
+const replayed = 64
 
 func (f siteFigures) encode() []byte {
 	var b encoder
 	b.uint(f.commit)
 	b.uint(f.last)
+	for _, n := range []int64{f.waiting.Bytes, f.waiting.Envelopes, f.waiting.Messages} {
+		b.int(n)
+	}
 	return b
 }
 
 func decodeSiteFigures(data []byte) (siteFigures, error) {
 	d := decoder{data: data}
-	f := siteFigures{d.uint(), d.uint()}
+	f := siteFigures{commit: d.uint(), last: d.uint()}
+	for _, n := range []*int64{&f.waiting.Bytes, &f.waiting.Envelopes, &f.waiting.Messages} {
+		*n = d.int()
+	}
 	return f, d.close("site figures")
 }
 

@@ -5,6 +5,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -16,7 +17,9 @@ type group struct {
 	now     time.Time
 	commit  uint64 // the number of the newest change in it
 	queues  map[*storedQueue]*queueChange
-	sites   map[*site]*siteFigures
+	sites   map[*site]*siteChange
+	waiting spool.Usage // of all envelopes
+	room    room
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
 	hour    int64 // of the newest envelope
@@ -35,7 +38,8 @@ func (s *Spool) newGroup() *group {
 		now:     s.hubTime(),
 		commit:  s.commits.Load(),
 		queues:  make(map[*storedQueue]*queueChange),
-		sites:   make(map[*site]*siteFigures),
+		sites:   make(map[*site]*siteChange),
+		waiting: s.holdings.loadWaiting(),
 		packs:   make(map[uint64]int64),
 		hour:    s.hours.current(),
 	}
@@ -92,14 +96,41 @@ func (g *group) packed(n uint64, more int64) {
 	g.packs[n] = live + more
 }
 
+// siteChange is a site's figures as the group will leave them.
+type siteChange struct {
+	siteFigures
+	isTold bool // the group has an event for it
+}
+
+// site returns the site's numbers as this group sees them, to be changed.
+func (g *group) site(st *site) *siteChange {
+	c, ok := g.sites[st]
+	if !ok {
+		c = &siteChange{siteFigures: st.load()}
+		g.sites[st] = c
+	}
+	return c
+}
+
+// hold adds an envelope to those of its sender that wait.
+func (g *group) hold(from *site, e *envelope) {
+	f := g.site(from)
+	f.waiting = f.waiting.Plus(e.usage())
+	f.unwritten++
+	g.waiting = g.waiting.Plus(e.usage())
+}
+
+// free takes an envelope from those that wait. A row of its sender follows with the event.
+func (g *group) free(from *site, e *envelope) {
+	f := g.site(from)
+	f.waiting = f.waiting.Minus(e.usage())
+	g.waiting = g.waiting.Minus(e.usage())
+}
+
 // event appends to the site's sequence.
 func (g *group) event(st *site, e eventRecord) {
-	f, ok := g.sites[st]
-	if !ok {
-		now := st.load()
-		f = &now
-		g.sites[st] = f
-	}
+	f := g.site(st)
+	f.isTold = true
 	f.last++
 	e.commit, e.time = g.commit, g.now
 	g.set(eventKey(st.name, f.last), e.encode())
@@ -119,7 +150,10 @@ func (g *group) seal() error {
 		carried = true
 	}
 	for st, f := range g.sites {
-		f.commit = g.commit
+		if !f.isTold && f.unwritten < replayed {
+			continue
+		}
+		f.commit, f.unwritten = g.commit, 0
 		g.set(siteKey(st.name), f.encode())
 		carried = true
 	}

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	uploadIdle  = 7 * 24 * time.Hour // after this without a part, an upload expires
 	sweepPeriod = time.Minute
 	orphanEvery = 60               // sweeps
 	quietTime   = 10 * time.Second // without a commit, before Badger is flattened

@@ -6,6 +6,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
@@ -19,26 +20,55 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 		return 0, err
 	}
 	defer s.leave()
-	q := s.queue(name)
-	f, _ := q.load()
-	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, code)
+	killed, err := s.killQueue(ctx, s.queue(name), "", code)
 	if err != nil {
 		return killed, fmt.Errorf("kill %s: %w", name, err)
 	}
-	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
+	return killed, nil
+}
+
+// KillFrom implements spool.Admin. It works like Kill, queue by queue.
+func (s *Spool) KillFrom(ctx context.Context, sender id.Site, code string) (killed int, err error) {
+	if !isValidSite(sender) || code == "" || len(code) > maxCode {
+		return 0, fmt.Errorf("kill from %.80q: %w", sender, spool.ErrInvalid)
+	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	for _, q := range all(s, s.queues) {
+		if s.site(sender).load().waiting.Envelopes == 0 {
+			break
+		}
+		n, err := s.killQueue(ctx, q, sender, code)
+		killed += n
+		if err != nil {
+			return killed, fmt.Errorf("kill from %s: %w", sender, err)
+		}
+	}
+	return killed, nil
+}
+
+// killQueue kills the waiting deliveries of a queue, or those of one sender.
+func (s *Spool) killQueue(ctx context.Context, q *storedQueue, sender id.Site,
+	code string) (int, error) {
+	f, _ := q.load()
+	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, sender,
 		code)
 	if err != nil {
-		return killed + resting, fmt.Errorf("kill %s: %w", name, err)
+		return killed, err
 	}
-	return killed + resting, nil
+	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
+		sender, code)
+	return killed + resting, err
 }
 
 // killLine kills the deliveries of one order of a queue. A delivery that is released meanwhile
 // appears in the second order.
 func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
-	last uint64, code string) (killed int, err error) {
+	last uint64, sender id.Site, code string) (killed int, err error) {
 	for {
-		places, err := s.waitingFrom(q, o, from, last)
+		places, err := s.waitingFrom(q, o, from, last, sender)
 		if err != nil || len(places) == 0 {
 			return killed, err
 		}
@@ -60,10 +90,10 @@ type place struct {
 	end ending
 }
 
-// waitingFrom reads up to killStep waiting deliveries from a place on. It leaves out those
-// published after last.
-func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position,
-	last uint64) (places []place, err error) {
+// waitingFrom reads up to killStep waiting deliveries of a sender, or of all, from a place on. It
+// leaves out those published after last.
+func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64,
+	sender id.Site) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return deliveries{txn, q.name}.Scan(o, from,
 			func(p queue.Position, value []byte) (bool, error) {
@@ -71,8 +101,8 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position,
 					return true, nil
 				}
 				en, err := decodeEntry(value)
-				if err != nil {
-					return false, err
+				if err != nil || sender != "" && en.sender != sender {
+					return err == nil, err
 				}
 				e, err := readEnvelope(txn, en.sender, p.Seq)
 				if err != nil {

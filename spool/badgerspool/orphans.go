@@ -60,7 +60,7 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	return s.content.unlink(name)
 }
 
-// needsContent reports whether an envelope exists whose deliveries are not all settled. The caller
+// needsContent reports whether an envelope exists whose deliveries are not all final. The caller
 // holds the id's lock. After an uncertain commit the answer is ErrUncertain: that commit may name
 // the content, and becomes visible only when the spool is opened again.
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
@@ -70,7 +70,7 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 			return err
 		}
 		f, err := readFinals(txn, e.seq)
-		needed = f.dead != 0 || f.final != 1<<len(e.targets)-1
+		needed = f.final != 1<<len(e.targets)-1
 		return err
 	})
 	if err == nil && s.isPoisoned() {
@@ -79,45 +79,66 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	return needed, err
 }
 
-// expireUploads forgets uploads that no call has used for a long time.
+// expireUploads forgets uploads that have got no new part for a long time.
 func (s *Spool) expireUploads(ctx context.Context) error {
-	before := s.hubTime().Add(-uploadIdle)
-	return s.forgetUploads(ctx, "upload expired", all(s, s.uploads), func(u *upload) bool {
+	before := s.hubTime().Add(-spool.UploadIdle)
+	_, err := s.forgetUploads(ctx, "upload expired", all(s, s.uploads), func(u *upload) bool {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		return u.active.Before(before) && u.over == underWay
 	})
+	return err
+}
+
+// AbortUploads implements spool.Admin.
+func (s *Spool) AbortUploads(ctx context.Context, sender id.Site) (int, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	n, err := s.forgetUploads(ctx, "upload aborted", all(s, s.uploads), func(u *upload) bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.name.sender == sender && u.over == underWay
+	})
+	if err != nil {
+		return n, fmt.Errorf("abort the uploads of %s: %w", sender, err)
+	}
+	return n, nil
 }
 
 // clearUploads deletes the rows of uploads that Open found to be over.
 func (s *Spool) clearUploads(ctx context.Context) error {
 	over := s.overUploads
 	s.overUploads = nil
-	return s.forgetUploads(ctx, "rest of an upload removed", over, func(u *upload) bool {
+	_, err := s.forgetUploads(ctx, "rest of an upload removed", over, func(u *upload) bool {
 		return s.upload(u.name) == nil // not begun again meanwhile
 	})
+	return err
 }
 
 // forgetUploads forgets the uploads that meet a condition, also under the id's lock, and logs the
-// event for each.
+// event for each. It returns their number.
 func (s *Spool) forgetUploads(ctx context.Context, event string, list []*upload,
-	isUnused func(*upload) bool) error {
+	isUnused func(*upload) bool) (forgotten int, err error) {
 	for _, u := range list {
 		if !isUnused(u) {
 			continue
 		}
 		unlock, err := s.ids.lock(ctx, u.name.envelope)
 		if err != nil {
-			return err
+			return forgotten, err
 		}
 		if isUnused(u) {
 			s.opts.Log.Info(event, "envelope", u.name.envelope, "sender", u.name.sender)
-			err = s.forget(ctx, u)
+			if err = s.forget(ctx, u); err == nil {
+				forgotten++
+			}
 		}
 		unlock()
 		if err != nil {
-			return err
+			return forgotten, err
 		}
 	}
-	return nil
+	return forgotten, nil
 }

@@ -6,20 +6,31 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"sync"
 
+	"sealpost/internal/durable"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/disk"
 )
 
 // slot is a part that is being written. Only its owner writes, and only under its mutex. So the
-// late bytes of an older caller never overwrite a verified part.
+// late bytes of an older caller never overwrite a verified part. A slot's mutex is taken before the
+// upload's.
 type slot struct {
-	mu    sync.Mutex
-	owner *int // identity of the writing call
-	done  chan struct{}
+	mu        sync.Mutex // guards everything below but done and noter
+	owner     *int       // identity of the writing call; nil: none may write
+	isTaken   bool       // its bytes are counted as taken
+	allocated bool       // and have their blocks on the disk
+	over      bool       // it is no slot of the upload any more
+	noter     *int       // the owner as the writer of commits sees it; guarded by upload.mu
+	done      chan struct{}
 }
+
+// maxSlots is the number of parts of one upload that are received at once.
+const maxSlots = spool.LookAhead / spool.PartSize
 
 // errTaken reports that a newer call is writing the same part.
 var errTaken = errors.New("a newer call writes this part")
@@ -36,46 +47,162 @@ type partWriter struct {
 	failed int // the upload's failed syncs when this began
 }
 
-// take makes this call the owner of its part. It reports whether the part is durable already.
-func (w *partWriter) take() (have bool, err error) {
-	u := w.st.u
-	u.mu.Lock()
-	if err := w.st.current(); err != nil {
-		u.mu.Unlock()
-		return false, err
+// take makes this call the owner of its part. It reports whether the part is durable already. While
+// maxSlots other parts are being received it waits.
+func (w *partWriter) take(ctx context.Context) (have bool, err error) {
+	for {
+		have, wait, err := w.find()
+		if have || err != nil {
+			return have, err
+		}
+		if wait == nil {
+			w.slot.mu.Lock() // waits for at most one write
+			isMine := !w.slot.over
+			if isMine {
+				w.slot.own(w)
+			}
+			w.slot.mu.Unlock()
+			if isMine {
+				return false, nil
+			}
+			continue
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-w.st.u.s.closing:
+			return false, spool.ErrClosed
+		}
 	}
-	if u.over == aborted {
-		u.mu.Unlock()
-		return false, spool.ErrNotFound
-	}
-	if u.over == published || u.has(w.part) {
-		u.mu.Unlock()
-		return true, nil
-	}
-	w.failed = u.failed
-	w.slot = u.slots[w.part]
-	if w.slot == nil {
-		w.slot = &slot{done: make(chan struct{})}
-		u.slots[w.part] = w.slot
-	}
-	u.mu.Unlock()
-	w.slot.mu.Lock() // waits for at most one write
-	defer w.slot.mu.Unlock()
-	w.slot.owner = &w.me
-	return false, nil
 }
 
-// leave frees the slot if this call still owns it.
-func (w *partWriter) leave() {
+// own makes a call the owner. The caller holds the slot's mutex.
+func (sl *slot) own(w *partWriter) {
+	sl.owner = &w.me
+	w.st.u.mu.Lock()
+	defer w.st.u.mu.Unlock()
+	sl.noter = &w.me
+}
+
+// find finds or makes the slot of the part. It returns a channel to wait for if there is no free
+// one.
+func (w *partWriter) find() (have bool, wait <-chan struct{}, err error) {
 	u := w.st.u
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	switch err := w.st.current(); {
+	case err != nil:
+		return false, nil, err
+	case u.over == aborted:
+		return false, nil, spool.ErrNotFound
+	case u.over == published || u.has(w.part):
+		return true, nil, nil
+	}
+	w.failed = u.failed
+	if w.slot = u.slots[w.part]; w.slot != nil {
+		return false, nil, nil
+	}
+	if len(u.slots) >= maxSlots {
+		if u.freed == nil {
+			u.freed = make(chan struct{})
+		}
+		return false, u.freed, nil
+	}
+	w.slot = &slot{done: make(chan struct{})}
+	u.slots[w.part] = w.slot
+	return false, nil, nil
+}
+
+// reserve takes the bytes of the part and allocates them, unless an earlier owner has done so.
+func (w *partWriter) reserve(ctx context.Context) error {
+	u, sl := w.st.u, w.slot
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	if sl.owner != &w.me {
+		return errTaken
+	}
+	if !sl.isTaken {
+		if err := u.s.takePart(ctx, u, w.length); err != nil {
+			return err
+		}
+		sl.isTaken = true
+	}
+	if !sl.allocated {
+		err := u.s.content.disk.Allocate(u.path, w.offset, w.length)
+		if durable.IsFull(err) {
+			return fmt.Errorf("%w: %w", spool.ErrFull, err)
+		}
+		if err != nil {
+			return err
+		}
+		sl.allocated = true
+		u.s.holdings.allocated(u, w.length)
+	}
+	return nil
+}
+
+// leave ends the slot if this call still owns it. A part that is not durable gives back its bytes.
+func (w *partWriter) leave() {
 	w.slot.mu.Lock()
 	defer w.slot.mu.Unlock()
-	if w.slot.owner == &w.me && u.slots[w.part] == w.slot {
-		delete(u.slots, w.part)
-		close(w.slot.done)
+	if w.slot.owner == &w.me {
+		w.st.u.endSlot(w.part, w.slot)
 	}
+}
+
+// endSlot ends a slot. The caller holds the slot's mutex.
+func (u *upload) endSlot(part int, sl *slot) {
+	if sl.over {
+		return
+	}
+	sl.over, sl.owner = true, nil
+	u.mu.Lock()
+	sl.noter = nil // from here on no call can note it
+	isNoted := u.isNoted(part)
+	u.mu.Unlock()
+	if !isNoted && sl.isTaken {
+		u.giveBack(part, sl)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.slots, part)
+	if u.freed != nil {
+		close(u.freed)
+		u.freed = nil
+	}
+	close(sl.done)
+}
+
+// giveBack frees the blocks of a part that was not received to its end, and its bytes.
+func (u *upload) giveBack(part int, sl *slot) {
+	n := u.length(part)
+	blocks := int64(0)
+	if sl.allocated {
+		blocks = n
+		err := u.s.content.disk.Punch(u.path, int64(part)*spool.PartSize, n)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			u.s.opts.Log.Warn("blocks of a part not freed; the next start does it",
+				"envelope", u.name.envelope, "part", part, "err", err)
+		}
+	}
+	u.s.holdings.giveBack(u, n, blocks)
+}
+
+// displace ends the right to write of all callers, and their slots. It returns the number of the
+// new holder. The caller holds the id's lock, so that no newer caller writes yet.
+func (u *upload) displace() (holder int) {
+	u.mu.Lock()
+	u.holder++
+	holder = u.holder
+	old := maps.Clone(u.slots)
+	u.mu.Unlock()
+	for part, sl := range old {
+		sl.mu.Lock() // waits for at most one write or commit
+		u.endSlot(part, sl)
+		sl.mu.Unlock()
+	}
+	return holder
 }
 
 // waitForOwner waits for the newer call that writes the part, and returns ErrDisplaced if it
@@ -223,6 +350,9 @@ func (w *partWriter) note(ctx context.Context) error {
 		}
 		if err := w.st.current(); err != nil {
 			return err
+		}
+		if w.slot.noter != &w.me {
+			return errTaken
 		}
 		g.next()
 		u.noted[w.part/8] |= 1 << (w.part % 8)

@@ -54,13 +54,16 @@ func (s *Spool) publish(ctx context.Context, e spool.Envelope) (spool.Published,
 // publishPacked makes a content durable in a pack and then commits its change. Both happen in
 // groups, and the caller waits once.
 func (s *Spool) publishPacked(ctx context.Context, rec *envelope, content []byte) error {
-	c := s.publishChange(ctx, rec, nil)
+	c, err := s.publishChange(ctx, rec, nil, nil)
+	if err != nil {
+		return err
+	}
 	c.done = make(chan error, 1)
 	if err := s.packs.Put(ctx, &packs.Job[*change]{Content: content, At: &rec.at,
 		Then: c}); err != nil {
 		return err
 	}
-	err := <-c.done
+	err = <-c.done
 	if rec.at != (packs.Place{}) {
 		s.packs.Committed(rec.at)
 	}
@@ -83,11 +86,18 @@ func (s *Spool) commitPacked(group []*packs.Job[*change], err error) {
 
 // publishFile publishes content that has a file of its own. The caller holds the id's lock.
 func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope) error {
+	var up *upload
+	var err error
 	if rec.size > spool.SmallSize {
-		up, err := s.completeUpload(rec)
-		if err != nil {
+		if up, err = s.completeUpload(rec); err != nil {
 			return err
 		}
+	}
+	c, err := s.publishChange(ctx, rec, e.CRC32C, up)
+	if err != nil {
+		return err
+	}
+	if up != nil {
 		if err := s.content.link(up.path, e.ID); err != nil {
 			return err
 		}
@@ -101,7 +111,7 @@ func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope
 		}
 	}
 	// After an error the file is an orphan: the janitor collects it, or a repetition replaces it.
-	return s.submit(s.publishChange(ctx, rec, e.CRC32C))
+	return s.submit(c)
 }
 
 // published answers for an envelope that the store holds.
@@ -203,16 +213,29 @@ func checkContent(e spool.Envelope) error {
 }
 
 // publishChange returns the change that puts the envelope into all its queues. The caller has
-// checked under the id's lock that the id is new.
-func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32) *change {
+// checked under the id's lock that the id is new. It returns ErrQuota before any content is
+// written, if a quota leaves no room now. The change compares again: it decides.
+func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
+	up *upload) (*change, error) {
+	from := s.site(rec.sender)
 	queues := make([]*storedQueue, len(rec.targets))
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
-	entries := 5 + 3*len(rec.targets) + 2*len(rec.messages)
+	if err := s.admits(committed{s}, rec, from, queues, up); err != nil {
+		return nil, err
+	}
+	entries := 6 + 3*len(rec.targets) + 2*len(rec.messages)
 	c := &change{ctx: ctx, need: needRoom, entries: entries,
 		bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
+		if err := s.admits(g, rec, from, queues, up); err != nil {
+			return err
+		}
+		if up != nil {
+			s.holdings.end(up) // at once: its bytes are counted as waiting now
+			g.after = append(g.after, func() { s.dropUpload(up, published) })
+		}
 		rec.seq, rec.spooled = g.next(), g.now
 		g.mark(rec.seq)
 		g.set(idKey(rec.id), append(u64(nil, rec.seq), rec.sender...))
@@ -229,6 +252,8 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 			g.set(recipientKey(t.Site, rec.seq), []byte(rec.sender))
 			f := g.figures(queues[i])
 			f.waiting++
+			f.bytes += rec.size
+			f.messages += int64(len(rec.messages))
 			f.Last = rec.seq
 		}
 		for i, m := range rec.messages {
@@ -236,12 +261,11 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32)
 			g.set(messageKey(m.ID, rec.seq, i), []byte(rec.sender))
 			g.set(uidKey(uid, rec.seq, i), []byte(rec.sender))
 		}
-		first := g.figures(queues[0])
-		first.envelopes++
-		first.content += rec.size
+		g.figures(queues[0]).envelopes++
+		g.hold(from, rec)
 		return nil
 	}
-	return c
+	return c, nil
 }
 
 // envelopeByID reads an envelope's record. It returns nil if there is none.

@@ -101,6 +101,11 @@ func decodeEnvelope(sender id.Site, seq uint64, data []byte) (*envelope, error) 
 	return e, d.close("envelope")
 }
 
+// usage returns the envelope's part of the counts that the quotas limit.
+func (e *envelope) usage() spool.Usage {
+	return spool.Usage{Bytes: e.size, Envelopes: 1, Messages: int64(len(e.messages))}
+}
+
 func (e *envelope) isSmall() bool { return e.size <= spool.InlineSize }
 func (e *envelope) parts() int    { return partCount(e.size) }
 

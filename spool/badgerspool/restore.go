@@ -33,6 +33,7 @@ func (s *Spool) restore() error {
 				newest = max(newest, f.commit)
 				return err
 			}),
+			s.replay(txn),
 			each(txn, keyHour, func(name string, v []byte) error {
 				seq, hour := decoder{data: []byte(name)}, decoder{data: v}
 				s.hours.add(hourBegin{seq.fixed(), int64(hour.fixed())})
@@ -53,6 +54,35 @@ func (s *Spool) restore() error {
 		return fmt.Errorf("restore the figures: %w", err)
 	}
 	return s.restoreUploads()
+}
+
+// replay counts the envelopes that were published after the row of their sender was written. None
+// of their deliveries is final, since that would have written the row again.
+func (s *Spool) replay(txn *badger.Txn) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyEnvelope}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); {
+		key := it.Item().Key()
+		sender := id.Site(key[1 : len(key)-9])
+		st := s.site(sender)
+		f := st.load()
+		prefix := named(keyEnvelope, sender)
+		for it.Seek(envelopeKey(sender, f.commit+1)); it.ValidForPrefix(prefix); it.Next() {
+			value, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			e, err := decodeEnvelope(sender, entryPosition(it.Item().Key(), prefix).Seq, value)
+			if err != nil {
+				return err
+			}
+			f.waiting = f.waiting.Plus(e.usage())
+			f.unwritten++
+		}
+		st.store(f)
+		s.holdings.waiting = s.holdings.waiting.Plus(f.waiting)
+	}
+	return nil
 }
 
 // each calls f with every name under one kind of key.

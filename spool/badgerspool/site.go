@@ -7,7 +7,7 @@ import (
 	"sealpost/internal/id"
 )
 
-// site is one site in memory: the number of its events, and the calls that wait for the next.
+// site is one site in memory: its figures, and the calls that wait for its next event.
 type site struct {
 	name id.Site
 
@@ -27,12 +27,13 @@ func (st *site) load() siteFigures {
 	return st.figures
 }
 
-// store sets the figures of a commit, and wakes calls that wait for events.
+// store sets the figures of a commit, and wakes calls that wait for events if there are new ones.
 func (st *site) store(f siteFigures) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	isTold := f.last != st.figures.last
 	st.figures = f
-	if st.changed != nil {
+	if isTold && st.changed != nil {
 		close(st.changed)
 		st.changed = nil
 	}

@@ -55,23 +55,27 @@ func (s *Spool) stage(ctx context.Context, up spool.Upload) (spool.Staging, erro
 		u, err = s.begin(ctx, name, up, sums)
 	case u.sums != sums && !reopen:
 		err = spool.ErrConflict
-	default:
-		err = s.touch(ctx, u)
 	}
 	if err != nil {
 		return nil, err
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.holder++ // displaces the caller before
-	return &staging{u, u.holder}, nil
+	return &staging{u, u.displace()}, nil
 }
 
-// begin creates the file with all its blocks, and then records the upload.
+// begin creates the file, and then records the upload if there is room to reserve.
 func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 	sums [32]byte) (*upload, error) {
 	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
-	if err := s.reserveFile(u); err != nil {
+	more := spool.Usage{Reserved: reservation(u.size, 0), Uploads: 1}
+	if err := s.holdings.check(name.sender, s.site(name.sender).load().waiting,
+		s.holdings.loadWaiting(), more); err != nil {
+		return nil, err // the change would find the same, with a file made for nothing
+	}
+	f, err := s.content.disk.Sparse(u.path, u.size)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
 		return nil, err
 	}
 	var row encoder
@@ -79,6 +83,10 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 	row.raw(encodeSums(u.crcs))
 	c := &change{ctx: ctx, need: needRoom, entries: 3, bytes: len(row) + len(u.have) + 512}
 	c.apply = func(g *group) error {
+		if err := g.reserve(name.sender, more); err != nil {
+			return err
+		}
+		s.holdings.begin(u, 0)
 		g.next()
 		g.set(uploadKey(keyUpload, name), row)
 		g.set(uploadKey(keyParts, name), u.note(g.now))
@@ -94,23 +102,4 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 		return nil, err
 	}
 	return u, nil
-}
-
-// reserveFile reserves the room for an upload. One call at a time reads the free space and takes
-// from it.
-func (s *Spool) reserveFile(u *upload) error {
-	s.reserving.Lock()
-	defer s.reserving.Unlock()
-	free, err := s.seams.free(s.dir)
-	if err != nil {
-		return err
-	}
-	if free-u.size < s.opts.Reserve {
-		return spool.ErrFull
-	}
-	f, err := s.content.disk.Reserve(u.path, u.size)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }

@@ -38,8 +38,17 @@ func (st *staging) Missing() []int {
 	return missing
 }
 
+// length returns the number of bytes of a part.
+func (u *upload) length(part int) int64 {
+	return min(spool.PartSize, u.size-int64(part)*spool.PartSize)
+}
+
 // has reports whether a part is durable. The caller holds u.mu.
 func (u *upload) has(part int) bool { return u.have[part/8]&(1<<(part%8)) != 0 }
+
+// isNoted reports whether a part is durable, or will be after the commit under way. The caller
+// holds u.mu.
+func (u *upload) isNoted(part int) bool { return u.noted[part/8]&(1<<(part%8)) != 0 }
 
 // current returns ErrDisplaced unless the caller still holds the upload. The caller holds u.mu.
 func (st *staging) current() error {
@@ -95,8 +104,8 @@ func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
 		return fmt.Errorf("%w: there are %d", spool.ErrInvalid, len(u.crcs))
 	}
 	w := &partWriter{st: st, part: part, offset: int64(part) * spool.PartSize}
-	w.length = min(spool.PartSize, u.size-w.offset)
-	have, err := w.take()
+	w.length = u.length(part)
+	have, err := w.take(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,11 +113,14 @@ func (st *staging) put(ctx context.Context, part int, r io.Reader) error {
 		return w.copy(ctx, r) // only checked
 	}
 	defer w.leave()
-	if err := w.write(ctx, r); err != nil {
-		if errors.Is(err, errTaken) {
-			return w.waitForOwner(ctx)
-		}
-		return err
+	if err = w.reserve(ctx); err == nil {
+		err = w.write(ctx, r)
 	}
-	return w.note(ctx)
+	if err == nil {
+		err = w.note(ctx)
+	}
+	if errors.Is(err, errTaken) {
+		return w.waitForOwner(ctx)
+	}
+	return err
 }

@@ -17,7 +17,10 @@ import (
 )
 
 // format is the version of everything in the folder. This program does not touch a newer one.
-const format = 1
+//
+// Format 2 counts the waiting envelopes of each sender, and the bytes and messages of each queue.
+// It keeps no content of envelopes without a waiting delivery. upgrade makes it of format 1.
+const format = 2
 
 // stamp is the file that names the contents of the folder. It is written after the store is
 // complete.
@@ -69,6 +72,9 @@ func (s *Spool) restoreIncarnation(st stamp) error {
 	lost := mark > s.commits.Load()
 	if stored != "" && stored == st.Incarnation && !lost {
 		s.incarnation = stored
+		if st.Format < format {
+			return s.writeStamp()
+		}
 		return nil
 	}
 	s.incarnation = id.Random128[id.Incarnation]()
@@ -90,6 +96,11 @@ func (s *Spool) saveIncarnation() error {
 	if err != nil {
 		return fmt.Errorf("store the incarnation: %w", err)
 	}
+	return s.writeStamp()
+}
+
+// writeStamp writes the stamp of this format.
+func (s *Spool) writeStamp() error {
 	data, err := json.Marshal(stamp{format, "badgerspool", s.incarnation})
 	if err != nil {
 		return err

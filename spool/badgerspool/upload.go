@@ -17,8 +17,8 @@ type uploadName struct {
 	raw      [16]byte
 }
 
-// upload is a large envelope on its way. It has a file of the full size and a list of durable
-// parts.
+// upload is a large envelope on its way. It has a sparse file of the full size and a list of
+// durable parts. Blocks of the file exist for the durable parts and for those being received.
 type upload struct {
 	s    *Spool
 	name uploadName
@@ -26,6 +26,7 @@ type upload struct {
 	crcs []uint32
 	sums [32]byte
 	path string
+	held holding // guarded by holdings.mu
 
 	mu     sync.Mutex // guards everything below
 	holder int        // counts the callers; only the newest may write
@@ -33,7 +34,8 @@ type upload struct {
 	noted  []byte     // have, and the parts of the commit under way
 	absent int
 	slots  map[int]*slot
-	failed int // failed syncs of the file
+	freed  chan struct{} // closed when a slot becomes free; nil when no call waits for one
+	failed int           // failed syncs of the file
 	over   fate
 	active time.Time
 }
@@ -57,26 +59,13 @@ func (s *Spool) newUpload(name uploadName, size int64, crcs []uint32) *upload {
 	}
 }
 
-// note sets the time of the last use, and returns the row with it and the durable parts.
+// note sets the time of the last new part, and returns the row with it and the durable parts.
 func (u *upload) note(now time.Time) []byte {
 	u.active = now
 	b := make(encoder, 0, 16+len(u.noted))
 	b.stamp(now)
 	b.raw(u.noted)
 	return b
-}
-
-// touch records the time of use of the upload.
-func (s *Spool) touch(ctx context.Context, u *upload) error {
-	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(u.have) + 256}
-	c.apply = func(g *group) error {
-		g.next()
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		g.set(uploadKey(keyParts, u.name), u.note(g.now))
-		return nil
-	}
-	return s.submit(c)
 }
 
 // forget removes an upload and its file. The caller holds the id's lock.

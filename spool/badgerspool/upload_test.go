@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sealpost/spool"
@@ -69,7 +70,7 @@ func TestSyncFailureTakesNeighboursAlong(t *testing.T) {
 	first := make(chan error, 1)
 	go func() { first <- st.Put(context.Background(), 0, hold) }()
 	<-hold.paused
-	s.content.disk = (&faultyDisk{at: 3}).do // open, write, sync
+	s.content.disk = (&faultyDisk{at: 4}).do // allocate, open, write, sync
 	if err := st.Put(t.Context(), 1, bytes.NewReader(body[spool.PartSize:])); !errors.Is(err,
 		errInjected) {
 		t.Fatalf("the failed sync says %v", err)
@@ -95,4 +96,45 @@ type pausing struct {
 func (p *pausing) Read(b []byte) (int, error) {
 	p.once.Do(func() { close(p.paused); <-p.resume })
 	return p.Reader.Read(b)
+}
+
+// TestARepeatedPartTakesNothingFromTheFirst: a call has written its part when a second call of the
+// same part takes over, and is cut. The part is never noted without its bytes.
+func TestARepeatedPartTakesNothingFromTheFirst(t *testing.T) {
+	sm := realSeams()
+	held, resume := make(chan struct{}), make(chan struct{})
+	var hold atomic.Bool
+	sm.disk = func(op, path string, f func() error) error {
+		err := f()
+		if op == "sync" && hold.CompareAndSwap(true, false) {
+			close(held)
+			<-resume
+		}
+		return err
+	}
+	s := mustOpen(t, t.TempDir(), Options{}, sm)
+	body := filler(spool.SmallSize + 10)
+	e := testEnvelope(body)
+	st, err := s.Stage(t.Context(), spool.Upload{Sender: e.Sender, Envelope: e.ID, Size: e.Size,
+		CRC32C: e.CRC32C})
+	must(t, err)
+	hold.Store(true)
+	first := make(chan error, 1)
+	go func() { first <- st.Put(context.Background(), 0, bytes.NewReader(body)) }()
+	<-held
+	cut := &pausing{Reader: bytes.NewReader(body[:9]), paused: make(chan struct{}),
+		resume: make(chan struct{})}
+	second := make(chan error, 1)
+	go func() { second <- st.Put(context.Background(), 0, cut) }()
+	<-cut.paused
+	close(resume) // the first is written and synced, and no longer the owner
+	close(cut.resume)
+	if err := <-second; err == nil {
+		t.Fatal("a cut part was taken")
+	}
+	if err := <-first; err == nil || len(st.Missing()) != 1 {
+		t.Fatalf("the first says %v, missing %v", err, st.Missing())
+	}
+	must(t, publishAny(t.Context(), s, e, body))
+	mustAudit(t, s)
 }

@@ -34,8 +34,9 @@ func (s *Spool) upload(name uploadName) *upload {
 	return s.uploads[name]
 }
 
-// dropUpload takes an upload out of memory. The first fate stays.
+// dropUpload takes an upload out of memory and out of the counts. The first fate stays.
 func (s *Spool) dropUpload(u *upload, how fate) {
+	s.holdings.end(u)
 	s.mu.Lock()
 	delete(s.uploads, u.name)
 	s.mu.Unlock()
@@ -59,8 +60,12 @@ func (s *Spool) restoreUploads() error {
 				return err
 			}
 			if isOpen {
+				if err := u.freeMissing(); err != nil {
+					return err
+				}
 				files[filepath.Base(u.path)] = true
 				s.uploads[u.name] = u
+				s.holdings.begin(u, u.durable())
 			} else {
 				over = append(over, u)
 			}
@@ -101,7 +106,35 @@ func (s *Spool) restoreUpload(txn *badger.Txn, item *badger.Item) (*upload, bool
 	return u, err == nil && info.Size() == size && len(u.crcs) == partCount(size), nil
 }
 
-// restoreNote sets the durable parts and the time of the last use from a stored row.
+// durable returns the number of bytes of the durable parts. Open alone calls it.
+func (u *upload) durable() (n int64) {
+	for part := range u.crcs {
+		if u.has(part) {
+			n += u.length(part)
+		}
+	}
+	return n
+}
+
+// freeMissing frees the blocks of parts that a former process did not receive to their end.
+func (u *upload) freeMissing() error {
+	for part := 0; part < len(u.crcs); part++ {
+		first := part
+		for part < len(u.crcs) && !u.has(part) {
+			part++
+		}
+		if part > first {
+			offset := int64(first) * spool.PartSize
+			end := min(int64(part)*spool.PartSize, u.size)
+			if err := u.s.content.disk.Punch(u.path, offset, end-offset); err != nil {
+				return fmt.Errorf("free what was not received of %s: %w", u.name.envelope, err)
+			}
+		}
+	}
+	return nil
+}
+
+// restoreNote sets the durable parts and the time of the last new one from a stored row.
 func (u *upload) restoreNote(note []byte) {
 	d := decoder{data: note}
 	u.active = d.stamp()

@@ -97,12 +97,12 @@ func (s *Spool) commitGroup(changes []*change) {
 		answer(changes, spool.ErrUncertain)
 		return
 	}
-	room := s.admit()
 	g := s.newGroup()
 	defer g.txn.Discard()
+	g.room = s.admit()
 	for _, c := range changes {
 		if c.err = c.ctx.Err(); c.err == nil {
-			c.err = room.allows(c.need)
+			c.err = g.room.allows(c.need)
 		}
 		if c.err == nil {
 			c.err = c.apply(g)
@@ -147,8 +147,9 @@ func (s *Spool) finish(g *group) error {
 		q.store(c.figures)
 	}
 	for st, f := range g.sites {
-		st.store(*f)
+		st.store(f.siteFigures)
 	}
+	s.holdings.setWaiting(g.waiting)
 	for n, live := range g.packs {
 		if s.packs.SetLive(n, live) {
 			s.janitor.kick()

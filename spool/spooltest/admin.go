@@ -102,7 +102,7 @@ var adminTests = map[string]func(*room){
 			"records are %+v", recs)
 		info, err := r.Info(r.ctx)
 		r.no(err)
-		r.check(info.Content == e.Size, "the content of the dead is gone")
+		r.check(info.Content == 0, "the content of the dead is kept")
 	},
 	"Announce tells each site its route": func(r *room) {
 		events := make(map[id.Site]spool.Event)

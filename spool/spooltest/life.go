@@ -45,12 +45,18 @@ var lifeTests = map[string]func(*room){
 				_, err := r.Store.Put(r.ctx, "site", "a", 0, []byte("x"))
 				return err
 			},
-			"List":     func() error { _, err := r.List(r.ctx, "site", "", 1); return err },
-			"Queues":   func() error { _, err := r.Queues(r.ctx); return err },
-			"Kill":     func() error { _, err := r.Kill(r.ctx, "q", "c"); return err },
-			"Announce": func() error { return r.Announce(r.ctx, map[id.Site]spool.Event{lab: {}}) },
-			"Info":     func() error { _, err := r.Info(r.ctx); return err },
-			"Close":    r.Close,
+			"List":   func() error { _, err := r.List(r.ctx, "site", "", 1); return err },
+			"Queues": func() error { _, err := r.Queues(r.ctx); return err },
+			"Kill":   func() error { _, err := r.Kill(r.ctx, "q", "c"); return err },
+			"Announce": func() error {
+				return r.Announce(r.ctx, map[id.Site]spool.Event{lab: {}})
+			},
+			"KillFrom":     func() error { _, err := r.KillFrom(r.ctx, lab, "c"); return err },
+			"AbortUploads": func() error { _, err := r.AbortUploads(r.ctx, lab); return err },
+			"Limit":        func() error { return r.Limit(r.ctx, spool.Quotas{}) },
+			"Usage":        func() error { _, err := r.Usage(r.ctx); return err },
+			"Info":         func() error { _, err := r.Info(r.ctx); return err },
+			"Close":        r.Close,
 		} {
 			err := call()
 			r.check(errors.Is(err, spool.ErrClosed), "%s answers %v", name, err)

@@ -14,10 +14,18 @@ import (
 type model struct {
 	clock     *Clock
 	envelopes []*modelEnvelope
-	staged    map[id.Envelope]bool
+	uploads   map[id.Envelope]modelUpload
+	quotas    spool.Quotas
+	before    spool.Usage             // of other stories in the same store
 	sessions  map[string][]id.Session // by queue, the newest last
 	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
 	events    map[id.Site][]string
+}
+
+// modelUpload is an open upload of one part.
+type modelUpload struct {
+	sender id.Site
+	size   int64
 }
 
 type modelEnvelope struct {
@@ -79,6 +87,68 @@ func (m *model) waiting(queue string) (all []place) {
 		}
 	}
 	return all
+}
+
+// usage counts the holdings of a sender; empty: of all of them.
+func (m *model) usage(sender id.Site) (u spool.Usage) {
+	if sender == "" {
+		u = m.before
+	}
+	for _, e := range m.envelopes {
+		waits := slices.ContainsFunc(e.deliveries,
+			func(d *modelDelivery) bool { return d.result == nil })
+		if waits && (sender == "" || e.Sender == sender) {
+			u.Bytes += e.Size
+			u.Envelopes++
+			u.Messages += int64(len(e.Messages))
+		}
+	}
+	for _, up := range m.uploads {
+		if sender == "" || up.sender == sender {
+			u.Uploads++
+			u.Reserved += up.size
+		}
+	}
+	return u
+}
+
+// queueUsage counts the waiting envelopes of a queue.
+func (m *model) queueUsage(queue string) (u spool.Usage) {
+	for _, p := range m.waiting(queue) {
+		u.Bytes += p.e.Size
+		u.Envelopes++
+		u.Messages += int64(len(p.e.Messages))
+	}
+	return u
+}
+
+// isOver reports whether an envelope or, with uploads, its upload passes a quota.
+func (m *model) isOver(e spool.Envelope, uploads int64) bool {
+	is := func(limit, used, more int64) bool { return limit > 0 && more > 0 && used+more > limit }
+	size, count, messages, queues := e.Size, int64(1), int64(len(e.Messages)), e.Deliveries
+	if _, staged := m.uploads[e.ID]; staged {
+		size = 0 // counted with the upload
+	}
+	if uploads > 0 {
+		count, messages, queues = 0, 0, nil
+	}
+	over := false
+	for _, s := range []struct {
+		quota spool.Quota
+		used  spool.Usage
+	}{{m.quotas.OfSite(e.Sender), m.usage(e.Sender)}, {m.quotas.Hub, m.usage("")}} {
+		over = over || is(s.quota.Bytes, s.used.Bytes+s.used.Reserved, size) ||
+			is(s.quota.Reserved, s.used.Reserved, size*uploads) ||
+			is(s.quota.Uploads, s.used.Uploads, uploads) ||
+			is(s.quota.Envelopes, s.used.Envelopes, count) ||
+			is(s.quota.Messages, s.used.Messages, messages)
+	}
+	for _, t := range queues {
+		q, used := m.quotas.OfQueue(t.Queue), m.queueUsage(t.Queue)
+		over = over || is(q.Bytes, used.Bytes, e.Size) || is(q.Envelopes, used.Envelopes, 1) ||
+			is(q.Messages, used.Messages, messages)
+	}
+	return over
 }
 
 func (m *model) deliveries() (all []place) {

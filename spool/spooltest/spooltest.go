@@ -65,6 +65,7 @@ func Run(t *testing.T, open Factory) {
 		{"Content", contentTests},
 		{"Stage", stageTests},
 		{"Part", partTests},
+		{"Quota", quotaTests},
 		{"Events", eventTests},
 		{"Known", knownTests},
 		{"Find", findTests},

@@ -22,6 +22,8 @@ type story struct {
 	*model
 	room  *room
 	names int // keeps the stories in one store apart
+
+	started time.Time
 }
 
 // checkModel tells random stories. All run in one store, each with sites of its own, so that a
@@ -36,12 +38,14 @@ func checkModel(t *testing.T, open Factory) {
 	rapid.Check(t, func(t *rapid.T) {
 		told++
 		s := &story{T: t, room: r, names: told, model: &model{
-			clock: r.clock, staged: make(map[id.Envelope]bool),
+			clock: r.clock, uploads: make(map[id.Envelope]modelUpload),
 			sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall),
 			events: make(map[id.Site][]string),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
+		s.begin()
+		defer s.end()
 		t.Repeat(map[string]func(*rapid.T){
 			"publish":   s.publish,
 			"repeat":    s.repeat,
@@ -53,6 +57,10 @@ func checkModel(t *testing.T, open Factory) {
 			"settle":    s.settle,
 			"resettle":  s.resettle,
 			"kill":      s.kill,
+			"killfrom":  s.killFrom,
+			"abort":     s.abortAll,
+			"limit":     s.limit,
+			"usage":     s.usages,
 			"wait":      s.wait,
 			"restart":   s.restart,
 			"figures":   s.figures,
@@ -61,10 +69,28 @@ func checkModel(t *testing.T, open Factory) {
 			"records":   s.records,
 		})
 		s.figures(t)
+		s.usages(t)
 		s.known(t)
 		s.eventList(t)
 		s.records(t)
 	})
+}
+
+// begin counts the rest of the stories before.
+func (s *story) begin() {
+	s.started = s.clock.Now()
+	s.room.limit(spool.Quotas{})
+	u, err := s.room.Usage(s.room.ctx)
+	s.room.no(err)
+	s.before = u.Hub
+}
+
+// end aborts the uploads that could expire during a later story.
+func (s *story) end() {
+	for n := range 2 {
+		_, err := s.room.AbortUploads(s.room.ctx, s.site("LAB", n+1))
+		s.room.no(err)
+	}
 }
 
 func (s *story) site(kind string, n int) id.Site {
@@ -94,7 +120,14 @@ func (s *story) draw(t *rapid.T, size int) (spool.Envelope, []byte) {
 }
 
 func (s *story) add(e spool.Envelope) {
-	p := s.room.publish(e)
+	over := s.isOver(e, 0)
+	p, err := s.room.Publish(s.room.ctx, e)
+	if over {
+		s.room.want(err, spool.ErrQuota)
+		return
+	}
+	s.room.no(err)
+	delete(s.uploads, e.ID)
 	m := &modelEnvelope{Envelope: e, published: p}
 	for _, target := range e.Deliveries {
 		m.deliveries = append(m.deliveries, &modelDelivery{target: target})
@@ -114,7 +147,14 @@ func (s *story) publish(t *rapid.T) {
 
 func (s *story) stage(t *rapid.T) {
 	e, content := s.draw(t, onePart)
-	st := s.room.stage(e)
+	over := s.isOver(e, 1)
+	st, err := s.room.Stage(s.room.ctx, upload(e))
+	if over {
+		s.room.want(err, spool.ErrQuota)
+		return
+	}
+	s.room.no(err)
+	s.uploads[e.ID] = modelUpload{e.Sender, e.Size}
 	switch rapid.SampledFrom([]string{"publish", "restart", "abort", "too early"}).Draw(t, "then") {
 	case "too early":
 		_, err := s.room.Publish(s.room.ctx, e)
@@ -122,6 +162,7 @@ func (s *story) stage(t *rapid.T) {
 	case "abort":
 		s.room.no(st.Put(s.room.ctx, 0, strings.NewReader(string(content))))
 		s.room.no(st.Abort(s.room.ctx))
+		delete(s.uploads, e.ID)
 		_, err := s.room.Publish(s.room.ctx, e)
 		s.room.want(err, spool.ErrUnstaged)
 	case "restart":
@@ -311,12 +352,109 @@ func (s *story) kill(t *rapid.T) {
 	}
 }
 
+// killFrom makes dead whatever one sender has sent.
+func (s *story) killFrom(t *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(t, "really") > 0 {
+		t.Skip("seldom")
+	}
+	sender := s.anySite(t, "LAB", 2)
+	n, err := s.room.KillFrom(s.room.ctx, sender, "removed")
+	s.room.no(err)
+	before := len(s.events[sender])
+	for _, p := range s.deliveries() {
+		if p.e.Sender == sender && p.d.result == nil {
+			s.finish(p, spool.Result{DeadCode: "removed"})
+			n--
+		}
+	}
+	s.room.check(n == 0, "%d more were killed", n)
+	// queues are killed in any order: their events are taken as the store has them
+	told := s.events[sender][before:]
+	if len(told) == 0 {
+		return
+	}
+	var got []string
+	for _, e := range s.room.events(sender, spool.Cursor(before)) {
+		got = append(got, fmt.Sprintf("%s %s %s%s", e.Envelope, e.Recipient, e.Receipt, e.Code))
+	}
+	want := slices.Clone(told)
+	slices.Sort(want)
+	s.room.check(slices.Equal(slices.Sorted(slices.Values(got)), want), "events are %v, want %v",
+		got, want)
+	copy(told, got)
+}
+
+// abortAll aborts the uploads of one sender.
+func (s *story) abortAll(t *rapid.T) {
+	sender := s.anySite(t, "LAB", 2)
+	n, err := s.room.AbortUploads(s.room.ctx, sender)
+	s.room.no(err)
+	for e, up := range s.uploads {
+		if up.sender == sender {
+			delete(s.uploads, e)
+			n--
+		}
+	}
+	s.room.check(n == 0, "%d more were aborted", n)
+}
+
+// limit draws quotas near to the present counts.
+func (s *story) limit(t *rapid.T) {
+	draw := func(of string, used spool.Usage) (q spool.Quota) {
+		near := func(limit string, used, step int64) int64 {
+			if rapid.IntRange(0, 2).Draw(t, of+" "+limit) > 0 {
+				return 0
+			}
+			return max(1, used+step*rapid.Int64Range(-1, 3).Draw(t, limit))
+		}
+		return spool.Quota{
+			Bytes:     near("bytes", used.Bytes+used.Reserved, 900),
+			Reserved:  near("reserved", used.Reserved, onePart),
+			Uploads:   near("uploads", used.Uploads, 1),
+			Envelopes: near("envelopes", used.Envelopes, 1),
+			Messages:  near("messages", used.Messages, 2),
+		}
+	}
+	first, queue := s.site("LAB", 1), s.site("RC", 1).Queue()
+	s.quotas = spool.Quotas{}
+	if rapid.IntRange(0, 2).Draw(t, "none") > 0 {
+		s.quotas = spool.Quotas{
+			Hub: draw("hub", s.usage("")), Site: draw("site", s.usage(s.site("LAB", 2))),
+			Queue:  draw("queue", s.queueUsage(s.site("RC", 2).Queue())),
+			Sites:  map[id.Site]spool.Quota{first: draw("first", s.usage(first))},
+			Queues: map[string]spool.Quota{queue: draw("first queue", s.queueUsage(queue))},
+		}
+	}
+	s.room.limit(s.quotas)
+}
+
+// usages compares the counts with the model's.
+func (s *story) usages(*rapid.T) {
+	got, err := s.room.Usage(s.room.ctx)
+	s.room.no(err)
+	s.room.check(got.Hub == s.usage(""), "of all are %+v, want %+v", got.Hub, s.usage(""))
+	for n := range 2 {
+		site := s.site("LAB", n+1)
+		s.room.check(got.Sites[site] == s.usage(site), "of %s are %+v, want %+v", site,
+			got.Sites[site], s.usage(site))
+	}
+	for n := range 3 {
+		queue := s.site("RC", n+1).Queue()
+		s.room.check(got.Queues[queue] == s.queueUsage(queue), "of %s are %+v, want %+v", queue,
+			got.Queues[queue], s.queueUsage(queue))
+	}
+}
+
 func (s *story) wait(t *rapid.T) {
+	if s.clock.Now().Sub(s.started) > spool.UploadIdle/2 {
+		t.Skip("uploads would expire")
+	}
 	s.clock.Advance(time.Duration(rapid.IntRange(1, 15).Draw(t, "minutes")) * time.Minute)
 }
 
 func (s *story) restart(*rapid.T) {
 	s.room.restart()
+	s.room.limit(s.quotas)
 	s.endLeases("")
 	clear(s.sessions)
 	clear(s.calls)

@@ -36,9 +36,14 @@ func (d Disk) Create(path string) (f *os.File, err error) {
 // Reserve creates a file of the full size. Its blocks and its name are durable; after an error it
 // is removed.
 func (d Disk) Reserve(path string, size int64) (*os.File, error) {
+	return d.make(path, size, func(f *os.File) error { return preallocate(f, size) })
+}
+
+// make creates a file and gives it its size.
+func (d Disk) make(path string, size int64, grow func(*os.File) error) (*os.File, error) {
 	f, err := d.Create(path)
 	if err == nil {
-		err = d("allocate", path, func() error { return preallocate(f, size) })
+		err = d("allocate", path, func() error { return grow(f) })
 	}
 	if err == nil {
 		err = d("sync", path, f.Sync)
@@ -54,6 +59,33 @@ func (d Disk) Reserve(path string, size int64) (*os.File, error) {
 	}
 	os.Remove(path) // else the next start removes it
 	return nil, fmt.Errorf("reserve %d bytes: %w", size, err)
+}
+
+// Sparse creates a file of the full size without blocks. Its size and name are durable; after an
+// error it is removed.
+func (d Disk) Sparse(path string, size int64) (*os.File, error) {
+	return d.make(path, size, func(f *os.File) error { return f.Truncate(size) })
+}
+
+// Allocate reserves the blocks of a range of a file, where the file system can.
+func (d Disk) Allocate(path string, offset, length int64) error {
+	return d.open("allocate", path, func(f *os.File) error { return allocate(f, offset, length) })
+}
+
+// Punch frees the blocks of a range of a file, where the file system can.
+func (d Disk) Punch(path string, offset, length int64) error {
+	return d.open("free blocks", path, func(f *os.File) error { return punch(f, offset, length) })
+}
+
+// open carries out an operation on an open file.
+func (d Disk) open(op, path string, do func(*os.File) error) error {
+	return d(op, path, func() error {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(f), f.Close())
+	})
 }
 
 // WriteAt writes data at an offset.

@@ -1,0 +1,174 @@
+package badgerspool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/id"
+)
+
+// upgrade makes the present format of an older one: it counts everything anew. It reads every
+// envelope once. The stamp is written last, so after a crash the next start begins anew.
+func (s *Spool) upgrade(st stamp) error {
+	if st.Format >= format {
+		return nil
+	}
+	r := recount{
+		sites:  make(map[id.Site]siteFigures),
+		queues: make(map[string]figures),
+		packs:  make(map[uint64]int64),
+	}
+	if err := s.view(r.read); err != nil {
+		return fmt.Errorf("count the envelopes anew: %w", err)
+	}
+	if err := s.writeRows(r.rows()); err != nil {
+		return fmt.Errorf("count the envelopes anew: %w", err)
+	}
+	return nil
+}
+
+// recount counts everything from the envelopes.
+type recount struct {
+	newest uint64 // the number of the last commit
+	sites  map[id.Site]siteFigures
+	queues map[string]figures
+	packs  map[uint64]int64
+	sums   []uint64 // sequences whose checksums are needed no more
+}
+
+// read reads the figures of any format, and then every envelope.
+func (r *recount) read(txn *badger.Txn) error {
+	v, err := get(txn, []byte{keyCommits})
+	if err != nil {
+		return err
+	}
+	d := decoder{data: v}
+	r.newest = d.fixed()
+	err = errors.Join(
+		each(txn, keyFigures, func(name string, v []byte) error {
+			f, err := decodeOldFigures(v)
+			r.queues[name] = f
+			r.newest = max(r.newest, f.commit)
+			return err
+		}),
+		each(txn, keySite, func(name string, v []byte) error {
+			d := decoder{data: v}
+			f := siteFigures{commit: d.uint(), last: d.uint()}
+			r.sites[id.Site(name)] = f
+			r.newest = max(r.newest, f.commit)
+			return nil
+		}),
+		each(txn, keyPack, func(name string, _ []byte) error {
+			d := decoder{data: []byte(name)}
+			r.packs[d.fixed()] = 0
+			return nil
+		}))
+	if err != nil {
+		return err
+	}
+	return each(txn, keyEnvelope, func(name string, v []byte) error {
+		sender := id.Site(name[:len(name)-9])
+		e, err := decodeEnvelope(sender, binary.BigEndian.Uint64([]byte(name[len(name)-8:])), v)
+		if err != nil {
+			return err
+		}
+		return r.count(txn, e)
+	})
+}
+
+// count adds an envelope.
+func (r *recount) count(txn *badger.Txn, e *envelope) error {
+	f, err := readFinals(txn, e.seq)
+	if err != nil {
+		return err
+	}
+	for i, t := range e.targets {
+		if f.final&(1<<i) == 0 {
+			q := r.queues[t.Queue]
+			q.bytes += e.size
+			q.messages += int64(len(e.messages))
+			r.queues[t.Queue] = q
+		}
+	}
+	if bits.OnesCount64(f.final) == len(e.targets) {
+		if e.parts() > 1 {
+			r.sums = append(r.sums, e.seq)
+		}
+		return nil
+	}
+	st := r.sites[e.sender]
+	st.waiting = st.waiting.Plus(e.usage())
+	r.sites[e.sender] = st
+	if e.isSmall() {
+		r.packs[e.at.Pack]++
+	}
+	return nil
+}
+
+// pair is a key and its new value; nil deletes it.
+type pair struct{ key, value []byte }
+
+// rows returns the rows of the present format.
+func (r *recount) rows() (all []pair) {
+	for name, f := range r.queues {
+		all = append(all, pair{figuresKey(name), f.encode()})
+	}
+	for name, f := range r.sites {
+		f.commit = r.newest // nothing is behind it to be counted again
+		all = append(all, pair{siteKey(name), f.encode()})
+	}
+	for n, live := range r.packs {
+		all = append(all, pair{packKey(n), u64(nil, uint64(live))})
+	}
+	for _, seq := range r.sums {
+		all = append(all, pair{key: sumsKey(seq)})
+	}
+	return all
+}
+
+// writeRows commits rows before the writer runs, some at a time.
+func (s *Spool) writeRows(all []pair) error {
+	const step = groupEntries / 2
+	for len(all) > 0 {
+		some := all[:min(step, len(all))]
+		all = all[len(some):]
+		g := s.newGroup()
+		for _, r := range some {
+			if r.value == nil {
+				g.del(r.key)
+			} else {
+				g.set(r.key, r.value)
+			}
+		}
+		err := g.failed
+		if err == nil {
+			err = s.seams.commit(g.txn, g.version)
+		}
+		g.txn.Discard()
+		if err != nil {
+			return err
+		}
+		s.db.SetDiscardTs(s.snapshots.advance(g.version))
+	}
+	return s.folder.sync()
+}
+
+// decodeOldFigures decodes the figures of format 1, whose last number is the content held, or those
+// of format 2. It drops the counts that upgrade makes anew.
+func decodeOldFigures(data []byte) (f figures, err error) {
+	d := decoder{data: data}
+	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
+	f.RetryHead.Due, f.RetryHead.Seq = d.int(), d.uint()
+	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes} {
+		*n = d.int()
+	}
+	d.int()
+	if len(d.data) > 0 {
+		d.int()
+	}
+	return f, d.close("queue figures")
+}
