@@ -157,11 +157,14 @@ func hubAdmitCommand() *cobra.Command {
 }
 
 func hubRemoveCommand() *cobra.Command {
+	var keepSent bool
 	cmd := &cobra.Command{
 		Use: "remove SITE", Short: "Take a site off the network",
 		Long: "Take a site off the network: cut its connections, take its queue out of all\n" +
-			"routes, and end what waits for it. Senders are told. To let it in again, invite\n" +
-			"or admit it.",
+			"routes, and end the deliveries that wait for it. Senders are told. Its uploads and\n" +
+			"its own envelopes that still wait for other sites are removed, which frees their\n" +
+			"space at once; with --keep-sent its envelopes still arrive. To let it in again,\n" +
+			"invite or admit it.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			site, err := siteArg(args[0])
@@ -170,18 +173,21 @@ func hubRemoveCommand() *cobra.Command {
 			}
 			var out hub.Removed
 			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlRemove,
-				hub.RemoveRequest{Site: site},
+				hub.RemoveRequest{Site: site, KeepSent: keepSent},
 				&out); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(),
-				"%s %s; %d connections cut, %d waiting deliveries ended.\n", site,
+				"%s %s; %d connections cut, %d deliveries that waited for it and %d from it "+
+					"ended, %d uploads aborted.\n", site,
 				map[bool]string{true: "is removed", false: "was removed already"}[out.Changed],
-				out.Connections, out.Killed)
+				out.Connections, out.Killed, out.Sent, out.Uploads)
 			return err
 		},
 	}
 	dirFlag(cmd, "hub")
+	cmd.Flags().BoolVar(&keepSent, "keep-sent", false,
+		"let the envelopes that it has sent still arrive")
 	return cmd
 }
 

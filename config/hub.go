@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 
@@ -33,6 +34,10 @@ type Hub struct {
 	Spool Spool `toml:"spool"`
 	// Limits of concurrent work.
 	Limits Limits `toml:"limits"`
+	// Limits of the envelopes and uploads at the hub. Above one the hub takes nothing new from that
+	// site, for that queue, or at all; senders keep their files and retry. 0 chooses a limit by the
+	// size of the disk. `sealpost hub quota` shows the limits in use, and sets those of a site.
+	Quota Quota `toml:"quota"`
 	// Queues and their bindings for an empty hub. After its first start the hub ignores this table:
 	// the bindings are in the spool, and `sealpost hub bind` changes them.
 	Queue []Queue `toml:"queue"`
@@ -58,6 +63,61 @@ type Limits struct {
 	// processor time to free memory. At least bodies_in_flight and 32MiB. The environment variable
 	// GOMEMLIMIT outranks it. Default "96MiB".
 	Memory Size `toml:"memory"`
+}
+
+// Quota is the table [quota] of hub.toml. An envelope waits until its last recipient has answered.
+// Its ciphertext counts once for its sender, and once in each queue.
+type Quota struct {
+	// The bytes that wait or are reserved for uploads, in all. Default: the disk without the
+	// reserve.
+	HubBytes Size `toml:"hub_bytes"`
+	// The open uploads in all. Default 512.
+	HubUploads int `toml:"hub_uploads"`
+	// The envelopes that wait, in all. Default: one for each 2 KiB of the disk, at least 100000.
+	HubEnvelopes int `toml:"hub_envelopes"`
+	// The messages in the envelopes that wait, in all. Default: four times the envelopes.
+	HubMessages int `toml:"hub_messages"`
+	// The bytes of one sender that wait or are reserved for uploads. Default: half of all.
+	SiteBytes Size `toml:"site_bytes"`
+	// The bytes that the open uploads of one sender reserve. Default: as site_bytes.
+	SiteReserved Size `toml:"site_reserved"`
+	// The open uploads of one sender. Default 32.
+	SiteUploads int `toml:"site_uploads"`
+	// The envelopes of one sender that wait. Default: half of all.
+	SiteEnvelopes int `toml:"site_envelopes"`
+	// The messages of one sender that wait. Default: half of all.
+	SiteMessages int `toml:"site_messages"`
+	// The bytes that wait in one queue. Default: three quarters of all.
+	QueueBytes Size `toml:"queue_bytes"`
+	// The deliveries that wait in one queue. Default: three quarters of all envelopes.
+	QueueEnvelopes int `toml:"queue_envelopes"`
+	// The messages that wait in one queue. Default: three quarters of all.
+	QueueMessages int `toml:"queue_messages"`
+}
+
+// Sizes behind the default quotas.
+const (
+	envelopeRoom   = 2 * kibi // of the disk, for each envelope
+	leastEnvelopes = 100_000
+	usualUploads   = 512
+	siteUploads    = 32
+)
+
+// For returns the quotas with the defaults of a disk of so many bytes without the reserve.
+func (q Quota) For(capacity int64) Quota {
+	q.HubBytes = cmp.Or(q.HubBytes, Size(capacity))
+	q.HubUploads = cmp.Or(q.HubUploads, usualUploads)
+	q.HubEnvelopes = cmp.Or(q.HubEnvelopes, max(int(capacity/int64(envelopeRoom)), leastEnvelopes))
+	q.HubMessages = cmp.Or(q.HubMessages, 4*q.HubEnvelopes)
+	q.SiteBytes = cmp.Or(q.SiteBytes, q.HubBytes/2)
+	q.SiteReserved = cmp.Or(q.SiteReserved, q.SiteBytes)
+	q.SiteUploads = cmp.Or(q.SiteUploads, siteUploads)
+	q.SiteEnvelopes = cmp.Or(q.SiteEnvelopes, q.HubEnvelopes/2)
+	q.SiteMessages = cmp.Or(q.SiteMessages, q.HubMessages/2)
+	q.QueueBytes = cmp.Or(q.QueueBytes, q.HubBytes/4*3)
+	q.QueueEnvelopes = cmp.Or(q.QueueEnvelopes, q.HubEnvelopes/4*3)
+	q.QueueMessages = cmp.Or(q.QueueMessages, q.HubMessages/4*3)
+	return q
 }
 
 // Queue is one table [[queue]] of hub.toml.
@@ -139,6 +199,14 @@ func (f *file) checkHub(h Hub) error {
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
 		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),
+		f.check("quota.hub_uploads", atLeast(h.Quota.HubUploads, 0)),
+		f.check("quota.hub_envelopes", atLeast(h.Quota.HubEnvelopes, 0)),
+		f.check("quota.hub_messages", atLeast(h.Quota.HubMessages, 0)),
+		f.check("quota.site_uploads", atLeast(h.Quota.SiteUploads, 0)),
+		f.check("quota.site_envelopes", atLeast(h.Quota.SiteEnvelopes, 0)),
+		f.check("quota.site_messages", atLeast(h.Quota.SiteMessages, 0)),
+		f.check("quota.queue_envelopes", atLeast(h.Quota.QueueEnvelopes, 0)),
+		f.check("quota.queue_messages", atLeast(h.Quota.QueueMessages, 0)),
 	}
 	seen := map[string]bool{}
 	for i, q := range h.Queue {

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	invitationTime = 7 * 24 * time.Hour
-	deadRemoved    = "recipient-removed"
+	invitationTime    = 7 * 24 * time.Hour
+	deadRemoved       = "recipient-removed"
+	deadSenderRemoved = "sender-removed"
 )
 
 // invite makes an invitation. The hub keeps only the hash of its secret; the answer holds the
@@ -112,7 +113,10 @@ func (h *Hub) storeSite(ctx context.Context, s site) error {
 			}
 		}
 	}
-	return h.changeSite(ctx, s)
+	if err := h.changeSite(ctx, s); err != nil {
+		return err
+	}
+	return h.limit(ctx) // the site may be a new one
 }
 
 // addresses returns the addresses under which agents reach this hub.
@@ -177,7 +181,8 @@ func (h *Hub) otherRole(s site) string {
 }
 
 // remove takes a site off the network. The directory and the routes come first, so that no new
-// delivery can reach it; then its invitation, its waiting deliveries and its connections. The next
+// delivery can reach it, and nothing new can come from it. Then it ends its connections, its
+// invitation, its waiting deliveries, its uploads, and its envelopes unless they are kept. The next
 // start of the hub finishes a removal that a crash interrupted.
 func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	h.dir.change.Lock()
@@ -188,34 +193,48 @@ func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	}
 	out := Removed{Changed: !s.isRemoved()}
 	if out.Changed {
-		s.Removed = h.now().UTC()
+		s.Removed, s.KeepSent, s.Quota = h.now().UTC(), in.KeepSent, siteQuota{}
 		if err := h.changeSite(ctx, s); err != nil {
 			return Removed{}, err
 		}
-		h.log.Info("site removed", "site", s.Name, "key", s.Key)
+		h.log.Info("site removed", "site", s.Name, "key", s.Key, "keep_sent", s.KeepSent)
+	} else if s.KeepSent && !in.KeepSent {
+		s.KeepSent = false
+		if err := h.dir.putSite(ctx, s); err != nil {
+			return Removed{}, err
+		}
 	}
 	out.Connections = h.links.cut(s.Name)
 	h.told.forget(s.Name)
 	h.present.forget(s.Name)
+	h.uploads.forget(s.Name)
 	if err := h.dir.dropInvitation(ctx, s.Name); err != nil {
 		return Removed{}, err
 	}
-	killed, err := h.killWaiting(ctx, s.Name)
-	if err != nil {
+	if err := h.free(ctx, s, &out); err != nil {
 		return Removed{}, err
 	}
-	out.Killed = killed
-	return out, nil
+	return out, h.limit(ctx)
 }
 
-// killWaiting kills the deliveries that wait for a removed site, and so informs their senders.
-func (h *Hub) killWaiting(ctx context.Context, s id.Site) (int, error) {
-	n, err := h.spool.Kill(context.WithoutCancel(ctx), s.Queue(), deadRemoved)
-	if err != nil {
-		return 0, fmt.Errorf("end what waits for %s: %w", s, err)
+// free ends the deliveries that wait for a removed site, which informs their senders. It aborts the
+// site's uploads, and ends its envelopes unless they are kept.
+func (h *Hub) free(ctx context.Context, s site, out *Removed) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	if out.Killed, err = h.spool.Kill(ctx, s.Name.Queue(), deadRemoved); err != nil {
+		return fmt.Errorf("end the deliveries for %s: %w", s.Name, err)
 	}
-	if n > 0 {
-		h.log.Info("deliveries dead", "recipient", s, "deliveries", n, "code", deadRemoved)
+	if out.Uploads, err = h.spool.AbortUploads(ctx, s.Name); err != nil {
+		return err
 	}
-	return n, nil
+	if !s.KeepSent {
+		if out.Sent, err = h.spool.KillFrom(ctx, s.Name, deadSenderRemoved); err != nil {
+			return fmt.Errorf("end the envelopes of %s: %w", s.Name, err)
+		}
+	}
+	if out.Killed+out.Uploads+out.Sent > 0 {
+		h.log.Info("freed after a removal", "site", s.Name, "dead", out.Killed, "sent", out.Sent,
+			"uploads", out.Uploads)
+	}
+	return nil
 }

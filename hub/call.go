@@ -172,6 +172,10 @@ func (c *call) fail(err error) {
 	code, status := codeOf(err)
 	c.code = code
 	detail, after, since := "", retryAfter[code], time.Time{}
+	over, isOver := errors.AsType[*spool.OverQuota](err)
+	if isOver {
+		detail, after = over.Error(), c.overQuota(over)
+	}
 	if told, ok := errors.AsType[*api.Error](err); ok {
 		detail, since = told.Detail, told.Since
 		after = max(after, told.After)
@@ -193,7 +197,7 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Connection", "close")
 	}
 	problem := api.NewProblem(code, status, detail, request)
-	problem.Since = since
+	problem.Since, problem.Quota = since, over
 	exact, err := strictjson.Marshal(problem)
 	if err != nil {
 		panic(err) // strings and a number always encode

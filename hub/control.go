@@ -22,6 +22,8 @@ const (
 	ControlSites       = "/sites"       // Nothing → SitesAnswer
 	ControlMessages    = "/messages"    // MessagesRequest → MessagesAnswer
 	ControlStatus      = "/status"      // Nothing → Status
+	ControlUsage       = "/usage"       // Nothing → UsageAnswer
+	ControlQuota       = "/quota"       // QuotaRequest → SiteUsage
 )
 
 // Nothing is the request of operations that need none.
@@ -73,14 +75,45 @@ type Changed struct {
 
 // RemoveRequest takes a site off the network.
 type RemoveRequest struct {
-	Site id.Site `json:"site"`
+	Site     id.Site `json:"site"`
+	KeepSent bool    `json:"keep_sent,omitempty"` // its envelopes still arrive
 }
 
 // Removed counts the effects of a removal.
 type Removed struct {
 	Changed     bool `json:"changed"`     // false: it was removed before
 	Killed      int  `json:"killed"`      // waiting deliveries that are dead now
+	Sent        int  `json:"sent"`        // deliveries of its envelopes that are dead now
+	Uploads     int  `json:"uploads"`     // aborted
 	Connections int  `json:"connections"` // closed by the removal
+}
+
+// QuotaRequest changes the limits of a site: those of the site as a sender, and those of its queue.
+// KeepQuota keeps a limit, DefaultQuota returns to the default.
+type QuotaRequest struct {
+	Site  id.Site     `json:"site"`
+	Send  spool.Quota `json:"send,omitzero"`
+	Queue spool.Quota `json:"queue,omitzero"`
+}
+
+// Held are the counts of a sender, of a queue or of the hub, and their limits; 0: none.
+type Held struct {
+	Used    spool.Usage `json:"used"`
+	Allowed spool.Quota `json:"allowed"`
+	Own     bool        `json:"own,omitempty"` // an admin has set a limit for it alone
+}
+
+// SiteUsage are the counts and limits of a site that sends, and of the queue of one that receives.
+type SiteUsage struct {
+	Site  id.Site `json:"site"`
+	Send  *Held   `json:"send,omitempty"`
+	Queue *Held   `json:"queue,omitempty"`
+}
+
+// UsageAnswer lists the counts and limits of the hub and of its sites, by name.
+type UsageAnswer struct {
+	Hub   Held        `json:"hub"`
+	Sites []SiteUsage `json:"sites"`
 }
 
 // BindRequest adds or removes bindings of a queue.
@@ -137,6 +170,8 @@ type SiteStatus struct {
 	Copies []string `json:"copies,omitempty"`
 	// the role of its agent, if it is not the hub's
 	RunsAs string `json:"runs_as,omitempty"`
+	// of the site as a sender, and of its queue; empty for a removed site
+	Usage *SiteUsage `json:"usage,omitempty"`
 }
 
 // The states of a site.
@@ -200,6 +235,8 @@ func (h *Hub) controls() http.Handler {
 	handle(h, mux, ControlSites, h.sites)
 	handle(h, mux, ControlMessages, h.messages)
 	handle(h, mux, ControlStatus, h.status)
+	handle(h, mux, ControlUsage, h.usages)
+	handle(h, mux, ControlQuota, h.setQuota)
 	profile.Handle(mux)
 	return mux
 }

@@ -31,6 +31,10 @@ type site struct {
 	Key     id.Hash   `json:"key,omitempty"`
 	Created time.Time `json:"created"`
 	Removed time.Time `json:"removed,omitzero"`
+	// after the removal its envelopes still arrive
+	KeepSent bool `json:"keep_sent,omitempty"`
+
+	Quota siteQuota `json:"quota,omitzero"`
 
 	Statement string `json:"statement,omitempty"` // its newest recipient-key statement
 	Version   int    `json:"version,omitempty"`   // of the statement

@@ -65,6 +65,8 @@ type Hub struct {
 	renewing      sync.Mutex // held during a renewal; guards renewalFailed
 	renewalFailed time.Time
 
+	capacity int64 // bytes of the disk without the reserve
+
 	identity  *certs.Identity
 	authority *certs.Authority
 	verifier  certs.Verifier
@@ -156,11 +158,14 @@ func (h *Hub) openDirectory(ctx context.Context) error {
 	if err := h.seed(ctx); err != nil {
 		return err
 	}
+	if err := errors.Join(h.measure(ctx), h.limit(ctx)); err != nil {
+		return err
+	}
 	for _, s := range h.dir.view().sites {
 		if !s.isRemoved() {
 			continue
 		}
-		if _, err := h.killWaiting(ctx, s.Name); err != nil {
+		if err := h.free(ctx, s, &Removed{}); err != nil {
 			return err
 		}
 	}

@@ -48,19 +48,19 @@ var operations = map[string]operation{
 	"POST " + api.PathUploads: {summary: "Open, or open again, the upload of a large envelope. " +
 		"The newest caller wins.",
 		in: api.UploadRequest{}, out: api.UploadState{},
-		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull}},
+		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull, api.CodeQuota}},
 	"PUT " + api.PathUploads +
 		"/{envelope}/{part}": {summary: "Store one part durably. Repeating it is harmless.",
 		raw: "The part: 16 MiB, the last one may be shorter. Content-Length is required.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound, api.CodeChecksum, api.CodeDisplaced,
-			api.CodeFull}},
+			api.CodeFull, api.CodeQuota}},
 	"DELETE " + api.PathUploads + "/{envelope}": {summary: "Forget an upload, if there is one.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeInvalid}},
 	"POST " + api.PathPublish: {summary: "Put an envelope into every queue of its route, or into " +
 		"none. The same again gives the same answer.",
 		in: api.PublishRequest{}, framed: true, out: api.Published{},
 		codes: []api.Code{api.CodeNotAllowed, api.CodeRoute, api.CodeUnroutable, api.CodeConflict,
-			api.CodeUnstaged, api.CodeChecksum, api.CodeFull}},
+			api.CodeUnstaged, api.CodeChecksum, api.CodeFull, api.CodeQuota}},
 	"POST " + api.PathKnown: {summary: "The states of the caller's own envelopes. The answer may " +
 		"hold fewer than requested: ask again for the rest.",
 		in: api.KnownRequest{}, out: api.KnownAnswer{}, codes: []api.Code{api.CodeNotAllowed}},

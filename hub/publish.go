@@ -73,6 +73,9 @@ func (c *call) commit(in api.PublishRequest, content []byte) (spool.Published, e
 	h := c.hub
 	t, release := h.dir.hold()
 	defer release()
+	if err := c.stillAdmitted(t); err != nil {
+		return spool.Published{}, err
+	}
 	refused := c.checkRoute(t, in)
 	if refused != nil {
 		// A sender repeats a publish whose answer was lost. It gets the same answer, even if the

@@ -134,7 +134,11 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 	for _, info := range infos {
 		queues[info.Name] = info
 	}
-	t := h.dir.view()
+	used, err := h.spool.Usage(ctx)
+	if err != nil {
+		return SitesAnswer{}, err
+	}
+	t, q := h.dir.view(), h.quotas()
 	answer := SitesAnswer{Sites: []SiteStatus{}, Knocking: h.knocks.list(t)}
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
@@ -151,6 +155,10 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		status.RunsAs = h.otherRole(s)
 		status.Copies = h.present.copies(name, h.now())
+		if !s.isRemoved() {
+			usage := s.usage(used, q)
+			status.Usage = &usage
+		}
 		answer.Sites = append(answer.Sites, status)
 	}
 	return answer, nil

@@ -20,6 +20,7 @@ const (
 	refusedExpired     = "caller's certificate not valid now"
 	refusedInvitation  = "enrolment refused"
 	refusedSettlement  = "not settled"
+	refusedQuota       = "over quota"
 	refusedConnection  = "connection failed"
 	refusedStranger    = "connection closed for others"
 )

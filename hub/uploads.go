@@ -77,7 +77,15 @@ func (u *uploads) drop(site id.Site, envelope id.Envelope) {
 	}
 }
 
-// openUpload opens or reopens the upload of a large envelope.
+// forget drops the uploads of a removed site.
+func (u *uploads) forget(site id.Site) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.open, site)
+}
+
+// openUpload opens or reopens the upload of a large envelope. It holds the directory, so that a
+// removal of the caller finds the upload.
 func (c *call) openUpload(in api.UploadRequest) error {
 	if _, err := id.Parse128[id.Envelope](string(in.Envelope)); err != nil {
 		return err
@@ -88,6 +96,11 @@ func (c *call) openUpload(in api.UploadRequest) error {
 	if in.Size <= spool.SmallSize {
 		return problem(api.CodeInvalid, "an envelope of at most %d bytes is published in one "+
 			"request", spool.SmallSize)
+	}
+	t, release := c.hub.dir.hold()
+	defer release()
+	if err := c.stillAdmitted(t); err != nil {
+		return err
 	}
 	staging, err := c.hub.spool.Stage(c.r.Context(),
 		spool.Upload{Sender: c.caller.Name, Envelope: in.Envelope, Size: in.Size,

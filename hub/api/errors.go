@@ -34,6 +34,7 @@ const (
 	CodeTooLarge    Code = "too-large"
 	CodeBusy        Code = "busy"       // too many requests: wait for Retry-After
 	CodeFull        Code = "full"       // the hub's disk is full: wait for Retry-After
+	CodeQuota       Code = "quota"      // a quota leaves no room: wait for Retry-After
 	CodeUncertain   Code = "uncertain"  // ask again: the same request gives the same answer
 	CodeInvitation  Code = "invitation" // wrong, used with another key, expired
 	CodeInternal    Code = "internal"
@@ -46,6 +47,7 @@ type Error struct {
 	Detail  string        // for the user
 	After   time.Duration // from Retry-After; 0: none
 	Since   time.Time     // of CodeRemoved: when the site was removed
+	Quota   *OverQuota    // of CodeQuota: which limit, and of whom
 	Request string        // the request's id, to find it in the hub's log
 }
 
@@ -108,6 +110,7 @@ var codes = []struct {
 	{CodeTooLarge, ErrTooLarge, http.StatusRequestEntityTooLarge, false},
 	{CodeBusy, ErrBusy, http.StatusServiceUnavailable, true},
 	{CodeFull, spool.ErrFull, http.StatusInsufficientStorage, true},
+	{CodeQuota, spool.ErrQuota, http.StatusInsufficientStorage, true},
 	{CodeUncertain, spool.ErrUncertain, http.StatusServiceUnavailable, true},
 	{CodeInvitation, ErrInvitation, http.StatusForbidden, false},
 	{CodeInternal, ErrInternal, http.StatusInternalServerError, true},

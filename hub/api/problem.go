@@ -26,6 +26,8 @@ type Problem struct {
 	Code    Code      `json:"code"`
 	Request string    `json:"request,omitempty"`
 	Since   time.Time `json:"since,omitzero"` // of the code removed: when that was
+	// of the code quota: the limit that leaves no room
+	Quota *OverQuota `json:"quota,omitempty"`
 }
 
 // NewProblem returns a problem. The detail is for the user and may be empty.
@@ -50,7 +52,7 @@ func problemOf(resp *http.Response) error {
 		return fmt.Errorf("%w: status %d, %s", ErrAnswer, resp.StatusCode,
 			resp.Header.Get("Content-Type"))
 	}
-	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since,
+	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since, Quota: p.Quota,
 		After: retryAfter(resp.Header), Request: p.Request}
 }
 

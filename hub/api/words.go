@@ -10,9 +10,11 @@ type (
 	Event      = spool.Event
 	Cursor     = spool.Cursor
 	Result     = spool.Result
+	OverQuota  = spool.OverQuota
 )
 
-// States of KnownEnvelope, kinds of Event, and sizes that both sides must agree on.
+// States of KnownEnvelope, kinds of Event, sizes that both sides must agree on, and the values of
+// an OverQuota.
 const (
 	StateUnknown = spool.StateUnknown
 	StateWaiting = spool.StateWaiting
@@ -25,6 +27,16 @@ const (
 	SmallSize   = spool.SmallSize
 	PartSize    = spool.PartSize
 	MaxMessages = spool.MaxMessages
+
+	ScopeHub   = spool.ScopeHub
+	ScopeSite  = spool.ScopeSite
+	ScopeQueue = spool.ScopeQueue
+
+	LimitBytes     = spool.LimitBytes
+	LimitReserved  = spool.LimitReserved
+	LimitUploads   = spool.LimitUploads
+	LimitEnvelopes = spool.LimitEnvelopes
+	LimitMessages  = spool.LimitMessages
 )
 
 // The spool's errors, as the client returns them.
@@ -38,4 +50,5 @@ var (
 	ErrChecksum  = spool.ErrChecksum
 	ErrDisplaced = spool.ErrDisplaced
 	ErrFull      = spool.ErrFull
+	ErrQuota     = spool.ErrQuota
 )

@@ -1,0 +1,180 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"log/slog"
+
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
+	"sealpost/spool"
+)
+
+// siteQuota holds the limits of one site that an admin has set; 0: the default.
+type siteQuota struct {
+	Send  spool.Quota `json:"send,omitzero"`  // of the site as a sender
+	Queue spool.Quota `json:"queue,omitzero"` // of its queue
+}
+
+// quotas are the limits in use: those of hub.toml, or of the size of the disk, and those of sites.
+func (h *Hub) quotas() spool.Quotas {
+	c := h.config.Quota.For(h.capacity)
+	q := spool.Quotas{
+		Hub: spool.Quota{Bytes: int64(c.HubBytes), Uploads: int64(c.HubUploads),
+			Envelopes: int64(c.HubEnvelopes), Messages: int64(c.HubMessages)},
+		Site: spool.Quota{Bytes: int64(c.SiteBytes), Reserved: int64(c.SiteReserved),
+			Uploads: int64(c.SiteUploads), Envelopes: int64(c.SiteEnvelopes),
+			Messages: int64(c.SiteMessages)},
+		Queue: spool.Quota{Bytes: int64(c.QueueBytes), Envelopes: int64(c.QueueEnvelopes),
+			Messages: int64(c.QueueMessages)},
+		Sites: map[id.Site]spool.Quota{}, Queues: map[string]spool.Quota{},
+	}
+	for _, s := range h.dir.view().sites {
+		q.Sites[s.Name] = merged(q.Site, s.Quota.Send)
+		q.Queues[s.Name.Queue()] = merged(q.Queue, s.Quota.Queue)
+	}
+	return q
+}
+
+// merged returns the default with the limits that are set.
+func merged(usual, set spool.Quota) spool.Quota {
+	return spool.Quota{
+		Bytes: cmp.Or(set.Bytes, usual.Bytes), Reserved: cmp.Or(set.Reserved, usual.Reserved),
+		Uploads:   cmp.Or(set.Uploads, usual.Uploads),
+		Envelopes: cmp.Or(set.Envelopes, usual.Envelopes),
+		Messages:  cmp.Or(set.Messages, usual.Messages),
+	}
+}
+
+// limit gives the quotas in use to the spool.
+func (h *Hub) limit(ctx context.Context) error {
+	if err := h.spool.Limit(context.WithoutCancel(ctx), h.quotas()); err != nil {
+		return fmt.Errorf("set the quotas: %w", err)
+	}
+	return nil
+}
+
+// measure reads the size of the disk, from which default quotas follow.
+func (h *Hub) measure(ctx context.Context) error {
+	info, err := h.spool.Info(ctx)
+	h.capacity = max(info.DiskSize-int64(h.config.Spool.Reserve), info.DiskSize/2)
+	return err
+}
+
+// KeepQuota and DefaultQuota are values of a QuotaRequest that set no limit.
+const (
+	KeepQuota    = 0
+	DefaultQuota = -1
+)
+
+// setQuota changes the limits of one site.
+func (h *Hub) setQuota(ctx context.Context, in QuotaRequest) (SiteUsage, error) {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	s, known := h.dir.view().sites[in.Site]
+	if !known || s.isRemoved() {
+		return SiteUsage{}, reason.Err("hub-no-site", "site", in.Site)
+	}
+	set := siteQuota{Send: amend(s.Quota.Send, in.Send), Queue: amend(s.Quota.Queue, in.Queue)}
+	if set != s.Quota {
+		s.Quota = set
+		if err := h.dir.putSite(ctx, s); err != nil {
+			return SiteUsage{}, err
+		}
+		if err := h.limit(ctx); err != nil {
+			return SiteUsage{}, err
+		}
+		h.log.Info("quota changed", "site", s.Name, "send", set.Send, "queue", set.Queue)
+	}
+	all, err := h.usages(ctx, Nothing{})
+	if err != nil {
+		return SiteUsage{}, err
+	}
+	i := slices.IndexFunc(all.Sites, func(u SiteUsage) bool { return u.Site == in.Site })
+	return all.Sites[i], nil
+}
+
+// amend returns a quota with the changes of a request.
+func amend(old, in spool.Quota) spool.Quota {
+	for _, l := range []struct{ old, in *int64 }{
+		{&old.Bytes, &in.Bytes}, {&old.Reserved, &in.Reserved}, {&old.Uploads, &in.Uploads},
+		{&old.Envelopes, &in.Envelopes}, {&old.Messages, &in.Messages},
+	} {
+		switch {
+		case *l.in < 0:
+			*l.old = 0
+		case *l.in > 0:
+			*l.old = *l.in
+		}
+	}
+	return old
+}
+
+// usages returns the counts and limits of the whole hub and of each site that is not removed.
+func (h *Hub) usages(ctx context.Context, _ Nothing) (UsageAnswer, error) {
+	used, err := h.spool.Usage(ctx)
+	if err != nil {
+		return UsageAnswer{}, err
+	}
+	q := h.quotas()
+	out := UsageAnswer{Hub: Held{Used: used.Hub, Allowed: q.Hub}, Sites: []SiteUsage{}}
+	sites := h.dir.view().sites
+	for _, name := range slices.Sorted(maps.Keys(sites)) {
+		if s := sites[name]; !s.isRemoved() {
+			out.Sites = append(out.Sites, s.usage(used, q))
+		}
+	}
+	return out, nil
+}
+
+// usage returns the counts and limits of a site.
+func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
+	u := SiteUsage{Site: s.Name}
+	send := Held{Used: used.Sites[s.Name], Allowed: q.OfSite(s.Name),
+		Own: s.Quota.Send != spool.Quota{}}
+	if s.canSend() || send.Own || send.Used != (spool.Usage{}) {
+		u.Send = &send
+	}
+	if name := s.queueName(); name != "" {
+		u.Queue = &Held{Used: used.Queues[name], Allowed: q.OfQueue(name),
+			Own: s.Quota.Queue != spool.Quota{}}
+	}
+	return u
+}
+
+// Times after which a refused caller should come back.
+const (
+	quotaRetry = 30 * time.Second
+	quotaNever = 5 * time.Minute // it fits only after the admin has raised the quota
+)
+
+// overQuota logs a refusal, and returns when to come back.
+func (c *call) overQuota(o *spool.OverQuota) (after time.Duration) {
+	from := netip.Addr{}
+	if k := linkOf(c.r.Context()); k != nil {
+		from = k.from
+	}
+	c.hub.refusals.note(slog.LevelWarn, refusedQuota, from, time.Now(), "site", c.caller.Name,
+		"of", o.Scope, "name", o.Name, "limit", o.Limit, "used", o.Used, "allowed", o.Allowed,
+		"needed", o.Needed)
+	if o.NeverFits() {
+		return quotaNever
+	}
+	return quotaRetry
+}
+
+// stillAdmitted returns an error if the caller was removed after it was authorised. The table is
+// held, so that no removal can follow before the end of the call's commit.
+func (c *call) stillAdmitted(t *table) error {
+	s := t.sites[c.caller.Name]
+	if s.isRemoved() || s.Key != c.caller.Key {
+		return s.refusal(c.caller.Name, c.caller.Key)
+	}
+	return nil
+}
