@@ -67,7 +67,7 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			pause.Reset() // the line is bad and not dead: the next try may go at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
-		o.desk.refuse(s.Address, refusal(err))
+		o.desk.refuse(s.Address, s.refusal(err))
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return false, nil
 		}
@@ -76,15 +76,54 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 
 // refusal returns why the hub does not take an envelope for now. It is empty if the line is broken,
 // the hub busy, or the site refused: the link reports these.
-func refusal(err error) reason.Reason {
+func (s *sealed) refusal(err error) reason.Reason {
 	var no *api.Error
 	switch {
 	case errors.Is(err, api.ErrFull):
 		return reason.New("hub-full")
+	case errors.As(err, &no) && no.Quota != nil:
+		return s.overQuota(no.Quota)
 	case errors.Is(err, api.ErrBusy), api.IsOfSite(err), !errors.As(err, &no):
 		return reason.Reason{}
 	}
 	return reason.New("hub-takes-later", "why", no)
+}
+
+// overQuota returns why a quota of the hub leaves no room for an envelope.
+func (s *sealed) overQuota(o *api.OverQuota) reason.Reason {
+	owner := reason.New("quota-of-hub")
+	switch o.Scope {
+	case api.ScopeSite:
+		owner = reason.New("quota-of-site", "site", o.Name)
+	case api.ScopeQueue:
+		owner = reason.New("quota-of-queue", "queue", o.Name)
+		for _, r := range s.Recipients {
+			if r.Site.Queue() == o.Name {
+				owner = reason.New("quota-of-recipient", "site", r.Site)
+			}
+		}
+	}
+	limit := reason.New("quota-limit", "limit", o.Limit, "used", o.Used, "allowed", o.Allowed,
+		"needed", o.Needed)
+	switch o.Limit {
+	case api.LimitBytes:
+		limit = reason.New("quota-bytes", "used", reason.Size(o.Used), "allowed",
+			reason.Size(o.Allowed), "needed", reason.Size(o.Needed))
+	case api.LimitReserved:
+		limit = reason.New("quota-reserved", "used", reason.Size(o.Used), "allowed",
+			reason.Size(o.Allowed), "needed", reason.Size(o.Needed))
+	case api.LimitUploads:
+		limit = reason.New("quota-uploads", "used", o.Used, "allowed", o.Allowed)
+	case api.LimitEnvelopes:
+		limit = reason.New("quota-envelopes", "used", o.Used, "allowed", o.Allowed)
+	case api.LimitMessages:
+		limit = reason.New("quota-messages", "used", o.Used, "allowed", o.Allowed, "needed",
+			o.Needed)
+	}
+	if o.NeverFits() {
+		return reason.New("hub-quota-too-small", "of", owner, "limit", limit)
+	}
+	return reason.New("hub-over-quota", "of", owner, "limit", limit)
 }
 
 func (o *Outbox) tryPublish(ctx context.Context, s *sealed) (api.Published, error) {
