@@ -95,6 +95,9 @@ func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.
 var hostPattern = regexp.MustCompile(
 	`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
+// CheckHosts returns the error with which IssueHub would refuse the hosts.
+func CheckHosts(hosts []string) error { return addHosts(&x509.Certificate{}, hosts) }
+
 func addHosts(template *x509.Certificate, hosts []string) error {
 	if len(hosts) == 0 {
 		return reason.Err("hub-without-name")

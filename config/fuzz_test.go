@@ -39,7 +39,7 @@ func FuzzHub(f *testing.F) {
 		file := &file{path: filepath.Join(t.TempDir(), "hub.toml"), text: text}
 		err := file.decode(&h, fullHub)
 		if err == nil {
-			err = file.checkHub(h)
+			err = first(file.checkHub(h))
 		}
 		expectPlace(t, text, err)
 		if err != nil {

@@ -173,7 +173,7 @@ func ParseHub(path string, text []byte) (Hub, error) {
 	if err != nil {
 		return Hub{}, err
 	}
-	if err := f.checkHub(h); err != nil {
+	if err := first(f.checkHub(h)); err != nil {
 		return Hub{}, err
 	}
 	h.State = f.abs(h.State)
@@ -187,7 +187,7 @@ func WriteHub(path string, h Hub) error { return write(path, hubExample, h) }
 // HubFile returns the path of a hub's configuration in its folder.
 func HubFile(dir string) string { return filepath.Join(dir, "hub.toml") }
 
-func (f *file) checkHub(h Hub) error {
+func (f *file) checkHub(h Hub) []error {
 	checks := []error{
 		f.check("name", siteName(h.Name)),
 		f.check("listen", listenAddress(h.Listen)),
@@ -212,7 +212,7 @@ func (f *file) checkHub(h Hub) error {
 	for i, q := range h.Queue {
 		checks = append(checks, f.checkQueue(i, q, seen)...)
 	}
-	return first(checks)
+	return checks
 }
 
 func (f *file) checkQueue(i int, q Queue, seen map[string]bool) []error {

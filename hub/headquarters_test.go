@@ -141,6 +141,16 @@ func (q *headquarters) start() {
 	go func() { q.ended <- q.hub.Run(ctx) }()
 }
 
+// openStore opens the store of a hub that does not run.
+func (q *headquarters) openStore() Store {
+	q.t.Helper()
+	store, err := badgerspool.Open(filepath.Join(q.config.State, "spool"), badgerspool.Options{})
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	return store
+}
+
 // stop ends the hub, if it runs.
 func (q *headquarters) stop() {
 	q.t.Helper()

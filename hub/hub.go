@@ -155,6 +155,9 @@ func (h *Hub) openDirectory(ctx context.Context) error {
 	if h.dir, err = openDirectory(ctx, h.spool); err != nil {
 		return err
 	}
+	if err := h.keepSuite(); err != nil {
+		return err
+	}
 	if err := h.seed(ctx); err != nil {
 		return err
 	}

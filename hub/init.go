@@ -14,6 +14,7 @@ import (
 	"sealpost/config"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // InitOptions configure a new hub.
@@ -24,6 +25,7 @@ type InitOptions struct {
 	Listen  string   // default ":7443"
 	RootDir string   // the root's folder; default DIR-root beside the hub's folder
 	Suite   string   // hybrid or x25519; default hybrid
+	Restore string   // the file of an export, for a new hub in the place of a lost one
 	Now     time.Time
 }
 
@@ -43,7 +45,8 @@ type InitReport struct {
 
 // Init makes a hub: root (if there is none), issuing authority, hub identity and certificate, and
 // hub.toml. It may be repeated: it keeps existing files and makes missing ones. Only the
-// certificate is issued again, if hub.toml names other hosts.
+// certificate is issued again, if hub.toml names other hosts. It checks the options before it
+// writes anything.
 func Init(o InitOptions) (InitReport, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -57,6 +60,9 @@ func Init(o InitOptions) (InitReport, error) {
 		o.Now = time.Now()
 	}
 	c, err := o.config()
+	if err == nil {
+		err = o.check(c)
+	}
 	if err != nil {
 		return InitReport{}, fmt.Errorf("hub init: %w", err)
 	}
@@ -122,13 +128,46 @@ func (o InitOptions) config() (config.Hub, error) {
 	return c, nil
 }
 
-// freeAt returns the free bytes of the volume of a folder, which may be missing.
-func freeAt(dir string) (int64, error) {
+// probeSize is the room that Init needs on each disk, with much to spare.
+const probeSize = 64 << 10
+
+// check finds the faults of the options and of the disks before Init writes anything.
+func (o InitOptions) check(c config.Hub) error {
+	if err := certs.CheckHosts(c.Hosts); err != nil {
+		return err
+	}
+	if err := config.CheckHub(c); err != nil {
+		return err
+	}
+	state := stateOf(o.Dir, c)
+	if err := CheckSuite(state, c.Suite); err != nil {
+		return err
+	}
+	folders := []string{o.Dir, state}
+	switch _, err := certs.OpenAuthority(state); {
+	case errors.Is(err, fs.ErrNotExist):
+		folders = append(folders, o.RootDir)
+	case err != nil:
+		return err
+	}
+	for _, folder := range folders {
+		if err := durable.TryWrite(above(folder), probeSize); err != nil {
+			return reason.Err("init-cannot-write", "folder", folder, "why", err)
+		}
+	}
+	return nil
+}
+
+// above returns the folder, or the nearest existing one above it.
+func above(dir string) string {
 	for !exists(dir) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
 	}
-	return durable.Free(dir)
+	return dir
 }
+
+// freeAt returns the free bytes of the volume of a folder, which may be missing.
+func freeAt(dir string) (int64, error) { return durable.Free(above(dir)) }
 
 // make makes the missing files. The configuration comes last: if it exists, all others do.
 func (o InitOptions) make(c config.Hub, r *InitReport) error {
@@ -150,6 +189,9 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 	}
 	path := config.HubFile(o.Dir)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := noteSuite(state, c.Suite); err != nil {
 		return err
 	}
 	if err := config.WriteHub(path, c); err != nil {

@@ -87,19 +87,23 @@ func TestInitRefuses(t *testing.T) {
 		"no name":          func(o *InitOptions) { o.Name = "" },
 		"a bad name":       func(o *InitOptions) { o.Name = "the hub" },
 		"a bad address":    func(o *InitOptions) { o.Listen = "7443" },
-		"a bad suite":      func(o *InitOptions) { o.Suite = "rot13" },
-		"another hub":      func(o *InitOptions) { o.Dir, o.Name = good.Dir, "NY-HQ" },
-		"another suite":    func(o *InitOptions) { o.Dir, o.Suite = good.Dir, "x25519" },
+		"a long label": func(o *InitOptions) {
+			o.Hosts = []string{strings.Repeat("a", 70) + ".example.org"}
+		},
+		"a bad suite":   func(o *InitOptions) { o.Suite = "rot13" },
+		"another hub":   func(o *InitOptions) { o.Dir, o.Name = good.Dir, "NY-HQ" },
+		"another suite": func(o *InitOptions) { o.Dir, o.Suite = good.Dir, "x25519" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := good
-			o.Dir = filepath.Join(t.TempDir(), "hub")
+			dir := t.TempDir()
+			o.Dir = filepath.Join(dir, "hub")
 			spoil(&o)
 			if r, err := Init(o); err == nil {
 				t.Errorf("made %+v", r)
 			}
-			if _, err := os.Stat(config.HubFile(o.Dir)); err == nil && o.Dir != good.Dir {
-				t.Error("hub.toml was left behind")
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("it leaves behind %v, %v", left, err)
 			}
 			o = good
 			o.Dir = filepath.Join(t.TempDir(), "hub")
@@ -177,5 +181,66 @@ func TestTheCertificateFollowsTheConfiguration(t *testing.T) {
 	old := q.hub.identity.NotAfter()
 	if err := q.hub.renewSelf(); err != nil || !q.hub.identity.NotAfter().After(old) {
 		t.Errorf("after two thirds of its life it was not renewed: %v", err)
+	}
+}
+
+// A suite that was edited in hub.toml is refused by Init and at the start. An older hub finds it in
+// the keys of its sites.
+func TestAnEditedSuiteIsRefused(t *testing.T) {
+	for _, noted := range []bool{true, false} {
+		q := openHeadquarters(t)
+		q.centre("CA-RC")
+		q.stop()
+		path := config.HubFile(q.dir)
+		text := contents(t, []string{path})
+		edited := strings.Replace(text, `suite = "hybrid"`, `suite = "x25519"`, 1)
+		if err := os.WriteFile(path, []byte(edited), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if !noted {
+			if err := os.Remove(filepath.Join(q.config.State, suiteFile)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wrong := q.config
+		wrong.Suite = config.SuiteX25519
+		store := q.openStore()
+		_, err := New(Options{Config: wrong, Spool: store})
+		if err == nil || !strings.Contains(err.Error(), `was made with "hybrid"`) {
+			t.Errorf("noted %v: it starts with %v", noted, err)
+		}
+		if err := store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Init(InitOptions{Dir: q.dir, Name: "DC-HQ"}); noted && (err == nil ||
+			!strings.Contains(err.Error(), `was made with "hybrid"`)) {
+			t.Errorf("init says %v", err)
+		}
+		q.restart()
+		if made, err := MadeWith(q.config.State); err != nil || made != config.SuiteHybrid {
+			t.Errorf("noted %v: then it is %q, %v", noted, made, err)
+		}
+	}
+}
+
+// Init names a folder that it cannot write, and has written to no other.
+func TestInitTriesTheFolders(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []InitOptions{
+		{Dir: filepath.Join(file, "hub"), RootDir: filepath.Join(dir, "root")},
+		{Dir: filepath.Join(dir, "hub"), RootDir: filepath.Join(file, "root")},
+	} {
+		o.Name, o.Hosts = "DC-HQ", []string{"127.0.0.1"}
+		_, err := Init(o)
+		if err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("it says %v", err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+			t.Errorf("it leaves behind %v, %v", left, err)
+		}
 	}
 }

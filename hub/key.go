@@ -10,6 +10,9 @@ import (
 	"sealpost/statement"
 )
 
+// hybridPrefix begins each recipient key of the suite hybrid, and none of x25519.
+const hybridPrefix = "age1pq1"
+
 // putKey stores the caller's recipient-key statement. The hub's checks show honest mistakes early;
 // other sites check the statement again and trust only their pins.
 func (c *call) putKey(in api.KeyUpload) error {
@@ -49,7 +52,7 @@ func checkKey(s site, signed statement.Signed[statement.RecipientKey], suite str
 	case signed.Key != s.Key:
 		return problem(api.CodeNotAllowed, "the statement is signed with the key %s, and %s has %s",
 			signed.Key, s.Name, s.Key)
-	case strings.HasPrefix(k.Recipient, "age1pq1") != (suite == config.SuiteHybrid):
+	case strings.HasPrefix(k.Recipient, hybridPrefix) != (suite == config.SuiteHybrid):
 		return problem(api.CodeInvalid, "the recipient key is not of the network's suite, %s",
 			suite)
 	case s.Statement == "" || k.Hash() == s.Payload:
