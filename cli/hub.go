@@ -23,8 +23,7 @@ func hubCommand() *cobra.Command {
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),
-		hubQuotaCommand(),
-		profileCommand("hub", callHub))
+		hubQuotaCommand(), hubExportCommand(), profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }
@@ -36,18 +35,26 @@ missing.
 The root lies in a folder of its own, DIR-root unless --root names another. Once
 init has run, the hub does not need it any more: take it away, to a place from
 which nobody can steal it. With --root an existing root is used, so that a new
-hub is believed by the sites of an old one.`
+hub is believed by the sites of an old one.
+
+With --restore a new hub takes the place of a lost one: it has the name, the
+addresses, the sites and the queues of an export (sealpost hub export), and the
+sites connect to it by themselves. It needs the root's folder with its key.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
 		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
-			"hub.example.org",
+			"hub.example.org\n" +
+			"  sealpost hub init --dir /srv/sealpost/DC-HQ --restore DC-HQ.export --root " +
+			"/media/root",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir = dirOf(cmd)
 			if made, err := config.LoadHub(config.HubFile(o.Dir)); err == nil {
 				o.Name = cmp.Or(o.Name, made.Name)
+			} else if o.Restore != "" {
+				// the export has them
 			} else if err := wantFlags(cmd, "name", "host"); err != nil {
 				return err
 			}
@@ -74,6 +81,7 @@ func hubInitCommand() *cobra.Command {
 		"the hub; may be repeated")
 	f.StringVar(&o.Listen, "listen", "", `where the hub listens for agents (default ":7443")`)
 	f.StringVar(&o.RootDir, "root", "", "the folder of the root (default DIR-root)")
+	f.StringVar(&o.Restore, "restore", "", "an export of a lost hub, whose place this one takes")
 	f.StringVar(&o.Suite, "suite", "",
 		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
 			`fixed for ever (default "hybrid")`)
@@ -93,6 +101,11 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 		fmt.Fprintln(w, "Everything was there already.")
 	}
 	fmt.Fprintf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
+	if r.Restored != nil {
+		if err := printRestored(cmd, r.Restored); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.DiskFree < r.Reserve:
 		fmt.Fprintf(w, "WARNING: %s.\n\n", hub.BelowReserve(r.DiskFree, r.Reserve))
@@ -104,8 +117,13 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\n"+
 		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
 		"sites believe another hub.\n\n", r.RootDir)
-	_, err = fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n"+
-		"then: sealpost hub invite SITE --role send|receive|both --out SITE.join --dir %s\n", r.Dir,
-		port, r.Dir)
+	fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
+		port)
+	if r.Restored != nil {
+		_, err = fmt.Fprintf(w, "then: sealpost hub sites --dir %s\n", r.Dir)
+		return err
+	}
+	_, err = fmt.Fprintf(w, "then: sealpost hub invite SITE --role send|receive|both --out "+
+		"SITE.join --dir %s\n", r.Dir)
 	return err
 }

@@ -57,6 +57,32 @@ func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	w.Audit()
 }
 
+// The hub burns, and a new one is made from an export. No site is admitted by hand, and each file
+// that was not received or not acknowledged arrives.
+func TestTheHubIsRestoredFromAnExport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
+	lab := w.Lab("FL-LAB", ca, sf)
+	export := w.hub.Export()
+	sf.Stop() // so that some have it and some have not
+	drop := func(when string) {
+		for i := range 20 {
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", when, i), smallFile)
+		}
+		lab.Drop(when+", large.bin", largeFile)
+		lab.Drop(when+", huge.bin", hugeFile)
+	}
+	drop("before the fire")
+	ca.Expect(lab, "before the fire, large.bin")
+	drop("as it burns")
+	w.hub.Destroy()
+	sf.Start()
+	drop("on the ruins")
+	w.hub.Restore(export)
+	w.Audit()
+}
+
 // Somebody puts an older copy of the hub's folder in its place: it knows nothing of what came
 // later, counts its events and deliveries on from an earlier number, and holds for delivery what
 // was settled meanwhile.

@@ -69,8 +69,13 @@ func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 // everything is logged so that the auditor can look for what must not be there.
 func (h *hubSide) Init() {
 	h.t.Helper()
-	sealpost(h.t, "hub", "init", "--dir", h.dir, "--name", "DC-HQ", "--host", strings.Join(
-		append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr, "--root", h.w.root)
+	h.initWith("--name", "DC-HQ", "--host", strings.Join(
+		append([]string{"127.0.0.1"}, h.hosts...), ","), "--listen", h.w.addr)
+}
+
+func (h *hubSide) initWith(flags ...string) {
+	h.t.Helper()
+	sealpost(h.t, append([]string{"hub", "init", "--dir", h.dir, "--root", h.w.root}, flags...)...)
 	edit(h.t, h.config(), `reserve = "5GiB"`, `reserve = "64MiB"`)
 	edit(h.t, h.config(), `floor = "1GiB"`, `floor = "32MiB"`)
 	edit(h.t, h.config(), `ballast = "64MiB"`, `ballast = "1MiB"`)
@@ -129,6 +134,21 @@ func (h *hubSide) Rebuild() {
 	h.Init()
 	h.Start()
 	h.Admit()
+}
+
+// Export writes the export of the network and returns its file, which lies elsewhere.
+func (h *hubSide) Export() string {
+	h.t.Helper()
+	file := filepath.Join(h.w.dir, "DC-HQ.export")
+	sealpost(h.t, "hub", "export", file, "--dir", h.dir)
+	return file
+}
+
+// Restore sets a new hub up from an export, and admits no site by hand.
+func (h *hubSide) Restore(export string) {
+	h.t.Helper()
+	h.initWith("--restore", export)
+	h.Start()
 }
 
 // Admit lets the sites into a hub that does not know them.

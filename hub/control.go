@@ -24,6 +24,7 @@ const (
 	ControlStatus      = "/status"      // Nothing → Status
 	ControlUsage       = "/usage"       // Nothing → UsageAnswer
 	ControlQuota       = "/quota"       // QuotaRequest → SiteUsage
+	ControlExport      = "/export"      // Nothing → Exported
 )
 
 // Nothing is the request of operations that need none.
@@ -237,6 +238,7 @@ func (h *Hub) controls() http.Handler {
 	handle(h, mux, ControlStatus, h.status)
 	handle(h, mux, ControlUsage, h.usages)
 	handle(h, mux, ControlQuota, h.setQuota)
+	handle(h, mux, ControlExport, h.export)
 	profile.Handle(mux)
 	return mux
 }

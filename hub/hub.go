@@ -148,14 +148,17 @@ func (h *Hub) openIdentity() error {
 	return h.renewSelf()
 }
 
-// openDirectory reads the directory from the spool and finishes interrupted removals. An empty
-// directory is seeded from the configuration.
+// openDirectory reads the directory from the spool and finishes interrupted removals. An export
+// that Init has put in place is restored; an empty directory is seeded from the configuration.
 func (h *Hub) openDirectory(ctx context.Context) error {
 	var err error
 	if h.dir, err = openDirectory(ctx, h.spool); err != nil {
 		return err
 	}
 	if err := h.keepSuite(); err != nil {
+		return err
+	}
+	if err := h.restore(ctx); err != nil {
 		return err
 	}
 	if err := h.seed(ctx); err != nil {

@@ -41,6 +41,8 @@ type InitReport struct {
 	DiskFree int64    `json:"disk_free"`
 	Reserve  int64    `json:"reserve"` // below which the hub takes nothing new
 	Usual    int64    `json:"usual_reserve"`
+	// the export that the hub's first start restores
+	Restored *RestoreReport `json:"restored,omitempty"`
 }
 
 // Init makes a hub: root (if there is none), issuing authority, hub identity and certificate, and
@@ -59,9 +61,16 @@ func Init(o InitOptions) (InitReport, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
+	old, err := o.readRestore()
+	if err != nil {
+		return InitReport{}, fmt.Errorf("hub init: %w", err)
+	}
 	c, err := o.config()
 	if err == nil {
 		err = o.check(c)
+	}
+	if err == nil && old != nil {
+		err = old.check(o, stateOf(dir, c))
 	}
 	if err != nil {
 		return InitReport{}, fmt.Errorf("hub init: %w", err)
@@ -75,7 +84,7 @@ func Init(o InitOptions) (InitReport, error) {
 			absent = append(absent, path)
 		}
 	}
-	if err := o.make(c, &r); err != nil {
+	if err := o.make(c, old, &r); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
 	}
 	r.Reserve, r.Usual = int64(c.Spool.Reserve), int64(config.DefaultHub().Spool.Reserve)
@@ -170,7 +179,7 @@ func above(dir string) string {
 func freeAt(dir string) (int64, error) { return durable.Free(above(dir)) }
 
 // make makes the missing files. The configuration comes last: if it exists, all others do.
-func (o InitOptions) make(c config.Hub, r *InitReport) error {
+func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 	state := stateOf(o.Dir, c)
 	authority, err := o.authority(state)
 	if err != nil {
@@ -186,6 +195,12 @@ func (o InitOptions) make(c config.Hub, r *InitReport) error {
 		if err := authority.IssueHub(identity, c.Name, c.Hosts, o.Now); err != nil {
 			return err
 		}
+	}
+	if old != nil {
+		if err := old.put(state); err != nil {
+			return err
+		}
+		r.Restored = old.report(o.Restore)
 	}
 	path := config.HubFile(o.Dir)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
