@@ -23,7 +23,8 @@ func hubCommand() *cobra.Command {
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),
-		hubQuotaCommand(), hubExportCommand(), profileCommand("hub", callHub))
+		hubQuotaCommand(), hubExportCommand(), hubCheckCommand(), hubDoctorCommand(),
+		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

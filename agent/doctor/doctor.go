@@ -9,26 +9,23 @@ import (
 	"time"
 
 	"sealpost/config"
+	"sealpost/internal/finding"
 	"sealpost/internal/patience"
 	"sealpost/internal/reason"
 )
 
 // Level is the severity of a finding.
-type Level string
+type Level = finding.Level
 
 // The levels.
 const (
-	OK   Level = "OK"
-	Warn Level = "WARN" // it works, and may not for long
-	Fail Level = "FAIL" // it does not work
+	OK   = finding.OK
+	Warn = finding.Warn
+	Fail = finding.Fail
 )
 
 // Finding is the result of one check.
-type Finding struct {
-	Level Level         `json:"level"`
-	Check reason.Reason `json:"what"` // the name of the check
-	reason.Verdict
-}
+type Finding = finding.Finding
 
 // Options are the site to examine.
 type Options struct {
@@ -80,16 +77,14 @@ func Examine(ctx context.Context, o Options, found func(Finding)) bool {
 }
 
 // good returns a finding without a remedy.
-func good(check, says reason.Reason) []Finding {
-	return []Finding{{OK, check, reason.Verdict{Says: says}}}
-}
+func good(check, says reason.Reason) []Finding { return []Finding{finding.Good(check, says)} }
 
 func warn(check, says, do reason.Reason) []Finding {
-	return []Finding{{Warn, check, reason.Verdict{Says: says, Do: do}}}
+	return []Finding{finding.Warning(check, says, do)}
 }
 
 func fail(check, says, do reason.Reason) []Finding {
-	return []Finding{{Fail, check, reason.Verdict{Says: says, Do: do}}}
+	return []Finding{finding.Failure(check, says, do)}
 }
 
 // asAgent is the remedy for an account that lacks the agent's rights.

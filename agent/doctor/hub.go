@@ -48,7 +48,7 @@ func answers(ctx context.Context, cfg config.Agent, address string) Finding {
 	case seen.Hub:
 		return good(check, reason.New("hub-answers", "proxy", seen.Proxy))[0]
 	}
-	return Finding{Fail, check, seen.Verdict(address)}
+	return Finding{Level: Fail, Check: check, Verdict: seen.Verdict(address)}
 }
 
 // isDropped reports whether a server that gave this error answers a small first message of TLS.
@@ -80,7 +80,7 @@ func unreachable(check reason.Reason, via string, err error) Finding {
 			Says: reason.New("hub-no-answer", "proxy", via, "wait", stranger.Patience),
 			Do:   reason.New("ask-firewall-admin")}
 	}
-	return Finding{Fail, check, verdict}
+	return Finding{Level: Fail, Check: check, Verdict: verdict}
 }
 
 // hello asks the hub as this site, and compares clocks.
@@ -115,14 +115,15 @@ func hello(ctx context.Context, o Options) []Finding {
 		err = stranger.SuiteDiffers(h.Suite, o.Config.Suite)
 	}
 	if r, ok := site.WhyRefused(err); ok {
-		return []Finding{{Fail, check, r.Verdict}}
+		return []Finding{{Level: Fail, Check: check, Verdict: r.Verdict}}
 	}
 	if err != nil {
-		return []Finding{{Fail, check, stranger.Unreachable("", err)}}
+		return []Finding{{Level: Fail, Check: check, Verdict: stranger.Unreachable("", err)}}
 	}
 	list := good(check, reason.New("hub-knows-site", "hub", h.Hub))
 	if role := h.Role(); role != o.Config.Role {
-		list = append(list, Finding{Fail, reason.New("check-role"), site.RoleDiffers(role)})
+		list = append(list, Finding{Level: Fail, Check: reason.New("check-role"),
+			Verdict: site.RoleDiffers(role)})
 	}
 	clock := reason.New("check-clock")
 	if err := certs.CheckClock(h.Time, time.Now()); err != nil {

@@ -30,7 +30,7 @@ var systems = []string{"linux", "windows", "darwin"}
 // and helpers.
 var arrows = map[string][]string{
 	"": {"cli"},
-	"cli": {"agent", "agent/doctor", "hub", "certs", "config", "statement", "spool",
+	"cli": {"agent", "agent/doctor", "hub", "hub/doctor", "certs", "config", "statement", "spool",
 		"spool/badgerspool", "hub/api"},
 	"agent": {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger",
 		"agent/report", "agent/stranger", "envelope", "statement", "certs", "config", "hub/api",
@@ -51,6 +51,7 @@ var arrows = map[string][]string{
 	"certs":        {},
 	"config":       {},
 	"hub":          {"hub/api", "spool", "certs", "config", "statement"},
+	"hub/doctor":   {"hub", "certs", "config"},
 	"hub/api":      {"spool"},
 	"spool":        {},
 	"spool/badgerspool": {"spool", "spool/badgerspool/disk", "spool/badgerspool/packs",
