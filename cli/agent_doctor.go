@@ -11,6 +11,7 @@ import (
 	"sealpost/agent"
 	"sealpost/agent/doctor"
 	"sealpost/internal/control"
+	"sealpost/internal/finding"
 	"sealpost/internal/reason"
 	"sealpost/internal/shell"
 )
@@ -48,7 +49,7 @@ func agentDoctorCommand() *cobra.Command {
 				askAtWork(cmd.Context(), dir, cfg.State, note)
 			}
 			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), found); err != nil {
+				if err := printJSON(cmd.OutOrStdout(), findings{found}); err != nil {
 					return err
 				}
 			}
@@ -61,6 +62,11 @@ func agentDoctorCommand() *cobra.Command {
 	dirFlag(cmd, "agent")
 	jsonFlag(cmd)
 	return cmd
+}
+
+// findings is the JSON of a doctor.
+type findings struct {
+	Findings []finding.Finding `json:"findings"`
 }
 
 func printFinding(w io.Writer, f doctor.Finding, l reason.Language) {

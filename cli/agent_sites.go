@@ -22,12 +22,19 @@ func agentSitesCommand() *cobra.Command {
 				&s); err != nil {
 				return err
 			}
-			return show(cmd, s.Routes, func() error { return printRoutes(printerOf(cmd), s) })
+			return show(cmd, routesReport{s.Routes}, func() error {
+				return printRoutes(printerOf(cmd), s)
+			})
 		},
 	}
 	dirFlag(cmd, "agent")
 	jsonFlag(cmd)
 	return cmd
+}
+
+// routesReport is the JSON of the command.
+type routesReport struct {
+	Routes []agent.Route `json:"routes"`
 }
 
 func printRoutes(p *printer, s agent.Status) error {

@@ -37,10 +37,16 @@ func agentStatusCommand() *cobra.Command {
 				if err := askAgent(ctx, dir, agent.PathStatus, in, &s); err != nil {
 					return err
 				}
-				if wantsJSON(cmd) {
+				switch {
+				case wantsJSON(cmd) && watched:
+					return printJSONLine(w, s)
+				case wantsJSON(cmd):
 					return printJSON(w, s)
 				}
 				return printAgentStatus(&printer{w, language}, s)
+			}
+			if watched && wantsJSON(cmd) {
+				return watch(cmd.Context(), records{cmd.OutOrStdout()}, say)
 			}
 			if watched {
 				return watch(cmd.Context(), cmd.OutOrStdout(), say)
@@ -52,7 +58,8 @@ func agentStatusCommand() *cobra.Command {
 	serviceNameFlag(cmd, &name)
 	jsonFlag(cmd)
 	cmd.Flags().BoolVar(&watched, "watch", false,
-		"say it again whenever something has changed, until interrupted")
+		"say it again whenever something has changed, until interrupted; with --json one object "+
+			"on each line")
 	cmd.Flags().IntVar(&latest, "latest", 10,
 		"how many of the latest messages to list, at most 1000")
 	return cmd

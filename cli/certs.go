@@ -35,13 +35,18 @@ func certsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, reports, func() error {
+			return show(cmd, certificatesReport{reports}, func() error {
 				return printCertificates(cmd.OutOrStdout(), reports, time.Now())
 			})
 		},
 	}
 	jsonFlag(cmd)
 	return cmd
+}
+
+// certificatesReport is the JSON of the command.
+type certificatesReport struct {
+	Certificates []certificateReport `json:"certificates"`
 }
 
 // certificateReport is one certificate as it is shown.

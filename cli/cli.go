@@ -23,14 +23,16 @@ import (
 	"sealpost/internal/service"
 )
 
-// The exit codes, which the root command's help explains.
+// The exit codes, which docs/cli.md promises.
 const (
-	exitDone       = 0
-	exitFailed     = 1
-	exitUsage      = 2
-	exitNotRunning = 3
-	exitDisplaced  = 4
-	exitGoesOn     = 5
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitNotRunning   = 3
+	exitDisplaced    = 4
+	exitInterrupted  = 5
+	exitTimedOut     = 6
+	exitNotDelivered = 7
 )
 
 const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot
@@ -42,7 +44,18 @@ At a lab or a centre:       sealpost agent join, agent run, agent status
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command
 speaks to is not running, 4 another agent of the same site has taken over, 5
-interrupted while it waited for files that go on by themselves.`
+interrupted, 6 a time limit has ended, 7 a file was not delivered.`
+
+// interrupted, timedOut and notDelivered give errors an exit code of their own.
+type (
+	interrupted  struct{ error }
+	timedOut     struct{ error }
+	notDelivered struct{ error }
+)
+
+func (e interrupted) Unwrap() error  { return e.error }
+func (e timedOut) Unwrap() error     { return e.error }
+func (e notDelivered) Unwrap() error { return e.error }
 
 // usageError is a command line that cannot be carried out as it stands.
 type usageError struct{ error }
@@ -69,17 +82,30 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	fmt.Fprintf(stderr, "sealpost: %s\n", reason.Of(err).In(languageAt(cmd)))
-	var usage *usageError
-	switch {
-	case errors.As(err, &usage):
+	code := exitCode(ctx, err)
+	if code == exitUsage {
 		fmt.Fprintf(stderr, "For help: %s --help\n", cmd.CommandPath())
+	}
+	return code
+}
+
+// exitCode returns the exit code of an error. An interrupt of the command, whose context has ended
+// by it, outranks the failures that it causes.
+func exitCode(ctx context.Context, err error) int {
+	switch {
+	case errors.As(err, new(*usageError)):
 		return exitUsage
+	case errors.As(err, new(notDelivered)):
+		return exitNotDelivered
+	case errors.As(err, new(timedOut)):
+		return exitTimedOut
+	case errors.As(err, new(interrupted)),
+		ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
 	case errors.Is(err, control.ErrNotRunning):
 		return exitNotRunning
 	case errors.Is(err, service.ErrDisplaced):
 		return exitDisplaced
-	case errors.As(err, new(goesOn)):
-		return exitGoesOn
 	}
 	return exitFailed
 }

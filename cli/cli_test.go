@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sealpost/internal/control"
+	"sealpost/internal/service"
 	"sealpost/internal/testkit"
 )
 
@@ -91,4 +94,32 @@ func freePort(t *testing.T) string {
 	_, port, err := net.SplitHostPort(testkit.FreeAddress(t))
 	testkit.Must(t, err)
 	return port
+}
+
+func TestExitCodes(t *testing.T) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	why := errors.New("why")
+	asked := fmt.Errorf("ask: %w", context.Canceled)
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		err  error
+		want int
+	}{
+		"failed":                      {t.Context(), why, 1},
+		"usage":                       {t.Context(), fmt.Errorf("x: %w", &usageError{why}), 2},
+		"not running":                 {t.Context(), fmt.Errorf("x: %w", control.ErrNotRunning), 3},
+		"displaced":                   {t.Context(), fmt.Errorf("x: %w", service.ErrDisplaced), 4},
+		"interrupted while waiting":   {ended, interrupted{why}, 5},
+		"interrupted while asking":    {ended, asked, 5},
+		"a failure of the other end":  {t.Context(), asked, 1},
+		"failed before the interrupt": {ended, why, 1},
+		"timed out":                   {t.Context(), timedOut{why}, 6},
+		"not delivered":               {t.Context(), notDelivered{why}, 7},
+		"printed, and not delivered":  {t.Context(), errors.Join(nil, notDelivered{why}), 7},
+	} {
+		if got := exitCode(c.ctx, c.err); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
 }

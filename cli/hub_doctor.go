@@ -69,7 +69,7 @@ func examineHub(cmd *cobra.Command, examine doctor.Examination) error {
 		examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir}, note)
 	}
 	if asJSON {
-		if err := printJSON(cmd.OutOrStdout(), found); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), findings{found}); err != nil {
 			return err
 		}
 	}

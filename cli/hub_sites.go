@@ -55,12 +55,7 @@ func hubInviteCommand() *cobra.Command {
 					err, site)
 			}
 			inv.Secret = "" // only the file has it
-			type written struct {
-				hub.Invited
-				Secret *string `json:"secret,omitempty"` // hides the empty one
-				File   string  `json:"file"`
-			}
-			return show(cmd, written{Invited: inv, File: out}, func() error {
+			return show(cmd, invitationWritten{Invited: inv, File: out}, func() error {
 				return printInvited(cmd.OutOrStdout(), inv, out)
 			})
 		},
@@ -74,6 +69,13 @@ func hubInviteCommand() *cobra.Command {
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
 	f.Var(&valid, "valid", "how long the invitation can be used, such as 12h or 30d (default 7d)")
 	return cmd
+}
+
+// invitationWritten is the JSON of the command. Only the file has the secret.
+type invitationWritten struct {
+	hub.Invited
+	Secret *string `json:"secret,omitempty"` // hides the empty one
+	File   string  `json:"file"`
 }
 
 // mayReplace refuses to put an invitation in the place of any file but an older invitation of the

@@ -16,9 +16,15 @@ import (
 )
 
 // printJSON writes v for machines. An empty list is [], and never null.
-func printJSON(w io.Writer, v any) error {
-	text, err := json.Marshal(v, jsonv1.DefaultOptionsV1(), json.FormatNilSliceAsNull(false),
-		json.FormatNilMapAsNull(false), jsontext.EscapeForHTML(false), jsontext.WithIndent("  "))
+func printJSON(w io.Writer, v any) error { return encodeJSON(w, v, jsontext.WithIndent("  ")) }
+
+// printJSONLine is printJSON on one line, for output of several objects.
+func printJSONLine(w io.Writer, v any) error { return encodeJSON(w, v) }
+
+func encodeJSON(w io.Writer, v any, form ...json.Options) error {
+	text, err := json.Marshal(v, append([]json.Options{jsonv1.DefaultOptionsV1(),
+		json.FormatNilSliceAsNull(false), json.FormatNilMapAsNull(false),
+		jsontext.EscapeForHTML(false)}, form...)...)
 	if err == nil {
 		_, err = w.Write(append(text, '\n'))
 	}

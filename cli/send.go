@@ -30,15 +30,17 @@ const nameWait = 2 * time.Minute
 func sendCommand() *cobra.Command {
 	var s sender
 	var to, tray string
+	var timeout days
 	cmd := &cobra.Command{
 		Use: "send FILE…", Short: "Copy files or folders into the outbox of the agent that " +
 			"runs here, and follow them if wanted",
 		Long: "Copy files or folders into the outbox of the agent that runs here. The originals\n" +
 			"stay. With --wait the command ends when every recipient has signed for them,\n" +
-			"with exit code 0, or when one of them has failed, with exit code 1. It waits on\n" +
-			"while the agent is started again. Interrupted, it ends with exit code 5, and\n" +
-			"what is in outbox goes on by itself. With exit code 3 nothing was sent: the\n" +
-			"agent did not run at the beginning.",
+			"with exit code 0, or when all have ended and one was refused, has failed or was\n" +
+			"recalled, with exit code 7. It waits on while the agent is started again.\n" +
+			"Interrupted it ends with exit code 5, and after --timeout with exit code 6; what\n" +
+			"is in outbox goes on by itself. With exit code 3 nothing was sent: the agent did\n" +
+			"not run at the beginning.",
 		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n" +
 			"  sealpost send results.csv --to @CA-RC,SF-RC\n" +
 			"  sealpost send run7.fastq --tray sequencer",
@@ -46,6 +48,10 @@ func sendCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.dir, s.printer, s.errs = dirOf(cmd), printerOf(cmd), cmd.ErrOrStderr()
 			s.progress = newBar(s.errs, s.language)
+			s.asJSON, s.timeout = wantsJSON(cmd), timeout.Duration
+			if s.timeout > 0 && !s.wait {
+				return &usageError{reason.Err("send-timeout-waits")}
+			}
 			if err := sendable(args); err != nil {
 				return err
 			}
@@ -56,11 +62,14 @@ func sendCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "a tray's routing key, or sites: @SITE[,SITE] "+
 		"(default the routing key of the only tray, or of --tray)")
 	cmd.Flags().StringVar(&tray, "tray", "", "the name of the tray, for a site with several "+
 		"(default the one with the routing key; for sites the first)")
 	cmd.Flags().BoolVar(&s.wait, "wait", false, "wait until every recipient has signed for it")
+	cmd.Flags().Var(&timeout, "timeout", "with --wait: how long to wait at most once the files "+
+		"are in outbox, such as 90s, 30m or 1d (default without end)")
 	return completeFlag(completeFlag(cmd, "to", addresses), "tray", traysOf)
 }
 
@@ -68,6 +77,8 @@ func sendCommand() *cobra.Command {
 type sender struct {
 	dir      string // of the agent
 	wait     bool
+	timeout  time.Duration // of the wait; 0: none
+	asJSON   bool
 	tray     agent.Tray
 	folder   string // of the tray's outbox, to copy into; empty: outbox itself
 	to       string
@@ -184,45 +195,125 @@ func trayNames(trays []agent.Tray) (list []string) {
 	return list
 }
 
+// send copies the files, and with --wait follows them to their ends. It shows the result in each
+// case, also of files that still go on.
 func (s *sender) send(ctx context.Context, files []string) error {
 	since := time.Now().Add(-time.Minute)
-	var sent []dropin.Copied
+	out := sendReport{Files: []sendResult{}}
+	err := s.copyAll(ctx, files, &out)
+	if err == nil && s.wait {
+		err = s.followAll(ctx, since, &out)
+	}
+	if s.asJSON && len(out.Files) > 0 {
+		err = errors.Join(printJSON(s.w, out), err)
+	}
+	return err
+}
+
+// sendReport is the JSON of the command.
+type sendReport struct {
+	Files []sendResult `json:"files"`
+}
+
+// sendResult is one file.
+type sendResult struct {
+	File    string             `json:"file"` // as it was given
+	Path    string             `json:"path"` // in outbox
+	To      string             `json:"to"`
+	Outcome string             `json:"outcome"`
+	Message *agent.SentMessage `json:"message,omitempty"` // once the agent has taken it
+
+	copied dropin.Copied
+}
+
+// The outcomes of a file. A file that was sent goes on by itself.
+const (
+	outcomeSent      = "sent"
+	outcomeDelivered = "delivered"
+	outcomeFailed    = "failed"
+	outcomeWithdrawn = "withdrawn"
+)
+
+// copyAll copies the files into outbox.
+func (s *sender) copyAll(ctx context.Context, files []string, out *sendReport) error {
 	for _, file := range files {
 		c, err := s.copy(ctx, file)
 		if err != nil {
 			return reason.Err("send-not-copied", "why", err)
 		}
-		sent = append(sent, c)
-		if !s.wait {
+		out.Files = append(out.Files, sendResult{File: file, Path: c.Path, To: s.to,
+			Outcome: outcomeSent, copied: c})
+		if !s.wait && !s.asJSON {
 			s.line(reason.New("send-in-outbox", "name", filepath.Base(c.Path), "to", s.to))
 		}
 	}
-	if !s.wait {
-		return nil
+	return nil
+}
+
+// followAll waits until all files have ended, or the time is up.
+func (s *sender) followAll(ctx context.Context, since time.Time, out *sendReport) error {
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+		defer cancel()
 	}
-	failed, recalled := 0, 0
-	for _, c := range sent {
-		m, err := s.follow(ctx, c, since)
+	count := map[string]int{}
+	for i := range out.Files {
+		f := &out.Files[i]
+		m, err := s.follow(ctx, f.copied, since)
 		s.progress.clear()
+		f.note(m)
+		if errors.As(err, new(timedOut)) {
+			s.lookOnce(ctx, since, out.Files[i+1:])
+		}
 		if err != nil {
 			return err
 		}
-		s.line(ending(m))
-		switch m.State {
-		case "delivered":
-		case "withdrawn":
-			recalled++
-		default:
-			failed++
+		if !s.asJSON {
+			s.line(ending(m))
 		}
+		count[f.Outcome]++
 	}
 	switch {
-	case failed > 0:
-		return reason.Err("send-not-all", "failed", failed, "all", len(sent))
-	case recalled > 0:
-		return reason.Err("send-recalled", "recalled", recalled, "all", len(sent))
+	case count[outcomeFailed] > 0:
+		return notDelivered{reason.Err("send-not-all", "failed", count[outcomeFailed],
+			"all", len(out.Files))}
+	case count[outcomeWithdrawn] > 0:
+		return notDelivered{reason.Err("send-recalled", "recalled", count[outcomeWithdrawn],
+			"all", len(out.Files))}
 	}
 	return nil
+}
+
+// lookOnce notes the messages of files for which there was no time to wait.
+func (s *sender) lookOnce(ctx context.Context, since time.Time, files []sendResult) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	for i := range files {
+		if m, err := s.find(ctx, files[i].copied, since); err == nil {
+			files[i].note(m)
+		}
+	}
+}
+
+// lastLook is the longest time for the last questions after a timeout.
+const lastLook = 5 * time.Second
+
+// note takes over the message of a file, and its outcome if it has ended.
+func (f *sendResult) note(m agent.SentMessage) {
+	if m.State == "" {
+		return // the agent has not taken it yet
+	}
+	f.Message = &m
+	switch {
+	case !isEnded(m):
+	case m.State == "delivered":
+		f.Outcome = outcomeDelivered
+	case m.State == "withdrawn":
+		f.Outcome = outcomeWithdrawn
+	default:
+		f.Outcome = outcomeFailed
+	}
 }
 
 // ending returns how a message has ended.
@@ -292,7 +383,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied,
 		case err == nil && isEnded(m):
 			return m, nil
 		case ctx.Err() != nil:
-			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
+			return m, s.ended(ctx, c)
 		case control.IsAway(err):
 			s.sayAway(filepath.Base(c.Path), err)
 		case err != nil:
@@ -301,7 +392,7 @@ func (s *sender) follow(ctx context.Context, c dropin.Copied,
 			s.saidAway = false
 		}
 		if err := backoff.Sleep(ctx, pause); err != nil {
-			return m, goesOn{reason.Err("send-goes-on", "name", filepath.Base(c.Path))}
+			return m, s.ended(ctx, c)
 		}
 	}
 }
@@ -326,11 +417,17 @@ func (s *sender) sayAway(name string, err error) {
 	s.saidAway = true
 }
 
-// goesOn is the error of a command that was interrupted while it waited for files which go on by
-// themselves.
-type goesOn struct{ error }
+// ended returns the error of a wait that was interrupted, or that took too long. The file goes on
+// automatically.
+func (s *sender) ended(ctx context.Context, c dropin.Copied) error {
+	name := filepath.Base(c.Path)
+	if errors.Is(context.Cause(ctx), errTimeout) {
+		return timedOut{reason.Err("send-timed-out", "name", name, "wait", s.timeout)}
+	}
+	return interrupted{reason.Err("send-goes-on", "name", name)}
+}
 
-func (e goesOn) Unwrap() error { return e.error }
+var errTimeout = errors.New("timeout")
 
 // find returns the message of a copy, in whose folder that very file lies. It returns one without a
 // state if there is none yet.

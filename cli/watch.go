@@ -42,6 +42,9 @@ func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer
 	}
 }
 
+// records is an output for machines: it is no terminal that could be cleared.
+type records struct{ io.Writer }
+
 // isTerminal reports whether a user sees the output.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
