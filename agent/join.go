@@ -56,13 +56,23 @@ type Joined struct {
 
 // Join makes a site's folder, keys and configuration and redeems its invitation for a certificate.
 // It can be repeated after any failure, and after success: keys, ledger and settings stay. The hub
-// must be reachable; the agent must not be running.
+// must be reachable; the agent must not be running. It writes nothing before the options are
+// checked and the hub has answered. Once the hub may know the key, the key stays.
 func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	before, _ := config.LoadAgent(config.AgentFile(o.Dir)) //nolint:errcheck // configure does too
-	cfg, err := configure(o)
+	before, _ := config.LoadAgent(config.AgentFile(o.Dir)) //nolint:errcheck // plan does too
+	p, err := plan(o)
+	if err != nil {
+		return Joined{}, err
+	}
+	if !p.joined {
+		if err := reach(ctx, p.cfg, o); err != nil {
+			return Joined{}, err
+		}
+	}
+	cfg, err := p.configure()
 	if err != nil {
 		return Joined{}, err
 	}
@@ -99,39 +109,73 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	return j, err
 }
 
-// configure makes the folder and its agent.toml, or brings an old agent.toml up to the options.
-func configure(o JoinOptions) (config.Agent, error) {
+// joinPlan is the configuration that a join writes.
+type joinPlan struct {
+	dir    string // absolute
+	cfg    config.Agent
+	joined bool // the site has a certificate
+}
+
+// plan returns the new configuration of a folder: that of agent.toml, brought up to the options. It
+// checks the options, and writes nothing.
+func plan(o JoinOptions) (joinPlan, error) {
 	inv := o.Invitation
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
-		return config.Agent{}, err
+		return joinPlan{}, err
 	}
-	file := config.AgentFile(dir)
-	cfg := config.DefaultAgent()
-	stored, err := config.LoadAgent(file)
+	p := joinPlan{dir: dir, cfg: config.DefaultAgent()}
+	stored, err := config.LoadAgent(config.AgentFile(dir))
 	other := err == nil && (stored.Site != string(inv.Site) ||
 		stored.Network != string(inv.Network))
 	switch {
 	case other && !hasJoined(stored):
 		// Left behind by a wrong invitation, and of no more use.
 	case other:
-		return cfg, reason.Err("folder-of-other", "dir", dir, "site", stored.Site)
+		return p, reason.Err("folder-of-other", "dir", dir, "site", stored.Site)
 	case err == nil:
-		cfg = stored
+		p.cfg, p.joined = stored, hasJoined(stored)
 	case !errors.Is(err, fs.ErrNotExist):
-		return cfg, err
+		return p, err
 	}
-	cfg.Site, cfg.Network, cfg.Suite, cfg.Role, cfg.Hub = string(inv.Site), string(inv.Network),
-		inv.Suite, inv.Role, inv.Hub
-	setTray(firstTray(&cfg), cfg.Site, o)
+	p.cfg.Site, p.cfg.Network, p.cfg.Suite, p.cfg.Role, p.cfg.Hub = string(inv.Site),
+		string(inv.Network), inv.Suite, inv.Role, inv.Hub
+	setTray(firstTray(&p.cfg), p.cfg.Site, o)
+	if err := config.CheckAgent(relative(p.cfg, dir)); err != nil {
+		return p, reason.Err("join-bad-value", "why", err)
+	}
+	for _, site := range approvedSites(o.Approve) {
+		if _, err := id.ParseSite(string(site)); err != nil {
+			return p, reason.Err("join-bad-value", "why", err)
+		}
+	}
+	return p, nil
+}
+
+// reach returns the error of a hub that does not answer, is not this network's, or is not believed.
+// A site that has no certificate yet asks before it makes its keys.
+func reach(ctx context.Context, cfg config.Agent, o JoinOptions) error {
+	client := newClient(cfg, new(certs.Identity),
+		api.ClientOptions{UserAgent: userAgent(o.Version)}, o.Now)
+	defer client.CloseIdle()
+	if _, err := client.Hello(ctx); !errors.Is(err, api.ErrNoCert) {
+		return notEnrolled(ctx, err, cfg, o)
+	}
+	return nil
+}
+
+// configure makes the folder and its agent.toml, or brings an old agent.toml up to the plan.
+func (p joinPlan) configure() (config.Agent, error) {
 	// an account that may write here may replace the state folder
-	if err := durable.MkdirAll(dir, 0o755); err != nil {
-		return cfg, err
+	if err := durable.MkdirAll(p.dir, 0o755); err != nil {
+		return p.cfg, err
 	}
-	if err := config.WriteAgent(file, relative(cfg, dir)); err != nil {
-		return cfg, err
+	file := config.AgentFile(p.dir)
+	if err := config.WriteAgent(file, relative(p.cfg, p.dir)); err != nil {
+		return p.cfg, err
 	}
-	if cfg, err = config.LoadAgent(file); err != nil {
+	cfg, err := config.LoadAgent(file)
+	if err != nil {
 		return cfg, err
 	}
 	return cfg, makeFolders(cfg)
@@ -215,15 +259,8 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 		o.Now().Before(identity.NotAfter()) {
 		return clock, nil // joined before, and the invitation is not needed any more
 	}
-	if errors.Is(err, certs.ErrNotValidNow) {
-		if hub, unknown := hubTime(ctx, cfg); unknown == nil {
-			if wrong := certs.CheckClock(hub, o.Now()); wrong != nil {
-				return clock, reason.Err("clock-first", "why", wrong)
-			}
-		}
-	}
 	if err != nil {
-		return clock, explainEnroll(ctx, err, cfg, inv, o.Now())
+		return clock, notEnrolled(ctx, err, cfg, o)
 	}
 	if err := certs.CheckClock(answer.Time, o.Now()); err != nil {
 		clock = reason.Of(err)
@@ -239,6 +276,18 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 		return clock, reason.Err("certificate-not-here", "clock", clock)
 	}
 	return clock, err
+}
+
+// notEnrolled returns the error of a hub that did not enrol this site, with the ways out.
+func notEnrolled(ctx context.Context, err error, cfg config.Agent, o JoinOptions) error {
+	if errors.Is(err, certs.ErrNotValidNow) {
+		if hub, unknown := hubTime(ctx, cfg); unknown == nil {
+			if wrong := certs.CheckClock(hub, o.Now()); wrong != nil {
+				return reason.Err("clock-first", "why", wrong)
+			}
+		}
+	}
+	return explainEnroll(ctx, err, cfg, o.Invitation, o.Now())
 }
 
 func isName(err error) bool {

@@ -5,9 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/agent"
 	"sealpost/hub"
+	"sealpost/internal/id"
 )
 
 // saysOfTheHub waits until status and STATUS.txt name this refusal, with these texts and without
@@ -98,19 +100,63 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// A join that is given a wrong value leaves nothing behind that the right one would stumble over.
-func TestAWrongValueOfAJoinDoesNotStick(t *testing.T) {
+// A join that fails before the hub may know the site's key leaves nothing behind.
+func TestAFailedJoinLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	o := agent.JoinOptions{Invitation: w.invite("PA-LAB", "send"),
-		Dir: filepath.Join(w.dir, "PA-LAB"), Kind: "dat", Log: w.log("PA-LAB")}
-	_, err := agent.Join(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), `kind "dat" is invalid`) ||
-		!strings.Contains(err.Error(), "nothing was written") {
-		t.Errorf("it says %v", err)
+	good := agent.JoinOptions{Invitation: w.invite("PA-LAB", "send"),
+		Dir: filepath.Join(w.dir, "PA-LAB"), Log: w.log("PA-LAB")}
+	for name, c := range map[string]struct {
+		spoil func(*agent.JoinOptions)
+		says  string
+	}{
+		"kind": {func(o *agent.JoinOptions) { o.Kind = "dat" },
+			`nothing was written, as it would be wrong: outbox.kind: kind "dat" is invalid`},
+		"route":    {func(o *agent.JoinOptions) { o.Route = "fl lab" }, "nothing was written"},
+		"approval": {func(o *agent.JoinOptions) { o.Approve = []string{"CA-RC", "../x"} }, "../x"},
+		"no hub": {func(o *agent.JoinOptions) { o.Invitation.Hub = []string{"127.0.0.1:1"} },
+			"cannot be reached"},
+		"another network": {func(o *agent.JoinOptions) {
+			o.Invitation.Network = id.Hash(strings.Repeat("0", 64))
+		}, "127.0.0.1"},
+		"clock": {func(o *agent.JoinOptions) {
+			o.Now = func() time.Time { return time.Now().AddDate(-5, 0, 0) }
+		}, "behind the hub's"},
+	} {
+		o := good
+		c.spoil(&o)
+		_, err := agent.Join(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: it says %v", name, err)
+		}
+		if _, err := os.Lstat(o.Dir); !os.IsNotExist(err) {
+			t.Errorf("%s: it leaves a folder behind, %v", name, err)
+		}
 	}
-	o.Kind = "DAT"
-	if _, err := agent.Join(t.Context(), o); err != nil {
+	if _, err := agent.Join(t.Context(), good); err != nil {
 		t.Errorf("the right one after it: %v", err)
+	}
+}
+
+// A join whose invitation is used keeps its key: the admin admits that key by its fingerprint.
+func TestARefusedJoinKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	inv := w.invite("PA-LAB", "send")
+	join := func(dir string) error {
+		_, err := agent.Join(t.Context(), agent.JoinOptions{Invitation: inv,
+			Dir: filepath.Join(w.dir, dir), Log: w.log("PA-LAB")})
+		return err
+	}
+	if err := join("first"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := join("second"); err == nil {
+			t.Error("a used invitation works again")
+		}
+		if _, err := os.Lstat(filepath.Join(w.dir, "second/state/identity.key")); err != nil {
+			t.Error(err)
+		}
 	}
 }
