@@ -67,8 +67,8 @@ func Examine(ctx context.Context, o Options, found func(Finding)) bool {
 		}
 	}
 	if isSilent {
-		found(Finding{Fail, reason.New("check-unanswered"), reason.Verdict{
-			Says: reason.Of(errSilent), Do: reason.New("await-server")}})
+		found(finding.Failure(reason.New("check-unanswered"), reason.Of(errSilent),
+			reason.New("await-server")))
 	}
 	for _, f := range hub(ctx, o) { // its calls have limits of their own
 		found(f)

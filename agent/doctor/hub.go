@@ -11,6 +11,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub/api"
+	"sealpost/internal/finding"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -41,8 +42,8 @@ func answers(ctx context.Context, cfg config.Agent, address string) Finding {
 	seen, err := look(ctx, address, network)
 	switch {
 	case err != nil && !cfg.SmallHello && isDropped(ctx, address, network, err):
-		return Finding{Fail, check, reason.Verdict{Says: reason.New("large-hello-dropped"),
-			Do: reason.New("set-small-hello")}}
+		return finding.Failure(check, reason.New("large-hello-dropped"),
+			reason.New("set-small-hello"))
 	case err != nil:
 		return unreachable(check, seen.Proxy, err)
 	case seen.Hub:
