@@ -16,6 +16,7 @@ import (
 	"sealpost/config"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/spool"
 )
 
 // maxExport bounds an export, in bytes. A network of 2,000 sites has less than 1 MiB.
@@ -43,6 +44,35 @@ type exportedSite struct {
 	Fingerprint id.Hash   `toml:"fingerprint,omitempty"` // empty: invited, and not joined yet
 	Created     time.Time `toml:"created"`
 	Removed     time.Time `toml:"removed,omitempty"`
+	// the limits that an admin has set
+	SendQuota  *exportedQuota `toml:"send_quota,omitempty"`
+	QueueQuota *exportedQuota `toml:"queue_quota,omitempty"`
+}
+
+// exportedQuota is a spool.Quota of an export.
+type exportedQuota struct {
+	Bytes     int64 `toml:"bytes,omitzero"`
+	Reserved  int64 `toml:"reserved_bytes,omitzero"`
+	Uploads   int64 `toml:"uploads,omitzero"`
+	Envelopes int64 `toml:"envelopes,omitzero"`
+	Messages  int64 `toml:"messages,omitzero"`
+}
+
+// exportQuota returns a quota for an export; nil: no limit is set.
+func exportQuota(q spool.Quota) *exportedQuota {
+	if q == (spool.Quota{}) {
+		return nil
+	}
+	e := exportedQuota(q)
+	return &e
+}
+
+// quota returns the limits of an export.
+func (e *exportedQuota) quota() spool.Quota {
+	if e == nil {
+		return spool.Quota{}
+	}
+	return spool.Quota(*e)
 }
 
 const exportHead = `# sealpost hub export: the sites and routes of the network of %s.
@@ -78,7 +108,8 @@ func (h *Hub) export(context.Context, Nothing) (Exported, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]
 		e.Site = append(e.Site, exportedSite{Name: s.Name, Role: s.Role, MaySend: s.MaySend,
-			Fingerprint: s.Key, Created: s.Created.UTC(), Removed: s.Removed})
+			Fingerprint: s.Key, Created: s.Created.UTC(), Removed: s.Removed,
+			SendQuota: exportQuota(s.Quota.Send), QueueQuota: exportQuota(s.Quota.Queue)})
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.queues)) {
 		q := t.queues[name]
@@ -194,11 +225,17 @@ func (s exportedSite) check() error {
 	default:
 		return fmt.Errorf("role %.20q: want send, receive or both", s.Role)
 	}
+	for _, q := range []spool.Quota{s.SendQuota.quota(), s.QueueQuota.quota()} {
+		if min(q.Bytes, q.Reserved, q.Uploads, q.Envelopes, q.Messages) < 0 {
+			return errors.New("a limit is below 0")
+		}
+	}
 	return validPatterns(s.MaySend)
 }
 
 // site returns the hub's record of an exported site.
 func (s exportedSite) site() site {
 	return site{Name: s.Name, Role: s.Role, MaySend: s.MaySend, Key: s.Fingerprint,
-		Created: s.Created, Removed: s.Removed}
+		Created: s.Created, Removed: s.Removed,
+		Quota: siteQuota{Send: s.SendQuota.quota(), Queue: s.QueueQuota.quota()}}
 }

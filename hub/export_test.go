@@ -15,6 +15,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // exported writes the export of a hub into a file.
@@ -64,9 +65,13 @@ func TestANewHubIsRestored(t *testing.T) {
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "PA-LAB"})
 	ask[Invited](q, ControlInvite, InviteRequest{Site: "SF-RC", Role: "receive"})
 	q.bind("SF-RC", "#")
+	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "FL-LAB",
+		Send: spool.Quota{Bytes: 5 << 20, Uploads: 3}})
+	ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "CA-RC", Queue: spool.Quota{Messages: 7}})
 	file := q.exported()
 	newer := q.lab("NY-LAB")
 	before := ask[SitesAnswer](q, ControlSites, Nothing{})
+	limits := ask[UsageAnswer](q, ControlUsage, Nothing{})
 	q.stop()
 
 	n := q.restored(file)
@@ -104,6 +109,16 @@ func TestANewHubIsRestored(t *testing.T) {
 		}
 		if got.KeyHash != "" {
 			t.Errorf("%s has a recipient key that it did not bring", got.Site)
+		}
+	}
+	for _, got := range ask[UsageAnswer](n, ControlUsage, Nothing{}).Sites {
+		i := slices.IndexFunc(limits.Sites, func(u SiteUsage) bool { return u.Site == got.Site })
+		for _, pair := range [][2]*Held{{got.Send, limits.Sites[i].Send},
+			{got.Queue, limits.Sites[i].Queue}} {
+			if pair[0] != nil && (pair[0].Allowed != pair[1].Allowed ||
+				pair[0].Own != pair[1].Own) {
+				t.Errorf("%s is limited by %+v, and was by %+v", got.Site, pair[0], pair[1])
+			}
 		}
 	}
 	for _, queue := range ask[QueuesAnswer](n, ControlQueues, Nothing{}).Queues {
