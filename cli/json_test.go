@@ -29,6 +29,7 @@ var outputs = map[string][]any{
 	"hub queues":      {hub.QueuesAnswer{}},
 	"hub messages":    {messagesReport{}},
 	"hub status":      {hub.Status{}, service.State{}},
+	"hub quota":       {hub.UsageAnswer{}, hub.SiteUsage{}},
 	"hub export":      {exportWritten{}},
 	"hub check":       {findings{}},
 	"hub doctor":      {findings{}},
