@@ -12,11 +12,13 @@ import (
 
 // Proposed is a site to which an address leads, as the hub says.
 type Proposed struct {
-	Site     id.Site
-	Identity id.Hash // that its signed key shows; empty: there is no key of it, or none that is signed properly
+	Site id.Site
+	// Identity is the one that its signed key shows. It is empty without a key that is signed
+	// properly.
+	Identity id.Hash
 }
 
-// propose remembers what the hub proposes for an address, for those who decide on it.
+// propose stores the sites that the hub proposes for an address, for the operator's decision.
 func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Proposed {
 	list := make([]Proposed, len(recipients))
 	for i, r := range recipients {
@@ -35,7 +37,7 @@ func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Propo
 	return list
 }
 
-// Proposals returns what the hub has proposed last for each address that was asked for since the start.
+// Proposals returns the hub's last proposal for each address that was asked for since the start.
 func (t *Trust) Proposals() map[string][]Proposed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
