@@ -86,13 +86,15 @@ var hostPattern = regexp.MustCompile(
 func hostNames(hosts []string) error {
 	if len(hosts) == 0 {
 		return errors.New(
-			`want at least one name or address under which agents reach this hub, such as ["hub.example.org"]`)
+			`want at least one name or address under which agents reach this hub, ` +
+				`such as ["hub.example.org"]`)
 	}
 	for _, h := range hosts {
 		if _, err := netip.ParseAddr(h); err != nil &&
 			(!hostPattern.MatchString(h) || len(h) > 253) {
 			return fmt.Errorf(
-				`want a host name or address without a port, such as "hub.example.org" or "192.0.2.1", not %q`, h)
+				`want a host name or address without a port, `+
+					`such as "hub.example.org" or "192.0.2.1", not %q`, h)
 		}
 	}
 	return nil

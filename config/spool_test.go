@@ -2,11 +2,13 @@ package config
 
 import "testing"
 
-// A small disk leaves room to work in, and what the spool wants of its sizes holds on each.
+// A small disk keeps room for work, and the spool's sizes obey their rules on each disk.
 func TestTheSpoolsSizesFitTheDisk(t *testing.T) {
-	for _, free := range []Size{0, mebi, 10 * mebi, 100 * mebi, 500 * mebi, 2 * gibi, 10 * gibi, 19 * gibi, 20 * gibi, tebi} {
+	for _, free := range []Size{0, mebi, 10 * mebi, 100 * mebi, 500 * mebi, 2 * gibi, 10 * gibi,
+		19 * gibi, 20 * gibi, tebi} {
 		s := SpoolFor(int64(free))
-		if err := below(s.Floor, s.Reserve, "spool.reserve"); err != nil || s.Ballast < mebi || s.Floor < mebi {
+		if err := below(s.Floor, s.Reserve, "spool.reserve"); err != nil || s.Ballast < mebi ||
+			s.Floor < mebi {
 			t.Errorf("%s: %+v, %v", free, s, err)
 		}
 		if free >= 10*mebi && s.Reserve+s.Ballast > 3*free/4 {
