@@ -55,7 +55,7 @@ func (r *Root) makeAuthority(stateDir string, now time.Time) error {
 	if err := secretfile.MkdirAll(stateDir); err != nil {
 		return err
 	}
-	key, err := openKey(filepath.Join(stateDir, issuingKeyFile), false)
+	key, err := openKey(filepath.Join(stateDir, issuingKeyFile))
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 		return nil, fmt.Errorf("issuing authority in %s: %s is missing: bring it back", stateDir,
 			rootCertFile)
 	}
-	key, err := openKey(filepath.Join(stateDir, issuingKeyFile), true)
+	key, err := openCertifiedKey(filepath.Join(stateDir, issuingKeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}

@@ -46,7 +46,11 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if enrolled && err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
-	key, err := openKey(keyPath, enrolled)
+	open := openKey
+	if enrolled {
+		open = openCertifiedKey
+	}
+	key, err := open(keyPath)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
@@ -54,9 +58,11 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if !enrolled {
 		return i, nil
 	}
-	network, hub := Fingerprint(certs[2].PublicKey),
-		slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth)
-	loaded, err := i.check(certs, network, hub, certs[0].NotAfter)
+	of := siteHolder
+	if slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+		of = hubHolder
+	}
+	loaded, err := i.check(certs, Fingerprint(certs[2].PublicKey), of, certs[0].NotAfter)
 	if err != nil && !errors.Is(err, ErrNotValidNow) {
 		return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
 	}
@@ -64,9 +70,17 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	return i, nil
 }
 
+// holder is the kind of an identity's holder.
+type holder int
+
+const (
+	siteHolder holder = iota
+	hubHolder
+)
+
 // check returns the chain of certs, leaf to root, for this identity. With ErrNotValidNow it returns
 // the chain as well.
-func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool,
+func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of holder,
 	at time.Time) (*chain, error) {
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
@@ -75,7 +89,7 @@ func (i *Identity) check(certs []*x509.Certificate, network id.Hash, hub bool,
 		return nil, err
 	}
 	v := Verifier{Network: network, Root: certs[2]}
-	if hub {
+	if of == hubHolder {
 		return &chain{certs: certs}, v.hub(certs[:2], at)
 	}
 	site, err := v.Site(certs[:2], at)
@@ -89,7 +103,7 @@ func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (
 	if err != nil {
 		return "", untrusted("%v", err)
 	}
-	next, err := i.check(certs, network, false, now)
+	next, err := i.check(certs, network, siteHolder, now)
 	if next == nil {
 		return "", err
 	}
@@ -100,15 +114,15 @@ func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (
 // new one must be for this key, under the network's root, valid now, and for the same site as
 // before.
 func (i *Identity) SetChain(chainPEM []byte, network id.Hash, now time.Time) error {
-	return i.setChain(chainPEM, network, false, now)
+	return i.setChain(chainPEM, network, siteHolder, now)
 }
 
-func (i *Identity) setChain(chainPEM []byte, network id.Hash, hub bool, now time.Time) error {
+func (i *Identity) setChain(chainPEM []byte, network id.Hash, of holder, now time.Time) error {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
 		return untrusted("%v", err)
 	}
-	next, err := i.check(certs, network, hub, now)
+	next, err := i.check(certs, network, of, now)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.
 	if err != nil {
 		return err
 	}
-	return i.setChain(chain, a.Network(), true, now)
+	return i.setChain(chain, a.Network(), hubHolder, now)
 }
 
 var hostPattern = regexp.MustCompile(

@@ -18,21 +18,25 @@ const maxKeyFile = 4 << 10 // bytes: a PKCS #8 key of P-256 has 241 as PEM
 
 // openKey reads the ECDSA P-256 key at path, or makes one. Several processes that do so at once get
 // the same key.
-//
-// certified means that the key already has a certificate. A missing key is then lost or offline,
-// and a new one would be useless and hide that.
-func openKey(path string, certified bool) (*ecdsa.PrivateKey, error) {
+func openKey(path string) (*ecdsa.PrivateKey, error) {
 	key, err := readKey(path)
-	switch {
-	case !errors.Is(err, fs.ErrNotExist):
+	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
-	case certified:
-		return nil, reason.Err("key-gone", "path", path)
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return readKey(path)
+}
+
+// openCertifiedKey reads the key at path, for which there is a certificate. A missing key is lost
+// or offline: a new one would be useless and hide that.
+func openCertifiedKey(path string) (*ecdsa.PrivateKey, error) {
+	key, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, reason.Err("key-gone", "path", path)
+	}
+	return key, err
 }
 
 func createKey(path string) error {

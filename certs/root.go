@@ -43,7 +43,11 @@ func InitRoot(dir string, network string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
-	key, err := openKey(filepath.Join(dir, rootKeyFile), cert != nil)
+	open := openKey
+	if cert != nil {
+		open = openCertifiedKey
+	}
+	key, err := open(filepath.Join(dir, rootKeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
