@@ -18,7 +18,7 @@ import (
 	"sealpost/spool"
 )
 
-// result is what has come of the dropped files.
+// result is the outcome of the dropped files.
 type result struct {
 	OK           bool       `json:"ok"`
 	Deliveries   []delivery `json:"deliveries"`
@@ -36,9 +36,9 @@ type delivery struct {
 	Queue        string     `json:"queue"`
 	Spooled      time.Time  `json:"spooled_time,omitzero"`
 	Acknowledged time.Time  `json:"acknowledged_time,omitzero"`
-	Path         string     `json:"path,omitempty"`   // where it lies in the inbox
+	Path         string     `json:"path,omitempty"`   // in the inbox
 	Copies       int        `json:"copies"`           // of it in the inbox
-	Equal        bool       `json:"byte_equal"`       // to what was dropped
+	Equal        bool       `json:"byte_equal"`       // to the dropped file
 	Verified     bool       `json:"receipt_verified"` // by the sender
 }
 
@@ -56,10 +56,11 @@ func (r result) err() error {
 	if r.OK {
 		return nil
 	}
-	return fmt.Errorf("%d of the demo's conditions do not hold:\n  %s", len(r.Problems), strings.Join(r.Problems, "\n  "))
+	return fmt.Errorf("%d of the demo's conditions do not hold:\n  %s", len(r.Problems),
+		strings.Join(r.Problems, "\n  "))
 }
 
-// check holds everything to what it should be: files, receipts, and the hub's records.
+// check compares the files, the receipts and the hub's records with the scenario.
 func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, error) {
 	r := result{Deliveries: []delivery{}, Problems: []string{}}
 	for _, d := range drops {
@@ -73,7 +74,8 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 		}
 		n.checkSender(&r, d, m)
 		for _, site := range d.reach {
-			one := delivery{Message: m.id, File: d.file, Sender: d.site, Recipient: site, Queue: site.Queue(), Verified: m.answers[site].verified}
+			one := delivery{Message: m.id, File: d.file, Sender: d.site, Recipient: site,
+				Queue: site.Queue(), Verified: m.answers[site].verified}
 			if in, arrived := w.incoming[place{site, m.uid}]; arrived {
 				one.Path = in.file
 				one.Equal = in.placed && holds(in.file, d.content)
@@ -81,7 +83,9 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 			}
 			one.addRecord(&r, records)
 			if !one.done() {
-				r.problem("%s at %s: in the inbox and byte-equal %v, copies %d, settled %v, receipt verified %v", d.file, site, one.Equal, one.Copies, !one.Acknowledged.IsZero(), one.Verified)
+				r.problem("%s at %s: in the inbox and byte-equal %v, copies %d, settled %v, "+
+					"receipt verified %v", d.file, site, one.Equal, one.Copies,
+					!one.Acknowledged.IsZero(), one.Verified)
 			}
 			r.Deliveries = append(r.Deliveries, one)
 		}
@@ -97,18 +101,19 @@ func (n *network) check(ctx context.Context, w *watch, drops []drop) (result, er
 	return r, nil
 }
 
-// find returns the message that the lab has made of a dropped file: the newest one, because an earlier demo that was killed
-// may have left a file of that name behind.
+// find returns the newest message that the lab has made of a dropped file. An earlier demo that was
+// killed may have left a file of the same name.
 func (w *watch) find(d drop) (newest outgoing, found bool) {
 	for uid, m := range w.outgoing {
-		if !w.before[uid] && m.lab == d.site && m.name == d.file && (!found || m.claimed.After(newest.claimed)) {
+		if !w.before[uid] && m.lab == d.site && m.name == d.file &&
+			(!found || m.claimed.After(newest.claimed)) {
 			newest, found = m, true
 		}
 	}
 	return newest, found
 }
 
-// records asks the hub for what it knows of a message.
+// records returns the hub's records of a message.
 func (n *network) records(ctx context.Context, sender id.Site, m outgoing) ([]spool.Record, error) {
 	if m.uid == "" {
 		return nil, nil
@@ -119,29 +124,34 @@ func (n *network) records(ctx context.Context, sender id.Site, m outgoing) ([]sp
 }
 
 func (d *delivery) addRecord(r *result, records []spool.Record) {
-	i := slices.IndexFunc(records, func(rec spool.Record) bool { return rec.Recipient == d.Recipient })
+	i := slices.IndexFunc(records, func(rec spool.Record) bool {
+		return rec.Recipient == d.Recipient
+	})
 	if i < 0 {
 		return
 	}
 	rec := records[i]
 	d.Spooled, d.Acknowledged = rec.Spooled, rec.Acknowledged
 	if rec.Queue != d.Queue {
-		r.problem("%s went to %s through %s, want %s", rec.Message, rec.Recipient, rec.Queue, d.Queue)
+		r.problem("%s went to %s through %s, want %s", rec.Message, rec.Recipient, rec.Queue,
+			d.Queue)
 	}
 }
 
-// checkSender looks at the lab's folders and at its message.
+// checkSender checks the lab's folders and its message.
 func (n *network) checkSender(r *result, d drop, m outgoing) {
 	if m.uid == "" {
 		return
 	}
 	if m.state != "delivered" || !m.filed {
 		r.problem("%s is %s at %s", m.id, m.state, d.site)
-	} else if !holds(filepath.Join(n.site(d.site), filepath.FromSlash(m.folder), d.file), d.content) {
+	} else if !holds(filepath.Join(n.site(d.site), filepath.FromSlash(m.folder), d.file),
+		d.content) {
 		r.problem("%s does not lie unchanged in %s of %s", d.file, m.folder, d.site)
 	}
-	if want := id.FormatMessage(d.site, d.kind, m.claimed, d.number); d.fresh && m.id != want {
-		r.problem("%s is called %s, want %s", d.file, m.id, want)
+	name := id.FormatMessage(d.site, d.kind, m.claimed, d.number)
+	if d.hasKnownNumber && m.id != name {
+		r.problem("%s is called %s, want %s", d.file, m.id, name)
 	}
 	want := make([]string, len(d.reach))
 	for i, site := range d.reach {
@@ -152,7 +162,7 @@ func (n *network) checkSender(r *result, d drop, m outgoing) {
 	}
 }
 
-// checkHub wants nothing but metadata at the hub.
+// checkHub adds a problem if the hub still holds content, or has waiting or dead deliveries.
 func (n *network) checkHub(ctx context.Context, r *result) error {
 	var s hub.Status
 	if err := n.askHub(ctx, hub.ControlStatus, hub.Nothing{}, &s); err != nil {
@@ -180,13 +190,13 @@ func (n *network) askHub(ctx context.Context, path string, in, out any) error {
 	return err
 }
 
-// holds tells whether a file has exactly this content.
+// holds reports whether a file has exactly this content.
 func holds(path string, content []byte) bool {
 	got, err := os.ReadFile(path)
 	return err == nil && bytes.Equal(got, content)
 }
 
-// copies counts the files with exactly this content in a folder. Only a file of the same size is read.
+// copies counts the files with exactly this content in a folder. It reads only files of that size.
 func copies(dir string, content []byte) (count int) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -194,7 +204,8 @@ func copies(dir string, content []byte) (count int) {
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err == nil && info.Size() == int64(len(content)) && holds(filepath.Join(dir, e.Name()), content) {
+		if err == nil && info.Size() == int64(len(content)) &&
+			holds(filepath.Join(dir, e.Name()), content) {
 			count++
 		}
 	}

@@ -1,8 +1,9 @@
-// Package demo runs the whole of sealpost on one machine: a hub, four labs and three research centres, as separate processes
-// on loopback, set up through the same commands as by hand.
+// Package demo runs a hub, four labs and three research centres on one machine. They are separate
+// processes on loopback, set up through the same commands as by hand.
 //
-// It promises that what it shows is real: every step is read from the running daemons, and the end is checked against the
-// files, the receipts and the hub's records. It knows the daemons only through their commands, control sockets and folders.
+// It promises that its output is real: every step is read from the running daemons, and the end is
+// checked against the files, the receipts and the hub's records. It knows the daemons only through
+// their commands, control sockets and folders.
 package demo
 
 import (
@@ -16,7 +17,7 @@ import (
 	"time"
 )
 
-// Options say how to run the demo.
+// Options are the options of a demo.
 type Options struct {
 	Dir     string // default ./sealpost-demo; kept, and used again by the next demo
 	Once    bool   // leave when the nine deliveries are checked, with an error if one of them fails
@@ -27,14 +28,15 @@ type Options struct {
 	Err     io.Writer
 }
 
-// patience is how long the demo waits for the nine deliveries without seeing any step.
+// patience is the longest wait for the next step of the nine deliveries.
 const patience = 2 * time.Minute
 
-// Run sets the network up, drops the four files, follows them, and reports. Without Once it then stays up, showing what is
-// dropped, until ctx ends, which is no error.
+// Run sets the network up, drops the four files, follows them, and reports. Without Once it then
+// stays up and shows each further step, until ctx ends, which is no error.
 func Run(ctx context.Context, o Options) (err error) {
 	if runtime.GOOS != "linux" {
-		return fmt.Errorf("the demo runs a hub, and the hub runs on Linux only, not on %s", runtime.GOOS)
+		return fmt.Errorf("the demo runs a hub, and the hub runs on Linux only, not on %s",
+			runtime.GOOS)
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -45,13 +47,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		steps = o.Err
 	}
 	n := &network{dir: dir, say: func(format string, args ...any) {
-		fmt.Fprintf(steps, "%s  %s\n", time.Now().Format("15:04:05.0"), fmt.Sprintf(format, args...))
+		fmt.Fprintf(steps, "%s  %s\n", time.Now().Format("15:04:05.0"),
+			fmt.Sprintf(format, args...))
 	}}
 	lock, err := n.open()
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // the system lets go of it at the latest when we end
+	defer lock.Close() // the end of the process releases it at the latest
 	n.nursery = newNursery(o.Program)
 	defer func() { err = errors.Join(err, n.nursery.close()) }()
 	err = n.play(ctx, o)
@@ -61,7 +64,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	return err
 }
 
-// play is the demo once its folder is held.
+// play runs the demo in its locked folder.
 func (n *network) play(ctx context.Context, o Options) error {
 	n.say("the demo lives in %s", n.dir)
 	if err := n.startHub(ctx); err != nil {
@@ -79,7 +82,7 @@ func (n *network) play(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	drops, err := n.dropAll(len(w.before) == 0)
+	drops, err := n.dropAll(len(w.before))
 	if err != nil {
 		return err
 	}
@@ -105,15 +108,17 @@ func (n *network) play(ctx context.Context, o Options) error {
 // drop is one file that the demo has put into an outbox.
 type drop struct {
 	lab
-	content []byte
-	fresh   bool // no lab had sent nothing before, so the number is known
+	content        []byte
+	hasKnownNumber bool // no lab has sent anything before, so the number of the message is known
 }
 
-func (n *network) dropAll(fresh bool) ([]drop, error) {
+// dropAll drops the file of each lab. earlier is the number of messages of earlier demos.
+func (n *network) dropAll(earlier int) ([]drop, error) {
 	var drops []drop
 	for _, l := range labs {
-		d := drop{lab: l, content: l.content(time.Now()), fresh: fresh}
-		if err := os.WriteFile(filepath.Join(n.site(l.site), "outbox", l.file), d.content, 0o644); err != nil {
+		d := drop{lab: l, content: l.content(time.Now()), hasKnownNumber: earlier == 0}
+		if err := os.WriteFile(filepath.Join(n.site(l.site), "outbox", l.file), d.content,
+			0o644); err != nil {
 			return nil, fmt.Errorf("drop a file at %s: %w", l.site, err)
 		}
 		n.say("%s  drops %q (%d bytes) into outbox/", l.site, l.file, len(d.content))
@@ -122,8 +127,9 @@ func (n *network) dropAll(fresh bool) ([]drop, error) {
 	return drops, nil
 }
 
-// follow shows each step until the result is what it is to be, or nothing happens any more.
-func (n *network) follow(ctx context.Context, w *watch, drops []drop, enough func(result) bool) (result, error) {
+// follow shows each step until the result is enough, or no step follows within the patience.
+func (n *network) follow(ctx context.Context, w *watch, drops []drop,
+	enough func(result) bool) (result, error) {
 	last := time.Now()
 	for {
 		progress, err := w.look(ctx)
@@ -163,16 +169,21 @@ func (n *network) watchUntilEnd(ctx context.Context, w *watch) error {
 	}
 }
 
-// invite tells the person in front of the screen what to do now.
+// invite prints the next steps for the user.
 func (n *network) invite(o Options) {
 	w := o.Out
 	if o.JSON {
 		w = o.Err
 	}
-	fmt.Fprintln(w, "\nThe network stays up. Drop a file into one of these folders (or copy it there):")
+	fmt.Fprintln(w, "\nThe network stays up. "+
+		"Drop a file into one of these folders (or copy it there):")
 	for _, l := range labs {
 		fmt.Fprintf(w, "  %-60s → %v\n", filepath.Join(n.site(l.site), "outbox"), l.reach)
 	}
-	fmt.Fprintf(w, "It arrives in %s. Ask a daemon how it is:\n  %s agent status --dir %s\n  %s hub queues --dir %s\nCtrl-C ends the demo; the folder stays.\n\n",
-		filepath.Join(n.dir, "<CENTRE>", "inbox", "<LAB>"), o.Program, n.site(labs[0].site), o.Program, n.site(hubName))
+	fmt.Fprintf(w, "It arrives in %s. Ask a daemon how it is:\n"+
+		"  %s agent status --dir %s\n"+
+		"  %s hub queues --dir %s\n"+
+		"Ctrl-C ends the demo; the folder stays.\n\n",
+		filepath.Join(n.dir, "<CENTRE>", "inbox", "<LAB>"), o.Program, n.site(labs[0].site),
+		o.Program, n.site(hubName))
 }

@@ -9,12 +9,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// fire is what happened to the hub in mid-traffic.
+// fire is the destruction of the hub in mid-traffic.
 type fire struct {
-	Time  time.Time `json:"time"`
-	Again int       `json:"published_again"` // files that the labs published to the old hub and to the new one
+	Time time.Time `json:"time"`
+	// Again is the number of files that the labs published to the old hub and to the new one.
+	Again int `json:"published_again"`
 
-	waited map[id.UID]id.Envelope // what the old hub held
+	waited map[id.UID]id.Envelope // the envelopes that the old hub held
 }
 
 // resting is the centre that is away when the hub is destroyed, so that files wait there for it.
@@ -28,8 +29,9 @@ func (n *network) restCentre() error {
 	return nil
 }
 
-// destroyHub waits until all but one centre have what they are to have, destroys the hub with what it holds for that one,
-// and sets a new hub up under the same root, which knows nobody and nothing.
+// destroyHub destroys the hub once all centres but one have their files, and sets up a new one.
+// The old hub then holds the files of that one centre. The new hub has the same root, and knows no
+// site and no message.
 func (n *network) destroyHub(ctx context.Context, w *watch, drops []drop) error {
 	r, err := n.follow(ctx, w, drops, result.midway)
 	if err != nil {
@@ -45,14 +47,16 @@ func (n *network) destroyHub(ctx context.Context, w *watch, drops []drop) error 
 		return err
 	}
 	n.fire = newFire(r, w)
-	n.say("%s is DESTROYED: its process killed, its folder deleted, with %d files that wait for %s", hubName, len(n.fire.waited), resting.site)
+	n.say("%s is DESTROYED: its process killed, its folder deleted, with %d files that wait for %s",
+		hubName, len(n.fire.waited), resting.site)
 	if err := n.startHub(ctx); err != nil {
 		return err
 	}
 	return n.startSites(ctx)
 }
 
-// midway tells whether every centre has what it is to have, but for the resting one, for which everything waits at the hub.
+// midway reports whether every centre has its files, except the resting one. Its files wait at the
+// hub.
 func (r result) midway() bool {
 	for _, d := range r.Deliveries {
 		waits := d.Recipient == resting.site && !d.Spooled.IsZero() && d.Acknowledged.IsZero()
@@ -77,7 +81,7 @@ func newFire(r result, w *watch) *fire {
 	return f
 }
 
-// check wants every file that the old hub held to have been published to the new one.
+// check adds a problem for each file that the old hub held and no lab published to the new one.
 func (f *fire) check(r *result, w *watch) {
 	if f == nil {
 		return
@@ -93,9 +97,11 @@ func (f *fire) check(r *result, w *watch) {
 	r.Destroyed = &now
 }
 
-func (f *fire) sum(ok bool) string {
-	text := fmt.Sprintf("The hub was destroyed at %s, and a new one set up; %d files were published again", clock(f.Time), f.Again)
-	if ok {
+// sumOfFire returns a sentence about the hub that was destroyed.
+func (r result) sumOfFire() string {
+	text := fmt.Sprintf("The hub was destroyed at %s, and a new one set up; "+
+		"%d files were published again", clock(r.Destroyed.Time), r.Destroyed.Again)
+	if r.OK {
 		text += "; every one arrived once"
 	}
 	return text + "."

@@ -23,12 +23,12 @@ type child struct {
 	logFile string
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when it has ended, by itself or not
-	err     error         // after ended: how
+	err     error         // the result of its process; valid after ended
 	resting bool          // the demo has ended it, and will start it again
 }
 
-// nursery starts and ends the daemons. Linux ends a child with the thread that started it, so one thread starts them all
-// and lives as long as the nursery.
+// nursery starts and ends the daemons. Linux ends a child with the thread that started it, so one
+// thread starts them all and lives as long as the nursery.
 type nursery struct {
 	program  string
 	requests chan func()
@@ -98,13 +98,14 @@ func (n *nursery) kill(name string) error {
 	return nil
 }
 
-// runs tells whether the demo means a child to be running.
+// runs reports whether the demo has started a child and not stopped it.
 func (n *nursery) runs(name string) bool {
 	i := n.find(name)
 	return i >= 0 && !n.children[i].resting
 }
 
-// close stops all children, the last started first, so that the hub outlives the agents, and waits for them.
+// close stops all children and waits for them. It stops the last started first, so that the hub
+// outlives the agents.
 func (n *nursery) close() error {
 	var errs []error
 	for i := len(n.children) - 1; i >= 0; i-- {
@@ -132,7 +133,8 @@ func (c *child) stop() error {
 			return fmt.Errorf("kill %s: %w", c.name, err)
 		}
 		<-c.ended
-		return fmt.Errorf("%s did not stop within %s and was killed; see %s", c.name, stopTime, c.logFile)
+		return fmt.Errorf("%s did not stop within %s and was killed; see %s", c.name, stopTime,
+			c.logFile)
 	}
 	if c.err != nil {
 		return fmt.Errorf("%s ended badly (%w); see %s", c.name, c.err, c.logFile)
@@ -140,7 +142,7 @@ func (c *child) stop() error {
 	return nil
 }
 
-// failed says that a child has ended although nobody asked it to, with the end of its log.
+// failed returns an error with the end of the log if a child has ended by itself.
 func (n *nursery) failed() error {
 	for _, c := range n.children {
 		if c.resting {
@@ -148,7 +150,8 @@ func (n *nursery) failed() error {
 		}
 		select {
 		case <-c.ended:
-			return fmt.Errorf("%s has ended by itself (%v); its log %s ends with:\n%s", c.name, c.err, c.logFile, tail(c.logFile))
+			return fmt.Errorf("%s has ended by itself (%v); its log %s ends with:\n%s",
+				c.name, c.err, c.logFile, tail(c.logFile))
 		default:
 		}
 	}
@@ -166,7 +169,7 @@ func tail(path string) string {
 	return "  " + strings.Join(lines[max(0, len(lines)-most):], "\n  ")
 }
 
-// command runs one subcommand to its end, as a person would by hand.
+// command runs one subcommand to its end, as an operator does by hand.
 func (n *nursery) command(ctx context.Context, args ...string) error {
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, n.program, args...)
@@ -175,7 +178,8 @@ func (n *nursery) command(ctx context.Context, args ...string) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("sealpost %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return fmt.Errorf("sealpost %s: %w\n%s", strings.Join(args, " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
 	return nil
 }

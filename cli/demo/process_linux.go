@@ -4,8 +4,8 @@ import "syscall"
 
 const terminate = syscall.SIGTERM
 
-// childAttributes keep a child out of the terminal's Ctrl-C, which the demo passes on in order, and end it with the demo,
-// whatever ends that.
+// childAttributes keeps a child out of the terminal's Ctrl-C, which the demo passes on in order.
+// The child ends with the demo, however the demo ends.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

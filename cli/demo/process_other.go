@@ -9,5 +9,5 @@ import (
 
 var terminate = os.Interrupt
 
-// childAttributes: the demo needs a hub, which runs on Linux only, so nothing is ever started here.
+// childAttributes returns nil: the demo needs a hub, and so starts no child on this system.
 func childAttributes() *syscall.SysProcAttr { return nil }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// print shows who got what, when, and whether each receipt was verified.
+// print writes one line for each delivery, with its times and the state of its receipt.
 func (r result) print(o Options) error {
 	if o.JSON {
 		enc := json.NewEncoder(o.Out)
@@ -19,8 +19,8 @@ func (r result) print(o Options) error {
 	t := tabwriter.NewWriter(o.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "MESSAGE\tFILE\tTO\tTHROUGH\tSPOOLED\tACKNOWLEDGED\tIN THE INBOX\tRECEIPT")
 	for _, d := range r.Deliveries {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Message, d.File, d.Recipient, d.Queue, clock(d.Spooled), clock(d.Acknowledged),
-			word(d.Equal, "byte-equal"), word(d.Verified, "verified"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Message, d.File, d.Recipient, d.Queue,
+			clock(d.Spooled), clock(d.Acknowledged), d.equalWord(), d.verifiedWord())
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -35,9 +35,11 @@ func (r result) printSum(w io.Writer) error {
 			done++
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d of %d deliveries done; the hub holds %d bytes of ciphertext, and metadata.\n", done, len(r.Deliveries), r.ContentBytes)
+	_, err := fmt.Fprintf(w, "\n%d of %d deliveries done; "+
+		"the hub holds %d bytes of ciphertext, and metadata.\n",
+		done, len(r.Deliveries), r.ContentBytes)
 	if r.Destroyed != nil && err == nil {
-		_, err = fmt.Fprintln(w, r.Destroyed.sum(r.OK))
+		_, err = fmt.Fprintln(w, r.sumOfFire())
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "NOT AS IT SHOULD BE: %s\n", p)
@@ -52,9 +54,18 @@ func clock(t time.Time) string {
 	return t.Local().Format("15:04:05.000")
 }
 
-func word(yes bool, text string) string {
-	if yes {
-		return text
+const noWord = "NO"
+
+func (d delivery) equalWord() string {
+	if d.Equal {
+		return "byte-equal"
 	}
-	return "NO"
+	return noWord
+}
+
+func (d delivery) verifiedWord() string {
+	if d.Verified {
+		return "verified"
+	}
+	return noWord
 }

@@ -30,7 +30,7 @@ type network struct {
 
 func (n *network) site(s id.Site) string { return filepath.Join(n.dir, string(s)) }
 
-// open makes the folder, or takes one that an earlier demo has left, and holds its lock until the closer is closed.
+// open makes the folder, or reuses one of an earlier demo, and locks it until the closer is closed.
 func (n *network) open() (io.Closer, error) {
 	entries, err := os.ReadDir(n.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -38,14 +38,16 @@ func (n *network) open() (io.Closer, error) {
 	}
 	marker := filepath.Join(n.dir, markerName)
 	if _, err := os.Stat(marker); len(entries) > 0 && err != nil {
-		return nil, fmt.Errorf("%s is neither empty nor a demo's folder; choose another with --dir", n.dir)
+		return nil, fmt.Errorf("%s is neither empty nor a demo's folder; choose another with --dir",
+			n.dir)
 	}
 	if err := durable.MkdirAll(n.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("the demo's folder: %w; choose another with --dir", err)
 	}
 	lock, err := durable.Lock(marker)
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("another demo runs in %s; stop it, or choose another folder with --dir", n.dir)
+		return nil, fmt.Errorf("another demo runs in %s; stop it, "+
+			"or choose another folder with --dir", n.dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the demo's folder: %w; choose another with --dir", err)
@@ -53,10 +55,10 @@ func (n *network) open() (io.Closer, error) {
 	return lock, nil
 }
 
-// markerName is the lock, and tells a demo's folder from any other.
+// markerName is the lock file, and marks a demo's folder.
 const markerName = ".sealpost-demo"
 
-// The daemons' names.
+// hubDaemon is the name of the hub's process.
 const hubDaemon = "the hub " + string(hubName)
 
 func agentDaemon(site id.Site) string { return "the agent " + string(site) }
@@ -88,7 +90,8 @@ func (n *network) initHub(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	err = n.nursery.command(ctx, "hub", "init", "--dir", dir, "--name", string(hubName), "--host", "127.0.0.1", "--listen", listen, "--root", dir+"-root")
+	err = n.nursery.command(ctx, "hub", "init", "--dir", dir, "--name", string(hubName),
+		"--host", "127.0.0.1", "--listen", listen, "--root", dir+"-root")
 	if err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (n *network) initHub(ctx context.Context, dir string) error {
 	return config.WriteHub(config.HubFile(dir), cfg)
 }
 
-// hubAddress is where the sites look for the hub, or, before any has joined, a free port.
+// hubAddress returns the hub's address at the sites, or, before any has joined, a free port.
 func (n *network) hubAddress() (string, error) {
 	cfg, err := config.LoadAgent(config.AgentFile(n.site(centres[0].site)))
 	if err == nil {
@@ -114,7 +117,8 @@ func (n *network) hubAddress() (string, error) {
 	return freeport.Address()
 }
 
-// enter lets a site join and runs its agent. One that has joined before is admitted: the hub may be another one since.
+// enter lets a site join and runs its agent. It admits a site that has joined before, since the hub
+// may be a new one.
 func (n *network) enter(ctx context.Context, site id.Site, role string, extra ...string) error {
 	_, err := os.Stat(filepath.Join(n.site(site), "state", "chain.pem"))
 	joined := err == nil
@@ -137,19 +141,23 @@ func (n *network) enter(ctx context.Context, site id.Site, role string, extra ..
 // admit takes the fingerprint from the site itself, as `agent status` shows it.
 func (n *network) admit(ctx context.Context, site id.Site, role string) error {
 	var s agent.Status
-	if err := control.Dial(filepath.Join(n.site(site), "state")).Call(ctx, agent.PathStatus, agent.StatusRequest{}, &s); err != nil {
+	if err := control.Dial(filepath.Join(n.site(site), "state")).Call(ctx, agent.PathStatus,
+		agent.StatusRequest{}, &s); err != nil {
 		return fmt.Errorf("ask %s for its fingerprint: %w", site, err)
 	}
-	return n.nursery.command(ctx, "hub", "admit", string(site), "--fingerprint", string(s.Fingerprint), "--role", role, "--dir", n.site(hubName))
+	return n.nursery.command(ctx, "hub", "admit", string(site),
+		"--fingerprint", string(s.Fingerprint), "--role", role, "--dir", n.site(hubName))
 }
 
 // join invites a site and lets it join, as by hand.
 func (n *network) join(ctx context.Context, site id.Site, role string, extra ...string) error {
 	dir, invitation := n.site(site), filepath.Join(n.dir, string(site)+".join")
-	if err := n.nursery.command(ctx, "hub", "invite", string(site), "--role", role, "--out", invitation, "--dir", n.site(hubName)); err != nil {
+	if err := n.nursery.command(ctx, "hub", "invite", string(site), "--role", role,
+		"--out", invitation, "--dir", n.site(hubName)); err != nil {
 		return err
 	}
-	if err := n.nursery.command(ctx, append([]string{"agent", "join", invitation, "--dir", dir}, extra...)...); err != nil {
+	if err := n.nursery.command(ctx, append([]string{"agent", "join", invitation, "--dir", dir},
+		extra...)...); err != nil {
 		return err
 	}
 	if err := os.Remove(invitation); err != nil {
@@ -173,21 +181,24 @@ func (n *network) startAgent(ctx context.Context, site id.Site) error {
 	return n.answering(ctx, filepath.Join(dir, "state"), "/status")
 }
 
-// startSites brings up the research centres, which must have queues and bindings before a lab can approve its route, and
-// then the labs.
+// startSites starts the research centres and then the labs. A lab can approve its route only once
+// the centres have queues and bindings.
 func (n *network) startSites(ctx context.Context) error {
 	for _, c := range centres {
 		if err := n.enter(ctx, c.site, config.RoleReceive); err != nil {
 			return err
 		}
-		bind := append([]string{"hub", "bind", "--dir", n.site(hubName), c.site.Queue()}, c.bindings...)
+		bind := append([]string{"hub", "bind", "--dir", n.site(hubName), c.site.Queue()},
+			c.bindings...)
 		if err := n.nursery.command(ctx, bind...); err != nil {
 			return err
 		}
-		n.say("%s is admitted and receives through %s, which is bound to %v", c.site, c.site.Queue(), c.bindings)
+		n.say("%s is admitted and receives through %s, which is bound to %v", c.site,
+			c.site.Queue(), c.bindings)
 	}
 	for _, l := range labs {
-		err := n.enter(ctx, l.site, config.RoleSend, "--kind", l.kind, "--route", l.route(), "--approve", "route", "--first-number", strconv.FormatInt(l.number, 10))
+		err := n.enter(ctx, l.site, config.RoleSend, "--kind", l.kind, "--route", l.route(),
+			"--approve", "route", "--first-number", strconv.FormatInt(l.number, 10))
 		if err != nil {
 			return err
 		}
@@ -209,7 +220,8 @@ func (n *network) answering(ctx context.Context, state, path string) error {
 			return failed
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("no answer from the daemon in %s after %s: %w", filepath.Dir(state), patience, err)
+			return fmt.Errorf("no answer from the daemon in %s after %s: %w", filepath.Dir(state),
+				patience, err)
 		}
 		if err := pause(ctx); err != nil {
 			return err
@@ -217,7 +229,7 @@ func (n *network) answering(ctx context.Context, state, path string) error {
 	}
 }
 
-// pause is the time between two looks.
+// pause waits between two polls.
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

@@ -14,10 +14,10 @@ import (
 	"sealpost/internal/id"
 )
 
-// recent is how many of its latest messages a site is asked for.
+// recent is the number of latest messages in a site's status.
 const recent = 100
 
-// watch asks the agents again and again, and says what is new since the last time.
+// watch polls the agents, and prints each step since the last poll.
 type watch struct {
 	n        *network
 	outgoing map[id.UID]outgoing
@@ -25,7 +25,7 @@ type watch struct {
 	before   map[id.UID]bool // messages of an earlier demo in the same folder
 }
 
-// outgoing is how a message stands at the lab that sends it.
+// outgoing is the state of a message at the lab that sends it.
 type outgoing struct {
 	lab      id.Site
 	claimed  time.Time
@@ -36,11 +36,11 @@ type outgoing struct {
 	state    string
 	reason   string
 	filed    bool   // it lies in its final folder
-	folder   string // in the lab's tray, where it lies
+	folder   string // of the message, in the lab's tray
 	answers  map[id.Site]answer
 }
 
-// answer is what the lab has of one recipient.
+// answer is one recipient's answer, as the lab has it.
 type answer struct {
 	outcome  string
 	verified bool
@@ -53,7 +53,7 @@ type place struct {
 	uid    id.UID
 }
 
-// incoming is how a message stands at a centre.
+// incoming is the state of a message at a centre.
 type incoming struct {
 	id     id.Message
 	sender id.Site
@@ -76,9 +76,10 @@ const (
 	stepFinal
 )
 
-// newWatch begins with what is there already, of which it will say nothing.
+// newWatch returns a watch that prints no step from before its start.
 func (n *network) newWatch(ctx context.Context) (*watch, error) {
-	w := &watch{n: n, outgoing: map[id.UID]outgoing{}, incoming: map[place]incoming{}, before: map[id.UID]bool{}}
+	w := &watch{n: n, outgoing: map[id.UID]outgoing{}, incoming: map[place]incoming{},
+		before: map[id.UID]bool{}}
 	_, err := w.observe(ctx)
 	for uid := range w.outgoing {
 		w.before[uid] = true
@@ -86,7 +87,7 @@ func (n *network) newWatch(ctx context.Context) (*watch, error) {
 	return w, err
 }
 
-// look says each step that has happened since the last look, and whether there was any.
+// look prints each step since the last call, and reports whether there was any.
 func (w *watch) look(ctx context.Context) (bool, error) {
 	steps, err := w.observe(ctx)
 	if err != nil {
@@ -128,7 +129,8 @@ func (w *watch) observe(ctx context.Context) ([]step, error) {
 
 func (w *watch) status(ctx context.Context, site id.Site) (agent.Status, error) {
 	var s agent.Status
-	err := control.Dial(filepath.Join(w.n.site(site), "state")).Call(ctx, agent.PathStatus, agent.StatusRequest{Latest: recent}, &s)
+	err := control.Dial(filepath.Join(w.n.site(site), "state")).Call(ctx, agent.PathStatus,
+		agent.StatusRequest{Latest: recent}, &s)
 	if err != nil {
 		if failed := w.n.nursery.failed(); failed != nil {
 			return s, failed
@@ -142,7 +144,8 @@ func (w *watch) observeLab(site id.Site, s agent.Status) []step {
 	var steps []step
 	for _, m := range slices.Backward(s.Outbox.Latest) {
 		now := outgoing{
-			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name, state: string(m.State), reason: m.Reason.String(), filed: m.Filed, folder: m.Folder,
+			lab: site, claimed: m.Claimed, uid: m.UID, id: m.ID, envelope: m.Envelope, name: m.Name,
+			state: string(m.State), reason: m.Reason.String(), filed: m.Filed, folder: m.Folder,
 			answers: map[id.Site]answer{},
 		}
 		for _, r := range m.Recipients {
@@ -154,7 +157,7 @@ func (w *watch) observeLab(site id.Site, s agent.Status) []step {
 	return steps
 }
 
-// since says what has happened to a message since the last look; before is zero when it is new.
+// since returns the steps of a message since the last poll; before is zero when it is new.
 func (m outgoing) since(before outgoing) []step {
 	var steps []step
 	say := func(kind int, format string, args ...any) {
@@ -167,7 +170,8 @@ func (m outgoing) since(before outgoing) []step {
 		say(stepPublished, "%s  %s: %s", m.lab, m.id, m.reason)
 	}
 	if m.published() && !before.published() {
-		say(stepPublished, "%s  %s is sealed, and published to the hub for %s", m.lab, m.id, strings.Join(m.recipients(), ", "))
+		say(stepPublished, "%s  %s is sealed, and published to the hub for %s", m.lab, m.id,
+			strings.Join(m.recipients(), ", "))
 	}
 	for _, site := range m.recipients() {
 		a, old := m.answers[id.Site(site)], before.answers[id.Site(site)]
@@ -175,7 +179,8 @@ func (m outgoing) since(before outgoing) []step {
 		case a.verified && !old.verified:
 			say(stepReceipt, "%s  has verified the receipt of %s for %s", m.lab, site, m.id)
 		case a.doubt != "" && a.doubt != old.doubt:
-			say(stepReceipt, "%s  does NOT believe the receipt of %s for %s: %s", m.lab, site, m.id, a.doubt)
+			say(stepReceipt, "%s  does NOT believe the receipt of %s for %s: %s", m.lab, site, m.id,
+				a.doubt)
 		case a.outcome != "" && a.outcome != old.outcome && !a.verified:
 			say(stepReceipt, "%s  hears from %s that %s is %s", m.lab, site, m.id, a.outcome)
 		}
@@ -186,9 +191,10 @@ func (m outgoing) since(before outgoing) []step {
 	return steps
 }
 
-// published tells whether the hub has the message. The later states imply it.
+// published reports whether the hub has the message. The later states imply it.
 func (m outgoing) published() bool {
-	return m.state == "published" || m.state == "delivered" || (m.state == "failed" && len(m.answers) > 0)
+	return m.state == "published" || m.state == "delivered" ||
+		(m.state == "failed" && len(m.answers) > 0)
 }
 
 // recipients lists them by name.
@@ -205,9 +211,12 @@ func (w *watch) observeCentre(site id.Site, s agent.Status) []step {
 	var steps []step
 	for _, m := range slices.Backward(s.Inbox.Latest) {
 		key := place{site, m.UID}
-		now := incoming{id: m.ID, sender: m.Sender, file: filepath.Join(w.n.site(site), "inbox", m.Path), placed: m.Placed}
+		now := incoming{id: m.ID, sender: m.Sender,
+			file: filepath.Join(w.n.site(site), "inbox", m.Path), placed: m.Placed}
 		if now.placed && !w.incoming[key].placed {
-			steps = append(steps, step{stepPlaced, fmt.Sprintf("%s   has opened and verified %s, and placed it as inbox/%s", site, m.ID, filepath.ToSlash(m.Path))})
+			steps = append(steps, step{stepPlaced,
+				fmt.Sprintf("%s   has opened and verified %s, and placed it as inbox/%s", site,
+					m.ID, filepath.ToSlash(m.Path))})
 		}
 		w.incoming[key] = now
 	}
