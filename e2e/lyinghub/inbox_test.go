@@ -42,16 +42,16 @@ func (m *memory) all() []api.Delivery {
 	return slices.Clone(m.list)
 }
 
-// handsOut gives a site one delivery once, instead of the hub's, and takes each of its
-// settlements.
+// handsOut gives a site one delivery once, instead of the hub's, and takes each of its settlements.
 func (l *liar) handsOut(to *site, d api.Delivery) (settled func() int) {
 	var mu sync.Mutex
-	given, taken := false, 0
-	d.Queue, d.Token, d.LeasedUntil = to.Name.Queue(), api.Token(strings.Repeat("0", 32)), time.Now().Add(time.Minute)
+	handedOut, taken := false, 0
+	d.Queue, d.Token, d.LeasedUntil = to.Name.Queue(), api.Token(strings.Repeat("0", 32)),
+		time.Now().Add(time.Minute)
 	l.tell(api.PathLease, func(x *exchange) {
 		mu.Lock()
-		first := x.Site == to.Name && !given
-		given = given || first
+		first := x.Site == to.Name && !handedOut
+		handedOut = handedOut || first
 		mu.Unlock()
 		switch {
 		case first:
@@ -69,7 +69,8 @@ func (l *liar) handsOut(to *site, d api.Delivery) (settled func() int) {
 		mu.Lock()
 		defer mu.Unlock()
 		taken += len(in.Settlements)
-		x.answer(api.SettleAnswer{Settled: slices.Repeat([]api.SettledDelivery{{Time: time.Now()}}, len(in.Settlements))})
+		x.answer(api.SettleAnswer{
+			Settled: slices.Repeat([]api.SettledDelivery{{Time: time.Now()}}, len(in.Settlements))})
 	})
 	l.tell(api.PathRelease, func(x *exchange) { x.Status = 204 })
 	return func() int {
@@ -95,13 +96,24 @@ func TestTheHubReplaysAnEnvelope(t *testing.T) {
 		replay func(*api.Delivery)
 		log    string // of the centre
 	}{
-		"as it was":                       {func(d *api.Delivery) {}, "known already"},
-		"in another place of the queue":   {func(d *api.Delivery) { d.Sequence += 1000 }, "known already"},
-		"under another envelope id":       {func(d *api.Delivery) { d.Envelope = id.Random128[id.Envelope]() }, "known already"},
-		"as another message":              {func(d *api.Delivery) { another(d) }, "code=metadata-mismatch"},
-		"as another message of another":   {func(d *api.Delivery) { another(d); d.Sender, d.Messages[0].ID = "SF-LAB", "SF-LAB_DAT_20260301_001" }, "code=metadata-mismatch"},
-		"for another address":             {func(d *api.Delivery) { another(d); d.Address = id.Address{To: []id.Site{"CA-RC"}} }, "code=metadata-mismatch"},
-		"with other bytes and their sums": {func(d *api.Delivery) { another(d); flip(d, 500); sums(d) }, "code="},
+		"as it was": {func(d *api.Delivery) {}, "known already"},
+		"in another place of the queue": {func(d *api.Delivery) { d.Sequence += 1000 },
+			"known already"},
+		"under another envelope id": {
+			func(d *api.Delivery) { d.Envelope = id.Random128[id.Envelope]() }, "known already"},
+		"as another message": {func(d *api.Delivery) { another(d) },
+			"code=metadata-mismatch"},
+		"as another message of another": {func(d *api.Delivery) {
+			another(d)
+			d.Sender = "SF-LAB"
+			d.Messages[0].ID = "SF-LAB_DAT_20260301_001"
+		}, "code=metadata-mismatch"},
+		"for another address": {func(d *api.Delivery) {
+			another(d)
+			d.Address = id.Address{To: []id.Site{"CA-RC"}}
+		}, "code=metadata-mismatch"},
+		"with other bytes and their sums": {
+			func(d *api.Delivery) { another(d); flip(d, 500); sums(d) }, "code="},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
@@ -140,12 +152,18 @@ func sums(d *api.Delivery) {
 // A wrong content without proof against its sender is handed back, said, and mended by the truth.
 func TestTheHubServesBrokenContent(t *testing.T) {
 	for name, c := range map[string]func(*api.Delivery){
-		"a flipped bit":         func(d *api.Delivery) { flip(d, len(d.Content)/2) },
-		"a flipped header":      func(d *api.Delivery) { flip(d, 30) },
-		"another sum":           func(d *api.Delivery) { d.CRC32C = []uint32{1} },
-		"no sum":                func(d *api.Delivery) { d.CRC32C = nil },
-		"cut":                   func(d *api.Delivery) { d.Content = d.Content[:1000]; d.Size = 1000 },
-		"cut, announced longer": func(d *api.Delivery) { d.Size += 10; d.Content = append(bytes.Clone(d.Content), make([]byte, 10)...) },
+		"a flipped bit":    func(d *api.Delivery) { flip(d, len(d.Content)/2) },
+		"a flipped header": func(d *api.Delivery) { flip(d, 30) },
+		"another sum":      func(d *api.Delivery) { d.CRC32C = []uint32{1} },
+		"no sum":           func(d *api.Delivery) { d.CRC32C = nil },
+		"cut": func(d *api.Delivery) {
+			d.Content = d.Content[:1000]
+			d.Size = 1000
+		},
+		"cut, announced longer": func(d *api.Delivery) {
+			d.Size += 10
+			d.Content = append(bytes.Clone(d.Content), make([]byte, 10)...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
@@ -156,7 +174,8 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 				return list
 			})
 			lab.drop("data.csv", "secret")
-			eventually(t, "it is handed back", func() bool { return centre.Count("msg=released") > 0 })
+			eventually(t, "it is handed back",
+				func() bool { return centre.Count("msg=released") > 0 })
 			if s := centre.Status().Inbox; len(s.Released) != 1 || len(s.Refused) != 0 {
 				t.Errorf("the status says %+v", s)
 			}
@@ -169,24 +188,24 @@ func TestTheHubServesBrokenContent(t *testing.T) {
 	}
 }
 
-// What is handed back comes again in seconds, also when the word of it, or its answer, is lost or
-// late. It would wait for the end of its lease, which is two minutes away.
+// A delivery that is handed back comes again in seconds, even if its release is lost or late.
+// Otherwise it would wait for the end of its lease, which is two minutes away.
 func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
-	for name, c := range map[string]struct{ heard, late bool }{
+	for name, c := range map[string]struct{ heard, isLate bool }{
 		"before the hub hears it":                  {},
 		"and the hub has heard it":                 {heard: true},
-		"and the delivery comes again before that": {heard: true, late: true},
+		"and the delivery comes again before that": {heard: true, isLate: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)
 			var broken, lost sync.Once
 			var leases atomic.Int64
-			again := make(chan struct{})
+			leasedAgain := make(chan struct{})
 			w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery {
 				if len(list) > 0 {
 					broken.Do(func() { flip(&list[0], len(list[0].Content)/2) })
 					if leases.Add(1) == 2 {
-						close(again)
+						close(leasedAgain)
 					}
 				}
 				return list
@@ -200,9 +219,9 @@ func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
 				if !first {
 					return
 				}
-				if c.late {
+				if c.isLate {
 					select {
-					case <-again:
+					case <-leasedAgain:
 					case <-x.r.Context().Done():
 					}
 				}
@@ -218,8 +237,8 @@ func TestTheWordThatADeliveryIsHandedBackIsLost(t *testing.T) {
 	}
 }
 
-// Another envelope's content, with the sums that belong to it, looks like a sender's doing: the
-// centre refuses it in writing, and the sender learns that its file is not there.
+// The content of another envelope, with its own sums, looks like the sender's fault. The centre
+// refuses it in writing, and the sender learns that its file did not arrive.
 func TestTheHubServesAnotherContent(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	first := delivered(t, w, lab, centre)
@@ -234,7 +253,8 @@ func TestTheHubServesAnotherContent(t *testing.T) {
 		t.Errorf("WHY.txt says %q", text)
 	}
 	lab.tray("failed", "second")
-	if got := lab.message().Recipients[0]; got.Outcome != "refused" || got.Code != "metadata-mismatch" || !got.Verified {
+	if got := lab.message().Recipients[0]; got.Outcome != "refused" ||
+		got.Code != "metadata-mismatch" || !got.Verified {
 		t.Errorf("the lab says %+v", got)
 	}
 	centre.has("FL-LAB/data.csv: secret")
@@ -259,7 +279,8 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 	forged := w.liar.forges(d, centre)
 	w.liar.handsOut(centre, forged)
 	eventually(t, "it is handed back", func() bool { return centre.Count("code=pin") > 0 })
-	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble.String(), "another identity key") || p.Identity != lab.Identity().Key() {
+	if p := centre.pin("FL-LAB"); !strings.Contains(p.Trouble.String(), "another identity key") ||
+		p.Identity != lab.Identity().Key() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}
 	centre.has("FL-LAB/data.csv: secret")
@@ -271,14 +292,16 @@ func TestTheHubSendsInTheNameOfALab(t *testing.T) {
 // forges seals a file for the centre as the lab, but for the lab's key.
 func (l *liar) forges(like api.Delivery, centre *site) api.Delivery {
 	l.t.Helper()
-	keys, err := envelope.OpenKeys(filepath.Join(centre.Dir, "state", "recipient.key"), envelope.SuiteHybrid)
+	keys, err := envelope.OpenKeys(filepath.Join(centre.Dir, "state", "recipient.key"),
+		envelope.SuiteHybrid)
 	must(l.t, err)
 	d := like
 	another(&d)
 	var out bytes.Buffer
 	sealed, err := envelope.Seal(&out, envelope.SealRequest{
-		Network: l.network, Envelope: d.Envelope, Sender: d.Sender, Address: d.Address, Recipients: []envelope.Recipient{{Site: centre.Name, Key: keys.Recipient()}},
-		Messages: []envelope.Message{forgedMessage(d.Messages[0])},
+		Network: l.network, Envelope: d.Envelope, Sender: d.Sender, Address: d.Address,
+		Recipients: []envelope.Recipient{{Site: centre.Name, Key: keys.Recipient()}},
+		Messages:   []envelope.Message{forgedMessage(d.Messages[0])},
 	}, l.forger(d.Sender))
 	must(l.t, err)
 	d.Content, d.Size, d.CRC32C, d.Inline = out.Bytes(), sealed.Size, sealed.CRC32C, true
@@ -307,7 +330,9 @@ func TestTheHubServesWrongRanges(t *testing.T) {
 			w.liar.tell(api.PathContent, lies)
 			content := random(9 << 20)
 			lab.drop("large", content)
-			eventually(t, "it is said", func() bool { return len(centre.Status().Inbox.Released) == 1 })
+			eventually(t, "it is said", func() bool {
+				return len(centre.Status().Inbox.Released) == 1
+			})
 			w.nothingWent(centre)
 			w.liar.truth()
 			eventually(t, "it arrives", func() bool { return len(centre.inbox()) == 1 })
@@ -326,9 +351,15 @@ func TestTheHubReordersTheQueue(t *testing.T) {
 	centre.Stop()
 	for _, name := range []string{"a", "b", "c"} {
 		lab.drop(name, name)
-		eventually(t, "it is published", func() bool { m := lab.message(); return m.Name == name && m.State == "published" })
+		eventually(t, "it is published", func() bool {
+			m := lab.message()
+			return m.Name == name && m.State == "published"
+		})
 	}
-	w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery { slices.Reverse(list); return list })
+	w.liar.leases(func(x *exchange, list []api.Delivery) []api.Delivery {
+		slices.Reverse(list)
+		return list
+	})
 	centre.Start()
 	centre.has("FL-LAB/a: a", "FL-LAB/b: b", "FL-LAB/c: c")
 	lab.tray("delivered", "a", "b", "c")

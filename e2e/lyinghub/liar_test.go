@@ -55,12 +55,14 @@ type exchange struct {
 func newLiar(w *world) *liar {
 	w.t.Helper()
 	state := filepath.Join(w.Hub.Dir, "state")
-	identity, err := certs.OpenIdentity(filepath.Join(state, "hub.key"), filepath.Join(state, "chain.pem"))
+	identity, err := certs.OpenIdentity(filepath.Join(state, "hub.key"),
+		filepath.Join(state, "chain.pem"))
 	must(w.t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(w.t, err)
-	l := &liar{t: w.t, w: w, addr: listener.Addr().String(), done: make(chan struct{}), serverID: identity,
-		network: certs.Fingerprint(identity.Chain()[2].PublicKey), lies: map[string]lie{}, sites: map[id.Site]http.RoundTripper{}, heard: map[string]int{}}
+	l := &liar{t: w.t, w: w, addr: listener.Addr().String(), done: make(chan struct{}),
+		serverID: identity, network: certs.Fingerprint(identity.Chain()[2].PublicKey),
+		lies: map[string]lie{}, sites: map[id.Site]http.RoundTripper{}, heard: map[string]int{}}
 	l.moment, l.change = context.WithCancel(context.Background())
 	l.server = &http.Server{Handler: l, TLSConfig: certs.ServerTLS(identity)}
 	go func() {
@@ -85,7 +87,7 @@ func (l *liar) tell(path string, f lie) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lies[path] = f
-	l.again()
+	l.cut()
 }
 
 // truth ends all lies.
@@ -93,10 +95,11 @@ func (l *liar) truth() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.lies)
-	l.again()
+	l.cut()
 }
 
-func (l *liar) again() {
+// cut ends the requests under way and forgets their number. The caller holds the lock.
+func (l *liar) cut() {
 	l.change()
 	clear(l.heard)
 	l.moment, l.change = context.WithCancel(context.Background())
@@ -145,7 +148,8 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // forward asks the real hub.
 func (x *exchange) forward() {
-	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, "https://"+x.w.Addr+x.r.URL.Path, bytes.NewReader(x.In))
+	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method,
+		"https://"+x.w.Addr+x.r.URL.Path, bytes.NewReader(x.In))
 	must(x.t, err)
 	req.Header.Set(api.HeaderRequest, x.r.Header.Get(api.HeaderRequest))
 	resp, err := x.as(x.Site).RoundTrip(req)
@@ -167,8 +171,8 @@ func (x *exchange) forward() {
 	}
 }
 
-// as speaks to the real hub with a site's own certificate, which a real liar would have no need of:
-// it is the hub.
+// as returns a connection to the real hub with a site's own certificate. A real liar does not need
+// it: it is the hub.
 func (l *liar) as(site id.Site) http.RoundTripper {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,9 +183,11 @@ func (l *liar) as(site id.Site) http.RoundTripper {
 	if site != "" {
 		dir = filepath.Join(l.w.Dir, string(site), "state")
 	}
-	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"), filepath.Join(dir, "chain.pem"))
+	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
+		filepath.Join(dir, "chain.pem"))
 	must(l.t, err)
-	l.sites[site] = &http.Transport{TLSClientConfig: certs.ClientTLS(identity, l.network, "127.0.0.1")}
+	l.sites[site] = &http.Transport{
+		TLSClientConfig: certs.ClientTLS(identity, l.network, "127.0.0.1")}
 	return l.sites[site]
 }
 

@@ -28,32 +28,36 @@ func (l *liar) silent() {
 
 // told makes the hub tell the lab of one settlement, once, which the real hub knows nothing of.
 func (l *liar) told(e api.Event) {
-	var given atomic.Bool
+	var isTold atomic.Bool
 	l.tell(api.PathEvents, func(x *exchange) {
 		var in api.EventsRequest
 		must(x.t, json.Unmarshal(x.In, &in))
-		if given.Swap(true) {
+		if isTold.Swap(true) {
 			<-x.r.Context().Done()
 			x.problem(api.CodeBusy)
 			return
 		}
-		x.answer(api.EventsAnswer{Events: []api.Event{e}, Next: in.After + 1000}) // the real hub will not know this place, and so all is read again
+		// The real hub will not know this place, and so the lab reads all events again.
+		x.answer(api.EventsAnswer{Events: []api.Event{e}, Next: in.After + 1000})
 	})
 }
 
-// receipt is one for the lab's latest message, with something changed in it, signed by whom one
-// likes.
-func receipt(t *testing.T, lab *site, by *certs.Identity, change func(*statement.Receipt)) api.Event {
+// receipt returns a receipt for the lab's latest message, changed and signed as the test wants.
+func receipt(t *testing.T, lab *site, by *certs.Identity,
+	change func(*statement.Receipt)) api.Event {
 	t.Helper()
 	m := lab.message()
-	r := statement.Receipt{V: 1, Network: lab.w.liar.network, Envelope: m.Envelope, Sender: "FL-LAB", Recipient: "CA-RC", Time: time.Now().UTC().Truncate(time.Second),
-		Messages: []statement.ReceiptMessage{{UID: m.UID, Message: m.ID, Outcome: statement.Delivered, Fingerprint: lab.w.liar.network}}}
+	r := statement.Receipt{V: 1, Network: lab.w.liar.network, Envelope: m.Envelope,
+		Sender: "FL-LAB", Recipient: "CA-RC", Time: time.Now().UTC().Truncate(time.Second),
+		Messages: []statement.ReceiptMessage{{UID: m.UID, Message: m.ID,
+			Outcome: statement.Delivered, Fingerprint: lab.w.liar.network}}}
 	if change != nil {
 		change(&r)
 	}
 	jws, err := statement.Sign(by, r)
 	must(t, err)
-	return api.Event{Kind: api.EventSettled, Time: time.Now(), Envelope: m.Envelope, Recipient: "CA-RC", Receipt: jws}
+	return api.Event{Kind: api.EventSettled, Time: time.Now(), Envelope: m.Envelope,
+		Recipient: "CA-RC", Receipt: jws}
 }
 
 // published is a file on the hub that the centre knows nothing of.
@@ -61,7 +65,10 @@ func published(t *testing.T, w *world, lab *site, name string) {
 	t.Helper()
 	w.liar.silent()
 	lab.drop(name, name)
-	eventually(t, name+" is published", func() bool { m := lab.message(); return m.Name == name && m.State == "published" })
+	eventually(t, name+" is published", func() bool {
+		m := lab.message()
+		return m.Name == name && m.State == "published"
+	})
 }
 
 func TestTheHubForgesAReceipt(t *testing.T) {
@@ -73,7 +80,8 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			return receipt(t, lab, w.liar.forger("CA-RC"), nil)
 		}, "signed by another identity than the one pinned for CA-RC"},
 		"by another centre": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, w.liar.forger("SF-RC"), func(r *statement.Receipt) { r.Recipient = "SF-RC" })
+			return receipt(t, lab, w.liar.forger("SF-RC"),
+				func(r *statement.Receipt) { r.Recipient = "SF-RC" })
 		}, "is of something else"},
 		"out of nothing": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			e := receipt(t, lab, w.liar.forger("CA-RC"), nil)
@@ -81,13 +89,15 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			return e
 		}, "not properly signed"},
 		"of another envelope": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })
+			return receipt(t, lab, centre.Identity(),
+				func(r *statement.Receipt) { r.Envelope = id.Random128[id.Envelope]() })
 		}, "is of something else"},
 		"for other content": {func(t *testing.T, w *world, lab, centre *site) api.Event {
 			return receipt(t, lab, centre.Identity(), nil)
 		}, "is of content that was not sent"},
 		"for another message": {func(t *testing.T, w *world, lab, centre *site) api.Event {
-			return receipt(t, lab, centre.Identity(), func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })
+			return receipt(t, lab, centre.Identity(),
+				func(r *statement.Receipt) { r.Messages[0].UID = id.Random128[id.UID]() })
 		}, "is of content that was not sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,9 +106,12 @@ func TestTheHubForgesAReceipt(t *testing.T) {
 			w.liar.told(c.forged(t, w, lab, centre))
 			eventually(t, "the lab doubts it", func() bool {
 				r := lab.message().Recipients
-				return len(r) == 1 && strings.Contains(r[0].Doubt.String(), c.doubt) && !r[0].Verified
+				return len(r) == 1 && strings.Contains(r[0].Doubt.String(), c.doubt) &&
+					!r[0].Verified
 			})
-			eventually(t, "it is logged", func() bool { return lab.Count("receipt not believed") > 0 })
+			eventually(t, "it is logged", func() bool {
+				return lab.Count("receipt not believed") > 0
+			})
 			if n := lab.Count("receipt not believed"); n != 1 {
 				t.Errorf("it is logged %d times", n)
 			}
@@ -123,7 +136,8 @@ func TestTheHubReusesAReceipt(t *testing.T) {
 	var got agent.Receipts
 	lab.Call(agent.PathReceipts, agent.MessageRequest{Message: string(lab.message().ID)}, &got)
 	published(t, w, lab, "second")
-	w.liar.told(api.Event{Kind: api.EventSettled, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Receipt: got.Receipts[0].JWS})
+	w.liar.told(api.Event{Kind: api.EventSettled, Time: time.Now(),
+		Envelope: lab.message().Envelope, Recipient: "CA-RC", Receipt: got.Receipts[0].JWS})
 	eventually(t, "the lab doubts it", func() bool {
 		return strings.Contains(lab.message().Recipients[0].Doubt.String(), "is of something else")
 	})
@@ -157,7 +171,9 @@ func TestTheHubTellsNonsense(t *testing.T) {
 // waitsAtEvents waits until the lab has taken in an event.
 func (s *site) waitsAtEvents(n int) {
 	s.T.Helper()
-	eventually(s.T, "the events are read", func() bool { return s.w.liar.asked(api.PathEvents) > n })
+	eventually(s.T, "the events are read", func() bool {
+		return s.w.liar.asked(api.PathEvents) > n
+	})
 }
 
 func TestTheHubWithholdsReceipts(t *testing.T) {
@@ -170,7 +186,7 @@ func TestTheHubWithholdsReceipts(t *testing.T) {
 	lab.drop("data.csv", "secret")
 	centre.has("FL-LAB/data.csv: secret")
 	lab.tray("sending", "data.csv") // as far as the lab knows, it is under way
-	// What the events do not tell, asking does: at the next start, and daily.
+	// The lab asks for receipts that the events omit: at the next start, and daily.
 	lab.Stop()
 	lab.Start()
 	lab.tray("delivered", "data.csv")
@@ -185,7 +201,10 @@ func TestTheHubReordersAndRepeatsEvents(t *testing.T) {
 	centre.Stop()
 	for _, name := range []string{"a", "b", "c"} {
 		lab.drop(name, name)
-		eventually(t, "it is published", func() bool { m := lab.message(); return m.Name == name && m.State == "published" })
+		eventually(t, "it is published", func() bool {
+			m := lab.message()
+			return m.Name == name && m.State == "published"
+		})
 	}
 	centre.Start()
 	centre.has("FL-LAB/a: a", "FL-LAB/b: b", "FL-LAB/c: c")
@@ -197,7 +216,8 @@ func TestTheHubReordersAndRepeatsEvents(t *testing.T) {
 func TestTheHubPromisesAndForgets(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	w.liar.tell(api.PathPublish, func(x *exchange) {
-		x.answer(api.Published{Incarnation: id.Random128[id.Incarnation](), Sequence: 7, Spooled: time.Now()})
+		x.answer(api.Published{Incarnation: id.Random128[id.Incarnation](), Sequence: 7,
+			Spooled: time.Now()})
 	})
 	lab.drop("data.csv", "secret")
 	eventually(t, "it is promised", func() bool { return lab.message().State == "published" })
@@ -214,7 +234,11 @@ func TestTheHubPromisesAndForgets(t *testing.T) {
 func forgedMessage(like api.Message) envelope.Message {
 	const content = "forged"
 	entry := envelope.Entry{Path: "forged.csv", Size: int64(len(content)), ModTime: time.Now(),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }}
-	return envelope.Message{ID: like.ID, UID: like.UID, Sent: like.Sent, Name: entry.Path, Type: envelope.TypeFile, FingerprintKey: [32]byte{1},
-		Entries: iter.Seq2[envelope.Entry, error](func(yield func(envelope.Entry, error) bool) { yield(entry, nil) })}
+		Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(content)), nil
+		}}
+	return envelope.Message{ID: like.ID, UID: like.UID, Sent: like.Sent, Name: entry.Path,
+		Type: envelope.TypeFile, FingerprintKey: [32]byte{1},
+		Entries: iter.Seq2[envelope.Entry, error](
+			func(yield func(envelope.Entry, error) bool) { yield(entry, nil) })}
 }

@@ -38,7 +38,8 @@ func (s *site) signs(i *certs.Identity, key statement.RecipientKey) api.RouteRec
 	s.T.Helper()
 	jws, err := statement.Sign(i, key)
 	must(s.T, err)
-	return api.RouteRecipient{Site: key.Site, Statement: jws, KeyHash: statement.RecipientKeyHash(key.Recipient)}
+	return api.RouteRecipient{Site: key.Site, Statement: jws,
+		KeyHash: statement.RecipientKeyHash(key.Recipient)}
 }
 
 // ownKey is a recipient key whose secret the liar has.
@@ -46,7 +47,9 @@ func (l *liar) ownKey(site id.Site) statement.RecipientKey {
 	l.t.Helper()
 	secret, err := age.GenerateHybridIdentity()
 	must(l.t, err)
-	return statement.RecipientKey{V: 1, Network: l.network, Site: site, Recipient: secret.Recipient().String(), Version: 1, Created: time.Now().UTC().Truncate(time.Second)}
+	return statement.RecipientKey{V: 1, Network: l.network, Site: site,
+		Recipient: secret.Recipient().String(), Version: 1,
+		Created: time.Now().UTC().Truncate(time.Second)}
 }
 
 // nothingWent checks that the hub has got no envelope at all.
@@ -108,8 +111,10 @@ func TestTheHubSwapsAKey(t *testing.T) {
 		offered api.RouteRecipient
 		says    []string
 	}{
-		"signed by an identity of its own": {centre.signs(w.liar.forger("CA-RC"), w.liar.ownKey("CA-RC")),
-			[]string{"CA-RC is not what it was: it shows another identity key", "sealpost agent trust CA-RC"}},
+		"signed by an identity of its own": {
+			centre.signs(w.liar.forger("CA-RC"), w.liar.ownKey("CA-RC")),
+			[]string{"CA-RC is not what it was: it shows another identity key",
+				"sealpost agent trust CA-RC"}},
 		"signed by nobody": {func() api.RouteRecipient {
 			r := centre.keyOf()
 			r.KeyHash = statement.RecipientKeyHash(w.liar.ownKey("CA-RC").Recipient)
@@ -148,7 +153,9 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	must(t, os.Remove(filepath.Join(centre.Dir, "state", "recipient.key")))
 	centre.newKey()
 	centre.Start()
-	eventually(t, "the hub has the new key", func() bool { return centre.Count("recipient key uploaded") == 2 })
+	eventually(t, "the hub has the new key", func() bool {
+		return centre.Count("recipient key uploaded") == 2
+	})
 	lab.reconsider("CA-RC")
 	lab.drop("second", "second")
 	centre.has("FL-LAB/first: first", "FL-LAB/second: second")
@@ -156,7 +163,8 @@ func TestTheHubRollsAKeyBack(t *testing.T) {
 	w.liar.proposes(func(r *api.Route) { r.Recipients = []api.RouteRecipient{old} })
 	lab.reconsider("CA-RC")
 	lab.drop("third", "third")
-	lab.waits("CA-RC is not what it was", "it offers version 1 of its recipient key, and version 2 was seen before")
+	lab.waits("CA-RC is not what it was",
+		"it offers version 1 of its recipient key, and version 2 was seen before")
 	if p := lab.pin("CA-RC"); p.Trouble.IsZero() || p.Advice.IsZero() {
 		t.Errorf("the pins do not tell: %+v", p)
 	}

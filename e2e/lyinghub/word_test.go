@@ -19,7 +19,8 @@ import (
 func TestTheHubSaysThatADeliveryIsDead(t *testing.T) {
 	w, lab, centre, _ := network(t)
 	published(t, w, lab, "data.csv")
-	w.liar.told(api.Event{Kind: api.EventDead, Time: time.Now(), Envelope: lab.message().Envelope, Recipient: "CA-RC", Code: "recipient-removed"})
+	w.liar.told(api.Event{Kind: api.EventDead, Time: time.Now(), Envelope: lab.message().Envelope,
+		Recipient: "CA-RC", Code: "recipient-removed"})
 	if text := lab.why("data.csv"); !strings.Contains(text, "CA-RC") {
 		t.Errorf("WHY.txt says %q", text)
 	}
@@ -42,7 +43,8 @@ func TestTheHubGivesACertificateForAnotherName(t *testing.T) {
 		must(x.t, err)
 		x.answer(api.Enrolled{Chain: string(chain), Time: time.Now()})
 	})
-	options := agent.JoinOptions{Invitation: w.invite("CA-RC", "receive"), Dir: filepath.Join(w.Dir, "CA-RC"), Version: "test", Log: slog.New(slog.DiscardHandler)}
+	options := agent.JoinOptions{Invitation: w.invite("CA-RC", "receive"),
+		Dir: filepath.Join(w.Dir, "CA-RC"), Version: "test", Log: slog.New(slog.DiscardHandler)}
 	_, err = agent.Join(context.Background(), options)
 	if err == nil || !strings.Contains(err.Error(), `a certificate for "SF-RC" and not for CA-RC`) {
 		t.Errorf("join: %v", err)
@@ -59,8 +61,9 @@ func TestTheHubSaysThatItIsAnother(t *testing.T) {
 		lie  func(*api.Hello)
 		says string
 	}{
-		"another suite": {func(h *api.Hello) { h.Suite = "x25519" }, "the hub's network has the suite x25519"},
-		"another site":  {func(h *api.Hello) { h.Site = "EVE" }, `"EVE"`},
+		"another suite": {func(h *api.Hello) { h.Suite = "x25519" },
+			"the hub's network has the suite x25519"},
+		"another site": {func(h *api.Hello) { h.Site = "EVE" }, `"EVE"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, lab, centre, _ := network(t)

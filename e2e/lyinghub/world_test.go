@@ -20,7 +20,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(
+		"github.com/golang/glog.(*fileSink).flushDaemon"))
 }
 
 // The words of every story.
@@ -91,14 +92,13 @@ func (s *site) drop(name, content string) {
 	s.Drop(name, []byte(content))
 }
 
-// reconsider makes a lab ask at once again about its route, as it does by itself after a
-// while.
+// reconsider makes a lab ask at once again about its route, as it does by itself after a while.
 func (s *site) reconsider(approve ...string) {
 	s.T.Helper()
 	s.Call(agent.PathApprove, agent.ApproveRequest{Sites: approve}, nil)
 }
 
-// waits waits until the lab says why nothing is sent, in these words.
+// waits waits until the lab's reason for sending nothing has these words.
 func (s *site) waits(words ...string) {
 	s.T.Helper()
 	var why string
@@ -108,7 +108,7 @@ func (s *site) waits(words ...string) {
 	})
 }
 
-// message is how the latest message of a lab stands.
+// message returns the latest message of a lab.
 func (s *site) message() outbox.Message {
 	s.T.Helper()
 	list := s.Status().Outbox.Latest
@@ -122,7 +122,8 @@ func (s *site) message() outbox.Message {
 func (s *site) has(files ...string) {
 	s.T.Helper()
 	var got []string
-	eventually(s.T, string(s.Name)+" has "+strings.Join(files, ", "), func() bool { got = s.inbox(); return len(got) >= len(files) })
+	eventually(s.T, string(s.Name)+" has "+strings.Join(files, ", "),
+		func() bool { got = s.inbox(); return len(got) >= len(files) })
 	slices.Sort(files)
 	if !slices.Equal(got, files) {
 		s.T.Fatalf("%s has %q, and should have %q", s.Name, got, files)
@@ -145,7 +146,8 @@ func (s *site) inbox() (list []string) {
 func (s *site) tray(folder string, names ...string) {
 	s.T.Helper()
 	eventually(s.T, strings.Join(names, ", ")+" in "+folder, func() bool {
-		list := slices.DeleteFunc(s.Tray(folder), func(name string) bool { return name == "WHY.txt" })
+		list := slices.DeleteFunc(s.Tray(folder),
+			func(name string) bool { return name == "WHY.txt" })
 		return slices.Equal(list, names)
 	})
 }
