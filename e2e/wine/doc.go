@@ -1,3 +1,3 @@
-// Package wine tells the story of the agent on Windows, as far as Wine is one: sealpost.exe against
-// a hub and a centre on Linux, over loopback. It has no code. docs/windows.md has its limits.
+// Package wine tests the agent for Windows under Wine. sealpost.exe talks to a hub and a centre on
+// Linux, over loopback. It has no code. docs/windows.md has its limits.
 package wine

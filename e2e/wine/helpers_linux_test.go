@@ -21,7 +21,8 @@ var (
 func build(t *testing.T, goos, program string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(program)+".exe")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "faultpoints", "-o", out, program)
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-tags", "faultpoints", "-o", out,
+		program)
 	cmd.Env = append(os.Environ(), "GOOS="+goos, "CGO_ENABLED=0", "GOFLAGS=-trimpath")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s for %s: %v\n%s", program, goos, err, text)

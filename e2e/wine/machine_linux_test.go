@@ -23,24 +23,28 @@ type machine struct {
 const installed = `C:\Program Files\sealpost\sealpost.exe`
 
 // manifest asks for administrator's rights, which Wine then gives.
-const manifest = `<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0"><trustInfo xmlns="urn:schemas-microsoft-com:asm.v3">
-<security><requestedPrivileges><requestedExecutionLevel level="requireAdministrator" uiAccess="false"/></requestedPrivileges></security></trustInfo></assembly>`
+const manifest = `<assembly xmlns="urn:schemas-microsoft-com:asm.v1" manifestVersion="1.0">` +
+	`<trustInfo xmlns="urn:schemas-microsoft-com:asm.v3">` + "\n" +
+	`<security><requestedPrivileges>` +
+	`<requestedExecutionLevel level="requireAdministrator" uiAccess="false"/>` +
+	`</requestedPrivileges></security></trustInfo></assembly>`
 
-// windows sets a machine up, or says why there is none. What is done before anything runs on it is
-// there when it boots.
+// windows sets a machine up, or skips the test with the reason. The functions of before prepare its
+// folder before its first boot.
 func windows(t *testing.T, before ...func(*machine)) *machine {
 	t.Helper()
-	where := os.Getenv("SEALPOST_WINE")
-	info, err := os.Stat(where)
-	if where == "" || err != nil {
-		t.Skip("SKIPPED: no Wine; SEALPOST_WINE names a program, or a folder that e2e/wine/chroot.sh has made")
+	wine := os.Getenv("SEALPOST_WINE")
+	info, err := os.Stat(wine)
+	if wine == "" || err != nil {
+		t.Skip("SKIPPED: no Wine; SEALPOST_WINE names a program, " +
+			"or a folder that e2e/wine/chroot.sh has made")
 	}
-	m := &machine{t: t, wine: where, folder: t.TempDir()}
+	m := &machine{t: t, wine: wine, folder: t.TempDir()}
 	if info.IsDir() {
 		if os.Geteuid() != 0 {
 			t.Skip("SKIPPED: only root may enter a folder as a system of its own")
 		}
-		m.root, m.wine = where, "/usr/lib/wine/wine64"
+		m.root, m.wine = wine, "/usr/lib/wine/wine64"
 	}
 	t.Cleanup(func() { m.end() })
 	if out, err := m.start("wineboot", "-i").CombinedOutput(); err != nil {
@@ -53,7 +57,8 @@ func windows(t *testing.T, before ...func(*machine)) *machine {
 	m.put(installed, build(t, "windows", "sealpost"))
 	must(t, os.WriteFile(m.path(installed+".manifest"), []byte(manifest), 0o644))
 	m.put(`C:\holder.exe`, build(t, "windows", "sealpost/e2e/wine/holder"))
-	t.Cleanup(m.hold("read", "rwd", `C:\holder.exe`)) // a machine on which nothing runs is switched off, and boots again for the next program
+	// A machine on which nothing runs is switched off, and boots again for the next program.
+	t.Cleanup(m.hold("read", "rwd", `C:\holder.exe`))
 	return m
 }
 
@@ -71,14 +76,15 @@ func (m *machine) outside(command ...string) *exec.Cmd {
 		command = append([]string{"unshare", "-m", "./enter.sh", m.root, m.folder}, command...)
 	}
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(os.Environ(), "WINEPREFIX="+prefix, "WINEDEBUG=-all", "LC_ALL=C.UTF-8", "HOME=/", "PATH=/usr/lib/wine:/usr/sbin:/usr/bin:/sbin:/bin",
+	cmd.Env = append(os.Environ(), "WINEPREFIX="+prefix, "WINEDEBUG=-all", "LC_ALL=C.UTF-8",
+		"HOME=/", "PATH=/usr/lib/wine:/usr/sbin:/usr/bin:/sbin:/bin",
 		"WINEDLLOVERRIDES=mscoree=;mshtml=;winemenubuilder.exe=d") // nothing that has windows
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
-// end ends everything that runs on the machine, and returns when Wine has written its registry and
-// left the folder alone.
+// end ends all programs of the machine. It returns once Wine has written its registry and has left
+// the folder.
 func (m *machine) end() {
 	if out, err := m.start("wineboot", "-k", "-f").CombinedOutput(); err != nil {
 		m.t.Logf("wineboot -k: %v\n%s", err, out)
@@ -97,9 +103,10 @@ func (m *machine) off() {
 	}
 }
 
-// path is where a path of drive C: lies on this machine.
+// path returns the path on this machine of a path of drive C:.
 func (m *machine) path(windows string) string {
-	return filepath.Join(m.folder, "prefix", "drive_c", filepath.FromSlash(strings.ReplaceAll(strings.TrimPrefix(windows, `C:\`), `\`, "/")))
+	return filepath.Join(m.folder, "prefix", "drive_c",
+		filepath.FromSlash(strings.ReplaceAll(strings.TrimPrefix(windows, `C:\`), `\`, "/")))
 }
 
 // put copies a file to the machine.
@@ -146,7 +153,8 @@ func connectShare(m *machine) {
 	m.t.Helper()
 	must(m.t, os.MkdirAll(m.shareOf(), 0o755))
 	must(m.t, os.Symlink("unc/nas/lab", filepath.Join(m.folder, "prefix", "dosdevices", "n:")))
-	if out, err := m.start("reg", "add", `HKLM\Software\Wine\Drives`, "/v", "n:", "/d", "network").CombinedOutput(); err != nil {
+	add := m.start("reg", "add", `HKLM\Software\Wine\Drives`, "/v", "n:", "/d", "network")
+	if out, err := add.CombinedOutput(); err != nil {
 		m.t.Fatalf("reg add: %v\n%s", err, out)
 	}
 }

@@ -25,29 +25,35 @@ const site = `C:\ProgramData\sealpost\FL-LAB`
 
 func newNetwork(t *testing.T, before ...func(*machine)) *network {
 	t.Helper()
-	n := &network{t: t, m: windows(t, before...), program: build(t, "linux", "sealpost"), dir: t.TempDir()}
+	n := &network{t: t, m: windows(t, before...), program: build(t, "linux", "sealpost"),
+		dir: t.TempDir()}
 	hub, centre := filepath.Join(n.dir, "DC-HQ"), filepath.Join(n.dir, "CA-RC")
-	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1", "--listen", testkit.FreeAddress(t), "--root", filepath.Join(n.dir, "root"))
-	edit(t, filepath.Join(hub, "hub.toml"), `reserve = "5GiB"`, `reserve = "64MiB"`, `floor = "1GiB"`, `floor = "32MiB"`, `ballast = "64MiB"`, `ballast = "1MiB"`)
+	n.sealpost("hub", "init", "--dir", hub, "--name", "DC-HQ", "--host", "127.0.0.1",
+		"--listen", testkit.FreeAddress(t), "--root", filepath.Join(n.dir, "root"))
+	edit(t, filepath.Join(hub, "hub.toml"), `reserve = "5GiB"`, `reserve = "64MiB"`,
+		`floor = "1GiB"`, `floor = "32MiB"`, `ballast = "64MiB"`, `ballast = "1MiB"`)
 	n.daemon("hub", hub)
 	for _, name := range []string{"FL-LAB", "CA-RC"} {
-		n.sealpost("hub", "invite", name, "--role", "both", "--out", filepath.Join(n.dir, name+".join"), "--dir", hub)
+		n.sealpost("hub", "invite", name, "--role", "both",
+			"--out", filepath.Join(n.dir, name+".join"), "--dir", hub)
 	}
 	n.sealpost("hub", "bind", "--dir", hub, "ca_rc_queue", "fl-lab.*")
 	n.sealpost("hub", "bind", "--dir", hub, "fl_lab_queue", "ca-rc.*")
-	n.sealpost("agent", "join", filepath.Join(n.dir, "CA-RC.join"), "--dir", centre, "--approve", "FL-LAB")
-	quick(t, filepath.Join(centre, "agent.toml"))
+	n.sealpost("agent", "join", filepath.Join(n.dir, "CA-RC.join"), "--dir", centre,
+		"--approve", "FL-LAB")
+	settleAtOnce(t, filepath.Join(centre, "agent.toml"))
 	n.daemon("agent", centre)
 	n.m.put(`C:\FL-LAB.join`, filepath.Join(n.dir, "FL-LAB.join"))
 	n.m.sealpost("agent", "join", `C:\FL-LAB.join`, "--dir", site, "--approve", "CA-RC")
-	quick(t, n.m.path(site+`\agent.toml`))
+	settleAtOnce(t, n.m.path(site+`\agent.toml`))
 	return n
 }
 
-// quick lets a site take files at once.
-func quick(t *testing.T, config string) {
+// settleAtOnce lets a site take files at once.
+func settleAtOnce(t *testing.T, config string) {
 	t.Helper()
-	edit(t, config, `settle = "2s"`, `settle = "0s"`, `reserve = "1GiB"`, `reserve = "16MiB"`, `sweep = "10s"`, `sweep = "1s"`)
+	edit(t, config, `settle = "2s"`, `settle = "0s"`, `reserve = "1GiB"`, `reserve = "16MiB"`,
+		`sweep = "10s"`, `sweep = "1s"`)
 }
 
 // sealpost carries out a command line on Linux that must succeed.
@@ -64,7 +70,9 @@ func (n *network) sealpost(args ...string) string {
 func (n *network) daemon(kind, dir string) {
 	n.t.Helper()
 	run(n.t, exec.Command(n.program, kind, "run", "--dir", dir), dir+".log")
-	eventually(n.t, dir+" answers", func() bool { return exec.Command(n.program, kind, "status", "--dir", dir).Run() == nil })
+	eventually(n.t, dir+" answers", func() bool {
+		return exec.Command(n.program, kind, "status", "--dir", dir).Run() == nil
+	})
 }
 
 // lab runs the agent on Windows until it is killed, or dies.
@@ -104,14 +112,15 @@ func run(t *testing.T, cmd *exec.Cmd, log string) (kill func(), died <-chan stru
 	return kill, ended
 }
 
-// tree holds a folder: the content of each file by its path, with / on both systems;
-// folders end with it.
+// tree returns the sum of each file of a folder by its path. Paths have / on both systems; those
+// of folders end with it.
 func tree(t *testing.T, dir string) map[string][sha256.Size]byte {
 	t.Helper()
 	all := map[string][sha256.Size]byte{}
 	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(dir, path)
-		if os.IsNotExist(err) || rel == "." || rel == ".sealpost" || rel == "STATUS.txt" || err != nil {
+		if os.IsNotExist(err) || rel == "." || rel == ".sealpost" || rel == "STATUS.txt" ||
+			err != nil {
 			if rel == ".sealpost" {
 				return fs.SkipDir
 			}

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// What an admin on Windows gets: the program, how to make it a service, an example, and the
-// licences.
+// An admin on Windows gets the program, instructions for a service, an example and the licences.
 func TestZip(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: builds the zip")
@@ -22,7 +21,8 @@ func TestZip(t *testing.T) {
 			t.Skipf("SKIPPED: %s is not on this machine", program)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), "make", "-C", "../..", "zip", "DEB_VERSION=0.0.4").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "make", "-C", "../..", "zip", "DEB_VERSION=0.0.4")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("make zip: %v\n%s", err, out)
 	}
 	made, err := filepath.Glob("../../bin/sealpost_0.0.4_windows_*.zip")
@@ -34,8 +34,9 @@ func TestZip(t *testing.T) {
 	must(t, err)
 	defer archive.Close()
 	for name, says := range map[string]string{
-		"sealpost.exe": "", "services.md": "sealpost agent install --dir C:\\ProgramData", "agent.example.toml": "[outbox]",
-		"LICENSE": "Apache License", "third-party-licences.txt": "modernc.org/sqlite",
+		"sealpost.exe": "", "services.md": "sealpost agent install --dir C:\\ProgramData",
+		"agent.example.toml": "[outbox]",
+		"LICENSE":            "Apache License", "third-party-licences.txt": "modernc.org/sqlite",
 	} {
 		f, err := archive.Open(name)
 		must(t, err)
