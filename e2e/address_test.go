@@ -21,17 +21,17 @@ func TestOneOfTwoAddressesIsDead(t *testing.T) {
 	first.Cut()
 	lab.Start()
 	for round, dead := range []*line{first, second, first} {
-		alive := first
+		liveLine := first
 		if dead == first {
-			alive = second
+			liveLine = second
 		}
-		alive.Mend()
+		liveLine.Mend()
 		dead.Cut()
-		before := alive.carried[0].Load()
+		before := liveLine.carried[0].Load()
 		name := fmt.Sprintf("round %d.bin", round)
 		lab.Drop(name, largeFile)
 		centre.Expect(lab, name)
-		if sent := alive.carried[0].Load() - before; sent < largeFile {
+		if sent := liveLine.carried[0].Load() - before; sent < largeFile {
 			t.Errorf("round %d: %d bytes went by the address that was good", round, sent)
 		}
 	}

@@ -44,9 +44,9 @@ func (s *site) isClaimed(pattern string) {
 	}, s.statusText)
 }
 
-// A user drops a large file that has the name of a key, and while it is sealed replaces the folder
-// of its message by a link to the folder of keys. No key is sent, neither then nor after a restart,
-// nor when a lost ledger has the agent adopt such links.
+// A user replaces the folder of a message by a link to the folder of keys. The message is a large
+// file with the name of a key, and is being sealed. No key is sent, neither then nor after
+// a restart, nor when a lost ledger has the agent adopt such links.
 func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -73,9 +73,9 @@ func TestALinkInThePlaceOfAMessageFolder(t *testing.T) {
 	s.Judge()
 }
 
-// Pipes, sockets, devices, folders, links, and second names of files that only the service can read
-// lie in outbox, in dropped folders, and in the place of claimed files and message folders. None is
-// opened or sent, and none delays the others.
+// Pipes, sockets, devices, folders and links are in the place of files. So are second names of
+// files that only the service can read. They lie in outbox, in dropped folders, and in the place of
+// claimed files and message folders. None is opened or sent, and none delays the others.
 func TestThingsInThePlaceOfFiles(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -87,7 +87,7 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 	for _, thing := range []string{"pipe", "socket", "folder"} {
 		things[thing] = func(path string) { s.mallory.makes(thing, path) }
 	}
-	// What follows only root can make. Linux lets users link files that they cannot write if
+	// Only root can make the next things. Linux lets users link files that they cannot write if
 	// fs.protected_hardlinks is 0.
 	things["device"] = func(path string) {
 		must(t, errors.Join(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))),
@@ -104,7 +104,7 @@ func TestThingsInThePlaceOfFiles(t *testing.T) {
 		s.mallory.makes("file", lab.at("outbox", "mallory's file for a "+name))
 		instead := filepath.Join(s.mallory.home, "instead of a file: "+name)
 		put(instead)
-		// at once: what is gone is withdrawn
+		// at once: a missing file is withdrawn
 		s.mallory.exchanges(instead, lab.inSending("mallory's file for a "+name))
 		s.mallory.makes("file", lab.at("outbox", "mallory's message for a "+name))
 		folder := filepath.Dir(lab.inSending("mallory's message for a " + name))
@@ -161,8 +161,8 @@ func (s *siege) unmountAll() {
 	}
 }
 
-// Everything that surrounds users' files at a lab is swapped for links and back, while hundreds of
-// files are claimed, sealed and filed, and the agent is killed and starts in between.
+// Everything that surrounds users' files at a lab is swapped for links and back. Meanwhile hundreds
+// of files are claimed, sealed and filed, and the agent is killed and starts in between.
 func TestSwapsAtTheLab(t *testing.T) {
 	t.Parallel()
 	rounds := 3
@@ -224,7 +224,7 @@ func (s *siege) insides(a *site) []string {
 		a.at("state"), a.at("state", "identity.key")}
 }
 
-// The agent is killed while it adopts what a lost ledger had claimed, and the folders are swapped
+// The agent is killed while it adopts files that a lost ledger had claimed. The folders are swapped
 // meanwhile.
 func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 	t.Parallel()
@@ -267,8 +267,9 @@ func TestSwapsWhileTheAgentAdopts(t *testing.T) {
 	s.Judge()
 }
 
-// Where the agent will write its notes in message folders there are links to a file of the service,
-// and pipes on which a writer waits for ever. The agent writes to neither, and nothing waits.
+// Links and pipes are in the place of the agent's notes in message folders. The links lead to
+// a file of the service; a writer to the pipes waits for ever. The agent writes to neither, and
+// nothing waits.
 func TestLinksInThePlaceOfNotes(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -298,15 +299,15 @@ func TestLinksInThePlaceOfNotes(t *testing.T) {
 	s.Judge()
 }
 
-// The folder of a message that is about to fail, and the place where it goes, are links to folders
-// of the service. No explanation is written there.
+// Links to folders of the service replace the folder of a message that fails, and its place in
+// failed. No explanation is written there.
 func TestLinksInThePlaceOfFailedMessages(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
 	lab := s.SharedLab(s.Centre("CA-RC", "fl-lab.*"))
 	s.Proves()
 	s.Watches()
-	s.SealsNothing() // what is for a site that does not exist fails when the hub is there
+	s.SealsNothing() // a file for a site that does not exist fails once the hub runs
 	s.mallory.makes("folder", lab.at("outbox", "@NO-SITE"))
 	for _, name := range []string{"mallory's.csv", "results.csv", "identity.key"} {
 		s.mallory.makes("file", lab.at("outbox", "@NO-SITE", name))
@@ -325,9 +326,9 @@ func TestLinksInThePlaceOfFailedMessages(t *testing.T) {
 	s.Judge()
 }
 
-// In the place of status files and their temporary files there are links to a file of the service,
-// and things on which a reader or a writer waits for ever. The agent writes to none, starts, and
-// stops.
+// Links and pipes are in the place of status files and their temporary files. The links lead to
+// a file of the service; on the others a reader or a writer waits for ever. The agent writes to
+// none, starts, and stops.
 func TestLinksInThePlaceOfStatusFiles(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -350,8 +351,8 @@ func TestLinksInThePlaceOfStatusFiles(t *testing.T) {
 	s.Judge()
 }
 
-// While messages are sent again and recalled, their files and folders are swapped for others that
-// only the service can read.
+// The files and folders of messages are swapped while they are sent again and recalled. Only the
+// service can read the others.
 func TestSwapsWhileMessagesAreSentAgainAndRecalled(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)

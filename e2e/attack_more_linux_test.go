@@ -38,8 +38,8 @@ func (s *siege) exchangesAmong(pairs ...[2]string) (end func() int) {
 	return func() int { close(stop); return <-done }
 }
 
-// The folders of an inbox are exchanged for each other, and for folders of the attacker's own,
-// while messages are placed. All arrive once, and no record is open to the group.
+// The folders of an inbox are exchanged for each other and for the attacker's while messages are
+// placed. All arrive once, and no record is open to the group.
 func TestFoldersOfAnInboxAreExchanged(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -103,9 +103,9 @@ func (s *siege) deepFolder(path string, depth int) {
 	must(s.t, unix.Close(at))
 }
 
-// Folders without end, very many entries, names of every kind, a file on which another program
-// holds a lease, and folders with the numbers of messages to come: none keeps an agent from
-// starting, and carol's files arrive meanwhile.
+// Odd things in a tray keep no agent from starting, and carol's files arrive meanwhile. They are
+// folders without end, very many entries, names of every kind, a file on which another program
+// holds a lease, and folders with the numbers of messages to come.
 func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -155,8 +155,8 @@ func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	s.Judge()
 }
 
-// The agent is killed in the middle of a claim, of filing, and of a recall, and finds links in the
-// places where it was at work when it starts again.
+// The agent is killed in the middle of a claim, of filing, and of a recall. When it starts again it
+// finds links in the places of its work.
 func TestLinksWhereTheLabWasKilled(t *testing.T) {
 	t.Parallel()
 	points := []string{"outbox-claimed", "outbox-renamed", "outbox-final", "outbox-explained"}

@@ -12,9 +12,9 @@ import (
 // lasts is how long an attack lasts that the agent is meant to see: two of its sweeps.
 func lasts() { time.Sleep(250 * time.Millisecond) }
 
-// The owner of the folder in which a tray lies swaps the tray's own folders for links to the folder
-// of keys, to another tray and to folders of the system, and takes the tray away and brings it
-// back.
+// The owner of a tray's parent folder swaps the tray's own folders for links. They lead to the
+// folder of keys, to another tray and to folders of the system. The owner also moves the tray away
+// and back.
 func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -93,8 +93,8 @@ func TestTheOwnerOfATraysFolderAttacks(t *testing.T) {
 	s.Judge()
 }
 
-// The owner of the folder in which an inbox lies swaps the inbox for links to the folder of keys
-// and to folders of the system, and takes it away and brings it back.
+// The owner of an inbox's parent folder swaps the inbox for links. They lead to the folder of keys
+// and to folders of the system. The owner also moves the inbox away and back.
 func TestTheOwnerOfAnInboxsFolderAttacks(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)

@@ -46,7 +46,7 @@ func (a *audit) checkTrays() {
 }
 
 func (a *audit) checkDelivered(s *site) {
-	found := map[string][]string{} // folders, by what was dropped
+	found := map[string][]string{} // folders, by drop
 	names := map[string]string{}
 	holds := map[string]int{} // files, by their folder
 	places, _ := filepath.Glob(s.at("delivered", "*", "*"))
@@ -82,7 +82,7 @@ func (a *audit) checkDelivered(s *site) {
 	}
 }
 
-// sizeOf is how many files a folder of this name may hold.
+// sizeOf returns the number of files that a folder of this name may hold.
 func sizeOf(folder string) int {
 	if messageID.MatchString(folder) {
 		return 1
@@ -104,8 +104,8 @@ func idsOf(folder string) (ids []string) {
 	return ids
 }
 
-// idIn is the message id of what lies in a folder. Which one of several it is the recipients tell,
-// who know nothing of folders.
+// idIn returns the message id of a drop in a folder. If the folder has several ids, the records of
+// the recipients decide: they do not depend on folders.
 func (a *audit) idIn(folder string, d *drop) string {
 	if messageID.MatchString(folder) {
 		return folder
@@ -128,7 +128,7 @@ func (a *audit) idIn(folder string, d *drop) string {
 	return ""
 }
 
-// checkFailed wants in failed/ what was recalled, each beside its explanation, and nothing else.
+// checkFailed wants in failed/ the recalled drops, each beside its explanation, and nothing else.
 func (a *audit) checkFailed(s *site) {
 	have := s.files("failed")
 	for _, d := range a.dropsOf(s, recalled) {
@@ -140,7 +140,7 @@ func (a *audit) checkFailed(s *site) {
 		}
 		id := filepath.Base(filepath.Dir(place[0]))
 		delete(have, filepath.Join(id, d.name))
-		if _, there := have[filepath.Join(id, "WHY.txt")]; !there {
+		if _, isThere := have[filepath.Join(id, "WHY.txt")]; !isThere {
 			a.problem("%s: nobody explains why %q lies in failed", s.name, d.name)
 		}
 		delete(have, filepath.Join(id, "WHY.txt"))
@@ -153,7 +153,7 @@ func (a *audit) checkFailed(s *site) {
 func (a *audit) checkWaiting(s *site) {
 	have := s.files("outbox")
 	for _, d := range a.dropsOf(s, waiting) {
-		if _, there := have[d.name]; !there {
+		if _, isThere := have[d.name]; !isThere {
 			a.problem("%s: %q must wait in outbox and is not there", s.name, d.name)
 		}
 		delete(have, d.name)
@@ -190,14 +190,14 @@ func (a *audit) checkInboxes() {
 	}
 }
 
-// checkArrived takes one drop's files out of what the inbox has.
+// checkArrived checks one drop's files, and deletes them from the inbox's list.
 func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	path := filepath.Join(d.lab.name, alternative(d.name, a.ids[d]))
 	if _, err := os.Lstat(s.at("inbox", path)); err != nil {
 		path = filepath.Join(d.lab.name, portable(d.name))
 	}
-	_, there := have[path]
-	if !there && !d.folder {
+	_, isThere := have[path]
+	if !isThere && !d.folder {
 		a.problem("%s: %s of %s, %q, is not in the inbox, or is the place of another", s.name,
 			a.ids[d], d.lab.name, d.name)
 		return
@@ -214,7 +214,7 @@ func (a *audit) checkArrived(s *site, d *drop, have map[string]os.FileInfo) {
 	a.checkRecord(s, d, path)
 }
 
-// record is what programs at a centre are told of a message.
+// record is the record of a message that programs at a centre read.
 type record struct {
 	Message string `json:"message_id"`
 	Sender  string `json:"sender_id"`
@@ -234,7 +234,7 @@ func readRecord(centre, lab *site, id string) (r record, text []byte, err error)
 	return r, text, err
 }
 
-// checkRecord reads what programs at the centre are told of a message.
+// checkRecord checks the record of a message at the centre.
 func (a *audit) checkRecord(s *site, d *drop, path string) {
 	r, text, err := readRecord(s, d.lab, a.ids[d])
 	kind, sum := "file", hex.EncodeToString(d.sum[:])
@@ -251,7 +251,7 @@ func (a *audit) checkRecord(s *site, d *drop, path string) {
 	}
 }
 
-// meantFor is how many delivered drops are for a centre.
+// meantFor returns the number of delivered drops for a centre.
 func (a *audit) meantFor(s *site) (n int) {
 	for _, d := range a.w.drops {
 		if d.fate == delivered && d.isFor(s) {

@@ -14,7 +14,7 @@ import (
 	"sealpost/spool"
 )
 
-// row is what a lab's ledger says of one message.
+// row is one message in a lab's ledger.
 type row struct {
 	uid, id, name, state, envelope, digest string
 	key                                    []byte
@@ -26,9 +26,9 @@ type row struct {
 // checkLedgers holds the ledgers of labs and centres against the drops.
 func (a *audit) checkLedgers() {
 	for _, s := range a.w.sites {
-		if aside, err := filepath.Glob(s.at("state", "*set-aside")); err != nil ||
-			(len(aside) > 0) != s.mixed {
-			a.problem("%s: of the ledger's files are set aside: %v, %v", s.name, aside, err)
+		if setAside, err := filepath.Glob(s.at("state", "*set-aside")); err != nil ||
+			(len(setAside) > 0) != s.mixed {
+			a.problem("%s: of the ledger's files are set aside: %v, %v", s.name, setAside, err)
 		}
 		if s.role != "send" {
 			a.checkReceived(s)
@@ -54,13 +54,13 @@ func (a *audit) checkSent(s *site) {
 			AND (o.outcome = 'delivered' OR o.outcome IS NULL AND r.believed)) FROM message`)
 	receipts := a.readReceipts(s)
 	for _, d := range a.dropsOf(s, delivered) {
-		m, there := rows[a.ids[d]]
+		m, isKnown := rows[a.ids[d]]
 		delete(rows, m.id)
 		switch {
-		case s.forgot && (!there || m.envelope == ""):
+		case s.forgot && (!isKnown || m.envelope == ""):
 			a.trustHub(s, a.ids[d], m.uid)
 			continue // its ledger, and the receipts in it, are gone
-		case !there:
+		case !isKnown:
 			a.problem("%s: the ledger does not know %s, %s", s.name, a.ids[d], d)
 			continue
 		case m.name != d.name || m.size != d.size || m.state != "delivered" || !m.filed:
@@ -73,8 +73,8 @@ func (a *audit) checkSent(s *site) {
 		a.checkReceipts(s, d, m, receipts[m.envelope])
 	}
 	for _, m := range rows {
-		gone := map[string]fate{"withdrawn": withdrawn, "failed": recalled}[m.state]
-		if gone == delivered || !slices.ContainsFunc(a.dropsOf(s, gone),
+		end := map[string]fate{"withdrawn": withdrawn, "failed": recalled}[m.state]
+		if end == delivered || !slices.ContainsFunc(a.dropsOf(s, end),
 			func(d *drop) bool { return d.name == m.name }) {
 			a.problem("%s: the ledger has a message that nobody dropped: %+v", s.name, m)
 		}
@@ -164,9 +164,9 @@ func (a *audit) checkReceived(s *site) {
 	}
 	open := `SELECT count(*) FROM delivery WHERE target <> '' OR receipt = ''`
 	if a.w.lost || s.forgot {
-		// What was being downloaded as the hub was lost comes again in another envelope, and the
-		// first one never ends. Nor does what was being downloaded as the ledger was copied, and
-		// was settled before the copy was put back.
+		// A message that was being downloaded as the hub was lost comes again in another envelope,
+		// and the first one never ends. Nor does one that was being downloaded as the ledger was
+		// copied, and was settled before the copy was put back.
 		open = `SELECT count(*) FROM delivery WHERE target <> ''`
 	}
 	if n := s.sum(open); n != 0 {

@@ -21,14 +21,13 @@ import (
 	_ "modernc.org/sqlite" // to read ledgers, without the code that writes them
 )
 
-// audit holds what a story has left behind against what it must have left behind. It believes the
-// files, the ledgers' tables, the receipts' bytes and the hub's records, and none of the code that
-// made them.
+// audit compares the state after a story with the expected one. It believes the files, the ledgers'
+// tables, the receipts' bytes and the hub's records, and none of the code that made them.
 type audit struct {
 	w    *world
 	ids  map[*drop]string // the message id under which a delivered drop lies in its tray
 	uids map[string]string
-	// message ids by what the folder of several holds, as the recipients' records have it
+	// message ids by folder, and by digest and name of the drop, from the recipients' records
 	shared   map[string]map[string]string
 	records  []spool.Record
 	problems []string
@@ -43,8 +42,7 @@ func (a *audit) problem(format string, args ...any) {
 	a.problems = append(a.problems, fmt.Sprintf(format, args...))
 }
 
-// Audit waits until everything has come to its end, stops the world, and fails the story for
-// whatever is not as it must be.
+// Audit waits until all messages have ended, stops the world, and fails the story for each problem.
 func (w *world) Audit() {
 	w.t.Helper()
 	if w.t.Failed() {
@@ -120,7 +118,7 @@ func (a *audit) await() {
 	}, func() string { return fmt.Sprintf("%+v", a.w.hub.Status()) })
 }
 
-// dropsOf lists what a lab has dropped that has this fate.
+// dropsOf lists the drops of a lab that have this fate.
 func (a *audit) dropsOf(lab *site, f fate) (list []*drop) {
 	for _, d := range a.w.drops {
 		if d.lab == lab && d.fate == f {
@@ -153,7 +151,7 @@ func (s *site) sum(statement string) (n int) {
 	return n
 }
 
-// readRecords asks the hub for what it knows of everything that every lab has sent.
+// readRecords returns the hub's records of all messages of all labs.
 func (a *audit) readRecords() (list []spool.Record) {
 	a.w.t.Helper()
 	for _, s := range a.w.sites {

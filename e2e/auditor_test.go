@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// An auditor that sees nothing proves nothing: after a story that went well everything it must see
-// is done to the world, one thing at a time.
+// An auditor that sees nothing proves nothing. After a story that went well, the test makes each
+// problem that the auditor must see, one at a time.
 func TestTheAuditorSees(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -25,10 +25,10 @@ func TestTheAuditorSees(t *testing.T) {
 	a.records = a.readRecords()
 	w.stop()
 	look := func() []string {
-		again := newAudit(w)
-		again.records = a.records
-		again.check()
-		return again.problems
+		second := newAudit(w)
+		second.records = a.records
+		second.check()
+		return second.problems
 	}
 	if p := look(); len(p) > 0 {
 		t.Fatalf("before anything was done to it: %v", p)
@@ -112,7 +112,7 @@ func spoil(t testing.TB, path string) {
 	must(t, os.Chtimes(path, time.Time{}, info.ModTime()))
 }
 
-// picture is what lay in a folder.
+// picture is the content of a folder.
 type picture map[string]kept
 
 type kept struct {
@@ -133,18 +133,18 @@ func snapshot(t testing.TB, dir string) picture {
 
 func (p picture) restore(t testing.TB, dir string) {
 	t.Helper()
-	there := map[string]bool{}
+	isEqual := map[string]bool{}
 	walk(t, dir, func(path string, _ os.FileInfo) {
 		content, err := os.ReadFile(path)
 		must(t, err)
 		if k, known := p[path]; !known {
 			must(t, os.Remove(path))
-		} else if there[path] = bytes.Equal(k.content, content); !there[path] {
+		} else if isEqual[path] = bytes.Equal(k.content, content); !isEqual[path] {
 			must(t, os.Remove(path))
 		}
 	})
 	for path, k := range p {
-		if !there[path] {
+		if !isEqual[path] {
 			must(t, os.WriteFile(path, k.content, 0o600))
 			must(t, os.Chtimes(path, time.Time{}, k.mtime))
 		}

@@ -21,16 +21,16 @@ import (
 	"strings"
 )
 
-// canary looks for what the hub must never see: content, file names, digests of content, private
-// keys; raw, in hexadecimal, in base64 at every alignment.
+// canary looks for secrets of the sites in data of the hub. Secrets are content, file names,
+// digests of content and private keys: raw, in hexadecimal, and in base64 at every alignment.
 type canary struct {
 	needles map[uint64][]needle // by their first eight bytes
 	filter  []uint64            // which eight bytes may begin one: a bit for each hash
 }
 
 type needle struct {
-	what string
-	text []byte
+	label string
+	text  []byte
 }
 
 const filterBits = 22
@@ -42,26 +42,26 @@ func newCanary() *canary {
 func filterHash(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> (64 - filterBits) }
 
 // add looks for the secret in all its forms. One shorter than eight bytes could be found by chance.
-func (c *canary) add(what string, secret []byte) {
+func (c *canary) add(label string, secret []byte) {
 	if len(secret) < 8 {
 		return
 	}
-	c.addForm(what, secret)
-	c.addForm(what+" in hexadecimal", []byte(hex.EncodeToString(secret)))
-	c.addForm(what+" in hexadecimal", []byte(strings.ToUpper(hex.EncodeToString(secret))))
+	c.addForm(label, secret)
+	c.addForm(label+" in hexadecimal", []byte(hex.EncodeToString(secret)))
+	c.addForm(label+" in hexadecimal", []byte(strings.ToUpper(hex.EncodeToString(secret))))
 	for shift := range 3 {
 		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 			padded := append(make([]byte, shift), secret...)
 			text := e.EncodeToString(padded)
-			// Only what the secret alone decides: its neighbours share the characters at both ends.
-			c.addForm(what+" in base64", []byte(text[(shift*8+5)/6:len(padded)*8/6]))
+			// Only the characters of the secret alone: its neighbours share those at both ends.
+			c.addForm(label+" in base64", []byte(text[(shift*8+5)/6:len(padded)*8/6]))
 		}
 	}
 }
 
 func (c *canary) addName(name string) {
-	what := fmt.Sprintf("the name %q", name)
-	c.add(what, []byte(name))
+	label := fmt.Sprintf("the name %q", name)
+	c.add(label, []byte(name))
 	quoted, err := json.Marshal(name)
 	if err != nil || len(name) < 8 {
 		return
@@ -69,25 +69,25 @@ func (c *canary) addName(name string) {
 	for _, form := range []string{strings.Trim(strconv.Quote(name), `"`),
 		strings.Trim(strconv.QuoteToASCII(name), `"`), string(quoted[1 : len(quoted)-1]),
 		url.PathEscape(name), url.QueryEscape(name)} {
-		c.addForm(what, []byte(form))
+		c.addForm(label, []byte(form))
 	}
 }
 
-func (c *canary) addForm(what string, text []byte) {
+func (c *canary) addForm(label string, text []byte) {
 	v := binary.LittleEndian.Uint64(text)
 	for _, n := range c.needles[v] {
 		if bytes.Equal(n.text, text) {
 			return
 		}
 	}
-	c.needles[v] = append(c.needles[v], needle{what, text})
+	c.needles[v] = append(c.needles[v], needle{label, text})
 	h := filterHash(v)
 	c.filter[h>>6] |= 1 << (h & 63)
 }
 
 var zeros = make([]byte, 4096)
 
-// find returns what is in the data, each once.
+// find returns the labels of the secrets in the data, each once.
 func (c *canary) find(data []byte) (list []string) {
 	seen := map[string]bool{}
 	if len(data) < 8 {
@@ -96,14 +96,14 @@ func (c *canary) find(data []byte) (list []string) {
 	v := binary.LittleEndian.Uint64(data)
 	for i := 0; ; i++ {
 		if v == 0 && i+len(zeros)+8 < len(data) && bytes.Equal(data[i:i+len(zeros)], zeros) {
-			i += len(zeros) - 8 // most of what a hub has is empty
+			i += len(zeros) - 8 // most of a hub's data is empty
 			v = 0
 		}
 		if h := filterHash(v); c.filter[h>>6]&(1<<(h&63)) != 0 {
 			for _, n := range c.needles[v] {
-				if !seen[n.what] && bytes.HasPrefix(data[i:], n.text) {
-					seen[n.what] = true
-					list = append(list, n.what)
+				if !seen[n.label] && bytes.HasPrefix(data[i:], n.text) {
+					seen[n.label] = true
+					list = append(list, n.label)
 				}
 			}
 		}
@@ -193,8 +193,8 @@ func (a *audit) search(c *canary, base string) {
 		if err != nil {
 			return err
 		}
-		for _, what := range c.find([]byte(rel)) {
-			a.problem("the hub has %s as the name of %s", what, rel)
+		for _, label := range c.find([]byte(rel)) {
+			a.problem("the hub has %s as the name of %s", label, rel)
 		}
 		if !e.Type().IsRegular() {
 			return nil
@@ -203,8 +203,8 @@ func (a *audit) search(c *canary, base string) {
 		if path != base && errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		for _, what := range c.find(data) {
-			a.problem("the hub has %s in %s", what, rel)
+		for _, label := range c.find(data) {
+			a.problem("the hub has %s in %s", label, rel)
 		}
 		return err
 	})

@@ -11,10 +11,9 @@ import (
 	"sealpost/hub/api"
 )
 
-// A connection that breaks costs at most what it was carrying: a part on the way up, a range on the
-// way down, and a little around it. So a file of 8 GiB whose connections break twenty times each
-// way costs less than 1.05 times its size, and one with the same parts that breaks as often for its
-// size shows it in seconds.
+// A connection that breaks costs at most its load: a part going up, a range coming down. So a file
+// of 8 GiB whose connections break twenty times each way costs less than 1.05 times its size, and
+// one with the same parts that breaks as often for its size shows it in seconds.
 func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	size, cuts := int64(160*mib), 4
@@ -41,30 +40,30 @@ func TestAFileThatIsCutAgainAndAgainIsNotSentAgain(t *testing.T) {
 	eventuallyWithin(t, limit, "it is delivered",
 		func() bool { return lab.count("delivered") == 1 }, lab.statusText, centre.statusText)
 	for _, way := range []struct {
-		what string
+		direction string
 		*line
-		bytes, each int64 // carried, and what one cut may cost
+		bytes, each int64 // carried, and the most that one cut may cost
 	}{{"up", up, up.carried[0].Load(), api.PartSize},
 		{"down", down, down.carried[1].Load(), api.RangeSize}} {
 		broken := way.cuts.Load()
 		t.Logf("%s: %d MiB in pieces of %d MiB over a line that was cut %d times: %.3f times "+
-			"its size", way.what, size/mib, way.each/mib, broken, float64(way.bytes)/float64(size))
+			"its size", way.direction, size/mib, way.each/mib, broken,
+			float64(way.bytes)/float64(size))
 		if broken < int64(cuts) {
-			t.Errorf("the way %s was cut %d times only", way.what, broken)
+			t.Errorf("the way %s was cut %d times only", way.direction, broken)
 		}
 		if most := size + size/100 + broken*way.each; way.bytes > most {
-			t.Errorf("the way %s carried %d bytes, more than %d", way.what, way.bytes, most)
+			t.Errorf("the way %s carried %d bytes, more than %d", way.direction, way.bytes, most)
 		}
 		if soak && way.bytes > size/100*105 {
-			t.Errorf("the way %s carried %.3f times the file's size", way.what,
+			t.Errorf("the way %s carried %.3f times the file's size", way.direction,
 				float64(way.bytes)/float64(size))
 		}
 	}
 	w.Audit()
 }
 
-// cutOften breaks the connection that carries the byte, so many times at random places while a file
-// of this size goes over the line.
+// cutOften breaks a connection so many times, at random places, while a file of this size passes.
 func (l *line) cutOften(times int, size int64) {
 	places := make([]int64, times)
 	for i := range places {

@@ -17,14 +17,14 @@ import (
 func TestBitsFlipInTheHubsStore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.lost = true // with what is damaged, the hub forgets
+	w.lost = true // the hub forgets with the damaged files
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
-	drop := func(what string) {
+	drop := func(prefix string) {
 		for i := range 20 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
 		}
-		lab.Drop(what+", large.bin", largeFile)
+		lab.Drop(prefix+", large.bin", largeFile)
 	}
 	sf.Stop() // so that some have it and some have not
 	drop("before")
@@ -38,7 +38,7 @@ func TestBitsFlipInTheHubsStore(t *testing.T) {
 	if now := w.hub.Status().Spool.Incarnation; now == before {
 		t.Error("the hub does not say that commits are lost")
 	}
-	w.hub.Admit() // who joined last may be forgotten
+	w.hub.Admit() // the last site may be forgotten
 	sf.Start()
 	drop("after the log")
 	eventually(t, "everything is delivered", func() bool {
@@ -62,7 +62,7 @@ func TestBitsFlipInTheHubsStore(t *testing.T) {
 	w.Audit()
 }
 
-// flip damages the largest of some files in the middle of what is written in it.
+// flip damages the largest of some files in the middle of its content.
 func flip(t testing.TB, pattern string) {
 	t.Helper()
 	names, err := filepath.Glob(pattern)

@@ -16,7 +16,7 @@ import (
 	"sealpost/internal/testkit"
 )
 
-// The scenario: who sends what to whom.
+// scenario lists the drops, each with its lab and its centres.
 var scenario = []struct {
 	lab, kind, number string
 	to                []string
@@ -71,7 +71,7 @@ func TestTheDemo(t *testing.T) {
 	auditDemo(t, dir)
 }
 
-// auditDemo holds what the demo has left behind against the scenario.
+// auditDemo compares the demo's files with the scenario.
 func auditDemo(t testing.TB, dir string) {
 	t.Helper()
 	w := &world{t: t, dir: dir, root: filepath.Join(dir, "DC-HQ-root")}
@@ -93,7 +93,7 @@ func auditDemo(t testing.TB, dir string) {
 		w.sites = append(w.sites, lab)
 		for path := range lab.files("delivered") {
 			d := &drop{lab: lab, name: filepath.Base(path)}
-			d.again(lab.at("delivered", path))
+			d.reread(lab.at("delivered", path))
 			w.drops = append(w.drops, d)
 		}
 	}

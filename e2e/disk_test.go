@@ -21,7 +21,7 @@ type disk struct {
 	dir string
 }
 
-// ontoSmallDisk moves a folder, with what is in it, onto a disk of this size.
+// ontoSmallDisk moves a folder and its content onto a disk of this size.
 func ontoSmallDisk(t *testing.T, dir, size string) *disk {
 	t.Helper()
 	old := dir + ".old"
@@ -32,7 +32,7 @@ func ontoSmallDisk(t *testing.T, dir, size string) *disk {
 		t.Skipf("SKIPPED: a small disk needs root: %v", err)
 	}
 	t.Cleanup(func() {
-		// whoever uses it still is killed after this
+		// processes that still use it are killed after this
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
@@ -49,7 +49,7 @@ func (d *disk) free() int64 {
 	return n
 }
 
-// Fill leaves so many bytes of the disk, and returns what makes room again.
+// Fill leaves so many bytes of the disk, and returns the function that makes room again.
 func (d *disk) Fill(leave int64) (empty func()) {
 	d.t.Helper()
 	f, err := os.CreateTemp(d.dir, "somebody else's *.bin")
@@ -58,7 +58,7 @@ func (d *disk) Fill(leave int64) (empty func()) {
 		err := unix.Fallocate(int(f.Fd()), 0, have, more)
 		if err == nil {
 			have += more
-		} else if !errors.Is(err, unix.ENOSPC) { // a daemon was quicker: what is left now?
+		} else if !errors.Is(err, unix.ENOSPC) { // a daemon was quicker: measure the room again
 			d.t.Fatal(err)
 		}
 	}
@@ -66,7 +66,7 @@ func (d *disk) Fill(leave int64) (empty func()) {
 	return func() { must(d.t, os.Remove(f.Name())) }
 }
 
-// statusFile is what STATUS.txt says at a site; nothing before an agent has written the first.
+// statusFile returns the site's STATUS.txt; empty before an agent has written the first.
 func (s *site) statusFile() string {
 	s.t.Helper()
 	text, err := os.ReadFile(s.at("STATUS.txt"))
@@ -77,9 +77,9 @@ func (s *site) statusFile() string {
 }
 
 // tells waits until STATUS.txt has the texts, and the status command, which costs a process.
-func (s *site) tells(what string, texts ...string) {
+func (s *site) tells(event string, texts ...string) {
 	s.t.Helper()
-	eventually(s.t, s.name+" tells "+what, func() bool {
+	eventually(s.t, s.name+" tells "+event, func() bool {
 		return containsAll(s.statusFile(), texts) && containsAll(s.statusText(), texts)
 	}, s.statusFile, s.statusText)
 }

@@ -29,7 +29,7 @@ type drop struct {
 	fate   fate
 }
 
-// recipients is whom it is for.
+// recipients returns the sites that must get the drop.
 func (d *drop) recipients() []*site {
 	if d.to != nil {
 		return d.to
@@ -37,7 +37,7 @@ func (d *drop) recipients() []*site {
 	return d.lab.to
 }
 
-// fate is what must become of a drop.
+// fate is the expected end of a drop.
 type fate int
 
 const (
@@ -92,8 +92,8 @@ func (s *site) write(f *os.File, name string, size int64) *drop {
 	return d
 }
 
-// again notes what a file that was changed is now.
-func (d *drop) again(path string) {
+// reread replaces the drop's content and time by those of a file that was changed.
+func (d *drop) reread(path string) {
 	d.lab.t.Helper()
 	content, err := os.ReadFile(path)
 	must(d.lab.t, err)

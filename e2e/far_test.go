@@ -84,8 +84,8 @@ type nothing struct{}
 
 func (nothing) Read(p []byte) (int, error) { return len(p), nil }
 
-// overABadLine brings a file from a lab to the hub and from there to a centre, each over a bad
-// line, and returns how many times faster that was than one plain HTTPS stream at the same time.
+// overABadLine brings a file from a lab to the hub and on to a centre, over bad lines. It returns
+// the speed of each way relative to one plain HTTPS stream at the same time.
 func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, down float64) {
 	t.Helper()
 	w := newWorldOf(t, bin)
@@ -98,12 +98,12 @@ func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, d
 	t.Logf("the line: %s", bad)
 
 	limit := patience + time.Duration(float64(size)/float64(bad.Each())*float64(time.Second))
-	race := func(what string, r *rival, holds func() bool) float64 {
+	race := func(event string, r *rival, holds func() bool) float64 {
 		t.Helper()
 		began := time.Now()
-		eventuallyWithin(t, limit, what, holds, lab.statusText)
+		eventuallyWithin(t, limit, event, holds, lab.statusText)
 		took, part := time.Since(began), r.Part()
-		t.Logf("%s: %d MiB in %s, in which one plain stream carries %.0f %% of them", what,
+		t.Logf("%s: %d MiB in %s, in which one plain stream carries %.0f %% of them", event,
 			size/mib, took.Round(time.Millisecond), part*100)
 		return 1 / max(part, 1e-3)
 	}
@@ -119,8 +119,8 @@ func overABadLine(t testing.TB, bin string, bad badline.Line, size int64) (up, d
 	return up, down
 }
 
-// On a line that loses segments one connection gets little of it, and several get more. What is
-// measured is the program as it is released.
+// On a line that loses segments one connection gets little of it, and several get more. The test
+// measures the program as it is released.
 func TestALargeFileOverABadLineIsFasterThanOneStream(t *testing.T) {
 	t.Parallel()
 	bin, err := plainProgram()
@@ -131,8 +131,8 @@ func TestALargeFileOverABadLineIsFasterThanOneStream(t *testing.T) {
 	}
 }
 
-// BenchmarkABadLine is a large file over a line of 80 ms, 0.5 % loss and 50 Mbit/s, beside one
-// plain HTTPS stream.
+// BenchmarkABadLine sends a large file beside one plain HTTPS stream. The line has 80 ms, 0.5 %
+// loss and 50 Mbit/s.
 func BenchmarkABadLine(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)

@@ -28,10 +28,10 @@ func (p part) String() string { return fmt.Sprintf("%q", p.line()) }
 type part struct {
 	path string // begins with the folder's name; slashes
 	dir  bool
-	drop // of a file: what a single one would be; a folder has its time
+	drop // of a file: as if it were dropped alone; a folder has only a time
 }
 
-// line is what FORMAT makes of an entry.
+// line returns the line of an entry as FORMAT describes it.
 func (p part) line() []byte {
 	if p.dir {
 		return fmt.Appendf(nil, "dir 0755 %d 0 - %s\x00", p.mtime.Unix(), p.path)
@@ -47,7 +47,7 @@ func (d *drop) line(path string) []byte {
 	return fmt.Appendf(nil, "file %s %d %d %x %s\x00", mode, d.mtime.Unix(), d.size, d.sum, path)
 }
 
-// look reads what lies somewhere as the drop that it would have been under this name.
+// look reads a file or folder at a place as a drop of this name.
 func look(place, name string) (*drop, error) {
 	info, err := os.Lstat(place)
 	if err != nil {
@@ -87,8 +87,8 @@ func look(place, name string) (*drop, error) {
 	return d, err
 }
 
-// placed is a drop as it lies at a recipient, where names are portable, and nothing is executable
-// unless agent.toml says so.
+// placed returns a drop as a recipient must have it. Its names are portable, and nothing is
+// executable unless agent.toml says so.
 func (d *drop) placed(at *site) *drop {
 	config, err := os.ReadFile(at.config())
 	must(at.t, err)
@@ -114,7 +114,7 @@ func (d *drop) placed(at *site) *drop {
 	return &out
 }
 
-// files is how many files a drop has.
+// files returns the number of files of a drop.
 func (d *drop) files() (n int) {
 	if !d.folder {
 		return 1
@@ -154,7 +154,7 @@ func (s *site) DropFolder(name string, paths ...string) *drop {
 	return d
 }
 
-// A folder is one message: with what is empty in it, what is executable, deep, and named strangely.
+// A folder is one message. It has empty, executable and deep entries, and ones with odd names.
 func TestFoldersArriveAsOneMessageEach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -182,7 +182,7 @@ func TestFoldersArriveAsOneMessageEach(t *testing.T) {
 	w.Audit()
 }
 
-// The auditor sees what is wrong with a folder, too.
+// The auditor sees the problems of folders, too.
 func TestTheAuditorSeesInFolders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -223,11 +223,11 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 		}, nil},
 	} {
 		must(t, c.do())
-		again := newAudit(w)
-		again.records = a.records
-		again.check()
-		if found := len(again.problems) > 0; found != (c.name != "nothing") {
-			t.Errorf("%s: %v", c.name, again.problems)
+		second := newAudit(w)
+		second.records = a.records
+		second.check()
+		if found := len(second.problems) > 0; found != (c.name != "nothing") {
+			t.Errorf("%s: %v", c.name, second.problems)
 		}
 		if c.undo != nil {
 			must(t, c.undo())
@@ -240,7 +240,7 @@ func TestTheAuditorSeesInFolders(t *testing.T) {
 	}
 }
 
-// digest is what FORMAT makes of a message: its entries, hashed.
+// digest returns the digest of a message as FORMAT describes it: its entries, hashed.
 func (d *drop) digest() []byte {
 	var all []byte
 	if !d.folder {

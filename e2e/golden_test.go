@@ -107,7 +107,7 @@ func TestTheStepsOfAFile(t *testing.T) {
 	w.Audit()
 }
 
-// steps is where the agent lists its steps.
+// steps returns the path of the agent's list of steps.
 func (s *site) steps() string { return filepath.Join(s.w.dir, "steps") }
 
 // trace runs the agent until a story's part has ended, and writes down its steps and the rows.
@@ -121,7 +121,7 @@ func (s *site) trace(to *bytes.Buffer, name string, until func()) {
 	must(s.t, err)
 	must(s.t, os.Remove(path))
 	fmt.Fprintf(to, "# %s\n", name)
-	// The two go on at the same time: what is sent, and what is answered.
+	// Sending and answering go on at the same time.
 	answered := []string{"outbox-settled", "outbox-final", "outbox-explained", "outbox-filed"}
 	var sends, follows []string
 	for _, step := range strings.Fields(string(steps)) {

@@ -40,12 +40,12 @@ func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
 	sf.Stop() // so that some have it and some have not
-	drop := func(what string) {
+	drop := func(prefix string) {
 		for i := range 30 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
 		}
-		lab.Drop(what+", large.bin", largeFile)
-		lab.Drop(what+", huge.bin", hugeFile)
+		lab.Drop(prefix+", large.bin", largeFile)
+		lab.Drop(prefix+", huge.bin", hugeFile)
 	}
 	drop("before the fire")
 	ca.Expect(lab, "before the fire, large.bin")
@@ -83,20 +83,20 @@ func TestTheHubIsRestoredFromAnExport(t *testing.T) {
 	w.Audit()
 }
 
-// Somebody puts an older copy of the hub's folder in its place: it knows nothing of what came
-// later, counts its events and deliveries on from an earlier number, and holds for delivery what
-// was settled meanwhile.
+// An operator puts an older copy of the hub's folder in its place. It has no later record, counts
+// its events and deliveries on from an earlier number, and offers deliveries that were settled
+// meanwhile.
 func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
-	drop := func(what string) {
+	drop := func(prefix string) {
 		for i := range 30 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+			lab.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
 		}
-		lab.Drop(what+", large.bin", largeFile)
-		lab.Drop(what+", huge.bin", hugeFile)
+		lab.Drop(prefix+", large.bin", largeFile)
+		lab.Drop(prefix+", huge.bin", hugeFile)
 	}
 	sf.Stop() // so that some have it and some have not
 	drop("before the copy")
@@ -124,8 +124,8 @@ func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	w.Audit()
 }
 
-// The hub may hold everything for a while, and must learn nothing from it: not on its disk, and not
-// in its memory.
+// The hub may hold everything for a while, and must learn nothing from it. The test searches its
+// disk and its memory.
 func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -145,8 +145,8 @@ func TestTheHubLearnsNothingFromWhatItHolds(t *testing.T) {
 		return n == len(w.drops)
 	}, lab.statusText)
 	c := w.canaryOf()
-	for _, what := range memoryOf(t, c, w.hub.Process().Pid) {
-		t.Errorf("the hub has %s in its memory", what)
+	for _, secret := range memoryOf(t, c, w.hub.Process().Pid) {
+		t.Errorf("the hub has %s in its memory", secret)
 	}
 	a := &audit{w: w}
 	a.checkCanary()
@@ -178,7 +178,7 @@ func memoryOf(t testing.TB, c *canary, pid int) (found []string) {
 		}
 		const step = 4 * mib
 		for at := from; at < to; at += step {
-			// what lies across two pieces is whole in one of them
+			// a secret that lies across two pieces is whole in one of them
 			data := make([]byte, min(step+256, to-at))
 			if n, err := mem.ReadAt(data, at); err == nil || n > 0 {
 				found = append(found, c.find(data[:n])...)
@@ -192,7 +192,7 @@ func memoryOf(t testing.TB, c *canary, pid int) (found []string) {
 	return found
 }
 
-// The search of memory finds what is there: the lab knows its files' names and its own keys.
+// The search of memory finds secrets: the lab knows its files' names and its own keys.
 func TestTheSearchOfMemoryFinds(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -234,7 +234,7 @@ func TestTwoAgentsWithTheSameKeys(t *testing.T) {
 	}
 	lab.Drop("to the copy.csv", smallFile)
 	copied.Expect(lab, "to the copy.csv")
-	// What the first received the copy has not: together they are one inbox.
+	// The copy has no file that the first one received: together they are one inbox.
 	if copied.count("inbox") != 2 || centre.count("inbox") != 2 {
 		t.Errorf("the first has %v, the copy %v", sortedKeys(centre.files("inbox")),
 			sortedKeys(copied.files("inbox")))

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// BenchmarkIdleWatch is an agent that watches 100,000 files in 1,000 folders of its outbox, none of
-// which is finished.
+// BenchmarkIdleWatch measures an agent that watches unfinished files. There are 100,000 of them in
+// 1,000 folders of its outbox.
 func BenchmarkIdleWatch(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)
@@ -45,7 +45,7 @@ func BenchmarkIdleWatch(b *testing.B) {
 	}
 }
 
-// processorTime is what a process has used of the processors.
+// processorTime returns the processor time of a process.
 func processorTime(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	text := read(t, fmt.Sprintf("/proc/%d/stat", pid))
@@ -56,9 +56,9 @@ func processorTime(t testing.TB, pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / 100 // USER_HZ
 }
 
-// BenchmarkMemoryByLedger is how much private memory the agents of a lab and of a centre take when
-// their ledgers have so many rows: at rest, and at most while a hundred files pass and a user
-// looks at the status and searches.
+// BenchmarkMemoryByLedger measures the private memory of agents whose ledgers have so many rows. It
+// measures a lab's and a centre's at rest, and the most while a hundred files pass and a user looks
+// at the status and searches.
 func BenchmarkMemoryByLedger(b *testing.B) {
 	bin, err := plainProgram()
 	must(b, err)
@@ -105,8 +105,8 @@ func memoryByLedger(b *testing.B, bin string, rows int) {
 	}
 }
 
-// fill adds rows to a table in the ledger of an agent that does not run: copies of the one that is
-// there, apart from some columns that count.
+// fill adds rows to a table in the ledger of an agent that does not run. They are copies of the
+// first row, apart from some columns that count.
 func (s *site) fill(rows int, table string, counting ...string) {
 	s.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+
@@ -135,8 +135,8 @@ func (s *site) fill(rows int, table string, counting ...string) {
 	must(s.t, err)
 }
 
-// BenchmarkDropToInbox is one small file at a time, from the moment at which it lies in the outbox
-// until it lies in the inbox, with no settle time and with the default one.
+// BenchmarkDropToInbox measures the time of one small file from the outbox to the inbox. It does so
+// with no settle time and with the default one.
 func BenchmarkDropToInbox(b *testing.B) {
 	for _, settle := range []string{"0s", "2s"} {
 		b.Run("settle="+settle, func(b *testing.B) { dropToInbox(b, settle) })
@@ -163,9 +163,9 @@ func dropToInbox(b *testing.B, settle string) {
 		arrived := centre.at("inbox", lab.name, name)
 		lab.MoveIn(name, smallFile)
 		began := time.Now()
-		for gone := false; !gone; time.Sleep(200 * time.Microsecond) {
+		for hasArrived := false; !hasArrived; time.Sleep(200 * time.Microsecond) {
 			_, err := os.Lstat(arrived)
-			gone = err == nil
+			hasArrived = err == nil
 		}
 		took = append(took, time.Since(began))
 	}

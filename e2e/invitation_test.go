@@ -12,8 +12,8 @@ import (
 	"sealpost/internal/testkit"
 )
 
-// Each invitation that is not good is turned down with a reason and with what to do, and leaves the
-// site able to join with a good one.
+// An invitation that is not good is turned down with a reason and with what to do. The site can
+// still join with a good one.
 func TestInvitationsThatAreNotGood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

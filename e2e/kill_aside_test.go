@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// aside are the stories of points that a file passes only when something is in its way. Each brings
-// a daemon to die there.
-var aside = map[string]func(t *testing.T, point string){
+// asideStories are the stories of points that a file passes only when something is in its way. Each
+// brings a daemon to die there.
+var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-recalled":  killWhenRecalled,
 	"outbox-explained": killWhenRecalled,
 	"outbox-withdrawn": killWhenTakenBack,
@@ -45,7 +45,7 @@ func killWhenRecalled(t *testing.T, point string) {
 	w.Audit()
 }
 
-// sendingOf is where a taken file lies.
+// sendingOf returns the path of a taken file.
 func (s *site) sendingOf(name string) (path string) {
 	s.t.Helper()
 	eventually(s.t, name+" is taken", func() bool {
@@ -90,7 +90,7 @@ func killWhenChanged(t *testing.T, point string) {
 	_, err = f.WriteString("one more line, written after the file was dropped\n")
 	must(t, err)
 	must(t, f.Close())
-	d.again(path)
+	d.reread(path)
 	lab.Start("SEALPOST_FAULT=" + point)
 	lab.diesAt(point)
 	lab.Start()
@@ -128,8 +128,8 @@ func killWhenGivenToASealer(t *testing.T, point string) {
 	w.Audit()
 }
 
-// killWhenRefused gives the centre another key than the one for which it was sealed, which nothing
-// heals: the centre refuses, dies, and gives the same answer again. The lab learns of it.
+// killWhenRefused gives the centre another key than the one for which a file was sealed. The centre
+// refuses, dies, and gives the same answer again. The lab learns of it.
 func killWhenRefused(t *testing.T, point string) {
 	w, lab, centre := labAndCentre(t)
 	other := w.Centre("SF-RC", "nothing")

@@ -47,7 +47,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for _, point := range faultPoints(t) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			if story := aside[point]; story != nil {
+			if story := asideStories[point]; story != nil {
 				story(t, point)
 				return
 			}
@@ -99,8 +99,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	pullPlugs(t, newWorld(t), 8)
 }
 
-// The same on a disk on which nothing gets a name in one step unless it may replace what has that
-// name.
+// The same happens on a disk that lacks RENAME_NOREPLACE.
 func TestKilledAtAnyInstantOnADiskThatCannotRename(t *testing.T) {
 	t.Parallel()
 	pullPlugs(t, newWorldIn(t, diskThatCannotRename(t), program), 4)
@@ -155,8 +154,8 @@ func TestEverythingIsKilledAtOnce(t *testing.T) {
 	w.Audit()
 }
 
-// The route changes while a large file is under way: it is sealed again for the new recipients, and
-// what the hub had of it goes.
+// The route changes while a large file is under way. The file is sealed again for the new
+// recipients, and its parts on the hub go.
 func TestTheRouteChangesBetweenThePartsOfAFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// ledgerFiles are what SQLite keeps a ledger in.
+// ledgerFiles are the files of a ledger in SQLite.
 var ledgerFiles = []string{"ledger.db", "ledger.db-wal", "ledger.db-shm"}
 
 // LoseLedger removes the ledger of an agent that does not run.
@@ -50,8 +50,7 @@ func (s *site) PutLedgerBack(old map[string][]byte) {
 	}
 }
 
-// PutBackOnly replaces one file of the ledger of an agent that does not run, and leaves the others
-// as they are.
+// PutBackOnly replaces one file of the ledger of an agent that does not run. The others stay.
 func (s *site) PutBackOnly(old map[string][]byte, name string) {
 	s.t.Helper()
 	s.forgot, s.mixed = true, true
@@ -62,20 +61,20 @@ func (s *site) PutBackOnly(old map[string][]byte, name string) {
 func pointsOf(t *testing.T, room string) []string {
 	t.Helper()
 	return slices.DeleteFunc(faultPoints(t), func(p string) bool {
-		return !strings.HasPrefix(p, room+"-") || aside[p] != nil
+		return !strings.HasPrefix(p, room+"-") || asideStories[p] != nil
 	})
 }
 
 // dropSome puts files of all sizes into the outbox.
-func (s *site) dropSome(what string) {
+func (s *site) dropSome(prefix string) {
 	s.t.Helper()
 	for i := range 3 {
-		s.Drop(fmt.Sprintf("%s, file %d.csv", what, i), smallFile)
+		s.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
 	}
-	s.Drop(what+", large.bin", largeFile)
+	s.Drop(prefix+", large.bin", largeFile)
 }
 
-// At whatever step of receiving the ledger is lost: what lies in the inbox is known by its records,
+// The ledger is lost at each step of receiving. The files in the inbox are known by their records,
 // and nothing comes twice.
 func TestTheCentreLosesItsLedger(t *testing.T) {
 	t.Parallel()
@@ -93,8 +92,8 @@ func TestTheCentreLosesItsLedger(t *testing.T) {
 	w.Audit()
 }
 
-// The same with a ledger that is put back from an older copy: it forgets what came after it, and
-// believes to be under way what has ended.
+// The same happens with a ledger that is put back from an older copy. It has no later rows, and its
+// messages that have ended seem to be under way.
 func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -123,8 +122,8 @@ func TestTheCentreGetsAnOlderLedgerBack(t *testing.T) {
 	w.Audit()
 }
 
-// At whatever step of sending the ledger is lost: what lies in sending/ goes out under the identity
-// that it had, and whoever has it keeps one copy. A user has to approve its recipients again.
+// The ledger is lost at each step of sending. The files in sending/ go out under the identity that
+// they had, and a centre that has one keeps one copy. A user has to approve its recipients again.
 func TestTheLabLosesItsLedger(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -182,8 +181,8 @@ func TestTheLabGetsAnOlderLedgerBack(t *testing.T) {
 	w.Audit()
 }
 
-// An older ledger.db is put back and the newer ledger.db-wal stays beside it, or an older
-// ledger.db-wal comes beside the newer ledger.db. SQLite alone would mix the two without a word.
+// An older ledger.db is put back beside a newer ledger.db-wal, or the other way round. SQLite alone
+// would mix the two without a word.
 func TestHalfOfAnOlderLedgerIsPutBack(t *testing.T) {
 	t.Parallel()
 	for _, who := range []string{"lab", "centre"} {

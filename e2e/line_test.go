@@ -80,8 +80,8 @@ func (l *line) accept() {
 			}
 			continue
 		}
-		l.done.Go(func() { l.carry(near, far, true, &l.carried[0], l.ways[0]) })
-		l.done.Go(func() { l.carry(far, near, false, &l.carried[1], l.ways[1]) })
+		l.done.Go(func() { l.carry(near, far, toHub) })
+		l.done.Go(func() { l.carry(far, near, fromHub) })
 	}
 }
 
@@ -97,11 +97,19 @@ func (l *line) keep(ends ...net.Conn) bool {
 	return true
 }
 
+// direction is one of the two ways over a line, and indexes its carried and its ways.
+type direction int
+
+const (
+	toHub direction = iota
+	fromHub
+)
+
 // carry copies bytes one way until the connection ends, or breaks in the middle of whatever is
 // under way.
-func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badline.Way) {
+func (l *line) carry(from, to net.Conn, d direction) {
 	out := io.WriteCloser(to)
-	if way != nil {
+	if way := l.ways[d]; way != nil {
 		out = way.Conn(to)
 	}
 	buf := make([]byte, 32*kib)
@@ -116,7 +124,7 @@ func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badli
 		// of all that carry bytes just now, one uses it up
 		if left := l.budget.Add(int64(-n)); left <= 0 && left+int64(n) > 0 {
 			l.cutAgain()
-			if up && l.halfway.Load() {
+			if d == toHub && l.halfway.Load() {
 				to.(*net.TCPConn).CloseWrite()
 				out = swallow{out}
 				continue
@@ -124,7 +132,7 @@ func (l *line) carry(from, to net.Conn, up bool, count *atomic.Int64, way *badli
 			n, err = n/2, io.ErrUnexpectedEOF
 		}
 		if n > 0 {
-			count.Add(int64(n))
+			l.carried[d].Add(int64(n))
 			if _, werr := out.Write(buf[:n]); werr != nil {
 				err = werr
 			}
@@ -180,7 +188,7 @@ func (l *line) Freeze() {
 	}
 }
 
-// Mend makes the line good again. What was frozen flows on.
+// Mend makes the line good again. Frozen bytes flow on.
 func (l *line) Mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -227,8 +235,8 @@ func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
 	w.Audit()
 }
 
-// The way to the hub dies in the middle of a part, and the hub's answer to the half of it still
-// arrives: that is no reason to give the file up.
+// The way to the hub dies in the middle of a part, and the hub's answer still arrives. That is no
+// reason to give the file up.
 func TestOnlyTheWayToTheHubBreaks(t *testing.T) {
 	t.Parallel()
 	w, lab, _ := labAndCentre(t)
@@ -273,8 +281,8 @@ func TestTheLineIsDownAndDeadForAWhile(t *testing.T) {
 	w.Audit()
 }
 
-// The line breaks in the middle of the answer that hands a delivery out: the centre never learns of
-// it, the hub believes that it does, and still nothing waits until the lease runs out.
+// The line breaks in the middle of the answer that hands a delivery out. The hub believes that the
+// centre has it, and still nothing waits until the lease runs out.
 func TestTheLineBreaksInAnAnswerThatHandsOut(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)

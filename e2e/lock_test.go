@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A file is closed to the agent after it was taken: its owner takes the right away, or a program
-// does for a while. It is said, the others go on, and so does this one when it is open again.
+// A file is closed to the agent after it was taken, by its owner or by a program. It is said, the
+// others go on, and so does this one when it is open again.
 func TestAFileThatIsClosedWhileItIsSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -19,7 +19,7 @@ func TestAFileThatIsClosedWhileItIsSent(t *testing.T) {
 		lab.runAs(23456)
 	}
 	w.hub.Stop()
-	lab.Start() // it seals nothing before the hub has said who it is
+	lab.Start() // it seals nothing before the hub has proved its identity
 	d := lab.MoveIn("closed.csv", smallFile)
 	path := lab.sendingOf(d.name)
 	must(t, os.Chmod(path, 0))

@@ -84,8 +84,8 @@ func build(out string, flags ...string) (string, error) {
 	return out, nil
 }
 
-// lookAtSources makes `go test` forget a result that it has kept when the program has changed: it
-// notes what tests read, and knows nothing of what they build.
+// lookAtSources makes `go test` forget a cached result when the program has changed. The cache
+// depends on the files that tests read, and not on the programs that they build.
 var lookAtSources = sync.OnceValue(func() error {
 	return filepath.WalkDir("..", func(_ string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() && (e.Name() == ".git" || e.Name() == "bin") {

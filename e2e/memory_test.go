@@ -86,9 +86,9 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
-func lineWith(text, what string) string {
+func lineWith(text, part string) string {
 	for line := range strings.Lines(text) {
-		if strings.Contains(line, what) && !strings.HasPrefix(line, "#") {
+		if strings.Contains(line, part) && !strings.HasPrefix(line, "#") {
 			return line
 		}
 	}
@@ -137,12 +137,12 @@ func (m *meter) stop() map[string]int64 {
 	return m.peaks
 }
 
-// privateMemory is what only this process has in memory, in bytes, with the pages of files that
-// no other process has mapped; 0 when it is gone.
+// privateMemory returns the memory that only this process has, in bytes; 0 when it is gone. It
+// includes the pages of files that no other process has mapped.
 func privateMemory(pid int) int64 { return rollup(pid, "Private_") }
 
-// ownMemory is what no file backs. Pages of mapped files, as a full hub's tables are, are the
-// system's cache of them: it takes them back when it needs the room.
+// ownMemory returns the memory that no file backs. Pages of mapped files, as a full hub's tables
+// are, are the system's cache of them: it takes them back when it needs the room.
 func ownMemory(pid int) int64 { return rollup(pid, "Anonymous:") }
 
 func rollup(pid int, kind string) (sum int64) {

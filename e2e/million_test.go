@@ -23,11 +23,11 @@ import (
 	"sealpost/statement"
 )
 
-// The bound of the whole hub's private memory, whatever waits in it.
+// hubBound is the bound of the whole hub's private memory, however many envelopes wait in it.
 const hubBound = 128 * mib
 
-// A hub in which a million envelopes wait starts in seconds, and takes more in, hands out and
-// settles in constant memory. The program is as it is released.
+// A hub in which a million envelopes wait starts in seconds, and works in constant memory. It takes
+// more in, hands out and settles. The program is as it is released.
 func TestAHubWithAMillionQueuedInConstantMemory(t *testing.T) {
 	t.Parallel()
 	queued, passed := 3_000, 500

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// messageOf is the message id of what was claimed under this name.
+// messageOf returns the id of the message that was claimed under this name.
 func (s *site) messageOf(name string) (id string) {
 	s.t.Helper()
 	eventually(s.t, name+" is claimed", func() bool {
@@ -22,8 +22,8 @@ func (s *site) messageOf(name string) (id string) {
 	return id
 }
 
-// state is where the message stands that was claimed under this name. That it is published is said
-// by its envelope.
+// state returns the state of the message that was claimed under this name. Its envelope shows that
+// it is published.
 func (s *site) state(name string) (state string) {
 	s.t.Helper()
 	s.query(func(r *sql.Rows) error { return r.Scan(&state) }, `
@@ -32,8 +32,8 @@ func (s *site) state(name string) (state string) {
 	return state
 }
 
-// What is held can be recalled; what was not recalled goes out in time, and cannot be recalled any
-// more.
+// A held file can be recalled. One that was not recalled goes out in time, and cannot be recalled
+// any more.
 func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -55,16 +55,16 @@ func TestWhatIsHeldCanBeRecalled(t *testing.T) {
 	if held := time.Since(began); held < hold {
 		t.Errorf("it was held for %s", held)
 	}
-	for _, late := range []string{lab.messageOf(meant.name), id, "FL-LAB_DAT_20200101_001"} {
-		if _, errs, code := run(t, "agent", "recall", late, "--dir", lab.dir); code == 0 ||
-			!strings.Contains(errs, late) {
-			t.Errorf("recalling %s: exit code %d, %q", late, code, errs)
+	for _, message := range []string{lab.messageOf(meant.name), id, "FL-LAB_DAT_20200101_001"} {
+		if _, errs, code := run(t, "agent", "recall", message, "--dir", lab.dir); code == 0 ||
+			!strings.Contains(errs, message) {
+			t.Errorf("recalling %s: exit code %d, %q", message, code, errs)
 		}
 	}
 	w.Audit()
 }
 
-// What was sealed is on its way, also while the hub is gone: it cannot be recalled, and arrives.
+// A sealed file is on its way, also while the hub is gone: it cannot be recalled, and arrives.
 func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -82,7 +82,7 @@ func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	w.Audit()
 }
 
-// What was delivered goes to one more site, as a message of its own, and to no other site again.
+// A delivered file goes to one more site, as a message of its own, and to no other site again.
 func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -97,9 +97,9 @@ func TestWhatWasDeliveredIsSentAgainToOneSite(t *testing.T) {
 			places, err := filepath.Glob(lab.at("delivered", "*", d.name))
 			return err == nil && len(places) == 1
 		}, lab.statusText)
-		again := *d
-		again.to = []*site{sf}
-		w.drops = append(w.drops, &again)
+		resent := *d
+		resent.to = []*site{sf}
+		w.drops = append(w.drops, &resent)
 		sealpost(t, "agent", "resend", lab.messageOf(d.name), "--to", "SF-RC", "--dir", lab.dir)
 	}
 	if _, errs, code := run(t, "agent", "resend", lab.messageOf("measurements.csv"), "--to",

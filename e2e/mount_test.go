@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The centre is killed while it places a file, and starts again before the disk of its inbox is
-// mounted: that the file is not there does not mean that a user has taken it. It says so, and
-// goes on when the disk is there.
+// The centre is killed while it places a file, and starts before its inbox's disk is mounted. It
+// does not take the missing file for one that a user has taken. It says so, and goes on when the
+// disk is there.
 func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -39,8 +39,8 @@ func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	w.Audit()
 }
 
-// diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, as NFS and many of
-// FUSE do, and has hard links; it returns a folder on it.
+// diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, and returns a folder
+// on it. NFS and many of FUSE lack it. The file system has hard links.
 func diskThatCannotRename(t *testing.T) string {
 	t.Helper()
 	image, mounted := filepath.Join(t.TempDir(), "image"), t.TempDir()

@@ -13,14 +13,14 @@ import (
 const emojiPart = `[\p{So}\x{1f3fb}-\x{1f3ff}](?:[\x{fe0e}\x{fe0f}]?(?:\x{200d}[\p{So}\x{1f3fb}` +
 	`-\x{1f3ff}])?)*`
 
-// The rule by which names from outside become portable ones, written a second time from its
-// description, so that the auditor does not believe the code's own.
+// The rule for portable names is written a second time, so that the auditor does not believe the
+// code's own.
 var (
 	unsafePart = regexp.MustCompile(`[\x00-\x1f\x7f-\x{9f}\x{ad}\x{34f}\x{61c}\x{115f}\x{1160}` +
 		`\x{180b}-\x{180f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2060}-\x{206f}\x{2800}\x{3164}` +
 		`\x{fe00}-\x{fe0f}\x{feff}\x{ffa0}\x{fff0}-\x{fffb}\x{e0000}-\x{e0fff}<>:"/\\|?*]|` +
 		`%[0-9A-Fa-f]{2}`)
-	// emoji are symbols, with what makes them emoji or one of several.
+	// emoji are symbols, with the characters that make them emoji or one of several.
 	emoji       = regexp.MustCompile("^" + emojiPart + "$")
 	partsOfName = regexp.MustCompile(emojiPart + "|" + unsafePart.String())
 	actingName  = regexp.MustCompile(`(?i)^(desktop\.ini|thumbs\.db|autorun\.inf|autorun|` +
@@ -72,8 +72,7 @@ var (
 	telling    = regexp.MustCompile(`^[A-Z\x{80}-\x{10ffff}]`)
 )
 
-// twin is what a name becomes in a folder where another one before it is the same but for case or
-// accents.
+// twin returns the name of a file beside an earlier one that differs in case or accents only.
 func twin(name string) string {
 	told := false
 	return partOfName.ReplaceAllStringFunc(portable(name), func(part string) string {
@@ -85,7 +84,7 @@ func twin(name string) string {
 	})
 }
 
-// alternative is what a file is called when its name is taken at the recipient.
+// alternative returns the name of a file whose own name is taken at the recipient.
 func alternative(name, message string) string {
 	stem, ext := cutExt(portable(name))
 	return stem + " (" + message + ")" + ext

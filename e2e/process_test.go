@@ -36,7 +36,7 @@ func (d *daemon) running() bool { return d.Running() }
 // Dies waits until it has ended by itself, and returns its error.
 func (d *daemon) Dies() error { d.t.Helper(); return d.Ended() }
 
-// run carries out one command line and returns what it printed, and its exit code.
+// run carries out one command line and returns its output and its exit code.
 func run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(program, args...)

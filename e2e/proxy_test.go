@@ -41,7 +41,7 @@ func newProxy(t *testing.T, hub, user string) *proxy {
 	return p
 }
 
-// env is what a site behind the proxy has in its environment.
+// env returns the environment of a site behind the proxy.
 func (p *proxy) env(user string) string {
 	return "HTTPS_PROXY=http://" + user + "@" + p.Listener.Addr().String()
 }
@@ -92,8 +92,8 @@ func (p *proxy) inspect(c *tls.Conn) {
 	}
 }
 
-// inspector is a TLS configuration of a product that opens connections, an old one: it is not up to
-// TLS 1.3.
+// inspector returns the TLS configuration of an old product that opens connections. It does not
+// know TLS 1.3.
 func inspector(t *testing.T, issuer string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -130,8 +130,8 @@ func (s *site) expectTrouble(texts ...string) {
 	}
 }
 
-// A site reaches its hub through the proxy of its house: one that wants a password, and one that
-// opens TLS and reads along.
+// A site reaches its hub through the proxy of its house. One proxy wants a password, and one opens
+// TLS and reads along.
 func TestThroughTheProxyOfTheHouse(t *testing.T) {
 	t.Parallel()
 	w := newWorldOf(t, program, "hub.example")

@@ -32,7 +32,7 @@ func TestDaemonsLeaveNoCoreDumps(t *testing.T) {
 	}
 }
 
-// A daemon does not start with a key that others may read, and says which and what to do.
+// A daemon does not start with a key that others may read. It names the key and what to do.
 func TestLooseKeysAreRefused(t *testing.T) {
 	t.Parallel()
 	w, _, centre := labAndCentre(t)

@@ -30,18 +30,17 @@ const (
 // startLimit is how long an agent may take to start, whatever lies in its folders.
 const startLimit = 45 * time.Second
 
-// siege is a world whose agents run under an account of their own, as `agent install` sets them up,
-// and share their folders with a group: carol, who drops files, and mallory, who attacks the
-// agents.
+// siege is a world whose agents run under an account of their own, as `agent install` does it. They
+// share their folders with a group: carol drops files, and mallory attacks the agents.
 type siege struct {
 	*world
 	lab            *site
 	carol, mallory *user
 	baits
 
-	shared  []string // folders in which the group works: only what comes out of them is judged
+	shared  []string // folders in which the group works: only their effects outside are judged
 	dropped map[[sha256.Size]byte]dropped
-	seed    uint64 // of what carol drops next
+	seed    uint64 // of carol's next drop
 
 	before  map[string]string // see Watches
 	secrets *canary
@@ -148,7 +147,7 @@ func (s *siege) SharedLabAt(tray string, to ...*site) *site {
 	edit(s.t, s.lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
 	edit(s.t, s.lab.config(), `sweep = "2s"`, `sweep = "100ms"`)
 	if tray != "" {
-		s.lab.elsewhere = tray
+		s.lab.outsideDir = tray
 		edit(s.t, s.lab.config(), `dir = "."`, fmt.Sprintf("dir = %q", tray))
 		s.ofMallory(tray)
 	}
@@ -177,7 +176,7 @@ func (s *siege) SharedCentreAt(name, inbox string) *site {
 	c.join()
 	s.hub.Bind(queueOf(name), c.bindings...)
 	if inbox != "" {
-		c.elsewhere = inbox
+		c.outsideDir = inbox
 		edit(s.t, c.config(), `dir = "inbox"`, fmt.Sprintf("dir = %q", inbox))
 		s.ofMallory(filepath.Dir(inbox))
 	}
@@ -187,8 +186,8 @@ func (s *siege) SharedCentreAt(name, inbox string) *site {
 	return c
 }
 
-// ofMallory makes a folder of mallory's to which the service is admitted, as `agent install` leaves
-// the owner of such a folder.
+// ofMallory makes a folder of mallory's to which the service has access. `agent install` leaves the
+// owner of such a folder.
 func (s *siege) ofMallory(dir string) {
 	s.t.Helper()
 	must(s.t, errors.Join(os.Mkdir(dir, 0o755), os.Chown(dir, malloryAccount, malloryAccount)))
@@ -209,7 +208,7 @@ func (s *site) runAsService() {
 	s.Command = append([]string{"/bin/sh", "-c", `umask 0007; exec "$0" "$@"`}, s.Command...)
 }
 
-// share makes a folder and shares it as `agent install` does: it belongs to the service, and the
+// share makes a folder and shares it as `agent install` does. It belongs to the service, and the
 // group may do everything in it, and with everything that is made in it.
 func (s *siege) share(folder string) {
 	s.t.Helper()
@@ -229,8 +228,8 @@ func (s *siege) share(folder string) {
 	s.shared = append(s.shared, folder)
 }
 
-// The tags of lines of an access list, as the kernel keeps them, and the number of a line that
-// names no account.
+// The tags of lines of an access list are the kernel's. The last number is that of a line without
+// an account.
 const (
 	aclOwner, aclUser, aclOwnerGroup, aclGroup, aclMask, aclOther = 1, 2, 4, 8, 16, 32
 
@@ -375,7 +374,7 @@ func (s *siege) Arrives() {
 	}
 }
 
-// Calms ends the storm, which must have been one, and restarts agents to look at what it has left.
+// Calms ends the storm, which must have been one, and restarts agents to look at its remains.
 func (s *siege) Calms(least int, sites ...*site) {
 	s.t.Helper()
 	done := s.mallory.calms()

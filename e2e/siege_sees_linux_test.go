@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A siege that sees nothing proves nothing: root does everything that an attack may bring about,
-// one thing at a time.
+// A siege that sees nothing proves nothing. Root makes each effect that an attack may have, one at
+// a time.
 func TestTheSiegeSees(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -55,7 +55,7 @@ func TestTheSiegeSees(t *testing.T) {
 		"a folder was opened":        {opened{s.service, 0o700, 0o770}, "service is drwxrwx---"},
 		"the state folder was opened": {opened{lab.at("state"), 0o700, 0o750},
 			"FL-LAB/state is drwxr-x---"},
-		"a file has another owner": {given{s.secret, serviceAccount, malloryAccount},
+		"a file has another owner": {chown{s.secret, serviceAccount, malloryAccount},
 			"of 61003"},
 		"a key was taken away": {moved{lab.at("state", "identity.key"),
 			lab.at("outbox", "@CA-RC", "x.part")}, "identity.key is gone"},
@@ -89,7 +89,7 @@ type (
 		path    string
 		was, is os.FileMode
 	}
-	given struct {
+	chown struct {
 		path    string
 		was, is int
 	}
@@ -107,8 +107,8 @@ func (m moved) undo() error { return os.Rename(m.to, m.path) }
 func (o opened) do() error   { return os.Chmod(o.path, o.is) }
 func (o opened) undo() error { return os.Chmod(o.path, o.was) }
 
-func (g given) do() error   { return os.Chown(g.path, g.is, sharingGroup) }
-func (g given) undo() error { return os.Chown(g.path, g.was, sharingGroup) }
+func (g chown) do() error   { return os.Chown(g.path, g.is, sharingGroup) }
+func (g chown) undo() error { return os.Chown(g.path, g.was, sharingGroup) }
 
 // times returns a function that gives the baits, and the folders above them, back the times that
 // they have now.

@@ -21,9 +21,9 @@ type site struct {
 	name        string
 	role        string
 	dir         string
-	elsewhere   string   // its tray or its inbox, if that is not in its folder
+	outsideDir  string   // its tray or its inbox, if that is not in its folder
 	bindings    []string // of its queue
-	to          []*site  // who gets what it sends
+	to          []*site  // the recipients of its drops
 	fingerprint string
 	forgot      bool // its ledger was lost, or put back from an older copy
 	mixed       bool // and only half of it was
@@ -39,8 +39,7 @@ func (w *world) site(name, role string) *site {
 
 func (s *site) config() string { return filepath.Join(s.dir, "agent.toml") }
 
-// join joins with an invitation as a user does, and settles files at once so that a story does
-// not wait.
+// join joins with an invitation as a user does. Files settle at once, so that no story waits.
 func (s *site) join(flags ...string) {
 	s.t.Helper()
 	out := sealpost(s.t, append([]string{"agent", "join", s.w.hub.Invite(s.name, s.role), "--dir",
@@ -89,21 +88,21 @@ func (s *site) at(path ...string) string {
 
 // inbox names a place in the site's inbox.
 func (s *site) inbox(path ...string) string {
-	if s.elsewhere == "" {
+	if s.outsideDir == "" {
 		return s.at(append([]string{"inbox"}, path...)...)
 	}
-	return filepath.Join(append([]string{s.elsewhere}, path...)...)
+	return filepath.Join(append([]string{s.outsideDir}, path...)...)
 }
 
 // tray names a place in the site's tray.
 func (s *site) tray(path ...string) string {
-	if s.elsewhere == "" {
+	if s.outsideDir == "" {
 		return s.at(path...)
 	}
-	return filepath.Join(append([]string{s.elsewhere}, path...)...)
+	return filepath.Join(append([]string{s.outsideDir}, path...)...)
 }
 
-// count is how many files lie in a folder of the site, at any depth, apart from sealpost's own.
+// count returns the number of files in a folder of the site, at any depth, without sealpost's own.
 func (s *site) count(folder string) int {
 	s.t.Helper()
 	n := 0

@@ -21,7 +21,7 @@ import (
 type storm struct {
 	Seed  uint64
 	Home  string   // the attacker's folder, on the same volume
-	Swap  []string // patterns of what is swapped for a link and back
+	Swap  []string // patterns of the paths that are swapped for a link and back
 	For   []string // targets of the links
 	Plant []string // patterns of a folder, and behind it a name at which a link is made and removed
 	Own   []string // patterns of the attacker's own files, which become anything and come back
@@ -43,7 +43,7 @@ type raging struct {
 	lost map[string]string // by its place: where a thing is kept that could not be put back
 }
 
-// ownMark is in the names of what the attacker makes in shared folders.
+// ownMark is in the names of all files and folders that the attacker makes in shared folders.
 const ownMark = ".mallory "
 
 func (s storm) start() *raging {
@@ -83,10 +83,10 @@ func (r *raging) calm() map[string]int {
 	return r.done
 }
 
-func (r *raging) count(what string) {
+func (r *raging) count(action string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.done[what]++
+	r.done[action]++
 }
 
 // act does one thing, most often a swap.
@@ -97,9 +97,9 @@ func (r *raging) act(random *rand.Rand) {
 	case 2:
 		r.at(r.Own, random, r.replace)
 	case 3:
-		r.beside(r.Plant, random, r.plant)
+		r.atName(r.Plant, random, r.plant)
 	case 4:
-		r.beside(r.Drop, random, r.drop)
+		r.atName(r.Drop, random, r.drop)
 	}
 }
 
@@ -132,8 +132,8 @@ func (r *raging) at(patterns []string, random *rand.Rand, do func(path string, r
 	delete(r.busy, path)
 }
 
-// beside does something at a name in one of the folders of a pattern.
-func (r *raging) beside(patterns []string, random *rand.Rand,
+// atName does something at a name in one of the folders of a pattern.
+func (r *raging) atName(patterns []string, random *rand.Rand,
 	do func(path string, random *rand.Rand)) {
 	name := ""
 	dir := pick(patterns, random, func(pattern string) string {
@@ -159,8 +159,8 @@ func pick(patterns []string, random *rand.Rand, part func(string) string) string
 
 func (r *raging) bait(random *rand.Rand) string { return r.For[random.IntN(len(r.For))] }
 
-// swap has a link in the place of something for a moment. Of carol's things it takes only what
-// surrounds them.
+// swap has a link in the place of something for a moment. It swaps none of carol's own things, only
+// those around them.
 func (r *raging) swap(path string, random *rand.Rand) {
 	if info, err := os.Lstat(path); err != nil || isLink(info) ||
 		strings.HasPrefix(filepath.Base(path), "carol") {
@@ -202,8 +202,9 @@ func (r *raging) replace(path string, random *rand.Rand) {
 	}
 }
 
-// exchange has something else at a path for a moment, and returns where that is afterwards; empty:
-// the agent has moved it. It holds the parent folder open, which may be moved meanwhile.
+// exchange has something else at a path for a moment, and returns the path of that afterwards. It
+// returns an empty one if the agent has moved it. It holds the parent folder open, which may be
+// moved meanwhile.
 func (r *raging) exchange(path string, random *rand.Rand,
 	create func(place string) error) (instead string) {
 	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -213,7 +214,7 @@ func (r *raging) exchange(path string, random *rand.Rand,
 	defer unix.Close(dir)
 	name := filepath.Base(path)
 	kept := ""
-	// what may not leave its folder is swapped within it
+	// a thing that may not leave its folder is swapped within it
 	for _, place := range []string{r.Home, filepath.Dir(path)} {
 		if kept = r.swapOut(path, filepath.Join(place, fmt.Sprint(ownMark, r.made.Add(1))),
 			create); kept != "" {

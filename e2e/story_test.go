@@ -153,7 +153,7 @@ func TestAFileThatChangesWhileItIsSentArrivesAsItIsInTheEnd(t *testing.T) {
 	eventually(t, "it is delivered", func() bool { return lab.count("delivered") == 1 },
 		lab.statusText)
 	for p := range lab.files("delivered") {
-		d.again(lab.at("delivered", p))
+		d.reread(lab.at("delivered", p))
 	}
 	if !lab.Says("it was changed while it was being sent") {
 		t.Error("nobody was told that it changed")
@@ -166,7 +166,7 @@ func TestAFileTakenBackBeforeItIsSentGoesNowhere(t *testing.T) {
 	w, lab, centre := labAndCentre(t)
 	w.hub.Stop()
 	lab.Stop()
-	lab.Start() // it seals nothing before the hub has said who it is
+	lab.Start() // it seals nothing before the hub has proved its identity
 	d := lab.Drop("second thoughts.csv", smallFile)
 	eventually(t, "it is taken", func() bool { return lab.count("sending") == 1 })
 	for p := range lab.files("sending") {

@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// The system tells the hub that it could not bring something to the disk: when a commit fails, and
-// when content does. The hub says that it does not know, or no, and what it has promised before is
-// there afterwards.
+// The system reports to the hub that a write to the disk failed, of a commit or of content. The hub
+// says that it does not know, or no, and its earlier promises hold afterwards.
 func TestTheHubsDiskFails(t *testing.T) {
 	t.Parallel()
 	w, lab, centre := labAndCentre(t)
@@ -23,7 +22,7 @@ func TestTheHubsDiskFails(t *testing.T) {
 	for _, calls := range []string{"msync", "fsync,fdatasync"} {
 		eventually(t, "nothing waits at the hub",
 			func() bool { return w.hub.Status().Waiting == 0 }, centre.statusText)
-		centre.Stop() // so that what is promised waits at the hub
+		centre.Stop() // so that promised files wait at the hub
 		lab.Drop("waits as "+calls+" fails.csv", smallFile)
 		eventually(t, "it waits at the hub", func() bool { return w.hub.Status().Waiting == 1 })
 		heal := failing(t, w.hub.Process().Pid, calls)

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// growthBound is how much more private memory a folder of very many entries may take than one with
-// a quarter or a fifth of that: what the collector and the caches of the ledger's connections (4
-// MiB each) are good for until they are full.
+// growthBound bounds the private memory that a folder of very many entries takes beyond a small
+// one's. The small one has a quarter or a fifth of the entries. The collector and the caches of the
+// ledger's connections (4 MiB each) take as much until they are full.
 const growthBound = 32 * mib
 
-// A folder is one message, however much is in it. Nobody on its way holds a list of that.
+// A folder is one message, however much is in it. No process on its way holds a list of that.
 func TestAFolderOfManyEntriesInConstantMemory(t *testing.T) {
 	t.Parallel()
 	some, many := 1_000, 5_000
@@ -50,8 +50,8 @@ func TestAFolderOfManyEntriesInConstantMemory(t *testing.T) {
 	}
 }
 
-// passFolder sends a folder with so many small files, a hundred in each folder of it, and returns
-// who took how much memory.
+// passFolder sends a folder with so many small files, a hundred in each folder of it. It returns
+// the most memory of each process.
 func passFolder(t *testing.T, w *world, lab, centre *site, name string,
 	entries int) map[string]int64 {
 	t.Helper()

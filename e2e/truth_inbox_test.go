@@ -46,8 +46,8 @@ func TestAnInboxIsMovedInTheConfiguration(t *testing.T) {
 	}, func() string { return statusAt(t, old) })
 }
 
-// inboxOnDisk gives a stopped centre an inbox on a disk of its own, which the story can unmount and
-// mount again.
+// inboxOnDisk gives a stopped centre an inbox on a disk of its own. The story can unmount and mount
+// it again.
 func inboxOnDisk(t *testing.T, w *world, centre *site,
 	size string) (inbox string, mount, unmount func()) {
 	t.Helper()

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// The stories of this file and of truth_inbox_test.go compare what sealpost says beside users'
-// files with what is true. They know no sentences, only words that a true one must have, or that a
-// wrong one has.
+// The stories of this file and of truth_inbox_test.go compare sealpost's texts beside users' files
+// with the truth. They know no sentences, only words that a true one must have, or that a wrong one
+// has.
 
 // statusAt returns a folder's STATUS.txt; empty: there is none.
 func statusAt(t testing.TB, dir string) string {
@@ -40,17 +40,17 @@ func partsOf(text string, patterns ...string) (parts []string) {
 }
 
 // saysOf waits until a part of the STATUS.txt in the site's folder matches all patterns.
-func (s *site) saysOf(what string, patterns ...string) {
+func (s *site) saysOf(event string, patterns ...string) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("STATUS.txt of %s says %s", s.name, what), func() bool {
+	eventually(s.t, fmt.Sprintf("STATUS.txt of %s says %s", s.name, event), func() bool {
 		return len(partsOf(statusAt(s.t, s.dir), patterns...)) > 0
 	}, func() string { return statusAt(s.t, s.dir) })
 }
 
 // statusSays waits until `agent status` matches all patterns.
-func (s *site) statusSays(what string, patterns ...string) {
+func (s *site) statusSays(event string, patterns ...string) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("the status of %s says %s", s.name, what), func() bool {
+	eventually(s.t, fmt.Sprintf("the status of %s says %s", s.name, event), func() bool {
 		return len(partsOf(strings.ReplaceAll(s.statusText(), "\n\n", "\n"), patterns...)) > 0
 	}, s.statusText)
 }
@@ -63,7 +63,7 @@ func (s *site) isUpToDate(w *world) {
 	s.saysOf("that "+name+" is delivered", "DELIVERED", name)
 }
 
-// wrongOfDelivered matches what must not be said of a message that a centre has.
+// wrongOfDelivered matches words that are untrue of a message that a centre has.
 const wrongOfDelivered = "not been sent|never sent|nobody has"
 
 // Files that are dropped together share a folder in sending, and one is renamed there while a
@@ -94,10 +94,11 @@ func TestAFileIsRenamedInSending(t *testing.T) {
 		eventually(t, "it is moved on, or named",
 			func() bool { return !isLeft() || len(partsOf(statusAt(t, lab.dir), folder)) > 0 },
 			func() string { return statusAt(t, lab.dir) })
-		for what, text := range map[string]string{"STATUS.txt": statusAt(t, lab.dir),
+		for source, text := range map[string]string{"STATUS.txt": statusAt(t, lab.dir),
 			"the status": lab.statusText()} {
 			if parts := partsOf(text, wrongOfDelivered); len(parts) > 0 {
-				t.Errorf("%s says of what both centres have:\n%s", what, strings.Join(parts, "\n"))
+				t.Errorf("%s says of what both centres have:\n%s", source,
+					strings.Join(parts, "\n"))
 			}
 		}
 		lab.Stop()
@@ -108,8 +109,8 @@ func TestAFileIsRenamedInSending(t *testing.T) {
 	}
 }
 
-// A file is edited in delivered, or replaced by another of its size and time. It is no longer what
-// was delivered, and is not sent again as if it were.
+// A file is edited in delivered, or replaced by another of its size and time. It is no longer the
+// delivered one, and is not sent again as if it were.
 func TestAnEditedFileIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -171,8 +172,8 @@ func TestAFileIsEditedInSending(t *testing.T) {
 	lab.saysOf("that it was delivered otherwise", d.name, "chang|edit|differ|not what|other than")
 }
 
-// Files and folders that a user puts into sending, delivered or failed are named at once, with the
-// folder where they belong.
+// The status names files that a user puts into sending, delivered or failed, at once. It also names
+// the folder where they belong.
 func TestFilesInTheWrongFolders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -195,8 +196,7 @@ func TestFilesInTheWrongFolders(t *testing.T) {
 	}
 }
 
-// A folder that the system has made in outbox, and that the agent may not move, is never said to be
-// taken.
+// The status never says that a folder of the system in outbox is taken. The agent may not move it.
 func TestAFolderOfTheSystemInOutbox(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

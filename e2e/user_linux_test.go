@@ -20,7 +20,7 @@ import (
 // userEnv makes this program act as a user instead of running tests.
 const userEnv = "SEALPOST_E2E_USER"
 
-// user is another account of this machine, with a process that does what the story says.
+// user is another account of this machine, with a process that carries out the story's acts.
 type user struct {
 	t    testing.TB
 	name string
@@ -144,7 +144,7 @@ func (u *user) storms(s storm) {
 	u.does(act{Do: "storm", Storm: s})
 }
 
-// calms ends the storm, puts everything back, and returns how often the storm did what.
+// calms ends the storm, puts everything back, and returns the count of each of the storm's actions.
 func (u *user) calms() map[string]int {
 	u.t.Helper()
 	return u.does(act{Do: "calm"}).Done
@@ -247,7 +247,7 @@ func content(seed uint64, size int64) []byte {
 }
 
 // dropFiles drops files as users do: half are written in the folder itself, half are moved there.
-// To is the pattern of their names. An attacker who has swapped the folder just now only delays it.
+// To is the pattern of their names. An attacker's swap of the folder only delays it.
 func dropFiles(a act) error {
 	for i := range a.Count {
 		path := filepath.Join(a.Path, fmt.Sprintf(a.To, i))

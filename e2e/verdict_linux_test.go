@@ -32,7 +32,7 @@ func (s *siege) Watches() {
 	}
 }
 
-// mostProblems bounds what is printed of a verdict.
+// mostProblems is the number of problems of a verdict that are printed.
 const mostProblems = 20
 
 // Judge fails the story for everything that the attack has brought about.
@@ -53,12 +53,12 @@ func (s *siege) verdict() []string {
 	return slices.Concat(s.leaks(), s.changes(), s.arrivals())
 }
 
-// changes lists what has changed outside of the shared folders.
+// changes lists the changes outside of the shared folders.
 func (s *siege) changes() (problems []string) {
 	s.t.Helper()
 	after := s.outside()
 	for _, path := range slices.Sorted(maps.Keys(s.before)) {
-		if now, there := after[path]; !there {
+		if now, ok := after[path]; !ok {
 			problems = append(problems, fmt.Sprintf("%s is gone, which was %s", path,
 				s.before[path]))
 		} else if now != s.before[path] {
@@ -67,7 +67,7 @@ func (s *siege) changes() (problems []string) {
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(after)) {
-		if _, there := s.before[path]; !there {
+		if _, ok := s.before[path]; !ok {
 			problems = append(problems, fmt.Sprintf("%s was made: %s", path, after[path]))
 		}
 	}
@@ -77,7 +77,8 @@ func (s *siege) changes() (problems []string) {
 const ofSite = `^([A-Z-]+-(LAB|RC)|second)`
 
 var (
-	// loose matches what the service changes itself: only name, owner and rights are compared.
+	// loose matches files that the service changes itself: only name, owner and rights are
+	// compared.
 	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|lock|control(\.sock)?|` +
 		`chain\.pem))?)?$`)
 	// passing matches files of the service that come, go, and are made anew.
@@ -86,7 +87,7 @@ var (
 		`|^[^/]*\.log$`)
 )
 
-// outside describes everything in the world, except what belongs to the hub, the users, and the
+// outside describes all files and folders of the world, except those of the hub, the users, and the
 // group.
 func (s *siege) outside() map[string]string {
 	s.t.Helper()
@@ -108,7 +109,11 @@ func (s *siege) outside() map[string]string {
 		if err != nil || rel == "." || passing.MatchString(rel) {
 			return err
 		}
-		text, err := describe(path, loose.MatchString(rel))
+		describe := describeAll
+		if loose.MatchString(rel) {
+			describe = describeOwner
+		}
+		text, err := describe(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -118,17 +123,27 @@ func (s *siege) outside() map[string]string {
 	return all
 }
 
-func describe(path string, loosely bool) (string, error) {
+// describeOwner describes the mode and the owner of a file or folder.
+func describeOwner(path string) (string, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return "", err
 	}
+	return ownerOf(info), nil
+}
+
+func ownerOf(info os.FileInfo) string {
 	st := info.Sys().(*syscall.Stat_t)
-	text := fmt.Sprintf("%s of %d:%d", info.Mode(), st.Uid, st.Gid)
-	if loosely {
-		return text, nil
+	return fmt.Sprintf("%s of %d:%d", info.Mode(), st.Uid, st.Gid)
+}
+
+// describeAll describes the mode, owner, size, time and content of a file or folder.
+func describeAll(path string) (string, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return "", err
 	}
-	text += fmt.Sprintf(" with %d bytes of %s", info.Size(),
+	text := fmt.Sprintf("%s with %d bytes of %s", ownerOf(info), info.Size(),
 		info.ModTime().Format("15:04:05.000000000"))
 	if !info.Mode().IsRegular() {
 		return text, nil
@@ -141,8 +156,10 @@ func describe(path string, loosely bool) (string, error) {
 func (s *siege) leaks() (problems []string) {
 	s.t.Helper()
 	// inodes of the secrets: root has linked some of them to here, for mallory
-	theirs := map[uint64]bool{}
-	note := func(path string, info os.FileInfo) { theirs[info.Sys().(*syscall.Stat_t).Ino] = true }
+	secretInodes := map[uint64]bool{}
+	note := func(path string, info os.FileInfo) {
+		secretInodes[info.Sys().(*syscall.Stat_t).Ino] = true
+	}
 	for _, path := range s.files {
 		if info, err := os.Lstat(path); err == nil {
 			note(path, info)
@@ -156,12 +173,12 @@ func (s *siege) leaks() (problems []string) {
 	found := map[string]bool{}
 	for _, place := range places {
 		s.each(place, func(path string, info os.FileInfo) {
-			if theirs[info.Sys().(*syscall.Stat_t).Ino] {
+			if secretInodes[info.Sys().(*syscall.Stat_t).Ino] {
 				return
 			}
-			for _, what := range findIn(s.secrets, path) {
+			for _, secret := range findIn(s.secrets, path) {
 				rel, _ := filepath.Rel(s.dir, path)
-				found[fmt.Sprintf("%s lies in %s", what, rel)] = true
+				found[fmt.Sprintf("%s lies in %s", secret, rel)] = true
 			}
 		})
 	}
@@ -260,12 +277,12 @@ func (s *siege) have(centre *site) map[[sha256.Size]byte][]string {
 	return have
 }
 
-// recordsAside matches what lies in a folder of records that the attacker has moved and cannot put
-// back: the agent has made another one meanwhile.
+// recordsAside matches the files of a folder of records that the attacker has moved. The attacker
+// cannot put it back: the agent has made another one meanwhile.
 var recordsAside = regexp.MustCompile(regexp.QuoteMeta("/"+ownMark) +
 	`\d+/(inbox\.id|[A-Z0-9-]+/[^/]+\.json|tmp/.*)$`)
 
-// isShared tells whether a path lies in a shared folder.
+// isShared reports whether a path lies in a shared folder.
 func (s *siege) isShared(path string) bool {
 	return slices.ContainsFunc(s.shared, func(dir string) bool {
 		return strings.HasPrefix(path, dir+"/")

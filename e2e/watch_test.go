@@ -16,8 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// labInNamespace runs its agent in a user namespace in which a limit of inotify is as given; no
-// other agent has it.
+// labInNamespace runs the lab's agent in a user namespace of its own, which has a limit of inotify.
 func labInNamespace(t *testing.T, limit string, n int) (w *world, lab, centre *site) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "--user", "--map-root-user",
@@ -55,15 +54,15 @@ func (s *site) rests(most float64) {
 	}
 }
 
-func (s *site) tellsNoMore(what, text string) {
+func (s *site) tellsNoMore(event, text string) {
 	s.t.Helper()
-	eventually(s.t, s.name+" tells no more "+what, func() bool {
+	eventually(s.t, s.name+" tells no more "+event, func() bool {
 		return !strings.Contains(s.statusFile(), text) && !strings.Contains(s.statusText(), text)
 	}, s.statusFile, s.statusText)
 }
 
-// Other programs of the account have used up what the system gives of inotify: a user is told,
-// files are found by looking for them, and once there is some again, by being told.
+// Other programs of the account have used up the limit of inotify. The status says so, and the
+// agent finds files by sweeps, and by notifications again once there is room.
 func TestALimitOfInotifyIsReached(t *testing.T) {
 	t.Parallel()
 	for limit, says := range map[string][]string{
@@ -90,8 +89,8 @@ func TestALimitOfInotifyIsReached(t *testing.T) {
 	}
 }
 
-// More happens in the outbox than the system keeps while the agent is busy: notifications are lost,
-// and with them that of a file. It is found at once, though the next sweep would be tomorrow.
+// More happens in the outbox than the system's queue holds while the agent is busy. The
+// notification of a file is lost. It is found at once, though the next sweep would be tomorrow.
 func TestNotificationsAreLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -118,8 +117,8 @@ func TestNotificationsAreLost(t *testing.T) {
 	w.Audit()
 }
 
-// On network shares the system gives a watch and never says anything. Here an overlay stands for
-// one: what is put into its upper folder is not told of.
+// On network shares the system gives a watch and never notifies. Here an overlay stands for one:
+// files in its upper folder cause no notification.
 func TestTheSystemSaysNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

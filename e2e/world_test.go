@@ -66,7 +66,7 @@ func (h *hubSide) at(path ...string) string {
 func (h *hubSide) config() string { return filepath.Join(h.dir, "hub.toml") }
 
 // Init sets the hub up, or up again under the same root. A small disk is enough for a story, and
-// everything is logged so that the auditor can look for what must not be there.
+// everything is logged so that the auditor can look for secrets in it.
 func (h *hubSide) Init() {
 	h.t.Helper()
 	h.initWith("--name", "DC-HQ", "--host", strings.Join(
@@ -183,8 +183,7 @@ func queueOf(site string) string {
 	return strings.ReplaceAll(strings.ToLower(site), "-", "_") + "_queue"
 }
 
-// Centre lets a research centre join, which receives what the bindings direct to it, and runs its
-// agent.
+// Centre lets a research centre join, whose queue has these bindings, and runs its agent.
 func (w *world) Centre(name string, bindings ...string) *site {
 	w.t.Helper()
 	s := w.site(name, "receive")
