@@ -89,6 +89,7 @@ type Spool interface {
 	// cancellation), or the session is displaced. A session is newer if this process has not seen
 	// it before. The first Lease of a newer session voids the leases of the queue's current one and
 	// ends its waits with ErrHeld; every later call of the displaced session gets ErrHeld too.
+	// Deliveries that rested for the displaced session are due at once, at least thousands of them.
 	// Leases live in memory: after a restart everything waits again, and no attempt was counted.
 	//
 	// A session that calls one after the other numbers its calls, and names the newest call whose

@@ -38,6 +38,7 @@ type modelEnvelope struct {
 type modelDelivery struct {
 	target   spool.Target
 	due      time.Time // not before; zero: never released
+	hurried  bool      // due earlier, for a new session
 	attempts int
 	token    spool.Token
 	until    time.Time // the lease's end; zero: not leased
@@ -62,21 +63,27 @@ type place struct {
 }
 
 // offered lists the deliveries that a lease would get now, in order. Due retries come first, by
-// time, then the rest by sequence.
+// time, then those that rested for an earlier session, then the rest by sequence.
 func (m *model) offered(queue string) []place {
-	var retries, others []place
+	var retries, hurried, others []place
 	now := m.clock.Now()
 	for _, p := range m.waiting(queue) {
 		switch {
-		case p.d.isLeased(now) || p.d.due.After(now):
+		case p.d.isLeased(now):
+		case p.d.due.After(now):
+			if p.d.hurried {
+				hurried = append(hurried, p)
+			}
 		case p.d.due.IsZero():
 			others = append(others, p)
 		default:
 			retries = append(retries, p)
 		}
 	}
-	slices.SortStableFunc(retries, func(a, b place) int { return a.d.due.Compare(b.d.due) })
-	return append(retries, others...)
+	byTime := func(a, b place) int { return a.d.due.Compare(b.d.due) }
+	slices.SortStableFunc(retries, byTime)
+	slices.SortStableFunc(hurried, byTime)
+	return slices.Concat(retries, hurried, others)
 }
 
 // waiting lists every delivery of a queue that is not final, by sequence.
@@ -160,8 +167,8 @@ func (m *model) deliveries() (all []place) {
 	return all
 }
 
-// adopt reports whether the session may lease from the queue, and ends the leases of the one before
-// it.
+// adopt reports whether the session may lease from the queue. It ends the leases of the one before
+// it, and makes the deliveries due that rested for that one.
 func (m *model) adopt(queue string, s id.Session) bool {
 	seen := m.sessions[queue]
 	if slices.Contains(seen, s) {
@@ -169,6 +176,9 @@ func (m *model) adopt(queue string, s id.Session) bool {
 	}
 	m.sessions[queue] = append(seen, s)
 	m.endLeases(queue)
+	for _, p := range m.waiting(queue) {
+		p.d.hurried = len(seen) > 0
+	}
 	delete(m.calls, queue)
 	return true
 }

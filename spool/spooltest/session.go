@@ -1,6 +1,8 @@
 package spooltest
 
 import (
+	"time"
+
 	"sealpost/internal/id"
 	"sealpost/spool"
 )
@@ -21,6 +23,20 @@ var sessionTests = map[string]func(*room){
 		_, err = r.Extend(r.ctx, d.Token)
 		r.want(err, spool.ErrStale)
 		r.want(r.Release(r.ctx, d.Token, spool.Nack{}), spool.ErrStale)
+	},
+	"a newer one gets what rested for the old one": func(r *room) {
+		e, _ := r.drop(centre)
+		r.release(r.lease(centre, 1)[0], spool.Nack{Code: "too-large", Delay: time.Hour})
+		r.idle(centre)
+		ds, err := r.Lease(r.ctx, as(newer, centre, 1))
+		r.no(err)
+		r.check(len(ds) == 1 && ds[0].Envelope == e.ID && ds[0].Attempts == 1, "got %+v", ds)
+		r.release(ds[0], spool.Nack{Delay: time.Hour})
+		waiting := r.startLease(r.ctx, as(newer, centre, 1))
+		r.clock.Advance(time.Hour)
+		ds, err = arrives(r, waiting)
+		r.no(err)
+		r.check(len(ds) == 1 && ds[0].Attempts == 2, "got %+v", ds)
 	},
 	"the old one is told at once, and whenever it calls": func(r *room) {
 		r.drop(centre)

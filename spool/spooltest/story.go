@@ -295,6 +295,7 @@ func (s *story) release(t *rapid.T) {
 	}
 	s.room.no(err)
 	p.d.due, p.d.until, p.d.token = s.clock.Now().Add(nack.Delay), time.Time{}, ""
+	p.d.hurried = false
 	if !nack.NotAttempted {
 		p.d.attempts++
 	}
@@ -456,6 +457,9 @@ func (s *story) restart(*rapid.T) {
 	s.room.restart()
 	s.room.limit(s.quotas)
 	s.endLeases("")
+	for _, p := range s.deliveries() {
+		p.d.hurried = false
+	}
 	clear(s.sessions)
 	clear(s.calls)
 }

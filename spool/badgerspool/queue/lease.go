@@ -94,6 +94,9 @@ func (q *Queue) collect(max int, now time.Time, view View) (found []Lease, err e
 		return nil, nil
 	}
 	err = view(func(s Snapshot) error {
+		if err := q.hurry(s); err != nil {
+			return err
+		}
 		for _, o := range []Order{ByTime, BySequence} {
 			if found, err = q.take(s, o, found, max, now); err != nil {
 				return err
@@ -104,11 +107,46 @@ func (q *Queue) collect(max int, now time.Time, view View) (found []Lease, err e
 	return found, err
 }
 
-// take takes deliveries out of one line until there are max: returned ones first, then from the
-// cursor on.
+// hurry offers the deliveries that rest to a new session: the obstacle may have gone.
+// It offers at most maxLeased, which bounds its memory; others rest until they are due.
+func (q *Queue) hurry(s Snapshot) error {
+	if !q.isNew {
+		return nil
+	}
+	seen := 0
+	err := s.Scan(ByTime, q.retry.next, func(p Position, _ []byte) (bool, error) {
+		if _, out := q.retry.out[p]; !out {
+			q.retry.leave(p)
+			q.offer(p)
+		}
+		seen++
+		return seen < maxLeased, nil
+	})
+	q.isNew = err != nil
+	return err
+}
+
+// take takes deliveries out of one line until there are max. Returned ones come first, then those
+// from the cursor on, then those that are offered before they are due.
 func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time) ([]Lease, error) {
+	found, err := q.takeOffered(s, q.line(o).returned, found, max)
+	if err == nil && len(found) < max && q.canScan(o, now) {
+		found, err = q.scan(s, o, found, max, now)
+	}
+	if err == nil {
+		found, err = q.takeOffered(s, q.line(o).earliestAhead, found, max)
+	}
+	if err == nil && o == ByTime && len(found) < max && q.farAt > farthest(now) {
+		found, err = q.scanFar(s, found, max, now)
+	}
+	return found, err
+}
+
+// takeOffered takes deliveries that are out and offered, until there are max.
+func (q *Queue) takeOffered(s Snapshot, next func() *item, found []Lease,
+	max int) ([]Lease, error) {
 	for len(found) < max {
-		it := q.line(o).returned()
+		it := next()
 		if it == nil {
 			break
 		}
@@ -121,20 +159,14 @@ func (q *Queue) take(s Snapshot, o Order, found []Lease, max int, now time.Time)
 			found = append(found, Lease{Position: it.Position, Value: value, item: it})
 		}
 	}
-	var err error
-	if len(found) < max && q.canScan(o, now) {
-		found, err = q.scan(s, o, found, max, now)
-	}
-	if err == nil && o == ByTime && len(found) < max && q.farAt > farthest(now) {
-		found, err = q.scanFar(s, found, max, now)
-	}
-	return found, err
+	return found, nil
 }
 
 // canFind reports whether a read of the store can find a delivery for a waiting call.
 func (q *Queue) canFind(now time.Time) bool {
-	return len(q.backlog.back) > 0 || len(q.retry.back) > 0 ||
-		q.canScan(ByTime, now) || q.farAt > farthest(now) || q.canScan(BySequence, now)
+	return q.isNew || len(q.backlog.back) > 0 || len(q.retry.back) > 0 ||
+		len(q.retry.ahead) > 0 || q.canScan(ByTime, now) || q.farAt > farthest(now) ||
+		q.canScan(BySequence, now)
 }
 
 // canScan reports whether a scan of one line can find a delivery that is due.
@@ -162,8 +194,13 @@ func (q *Queue) scan(s Snapshot, o Order, found []Lease, max int, now time.Time)
 			q.retryAt, whole = p.Due, false
 			return false, nil
 		}
-		if _, out := ln.out[p]; !out {
-			found = append(found, Lease{Position: p, Value: value, item: ln.leave(p)})
+		it, isOut := ln.out[p]
+		if !isOut {
+			it = ln.leave(p)
+		}
+		if !isOut || it.isAhead {
+			it.isAhead = false
+			found = append(found, Lease{Position: p, Value: value, item: it})
 		}
 		ln.next = Position{p.Due, p.Seq + 1}
 		return true, nil

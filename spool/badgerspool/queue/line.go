@@ -35,11 +35,13 @@ func (p Position) order() Order {
 
 // line is one order of a queue. Every delivery before next is out or gone for good. One that is out
 // is leased, on its way elsewhere, or returned; returned ones are leased before any from next on.
+// Ones from next on are out too if they are offered before they are due.
 type line struct {
-	next Position
-	out  map[Position]*item
-	low  items     // the members of out
-	back positions // the returned ones; one that has been leased or removed since is skipped
+	next  Position
+	out   map[Position]*item
+	low   items     // the members of out
+	back  positions // the returned ones; one that has been leased or removed since is skipped
+	ahead positions // those from next on; one that is not isAhead any more is skipped
 }
 
 // item is a delivery that has left its line.
@@ -48,6 +50,7 @@ type item struct {
 	firstLeased time.Time
 	lease       *lease // nil: returned, or on its way elsewhere
 	index       int    // in low
+	isAhead     bool   // in the line's ahead
 }
 
 // leave takes the delivery at p out of the line.
@@ -63,6 +66,28 @@ func (l *line) returned() *item {
 	for len(l.back) > 0 {
 		p := heap.Pop(&l.back).(Position)
 		if it, ok := l.out[p]; ok && it.lease == nil {
+			return it
+		}
+	}
+	return nil
+}
+
+// offer lets the next Lease have a delivery that is out.
+func (l *line) offer(p Position) {
+	if it, ok := l.out[p]; ok && !p.Before(l.next) {
+		it.isAhead = true
+		heap.Push(&l.ahead, p)
+		return
+	}
+	heap.Push(&l.back, p)
+}
+
+// earliestAhead takes the earliest delivery from ahead; nil if there is none.
+func (l *line) earliestAhead() *item {
+	for len(l.ahead) > 0 {
+		p := heap.Pop(&l.ahead).(Position)
+		if it, ok := l.out[p]; ok && it.isAhead {
+			it.isAhead = false
 			return it
 		}
 	}

@@ -19,6 +19,8 @@ type machine struct {
 	// the clock was set: the order depends on the time at which each was seen
 	jumped bool
 	after  []func() // a commit's calls of the queue that have not been made yet
+	// those that rested when a new session came
+	hurried map[Position]bool
 }
 
 // TestModel leases, settles, releases and expires at random; each lease is compared with the stored
@@ -49,13 +51,24 @@ func TestModel(t *testing.T) {
 				m.store.fail = nil
 			},
 			"session": m.newSession,
-			"restart": func(*rapid.T) { m.tell(); m.restart(); m.leases = map[uint64]Lease{} },
+			"restart": func(*rapid.T) {
+				m.tell()
+				m.restart()
+				m.leases, m.hurried = map[uint64]Lease{}, nil
+			},
 		})
 	})
 }
 
-// newSession takes the queue, and ends the leases of the session before it.
+// newSession takes the queue, and ends the leases of the session before it. Deliveries that rested
+// for that one are due.
 func (m *machine) newSession(rt *rapid.T) {
+	if m.q.session != "" {
+		m.hurried = map[Position]bool{}
+		for p := range m.store.at {
+			m.hurried[p] = true
+		}
+	}
 	m.session, m.leases = id.Random128[id.Session](), map[uint64]Lease{}
 	if err := m.q.Begin(m.request(1)); err != nil {
 		rt.Fatal(err)
@@ -74,13 +87,23 @@ func (m *machine) isDue(p Position) bool {
 	return p.Due <= m.now.UnixMilli() || p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
 }
 
-// offered lists the deliveries that a call must lease now, in order.
+// offered lists the deliveries that a call must lease now, in order. Those that rested for an
+// earlier session come after those that are due.
 func (m *machine) offered() (all []Position) {
-	for _, o := range []Order{ByTime, BySequence} {
-		for _, p := range m.store.sorted(o) {
-			if !m.isHeld(p.Seq) && m.isDue(p) {
-				all = append(all, p)
-			}
+	var hurried []Position
+	for _, p := range m.store.sorted(ByTime) {
+		switch {
+		case m.isHeld(p.Seq):
+		case m.isDue(p):
+			all = append(all, p)
+		case m.hurried[p]:
+			hurried = append(hurried, p)
+		}
+	}
+	all = append(all, hurried...)
+	for _, p := range m.store.sorted(BySequence) {
+		if !m.isHeld(p.Seq) {
+			all = append(all, p)
 		}
 	}
 	return all
@@ -101,7 +124,7 @@ func (m *machine) lease(rt *rapid.T) {
 			rt.Fatalf("delivery %d is leased twice", l.Seq)
 		}
 		if v, ok := m.store.at[l.Position]; !ok || v != string(l.Value) || !m.jumped &&
-			!m.isDue(l.Position) {
+			!m.isDue(l.Position) && !m.hurried[l.Position] {
 			rt.Fatalf("leased %v as %q, and it holds %q", l.Position, l.Value, v)
 		}
 		m.leases[l.Seq] = l
@@ -158,6 +181,7 @@ func (m *machine) release(rt *rapid.T) {
 	delay := rapid.SampledFrom(delays).Draw(rt, "delay")
 	to := Position{Due: m.now.Add(delay).UnixMilli(), Seq: from.Seq}
 	delete(m.store.at, from)
+	delete(m.hurried, to)
 	m.store.at[to] = fmt.Sprint("delivery ", from.Seq)
 	m.commit(rt, func() { m.q.Moved(from, to) })
 }

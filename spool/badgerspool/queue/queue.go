@@ -37,6 +37,7 @@ type Queue struct {
 	number  uint64        // of the session's newest numbered call
 	answer  []spool.Token // leased by that call, and not confirmed by the session yet
 	seen    []id.Session  // displaced ones, oldest first
+	isNew   bool          // the session is new, and has not got those that rest
 	changed chan struct{} // closed when a waiting Lease should look again; nil when none waits
 }
 
@@ -157,7 +158,8 @@ func (q *Queue) Begin(req spool.LeaseRequest) error {
 	return nil
 }
 
-// adopt makes the session the queue's own, and ends the leases of the one before it.
+// adopt makes the session the queue's own, and ends the leases of the one before it. Deliveries
+// that rested for that one are due: see hurry.
 func (q *Queue) adopt(session id.Session) error {
 	if session == q.session {
 		return nil
@@ -170,6 +172,7 @@ func (q *Queue) adopt(session id.Session) error {
 			q.seen = slices.Delete(q.seen, 0, 1)
 		}
 		q.seen = append(q.seen, q.session)
+		q.isNew = true
 	}
 	q.session, q.number, q.answer = session, 0, nil
 	for len(q.expiry) > 0 {
@@ -193,7 +196,7 @@ func (q *Queue) giveBack(l *lease) {
 }
 
 // offer lets the next Lease have a delivery that is out.
-func (q *Queue) offer(p Position) { heap.Push(&q.line(p.order()).back, p) }
+func (q *Queue) offer(p Position) { q.line(p.order()).offer(p) }
 
 // end forgets a lease; its delivery stays out.
 func (q *Queue) end(l *lease) {
