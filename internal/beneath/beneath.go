@@ -299,6 +299,17 @@ func (d *Dir) RenameNoReplace(name string, to *Dir, newName string) error {
 	return d.rename("rename without replacing", name, to, newName, renameNoReplace)
 }
 
+// RenameOrLook is RenameNoReplace, also for disks without a safe rename. There it looks and then
+// renames: an entry that another program makes in between is replaced. The caller excludes its own
+// goroutines.
+func (d *Dir) RenameOrLook(name string, to *Dir, newName string) error {
+	err := d.RenameNoReplace(name, to, newName)
+	if errors.Is(err, durable.ErrNoSafeRename) {
+		err = d.rename("rename after a look", name, to, newName, renameByLook)
+	}
+	return err
+}
+
 func (d *Dir) rename(op, name string, to *Dir, newName string,
 	do func(from *Dir, name string, to *Dir, newName string) error) error {
 	return d.in(op, name, func(from *Dir, base string) error {

@@ -341,6 +341,16 @@ func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
 		durable.Entry{Dir: to.fd, Name: newName})
 }
 
+func renameByLook(from *Dir, name string, to *Dir, newName string) error {
+	return durable.RenameByLook(durable.Entry{Dir: from.fd, Name: name},
+		durable.Entry{Dir: to.fd, Name: newName})
+}
+
+// isRefused reports whether the system refuses a value.
+func isRefused(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ERANGE)
+}
+
 // reader opens the folder for listing or syncing.
 func (d *Dir) reader() (*os.File, error) {
 	var fd int

@@ -254,6 +254,14 @@ func renameNoReplace(from *Dir, name string, to *Dir, newName string) error {
 	return unwrap(durable.RenameNoReplace(from.at(name), to.at(newName)))
 }
 
+// renameByLook is renameNoReplace: on Windows no rename replaces unless it is asked to.
+func renameByLook(from *Dir, name string, to *Dir, newName string) error {
+	return renameNoReplace(from, name, to, newName)
+}
+
+// isRefused reports whether the system refuses a value.
+func isRefused(err error) bool { return errors.Is(err, windows.ERROR_INVALID_PARAMETER) }
+
 // unwrap removes the layer with the names.
 func unwrap(err error) error {
 	var names *os.LinkError

@@ -1,6 +1,8 @@
 package beneath
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -95,6 +97,33 @@ func TestADiskWithoutInodesSaysSo(t *testing.T) {
 	}
 }
 
+// Without a safe rename a look takes its place, and a taken name stays.
+func TestARenameOnADiskWithoutASafeOne(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{NoLinks: true, NoFlags: true})
+	d := open(t, disk.Dir)
+	write(t, filepath.Join(disk.Dir, "a"), "new")
+	write(t, filepath.Join(disk.Dir, "b"), "old")
+	if err := d.RenameOrLook("a", d, "b"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("onto a taken name: %v", err)
+	}
+	check(t, d.RenameOrLook("a", d, "c"))
+	for name, want := range map[string]string{"b": "old", "c": "new"} {
+		if got, err := d.ReadFile(name, 10); string(got) != want || err != nil {
+			t.Errorf("%s holds %q, %v", name, got, err)
+		}
+	}
+}
+
+// A file is written on a disk without permissions.
+func TestAFileOnADiskWithoutPermissions(t *testing.T) {
+	d := open(t, oddfs.Mount(t, oddfs.Habits{NoModes: true}).Dir)
+	check(t, d.WriteFile("a", []byte("content"), 0o600))
+	info, err := d.Lstat("a")
+	if err != nil || info.Mode.Perm()&^0o600 != 0 {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
 func TestTheTypeOfAMount(t *testing.T) {
 	list := []byte("22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n" +
 		"223 22 0:50 / /mnt/a\\040-\\040b rw shared:9 master:2 - nfs4 nas:/lab rw,vers=4.2\n" +
@@ -102,6 +131,22 @@ func TestTheTypeOfAMount(t *testing.T) {
 	for number, want := range map[uint64]string{22: "ext4", 223: "nfs4", 224: "fuseblk", 2: ""} {
 		if got := typeOfMount(list, number); got != want {
 			t.Errorf("mount %d is %q, want %q", number, got, want)
+		}
+	}
+}
+
+// Trouble of a disk is not taken for a missing ability.
+func TestAProbeOfADiskThatFails(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	d := open(t, disk.Dir)
+	for _, op := range []oddfs.Op{oddfs.Create, oddfs.Chmod, oddfs.Utimes, oddfs.Rename} {
+		disk.Fail(op, "", unix.EIO)
+		if a, err := d.Probe("try"); !errors.Is(err, unix.EIO) {
+			t.Errorf("%s fails: %+v, %v", op, a, err)
+		}
+		disk.Heal()
+		if left, err := os.ReadDir(disk.Back); len(left) > 0 || err != nil {
+			t.Errorf("%s fails: left behind: %v, %v", op, left, err)
 		}
 	}
 }

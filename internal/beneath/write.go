@@ -89,7 +89,10 @@ func (d *Dir) replace(name string, data []byte, perm fs.FileMode, sync func(*os.
 		}
 		_, err = f.Write(data)
 		if err == nil {
-			err = chmod(f, perm) // whatever the umask
+			// Whatever the umask. A disk without permissions has no narrower ones to give.
+			if err = chmod(f, perm); IsUnable(err) {
+				err = nil
+			}
 		}
 		if err == nil {
 			err = sync(f)
