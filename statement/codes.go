@@ -1,8 +1,9 @@
 package statement
 
 // The refusal codes. The list is closed, because the hub reads it: a code names the broken rule and
-// nothing of content or names. All but CodeUIDReused refuse the whole envelope, and each needs the
-// proof of FORMAT.md.
+// nothing of content or names. CodeUIDReused refuses one message; so do CodeNameUnusable and
+// CodeTooLarge at step 9, for a disk that cannot take it. All others refuse the whole envelope.
+// Each needs the proof of FORMAT.md.
 const (
 	CodeHeaderInvalid    = "header-invalid"
 	CodeNotForMe         = "not-for-me"
@@ -36,14 +37,16 @@ var Codes = [...]Code{
 	{CodeMetadataInvalid, 3, "its description is missing or not well formed"},
 	{CodeMetadataMismatch, 3, "its description differs from what the hub announced"},
 	{CodeEntryInvalid, 4, "it holds something that does not belong there, or in the wrong order"},
-	{CodeNameUnusable, 4, "it holds a name that cannot safely be used on every system"},
-	{CodeTooLarge, 4, "it is larger than the format allows"},
+	{CodeTooLarge, 4,
+		"it is larger than the disk of the inbox there takes files, or than the format allows"},
 	{CodeSignatureInvalid, 6, "its signature is missing, not well formed, or does not fit"},
 	{CodeSignerUntrusted, 6, "its signer is not vouched for by this network's root"},
 	{CodeSignerMismatch, 6, "it was not signed by its sender"},
 	{CodeDigestMismatch, 6, "its content is not what its sender signed"},
 	{CodeTrailingData, 7, "something follows where it should end"},
 	{CodeUIDReused, 8, "its sender used the same identity before for other content"},
+	{CodeNameUnusable, 9,
+		"the disk of the inbox there takes neither its name nor a shorter one, or not those in it"},
 }
 
 // Meaning returns the meaning of a refusal code for users, or "" for another text.

@@ -178,7 +178,7 @@ func TestCodes(t *testing.T) {
 	seen := map[string]bool{}
 	step := 0
 	for _, c := range Codes {
-		if seen[c.Code] || c.Meaning == "" || c.Step < step || c.Step > 8 ||
+		if seen[c.Code] || c.Meaning == "" || c.Step < step || c.Step > 9 ||
 			strings.Trim(c.Code, "abcdefghijklmnopqrstuvwxyz-") != "" {
 			t.Errorf("code %+v", c)
 		}

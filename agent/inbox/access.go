@@ -23,6 +23,7 @@ type access struct {
 	file, dir fs.FileMode
 	group     uint32
 	hasOwners bool // the volume keeps modes and groups
+	isFixed   bool // the disk cannot set modes: an entry keeps that of its making
 }
 
 // accessFor returns the access for content in the inbox top. The caller sets hasOwners.

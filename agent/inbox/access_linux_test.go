@@ -34,7 +34,7 @@ func arrive(t *testing.T, b *Inbox, umask int) {
 	check(t, errors.Join(w.Close(), s.finish()))
 	list[2].isFile = false
 	check(t, b.placeFiles(t.Context(), f, list))
-	if err := f.failed["FL-LAB"]; err != nil {
+	if err := f.failure("FL-LAB", list[0].Envelope); err != nil {
 		t.Fatal(err)
 	}
 }

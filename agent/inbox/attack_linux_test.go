@@ -217,7 +217,7 @@ func TestSwapsWhileMessagesArePlaced(t *testing.T) {
 		if err == nil {
 			check(t, ignoreLocal(b.placeFiles(t.Context(), f, list)))
 			sent = append(sent, list...)
-			if f.failed["FL-LAB"] == nil {
+			if f.failure("FL-LAB", list[0].Envelope) == nil {
 				arrive += len(list)
 			}
 		}

@@ -41,12 +41,15 @@ type folders struct {
 	temp *beneath.Dir // .sealpost/tmp
 
 	hasOwners bool // the volume keeps owners and modes
+	able      beneath.Abilities
 	form
 
 	envelopes map[string]*beneath.Dir  // below temp, by name
 	content   map[id.Site]*beneath.Dir // of placed messages, by sender
 	records   map[id.Site]*beneath.Dir // of their records, by sender
-	failed    map[id.Site]error        // senders whose folders are unusable
+
+	failed map[id.Site]error     // senders whose folders are unusable
+	halted map[id.Envelope]error // envelopes that cannot be placed now
 }
 
 // knownFolders identifies the own folders that were last found in order.
@@ -54,6 +57,7 @@ type knownFolders struct {
 	id        string // the content of idFile; empty: not found yet
 	own       beneath.ID
 	hasOwners bool
+	able      beneath.Abilities
 }
 
 // enter opens the inbox's folders. It returns an unusableError while they are unusable; any other
@@ -98,7 +102,7 @@ var errChanged = errors.New("folder changed")
 // reopen opens the folders if they are still the known ones.
 func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
 	f := newFolders()
-	f.hasOwners = k.hasOwners
+	f.hasOwners, f.able = k.hasOwners, k.able
 	defer func() {
 		if err != nil {
 			f.close()
@@ -126,13 +130,17 @@ func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
 	return f, nil
 }
 
-// setForm sets the form of content from the configuration and the present mode of the inbox.
+// setForm sets the form of content: by the configuration, the inbox's mode, and its disk.
 func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
 		f.access = o.Readers.accessFor(top)
 		f.access.hasOwners = f.hasOwners
 		f.naming = naming{keepHidden: o.KeepHidden}
+		if f.able.NameMax > 0 { // else it was not probed yet
+			f.access.isFixed = !f.able.Modes
+			f.naming.ascii, f.naming.max = !f.able.Unicode, f.able.NameMax
+		}
 		f.keepExecutable = o.KeepExecutable
 	}
 	return err
@@ -200,7 +208,7 @@ func isSwapped(err error) bool {
 // setAside renames an entry that has the name of an own folder.
 func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 	to := name + asideInfix + rand.Text()[:8]
-	err := parent.RenameNoReplace(name, parent, to)
+	err := parent.RenameOrLook(name, parent, to)
 	if err == nil {
 		b.log.Warn("set aside", "folder", parent.Path(), "name", name, "to", to,
 			"reason", "another account can change it")
@@ -210,7 +218,8 @@ func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 
 func newFolders() *folders {
 	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{},
-		records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{}}
+		records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{},
+		halted: map[id.Envelope]error{}}
 	f.hasList = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
 	return f
 }
@@ -232,11 +241,26 @@ func (f *folders) close() {
 	}
 }
 
-// fail records that this piece of work can place nothing for a sender. The first error stays.
-func (f *folders) fail(sender id.Site, err error) {
-	if f.failed[sender] == nil {
-		f.failed[sender] = localError{err}
+// fail records why this piece of work cannot place a message now. An error of the sender's folders
+// holds up all envelopes of the sender, and any other one only the message's envelope: a receipt
+// has all messages of an envelope. The first error stays.
+func (f *folders) fail(p *placement, err error) {
+	err = localError{err}
+	if errors.As(err, new(senderError)) {
+		if f.failed[p.Sender] == nil {
+			f.failed[p.Sender] = err
+		}
+	} else if f.halted[p.Envelope] == nil {
+		f.halted[p.Envelope] = err
 	}
+}
+
+// failure returns the error that holds up an envelope, or nil.
+func (f *folders) failure(sender id.Site, e id.Envelope) error {
+	if err := f.failed[sender]; err != nil {
+		return err
+	}
+	return f.halted[e]
 }
 
 // envelope opens the folder of one attempt at an envelope, once.
@@ -273,9 +297,14 @@ func (f *folders) contentOf(sender id.Site) (*beneath.Dir, error) {
 	return d, nil
 }
 
+// senderError is the error of a sender's own folders. It holds up all envelopes of that sender.
+type senderError struct{ error }
+
+func (e senderError) Unwrap() error { return e.error }
+
 // senderFolder returns the error of a sender's folder that cannot be used.
 func senderFolder(sender id.Site, err error) error {
-	return reason.Err("sender-folder", "site", sender, "why", err)
+	return senderError{reason.Err("sender-folder", "site", sender, "why", err)}
 }
 
 // checkSender returns an unusableError if the folder of a sender's messages cannot be opened. It
@@ -298,10 +327,11 @@ func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 		return d, nil
 	}
 	d, err := openOrMake(f.own, string(sender), f.access.records())
-	if err == nil {
-		f.records[sender] = d
+	if err != nil {
+		return nil, senderError{err}
 	}
-	return d, err
+	f.records[sender] = d
+	return d, nil
 }
 
 // removeTemp removes the folder of a placed attempt. Usually only the list is left in it.

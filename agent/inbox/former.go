@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"sealpost/internal/beneath"
+	"sealpost/internal/trouble"
 )
 
 // If a user removes .sealpost while a message is being placed, only the content can be left, at its
@@ -30,7 +31,7 @@ func (f *folders) adoptPlaced(p *placement) error {
 	}
 	name := filepath.Base(p.former)
 	switch err := compare(from, p.item, to, name); {
-	case err == errDiffers || errors.Is(err, fs.ErrNotExist):
+	case err == errDiffers, errors.Is(err, fs.ErrNotExist), trouble.IsNameRefused(err):
 		return nil
 	case err != nil:
 		return err

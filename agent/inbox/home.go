@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -32,6 +33,8 @@ type home struct {
 	Own    string `json:"own"`    // device and inode of .sealpost
 	Owner  uint32 `json:"owner"`  // of the inbox's folder; 0: root, or unknown
 	ID     string `json:"id"`     // the content of idFile
+	// of the disk of Folder; none in a ledger of before
+	Able beneath.Abilities `json:"able,omitzero"`
 }
 
 // isAt reports whether the ledger remembers an inbox at the configured path.
@@ -115,7 +118,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 			return nil, err
 		}
 	}
-	if err := b.probe(f); err != nil {
+	if err := errors.Join(b.probe(f), b.probeDisk(f, before)); err != nil {
 		return nil, b.asUnusable(err)
 	}
 	after, err := b.takeHome(f, before, reject)
@@ -137,7 +140,7 @@ func (b *Inbox) arrange(ctx context.Context) (_ *folders, err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known = knownFolders{id: after.ID, own: own.ID, hasOwners: f.hasOwners}
+	b.known = knownFolders{id: after.ID, own: own.ID, hasOwners: f.hasOwners, able: f.able}
 	return f, nil
 }
 
@@ -208,6 +211,25 @@ func (b *Inbox) probe(f *folders) error {
 	return f.setForm(b.cfg)
 }
 
+// probeDisk sets the abilities of the inbox's disk. It tries them once for each inbox folder, also
+// across restarts, and logs those that the disk lacks.
+func (b *Inbox) probeDisk(f *folders, before home) error {
+	top, err := f.top.Info()
+	if err != nil {
+		return err
+	}
+	f.able = before.Able
+	if before.Path != b.cfg.Dir || before.Folder != top.ID.String() || f.able.NameMax == 0 {
+		if f.able, err = f.top.Probe(probePrefix + rand.Text()); err != nil {
+			return err
+		}
+		if lacks := trouble.Lacks(f.able, b.cfg.Dir); len(lacks) > 0 {
+			b.log.Warn("disk of the inbox", "dir", b.cfg.Dir, "lacks", lacks)
+		}
+	}
+	return f.setForm(b.cfg)
+}
+
 // takeHome opens or makes the own folders, and returns the home to remember.
 func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home, err error) {
 	top, err := f.top.Info()
@@ -238,6 +260,7 @@ func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home
 	}
 	after = home{
 		Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), Owner: top.Owner, ID: before.ID,
+		Able: f.able,
 	}
 	switch inboxID := readID(f.own); {
 	case !isKnown && inboxID != "":
@@ -323,7 +346,7 @@ func (b *Inbox) renameBack(f *folders, inboxID string) (done bool) {
 		own.Close()
 		err := b.setAside(f.top, ownDir)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			err = f.top.RenameNoReplace(name, f.top, ownDir)
+			err = f.top.RenameOrLook(name, f.top, ownDir)
 		}
 		done = err == nil
 		if done {
@@ -417,7 +440,7 @@ func (f *folders) mergeRecords(other *beneath.Dir, sender id.Site) error {
 func moveAll(from, to *beneath.Dir) error {
 	err := from.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := from.RenameNoReplace(e.Name(), to, e.Name()); err != nil &&
+			if err := from.RenameOrLook(e.Name(), to, e.Name()); err != nil &&
 				!errors.Is(err, fs.ErrExist) {
 				return err
 			}

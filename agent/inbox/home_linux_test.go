@@ -317,7 +317,8 @@ func TestAHalfPlacedMessageIsNotKnown(t *testing.T) {
 	d.Messages = append(d.Messages, messageOf(p))
 	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: p.UID, ID: p.ID, Name: p.Name,
 		Digest: p.Digest}}}
-	if _, err := b.plan(t.Context(), f, []*delivery{d}); err != nil || f.failed[p.Sender] == nil {
+	_, err := b.plan(t.Context(), f, []*delivery{d})
+	if err != nil || f.failure(p.Sender, d.Envelope) == nil {
 		t.Errorf("it is taken as known: %v", err)
 	}
 }
@@ -387,7 +388,8 @@ func deliver(t *testing.T, b *Inbox, half *placement) *placement {
 	d.messages = []opened{{OpenedMessage: envelope.OpenedMessage{UID: half.UID, ID: half.ID,
 		Name: p.Name, Digest: half.Digest, Type: envelope.TypeFile}, temp: p.item}}
 	list, err := b.plan(t.Context(), f, []*delivery{d})
-	check(t, errors.Join(err, b.placeFiles(t.Context(), f, list), f.failed[p.Sender]))
+	check(t, errors.Join(err, b.placeFiles(t.Context(), f, list)))
+	check(t, f.failure(p.Sender, list[0].Envelope))
 	return list[0]
 }
 

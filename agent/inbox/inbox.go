@@ -68,6 +68,7 @@ type Inbox struct {
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
 
+	moving    sync.Mutex // serializes renames to places, for disks where they need a look
 	arranging sync.Mutex // serializes arrange; guards probed
 	probed    struct {
 		folder    beneath.ID

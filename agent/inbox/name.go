@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,6 +13,9 @@ import (
 
 // maxName is the longest file name, in bytes of UTF-8, that every common file system accepts.
 const maxName = 255
+
+// maxExtension is the longest ending of a name that counts as its extension, in bytes.
+const maxExtension = 20
 
 // PortableName maps a name from outside to a safe one, the same on every system. Decoding %XX
 // reverses it, unless the name had to be shortened:
@@ -25,13 +29,18 @@ const maxName = 255
 //   - a name of more than 255 bytes then keeps its beginning and its extension, with ~ and the
 //     first 16 digits of the SHA-256 of the whole name between them.
 //
+// On a disk that takes shorter names only, its limit counts instead of 255; on one that refuses
+// names beyond ASCII, each byte of such a character becomes %XX too.
+//
 // Of several names in one folder that many disks treat as one, all but the first get another name:
 // see twin.go.
 func PortableName(name string) string { return naming{}.portable(name, inFolder) }
 
-// naming is the configured rule for names.
+// naming is the rule for names, by the configuration and the disk.
 type naming struct {
 	keepHidden bool // keep a leading dot
+	ascii      bool // the disk refuses other characters
+	max        int  // bytes of the disk's longest name; 0: maxName
 }
 
 // kind is the place of a name.
@@ -60,7 +69,8 @@ func (n naming) portable(name string, k kind) string {
 		case r == utf8.RuneError && size == 1: // not UTF-8
 			escape(&b, name[i:i+1])
 		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]),
-			i == 0 && isFirstEscaped, i == dot, rest == "" && (r == '.' || r == ' '):
+			i == 0 && isFirstEscaped, i == dot, rest == "" && (r == '.' || r == ' '),
+			n.ascii && r >= utf8.RuneSelf:
 			escape(&b, name[i:i+size])
 		case !isTwinMarked, k == asTwin && (r >= 'A' && r <= 'Z' || r >= 0x80):
 			escape(&b, name[i:i+size])
@@ -70,7 +80,7 @@ func (n naming) portable(name string, k kind) string {
 		}
 		previous = r
 	}
-	return fit(b.String(), "", name)
+	return n.fit(b.String(), "", name)
 }
 
 // alternative returns the name to use if the first one is taken. It is
@@ -80,22 +90,42 @@ func (n naming) alternative(name, id string, attempt int) string {
 	if attempt > 1 {
 		tag += fmt.Sprintf(" (%d)", attempt)
 	}
-	return fit(n.portable(name, asMessage), tag, name)
+	return n.fit(n.portable(name, asMessage), tag, name)
+}
+
+// plain returns the name of a message whose own name the disk refuses. It is the id, with the
+// extension if that is plain too. The record has the name at the sender.
+func plain(name, id string, attempt int) string {
+	ext := path.Ext(name)
+	if len(ext) > maxExtension || strings.ContainsFunc(ext[min(1, len(ext)):], isNotPlain) ||
+		actingDot(name) >= 0 {
+		ext = ""
+	}
+	if attempt > 0 {
+		id += fmt.Sprintf(" (%d)", attempt)
+	}
+	return id + ext
+}
+
+// isNotPlain reports whether a character may be one that a disk refuses.
+func isNotPlain(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
 }
 
 // fit puts tag before the extension, and shortens a name that is too long.
-func fit(portable, tag, whole string) string {
+func (n naming) fit(portable, tag, whole string) string {
+	most := cmp.Or(n.max, maxName)
 	ext := path.Ext(portable)
-	if len(ext) > 20 || ext == portable {
+	if len(ext) > maxExtension || ext == portable {
 		ext = ""
 	}
 	stem := strings.TrimSuffix(portable, ext)
-	if len(stem)+len(tag)+len(ext) <= maxName {
+	if len(stem)+len(tag)+len(ext) <= most {
 		return stem + tag + ext
 	}
 	sum := sha256.Sum256([]byte(whole))
 	tag = "~" + hex.EncodeToString(sum[:8]) + tag
-	return cut(stem, maxName-len(tag)-len(ext)) + tag + ext
+	return cut(stem, max(0, most-len(tag)-len(ext))) + tag + ext
 }
 
 // cut shortens s to at most n bytes, without splitting a character or an escape.

@@ -34,6 +34,7 @@ type opened struct {
 	envelope.OpenedMessage
 	temp     string // its name in the delivery's folder
 	isSynced bool   // its content is already durable
+	refused  error  // why this disk can never take it: its content is verified and not kept
 }
 
 // openAll opens the deliveries of a queue, one at a time, until the context ends.
@@ -135,10 +136,13 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 	d.signer = out.SenderKey
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
-		d.messages[n] = opened{m, strconv.Itoa(n), d.Size > api.SmallSize}
-		if err := d.messages[n].syncLarge(dir); err != nil {
+		o := opened{m, strconv.Itoa(n), d.Size > api.SmallSize, to.refused[n]}
+		if err := o.syncLarge(dir); isNever(err) {
+			o.refused = err
+		} else if err != nil {
 			return localError{err}
 		}
+		d.messages[n] = o
 	}
 	return nil
 }
@@ -146,7 +150,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 // syncLarge makes the content of a large message durable. Here no small message waits for it.
 func (m opened) syncLarge(dir *beneath.Dir) error {
 	switch {
-	case !m.isSynced:
+	case !m.isSynced, m.refused != nil:
 		return nil
 	case m.Type == envelope.TypeFile:
 		return dir.SyncFile(m.temp)

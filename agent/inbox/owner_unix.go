@@ -50,7 +50,7 @@ func (a access) apply(f *os.File, mode fs.FileMode, hasList func() bool) error {
 	if info.Mode().Perm() == mode || hasList() {
 		return nil
 	}
-	return setMode(f, mode, info.Mode()&fs.ModeSetgid)
+	return a.setMode(f, mode, info.Mode()&fs.ModeSetgid)
 }
 
 // enforce sets the group and mode of an own folder. It sets setgid, so that new entries get the
@@ -77,13 +77,16 @@ func (a access) enforce(d *beneath.Dir, mode fs.FileMode) error {
 		if info.Mode()&(fs.ModePerm|fs.ModeSetgid) == mode|setgid {
 			return nil
 		}
-		return setMode(f, mode, setgid)
+		return a.setMode(f, mode, setgid)
 	})
 }
 
-// setMode sets a mode. It leaves setgid out if it may not set it, as under systemd with
-// RestrictSUIDSGID.
-func setMode(f *os.File, mode, setgid fs.FileMode) error {
+// setMode sets a mode, if the disk can. It leaves setgid out if it may not set it, as under systemd
+// with RestrictSUIDSGID.
+func (a access) setMode(f *os.File, mode, setgid fs.FileMode) error {
+	if a.isFixed {
+		return nil
+	}
 	err := f.Chmod(mode | setgid)
 	if setgid != 0 && errors.Is(err, fs.ErrPermission) {
 		err = f.Chmod(mode)

@@ -15,6 +15,7 @@ import (
 	"sealpost/internal/fault"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 	"sealpost/statement"
 )
 
@@ -56,9 +57,11 @@ type placement struct {
 	isSynced bool    // its content is already durable
 	isKnown  bool    // the same message is already in the inbox
 	isMoved  bool    // its content is in place since an earlier attempt
+	isPlain  bool    // this disk refuses its name: it is placed under its id
 	former   string  // the path of an earlier attempt whose temporary content is gone
 	earlier  *Record // its record, if known and not in this ledger
-	code     string
+	code     string  // of its refusal
+	never    error   // why this disk can never take it: then it is refused
 
 	from, item string // the attempt's folder, and the content's name in it
 	record     Record
@@ -69,7 +72,8 @@ type placement struct {
 
 // placeGroup makes content durable, writes its target to the ledger, renames it, and makes that
 // durable. Then it commits the messages as placed, with the signed receipts. A local failure
-// releases the group, or the deliveries of one sender.
+// releases the group, the deliveries of one sender, or one delivery. A message that this disk can
+// never take is refused alone.
 func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	f, err := b.enter(ctx)
 	if err != nil {
@@ -83,11 +87,10 @@ func (b *Inbox) placeGroup(ctx context.Context, group []*delivery) error {
 	if err != nil {
 		return b.releaseGroup(ctx, group, err)
 	}
-	// A receipt has all messages of an envelope, and they have one sender: release its deliveries
-	// as a whole.
+	// A receipt has all messages of an envelope: release it as a whole.
 	var done []*delivery
 	for _, d := range group {
-		if failed := f.failed[d.Sender]; failed == nil {
+		if failed := f.failure(d.Sender, d.Envelope); failed == nil {
 			done = append(done, d)
 		} else if err := b.releaseGroup(ctx, []*delivery{d}, failed); err != nil {
 			return err
@@ -144,7 +147,7 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 				digest, known := seen[identity{d.Sender, m.UID}]
 				if !known {
 					if digest, known, err = f.findEarlier(rows, p); err != nil {
-						f.fail(d.Sender, err)
+						f.fail(p, err)
 					}
 				}
 				switch {
@@ -152,6 +155,8 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 					p.code = statement.CodeUIDReused
 				case known:
 					p.isKnown = true
+				case m.refused != nil:
+					p.refuse(m.refused)
 				default:
 					seen[identity{d.Sender, m.UID}] = m.Digest
 				}
@@ -161,6 +166,19 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 		return nil
 	})
 	return list, err
+}
+
+// isNever reports whether a disk can never take an entry as it is. It is too large, or its name is
+// refused. All other errors may heal.
+func isNever(err error) bool { return trouble.IsTooLarge(err) || trouble.IsNameRefused(err) }
+
+// refuse refuses a message that this disk can never take. The codes are those of the format, known
+// to every hub and lab.
+func (p *placement) refuse(err error) {
+	p.code, p.never = statement.CodeNameUnusable, err
+	if trouble.IsTooLarge(err) {
+		p.code = statement.CodeTooLarge
+	}
 }
 
 // receivedRows returns the ledger's rows of a delivery's messages, by identity.
@@ -194,21 +212,25 @@ func (f *folders) findEarlier(rows map[id.UID]ledger.Received,
 	return r.Content.Digest, known, err
 }
 
-// placeFiles moves the new messages of a group to their places, durably. A failure for one sender
-// is recorded in f.failed.
+// placeFiles moves the new messages of a group to their places, durably. It records a failure of
+// one sender or one envelope: see fail. It refuses a message that this disk can never take.
 func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) error {
 	var placing []*placement
 	taken := map[string]bool{}
 	for _, p := range list {
-		if p.isKnown || p.code != "" || f.failed[p.Sender] != nil {
+		if p.isKnown || p.code != "" || f.failure(p.Sender, p.Envelope) != nil {
 			continue
 		}
 		err := f.adoptPlaced(p)
 		if err == nil && !p.isMoved {
 			err = f.chooseName(p, taken, 0)
 		}
+		if isNever(err) {
+			p.refuse(err)
+			continue
+		}
 		if err = errors.Join(err, p.makeRecord()); err != nil {
-			f.fail(p.Sender, err)
+			f.fail(p, err)
 			continue
 		}
 		placing = append(placing, p)
@@ -227,12 +249,16 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 	}
 	fault.Point("inbox-placing")
 	for _, p := range placing {
-		if f.failed[p.Sender] != nil {
+		if f.failure(p.Sender, p.Envelope) != nil {
 			continue // its row stays, for the next attempt
 		}
 		var err error
 		if !p.isMoved {
 			err = b.rename(ctx, f, p, taken)
+		}
+		if isNever(err) {
+			p.refuse(err)
+			continue
 		}
 		if err == nil {
 			err = f.writeRecord(p)
@@ -241,7 +267,7 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 			return err
 		}
 		if err != nil {
-			f.fail(p.Sender, err)
+			f.fail(p, err)
 		}
 	}
 	if err := f.syncPlaces(f.withoutFailed(placing)); err != nil {
@@ -251,9 +277,11 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 	return nil
 }
 
-// withoutFailed returns the placements of senders without a failure.
+// withoutFailed returns the placements of envelopes without a failure.
 func (f *folders) withoutFailed(list []*placement) []*placement {
-	return slices.DeleteFunc(list, func(p *placement) bool { return f.failed[p.Sender] != nil })
+	return slices.DeleteFunc(list, func(p *placement) bool {
+		return f.failure(p.Sender, p.Envelope) != nil
+	})
 }
 
 // syncPlaces makes records durable, and the folders of records and content. Names are safe below
@@ -304,7 +332,8 @@ func (f *folders) syncContent(list []*placement) error {
 	return f.temp.SyncGroup(files, dirs)
 }
 
-// chooseName picks a free name: the portable form of the sender's, or one with the message id.
+// chooseName picks a free name: the portable form of the sender's, or one with the message id. If
+// the disk refuses those, it is only the message id.
 func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) error {
 	dir, err := f.contentOf(p.Sender)
 	if err != nil {
@@ -312,16 +341,22 @@ func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) e
 	}
 	for ; ; attempt++ {
 		name := f.naming.portable(p.Name, asMessage)
-		if attempt > 0 {
+		switch {
+		case p.isPlain:
+			name = plain(p.Name, string(p.ID), attempt)
+		case attempt > 0:
 			name = f.naming.alternative(p.Name, string(p.ID), attempt)
 		}
 		p.Path = filepath.Join(string(p.Sender), name)
 		_, err := dir.Lstat(name)
-		if errors.Is(err, fs.ErrNotExist) && !taken[p.Path] {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !taken[p.Path]:
 			taken[p.Path] = true
 			return nil
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		case err == nil, errors.Is(err, fs.ErrNotExist):
+		case trouble.IsNameRefused(err) && !p.isPlain:
+			p.isPlain, attempt = true, -1
+		default:
 			return err
 		}
 		if attempt > 1000 {
@@ -339,8 +374,8 @@ func (b *Inbox) writeRows(ctx context.Context, list []*placement) error {
 	return b.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Place(rows...) })
 }
 
-// rename moves one message to its place. If the name is taken, it writes another to the ledger and
-// retries.
+// rename moves one message to its place. If the name is taken or refused, it writes another to the
+// ledger and retries.
 func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[string]bool) error {
 	from, err := f.envelope(p.from)
 	if err != nil {
@@ -351,12 +386,17 @@ func (b *Inbox) rename(ctx context.Context, f *folders, p *placement, taken map[
 		return localError{err}
 	}
 	for attempt := 1; ; attempt++ {
-		err := from.RenameNoReplace(p.item, to, filepath.Base(p.Path))
-		if err == nil {
+		b.moving.Lock()
+		err := from.RenameOrLook(p.item, to, filepath.Base(p.Path))
+		b.moving.Unlock()
+		switch {
+		case err == nil:
 			fault.Point("inbox-moved")
 			return nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
+		case errors.Is(err, fs.ErrExist):
+		case trouble.IsNameRefused(err) && !p.isPlain:
+			p.isPlain, attempt = true, 0
+		default:
 			return localError{err}
 		}
 		if err := errors.Join(f.chooseName(p, taken, attempt), f.correctRecord(p)); err != nil {
@@ -390,8 +430,11 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 	}
 	// One commit, so that no receipt exists before its messages count as placed.
 	err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		placed := map[id.Site][]id.UID{}
+		placed, never := map[id.Site][]id.UID{}, map[id.Site][]id.UID{}
 		for _, p := range list {
+			if p.never != nil {
+				never[p.Sender] = append(never[p.Sender], p.UID)
+			}
 			if p.earlier != nil {
 				if err := restoreRow(tx, p); err != nil {
 					return err
@@ -406,9 +449,14 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 				return err
 			}
 		}
+		for sender, uids := range never {
+			if err := tx.NotPlaced(sender, uids); err != nil {
+				return err
+			}
+		}
 		for i, d := range group {
 			if err := tx.Receipt(d.Envelope, receipts[i], target(d.DeliveryID),
-				refusalDetail(list, d.Envelope)); err != nil {
+				b.refusalDetail(list, d.Envelope)); err != nil {
 				return err
 			}
 		}
@@ -423,13 +471,24 @@ func (b *Inbox) commitPlaced(ctx context.Context, group []*delivery, list []*pla
 }
 
 // refusalDetail returns the local explanation of the refusals in an envelope.
-func refusalDetail(list []*placement, e id.Envelope) reason.Reason {
+func (b *Inbox) refusalDetail(list []*placement, e id.Envelope) reason.Reason {
+	var names, messages []string
+	var why reason.Reason
 	for _, p := range list {
-		if p.Envelope == e && p.code != "" {
+		switch {
+		case p.Envelope != e || p.code == "":
+		case p.never == nil:
 			return reason.New("identity-used-twice", "message", p.ID, "uid", p.UID)
+		default:
+			names, messages = append(names, p.Name), append(messages, string(p.ID))
+			why = trouble.Of(p.never, b.cfg.Dir)
 		}
 	}
-	return reason.Reason{}
+	if len(names) == 0 {
+		return why
+	}
+	return reason.New("not-placeable", "names", names, "messages", messages, "dir", b.cfg.Dir,
+		"why", why)
 }
 
 // logOutcomes logs the outcome of the messages, with one line for the placed ones of an envelope.
@@ -454,7 +513,8 @@ func (b *Inbox) logOutcomes(list []*placement) {
 		}
 		switch {
 		case p.code != "":
-			b.log.Error("refused", "message", p.ID, "sender", p.Sender, "code", p.code)
+			b.log.Error("refused", "message", p.ID, "sender", p.Sender, "code", p.code,
+				"error", p.never)
 		case p.isKnown:
 			b.log.Info("known already", "message", p.ID, "sender", p.Sender)
 		default:

@@ -88,7 +88,8 @@ var errStop = errors.New("stop listing")
 
 // resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
 // have stopped half way, for example on a full disk. It notes messages whose temporary content is
-// gone in d.former: the delivery has them once more.
+// gone in d.former: the delivery has them once more. It forgets those that the disk can never take:
+// they are decided anew.
 func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
 	rows, err := b.rowsOf(ctx, d.Sender, uids(d))
 	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
@@ -99,7 +100,12 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 	if err != nil {
 		return err
 	}
+	var never []id.UID
 	for _, p := range left {
+		if isNever(p.failed) {
+			never = append(never, p.UID)
+			continue
+		}
 		if !errors.Is(p.failed, errTempGone) {
 			return p.failed
 		}
@@ -107,6 +113,14 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 			d.former = map[id.UID]string{}
 		}
 		d.former[p.UID] = p.Path
+	}
+	if len(never) > 0 {
+		err := b.ledger.Update(ctx, func(tx *ledger.Tx) error {
+			return tx.NotPlaced(d.Sender, never)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	for _, r := range rows {
 		if envelope, _, ok := splitTemp(r.Temp); ok {

@@ -54,6 +54,8 @@ func releaseAfter(err error, attempts int, size int64) api.ReleaseRequest {
 		return api.ReleaseRequest{Code: api.ReleaseClock, Delay: 2 * time.Minute}
 	case errors.As(err, &limit):
 		return api.ReleaseRequest{Code: api.ReleaseTooLarge, Delay: time.Hour}
+	case errors.As(err, &local) && trouble.IsNoRoom(err):
+		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: retryDelay(attempts, size)}
 	case errors.As(err, &local):
 		return api.ReleaseRequest{Code: api.ReleaseLocal, Delay: retryDelay(attempts, size)}
 	}

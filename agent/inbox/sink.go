@@ -28,16 +28,17 @@ type form struct {
 // then they are in a file, because the number of folders has no limit.
 type sink struct {
 	form
-	root  *beneath.Dir
-	times *os.File // of folders; nil: none
-	twins twins
+	root    *beneath.Dir
+	times   *os.File // of folders; nil: none
+	twins   twins
+	refused map[int]error // by message: why its disk can never take it
 
 	openPath string       // the open folder below root; empty: root
 	openDir  *beneath.Dir // its handle
 }
 
 func newSink(root *beneath.Dir, f form) *sink {
-	return &sink{form: f, root: root, openDir: root,
+	return &sink{form: f, root: root, openDir: root, refused: map[int]error{},
 		twins: twins{naming: f.naming, names: sums{root: root}}}
 }
 
@@ -75,12 +76,28 @@ func (s *sink) closeDir() {
 	s.openPath, s.openDir = "", s.root
 }
 
+// refuse reports whether an error means that the disk can never take an entry. Then the message of
+// the entry is refused, and its other content is only verified: no other message waits for it.
+func (s *sink) refuse(message int, err error) bool {
+	if !isNever(err) {
+		return false
+	}
+	s.refused[message] = err
+	return true
+}
+
 // Dir makes a folder, and stores its time for finish.
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
+	if s.refused[message] != nil {
+		return nil
+	}
 	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error {
 		return dir.Mkdir(name, s.access.dir)
 	})
 	if err != nil {
+		if s.refuse(message, err) {
+			return nil
+		}
 		return err
 	}
 	dir, _, err := s.folder(filepath.Join(name, "x")) // stays open for the next entries
@@ -117,7 +134,7 @@ func (s *sink) finish() error {
 			return nil
 		}
 		if err == nil {
-			err = s.root.Chtimes(d.Name, d.Time)
+			err = ignoreUnable(s.root.Chtimes(d.Name, d.Time))
 		}
 		if err != nil {
 			return localError{err}
@@ -136,17 +153,23 @@ func (s *sink) close() {
 // File makes a file for the opener to write and close.
 func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time,
 	_ int64) (io.WriteCloser, error) {
+	if s.refused[message] != nil {
+		return unwritten{}, nil
+	}
 	mode := s.access.file
 	if isExecutable && s.keepExecutable {
 		mode |= mode & 0o444 >> 2 // every reader may execute it
 	}
-	file := &sinkFile{sink: s, mtime: mtime}
+	file := &sinkFile{sink: s, message: message, mtime: mtime}
 	var err error
 	file.name, err = s.make(message, path, func(dir *beneath.Dir, name string) (err error) {
 		file.File, err = dir.Create(name, mode)
 		return err
 	})
 	if err != nil {
+		if s.refuse(message, err) {
+			return unwritten{}, nil
+		}
 		return nil, err
 	}
 	if err := errors.Join(s.access.apply(file.File, mode, s.hasList),
@@ -156,36 +179,64 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 	return file, nil
 }
 
+// unwritten is content that is read and not written.
+type unwritten struct{}
+
+func (unwritten) Write(p []byte) (int, error) { return len(p), nil }
+
+func (unwritten) Close() error { return nil }
+
 type sinkFile struct {
 	*os.File
-	sink  *sink
-	name  string
-	mtime time.Time
+	sink    *sink
+	message int
+	name    string
+	mtime   time.Time
 }
 
-// Write marks a failure as local, to separate it from one of the envelope.
+// Write marks a failure as local, to separate it from one of the envelope. Of a file that is larger
+// than its disk takes, it drops the content.
 func (f *sinkFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	if err != nil {
-		return n, localError{err}
+	if f.sink.refused[f.message] != nil {
+		return len(p), nil
 	}
-	return n, nil
+	n, err := f.File.Write(p)
+	if err == nil {
+		return n, nil
+	}
+	if f.sink.refuse(f.message, err) {
+		if err := f.File.Truncate(0); err != nil {
+			return n, localError{err}
+		}
+		return len(p), nil
+	}
+	return n, localError{err}
 }
 
-// Close sets the file's time. It does not sync: placeGroup syncs a group of messages at once.
+// Close sets the file's time, if the disk can. It does not sync: placeGroup syncs a group of
+// messages at once.
 func (f *sinkFile) Close() error {
 	fault.Point("inbox-written")
 	err := durable.SetTime(f.File, f.mtime)
 	byName := errors.Is(err, durable.ErrUnsupported)
-	if byName {
-		err = nil
-	}
-	err = errors.Join(err, f.File.Close())
+	err = errors.Join(ignoreUnable(err), f.File.Close())
 	if err == nil && byName {
-		err = f.sink.root.Chtimes(f.name, f.mtime)
+		err = ignoreUnable(f.sink.root.Chtimes(f.name, f.mtime))
+	}
+	if f.sink.refuse(f.message, err) { // a share may tell it only now
+		return nil
 	}
 	if err != nil {
 		return localError{err}
 	}
 	return nil
+}
+
+// ignoreUnable returns nil for an error of a disk that cannot set a time. Those are no part of the
+// content.
+func ignoreUnable(err error) error {
+	if beneath.IsUnable(err) {
+		return nil
+	}
+	return err
 }

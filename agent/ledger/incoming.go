@@ -172,6 +172,12 @@ func (tx *Tx) Placed(sender id.Site, uids []id.UID) error {
 		"FROM json_each(?)) AND sender = ?", list(uids), sender)
 }
 
+// NotPlaced removes the rows of messages of one sender that were to be placed and never can be.
+func (tx *Tx) NotPlaced(sender id.Site, uids []id.UID) error {
+	return tx.exec("DELETE FROM received WHERE uid IN (SELECT value FROM json_each(?)) AND "+
+		"sender = ? AND state = 'placing'", list(uids), sender)
+}
+
 const byPlacing = "received INDEXED BY received_placing WHERE state = 'placing' "
 
 // Placing lists messages after a sequence number that may or may not be renamed already.

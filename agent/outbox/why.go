@@ -19,6 +19,12 @@ func isRemoved(c ledger.Outcome) bool {
 	return c.Outcome == ledger.OutcomeDead && c.Code == recipientRemoved
 }
 
+// isUnplaced reports whether the recipient's disk cannot take the message as it is.
+func isUnplaced(c ledger.Outcome) bool {
+	return c.Outcome == ledger.OutcomeRefused &&
+		(c.Code == statement.CodeNameUnusable || c.Code == statement.CodeTooLarge)
+}
+
 // explanation returns the lines of the note beside a failed file.
 func explanation(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
 	name, message, blank := m.Name, m.ID, reason.Reason{}
@@ -65,12 +71,15 @@ func meaning(code string) reason.Reason {
 // resending returns how to send a file again to exactly the sites that do not have it. A site that
 // was removed cannot be sent to.
 func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
-	var lack []string
+	var lack, unplaced []string
 	var removed []id.Site
 	for _, c := range outcomes {
 		switch {
 		case isRemoved(c):
 			removed = append(removed, c.Site)
+		case isUnplaced(c):
+			unplaced = append(unplaced, string(c.Site))
+			lack = append(lack, string(c.Site))
 		case c.Outcome != ledger.OutcomeDelivered:
 			lack = append(lack, string(c.Site))
 		}
@@ -83,6 +92,10 @@ func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Rea
 		lines = append(lines, reason.New("why-again-direct"))
 	default:
 		lines = append(lines, reason.New("why-again"))
+	}
+	if len(unplaced) > 0 {
+		lines = append(lines, reason.New("why-again-placed", "message", m.ID,
+			"sites", strings.Join(unplaced, ",")))
 	}
 	for _, site := range removed {
 		lines = append(lines, reason.New("why-again-removed", "site", site, "message", m.ID))

@@ -61,10 +61,8 @@ func Of(err error, dir string) reason.Reason {
 		return reason.New("disk-away")
 	case tooLarge:
 		return reason.New("too-large-for-disk")
-	case nameTooLong:
-		return reason.New("name-refused")
-	case nameInvalid:
-		if hasOddName(err) {
+	case nameTooLong, nameInvalid:
+		if IsNameRefused(err) {
 			return reason.New("name-refused")
 		}
 	case notPermitted:
@@ -73,6 +71,25 @@ func Of(err error, dir string) reason.Reason {
 		return reason.New("no-right")
 	}
 	return reason.Reason{}
+}
+
+// IsTooLarge reports whether a file is larger than its disk can take.
+func IsTooLarge(err error) bool { return causeOf(err) == tooLarge }
+
+// IsNameRefused reports whether a disk refuses a name. The name is too long there, or has
+// characters that the disk does not take.
+func IsNameRefused(err error) bool {
+	cause := causeOf(err)
+	return cause == nameTooLong || cause == nameInvalid && hasOddName(err)
+}
+
+// IsOtherDisk reports whether a rename would lead to another disk or mount.
+func IsOtherDisk(err error) bool { return causeOf(err) == otherDisk }
+
+// IsNoRoom reports whether a disk has no room, no inodes, or a quota that is used up.
+func IsNoRoom(err error) bool {
+	cause := causeOf(err)
+	return cause == noRoom || cause == overQuota
 }
 
 // hasNoInodes reports whether the disk of a folder has a limited number of files, all in use.
