@@ -113,3 +113,28 @@ func TestAnInboxOnAPoorDisk(t *testing.T) {
 		t.Errorf("the long one is %v, %v", found, err)
 	}
 }
+
+// Trouble of the centre that has ended is tried at once, and not after the delay. The hub has
+// forgotten the sessions of before.
+func TestMendedTroubleIsTriedAtOnce(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	w, lab, centre := labAndCentre(t)
+	centre.stop()
+	limit := func(size string) { centre.set("max_size", `"`+size+`"`) }
+	limit("1MiB")
+	centre.start()
+	content := random(3 << 20)
+	lab.drop("big.bin", content)
+	eventually(t, "it is over the limit", func() bool {
+		for _, why := range centre.status().Inbox.Released {
+			return why.Code == "over-max-size"
+		}
+		return false
+	})
+	centre.stop()
+	w.stopHub()
+	w.startHub()
+	limit("1GiB")
+	centre.start() // the delay is an hour
+	centre.expect("FL-LAB", "big.bin", content)
+}

@@ -258,3 +258,42 @@ func TestAnErrorHoldsUpItsEnvelopeOnly(t *testing.T) {
 	}
 	check(t, f.failure("FL-LAB", "two"))
 }
+
+// The end of trouble is noticed only if the trouble was seen.
+func TestTheEndOfTrouble(t *testing.T) {
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	b := inboxIn(t, filepath.Join(disk.Dir, "inbox"))
+	f := entered(t, b)
+	sender := filepath.Join(b.cfg.Dir, "FL-LAB")
+	look := func() bool {
+		b.isMended = false
+		b.lookAtTrouble(f)
+		return b.isMended
+	}
+	d := &delivery{}
+	d.Sender = "FL-LAB"
+	for n, step := range []struct {
+		do   func()
+		want bool
+	}{
+		{func() { b.noteTrouble(d, localError{unix.EIO}) }, false}, // it has passed already
+		{func() {
+			b.noteTrouble(d, localError{unix.EDQUOT})
+			disk.Fail(oddfs.Write, "", unix.EDQUOT)
+		}, false},
+		{func() {}, false},
+		{disk.Heal, true},
+		{func() {}, false},
+		{func() {
+			check(t, os.WriteFile(sender, nil, 0o600))
+			b.noteTrouble(d, f.checkSender("FL-LAB"))
+		}, false},
+		{func() { check(t, os.Remove(sender)) }, true},
+		{func() { b.noteTrouble(d, errors.New("of the hub")) }, false},
+	} {
+		step.do()
+		if got := look(); got != step.want {
+			t.Errorf("step %d: trouble has ended: %v", n, got)
+		}
+	}
+}

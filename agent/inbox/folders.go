@@ -93,6 +93,7 @@ func (b *Inbox) setUnusable(why reason.Reason) {
 		b.log.Error("inbox unusable", "reason", why)
 	case changed:
 		b.log.Info("inbox usable")
+		b.mended()
 	}
 }
 

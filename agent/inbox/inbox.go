@@ -64,6 +64,9 @@ type Inbox struct {
 
 	fullReason     reason.Reason // why nothing is leased; none: leasing
 	unusableReason reason.Reason // why the inbox is unusable; none: usable
+	trouble        troubles      // of released deliveries
+	isMended       bool          // trouble has ended: all that rests at the hub is to be leased
+	stopLease      func()        // ends the present call of the hub; nil: none
 
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
@@ -83,7 +86,9 @@ func New(o Options) *Inbox {
 		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, maxLargeQueue),
 		opened: make(chan *delivery, maxGroup), settling: make(chan struct{}, 1),
 		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]reason.Reason{},
-		progress: map[id.Envelope]*download{}}
+		progress: map[id.Envelope]*download{},
+		isMended: true, // the start may have another configuration or disk
+	}
 }
 
 // Run works until the context ends, and returns after its goroutines. It returns api.ErrHeld if
@@ -109,11 +114,13 @@ func (b *Inbox) Run(ctx context.Context) error {
 	return err
 }
 
-// Reconsider forgets the reasons of released deliveries, after a change of a pin or of the hub.
+// Reconsider forgets the reasons of released deliveries, after a change of a pin or of the hub. It
+// asks for them at once.
 func (b *Inbox) Reconsider() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	clear(b.reasons)
+	b.mu.Unlock()
+	b.mended()
 }
 
 // wake wakes the receiver of c, or leaves the pending wake.

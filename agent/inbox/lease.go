@@ -61,12 +61,21 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		}
 		// one request at a time: answers to earlier ones have arrived, or never will
 		ask.Number++
-		list, err := b.hub.Lease(ctx, ask)
+		call, isMended, stop := b.beginLease(ctx)
+		if ask.Wait = api.MaxWait; isMended {
+			ask.Wait = 0
+		}
+		list, err := b.hub.Lease(call, ask)
+		isStopped := call.Err() != nil
+		stop()
 		if err == nil {
 			ask.Got = ask.Number
 			pause.Reset()
 			if err := b.accept(ctx, list); err != nil {
 				return err
+			}
+			if isMended {
+				ask.Session, ask.Number, ask.Got = id.Random128[id.Session](), 0, 0
 			}
 			continue
 		}
@@ -76,12 +85,40 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		case errors.Is(err, api.ErrHeld):
 			return reason.Err("agent-displaced", "site", b.cfg.Site, "why", err)
 		}
+		if isMended {
+			b.mended()
+		}
+		if isStopped {
+			continue
+		}
 		b.log.Debug("lease failed", "error", err)
 		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
 			return nil
 		}
 	}
 	return nil
+}
+
+// beginLease returns the context of the next call, and reports whether it is the session's last
+// one. That does not wait. Then a new session begins: the hub gives it all that rests for this
+// site at once. The last call learns whether a newer agent holds the queue, which a new session
+// would displace.
+func (b *Inbox) beginLease(ctx context.Context) (call context.Context, isLast bool, stop func()) {
+	call, stop = context.WithCancel(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	isLast, b.isMended, b.stopLease = b.isMended, false, stop
+	return call, isLast, stop
+}
+
+// mended begins a new session at the hub, after the end of trouble at this site.
+func (b *Inbox) mended() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.isMended = true
+	if b.stopLease != nil {
+		b.stopLease()
+	}
 }
 
 // isReady reports whether the inbox could place a delivery at all. The first time it recovers from
@@ -106,7 +143,8 @@ func (b *Inbox) isReady(ctx context.Context) (bool, error) {
 	return b.hasSpace(f), nil
 }
 
-// watch notices an inbox that becomes unusable, full or usable while a lease waits at the hub.
+// watch notices an inbox that becomes unusable, full or usable while a lease waits at the hub. It
+// notices the end of other trouble too.
 func (b *Inbox) watch(ctx context.Context) error {
 	for backoff.Sleep(ctx, blockedInterval) == nil {
 		if !b.isRecovered.Load() {
@@ -119,6 +157,7 @@ func (b *Inbox) watch(ctx context.Context) error {
 		if err == nil {
 			b.setUnusable(reason.Reason{})
 			b.hasSpace(f)
+			b.lookAtTrouble(f)
 			f.close()
 		}
 	}
@@ -150,6 +189,7 @@ func (b *Inbox) hasSpace(f *folders) bool {
 		b.log.Warn("inbox full", "reason", why)
 	case changed:
 		b.log.Info("inbox has space")
+		b.mended()
 	}
 	return why.IsZero()
 }

@@ -111,6 +111,7 @@ func (b *Inbox) release(ctx context.Context, d *delivery, r api.ReleaseRequest, 
 	if err := b.sendRelease(ctx, r); err != nil {
 		b.log.Debug("not released", "envelope", d.Envelope, "error", err)
 	}
+	b.noteTrouble(d, cause)
 	b.mu.Lock()
 	if cause != nil && r.Code != api.ReleaseStopped && b.held[d.Envelope] == d &&
 		len(b.reasons) < maxReasons {
