@@ -39,6 +39,28 @@ func TestTheInboxsDiskIsAwayAtTheStart(t *testing.T) {
 	w.Audit()
 }
 
+// The folder of a sender is a disk of its own. The centre is killed at each step of a placement
+// there, and each file is in its place once.
+func TestASenderHasADiskOfItsOwn(t *testing.T) {
+	t.Parallel()
+	w, lab, centre := labAndCentre(t)
+	dir := filepath.Join(centre.at("inbox"), "FL-LAB")
+	must(t, os.MkdirAll(dir, 0o750))
+	if err := unix.Mount(t.TempDir(), dir, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("SKIPPED: mounting needs root: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	for _, point := range []string{"inbox-opened", "inbox-synced", "inbox-placing", "inbox-moved",
+		"inbox-renamed", "inbox-placed"} {
+		centre.Stop()
+		lab.Drop(point+".csv", smallFile)
+		centre.daemon.Start("SEALPOST_FAULT=" + point)
+		centre.diesAt(point)
+		centre.Start()
+	}
+	w.Audit()
+}
+
 // diskThatCannotRename mounts a real file system that lacks RENAME_NOREPLACE, and returns a folder
 // on it. NFS and many of FUSE lack it. The file system has hard links.
 func diskThatCannotRename(t *testing.T) string {

@@ -171,6 +171,12 @@ func TestAMessageThatADiskNeverTakesIsRefusedAlone(t *testing.T) {
 			t.Errorf("%q lacks %s", detail, part)
 		}
 	}
+	odd.never = &fs.PathError{Op: "write", Path: "odd.csv", Err: unix.EFBIG}
+	list[0].code, list[0].never = statement.CodeNameUnusable, &fs.PathError{Op: "create", Path: "é",
+		Err: unix.EINVAL}
+	if says := b.refusalDetail(list, "").String(); !strings.Contains(says, "the size of some and") {
+		t.Errorf("of two causes it says %q", says)
+	}
 	// the agent is killed here
 	b = restart(b, b.cfg.Dir)
 	f = entered(t, b)
@@ -267,7 +273,7 @@ func TestTheEndOfTrouble(t *testing.T) {
 	sender := filepath.Join(b.cfg.Dir, "FL-LAB")
 	look := func() bool {
 		b.isMended = false
-		b.lookAtTrouble(f)
+		b.lookAtTrouble(t.Context(), f)
 		return b.isMended
 	}
 	d := &delivery{}
@@ -286,7 +292,8 @@ func TestTheEndOfTrouble(t *testing.T) {
 		{func() {}, false},
 		{func() {
 			check(t, os.WriteFile(sender, nil, 0o600))
-			b.noteTrouble(d, f.checkSender("FL-LAB"))
+			_, err := b.volumeOf(t.Context(), f, "FL-LAB")
+			b.noteTrouble(d, err)
 		}, false},
 		{func() { check(t, os.Remove(sender)) }, true},
 		{func() { b.noteTrouble(d, errors.New("of the hub")) }, false},

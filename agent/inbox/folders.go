@@ -47,6 +47,7 @@ type folders struct {
 	envelopes map[string]*beneath.Dir  // below temp, by name
 	content   map[id.Site]*beneath.Dir // of placed messages, by sender
 	records   map[id.Site]*beneath.Dir // of their records, by sender
+	volumes   map[id.Site]*volume      // see volumeOf
 
 	failed map[id.Site]error     // senders whose folders are unusable
 	halted map[id.Envelope]error // envelopes that cannot be placed now
@@ -135,16 +136,23 @@ func (b *Inbox) reopen(k knownFolders) (_ *folders, err error) {
 func (f *folders) setForm(o Options) error {
 	top, err := f.top.Info()
 	if err == nil {
-		f.access = o.Readers.accessFor(top)
-		f.access.hasOwners = f.hasOwners
-		f.naming = naming{keepHidden: o.KeepHidden}
-		if f.able.NameMax > 0 { // else it was not probed yet
-			f.access.isFixed = !f.able.Modes
-			f.naming.ascii, f.naming.max = !f.able.Unicode, f.able.NameMax
-		}
-		f.keepExecutable = o.KeepExecutable
+		hasList := f.hasList
+		f.form = formFor(o, top, probed{hasOwners: f.hasOwners, able: f.able})
+		f.hasList = hasList
 	}
 	return err
+}
+
+// formFor returns the form of content in the inbox top, on a disk. The caller sets hasList.
+func formFor(o Options, top beneath.Info, disk probed) form {
+	f := form{access: o.Readers.accessFor(top), naming: naming{keepHidden: o.KeepHidden},
+		keepExecutable: o.KeepExecutable}
+	f.access.hasOwners = disk.hasOwners
+	if able := disk.able; able.NameMax > 0 { // else it was not probed yet
+		f.access.isFixed = !able.Modes
+		f.naming.ascii, f.naming.max = !able.Unicode, able.NameMax
+	}
+	return f
 }
 
 // openOrMake opens a folder. It makes a missing one durably, with its access.
@@ -220,7 +228,7 @@ func (b *Inbox) setAside(parent *beneath.Dir, name string) error {
 func newFolders() *folders {
 	f := &folders{envelopes: map[string]*beneath.Dir{}, content: map[id.Site]*beneath.Dir{},
 		records: map[id.Site]*beneath.Dir{}, failed: map[id.Site]error{},
-		halted: map[id.Envelope]error{}}
+		halted: map[id.Envelope]error{}, volumes: map[id.Site]*volume{}}
 	f.hasList = sync.OnceValue(func() bool { return hasDefaultList(f.temp) })
 	return f
 }
@@ -234,6 +242,11 @@ func (f *folders) close() {
 	}
 	for _, d := range f.records {
 		d.Close()
+	}
+	for _, v := range f.volumes {
+		if v != nil {
+			v.close()
+		}
 	}
 	for _, d := range []*beneath.Dir{f.temp, f.own, f.top} {
 		if d != nil {
@@ -269,7 +282,11 @@ func (f *folders) envelope(name string) (*beneath.Dir, error) {
 	if d := f.envelopes[name]; d != nil {
 		return d, nil
 	}
-	d, err := f.temp.Dir(name)
+	temp, base, err := f.attempt(name)
+	if err != nil {
+		return nil, err
+	}
+	d, err := temp.Dir(base)
 	if err == nil {
 		f.envelopes[name] = d
 	}
@@ -308,20 +325,6 @@ func senderFolder(sender id.Site, err error) error {
 	return senderError{reason.Err("sender-folder", "site", sender, "why", err)}
 }
 
-// checkSender returns an unusableError if the folder of a sender's messages cannot be opened. It
-// never makes one, because nothing is verified yet.
-func (f *folders) checkSender(sender id.Site) error {
-	d, err := f.top.Dir(string(sender))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return localError{unusableError{senderFolder(sender, err)}}
-	}
-	d.Close()
-	return nil
-}
-
 // recordsOf opens or makes the folder of a sender's records, once.
 func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 	if d := f.records[sender]; d != nil {
@@ -337,17 +340,18 @@ func (f *folders) recordsOf(sender id.Site) (*beneath.Dir, error) {
 
 // removeTemp removes the folder of a placed attempt. Usually only the list is left in it.
 func (f *folders) removeTemp(name string) error {
+	temp, base, missing := f.attempt(name)
 	d, err := f.envelope(name)
-	if err != nil {
+	if err = errors.Join(missing, err); err != nil {
 		return ignoreMissing(err)
 	}
 	err = d.Remove(listFile)
 	d.Close()
 	delete(f.envelopes, name)
-	if err == nil && f.temp.Remove(name) == nil {
+	if err == nil && temp.Remove(base) == nil {
 		return nil
 	}
-	return f.temp.RemoveAll(name)
+	return temp.RemoveAll(base)
 }
 
 // discard removes the folder of an attempt. It renames the folder first, durably: a record without
@@ -357,33 +361,52 @@ func (f *folders) discard(name string) error {
 		d.Close()
 		delete(f.envelopes, name)
 	}
-	trash := name + trashSuffix
-	if err := f.temp.RemoveAll(trash); err != nil {
+	temp, base, err := f.attempt(name)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	trash := base + trashSuffix
+	if err := temp.RemoveAll(trash); err != nil {
 		return err
 	}
-	err := f.temp.Rename(name, f.temp, trash)
+	err = temp.Rename(base, temp, trash)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = f.temp.Sync()
+		err = temp.Sync()
 	}
 	if err != nil {
 		return err
 	}
-	return f.temp.RemoveAll(trash)
+	return temp.RemoveAll(trash)
 }
 
 // splitTemp splits a path of temporary content in the ledger into the attempt's folder and the name
 // in it.
 func splitTemp(path string) (envelope, name string, ok bool) {
-	rest, below := strings.CutPrefix(filepath.ToSlash(path), tempDir+"/")
+	path = filepath.ToSlash(path)
+	rest, below := strings.CutPrefix(path, tempDir+"/")
+	prefix := ""
+	if !below {
+		var sender string
+		sender, rest, _ = strings.Cut(path, "/")
+		_, err := id.ParseSite(sender)
+		prefix = sender + "/"
+		if rest, below = strings.CutPrefix(rest, tempDir+"/"); err != nil {
+			below = false
+		}
+	}
 	envelope, name, more := strings.Cut(rest, "/")
-	return envelope, name, below && more && beneath.IsName(envelope) && beneath.IsName(name)
+	return prefix + envelope, name,
+		below && more && beneath.IsName(envelope) && beneath.IsName(name)
 }
 
 // joinTemp is the reverse of splitTemp.
 func joinTemp(envelope, name string) string {
+	if sender, base, isApart := strings.Cut(envelope, "/"); isApart {
+		return filepath.Join(sender, filepath.FromSlash(tempDir), base, name)
+	}
 	return filepath.Join(filepath.FromSlash(tempDir), envelope, name)
 }
 

@@ -66,12 +66,14 @@ type Inbox struct {
 	unusableReason reason.Reason // why the inbox is unusable; none: usable
 	trouble        troubles      // of released deliveries
 	isMended       bool          // trouble has ended: all that rests at the hub is to be leased
-	stopLease      func()        // ends the present call of the hub; nil: none
+	isRenewing     bool          // the present call of the hub is the last one of its session
+	stopLease      func()        // ends that call; nil: none
 
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
 
 	moving    sync.Mutex // serializes renames to places, for disks where they need a look
+	disks     ownDisks
 	arranging sync.Mutex // serializes arrange; guards probed
 	probed    struct {
 		folder    beneath.ID

@@ -68,6 +68,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		list, err := b.hub.Lease(call, ask)
 		isStopped := call.Err() != nil
 		stop()
+		b.endLease(err)
 		if err == nil {
 			ask.Got = ask.Number
 			pause.Reset()
@@ -84,9 +85,6 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			return nil
 		case errors.Is(err, api.ErrHeld):
 			return reason.Err("agent-displaced", "site", b.cfg.Site, "why", err)
-		}
-		if isMended {
-			b.mended()
 		}
 		if isStopped {
 			continue
@@ -107,14 +105,26 @@ func (b *Inbox) beginLease(ctx context.Context) (call context.Context, isLast bo
 	call, stop = context.WithCancel(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	isLast, b.isMended, b.stopLease = b.isMended, false, stop
+	isLast = b.isMended
+	b.isMended, b.isRenewing, b.stopLease = false, isLast, stop
 	return call, isLast, stop
+}
+
+// endLease ends a call, and repeats the last one of a session if it has failed.
+func (b *Inbox) endLease(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.isMended = b.isMended || b.isRenewing && err != nil
+	b.isRenewing, b.stopLease = false, nil
 }
 
 // mended begins a new session at the hub, after the end of trouble at this site.
 func (b *Inbox) mended() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.isRenewing {
+		return // the new session begins after this
+	}
 	b.isMended = true
 	if b.stopLease != nil {
 		b.stopLease()
@@ -157,7 +167,7 @@ func (b *Inbox) watch(ctx context.Context) error {
 		if err == nil {
 			b.setUnusable(reason.Reason{})
 			b.hasSpace(f)
-			b.lookAtTrouble(f)
+			b.lookAtTrouble(ctx, f)
 			f.close()
 		}
 	}
@@ -175,7 +185,7 @@ func ignoreLocal(err error) error {
 
 // hasSpace reports whether the inbox's volume has space, and logs a change.
 func (b *Inbox) hasSpace(f *folders) bool {
-	err := b.checkSpace(f, 0)
+	err := b.checkSpace(f.top, 0)
 	var why reason.Reason
 	if errors.Is(err, errFull) {
 		why = reason.Of(err)

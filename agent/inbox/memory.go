@@ -85,13 +85,13 @@ func restoreRow(tx *ledger.Tx, p *placement) error {
 
 // restoreRecords writes the missing records of messages that the ledger does not know as half
 // placed. Such a message is in a list of records, and its content has left the folder of the list.
-func (b *Inbox) restoreRecords(f *folders) error {
-	return f.temp.Each(func(entries []fs.DirEntry) error {
+func (b *Inbox) restoreRecords(f *folders, temp *beneath.Dir, prefix string) error {
+	return temp.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
 			if !e.IsDir() || strings.HasSuffix(e.Name(), trashSuffix) {
 				continue
 			}
-			if err := b.restoreRecordsOf(f, e.Name()); err != nil {
+			if err := b.restoreRecordsOf(f, temp, prefix, e.Name()); err != nil {
 				return err
 			}
 		}
@@ -100,8 +100,8 @@ func (b *Inbox) restoreRecords(f *folders) error {
 }
 
 // restoreRecordsOf is restoreRecords for the list in the folder of one attempt.
-func (b *Inbox) restoreRecordsOf(f *folders, envelope string) error {
-	dir, err := f.temp.Dir(envelope)
+func (b *Inbox) restoreRecordsOf(f *folders, temp *beneath.Dir, prefix, envelope string) error {
+	dir, err := temp.Dir(envelope)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (b *Inbox) restoreRecordsOf(f *folders, envelope string) error {
 			continue
 		}
 		p := &placement{Received: ledger.Received{Sender: r.Sender, ID: r.Message, UID: r.UID,
-			Path: filepath.FromSlash(r.Path)}, from: envelope, item: name}
+			Path: filepath.FromSlash(r.Path)}, from: prefix + envelope, item: name}
 		if err := errors.Join(p.setRecord(r), f.writeRecord(p)); err != nil {
 			return err
 		}

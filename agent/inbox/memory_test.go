@@ -131,7 +131,7 @@ func TestRestoreRecords(t *testing.T) {
 		[]byte("content"))
 	list(t, b, e+trashSuffix, recordOf(t, removed))
 	for range 2 { // the second time it exists already
-		if err := b.restoreRecords(f); err != nil {
+		if err := b.restoreRecords(f, f.temp, ""); err != nil {
 			t.Fatal(err)
 		}
 		for uid, want := range map[id.UID]bool{placed: true, waiting: false, removed: false} {
@@ -143,7 +143,7 @@ func TestRestoreRecords(t *testing.T) {
 			t.Errorf("records: %v, %v", records, err)
 		}
 	}
-	if err := f.discardAll(nil); err != nil {
+	if err := f.discardAll(f.temp, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(b.temp()); err != nil || len(left) > 0 {
@@ -177,7 +177,7 @@ func TestCutRecord(t *testing.T) {
 		first := filepath.Join(b.records("FL-LAB"), string(message)+".json")
 		write(t, first, []byte(c.left))
 		list(t, b, string(id.Random128[id.Envelope]()), whole.text)
-		if err := b.restoreRecords(f); err != nil {
+		if err := b.restoreRecords(f, f.temp, ""); err != nil {
 			t.Fatal(err)
 		}
 		want, at := text, first

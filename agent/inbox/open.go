@@ -91,14 +91,23 @@ func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 		return err
 	}
 	defer f.close()
-	if err := errors.Join(b.checkSpace(f, d.Size), f.checkSender(d.Sender)); err != nil {
+	v, err := b.volumeOf(ctx, f, d.Sender)
+	if err != nil {
+		return err
+	}
+	top, temp, prefix := f.top, f.temp, ""
+	if v != nil {
+		top, temp, prefix = v.top, v.temp, string(d.Sender)+"/"
+	}
+	if err := b.checkSpace(top, d.Size); err != nil {
 		return err
 	}
 	if err := b.resumePlacing(ctx, f, d); err != nil {
 		return err
 	}
-	d.dir = string(d.Envelope) + "-" + rand.Text() // never reused: see folders.go
-	if err := f.temp.Mkdir(d.dir, 0o700); err != nil {
+	base := string(d.Envelope) + "-" + rand.Text() // never reused: see folders.go
+	d.dir = prefix + base
+	if err := temp.Mkdir(base, 0o700); err != nil {
 		return localError{err}
 	}
 	if err = b.unpack(ctx, f, d); err != nil {
@@ -124,7 +133,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 			return b.cfg.Trust.Identity(ctx, site, key)
 		},
 	}
-	to := newSink(dir, f.form)
+	to := newSink(dir, f.formOf(d.Sender))
 	defer to.close()
 	out, err := opener.Open(src, expect(d), to)
 	if err == nil {
@@ -188,8 +197,8 @@ func expect(d *delivery) envelope.Expect {
 }
 
 // checkSpace returns errFull if content of this size would use the reserve.
-func (b *Inbox) checkSpace(f *folders, size int64) error {
-	free, err := f.top.Free()
+func (b *Inbox) checkSpace(dir *beneath.Dir, size int64) error {
+	free, err := dir.Free()
 	if err != nil {
 		return localError{err}
 	}
@@ -198,7 +207,7 @@ func (b *Inbox) checkSpace(f *folders, size int64) error {
 		if size > 0 {
 			coming = reason.Size(size)
 		}
-		return reason.Err("inbox-full", "why", errFull, "dir", b.cfg.Dir,
+		return reason.Err("inbox-full", "why", errFull, "dir", dir.Path(),
 			"free", reason.Size(free), "reserve", reason.Size(b.cfg.Reserve), "coming", coming)
 	}
 	return nil

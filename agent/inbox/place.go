@@ -221,7 +221,13 @@ func (b *Inbox) placeFiles(ctx context.Context, f *folders, list []*placement) e
 		if p.isKnown || p.code != "" || f.failure(p.Sender, p.Envelope) != nil {
 			continue
 		}
-		err := f.adoptPlaced(p)
+		_, err := b.volumeOf(ctx, f, p.Sender)
+		if ignoreLocal(err) != nil {
+			return err
+		}
+		if err == nil {
+			err = f.adoptPlaced(p)
+		}
 		if err == nil && !p.isMoved {
 			err = f.chooseName(p, taken, 0)
 		}
@@ -302,7 +308,14 @@ func (f *folders) syncPlaces(list []*placement) error {
 		if f.records[p.Sender] != nil {
 			dirs = append(dirs, sender)
 		}
-		if d := f.content[p.Sender]; d != nil {
+		d := f.content[p.Sender]
+		switch {
+		case d == nil:
+		case f.volumes[p.Sender] != nil: // on another disk than the records
+			if err := d.Sync(); err != nil {
+				return err
+			}
+		default:
 			content = append(content, d)
 		}
 	}
@@ -311,25 +324,39 @@ func (f *folders) syncPlaces(list []*placement) error {
 
 // syncContent makes the content of a group durable, with its folders.
 func (f *folders) syncContent(list []*placement) error {
-	var files []string
-	dirs := []string{"."}
+	type group struct{ files, dirs []string }
+	groups := map[*beneath.Dir]*group{} // by disk
 	seen := map[string]bool{}
 	for _, p := range list {
+		temp, base, err := f.attempt(p.from)
+		if err != nil {
+			return err
+		}
+		g := groups[temp]
+		if g == nil {
+			g = &group{dirs: []string{"."}}
+			groups[temp] = g
+		}
 		if !seen[p.from] {
 			seen[p.from] = true
-			dirs, files = append(dirs, p.from), append(files, p.from+"/"+listFile)
+			g.dirs, g.files = append(g.dirs, base), append(g.files, base+"/"+listFile)
 		}
 		switch {
 		case p.isSynced:
 		case p.isFile:
-			files = append(files, p.from+"/"+p.item)
+			g.files = append(g.files, base+"/"+p.item)
 		default:
-			if err := f.temp.SyncTree(p.from + "/" + p.item); err != nil {
+			if err := temp.SyncTree(base + "/" + p.item); err != nil {
 				return err
 			}
 		}
 	}
-	return f.temp.SyncGroup(files, dirs)
+	for temp, g := range groups {
+		if err := temp.SyncGroup(g.files, g.dirs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chooseName picks a free name: the portable form of the sender's, or one with the message id. If
@@ -339,13 +366,14 @@ func (f *folders) chooseName(p *placement, taken map[string]bool, attempt int) e
 	if err != nil {
 		return err
 	}
+	rule := f.formOf(p.Sender).naming
 	for ; ; attempt++ {
-		name := f.naming.portable(p.Name, asMessage)
+		name := rule.portable(p.Name, asMessage)
 		switch {
 		case p.isPlain:
 			name = plain(p.Name, string(p.ID), attempt)
 		case attempt > 0:
-			name = f.naming.alternative(p.Name, string(p.ID), attempt)
+			name = rule.alternative(p.Name, string(p.ID), attempt)
 		}
 		p.Path = filepath.Join(string(p.Sender), name)
 		_, err := dir.Lstat(name)
@@ -481,7 +509,11 @@ func (b *Inbox) refusalDetail(list []*placement, e id.Envelope) reason.Reason {
 			return reason.New("identity-used-twice", "message", p.ID, "uid", p.UID)
 		default:
 			names, messages = append(names, p.Name), append(messages, string(p.ID))
-			why = trouble.Of(p.never, b.cfg.Dir)
+			cause := trouble.Of(p.never, b.cfg.Dir)
+			if !why.IsZero() && why != cause {
+				cause = reason.New("name-or-size-refused")
+			}
+			why = cause
 		}
 	}
 	if len(names) == 0 {

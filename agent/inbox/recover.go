@@ -11,6 +11,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 const recoverPage = 256
@@ -19,6 +20,9 @@ const recoverPage = 256
 // unconfirmed settlements. It leaves a message that it cannot finish now: the next lease of it
 // retries.
 func (b *Inbox) recover(ctx context.Context, f *folders) error {
+	if err := b.openVolumes(ctx, f); err != nil {
+		return err
+	}
 	kept := map[string]bool{} // attempts that still have content
 	for after := int64(0); ; {
 		var rows []ledger.Received
@@ -43,20 +47,23 @@ func (b *Inbox) recover(ctx context.Context, f *folders) error {
 				"error", p.failed)
 		}
 	}
-	if err := errors.Join(b.restoreRecords(f), f.discardAll(kept)); err != nil {
+	err := f.eachTemp(func(temp *beneath.Dir, prefix string) error {
+		return errors.Join(b.restoreRecords(f, temp, prefix), f.discardAll(temp, prefix, kept))
+	})
+	if err != nil {
 		return localError{err}
 	}
 	wake(b.settling)
 	return nil
 }
 
-// discardAll removes the folders of all attempts except the kept ones.
-func (f *folders) discardAll(kept map[string]bool) error {
+// discardAll removes the folders of all attempts in one folder, except the kept ones.
+func (f *folders) discardAll(temp *beneath.Dir, prefix string, kept map[string]bool) error {
 	for {
 		var names []string
-		err := f.temp.Each(func(entries []fs.DirEntry) error {
+		err := temp.Each(func(entries []fs.DirEntry) error {
 			for _, e := range entries {
-				if !kept[e.Name()] {
+				if !kept[prefix+e.Name()] {
 					names = append(names, e.Name())
 				}
 			}
@@ -72,11 +79,13 @@ func (f *folders) discardAll(kept map[string]bool) error {
 			return nil
 		}
 		for _, name := range names {
-			drop := f.discard
+			var err error
 			if strings.HasSuffix(name, trashSuffix) {
-				drop = f.temp.RemoveAll
+				err = temp.RemoveAll(name)
+			} else {
+				err = f.discard(prefix + name)
 			}
-			if err := drop(name); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -88,8 +97,8 @@ var errStop = errors.New("stop listing")
 
 // resumePlacing is recover for the messages of one delivery. An earlier attempt of this process may
 // have stopped half way, for example on a full disk. It notes messages whose temporary content is
-// gone in d.former: the delivery has them once more. It forgets those that the disk can never take:
-// they are decided anew.
+// gone in d.former: the delivery has them once more. It forgets those that the disk can never take,
+// and those of before the sender's folder became a disk of its own: they are decided anew.
 func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) error {
 	rows, err := b.rowsOf(ctx, d.Sender, uids(d))
 	rows = slices.DeleteFunc(rows, func(r ledger.Received) bool { return r.Placed })
@@ -102,7 +111,7 @@ func (b *Inbox) resumePlacing(ctx context.Context, f *folders, d *delivery) erro
 	}
 	var never []id.UID
 	for _, p := range left {
-		if isNever(p.failed) {
+		if isNever(p.failed) || trouble.IsOtherDisk(p.failed) {
 			never = append(never, p.UID)
 			continue
 		}
@@ -185,6 +194,9 @@ func (b *Inbox) finishPlacing(ctx context.Context, f *folders,
 // may still be missing.
 func (b *Inbox) finishPlacement(ctx context.Context, f *folders, p *placement,
 	lists map[string]map[string]Record, taken map[string]bool) error {
+	if _, err := b.volumeOf(ctx, f, p.Sender); err != nil {
+		return err
+	}
 	dir, err := f.envelope(p.from)
 	if isGone(err) {
 		// The folder outlives the placing. So either this is an older copy of the ledger, and the

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 
@@ -45,7 +46,7 @@ func (b *Inbox) noteTrouble(d *delivery, cause error) {
 }
 
 // lookAtTrouble looks whether trouble has ended.
-func (b *Inbox) lookAtTrouble(f *folders) {
+func (b *Inbox) lookAtTrouble(ctx context.Context, f *folders) {
 	b.mu.Lock()
 	disk := b.trouble.disk
 	var senders []id.Site
@@ -55,7 +56,7 @@ func (b *Inbox) lookAtTrouble(f *folders) {
 	b.mu.Unlock()
 	isMended := false
 	for _, s := range senders {
-		if f.checkSender(s) == nil {
+		if _, err := b.volumeOf(ctx, f, s); err == nil {
 			b.mu.Lock()
 			delete(b.trouble.senders, s)
 			b.mu.Unlock()

@@ -187,6 +187,16 @@ func (d *Dir) DirSameMount(name string) (*Dir, error) {
 	return sub, nil
 }
 
+// IsSameDisk reports whether entries can be renamed between two folders. They are on the same
+// volume, and on the same mount if the system distinguishes mounts.
+func (d *Dir) IsSameDisk(other *Dir) (bool, error) {
+	isSame, err := d.isSameVolume(other)
+	if err != nil || !isSame {
+		return false, err
+	}
+	return d.isSameMount(other)
+}
+
 func (d *Dir) isSameVolume(other *Dir) (bool, error) {
 	own, err := d.Info()
 	if err != nil {
