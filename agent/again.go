@@ -31,6 +31,22 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	return done(reason.New("recalled-now", "message", m.ID)), nil
 }
 
+// retry ends all pauses between two attempts. These are pauses of the connection, of messages to
+// send, and of deliveries that were handed back.
+func (a *Agent) retry(context.Context, Nothing) (Done, error) {
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
+	if a.outbox != nil {
+		a.outbox.Retry()
+	}
+	if a.inbox != nil {
+		a.inbox.Reconsider()
+	}
+	return done(reason.New("retried")), nil
+}
+
 func (a *Agent) resend(ctx context.Context, in ResendRequest) (Done, error) {
 	if a.outbox == nil {
 		return Done{}, errSendsNothing

@@ -29,6 +29,7 @@ const (
 	PathRecall   = "/recall"   // MessageRequest → Done
 	PathResend   = "/resend"   // ResendRequest → Done
 	PathLog      = "/log"      // MessageRequest → Log
+	PathRetry    = "/retry"    // Nothing → Done
 )
 
 // StatusRequest asks how the site stands.
@@ -75,6 +76,9 @@ type TrustRequest struct {
 	Fingerprint string `json:"fingerprint"`
 }
 
+// Nothing is the request of commands without arguments.
+type Nothing struct{}
+
 // Done is the result of a command, in one or more lines.
 type Done struct {
 	Says []reason.Reason `json:"says"`
@@ -120,6 +124,7 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathLog, a.lookUp)
 	control.Handle(mux, PathRecall, a.recall)
 	control.Handle(mux, PathResend, a.resend)
+	control.Handle(mux, PathRetry, a.retry)
 	profile.Handle(mux)
 }
 

@@ -142,3 +142,23 @@ func TestMendedTroubleIsTriedAtOnce(t *testing.T) {
 	centre.start() // the delay is an hour
 	centre.expect("FL-LAB", "big.bin", content)
 }
+
+// An admin has the agent try at once. A delivery that rests for an hour is opened again.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	_, lab, centre := labAndCentre(t)
+	centre.stop()
+	centre.set("max_size", `"1MiB"`)
+	centre.start()
+	lab.drop("big.bin", random(3<<20))
+	isOverLimit := func() bool {
+		for _, why := range centre.status().Inbox.Released {
+			return why.Code == "over-max-size"
+		}
+		return false
+	}
+	eventually(t, "it is over the limit", isOverLimit)
+	must(t, centre.call(agent.PathRetry, agent.Nothing{}, nil)) // it forgets the reason
+	eventually(t, "it is over the limit once more", isOverLimit)
+	must(t, lab.call(agent.PathRetry, agent.Nothing{}, nil))
+}

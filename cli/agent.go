@@ -17,7 +17,8 @@ func agentCommand() *cobra.Command {
 		agentApproveCommand(), agentSitesCommand(), agentTrustCommand(),
 		withMessages(agentReceiptsCommand()), withMessages(agentLogCommand()), agentFindCommand(),
 		agentDoctorCommand(), agentNewKeyCommand(), withMessages(agentRecallCommand()),
-		withMessages(agentResendCommand()), profileCommand("agent", callAgent))
+		withMessages(agentResendCommand()), agentRetryCommand(),
+		profileCommand("agent", callAgent))
 	cmd.AddCommand(serviceCommands(service.Agent)...)
 	return cmd
 }

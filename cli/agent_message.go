@@ -135,6 +135,21 @@ func agentRecallCommand() *cobra.Command {
 	return cmd
 }
 
+func agentRetryCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "retry", Short: "Try at once whatever waits for another attempt",
+		Long: "Try at once whatever waits for another attempt: the connection to the hub, files\n" +
+			"to send, and files that this site has handed back to the hub. The agent also does\n" +
+			"so when it starts, and when it sees that a trouble has ended.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return askDone(cmd, agent.PathRetry, agent.Nothing{})
+		},
+	}
+	dirFlag(cmd, "agent")
+	return cmd
+}
+
 func agentResendCommand() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{

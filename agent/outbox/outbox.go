@@ -166,6 +166,17 @@ func (o *Outbox) Reconsider() {
 	})
 }
 
+// Retry makes the outbox try at once whatever waits for another attempt.
+func (o *Outbox) Retry() {
+	o.desk.tell(func() {
+		for len(o.desk.resting) > 0 {
+			o.desk.endRest()
+		}
+	})
+	o.Reconsider()
+	o.fileSoon()
+}
+
 // forgetRoute has the hub asked again for an address.
 func (o *Outbox) forgetRoute(address string) {
 	o.desk.tell(func() {
