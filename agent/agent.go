@@ -231,7 +231,8 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Address: id.Address{RoutingKey: t.Route}, Kind: t.Kind, FirstNumber: t.FirstNumber,
 			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle),
 			Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
-			Hidden: t.Hidden,
+			Hidden: t.Hidden, OnlyMarked: t.Finished == config.FinishedMarker,
+			Markers: t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
 		})
 	}
 	return list

@@ -10,6 +10,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
 	"sealpost/agent/report"
+	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
@@ -61,6 +62,10 @@ type Tray struct {
 	Outbox       string        `json:"outbox"`
 	Route        string        `json:"route"`
 	FolderSettle time.Duration `json:"folder_settle_ns"`
+	// Marker is the form of the names of markers, in which * stands for the name of the marked one.
+	// A file or folder is not taken without one, or a marker only ends the wait for a folder.
+	Marker      string `json:"marker"`
+	NeedsMarker bool   `json:"needs_marker,omitempty"`
 	// LeftAlone has those of the names that were asked for which the tray would not take.
 	LeftAlone map[string]reason.Reason `json:"left_alone,omitempty"`
 }
@@ -97,10 +102,12 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 		return Trays{}, errSendsNothing
 	}
 	var t Trays
-	for _, o := range a.cfg.Trays() {
+	for i, o := range a.cfg.Trays() {
 		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(),
 			Route: o.Route, FolderSettle: time.Duration(o.FolderSettle),
-			LeftAlone: map[string]reason.Reason{}}
+			Marker:      string(trays(a.cfg)[i].NeededMarker()),
+			NeedsMarker: o.Finished == config.FinishedMarker,
+			LeftAlone:   map[string]reason.Reason{}}
 		for _, name := range in.Names {
 			if why := a.outbox.LeavesAlone(o.Name, name); !why.IsZero() {
 				one.LeftAlone[name] = why

@@ -263,3 +263,33 @@ func TestTheDoctorLooksAtEveryTray(t *testing.T) {
 		}
 	}
 }
+
+// A tray can wait for markers. A file without one is told, and stays however long.
+func TestATrayThatWaitsForMarkers(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("finished", `"marker"`)
+	lab.start()
+	lab.drop("half.raw", []byte("half"))
+	eventually(t, "it is told", func() bool {
+		return strings.Contains(lab.statusFile(), `"half.raw" for "half.raw.done"`)
+	})
+	lab.drop("whole.raw", []byte("whole"))
+	lab.drop("whole.raw.ready", nil)
+	centre.expect("FL-LAB", "whole.raw", []byte("whole"))
+	lab.drop("half.raw", []byte("half and half"))
+	lab.drop("half.raw.done", nil)
+	centre.expect("FL-LAB", "half.raw", []byte("half and half"))
+	eventually(t, "outbox is empty", func() bool {
+		left, err := os.ReadDir(filepath.Join(lab.dir, "outbox"))
+		return err == nil && len(left) == 0
+	})
+	if got := centre.inInbox(); len(got) != 2 {
+		t.Errorf("in the inbox: %q", got)
+	}
+	var trays agent.Trays
+	must(t, lab.call(agent.PathTrays, agent.TraysRequest{}, &trays))
+	if one := trays.Trays[0]; one.Marker != "*.done" || !one.NeedsMarker {
+		t.Errorf("send is told %+v", one)
+	}
+}

@@ -281,6 +281,10 @@ func (p *printer) counts(s agent.Standing) string {
 	if s.Settling > 0 {
 		list = append(list, p.in(reason.New("status-settling", "n", s.Settling)))
 	}
+	if u := s.Unmarked; u.Count > 0 {
+		list = append(list, p.in(reason.New("status-unmarked", "n", u.Count, "name", u.Name,
+			"marker", u.Marker)))
+	}
 	if len(list) == 0 {
 		return p.in(reason.New("idle"))
 	}

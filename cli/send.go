@@ -365,8 +365,9 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 		done += int64(n)
 		s.progress.show(name, s.in(reason.New("copying")), done, size)
 	})
-	if err == nil && c.Folder && s.tray.FolderSettle > 10*time.Second {
-		err = into.MarkComplete(name) // it need not settle
+	settles := c.Folder && s.tray.FolderSettle > 10*time.Second
+	if err == nil && (s.tray.NeedsMarker || settles) {
+		err = into.Mark(strings.Replace(s.tray.Marker, "*", name, 1))
 	}
 	return c, err
 }

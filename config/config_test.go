@@ -234,13 +234,16 @@ func sampleAgent() Agent {
 	a.State, a.LogLevel, a.Suite = `st"a\te`, "debug", SuiteX25519
 	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt",
 		Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour),
-		Ignore: []string{"*.bak", "a, \"b\""}}
+		Finished: FinishedMarker, Markers: []string{"*.ok", "READY-*"}, Disk: DiskShared,
+		ShareSettle: Duration(30 * second),
+		Ignore:      []string{"*.bak", "a, \"b\""}}
 	a.Tray = []Tray{
 		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq",
 			Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second),
-			Ignore: []string{"x"}},
+			Finished: FinishedSettle, Markers: []string{"*.done"}, Ignore: []string{"x"}},
 		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7,
-			Sweep: Duration(second), Ignore: []string{"y"}},
+			Sweep: Duration(second), Finished: FinishedSettle, Markers: []string{"*.done"},
+			Ignore: []string{"y"}},
 	}
 	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner,
 		Hidden: true, Executables: true}

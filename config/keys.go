@@ -14,9 +14,9 @@ import (
 
 // fullAgent and fullHub have every key: the encoder omits a nil list.
 var (
-	fullAgent = Agent{Hub: []string{}, Outbox: Tray{Ignore: []string{}},
-		Tray: []Tray{{Ignore: []string{}}}}
-	fullHub = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
+	fullTray  = Tray{Ignore: []string{}, Markers: []string{}}
+	fullAgent = Agent{Hub: []string{}, Outbox: fullTray, Tray: []Tray{fullTray}}
+	fullHub   = Hub{Hosts: []string{}, Queue: []Queue{{Bindings: []string{}}}}
 )
 
 // keys holds the keys and tables of a configuration, with the TOML types of their values.

@@ -22,12 +22,32 @@ type Tray struct {
 	// longest pause, at most 10 minutes, for a day or until the next start. A longer first pause
 	// cannot be detected: the file is then sent in the pause, and data added within 2 minutes
 	// arrives as one more file. Make settle longer than the pauses of your instruments, or let them
-	// move complete files into outbox. "0s" sends every file at once. Default "2s".
+	// move complete files into outbox, or make markers (see finished). An empty file that was made
+	// in outbox must stay so for a minute, since its program may fill it later. "0s" sends every
+	// file at once. Default "2s".
 	Settle Duration `toml:"settle"`
 	// How long all files of a folder must stay unchanged for the folder to count as finished; it is
-	// then sent as one message. A file NAME.done beside the folder NAME marks it as finished at
-	// once. Default "60s".
+	// then sent as one message. An empty file NAME.done beside the folder NAME marks it as finished
+	// at once. Default "60s".
 	FolderSettle Duration `toml:"folder_settle"`
+	// How a file or folder shows that it is finished: "settle" is the time without a change; with
+	// "marker" it must have a marker, an empty file of the same owner beside it, and is then taken
+	// at once. Everything else waits, however old it is. Use it for programs that pause for long,
+	// or that start a broken transfer again under the same name: they make the marker at the end.
+	// The marker is not sent, and goes when its file or folder is taken. Default "settle".
+	Finished string `toml:"finished"`
+	// The names of markers with finished = "marker": * stands for the name of the file or folder.
+	// Files with such a name are never sent. Default ["*.done", "*.ready"].
+	Markers []string `toml:"markers"`
+	// Whether programs of other machines can change the disk of the tray: "local" or "shared". Set
+	// it for FUSE file systems above a local disk (mergerfs, gocryptfs: "local"), and for a disk
+	// that a virtual machine or a cluster shares without the system's knowledge ("shared"). Default
+	// "", as the system says.
+	Disk string `toml:"disk"`
+	// How long size, times and both ends of a file must stay unchanged on a share, by this
+	// computer's clock, if that is longer than settle or folder_settle. It applies to marked files
+	// too, and is 2 seconds at least. Default "10s".
+	ShareSettle Duration `toml:"share_settle"`
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`
@@ -47,12 +67,25 @@ type Tray struct {
 	Hidden bool `toml:"hidden"`
 }
 
+// The ways to tell that a file is finished.
+const (
+	FinishedSettle = "settle"
+	FinishedMarker = "marker"
+)
+
+// The classes of a tray's disk that an admin may set.
+const (
+	DiskLocal  = "local"
+	DiskShared = "shared"
+)
+
 // OutboxName is the default name of the tray of [outbox].
 const OutboxName = "outbox"
 
 func defaultTray() Tray {
 	return Tray{Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second),
-		FirstNumber: 1, Sweep: Duration(10 * second)}
+		FirstNumber: 1, Sweep: Duration(10 * second), Finished: FinishedSettle,
+		Markers: []string{"*.done", "*.ready"}, ShareSettle: Duration(10 * second)}
 }
 
 func defaultOutbox() Tray {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -44,6 +45,12 @@ func (f *file) checkTrays(a Agent) (checks []error) {
 		check("route", id.ValidRoutingKey(t.Route))
 		check("settle", durationIn(t.Settle, 0, 24*hour))
 		check("folder_settle", durationIn(t.FolderSettle, 0, 24*hour))
+		check("finished", oneOf(t.Finished, FinishedSettle, FinishedMarker))
+		check("markers", markers(t.Markers, t.Finished))
+		check("disk", emptyOr(t.Disk, func(s string) error {
+			return oneOf(s, DiskLocal, DiskShared)
+		}))
+		check("share_settle", durationIn(t.ShareSettle, 0, 24*hour))
 		check("hold", durationIn(t.Hold, 0, 24*hour))
 		check("first_number", atLeast(t.FirstNumber, 1))
 		check("sweep", durationIn(t.Sweep, second/10, 24*hour))
@@ -73,6 +80,21 @@ func namePatterns(patterns []string) error {
 	for _, p := range patterns {
 		if _, err := path.Match(p, "name"); err != nil || p == "" || strings.ContainsAny(p, `/\`) {
 			return fmt.Errorf(`want patterns of names such as "*.bak", not %q`, p)
+		}
+	}
+	return nil
+}
+
+// markers checks the names of markers.
+func markers(patterns []string, finished string) error {
+	if finished == FinishedMarker && len(patterns) == 0 {
+		return errors.New(`want at least one name of markers, such as ["*.done"]: otherwise ` +
+			`nothing is ever sent`)
+	}
+	for _, p := range patterns {
+		if strings.Count(p, "*") != 1 || p == "*" || strings.ContainsAny(p, `/\`) {
+			return fmt.Errorf(`want names with one *, which stands for the name of the file, such `+
+				`as "*.done", not %q`, p)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-explained": killWhenRecalled,
 	"outbox-withdrawn": killWhenTakenBack,
 	"outbox-changed":   killWhenChanged,
+	"outbox-unmarked":  killWhenMarked,
 	"outbox-dropped":   killWhenTheRouteChanges,
 	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
@@ -42,6 +43,21 @@ func killWhenRecalled(t *testing.T, point string) {
 	edit(t, lab.config(), `hold = "1h"`, `hold = "0s"`)
 	lab.Start()
 	lab.Drop("what was meant.csv", smallFile)
+	w.Audit()
+}
+
+// killWhenMarked leaves a claimed file in outbox without the marker that it had.
+func killWhenMarked(t *testing.T, point string) {
+	w := newWorld(t)
+	lab := w.NewLab("FL-LAB", w.Centre("CA-RC", "fl-lab.*"))
+	edit(t, lab.config(), `finished = "settle"`, `finished = "marker"`)
+	lab.Start("SEALPOST_FAULT=" + point)
+	for _, name := range []string{"marked.csv", "marked too.csv"} {
+		lab.Drop(name, smallFile)
+		must(t, os.WriteFile(lab.at("outbox", name+".done"), nil, 0o644))
+	}
+	lab.diesAt(point)
+	lab.Start()
 	w.Audit()
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -41,6 +40,7 @@ type finder struct {
 	rested   time.Time           // before this no hint makes it looked through
 	claims   int                 // that were begun; a sweep that began none was no use
 	looked   map[string]looked   // through the folders beside outbox/
+	unmarked unmarked            // entries that wait for their markers
 	claiming claiming
 	again    chan struct{}   // something is claimed and has to be looked at again
 	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
@@ -157,7 +157,7 @@ func (f *finder) countSettling() {
 	}
 	f.t.mu.Lock()
 	defer f.t.mu.Unlock()
-	f.t.settling = n
+	f.t.settling, f.t.unmarked = n, f.unmarked.waiting()
 }
 
 func (f *finder) soon(name string, after time.Duration) *pending {
@@ -213,6 +213,7 @@ func (f *finder) sweep(ctx context.Context) error {
 	f.watch.Begin()
 	losses := f.t.files.BeginSweep()
 	notes := map[string]reason.Reason{}
+	f.unmarked = unmarked{}
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
@@ -316,9 +317,14 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
 	}
+	f.unmarked.forget(rel)
 	if f.claiming.has(rel) { // once it is moved, another one of that name may come
 		f.soon(rel, probeFirst)
 		return nil, f.t.stuck(rel) // as it was when it was tried before
+	}
+	if isMarker, why := f.examineMarker(h, rel); isMarker {
+		delete(f.pending, rel)
+		return nil, why
 	}
 	base := path.Base(rel)
 	if k, _ := tray.KindOf(base); k != nil {
@@ -338,20 +344,6 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		delete(f.pending, rel)
 		return nil, why
 	}
-	if of, ok := strings.CutSuffix(rel, tray.DoneSuffix); ok {
-		if h.HasMarker(tray.OutboxPart + "/" + of) {
-			delete(f.pending, rel)
-			f.soon(of, 0).costly = false
-			return nil, reason.Reason{}
-		}
-		if info, err := h.Lstat(tray.OutboxPart + "/" + rel); err == nil && info.IsRegular() && info.Size == 0 {
-			delete(f.pending, rel)
-			if h.IsDir(tray.OutboxPart + "/" + of) {
-				return nil, reason.New("marker-of-other")
-			}
-			return nil, reason.New("marker-alone")
-		}
-	}
 	address, err := f.t.addressOf(path.Dir(rel))
 	if err != nil {
 		delete(f.pending, rel)
@@ -361,11 +353,19 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		delete(f.pending, rel)
 		return nil, why
 	}
+	settle := tray.Settling{File: f.t.Settle, Folder: f.t.FolderSettle,
+		Habits: &f.t.files.Habits, Rel: rel}
+	if f.t.OnlyMarked {
+		if waits, why := f.waitsForMarker(h, rel, time.Now()); waits {
+			delete(f.pending, rel)
+			return nil, why
+		}
+		settle.File, settle.Folder = 0, 0
+	}
 	if why := h.OpenElsewhere(rel, time.Now()); !why.IsZero() {
 		f.soon(rel, tray.LockAgain)
 		return nil, why
 	}
-	settle := tray.Settling{File: f.t.Settle, Folder: f.t.FolderSettle, Habits: &f.t.files.Habits, Rel: rel}
 	source, folder, err := h.finished(tray.OutboxPart+"/"+rel, settle, time.Now())
 	if err == nil {
 		delete(f.pending, rel)

@@ -101,6 +101,13 @@ func (h *handles) syncMoved(moved []ledger.Outgoing) error {
 
 // move renames a claimed file into the folder that is made for it, unless it is there already.
 func (h *handles) move(m ledger.Outgoing) error {
+	canBeMarked := m.Folder || h.t.OnlyMarked
+	if canBeMarked && !h.Exists(sourceAt(m)) { // or another of its name may lie in outbox/
+		if err := h.unmark(droppedAt(m)); err != nil {
+			return err
+		}
+		fault.Point("outbox-unmarked")
+	}
 	err := h.Rename(droppedAt(m), sourceAt(m))
 	if err != nil && h.Exists(sourceAt(m)) && !h.OneFile(droppedAt(m), sourceAt(m)) {
 		return nil
@@ -109,12 +116,6 @@ func (h *handles) move(m ledger.Outgoing) error {
 		return err
 	}
 	fault.Point("outbox-renamed")
-	if m.Folder {
-		err := h.RemoveMarker(droppedAt(m), sourceAt(m))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			h.t.log.Warn("a marker stays in outbox", "message", m.ID, "error", err)
-		}
-	}
 	return nil
 }
 

@@ -36,8 +36,9 @@ func (n Note) isLeftOver() bool {
 
 // The notes that end with the program that writes, and those on folders of a tray.
 var (
-	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter}
-	ofFolder   = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
+	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter,
+		reason.StillEmpty}
+	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
 		reason.TrayGone}
 )
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -190,6 +191,15 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	}
 	if err != nil {
 		return errors.Join(err, dst.RemoveAll(temp))
+	}
+	if h.t.OnlyMarked {
+		marker, err := dst.Create(h.t.NeededMarker().Of(m.Name), 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return dst.Sync()
+		}
+		if err = errors.Join(err, marker.Close()); err != nil {
+			return err
+		}
 	}
 	return dst.Sync()
 }

@@ -18,6 +18,8 @@ type Standing struct {
 	Counts map[ledger.State]int64 `json:"counts"`
 	// Settling counts the entries of outbox/ that are taken once they have settled.
 	Settling int64 `json:"settling,omitempty"`
+	// Unmarked counts the entries of outbox/ that wait for their markers.
+	Unmarked Unmarked `json:"unmarked,omitzero"`
 	// Queued has the messages that the hub does not have yet, by address.
 	Queued map[string]int64 `json:"queued"`
 	// Blocked has the addresses to which nothing is sent for now.
@@ -87,7 +89,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
 		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
-		one.Settling = t.settling
+		one.Settling, one.Unmarked = t.settling, t.needed(t.unmarked)
 		t.mu.Unlock()
 		if t.silent.Load() {
 			one.NotTaken[t.Dir] = reason.Of(errSilent)
@@ -238,6 +240,8 @@ func (s *Status) add() {
 		}
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Settling += t.Settling
+		s.Unmarked = Unmarked{s.Unmarked.Count + t.Unmarked.Count,
+			cmp.Or(s.Unmarked.Name, t.Unmarked.Name), cmp.Or(s.Unmarked.Marker, t.Unmarked.Marker)}
 		s.Explained = append(s.Explained, t.Explained...)
 		s.Waiting = append(s.Waiting, t.Waiting...)
 		s.Doubted = append(s.Doubted, t.Doubted...)

@@ -32,6 +32,11 @@ type Tray struct {
 	Sweep  time.Duration // how often it is looked through
 	Ignore []string      // patterns of names that are left alone
 	Hidden bool          // whether names that begin with a dot are sent
+
+	OnlyMarked  bool          // whether only marked entries are taken
+	Markers     []string      // forms of the markers of such a tray, at least one
+	ShareSettle time.Duration // how long everything must stay unchanged on a share
+	Disk        string        // "local" or "shared", as the admin says; empty: as the system says
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
@@ -90,6 +95,7 @@ type box struct {
 	used     used                     // message numbers, as its folders show them
 	slower   reason.Reason            // why the system does not report new files
 	settling int64                    // entries of outbox/ that settle
+	unmarked Unmarked                 // entries of outbox/ that wait for their markers
 	unmoved  map[string]reason.Reason // claimed entries of outbox/ that could not be moved
 	unknown  map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }
@@ -102,8 +108,10 @@ func (o *Outbox) newTray(t Tray, several bool) *box {
 	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1),
 		ready: make(chan error, 1), unmoved: map[string]reason.Reason{}}
 	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state,
-		Log:      log,
-		AnyLinks: !beneath.ProtectsLinks()}
+		ShareSettle: t.ShareSettle, Class: t.class(), Markers: t.markers(),
+		OnlyMarked: t.OnlyMarked,
+		Log:        log,
+		AnyLinks:   !beneath.ProtectsLinks()}
 	return made
 }
 
@@ -185,6 +193,9 @@ func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 		return reason.New("own-note")
 	}
 	if t := o.tray(in); t != nil {
+		if t.OnlyMarked && t.files.Marked(name) != nil {
+			return reason.New("marker-name")
+		}
 		return t.leavesAlone(name)
 	}
 	return reason.Reason{}

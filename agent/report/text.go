@@ -284,6 +284,9 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	claimed, taken := o.Counts[ledger.Claimed], o.Counts[ledger.Taken]
 	sealed, published := o.Counts[ledger.Sealed], o.Counts[ledger.Published]
 	add(o.Settling, reason.New("files-settling", "n", o.Settling))
+	unmarked := o.Unmarked
+	add(unmarked.Count, reason.New("files-unmarked", "n", unmarked.Count, "name", unmarked.Name,
+		"marker", unmarked.Marker))
 	add(claimed, reason.New("files-claimed", "n", claimed))
 	if o.Hold == 0 {
 		add(taken, reason.New("files-taken", "n", taken))

@@ -86,6 +86,9 @@ func (h *Handles) Dir(rel string) (*beneath.Dir, error) {
 		d.Close()
 		return nil, err
 	}
+	if h.t.Class != nil {
+		d.Assume(*h.t.Class)
+	}
 	h.held[rel] = d
 	return d, nil
 }

@@ -19,6 +19,9 @@ const (
 	writtenMost   = 4500 * time.Millisecond
 	// pausedMost bounds the quiet time of a file whose program has paused.
 	pausedMost = 10 * time.Minute
+	// emptyQuiet is the quiet time of an empty file that was made in outbox/ itself. Many programs
+	// make a file first and fill it later.
+	emptyQuiet = time.Minute
 	// resumesWithin is how soon after a change of a file another file of its name may be its rest.
 	resumesWithin = 2 * time.Minute
 	// habitLasts is how long a name's pauses are remembered: an instrument writes it again
@@ -200,6 +203,9 @@ func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration, now t
 	quiet := writtenQuiet(settle)
 	longer := pausedQuiet(one.pause)
 	switch {
+	case info.Size == 0:
+		return max(quiet, longer, emptyQuiet), reason.New(reason.StillEmpty, "quiet",
+			max(quiet, longer, emptyQuiet))
 	case longer <= quiet:
 		return quiet, reason.Reason{}
 	case now.Sub(info.Changed) < longer && one.doubt:

@@ -84,6 +84,20 @@ func (i *instrument) waits(second float64, want time.Duration, text string) {
 	}
 }
 
+// An empty file that was made here may be filled later. One that was moved here is complete.
+func TestAnEmptyFile(t *testing.T) {
+	i := newInstrument(t, 2*time.Second)
+	i.writes(0, 0)
+	i.waits(2, 58*time.Second, "may be filled later")
+	i.taken(60)
+	i.writes(100, 0)
+	i.mod = i.start
+	i.taken(102)
+	i = newInstrument(t, 2*time.Minute)
+	i.writes(0, 0)
+	i.taken(120)
+}
+
 // A file that a program appends to every few seconds is taken whole.
 func TestRegularAppends(t *testing.T) {
 	i := newInstrument(t, 2*time.Second)
@@ -209,7 +223,7 @@ func TestWhatIsMovedInWaitsForNoHabit(t *testing.T) {
 	come(10, 5)
 	i.taken(12)
 	come(20, 0) // empty: its content is to come
-	i.waits(22, 2500*time.Millisecond, "")
+	i.waits(22, 58*time.Second, "may be filled later")
 	i = newInstrument(t, 2*time.Second)
 	come(0, 5)
 	i.habits.lost() // and it may have been written

@@ -18,8 +18,6 @@ import (
 // settle time apart by the clock of this process.
 
 const (
-	// shareSettle is the least settle time on a share, also with a marker.
-	shareSettle = 10 * time.Second
 	// endSize is how much of a file is read at each of its ends. A program may write it in any
 	// order, and a server may show a new size late.
 	endSize = 64 << 10

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sealpost/internal/beneath"
 	"sealpost/internal/oddfs"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
@@ -26,7 +27,7 @@ type share struct {
 func newShare(t *testing.T, habits oddfs.Habits) *share {
 	t.Helper()
 	disk := oddfs.Mount(t, habits)
-	h := opened(t, &Tray{Dir: disk.Dir})
+	h := opened(t, &Tray{Dir: disk.Dir, ShareSettle: 10 * time.Second})
 	return &share{t: t, disk: disk, h: h, start: time.Now()}
 }
 
@@ -75,6 +76,30 @@ func TestAFileOfAShareIsFinishedByOurClock(t *testing.T) {
 			s.waits("run.csv", 10, 10)
 			s.waits("run.csv", 20, 0)
 			s.waits("run.csv", 21, 10) // another one: the first was taken
+		})
+	}
+}
+
+// An admin knows more of a disk than the system.
+func TestADiskIsAsTheAdminSays(t *testing.T) {
+	for name, class := range map[string]beneath.Class{"local": beneath.Local,
+		"shared": beneath.Shared} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			h := opened(t, &Tray{Dir: dir, ShareSettle: 5 * time.Second, Class: &class})
+			mkdir(t, filepath.Join(dir, "in"))
+			writer, err := os.Create(filepath.Join(dir, "in", "run.csv"))
+			testkit.Must(t, err)
+			t.Cleanup(func() { writer.Close() })
+			var later *Later
+			_, _, err = h.Finished("in/run.csv", Settling{}, time.Now())
+			if !errors.As(err, &later) {
+				t.Fatal(err)
+			}
+			if later.Open != (class == beneath.Local) ||
+				class == beneath.Shared && later.After != 5*time.Second {
+				t.Errorf("it waits %+v", later)
+			}
 		})
 	}
 }
@@ -137,13 +162,14 @@ func TestAFileOfAShareThatCannotBeOpened(t *testing.T) {
 
 // The files that are looked at get their turn, however many there are.
 func TestLooksAreBounded(t *testing.T) {
+	const settle = 10 * time.Second
 	var l looks
 	start := time.Now()
 	ends := func() (uint64, error) { return 1, nil }
 	rested := func(name string, second float64) time.Duration {
 		t.Helper()
 		now := start.Add(time.Duration(second * float64(time.Second)))
-		rest, err := l.rested(name, Source{Size: 1}, shareSettle, now, ends)
+		rest, err := l.rested(name, Source{Size: 1}, settle, now, ends)
 		testkit.Must(t, err)
 		return rest
 	}
@@ -153,12 +179,12 @@ func TestLooksAreBounded(t *testing.T) {
 	if len(l.seen) != maxLooks {
 		t.Errorf("%d are remembered", len(l.seen))
 	}
-	if rested("0", 10) != shareSettle || rested(fmt.Sprint(maxLooks), 10) != 0 {
+	if rested("0", 10) != settle || rested(fmt.Sprint(maxLooks), 10) != 0 {
 		t.Error("the first have no turn, or others have")
 	}
 	l.forget("0")
 	rested(fmt.Sprint(maxLooks), 10)
-	if got := rested(fmt.Sprint(maxLooks), 20); got != shareSettle {
+	if got := rested(fmt.Sprint(maxLooks), 20); got != settle {
 		t.Errorf("the next has rested for %s", got)
 	}
 	rested("more", 20+lookLasts.Seconds()) // all others are not there any more

@@ -72,7 +72,7 @@ func clamped(nanoseconds int64) int64 { return min(max(nanoseconds, 0), maxTime)
 
 // Finished returns the source of the entry at a path if it is complete: it has not changed for the
 // settle time, and no program has it open for writing. Where the second cannot be known, the settle
-// time is at least minimumSettle, and on a share shareSettle. A folder is finished as a whole, or
+// time is at least minimumSettle, and on a share ShareSettle. A folder is finished as a whole, or
 // when its marker lies beside it.
 func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
@@ -88,7 +88,7 @@ func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source S
 		return source, info.IsDir(), err
 	}
 	if info.IsDir() {
-		if hasMarker(d, info) {
+		if len(h.t.markers(d, info)) > 0 {
 			settle.Folder = 0
 		}
 		source, err = h.finishedTree(d, rel, settle.Folder, now)
@@ -106,7 +106,7 @@ func (h *Handles) finishedOne(d *beneath.Dir, rel string, info beneath.Info, set
 	now time.Time) (Source, error) {
 	source := SourceOf(info)
 	if d.Class() == beneath.Shared {
-		settle.File = max(settle.File, shareSettle)
+		settle.File = max(settle.File, h.t.ShareSettle)
 		rested, err := h.t.looks.rested(rel, source, settle.File, now,
 			func() (uint64, error) { return fileEnds(d, info.Name) })
 		if err != nil {

@@ -39,14 +39,19 @@ const readGroup = 256
 type Tray struct {
 	Dir string // its clean path
 	// how long a file must stay unchanged; 0: nothing is learned of its program
-	Settle    time.Duration
-	State     string // the agent's folder, which nothing is sent from
-	StateID   beneath.ID
-	AnyLinks  bool // every account may give a second name to files that it cannot read
-	Log       *slog.Logger
-	Habits    Habits // of the programs that write here
-	openFiles locks  // of the programs that have something open here
-	looks     looks  // at files that settle here, if this is a share
+	Settle      time.Duration
+	ShareSettle time.Duration  // the least settle time on a share, also with a marker
+	Class       *beneath.Class // of its disk; nil: as the system says
+	Markers     []Marker       // of finished entries
+	// files may be marked, and not only folders; files with names of markers are not sent
+	OnlyMarked bool
+	State      string // the agent's folder, which nothing is sent from
+	StateID    beneath.ID
+	AnyLinks   bool // every account may give a second name to files that it cannot read
+	Log        *slog.Logger
+	Habits     Habits // of the programs that write here
+	openFiles  locks  // of the programs that have something open here
+	looks      looks  // at files that settle here, if this is a share
 }
 
 // Under returns the path in outbox/ of an entry of a folder in it. The folder is mostly empty.

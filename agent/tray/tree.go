@@ -14,39 +14,6 @@ import (
 // MaxPath is the length in bytes of the longest path in a folder.
 const MaxPath = 4096
 
-// DoneSuffix ends the name of an empty file that says that the folder beside it is finished.
-const DoneSuffix = ".done"
-
-// hasMarker reports whether a folder is marked as finished, by an empty file of its own owner beside
-// it. Any other file is data, even with the name of a marker.
-func hasMarker(d *beneath.Dir, folder beneath.Info) bool {
-	info, err := d.Lstat(folder.Name + DoneSuffix)
-	return err == nil && info.IsRegular() && info.Size == 0 && info.Owner == folder.Owner
-}
-
-// HasMarker reports whether a folder is marked as finished.
-func (h *Handles) HasMarker(rel string) bool {
-	d, name, err := h.At(rel)
-	if err != nil {
-		return false
-	}
-	folder, err := d.Lstat(name)
-	return err == nil && folder.IsDir() && hasMarker(d, folder)
-}
-
-// RemoveMarker removes the marker of a folder that was moved.
-func (h *Handles) RemoveMarker(from, to string) error {
-	folder, err := h.Lstat(to)
-	if err != nil {
-		return err
-	}
-	d, name, err := h.At(from)
-	if folder.Name = name; err != nil || !hasMarker(d, folder) {
-		return err
-	}
-	return d.Remove(name + DoneSuffix)
-}
-
 // Walk visits everything in a folder, in no order, each folder before its entries, and passes over
 // litter. rel is the path below the folder, "" for itself, and d the folder above. An entry that
 // cannot be sent is a *Never that names it.
@@ -161,7 +128,7 @@ func (h *Handles) finishedTree(d *beneath.Dir, rel string, settle time.Duration,
 		return sum.Source, err
 	}
 	if d.Class() == beneath.Shared {
-		settle = max(settle, shareSettle)
+		settle = max(settle, h.t.ShareSettle)
 		rested, err := h.t.looks.rested(rel, sum.Source, settle, now,
 			func() (uint64, error) { return treeEnds(d, name) })
 		if err != nil {

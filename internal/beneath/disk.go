@@ -48,6 +48,10 @@ func (d *Dir) Class() Class {
 	return disk.Class
 }
 
+// Assume makes the folder count as one on a disk of this class, whatever the system says. Folders
+// of DirSameMount below it count as well.
+func (d *Dir) Assume(c Class) { d.class.keep(c) }
+
 // Disk describes the folder's disk as it is now.
 func (d *Dir) Disk() Disk {
 	disk, err := d.disk()

@@ -73,7 +73,7 @@ func TestLinksInOutboxAreNotFollowed(t *testing.T) {
 	defer into.Close()
 	o.link(o.at("outside", "secret"), "outbox", "run 7.done")
 	o.link(o.at("outside", "new"), "outbox", "run 8.done")
-	must(t, errors.Join(into.MarkComplete("run 7"), into.MarkComplete("run 8")))
+	must(t, errors.Join(into.Mark("run 7.done"), into.Mark("run 8.done")))
 	o.isUntouched()
 }
 
@@ -160,7 +160,7 @@ func TestSwapsInAnOutbox(t *testing.T) {
 			continue
 		}
 		_, err = into.Copy(t.Context(), o.at("from", name), ignore)
-		into.MarkComplete(name) //nolint:errcheck // it may fail
+		into.Mark(name + ".done") //nolint:errcheck // it may fail
 		into.Close()
 		if err != nil {
 			failed++

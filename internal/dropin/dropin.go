@@ -97,10 +97,9 @@ func (f Folder) Copy(ctx context.Context, source string,
 	return Copied{Path: filepath.Join(f.dir.Path(), name), ID: made.ID, Folder: made.IsDir()}, nil
 }
 
-// MarkComplete makes the empty file that marks a copied folder as complete. A file of that name
-// stays.
-func (f Folder) MarkComplete(name string) error {
-	marker, err := f.dir.Create(name+".done", 0o666)
+// Mark makes an empty file that marks a copy as complete. A file of that name stays.
+func (f Folder) Mark(name string) error {
+	marker, err := f.dir.Create(name, 0o666)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -172,9 +172,9 @@ func TestAMarker(t *testing.T) {
 	into, err := Open(to, "")
 	must(t, err)
 	defer into.Close()
-	must(t, into.MarkComplete("run 7"))
+	must(t, into.Mark("run 7.done"))
 	must(t, os.WriteFile(filepath.Join(to, "run 8.done"), []byte("data"), 0o644))
-	must(t, into.MarkComplete("run 8"))
+	must(t, into.Mark("run 8.done"))
 	for name, want := range map[string]string{"run 7.done": "", "run 8.done": "data"} {
 		if text, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(text) != want {
 			t.Errorf("%s holds %q, %v", name, text, err)

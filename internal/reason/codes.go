@@ -9,12 +9,13 @@ const (
 	// SharedKey is the trouble of a site with the recipient key of another site.
 	SharedKey Code = "shared-key"
 
-	// IgnoredName and the next four are the notes that need no user.
+	// IgnoredName and the next five are the notes that need no user.
 	IgnoredName     Code = "ignored-name"
 	HiddenName      Code = "hidden-name"
 	StillWritten    Code = "still-written"
 	AddedAfterPause Code = "added-after-pause"
 	CameSoonAfter   Code = "came-soon-after"
+	StillEmpty      Code = "still-empty"
 
 	// FolderUnreadable and the next three are the notes on folders of a tray.
 	FolderUnreadable Code = "folder-unreadable"
