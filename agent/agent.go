@@ -232,7 +232,8 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Settle: time.Duration(t.Settle), FolderSettle: time.Duration(t.FolderSettle),
 			Hold: time.Duration(t.Hold), Sweep: time.Duration(t.Sweep), Ignore: t.Ignore,
 			Hidden: t.Hidden, OnlyMarked: t.Finished == config.FinishedMarker,
-			Markers: t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
+			KeepsRest: t.Changes == config.ChangesTell,
+			Markers:   t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
 		})
 	}
 	return list

@@ -293,3 +293,37 @@ func TestATrayThatWaitsForMarkers(t *testing.T) {
 		t.Errorf("send is told %+v", one)
 	}
 }
+
+// A run folder is taken in a pause of its program, which goes on in it wherever it lies. All of its
+// files arrive, each once, and its user is told.
+func TestAProgramGoesOnInAFolderThatWasSent(t *testing.T) {
+	_, lab, centre := labAndCentre(t)
+	lab.stop()
+	lab.set("folder_settle", `"500ms"`)
+	lab.set("sweep", `"300ms"`)
+	lab.start()
+	run := filepath.Join(lab.dir, "outbox", "run")
+	must(t, os.Mkdir(run, 0o755))
+	at, err := os.OpenRoot(run) // as the program's working folder
+	must(t, err)
+	defer at.Close()
+	write := func(name string) { must(t, at.WriteFile(name, []byte(name), 0o644)) }
+	write("scan 1")
+	centre.expect("FL-LAB", "run/scan 1", []byte("scan 1"))
+	eventually(t, "it lies in delivered", func() bool { return len(lab.tray("delivered")) == 1 })
+	for n, name := range []string{"scan 2", "scan 3"} {
+		write(name)
+		eventually(t, name+" is sent", func() bool { return len(lab.tray("delivered")) == n+2 })
+		m := lab.status().Outbox.Latest[0]
+		if m.Follows != lab.status().Outbox.Latest[n+1].ID {
+			t.Errorf("it follows %q", m.Follows)
+		}
+		centre.expect("FL-LAB", "run ("+string(m.ID)+")/"+name, []byte(name))
+	}
+	if got := centre.inInbox(); len(got) != 3 {
+		t.Errorf("in the inbox: %q", got)
+	}
+	eventually(t, "its user is told", func() bool {
+		return strings.Contains(lab.statusFile(), "added or changed after it was sent (scan 3)")
+	})
+}

@@ -48,6 +48,11 @@ type Tray struct {
 	// computer's clock, if that is longer than settle or folder_settle. It applies to marked files
 	// too, and is 2 seconds at least. Default "10s".
 	ShareSettle Duration `toml:"share_settle"`
+	// How to treat a program that goes on in a file or folder that was sent, within an hour of its
+	// delivery: "send" sends the new and changed files, or the changed file as a whole, as one more
+	// message once nothing changes there any more; "tell" only says so in STATUS.txt. Files that
+	// are removed from delivered do not count. Default "send".
+	Changes string `toml:"changes"`
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`
@@ -73,6 +78,12 @@ const (
 	FinishedMarker = "marker"
 )
 
+// The ways to treat changes after a delivery.
+const (
+	ChangesSend = "send"
+	ChangesTell = "tell"
+)
+
 // The classes of a tray's disk that an admin may set.
 const (
 	DiskLocal  = "local"
@@ -85,7 +96,8 @@ const OutboxName = "outbox"
 func defaultTray() Tray {
 	return Tray{Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second),
 		FirstNumber: 1, Sweep: Duration(10 * second), Finished: FinishedSettle,
-		Markers: []string{"*.done", "*.ready"}, ShareSettle: Duration(10 * second)}
+		Markers: []string{"*.done", "*.ready"}, ShareSettle: Duration(10 * second),
+		Changes: ChangesSend}
 }
 
 func defaultOutbox() Tray {

@@ -51,6 +51,7 @@ func (f *file) checkTrays(a Agent) (checks []error) {
 			return oneOf(s, DiskLocal, DiskShared)
 		}))
 		check("share_settle", durationIn(t.ShareSettle, 0, 24*hour))
+		check("changes", oneOf(t.Changes, ChangesSend, ChangesTell))
 		check("hold", durationIn(t.Hold, 0, 24*hour))
 		check("first_number", atLeast(t.FirstNumber, 1))
 		check("sweep", durationIn(t.Sweep, second/10, 24*hour))

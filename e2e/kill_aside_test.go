@@ -18,6 +18,8 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-withdrawn": killWhenTakenBack,
 	"outbox-changed":   killWhenChanged,
 	"outbox-unmarked":  killWhenMarked,
+	"outbox-copied":    killWhenItGoesOn,
+	"outbox-follows":   killWhenItGoesOn,
 	"outbox-dropped":   killWhenTheRouteChanges,
 	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
@@ -59,6 +61,46 @@ func killWhenMarked(t *testing.T, point string) {
 	lab.diesAt(point)
 	lab.Start()
 	w.Audit()
+}
+
+// killWhenItGoesOn has a program go on in a folder that was delivered.
+func killWhenItGoesOn(t *testing.T, point string) {
+	w := newWorld(t)
+	centre := w.Centre("CA-RC", "fl-lab.*")
+	lab := w.NewLab("FL-LAB", centre)
+	edit(t, lab.config(), `folder_settle = "1m"`, `folder_settle = "0s"`)
+	lab.Start("SEALPOST_FAULT=" + point)
+	must(t, os.MkdirAll(lab.at("made"), 0o755))
+	must(t, os.WriteFile(lab.at("made", "scan 1.dat"), []byte("one"), 0o644))
+	must(t, os.Rename(lab.at("made"), lab.at("outbox", "run")))
+	delivered := func() (path string) {
+		found, err := filepath.Glob(lab.at("delivered", "*_001", "run"))
+		must(t, err)
+		if len(found) == 1 {
+			path = found[0]
+		}
+		return path
+	}
+	eventually(t, "it is delivered", func() bool { return delivered() != "" }, lab.statusText)
+	must(t, os.WriteFile(filepath.Join(delivered(), "scan 2.dat"), []byte("two"), 0o644))
+	lab.diesAt(point)
+	lab.Start()
+	second := func() []string {
+		found, err := filepath.Glob(centre.inbox("FL-LAB", "run (*", "*"))
+		must(t, err)
+		return found
+	}
+	eventually(t, "the rest arrives", func() bool { return len(second()) > 0 }, lab.statusText)
+	lab.Stop()
+	lab.Start() // the next comparison finds nothing
+	const open = `SELECT count(*) FROM message WHERE filed = 0 AND state <> 'withdrawn'`
+	eventually(t, "all is delivered", func() bool { return lab.sum(open) == 0 }, lab.statusText)
+	if got := second(); len(got) != 1 || filepath.Base(got[0]) != "scan 2.dat" {
+		t.Errorf("as the rest came %q", got)
+	}
+	if left, err := filepath.Glob(lab.at("sending", "*")); err != nil || len(left) > 0 {
+		t.Errorf("in sending: %q", left)
+	}
 }
 
 // sendingOf returns the path of a taken file.

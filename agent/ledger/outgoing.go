@@ -68,6 +68,12 @@ type Outgoing struct {
 	Digest         id.Hash
 	Reason         reason.Reason
 	Finished       time.Time
+	// Follows is a delivered message whose content was changed later. This one has the rest.
+	Follows id.Message
+	FiledAt time.Time // when it was moved to its final folder; zero: unknown
+	// Covers is the state of that message's content that is sent with this one. It has only Size,
+	// Entries and ModTime.
+	Covers Source
 }
 
 // Group identifies messages that were claimed together and share a folder, within a kind and day.
@@ -124,18 +130,21 @@ const stateNow = `CASE WHEN state = 'sealed' AND EXISTS (SELECT 1 FROM envelope 
 const outgoingColumns = `seq, uid, message_id, tray, kind, day, number, group_first, ` +
 	`group_last, name, type = 'folder', fingerprint_key, size, entries, mtime, file, ` +
 	`executable, address, dir, claimed, due, ` + stateNow + `, filed, envelope_id, digest, ` +
-	`reason, finished`
+	`reason, finished, follows, follows_size, follows_entries, follows_mtime, ` +
+	`filed_at`
 
 func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 	var m Outgoing
 	var key []byte
-	var claimed, due, finished int64
+	var claimed, due, finished, filed int64
 	err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Tray, &m.Kind, &m.Day, &m.Number, &m.Group.First,
 		&m.Group.Last, &m.Name, &m.Folder, &key, &m.Source.Size, &m.Source.Entries,
 		&m.Source.ModTime, &m.Source.File, &m.Source.Executable, &m.Address, &m.Dir, &claimed,
-		&due, &m.State, &m.Filed, &m.Envelope, &m.Digest, (*column)(&m.Reason), &finished)
+		&due, &m.State, &m.Filed, &m.Envelope, &m.Digest, (*column)(&m.Reason), &finished,
+		&m.Follows, &m.Covers.Size, &m.Covers.Entries, &m.Covers.ModTime, &filed)
 	copy(m.FingerprintKey[:], key)
 	m.Claimed, m.Due, m.Finished = fromMillis(claimed), fromMillis(due), fromMillis(finished)
+	m.FiledAt = fromMillis(filed)
 	return m, err
 }
 
@@ -259,9 +268,9 @@ func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err
 }
 
 // Filed records that the folders of final messages were moved.
-func (tx *Tx) Filed(seqs []int64) error {
-	return tx.exec("UPDATE message SET filed = 1 WHERE seq IN (SELECT value FROM json_each(?))",
-		list(seqs))
+func (tx *Tx) Filed(seqs []int64, at time.Time) error {
+	return tx.exec("UPDATE message SET filed = 1, filed_at = ? WHERE seq IN (SELECT value FROM "+
+		"json_each(?))", millis(at), list(seqs))
 }
 
 // Group lists the messages that share a folder with one, by number. It returns nil unless the

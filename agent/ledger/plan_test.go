@@ -79,7 +79,15 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return err
 		},
 		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 0, 10); return err },
-		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}) },
+		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}, time.Now()) },
+		"follow":    func() error { return tx.Follow(waiting) },
+		"follows":   func() error { _, err := tx.FollowUps(waiting.ID); return err },
+		"numbered":  func() error { _, err := tx.Numbered([]int64{waiting.Seq}); return err },
+		"next tree": func() error { _, err := tx.NextTree(""); return err },
+		"tree of": func() error {
+			_, err := tx.TreeOf([]id.UID{waiting.UID}, []string{"a"})
+			return err
+		},
 		"begin":     func() error { _, err := tx.Begin(done, "FL-LAB", time.Now()); return err },
 		"receipt":   func() error { return tx.Receipt(done, "r", "t", reason.Reason{}) },
 		"unsettled": func() error { _, err := tx.Unsettled(10); return err },

@@ -12,7 +12,7 @@ import (
 // steps make the schema, each from the one before. SQLite's user_version counts the steps of a
 // ledger. A new ledger runs all of them, and one of a later version is refused. A released step
 // never changes.
-var steps = []string{tables, trays, order, groups, coded()}
+var steps = []string{tables, trays, order, groups, coded(), follows}
 
 // tables are those of the first version. Hashes and identities are text in their wire form, times
 // are milliseconds, and sets are JSON.
@@ -227,6 +227,20 @@ CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
 const groups = `
 ALTER TABLE message ADD COLUMN group_first INTEGER NOT NULL DEFAULT 0; -- the number of the first message in its folder, and
 ALTER TABLE message ADD COLUMN group_last  INTEGER NOT NULL DEFAULT 0; -- of the last; 0: it has a folder of its own
+`
+
+// follows links a message to another one whose content was changed after it was sent.
+const follows = `
+-- The message id of the other one, and the state of its content that is sent with this one.
+ALTER TABLE message ADD COLUMN follows         TEXT    NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN follows_size    INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN follows_entries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN follows_mtime   INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_follows ON message (follows, claimed) WHERE follows <> '';
+-- When it was moved to its final folder; 0: unknown.
+ALTER TABLE message ADD COLUMN filed_at        INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_folders ON message (tray, filed_at)
+  WHERE state = 'delivered' AND type = 'folder';
 `
 
 // indexes are later indexes, and those for questions of users. They are made where they are

@@ -41,10 +41,9 @@ func (tx *Tx) Tree(uid id.UID, after string, limit int) ([]TreeEntry, error) {
 	return list, err
 }
 
-// DropTree deletes up to limit entries of a folder, or of any if uid is empty. It reports whether
-// there may be more.
+// DropTree deletes up to limit entries of a folder. It reports whether there may be more.
 func (tx *Tx) DropTree(uid id.UID, limit int) (more bool, err error) {
 	n, err := tx.change("DELETE FROM tree WHERE (uid, path) IN (SELECT uid, path FROM tree WHERE "+
-		"? IN ('', uid) LIMIT ?)", uid, limit)
+		"uid = ? LIMIT ?)", uid, limit)
 	return n == int64(limit), err
 }

@@ -43,7 +43,7 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 		}
 		var failed error
 		err = d.Each(func(entries []fs.DirEntry) error {
-			failed = f.t.tellAstray(ctx, part, entries)
+			failed = f.t.tellAstray(ctx, h, part, entries)
 			return errors.Join(failed, ctx.Err())
 		})
 		if failed != nil {
@@ -58,14 +58,15 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 
 // tellAstray notes which of the entries of a folder are no messages, or messages that the ledger
 // does not know.
-func (t *box) tellAstray(ctx context.Context, part string, entries []fs.DirEntry) error {
+func (t *box) tellAstray(ctx context.Context, h *handles, part string,
+	entries []fs.DirEntry) error {
 	// messages by which the ledger knows the folders, in the order of the entries
 	var first []string
 	var folders []string
 	for _, e := range entries {
 		message, ok := t.messageOf(e.Name())
 		switch {
-		case tray.NatureOf(e.Name()) == tray.Litter:
+		case tray.NatureOf(e.Name()) == tray.Litter || h.IsCopy(part, e.Name()):
 		case !ok || !e.IsDir():
 			t.tellStrange(part + "/" + e.Name())
 		case part == tray.SendingPart:

@@ -132,17 +132,30 @@ func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, 
 		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
 			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
-	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(now), Together: arrange(messages), Identify: t.o.identify}
+	sizes := arrange(messages)
+	return messages, t.claimMessages(ctx, messages, sizes, func(*ledger.Tx) error { return nil })
+}
+
+// claimMessages writes the rows of messages, and in the same commit whatever else belongs to them.
+func (t *box) claimMessages(ctx context.Context, messages []ledger.Outgoing, sizes []int,
+	also func(*ledger.Tx) error) error {
+	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(messages[0].Claimed),
+		Together: sizes, Identify: t.o.identify}
 	files, d := slices.Clone(messages), t.o.desk
 	d.tell(func() { d.beginClaim(files) })
-	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Claim(messages, how) })
+	err := t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+		if err := tx.Claim(messages, how); err != nil {
+			return err
+		}
+		return also(tx)
+	})
 	if err == nil {
 		d.tell(func() { d.endClaim(files, messages) })
 	} else {
 		d.tell(func() { d.endClaim(files, nil) })
-		err = fmt.Errorf("claim %d files from %s on: %w", len(group), group[0].name, err)
+		err = fmt.Errorf("claim %d files from %s on: %w", len(files), files[0].Name, err)
 	}
-	return messages, err
+	return err
 }
 
 // secure makes moved messages durable, with their content, and returns those that are. changed
@@ -354,8 +367,13 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		fault.Point("outbox-changed")
 		return m, true, err
 	case !errors.Is(err, fs.ErrNotExist):
-		t.guardDropped(h, m, err)
+		if m.Follows == "" {
+			t.guardDropped(h, m, err)
+		}
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason.Of(err)) })
+	}
+	if m.Follows != "" {
+		return m, false, t.withdraw(ctx, h, m, ledger.Claimed, reason.New("rest-again"))
 	}
 	source, err = h.observe(droppedAt(m))
 	if err == nil && same(source, m.Source) {

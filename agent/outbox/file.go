@@ -80,7 +80,7 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	}
 	fault.Point("outbox-filed")
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Filed(seqs(done))
+		err := tx.Filed(seqs(done), time.Now())
 		for _, m := range done {
 			if err == nil && changed[m.Seq] && m.Reason.IsZero() {
 				err = tx.Explain(m.UID, reason.New("changed-in-sending"))
@@ -91,6 +91,7 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	t.filed(done)
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
 		of := slices.DeleteFunc(slices.Clone(done), func(m ledger.Outgoing) bool { return m.State != state })
 		if len(of) > 0 {

@@ -41,6 +41,7 @@ type finder struct {
 	claims   int                 // that were begun; a sweep that began none was no use
 	looked   map[string]looked   // through the folders beside outbox/
 	unmarked unmarked            // entries that wait for their markers
+	later    later               // the comparisons of delivered messages
 	claiming claiming
 	again    chan struct{}   // something is claimed and has to be looked at again
 	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
@@ -248,7 +249,7 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]reason.Reason) 
 		return err
 	}
 	f.sweepDir(ctx, h, "", notes)
-	err = f.findAstray(ctx, h)
+	err = errors.Join(f.findAstray(ctx, h), f.compareDelivered(ctx, h))
 	f.t.leftAlone(h, notes)
 	return err
 }

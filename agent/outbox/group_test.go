@@ -56,7 +56,7 @@ func (s *sealer) deliver(list ...ledger.Outgoing) {
 				return err
 			}
 			if err := tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r",
-				Outcomes: []ledger.Outcome{
+				Time: time.Now(), Outcomes: []ledger.Outcome{
 					{UID: m.UID, Outcome: ledger.OutcomeDelivered}}}); err != nil {
 				return err
 			}

@@ -100,6 +100,14 @@ func (f *finder) examineMarker(h *handles, rel string) (isMarker bool, why reaso
 	if isThere {
 		return true, reason.New("marker-of-other")
 	}
+	for _, of := range marked {
+		if f.marksDelivered(h, of, info) {
+			if err := h.Remove(tray.OutboxPart + "/" + rel); err == nil {
+				f.watch.SweepSoon()
+				return true, reason.Reason{}
+			}
+		}
+	}
 	return true, reason.New("marker-alone")
 }
 

@@ -21,15 +21,17 @@ type Message struct {
 	State   ledger.State `json:"state"`
 	Filed   bool         `json:"filed"` // it lies in its final folder
 	// in the tray, where it lies: sending/…, delivered/… or failed/…
-	Folder     string        `json:"folder,omitempty"`
-	Reason     reason.Reason `json:"reason,omitzero"` // why it waits, or how it has ended
-	Claimed    time.Time     `json:"claimed"`
-	HeldUntil  time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
-	Sealed     time.Time     `json:"sealed,omitzero"`
-	Published  time.Time     `json:"published,omitzero"` // the hub's promise
-	Finished   time.Time     `json:"finished,omitzero"`
-	Envelope   id.Envelope   `json:"envelope_id,omitempty"`
-	Recipients []Recipient   `json:"recipients,omitempty"`
+	Folder    string        `json:"folder,omitempty"`
+	Reason    reason.Reason `json:"reason,omitzero"` // why it waits, or how it has ended
+	Claimed   time.Time     `json:"claimed"`
+	HeldUntil time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
+	Sealed    time.Time     `json:"sealed,omitzero"`
+	Published time.Time     `json:"published,omitzero"` // the hub's promise
+	Finished  time.Time     `json:"finished,omitzero"`
+	Envelope  id.Envelope   `json:"envelope_id,omitempty"`
+	// Follows is a message whose content was changed after it was sent. This one has the rest.
+	Follows    id.Message  `json:"follows,omitempty"`
+	Recipients []Recipient `json:"recipients,omitempty"`
 }
 
 // labels names messages for the log.
@@ -121,7 +123,8 @@ func lies(m ledger.Outgoing) string {
 func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	m := Message{ID: row.ID, UID: row.UID, Tray: row.Tray, Name: row.Name, Size: row.Source.Size,
 		Address: row.Address, State: row.State, Filed: row.Filed,
-		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope}
+		Reason: row.Reason, Claimed: row.Claimed, Finished: row.Finished, Envelope: row.Envelope,
+		Follows: row.Follows}
 	m.Folder = lies(row)
 	if row.State == ledger.Taken && time.Now().Before(row.Due) {
 		m.HeldUntil = row.Due

@@ -46,6 +46,12 @@ func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) 
 		if err == nil {
 			err = h.move(m)
 		}
+		if m.Follows != "" { // it is not in outbox/
+			if err == nil {
+				moved = append(moved, m)
+			}
+			continue
+		}
 		why := t.whyStuck(err)
 		if !why.IsZero() && h.IsGone(droppedAt(m)) {
 			why = reason.Reason{} // one of its name that comes later is another file
@@ -101,6 +107,10 @@ func (h *handles) syncMoved(moved []ledger.Outgoing) error {
 
 // move renames a claimed file into the folder that is made for it, unless it is there already.
 func (h *handles) move(m ledger.Outgoing) error {
+	if m.Follows != "" {
+		_, err := h.Lstat(sourceAt(m))
+		return err
+	}
 	canBeMarked := m.Folder || h.t.OnlyMarked
 	if canBeMarked && !h.Exists(sourceAt(m)) { // or another of its name may lie in outbox/
 		if err := h.unmark(droppedAt(m)); err != nil {

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -119,7 +120,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 // start brings ledger, trays and hub together after the last run, each before the work that rests
 // on it begins.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
-	if err := errors.Join(o.tidy(ctx), o.dropTree(ctx, ""), o.findOlder(ctx),
+	if err := errors.Join(o.tidy(ctx), o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
 		o.adopt(ctx)); err != nil {
 		return fmt.Errorf("tidy up after the last run: %w", err)
 	}

@@ -211,7 +211,7 @@ func (o *Outbox) seal(ctx context.Context, j job) (*sealed, error) {
 		s.Size, s.CRC32C = out.Size, out.CRC32C
 		err = o.record(ctx, s, out.Digests)
 	}
-	if list[0].Folder {
+	if err != nil && list[0].Folder { // otherwise see dropTrees
 		err = errors.Join(err, o.dropTree(ctx, list[0].UID))
 	}
 	if err != nil {

@@ -33,6 +33,7 @@ type Tray struct {
 	Ignore []string      // patterns of names that are left alone
 	Hidden bool          // whether names that begin with a dot are sent
 
+	KeepsRest   bool          // whether files that came after a message was sent are only told
 	OnlyMarked  bool          // whether only marked entries are taken
 	Markers     []string      // forms of the markers of such a tray, at least one
 	ShareSettle time.Duration // how long everything must stay unchanged on a share
@@ -89,15 +90,16 @@ type box struct {
 	// held while shared folders in sending/ are made and filled, or looked at and removed
 	shared sync.Mutex
 
-	mu       sync.Mutex               // guards the fields below
-	notes    map[string]reason.Reason // entries of outbox/ that are not taken, and why
-	home     string                   // which folder sending/ is
-	used     used                     // message numbers, as its folders show them
-	slower   reason.Reason            // why the system does not report new files
-	settling int64                    // entries of outbox/ that settle
-	unmarked Unmarked                 // entries of outbox/ that wait for their markers
-	unmoved  map[string]reason.Reason // claimed entries of outbox/ that could not be moved
-	unknown  map[string]reason.Reason // folders of sending/ that are not taken up again, and why
+	mu        sync.Mutex               // guards the fields below
+	notes     map[string]reason.Reason // entries of outbox/ that are not taken, and why
+	home      string                   // which folder sending/ is
+	used      used                     // message numbers, as its folders show them
+	slower    reason.Reason            // why the system does not report new files
+	settling  int64                    // entries of outbox/ that settle
+	unmarked  Unmarked                 // entries of outbox/ that wait for their markers
+	justFiled []int64                  // delivered messages that are not compared yet: see later.go
+	unmoved   map[string]reason.Reason // claimed entries of outbox/ that could not be moved
+	unknown   map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }
 
 func (o *Outbox) newTray(t Tray, several bool) *box {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"path"
 	"strings"
 
 	"sealpost/internal/beneath"
@@ -31,9 +32,16 @@ func isCopyName(name string) bool {
 	return begins && ends && err == nil
 }
 
-// DropCopies removes the copies in outbox/ that the last run did not finish. No copy is being made
-// yet.
+// IsCopy reports whether the entry of a folder of the tray is a copy of ours that is not whole.
+func (h *Handles) IsCopy(part, name string) bool {
+	info, err := h.Lstat(part + "/" + name)
+	return isCopyName(name) && err == nil && info.IsOurs()
+}
+
+// DropCopies removes the copies in outbox/ and sending/ that the last run did not finish. No copy
+// is being made yet.
 func (h *Handles) DropCopies() {
+	h.dropCopiesIn(SendingPart)
 	dir, err := h.Dir(OutboxPart)
 	if err != nil {
 		return
@@ -76,6 +84,23 @@ func (h *Handles) dropCopiesIn(folder string) {
 func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir,
 	newName string) error {
 	return h.copyEntry(ctx, "", from, name, to, newName)
+}
+
+// CopyBelow copies a file of a folder to its place below another folder. It makes the folders on
+// the way.
+func (h *Handles) CopyBelow(from, to, rel string) error {
+	if err := h.Root.MkdirAll(path.Dir(to+"/"+rel), 0o777); err != nil {
+		return err
+	}
+	src, name, err := h.At(from + "/" + rel)
+	if err != nil {
+		return err
+	}
+	dst, newName, err := h.At(to + "/" + rel)
+	if err != nil {
+		return err
+	}
+	return h.copyFile(rel, src, name, dst, newName)
 }
 
 // copyEntry copies an entry. rel is its path below the folder that is copied.

@@ -17,6 +17,9 @@ const (
 	CameSoonAfter   Code = "came-soon-after"
 	StillEmpty      Code = "still-empty"
 
+	// RestWaits is the reason of a delivered message that is still being changed.
+	RestWaits Code = "rest-waits"
+
 	// FolderUnreadable and the next three are the notes on folders of a tray.
 	FolderUnreadable Code = "folder-unreadable"
 	FolderTrouble    Code = "folder-trouble"
