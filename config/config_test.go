@@ -235,7 +235,7 @@ func sampleAgent() Agent {
 	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt",
 		Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour),
 		Finished: FinishedMarker, Markers: []string{"*.ok", "READY-*"}, Disk: DiskShared,
-		Changes:     ChangesTell,
+		Changes: ChangesTell, RepeatWindow: Duration(hour),
 		ShareSettle: Duration(30 * second),
 		Ignore:      []string{"*.bak", "a, \"b\""}}
 	a.Tray = []Tray{

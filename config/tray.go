@@ -53,6 +53,10 @@ type Tray struct {
 	// message once nothing changes there any more; "tell" only says so in STATUS.txt. Files that
 	// are removed from delivered do not count. Default "send".
 	Changes string `toml:"changes"`
+	// How long after a delivery STATUS.txt tells that a file or folder with the same name and
+	// content was sent again, as by a job that mirrors a folder into outbox. "0s" never tells.
+	// Default "24h".
+	RepeatWindow Duration `toml:"repeat_window"`
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`
@@ -97,7 +101,7 @@ func defaultTray() Tray {
 	return Tray{Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second),
 		FirstNumber: 1, Sweep: Duration(10 * second), Finished: FinishedSettle,
 		Markers: []string{"*.done", "*.ready"}, ShareSettle: Duration(10 * second),
-		Changes: ChangesSend}
+		Changes: ChangesSend, RepeatWindow: Duration(24 * hour)}
 }
 
 func defaultOutbox() Tray {

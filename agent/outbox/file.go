@@ -78,12 +78,18 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 		t.log.Warn("moved, but not durably yet", "error", err)
 		return 0, nil
 	}
+	repeated, err := h.repeated(ctx, done)
+	if err != nil {
+		return 0, err
+	}
 	fault.Point("outbox-filed")
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		err := tx.Filed(seqs(done), time.Now())
 		for _, m := range done {
 			if err == nil && changed[m.Seq] && m.Reason.IsZero() {
 				err = tx.Explain(m.UID, reason.New("changed-in-sending"))
+			} else if why := repeated[m.Seq]; err == nil && !why.IsZero() && m.Reason.IsZero() {
+				err = tx.Explain(m.UID, why)
 			}
 		}
 		return err

@@ -80,6 +80,8 @@ type Outbox struct {
 
 	mu          sync.Mutex     // guards incarnation
 	incarnation id.Incarnation // of the hub, as it said last
+
+	repeats repeats
 }
 
 // New makes the folders of the trays that answer. Run does the work.

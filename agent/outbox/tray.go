@@ -37,7 +37,9 @@ type Tray struct {
 	OnlyMarked  bool          // whether only marked entries are taken
 	Markers     []string      // forms of the markers of such a tray, at least one
 	ShareSettle time.Duration // how long everything must stay unchanged on a share
-	Disk        string        // "local" or "shared", as the admin says; empty: as the system says
+	// how long users are told that a file was sent before; 0: never
+	RepeatWindow time.Duration
+	Disk         string // "local" or "shared", as the admin says; empty: as the system says
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.

@@ -1,0 +1,97 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/testkit"
+)
+
+// sendsFile has a file with this content taken, sealed and delivered.
+func (s *sealer) sendsFile(name, content string, at time.Time) ledger.Outgoing {
+	s.t.Helper()
+	path := put(s.t, s.at("outbox"), name)
+	testkit.Must(s.t, os.WriteFile(path, []byte(content), 0o644))
+	testkit.Must(s.t, os.Chtimes(path, at, at))
+	s.claimAll(newFinder(s.tray))
+	m := s.last()
+	e, err := s.seal(s.t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
+	testkit.Must(s.t, err)
+	s.update(func(tx *ledger.Tx) error {
+		return errors.Join(tx.Publish(e.ID, "incarnation", 1, time.Now()),
+			tx.Answer(ledger.Answer{Envelope: e.ID, Site: "CA-RC", Receipt: "r", Time: time.Now(),
+				Outcomes: []ledger.Outcome{{UID: m.UID, Outcome: ledger.OutcomeDelivered}}}))
+	})
+	s.file()
+	m.State = ledger.Delivered
+	return m
+}
+
+// Users are told of a file that was delivered before, with whatever time, also after a restart.
+func TestARepeatedFileIsTold(t *testing.T) {
+	s := newSealer(t)
+	s.tray.RepeatWindow = time.Hour
+	old, later := time.Unix(1_700_000_000, 0), time.Unix(1_700_000_100, 0)
+	first := s.sendsFile("a.csv", "one", old)
+	if why := s.why(first); !why.IsZero() {
+		t.Errorf("of the first users are told %q", why)
+	}
+	for i, c := range []struct {
+		name, content string
+		at            time.Time
+		told          bool
+	}{
+		{"a.csv", "one", old, true}, {"a.csv", "one", later, true}, {"b.csv", "one", old, false},
+		{"a.csv", "two", later, false}, {"a.csv", "owt", later, false},
+		{"a.csv", "owt", later, true},
+	} {
+		if i == 1 {
+			s.repeats = repeats{} // as after a restart
+		}
+		why := s.why(s.sendsFile(c.name, c.content, c.at))
+		if (why.Code == "sent-before") != c.told || !c.told && !why.IsZero() {
+			t.Errorf("%d: users are told %q", i, why)
+		}
+		if i == 0 && !strings.Contains(why.String(), string(first.ID)) {
+			t.Errorf("users are told %q", why)
+		}
+	}
+	s.tray.RepeatWindow = time.Nanosecond
+	if why := s.why(s.sendsFile("a.csv", "owt", later)); !why.IsZero() {
+		t.Errorf("long after the first: %q", why)
+	}
+}
+
+// The oldest names are forgotten, but not one that came again.
+func TestRepeatsAreBounded(t *testing.T) {
+	var r repeats
+	message := func(seq int) ledger.Outgoing {
+		return ledger.Outgoing{Seq: int64(seq), Name: fmt.Sprint(seq)}
+	}
+	first := message(1)
+	for seq := 1; seq <= maxRepeats; seq++ {
+		r.swap(message(seq))
+	}
+	first.Seq = maxRepeats + 1
+	if before := r.swap(first); before != 1 {
+		t.Errorf("the first is %d", before)
+	}
+	r.swap(message(maxRepeats + 2))
+	if len(r.last) != maxRepeats || len(r.turns) != maxRepeats {
+		t.Errorf("%d names, %d turns", len(r.last), len(r.turns))
+	}
+	second := message(2)
+	second.Seq = maxRepeats + 3
+	if before := r.swap(second); before != 0 {
+		t.Errorf("the second is still %d", before)
+	}
+	first.Seq = maxRepeats + 4
+	if before := r.swap(first); before != maxRepeats+1 {
+		t.Errorf("the one that came again is %d", before)
+	}
+}
