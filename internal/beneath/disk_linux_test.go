@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -148,6 +149,31 @@ func TestAProbeOfADiskThatFails(t *testing.T) {
 		if left, err := os.ReadDir(disk.Back); len(left) > 0 || err != nil {
 			t.Errorf("%s fails: left behind: %v, %v", op, left, err)
 		}
+	}
+}
+
+// Another account has put a folder with files in the place of the probe's.
+func TestAProbeRemovesItsOwnFilesOnly(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	for _, name := range []string{"data.csv", "plain", strings.Repeat("a", longestName)} {
+		write(t, filepath.Join(path, name), name)
+	}
+	p := probe{dir: d}
+	_, err := p.run()
+	check(t, errors.Join(err, p.clear()))
+	left, err := os.ReadDir(path)
+	if len(left) != 3 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	write(t, filepath.Join(path, "a"), "a")
+	p = probe{dir: d}
+	if _, err := p.run(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("with a file of its name: %v", err)
+	}
+	check(t, p.clear())
+	if text, err := d.ReadFile("a", 9); string(text) != "a" || err != nil {
+		t.Errorf("that file holds %q, %v", text, err)
 	}
 }
 

@@ -22,8 +22,8 @@ type Abilities struct {
 const longestName = 255
 
 // Probe finds out the abilities of the folder's disk, by trying them in a folder of the given name.
-// It makes and removes that folder. Entries are removed only in the folder that it has opened:
-// nothing is lost if another account puts a folder in its place.
+// It makes and removes that folder. It removes only its own files: nothing is lost if another
+// account puts another folder in its place.
 func (d *Dir) Probe(name string) (a Abilities, err error) {
 	if err := d.Mkdir(name, 0o700); err != nil {
 		return a, err
@@ -32,33 +32,25 @@ func (d *Dir) Probe(name string) (a Abilities, err error) {
 	if err != nil {
 		return a, errors.Join(err, d.RemoveDir(name))
 	}
-	a, err = try.probe()
-	err = errors.Join(err, try.clear())
+	p := probe{dir: try}
+	a, err = p.run()
+	err = errors.Join(err, p.clear())
 	try.Close() // some systems cannot remove an open folder
 	return a, errors.Join(err, d.RemoveDir(name))
 }
 
-// clear removes the files of a folder.
-func (d *Dir) clear() error {
-	var names []string
-	err := d.Each(func(entries []fs.DirEntry) error {
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return nil
-	})
-	for _, name := range names {
-		err = errors.Join(err, d.remove(name))
-	}
-	return err
+// probe tries the abilities of a disk in a folder.
+type probe struct {
+	dir  *Dir
+	made []string // names of its files
 }
 
-// probe is Probe in an empty folder.
-func (try *Dir) probe() (a Abilities, err error) {
-	f, err := try.Create("a", 0o600)
+func (p *probe) run() (a Abilities, err error) {
+	f, err := p.dir.create("a", 0o600)
 	if err != nil {
 		return a, err
 	}
+	p.made = append(p.made, "a")
 	isAble := func(err error) (bool, error) {
 		if IsUnable(err) {
 			return false, nil
@@ -69,20 +61,21 @@ func (try *Dir) probe() (a Abilities, err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return a, err
 	}
-	if a.Times, err = isAble(try.Chtimes("a", time.Unix(1_000_000_000, 0))); err != nil {
+	if a.Times, err = isAble(p.dir.chtimes("a", time.Unix(1_000_000_000, 0))); err != nil {
 		return a, err
 	}
-	err = try.RenameNoReplace("a", try, "b")
-	a.SafeRename = err == nil
-	if err != nil && !errors.Is(err, durable.ErrNoSafeRename) {
+	err = p.dir.RenameNoReplace("a", p.dir, "b")
+	if a.SafeRename = err == nil; a.SafeRename {
+		p.made = append(p.made, "b")
+	} else if !errors.Is(err, durable.ErrNoSafeRename) {
 		return a, err
 	}
-	if a.Unicode, err = try.takes("\u00e9\u4e2d"); err != nil {
+	if a.Unicode, err = p.takes("\u00e9\u4e2d"); err != nil {
 		return a, err
 	}
 	takes, refused := 0, longestName+1
 	for length := longestName; takes+1 < refused; length = (takes + refused) / 2 {
-		isTaken, err := try.takes(strings.Repeat("a", length))
+		isTaken, err := p.takes(strings.Repeat("a", length))
 		if err != nil {
 			return a, err
 		}
@@ -98,23 +91,34 @@ func (try *Dir) probe() (a Abilities, err error) {
 
 // takes reports whether the disk takes a name. Disks refuse names with various errors: an error is
 // about the name if the disk takes a plain one after it.
-func (d *Dir) takes(name string) (bool, error) {
-	if d.touch(name) == nil {
+func (p *probe) takes(name string) (bool, error) {
+	if p.touch(name) == nil {
 		return true, nil
 	}
-	return false, d.touch("plain")
+	return false, p.touch("plain")
 }
 
 // touch makes an empty file unless it exists.
-func (d *Dir) touch(name string) error {
-	f, err := d.create(name, 0o600)
+func (p *probe) touch(name string) error {
+	f, err := p.dir.create(name, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	p.made = append(p.made, name)
 	return f.Close()
+}
+
+// clear removes the files of the probe.
+func (p *probe) clear() error {
+	for _, name := range p.made {
+		if err := p.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // IsUnable reports whether an error means that a disk cannot set a time or permissions, or not
