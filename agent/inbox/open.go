@@ -17,6 +17,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 	"sealpost/statement"
 )
 
@@ -146,7 +147,7 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 	d.messages = make([]opened, len(out.Messages))
 	for n, m := range out.Messages {
 		o := opened{m, strconv.Itoa(n), d.Size > api.SmallSize, to.refused[n]}
-		if err := o.syncLarge(dir); isNever(err) {
+		if err := o.syncLarge(dir); trouble.IsTooLarge(err) {
 			o.refused = err
 		} else if err != nil {
 			return localError{err}

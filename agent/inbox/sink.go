@@ -11,6 +11,7 @@ import (
 	"sealpost/internal/beneath"
 	"sealpost/internal/durable"
 	"sealpost/internal/fault"
+	"sealpost/internal/trouble"
 )
 
 // form is the form in which content is written.
@@ -204,7 +205,7 @@ func (f *sinkFile) Write(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if f.sink.refuse(f.message, err) {
+	if trouble.IsTooLarge(err) && f.sink.refuse(f.message, err) {
 		if err := f.File.Truncate(0); err != nil {
 			return n, localError{err}
 		}
@@ -223,7 +224,7 @@ func (f *sinkFile) Close() error {
 	if err == nil && byName {
 		err = ignoreUnable(f.sink.root.Chtimes(f.name, f.mtime))
 	}
-	if f.sink.refuse(f.message, err) { // a share may tell it only now
+	if trouble.IsTooLarge(err) && f.sink.refuse(f.message, err) { // a share may tell it late
 		return nil
 	}
 	if err != nil {
