@@ -131,6 +131,7 @@ func open(dir string, opts Options, seams seams) (*Spool, error) {
 		cleaned:  make(chan struct{}),
 		closing:  make(chan struct{}),
 	}
+	s.holdings.quotas.Store(&spool.Quotas{})
 	s.packs = packs.New(filepath.Join(dir, "packs"), seams.disk,
 		func() error { return s.admit().allows(needRoom) }, s.commitPacked)
 	if err := s.prepare(); err != nil {

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"sealpost/internal/id"
 	"sealpost/spool"
@@ -13,8 +14,9 @@ import (
 // Only the writer adds to the counts, after it has compared them with the quotas. So no two calls
 // take the same room.
 type holdings struct {
-	mu      sync.Mutex // guards everything below
-	quotas  spool.Quotas
+	quotas atomic.Pointer[spool.Quotas] // never changed once it is stored
+
+	mu      sync.Mutex  // guards everything below
 	waiting spool.Usage // of all envelopes, as of the last commit
 	staged  spool.Usage // of all uploads
 	bySite  map[id.Site]spool.Usage
@@ -135,27 +137,24 @@ func (h *holdings) loadWaiting() spool.Usage {
 // caller's, as of the last commit or of the one under way.
 func (h *holdings) check(sender id.Site, ofSite, ofAll, more spool.Usage) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	err := h.quotas.OfSite(sender).Check(spool.ScopeSite, string(sender),
-		ofSite.Plus(h.bySite[sender]), more)
+	uploads, staged := h.bySite[sender], h.staged
+	h.mu.Unlock()
+	q := h.quotas.Load()
+	err := q.OfSite(sender).Check(spool.ScopeSite, string(sender), ofSite.Plus(uploads), more)
 	if err == nil {
-		err = h.quotas.Hub.Check(spool.ScopeHub, "", ofAll.Plus(h.staged), more)
+		err = q.Hub.Check(spool.ScopeHub, "", ofAll.Plus(staged), more)
 	}
 	return err
 }
 
-// ofQueue returns the quota of a queue.
-func (h *holdings) ofQueue(name string) spool.Quota {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.quotas.OfQueue(name)
-}
-
 // reservedBy returns the counts that a published upload gives back.
 func (h *holdings) reservedBy(u *upload) spool.Usage {
+	if u == nil {
+		return spool.Usage{}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if u == nil || !u.held.isOpen {
+	if !u.held.isOpen {
 		return spool.Usage{}
 	}
 	return spool.Usage{Uploads: 1, Reserved: u.held.reserved}

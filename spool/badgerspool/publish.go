@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -111,7 +112,11 @@ func (s *Spool) publishFile(ctx context.Context, rec *envelope, e spool.Envelope
 		}
 	}
 	// After an error the file is an orphan: the janitor collects it, or a repetition replaces it.
-	return s.submit(c)
+	err = s.submit(c)
+	if errors.Is(err, spool.ErrQuota) {
+		err = errors.Join(err, s.content.unlink(e.ID))
+	}
+	return err
 }
 
 // published answers for an envelope that the store holds.
@@ -214,7 +219,7 @@ func checkContent(e spool.Envelope) error {
 
 // publishChange returns the change that puts the envelope into all its queues. The caller has
 // checked under the id's lock that the id is new. It returns ErrQuota before any content is
-// written, if a quota leaves no room now. The change compares again: it decides.
+// written, if a quota has refused the sender before and would now. The change decides.
 func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 	up *upload) (*change, error) {
 	from := s.site(rec.sender)
@@ -222,7 +227,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 	for i, t := range rec.targets {
 		queues[i] = s.queue(t.Queue)
 	}
-	if err := s.admits(committed{s}, rec, from, queues, up); err != nil {
+	if err := s.admitsNow(rec, from, queues, up); err != nil {
 		return nil, err
 	}
 	entries := 6 + 3*len(rec.targets) + 2*len(rec.messages)
@@ -230,6 +235,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 		bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
 		if err := s.admits(g, rec, from, queues, up); err != nil {
+			from.refused.Store(true)
 			return err
 		}
 		if up != nil {

@@ -15,9 +15,7 @@ func (s *Spool) Limit(_ context.Context, q spool.Quotas) error {
 	}
 	defer s.leave()
 	q.Sites, q.Queues = maps.Clone(q.Sites), maps.Clone(q.Queues)
-	s.holdings.mu.Lock()
-	defer s.holdings.mu.Unlock()
-	s.holdings.quotas = q
+	s.holdings.quotas.Store(&q)
 	return nil
 }
 
@@ -90,13 +88,25 @@ func (s *Spool) admits(of counts, e *envelope, from *site, queues []*storedQueue
 	if err := s.holdings.check(e.sender, of.ofSite(from), of.ofAll(), more); err != nil {
 		return err
 	}
+	quotas := s.holdings.quotas.Load()
 	for _, q := range queues {
-		if err := s.holdings.ofQueue(q.name).Check(spool.ScopeQueue, q.name, of.ofQueue(q),
+		if err := quotas.OfQueue(q.name).Check(spool.ScopeQueue, q.name, of.ofQueue(q),
 			e.usage()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// admitsNow returns the error of a sender that was refused before, and would be now. It writes no
+// content for it. Other senders pay nothing for the comparison.
+func (s *Spool) admitsNow(e *envelope, from *site, queues []*storedQueue, up *upload) error {
+	if !from.refused.Load() {
+		return nil
+	}
+	err := s.admits(committed{s}, e, from, queues, up)
+	from.refused.Store(err != nil)
+	return err
 }
 
 // reserve returns an error if an upload may not reserve more. The writer calls it.

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sealpost/internal/id"
@@ -9,7 +10,8 @@ import (
 
 // site is one site in memory: its figures, and the calls that wait for its next event.
 type site struct {
-	name id.Site
+	name    id.Site
+	refused atomic.Bool // by a quota, at its last publish
 
 	mu      sync.Mutex // guards everything below
 	figures siteFigures
