@@ -100,6 +100,7 @@ func hubQuotaCommand() *cobra.Command {
 		{"uploads", "its open uploads", &in.Send.Uploads, false},
 		{"envelopes", "its envelopes that wait", &in.Send.Envelopes, false},
 		{"messages", "its messages that wait", &in.Send.Messages, false},
+		{"metadata", "metadata that it adds in a day (UTC)", &in.Send.Metadata, true},
 		{"queue-bytes", "ciphertext that waits for the site", &in.Queue.Bytes, true},
 		{"queue-envelopes", "envelopes that wait for the site", &in.Queue.Envelopes, false},
 		{"queue-messages", "messages that wait for the site", &in.Queue.Messages, false},
@@ -126,7 +127,8 @@ func printUsage(w io.Writer, out hub.SiteUsage) error {
 
 // usageTable returns a table whose cells are counts and limits.
 func usageTable() *table {
-	return newTable("OF", "LIMITS", "BYTES", "RESERVED", "UPLOADS", "ENVELOPES", "MESSAGES")
+	return newTable("OF", "LIMITS", "BYTES", "RESERVED", "UPLOADS", "ENVELOPES", "MESSAGES",
+		"METADATA TODAY")
 }
 
 func addSite(t *table, s hub.SiteUsage) {
@@ -146,7 +148,15 @@ func addUsage(t *table, owner string, h hub.Held) {
 	}
 	t.add(owner, limits, bytesOf(u.Bytes+u.Reserved, q.Bytes), bytesOf(u.Reserved, q.Reserved),
 		countOf(u.Uploads, q.Uploads), countOf(u.Envelopes, q.Envelopes),
-		countOf(u.Messages, q.Messages))
+		countOf(u.Messages, q.Messages), metadataOf(h))
+}
+
+// metadataOf writes the metadata of one day. Queues and the hub have no limit of it.
+func metadataOf(h hub.Held) string {
+	if h.Used.Metadata == 0 && h.Allowed.Metadata == 0 {
+		return ""
+	}
+	return bytesOf(h.Used.Metadata, h.Allowed.Metadata)
 }
 
 // bytesOf writes a count of bytes and its limit.

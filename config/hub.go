@@ -87,6 +87,10 @@ type Quota struct {
 	SiteEnvelopes int `toml:"site_envelopes"`
 	// The messages of one sender that wait. Default: half of all.
 	SiteMessages int `toml:"site_messages"`
+	// The bytes of metadata that one sender may add in a day (UTC): about 1 KiB for an envelope and
+	// 320 bytes for each message. The hub keeps them. Default: a twentieth of all bytes, at least
+	// 2 GiB.
+	SiteMetadata Size `toml:"site_metadata"`
 	// The bytes that wait in one queue. Default: three quarters of all.
 	QueueBytes Size `toml:"queue_bytes"`
 	// The deliveries that wait in one queue. Default: three quarters of all envelopes.
@@ -114,6 +118,7 @@ func (q Quota) For(capacity int64) Quota {
 	q.SiteUploads = cmp.Or(q.SiteUploads, siteUploads)
 	q.SiteEnvelopes = cmp.Or(q.SiteEnvelopes, q.HubEnvelopes/2)
 	q.SiteMessages = cmp.Or(q.SiteMessages, q.HubMessages/2)
+	q.SiteMetadata = cmp.Or(q.SiteMetadata, max(q.HubBytes/20, 2*gibi))
 	q.QueueBytes = cmp.Or(q.QueueBytes, q.HubBytes/4*3)
 	q.QueueEnvelopes = cmp.Or(q.QueueEnvelopes, q.HubEnvelopes/4*3)
 	q.QueueMessages = cmp.Or(q.QueueMessages, q.HubMessages/4*3)

@@ -30,7 +30,7 @@ func (h *Hub) quotas() spool.Quotas {
 			Envelopes: int64(c.HubEnvelopes), Messages: int64(c.HubMessages)},
 		Site: spool.Quota{Bytes: int64(c.SiteBytes), Reserved: int64(c.SiteReserved),
 			Uploads: int64(c.SiteUploads), Envelopes: int64(c.SiteEnvelopes),
-			Messages: int64(c.SiteMessages)},
+			Messages: int64(c.SiteMessages), Metadata: int64(c.SiteMetadata)},
 		Queue: spool.Quota{Bytes: int64(c.QueueBytes), Envelopes: int64(c.QueueEnvelopes),
 			Messages: int64(c.QueueMessages)},
 		Sites: map[id.Site]spool.Quota{}, Queues: map[string]spool.Quota{},
@@ -49,6 +49,7 @@ func merged(usual, set spool.Quota) spool.Quota {
 		Uploads:   cmp.Or(set.Uploads, usual.Uploads),
 		Envelopes: cmp.Or(set.Envelopes, usual.Envelopes),
 		Messages:  cmp.Or(set.Messages, usual.Messages),
+		Metadata:  cmp.Or(set.Metadata, usual.Metadata),
 	}
 }
 
@@ -105,6 +106,7 @@ func amend(old, in spool.Quota) spool.Quota {
 	for _, l := range []struct{ old, in *int64 }{
 		{&old.Bytes, &in.Bytes}, {&old.Reserved, &in.Reserved}, {&old.Uploads, &in.Uploads},
 		{&old.Envelopes, &in.Envelopes}, {&old.Messages, &in.Messages},
+		{&old.Metadata, &in.Metadata},
 	} {
 		switch {
 		case *l.in < 0:
@@ -163,8 +165,12 @@ func (c *call) overQuota(o *spool.OverQuota) (after time.Duration) {
 	c.hub.refusals.note(slog.LevelWarn, refusedQuota, from, time.Now(), "site", c.caller.Name,
 		"of", o.Scope, "name", o.Name, "limit", o.Limit, "used", o.Used, "allowed", o.Allowed,
 		"needed", o.Needed)
-	if o.NeverFits() {
+	switch {
+	case o.NeverFits():
 		return quotaNever
+	case o.Limit == spool.LimitMetadata: // the next day begins
+		now := c.hub.now().UTC()
+		return max(now.Truncate(24*time.Hour).Add(24*time.Hour).Sub(now), quotaRetry)
 	}
 	return quotaRetry
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/config"
 	"sealpost/hub/api"
@@ -62,7 +63,8 @@ func TestQuotas(t *testing.T) {
 
 	got := ask[SiteUsage](q, ControlQuota, QuotaRequest{Site: "FL-LAB",
 		Send: spool.Quota{Envelopes: 3}})
-	if want := (spool.Usage{Bytes: 2, Envelopes: 2, Messages: 2}); got.Send.Used != want ||
+	if want := (spool.Usage{Bytes: 2, Envelopes: 2, Messages: 2,
+		Metadata: 2 * spool.MetadataSize(1, 1)}); got.Send.Used != want ||
 		got.Send.Allowed.Envelopes != 3 || !got.Send.Own || got.Send.Allowed.Uploads != 32 {
 		t.Errorf("usage is %+v", got)
 	}
@@ -97,6 +99,31 @@ func TestQuotas(t *testing.T) {
 	}
 	if _, err := tryAsk[SiteUsage](q, ControlQuota, QuotaRequest{Site: "XX-LAB"}); err == nil {
 		t.Error("a site that is not there has a quota")
+	}
+}
+
+// Metadata are limited by the day: a sender above its limit is told to come back at midnight.
+func TestMetadataQuota(t *testing.T) {
+	q := newHeadquarters(t)
+	q.config.Quota.SiteMetadata = config.Size(spool.MetadataSize(1, 1))
+	q.start()
+	t.Cleanup(q.stop)
+	q.clock.stop()
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC", "#")
+	lab.send(key("fl-lab.dat"), "x")
+	err := lab.tryPublish("fl-lab.dat")
+	wantCode(t, err, api.CodeQuota)
+	problem, _ := errors.AsType[*api.Error](err)
+	now := q.clock.now().UTC()
+	midnight := now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
+	want := max(min(midnight.Truncate(time.Second), time.Hour), quotaRetry)
+	if problem == nil || problem.After != want || problem.Quota.Limit != spool.LimitMetadata {
+		t.Errorf("refused by %+v, want %s", problem, want)
+	}
+	got := ask[UsageAnswer](q, ControlUsage, Nothing{}).Sites
+	if send := got[1].Send; send.Used.Metadata != send.Allowed.Metadata {
+		t.Errorf("usage is %+v", send)
 	}
 }
 

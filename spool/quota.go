@@ -19,18 +19,33 @@ type Usage struct {
 	Uploads   int64 `json:"uploads"`        // open
 	Envelopes int64 `json:"envelopes"`      // waiting
 	Messages  int64 `json:"messages"`       // in the waiting envelopes
+	// MetadataSize of the envelopes published on the present day (UTC); of senders only
+	Metadata int64 `json:"metadata_bytes"`
+}
+
+// The bytes on the disk that the metadata of an envelope take, about, and count for a quota.
+const (
+	envelopeMetadata  = 512
+	recipientMetadata = 128
+	messageMetadata   = 320
+)
+
+// MetadataSize returns the bytes that the metadata of an envelope count. They are kept for as long
+// as the envelope is remembered, so they are limited by the day.
+func MetadataSize(recipients, messages int) int64 {
+	return envelopeMetadata + recipientMetadata*int64(recipients) + messageMetadata*int64(messages)
 }
 
 // Plus returns the sum of both.
 func (u Usage) Plus(v Usage) Usage {
 	return Usage{u.Bytes + v.Bytes, u.Reserved + v.Reserved, u.Uploads + v.Uploads,
-		u.Envelopes + v.Envelopes, u.Messages + v.Messages}
+		u.Envelopes + v.Envelopes, u.Messages + v.Messages, u.Metadata + v.Metadata}
 }
 
 // Minus returns the difference.
 func (u Usage) Minus(v Usage) Usage {
 	return Usage{u.Bytes - v.Bytes, u.Reserved - v.Reserved, u.Uploads - v.Uploads,
-		u.Envelopes - v.Envelopes, u.Messages - v.Messages}
+		u.Envelopes - v.Envelopes, u.Messages - v.Messages, u.Metadata - v.Metadata}
 }
 
 // Quota holds the highest permitted values of a Usage; 0 sets no limit. Bytes limits the waiting
@@ -79,6 +94,7 @@ const (
 	LimitUploads   = "uploads"
 	LimitEnvelopes = "envelopes"
 	LimitMessages  = "messages"
+	LimitMetadata  = "metadata_bytes" // of one day
 )
 
 // OverQuota is the error of a call that would pass a quota. It wraps ErrQuota.
@@ -118,6 +134,7 @@ func (q Quota) Check(scope QuotaScope, name string, used, more Usage) error {
 		{LimitUploads, used.Uploads, more.Uploads, q.Uploads},
 		{LimitEnvelopes, used.Envelopes, more.Envelopes, q.Envelopes},
 		{LimitMessages, used.Messages, more.Messages, q.Messages},
+		{LimitMetadata, used.Metadata, more.Metadata, q.Metadata},
 	} {
 		if l.permitted > 0 && l.more > 0 && l.used+l.more > l.permitted {
 			return &OverQuota{Scope: scope, Name: name, Limit: l.limit, Used: l.used,

@@ -116,6 +116,9 @@ func (s *sealed) overQuota(o *api.OverQuota) reason.Reason {
 		limit = reason.New("quota-uploads", "used", o.Used, "allowed", o.Allowed)
 	case api.LimitEnvelopes:
 		limit = reason.New("quota-envelopes", "used", o.Used, "allowed", o.Allowed)
+	case api.LimitMetadata:
+		limit = reason.New("quota-metadata", "used", reason.Size(o.Used), "allowed",
+			reason.Size(o.Allowed))
 	case api.LimitMessages:
 		limit = reason.New("quota-messages", "used", o.Used, "allowed", o.Allowed, "needed",
 			o.Needed)

@@ -37,6 +37,7 @@ const (
 	LimitUploads   = spool.LimitUploads
 	LimitEnvelopes = spool.LimitEnvelopes
 	LimitMessages  = spool.LimitMessages
+	LimitMetadata  = spool.LimitMetadata
 )
 
 // The spool's errors, as the client returns them.

@@ -58,8 +58,36 @@ type siteFigures struct {
 	commit    uint64
 	last      uint64      // the number of the newest event
 	waiting   spool.Usage // its envelopes with a delivery that is not final
+	day       int64       // since 1970, of its newest envelope
+	metadata  int64       // bytes that its envelopes of that day count
 	unwritten int         // envelopes published since the record was written; not stored
 }
+
+// usage returns the counts that a quota limits, on a day.
+func (f siteFigures) usage(day int64) spool.Usage {
+	u := f.waiting
+	if f.day == day {
+		u.Metadata = f.metadata
+	}
+	return u
+}
+
+// publish adds an envelope.
+func (f *siteFigures) publish(e *envelope) {
+	f.record(e)
+	f.waiting = f.waiting.Plus(e.usage())
+	f.unwritten++
+}
+
+// record adds the metadata of an envelope, and begins its day.
+func (f *siteFigures) record(e *envelope) {
+	if day := dayOf(e.spooled); day != f.day {
+		f.day, f.metadata = day, 0
+	}
+	f.metadata += e.metadata()
+}
+
+func dayOf(t time.Time) int64 { return t.Unix() / (24 * 3600) }
 
 // replayed limits the envelopes of a sender that a start counts. In between a publish costs no row.
 const replayed = 64
@@ -68,7 +96,8 @@ func (f siteFigures) encode() []byte {
 	var b encoder
 	b.uint(f.commit)
 	b.uint(f.last)
-	for _, n := range []int64{f.waiting.Bytes, f.waiting.Envelopes, f.waiting.Messages} {
+	for _, n := range []int64{f.waiting.Bytes, f.waiting.Envelopes, f.waiting.Messages, f.day,
+		f.metadata} {
 		b.int(n)
 	}
 	return b
@@ -77,7 +106,8 @@ func (f siteFigures) encode() []byte {
 func decodeSiteFigures(data []byte) (siteFigures, error) {
 	d := decoder{data: data}
 	f := siteFigures{commit: d.uint(), last: d.uint()}
-	for _, n := range []*int64{&f.waiting.Bytes, &f.waiting.Envelopes, &f.waiting.Messages} {
+	for _, n := range []*int64{&f.waiting.Bytes, &f.waiting.Envelopes, &f.waiting.Messages,
+		&f.day, &f.metadata} {
 		*n = d.int()
 	}
 	return f, d.close("site figures")

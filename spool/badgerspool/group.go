@@ -114,9 +114,7 @@ func (g *group) site(st *site) *siteChange {
 
 // hold adds an envelope to those of its sender that wait.
 func (g *group) hold(from *site, e *envelope) {
-	f := g.site(from)
-	f.waiting = f.waiting.Plus(e.usage())
-	f.unwritten++
+	g.site(from).publish(e)
 	g.waiting = g.waiting.Plus(e.usage())
 }
 

@@ -26,14 +26,14 @@ func (s *Spool) Usage(context.Context) (spool.Usages, error) {
 	}
 	defer s.leave()
 	out := spool.Usages{Sites: map[id.Site]spool.Usage{}, Queues: map[string]spool.Usage{}}
-	sites, queues := all(s, s.sites), all(s, s.queues)
+	sites, queues, today := all(s, s.sites), all(s, s.queues), dayOf(s.hubTime())
 	h := &s.holdings
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	out.Hub = h.waiting.Plus(h.staged)
 	maps.Copy(out.Sites, h.bySite)
 	for _, st := range sites {
-		if w := st.load().waiting; w != (spool.Usage{}) {
+		if w := st.load().usage(today); w != (spool.Usage{}) {
 			out.Sites[st.name] = out.Sites[st.name].Plus(w)
 		}
 	}
@@ -45,7 +45,7 @@ func (s *Spool) Usage(context.Context) (spool.Usages, error) {
 	return out, nil
 }
 
-// counts are the waiting envelopes that a call compares with the quotas.
+// counts are the envelopes that a call compares with the quotas.
 type counts interface {
 	ofSite(*site) spool.Usage
 	ofAll() spool.Usage
@@ -55,19 +55,21 @@ type counts interface {
 // committed are the counts as of the last commit.
 type committed struct{ s *Spool }
 
-func (c committed) ofSite(st *site) spool.Usage { return st.load().waiting }
-func (c committed) ofAll() spool.Usage          { return c.s.holdings.loadWaiting() }
+func (c committed) ofSite(st *site) spool.Usage {
+	return st.load().usage(dayOf(c.s.hubTime()))
+}
+func (c committed) ofAll() spool.Usage { return c.s.holdings.loadWaiting() }
 func (c committed) ofQueue(q *storedQueue) spool.Usage {
 	f, _ := q.load()
 	return f.usage()
 }
 
-// ofSite returns the sender's waiting envelopes as this group sees them.
+// ofSite returns the sender's envelopes as this group sees them.
 func (g *group) ofSite(st *site) spool.Usage {
 	if f, ok := g.sites[st]; ok {
-		return f.waiting
+		return f.usage(dayOf(g.now))
 	}
-	return st.load().waiting
+	return st.load().usage(dayOf(g.now))
 }
 
 func (g *group) ofAll() spool.Usage { return g.waiting }
@@ -85,6 +87,7 @@ func (g *group) ofQueue(q *storedQueue) spool.Usage {
 func (s *Spool) admits(of counts, e *envelope, from *site, queues []*storedQueue,
 	up *upload) error {
 	more := e.usage().Minus(s.holdings.reservedBy(up))
+	more.Metadata = e.metadata()
 	if err := s.holdings.check(e.sender, of.ofSite(from), of.ofAll(), more); err != nil {
 		return err
 	}

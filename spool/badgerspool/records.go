@@ -106,6 +106,9 @@ func (e *envelope) usage() spool.Usage {
 	return spool.Usage{Bytes: e.size, Envelopes: 1, Messages: int64(len(e.messages))}
 }
 
+// metadata returns the bytes that its metadata count.
+func (e *envelope) metadata() int64 { return spool.MetadataSize(len(e.targets), len(e.messages)) }
+
 func (e *envelope) isSmall() bool { return e.size <= spool.InlineSize }
 func (e *envelope) parts() int    { return partCount(e.size) }
 

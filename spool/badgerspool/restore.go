@@ -76,8 +76,7 @@ func (s *Spool) replay(txn *badger.Txn) error {
 			if err != nil {
 				return err
 			}
-			f.waiting = f.waiting.Plus(e.usage())
-			f.unwritten++
+			f.publish(e)
 		}
 		st.store(f)
 		s.holdings.waiting = s.holdings.waiting.Plus(f.waiting)

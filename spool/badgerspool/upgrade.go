@@ -94,15 +94,16 @@ func (r *recount) count(txn *badger.Txn, e *envelope) error {
 			r.queues[t.Queue] = q
 		}
 	}
+	st := r.sites[e.sender]
+	st.record(e)
+	defer func() { r.sites[e.sender] = st }()
 	if bits.OnesCount64(f.final) == len(e.targets) {
 		if e.parts() > 1 {
 			r.sums = append(r.sums, e.seq)
 		}
 		return nil
 	}
-	st := r.sites[e.sender]
 	st.waiting = st.waiting.Plus(e.usage())
-	r.sites[e.sender] = st
 	if e.isSmall() {
 		r.packs[e.at.Pack]++
 	}

@@ -110,6 +110,11 @@ func (m *model) usage(sender id.Site) (u spool.Usage) {
 			u.Messages += int64(len(e.Messages))
 		}
 	}
+	for _, e := range m.envelopes {
+		if sender == e.Sender && isSameDay(e.published.Spooled, m.clock.Now()) {
+			u.Metadata += e.metadata()
+		}
+	}
 	for _, up := range m.uploads {
 		if sender == "" || up.sender == sender {
 			u.Uploads++
@@ -117,6 +122,14 @@ func (m *model) usage(sender id.Site) (u spool.Usage) {
 		}
 	}
 	return u
+}
+
+func (e *modelEnvelope) metadata() int64 {
+	return spool.MetadataSize(len(e.Deliveries), len(e.Messages))
+}
+
+func isSameDay(a, b time.Time) bool {
+	return a.UTC().Format(time.DateOnly) == b.UTC().Format(time.DateOnly)
 }
 
 // queueUsage counts the waiting envelopes of a queue.
@@ -133,11 +146,12 @@ func (m *model) queueUsage(queue string) (u spool.Usage) {
 func (m *model) isOver(e spool.Envelope, uploads int64) bool {
 	is := func(limit, used, more int64) bool { return limit > 0 && more > 0 && used+more > limit }
 	size, count, messages, queues := e.Size, int64(1), int64(len(e.Messages)), e.Deliveries
+	metadata := spool.MetadataSize(len(e.Deliveries), len(e.Messages))
 	if _, staged := m.uploads[e.ID]; staged {
 		size = 0 // counted with the upload
 	}
 	if uploads > 0 {
-		count, messages, queues = 0, 0, nil
+		count, messages, metadata, queues = 0, 0, 0, nil
 	}
 	over := false
 	for _, s := range []struct {
@@ -148,7 +162,8 @@ func (m *model) isOver(e spool.Envelope, uploads int64) bool {
 			is(s.quota.Reserved, s.used.Reserved, size*uploads) ||
 			is(s.quota.Uploads, s.used.Uploads, uploads) ||
 			is(s.quota.Envelopes, s.used.Envelopes, count) ||
-			is(s.quota.Messages, s.used.Messages, messages)
+			is(s.quota.Messages, s.used.Messages, messages) ||
+			is(s.quota.Metadata, s.used.Metadata, metadata)
 	}
 	for _, t := range queues {
 		q, used := m.quotas.OfQueue(t.Queue), m.queueUsage(t.Queue)

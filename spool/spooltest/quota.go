@@ -18,12 +18,14 @@ func (r *room) limit(q spool.Quotas) {
 	r.no(r.Limit(r.ctx, q))
 }
 
-// usage returns the counts of a sender, of a queue, and of all.
+// usage returns the counts of a sender without its metadata, of a queue, and of all.
 func (r *room) usage(sender id.Site, queue string) (ofSite, ofQueue, ofAll spool.Usage) {
 	r.Helper()
 	u, err := r.Usage(r.ctx)
 	r.no(err)
-	return u.Sites[sender], u.Queues[queue], u.Hub
+	ofSite = u.Sites[sender]
+	ofSite.Metadata = 0
+	return ofSite, u.Queues[queue], u.Hub
 }
 
 // counts expects the counts of lab, and the same of all.
@@ -182,6 +184,39 @@ var quotaTests = map[string]func(*room){
 		wg.Wait()
 		r.check(accepted == 7, "%d were accepted", accepted)
 		r.counts(spool.Usage{Bytes: 2100, Envelopes: 7, Messages: 7})
+	},
+	"limit the metadata of a sender by the day": func(r *room) {
+		metadata := func() int64 {
+			u, err := r.Usage(r.ctx)
+			r.no(err)
+			r.check(u.Hub.Metadata == 0, "of all are %+v", u.Hub)
+			return u.Sites[lab].Metadata
+		}
+		size := spool.MetadataSize(2, 3)
+		r.limit(spool.Quotas{Site: spool.Quota{Metadata: 2*size + 1}})
+		for n := range int64(2) {
+			r.publish(envelopeOf(noise(10), 3, centre, second))
+			r.check(metadata() == (n+1)*size, "it is %d", metadata())
+		}
+		_, err := r.Kill(r.ctx, centre.Queue(), "removed")
+		r.no(err)
+		e := envelopeOf(noise(10), 3, centre, second)
+		for range 2 {
+			_, err := r.Publish(r.ctx, e)
+			r.over(err, spool.OverQuota{Scope: spool.ScopeSite, Name: string(lab),
+				Limit: spool.LimitMetadata, Used: 2 * size, Allowed: 2*size + 1, Needed: size})
+			r.restart()
+			r.limit(spool.Quotas{Site: spool.Quota{Metadata: 2*size + 1}})
+			r.check(metadata() == 2*size, "after a restart it is %d", metadata())
+		}
+		now := r.clock.Now()
+		r.clock.Advance(now.Truncate(24 * time.Hour).Add(24*time.Hour - time.Millisecond).Sub(now))
+		_, err = r.Publish(r.ctx, e)
+		r.want(err, spool.ErrQuota)
+		r.clock.Advance(time.Millisecond)
+		r.check(metadata() == 0, "on the next day it is %d", metadata())
+		r.publish(e)
+		r.check(metadata() == size, "on the next day it is %d", metadata())
 	},
 	"let everything end above a lower limit": func(r *room) {
 		for range 3 {

@@ -414,19 +414,28 @@ func (s *story) limit(t *rapid.T) {
 			Uploads:   near("uploads", used.Uploads, 1),
 			Envelopes: near("envelopes", used.Envelopes, 1),
 			Messages:  near("messages", used.Messages, 2),
+			Metadata:  near("metadata", used.Metadata, 900),
 		}
 	}
 	first, queue := s.site("LAB", 1), s.site("RC", 1).Queue()
 	s.quotas = spool.Quotas{}
 	if rapid.IntRange(0, 2).Draw(t, "none") > 0 {
 		s.quotas = spool.Quotas{
-			Hub: draw("hub", s.usage("")), Site: draw("site", s.usage(s.site("LAB", 2))),
-			Queue:  draw("queue", s.queueUsage(s.site("RC", 2).Queue())),
-			Sites:  map[id.Site]spool.Quota{first: draw("first", s.usage(first))},
-			Queues: map[string]spool.Quota{queue: draw("first queue", s.queueUsage(queue))},
+			Hub:   withoutMetadata(draw("hub", s.usage(""))),
+			Site:  draw("site", s.usage(s.site("LAB", 2))),
+			Queue: withoutMetadata(draw("queue", s.queueUsage(s.site("RC", 2).Queue()))),
+			Sites: map[id.Site]spool.Quota{first: draw("first", s.usage(first))},
+			Queues: map[string]spool.Quota{
+				queue: withoutMetadata(draw("first queue", s.queueUsage(queue)))},
 		}
 	}
 	s.room.limit(s.quotas)
+}
+
+// withoutMetadata returns the quota of a scope in which metadata do not count.
+func withoutMetadata(q spool.Quota) spool.Quota {
+	q.Metadata = 0
+	return q
 }
 
 // usages compares the counts with the model's.
