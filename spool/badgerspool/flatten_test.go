@@ -3,6 +3,10 @@ package badgerspool
 import (
 	"testing"
 	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/testkit"
 )
 
 // TestFlatten: after many deletions and a time without commits, Badger puts its tables into one
@@ -22,6 +26,7 @@ func TestFlatten(t *testing.T) {
 	}
 	must(t, s.Close())
 	s = mustOpen(t, dir, Options{}, realSeams())
+	waitForJanitor(t, s)
 	flatten := func(drained int64, idle time.Duration) (levels int) {
 		s.drained.Store(drained)
 		s.lastEnd.Store(time.Now().Add(-idle).UnixNano())
@@ -42,4 +47,19 @@ func TestFlatten(t *testing.T) {
 		t.Errorf("tables lie in %d levels", levels)
 	}
 	mustAudit(t, s)
+}
+
+// waitForJanitor waits until the janitor has removed all packs, and the writer has ended that
+// commit.
+func waitForJanitor(t *testing.T, s *Spool) {
+	t.Helper()
+	testkit.Eventually(t, "the janitor is done", func() bool {
+		packs := 0
+		must(t, s.view(func(txn *badger.Txn) error {
+			return each(txn, keyPack, func(string, []byte) error { packs++; return nil })
+		}))
+		return packs == 0
+	})
+	must(t, s.submit(&change{ctx: t.Context(), need: needFloor,
+		apply: func(*group) error { return nil }}))
 }
