@@ -23,8 +23,8 @@ func hubCommand() *cobra.Command {
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),
-		hubQuotaCommand(), hubExportCommand(), hubCheckCommand(), hubDoctorCommand(),
-		profileCommand("hub", callHub))
+		hubQuotaCommand(), hubExportCommand(), hubCheckCommand(), hubReloadCommand(),
+		hubDoctorCommand(), profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

@@ -45,21 +45,32 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLog(cmd.ErrOrStderr(), logFormat, cfg.LogLevel)
+	level := &slog.LevelVar{}
+	log, err := newLogAt(cmd.ErrOrStderr(), logFormat, level)
 	if err != nil {
 		return err
 	}
-	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, log) }
+	settings := hub.Settings{
+		Load: func() (config.Hub, error) { return loadHub(dir) },
+		Apply: func(cfg config.Hub) {
+			if l, err := levelOf(cfg.LogLevel); err == nil { // the configuration was checked
+				level.Set(l)
+			}
+			limitMemory(int64(cfg.Limits.Memory))
+		},
+	}
+	settings.Apply(cfg)
+	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, settings, log) }
 	if err := coredump.Off(); err != nil {
 		return err
 	}
-	limitMemory(int64(cfg.Limits.Memory))
 	return service.Run(cmd.Context(), service.Daemon{Run: run, Alive: hubAlive(cfg)}, log)
 }
 
 // serveHub wires log, spool and hub, in this order, and takes them apart in the other. The spool
 // keeps its own files tight.
-func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger) (err error) {
+func serveHub(ctx context.Context, dir string, cfg config.Hub, settings hub.Settings,
+	log *slog.Logger) (err error) {
 	loose, err := secretfile.Enter(cfg.State, "spool")
 	if err != nil {
 		return err
@@ -82,7 +93,7 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, log *slog.Logger)
 		}
 	}()
 	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log,
-		Version: versionInfo().Version})
+		Version: versionInfo().Version, Settings: settings})
 	if err != nil {
 		return err
 	}

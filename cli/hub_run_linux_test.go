@@ -41,7 +41,7 @@ func TestAHubEntersItsStateFolder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var log bytes.Buffer
-		err = serveHub(ctx, dir, cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		err = serveHub(ctx, dir, cfg, hub.Settings{}, slog.New(slog.NewTextHandler(&log, nil)))
 		return log.String(), err
 	}
 	chain := filepath.Join(cfg.State, "chain.pem")

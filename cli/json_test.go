@@ -32,6 +32,7 @@ var outputs = map[string][]any{
 	"hub quota":       {hub.UsageAnswer{}, hub.SiteUsage{}},
 	"hub export":      {exportWritten{}},
 	"hub check":       {findings{}},
+	"hub reload":      {hub.Reloaded{}},
 	"hub doctor":      {findings{}},
 	"agent join":      {agent.Joined{}},
 	"agent status":    {agent.Status{}, service.State{}},

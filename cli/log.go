@@ -16,11 +16,23 @@ func logFlag(cmd *cobra.Command, format *string) {
 
 // newLog logs to w at the level of the configuration, which has checked it.
 func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("log level %q: want debug, info, warn or error", level)
+	l, err := levelOf(level)
+	if err != nil {
+		return nil, err
 	}
-	options := &slog.HandlerOptions{Level: l}
+	return newLogAt(w, format, l)
+}
+
+func levelOf(level string) (l slog.Level, err error) {
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return l, usagef("log level %q: want debug, info, warn or error", level)
+	}
+	return l, nil
+}
+
+// newLogAt logs to w at a level that may change.
+func newLogAt(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
@@ -32,7 +44,7 @@ func newLog(w io.Writer, format, level string) (*slog.Logger, error) {
 		if err != nil {
 			return nil, err
 		}
-		options.Level = max(l, slog.LevelWarn) // admins read this one
+		options.Level = max(level.Level(), slog.LevelWarn) // admins read this one
 		return slog.New(slog.NewTextHandler(events, options)), nil
 	}
 	return nil, usagef(`--log-format wants "text", "json" or "eventlog", not %q`, format)

@@ -122,8 +122,9 @@ func (h *Hub) storeSite(ctx context.Context, s site) error {
 // addresses returns the addresses under which agents reach this hub.
 func (h *Hub) addresses() []string {
 	port := h.listener.Addr().(*net.TCPAddr).Port
-	out := make([]string, len(h.config.Hosts))
-	for i, host := range h.config.Hosts {
+	hosts := h.hosts()
+	out := make([]string, len(hosts))
+	for i, host := range hosts {
 		out[i] = net.JoinHostPort(host, strconv.Itoa(port))
 	}
 	return out

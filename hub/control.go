@@ -25,6 +25,7 @@ const (
 	ControlUsage       = "/usage"       // Nothing → UsageAnswer
 	ControlQuota       = "/quota"       // QuotaRequest → SiteUsage
 	ControlExport      = "/export"      // Nothing → Exported
+	ControlReload      = "/reload"      // Nothing → Reloaded
 )
 
 // Nothing is the request of operations that need none.
@@ -239,6 +240,7 @@ func (h *Hub) controls() http.Handler {
 	handle(h, mux, ControlUsage, h.usages)
 	handle(h, mux, ControlQuota, h.setQuota)
 	handle(h, mux, ControlExport, h.export)
+	handle(h, mux, ControlReload, h.reload)
 	profile.Handle(mux)
 	return mux
 }

@@ -103,7 +103,7 @@ func (h *Hub) export(context.Context, Nothing) (Exported, error) {
 	t := h.dir.view()
 	e := export{
 		Made: h.now().UTC().Truncate(time.Second), Hub: h.config.Name, Network: h.verifier.Network,
-		Suite: h.config.Suite, Hosts: h.config.Hosts, Listen: h.config.Listen,
+		Suite: h.config.Suite, Hosts: h.hosts(), Listen: h.config.Listen,
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.sites)) {
 		s := t.sites[name]

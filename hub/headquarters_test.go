@@ -35,8 +35,10 @@ type headquarters struct {
 	log    *journal
 	clock  *clock
 	wrap   func(Store) Store // a wrapper of the spool
-	cancel context.CancelFunc
-	ended  chan error
+	// for reload
+	settings Settings
+	cancel   context.CancelFunc
+	ended    chan error
 }
 
 // journal keeps the hub's log.
@@ -130,8 +132,8 @@ func (q *headquarters) start() {
 	q.store = store
 	q.hub, err = New(Options{
 		Config: q.config, Spool: q.wrap(store), Now: q.clock.now, Grace: 2 * time.Second,
-		Version: "test",
-		Log:     slog.New(slog.NewTextHandler(q.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Version: "test", Settings: q.settings,
+		Log: slog.New(slog.NewTextHandler(q.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		q.t.Fatal(errors.Join(err, store.Close()))

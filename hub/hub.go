@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,8 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	Grace   time.Duration    // longest wait for open requests when Run stops; default 20 s
 	Version string           // of the program, for the status
+	// Settings are for reload; without them the configuration stays as it is.
+	Settings Settings
 }
 
 // Hub is one running hub.
@@ -61,6 +64,11 @@ type Hub struct {
 	started  time.Time
 	startID  string
 	tokenKey []byte // binds lease tokens to their site; new at each start, like the tokens
+
+	settings  Settings
+	reloading sync.Mutex // guards inEffect
+	inEffect  config.Hub
+	hostList  atomic.Pointer[[]string]
 
 	renewing      sync.Mutex // held during a renewal; guards renewalFailed
 	renewalFailed time.Time
@@ -116,6 +124,8 @@ func New(o Options) (*Hub, error) {
 		guesses:   newGuesses(), metrics: newMetrics(),
 		intake: newIntake(int64(o.Config.Limits.BodiesInFlight)),
 	}
+	h.settings, h.inEffect = o.Settings, o.Config
+	h.hostList.Store(&o.Config.Hosts)
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)

@@ -141,10 +141,10 @@ func (h *Hub) renewInTime() {
 func (h *Hub) renewSelf() error {
 	now := h.now()
 	if h.identity.HasChain() && h.identity.Current(now) &&
-		hasExactHosts(h.identity.Chain()[0], h.config.Hosts) {
+		hasExactHosts(h.identity.Chain()[0], h.hosts()) {
 		return nil
 	}
-	if err := h.authority.IssueHub(h.identity, h.config.Name, h.config.Hosts, now); err != nil {
+	if err := h.authority.IssueHub(h.identity, h.config.Name, h.hosts(), now); err != nil {
 		return err
 	}
 	h.log.Info("hub certificate issued", "hub", h.config.Name, "expires", h.identity.NotAfter())
