@@ -25,6 +25,7 @@ const (
 	ControlUsage       = "/usage"       // Nothing → UsageAnswer
 	ControlQuota       = "/quota"       // QuotaRequest → SiteUsage
 	ControlExport      = "/export"      // Nothing → Exported
+	ControlLastExport  = "/last-export" // Nothing → LastExport
 	ControlReload      = "/reload"      // Nothing → Reloaded
 )
 
@@ -240,6 +241,7 @@ func (h *Hub) controls() http.Handler {
 	handle(h, mux, ControlUsage, h.usages)
 	handle(h, mux, ControlQuota, h.setQuota)
 	handle(h, mux, ControlExport, h.export)
+	handle(h, mux, ControlLastExport, h.lastExport)
 	handle(h, mux, ControlReload, h.reload)
 	profile.Handle(mux)
 	return mux

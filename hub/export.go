@@ -100,6 +100,24 @@ type Exported struct {
 // export returns the directory as a signed text. It reads it back before: an export that cannot be
 // restored would show it too late.
 func (h *Hub) export(context.Context, Nothing) (Exported, error) {
+	e := h.directoryNow()
+	text, err := e.sign(h.identity)
+	if err == nil {
+		_, err = openExport(text, h.authority.Root())
+	}
+	if err != nil {
+		return Exported{}, fmt.Errorf("export: %w", err)
+	}
+	if err := h.noteExport(e); err != nil { // the export is good all the same
+		h.log.Warn("export not noted", "error", err)
+	}
+	h.log.Info("hub exported", "sites", len(e.Site), "queues", len(e.Queue))
+	return Exported{Text: string(text), Made: e.Made, Network: e.Network, Sites: len(e.Site),
+		Queues: len(e.Queue)}, nil
+}
+
+// directoryNow returns the directory as an export of this moment.
+func (h *Hub) directoryNow() export {
 	t := h.dir.view()
 	e := export{
 		Made: h.now().UTC().Truncate(time.Second), Hub: h.config.Name, Network: h.verifier.Network,
@@ -116,19 +134,18 @@ func (h *Hub) export(context.Context, Nothing) (Exported, error) {
 		e.Queue = append(e.Queue, config.Queue{Name: q.Name, Site: string(q.Site),
 			Bindings: q.Bindings})
 	}
-	text, err := e.sign(h.identity)
-	if err == nil {
-		_, err = openExport(text, h.authority.Root())
-	}
-	if err != nil {
-		return Exported{}, fmt.Errorf("export: %w", err)
-	}
-	h.log.Info("hub exported", "sites", len(e.Site), "queues", len(e.Queue))
-	return Exported{Text: string(text), Made: e.Made, Network: e.Network, Sites: len(e.Site),
-		Queues: len(e.Queue)}, nil
+	return e
 }
 
 func (e export) sign(by *certs.Identity) ([]byte, error) {
+	text, err := e.text()
+	if err != nil {
+		return nil, err
+	}
+	return by.SignText(text)
+}
+
+func (e export) text() ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, exportHead, e.Hub)
 	enc := toml.NewEncoder(&b)
@@ -137,7 +154,7 @@ func (e export) sign(by *certs.Identity) ([]byte, error) {
 		return nil, err
 	}
 	b.WriteString("\n")
-	return by.SignText(b.Bytes())
+	return b.Bytes(), nil
 }
 
 // openExport returns the export in a signed text, if a hub under the root has made it.

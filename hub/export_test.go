@@ -381,3 +381,75 @@ func TestAnExportOfManySites(t *testing.T) {
 		t.Errorf("%d sites are restored", got)
 	}
 }
+
+// The hub knows whether its last export still tells of all sites and routes.
+func TestTheLastExport(t *testing.T) {
+	q := openHeadquarters(t)
+	expect := func(when string, isMade, isChanged bool) {
+		t.Helper()
+		got := ask[LastExport](q, ControlLastExport, Nothing{})
+		if got.Made.IsZero() == isMade || got.Changed != isChanged {
+			t.Errorf("%s: %+v", when, got)
+		}
+	}
+	expect("an empty network", false, false)
+	q.centre("CA-RC", "fl-lab.*")
+	expect("never exported", false, true)
+	q.exported()
+	expect("exported", true, false)
+	q.restart()
+	expect("after a restart", true, false)
+	for when, change := range map[string]func(){
+		"a binding": func() { q.bind("CA-RC", "pa-lab.*") },
+		"a site":    func() { q.lab("FL-LAB") },
+		"a removal": func() { ask[Removed](q, ControlRemove, RemoveRequest{Site: "CA-RC"}) },
+		"a damaged note": func() {
+			if err := os.WriteFile(filepath.Join(q.config.State, exportedFile), []byte("{"),
+				0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		change()
+		if got := ask[LastExport](q, ControlLastExport, Nothing{}); !got.Changed {
+			t.Errorf("%s: %+v", when, got)
+		}
+		q.exported()
+		expect("exported after "+when, true, false)
+	}
+}
+
+// With a copy of the old authority the root is not needed.
+func TestRestoredWithTheOldAuthority(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	file := q.exported()
+	q.stop()
+	dir := filepath.Join(t.TempDir(), "NEW-HQ")
+	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"issuing.key", "issuing.pem", "root.pem"} {
+		text := contents(t, []string{filepath.Join(q.config.State, name)})
+		if err := os.WriteFile(filepath.Join(dir, "state", name), []byte(text),
+			0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Init(InitOptions{Dir: dir, Restore: file, Listen: freeAddress(t)}); err != nil {
+		t.Fatal(err)
+	}
+	if exists(dir + "-root") {
+		t.Error("it makes a root")
+	}
+	c, err := config.LoadHub(config.HubFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &headquarters{t: t, dir: dir, config: c, log: &journal{}, clock: &clock{}, wrap: q.wrap}
+	n.start()
+	t.Cleanup(n.stop)
+	if _, err := lab.at(n).Hello(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

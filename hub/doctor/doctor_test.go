@@ -114,7 +114,7 @@ func TestAHubThatRuns(t *testing.T) {
 	all := findings(t, Examine, o)
 	for _, check := range []string{"issuing authority", "certificate", "suite", "hosts", "hub",
 		"listen " + o.Config.Listen, "metrics " + o.Config.Metrics, "hub " + o.Config.Listen,
-		"permissions", "space", "queues", "sites", "log"} {
+		"permissions", "space", "queues", "sites", "log", "export"} {
 		if f, found := all[check]; !found || f.Level != finding.OK {
 			t.Errorf("%s: %+v", check, f)
 		}

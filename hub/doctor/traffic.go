@@ -128,3 +128,25 @@ func (p *subject) site(s hub.SiteStatus, note func(finding.Finding)) {
 			reason.New("hub-change-role", "site", s.Site)))
 	}
 }
+
+// export warns if a lost hub could not be restored as it is now.
+func export(ctx context.Context, p *subject, found func(finding.Finding)) {
+	if p.absence != nil {
+		return // a finding of running
+	}
+	check := reason.New("check-export")
+	var last hub.LastExport
+	err := p.ask(ctx, hub.ControlLastExport, &last)
+	do := reason.New("hub-export-again", "command",
+		shell.Join("sealpost", "hub", "export", p.Config.Name+".export", "--dir", p.Dir))
+	switch {
+	case err != nil:
+		found(finding.Warning(check, reason.Of(err), reason.New("as-hub")))
+	case last.Changed && last.Made.IsZero():
+		found(finding.Warning(check, reason.New("hub-never-exported"), do))
+	case last.Changed:
+		found(finding.Warning(check, reason.New("hub-export-old", "made", last.Made), do))
+	default:
+		found(finding.Good(check, reason.New("hub-export-good", "made", last.Made)))
+	}
+}
