@@ -14,6 +14,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/beneath"
 	"sealpost/internal/id"
+	"sealpost/internal/loopfs"
 	"sealpost/internal/oddfs"
 	"sealpost/statement"
 )
@@ -50,6 +51,28 @@ func TestAnInboxOnADiskThatLacksSomething(t *testing.T) {
 			}
 			if ready, err := restart(b, b.cfg.Dir).isReady(t.Context()); !ready || err != nil {
 				t.Errorf("after a restart it receives: %v, %v", ready, err)
+			}
+		})
+	}
+}
+
+// Real disks of other kinds take every file.
+func TestAnInboxOnRealDisks(t *testing.T) {
+	for _, kind := range []loopfs.Kind{loopfs.VFAT, loopfs.ExFAT, loopfs.ExFATFuse, loopfs.NTFS} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := inboxIn(t, filepath.Join(loopfs.Mount(t, kind), "inbox"))
+			f := entered(t, b)
+			t.Logf("it is able to %+v", f.able)
+			names := []string{"data.csv", "DATA.csv", "data.csv", "Müller.csv", "中文 😀.csv",
+				longName}
+			list := parcel(t, f, "FL-LAB", names...)
+			check(t, b.placeFiles(t.Context(), f, list))
+			check(t, f.failure("FL-LAB", ""))
+			for n, p := range list {
+				holds(t, filepath.Join(b.cfg.Dir, p.Path), names[n])
+				if p.code != "" || p.isPlain {
+					t.Errorf("%s is refused (%s), or placed as %s", p.Name, p.code, p.Path)
+				}
 			}
 		})
 	}
