@@ -56,6 +56,7 @@ type exportedQuota struct {
 	Uploads   int64 `toml:"uploads,omitzero"`
 	Envelopes int64 `toml:"envelopes,omitzero"`
 	Messages  int64 `toml:"messages,omitzero"`
+	Metadata  int64 `toml:"metadata_bytes,omitzero"`
 }
 
 // exportQuota returns a quota for an export; nil: no limit is set.
@@ -243,7 +244,7 @@ func (s exportedSite) check() error {
 		return fmt.Errorf("role %.20q: want send, receive or both", s.Role)
 	}
 	for _, q := range []spool.Quota{s.SendQuota.quota(), s.QueueQuota.quota()} {
-		if min(q.Bytes, q.Reserved, q.Uploads, q.Envelopes, q.Messages) < 0 {
+		if min(q.Bytes, q.Reserved, q.Uploads, q.Envelopes, q.Messages, q.Metadata) < 0 {
 			return errors.New("a limit is below 0")
 		}
 	}
