@@ -234,7 +234,8 @@ func trays(cfg config.Agent) (list []outbox.Tray) {
 			Hidden: t.Hidden, OnlyMarked: t.Finished == config.FinishedMarker,
 			KeepsRest: t.Changes == config.ChangesTell,
 			Markers:   t.Markers, ShareSettle: time.Duration(t.ShareSettle), Disk: t.Disk,
-			RepeatWindow: time.Duration(t.RepeatWindow),
+			RepeatWindow:  time.Duration(t.RepeatWindow),
+			LeavesRepeats: t.Repeat == config.RepeatLeave,
 		})
 	}
 	return list

@@ -235,18 +235,17 @@ func sampleAgent() Agent {
 	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt",
 		Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour),
 		Finished: FinishedMarker, Markers: []string{"*.ok", "READY-*"}, Disk: DiskShared,
-		Changes: ChangesTell, RepeatWindow: Duration(hour),
+		Changes: ChangesTell, RepeatWindow: Duration(hour), Repeat: RepeatLeave,
 		ShareSettle: Duration(30 * second),
 		Ignore:      []string{"*.bak", "a, \"b\""}}
 	a.Tray = []Tray{
 		{Name: "sequencer 1", Dir: "seq", Kind: "SEQ", Route: "fl-lab.seq",
 			Hold: Duration(90 * second), FirstNumber: 1, Sweep: Duration(second),
 			Finished: FinishedSettle, Markers: []string{"*.done"}, Ignore: []string{"x"},
-			Changes: ChangesSend},
+			Changes: ChangesSend, Repeat: RepeatSend},
 		{Name: "two", Dir: "two", Kind: "SEQ", Route: "fl-lab.seq", FirstNumber: 7,
 			Sweep: Duration(second), Finished: FinishedSettle, Markers: []string{"*.done"},
-			Changes: ChangesSend,
-			Ignore:  []string{"y"}},
+			Changes: ChangesSend, Repeat: RepeatSend, Ignore: []string{"y"}},
 	}
 	a.Inbox = Inbox{Dir: "in", Reserve: 3 * mebi, MaxSize: 1000, Workers: 1, Readers: ReadersOwner,
 		Hidden: true, Executables: true}

@@ -57,6 +57,10 @@ type Tray struct {
 	// content was sent again, as by a job that mirrors a folder into outbox. "0s" never tells.
 	// Default "24h".
 	RepeatWindow Duration `toml:"repeat_window"`
+	// How to treat such a file: "send" sends it again; "leave" leaves it in outbox and says so in
+	// STATUS.txt, so that the job does not bring it once more. Folders, and files above 1 GiB, are
+	// always sent. Default "send".
+	Repeat string `toml:"repeat"`
 	// How long a message waits in sending before it is sealed, so that "sealpost agent recall" can
 	// take it back. Default "0s".
 	Hold Duration `toml:"hold"`
@@ -88,6 +92,12 @@ const (
 	ChangesTell = "tell"
 )
 
+// The ways to treat a file that was sent before.
+const (
+	RepeatSend  = "send"
+	RepeatLeave = "leave"
+)
+
 // The classes of a tray's disk that an admin may set.
 const (
 	DiskLocal  = "local"
@@ -101,7 +111,8 @@ func defaultTray() Tray {
 	return Tray{Kind: "DAT", Settle: Duration(2 * second), FolderSettle: Duration(60 * second),
 		FirstNumber: 1, Sweep: Duration(10 * second), Finished: FinishedSettle,
 		Markers: []string{"*.done", "*.ready"}, ShareSettle: Duration(10 * second),
-		Changes: ChangesSend, RepeatWindow: Duration(24 * hour)}
+		Changes: ChangesSend, RepeatWindow: Duration(24 * hour),
+		Repeat: RepeatSend}
 }
 
 func defaultOutbox() Tray {

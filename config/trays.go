@@ -53,6 +53,7 @@ func (f *file) checkTrays(a Agent) (checks []error) {
 		check("share_settle", durationIn(t.ShareSettle, 0, 24*hour))
 		check("changes", oneOf(t.Changes, ChangesSend, ChangesTell))
 		check("repeat_window", durationIn(t.RepeatWindow, 0, 366*24*hour))
+		check("repeat", oneOf(t.Repeat, RepeatSend, RepeatLeave))
 		check("hold", durationIn(t.Hold, 0, 24*hour))
 		check("first_number", atLeast(t.FirstNumber, 1))
 		check("sweep", durationIn(t.Sweep, second/10, 24*hour))

@@ -42,6 +42,7 @@ type finder struct {
 	looked   map[string]looked   // through the folders beside outbox/
 	unmarked unmarked            // entries that wait for their markers
 	later    later               // the comparisons of delivered messages
+	left     leftFiles           // that repeat delivered ones
 	claiming claiming
 	again    chan struct{}   // something is claimed and has to be looked at again
 	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
@@ -191,7 +192,7 @@ func (f *finder) look(ctx context.Context) error {
 		if p.due.After(now) {
 			continue
 		}
-		if ready, _ := f.examine(h, name); ready != nil {
+		if ready, _ := f.ready(ctx, h, name); ready != nil {
 			batches.add(*ready)
 			f.t.forgetNote(name)
 		}
@@ -215,6 +216,7 @@ func (f *finder) sweep(ctx context.Context) error {
 	losses := f.t.files.BeginSweep()
 	notes := map[string]reason.Reason{}
 	f.unmarked = unmarked{}
+	f.left.next()
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
@@ -280,7 +282,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 				h.Forget(path.Join(tray.OutboxPart, name))
 				continue
 			}
-			ready, why := f.examine(h, name)
+			ready, why := f.ready(ctx, h, name)
 			if ready != nil {
 				found++
 				batches.add(*ready)

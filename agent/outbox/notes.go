@@ -31,7 +31,7 @@ func (n Note) rank() int {
 // isLeftOver reports whether an entry is left alone for its name, which needs no user.
 func (n Note) isLeftOver() bool {
 	return tray.IsLeftOver(n.Name) || n.Why.Code == reason.IgnoredName ||
-		n.Why.Code == reason.HiddenName
+		n.Why.Code == reason.HiddenName || n.Why.Code == reason.LeftRepeat
 }
 
 // The notes that end with the program that writes, and those on folders of a tray.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -187,6 +188,7 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 		err = dst.SyncFile(temp)
 	}
 	if err == nil {
+		h.t.resend(path.Base(folder) + "/" + m.Name)
 		err = dst.RenameNoReplace(temp, dst, m.Name)
 	}
 	if err != nil {

@@ -71,6 +71,14 @@ func (r *repeats) swap(m ledger.Outgoing) (before int64) {
 	return before
 }
 
+// of returns the latest delivered message of a name, by its place in the order of claims. It
+// returns 0 if there is none.
+func (r *repeats) of(m ledger.Outgoing) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[hashOf(m)]
+}
+
 // readRepeats reads the latest delivered messages of before the start, oldest first.
 func (o *Outbox) readRepeats(ctx context.Context) error {
 	r := &o.repeats
@@ -142,7 +150,12 @@ func (h *handles) hasContentOf(m, first ledger.Outgoing) bool {
 		m.Source.Size > maxRead:
 		return false
 	}
-	d, name, err := h.At(contentAt(m))
+	return h.isContentOf(contentAt(m), first)
+}
+
+// isContentOf reports whether the file at a path has the content of a message, with any time.
+func (h *handles) isContentOf(at string, first ledger.Outgoing) bool {
+	d, name, err := h.At(at)
 	if err != nil {
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 )
 
@@ -93,5 +94,55 @@ func TestRepeatsAreBounded(t *testing.T) {
 	first.Seq = maxRepeats + 4
 	if before := r.swap(first); before != maxRepeats+1 {
 		t.Errorf("the one that came again is %d", before)
+	}
+}
+
+// A tray can leave such a file where it lies, also after a restart. Another content, a later time
+// and a resend are sent.
+func TestARepeatedFileIsLeft(t *testing.T) {
+	for name, size := range map[string]int{"small": 3, "large": slowContent + 1} {
+		t.Run(name, func(t *testing.T) {
+			s := newSealer(t)
+			s.tray.RepeatWindow, s.tray.LeavesRepeats = time.Hour, true
+			content := strings.Repeat("1", size)
+			first := s.sendsFile("a.csv", content, time.Unix(1_700_000_000, 0))
+			drop := func(content string) string {
+				path := put(t, s.at("outbox"), "a.csv")
+				testkit.Must(t, os.WriteFile(path, []byte(content), 0o644))
+				return path
+			}
+			f := newFinder(s.tray)
+			for i := range 3 {
+				drop(content)
+				if i == 2 {
+					s.repeats, f = repeats{}, newFinder(s.tray)
+				}
+				s.claimAll(f)
+				why := s.tray.notes["a.csv"]
+				if s.count() != 1 || why.Code != reason.LeftRepeat ||
+					!strings.Contains(why.String(), string(first.ID)) {
+					t.Fatalf("%d messages, users are told %q", s.count(), why)
+				}
+			}
+			drop(strings.Repeat("2", size))
+			s.claimAll(f)
+			if s.count() != 2 || s.last().Source.Size != int64(size) {
+				t.Fatalf("another content of that size is left: %d messages", s.count())
+			}
+			drop(content)
+			s.claimAll(f)
+			s.tray.resend("a.csv")
+			s.claimAll(f)
+			if n := s.count(); n != 3 {
+				t.Errorf("a resend is left: %d messages", n)
+			}
+			s.tray.resent = nil
+			s.tray.RepeatWindow = time.Nanosecond
+			drop(content)
+			s.claimAll(f)
+			if n := s.count(); n != 4 {
+				t.Errorf("long after the first it is left: %d messages", n)
+			}
+		})
 	}
 }

@@ -39,7 +39,9 @@ type Tray struct {
 	ShareSettle time.Duration // how long everything must stay unchanged on a share
 	// how long users are told that a file was sent before; 0: never
 	RepeatWindow time.Duration
-	Disk         string // "local" or "shared", as the admin says; empty: as the system says
+	// whether a file that was sent before stays in outbox/
+	LeavesRepeats bool
+	Disk          string // "local" or "shared", as the admin says; empty: as the system says
 }
 
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
@@ -100,6 +102,7 @@ type box struct {
 	settling  int64                    // entries of outbox/ that settle
 	unmarked  Unmarked                 // entries of outbox/ that wait for their markers
 	justFiled []int64                  // delivered messages that are not compared yet: see later.go
+	resent    map[string]bool          // entries of outbox/ that are sent in any case
 	unmoved   map[string]reason.Reason // claimed entries of outbox/ that could not be moved
 	unknown   map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }

@@ -9,6 +9,9 @@ const (
 	// SharedKey is the trouble of a site with the recipient key of another site.
 	SharedKey Code = "shared-key"
 
+	// LeftRepeat is the note on a file that was sent before and stays in outbox.
+	LeftRepeat Code = "left-repeat"
+
 	// IgnoredName and the next five are the notes that need no user.
 	IgnoredName     Code = "ignored-name"
 	HiddenName      Code = "hidden-name"

@@ -1,0 +1,185 @@
+package outbox
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
+	"sealpost/internal/reason"
+)
+
+// In a tray with LeavesRepeats a file stays in outbox/ if its name and content were delivered
+// before. There a job that mirrors a folder finds it, and does not bring it again.
+
+const (
+	// maxLeft bounds the files that were read for this. More of them are sent.
+	maxLeft = 4096
+	// readPause is the pause between looks at a file that is being read, or waits for that.
+	readPause = time.Second
+)
+
+// leftFiles is the files of outbox/ that were compared with delivered ones, by their paths in it.
+type leftFiles struct {
+	mu    sync.Mutex // guards files
+	files map[string]leftFile
+	sweep int // counts the sweeps
+}
+
+// leftFile is a file with the name and size of a delivered one.
+type leftFile struct {
+	source ledger.Source
+	isRead bool          // else it is being read
+	why    reason.Reason // it is left alone; none: its content is another
+	sweep  int           // in which it was last seen
+}
+
+// get returns the state of a file that is still the same.
+func (l *leftFiles) get(rel string, source ledger.Source) (one leftFile, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one, known = l.files[rel]
+	if !known || !same(one.source, source) {
+		return leftFile{}, false
+	}
+	one.sweep = l.sweep
+	l.files[rel] = one
+	return one, true
+}
+
+// set remembers a file, and reports whether there is room for it.
+func (l *leftFiles) set(rel string, one leftFile) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, known := l.files[rel]; !known && len(l.files) >= maxLeft {
+		return false
+	}
+	if l.files == nil {
+		l.files = map[string]leftFile{}
+	}
+	one.sweep = l.sweep
+	l.files[rel] = one
+	return true
+}
+
+func (l *leftFiles) forget(rel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.files, rel)
+}
+
+// next begins a sweep, and forgets the files that the last one did not see.
+func (l *leftFiles) next() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for rel, one := range l.files {
+		if one.sweep != l.sweep && one.isRead {
+			delete(l.files, rel)
+		}
+	}
+	l.sweep++
+}
+
+// ready returns an entry of outbox/ that is ready to be claimed: see examine.
+func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, reason.Reason) {
+	ready, why := f.examine(h, rel)
+	if ready == nil || ready.folder || !f.t.LeavesRepeats || f.t.isResent(rel) {
+		return ready, why
+	}
+	if one, known := f.left.get(rel, ready.source); known {
+		switch {
+		case !one.isRead:
+			f.soon(rel, readPause)
+			return nil, reason.Reason{}
+		case !one.why.IsZero():
+			return nil, one.why
+		}
+		f.left.forget(rel)
+		return ready, reason.Reason{}
+	}
+	first, err := f.deliveredBefore(ctx, h, *ready)
+	if err != nil || first.Seq == 0 || !f.left.set(rel, leftFile{source: ready.source}) {
+		return ready, reason.Reason{} // where the ledger fails, the claim reports it
+	}
+	if ready.source.Size <= slowContent {
+		f.readLeft(h, rel, ready.source, first)
+		return f.ready(ctx, h, rel)
+	}
+	f.soon(rel, readPause)
+	if !f.slow.TryGo(func() error {
+		if h, err := f.t.open(); err == nil {
+			defer h.Close()
+			f.readLeft(h, rel, ready.source, first)
+			return nil
+		}
+		f.left.forget(rel)
+		return nil
+	}) {
+		f.left.forget(rel)
+	}
+	return nil, reason.Reason{}
+}
+
+// deliveredBefore returns the message that a file may repeat. It has the same name, size and
+// address, and was delivered at most RepeatWindow before the file came.
+func (f *finder) deliveredBefore(ctx context.Context, h *handles,
+	file found) (first ledger.Outgoing, err error) {
+	t := f.t
+	if err := t.o.readRepeats(ctx); err != nil {
+		return first, err
+	}
+	seq := t.o.repeats.of(ledger.Outgoing{Tray: t.Name, Name: file.name})
+	if seq == 0 || file.source.Size > maxRead {
+		return first, nil
+	}
+	var list []ledger.Outgoing
+	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		list, err = tx.Numbered([]int64{seq})
+		return err
+	})
+	if err != nil || len(list) == 0 {
+		return first, err
+	}
+	m := list[0]
+	info, err := h.Lstat(tray.OutboxPart + "/" + file.rel())
+	if err != nil || m.Tray != t.Name || m.Name != file.name || m.Folder ||
+		m.State != ledger.Delivered || m.Address != file.address ||
+		m.Source.Size != file.source.Size || info.Changed.Sub(m.FiledAt) >= t.RepeatWindow {
+		return first, nil
+	}
+	return m, nil
+}
+
+// readLeft compares the content of a file with that of a delivered one.
+func (f *finder) readLeft(h *handles, rel string, source ledger.Source, first ledger.Outgoing) {
+	at := tray.OutboxPart + "/" + rel
+	one := leftFile{source: source, isRead: true}
+	if h.isContentOf(at, first) {
+		one.why = reason.New(reason.LeftRepeat, "message", first.ID, "time", first.FiledAt)
+	}
+	if now, err := h.observe(at); err != nil || !same(now, source) {
+		f.left.forget(rel)
+		return
+	}
+	f.left.set(rel, one)
+}
+
+// maxResent bounds the copies of resend that are remembered until they are claimed.
+const maxResent = 1024
+
+// resend notes a copy in outbox/ that an operator wants to be sent again.
+func (t *box) resend(rel string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.resent == nil || len(t.resent) >= maxResent {
+		t.resent = map[string]bool{}
+	}
+	t.resent[rel] = true
+}
+
+func (t *box) isResent(rel string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.resent[rel]
+}
