@@ -167,13 +167,14 @@ func volumes(_ context.Context, o Options) (list []Finding) {
 	trays := o.Config.Trays()
 	for _, t := range trays {
 		check := reason.New("check-tray", "name", nameOf(trays, t))
-		list = append(list, volume(check, t.Folders())...)
+		list = append(list, volume(check, t)...)
 	}
 	return list
 }
 
 // volume checks that a file can be renamed from the first folder of a tray into the others.
-func volume(check reason.Reason, folders []string) []Finding {
+func volume(check reason.Reason, t config.Tray) []Finding {
+	folders := t.Folders()
 	at, err := beneath.Open(folders[0])
 	if err != nil {
 		return nil // a finding of folders
@@ -207,8 +208,14 @@ func volume(check reason.Reason, folders []string) []Finding {
 		at.Close()
 		at = next
 	}
-	if disk := at.Disk(); disk.Class == beneath.Shared {
-		return good(check, reason.New("one-share", "type", disk.Type))
+	disk := at.Disk()
+	isShared := disk.Class == beneath.Shared
+	if t.Disk != "" { // the admin knows better
+		isShared = t.Disk == config.DiskShared
+	}
+	if isShared {
+		return good(check, reason.New("one-share", "type", disk.Type, "least",
+			time.Duration(t.ShareSettle)))
 	}
 	return good(check, reason.New("one-volume"))
 }

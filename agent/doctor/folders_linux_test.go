@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"sealpost/config"
 	"sealpost/internal/oddfs"
 )
 
@@ -59,5 +61,9 @@ func TestATrayOnAShareIsNamed(t *testing.T) {
 	for _, name := range []string{"outbox", "sending", "delivered", "failed"} {
 		must(t, os.Mkdir(filepath.Join(disk.Dir, name), 0o700))
 	}
+	o.Config.Outbox.ShareSettle = config.Duration(30 * time.Second)
 	expect(t, examine(t, o), "tray", OK, "one share (fuse.oddfs)")
+	expect(t, examine(t, o), "tray", OK, "at least 30 s")
+	o.Config.Outbox.Disk = config.DiskLocal
+	expect(t, examine(t, o), "tray", OK, "one volume")
 }
