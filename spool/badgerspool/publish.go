@@ -222,11 +222,7 @@ func checkContent(e spool.Envelope) error {
 // written, if a quota has refused the sender before and would now. The change decides.
 func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 	up *upload) (*change, error) {
-	from := s.site(rec.sender)
-	queues := make([]*storedQueue, len(rec.targets))
-	for i, t := range rec.targets {
-		queues[i] = s.queue(t.Queue)
-	}
+	from, queues := s.membersOf(rec)
 	if err := s.admitsNow(rec, from, queues, up); err != nil {
 		return nil, err
 	}
@@ -272,6 +268,26 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 		return nil
 	}
 	return c, nil
+}
+
+// membersOf returns the sender and the queues of an envelope.
+func (s *Spool) membersOf(e *envelope) (from *site, queues []*storedQueue) {
+	queues = make([]*storedQueue, len(e.targets))
+	s.mu.RLock()
+	from = s.sites[e.sender]
+	for i, t := range e.targets {
+		queues[i] = s.queues[t.Queue]
+	}
+	s.mu.RUnlock()
+	if from == nil {
+		from = s.site(e.sender)
+	}
+	for i, q := range queues {
+		if q == nil {
+			queues[i] = s.queue(e.targets[i].Queue)
+		}
+	}
+	return from, queues
 }
 
 // envelopeByID reads an envelope's record. It returns nil if there is none.
