@@ -12,6 +12,9 @@ import (
 	"sealpost/internal/way"
 )
 
+// accountCheck is the name of the check of the doctor's own account.
+var accountCheck = reason.New("check-account")
+
 // account compares this account with that of the agent, whose rights the checks need.
 func account(_ context.Context, o Options) []Finding {
 	info, err := os.Stat(o.Config.State)

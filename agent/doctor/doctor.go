@@ -34,9 +34,6 @@ type Options struct {
 	Version string // of the program
 }
 
-// accountCheck is the name of the check of the doctor's own account.
-var accountCheck = reason.New("check-account")
-
 // checkPatience is the longest wait for the checks of folders. Only a disk that hangs needs longer.
 const checkPatience = 15 * time.Second
 
