@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"sealpost/internal/visible"
 )
 
 // maxName is the longest file name, in bytes of UTF-8, that every common file system accepts.
@@ -20,7 +21,8 @@ const maxExtension = 20
 // PortableName maps a name from outside to a safe one, the same on every system. Decoding %XX
 // reverses it, unless the name had to be shortened:
 //
-//   - control characters, invisible ones (isUnseen) and < > : " / \ | ? * become %XX, each byte;
+//   - control characters, invisible ones (see package visible) and < > : " / \ | ? * become %XX,
+//     each byte;
 //   - so does a last dot or space, which Windows drops, and the first letter of a device name such
 //     as CON or com1.txt;
 //   - so does the first character, or the dot before the extension, of a name that acts by itself
@@ -68,7 +70,7 @@ func (n naming) portable(name string, k kind) string {
 		switch {
 		case r == utf8.RuneError && size == 1: // not UTF-8
 			escape(&b, name[i:i+1])
-		case isUnsafe(r), isUnseen(previous, r, rest), r == '%' && isEscape(name[i:]),
+		case isUnsafe(r), visible.IsUnseen(previous, r, rest), r == '%' && isEscape(name[i:]),
 			i == 0 && isFirstEscaped, i == dot, rest == "" && (r == '.' || r == ' '),
 			n.ascii && r >= utf8.RuneSelf:
 			escape(&b, name[i:i+size])
@@ -176,46 +178,3 @@ func isDevice(name string) bool {
 	}
 	return number && utf8.RuneCountInString(port) == 1 && strings.Contains("0123456789¹²³", port)
 }
-
-const (
-	joiner       = 0x200d // joins emoji into one
-	textStyle    = 0xfe0e // variation selectors 15 and 16: a symbol as text, or as an emoji
-	emojiStyle   = 0xfe0f
-	brailleBlank = 0x2800 // a symbol without dots
-)
-
-// isUnseen reports whether a character is invisible in a name or changes the order of others.
-// Otherwise two different names could look the same, and an extension could appear elsewhere.
-//
-// Such a character has Unicode's property Default_Ignorable_Code_Point (UAX #44), which includes
-// code points reserved for later; or is a format character (Cf) without its own sign: bidirectional
-// controls, soft hyphens, zero widths, tags, byte order marks, annotations; or a separator of lines
-// or paragraphs. Emoji contain some of them, so a joiner stays between two symbols, and a variation
-// selector 15 or 16 after one.
-func isUnseen(previous, r rune, rest string) bool {
-	switch {
-	case r < 0xa0:
-		return false
-	case r == joiner:
-		next, _ := utf8.DecodeRuneInString(rest)
-		return !isSymbol(next) || !isSymbol(previous) && previous != emojiStyle
-	case r == textStyle, r == emojiStyle:
-		return !isSymbol(previous)
-	case r == brailleBlank:
-		return true
-	}
-	return unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
-		unicode.Zl, unicode.Zp) ||
-		unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) &&
-			!isHieroglyphic(r)
-}
-
-// isSymbol reports whether a character may be part of an emoji: pictures, arrows and skin tones.
-func isSymbol(r rune) bool {
-	return r != brailleBlank && r != utf8.RuneError && unicode.Is(unicode.So, r) ||
-		r >= 0x2190 && unicode.Is(unicode.Sm, r) || r >= 0x1f000 && unicode.Is(unicode.Sk, r)
-}
-
-// isHieroglyphic reports whether a format character arranges Egyptian hieroglyphs, which are
-// visible.
-func isHieroglyphic(r rune) bool { return r >= 0x13430 && r <= 0x13440 }

@@ -48,7 +48,8 @@ func againstTemplates(calls []call, english, german map[reason.Code]string) (fau
 	say := func(format string, args ...any) {
 		faults = append(faults, fmt.Sprintf(format, args...))
 	}
-	used := map[reason.Code]bool{"text": true, "verdict": true, "wrapped": true}
+	used := map[reason.Code]bool{"text": true, "verdict": true, "wrapped": true,
+		"several": true}
 	for _, c := range calls {
 		code := reason.Code(c.code)
 		used[code] = true

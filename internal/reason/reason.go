@@ -65,6 +65,14 @@ func Of(err error) Reason {
 		return own.Reason
 	}
 	text := err.Error()
+	if list, all := joined(err); len(list) > 0 {
+		before, after, _ := strings.Cut(text, all)
+		if r := New("several", "list", list); before+after == "" {
+			return r
+		} else {
+			return New("wrapped", "before", before, "reason", r, "after", after)
+		}
+	}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		before, after, ok := strings.Cut(text, inner.Error())
 		switch {
@@ -77,10 +85,30 @@ func Of(err error) Reason {
 	return Text(text)
 }
 
+// joined returns the errors of an errors.Join that an error wraps, and their text. It is empty if
+// there are fewer than two.
+func joined(err error) (list []Reason, text string) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		several, ok := err.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		var texts []string
+		for _, e := range several.Unwrap() {
+			list, texts = append(list, Of(e)), append(texts, e.Error())
+		}
+		if text = strings.Join(texts, "\n"); len(list) > 1 && err.Error() == text {
+			return list, text
+		}
+		return nil, ""
+	}
+	return nil, ""
+}
+
 // IsZero reports whether there is no reason.
 func (r Reason) IsZero() bool { return r.Code == "" }
 
-// String returns the English text.
+// String returns the English text, for a user.
 func (r Reason) String() string { return r.In(English) }
 
 // Error is a reason as an error. It unwraps to the errors among the arguments.
@@ -108,7 +136,9 @@ func (r Reason) AsError() error {
 	return &Error{Reason: r}
 }
 
-func (e *Error) Error() string { return e.String() }
+// Error returns the English text with the arguments as they are. It is for programs and logs: text
+// for a user is made by In, of the reason that Of returns.
+func (e *Error) Error() string { return filler{English, raw}.reason(e.Reason) }
 
 func (e *Error) Unwrap() []error { return e.causes }
 

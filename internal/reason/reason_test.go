@@ -23,7 +23,7 @@ func render(template string, l Language, args ...any) string {
 		panic(err)
 	}
 	var b strings.Builder
-	fill(&b, template, decoded, l)
+	filler{l, escaped}.fill(&b, template, decoded)
 	return b.String()
 }
 
@@ -34,7 +34,7 @@ func TestTemplates(t *testing.T) {
 		args           []any
 	}{
 		{"for {site}", "for CA-RC", []any{"site", site("CA-RC")}},
-		{"{name:q}", `"a\tb"`, []any{"name", "a\tb"}},
+		{"{name:q}", `"a\u0009b"`, []any{"name", "a\tb"}},
 		{"{sites}", "CA-RC, NY-RC", []any{"sites", []site{"CA-RC", "NY-RC"}}},
 		{"{sites:and}", "A, B and C", []any{"sites", []site{"A", "B", "C"}}},
 		{"{sites:or}", "A", []any{"sites", []site{"A"}}},
@@ -170,7 +170,7 @@ func FuzzIn(f *testing.F) {
 		}
 		for _, l := range Languages() {
 			var b strings.Builder
-			fill(&b, template, decoded, l)
+			filler{l, escaped}.fill(&b, template, decoded)
 		}
 		_ = Reason{Code: Code(template), Args: args}.String()
 	})

@@ -3,22 +3,25 @@ package reason
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+
+	"sealpost/internal/visible"
 )
 
 // A template is text with arguments in braces:
 //
 //	{name}            the argument
-//	{name:q}          in quotation marks, as Go quotes
+//	{name:q}          in quotation marks
+//	{name:e}          the text of an error, in which backslashes stay
 //	{name:and}        a list, joined by a word of the language: and, or
 //	{name:;}          a list, joined by semicolons
 //	{name:n}          a list, one indented line for each element
 //	{name:file|files} a number and the noun that fits it: 1 file, 2 files
 //	{name?text}       text, if the argument is not empty; text may hold braces itself
 //
-// A list is joined by commas otherwise. Sizes, times and durations are written in words.
+// A list is joined by commas otherwise. Sizes, times and durations are written in words. Arguments
+// come from outside, and package visible escapes each of them.
 
 // units are the words of a language within amounts and lists.
 type units struct {
@@ -32,31 +35,56 @@ var unitsOf = map[Language]units{
 	German:  {"min", "Stunden", "Tage", "und", "oder", ","},
 }
 
-// In returns the text in a language. A code without a template, such as one of a newer program,
-// gives the code and the arguments.
-func (r Reason) In(l Language) string {
+// In returns the text in a language, for a user. A code without a template, such as one of a newer
+// program, gives the code and the arguments.
+func (r Reason) In(l Language) string { return filler{l, escaped}.reason(r) }
+
+// escaping is whether arguments are escaped.
+type escaping int
+
+const (
+	escaped escaping = iota // for users
+	raw                     // for errors, whose text becomes an argument of another reason
+)
+
+// filler fills templates of a language.
+type filler struct {
+	Language
+	escaping
+}
+
+// escape escapes an argument by a function of package visible.
+func (f filler) escape(text string, by func(string) string) string {
+	if f.escaping == raw {
+		return text
+	}
+	return by(text)
+}
+
+func (f filler) reason(r Reason) string {
 	if r.IsZero() {
 		return ""
 	}
-	template, known := Templates(l)[r.Code]
+	unknown := strings.TrimSpace(string(r.Code) + " " + r.Args)
+	template, known := Templates(f.Language)[r.Code]
 	if !known {
-		return strings.TrimSpace(string(r.Code) + " " + r.Args)
+		return f.escape(unknown, visible.Line)
 	}
 	args := map[string]any{}
 	if r.Args != "" {
 		decoder := json.NewDecoder(strings.NewReader(r.Args))
 		decoder.UseNumber()
 		if err := decoder.Decode(&args); err != nil {
-			return strings.TrimSpace(string(r.Code) + " " + r.Args)
+			return f.escape(unknown, visible.Line)
 		}
 	}
 	var b strings.Builder
-	fill(&b, template, args, l)
+	f.fill(&b, template, args)
 	return b.String()
 }
 
 // fill writes a template with its arguments.
-func fill(b *strings.Builder, template string, args map[string]any, l Language) {
+func (f filler) fill(b *strings.Builder, template string, args map[string]any) {
 	for {
 		before, rest, found := strings.Cut(template, "{")
 		b.WriteString(before)
@@ -66,13 +94,13 @@ func fill(b *strings.Builder, template string, args map[string]any, l Language) 
 		inner, after := closing(rest)
 		template = after
 		if name, text, ok := strings.Cut(inner, "?"); ok && isName(name) {
-			if show(args[name], l) != "" {
-				fill(b, text, args, l)
+			if f.show(args[name]) != "" {
+				f.fill(b, text, args)
 			}
 			continue
 		}
 		name, form, _ := strings.Cut(inner, ":")
-		b.WriteString(shape(args[name], form, l))
+		b.WriteString(f.shape(args[name], form))
 	}
 }
 
@@ -97,34 +125,41 @@ func isName(s string) bool {
 }
 
 // shape returns an argument in the form that a template wants.
-func shape(value any, form string, l Language) string {
+func (f filler) shape(value any, form string) string {
 	one, many, counts := strings.Cut(form, "|")
 	switch {
 	case counts:
-		if number := show(value, l); number == "1" {
+		if number := f.show(value); number == "1" {
 			return "1 " + one
 		} else {
 			return number + " " + many
 		}
 	case form == "q":
-		return strconv.Quote(show(value, l))
+		if text, ok := value.(string); ok && f.escaping == escaped {
+			return visible.Quote(text)
+		}
+		return `"` + f.show(value) + `"`
+	case form == "e":
+		if text, ok := value.(string); ok {
+			return f.escape(text, visible.Line)
+		}
 	case form == ";":
-		return join(value, "; ", "; ", l)
+		return f.join(value, "; ", "; ")
 	case form == "n":
-		return join(value, "\n  ", "\n  ", l)
+		return f.join(value, "\n  ", "\n  ")
 	case form == "and":
-		return join(value, ", ", " "+unitsOf[l].and+" ", l)
+		return f.join(value, ", ", " "+unitsOf[f.Language].and+" ")
 	case form == "or":
-		return join(value, ", ", " "+unitsOf[l].or+" ", l)
+		return f.join(value, ", ", " "+unitsOf[f.Language].or+" ")
 	}
-	return show(value, l)
+	return f.show(value)
 }
 
 // join returns a list with separators; the last one may differ.
-func join(value any, separator, last string, l Language) string {
+func (f filler) join(value any, separator, last string) string {
 	list, ok := value.([]any)
 	if !ok {
-		return show(value, l)
+		return f.show(value)
 	}
 	var b strings.Builder
 	for i, v := range list {
@@ -135,50 +170,50 @@ func join(value any, separator, last string, l Language) string {
 		default:
 			b.WriteString(separator)
 		}
-		b.WriteString(show(v, l))
+		b.WriteString(f.show(v))
 	}
 	return b.String()
 }
 
 // show returns an argument as text.
-func show(value any, l Language) string {
+func (f filler) show(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return ""
 	case string:
-		return v
+		return f.escape(v, visible.Text)
 	case json.Number:
 		return v.String()
 	case []any:
-		return join(v, ", ", ", ", l)
+		return f.join(v, ", ", ", ")
 	case map[string]any:
-		return showObject(v, l)
+		return f.showObject(v)
 	}
 	return fmt.Sprint(value)
 }
 
 // showObject returns an argument with a unit, or a reason.
-func showObject(object map[string]any, l Language) string {
+func (f filler) showObject(object map[string]any) string {
 	if code, ok := object["code"].(string); ok {
 		r := Reason{Code: Code(code)}
 		if args, ok := object["args"]; ok {
 			r.Args = string(encode(args))
 		}
-		return r.In(l)
+		return f.reason(r)
 	}
 	if n, ok := object["bytes"].(json.Number); ok {
 		bytes, _ := n.Int64()
-		return SizeText(bytes, l)
+		return SizeText(bytes, f.Language)
 	}
 	if n, ok := object["seconds"].(json.Number); ok {
 		seconds, _ := n.Float64()
-		return DurationText(time.Duration(seconds*float64(time.Second)), l)
+		return DurationText(time.Duration(seconds*float64(time.Second)), f.Language)
 	}
 	if text, ok := object["time"].(string); ok {
 		t, _ := time.Parse(time.RFC3339Nano, text)
 		return TimeText(t)
 	}
-	return string(encode(object))
+	return f.escape(string(encode(object)), visible.Line)
 }
 
 // SizeText returns a number of bytes in a unit that fits it.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"sealpost/internal/visible"
 )
 
 // Join returns a program and its arguments as one line of sh.
@@ -19,7 +21,7 @@ func Join(words ...string) string {
 // Quote returns a word in quotation marks if a shell would change it.
 func Quote(word string) string {
 	switch {
-	case strings.ContainsFunc(word, isUnsafe):
+	case strings.ContainsFunc(word, isUnsafe), visible.Line(word) != word:
 		// Control characters of terminals: in the quoting of bash and zsh.
 		ascii := strconv.QuoteToASCII(word)
 		return "$'" + strings.ReplaceAll(ascii[1:len(ascii)-1], "'", `\'`) + "'"
