@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -70,9 +69,9 @@ type findings struct {
 }
 
 func printFinding(w io.Writer, f doctor.Finding, l reason.Language) {
-	fmt.Fprintf(w, "%-5s %s: %s\n", f.Level, f.Check.In(l), f.Says.In(l))
+	printf(w, "%-5s %s: %s\n", f.Level, shown(f.Check.In(l)), shown(f.Says.In(l)))
 	if !f.Do.IsZero() {
-		fmt.Fprintf(w, "      → %s\n", f.Do.In(l))
+		printf(w, "      → %s\n", shown(f.Do.In(l)))
 	}
 }
 

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
@@ -34,11 +32,11 @@ func agentFindCommand() *cobra.Command {
 func printFound(p *printer, part string, out agent.Found) error {
 	t := p.newTable(reason.New("columns-found"))
 	for _, m := range out.Sent {
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Claimed,
+		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.Claimed,
 			messageStands(m.State.Reason(), reason.Reason{}, m.Folder))
 	}
 	for _, m := range out.Received {
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.Received,
+		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.Received,
 			reason.New("found-received", "sender", m.Sender, "path", m.Path))
 	}
 	if err := t.print(p.w, p.in(reason.New("found-none", "part", part))); err != nil {

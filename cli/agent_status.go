@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
+	"sealpost/internal/visible"
 )
 
 func agentStatusCommand() *cobra.Command {
@@ -91,9 +92,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	days := int(time.Until(s.Expires).Hours() / 24)
 	p.labelled(p.in(reason.New("label-certificate")),
 		reason.New("certificate-until", "until", s.Expires, "days", days))
-	for _, print := range []func(*printer, agent.Status) error{
+	for _, section := range []func(*printer, agent.Status) error{
 		printTrouble, printOutbox, printInbox, printApprovals, printPins} {
-		if err := print(p, s); err != nil {
+		if err := section(p, s); err != nil {
 			return err
 		}
 	}
@@ -114,19 +115,20 @@ func printTrouble(p *printer, s agent.Status) error {
 		}
 		var released []thing
 		for _, e := range slices.Sorted(maps.Keys(b.Released)) {
-			name := p.in(reason.New("envelope", "envelope", e))
+			name := shown(p.in(reason.New("envelope", "envelope", e)))
 			released = append(released, thing{name, b.Released[e]})
 		}
 		p.matters(reason.HandedBack, released)
 		for _, r := range b.Refused {
 			envelope := reason.New("envelope-of", "envelope", r.Envelope, "sender", r.Sender,
 				"time", r.Time)
-			p.matter(reason.Refused, p.in(envelope), r.Detail)
+			p.matter(reason.Refused, shown(p.in(envelope)), r.Detail)
 		}
 	}
 	for _, pin := range s.Pins {
 		if !pin.Trouble.IsZero() {
-			p.matter(reason.NotTrusted, string(pin.Site), reason.New("trouble-advice",
+			site := shown(visible.Text(string(pin.Site)))
+			p.matter(reason.NotTrusted, site, reason.New("trouble-advice",
 				"trouble", pin.Trouble, "advice", pin.Advice))
 		}
 	}
@@ -140,16 +142,16 @@ func printBacklog(p *printer, s agent.Status) {
 	var blocked, explained []thing
 	for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
 		files := reason.New("address-files", "address", address, "n", s.Outbox.Queued[address])
-		blocked = append(blocked, thing{p.in(files), s.Outbox.Blocked[address]})
+		blocked = append(blocked, thing{shown(p.in(files)), s.Outbox.Blocked[address]})
 	}
 	p.matters(reason.Blocked, blocked)
 	for _, m := range s.Outbox.Explained {
-		explained = append(explained, thing{fmt.Sprintf("%q", m.Name), m.Reason})
+		explained = append(explained, thing{quoted(m.Name), m.Reason})
 	}
 	p.matters(reason.Explained, explained)
 	var doubted []thing
 	for _, m := range s.Outbox.Doubted {
-		doubted = append(doubted, thing{fmt.Sprintf("%q", m.Name), m.Reason})
+		doubted = append(doubted, thing{quoted(m.Name), m.Reason})
 	}
 	p.matters(reason.Doubted, doubted)
 	p.matters(reason.OutOfPlace, outOfPlace)
@@ -159,7 +161,7 @@ func printBacklog(p *printer, s agent.Status) {
 		p.matter(reason.Unwatched, "", s.Outbox.Unwatched)
 	}
 	for _, a := range s.Outbox.Away {
-		p.matter(reason.Away, a.Name, a.Says)
+		p.matter(reason.Away, shown(visible.Text(a.Name)), a.Says)
 	}
 }
 
@@ -167,11 +169,11 @@ func printBacklog(p *printer, s agent.Status) {
 // several trays the tray's name comes first.
 func leftAlone(s agent.Status) (broken, outOfPlace, notTaken, hidden []thing) {
 	for _, t := range s.Outbox.Trays {
-		name := func(entry string) string {
+		name := func(entry string) shown {
 			if len(s.Outbox.Trays) > 1 {
-				return fmt.Sprintf("%s: %q", t.Name, entry)
+				return shown(visible.Text(t.Name)+": ") + quoted(entry)
 			}
-			return fmt.Sprintf("%q", entry)
+			return quoted(entry)
 		}
 		left := t.Left()
 		for _, n := range left.Folders {
@@ -192,12 +194,12 @@ func leftAlone(s agent.Status) (broken, outOfPlace, notTaken, hidden []thing) {
 
 // thing is an entry, an address or an envelope in a situation, and why.
 type thing struct {
-	name string
+	name shown
 	why  reason.Reason
 }
 
 // matter writes a situation of one thing.
-func (p *printer) matter(s reason.Situation, name string, why reason.Reason) {
+func (p *printer) matter(s reason.Situation, name shown, why reason.Reason) {
 	p.matters(s, []thing{{name, why}})
 }
 
@@ -208,7 +210,7 @@ func (p *printer) matters(s reason.Situation, list []thing) {
 		if t.name != "" {
 			t.name += ": "
 		}
-		fmt.Fprintf(p.w, "%-13s %s%s\n", p.in(said.Label), t.name, p.in(t.why))
+		printf(p.w, "%-13s %s%s\n", said.Label.In(p.language), t.name, shown(p.in(t.why)))
 	}
 	if len(list) > 0 {
 		p.labelled("", safeAndNext(said))
@@ -242,7 +244,7 @@ func printOutbox(p *printer, s agent.Status) error {
 			"address", u.Address, "progress", howFar(u.Done, u.Size, u.Rate, u.Left)))
 	}
 	for _, m := range s.Outbox.Waiting {
-		fmt.Fprintf(p.w, "  %s %q %s\n", m.ID, m.Name, p.in(m.WaitsFor()))
+		printf(p.w, "  %s %s %s\n", m.ID, quoted(m.Name), shown(p.in(m.WaitsFor())))
 	}
 	if more := s.Outbox.Counts["published"] - int64(len(s.Outbox.Waiting)); more > 0 {
 		p.item(reason.New("and-more", "n", more))
@@ -252,12 +254,12 @@ func printOutbox(p *printer, s agent.Status) error {
 	}
 	t := p.newTable(reason.New("columns-sent"))
 	for _, m := range s.Outbox.Latest {
-		var recipients []string
+		var recipients []shown
 		for _, r := range m.Recipients {
 			said := answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()
-			recipients = append(recipients, string(r.Site)+":"+p.in(said))
+			recipients = append(recipients, shown(visible.Text(string(r.Site))+":"+p.in(said)))
 		}
-		t.add(m.ID, fmt.Sprintf("%q", m.Name), reason.Size(m.Size), m.State.Reason(), m.Claimed,
+		t.add(m.ID, quoted(m.Name), reason.Size(m.Size), m.State.Reason(), m.Claimed,
 			recipients)
 	}
 	if err := t.print(p.w, p.in(reason.New("nothing-sent"))); err != nil {
@@ -326,7 +328,7 @@ func printInbox(p *printer, s agent.Status) error {
 	}
 	t := p.newTable(reason.New("columns-received"))
 	for _, m := range s.Inbox.Latest {
-		t.add(m.ID, m.Sender, fmt.Sprintf("%q", filepath.ToSlash(m.Path)), reason.Size(m.Size),
+		t.add(m.ID, m.Sender, quoted(filepath.ToSlash(m.Path)), reason.Size(m.Size),
 			m.Received)
 	}
 	return t.print(p.w, p.in(reason.New("nothing-received")))

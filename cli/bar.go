@@ -11,6 +11,7 @@ import (
 
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
+	"sealpost/internal/visible"
 )
 
 // bar is the line of progress for a user at a terminal. Elsewhere nothing is shown.
@@ -28,10 +29,7 @@ type bar struct {
 const barEvery = 200 * time.Millisecond
 
 func newBar(w io.Writer, l reason.Language) *bar {
-	if f, ok := w.(*os.File); ok && isTerminal(f) {
-		return &bar{w: f, language: l}
-	}
-	return &bar{}
+	return &bar{w: terminalOf(w), language: l}
 }
 
 // isVisible reports whether the output is a terminal.
@@ -65,7 +63,7 @@ func (b *bar) say(text string) {
 	if b.w == nil {
 		return
 	}
-	text = strings.Map(printable, text)
+	text = visible.Line(text)
 	if width, _, err := term.GetSize(int(b.w.Fd())); err == nil && width > 1 {
 		if letters := []rune(text); len(letters) >= width {
 			text = string(letters[:width-1])
@@ -81,12 +79,4 @@ func (b *bar) clear() {
 		fmt.Fprint(b.w, "\r\x1b[K")
 		b.shown = false
 	}
-}
-
-// printable keeps a file's name from moving the cursor.
-func printable(r rune) rune {
-	if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) {
-		return '?'
-	}
-	return r
 }

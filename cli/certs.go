@@ -129,10 +129,10 @@ func printCertificates(w io.Writer, reports []certificateReport, now time.Time) 
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s (%s)\n  fingerprint  %s\n  valid        %s\n", r.Name, r.Use,
-			fingerprint(r.Fingerprint), validity(r, now))
+		printf(w, "%s (%s)\n  fingerprint  %s\n  valid        %s\n",
+			r.Name, r.Use, fingerprint(r.Fingerprint), validity(r, now))
 		if len(r.Hosts) > 0 {
-			fmt.Fprintf(w, "  hosts        %s\n", strings.Join(r.Hosts, " "))
+			printf(w, "  hosts        %s\n", strings.Join(r.Hosts, " "))
 		}
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
+	"sealpost/internal/visible"
 )
 
 // The exit codes, which docs/cli.md promises.
@@ -64,13 +65,15 @@ func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// Main carries out one command line and returns the exit code. An interrupt or a request to
+// Main carries out one command line and returns the exit code. Everything that it prints goes
+// through package visible. An interrupt or a request to
 // terminate ends the command in good order; a second one ends it at once.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
+	stdout, stderr = visible.NewWriter(stdout), visible.NewWriter(stderr)
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -81,10 +84,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(stderr, "sealpost: %s\n", reason.Of(err).In(languageAt(cmd)))
+	printf(stderr, "sealpost: %s\n", shown(reason.Of(err).In(languageAt(cmd))))
 	code := exitCode(ctx, err)
 	if code == exitUsage {
-		fmt.Fprintf(stderr, "For help: %s --help\n", cmd.CommandPath())
+		printf(stderr, "For help: %s --help\n", cmd.CommandPath())
 	}
 	return code
 }

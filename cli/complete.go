@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/visible"
 )
 
 // completionTime is the longest wait for the daemon after the tab key.
@@ -95,19 +96,22 @@ func completeAlone(root *cobra.Command) {
 
 // withMessages completes message ids.
 func withMessages(cmd *cobra.Command) *cobra.Command {
-	return completeFirst(cmd, func(s agent.Status) (ids []string) {
-		if s.Outbox != nil {
-			for _, m := range s.Outbox.Latest {
-				ids = append(ids, string(m.ID)+"\t"+m.Name)
-			}
+	return completeFirst(cmd, messagesOf)
+}
+
+// messagesOf returns the latest messages: their ids, and the names beside them.
+func messagesOf(s agent.Status) (ids []string) {
+	if s.Outbox != nil {
+		for _, m := range s.Outbox.Latest {
+			ids = append(ids, string(m.ID)+"\t"+visible.Text(m.Name))
 		}
-		if s.Inbox != nil {
-			for _, m := range s.Inbox.Latest {
-				ids = append(ids, string(m.ID)+"\t"+m.Path)
-			}
+	}
+	if s.Inbox != nil {
+		for _, m := range s.Inbox.Latest {
+			ids = append(ids, string(m.ID)+"\t"+visible.Text(m.Path))
 		}
-		return ids
-	})
+	}
+	return ids
 }
 
 // sitesKnown returns the names of known sites.
@@ -137,7 +141,7 @@ func addresses(s agent.Status) (list []string) {
 func routesOf(s agent.Status) (routes []string) {
 	if s.Outbox != nil {
 		for _, t := range s.Outbox.Trays {
-			routes = append(routes, fmt.Sprintf("%s\tthe tray %s", t.Route, t.Name))
+			routes = append(routes, sprintf("%s\tthe tray %s", t.Route, t.Name))
 		}
 	}
 	return routes
@@ -147,7 +151,7 @@ func routesOf(s agent.Status) (routes []string) {
 func traysOf(s agent.Status) (names []string) {
 	if s.Outbox != nil {
 		for _, t := range s.Outbox.Trays {
-			names = append(names, fmt.Sprintf("%s\t%s", t.Name, t.Route))
+			names = append(names, sprintf("%s\t%s", t.Name, t.Route))
 		}
 	}
 	return names

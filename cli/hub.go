@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,13 +94,16 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "The hub is set up in %s.\n", r.Dir)
+	printf(w, "The hub is set up in %s.\n", r.Dir)
 	if len(r.Made) > 0 {
-		fmt.Fprintf(w, "Made:\n  %s\n", strings.Join(r.Made, "\n  "))
+		fmt.Fprintln(w, "Made:")
+		for _, made := range r.Made {
+			printf(w, "  %s\n", made)
+		}
 	} else {
 		fmt.Fprintln(w, "Everything was there already.")
 	}
-	fmt.Fprintf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
+	printf(w, "Network fingerprint: %s\n\n", fingerprint(r.Network))
 	if r.Restored != nil {
 		if err := printRestored(cmd, r.Restored); err != nil {
 			return err
@@ -109,22 +111,22 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	}
 	switch {
 	case r.DiskFree < r.Reserve:
-		fmt.Fprintf(w, "WARNING: %s.\n\n", hub.BelowReserve(r.DiskFree, r.Reserve))
+		printf(w, "WARNING: %s.\n\n", hub.BelowReserve(r.DiskFree, r.Reserve))
 	case r.Reserve < r.Usual && len(r.Made) > 0:
-		fmt.Fprintf(w, "Disk: %s.\n\n", reason.New("hub-small-disk",
+		printf(w, "Disk: %s.\n\n", reason.New("hub-small-disk",
 			"free", reason.Size(r.DiskFree), "reserve", reason.Size(r.Reserve),
 			"usual", reason.Size(r.Usual)))
 	}
-	fmt.Fprintf(w, "The root's key lies in %s. The hub does not need it:\n"+
+	printf(w, "The root's key lies in %s. The hub does not need it:\n"+
 		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
 		"sites believe another hub.\n\n", r.RootDir)
-	fmt.Fprintf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
+	printf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
 		port)
 	if r.Restored != nil {
-		_, err = fmt.Fprintf(w, "then: sealpost hub sites --dir %s\n", r.Dir)
+		_, err = printf(w, "then: sealpost hub sites --dir %s\n", r.Dir)
 		return err
 	}
-	_, err = fmt.Fprintf(w, "then: sealpost hub invite SITE --role send|receive|both --out "+
+	_, err = printf(w, "then: sealpost hub invite SITE --role send|receive|both --out "+
 		"SITE.join --dir %s\n", r.Dir)
 	return err
 }

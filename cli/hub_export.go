@@ -51,7 +51,7 @@ func hubExportCommand() *cobra.Command {
 			}
 			return show(cmd, exportWritten{file, out.Made, out.Network, out.Sites, out.Queues},
 				func() error {
-					_, err := fmt.Fprintf(cmd.OutOrStdout(), "Exported %d sites and %d queues: "+
+					_, err := printf(cmd.OutOrStdout(), "Exported %d sites and %d queues: "+
 						"%s\nKeep it away from this computer, like the root. For a new hub: "+
 						"sealpost hub init --restore FILE --root ROOT\n", out.Sites, out.Queues,
 						file)
@@ -89,7 +89,7 @@ func mayReplaceExport(path string, network id.Hash) error {
 // printRestored lists the sites that the hub's first start lets in.
 func printRestored(cmd *cobra.Command, r *hub.RestoreReport) error {
 	w := cmd.OutOrStdout()
-	fmt.Fprintf(w, "Restored from %s, which hub %s made at %s (%d days ago): %d sites, %d "+
+	printf(w, "Restored from %s, which hub %s made at %s (%d days ago): %d sites, %d "+
 		"queues.\n", r.From, r.Hub, localTime(r.Made), int(time.Since(r.Made).Hours()/24),
 		len(r.Sites), r.Queues)
 	t := newTable("SITE", "STATE", "ROLE", "FINGERPRINT")
@@ -109,7 +109,7 @@ func printRestored(cmd *cobra.Command, r *hub.RestoreReport) error {
 		"themselves.\nA site that was removed, or joined, after that time stands there as it was "+
 		"then: check\nthe list, and mend it with sealpost hub remove and hub admit.\n")
 	if len(invited) > 0 {
-		fmt.Fprintf(w, "Their invitations are lost, so invite them again: %s\n",
+		printf(w, "Their invitations are lost, so invite them again: %s\n",
 			strings.Join(invited, " "))
 	}
 	_, err := fmt.Fprintln(w)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -47,10 +46,10 @@ func hubRevokeCommand() *cobra.Command {
 				return err
 			}
 			if out.Changed {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(),
+				_, err = printf(cmd.OutOrStdout(),
 					"The invitation of %s is revoked: its file is worthless now.\n", site)
 			} else {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s has no invitation.\n", site)
+				_, err = printf(cmd.OutOrStdout(), "%s has no invitation.\n", site)
 			}
 			return err
 		},

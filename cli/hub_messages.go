@@ -100,6 +100,6 @@ func printMessages(w io.Writer, r messagesReport) error {
 	if r.More {
 		fmt.Fprintln(w, "There are older ones: --max, --from and --to choose.")
 	}
-	_, err := fmt.Fprintf(w, "The hub holds %s of ciphertext.\n", size(r.ContentBytes))
+	_, err := printf(w, "The hub holds %s of ciphertext.\n", size(r.ContentBytes))
 	return err
 }

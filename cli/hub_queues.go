@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -31,7 +30,7 @@ func hubBindCommand(verb, path string) *cobra.Command {
 			if bindings == "" {
 				bindings = "nothing but what is addressed to it directly"
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), map[bool]string{
+			_, err := printf(cmd.OutOrStdout(), map[bool]string{
 				true: "%s now receives: %s\n", false: "Nothing to change: %s receives: %s\n",
 			}[out.Changed], args[0], bindings)
 			return err

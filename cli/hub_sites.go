@@ -95,20 +95,20 @@ func mayReplace(path string, site id.Site) error {
 }
 
 func printInvited(w io.Writer, inv hub.Invited, out string) error {
-	fmt.Fprintf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires),
+	printf(w, "%s is invited (%s) until %s: %s\n", inv.Site, inv.Role, localTime(inv.Expires),
 		out)
 	if inv.Joined {
 		fmt.Fprintln(w, "It has joined before: only the computer that has its key can use this "+
 			"invitation.")
 	}
 	if len(inv.MaySend) > 0 {
-		fmt.Fprintf(w, "It may send under: %s\n", strings.Join(inv.MaySend, " "))
+		printf(w, "It may send under: %s\n", strings.Join(inv.MaySend, " "))
 	}
 	if inv.Queue != "" {
-		fmt.Fprintf(w, "It receives through the queue %s; direct routing keys to it with: "+
+		printf(w, "It receives through the queue %s; direct routing keys to it with: "+
 			"sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
 	}
-	_, err := fmt.Fprintf(w, "Send the file to the site over a channel that you trust. There: "+
+	_, err := printf(w, "Send the file to the site over a channel that you trust. There: "+
 		"sealpost agent join %s --dir DIR\n", out)
 	return err
 }
@@ -139,12 +139,12 @@ func hubAdmitCommand() *cobra.Command {
 			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlAdmit, in, &out); err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), map[bool]string{
+			if _, err := printf(cmd.OutOrStdout(), map[bool]string{
 				true: "%s is admitted (%s).\n", false: "%s was admitted already (%s).\n",
 			}[out.Changed], site, role); err != nil || out.RunsAs == "" {
 				return err
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), runsAs(site, role, out.RunsAs))
+			_, err = printf(cmd.OutOrStdout(), "%s", runsAs(site, role, out.RunsAs))
 			return err
 		},
 	}
@@ -179,7 +179,7 @@ func hubRemoveCommand() *cobra.Command {
 				&out); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(),
+			_, err = printf(cmd.OutOrStdout(),
 				"%s %s; %d connections cut, %d deliveries that waited for it and %d from it "+
 					"ended, %d uploads aborted.\n", site,
 				map[bool]string{true: "is removed", false: "was removed already"}[out.Changed],
@@ -238,7 +238,7 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 		return err
 	}
 	for _, k := range knocks {
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n  %s\n", k.Site, fingerprint(k.Fingerprint),
+		if _, err := printf(w, "\n%s: %s\n  %s\n", k.Site, fingerprint(k.Fingerprint),
 			k.Admit); err != nil {
 			return err
 		}
@@ -250,12 +250,12 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
 		if s.RunsAs != "" {
-			if _, err := fmt.Fprint(w, "\n"+runsAs(s.Site, s.Role, s.RunsAs)); err != nil {
+			if _, err := printf(w, "\n%s", runsAs(s.Site, s.Role, s.RunsAs)); err != nil {
 				return err
 			}
 		}
 		if len(s.Copies) > 1 {
-			if _, err := fmt.Fprintf(w, "\n%s runs %d times with the same keys, from %s: stop "+
+			if _, err := printf(w, "\n%s runs %d times with the same keys, from %s: stop "+
 				"all but one of them. A second computer is a second site.\n",
 				s.Site, len(s.Copies), strings.Join(s.Copies, " and ")); err != nil {
 				return err
@@ -266,11 +266,11 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 }
 
 // runsAs says that a site's agent has another role than the hub has for it, and what to do.
-func runsAs(site id.Site, role, own string) string {
-	return fmt.Sprintf("%[1]s runs as %[3]s, and the hub has it as %[2]s: what needs the other "+
+func runsAs(site id.Site, role, own string) shown {
+	return shown(sprintf("%[1]s runs as %[3]s, and the hub has it as %[2]s: what needs the other "+
 		"role waits. If %[2]s is right, the site has to join again:\n"+
 		"  sealpost hub invite %[1]s --out %[1]s.join    and there: sealpost agent join "+
-		"%[1]s.join\n", site, role, own)
+		"%[1]s.join\n", site, role, own))
 }
 
 // siteArg reads a site's name from the command line.

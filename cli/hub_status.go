@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"time"
 
@@ -30,24 +29,24 @@ func hubStatusCommand() *cobra.Command {
 }
 
 func printHubStatus(w io.Writer, s hub.Status) error {
-	fmt.Fprintf(w, "Hub %s, sealpost %s, listening on %s, since %s\n", s.Hub, s.Version, s.Listen,
+	printf(w, "Hub %s, sealpost %s, listening on %s, since %s\n", s.Hub, s.Version, s.Listen,
 		localTime(s.Started))
-	fmt.Fprintf(w, "Network:      %s (%s)\n", fingerprint(s.Network), s.Suite)
-	fmt.Fprintf(w, "Certificate:  until %s (%d days)\n", localTime(s.CertExpires),
+	printf(w, "Network:      %s (%s)\n", fingerprint(s.Network), s.Suite)
+	printf(w, "Certificate:  until %s (%d days)\n", localTime(s.CertExpires),
 		int(time.Until(s.CertExpires).Hours()/24))
-	fmt.Fprintf(w, "Sites:        %d joined, %d connections\n", s.Sites, s.Connections)
-	fmt.Fprintf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n",
+	printf(w, "Sites:        %d joined, %d connections\n", s.Sites, s.Connections)
+	printf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n",
 		s.Waiting, s.Leased, s.Released, s.Settled, s.Dead)
 	if !s.Oldest.IsZero() {
-		fmt.Fprintf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
+		printf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
 	}
-	fmt.Fprintf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content),
+	printf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content),
 		s.Spool.Envelopes)
 	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),
 		"reserve", reason.Size(s.Spool.Reserve)).String()
 	if s.Spool.DiskFree < s.Spool.Reserve {
 		disk = "FULL: " + hub.BelowReserve(s.Spool.DiskFree, s.Spool.Reserve).String()
 	}
-	_, err := fmt.Fprintf(w, "Disk:         %s\n", disk)
+	_, err := printf(w, "Disk:         %s\n", shown(disk))
 	return err
 }

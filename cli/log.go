@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/internal/service"
+	"sealpost/internal/visible"
 )
 
 func logFlag(cmd *cobra.Command, format *string) {
@@ -45,7 +46,7 @@ func newLogAt(w io.Writer, format string, level slog.Leveler) (*slog.Logger, err
 			return nil, err
 		}
 		options.Level = max(level.Level(), slog.LevelWarn) // admins read this one
-		return slog.New(slog.NewTextHandler(events, options)), nil
+		return slog.New(slog.NewTextHandler(visible.NewWriter(events), options)), nil
 	}
 	return nil, usagef(`--log-format wants "text", "json" or "eventlog", not %q`, format)
 }

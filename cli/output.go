@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/visible"
 )
 
 // printJSON writes v for machines. An empty list is [], and never null.
@@ -62,18 +64,55 @@ func (t *table) print(w io.Writer, empty string) error {
 	return columns.Flush()
 }
 
+// shown is a text that is escaped already, such as a quoted name.
+type shown string
+
+// quoted returns a name in quotation marks.
+func quoted(name string) shown { return shown(visible.Quote(name)) }
+
+// printf writes as fmt.Fprintf does, and escapes the arguments.
+func printf(w io.Writer, format string, args ...any) (int, error) {
+	return io.WriteString(w, sprintf(format, args...))
+}
+
+// sprintf returns the text that printf writes.
+func sprintf(format string, args ...any) string {
+	escaped := make([]any, len(args))
+	for i, a := range args {
+		switch v := a.(type) {
+		case shown, reason.Reason:
+		case fmt.Stringer:
+			a = visible.Text(v.String())
+		default:
+			if reflect.ValueOf(a).Kind() == reflect.String {
+				a = visible.Text(fmt.Sprint(a))
+			}
+		}
+		escaped[i] = a
+	}
+	return fmt.Sprintf(format, escaped...)
+}
+
 // cell returns a value as it stands in a table: times are local, and an empty value is a hyphen.
 func cell(v any, l reason.Language) string {
-	text := fmt.Sprint(v)
+	var text string
 	switch v := v.(type) {
+	case shown:
+		text = string(v)
 	case time.Time:
 		text = localTime(v)
 	case reason.Reason:
 		text = v.In(l)
 	case reason.Size:
 		text = reason.SizeText(int64(v), l)
+	case []shown:
+		for i, s := range v {
+			text += strings.Repeat(" ", min(i, 1)) + string(s)
+		}
 	case []string:
-		text = strings.Join(v, " ")
+		text = visible.Text(strings.Join(v, " "))
+	default:
+		text = visible.Text(fmt.Sprint(v))
 	}
 	if text == "" {
 		return "-"

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"sealpost/internal/reason"
@@ -25,8 +23,8 @@ func makeAsOwner(cmd *cobra.Command, dir string) (account string, err error) {
 func tellOwner(cmd *cobra.Command, dir string,
 	work func(dir string) (string, error)) (account string, err error) {
 	if account, err = work(absolute(dir)); err == nil && account != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), reason.New("works-as", "account", account, "folder",
-			absolute(dir)))
+		printf(cmd.ErrOrStderr(), "%s\n", reason.New("works-as", "account", account,
+			"folder", absolute(dir)))
 	}
 	return account, err
 }

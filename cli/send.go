@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -190,7 +189,7 @@ func trayList(trays []agent.Tray) []string {
 // trayNames names them by their names, with their routing keys.
 func trayNames(trays []agent.Tray) (list []string) {
 	for _, t := range trays {
-		list = append(list, fmt.Sprintf("%q (%s)", t.Name, t.Route))
+		list = append(list, `"`+t.Name+`" (`+t.Route+")")
 	}
 	return list
 }
@@ -413,7 +412,7 @@ func (s *sender) sayAway(name string, err error) {
 	if s.progress.isVisible() {
 		s.progress.say(name + ": " + says)
 	} else if !s.saidAway {
-		fmt.Fprintf(s.errs, "%q: %s\n", name, says)
+		printf(s.errs, "%s: %s\n", quoted(name), shown(says))
 	}
 	s.saidAway = true
 }

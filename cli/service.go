@@ -138,7 +138,7 @@ func serviceCommand(kind, verb, short, done string,
 			if err := do(n); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s.\n", n.Service(), done)
+			_, err = printf(cmd.OutOrStdout(), "%s %s.\n", n.Service(), done)
 			return err
 		},
 	}
@@ -277,9 +277,9 @@ func program() (string, error) {
 func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report) error {
 	w := cmd.OutOrStdout()
 	if r.Again {
-		fmt.Fprintf(w, "%s was installed already, and has been renewed.\n", r.Service)
+		printf(w, "%s was installed already, and has been renewed.\n", r.Service)
 	} else {
-		fmt.Fprintf(w, "%s is installed, and starts with the machine.\n", r.Service)
+		printf(w, "%s is installed, and starts with the machine.\n", r.Service)
 	}
 	if len(r.Left) > 0 {
 		fmt.Fprintln(w, "\nThis is left for you to do; it did not work from here:")
@@ -289,14 +289,14 @@ func printInstalled(cmd *cobra.Command, i service.Installation, r service.Report
 		fmt.Fprintln(w, "\nLet users drop and take files:")
 		printLines(w, commands)
 	}
-	_, err := fmt.Fprintf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind,
+	_, err := printf(w, "\nNext: sealpost %s %s --name %s\n", i.Kind,
 		map[bool]string{false: "start", true: "restart"}[r.Again], i.Name)
 	return err
 }
 
 func printLines(w io.Writer, lines []reason.Reason) {
 	for _, line := range lines {
-		fmt.Fprintf(w, "  %s\n", line)
+		printf(w, "  %s\n", line)
 	}
 }
 
@@ -318,10 +318,10 @@ func serviceStatus(cmd *cobra.Command, kind, name string) error {
 }
 
 func printService(w io.Writer, n service.Instance, s service.State) error {
-	_, err := fmt.Fprintln(w, s)
+	_, err := printf(w, "%s\n", s)
 	line := func(label, text string) {
 		if text != "" {
-			_, err = fmt.Fprintf(w, "  %-9s %s\n", label+":", text)
+			_, err = printf(w, "  %-9s %s\n", label+":", text)
 		}
 	}
 	line("Folder", s.Folder)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -17,7 +16,7 @@ func versionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versionInfo()
 			return show(cmd, v, func() error {
-				_, err := fmt.Fprintf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version,
+				_, err := printf(cmd.OutOrStdout(), "sealpost %s, %s, %s\n", v.Version,
 					v.Go, v.System)
 				return err
 			})

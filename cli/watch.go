@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"sealpost/internal/backoff"
+	"sealpost/internal/visible"
 )
 
 // watchEvery is how often something that is watched is asked for.
@@ -29,8 +30,10 @@ func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer
 		}
 		if !bytes.Equal(before, now.Bytes()) {
 			before = bytes.Clone(now.Bytes())
-			if isTerminal(w) {
-				now = *bytes.NewBufferString("\x1b[H\x1b[2J" + now.String())
+			if f := terminalOf(w); f != nil {
+				if _, err := f.WriteString("\x1b[H\x1b[2J"); err != nil {
+					return err
+				}
 			}
 			if _, err := w.Write(now.Bytes()); err != nil {
 				return err
@@ -45,8 +48,13 @@ func watch(ctx context.Context, w io.Writer, say func(context.Context, io.Writer
 // records is an output for machines: it is no terminal that could be cleared.
 type records struct{ io.Writer }
 
-// isTerminal reports whether a user sees the output.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+// terminalOf returns the terminal behind an output, for control sequences; nil: there is none.
+func terminalOf(w io.Writer) *os.File {
+	if gate, ok := w.(*visible.Writer); ok {
+		w = gate.Unwrap()
+	}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
 }
