@@ -7,6 +7,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/visible"
 	"sealpost/statement"
 )
 
@@ -109,7 +110,7 @@ func render(lines []reason.Reason, l reason.Language) string {
 	for _, line := range lines {
 		b.WriteString(line.In(l) + "\r\n")
 	}
-	return b.String()
+	return visible.Lines(b.String())
 }
 
 // isWhy reports whether a text is the note on a message, in any language.

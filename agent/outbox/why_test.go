@@ -7,6 +7,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 	"sealpost/statement"
 )
 
@@ -61,6 +62,33 @@ If you do not know why this happened, show this note to the admin of your site.
 	}
 	if !isWhy("data.csv (FL-LAB_DAT_20251008_001) was not delivered to everybody.\r\n", m) {
 		t.Error("a note of an earlier version is not recognised")
+	}
+}
+
+// A note has no text from outside that acts on a terminal, adds a line or hides characters.
+func TestWhyOfEvilText(t *testing.T) {
+	at := time.Date(2025, 10, 8, 12, 0, 0, 0, time.Local)
+	note := func(l reason.Language, evil string, isSealed bool) (m ledger.Outgoing, text string) {
+		m = outgoing(evil, 1)
+		m.ID, m.Reason = "FL-LAB_DAT_20251008_001", reason.Text(evil)
+		if !isSealed {
+			return m, render(explanation(m, nil), l)
+		}
+		return m, render(explanation(m, []ledger.Outcome{
+			{Site: "CA-RC", Outcome: ledger.OutcomeRefused, Code: evil},
+			{Site: "NY-RC", Outcome: ledger.OutcomeDead, Code: evil, Time: at}}), l)
+	}
+	for _, l := range reason.Languages() {
+		for _, isSealed := range []bool{false, true} {
+			_, harmless := note(l, "a", isSealed)
+			for _, evil := range testkit.EvilTexts() {
+				m, text := note(l, evil, isSealed)
+				testkit.Harmless(t, text)
+				if strings.Count(text, "\n") != strings.Count(harmless, "\n") || !isWhy(text, m) {
+					t.Errorf("%q makes:\n%s", evil, text)
+				}
+			}
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/internal/progress"
 	"sealpost/internal/reason"
+	"sealpost/internal/visible"
 )
 
 const (
@@ -155,7 +156,7 @@ func (s Snapshot) write(l *lines, p *place) string {
 	l.receiving = s.Outbox == nil && p.inbox != "" && len(p.trays) == 0
 	s.link(l)
 	for _, pin := range s.Pins {
-		l.tell(reason.NotTrusted, string(pin.Site),
+		l.tell(reason.NotTrusted, visible.Text(string(pin.Site)),
 			reason.New("trouble-advice", "trouble", pin.Trouble, "advice", pin.Advice))
 	}
 	if s.Outbox != nil {
@@ -169,13 +170,13 @@ func (s Snapshot) write(l *lines, p *place) string {
 	} else if s.Inbox != nil && p.disks {
 		inboxDisk(l, s.Inbox)
 	}
-	return l.text.String()
+	return visible.Lines(l.text.String())
 }
 
 func (s Snapshot) trays(l *lines, p *place) {
 	if len(p.trays) > 0 {
 		for _, a := range s.Outbox.Away {
-			l.tell(reason.Away, a.Name, a.Says)
+			l.tell(reason.Away, visible.Text(a.Name), a.Says)
 		}
 	}
 	for _, t := range s.Outbox.Trays {
@@ -241,10 +242,10 @@ func sending(l *lines, o outbox.TrayStatus) {
 		l.say(wordsOf(reason.Blocked), l.in(files), o.Blocked[address])
 	}
 	for _, m := range o.Explained {
-		l.say(wordsOf(reason.Explained), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(wordsOf(reason.Explained), called(m), m.Reason)
 	}
 	for _, m := range o.Doubted {
-		l.say(wordsOf(reason.Doubted), fmt.Sprintf("%q [%s]", m.Name, m.ID), m.Reason)
+		l.say(wordsOf(reason.Doubted), called(m), m.Reason)
 	}
 	if !o.Unwatched.IsZero() {
 		l.tell(reason.Unwatched, "", o.Unwatched)
@@ -257,6 +258,11 @@ func sending(l *lines, o outbox.TrayStatus) {
 	ended(l, reason.New("status-failed-last"), o.Failed, failed)
 }
 
+// called returns the name and the id of a message.
+func called(m outbox.Message) string {
+	return fmt.Sprintf("%s [%s]", visible.Quote(m.Name), visible.Text(string(m.ID)))
+}
+
 // notes adds the entries of a tray that are left alone.
 func notes(l *lines, s reason.Situation, list []outbox.Note) {
 	if len(list) == 0 {
@@ -266,7 +272,7 @@ func notes(l *lines, s reason.Situation, list []outbox.Note) {
 	l.head(l.in(w.Label) + ": " + l.in(w.What))
 	shown := list[:min(most, len(list))]
 	for _, n := range shown {
-		l.write(fmt.Sprintf("  %q: %s", n.Name, l.in(n.Why)))
+		l.write(fmt.Sprintf("  %s: %s", visible.Quote(n.Name), l.in(n.Why)))
 	}
 	l.more(len(list), len(shown))
 	l.answers(w)
@@ -310,7 +316,7 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	}
 	l.more(len(o.Uploads), len(uploads))
 	for _, m := range o.Waiting {
-		l.write(fmt.Sprintf("  %q [%s] %s", m.Name, m.ID, l.in(m.WaitsFor())))
+		l.write(fmt.Sprintf("  %s %s", called(m), l.in(m.WaitsFor())))
 	}
 	l.more(int(published), len(o.Waiting))
 	if o.IsLate(time.Now()) {
@@ -334,8 +340,8 @@ func ended(l *lines, head reason.Reason, list []outbox.Message,
 	}
 	l.head(l.in(head))
 	for _, m := range list[:min(most, len(list))] {
-		l.write(fmt.Sprintf("  %s  %q %s [%s]", reason.TimeText(m.Finished), m.Name,
-			l.in(outcome(m)), m.ID))
+		l.write(fmt.Sprintf("  %s  %s %s [%s]", reason.TimeText(m.Finished), visible.Quote(m.Name),
+			l.in(outcome(m)), visible.Text(string(m.ID))))
 	}
 }
 

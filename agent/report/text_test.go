@@ -12,6 +12,7 @@ import (
 	"sealpost/agent/outbox"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // part returns the paragraph of a status that begins so.
@@ -232,4 +233,28 @@ func TestWhatSettlesIsUnderWay(t *testing.T) {
 	}
 	expectPart(t, text, `UNDER WAY
   1 file or folder is in outbox, to be taken once nothing changes there any more`)
+}
+
+// A status file has no text from outside that acts on a terminal, adds a line or hides characters.
+func TestAStatusFileOfEvilText(t *testing.T) {
+	text := func(evil string, l reason.Language, stopped bool) string {
+		var s Snapshot
+		testkit.Fill(&s, evil, reason.Text("of "+evil))
+		s.Connected, s.Stopped = !stopped, stopped
+		p := &place{dir: "/lab", trays: []string{evil, "other"}, inbox: "/data/" + evil,
+			disks: true}
+		return s.textWithProgress(p, l)
+	}
+	for _, l := range reason.Languages() {
+		for _, stopped := range []bool{false, true} {
+			lines := strings.Count(text("a", l, stopped), "\n")
+			for _, evil := range testkit.EvilTexts() {
+				got := text(evil, l, stopped)
+				testkit.Harmless(t, got)
+				if n := strings.Count(got, "\n"); n != lines || strings.Contains(got, "\t") {
+					t.Errorf("%q makes %d lines of %d:\n%s", evil, n, lines, got)
+				}
+			}
+		}
+	}
 }
