@@ -15,6 +15,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/visible"
 	"sealpost/spool"
 )
 
@@ -349,6 +350,15 @@ func TestAnExportHoldsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(text, `name = "CA-RC"`) || !strings.Contains(text, "--root") {
 		t.Errorf("it reads\n%s", text)
+	}
+}
+
+// The standard output escapes nothing in an export, so it is signed there too.
+func TestAnExportIsPlainText(t *testing.T) {
+	q := openHeadquarters(t)
+	q.centre("CA-RC", "fl-lab.*")
+	if text := ask[Exported](q, ControlExport, Nothing{}).Text; visible.Lines(text) != text {
+		t.Errorf("the output of %q is another", text)
 	}
 }
 
