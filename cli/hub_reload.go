@@ -28,10 +28,10 @@ func hubReloadCommand() *cobra.Command {
 					fmt.Fprintln(w, "Nothing has changed.")
 				}
 				if len(out.Changed) > 0 {
-					fmt.Fprintf(w, "In effect now: %s\n", strings.Join(out.Changed, " "))
+					printf(w, "In effect now: %s\n", strings.Join(out.Changed, " "))
 				}
 				if len(out.Restart) > 0 {
-					fmt.Fprintf(w, "In effect after a restart of the hub: %s\n",
+					printf(w, "In effect after a restart of the hub: %s\n",
 						strings.Join(out.Restart, " "))
 				}
 				return nil
