@@ -25,7 +25,8 @@ func TestTheHubIsGoneForAWhile(t *testing.T) {
 	eventually(t, "the lab says that the hub is gone", func() bool {
 		l := lab.Status().Link
 		return !l.Connected &&
-			strings.HasPrefix(l.Trouble.String(), "the hub cannot be reached: dial tcp ")
+			strings.HasPrefix(l.Trouble.String(),
+				"the hub cannot be reached: connection refused at ")
 	}, lab.statusText)
 	lab.Drop("later in the outage.csv", smallFile)
 	w.hub.Start()

@@ -144,7 +144,7 @@ func TestThroughTheProxyOfTheHouse(t *testing.T) {
 	}
 
 	lab.Start("HTTPS_PROXY=http://lab:Secret-Word@127.0.0.1:1", "NO_PROXY=hub.example")
-	lab.expectTrouble("the hub cannot be reached", "lookup hub.example")
+	lab.expectTrouble("the hub cannot be reached", "hub.example")
 	lab.Stop()
 
 	lab.Start(p.env("lab:Wrong-Secret-Word"))
