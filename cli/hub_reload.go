@@ -13,9 +13,9 @@ func hubReloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Let the running hub read hub.toml again", Args: noArgs,
 		Long: "Let the running hub read hub.toml again, without a restart. In effect at once\n" +
-			"are hosts (the hub makes itself a certificate for them), log_level and\n" +
-			"limits.memory; the command names changed keys that need a restart. If the file\n" +
-			"has a fault, nothing changes: sealpost hub check shows them all.",
+			"are hosts (the hub makes itself a certificate for them), log_level,\n" +
+			"limits.memory and [quota]; the command names changed keys that need a restart.\n" +
+			"If the file has a fault, nothing changes: sealpost hub check shows them all.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out hub.Reloaded
 			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlReload, hub.Nothing{},

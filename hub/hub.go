@@ -69,6 +69,7 @@ type Hub struct {
 	reloading sync.Mutex // guards inEffect
 	inEffect  config.Hub
 	hostList  atomic.Pointer[[]string]
+	quota     atomic.Pointer[config.Quota]
 
 	renewing      sync.Mutex // held during a renewal; guards renewalFailed
 	renewalFailed time.Time
@@ -126,6 +127,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h.settings, h.inEffect = o.Settings, o.Config
 	h.hostList.Store(&o.Config.Hosts)
+	h.quota.Store(&o.Config.Quota)
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)

@@ -24,7 +24,7 @@ type siteQuota struct {
 
 // quotas are the limits in use: those of hub.toml, or of the size of the disk, and those of sites.
 func (h *Hub) quotas() spool.Quotas {
-	c := h.config.Quota.For(h.capacity)
+	c := h.quota.Load().For(h.capacity)
 	q := spool.Quotas{
 		Hub: spool.Quota{Bytes: int64(c.HubBytes), Uploads: int64(c.HubUploads),
 			Envelopes: int64(c.HubEnvelopes), Messages: int64(c.HubMessages)},

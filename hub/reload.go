@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sealpost/certs"
 	"sealpost/config"
@@ -22,11 +23,14 @@ type Reloaded struct {
 	Restart []string `json:"restart"` // in effect after the next start
 }
 
-// reloadable are the keys that take effect without a restart.
-var reloadable = []string{"hosts", "limits.memory", "log_level"}
+// isReloadable reports whether a key of hub.toml takes effect without a restart.
+func isReloadable(key string) bool {
+	return strings.HasPrefix(key, "quota.") ||
+		slices.Contains([]string{"hosts", "limits.memory", "log_level"}, key)
+}
 
 // reload reads hub.toml again. With an error nothing has changed.
-func (h *Hub) reload(context.Context, Nothing) (Reloaded, error) {
+func (h *Hub) reload(ctx context.Context, _ Nothing) (Reloaded, error) {
 	if h.settings.Load == nil {
 		return Reloaded{}, errors.New("this hub was started without a file")
 	}
@@ -46,12 +50,16 @@ func (h *Hub) reload(context.Context, Nothing) (Reloaded, error) {
 	if err := h.changeHosts(next.Hosts); err != nil {
 		return Reloaded{}, err
 	}
+	if err := h.changeQuota(ctx, next.Quota); err != nil {
+		return Reloaded{}, errors.Join(err, h.changeHosts(h.inEffect.Hosts))
+	}
 	h.settings.Apply(next)
 	h.inEffect.Hosts, h.inEffect.LogLevel, h.inEffect.Limits.Memory = next.Hosts, next.LogLevel,
 		next.Limits.Memory
+	h.inEffect.Quota = next.Quota
 	out := Reloaded{Changed: []string{}, Restart: []string{}}
 	for _, key := range keys {
-		if slices.Contains(reloadable, key) {
+		if isReloadable(key) {
 			out.Changed = append(out.Changed, key)
 		} else {
 			out.Restart = append(out.Restart, key)
@@ -59,6 +67,18 @@ func (h *Hub) reload(context.Context, Nothing) (Reloaded, error) {
 	}
 	h.log.Info("configuration reloaded", "changed", out.Changed, "restart", out.Restart)
 	return out, nil
+}
+
+// changeQuota sets other limits. With an error the limits of before stay.
+func (h *Hub) changeQuota(ctx context.Context, q config.Quota) error {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	before := h.quota.Swap(&q)
+	err := h.limit(ctx)
+	if err != nil {
+		h.quota.Store(before)
+	}
+	return err
 }
 
 // changeHosts gives the hub a certificate for other hosts. Open connections stay.

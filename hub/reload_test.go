@@ -56,7 +56,14 @@ func TestReload(t *testing.T) {
 	q.edit(`hosts = ["127.0.0.1"]`, `hosts = ["127.0.0.1", "hub.example.org"]`)
 	q.edit(`memory = "96MiB"`, `memory = "128MiB"`)
 	q.edit(`metrics = ""`, `metrics = "127.0.0.1:1"`)
-	q.expectReload([]string{"hosts", "limits.memory", "log_level"}, []string{"metrics"})
+	q.edit(`site_uploads = 0`, `site_uploads = 3`)
+	q.expectReload([]string{"hosts", "limits.memory", "log_level", "quota.site_uploads"},
+		[]string{"metrics"})
+	for _, s := range ask[UsageAnswer](q, ControlUsage, Nothing{}).Sites {
+		if s.Send.Allowed.Uploads != 3 {
+			t.Errorf("the uploads of %s are limited to %d", s.Site, s.Send.Allowed.Uploads)
+		}
+	}
 	q.expectReload(nil, []string{"metrics"}) // until the restart
 	last := (*applied)[len(*applied)-1]
 	if last.LogLevel != "debug" || last.Limits.Memory != 128<<20 {
