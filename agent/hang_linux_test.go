@@ -57,3 +57,26 @@ func TestATrayThatHangs(t *testing.T) {
 		centre.expect("FL-LAB", fmt.Sprint("hangs ", i), content)
 	}
 }
+
+// The server of the inbox's share goes away. The status names the inbox within half a minute, and
+// everything arrives once the server answers.
+func TestAnInboxThatHangs(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	disk := oddfs.Mount(t, oddfs.Habits{})
+	_, lab, centre := labAndCentre(t)
+	centre.stop()
+	centre.inboxOn(disk)
+	centre.start()
+	lab.drop("before.csv", []byte("1;2"))
+	eventually(t, "it receives", func() bool { return len(lab.tray("delivered")) == 1 })
+	disk.Hang(oddfs.Any)
+	lab.drop("meanwhile.csv", []byte("3;4"))
+	eventually(t, "users are told", func() bool {
+		return centre.status().Inbox.Away == reason.New("inbox-silent", "dir",
+			filepath.Join(disk.Dir, "inbox"))
+	})
+	disk.Heal()
+	eventually(t, "it goes on", func() bool {
+		return len(lab.tray("delivered")) == 2 && centre.status().Inbox.Away.IsZero()
+	})
+}

@@ -160,7 +160,7 @@ func (b *Inbox) watch(ctx context.Context) error {
 		if !b.isRecovered.Load() {
 			continue // leaseAll looks
 		}
-		f, err := b.enter(ctx)
+		f, err := b.enterPatiently(ctx)
 		if ignoreLocal(err) != nil {
 			return ignoreCancel(ctx, err)
 		}
@@ -172,6 +172,32 @@ func (b *Inbox) watch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// silentAfter is the longest wait for the inbox's disk before users are told.
+const silentAfter = 20 * time.Second
+
+// enterPatiently is enter for an inbox that may hang. It reports the inbox as unusable while it
+// waits for longer than silentAfter. After the context has ended the call may go on.
+func (b *Inbox) enterPatiently(ctx context.Context) (f *folders, err error) {
+	answer := make(chan func(), 1)
+	go func() {
+		found, failed := b.enter(ctx)
+		answer <- func() { f, err = found, failed }
+	}()
+	silence := time.NewTimer(silentAfter)
+	defer silence.Stop()
+	for {
+		select {
+		case take := <-answer:
+			take()
+			return f, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-silence.C:
+			b.setUnusable(reason.New("inbox-silent", "dir", b.cfg.Dir))
+		}
+	}
 }
 
 // ignoreLocal returns the error, or nil if it comes from this site's own disk.
