@@ -64,7 +64,7 @@ func TestAnUnfinishedCopy(t *testing.T) {
 	put(t, filepath.Join(folder, tray.CopyName()), "in a folder")
 	put(t, folder, "~$report.tmp")
 	put(t, folder, "data.csv")
-	if err := s.newTray(s.tray.Tray, false).prepare(t.Context()); err != nil {
+	if err := s.newTray(s.tray.Tray, s.tray.log).prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(folder)

@@ -166,14 +166,19 @@ type model struct {
 	dropped map[string]bool // names; false: recalled
 }
 
-// lives lets the outbox work until a call of the hub ends it, or until holds. It reports whether it
-// held.
-func (m *model) lives(dieAt int, before bool, during func(*Outbox), holds func() bool) bool {
+// death is a call of the hub at which the outbox dies; 0: none.
+type death struct {
+	call     int
+	isBefore bool // else the hub has done it
+}
+
+// lives lets the outbox work until its death, or until holds. It reports whether it held.
+func (m *model) lives(d death, during func(*Outbox), holds func() bool) bool {
 	m.t.Helper()
 	ctx, die := context.WithCancel(context.Background())
 	defer die()
 	m.hub.mu.Lock()
-	m.hub.calls, m.hub.dieAt, m.hub.before, m.hub.die = 0, dieAt, before, die
+	m.hub.calls, m.hub.dieAt, m.hub.before, m.hub.die = 0, d.call, d.isBefore, die
 	m.hub.mu.Unlock()
 	o, err := New(m.options)
 	if err != nil {
@@ -287,10 +292,10 @@ func TestTheDeskIsMadeAgainFromItsRows(t *testing.T) {
 				m.hub.forget()
 			}
 			recalled := fmt.Sprintf("%d.csv", rapid.IntRange(1, 20).Draw(t, "recalled"))
-			m.lives(rapid.IntRange(1, 12).Draw(t, "call"), rapid.Bool().Draw(t, "before"),
-				func(o *Outbox) { m.recall(o, recalled) }, m.isSent)
+			d := death{rapid.IntRange(1, 12).Draw(t, "call"), rapid.Bool().Draw(t, "before")}
+			m.lives(d, func(o *Outbox) { m.recall(o, recalled) }, m.isSent)
 		}
-		m.lives(0, false, func(*Outbox) {}, m.isSent)
+		m.lives(death{}, func(*Outbox) {}, m.isSent)
 		m.check()
 	})
 }
@@ -377,7 +382,7 @@ func TestARefusedAddressHoldsUpNoOther(t *testing.T) {
 	m.hub.refuses = id.Address{To: []id.Site{"AA-RC"}}
 	m.drop("@AA-RC/refused.csv", 10)
 	m.drop("sent.csv", 10)
-	m.lives(0, false, func(o *Outbox) {
+	m.lives(death{}, func(o *Outbox) {
 		m.eventually(func() bool {
 			states := map[string]ledger.State{}
 			for _, r := range m.list() {

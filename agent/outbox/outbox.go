@@ -106,7 +106,11 @@ func New(o Options) (*Outbox, error) {
 		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1), pulse: defaultPulse}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
-		b.trays = append(b.trays, b.newTray(configured, len(o.Trays) > 1))
+		log := o.Log
+		if len(o.Trays) > 1 {
+			log = log.With("tray", configured.Name)
+		}
+		b.trays = append(b.trays, b.newTray(configured, log))
 	}
 	return b, b.begin()
 }

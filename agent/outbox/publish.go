@@ -207,18 +207,18 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 		})
 	}
 	err = g.Wait()
-	s.adapt(err != nil && len(state.Missing) > 0, s.brought.Load() > brought)
+	s.adapt(s.brought.Load()-brought, err)
 	return err
 }
 
-// adapt lowers the number of parts in flight after a try that brought none. The line may be so slow
-// that each, sharing it, takes longer than client and hub wait for it. One that brought some is
-// followed by one with more.
-func (s *sealed) adapt(failed, brought bool) {
+// adapt adapts the number of parts in flight to a try's result. A failed try that brought none
+// halves it; one that brought some doubles it. On a slow line, parts that share it may each exceed
+// the time limits of client and hub.
+func (s *sealed) adapt(brought int64, err error) {
 	switch {
-	case brought:
+	case brought > 0:
 		s.fewer = max(s.fewer-1, 0)
-	case failed && partsAtOnce>>(s.fewer+1) > 0:
+	case err != nil && partsAtOnce>>(s.fewer+1) > 0:
 		s.fewer++
 	}
 }

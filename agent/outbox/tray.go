@@ -107,11 +107,7 @@ type box struct {
 	unknown   map[string]reason.Reason // folders of sending/ that are not taken up again, and why
 }
 
-func (o *Outbox) newTray(t Tray, several bool) *box {
-	log := o.log
-	if several {
-		log = log.With("tray", t.Name)
-	}
+func (o *Outbox) newTray(t Tray, log *slog.Logger) *box {
 	made := &box{Tray: t, o: o, ledger: o.ledger, log: log, filing: make(chan struct{}, 1),
 		ready: make(chan error, 1), unmoved: map[string]reason.Reason{}}
 	made.files = &tray.Tray{Dir: t.Dir, Settle: t.Settle, State: o.cfg.State, StateID: o.state,

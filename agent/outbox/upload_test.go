@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"testing"
 
 	"sealpost/hub/api"
@@ -9,18 +10,20 @@ import (
 // A line may be so slow that several parts at once never come through and one does.
 func TestFewerPartsOnABadLine(t *testing.T) {
 	s := &sealed{}
+	failed := errors.New("broken line")
 	for i, step := range []struct {
-		failed, brought bool
-		atOnce          int
+		brought int64
+		err     error
+		atOnce  int
 	}{
-		{true, true, 3}, // the line is bad, and carries parts
-		{true, false, 1},
-		{true, false, 1}, // never none
-		{true, true, 3},
-		{true, false, 1},
-		{false, true, 3},
+		{1, failed, 3}, // the line is bad, and carries parts
+		{0, failed, 1},
+		{0, failed, 1}, // never none
+		{1, failed, 3},
+		{0, failed, 1},
+		{1, nil, 3},
 	} {
-		s.adapt(step.failed, step.brought)
+		s.adapt(step.brought, step.err)
 		if got := partsAtOnce >> s.fewer; got != step.atOnce {
 			t.Errorf("after step %d %d parts go at once, want %d", i, got, step.atOnce)
 		}
