@@ -21,8 +21,8 @@ const (
 	maxAddress  = 4096
 )
 
-// adopt takes up the messages in sending/ that a lost or restored ledger does not know. Each gets
-// the identity that it had, so that recipients that have it only sign for it again.
+// adopt adopts the messages in sending/ that a lost or restored ledger does not know. Each gets its
+// former identity, so that recipients that have it only sign a receipt again.
 func (t *box) adopt(ctx context.Context) error {
 	h, err := t.open()
 	if err != nil {
@@ -88,8 +88,8 @@ func (t *box) adoptAll(ctx context.Context, h *handles, entries []fs.DirEntry,
 	})
 }
 
-// strangers lists the entries that the ledger does not know. A folder that several messages share
-// is always one: each of them is asked for when its note is read.
+// strangers lists the entries that the ledger does not know. A shared folder is always listed: its
+// messages are looked up when its note is read.
 func (t *box) strangers(ctx context.Context, entries []fs.DirEntry) (names []string, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		names = nil
@@ -109,7 +109,7 @@ func (t *box) strangers(ctx context.Context, entries []fs.DirEntry) (names []str
 	return names, err
 }
 
-// describeClaims makes the rows of a folder in sending/ as its claim made them.
+// describeClaims rebuilds the rows of the messages in a folder of sending/.
 func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.Outgoing, error) {
 	if _, _, _, _, err := id.ParseGroup(folder); err == nil {
 		return h.strangersIn(ctx, folder)
@@ -121,8 +121,8 @@ func (h *handles) describeClaims(ctx context.Context, folder string) ([]ledger.O
 	return []ledger.Outgoing{m}, nil
 }
 
-// describeClaim makes the row of a folder that one message has to itself. An empty one was made for
-// a file that is still in outbox/, and goes.
+// describeClaim rebuilds the row of a message with a folder of its own. It removes an empty folder:
+// the file is still in outbox/.
 func (h *handles) describeClaim(ctx context.Context, folder string) (m ledger.Outgoing, err error) {
 	message, site, err := id.ParseMessage(folder)
 	if err != nil || site != h.t.o.site {
@@ -163,7 +163,7 @@ func isClaimable(m ledger.Outgoing) bool {
 	return err == nil && day.Before(time.Now().Add(24*time.Hour))
 }
 
-// onlyEntry is the name of the one thing in a message's folder.
+// onlyEntry returns the name of the only entry in a message's folder.
 func (h *handles) onlyEntry(ctx context.Context, m ledger.Outgoing) (name string, err error) {
 	dir, err := h.Dir(folderAt(m))
 	if err != nil {
@@ -199,7 +199,8 @@ func (h *handles) noteAddress(m ledger.Outgoing) error {
 	return h.WriteNote(folderAt(m)+"/"+addressNote, []byte(m.Dir+"\n"))
 }
 
-// forgetAddress removes that note. Failing leaves a small file behind, and nothing else.
+// forgetAddress removes the address note. An error leaves a small file behind, and does no other
+// harm.
 func (h *handles) forgetAddress(folder string) {
 	h.Remove(folder + "/" + addressNote) //nolint:errcheck // see above
 }
@@ -222,7 +223,7 @@ func (h *handles) readAddress(m ledger.Outgoing) (dir, address string, err error
 	return dir, address, nil
 }
 
-// addressIn returns the address in a note, of files dropped into outbox/ or a folder of it.
+// addressIn returns the address in a note: that of files dropped into outbox/ or a folder in it.
 func (t *box) addressIn(dir string) (string, error) {
 	if dir == "" {
 		return t.addressOf(".")
@@ -236,7 +237,7 @@ func (t *box) addressIn(dir string) (string, error) {
 // olderKey is the setting for Outbox.older.
 const olderKey = "older"
 
-// findOlder finds out which rows are of an older copy of the ledger.
+// findOlder determines the rows that come from an older copy of the ledger.
 func (o *Outbox) findOlder(ctx context.Context) error {
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		value, err := tx.Setting(olderKey)
@@ -257,9 +258,9 @@ func (o *Outbox) findOlder(ctx context.Context) error {
 	})
 }
 
-// endedBefore returns the state of a message that a lost ledger, or the newer of two copies, has
-// ended. Its folder is a final one. Of other messages the ledger knows more than the folders, in
-// which other accounts can put anything.
+// endedBefore returns the final state of a message that another copy of the ledger has ended, or
+// none. The message lies in the folder of that state. It looks only for rows that a lost or older
+// ledger may have: other accounts can put any file into these folders.
 func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	if m.Reason.Code != reason.LedgerLost && m.Seq > h.t.o.older {
 		return ""
@@ -273,8 +274,8 @@ func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 	return ""
 }
 
-// stillTrue returns a claim's reason if it applies once the message waits to be sealed.
-func stillTrue(why reason.Reason) reason.Reason {
+// reasonToKeep returns the part of a claim's reason that still applies once the message is queued.
+func reasonToKeep(why reason.Reason) reason.Reason {
 	if why.Code == reason.LedgerLost {
 		return why
 	}

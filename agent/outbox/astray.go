@@ -16,7 +16,8 @@ import (
 // Users put files into sending/, delivered/ and failed/ too, by mistake. Nothing is sent from
 // there, and they are told.
 
-// lookRests is how many times as long as a look through one of these folders took no other is made.
+// lookRests spaces the looks through a folder: each is followed by a pause of this many times its
+// duration.
 const lookRests = 50
 
 // looked remembers the last look through a folder for entries that do not belong there.
@@ -25,9 +26,9 @@ type looked struct {
 	took        time.Duration
 }
 
-// findAstray looks for entries that do not belong into the folders of messages, if these have
-// changed. It looks through a folder with very many messages rarely; notifications name entries in
-// between.
+// findAstray looks for entries that do not belong in the folders of messages, if these have
+// changed. It looks through a folder with very many messages rarely. In between, notifications name
+// new entries.
 func (f *finder) findAstray(ctx context.Context, h *handles) error {
 	for _, part := range []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart} {
 		d, err := h.Dir(part)
@@ -56,8 +57,7 @@ func (f *finder) findAstray(ctx context.Context, h *handles) error {
 	return nil
 }
 
-// tellAstray notes which of the entries of a folder are no messages, or messages that the ledger
-// does not know.
+// tellAstray notes the entries of a folder that are no messages, or unknown to the ledger.
 func (t *box) tellAstray(ctx context.Context, h *handles, part string,
 	entries []fs.DirEntry) error {
 	// messages by which the ledger knows the folders, in the order of the entries

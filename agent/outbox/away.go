@@ -9,9 +9,9 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Away is a tray that agent.toml has no more, while some of its messages are not finished. Messages
-// that are not sealed wait until it is back. Receipts are still followed; final messages are moved
-// when it is back, because its folders are not known.
+// Away is a tray with unfinished messages that agent.toml no longer has. Messages that are not
+// sealed wait until it is back. Receipts are still followed. Final messages are moved when it is
+// back, because its folders are unknown.
 type Away struct {
 	Name    string        `json:"name"`
 	Waiting int64         `json:"waiting"` // messages that wait until it is back
@@ -20,8 +20,8 @@ type Away struct {
 	Says    reason.Reason `json:"says"`
 }
 
-// away lists the trays that have something to do and are not there.
-func away(tx *ledger.Tx, backlogs []ledger.Backlog,
+// awayTrays lists the trays with unfinished messages that agent.toml no longer has.
+func awayTrays(tx *ledger.Tx, backlogs []ledger.Backlog,
 	isThere func(string) bool) (list []Away, err error) {
 	byName := map[string]*Away{}
 	of := func(name string) *Away {
@@ -66,7 +66,7 @@ func orNone[T comparable](value T) any {
 	return value
 }
 
-// missTrays says in the log which trays are away.
+// missTrays logs the trays that are away.
 func (o *Outbox) missTrays(ctx context.Context) error {
 	var list []Away
 	err := o.view(ctx, func(tx *ledger.Tx) error {
@@ -74,7 +74,7 @@ func (o *Outbox) missTrays(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		list, err = away(tx, backlogs, func(name string) bool { return o.tray(name) != nil })
+		list, err = awayTrays(tx, backlogs, func(name string) bool { return o.tray(name) != nil })
 		return err
 	})
 	for _, a := range list {

@@ -19,23 +19,22 @@ import (
 	"sealpost/internal/reason"
 )
 
-// slowContent is the size from which a claim does not hold up the next ones: making it durable may
-// mean to write all of it to the disk.
-const slowContent = 16 << 20
+// ownSyncSize is the size in bytes from which a claimed file is synced by itself. Its sync may
+// write the whole content to the disk, and must not delay other claims.
+const ownSyncSize = 16 << 20
 
-// claim claims a group of finished files: one commit that fixes uid, message id and source, then
-// the renames into sending/, one sync of them all, and a second look at each source. A source that
-// has changed stays claimed, and recoverClaims goes on with it.
+// claim claims a group of finished files in the background. One commit fixes uid, message id and
+// source of each; then come the renames into sending/, one sync of all, and a second look at each
+// source. A source that has changed stays claimed, and recoverClaims continues with it.
 //
-// It runs beside the finder, which looks for the next group and passes over the files that are
-// being claimed.
+// Meanwhile the finder looks for the next group, and skips the files that are being claimed.
 func (f *finder) claim(ctx context.Context, group []found) {
 	if len(group) == 0 {
 		return
 	}
 	f.claims += len(group)
 	f.claiming.add(group)
-	f.quick.Go(func() error {
+	f.claimers.Go(func() error {
 		messages, err := f.t.claimRows(ctx, group)
 		if err != nil {
 			f.claiming.remove(group)
@@ -46,34 +45,35 @@ func (f *finder) claim(ctx context.Context, group []found) {
 	})
 }
 
-// take moves messages whose rows are written, makes them durable and hands them on: small ones
-// together, large ones each for itself. It gives back the messages that stay claimed.
+// take moves messages with written rows, makes them durable and hands them to the desk. Small files
+// are synced together, large ones and folders each by itself. It releases the messages that stay
+// claimed.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing, group []found) error {
 	moved := f.t.moveAll(ctx, messages)
 	f.claiming.remove(group)
 	f.t.o.desk.release(without(messages, moved)...)
-	var quick []ledger.Outgoing
+	var small []ledger.Outgoing
 	for _, m := range moved {
-		if m.Source.Size < slowContent && !m.Folder {
-			quick = append(quick, m)
+		if m.Source.Size < ownSyncSize && !m.Folder {
+			small = append(small, m)
 			continue
 		}
-		alone := []ledger.Outgoing{m}
-		if !f.slow.TryGo(func() error { return f.secure(ctx, alone) }) {
+		large := []ledger.Outgoing{m}
+		if !f.bulkWork.TryGo(func() error { return f.secure(ctx, large) }) {
 			f.t.o.desk.release(m) // it stays claimed, and the next sweep takes it
-			poke(f.again)
+			poke(f.recheckClaims)
 		}
 	}
-	return f.secure(ctx, quick)
+	return f.secure(ctx, small)
 }
 
-// secure makes messages durable and hands them on. It gives back those that stay claimed, and has
-// those looked at again that were changed since.
+// secure makes messages durable and hands them to the desk. It releases those that stay claimed,
+// and requests an early sweep if a source has changed since its claim.
 func (f *finder) secure(ctx context.Context, messages []ledger.Outgoing) error {
 	whole, changed, err := f.t.secure(ctx, messages)
 	f.t.o.desk.release(without(messages, whole)...)
 	if changed {
-		poke(f.again)
+		poke(f.recheckClaims)
 	}
 	return ignoreCancel(ctx, errors.Join(err, f.t.handOn(ctx, whole)))
 }
@@ -92,7 +92,7 @@ func without(list, others []ledger.Outgoing) (rest []ledger.Outgoing) {
 	return rest
 }
 
-// claiming is the files that are being claimed and may still be in outbox/, by their paths in it.
+// claiming holds the paths in outbox/ of the files that are being claimed and may still lie there.
 type claiming struct {
 	mu    sync.Mutex // guards names
 	names map[string]bool
@@ -123,20 +123,20 @@ func (c *claiming) has(rel string) bool {
 	return c.names[rel]
 }
 
-// claimRows writes the rows of a group's messages, in one commit. They are in hand before they can
-// be read.
+// claimRows writes the rows of a group's messages in one commit. The desk reserves them before
+// another reader can see them.
 func (t *box) claimRows(ctx context.Context, group []found) ([]ledger.Outgoing, error) {
 	messages := make([]ledger.Outgoing, len(group))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for i, f := range group {
-		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder, Source: f.source,
-			Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
+		messages[i] = ledger.Outgoing{Tray: t.Name, Kind: t.Kind, Name: f.name, Folder: f.folder,
+			Source: f.source, Address: f.address, Dir: f.dir, Claimed: now, Due: now.Add(t.Hold)}
 	}
 	sizes := arrange(messages)
 	return messages, t.claimMessages(ctx, messages, sizes, func(*ledger.Tx) error { return nil })
 }
 
-// claimMessages writes the rows of messages, and in the same commit whatever else belongs to them.
+// claimMessages writes the rows of messages, and runs also in the same commit.
 func (t *box) claimMessages(ctx context.Context, messages []ledger.Outgoing, sizes []int,
 	also func(*ledger.Tx) error) error {
 	how := ledger.Claiming{Site: t.o.site, First: t.firstNumber(messages[0].Claimed),
@@ -158,9 +158,10 @@ func (t *box) claimMessages(ctx context.Context, messages []ledger.Outgoing, siz
 	return err
 }
 
-// secure makes moved messages durable, with their content, and returns those that are. changed
-// reports whether any was changed since it was claimed: that one is not.
-func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (whole []ledger.Outgoing, changed bool, err error) {
+// secure makes moved messages and their content durable, and returns those with unchanged sources.
+// changed reports whether a source has changed since its claim.
+func (t *box) secure(ctx context.Context,
+	moved []ledger.Outgoing) (whole []ledger.Outgoing, changed bool, err error) {
 	if len(moved) == 0 {
 		return nil, false, nil
 	}
@@ -186,7 +187,7 @@ func (t *box) secure(ctx context.Context, moved []ledger.Outgoing) (whole []ledg
 	return whole, len(whole) < len(moved), nil
 }
 
-// handOn gives durable messages to the desk. Those that it has no room for wait in the ledger.
+// handOn gives durable messages to the desk. Messages for which it has no room wait in the ledger.
 func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
 	if len(list) == 0 {
 		return nil
@@ -211,7 +212,7 @@ func (t *box) handOn(ctx context.Context, list []ledger.Outgoing) error {
 	return err
 }
 
-// take writes that messages wait in the ledger to be sealed: they lie durably in sending/.
+// take sets the state of messages to Taken: they lie durably in sending/ and wait for a sealer.
 func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
 	if len(list) == 0 {
 		return nil
@@ -219,7 +220,7 @@ func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		err := tx.Take(seqs(list))
 		for _, m := range list {
-			if why := stillTrue(m.Reason); err == nil && !why.IsZero() {
+			if why := reasonToKeep(m.Reason); err == nil && !why.IsZero() {
 				err = tx.Explain(m.UID, why)
 			}
 		}
@@ -229,7 +230,7 @@ func (o *Outbox) take(ctx context.Context, list []ledger.Outgoing) error {
 	return err
 }
 
-// sizeOf is how many bytes the sources of messages have together.
+// sizeOf returns the sum of the sizes of messages' sources in bytes.
 func sizeOf(list []ledger.Outgoing) (size int64) {
 	for _, m := range list {
 		size += m.Source.Size
@@ -245,15 +246,17 @@ func seqs(list []ledger.Outgoing) []int64 {
 	return out
 }
 
-// isOfOne reports whether a sync has failed for one file or folder, whatever is on the disk beside
-// it: another program has it open, or another account has put something else there.
+// isOfOne reports whether the cause of a failed sync is a single file, and not the disk. Another
+// program has the file open, or another account has replaced it.
 func isOfOne(err error) bool {
-	return durable.InUse(err) || errors.Is(err, beneath.ErrLink) || errors.Is(err, beneath.ErrNotRegular) ||
-		errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR)
+	return durable.InUse(err) || errors.Is(err, beneath.ErrLink) ||
+		errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, fs.ErrNotExist) ||
+		errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// secureOthers does not let a file that cannot be synced hold up those that were claimed with it.
-func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why error) (whole []ledger.Outgoing, changed bool, err error) {
+// secureOthers makes messages durable one by one, after one of their files could not be synced.
+func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing,
+	why error) (whole []ledger.Outgoing, changed bool, err error) {
 	if len(moved) > 1 {
 		for i := range moved {
 			more, one, failed := t.secure(ctx, moved[i:i+1])
@@ -270,8 +273,7 @@ func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing, why err
 	})
 }
 
-// recoverClaims goes on with messages whose claim was cut short, or whose file was still being
-// written.
+// recoverClaims resumes the claims that a crash cut off, or whose file was still being written.
 func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 	t := f.t
 	var after int64
@@ -296,14 +298,14 @@ func (f *finder) recoverClaims(ctx context.Context, h *handles) error {
 				ready = append(ready, m)
 			}
 		}
-		if err := f.goOn(ctx, ready); err != nil {
+		if err := f.resumeClaims(ctx, ready); err != nil {
 			return ignoreCancel(ctx, err)
 		}
 	}
 }
 
-// goOn takes messages whose rows are written. Some may still lie in outbox/.
-func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
+// resumeClaims takes messages with written rows. Some may still lie in outbox/.
+func (f *finder) resumeClaims(ctx context.Context, list []ledger.Outgoing) error {
 	list, err := f.t.o.holdClaimed(ctx, list)
 	if err != nil {
 		return err
@@ -314,13 +316,14 @@ func (f *finder) goOn(ctx context.Context, list []ledger.Outgoing) error {
 		group[i] = found{dir: m.Dir, name: m.Name}
 	}
 	f.claiming.add(group)
-	f.quick.Go(func() error { return f.take(ctx, list, group) })
+	f.claimers.Go(func() error { return f.take(ctx, list, group) })
 	return nil
 }
 
-// holdClaimed reserves those of a list that are free and still claimed: since they were read, they
-// may have been sealed and have ended.
-func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held []ledger.Outgoing, err error) {
+// holdClaimed reserves the messages of a list that are free and still claimed. Others may have been
+// sealed, or have ended, since the list was read.
+func (o *Outbox) holdClaimed(ctx context.Context,
+	list []ledger.Outgoing) (held []ledger.Outgoing, err error) {
 	var free, ended []ledger.Outgoing
 	o.desk.tell(func() { free = o.desk.holdFree(list, byClaim) })
 	err = o.view(ctx, func(tx *ledger.Tx) error {
@@ -346,13 +349,15 @@ func (o *Outbox) holdClaimed(ctx context.Context, list []ledger.Outgoing) (held 
 	return held, nil
 }
 
-// recoverClaim finds where a claimed file is and whether it can be taken now: in sending/ or still
-// in outbox/ and unchanged since it was claimed, or in sending/ and finished since it was changed
-// there. One that is in neither place was withdrawn.
-func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (ledger.Outgoing, bool, error) {
+// recoverClaim finds a claimed file, and reports whether it can be taken now. It can in sending/ or
+// outbox/ if it is unchanged since its claim, and in sending/ if it was changed there and is
+// finished. A file that is in neither place is withdrawn.
+func (t *box) recoverClaim(ctx context.Context, h *handles,
+	m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := h.observe(sourceAt(m))
 	if err == nil && !same(source, m.Source) {
-		source, err = h.changed(m, tray.Settling{File: t.Settle, Folder: t.FolderSettle, Claimed: m.Claimed})
+		source, err = h.changed(m, tray.Settling{File: t.Settle, Folder: t.FolderSettle,
+			Claimed: m.Claimed})
 	}
 	switch {
 	case err == nil && same(source, m.Source):
@@ -361,7 +366,7 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		was := m.UID
 		m.Source = source
 		if m.Digest == "" {
-			t.o.identify(&m) // nothing of it was ever sealed, so that its identity may still be another
+			t.o.identify(&m) // it was never sealed, so its identity may still change
 		}
 		err := t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Resource(was, m) })
 		fault.Point("outbox-changed")
@@ -370,7 +375,9 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 		if m.Follows == "" {
 			t.guardDropped(h, m, err)
 		}
-		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error { return tx.Explain(m.UID, reason.Of(err)) })
+		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+			return tx.Explain(m.UID, reason.Of(err))
+		})
 	}
 	if m.Follows != "" {
 		return m, false, t.withdraw(ctx, h, m, ledger.Claimed, reason.New("rest-again"))
@@ -391,8 +398,8 @@ func (t *box) recoverClaim(ctx context.Context, h *handles, m ledger.Outgoing) (
 	return m, false, t.withdraw(ctx, h, m, ledger.Claimed, why)
 }
 
-// guardDropped keeps a claimed file from being claimed again while it may be in outbox/ and cannot
-// be moved: another account may have put a link in its way.
+// guardDropped prevents a second claim of a file that may lie in outbox/ and cannot be moved.
+// Another account may have put a link in its way.
 func (t *box) guardDropped(h *handles, m ledger.Outgoing, cause error) {
 	source, err := h.observe(droppedAt(m))
 	switch {
@@ -407,7 +414,8 @@ func (t *box) guardDropped(h *handles, m ledger.Outgoing, cause error) {
 func removedBefore() reason.Reason { return reason.New("removed-before-sent") }
 
 // withdraw ends a message whose file is gone before anything of it was sent.
-func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State, why reason.Reason) error {
+func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from ledger.State,
+	why reason.Reason) error {
 	if home, err := t.atHome(ctx, h); err != nil || !home {
 		return err
 	}
@@ -425,6 +433,7 @@ func (t *box) withdraw(ctx context.Context, h *handles, m ledger.Outgoing, from 
 	})
 }
 
+// ignoreCancel returns nil in place of an error after the context has ended.
 func ignoreCancel(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

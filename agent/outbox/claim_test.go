@@ -71,7 +71,7 @@ func TestAWriteDuringAClaim(t *testing.T) {
 			t.Errorf("changed %t: it is %s, the one claimed with it %s", changed, a, b)
 		}
 		select {
-		case <-f.again:
+		case <-f.recheckClaims:
 			if !changed {
 				t.Error("it is looked at again and nothing has changed")
 			}
@@ -178,7 +178,7 @@ func TestTheLastClaimIsTheLatest(t *testing.T) {
 func TestNothingIsDueWhileTheTrayIsAway(t *testing.T) {
 	s := newSealer(t)
 	f := newFinder(s.tray)
-	f.soon("data.csv", 0)
+	f.schedule("data.csv", 0)
 	if err := os.Rename(s.tray.Dir, s.tray.Dir+" away"); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"sealpost/hub/api"
 )
 
-// envelopeMost is how many messages an envelope has at most.
+// envelopeMost is the largest number of messages in an envelope.
 const envelopeMost = api.MaxMessages
 
 // room is the space left in one envelope.
@@ -29,9 +29,9 @@ func (r *room) take(m ledger.Outgoing) bool {
 	return r.messages == 1 || (r.messages <= api.MaxMessages && r.bytes >= 0)
 }
 
-// fitting cuts a list off where an envelope for so many recipients is full. It cuts not within a
-// folder that would fit into another: messages that are answered together are moved as a whole
-// folder.
+// fitting returns the first messages of a list, as many as fit into one envelope for so many
+// recipients. It does not split a folder that fits into the next envelope: messages that are
+// answered together are moved with their folder.
 func fitting(list []ledger.Outgoing, recipients int) []ledger.Outgoing {
 	room := newRoom(recipients)
 	for i, m := range list {
@@ -65,7 +65,7 @@ func estimate(m ledger.Outgoing) int64 {
 
 func blocks(n int64) int64 { return (n + 511) / 512 * 512 }
 
-// plainName says that a name is the same in JSON and in a tar header.
+// plainName reports whether a name has the same form in JSON and in a tar header.
 func plainName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c < 0x20 || c >= 0x7f || strings.IndexByte(`"\<>&`, c) >= 0 {

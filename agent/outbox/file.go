@@ -22,8 +22,8 @@ const (
 	fileRetries = 30 * time.Second
 )
 
-// fileAll moves final messages to delivered/ or failed/: the ledger says so first, so that a crash
-// repeats the move and never forgets it.
+// fileAll moves final messages to delivered/ or failed/ until the context ends. The ledger has
+// their final states first, so that the next start repeats a move that a crash cut off.
 func (t *box) fileAll(ctx context.Context) error {
 	for after := int64(0); ; {
 		var err error
@@ -42,11 +42,15 @@ func (t *box) fileAll(ctx context.Context) error {
 	}
 }
 
-// file moves final messages after a number in the order of claims, and returns where to go on; 0
-// when there is no more. It passes over a message that cannot be moved, until the next time.
+// file moves the next final messages, which have a higher Seq than after. It returns the Seq to
+// continue after; 0: there are no more. It skips a message that cannot be moved until the next call
+// with 0.
 func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	var list []ledger.Outgoing
-	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Unfiled(t.Name, after, fileGroup); return err }); err != nil {
+	if err := t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		list, err = tx.Unfiled(t.Name, after, fileGroup)
+		return err
+	}); err != nil {
 		return 0, err
 	}
 	list, next = wholeFolders(list)
@@ -99,7 +103,8 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	}
 	t.filed(done)
 	for _, state := range []ledger.State{ledger.Delivered, ledger.Failed} {
-		of := slices.DeleteFunc(slices.Clone(done), func(m ledger.Outgoing) bool { return m.State != state })
+		of := slices.DeleteFunc(slices.Clone(done),
+			func(m ledger.Outgoing) bool { return m.State != state })
 		if len(of) > 0 {
 			t.log.Info(string(state), "messages", labels(of))
 		}
@@ -107,9 +112,9 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	return next, nil
 }
 
-// wholeFolders leaves out of a full list the last folder's messages, if the rest of them may come
-// behind it: then the folder is moved as a whole. next is where the list is gone on with; 0: there
-// is no more.
+// wholeFolders cuts the last folder's messages off a full list if more of them may follow. Then the
+// next list has all of them, and the folder is moved as a whole. next is the Seq to continue after;
+// 0: there are no more.
 func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 	if len(list) < fileGroup {
 		return list, 0
@@ -124,8 +129,8 @@ func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 	return list, list[len(list)-1].Seq
 }
 
-// moveFinals moves final messages of one folder, as a whole or one by one, and returns those that
-// are in their places.
+// moveFinals moves the final messages of one folder, together or one by one. It returns those that
+// lie in their final places.
 func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
 	if h.moveShared(ctx, part) {
 		return part
@@ -144,8 +149,8 @@ func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done 
 	return done
 }
 
-// syncFiled makes moved messages durable, in their new folders and their old ones. A folder that a
-// user has taken away is left out.
+// syncFiled syncs the old and the new folders of moved messages, and their explanations. It skips a
+// folder that a user has removed.
 func (h *handles) syncFiled(done []ledger.Outgoing) error {
 	dirs := []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart}
 	var files []string
@@ -172,10 +177,12 @@ func (h *handles) syncFiled(done []ledger.Outgoing) error {
 	return h.Root.SyncGroup(files, dirs)
 }
 
-// moveShared moves a folder whose messages are all delivered, and says whether it did.
+// moveShared moves a shared folder as a whole if all its messages are delivered. It reports whether
+// it has moved it.
 func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	m := part[0]
-	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part, func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
+	if m.Group.Size() != int64(len(part)) || slices.ContainsFunc(part,
+		func(m ledger.Outgoing) bool { return m.State != ledger.Delivered }) {
 		return false
 	}
 	if left := h.inFolder(ctx, m); len(left.others) > 0 { // of users
@@ -189,8 +196,8 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 	return true
 }
 
-// moveFinal moves a message's folder, or its file out of a shared one. A file that is gone was
-// taken away by a user, which is allowed.
+// moveFinal moves a message's folder, or its file out of a shared one. Users may remove a file that
+// is under way: a missing file is no error.
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
 	from, move := folderAt(m), h.MoveFolder
 	if m.Group != (ledger.Group{}) {
@@ -217,7 +224,8 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	return nil
 }
 
-// nowAt is the path in the tray of a file in a shared folder, where a user may have renamed it.
+// nowAt returns the path in the tray of a file in a shared folder. A user may have renamed it
+// there.
 func (h *handles) nowAt(m ledger.Outgoing) string {
 	if !h.IsGone(sourceAt(m)) {
 		return sourceAt(m)
@@ -227,7 +235,7 @@ func (h *handles) nowAt(m ledger.Outgoing) string {
 		return sourceAt(m)
 	}
 	now := sourceAt(m)
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // then it stays, and the next look finds it
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the next try finds it
 		for _, e := range entries {
 			if info, err := dir.Lstat(e.Name()); err == nil && same(sourceOf(info), m.Source) {
 				now = folderAt(m) + "/" + e.Name()
@@ -238,8 +246,8 @@ func (h *handles) nowAt(m ledger.Outgoing) string {
 	return now
 }
 
-// isChanged reports whether something else lies in sending/ than was sealed: a user may edit it
-// there.
+// isChanged reports whether the file in sending/ differs from the sealed one. A user may have
+// edited it there.
 func (h *handles) isChanged(m ledger.Outgoing) bool {
 	if m.Digest == "" {
 		return false
@@ -255,7 +263,10 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 		return err
 	}
 	var row ledger.Outgoing
-	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { row, err = tx.Message(string(m.UID)); return err }); err != nil {
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		row, err = tx.Message(string(m.UID))
+		return err
+	}); err != nil {
 		return err
 	}
 	source, err := h.observe(droppedAt(m))
@@ -273,11 +284,11 @@ func (h *handles) moveDropped(ctx context.Context, m ledger.Outgoing, to string)
 	return nil
 }
 
-// whyNames are the names that an explanation may have, the first one that is free.
+// whyNames lists the names for an explanation. The first free one is used.
 var whyNames = []string{"WHY.txt", "WHY (sealpost).txt"}
 
-// whyAt returns the path in the tray of a message's explanation; "" if each of its names is that
-// of a user's file.
+// whyAt returns the path in the tray of a message's explanation; "" if users' files have all its
+// names.
 func (h *handles) whyAt(m ledger.Outgoing, folder string) string {
 	for _, name := range whyNames {
 		at := folder + "/" + name
@@ -288,7 +299,7 @@ func (h *handles) whyAt(m ledger.Outgoing, folder string) string {
 	return ""
 }
 
-// isWhy reports whether a file is an explanation that a crash has left here.
+// isWhy reports whether a file is the explanation of a message, from before a crash.
 func (h *handles) isWhy(at string, m ledger.Outgoing) bool {
 	info, err := h.Lstat(at)
 	if err != nil || !info.IsOurs() {
@@ -298,14 +309,17 @@ func (h *handles) isWhy(at string, m ledger.Outgoing) bool {
 	return err == nil && isWhy(string(text), m)
 }
 
-// maxWhy bounds how much of an explanation is read to know it.
+// maxWhy bounds the bytes that are read to recognise an explanation.
 const maxWhy = 4096
 
 // explain writes the explanation beside a failed file: the reason, the answer of each recipient,
 // and the next step.
 func (h *handles) explain(ctx context.Context, m ledger.Outgoing, folder string) error {
 	var outcomes []ledger.Outcome
-	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) { outcomes, err = tx.Outcomes(m.UID); return err }); err != nil {
+	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		outcomes, err = tx.Outcomes(m.UID)
+		return err
+	}); err != nil {
 		return err
 	}
 	text := render(explanation(m, outcomes), cmp.Or(h.t.o.cfg.Language, reason.English))

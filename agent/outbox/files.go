@@ -31,7 +31,7 @@ func (t *box) open() (*handles, error) {
 	return t.openAny()
 }
 
-// openAny opens also a tray that has not answered yet.
+// openAny opens the tray even if it has not answered yet.
 func (t *box) openAny() (*handles, error) {
 	h, err := t.files.Open()
 	if err != nil {

@@ -25,34 +25,37 @@ const (
 	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
 	sweepRepeats = 100 * time.Millisecond // between sweeps while there is more than one could note
 	absentAgain  = time.Second            // between sweeps while there is no outbox
-	sweepRests   = 10                     // a sweep that found nothing new is repeated early only after so many times as long as it took
+	// sweepRests spaces early sweeps: after one that found nothing new comes a pause of this many
+	// times its duration.
+	sweepRests = 10
 )
 
-// finder watches outbox/ for finished files and has them claimed in groups. Events only make it
-// quick; the sweep makes it certain: everything is found also when no event ever comes.
+// finder watches outbox/ for finished files, and claims them in groups. Notifications only make it
+// faster: sweeps find every file without them.
 type finder struct {
 	t        *box
 	watch    *tray.Watch
-	pending  map[string]*pending // entries looked at again soon, by name
-	missed   bool                // something may be there that neither pending nor a notification tells of
-	absent   bool                // the last sweep found no outbox
-	next     time.Time           // when it is looked through as a whole again
-	rested   time.Time           // before this no hint makes it looked through
-	claims   int                 // that were begun; a sweep that began none was no use
-	looked   map[string]looked   // through the folders beside outbox/
+	pending  map[string]*pending // entries with a scheduled look, by path in outbox/
+	missed   bool                // an entry may be neither pending nor notified of: sweep early
+	absent   bool                // the last sweep found no outbox/
+	next     time.Time           // of the next sweep
+	rested   time.Time           // no early sweep before this time
+	claims   int                 // messages claimed so far; a sweep that adds none found nothing
+	looked   map[string]looked   // the last looks through the folders beside outbox/
 	unmarked unmarked            // entries that wait for their markers
 	later    later               // the comparisons of delivered messages
-	left     leftFiles           // that repeat delivered ones
+	left     leftFiles           // files that repeat delivered ones
 	claiming claiming
-	again    chan struct{}   // something is claimed and has to be looked at again
-	quick    *errgroup.Group // claims groups, and makes the small things in them durable, while more is looked for
-	slow     *errgroup.Group // makes large things durable, so that nothing waits for their sync
+	// requests an early sweep: a claim was not completed
+	recheckClaims chan struct{}
+	claimers      *errgroup.Group // claim groups and sync their small files, beside the sweeps
+	bulkWork      *errgroup.Group // syncs, copies and reads large files, so that no claim waits
 }
 
-// How many groups are claimed, and large things made durable, at the same time.
+// The limits of the goroutines in finder.claimers and finder.bulkWork.
 const (
-	quickTakers = 3
-	slowTakers  = 2
+	claimWorkers = 3
+	bulkWorkers  = 2
 )
 
 type pending struct {
@@ -65,18 +68,20 @@ type pending struct {
 }
 
 func newFinder(t *box) *finder {
-	return &finder{t: t, pending: map[string]*pending{}, looked: map[string]looked{}, again: make(chan struct{}, 1)}
+	return &finder{t: t, pending: map[string]*pending{}, looked: map[string]looked{},
+		recheckClaims: make(chan struct{}, 1)}
 }
 
 // run ends with the context. It returns an error only when claiming fails in the ledger.
 func (f *finder) run(ctx context.Context) error {
 	f.watch = f.t.files.NewWatch(f.t.Sweep, f.t.hearAstray)
 	defer f.watch.Close()
-	f.quick, ctx = errgroup.WithContext(ctx)
-	f.quick.SetLimit(quickTakers)
-	f.slow, ctx = errgroup.WithContext(ctx)
-	f.slow.SetLimit(slowTakers)
-	return errors.Join(f.loop(ctx), f.quick.Wait(), f.slow.Wait()) // in this order: quick hands on to slow
+	f.claimers, ctx = errgroup.WithContext(ctx)
+	f.claimers.SetLimit(claimWorkers)
+	f.bulkWork, ctx = errgroup.WithContext(ctx)
+	f.bulkWork.SetLimit(bulkWorkers)
+	// in this order: claimers start bulk work
+	return errors.Join(f.loop(ctx), f.claimers.Wait(), f.bulkWork.Wait())
 }
 
 func (f *finder) loop(ctx context.Context) error {
@@ -94,14 +99,14 @@ func (f *finder) loop(ctx context.Context) error {
 				return err
 			}
 		case name := <-f.watch.Names:
-			f.soon(name, 0)
+			f.schedule(name, 0)
 			f.drain(f.watch.Names)
 			if err := f.look(ctx); err != nil {
 				return err
 			}
 		case <-f.watch.Soon:
 			f.sweepEarly(0)
-		case <-f.again:
+		case <-f.recheckClaims:
 			f.sweepEarly(sweepRepeats)
 		case <-due.C:
 			if err := f.look(ctx); err != nil {
@@ -117,9 +122,8 @@ func (f *finder) loop(ctx context.Context) error {
 	}
 }
 
-// sweepEarly has everything looked through before its time, but not again and again where that is
-// of no use: not while the last time, which found nothing, is not long enough ago. It never puts a
-// sweep off.
+// sweepEarly makes the next sweep start within a time, but not before f.rested. It never delays a
+// sweep.
 func (f *finder) sweepEarly(after time.Duration) {
 	at := time.Now().Add(after)
 	if at.Before(f.rested) {
@@ -134,7 +138,7 @@ func (f *finder) drain(names <-chan string) {
 	for {
 		select {
 		case name := <-names:
-			f.soon(name, 0)
+			f.schedule(name, 0)
 		default:
 			return
 		}
@@ -149,7 +153,7 @@ func (f *finder) nextDue() time.Duration {
 	return max(next, 0)
 }
 
-// countSettling tells the status how many entries settle.
+// countSettling updates the status: the numbers of entries that settle or wait for their markers.
 func (f *finder) countSettling() {
 	n := int64(0)
 	for _, p := range f.pending {
@@ -162,7 +166,9 @@ func (f *finder) countSettling() {
 	f.t.settling, f.t.unmarked = n, f.unmarked.waiting()
 }
 
-func (f *finder) soon(name string, after time.Duration) *pending {
+// schedule plans a look at an entry of outbox/ after a time. If there are too many, it leaves the
+// entry to the next sweep.
+func (f *finder) schedule(name string, after time.Duration) *pending {
 	p := f.pending[name]
 	if p == nil {
 		if len(f.pending) >= maxPending {
@@ -181,7 +187,7 @@ func (f *finder) look(ctx context.Context) error {
 	now := time.Now()
 	h, err := f.t.open()
 	if err != nil {
-		clear(f.pending) // they would be looked at again and again; the next sweep finds or reports them
+		clear(f.pending) // do not retry in a loop; the next sweep finds or reports them
 		f.missed = true
 		return nil
 	}
@@ -208,7 +214,7 @@ func (f *finder) look(ctx context.Context) error {
 	return nil
 }
 
-// sweep looks through outbox/, goes on with unfinished claims, and schedules the next sweep.
+// sweep looks through outbox/, resumes unfinished claims, and schedules the next sweep.
 func (f *finder) sweep(ctx context.Context) error {
 	begun, claims := time.Now(), f.claims
 	f.missed = false
@@ -220,9 +226,9 @@ func (f *finder) sweep(ctx context.Context) error {
 	if err := f.sweepTray(ctx, notes); err != nil {
 		return ignoreCancel(ctx, err)
 	}
-	slower := f.watch.End()
-	f.t.note(notes, slower)
-	f.t.files.EndSweep(losses, slower.IsZero() && !f.absent)
+	whyLate := f.watch.End()
+	f.t.note(notes, whyLate)
+	f.t.files.EndSweep(losses, whyLate.IsZero() && !f.absent)
 	now := time.Now()
 	f.next, f.rested = now.Add(f.t.Sweep), now
 	if f.absent { // a folder that is missing cannot be watched
@@ -256,7 +262,7 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]reason.Reason) 
 	return err
 }
 
-// sweepDir looks through outbox/, or one folder in it that is an address, in pieces.
+// sweepDir looks through outbox/ or one address folder in it, and claims finished files in groups.
 func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 	notes map[string]reason.Reason) {
 	part := path.Join(tray.OutboxPart, rel)
@@ -302,7 +308,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 	}
 }
 
-// found is something that is finished.
+// found is a finished file or folder in outbox/.
 type found struct {
 	dir, name string // dir is the folder under outbox/, mostly empty
 	address   string
@@ -310,20 +316,19 @@ type found struct {
 	source    ledger.Source
 }
 
-// rel is its path in outbox/.
+// rel returns the path in outbox/.
 func (f found) rel() string { return tray.Under(f.dir, f.name) }
 
-// examine tells whether an entry of outbox/ is ready to be claimed. Otherwise it sees to it that it
-// is looked at again, and says why it is not taken, when there is something to say. rel is relative
-// to outbox/.
+// examine returns an entry of outbox/ if it is ready to be claimed. Otherwise it schedules another
+// look where needed, and returns the reason for users, if any. rel is relative to outbox/.
 func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reason) {
 	if p := f.pending[rel]; p != nil && p.costly && time.Now().Before(p.due) {
 		return nil, p.why
 	}
 	f.unmarked.forget(rel)
 	if f.claiming.has(rel) { // once it is moved, another one of that name may come
-		f.soon(rel, probeFirst)
-		return nil, f.t.stuck(rel) // as it was when it was tried before
+		f.schedule(rel, probeFirst)
+		return nil, f.t.whyNotClaimed(rel) // as it was when it was tried before
 	}
 	if isMarker, why := f.examineMarker(h, rel); isMarker {
 		delete(f.pending, rel)
@@ -337,7 +342,7 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 	switch {
 	case tray.IsAddress(rel) && h.IsDir(tray.OutboxPart+"/"+rel):
 		delete(f.pending, rel)
-		f.watch.SweepSoon() // it is new: it has to be watched, and may have something in it
+		f.watch.SweepSoon() // it is new: it must be watched, and may have entries
 		return nil, reason.Reason{}
 	case ownNote(base):
 		delete(f.pending, rel)
@@ -352,7 +357,7 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		delete(f.pending, rel)
 		return nil, reason.New("no-address", "why", err)
 	}
-	if why := f.t.stuck(rel); !why.IsZero() {
+	if why := f.t.whyNotClaimed(rel); !why.IsZero() {
 		delete(f.pending, rel)
 		return nil, why
 	}
@@ -366,7 +371,7 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		settle.File, settle.Folder = 0, 0
 	}
 	if why := h.OpenElsewhere(rel, time.Now()); !why.IsZero() {
-		f.soon(rel, tray.LockAgain)
+		f.schedule(rel, tray.LockAgain)
 		return nil, why
 	}
 	source, folder, err := h.finished(tray.OutboxPart+"/"+rel, settle, time.Now())
@@ -389,7 +394,7 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why reason.Reaso
 	var no *tray.Never
 	switch {
 	case errors.As(err, &wait) && wait.Open:
-		p := f.soon(rel, 0)
+		p := f.schedule(rel, 0)
 		p.probe = min(max(2*p.probe, probeFirst), probeLast)
 		if folder {
 			p.probe = max(p.probe, folderProbe)
@@ -401,7 +406,7 @@ func (f *finder) lookAgain(rel string, err error, folder bool) (why reason.Reaso
 		p.why = reason.New(reason.StillWritten, "since", p.open)
 		return p.why
 	case errors.As(err, &wait):
-		p := f.soon(rel, wait.After)
+		p := f.schedule(rel, wait.After)
 		p.costly, p.open, p.why = folder, time.Time{}, wait.Why
 		p.rests = wait.Why.IsZero()
 		return p.why

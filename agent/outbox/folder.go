@@ -94,7 +94,7 @@ func (o *Outbox) treeEntries(ctx context.Context, from *sources,
 	}
 }
 
-// dropTree forgets the list of a folder's entries.
+// dropTree deletes the list of a folder's entries.
 func (o *Outbox) dropTree(ctx context.Context, uid id.UID) error {
 	for more := true; more; {
 		err := o.ledger.Update(ctx, func(tx *ledger.Tx) (err error) {

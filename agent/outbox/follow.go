@@ -111,7 +111,7 @@ func (o *Outbox) saveCursor(ctx context.Context, i id.Incarnation, next api.Curs
 	})
 }
 
-// save records answers, and with them whatever else belongs into the same commit.
+// save records answers, and runs also in the same commit.
 func (o *Outbox) save(ctx context.Context, answers []ledger.Answer,
 	also func(*ledger.Tx) error) error {
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -186,7 +186,7 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	for _, r := range receipt.Messages {
 		m, isSent := sent[r.UID]
 		if !isSent { // it may have gone into another envelope meanwhile
-			if m, err = elsewhere(tx, r.UID); err != nil {
+			if m, err = otherMessage(tx, r.UID); err != nil {
 				return err
 			}
 		}
@@ -209,8 +209,8 @@ func compare(tx *ledger.Tx, a *ledger.Answer, receipt statement.Receipt) error {
 	return nil
 }
 
-// elsewhere returns a message that is not in the answered envelope, or none if this site sent none.
-func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
+// otherMessage returns a message outside the answered envelope, or none if this site sent none.
+func otherMessage(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 	m, err := tx.Message(string(uid))
 	if errors.Is(err, ledger.ErrNotFound) {
 		return ledger.SentMessage{}, nil
@@ -219,11 +219,10 @@ func elsewhere(tx *ledger.Tx, uid id.UID) (ledger.SentMessage, error) {
 		Digest: m.Digest}, err
 }
 
-// recheckPage is how many receipts are in memory while doubted ones are checked again.
+// recheckPage is the number of receipts in memory while doubted ones are checked again.
 const recheckPage = 200
 
-// Recheck checks the receipts of a site again that were not believed, after an operator has trusted
-// it.
+// Recheck checks the doubted receipts of a site again, after an operator has trusted it.
 func (o *Outbox) Recheck(ctx context.Context, site id.Site) error {
 	for after := int64(0); ; {
 		var doubted []ledger.Answer

@@ -13,16 +13,16 @@ import (
 	"sealpost/internal/id"
 )
 
-// Files that are claimed together share a folder in sending/ and delivered/, named by the first and
-// the last of their numbers: making one for each of a thousand small files would be a seventh of
-// the work. A file that is claimed alone, a large file, a dropped folder and a failed message have
-// one to themselves, named by the message id.
+// Files that are claimed together share a folder in sending/ and delivered/. Its name has the first
+// and the last of their numbers. A folder for each of a thousand small files would cost a seventh
+// of the work. A file that is claimed alone, a large file, a dropped folder and a failed message
+// have a folder of their own, named by the message id.
 
-// groupRecipients is for how many recipients the files of a group fit into one envelope. For more
-// of them they are sent in several, which works as well.
+// groupRecipients is the number of recipients for which a group's files fit into one envelope. For
+// more recipients they go out in several envelopes.
 const groupRecipients = 16
 
-// folderName is the name of a message's folder in sending/ and delivered/.
+// folderName returns the name of a message's folder in sending/ and delivered/.
 func folderName(m ledger.Outgoing) string {
 	if m.Group == (ledger.Group{}) {
 		return string(m.ID)
@@ -30,11 +30,10 @@ func folderName(m ledger.Outgoing) string {
 	return id.FormatGroup(m.ID, m.Group.First, m.Group.Last)
 }
 
-// arrange puts the messages of a claim that may share a folder side by side, and returns the sizes.
-// A folder holds files from one place, as many as fit into one envelope, so that messages that are
-// sealed together are moved together. One file under two names, as on a disk where the case of
-// letters does not count, is kept apart: once it is moved, the other name would seem to be there
-// too.
+// arrange sorts the messages of a claim by shared folders, and returns the folders' sizes. A shared
+// folder holds files from one place, as many as fit into one envelope. So messages that are sealed
+// together are moved together. Names that differ only in case never share a folder: on some disks
+// they are one file, and after its move the other name would seem to exist.
 func arrange(claim []ledger.Outgoing) (sizes []int) {
 	slices.SortStableFunc(claim, func(a, b ledger.Outgoing) int {
 		return strings.Compare(a.Dir, b.Dir)
@@ -42,7 +41,7 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	var separate []ledger.Outgoing
 	rest := claim[:0]
 	for _, m := range claim {
-		if alone(m) {
+		if hasOwnFolder(m) {
 			separate = append(separate, m)
 		} else {
 			rest = append(rest, m)
@@ -60,8 +59,8 @@ func arrange(claim []ledger.Outgoing) (sizes []int) {
 	return sizes
 }
 
-// batches cuts found files into claims that fill two envelopes each. Otherwise each would leave a
-// rest that had room in the next.
+// batches cuts found files into claims that fill two envelopes each. Claims of another size would
+// leave envelopes partly empty.
 type batches struct {
 	full      [][]found
 	last      []found
@@ -73,7 +72,7 @@ const batchEnvelopes = 2
 
 func (b *batches) add(f found) {
 	m := ledger.Outgoing{Folder: f.folder, Name: f.name, Source: f.source}
-	more := !alone(m) && (b.room == nil || !b.room.take(m))
+	more := !hasOwnFolder(m) && (b.room == nil || !b.room.take(m))
 	if len(b.last) == claimGroup || more && b.envelopes == batchEnvelopes {
 		b.full = append(b.full, b.rest())
 	}
@@ -85,14 +84,14 @@ func (b *batches) add(f found) {
 	b.last = append(b.last, f)
 }
 
-// rest takes the last batch out, whether it is full or not.
+// rest removes and returns the last batch, full or not.
 func (b *batches) rest() []found {
 	last := b.last
 	b.last, b.room, b.envelopes = nil, nil, 0
 	return last
 }
 
-// claimFull claims those that are full.
+// claimFull claims the full batches.
 func (f *finder) claimFull(ctx context.Context, b *batches) {
 	for _, group := range b.full {
 		f.claim(ctx, group)
@@ -100,10 +99,10 @@ func (f *finder) claimFull(ctx context.Context, b *batches) {
 	b.full = nil
 }
 
-// alone reports whether a message always has a folder to itself.
-func alone(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
+// hasOwnFolder reports whether a message always has a folder to itself.
+func hasOwnFolder(m ledger.Outgoing) bool { return m.Folder || m.Source.Size > smallContent }
 
-// byFolder cuts a list where one folder's messages end and those of the next begin.
+// byFolder yields the messages of a list folder by folder. Messages of one folder must be adjacent.
 func byFolder(list []ledger.Outgoing) iter.Seq[[]ledger.Outgoing] {
 	return func(yield func([]ledger.Outgoing) bool) {
 		for n := 0; len(list) > 0; list = list[n:] {
@@ -151,17 +150,17 @@ func (h *handles) makeShared(ctx context.Context, group []ledger.Outgoing) error
 	return h.WriteNote(folderAt(m)+"/"+groupNote, append(text, '\n'))
 }
 
-// emptied removes a message's folder from sending/ when no claimed file is left in it. Files of
-// users stay, and a note says so.
+// emptied removes a message's folder from sending/ when no claimed file is left in it. Users' files
+// stay, and are noted.
 func (h *handles) emptied(ctx context.Context, m ledger.Outgoing) {
 	if m.Group != (ledger.Group{}) {
 		h.t.shared.Lock()
 		defer h.t.shared.Unlock()
 		left := h.inFolder(ctx, m)
-		if len(left.others) > 0 && !left.ours {
+		if len(left.others) > 0 && !left.hasMember {
 			h.t.tellStrange(folderAt(m))
 		}
-		if left.ours || len(left.others) > 0 {
+		if left.hasMember || len(left.others) > 0 {
 			return
 		}
 		for _, name := range append(left.litter, groupNote) {

@@ -290,7 +290,7 @@ func TestAGroupWhoseClaimWasCutShort(t *testing.T) {
 			s := newSealer(t)
 			list := s.claimed("a", "b", "c")
 			crash(s, list)
-			s.goOn(list[2:]...) // some of them are seen first
+			s.resumeClaims(list[2:]...) // some of them are seen first
 			s.recover()
 			shared := "sending/" + group(list) + "/"
 			s.expectTree(shared+groupNote, shared+"a", shared+"b", shared+"c")
@@ -399,12 +399,13 @@ func TestFoldersOfGroupsThatNeverWere(t *testing.T) {
 	}
 }
 
-// goOn goes on with claims as the finder does.
-func (s *sealer) goOn(list ...ledger.Outgoing) {
+// resumeClaims resumes claims as the finder does.
+func (s *sealer) resumeClaims(list ...ledger.Outgoing) {
 	s.t.Helper()
 	f := newFinder(s.tray)
-	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-	if err := errors.Join(f.goOn(s.t.Context(), list), f.quick.Wait(), f.slow.Wait()); err != nil {
+	f.claimers, f.bulkWork = new(errgroup.Group), new(errgroup.Group)
+	if err := errors.Join(f.resumeClaims(s.t.Context(), list), f.claimers.Wait(),
+		f.bulkWork.Wait()); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -413,9 +414,9 @@ func (s *sealer) goOn(list ...ledger.Outgoing) {
 func (s *sealer) recover() {
 	s.t.Helper()
 	f := newFinder(s.tray)
-	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-	if err := errors.Join(f.recoverClaims(s.t.Context(), opened(s.t, s.tray)), f.quick.Wait(),
-		f.slow.Wait()); err != nil {
+	f.claimers, f.bulkWork = new(errgroup.Group), new(errgroup.Group)
+	if err := errors.Join(f.recoverClaims(s.t.Context(), opened(s.t, s.tray)), f.claimers.Wait(),
+		f.bulkWork.Wait()); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -432,7 +433,7 @@ func TestAClaimThatHasEndedIsNotGoneOnWith(t *testing.T) {
 	s.deliver(list...)
 	s.file()
 	put(t, s.tray.Outbox(), "a")
-	s.goOn(stale...)
+	s.resumeClaims(stale...)
 	delivered := "delivered/" + group(list)
 	s.expectTree(delivered+"/a", delivered+"/b", "outbox/a")
 	if ready, why := newFinder(s.tray).examine(opened(t, s.tray), "a"); ready == nil {

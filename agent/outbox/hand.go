@@ -33,7 +33,7 @@ func (d *desk) hold(list []ledger.Outgoing, by holder) {
 	}
 }
 
-// nameOf tells files apart before their claims have given them an identity.
+// nameOf returns the key of a file before its claim has given it an identity.
 func nameOf(m ledger.Outgoing) string { return m.Tray + "\x00" + tray.Under(m.Dir, m.Name) }
 
 // isFree reports whether a message has no holder.
@@ -41,7 +41,8 @@ func (d *desk) isFree(m ledger.Outgoing) bool {
 	return d.inHand[m.UID] == 0 && d.claims[nameOf(m)] == 0
 }
 
-// beginClaim reserves files until their rows are written. Their identities are not known before.
+// beginClaim reserves files by their names until their rows are written. They have no identities
+// before.
 func (d *desk) beginClaim(list []ledger.Outgoing) {
 	for _, m := range list {
 		d.claims[nameOf(m)]++
@@ -62,7 +63,7 @@ func (d *desk) endClaim(files, claimed []ledger.Outgoing) {
 	}
 }
 
-// signal lets questions ask again that wait for a message.
+// signal wakes the questions that wait for a message.
 func (d *desk) signal(uid id.UID) {
 	for _, waiter := range d.waiters[uid] {
 		close(waiter)
@@ -70,7 +71,7 @@ func (d *desk) signal(uid id.UID) {
 	delete(d.waiters, uid)
 }
 
-// free gives messages back to the ledger.
+// free removes the holders of messages: only the ledger has them now.
 func (d *desk) free(list []ledger.Outgoing) {
 	for _, m := range list {
 		delete(d.inHand, m.UID)
@@ -78,7 +79,7 @@ func (d *desk) free(list []ledger.Outgoing) {
 	}
 }
 
-// holdFree reserves those of a list that are free.
+// holdFree reserves the free messages of a list, and returns them.
 func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoing) {
 	for _, m := range list {
 		if d.isFree(m) {
@@ -89,7 +90,7 @@ func (d *desk) holdFree(list []ledger.Outgoing, by holder) (held []ledger.Outgoi
 	return held
 }
 
-// freeOf returns those of a list that are free.
+// freeOf returns the free messages of a list.
 func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
 	d.tell(func() {
 		for _, m := range list {
@@ -101,7 +102,7 @@ func (d *desk) freeOf(list []ledger.Outgoing) (free []ledger.Outgoing) {
 	return free
 }
 
-// takeBack reserves a message that no worker has, for a recall. Otherwise it returns a channel that
+// takeBack reserves a message for a recall, unless a worker has it. Then it returns a channel that
 // is closed when the message is released.
 func (d *desk) takeBack(m ledger.Outgoing) (released <-chan struct{}) {
 	switch by := d.inHand[m.UID]; {
@@ -130,7 +131,7 @@ func (d *desk) rest(m ledger.Outgoing) {
 	d.wakeAt(until)
 }
 
-// endRest lets the message be tried again that has rested longest.
+// endRest retries the message that has rested longest.
 func (d *desk) endRest() {
 	if len(d.resting) == 0 {
 		return
@@ -140,7 +141,7 @@ func (d *desk) endRest() {
 	d.reconsider()
 }
 
-// release gives messages back that a claim, or a question, had.
+// release releases messages that a claim or a question has reserved.
 func (d *desk) release(list ...ledger.Outgoing) {
 	if len(list) > 0 {
 		d.tell(func() { d.free(list) })

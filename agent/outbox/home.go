@@ -14,9 +14,9 @@ import (
 	"sealpost/internal/trouble"
 )
 
-// prepare makes the tray's folders at the start, but not while something is under way in a folder
-// sending that is not there: it lies on a disk that is not mounted yet, and in an empty one
-// everything would be taken for withdrawn.
+// prepare makes the tray's folders at the start, unless sending/ is missing while messages are
+// under way. Its disk may not be mounted yet. In a new, empty sending/ all of them would count as
+// withdrawn.
 func (t *box) prepare(ctx context.Context) error {
 	h, err := t.openAny()
 	if err == nil {
@@ -32,7 +32,8 @@ func (t *box) prepare(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := t.makeParts(); err != nil { // other accounts may be in the way, and must not keep the agent from its other work
+	// not fatal: another account may be the cause, and must not stop the agent's other work
+	if err := t.makeParts(); err != nil {
 		t.log.Error("the tray cannot be used", "error", err)
 	}
 	if h != nil {
@@ -41,7 +42,7 @@ func (t *box) prepare(ctx context.Context) error {
 	return nil
 }
 
-// makeParts makes the folders of the tray where they are missing.
+// makeParts makes the missing folders of the tray.
 func (t *box) makeParts() error {
 	d, err := beneath.OpenOrMake(t.Dir, 0o777)
 	if err != nil {
@@ -56,8 +57,8 @@ func (t *box) makeParts() error {
 	return nil
 }
 
-// makeFinals makes delivered/ and failed/ again after a user has deleted them. It makes nothing
-// while the disk of the tray is away.
+// makeFinals makes delivered/ and failed/ again after a user has deleted them. It makes none while
+// the tray's disk is not mounted.
 func (t *box) makeFinals(ctx context.Context, h *handles) error {
 	for _, part := range []string{tray.DeliveredPart, tray.FailedPart} {
 		if !h.IsGone(part) {
@@ -76,9 +77,9 @@ func (t *box) makeFinals(ctx context.Context, h *handles) error {
 	return nil
 }
 
-// underWay counts the messages that must lie in sending/, and says when the last of them was
-// claimed. Those that are claimed and still lie in outbox/ do not. h is nil where the tray is not
-// there.
+// underWay counts the messages whose files must lie in sending/, and returns the latest time of
+// their claims. Claimed files that still lie in outbox/ do not count. h is nil if the tray is
+// missing.
 func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time, err error) {
 	err = t.o.view(ctx, func(tx *ledger.Tx) error {
 		unfiled, err := tx.UnfiledByTray()
@@ -99,7 +100,10 @@ func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time
 	})
 	for after := int64(0); err == nil; {
 		var list []ledger.Outgoing
-		err = t.o.view(ctx, func(tx *ledger.Tx) (err error) { list, err = tx.Claimed(t.Name, after, claimGroup); return err })
+		err = t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+			list, err = tx.Claimed(t.Name, after, claimGroup)
+			return err
+		})
 		if len(list) == 0 {
 			break
 		}
@@ -115,13 +119,13 @@ func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time
 	return n, last, err
 }
 
-// timesTell is how much older a folder must be than a message moved into it to be another folder:
-// file systems note times in steps of up to two seconds.
+// timesTell is the least age difference between a folder and a claim that counts in isOther. File
+// systems note times in steps of up to two seconds.
 const timesTell = 3 * time.Second
 
-// atHome tells whether sending/ is the folder in which the tray's messages lie. While its disk or
-// share is away there is no such folder, or another that holds none of them, and that a file is not
-// in it says nothing about the file.
+// atHome reports whether sending/ is the folder that has the tray's messages. While its disk or
+// share is not mounted, the folder is missing or is another one. Then a missing file is no proof
+// that a user has removed it.
 func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	sending, err := h.Dir(tray.SendingPart)
 	if err != nil {
@@ -151,11 +155,12 @@ func (t *box) atHome(ctx context.Context, h *handles) (bool, error) {
 	return true, t.moveHome(ctx, now) // at the start, or mounted again under another name
 }
 
-// maxHomeProofs bounds the messages of each state that are looked for in a folder sending.
+// maxHomeProofs bounds the messages of each state that holdsUnderWay looks for.
 const maxHomeProofs = 100
 
-// holdsUnderWay reports whether a file that is under way lies in sending/, by its name and size. On
-// a disk that was mounted again or copied, its identity and perhaps its time are others.
+// holdsUnderWay reports whether sending/ has a file of a message under way, by its name and size.
+// On a disk that was mounted again or copied, the file's identity, and perhaps its time, have
+// changed.
 func (t *box) holdsUnderWay(ctx context.Context, h *handles) bool {
 	var list []ledger.Outgoing
 	err := t.o.view(ctx, func(tx *ledger.Tx) (err error) {
@@ -168,22 +173,26 @@ func (t *box) holdsUnderWay(ctx context.Context, h *handles) bool {
 	})
 }
 
-// isOther tells at a start whether a folder that holds nothing under way is another than the one
-// into which the last message was moved that must lie in it: it is not the one that was there
-// before, and it has not changed since before that message was claimed, so that the message was
-// never moved into it nor taken out of it. A clock that was ahead proves nothing.
+// isOther reports at the start whether an empty sending/ is a folder other than the one before. It
+// has another identity, and its last change is older than the last claim under way: the message was
+// never moved into this folder, nor out of it. A claim in the future proves nothing.
 func isOther(before, now string, changed, claimed, clock time.Time) bool {
-	return before != "" && before != now && changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
+	return before != "" && before != now &&
+		changed.Add(timesTell).Before(claimed) && !claimed.After(clock)
 }
 
 func (t *box) homeKey() string { return "home/" + t.Name }
 
-// homeBefore is which folder sending/ was when it was last seen; empty when that is not known.
+// homeBefore returns the identity of sending/ when it was last seen; empty: unknown.
 func (t *box) homeBefore(ctx context.Context) (home string, err error) {
-	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) { home, err = tx.Setting(t.homeKey()); return err })
+	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) {
+		home, err = tx.Setting(t.homeKey())
+		return err
+	})
 	return home, err
 }
 
+// moveHome records the identity of sending/.
 func (t *box) moveHome(ctx context.Context, home string) error {
 	before, err := t.homeBefore(ctx)
 	if err == nil && before != home {
@@ -209,7 +218,7 @@ func folderUnreadable(err error) reason.Reason {
 	return reason.New(reason.FolderUnreadable, "why", tray.Plain(err))
 }
 
-// whole tells whether the tray can be looked through, and notes which of its folders are not there.
+// whole reports whether the tray can be looked through, and notes its missing folders.
 func (t *box) whole(ctx context.Context, h *handles, notes map[string]reason.Reason) (bool, error) {
 	home, err := t.atHome(ctx, h)
 	if err != nil {
@@ -247,8 +256,9 @@ func (t *box) noteAbsent(ctx context.Context, cause error, notes map[string]reas
 	return err
 }
 
-// gone reports whether a message's file is missing, and not only its disk.
-func (t *box) gone(ctx context.Context, h *handles, m ledger.Outgoing, cause error) (bool, error) {
+// isMissing reports whether a message's file is missing, and not only its disk.
+func (t *box) isMissing(ctx context.Context, h *handles, m ledger.Outgoing,
+	cause error) (bool, error) {
 	if !errors.Is(cause, fs.ErrNotExist) || !h.IsGone(sourceAt(m)) {
 		return false, nil
 	}

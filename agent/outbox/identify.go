@@ -18,11 +18,10 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-// secretSize is how many random bytes the identities of messages come from.
+// secretSize is the size in bytes of the secret from which messages get their identities.
 const secretSize = 32
 
-// openSecret reads the secret from which this site's messages get their identities, and makes it
-// when there is none.
+// openSecret reads the secret from which this site's messages get their identities, or makes it.
 func openSecret(state string) ([]byte, error) {
 	path := filepath.Join(state, "claims.key")
 	secret, err := secretfile.Read(path, secretSize)
@@ -40,11 +39,11 @@ func openSecret(state string) ([]byte, error) {
 // identify fixes the uid and the fingerprint key of a claim. Without the secret they look random.
 // This site derives the same ones again for a message in sending/ when its ledger is lost, and
 // recipients that have the message know it by them. They are unique: a message id is used once, and
-// the source tells apart messages that would have the same id after all.
+// the source distinguishes messages that have the same id nevertheless.
 //
-// The uid begins with the day and the number, which are in the message id anyway, and has 80 bits
-// of the secret's behind them: so the ledgers at both ends append to their index, instead of
-// writing all over it.
+// The uid begins with the day and the number, which are in the message id anyway. 80 bits derived
+// from the secret follow. So the ledgers at both ends append to their index, and do not write all
+// over it.
 func (o *Outbox) identify(m *ledger.Outgoing) {
 	source := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%d", m.ID, m.Name, m.Source.Size,
 		m.Source.Entries, m.Source.ModTime)

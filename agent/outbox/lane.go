@@ -15,26 +15,25 @@ const (
 	smallSealers = 4
 	largeSealers = 2
 
-	// smallContent is the largest file that goes the small way: sealed in memory, together with
-	// others if some wait. With the wrapped keys of 64 recipients and the rest of the format it
+	// smallContent is the size in bytes of the largest file that is sealed in memory, together with
+	// other waiting ones. With the wrapped keys of 64 recipients and the rest of the format it
 	// stays below api.SmallSize.
 	smallContent = ledger.Small
 )
 
-// lane is the messages of one size class, so that small ones never wait behind large ones. It
+// lane has the messages of one size class, so that small ones never wait behind large ones. It
 // belongs to the desk.
 type lane struct {
 	small     bool
 	free      int                 // sealers
-	retries   [][]ledger.Outgoing // could not be sealed with others: first of all
+	retries   [][]ledger.Outgoing // jobs that have failed; they come first
 	leftovers []*sealed           // sealed into files before a crash
 	queue     []batch             // just claimed; oldest first
 	more      bool                // messages may wait in the ledger
 
-	// Messages that wait in the ledger for an address up to this number were handed out: they are
-	// not read again each time.
+	// the highest Seq, by address, up to which waiting rows were read; they are not read again
 	passed map[string]int64
-	since  time.Time // when it began to pass any
+	since  time.Time // when passed was last empty
 	last   string    // the address of the last job
 }
 
@@ -52,8 +51,8 @@ type job struct {
 	sealed   *sealed // before a crash, into a file
 }
 
-// passedFor is how long a lane passes messages while there are always others: one that it passed
-// may come due.
+// passedFor bounds the time for which a busy lane does not read passed rows again. One of them may
+// have come due.
 const passedFor = time.Second
 
 func newLane(small bool, workers int) *lane {
@@ -142,7 +141,8 @@ func (l *lane) expired(now time.Time) (list []ledger.Outgoing) {
 	return list
 }
 
-// nextWaiting reads a job from the ledger: of each address in turn the oldest messages.
+// nextWaiting reads a job from the ledger: the oldest messages of one address. The addresses take
+// turns.
 func (d *desk) nextWaiting(ctx context.Context, l *lane) (*job, error) {
 	if !l.small && len(d.resting) >= maxResting {
 		return nil, nil

@@ -17,20 +17,21 @@ import (
 	"sealpost/internal/reason"
 )
 
-// A program may go on in a file or folder that was taken in one of its pauses: the folder takes it
-// along. So delivered messages are compared for some time with the content that was sent. New and
-// changed files are sent as another message that follows the first one, and users are told.
+// A program may continue to write a file or folder that was taken during a pause: open handles
+// follow a rename. So delivered messages are compared for some time with the content that was sent.
+// New and changed files are sent as another message that follows the first one, and users are told.
 
 const (
-	// comparedFor is how long a message is compared, from its last move or follow-up on.
+	// comparedFor is the time for which a message is compared after its last move or follow-up.
 	comparedFor = time.Hour
 	// comparedMost bounds the files of a tray that are compared, and its folders.
 	comparedMost = 2048
 	// comparedRests spaces the comparisons: each comes after this part of the message's age.
 	comparedRests = 4
-	// keepTrees is how long the lists of folders are kept after the last comparison at least.
+	// keepTrees is the least time for which the lists of folders are kept after the last
+	// comparison.
 	keepTrees = 2 * comparedFor
-	// dropPause is the pause between two searches for lists of no more use.
+	// dropPause is the pause between two searches for lists that are not needed any more.
 	dropPause = 10 * time.Minute
 	// restReserve is the free space that copies leave on the tray's disk.
 	restReserve = 256 << 20
@@ -38,7 +39,7 @@ const (
 	namedMost = 3
 )
 
-// later is the comparisons of the delivered messages of a tray.
+// later has the comparisons of the delivered messages of a tray.
 type later struct {
 	read    bool      // the messages of before the start are known
 	looked  time.Time // when messages were last compared
@@ -59,7 +60,7 @@ type comparison struct {
 	nothing ledger.Source // a state of the content in which nothing is new
 }
 
-// begin reserves a message for copying its rest.
+// begin reserves a message for copying its rest, and reports whether it was free.
 func (l *later) begin(uid id.UID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,8 +94,8 @@ func (l *later) set(c comparison) {
 	l.of[c.message.UID] = c
 }
 
-// isSent remembers a state of a message's content in which nothing is new.
-func (l *later) isSent(m ledger.Outgoing, content ledger.Source) {
+// setSent records a state of a message's content in which nothing is new.
+func (l *later) setSent(m ledger.Outgoing, content ledger.Source) {
 	c := l.get(m.UID)
 	c.message, c.differs, c.nothing = m, false, content
 	c.until = time.Now().Add(comparedFor)
@@ -241,7 +242,7 @@ func (f *finder) compare(ctx context.Context, h *handles, m ledger.Outgoing, now
 	if !f.later.begin(m.UID) {
 		return nil
 	}
-	if !f.slow.TryGo(func() error {
+	if !f.bulkWork.TryGo(func() error {
 		defer f.later.end(m.UID)
 		return ignoreCancel(ctx, f.sendRest(ctx, m))
 	}) {
@@ -250,7 +251,8 @@ func (f *finder) compare(ctx context.Context, h *handles, m ledger.Outgoing, now
 	return nil
 }
 
-// tellRest records the reason of a delivered message, if it has one of this code, or any for "".
+// tellRest replaces the reason of a delivered message if its code is from; an empty from matches
+// any.
 func (t *box) tellRest(ctx context.Context, m ledger.Outgoing, from reason.Code,
 	why reason.Reason) error {
 	return t.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -286,7 +288,7 @@ func (f *finder) sendRest(ctx context.Context, m ledger.Outgoing) error {
 	case err != nil:
 		return t.tellRest(ctx, m, "", reason.New("rest-not-sent", "why", tray.Plain(err)))
 	case isFolder != m.Folder || isSameContent(content, m.Source):
-		f.later.isSent(m, content)
+		f.later.setSent(m, content)
 		return nil
 	}
 	before, isSent, err := t.followUps(ctx, m, content)
@@ -294,12 +296,12 @@ func (f *finder) sendRest(ctx context.Context, m ledger.Outgoing) error {
 	case err != nil:
 		return err
 	case isSent:
-		f.later.isSent(m, content)
+		f.later.setSent(m, content)
 		return nil
 	case slices.ContainsFunc(before, isUnsealed):
 		return nil // its list of entries is not known yet
 	case t.KeepsRest:
-		f.later.isSent(m, content)
+		f.later.setSent(m, content)
 		return t.tellRest(ctx, m, "", reason.New("rest-kept"))
 	}
 	r := remainder{of: m, content: content, temp: tray.SendingPart + "/" + tray.CopyName()}
@@ -313,7 +315,7 @@ func (f *finder) sendRest(ctx context.Context, m ledger.Outgoing) error {
 	h.dropRest(r)
 	switch {
 	case err == nil:
-		f.later.isSent(m, content)
+		f.later.setSent(m, content)
 		return nil
 	case errors.Is(err, errLedger):
 		return err
@@ -340,7 +342,7 @@ func (t *box) followUps(ctx context.Context, m ledger.Outgoing,
 	}), err
 }
 
-// remainder is the new and changed files of a delivered message, while they are copied.
+// remainder has the new and changed files of a delivered message, while they are copied.
 type remainder struct {
 	of      ledger.Outgoing
 	content ledger.Source // of the message as it is now
@@ -356,7 +358,7 @@ func (r *remainder) add(name string) {
 	}
 }
 
-// dropRest removes a copy. It is removed at the next start where that fails.
+// dropRest removes a copy. If that fails, the next start removes it.
 func (h *handles) dropRest(r remainder) {
 	h.Forget(r.temp)
 	if err := h.Root.RemoveAll(r.temp); err != nil {
@@ -492,7 +494,7 @@ func (f *finder) claimRest(ctx context.Context, h *handles, r remainder) error {
 		h.dropRest(r)
 		return nil // the next sweep withdraws it
 	}
-	f.later.isSent(r.of, r.content)
+	f.later.setSent(r.of, r.content)
 	return f.secure(ctx, list)
 }
 
@@ -515,7 +517,7 @@ func (f *finder) marksDelivered(h *handles, of string, marker beneath.Info) bool
 	return false
 }
 
-// dropTrees deletes the lists of folders that are compared with nothing any more.
+// dropTrees deletes the lists of folders that are not compared any more.
 func (o *Outbox) dropTrees(ctx context.Context, now time.Time) error {
 	for after := id.UID(""); ; {
 		isNeeded := false
@@ -537,8 +539,8 @@ func (o *Outbox) dropTrees(ctx context.Context, now time.Time) error {
 	}
 }
 
-// needsTree reports whether the list of a folder's entries may be of use. The folder is not sent
-// yet, or is compared with it.
+// needsTree reports whether the list of a folder's entries may still be needed. The folder is not
+// sent yet, or is compared with it.
 func needsTree(tx *ledger.Tx, uid id.UID, now time.Time) (bool, error) {
 	m, err := tx.Message(string(uid))
 	switch {

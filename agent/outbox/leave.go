@@ -16,11 +16,12 @@ import (
 const (
 	// maxLeft bounds the files that were read for this. More of them are sent.
 	maxLeft = 4096
-	// readPause is the pause between looks at a file that is being read, or waits for that.
+	// readPause is the pause between looks at a file whose content is being read, or waits for
+	// that.
 	readPause = time.Second
 )
 
-// leftFiles is the files of outbox/ that were compared with delivered ones, by their paths in it.
+// leftFiles has the files of outbox/ that were compared with delivered ones, by their paths in it.
 type leftFiles struct {
 	mu    sync.Mutex // guards files
 	files map[string]leftFile
@@ -90,7 +91,7 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 	if one, known := f.left.get(rel, ready.source); known {
 		switch {
 		case !one.isRead:
-			f.soon(rel, readPause)
+			f.schedule(rel, readPause)
 			return nil, reason.Reason{}
 		case !one.why.IsZero():
 			return nil, one.why
@@ -102,12 +103,12 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 	if err != nil || first.Seq == 0 || !f.left.set(rel, leftFile{source: ready.source}) {
 		return ready, reason.Reason{} // where the ledger fails, the claim reports it
 	}
-	if ready.source.Size <= slowContent {
+	if ready.source.Size <= ownSyncSize {
 		f.readLeft(h, rel, ready.source, first)
 		return f.ready(ctx, h, rel)
 	}
-	f.soon(rel, readPause)
-	if !f.slow.TryGo(func() error {
+	f.schedule(rel, readPause)
+	if !f.bulkWork.TryGo(func() error {
 		if h, err := f.t.open(); err == nil {
 			defer h.Close()
 			f.readLeft(h, rel, ready.source, first)

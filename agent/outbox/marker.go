@@ -26,7 +26,7 @@ type Unmarked struct {
 	Marker string `json:"marker,omitempty"` // the name of the marker that it needs
 }
 
-// unmarked is the entries of outbox/ that wait for their markers, as the last looks found them.
+// unmarked has the entries of outbox/ that wait for their markers, from the last looks.
 type unmarked struct {
 	names map[string]bool
 	more  int64 // beyond maxUnmarked, as the last sweep counted them
@@ -91,7 +91,7 @@ func (f *finder) examineMarker(h *handles, rel string) (isMarker bool, why reaso
 	isThere := false
 	for _, of := range marked {
 		if h.HasMarker(tray.OutboxPart + "/" + of) {
-			f.soon(of, 0).costly = false
+			f.schedule(of, 0).costly = false
 			return true, reason.Reason{}
 		}
 		isThere = isThere || h.IsDir(tray.OutboxPart+"/"+of) ||
@@ -148,8 +148,8 @@ func (t Tray) class() *beneath.Class {
 	return &class
 }
 
-// NeededMarker returns the form of the marker to make beside a file or folder that is copied into
-// outbox/. A tray needs it, or it saves the wait for a folder.
+// NeededMarker returns the form of the marker for a file or folder that is copied into outbox/.
+// Some trays require it; in others it ends the wait for a folder.
 func (t Tray) NeededMarker() tray.Marker { return t.markers()[0] }
 
 // unmark removes the markers of a claimed entry before it is moved. A marker that stayed would mark

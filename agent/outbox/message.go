@@ -34,7 +34,7 @@ type Message struct {
 	Recipients []Recipient `json:"recipients,omitempty"`
 }
 
-// labels names messages for the log.
+// labels returns the message ids for the log, as ranges.
 func labels(list []ledger.Outgoing) []string {
 	out := make([]id.Message, len(list))
 	for i, m := range list {
@@ -54,13 +54,13 @@ type Recipient struct {
 	Time     time.Time     `json:"time,omitzero"`
 }
 
-// findSpan is how many rows one view of a search looks through.
+// findSpan is the number of rows that one view of a search reads.
 const findSpan = 20_000
 
-// Find lists messages whose file's name contains part, newest first, at most limit. It looks
-// through all messages, or only through recent ones.
+// Find lists messages with part in their file's name, newest first, at most limit. With recentOnly
+// it looks through the latest findSpan messages only.
 func (o *Outbox) Find(ctx context.Context, part string, limit int,
-	lately bool) (found []Message, err error) {
+	recentOnly bool) (found []Message, err error) {
 	for before := int64(0); ; {
 		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
 			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
@@ -72,7 +72,7 @@ func (o *Outbox) Find(ctx context.Context, part string, limit int,
 			found = append(found, more...)
 			return err
 		})
-		if err != nil || before == 0 || lately || len(found) == limit || ctx.Err() != nil {
+		if err != nil || before == 0 || recentOnly || len(found) == limit || ctx.Err() != nil {
 			return found, err
 		}
 	}
@@ -106,8 +106,8 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	return m, err
 }
 
-// lies returns the place of a message in its tray. It is empty while that may still be outbox/, and
-// when it was withdrawn.
+// lies returns the folder of a message in its tray. It is empty for a withdrawn message, and while
+// the file may still be in outbox/.
 func lies(m ledger.Outgoing) string {
 	switch {
 	case m.State == ledger.Claimed || m.State == ledger.Withdrawn:

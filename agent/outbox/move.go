@@ -31,8 +31,9 @@ func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []
 	return moved
 }
 
-// movePart moves the messages of one folder.
-func (t *box) movePart(ctx context.Context, h *handles, part []ledger.Outgoing) (moved []ledger.Outgoing) {
+// movePart moves the messages of one folder into sending/, and returns those that are there now.
+func (t *box) movePart(ctx context.Context, h *handles,
+	part []ledger.Outgoing) (moved []ledger.Outgoing) {
 	var none error
 	if part[0].Group == (ledger.Group{}) {
 		none = h.makeFolder(part[0])
@@ -105,7 +106,7 @@ func (h *handles) syncMoved(moved []ledger.Outgoing) error {
 	return h.Root.SyncGroup(files, dirs)
 }
 
-// move renames a claimed file into the folder that is made for it, unless it is there already.
+// move renames a claimed file into its folder under sending/, unless it lies there already.
 func (h *handles) move(m ledger.Outgoing) error {
 	if m.Follows != "" {
 		_, err := h.Lstat(sourceAt(m))
@@ -129,11 +130,11 @@ func (h *handles) move(m ledger.Outgoing) error {
 	return nil
 }
 
-// stuckKey names an entry of outbox/ by its path in it.
+// stuckKey returns the path of a message's file in outbox/.
 func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 
-// setStuck remembers that a claimed file could not be moved, so that it is not claimed again and
-// again.
+// setStuck records the reason that a claimed file cannot be moved, so that it is not claimed again.
+// No reason removes the record.
 func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,12 +160,12 @@ func (t *box) whyStuck(err error) reason.Reason {
 	return reason.New("cannot-move", "why", why)
 }
 
-// maxStuck is how many files that cannot be moved are remembered. Nothing more is claimed while
-// there are as many.
+// maxStuck bounds the remembered files that cannot be moved. Nothing more is claimed while there
+// are as many.
 const maxStuck = 1024
 
-// stuck returns why an entry of outbox/ is not claimed; none: it may be.
-func (t *box) stuck(rel string) reason.Reason {
+// whyNotClaimed returns the reason not to claim an entry of outbox/; none: it may be claimed.
+func (t *box) whyNotClaimed(rel string) reason.Reason {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if why := t.unmoved[rel]; !why.IsZero() || len(t.unmoved) < maxStuck {

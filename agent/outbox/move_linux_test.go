@@ -29,7 +29,7 @@ func TestAFileWithBothNames(t *testing.T) {
 	if moved := s.tray.moveAll(t.Context(), []ledger.Outgoing{m}); len(moved) != 0 {
 		t.Error("it is taken for moved")
 	}
-	if s.tray.stuck(m.Name).IsZero() {
+	if s.tray.whyNotClaimed(m.Name).IsZero() {
 		t.Error("it is not said that it cannot be moved, and the finder claims it again")
 	}
 	if err := unix.Unmount(dropped, 0); err != nil {
@@ -37,7 +37,7 @@ func TestAFileWithBothNames(t *testing.T) {
 	}
 	s.recover()
 	s.expectTree("sending/" + group([]ledger.Outgoing{m}) + "/a")
-	if why := s.tray.stuck(m.Name); !why.IsZero() {
+	if why := s.tray.whyNotClaimed(m.Name); !why.IsZero() {
 		t.Errorf("it is still said: %s", why)
 	}
 	if state := s.state(m); state != ledger.Taken {

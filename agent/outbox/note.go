@@ -35,8 +35,8 @@ type groupContent struct {
 	Names []string `json:"names"`            // in the order of their numbers
 }
 
-// ownNote reports whether a name is that of a note of ours, however a disk spells it. Nothing of
-// that name is ever sent.
+// ownNote reports whether a name is that of a note of sealpost, in any case of letters. Files of
+// these names are never sent.
 func ownNote(name string) bool {
 	return strings.EqualFold(name, groupNote) || strings.EqualFold(name, addressNote)
 }
@@ -53,25 +53,25 @@ func (h *handles) readNote(m ledger.Outgoing) (content groupContent, err error) 
 	return content, err
 }
 
-// forgetNote removes the note of a folder that was moved to delivered/. Failing leaves a small file
-// behind, and nothing else.
+// forgetNote removes the note of a folder that was moved to delivered/. An error leaves a small
+// file behind, and does no other harm.
 func (h *handles) forgetNote(m ledger.Outgoing) {
 	m.State = ledger.Delivered
 	h.Remove(placeAt(m) + "/" + groupNote) //nolint:errcheck // see above
 }
 
-// inside is the entries of a group's folder beside its note.
+// inside lists the entries of a group's folder except its note.
 type inside struct {
-	ours   bool     // a file of the group; where the note cannot be read everything may be one
-	litter []string // files that systems leave in folders
-	others []string
+	hasMember bool     // it has a file of the group, or may have one: its note is unreadable
+	litter    []string // files that systems leave in folders
+	others    []string
 }
 
-// inFolder looks through a group's folder.
+// inFolder lists the entries of a group's folder.
 func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside) {
 	dir, err := h.Dir(folderAt(m))
 	if err != nil {
-		left.ours = !errors.Is(err, fs.ErrNotExist)
+		left.hasMember = !errors.Is(err, fs.ErrNotExist)
 		return left
 	}
 	note, unread := h.readNote(m)
@@ -86,30 +86,28 @@ func (h *handles) inFolder(ctx context.Context, m ledger.Outgoing) (left inside)
 			case tray.NatureOf(name) == tray.Litter:
 				left.litter = append(left.litter, name)
 			case unread != nil || own[name]:
-				left.ours = true
+				left.hasMember = true
 			case len(left.others) < maxNotes:
 				left.others = append(left.others, name)
 			}
 		}
 		return nil
 	})
-	left.ours = left.ours || err != nil
+	left.hasMember = left.hasMember || err != nil
 	if len(left.others) > 0 {
 		known := h.renamed(ctx, m, dir)
 		left.others = slices.DeleteFunc(left.others, func(name string) bool { return known[name] })
-		left.ours = left.ours || len(known) > 0
+		left.hasMember = left.hasMember || len(known) > 0
 	}
 	return left
 }
 
-// renamed lists the files of a group in its folder that have another name. Users may rename them
-// there.
+// renamed returns the new names of a group's files that users have renamed in its folder.
 func (h *handles) renamed(ctx context.Context, m ledger.Outgoing,
 	dir *beneath.Dir) map[string]bool {
 	var all []ledger.Outgoing
 	if err := h.t.o.view(ctx, func(tx *ledger.Tx) (err error) {
-		all,
-			err = tx.Group(m)
+		all, err = tx.Group(m)
 		return err
 	}); err != nil {
 		return nil // then they are told of as others

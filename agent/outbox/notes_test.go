@@ -71,12 +71,12 @@ func TestNoteEndsWithTheClaim(t *testing.T) {
 	}, reason.Reason{})
 	put(t, s.at("outbox"), "slow.txt")
 	f := newFinder(s.tray)
-	f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
-	f.soon("slow.txt", 0)
+	f.claimers, f.bulkWork = new(errgroup.Group), new(errgroup.Group)
+	f.schedule("slow.txt", 0)
 	if err := f.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.quick.Wait(), f.slow.Wait()); err != nil {
+	if err := errors.Join(f.claimers.Wait(), f.bulkWork.Wait()); err != nil {
 		t.Fatal(err)
 	}
 	status, err := s.Status(t.Context(), 1)

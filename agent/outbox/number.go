@@ -12,8 +12,8 @@ import (
 	"sealpost/internal/patience"
 )
 
-// used is the highest number of one day of which a folder lies in a tray. A lost ledger may have
-// given it.
+// used is the highest message number of one day among the folders of a tray. A lost ledger may have
+// assigned it.
 type used struct {
 	prefix string // of their message ids
 	number int64
@@ -36,8 +36,8 @@ func (t *box) firstNumber(now time.Time) int64 {
 	return first
 }
 
-// usedNumber is the highest number that a folder of the tray has with this prefix. A tray that is
-// away is asked again.
+// usedNumber returns the highest number of the tray's folders with this prefix. An unreachable tray
+// is asked again each time.
 func (t *box) usedNumber(prefix string) int64 {
 	t.mu.Lock()
 	known := t.used
@@ -67,13 +67,14 @@ func (t *box) usedNumber(prefix string) int64 {
 // answersNumber is the longest wait for the folders of another tray.
 const answersNumber = 2 * time.Second
 
-// usedElsewhere is usedNumber for the claims of another tray. One that hangs counts as away.
+// usedElsewhere returns usedNumber for the claims of another tray. A tray that hangs counts as
+// away.
 func (t *box) usedElsewhere(prefix string) int64 {
 	n, _ := patience.Within(answersNumber, func() int64 { return t.usedNumber(prefix) })
 	return n
 }
 
-// highestIn looks through a folder, in constant memory.
+// highestIn returns the highest number in a folder, in constant memory.
 func (h *handles) highestIn(part, prefix string) (highest int64, err error) {
 	d, err := h.Dir(part)
 	if err != nil {

@@ -1,11 +1,12 @@
 // Package outbox takes finished files from a tray, seals and publishes them, and follows their
 // receipts.
 //
-// It promises that a file which was dropped is, at every instant and after every crash, in exactly
-// one place of the tray, which shows its state; that it is sealed for exactly the approved
-// recipients; and that its content is kept until every receipt is verified. The life of a message
-// is told in find.go, claim.go, desk.go, hand.go, lane.go, seal.go, publish.go, follow.go and
-// file.go, in this order. It must not know how files are received.
+// It promises three things, at every instant and after every crash. A dropped file is in exactly
+// one place of the tray, which shows its state. It is sealed for exactly the approved recipients.
+// Its content is kept until every receipt is verified.
+//
+// To follow a message, read find.go, claim.go, desk.go, hand.go, lane.go, seal.go, publish.go,
+// follow.go and file.go, in this order. The package must not know how files are received.
 package outbox
 
 import (
@@ -70,16 +71,16 @@ type Outbox struct {
 	trust   *trust.Trust
 	log     *slog.Logger
 	desk    *desk
-	orphans []id.Envelope // found sealed at the start, and of no use
+	orphans []id.Envelope // sealed files without an envelope in the ledger, found at the start
 	secret  []byte        // from which claims get their identity
-	state   beneath.ID    // of the state folder, which nothing is sent from
+	state   beneath.ID    // of the state folder, from which nothing is sent
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	hubIsNew chan struct{}
 	pulse    pulse
 
 	mu          sync.Mutex     // guards incarnation
-	incarnation id.Incarnation // of the hub, as it said last
+	incarnation id.Incarnation // of the hub, from its last answer
 
 	repeats repeats
 }
@@ -123,8 +124,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// start brings ledger, trays and hub together after the last run, each before the work that rests
-// on it begins.
+// start reconciles the ledger with the trays and the hub after the last run, and starts the work.
 func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 	if err := errors.Join(o.tidy(ctx), o.dropTrees(ctx, time.Now()), o.findOlder(ctx),
 		o.adopt(ctx)); err != nil {
@@ -155,8 +155,8 @@ func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 	return o.reconcileAll(ctx)
 }
 
-// HubIsNew has the hub asked for unfinished envelopes: it has started anew, or is another one.
-// Waits that were true of the one before end.
+// HubIsNew starts a reconciliation with a hub that has restarted or was replaced. Waits that
+// concerned the hub before end.
 func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	o.mu.Lock()
 	o.incarnation = incarnation
@@ -173,7 +173,7 @@ func (o *Outbox) Reconsider() {
 	})
 }
 
-// Retry makes the outbox try at once whatever waits for another attempt.
+// Retry ends the pauses before all further attempts.
 func (o *Outbox) Retry() {
 	o.desk.tell(func() {
 		for len(o.desk.resting) > 0 {
@@ -184,7 +184,7 @@ func (o *Outbox) Retry() {
 	o.fileSoon()
 }
 
-// forgetRoute has the hub asked again for an address.
+// forgetRoute makes the desk ask the hub for an address again.
 func (o *Outbox) forgetRoute(address string) {
 	o.desk.tell(func() {
 		o.desk.routes.forget(address)
@@ -192,7 +192,7 @@ func (o *Outbox) forgetRoute(address string) {
 	})
 }
 
-// adopt takes up messages in the trays that the ledger does not know.
+// adopt adopts the messages in the trays that the ledger does not know.
 func (o *Outbox) adopt(ctx context.Context) error {
 	for _, t := range o.trays {
 		if err := t.adopt(ctx); err != nil {
@@ -209,8 +209,8 @@ func (o *Outbox) fileSoon() {
 	}
 }
 
-// tray returns the tray of a name, or nil when agent.toml has none of it any more. Messages of such
-// a tray are never sealed.
+// tray returns the tray of a name, or nil if agent.toml no longer has it. Messages of a removed
+// tray are never sealed.
 func (o *Outbox) tray(name string) *box {
 	i := slices.IndexFunc(o.trays, func(t *box) bool { return t.Name == name })
 	if i < 0 {
@@ -229,7 +229,7 @@ func (o *Outbox) trayNames() (names []string) {
 	return names
 }
 
-// poke wakes whoever waits on a channel of one place; one that is awake already loses nothing.
+// poke signals a channel of capacity one. A signal that is still pending is enough.
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -237,7 +237,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-// view reads the ledger; its failure is not the hub's, and ends the agent.
+// view reads the ledger. Its error is a ledgerError, which ends the agent; errors of the hub are
+// retried.
 func (o *Outbox) view(ctx context.Context, do func(*ledger.Tx) error) error {
 	if err := o.ledger.View(ctx, do); err != nil {
 		return fmt.Errorf("%w: %w", errLedger, err)

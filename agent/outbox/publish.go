@@ -20,23 +20,22 @@ import (
 	"sealpost/internal/reason"
 )
 
-// partsAtOnce is the number of parts of one envelope that are sent at the same time. On a line that
-// loses packets each connection gets only so much of it, however much there is.
+// partsAtOnce is the number of parts of one envelope that are sent at the same time. On a line with
+// packet loss one connection cannot use the whole bandwidth.
 const partsAtOnce = 3
 
-// abandonTime is how long the hub may take to forget an envelope that is given up.
+// abandonTime bounds the hub's answer to the deletion of a given-up envelope's parts.
 const abandonTime = 10 * time.Second
 
-// publish brings an envelope to the hub, however long that takes, and records the hub's promise.
-// Asking again is always safe: one envelope id names one ciphertext, and the same publish gets the
-// same answer.
+// publish publishes an envelope, with retries until the hub has it, and records the hub's promise.
+// A retry is always safe: one envelope id names one ciphertext, and the same publish gets the same
+// answer.
 //
-// It reports whether the envelope was given up, so that its messages wait to be sealed again.
+// dropped reports that the envelope was given up, and its messages wait to be sealed again.
 func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
 	brought := int64(0)
-	// times that the hub found a checksum wrong: on the line that is rare, so that twice means the
-	// file
+	// checksum errors at the hub: rare on a line, so the second one means a damaged file
 	damaged := 0
 	for {
 		published, err := o.tryPublish(ctx, s)
@@ -74,8 +73,8 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	}
 }
 
-// refusal returns why the hub does not take an envelope for now. It is empty if the line is broken,
-// the hub busy, or the site refused: the link reports these.
+// refusal returns the reason that the hub does not take an envelope for now. It is empty if the
+// line is broken, the hub is busy, or the site is refused: the link reports these.
 func (s *sealed) refusal(err error) reason.Reason {
 	var no *api.Error
 	switch {
@@ -89,7 +88,7 @@ func (s *sealed) refusal(err error) reason.Reason {
 	return reason.New("hub-takes-later", "why", no)
 }
 
-// overQuota returns why a quota of the hub leaves no room for an envelope.
+// overQuota returns the reason of an envelope that exceeds a quota of the hub.
 func (s *sealed) overQuota(o *api.OverQuota) reason.Reason {
 	owner := reason.New("quota-of-hub")
 	switch o.Scope {
@@ -183,11 +182,11 @@ func (o *Outbox) upload(ctx context.Context, s *sealed, content io.ReaderAt) err
 		s.meter = progress.Start(s.Size, done, time.Now())
 		o.desk.measure(s.ID, s.meter)
 	}
-	s.meter.Correct(done) // one that goes on after a failure keeps the rate that it had
+	s.meter.Correct(done) // a resumed upload keeps its rate
 	p := s.meter
 	var g errgroup.Group
 	g.SetLimit(partsAtOnce >> s.fewer)
-	var broken atomic.Bool // then no part is begun any more, but those that are under way may end
+	var broken atomic.Bool // no further part is begun; those under way may end
 	brought := s.brought.Load()
 	for _, part := range state.Missing {
 		g.Go(func() error {
@@ -227,7 +226,7 @@ func partSize(part int, size int64) int64 {
 	return min(api.PartSize, size-int64(part)*api.PartSize)
 }
 
-// missing is how many bytes the parts come to that the hub has not.
+// missing returns the size in bytes of the parts that the hub lacks.
 func missing(parts []int, size int64) (sum int64) {
 	for _, part := range parts {
 		sum += partSize(part, size)
@@ -235,7 +234,7 @@ func missing(parts []int, size int64) (sum int64) {
 	return sum
 }
 
-// published records the hub's promise; the sealed file is of no more use then.
+// published records the hub's promise, and removes the sealed file.
 func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) error {
 	fault.Point("outbox-published")
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -257,7 +256,7 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 	return nil
 }
 
-// drop gives the envelope up; its messages wait to be sealed under a new envelope id.
+// drop gives up an envelope. Its messages wait to be sealed under a new envelope id.
 func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	o.log.Info("sealing again", "envelope", s.ID, "cause", why)
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -273,8 +272,8 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	return nil
 }
 
-// abandon deletes the parts of an envelope that is given up from the hub. They would take up room
-// there until they expire.
+// abandon deletes the parts of a given-up envelope at the hub. Otherwise they use space there until
+// they expire.
 func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	ctx, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
@@ -283,7 +282,7 @@ func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 	}
 }
 
-// fail ends messages that no hub of this network will take.
+// fail ends the messages of an envelope that no hub of this network will take.
 func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	o.log.Error("failed", "envelope", s.ID, "reason", why)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {

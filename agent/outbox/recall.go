@@ -18,11 +18,11 @@ import (
 	"sealpost/internal/reason"
 )
 
-// errOnItsWay says that a message can no longer be recalled.
+// errOnItsWay is the error of a message that can no longer be recalled.
 var errOnItsWay = reason.Err("on-its-way")
 
-// recallWaits is how long a recall waits for a message. One that was just claimed is being made
-// durable for a moment.
+// recallWaits is the longest wait of a recall for a reserved message. A message that was just
+// claimed is reserved until it is durable.
 const recallWaits = 2 * time.Second
 
 // Recalled is a message that was taken back.
@@ -34,7 +34,10 @@ type Recalled struct {
 // Recall takes back a message that was not sent: it goes to failed/, with a note.
 func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	var m ledger.Outgoing
-	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
+	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		m, err = tx.Message(name)
+		return err
+	}); err != nil {
 		return Recalled{}, err
 	}
 	if !o.desk.reserve(ctx, m) {
@@ -88,7 +91,8 @@ func notWhatWasSent(m ledger.Outgoing) error {
 	return reason.Err("not-what-was-sent", "name", m.Name, "message", m.ID)
 }
 
-// reserve reserves a message that no worker has, or waits for that.
+// reserve reserves a message for a question, and reports whether it has. It waits until a worker
+// releases the message, at most recallWaits.
 func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
 	patience, end := context.WithTimeout(ctx, recallWaits)
 	defer end()
@@ -112,7 +116,10 @@ func (d *desk) reserve(ctx context.Context, m ledger.Outgoing) bool {
 // that site's folder under outbox/.
 func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Message, error) {
 	var m ledger.Outgoing
-	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) { m, err = tx.Message(name); return err }); err != nil {
+	if err := o.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		m, err = tx.Message(name)
+		return err
+	}); err != nil {
 		return "", err
 	}
 	if _, err := id.ParseSite(string(to)); err != nil {
@@ -157,8 +164,8 @@ func (o *Outbox) Resend(ctx context.Context, name string, to id.Site) (id.Messag
 	return m.ID, nil
 }
 
-// copyAgain copies the content of a message into a folder under outbox/, durably, if it is still
-// the content that was sent.
+// copyAgain copies the content of a message durably into a folder under outbox/. It fails if the
+// content differs from the one that was sent.
 func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder string) error {
 	src, name, err := h.At(from)
 	if err != nil {
@@ -168,7 +175,7 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	if err != nil {
 		return err
 	}
-	if m.Folder && m.Digest == "" { // nothing tells afterwards what it was
+	if m.Folder && m.Digest == "" { // there is no digest to compare the copy with
 		now, err := h.observe(from)
 		if err != nil {
 			return err
@@ -206,8 +213,8 @@ func (h *handles) copyAgain(ctx context.Context, m ledger.Outgoing, from, folder
 	return dst.Sync()
 }
 
-// isWhatWasSent compares a copy with the digest that this site has signed or, before anything was
-// sealed, with the claim.
+// isWhatWasSent compares a copy with the signed digest; before sealing, with the claim. It returns
+// an error if they differ.
 func isWhatWasSent(d *beneath.Dir, name string, m ledger.Outgoing) error {
 	if m.Digest == "" {
 		info, err := d.Lstat(name)

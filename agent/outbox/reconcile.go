@@ -14,8 +14,8 @@ import (
 
 const (
 	reconcileEvery = 24 * time.Hour
-	// reconcileAgain is a second look after the hub was new, for envelopes published during the
-	// first.
+	// reconcileAgain is the pause before the second look at a new hub. That look finds envelopes
+	// published during the first one.
 	reconcileAgain = time.Minute
 	knownPage      = 500
 )

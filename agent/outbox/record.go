@@ -18,13 +18,13 @@ import (
 	"sealpost/internal/id"
 )
 
-// Record is the part of a message that only this site and its recipients know: with it and the
-// content, anyone can compute the fingerprint that receipts carry.
+// Record is a message with the data that only this site and its recipients know. With them and the
+// content, an auditor can compute the fingerprint in a receipt.
 type Record struct {
 	Message
 	FingerprintKey string  `json:"fingerprint_key"` // 32 bytes in hexadecimal
 	Digest         id.Hash `json:"digest"`          // of the entries; empty: not sealed yet
-	Place          string  `json:"place"`           // of the content, unless a user has taken it away
+	Place          string  `json:"place"`           // of the content, unless a user has removed it
 }
 
 // Record returns one message by its message id or uid; ledger.ErrNotFound when there is none.
@@ -42,8 +42,8 @@ func (o *Outbox) Record(ctx context.Context, name string) (r Record, err error) 
 	return r, err
 }
 
-// whereabouts is where the content of a message lies, or would lie; empty when its tray is not
-// known any more.
+// whereabouts returns the path of a message's content, or its expected path. It is empty if
+// agent.toml no longer has the tray.
 func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	t := o.tray(m.Tray)
 	if t == nil {
@@ -64,9 +64,9 @@ func (o *Outbox) whereabouts(m ledger.Outgoing) (place string) {
 	return place
 }
 
-// WriteEntries writes the entries, as FORMAT.md has them, of the file or folder at place, which was
-// sent under this name. Their SHA-256 is the message's digest if nothing was changed since. The
-// paths of a folder are held in memory.
+// WriteEntries writes the entries of FORMAT.md for the file or folder at place, sent under name.
+// Their SHA-256 is the message's digest if nothing has changed since. The paths of a folder are
+// held in memory.
 func WriteEntries(w io.Writer, place, name string) error {
 	place, err := filepath.Abs(place)
 	if err != nil {
@@ -109,7 +109,8 @@ func writeEntries(w io.Writer, d *beneath.Dir, base, name string) error {
 	slices.SortFunc(list, func(a, b found) int { return strings.Compare(a.path, b.path) })
 	for _, f := range list {
 		source := sourceOf(f.info)
-		line := envelope.AppendEntry(nil, f.path, f.info.IsDir(), source.Executable, time.Unix(0, source.ModTime), f.info.Size, f.sum)
+		line := envelope.AppendEntry(nil, f.path, f.info.IsDir(), source.Executable,
+			time.Unix(0, source.ModTime), f.info.Size, f.sum)
 		if _, err := w.Write(line); err != nil {
 			return err
 		}

@@ -94,8 +94,8 @@ func (o *Outbox) readRepeats(ctx context.Context) error {
 	})
 }
 
-// repeated returns the reasons of those messages that were just filed in delivered/ whose name and
-// content were delivered before.
+// repeated returns reasons for those just delivered messages whose name and content were delivered
+// before.
 func (h *handles) repeated(ctx context.Context,
 	list []ledger.Outgoing) (map[int64]reason.Reason, error) {
 	t, told := h.t, map[int64]reason.Reason{}

@@ -100,7 +100,7 @@ func TestRepeatsAreBounded(t *testing.T) {
 // A tray can leave such a file where it lies, also after a restart. Another content, a later time
 // and a resend are sent.
 func TestARepeatedFileIsLeft(t *testing.T) {
-	for name, size := range map[string]int{"small": 3, "large": slowContent + 1} {
+	for name, size := range map[string]int{"small": 3, "large": ownSyncSize + 1} {
 		t.Run(name, func(t *testing.T) {
 			s := newSealer(t)
 			s.tray.RepeatWindow, s.tray.LeavesRepeats = time.Hour, true

@@ -277,7 +277,7 @@ func TestWhatTakesThePlaceOfAClaim(t *testing.T) {
 			s.share()
 			m := s.claimed("claims.key")[0]
 			give(t, s.at(droppedAt(m)))
-			s.goOn(m)
+			s.resumeClaims(m)
 			s.update(func(tx *ledger.Tx) error {
 				_, err := tx.Advance(m.UID, ledger.Taken, ledger.Claimed, reason.Text("changed"))
 				return err

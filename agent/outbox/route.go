@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// blockedAgain is when an address that may not be sent to is asked for again without an event.
+	// blockedAgain is the interval at which the hub is asked again for a blocked address.
 	blockedAgain = 30 * time.Second
-	// maxAsking is how many routes are asked for at once.
+	// maxAsking bounds the routes that are asked for at the same time.
 	maxAsking = 4
 )
 
-// decision is for whom an address is sealed now, or why nothing is sent to it.
+// decision has the recipients of an address, or the reason that nothing is sent to it.
 type decision struct {
 	address    id.Address
 	version    id.Hash
@@ -37,7 +37,7 @@ type decision struct {
 
 func (d *decision) isOpen() bool { return d.blocked.IsZero() && d.unknown.IsZero() }
 
-// routes remembers decisions until something that they rest on changes. It belongs to the desk.
+// routes remembers decisions until one of their inputs changes. It belongs to the desk.
 type routes struct {
 	by     map[string]*decision
 	asking map[string]bool // addresses that are asked for; false: the answer will be outdated
@@ -82,8 +82,8 @@ func (d *desk) route(ctx context.Context, address string) *decision {
 	return nil
 }
 
-// decided records the decision for an address. Any error but the ledger's is the line's or the
-// hub's, and heals.
+// decided records the decision for an address. It returns only an error of the ledger, or of an
+// ended context. Any other comes from the line or the hub, and the hub is asked again.
 func (d *desk) decided(address string, answer *decision, err error) error {
 	r := d.routes
 	valid := r.asking[address]
@@ -166,7 +166,7 @@ func isOfAddress(err error) bool {
 	return !api.IsOfSite(err)
 }
 
-// forget has the hub asked again for an address.
+// forget makes the desk ask the hub again for an address.
 func (r *routes) forget(address string) {
 	delete(r.by, address)
 	if r.asking[address] {
@@ -174,7 +174,8 @@ func (r *routes) forget(address string) {
 	}
 }
 
-// doubt has the hub asked again for all addresses. The sites to which they led are remembered.
+// doubt makes the desk ask the hub again for all addresses. The sites to which they led are
+// remembered.
 func (r *routes) doubt() {
 	for _, d := range r.by {
 		d.stale = true
@@ -185,7 +186,7 @@ func (r *routes) doubt() {
 	r.until = time.Time{}
 }
 
-// blocked lists why addresses are not sent to.
+// blocked returns the reasons of the blocked addresses.
 func (r *routes) blocked() map[string]reason.Reason {
 	why := map[string]reason.Reason{}
 	for a, d := range r.by {

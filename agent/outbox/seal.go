@@ -35,7 +35,7 @@ type sealed struct {
 	messages []ledger.Outgoing
 	content  *bytes.Buffer // of a small one; nil: it lies in a file
 	brought  atomic.Int64  // parts of a large one that this process has brought to the hub
-	fewer    int           // how often the number of its parts that go at once is halved
+	fewer    int           // how often partsAtOnce is halved for it
 	meter    *progress.Meter
 }
 
@@ -70,15 +70,15 @@ func (o *Outbox) send(ctx context.Context, j job) (next retry, err error) {
 	return next, err
 }
 
-// unsealed ends a job that could not be sealed as a whole. It is tried again without the messages
-// that cannot be read or do not wait any more. Where all can be read and one of them spoils it for
-// the others, each is tried alone.
+// unsealed handles a job whose sealing has failed. It retries without the messages that are
+// unreadable or no longer wait. If all are readable, it retries each by itself, because one of them
+// causes the failure.
 func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (next retry, err error) {
 	var full *noRoom
 	switch {
 	case errors.Is(cause, errLedger) || ctx.Err() != nil:
 		return next, cause
-	case errors.Is(cause, errElsewhere):
+	case errors.Is(cause, errNotWaiting):
 		left, err := o.stillWaiting(ctx, j.messages)
 		if len(left) > 0 && len(left) < len(j.messages) {
 			next.batches = [][]ledger.Outgoing{left}
@@ -101,9 +101,9 @@ func (o *Outbox) unsealed(ctx context.Context, j job, cause error) (next retry, 
 	return next, err
 }
 
-// errElsewhere means that a message was recalled, or its file changed, before it was sealed. The
-// ciphertext goes nowhere.
-var errElsewhere = errors.New("not waiting")
+// errNotWaiting is the error of a message that was recalled, or whose file changed, before it was
+// sealed. Its ciphertext is discarded.
+var errNotWaiting = errors.New("not waiting")
 
 // stillWaiting returns the messages of a list that the ledger has as they were read.
 func (o *Outbox) stillWaiting(ctx context.Context,
@@ -124,7 +124,8 @@ func (o *Outbox) stillWaiting(ctx context.Context,
 	return left, err
 }
 
-// readable drops files that are gone, changed or unreadable from a list, and records why.
+// readable returns the messages with unchanged, readable files, and records the reasons of the
+// others.
 func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger.Outgoing, error) {
 	good := list[:0:0]
 	from := o.sources()
@@ -145,7 +146,7 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 	return good, nil
 }
 
-// explainNoRoom records why a message waits that there is no room to seal.
+// explainNoRoom records the reason of a message that waits for room to seal it.
 func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, why reason.Reason) error {
 	o.log.Warn("not sealed", "message", m.ID, "reason", why)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -160,7 +161,7 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	t := o.tray(m.Tray)
 	if h, err := t.open(); err == nil {
 		defer h.Close()
-		isGone, err := t.gone(ctx, h, m, cause)
+		isGone, err := t.isMissing(ctx, h, m, cause)
 		if err != nil {
 			return err
 		}
@@ -234,7 +235,7 @@ func (o *Outbox) record(ctx context.Context, s *sealed, digests []id.Hash) error
 		return tx.Seal(s.Envelope, rows, s.messages[0].State)
 	})
 	if errors.Is(err, ledger.ErrNotFound) {
-		return errElsewhere
+		return errNotWaiting
 	}
 	if err != nil {
 		return fmt.Errorf("%w: record envelope %s: %w", errLedger, s.ID, err)
@@ -259,7 +260,7 @@ func (o *Outbox) sealInto(s *sealed, req envelope.SealRequest) (envelope.Sealed,
 	return out, err
 }
 
-// noRoom is the reason that there is no room for a sealed file.
+// noRoom is the error of a sealed file for which there is no room.
 type noRoom struct{ why reason.Reason }
 
 func (e *noRoom) Error() string { return e.why.String() }
@@ -299,8 +300,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest,
 	return out, err
 }
 
-// removeSealed removes an envelope's file that is of no more use. One that another program holds
-// stays until the next start.
+// removeSealed removes an envelope's file. If another program holds it, the next start removes it.
 func (o *Outbox) removeSealed(e id.Envelope, file string) {
 	if file == "" {
 		return

@@ -62,9 +62,9 @@ func (s *sealer) claimAll(f *finder) {
 	s.t.Helper()
 	for range 3 {
 		f.watch = f.t.files.NewWatch(time.Minute, f.t.hearAstray)
-		f.quick, f.slow = new(errgroup.Group), new(errgroup.Group)
+		f.claimers, f.bulkWork = new(errgroup.Group), new(errgroup.Group)
 		err := f.sweep(s.t.Context())
-		if err = errors.Join(err, f.quick.Wait(), f.slow.Wait()); err != nil {
+		if err = errors.Join(err, f.claimers.Wait(), f.bulkWork.Wait()); err != nil {
 			s.t.Fatal(err)
 		}
 		f.watch.Close()

@@ -16,7 +16,7 @@ import (
 // trayAnswers is the longest wait of the start for the folders of trays.
 const trayAnswers = 2 * time.Second
 
-// pulse is the rhythm of the looks whether a tray answers.
+// pulse has the timing of the checks whether a tray answers.
 type pulse struct {
 	every    time.Duration // between two looks
 	patience time.Duration // the longest wait for an answer
@@ -24,11 +24,11 @@ type pulse struct {
 
 var defaultPulse = pulse{every: 10 * time.Second, patience: 20 * time.Second}
 
-// errSilent says that a tray is not opened before its folders have answered once.
+// errSilent is the error of a tray that has not answered since the start.
 var errSilent = reason.Err(reason.FolderSilent)
 
-// begin prepares the trays and waits for those that answer. The goroutine of one that does not
-// ends when it answers; answered waits for that.
+// begin prepares the trays, and waits for their folders at most trayAnswers. The preparation of a
+// silent tray continues in the background, until answered receives its result.
 func (o *Outbox) begin() error {
 	patience, end := context.WithTimeout(context.Background(), trayAnswers)
 	defer end()
@@ -46,10 +46,10 @@ func (o *Outbox) begin() error {
 			t.log.Error("tray silent", "reason", reason.Of(errSilent))
 		}
 	}
-	return apart(o.trays)
+	return refuseSharedFolders(o.trays)
 }
 
-// answered waits until the folders of a tray have answered, and takes up the messages there.
+// answered waits until the folders of a tray have answered, and adopts the messages there.
 func (t *box) answered(ctx context.Context) error {
 	if !t.silent.Load() {
 		return nil
@@ -63,7 +63,7 @@ func (t *box) answered(ctx context.Context) error {
 		}
 	}
 	t.silent.Store(false)
-	if err := apart(t.o.trays); err != nil {
+	if err := refuseSharedFolders(t.o.trays); err != nil {
 		t.silent.Store(true)
 		return err
 	}
@@ -110,7 +110,7 @@ func (t *box) lookAtFolders() {
 	}
 }
 
-// endureSilence keeps a tray silent until it answers, or the context ends.
+// endureSilence marks a tray as silent until it answers or the context ends.
 func (t *box) endureSilence(ctx context.Context, answer <-chan struct{}) {
 	t.silent.Store(true)
 	t.log.Error("tray silent", "reason", reason.Of(errSilent))

@@ -12,7 +12,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Standing is how messages stand: those of a tray, or of the whole site.
+// Standing is the state of the messages of a tray, or of the whole site.
 type Standing struct {
 	// Counts has the messages that are not final, by their states.
 	Counts map[ledger.State]int64 `json:"counts"`
@@ -26,7 +26,8 @@ type Standing struct {
 	Blocked map[string]reason.Reason `json:"blocked"`
 	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray.
 	NotTaken map[string]reason.Reason `json:"not_taken"`
-	// Unwatched is why the system does not report new files, so that they are found late.
+	// Unwatched is the reason that the system does not report new files, so that they are found
+	// late.
 	Unwatched reason.Reason `json:"unwatched,omitzero"`
 	// Explained has messages that wait for a reason of their own.
 	Explained []Message `json:"explained"`
@@ -47,11 +48,11 @@ type Status struct {
 	Standing
 	Latest []Message    `json:"latest"` // the messages claimed last, newest first
 	Trays  []TrayStatus `json:"trays"`  // each by itself
-	// trays that agent.toml has no more, as far as they have something to do
+	// trays with unfinished messages that agent.toml no longer has
 	Away []Away `json:"away,omitempty"`
 }
 
-// TrayStatus is one tray and how its messages stand.
+// TrayStatus is the state of one tray and its messages.
 type TrayStatus struct {
 	Name  string `json:"name"`
 	Dir   string `json:"dir"`
@@ -64,10 +65,10 @@ type TrayStatus struct {
 	unmoved int64 // claimed messages that cannot be moved out of outbox/: they are in not_taken
 }
 
-// few bounds the lists of the status that are not asked for by number.
+// few bounds the lists of the status whose length the caller does not choose.
 const few = 10
 
-// Upload is how far a large envelope is.
+// Upload is the progress of a large envelope.
 type Upload struct {
 	Envelope id.Envelope `json:"envelope_id"`
 	Message  id.Message  `json:"message_id"`
@@ -88,7 +89,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 			Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
 		maps.Copy(one.NotTaken, t.notes)
-		one.Unwatched, one.unmoved = t.slower, int64(len(t.unmoved))
+		one.Unwatched, one.unmoved = t.whyLate, int64(len(t.unmoved))
 		one.Settling, one.Unmarked = t.settling, t.needed(t.unmarked)
 		t.mu.Unlock()
 		if t.silent.Load() {
@@ -137,7 +138,7 @@ func (s *Status) tray(name string) *TrayStatus {
 	return &s.Trays[i]
 }
 
-// count fills in how many messages there are of each tray, and of those that are away.
+// count fills in the numbers of messages of each tray, and of the trays that are away.
 func (s *Status) count(tx *ledger.Tx) error {
 	backlogs, err := tx.Backlogs()
 	if err != nil {
@@ -168,12 +169,12 @@ func (s *Status) count(tx *ledger.Tx) error {
 			}
 		}
 	}
-	s.Away, err = away(tx, backlogs, func(name string) bool { return s.tray(name) != nil })
+	s.Away, err = awayTrays(tx, backlogs, func(name string) bool { return s.tray(name) != nil })
 	return err
 }
 
-// lessUnmoved takes claimed messages that cannot be moved from the counts of the tray and the site.
-// They are reported as not taken, and not as taken too.
+// lessUnmoved subtracts claimed messages that cannot be moved from the counts of the tray and the
+// site. NotTaken has them instead.
 func (t *TrayStatus) lessUnmoved(all map[ledger.State]int64) {
 	less := min(t.unmoved, t.Counts[ledger.Claimed])
 	for _, counts := range []map[ledger.State]int64{t.Counts, all} {

@@ -44,7 +44,7 @@ func (h *handles) strangersIn(ctx context.Context,
 	if !isClaimable(group) {
 		return nil, tray.ErrStrange
 	}
-	if left := h.inFolder(ctx, group); !left.ours && len(left.others) == 0 {
+	if left := h.inFolder(ctx, group); !left.hasMember && len(left.others) == 0 {
 		h.emptied(ctx, group) // it was made for files that are still in outbox/
 		return nil, nil
 	}
@@ -82,8 +82,8 @@ func (h *handles) strangersIn(ctx context.Context,
 	return h.present(list, damaged)
 }
 
-// present returns those messages of a note whose files lie in their folder, with the identities
-// that they had. It answers damaged if the note names an entry that no claim would.
+// present returns the messages of a note whose files lie in their folder, with their former
+// identities. It returns damaged if the note has an entry that no claim writes.
 func (h *handles) present(list []ledger.Outgoing,
 	damaged error) (present []ledger.Outgoing, err error) {
 	seen := map[string]bool{}

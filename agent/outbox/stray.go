@@ -57,7 +57,8 @@ func (o *Outbox) withoutRecipients(ctx context.Context, d *decision, led []id.Si
 	return nil
 }
 
-// Stray returns why a name is no site that receives. known are the sites that the caller knows.
+// Stray returns the reason that a name is not a receiving site. known are the sites that the caller
+// knows.
 func Stray(name, self id.Site, known []string) reason.Reason {
 	near := nearest.Names(string(name), known, maxNear)
 	switch {

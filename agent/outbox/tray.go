@@ -18,7 +18,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Tray is a tray as it is configured. Its name is how the ledger knows it.
+// Tray is the configuration of a tray. The ledger knows it by its name.
 type Tray struct {
 	Folders
 	Name         string
@@ -47,7 +47,7 @@ type Tray struct {
 // Folders is the folder of a tray, by its clean path. Its parts show the state of each message.
 type Folders struct{ Dir string }
 
-// in is a name in a folder.
+// in joins a folder's path and a name.
 func in(dir, name string) string { return durable.Join(dir, name) }
 
 // Outbox holds files that are not taken yet.
@@ -67,13 +67,14 @@ func droppedAt(m ledger.Outgoing) string {
 	return tray.OutboxPart + "/" + tray.Under(m.Dir, m.Name)
 }
 
-// folderAt returns the path in the tray of a message's folder while it is under way. sourceAt
-// returns that of its content.
+// folderAt returns the path in the tray of a message's folder while it is under way.
 func folderAt(m ledger.Outgoing) string { return tray.SendingPart + "/" + folderName(m) }
+
+// sourceAt returns the path in the tray of a message's content while it is under way.
 func sourceAt(m ledger.Outgoing) string { return folderAt(m) + "/" + m.Name }
 
-// placeAt is the path in the tray of a final message's folder. One that failed has it to itself,
-// for its explanation.
+// placeAt returns the path in the tray of a final message's folder. A failed message has a folder
+// of its own, for its explanation.
 func placeAt(m ledger.Outgoing) string {
 	if m.State == ledger.Failed {
 		return tray.FailedPart + "/" + string(m.ID)
@@ -90,21 +91,21 @@ type box struct {
 	log    *slog.Logger
 	filing chan struct{}
 	silent atomic.Bool // its folders have not answered since the start: see begin
-	ready  chan error  // that they have, and how prepare has ended
+	ready  chan error  // gets the result of prepare once the folders have answered
 	// held while shared folders in sending/ are made and filled, or looked at and removed
 	shared sync.Mutex
 
 	mu        sync.Mutex               // guards the fields below
 	notes     map[string]reason.Reason // entries of outbox/ that are not taken, and why
-	home      string                   // which folder sending/ is
-	used      used                     // message numbers, as its folders show them
-	slower    reason.Reason            // why the system does not report new files
+	home      string                   // the identity of sending/
+	used      used                     // the highest message number of its folders
+	whyLate   reason.Reason            // why the system does not report new files
 	settling  int64                    // entries of outbox/ that settle
 	unmarked  Unmarked                 // entries of outbox/ that wait for their markers
 	justFiled []int64                  // delivered messages that are not compared yet: see later.go
-	resent    map[string]bool          // entries of outbox/ that are sent in any case
+	resent    map[string]bool          // entries of outbox/ that are sent even if they repeat
 	unmoved   map[string]reason.Reason // claimed entries of outbox/ that could not be moved
-	unknown   map[string]reason.Reason // folders of sending/ that are not taken up again, and why
+	unknown   map[string]reason.Reason // folders of sending/ that were not adopted, and why
 }
 
 func (o *Outbox) newTray(t Tray, log *slog.Logger) *box {
@@ -118,23 +119,25 @@ func (o *Outbox) newTray(t Tray, log *slog.Logger) *box {
 	return made
 }
 
-// apartLooks is how often two trays must be seen to have one folder to be refused. Other accounts
-// that exchange folders of two trays all the time show one twice in up to every second look.
-const apartLooks = 100
+// sharedFolderLooks is the number of looks that must all find a shared folder before an error.
+// Accounts that exchange folders of two trays all the time show one twice in up to every second
+// look.
+const sharedFolderLooks = 100
 
-// apart refuses two trays that have one folder, by whatever names: each would take the other's
-// files.
-func apart(trays []*box) (err error) {
-	for range apartLooks {
-		if err = lookApart(trays); err == nil {
+// refuseSharedFolders returns an error if two trays have a folder in common, under any names. Each
+// would take the other's files.
+func refuseSharedFolders(trays []*box) (err error) {
+	for range sharedFolderLooks {
+		if err = findSharedFolder(trays); err == nil {
 			return nil
 		}
-		time.Sleep(time.Millisecond) // or the looks keep step with the exchanges
+		time.Sleep(time.Millisecond) // so that the looks are not in step with the exchanges
 	}
 	return err
 }
 
-func lookApart(trays []*box) error {
+// findSharedFolder returns an error if one look finds a folder in two trays.
+func findSharedFolder(trays []*box) error {
 	type owner struct {
 		name, folder string
 		id           beneath.ID
@@ -187,7 +190,7 @@ func (t *box) addressOf(dir string) (string, error) {
 	return a.String(), a.Validate()
 }
 
-// LeavesAlone returns why a tray would never take something of this name; none: it would.
+// LeavesAlone returns the reason that a tray never takes an entry of this name; none: it does.
 func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	if k, _ := tray.KindOf(name); k != nil {
 		return k.Note()
@@ -204,7 +207,8 @@ func (o *Outbox) LeavesAlone(in, name string) reason.Reason {
 	return reason.Reason{}
 }
 
-// leavesAlone returns why the configuration of a tray leaves a name alone; none: it does not.
+// leavesAlone returns the reason that the configuration of a tray excludes a name; none: it does
+// not.
 func (t *box) leavesAlone(name string) reason.Reason {
 	switch {
 	case t.ignored(name):
@@ -215,7 +219,7 @@ func (t *box) leavesAlone(name string) reason.Reason {
 	return reason.Reason{}
 }
 
-// ignored reports whether a name is one that the tray leaves alone.
+// ignored reports whether a name matches a pattern of the tray's Ignore.
 func (t *box) ignored(name string) bool {
 	return slices.ContainsFunc(t.Ignore, func(pattern string) bool {
 		match, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
@@ -223,9 +227,8 @@ func (t *box) ignored(name string) bool {
 	})
 }
 
-// note replaces the notes on entries of outbox/ that are not taken, and the reason for late
-// notifications.
-func (t *box) note(notes map[string]reason.Reason, sweeping reason.Reason) {
+// note replaces the notes on entries of outbox/, and the reason that new files are not reported.
+func (t *box) note(notes map[string]reason.Reason, whyLate reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, why := range notes {
@@ -233,10 +236,10 @@ func (t *box) note(notes map[string]reason.Reason, sweeping reason.Reason) {
 			t.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
 		}
 	}
-	if t.slower != sweeping {
-		t.log.Warn("notifications of new files changed", "reason", sweeping)
+	if t.whyLate != whyLate {
+		t.log.Warn("notifications of new files changed", "reason", whyLate)
 	}
-	t.notes, t.slower = notes, sweeping
+	t.notes, t.whyLate = notes, whyLate
 }
 
 // forgetNote removes the note on an entry of outbox/ that is finished now, before the next sweep.

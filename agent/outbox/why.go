@@ -69,8 +69,8 @@ func meaning(code string) reason.Reason {
 	return reason.Reason{Code: reason.Code("refused." + code)}
 }
 
-// resending returns how to send a file again to exactly the sites that do not have it. A site that
-// was removed cannot be sent to.
+// resending returns the steps to send a file again to exactly the sites that lack it. A removed
+// site cannot receive it.
 func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
 	var lack, unplaced []string
 	var removed []id.Site
