@@ -13,7 +13,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// CopyName returns the name of a copy until it is whole. The finder leaves it alone.
+// CopyName returns the name of an unfinished copy. The finder does not take it.
 func CopyName() string { return copyPrefix + string(id.Random128[id.UID]()) + copySuffix }
 
 const (
@@ -21,10 +21,10 @@ const (
 	copySuffix = ".tmp"
 )
 
-// maxLevels bounds the folders in one another that are copied. Three are open for each level.
+// maxLevels bounds the depth of folders that are copied. Three handles are open for each level.
 const maxLevels = 512
 
-// isCopyName reports whether CopyName gives this name.
+// isCopyName reports whether a name has the form of CopyName.
 func isCopyName(name string) bool {
 	random, begins := strings.CutPrefix(name, copyPrefix)
 	random, ends := strings.CutSuffix(random, copySuffix)
@@ -32,14 +32,14 @@ func isCopyName(name string) bool {
 	return begins && ends && err == nil
 }
 
-// IsCopy reports whether the entry of a folder of the tray is a copy of ours that is not whole.
+// IsCopy reports whether the entry of a folder of the tray is an unfinished copy of sealpost.
 func (h *Handles) IsCopy(part, name string) bool {
 	info, err := h.Lstat(part + "/" + name)
 	return isCopyName(name) && err == nil && info.IsOurs()
 }
 
-// DropCopies removes the copies in outbox/ and sending/ that the last run did not finish. No copy
-// is being made yet.
+// DropCopies removes the copies in outbox/ and sending/ that the last run did not finish. It is
+// called before any copy is made.
 func (h *Handles) DropCopies() {
 	h.dropCopiesIn(SendingPart)
 	dir, err := h.Dir(OutboxPart)
@@ -79,15 +79,15 @@ func (h *Handles) dropCopiesIn(folder string) {
 	h.Forget(folder)
 }
 
-// Copy copies a file, or a folder with all that is in it, unless mayDrop refuses any of it. Times
+// Copy copies a file, or a folder with all its entries, unless mayDrop refuses one of them. Times
 // and executable bits stay.
 func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *beneath.Dir,
 	newName string) error {
 	return h.copyEntry(ctx, "", from, name, to, newName)
 }
 
-// CopyBelow copies a file of a folder to its place below another folder. It makes the folders on
-// the way.
+// CopyBelow copies a file of a folder to the same path below another folder. It makes the folders
+// on the way.
 func (h *Handles) CopyBelow(from, to, rel string) error {
 	if err := h.Root.MkdirAll(path.Dir(to+"/"+rel), 0o777); err != nil {
 		return err

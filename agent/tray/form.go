@@ -13,7 +13,7 @@ func NatureOf(name string) Nature {
 	return Ordinary
 }
 
-// KindOf returns the row of the table that a name fits, and the text that stands for the *. It
+// KindOf returns the row of the table that fits a name, and the text for the * of its form. It
 // returns nil for a user's own name.
 func KindOf(name string) (k *Known, stem string) {
 	if name == "" {
@@ -45,8 +45,8 @@ type form struct {
 	before, after string
 }
 
-// byFirst, byLast and byNeither are the forms by their first byte, by their last, and the others.
-// The last byte counts where the first may be any. A name is compared with few of them.
+// byFirst, byLast and byNeither index the forms by first byte, by last byte, or by neither. The
+// last byte counts if the first may be any. So a name is compared with few forms.
 var byFirst, byLast, byNeither = indexed(names)
 
 func indexed(names []Known) (first, last [256][]form, neither []form) {
@@ -69,7 +69,7 @@ func indexed(names []Known) (first, last [256][]form, neither []form) {
 	return first, last, neither
 }
 
-// match reports whether a name has this form, and returns the text that stands for the *.
+// match reports whether a name has this form, and returns the text for the *.
 func (f form) match(name string) (stem string, ok bool) {
 	if !f.star {
 		return "", len(name) == len(f.before) && equal(name, f.before)
@@ -84,8 +84,8 @@ func (f form) match(name string) (stem string, ok bool) {
 	return stem, fits == nil || fits(stem)
 }
 
-// equal reports whether two texts of one length differ in the case of ASCII letters at most. After
-// an @ they must not: @EADIR may be the address of a site.
+// equal reports whether two texts of one length differ at most in the case of ASCII letters. A form
+// with a leading @ needs the same case: @EADIR may be the address of a site.
 func equal(name, form string) bool {
 	if strings.HasPrefix(form, "@") {
 		return name == form
@@ -111,7 +111,7 @@ func isUpper(b byte) bool    { return 'A' <= b && b <= 'Z' }
 func isAlnum(b byte) bool    { return isDigit(b) || isLower(b) || isUpper(b) }
 func isHexDigit(b byte) bool { return isDigit(b) || 'a' <= fold(b) && fold(b) <= 'f' }
 
-// all reports whether a text has at least so many bytes, all of one kind.
+// all reports whether a text has at least this many bytes, all of one kind.
 func all(text string, is func(byte) bool, least int) bool {
 	for i := range len(text) {
 		if !is(text[i]) {
@@ -132,8 +132,8 @@ func isSwap(stem string) bool {
 	return dot > 0 && strings.EqualFold(stem[dot:dot+3], ".sw") && isLower(fold(stem[dot+3]))
 }
 
-// isRsync accepts name.XXXXXX with six random letters and digits. Six that read as a word, a number
-// or a word with a number are a user's: chance makes such of three names in a hundred.
+// isRsync accepts name.XXXXXX with six random letters and digits. Six that form a word, a number or
+// a word with a number are a user's. Random ones form such in three of a hundred names.
 func isRsync(stem string) bool {
 	dot := len(stem) - len(".XXXXXX")
 	if dot < 1 || stem[dot] != '.' || !all(stem[dot+1:], isAlnum, 6) {
@@ -178,13 +178,14 @@ func isSeafileConflict(stem string) bool {
 	return ok && strings.Contains(rest, ")")
 }
 
-// lockOf is for lock files that have the whole name of their file.
+// lockOf describes lock files with the whole name of their file.
 func lockOf(stem string) locked { return locked{names: []string{stem}} }
 
-// officeLock is for programs that leave out the first one or two characters of a long name.
+// officeLock describes lock files of programs that omit the first one or two characters of a long
+// name.
 func officeLock(stem string) locked { return locked{names: []string{stem}, tail: stem} }
 
-// vimLock is for a program that puts a dot before names that have none.
+// vimLock describes lock files of a program that puts a dot before names without one.
 func vimLock(stem string) locked {
 	name := stem[:len(stem)-len(".swp")]
 	return locked{names: []string{name, "." + name}}

@@ -10,8 +10,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Handles are folders of a tray, held open for one piece of work by one goroutine. Every file of a
-// tray is reached through them, by its path in the tray, and no link on that path is followed:
+// Handles are the folders of a tray that one goroutine holds open for one piece of work. Every file
+// of a tray is reached through them, by its path in the tray. No link on that path is followed:
 // other accounts may swap any name in it meanwhile.
 type Handles struct {
 	Root *beneath.Dir // the tray itself
@@ -19,14 +19,14 @@ type Handles struct {
 	held map[string]*beneath.Dir // folders below it, by path in the tray
 }
 
-// maxHeld is how many folders a long piece of work holds at once: see Relax.
+// maxHeld bounds the folders that a long piece of work holds open: see Relax.
 const maxHeld = 64
 
-// ErrState means that the state folder of the agent was put into a tray.
+// ErrState is the error of a tray that has the agent's state folder in it.
 var ErrState = reason.Err("state-in-tray")
 
-// Open opens the tray for one piece of work, which ends with Close. The disk of a tray that is held
-// cannot be unmounted.
+// Open opens the tray for one piece of work, which ends with Close. The disk of an open tray cannot
+// be unmounted.
 func (t *Tray) Open() (*Handles, error) {
 	dir, err := beneath.Open(t.Dir)
 	if err != nil {
@@ -54,15 +54,15 @@ func (h *Handles) Release() {
 	clear(h.held)
 }
 
-// Relax closes the folders when there are many. Long work calls it between two messages.
+// Relax closes the folders if there are many. Long work calls it between two messages.
 func (h *Handles) Relax() {
 	if len(h.held) >= maxHeld {
 		h.Release()
 	}
 }
 
-// Dir opens a folder by its path in the tray; it stays open until the end of the work. "" is the
-// tray itself.
+// Dir opens a folder by its path in the tray. It stays open until the end of the work, or Relax. ""
+// is the tray itself.
 func (h *Handles) Dir(rel string) (*beneath.Dir, error) {
 	if rel == "" || rel == "." {
 		return h.Root, nil
@@ -93,13 +93,13 @@ func (h *Handles) Dir(rel string) (*beneath.Dir, error) {
 	return d, nil
 }
 
-// At returns the folder in which something lies, and its name there.
+// At returns the folder of the entry at a path, and the entry's name.
 func (h *Handles) At(rel string) (d *beneath.Dir, name string, err error) {
 	d, err = h.Dir(path.Dir(rel))
 	return d, path.Base(rel), err
 }
 
-// With calls do with the folder in which something lies, and its name there.
+// With calls do with the folder of the entry at a path, and the entry's name.
 func (h *Handles) With(rel string, do func(d *beneath.Dir, name string) error) error {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -108,7 +108,7 @@ func (h *Handles) With(rel string, do func(d *beneath.Dir, name string) error) e
 	return do(d, name)
 }
 
-// Lstat looks at the entry at a path, and follows no link.
+// Lstat returns the state of the entry at a path, and follows no link.
 func (h *Handles) Lstat(rel string) (info beneath.Info, err error) {
 	err = h.With(rel, func(d *beneath.Dir, name string) (err error) {
 		info, err = d.Lstat(name)
@@ -117,20 +117,20 @@ func (h *Handles) Lstat(rel string) (info beneath.Info, err error) {
 	return info, err
 }
 
-// Exists reports whether anything lies at a path.
+// Exists reports whether an entry is at a path.
 func (h *Handles) Exists(rel string) bool {
 	_, err := h.Lstat(rel)
 	return err == nil
 }
 
-// IsGone reports that nothing lies at a path, and no link or file on the way hides whether anything
-// does.
+// IsGone reports that no entry is at a path. It is false if a link or a file on the way hides the
+// place.
 func (h *Handles) IsGone(rel string) bool {
 	_, err := h.Lstat(rel)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// IsDir reports whether a folder lies at a path.
+// IsDir reports whether a folder is at a path.
 func (h *Handles) IsDir(rel string) bool {
 	info, err := h.Lstat(rel)
 	return err == nil && info.IsDir()
@@ -141,7 +141,7 @@ func (h *Handles) Mkdir(rel string) error {
 	return h.With(rel, func(d *beneath.Dir, name string) error { return d.Mkdir(name, 0o777) })
 }
 
-// RemoveDir removes an empty folder, and nothing else that lies in its place.
+// RemoveDir removes an empty folder, but no other entry in its place.
 func (h *Handles) RemoveDir(rel string) error {
 	h.Forget(rel)
 	return h.With(rel, (*beneath.Dir).RemoveDir)
@@ -153,7 +153,7 @@ func (h *Handles) Remove(rel string) error {
 	return h.With(rel, (*beneath.Dir).Remove)
 }
 
-// Rename moves something within the tray, never over anything else.
+// Rename renames an entry within the tray, and never replaces another.
 func (h *Handles) Rename(from, to string) error {
 	h.Forget(from)
 	return h.With(from, func(old *beneath.Dir, name string) error {

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// leftFor is how long an unfinished file must have stood still to be reported: its program may
-	// have crashed.
+	// leftFor is the time without changes after which an unfinished file is reported: its program
+	// may have crashed.
 	leftFor = time.Minute
-	// lockForgotten is the age of a lock file and its file at which the lock is an orphan. A draft
-	// that is left open over a long weekend is not sent.
+	// lockForgotten is the age of both a lock file and its file at which the lock is an orphan. A
+	// draft that stays open over a long weekend is not sent.
 	lockForgotten = 7 * 24 * time.Hour
 )
 
@@ -32,7 +32,7 @@ func (k *Known) Note() reason.Reason {
 	return reason.New("system-name", "program", k.program)
 }
 
-// LeaveAlone returns the note on an entry of outbox/ of this kind; none: it is not worth one.
+// LeaveAlone returns the note on an entry of outbox/ of this kind; none: users need not know.
 func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) reason.Reason {
 	if k.is == Litter || k.is == sidecar {
 		return reason.Reason{}
@@ -44,8 +44,8 @@ func (h *Handles) LeaveAlone(rel string, k *Known, now time.Time) reason.Reason 
 	return k.Note()
 }
 
-// waitsInside returns the note on a folder that waits for an entry in it; none: it does not.
-// changed is when anything in the folder last changed.
+// waitsInside returns the note on a folder that waits for an entry in it; none: it does not wait.
+// changed is the last change in the folder.
 func waitsInside(rel string, changed, now time.Time) reason.Reason {
 	k, _ := KindOf(path.Base(rel))
 	switch {
@@ -59,11 +59,12 @@ func waitsInside(rel string, changed, now time.Time) reason.Reason {
 	return reason.Reason{}
 }
 
-// glance looks at an entry of outbox/.
+// glance returns the state of an entry of outbox/, if it is there.
 func (h *Handles) glance(rel string) (info beneath.Info, isThere bool) {
 	info, err := h.Lstat(OutboxPart + "/" + rel)
 	return info, err == nil
 }
 
-// IsLeftOver reports whether an entry is left alone for its name, which is no trouble to any user.
+// IsLeftOver reports whether an entry is not sent because of its name, and needs no action by a
+// user.
 func IsLeftOver(rel string) bool { return NatureOf(path.Base(rel)) != Ordinary }

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// LockAgain is the time between looks at a file that waits for a lock
+	// LockAgain is the time between looks at a file that waits for a lock file.
 	LockAgain = 2 * time.Second
 	maxLocks  = 1024 // names that may wait in a tray
 )
 
-// locks knows the lock files that programs keep beside the files that they have open. Only a file
+// locks has the lock files that programs keep beside the files that they have open. Only a file
 // that may wait for one of them costs a look at the disk.
 //
-// Sweeps and notifications tell of them. A sweep may meet a file before its lock, so it reads the
-// names of a folder ahead if notifications may not have told of all: at the start, and after some
-// were lost.
+// Sweeps and notifications report lock files. A sweep may meet a file before its lock file. So a
+// sweep reads the names of a folder ahead if a notification may be missing: at the start, and after
+// some were lost.
 type locks struct {
-	ahead bool // this sweep reads ahead; the finder's own
+	ahead bool // this sweep reads ahead; belongs to the finder
 
 	mu     sync.Mutex           // guards the fields below
 	of     map[waiting][]string // lock files, by the names that wait for them
 	losses int                  // of notifications, so far
-	// 1 + the losses before the sweep since which all are known; 0: none
+	// 1 + the losses at the start of the last complete sweep; 0: some lock files may be unknown
 	whole int
 }
 
@@ -40,7 +40,7 @@ type waiting struct {
 	tail      bool // the name lacks its first one or two characters
 }
 
-// note remembers a name in outbox/, or in a folder in it, if it is that of a lock file.
+// note records a name in outbox/, or in a folder in it, if it is that of a lock file.
 func (l *locks) note(dir, name string) {
 	k, stem := KindOf(name)
 	if k == nil || k.is != locking {
@@ -57,8 +57,8 @@ func (l *locks) note(dir, name string) {
 	}
 }
 
-// split returns the folder in outbox/ in which an entry lies, empty for outbox/ itself, and its
-// name.
+// split returns the folder of an entry in outbox/ and its name. The folder is empty for outbox/
+// itself.
 func split(rel string) (dir, name string) {
 	dir, name = path.Split(rel)
 	return strings.TrimSuffix(dir, "/"), name
@@ -88,7 +88,7 @@ func (l *locks) candidates(rel string) (list []string) {
 	return list
 }
 
-// forget drops a lock file that is gone.
+// forget removes a lock file that is gone.
 func (l *locks) forget(lock string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,14 +100,14 @@ func (l *locks) forget(lock string) {
 	}
 }
 
-// lost notes that notifications were lost.
+// lost records that notifications were lost.
 func (l *locks) lost() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.losses++
 }
 
-// begin is called before a sweep, and end after it with the result of begin.
+// begin starts a sweep. Its result is for end.
 func (l *locks) begin() (losses int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,35 +115,36 @@ func (l *locks) begin() (losses int) {
 	return l.losses
 }
 
-// end notes that a sweep has seen every name. told reports whether notifications tell of new ones.
-func (l *locks) end(losses int, told bool) {
+// end ends a sweep that has seen every name. isNotified reports whether the system notifies of new
+// ones.
+func (l *locks) end(losses int, isNotified bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.whole = 0
-	if told {
+	if isNotified {
 		l.whole = losses + 1
 	}
 }
 
-// ReadAhead looks for lock files in outbox/, or in a folder in it, if some may be unknown.
+// ReadAhead finds the lock files in outbox/, or in a folder in it, if some may be unknown.
 func (h *Handles) ReadAhead(rel string, dir *beneath.Dir) {
 	if !h.t.openFiles.ahead {
 		return
 	}
-	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep says so
+	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the sweep reports it
 		h.t.NoteLocks(rel, entries)
 		return nil
 	})
 }
 
-// NoteLocks notes the lock files in a page of a folder before any entry of it is examined.
+// NoteLocks records the lock files in a page of a folder before any entry of it is examined.
 func (t *Tray) NoteLocks(rel string, entries []fs.DirEntry) {
 	for _, e := range entries {
 		t.openFiles.note(rel, e.Name())
 	}
 }
 
-// OpenElsewhere returns the note on a file that waits for a lock file; none: it does not.
+// OpenElsewhere returns the note on a file that waits for a lock file; none: it does not wait.
 func (h *Handles) OpenElsewhere(rel string, now time.Time) reason.Reason {
 	for _, lock := range h.t.openFiles.candidates(rel) {
 		info, isThere := h.glance(lock)
@@ -170,9 +171,8 @@ func latest(a, b time.Time) time.Time {
 	return b
 }
 
-// BeginSweep is called before a sweep.
+// BeginSweep starts a sweep. Its result is for EndSweep.
 func (t *Tray) BeginSweep() (losses int) { return t.openFiles.begin() }
 
-// EndSweep is called after a sweep with the result of BeginSweep, and whether the system tells of
-// new names.
-func (t *Tray) EndSweep(losses int, told bool) { t.openFiles.end(losses, told) }
+// EndSweep ends a sweep. isNotified reports whether the system notifies of new names.
+func (t *Tray) EndSweep(losses int, isNotified bool) { t.openFiles.end(losses, isNotified) }

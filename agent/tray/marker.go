@@ -9,11 +9,11 @@ import (
 	"sealpost/internal/beneath"
 )
 
-// Marker is a form of names, with a * for the name of the marked file or folder. A
-// marker is an empty file beside it. Any other file is data, whatever its name.
+// Marker is a form of names, with a * for the name of the marked file or folder. A marker is an
+// empty file beside it. Any other file is data, under any name.
 type Marker string
 
-// FolderMarker is the form of the markers of folders that need none.
+// FolderMarker is the form of the markers of folders in trays that require none.
 const FolderMarker Marker = "*.done"
 
 // Of returns the name of the marker of a file or folder.
@@ -29,7 +29,7 @@ func (m Marker) marked(name string) string {
 	return name[len(before) : len(name)-len(after)]
 }
 
-// markers returns the names of the markers that an entry of a folder has. They belong to its own
+// markers returns the names of the markers of an entry in a folder. Markers belong to the entry's
 // owner: otherwise any account could end the wait for the files of others.
 func (t *Tray) markers(d *beneath.Dir, of beneath.Info) (names []string) {
 	if !of.IsDir() && !(t.OnlyMarked && of.IsRegular()) {

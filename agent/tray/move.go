@@ -9,8 +9,8 @@ import (
 	"sealpost/internal/reason"
 )
 
-// MoveFolder renames a folder, and nothing that another account puts in its place. An entry swapped
-// in between the look and the rename is moved back.
+// MoveFolder renames a folder, but no entry that another account has put in its place. An entry
+// that is swapped in between the look and the rename is moved back.
 func (h *Handles) MoveFolder(from, to string) error {
 	if err := h.isReplaced(from); err != nil {
 		return err
@@ -24,7 +24,7 @@ func (h *Handles) MoveFolder(from, to string) error {
 	return nil
 }
 
-// isReplaced returns an error if another account has put something else in the place of a folder.
+// isReplaced returns an error if another account has put another entry in the place of a folder.
 func (h *Handles) isReplaced(folder string) error {
 	if info, err := h.Lstat(folder); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s: %w", folder, errReplaced)
@@ -34,8 +34,7 @@ func (h *Handles) isReplaced(folder string) error {
 
 var errReplaced = reason.Err("replaced-meanwhile")
 
-// MoveInto moves a file into a folder, which it makes, and leaves no empty one behind where it
-// cannot.
+// MoveInto moves a file into a folder, which it makes. If the move fails, it removes a new folder.
 func (h *Handles) MoveInto(file, folder string) error {
 	made := h.Mkdir(folder)
 	if made != nil && !errors.Is(made, fs.ErrExist) {
@@ -48,8 +47,8 @@ func (h *Handles) MoveInto(file, folder string) error {
 	return err
 }
 
-// OneFile reports whether two names are those of one file. Where nothing can be renamed in one
-// step, it has both until the rename is ended.
+// OneFile reports whether two names are those of one file. On a disk without a rename in one step,
+// a file has both names until the rename ends.
 func (h *Handles) OneFile(a, b string) bool {
 	one, err := h.Lstat(a)
 	if err != nil {

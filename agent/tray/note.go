@@ -9,11 +9,11 @@ import (
 	"sealpost/internal/reason"
 )
 
-// ErrStrange says that an entry of sending/ is not as claims leave one.
+// ErrStrange is the error of an entry of sending/ that no claim leaves in this form.
 var ErrStrange = reason.Err("strange-sending")
 
-// ReadOwn reads a note of ours. In a folder in which others can write, one that belongs to another
-// account is none.
+// ReadOwn reads a note of sealpost. In a folder that others can write, it must belong to this
+// account.
 func (h *Handles) ReadOwn(rel string, limit int64) ([]byte, error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -34,7 +34,7 @@ func (h *Handles) ReadOwn(rel string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit))
 }
 
-// WriteNote writes a small file of ours. Another account's entry of that name makes room.
+// WriteNote writes a note of sealpost. It replaces an entry of another account.
 func (h *Handles) WriteNote(rel string, text []byte) error {
 	return h.With(rel, func(d *beneath.Dir, name string) error {
 		f, err := d.Create(name, 0o644)

@@ -26,11 +26,11 @@ func TestAWriterThatDoesNotWait(t *testing.T) {
 		}
 	}()
 	const opens = 2000
-	again := 0
+	retries := 0
 	for range opens {
 		w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			again++
+			retries++
 			w, err = os.OpenFile(path, os.O_WRONLY, 0) // which waits for as long as the probe takes
 		}
 		if err != nil {
@@ -40,5 +40,5 @@ func TestAWriterThatDoesNotWait(t *testing.T) {
 	}
 	close(stop)
 	<-probed
-	t.Logf("with probes that never rest, %d of %d opens were told to try again", again, opens)
+	t.Logf("with probes that never rest, %d of %d opens were told to try again", retries, opens)
 }

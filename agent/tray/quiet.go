@@ -13,8 +13,7 @@ import (
 
 const (
 	// writtenFactor and writtenMost set the quiet time of a file that was written in outbox/
-	// itself: its program may close it and go on, and nothing tells of it beforehand. A longer
-	// settle time is kept.
+	// itself. Its program may close it and then continue to write. A longer settle time is kept.
 	writtenFactor = 2.25
 	writtenMost   = 4500 * time.Millisecond
 	// pausedMost bounds the quiet time of a file whose program has paused.
@@ -22,44 +21,45 @@ const (
 	// emptyQuiet is the quiet time of an empty file that was made in outbox/ itself. Many programs
 	// make a file first and fill it later.
 	emptyQuiet = time.Minute
-	// resumesWithin is how soon after a change of a file another file of its name may be its rest.
+	// resumesWithin is the longest pause after which another file of a name may be the rest of a
+	// file.
 	resumesWithin = 2 * time.Minute
-	// habitLasts is how long a name's pauses are remembered: an instrument writes it again
-	// tomorrow.
+	// habitLasts is the time for which a name's pauses are remembered: an instrument writes it
+	// again tomorrow.
 	habitLasts = 24 * time.Hour
-	// oldContent is how much older than the last change of any kind the content of a file must be
-	// for the file to count as moved, or copied with its time.
+	// oldContent is the least age difference between a file's content and its last change of any
+	// kind. Such a file counts as moved, or as copied with its time.
 	oldContent = 2 * time.Second
 	maxHabits  = 8192
 )
 
-// Settling is how long things must stay unchanged to count as finished.
+// Settling has the times for which entries must stay unchanged to count as finished.
 type Settling struct {
 	File, Folder time.Duration
 
 	Habits  *Habits   // of the tray; nil: nothing is known of the program
 	Rel     string    // the file's path in outbox/
-	Claimed time.Time // when a file in sending/ was taken that has changed since; zero: it has not
+	Claimed time.Time // of a file in sending/ that has changed since its claim; zero: unchanged
 }
 
-// look notes the state of a file.
+// look records the state of a file.
 func (s Settling) look(source Source, info beneath.Info, now time.Time) {
 	if s.Habits != nil && s.File > 0 {
 		s.Habits.look(s.Rel, source, info, now)
 	}
 }
 
-// rest returns a *later for a file that is closed and settled while its program may still go on.
+// rest returns a *Later for a closed and settled file while its program may still continue.
 func (s Settling) rest(info beneath.Info, now time.Time) error {
-	quiet, why := s.File, reason.Reason{}
+	quietTime, why := s.File, reason.Reason{}
 	switch {
-	case s.File == 0: // the admin wants no waiting
+	case s.File == 0: // the admin has set no settle time
 	case s.Habits != nil:
-		quiet, why = s.Habits.rest(s.Rel, info, s.File, now)
+		quietTime, why = s.Habits.rest(s.Rel, info, s.File, now)
 	case !s.Claimed.IsZero():
-		quiet = resumedQuiet(info.Changed.Sub(s.Claimed), s.File)
+		quietTime = resumedQuiet(info.Changed.Sub(s.Claimed), s.File)
 	}
-	if wait := quiet - sinceChange(info, now); wait > 0 {
+	if wait := quietTime - sinceChange(info, now); wait > 0 {
 		return &Later{After: wait, Why: why}
 	}
 	return nil
@@ -70,13 +70,12 @@ func writtenQuiet(settle time.Duration) time.Duration {
 	return max(settle, min(time.Duration(writtenFactor*float64(settle)), writtenMost))
 }
 
-// pausedQuiet returns the quiet time of a file whose program has paused for so long.
+// pausedQuiet returns the quiet time of a file after such a pause of its program.
 func pausedQuiet(longest time.Duration) time.Duration {
 	return min(longest+longest/2, pausedMost)
 }
 
-// resumedQuiet returns the quiet time of a file that was changed in sending/ so long after its
-// claim.
+// resumedQuiet returns the quiet time of a file that was changed in sending/ after its claim.
 func resumedQuiet(pause, settle time.Duration) time.Duration {
 	if pause <= 0 || pause > resumesWithin {
 		return writtenQuiet(settle)
@@ -84,29 +83,29 @@ func resumedQuiet(pause, settle time.Duration) time.Duration {
 	return max(writtenQuiet(settle), pausedQuiet(pause))
 }
 
-// Habits remembers by name how the files of a tray are written. A restart forgets it.
+// Habits records by name how programs write the files of a tray. A restart clears it.
 type Habits struct {
 	mu    sync.Mutex        // guards names
 	names map[string]*habit // by their path in outbox/
 }
 
-// habit is how the files of one name are written.
+// habit describes how a program writes the files of one name.
 type habit struct {
-	file    string    // its identity at the last look
-	size    int64     // at the last look
-	changed time.Time // at the last look
-	rested  bool      // it was closed and settled since: whatever is added comes after a pause
-	here    bool      // it was written here when it rested
+	file        string    // its identity at the last look
+	size        int64     // at the last look
+	changed     time.Time // at the last look
+	rested      bool      // it was closed and settled since: whatever is added comes after a pause
+	writtenHere bool      // it was written here when it rested
 
 	pause time.Duration // the longest so far; zero: none
 	doubt bool          // the pause lies between two files, and each of them may be complete
 	whole bool          // each file of this name is complete when it rests
 
-	came    bool // the system told of a new entry of this name
-	written bool // the system told of a write into it since
+	came    bool // the system has notified of a new entry of this name
+	written bool // the system has notified of a write into it since
 }
 
-// lasts returns how long a habit is remembered after the last change of its file.
+// lasts returns the time for which a habit is remembered after the last change of its file.
 func (h *habit) lasts() time.Duration {
 	if h.pause > 0 || h.whole {
 		return habitLasts
@@ -114,8 +113,8 @@ func (h *habit) lasts() time.Duration {
 	return resumesWithin
 }
 
-// isWrittenHere reports whether a file was written in outbox/ itself, as far as anything tells.
-// Only Linux tells reliably that nothing was written. An empty file waits for its content.
+// isWrittenHere reports whether a file may have been written in outbox/ itself. Only on Linux do
+// missing write events prove that it was not. An empty file waits for its content.
 func (h *habit) isWrittenHere(info beneath.Info) bool {
 	if info.Changed.Sub(info.ModTime) >= oldContent {
 		return false
@@ -123,7 +122,7 @@ func (h *habit) isWrittenHere(info beneath.Info) bool {
 	return runtime.GOOS != "linux" || !h.came || h.written || info.Size == 0
 }
 
-// Hear notes a notification about an entry of outbox/.
+// Hear records a notification about an entry of outbox/.
 func (t *Tray) Hear(rel string, op fsnotify.Op) {
 	if dir, name := split(rel); NatureOf(name) != Ordinary {
 		t.openFiles.note(dir, name)
@@ -132,7 +131,7 @@ func (t *Tray) Hear(rel string, op fsnotify.Op) {
 	}
 }
 
-// Lost notes that notifications were lost.
+// Lost records that notifications were lost.
 func (t *Tray) Lost() {
 	t.openFiles.lost()
 	t.Habits.lost()
@@ -181,33 +180,35 @@ func (h *Habits) look(rel string, source Source, info beneath.Info, now time.Tim
 	one.file, one.size, one.changed = source.File, source.Size, info.Changed
 }
 
-// replaced notes that another file has the name, which may be the rest of the one before.
+// replaced records that another file has the name. It may be the rest of the file before.
 func (h *habit) replaced(gap time.Duration, info beneath.Info) {
-	if h.whole || !h.rested || !h.here || gap <= 0 || gap > resumesWithin || !h.isWrittenHere(info) {
+	if h.whole || !h.rested || !h.writtenHere || gap <= 0 || gap > resumesWithin ||
+		!h.isWrittenHere(info) {
 		return
 	}
 	h.doubt = h.doubt || h.pause == 0
 	h.pause = max(h.pause, gap)
 }
 
-// rest returns the quiet time of a file that is closed and settled. It returns a note for users as
-// well while a file waits for its program's habits.
-func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration, now time.Time) (time.Duration, reason.Reason) {
+// rest returns the quiet time of a closed and settled file. It adds a note for users while the file
+// waits because of its program's habits.
+func (h *Habits) rest(rel string, info beneath.Info, settle time.Duration,
+	now time.Time) (time.Duration, reason.Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.of(rel, now)
-	one.rested, one.here = true, one.isWrittenHere(info)
-	if !one.here {
+	one.rested, one.writtenHere = true, one.isWrittenHere(info)
+	if !one.writtenHere {
 		return settle, reason.Reason{}
 	}
-	quiet := writtenQuiet(settle)
+	quietTime := writtenQuiet(settle)
 	longer := pausedQuiet(one.pause)
 	switch {
 	case info.Size == 0:
-		return max(quiet, longer, emptyQuiet), reason.New(reason.StillEmpty, "quiet",
-			max(quiet, longer, emptyQuiet))
-	case longer <= quiet:
-		return quiet, reason.Reason{}
+		return max(quietTime, longer, emptyQuiet), reason.New(reason.StillEmpty, "quiet",
+			max(quietTime, longer, emptyQuiet))
+	case longer <= quietTime:
+		return quietTime, reason.Reason{}
 	case now.Sub(info.Changed) < longer && one.doubt:
 		return longer, reason.New(reason.CameSoonAfter, "pause", one.pause, "quiet", longer)
 	case now.Sub(info.Changed) < longer:
@@ -235,7 +236,7 @@ func (h *Habits) of(rel string, now time.Time) *habit {
 	return one
 }
 
-// makeRoom drops some habits if there are too many: those that say least, or else any.
+// makeRoom removes some habits if there are too many: short-lived ones first, or else any.
 func (h *Habits) makeRoom(now time.Time) {
 	if len(h.names) < maxHabits {
 		return

@@ -9,11 +9,11 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Other accounts can bring files into a tray that they may not read themselves: as a second name
-// (hard link), or by putting something else under the name of a message that is under way. A file
-// that they could not have dropped is not sent.
+// Other accounts can bring files into a tray that they cannot read themselves: as a second name
+// (hard link), or in the place of a message that is under way. A file that they could not have
+// dropped is not sent.
 
-// notState makes sure that a folder is not the agent's own, with its keys.
+// notState returns an error if a folder is the agent's state folder, which has its keys.
 func (t *Tray) notState(d *beneath.Dir) error {
 	info, err := d.Info()
 	if err == nil && info.ID == t.StateID {
@@ -22,9 +22,9 @@ func (t *Tray) notState(d *beneath.Dir) error {
 	return err
 }
 
-// mayDrop returns why a finished file in a folder of the tray is not taken, or nil. A file of this
-// account with a second name may be one of its keys, or come from a folder that only this account
-// can read. Where AnyLinks is set, so may one of any account.
+// mayDrop returns the reason not to take a finished file in a folder of the tray, or nil. A file of
+// this account with a second name may be one of its keys, or come from a folder that only this
+// account can read. With AnyLinks this holds for files of any account.
 func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	if info.Links < 2 || !info.IsRegular() || !info.IsOurs() && !h.t.AnyLinks {
 		return nil
@@ -45,7 +45,8 @@ func (h *Handles) mayDrop(d *beneath.Dir, info beneath.Info) error {
 	return &Never{reason.New("second-name")}
 }
 
-// MayDropInside is mayDrop for an entry of a folder, by its path in it; "" is no entry.
+// MayDropInside applies mayDrop to an entry in a folder, and adds the path to its error. rel is ""
+// for the dropped entry itself.
 func (h *Handles) MayDropInside(d *beneath.Dir, rel string, info beneath.Info) error {
 	var no *Never
 	err := h.mayDrop(d, info)
@@ -91,8 +92,9 @@ func holds(d *beneath.Dir, file beneath.ID) (found bool, err error) {
 	return found, err
 }
 
-// Adoptable identifies an entry in sending/ that fits no claim, if one of its readers put it there.
-// Where several accounts can, a file of this account may be anything that it could be led to.
+// Adoptable returns the source of an entry in sending/ without a claim, if one of its readers put
+// it there. If several accounts can write there, a file of this account may come from any place
+// that only this account can read.
 func (h *Handles) Adoptable(rel string) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
@@ -132,7 +134,8 @@ func (h *Handles) mayAdopt(d *beneath.Dir, info beneath.Info) error {
 	return h.mayDrop(d, info)
 }
 
-// Changed identifies the entry in sending/ in the place of a claimed one, once it is finished.
+// Changed returns the source of the entry in the place of a claimed file in sending/, once it is
+// finished.
 func (h *Handles) Changed(rel string, settle Settling) (Source, error) {
 	source, _, err := h.Finished(rel, settle, time.Now())
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 	"sealpost/internal/reason"
 )
 
-// On a share the system knows only the programs of this machine, and the times are those of the
-// server's clock. There something is finished when it has not changed between looks that are the
+// On a share the system knows only the programs of this machine, and times come from the server's
+// clock. There a file or folder is finished when it has not changed between looks that are the
 // settle time apart by the clock of this process.
 
 const (
-	// endSize is how much of a file is read at each of its ends. A program may write it in any
-	// order, and a server may show a new size late.
+	// endSize is the number of bytes that are read at each end of a file. A program may write it in
+	// any order, and a server may show a new size late.
 	endSize = 64 << 10
-	// maxLooks bounds the remembered files of a tray. Others wait until those are taken.
+	// maxLooks bounds the remembered files of a tray. Others wait until these are taken.
 	maxLooks = 8192
-	// lookLasts is how long a file is remembered that is not looked at any more.
+	// lookLasts is the time for which a file is remembered after its last look.
 	lookLasts = 10 * time.Minute
 )
 
@@ -42,8 +42,9 @@ type look struct {
 	last   time.Time // when it was last looked at
 }
 
-// rested returns for how long something has not changed, as far as looks tell. It calls ends at the
-// first and at the last look of the settle time, and reads nothing between.
+// rested returns the time for which a file or folder has not changed, according to its looks. It
+// calls ends at the first and at the last look of the settle time, and reads no content between
+// them.
 func (l *looks) rested(rel string, source Source, settle time.Duration, now time.Time,
 	ends func() (uint64, error)) (time.Duration, error) {
 	before, known := l.of(rel, now)
@@ -90,7 +91,7 @@ func (l *looks) note(rel string, one look) {
 	l.seen[rel] = one
 }
 
-// purge forgets files that are not looked at any more.
+// purge removes files whose last look is long ago.
 func (l *looks) purge(now time.Time) {
 	if now.Sub(l.purged) < lookLasts/10 {
 		return
@@ -103,7 +104,7 @@ func (l *looks) purge(now time.Time) {
 	}
 }
 
-// forget forgets a file that is taken or gone.
+// forget removes a file that is taken or gone.
 func (l *looks) forget(rel string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,8 +114,8 @@ func (l *looks) forget(rel string) {
 // seed makes the hashes of this process its own.
 var seed = maphash.MakeSeed()
 
-// fileEnds hashes both ends of a file, its size and its time. It asks the open file for these, as
-// the server then tells the present ones.
+// fileEnds hashes both ends of a file, its size and its time. It asks the open file for size and
+// time, because then the server returns the present ones.
 func fileEnds(d *beneath.Dir, name string) (uint64, error) {
 	if writer, err := d.Writer(name); err != nil {
 		return 0, err
@@ -136,7 +137,7 @@ func fileEnds(d *beneath.Dir, name string) (uint64, error) {
 	return sum.Sum64(), err
 }
 
-// treeEnds hashes everything in a folder, in any order.
+// treeEnds hashes all entries of a folder. Their order does not matter.
 func treeEnds(d *beneath.Dir, name string) (uint64, error) {
 	var all uint64
 	err := Walk(d, name, func(d *beneath.Dir, rel string, info beneath.Info) error {

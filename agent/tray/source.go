@@ -12,22 +12,21 @@ import (
 	"sealpost/internal/reason"
 )
 
-// minimumSettle is the settle time where the system cannot tell whether a file is still open for
-// writing.
+// minimumSettle is the settle time where the system cannot report writers of a file.
 const minimumSettle = 2 * time.Second
 
-// MaxSize bounds the content of a file, or of a folder as a whole, in bytes. The hub takes no larger
-// envelope. A sparse file can be of any size.
+// MaxSize bounds the content of a file, or of a folder as a whole, in bytes. The hub takes no
+// larger envelope. A sparse file can be of any size.
 const MaxSize = 1 << 40
 
-// Why an entry of outbox/ is not taken. A *Never stays so until a user acts; a *Later is asked
-// again.
+// The errors of entries of outbox/ that are not taken. A *Never lasts until a user acts; after a
+// *Later the entry is examined again.
 type (
 	Never struct{ Why reason.Reason }
 	Later struct {
 		After time.Duration
-		Open  bool          // it is certain that a program is writing
-		Why   reason.Reason // when there is more to say than that it is not finished
+		Open  bool          // a program has it open for writing
+		Why   reason.Reason // none: it is just not finished
 	}
 )
 
@@ -38,10 +37,10 @@ func (n *Never) Unwrap() error { return n.Why.AsError() }
 
 func (l *Later) Error() string { return "still being written" }
 
-// Source identifies a file or folder: if any field differs, it is another one.
+// Source identifies a file or folder. If a field differs, it is another one, or has changed.
 type Source struct {
 	Size       int64  // bytes; of all files in a folder
-	Entries    int64  // 1 for a file; of a folder: all that is in it, and itself
+	Entries    int64  // 1 for a file; of a folder: its entries at all levels, and itself
 	ModTime    int64  // nanoseconds, from 1970 to 2242; the newest in a folder
 	File       string // device and inode, or volume and file id
 	Executable bool   // of a file
@@ -49,14 +48,14 @@ type Source struct {
 
 // SourceOf returns the source of a file.
 func SourceOf(info beneath.Info) Source {
-	return Source{Size: info.Size, Entries: 1, ModTime: nanoseconds(info.ModTime), File: info.ID.String(),
-		Executable: info.IsRegular() && info.Mode&0o111 != 0}
+	return Source{Size: info.Size, Entries: 1, ModTime: nanoseconds(info.ModTime),
+		File: info.ID.String(), Executable: info.IsRegular() && info.Mode&0o111 != 0}
 }
 
-// maxTime is the last time of an archive, in nanoseconds: in the year 2242.
+// maxTime is the last time that an archive can hold, in nanoseconds: in the year 2242.
 const maxTime = 8589934591 * int64(time.Second)
 
-// nanoseconds returns a time as a source has it: FORMAT.md clamps times before 1970 and after 2242.
+// nanoseconds returns a time for a Source. FORMAT.md clamps times before 1970 and after 2242.
 func nanoseconds(t time.Time) int64 {
 	switch seconds := t.Unix(); {
 	case seconds < 0:
@@ -67,14 +66,15 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// clamped returns a time of a source. Rows of earlier versions have times outside the limits.
+// clamped clamps a time of a Source. Rows of earlier versions have times outside the limits.
 func clamped(nanoseconds int64) int64 { return min(max(nanoseconds, 0), maxTime) }
 
-// Finished returns the source of the entry at a path if it is complete: it has not changed for the
-// settle time, and no program has it open for writing. Where the second cannot be known, the settle
-// time is at least minimumSettle, and on a share ShareSettle. A folder is finished as a whole, or
-// when its marker lies beside it.
-func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source Source, folder bool, err error) {
+// Finished returns the source of the entry at a path if it is finished, or a *Later or *Never. A
+// finished file has not changed for the settle time, and no program has it open for writing. If the
+// system cannot report writers, the settle time is at least minimumSettle, and on a share
+// ShareSettle. A folder is finished as a whole, or when its marker lies beside it.
+func (h *Handles) Finished(rel string, settle Settling,
+	now time.Time) (source Source, folder bool, err error) {
 	d, name, err := h.At(rel)
 	if err != nil {
 		return source, false, err
@@ -101,7 +101,7 @@ func (h *Handles) Finished(rel string, settle Settling, now time.Time) (source S
 	return source, info.IsDir(), err
 }
 
-// finishedOne returns the source of a file that is finished.
+// finishedOne returns the source of a file if it is finished, or a *Later or *Never.
 func (h *Handles) finishedOne(d *beneath.Dir, rel string, info beneath.Info, settle Settling,
 	now time.Time) (Source, error) {
 	source := SourceOf(info)
@@ -121,7 +121,9 @@ func (h *Handles) finishedOne(d *beneath.Dir, rel string, info beneath.Info, set
 	return source, settle.rest(info, now)
 }
 
-func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration, now time.Time) error {
+// finishedFile returns nil if a file is finished and this tray may send it.
+func (h *Handles) finishedFile(d *beneath.Dir, info beneath.Info, settle time.Duration,
+	now time.Time) error {
 	if wait := settle - sinceChange(info, now); wait > 0 {
 		return &Later{After: wait}
 	}
@@ -148,8 +150,8 @@ func mayNotRead(err error) error {
 	return err
 }
 
-// sinceChange is how long ago the file last changed in any way. A time in the future, from a clock
-// that was wrong, counts as long ago: the file would wait for years otherwise.
+// sinceChange returns the time since the last change of a file of any kind. A time in the future,
+// from a wrong clock, counts as long ago: otherwise the file could wait for years.
 func sinceChange(info beneath.Info, now time.Time) time.Duration {
 	d := now.Sub(info.Changed)
 	if d < -time.Minute {
@@ -166,6 +168,7 @@ func cannotBeSent(rel string, why reason.Reason) error {
 	return &Never{reason.New("cannot-be-sent", "name", rel, "why", why)}
 }
 
+// suitable returns a *Never for an entry that can never be sent.
 func suitable(info beneath.Info) error {
 	switch mode := info.Mode; {
 	case mode.IsRegular() && info.Size > MaxSize:
@@ -200,13 +203,13 @@ func (h *Handles) Observe(rel string) (Source, error) {
 	return sum.Source, err
 }
 
-// Same says that two observations are of one unchanged source.
+// Same reports whether two observations are of one unchanged source.
 func Same(a, b Source) bool {
 	return a.Size == b.Size && a.Entries == b.Entries && a.File == b.File &&
 		clamped(a.ModTime) == clamped(b.ModTime)
 }
 
-// OpenSource opens a claimed file for sealing, if it is the one that was claimed.
+// OpenSource opens a claimed file for sealing if it is unchanged since its claim.
 func OpenSource(d *beneath.Dir, name string, want Source) (*os.File, error) {
 	f, info, err := d.Open(name)
 	if err != nil {
@@ -218,5 +221,5 @@ func OpenSource(d *beneath.Dir, name string, want Source) (*os.File, error) {
 	return f, nil
 }
 
-// ErrChanged says that a file is not the one that was found.
+// ErrChanged is the error of a file that has changed since it was found.
 var ErrChanged = reason.Err("changed-since-taken")

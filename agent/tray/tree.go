@@ -14,9 +14,9 @@ import (
 // MaxPath is the length in bytes of the longest path in a folder.
 const MaxPath = 4096
 
-// Walk visits everything in a folder, in no order, each folder before its entries, and passes over
-// litter. rel is the path below the folder, "" for itself, and d the folder above. An entry that
-// cannot be sent is a *Never that names it.
+// Walk visits every entry of a folder but litter, in no order, each folder before its entries. rel
+// is the path below the folder, "" for itself, and d the folder above. An entry that cannot be sent
+// is a *Never that names it.
 func Walk(d *beneath.Dir, name string, visit visitor) error {
 	info, err := d.Lstat(name)
 	if err != nil {
@@ -77,10 +77,10 @@ func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 	return visit(d, rel, info)
 }
 
-// Sum is the source of a folder, as Walk adds it up.
+// Sum is the source of a folder, summed up by Walk.
 type Sum struct {
 	Source  Source
-	Changed time.Time // when anything in it last changed
+	Changed time.Time // the last change in it
 }
 
 func summarize(d *beneath.Dir, name string) (sum Sum, err error) {
@@ -91,7 +91,8 @@ func summarize(d *beneath.Dir, name string) (sum Sum, err error) {
 	return sum, err
 }
 
-// Add adds an entry that Walk has visited. All sizes above MaxSize are one, so that none overflows.
+// Add adds an entry that Walk has visited. The sum of sizes stops at MaxSize + 1, so that it never
+// overflows.
 func (t *Sum) Add(rel string, info beneath.Info) {
 	source := SourceOf(info)
 	if rel == "" {
@@ -115,8 +116,8 @@ func (t *Sum) fits() error {
 	return nil
 }
 
-// finishedTree returns a folder if nothing in it has changed for the settle time and nothing in it
-// is being written.
+// finishedTree returns the source of a folder if it is finished. Nothing in it has changed for the
+// settle time, and no program is writing in it.
 func (h *Handles) finishedTree(d *beneath.Dir, rel string, settle time.Duration,
 	now time.Time) (Source, error) {
 	name := path.Base(rel)

@@ -15,29 +15,29 @@ import (
 	"sealpost/internal/reason"
 )
 
-// Watch turns the system's notifications into names to look at. They may be missing, get lost or
-// stop coming: without them the sweep alone finds everything, later.
+// Watch turns the system's notifications into names to look at. Notifications may be missing, get
+// lost or stop. Without them the sweep finds everything, but later.
 type Watch struct {
 	Names chan string   // entries of outbox/ to look at, by their paths in it
-	Soon  chan struct{} // something has to be looked for everywhere
+	Soon  chan struct{} // requests an early sweep
 
 	t       *Tray
-	sweep   time.Duration           // how often everything is looked through
-	astray  func(part, name string) // told of new entries beside outbox/
+	sweep   time.Duration           // the interval of sweeps
+	astray  func(part, name string) // receives new entries beside outbox/
 	w       *fsnotify.Watcher       // nil: the system gives none for now
 	done    chan struct{}           // closed when nothing is forwarded any more
-	trouble error                   // why something is not watched, as the present sweep found it
+	trouble error                   // of the present sweep: a folder cannot be watched
 }
 
-// NewWatch makes a watch that has nothing to watch yet. astray is told of new entries of the
-// folders beside outbox/.
+// NewWatch makes a watch without folders. astray receives the new entries of the folders beside
+// outbox/.
 func (t *Tray) NewWatch(sweep time.Duration, astray func(part, name string)) *Watch {
 	return &Watch{t: t, sweep: sweep, astray: astray, Names: make(chan string, 2*readGroup),
 		Soon: make(chan struct{}, 1)}
 }
 
-// Begin is called before a sweep, and End after it. Each sweep tries again to get a missing watch:
-// others may have returned theirs.
+// Begin starts a sweep, and End ends it. Each sweep retries a missing watch: other programs may
+// have released some.
 func (w *Watch) Begin() {
 	w.trouble = nil
 	if w.w != nil {
@@ -52,7 +52,7 @@ func (w *Watch) Begin() {
 	go w.forward(w.w)
 }
 
-// End returns why something is not watched; none: everything is.
+// End returns the reason that a folder is not watched; none: all are.
 func (w *Watch) End() reason.Reason {
 	if w.trouble == nil {
 		return reason.Reason{}
@@ -66,9 +66,8 @@ func (w *Watch) End() reason.Reason {
 	return reason.New("not-watched", "why", Plain(w.trouble), "every", w.sweep)
 }
 
-// Add watches a folder, and reports whether it was there. A watch is lost when the folder is
-// renamed, made again, or something is mounted there, so that each sweep adds it anew, which is
-// harmless.
+// Add watches a folder, and reports whether it was there. A watch is lost when its folder is
+// renamed or made again, or under a new mount. So each sweep adds it again, which is harmless.
 func (w *Watch) Add(dir string) (isThere bool) {
 	if w.w == nil {
 		return true
@@ -112,7 +111,7 @@ func (w *Watch) tell(e fsnotify.Event) {
 		w.astray(filepath.Base(part), name)
 	case e.Name == outbox:
 		w.t.Lost()
-		// outbox itself was renamed, removed or given other rights; it is nothing to be sent
+		// outbox/ itself was renamed or removed, or has other rights
 		w.SweepSoon()
 	case !below, e.Op == fsnotify.Remove:
 	default:
@@ -120,13 +119,13 @@ func (w *Watch) tell(e fsnotify.Event) {
 		select {
 		case w.Names <- rel:
 		default:
-			// the finder is busy: better to look through everything than to queue without bound
+			// the finder is busy: a sweep replaces an unbounded queue
 			w.SweepSoon()
 		}
 	}
 }
 
-// SweepSoon has everything looked through.
+// SweepSoon requests an early sweep.
 func (w *Watch) SweepSoon() {
 	select {
 	case w.Soon <- struct{}{}:
