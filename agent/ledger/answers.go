@@ -53,10 +53,10 @@ func (tx *Tx) Answer(a Answer) error {
 		return err
 	}
 	var differ []outcomeRow
-	var elsewhere []id.UID
+	var otherUIDs []id.UID
 	for _, o := range a.Outcomes {
 		if o.Elsewhere {
-			elsewhere = append(elsewhere, o.UID)
+			otherUIDs = append(otherUIDs, o.UID)
 		} else if o.Outcome == OutcomeDelivered {
 			continue
 		} else if n == 0 {
@@ -74,9 +74,9 @@ func (tx *Tx) Answer(a Answer) error {
 			return err
 		}
 	}
-	if len(elsewhere) > 0 {
+	if len(otherUIDs) > 0 {
 		if err := tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded,
-			millis(a.Time), list(elsewhere)); err != nil {
+			millis(a.Time), list(otherUIDs)); err != nil {
 			return err
 		}
 	}
@@ -198,8 +198,8 @@ func (tx *Tx) InDoubt(tray string, limit int) ([]Outgoing, error) {
 		"AND state IN ('sealed','published') ORDER BY seq LIMIT ?", tray, limit)
 }
 
-// Doubted lists stored answers of a site that are not believed, in the order of their rows after a
-// row, at most limit. It returns the last row of the list.
+// Doubted lists a site's stored answers that are not believed, in the order of their rows. It
+// begins after a row, lists at most limit, and returns the last row of the list.
 func (tx *Tx) Doubted(site id.Site, after int64, limit int) (list []Answer, last int64, err error) {
 	last = after
 	err = tx.rows(`SELECT seq, envelope_id, site, receipt, doubt, time FROM recipient

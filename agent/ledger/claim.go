@@ -40,8 +40,8 @@ func (tx *Tx) Claim(list []Outgoing, c Claiming) error {
 }
 
 // share sets the groups of messages, if their numbers are consecutive.
-func share(list []Outgoing, together []int) {
-	for _, n := range together {
+func share(list []Outgoing, sizes []int) {
+	for _, n := range sizes {
 		group := Group{list[0].Number, list[n-1].Number}
 		for i := range list[:n] {
 			if n > 1 && group.Size() == int64(n) {
@@ -87,8 +87,8 @@ func (tx *Tx) Adopt(m *Outgoing) (bool, error) {
 // insertRows is the number of rows in a statement for many rows.
 const insertRows = 16
 
-// together splits rows into groups of insertRows or one, so that there are only two statements.
-func together[T any](rows []T) iter.Seq[[]T] {
+// chunks splits rows into groups of insertRows or one, so that there are only two statements.
+func chunks[T any](rows []T) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for n := 0; len(rows) > 0; rows = rows[n:] {
 			n = 1
@@ -105,7 +105,7 @@ func together[T any](rows []T) iter.Seq[[]T] {
 // insert writes the rows of messages, and sets their sequence numbers.
 func (tx *Tx) insert(list []Outgoing) error {
 	const columns = 22
-	for rows := range together(list) {
+	for rows := range chunks(list) {
 		args := make([]any, 0, len(rows)*columns)
 		for i := range rows {
 			m := &rows[i]

@@ -109,8 +109,8 @@ const receivedColumns = "seq, sender, uid, message_id, envelope_id, name, digest
 	"size, sent, temp, path, state = 'placed', time"
 
 // received returns the received messages that match a condition.
-func (tx *Tx) received(where string, args ...any) ([]Received, error) {
-	return tx.receivedFrom("received WHERE "+where, args...)
+func (tx *Tx) received(condition string, args ...any) ([]Received, error) {
+	return tx.receivedFrom("received WHERE "+condition, args...)
 }
 
 // receivedFrom is received for the text after FROM, which may name an index.
@@ -148,7 +148,7 @@ func (tx *Tx) ReceivedOf(sender id.Site, uids []id.UID) ([]Received, error) {
 // Place writes or corrects the rows of messages before their rename from Temp to Path.
 func (tx *Tx) Place(messages ...Received) error {
 	const columns = 13
-	for rows := range together(messages) {
+	for rows := range chunks(messages) {
 		args := make([]any, 0, len(rows)*columns)
 		for _, r := range rows {
 			args = append(args, r.Sender, r.UID, r.ID, r.Envelope, r.Name, r.Digest, r.Fingerprint,

@@ -41,16 +41,16 @@ const maxGroup = 256
 
 // Ledger is one open ledger. It is safe for concurrent use.
 type Ledger struct {
-	db      *sql.DB
-	dir     string // the folder of its file
-	ops     chan *op
-	readers chan *Tx // idle readers; each is one connection with its own prepared statements
-	closed  chan struct{}
-	numbers *numbers // of the writer
-	aside   []string // see Aside
-	commits atomic.Uint64
-	once    sync.Once
-	done    sync.WaitGroup
+	db       *sql.DB
+	dir      string // the folder of its file
+	ops      chan *op
+	readers  chan *Tx // idle readers; each is one connection with its own prepared statements
+	closed   chan struct{}
+	numbers  *numbers // of the writer
+	setAside []string // see Aside
+	commits  atomic.Uint64
+	once     sync.Once
+	done     sync.WaitGroup
 }
 
 // readers is the number of concurrent views: more would only cost memory.
@@ -82,7 +82,7 @@ func Open(path string) (*Ledger, error) {
 }
 
 func openAt(path string) (*Ledger, error) {
-	aside, err := matched(path)
+	setAside, err := matched(path)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func openAt(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{db: db, dir: filepath.Dir(path), aside: aside, numbers: openNumbers(path),
+	l := &Ledger{db: db, dir: filepath.Dir(path), setAside: setAside, numbers: openNumbers(path),
 		ops: make(chan *op, maxGroup), readers: make(chan *Tx, readers),
 		closed: make(chan struct{})}
 	writer, err := l.connect()
@@ -142,7 +142,7 @@ func (l *Ledger) Commits() uint64 { return l.commits.Load() }
 // Aside returns the new names of files that Open has set aside. A ledger.db and a write-ahead log
 // of two different times are never used together: Open continues with an older ledger, or a new
 // one.
-func (l *Ledger) Aside() []string { return l.aside }
+func (l *Ledger) Aside() []string { return l.setAside }
 
 // fileURL returns a path as a URL, to which SQLite's parameters can be added.
 func fileURL(path string) string {

@@ -557,7 +557,8 @@ func TestSealingIsOfAllOrNone(t *testing.T) {
 	})
 }
 
-// TestDoubtedReceiptsAreReadPageByPage reads every receipt in doubt once, while those before it are believed.
+// TestDoubtedReceiptsAreReadPageByPage reads every receipt in doubt once, while those before it are
+// believed.
 func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	uids := map[id.Envelope]id.UID{}
@@ -575,7 +576,10 @@ func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
 	}
 	for after := int64(0); ; {
 		var page []Answer
-		view(t, l, func(tx *Tx) (err error) { page, after, err = tx.Doubted("CA-RC", after, 2); return err })
+		view(t, l, func(tx *Tx) (err error) {
+			page, after, err = tx.Doubted("CA-RC", after, 2)
+			return err
+		})
 		if len(page) == 0 {
 			break
 		}
@@ -586,7 +590,8 @@ func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
 			}
 			delete(uids, a.Envelope)
 			update(t, l, func(tx *Tx) error {
-				return tx.Answer(Answer{Envelope: a.Envelope, Site: a.Site, Receipt: "jws", Time: day, Outcomes: []Outcome{{UID: uid, Outcome: OutcomeDelivered}}})
+				return tx.Answer(Answer{Envelope: a.Envelope, Site: a.Site, Receipt: "jws",
+					Time: day, Outcomes: []Outcome{{UID: uid, Outcome: OutcomeDelivered}}})
 			})
 		}
 	}
@@ -595,7 +600,8 @@ func TestDoubtedReceiptsAreReadPageByPage(t *testing.T) {
 	}
 }
 
-// TestTheFirstProposalReplacesNoApproval approves other sites between the look at an approval and the proposal.
+// TestTheFirstProposalReplacesNoApproval approves other sites between the look at an approval and
+// the proposal.
 func TestTheFirstProposalReplacesNoApproval(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	update(t, l, func(tx *Tx) error { return tx.Approve("fl-lab.dat", nil) })
@@ -621,7 +627,9 @@ func TestTheFirstProposalReplacesNoApproval(t *testing.T) {
 func TestTheLatestReceivedAreByTheirTime(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	for i, hours := range []int{2, 3, 1, 4} {
-		r := Received{Sender: "FL-LAB", UID: id.UID(fmt.Sprint(i)), ID: "FL-LAB_DAT_20251008_001", Envelope: "e", Temp: "t", Path: fmt.Sprint(hours), Time: day.Add(time.Duration(hours) * time.Hour)}
+		r := Received{Sender: "FL-LAB", UID: id.UID(fmt.Sprint(i)), ID: "FL-LAB_DAT_20251008_001",
+			Envelope: "e", Temp: "t", Path: fmt.Sprint(hours),
+			Time: day.Add(time.Duration(hours) * time.Hour)}
 		update(t, l, func(tx *Tx) error {
 			if err := tx.Place(r); err != nil || hours == 4 {
 				return err

@@ -81,8 +81,8 @@ func (tx *Tx) LastUnderWay(tray string) (claimed time.Time, err error) {
 // each state, at most limit of each.
 func (tx *Tx) UnderWay(tray string, limit int) (list []Outgoing, err error) {
 	for _, state := range []State{Claimed, Taken, Sealed, Published} {
-		part, err := tx.outgoingFrom(byOpen+"state = ? AND tray = ? ORDER BY seq DESC LIMIT ?", state,
-			tray, limit)
+		part, err := tx.outgoingFrom(byOpen+"state = ? AND tray = ? ORDER BY seq DESC LIMIT ?",
+			state, tray, limit)
 		if err != nil {
 			return nil, err
 		}

@@ -102,11 +102,11 @@ func TestASearchThroughWhatWasReceived(t *testing.T) {
 func TestWhatPeopleAreTold(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	before := l.Commits()
-	waits, gone := claim(t, l, "waits"), claim(t, l, "gone")
+	waits, failedOne := claim(t, l, "waits"), claim(t, l, "gone")
 	other := taken(t, l, "other")
 	unreadable := reason.Text("it cannot be read")
 	update(t, l, func(tx *Tx) error { return tx.Explain(waits.UID, unreadable) })
-	for i, m := range []Outgoing{gone, other} {
+	for i, m := range []Outgoing{failedOne, other} {
 		update(t, l, func(tx *Tx) error {
 			return tx.Fail(m.UID, reason.Text("no"), day.Add(time.Duration(i)*time.Second))
 		})

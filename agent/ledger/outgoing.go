@@ -149,8 +149,8 @@ func scanOutgoing(rows interface{ Scan(...any) error }) (Outgoing, error) {
 }
 
 // outgoing returns the sent messages that match a condition.
-func (tx *Tx) outgoing(where string, args ...any) ([]Outgoing, error) {
-	return tx.outgoingFrom("message WHERE "+where, args...)
+func (tx *Tx) outgoing(condition string, args ...any) ([]Outgoing, error) {
+	return tx.outgoingFrom("message WHERE "+condition, args...)
 }
 
 // outgoingFrom is outgoing for the text after FROM, which may name an index.

@@ -32,7 +32,7 @@ const (
 // happens when one of the two was restored from another time, and SQLite would mix them silently.
 // The database as of its last checkpoint is left. If a copy was made during a checkpoint, the
 // database is set aside too, and a new ledger begins. It returns the new names of the files.
-func matched(path string) (aside []string, err error) {
+func matched(path string) (renamed []string, err error) {
 	ok, err := belongs(path)
 	if ok || err != nil {
 		return nil, err
@@ -48,11 +48,11 @@ func matched(path string) (aside []string, err error) {
 	for _, name := range names {
 		to := name + suffix
 		if err := durable.RenameNoReplace(name, to); err != nil {
-			return aside, fmt.Errorf("set aside: %w", err)
+			return renamed, fmt.Errorf("set aside: %w", err)
 		}
-		aside = append(aside, to)
+		renamed = append(renamed, to)
 	}
-	return aside, durable.SyncDir(filepath.Dir(path))
+	return renamed, durable.SyncDir(filepath.Dir(path))
 }
 
 // belongs reports whether the log belongs to the database. It does if it begins where the database

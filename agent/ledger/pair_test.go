@@ -76,8 +76,8 @@ const copies = 3 // commits of each history
 func history(t *testing.T, path, branch string, commits int) (all []copied) {
 	t.Helper()
 	l := open(t, path)
-	if aside := l.Aside(); aside != nil {
-		t.Fatalf("%s: set aside: %v", branch, aside)
+	if setAside := l.Aside(); setAside != nil {
+		t.Fatalf("%s: set aside: %v", branch, setAside)
 	}
 	holds := content(t, l)
 	for n := range commits {
@@ -123,20 +123,20 @@ func TestADatabaseAndALogOfTwoTimesAreNotMixed(t *testing.T) {
 	}
 	kept, asides := 0, 0
 	for _, db := range all {
-		alone, _ := opened(db, copied{})
+		withoutLog, _ := opened(db, copied{})
 		for _, wal := range all {
-			got, aside := opened(db, wal)
+			got, isSetAside := opened(db, wal)
 			switch {
-			case aside && db.name == wal.name:
+			case isSetAside && db.name == wal.name:
 				t.Errorf("%s: what belongs together is taken apart", db.name)
-			case aside:
+			case isSetAside:
 				asides++
-				if !maps.Equal(got, alone) {
+				if !maps.Equal(got, withoutLog) {
 					t.Errorf("the database of %s, without the log of %s, is not itself", db.name,
 						wal.name)
 				}
 			case wal.wal == nil:
-				if !maps.Equal(got, alone) {
+				if !maps.Equal(got, withoutLog) {
 					t.Errorf("the database of %s is not itself", db.name)
 				}
 			default:
@@ -167,13 +167,13 @@ func TestADamagedDatabaseWithAForeignLogIsSetAsideToo(t *testing.T) {
 	if n := len(content(t, l)); n != 0 {
 		t.Errorf("the new ledger has %d settings", n)
 	}
-	aside := l.Aside()
-	if len(aside) != 2 {
-		t.Fatalf("set aside: %v", aside)
+	setAside := l.Aside()
+	if len(setAside) != 2 {
+		t.Fatalf("set aside: %v", setAside)
 	}
 	for i, want := range [][]byte{db, wal} {
-		if got, err := os.ReadFile(aside[i]); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what was there: %v", aside[i], err)
+		if got, err := os.ReadFile(setAside[i]); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what was there: %v", setAside[i], err)
 		}
 	}
 }

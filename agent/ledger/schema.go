@@ -27,13 +27,15 @@ CREATE TABLE message (               -- one row for each message that this site 
   name            TEXT    NOT NULL,
   type            TEXT    NOT NULL,  -- file folder
   fingerprint_key BLOB    NOT NULL,
-  size            INTEGER NOT NULL,  -- with entries, mtime and file: the source's identity at the claim
+  size            INTEGER NOT NULL,  -- with entries, mtime and file: the source's identity ` +
+	`at the claim
   entries         INTEGER NOT NULL,  -- 1 for a file; a folder's with itself
   mtime           INTEGER NOT NULL,  -- nanoseconds; the newest in a folder
   file            TEXT    NOT NULL,  -- device and inode, or volume and file id
   executable      INTEGER NOT NULL,
   address         TEXT    NOT NULL,
-  dir             TEXT    NOT NULL,  -- the folder under outbox/ in which it was dropped; mostly empty
+  dir             TEXT    NOT NULL,  -- the folder under outbox/ in which it was dropped; ` +
+	`mostly empty
   claimed         INTEGER NOT NULL,
   due             INTEGER NOT NULL,  -- not sealed before: the tray's hold
   state           TEXT    NOT NULL,  -- claimed taken sealed published delivered failed withdrawn
@@ -45,10 +47,12 @@ CREATE TABLE message (               -- one row for each message that this site 
 ) STRICT;
 CREATE INDEX message_number ON message (kind, day, number);
 CREATE INDEX message_envelope ON message (envelope_id) WHERE envelope_id <> '';
-CREATE INDEX message_open ON message (state, address, seq) WHERE state IN ('claimed','taken','sealed','published');
+CREATE INDEX message_open ON message (state, address, seq) ` +
+	`WHERE state IN ('claimed','taken','sealed','published');
 CREATE INDEX message_unfiled ON message (seq) WHERE filed = 0 AND state IN ('delivered','failed');
 
-CREATE TABLE tree (                  -- what is in a folder, while it is being sealed: this is how its entries are sorted
+CREATE TABLE tree (                  -- what is in a folder, while it is being sealed: this ` +
+	`is how its entries are sorted
   uid        TEXT    NOT NULL,
   path       TEXT    NOT NULL,       -- begins with the folder's name; slashes
   dir        INTEGER NOT NULL,
@@ -86,7 +90,8 @@ CREATE TABLE recipient (             -- one row for each recipient of an envelop
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recipient_doubt ON recipient (site) WHERE doubt <> '';
 
-CREATE TABLE outcome (               -- what became of a message at a recipient, as far as it does not follow from that recipient of its envelope
+CREATE TABLE outcome (               -- what became of a message at a recipient, as far as it ` +
+	`does not follow from that recipient of its envelope
   uid     TEXT    NOT NULL,
   site    TEXT    NOT NULL,
   outcome TEXT    NOT NULL,          -- delivered refused dead
@@ -106,7 +111,8 @@ CREATE TABLE delivery (              -- one row for each envelope that this site
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
 
-CREATE TABLE received (              -- one row for each message that this site has placed, or is placing
+CREATE TABLE received (              -- one row for each message that this site has placed, ` +
+	`or is placing
   sender      TEXT    NOT NULL,
   uid         TEXT    NOT NULL,
   message_id  TEXT    NOT NULL,
@@ -151,9 +157,11 @@ CREATE TABLE setting (
 const trays = `
 ALTER TABLE message ADD COLUMN tray TEXT NOT NULL DEFAULT 'outbox';
 DROP INDEX message_open;
-CREATE INDEX message_open ON message (state, address, seq, tray) WHERE state IN ('claimed','taken','sealed','published');
+CREATE INDEX message_open ON message (state, address, seq, tray) ` +
+	`WHERE state IN ('claimed','taken','sealed','published');
 DROP INDEX message_unfiled;
-CREATE INDEX message_unfiled ON message (tray, seq) WHERE filed = 0 AND state IN ('delivered','failed');
+CREATE INDEX message_unfiled ON message (tray, seq) ` +
+	`WHERE filed = 0 AND state IN ('delivered','failed');
 DROP INDEX IF EXISTS message_final;
 DROP INDEX IF EXISTS message_explained;
 `
@@ -163,7 +171,8 @@ DROP INDEX IF EXISTS message_explained;
 // rows and in no tree with key search: there SQLite reads a whole row to compare its key. The
 // number of a message follows from its id.
 const order = `
-CREATE TABLE arrival (               -- one row for each message that this site has placed, or is placing
+CREATE TABLE arrival (               -- one row for each message that this site has placed, ` +
+	`or is placing
   seq         INTEGER PRIMARY KEY,   -- the order of arrival
   sender      TEXT    NOT NULL,
   uid         TEXT    NOT NULL,
@@ -179,8 +188,10 @@ CREATE TABLE arrival (               -- one row for each message that this site 
   state       TEXT    NOT NULL,      -- placing placed
   time        INTEGER NOT NULL
 ) STRICT;
-INSERT INTO arrival (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time)
-  SELECT sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, path, state, time FROM received ORDER BY time;
+INSERT INTO arrival (sender, uid, message_id, envelope_id, name, digest, fingerprint, size, ` +
+	`sent, temp, path, state, time)
+  SELECT sender, uid, message_id, envelope_id, name, digest, fingerprint, size, sent, temp, ` +
+	`path, state, time FROM received ORDER BY time;
 DROP TABLE received;
 ALTER TABLE arrival RENAME TO received;
 CREATE UNIQUE INDEX received_identity ON received (uid, sender);
@@ -225,8 +236,10 @@ CREATE INDEX delivery_unsettled ON delivery (envelope_id) WHERE target <> '';
 
 // groups gives messages that were claimed together one folder in their tray.
 const groups = `
-ALTER TABLE message ADD COLUMN group_first INTEGER NOT NULL DEFAULT 0; -- the number of the first message in its folder, and
-ALTER TABLE message ADD COLUMN group_last  INTEGER NOT NULL DEFAULT 0; -- of the last; 0: it has a folder of its own
+ALTER TABLE message ADD COLUMN group_first INTEGER NOT NULL DEFAULT 0; -- the number of the ` +
+	`first message in its folder, and
+ALTER TABLE message ADD COLUMN group_last  INTEGER NOT NULL DEFAULT 0; -- of the last; 0: it ` +
+	`has a folder of its own
 `
 
 // follows links a message to another one whose content was changed after it was sent.
@@ -246,10 +259,13 @@ CREATE INDEX message_folders ON message (tray, filed_at)
 // indexes are later indexes, and those for questions of users. They are made where they are
 // missing, also in a ledger of an earlier version. Earlier versions ignore them.
 const indexes = `
-CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) WHERE state = 'taken' AND (size > 786432 OR type = 'folder');
+CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) ` +
+	`WHERE state = 'taken' AND (size > 786432 OR type = 'folder');
 CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' AND due > claimed;
-CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) WHERE state IN ('delivered','failed');
-CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) WHERE reason <> '' AND state IN ('claimed','taken');
+CREATE INDEX IF NOT EXISTS message_ended ON message (tray, state, finished) ` +
+	`WHERE state IN ('delivered','failed');
+CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) ` +
+	`WHERE reason <> '' AND state IN ('claimed','taken');
 CREATE INDEX IF NOT EXISTS outcome_dead ON outcome (site) WHERE outcome = 'dead';
 CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';

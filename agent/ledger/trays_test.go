@@ -182,7 +182,7 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 		}
 	}
 	view(t, l, func(tx *Tx) error {
-		for what, list := range map[string]func() ([]Outgoing, error){
+		for question, list := range map[string]func() ([]Outgoing, error){
 			"claimed in sequencer": func() ([]Outgoing, error) {
 				return tx.Claimed("sequencer", 0, 10)
 			},
@@ -196,8 +196,8 @@ func TestTraysAreKeptApartAndCountTogether(t *testing.T) {
 				return tx.LatestFinal("gone", Failed, 10)
 			},
 		} {
-			if got, err := list(); err != nil || !slices.Equal(names(got), []string{what}) {
-				t.Errorf("%s: got %v, %v", what, names(got), err)
+			if got, err := list(); err != nil || !slices.Equal(names(got), []string{question}) {
+				t.Errorf("%s: got %v, %v", question, names(got), err)
 			}
 		}
 		for _, c := range []struct {

@@ -23,17 +23,18 @@ type Pin struct {
 
 const pinColumns = "site, identity, recipient_key, version, statement, seen, trouble, offered"
 
-func (tx *Tx) pins(where string, args ...any) ([]Pin, error) {
+func (tx *Tx) pins(condition string, args ...any) ([]Pin, error) {
 	var list []Pin
-	err := tx.rows("SELECT "+pinColumns+" FROM pin WHERE "+where, args, func(rows *sql.Rows) error {
-		var p Pin
-		var seen int64
-		err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen,
-			(*column)(&p.Trouble), &p.Offered)
-		p.Seen = fromMillis(seen)
-		list = append(list, p)
-		return err
-	})
+	err := tx.rows("SELECT "+pinColumns+" FROM pin WHERE "+condition, args,
+		func(rows *sql.Rows) error {
+			var p Pin
+			var seen int64
+			err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen,
+				(*column)(&p.Trouble), &p.Offered)
+			p.Seen = fromMillis(seen)
+			list = append(list, p)
+			return err
+		})
 	return list, err
 }
 
@@ -133,8 +134,8 @@ func (tx *Tx) Approve(address string, sites []id.Site) error {
 	return tx.exec("INSERT OR REPLACE INTO approval (address, sites) VALUES (?,?)", address, stored)
 }
 
-// ApproveFirst approves the sites of the first complete proposal for an address, and returns the sites that are approved then:
-// others, if they were approved meanwhile.
+// ApproveFirst approves the sites of the first complete proposal for an address. It returns the
+// approved sites: others, if an approval came in between.
 func (tx *Tx) ApproveFirst(address string, sites []id.Site) ([]id.Site, error) {
 	approved, first, err := tx.Approval(address)
 	if err != nil || !first {
