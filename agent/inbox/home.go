@@ -259,8 +259,8 @@ func (b *Inbox) takeHome(f *folders, before home, reject beneath.ID) (after home
 		return after, err
 	}
 	after = home{
-		Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), Owner: top.Owner, ID: before.ID,
-		Able: f.able,
+		Path: b.cfg.Dir, Folder: top.ID.String(), Own: own.String(), Owner: top.Owner,
+		ID: before.ID, Able: f.able,
 	}
 	switch inboxID := readID(f.own); {
 	case !isKnown && inboxID != "":
@@ -322,8 +322,8 @@ func readID(own *beneath.Dir) string {
 	return inboxID
 }
 
-// inspectOwn returns the identity of a folder of this account in the inbox, its idFile, and whether
-// only this account can change it.
+// inspectOwn returns the identity and the inbox id of this account's folder in the inbox. isTight
+// reports whether only this account can change it.
 func (f *folders) inspectOwn(name string) (own beneath.ID, inboxID string, isTight bool) {
 	d, err := f.top.Dir(name)
 	if err != nil {

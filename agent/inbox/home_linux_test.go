@@ -458,7 +458,8 @@ func TestCopyWithDefaultList(t *testing.T) {
 	expectHome(t, b)
 }
 
-// Before the first message, a new disk may take the inbox's place, but no folder of another account.
+// Before the first message, a new disk may take the inbox's place, but no folder of another
+// account.
 func TestAFolderOfAnotherAccountIsNotTheInbox(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root gives a folder to another account")
