@@ -53,7 +53,8 @@ func TestTheStateIsGivenAndNothingBesideIt(t *testing.T) {
 		slices.Sort(left)
 		want := []string{
 			"ls -l DIR/state/device   # is left to its owner: it is a device",
-			`ls -li $'DIR/state/second\nname'   # is left to its owner: the same file has 2 names, and not all need lie here; `,
+			`ls -li $'DIR/state/second\nname'   # is left to its owner: ` +
+				"the same file has 2 names, and not all need lie here; ",
 		}
 		if len(left) != 2 || s.short(left[0]) != want[0] ||
 			!strings.HasPrefix(s.short(left[1]), want[1]) {

@@ -20,7 +20,8 @@ func TestWhatIsTypedOnWindows(t *testing.T) {
 			`icacls "C:\lab\out box" /grant "LAB\svc:(OI)(CI)M"`,
 			`icacls "\\nas\in" /grant "LAB\svc:(OI)(CI)M"`,
 			`icacls "C:\lab\state" /grant "LAB\svc:(OI)(CI)F" /T`,
-			`sc.exe config "sealpost-agent@FL-LAB" obj= "LAB\svc" password= *   (or set the password in services.msc)`,
+			`sc.exe config "sealpost-agent@FL-LAB" obj= "LAB\svc" password= *   ` +
+				"(or set the password in services.msc)",
 		}},
 		{"all people", "", "", letGroupIn,
 			[]string{`icacls "C:\lab\out box" /grant "*S-1-5-32-545:(OI)(CI)M"`,

@@ -122,7 +122,8 @@ func remove(n Instance) error {
 	if err != nil {
 		return fmt.Errorf("uninstall %s: %w", n.Service(), err)
 	}
-	systemctl("reset-failed", n.Service()+".service") //nolint:errcheck // it fails if the unit has not failed
+	//nolint:errcheck // it fails if the unit has not failed
+	systemctl("reset-failed", n.Service()+".service")
 	return nil
 }
 
@@ -130,7 +131,8 @@ func remove(n Instance) error {
 func WhereToLook(n Instance) string { return "journalctl -e -u " + n.Service() }
 
 // asked lists the properties for Ask.
-const asked = "LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,StatusText,User,ExecStart,ActiveEnterTimestamp,Result,ExecMainStatus"
+const asked = "LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,StatusText,User," +
+	"ExecStart,ActiveEnterTimestamp,Result,ExecMainStatus"
 
 // Ask returns the manager's state of a service.
 func Ask(n Instance) (State, error) {

@@ -19,7 +19,9 @@ func TestStateAsSystemdShowsIt(t *testing.T) {
 			"LoadState=loaded\nActiveState=activating\nSubState=start\nUnitFileState=enabled\n",
 			true, true, false, true, "x: installed, not serving now (activating, start)"},
 		{"fails again and again",
-			"LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\n", true, true, false, true, "x: installed, not serving now (activating, auto-restart)"},
+			"LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n" +
+				"UnitFileState=enabled\n", true, true, false, true,
+			"x: installed, not serving now (activating, auto-restart)"},
 		{"failed", "LoadState=loaded\nActiveState=failed\nSubState=failed\nUnitFileState=enabled\n",
 			true, true, false, false, "x: installed, not running (failed, failed)"},
 		{"installed, not enabled",
@@ -45,12 +47,13 @@ func TestStateAsSystemdShowsIt(t *testing.T) {
 }
 
 func TestStateTellsWhatAnAdminAsksFor(t *testing.T) {
-	const unit = "LoadState=loaded\nUnitFileState=enabled\nUser=sealpost\nMainPID=77\nNRestarts=3\n" +
-		"ExecStart={ path=/usr/bin/sealpost ; argv[]=/usr/bin/sealpost agent run --dir /srv/the " +
-		"lab/FL ; ignore_errors=no ; start_time=[n/a] ; pid=0 }\n"
+	const unit = "LoadState=loaded\nUnitFileState=enabled\nUser=sealpost\nMainPID=77\n" +
+		"NRestarts=3\nExecStart={ path=/usr/bin/sealpost ; " +
+		"argv[]=/usr/bin/sealpost agent run --dir /srv/the lab/FL ; ignore_errors=no ; " +
+		"start_time=[n/a] ; pid=0 }\n"
 	running := readState(State{Service: "x"},
-		unit+
-			"ActiveState=active\nSubState=running\nStatusText=serving\nResult=success\nActiveEnterTimestamp=Thu 2026-11-26 22:40:03 UTC\n", true)
+		unit+"ActiveState=active\nSubState=running\nStatusText=serving\nResult=success\n"+
+			"ActiveEnterTimestamp=Thu 2026-11-26 22:40:03 UTC\n", true)
 	want := State{Service: "x", Installed: true, Running: true, Detail: "active, running",
 		Boot: true, Folder: "/srv/the lab/FL", Account: "sealpost", Process: 77,
 		Since: time.Date(2026, 11, 26, 22, 40, 3, 0, time.UTC), Restarts: 3, Says: "serving"}
@@ -58,7 +61,8 @@ func TestStateTellsWhatAnAdminAsksFor(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", running, want)
 	}
 	failing := readState(State{Service: "x"},
-		unit+"ActiveState=activating\nSubState=auto-restart\nStatusText=disk full\nResult=exit-code\nExecMainStatus=1\n", true)
+		unit+"ActiveState=activating\nSubState=auto-restart\nStatusText=disk full\n"+
+			"Result=exit-code\nExecMainStatus=1\n", true)
 	if failing.Failure != "exit-code, exit code 1" || failing.Says != "disk full" ||
 		!failing.Since.IsZero() {
 		t.Errorf("%+v", failing)

@@ -31,7 +31,8 @@ func (h *handle) inode() inode { return inode{uint64(h.stat.Dev), h.stat.Ino} }
 // walkerOf returns a walker for an installation.
 func walkerOf(i Installation, a account) walker {
 	w := walker{keepers: keepers{0, a.uid}}
-	w.at(i.Dir, func(h *handle) error { w.ownFolder = h.inode(); return nil }) //nolint:errcheck // a folder with a flaw is refused later
+	//nolint:errcheck // a folder with a flaw is refused later
+	w.at(i.Dir, func(h *handle) error { w.ownFolder = h.inode(); return nil })
 	return w
 }
 

@@ -125,8 +125,8 @@ func TestInstallFollowsNoLinkInPlaceOfTheOutbox(t *testing.T) {
 	}
 	before := s.look(s.root)
 	err := refused(s.Installation, numbered)
-	if err == nil ||
-		!strings.Contains(err.Error(), outbox+": "+s.tray+" belongs to 61003, who can replace what lies in it\n    chown -h root "+s.tray+" ") {
+	if err == nil || !strings.Contains(err.Error(), outbox+": "+s.tray+" belongs to 61003, "+
+		"who can replace what lies in it\n    chown -h root "+s.tray+" ") {
 		t.Errorf("refused with %v", err)
 	}
 	s.unchanged(s.root, before)
@@ -349,10 +349,12 @@ func TestWhoCanReplaceTheProgramIsTold(t *testing.T) {
 		"chown -h root ROOT/bin/sealpost   # ROOT/bin/sealpost belongs to 61003": func(s *site) {
 			s.give(s.Program, annID)
 		},
-		"chmod o-w ROOT/bin/sealpost   # ROOT/bin/sealpost can be changed by every account": func(s *site) {
+		"chmod o-w ROOT/bin/sealpost   " +
+			"# ROOT/bin/sealpost can be changed by every account": func(s *site) {
 			s.chmod(s.Program, 0o757)
 		},
-		"chown -h root ROOT/bin   # ROOT/bin belongs to 61003, who can replace what lies in it": func(s *site) {
+		"chown -h root ROOT/bin   " +
+			"# ROOT/bin belongs to 61003, who can replace what lies in it": func(s *site) {
 			s.give(filepath.Dir(s.Program), annID)
 		},
 	} {

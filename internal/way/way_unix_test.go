@@ -151,8 +151,11 @@ func TestTheGroupOfAFolder(t *testing.T) {
 }
 
 func TestAGroupThatAnAccountHasForItself(t *testing.T) {
-	const accounts = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nbob:x:1001:100::/home/bob:/bin/sh\neve:x:1002:1002::/:/bin/sh\nmallory:x:1003:1002::/:/bin/sh\n"
-	const groups = "root:x:0:\nann:x:1000:\nusers:x:100:\nshared:x:1004:ann\neve:x:1002:\ndan:x:1005:\n"
+	const accounts = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n" +
+		"bob:x:1001:100::/home/bob:/bin/sh\neve:x:1002:1002::/:/bin/sh\n" +
+		"mallory:x:1003:1002::/:/bin/sh\n"
+	const groups = "root:x:0:\nann:x:1000:\nusers:x:100:\nshared:x:1004:ann\neve:x:1002:\n" +
+		"dan:x:1005:\n"
 	for _, c := range []struct {
 		name, groups string
 		gid          int
