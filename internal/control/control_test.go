@@ -106,7 +106,8 @@ func TestErrorIsTheDaemonsOwnText(t *testing.T) {
 		{"unknown path", "/dance", greeting{}, "the daemon does not know /dance; is it of " +
 			"another version?"},
 		{"unknown field", "/greet", map[string]int{"age": 3},
-			`the daemon does not understand the request; is it of another version? (json: unknown field "age")`},
+			"the daemon does not understand the request; is it of another version? " +
+				`(json: unknown field "age")`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := client.Call(t.Context(), c.path, c.in, nil)

@@ -140,7 +140,8 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 		return nil, err
 	}
 	for {
-		const flags = windows.FILE_FLAG_OVERLAPPED | windows.SECURITY_SQOS_PRESENT | windows.SECURITY_ANONYMOUS
+		const flags = windows.FILE_FLAG_OVERLAPPED | windows.SECURITY_SQOS_PRESENT |
+			windows.SECURITY_ANONYMOUS
 		h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil,
 			windows.OPEN_EXISTING, flags, 0)
 		switch {
