@@ -14,16 +14,14 @@ const (
 	ownerRights    = "S-1-3-4" // the owner of the file
 )
 
+// inherited are the flags of a folder's access list that its files and folders inherit.
+const inherited = "OICI"
+
 // descriptor returns a protected access list in SDDL. It gives full access to the account, which
-// also becomes the owner, to SYSTEM and to Administrators. Files and folders inherit a folder's
-// list.
-func descriptor(sid string, folder bool) string {
-	inherit := ""
-	if folder {
-		inherit = "OICI"
-	}
+// also becomes the owner, to SYSTEM and to Administrators.
+func descriptor(sid, flags string) string {
 	return fmt.Sprintf("O:%[1]sD:P(A;%[2]s;FA;;;%[1]s)(A;%[2]s;FA;;;SY)(A;%[2]s;FA;;;BA)", sid,
-		inherit)
+		flags)
 }
 
 // entry is one line of an access list.

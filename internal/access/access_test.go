@@ -6,11 +6,11 @@ const ann, bob, everybody = "S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002", "S-1-1
 
 func TestDescriptorIsForTheAccountAlone(t *testing.T) {
 	const file = "O:" + ann + "D:P(A;;FA;;;" + ann + ")(A;;FA;;;SY)(A;;FA;;;BA)"
-	if got := descriptor(ann, false); got != file {
+	if got := descriptor(ann, ""); got != file {
 		t.Errorf("a file gets %s", got)
 	}
 	const folder = "O:" + ann + "D:P(A;OICI;FA;;;" + ann + ")(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
-	if got := descriptor(ann, true); got != folder {
+	if got := descriptor(ann, inherited); got != folder {
 		t.Errorf("a folder gets %s", got)
 	}
 }

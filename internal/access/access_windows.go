@@ -9,13 +9,18 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Private returns the attributes of a new file, pipe or folder for this program's account only.
-func Private(folder bool) (*windows.SecurityAttributes, error) {
+// Private returns the attributes of a new file or pipe for this program's account only.
+func Private() (*windows.SecurityAttributes, error) { return attributes("") }
+
+// PrivateFolder returns the attributes of a new folder for this program's account only.
+func PrivateFolder() (*windows.SecurityAttributes, error) { return attributes(inherited) }
+
+func attributes(flags string) (*windows.SecurityAttributes, error) {
 	sid, err := Account()
 	if err != nil {
 		return nil, err
 	}
-	d, err := windows.SecurityDescriptorFromString(descriptor(sid, folder))
+	d, err := windows.SecurityDescriptorFromString(descriptor(sid, flags))
 	if err != nil {
 		return nil, fmt.Errorf("make an access list: %w", err)
 	}

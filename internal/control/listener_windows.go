@@ -27,7 +27,7 @@ type pipeListener struct {
 // listen opens a pipe for this account, SYSTEM and Administrators on this machine, and fails if the
 // name is taken.
 func listen(path string) (net.Listener, error) {
-	attributes, err := access.Private(false)
+	attributes, err := access.Private()
 	if err != nil {
 		return nil, err
 	}

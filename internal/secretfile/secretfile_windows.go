@@ -17,7 +17,7 @@ import (
 // createTight makes the file together with its access list, so that it never inherits one from its
 // folder.
 func createTight(path string) (*os.File, error) {
-	attributes, err := access.Private(false)
+	attributes, err := access.Private()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func MkdirAll(dir string) error {
 	if err := durable.MkdirAll(parent, 0o700); err != nil {
 		return err
 	}
-	attributes, err := access.Private(true)
+	attributes, err := access.PrivateFolder()
 	if err != nil {
 		return err
 	}
