@@ -28,7 +28,7 @@ type desk struct {
 	results   chan func() error // of workers
 	ended     chan struct{}     // closed when run has returned
 
-	workers   int // that have not handed back their results
+	workers   int // the number of those without a result yet
 	connected bool
 	lanes     []*lane // of small messages, and of large ones and folders
 	routes    *routes
@@ -38,9 +38,9 @@ type desk struct {
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
 	jobs      map[id.Envelope]*running        // of workers
 	refusals  map[string]reason.Reason        // why the hub takes nothing for an address
-	resting   []rest                          // there is no room to seal them; oldest first
+	resting   []rest                          // messages without room to seal them; oldest first
 	spaces    map[*space]bool                 // of the files that are being sealed
-	wake      time.Time                       // when to look again without any event
+	wake      time.Time                       // the time of the next look without an event
 }
 
 const (

@@ -18,13 +18,13 @@ import (
 const (
 	claimGroup   = 512  // files of one claim at most; see batches
 	readGroup    = 256  // entries of a folder that are read at once
-	maxPending   = 4096 // files looked at again soon; the next sweep finds others
-	maxNotes     = 100  // entries of outbox/ that are noted as not taken
+	maxPending   = 4096 // bounds finder.pending; the next sweep finds other files
+	maxNotes     = 100  // bounds the notes on entries of outbox/
 	probeFirst   = 5 * time.Millisecond
 	probeLast    = time.Second
 	folderProbe  = time.Second            // a folder is looked through as a whole, so less often
-	sweepRepeats = 100 * time.Millisecond // between sweeps while there is more than one could note
-	absentAgain  = time.Second            // between sweeps while there is no outbox
+	sweepRepeats = 100 * time.Millisecond // before an early sweep for missed entries or claims
+	absentAgain  = time.Second            // between sweeps while outbox/ is missing
 	// sweepRests spaces early sweeps: after one that found nothing new comes a pause of this many
 	// times its duration.
 	sweepRests = 10
@@ -58,13 +58,14 @@ const (
 	bulkWorkers  = 2
 )
 
+// pending is an entry of outbox/ with a scheduled look.
 type pending struct {
 	due    time.Time
 	probe  time.Duration // the pause between looks at an open file
 	costly bool          // a folder: not looked through before it is due
-	open   time.Time     // since when it is known to be written; zero: it is not
+	open   time.Time     // since when a program is known to write it; zero: none
 	why    reason.Reason
-	rests  bool // it settles, and nothing else keeps it
+	rests  bool // it waits for its settle time only
 }
 
 func newFinder(t *box) *finder {
@@ -274,7 +275,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 		return
 	}
 	h.ReadAhead(rel, dir)
-	if !watched { // it came back between the two, and is not watched yet
+	if !watched { // it was made after the call of Add, and is not watched yet
 		f.missed = true
 	}
 	var batches batches
@@ -297,7 +298,7 @@ func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 			}
 		}
 		f.claimFull(ctx, &batches)
-		if found < len(entries) { // found files do not wait for a look through many others
+		if found < len(entries) { // claim now: many other entries may follow
 			f.claim(ctx, batches.rest())
 		}
 		return ctx.Err()
@@ -326,9 +327,9 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		return nil, p.why
 	}
 	f.unmarked.forget(rel)
-	if f.claiming.has(rel) { // once it is moved, another one of that name may come
+	if f.claiming.has(rel) { // another file of that name may follow its move
 		f.schedule(rel, probeFirst)
-		return nil, f.t.whyNotClaimed(rel) // as it was when it was tried before
+		return nil, f.t.whyNotClaimed(rel) // of an earlier try
 	}
 	if isMarker, why := f.examineMarker(h, rel); isMarker {
 		delete(f.pending, rel)

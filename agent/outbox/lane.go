@@ -25,7 +25,7 @@ const (
 // belongs to the desk.
 type lane struct {
 	small     bool
-	free      int                 // sealers
+	free      int                 // free sealers
 	retries   [][]ledger.Outgoing // jobs that have failed; they come first
 	leftovers []*sealed           // sealed into files before a crash
 	queue     []batch             // just claimed; oldest first
@@ -48,7 +48,7 @@ type job struct {
 	envelope id.Envelope
 	decision *decision
 	messages []ledger.Outgoing
-	sealed   *sealed // before a crash, into a file
+	sealed   *sealed // into a file, before a crash; nil: to be sealed
 }
 
 // passedFor bounds the time for which a busy lane does not read passed rows again. One of them may

@@ -41,13 +41,13 @@ const (
 
 // later has the comparisons of the delivered messages of a tray.
 type later struct {
-	read    bool      // the messages of before the start are known
+	read    bool      // the messages from before the start are loaded
 	looked  time.Time // when messages were last compared
-	dropped time.Time // when the lists of no more use were dropped
+	dropped time.Time // when unneeded lists were last deleted
 
 	mu   sync.Mutex // guards the fields below
 	of   map[id.UID]comparison
-	busy map[id.UID]bool // their rest is being copied
+	busy map[id.UID]bool // messages whose rest is being copied
 }
 
 // comparison has the facts about one delivered message.

@@ -31,8 +31,8 @@ type leftFiles struct {
 // leftFile is a file with the name and size of a delivered one.
 type leftFile struct {
 	source ledger.Source
-	isRead bool          // else it is being read
-	why    reason.Reason // it is left alone; none: its content is another
+	isRead bool          // false: it is being read
+	why    reason.Reason // it stays in outbox/ for this reason; none: its content differs
 	sweep  int           // in which it was last seen
 }
 

@@ -113,7 +113,7 @@ func (h *handles) move(m ledger.Outgoing) error {
 		return err
 	}
 	canBeMarked := m.Folder || h.t.OnlyMarked
-	if canBeMarked && !h.Exists(sourceAt(m)) { // or another of its name may lie in outbox/
+	if canBeMarked && !h.Exists(sourceAt(m)) { // else another of its name may lie in outbox/
 		if err := h.unmark(droppedAt(m)); err != nil {
 			return err
 		}

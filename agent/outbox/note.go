@@ -19,8 +19,8 @@ const (
 	// groupNote is a file in a shared folder of sending/. It lists message and recipients of each
 	// file, should the ledger be lost.
 	groupNote = ".sealpost-group"
-	// maxNote is the largest size of a note. A group has at most as many names as an envelope has
-	// messages, of 255 bytes, of which JSON writes each as up to six.
+	// maxNote bounds the size of a note in bytes. A group has at most api.MaxMessages names of 255
+	// bytes, and JSON writes a byte as up to six.
 	maxNote = maxAddress + api.MaxMessages*6*260
 )
 
@@ -110,7 +110,7 @@ func (h *handles) renamed(ctx context.Context, m ledger.Outgoing,
 		all, err = tx.Group(m)
 		return err
 	}); err != nil {
-		return nil // then they are told of as others
+		return nil // then they count as others
 	}
 	names := map[string]bool{}
 	dir.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same

@@ -35,7 +35,7 @@ const abandonTime = 10 * time.Second
 func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err error) {
 	pause := backoff.Backoff{Min: 100 * time.Millisecond, Max: 15 * time.Second}
 	brought := int64(0)
-	// checksum errors at the hub: rare on a line, so the second one means a damaged file
+	// checksum errors at the hub: rare on a line, so the third one means a damaged file
 	damaged := 0
 	for {
 		published, err := o.tryPublish(ctx, s)

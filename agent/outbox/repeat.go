@@ -27,7 +27,7 @@ const (
 // repeats remembers the latest delivered message of each name.
 type repeats struct {
 	mu     sync.Mutex // guards the fields below
-	isRead bool       // those of before the start are known
+	isRead bool       // the messages from before the start are loaded
 	last   map[uint64]int64
 	turns  []repeat // a ring, to forget the oldest
 	next   int      // in it
@@ -105,7 +105,7 @@ func (h *handles) repeated(ctx context.Context,
 	if err := t.o.readRepeats(ctx); err != nil {
 		return nil, err
 	}
-	before := map[int64]int64{} // by the later one
+	before := map[int64]int64{} // the earlier message's Seq, by that of the later one
 	var both []int64
 	for _, m := range list {
 		if m.State != ledger.Delivered || m.Digest == "" {

@@ -40,7 +40,7 @@ func (d *decision) isOpen() bool { return d.blocked.IsZero() && d.unknown.IsZero
 // routes remembers decisions until one of their inputs changes. It belongs to the desk.
 type routes struct {
 	by     map[string]*decision
-	asking map[string]bool // addresses that are asked for; false: the answer will be outdated
+	asking map[string]bool // addresses that the hub is asked for; false: discard the answer
 	pause  backoff.Backoff // while the hub gives no route
 	until  time.Time       // of the pause
 }

@@ -50,8 +50,8 @@ func (s *sealed) free() {
 
 // retry is the rest of a job that has ended.
 type retry struct {
-	batches [][]ledger.Outgoing // each is tried again
-	noRoom  bool                // to seal its one message
+	batches [][]ledger.Outgoing // each is retried
+	noRoom  bool                // there is no room to seal its one message
 	waiting bool                // its messages wait in the ledger again
 }
 

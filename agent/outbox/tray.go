@@ -26,17 +26,17 @@ type Tray struct {
 	Kind         string        // of its messages
 	FirstNumber  int64         // of a day
 	Settle       time.Duration // how long a file must stay unchanged
-	FolderSettle time.Duration // how long everything in a folder must
+	FolderSettle time.Duration // the same for a folder and its entries
 	// how long a message waits before it is sealed, so that it can be recalled
 	Hold   time.Duration
-	Sweep  time.Duration // how often it is looked through
+	Sweep  time.Duration // the interval of sweeps
 	Ignore []string      // patterns of names that are left alone
 	Hidden bool          // whether names that begin with a dot are sent
 
-	KeepsRest   bool          // whether files that came after a message was sent are only told
+	KeepsRest   bool          // whether files that came after a message was sent are only reported
 	OnlyMarked  bool          // whether only marked entries are taken
 	Markers     []string      // forms of the markers of such a tray, at least one
-	ShareSettle time.Duration // how long everything must stay unchanged on a share
+	ShareSettle time.Duration // how long an entry must stay unchanged on a share
 	// how long users are told that a file was sent before; 0: never
 	RepeatWindow time.Duration
 	// whether a file that was sent before stays in outbox/

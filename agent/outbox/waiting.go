@@ -14,7 +14,7 @@ const lateAfter = 10 * time.Minute
 // counts.
 func (t *TrayStatus) waiting(tx *ledger.Tx) ([]ledger.Outgoing, error) {
 	if t.Counts[ledger.Published] == 0 {
-		return nil, nil // looking for the first of a tray may pass over many of another
+		return nil, nil // a search for a tray's first message may read many of other trays
 	}
 	return tx.Unanswered(t.Name, few)
 }
