@@ -67,10 +67,13 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	if err != nil {
 		return Joined{}, err
 	}
-	if !p.joined {
-		if err := reach(ctx, p.cfg, o); err != nil {
-			return Joined{}, err
-		}
+	if p.joined {
+		err = mustBeStopped(p.cfg)
+	} else {
+		err = reach(ctx, p.cfg, o)
+	}
+	if err != nil {
+		return Joined{}, err
 	}
 	cfg, err := p.configure()
 	if err != nil {
@@ -162,6 +165,18 @@ func reach(ctx context.Context, cfg config.Agent, o JoinOptions) error {
 		return notEnrolled(ctx, err, cfg, o)
 	}
 	return nil
+}
+
+// mustBeStopped returns an error if the agent of a joined site runs: nothing may be written then.
+func mustBeStopped(cfg config.Agent) error {
+	lock, err := lockState(cfg.State)
+	if reason.Of(err).Code == "agent-runs" {
+		return reason.Err("stop-to-join", "why", err)
+	}
+	if err != nil {
+		return nil // Join reports the rest when it takes the lock
+	}
+	return lock.Close()
 }
 
 // configure makes the folder and its agent.toml, or brings an old agent.toml up to the plan.

@@ -97,9 +97,9 @@ func hubQuotaCommand() *cobra.Command {
 	}{
 		{"bytes", "ciphertext of the site at the hub, uploads included", &in.Send.Bytes, true},
 		{"reserved", "bytes that its open uploads reserve", &in.Send.Reserved, true},
-		{"uploads", "its open uploads", &in.Send.Uploads, false},
-		{"envelopes", "its envelopes that wait", &in.Send.Envelopes, false},
-		{"messages", "its messages that wait", &in.Send.Messages, false},
+		{"uploads", "open uploads of the site", &in.Send.Uploads, false},
+		{"envelopes", "envelopes of the site that wait", &in.Send.Envelopes, false},
+		{"messages", "messages of the site that wait", &in.Send.Messages, false},
 		{"metadata", "metadata that it adds in a day (UTC)", &in.Send.Metadata, true},
 		{"queue-bytes", "ciphertext that waits for the site", &in.Queue.Bytes, true},
 		{"queue-envelopes", "envelopes that wait for the site", &in.Queue.Envelopes, false},
