@@ -249,6 +249,7 @@ func TestTheDoctorLooksAtEveryTray(t *testing.T) {
 	lab.stop()
 	lab.addTray(sequencer)
 	lab.start()
+	lab.stop() // it would make the folder again
 	must(t, os.Remove(filepath.Join(lab.dir, "seq", "failed")))
 	cfg, err := config.LoadAgent(config.AgentFile(lab.dir))
 	must(t, err)
