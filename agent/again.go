@@ -25,7 +25,7 @@ func (a *Agent) recall(ctx context.Context, in MessageRequest) (Done, error) {
 	if err != nil {
 		return Done{}, a.unknown(in.Message, err)
 	}
-	if m.Reason.Code == reason.RecalledAfterLoss {
+	if m.Reason.IsDoubtfulRecall() {
 		return done(reason.New("recalled-doubtfully", "message", m.ID, "why", m.Reason)), nil
 	}
 	return done(reason.New("recalled-now", "message", m.ID)), nil

@@ -116,8 +116,8 @@ func (tx *Tx) Publish(e id.Envelope, incarnation id.Incarnation, sequence uint64
 		incarnation, sequence, millis(at), e)
 }
 
-// Drop drops an envelope and returns its unfinished messages to the state taken.
-func (tx *Tx) Drop(e id.Envelope) error {
+// Drop drops an envelope and returns its unfinished messages to the state taken, with a reason.
+func (tx *Tx) Drop(e id.Envelope, why reason.Reason) error {
 	if err := tx.exec("UPDATE envelope SET state = 'dropped', file = '' WHERE envelope_id = ?",
 		e); err != nil {
 		return err
@@ -133,8 +133,8 @@ func (tx *Tx) Drop(e id.Envelope) error {
 		return err
 	}
 	return tx.exec("UPDATE message INDEXED BY message_envelope SET state = 'taken', "+
-		"envelope_id = '', reason = '' WHERE envelope_id <> '' AND envelope_id = ? "+
-		"AND state IN ('sealed','published')", e)
+		"envelope_id = '', reason = ? WHERE envelope_id <> '' AND envelope_id = ? "+
+		"AND state IN ('sealed','published')", stored(why), e)
 }
 
 // Envelope returns one envelope with its recipients.

@@ -299,7 +299,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 	t.Run("an answer to a dropped envelope counts for the message", func(t *testing.T) {
 		m := taken(t, l, "c")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
-		update(t, l, func(tx *Tx) error { return tx.Drop(old) })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, reason.Reason{}) })
 		if s, _ := state(m); s != Taken {
 			t.Fatalf("dropped: %s", s)
 		}
@@ -325,7 +325,7 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 		m := taken(t, l, "f")
 		old := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(old, m.UID, "CA-RC", OutcomeDelivered)
-		update(t, l, func(tx *Tx) error { return tx.Drop(old) })
+		update(t, l, func(tx *Tx) error { return tx.Drop(old, reason.Reason{}) })
 		e := sealed(t, l, m, "CA-RC", "SF-RC")
 		answer(e, m.UID, "SF-RC", OutcomeDelivered)
 		if s, _ := state(m); s != Delivered {

@@ -177,7 +177,7 @@ func TestWhatTheHubHasIsCountedAsPublished(t *testing.T) {
 		}
 		return nil
 	})
-	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"]) })
+	update(t, l, func(tx *Tx) error { return tx.Drop(envelopes["here"], reason.Reason{}) })
 	view(t, l, func(tx *Tx) error {
 		if m, err := tx.Message(string(messages["here"].UID)); err != nil || m.State != Taken {
 			t.Errorf("what was given up is %s: %v", m.State, err)

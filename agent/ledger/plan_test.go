@@ -69,7 +69,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 		"end":       func() error { return tx.End(waiting.UID, Delivered, reason.Reason{}, day) },
 		"resource":  func() error { return tx.Resource(waiting.UID, waiting) },
 		"publish":   func() error { return tx.Publish(done, "i", 1, day) },
-		"drop":      func() error { return tx.Drop(dropped) },
+		"drop":      func() error { return tx.Drop(dropped, reason.Reason{}) },
 		"answer": func() error {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r",
 				Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})

@@ -276,7 +276,7 @@ func (h *handles) endedBefore(m ledger.Outgoing) ledger.State {
 
 // reasonToKeep returns the part of a claim's reason that still applies once the message is queued.
 func reasonToKeep(why reason.Reason) reason.Reason {
-	if why.Code == reason.LedgerLost {
+	if why.Code == reason.LedgerLost || why.Code == reason.LostByHub {
 		return why
 	}
 	return reason.Reason{}

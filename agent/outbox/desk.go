@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -37,7 +36,7 @@ type desk struct {
 	waiters   map[id.UID][]chan struct{}      // for messages to be released
 	envelopes map[id.Envelope]*progress.Meter // in hand; nil: its upload is not measured
 	jobs      map[id.Envelope]*running        // of workers
-	refusals  map[string]reason.Reason        // why the hub takes nothing for an address
+	refusals  map[id.Envelope]refused         // envelopes that the hub does not take for now
 	resting   []rest                          // messages without room to seal them; oldest first
 	spaces    map[*space]bool                 // of the files that are being sealed
 	wake      time.Time                       // the time of the next look without an event
@@ -70,7 +69,7 @@ func newDesk(o *Outbox) *desk {
 		waiters:   map[id.UID][]chan struct{}{},
 		envelopes: map[id.Envelope]*progress.Meter{},
 		jobs:      map[id.Envelope]*running{},
-		refusals:  map[string]reason.Reason{},
+		refusals:  map[id.Envelope]refused{},
 		spaces:    map[*space]bool{},
 	}
 }
@@ -278,6 +277,7 @@ func (d *desk) start(ctx context.Context, l *lane, j job) {
 func (d *desk) sent(e id.Envelope, r *running, next retry, err error) error {
 	delete(d.envelopes, e)
 	delete(d.jobs, e)
+	delete(d.refusals, e)
 	d.free(r.messages)
 	l := r.lane
 	if !r.isReplaced {
@@ -355,7 +355,9 @@ func (d *desk) resume(leftovers []*sealed) {
 func (o *Outbox) blocked(ctx context.Context) (why map[string]reason.Reason) {
 	o.desk.ask(ctx, func() { //nolint:errcheck // then nothing is in hand
 		why = o.desk.routes.blocked()
-		maps.Copy(why, o.desk.refusals)
+		for _, r := range o.desk.refusals {
+			why[r.address] = r.why
+		}
 	})
 	return why
 }
@@ -383,11 +385,17 @@ func (d *desk) has(e id.Envelope) (isKnown bool) {
 	return isKnown
 }
 
-// refuse records the reason that the hub takes nothing for an address for now; none: it does.
-func (d *desk) refuse(address string, why reason.Reason) {
+// refused is an envelope that the hub does not take for now.
+type refused struct {
+	address string
+	why     reason.Reason
+}
+
+// refuse notes the reason for which the hub does not take an envelope for now; none: unknown.
+func (d *desk) refuse(s *sealed, why reason.Reason) {
 	d.tell(func() {
-		if d.refusals[address] = why; why.IsZero() {
-			delete(d.refusals, address)
+		if d.refusals[s.ID] = (refused{s.Address, why}); why.IsZero() {
+			delete(d.refusals, s.ID)
 		}
 	})
 }

@@ -219,6 +219,7 @@ func TestRecallAfterALostLedger(t *testing.T) {
 	s := newSealer(t)
 	for before, want := range map[reason.Code]reason.Code{
 		"": "recalled", reason.LedgerLost: reason.RecalledAfterLoss,
+		reason.LostByHub: reason.RecalledAfterHub,
 	} {
 		m := s.taken(string(want))[0]
 		s.update(func(tx *ledger.Tx) error {
@@ -228,5 +229,43 @@ func TestRecallAfterALostLedger(t *testing.T) {
 		if err != nil || r.ID != m.ID || r.Reason.Code != want {
 			t.Errorf("%q: %+v, %v", before, r, err)
 		}
+	}
+}
+
+// An envelope that the hub takes does not end the wait of another one for the same address.
+func TestARefusalEndsWithItsEnvelope(t *testing.T) {
+	s := newSealer(t)
+	envelope := func(e id.Envelope) *sealed {
+		return &sealed{Envelope: ledger.Envelope{ID: e, Address: "fl-lab.dat"}}
+	}
+	s.desk.refuse(envelope("large"), reason.New("hub-full"))
+	ends := func(e id.Envelope) {
+		s.desk.tell(func() {
+			if err := s.desk.sent(e, &running{lane: s.desk.lanes[0]}, retry{}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ends("small")
+	if why := s.blocked(t.Context())["fl-lab.dat"]; why.Code != "hub-full" {
+		t.Errorf("the large one waits for %+v", why)
+	}
+	ends("large")
+	if why := s.blocked(t.Context()); len(why) > 0 {
+		t.Errorf("nothing waits, and users are told %v", why)
+	}
+}
+
+// Retry ends the pause before the next publish.
+func TestRetryEndsThePauseOfAPublish(t *testing.T) {
+	s := newSealer(t)
+	ended := make(chan error, 1)
+	go func() { ended <- s.awaitRetry(t.Context(), time.Hour) }()
+	testkit.Eventually(t, "the pause ends", func() bool {
+		s.Retry()
+		return len(ended) > 0
+	})
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

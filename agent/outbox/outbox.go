@@ -79,7 +79,8 @@ type Outbox struct {
 	hubIsNew chan struct{}
 	pulse    pulse
 
-	mu          sync.Mutex     // guards incarnation
+	mu          sync.Mutex     // guards the fields below
+	hurry       chan struct{}  // closed by Retry, and made anew
 	incarnation id.Incarnation // of the hub, from its last answer
 
 	repeats repeats
@@ -104,7 +105,8 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub,
-		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1), pulse: defaultPulse}
+		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1), pulse: defaultPulse,
+		hurry: make(chan struct{})}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
 		log := o.Log
@@ -180,6 +182,10 @@ func (o *Outbox) Retry() {
 			o.desk.endRest()
 		}
 	})
+	o.mu.Lock()
+	close(o.hurry)
+	o.hurry = make(chan struct{})
+	o.mu.Unlock()
 	o.Reconsider()
 	o.fileSoon()
 }

@@ -24,6 +24,10 @@ import (
 // packet loss one connection cannot use the whole bandwidth.
 const partsAtOnce = 3
 
+// maxPublishPause is the longest pause before another publish: an admin may raise a quota at any
+// time.
+const maxPublishPause = time.Minute
+
 // abandonTime bounds the hub's answer to the deletion of a given-up envelope's parts.
 const abandonTime = 10 * time.Second
 
@@ -40,7 +44,6 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 	for {
 		published, err := o.tryPublish(ctx, s)
 		if err == nil {
-			o.desk.refuse(s.Address, reason.Reason{})
 			return false, o.published(ctx, s, published)
 		}
 		if ctx.Err() != nil {
@@ -66,11 +69,28 @@ func (o *Outbox) publish(ctx context.Context, s *sealed) (dropped bool, err erro
 			pause.Reset() // the line is bad and not dead: the next try may go at once
 		}
 		o.log.Warn("not published yet; trying again", "envelope", s.ID, "error", err)
-		o.desk.refuse(s.Address, s.refusal(err))
-		if pause.Wait(ctx, api.RetryAfter(err)) != nil {
+		o.desk.refuse(s, s.refusal(err))
+		wait := min(pause.After(api.RetryAfter(err)), maxPublishPause)
+		if o.awaitRetry(ctx, wait) != nil {
 			return false, nil
 		}
 	}
+}
+
+// awaitRetry waits for the next attempt at a publish. Retry ends the wait.
+func (o *Outbox) awaitRetry(ctx context.Context, wait time.Duration) error {
+	o.mu.Lock()
+	hurry := o.hurry
+	o.mu.Unlock()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-hurry:
+	case <-timer.C:
+	}
+	return nil
 }
 
 // refusal returns the reason that the hub does not take an envelope for now. It is empty if the
@@ -259,8 +279,12 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 // drop gives up an envelope. Its messages wait to be sealed under a new envelope id.
 func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	o.log.Info("sealing again", "envelope", s.ID, "cause", why)
+	wait := reason.Reason{}
+	if s.State == ledger.EnvelopePublished { // otherwise no recipient can have it
+		wait = reason.New(reason.LostByHub)
+	}
 	if err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Drop(s.ID)
+		return tx.Drop(s.ID, wait)
 	}); err != nil {
 		return err
 	}
@@ -286,7 +310,7 @@ func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
 func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	o.log.Error("failed", "envelope", s.ID, "reason", why)
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		if err := tx.Drop(s.ID); err != nil {
+		if err := tx.Drop(s.ID, why); err != nil {
 			return err
 		}
 		for _, m := range s.messages {

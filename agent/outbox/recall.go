@@ -18,8 +18,13 @@ import (
 	"sealpost/internal/reason"
 )
 
-// errOnItsWay is the error of a message that can no longer be recalled.
-var errOnItsWay = reason.Err("on-its-way")
+// onItsWay returns the error of a message that can no longer be recalled.
+func onItsWay(m ledger.Outgoing) error {
+	if m.State == ledger.Published {
+		return about(m, reason.Err("on-its-way"))
+	}
+	return about(m, reason.Err("being-sent"))
+}
 
 // recallWaits is the longest wait of a recall for a reserved message. A message that was just
 // claimed is reserved until it is durable.
@@ -28,7 +33,7 @@ const recallWaits = 2 * time.Second
 // Recalled is a message that was taken back.
 type Recalled struct {
 	ID     id.Message
-	Reason reason.Reason // with the code RecalledAfterLoss, it may have been sent before
+	Reason reason.Reason // see reason.IsDoubtfulRecall
 }
 
 // Recall takes back a message that was not sent: it goes to failed/, with a note.
@@ -41,12 +46,15 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 		return Recalled{}, err
 	}
 	if !o.desk.reserve(ctx, m) {
-		return Recalled{}, about(m, errOnItsWay)
+		return Recalled{}, onItsWay(m)
 	}
 	defer o.desk.release(m)
 	why := reason.New("recalled")
-	if m.Reason.Code == reason.LedgerLost {
+	switch m.Reason.Code {
+	case reason.LedgerLost:
 		why = reason.New(reason.RecalledAfterLoss)
+	case reason.LostByHub:
+		why = reason.New(reason.RecalledAfterHub)
 	}
 	recalled := false
 	err := o.ledger.Update(ctx, func(tx *ledger.Tx) error {
@@ -67,7 +75,7 @@ func (o *Outbox) Recall(ctx context.Context, name string) (Recalled, error) {
 	case m.State == ledger.Delivered || m.State == ledger.Failed || m.State == ledger.Withdrawn:
 		return Recalled{}, tooLateToRecall(m)
 	case !recalled:
-		return Recalled{}, about(m, errOnItsWay)
+		return Recalled{}, onItsWay(m)
 	}
 	fault.Point("outbox-recalled")
 	o.log.Info("recalled", "message", m.ID)

@@ -30,7 +30,7 @@ func isUnplaced(c ledger.Outcome) bool {
 func explanation(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
 	name, message, blank := m.Name, m.ID, reason.Reason{}
 	switch {
-	case m.Reason.Code == reason.RecalledAfterLoss:
+	case m.Reason.IsDoubtfulRecall():
 		lines = append(lines, reason.New("why-not-again", "name", name, "message", message),
 			blank, reason.New("why-maybe-there", "why", m.Reason))
 	case len(outcomes) == 0:

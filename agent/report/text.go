@@ -361,7 +361,7 @@ func failed(m outbox.Message) reason.Reason {
 	}
 	why := m.Reason
 	switch {
-	case why.Code == reason.RecalledAfterLoss: // its recipients may have it
+	case why.IsDoubtfulRecall(): // its recipients may have it
 		return reason.New("message-recalled", "why", why, "folder", note)
 	case len(m.Recipients) == 0 && note == "":
 		return reason.New("message-not-sent-unfiled", "why", why)

@@ -6,6 +6,10 @@ const (
 	LedgerLost Code = "ledger-lost"
 	// RecalledAfterLoss is the reason of a recalled message that a lost ledger may have sent.
 	RecalledAfterLoss Code = "recalled-after-loss"
+	// LostByHub is the reason of a message that waits after the hub has lost its envelope.
+	LostByHub Code = "hub-lost-envelope"
+	// RecalledAfterHub is the reason of a recalled message that a lost hub had.
+	RecalledAfterHub Code = "recalled-after-hub"
 	// SharedKey is the trouble of a site with the recipient key of another site.
 	SharedKey Code = "shared-key"
 

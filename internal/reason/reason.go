@@ -105,6 +105,11 @@ func joined(err error) (list []Reason, text string) {
 	return nil, ""
 }
 
+// IsDoubtfulRecall reports whether recipients may have a recalled message.
+func (r Reason) IsDoubtfulRecall() bool {
+	return r.Code == RecalledAfterLoss || r.Code == RecalledAfterHub
+}
+
 // IsZero reports whether there is no reason.
 func (r Reason) IsZero() bool { return r.Code == "" }
 
