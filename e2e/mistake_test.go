@@ -75,7 +75,7 @@ func TestWhatIsSealedCannotBeRecalled(t *testing.T) {
 	eventually(t, "it is sealed", func() bool { return lab.state(d.name) == "sealed" },
 		lab.statusText)
 	if _, errs, code := run(t, "agent", "recall", lab.messageOf(d.name), "--dir",
-		lab.dir); code == 0 || !strings.Contains(errs, "on its way") {
+		lab.dir); code == 0 || !strings.Contains(errs, "cannot be recalled") {
 		t.Errorf("exit code %d, %q", code, errs)
 	}
 	w.hub.Start()
