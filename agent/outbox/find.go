@@ -244,6 +244,10 @@ func (f *finder) sweep(ctx context.Context) error {
 // sweepTray does the work of a sweep.
 func (f *finder) sweepTray(ctx context.Context, notes map[string]reason.Reason) error {
 	h, err := f.t.open()
+	if err == errSilent { // the status reports it, and nothing is missing
+		f.absent = true
+		return nil
+	}
 	if err != nil {
 		f.absent = true
 		return f.t.noteAbsent(ctx, err, notes)

@@ -194,3 +194,13 @@ func TestResendBeforeTheMove(t *testing.T) {
 		t.Error("no copy is in the outbox")
 	}
 }
+
+// The folders of a tray that does not answer are not called missing.
+func TestASilentTrayIsNotMissing(t *testing.T) {
+	s := newSealer(t)
+	s.tray.silent.Store(true)
+	notes := map[string]reason.Reason{}
+	if err := newFinder(s.tray).sweepTray(t.Context(), notes); err != nil || len(notes) > 0 {
+		t.Errorf("users are told %v, %v", notes, err)
+	}
+}
