@@ -41,19 +41,12 @@ func TestTheHubIsDestroyedInMidTraffic(t *testing.T) {
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
 	sf.Stop() // so that some have it and some have not
-	drop := func(prefix string) {
-		for i := range 30 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
-		}
-		lab.Drop(prefix+", large.bin", largeFile)
-		lab.Drop(prefix+", huge.bin", hugeFile)
-	}
-	drop("before the fire")
+	lab.dropMany("before the fire")
 	ca.Expect(lab, "before the fire, large.bin")
-	drop("as it burns")
+	lab.dropMany("as it burns")
 	w.hub.Destroy()
 	sf.Start()
-	drop("on the ruins")
+	lab.dropMany("on the ruins")
 	w.hub.Rebuild()
 	w.Audit()
 }
@@ -67,19 +60,12 @@ func TestTheHubIsRestoredFromAnExport(t *testing.T) {
 	lab := w.Lab("FL-LAB", ca, sf)
 	export := w.hub.Export()
 	sf.Stop() // so that some have it and some have not
-	drop := func(when string) {
-		for i := range 20 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", when, i), smallFile)
-		}
-		lab.Drop(when+", large.bin", largeFile)
-		lab.Drop(when+", huge.bin", hugeFile)
-	}
-	drop("before the fire")
+	lab.dropMany("before the fire")
 	ca.Expect(lab, "before the fire, large.bin")
-	drop("as it burns")
+	lab.dropMany("as it burns")
 	w.hub.Destroy()
 	sf.Start()
-	drop("on the ruins")
+	lab.dropMany("on the ruins")
 	w.hub.Restore(export)
 	w.Audit()
 }
@@ -92,27 +78,20 @@ func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	w := newWorld(t)
 	ca, sf := w.Centre("CA-RC", "fl-lab.*"), w.Centre("SF-RC", "#")
 	lab := w.Lab("FL-LAB", ca, sf)
-	drop := func(prefix string) {
-		for i := range 30 {
-			lab.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
-		}
-		lab.Drop(prefix+", large.bin", largeFile)
-		lab.Drop(prefix+", huge.bin", hugeFile)
-	}
 	sf.Stop() // so that some have it and some have not
-	drop("before the copy")
+	lab.dropMany("before the copy")
 	eventually(t, "CA-RC has everything", func() bool { return ca.count("inbox") == len(w.drops) },
 		ca.statusText)
 	w.hub.Stop()
 	old := w.hub.Copy()
 	w.hub.Start()
 	sf.Start()
-	drop("after the copy")
+	lab.dropMany("after the copy")
 	eventually(t, "everything is delivered", func() bool {
 		return lab.count("delivered") == len(w.drops)
 	}, lab.statusText)
 	sf.Stop()
-	drop("lost")
+	lab.dropMany("lost")
 	ca.Expect(lab, "lost, large.bin")
 	ca.Stop() // so that nothing happens before the lab has seen that its events are ahead
 	w.hub.PutBack(old)
@@ -121,7 +100,7 @@ func TestAnOlderCopyOfTheHubIsPutBack(t *testing.T) {
 	}, lab.statusText)
 	ca.Start()
 	sf.Start()
-	drop("after all")
+	lab.dropMany("after all")
 	w.Audit()
 }
 

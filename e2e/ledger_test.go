@@ -74,6 +74,16 @@ func (s *site) dropSome(prefix string) {
 	s.Drop(prefix+", large.bin", largeFile)
 }
 
+// dropMany puts many files of all sizes, with a huge one, into the outbox.
+func (s *site) dropMany(prefix string) {
+	s.t.Helper()
+	for i := range 30 {
+		s.Drop(fmt.Sprintf("%s, file %d.csv", prefix, i), smallFile)
+	}
+	s.Drop(prefix+", large.bin", largeFile)
+	s.Drop(prefix+", huge.bin", hugeFile)
+}
+
 // The ledger is lost at each step of receiving. The files in the inbox are known by their records,
 // and nothing comes twice.
 func TestTheCentreLosesItsLedger(t *testing.T) {
