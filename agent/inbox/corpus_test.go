@@ -128,11 +128,12 @@ func onWindows(name string) string {
 	return ""
 }
 
+const symbol = `[\p{So}\x{2190}-\x{21ff}\x{25fb}-\x{25fe}\x{2934}\x{2935}\x{1f3fb}-\x{1f3ff}]`
+
 var (
 	// emoji matches symbols with the characters that may join them.
-	emoji = regexp.MustCompile(`([\p{So}\x{2190}-\x{21ff}\x{25fd}\x{25fe}\x{1f3fb}-\x{1f3ff}]` +
-		`[\x{fe0e}\x{fe0f}]?\x{200d}?)*` +
-		`[\p{So}\x{2190}-\x{21ff}\x{1f3fb}-\x{1f3ff}][\x{fe0e}\x{fe0f}]?`)
+	emoji = regexp.MustCompile(`(` + symbol + `[\x{fe0e}\x{fe0f}]?\x{200d}?)*` +
+		symbol + `[\x{fe0e}\x{fe0f}]?`)
 	// ignorable is Default_Ignorable_Code_Point as in Unicode's DerivedCoreProperties.txt.
 	ignorable = regexp.MustCompile(`[\x{ad}\x{34f}\x{61c}\x{115f}-\x{1160}\x{17b4}-\x{17b5}` +
 		`\x{180b}-\x{180f}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{206f}\x{3164}` +

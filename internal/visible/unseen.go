@@ -39,9 +39,16 @@ func IsUnseen(previous, r rune, rest string) bool {
 }
 
 // isSymbol reports whether a character may be part of an emoji: pictures, arrows and skin tones.
+// Of the mathematical symbols, simple arrows and the emoji of emoji-data.txt (UTS #51) count.
 func isSymbol(r rune) bool {
-	return r != brailleBlank && r != utf8.RuneError && unicode.Is(unicode.So, r) ||
-		r >= 0x2190 && unicode.Is(unicode.Sm, r) || r >= 0x1f000 && unicode.Is(unicode.Sk, r)
+	switch {
+	case r == brailleBlank, r == utf8.RuneError:
+		return false
+	case r >= 0x2190 && r <= 0x21ff, r >= 0x25fb && r <= 0x25fe, r == 0x2934, r == 0x2935,
+		r >= 0x1f3fb && r <= 0x1f3ff:
+		return true
+	}
+	return unicode.Is(unicode.So, r)
 }
 
 // isHieroglyphic reports whether a format character arranges Egyptian hieroglyphs, which are
