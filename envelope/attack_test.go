@@ -2,10 +2,12 @@ package envelope
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"filippo.io/age"
@@ -33,6 +35,15 @@ func decryptAs(t testing.TB, s *site, ciphertext []byte) []byte {
 	plain, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return plain
+}
+
+// decryptSegments returns the plaintext of all segments, or of the only one if segment is 0.
+func decryptSegments(t testing.TB, s *site, ciphertext []byte, segment int64) (plain []byte) {
+	t.Helper()
+	for part := range slices.Chunk(ciphertext, int(cmp.Or(segment, segmentSize))) {
+		plain = append(plain, decryptAs(t, s, part)...)
 	}
 	return plain
 }

@@ -1,8 +1,8 @@
 // Package envelope is the format: it seals messages for a set of recipients and opens them again.
 //
-// FORMAT.md beside this file is normative. An envelope is one age file around one tar archive:
-// message.json, the content of the messages, and the sender's signature over both. Seal and Open
-// work in one pass and in constant memory for files and folders of any size.
+// FORMAT.md beside this file is normative. An envelope is one tar archive in one or several age
+// files: message.json, the content of the messages, and the sender's signature over both. Seal and
+// Open work in one pass and in constant memory for files and folders of any size.
 //
 // Seal promises equal digests for equal messages, at any time and for any recipients. Open promises
 // to trust nothing before its check, in the order of FORMAT.md, and to refuse only with proof. A
@@ -84,6 +84,8 @@ type SealRequest struct {
 	Address    id.Address
 	Recipients []Recipient // in the order of their sites
 	Messages   []Message   // 1 to MaxMessages; more than one only of TypeFile
+
+	segment int64 // ciphertext of a segment in a test; 0: the format's
 }
 
 // Sealed is the result of a request.

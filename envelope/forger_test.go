@@ -34,6 +34,9 @@ type forgery struct {
 	tail       []byte                          // instead of the zeros
 	bendPlain  func(plain []byte) []byte       // the whole archive
 	bendFile   func(ciphertext []byte) []byte  // the whole envelope
+
+	segment      int // ciphertext of a segment; 0: one segment
+	bendSegments func(all [][]byte) [][]byte
 }
 
 // piece is a member with its body.
@@ -160,13 +163,32 @@ func signedBy(t testing.TB, i *certs.Identity) func(head, body id.Hash) string {
 // right.
 func (f *forgery) seal(t testing.TB) ([]byte, Expect) {
 	t.Helper()
-	ciphertext := encrypt(t, f.plain(t), f.to...)
+	all := f.cut(t, f.plain(t))
+	if f.bendSegments != nil {
+		all = f.bendSegments(all)
+	}
+	ciphertext := bytes.Join(all, nil)
 	if f.bendFile != nil {
 		ciphertext = f.bendFile(ciphertext)
 	}
 	want := f.want
 	want.Size, want.CRC32C = int64(len(ciphertext)), checksums(ciphertext)
 	return ciphertext, want
+}
+
+// cut encrypts a plaintext in segments. It knows the space of a segment from the size of an empty
+// one.
+func (f *forgery) cut(t testing.TB, plain []byte) [][]byte {
+	t.Helper()
+	if f.segment == 0 {
+		return [][]byte{encrypt(t, plain, f.to...)}
+	}
+	var all [][]byte
+	space := f.segment - len(encrypt(t, nil, f.to...)) // below one chunk
+	for piece := range slices.Chunk(plain, space) {
+		all = append(all, encrypt(t, piece, f.to...))
+	}
+	return all
 }
 
 func encrypt(t testing.TB, plain []byte, to ...age.Recipient) []byte {

@@ -83,7 +83,7 @@ func openPlaintext(t testing.TB, w *world, plain []byte) error {
 			return nil
 		}}
 	p.want, p.sink = fixedExpect(len(plain)), &strictSink{t, len(plain)}
-	p.unwrap.key, p.unwrap.stanzas = someHash, 1
+	p.cut.unwrap.key, p.cut.unwrap.stanzas = someHash, 1
 	_, err := p.archive(bytes.NewReader(plain))
 	return err
 }

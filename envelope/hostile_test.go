@@ -22,7 +22,7 @@ type hostile struct {
 // hostiles are all of them, by step.
 func hostiles() []hostile {
 	return slices.Concat(hostileHeaders, hostileHeads, hostileMembers, hostileSignatures,
-		hostileEnds)
+		hostileEnds, hostileSegments)
 }
 
 // The forger makes envelopes that are believed when nothing was bent. Without this the tests below
@@ -64,8 +64,9 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 			f := forge(t, w)
 			h.bend(t, f)
 			ciphertext, want := f.seal(t)
-			_, err := w.opener(t, "CA-RC").Open(bytes.NewReader(ciphertext), want,
-				&strictSink{t, len(ciphertext)})
+			o := w.opener(t, "CA-RC")
+			o.segment = int64(f.segment)
+			_, err := o.Open(bytes.NewReader(ciphertext), want, &strictSink{t, len(ciphertext)})
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {
 				t.Fatalf("got %v, want a refusal", err)
@@ -76,14 +77,14 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 			if statement.Meaning(refusal.Code) == "" {
 				t.Errorf("%q is not in the closed list", refusal.Code)
 			}
-			withoutProof(t, w, ciphertext, want)
+			withoutProof(t, o, ciphertext, want)
 		})
 	}
 }
 
 // withoutProof opens the bad envelope with every fault of transport. None of them may end in a
 // refusal.
-func withoutProof(t *testing.T, w *world, ciphertext []byte, want Expect) {
+func withoutProof(t *testing.T, o *Opener, ciphertext []byte, want Expect) {
 	t.Helper()
 	line := errors.New("the line is cut")
 	half := ciphertext[:len(ciphertext)/2]
@@ -107,7 +108,7 @@ func withoutProof(t *testing.T, w *world, ciphertext []byte, want Expect) {
 		{"too long", io.MultiReader(bytes.NewReader(ciphertext), bytes.NewReader([]byte{0})), want,
 			ErrOverlong},
 	} {
-		_, err := w.opener(t, "CA-RC").Open(broken.src, broken.want, newTray())
+		_, err := o.Open(broken.src, broken.want, newTray())
 		var refusal *Refusal
 		if errors.As(err, &refusal) {
 			t.Errorf("%s: refused without proof: %v", broken.name, err)

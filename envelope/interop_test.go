@@ -3,6 +3,7 @@ package envelope
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -33,14 +34,6 @@ func stockAge(t *testing.T) string {
 // The commands of the recovery document restore the sealed files.
 func TestRecoverWithoutSealpost(t *testing.T) {
 	bin := stockAge(t)
-	doc := readFile(t, "../docs/recover-without-sealpost.md")
-	var script strings.Builder
-	for _, block := range shellBlock.FindAllSubmatch(doc, -1) {
-		script.Write(block[1])
-	}
-	if strings.Count(script.String(), "\n") < 5 {
-		t.Fatalf("only these commands in the document:\n%s", script.String())
-	}
 	long := "set/" + strings.Repeat("long-", 40) + "name"
 	odd := `it's "odd" \ 😀 <&>.csv`
 	for name, messages := range map[string][]Message{
@@ -56,14 +49,9 @@ func TestRecoverWithoutSealpost(t *testing.T) {
 				ciphertext, _, _ := w.seal(t, w.request(t, messages, "CA-RC", "SF-RC"))
 				dir := filepath.Join(w.dir, "CA-RC") // where its recipient.key is
 				writeFile(t, filepath.Join(dir, "envelope"), ciphertext)
-				shell := exec.Command("sh", "-e", "-c", script.String())
-				shell.Dir, shell.Env = dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
-				out, err := shell.CombinedOutput()
-				if err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
+				out := recoverAt(t, dir, bin)
 				head := string(hashOf(readFile(t, filepath.Join(dir, "new", headPath))))
-				if strings.Count(string(out), head) != 2 {
+				if strings.Count(out, head) != 2 {
 					t.Errorf("the computed and the signed head should both be %s:\n%s", head, out)
 				}
 				for i, m := range messages {
@@ -72,6 +60,64 @@ func TestRecoverWithoutSealpost(t *testing.T) {
 			})
 		}
 	}
+	t.Run("segments", func(t *testing.T) { recoverSegments(t, bin) })
+}
+
+// recoverSegments gives the commands an envelope of more than 256 MiB, and opens it as well.
+func recoverSegments(t *testing.T, bin string) {
+	w := newWorld(t, SuiteHybrid)
+	const size = segmentSize + 1<<20
+	big := Entry{Path: "big.bin", Size: size, ModTime: time.Unix(1759924800, 0),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(&endless{size}), nil }}
+	dir := filepath.Join(w.dir, "CA-RC")
+	w.site(t, "CA-RC")
+	f, err := os.Create(filepath.Join(dir, "envelope"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	req := w.request(t, []Message{message(1, "big.bin", TypeFile, big)}, "CA-RC", "SF-RC")
+	sealed, err := Seal(f, req, w.site(t, "FL-LAB").identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sealed.Size < segmentSize+1<<20 {
+		t.Fatalf("an envelope of %d bytes", sealed.Size)
+	}
+	recoverAt(t, dir, bin)
+	info, err := os.Stat(filepath.Join(dir, "new", "content", "0", "big.bin"))
+	if err != nil || info.Size() != size {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	want := w.announce(req, nil)
+	want.Size, want.CRC32C = sealed.Size, sealed.CRC32C
+	opened, err := w.opener(t, "CA-RC").Open(f, want, discard{})
+	if err != nil || opened.Messages[0].Digest != sealed.Digests[0] {
+		t.Errorf("%+v, %v", opened, err)
+	}
+}
+
+// recoverAt runs the document's commands in a folder and returns their output.
+func recoverAt(t *testing.T, dir, bin string) string {
+	t.Helper()
+	var script strings.Builder
+	for _, block := range shellBlock.FindAllSubmatch(
+		readFile(t, "../docs/recover-without-sealpost.md"), -1) {
+		script.Write(block[1])
+	}
+	if strings.Count(script.String(), "\n") < 5 {
+		t.Fatalf("only these commands in the document:\n%s", script.String())
+	}
+	shell := exec.Command("sh", "-e", "-c", script.String())
+	shell.Dir, shell.Env = dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
 }
 
 func compareExtracted(t *testing.T, dir string, m Message) {

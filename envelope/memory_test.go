@@ -68,6 +68,7 @@ func (r gauged) File(int, string, bool, time.Time, int64) (io.WriteCloser, error
 // A large file and a folder of very many entries take no more memory than small ones.
 func TestConstantMemory(t *testing.T) {
 	w := newWorld(t, SuiteHybrid)
+	w.segment = 20 << 20
 	const size, entries = 48 << 20, 48 << 10
 	var g *gauge
 	big := Entry{Path: "set/big", Size: size, Open: func() (io.ReadCloser, error) {

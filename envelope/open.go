@@ -21,6 +21,8 @@ type Opener struct {
 	// Pin compares the site's identity key with the pinned one, after the signature was verified.
 	// Its error ends the opening; a retry may succeed.
 	Pin func(site id.Site, key id.Hash) error
+
+	segment int64 // ciphertext of a segment in a test; 0: the format's
 }
 
 // Expect is the hub's record of an envelope. Open compares it with the envelope and never trusts
@@ -139,7 +141,7 @@ type opening struct {
 	want   Expect
 	sink   Sink
 	source source
-	unwrap unwrapper
+	cut    segmentReader
 	tar    tarReader
 	tally  *tally
 	order  entryOrder
@@ -152,7 +154,7 @@ var openings = sync.Pool{New: func() any {
 }}
 
 func (p *opening) release() {
-	p.opener, p.want, p.sink, p.source, p.unwrap = nil, Expect{}, nil, source{}, unwrapper{}
+	p.opener, p.want, p.sink, p.source, p.cut = nil, Expect{}, nil, source{}, segmentReader{}
 	p.tar.reset(nil, 0)
 	p.tally.reset()
 	openings.Put(p)

@@ -34,10 +34,14 @@ func flawf(code, format string, args ...any) error {
 }
 
 // archiveFlaw returns the flaw for an error of a tarReader. It has the code for a fault of the
-// archive, and a code of its own for a fault of the ciphertext below.
+// archive, and another one for a fault of the ciphertext below.
 func archiveFlaw(code string, err error) error {
-	if errors.Is(err, errArchive) {
+	var below *flaw // of a later segment
+	switch {
+	case errors.Is(err, errArchive):
 		return &flaw{code: code, err: err}
+	case errors.As(err, &below):
+		return below
 	}
 	return &flaw{code: statement.CodeCiphertext, err: err}
 }

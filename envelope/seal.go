@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -34,7 +35,7 @@ func Seal(dst io.Writer, req SealRequest, signer *certs.Identity) (Sealed, error
 	}
 	s := sealers.Get().(*sealer)
 	defer s.release()
-	sealed, err := s.seal(dst, keys, head, req.Messages, signer)
+	sealed, err := s.seal(dst, keys, head, req, signer)
 	if err != nil {
 		return Sealed{}, fmt.Errorf("seal %s: %w", req.Envelope, err)
 	}
@@ -65,6 +66,7 @@ func (req SealRequest) head(recipients []HeadRecipient) Head {
 type sealer struct {
 	out    partWriter
 	cipher *bufio.Writer // buffers age's header; age's chunks are larger
+	cut    segmentWriter
 	plain  *bufio.Writer // buffers the archive
 	tally  *tally
 	order  entryOrder
@@ -77,33 +79,28 @@ var sealers = sync.Pool{New: func() any {
 }}
 
 func (s *sealer) release() {
-	s.out = partWriter{}
+	s.out, s.cut = partWriter{}, segmentWriter{}
 	s.cipher.Reset(nil)
 	s.plain.Reset(nil)
 	s.tally.reset()
 	sealers.Put(s)
 }
 
-func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, messages []Message,
+func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, req SealRequest,
 	signer *certs.Identity) (Sealed, error) {
 	s.out = partWriter{w: dst}
 	s.cipher.Reset(&s.out)
-	encrypted, err := age.Encrypt(s.cipher, keys...)
-	if err != nil {
-		return Sealed{}, err
-	}
-	s.plain.Reset(encrypted)
-	digests, err := s.archive(head, messages, signer)
+	s.cut = segmentWriter{out: &s.out, cipher: s.cipher, keys: keys,
+		size: cmp.Or(req.segment, segmentSize)}
+	s.plain.Reset(&s.cut)
+	digests, err := s.archive(head, req.Messages, signer)
 	if err != nil {
 		return Sealed{}, err
 	}
 	if err := s.plain.Flush(); err != nil {
 		return Sealed{}, err
 	}
-	if err := encrypted.Close(); err != nil {
-		return Sealed{}, err
-	}
-	if err := s.cipher.Flush(); err != nil {
+	if err := s.cut.Close(); err != nil {
 		return Sealed{}, err
 	}
 	return Sealed{Digests: digests, Size: s.out.size, CRC32C: s.out.sums}, nil

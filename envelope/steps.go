@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,12 +18,12 @@ import (
 
 // run makes the checks 2 to 7, in order.
 func (p *opening) run() (Opened, error) {
-	p.unwrap = unwrapper{keys: p.opener.Keys}
-	plain, err := p.unwrap.decrypt(&p.source, p.header)
-	if err != nil {
+	p.cut = segmentReader{src: &p.source, size: cmp.Or(p.opener.segment, segmentSize),
+		unwrap: unwrapper{keys: p.opener.Keys}, header: p.header}
+	if err := p.cut.next(); err != nil {
 		return Opened{}, err
 	}
-	return p.archive(plain)
+	return p.archive(&p.cut)
 }
 
 // archive makes the checks 3 to 7 on the plaintext.
@@ -75,13 +76,13 @@ func (p *opening) forMe(h Head) error {
 	if i < 0 {
 		return flawf(statement.CodeNotForMe, "%s is not among its recipients", p.opener.Site)
 	}
-	if h.Recipients[i].Key != p.unwrap.key {
+	if h.Recipients[i].Key != p.cut.unwrap.key {
 		return flawf(statement.CodeMetadataMismatch, "the key that opened it is not the one that "+
 			"it names for %s", p.opener.Site)
 	}
-	if len(h.Recipients) != p.unwrap.stanzas {
+	if len(h.Recipients) != p.cut.unwrap.stanzas {
 		return flawf(statement.CodeMetadataMismatch, "it names %d recipients and is encrypted "+
-			"for %d", len(h.Recipients), p.unwrap.stanzas)
+			"for %d", len(h.Recipients), p.cut.unwrap.stanzas)
 	}
 	return nil
 }

@@ -75,7 +75,8 @@ type vector struct {
 	Opens    bool            `json:"opens"`
 	Step     int             `json:"step,omitempty"` // that refuses it
 	Code     string          `json:"code,omitempty"`
-	Site     id.Site         `json:"site"` // the recipient that opens it
+	Site     id.Site         `json:"site"`              // the recipient that opens it
+	Segment  int64           `json:"segment,omitempty"` // its size, if it is not the format's
 	Network  id.Hash         `json:"network"`
 	Record   vectorRecord    `json:"record"`
 	Sender   id.Hash         `json:"sender_key,omitempty"`
@@ -149,6 +150,7 @@ func goodVectors() map[string]SealRequest {
 		"to-sites": {message(8, "data.csv", TypeFile, entry("data.csv", "x", false))},
 		"two-chunks": {message(9, "data.bin", TypeFile,
 			entry("data.bin", strings.Repeat("0123456789abcdef", 5000), false))},
+		"segments": {message(10, "numbers", TypeFile, entry("numbers", numbers, false))},
 	}
 	all := map[string]SealRequest{}
 	for name, messages := range requests {
@@ -160,7 +162,10 @@ func goodVectors() map[string]SealRequest {
 		req := SealRequest{Envelope: id.Envelope(fmt.Sprintf("%x",
 			vectorKey("envelope "+name))[:32]), Sender: "FL-LAB",
 			Address: id.Address{RoutingKey: "fl-lab.dat"}, Messages: messages}
-		if name == "to-sites" {
+		switch name {
+		case "segments":
+			req.segment = smallSegment
+		case "to-sites":
 			req.Address = id.Address{To: []id.Site{"CA-RC", "SF-RC"}}
 		}
 		all[name] = req
@@ -197,6 +202,7 @@ func TestVectorsOpen(t *testing.T) {
 func openGood(t *testing.T, w *world, base string, req SealRequest) {
 	v := readVector(t, base+".json")
 	o := w.opener(t, v.Site)
+	o.segment = v.Segment
 	if v.Network != o.Network {
 		t.Fatalf("network %s, want %s", o.Network, v.Network)
 	}
@@ -215,7 +221,7 @@ func openGood(t *testing.T, w *world, base string, req SealRequest) {
 	}
 	ciphertext, _, sealed := w.seal(t, req)
 	compareOpened(t, req.Messages, sealed, opened, got)
-	archive := beforeSignature(t, decryptAs(t, w.site(t, v.Site), ciphertext))
+	archive := beforeSignature(t, decryptSegments(t, w.site(t, v.Site), ciphertext, v.Segment))
 	if !bytes.Equal(archive, readFile(t, base+".tar")) {
 		t.Error("the archive is not the one that was sealed for the vector")
 	}
@@ -283,8 +289,9 @@ func makeGood(t *testing.T, w *world, base string, req SealRequest) {
 		return
 	}
 	ciphertext, want, sealed := w.seal(t, req)
-	archive := beforeSignature(t, decryptAs(t, w.site(t, "CA-RC"), ciphertext))
+	archive := beforeSignature(t, decryptSegments(t, w.site(t, "CA-RC"), ciphertext, req.segment))
 	v := describe(t, w, req, archive, sealed)
+	v.Segment = req.segment
 	v.Name, v.Record, v.Sender = filepath.Base(base), record(want),
 		w.site(t, "FL-LAB").identity.Key()
 	writeFile(t, base+".age", ciphertext)
@@ -298,7 +305,6 @@ const maxVector = 16 << 10
 
 func TestVectorsAreRefused(t *testing.T) {
 	w := newVectorWorld(t, SuiteX25519)
-	o := w.opener(t, "CA-RC")
 	for _, h := range hostiles() {
 		t.Run(h.name, func(t *testing.T) {
 			base := filepath.Join(vectorDir, "hostile", fmt.Sprintf("%d-%s", h.step, slug(h.name)))
@@ -314,6 +320,8 @@ func TestVectorsAreRefused(t *testing.T) {
 				t.Skip("too large for a vector")
 			}
 			v := readVector(t, base+".json")
+			o := w.opener(t, "CA-RC")
+			o.segment = v.Segment
 			_, err := o.Open(bytes.NewReader(readFile(t, base+".age")), v.expect(), newTray())
 			refusedWith(t, err, v.Code)
 			if v.Code != h.code || v.Step != h.step {
@@ -336,7 +344,7 @@ func makeHostile(t *testing.T, w *world, base string, h hostile) {
 	}
 	writeFile(t, base+".age", ciphertext)
 	writeVector(t, base+".json", vector{Name: h.name, Suite: w.suite, Step: h.step, Code: h.code,
-		Site: "CA-RC", Network: w.network, Record: record(want)})
+		Site: "CA-RC", Segment: int64(f.segment), Network: w.network, Record: record(want)})
 }
 
 var noSlug = regexp.MustCompile(`[^a-z0-9]+`)

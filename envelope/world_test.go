@@ -24,6 +24,7 @@ type world struct {
 	verifier  certs.Verifier
 	network   id.Hash
 	suite     string
+	segment   int64                      // ciphertext of a segment; 0: the format's
 	now       time.Time                  // when certificates are issued and envelopes spooled
 	secret    func(owner id.Site) string // of a site's encryption key; nil: each makes its own
 	mu        sync.Mutex                 // guards sites
@@ -105,6 +106,7 @@ func (w *world) opener(t testing.TB, name id.Site) *Opener {
 		Network: w.network, Site: name, Keys: w.site(t, name).keys, Verifier: w.verifier,
 		MaxSize: 1 << 40,
 		Pin:     func(id.Site, id.Hash) error { return nil },
+		segment: w.segment,
 	}
 }
 
@@ -114,7 +116,7 @@ func (w *world) request(t testing.TB, messages []Message, to ...id.Site) SealReq
 	slices.Sort(to)
 	req := SealRequest{
 		Network: w.network, Envelope: id.Random128[id.Envelope](), Sender: "FL-LAB",
-		Address: id.Address{RoutingKey: "fl-lab.dat"}, Messages: messages,
+		Address: id.Address{RoutingKey: "fl-lab.dat"}, Messages: messages, segment: w.segment,
 	}
 	for _, name := range to {
 		req.Recipients = append(req.Recipients, w.site(t, name).recipient())
