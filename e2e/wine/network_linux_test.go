@@ -76,15 +76,28 @@ func (n *network) daemon(kind, dir string) {
 }
 
 // lab runs the agent on Windows until it is killed, or dies.
-func (n *network) lab(env ...string) (kill func(), died <-chan struct{}) {
+func (n *network) lab(env ...string) (kill func()) {
 	n.t.Helper()
 	cmd := n.m.start(installed, "agent", "run", "--dir", site)
 	cmd.Env = append(cmd.Env, env...)
 	return run(n.t, cmd, filepath.Join(n.dir, "FL-LAB.log"))
 }
 
+// killLab runs the agent on Windows until it ends itself at a fault point. A thread of such a
+// process may hang in Wine, so it is killed as well.
+func (n *network) killLab(point string) {
+	n.t.Helper()
+	trace := `C:\` + point + ".txt"
+	kill := n.lab("SEALPOST_FAULT="+point, "SEALPOST_TRACE="+trace)
+	eventually(n.t, "the agent passes "+point, func() bool {
+		passed, _ := os.ReadFile(n.m.path(trace))
+		return strings.Contains("\n"+string(passed), "\n"+point+"\n")
+	})
+	kill()
+}
+
 // run runs a daemon; its log is shown if the test fails.
-func run(t *testing.T, cmd *exec.Cmd, log string) (kill func(), died <-chan struct{}) {
+func run(t *testing.T, cmd *exec.Cmd, log string) (kill func()) {
 	t.Helper()
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	must(t, err)
@@ -109,7 +122,7 @@ func run(t *testing.T, cmd *exec.Cmd, log string) (kill func(), died <-chan stru
 			t.Logf("--- %s (its end) ---\n%s", log, text[max(0, len(text)-6000):])
 		}
 	})
-	return kill, ended
+	return kill
 }
 
 // tree returns the sum of each file of a folder by its path. Paths have / on both systems; those

@@ -147,10 +147,9 @@ func TestKilledOnWindows(t *testing.T) {
 		maps.Copy(sent, n.make("lab", 20<<10, fmt.Sprintf("small %d.csv", i)))
 		maps.Copy(sent, n.make("lab", 17<<20, fmt.Sprintf("large %d.bin", i)))
 		maps.Copy(received, n.make("centre", 20<<10, fmt.Sprintf("answer %d.csv", i)))
-		_, died := n.lab("SEALPOST_FAULT=" + point)
-		<-died
+		n.killLab(point)
 	}
-	kill, _ := n.lab()
+	kill := n.lab()
 	n.expect(n.centreInbox(), "lab", sent, 2*14)
 	n.expect(n.labInbox(), "centre", received, 14)
 	kill()
