@@ -103,6 +103,7 @@ type Receipts struct {
 // Receipt is one recipient's signed receipt.
 type Receipt struct {
 	Site     id.Site       `json:"site"`
+	Envelope id.Envelope   `json:"envelope_id"` // which may be earlier than the message's
 	JWS      string        `json:"jws"`
 	Verified bool          `json:"verified"`
 	Doubt    reason.Reason `json:"doubt,omitzero"`
@@ -212,16 +213,11 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 	if r.Message, err = a.outbox.Message(ctx, in.Message); err != nil {
 		return r, a.unknown(in.Message, err)
 	}
-	if r.Message.Envelope == "" {
-		return r, nil
-	}
 	return r, a.ledger.View(ctx, func(tx *ledger.Tx) error {
-		e, err := tx.Envelope(r.Message.Envelope)
-		for _, x := range e.Recipients {
-			if x.Receipt != "" {
-				r.Receipts = append(r.Receipts, Receipt{Site: x.Site, JWS: x.Receipt,
-					Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
-			}
+		list, err := tx.Receipts(r.Message.UID)
+		for _, x := range list {
+			r.Receipts = append(r.Receipts, Receipt{Site: x.Site, Envelope: x.Envelope,
+				JWS: x.Recipient.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
 		}
 		return err
 	})

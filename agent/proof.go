@@ -28,14 +28,14 @@ type Proof struct {
 	Receipts []Receipt     `json:"receipts"`
 }
 
-// provenMessage is message.json of a proof: the message as its envelope describes it.
+// provenMessage is message.json of a proof: the message as its envelopes describe it. Each receipt
+// names its envelope.
 type provenMessage struct {
-	Network  id.Hash     `json:"network"`
-	Envelope id.Envelope `json:"envelope_id"`
-	Sender   id.Site     `json:"sender_id"`
-	Message  id.Message  `json:"message_id"`
-	UID      id.UID      `json:"uid"`
-	Name     string      `json:"name"`
+	Network id.Hash    `json:"network"`
+	Sender  id.Site    `json:"sender_id"`
+	Message id.Message `json:"message_id"`
+	UID     id.UID     `json:"uid"`
+	Name    string     `json:"name"`
 	// in hexadecimal, for the commands of the README
 	FingerprintKey string  `json:"fingerprint_key"`
 	Digest         id.Hash `json:"digest"`
@@ -93,8 +93,8 @@ func (p Proof) Write(dir, content string) ([]id.Site, error) {
 
 func (p Proof) write(dir string, entries []byte) error {
 	message, err := strictjson.Marshal(provenMessage{Network: p.Network,
-		Envelope: p.Record.Envelope, Sender: p.Sender, Message: p.Record.ID, UID: p.Record.UID,
-		Name: p.Record.Name, FingerprintKey: p.Record.FingerprintKey, Digest: p.Record.Digest})
+		Sender: p.Sender, Message: p.Record.ID, UID: p.Record.UID, Name: p.Record.Name,
+		FingerprintKey: p.Record.FingerprintKey, Digest: p.Record.Digest})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"sealpost/agent"
+	"sealpost/internal/id"
 )
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
@@ -24,8 +25,13 @@ func read(t *testing.T, path ...string) []byte {
 	return data
 }
 
-// verify runs the commands of docs/verify-a-receipt.md in a folder.
+// verify runs the commands of docs/verify-a-receipt.md in a folder, for the receipt of CA-RC.
 func verify(t *testing.T, dir string) (string, error) {
+	t.Helper()
+	return verifyOf(t, dir, "CA-RC")
+}
+
+func verifyOf(t *testing.T, dir, site string) (string, error) {
 	t.Helper()
 	var script strings.Builder
 	for _, block := range shellBlock.FindAllSubmatch(read(t, "..", "docs", "verify-a-receipt.md"),
@@ -33,7 +39,7 @@ func verify(t *testing.T, dir string) (string, error) {
 		script.Write(block[1])
 	}
 	shell := exec.Command("sh", "-e", "-u", "-c", script.String())
-	shell.Dir, shell.Env = dir, append(os.Environ(), "site=CA-RC")
+	shell.Dir, shell.Env = dir, append(os.Environ(), "site="+site)
 	out, err := shell.CombinedOutput()
 	return string(out), err
 }
@@ -103,6 +109,65 @@ func TestAReceiptIsVerifiedWithoutSealpost(t *testing.T) {
 	}
 }
 
+// TestReceiptsOfALostHub shows and exports a receipt that a lost hub relayed, before the message is
+// sent again and after.
+func TestReceiptsOfALostHub(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	w := newWorld(t)
+	waits, signs := w.join("CA-RC", "receive"), w.join("SF-RC", "receive")
+	w.bind("ca_rc_queue", "fl-lab.*")
+	w.bind("sf_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC", "SF-RC")
+	waitsKey, signsKey := waits.status().Fingerprint, signs.status().Fingerprint
+	waits.stop()
+	lab.drop("data.csv", []byte("content"))
+	latest := func() agent.SentMessage { return lab.status().Outbox.Latest[0] }
+	eventually(t, "SF-RC has signed", func() bool {
+		m := lab.status().Outbox.Latest
+		return len(m) == 1 && len(m[0].Recipients) == 2 && m[0].Recipients[1].Verified
+	})
+	lost := latest().Envelope
+	signs.stop()
+	w.replaceHub(lab.status().Fingerprint, waitsKey)
+	w.admit("SF-RC", "receive", signsKey)
+	w.bind("sf_rc_queue", "fl-lab.*")
+	eventually(t, "it waits for the keys", func() bool { return latest().Envelope == "" })
+	m := latest()
+	if len(m.Recipients) != 1 || m.Recipients[0].Site != "SF-RC" || !m.Recipients[0].Verified {
+		t.Errorf("taken again, of SF-RC's receipt: %+v", m.Recipients)
+	}
+	export := func(sites ...id.Site) string {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "proof")
+		if got, err := lab.proof(string(m.ID)).Write(dir, ""); err != nil ||
+			!slices.Equal(got, sites) {
+			t.Errorf("exported %v, %v; want %v", got, err, sites)
+		}
+		return dir
+	}
+	export("SF-RC")
+
+	waits.start()
+	eventually(t, "CA-RC has given its key", func() bool { return waits.status().Link.Connected })
+	signs.start()
+	eventually(t, "it is delivered", func() bool { return latest().State == "delivered" })
+	p := lab.proof(string(m.ID))
+	if len(p.Receipts) != 2 || p.Receipts[0].Envelope == lost || p.Receipts[1].Envelope != lost {
+		t.Errorf("of two hubs: %+v", p.Receipts)
+	}
+	eventually(t, "it is moved", func() bool { return len(lab.tray("delivered")) == 1 })
+	dir := export("CA-RC", "SF-RC")
+	if _, err := exec.LookPath("openssl"); err != nil || runtime.GOOS == "windows" {
+		return
+	}
+	for _, site := range []string{"CA-RC", "SF-RC"} {
+		if out, err := verifyOf(t, dir, site); err != nil {
+			t.Errorf("%s: %v\n%s", site, err, out)
+		}
+		must(t, os.RemoveAll(filepath.Join(dir, "check")))
+	}
+}
+
 // A folder's entries are those that were sealed, in their order.
 func TestAFolderIsProven(t *testing.T) {
 	_, lab, _ := labAndCentre(t)
@@ -146,15 +211,15 @@ func TestWhatCannotBeProven(t *testing.T) {
 		m := lab.status().Outbox.Latest
 		return len(m) == 1 && m[0].State == "published"
 	})
-	id := string(lab.status().Outbox.Latest[0].ID)
+	message := string(lab.status().Outbox.Latest[0].ID)
 	dir := filepath.Join(t.TempDir(), "proof")
-	if _, err := lab.proof(id).Write(dir, ""); err == nil ||
+	if _, err := lab.proof(message).Write(dir, ""); err == nil ||
 		!strings.Contains(err.Error(), "no verified receipt yet") {
 		t.Errorf("without a receipt: %v", err)
 	}
 	centre.start()
 	eventually(t, "it is delivered", func() bool { return len(lab.tray("delivered")) == 1 })
-	p := lab.proof(id)
+	p := lab.proof(message)
 	kept := filepath.Join(t.TempDir(), "kept")
 	must(t, os.Rename(p.Record.Place, kept))
 	if _, err := p.Write(dir, ""); err == nil ||

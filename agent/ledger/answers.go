@@ -3,6 +3,7 @@ package ledger
 import (
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,12 +76,23 @@ func (tx *Tx) Answer(a Answer) error {
 		}
 	}
 	if len(otherUIDs) > 0 {
-		if err := tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded,
-			millis(a.Time), list(otherUIDs)); err != nil {
+		if err := tx.answerEarlier(a, otherUIDs); err != nil {
 			return err
 		}
 	}
 	return tx.conclude(a)
+}
+
+// answerEarlier records an answer to a dropped envelope for its messages, and ends those that it
+// makes final.
+func (tx *Tx) answerEarlier(a Answer, uids []id.UID) error {
+	err := tx.exec("INSERT OR IGNORE INTO earlier (uid, envelope_id) SELECT value, ? FROM "+
+		"json_each(?)", a.Envelope, list(uids))
+	if err != nil {
+		return err
+	}
+	return tx.exec(conclude+"uid IN (SELECT value FROM json_each(?2))"+concluded,
+		millis(a.Time), list(uids))
 }
 
 // conclude ends the messages of an envelope that an answer makes final, and the envelope with the
@@ -177,6 +189,30 @@ func (tx *Tx) Outcomes(uid id.UID) ([]Outcome, error) {
 			return err
 		})
 	return list, err
+}
+
+// Receipt is a recipient's receipt of a message, which may be of an earlier envelope.
+type Receipt struct {
+	Envelope id.Envelope
+	Recipient
+}
+
+// Receipts lists the receipts of a message, one of each site. Believed ones come before others, and
+// of these the first.
+func (tx *Tx) Receipts(uid id.UID) (receipts []Receipt, err error) {
+	err = tx.rows(`SELECT envelope_id, site, receipt, believed, doubt, time FROM recipient `+
+		`WHERE receipt <> '' AND envelope_id IN (SELECT envelope_id FROM message WHERE uid = ?1 `+
+		`UNION ALL SELECT envelope_id FROM earlier WHERE uid = ?1) `+
+		`ORDER BY site, believed DESC, time`, []any{uid}, func(rows *sql.Rows) error {
+		var r Receipt
+		var at int64
+		err := rows.Scan(&r.Envelope, &r.Site, &r.Recipient.Receipt, &r.Believed,
+			(*column)(&r.Doubt), &at)
+		r.Time = fromMillis(at)
+		receipts = append(receipts, r)
+		return err
+	})
+	return slices.CompactFunc(receipts, func(a, b Receipt) bool { return a.Site == b.Site }), err
 }
 
 // DoubtedSites lists the sites with a receipt that is not believed.

@@ -122,6 +122,12 @@ func (tx *Tx) Drop(e id.Envelope, why reason.Reason) error {
 		e); err != nil {
 		return err
 	}
+	if err := tx.exec(`INSERT OR IGNORE INTO earlier (uid, envelope_id) SELECT uid, envelope_id `+
+		`FROM message INDEXED BY message_envelope WHERE envelope_id <> '' AND envelope_id = ?1 `+
+		`AND EXISTS (SELECT 1 FROM recipient WHERE envelope_id = ?1 AND receipt <> '')`,
+		e); err != nil {
+		return err
+	}
 	// Outcomes that recipients have signed belong to the messages, which go into another envelope.
 	err := tx.exec(`INSERT INTO outcome (uid, site, outcome, code, time) `+
 		`SELECT m.uid, r.site, 'delivered', '', r.time

@@ -338,6 +338,11 @@ func TestAMessageIsFinalOnlyWhenEveryRecipientAnswered(t *testing.T) {
 			got[0].Outcome != OutcomeDelivered || got[1].Outcome != OutcomeDelivered {
 			t.Fatalf("got %+v", got)
 		}
+		var receipts []Receipt
+		view(t, l, func(tx *Tx) (err error) { receipts, err = tx.Receipts(m.UID); return err })
+		if len(receipts) != 2 || receipts[0].Envelope != old || receipts[1].Envelope != e {
+			t.Fatalf("the first receipt of each site: %+v", receipts)
+		}
 	})
 	t.Run("a second receipt of another content changes nothing", func(t *testing.T) {
 		m := taken(t, l, "g")

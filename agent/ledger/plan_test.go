@@ -53,6 +53,7 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 				})
 		},
 		"take":      func() error { return tx.Take([]int64{waiting.Seq}) },
+		"receipts":  func() error { _, err := tx.Receipts(waiting.UID); return err },
 		"doubted":   func() error { _, _, err := tx.Doubted("CA-RC", 0, 10); return err },
 		"doubts":    func() error { _, err := tx.DoubtedSites(); return err },
 		"in doubt":  func() error { _, err := tx.InDoubt("outbox", 10); return err },

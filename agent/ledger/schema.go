@@ -256,9 +256,9 @@ CREATE INDEX message_folders ON message (tray, filed_at)
   WHERE state = 'delivered' AND type = 'folder';
 `
 
-// indexes are later indexes, and those for questions of users. They are made where they are
-// missing, also in a ledger of an earlier version. Earlier versions ignore them.
-const indexes = `
+// additions are later indexes, those for questions of users, and later tables. They are made where
+// they are missing, also in a ledger of an earlier version. Earlier versions ignore them.
+const additions = `
 CREATE INDEX IF NOT EXISTS message_large ON message (address, seq) ` +
 	`WHERE state = 'taken' AND (size > 786432 OR type = 'folder');
 CREATE INDEX IF NOT EXISTS message_held ON message (due) WHERE state = 'taken' AND due > claimed;
@@ -269,6 +269,13 @@ CREATE INDEX IF NOT EXISTS message_waiting ON message (tray, seq) ` +
 CREATE INDEX IF NOT EXISTS outcome_dead ON outcome (site) WHERE outcome = 'dead';
 CREATE INDEX IF NOT EXISTS received_time ON received (time);
 CREATE INDEX IF NOT EXISTS delivery_refused ON delivery (time) WHERE detail <> '';
+
+-- The dropped envelopes of a message with a receipt of it.
+CREATE TABLE IF NOT EXISTS earlier (
+  uid         TEXT NOT NULL,
+  envelope_id TEXT NOT NULL,
+  PRIMARY KEY (uid, envelope_id)
+) STRICT, WITHOUT ROWID;
 `
 
 // ErrNewer means that a newer program has written the ledger.
@@ -278,7 +285,7 @@ type newerError struct{ error }
 
 func (e *newerError) Is(target error) bool { return target == ErrNewer }
 
-// migrate runs the missing steps, and makes missing indexes.
+// migrate runs the missing steps, and makes missing indexes and tables.
 func migrate(conn *sql.Conn) error {
 	ctx := context.Background()
 	var have int
@@ -297,6 +304,6 @@ func migrate(conn *sql.Conn) error {
 			return errors.Join(fmt.Errorf("bring it to format %d: %w", have+1, err), undo)
 		}
 	}
-	_, err := conn.ExecContext(ctx, indexes)
+	_, err := conn.ExecContext(ctx, additions)
 	return err
 }

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"path"
+	"slices"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -129,29 +130,41 @@ func describe(tx *ledger.Tx, row ledger.Outgoing) (Message, error) {
 	if row.State == ledger.Taken && time.Now().Before(row.Due) {
 		m.HeldUntil = row.Due
 	}
-	if row.Envelope == "" {
-		return m, nil
+	if row.Envelope != "" {
+		e, err := tx.Envelope(row.Envelope)
+		if err != nil {
+			return m, err
+		}
+		m.Sealed, m.Published = e.Sealed, e.Published
+		for _, r := range e.Recipients {
+			m.Recipients = append(m.Recipients,
+				Recipient{Site: r.Site, Verified: r.Believed, Doubt: r.Doubt})
+		}
 	}
-	e, err := tx.Envelope(row.Envelope)
-	if err != nil {
-		return m, err
-	}
-	m.Sealed, m.Published = e.Sealed, e.Published
 	outcomes, err := tx.Outcomes(row.UID)
 	if err != nil {
 		return m, err
 	}
-	for _, r := range e.Recipients {
-		line := Recipient{Site: r.Site, Verified: r.Believed, Doubt: r.Doubt}
-		for _, c := range outcomes {
-			if c.Site == r.Site {
-				line.Outcome, line.Code, line.Time = c.Outcome, c.Code, c.Time
-			}
-		}
-		m.Recipients = append(m.Recipients, line)
+	for _, o := range outcomes {
+		m.take(o)
 	}
 	if m.Reason.IsZero() {
 		m.Reason = m.doubted()
 	}
 	return m, nil
+}
+
+// take adds an outcome to its recipient. A receipt of an earlier envelope, or a site that only that
+// one had, counts too.
+func (m *Message) take(o ledger.Outcome) {
+	i := slices.IndexFunc(m.Recipients, func(r Recipient) bool { return r.Site == o.Site })
+	if i < 0 {
+		i = len(m.Recipients)
+		m.Recipients = append(m.Recipients, Recipient{Site: o.Site})
+	}
+	r := &m.Recipients[i]
+	r.Outcome, r.Code, r.Time = o.Outcome, o.Code, o.Time
+	if o.Outcome != ledger.OutcomeDead { // the others are signed, and recorded once believed
+		r.Verified, r.Doubt = true, reason.Reason{}
+	}
 }
