@@ -137,8 +137,8 @@ func printTrouble(p *printer, s agent.Status) error {
 
 // printBacklog writes the files that wait or are left alone, and why.
 func printBacklog(p *printer, s agent.Status) {
-	broken, outOfPlace, notTaken, hidden := leftAlone(s)
-	p.matters(reason.TrayBroken, broken)
+	left := leftAlone(s)
+	p.matters(reason.TrayBroken, left[reason.TrayBroken])
 	var blocked, explained []thing
 	for _, address := range slices.Sorted(maps.Keys(s.Outbox.Blocked)) {
 		files := reason.New("address-files", "address", address, "n", s.Outbox.Queued[address])
@@ -154,9 +154,9 @@ func printBacklog(p *printer, s agent.Status) {
 		doubted = append(doubted, thing{quoted(m.Name), m.Reason})
 	}
 	p.matters(reason.Doubted, doubted)
-	p.matters(reason.OutOfPlace, outOfPlace)
-	p.matters(reason.NotTaken, notTaken)
-	p.matters(reason.LeftAlone, hidden)
+	for _, situation := range reason.InOutbox() {
+		p.matters(situation, left[situation])
+	}
 	if !s.Outbox.Unwatched.IsZero() {
 		p.matter(reason.Unwatched, "", s.Outbox.Unwatched)
 	}
@@ -167,29 +167,20 @@ func printBacklog(p *printer, s agent.Status) {
 
 // leftAlone lists the entries of all trays that are left alone, by situation. Where there are
 // several trays the tray's name comes first.
-func leftAlone(s agent.Status) (broken, outOfPlace, notTaken, hidden []thing) {
+func leftAlone(s agent.Status) map[reason.Situation][]thing {
+	all := map[reason.Situation][]thing{}
 	for _, t := range s.Outbox.Trays {
-		name := func(entry string) shown {
-			if len(s.Outbox.Trays) > 1 {
-				return shown(visible.Text(t.Name)+": ") + quoted(entry)
+		for situation, notes := range t.Left() {
+			for _, n := range notes {
+				name := quoted(n.Name)
+				if len(s.Outbox.Trays) > 1 {
+					name = shown(visible.Text(t.Name)+": ") + name
+				}
+				all[situation] = append(all[situation], thing{name, n.Why})
 			}
-			return quoted(entry)
-		}
-		left := t.Left()
-		for _, n := range left.Folders {
-			broken = append(broken, thing{name(n.Name), n.Why})
-		}
-		for _, n := range left.Strays {
-			outOfPlace = append(outOfPlace, thing{name(n.Name), n.Why})
-		}
-		for _, n := range left.Entries {
-			notTaken = append(notTaken, thing{name(n.Name), n.Why})
-		}
-		for _, n := range left.Hidden {
-			hidden = append(hidden, thing{name(n.Name), n.Why})
 		}
 	}
-	return broken, outOfPlace, notTaken, hidden
+	return all
 }
 
 // thing is an entry, an address or an envelope in a situation, and why.

@@ -66,7 +66,8 @@ func TestTheStatusGroupsNotes(t *testing.T) {
 	s := agent.Status{Outbox: &outbox.Status{Trays: []outbox.TrayStatus{
 		{
 			Name: "outbox", Standing: notes(map[string]reason.Reason{
-				".a": reason.New("ignored-name"), ".git": reason.New("hidden-name"),
+				"old": reason.New(reason.LeftRepeat),
+				".a":  reason.New("ignored-name"), ".git": reason.New("hidden-name"),
 				"b.csv":                       reason.New("is-link"),
 				filepath.Join("sending", "x"): reason.New("strange-sending")})},
 		{
@@ -78,6 +79,8 @@ func TestTheStatusGroupsNotes(t *testing.T) {
 	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`,
 		`OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `,
 		`NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String(),
+		`SENT BEFORE   outbox: "old": it was sent before with this content`,
+		reason.Repeated.Words().Safe.String(),
 		`LEFT ALONE    outbox: ".git": a name that begins with a dot`,
 		reason.LeftAlone.Words().Ask.String()} {
 		i := strings.Index(text[at:], want)

@@ -146,7 +146,7 @@ func TestLeftoversNeverPushAProblemOut(t *testing.T) {
 		if len(notes) != maxNotes {
 			t.Errorf("%d notes", len(notes))
 		}
-		list := Standing{NotTaken: notes}.Left().Entries
+		list := Standing{NotTaken: notes}.Left()[reason.NotTaken]
 		sorted := slices.IsSortedFunc(list[2:],
 			func(a, b Note) int { return strings.Compare(a.Name, b.Name) })
 		if list[0].Name != "@CA-RC/link" || list[1].Name != "link" || len(list) != maxNotes ||

@@ -42,30 +42,28 @@ var (
 		reason.TrayGone}
 )
 
-// Left holds the notes of one tray by their meaning. Each list begins with the entries that need an
-// operator.
-type Left struct {
-	Folders []Note // folders of the tray that are missing or unreadable
-	Strays  []Note // entries of sending/, delivered/ and failed/
-	Entries []Note // entries of outbox/
-	Hidden  []Note // entries of outbox/ with a leading dot, which need no user
-}
+// Left holds the notes of one tray by their situation. Each list begins with the entries that need
+// an operator.
+type Left map[reason.Situation][]Note
 
 // Left sorts the notes of one tray.
-func (s Standing) Left() (l Left) {
+func (s Standing) Left() Left {
+	l := Left{}
 	for name, why := range s.NotTaken {
-		list := &l.Entries
+		situation := reason.NotTaken
 		switch {
 		case slices.Contains(ofFolder, why.Code):
-			list = &l.Folders
+			situation = reason.TrayBroken
 		case isStray(name):
-			list = &l.Strays
+			situation = reason.OutOfPlace
 		case why.Code == reason.HiddenName:
-			list = &l.Hidden
+			situation = reason.LeftAlone
+		case why.Code == reason.LeftRepeat:
+			situation = reason.Repeated
 		}
-		*list = append(*list, Note{name, why})
+		l[situation] = append(l[situation], Note{name, why})
 	}
-	for _, list := range [][]Note{l.Folders, l.Strays, l.Entries, l.Hidden} {
+	for _, list := range l {
 		slices.SortFunc(list, func(a, b Note) int {
 			return cmp.Or(cmp.Compare(a.rank(), b.rank()), strings.Compare(a.Name, b.Name))
 		})

@@ -22,17 +22,20 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 		in("sending"): of("strange-sending"), in("delivered"): of("x"), in("failed"): of("x"),
 		"outbox": of("tray-gone"), in("outbox"): of("folder-silent"),
 		"failed": of("folder-unreadable"), ".git": of("hidden-name"),
-		in("@SF-RC"): of("hidden-name"),
+		in("@SF-RC"): of("hidden-name"), "sent": of("left-repeat"),
 	}}.Left()
 	for name, c := range map[string]struct {
 		list []Note
 		want []string
 	}{
 		// a file in outbox may have any name
-		"entries": {left.Entries, []string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}},
-		"hidden":  {left.Hidden, []string{".git", in("@SF-RC")}},
-		"strays":  {left.Strays, []string{in("delivered"), in("failed"), in("sending")}},
-		"folders": {left.Folders, []string{"failed", "outbox", in("outbox")}},
+		"entries": {left[reason.NotTaken],
+			[]string{in("@CA-RC"), "b", "sending", "c", "d", "e", "a"}},
+		"hidden":  {left[reason.LeftAlone], []string{".git", in("@SF-RC")}},
+		"repeats": {left[reason.Repeated], []string{"sent"}},
+		"strays": {left[reason.OutOfPlace],
+			[]string{in("delivered"), in("failed"), in("sending")}},
+		"folders": {left[reason.TrayBroken], []string{"failed", "outbox", in("outbox")}},
 	} {
 		var got []string
 		for _, n := range c.list {

@@ -58,7 +58,7 @@ func TestATrayThatHangsAtTheStart(t *testing.T) {
 	if err != nil || status.Trays[0].NotTaken[s.tray.Dir] != reason.New("folder-silent") {
 		t.Errorf("users are told %v, %v", status.Trays[0].NotTaken, err)
 	}
-	if left := status.Trays[0].Left(); len(left.Folders) != 1 {
+	if left := status.Trays[0].Left(); len(left[reason.TrayBroken]) != 1 {
 		t.Errorf("it is not told of a folder: %+v", left)
 	}
 	answer()

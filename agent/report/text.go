@@ -181,14 +181,14 @@ func (s Snapshot) trays(l *lines, p *place) {
 	}
 	for _, t := range s.Outbox.Trays {
 		own := slices.Contains(p.trays, t.Name)
-		broken := p.disks && len(t.Left().Folders) > 0
+		broken := p.disks && len(t.Left()[reason.TrayBroken]) > 0
 		if own && (len(p.trays) > 1 || t.Dir != p.dir) || !own && broken {
 			l.head(l.in(reason.New("status-tray", "name", t.Name, "dir", t.Dir)))
 		}
 		if own {
 			sending(l, t)
 		} else if broken {
-			notes(l, reason.TrayBroken, t.Left().Folders)
+			notes(l, reason.TrayBroken, t.Left())
 		}
 	}
 }
@@ -223,11 +223,11 @@ func (s Snapshot) link(l *lines) {
 
 func sending(l *lines, o outbox.TrayStatus) {
 	left := o.Left()
-	notes(l, reason.TrayBroken, left.Folders)
+	notes(l, reason.TrayBroken, left)
 	// The place of files is named only while the folders are there.
 	wordsOf := func(s reason.Situation) reason.Words {
 		w := s.Words()
-		if len(left.Folders) > 0 {
+		if len(left[reason.TrayBroken]) > 0 {
 			w.Safe = reason.New("safe-where-missing")
 		}
 		return w
@@ -250,9 +250,9 @@ func sending(l *lines, o outbox.TrayStatus) {
 	if !o.Unwatched.IsZero() {
 		l.tell(reason.Unwatched, "", o.Unwatched)
 	}
-	notes(l, reason.OutOfPlace, left.Strays)
-	notes(l, reason.NotTaken, left.Entries)
-	notes(l, reason.LeftAlone, left.Hidden)
+	for _, s := range reason.InOutbox() {
+		notes(l, s, left)
+	}
 	underWay(l, o, wordsOf(reason.Unanswered))
 	ended(l, reason.New("status-delivered-last"), o.Delivered, delivered)
 	ended(l, reason.New("status-failed-last"), o.Failed, failed)
@@ -263,8 +263,9 @@ func called(m outbox.Message) string {
 	return fmt.Sprintf("%s [%s]", visible.Quote(m.Name), visible.Text(string(m.ID)))
 }
 
-// notes adds the entries of a tray that are left alone.
-func notes(l *lines, s reason.Situation, list []outbox.Note) {
+// notes adds the entries of a tray in one situation.
+func notes(l *lines, s reason.Situation, left outbox.Left) {
+	list := left[s]
 	if len(list) == 0 {
 		return
 	}

@@ -14,6 +14,7 @@ const (
 	Explained    Situation = "explained"     // a message waits for a reason of its own
 	NotTaken     Situation = "not-taken"     // an entry of outbox/ is left alone
 	LeftAlone    Situation = "left-alone"    // a name with a leading dot in outbox/ is left alone
+	Repeated     Situation = "repeated"      // a file with the content of a delivered one is left
 	OutOfPlace   Situation = "out-of-place"  // an entry of another folder of a tray is left alone
 	TrayBroken   Situation = "tray-broken"   // a folder of a tray is missing or unreadable
 	Unanswered   Situation = "unanswered"    // a message waits at the hub for long
@@ -38,11 +39,13 @@ const (
 // Situations lists the situations.
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
-		NotTaken, LeftAlone, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched, WrongClock,
-		RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull, NoInbox,
-		Refused, Away, Failed,
-		TakenOver, Stopped}
+		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
+		WrongClock, RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull,
+		NoInbox, Refused, Away, Failed, TakenOver, Stopped}
 }
+
+// InOutbox lists the situations of entries that are left alone, those that need a user first.
+func InOutbox() []Situation { return []Situation{OutOfPlace, NotTaken, Repeated, LeftAlone} }
 
 // Words are the texts of a situation.
 type Words struct {
