@@ -20,6 +20,8 @@ import (
 const (
 	PathFind  = "/find"  // FindRequest → Found
 	PathTrays = "/trays" // TraysRequest → Trays
+	// PathEarlier asks for the message that a file would repeat.
+	PathEarlier = "/earlier" // EarlierRequest → EarlierAnswer
 )
 
 // maxFound is the largest number of results of one search.
@@ -34,6 +36,9 @@ type FindRequest struct {
 
 // SentMessage is a message of this site, as users see it.
 type SentMessage = outbox.Message
+
+// Earlier is a delivered message that a file may repeat.
+type Earlier = outbox.Earlier
 
 // Standing is how the messages of a tray stand, or of all of them.
 type Standing = outbox.Standing
@@ -66,12 +71,28 @@ type Tray struct {
 	// A file or folder is not taken without one, or a marker only ends the wait for a folder.
 	Marker      string `json:"marker"`
 	NeedsMarker bool   `json:"needs_marker,omitempty"`
+	// LeavesRepeats means that outbox keeps a file whose name and content were delivered before.
+	LeavesRepeats bool `json:"leaves_repeats,omitempty"`
 	// LeftAlone has those of the names that were asked for which the tray would not take.
 	LeftAlone map[string]reason.Reason `json:"left_alone,omitempty"`
 }
 
+// EarlierRequest describes a file for a tray. Folder is the folder in outbox, mostly empty.
+type EarlierRequest struct {
+	Tray   string `json:"tray"`
+	Folder string `json:"folder,omitempty"`
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+}
+
+// EarlierAnswer has the delivered message that such a file would repeat, if its content is equal.
+type EarlierAnswer struct {
+	Earlier *Earlier `json:"earlier,omitempty"`
+}
+
 func (a *Agent) handleQuestions(mux *http.ServeMux) {
 	control.Handle(mux, PathFind, a.find)
+	control.Handle(mux, PathEarlier, a.earlier)
 	control.Handle(mux, PathTrays, a.trays)
 }
 
@@ -105,9 +126,10 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 	for i, o := range a.cfg.Trays() {
 		one := Tray{Name: o.Name, Dir: o.Dir, Outbox: outbox.Folders{Dir: o.Dir}.Outbox(),
 			Route: o.Route, FolderSettle: time.Duration(o.FolderSettle),
-			Marker:      string(trays(a.cfg)[i].NeededMarker()),
-			NeedsMarker: o.Finished == config.FinishedMarker,
-			LeftAlone:   map[string]reason.Reason{}}
+			Marker:        string(trays(a.cfg)[i].NeededMarker()),
+			NeedsMarker:   o.Finished == config.FinishedMarker,
+			LeavesRepeats: o.Repeat == config.RepeatLeave,
+			LeftAlone:     map[string]reason.Reason{}}
 		for _, name := range in.Names {
 			if why := a.outbox.LeavesAlone(o.Name, name); !why.IsZero() {
 				one.LeftAlone[name] = why
@@ -116,6 +138,14 @@ func (a *Agent) trays(_ context.Context, in TraysRequest) (Trays, error) {
 		t.Trays = append(t.Trays, one)
 	}
 	return t, nil
+}
+
+func (a *Agent) earlier(ctx context.Context, in EarlierRequest) (e EarlierAnswer, err error) {
+	if a.outbox == nil {
+		return e, errSendsNothing
+	}
+	e.Earlier, err = a.outbox.Earlier(ctx, in.Tray, in.Folder, in.Name, in.Size)
+	return e, err
 }
 
 // reporter keeps STATUS.txt in the site's folder, in each tray, and beside the inbox. ended returns

@@ -34,6 +34,7 @@ const (
 	exitInterrupted  = 5
 	exitTimedOut     = 6
 	exitNotDelivered = 7
+	exitRepeated     = 8
 )
 
 const rootHelp = `sealpost carries files from labs to research centres through a hub that cannot
@@ -45,18 +46,21 @@ At a lab or a centre:       sealpost agent join, agent run, agent status
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command
 speaks to is not running, 4 another agent of the same site has taken over, 5
-interrupted, 6 a time limit has ended, 7 a file was not delivered.`
+interrupted, 6 a time limit has ended, 7 a file was not delivered, 8 a file
+was not sent, since its content was sent before.`
 
-// interrupted, timedOut and notDelivered give errors an exit code of their own.
+// interrupted, timedOut, notDelivered and repeated give errors an exit code of their own.
 type (
 	interrupted  struct{ error }
 	timedOut     struct{ error }
 	notDelivered struct{ error }
+	repeated     struct{ error }
 )
 
 func (e interrupted) Unwrap() error  { return e.error }
 func (e timedOut) Unwrap() error     { return e.error }
 func (e notDelivered) Unwrap() error { return e.error }
+func (e repeated) Unwrap() error     { return e.error }
 
 // usageError is a command line that cannot be carried out as it stands.
 type usageError struct{ error }
@@ -100,6 +104,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, new(notDelivered)):
 		return exitNotDelivered
+	case errors.As(err, new(repeated)):
+		return exitRepeated
 	case errors.As(err, new(timedOut)):
 		return exitTimedOut
 	case errors.As(err, new(interrupted)),

@@ -116,6 +116,7 @@ func TestExitCodes(t *testing.T) {
 		"failed before the interrupt": {ended, why, 1},
 		"timed out":                   {t.Context(), timedOut{why}, 6},
 		"not delivered":               {t.Context(), notDelivered{why}, 7},
+		"sent before":                 {t.Context(), repeated{why}, 8},
 		"printed, and not delivered":  {t.Context(), errors.Join(nil, notDelivered{why}), 7},
 	} {
 		if got := exitCode(c.ctx, c.err); got != c.want {

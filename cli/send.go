@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
-	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +14,6 @@ import (
 
 	"sealpost/agent"
 	"sealpost/internal/backoff"
-	"sealpost/internal/control"
 	"sealpost/internal/dropin"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -39,7 +35,8 @@ func sendCommand() *cobra.Command {
 			"recalled, with exit code 7. It waits on while the agent is started again.\n" +
 			"Interrupted it ends with exit code 5, and after --timeout with exit code 6; what\n" +
 			"is in outbox goes on by itself. With exit code 3 nothing was sent: the agent did\n" +
-			"not run at the beginning.",
+			"not run at the beginning. With exit code 8 a file was not sent, since its content\n" +
+			"was sent before, and the tray leaves such files alone (repeat = \"leave\").",
 		Example: "  sealpost send results.csv --dir /srv/sealpost/FL-LAB --wait\n" +
 			"  sealpost send results.csv --to @CA-RC,SF-RC\n" +
 			"  sealpost send run7.fastq --tray sequencer",
@@ -203,128 +200,58 @@ func (s *sender) send(ctx context.Context, files []string) error {
 	if err == nil && s.wait {
 		err = s.followAll(ctx, since, &out)
 	}
+	if err == nil {
+		err = out.notDelivered()
+	}
 	if s.asJSON && len(out.Files) > 0 {
 		err = errors.Join(printJSON(s.w, out), err)
 	}
 	return err
 }
 
-// sendReport is the JSON of the command.
-type sendReport struct {
-	Files []sendResult `json:"files"`
-}
-
-// sendResult is one file.
-type sendResult struct {
-	File    string             `json:"file"` // as it was given
-	Path    string             `json:"path"` // in outbox
-	To      string             `json:"to"`
-	Outcome string             `json:"outcome"`
-	Message *agent.SentMessage `json:"message,omitempty"` // once the agent has taken it
-
-	copied dropin.Copied
-}
-
-// The outcomes of a file. A file that was sent goes on by itself.
-const (
-	outcomeSent      = "sent"
-	outcomeDelivered = "delivered"
-	outcomeFailed    = "failed"
-	outcomeWithdrawn = "withdrawn"
-)
-
-// copyAll copies the files into outbox.
+// copyAll copies the files into outbox, without those that the tray would leave there since their
+// content was sent before.
 func (s *sender) copyAll(ctx context.Context, files []string, out *sendReport) error {
 	for _, file := range files {
-		c, err := s.copy(ctx, file)
+		f := sendResult{File: file, To: s.to, Outcome: outcomeSent}
+		before, err := s.sentBefore(ctx, withoutLinks(file))
+		if err == nil && before == nil {
+			f.copied, err = s.copy(ctx, file)
+			f.Path = f.copied.Path
+		}
 		if err != nil {
 			return reason.Err("send-not-copied", "why", err)
 		}
-		out.Files = append(out.Files, sendResult{File: file, Path: c.Path, To: s.to,
-			Outcome: outcomeSent, copied: c})
-		if !s.wait && !s.asJSON {
-			s.line(reason.New("send-in-outbox", "name", filepath.Base(c.Path), "to", s.to))
+		says := reason.New("send-in-outbox", "name", baseOf(file), "to", s.to)
+		if before != nil {
+			f.repeats(*before)
+			says = f.ending()
+		}
+		out.Files = append(out.Files, f)
+		if !s.asJSON && (!s.wait || f.hasEnded()) {
+			s.line(says)
 		}
 	}
 	return nil
 }
 
-// followAll waits until all files have ended, or the time is up.
-func (s *sender) followAll(ctx context.Context, since time.Time, out *sendReport) error {
-	if s.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, errTimeout)
-		defer cancel()
+// sentBefore returns the message with the content of a file, if the tray leaves such a file in
+// outbox. It returns none if the file would be sent.
+func (s *sender) sentBefore(ctx context.Context, file string) (*agent.Earlier, error) {
+	if !s.tray.LeavesRepeats {
+		return nil, nil
 	}
-	count := map[string]int{}
-	for i := range out.Files {
-		f := &out.Files[i]
-		m, err := s.follow(ctx, f.copied, since)
-		s.progress.clear()
-		f.note(m)
-		if errors.As(err, new(timedOut)) {
-			s.lookOnce(ctx, since, out.Files[i+1:])
-		}
-		if err != nil {
-			return err
-		}
-		if !s.asJSON {
-			s.line(ending(m))
-		}
-		count[f.Outcome]++
+	size, err := dropin.Size(file)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case count[outcomeFailed] > 0:
-		return notDelivered{reason.Err("send-not-all", "failed", count[outcomeFailed],
-			"all", len(out.Files))}
-	case count[outcomeWithdrawn] > 0:
-		return notDelivered{reason.Err("send-recalled", "recalled", count[outcomeWithdrawn],
-			"all", len(out.Files))}
+	var answer agent.EarlierAnswer
+	err = askAgent(ctx, s.dir, agent.PathEarlier, agent.EarlierRequest{Tray: s.tray.Name,
+		Folder: s.folder, Name: filepath.Base(file), Size: size}, &answer)
+	if err != nil || answer.Earlier == nil || !answer.Earlier.IsContentOf(file) {
+		return nil, err
 	}
-	return nil
-}
-
-// lookOnce notes the messages of files for which there was no time to wait.
-func (s *sender) lookOnce(ctx context.Context, since time.Time, files []sendResult) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
-	defer cancel()
-	for i := range files {
-		if m, err := s.find(ctx, files[i].copied, since); err == nil {
-			files[i].note(m)
-		}
-	}
-}
-
-// lastLook is the longest time for the last questions after a timeout.
-const lastLook = 5 * time.Second
-
-// note takes over the message of a file, and its outcome if it has ended.
-func (f *sendResult) note(m agent.SentMessage) {
-	if m.State == "" {
-		return // the agent has not taken it yet
-	}
-	f.Message = &m
-	switch {
-	case !isEnded(m):
-	case m.State == "delivered":
-		f.Outcome = outcomeDelivered
-	case m.State == "withdrawn":
-		f.Outcome = outcomeWithdrawn
-	default:
-		f.Outcome = outcomeFailed
-	}
-}
-
-// ending returns how a message has ended.
-func ending(m agent.SentMessage) reason.Reason {
-	why := m.Reason
-	switch m.State {
-	case "delivered":
-		return reason.New("send-delivered", "name", m.Name, "sites", sitesOf(m), "message", m.ID)
-	case "failed":
-		return reason.New("send-failed", "name", m.Name, "why", why, "message", m.ID)
-	}
-	return reason.New("send-ended", "name", m.Name, "state", m.State.Reason(), "why", why)
+	return answer.Earlier, nil
 }
 
 // copy brings one file into outbox. When a file of that name is there already, that one is on its
@@ -338,6 +265,13 @@ func (s *sender) copy(ctx context.Context, file string) (dropin.Copied, error) {
 	name := baseOf(file)
 	for {
 		c, err := s.copyOnce(ctx, file, size)
+		if errors.Is(err, fs.ErrExist) {
+			inTheWay := filepath.Join(s.tray.Outbox, s.folder, name)
+			if before, _ := s.sentBefore(ctx, inTheWay); before != nil {
+				return c, reason.Err("send-repeat-in-the-way", "name", name,
+					"message", before.Message, "time", before.Time)
+			}
+		}
 		if errors.Is(err, fs.ErrExist) && time.Now().Before(deadline) &&
 			backoff.Sleep(ctx, 500*time.Millisecond) == nil {
 			s.progress.say(name + ": " + s.in(reason.New("send-same-name-first")))
@@ -369,140 +303,4 @@ func (s *sender) copyOnce(ctx context.Context, file string, size int64) (dropin.
 		err = into.Mark(strings.Replace(s.tray.Marker, "*", name, 1))
 	}
 	return c, err
-}
-
-// follow waits until the copied file is final, also while the agent is started again.
-func (s *sender) follow(ctx context.Context, c dropin.Copied,
-	since time.Time) (agent.SentMessage, error) {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		m, err := s.find(ctx, c, since)
-		if err == nil && !isEnded(m) {
-			err = s.describe(ctx, c, m)
-		}
-		switch {
-		case err == nil && isEnded(m):
-			return m, nil
-		case ctx.Err() != nil:
-			return m, s.ended(ctx, c)
-		case control.IsAway(err):
-			s.sayAway(filepath.Base(c.Path), err)
-		case err != nil:
-			return m, err
-		default:
-			s.saidAway = false
-		}
-		if err := backoff.Sleep(ctx, pause); err != nil {
-			return m, s.ended(ctx, c)
-		}
-	}
-}
-
-// isEnded reports whether a message is final and lies where it stays.
-func isEnded(m agent.SentMessage) bool {
-	return m.State == "withdrawn" || (m.State == "delivered" || m.State == "failed") && m.Filed
-}
-
-// sayAway reports once that the agent does not answer. Files in outbox go on when it runs again.
-func (s *sender) sayAway(name string, err error) {
-	why := reason.New("send-agent-away")
-	if errors.Is(err, control.ErrHindered) {
-		why = reason.Of(err)
-	}
-	says := s.in(why)
-	if s.progress.isVisible() {
-		s.progress.say(name + ": " + says)
-	} else if !s.saidAway {
-		printf(s.errs, "%s: %s\n", quoted(name), shown(says))
-	}
-	s.saidAway = true
-}
-
-// ended returns the error of a wait that was interrupted, or that took too long. The file goes on
-// automatically.
-func (s *sender) ended(ctx context.Context, c dropin.Copied) error {
-	name := filepath.Base(c.Path)
-	if errors.Is(context.Cause(ctx), errTimeout) {
-		return timedOut{reason.Err("send-timed-out", "name", name, "wait", s.timeout)}
-	}
-	return interrupted{reason.Err("send-goes-on", "name", name)}
-}
-
-var errTimeout = errors.New("timeout")
-
-// find returns the message of a copy, in whose folder that very file lies. It returns one without a
-// state if there is none yet.
-func (s *sender) find(ctx context.Context, c dropin.Copied,
-	since time.Time) (agent.SentMessage, error) {
-	name := filepath.Base(c.Path)
-	var found agent.Found
-	if err := askAgent(ctx, s.dir, agent.PathFind, agent.FindRequest{Name: name, Sent: true},
-		&found); err != nil {
-		return agent.SentMessage{}, err
-	}
-	var candidates []agent.SentMessage
-	for _, m := range found.Sent {
-		if m.Name != name || m.Claimed.Before(since) {
-			continue
-		}
-		candidates = append(candidates, m)
-		if m.Folder != "" && c.IsAt(s.tray.Dir, path.Join(m.Folder, name)) {
-			return m, nil
-		}
-	}
-	if _, err := os.Lstat(c.Path); err != nil && len(candidates) == 1 {
-		// moved away since by a user, or on its way between two folders
-		return candidates[0], nil
-	}
-	return agent.SentMessage{}, nil
-}
-
-// describe shows the user the progress of a file.
-func (s *sender) describe(ctx context.Context, c dropin.Copied, m agent.SentMessage) error {
-	if !s.progress.isVisible() {
-		return nil
-	}
-	var st agent.Status
-	if err := askAgent(ctx, s.dir, agent.PathStatus, agent.StatusRequest{}, &st); err != nil ||
-		st.Outbox == nil {
-		return err
-	}
-	name := filepath.Base(c.Path)
-	for _, u := range st.Outbox.Uploads {
-		if u.Message == m.ID {
-			s.progress.line(name, u.Done, u.Size,
-				s.in(howFar(u.Done, u.Size, u.Rate, u.Left)))
-			return nil
-		}
-	}
-	s.progress.say(name + ": " + s.in(s.stage(st, c, m)))
-	return nil
-}
-
-// stage returns the stage of a file that nothing moves just now.
-func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage) reason.Reason {
-	switch {
-	case m.State == "":
-		return cmp.Or(s.notTaken(st, c), reason.New("stage-settling"))
-	case !st.Outbox.Blocked[m.Address].IsZero():
-		return st.Outbox.Blocked[m.Address]
-	case !m.HeldUntil.IsZero():
-		return reason.New("held-until", "time", m.HeldUntil)
-	case m.State == "published":
-		return reason.New("stage-at-hub")
-	}
-	return reason.New("stage-to-hub")
-}
-
-// notTaken returns why a file is left alone in outbox.
-func (s *sender) notTaken(st agent.Status, c dropin.Copied) reason.Reason {
-	name, err := filepath.Rel(s.tray.Outbox, c.Path)
-	if err != nil {
-		return reason.Reason{}
-	}
-	for _, t := range st.Outbox.Trays {
-		if t.Name == s.tray.Name {
-			return t.NotTaken[name]
-		}
-	}
-	return reason.Reason{}
 }

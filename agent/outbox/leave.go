@@ -1,12 +1,20 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"path"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
+	"sealpost/envelope"
+	"sealpost/internal/beneath"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -126,12 +134,25 @@ func (f *finder) ready(ctx context.Context, h *handles, rel string) (*found, rea
 // address, and was delivered at most RepeatWindow before the file came.
 func (f *finder) deliveredBefore(ctx context.Context, h *handles,
 	file found) (first ledger.Outgoing, err error) {
-	t := f.t
+	m, err := f.t.repeatable(ctx, file.name, file.address, file.source.Size)
+	if err != nil || m.Seq == 0 {
+		return first, err
+	}
+	info, err := h.Lstat(tray.OutboxPart + "/" + file.rel())
+	if err != nil || info.Changed.Sub(m.FiledAt) >= f.t.RepeatWindow {
+		return first, nil
+	}
+	return m, nil
+}
+
+// repeatable returns the latest delivered message of a name, if it had this address and size.
+func (t *box) repeatable(ctx context.Context, name, address string,
+	size int64) (first ledger.Outgoing, err error) {
 	if err := t.o.readRepeats(ctx); err != nil {
 		return first, err
 	}
-	seq := t.o.repeats.of(ledger.Outgoing{Tray: t.Name, Name: file.name})
-	if seq == 0 || file.source.Size > maxRead {
+	seq := t.o.repeats.of(ledger.Outgoing{Tray: t.Name, Name: name})
+	if seq == 0 || size > maxRead {
 		return first, nil
 	}
 	var list []ledger.Outgoing
@@ -143,13 +164,59 @@ func (f *finder) deliveredBefore(ctx context.Context, h *handles,
 		return first, err
 	}
 	m := list[0]
-	info, err := h.Lstat(tray.OutboxPart + "/" + file.rel())
-	if err != nil || m.Tray != t.Name || m.Name != file.name || m.Folder ||
-		m.State != ledger.Delivered || m.Address != file.address ||
-		m.Source.Size != file.source.Size || info.Changed.Sub(m.FiledAt) >= t.RepeatWindow {
+	if m.Tray != t.Name || m.Name != name || m.Folder || m.State != ledger.Delivered ||
+		m.Address != address || m.Source.Size != size {
 		return first, nil
 	}
 	return m, nil
+}
+
+// Earlier is a delivered message that a file may repeat, with the values to compare its content.
+type Earlier struct {
+	Message id.Message    `json:"message_id"`
+	Name    string        `json:"name"`
+	Time    time.Time     `json:"time"` // of its move to delivered/
+	Source  ledger.Source `json:"source"`
+	Digest  id.Hash       `json:"digest"`
+}
+
+// Earlier returns the message that a file of this size in a folder of outbox/ would repeat. It
+// returns none if the tray would send the file whatever its content.
+func (o *Outbox) Earlier(ctx context.Context, in, folder, name string,
+	size int64) (*Earlier, error) {
+	t := o.tray(in)
+	if t == nil || !t.LeavesRepeats {
+		return nil, nil
+	}
+	address, err := t.addressOf(cmp.Or(folder, "."))
+	if err != nil {
+		return nil, nil // the file is left alone for that
+	}
+	m, err := t.repeatable(ctx, name, address, size)
+	if err != nil || m.Seq == 0 || time.Since(m.FiledAt) >= t.RepeatWindow {
+		return nil, err
+	}
+	return &Earlier{m.ID, m.Name, m.FiledAt, m.Source, m.Digest}, nil
+}
+
+// IsContentOf reports whether a file has the content of the message, with any time.
+func (e Earlier) IsContentOf(file string) bool {
+	d, err := beneath.Open(filepath.Dir(file))
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	return e.isContentOf(d, filepath.Base(file))
+}
+
+func (e Earlier) isContentOf(d *beneath.Dir, name string) bool {
+	content, err := sumFile(d, name)
+	if err != nil {
+		return false
+	}
+	sum := sha256.Sum256(envelope.AppendEntry(nil, path.Base(e.Name), false, e.Source.Executable,
+		time.Unix(0, e.Source.ModTime), e.Source.Size, content))
+	return hex.EncodeToString(sum[:]) == string(e.Digest)
 }
 
 // readLeft compares the content of a file with that of a delivered one.

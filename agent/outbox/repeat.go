@@ -2,15 +2,10 @@ package outbox
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"hash/maphash"
-	"path"
 	"sync"
-	"time"
 
 	"sealpost/agent/ledger"
-	"sealpost/envelope"
 	"sealpost/internal/reason"
 )
 
@@ -159,11 +154,6 @@ func (h *handles) isContentOf(at string, first ledger.Outgoing) bool {
 	if err != nil {
 		return false
 	}
-	content, err := sumFile(d, name)
-	if err != nil {
-		return false
-	}
-	sum := sha256.Sum256(envelope.AppendEntry(nil, path.Base(first.Name), false,
-		first.Source.Executable, time.Unix(0, first.Source.ModTime), first.Source.Size, content))
-	return hex.EncodeToString(sum[:]) == string(first.Digest)
+	earlier := Earlier{Name: first.Name, Source: first.Source, Digest: first.Digest}
+	return earlier.isContentOf(d, name)
 }
