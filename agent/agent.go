@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -36,9 +35,6 @@ import (
 	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 )
-
-// ErrNotJoined says that the site has no certificate yet.
-var ErrNotJoined = reason.Err("site-not-joined")
 
 // Options configure an agent.
 type Options struct {
@@ -92,6 +88,9 @@ func New(o Options) (_ *Agent, err error) {
 		}
 		err = errors.Join(err, a.close())
 	}()
+	if err := mustHoldKeys(o.Config.State); err != nil {
+		return nil, err
+	}
 	loose, err := secretfile.Enter(o.Config.State)
 	if err != nil {
 		return nil, err
@@ -129,24 +128,14 @@ func lockState(state string) (io.Closer, error) {
 
 // open loads the identity, the keys and the ledger.
 func (a *Agent) open(version string) (err error) {
-	if a.identity, err = openIdentity(a.cfg.State); err != nil {
+	if a.identity, err = siteIdentity(a.cfg); err != nil {
 		return err
 	}
-	if !a.identity.HasChain() {
-		return ErrNotJoined
-	}
-	if a.identity.Site() != a.site {
-		return reason.Err("state-of-other-site", "state", a.cfg.State,
-			"site", a.identity.Site(), "configured", a.site)
-	}
 	root := a.identity.Chain()[2]
-	if certs.Fingerprint(root.PublicKey) != a.network {
-		return reason.Err("state-of-other-network", "state", a.cfg.State)
-	}
 	if a.keys, err = openKeys(a.cfg); err != nil {
 		return err
 	}
-	path := filepath.Join(a.cfg.State, "ledger.db")
+	path := ledgerFile(a.cfg)
 	if !exists(path) && (exists(filepath.Join(a.cfg.State, "claims.key")) ||
 		exists(filepath.Join(a.cfg.Inbox.Dir, ".sealpost"))) {
 		a.log.Warn("no ledger", "reason", reason.New("ledger-gone"), "file", path)
@@ -159,45 +148,6 @@ func (a *Agent) open(version string) (err error) {
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
 		Session: a.session, Role: a.cfg.Role, Heard: a.heard}, a.now)
 	return nil
-}
-
-// openLedger opens the ledger and logs the parts that it has set aside.
-func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
-	l, err := ledger.Open(path)
-	if isFull(err) || errors.Is(err, ledger.ErrNewer) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, reason.Err("ledger-unusable", "path", path, "why", err)
-	}
-	switch damaged := l.Aside(); len(damaged) {
-	case 0:
-	case 1:
-		log.Warn("ledger divided", "reason", reason.New("ledger-mixed"), "kept", damaged)
-	default:
-		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", damaged)
-	}
-	return l, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-func openIdentity(state string) (*certs.Identity, error) {
-	return certs.OpenIdentity(filepath.Join(state, "identity.key"),
-		filepath.Join(state, "chain.pem"))
-}
-
-// openKeys returns the site's recipient keys, and makes the first one. A site that has lost a key
-// that it stated gets no other in silence: envelopes on their way are sealed for the old one.
-func openKeys(cfg config.Agent) (*envelope.Keys, error) {
-	path := recipientKeyFile(cfg)
-	if !exists(path) && exists(statementFile(cfg)) {
-		return nil, reason.Err("recipient-gone", "path", path)
-	}
-	return envelope.OpenKeys(path, cfg.Suite)
 }
 
 // rooms makes the outbox and the inbox as far as the site's role has them.

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent"
 	"sealpost/agent/doctor"
+	"sealpost/config"
 	"sealpost/internal/control"
 	"sealpost/internal/finding"
 	"sealpost/internal/reason"
@@ -45,7 +46,7 @@ func agentDoctorCommand() *cobra.Command {
 			}
 			o := doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}
 			if doctor.Examine(cmd.Context(), o, note) {
-				askAtWork(cmd.Context(), dir, cfg.State, note)
+				askAtWork(cmd.Context(), dir, cfg, note)
 			}
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), findings{found}); err != nil {
@@ -76,7 +77,7 @@ func printFinding(w io.Writer, f doctor.Finding, l reason.Language) {
 }
 
 // askAtWork adds the findings that only the running agent has.
-func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)) {
+func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doctor.Finding)) {
 	var s agent.Status
 	err := askAgent(ctx, dir, agent.PathStatus, agent.StatusRequest{}, &s)
 	say := func(l doctor.Level, check, says, do reason.Reason) {
@@ -84,9 +85,13 @@ func askAtWork(ctx context.Context, dir, state string, note func(doctor.Finding)
 	}
 	self, run := reason.New("check-agent"), shell.Join("sealpost", "agent", "run", "--dir", dir)
 	switch {
-	case errors.Is(err, control.ErrNotRunning) && !agent.TakenOver(state).IsZero():
-		say(doctor.Fail, self, agent.RunsElsewhere(agent.TakenOver(state)),
+	case errors.Is(err, control.ErrNotRunning) && !agent.TakenOver(cfg.State).IsZero():
+		say(doctor.Fail, self, agent.RunsElsewhere(agent.TakenOver(cfg.State)),
 			reason.New("choose-computer", "command", run))
+		return
+	case errors.Is(err, control.ErrNotRunning) && agent.CheckStart(cfg) != nil:
+		say(doctor.Fail, self, reason.New("start-fails", "why", agent.CheckStart(cfg)),
+			reason.New("mend-and-start", "command", run))
 		return
 	case errors.Is(err, control.ErrNotRunning):
 		say(doctor.Warn, self, reason.New("agent-stopped"),

@@ -66,8 +66,8 @@ func askAgent(ctx context.Context, dir, path string, in, out any) error {
 	return callAgent(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
 }
 
-// callAgent calls the agent. It adds the command that starts one that does not run, or the computer
-// that has taken over.
+// callAgent calls the agent. It adds the command that starts one that does not run, the fault that
+// prevents its start, or the computer that has taken over.
 func callAgent(dir string, call func(*control.Client) error) error {
 	cfg, err := loadAgent(dir)
 	if err != nil {
@@ -77,6 +77,10 @@ func callAgent(dir string, call func(*control.Client) error) error {
 		if since := agent.TakenOver(cfg.State); !since.IsZero() {
 			return reason.Err("stopped-for", "dir", dir, "reason", agent.RunsElsewhere(since),
 				"why", err)
+		}
+		if fault := agent.CheckStart(cfg); fault != nil {
+			return reason.Err("start-would-fail", "dir", dir, "fault", fault, "why", err,
+				"service", asService(service.Agent, dir))
 		}
 		return notRunning(service.Agent, dir, err)
 	}

@@ -138,8 +138,14 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			"put it back from your backup; if there is none"},
 		{"spoiled key", spoil("recipient.key"), "key recipient.key", Fail, "not a private key"},
 		{"spoiled identity", spoil("identity.key"), "key identity.key", Fail, "want PEM"},
-		{"no keys yet", remove("identity.key", "chain.pem"), "key identity.key", Fail,
+		{"no keys", remove("identity.key", "chain.pem"), "certificate", Fail,
+			"has no keys: its disk is not mounted, or this site has not joined yet"},
+		{"no recipient key yet", remove("recipient.key", "chain.pem"), "key recipient.key", Fail,
 			"it makes the keys"},
+		{"spoiled key of a sender", func(o *Options) error {
+			o.Config.Role = config.RoleSend
+			return spoil("recipient.key")(o)
+		}, "key recipient.key", Fail, "not a private key"},
 		{"not joined", remove("chain.pem"), "certificate", Fail, "has not joined"},
 		{"spoiled certificate", spoil("chain.pem"), "certificate", Fail, "move it away"},
 		{"other network", set(func(c *config.Agent) { c.Network = strings.Repeat("0", 64) }),
@@ -161,6 +167,34 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 			o := lab(t)
 			must(t, c.spoil(&o))
 			expect(t, examine(t, o), c.check, c.level, c.says)
+		})
+	}
+}
+
+// TestMissingFolders names a folder whose disk is not mounted, and no consequence as a fault.
+func TestMissingFolders(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir  func(o Options) string
+		says string
+	}{
+		"state": {func(o Options) string { return o.Config.State },
+			"mount the disk on which it lies, or put the folder back from your backup"},
+		"inbox": {func(o Options) string { return o.Config.Inbox.Dir },
+			"mount the disk or the share on which it lies"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := lab(t)
+			must(t, os.RemoveAll(c.dir(o)))
+			all := examine(t, o)
+			expect(t, all, "folder "+name, Fail, c.says)
+			for check, f := range all {
+				if f.Level == Fail && check != "folder "+name && !strings.HasPrefix(check, "hub") {
+					t.Errorf("%s: %+v", check, f)
+				}
+			}
+			if f, ok := all["permissions"]; ok && name == "state" {
+				t.Errorf("of a missing folder: %+v", f)
+			}
 		})
 	}
 }

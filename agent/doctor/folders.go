@@ -79,8 +79,11 @@ func folders(_ context.Context, o Options) (list []Finding) {
 			list = append(list, good(check, reason.New("folder-good", "folder", dir))...)
 		case errors.Is(err, fs.ErrNotExist):
 			do := reason.New("mount-or-make")
-			if dir == o.Config.Inbox.Dir {
+			switch dir {
+			case o.Config.Inbox.Dir:
 				do = reason.New("mount-inbox")
+			case o.Config.State:
+				do = reason.New("mount-state")
 			}
 			list = append(list, fail(check, missing(dir), do)...)
 		case errors.Is(err, beneath.ErrLink):
@@ -233,6 +236,9 @@ func space(_ context.Context, o Options) (list []Finding) {
 
 func room(check reason.Reason, dir string, need int64, do reason.Reason) []Finding {
 	free, err := durable.Free(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a finding of folders
+	}
 	if err != nil {
 		return fail(check, reason.Of(err), remedy(err, dir))
 	}

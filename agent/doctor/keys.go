@@ -21,14 +21,28 @@ import (
 // maxKeyFile bounds the bytes read of a key file, which is smaller.
 const maxKeyFile = 1 << 20
 
-// keys checks the private keys.
+// keys checks the private keys. The recipient key of a site that only sends may be missing, and
+// its agent starts with a good one only.
 func keys(_ context.Context, o Options) []Finding {
+	if !holdsKeys(o) {
+		return nil // a finding of folders, or of certificate
+	}
 	list := key("identity.key", identityOf(o), reason.New("restore-identity"), o)
-	if o.Config.Receives() {
+	if o.Config.Receives() || exists(o, "recipient.key") {
 		list = append(list, key("recipient.key", recipientOf(o), reason.New("restore-recipient"),
 			o)...)
 	}
 	return list
+}
+
+// holdsKeys reports whether the state folder has anything of a site. Otherwise its disk may not be
+// mounted.
+func holdsKeys(o Options) bool { return exists(o, "identity.key") || exists(o, "chain.pem") }
+
+// exists reports whether the state folder has a file, or cannot be looked into.
+func exists(o Options, name string) bool {
+	_, err := os.Lstat(filepath.Join(o.Config.State, name))
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // key checks a key file. The function use parses it. The remedy is for a lost key of a site that
@@ -39,7 +53,7 @@ func key(name string, use func(text []byte) error, remedy reason.Reason, o Optio
 	switch {
 	case errors.Is(err, secretfile.ErrLoose):
 		return fail(check, reason.Of(err), reason.New("close-key-as-said"))
-	case errors.Is(err, fs.ErrNotExist) && hasJoined(o):
+	case errors.Is(err, fs.ErrNotExist) && exists(o, "chain.pem"):
 		return fail(check, missing(path), remedy)
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(check, missing(path), reason.New("join-makes-keys"))
@@ -54,12 +68,6 @@ func key(name string, use func(text []byte) error, remedy reason.Reason, o Optio
 
 // missing is the reason of a file or folder that is gone.
 func missing(path string) reason.Reason { return reason.New("missing", "path", path) }
-
-// hasJoined reports whether the site has a certificate, good or bad.
-func hasJoined(o Options) bool {
-	_, err := os.Lstat(filepath.Join(o.Config.State, "chain.pem"))
-	return err == nil
-}
 
 // identityOf checks that a file holds the identity of the site's certificate, if that is good.
 func identityOf(o Options) func([]byte) error {
@@ -105,6 +113,13 @@ func certificateOf(o Options) *x509.Certificate {
 func certificate(_ context.Context, o Options) []Finding {
 	check := reason.New("check-certificate")
 	path := filepath.Join(o.Config.State, "chain.pem")
+	if !exists(o, "") {
+		return nil // a finding of folders
+	}
+	if !holdsKeys(o) {
+		return fail(check, reason.New("state-without-keys", "state", o.Config.State),
+			reason.New("mount-state"))
+	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(check, reason.New("not-joined-yet"), reason.New("join-with-invitation"))

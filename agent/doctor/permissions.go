@@ -24,7 +24,7 @@ var permissionsCheck = reason.New("check-permissions")
 func permissions(_ context.Context, o Options) []Finding {
 	list := append(flaws(o), settings(o)...)
 	list = append(list, ways(o)...)
-	if len(list) == 0 {
+	if len(list) == 0 && exists(o, "") { // otherwise a finding of folders
 		return good(permissionsCheck, goodPermissions(o.Config.State))
 	}
 	return list

@@ -81,6 +81,42 @@ func Open(path string) (*Ledger, error) {
 	return l, nil
 }
 
+// Check returns the error that Open would return for a newer ledger, or for another file. It makes
+// no change, and reads no rows. A missing ledger is no error.
+func Check(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	mode := "?mode=ro&_pragma=busy_timeout(10000)"
+	if _, err := os.Lstat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		mode = "?immutable=1" // otherwise SQLite makes files beside it
+	}
+	err := checkAt(path, mode)
+	if err != nil {
+		return fmt.Errorf("open ledger %s: %w", path, orFull(filepath.Dir(path), err))
+	}
+	return nil
+}
+
+func checkAt(path, mode string) (err error) {
+	db, err := sql.Open("sqlite", fileURL(path)+mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := formatOf(conn); err != nil {
+		return err
+	}
+	var objects int
+	return conn.QueryRowContext(context.Background(), "SELECT COUNT(*) FROM sqlite_master").
+		Scan(&objects)
+}
+
 func openAt(path string) (*Ledger, error) {
 	setAside, err := matched(path)
 	if err != nil {

@@ -288,12 +288,9 @@ func (e *newerError) Is(target error) bool { return target == ErrNewer }
 // migrate runs the missing steps, and makes missing indexes and tables.
 func migrate(conn *sql.Conn) error {
 	ctx := context.Background()
-	var have int
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+	have, err := formatOf(conn)
+	if err != nil {
 		return err
-	}
-	if have > len(steps) {
-		return &newerError{reason.Err("ledger-newer", "have", have, "known", len(steps))}
 	}
 	for ; have < len(steps); have++ {
 		// A step and its number are one transaction, so that a crash repeats all of it or nothing.
@@ -304,6 +301,15 @@ func migrate(conn *sql.Conn) error {
 			return errors.Join(fmt.Errorf("bring it to format %d: %w", have+1, err), undo)
 		}
 	}
-	_, err := conn.ExecContext(ctx, additions)
+	_, err = conn.ExecContext(ctx, additions)
 	return err
+}
+
+// formatOf returns the format of a ledger, or ErrNewer.
+func formatOf(conn *sql.Conn) (have int, err error) {
+	err = conn.QueryRowContext(context.Background(), "PRAGMA user_version").Scan(&have)
+	if err == nil && have > len(steps) {
+		err = &newerError{reason.Err("ledger-newer", "have", have, "known", len(steps))}
+	}
+	return have, err
 }

@@ -23,18 +23,34 @@ const secretSize = 32
 
 // openSecret reads the secret from which this site's messages get their identities, or makes it.
 func openSecret(state string) ([]byte, error) {
-	path := filepath.Join(state, "claims.key")
-	secret, err := secretfile.Read(path, secretSize)
+	secret, err := readSecret(state)
 	if errors.Is(err, fs.ErrNotExist) {
 		secret = make([]byte, secretSize)
 		rand.Read(secret)
-		err = secretfile.Create(path, secret)
+		err = secretfile.Create(secretPath(state), secret)
 	}
+	return secret, err
+}
+
+// CheckSecret returns the error that New would return for the secret of a state folder.
+func CheckSecret(state string) error {
+	_, err := readSecret(state)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // New makes it
+	}
+	return err
+}
+
+func readSecret(state string) ([]byte, error) {
+	path := secretPath(state)
+	secret, err := secretfile.Read(path, secretSize)
 	if err == nil && len(secret) != secretSize {
 		err = reason.Err("secret-damaged", "path", path, "got", len(secret), "want", secretSize)
 	}
 	return secret, err
 }
+
+func secretPath(state string) string { return filepath.Join(state, "claims.key") }
 
 // identify fixes the uid and the fingerprint key of a claim. Without the secret they look random.
 // This site derives the same ones again for a message in sending/ when its ledger is lost, and

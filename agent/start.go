@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/outbox"
+	"sealpost/certs"
+	"sealpost/config"
+	"sealpost/envelope"
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
+)
+
+// ErrNotJoined says that the site has no certificate yet.
+var ErrNotJoined = reason.Err("site-not-joined")
+
+// CheckStart returns the error that the start of a stopped agent would return, as far as its state
+// folder shows. It changes nothing.
+func CheckStart(cfg config.Agent) error {
+	if err := mustHoldKeys(cfg.State); err != nil {
+		return err
+	}
+	if _, err := siteIdentity(cfg); err != nil {
+		return err
+	}
+	if exists(recipientKeyFile(cfg)) || exists(statementFile(cfg)) { // otherwise it is made
+		if _, err := openKeys(cfg); err != nil {
+			return err
+		}
+	}
+	if err := unusable(ledgerFile(cfg), ledger.Check(ledgerFile(cfg))); err != nil {
+		return err
+	}
+	if !cfg.Sends() {
+		return nil
+	}
+	return outbox.CheckSecret(cfg.State)
+}
+
+// mustHoldKeys returns an error for a state folder that is missing or has no keys. Its disk may not
+// be mounted.
+func mustHoldKeys(state string) error {
+	if _, err := os.Stat(state); errors.Is(err, fs.ErrNotExist) {
+		return reason.Err("state-missing", "state", state)
+	} else if err != nil {
+		return nil // the folder is closed to this account, as the caller finds
+	}
+	if !exists(filepath.Join(state, "identity.key")) && !exists(filepath.Join(state, "chain.pem")) {
+		return reason.Err("state-without-keys", "state", state)
+	}
+	return nil
+}
+
+// siteIdentity returns the identity of a site that has joined. It is the one that agent.toml names.
+func siteIdentity(cfg config.Agent) (*certs.Identity, error) {
+	if !hasJoined(cfg) {
+		return nil, ErrNotJoined
+	}
+	identity, err := openIdentity(cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	if identity.Site() != id.Site(cfg.Site) {
+		return nil, reason.Err("state-of-other-site", "state", cfg.State,
+			"site", identity.Site(), "configured", cfg.Site)
+	}
+	if certs.Fingerprint(identity.Chain()[2].PublicKey) != id.Hash(cfg.Network) {
+		return nil, reason.Err("state-of-other-network", "state", cfg.State)
+	}
+	return identity, nil
+}
+
+func ledgerFile(cfg config.Agent) string { return filepath.Join(cfg.State, "ledger.db") }
+
+// openLedger opens the ledger and logs the parts that it has set aside.
+func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
+	l, err := ledger.Open(path)
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	switch damaged := l.Aside(); len(damaged) {
+	case 0:
+	case 1:
+		log.Warn("ledger divided", "reason", reason.New("ledger-mixed"), "kept", damaged)
+	default:
+		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", damaged)
+	}
+	return l, nil
+}
+
+// unusable returns the error of a ledger that cannot be opened.
+func unusable(path string, err error) error {
+	if err == nil || isFull(err) || errors.Is(err, ledger.ErrNewer) {
+		return err
+	}
+	return reason.Err("ledger-unusable", "path", path, "why", err)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func openIdentity(state string) (*certs.Identity, error) {
+	return certs.OpenIdentity(filepath.Join(state, "identity.key"),
+		filepath.Join(state, "chain.pem"))
+}
+
+// openKeys returns the site's recipient keys, and makes the first one. A site that has lost a key
+// that it stated gets no other in silence: envelopes on their way are sealed for the old one.
+func openKeys(cfg config.Agent) (*envelope.Keys, error) {
+	path := recipientKeyFile(cfg)
+	if !exists(path) && exists(statementFile(cfg)) {
+		return nil, reason.Err("recipient-gone", "path", path)
+	}
+	return envelope.OpenKeys(path, cfg.Suite)
+}
