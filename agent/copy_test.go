@@ -48,9 +48,15 @@ func TestTheNewerAgentOfALabTakesOver(t *testing.T) {
 		!strings.Contains(err.Error(), "another agent of FL-LAB is running") {
 		t.Errorf("it ends with %v", err)
 	}
-	if text := lab.statusFile(); !strings.Contains(text,
-		"another agent runs this site with the same keys since 2") {
-		t.Errorf("its status file says:\n%s", text)
+	for _, says := range []string{"another agent runs this site with the same keys since 2",
+		"do not go on dropping files here: they stay in outbox"} {
+		if text := lab.statusFile(); !strings.Contains(text, says) {
+			t.Errorf("its status file does not say %q:\n%s", says, text)
+		}
+	}
+	must(t, twin.call(agent.PathRetry, agent.Nothing{}, nil))
+	if link := twin.status().Link; link.Copy != nil {
+		t.Errorf("the newer one is told of a stopped one: %+v", link.Copy)
 	}
 	if since := agent.TakenOver(filepath.Join(lab.dir, "state")); since.IsZero() {
 		t.Error("a command does not learn of it")

@@ -40,7 +40,11 @@ type session struct {
 	from        string
 	first, last time.Time
 	told        bool // of the other agent
+	held        int  // how often it was told to stop for a newer one
 }
+
+// stops reports whether a session was told to stop, and has sent no hello since.
+func (s session) stops() bool { return s.held == 1 }
 
 func newPresence() *presence { return &presence{by: map[id.Site]*present{}} }
 
@@ -79,7 +83,8 @@ func (p *presence) of(site id.Site) *present {
 // hello records a hello and returns another agent of the site that runs at the same time, or nil.
 // isNew reports whether this agent learns of it for the first time, and isOlder whether the other
 // one has started after it. An agent that ended before this one began does not count: the older of
-// two successive agents sends no more hello.
+// two successive agents sends no more hello. Neither does one that was told to stop, unless it goes
+// on.
 func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	now time.Time) (other *api.Copy, isNew, isOlder bool) {
 	p.mu.Lock()
@@ -100,7 +105,9 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 	own := &s.sessions[i]
 	own.from, own.last = from, now
 	newer := present{sessions: s.sessions[i+1:]}
-	isOlder = newer.other(*own, now) != nil
+	if isOlder = newer.other(*own, now) != nil; isOlder {
+		own.held++
+	}
 	other = s.other(*own, now)
 	isNew = other != nil && !own.told
 	own.told = other != nil
@@ -110,7 +117,7 @@ func (p *presence) hello(site id.Site, of id.Session, role, from string,
 // other returns another agent whose time of running overlaps with that of own, and that still runs.
 func (s *present) other(own session, now time.Time) *api.Copy {
 	for _, o := range s.sessions {
-		if o.id != own.id && o.last.After(own.first) && own.last.After(o.first) &&
+		if o.id != own.id && !o.stops() && o.last.After(own.first) && own.last.After(o.first) &&
 			now.Sub(o.last) < copyTime {
 			return &api.Copy{From: o.from, Since: o.first.UTC()}
 		}
@@ -137,7 +144,7 @@ func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 		return nil
 	}
 	for _, o := range s.sessions {
-		if now.Sub(o.last) < copyTime && s.other(o, now) != nil {
+		if !o.stops() && now.Sub(o.last) < copyTime && s.other(o, now) != nil {
 			from = append(from, o.from)
 		}
 	}

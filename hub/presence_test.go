@@ -22,13 +22,15 @@ func TestTwoAgentsOfOneSiteAreToldOfEachOther(t *testing.T) {
 		"one after the other": {{old, 0, ""}, {new, time.Second, ""},
 			{new, 16 * time.Second, ""}},
 		"both": {{old, 0, ""}, {new, time.Second, ""},
-			{old, 15 * time.Second, "new"}, {new, 16 * time.Second, "old"}},
+			{old, 15 * time.Second, "new"}, {new, 16 * time.Second, ""}},
+		"both, and the older goes on": {{old, 0, ""}, {new, 1, ""}, {old, 2, "new"}, {new, 3, ""},
+			{old, 4, "new"}, {new, 5, "old"}},
 		"both, and then one": {{old, 0, ""}, {new, 1, ""}, {old, 2, "new"},
 			{new, time.Hour, ""}},
 		"what is no agent": {{old, 0, ""}, {"", time.Second, ""},
 			{old, 2 * time.Second, ""}},
 		"both at a hub that just began": {{new, 0, ""}, {old, 1, ""}, {new, 2, "old"},
-			{old, 3, "new"}},
+			{old, 3, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, began := newPresence(), time.Now()
@@ -74,10 +76,11 @@ func TestCopiesAfterRestart(t *testing.T) {
 	p, began := newPresence(), time.Now()
 	ended, restarted, twin := id.Random128[id.Session](), id.Random128[id.Session](),
 		id.Random128[id.Session]()
-	for i, of := range []id.Session{ended, restarted, twin, restarted, twin} {
+	for i, of := range []id.Session{ended, restarted, twin, restarted, twin,
+		restarted} {
 		p.hello("FL-LAB", of, "send", "address", began.Add(time.Duration(i)*time.Second))
 	}
-	if copies := p.copies("FL-LAB", began.Add(5*time.Second)); len(copies) != 2 {
+	if copies := p.copies("FL-LAB", began.Add(6*time.Second)); len(copies) != 2 {
 		t.Errorf("%d agents are counted", len(copies))
 	}
 }
