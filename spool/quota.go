@@ -59,6 +59,10 @@ type Quotas struct {
 	Queue  Quota             // of each queue
 	Sites  map[id.Site]Quota // of a sender, instead of Site
 	Queues map[string]Quota  // of a queue, instead of Queue
+	// Dead limits the bytes of the content that is kept for dead letters. Above it the content of
+	// another envelope is removed when its last delivery dies. 0 keeps none. A lower limit takes
+	// nothing away.
+	Dead int64
 }
 
 // OfSite returns the quota of a sender.
@@ -156,9 +160,11 @@ func (q Quota) Check(scope QuotaScope, name string, used, more Usage) error {
 func passes(limit, used, more int64) bool { return limit > 0 && more > 0 && used+more > limit }
 
 // Usages are the counts of the whole spool, of each sender, and of each queue. A sender or queue
-// with nothing may be left out.
+// with nothing may be left out. The envelopes of dead letters wait no more: they count for no
+// sender and no queue. Their bytes count for the whole spool.
 type Usages struct {
 	Hub    Usage
 	Sites  map[id.Site]Usage
 	Queues map[string]Usage
+	Dead   Usage // of the envelopes that wait no more, and are kept for dead letters
 }

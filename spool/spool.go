@@ -117,10 +117,11 @@ type Spool interface {
 	// Settle records the final outcome of every message of a delivery (else ErrIncomplete) with the
 	// recipient's signed statement. In the same commit it takes the delivery out of its queue and
 	// tells the sender. It needs no lease: it states a fact. The first settlement of a delivery
-	// stays, and every later one gets its answer. One that names another sender than the
-	// envelope's is ErrInvalid. When the last delivery of an envelope is final, settled or dead, it
-	// counts for no quota any more, and the content is removed in the background; metadata stay.
-	// ErrNotFound when the delivery does not match in all four parts.
+	// stays, and every later one gets its answer. It counts also for a dead delivery: the recipient
+	// had read the content before. One that names another sender than the envelope's is ErrInvalid.
+	// When the last delivery of an envelope is final, settled or dead, the envelope waits no more,
+	// and the content is removed in the background unless it is kept for a dead letter; metadata
+	// stay. ErrNotFound when the delivery does not match in all four parts.
 	Settle(ctx context.Context, s Settlement) (Settled, error)
 
 	// Events returns the site's events after the cursor, oldest first, and the cursor to ask with
@@ -302,7 +303,9 @@ type EventKind string
 const (
 	EventSettled EventKind = "settled" // has Envelope, Recipient, Receipt
 	EventDead    EventKind = "dead"    // has Envelope, Recipient, Code
-	EventRoute   EventKind = "route"   // has Address and its new RouteVersion
+	// EventRequeued tells that a dead delivery waits again; it has Envelope and Recipient.
+	EventRequeued EventKind = "requeued"
+	EventRoute    EventKind = "route" // has Address and its new RouteVersion
 )
 
 // Event is one line of a site's gapless sequence.
@@ -367,10 +370,26 @@ type Item struct {
 type Admin interface {
 	// Queues returns the figures of every queue that has ever had a delivery, by name.
 	Queues(ctx context.Context) ([]QueueInfo, error)
-	// Kill makes every waiting delivery of a queue dead with the code and tells the senders.
+	// Kill makes every waiting delivery of a queue dead with the code and tells the senders. Their
+	// content is kept as far as Quotas.Dead has room: they are dead letters.
 	Kill(ctx context.Context, queue, code string) (int, error)
-	// KillFrom makes every waiting delivery of a sender's envelopes dead with the code.
+	// KillFrom makes every waiting delivery of a sender's envelopes dead with the code. It keeps no
+	// content, and discards the sender's dead letters.
 	KillFrom(ctx context.Context, sender id.Site, code string) (int, error)
+	// DeadLetters returns the dead letters, the latest first, a page of about max after the cursor.
+	// It has all letters of an envelope or none. A zero cursor in the answer ends the listing.
+	DeadLetters(ctx context.Context, after Cursor, max int) ([]DeadLetter, Cursor, error)
+	// Requeue returns a dead letter to its queue, and tells its sender. It is offered at once, with
+	// no attempt counted, and counts again as waiting; no quota refuses it. A delivery that waits
+	// is a success. A settled one is ErrConflict. One that is dead without content, or that does
+	// not exist, is ErrNotFound.
+	Requeue(ctx context.Context, l Letter) error
+	// Discard frees the content of a dead letter; the delivery stays dead. A dead delivery without
+	// content is a success, any other one ErrConflict. One that does not exist is ErrNotFound.
+	Discard(ctx context.Context, l Letter) error
+	// DiscardBefore discards the dead letters of envelopes whose last delivery died before a time.
+	// It returns the number of envelopes.
+	DiscardBefore(ctx context.Context, before time.Time) (int, error)
 	// AbortUploads forgets the sender's uploads and frees their space.
 	AbortUploads(ctx context.Context, sender id.Site) (int, error)
 	// Limit sets the quotas until the spool is closed. They refuse only new envelopes, uploads and
@@ -403,8 +422,9 @@ type QueueInfo struct {
 type Info struct {
 	Incarnation id.Incarnation `json:"incarnation"`
 	Envelopes   int64          `json:"envelopes"`
-	Content     int64          `json:"content_bytes"` // held, and reserved for uploads
-	DiskFree    int64          `json:"disk_free_bytes"`
-	DiskSize    int64          `json:"disk_size_bytes"`
-	Reserve     int64          `json:"reserve_bytes"`
+	// held for waiting envelopes and dead letters, and reserved for uploads
+	Content  int64 `json:"content_bytes"`
+	DiskFree int64 `json:"disk_free_bytes"`
+	DiskSize int64 `json:"disk_size_bytes"`
+	Reserve  int64 `json:"reserve_bytes"`
 }

@@ -144,7 +144,7 @@ func (s *Spool) Info(ctx context.Context) (spool.Info, error) {
 		info.Envelopes += f.envelopes
 	}
 	s.holdings.mu.Lock()
-	info.Content = s.holdings.waiting.Bytes + s.holdings.staged.Reserved
+	info.Content = s.holdings.waiting.Bytes + s.holdings.kept.Bytes + s.holdings.staged.Reserved
 	s.holdings.mu.Unlock()
 	var err, failed error
 	info.DiskFree, err = s.seams.free(s.dir)

@@ -28,7 +28,9 @@ type auditor struct {
 	events   map[id.Site][]eventRecord
 	packs    map[uint64]int64
 	sites    map[id.Site]spool.Usage // their envelopes that wait
-	content  map[string]bool         // envelopes that need a file
+	kept     spool.Usage             // for dead letters
+	keptRow  []byte
+	content  map[string]bool // envelopes that need a file
 	trash    map[string]bool
 	problems []error
 }
@@ -63,6 +65,8 @@ func audit(s *Spool) error {
 	a.readEvents()
 	a.envelopes()
 	a.counts()
+	a.keptRow = a.rows[string([]byte{keyKept})]
+	delete(a.rows, string([]byte{keyKept}))
 	a.holdings()
 	a.files()
 	a.rest()
@@ -147,18 +151,23 @@ func (a *auditor) envelope(e *envelope) {
 		a.take(uidKey(uid, e.seq, i), "uid %s of envelope %d", m.UID, e.seq)
 	}
 	f := decodeFinals(a.rows[string(finalsKey(e.seq))])
+	a.letters(e, f)
 	delete(a.rows, string(finalsKey(e.seq)))
 	for i, t := range e.targets {
 		a.take(recipientKey(t.Site, e.seq), "recipient %s of envelope %d", t.Site, e.seq)
 		a.delivery(e, i, f)
 	}
-	needed := bits.OnesCount64(f.final) < len(e.targets)
+	waits := bits.OnesCount64(f.final) < len(e.targets)
+	needed := waits || f.kept != 0
 	first := a.queues[e.targets[0].Queue]
 	first.envelopes++
 	a.queues[e.targets[0].Queue] = first
-	if needed {
-		a.sites[e.sender] = a.sites[e.sender].Plus(spool.Usage{Bytes: e.size, Envelopes: 1,
-			Messages: int64(len(e.messages))})
+	held := spool.Usage{Bytes: e.size, Envelopes: 1, Messages: int64(len(e.messages))}
+	switch {
+	case waits:
+		a.sites[e.sender] = a.sites[e.sender].Plus(held)
+	case needed:
+		a.kept = a.kept.Plus(held)
 	}
 	switch {
 	case !needed:
@@ -169,6 +178,20 @@ func (a *auditor) envelope(e *envelope) {
 		if e.parts() > 1 {
 			a.take(sumsKey(e.seq), "checksums of envelope %d", e.seq)
 		}
+	}
+}
+
+// letters expects one row for an envelope with dead letters.
+func (a *auditor) letters(e *envelope, f finals) {
+	if f.kept&^f.dead != 0 || (f.row != 0) != (f.kept != 0) {
+		a.problem("envelope %d: dead %b, kept %b in row %d", e.seq, f.dead, f.kept, f.row)
+	}
+	if f.row == 0 {
+		return
+	}
+	l, err := decodeLetter(a.take(letterKey(f.row), "letter %d of envelope %d", f.row, e.seq))
+	if err != nil || l.seq != e.seq || l.sender != e.sender || f.row > a.s.commits.Load() {
+		a.problem("the letter of envelope %d is %+v, %v", e.seq, l, err)
 	}
 }
 
@@ -191,8 +214,8 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	if d.isFinal() != (f.final&(1<<i) != 0) || (d.state == stateDead) != (f.dead&(1<<i) != 0) {
 		a.problem("%s: state %d, but finals %b and dead %b", name, d.state, f.final, f.dead)
 	}
+	a.told(e, i, d, name)
 	if d.isFinal() {
-		a.told(e, i, d, name)
 		if d.state == stateDead {
 			q.dead++
 		} else {
@@ -224,17 +247,22 @@ func (a *auditor) aheadOfHead(of string, at queue.Position, name string) {
 	}
 }
 
-// told expects one event for a final delivery.
+// told expects the events of a delivery: one of its settlement, and one of each death. Each death
+// but the last has been followed by a requeue, and the last unless it is dead, or a settlement has
+// outranked it.
 func (a *auditor) told(e *envelope, i int, d *delivery, name string) {
-	found := 0
+	found := map[byte]int{}
 	for _, ev := range a.events[e.sender] {
-		if ev.seq == e.seq && ev.index == i && ev.envelope == e.id &&
-			(ev.kind == eventDead) == (d.state == stateDead) {
-			found++
+		if ev.seq == e.seq && ev.index == i && ev.envelope == e.id {
+			found[ev.kind]++
 		}
 	}
-	if found != 1 {
-		a.problem("%s: %d events tell of it", name, found)
+	want := map[byte]int{0: 0, stateReleased: 0, stateDead: 1}[d.state]
+	dead := found[eventDead] - found[eventRequeue]
+	isOutranked := d.state == stateSettled && dead == 1
+	if dead != want && !isOutranked || (found[eventSettled] == 1) != (d.state == stateSettled) ||
+		found[eventSettled] > 1 {
+		a.problem("%s in state %d: %v events tell of it", name, d.state, found)
 	}
 }
 
@@ -302,6 +330,10 @@ func (a *auditor) compareHoldings() {
 	h := &a.s.holdings
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	kept, err := decodeUsage(a.keptRow)
+	if a.keptRow != nil && (err != nil || kept != a.kept) || h.kept != a.kept {
+		a.problem("kept are %+v and stored %+v, want %+v, %v", h.kept, kept, a.kept, err)
+	}
 	if h.waiting != total || h.staged != staged || !maps.Equal(h.bySite, uploads) ||
 		h.pending != pending {
 		a.problem("holdings are %+v, %+v, %v, %d; want %+v, %+v, %v, %d", h.waiting, h.staged,

@@ -90,6 +90,7 @@ func childEndless(s *Spool) {
 	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
 		wg.Go(func() { childSettle(s, queue) })
 	}
+	wg.Go(func() { childKill(s, "sf_rc_queue") })
 	wg.Wait()
 }
 
@@ -136,6 +137,35 @@ func childPublish(s *Spool) {
 	}
 }
 
+// childKill makes deliveries dead, requeues some letters and discards others.
+func childKill(s *Spool, queue string) {
+	ctx := context.Background()
+	err := s.Limit(ctx, spool.Quotas{Dead: 1 << 20})
+	for n := 0; err == nil; n++ {
+		if _, err = s.Kill(ctx, queue, "removed"); err != nil {
+			break
+		}
+		var letters []spool.DeadLetter
+		if letters, _, err = s.DeadLetters(ctx, 0, 6); err != nil {
+			break
+		}
+		for i, l := range letters {
+			change := s.Requeue
+			if (n+i)%3 == 0 {
+				change = s.Discard
+			}
+			if err = change(ctx, l.Letter); errors.Is(err, spool.ErrConflict) ||
+				errors.Is(err, spool.ErrNotFound) {
+				err = nil // settled meanwhile, or over the quota
+			}
+		}
+		if n%5 == 4 && err == nil {
+			_, err = s.DiscardBefore(ctx, time.Now())
+		}
+	}
+	fmt.Println("failed", err)
+}
+
 func childSettle(s *Spool, queue string) {
 	session := id.Random128[id.Session]()
 	for i := 0; ; i++ {
@@ -148,6 +178,9 @@ func childSettle(s *Spool, queue string) {
 		for j, d := range ds {
 			if (i+j)%7 == 0 {
 				err = s.Release(context.Background(), d.Token, spool.Nack{Delay: time.Millisecond})
+				if errors.Is(err, spool.ErrStale) {
+					err = nil // it is dead
+				}
 			} else if err = settleOne(context.Background(), s, d); err == nil {
 				fmt.Println("settled", d.Envelope, d.Queue)
 			}

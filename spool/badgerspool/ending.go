@@ -1,8 +1,6 @@
 package badgerspool
 
 import (
-	"math/bits"
-
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -14,10 +12,12 @@ type ending struct {
 	index int
 	queue *storedQueue
 	from  *site // the sender, which gets the event
+	keeps bool  // a dead delivery becomes a dead letter
 }
 
 func (s *Spool) ending(e *envelope, index int) ending {
-	return ending{s, e, index, s.queue(e.targets[index].Queue), s.site(e.sender)}
+	return ending{s: s, e: e, index: index, queue: s.queue(e.targets[index].Queue),
+		from: s.site(e.sender)}
 }
 
 // begin reads the delivery's record. It returns nil if the delivery waits for the first time.
@@ -26,7 +26,7 @@ func (n ending) begin(g *group) (*delivery, error) {
 }
 
 // finish takes the delivery out of its queue and adds an event for the sender. After the last
-// delivery it releases the content.
+// delivery it releases the content, or keeps it for dead letters.
 func (n ending) finish(g *group, old, rec *delivery) error {
 	f, err := readFinals(g.txn, n.e.seq)
 	if err != nil {
@@ -54,20 +54,31 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 		kind = eventDead
 		f.dead |= 1 << n.index
 		q.dead++
+		if n.keeps {
+			g.keep(n.e, n.index, &f)
+		}
 	} else {
 		q.settled++
 	}
 	g.del(entryAt(n.queue.name, at))
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
-	g.set(finalsKey(n.e.seq), f.encode())
-	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site,
-		seq: n.e.seq, index: n.index, code: rec.code})
-	if bits.OnesCount64(f.final) == len(n.e.targets) {
+	n.tell(g, kind, rec.code)
+	if f.isFinal(n.e) {
 		g.free(n.from, n.e)
-		n.removeContent(g, commit)
+		g.kept = g.kept.Plus(n.e.usage())
+		if f.kept == 0 || g.kept.Bytes > n.s.holdings.quotas.Load().Dead {
+			n.unkeep(g, commit, f.kept, &f)
+		}
 	}
+	g.set(finalsKey(n.e.seq), f.encode())
 	g.after = append(g.after, func() { n.queue.Gone(at) })
 	return nil
+}
+
+// tell adds an event of the delivery for the sender.
+func (n ending) tell(g *group, kind byte, code string) {
+	g.event(n.from, eventRecord{kind: kind, envelope: n.e.id, recipient: n.e.targets[n.index].Site,
+		seq: n.e.seq, index: n.index, code: code})
 }
 
 // removeContent releases the content: its place in a pack, or its file by a row of trash.

@@ -91,6 +91,8 @@ func readEvent(txn *badger.Txn, item *badger.Item, n uint64) (spool.Event, error
 		return e, nil
 	case eventDead:
 		e.Kind = spool.EventDead
+	case eventRequeue:
+		e.Kind = spool.EventRequeued
 	default:
 		e.Kind = spool.EventSettled
 		d, err := readDelivery(txn, rec.seq, rec.index)

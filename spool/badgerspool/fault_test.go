@@ -165,12 +165,35 @@ func life(ctx context.Context, s *Spool) error {
 			return fmt.Errorf("%d bytes came back as %d others, %w", size, len(got), err)
 		}
 	}
-	for _, queue := range []string{"ca_rc_queue", "sf_rc_queue"} {
-		if err := settleAll(ctx, s, queue, len(sizes)); err != nil {
+	if err := dieOnce(ctx, s); err != nil {
+		return fmt.Errorf("die once: %w", err)
+	}
+	for queue, n := range map[string]int{"ca_rc_queue": len(sizes) - 1, "sf_rc_queue": len(sizes)} {
+		if err := settleAll(ctx, s, queue, n); err != nil {
 			return fmt.Errorf("settle %s: %w", queue, err)
 		}
 	}
 	return nil
+}
+
+// dieOnce makes the deliveries of one queue dead. It discards the latest letter and requeues the
+// others.
+func dieOnce(ctx context.Context, s *Spool) error {
+	if err := s.Limit(ctx, spool.Quotas{Dead: 1 << 30}); err != nil {
+		return err
+	}
+	if _, err := s.Kill(ctx, "ca_rc_queue", "removed"); err != nil {
+		return err
+	}
+	letters, _, err := s.DeadLetters(ctx, 0, 10)
+	for i, l := range letters {
+		if i == 0 {
+			err = s.Discard(ctx, l.Letter)
+		} else {
+			err = errors.Join(err, s.Requeue(ctx, l.Letter))
+		}
+	}
+	return err
 }
 
 // TestFaults lets each file operation of a store's life fail once, before it took effect and after.

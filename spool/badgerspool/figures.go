@@ -113,6 +113,20 @@ func decodeSiteFigures(data []byte) (siteFigures, error) {
 	return f, d.close("site figures")
 }
 
+// encodeUsage encodes the counts of envelopes.
+func encodeUsage(u spool.Usage) []byte {
+	var b encoder
+	for _, n := range []int64{u.Bytes, u.Envelopes, u.Messages} {
+		b.int(n)
+	}
+	return b
+}
+
+func decodeUsage(data []byte) (spool.Usage, error) {
+	d := decoder{data: data}
+	return spool.Usage{Bytes: d.int(), Envelopes: d.int(), Messages: d.int()}, d.close("counts")
+}
+
 // hubTime returns the time in the form in which the spool stores it.
 func (s *Spool) hubTime() time.Time { return cut(s.opts.Now()) }
 

@@ -19,6 +19,7 @@ type group struct {
 	queues  map[*storedQueue]*queueChange
 	sites   map[*site]*siteChange
 	waiting spool.Usage // of all envelopes
+	kept    spool.Usage // of those that wait no more, for dead letters
 	room    room
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
@@ -31,6 +32,7 @@ type group struct {
 // newGroup begins the transaction of the next commit. The caller discards it at the end.
 func (s *Spool) newGroup() *group {
 	newest := s.snapshots.newest()
+	waiting, kept := s.holdings.envelopes()
 	return &group{
 		s:       s,
 		txn:     s.db.NewTransactionAt(newest, true),
@@ -39,7 +41,8 @@ func (s *Spool) newGroup() *group {
 		commit:  s.commits.Load(),
 		queues:  make(map[*storedQueue]*queueChange),
 		sites:   make(map[*site]*siteChange),
-		waiting: s.holdings.loadWaiting(),
+		waiting: waiting,
+		kept:    kept,
 		packs:   make(map[uint64]int64),
 		hour:    s.hours.current(),
 	}
@@ -74,6 +77,13 @@ func (g *group) del(key []byte) {
 type queueChange struct {
 	figures
 	lowest queue.Position // of the group's releases; zero: it releases none
+}
+
+// offer notes the place of a delivery that the group puts among the released ones.
+func (c *queueChange) offer(to queue.Position) {
+	if c.lowest == (queue.Position{}) || to.Before(c.lowest) {
+		c.lowest = to
+	}
 }
 
 // figures returns the queue's numbers as this group sees them, to be changed.
@@ -125,6 +135,13 @@ func (g *group) free(from *site, e *envelope) {
 	g.waiting = g.waiting.Minus(e.usage())
 }
 
+// holdAgain undoes free. A row of its sender follows with the event.
+func (g *group) holdAgain(from *site, e *envelope) {
+	f := g.site(from)
+	f.waiting = f.waiting.Plus(e.usage())
+	g.waiting = g.waiting.Plus(e.usage())
+}
+
 // event appends to the site's sequence.
 func (g *group) event(st *site, e eventRecord) {
 	f := g.site(st)
@@ -157,6 +174,9 @@ func (g *group) seal() error {
 	}
 	for n, live := range g.packs {
 		g.set(packKey(n), u64(nil, uint64(live)))
+	}
+	if _, before := g.s.holdings.envelopes(); g.kept != before {
+		g.set([]byte{keyKept}, encodeUsage(g.kept))
 	}
 	if !carried {
 		g.set([]byte{keyCommits}, u64(nil, g.commit))

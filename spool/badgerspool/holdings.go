@@ -9,7 +9,8 @@ import (
 )
 
 // holdings has the quotas, and the counts of the open uploads. The envelopes that wait are counted
-// in the figures of senders and queues, and their total here.
+// in the figures of senders and queues, and their total here. So is the total of those that are
+// kept for dead letters.
 //
 // Only the writer adds to the counts, after it has compared them with the quotas. So no two calls
 // take the same room.
@@ -18,6 +19,7 @@ type holdings struct {
 
 	mu      sync.Mutex  // guards everything below
 	waiting spool.Usage // of all envelopes, as of the last commit
+	kept    spool.Usage // of those that wait no more, for dead letters; as of the last commit
 	staged  spool.Usage // of all uploads
 	bySite  map[id.Site]spool.Usage
 	pending int64 // bytes that are reserved and have no blocks on the disk yet
@@ -119,18 +121,23 @@ func (h *holdings) unallocated() int64 {
 	return h.pending
 }
 
-// setWaiting sets the total of the waiting envelopes.
-func (h *holdings) setWaiting(w spool.Usage) {
+// setEnvelopes sets the totals of the envelopes that wait, and of those kept for dead letters.
+func (h *holdings) setEnvelopes(waiting, kept spool.Usage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.waiting = w
+	h.waiting, h.kept = waiting, kept
 }
 
-// loadWaiting returns the total of the waiting envelopes.
-func (h *holdings) loadWaiting() spool.Usage {
+// envelopes returns those totals.
+func (h *holdings) envelopes() (waiting, kept spool.Usage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.waiting
+	return h.waiting, h.kept
+}
+
+// ofAll returns the counts of the envelopes that a quota of the whole spool limits.
+func ofAll(waiting, kept spool.Usage) spool.Usage {
+	return waiting.Plus(spool.Usage{Bytes: kept.Bytes})
 }
 
 // check compares a sender's usage and the total with the quotas. The waiting envelopes are the

@@ -20,11 +20,18 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 		return 0, err
 	}
 	defer s.leave()
-	killed, err := s.killQueue(ctx, s.queue(name), "", code)
+	killed, err := s.killQueue(ctx, s.queue(name), killing{code: code, keeps: true})
 	if err != nil {
 		return killed, fmt.Errorf("kill %s: %w", name, err)
 	}
 	return killed, nil
+}
+
+// killing selects the waiting deliveries of a queue that become dead.
+type killing struct {
+	sender id.Site // of the envelopes; "": any
+	code   string
+	keeps  bool // they become dead letters
 }
 
 // KillFrom implements spool.Admin. It works like Kill, queue by queue.
@@ -36,11 +43,14 @@ func (s *Spool) KillFrom(ctx context.Context, sender id.Site, code string) (kill
 		return 0, err
 	}
 	defer s.leave()
+	if _, err = s.discard(ctx, func(l letter) bool { return l.sender == sender }); err != nil {
+		return 0, fmt.Errorf("discard the dead letters of %s: %w", sender, err)
+	}
 	for _, q := range all(s, s.queues) {
 		if s.site(sender).load().waiting.Envelopes == 0 {
 			break
 		}
-		n, err := s.killQueue(ctx, q, sender, code)
+		n, err := s.killQueue(ctx, q, killing{sender: sender, code: code})
 		killed += n
 		if err != nil {
 			return killed, fmt.Errorf("kill from %s: %w", sender, err)
@@ -49,30 +59,28 @@ func (s *Spool) KillFrom(ctx context.Context, sender id.Site, code string) (kill
 	return killed, nil
 }
 
-// killQueue kills the waiting deliveries of a queue, or those of one sender.
-func (s *Spool) killQueue(ctx context.Context, q *storedQueue, sender id.Site,
-	code string) (int, error) {
+// killQueue kills waiting deliveries of a queue.
+func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (int, error) {
 	f, _ := q.load()
-	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, sender,
-		code)
+	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, k)
 	if err != nil {
 		return killed, err
 	}
 	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
-		sender, code)
+		k)
 	return killed + resting, err
 }
 
 // killLine kills the deliveries of one order of a queue. A delivery that is released meanwhile
 // appears in the second order.
 func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
-	last uint64, sender id.Site, code string) (killed int, err error) {
+	last uint64, k killing) (killed int, err error) {
 	for {
-		places, err := s.waitingFrom(q, o, from, last, sender)
+		places, err := s.waitingFrom(q, o, from, last, k)
 		if err != nil || len(places) == 0 {
 			return killed, err
 		}
-		n, err := s.killStep(ctx, places, code)
+		n, err := s.killStep(ctx, places, k.code)
 		killed += n
 		if err != nil {
 			return killed, err
@@ -90,10 +98,10 @@ type place struct {
 	end ending
 }
 
-// waitingFrom reads up to killStep waiting deliveries of a sender, or of all, from a place on. It
-// leaves out those published after last.
+// waitingFrom reads up to killStep waiting deliveries to kill from a place on. It leaves out those
+// published after last.
 func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64,
-	sender id.Site) (places []place, err error) {
+	k killing) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		return deliveries{txn, q.name}.Scan(o, from,
 			func(p queue.Position, value []byte) (bool, error) {
@@ -101,14 +109,16 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 					return true, nil
 				}
 				en, err := decodeEntry(value)
-				if err != nil || sender != "" && en.sender != sender {
+				if err != nil || k.sender != "" && en.sender != k.sender {
 					return err == nil, err
 				}
 				e, err := readEnvelope(txn, en.sender, p.Seq)
 				if err != nil {
 					return false, err
 				}
-				places = append(places, place{p, s.ending(e, en.target)})
+				end := s.ending(e, en.target)
+				end.keeps = k.keeps
+				places = append(places, place{p, end})
 				return len(places) < killStep, nil
 			})
 	})

@@ -3,7 +3,6 @@ package badgerspool
 import (
 	"context"
 	"fmt"
-	"math/bits"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -49,7 +48,7 @@ func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 			return err
 		}
 		k.State = spool.StateWaiting
-		if bits.OnesCount64(f.final) == len(e.targets) {
+		if f.isFinal(e) {
 			k.State = spool.StateFinal
 		}
 		k.Published = spool.Published{Incarnation: s.incarnation, Sequence: e.seq,

@@ -20,6 +20,8 @@ const (
 	keyRegistry  = 'g' // kind, key: an item of the registry
 	keyHour      = 'h' // sequence: the hour that begins with it
 	keyID        = 'i' // envelope id: sequence and sender
+	keyKept      = 'k' // the counts of the envelopes that are kept for dead letters
+	keyLetter    = 'l' // commit number: an envelope with dead letters
 	keyMessage   = 'm' // message id, sequence, message's index: sender
 	keyPack      = 'p' // pack: the number of contents in it that are needed
 	keyEntry     = 'q' // queue, sequence: a waiting delivery
@@ -50,6 +52,7 @@ func numbered(kind byte, n uint64) []byte { return u64(append(make([]byte, 0, 10
 func sumsKey(seq uint64) []byte   { return numbered(keySums, seq) }
 func hourKey(seq uint64) []byte   { return numbered(keyHour, seq) }
 func packKey(pack uint64) []byte  { return numbered(keyPack, pack) }
+func letterKey(row uint64) []byte { return numbered(keyLetter, row) }
 func finalsKey(seq uint64) []byte { return numbered(keyFinals, seq) }
 func deliveryKey(seq uint64, index int) []byte {
 	return append(numbered(keyDelivery, seq), byte(index))

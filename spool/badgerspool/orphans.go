@@ -60,9 +60,9 @@ func (s *Spool) collectOrphan(ctx context.Context, name id.Envelope) error {
 	return s.content.unlink(name)
 }
 
-// needsContent reports whether an envelope exists whose deliveries are not all final. The caller
-// holds the id's lock. After an uncertain commit the answer is ErrUncertain: that commit may name
-// the content, and becomes visible only when the spool is opened again.
+// needsContent reports whether an envelope exists that needs its content. The caller holds the id's
+// lock. After an uncertain commit the answer is ErrUncertain: that commit may name the content, and
+// becomes visible only when the spool is opened again.
 func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 	err = s.view(func(txn *badger.Txn) error {
 		e, err := lookup(txn, raw)
@@ -70,7 +70,7 @@ func (s *Spool) needsContent(raw [16]byte) (needed bool, err error) {
 			return err
 		}
 		f, err := readFinals(txn, e.seq)
-		needed = f.final != 1<<len(e.targets)-1
+		needed = f.needsContent(e)
 		return err
 	})
 	if err == nil && s.isPoisoned() {

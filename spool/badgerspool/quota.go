@@ -30,7 +30,7 @@ func (s *Spool) Usage(context.Context) (spool.Usages, error) {
 	h := &s.holdings
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out.Hub = h.waiting.Plus(h.staged)
+	out.Hub, out.Dead = ofAll(h.waiting, h.kept).Plus(h.staged), h.kept
 	maps.Copy(out.Sites, h.bySite)
 	for _, st := range sites {
 		if w := st.load().usage(today); w != (spool.Usage{}) {
@@ -58,7 +58,7 @@ type committed struct{ s *Spool }
 func (c committed) ofSite(st *site) spool.Usage {
 	return st.load().usage(dayOf(c.s.hubTime()))
 }
-func (c committed) ofAll() spool.Usage { return c.s.holdings.loadWaiting() }
+func (c committed) ofAll() spool.Usage { return ofAll(c.s.holdings.envelopes()) }
 func (c committed) ofQueue(q *storedQueue) spool.Usage {
 	f, _ := q.load()
 	return f.usage()
@@ -72,7 +72,7 @@ func (g *group) ofSite(st *site) spool.Usage {
 	return st.load().usage(dayOf(g.now))
 }
 
-func (g *group) ofAll() spool.Usage { return g.waiting }
+func (g *group) ofAll() spool.Usage { return ofAll(g.waiting, g.kept) }
 
 func (g *group) ofQueue(q *storedQueue) spool.Usage {
 	if c, ok := g.queues[q]; ok {

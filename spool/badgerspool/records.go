@@ -3,6 +3,7 @@ package badgerspool
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"math/bits"
 	"time"
 
 	"sealpost/internal/id"
@@ -202,16 +203,51 @@ func decodeDelivery(data []byte) (*delivery, error) {
 	return r, d.close("delivery")
 }
 
-// finals has one bit for each final delivery of an envelope, and one for each dead one.
-type finals struct{ final, dead uint64 }
+// finals has a bitmap of the final deliveries of an envelope, of the dead ones, and of the dead
+// letters. With a letter, the envelope has a row under keyLetter.
+type finals struct {
+	final, dead, kept uint64
+	row               uint64 // the number of the row; 0: none
+}
 
-func (f finals) encode() []byte { return u64(u64(nil, f.final), f.dead) }
+// isFinal reports whether all deliveries of an envelope are final.
+func (f finals) isFinal(e *envelope) bool { return bits.OnesCount64(f.final) == len(e.targets) }
 
-func decodeFinals(data []byte) finals {
-	if len(data) != 16 {
-		return finals{}
+// needsContent reports whether a delivery waits, or is a dead letter.
+func (f finals) needsContent(e *envelope) bool { return !f.isFinal(e) || f.kept != 0 }
+
+func (f finals) encode() []byte {
+	if f.row == 0 {
+		return u64(u64(nil, f.final), f.dead)
 	}
-	return finals{binary.BigEndian.Uint64(data), binary.BigEndian.Uint64(data[8:])}
+	return u64(u64(u64(u64(nil, f.final), f.dead), f.kept), f.row)
+}
+
+func decodeFinals(data []byte) (f finals) {
+	d := decoder{data: data}
+	f.final, f.dead, f.kept, f.row = d.fixed(), d.fixed(), d.fixed(), d.fixed()
+	return f
+}
+
+// letter is the row of an envelope with dead letters.
+type letter struct {
+	seq    uint64
+	died   time.Time // of its latest letter
+	sender id.Site
+}
+
+func (l letter) encode() []byte {
+	b := make(encoder, 0, 24+len(l.sender))
+	b.uint(l.seq)
+	b.stamp(l.died)
+	b.string(string(l.sender))
+	return b
+}
+
+func decodeLetter(data []byte) (letter, error) {
+	d := decoder{data: data}
+	l := letter{seq: d.uint(), died: d.stamp(), sender: id.Site(d.string())}
+	return l, d.close("dead letter")
 }
 
 // metadataHash returns the hash of everything that a repeated publish must repeat.

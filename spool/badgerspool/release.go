@@ -72,9 +72,7 @@ func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time,
 	g.del(entryAt(q.name, from))
 	g.set(entryAt(q.name, to), e.encode())
 	g.set(deliveryKey(from.Seq, e.target), rec.encode())
-	if c := g.figures(q); c.lowest == (queue.Position{}) || to.Before(c.lowest) {
-		c.lowest = to
-	}
+	g.figures(q).offer(to)
 	g.after = append(g.after, func() { q.Moved(from, to) })
 	return nil
 }

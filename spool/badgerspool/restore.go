@@ -34,6 +34,10 @@ func (s *Spool) restore() error {
 				return err
 			}),
 			s.replay(txn),
+			each(txn, keyKept, func(_ string, v []byte) (err error) {
+				s.holdings.kept, err = decodeUsage(v)
+				return err
+			}),
 			each(txn, keyHour, func(name string, v []byte) error {
 				seq, hour := decoder{data: []byte(name)}, decoder{data: v}
 				s.hours.add(hourBegin{seq.fixed(), int64(hour.fixed())})

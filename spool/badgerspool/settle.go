@@ -24,7 +24,7 @@ func (s *Spool) Settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 	return settled, nil
 }
 
-// settle records the outcomes, unless the delivery is final. Then it returns the first time.
+// settle records the outcomes, unless the delivery is settled. Then it returns the first time.
 func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled, error) {
 	var e *envelope
 	var index int
@@ -35,7 +35,7 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 	if err != nil {
 		return spool.Settled{}, err
 	}
-	rec, invalid := settledRecord(e, st) // told only if the delivery is not final yet
+	rec, invalid := settledRecord(e, st) // told only if the delivery is not settled yet
 	end := s.ending(e, index)
 	var answer spool.Settled
 	c := &change{ctx: ctx, need: needFloor, entries: 12,
@@ -45,7 +45,7 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 		if err != nil {
 			return err
 		}
-		if old.isFinal() {
+		if old != nil && old.state == stateSettled {
 			answer = spool.Settled{Time: old.time}
 			return nil
 		}
@@ -53,6 +53,9 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 			return invalid
 		}
 		answer = spool.Settled{Time: g.now, First: true}
+		if old.isFinal() {
+			return end.outrank(g, old, rec)
+		}
 		return end.finish(g, old, rec)
 	}
 	if err := s.submit(c); err != nil {

@@ -56,6 +56,7 @@ const (
 	eventSettled = 1
 	eventDead    = 2
 	eventRoute   = 3
+	eventRequeue = 4
 )
 
 // eventRecord is a stored event. A receipt is not copied into it: it lies with the delivery (seq,

@@ -68,7 +68,7 @@ func (s *Spool) begin(ctx context.Context, name uploadName, up spool.Upload,
 	u := s.newUpload(name, up.Size, append([]uint32(nil), up.CRC32C...))
 	more := spool.Usage{Reserved: reservation(u.size, 0), Uploads: 1}
 	if err := s.holdings.check(name.sender, s.site(name.sender).load().waiting,
-		s.holdings.loadWaiting(), more); err != nil {
+		committed{s}.ofAll(), more); err != nil {
 		return nil, err // the change would find the same, with a file made for nothing
 	}
 	f, err := s.content.disk.Sparse(u.path, u.size)

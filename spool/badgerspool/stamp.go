@@ -19,8 +19,12 @@ import (
 // format is the version of everything in the folder. This program does not touch a newer one.
 //
 // Format 2 counts the waiting envelopes of each sender, and the bytes and messages of each queue.
-// It keeps no content of envelopes without a waiting delivery. upgrade makes it of format 1.
-const format = 2
+// It keeps no content of envelopes without a waiting delivery. upgrade makes it of format 1. Format
+// 3 has dead letters; every store of format 2 is one of format 3 without any.
+const (
+	format        = 3
+	formatCounted = 2
+)
 
 // stamp is the file that names the contents of the folder. It is written after the store is
 // complete.

@@ -14,7 +14,7 @@ import (
 // upgrade makes the present format of an older one: it counts everything anew. It reads every
 // envelope once. The stamp is written last, so after a crash the next start begins anew.
 func (s *Spool) upgrade(st stamp) error {
-	if st.Format >= format {
+	if st.Format >= formatCounted {
 		return nil
 	}
 	r := recount{

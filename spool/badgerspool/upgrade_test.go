@@ -43,7 +43,7 @@ func TestUpgrade(t *testing.T) {
 	must(t, s.Close())
 	stamp, err := os.ReadFile(s.stampPath())
 	must(t, err)
-	stamp = bytes.Replace(stamp, []byte(`"format":2`), []byte(`"format":1`), 1)
+	stamp = bytes.Replace(stamp, []byte(`"format":3`), []byte(`"format":1`), 1)
 	must(t, os.WriteFile(s.stampPath(), stamp, 0o600))
 
 	sm := realSeams()
@@ -63,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 	mustAudit(t, s)
 	must(t, publishAny(ctx, s, testEnvelope(filler(77)), nil))
 	must(t, s.Close())
-	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":2`) {
+	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":3`) {
 		t.Errorf("the stamp is %s, %v", stamp, err)
 	}
 	mustAudit(t, mustOpen(t, dir, Options{}, realSeams()))

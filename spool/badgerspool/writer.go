@@ -149,7 +149,7 @@ func (s *Spool) finish(g *group) error {
 	for st, f := range g.sites {
 		st.store(f.siteFigures)
 	}
-	s.holdings.setWaiting(g.waiting)
+	s.holdings.setEnvelopes(g.waiting, g.kept)
 	for n, live := range g.packs {
 		if s.packs.SetLive(n, live) {
 			s.janitor.kick()

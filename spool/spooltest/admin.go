@@ -87,23 +87,6 @@ var adminTests = map[string]func(*room){
 		r.no(err)
 		r.check(n == 0, "%d were killed twice", n)
 	},
-	"what is dead stays dead": func(r *room) {
-		e, p := r.drop(centre)
-		_, err := r.Kill(r.ctx, centre.Queue(), "recipient-removed")
-		r.no(err)
-		died := r.clock.Now()
-		r.clock.Advance(time.Hour)
-		st, err := r.Settle(r.ctx, settlement(r.delivery(e, p, centre), e.Messages))
-		r.no(err)
-		r.check(!st.First && st.Time.Equal(died), "settled %+v", st)
-		recs, _, err := r.Find(r.ctx, spool.Query{Sender: lab}, 0, 10)
-		r.no(err)
-		r.check(len(recs) == 1 && recs[0].State == "dead" && recs[0].Code == "recipient-removed",
-			"records are %+v", recs)
-		info, err := r.Info(r.ctx)
-		r.no(err)
-		r.check(info.Content == 0, "the content of the dead is kept")
-	},
 	"Announce tells each site its route": func(r *room) {
 		events := make(map[id.Site]spool.Event)
 		for i := range 5 {

@@ -55,6 +55,7 @@ func count(q *spool.QueueInfo, p place, now time.Time) {
 }
 
 func (s *story) known(*rapid.T) {
+	letters := s.room.letters()
 	for _, e := range s.envelopes {
 		want := spool.Known{Envelope: e.ID, State: spool.StateFinal, Published: e.published}
 		for _, d := range e.deliveries {
@@ -63,6 +64,11 @@ func (s *story) known(*rapid.T) {
 			} else {
 				want.Results = append(want.Results, *d.result)
 			}
+		}
+		for _, d := range e.deliveries {
+			_, isListed := letters[spool.Letter{Envelope: e.ID, Recipient: d.target.Site}]
+			s.room.check(isListed == d.isKept, "%s for %s is listed: %v", e.ID, d.target.Site,
+				isListed)
 		}
 		got := s.room.known(e.Sender, e.ID)
 		s.room.check(fmt.Sprint(got) == fmt.Sprint(want), "known is\n%+v, want\n%+v", got, want)

@@ -16,7 +16,7 @@ type model struct {
 	envelopes []*modelEnvelope
 	uploads   map[id.Envelope]modelUpload
 	quotas    spool.Quotas
-	before    spool.Usage             // of other stories in the same store
+	before    spool.Usage             // of other stories in the same store; none is kept
 	sessions  map[string][]id.Session // by queue, the newest last
 	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
 	events    map[id.Site][]string
@@ -44,6 +44,7 @@ type modelDelivery struct {
 	until    time.Time // the lease's end; zero: not leased
 	duration time.Duration
 	result   *spool.Result
+	isKept   bool // a dead letter
 }
 
 // modelCall is a numbered call of Lease, with its leases.
@@ -96,15 +97,30 @@ func (m *model) waiting(queue string) (all []place) {
 	return all
 }
 
+func (e *modelEnvelope) waits() bool {
+	return slices.ContainsFunc(e.deliveries,
+		func(d *modelDelivery) bool { return d.result == nil })
+}
+
+// kept counts the envelopes that wait no more, and are kept for dead letters.
+func (m *model) kept() (u spool.Usage) {
+	for _, e := range m.envelopes {
+		if !e.waits() && slices.ContainsFunc(e.deliveries,
+			func(d *modelDelivery) bool { return d.isKept }) {
+			u = u.Plus(spool.Usage{Bytes: e.Size, Envelopes: 1, Messages: int64(len(e.Messages))})
+		}
+	}
+	return u
+}
+
 // usage counts the holdings of a sender; empty: of all of them.
 func (m *model) usage(sender id.Site) (u spool.Usage) {
 	if sender == "" {
 		u = m.before
+		u.Bytes += m.kept().Bytes
 	}
 	for _, e := range m.envelopes {
-		waits := slices.ContainsFunc(e.deliveries,
-			func(d *modelDelivery) bool { return d.result == nil })
-		if waits && (sender == "" || e.Sender == sender) {
+		if e.waits() && (sender == "" || e.Sender == sender) {
 			u.Bytes += e.Size
 			u.Envelopes++
 			u.Messages += int64(len(e.Messages))
@@ -218,11 +234,28 @@ func (m *model) endLeases(queue string) {
 	}
 }
 
-// finish makes a delivery final and tells the sender.
+// finish makes a delivery final and tells the sender. Above the quota of dead letters the envelope
+// keeps none.
 func (m *model) finish(p place, r spool.Result) {
 	r.Recipient, r.Time = p.d.target.Site, m.clock.Now()
-	p.d.result = &r
+	p.d.result, p.d.isKept = &r, p.d.isKept && r.Receipt == ""
 	p.d.until, p.d.token = time.Time{}, ""
+	m.tell(p, r.Receipt+r.DeadCode)
+	if m.kept().Bytes > m.quotas.Dead && !p.e.waits() {
+		for _, d := range p.e.deliveries {
+			d.isKept = false
+		}
+	}
+}
+
+func (m *model) tell(p place, result string) {
 	m.events[p.e.Sender] = append(m.events[p.e.Sender],
-		fmt.Sprintf("%s %s %s%s", p.e.ID, r.Recipient, r.Receipt, r.DeadCode))
+		fmt.Sprintf("%s %s %s", p.e.ID, p.d.target.Site, result))
+}
+
+// requeue makes a dead letter wait again.
+func (m *model) requeue(p place) {
+	p.d.result, p.d.isKept, p.d.hurried = nil, false, false
+	p.d.due, p.d.attempts = m.clock.Now(), 0
+	m.tell(p, "")
 }

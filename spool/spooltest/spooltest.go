@@ -71,6 +71,7 @@ func Run(t *testing.T, open Factory) {
 		{"Find", findTests},
 		{"Registry", registryTests},
 		{"Admin", adminTests},
+		{"Dead", deadTests},
 		{"Life", lifeTests},
 	}
 	for _, g := range groups {

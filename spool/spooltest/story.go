@@ -58,6 +58,8 @@ func checkModel(t *testing.T, open Factory) {
 			"resettle":  s.resettle,
 			"kill":      s.kill,
 			"killfrom":  s.killFrom,
+			"requeue":   s.requeue,
+			"discard":   s.discard,
 			"abort":     s.abortAll,
 			"limit":     s.limit,
 			"usage":     s.usages,
@@ -80,6 +82,8 @@ func checkModel(t *testing.T, open Factory) {
 func (s *story) begin() {
 	s.started = s.clock.Now()
 	s.room.limit(spool.Quotas{})
+	_, err := s.room.DiscardBefore(s.room.ctx, s.started.Add(time.Hour))
+	s.room.no(err)
 	u, err := s.room.Usage(s.room.ctx)
 	s.room.no(err)
 	s.before = u.Hub
@@ -313,7 +317,7 @@ func (s *story) settle(t *rapid.T) {
 	}
 	got, err := s.room.Settle(s.room.ctx, st)
 	s.room.no(err)
-	if p.d.result != nil {
+	if p.d.result != nil && p.d.result.Receipt != "" {
 		s.room.check(!got.First && got.Time.Equal(p.d.result.Time), "answer is %+v, want %v", got,
 			p.d.result.Time)
 		return
@@ -322,11 +326,11 @@ func (s *story) settle(t *rapid.T) {
 	s.finish(p, spool.Result{Receipt: st.Receipt})
 }
 
-// resettle states another outcome of a final delivery.
+// resettle states another outcome of a settled delivery.
 func (s *story) resettle(t *rapid.T) {
 	p := s.any(t)
-	if p.d.result == nil {
-		t.Skip("it is not final")
+	if p.d.result == nil || p.d.result.Receipt == "" {
+		t.Skip("it is not settled")
 	}
 	st := settlement(s.delivery(p), p.e.Messages)
 	st.Sender = p.e.Sender
@@ -349,6 +353,7 @@ func (s *story) kill(t *rapid.T) {
 	resting := slices.DeleteFunc(slices.Clone(all), func(p place) bool { return p.d.due.IsZero() })
 	slices.SortStableFunc(resting, func(a, b place) int { return a.d.due.Compare(b.d.due) })
 	for _, p := range append(never, resting...) {
+		p.d.isKept = true
 		s.finish(p, spool.Result{DeadCode: "removed"})
 	}
 }
@@ -363,6 +368,7 @@ func (s *story) killFrom(t *rapid.T) {
 	s.room.no(err)
 	before := len(s.events[sender])
 	for _, p := range s.deliveries() {
+		p.d.isKept = p.d.isKept && p.e.Sender != sender
 		if p.e.Sender == sender && p.d.result == nil {
 			s.finish(p, spool.Result{DeadCode: "removed"})
 			n--
@@ -383,6 +389,36 @@ func (s *story) killFrom(t *rapid.T) {
 	s.room.check(slices.Equal(slices.Sorted(slices.Values(got)), want), "events are %v, want %v",
 		got, want)
 	copy(told, got)
+}
+
+func (s *story) requeue(t *rapid.T) {
+	p := s.any(t)
+	err := s.room.Requeue(s.room.ctx, spool.Letter{Envelope: p.e.ID, Recipient: p.d.target.Site})
+	switch {
+	case p.d.result == nil:
+		s.room.no(err)
+	case p.d.result.Receipt != "":
+		s.room.want(err, spool.ErrConflict)
+	case !p.d.isKept:
+		s.room.want(err, spool.ErrNotFound)
+	default:
+		s.room.no(err)
+		s.model.requeue(p)
+	}
+}
+
+func (s *story) discard(t *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+		t.Skip("seldom")
+	}
+	p := s.any(t)
+	err := s.room.Discard(s.room.ctx, spool.Letter{Envelope: p.e.ID, Recipient: p.d.target.Site})
+	if p.d.result == nil || p.d.result.Receipt != "" {
+		s.room.want(err, spool.ErrConflict)
+		return
+	}
+	s.room.no(err)
+	p.d.isKept = false
 }
 
 // abortAll aborts the uploads of one sender.
@@ -429,6 +465,7 @@ func (s *story) limit(t *rapid.T) {
 				queue: withoutMetadata(draw("first queue", s.queueUsage(queue)))},
 		}
 	}
+	s.quotas.Dead = rapid.SampledFrom([]int64{0, 1500, 1 << 30}).Draw(t, "dead")
 	s.room.limit(s.quotas)
 }
 
@@ -442,6 +479,7 @@ func withoutMetadata(q spool.Quota) spool.Quota {
 func (s *story) usages(*rapid.T) {
 	got, err := s.room.Usage(s.room.ctx)
 	s.room.no(err)
+	s.room.check(got.Dead == s.kept(), "kept are %+v, want %+v", got.Dead, s.kept())
 	s.room.check(got.Hub == s.usage(""), "of all are %+v, want %+v", got.Hub, s.usage(""))
 	for n := range 2 {
 		site := s.site("LAB", n+1)
