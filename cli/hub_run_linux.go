@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +29,8 @@ func hubRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the hub until it is interrupted", Args: noArgs,
 		Long: "Run the hub until it is interrupted or asked to terminate; then it finishes what\n" +
-			"is under way, for at most 20 seconds.",
+			"is under way, for at most 20 seconds. SIGHUP does the same as sealpost hub reload,\n" +
+			"and the log says what has changed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runHub(cmd, dirOf(cmd), logFormat)
 		},
@@ -50,8 +54,12 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 	if err != nil {
 		return err
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	defer signal.Stop(signals)
 	settings := hub.Settings{
-		Load: func() (config.Hub, error) { return loadHub(dir) },
+		Signals: signals,
+		Load:    func() (config.Hub, error) { return loadHub(dir) },
 		Apply: func(cfg config.Hub) {
 			if l, err := levelOf(cfg.LogLevel); err == nil { // the configuration was checked
 				level.Set(l)

@@ -231,6 +231,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.keepRenewed(ctx) })
 	group.Go(func() error { return h.watchSpool(ctx) })
 	group.Go(func() error { return h.watchRoom(ctx) })
+	group.Go(func() error { return h.watchSettings(ctx) })
 	group.Go(func() error { return h.watchRefusals(watching) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,8 +14,9 @@ import (
 
 // Settings let the hub read its configuration again while it runs.
 type Settings struct {
-	Load  func() (config.Hub, error) // from the file, checked
-	Apply func(config.Hub)           // the log's level and the memory limit, which the process has
+	Load    func() (config.Hub, error) // from the file, checked
+	Apply   func(config.Hub)           // sets the log's level and the memory limit of the process
+	Signals <-chan os.Signal           // each signal asks for a reload; nil: none
 }
 
 // Reloaded lists the keys of hub.toml whose values differ from those in effect before.
@@ -67,6 +69,20 @@ func (h *Hub) reload(ctx context.Context, _ Nothing) (Reloaded, error) {
 	}
 	h.log.Info("configuration reloaded", "changed", out.Changed, "restart", out.Restart)
 	return out, nil
+}
+
+// watchSettings reloads the configuration at each signal until the context ends.
+func (h *Hub) watchSettings(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.settings.Signals:
+			if _, err := h.reload(ctx, Nothing{}); err != nil {
+				h.log.Error("configuration not reloaded, and nothing has changed", "error", err)
+			}
+		}
+	}
 }
 
 // changeQuota sets other limits. With an error the limits of before stay.

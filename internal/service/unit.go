@@ -24,7 +24,7 @@ const (
 
 // unitFields holds the fields of the unit templates, in systemd's quoting.
 type unitFields struct {
-	Name, Service, Program, Exec, User, Group, Stop string
+	Name, Service, Program, Exec, Reload, User, Group, Stop string
 	Mounts, StateDirectory, RuntimeDirectory        string
 	ProtectHome                                     string
 	ReadWrite, Bind, BindReadOnly                   []string
@@ -37,9 +37,12 @@ func Unit(i Installation) (string, error) {
 		Program: strings.ReplaceAll(i.Program, "%", "%%"), User: i.User, Group: i.Group,
 		Stop:             stopTime.String(),
 		RuntimeDirectory: quote("sealpost/" + i.Kind + "-" + i.Name), ProtectHome: "yes",
-		Exec: strings.Join([]string{argument(i.Program), i.Kind, "run", "--dir", argument(i.Dir)},
-			" "),
 	}
+	command := func(verb string) string {
+		return strings.Join([]string{argument(i.Program), i.Kind, verb, "--dir", argument(i.Dir)},
+			" ")
+	}
+	f.Exec, f.Reload = command("run"), command("reload") // only the hub's unit has a reload
 	folders := outermost(append([]string{i.Dir, i.State}, append(i.Shared, i.Writable...)...))
 	if own := stateRoot + "/" + i.Name; i.Dir == own {
 		f.StateDirectory = quote("sealpost/" + i.Name)

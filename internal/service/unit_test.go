@@ -72,7 +72,7 @@ func TestUnitGrantsTheFoldersAndNothingElse(t *testing.T) {
 		{"the package's place", lab("/var/lib/sealpost/FL-LAB"),
 			[]string{"StateDirectory=sealpost/FL-LAB", "ProtectHome=yes", "User=sealpost",
 				"Group=lab", "AmbientCapabilities=CAP_LEASE", "UMask=0007"},
-			[]string{"ReadWritePaths", "BindPaths", "RequiresMountsFor"}},
+			[]string{"ReadWritePaths", "BindPaths", "RequiresMountsFor", "ExecReload"}},
 		{"trays inside", lab("/srv/fl", "/srv/fl/outbox", "/srv/fl/sending"),
 			[]string{"ReadWritePaths=/srv/fl", "RequiresMountsFor=/srv/fl"},
 			[]string{"/srv/fl/outbox", "StateDirectory"}},
@@ -85,6 +85,10 @@ func TestUnitGrantsTheFoldersAndNothingElse(t *testing.T) {
 		{"odd names", lab(`/srv/50% $of "it`),
 			[]string{`ReadWritePaths="/srv/50%% $of \"it"`,
 				`ExecStart=/usr/bin/sealpost agent run --dir "/srv/50%% $$of \"it"`}, nil},
+		{"a hub", Installation{Instance: Instance{Kind: Hub, Name: "DC-HQ"},
+			Program: "/usr/bin/sealpost", Dir: "/srv/h q", State: "/srv/h q/state"},
+			[]string{`ExecStart=/usr/bin/sealpost hub run --dir "/srv/h q"`,
+				`ExecReload=/usr/bin/sealpost hub reload --dir "/srv/h q"`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			unit, err := Unit(c.i)
