@@ -25,9 +25,9 @@ const (
 // unitFields holds the fields of the unit templates, in systemd's quoting.
 type unitFields struct {
 	Name, Service, Program, Exec, Reload, User, Group, Stop string
-	Mounts, StateDirectory, RuntimeDirectory        string
-	ProtectHome                                     string
-	ReadWrite, Bind, BindReadOnly                   []string
+	Mounts, StateDirectory, RuntimeDirectory                string
+	ProtectHome                                             string
+	ReadWrite, Bind, BindReadOnly                           []string
 }
 
 // Unit returns the systemd unit of an installation.
