@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // asideStories are the stories of points that a file passes only when something is in its way. Each
@@ -23,6 +25,23 @@ var asideStories = map[string]func(t *testing.T, point string){
 	"outbox-dropped":   killWhenTheRouteChanges,
 	"outbox-given":     killWhenGivenToASealer,
 	"inbox-refused":    killWhenRefused,
+
+	"outbox-aside":       killWhenCopied,
+	"outbox-copied-over": killWhenCopied,
+	"outbox-brought":     killWhenCopied,
+	"outbox-recorded":    killWhenCopied,
+	"outbox-cleared":     killWhenCopied,
+}
+
+// killWhenCopied has the files of an outbox copied that is a disk of its own.
+func killWhenCopied(t *testing.T, point string) {
+	killOn(t, point, func(lab *site) {
+		must(t, os.MkdirAll(lab.at("outbox"), 0o755))
+		if err := unix.Mount(t.TempDir(), lab.at("outbox"), "", unix.MS_BIND, ""); err != nil {
+			t.Skipf("SKIPPED: mounting needs root: %v", err)
+		}
+		t.Cleanup(func() { unix.Unmount(lab.at("outbox"), unix.MNT_DETACH) })
+	})
 }
 
 func (d *daemon) diesAt(point string) {

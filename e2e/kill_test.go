@@ -56,10 +56,14 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}
 }
 
-func killAt(t *testing.T, point string) {
+func killAt(t *testing.T, point string) { killOn(t, point, func(*site) {}) }
+
+// killOn prepares the disks of a lab before it begins.
+func killOn(t *testing.T, point string, prepare func(lab *site)) {
 	w := newWorld(t)
 	centre := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", centre)
+	prepare(lab)
 	for i := range 3 {
 		lab.Drop(fmt.Sprintf("small file %d.csv", i), smallFile)
 	}

@@ -175,7 +175,8 @@ func volumes(_ context.Context, o Options) (list []Finding) {
 	return list
 }
 
-// volume checks that a file can be renamed from the first folder of a tray into the others.
+// volume checks that a file can be renamed from each folder of a tray into the next. Between outbox
+// and sending a copy does as well, but not from a share.
 func volume(check reason.Reason, t config.Tray) []Finding {
 	folders := t.Folders()
 	at, err := beneath.Open(folders[0])
@@ -183,19 +184,26 @@ func volume(check reason.Reason, t config.Tray) []Finding {
 		return nil // a finding of folders
 	}
 	defer func() { at.Close() }()
-	name := probeName()
+	outbox, isCopied, name := at.Disk(), false, probeName()
 	f, err := at.Create(name, 0o600)
 	if err != nil {
 		return nil // a finding of folders
 	}
 	f.Close()                          //nolint:errcheck // nothing was written
 	defer func() { at.Remove(name) }() //nolint:errcheck // a probe that stays is ignored
-	for _, dir := range folders[1:] {
+	for i, dir := range folders[1:] {
 		next, err := beneath.Open(dir)
 		if err != nil {
 			continue // a finding of folders
 		}
 		err = at.RenameNoReplace(name, next, name)
+		if i == 0 && trouble.IsOtherDisk(err) {
+			isCopied = true
+			at.Remove(name) //nolint:errcheck // the same
+			if f, err = next.Create(name, 0o600); err == nil {
+				f.Close() //nolint:errcheck // nothing was written
+			}
+		}
 		if errors.Is(err, fs.ErrPermission) {
 			next.Close()
 			continue // a finding of folders
@@ -211,16 +219,25 @@ func volume(check reason.Reason, t config.Tray) []Finding {
 		at.Close()
 		at = next
 	}
-	disk := at.Disk()
-	isShared := disk.Class == beneath.Shared
-	if t.Disk != "" { // the admin knows better
-		isShared = t.Disk == config.DiskShared
-	}
-	if isShared {
-		return good(check, reason.New("one-share", "type", disk.Type, "least",
+	switch isShared := isShared(t, outbox); {
+	case isShared && isCopied:
+		return fail(check, reason.New("own-share-found", "folder", folders[0]),
+			reason.New("move-tray-there"))
+	case isCopied:
+		return good(check, reason.New("own-disk-found", "folder", folders[0]))
+	case isShared:
+		return good(check, reason.New("one-share", "type", outbox.Type, "least",
 			time.Duration(t.ShareSettle)))
 	}
 	return good(check, reason.New("one-volume"))
+}
+
+// isShared reports whether a tray's disk is a share. The admin may know better than the system.
+func isShared(t config.Tray, disk beneath.Disk) bool {
+	if t.Disk != "" {
+		return t.Disk == config.DiskShared
+	}
+	return disk.Class == beneath.Shared
 }
 
 // space compares the free space with the need.

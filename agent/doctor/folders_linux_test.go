@@ -67,3 +67,16 @@ func TestATrayOnAShareIsNamed(t *testing.T) {
 	o.Config.Outbox.Disk = config.DiskLocal
 	expect(t, examine(t, o), "tray", OK, "one volume")
 }
+
+// Files are copied from an outbox that is a disk of its own, but not from a share.
+func TestAnOutboxOnADiskOfItsOwnIsNamed(t *testing.T) {
+	o := lab(t)
+	at := filepath.Join(o.Config.Outbox.Dir, "outbox")
+	if err := unix.Mount(t.TempDir(), at, "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("SKIPPED: mounting needs root: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	expect(t, examine(t, o), "tray", OK, "each file is copied from there")
+	o.Config.Outbox.Disk = config.DiskShared
+	expect(t, examine(t, o), "tray", Fail, "put the whole tray on the share")
+}

@@ -49,22 +49,55 @@ func (f *finder) claim(ctx context.Context, group []found) {
 // are synced together, large ones and folders each by itself. It releases the messages that stay
 // claimed.
 func (f *finder) take(ctx context.Context, messages []ledger.Outgoing, group []found) error {
-	moved := f.t.moveAll(ctx, messages)
+	v, err := f.t.moveAll(ctx, messages)
 	f.claiming.remove(group)
-	f.t.o.desk.release(without(messages, moved)...)
+	f.t.o.desk.release(without(without(messages, v.moved), v.large)...)
+	if v.isUnfinished {
+		poke(f.recheckClaims)
+	}
+	for _, m := range v.large {
+		f.inBulk(m, func() error { return f.bringLarge(ctx, m) })
+	}
 	var small []ledger.Outgoing
-	for _, m := range moved {
-		if m.Source.Size < ownSyncSize && !m.Folder {
+	for _, m := range v.moved {
+		if isBulk(m) {
+			f.inBulk(m, func() error { return f.secure(ctx, []ledger.Outgoing{m}) })
+		} else {
 			small = append(small, m)
-			continue
-		}
-		large := []ledger.Outgoing{m}
-		if !f.bulkWork.TryGo(func() error { return f.secure(ctx, large) }) {
-			f.t.o.desk.release(m) // it stays claimed, and the next sweep takes it
-			poke(f.recheckClaims)
 		}
 	}
-	return f.secure(ctx, small)
+	return errors.Join(ignoreCancel(ctx, err), f.secure(ctx, small))
+}
+
+// isBulk reports whether the content of a message is copied and synced by itself.
+func isBulk(m ledger.Outgoing) bool { return m.Folder || m.Source.Size >= ownSyncSize }
+
+// inBulk works on the content of a large message. Without a free worker the message stays claimed,
+// and the next sweep takes it.
+func (f *finder) inBulk(m ledger.Outgoing, work func() error) {
+	if !f.bulkWork.TryGo(work) {
+		f.t.o.desk.release(m)
+		poke(f.recheckClaims)
+	}
+}
+
+// bringLarge copies a message from another disk, makes it durable and hands it to the desk.
+func (f *finder) bringLarge(ctx context.Context, m ledger.Outgoing) error {
+	h, err := f.t.open()
+	v := f.t.newMoving(h)
+	defer v.log()
+	if err == nil {
+		defer h.Close()
+		err = v.bring(ctx, []ledger.Outgoing{m})
+	}
+	if v.isUnfinished {
+		poke(f.recheckClaims)
+	}
+	if len(v.moved) == 0 {
+		f.t.o.desk.release(m)
+		return ignoreCancel(ctx, err) // the sweep reports a tray that cannot be opened
+	}
+	return f.secure(ctx, v.moved)
 }
 
 // secure makes messages durable and hands them to the desk. It releases those that stay claimed,
@@ -355,7 +388,9 @@ func (o *Outbox) holdClaimed(ctx context.Context,
 func (t *box) recoverClaim(ctx context.Context, h *handles,
 	m ledger.Outgoing) (ledger.Outgoing, bool, error) {
 	source, err := h.observe(sourceAt(m))
-	if err == nil && !same(source, m.Source) {
+	if isThere := err == nil && same(source, m.Source); !isThere && h.isApart(m) {
+		return m, true, nil
+	} else if err == nil && !isThere {
 		source, err = h.changed(m, tray.Settling{File: t.Settle, Folder: t.FolderSettle,
 			Claimed: m.Claimed})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // A file that is being claimed lies in outbox/ for a moment longer, while the finder looks for
@@ -56,14 +57,15 @@ func TestAWriteDuringAClaim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		moved := s.tray.moveAll(t.Context(), list)
+		v, err := s.tray.moveAll(t.Context(), list)
+		testkit.Must(t, err)
 		if changed {
-			if err := os.WriteFile(s.at(sourceAt(moved[0])),
+			if err := os.WriteFile(s.at(sourceAt(v.moved[0])),
 				[]byte("more than was there when it was found"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := f.take(t.Context(), moved, nil); err != nil {
+		if err := f.take(t.Context(), v.moved, nil); err != nil {
 			t.Fatal(err)
 		}
 		want := map[bool]ledger.State{false: ledger.Taken, true: ledger.Claimed}

@@ -203,8 +203,8 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 	if m.Group != (ledger.Group{}) {
 		from, move = h.nowAt(m), h.MoveInto
 	}
-	if m.State == ledger.Failed && !h.Exists(sourceAt(m)) {
-		if err := h.moveDropped(ctx, m, to); err != nil {
+	if m.State == ledger.Failed {
+		if err := h.moveRecalled(ctx, m, to); err != nil {
 			return err
 		}
 	}
@@ -255,6 +255,27 @@ func (h *handles) isChanged(m ledger.Outgoing) bool {
 	source, err := h.observe(sourceAt(m))
 	return err == nil && !same(source, m.Source)
 }
+
+// moveRecalled moves a failed message out of outbox/, or from where it was set aside there.
+func (h *handles) moveRecalled(ctx context.Context, m ledger.Outgoing, to string) error {
+	switch {
+	case h.isApart(m):
+		part, v := []ledger.Outgoing{m}, h.t.newMoving(h)
+		err := h.makePlace(ctx, part)
+		if err == nil {
+			err = v.bring(ctx, part)
+		}
+		if err == nil && len(v.moved) == 0 {
+			err = errNotCopied
+		}
+		return err
+	case h.Exists(sourceAt(m)):
+		return nil
+	}
+	return h.moveDropped(ctx, m, to)
+}
+
+var errNotCopied = reason.Err("waits-for-copy")
 
 // moveDropped moves a failed message out of outbox/ that was never moved: it was recalled. If its
 // file was taken out of a shared folder, it makes a place for the explanation.

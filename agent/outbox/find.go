@@ -271,6 +271,9 @@ func (f *finder) sweepTray(ctx context.Context, notes map[string]reason.Reason) 
 func (f *finder) sweepDir(ctx context.Context, h *handles, rel string,
 	notes map[string]reason.Reason) {
 	part := path.Join(tray.OutboxPart, rel)
+	if !f.t.canTake(ctx, h, rel, notes) {
+		return
+	}
 	watched := f.watch.Add(filepath.Join(f.t.Dir, filepath.FromSlash(part)))
 	dir, err := h.Dir(part)
 	if err != nil {
@@ -339,21 +342,7 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		delete(f.pending, rel)
 		return nil, why
 	}
-	base := path.Base(rel)
-	if k, _ := tray.KindOf(base); k != nil {
-		delete(f.pending, rel)
-		return nil, h.LeaveAlone(rel, k, time.Now())
-	}
-	switch {
-	case tray.IsAddress(rel) && h.IsDir(tray.OutboxPart+"/"+rel):
-		delete(f.pending, rel)
-		f.watch.SweepSoon() // it is new: it must be watched, and may have entries
-		return nil, reason.Reason{}
-	case ownNote(base):
-		delete(f.pending, rel)
-		return nil, reason.New("own-note")
-	}
-	if why := f.t.leavesAlone(base); !why.IsZero() {
+	if isLeft, why := f.leaves(h, rel); isLeft {
 		delete(f.pending, rel)
 		return nil, why
 	}
@@ -386,10 +375,31 @@ func (f *finder) examine(h *handles, rel string) (ready *found, why reason.Reaso
 		if dir == "." {
 			dir = ""
 		}
-		ready := &found{dir: dir, name: base, address: address, folder: folder, source: source}
-		return ready, reason.Reason{}
+		return &found{dir: dir, name: path.Base(rel), address: address, folder: folder,
+			source: source}, reason.Reason{}
 	}
 	return nil, f.lookAgain(rel, err, folder)
+}
+
+// leaves reports whether an entry of outbox/ is left alone because of its name or its place. It
+// returns the note for users, if any.
+func (f *finder) leaves(h *handles, rel string) (isLeft bool, why reason.Reason) {
+	base := path.Base(rel)
+	if base == tray.AsideName || !h.CannotCopy(path.Dir(rel)).IsZero() {
+		return true, reason.Reason{} // the sweep takes care of it
+	}
+	if k, _ := tray.KindOf(base); k != nil {
+		return true, h.LeaveAlone(rel, k, time.Now())
+	}
+	switch {
+	case tray.IsAddress(rel) && h.IsDir(tray.OutboxPart+"/"+rel):
+		f.watch.SweepSoon() // it is new: it must be watched, and may have entries
+		return true, reason.Reason{}
+	case ownNote(base):
+		return true, reason.New("own-note")
+	}
+	why = f.t.leavesAlone(base)
+	return !why.IsZero(), why
 }
 
 // lookAgain schedules another look at an entry that is not finished, and returns the note for

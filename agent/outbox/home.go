@@ -108,7 +108,8 @@ func (t *box) underWay(ctx context.Context, h *handles) (n int64, last time.Time
 			break
 		}
 		for _, m := range list {
-			if after = m.Seq; h == nil || !h.Exists(droppedAt(m)) {
+			if after = m.Seq; h == nil || !h.Exists(droppedAt(m)) &&
+				!h.Exists(asideAt(m)+"/"+m.Name) {
 				n++
 				if m.Claimed.After(last) {
 					last = m.Claimed

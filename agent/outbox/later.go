@@ -33,8 +33,8 @@ const (
 	keepTrees = 2 * comparedFor
 	// dropPause is the pause between two searches for lists that are not needed any more.
 	dropPause = 10 * time.Minute
-	// restReserve is the free space that copies leave on the tray's disk.
-	restReserve = 256 << 20
+	// copyReserve is the free space that copies leave on the tray's disk.
+	copyReserve = 256 << 20
 	// namedMost bounds the files that a reason names.
 	namedMost = 3
 )
@@ -312,7 +312,7 @@ func (f *finder) sendRest(ctx context.Context, m ledger.Outgoing) error {
 	if err == nil && r.n > 0 {
 		return f.claimRest(ctx, h, r)
 	}
-	h.dropRest(r)
+	h.dropCopy(r.temp)
 	switch {
 	case err == nil:
 		f.later.setSent(m, content)
@@ -358,14 +358,6 @@ func (r *remainder) add(name string) {
 	}
 }
 
-// dropRest removes a copy. If that fails, the next start removes it.
-func (h *handles) dropRest(r remainder) {
-	h.Forget(r.temp)
-	if err := h.Root.RemoveAll(r.temp); err != nil {
-		h.t.log.Warn("an unfinished copy stays until the next start", "error", err)
-	}
-}
-
 // copyRest copies the new and changed files of a message, durably. The message must be the same
 // afterwards.
 func (h *handles) copyRest(ctx context.Context, r *remainder) error {
@@ -395,7 +387,7 @@ func (h *handles) copyRest(ctx context.Context, r *remainder) error {
 func (h *handles) copyNew(ctx context.Context, r *remainder) error {
 	if !r.of.Folder {
 		r.add(r.of.Name)
-		return h.copyOne(r, r.of.Name, r.content.Size)
+		return h.copyOne(ctx, r, r.of.Name, r.content.Size)
 	}
 	d, name, err := h.At(contentAt(r.of))
 	if err != nil {
@@ -446,20 +438,19 @@ func (h *handles) copyPage(ctx context.Context, r *remainder, page []ledger.Tree
 		if e.Dir {
 			err = h.Root.MkdirAll(r.temp+"/"+e.Path, 0o777)
 		} else {
-			err = h.copyOne(r, e.Path, e.Source.Size)
+			err = h.copyOne(ctx, r, e.Path, e.Source.Size)
 		}
 	}
 	return err
 }
 
 // copyOne copies one file, by its path in the message's folder, if there is room for it.
-func (h *handles) copyOne(r *remainder, name string, size int64) error {
-	if free, err := h.Root.Free(); err == nil && free-size < restReserve {
-		return reason.Err("rest-no-room", "free", reason.Size(free), "need",
-			reason.Size(size+restReserve))
+func (h *handles) copyOne(ctx context.Context, r *remainder, name string, size int64) error {
+	if err := h.hasRoom(size); err != nil {
+		return err
 	}
 	defer h.Relax()
-	return h.CopyBelow(placeAt(r.of), r.temp, name)
+	return h.CopyBelow(ctx, placeAt(r.of), r.temp, name)
 }
 
 // claimRest writes the row of a copy, gives the copy its place, and hands the message on.
@@ -467,7 +458,7 @@ func (f *finder) claimRest(ctx context.Context, h *handles, r remainder) error {
 	t := f.t
 	source, err := h.observe(r.temp + "/" + r.of.Name)
 	if err != nil {
-		h.dropRest(r)
+		h.dropCopy(r.temp)
 		return nil // the next sweep looks again
 	}
 	slices.Sort(r.names)
@@ -491,7 +482,7 @@ func (f *finder) claimRest(ctx context.Context, h *handles, r remainder) error {
 	if err := h.MoveFolder(r.temp, folderAt(list[0])); err != nil {
 		t.log.Warn("claimed but not moved yet", "message", list[0].ID, "error", err)
 		t.o.desk.release(list...)
-		h.dropRest(r)
+		h.dropCopy(r.temp)
 		return nil // the next sweep withdraws it
 	}
 	f.later.setSent(r.of, r.content)

@@ -13,58 +13,113 @@ import (
 	"sealpost/internal/trouble"
 )
 
-// moveAll moves claimed messages into sending/, and returns those that are there now.
-func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (moved []ledger.Outgoing) {
+// moving is one attempt to move claimed messages into sending/.
+type moving struct {
+	t            *box
+	h            *handles
+	moved        []ledger.Outgoing // they are there now
+	large        []ledger.Outgoing // on another disk, and not copied yet
+	isUnfinished bool              // an early sweep can take more of them
+	// messages that cannot be moved, by reasons that the log does not have yet
+	reasons map[reason.Reason][]ledger.Outgoing
+}
+
+func (t *box) newMoving(h *handles) *moving {
+	return &moving{t: t, h: h, reasons: map[reason.Reason][]ledger.Outgoing{}}
+}
+
+// moveAll moves claimed messages into sending/. Large ones on another disk are left for bringLarge.
+func (t *box) moveAll(ctx context.Context, messages []ledger.Outgoing) (v *moving, err error) {
 	h, err := t.open()
+	v = t.newMoving(h)
+	defer v.log()
 	if err != nil {
-		t.log.Warn("claimed but not moved yet", "messages", labels(messages), "error", err)
-		for _, m := range messages {
-			t.setStuck(m, t.whyStuck(err))
-		}
-		return nil
+		v.allGood(messages, err)
+		return v, nil
 	}
 	defer h.Close()
 	for part := range byFolder(messages) {
-		moved = append(moved, t.movePart(ctx, h, part)...)
+		if err := v.movePart(ctx, part); err != nil {
+			return v, err
+		}
 		h.Relax()
 	}
-	return moved
+	return v, nil
 }
 
-// movePart moves the messages of one folder into sending/, and returns those that are there now.
-func (t *box) movePart(ctx context.Context, h *handles,
-	part []ledger.Outgoing) (moved []ledger.Outgoing) {
-	var none error
-	if part[0].Group == (ledger.Group{}) {
-		none = h.makeFolder(part[0])
-	} else {
+// movePart moves the messages of one folder into sending/.
+func (v *moving) movePart(ctx context.Context, part []ledger.Outgoing) error {
+	t, h := v.t, v.h
+	if part[0].Group != (ledger.Group{}) {
 		t.shared.Lock()
 		defer t.shared.Unlock()
-		none = h.makeShared(ctx, part)
 	}
+	none := h.makePlace(ctx, part)
+	var small []ledger.Outgoing
 	for _, m := range part {
 		err := none
 		if err == nil {
 			err = h.move(m)
 		}
-		if m.Follows != "" { // it is not in outbox/
-			if err == nil {
-				moved = append(moved, m)
+		switch {
+		case err != nil && trouble.IsOtherDisk(err) && m.Follows == "":
+			if isBulk(m) {
+				v.large = append(v.large, m)
+				t.setStuck(m, reason.New("waits-for-copy"))
+			} else {
+				small = append(small, m)
 			}
-			continue
+		case v.isGood(m, err):
+			v.moved = append(v.moved, m)
 		}
-		why := t.whyStuck(err)
-		if !why.IsZero() && h.IsGone(droppedAt(m)) {
-			why = reason.Reason{} // one of its name that comes later is another file
-		}
-		t.setStuck(m, why)
-		if err != nil {
-			t.log.Warn("claimed but not moved yet", "message", m.ID, "error", err)
-			continue
-		}
-		moved = append(moved, m)
 	}
-	return moved
+	if len(small) == 0 {
+		return nil
+	}
+	return v.bring(ctx, small)
+}
+
+// isGood reports that a step of a message's move has no error. It notes the reason of a file that
+// cannot be moved, so that it is not claimed again.
+func (v *moving) isGood(m ledger.Outgoing, err error) bool {
+	if m.Follows != "" { // it is not in outbox/
+		return err == nil
+	}
+	why := v.t.whyStuck(err)
+	if !why.IsZero() && v.h != nil && v.h.IsGone(droppedAt(m)) && v.h.IsGone(asideAt(m)) {
+		why = reason.Reason{} // one of its name that comes later is another file
+	}
+	if v.t.setStuck(m, why) && !why.IsZero() {
+		v.reasons[why] = append(v.reasons[why], m)
+	}
+	return err == nil
+}
+
+// allGood is isGood for the common step of some messages. It returns those without an error.
+func (v *moving) allGood(list []ledger.Outgoing, err error) []ledger.Outgoing {
+	if err == nil {
+		return list
+	}
+	for _, m := range list {
+		v.isGood(m, err)
+	}
+	return nil
+}
+
+// log writes one line for each new reason, with the number of its messages.
+func (v *moving) log() {
+	for why, list := range v.reasons {
+		v.t.log.Warn("claimed but not moved yet", "messages", len(list), "first", list[0].ID,
+			"reason", why)
+	}
+}
+
+// makePlace makes the folder in sending/ of messages that share one.
+func (h *handles) makePlace(ctx context.Context, part []ledger.Outgoing) error {
+	if part[0].Group == (ledger.Group{}) {
+		return h.makeFolder(part[0])
+	}
+	return h.makeShared(ctx, part)
 }
 
 // makeFolder makes the folder that one message has to itself, and notes the address in it. It keeps
@@ -120,6 +175,9 @@ func (h *handles) move(m ledger.Outgoing) error {
 		fault.Point("outbox-unmarked")
 	}
 	err := h.Rename(droppedAt(m), sourceAt(m))
+	if trouble.IsOtherDisk(err) {
+		return err // see bring
+	}
 	if err != nil && h.Exists(sourceAt(m)) && !h.OneFile(droppedAt(m), sourceAt(m)) {
 		return nil
 	}
@@ -134,15 +192,17 @@ func (h *handles) move(m ledger.Outgoing) error {
 func stuckKey(m ledger.Outgoing) string { return tray.Under(m.Dir, m.Name) }
 
 // setStuck records the reason that a claimed file cannot be moved, so that it is not claimed again.
-// No reason removes the record.
-func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) {
+// No reason removes the record. It reports whether the reason is another one.
+func (t *box) setStuck(m ledger.Outgoing, why reason.Reason) (isNew bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	isNew = t.unmoved[stuckKey(m)] != why
 	if !why.IsZero() {
 		t.unmoved[stuckKey(m)] = why
 	} else {
 		delete(t.unmoved, stuckKey(m))
 	}
+	return isNew
 }
 
 // whyStuck returns the reason of a file that cannot be moved out of outbox/, or none.

@@ -26,7 +26,7 @@ func TestAFileWithBothNames(t *testing.T) {
 	}
 	//nolint:errcheck // unmounted below
 	t.Cleanup(func() { unix.Unmount(dropped, unix.MNT_DETACH) })
-	if moved := s.tray.moveAll(t.Context(), []ledger.Outgoing{m}); len(moved) != 0 {
+	if v, err := s.tray.moveAll(t.Context(), []ledger.Outgoing{m}); err != nil || len(v.moved) > 0 {
 		t.Error("it is taken for moved")
 	}
 	if s.tray.whyNotClaimed(m.Name).IsZero() {

@@ -37,9 +37,9 @@ func (n Note) isLeftOver() bool {
 // The notes that end with the program that writes, and those on folders of a tray.
 var (
 	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter,
-		reason.StillEmpty}
+		reason.StillEmpty, reason.IsCopied, reason.WaitsForCopy}
 	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
-		reason.TrayGone}
+		reason.TrayGone, reason.OwnShare}
 )
 
 // Left holds the notes of one tray by their situation. Each list begins with the entries that need

@@ -91,7 +91,9 @@ type box struct {
 	log    *slog.Logger
 	filing chan struct{}
 	silent atomic.Bool // its folders have not answered since the start: see begin
-	ready  chan error  // gets the result of prepare once the folders have answered
+	// outbox/, or a folder in it, has a disk of its own
+	hasOwnDisk atomic.Bool
+	ready      chan error // gets the result of prepare once the folders have answered
 	// held while shared folders in sending/ are made and filled, or looked at and removed
 	shared sync.Mutex
 
@@ -105,6 +107,7 @@ type box struct {
 	justFiled []int64                  // delivered messages that are not compared yet: see later.go
 	resent    map[string]bool          // entries of outbox/ that are sent even if they repeat
 	unmoved   map[string]reason.Reason // claimed entries of outbox/ that could not be moved
+	copies    map[string]*copying      // by the paths of their originals in outbox/
 	unknown   map[string]reason.Reason // folders of sending/ that were not adopted, and why
 }
 

@@ -302,6 +302,9 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	}
 	add(sealed, reason.New("files-sealed", "n", sealed))
 	add(published, reason.New("files-published", "n", published))
+	if o.OwnDisk {
+		l.head(l.in(reason.New("status-own-disk")))
+	}
 	if len(states) == 0 {
 		l.head(l.in(reason.New("status-idle")))
 		return

@@ -3,7 +3,6 @@ package tray
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -88,7 +87,7 @@ func (h *Handles) Copy(ctx context.Context, from *beneath.Dir, name string, to *
 
 // CopyBelow copies a file of a folder to the same path below another folder. It makes the folders
 // on the way.
-func (h *Handles) CopyBelow(from, to, rel string) error {
+func (h *Handles) CopyBelow(ctx context.Context, from, to, rel string) error {
 	if err := h.Root.MkdirAll(path.Dir(to+"/"+rel), 0o777); err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func (h *Handles) CopyBelow(from, to, rel string) error {
 	if err != nil {
 		return err
 	}
-	return h.copyFile(rel, src, name, dst, newName)
+	return h.copyFile(ctx, rel, src, name, dst, newName)
 }
 
 // copyEntry copies an entry. rel is its path below the folder that is copied.
@@ -116,7 +115,7 @@ func (h *Handles) copyEntry(ctx context.Context, rel string, from *beneath.Dir, 
 	case info.IsDir():
 		return h.copyFolder(ctx, rel, from, info, to, newName)
 	}
-	return h.copyFile(rel, from, name, to, newName)
+	return h.copyFile(ctx, rel, from, name, to, newName)
 }
 
 func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir, info beneath.Info,
@@ -152,8 +151,8 @@ func (h *Handles) copyFolder(ctx context.Context, rel string, from *beneath.Dir,
 	return to.Chtimes(newName, info.ModTime) // at last: writing into it changes it
 }
 
-func (h *Handles) copyFile(rel string, from *beneath.Dir, name string, to *beneath.Dir,
-	newName string) error {
+func (h *Handles) copyFile(ctx context.Context, rel string, from *beneath.Dir, name string,
+	to *beneath.Dir, newName string) error {
 	src, info, err := from.Open(name)
 	if err != nil {
 		return err
@@ -162,11 +161,11 @@ func (h *Handles) copyFile(rel string, from *beneath.Dir, name string, to *benea
 	if err := h.MayDropInside(from, rel, info); err != nil {
 		return err
 	}
-	dst, err := to.Create(newName, info.Mode.Perm())
+	dst, err := to.Create(newName, info.Mode.Perm()|0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(dst, src)
+	err = h.copyContent(ctx, dst, src)
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync/atomic"
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/reason"
@@ -14,9 +15,10 @@ import (
 // of a tray is reached through them, by its path in the tray. No link on that path is followed:
 // other accounts may swap any name in it meanwhile.
 type Handles struct {
-	Root *beneath.Dir // the tray itself
-	t    *Tray
-	held map[string]*beneath.Dir // folders below it, by path in the tray
+	Root   *beneath.Dir // the tray itself
+	Copied atomic.Int64 // the bytes that Copy and CopyBelow have copied
+	t      *Tray
+	held   map[string]*beneath.Dir // folders below it, by path in the tray
 }
 
 // maxHeld bounds the folders that a long piece of work holds open: see Relax.

@@ -27,11 +27,16 @@ const (
 	// RestWaits is the reason of a delivered message that is still being changed.
 	RestWaits Code = "rest-waits"
 
-	// FolderUnreadable and the next three are the notes on folders of a tray.
+	// IsCopied and WaitsForCopy are the notes on a file that is copied from another disk.
+	IsCopied     Code = "is-copied"
+	WaitsForCopy Code = "waits-for-copy"
+
+	// FolderUnreadable and the next four are the notes on folders of a tray.
 	FolderUnreadable Code = "folder-unreadable"
 	FolderTrouble    Code = "folder-trouble"
 	FolderSilent     Code = "folder-silent"
 	TrayGone         Code = "tray-gone"
+	OwnShare         Code = "own-share"
 
 	// MayNotRead is the note on a file that this account may not read.
 	MayNotRead Code = "may-not-read"

@@ -1,0 +1,271 @@
+package outbox
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sealpost/agent/ledger"
+	"sealpost/agent/tray"
+	"sealpost/internal/beneath"
+	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
+)
+
+// mounts mounts a folder of its own on one of the tray.
+func (s *sealer) mounts(folder string) {
+	s.t.Helper()
+	mkdir(s.t, s.at(folder))
+	if err := unix.Mount(s.t.TempDir(), s.at(folder), "", unix.MS_BIND, ""); err != nil {
+		s.t.Skipf("SKIPPED: mounting needs root: %v", err)
+	}
+	//nolint:errcheck // a second one has nothing to do
+	s.t.Cleanup(func() { unix.Unmount(s.at(folder), unix.MNT_DETACH) })
+}
+
+// mounted returns a sealer whose outbox/ is a mount of its own.
+func mounted(t *testing.T) *sealer {
+	t.Helper()
+	s := newSealer(t)
+	s.mounts("outbox")
+	return s
+}
+
+// Files of all sizes, folders, and files for an address with a mount of its own are taken.
+func TestAnOutboxWithADiskOfItsOwn(t *testing.T) {
+	s := mounted(t)
+	s.mounts("outbox/@CA-RC")
+	s.tray.FolderSettle = 0
+	want := map[string]string{"a": "a", "b": "b", "run/1.dat": "1.dat", "run/deep/2.dat": "2.dat",
+		"@CA-RC/c": "c"}
+	for name := range want {
+		put(t, s.at("outbox/"+filepath.Dir(name)), filepath.Base(name))
+	}
+	large := bytes.Repeat([]byte("large"), ownSyncSize/4)
+	testkit.Must(t, os.WriteFile(s.at("outbox/large"), large, 0o755))
+	then := time.Now().Add(-time.Hour).Truncate(time.Second)
+	testkit.Must(t, os.Chtimes(s.at("outbox/large"), then, then))
+	s.claimAll(newFinder(s.tray))
+	list := s.all()
+	if len(list) != 5 {
+		t.Fatalf("%d messages", len(list))
+	}
+	for _, m := range list {
+		if m.State != ledger.Taken {
+			t.Errorf("%s is %s: %s", m.Name, m.State, m.Reason)
+		}
+		if got, err := opened(t, s.tray).observe(sourceAt(m)); err != nil || !same(got, m.Source) {
+			t.Errorf("%s: its row is of another file than the copy: %v", m.Name, err)
+		}
+	}
+	s.deliver(list...)
+	s.file()
+	for name := range want {
+		if _, base := filepath.Split(name); !s.has("delivered/*/"+name) &&
+			!s.has("delivered/*/"+base) {
+			t.Errorf("%s is not in delivered", name)
+		}
+	}
+	got, err := filepath.Glob(s.at("delivered/*/large"))
+	if err != nil || len(got) != 1 {
+		t.Fatalf("the large one: %q, %v", got, err)
+	}
+	text, err := os.ReadFile(got[0])
+	info, _ := os.Stat(got[0])
+	if err != nil || !bytes.Equal(text, large) || !info.ModTime().Equal(then) ||
+		info.Mode()&0o100 == 0 {
+		t.Errorf("its copy differs: %v, %v", err, info)
+	}
+	for _, left := range []string{"outbox/[^.@]*", "outbox/@CA-RC/[^.]*", "outbox/.sealpost/*",
+		"outbox/@CA-RC/.sealpost/*", "sending/*"} {
+		if found, err := filepath.Glob(s.at(left)); err != nil || len(found) > 0 {
+			t.Errorf("left: %q, %v", found, err)
+		}
+	}
+}
+
+// all lists the messages.
+func (s *sealer) all() (list []ledger.Outgoing) {
+	s.t.Helper()
+	testkit.Must(s.t, s.ledger.View(s.t.Context(), func(tx *ledger.Tx) (err error) {
+		list, err = tx.Latest(100)
+		return err
+	}))
+	return list
+}
+
+func (s *sealer) has(pattern string) bool {
+	found, _ := filepath.Glob(s.at(pattern))
+	return len(found) == 1
+}
+
+// A claim continues from each state of a copy, and its file is taken once.
+func TestACopyFromAnotherDiskContinues(t *testing.T) {
+	for name, before := range map[string]func(s *sealer, h *handles, m ledger.Outgoing){
+		"claimed": func(*sealer, *handles, ledger.Outgoing) {},
+		"set aside": func(s *sealer, h *handles, m ledger.Outgoing) {
+			testkit.Must(s.t, h.SetAside(droppedAt(m), asideAt(m)))
+		},
+		"in place": func(s *sealer, h *handles, m ledger.Outgoing) {
+			testkit.Must(s.t, h.SetAside(droppedAt(m), asideAt(m)))
+			s.copies(h, m)
+		},
+		"in place, and after a loss of power not set aside": func(s *sealer, h *handles,
+			m ledger.Outgoing) {
+			testkit.Must(s.t, h.SetAside(droppedAt(m), asideAt(m)))
+			s.copies(h, m)
+			testkit.Must(s.t, h.GiveBack(asideAt(m), m.Name))
+		},
+		"recorded": func(s *sealer, h *handles, m ledger.Outgoing) {
+			testkit.Must(s.t, h.SetAside(droppedAt(m), asideAt(m)))
+			s.copies(h, m)
+			_, err := s.tray.newMoving(h).adoptCopies(s.t.Context(), []ledger.Outgoing{m})
+			testkit.Must(s.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mounted(t)
+			m := s.claimed("a")[0]
+			before(s, opened(t, s.tray), m)
+			s.claimAll(newFinder(s.tray))
+			if list := s.all(); len(list) != 1 || list[0].State != ledger.Taken {
+				t.Errorf("messages: %+v", list)
+			}
+			s.expectTree("outbox/.sealpost", "sending/"+group([]ledger.Outgoing{m})+"/a")
+		})
+	}
+}
+
+// copies puts the copy of a file that is set aside into its place.
+func (s *sealer) copies(h *handles, m ledger.Outgoing) {
+	s.t.Helper()
+	testkit.Must(s.t, h.makePlace(s.t.Context(), []ledger.Outgoing{m}))
+	temp, err := h.copyApart(s.t.Context(), m)
+	testkit.Must(s.t, err)
+	testkit.Must(s.t, h.placeCopy(m, temp))
+}
+
+// Content that comes after the claim, or is changed then, stays and is taken by itself.
+func TestAChangeDuringACopyIsKept(t *testing.T) {
+	s := mounted(t)
+	s.tray.FolderSettle = 0
+	h := opened(t, s.tray)
+	changed := s.claimed("changed")[0]
+	testkit.Must(t, h.SetAside(droppedAt(changed), asideAt(changed)))
+	testkit.Must(t, os.WriteFile(s.at(asideAt(changed)+"/changed"), []byte("more now"), 0o644))
+
+	edited := s.claimed("edited")[0]
+	testkit.Must(t, h.SetAside(droppedAt(edited), asideAt(edited)))
+	s.copies(h, edited)
+	testkit.Must(t, os.WriteFile(s.at(asideAt(edited)+"/edited"), []byte("more now"), 0o644))
+	put(t, s.at("outbox"), "edited") // its name is taken meanwhile
+
+	put(t, s.at("outbox/run"), "1.dat")
+	f := newFinder(s.tray)
+	rows, err := s.tray.claimRows(t.Context(), []found{examined(t, f, "run")})
+	testkit.Must(t, err)
+	s.desk.release(rows...)
+	testkit.Must(t, h.SetAside(droppedAt(rows[0]), asideAt(rows[0])))
+	s.copies(h, rows[0])
+	put(t, s.at(asideAt(rows[0])+"/run"), "2.dat")
+	h.Release()
+
+	s.claimAll(f)
+	s.claimAll(newFinder(s.tray))
+	if got := s.state(changed); got != ledger.Withdrawn {
+		t.Errorf("a file that was changed before its copy is %s", got)
+	}
+	for _, name := range []string{"sending/*/changed", "sending/*/edited", "sending/*/run/1.dat",
+		"sending/*/run/2.dat", "sending/*/" + string(edited.ID) + " edited"} {
+		if found, _ := filepath.Glob(s.at(name)); len(found) == 0 {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if n := s.count(); n != 7 {
+		t.Errorf("%d messages", n)
+	}
+	if s.has("sending/*/run/2.dat") && !s.has("sending/"+string(rows[0].ID)+"/run/1.dat") {
+		t.Error("the first part of the folder is not in its message")
+	}
+}
+
+// An open file is not removed, and a file that cannot be copied is told.
+func TestACopyWaits(t *testing.T) {
+	s := mounted(t)
+	h := opened(t, s.tray)
+	m := s.claimed("a")[0]
+	testkit.Must(t, h.SetAside(droppedAt(m), asideAt(m)))
+	s.copies(h, m)
+	w, err := os.OpenFile(s.at(asideAt(m)+"/a"), os.O_WRONLY, 0)
+	testkit.Must(t, err)
+	s.claimAll(newFinder(s.tray))
+	if got := s.state(m); got != ledger.Claimed {
+		t.Errorf("while a program has it open it is %s", got)
+	}
+	status, err := s.Status(t.Context(), 1)
+	testkit.Must(t, err)
+	if why := status.NotTaken["a"]; why != reason.New("cannot-move", "why",
+		reason.New("open-while-copied")) {
+		t.Errorf("the status says %q", why)
+	}
+	testkit.Must(t, w.Close())
+	s.claimAll(newFinder(s.tray))
+	if got := s.state(m); got != ledger.Taken {
+		t.Errorf("afterwards it is %s", got)
+	}
+}
+
+// A file that is recalled before it is copied goes to failed/.
+func TestARecallFromAnotherDisk(t *testing.T) {
+	for _, place := range []string{"in outbox", "set aside"} {
+		t.Run(place, func(t *testing.T) {
+			s := mounted(t)
+			m := s.claimed("a")[0]
+			if place == "set aside" {
+				testkit.Must(t, opened(t, s.tray).SetAside(droppedAt(m), asideAt(m)))
+			}
+			_, err := s.Recall(t.Context(), string(m.ID))
+			testkit.Must(t, err)
+			s.file()
+			s.claimAll(newFinder(s.tray))
+			s.expectTree("outbox/.sealpost", "failed/"+string(m.ID)+"/a",
+				"failed/"+string(m.ID)+"/WHY.txt")
+		})
+	}
+}
+
+// An entry that is set aside without a message is given back, and one that was sent is removed.
+func TestEntriesSetAsideWithoutAClaim(t *testing.T) {
+	s := mounted(t)
+	put(t, s.at("outbox/.sealpost/FL-LAB_DAT_20251008_007"), "unknown")
+	m := s.taken("sent")[0]
+	put(t, s.at(asideAt(m)), "sent")
+	then := time.Unix(0, m.Source.ModTime)
+	testkit.Must(t, os.Chtimes(s.at(asideAt(m)+"/sent"), then, then))
+	s.claimAll(newFinder(s.tray))
+	if !s.has("sending/*/unknown") || s.count() != 2 {
+		t.Errorf("%d messages", s.count())
+	}
+	if s.has("outbox/.sealpost/*") {
+		t.Error("something is still set aside")
+	}
+}
+
+// Nothing is taken from a share of its own, and this is said once.
+func TestAnOutboxOnAShareOfItsOwn(t *testing.T) {
+	s := mounted(t)
+	shared := beneath.Shared
+	s.tray.files.Class = &shared
+	put(t, s.at("outbox"), "a")
+	s.claimAll(newFinder(s.tray))
+	status, err := s.Status(t.Context(), 1)
+	testkit.Must(t, err)
+	if why := status.NotTaken[tray.OutboxPart]; why != reason.New(reason.OwnShare) {
+		t.Errorf("the status says %v", status.NotTaken)
+	}
+	s.expectTree("outbox/a")
+}
