@@ -15,16 +15,6 @@ type wrongClock struct{ ahead atomic.Int64 }
 func (c *wrongClock) now() time.Time      { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *wrongClock) set(d time.Duration) { c.ahead.Store(int64(d)) }
 
-// joinBy lets a site join whose clock is another than the hub's.
-func (w *world) joinBy(now func() time.Time, name, role string, approve ...string) *site {
-	w.t.Helper()
-	s := w.join(name, role, approve...)
-	s.stop()
-	s.Now = now
-	s.start()
-	return s
-}
-
 func (s *site) delivers(name string) {
 	s.w.t.Helper()
 	eventually(s.w.t, name+" is delivered, and its receipt is believed", func() bool {
@@ -37,6 +27,7 @@ func (s *site) delivers(name string) {
 // All goes on by itself once the hub's clock is right. It is wrong at a start of the hub, and while
 // it runs.
 func TestTheHubsClockIsWrongByYears(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		ahead  time.Duration

@@ -14,6 +14,7 @@ import (
 
 // A tray and an inbox lie on each kind of disk. docs/file-systems.md has the table of these kinds.
 func TestKindsOfDisks(t *testing.T) {
+	t.Parallel()
 	loop := func(kind loopfs.Kind) func(t *testing.T) string {
 		return func(t *testing.T) string { return loopfs.Mount(t, kind) }
 	}

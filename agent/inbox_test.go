@@ -70,6 +70,7 @@ func TestTheInboxFollowsItsConfiguration(t *testing.T) {
 
 // A file above max_size is named with its sender, its size and the limit.
 func TestAFileAboveTheLimitOfACentre(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	centre.stop()
 	centre.set("max_size", `"1MiB"`)

@@ -16,6 +16,7 @@ import (
 // waits for it. When an admin makes another, senders learn which messages were lost with the old
 // one, and go on with the new one.
 func TestALostRecipientKey(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.drop("before.csv", []byte("before"))
 	centre.expect("FL-LAB", "before.csv", []byte("before"))

@@ -25,6 +25,7 @@ func (s *site) loseLedger() {
 }
 
 func TestALostLedgerGivesNoNumberAgain(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	today := time.Now().UTC().Format("20060102")
 	lab.drop("first", []byte("first"))
@@ -45,6 +46,7 @@ func TestALostLedgerGivesNoNumberAgain(t *testing.T) {
 }
 
 func TestALostLedgerKeepsADirectAddress(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	w.stopHub()

@@ -52,6 +52,7 @@ func (s *site) proof(message string) (p agent.Proof) {
 
 // A receipt is verified by the commands of the document, as they stand there, and by them alone.
 func TestAReceiptIsVerifiedWithoutSealpost(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("openssl"); err != nil || runtime.GOOS == "windows" {
 		t.Skip("openssl, or a Unix shell to call it from, is not installed")
 	}
@@ -170,6 +171,7 @@ func TestReceiptsOfALostHub(t *testing.T) {
 
 // A folder's entries are those that were sealed, in their order.
 func TestAFolderIsProven(t *testing.T) {
+	t.Parallel()
 	_, lab, _ := labAndCentre(t)
 	run := filepath.Join(t.TempDir(), "run.1")
 	must(t, os.MkdirAll(filepath.Join(run, "a"), 0o755))
@@ -204,6 +206,7 @@ func change(name string, file func(string) []byte, mark string) (string, []byte)
 }
 
 func TestWhatCannotBeProven(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	centre.stop()
 	lab.drop("data.csv", []byte("content"))

@@ -45,6 +45,7 @@ func TestTheStatusFileSaysHowThingsStand(t *testing.T) {
 
 // A message is found by a part of its file's name.
 func TestFindByPartOfAName(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.drop("Blood?Panel 7.csv", []byte("b"))
 	lab.drop("other.csv", []byte("o"))

@@ -52,6 +52,7 @@ func (s *site) fill() (empty func()) {
 // STATUS.txt name the full disk, and the agent goes on by itself once there is room. The same holds
 // for a ledger that is to be made.
 func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
+	t.Parallel()
 	for name, ledgerIsThere := range map[string]bool{"a ledger": true, "no ledger": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -85,6 +85,7 @@ func TestTheStateIsForItsAccountAlone(t *testing.T) {
 }
 
 func TestALooseStateIsTightenedAtStart(t *testing.T) {
+	t.Parallel()
 	_, lab, _ := labAndCentre(t)
 	lab.stop()
 	lab.modes(func(path string, info fs.FileInfo) error {
@@ -107,6 +108,7 @@ func TestALooseStateIsTightenedAtStart(t *testing.T) {
 }
 
 func TestAStateThatIsNotOursIsRefused(t *testing.T) {
+	t.Parallel()
 	_, lab, _ := labAndCentre(t)
 	lab.stop()
 	state := filepath.Join(lab.dir, "state")

@@ -38,6 +38,7 @@ func labAndCentre(t *testing.T) (*world, *site, *site) {
 
 // A file arrives, and its receipt brings it to delivered/.
 func TestAFileIsDelivered(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	content := random(10_000)
 	lab.drop("data.csv", content)
@@ -92,6 +93,7 @@ func TestSizesAndNames(t *testing.T) {
 const smallest = 768 << 10 // the largest file that is sealed in memory
 
 func TestTheSameNameTwiceIsTwoFiles(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.drop("data.csv", []byte("first"))
 	eventually(t, "the first is taken", func() bool { return len(lab.status().Outbox.Latest) == 1 })
@@ -105,6 +107,7 @@ func TestTheSameNameTwiceIsTwoFiles(t *testing.T) {
 
 // Nothing is sent to a site without an approval.
 func TestOnlyApprovedSitesGetFiles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	centre := w.join("CA-RC", "receive")
 	other := w.join("SF-RC", "receive")
@@ -129,6 +132,7 @@ func TestOnlyApprovedSitesGetFiles(t *testing.T) {
 
 // A file waits for a centre that has not joined.
 func TestAFileWaitsForAJoin(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.invite("CA-RC", "receive")
 	w.bind("ca_rc_queue", "fl-lab.*")
@@ -143,6 +147,7 @@ func TestAFileWaitsForAJoin(t *testing.T) {
 
 // Hub and agents may all be stopped and started again.
 func TestRestartOfAll(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	centre.stop()
 	first := random(3 << 20)
@@ -246,6 +251,7 @@ func TestThousandSmallFilesShareEnvelopes(t *testing.T) {
 }
 
 func TestWhatIsNotAFileIsLeftAloneAndSaid(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	must(t, os.Mkdir(filepath.Join(w.dir, "folder"), 0o755))
 	must(t, os.Symlink("/etc/hostname", filepath.Join(w.dir, "folder", "link")))
@@ -292,6 +298,7 @@ func tree(t *testing.T, base string) string {
 }
 
 func TestAFolderArrivesAsOneMessage(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	root := tree(t, w.dir)
 	before := listing(t, root)
@@ -343,6 +350,7 @@ func listing(t *testing.T, root string) (list []string) {
 
 // A folder waits for its settle time or its marker.
 func TestAFolderSettles(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("folder_settle", `"1h"`)
@@ -363,6 +371,7 @@ func TestAFolderSettles(t *testing.T) {
 
 // A direct address reaches exactly the sites that it names.
 func TestADirectAddress(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	must(t, os.Mkdir(filepath.Join(lab.dir, "outbox", "@SF-RC"), 0o755))
@@ -379,6 +388,7 @@ func TestADirectAddress(t *testing.T) {
 
 // A file that changes before it is sealed is sent with its later content.
 func TestAChangeBeforeSealing(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
@@ -394,6 +404,7 @@ func TestAChangeBeforeSealing(t *testing.T) {
 
 // A file that its user takes back before it is sealed is withdrawn.
 func TestARemovalBeforeSealing(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
@@ -416,6 +427,7 @@ func TestARemovalBeforeSealing(t *testing.T) {
 
 // The newer of two agents of one site takes its queue.
 func TestTheNewerAgentTakesTheQueue(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	twin := w.site(w.Site(centre.name, "receive", filepath.Join(w.dir, "CA-RC twin")))
 	centre.stop()
@@ -455,6 +467,7 @@ func TestTheNewerAgentTakesTheQueue(t *testing.T) {
 }
 
 func TestEachMessageHasARecordForPrograms(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	content := random(1234)
 	lab.drop("data?.csv", content)
@@ -484,6 +497,7 @@ func TestEachMessageHasARecordForPrograms(t *testing.T) {
 
 // While a file lies in the place of sending/, nothing is claimed, and it is said.
 func TestAFileInThePlaceOfSending(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	sending := filepath.Join(lab.dir, "sending")
 	must(t, os.Remove(sending))
@@ -544,6 +558,7 @@ func TestHeldMessages(t *testing.T) {
 
 // A finished message can be sent again to one site.
 func TestResendToOneSite(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	other := w.join("SF-RC", "receive")
 	content := random(2 << 20)

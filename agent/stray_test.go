@@ -36,6 +36,7 @@ func (s *site) why(name string) (text string) {
 
 // A file for an unknown site fails, and its note names the most similar site.
 func TestAnUnknownSite(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.join("SF-RC", "receive")
 	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Route: "fl-lab.seq",
@@ -68,6 +69,7 @@ func TestAnUnknownSite(t *testing.T) {
 
 // A file for a site that has not joined, or was removed, waits.
 func TestAnAbsentSite(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	lab.drop("first", []byte("first"))
 	centre.expect("FL-LAB", "first", []byte("first"))
@@ -93,6 +95,7 @@ func TestAnAbsentSite(t *testing.T) {
 
 // A file for an unknown site waits until the hub can be asked.
 func TestAnUnknownSiteWithoutTheHub(t *testing.T) {
+	t.Parallel()
 	w, lab, _ := labAndCentre(t)
 	w.stopHub()
 	lab.direct("@SF-RX", "mistyped.txt")
@@ -109,6 +112,7 @@ func TestAnUnknownSiteWithoutTheHub(t *testing.T) {
 
 // A program that has crashed leaves its temporary file for ever, which users then have to learn.
 func TestAFolderWithATemporaryFile(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	folder := filepath.Join(lab.dir, "outbox", "run 7")
 	must(t, os.Mkdir(folder, 0o755))

@@ -93,6 +93,7 @@ func twoTrays(t *testing.T) (lab, data, sequences *site) {
 
 // Two trays have a route, a kind and times each.
 func TestTwoTrays(t *testing.T) {
+	t.Parallel()
 	lab, data, sequences := twoTrays(t)
 	if err := lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}},
 		nil); err == nil || !strings.Contains(err.Error(),
@@ -171,6 +172,7 @@ func (s *site) read(path string) string {
 
 // A tray that leaves the configuration is reported, and goes on once it is back.
 func TestARemovedTray(t *testing.T) {
+	t.Parallel()
 	lab, data, sequences := twoTrays(t)
 	lab.setSequencer("0s")
 	sequences.stop()
@@ -229,6 +231,7 @@ func TestARemovedTray(t *testing.T) {
 }
 
 func TestTwoTraysThroughALinkAreRefused(t *testing.T) {
+	t.Parallel()
 	_, lab, _ := labAndCentre(t)
 	lab.stop()
 	must(t, os.Symlink(lab.dir, filepath.Join(lab.w.dir, "other name")))
@@ -245,6 +248,7 @@ func TestTwoTraysThroughALinkAreRefused(t *testing.T) {
 }
 
 func TestTheDoctorLooksAtEveryTray(t *testing.T) {
+	t.Parallel()
 	_, lab, _ := labAndCentre(t)
 	lab.stop()
 	lab.addTray(sequencer)
@@ -267,6 +271,7 @@ func TestTheDoctorLooksAtEveryTray(t *testing.T) {
 
 // A tray can wait for markers. A file without one is told, and stays however long.
 func TestATrayThatWaitsForMarkers(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("finished", `"marker"`)
@@ -298,6 +303,7 @@ func TestATrayThatWaitsForMarkers(t *testing.T) {
 // A run folder is taken in a pause of its program, which goes on in it wherever it lies. All of its
 // files arrive, each once, and its user is told.
 func TestAProgramGoesOnInAFolderThatWasSent(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.stop()
 	lab.set("folder_settle", `"500ms"`)

@@ -47,6 +47,7 @@ func (s *site) saysNothing() {
 // The system also tells of the outbox itself: that it has other rights, or another name. It is
 // nothing to be sent.
 func TestTheOutboxItselfIsNotSent(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "1h")
 	lab.drop("first", []byte("first"))
 	centre.expect("FL-LAB", "first", []byte("first"))
@@ -64,6 +65,7 @@ func TestTheOutboxItselfIsNotSent(t *testing.T) {
 }
 
 func TestTheOutboxIsRenamedAndRemoved(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "500ms")
 	const missing = "no such file or directory): make it again"
 	must(t, os.Rename(lab.outbox(), lab.outbox()+".old"))
@@ -84,6 +86,7 @@ func TestTheOutboxIsRenamedAndRemoved(t *testing.T) {
 // A change of the outbox is noticed at once, and so are later files in it. Neither waits for the
 // next sweep.
 func TestAWatchThatWasLostIsHadAgain(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "24h")
 	lab.drop("before", []byte("before"))
 	centre.expect("FL-LAB", "before", []byte("before"))
@@ -99,6 +102,7 @@ func TestAWatchThatWasLostIsHadAgain(t *testing.T) {
 // The outbox is away at any instant of a listing, and files are written during their claim. Nothing
 // waits for the next sweep.
 func TestTheOutboxIsAwayAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "24h")
 	for round := range 60 {
 		for range 5 + round%7 {
@@ -114,6 +118,7 @@ func TestTheOutboxIsAwayAgainAndAgain(t *testing.T) {
 // More files are there than can be noted, and the system keeps reporting another one. The files
 // that were passed over are found all the same.
 func TestWhatCouldNotBeNotedIsNotPutOff(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "24h", "folder_settle", `"10h"`)
 	for i := range 5000 {
 		must(t, os.Mkdir(lab.outbox(fmt.Sprintf("unfinished %d", i)), 0o755))
@@ -203,6 +208,7 @@ func (d *disk) has(folder string, n int) {
 // The disk of a tray is unmounted while files are under way. They are not taken for withdrawn, and
 // go on when it is back.
 func TestTheTraysDiskIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
 	w, lab, centre, d := labOnADisk(t)
 	w.stopHub()
 	lab.start()
@@ -225,6 +231,7 @@ func TestTheTraysDiskIsAwayForAWhile(t *testing.T) {
 
 // The same, and the agent starts without the disk; or there are empty folders where it was.
 func TestTheTraysDiskIsAwayAtTheStart(t *testing.T) {
+	t.Parallel()
 	w, lab, centre, d := labOnADisk(t)
 	w.stopHub()
 	lab.start()
@@ -258,6 +265,7 @@ func (d *disk) foldersBeneath() {
 // The agent starts without the disk, and finds empty folders that are older than the files under
 // way.
 func TestOldFoldersAtTheStart(t *testing.T) {
+	t.Parallel()
 	w, lab, centre, d := labOnADisk(t)
 	d.foldersBeneath()
 	made := time.Now()
@@ -280,6 +288,7 @@ func TestOldFoldersAtTheStart(t *testing.T) {
 
 // Another folder lies in the place of the tray's disk.
 func TestAnotherFolderForTheTray(t *testing.T) {
+	t.Parallel()
 	w, lab, centre, d := labOnADisk(t)
 	d.foldersBeneath()
 	w.stopHub()
@@ -301,6 +310,7 @@ func TestAnotherFolderForTheTray(t *testing.T) {
 
 // A file is final while the disk is away: it is moved to its place when the disk is back.
 func TestADeliveryWithoutTheTraysDisk(t *testing.T) {
+	t.Parallel()
 	_, lab, centre, d := labOnADisk(t)
 	centre.stop()
 	lab.start()

@@ -19,8 +19,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Those that run at the same time wait more than they work.
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	// Stories that run side by side wait more than they work. The few others run before them.
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
@@ -90,7 +90,14 @@ func (w *world) site(s *testnet.Site) *site {
 // join lets a site join, which takes every file at once, and runs its agent.
 func (w *world) join(name, role string, approve ...string) *site {
 	w.t.Helper()
+	return w.joinBy(nil, name, role, approve...)
+}
+
+// joinBy is join for a site whose clock is another than the hub's; nil: the same.
+func (w *world) joinBy(now func() time.Time, name, role string, approve ...string) *site {
+	w.t.Helper()
 	s := w.site(w.Join(id.Site(name), role, approve...))
+	s.Now = now
 	if role != "receive" {
 		s.set("sweep", `"500ms"`)
 		s.set("folder_settle", `"0s"`)

@@ -128,6 +128,7 @@ func mapped(path string, pieces [][]byte) error {
 
 // A file is taken when its writer has finished.
 func TestAWriterFinishes(t *testing.T) {
+	t.Parallel()
 	lab, centre := labThatSweeps(t, "300ms", "settle", `"3s"`)
 	contents := map[string][]byte{}
 	var g errgroup.Group
@@ -175,8 +176,8 @@ func (s *site) appended(name string, pause time.Duration, lines ...string) {
 // The pauses are longer than the settle time, but not two and a quarter times as long.
 func TestAWriterThatPauses(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	lab, centre := labThatSweeps(t, "300ms", "settle", `"1s"`)
-	lab.appended("run.csv", 1600*time.Millisecond, "1\n", "2\n", "3\n", "4\n")
+	lab, centre := labThatSweeps(t, "300ms", "settle", `"2s"`)
+	lab.appended("run.csv", 3*time.Second, "1\n", "2\n", "3\n", "4\n")
 	centre.expect("FL-LAB", "run.csv", []byte("1\n2\n3\n4\n"))
 	if latest := lab.status().Outbox.Latest; len(latest) != 1 {
 		t.Errorf("it arrives in pieces: %+v", latest)
@@ -201,6 +202,7 @@ func TestAFileTakenTooEarly(t *testing.T) {
 
 // A document waits while its editor's lock file lies beside it, and goes when the editor is closed.
 func TestADocumentAndItsEditor(t *testing.T) {
+	t.Parallel()
 	_, lab, centre := labAndCentre(t)
 	lab.drop("~$report.docx", []byte("user"))
 	for _, draft := range []string{"half", "half a draft"} {
@@ -220,6 +222,7 @@ func TestADocumentAndItsEditor(t *testing.T) {
 // program has locked it or its owner has taken the right away; it is removed; or a folder is in its
 // place. Each is reported, and the others go on.
 func TestAFileThatIsDisturbedMidway(t *testing.T) {
+	t.Parallel()
 	w, lab, centre := labAndCentre(t)
 	w.stopHub()
 	lab.stop()
