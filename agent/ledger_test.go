@@ -35,7 +35,6 @@ func TestALostLedgerGivesNoNumberAgain(t *testing.T) {
 	// as a user does to make room
 	must(t, os.RemoveAll(filepath.Join(lab.dir, "delivered", string(first))))
 	lab.loseLedger()
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
 	lab.drop("second", []byte("second"))
 	centre.expect("FL-LAB", "second", []byte("second"))
 	second := lab.status().Outbox.Latest[0].ID
@@ -62,7 +61,6 @@ func TestALostLedgerKeepsADirectAddress(t *testing.T) {
 	// made, and not moved into
 	must(t, os.Mkdir(filepath.Join(sending, "FL-LAB_DAT_20200101_001"), 0o755))
 	lab.loseLedger()
-	must(t, lab.call(agent.PathApprove, agent.ApproveRequest{Sites: []string{"CA-RC"}}, nil))
 	eventually(t, "both are told of", func() bool {
 		return len(lab.status().Outbox.Explained) == 2
 	})

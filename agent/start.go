@@ -90,6 +90,10 @@ func openLedger(path string, log *slog.Logger) (*ledger.Ledger, error) {
 	default:
 		log.Warn("ledger damaged", "reason", reason.New("ledger-torn"), "kept", damaged)
 	}
+	if n := l.Recalled(); n > 0 {
+		log.Warn("the ledger was lost or is older: pins and approvals are put back", "count", n,
+			"from", ledger.TrustFile)
+	}
 	return l, nil
 }
 

@@ -48,6 +48,7 @@ type Ledger struct {
 	closed   chan struct{}
 	numbers  *numbers // of the writer
 	setAside []string // see Aside
+	recalled int      // see Recalled
 	commits  atomic.Uint64
 	once     sync.Once
 	done     sync.WaitGroup
@@ -68,6 +69,7 @@ type Tx struct {
 	stmts   map[string]*sql.Stmt
 	numbers *numbers // of an update
 	stamps  *stamps  // of the writer
+	trust   *trust   // of the writer
 }
 
 // Open opens the ledger, and makes a missing one. The caller holds the state folder's lock: two
@@ -139,8 +141,11 @@ func openAt(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	writer.stamps = &stamps{}
-	err = writer.migrated()
+	writer.stamps, writer.trust = &stamps{}, newTrust(path)
+	if err = writer.migrated(); err == nil {
+		err = writer.recallTrust()
+	}
+	l.recalled = writer.trust.restored
 	for range readers {
 		if err == nil {
 			var r *Tx
@@ -323,9 +328,15 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 		return
 	}
 	tx.numbers.save()
-	if err := tx.commitStamped(); err != nil {
-		fail(errors.Join(err, tx.exec("ROLLBACK")))
+	err := tx.countTrust()
+	if err == nil {
+		err = tx.commitStamped()
 	}
+	if err != nil {
+		fail(errors.Join(err, tx.exec("ROLLBACK")))
+		return
+	}
+	tx.saveTrust()
 }
 
 // probe is the space that a ledger needs to open: SQLite's shared memory and a few pages of its

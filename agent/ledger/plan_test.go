@@ -13,7 +13,8 @@ import (
 )
 
 // The work for one file must not grow with the number of past files. So SQLite must find every row
-// by an index, and read no table from its beginning.
+// by an index, and read no table from its beginning. Only a change of a pin or an approval reads
+// all of those.
 func TestNothingLooksThroughTheWholeLedger(t *testing.T) {
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	done := sealed(t, l, taken(t, l, "done"), "CA-RC")
@@ -22,7 +23,10 @@ func TestNothingLooksThroughTheWholeLedger(t *testing.T) {
 	update(t, l, func(tx *Tx) error {
 		live(t, tx, done, dropped, waiting)
 		for query := range tx.stmts {
-			explain(t, tx, query)
+			if !strings.HasSuffix(query, "FROM approval") &&
+				!strings.HasSuffix(query, "FROM pin WHERE TRUE ORDER BY site") {
+				explain(t, tx, query)
+			}
 		}
 		return nil
 	})

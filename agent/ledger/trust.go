@@ -64,6 +64,7 @@ func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 
 // SetPin writes a site's whole pin.
 func (tx *Tx) SetPin(p Pin) error {
+	tx.trust.changed = true
 	return tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
 		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen),
 		stored(p.Trouble), p.Offered)
@@ -123,6 +124,7 @@ func (tx *Tx) Approvals() (map[string][]id.Site, error) {
 // Approve sets the approved sites of an address, sorted by the caller; nil means the first complete
 // proposal.
 func (tx *Tx) Approve(address string, sites []id.Site) error {
+	tx.trust.changed = true
 	stored := ApproveRoute
 	if sites != nil {
 		b, err := json.Marshal(sites)

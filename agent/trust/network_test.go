@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,18 @@ func (n *network) open() {
 func (n *network) reopen() {
 	n.t.Helper()
 	must(n.t, n.Ledger.Close())
+	n.open()
+}
+
+// loseLedger restarts the agent without its ledger.
+func (n *network) loseLedger() {
+	n.t.Helper()
+	must(n.t, n.Ledger.Close())
+	files, err := filepath.Glob(filepath.Join(n.dir, "ledger.db*"))
+	must(n.t, err)
+	for _, f := range files {
+		must(n.t, os.Remove(f))
+	}
 	n.open()
 }
 

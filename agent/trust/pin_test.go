@@ -33,6 +33,18 @@ func TestTheFirstSightPins(t *testing.T) {
 	n.waitsOn(n.peer("CA-RC"), "another identity key")
 }
 
+// A lost ledger is no second first sight: another identity is refused, and the approval holds.
+func TestALostLedgerKeepsPins(t *testing.T) {
+	n := newNetwork(t)
+	n.approve("CA-RC")
+	centre := n.peer("CA-RC")
+	n.sends(centre)
+	n.loseLedger()
+	n.waitsOn(n.peer("CA-RC"), "another identity key")
+	n.loseLedger()
+	n.sends(centre)
+}
+
 // A difference from a pin stops sending, is reported, and survives a restart. The pin stays.
 func TestWhatDiffersFromAPin(t *testing.T) {
 	for name, c := range map[string]struct {
