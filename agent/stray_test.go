@@ -84,6 +84,15 @@ func TestAnAbsentSite(t *testing.T) {
 		t.Errorf("it says:\n%s", text)
 	}
 	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "CA-RC"}, nil)
+	err := lab.call(agent.PathResend, agent.ResendRequest{
+		Message: string(lab.status().Outbox.Latest[0].ID), To: "CA-RC"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "CA-RC does not receive in this network any") {
+		t.Errorf("a resend to it: %v", err)
+	}
+	eventually(t, "it is not shown as proposed, without a file", func() bool {
+		of := lab.status().Routes[0].Sites
+		return len(of) == 1 && of[0].Site == "CA-RC" && of[0].Approved && !of[0].Proposed
+	})
 	lab.direct("@CA-RC", "late.txt")
 	eventually(t, "it waits", func() bool {
 		return lab.status().Outbox.Blocked["@CA-RC"].Code == "receives-no-more"

@@ -66,6 +66,7 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 		switch e.Kind {
 		case api.EventRoute:
 			o.forgetRoute(e.Address)
+			o.repropose(ctx, e.Address)
 		case api.EventSettled, api.EventDead:
 			if (e.Kind == api.EventSettled) != (e.Receipt != "") {
 				o.log.Error("the hub says something senseless of an envelope; passed over",

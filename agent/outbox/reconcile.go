@@ -51,6 +51,9 @@ func (o *Outbox) reconcileAll(ctx context.Context) error {
 		if err != nil {
 			return ignoreCancel(ctx, err)
 		}
+		for address := range o.trust.Proposals() {
+			o.repropose(ctx, address)
+		}
 		o.desk.tell(func() { o.desk.resume(leftovers) })
 	}
 }

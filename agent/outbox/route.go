@@ -152,6 +152,19 @@ func (o *Outbox) decide(ctx context.Context, address string, sites []id.Site) (*
 	return d, nil
 }
 
+// repropose asks the hub again for an address, if its proposal is shown to the operator. After an
+// error the old one stays.
+func (o *Outbox) repropose(ctx context.Context, address string) {
+	a, err := id.ParseAddress(address)
+	if _, shown := o.trust.Proposals()[address]; err != nil || !shown {
+		return
+	}
+	route, err := o.hub.Resolve(ctx, a)
+	if err == nil || errors.Is(err, api.ErrUnroutable) {
+		o.trust.Propose(a, route)
+	}
+}
+
 // isOfAddress reports whether the hub refuses one address, while it may answer for others. It leads
 // to too many sites, or the hub fails over it.
 func isOfAddress(err error) bool {

@@ -64,6 +64,8 @@ func Stray(name, self id.Site, known []string) reason.Reason {
 	switch {
 	case name == self:
 		return reason.New("site-is-self", "site", name)
+	case slices.Contains(known, string(name)):
+		return reason.New("site-receives-no-more", "site", name)
 	case len(near) > 0:
 		return reason.New("site-near", "site", name, "near", near)
 	}

@@ -37,6 +37,15 @@ func (t *Trust) propose(address string, recipients []api.RouteRecipient) []Propo
 	return list
 }
 
+// Propose stores the hub's proposal for the asked address without a decision. A proposal that
+// contradicts itself is none.
+func (t *Trust) Propose(asked id.Address, route api.Route) {
+	if _, err := t.check(asked, route); err != nil {
+		route.Recipients = nil
+	}
+	t.propose(asked.String(), route.Recipients)
+}
+
 // Proposals returns the hub's last proposal for each address that was asked for since the start.
 func (t *Trust) Proposals() map[string][]Proposed {
 	t.mu.Lock()

@@ -21,6 +21,26 @@ import (
 // the reason.
 func (t *Trust) Decide(ctx context.Context, asked id.Address,
 	route api.Route) ([]envelope.Recipient, error) {
+	proposed, err := t.check(asked, route)
+	if err != nil {
+		return nil, err
+	}
+	shown := t.propose(route.Address.String(), route.Recipients)
+	if err := t.checkApproval(ctx, route, proposed, shown); err != nil {
+		return nil, err
+	}
+	recipients := make([]envelope.Recipient, len(route.Recipients))
+	for i, r := range route.Recipients {
+		if recipients[i], err = t.recipient(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return recipients, nil
+}
+
+// check checks that a proposal is for the asked address and consistent. It returns the proposed
+// sites.
+func (t *Trust) check(asked id.Address, route api.Route) ([]id.Site, error) {
 	if route.Address.String() != asked.String() {
 		return nil, &Waiting{reason.New("other-proposal",
 			"asked", asked.String(), "answered", clip(route.Address.String()))}
@@ -40,18 +60,7 @@ func (t *Trust) Decide(ctx context.Context, asked id.Address,
 		return nil, &Waiting{reason.New("inconsistent-proposal",
 			"address", route.Address.String())}
 	}
-	shown := t.propose(route.Address.String(), route.Recipients)
-	if err := t.checkApproval(ctx, route, proposed, shown); err != nil {
-		return nil, err
-	}
-	recipients := make([]envelope.Recipient, len(route.Recipients))
-	for i, r := range route.Recipients {
-		var err error
-		if recipients[i], err = t.recipient(ctx, r); err != nil {
-			return nil, err
-		}
-	}
-	return recipients, nil
+	return proposed, nil
 }
 
 // checkApproval checks that the proposed sites are exactly the approved ones, and that all have
@@ -75,7 +84,7 @@ func (t *Trust) checkApproval(ctx context.Context, route api.Route, proposed []i
 		return err
 	}
 	if !first && !slices.Equal(approved, proposed) {
-		return &Waiting{difference(route.Address, approved, proposed, shown)}
+		return t.difference(ctx, route.Address, approved, proposed, shown)
 	}
 	var missing, keyless []id.Site
 	for _, r := range route.Recipients {
@@ -112,7 +121,7 @@ func (t *Trust) approveFirst(ctx context.Context, address id.Address, proposed [
 		return err
 	}
 	if !slices.Equal(approved, proposed) {
-		return &Waiting{difference(address, approved, proposed, shown)}
+		return t.difference(ctx, address, approved, proposed, shown)
 	}
 	t.Log.Info("approved", "address", address.String(), "sites", proposed,
 		"by", "first proposal")
@@ -136,26 +145,45 @@ func approval(address id.Address, proposed []id.Site) string {
 	return "sealpost agent approve " + strings.Join(names, ",") + " --route " + address.String()
 }
 
-// difference returns the reason that a proposal differs from the approved sites.
-func difference(address id.Address, approved, proposed []id.Site,
-	shown []Proposed) reason.Reason {
-	var added, missing []id.Site
+// difference returns the reason that a proposal differs from the approved sites. A site without a
+// pin was approved in advance: the address may lead there later.
+func (t *Trust) difference(ctx context.Context, address id.Address, approved, proposed []id.Site,
+	shown []Proposed) error {
+	var added, missing, expected []id.Site
 	for _, s := range proposed {
 		if !slices.Contains(approved, s) {
 			added = append(added, s)
 		}
 	}
 	for _, s := range approved {
-		if !slices.Contains(proposed, s) {
+		_, err := t.pin(ctx, s)
+		switch {
+		case slices.Contains(proposed, s):
+		case errors.Is(err, ledger.ErrNotFound) && address.RoutingKey != "":
+			expected = append(expected, s)
+		case err != nil && !errors.Is(err, ledger.ErrNotFound):
+			return err
+		default:
 			missing = append(missing, s)
 		}
 	}
-	command := approval(address, proposed)
-	if len(missing) > 0 {
-		command += " --replace"
+	if len(added) == 0 && len(missing) == 0 {
+		return &Waiting{reason.New("leads-not-yet", "address", address.String(), "sites", expected,
+			"command", approval(address, proposed)+" --replace")}
 	}
-	return reason.New("route-differs", "address", address.String(), "added", added,
-		"gone", missing, "command", command, "shown", fingerprints(shown, added))
+	command := approval(address, proposed)
+	switch {
+	case len(missing) > 0 && len(expected) > 0:
+		all := slices.Concat(proposed, expected)
+		slices.Sort(all)
+		command = approval(address, all) + " --replace --in-advance"
+	case len(missing) > 0:
+		command += " --replace"
+	case len(expected) > 0:
+		command = approval(address, added) + " --add"
+	}
+	return &Waiting{reason.New("route-differs", "address", address.String(), "added", added,
+		"gone", missing, "command", command, "shown", fingerprints(shown, added))}
 }
 
 // recipient checks a proposed recipient's statement against its pin, and returns the recipient to

@@ -16,15 +16,34 @@ func TestOnlyTheApprovedSites(t *testing.T) {
 	n.sends(ca, sf)
 	n.reopen()
 	n.sends(ca, sf)
-	n.waits(n.route(dat, proposals(ca)...), "no longer leads to SF-RC, which is approved",
+	n.waits(n.route(dat, proposals(ca)...), "does not lead to SF-RC, which is approved",
 		"sealpost agent approve CA-RC --route fl-lab.dat")
 	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"), sf)...),
 		"now also leads to DC-RC, which is not approved")
 	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"))...),
 		"now also leads to DC-RC, which is not approved "+
-			"and no longer leads to SF-RC, which is approved")
+			"and does not lead to SF-RC, which is approved")
 	n.waits(n.route(dat), "no site receives fl-lab.dat yet")
 	n.sends(ca, sf)
+}
+
+// TestApprovedInAdvance waits for sites to which the address does not lead yet, and never advises
+// to drop their approval unasked.
+func TestApprovedInAdvance(t *testing.T) {
+	n := newNetwork(t)
+	ca := n.peer("CA-RC")
+	n.approve("CA-RC")
+	n.sends(ca)
+	n.approve("CA-RC", "NY-RC")
+	n.waits(n.route(dat, proposals(ca)...), "does not lead to NY-RC yet, approved in advance",
+		"To send to the others at once, run 'sealpost agent approve CA-RC --route fl-lab.dat "+
+			"--replace'")
+	n.waits(n.route(dat, proposals(ca, n.peer("DC-RC"))...),
+		"now also leads to DC-RC, which is not approved: needs approval",
+		"sealpost agent approve DC-RC --route fl-lab.dat --add'")
+	n.waits(n.route(dat, proposals(n.peer("DC-RC"))...),
+		"sealpost agent approve DC-RC,NY-RC --route fl-lab.dat --replace --in-advance'")
+	n.sends(ca, n.peer("NY-RC"))
 }
 
 // A site that is not approved is not even pinned: a pin is made only to send.
@@ -85,7 +104,7 @@ func TestTheFirstCompleteProposal(t *testing.T) {
 	n.reopen()
 	n.sends(ca, sf)
 	n.reopen()
-	n.waits(n.route(dat, proposals(ca)...), "no longer leads to SF-RC")
+	n.waits(n.route(dat, proposals(ca)...), "does not lead to SF-RC")
 	n.waits(n.route(dat, proposals(ca, sf, n.peer("UT-RC"))...), "now also leads to UT-RC")
 }
 
@@ -98,7 +117,7 @@ func TestADirectAddressNamesItsRecipientsItself(t *testing.T) {
 		got[1].Key != sf.key.Recipient {
 		t.Fatalf("%v, %v", got, err)
 	}
-	n.waitsFor(to, n.route(to, proposals(ca)...), "no longer leads to SF-RC")
+	n.waitsFor(to, n.route(to, proposals(ca)...), "does not lead to SF-RC")
 	n.waitsFor(to, n.route(to, proposals(ca, sf, n.peer("UT-RC"))...), "now also leads to UT-RC")
 	n.waitsFor(to, n.route(to, ca.proposed(), n.peer("SF-RC").proposed()),
 		"SF-RC is not what it was")

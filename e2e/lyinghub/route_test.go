@@ -81,7 +81,7 @@ func TestTheHubLeavesARecipientOut(t *testing.T) {
 	lab.reconsider("CA-RC", "SF-RC")
 	w.liar.proposes(func(r *api.Route) { r.Recipients = r.Recipients[:1] })
 	lab.drop("data.csv", "for both")
-	lab.waits("no longer leads to SF-RC, which is approved")
+	lab.waits("does not lead to SF-RC yet")
 	w.nothingWent(centre, other)
 	w.liar.truth()
 	lab.reconsider("CA-RC", "SF-RC")
