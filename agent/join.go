@@ -274,6 +274,10 @@ func enroll(ctx context.Context, cfg config.Agent, identity *certs.Identity,
 		o.Now().Before(identity.NotAfter()) {
 		return clock, nil // joined before, and the invitation is not needed any more
 	}
+	if errors.Is(err, api.ErrOtherKey) {
+		site := stranger.Site{Name: inv.Site, Role: inv.Role, Key: identity.Key()}
+		return clock, site.OtherKeyAdmitted()
+	}
 	if err != nil {
 		return clock, notEnrolled(ctx, err, cfg, o)
 	}

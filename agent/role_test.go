@@ -50,6 +50,15 @@ func TestARoleThatDiffersAtTheHub(t *testing.T) {
 		}
 	}
 
+	second := agent.JoinOptions{Invitation: w.invite("NY-RC", ""), Dir: t.TempDir(),
+		Log: w.log("NY-RC")}
+	_, err = agent.Join(t.Context(), second)
+	if err == nil || !strings.Contains(err.Error(), "the invitation is good, and the hub has "+
+		"admitted NY-RC with another key than this computer's") ||
+		!strings.Contains(err.Error(), "sealpost hub remove NY-RC && sealpost hub admit NY-RC") {
+		t.Errorf("a second computer with a new invitation: %v", err)
+	}
+
 	centre.stop()
 	_, err = agent.Join(t.Context(), agent.JoinOptions{Invitation: w.invite("NY-RC", ""),
 		Dir: centre.dir, Log: w.log("NY-RC")})

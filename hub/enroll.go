@@ -30,6 +30,8 @@ func (c *call) enroll(in api.EnrollRequest) error {
 	if err := h.redeem(c.r.Context(), in, key, from); err != nil {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.charge(from, 1, h.now())
+		}
+		if errors.Is(err, api.ErrInvitation) || errors.Is(err, api.ErrOtherKey) {
 			h.metrics.logins.WithLabelValues(eventRefused).Inc()
 			h.refused(c.r, slog.LevelWarn, refusedInvitation, "invited", in.Site, "key", key,
 				"why", err)
@@ -66,7 +68,11 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)", in.Site)
 	}
+	s := t.sites[in.Site]
 	switch {
+	case inv.Bound != "" && inv.Bound != key && inv.Used.IsZero() && s.Key == inv.Bound:
+		h.knocks.note(in.Site, key, from, whyRefused(api.CodeOtherKey), h.now())
+		return s.refusal(in.Site, key)
 	case inv.Bound != "" && inv.Bound != key:
 		h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
 		return problem(api.CodeInvitation, "this invitation was used before with another key "+
@@ -83,7 +89,7 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 			return err
 		}
 	}
-	if s := t.sites[in.Site]; s.Key != key {
+	if s.Key != key {
 		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
 		if err := h.changeSite(ctx, s.withKey(key)); err != nil {
 			return err

@@ -71,6 +71,29 @@ func TestInvitationsThatDoNotCount(t *testing.T) {
 	}
 }
 
+// TestInvitationOfAdmittedSite names the admitted key, and not an earlier use of the invitation.
+func TestInvitationOfAdmittedSite(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, other := q.stranger("FL-LAB"), q.stranger("FL-LAB")
+	admit := AdmitRequest{Site: "FL-LAB", Fingerprint: other.identity.Key(), Role: "send"}
+	ask[Changed](q, ControlAdmit, admit)
+	invited := ask[Invited](q, ControlInvite, InviteRequest{Site: "FL-LAB"})
+	for range 10 { // whoever has the secret does not guess
+		err := lab.enroll(invited.Secret)
+		wantCode(t, err, api.CodeOtherKey)
+		if !strings.Contains(err.Error(), "FL-LAB is admitted with another key") {
+			t.Fatal(err)
+		}
+	}
+	knocks := ask[SitesAnswer](q, ControlSites, Nothing{}).Knocking
+	if len(knocks) != 1 || knocks[0].Reason.Code != "hub-knock-other-key" {
+		t.Errorf("the admin is shown %+v", knocks)
+	}
+	if err := other.enroll(invited.Secret); err != nil {
+		t.Errorf("the admitted one: %v", err)
+	}
+}
+
 // A caller without the secret cannot tell an invited site from another.
 func TestEnrolmentShowsNobodyWhoIsInvited(t *testing.T) {
 	q := openHeadquarters(t)
@@ -203,7 +226,7 @@ func TestAnExpiredCertificateGetsAReadableAnswer(t *testing.T) {
 		t.Errorf("invited again: %+v", back)
 	}
 	// it is for the key that the site has
-	wantCode(t, q.stranger("FL-LAB").enroll(back.Secret), api.CodeInvitation)
+	wantCode(t, q.stranger("FL-LAB").enroll(back.Secret), api.CodeOtherKey)
 	if err := lab.enroll(back.Secret); err != nil {
 		t.Fatal(err)
 	}

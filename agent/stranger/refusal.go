@@ -65,6 +65,12 @@ func (s Site) WhyRefused(err error) (Refusal, bool) {
 	return WhyRefused(err)
 }
 
+// OtherKeyAdmitted returns the error of a site that joins, and was admitted with another key.
+func (s Site) OtherKeyAdmitted() error {
+	return reason.Err("join-other-key", "site", s.Name, "fingerprint", s.Key, "command",
+		"sealpost hub remove "+string(s.Name)+" && "+s.admit())
+}
+
 // RoleDiffers returns the verdict on a site with another role at the hub.
 func (s Site) RoleDiffers(hub string) reason.Verdict {
 	return reason.Verdict{Says: reason.New("hub-other-role", "here", s.Role, "hub", hub),
