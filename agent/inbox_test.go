@@ -85,4 +85,12 @@ func TestAFileAboveTheLimitOfACentre(t *testing.T) {
 		}
 		return false
 	})
+	eventually(t, "the lab tells it, too", func() bool {
+		for _, m := range lab.status().Outbox.Waiting {
+			why := m.WaitsFor().String()
+			return m.Name == "big.bin" && strings.Contains(why, "CA-RC (it is larger than CA-RC "+
+				"takes; its size is 3.0 MiB: ask there to raise max_size")
+		}
+		return false
+	})
 }

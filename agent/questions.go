@@ -152,8 +152,14 @@ func (a *Agent) earlier(ctx context.Context, in EarlierRequest) (e EarlierAnswer
 // why the agent has stopped.
 func (a *Agent) reporter(ended func() (reason.Situation, reason.Reason)) *report.Reporter {
 	o := report.Options{Site: a.site, Folder: a.dir, Read: a.snapshot,
-		Changes: func() uint64 { return a.ledger.Commits() + a.linkChanges.Load() },
-		Memory:  statusFolders{a.ledger}, Ended: ended,
+		Changes: func() uint64 {
+			n := a.ledger.Commits() + a.linkChanges.Load()
+			if a.outbox != nil {
+				n += a.outbox.HeldChanges()
+			}
+			return n
+		},
+		Memory: statusFolders{a.ledger}, Ended: ended,
 		Language: reason.Language(a.cfg.Language), Log: a.log}
 	for _, t := range a.cfg.Trays() {
 		o.Trays = append(o.Trays, report.Tray{Name: t.Name, Dir: t.Dir})

@@ -58,14 +58,15 @@ func (c *call) known(in api.KnownRequest) error {
 		}
 		c.hub.unknown.charge(c.caller.Name, invented, time.Now())
 		for _, k := range known {
-			size := 300 // of its JSON, about
+			size := 300 + 100*len(k.Held) // of its JSON, about
 			for _, r := range k.Results {
 				size += 200 + len(r.Receipt)
 			}
 			if room -= size; room < 0 && len(answer.Envelopes) > 0 {
 				return c.reply(answer)
 			}
-			out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results}
+			out := api.KnownEnvelope{Envelope: k.Envelope, State: k.State, Results: k.Results,
+				Held: k.Held}
 			if k.State != spool.StateUnknown {
 				p := api.Published(k.Published)
 				out.Published = &p

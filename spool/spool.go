@@ -208,6 +208,13 @@ type Known struct {
 	State     KnownState
 	Published Published
 	Results   []Result // one per delivery that is final so far
+	Held      []Held   // the others that were released with a code
+}
+
+// Held is a delivery that is not final. Its recipient has released it, and not settled it since.
+type Held struct {
+	Recipient id.Site `json:"recipient"`
+	Code      string  `json:"code"` // of the last release
 }
 
 // Result is the final outcome of one delivery: settled with a receipt, or dead with a code.

@@ -53,6 +53,7 @@ type Recipient struct {
 	Verified bool          `json:"verified,omitempty"` // its receipt is believed
 	Doubt    reason.Reason `json:"doubt,omitzero"`     // why it is not
 	Time     time.Time     `json:"time,omitzero"`
+	Held     string        `json:"held,omitempty"` // why it has handed the message back to the hub
 }
 
 // findSpan is the number of rows that one view of a search reads.
@@ -101,6 +102,7 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		m, err = describe(tx, row)
 		return err
 	})
+	o.held.add(&m)
 	if m.State == ledger.Taken && m.Reason.IsZero() {
 		m.Reason = o.blocked(ctx)[m.Address]
 	}

@@ -77,6 +77,7 @@ type Outbox struct {
 	// rows up to this one are of an older copy of the ledger: see endedBefore
 	older    int64
 	hubIsNew chan struct{}
+	waits    chan struct{} // a message may have begun to wait at the hub
 	pulse    pulse
 
 	mu          sync.Mutex     // guards the fields below
@@ -84,6 +85,7 @@ type Outbox struct {
 	incarnation id.Incarnation // of the hub, from its last answer
 
 	repeats repeats
+	held    held
 }
 
 // New makes the folders of the trays that answer. Run does the work.
@@ -105,7 +107,8 @@ func New(o Options) (*Outbox, error) {
 		return nil, err
 	}
 	b := &Outbox{cfg: o, secret: secret, state: info.ID, site: o.Site, ledger: o.Ledger, hub: o.Hub,
-		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1), pulse: defaultPulse,
+		trust: o.Trust, log: o.Log, hubIsNew: make(chan struct{}, 1),
+		waits: make(chan struct{}, 1), pulse: defaultPulse,
 		hurry: make(chan struct{})}
 	b.desk = newDesk(b)
 	for _, configured := range o.Trays {
@@ -154,6 +157,7 @@ func (o *Outbox) start(ctx context.Context, g *errgroup.Group) error {
 		o.desk.open()
 	})
 	g.Go(func() error { return o.follow(ctx) })
+	g.Go(func() error { return o.followHeld(ctx) })
 	return o.reconcileAll(ctx)
 }
 

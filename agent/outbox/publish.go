@@ -273,6 +273,7 @@ func (o *Outbox) published(ctx context.Context, s *sealed, p api.Published) erro
 		poke(o.hubIsNew)
 	}
 	o.removeSealed(s.ID, s.File)
+	poke(o.waits)
 	return nil
 }
 

@@ -132,7 +132,21 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		}
 	}
 	s.add()
+	for _, list := range s.waitingLists() {
+		for i := range list {
+			o.held.add(&list[i])
+		}
+	}
 	return s, err
+}
+
+// waitingLists returns the lists with messages that may wait at the hub.
+func (s *Status) waitingLists() [][]Message {
+	lists := [][]Message{s.Waiting, s.Latest}
+	for _, t := range s.Trays {
+		lists = append(lists, t.Waiting)
+	}
+	return lists
 }
 
 func newStanding() Standing {

@@ -32,6 +32,8 @@ func (m Message) WaitsFor() reason.Reason {
 		switch {
 		case r.Outcome == "" && !r.Doubt.IsZero():
 			open = append(open, reason.New("receipt-not-believed", "site", r.Site))
+		case r.Outcome == "" && isHeldCode(r.Held):
+			open = append(open, whyHeld(r.Held, r.Site, m.Size))
 		case r.Outcome == "":
 			open = append(open, reason.Text(string(r.Site)))
 		case r.Outcome == ledger.OutcomeDelivered:

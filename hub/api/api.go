@@ -206,6 +206,7 @@ type KnownEnvelope struct {
 	State     spool.KnownState `json:"state"`
 	Published *Published       `json:"published,omitempty"`
 	Results   []spool.Result   `json:"results,omitempty"`
+	Held      []spool.Held     `json:"held,omitempty"` // older hubs have none
 }
 
 // LeaseRequest asks for deliveries of the caller's own queue and waits for them. A session that

@@ -10,6 +10,7 @@ type (
 	Event      = spool.Event
 	Cursor     = spool.Cursor
 	Result     = spool.Result
+	Held       = spool.Held
 	OverQuota  = spool.OverQuota
 )
 

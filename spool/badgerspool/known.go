@@ -53,28 +53,29 @@ func (s *Spool) known(sender id.Site, name id.Envelope) (spool.Known, error) {
 		}
 		k.Published = spool.Published{Incarnation: s.incarnation, Sequence: e.seq,
 			Spooled: e.spooled}
-		k.Results, err = results(txn, e, f)
+		k.Results, k.Held, err = results(txn, e, f)
 		return err
 	})
 	return k, err
 }
 
-// results collects the outcomes of the deliveries that are final.
-func results(txn *badger.Txn, e *envelope, f finals) ([]spool.Result, error) {
-	var found []spool.Result
+// results collects the outcomes of the deliveries that are final, and the codes of those that were
+// released.
+func results(txn *badger.Txn, e *envelope,
+	f finals) (found []spool.Result, held []spool.Held, err error) {
 	for i, t := range e.targets {
-		if f.final&(1<<i) == 0 {
-			continue
-		}
 		d, err := readDelivery(txn, e.seq, i)
-		if err != nil {
-			return nil, err
+		switch isFinal := f.final&(1<<i) != 0; {
+		case err != nil:
+			return nil, nil, err
+		case isFinal && d == nil:
+			return nil, nil, fmt.Errorf("%w: outcome for %s", errCorrupt, t.Site)
+		case isFinal:
+			found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt,
+				DeadCode: d.code, Time: d.time})
+		case d != nil && d.code != "":
+			held = append(held, spool.Held{Recipient: t.Site, Code: d.code})
 		}
-		if d == nil {
-			return nil, fmt.Errorf("%w: outcome for %s", errCorrupt, t.Site)
-		}
-		found = append(found, spool.Result{Recipient: t.Site, Receipt: d.receipt, DeadCode: d.code,
-			Time: d.time})
 	}
-	return found, nil
+	return found, held, nil
 }

@@ -61,6 +61,10 @@ func (s *story) known(*rapid.T) {
 		for _, d := range e.deliveries {
 			if d.result == nil {
 				want.State = spool.StateWaiting
+				if d.code != "" {
+					held := spool.Held{Recipient: d.target.Site, Code: d.code}
+					want.Held = append(want.Held, held)
+				}
 			} else {
 				want.Results = append(want.Results, *d.result)
 			}

@@ -33,6 +33,21 @@ var knownTests = map[string]func(*room){
 			r.restart()
 		}
 	},
+	"tells the codes of releases until the outcome": func(r *room) {
+		e, _ := r.drop(centre, second)
+		r.release(r.lease(centre, 1)[0], spool.Nack{Code: "disk-full"})
+		d := r.lease(centre, 1)[0]
+		r.release(d, spool.Nack{Code: "too-large", Delay: time.Minute})
+		want := spool.Held{Recipient: centre, Code: "too-large"}
+		for range 2 {
+			k := r.known(lab, e.ID)
+			r.check(len(k.Held) == 1 && k.Held[0] == want && k.Results == nil, "known is %+v", k)
+			r.restart()
+		}
+		r.clock.Advance(time.Minute)
+		r.settle(r.lease(centre, 1)[0])
+		r.check(r.known(lab, e.ID).Held == nil, "still held: %+v", r.known(lab, e.ID))
+	},
 	"does not tell of another's": func(r *room) {
 		e, _ := r.drop(centre)
 		r.check(r.known(other, e.ID).State == spool.StateUnknown, "another sender learned of it")

@@ -39,6 +39,7 @@ type modelDelivery struct {
 	target   spool.Target
 	due      time.Time // not before; zero: never released
 	hurried  bool      // due earlier, for a new session
+	code     string    // of the last release
 	attempts int
 	token    spool.Token
 	until    time.Time // the lease's end; zero: not leased

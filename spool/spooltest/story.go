@@ -291,6 +291,7 @@ func (s *story) release(t *rapid.T) {
 	nack := spool.Nack{
 		Delay:        time.Duration(rapid.IntRange(0, 20).Draw(t, "minutes")) * time.Minute,
 		NotAttempted: rapid.Bool().Draw(t, "not attempted"),
+		Code:         rapid.SampledFrom([]string{"", "disk-full", "too-large"}).Draw(t, "code"),
 	}
 	err := s.room.Release(s.room.ctx, p.d.token, nack)
 	if !p.d.isLeased(s.clock.Now()) {
@@ -299,7 +300,7 @@ func (s *story) release(t *rapid.T) {
 	}
 	s.room.no(err)
 	p.d.due, p.d.until, p.d.token = s.clock.Now().Add(nack.Delay), time.Time{}, ""
-	p.d.hurried = false
+	p.d.hurried, p.d.code = false, nack.Code
 	if !nack.NotAttempted {
 		p.d.attempts++
 	}
