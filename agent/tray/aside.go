@@ -11,6 +11,7 @@ import (
 
 	"sealpost/internal/beneath"
 	"sealpost/internal/reason"
+	"sealpost/internal/trouble"
 )
 
 // outbox/, or a folder in it for an address, may be a disk or mount of its own. Nothing can be
@@ -66,12 +67,15 @@ func (h *Handles) SetAside(from, folder string) error {
 }
 
 // GiveBack renames an entry from its hidden folder back into its folder of outbox/. If another has
-// taken its name meanwhile, it gets the name of the hidden folder in addition.
+// taken its name meanwhile, it gets the name of the hidden folder in addition, or alone.
 func (h *Handles) GiveBack(folder, name string) error {
 	to := path.Dir(path.Dir(folder))
 	err := h.Rename(folder+"/"+name, to+"/"+name)
 	if errors.Is(err, fs.ErrExist) {
 		err = h.Rename(folder+"/"+name, to+"/"+path.Base(folder)+" "+name)
+	}
+	if trouble.IsNameRefused(err) {
+		err = h.Rename(folder+"/"+name, to+"/"+path.Base(folder))
 	}
 	if err == nil {
 		h.RemoveDir(folder) //nolint:errcheck // an empty folder stays

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -11,7 +12,7 @@ import (
 	"sealpost/internal/reason"
 )
 
-// MaxPath is the length in bytes of the longest path in a folder.
+// MaxPath is the length in bytes of the longest path of an entry of a folder, with its name.
 const MaxPath = 4096
 
 // Walk visits every entry of a folder but litter, in no order, each folder before its entries. rel
@@ -22,17 +23,21 @@ func Walk(d *beneath.Dir, name string, visit visitor) error {
 	if err != nil {
 		return err
 	}
-	return walkDir(d, info, "", visit)
+	w := walk{visit: visit, longest: MaxPath - len(name) - len("/")}
+	return w.dir(d, info, "")
 }
 
 type visitor func(d *beneath.Dir, rel string, info beneath.Info) error
 
-func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) error {
-	if err := visit(above, rel, info); err != nil {
+// walk visits the entries of one folder.
+type walk struct {
+	visit   visitor
+	longest int // bytes of a path below the folder
+}
+
+func (w walk) dir(above *beneath.Dir, info beneath.Info, rel string) error {
+	if err := w.visit(above, rel, info); err != nil {
 		return err
-	}
-	if len(rel) > MaxPath { // this bounds the depth, too
-		return cannotBeSent(rel[:80]+"…", reason.New("path-too-long"))
 	}
 	d, err := above.DirSameMount(info.Name)
 	if err != nil {
@@ -41,7 +46,7 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 	defer d.Close()
 	err = d.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
-			if err := walkEntry(d, e.Name(), Under(rel, e.Name()), visit); err != nil {
+			if err := w.entry(d, e.Name(), Under(rel, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -56,9 +61,12 @@ func walkDir(above *beneath.Dir, info beneath.Info, rel string, visit visitor) e
 	return err
 }
 
-func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
+func (w walk) entry(d *beneath.Dir, name, rel string) error {
 	if NatureOf(name) == Litter {
 		return nil
+	}
+	if len(rel) > w.longest { // this bounds the depth, too
+		return cannotBeSent(strings.ToValidUTF8(rel[:80], "")+"…", reason.New("path-too-long"))
 	}
 	if !utf8.ValidString(name) {
 		return &Never{reason.New("name-inside-not-utf8", "name", rel)}
@@ -72,9 +80,9 @@ func walkEntry(d *beneath.Dir, name, rel string, visit visitor) error {
 		return cannotBeSent(rel, no.Why)
 	}
 	if info.IsDir() {
-		return walkDir(d, info, rel, visit)
+		return w.dir(d, info, rel)
 	}
-	return visit(d, rel, info)
+	return w.visit(d, rel, info)
 }
 
 // Sum is the source of a folder, summed up by Walk.
