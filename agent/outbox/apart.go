@@ -353,7 +353,7 @@ func (t *box) tidyOne(ctx context.Context, h *handles, folder string) error {
 			err = h.GiveBack(folder, name)
 		}
 		if err != nil {
-			t.log.Warn("set aside and not given back yet", "error", err)
+			t.said.Warn(t.log, "set aside and not given back yet", err, "folder", folder)
 			return ctx.Err()
 		}
 	}

@@ -206,14 +206,15 @@ func (t *box) secure(ctx context.Context,
 	if isOfOne(err) {
 		return t.secureOthers(ctx, moved, err)
 	}
+	t.said.Warn(t.log, "sending cannot be made durable", err)
 	if err != nil {
-		t.log.Error("sending cannot be made durable; trying again", "error", err)
 		return nil, false, nil
 	}
 	fault.Point("outbox-moved")
 	for _, m := range moved {
 		if now, err := h.observe(sourceAt(m)); err == nil && same(now, m.Source) {
 			whole = append(whole, m)
+			t.o.said.isNew(string(m.ID), "")
 		}
 		h.Relax()
 	}
@@ -297,7 +298,9 @@ func (t *box) secureOthers(ctx context.Context, moved []ledger.Outgoing,
 		}
 		return whole, changed, err
 	}
-	t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
+	if t.o.said.isNew(string(moved[0].ID), rootOf(why)) {
+		t.log.Warn("claimed but not durable yet", "message", moved[0].ID, "error", why)
+	}
 	if !durable.InUse(why) {
 		return nil, false, nil // the next sweep looks again
 	}
@@ -409,6 +412,9 @@ func (t *box) recoverClaim(ctx context.Context, h *handles,
 	case !errors.Is(err, fs.ErrNotExist):
 		if m.Follows == "" {
 			t.guardDropped(h, m, err)
+		}
+		if m.Reason == reason.Of(err) {
+			return m, false, nil
 		}
 		return m, false, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
 			return tx.Explain(m.UID, reason.Of(err))

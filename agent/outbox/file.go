@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -58,28 +59,21 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 		return next, nil
 	}
 	h, err := t.open()
+	t.said.Warn(t.log, "final, but cannot be moved yet", err, "messages", len(list), "first",
+		list[0].ID)
 	if err != nil {
-		t.log.Warn("final, but cannot be moved yet", "messages", labels(list), "error", err)
 		return 0, nil
 	}
 	defer h.Close()
-	if err := t.makeFinals(ctx, h); err != nil {
-		t.log.Warn("a folder that was deleted cannot be made again", "error", err)
-	}
-	var done []ledger.Outgoing
-	changed := map[int64]bool{}
-	for part := range byFolder(list) {
-		for _, m := range part {
-			changed[m.Seq] = h.isChanged(m)
-		}
-		done = append(done, h.moveFinals(ctx, part)...)
-		h.Relax()
-	}
+	t.said.Warn(t.log, "a folder that was deleted cannot be made again", t.makeFinals(ctx, h))
+	done, changed, unmoved := h.moveLists(ctx, list)
+	t.logUnmoved(after, unmoved)
 	if len(done) == 0 {
 		return next, nil
 	}
-	if err := h.syncFiled(done); err != nil {
-		t.log.Warn("moved, but not durably yet", "error", err)
+	err = h.syncFiled(done)
+	t.said.Warn(t.log, "moved, but not durably yet", err)
+	if err != nil {
 		return 0, nil
 	}
 	repeated, err := h.repeated(ctx, done)
@@ -112,6 +106,38 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	return next, nil
 }
 
+// moveLists moves final messages, folder by folder. It returns those that lie in their final
+// places, those whose files were changed in sending/, and the others by the cause.
+func (h *handles) moveLists(ctx context.Context, list []ledger.Outgoing) (done []ledger.Outgoing,
+	changed map[int64]bool, unmoved map[string][]ledger.Outgoing) {
+	changed, unmoved = map[int64]bool{}, map[string][]ledger.Outgoing{}
+	for part := range byFolder(list) {
+		for _, m := range part {
+			changed[m.Seq] = h.isChanged(m)
+		}
+		done = append(done, h.moveFinals(ctx, part, unmoved)...)
+		h.Relax()
+	}
+	return done, changed, unmoved
+}
+
+// logUnmoved logs the messages of a list that cannot be moved, with one line for each cause. A list
+// is named by the Seq before it.
+func (t *box) logUnmoved(after int64, unmoved map[string][]ledger.Outgoing) {
+	var all []string
+	for why, list := range unmoved {
+		all = append(all, fmt.Sprint(why, list[0].ID, len(list)))
+	}
+	slices.Sort(all)
+	if !t.said.isNew(fmt.Sprint("filing ", after), strings.Join(all, "\n")) {
+		return
+	}
+	for why, list := range unmoved {
+		t.log.Warn("final, but cannot be moved yet", "messages", len(list), "first", list[0].ID,
+			"reason", why)
+	}
+}
+
 // wholeFolders cuts the last folder's messages off a full list if more of them may follow. Then the
 // next list has all of them, and the folder is moved as a whole. next is the Seq to continue after;
 // 0: there are no more.
@@ -130,14 +156,16 @@ func wholeFolders(list []ledger.Outgoing) (part []ledger.Outgoing, next int64) {
 }
 
 // moveFinals moves the final messages of one folder, together or one by one. It returns those that
-// lie in their final places.
-func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing) (done []ledger.Outgoing) {
+// lie in their final places, and adds the others to unmoved.
+func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing,
+	unmoved map[string][]ledger.Outgoing) (done []ledger.Outgoing) {
 	if h.moveShared(ctx, part) {
 		return part
 	}
 	for _, m := range part {
 		if err := h.moveFinal(ctx, m, placeAt(m)); err != nil {
-			h.t.log.Warn("final, but cannot be moved yet", "message", m.ID, "error", err)
+			why := tray.Plain(err).String()
+			unmoved[why] = append(unmoved[why], m)
 			continue
 		}
 		done = append(done, m)

@@ -232,9 +232,7 @@ func (t *box) whole(ctx context.Context, h *handles, notes map[string]reason.Rea
 			return false, err
 		}
 	}
-	if err := t.makeFinals(ctx, h); err != nil {
-		t.log.Warn("a folder that was deleted cannot be made again", "error", err)
-	}
+	t.said.Warn(t.log, "a folder that was deleted cannot be made again", t.makeFinals(ctx, h))
 	for _, part := range tray.Parts {
 		if _, err := h.Dir(part); err != nil {
 			notes[part] = folderUnreadable(err)

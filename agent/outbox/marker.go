@@ -157,7 +157,7 @@ func (t Tray) NeededMarker() tray.Marker { return t.markers()[0] }
 func (h *handles) unmark(dropped string) error {
 	err := h.RemoveMarkers(dropped)
 	if err != nil && !h.t.OnlyMarked {
-		h.t.log.Warn("a marker stays in outbox", "error", err)
+		h.t.said.Warn(h.t.log, "a marker stays in outbox", err)
 		return nil
 	}
 	return err

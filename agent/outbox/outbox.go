@@ -86,6 +86,7 @@ type Outbox struct {
 
 	repeats repeats
 	held    held
+	said    said // about messages that cannot be made durable or sealed
 }
 
 // New makes the folders of the trays that answer. Run does the work.

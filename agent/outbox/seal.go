@@ -65,6 +65,9 @@ func (o *Outbox) send(ctx context.Context, j job) (next retry, err error) {
 			return o.unsealed(ctx, j, err)
 		}
 		defer s.free()
+		for _, m := range s.messages {
+			o.said.isNew(string(m.ID), "")
+		}
 	}
 	next.waiting, err = o.publish(ctx, s)
 	return next, err
@@ -148,11 +151,18 @@ func (o *Outbox) readable(ctx context.Context, list []ledger.Outgoing) ([]ledger
 
 // explainNoRoom records the reason of a message that waits for room to seal it.
 func (o *Outbox) explainNoRoom(ctx context.Context, m ledger.Outgoing, why reason.Reason) error {
-	o.log.Warn("not sealed", "message", m.ID, "reason", why)
+	o.logUnsealed(m, why.Code, why)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, m.State, ledger.Taken, why)
 		return err
 	})
+}
+
+// logUnsealed logs the reason of a message that cannot be sealed, once for each cause.
+func (o *Outbox) logUnsealed(m ledger.Outgoing, cause reason.Code, why reason.Reason) {
+	if o.said.isNew(string(m.ID), string(cause)) {
+		o.log.Warn("not sealed", "message", m.ID, "reason", why)
+	}
 }
 
 // setAside withdraws a message whose file is gone. Any other that could not be sealed waits, as
@@ -173,7 +183,7 @@ func (o *Outbox) setAside(ctx context.Context, m ledger.Outgoing, cause error) e
 	if errors.Is(cause, tray.ErrChanged) || errors.Is(cause, envelope.ErrSourceChanged) {
 		why = reason.New("changed-while-sent")
 	}
-	o.log.Warn("not sealed", "message", m.ID, "reason", why)
+	o.logUnsealed(m, reason.Code(rootOf(cause)), why)
 	return o.ledger.Update(ctx, func(tx *ledger.Tx) error {
 		_, err := tx.Advance(m.UID, m.State, ledger.Claimed, why)
 		return err

@@ -96,6 +96,7 @@ type box struct {
 	ready      chan error // gets the result of prepare once the folders have answered
 	// held while shared folders in sending/ are made and filled, or looked at and removed
 	shared sync.Mutex
+	said   said
 
 	mu        sync.Mutex               // guards the fields below
 	notes     map[string]reason.Reason // entries of outbox/ that are not taken, and why
@@ -234,10 +235,14 @@ func (t *box) ignored(name string) bool {
 func (t *box) note(notes map[string]reason.Reason, whyLate reason.Reason) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	added := map[reason.Reason]int{}
 	for name, why := range notes {
 		if t.notes[name] != why {
-			t.log.Warn("not taken", "reason", why) // the name is for the status, not for the log
+			added[why]++
 		}
+	}
+	for why, n := range added { // the names are for the status, not for the log
+		t.log.Warn("not taken", "entries", n, "reason", why)
 	}
 	if t.whyLate != whyLate {
 		t.log.Warn("notifications of new files changed", "reason", whyLate)

@@ -90,8 +90,8 @@ func TestAPathThatIsTooLong(t *testing.T) {
 	}
 }
 
-// deep makes folders one in another, and returns the last. Its path has this length, with a slash at
-// its end.
+// deep makes folders one in another, and returns the last. Its path has this length, with a slash
+// at its end.
 func deep(t *testing.T, root, top string, length int) *beneath.Dir {
 	t.Helper()
 	d, err := beneath.Open(root)
