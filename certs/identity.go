@@ -20,9 +20,9 @@ import (
 	"sealpost/internal/id"
 )
 
-// Identity holds the permanent private key of a site or hub, and its present certificate chain. It
-// is the only holder of the key's bytes: it signs, and never returns them. It is a crypto.Signer
-// for SHA-256 digests, and safe for concurrent use.
+// Identity holds the permanent private key of a site, admin or hub, and its present certificate
+// chain. It is the only holder of the key's bytes: it signs, and never returns them. It is a
+// crypto.Signer for SHA-256 digests, and safe for concurrent use.
 type Identity struct {
 	key       *ecdsa.PrivateKey
 	print     id.Hash
@@ -35,7 +35,8 @@ type Identity struct {
 // chain is one immutable certificate chain, in all its forms.
 type chain struct {
 	certs []*x509.Certificate // leaf, issuing, root
-	site  id.Site             // "" for a hub
+	of    Holder
+	site  id.Site // or the admin; "" for a hub
 }
 
 // OpenIdentity loads the key at keyPath, or makes one, and loads the chain at chainPath, if there
@@ -58,9 +59,11 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if !enrolled {
 		return i, nil
 	}
-	of := siteHolder
-	if slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
-		of = hubHolder
+	of := OfHub
+	if !slices.Contains(certs[0].ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+		if _, of, err = clientOf(certs[0]); err != nil {
+			return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
+		}
 	}
 	loaded, err := i.check(certs, Fingerprint(certs[2].PublicKey), of, certs[0].NotAfter)
 	if err != nil && !errors.Is(err, ErrNotValidNow) {
@@ -70,17 +73,9 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	return i, nil
 }
 
-// holder is the kind of an identity's holder.
-type holder int
-
-const (
-	siteHolder holder = iota
-	hubHolder
-)
-
 // check returns the chain of certs, leaf to root, for this identity. With ErrNotValidNow it returns
 // the chain as well.
-func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of holder,
+func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of Holder,
 	at time.Time) (*chain, error) {
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
 		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
@@ -89,11 +84,11 @@ func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of holder,
 		return nil, err
 	}
 	v := Verifier{Network: network, Root: certs[2]}
-	if of == hubHolder {
-		return &chain{certs: certs}, v.hub(certs[:2], at)
+	if of == OfHub {
+		return &chain{certs: certs, of: of}, v.hub(certs[:2], at)
 	}
-	site, err := v.Site(certs[:2], at)
-	return &chain{certs: certs, site: site}, err
+	name, err := v.client(certs[:2], at, of)
+	return &chain{certs: certs, of: of, site: name}, err
 }
 
 // CheckChain returns the site of a chain, and the error that SetChain would return. After
@@ -103,7 +98,7 @@ func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (
 	if err != nil {
 		return "", untrusted("%v", err)
 	}
-	next, err := i.check(certs, network, siteHolder, now)
+	next, err := i.check(certs, network, OfSite, now)
 	if next == nil {
 		return "", err
 	}
@@ -114,10 +109,23 @@ func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (
 // new one must be for this key, under the network's root, valid now, and for the same site as
 // before.
 func (i *Identity) SetChain(chainPEM []byte, network id.Hash, now time.Time) error {
-	return i.setChain(chainPEM, network, siteHolder, now)
+	return i.setChain(chainPEM, network, OfSite, now)
 }
 
-func (i *Identity) setChain(chainPEM []byte, network id.Hash, of holder, now time.Time) error {
+// SetAdminChain does the same for an admin. It compares the name of the first chain as well.
+func (i *Identity) SetAdminChain(chainPEM []byte, network id.Hash, admin id.Site,
+	now time.Time) error {
+	certs, err := parseChain(chainPEM, 3)
+	if err != nil {
+		return untrusted("%v", err)
+	}
+	if name, _, err := clientOf(certs[0]); err == nil && name != admin {
+		return untrusted("the certificate is for %q, and this identity is %q", name, admin)
+	}
+	return i.setChain(chainPEM, network, OfAdmin, now)
+}
+
+func (i *Identity) setChain(chainPEM []byte, network id.Hash, of Holder, now time.Time) error {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
 		return untrusted("%v", err)
@@ -128,7 +136,7 @@ func (i *Identity) setChain(chainPEM []byte, network id.Hash, of holder, now tim
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if old := i.chain.Load(); old != nil && old.site != next.site {
+	if old := i.chain.Load(); old != nil && (old.site != next.site || old.of != next.of) {
 		return untrusted("the certificate is for %q, and this identity is %q", next.site, old.site)
 	}
 	if err := durable.WriteFile(i.chainPath, encodeChain(certs...), 0o600); err != nil {
@@ -149,7 +157,7 @@ func (i *Identity) Chain() []*x509.Certificate {
 	return nil
 }
 
-// Site returns the name in the certificate; "" for a hub, and before enrolment.
+// Site returns the site or admin in the certificate; "" for a hub, and before enrolment.
 func (i *Identity) Site() id.Site {
 	if c := i.chain.Load(); c != nil {
 		return c.site
@@ -216,7 +224,7 @@ func (i *Identity) certificate() *tls.Certificate {
 		return nil
 	}
 	presented := c.certs[:2]
-	if c.site == "" {
+	if c.of == OfHub {
 		presented = c.certs
 	}
 	out := &tls.Certificate{PrivateKey: i, Leaf: c.certs[0]}

@@ -21,17 +21,26 @@ import (
 // ErrInvitation means that an invitation file is not usable.
 var ErrInvitation = reason.Err("invitation-unusable")
 
-// Invitation is the file NAME.join with which a site joins. Headquarters sends it to the site's
-// admin. Its secret works once. The fields are the file's keys.
+// Invitation is the file NAME.join with which a site or an admin joins. Headquarters sends it to
+// the site's admin. Its secret works once. The fields are the file's keys.
 type Invitation struct {
-	Site    id.Site   `toml:"site"`    // the name of the new site
-	Role    string    `toml:"role"`    // send, receive or both
+	Site    id.Site   `toml:"site"`    // the name of the new site or admin
+	Role    string    `toml:"role"`    // send, receive or both; admin or viewer
 	Hub     []string  `toml:"hub"`     // "host:port", tried in order
 	Network id.Hash   `toml:"network"` // SHA-256 of the root's public key, the site's pin
 	Suite   string    `toml:"suite"`   // hybrid or x25519
 	Secret  string    `toml:"secret"`  // see NewSecret
 	Expires time.Time `toml:"expires"` // UTC
 }
+
+// The roles of admins on other computers. A viewer reads only.
+const (
+	RoleAdmin  = "admin"
+	RoleViewer = "viewer"
+)
+
+// IsAdminRole reports whether a role is an admin's and no site's.
+func IsAdminRole(role string) bool { return role == RoleAdmin || role == RoleViewer }
 
 const maxInvitation = 16 << 10 // bytes
 
@@ -46,13 +55,28 @@ const invitationHead = `# This is an invitation to join a sealpost network as th
 
 `
 
+const adminInvitationHead = `# This is an invitation to administrate a sealpost hub as %s.
+#
+# KEEP IT SECRET: the first computer that uses this file gets that right. Send it to the admin over
+# a channel that you trust. On the admin's computer, run
+#
+#     sealpost hub join %s.join --dir DIR
+#
+# and delete it. It works once, and only until the time below.
+
+`
+
 // Write writes the invitation to path, readable by its owner only, in place of an earlier one.
 func (inv Invitation) Write(path string) error {
 	if err := inv.validate(); err != nil {
 		return err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, invitationHead, inv.Site, inv.Site)
+	head := invitationHead
+	if IsAdminRole(inv.Role) {
+		head = adminInvitationHead
+	}
+	fmt.Fprintf(&b, head, inv.Site, inv.Site)
 	enc := toml.NewEncoder(&b)
 	inv.Expires = inv.Expires.UTC().Truncate(time.Second)
 	if err := enc.Encode(inv); err != nil {
@@ -111,8 +135,8 @@ func (inv Invitation) validate() error {
 		want string
 	}{
 		{"site", badSite == nil, "a name such as FL-LAB"},
-		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both",
-			"send, receive or both"},
+		{"role", inv.Role == "send" || inv.Role == "receive" || inv.Role == "both" ||
+			IsAdminRole(inv.Role), "send, receive, both, admin or viewer"},
 		{"hub", areHubs(inv.Hub), "1 to 16 addresses such as \"hub.example.org:7443\""},
 		{"network", badNetwork == nil, "64 hexadecimal digits"},
 		{"suite", inv.Suite == "hybrid" || inv.Suite == "x25519", "hybrid or x25519"},

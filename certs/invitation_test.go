@@ -102,7 +102,7 @@ func TestInvitationsAreRefused(t *testing.T) {
 		"key twice":     {good.String() + "role = \"send\"\n", "role"},
 		"wrong kind":    {replace(`role = "send"`, "role = 1"), "role"},
 		"site":          {replace(`"FL-LAB"`, `"fl-lab"`), `"site"`},
-		"role":          {replace(`"send"`, `"admin"`), `"role"`},
+		"role":          {replace(`"send"`, `"root"`), `"role"`},
 		"no hub": {replace(`["hub.example.org:7443", "[::1]:7443"]`, "[]"),
 			`"hub"`},
 		"hub without port": {replace("hub.example.org:7443", "hub.example.org"),

@@ -58,7 +58,18 @@ func parseCSR(csrPEM []byte) (*ecdsa.PublicKey, error) {
 // have that name.
 func (a *Authority) IssueSite(csrPEM []byte, site id.Site,
 	now time.Time) (chainPEM []byte, err error) {
-	if _, err := id.ParseSite(string(site)); err != nil {
+	return a.issueClient(csrPEM, siteURN, site, now)
+}
+
+// IssueAdmin does the same for an admin. Its certificate is no site's.
+func (a *Authority) IssueAdmin(csrPEM []byte, admin id.Site,
+	now time.Time) (chainPEM []byte, err error) {
+	return a.issueClient(csrPEM, adminURN, admin, now)
+}
+
+func (a *Authority) issueClient(csrPEM []byte, urn string, name id.Site,
+	now time.Time) (chainPEM []byte, err error) {
+	if _, err := id.ParseSite(string(name)); err != nil {
 		return nil, err
 	}
 	pub, err := parseCSR(csrPEM)
@@ -66,8 +77,8 @@ func (a *Authority) IssueSite(csrPEM []byte, site id.Site,
 		return nil, err
 	}
 	return a.issue(pub, now, x509.Certificate{
-		Subject:     pkix.Name{CommonName: string(site)},
-		URIs:        []*url.URL{{Scheme: "urn", Opaque: siteURN[len("urn:"):] + string(site)}},
+		Subject:     pkix.Name{CommonName: string(name)},
+		URIs:        []*url.URL{{Scheme: "urn", Opaque: urn[len("urn:"):] + string(name)}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 }
@@ -89,7 +100,7 @@ func (a *Authority) IssueHub(i *Identity, name string, hosts []string, now time.
 	if err != nil {
 		return err
 	}
-	return i.setChain(chain, a.Network(), hubHolder, now)
+	return i.setChain(chain, a.Network(), OfHub, now)
 }
 
 var hostPattern = regexp.MustCompile(

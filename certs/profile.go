@@ -10,8 +10,21 @@ import (
 	"sealpost/internal/id"
 )
 
-// siteURN is the prefix of the site's name in the only alternative name of a site certificate.
-const siteURN = "urn:sealpost:site:"
+// The prefixes of the holder's name in the only alternative name of a client certificate.
+const (
+	siteURN  = "urn:sealpost:site:"
+	adminURN = "urn:sealpost:admin:"
+)
+
+// Holder is the kind of a certificate's holder.
+type Holder int
+
+// The kinds of holders. A certificate is of exactly one kind, and good for nothing of another.
+const (
+	OfSite Holder = iota
+	OfAdmin
+	OfHub
+)
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
@@ -74,36 +87,41 @@ func checkLeaf(c *x509.Certificate, use x509.ExtKeyUsage) error {
 	return nil
 }
 
-// siteOf checks the profile of a site certificate and returns the site that it names. The
-// alternative names are compared byte by byte: crypto/x509 ignores some kinds of names, which could
-// otherwise stand beside the right one.
-func siteOf(c *x509.Certificate) (id.Site, error) {
+// clientOf checks the profile of a client certificate and returns the site or admin that it names.
+// The alternative names are compared byte by byte: crypto/x509 ignores some kinds of names, which
+// could otherwise stand beside the right one.
+func clientOf(c *x509.Certificate) (id.Site, Holder, error) {
 	if err := checkLeaf(c, x509.ExtKeyUsageClientAuth); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if len(c.URIs) != 1 {
-		return "", untrusted("the certificate has %d URI names, not one", len(c.URIs))
+		return "", 0, untrusted("the certificate has %d URI names, not one", len(c.URIs))
 	}
-	name, ok := strings.CutPrefix(c.URIs[0].String(), siteURN)
+	uri, urn, of := c.URIs[0].String(), siteURN, OfSite
+	if strings.HasPrefix(uri, adminURN) {
+		urn, of = adminURN, OfAdmin
+	}
+	text, ok := strings.CutPrefix(uri, urn)
 	if !ok {
-		return "", untrusted("the certificate's name %.60q is no site", c.URIs[0])
+		return "", 0, untrusted("the certificate's name %.60q is no site", uri)
 	}
-	site, err := id.ParseSite(name)
+	name, err := id.ParseSite(text)
 	if err != nil {
-		return "", untrusted("%v", err)
+		return "", 0, untrusted("%v", err)
 	}
-	if c.Subject.CommonName != string(site) || !bytes.Equal(alternativeNames(c), siteNames(site)) {
-		return "", untrusted("the certificate has other names beside %s%s", siteURN, site)
+	if c.Subject.CommonName != string(name) ||
+		!bytes.Equal(alternativeNames(c), clientNames(urn, name)) {
+		return "", 0, untrusted("the certificate has other names beside %s%s", urn, name)
 	}
-	return site, nil
+	return name, of, nil
 }
 
-// siteNames returns the exact subjectAltName of a site certificate: a sequence of one [6] URI.
-func siteNames(site id.Site) []byte {
-	uri := siteURN + string(site)
-	// at most 18 + 32 bytes: one byte of length
-	name := append([]byte{asn1.ClassContextSpecific<<6 | 6, byte(len(uri))}, uri...)
-	return append([]byte{0x30, byte(len(name))}, name...)
+// clientNames returns the exact subjectAltName of a client certificate: a sequence of one [6] URI.
+func clientNames(urn string, name id.Site) []byte {
+	uri := urn + string(name)
+	// at most 19 + 32 bytes: one byte of length
+	san := append([]byte{asn1.ClassContextSpecific<<6 | 6, byte(len(uri))}, uri...)
+	return append([]byte{0x30, byte(len(san))}, san...)
 }
 
 func alternativeNames(c *x509.Certificate) []byte {

@@ -144,7 +144,7 @@ func rawNames(uri string) []pkix.Extension {
 // otherName puts a name of a kind that crypto/x509 passes over beside the right one.
 func otherName(t *testing.T) []pkix.Extension {
 	t.Helper()
-	right := siteNames("FL-LAB")
+	right := clientNames(siteURN, "FL-LAB")
 	value, err := asn1.Marshal("hidden")
 	if err != nil {
 		t.Fatal(err)

@@ -20,27 +20,42 @@ func NewVerifier(root *x509.Certificate) Verifier {
 	return Verifier{Network: Fingerprint(root.PublicKey), Root: root}
 }
 
-// Site returns the site of chain, a leaf and its issuing authority. Every certificate must have
-// exactly its profile and be valid at the given time.
-//
-// It returns ErrNotValidNow if only the time is wrong, and then the site as well, so that a caller
-// can name the owner of an expired certificate. For any other fault it returns ErrUntrusted.
+// Site returns the site of chain, as Client does. Another holder's certificate is ErrUntrusted.
 func (v Verifier) Site(chain []*x509.Certificate, at time.Time) (id.Site, error) {
+	return v.client(chain, at, OfSite)
+}
+
+// client returns the name in a chain of one kind of holder, as Client does.
+func (v Verifier) client(chain []*x509.Certificate, at time.Time, want Holder) (id.Site, error) {
+	name, of, err := v.Client(chain, at)
+	if name != "" && of != want {
+		return "", untrusted("the certificate of %s is %s", name,
+			map[Holder]string{OfSite: "a site's", OfAdmin: "an administrator's"}[of])
+	}
+	return name, err
+}
+
+// Client returns the site or admin of chain, a leaf and its issuing authority. Every certificate
+// must have exactly its profile and be valid at the given time.
+//
+// It returns ErrNotValidNow if only the time is wrong, and then the name as well, so that a caller
+// can name the owner of an expired certificate. For any other fault it returns ErrUntrusted.
+func (v Verifier) Client(chain []*x509.Certificate, at time.Time) (id.Site, Holder, error) {
 	if len(chain) != 2 {
-		return "", untrusted("want two certificates, the site's and its issuing authority's, "+
+		return "", 0, untrusted("want two certificates, the site's and its issuing authority's, "+
 			"found %d", len(chain))
 	}
 	if err := checkRoot(v.Root, v.Network); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	site, err := siteOf(chain[0])
+	name, of, err := clientOf(chain[0])
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := checkSigned(chain[0], chain[1], v.Root, x509.ExtKeyUsageClientAuth); err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return site, checkTime(at, chain[0], chain[1], v.Root)
+	return name, of, checkTime(at, chain[0], chain[1], v.Root)
 }
 
 // hub checks that chain, a leaf and its issuing authority, is a hub's of this network, under any
