@@ -34,6 +34,9 @@ func agentJoinCommand() *cobra.Command {
 			if o.Invitation, err = certs.ReadInvitation(args[0]); err != nil {
 				return err
 			}
+			if certs.IsAdminRole(o.Invitation.Role) {
+				return reason.Err("invitation-of-admin", "file", args[0])
+			}
 			if o.Log, err = newLog(cmd.ErrOrStderr(), logFormat, "warn"); err != nil {
 				return err
 			}

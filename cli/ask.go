@@ -11,13 +11,21 @@ import (
 
 	"sealpost/agent"
 	"sealpost/config"
+	"sealpost/hub/remote"
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
 )
 
-// askHub sends one request to the hub whose folder dir is.
+// askHub sends one request to the hub whose folder dir is, or to that of an admin's folder.
 func askHub(ctx context.Context, dir, path string, in, out any) error {
+	if remote.Is(dir) {
+		r, err := remote.Open(dir, remote.Options{Version: versionInfo().Version})
+		if err != nil {
+			return err
+		}
+		return r.Call(ctx, path, in, out)
+	}
 	return callHub(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
 }
 
@@ -99,6 +107,9 @@ func noAgentIn(dir string) error { return reason.Err("no-agent-in", "dir", absol
 
 func loadHub(dir string) (config.Hub, error) {
 	cfg, err := config.LoadHub(config.HubFile(dir))
+	if errors.Is(err, fs.ErrNotExist) && remote.Is(dir) {
+		return cfg, reason.Err("remote-no-hub", "dir", absolute(dir))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return cfg, noHubIn(dir)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sealpost/hub/remote"
 	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
@@ -45,9 +46,9 @@ At headquarters:            sealpost hub init, hub run, hub invite
 At a lab or a centre:       sealpost agent join, agent run, agent status
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the daemon that the command
-speaks to is not running, 4 another agent of the same site has taken over, 5
-interrupted, 6 a time limit has ended, 7 a file was not delivered, 8 a file
-was not sent, since its content was sent before.`
+speaks to is not running or not reached, 4 another agent of the same site has
+taken over, 5 interrupted, 6 a time limit has ended, 7 a file was not
+delivered, 8 a file was not sent, since its content was sent before.`
 
 // interrupted, timedOut, notDelivered and repeated give errors an exit code of their own.
 type (
@@ -111,7 +112,7 @@ func exitCode(ctx context.Context, err error) int {
 	case errors.As(err, new(interrupted)),
 		ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, control.ErrNotRunning):
+	case errors.Is(err, control.ErrNotRunning), errors.Is(err, remote.ErrUnreached):
 		return exitNotRunning
 	case errors.Is(err, service.ErrDisplaced):
 		return exitDisplaced

@@ -18,7 +18,8 @@ import (
 func hubCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "hub", Short: "Set up, run and administrate the hub", Args: noArgs,
 		RunE: group}
-	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(),
+	cmd.AddCommand(hubInitCommand(), hubRunCommand(), hubInviteCommand(), hubJoinCommand(),
+		hubAdminsCommand(),
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,24 +91,26 @@ func mayReplaceExport(path string, network id.Hash) error {
 func printRestored(cmd *cobra.Command, r *hub.RestoreReport) error {
 	w := cmd.OutOrStdout()
 	printf(w, "Restored from %s, which hub %s made at %s (%d days ago): %d sites, %d "+
-		"queues.\n", r.From, r.Hub, localTime(r.Made), int(time.Since(r.Made).Hours()/24),
-		len(r.Sites), r.Queues)
+		"queues, %d administrators.\n", r.From, r.Hub, localTime(r.Made),
+		int(time.Since(r.Made).Hours()/24), len(r.Sites), r.Queues, len(r.Admins))
 	t := newTable("SITE", "STATE", "ROLE", "FINGERPRINT")
 	var invited []string
-	for _, s := range r.Sites {
+	all := slices.Concat(r.Sites, r.Admins)
+	for _, s := range all {
 		t.add(s.Site, s.State, s.Role, s.Fingerprint)
 		if s.State == hub.SiteInvited {
 			invited = append(invited, string(s.Site))
 		}
 	}
-	if len(r.Sites) > 0 {
+	if len(all) > 0 {
 		if err := t.print(w, ""); err != nil {
 			return err
 		}
 	}
 	fmt.Fprint(w, "The joined sites are admitted at the hub's first start, and connect by "+
-		"themselves.\nA site that was removed, or joined, after that time stands there as it was "+
-		"then: check\nthe list, and mend it with sealpost hub remove and hub admit.\n")
+		"themselves;\nadministrators have their rights again. Those removed, or joined, after "+
+		"that time\nstand there as they were then: check the list, and mend it with sealpost hub "+
+		"remove\nand hub admit.\n")
 	if len(invited) > 0 {
 		printf(w, "Their invitations are lost, so invite them again: %s\n",
 			strings.Join(invited, " "))

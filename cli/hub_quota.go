@@ -140,7 +140,7 @@ func addSite(t *table, s hub.SiteUsage) {
 	}
 }
 
-func addUsage(t *table, owner string, h hub.Held) {
+func addUsage(t *table, owner string, h hub.QuotaState) {
 	u, q := h.Used, h.Allowed
 	limits := "default"
 	if h.Own {
@@ -152,7 +152,7 @@ func addUsage(t *table, owner string, h hub.Held) {
 }
 
 // metadataOf writes the metadata of one day. Queues and the hub have no limit of it.
-func metadataOf(h hub.Held) string {
+func metadataOf(h hub.QuotaState) string {
 	if h.Used.Metadata == 0 && h.Allowed.Metadata == 0 {
 		return ""
 	}

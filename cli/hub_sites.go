@@ -11,6 +11,7 @@ import (
 	"sealpost/certs"
 	"sealpost/hub"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 const hubInviteHelp = `Invite a site: write a file with which it can join, once, and make the queue
@@ -18,16 +19,21 @@ of a site that receives. The file holds a secret: carry it to the site on a way
 that you trust.
 
 Repeated, it replaces the invitation. For a site that has joined, the new one
-works only for the key that the site has.`
+works only for the key that the site has.
+
+With --role admin or viewer, invite an administrator on another computer, who
+joins with sealpost hub join. An admin may do everything but this and removing
+administrators, which is done at the hub's own computer; a viewer may only read.`
 
 func hubInviteCommand() *cobra.Command {
 	var role, out string
 	var maySend []string
 	var valid days
 	cmd := &cobra.Command{
-		Use: "invite SITE --role send|receive|both --out FILE", Short: "Invite a site to join",
-		Long: hubInviteHelp,
-		Args: wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out " +
+		Use:   "invite SITE --role send|receive|both|admin|viewer --out FILE",
+		Short: "Invite a site or an administrator to join",
+		Long:  hubInviteHelp,
+		Args:  wantArgs("SITE"), Example: "  sealpost hub invite FL-LAB --role send --out " +
 			"FL-LAB.join",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := wantFlags(cmd, "out"); err != nil {
@@ -40,9 +46,9 @@ func hubInviteCommand() *cobra.Command {
 			if err := mayReplace(out, site); err != nil {
 				return err
 			}
-			var inv hub.Invited
-			in := hub.InviteRequest{Site: site, Role: role, MaySend: maySend, Valid: valid.Duration}
-			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlInvite, in, &inv); err != nil {
+			inv, err := invite(cmd, hub.InviteRequest{Site: site, Role: role, MaySend: maySend,
+				Valid: valid.Duration})
+			if err != nil {
 				return err
 			}
 			if err := mayReplace(out, site); err != nil {
@@ -63,12 +69,25 @@ func hubInviteCommand() *cobra.Command {
 	dirFlag(cmd, "hub")
 	jsonFlag(cmd)
 	f := cmd.Flags()
-	f.StringVar(&role, "role", "", "what the site does: send, receive or both")
+	f.StringVar(&role, "role", "", "what the site does: send, receive or both; or, for an "+
+		"administrator, admin or viewer")
 	f.StringSliceVar(&maySend, "may-send", nil,
 		"routing keys under which it may send, with * and # (default the site's name: fl-lab.#)")
 	f.StringVar(&out, "out", "", "the file to write, such as FL-LAB.join")
 	f.Var(&valid, "valid", "how long the invitation can be used, such as 12h or 30d (default 7d)")
 	return cmd
+}
+
+// invite asks the hub for the invitation of a site or an admin.
+func invite(cmd *cobra.Command, in hub.InviteRequest) (inv hub.Invited, err error) {
+	if !certs.IsAdminRole(in.Role) {
+		return inv, askHub(cmd.Context(), dirOf(cmd), hub.ControlInvite, in, &inv)
+	}
+	if len(in.MaySend) > 0 {
+		return inv, usagef("--may-send is for sites: an administrator sends nothing")
+	}
+	return inv, askHub(cmd.Context(), dirOf(cmd), hub.ControlInviteAdmin,
+		hub.InviteAdminRequest{Name: in.Site, Role: in.Role, Valid: in.Valid}, &inv)
 }
 
 // invitationWritten is the JSON of the command. Only the file has the secret.
@@ -108,8 +127,12 @@ func printInvited(w io.Writer, inv hub.Invited, out string) error {
 		printf(w, "It receives through the queue %s; direct routing keys to it with: "+
 			"sealpost hub bind %s KEY…\n", inv.Queue, inv.Queue)
 	}
-	_, err := printf(w, "Send the file to the site over a channel that you trust. There: "+
-		"sealpost agent join %s --dir DIR\n", out)
+	to, command := "site", "agent"
+	if certs.IsAdminRole(inv.Role) {
+		to, command = "administrator", "hub"
+	}
+	_, err := printf(w, "Send the file to the %s over a channel that you trust. There: "+
+		"sealpost %s join %s --dir DIR\n", to, command, out)
 	return err
 }
 
@@ -161,12 +184,14 @@ func hubAdmitCommand() *cobra.Command {
 func hubRemoveCommand() *cobra.Command {
 	var keepSent bool
 	cmd := &cobra.Command{
-		Use: "remove SITE", Short: "Take a site off the network",
+		Use: "remove SITE", Short: "Take a site or an administrator off the network",
 		Long: "Take a site off the network: cut its connections, take its queue out of all\n" +
 			"routes, and end the deliveries that wait for it. Senders are told. Its uploads and\n" +
 			"its own envelopes that still wait for other sites are removed, which frees their\n" +
 			"space at once; with --keep-sent its envelopes still arrive. To let it in again,\n" +
-			"invite or admit it.",
+			"invite or admit it.\n\n" +
+			"An administrator on another computer loses its rights in the same way, at the\n" +
+			"hub's own computer; no call of it has an effect after this command has ended.",
 		Args: wantArgs("SITE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			site, err := siteArg(args[0])
@@ -174,9 +199,12 @@ func hubRemoveCommand() *cobra.Command {
 				return err
 			}
 			var out hub.Removed
-			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlRemove,
-				hub.RemoveRequest{Site: site, KeepSent: keepSent},
-				&out); err != nil {
+			err = askHub(cmd.Context(), dirOf(cmd), hub.ControlRemove,
+				hub.RemoveRequest{Site: site, KeepSent: keepSent}, &out)
+			if reason.Of(err).Code == "hub-name-of-admin" {
+				return removeAdmin(cmd, site)
+			}
+			if err != nil {
 				return err
 			}
 			_, err = printf(cmd.OutOrStdout(),

@@ -14,6 +14,7 @@ import (
 
 	"sealpost/agent"
 	"sealpost/hub"
+	"sealpost/hub/remote"
 	"sealpost/internal/reason"
 	"sealpost/internal/service"
 )
@@ -25,6 +26,8 @@ var outputs = map[string][]any{
 	"hub init":        {hub.InitReport{}},
 	"hub invite":      {invitationWritten{}},
 	"hub invitations": {hub.InvitationsAnswer{}},
+	"hub join":        {remote.Joined{}},
+	"hub admins":      {hub.AdminsAnswer{}},
 	"hub sites":       {hub.SitesAnswer{}},
 	"hub queues":      {hub.QueuesAnswer{}},
 	"hub messages":    {messagesReport{}},

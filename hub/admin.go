@@ -32,6 +32,9 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 	}
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
+	if err := h.dir.view().notAdmin(in.Site); err != nil {
+		return Invited{}, err
+	}
 	s, known := h.dir.view().sites[in.Site]
 	isNew := !known || s.isRemoved()
 	if isNew {
@@ -49,22 +52,26 @@ func (h *Hub) invite(ctx context.Context, in InviteRequest) (Invited, error) {
 			"sealpost hub admit %s --fingerprint %s --role %s", s.Name, s.Role, s.Name, s.Key,
 			in.Role)
 	}
-	valid := in.Valid
+	return h.invited(ctx, in.Valid, Invited{Site: s.Name, Role: s.Role, MaySend: s.MaySend,
+		Queue: s.queueName(), New: isNew, Joined: s.Key != ""}, s.Key)
+}
+
+// invited stores an invitation of a known site or admin, bound to its key if it has one. It returns
+// the answer with the invitation's file.
+func (h *Hub) invited(ctx context.Context, valid time.Duration, out Invited,
+	bound id.Hash) (Invited, error) {
 	if valid <= 0 {
 		valid = invitationTime
 	}
-	secret := certs.NewSecret()
-	inv := invitation{Site: s.Name, Hash: certs.HashSecret(secret),
-		Expires: h.now().Add(valid).UTC().Truncate(time.Second), Bound: s.Key}
-	if err := h.dir.putInvitation(ctx, inv); err != nil {
+	out.Secret = certs.NewSecret()
+	out.Expires = h.now().Add(valid).UTC().Truncate(time.Second)
+	if err := h.dir.putInvitation(ctx, invitation{Site: out.Site,
+		Hash: certs.HashSecret(out.Secret), Expires: out.Expires, Bound: bound}); err != nil {
 		return Invited{}, err
 	}
-	h.log.Info("site invited", "site", s.Name, "role", s.Role, "expires", inv.Expires)
-	return Invited{
-		Site: s.Name, Role: s.Role, MaySend: s.MaySend, Hub: h.addresses(),
-		Network: h.verifier.Network, Suite: h.config.Suite,
-		Secret: secret, Expires: inv.Expires, Queue: s.queueName(), New: isNew, Joined: s.Key != "",
-	}, nil
+	h.log.Info("site invited", "site", out.Site, "role", out.Role, "expires", out.Expires)
+	out.Hub, out.Network, out.Suite = h.addresses(), h.verifier.Network, h.config.Suite
+	return out, nil
 }
 
 // setRole sets the role of the site and the patterns of routing keys under which it may send.
@@ -141,6 +148,9 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	}
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
+	if err := h.dir.view().notAdmin(in.Site); err != nil {
+		return Changed{}, err
+	}
 	s, known := h.dir.view().sites[in.Site]
 	if !known || s.isRemoved() {
 		s = site{Name: in.Site, Created: h.now().UTC()}
@@ -160,8 +170,7 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 	if s.Key == "" {
 		s = s.withKey(in.Fingerprint)
 		// a key whose invitation was used by another key has no certificate yet
-		if err := h.dir.putInvitation(ctx, invitation{Site: s.Name, Bound: s.Key,
-			Expires: h.now().Add(invitationTime).UTC().Truncate(time.Second)}); err != nil {
+		if err := h.mayEnrol(ctx, s.Name, s.Key); err != nil {
 			return Changed{}, err
 		}
 	}
@@ -188,6 +197,9 @@ func (h *Hub) otherRole(s site) string {
 func (h *Hub) remove(ctx context.Context, in RemoveRequest) (Removed, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
+	if err := h.dir.view().notAdmin(in.Site); err != nil {
+		return Removed{}, err
+	}
 	s, known := h.dir.view().sites[in.Site]
 	if !known {
 		return Removed{}, reason.Err("hub-no-site", "site", in.Site)

@@ -14,15 +14,46 @@ import (
 	"sealpost/internal/id"
 )
 
-// access is the class of callers that an endpoint admits.
+// access is the class of callers that an endpoint admits. Sites and admins have no right in common
+// but joined.
 type access int
 
 const (
 	anonymous access = iota // no certificate needed
+	joined                  // every admitted site and admin
 	member                  // every admitted site
 	sender                  // sites that may send
 	receiver                // sites that may receive
+	viewer                  // admins and viewers
+	admin                   // admins
+	local                   // no certificate is enough: only the hub's control socket
 )
+
+// covers reports whether an admitted caller belongs to the class.
+func (a access) covers(s site) bool {
+	switch a {
+	case joined:
+		return true
+	case member:
+		return !certs.IsAdminRole(s.Role)
+	case sender:
+		return s.canSend()
+	case receiver:
+		return s.canReceive()
+	case viewer:
+		return certs.IsAdminRole(s.Role)
+	case admin:
+		return s.Role == certs.RoleAdmin
+	}
+	return false
+}
+
+// client is the holder of a connection's certificates.
+type client struct {
+	name id.Site
+	of   certs.Holder
+	key  id.Hash
+}
 
 // Limits of one key with a good certificate that is not admitted.
 const (
@@ -31,37 +62,57 @@ const (
 	knockPause = time.Second // before the answer to a key that asks too often
 )
 
-// authorise returns the calling site, or an error if it may not call. With an error, the site is
-// zero if it is not admitted. It decides for every request:
+// authorise returns the calling site or admin, or an error if it may not call. With an error, the
+// site is zero if it is not admitted. It decides for every request:
 // the connection keeps its verified certificates, but the directory may have changed since.
 func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 	if who == anonymous {
 		return site{}, nil
 	}
 	now := h.now()
-	name, key, err := h.identify(r, now)
+	c, err := h.identify(r, now)
 	if err != nil {
 		return site{}, err
 	}
-	s, known := h.dir.view().sites[name]
-	if !known || s.isRemoved() || s.Key != key {
+	s, refusal := h.admitted(c)
+	if refusal != nil {
 		h.metrics.logins.WithLabelValues(eventNotAdmitted).Inc()
-		refusal := s.refusal(name, key)
-		h.refused(r, slog.LevelInfo, refusedCaller, "site", name, "key", key,
+		h.refused(r, slog.LevelInfo, refusedCaller, "site", c.name, "key", c.key,
 			"code", refusal.Code)
-		h.knocks.note(name, key, linkOf(r.Context()).from, whyRefused(refusal.Code), now)
-		if !h.knocking.allow(key, time.Now()) {
+		if c.of == certs.OfSite {
+			h.knocks.note(c.name, c.key, linkOf(r.Context()).from, whyRefused(refusal.Code), now)
+		}
+		if !h.knocking.allow(c.key, time.Now()) {
 			backoff.Sleep(r.Context(), knockPause)
 		}
 		return site{}, refusal
 	}
 	k := linkOf(r.Context())
-	if k.proven() == "" && !h.links.prove(k, name, key, now, r.TLS.PeerCertificates) {
-		return site{}, problem(api.CodeBusy, "%s has too many connections open", name)
+	if k.proven() == "" && !h.links.prove(k, c, now, r.TLS.PeerCertificates) {
+		return site{}, problem(api.CodeBusy, "%s has too many connections open", c.name)
 	}
-	if who == sender && !s.canSend() || who == receiver && !s.canReceive() {
+	if !who.covers(s) {
 		return s, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this",
-			name, s.Role)
+			c.name, s.Role)
+	}
+	return s, nil
+}
+
+// admitted returns the caller's record, or the problem of one that is not admitted. An admin is a
+// site without a right of sites: its role is none of theirs.
+func (h *Hub) admitted(c client) (site, *api.Error) {
+	t := h.dir.view()
+	if c.of == certs.OfAdmin {
+		if a, known := t.admins[c.name]; known && a.Key == c.key {
+			return site{Name: a.Name, Role: a.Role, Key: a.Key}, nil
+		}
+		return site{}, &api.Error{Code: api.CodeNotAdmitted, Detail: fmt.Sprintf("%s with the key "+
+			"%s is no administrator of this hub, or not any more; at the hub, one can be "+
+			"invited: sealpost hub invite %s --role admin|viewer", c.name, c.key, c.name)}
+	}
+	s, known := t.sites[c.name]
+	if !known || s.isRemoved() || s.Key != c.key {
+		return site{}, s.refusal(c.name, c.key)
 	}
 	return s, nil
 }
@@ -83,26 +134,26 @@ func (s site) refusal(name id.Site, key id.Hash) *api.Error {
 		"the hub has not admitted %s with the key %s; its administrator can: %s", name, key, admit)}
 }
 
-// identify returns the site and key in the connection's certificates.
-func (h *Hub) identify(r *http.Request, now time.Time) (id.Site, id.Hash, error) {
+// identify returns the holder of the connection's certificates.
+func (h *Hub) identify(r *http.Request, now time.Time) (client, error) {
 	chain := r.TLS.PeerCertificates
 	if len(chain) == 0 {
-		return "", "", problem(api.CodeNoCert, "this needs the certificate of a site; sealpost "+
+		return client{}, problem(api.CodeNoCert, "this needs the certificate of a site; sealpost "+
 			"agent join gets one")
 	}
-	if name, key, ok := linkOf(r.Context()).known(now); ok {
-		return name, key, nil
+	if c, ok := linkOf(r.Context()).known(now); ok {
+		return c, nil
 	}
-	name, err := h.verifier.Site(chain, now)
+	name, of, err := h.verifier.Client(chain, now)
 	switch {
 	case errors.Is(err, certs.ErrNotValidNow):
-		return "", "", h.notValidNow(r, name, chain[0], now)
+		return client{}, h.notValidNow(r, name, chain[0], now)
 	case err != nil:
 		h.refused(r, slog.LevelInfo, refusedCertificate, "error", err)
-		return "", "", problem(api.CodeNoCert, "the certificate is not one of this network: %v",
+		return client{}, problem(api.CodeNoCert, "the certificate is not one of this network: %v",
 			err)
 	}
-	return name, certs.Fingerprint(chain[0].PublicKey), nil
+	return client{name, of, certs.Fingerprint(chain[0].PublicKey)}, nil
 }
 
 // refused logs a refused request.

@@ -29,6 +29,11 @@ type callers struct {
 	lab        *station // sends
 	centre     *station // receives
 	owner      *station // whose things they are
+
+	admin, viewer *station
+	formerAdmin   *station
+	asSite        *station // an admin's certificate with the name and key of a site
+	asAdmin       *station // a site's certificate with the name and key of an admin
 }
 
 func (c callers) all() map[string]*station {
@@ -36,7 +41,9 @@ func (c callers) all() map[string]*station {
 		"server certificate": c.serverCert,
 		"expired":            c.expired, "not in the directory": c.unknown, "removed": c.removed,
 		"another key":       c.otherKey,
-		"other site, sends": c.lab, "other site, receives": c.centre, "owner": c.owner}
+		"other site, sends": c.lab, "other site, receives": c.centre, "owner": c.owner,
+		"admin": c.admin, "viewer": c.viewer, "former admin": c.formerAdmin,
+		"admin as a site": c.asSite, "site as an admin": c.asAdmin}
 }
 
 func newCallers(t *testing.T, q *headquarters) callers {
@@ -48,6 +55,14 @@ func newCallers(t *testing.T, q *headquarters) callers {
 	c.removed, c.lab, c.centre = q.join("IL-LAB", "both"), q.lab("PA-LAB"), q.centre("SF-RC")
 	c.owner = q.join("FL-LAB", "both")
 	ask[Removed](q, ControlRemove, RemoveRequest{Site: "IL-LAB"})
+	c.admin, c.viewer = q.joinAdmin("ANNA", certs.RoleAdmin), q.joinAdmin("VERA", certs.RoleViewer)
+	c.formerAdmin = q.joinAdmin("FRED", certs.RoleAdmin)
+	ask[Removed](q, ControlRemoveAdmin, RemoveAdminRequest{Name: "FRED"})
+	c.asSite, c.asAdmin = q.stranger("FL-LAB"), q.stranger("ANNA")
+	q.adoptKey(c.asSite, c.owner)
+	certifyAdmin(c.asSite, q.hub.authority, q.clock.now())
+	q.adoptKey(c.asAdmin, c.admin)
+	certify(c.asAdmin, q.hub.authority, q.clock.now())
 	certify(c.unknown, q.hub.authority, q.clock.now())
 	certify(c.otherKey, q.hub.authority, q.clock.now())
 	certify(c.foreign, foreignAuthority(t, q.clock.now()), q.clock.now())
@@ -101,6 +116,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for kind, caller := range c.all() {
 				want := r.expected(kind)
+				if r.path == api.PathEnroll {
+					q.clock.forward(wrongInterval) // for the next wrong secret
+				}
 				resp := caller.raw(r.method, r.path, r.body)
 				got := codeOfResponse(t, resp)
 				if got != want {
@@ -111,6 +129,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 		})
 	}
 	for _, e := range endpoints() {
+		if e.who == viewer || e.who == admin {
+			continue // TestWhoMayAdministrate has these
+		}
 		if !asked[e.method+" "+e.path] {
 			t.Errorf("%s %s is not in the table", e.method, e.path)
 		}
@@ -132,7 +153,9 @@ func (r wireRequest) expected(kind string) api.Code {
 		return api.CodeNoCert
 	case "expired":
 		return api.CodeExpired
-	case "not in the directory":
+	case "admin", "viewer":
+		return api.CodeNotAllowed
+	case "not in the directory", "former admin", "admin as a site", "site as an admin":
 		return api.CodeNotAdmitted
 	case "removed":
 		return api.CodeRemoved

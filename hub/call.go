@@ -12,6 +12,7 @@ import (
 
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
 )
@@ -23,7 +24,7 @@ type call struct {
 	r       *http.Request
 	control *http.ResponseController
 	limit   int64 // of the body, bytes
-	caller  site  // zero for an anonymous endpoint
+	caller  site  // or admin; zero for an anonymous endpoint
 	party   party
 	log     *slog.Logger
 	code    api.Code // of the problem in the answer
@@ -171,13 +172,13 @@ func (c *call) fail(err error) {
 	}
 	code, status := codeOf(err)
 	c.code = code
-	detail, after, since := "", retryAfter[code], time.Time{}
+	detail, after, since, why := "", retryAfter[code], time.Time{}, reason.Reason{}
 	over, isOver := errors.AsType[*spool.OverQuota](err)
 	if isOver {
 		detail, after = over.Error(), c.overQuota(over)
 	}
 	if told, ok := errors.AsType[*api.Error](err); ok {
-		detail, since = told.Detail, told.Since
+		detail, since, why = told.Detail, told.Since, told.Reason
 		after = max(after, told.After)
 	} else if errors.Is(err, id.ErrInvalid) {
 		detail = err.Error()
@@ -197,7 +198,7 @@ func (c *call) fail(err error) {
 		c.w.Header().Set("Connection", "close")
 	}
 	problem := api.NewProblem(code, status, detail, request)
-	problem.Since, problem.Quota = since, over
+	problem.Since, problem.Quota, problem.Reason = since, over, why
 	exact, err := strictjson.Marshal(problem)
 	if err != nil {
 		panic(err) // strings and a number always encode

@@ -1,32 +1,34 @@
 package hub
 
 import (
-	"net/http"
 	"time"
 
 	"sealpost/internal/id"
-	"sealpost/internal/profile"
 	"sealpost/spool"
 )
 
-// The paths of the hub's local administration, on the control socket.
+// The paths of the hub's administration, on the control socket and below api.PathAdmin. adminCalls
+// has their callers.
 const (
-	ControlInvite      = "/invite"      // InviteRequest → Invited
-	ControlInvitations = "/invitations" // Nothing → InvitationsAnswer
-	ControlRevoke      = "/revoke"      // RevokeRequest → Changed
-	ControlAdmit       = "/admit"       // AdmitRequest → Changed
-	ControlRemove      = "/remove"      // RemoveRequest → Removed
-	ControlBind        = "/bind"        // BindRequest → Bound
-	ControlUnbind      = "/unbind"      // BindRequest → Bound
-	ControlQueues      = "/queues"      // Nothing → QueuesAnswer
-	ControlSites       = "/sites"       // Nothing → SitesAnswer
-	ControlMessages    = "/messages"    // MessagesRequest → MessagesAnswer
-	ControlStatus      = "/status"      // Nothing → Status
-	ControlUsage       = "/usage"       // Nothing → UsageAnswer
-	ControlQuota       = "/quota"       // QuotaRequest → SiteUsage
-	ControlExport      = "/export"      // Nothing → Exported
-	ControlLastExport  = "/last-export" // Nothing → LastExport
-	ControlReload      = "/reload"      // Nothing → Reloaded
+	ControlInvite      = "/invite"       // InviteRequest → Invited
+	ControlAdmins      = "/admins"       // Nothing → AdminsAnswer
+	ControlInviteAdmin = "/invite-admin" // InviteAdminRequest → Invited
+	ControlRemoveAdmin = "/remove-admin" // RemoveAdminRequest → Removed
+	ControlInvitations = "/invitations"  // Nothing → InvitationsAnswer
+	ControlRevoke      = "/revoke"       // RevokeRequest → Changed
+	ControlAdmit       = "/admit"        // AdmitRequest → Changed
+	ControlRemove      = "/remove"       // RemoveRequest → Removed
+	ControlBind        = "/bind"         // BindRequest → Bound
+	ControlUnbind      = "/unbind"       // BindRequest → Bound
+	ControlQueues      = "/queues"       // Nothing → QueuesAnswer
+	ControlSites       = "/sites"        // Nothing → SitesAnswer
+	ControlMessages    = "/messages"     // MessagesRequest → MessagesAnswer
+	ControlStatus      = "/status"       // Nothing → Status
+	ControlUsage       = "/usage"        // Nothing → UsageAnswer
+	ControlQuota       = "/quota"        // QuotaRequest → SiteUsage
+	ControlExport      = "/export"       // Nothing → Exported
+	ControlLastExport  = "/last-export"  // Nothing → LastExport
+	ControlReload      = "/reload"       // Nothing → Reloaded
 )
 
 // Nothing is the request of operations that need none.
@@ -99,8 +101,8 @@ type QuotaRequest struct {
 	Queue spool.Quota `json:"queue,omitzero"`
 }
 
-// Held are the counts of a sender, of a queue or of the hub, and their limits; 0: none.
-type Held struct {
+// QuotaState holds the counts of a sender, of a queue or of the hub, and their limits; 0: none.
+type QuotaState struct {
 	Used    spool.Usage `json:"used"`
 	Allowed spool.Quota `json:"allowed"`
 	Own     bool        `json:"own,omitempty"` // an admin has set a limit for it alone
@@ -108,14 +110,14 @@ type Held struct {
 
 // SiteUsage are the counts and limits of a site that sends, and of the queue of one that receives.
 type SiteUsage struct {
-	Site  id.Site `json:"site"`
-	Send  *Held   `json:"send,omitempty"`
-	Queue *Held   `json:"queue,omitempty"`
+	Site  id.Site     `json:"site"`
+	Send  *QuotaState `json:"send,omitempty"`
+	Queue *QuotaState `json:"queue,omitempty"`
 }
 
 // UsageAnswer lists the counts and limits of the hub and of its sites, by name.
 type UsageAnswer struct {
-	Hub   Held        `json:"hub"`
+	Hub   QuotaState  `json:"hub"`
 	Sites []SiteUsage `json:"sites"`
 }
 
@@ -222,27 +224,4 @@ type Status struct {
 	Settled     int64      `json:"settled"`
 	Dead        int64      `json:"dead"`
 	Oldest      time.Time  `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
-}
-
-// controls registers the operations.
-func (h *Hub) controls() http.Handler {
-	mux := http.NewServeMux()
-	handle(h, mux, ControlInvite, h.invite)
-	handle(h, mux, ControlInvitations, h.invitations)
-	handle(h, mux, ControlRevoke, h.revoke)
-	handle(h, mux, ControlAdmit, h.admit)
-	handle(h, mux, ControlRemove, h.remove)
-	handle(h, mux, ControlBind, h.bindQueue)
-	handle(h, mux, ControlUnbind, h.unbindQueue)
-	handle(h, mux, ControlQueues, h.queues)
-	handle(h, mux, ControlSites, h.sites)
-	handle(h, mux, ControlMessages, h.messages)
-	handle(h, mux, ControlStatus, h.status)
-	handle(h, mux, ControlUsage, h.usages)
-	handle(h, mux, ControlQuota, h.setQuota)
-	handle(h, mux, ControlExport, h.export)
-	handle(h, mux, ControlLastExport, h.lastExport)
-	handle(h, mux, ControlReload, h.reload)
-	profile.Handle(mux)
-	return mux
 }

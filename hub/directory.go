@@ -14,10 +14,11 @@ import (
 	"sealpost/spool"
 )
 
-// Kinds of the registry's items. Their keys are the site's name, the queue's name, and the invited
-// site's name.
+// Kinds of the registry's items. Their keys are the names of the site, the queue, the invited site
+// or admin, and the admin. No site and admin have the same name.
 const (
 	kindSite       = "site"
+	kindAdmin      = "admin"
 	kindQueue      = "queue"
 	kindInvitation = "invitation"
 )
@@ -87,6 +88,9 @@ func openDirectory(ctx context.Context, registry spool.Registry) (*directory, er
 	if err == nil {
 		err = readKind(ctx, d, kindInvitation, func(i invitation) { t.invitations[i.Site] = i })
 	}
+	if err == nil {
+		err = readKind(ctx, d, kindAdmin, func(a administrator) { t.admins[a.Name] = a })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the directory: %w", err)
 	}
@@ -130,6 +134,14 @@ func (d *directory) putSite(ctx context.Context, s site) error {
 	return d.put(ctx, kindSite, string(s.Name), s, func(t *table) { t.sites[s.Name] = s })
 }
 
+func (d *directory) putAdmin(ctx context.Context, a administrator) error {
+	return d.put(ctx, kindAdmin, string(a.Name), a, func(t *table) { t.admins[a.Name] = a })
+}
+
+func (d *directory) dropAdmin(ctx context.Context, name id.Site) error {
+	return d.put(ctx, kindAdmin, string(name), nil, func(t *table) { delete(t.admins, name) })
+}
+
 func (d *directory) putQueue(ctx context.Context, q queue) error {
 	return d.put(ctx, kindQueue, q.Name, q, func(t *table) { t.queues[q.Name] = q })
 }
@@ -171,7 +183,7 @@ func (d *directory) put(ctx context.Context, kind, key string, value any,
 	}
 	t := d.view()
 	next := &table{sites: maps.Clone(t.sites), queues: maps.Clone(t.queues),
-		invitations: maps.Clone(t.invitations)}
+		invitations: maps.Clone(t.invitations), admins: maps.Clone(t.admins)}
 	apply(next)
 	d.now.Store(next)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
 	"sealpost/internal/id"
@@ -28,10 +29,10 @@ const (
 
 // endpoints returns all endpoints of the API. A test compares them with docs/api.yaml.
 func endpoints() []endpoint {
-	return []endpoint{
+	list := []endpoint{
 		{http.MethodGet, api.PathHello, member, 0, (*call).hello},
 		{http.MethodPost, api.PathEnroll, anonymous, smallBody, jsonBody((*call).enroll)},
-		{http.MethodPost, api.PathRenew, member, smallBody, jsonBody((*call).renew)},
+		{http.MethodPost, api.PathRenew, joined, smallBody, jsonBody((*call).renew)},
 		{http.MethodPut, api.PathKey, member, smallBody, jsonBody((*call).putKey)},
 		{http.MethodPost, api.PathResolve, sender, smallBody, jsonBody((*call).resolve)},
 		{http.MethodPost, api.PathUploads, sender, uploadBody, jsonBody((*call).openUpload)},
@@ -46,6 +47,13 @@ func endpoints() []endpoint {
 		{http.MethodPost, api.PathSettle, receiver, settleBody, jsonBody((*call).settle)},
 		{http.MethodPost, api.PathEvents, member, smallBody, jsonBody((*call).events)},
 	}
+	for _, a := range adminCalls() {
+		if a.who != local {
+			list = append(list, endpoint{http.MethodPost, api.PathAdmin + a.path, a.who, smallBody,
+				a.remote})
+		}
+	}
+	return list
 }
 
 // jsonBody returns the handler of an endpoint whose body is JSON in its exact form.
@@ -82,6 +90,7 @@ func (h *Hub) handler() http.Handler {
 	for _, e := range endpoints() {
 		mux.Handle(e.method+" "+e.path, h.serveEndpoint(e))
 	}
+	mux.Handle(api.PathAdmin+"/", h.serveEndpoint(endpoint{who: viewer, handle: (*call).notHere}))
 	mux.Handle("/", h.serveEndpoint(endpoint{who: anonymous, handle: func(c *call) error {
 		return problem(api.CodeNotFound, "the hub knows no %s %s", c.r.Method, c.r.URL.Path)
 	}}))
@@ -105,7 +114,7 @@ func (h *Hub) serveEndpoint(e endpoint) http.Handler {
 			c.control.SetReadDeadline(time.Now().Add(stallTime))
 		}
 		c.caller, err = h.authorise(r, e.who)
-		c.party = party{site: c.caller.Name}
+		c.party = party{site: c.caller.Name, admin: certs.IsAdminRole(c.caller.Role)}
 		if c.caller.Name == "" {
 			c.party = party{from: linkOf(r.Context()).from, path: e.path}
 		}

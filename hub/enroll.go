@@ -74,7 +74,9 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 		h.knocks.note(in.Site, key, from, whyRefused(api.CodeOtherKey), h.now())
 		return s.refusal(in.Site, key)
 	case inv.Bound != "" && inv.Bound != key:
-		h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
+		if _, isAdmin := t.admins[in.Site]; !isAdmin { // an admin is not admitted, but invited anew
+			h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
+		}
 		return problem(api.CodeInvitation, "this invitation was used before with another key "+
 			"(%s) than this computer's (%s); if that was not you, tell the hub's administrator, "+
 			"who can admit this computer (sealpost hub sites)", inv.Bound, key)
@@ -89,13 +91,15 @@ func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
 			return err
 		}
 	}
-	if s.Key != key {
-		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
-		if err := h.changeSite(ctx, s.withKey(key)); err != nil {
-			return err
-		}
-	}
 	h.knocks.admitted(in.Site, key)
+	if a, isAdmin := t.admins[in.Site]; isAdmin && a.Key != key {
+		h.log.Info("admin enrolled", "admin", a.Name, "role", a.Role, "key", key)
+		a.Key = key
+		return h.dir.putAdmin(ctx, a)
+	} else if !isAdmin && s.Key != key {
+		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
+		return h.changeSite(ctx, s.withKey(key))
+	}
 	return nil
 }
 

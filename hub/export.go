@@ -33,6 +33,16 @@ type export struct {
 	Listen  string         `toml:"listen"`
 	Site    []exportedSite `toml:"site"`
 	Queue   []config.Queue `toml:"queue"`
+	// admins and viewers on other computers
+	Admin []exportedAdmin `toml:"admin,omitempty"`
+}
+
+// exportedAdmin is an admin or viewer of an export.
+type exportedAdmin struct {
+	Name        id.Site   `toml:"name"`
+	Role        string    `toml:"role"`
+	Fingerprint id.Hash   `toml:"fingerprint,omitempty"` // empty: invited, and not joined yet
+	Created     time.Time `toml:"created"`
 }
 
 // exportedSite is a site of an export. Its recipient key is not among the fields: the site brings
@@ -135,6 +145,11 @@ func (h *Hub) directoryNow() export {
 		e.Queue = append(e.Queue, config.Queue{Name: q.Name, Site: string(q.Site),
 			Bindings: q.Bindings})
 	}
+	for _, name := range slices.Sorted(maps.Keys(t.admins)) {
+		a := t.admins[name]
+		e.Admin = append(e.Admin, exportedAdmin{Name: name, Role: a.Role, Fingerprint: a.Key,
+			Created: a.Created.UTC()})
+	}
 	return e
 }
 
@@ -210,6 +225,15 @@ func (e export) check() error {
 		}
 		names[string(s.Name)] = true
 	}
+	for _, a := range e.Admin {
+		if err := a.check(); err != nil {
+			return fmt.Errorf("admin %.40q: %w", a.Name, err)
+		}
+		if names[string(a.Name)] {
+			return fmt.Errorf("%s stands there twice", a.Name)
+		}
+		names[string(a.Name)] = true
+	}
 	for _, q := range e.Queue {
 		site, err := id.ParseSite(q.Site)
 		if err == nil {
@@ -229,14 +253,28 @@ func (e export) check() error {
 	return nil
 }
 
-func (s exportedSite) check() error {
-	if _, err := id.ParseSite(string(s.Name)); err != nil {
+// checkNamed checks the name of a site or admin, and its fingerprint if it has one.
+func checkNamed(name id.Site, print id.Hash) error {
+	if _, err := id.ParseSite(string(name)); err != nil {
 		return err
 	}
-	if s.Fingerprint != "" {
-		if _, err := id.ParseHash(string(s.Fingerprint)); err != nil {
-			return err
-		}
+	if print == "" {
+		return nil
+	}
+	_, err := id.ParseHash(string(print))
+	return err
+}
+
+func (a exportedAdmin) check() error {
+	if !certs.IsAdminRole(a.Role) {
+		return fmt.Errorf("role %.20q: want admin or viewer", a.Role)
+	}
+	return checkNamed(a.Name, a.Fingerprint)
+}
+
+func (s exportedSite) check() error {
+	if err := checkNamed(s.Name, s.Fingerprint); err != nil {
+		return err
 	}
 	switch s.Role {
 	case config.RoleSend, config.RoleReceive, config.RoleBoth:

@@ -114,7 +114,7 @@ func TestANewHubIsRestored(t *testing.T) {
 	}
 	for _, got := range ask[UsageAnswer](n, ControlUsage, Nothing{}).Sites {
 		i := slices.IndexFunc(limits.Sites, func(u SiteUsage) bool { return u.Site == got.Site })
-		for _, pair := range [][2]*Held{{got.Send, limits.Sites[i].Send},
+		for _, pair := range [][2]*QuotaState{{got.Send, limits.Sites[i].Send},
 			{got.Queue, limits.Sites[i].Queue}} {
 			if pair[0] != nil && (pair[0].Allowed != pair[1].Allowed ||
 				pair[0].Own != pair[1].Own) {

@@ -71,6 +71,9 @@ type Hub struct {
 	hostList  atomic.Pointer[[]string]
 	quota     atomic.Pointer[config.Quota]
 
+	// read-held by the calls of admins on other computers; write-held while one is removed
+	administration sync.RWMutex
+
 	renewing      sync.Mutex // held during a renewal; guards renewalFailed
 	renewalFailed time.Time
 

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -43,7 +44,8 @@ func (h *Hub) invitations(context.Context, Nothing) (InvitationsAnswer, error) {
 	for _, name := range slices.Sorted(maps.Keys(t.invitations)) {
 		if i := t.invitations[name]; i.isOpen(h.now()) {
 			answer.Invitations = append(answer.Invitations, Invitation{Site: name,
-				Role: t.sites[name].Role, Expires: i.Expires, Fingerprint: i.Bound})
+				Role:    cmp.Or(t.sites[name].Role, t.admins[name].Role),
+				Expires: i.Expires, Fingerprint: i.Bound})
 		}
 	}
 	return answer, nil
@@ -55,6 +57,9 @@ func (h *Hub) revoke(ctx context.Context, in RevokeRequest) (Changed, error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	t := h.dir.view()
+	if err := t.notAdmin(in.Site); err != nil {
+		return Changed{}, err
+	}
 	if _, known := t.sites[in.Site]; !known {
 		return Changed{}, reason.Err("hub-no-site", "site", in.Site)
 	}

@@ -314,7 +314,7 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 			if stillOpen(after) != 100 || refused != 3100-stillOpen(append(before, after...)) {
 				t.Errorf("not the oldest are closed, or not all are reported: %d", refused)
 			}
-			if !l.prove(k, "FL-LAB", "", time.Now(), []*x509.Certificate{{}}) {
+			if !l.prove(k, client{name: "FL-LAB"}, time.Now(), []*x509.Certificate{{}}) {
 				t.Error("the site cannot authenticate")
 			}
 			for _, c := range append(append(before, after...), good) {
@@ -359,7 +359,7 @@ func TestConnectionsOfSites(t *testing.T) {
 	take := func(site id.Site) (n int) {
 		for ; n < 2*maxProven; n++ {
 			k := linkOf(l.opened(t.Context(), &conn{from: address(1)}))
-			if !l.prove(k, site, "", time.Now(), []*x509.Certificate{{}}) {
+			if !l.prove(k, client{name: site}, time.Now(), []*x509.Certificate{{}}) {
 				break
 			}
 		}

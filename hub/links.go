@@ -57,9 +57,8 @@ type link struct {
 	number  int           // in the order of opening
 	waiting *list.Element // in links.unproven, guarded by links.mu; nil: proven, or closed
 
-	mu    sync.Mutex // guards the fields below: the caller's certificates as verified
-	site  id.Site
-	key   id.Hash
+	mu sync.Mutex // guards the fields below: the caller's certificates as verified
+	client
 	since time.Time // verified at this time, and valid
 	until time.Time
 	renew time.Time // from here on a newer certificate is due
@@ -173,37 +172,37 @@ func less[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// prove records the admitted site of a connection, and the end of its certificates. It returns
-// false if the site has too many connections: more than a third of those that it leaves to others.
-func (l *links) prove(k *link, site id.Site, key id.Hash, at time.Time,
-	chain []*x509.Certificate) bool {
+// prove records the admitted site or admin of a connection, and the end of its certificates. It
+// returns false if it has too many connections: more than a third of those that it leaves to
+// others.
+func (l *links) prove(k *link, c client, at time.Time, chain []*x509.Certificate) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if k.proven() == "" {
 		most := min(maxProven, max(keptLinks, (maxSiteLinks-l.sites)/3))
-		if l.proven[site] >= most || !l.leave(k) {
+		if l.proven[c.name] >= most || !l.leave(k) {
 			return false
 		}
-		l.proven[site]++
+		l.proven[c.name]++
 		l.sites++
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.site, k.key, k.since, k.until, k.renew = site, key, at, chain[0].NotAfter,
+	k.client, k.since, k.until, k.renew = c, at, chain[0].NotAfter,
 		certs.RenewAt(chain[0])
-	for _, c := range chain {
-		if c.NotAfter.Before(k.until) {
-			k.until = c.NotAfter
+	for _, cert := range chain {
+		if cert.NotAfter.Before(k.until) {
+			k.until = cert.NotAfter
 		}
 	}
 	return true
 }
 
-// known returns the verified site of the connection, if its certificates are still valid.
-func (k *link) known(at time.Time) (site id.Site, key id.Hash, ok bool) {
+// known returns the verified caller of the connection, if its certificates are still valid.
+func (k *link) known(at time.Time) (c client, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.site, k.key, k.site != "" && !at.Before(k.since) && !at.After(k.until)
+	return k.client, k.name != "" && !at.Before(k.since) && !at.After(k.until)
 }
 
 // isOutdated reports whether the connection's certificate is due for renewal. The caller must
@@ -211,13 +210,13 @@ func (k *link) known(at time.Time) (site id.Site, key id.Hash, ok bool) {
 func (k *link) isOutdated(at time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.site != "" && at.After(k.renew)
+	return k.name != "" && at.After(k.renew)
 }
 
 func (k *link) proven() id.Site {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.site
+	return k.name
 }
 
 // cut closes the connection below TLS, and so never waits for the other side.

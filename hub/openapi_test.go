@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -16,6 +17,7 @@ import (
 
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -46,7 +48,7 @@ func quote(text string) string {
 func newDocument(t *testing.T) *document {
 	d := &document{t: t, comments: map[string]string{}, schemas: map[string]reflect.Type{},
 		requests: map[string]bool{}}
-	for _, dir := range []string{"api", "../spool", "../internal/id"} {
+	for _, dir := range []string{"api", ".", "../spool", "../internal/id"} {
 		d.readComments(dir)
 	}
 	return d
@@ -85,7 +87,8 @@ func (d *document) readTypes(room string, g *ast.GenDecl) {
 		}
 		for _, f := range fields.Fields.List {
 			for _, name := range f.Names {
-				d.comments[room+"."+s.Name.Name+"."+name.Name] = f.Comment.Text()
+				d.comments[room+"."+s.Name.Name+"."+name.Name] = cmp.Or(f.Comment.Text(),
+					f.Doc.Text())
 			}
 		}
 	}
@@ -97,7 +100,8 @@ func (d *document) write() string {
 	d.line(0, "info:")
 	d.line(1, "title: sealpost hub")
 	d.line(1, "version: '1'")
-	d.text(1, "description", `The hub's API for agents, over HTTP/1.1 and mutual TLS 1.3.
+	d.text(1, "description", `The hub's API for agents and, below /v1/admin, for admins on other
+		computers, over HTTP/1.1 and mutual TLS 1.3.
 		JSON in requests must be in its exact form: compact, fields in the order shown, none
 		unknown, none twice. "Framed" bodies are a 4-byte big-endian length, that much JSON, then
 		bytes up to the end. Every request may be repeated.`)
@@ -128,6 +132,14 @@ func (d *document) operation(e endpoint, o operation) {
 		d.text(3, "description", "For sites that may send.")
 	case receiver:
 		d.text(3, "description", "For sites that may receive.")
+	case joined:
+		d.line(3, "security: [{site: []}, {admin: []}]")
+	case viewer:
+		d.text(3, "description", "For admins and viewers.")
+		d.line(3, "security: [{admin: []}]")
+	case admin:
+		d.text(3, "description", "For admins.")
+		d.line(3, "security: [{admin: []}]")
 	}
 	d.parameters(e)
 	d.requestBody(e, o)
@@ -233,7 +245,7 @@ func (d *document) collect(t reflect.Type, s side) {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() {
+	if t.Kind() != reflect.Struct || ownForms[t] != "" {
 		return
 	}
 	if old, found := d.schemas[t.Name()]; found && old != t {
@@ -252,6 +264,8 @@ func (d *document) components() {
 	d.line(1, "securitySchemes:")
 	d.line(2, "site: {type: mutualTLS, description: 'A certificate of the network for the name "+
 		"urn:sealpost:site:NAME, admitted by the hub.'}")
+	d.line(2, "admin: {type: mutualTLS, description: 'A certificate of the network for the name "+
+		"urn:sealpost:admin:NAME, of an admin or viewer that the hub knows.'}")
 	d.line(1, "schemas:")
 	for _, name := range slices.Sorted(maps.Keys(d.schemas)) {
 		d.line(2, "%s:", name)
@@ -279,7 +293,7 @@ func (d *document) properties(t reflect.Type) {
 		}
 		d.line(4, "%s:", name)
 		d.schema(5, f.Type)
-		if f.Type.Kind() != reflect.Struct || f.Type == reflect.TypeFor[time.Time]() {
+		if f.Type.Kind() != reflect.Struct || ownForms[f.Type] != "" {
 			d.text(5, "description", d.comments[commentKey(owner, f.Name)])
 		}
 		if options == "" {
@@ -309,8 +323,9 @@ var ownForms = map[reflect.Type]string{
 	reflect.TypeFor[id.Site]():        pattern("[A-Z0-9]([A-Z0-9-]{0,30}[A-Z0-9])?"),
 	reflect.TypeFor[id.Message](): pattern(
 		"[A-Z0-9-]{1,32}_[A-Z0-9]{1,8}_[0-9]{8}_[0-9]{3,18}"),
-	reflect.TypeFor[time.Time](): `{type: string, format: date-time}`,
-	reflect.TypeFor[api.Code]():  allCodes(),
+	reflect.TypeFor[time.Time]():     `{type: string, format: date-time}`,
+	reflect.TypeFor[reason.Reason](): `{type: object, required: [code]}`,
+	reflect.TypeFor[api.Code]():      allCodes(),
 	reflect.TypeFor[spool.KnownState](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,
 		spool.StateUnknown, spool.StateWaiting, spool.StateFinal),
 	reflect.TypeFor[spool.EventKind](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,

@@ -22,11 +22,11 @@ type operation struct {
 // Problems that every endpoint with a certificate can answer, and every one with a body.
 var (
 	everyCaller = []api.Code{api.CodeNoCert, api.CodeExpired, api.CodeNotAdmitted, api.CodeRemoved,
-		api.CodeOtherKey, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
+		api.CodeOtherKey, api.CodeNotAllowed, api.CodeBusy, api.CodeInternal, api.CodeUncertain}
 	everyBody = []api.Code{api.CodeInvalid, api.CodeTooLarge}
 )
 
-var operations = map[string]operation{
+var operations = withAdminCalls(map[string]operation{
 	"GET " + api.PathHello: {summary: "The identity of the hub, and the site of the caller. " +
 		"An agent adds its role and session as a query, so that both sides learn of a different " +
 		"role and of a second agent.",
@@ -82,6 +82,37 @@ var operations = map[string]operation{
 		in: api.SettleRequest{}, out: api.SettleAnswer{}, codes: []api.Code{api.CodeNotAllowed}},
 	"POST " + api.PathEvents: {summary: "The caller's events after a cursor; waits for them.",
 		in: api.EventsRequest{}, out: api.EventsAnswer{}},
+})
+
+// summaries has the meaning of each admin's call from another computer.
+var summaries = map[string]string{
+	ControlStatus:      "The hub as a whole.",
+	ControlSites:       "The sites, and the callers that are not admitted.",
+	ControlQueues:      "The queues with their figures.",
+	ControlMessages:    "The records of messages, by pages.",
+	ControlUsage:       "The counts and limits of the hub and of its sites.",
+	ControlInvitations: "The open invitations. Without their secrets.",
+	ControlAdmins:      "The admins and viewers on other computers.",
+	ControlLastExport:  "The last export, and whether the network has changed since.",
+	ControlInvite:      "Invite a site. The answer has the invitation's secret.",
+	ControlRevoke:      "End the invitation of a site.",
+	ControlAdmit:       "Let in a site by its fingerprint, or change its role.",
+	ControlRemove:      "Take a site off the network.",
+	ControlBind:        "Direct routing keys to a queue.",
+	ControlUnbind:      "Stop directing routing keys to a queue.",
+	ControlQuota:       "Change the limits of a site.",
+	ControlExport:      "The network as a text that the hub signs, for a new hub.",
+	ControlReload:      "Let the hub read hub.toml again.",
+}
+
+func withAdminCalls(all map[string]operation) map[string]operation {
+	for _, a := range adminCalls() {
+		if summary := summaries[a.path]; summary != "" {
+			all["POST "+api.PathAdmin+a.path] = operation{summary: summary, in: a.in, out: a.out,
+				codes: []api.Code{api.CodeRefused}}
+		}
+	}
+	return all
 }
 
 // problems lists the codes that the endpoint may answer.

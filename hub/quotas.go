@@ -125,7 +125,7 @@ func (h *Hub) usages(ctx context.Context, _ Nothing) (UsageAnswer, error) {
 		return UsageAnswer{}, err
 	}
 	q := h.quotas()
-	out := UsageAnswer{Hub: Held{Used: used.Hub, Allowed: q.Hub}, Sites: []SiteUsage{}}
+	out := UsageAnswer{Hub: QuotaState{Used: used.Hub, Allowed: q.Hub}, Sites: []SiteUsage{}}
 	sites := h.dir.view().sites
 	for _, name := range slices.Sorted(maps.Keys(sites)) {
 		if s := sites[name]; !s.isRemoved() {
@@ -138,13 +138,13 @@ func (h *Hub) usages(ctx context.Context, _ Nothing) (UsageAnswer, error) {
 // usage returns the counts and limits of a site.
 func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
 	u := SiteUsage{Site: s.Name}
-	send := Held{Used: used.Sites[s.Name], Allowed: q.OfSite(s.Name),
+	send := QuotaState{Used: used.Sites[s.Name], Allowed: q.OfSite(s.Name),
 		Own: s.Quota.Send != spool.Quota{}}
 	if s.canSend() || send.Own || send.Used != (spool.Usage{}) {
 		u.Send = &send
 	}
 	if name := s.queueName(); name != "" {
-		u.Queue = &Held{Used: used.Queues[name], Allowed: q.OfQueue(name),
+		u.Queue = &QuotaState{Used: used.Queues[name], Allowed: q.OfQueue(name),
 			Own: s.Quota.Queue != spool.Quota{}}
 	}
 	return u

@@ -28,9 +28,11 @@ type RestoreReport struct {
 	Hub    string         `json:"hub"` // its name then
 	Sites  []RestoredSite `json:"sites"`
 	Queues int            `json:"queues"`
+	// admins and viewers on other computers
+	Admins []RestoredSite `json:"admins"`
 }
 
-// RestoredSite is a site of an export.
+// RestoredSite is a site or admin of an export.
 type RestoredSite struct {
 	Site        id.Site `json:"site"`
 	State       string  `json:"state"` // as in SiteStatus
@@ -115,10 +117,18 @@ func (r *restore) put(state string) error {
 
 func (r *restore) report(from string) *RestoreReport {
 	out := &RestoreReport{From: from, Made: r.Made, Hub: r.Hub, Sites: []RestoredSite{},
-		Queues: len(r.Queue)}
+		Queues: len(r.Queue), Admins: []RestoredSite{}}
 	for _, s := range r.Site {
 		out.Sites = append(out.Sites, RestoredSite{Site: s.Name, State: s.site().state(),
 			Role: s.Role, Fingerprint: s.Fingerprint})
+	}
+	for _, a := range r.Admin {
+		state := SiteJoined
+		if a.Fingerprint == "" {
+			state = SiteInvited
+		}
+		out.Admins = append(out.Admins, RestoredSite{Site: a.Name, State: state, Role: a.Role,
+			Fingerprint: a.Fingerprint})
 	}
 	return out
 }
@@ -172,16 +182,41 @@ func (h *Hub) admitExported(ctx context.Context, e export) error {
 			return err
 		}
 	}
-	h.log.Info("hub restored", "made", e.Made, "sites", len(e.Site), "queues", len(e.Queue))
+	for _, a := range e.Admin {
+		if _, found := t.admins[a.Name]; found {
+			continue
+		}
+		if err := h.admitExportedAdmin(ctx, a); err != nil {
+			return err
+		}
+	}
+	h.log.Info("hub restored", "made", e.Made, "sites", len(e.Site), "queues", len(e.Queue),
+		"admins", len(e.Admin))
 	return nil
+}
+
+// admitExportedAdmin stores an exported admin. Its key enrols without a secret, as in admitOne.
+func (h *Hub) admitExportedAdmin(ctx context.Context, a exportedAdmin) error {
+	if a.Fingerprint != "" {
+		if err := h.mayEnrol(ctx, a.Name, a.Fingerprint); err != nil {
+			return err
+		}
+	}
+	return h.dir.putAdmin(ctx, administrator{Name: a.Name, Role: a.Role, Key: a.Fingerprint,
+		Created: a.Created})
+}
+
+// mayEnrol lets a key of a site or admin enrol without a secret for some days.
+func (h *Hub) mayEnrol(ctx context.Context, name id.Site, key id.Hash) error {
+	return h.dir.putInvitation(ctx, invitation{Site: name, Bound: key,
+		Expires: h.now().Add(invitationTime).UTC().Truncate(time.Second)})
 }
 
 // admitOne stores an exported site. As after an admission, its key enrols without a secret for some
 // days: its certificate may have expired while there was no hub.
 func (h *Hub) admitOne(ctx context.Context, s site) error {
 	if s.state() == SiteJoined {
-		if err := h.dir.putInvitation(ctx, invitation{Site: s.Name, Bound: s.Key,
-			Expires: h.now().Add(invitationTime).UTC().Truncate(time.Second)}); err != nil {
+		if err := h.mayEnrol(ctx, s.Name, s.Key); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
-	"sealpost/internal/control"
 	"sealpost/internal/reason"
 	"sealpost/spool"
 )
@@ -43,18 +41,14 @@ func (h *Hub) watchRoom(ctx context.Context) error {
 	}
 }
 
-// handle registers an operation of the admin. If the disk has no room for it, the answer tells the
+// roomFor returns the error of an admin's call. If the disk has no room for it, the error tells the
 // admin what to change.
-func handle[In, Out any](h *Hub, mux *http.ServeMux, path string,
-	f func(context.Context, In) (Out, error)) {
-	control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
-		out, err := f(ctx, in)
-		if errors.Is(err, spool.ErrFull) {
-			if info, unknown := h.spool.Info(ctx); unknown == nil {
-				err = reason.Err("hub-no-room-to-change", "free", reason.Size(info.DiskFree),
-					"floor", reason.Size(h.config.Spool.Floor), "why", err)
-			}
+func (h *Hub) roomFor(ctx context.Context, err error) error {
+	if errors.Is(err, spool.ErrFull) {
+		if info, unknown := h.spool.Info(ctx); unknown == nil {
+			return reason.Err("hub-no-room-to-change", "free", reason.Size(info.DiskFree),
+				"floor", reason.Size(h.config.Spool.Floor), "why", err)
 		}
-		return out, err
-	})
+	}
+	return err
 }

@@ -21,6 +21,7 @@ type table struct {
 	sites       map[id.Site]site
 	queues      map[string]queue
 	invitations map[id.Site]invitation
+	admins      map[id.Site]administrator
 
 	routes sync.Map // of routeKey → route
 	count  atomic.Int32
@@ -33,7 +34,7 @@ type routeKey struct {
 
 func newTable() *table {
 	return &table{sites: map[id.Site]site{}, queues: map[string]queue{},
-		invitations: map[id.Site]invitation{}}
+		invitations: map[id.Site]invitation{}, admins: map[id.Site]administrator{}}
 }
 
 // route is the meaning of an address: its recipients, in order.

@@ -26,6 +26,7 @@ type station struct {
 	*api.Client
 	q        *headquarters
 	site     id.Site
+	dir      string
 	identity *certs.Identity
 	version  int
 	prev     id.Hash
@@ -35,19 +36,24 @@ type station struct {
 // stranger returns a site with a key that no hub knows.
 func (q *headquarters) stranger(site id.Site) *station {
 	q.t.Helper()
-	dir := q.t.TempDir()
-	identity, err := certs.OpenIdentity(filepath.Join(dir, "identity.key"),
-		filepath.Join(dir, "chain.pem"))
-	if err != nil {
-		q.t.Fatal(err)
+	s := &station{q: q, site: site, dir: q.t.TempDir()}
+	s.open()
+	return s
+}
+
+// open opens the identity in the station's folder.
+func (s *station) open() {
+	s.q.t.Helper()
+	var err error
+	if s.identity, err = certs.OpenIdentity(filepath.Join(s.dir, "identity.key"),
+		filepath.Join(s.dir, "chain.pem")); err != nil {
+		s.q.t.Fatal(err)
 	}
-	s := &station{q: q, site: site, identity: identity}
 	s.Client = api.NewClient(api.ClientOptions{
-		Hubs: []string{q.config.Listen}, Site: site, UserAgent: "sealpost/test",
+		Hubs: []string{s.q.config.Listen}, Site: s.site, UserAgent: "sealpost/test",
 		TLS: s.tls(),
 	})
-	q.t.Cleanup(s.CloseIdle)
-	return s
+	s.q.t.Cleanup(s.CloseIdle)
 }
 
 // tls believes the hub by the hub's own clock.

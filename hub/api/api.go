@@ -38,6 +38,7 @@ const (
 	PathRelease   = "/v1/release"      // POST ReleaseRequest → no content
 	PathSettle    = "/v1/settle"       // POST SettleRequest → SettleAnswer
 	PathEvents    = "/v1/events"       // POST EventsRequest → EventsAnswer
+	PathAdmin     = "/v1/admin"        // and the path of a call on the control socket; for admins
 	HeaderRequest = "Sealpost-Request" // a random id per request, echoed in problems and logs
 )
 

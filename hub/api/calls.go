@@ -240,6 +240,12 @@ func (c *Client) Events(ctx context.Context, in EventsRequest) (EventsAnswer, er
 	return out, nil
 }
 
+// Administrate makes an admin's call. The path is that on the hub's control socket. A refusal of
+// the call is an *Error with its reason.
+func (c *Client) Administrate(ctx context.Context, path string, in, out any) error {
+	return c.json(ctx, request{method: http.MethodPost, path: PathAdmin + path}, in, out)
+}
+
 func post[Out any](ctx context.Context, c *Client, op, path string, in any) (Out, error) {
 	var out, none Out
 	if err := c.json(ctx, request{method: http.MethodPost, path: path}, in, &out); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -37,6 +38,7 @@ const (
 	CodeQuota       Code = "quota"      // a quota leaves no room: wait for Retry-After
 	CodeUncertain   Code = "uncertain"  // ask again: the same request gives the same answer
 	CodeInvitation  Code = "invitation" // wrong, used with another key, expired
+	CodeRefused     Code = "refused"    // of an admin's call; the reason has the cause
 	CodeInternal    Code = "internal"
 )
 
@@ -48,6 +50,7 @@ type Error struct {
 	After   time.Duration // from Retry-After; 0: none
 	Since   time.Time     // of CodeRemoved: when the site was removed
 	Quota   *OverQuota    // of CodeQuota: which limit, and of whom
+	Reason  reason.Reason // of CodeRefused
 	Request string        // the request's id, to find it in the hub's log
 }
 
@@ -81,6 +84,7 @@ var (
 	ErrTooLarge    = errors.New("too large")
 	ErrBusy        = errors.New("the hub is busy")
 	ErrInvitation  = errors.New("the invitation is not valid")
+	ErrRefused     = errors.New("the hub refuses the call")
 	ErrInternal    = errors.New("the hub failed")
 )
 
@@ -113,6 +117,7 @@ var codes = []struct {
 	{CodeQuota, spool.ErrQuota, http.StatusInsufficientStorage, true},
 	{CodeUncertain, spool.ErrUncertain, http.StatusServiceUnavailable, true},
 	{CodeInvitation, ErrInvitation, http.StatusForbidden, false},
+	{CodeRefused, ErrRefused, http.StatusUnprocessableEntity, false},
 	{CodeInternal, ErrInternal, http.StatusInternalServerError, true},
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // ProblemType is the media type of a problem.
@@ -28,6 +30,8 @@ type Problem struct {
 	Since   time.Time `json:"since,omitzero"` // of the code removed: when that was
 	// of the code quota: the limit that leaves no room
 	Quota *OverQuota `json:"quota,omitempty"`
+	// of the code refused: why an admin's call was not made
+	Reason reason.Reason `json:"reason,omitzero"`
 }
 
 // NewProblem returns a problem. The detail is for the user and may be empty.
@@ -52,7 +56,7 @@ func problemOf(resp *http.Response) error {
 		return fmt.Errorf("%w: status %d, %s", ErrAnswer, resp.StatusCode,
 			resp.Header.Get("Content-Type"))
 	}
-	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since, Quota: p.Quota,
+	return &Error{Code: p.Code, Detail: p.Detail, Since: p.Since, Quota: p.Quota, Reason: p.Reason,
 		After: retryAfter(resp.Header), Request: p.Request}
 }
 

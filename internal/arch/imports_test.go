@@ -31,7 +31,7 @@ var systems = []string{"linux", "windows", "darwin"}
 var arrows = map[string][]string{
 	"": {"cli"},
 	"cli": {"agent", "agent/doctor", "hub", "hub/doctor", "certs", "config", "statement", "spool",
-		"spool/badgerspool", "hub/api"},
+		"spool/badgerspool", "hub/api", "hub/remote"},
 	"agent": {"agent/outbox", "agent/inbox", "agent/trust", "agent/ledger",
 		"agent/report", "agent/stranger", "envelope", "statement", "certs", "config", "hub/api",
 		"spool"},
@@ -52,6 +52,7 @@ var arrows = map[string][]string{
 	"config":       {},
 	"hub":          {"hub/api", "spool", "certs", "config", "statement"},
 	"hub/doctor":   {"hub", "certs", "config"},
+	"hub/remote":   {"hub/api", "certs"},
 	"hub/api":      {"spool"},
 	"spool":        {},
 	"spool/badgerspool": {"spool", "spool/badgerspool/disk", "spool/badgerspool/packs",

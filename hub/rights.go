@@ -1,0 +1,140 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"sealpost/certs"
+	"sealpost/hub/api"
+	"sealpost/internal/control"
+	"sealpost/internal/profile"
+	"sealpost/internal/reason"
+	"sealpost/spool"
+)
+
+// adminCall is one call of the administration. It has the same request and answer on the control
+// socket and from another computer.
+type adminCall struct {
+	path    string
+	who     access // viewer, admin or local; the control socket may make every call
+	in, out any    // the JSON of request and answer
+	local   func(*Hub, *http.ServeMux)
+	remote  func(*call) error
+}
+
+// adminCalls returns every call of the administration with its callers. It is the only table of
+// their rights: the hub's port and docs/api.yaml are made from it. Viewers read, and change
+// nothing. The secret of a site's invitation goes to the admin that asks for it. Admins are invited
+// and removed at the hub's own computer only: a stolen certificate makes no second one.
+func adminCalls() []adminCall {
+	return []adminCall{
+		allow(viewer, ControlStatus, (*Hub).status),
+		allow(viewer, ControlSites, (*Hub).sites),
+		allow(viewer, ControlQueues, (*Hub).queues),
+		allow(viewer, ControlMessages, (*Hub).messages),
+		allow(viewer, ControlUsage, (*Hub).usages),
+		allow(viewer, ControlInvitations, (*Hub).invitations),
+		allow(viewer, ControlAdmins, (*Hub).admins),
+		allow(viewer, ControlLastExport, (*Hub).lastExport),
+
+		allow(admin, ControlInvite, (*Hub).invite),
+		allow(admin, ControlRevoke, (*Hub).revoke),
+		allow(admin, ControlAdmit, (*Hub).admit),
+		allow(admin, ControlRemove, (*Hub).remove),
+		allow(admin, ControlBind, (*Hub).bindQueue),
+		allow(admin, ControlUnbind, (*Hub).unbindQueue),
+		allow(admin, ControlQuota, (*Hub).setQuota),
+		allow(admin, ControlExport, (*Hub).export),
+		allow(admin, ControlReload, (*Hub).reload),
+
+		allow(local, ControlInviteAdmin, (*Hub).inviteAdmin),
+		allow(local, ControlRemoveAdmin, (*Hub).removeAdmin),
+	}
+}
+
+// allow returns the call of an operation, open to a class of callers.
+func allow[In, Out any](who access, path string,
+	do func(*Hub, context.Context, In) (Out, error)) adminCall {
+	return adminCall{
+		path: path, who: who, in: *new(In), out: *new(Out),
+		local: func(h *Hub, mux *http.ServeMux) {
+			control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
+				out, err := do(h, ctx, in)
+				return out, h.roomFor(ctx, err)
+			})
+		},
+		remote: jsonBody(func(c *call, in In) error {
+			end, err := c.administrate()
+			if err != nil {
+				return err
+			}
+			out, err := func() (Out, error) {
+				defer end()
+				return do(c.hub, c.r.Context(), in)
+			}()
+			if err != nil {
+				return c.refusal(err)
+			}
+			return c.reply(out) // without the lock: the admin's line may be slow
+		}),
+	}
+}
+
+// controls returns the handler of the control socket. Profiles are among its calls, and open to no
+// other computer: they show the daemon's inside.
+func (h *Hub) controls() http.Handler {
+	mux := http.NewServeMux()
+	for _, a := range adminCalls() {
+		a.local(h, mux)
+	}
+	profile.Handle(mux)
+	return mux
+}
+
+// administrate begins a call of an admin. Until end is called no admin is removed, and after a
+// removal none of that admin's calls begins: so the answer of a removal comes after the last one.
+func (c *call) administrate() (end func(), err error) {
+	h := c.hub
+	h.administration.RLock()
+	s, refusal := h.admitted(client{c.caller.Name, certs.OfAdmin, c.caller.Key})
+	if refusal != nil || s.Role != c.caller.Role {
+		h.administration.RUnlock()
+		return nil, problem(api.CodeNotAllowed, "%s was removed during this call", c.caller.Name)
+	}
+	h.present.seen(s.Name, c.r.UserAgent(), h.now())
+	level := slog.LevelInfo
+	if s.Role == certs.RoleViewer { // it changes nothing, and may ask every minute
+		level = slog.LevelDebug
+	}
+	c.log.Log(c.r.Context(), level, "call of an admin", "role", s.Role, "path", c.r.URL.Path)
+	return h.administration.RUnlock, nil
+}
+
+// refusal returns the problem of an admin's call that was not made. It has the text that the
+// control socket would give.
+func (c *call) refusal(err error) error {
+	switch code, _ := codeOf(err); {
+	case c.isGone() || errors.Is(err, spool.ErrClosed):
+		return err
+	case code == api.CodeUncertain || code == api.CodeBusy:
+		return err
+	}
+	why := reason.Of(c.hub.roomFor(c.r.Context(), err))
+	c.log.Info("call of an admin refused", "path", c.r.URL.Path, "reason", why)
+	return &api.Error{Code: api.CodeRefused, Detail: why.String(), Reason: why}
+}
+
+// notHere answers a call that admins on other computers cannot make.
+func (c *call) notHere() error {
+	path := strings.TrimPrefix(c.r.URL.Path, api.PathAdmin)
+	for _, a := range adminCalls() {
+		if a.path == path && a.who == local {
+			return problem(api.CodeNotAllowed, "this is done at the hub's own computer only: %s",
+				path)
+		}
+	}
+	return problem(api.CodeNotFound, "the hub knows no %s %s", c.r.Method, c.r.URL.Path)
+}
