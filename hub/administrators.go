@@ -134,6 +134,7 @@ func (h *Hub) removeAdmin(ctx context.Context, in RemoveAdminRequest) (Removed, 
 		return Removed{}, err
 	}
 	h.present.forget(in.Name)
+	h.issued.forget(in.Name) // a site that gets this name must not get the admin's certificate
 	h.log.Info("admin removed", "admin", a.Name, "role", a.Role, "key", a.Key)
 	return Removed{Changed: true, Connections: h.links.cut(in.Name)}, nil
 }

@@ -22,21 +22,28 @@ type certificates struct {
 	of map[id.Site]*x509.Certificate
 }
 
-// certify answers with a certificate for the site's key. It signs a new one only if the site has
-// none that is not due for renewal: asking again costs no signature and no line in the log.
-func (c *call) certify(csr string, name id.Site, key id.Hash) error {
+func (c *certificates) forget(name id.Site) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.of, name)
+}
+
+// certify answers with a certificate for the key of a site or admin. It signs a new one only if
+// there is none that is not due for renewal: asking again costs no signature and no line in the
+// log.
+func (c *call) certify(csr string, to client) error {
 	h, now := c.hub, c.hub.now()
 	h.issued.mu.Lock()
 	defer h.issued.mu.Unlock()
-	if leaf := c.present(h.issued.of[name], key, now); leaf != nil {
-		c.log.Debug("certificate given again", "for", name, "key", key)
+	if leaf := c.present(h.issued.of[to.name], to.key, now); leaf != nil {
+		c.log.Debug("certificate given again", "for", to.name, "key", to.key)
 		return c.reply(api.Enrolled{Chain: h.chainOf(leaf), Time: now.UTC()})
 	}
 	issue := h.authority.IssueSite
-	if _, isAdmin := h.dir.view().admins[name]; isAdmin {
+	if to.of == certs.OfAdmin {
 		issue = h.authority.IssueAdmin
 	}
-	chain, err := issue([]byte(csr), name, now)
+	chain, err := issue([]byte(csr), to.name, now)
 	if err != nil {
 		return err
 	}
@@ -45,9 +52,9 @@ func (c *call) certify(csr string, name id.Site, key id.Hash) error {
 	if err != nil {
 		return err
 	}
-	h.issued.of[name] = leaf
+	h.issued.of[to.name] = leaf
 	h.metrics.logins.WithLabelValues(eventIssued).Inc()
-	c.log.Info("certificate issued", "for", name, "key", key)
+	c.log.Info("certificate issued", "for", to.name, "key", to.key)
 	return c.reply(api.Enrolled{Chain: string(chain), Time: now.UTC()})
 }
 

@@ -27,7 +27,8 @@ func (c *call) enroll(in api.EnrollRequest) error {
 	if _, err := id.ParseSite(string(in.Site)); err != nil {
 		return err
 	}
-	if err := h.redeem(c.r.Context(), in, key, from); err != nil {
+	of, err := h.redeem(c.r.Context(), in, key, from)
+	if err != nil {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.charge(from, 1, h.now())
 		}
@@ -38,7 +39,7 @@ func (c *call) enroll(in api.EnrollRequest) error {
 		}
 		return err
 	}
-	return c.certify(in.CSR, in.Site, key)
+	return c.certify(in.CSR, client{in.Site, of, key})
 }
 
 // renew gives the caller a certificate for the key it has: the present one until it is due.
@@ -51,56 +52,67 @@ func (c *call) renew(in api.RenewRequest) error {
 		return problem(api.CodeNotAllowed, "a renewal keeps the key: the request is for %s, and "+
 			"%s has %s", key, c.caller.Name, c.caller.Key)
 	}
-	return c.certify(in.CSR, c.caller.Name, key)
+	of := certs.OfSite
+	if certs.IsAdminRole(c.caller.Role) {
+		of = certs.OfAdmin
+	}
+	return c.certify(in.CSR, client{c.caller.Name, of, key})
 }
 
-// redeem checks an invitation and binds it durably to the key. For some days after its admission, a
-// key needs no secret: the request's signature proves that the caller has it. A caller without the
-// secret learns nothing, not even whether the site is invited.
+// redeem checks an invitation, binds it durably to the key, and returns the holder's kind. For some
+// days after its admission, a key needs no secret: the request's signature proves that the caller
+// has it. A caller without the secret learns nothing, not even whether the site is invited.
 func (h *Hub) redeem(ctx context.Context, in api.EnrollRequest, key id.Hash,
-	from netip.Addr) error {
+	from netip.Addr) (of certs.Holder, err error) {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
 	t := h.dir.view()
+	a, isAdmin := t.admins[in.Site]
+	if isAdmin {
+		of = certs.OfAdmin
+	}
 	inv, invited := t.invitations[in.Site]
 	isAdmitted := inv.Hash == "" && inv.Bound == key && h.now().Before(inv.Expires)
 	if !invited || !isAdmitted && !certs.MatchSecret(in.Secret, inv.Hash) {
-		return problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
+		return of, problem(api.CodeInvitation, "this invitation is not valid here; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)", in.Site)
 	}
 	s := t.sites[in.Site]
 	switch {
 	case inv.Bound != "" && inv.Bound != key && inv.Used.IsZero() && s.Key == inv.Bound:
 		h.knocks.note(in.Site, key, from, whyRefused(api.CodeOtherKey), h.now())
-		return s.refusal(in.Site, key)
+		return of, s.refusal(in.Site, key)
 	case inv.Bound != "" && inv.Bound != key:
-		if _, isAdmin := t.admins[in.Site]; !isAdmin { // an admin is not admitted, but invited anew
+		if !isAdmin { // an admin is not admitted, but invited anew
 			h.knocks.note(in.Site, key, from, whyRefused(api.CodeInvitation), h.now())
 		}
-		return problem(api.CodeInvitation, "this invitation was used before with another key "+
+		return of, problem(api.CodeInvitation, "this invitation was used before with another key "+
 			"(%s) than this computer's (%s); if that was not you, tell the hub's administrator, "+
 			"who can admit this computer (sealpost hub sites)", inv.Bound, key)
 	case inv.Bound == "" && !h.now().Before(inv.Expires):
-		return problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's "+
+		return of, problem(api.CodeInvitation, "this invitation expired at %s; ask the hub's "+
 			"administrator for a new one (sealpost hub invite %s)",
 			inv.Expires.UTC().Format(time.RFC3339), in.Site)
 	}
 	if inv.Used.IsZero() {
 		inv.Bound, inv.Used = key, h.now().UTC()
 		if err := h.dir.putInvitation(ctx, inv); err != nil {
-			return err
+			return of, err
 		}
 	}
-	h.knocks.admitted(in.Site, key)
-	if a, isAdmin := t.admins[in.Site]; isAdmin && a.Key != key {
+	switch {
+	case isAdmin && a.Key != key:
 		h.log.Info("admin enrolled", "admin", a.Name, "role", a.Role, "key", key)
 		a.Key = key
-		return h.dir.putAdmin(ctx, a)
-	} else if !isAdmin && s.Key != key {
+		err = h.dir.putAdmin(ctx, a)
+	case !isAdmin && s.Key != key:
 		h.log.Info("site enrolled", "site", s.Name, "role", s.Role, "key", key)
-		return h.changeSite(ctx, s.withKey(key))
+		err = h.changeSite(ctx, s.withKey(key))
 	}
-	return nil
+	if err == nil {
+		h.knocks.admitted(in.Site, key)
+	}
+	return of, err
 }
 
 // withKey returns the site with a new identity. Statements of its old identity are dropped.

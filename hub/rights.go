@@ -63,6 +63,7 @@ func allow[In, Out any](who access, path string,
 		local: func(h *Hub, mux *http.ServeMux) {
 			control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
 				out, err := do(h, ctx, in)
+				h.called(who, path, err, "account", control.Account(ctx))
 				return out, h.roomFor(ctx, err)
 			})
 		},
@@ -75,6 +76,8 @@ func allow[In, Out any](who access, path string,
 				defer end()
 				return do(c.hub, c.r.Context(), in)
 			}()
+			c.hub.called(who, path, err, "admin", c.caller.Name, "key", c.caller.Key,
+				"from", linkOf(c.r.Context()).from)
 			if err != nil {
 				return c.refusal(err)
 			}
@@ -94,6 +97,19 @@ func (h *Hub) controls() http.Handler {
 	return mux
 }
 
+// called logs a call of the administration with its caller, an account or an admin. Calls that
+// change nothing are many, and have lines for debugging only.
+func (h *Hub) called(who access, path string, err error, by ...any) {
+	level := slog.LevelInfo
+	if who == viewer {
+		level = slog.LevelDebug
+	}
+	if err != nil {
+		by = append(by, "error", err)
+	}
+	h.log.Log(context.Background(), level, "administration", append([]any{"call", path}, by...)...)
+}
+
 // administrate begins a call of an admin. Until end is called no admin is removed, and after a
 // removal none of that admin's calls begins: so the answer of a removal comes after the last one.
 func (c *call) administrate() (end func(), err error) {
@@ -105,11 +121,6 @@ func (c *call) administrate() (end func(), err error) {
 		return nil, problem(api.CodeNotAllowed, "%s was removed during this call", c.caller.Name)
 	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())
-	level := slog.LevelInfo
-	if s.Role == certs.RoleViewer { // it changes nothing, and may ask every minute
-		level = slog.LevelDebug
-	}
-	c.log.Log(c.r.Context(), level, "call of an admin", "role", s.Role, "path", c.r.URL.Path)
 	return h.administration.RUnlock, nil
 }
 
@@ -123,7 +134,6 @@ func (c *call) refusal(err error) error {
 		return err
 	}
 	why := reason.Of(c.hub.roomFor(c.r.Context(), err))
-	c.log.Info("call of an admin refused", "path", c.r.URL.Path, "reason", why)
 	return &api.Error{Code: api.CodeRefused, Detail: why.String(), Reason: why}
 }
 

@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/user"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,12 +163,39 @@ func TestAnAdminOnAnotherComputer(t *testing.T) {
 	if err != nil || len(list.Invitations) != 1 || list.Invitations[0].Site != open.Site {
 		t.Errorf("a viewer is shown %+v, %v", list, err)
 	}
+	for _, path := range []string{ControlSites, ControlQueues, ControlUsage, ControlInvitations,
+		ControlLastExport, ControlMessages} {
+		var in any = Nothing{}
+		if path == ControlMessages {
+			in = MessagesRequest{Sender: "FL-LAB"}
+		}
+		near, bad := tryAsk[any](q, path, in)
+		far, err := remoteAsk[any](vera, path, in)
+		if bad != nil || err != nil || !reflect.DeepEqual(near, far) {
+			t.Errorf("%s: on the socket %v, %v; from afar %v, %v", path, near, bad, far, err)
+		}
+	}
 	admins, err := remoteAsk[AdminsAnswer](vera, ControlAdmins, Nothing{})
 	if err != nil || len(admins.Admins) != 2 || admins.Admins[0].Name != "ANNA" ||
 		admins.Admins[0].Fingerprint != anna.identity.Key() ||
 		admins.Admins[0].LastSeen.IsZero() || admins.Admins[0].Version != "test" ||
 		admins.Admins[1].Role != certs.RoleViewer || admins.Admins[1].Connections == 0 {
 		t.Errorf("the admins are %+v, %v", admins, err)
+	}
+	account, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"msg=administration call=/invite admin=ANNA key=" + string(anna.identity.Key()) +
+			" from=127.0.0.1\n",
+		`msg=administration call=/revoke admin=ANNA key=` + string(anna.identity.Key()) +
+			` from=127.0.0.1 error="there is no site \"XX-LAB\"`,
+		"msg=administration call=/invite account=" + account.Username + "\n",
+	} {
+		if !strings.Contains(q.log.String(), line) {
+			t.Errorf("the log does not have %s", line)
+		}
 	}
 	// admins stand in no list of sites, and restarts change nothing
 	q.restart()

@@ -243,7 +243,8 @@ func (c *Client) Events(ctx context.Context, in EventsRequest) (EventsAnswer, er
 // Administrate makes an admin's call. The path is that on the hub's control socket. A refusal of
 // the call is an *Error with its reason.
 func (c *Client) Administrate(ctx context.Context, path string, in, out any) error {
-	return c.json(ctx, request{method: http.MethodPost, path: PathAdmin + path}, in, out)
+	return c.json(ctx, request{method: http.MethodPost, path: PathAdmin + path,
+		answer: maxAdmin}, in, out)
 }
 
 func post[Out any](ctx context.Context, c *Client, op, path string, in any) (Out, error) {

@@ -26,6 +26,7 @@ const (
 	minRate   = 16 << 10         // bytes per second, on average
 
 	maxAnswer = 2 * MaxJSON // bytes of JSON: receipts of 64 recipients pass MaxJSON
+	maxAdmin  = 32 << 20    // bytes of JSON for an admin: 1,000 records with all their recipients
 
 	expectTime  = 5 * time.Second // for "100 Continue", before the body is sent anyway
 	expectAbove = 256 << 10       // bytes: a longer body waits for "100 Continue"
@@ -195,23 +196,25 @@ func (c *Client) json(ctx context.Context, r request, in, out any) error {
 			return err
 		}
 	}
-	r.answer = maxAnswer
+	if r.answer == 0 {
+		r.answer = maxAnswer
+	}
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	return decode(resp.Body, out)
+	return decode(resp.Body, r.answer, out)
 }
 
 // decode reads a JSON answer to its end. It ignores unknown fields, which a newer hub may add.
-func decode(r io.Reader, out any) error {
-	data, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+func decode(r io.Reader, most int64, out any) error {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {
 		return fmt.Errorf("read the hub's answer: %w", err)
 	}
-	if len(data) > maxAnswer {
-		return fmt.Errorf("%w: it is longer than %d bytes", ErrAnswer, maxAnswer)
+	if int64(len(data)) > most {
+		return fmt.Errorf("%w: it is longer than %d bytes", ErrAnswer, most)
 	}
 	if out == nil {
 		return nil

@@ -74,6 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			ctx = context.WithValue(ctx, caller{}, c)
 			return context.WithValue(ctx, refused{}, mayAsk(c))
 		},
 	}
@@ -88,6 +89,17 @@ func (s *Server) Run(ctx context.Context) error {
 		<-served
 	}
 	return errors.Join(err, remove(s.stateDir, s.path))
+}
+
+// caller is the context key of a connection.
+type caller struct{}
+
+// Account returns the account of the process that has made a request; "" if it is not known.
+func Account(ctx context.Context) string {
+	if conn, ok := ctx.Value(caller{}).(net.Conn); ok {
+		return account(conn)
+	}
+	return ""
 }
 
 // refused is the context key of mayAsk's error for a connection.

@@ -96,6 +96,15 @@ func mayAsk(conn net.Conn) error {
 	return err
 }
 
+// account returns the account at the other end of a connection; "" if it is not known.
+func account(conn net.Conn) string {
+	uid, _, err := peer(conn)
+	if err != nil {
+		return ""
+	}
+	return way.Account(uid)
+}
+
 // clearStale removes the socket of an ended daemon or another account, or returns ErrRunning. It
 // follows no link. Outside the state folder it removes only a socket in a folder made by place.
 func clearStale(stateDir string) error {
