@@ -300,6 +300,8 @@ func (a answer) text() reason.Reason {
 		return reason.New("answer-not-believed", "doubt", a.doubt)
 	case a.outcome == "refused":
 		return reason.New("answer-refused", "code", a.code)
+	case a.outcome == "dead" && a.code == "requeued":
+		return reason.New("answer-requeued")
 	case a.outcome == "dead":
 		return reason.New("answer-dead", "code", a.code)
 	case a.verified:

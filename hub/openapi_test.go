@@ -328,8 +328,9 @@ var ownForms = map[reflect.Type]string{
 	reflect.TypeFor[api.Code]():      allCodes(),
 	reflect.TypeFor[spool.KnownState](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,
 		spool.StateUnknown, spool.StateWaiting, spool.StateFinal),
-	reflect.TypeFor[spool.EventKind](): fmt.Sprintf(`{type: string, enum: [%s, %s, %s]}`,
-		spool.EventSettled, spool.EventDead, spool.EventRoute),
+	reflect.TypeFor[spool.EventKind](): fmt.Sprintf(
+		`{type: string, enum: [%s, %s, %s, %s]}`,
+		spool.EventSettled, spool.EventDead, spool.EventRequeued, spool.EventRoute),
 }
 
 // allCodes returns the closed set of codes: those of endpoints, and those of single settlements.

@@ -18,6 +18,10 @@ const (
 	OutcomeDead      = "dead"
 )
 
+// CodeRequeued is the code of a dead outcome whose message is on its way again. The hub's admin has
+// requeued it.
+const CodeRequeued = "requeued"
+
 // Outcome is the outcome of one message at one recipient.
 type Outcome struct {
 	UID       id.UID
@@ -29,13 +33,14 @@ type Outcome struct {
 }
 
 // Answer is a recipient's answer to one envelope. It is a receipt, believed or not, or the hub's
-// report that the delivery is dead.
+// report that the delivery is dead, or waits again.
 type Answer struct {
 	Envelope id.Envelope
 	Site     id.Site
 	Receipt  string
 	Doubt    reason.Reason // for not believing the receipt; then there are no outcomes
 	Outcomes []Outcome
+	Requeued bool // the delivery was dead, and waits again
 	Time     time.Time
 }
 
@@ -43,9 +48,20 @@ type Answer struct {
 // An answer to a dropped envelope still counts, because outcomes belong to messages; a dead one
 // does not.
 //
+// A receipt outranks a death also after the messages have failed. Then they end anew, and are filed
+// again.
+//
 // A believed recipient of the envelope implies that its messages were delivered. The table outcome
 // has only the exceptions.
 func (tx *Tx) Answer(a Answer) error {
+	if a.Requeued {
+		return tx.requeue(a)
+	}
+	if a.Receipt == "" {
+		if err := tx.fileAgain(a, "= ?3"); err != nil {
+			return err
+		}
+	}
 	believed := a.Receipt != "" && a.Doubt.IsZero()
 	n, err := tx.change("UPDATE recipient SET receipt = ?, believed = ?, doubt = ?, time = ? "+
 		"WHERE envelope_id = ? AND site = ? AND believed = 0",
@@ -65,13 +81,19 @@ func (tx *Tx) Answer(a Answer) error {
 		}
 		differ = append(differ, outcomeRow{o.UID, o.Outcome, o.Code})
 	}
+	outranked := int64(0)
 	if n == 1 && believed {
-		if err := tx.outrank(a); err != nil {
+		if outranked, err = tx.outrank(a); err != nil {
 			return err
 		}
 	}
 	if len(differ) > 0 {
 		if err := tx.differ(a, differ); err != nil {
+			return err
+		}
+	}
+	if outranked > 0 {
+		if err := tx.endAnew(a); err != nil {
 			return err
 		}
 	}
@@ -131,11 +153,47 @@ type outcomeRow struct {
 	Code    string `json:"code"`
 }
 
-// outrank deletes dead outcomes, because the recipient has signed for the messages.
-func (tx *Tx) outrank(a Answer) error {
-	return tx.exec(`DELETE FROM outcome INDEXED BY outcome_dead WHERE outcome = 'dead' AND site = ?
+// outrank deletes dead outcomes, because the recipient has signed for the messages. It returns
+// their number.
+func (tx *Tx) outrank(a Answer) (int64, error) {
+	return tx.change(`DELETE FROM outcome INDEXED BY outcome_dead WHERE outcome = 'dead' `+
+		`AND site = ?
 		AND EXISTS (SELECT 1 FROM message m WHERE m.uid = outcome.uid AND m.envelope_id = ?)`,
 		a.Site, a.Envelope)
+}
+
+// endAnew ends the failed messages of an envelope again, after the death of a delivery was
+// outranked.
+func (tx *Tx) endAnew(a Answer) error {
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET "+unfiled+", "+concluding+
+		"envelope_id <> '' AND envelope_id = ?2 AND state = 'failed' "+
+		"AND substr(reason, 1, ?3) = ?4", millis(a.Time), a.Envelope, len(notDelivered),
+		notDelivered)
+}
+
+// requeue takes back the dead outcomes of messages that wait for other answers. Failed messages
+// keep theirs, as requeued.
+func (tx *Tx) requeue(a Answer) error {
+	const dead = ` outcome = 'dead' AND site = ?1 AND EXISTS (SELECT 1 FROM message m ` +
+		`WHERE m.uid = outcome.uid AND m.envelope_id = ?2 AND m.state `
+	if err := tx.exec("DELETE FROM outcome INDEXED BY outcome_dead WHERE"+dead+
+		"IN ('sealed','published'))", a.Site, a.Envelope); err != nil {
+		return err
+	}
+	if err := tx.fileAgain(a, "<> ?3"); err != nil {
+		return err
+	}
+	return tx.exec("UPDATE outcome INDEXED BY outcome_dead SET code = ?3, time = ?4 WHERE"+dead+
+		"= 'failed')", a.Site, a.Envelope, CodeRequeued, millis(a.Time))
+}
+
+// fileAgain has failed messages filed again, for another explanation. It compares the code of their
+// dead outcomes with CodeRequeued, as is.
+func (tx *Tx) fileAgain(a Answer, is string) error {
+	return tx.exec("UPDATE message INDEXED BY message_envelope SET "+unfiled+
+		" WHERE envelope_id <> '' AND envelope_id = ?1 AND state = 'failed' AND EXISTS "+
+		"(SELECT 1 FROM outcome o WHERE o.uid = message.uid AND o.site = ?2 AND "+
+		"o.outcome = 'dead' AND o.code "+is+")", a.Envelope, a.Site, CodeRequeued)
 }
 
 // differ writes the exceptions, which do not follow from the envelope's recipients.
@@ -164,6 +222,11 @@ var (
 )
 
 const (
+	// unfiled has a final message filed again. Another filed_at tells that to a filing under way:
+	// see Filed.
+	unfiled = `filed_at = CASE filed WHEN 1 THEN max(filed_at, finished) ELSE filed_at END + 1, ` +
+		`filed = 0`
+
 	badSites = `(SELECT GROUP_CONCAT(o.site, '","') FROM outcome o JOIN recipient r ` +
 		`ON r.envelope_id = message.envelope_id AND r.site = o.site
 		WHERE o.uid = message.uid AND o.outcome <> 'delivered')`

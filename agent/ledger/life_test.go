@@ -100,7 +100,7 @@ func (s *life) send(b *testing.B) {
 	if len(s.sent) != lifeGroup {
 		b.Fatalf("%d are final", len(s.sent))
 	}
-	s.step(b, "filed", s.l.Update, func(tx *Tx) error { return tx.Filed(seqs, time.Now()) })
+	s.step(b, "filed", s.l.Update, func(tx *Tx) error { return tx.Filed(s.sent, time.Now()) })
 }
 
 func (s *life) receive(b *testing.B) {

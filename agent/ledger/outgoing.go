@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -251,26 +252,40 @@ func (tx *Tx) Addresses() (list []string, err error) {
 
 // Unfiled lists final messages of a tray after seq that may not be moved yet. It sets only the
 // fields for moving them: Seq, UID, ID, Kind, Day, Number, Group, Name, Source without Executable,
-// Dir, State, Digest and Reason.
+// Dir, State, Digest, Reason and FiledAt.
 func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err error) {
 	err = tx.rows("SELECT seq, uid, message_id, kind, day, number, group_first, group_last, "+
-		"name, size, entries, mtime, file, dir, state, digest, reason FROM "+byUnfiled+
+		"name, size, entries, mtime, file, dir, state, digest, reason, filed_at FROM "+byUnfiled+
 		"AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", []any{tray, after, limit},
 		func(rows *sql.Rows) error {
-			m := Outgoing{Tray: tray}
+			m, filed := Outgoing{Tray: tray}, int64(0)
 			err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Group.First,
 				&m.Group.Last, &m.Name, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime,
-				&m.Source.File, &m.Dir, &m.State, &m.Digest, (*column)(&m.Reason))
+				&m.Source.File, &m.Dir, &m.State, &m.Digest, (*column)(&m.Reason), &filed)
+			m.FiledAt = fromMillis(filed)
 			list = append(list, m)
 			return err
 		})
 	return list, err
 }
 
-// Filed records that the folders of final messages were moved.
-func (tx *Tx) Filed(seqs []int64, at time.Time) error {
-	return tx.exec("UPDATE message SET filed = 1, filed_at = ? WHERE seq IN (SELECT value FROM "+
-		"json_each(?))", millis(at), list(seqs))
+// WasFiled reports whether a final message that is not filed was filed before. Its outcome has
+// changed since.
+func (m Outgoing) WasFiled() bool { return m.FiledAt.Year() > 1970 }
+
+// Filed records that the folders of final messages were moved, as Unfiled has listed them. It
+// leaves out a message whose outcome has changed since.
+func (tx *Tx) Filed(messages []Outgoing, at time.Time) error {
+	rows := make([][2]int64, len(messages))
+	for i, m := range messages {
+		rows[i] = [2]int64{m.Seq, millis(m.FiledAt)}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return tx.exec("UPDATE message SET filed = 1, filed_at = ? FROM json_each(?) j "+
+		"WHERE seq = j.value->>0 AND filed_at = j.value->>1", millis(at), string(text))
 }
 
 // Group lists the messages that share a folder with one, by number. It returns nil unless the

@@ -79,12 +79,20 @@ func live(t *testing.T, tx *Tx, done, dropped id.Envelope, waiting Outgoing) {
 			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Receipt: "r",
 				Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDelivered}}, Time: day})
 		},
+		"dead": func() error {
+			return tx.Answer(Answer{Envelope: done, Site: "CA-RC",
+				Outcomes: []Outcome{{UID: sent[0].UID, Outcome: OutcomeDead}}, Time: day})
+		},
+		"requeued": func() error {
+			return tx.Answer(Answer{Envelope: done, Site: "CA-RC", Requeued: true, Time: day})
+		},
+		"anew": func() error { return tx.endAnew(Answer{Envelope: done, Time: day}) },
 		"open": func() error {
 			_, err := tx.OpenEnvelopes(EnvelopeSealed, "", 10)
 			return err
 		},
 		"unfiled":   func() error { _, err := tx.Unfiled("outbox", 0, 10); return err },
-		"filed":     func() error { return tx.Filed([]int64{sent[0].Seq}, time.Now()) },
+		"filed":     func() error { return tx.Filed(sent[:1], time.Now()) },
 		"follow":    func() error { return tx.Follow(waiting) },
 		"follows":   func() error { _, err := tx.FollowUps(waiting.ID); return err },
 		"numbered":  func() error { _, err := tx.Numbered([]int64{waiting.Seq}); return err },

@@ -82,7 +82,7 @@ func (t *box) file(ctx context.Context, after int64) (next int64, err error) {
 	}
 	fault.Point("outbox-filed")
 	err = t.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		err := tx.Filed(seqs(done), time.Now())
+		err := tx.Filed(done, time.Now())
 		for _, m := range done {
 			if err == nil && changed[m.Seq] && m.Reason.IsZero() {
 				err = tx.Explain(m.UID, reason.New("changed-in-sending"))
@@ -227,6 +227,9 @@ func (h *handles) moveShared(ctx context.Context, part []ledger.Outgoing) bool {
 // moveFinal moves a message's folder, or its file out of a shared one. Users may remove a file that
 // is under way: a missing file is no error.
 func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) error {
+	if m.WasFiled() {
+		return h.moveAgain(ctx, m, to)
+	}
 	from, move := folderAt(m), h.MoveFolder
 	if m.Group != (ledger.Group{}) {
 		from, move = h.nowAt(m), h.MoveInto
@@ -250,6 +253,36 @@ func (h *handles) moveFinal(ctx context.Context, m ledger.Outgoing, to string) e
 		return h.explain(ctx, m, to)
 	}
 	return nil
+}
+
+// moveAgain follows a later answer to a failed message. It moves a delivered one out of failed/,
+// and writes the explanation of a failed one anew. A user may have taken it away.
+func (h *handles) moveAgain(ctx context.Context, m ledger.Outgoing, to string) error {
+	was := tray.FailedPart + "/" + string(m.ID)
+	if h.IsGone(was) {
+		if home, err := h.t.atHome(ctx, h); err != nil || !home {
+			return errors.Join(err, fs.ErrNotExist)
+		}
+		return nil
+	}
+	if m.State == ledger.Failed {
+		return h.explain(ctx, m, was)
+	}
+	if why := h.whyAt(m, was); why != "" && h.Exists(why) {
+		if err := h.Remove(why); err != nil {
+			return err
+		}
+	}
+	fault.Point("outbox-again")
+	if m.Group == (ledger.Group{}) {
+		return h.MoveFolder(was, to)
+	}
+	err := h.MoveInto(was+"/"+m.Name, to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	h.RemoveDir(was) //nolint:errcheck // it has other files of a user
+	return err
 }
 
 // nowAt returns the path in the tray of a file in a shared folder. A user may have renamed it

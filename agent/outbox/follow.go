@@ -67,6 +67,9 @@ func (o *Outbox) followOnce(ctx context.Context) error {
 		case api.EventRoute:
 			o.forgetRoute(e.Address)
 			o.repropose(ctx, e.Address)
+		case api.EventRequeued:
+			answers = append(answers, ledger.Answer{Envelope: e.Envelope, Site: e.Recipient,
+				Requeued: true, Time: e.Time})
 		case api.EventSettled, api.EventDead:
 			if (e.Kind == api.EventSettled) != (e.Receipt != "") {
 				o.log.Error("the hub says something senseless of an envelope; passed over",

@@ -20,6 +20,11 @@ func isRemoved(c ledger.Outcome) bool {
 	return c.Outcome == ledger.OutcomeDead && c.Code == recipientRemoved
 }
 
+// isRequeued reports whether the message is on its way to the recipient again.
+func isRequeued(c ledger.Outcome) bool {
+	return c.Outcome == ledger.OutcomeDead && c.Code == ledger.CodeRequeued
+}
+
 // isUnplaced reports whether the recipient's disk cannot take the message as it is.
 func isUnplaced(c ledger.Outcome) bool {
 	return c.Outcome == ledger.OutcomeRefused &&
@@ -57,6 +62,8 @@ func answered(c ledger.Outcome) reason.Reason {
 		return reason.New("why-refused", "site", c.Site, "meaning", meaning(c.Code), "code", c.Code)
 	case isRemoved(c):
 		return reason.New("why-removed", "site", c.Site, "code", c.Code, "time", c.Time)
+	case isRequeued(c):
+		return reason.New("why-requeued", "site", c.Site, "time", c.Time)
 	}
 	return reason.New("why-dead", "site", c.Site, "code", c.Code, "time", c.Time)
 }
@@ -74,8 +81,11 @@ func meaning(code string) reason.Reason {
 func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Reason) {
 	var lack, unplaced []string
 	var removed []id.Site
+	var waiting []string
 	for _, c := range outcomes {
 		switch {
+		case isRequeued(c):
+			waiting = append(waiting, string(c.Site))
 		case isRemoved(c):
 			removed = append(removed, c.Site)
 		case isUnplaced(c):
@@ -88,7 +98,7 @@ func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Rea
 	switch {
 	case len(lack) > 0 && len(lack) < len(outcomes):
 		lines = append(lines, reason.New("why-again-to", "sites", strings.Join(lack, ",")))
-	case len(lack) == 0 && len(removed) > 0: // no site is left to send it to
+	case len(lack) == 0 && len(removed)+len(waiting) > 0: // no site is left to send it to
 	case m.Dir != "":
 		lines = append(lines, reason.New("why-again-direct"))
 	default:
@@ -97,6 +107,10 @@ func resending(m ledger.Outgoing, outcomes []ledger.Outcome) (lines []reason.Rea
 	if len(unplaced) > 0 {
 		lines = append(lines, reason.New("why-again-placed", "message", m.ID,
 			"sites", strings.Join(unplaced, ",")))
+	}
+	if len(waiting) > 0 {
+		lines = append(lines, reason.New("why-again-requeued", "message", m.ID,
+			"sites", strings.Join(waiting, ",")))
 	}
 	for _, site := range removed {
 		lines = append(lines, reason.New("why-again-removed", "site", site, "message", m.ID))

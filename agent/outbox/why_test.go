@@ -65,6 +65,30 @@ If you do not know why this happened, show this note to the admin of your site.
 	}
 }
 
+// A file that the hub's admin has requeued is not sent again, and others are.
+func TestWhyOfARequeuedFile(t *testing.T) {
+	m := outgoing("a", 1)
+	at := time.Date(2025, 10, 8, 12, 0, 0, 0, time.Local)
+	requeued := ledger.Outcome{Site: "CA-RC", Outcome: ledger.OutcomeDead,
+		Code: ledger.CodeRequeued, Time: at}
+	got := noted(reason.English, m, requeued)
+	for _, part := range []string{"CA-RC does not have it yet", "on 2025-10-08 12:00:00",
+		"Do not send it to CA-RC again", "resend " + string(m.ID) + " --to CA-RC"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("without %q:\n%s", part, got)
+		}
+	}
+	if strings.Contains(got, "copy it") {
+		t.Errorf("it says to send it again:\n%s", got)
+	}
+	got = noted(reason.English, m, requeued,
+		ledger.Outcome{Site: "NY-RC", Outcome: ledger.OutcomeDead, Code: "expired"})
+	if !strings.Contains(got, "copy it into the folder @NY-RC") ||
+		!strings.Contains(got, "Do not send it to CA-RC again") {
+		t.Errorf("of two it says:\n%s", got)
+	}
+}
+
 // A note has no text from outside that acts on a terminal, adds a line or hides characters.
 func TestWhyOfEvilText(t *testing.T) {
 	at := time.Date(2025, 10, 8, 12, 0, 0, 0, time.Local)

@@ -21,9 +21,10 @@ const (
 	StateWaiting = spool.StateWaiting
 	StateFinal   = spool.StateFinal
 
-	EventSettled = spool.EventSettled
-	EventDead    = spool.EventDead
-	EventRoute   = spool.EventRoute
+	EventSettled  = spool.EventSettled
+	EventDead     = spool.EventDead
+	EventRequeued = spool.EventRequeued
+	EventRoute    = spool.EventRoute
 
 	SmallSize   = spool.SmallSize
 	PartSize    = spool.PartSize
