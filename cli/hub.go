@@ -22,9 +22,10 @@ func hubCommand() *cobra.Command {
 		hubAdminsCommand(),
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
-		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubStatusCommand(),
-		hubQuotaCommand(), hubExportCommand(), hubCheckCommand(), hubReloadCommand(),
-		hubDoctorCommand(), profileCommand("hub", callHub))
+		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubDeadCommand(),
+		hubRequeueCommand(), hubDiscardCommand(), hubStatusCommand(), hubQuotaCommand(),
+		hubExportCommand(), hubCheckCommand(), hubReloadCommand(), hubDoctorCommand(),
+		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd
 }

@@ -113,6 +113,7 @@ func hubQuotaCommand() *cobra.Command {
 func printUsages(w io.Writer, out hub.UsageAnswer) error {
 	t := usageTable()
 	addUsage(t, "all", out.Hub)
+	addUsage(t, "dead letters", out.Dead)
 	for _, s := range out.Sites {
 		addSite(t, s)
 	}

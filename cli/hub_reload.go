@@ -14,7 +14,8 @@ func hubReloadCommand() *cobra.Command {
 		Use: "reload", Short: "Let the running hub read hub.toml again", Args: noArgs,
 		Long: "Let the running hub read hub.toml again, without a restart. In effect at once\n" +
 			"are hosts (the hub makes itself a certificate for them), log_level,\n" +
-			"limits.memory and [quota]; the command names changed keys that need a restart.\n" +
+			"limits.memory, [quota] and [deliveries]; the command names changed keys that need\n" +
+			"a restart.\n" +
 			"If the file has a fault, nothing changes: sealpost hub check shows them all.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var out hub.Reloaded

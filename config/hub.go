@@ -38,6 +38,8 @@ type Hub struct {
 	// site, for that queue, or at all; senders keep their files and retry. 0 chooses a limit by the
 	// size of the disk. `sealpost hub quota` shows the limits in use, and sets those of a site.
 	Quota Quota `toml:"quota"`
+	// The end of deliveries.
+	Deliveries Deliveries `toml:"deliveries"`
 	// Queues and their bindings for an empty hub. After its first start the hub ignores this table:
 	// the bindings are in the spool, and `sealpost hub bind` changes them.
 	Queue []Queue `toml:"queue"`
@@ -63,6 +65,14 @@ type Limits struct {
 	// processor time to free memory. At least bodies_in_flight and 32MiB. The environment variable
 	// GOMEMLIMIT outranks it. Default "96MiB".
 	Memory Size `toml:"memory"`
+}
+
+// Deliveries is the table [deliveries] of hub.toml.
+type Deliveries struct {
+	// The time for which the hub keeps the content of a delivery that has ended undelivered: a dead
+	// letter. Until then `sealpost hub requeue` delivers it after all. "0s" keeps none. Default
+	// "720h", 30 days.
+	DeadKeep Duration `toml:"dead_keep"`
 }
 
 // Quota is the table [quota] of hub.toml. An envelope waits until its last recipient has answered.
@@ -97,6 +107,9 @@ type Quota struct {
 	QueueEnvelopes int `toml:"queue_envelopes"`
 	// The messages that wait in one queue. Default: three quarters of all.
 	QueueMessages int `toml:"queue_messages"`
+	// The bytes of the dead letters, in all. They count for no site and no queue. Above it the hub
+	// keeps no more of them. Default: a tenth of all bytes.
+	DeadBytes Size `toml:"dead_bytes"`
 }
 
 // Sizes behind the default quotas.
@@ -122,6 +135,7 @@ func (q Quota) For(capacity int64) Quota {
 	q.QueueBytes = cmp.Or(q.QueueBytes, q.HubBytes/4*3)
 	q.QueueEnvelopes = cmp.Or(q.QueueEnvelopes, q.HubEnvelopes/4*3)
 	q.QueueMessages = cmp.Or(q.QueueMessages, q.HubMessages/4*3)
+	q.DeadBytes = cmp.Or(q.DeadBytes, q.HubBytes/10)
 	return q
 }
 
@@ -139,8 +153,9 @@ type Queue struct {
 func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
-		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
-		Limits: Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
+		Spool:      Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
+		Limits:     Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
+		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour)},
 	}
 }
 

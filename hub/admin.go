@@ -152,7 +152,10 @@ func (h *Hub) admit(ctx context.Context, in AdmitRequest) (Changed, error) {
 		return Changed{}, err
 	}
 	s, known := h.dir.view().sites[in.Site]
-	if !known || s.isRemoved() {
+	switch {
+	case s.isRemoved() && s.Key == in.Fingerprint: // it can open its dead letters
+		s = site{Name: in.Site, Created: s.Created}
+	case !known || s.isRemoved():
 		s = site{Name: in.Site, Created: h.now().UTC()}
 	}
 	if s.Key != "" && s.Key != in.Fingerprint {

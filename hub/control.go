@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -29,6 +30,9 @@ const (
 	ControlExport      = "/export"       // Nothing → Exported
 	ControlLastExport  = "/last-export"  // Nothing → LastExport
 	ControlReload      = "/reload"       // Nothing → Reloaded
+	ControlDead        = "/dead"         // DeadRequest → DeadAnswer
+	ControlRequeue     = "/requeue"      // LetterRequest → LettersAnswer
+	ControlDiscard     = "/discard"      // LetterRequest → LettersAnswer
 )
 
 // Nothing is the request of operations that need none.
@@ -118,6 +122,7 @@ type SiteUsage struct {
 // UsageAnswer lists the counts and limits of the hub and of its sites, by name.
 type UsageAnswer struct {
 	Hub   QuotaState  `json:"hub"`
+	Dead  QuotaState  `json:"dead"` // envelopes that are kept for dead letters
 	Sites []SiteUsage `json:"sites"`
 }
 
@@ -203,6 +208,40 @@ type MessagesRequest struct {
 type MessagesAnswer struct {
 	Messages []spool.Record `json:"messages"`
 	Next     spool.Cursor   `json:"next,omitempty"`
+}
+
+// DeadRequest asks for one page of dead letters.
+type DeadRequest struct {
+	After spool.Cursor `json:"after,omitempty"`
+	Max   int          `json:"max,omitempty"` // default 100, at most 200
+}
+
+// DeadAnswer is one page of dead letters, the latest first. Next asks for the following one; 0:
+// there is none.
+type DeadAnswer struct {
+	Letters []spool.DeadLetter `json:"dead"`
+	Next    spool.Cursor       `json:"next,omitempty"`
+	Keep    time.Duration      `json:"keep_ns"` // dead_keep
+	// until then nothing is discarded for its age, since the clock has leapt
+	Paused time.Time `json:"paused_until,omitzero"`
+}
+
+// LetterRequest names dead letters by a message in them.
+type LetterRequest struct {
+	Message id.Message `json:"message_id"`
+	Site    id.Site    `json:"site,omitempty"` // the recipient; empty: each one
+}
+
+// LettersAnswer lists the dead letters that were changed, and those that could not be.
+type LettersAnswer struct {
+	Letters []LetterChange `json:"letters"`
+}
+
+// LetterChange is the result for one dead letter. It has all messages of its envelope.
+type LetterChange struct {
+	spool.Letter
+	Messages []id.Message  `json:"message_ids"`
+	Failed   reason.Reason `json:"failed,omitzero"`
 }
 
 // Status is the hub as a whole.

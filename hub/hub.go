@@ -70,6 +70,9 @@ type Hub struct {
 	inEffect  config.Hub
 	hostList  atomic.Pointer[[]string]
 	quota     atomic.Pointer[config.Quota]
+	// [deliveries] of hub.toml
+	deliveries atomic.Pointer[config.Deliveries]
+	ages       ages
 
 	// read-held by the calls of admins on other computers; write-held while one is removed
 	administration sync.RWMutex
@@ -131,6 +134,7 @@ func New(o Options) (*Hub, error) {
 	h.settings, h.inEffect = o.Settings, o.Config
 	h.hostList.Store(&o.Config.Hosts)
 	h.quota.Store(&o.Config.Quota)
+	h.deliveries.Store(&o.Config.Deliveries)
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)
@@ -179,7 +183,7 @@ func (h *Hub) openDirectory(ctx context.Context) error {
 	if err := h.seed(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(h.measure(ctx), h.limit(ctx)); err != nil {
+	if err := errors.Join(h.measure(ctx), h.limit(ctx), h.readAges(ctx)); err != nil {
 		return err
 	}
 	for _, s := range h.dir.view().sites {
@@ -235,6 +239,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.watchSpool(ctx) })
 	group.Go(func() error { return h.watchRoom(ctx) })
 	group.Go(func() error { return h.watchSettings(ctx) })
+	group.Go(func() error { return h.endDeliveries(ctx) })
 	group.Go(func() error { return h.watchRefusals(watching) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)

@@ -35,6 +35,9 @@ func (h *Hub) quotas() spool.Quotas {
 			Messages: int64(c.QueueMessages)},
 		Sites: map[id.Site]spool.Quota{}, Queues: map[string]spool.Quota{},
 	}
+	if h.deliveries.Load().DeadKeep > 0 {
+		q.Dead = int64(c.DeadBytes)
+	}
 	for _, s := range h.dir.view().sites {
 		q.Sites[s.Name] = merged(q.Site, s.Quota.Send)
 		q.Queues[s.Name.Queue()] = merged(q.Queue, s.Quota.Queue)
@@ -125,7 +128,8 @@ func (h *Hub) usages(ctx context.Context, _ Nothing) (UsageAnswer, error) {
 		return UsageAnswer{}, err
 	}
 	q := h.quotas()
-	out := UsageAnswer{Hub: QuotaState{Used: used.Hub, Allowed: q.Hub}, Sites: []SiteUsage{}}
+	out := UsageAnswer{Hub: QuotaState{Used: used.Hub, Allowed: q.Hub}, Sites: []SiteUsage{},
+		Dead: QuotaState{Used: used.Dead, Allowed: spool.Quota{Bytes: q.Dead}}}
 	sites := h.dir.view().sites
 	for _, name := range slices.Sorted(maps.Keys(sites)) {
 		if s := sites[name]; !s.isRemoved() {

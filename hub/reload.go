@@ -27,7 +27,7 @@ type Reloaded struct {
 
 // isReloadable reports whether a key of hub.toml takes effect without a restart.
 func isReloadable(key string) bool {
-	return strings.HasPrefix(key, "quota.") ||
+	return strings.HasPrefix(key, "quota.") || strings.HasPrefix(key, "deliveries.") ||
 		slices.Contains([]string{"hosts", "limits.memory", "log_level"}, key)
 }
 
@@ -52,13 +52,13 @@ func (h *Hub) reload(ctx context.Context, _ Nothing) (Reloaded, error) {
 	if err := h.changeHosts(next.Hosts); err != nil {
 		return Reloaded{}, err
 	}
-	if err := h.changeQuota(ctx, next.Quota); err != nil {
+	if err := h.changeQuota(ctx, next.Quota, next.Deliveries); err != nil {
 		return Reloaded{}, errors.Join(err, h.changeHosts(h.inEffect.Hosts))
 	}
 	h.settings.Apply(next)
 	h.inEffect.Hosts, h.inEffect.LogLevel, h.inEffect.Limits.Memory = next.Hosts, next.LogLevel,
 		next.Limits.Memory
-	h.inEffect.Quota = next.Quota
+	h.inEffect.Quota, h.inEffect.Deliveries = next.Quota, next.Deliveries
 	out := Reloaded{Changed: []string{}, Restart: []string{}}
 	for _, key := range keys {
 		if isReloadable(key) {
@@ -86,13 +86,14 @@ func (h *Hub) watchSettings(ctx context.Context) error {
 }
 
 // changeQuota sets other limits. With an error the limits of before stay.
-func (h *Hub) changeQuota(ctx context.Context, q config.Quota) error {
+func (h *Hub) changeQuota(ctx context.Context, q config.Quota, d config.Deliveries) error {
 	h.dir.change.Lock()
 	defer h.dir.change.Unlock()
-	before := h.quota.Swap(&q)
+	quota, deliveries := h.quota.Swap(&q), h.deliveries.Swap(&d)
 	err := h.limit(ctx)
 	if err != nil {
-		h.quota.Store(before)
+		h.quota.Store(quota)
+		h.deliveries.Store(deliveries)
 	}
 	return err
 }

@@ -39,6 +39,7 @@ func adminCalls() []adminCall {
 		allow(viewer, ControlInvitations, (*Hub).invitations),
 		allow(viewer, ControlAdmins, (*Hub).admins),
 		allow(viewer, ControlLastExport, (*Hub).lastExport),
+		allow(viewer, ControlDead, (*Hub).dead),
 
 		allow(admin, ControlInvite, (*Hub).invite),
 		allow(admin, ControlRevoke, (*Hub).revoke),
@@ -49,6 +50,8 @@ func adminCalls() []adminCall {
 		allow(admin, ControlQuota, (*Hub).setQuota),
 		allow(admin, ControlExport, (*Hub).export),
 		allow(admin, ControlReload, (*Hub).reload),
+		allow(admin, ControlRequeue, (*Hub).requeue),
+		allow(admin, ControlDiscard, (*Hub).discard),
 
 		allow(local, ControlInviteAdmin, (*Hub).inviteAdmin),
 		allow(local, ControlRemoveAdmin, (*Hub).removeAdmin),

@@ -1,0 +1,72 @@
+package agent_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sealpost/config"
+	"sealpost/hub"
+)
+
+// A delivery that the hub has given up is requeued, and arrives. At the lab the file lies in
+// failed, beside a note that says so, and then in delivered.
+func TestARequeuedFile(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	identity := centre.status().Fingerprint
+	centre.stop()
+	contents := map[string][]byte{"a.csv": random(1000), "b.csv": random(300_000)}
+	for name, content := range contents {
+		lab.drop(name, content)
+	}
+	eventually(t, "the hub has both", func() bool {
+		latest := lab.status().Outbox.Latest
+		return len(latest) == 2 && latest[0].State == "published" && latest[1].State == "published"
+	})
+	var removed hub.Removed
+	w.admin(hub.ControlRemove, hub.RemoveRequest{Site: "CA-RC"}, &removed)
+	expectNotes(t, lab, "has removed CA-RC from the network")
+
+	w.admit("CA-RC", config.RoleReceive, identity)
+	var dead hub.DeadAnswer
+	w.admin(hub.ControlDead, hub.DeadRequest{}, &dead)
+	for _, l := range dead.Letters { // one or two: they may share an envelope
+		var out hub.LettersAnswer
+		w.admin(hub.ControlRequeue, hub.LetterRequest{Message: l.Messages[0].ID}, &out)
+	}
+	expectNotes(t, lab, "Do not send it to CA-RC again")
+
+	centre.start()
+	for name, content := range contents {
+		centre.expect("FL-LAB", name, content)
+	}
+	eventually(t, "both lie in delivered", func() bool {
+		return slices.Equal(lab.tray("delivered"), []string{"a.csv", "b.csv"})
+	})
+	if left := append(lab.tray("sending"), lab.tray("failed")...); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	for _, m := range lab.status().Outbox.Latest {
+		if m.State != "delivered" || !m.Recipients[0].Verified {
+			t.Errorf("it is %+v", m)
+		}
+	}
+}
+
+// expectNotes waits until two files lie in failed, each beside a note with a text.
+func expectNotes(t *testing.T, lab *site, text string) {
+	t.Helper()
+	eventually(t, "the notes say: "+text, func() bool {
+		notes, err := filepath.Glob(filepath.Join(lab.dir, "failed", "*", "WHY.txt"))
+		must(t, err)
+		with := 0
+		for _, name := range notes {
+			if note, err := os.ReadFile(name); err == nil && strings.Contains(string(note), text) {
+				with++
+			}
+		}
+		return with == 2
+	})
+}

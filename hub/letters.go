@@ -1,0 +1,141 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sealpost/internal/id"
+	"sealpost/internal/reason"
+	"sealpost/spool"
+)
+
+// dead lists the dead letters.
+func (h *Hub) dead(ctx context.Context, in DeadRequest) (DeadAnswer, error) {
+	if in.Max <= 0 {
+		in.Max = 100
+	}
+	letters, next, err := h.spool.DeadLetters(ctx, in.After, min(in.Max, 200))
+	if err != nil {
+		return DeadAnswer{}, err
+	}
+	return DeadAnswer{Letters: append([]spool.DeadLetter{}, letters...), Next: next,
+		Keep: time.Duration(h.deliveries.Load().DeadKeep), Paused: h.ages.pausedUntil()}, nil
+}
+
+// requeue returns the dead letters of a message to their queues.
+func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
+	return h.changeLetters(ctx, in, "requeued", func(ctx context.Context, r spool.Record) error {
+		s, known := h.dir.view().sites[r.Recipient]
+		switch {
+		case !known || s.isRemoved() || !s.canReceive():
+			return reason.Err("letter-no-recipient", "site", r.Recipient)
+		case s.Created.After(r.Spooled):
+			return reason.Err("letter-other-key", "site", r.Recipient, "sender", r.Sender,
+				"message", r.Message)
+		}
+		err := h.spool.Requeue(ctx, letterOf(r))
+		if errors.Is(err, spool.ErrNotFound) {
+			err = reason.Err("letter-no-content", "site", r.Recipient, "sender", r.Sender,
+				"message", r.Message)
+		}
+		return err
+	})
+}
+
+// discard frees the content of the dead letters of a message.
+func (h *Hub) discard(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
+	return h.changeLetters(ctx, in, "discarded", func(ctx context.Context, r spool.Record) error {
+		return h.spool.Discard(ctx, letterOf(r))
+	})
+}
+
+func letterOf(r spool.Record) spool.Letter {
+	return spool.Letter{Envelope: r.Envelope, Recipient: r.Recipient}
+}
+
+// changeLetters changes each dead letter of a message. It holds the directory, so that no recipient
+// is removed meanwhile.
+func (h *Hub) changeLetters(ctx context.Context, in LetterRequest, event string,
+	change func(context.Context, spool.Record) error) (out LettersAnswer, err error) {
+	h.dir.change.Lock()
+	defer h.dir.change.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	records, err := h.deadRecords(ctx, in)
+	if err != nil {
+		return out, err
+	}
+	out.Letters = make([]LetterChange, 0, len(records))
+	for _, r := range records {
+		l := LetterChange{Letter: letterOf(r)}
+		if l.Messages, err = h.messagesIn(ctx, r); err != nil {
+			return out, err
+		}
+		if err := change(ctx, r); err != nil {
+			if errors.Is(err, spool.ErrUncertain) || errors.Is(err, spool.ErrFull) {
+				return out, err
+			}
+			l.Failed = reason.Of(err)
+		} else {
+			h.log.Info("dead letter "+event, "envelope", r.Envelope, "sender", r.Sender,
+				"recipient", r.Recipient, "messages", len(l.Messages))
+		}
+		out.Letters = append(out.Letters, l)
+	}
+	return out, nil
+}
+
+// recordPage is the number of records that are read at once.
+const recordPage = 500
+
+// deadRecords finds the dead deliveries of a message, whose id names its sender.
+func (h *Hub) deadRecords(ctx context.Context, in LetterRequest) (dead []spool.Record, err error) {
+	_, sender, err := id.ParseMessage(string(in.Message))
+	if err != nil {
+		return nil, err
+	}
+	found := 0
+	q := spool.Query{Sender: sender, Recipient: in.Site, Message: in.Message}
+	err = h.eachRecord(ctx, q, func(r spool.Record) {
+		if found++; r.State == "dead" {
+			dead = append(dead, r)
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case found == 0:
+		return nil, reason.Err("letter-no-message", "message", in.Message)
+	case len(dead) == 0:
+		return nil, reason.Err("letter-not-dead", "message", in.Message)
+	}
+	return dead, nil
+}
+
+// messagesIn lists the messages that share the envelope of a record.
+func (h *Hub) messagesIn(ctx context.Context, r spool.Record) (list []id.Message, err error) {
+	q := spool.Query{Sender: r.Sender, Recipient: r.Recipient, From: r.Spooled,
+		To: r.Spooled.Add(time.Millisecond)}
+	err = h.eachRecord(ctx, q, func(other spool.Record) {
+		if other.Envelope == r.Envelope {
+			list = append(list, other.Message)
+		}
+	})
+	return list, err
+}
+
+func (h *Hub) eachRecord(ctx context.Context, q spool.Query, visit func(spool.Record)) error {
+	for after := spool.Cursor(0); ; {
+		page, next, err := h.spool.Find(ctx, q, after, recordPage)
+		if err != nil {
+			return fmt.Errorf("search the records: %w", err)
+		}
+		for _, r := range page {
+			visit(r)
+		}
+		if after = next; next == 0 {
+			return nil
+		}
+	}
+}
