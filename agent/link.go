@@ -128,6 +128,9 @@ func isOfLink(err error) bool {
 func (l Link) isLine() bool { return l.Refusal == "" && l.Stranger == "" && l.Proxy == "" }
 
 func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) error {
+	if a.outbox != nil {
+		a.outbox.HubExpires(hello.ExpiresAfter)
+	}
 	if hello.Suite != a.cfg.Suite {
 		return stranger.SuiteDiffers(hello.Suite, a.cfg.Suite)
 	}

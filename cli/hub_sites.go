@@ -277,6 +277,12 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 // printSiteFaults prints the faults of sites that an admin has to repair.
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
+		if !s.OldestExpires.IsZero() {
+			if _, err := printf(w, "\nThe oldest delivery for %s ends undelivered on %s "+
+				"(expires_after in hub.toml).\n", s.Site, localTime(s.OldestExpires)); err != nil {
+				return err
+			}
+		}
 		if s.RunsAs != "" {
 			if _, err := printf(w, "\n%s", runsAs(s.Site, s.Role, s.RunsAs)); err != nil {
 				return err

@@ -73,6 +73,12 @@ type Deliveries struct {
 	// letter. Until then `sealpost hub requeue` delivers it after all. "0s" keeps none. Default
 	// "720h", 30 days.
 	DeadKeep Duration `toml:"dead_keep"`
+	// The time after which a delivery that still waits ends undelivered, with the code "expired".
+	// Sender and admin are told in the last quarter of it. "0s": never. Default "8760h", 365 days.
+	ExpiresAfter Duration `toml:"expires_after"`
+	// The failed attempts of a recipient after which a delivery ends undelivered, with the code
+	// "max-attempts". A full disk at the recipient fails attempts, too. 0: any number. Default 0.
+	MaxAttempts int `toml:"max_attempts"`
 }
 
 // Quota is the table [quota] of hub.toml. An envelope waits until its last recipient has answered.
@@ -153,9 +159,10 @@ type Queue struct {
 func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
-		Spool:      Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
-		Limits:     Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
-		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour)},
+		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
+		Limits: Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
+		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour),
+			ExpiresAfter: Duration(365 * 24 * hour)},
 	}
 }
 
@@ -219,6 +226,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
 		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),
+		f.check("deliveries.max_attempts", atLeast(h.Deliveries.MaxAttempts, 0)),
 		f.check("quota.hub_uploads", atLeast(h.Quota.HubUploads, 0)),
 		f.check("quota.hub_envelopes", atLeast(h.Quota.HubEnvelopes, 0)),
 		f.check("quota.hub_messages", atLeast(h.Quota.HubMessages, 0)),

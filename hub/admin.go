@@ -19,6 +19,8 @@ const (
 	invitationTime    = 7 * 24 * time.Hour
 	deadRemoved       = "recipient-removed"
 	deadSenderRemoved = "sender-removed"
+	deadExpired       = "expired"
+	deadAttempts      = "max-attempts"
 )
 
 // invite makes an invitation. The hub keeps only the hash of its secret; the answer holds the

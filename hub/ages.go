@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"sealpost/config"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
 )
@@ -128,9 +129,32 @@ func (h *Hub) endOld(ctx context.Context) error {
 	if !g.Paused.IsZero() {
 		return nil
 	}
-	n, err := h.spool.DiscardBefore(ctx, now.Add(-time.Duration(h.deliveries.Load().DeadKeep)))
+	d := h.deliveries.Load()
+	for name := range h.dir.view().queues {
+		for code, bound := range map[string]spool.Bound{
+			deadExpired:  {Before: before(now, d.ExpiresAfter)},
+			deadAttempts: {Attempts: d.MaxAttempts},
+		} {
+			n, err := h.spool.Expire(ctx, name, bound, code)
+			if n > 0 {
+				h.log.Warn("deliveries ended", "queue", name, "code", code, "deliveries", n)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	n, err := h.spool.DiscardBefore(ctx, now.Add(-time.Duration(d.DeadKeep)))
 	if n > 0 {
 		h.log.Info("dead letters discarded for their age", "envelopes", n)
 	}
 	return err
+}
+
+// before returns the time before which things are too old; zero: nothing is.
+func before(now time.Time, age config.Duration) time.Time {
+	if age == 0 {
+		return time.Time{}
+	}
+	return now.Add(-time.Duration(age))
 }

@@ -176,6 +176,8 @@ type SiteStatus struct {
 	Version  string    `json:"version,omitempty"` // of its agent
 	Waiting  int64     `json:"waiting"`           // deliveries for it
 	Oldest   time.Time `json:"oldest,omitzero"`   // when the oldest of them was spooled
+	// when the oldest ends undelivered, if that is in the last quarter of expires_after
+	OldestExpires time.Time `json:"oldest_expires,omitzero"`
 	// addresses of agents of this site at the same time
 	Copies []string `json:"copies,omitempty"`
 	// the role of its agent, if it is not the hub's

@@ -125,6 +125,63 @@ func TestRequeueInVain(t *testing.T) {
 	}
 }
 
+// A delivery that waits for too long ends, and so does one that fails too often. Both sides are
+// told before. Requeued, it waits as long again.
+func TestDeliveriesExpire(t *testing.T) {
+	q := newHeadquarters(t)
+	q.config.Deliveries.ExpiresAfter = config.Duration(4 * time.Hour)
+	q.config.Deliveries.MaxAttempts = 2
+	q.start()
+	t.Cleanup(q.stop)
+	lab := q.lab("FL-LAB")
+	ca, sf := q.centre("CA-RC", "fl-lab.dat"), q.centre("SF-RC", "fl-lab.raw")
+	m := lab.send(key("fl-lab.dat"), "x").Messages[0].ID
+	hello, err := lab.Hello(t.Context())
+	if err != nil || hello.ExpiresAfter != 4*time.Hour {
+		t.Errorf("the lab is greeted with %+v, %v", hello, err)
+	}
+	round := func(waiting int64, expires bool) {
+		t.Helper()
+		if err := q.hub.endOld(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := ask[SitesAnswer](q, ControlSites, Nothing{}).Sites[0]
+		if s.Site != "CA-RC" || s.Waiting != waiting || s.OldestExpires.IsZero() == expires {
+			t.Fatalf("%d wait, the oldest until %v", s.Waiting, s.OldestExpires)
+		}
+	}
+	for range 2 {
+		round(1, false)
+		for range 4 {
+			q.clock.forward(50 * time.Minute)
+			round(1, q.clock.ahead > 3*time.Hour && q.clock.ahead < 4*time.Hour)
+		}
+		q.clock.forward(50 * time.Minute)
+		round(0, false)
+		if list := ask[DeadAnswer](q, ControlDead, DeadRequest{}); len(list.Letters) != 1 ||
+			list.Letters[0].Code != "expired" {
+			t.Fatalf("the dead letters are %+v", list)
+		}
+		q.clock.forward(-q.clock.ahead)
+		q.requeue(m)
+	}
+	ca.settle(ca.take())
+	lab.send(key("fl-lab.raw"), "x")
+	for range 2 {
+		round(0, false)
+		d := sf.take()
+		if err := sf.Release(t.Context(), api.ReleaseRequest{Token: d.Token,
+			Code: api.ReleaseFull}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round(0, false)
+	if list := ask[DeadAnswer](q, ControlDead, DeadRequest{}); len(list.Letters) != 1 ||
+		list.Letters[0].Code != "max-attempts" || list.Letters[0].Attempts != 2 {
+		t.Errorf("the dead letters are %+v", list)
+	}
+}
+
 // Dead letters are discarded by their age. After a leap of the clock nothing is, for as long as the
 // leap and at most a day.
 func TestDeadLettersAge(t *testing.T) {

@@ -94,6 +94,7 @@ var summaries = map[string]string{
 	ControlInvitations: "The open invitations. Without their secrets.",
 	ControlAdmins:      "The admins and viewers on other computers.",
 	ControlLastExport:  "The last export, and whether the network has changed since.",
+	ControlDead:        "The dead letters, by pages.",
 	ControlInvite:      "Invite a site. The answer has the invitation's secret.",
 	ControlRevoke:      "End the invitation of a site.",
 	ControlAdmit:       "Let in a site by its fingerprint, or change its role.",
@@ -103,6 +104,8 @@ var summaries = map[string]string{
 	ControlQuota:       "Change the limits of a site.",
 	ControlExport:      "The network as a text that the hub signs, for a new hub.",
 	ControlReload:      "Let the hub read hub.toml again.",
+	ControlRequeue:     "Return dead letters to their queues.",
+	ControlDiscard:     "Free the content of dead letters.",
 }
 
 func withAdminCalls(all map[string]operation) map[string]operation {

@@ -8,7 +8,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/spool"
 )
@@ -153,6 +155,8 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		}
 		status.LastSeen, status.Version = h.present.lastSeen(name)
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
+		status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
+			time.Duration(h.deliveries.Load().ExpiresAfter))
 		status.RunsAs = h.otherRole(s)
 		status.Copies = h.present.copies(name, h.now())
 		if !s.isRemoved() {

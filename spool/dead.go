@@ -6,6 +6,12 @@ import (
 	"sealpost/internal/id"
 )
 
+// Bound selects deliveries by age or by attempts. A zero field selects none.
+type Bound struct {
+	Before   time.Time // those spooled before it, or requeued, if they were
+	Attempts int       // those with at least so many real failures
+}
+
 // Letter names one delivery by its envelope and recipient.
 type Letter struct {
 	Envelope  id.Envelope `json:"envelope_id"`

@@ -383,6 +383,9 @@ type Admin interface {
 	// KillFrom makes every waiting delivery of a sender's envelopes dead with the code. It keeps no
 	// content, and discards the sender's dead letters.
 	KillFrom(ctx context.Context, sender id.Site, code string) (int, error)
+	// Expire makes the waiting deliveries of a queue dead that pass a bound, and tells the senders.
+	// Their content is kept like that of Kill. It leaves out leased ones.
+	Expire(ctx context.Context, queue string, bound Bound, code string) (int, error)
 	// DeadLetters returns the dead letters, the latest first, a page of about max after the cursor.
 	// It has all letters of an envelope or none. A zero cursor in the answer ends the listing.
 	DeadLetters(ctx context.Context, after Cursor, max int) ([]DeadLetter, Cursor, error)

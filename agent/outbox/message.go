@@ -28,8 +28,10 @@ type Message struct {
 	HeldUntil time.Time     `json:"held_until,omitzero"` // it waits so that it can be recalled
 	Sealed    time.Time     `json:"sealed,omitzero"`
 	Published time.Time     `json:"published,omitzero"` // the hub's promise
-	Finished  time.Time     `json:"finished,omitzero"`
-	Envelope  id.Envelope   `json:"envelope_id,omitempty"`
+	// when the hub ends its deliveries that still wait, in the last quarter of their time
+	Expires  time.Time   `json:"expires,omitzero"`
+	Finished time.Time   `json:"finished,omitzero"`
+	Envelope id.Envelope `json:"envelope_id,omitempty"`
 	// Follows is a message whose content was changed after it was sent. This one has the rest.
 	Follows    id.Message  `json:"follows,omitempty"`
 	Recipients []Recipient `json:"recipients,omitempty"`
@@ -106,7 +108,9 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 	if m.State == ledger.Taken && m.Reason.IsZero() {
 		m.Reason = o.blocked(ctx)[m.Address]
 	}
-	return m, err
+	list := []Message{m}
+	o.expiring(list)
+	return list[0], err
 }
 
 // lies returns the folder of a message in its tray. It is empty for a withdrawn message, and while
@@ -115,6 +119,8 @@ func lies(m ledger.Outgoing) string {
 	switch {
 	case m.State == ledger.Claimed || m.State == ledger.Withdrawn:
 		return ""
+	case !m.Filed && m.WasFiled():
+		return path.Join("failed", string(m.ID))
 	case !m.Filed:
 		return path.Join("sending", folderName(m))
 	case m.State == ledger.Failed:

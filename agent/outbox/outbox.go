@@ -83,6 +83,8 @@ type Outbox struct {
 	mu          sync.Mutex     // guards the fields below
 	hurry       chan struct{}  // closed by Retry, and made anew
 	incarnation id.Incarnation // of the hub, from its last answer
+	// the time after which the hub ends a delivery that waits; 0: never, or unknown
+	expiresAfter time.Duration
 
 	repeats repeats
 	held    held
@@ -170,6 +172,25 @@ func (o *Outbox) HubIsNew(incarnation id.Incarnation) {
 	o.mu.Unlock()
 	o.Reconsider()
 	poke(o.hubIsNew)
+}
+
+// HubExpires takes the time after which the hub ends a delivery that still waits; 0: never.
+func (o *Outbox) HubExpires(after time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.expiresAfter = after
+}
+
+// expiring sets the end of messages that wait at the hub, if it is near.
+func (o *Outbox) expiring(list []Message) {
+	o.mu.Lock()
+	after := o.expiresAfter
+	o.mu.Unlock()
+	for i, m := range list {
+		if m.State == ledger.Published {
+			list[i].Expires = api.ExpiresSoon(m.Published, time.Now(), after)
+		}
+	}
 }
 
 // Reconsider makes the outbox ask again for routes: an operator has approved or trusted something.

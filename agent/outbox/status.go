@@ -126,6 +126,10 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		}
 		return err
 	})
+	for i := range s.Trays {
+		o.expiring(s.Trays[i].Waiting)
+	}
+	o.expiring(s.Latest)
 	for i, m := range s.Latest {
 		if m.Reason.IsZero() && (m.State == ledger.Taken || m.State == ledger.Sealed) {
 			s.Latest[i].Reason = s.Blocked[m.Address]

@@ -42,5 +42,6 @@ func (m Message) WaitsFor() reason.Reason {
 			answers = append(answers, reason.New("site-never-gets-it", "site", r.Site))
 		}
 	}
-	return reason.New("waits-at-hub", "open", open, "since", m.Published, "answers", answers)
+	return reason.New("waits-at-hub", "open", open, "since", m.Published, "answers", answers,
+		"ends", orNone(m.Expires))
 }

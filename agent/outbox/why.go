@@ -60,10 +60,16 @@ func answered(c ledger.Outcome) reason.Reason {
 		return reason.New("why-delivered", "site", c.Site)
 	case c.Outcome == ledger.OutcomeRefused:
 		return reason.New("why-refused", "site", c.Site, "meaning", meaning(c.Code), "code", c.Code)
-	case isRemoved(c):
-		return reason.New("why-removed", "site", c.Site, "code", c.Code, "time", c.Time)
 	case isRequeued(c):
 		return reason.New("why-requeued", "site", c.Site, "time", c.Time)
+	}
+	switch c.Code {
+	case recipientRemoved:
+		return reason.New("why-removed", "site", c.Site, "code", c.Code, "time", c.Time)
+	case "expired":
+		return reason.New("why-expired", "site", c.Site, "code", c.Code, "time", c.Time)
+	case "max-attempts":
+		return reason.New("why-max-attempts", "site", c.Site, "code", c.Code, "time", c.Time)
 	}
 	return reason.New("why-dead", "site", c.Site, "code", c.Code, "time", c.Time)
 }

@@ -34,7 +34,7 @@ SF-RC has refused it for ever: it does not decrypt: it was damaged before it was
 		`(ciphertext-damaged).
 NY-RC does not have it: the admin of the hub has removed NY-RC from the network on `+
 		`2025-10-08 12:00:00 (recipient-removed).
-UT-RC does not have it: the hub has given up delivering it (expired).
+UT-RC does not have it: it has waited at the hub for longer than the hub keeps it (expired).
 
 Your file is safe: it lies beside this note.
 To send it again to the sites that do not have it, copy it into the folder @SF-RC,UT-RC in `+
@@ -44,6 +44,13 @@ To NY-RC no file can be sent. If it should have the file all the same, ask the a
 If you do not know why this happened, show this note to the admin of your site.
 `; got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	for code, part := range map[string]string{"max-attempts": "has tried to take it too often",
+		"of-a-newer-hub": "the hub has given up delivering it (of-a-newer-hub)"} {
+		outcomes[3].Code = code
+		if got := noted(reason.English, m, outcomes...); !strings.Contains(got, part) {
+			t.Errorf("of %s it says:\n%s", code, got)
+		}
 	}
 	german := noted(reason.German, m, outcomes...)
 	for _, part := range []string{"wurde nicht allen Empfängern zugestellt.",

@@ -64,6 +64,12 @@ not believed) since TIME; CA-RC has it; NY-RC does not get it
   What next?    Each site gets it by itself as soon as sealpost runs there.
   Whom to ask?  The admin of your site, if it lasts: they can call the site.`)
 	expectPart(t, Snapshot{Outbox: o}.text(tray, reason.English), want)
+	o.Trays[0].Waiting[0].Expires = since.Add(48 * time.Hour)
+	if text := (Snapshot{Outbox: o}).text(tray, reason.English); !strings.Contains(text,
+		"CA-RC has it; if nothing fetches it, it fails on "+
+			reason.TimeText(since.Add(48*time.Hour))) {
+		t.Errorf("of one that ends soon it says:\n%s", text)
+	}
 	for i := range o.Trays[0].Waiting {
 		o.Trays[0].Waiting[i].Published = time.Now()
 	}

@@ -67,6 +67,18 @@ type Hello struct {
 	MaySend    []string `json:"may_send,omitempty"` // patterns of the caller's routing keys
 	MayReceive bool     `json:"may_receive"`
 	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
+	// after which a waiting delivery ends undelivered; 0: never
+	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
+}
+
+// ExpiresSoon returns the time at which a delivery ends that has waited since a time. It is zero
+// before the last quarter of that time, and afterwards: a delivery that was requeued waits on.
+func ExpiresSoon(since, now time.Time, after time.Duration) time.Time {
+	ends := since.Add(after)
+	if after == 0 || since.IsZero() || ends.Sub(now) > after/4 || ends.Before(now) {
+		return time.Time{}
+	}
+	return ends
 }
 
 // Role returns the caller's role at the hub: send, receive or both.

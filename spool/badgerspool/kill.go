@@ -3,6 +3,8 @@ package badgerspool
 import (
 	"context"
 	"fmt"
+	"math"
+	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -27,11 +29,55 @@ func (s *Spool) Kill(ctx context.Context, name, code string) (int, error) {
 	return killed, nil
 }
 
+// Expire implements spool.Admin. It works like Kill, but reads only deliveries from the hours
+// before the bound, and those that were released.
+func (s *Spool) Expire(ctx context.Context, name string, bound spool.Bound,
+	code string) (int, error) {
+	if !isValidName(name) || code == "" || len(code) > maxCode || bound.Attempts < 0 {
+		return 0, fmt.Errorf("expire in %.80q: %w", name, spool.ErrInvalid)
+	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	q, expired := s.queue(name), 0
+	var err error
+	if last, found := s.hours.last(math.MaxUint64, time.Time{}, bound.Before); found &&
+		!bound.Before.IsZero() {
+		expired, err = s.killQueue(ctx, q, killing{code: code, keeps: true, sparesLeased: true,
+			before: bound.Before, last: last})
+	}
+	if bound.Attempts > 0 && err == nil {
+		f, _ := q.load()
+		var n int
+		n, err = s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
+			killing{code: code, keeps: true, sparesLeased: true, attempts: bound.Attempts})
+		expired += n
+	}
+	if err != nil {
+		return expired, fmt.Errorf("expire in %s: %w", name, err)
+	}
+	return expired, nil
+}
+
 // killing selects the waiting deliveries of a queue that become dead.
 type killing struct {
-	sender id.Site // of the envelopes; "": any
-	code   string
-	keeps  bool // they become dead letters
+	sender       id.Site   // of the envelopes; "": any
+	before       time.Time // when they were spooled; zero: any time
+	last         uint64    // none of them was published later; 0: any may be
+	attempts     int       // at least so many
+	sparesLeased bool
+	code         string
+	keeps        bool // they become dead letters
+}
+
+// isOld reports whether a delivery has waited since before the bound.
+func (k killing) isOld(en entry, e *envelope) bool {
+	since := e.spooled
+	if en.since != 0 {
+		since = time.UnixMilli(en.since)
+	}
+	return k.before.IsZero() || since.Before(k.before)
 }
 
 // KillFrom implements spool.Admin. It works like Kill, queue by queue.
@@ -62,6 +108,9 @@ func (s *Spool) KillFrom(ctx context.Context, sender id.Site, code string) (kill
 // killQueue kills waiting deliveries of a queue.
 func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (int, error) {
 	f, _ := q.load()
+	if k.last != 0 {
+		f.Last = min(f.Last, k.last)
+	}
 	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, k)
 	if err != nil {
 		return killed, err
@@ -80,7 +129,7 @@ func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, fro
 		if err != nil || len(places) == 0 {
 			return killed, err
 		}
-		n, err := s.killStep(ctx, places, k.code)
+		n, err := s.killStep(ctx, places, k)
 		killed += n
 		if err != nil {
 			return killed, err
@@ -106,15 +155,16 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 		return deliveries{txn, q.name}.Scan(o, from,
 			func(p queue.Position, value []byte) (bool, error) {
 				if p.Seq > last {
-					return true, nil
+					return o == queue.ByTime, nil
 				}
 				en, err := decodeEntry(value)
-				if err != nil || k.sender != "" && en.sender != k.sender {
+				if err != nil || k.sender != "" && en.sender != k.sender ||
+					en.attempts < k.attempts {
 					return err == nil, err
 				}
 				e, err := readEnvelope(txn, en.sender, p.Seq)
-				if err != nil {
-					return false, err
+				if err != nil || !k.isOld(en, e) {
+					return err == nil, err
 				}
 				end := s.ending(e, en.target)
 				end.keeps = k.keeps
@@ -126,7 +176,7 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 }
 
 // killStep makes dead the deliveries that still wait.
-func (s *Spool) killStep(ctx context.Context, places []place, code string) (int, error) {
+func (s *Spool) killStep(ctx context.Context, places []place, k killing) (int, error) {
 	killed := 0
 	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places),
 		bytes: len(places) * 8 * (entryCost + 96)}
@@ -136,10 +186,10 @@ func (s *Spool) killStep(ctx context.Context, places []place, code string) (int,
 			if err != nil {
 				return err
 			}
-			if old.isFinal() {
+			if old.isFinal() || k.sparesLeased && p.end.queue.IsLeased(p.Position, s.opts.Now()) {
 				continue
 			}
-			if err := p.end.finish(g, old, &delivery{state: stateDead, code: code}); err != nil {
+			if err := p.end.finish(g, old, &delivery{state: stateDead, code: k.code}); err != nil {
 				return err
 			}
 			killed++

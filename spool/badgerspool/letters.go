@@ -153,7 +153,7 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 	to := queue.Position{Due: max(1, g.now.UnixMilli()), Seq: n.e.seq}
 	q.offer(to)
 	g.set(entryAt(n.queue.name, to),
-		entry{id: n.e.id, sender: n.e.sender, target: n.index}.encode())
+		entry{id: n.e.id, sender: n.e.sender, target: n.index, since: to.Due}.encode())
 	g.set(deliveryKey(n.e.seq, n.index), (&delivery{state: stateReleased, due: to.Due,
 		firstLeased: old.firstLeased, time: g.now}).encode())
 	g.set(finalsKey(n.e.seq), f.encode())

@@ -129,6 +129,7 @@ type entry struct {
 	sender   id.Site
 	target   int
 	attempts int
+	since    int64 // when it was requeued, milliseconds; 0: it never was
 }
 
 func (e entry) encode() []byte {
@@ -137,6 +138,9 @@ func (e entry) encode() []byte {
 	b.uint(uint64(e.target))
 	b.uint(uint64(e.attempts))
 	b.string(string(e.sender))
+	if e.since != 0 {
+		b.int(e.since)
+	}
 	return b
 }
 
@@ -145,6 +149,9 @@ func decodeEntry(data []byte) (e entry, err error) {
 	copy(e.id[:], d.raw(16))
 	e.target, e.attempts = int(d.uint()), int(d.uint())
 	e.sender = id.Site(d.string())
+	if len(d.data) > 0 {
+		e.since = d.int()
+	}
 	return e, d.close("queue entry")
 }
 

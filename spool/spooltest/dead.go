@@ -198,6 +198,55 @@ var deadTests = map[string]func(*room){
 		_, isKept := r.letters()[letterTo(e, centre)]
 		r.check(isKept, "the later one is gone")
 	},
+	"come of what is old or was tried often": func(r *room) {
+		r.limit(spool.Quotas{Dead: 1 << 20})
+		for range 300 {
+			r.drop(centre)
+		}
+		ds := r.lease(centre, 2)
+		r.release(ds[0], spool.Nack{Delay: 24 * time.Hour})
+		r.clock.Advance(30 * time.Minute)
+		ds = r.lease(centre, 1)
+		for range 2 {
+			r.release(ds[0], spool.Nack{})
+			ds = r.lease(centre, 1)
+		}
+		middle := r.clock.Now().Add(-time.Minute)
+		e, _ := r.drop(centre)
+		expire := func(want int, bound spool.Bound, code string) {
+			n, err := r.Expire(r.ctx, centre.Queue(), bound, code)
+			r.no(err)
+			r.check(n == want, "%d expired by %+v, want %d", n, bound, want)
+		}
+		expire(0, spool.Bound{}, "expired")
+		expire(0, spool.Bound{Before: middle.Add(-time.Hour)}, "expired")
+		expire(0, spool.Bound{Attempts: 3}, "max-attempts")
+		expire(0, spool.Bound{Attempts: 2}, "max-attempts") // it is leased
+		r.release(ds[0], spool.Nack{NotAttempted: true, Delay: time.Hour})
+		expire(1, spool.Bound{Attempts: 2}, "max-attempts")
+		expire(299, spool.Bound{Before: middle}, "expired")
+		expire(0, spool.Bound{Before: middle}, "expired")
+		r.check(len(r.letters()) == 300, "there are %d letters", len(r.letters()))
+		r.check(r.lease(centre, 9)[0].Envelope == e.ID, "the young one is not leased")
+		expire(0, spool.Bound{Before: r.clock.Now().Add(time.Hour)}, "expired") // it is leased
+		r.restart()
+		r.limit(spool.Quotas{Dead: 1 << 20})
+		expire(1, spool.Bound{Before: r.clock.Now().Add(time.Hour)}, "expired")
+		r.clock.Advance(24 * time.Hour)
+		r.no(r.Requeue(r.ctx, letterTo(e, centre)))
+		requeued := r.clock.Now()
+		r.clock.Advance(time.Hour)
+		r.release(r.lease(centre, 1)[0], spool.Nack{NotAttempted: true})
+		expire(0, spool.Bound{Before: requeued}, "expired")
+		expire(1, spool.Bound{Before: requeued.Add(time.Millisecond)}, "expired")
+		codes := map[string]int{}
+		for _, ev := range r.events(lab, 0) {
+			codes[ev.Code]++
+		}
+		r.check(codes["expired"] == 301 && codes["max-attempts"] == 1, "codes are %v", codes)
+		_, err := r.Expire(r.ctx, centre.Queue(), spool.Bound{Attempts: 1}, "")
+		r.want(err, spool.ErrInvalid)
+	},
 	"of a removed sender are freed": func(r *room) {
 		r.limit(spool.Quotas{Dead: 1 << 20})
 		r.drop(centre)

@@ -40,6 +40,7 @@ type modelDelivery struct {
 	due      time.Time // not before; zero: never released
 	hurried  bool      // due earlier, for a new session
 	code     string    // of the last release
+	requeued time.Time // zero: it never was
 	attempts int
 	token    spool.Token
 	until    time.Time // the lease's end; zero: not leased
@@ -257,6 +258,6 @@ func (m *model) tell(p place, result string) {
 // requeue makes a dead letter wait again.
 func (m *model) requeue(p place) {
 	p.d.result, p.d.isKept, p.d.hurried = nil, false, false
-	p.d.due, p.d.attempts = m.clock.Now(), 0
+	p.d.due, p.d.attempts, p.d.requeued = m.clock.Now(), 0, m.clock.Now()
 	m.tell(p, "")
 }

@@ -58,6 +58,7 @@ func checkModel(t *testing.T, open Factory) {
 			"resettle":  s.resettle,
 			"kill":      s.kill,
 			"killfrom":  s.killFrom,
+			"expire":    s.expire,
 			"requeue":   s.requeue,
 			"discard":   s.discard,
 			"abort":     s.abortAll,
@@ -348,14 +349,40 @@ func (s *story) kill(t *rapid.T) {
 	queue := s.anySite(t, "RC", 3).Queue()
 	n, err := s.room.Kill(s.room.ctx, queue, "removed")
 	s.room.no(err)
-	all := s.waiting(queue)
-	s.room.check(n == len(all), "%d were killed, want %d", n, len(all))
+	s.die(n, s.waiting(queue), "removed")
+}
+
+// expire makes old deliveries dead, or those that were tried often. Leased ones stay.
+func (s *story) expire(t *rapid.T) {
+	queue, now := s.anySite(t, "RC", 3).Queue(), s.clock.Now()
+	bound, code := spool.Bound{}, "expired"
+	if rapid.Bool().Draw(t, "old") {
+		bound.Before = now.Add(-time.Duration(rapid.IntRange(0, 60).Draw(t, "age")) * time.Minute)
+	} else {
+		bound.Attempts, code = rapid.IntRange(1, 3).Draw(t, "attempts"), "max-attempts"
+	}
+	n, err := s.room.Expire(s.room.ctx, queue, bound, code)
+	s.room.no(err)
+	s.die(n, slices.DeleteFunc(s.waiting(queue), func(p place) bool {
+		since := p.d.requeued
+		if since.IsZero() {
+			since = p.e.published.Spooled
+		}
+		isOld := since.Before(bound.Before)
+		isTried := bound.Attempts > 0 && p.d.attempts >= bound.Attempts
+		return p.d.isLeased(now) || !isOld && !isTried
+	}), code)
+}
+
+// die makes deliveries dead: first those that were never released.
+func (s *story) die(n int, all []place, code string) {
+	s.room.check(n == len(all), "%d died, want %d", n, len(all))
 	never := slices.DeleteFunc(slices.Clone(all), func(p place) bool { return !p.d.due.IsZero() })
 	resting := slices.DeleteFunc(slices.Clone(all), func(p place) bool { return p.d.due.IsZero() })
 	slices.SortStableFunc(resting, func(a, b place) int { return a.d.due.Compare(b.d.due) })
 	for _, p := range append(never, resting...) {
 		p.d.isKept = true
-		s.finish(p, spool.Result{DeadCode: "removed"})
+		s.finish(p, spool.Result{DeadCode: code})
 	}
 }
 

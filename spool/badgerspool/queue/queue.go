@@ -111,6 +111,15 @@ func (q *Queue) Leased(now time.Time) int {
 	return len(q.tokens)
 }
 
+// IsLeased reports whether the delivery at a position is leased.
+func (q *Queue) IsLeased(p Position, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.expire(now)
+	it, ok := q.item(p)
+	return ok && it.lease != nil
+}
+
 // wake lets every waiting Lease look again.
 func (q *Queue) wake() {
 	if q.changed != nil {
