@@ -29,7 +29,7 @@ func recipientKey(cfg config.Agent, keys *envelope.Keys) (statement.RecipientKey
 	data, err := os.ReadFile(path)
 	if err == nil {
 		if err := json.Unmarshal(data, &last); err != nil {
-			return last, fmt.Errorf("%s is damaged: %w", path, err)
+			return last, reason.Err("file-damaged", "path", path, "why", err)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return last, err

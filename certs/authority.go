@@ -12,6 +12,7 @@ import (
 
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 )
 
@@ -124,7 +125,8 @@ func (a *Authority) check() error {
 		return err
 	}
 	if err := a.cert.CheckSignatureFrom(a.root); err != nil {
-		return untrusted("it does not stand under %s: %v", rootCertFile, err)
+		return untrusted(reason.Err("issuing-under-other-root", "root", rootCertFile,
+			"why", reason.Of(err)))
 	}
 	return nil
 }

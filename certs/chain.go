@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -26,7 +25,7 @@ func encodeChain(certs ...*x509.Certificate) []byte {
 // parseChain reads exactly count certificates from PEM, without anything beside them.
 func parseChain(data []byte, count int) ([]*x509.Certificate, error) {
 	if len(data) > maxChainFile {
-		return nil, fmt.Errorf("certificates of more than %d bytes", maxChainFile)
+		return nil, reason.Err("chain-too-large", "limit", maxChainFile)
 	}
 	var certs []*x509.Certificate
 	for rest := data; len(bytes.TrimSpace(rest)) > 0; {
@@ -42,7 +41,7 @@ func parseChain(data []byte, count int) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	if len(certs) != count {
-		return nil, fmt.Errorf("want %d certificates, found %d", count, len(certs))
+		return nil, reason.Err("chain-length", "want", count, "found", len(certs))
 	}
 	return certs, nil
 }
@@ -76,11 +75,11 @@ func readCertificate(path string) (*x509.Certificate, error) {
 func nextPEM(data []byte, kind string) (der, rest []byte, err error) {
 	data = bytes.TrimLeft(data, " \t\r\n")
 	if !bytes.HasPrefix(data, []byte("-----BEGIN ")) {
-		return nil, nil, fmt.Errorf("want PEM that starts with \"-----BEGIN %s-----\"", kind)
+		return nil, nil, reason.Err("pem-missing", "kind", kind)
 	}
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != kind || len(block.Headers) > 0 {
-		return nil, nil, fmt.Errorf("want a PEM block of type %s without headers", kind)
+		return nil, nil, reason.Err("pem-other", "kind", kind)
 	}
 	return block.Bytes, rest, nil
 }
@@ -92,7 +91,7 @@ func onePEM(data []byte, kind string) ([]byte, error) {
 		return nil, err
 	}
 	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("something follows the PEM block of type %s", kind)
+		return nil, reason.Err("pem-followed", "kind", kind)
 	}
 	return der, nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // Identity holds the permanent private key of a site, admin or hub, and its present certificate
@@ -45,7 +46,7 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	certs, err := readChain(chainPath, 3)
 	enrolled := !errors.Is(err, fs.ErrNotExist)
 	if enrolled && err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, err
 	}
 	open := openKey
 	if enrolled {
@@ -53,7 +54,7 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	}
 	key, err := open(keyPath)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, err
 	}
 	i := &Identity{key: key, print: Fingerprint(&key.PublicKey), chainPath: chainPath}
 	if !enrolled {
@@ -67,7 +68,7 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	}
 	loaded, err := i.check(certs, Fingerprint(certs[2].PublicKey), of, certs[0].NotAfter)
 	if err != nil && !errors.Is(err, ErrNotValidNow) {
-		return nil, fmt.Errorf("identity: certificate file %s: %w", chainPath, err)
+		return nil, reason.Err("certificate-file", "path", chainPath, "why", err)
 	}
 	i.chain.Store(loaded)
 	return i, nil
@@ -78,7 +79,7 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of Holder,
 	at time.Time) (*chain, error) {
 	if !i.key.PublicKey.Equal(certs[0].PublicKey) {
-		return nil, untrusted("the certificate is for another key than mine (%.16s…)", i.print)
+		return nil, untrusted(reason.Err("certificate-other-key", "own", i.print[:16]))
 	}
 	if err := checkSelf(certs[2]); err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func (i *Identity) check(certs []*x509.Certificate, network id.Hash, of Holder,
 func (i *Identity) CheckChain(chainPEM []byte, network id.Hash, now time.Time) (id.Site, error) {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
-		return "", untrusted("%v", err)
+		return "", untrusted(err)
 	}
 	next, err := i.check(certs, network, OfSite, now)
 	if next == nil {
@@ -117,10 +118,10 @@ func (i *Identity) SetAdminChain(chainPEM []byte, network id.Hash, admin id.Site
 	now time.Time) error {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
-		return untrusted("%v", err)
+		return untrusted(err)
 	}
 	if name, _, err := clientOf(certs[0]); err == nil && name != admin {
-		return untrusted("the certificate is for %q, and this identity is %q", name, admin)
+		return untrusted(reason.Err("certificate-other-site", "site", name, "own", admin))
 	}
 	return i.setChain(chainPEM, network, OfAdmin, now)
 }
@@ -128,7 +129,7 @@ func (i *Identity) SetAdminChain(chainPEM []byte, network id.Hash, admin id.Site
 func (i *Identity) setChain(chainPEM []byte, network id.Hash, of Holder, now time.Time) error {
 	certs, err := parseChain(chainPEM, 3)
 	if err != nil {
-		return untrusted("%v", err)
+		return untrusted(err)
 	}
 	next, err := i.check(certs, network, of, now)
 	if err != nil {
@@ -137,7 +138,8 @@ func (i *Identity) setChain(chainPEM []byte, network id.Hash, of Holder, now tim
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if old := i.chain.Load(); old != nil && (old.site != next.site || old.of != next.of) {
-		return untrusted("the certificate is for %q, and this identity is %q", next.site, old.site)
+		return untrusted(reason.Err("certificate-other-site", "site", next.site,
+			"own", old.site))
 	}
 	if err := durable.WriteFile(i.chainPath, encodeChain(certs...), 0o600); err != nil {
 		return err

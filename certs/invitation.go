@@ -90,16 +90,16 @@ func (inv Invitation) Write(path string) error {
 func ReadInvitation(path string) (Invitation, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Invitation{}, fmt.Errorf("read invitation: %w", err)
+		return Invitation{}, reason.Err("invitation-unread", "path", path, "why", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxInvitation+1))
 	if err != nil {
-		return Invitation{}, fmt.Errorf("read invitation %s: %w", path, err)
+		return Invitation{}, reason.Err("invitation-unread", "path", path, "why", err)
 	}
 	inv, err := parseInvitation(data)
 	if err != nil {
-		return Invitation{}, fmt.Errorf("read %s: %w", path, err)
+		return Invitation{}, reason.Err("invitation-unread", "path", path, "why", err)
 	}
 	return inv, nil
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
-	"fmt"
 	"strings"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 // The prefixes of the holder's name in the only alternative name of a client certificate.
@@ -28,21 +28,22 @@ const (
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
-// untrusted wraps ErrUntrusted with the reason.
-func untrusted(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrUntrusted, fmt.Sprintf(format, args...))
+// untrusted returns ErrUntrusted with its reason. The reason's own sentinels are not among its
+// causes.
+func untrusted(why error) error {
+	return reason.Err("not-trusted", "cause", ErrUntrusted, "why", reason.Of(why))
 }
 
 // checkRoot checks the anchor: the pinned key, and an authority's certificate.
 func checkRoot(root *x509.Certificate, network id.Hash) error {
 	switch {
 	case root == nil:
-		return untrusted("there is no root")
+		return untrusted(reason.Err("root-missing"))
 	case Fingerprint(root.PublicKey) != network:
-		return untrusted("the root's key is %.16s…, not the network's %.16s…",
-			Fingerprint(root.PublicKey), network)
+		return untrusted(reason.Err("root-of-other-network",
+			"has", Fingerprint(root.PublicKey)[:16], "want", network[:min(16, len(network))]))
 	case !isP256(root.PublicKey) || !root.IsCA || !root.BasicConstraintsValid:
-		return untrusted("the root is no root of sealpost")
+		return untrusted(reason.Err("root-foreign"))
 	}
 	return nil
 }
@@ -51,7 +52,7 @@ func checkRoot(root *x509.Certificate, network id.Hash) error {
 // rest of its certificate must be signed with that key.
 func checkSelf(root *x509.Certificate) error {
 	if err := root.CheckSignatureFrom(root); err != nil {
-		return untrusted("the root does not vouch for itself: %v", err)
+		return untrusted(reason.Err("root-unsigned", "why", reason.Of(err)))
 	}
 	return nil
 }
@@ -60,12 +61,11 @@ func checkSelf(root *x509.Certificate) error {
 func checkIssuing(c *x509.Certificate) error {
 	switch {
 	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
-		return untrusted("the issuing authority is not ECDSA P-256 with SHA-256")
+		return untrusted(reason.Err("issuing-algorithm"))
 	case !c.BasicConstraintsValid || !c.IsCA || c.MaxPathLen != 0 || !c.MaxPathLenZero:
-		return untrusted("the issuing authority is not one of path length 0")
+		return untrusted(reason.Err("issuing-length"))
 	case c.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign:
-		return untrusted("the issuing authority has other key usages than to sign certificates " +
-			"and revocation lists")
+		return untrusted(reason.Err("issuing-usage"))
 	}
 	return nil
 }
@@ -75,14 +75,14 @@ func checkIssuing(c *x509.Certificate) error {
 func checkLeaf(c *x509.Certificate, use x509.ExtKeyUsage) error {
 	switch {
 	case !isP256(c.PublicKey) || c.SignatureAlgorithm != x509.ECDSAWithSHA256:
-		return untrusted("the certificate is not ECDSA P-256 with SHA-256")
+		return untrusted(reason.Err("certificate-algorithm"))
 	case c.IsCA || !c.BasicConstraintsValid:
-		return untrusted("the certificate may be an authority's")
+		return untrusted(reason.Err("certificate-of-authority"))
 	case c.KeyUsage != x509.KeyUsageDigitalSignature:
-		return untrusted("the certificate has other key usages than digital signatures")
+		return untrusted(reason.Err("certificate-usage"))
 	case len(c.ExtKeyUsage) != 1 || len(c.UnknownExtKeyUsage) != 0 || c.ExtKeyUsage[0] != use:
-		return untrusted("the certificate is not for %s use only", map[x509.ExtKeyUsage]string{
-			x509.ExtKeyUsageClientAuth: "client", x509.ExtKeyUsageServerAuth: "server"}[use])
+		return untrusted(reason.Err("certificate-use", "use", map[x509.ExtKeyUsage]string{
+			x509.ExtKeyUsageClientAuth: "client", x509.ExtKeyUsageServerAuth: "server"}[use]))
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func clientOf(c *x509.Certificate) (id.Site, Holder, error) {
 		return "", 0, err
 	}
 	if len(c.URIs) != 1 {
-		return "", 0, untrusted("the certificate has %d URI names, not one", len(c.URIs))
+		return "", 0, untrusted(reason.Err("certificate-uris", "n", len(c.URIs)))
 	}
 	uri, urn, of := c.URIs[0].String(), siteURN, OfSite
 	if strings.HasPrefix(uri, adminURN) {
@@ -103,15 +103,15 @@ func clientOf(c *x509.Certificate) (id.Site, Holder, error) {
 	}
 	text, ok := strings.CutPrefix(uri, urn)
 	if !ok {
-		return "", 0, untrusted("the certificate's name %.60q is no site", uri)
+		return "", 0, untrusted(reason.Err("certificate-name-foreign", "name", c.URIs[0]))
 	}
 	name, err := id.ParseSite(text)
 	if err != nil {
-		return "", 0, untrusted("%v", err)
+		return "", 0, untrusted(err)
 	}
 	if c.Subject.CommonName != string(name) ||
 		!bytes.Equal(alternativeNames(c), clientNames(urn, name)) {
-		return "", 0, untrusted("the certificate has other names beside %s%s", urn, name)
+		return "", 0, untrusted(reason.Err("certificate-more-names", "name", urn+string(name)))
 	}
 	return name, of, nil
 }
@@ -139,7 +139,7 @@ func checkHub(c *x509.Certificate) error {
 		return err
 	}
 	if len(c.URIs) > 0 || len(c.EmailAddresses) > 0 || len(c.DNSNames)+len(c.IPAddresses) == 0 {
-		return untrusted("the hub's certificate names something else than hosts")
+		return untrusted(reason.Err("certificate-no-hosts"))
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // signatureKind is the type of the PEM block with the signature of a text.
@@ -57,7 +59,7 @@ func (t SignedText) encode() []byte {
 func ParseSignedText(data []byte) (SignedText, error) {
 	at := bytes.Index(data, []byte("-----BEGIN "))
 	if at < 0 {
-		return SignedText{}, errors.New("it has no signature at its end")
+		return SignedText{}, reason.Err("text-unsigned")
 	}
 	t, rest := SignedText{Text: data[:at]}, data[at:]
 	for range 2 {
@@ -76,7 +78,7 @@ func ParseSignedText(data []byte) (SignedText, error) {
 		return SignedText{}, err
 	}
 	if !bytes.Equal(t.encode(), data) {
-		return SignedText{}, errors.New("its certificates or signature have an odd form")
+		return SignedText{}, reason.Err("text-odd")
 	}
 	return t, nil
 }
@@ -85,7 +87,7 @@ func ParseSignedText(data []byte) (SignedText, error) {
 // must have been valid at the given time, which the text itself states.
 func (v Verifier) HubText(t SignedText, at time.Time) error {
 	if len(t.chain) != 2 {
-		return untrusted("the text has no certificates")
+		return untrusted(reason.Err("text-uncertified"))
 	}
 	if err := v.hub(t.chain, at); err != nil {
 		return err
@@ -93,7 +95,7 @@ func (v Verifier) HubText(t SignedText, at time.Time) error {
 	digest := sha256.Sum256(t.Text)
 	key := t.chain[0].PublicKey.(*ecdsa.PublicKey) // the profile of a hub has no other
 	if !ecdsa.VerifyASN1(key, digest[:], t.signature) {
-		return untrusted("the signature does not fit the text")
+		return untrusted(reason.Err("text-changed"))
 	}
 	return nil
 }

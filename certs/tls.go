@@ -91,8 +91,7 @@ func ClientTLS(i *Identity, network id.Hash, serverNames ...string) *tls.Config 
 func verifyServer(state tls.ConnectionState, network id.Hash, names []string, now time.Time) error {
 	chain := state.PeerCertificates
 	if len(chain) != 3 {
-		return untrusted("want its certificate, the issuing authority's and the root's, found %d",
-			len(chain))
+		return untrusted(reason.Err("hub-chain-length", "n", len(chain)))
 	}
 	if err := checkSelf(chain[2]); err != nil {
 		return err
@@ -134,7 +133,7 @@ func wrongName(leaf *x509.Certificate, wanted ...string) *NameError {
 // names.
 func checkHost(leaf *x509.Certificate, dialled string, names []string) error {
 	if dialled == "" && len(names) == 0 {
-		return untrusted("its name is not known")
+		return untrusted(reason.Err("hub-nameless"))
 	}
 	if dialled != "" {
 		if leaf.VerifyHostname(dialled) != nil {

@@ -29,8 +29,10 @@ func (v Verifier) Site(chain []*x509.Certificate, at time.Time) (id.Site, error)
 func (v Verifier) client(chain []*x509.Certificate, at time.Time, want Holder) (id.Site, error) {
 	name, of, err := v.Client(chain, at)
 	if name != "" && of != want {
-		return "", untrusted("the certificate of %s is %s", name,
-			map[Holder]string{OfSite: "a site's", OfAdmin: "an administrator's"}[of])
+		if of == OfAdmin {
+			return "", untrusted(reason.Err("certificate-of-admin", "name", name))
+		}
+		return "", untrusted(reason.Err("certificate-of-site", "name", name))
 	}
 	return name, err
 }
@@ -42,8 +44,7 @@ func (v Verifier) client(chain []*x509.Certificate, at time.Time, want Holder) (
 // can name the owner of an expired certificate. For any other fault it returns ErrUntrusted.
 func (v Verifier) Client(chain []*x509.Certificate, at time.Time) (id.Site, Holder, error) {
 	if len(chain) != 2 {
-		return "", 0, untrusted("want two certificates, the site's and its issuing authority's, "+
-			"found %d", len(chain))
+		return "", 0, untrusted(reason.Err("site-chain-length", "n", len(chain)))
 	}
 	if err := checkRoot(v.Root, v.Network); err != nil {
 		return "", 0, err
@@ -92,14 +93,14 @@ func checkSigned(leaf, issuing, root *x509.Certificate, use x509.ExtKeyUsage) er
 	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates,
 		CurrentTime: commonTime, KeyUsages: []x509.ExtKeyUsage{use}})
 	if err != nil {
-		return untrusted("%v", err)
+		return untrusted(err)
 	}
 	for _, c := range chains {
 		if len(c) == 3 && c[1].Equal(issuing) && c[2].Equal(root) {
 			return nil
 		}
 	}
-	return untrusted("the certificate does not stand under the issuing authority that came with it")
+	return untrusted(reason.Err("certificate-of-other-issuing"))
 }
 
 // checkTime returns an error for the first certificate that is not valid at the given time.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +10,6 @@ import (
 	"sealpost/agent/doctor"
 	"sealpost/config"
 	"sealpost/internal/control"
-	"sealpost/internal/finding"
 	"sealpost/internal/reason"
 	"sealpost/internal/shell"
 )
@@ -25,7 +23,7 @@ func agentDoctorCommand() *cobra.Command {
 			"do. It changes nothing, and works whether the agent runs or not. Run it under\n" +
 			"the agent's account. The exit code is 1 when a line says FAIL.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, asJSON := dirOf(cmd), wantsJSON(cmd)
+			dir := dirOf(cmd)
 			if err := workAsOwner(cmd, dir); err != nil {
 				return err
 			}
@@ -33,47 +31,19 @@ func agentDoctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			failed := 0
-			found := []doctor.Finding{}
-			note := func(f doctor.Finding) {
-				if f.Level == doctor.Fail {
-					failed++
-				}
-				found = append(found, f)
-				if !asJSON {
-					printFinding(cmd.OutOrStdout(), f, reason.Language(cfg.Language))
-				}
-			}
-			o := doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}
-			if doctor.Examine(cmd.Context(), o, note) {
-				askAtWork(cmd.Context(), dir, cfg, note)
-			}
-			if asJSON {
-				if err := printJSON(cmd.OutOrStdout(), findings{found}); err != nil {
-					return err
-				}
-			}
-			if failed > 0 {
-				return reason.Err("things-wrong", "n", failed)
-			}
-			return nil
+			return showFindings(cmd, reason.Language(cfg.Language),
+				func(note func(doctor.Finding)) error {
+					o := doctor.Options{Config: cfg, Dir: dir, Version: versionInfo().Version}
+					if doctor.Examine(cmd.Context(), o, note) {
+						askAtWork(cmd.Context(), dir, cfg, note)
+					}
+					return nil
+				})
 		},
 	}
 	dirFlag(cmd, "agent")
 	jsonFlag(cmd)
 	return cmd
-}
-
-// findings is the JSON of a doctor.
-type findings struct {
-	Findings []finding.Finding `json:"findings"`
-}
-
-func printFinding(w io.Writer, f doctor.Finding, l reason.Language) {
-	printf(w, "%-5s %s: %s\n", f.Level, shown(f.Check.In(l)), shown(f.Says.In(l)))
-	if !f.Do.IsZero() {
-		printf(w, "      → %s\n", shown(f.Do.In(l)))
-	}
 }
 
 // askAtWork adds the findings that only the running agent has.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,8 @@ func runAgent(cmd *cobra.Command, logFormat string) error {
 		err := agent.Keep(ctx, agent.Options{Config: cfg, Dir: absolute(dir),
 			Version: versionInfo().Version, Log: log})
 		if errors.Is(err, api.ErrHeld) {
-			return fmt.Errorf("%w: %w", err, service.ErrDisplaced)
+			return fmt.Errorf("%w: %w", agent.RunsElsewhere(time.Now()).AsError(),
+				service.ErrDisplaced)
 		}
 		return err
 	}

@@ -67,8 +67,13 @@ var printers = map[string]func(w io.Writer, l reason.Language, text string) erro
 		return printReceipts(&printer{w, l}, out)
 	},
 	"agent and hub doctor": func(w io.Writer, l reason.Language, text string) error {
-		printFinding(w, fromOutside[doctor.Finding](text), l)
-		return nil
+		var cmd cobra.Command
+		cmd.SetOut(w)
+		jsonFlag(&cmd)
+		return showFindings(&cmd, l, func(note func(doctor.Finding)) error {
+			note(fromOutside[doctor.Finding](text))
+			return nil
+		})
 	},
 	"certs": func(w io.Writer, _ reason.Language, text string) error {
 		return printCertificates(w, []certificateReport{fromOutside[certificateReport](text)},

@@ -44,42 +44,24 @@ func hubDoctorCommand() *cobra.Command {
 	return cmd
 }
 
-// examineHub shows the findings about the hub at --dir as they come.
+// examineHub shows the findings about the hub at --dir. Those that need the configuration follow
+// only if it has no fault.
 func examineHub(cmd *cobra.Command, examine doctor.Examination) error {
-	dir, asJSON := dirOf(cmd), wantsJSON(cmd)
+	dir := dirOf(cmd)
 	if err := workAsOwner(cmd, dir); err != nil {
 		return err
 	}
-	failed := 0
-	found := []finding.Finding{}
-	note := func(f finding.Finding) {
-		if f.Level == finding.Fail {
-			failed++
+	return showFindings(cmd, reason.English, func(note func(finding.Finding)) error {
+		cfg, err := readHubConfig(dir, note)
+		if err == nil && cfg.Name != "" {
+			examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir}, note)
 		}
-		found = append(found, f)
-		if !asJSON {
-			printFinding(cmd.OutOrStdout(), f, reason.English)
-		}
-	}
-	cfg, err := readHubConfig(dir, note)
-	if err != nil {
 		return err
-	}
-	if failed == 0 {
-		examine(cmd.Context(), doctor.Options{Config: cfg, Dir: dir}, note)
-	}
-	if asJSON {
-		if err := printJSON(cmd.OutOrStdout(), findings{found}); err != nil {
-			return err
-		}
-	}
-	if failed > 0 {
-		return reason.Err("things-wrong", "n", failed)
-	}
-	return nil
+	})
 }
 
-// readHubConfig reads hub.toml, and notes each of its faults.
+// readHubConfig reads hub.toml, and notes each of its faults. With a fault it returns no
+// configuration.
 func readHubConfig(dir string, note func(finding.Finding)) (config.Hub, error) {
 	path, check := config.HubFile(dir), reason.New("check-config")
 	faults := config.HubFaults(path)

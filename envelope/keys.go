@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/internal/secretfile"
 	"sealpost/statement"
 )
@@ -38,19 +39,20 @@ type Keys struct {
 // readable by the owner only. It refuses a file that others may read.
 func OpenKeys(path, suite string) (*Keys, error) {
 	if stanzaOf[suite] == "" {
-		return nil, fmt.Errorf("recipient key %s: there is no suite %q: want %s or %s", path, suite,
-			SuiteHybrid, SuiteX25519)
+		return nil, reason.Err("recipient-key", "path", path, "why",
+			reason.New("suite-unknown", "suite", suite,
+				"known", []string{SuiteHybrid, SuiteX25519}))
 	}
 	data, err := secretfile.Read(path, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeKeys(path, suite)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("recipient key: %w", err)
+		return nil, reason.Err("recipient-key", "path", path, "why", err)
 	}
 	k, err := ParseKeys(data, suite)
 	if err != nil {
-		return nil, fmt.Errorf("recipient key %s: %w", path, err)
+		return nil, reason.Err("recipient-key", "path", path, "why", err)
 	}
 	return k, nil
 }
@@ -67,7 +69,7 @@ func makeKeys(path, suite string) (*Keys, error) {
 		return OpenKeys(path, suite)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make the recipient key: %w", err)
+		return nil, reason.Err("recipient-key", "path", path, "why", err)
 	}
 	return ParseKeys(data, suite)
 }
@@ -98,14 +100,14 @@ func ParseKeys(data []byte, suite string) (*Keys, error) {
 			continue
 		}
 		if err := k.add(line); err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, reason.Err("key-line", "n", n, "why", err)
 		}
 	}
 	if lines.Err() != nil {
-		return nil, errors.New("a line is too long")
+		return nil, reason.Err("key-line-long")
 	}
 	if n := len(k.identities); n == 0 || n > MaxKeys {
-		return nil, fmt.Errorf("%d keys: want 1 to %d", n, MaxKeys)
+		return nil, reason.Err("key-count", "n", n, "most", MaxKeys)
 	}
 	return k, nil
 }
@@ -113,7 +115,7 @@ func ParseKeys(data []byte, suite string) (*Keys, error) {
 func (k *Keys) add(line string) error {
 	identities, err := age.ParseIdentities(strings.NewReader(line))
 	if err != nil {
-		return errors.New("not a private key of age")
+		return reason.Err("key-not-age")
 	}
 	suite, public := "", ""
 	switch i := identities[0].(type) {
@@ -123,7 +125,7 @@ func (k *Keys) add(line string) error {
 		suite, public = SuiteX25519, i.Recipient().String()
 	}
 	if suite != k.suite {
-		return fmt.Errorf("not a key of the suite %s", k.suite)
+		return reason.Err("key-wrong-suite", "suite", k.suite)
 	}
 	k.identities = append(k.identities, identities[0])
 	k.recipients = append(k.recipients, public)

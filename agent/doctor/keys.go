@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -84,7 +83,8 @@ func identityOf(o Options) func([]byte) error {
 func recipientOf(o Options) func([]byte) error {
 	return func(text []byte) error {
 		if _, err := envelope.ParseKeys(text, o.Config.Suite); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(o.Config.State, "recipient.key"), err)
+			return reason.Err("recipient-key",
+				"path", filepath.Join(o.Config.State, "recipient.key"), "why", err)
 		}
 		return nil
 	}

@@ -12,7 +12,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -25,16 +24,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 )
 
 // ErrNotFound means that there is no such row.
 var ErrNotFound = errors.New("not in the ledger")
 
 // ErrClosed means that the ledger was closed before the update or view began.
-var ErrClosed = errors.New("the ledger is closed")
+var ErrClosed = reason.Err("ledger-closed")
 
 // ErrFull means that the ledger's disk is full.
-var ErrFull = errors.New("the disk is full")
+var ErrFull = reason.Err("ledger-disk-full")
 
 // maxGroup limits the updates of one commit, and so the wait of each.
 const maxGroup = 256
@@ -78,7 +78,8 @@ type Tx struct {
 func Open(path string) (*Ledger, error) {
 	l, err := openAt(path)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", path, orFull(filepath.Dir(path), err))
+		return nil, reason.Err("ledger-unopened", "path", path,
+			"why", orFull(filepath.Dir(path), err))
 	}
 	return l, nil
 }
@@ -93,9 +94,9 @@ func Check(path string) error {
 	if _, err := os.Lstat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		mode = "?immutable=1" // otherwise SQLite makes files beside it
 	}
-	err := checkAt(path, mode)
-	if err != nil {
-		return fmt.Errorf("open ledger %s: %w", path, orFull(filepath.Dir(path), err))
+	if err := checkAt(path, mode); err != nil {
+		return reason.Err("ledger-unopened", "path", path,
+			"why", orFull(filepath.Dir(path), err))
 	}
 	return nil
 }
@@ -253,11 +254,11 @@ func (l *Ledger) View(ctx context.Context, do func(*Tx) error) error {
 	}
 	defer func() { l.readers <- tx }()
 	if err := tx.exec("BEGIN"); err != nil {
-		return fmt.Errorf("read ledger: %w", err)
+		return reason.Err("ledger-unread", "why", err)
 	}
 	err := do(tx)
 	if end := tx.exec("ROLLBACK"); end != nil {
-		err = errors.Join(err, fmt.Errorf("read ledger: %w", end))
+		err = errors.Join(err, reason.Err("ledger-unread", "why", end))
 	}
 	return err
 }
@@ -308,7 +309,7 @@ func (l *Ledger) commit(tx *Tx, group []*op) {
 	fail := func(err error) {
 		for _, o := range group {
 			if o.err == nil {
-				o.err = fmt.Errorf("write ledger: %w", orFull(l.dir, err))
+				o.err = reason.Err("ledger-unwritten", "why", orFull(l.dir, err))
 			}
 		}
 	}
@@ -365,7 +366,7 @@ func orFull(dir string, err error) error {
 	if !full {
 		return err
 	}
-	return fmt.Errorf("%w (%s): nothing is lost; make room there (%w)", ErrFull, dir, err)
+	return reason.Err("ledger-full", "cause", ErrFull, "dir", dir, "why", err)
 }
 
 // each runs the updates of a group. An error is SQLite's, and fails the whole commit.

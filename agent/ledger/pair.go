@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,6 +15,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"sealpost/internal/durable"
+	"sealpost/internal/reason"
 )
 
 // These values are fixed by the format of SQLite's files: https://sqlite.org/fileformat2.html,
@@ -48,7 +48,7 @@ func matched(path string) (renamed []string, err error) {
 	for _, name := range names {
 		to := name + suffix
 		if err := durable.RenameNoReplace(name, to); err != nil {
-			return renamed, fmt.Errorf("set aside: %w", err)
+			return renamed, reason.Err("ledger-set-aside", "path", name, "why", err)
 		}
 		renamed = append(renamed, to)
 	}

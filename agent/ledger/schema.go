@@ -298,7 +298,7 @@ func migrate(conn *sql.Conn) error {
 			fmt.Sprintf("PRAGMA user_version = %d; COMMIT;", have+1))
 		if err != nil {
 			_, undo := conn.ExecContext(ctx, "ROLLBACK")
-			return errors.Join(fmt.Errorf("bring it to format %d: %w", have+1, err), undo)
+			return errors.Join(reason.Err("ledger-format", "n", have+1, "why", err), undo)
 		}
 	}
 	_, err = conn.ExecContext(ctx, additions)

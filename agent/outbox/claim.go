@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
@@ -186,7 +185,7 @@ func (t *box) claimMessages(ctx context.Context, messages []ledger.Outgoing, siz
 		d.tell(func() { d.endClaim(files, messages) })
 	} else {
 		d.tell(func() { d.endClaim(files, nil) })
-		err = fmt.Errorf("claim %d files from %s on: %w", len(files), files[0].Name, err)
+		err = reason.Err("claim-failed", "n", len(files), "first", files[0].Name, "why", err)
 	}
 	return err
 }

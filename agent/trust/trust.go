@@ -11,7 +11,6 @@ package trust
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -131,7 +130,7 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 	identity, err := id.ParseHash(strings.ToLower(strings.Join(
 		strings.FieldsFunc(fingerprint, func(r rune) bool { return r == ' ' || r == ':' }), "")))
 	if err != nil {
-		return "", fmt.Errorf("the fingerprint of %s: %w", site, err)
+		return "", reason.Err("fingerprint-of", "site", site, "why", err)
 	}
 	err = t.Ledger.Update(ctx, func(tx *ledger.Tx) error {
 		pin, err := tx.Pin(site)

@@ -49,7 +49,7 @@ func againstTemplates(calls []call, english, german map[reason.Code]string) (fau
 		faults = append(faults, fmt.Sprintf(format, args...))
 	}
 	used := map[reason.Code]bool{"text": true, "verdict": true, "wrapped": true,
-		"several": true}
+		"several": true, "because": true}
 	for _, c := range calls {
 		code := reason.Code(c.code)
 		used[code] = true

@@ -18,7 +18,8 @@ import (
 // templates of internal/reason. The ledger is not among them: its long texts are SQL. The commands
 // of the hub, the demo and the help of each command have their texts in place.
 var speakers = regexp.MustCompile(`^(agent/[^/]+|agent/(doctor|inbox|outbox|report|stranger|` +
-	`tray|trust)/[^/]+|cli/(agent[^/]*|ask|send))\.go$`)
+	`tray|trust)/[^/]+|certs/(chain|key|profile|verifier)|cli/(agent[^/]*|ask|` +
+	`findings|send)|internal/id/[^/]+)\.go$`)
 
 // sentence is the number of words from which on a text is one.
 const sentence = 4

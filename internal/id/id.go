@@ -10,15 +10,15 @@ package id
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"sealpost/internal/reason"
 )
 
 // ErrInvalid is wrapped by every error of this package's Parse functions.
-var ErrInvalid = errors.New("invalid")
+var ErrInvalid = reason.Err("invalid")
 
 // Site is one identity on the network, such as FL-LAB.
 type Site string
@@ -47,15 +47,17 @@ func isMadeOf(s string, kind func(byte) bool, also ...byte) bool {
 func isCapital(c byte) bool { return isDigit(c) || (c >= 'A' && c <= 'Z') }
 func isDigit(c byte) bool   { return c >= '0' && c <= '9' }
 
+// start returns the start of a text that is refused.
+func start(s string) string { return s[:min(len(s), 80)] }
+
 // ParseSite accepts 1 to 32 capital letters, digits and inner hyphens. It refuses Windows device
 // names, because a site's name is also a folder's name.
 func ParseSite(s string) (Site, error) {
 	if len(s) > maxSite || !isMadeOf(s, isCapital, '-') || s[0] == '-' || s[len(s)-1] == '-' {
-		return "", fmt.Errorf("site name %.40q is %w: want 1 to 32 of A-Z, 0-9 and inner "+
-			"hyphens, such as FL-LAB", s, ErrInvalid)
+		return "", reason.Err("site-name-invalid", "name", start(s), "cause", ErrInvalid)
 	}
 	if deviceNames[s] {
-		return "", fmt.Errorf("site name %q is %w: it is a device name on Windows", s, ErrInvalid)
+		return "", reason.Err("site-name-device", "name", s, "cause", ErrInvalid)
 	}
 	return Site(s), nil
 }
@@ -91,8 +93,7 @@ func Random128[T ~string]() T {
 // Parse128 accepts exactly 32 lower-case hexadecimal digits.
 func Parse128[T ~string](s string) (T, error) {
 	if !isHex(s, 32) {
-		return "", fmt.Errorf("identity %.40q is %w: want 32 lower-case hexadecimal digits", s,
-			ErrInvalid)
+		return "", reason.Err("identity-invalid", "text", start(s), "cause", ErrInvalid)
 	}
 	return T(s), nil
 }
@@ -100,8 +101,7 @@ func Parse128[T ~string](s string) (T, error) {
 // ParseHash accepts exactly 64 lower-case hexadecimal digits.
 func ParseHash(s string) (Hash, error) {
 	if !isHex(s, 64) {
-		return "", fmt.Errorf("hash %.70q is %w: want 64 lower-case hexadecimal digits", s,
-			ErrInvalid)
+		return "", reason.Err("hash-invalid", "text", start(s), "cause", ErrInvalid)
 	}
 	return Hash(s), nil
 }
@@ -142,20 +142,20 @@ func (a Address) String() string {
 // different sites.
 func (a Address) Validate() error {
 	if (a.RoutingKey == "") == (len(a.To) == 0) {
-		return fmt.Errorf("address is %w: want either a routing key or sites", ErrInvalid)
+		return reason.Err("address-of-one-form", "cause", ErrInvalid)
 	}
 	if a.RoutingKey != "" {
 		return ValidRoutingKey(a.RoutingKey)
 	}
 	if len(a.To) > 64 || !slices.IsSorted(a.To) {
-		return fmt.Errorf("address is %w: want at most 64 sites in order", ErrInvalid)
+		return reason.Err("address-unordered", "cause", ErrInvalid)
 	}
 	for i, s := range a.To {
 		if _, err := ParseSite(string(s)); err != nil {
 			return err
 		}
 		if i > 0 && a.To[i-1] == s {
-			return fmt.Errorf("address is %w: %s stands twice", ErrInvalid, s)
+			return reason.Err("address-twice", "cause", ErrInvalid, "site", s)
 		}
 	}
 	return nil
@@ -181,8 +181,7 @@ var keyPattern = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 // 0-9-1.
 func ValidRoutingKey(key string) error {
 	if len(key) > 255 || !keyPattern.MatchString(key) {
-		return fmt.Errorf("routing key %.60q is %w: want words of a-z, 0-9, _ and - joined by "+
-			"dots, such as fl-lab.dat", key, ErrInvalid)
+		return reason.Err("routing-key-invalid", "key", start(key), "cause", ErrInvalid)
 	}
 	return nil
 }

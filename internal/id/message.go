@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sealpost/internal/reason"
 )
 
 // Message is a label for users, such as FL-LAB_DAT_20251008_001. It is not an identity:
@@ -31,19 +33,17 @@ func ParseMessage(s string) (Message, Site, error) {
 	if name == "" || len(kind) > 8 || !isMadeOf(kind, isCapital) || len(day) != 8 ||
 		!isMadeOf(day, isDigit) ||
 		len(number) < 3 || len(number) > 18 || !isMadeOf(number, isDigit) {
-		return "", "", fmt.Errorf("message id %.80q is %w: want SITE_KIND_YYYYMMDD_NNN", s,
-			ErrInvalid)
+		return "", "", reason.Err("message-id-invalid", "id", start(s), "cause", ErrInvalid)
 	}
 	site, err := ParseSite(name)
 	if err != nil {
-		return "", "", fmt.Errorf("message id %q: %w", s, err)
+		return "", "", reason.Err("message-id-site", "id", s, "why", err)
 	}
 	if _, err := time.Parse("20060102", day); err != nil {
-		return "", "", fmt.Errorf("message id %q is %w: %s is no day", s, ErrInvalid, day)
+		return "", "", reason.Err("message-id-day", "id", s, "cause", ErrInvalid, "day", day)
 	}
 	if len(number) > 3 && number[0] == '0' {
-		return "", "", fmt.Errorf("message id %q is %w: its number has needless zeros", s,
-			ErrInvalid)
+		return "", "", reason.Err("message-id-zeros", "id", s, "cause", ErrInvalid)
 	}
 	return Message(s), site, nil
 }
@@ -51,8 +51,7 @@ func ParseMessage(s string) (Message, Site, error) {
 // ValidKind accepts 1 to 8 capital letters and digits, such as DAT.
 func ValidKind(kind string) error {
 	if len(kind) > 8 || !isMadeOf(kind, isCapital) {
-		return fmt.Errorf("kind %.20q is %w: want 1 to 8 of A-Z and 0-9, such as DAT", kind,
-			ErrInvalid)
+		return reason.Err("kind-invalid", "kind", start(kind), "cause", ErrInvalid)
 	}
 	return nil
 }
@@ -124,8 +123,7 @@ func ParseGroup(s string) (message Message, site Site, first, last int64, err er
 		last, err = strconv.ParseInt(to, 10, 64)
 	}
 	if err == nil && first >= last {
-		err = fmt.Errorf("%.80q is %w: want SITE_KIND_YYYYMMDD_NNN-NNN, in their order", s,
-			ErrInvalid)
+		err = reason.Err("message-ids-invalid", "ids", start(s), "cause", ErrInvalid)
 	}
 	if err != nil {
 		return "", "", 0, 0, err

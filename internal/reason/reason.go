@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,6 +66,12 @@ func Of(err error) Reason {
 		return own.Reason
 	}
 	text := err.Error()
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // "%w: %w"
+		if two := several.Unwrap(); len(two) == 2 &&
+			text == two[0].Error()+": "+two[1].Error() {
+			return New("because", "reason", Of(two[0]), "why", Of(two[1]))
+		}
+	}
 	if list, all := joined(err); len(list) > 0 {
 		before, after, _ := strings.Cut(text, all)
 		if r := New("several", "list", list); before+after == "" {
@@ -167,11 +174,12 @@ func (r Reason) cause() Code {
 	var in struct {
 		Says, Reason wire
 	}
-	if r.Code != "verdict" && r.Code != "wrapped" || json.Unmarshal([]byte(r.Args), &in) != nil {
+	if !slices.Contains([]Code{"verdict", "wrapped", "because"}, r.Code) ||
+		json.Unmarshal([]byte(r.Args), &in) != nil {
 		return ""
 	}
 	w := in.Says
-	if r.Code == "wrapped" {
+	if r.Code != "verdict" {
 		w = in.Reason
 	}
 	return cmp.Or(Reason{Code: w.Code, Args: string(w.Args)}.cause(), w.Code)

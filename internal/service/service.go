@@ -12,7 +12,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -22,7 +21,7 @@ import (
 
 // ErrDisplaced is wrapped by the error of a daemon that must not be restarted automatically.
 // Another one has taken its place, and two that displace each other would never end.
-var ErrDisplaced = errors.New("not to be started again by itself")
+var ErrDisplaced = reason.Err("service-displaced")
 
 // Daemon is a program under a service manager.
 type Daemon struct {
