@@ -4,16 +4,10 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"sealpost/internal/testkit"
 )
 
 // scenario lists the drops, each with its lab and its centres.
@@ -108,45 +102,5 @@ func auditDemo(t testing.TB, dir string) {
 	a.check()
 	for _, p := range a.problems {
 		t.Errorf("auditor: %s", p)
-	}
-}
-
-// Without --once it stays up until Ctrl-C, sends dropped files, and leaves nothing running.
-func TestTheDemoStaysUpUntilItIsInterrupted(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	place := filepath.Join(dir, "demo")
-	log, err := os.Create(filepath.Join(dir, "log"))
-	must(t, err)
-	defer log.Close()
-	cmd := exec.Command(program, "demo", "--dir", place)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer cmd.Process.Kill()
-	eventually(t, "it says where to drop files",
-		func() bool {
-			return strings.Contains(read(t, log.Name()), "Drop a file into one of these folders")
-		}, func() string { return testkit.Tail(log.Name(), 50) })
-	must(t, os.WriteFile(filepath.Join(place, "FL-LAB", "outbox", "dropped by hand.txt"),
-		[]byte("by hand"), 0o644))
-	eventually(t, "it arrives", func() bool {
-		text, err := os.ReadFile(filepath.Join(place, "SF-RC", "inbox", "FL-LAB",
-			"dropped by hand.txt"))
-		return err == nil && string(text) == "by hand"
-	}, func() string { return testkit.Tail(log.Name(), 50) })
-	must(t, cmd.Process.Signal(syscall.SIGINT))
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("after Ctrl-C: %v\n%s", err, testkit.Tail(log.Name(), 50))
-		}
-	case <-time.After(patience):
-		t.Fatal("it does not end after Ctrl-C")
-	}
-	if out, err := exec.Command("pgrep", "-f", place).CombinedOutput(); err == nil {
-		t.Errorf("still running: %s", out)
 	}
 }

@@ -121,7 +121,7 @@ func TestTheCentresDiskIsFull(t *testing.T) {
 	lab.dropSome("while it is full")
 	centre.tells("that there is no room", "NO ROOM",
 		"8.0 MiB are free, 16.0 MiB must stay free")
-	lab.Drop("while it is full, huge.bin", hugeFile)
+	lab.Drop("while it is full, huge.bin", threeParts)
 	empty()
 	w.Audit()
 }
@@ -135,7 +135,7 @@ func TestTheLabsDiskIsFull(t *testing.T) {
 	d := ontoSmallDisk(t, lab.at("state"), "300m")
 	lab.Start()
 	empty := d.Fill(200 * mib) // too little to seal a large file, and enough for small ones
-	lab.Drop("while it is full, huge.bin", hugeFile)
+	lab.Drop("while it is full, huge.bin", threeParts)
 	lab.Drop("while it is full.csv", smallFile)
 	centre.Expect(lab, "while it is full.csv")
 	lab.tells("that there is no room", `"while it is full, huge.bin"`,

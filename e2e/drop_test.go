@@ -51,8 +51,8 @@ const (
 	kib = 1 << 10
 	mib = 1 << 20
 	gib = 1 << 30
-	// smallFile and largeFile are sealed in memory and in one part; hugeFile in several parts.
-	smallFile, largeFile, hugeFile = 20 * kib, 3 * mib, 33 * mib
+	// smallFile and largeFile are sealed in memory and in one part, the others in two and three.
+	smallFile, largeFile, hugeFile, threeParts = 20 * kib, 3 * mib, 17 * mib, 33 * mib
 )
 
 // Drop puts a file of this size and random content into the outbox, the way cp does it.

@@ -165,7 +165,7 @@ func TestTheRouteChangesBetweenThePartsOfAFile(t *testing.T) {
 	w := newWorld(t)
 	ca := w.Centre("CA-RC", "fl-lab.*")
 	lab := w.NewLab("FL-LAB", ca)
-	lab.Drop("huge file.bin", hugeFile)
+	lab.Drop("huge file.bin", threeParts)
 	lab.Start("SEALPOST_FAULT=outbox-part:2")
 	lab.Dies()
 	sf := w.Centre("SF-RC", "#")

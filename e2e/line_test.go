@@ -217,7 +217,7 @@ func TestTheLineBreaksInTheMiddleOfEverything(t *testing.T) {
 		lab.Drop(fmt.Sprintf("on a bad line %d.csv", i), smallFile)
 	}
 	lab.Drop("on a bad line, large.bin", largeFile)
-	lab.Drop("on a bad line, huge.bin", hugeFile)
+	lab.Drop("on a bad line, huge.bin", threeParts)
 	finished := func() bool { return lab.count("delivered") == len(w.drops) }
 	for cuts := int64(0); cuts < 8 && !finished(); {
 		up.CutAfter(1 + rand.Int64N(24*mib))

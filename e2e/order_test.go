@@ -37,7 +37,7 @@ func TestSmallOnesDoNotWaitBehindLargeOnes(t *testing.T) {
 	}
 
 	lab.Through(newBadLine(t, w.addr, badline.Example.Faster(2)))
-	lab.MoveIn("huge.bin", hugeFile)
+	lab.MoveIn("huge.bin", threeParts)
 	uploads := func() int { return len(lab.Status().Outbox.Uploads) }
 	eventually(t, "it is on its way up", func() bool { return uploads() > 0 }, lab.statusText)
 	lab.Drop("small, up.csv", smallFile)
