@@ -14,6 +14,9 @@ func HubFaults(path string) []error {
 	}
 	h := DefaultHub()
 	f, err := parse(path, text, &h, fullHub)
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return several.Unwrap()
+	}
 	if err != nil {
 		return []error{err}
 	}

@@ -18,7 +18,12 @@ func TestHubFaults(t *testing.T) {
 		"name = \"a hub\"\nhosts = []\nlisten = \"x\"": {":1: name: ", ":3: listen: ",
 			":2: hosts: "},
 		"nam = \"DC-HQ\"\nlisten = \"x\"": {":1: nam: unknown key; did you mean name?"},
-		"name = ":                         {":1: "},
+		"nam = \"DC-HQ\"\nhots = []\n[quotas]\nsite_uploads = 1\n[spool]\nreserves = \"1GiB\"": {
+			":1: nam: unknown key", ":2: hots: unknown key; did you mean hosts?",
+			":3: quotas: unknown key; did you mean quota?", ":6: spool.reserves: unknown key"},
+		"name = \"DC-HQ\"\nhosts = [\"hub.example.org\"]\n[quota]\nsite_metadata = \"1KiB\"": {
+			":4: quota.site_metadata: want at least 16KiB, not 1KiB"},
+		"name = ": {":1: "},
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

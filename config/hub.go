@@ -104,8 +104,8 @@ type Quota struct {
 	// The messages of one sender that wait. Default: half of all.
 	SiteMessages int `toml:"site_messages"`
 	// The bytes of metadata that one sender may add in a day (UTC): about 1 KiB for an envelope and
-	// 320 bytes for each message. The hub keeps them. Default: a twentieth of all bytes, at least
-	// 2 GiB.
+	// 320 bytes for each message. The hub keeps them. At least 16 KiB. Default: a twentieth of all
+	// bytes, at least 2 GiB.
 	SiteMetadata Size `toml:"site_metadata"`
 	// The bytes that wait in one queue. Default: three quarters of all.
 	QueueBytes Size `toml:"queue_bytes"`
@@ -116,6 +116,17 @@ type Quota struct {
 	// The bytes of the dead letters, in all. They count for no site and no queue. Above it the hub
 	// keeps no more of them. Default: a tenth of all bytes.
 	DeadBytes Size `toml:"dead_bytes"`
+}
+
+// LeastMetadata is the least limit of metadata. A message to 64 sites fits.
+const LeastMetadata = 16 * kibi
+
+// metadataLimit refuses a limit below which each message waits for ever.
+func metadataLimit(s Size) error {
+	if s == 0 {
+		return nil
+	}
+	return atLeast(s, LeastMetadata)
 }
 
 // Sizes behind the default quotas.
@@ -233,6 +244,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("quota.site_uploads", atLeast(h.Quota.SiteUploads, 0)),
 		f.check("quota.site_envelopes", atLeast(h.Quota.SiteEnvelopes, 0)),
 		f.check("quota.site_messages", atLeast(h.Quota.SiteMessages, 0)),
+		f.check("quota.site_metadata", metadataLimit(h.Quota.SiteMetadata)),
 		f.check("quota.queue_envelopes", atLeast(h.Quota.QueueEnvelopes, 0)),
 		f.check("quota.queue_messages", atLeast(h.Quota.QueueMessages, 0)),
 	}

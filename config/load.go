@@ -81,7 +81,7 @@ func (f *file) decode(v, full any) error {
 	if err != nil {
 		return f.explain(err)
 	}
-	if err := f.unknown(meta, known); err != nil {
+	if err := errors.Join(f.unknown(meta, known)...); err != nil {
 		return err
 	}
 	if a, some := v.(*Agent); some {
@@ -93,19 +93,26 @@ func (f *file) decode(v, full any) error {
 	return nil
 }
 
-func (f *file) unknown(meta toml.MetaData, known keys) error {
+// unknown returns an error for each unknown key. In an unknown table it is the table alone.
+func (f *file) unknown(meta toml.MetaData, known keys) (faults []error) {
+	tables := map[string]bool{}
 	for _, key := range meta.Keys() {
 		name := key.String()
 		if _, found := known[name]; found {
 			continue
 		}
+		if len(key) > 1 && tables[key[:len(key)-1].String()] {
+			tables[name] = true
+			continue
+		}
+		tables[name] = true
 		text := "unknown key"
 		if near := known.nearest(name); near != "" {
 			text += fmt.Sprintf("; did you mean %s?", near)
 		}
-		return f.at(0, name, text)
+		faults = append(faults, f.at(0, name, text))
 	}
-	return nil
+	return faults
 }
 
 // badValue returns an error of our own types, which name the wanted form.

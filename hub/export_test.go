@@ -78,6 +78,9 @@ func TestANewHubIsRestored(t *testing.T) {
 	n := q.restored(file)
 	n.start()
 	t.Cleanup(n.stop)
+	if last := ask[LastExport](n, ControlLastExport, Nothing{}); last.Made.IsZero() {
+		t.Errorf("its last export is %+v", last)
+	}
 	for _, s := range []*station{lab, centre} {
 		hello, err := s.at(n).Hello(t.Context())
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"log/slog"
 
+	"sealpost/config"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/spool"
@@ -85,6 +86,9 @@ func (h *Hub) setQuota(ctx context.Context, in QuotaRequest) (SiteUsage, error) 
 	if !known || s.isRemoved() {
 		return SiteUsage{}, reason.Err("hub-no-site", "site", in.Site)
 	}
+	if err := s.checkQuota(in); err != nil {
+		return SiteUsage{}, err
+	}
 	set := siteQuota{Send: amend(s.Quota.Send, in.Send), Queue: amend(s.Quota.Queue, in.Queue)}
 	if set != s.Quota {
 		s.Quota = set
@@ -102,6 +106,21 @@ func (h *Hub) setQuota(ctx context.Context, in QuotaRequest) (SiteUsage, error) 
 	}
 	i := slices.IndexFunc(all.Sites, func(u SiteUsage) bool { return u.Site == in.Site })
 	return all.Sites[i], nil
+}
+
+// checkQuota refuses limits without effect on a site of this role, and one below the metadata of a
+// message.
+func (s site) checkQuota(in QuotaRequest) error {
+	none := spool.Quota{}
+	switch {
+	case amend(none, in.Send) != none && !s.canSend():
+		return reason.Err("quota-of-receiver", "site", s.Name)
+	case amend(none, in.Queue) != none && !s.canReceive():
+		return reason.Err("quota-of-sender", "site", s.Name)
+	case in.Send.Metadata > 0 && in.Send.Metadata < int64(config.LeastMetadata):
+		return reason.Err("quota-below-message", "least", reason.Size(config.LeastMetadata))
+	}
+	return nil
 }
 
 // amend returns a quota with the changes of a request.
@@ -152,6 +171,24 @@ func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
 			Own: s.Quota.Queue != spool.Quota{}}
 	}
 	return u
+}
+
+// Full returns the reason why no other envelope fits into a quota; none: one fits.
+func (h Held) Full() reason.Reason {
+	over, ok := h.Allowed.Check("", "", h.Used, spool.Usage{Bytes: 1, Envelopes: 1, Messages: 1,
+		Metadata: spool.MetadataSize(1, 1)}).(*spool.OverQuota)
+	if !ok {
+		return reason.Reason{}
+	}
+	used, allowed := reason.Size(over.Used), reason.Size(over.Allowed)
+	switch over.Limit {
+	case spool.LimitBytes:
+		return reason.New("hub-quota-full-bytes", "used", used, "allowed", allowed)
+	case spool.LimitMetadata:
+		return reason.New("hub-quota-full-metadata", "used", used, "allowed", allowed)
+	}
+	return reason.New("hub-quota-full", "limit", over.Limit, "used", over.Used,
+		"allowed", over.Allowed)
 }
 
 // Times after which a refused caller should come back.

@@ -10,6 +10,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -99,6 +100,57 @@ func TestQuotas(t *testing.T) {
 	}
 	if _, err := tryAsk[SiteUsage](q, ControlQuota, QuotaRequest{Site: "XX-LAB"}); err == nil {
 		t.Error("a site that is not there has a quota")
+	}
+}
+
+// Limits without effect are refused, and so is one below which each message waits for ever. A limit
+// that has lost its effect can be taken back.
+func TestLimitsWithoutEffect(t *testing.T) {
+	q := newHeadquarters(t)
+	q.start()
+	t.Cleanup(q.stop)
+	q.lab("FL-LAB")
+	q.centre("CA-RC", "#")
+	for code, in := range map[string]QuotaRequest{
+		"quota-of-receiver":   {Site: "CA-RC", Send: spool.Quota{Bytes: 1 << 30}},
+		"quota-of-sender":     {Site: "FL-LAB", Queue: spool.Quota{Envelopes: 10}},
+		"quota-below-message": {Site: "FL-LAB", Send: spool.Quota{Metadata: 100}},
+	} {
+		_, err := tryAsk[SiteUsage](q, ControlQuota, in)
+		if r := reason.Of(err); string(r.Code) != code {
+			t.Errorf("%s: refused with %+v", code, r)
+		}
+	}
+	for _, in := range []QuotaRequest{
+		{Site: "CA-RC", Send: spool.Quota{Bytes: DefaultQuota}},
+		{Site: "FL-LAB", Send: spool.Quota{Metadata: spool.MetadataSize(64, 1) * 2}},
+	} {
+		ask[SiteUsage](q, ControlQuota, in)
+	}
+	if least := int64(config.LeastMetadata); spool.MetadataSize(64, 1) > least {
+		t.Errorf("a message to 64 sites does not fit into %d bytes of metadata", least)
+	}
+}
+
+// A quota without room for another envelope has its counts in words.
+func TestFullQuotas(t *testing.T) {
+	for name, c := range map[string]struct {
+		held Held
+		says string
+	}{
+		"empty":     {Held{Allowed: spool.Quota{Bytes: 10, Envelopes: 1}}, ""},
+		"unlimited": {Held{Used: spool.Usage{Bytes: 1 << 40, Messages: 1 << 20}}, ""},
+		"bytes and uploads": {Held{Used: spool.Usage{Bytes: 1 << 20, Reserved: 1 << 20},
+			Allowed: spool.Quota{Bytes: 2 << 20}}, "2.0 MiB of 2.0 MiB are used"},
+		"envelopes": {Held{Used: spool.Usage{Envelopes: 7},
+			Allowed: spool.Quota{Envelopes: 5}}, "envelopes: 7 of 5 are used"},
+		"metadata": {Held{Used: spool.Usage{Metadata: 16 << 10},
+			Allowed: spool.Quota{Metadata: 16 << 10}}, "until midnight"},
+	} {
+		if got := c.held.Full().String(); (got == "") != (c.says == "") ||
+			!strings.Contains(got, c.says) {
+			t.Errorf("%s: it says %q", name, got)
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ func (h *Hub) restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restore from %s: %w", path, err)
 	}
-	if err := os.Remove(path); err != nil {
+	if err := errors.Join(h.noteExport(e), os.Remove(path)); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	return durable.SyncDir(h.config.State)

@@ -44,7 +44,8 @@ func Check(ctx context.Context, o Options, found func(finding.Finding)) bool {
 // Examine runs all checks.
 func Examine(ctx context.Context, o Options, found func(finding.Finding)) bool {
 	return examine(ctx, o, found, account, authority, certificate, suite, names, addresses,
-		permissions, space, inodes, clock, rootKey, logs, running, reachable, queues, sites, export)
+		permissions, space, inodes, clock, rootKey, logs, running, reachable, queues, sites, quotas,
+		export)
 }
 
 func examine(ctx context.Context, o Options, found func(finding.Finding), checks ...check) bool {

@@ -16,6 +16,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/internal/control"
 	"sealpost/internal/finding"
 	"sealpost/internal/testkit"
 	"sealpost/spool"
@@ -127,6 +128,24 @@ func TestAHubThatRuns(t *testing.T) {
 	says := findings(t, Check, moved)["listen "+moved.Config.Listen].Says.String()
 	if !strings.Contains(says, "after its next start") {
 		t.Errorf("another address: %s", says)
+	}
+}
+
+// A site that has reached one of its limits is reported.
+func TestAReachedQuota(t *testing.T) {
+	onLinux(t)
+	o := headquarters(t)
+	o.Config.Quota.SiteMetadata = 1 // less than an envelope
+	start(t, o)
+	must(t, control.Dial(o.Config.State).Call(t.Context(), hub.ControlInvite,
+		hub.InviteRequest{Site: "FL-LAB", Role: config.RoleSend}, nil))
+	all := findings(t, Examine, o)
+	if f := all["quota of FL-LAB"]; f.Level != finding.Warn ||
+		!strings.Contains(f.Says.String(), "until midnight") {
+		t.Errorf("its quota: %+v", f)
+	}
+	if f, found := all["quota of the whole hub"]; found {
+		t.Errorf("the hub's quota: %+v", f)
 	}
 }
 
