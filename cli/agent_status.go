@@ -114,9 +114,10 @@ func printTrouble(p *printer, s agent.Status) error {
 			p.matter(reason.NoRoom, "", b.Full)
 		}
 		var released []thing
-		for _, e := range slices.Sorted(maps.Keys(b.Released)) {
+		handedBack := b.HandedBack()
+		for _, e := range slices.Sorted(maps.Keys(handedBack)) {
 			name := shown(p.in(reason.New("envelope", "envelope", e)))
-			released = append(released, thing{name, b.Released[e]})
+			released = append(released, thing{name, handedBack[e]})
 		}
 		p.matters(reason.HandedBack, released)
 		for _, r := range b.Refused {

@@ -10,6 +10,7 @@ import (
 	"sealpost/agent/inbox"
 	"sealpost/agent/ledger"
 	"sealpost/agent/outbox"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -51,7 +52,13 @@ func TestTheStatusNamesWhatWaitsAtTheHub(t *testing.T) {
 
 func TestTheStatusOfAnInboxWhoseDiskIsAway(t *testing.T) {
 	otherDisk := reason.Text("/data/inbox is on another disk")
-	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: otherDisk}})
+	text := printed(t, agent.Status{Inbox: &inbox.Status{Away: otherDisk,
+		Released: map[id.Envelope]reason.Reason{
+			"1": reason.New(reason.InboxAway, "dir", "/data/inbox", "why", "it is missing"),
+			"2": reason.Text("the content is damaged")}}})
+	if strings.Count(text, "HANDED BACK") != 1 || !strings.Contains(text, "content is damaged") {
+		t.Errorf("it repeats that the inbox is away:\n%s", text)
+	}
 	if !strings.Contains(text, "INBOX AWAY    /data/inbox is on another disk\n") ||
 		!strings.Contains(text, "The hub keeps what is to come") {
 		t.Errorf("it says:\n%s", text)

@@ -43,6 +43,8 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 			"waiting for CA-RC to join"},
 		"held": {well, agent.SentMessage{State: "taken", HeldUntil: time.Now()},
 			"so that it can be recalled"},
+		"explained": {well, agent.SentMessage{State: "sealed",
+			Reason: reason.Text("the quota is used up")}, "the quota is used up"},
 		"sealed":   {well, agent.SentMessage{State: "sealed"}, "on the way to the hub"},
 		"at a hub": {well, agent.SentMessage{State: "published"}, "waiting for the receipts"},
 	} {

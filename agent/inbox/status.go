@@ -28,6 +28,19 @@ type Status struct {
 	Latest []Message `json:"latest"`
 }
 
+// HandedBack returns the released envelopes with their reasons. It leaves out those of the whole
+// inbox that Full or Away has.
+func (s Status) HandedBack() map[id.Envelope]reason.Reason {
+	list := maps.Clone(s.Released)
+	maps.DeleteFunc(list, func(_ id.Envelope, why reason.Reason) bool {
+		return !s.Full.IsZero() && why.Code == s.Full.Code ||
+			!s.Away.IsZero() && slices.Contains([]reason.Code{reason.InboxAway,
+				reason.InboxTrouble, reason.InboxIsOther, reason.InboxIsAnother,
+				reason.InboxOfOtherAccount, reason.InboxSilent}, why.Code)
+	})
+	return list
+}
+
 // Download is the progress of one large envelope.
 type Download struct {
 	Envelope id.Envelope `json:"envelope_id"`

@@ -2,9 +2,13 @@ package outbox
 
 import (
 	"cmp"
+	"encoding/hex"
+	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sealpost/agent/tray"
 	"sealpost/internal/reason"
@@ -61,7 +65,7 @@ func (s Standing) Left() Left {
 		case why.Code == reason.LeftRepeat:
 			situation = reason.Repeated
 		}
-		l[situation] = append(l[situation], Note{name, why})
+		l[situation] = append(l[situation], Note{nameOfKey(name), why})
 	}
 	for _, list := range l {
 		slices.SortFunc(list, func(a, b Note) int {
@@ -69,6 +73,34 @@ func (s Standing) Left() Left {
 		})
 	}
 	return l
+}
+
+// keyOf returns a name as a key of NotTaken. JSON has no bytes that are not UTF-8, so each of them
+// becomes \xXX: two such names stay two.
+func keyOf(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range name { // an invalid byte is a character of its own
+		if n := utf8.RuneLen(r); r != utf8.RuneError || strings.HasPrefix(name[i:], "\ufffd") {
+			b.WriteString(name[i : i+n])
+		} else {
+			fmt.Fprintf(&b, `\x%02x`, name[i])
+		}
+	}
+	return b.String()
+}
+
+// escapedByte is a byte that keyOf has escaped.
+var escapedByte = regexp.MustCompile(`\\x[89a-f][0-9a-f]`)
+
+// nameOfKey returns the name of a key of NotTaken.
+func nameOfKey(key string) string {
+	return escapedByte.ReplaceAllStringFunc(key, func(escaped string) string {
+		b, _ := hex.DecodeString(escaped[2:]) //nolint:errcheck // it matches
+		return string(b)
+	})
 }
 
 // isStray reports whether the name of a note lies in a folder of the tray other than outbox/.

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,30 @@ func TestNotesAreSortedByWhatTheyMean(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// TestNamesThatAreNotUTF8 keeps two such names apart in JSON, and gives each back.
+func TestNamesThatAreNotUTF8(t *testing.T) {
+	sent := Standing{NotTaken: map[string]reason.Reason{}}
+	names := []string{"la\xe1\ufffd.txt", "la\xe2.txt", "plain \ufffd ä.txt"}
+	for _, name := range names {
+		sent.NotTaken[keyOf(name)] = reason.New("name-not-utf8")
+	}
+	data, err := json.Marshal(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Standing
+	if err := json.Unmarshal(data, &read); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range read.Left()[reason.NotTaken] {
+		got = append(got, n.Name)
+	}
+	if !slices.Equal(got, names) {
+		t.Errorf("got %q of %s", got, data)
 	}
 }
 

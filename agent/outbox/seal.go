@@ -291,7 +291,7 @@ func (o *Outbox) sealFile(s *sealed, req envelope.SealRequest,
 	if reserved == nil {
 		return envelope.Sealed{}, &noRoom{reason.New("no-room-to-seal", "dir", o.cfg.State,
 			"free", reason.Size(free), "others", orNone(reason.Size(others)),
-			"need", reason.Size(size+sealReserve))}
+			"need", reason.Size(size), "keep", reason.Size(sealReserve))}
 	}
 	defer o.desk.releaseSpace(reserved)
 	s.File = string(s.ID)

@@ -42,7 +42,8 @@ func TestTwoFilesDoNotFillTheDiskTogether(t *testing.T) {
 	s.desk.tell(func() { s.desk.spaces[other] = true })
 	var full *noRoom
 	_, err := s.seal(t.Context(), *newJob(s.route(), []ledger.Outgoing{m}))
-	if !errors.As(err, &full) || !strings.Contains(full.why.String(), "being sealed") {
+	if !errors.As(err, &full) || !strings.Contains(full.why.String(), "being sealed") ||
+		!strings.Contains(full.why.String(), "and 256.0 MiB must stay free beside it") {
 		t.Fatalf("users are told %v", err)
 	}
 	other.left.Store(0) // all of it is written

@@ -26,7 +26,8 @@ type Standing struct {
 	Queued map[string]int64 `json:"queued"`
 	// Blocked has the addresses to which nothing is sent for now.
 	Blocked map[string]reason.Reason `json:"blocked"`
-	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray.
+	// NotTaken has the entries of outbox/ that are left alone, at most 100 of a tray. A byte of a
+	// name that is not UTF-8 is \xXX.
 	NotTaken map[string]reason.Reason `json:"not_taken"`
 	// Unwatched is the reason that the system does not report new files, so that they are found
 	// late.
@@ -90,12 +91,14 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		one := TrayStatus{Name: t.Name, Dir: t.Dir, Route: t.Address.String(), Kind: t.Kind,
 			Hold: t.Hold, Standing: newStanding()}
 		t.mu.Lock()
-		maps.Copy(one.NotTaken, t.notes)
+		for name, why := range t.notes {
+			one.NotTaken[keyOf(name)] = why
+		}
 		for rel, why := range t.unmoved {
-			addNote(one.NotTaken, rel, why)
+			addNote(one.NotTaken, keyOf(rel), why)
 		}
 		for rel, c := range t.copies {
-			one.NotTaken[rel] = reason.New(reason.IsCopied, "done", reason.Size(c.done.Load()),
+			one.NotTaken[keyOf(rel)] = reason.New(reason.IsCopied, "done", reason.Size(c.done.Load()),
 				"size", reason.Size(c.size))
 		}
 		one.OwnDisk = t.hasOwnDisk.Load()

@@ -389,15 +389,11 @@ func inboxDisk(l *lines, b *inbox.Status) {
 
 func receiving(l *lines, b *inbox.Status) {
 	inboxDisk(l, b)
-	envelopes := slices.Sorted(maps.Keys(b.Released))
-	if !b.Full.IsZero() { // then NO ROOM has told of these
-		envelopes = slices.DeleteFunc(envelopes, func(e id.Envelope) bool {
-			return b.Released[e].Code == b.Full.Code
-		})
-	}
+	handedBack := b.HandedBack()
+	envelopes := slices.Sorted(maps.Keys(handedBack))
 	for _, e := range envelopes[:min(most, len(envelopes))] {
 		l.tell(reason.HandedBack, l.in(reason.New("envelope", "envelope", e)),
-			b.Released[e])
+			handedBack[e])
 	}
 	if len(envelopes) > most {
 		l.head(l.in(reason.HandedBack.Words().Label),

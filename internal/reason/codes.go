@@ -27,6 +27,14 @@ const (
 	// RestWaits is the reason of a delivered message that is still being changed.
 	RestWaits Code = "rest-waits"
 
+	// InboxAway and the next five are the reasons for which an inbox cannot be used.
+	InboxAway           Code = "inbox-away"
+	InboxTrouble        Code = "inbox-trouble"
+	InboxIsOther        Code = "inbox-is-other"
+	InboxIsAnother      Code = "inbox-is-another"
+	InboxOfOtherAccount Code = "inbox-of-other-account"
+	InboxSilent         Code = "inbox-silent"
+
 	// IsCopied and WaitsForCopy are the notes on a file that is copied from another disk.
 	IsCopied     Code = "is-copied"
 	WaitsForCopy Code = "waits-for-copy"
