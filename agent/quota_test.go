@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"sealpost/agent"
 	"sealpost/agent/ledger"
 	"sealpost/hub"
 	"sealpost/internal/reason"
@@ -51,6 +52,12 @@ func TestALabReadsItsQuota(t *testing.T) {
 	eventually(t, "the lab reads that it never fits", func() bool {
 		return why().Code == "hub-quota-too-small"
 	}, func() string { return why().String() })
+	var history agent.Log
+	must(t, lab.call(agent.PathLog, agent.MessageRequest{
+		Message: string(lab.status().Outbox.Latest[0].ID)}, &history))
+	if got := history.Sent.Reason.Code; got != "hub-quota-too-small" {
+		t.Errorf("of the file itself it says %q", got)
+	}
 	lab.stop()
 	quota(spool.Quota{Bytes: hub.DefaultQuota})
 	lab.start()

@@ -294,10 +294,10 @@ func (s *sender) stage(st agent.Status, c dropin.Copied, m agent.SentMessage) re
 	switch {
 	case m.State == "":
 		return cmp.Or(s.notTaken(st, c), reason.New("stage-settling"))
-	case !st.Outbox.Blocked[m.Address].IsZero():
-		return st.Outbox.Blocked[m.Address]
 	case !m.Reason.IsZero():
 		return m.Reason
+	case m.State == "taken" && !st.Outbox.Blocked[m.Address].IsZero():
+		return st.Outbox.Blocked[m.Address]
 	case !m.HeldUntil.IsZero():
 		return reason.New("held-until", "time", m.HeldUntil)
 	case m.State == "published":

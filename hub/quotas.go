@@ -174,7 +174,7 @@ func (s site) usage(used spool.Usages, q spool.Quotas) SiteUsage {
 }
 
 // Full returns the reason why no other envelope fits into a quota; none: one fits.
-func (h Held) Full() reason.Reason {
+func (h QuotaState) Full() reason.Reason {
 	over, ok := h.Allowed.Check("", "", h.Used, spool.Usage{Bytes: 1, Envelopes: 1, Messages: 1,
 		Metadata: spool.MetadataSize(1, 1)}).(*spool.OverQuota)
 	if !ok {

@@ -135,7 +135,7 @@ func TestLimitsWithoutEffect(t *testing.T) {
 // A quota without room for another envelope has its counts in words.
 func TestFullQuotas(t *testing.T) {
 	for name, c := range map[string]struct {
-		held Held
+		held QuotaState
 		says string
 	}{
 		"empty":     {Held{Allowed: spool.Quota{Bytes: 10, Envelopes: 1}}, ""},

@@ -87,7 +87,10 @@ func unreachable(check reason.Reason, via string, err error) Finding {
 // hello asks the hub as this site, and compares clocks.
 func hello(ctx context.Context, o Options) []Finding {
 	check := reason.New("check-welcome")
-	if list := certificate(ctx, o); len(list) == 0 || list[0].Level == Fail {
+	if !exists(o, "") {
+		return nil // a finding of folders
+	}
+	if certificate(ctx, o)[0].Level == Fail {
 		return warn(check, reason.New("hub-not-asked-certificate"), reason.New("certificate-first"))
 	}
 	identity, err := open(o)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -352,14 +353,33 @@ func (d *desk) resume(leftovers []*sealed) {
 }
 
 // blocked returns the addresses to which nothing is sent for now, with the reasons.
-func (o *Outbox) blocked(ctx context.Context) (why map[string]reason.Reason) {
+func (o *Outbox) blocked(ctx context.Context) (d delays) {
 	o.desk.ask(ctx, func() { //nolint:errcheck // then nothing is in hand
-		why = o.desk.routes.blocked()
-		for _, r := range o.desk.refusals {
-			why[r.address] = r.why
+		d.addresses = o.desk.routes.blocked()
+		d.envelopes = maps.Clone(o.desk.refusals)
+		for _, r := range d.envelopes {
+			d.addresses[r.address] = r.why
 		}
 	})
-	return why
+	return d
+}
+
+// delays holds the reasons for which addresses and sealed envelopes wait.
+type delays struct {
+	addresses map[string]reason.Reason
+	envelopes map[id.Envelope]refused
+}
+
+// of returns the reason for which a message waits. Others of its address may pass an envelope that
+// the hub does not take.
+func (d delays) of(m Message) reason.Reason {
+	switch m.State {
+	case ledger.Taken:
+		return d.addresses[m.Address]
+	case ledger.Sealed:
+		return d.envelopes[m.Envelope].why
+	}
+	return reason.Reason{}
 }
 
 // uploads lists the large envelopes under way.

@@ -247,11 +247,18 @@ func TestARefusalEndsWithItsEnvelope(t *testing.T) {
 		})
 	}
 	ends("small")
-	if why := s.blocked(t.Context())["fl-lab.dat"]; why.Code != "hub-full" {
-		t.Errorf("the large one waits for %+v", why)
+	d := s.blocked(t.Context())
+	if why := d.addresses["fl-lab.dat"]; why.Code != "hub-full" {
+		t.Errorf("the address waits for %+v", why)
+	}
+	for e, want := range map[id.Envelope]reason.Code{"large": "hub-full", "small": ""} {
+		m := Message{State: ledger.Sealed, Address: "fl-lab.dat", Envelope: e}
+		if why := d.of(m); why.Code != want {
+			t.Errorf("the %s one waits for %+v", e, why)
+		}
 	}
 	ends("large")
-	if why := s.blocked(t.Context()); len(why) > 0 {
+	if why := s.blocked(t.Context()).addresses; len(why) > 0 {
 		t.Errorf("nothing waits, and users are told %v", why)
 	}
 }

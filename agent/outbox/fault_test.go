@@ -93,7 +93,7 @@ func TestAWaitEndsWithItsHub(t *testing.T) {
 	if d := known(); d != nil {
 		t.Errorf("the hub is not asked: %+v", d)
 	}
-	if why := s.blocked(t.Context()); len(why) > 0 {
+	if why := s.blocked(t.Context()).addresses; len(why) > 0 {
 		t.Errorf("the status says %v", why)
 	}
 	s.desk.tell(func() {

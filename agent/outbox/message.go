@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -65,6 +66,7 @@ const findSpan = 20_000
 // it looks through the latest findSpan messages only.
 func (o *Outbox) Find(ctx context.Context, part string, limit int,
 	recentOnly bool) (found []Message, err error) {
+	delays := o.blocked(ctx)
 	for before := int64(0); ; {
 		err := o.ledger.View(ctx, func(tx *ledger.Tx) error {
 			list, next, err := tx.FindSent(part, before, findSpan, limit-len(found))
@@ -73,6 +75,9 @@ func (o *Outbox) Find(ctx context.Context, part string, limit int,
 			}
 			before = next
 			more, err := describeAll(tx, list)
+			for i := range more {
+				more[i].Reason = cmp.Or(more[i].Reason, delays.of(more[i]))
+			}
 			found = append(found, more...)
 			return err
 		})
@@ -105,9 +110,7 @@ func (o *Outbox) Message(ctx context.Context, name string) (m Message, err error
 		return err
 	})
 	o.held.add(&m)
-	if m.State == ledger.Taken && m.Reason.IsZero() {
-		m.Reason = o.blocked(ctx)[m.Address]
-	}
+	m.Reason = cmp.Or(m.Reason, o.blocked(ctx).of(m))
 	list := []Message{m}
 	o.expiring(list)
 	return list[0], err

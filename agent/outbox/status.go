@@ -110,7 +110,8 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 		}
 		s.Trays = append(s.Trays, one)
 	}
-	s.Blocked, s.Uploads = o.blocked(ctx), o.uploads(ctx)
+	blocked := o.blocked(ctx)
+	s.Blocked, s.Uploads = blocked.addresses, o.uploads(ctx)
 	err := o.view(ctx, func(tx *ledger.Tx) (err error) {
 		if err := s.count(tx); err != nil {
 			return err
@@ -134,9 +135,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 	}
 	o.expiring(s.Latest)
 	for i, m := range s.Latest {
-		if m.Reason.IsZero() && (m.State == ledger.Taken || m.State == ledger.Sealed) {
-			s.Latest[i].Reason = s.Blocked[m.Address]
-		}
+		s.Latest[i].Reason = cmp.Or(m.Reason, blocked.of(m))
 	}
 	s.add()
 	for _, list := range s.waitingLists() {
