@@ -32,6 +32,11 @@ const (
 	MaxRecipients = 64       // of one envelope
 	MaxReceipt    = 96 << 10 // bytes of a receipt
 
+	// MessageCost is added to the size of an envelope for each message when senders take turns.
+	MessageCost = 64 << 10
+	// Turn is the cost by which one sender can be ahead of another, beside one delivery.
+	Turn = 256 << 10
+
 	// LookAhead is the number of bytes that an upload reserves beside the parts that it has.
 	LookAhead = 4 * PartSize
 	// UploadIdle is the time after which an upload without a new part expires.
@@ -84,9 +89,16 @@ type Spool interface {
 	// and receipts stored so far. Another sender's envelope is unknown.
 	Known(ctx context.Context, sender id.Site, envelopes []id.Envelope) ([]Known, error)
 
-	// Lease leases deliveries of one queue to one session: due retries first, then by sequence. It
-	// waits until there is at least one, the context ends (nil, nil at a deadline or a
-	// cancellation), or the session is displaced. A session is newer if this process has not seen
+	// Lease leases deliveries of one queue to one session. The senders take turns; of each sender
+	// due retries come first, then the others by sequence. It waits until there is at least one,
+	// the context ends (nil, nil at a deadline or a cancellation), or the session is displaced.
+	//
+	// A delivery costs its size and MessageCost for each message. While two senders have something
+	// due, the leases of either cost at most Turn and one delivery more than the leases of the
+	// other. So a backlog, of many or of huge envelopes, delays its own sender. A sender with
+	// nothing due saves nothing for later. Turns begin anew after a restart.
+	//
+	// A session is newer if this process has not seen
 	// it before. The first Lease of a newer session voids the leases of the queue's current one and
 	// ends its waits with ErrHeld; every later call of the displaced session gets ErrHeld too.
 	// Deliveries that rested for the displaced session are due at once, at least thousands of them.

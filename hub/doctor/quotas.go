@@ -18,7 +18,7 @@ func quotas(ctx context.Context, p *subject, found func(finding.Finding)) {
 		found(finding.Warning(reason.New("check-quota-hub"), reason.Of(err), reason.New("as-hub")))
 		return
 	}
-	look := func(check reason.Reason, h *hub.Held) {
+	look := func(check reason.Reason, h *hub.QuotaState) {
 		if h == nil {
 			return
 		}

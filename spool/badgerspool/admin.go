@@ -48,7 +48,7 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 		Settled: f.settled, Dead: f.dead,
 	}
 	err := s.view(func(txn *badger.Txn) (err error) {
-		info.Oldest, err = oldest(txn, q.name, f)
+		info.Oldest, err = q.oldest(txn)
 		return err
 	})
 	return info, known, err
@@ -59,43 +59,34 @@ func (s *Spool) queueInfo(q *storedQueue) (spool.QueueInfo, bool, error) {
 const maxResting = 10_000
 
 // oldest returns the time at which the first of the waiting deliveries was spooled.
-func oldest(txn *badger.Txn, name string, f figures) (time.Time, error) {
-	waiting := deliveries{txn, name}
-	first, err := firstEntry(waiting, queue.BySequence, queue.Position{Seq: f.Head}, 1)
-	if err != nil {
-		return time.Time{}, err
+func (q *storedQueue) oldest(txn *badger.Txn) (time.Time, error) {
+	var first queue.Position // the lowest sequence; zero: none
+	left := maxResting
+	for _, from := range q.Senders() {
+		c := q.Cursors(from)
+		for o, at := range []queue.Position{{Seq: c.Head}, c.RetryHead} {
+			at.From = from
+			err := deliveries{txn, q.name}.Scan(queue.Order(o), at,
+				func(p queue.Position, _ []byte) (bool, error) {
+					if first.Seq == 0 || p.Seq < first.Seq {
+						first = p
+					}
+					left--
+					return p.Due != 0 && left > 0, nil
+				})
+			if err != nil {
+				return time.Time{}, err
+			}
+		}
 	}
-	resting, err := firstEntry(waiting, queue.ByTime, f.RetryHead, maxResting)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if first == nil || resting != nil && resting.seq < first.seq {
-		first = resting
-	}
-	if first == nil {
+	if first.Seq == 0 {
 		return time.Time{}, nil
 	}
-	return first.spooled, nil
-}
-
-// firstEntry reads the envelope with the lowest sequence among the first max places of an order. It
-// returns nil if there is none.
-func firstEntry(d deliveries, o queue.Order, from queue.Position, max int) (*envelope, error) {
-	var sender id.Site
-	var lowest uint64
-	err := d.Scan(o, from, func(p queue.Position, value []byte) (bool, error) {
-		max--
-		if lowest != 0 && p.Seq > lowest {
-			return max > 0, nil
-		}
-		e, err := decodeEntry(value)
-		sender, lowest = e.sender, p.Seq
-		return max > 0, err
-	})
-	if err != nil || lowest == 0 {
-		return nil, err
+	e, err := readEnvelope(txn, first.From, first.Seq)
+	if err != nil {
+		return time.Time{}, err
 	}
-	return readEnvelope(d.txn, sender, lowest)
+	return e.spooled, nil
 }
 
 const announceStep = 1000 // sites in one change

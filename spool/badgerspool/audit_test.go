@@ -32,6 +32,7 @@ type auditor struct {
 	keptRow  []byte
 	content  map[string]bool // envelopes that need a file
 	trash    map[string]bool
+	lanes    map[string]bool // rows that there may be
 	problems []error
 }
 
@@ -46,6 +47,7 @@ func audit(s *Spool) error {
 		sites:   make(map[id.Site]spool.Usage),
 		content: make(map[string]bool),
 		trash:   make(map[string]bool),
+		lanes:   make(map[string]bool),
 	}
 	err := s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 100})
@@ -200,7 +202,8 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	q := a.queues[e.targets[i].Queue]
 	defer func() { a.queues[e.targets[i].Queue] = q }()
 	name := fmt.Sprintf("delivery %d of envelope %d", i, e.seq)
-	q.Last = max(q.Last, e.seq)
+	q.last = max(q.last, e.seq)
+	a.lanes[string(laneKey(e.targets[i].Queue, e.sender))] = true
 	row, has := a.rows[string(deliveryKey(e.seq, i))]
 	delete(a.rows, string(deliveryKey(e.seq, i)))
 	d := &delivery{}
@@ -229,18 +232,19 @@ func (a *auditor) delivery(e *envelope, i int, f finals) {
 	if d.state == stateReleased {
 		q.released++
 	}
-	at := queue.Position{Due: d.due, Seq: e.seq}
+	at := queue.Position{From: e.sender, Due: d.due, Seq: e.seq}
 	en, err := decodeEntry(a.take(entryAt(e.targets[i].Queue, at), "%s in its queue", name))
-	if err != nil || en.id != e.id || en.sender != e.sender || en.target != i ||
-		en.attempts != d.attempts {
+	want := e.entry(i)
+	want.attempts, want.since = d.attempts, en.since
+	if err != nil || en != want {
 		a.problem("%s: its entry is %+v, %v", name, en, err)
 	}
 	a.aheadOfHead(e.targets[i].Queue, at, name)
 }
 
-// aheadOfHead checks that a waiting delivery is not behind the queue's stored cursor.
+// aheadOfHead checks that a waiting delivery is not behind the stored cursors of its lane.
 func (a *auditor) aheadOfHead(of string, at queue.Position, name string) {
-	f, err := decodeFigures(a.rows[string(figuresKey(of))])
+	f, err := decodeLane(a.rows[string(laneKey(of, at.From))])
 	if err != nil || at.Due == 0 && at.Seq < f.Head || at.Due != 0 && at.Before(f.RetryHead) {
 		a.problem("%s: stands at %v, behind the cursors %d and %v, %v", name, at, f.Head,
 			f.RetryHead, err)
@@ -273,9 +277,16 @@ func (a *auditor) counts() {
 		got, err := decodeFigures(v)
 		want := a.queues[name]
 		delete(a.queues, name)
-		want.commit, want.Head, want.RetryHead = got.commit, got.Head, got.RetryHead
+		want.commit = got.commit
 		if err != nil || got != want || got.commit > a.s.commits.Load() {
 			a.problem("figures of %s are %+v, want %+v, %v", name, got, want, err)
+		}
+	})
+	a.each(keyLane, func(rest, v []byte) {
+		key := string(keyLane) + string(rest)
+		delete(a.rows, key)
+		if _, err := decodeLane(v); err != nil || !a.lanes[key] {
+			a.problem("lane %q, %v", rest, err)
 		}
 	})
 	for name := range a.queues {

@@ -177,6 +177,9 @@ func (s *Spool) prepare() (err error) {
 	if err := s.restoreIncarnation(st); err != nil {
 		return err
 	}
+	if err := s.drop(oldEntry, oldRetry); err != nil {
+		return fmt.Errorf("remove the rows of an older format: %w", err)
+	}
 	return s.loadBallast()
 }
 

@@ -146,6 +146,28 @@ func BenchmarkHead(b *testing.B) {
 	}
 }
 
+// BenchmarkTurns leases one delivery and returns it, with 20 waiting of each sender.
+func BenchmarkTurns(b *testing.B) {
+	for _, senders := range []int{1, 400, 4000} {
+		b.Run("senders="+strconv.Itoa(senders), func(b *testing.B) {
+			s := mustOpen(b, b.TempDir(), Options{}, realSeams())
+			content, sum := benchContent()
+			var next atomic.Int64
+			inParallel(20*senders, 64, func() {
+				e := smallEnvelope(content, sum)
+				e.Sender = id.Site(fmt.Sprint("LAB-", next.Add(1)%int64(senders)))
+				if _, err := s.Publish(b.Context(), e); err != nil {
+					b.Error(err)
+				}
+			})
+			b.ResetTimer()
+			for range b.N {
+				leaseAndReturn(b, s)
+			}
+		})
+	}
+}
+
 func leaseAndReturn(b *testing.B, s *Spool) {
 	b.Helper()
 	ds, err := s.Lease(b.Context(), spool.LeaseRequest{Queue: "ca_rc_queue", Session: "a", Max: 1,

@@ -32,7 +32,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	if err != nil {
 		return err
 	}
-	at := queue.Position{Seq: n.e.seq}
+	at := queue.Position{From: n.e.sender, Seq: n.e.seq}
 	if old != nil {
 		at.Due, rec.attempts, rec.firstLeased = old.due, old.attempts, old.firstLeased
 	}
@@ -60,6 +60,7 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	} else {
 		q.settled++
 	}
+	g.lane(n.queue, n.e.sender).left++
 	g.del(entryAt(n.queue.name, at))
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
 	n.tell(g, kind, rec.code)

@@ -4,14 +4,13 @@ import (
 	"time"
 
 	"sealpost/spool"
-	"sealpost/spool/badgerspool/queue"
 )
 
 // figures are a queue's durable numbers. They have one record, which every commit that touches the
 // queue rewrites.
 type figures struct {
-	queue.Cursors
 	commit    uint64 // the number of the commit that wrote this
+	last      uint64 // the highest sequence in the queue
 	waiting   int64  // not final, the released ones included
 	released  int64
 	settled   int64
@@ -29,10 +28,8 @@ func (f figures) usage() spool.Usage {
 func (f figures) encode() []byte {
 	b := make(encoder, 0, 64)
 	b.uint(f.commit)
-	b.uint(f.Last)
-	b.uint(f.Head)
-	b.int(f.RetryHead.Due)
-	b.uint(f.RetryHead.Seq)
+	b.uint(f.last)
+	b.raw([]byte{0, 0, 0}) // before format 4: the cursors; zero is a right one
 	for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, f.bytes,
 		f.messages} {
 		b.int(n)
@@ -42,8 +39,10 @@ func (f figures) encode() []byte {
 
 func decodeFigures(data []byte) (f figures, err error) {
 	d := decoder{data: data}
-	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
-	f.RetryHead = queue.Position{Due: d.int(), Seq: d.uint()}
+	f.commit, f.last = d.uint(), d.uint()
+	d.uint() // before format 4: the cursors
+	d.int()
+	d.uint()
 	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes,
 		&f.bytes, &f.messages} {
 		*n = d.int()

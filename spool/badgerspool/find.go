@@ -181,7 +181,7 @@ func (f *finder) outcome(txn *badger.Txn, e *envelope, index int) (*delivery, er
 	}
 	if !d.isFinal() && d.firstLeased.IsZero() {
 		d.firstLeased = f.s.queue(e.targets[index].Queue).FirstLeased(
-			queue.Position{Due: d.due, Seq: e.seq})
+			queue.Position{From: e.sender, Due: d.due, Seq: e.seq})
 	}
 	return d, nil
 }

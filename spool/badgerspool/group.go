@@ -5,6 +5,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
@@ -16,7 +17,8 @@ type group struct {
 	version uint64
 	now     time.Time
 	commit  uint64 // the number of the newest change in it
-	queues  map[*storedQueue]*queueChange
+	queues  map[*storedQueue]*figures
+	lanes   map[laneName]*laneChange
 	sites   map[*site]*siteChange
 	waiting spool.Usage // of all envelopes
 	kept    spool.Usage // of those that wait no more, for dead letters
@@ -39,7 +41,8 @@ func (s *Spool) newGroup() *group {
 		version: newest + 1,
 		now:     s.hubTime(),
 		commit:  s.commits.Load(),
-		queues:  make(map[*storedQueue]*queueChange),
+		queues:  make(map[*storedQueue]*figures),
+		lanes:   make(map[laneName]*laneChange),
 		sites:   make(map[*site]*siteChange),
 		waiting: waiting,
 		kept:    kept,
@@ -73,28 +76,62 @@ func (g *group) del(key []byte) {
 	}
 }
 
-// queueChange is a queue's figures as the group will leave them.
-type queueChange struct {
-	figures
-	lowest queue.Position // of the group's releases; zero: it releases none
+// laneName names the lane of a sender in a queue.
+type laneName struct {
+	q    *storedQueue
+	from id.Site
+}
+
+// laneChange is the part of a group that moves a lane.
+type laneChange struct {
+	last   uint64         // of the published ones; zero: none
+	left   int            // deliveries that have left their places
+	lowest queue.Position // of the released ones; zero: none
+}
+
+// lane returns the changes of a lane in this group, to be added to.
+func (g *group) lane(q *storedQueue, from id.Site) *laneChange {
+	name := laneName{q, from}
+	c, ok := g.lanes[name]
+	if !ok {
+		c = &laneChange{}
+		g.lanes[name] = c
+	}
+	return c
+}
+
+// sealLane writes the row of a lane if a start needs it. Without it a start finds no delivery of a
+// new lane, and reads the places of many in vain.
+func (g *group) sealLane(n laneName, c *laneChange) {
+	row, isStored := n.q.rows[n.from]
+	row.left += c.left
+	isLower := c.lowest != (queue.Position{}) && c.lowest.Before(row.RetryHead)
+	if !isStored || isLower || row.left >= replayed {
+		row = laneRow{Cursors: n.q.Cursors(n.from)}
+		if isLower = c.lowest != (queue.Position{}) && c.lowest.Before(row.RetryHead); isLower {
+			row.RetryHead = c.lowest
+		}
+		g.set(laneKey(n.q.name, n.from), row.encode())
+	}
+	n.q.rows[n.from] = row
 }
 
 // offer notes the place of a delivery that the group puts among the released ones.
-func (c *queueChange) offer(to queue.Position) {
+func (c *laneChange) offer(to queue.Position) {
 	if c.lowest == (queue.Position{}) || to.Before(c.lowest) {
 		c.lowest = to
 	}
 }
 
 // figures returns the queue's numbers as this group sees them, to be changed.
-func (g *group) figures(q *storedQueue) *queueChange {
-	c, ok := g.queues[q]
+func (g *group) figures(q *storedQueue) *figures {
+	f, ok := g.queues[q]
 	if !ok {
-		c = &queueChange{}
-		c.figures, _ = q.load()
-		g.queues[q] = c
+		loaded, _ := q.load()
+		f = &loaded
+		g.queues[q] = f
 	}
-	return c
+	return f
 }
 
 // packed adds to the number of contents that are needed in a pack.
@@ -156,13 +193,11 @@ func (g *group) seal() error {
 	carried := false
 	for q, c := range g.queues {
 		c.commit = g.commit
-		cursors := q.Cursors()
-		c.Head, c.RetryHead = cursors.Head, cursors.RetryHead
-		if c.lowest != (queue.Position{}) && c.lowest.Before(c.RetryHead) {
-			c.RetryHead = c.lowest
-		}
 		g.set(figuresKey(q.name), c.encode())
 		carried = true
+	}
+	for name, c := range g.lanes {
+		g.sealLane(name, c)
 	}
 	for st, f := range g.sites {
 		if !f.isTold && f.unwritten < replayed {

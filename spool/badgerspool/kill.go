@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -48,9 +49,8 @@ func (s *Spool) Expire(ctx context.Context, name string, bound spool.Bound,
 			before: bound.Before, last: last})
 	}
 	if bound.Attempts > 0 && err == nil {
-		f, _ := q.load()
 		var n int
-		n, err = s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
+		n, err = s.killQueue(ctx, q,
 			killing{code: code, keeps: true, sparesLeased: true, attempts: bound.Attempts})
 		expired += n
 	}
@@ -106,24 +106,38 @@ func (s *Spool) KillFrom(ctx context.Context, sender id.Site, code string) (kill
 }
 
 // killQueue kills waiting deliveries of a queue.
-func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (int, error) {
+func (s *Spool) killQueue(ctx context.Context, q *storedQueue, k killing) (killed int, err error) {
 	f, _ := q.load()
+	last := f.last
 	if k.last != 0 {
-		f.Last = min(f.Last, k.last)
+		last = min(last, k.last)
 	}
-	killed, err := s.killLine(ctx, q, queue.BySequence, queue.Position{Seq: f.Head}, f.Last, k)
-	if err != nil {
-		return killed, err
+	senders := slices.DeleteFunc(q.Senders(),
+		func(s id.Site) bool { return k.sender != "" && s != k.sender })
+	orders := []queue.Order{queue.BySequence, queue.ByTime}
+	if k.attempts > 0 {
+		orders = orders[1:] // only those that were released
 	}
-	resting, err := s.killLine(ctx, q, queue.ByTime, queue.Position{Due: f.RetryHead.Due}, f.Last,
-		k)
-	return killed + resting, err
+	for _, o := range orders {
+		for _, from := range senders {
+			n, err := s.killLine(ctx, q, o, from, last, k)
+			killed += n
+			if err != nil {
+				return killed, err
+			}
+		}
+	}
+	return killed, nil
 }
 
-// killLine kills the deliveries of one order of a queue. A delivery that is released meanwhile
+// killLine kills the deliveries of a sender in one order. A delivery that is released meanwhile
 // appears in the second order.
-func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, from queue.Position,
+func (s *Spool) killLine(ctx context.Context, q *storedQueue, o queue.Order, sender id.Site,
 	last uint64, k killing) (killed int, err error) {
+	from := queue.Position{From: sender}
+	if o == queue.BySequence {
+		from.Seq = q.Cursors(sender).Head
+	}
 	for {
 		places, err := s.waitingFrom(q, o, from, last, k)
 		if err != nil || len(places) == 0 {
@@ -147,8 +161,8 @@ type place struct {
 	end ending
 }
 
-// waitingFrom reads up to killStep waiting deliveries to kill from a place on. It leaves out those
-// published after last.
+// waitingFrom reads up to killStep waiting deliveries of a sender to kill, from a place on. It
+// leaves out those published after last.
 func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, last uint64,
 	k killing) (places []place, err error) {
 	err = s.view(func(txn *badger.Txn) error {
@@ -158,11 +172,10 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 					return o == queue.ByTime, nil
 				}
 				en, err := decodeEntry(value)
-				if err != nil || k.sender != "" && en.sender != k.sender ||
-					en.attempts < k.attempts {
+				if err != nil || en.attempts < k.attempts {
 					return err == nil, err
 				}
-				e, err := readEnvelope(txn, en.sender, p.Seq)
+				e, err := readEnvelope(txn, p.From, p.Seq)
 				if err != nil || !k.isOld(en, e) {
 					return err == nil, err
 				}

@@ -24,7 +24,8 @@ const (
 	keyLetter    = 'l' // commit number: an envelope with dead letters
 	keyMessage   = 'm' // message id, sequence, message's index: sender
 	keyPack      = 'p' // pack: the number of contents in it that are needed
-	keyEntry     = 'q' // queue, sequence: a waiting delivery
+	keyEntry     = 'b' // queue, sender, sequence: a waiting delivery
+	keyLane      = 'o' // queue, sender: from where on its deliveries wait
 	keyRecipient = 'r' // recipient, sequence: sender
 	keySite      = 's' // site: the number of its last event
 	keyTrash     = 't' // commit number: a content file to unlink
@@ -33,8 +34,11 @@ const (
 	keyUpload    = 'w' // sender, envelope id: an upload
 	keyParts     = 'x' // sender, envelope id: which of its parts are durable
 	keyFigures   = 'y' // queue: its figures
-	keyRetry     = 'z' // queue, not before, sequence: a released delivery
+	keyRetry     = 'n' // queue, sender, not before, sequence: a released delivery
 	keyStamp     = '.' // the incarnation
+
+	oldEntry = 'q' // queue, sequence: as keyEntry before format 4
+	oldRetry = 'z' // queue, not before, sequence: as keyRetry before format 4
 )
 
 func u64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
@@ -60,7 +64,7 @@ func deliveryKey(seq uint64, index int) []byte {
 func trashKey(commit uint64) []byte                 { return numbered(keyTrash, commit) }
 func envelopeKey(sender id.Site, seq uint64) []byte { return u64(named(keyEnvelope, sender), seq) }
 func recipientKey(site id.Site, seq uint64) []byte  { return u64(named(keyRecipient, site), seq) }
-func entryKey(queue string, seq uint64) []byte      { return u64(named(keyEntry, queue), seq) }
+func laneKey(queue string, s id.Site) []byte        { return append(named(keyLane, queue), s...) }
 func eventKey(site id.Site, n uint64) []byte        { return u64(named(keyEvent, site), n) }
 func siteKey(site id.Site) []byte                   { return append([]byte{keySite}, site...) }
 func figuresKey(queue string) []byte                { return append([]byte{keyFigures}, queue...) }
@@ -80,20 +84,27 @@ func uidKey(uid [16]byte, seq uint64, i int) []byte {
 	return append(u64(append(k, uid[:]...), seq), byte(i))
 }
 
-// entryAt returns the key of a waiting delivery, in its queue's order or among the released ones.
+// entryAt returns the key of a waiting delivery, in its sender's order or among the released ones.
 func entryAt(name string, p queue.Position) []byte {
 	if p.Due == 0 {
-		return entryKey(name, p.Seq)
+		return u64(entriesOf(keyEntry, name, p.From), p.Seq)
 	}
-	return u64(u64(named(keyRetry, name), uint64(p.Due)), p.Seq)
+	return u64(u64(entriesOf(keyRetry, name, p.From), uint64(p.Due)), p.Seq)
 }
 
-// entryPosition reads the position from a key that entryAt made.
-func entryPosition(key []byte, prefix []byte) queue.Position {
+// entriesOf begins the keys of one sender's waiting deliveries in a queue.
+func entriesOf(kind byte, name string, from id.Site) []byte {
+	k := append(make([]byte, 0, len(name)+len(from)+19), kind)
+	k = append(append(k, name...), 0)
+	return append(append(k, from...), 0)
+}
+
+// entryPosition reads the position from a key that entryAt made behind a prefix.
+func entryPosition(key, prefix []byte, from id.Site) queue.Position {
 	rest := bytes.TrimPrefix(key, prefix)
 	if len(rest) == 16 {
-		return queue.Position{Due: int64(binary.BigEndian.Uint64(rest)),
+		return queue.Position{From: from, Due: int64(binary.BigEndian.Uint64(rest)),
 			Seq: binary.BigEndian.Uint64(rest[8:])}
 	}
-	return queue.Position{Seq: binary.BigEndian.Uint64(rest)}
+	return queue.Position{From: from, Seq: binary.BigEndian.Uint64(rest)}
 }

@@ -122,7 +122,7 @@ func (s *Spool) delivery(txn *badger.Txn, q *storedQueue,
 	if err != nil || rec.isFinal() {
 		return nil, packs.Place{}, err
 	}
-	e, err := readEnvelope(txn, en.sender, l.Seq)
+	e, err := readEnvelope(txn, l.From, l.Seq)
 	if err != nil {
 		return nil, packs.Place{}, err
 	}

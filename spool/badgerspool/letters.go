@@ -150,15 +150,16 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 	q.released++
 	q.bytes += n.e.size
 	q.messages += int64(len(n.e.messages))
-	to := queue.Position{Due: max(1, g.now.UnixMilli()), Seq: n.e.seq}
-	q.offer(to)
-	g.set(entryAt(n.queue.name, to),
-		entry{id: n.e.id, sender: n.e.sender, target: n.index, since: to.Due}.encode())
+	to := queue.Position{From: n.e.sender, Due: max(1, g.now.UnixMilli()), Seq: n.e.seq}
+	g.lane(n.queue, n.e.sender).offer(to)
+	waits := n.e.entry(n.index)
+	waits.since = to.Due
+	g.set(entryAt(n.queue.name, to), waits.encode())
 	g.set(deliveryKey(n.e.seq, n.index), (&delivery{state: stateReleased, due: to.Due,
 		firstLeased: old.firstLeased, time: g.now}).encode())
 	g.set(finalsKey(n.e.seq), f.encode())
 	n.tell(g, eventRequeue, "")
-	g.after = append(g.after, func() { n.queue.Moved(queue.Position{}, to) })
+	g.after = append(g.after, func() { n.queue.Moved(queue.Position{From: n.e.sender}, to) })
 }
 
 // Discard implements spool.Admin.

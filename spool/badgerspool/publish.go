@@ -13,6 +13,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/packs"
+	"sealpost/spool/badgerspool/queue"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -249,14 +250,15 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 			g.packed(rec.at.Pack, 1)
 		}
 		for i, t := range rec.targets {
-			g.set(entryKey(t.Queue, rec.seq),
-				entry{id: rec.id, sender: rec.sender, target: i}.encode())
+			at := queue.Position{From: rec.sender, Seq: rec.seq}
+			g.set(entryAt(t.Queue, at), rec.entry(i).encode())
+			g.lane(queues[i], rec.sender).last = rec.seq
 			g.set(recipientKey(t.Site, rec.seq), []byte(rec.sender))
 			f := g.figures(queues[i])
 			f.waiting++
 			f.bytes += rec.size
 			f.messages += int64(len(rec.messages))
-			f.Last = rec.seq
+			f.last = rec.seq
 		}
 		for i, m := range rec.messages {
 			uid, _ := unhex(m.UID)

@@ -6,6 +6,8 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"sealpost/internal/id"
+	"sealpost/spool"
 	"sealpost/spool/badgerspool/queue"
 )
 
@@ -17,19 +19,24 @@ type storedQueue struct {
 	mu      sync.Mutex // guards everything below
 	known   bool       // it has had a delivery
 	figures figures
+
+	rows map[id.Site]laneRow // the stored lanes; the writer's own
 }
 
 func newQueue(name string) *storedQueue {
-	return &storedQueue{Queue: queue.New(name), name: name}
+	return &storedQueue{Queue: queue.New(name), name: name, rows: make(map[id.Site]laneRow)}
 }
 
 // queue returns a queue, which may have had no delivery yet.
 func (s *Spool) queue(name string) *storedQueue { return member(s, s.queues, name, newQueue) }
 
 // restore sets the queue to the stored figures.
-func (q *storedQueue) restore(f figures) {
-	q.known, q.figures = true, f
-	q.Restore(f.Cursors, f.released)
+func (q *storedQueue) restore(f figures) { q.known, q.figures = true, f }
+
+// restoreLane sets the lane of a sender to its stored row. The figures of the queue come before.
+func (q *storedQueue) restoreLane(from id.Site, c queue.Cursors) {
+	q.rows[from] = laneRow{Cursors: c}
+	q.Restore(from, c, q.figures.last, q.figures.released)
 }
 
 // load returns the committed figures, and whether there are any.
@@ -39,12 +46,11 @@ func (q *storedQueue) load() (figures, bool) {
 	return q.figures, q.known
 }
 
-// store sets the figures of a commit, and wakes calls that wait for deliveries.
+// store sets the figures of a commit.
 func (q *storedQueue) store(f figures) {
 	q.mu.Lock()
 	q.known, q.figures = true, f
 	q.mu.Unlock()
-	q.Grow(f.Last)
 }
 
 // deliveries reads a queue's waiting deliveries in one transaction.
@@ -56,13 +62,19 @@ type deliveries struct {
 // Get implements queue.Snapshot.
 func (d deliveries) Get(p queue.Position) ([]byte, error) { return get(d.txn, entryAt(d.name, p)) }
 
+// Cost implements queue.Snapshot.
+func (d deliveries) Cost(value []byte) int64 {
+	en := decoder{data: value}
+	return int64(en.uint()) + int64(en.uint())*spool.MessageCost
+}
+
 // Scan implements queue.Snapshot.
 func (d deliveries) Scan(o queue.Order, from queue.Position,
 	yield func(queue.Position, []byte) (bool, error)) error {
-	prefix := named(keyEntry, d.name)
+	prefix := entriesOf(keyEntry, d.name, from.From)
 	start := u64(prefix, from.Seq)
 	if o == queue.ByTime {
-		prefix = named(keyRetry, d.name)
+		prefix = entriesOf(keyRetry, d.name, from.From)
 		start = u64(u64(prefix, uint64(from.Due)), from.Seq)
 	}
 	it := d.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
@@ -72,7 +84,8 @@ func (d deliveries) Scan(o queue.Order, from queue.Position,
 		if err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
-		if more, err := yield(entryPosition(it.Item().Key(), prefix), value); !more || err != nil {
+		at := entryPosition(it.Item().Key(), prefix, from.From)
+		if more, err := yield(at, value); !more || err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sealpost/internal/id"
 	"sealpost/spool"
 	"sealpost/spool/badgerspool/packs"
+	"sealpost/spool/badgerspool/queue"
 )
 
 // envelope is the immutable record of a published envelope.
@@ -125,19 +126,25 @@ func (e *envelope) target(queue string) int {
 
 // entry is a waiting delivery's own record, under keyEntry or keyRetry.
 type entry struct {
+	size     uint64 // of the envelope
+	messages uint64
 	id       [16]byte
-	sender   id.Site
 	target   int
 	attempts int
 	since    int64 // when it was requeued, milliseconds; 0: it never was
 }
 
+func (e *envelope) entry(target int) entry {
+	return entry{size: uint64(e.size), messages: uint64(len(e.messages)), id: e.id, target: target}
+}
+
 func (e entry) encode() []byte {
-	b := make(encoder, 0, 24+len(e.sender))
+	b := make(encoder, 0, 32)
+	b.uint(e.size)
+	b.uint(e.messages)
 	b.raw(e.id[:])
 	b.uint(uint64(e.target))
 	b.uint(uint64(e.attempts))
-	b.string(string(e.sender))
 	if e.since != 0 {
 		b.int(e.since)
 	}
@@ -146,13 +153,35 @@ func (e entry) encode() []byte {
 
 func decodeEntry(data []byte) (e entry, err error) {
 	d := decoder{data: data}
+	e.size, e.messages = d.uint(), d.uint()
 	copy(e.id[:], d.raw(16))
 	e.target, e.attempts = int(d.uint()), int(d.uint())
-	e.sender = id.Site(d.string())
 	if len(d.data) > 0 {
 		e.since = d.int()
 	}
 	return e, d.close("queue entry")
+}
+
+// laneRow is the stored lane of a sender in a queue. It may lag behind: a start reads a few places
+// in vain.
+type laneRow struct {
+	queue.Cursors
+	left int // deliveries that have left the lane since; not stored
+}
+
+func (r laneRow) encode() []byte {
+	var b encoder
+	b.uint(r.Head)
+	b.int(r.RetryHead.Due)
+	b.uint(r.RetryHead.Seq)
+	return b
+}
+
+func decodeLane(data []byte) (c queue.Cursors, err error) {
+	d := decoder{data: data}
+	c.Head = d.uint()
+	c.RetryHead.Due, c.RetryHead.Seq = d.int(), d.uint()
+	return c, d.close("lane")
 }
 
 // The states of a delivery that has a record of its own. A delivery without one waits for the first

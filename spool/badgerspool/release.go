@@ -66,13 +66,16 @@ func (q *storedQueue) move(g *group, from queue.Position, firstLeased time.Time,
 	if !nack.NotAttempted {
 		e.attempts++
 	}
-	to := queue.Position{Due: max(1, g.now.Add(nack.Delay).UnixMilli()), Seq: from.Seq}
+	to := queue.Position{From: from.From, Due: max(1, g.now.Add(nack.Delay).UnixMilli()),
+		Seq: from.Seq}
 	rec.due, rec.attempts, rec.time, rec.code = to.Due, e.attempts, g.now, nack.Code
 	g.next()
 	g.del(entryAt(q.name, from))
 	g.set(entryAt(q.name, to), e.encode())
 	g.set(deliveryKey(from.Seq, e.target), rec.encode())
-	g.figures(q).offer(to)
+	c := g.lane(q, from.From)
+	c.left++
+	c.offer(to)
 	g.after = append(g.after, func() { q.Moved(from, to) })
 	return nil
 }

@@ -3,6 +3,7 @@ package badgerspool
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -25,6 +26,14 @@ func (s *Spool) restore() error {
 				s.queues[name] = newQueue(name)
 				s.queues[name].restore(f)
 				newest = max(newest, f.commit)
+				return err
+			}),
+			each(txn, keyLane, func(name string, v []byte) error {
+				c, err := decodeLane(v)
+				of, from, _ := strings.Cut(name, "\x00")
+				if q := s.queues[of]; q != nil {
+					q.restoreLane(id.Site(from), c)
+				}
 				return err
 			}),
 			each(txn, keySite, func(name string, v []byte) error {
@@ -76,7 +85,8 @@ func (s *Spool) replay(txn *badger.Txn) error {
 			if err != nil {
 				return err
 			}
-			e, err := decodeEnvelope(sender, entryPosition(it.Item().Key(), prefix).Seq, value)
+			seq := entryPosition(it.Item().Key(), prefix, sender).Seq
+			e, err := decodeEnvelope(sender, seq, value)
 			if err != nil {
 				return err
 			}

@@ -19,10 +19,11 @@ import (
 // format is the version of everything in the folder. This program does not touch a newer one.
 //
 // Format 2 counts the waiting envelopes of each sender, and the bytes and messages of each queue.
-// It keeps no content of envelopes without a waiting delivery. upgrade makes it of format 1. Format
-// 3 has dead letters; every store of format 2 is one of format 3 without any.
+// It keeps no content of envelopes without a waiting delivery. Format 3 has dead letters; every
+// store of format 2 is one of format 3 without any. Format 4 keeps the waiting deliveries of each
+// sender apart. upgrade makes it of the older ones.
 const (
-	format        = 3
+	format        = 4
 	formatCounted = 2
 )
 

@@ -5,28 +5,128 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 
 	badger "github.com/dgraph-io/badger/v4"
 
 	"sealpost/internal/id"
 )
 
-// upgrade makes the present format of an older one: it counts everything anew. It reads every
-// envelope once. The stamp is written last, so after a crash the next start begins anew.
+// upgrade makes the present format of an older one. If that has no counts, it reads every envelope
+// once and counts anew. Then it copies every waiting delivery into the lane of its sender. The
+// stamp is written last: after a crash the next start begins anew, or an older program finds its
+// rows.
 func (s *Spool) upgrade(st stamp) error {
-	if st.Format >= formatCounted {
+	if st.Format >= format {
 		return nil
 	}
+	if st.Format < formatCounted {
+		if err := s.countAnew(); err != nil {
+			return fmt.Errorf("count the envelopes anew: %w", err)
+		}
+	}
+	if err := s.copyToLanes(); err != nil {
+		return fmt.Errorf("sort the waiting deliveries by sender: %w", err)
+	}
+	return nil
+}
+
+// countAnew writes the figures of every queue, site and pack.
+func (s *Spool) countAnew() error {
 	r := recount{
 		sites:  make(map[id.Site]siteFigures),
 		queues: make(map[string]figures),
 		packs:  make(map[uint64]int64),
 	}
 	if err := s.view(r.read); err != nil {
-		return fmt.Errorf("count the envelopes anew: %w", err)
+		return err
 	}
-	if err := s.writeRows(r.rows()); err != nil {
-		return fmt.Errorf("count the envelopes anew: %w", err)
+	return s.writeRows(r.rows())
+}
+
+// copyToLanes copies the rows of all waiting deliveries. Those of an earlier attempt go first.
+func (s *Spool) copyToLanes() error {
+	if err := s.drop(keyEntry, keyRetry, keyLane); err != nil {
+		return err
+	}
+	known := make(map[string]bool)
+	for _, kind := range []byte{oldEntry, oldRetry} {
+		err := s.sweep(kind, func(txn *badger.Txn, key, value []byte) ([]pair, error) {
+			name, place, _ := strings.Cut(string(key[1:]), "\x00")
+			d := decoder{data: value}
+			d.raw(16)
+			target, attempts, from := int(d.uint()), int(d.uint()), id.Site(d.string())
+			since := int64(0)
+			if len(d.data) > 0 {
+				since = d.int()
+			}
+			at := entryPosition([]byte(place), nil, from)
+			e, err := readEnvelope(txn, from, at.Seq)
+			if err := errors.Join(err, d.close("queue entry")); err != nil {
+				return nil, err
+			}
+			en := e.entry(target)
+			en.attempts, en.since = attempts, since
+			rows := []pair{{entryAt(name, at), en.encode()}}
+			if lane := laneKey(name, from); !known[string(lane)] {
+				known[string(lane)] = true
+				rows = append(rows, pair{lane, laneRow{}.encode()})
+			}
+			return rows, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop deletes every row of some kinds.
+func (s *Spool) drop(kinds ...byte) error {
+	for _, kind := range kinds {
+		err := s.sweep(kind, func(_ *badger.Txn, key, _ []byte) ([]pair, error) {
+			return []pair{{key: key}}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep commits the rows that f returns for the rows of one kind, some at a time.
+func (s *Spool) sweep(kind byte,
+	f func(txn *badger.Txn, key, value []byte) ([]pair, error)) error {
+	for from := []byte{kind}; from != nil; {
+		var rows []pair
+		err := s.view(func(txn *badger.Txn) error {
+			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
+			defer it.Close()
+			for it.Seek(from); it.Valid(); it.Next() {
+				key := it.Item().KeyCopy(nil)
+				if len(rows) >= groupEntries/2 {
+					from = key
+					return nil
+				}
+				value, err := it.Item().ValueCopy(nil)
+				if err != nil {
+					return err
+				}
+				more, err := f(txn, key, value)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, more...)
+			}
+			from = nil
+			return nil
+		})
+		if err == nil && len(rows) > 0 {
+			err = s.writeRows(rows)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -158,12 +258,14 @@ func (s *Spool) writeRows(all []pair) error {
 	return s.folder.sync()
 }
 
-// decodeOldFigures decodes the figures of format 1, whose last number is the content held, or those
-// of format 2. It drops the counts that upgrade makes anew.
+// decodeOldFigures decodes the figures of format 1, whose last number is the content held, or later
+// ones. It drops the counts that upgrade makes anew.
 func decodeOldFigures(data []byte) (f figures, err error) {
 	d := decoder{data: data}
-	f.commit, f.Last, f.Head = d.uint(), d.uint(), d.uint()
-	f.RetryHead.Due, f.RetryHead.Seq = d.int(), d.uint()
+	f.commit, f.last = d.uint(), d.uint()
+	d.uint() // where the queue began
+	d.int()
+	d.uint()
 	for _, n := range []*int64{&f.waiting, &f.released, &f.settled, &f.dead, &f.envelopes} {
 		*n = d.int()
 	}

@@ -2,6 +2,7 @@ package badgerspool
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,11 +12,19 @@ import (
 
 	"sealpost/internal/id"
 	"sealpost/spool"
+	"sealpost/spool/badgerspool/queue"
 )
 
-// TestUpgrade opens a store of format 1: it has no counts, and it keeps the content of the dead.
-// Afterwards each row and file is as in a new store. A crash before the end changes nothing.
+// TestUpgrade opens a store of an older format. Format 1 has no counts, and keeps the content of
+// the dead. All have one line for all senders. Afterwards each row and file is as in a new store.
+// A crash after any commit leaves the older stamp, and the next start begins anew.
 func TestUpgrade(t *testing.T) {
+	for _, format := range []int{1, 2, 3} {
+		t.Run(fmt.Sprint("format ", format), func(t *testing.T) { upgradeFrom(t, format) })
+	}
+}
+
+func upgradeFrom(t *testing.T, format int) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, Options{}, realSeams())
 	ctx := t.Context()
@@ -36,20 +45,39 @@ func TestUpgrade(t *testing.T) {
 	for _, d := range ds {
 		must(t, s.Release(ctx, d.Token, spool.Nack{Delay: time.Hour}))
 	}
+	letters := 0
+	if format == 3 {
+		must(t, s.Limit(ctx, spool.Quotas{Dead: 1 << 30}))
+		letters, err = s.Kill(ctx, "ca_rc_queue", "removed")
+		must(t, err)
+	}
 	want, err := s.Usage(ctx)
 	must(t, err)
 	was := s.Incarnation()
-	older(t, s)
+	older(t, s, format)
 	must(t, s.Close())
 	stamp, err := os.ReadFile(s.stampPath())
 	must(t, err)
-	stamp = bytes.Replace(stamp, []byte(`"format":3`), []byte(`"format":1`), 1)
+	stamp = bytes.Replace(stamp, []byte(`"format":4`), fmt.Appendf(nil, `"format":%d`, format), 1)
 	must(t, os.WriteFile(s.stampPath(), stamp, 0o600))
 
-	sm := realSeams()
-	sm.commit = func(*badger.Txn, uint64) error { return errInjected }
-	if _, err := open(dir, Options{}, sm); err == nil {
-		t.Fatal("it opens although nothing could be written")
+	for attempts := 0; ; attempts++ {
+		sm, made := realSeams(), 0
+		sm.commit = func(txn *badger.Txn, version uint64) error {
+			if made++; made > attempts {
+				return errInjected
+			}
+			return commit(txn, version)
+		}
+		opened, err := open(dir, Options{}, sm)
+		if err == nil {
+			must(t, opened.Close())
+			break
+		}
+		if got, err := os.ReadFile(s.stampPath()); attempts < 3 &&
+			(err != nil || !bytes.Equal(got, stamp)) {
+			t.Fatalf("after %d commits the stamp is %s, %v", attempts, got, err)
+		}
 	}
 	s = mustOpen(t, dir, Options{}, realSeams())
 	if s.Incarnation() != was {
@@ -61,16 +89,25 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}
 	mustAudit(t, s)
+	kept, _, err := s.DeadLetters(ctx, 0, 1000)
+	must(t, err)
+	if len(kept) != letters {
+		t.Errorf("%d dead letters are left of %d", len(kept), letters)
+	}
+	for _, l := range kept[:min(2, letters)] {
+		must(t, s.Requeue(ctx, l.Letter))
+	}
+	mustAudit(t, s)
 	must(t, publishAny(ctx, s, testEnvelope(filler(77)), nil))
 	must(t, s.Close())
-	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":3`) {
+	if stamp, err = os.ReadFile(s.stampPath()); !strings.Contains(string(stamp), `"format":4`) {
 		t.Errorf("the stamp is %s, %v", stamp, err)
 	}
 	mustAudit(t, mustOpen(t, dir, Options{}, realSeams()))
 }
 
-// older writes the rows of figures as format 1 did.
-func older(t *testing.T, s *Spool) {
+// older writes the rows of figures and of waiting deliveries as an older format did.
+func older(t *testing.T, s *Spool, format int) {
 	t.Helper()
 	g := s.newGroup()
 	defer g.txn.Discard()
@@ -78,15 +115,58 @@ func older(t *testing.T, s *Spool) {
 		f, _ := q.load()
 		b := make(encoder, 0, 64)
 		b.uint(f.commit)
-		b.uint(f.Last)
-		b.uint(f.Head)
-		b.int(f.RetryHead.Due)
-		b.uint(f.RetryHead.Seq)
-		for _, n := range []int64{f.waiting, f.released, f.settled, f.dead, f.envelopes, 12345} {
+		b.uint(f.last)
+		b.uint(1)
+		b.int(0)
+		b.uint(0)
+		held := []int64{f.bytes, f.messages}
+		if format == 1 {
+			held = []int64{12345}
+		}
+		for _, n := range append([]int64{f.waiting, f.released, f.settled, f.dead, f.envelopes},
+			held...) {
 			b.int(n)
 		}
 		g.set(figuresKey(q.name), b)
+		for _, from := range q.Senders() {
+			g.del(laneKey(q.name, from))
+			for _, o := range []queue.Order{queue.BySequence, queue.ByTime} {
+				must(t, deliveries{g.txn, q.name}.Scan(o, queue.Position{From: from},
+					func(p queue.Position, value []byte) (bool, error) {
+						olderEntry(g, q.name, p, value)
+						return true, nil
+					}))
+			}
+		}
 	}
+	if format == 1 {
+		olderCounts(t, g)
+	}
+	must(t, g.failed)
+	must(t, s.seams.commit(g.txn, g.version))
+	s.db.SetDiscardTs(s.snapshots.advance(g.version))
+}
+
+// olderEntry replaces the row of a waiting delivery by one of format 2.
+func olderEntry(g *group, name string, p queue.Position, value []byte) {
+	en, _ := decodeEntry(value)
+	var b encoder
+	b.raw(en.id[:])
+	b.uint(uint64(en.target))
+	b.uint(uint64(en.attempts))
+	b.string(string(p.From))
+	g.del(entryAt(name, p))
+	if p.Due == 0 {
+		g.set(u64(named(oldEntry, name), p.Seq), b)
+		return
+	}
+	g.set(u64(u64(named(oldRetry, name), uint64(p.Due)), p.Seq), b)
+}
+
+// olderCounts writes the rows of sites and packs as format 1 did.
+func olderCounts(t *testing.T, g *group) {
+	t.Helper()
+	s := g.s
 	for _, st := range all(s, s.sites) {
 		f := st.load()
 		if f.last == 0 {
@@ -105,6 +185,4 @@ func older(t *testing.T, s *Spool) {
 			return nil
 		})
 	}))
-	must(t, s.seams.commit(g.txn, g.version))
-	s.db.SetDiscardTs(s.snapshots.advance(g.version))
 }

@@ -144,7 +144,10 @@ func (s *Spool) finish(g *group) error {
 	_, _ = s.mark.WriteAt(fmt.Appendf(nil, "%020d\n", g.commit), 0) // only gives a warning
 	s.drained.Add(g.deleted)
 	for q, c := range g.queues {
-		q.store(c.figures)
+		q.store(*c)
+	}
+	for n, c := range g.lanes {
+		n.q.Grow(n.from, c.last)
 	}
 	for st, f := range g.sites {
 		st.store(f.siteFigures)

@@ -3,6 +3,7 @@ package spooltest
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,34 @@ var leaseTests = map[string]func(*room){
 		r.check(reflect.DeepEqual(ids(r.lease(centre, 2)), []id.Envelope{c.ID}),
 			"the third is another")
 		r.idle(centre)
+	},
+	"takes turns of senders: a backlog of small envelopes delays its own": func(r *room) {
+		r.backlog(300, 40)
+		r.lease(centre, 20)
+		e := r.dropOther()
+		ds := r.lease(centre, 2+spool.Turn/spool.MessageCost)
+		r.check(slices.Contains(ids(ds), e.ID), "%d others come first", len(ds))
+	},
+	"takes turns of senders: a backlog of large envelopes delays its own": func(r *room) {
+		r.backlog(spool.SmallSize, 6)
+		r.lease(centre, 1)
+		a, b := r.dropOther(), r.dropOther()
+		got := ids(r.lease(centre, 3))
+		r.check(slices.Contains(got, a.ID) && slices.Contains(got, b.ID), "large ones come first")
+	},
+	"saves nothing for a sender that had nothing": func(r *room) {
+		r.backlog(300, 20)
+		r.lease(centre, 10)
+		for range 20 {
+			r.dropOther()
+		}
+		got := 0
+		for _, d := range r.lease(centre, 20) {
+			if d.Sender == lab {
+				got++
+			}
+		}
+		r.check(got >= 8, "%d of the first sender, and 10 wait", got)
 	},
 	"carries content up to MaxBytes, and the rest without": func(r *room) {
 		for range 3 {
@@ -171,4 +200,21 @@ var leaseTests = map[string]func(*room){
 			r.want(err, spool.ErrInvalid)
 		}
 	},
+}
+
+// backlog publishes so many envelopes of the lab.
+func (r *room) backlog(size, n int) {
+	r.Helper()
+	for range n {
+		r.publish(envelope(size, centre))
+	}
+}
+
+// dropOther publishes a small envelope of the second lab.
+func (r *room) dropOther() spool.Envelope {
+	r.Helper()
+	e := envelope(300, centre)
+	e.Sender = other
+	r.publish(e)
+	return e
 }

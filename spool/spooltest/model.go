@@ -2,6 +2,7 @@ package spooltest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +21,34 @@ type model struct {
 	sessions  map[string][]id.Session // by queue, the newest last
 	calls     map[string]*modelCall   // by queue: the newest numbered one of its session
 	events    map[id.Site][]string
+	turns     map[string]turns // by queue
 }
+
+// turns are the costs of the leased deliveries by sender. They begin when other senders than before
+// have something due at a call.
+type turns map[id.Site]int64
+
+// after returns the turns after a call. A sender has its cost if it still has something due.
+func (t turns) after(costs turns) turns {
+	if !slices.Equal(slices.Sorted(maps.Keys(t)), slices.Sorted(maps.Keys(costs))) {
+		return costs
+	}
+	for from := range costs {
+		costs[from] += t[from]
+	}
+	return costs
+}
+
+// spread returns the difference between the sender that got most and the one that got least.
+func (t turns) spread() int64 {
+	costs := slices.Sorted(maps.Values(t))
+	if len(costs) == 0 {
+		return 0
+	}
+	return costs[len(costs)-1] - costs[0]
+}
+
+func (e *modelEnvelope) cost() int64 { return e.Size + int64(len(e.Messages))*spool.MessageCost }
 
 // modelUpload is an open upload of one part.
 type modelUpload struct {
@@ -65,13 +93,14 @@ type place struct {
 	d *modelDelivery
 }
 
-// offered lists the deliveries that a lease would get now, in order. Due retries come first, by
-// time, then those that rested for an earlier session, then the rest by sequence.
-func (m *model) offered(queue string) []place {
+// offered lists the deliveries of a sender that a lease would get now, in order. Due retries come
+// first, by time, then those that rested for an earlier session, then the rest by sequence.
+func (m *model) offered(queue string, from id.Site) []place {
 	var retries, hurried, others []place
 	now := m.clock.Now()
 	for _, p := range m.waiting(queue) {
 		switch {
+		case p.e.Sender != from:
 		case p.d.isLeased(now):
 		case p.d.due.After(now):
 			if p.d.hurried {

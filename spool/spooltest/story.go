@@ -40,7 +40,7 @@ func checkModel(t *testing.T, open Factory) {
 		s := &story{T: t, room: r, names: told, model: &model{
 			clock: r.clock, uploads: make(map[id.Envelope]modelUpload),
 			sessions: make(map[string][]id.Session), calls: make(map[string]*modelCall),
-			events: make(map[id.Site][]string),
+			events: make(map[id.Site][]string), turns: make(map[string]turns),
 		}}
 		r.reporter = t
 		defer func() { r.reporter = r.tb }()
@@ -216,9 +216,13 @@ func (s *story) lease(t *rapid.T) {
 	if allowed && rapid.Bool().Draw(t, "numbered") {
 		s.number(t, &req)
 	}
-	want := s.offered(queue)
-	want = want[:min(len(want), req.Max)]
-	if allowed && len(want) == 0 {
+	want, waiting := map[id.Site][]place{}, 0
+	for n := range 2 {
+		from := s.site("LAB", n+1)
+		want[from] = s.offered(queue, from)
+		waiting += len(want[from])
+	}
+	if allowed && waiting == 0 {
 		ctx, cancel := context.WithTimeout(s.room.ctx, time.Millisecond)
 		defer cancel()
 		ds, err := s.room.Lease(ctx, req)
@@ -235,13 +239,37 @@ func (s *story) lease(t *rapid.T) {
 		return
 	}
 	s.room.no(err)
-	s.room.check(len(ds) == len(want), "got %d deliveries, want %d", len(ds), len(want))
-	for i, d := range ds {
-		s.leased(d, want[i], req.Duration)
+	s.room.check(len(ds) == min(waiting, req.Max), "got %d deliveries, want %d of %d", len(ds),
+		req.Max, waiting)
+	costs := turns{}
+	for _, d := range ds {
+		s.room.check(len(want[d.Sender]) > 0, "got %s, want none of %s", d.Envelope, d.Sender)
+		p := want[d.Sender][0]
+		want[d.Sender] = want[d.Sender][1:]
+		costs[d.Sender] += p.e.cost()
+		s.leased(d, p, req.Duration)
 		if req.Number != 0 {
-			s.calls[queue].out[d.Token] = want[i].d
+			s.calls[queue].out[d.Token] = p.d
 		}
 	}
+	s.turn(queue, costs, want)
+}
+
+// turn holds the senders against each other that have had something due at each call.
+func (s *story) turn(queue string, costs turns, left map[id.Site][]place) {
+	now := turns{}
+	for from, places := range left {
+		if len(places) > 0 {
+			now[from] = costs[from]
+		}
+	}
+	s.turns[queue] = s.turns[queue].after(now)
+	most := int64(0) // of one delivery
+	for _, e := range s.envelopes {
+		most = max(most, e.cost())
+	}
+	s.room.check(s.turns[queue].spread() <= 2*(spool.Turn+most), "the senders got %v",
+		s.turns[queue])
 }
 
 // number makes a call the next of its session. The session has the answer to the one before, or has
@@ -535,6 +563,7 @@ func (s *story) restart(*rapid.T) {
 	for _, p := range s.deliveries() {
 		p.d.hurried = false
 	}
+	clear(s.turns)
 	clear(s.sessions)
 	clear(s.calls)
 }

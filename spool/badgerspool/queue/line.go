@@ -3,21 +3,24 @@ package queue
 import (
 	"container/heap"
 	"time"
+
+	"sealpost/internal/id"
 )
 
-// Position is a place in a queue: by sequence, or by (not before, sequence) once it has been
-// released.
+// Position is a place in the lane of a sender. A released delivery stands by (not before,
+// sequence), and another one by sequence.
 type Position struct {
-	Due int64 // milliseconds since 1970; 0: never released
-	Seq uint64
+	From id.Site
+	Due  int64 // milliseconds since 1970; 0: never released
+	Seq  uint64
 }
 
-// Before reports whether p comes before q in their order.
+// Before reports whether p comes before q in their order. Both are of one sender.
 func (p Position) Before(q Position) bool {
 	return p.Due < q.Due || p.Due == q.Due && p.Seq < q.Seq
 }
 
-// Order is one of the two orders in which a queue's deliveries stand.
+// Order is one of the two orders in which a sender's deliveries stand.
 type Order int
 
 // The orders.
@@ -33,7 +36,7 @@ func (p Position) order() Order {
 	return ByTime
 }
 
-// line is one order of a queue. Every delivery before next is out or gone for good. One that is out
+// line is one order of a lane. Every delivery before next is out or gone for good. One that is out
 // is leased, on its way elsewhere, or returned; returned ones are leased before any from next on.
 // Ones from next on are out too if they are offered before they are due.
 type line struct {

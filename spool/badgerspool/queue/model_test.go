@@ -2,6 +2,8 @@ package queue
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -21,7 +23,13 @@ type machine struct {
 	after  []func() // a commit's calls of the queue that have not been made yet
 	// those that rested when a new session came
 	hurried map[Position]bool
+	// cost of the leased ones since all of these senders have something waiting at each call
+	served map[id.Site]int64
 }
+
+var senders = []id.Site{"FL-LAB", "PA-LAB", "NY-LAB"}
+
+const maxCost = spool.Turn // of a delivery
 
 // TestModel leases, settles, releases and expires at random; each lease is compared with the stored
 // deliveries.
@@ -29,8 +37,12 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{bench: newBench(t), leases: map[uint64]Lease{}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"":        m.check,
-			"publish": func(rt *rapid.T) { m.publish(rapid.IntRange(1, 5).Draw(rt, "deliveries")) },
+			"": m.check,
+			"publish": func(rt *rapid.T) {
+				m.publishFrom(rapid.SampledFrom(senders).Draw(rt, "sender"),
+					rapid.IntRange(1, 12).Draw(rt, "deliveries"),
+					rapid.Int64Range(1, maxCost).Draw(rt, "cost"))
+			},
 			"lease":   m.lease,
 			"settle":  m.settle,
 			"release": m.release,
@@ -54,7 +66,7 @@ func TestModel(t *testing.T) {
 			"restart": func(*rapid.T) {
 				m.tell()
 				m.restart()
-				m.leases, m.hurried = map[uint64]Lease{}, nil
+				m.leases, m.hurried, m.served = map[uint64]Lease{}, nil, nil
 			},
 		})
 	})
@@ -87,11 +99,11 @@ func (m *machine) isDue(p Position) bool {
 	return p.Due <= m.now.UnixMilli() || p.Due > m.now.Add(spool.MaxDelay).UnixMilli()
 }
 
-// offered lists the deliveries that a call must lease now, in order. Those that rested for an
-// earlier session come after those that are due.
-func (m *machine) offered() (all []Position) {
+// offered lists the deliveries of a sender that a call may lease now, in order. Those that rested
+// for an earlier session come after those that are due.
+func (m *machine) offered(from id.Site) (all []Position) {
 	var hurried []Position
-	for _, p := range m.store.sorted(ByTime) {
+	for _, p := range m.store.sorted(from, ByTime) {
 		switch {
 		case m.isHeld(p.Seq):
 		case m.isDue(p):
@@ -101,7 +113,7 @@ func (m *machine) offered() (all []Position) {
 		}
 	}
 	all = append(all, hurried...)
-	for _, p := range m.store.sorted(BySequence) {
+	for _, p := range m.store.sorted(from, BySequence) {
 		if !m.isHeld(p.Seq) {
 			all = append(all, p)
 		}
@@ -112,13 +124,18 @@ func (m *machine) offered() (all []Position) {
 // lease compares a call with the stored deliveries. While the queue has still to be told of a
 // commit, some may be missing.
 func (m *machine) lease(rt *rapid.T) {
-	max := rapid.IntRange(1, 6).Draw(rt, "max")
-	offered := m.offered()
+	max := rapid.IntRange(1, 8).Draw(rt, "max")
+	offered := map[id.Site][]Position{}
+	waiting := 0
+	for _, from := range senders {
+		offered[from] = m.offered(from)
+		waiting += len(offered[from])
+	}
 	leased, _, err := m.try(m.request(max))
 	if err != nil {
 		rt.Fatal(err)
 	}
-	want := offered[:min(max, len(offered))]
+	got := map[id.Site][]Position{}
 	for _, l := range leased {
 		if m.isHeld(l.Seq) {
 			rt.Fatalf("delivery %d is leased twice", l.Seq)
@@ -128,26 +145,58 @@ func (m *machine) lease(rt *rapid.T) {
 			rt.Fatalf("leased %v as %q, and it holds %q", l.Position, l.Value, v)
 		}
 		m.leases[l.Seq] = l
+		got[l.From] = append(got[l.From], l.Position)
 	}
-	got := make([]Position, len(leased))
-	for i, l := range leased {
-		got[i] = l.Position
-	}
-	if len(m.after) > 0 {
+	want := min(max, waiting)
+	if len(m.after) > 0 || m.jumped && len(leased) >= want {
+		// one that was due before the clock was set is still leased
+		m.served = nil
 		return
 	}
-	// one that was due before the clock was set is still leased
-	if m.jumped && len(got) >= len(want) {
-		return
+	if len(leased) != want {
+		rt.Fatalf("leased %v, want %d of %v", leased, want, offered)
 	}
-	if !slices.Equal(got, want) {
-		rt.Fatalf("leased %v, want %v", got, want)
+	for from, all := range got {
+		if !slices.Equal(all, offered[from][:min(len(all), len(offered[from]))]) {
+			rt.Fatalf("leased %v, want %v", all, offered[from])
+		}
+	}
+	m.compareTurns(rt, offered, leased)
+}
+
+// compareTurns holds the senders that have had something waiting at each call against each other.
+func (m *machine) compareTurns(rt *rapid.T, offered map[id.Site][]Position, leased []Lease) {
+	cost, count := map[id.Site]int64{}, map[id.Site]int{}
+	for _, l := range leased {
+		cost[l.From] += m.store.Cost(l.Value)
+		count[l.From]++
+	}
+	before := m.served
+	m.served = map[id.Site]int64{}
+	for _, from := range senders {
+		if len(offered[from]) > count[from] {
+			m.served[from] = cost[from]
+		}
+	}
+	if !slices.Equal(slices.Sorted(maps.Keys(m.served)), slices.Sorted(maps.Keys(before))) {
+		before = nil // others than before: they are counted from this call on
+	}
+	least, most := int64(math.MaxInt64), int64(0)
+	for from := range m.served {
+		m.served[from] += before[from]
+		least, most = min(least, m.served[from]), max(most, m.served[from])
+	}
+	if most > 0 && most-least > 2*(spool.Turn+maxCost) {
+		rt.Fatalf("the senders got %v", m.served)
 	}
 }
 
 // some draws a stored delivery.
 func (m *machine) some(rt *rapid.T) Position {
-	all := append(m.store.sorted(ByTime), m.store.sorted(BySequence)...)
+	var all []Position
+	for _, from := range senders {
+		all = slices.Concat(all, m.store.sorted(from, ByTime), m.store.sorted(from, BySequence))
+	}
 	if len(all) == 0 {
 		rt.Skip("nothing is stored")
 	}
@@ -179,7 +228,7 @@ func (m *machine) release(rt *rapid.T) {
 	}
 	delays := []time.Duration{0, time.Millisecond, time.Second, time.Hour}
 	delay := rapid.SampledFrom(delays).Draw(rt, "delay")
-	to := Position{Due: m.now.Add(delay).UnixMilli(), Seq: from.Seq}
+	to := Position{from.From, m.now.Add(delay).UnixMilli(), from.Seq}
 	delete(m.store.at, from)
 	delete(m.hurried, to)
 	m.store.at[to] = fmt.Sprint("delivery ", from.Seq)
@@ -220,8 +269,8 @@ func (m *machine) extend(rt *rapid.T) {
 // check holds the cursors against the stored deliveries, and the number of leases against those
 // that are known.
 func (m *machine) check(rt *rapid.T) {
-	c := m.q.Cursors()
 	for p := range m.store.at {
+		c := m.q.Cursors(p.From)
 		if len(m.after) == 0 && (p.Due == 0 && p.Seq < c.Head || p.Due != 0 &&
 			p.Before(c.RetryHead)) {
 			rt.Fatalf("%v waits, and the cursors are %+v", p, c)

@@ -1,10 +1,12 @@
 // Package queue is the lease machine of one queue: cursors, leases, retries, sessions and the order
 // of delivery.
 //
-// A Queue decides which delivery is leased next, and to which session. It reads stored deliveries
+// A Queue decides which delivery is leased next, and to which session. Senders take turns, each
+// with a lane of its own. It reads stored deliveries
 // through a Snapshot and writes nothing: the engine commits a change, and tells the queue
-// afterwards. Its memory grows with the number of leases, at most maxLeased, and not with the
-// length of the queue. Nothing of it survives the process but the cursors, which the engine stores.
+// afterwards. Its memory grows with the number of leases, at most maxLeased, and of senders, and
+// not with the length of the queue. Nothing of it survives the process but the cursors, which the
+// engine stores.
 //
 // The package must not know an engine, a disk or the format of a record.
 package queue
@@ -25,20 +27,18 @@ import (
 type Queue struct {
 	name string
 
-	mu      sync.Mutex // guards everything below
-	last    uint64     // the highest sequence in the queue
-	backlog line       // never released; by sequence
-	retry   line       // released; by (not before, sequence)
-	retryAt int64      // nothing from retry.next on is due before this time, milliseconds
-	farAt   int64      // nothing that has not left the line is due after this time, milliseconds
-	tokens  map[spool.Token]*lease
-	expiry  expiries
-	session id.Session
-	number  uint64        // of the session's newest numbered call
-	answer  []spool.Token // leased by that call, and not confirmed by the session yet
-	seen    []id.Session  // displaced ones, oldest first
-	isNew   bool          // the session is new, and has not got those that rest
-	changed chan struct{} // closed when a waiting Lease should look again; nil when none waits
+	mu       sync.Mutex // guards everything below
+	lanes    []*lane
+	bySender map[id.Site]*lane
+	ready    lanes // of the call under way
+	served   int64 // the least that a ready lane had spent at the newest delivery
+	tokens   map[spool.Token]*lease
+	expiry   expiries
+	session  id.Session
+	number   uint64        // of the session's newest numbered call
+	answer   []spool.Token // leased by that call, and not confirmed by the session yet
+	seen     []id.Session  // displaced ones, oldest first
+	changed  chan struct{} // closed when a waiting Lease should look again; nil when none waits
 }
 
 const (
@@ -58,47 +58,46 @@ type lease struct {
 // New returns an empty queue.
 func New(name string) *Queue {
 	return &Queue{
-		name:    name,
-		backlog: line{out: make(map[Position]*item)},
-		retry:   line{out: make(map[Position]*item)},
-		tokens:  make(map[spool.Token]*lease),
-
-		retryAt: math.MaxInt64,
+		name:     name,
+		bySender: make(map[id.Site]*lane),
+		tokens:   make(map[spool.Token]*lease),
 	}
 }
 
-// Cursors are the durable part of a queue.
+// Cursors are the durable part of a sender's lane.
 type Cursors struct {
-	Last      uint64   // the highest sequence in the queue
 	Head      uint64   // no delivery before this sequence waits unreleased
 	RetryHead Position // no released delivery waits before this place
 }
 
-// Restore starts the queue at stored cursors, with the number of released deliveries. It must be
-// the first call.
-func (q *Queue) Restore(c Cursors, released int64) {
-	q.last = c.Last
-	q.backlog.next = Position{Seq: c.Head}
-	q.retry.next = c.RetryHead
+// Restore adds the lane of a sender at stored cursors. No delivery of it has a sequence higher than
+// last, and at most so many released ones wait. It comes before any call of Lease.
+func (q *Queue) Restore(from id.Site, c Cursors, last uint64, released int64) {
+	l := q.lane(from)
+	l.last = last
+	l.backlog.next.Seq = c.Head
+	l.retry.next = Position{from, c.RetryHead.Due, c.RetryHead.Seq}
 	if released > 0 {
-		q.retryAt, q.farAt = 0, math.MaxInt64 // unknown: look
+		l.retryAt, l.farAt = 0, math.MaxInt64 // unknown: look
 	}
 }
 
-// Cursors returns the places before which nothing waits. They may lag behind by one commit.
-func (q *Queue) Cursors() Cursors {
+// Cursors returns the places of a sender before which nothing waits. They may lag behind by one
+// commit.
+func (q *Queue) Cursors(from id.Site) Cursors {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Cursors{Last: q.last, Head: q.backlog.floor().Seq, RetryHead: q.retry.floor()}
+	l := q.lane(from)
+	return Cursors{Head: l.backlog.floor().Seq, RetryHead: l.retry.floor()}
 }
 
-// Grow sets the highest sequence of the queue after a commit, and wakes waiting calls if it has
+// Grow sets the highest sequence of a sender after a commit, and wakes waiting calls if it has
 // risen.
-func (q *Queue) Grow(last uint64) {
+func (q *Queue) Grow(from id.Site, last uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if last > q.last {
-		q.last = last
+	if l := q.lane(from); last > l.last {
+		l.last = last
 		q.wake()
 	}
 }
@@ -128,19 +127,14 @@ func (q *Queue) wake() {
 	}
 }
 
-// line returns the line in which a position stands.
-func (q *Queue) line(o Order) *line {
-	if o == BySequence {
-		return &q.backlog
-	}
-	return &q.retry
-}
-
 // item returns the delivery at a position if it has left its line.
 func (q *Queue) item(p Position) (*item, bool) {
-	it, ok := q.line(p.order()).out[p]
+	it, ok := q.line(p).out[p]
 	return it, ok
 }
+
+// line returns the line in which a position stands.
+func (q *Queue) line(p Position) *line { return q.lane(p.From).line(p.order()) }
 
 // Begin starts a call of Lease. It makes the session the queue's own, unless a newer one holds it,
 // and records the call's number. If the answer to the numbered call before was lost, it ends those
@@ -168,7 +162,7 @@ func (q *Queue) Begin(req spool.LeaseRequest) error {
 }
 
 // adopt makes the session the queue's own, and ends the leases of the one before it. Deliveries
-// that rested for that one are due: see hurry.
+// that rested for that one are due.
 func (q *Queue) adopt(session id.Session) error {
 	if session == q.session {
 		return nil
@@ -181,7 +175,7 @@ func (q *Queue) adopt(session id.Session) error {
 			q.seen = slices.Delete(q.seen, 0, 1)
 		}
 		q.seen = append(q.seen, q.session)
-		q.isNew = true
+		q.hurry()
 	}
 	q.session, q.number, q.answer = session, 0, nil
 	for len(q.expiry) > 0 {
@@ -189,6 +183,21 @@ func (q *Queue) adopt(session id.Session) error {
 	}
 	q.wake() // the displaced session's waiting calls
 	return nil
+}
+
+// hurry offers the deliveries that rest to a new session: the obstacle may have gone. It offers at
+// most about maxLeased, the same number of each sender, which bounds its memory; others rest until
+// they are due.
+func (q *Queue) hurry() {
+	resting := make([]*lane, 0, len(q.lanes))
+	for _, l := range q.lanes {
+		if l.mayRest() {
+			resting = append(resting, l)
+		}
+	}
+	for _, l := range resting {
+		l.hurried = maxLeased/len(resting) + 1
+	}
 }
 
 // expire ends every lease whose time has passed.
@@ -205,7 +214,7 @@ func (q *Queue) giveBack(l *lease) {
 }
 
 // offer lets the next Lease have a delivery that is out.
-func (q *Queue) offer(p Position) { q.line(p.order()).offer(p) }
+func (q *Queue) offer(p Position) { q.line(p).offer(p) }
 
 // end forgets a lease; its delivery stays out.
 func (q *Queue) end(l *lease) {
@@ -290,7 +299,7 @@ func (q *Queue) remove(p Position) {
 	if it.lease != nil {
 		q.end(it.lease)
 	}
-	ln := q.line(p.order())
+	ln := q.line(p)
 	delete(ln.out, p)
 	heap.Remove(&ln.low, it.index)
 }
@@ -300,11 +309,12 @@ func (q *Queue) Moved(from, to Position) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.remove(from)
-	if _, out := q.retry.out[to]; !out && to.Before(q.retry.next) {
-		q.retry.leave(to)
-		q.offer(to)
+	l := q.lane(to.From)
+	if _, out := l.retry.out[to]; !out && to.Before(l.retry.next) {
+		l.retry.leave(to)
+		l.retry.offer(to)
 	}
-	q.retryAt, q.farAt = min(q.retryAt, to.Due), max(q.farAt, to.Due)
+	l.retryAt, l.farAt = min(l.retryAt, to.Due), max(l.farAt, to.Due)
 	q.wake()
 }
 

@@ -132,6 +132,34 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// A sender with a backlog, of many or of huge deliveries, delays another by one turn at most. One
+// that had nothing to lease has saved nothing for later.
+func TestTurns(t *testing.T) {
+	for name, cost := range map[string]int64{"many": 1, "huge": 100 * spool.Turn} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.publishFrom("FL-LAB", maxLeased, cost)
+			b.lease(20)
+			b.publishFrom("PA-LAB", 2, 10)
+			count := map[id.Site]int{}
+			for _, l := range b.lease(3) {
+				count[l.From]++
+			}
+			if count["PA-LAB"] != 2 {
+				t.Errorf("leased %v", count)
+			}
+			b.publishFrom("PA-LAB", 300, spool.Turn)
+			clear(count)
+			for _, l := range b.lease(200) {
+				count[l.From]++
+			}
+			if want := min(1+int(spool.Turn/cost), 200); count["FL-LAB"] > want {
+				t.Errorf("leased %v, want at most %d of FL-LAB", count, want)
+			}
+		})
+	}
+}
+
 // The cursors follow settlements and releases in any order, and stop at the first delivery that
 // waits.
 func TestCursors(t *testing.T) {
@@ -147,17 +175,17 @@ func TestCursors(t *testing.T) {
 		{func() { b.release(leased[0], time.Second) }, 4},
 	} {
 		step.end()
-		if c := b.q.Cursors(); c.Head != step.head {
+		if c := b.q.Cursors("FL-LAB"); c.Head != step.head {
 			t.Errorf("the cursor is at %d, want %d", c.Head, step.head)
 		}
 	}
 	b.now = b.now.Add(time.Second)
 	l := b.expect(1)[0]
-	if c := b.q.Cursors(); c.RetryHead != l.Position {
+	if c := b.q.Cursors("FL-LAB"); c.RetryHead != l.Position {
 		t.Errorf("the cursor of the retries is at %v, and %v is leased", c.RetryHead, l.Position)
 	}
 	b.settle(l.Position)
-	if c := b.q.Cursors(); !l.Position.Before(c.RetryHead) {
+	if c := b.q.Cursors("FL-LAB"); !l.Position.Before(c.RetryHead) {
 		t.Errorf("the cursor of the retries is at %v, and %v is settled", c.RetryHead, l.Position)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // store is a queue's stored deliveries, as an engine would have committed them.
 type store struct {
 	at   map[Position]string
-	fail error // returned by the next Get or Scan
+	cost map[string]int64 // by value; absent: 1
+	fail error            // returned by the next Get or Scan
 }
 
 func (s *store) view(read func(Snapshot) error) error { return read(s) }
@@ -36,7 +37,7 @@ func (s *store) Get(p Position) ([]byte, error) {
 
 // Scan implements Snapshot.
 func (s *store) Scan(o Order, from Position, yield func(Position, []byte) (bool, error)) error {
-	for _, p := range s.sorted(o) {
+	for _, p := range s.sorted(from.From, o) {
 		if p.Before(from) {
 			continue
 		}
@@ -47,10 +48,14 @@ func (s *store) Scan(o Order, from Position, yield func(Position, []byte) (bool,
 	return s.failure()
 }
 
-func (s *store) sorted(o Order) []Position {
+// Cost implements Snapshot.
+func (s *store) Cost(value []byte) int64 { return max(1, s.cost[string(value)]) }
+
+// sorted lists the deliveries of a sender in one order.
+func (s *store) sorted(from id.Site, o Order) []Position {
 	return slices.SortedFunc(func(yield func(Position) bool) {
 		for p := range maps.Keys(s.at) {
-			if p.order() == o && !yield(p) {
+			if p.From == from && p.order() == o && !yield(p) {
 				return
 			}
 		}
@@ -77,20 +82,25 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	return &bench{
-		t: t, q: New("ca_rc_queue"), store: store{at: map[Position]string{}},
-		now: time.UnixMilli(1_760_000_000_000), session: "a",
+		t: t, q: New("ca_rc_queue"),
+		store: store{at: map[Position]string{}, cost: map[string]int64{}},
+		now:   time.UnixMilli(1_760_000_000_000), session: "a",
 	}
 }
 
 var errStore = errors.New("the store cannot be read")
 
-// publish commits so many deliveries.
-func (b *bench) publish(n int) {
+// publish commits so many deliveries of one sender.
+func (b *bench) publish(n int) { b.publishFrom("FL-LAB", n, 1) }
+
+// publishFrom commits so many deliveries of a sender, with the cost of each.
+func (b *bench) publishFrom(from id.Site, n int, cost int64) {
 	for range n {
 		b.last++
-		b.store.at[Position{Seq: b.last}] = fmt.Sprint("delivery ", b.last)
+		b.store.at[Position{From: from, Seq: b.last}] = fmt.Sprint("delivery ", b.last)
+		b.store.cost[fmt.Sprint("delivery ", b.last)] = cost
 	}
-	b.q.Grow(b.last)
+	b.q.Grow(from, b.last)
 }
 
 // request asks for up to max deliveries, for a minute.
@@ -145,7 +155,7 @@ func (b *bench) release(l Lease, delay time.Duration) Position {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	to := Position{Due: b.now.Add(delay).UnixMilli(), Seq: from.Seq}
+	to := Position{from.From, b.now.Add(delay).UnixMilli(), from.Seq}
 	b.store.at[to] = b.store.at[from]
 	delete(b.store.at, from)
 	b.q.Moved(from, to)
@@ -154,7 +164,9 @@ func (b *bench) release(l Lease, delay time.Duration) Position {
 
 // restart begins a new process at the stored cursors.
 func (b *bench) restart() {
-	c := b.q.Cursors()
+	old := b.q
 	b.q = New("ca_rc_queue")
-	b.q.Restore(c, int64(len(b.store.sorted(ByTime))))
+	for _, from := range old.Senders() {
+		b.q.Restore(from, old.Cursors(from), b.last, int64(len(b.store.sorted(from, ByTime))))
+	}
 }
