@@ -2,8 +2,10 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,4 +95,38 @@ func TestAFileAboveTheLimitOfACentre(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// A lab with a backlog delays only itself. A file of another lab that comes last is placed among
+// the first ones.
+func TestABacklogDelaysItsOwnSender(t *testing.T) {
+	w, lab, centre := labAndCentre(t)
+	w.bind("ca_rc_queue", "fl-lab.*", "pa-lab.*")
+	other := w.join("PA-LAB", "send", "CA-RC")
+	centre.stop()
+	const backlog = 60
+	for n := range backlog {
+		lab.drop(fmt.Sprint("backlog ", n), random(600<<10))
+	}
+	eventually(t, "the hub has the backlog",
+		func() bool { return lab.status().Outbox.Counts["published"] == backlog })
+	other.drop("alone", []byte("alone"))
+	eventually(t, "the hub has the last one",
+		func() bool { return other.status().Outbox.Counts["published"] == 1 })
+	centre.set("workers", "1")
+	centre.start()
+	centre.expect("PA-LAB", "alone", []byte("alone"))
+	eventually(t, "all are placed",
+		func() bool { return len(centre.inInbox()) == backlog+1 })
+	before := 0
+	rows := centre.status().Inbox.Latest // newest first
+	for _, m := range slices.Backward(rows) {
+		if m.Sender == "PA-LAB" {
+			break
+		}
+		before++
+	}
+	if len(rows) != backlog+1 || before > backlog/4 {
+		t.Errorf("%d of %d come before the other's", before, len(rows)-1)
+	}
 }

@@ -83,7 +83,8 @@ type Inbox struct {
 	Reserve Size `toml:"reserve"`
 	// The largest accepted envelope. Default "1TiB".
 	MaxSize Size `toml:"max_size"`
-	// How many envelopes are opened at the same time, 1 to 64. Default 4.
+	// How many envelopes are opened at the same time, 1 to 64. Two more are opened for senders that
+	// would wait for the envelopes of others. Default 4.
 	Workers int `toml:"workers"`
 	// The accounts of this computer that may read received files: "group" is the group of the
 	// folder, "owner" the agent's account only, "everyone" all accounts. The umask does not matter.

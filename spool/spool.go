@@ -96,7 +96,8 @@ type Spool interface {
 	// A delivery costs its size and MessageCost for each message. While two senders have something
 	// due, the leases of either cost at most Turn and one delivery more than the leases of the
 	// other. So a backlog, of many or of huge envelopes, delays its own sender. A sender with
-	// nothing due saves nothing for later. Turns begin anew after a restart.
+	// nothing due saves nothing for later. Turns begin anew after a restart. Deliveries of the
+	// senders in Except wait for a later call, with no attempt counted.
 	//
 	// A session is newer if this process has not seen
 	// it before. The first Lease of a newer session voids the leases of the queue's current one and
@@ -244,6 +245,7 @@ type LeaseRequest struct {
 	Max      int           // deliveries, at least 1
 	MaxBytes int           // of Content in the answer; a delivery that does not fit has none
 	Duration time.Duration // of each lease
+	Except   []id.Site     // senders whose deliveries wait for a later call
 	Number   uint64        // of this call in its session, growing from 1; 0: not numbered
 	Got      uint64        // number of the newest call whose answer is complete; 0: none
 }

@@ -54,7 +54,7 @@ type Inbox struct {
 	hub    *api.Client
 	log    *slog.Logger
 
-	small, large chan *delivery // leased, to be opened
+	small, large *turns         // leased, to be opened
 	opened       chan *delivery // opened, to be placed
 	settling     chan struct{}
 
@@ -85,7 +85,7 @@ type Inbox struct {
 // New returns an inbox. Run does the work and makes the inbox's folders.
 func New(o Options) *Inbox {
 	return &Inbox{cfg: o, ledger: o.Ledger, hub: o.Hub, log: o.Log,
-		small: make(chan *delivery, api.MaxLeases), large: make(chan *delivery, maxLargeQueue),
+		small: newTurns(o.Workers), large: newTurns(largeOpeners),
 		opened: make(chan *delivery, maxGroup), settling: make(chan struct{}, 1),
 		held: map[id.Envelope]*delivery{}, reasons: map[id.Envelope]reason.Reason{},
 		progress: map[id.Envelope]*download{},
@@ -100,11 +100,14 @@ func (b *Inbox) Run(ctx context.Context) error {
 	g.Go(func() error { return b.leaseAll(ctx) })
 	g.Go(func() error { return b.extendLeases(ctx) })
 	g.Go(func() error { return b.watch(ctx) })
-	for range b.cfg.Workers {
-		g.Go(func() error { return b.openAll(ctx, b.small) })
-	}
-	for range largeOpeners {
-		g.Go(func() error { return b.openAll(ctx, b.large) })
+	for _, from := range []*turns{b.small, b.large} {
+		for n := range from.openers + guests {
+			kind := regular
+			if n >= from.openers {
+				kind = guest
+			}
+			g.Go(func() error { return b.openAll(ctx, from, kind) })
+		}
 	}
 	g.Go(func() error { return b.placeAll(ctx) })
 	g.Go(func() error { return b.settleAll(ctx) })

@@ -59,10 +59,13 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 			}
 			continue
 		}
+		if ask.Except, err = b.small.full(ctx); err != nil {
+			return nil
+		}
 		// one request at a time: answers to earlier ones have arrived, or never will
 		ask.Number++
 		call, isMended, stop := b.beginLease(ctx)
-		if ask.Wait = api.MaxWait; isMended {
+		if ask.Wait = api.MaxWait; isMended || len(ask.Except) > 0 {
 			ask.Wait = 0
 		}
 		list, err := b.hub.Lease(call, ask)
@@ -271,11 +274,8 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 	}
 	var rejected []*delivery
 	for _, d := range leased {
-		taken, err := b.enqueue(ctx, d)
-		if err != nil {
-			return err
-		}
-		if !taken {
+		b.enqueue(d)
+		if d := b.large.displace(maxLargeQueue); d != nil {
 			rejected = append(rejected, d)
 		}
 	}
@@ -326,28 +326,18 @@ func placedOutcomes(tx *ledger.Tx,
 	return list, true, nil
 }
 
-// enqueue queues a delivery for the openers of its size. It returns false for a large one if the
-// queue is full: small ones never wait behind large ones.
-func (b *Inbox) enqueue(ctx context.Context, d *delivery) (taken bool, err error) {
+// enqueue queues a delivery for the openers of its size, unless it is settled already. Small ones
+// never wait behind large ones.
+func (b *Inbox) enqueue(d *delivery) {
 	b.mu.Lock()
 	isHeld := b.held[d.Envelope] == d
 	b.mu.Unlock()
-	if !isHeld {
-		return true, nil // already settled
-	}
-	if d.Size <= api.SmallSize {
-		select {
-		case b.small <- d:
-			return true, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	}
-	select {
-	case b.large <- d:
-		return true, nil
+	switch {
+	case !isHeld:
+	case d.Size <= api.SmallSize:
+		b.small.put(d)
 	default:
-		return false, nil
+		b.large.put(d)
 	}
 }
 

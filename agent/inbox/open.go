@@ -38,16 +38,18 @@ type opened struct {
 	refused  error  // why this disk can never take it: its content is verified and not kept
 }
 
-// openAll opens the deliveries of a queue, one at a time, until the context ends.
-func (b *Inbox) openAll(ctx context.Context, queue <-chan *delivery) error {
+// openAll opens deliveries, one at a time, until the context ends.
+func (b *Inbox) openAll(ctx context.Context, from *turns, kind opener) error {
 	for {
-		select {
-		case <-ctx.Done():
+		d := from.next(ctx, kind)
+		if d == nil {
 			return nil
-		case d := <-queue:
-			if err := b.open(ctx, d); err != nil {
-				return err
-			}
+		}
+		began := time.Now()
+		err := b.open(ctx, d)
+		from.done(d.Sender, time.Since(began))
+		if err != nil {
+			return err
 		}
 	}
 }

@@ -49,7 +49,8 @@ const (
 	RangeSize = 4 << 20 // bytes of one content range
 	MaxKnown  = 1000    // envelope ids in one KnownRequest
 	MaxWait   = 55 * time.Second
-	MaxLeases = 64 // deliveries in one lease
+	MaxLeases = 64   // deliveries in one lease
+	MaxExcept = 1000 // senders left out of one lease
 )
 
 // Hello identifies the hub and the caller. An agent reconciles when StartID or Incarnation has
@@ -234,6 +235,8 @@ type LeaseRequest struct {
 	Number uint64 `json:"number,omitempty"`
 	// number of the newest request with a complete answer
 	Got uint64 `json:"got,omitempty"`
+	// senders whose deliveries wait for a later request, at most MaxExcept
+	Except []id.Site `json:"except,omitempty"`
 }
 
 // LeaseAnswer is the head of a lease's answer. The ciphertexts of the deliveries with Inline

@@ -36,6 +36,28 @@ var leaseTests = map[string]func(*room){
 		got := ids(r.lease(centre, 3))
 		r.check(slices.Contains(got, a.ID) && slices.Contains(got, b.ID), "large ones come first")
 	},
+	"excepts senders, whose deliveries wait": func(r *room) {
+		e, _ := r.drop(centre)
+		req := request(centre, 10)
+		req.Except = []id.Site{lab, third}
+		ctx, cancel := context.WithCancel(r.ctx)
+		defer cancel()
+		got := r.startLease(ctx, req)
+		r.drop(centre)
+		other := r.dropOther()
+		ds, err := arrives(r, got)
+		r.no(err)
+		r.check(len(ds) == 1 && ds[0].Envelope == other.ID, "got %v", ids(ds))
+		ds = r.lease(centre, 10)
+		r.check(len(ds) == 2 && ds[0].Envelope == e.ID && ds[0].Attempts == 0, "got %v", ids(ds))
+		r.release(ds[0], spool.Nack{Delay: time.Second})
+		r.clock.Advance(time.Minute)
+		short, cancel := context.WithTimeout(r.ctx, 30*time.Millisecond)
+		defer cancel()
+		rest, err := r.Lease(short, req)
+		r.no(err)
+		r.check(len(rest) == 1 && rest[0].Envelope == other.ID, "got %v", ids(rest))
+	},
 	"saves nothing for a sender that had nothing": func(r *room) {
 		r.backlog(300, 20)
 		r.lease(centre, 10)

@@ -18,6 +18,8 @@ type lane struct {
 	farAt   int64  // nothing that has not left the line is due after this time, milliseconds
 	hurried int    // so many that rest are due for a new session, which has not got them yet
 	spent   int64  // see turn
+
+	isExcepted bool // by the call under way
 }
 
 func newLane(from id.Site) *lane {

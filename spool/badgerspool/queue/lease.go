@@ -56,6 +56,7 @@ func (q *Queue) Lease(req spool.LeaseRequest, now time.Time, view View) ([]Lease
 		return nil, Wait{}, ErrOvertaken
 	}
 	q.expire(now)
+	q.except(req.Except)
 	found, err := q.collect(min(req.Max, maxLeased-len(q.tokens)), now, view)
 	if err != nil {
 		for _, l := range found {
@@ -102,7 +103,7 @@ func (q *Queue) pending(now time.Time) time.Duration {
 		return sleep
 	}
 	for _, l := range q.lanes {
-		if l.retryAt == math.MaxInt64 {
+		if l.isExcepted || l.retryAt == math.MaxInt64 {
 			continue
 		}
 		due := max(time.UnixMilli(l.retryAt).Sub(now), time.Millisecond)

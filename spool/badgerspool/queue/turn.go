@@ -70,11 +70,23 @@ func (q *Queue) collect(max int, now time.Time, view View) ([]Lease, error) {
 	return t.found, err
 }
 
+// except marks the lanes of senders that the call under way does not lease from.
+func (q *Queue) except(senders []id.Site) {
+	for _, l := range q.lanes {
+		l.isExcepted = false
+	}
+	for _, from := range senders {
+		if l, ok := q.bySender[from]; ok {
+			l.isExcepted = true
+		}
+	}
+}
+
 // findReady returns the lanes that may have a delivery which is due.
 func (q *Queue) findReady(now time.Time) lanes {
 	q.ready = q.ready[:0]
 	for _, l := range q.lanes {
-		if l.canFind(now) {
+		if !l.isExcepted && l.canFind(now) {
 			l.spent = max(l.spent, q.served)
 			q.ready = append(q.ready, l)
 		}
