@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sealpost/internal/beneath"
@@ -34,12 +35,17 @@ type sink struct {
 	twins   twins
 	refused map[int]error // by message: why its disk can never take it
 
-	openPath string       // the open folder below root; empty: root
-	openDir  *beneath.Dir // its handle
+	open []openFolder // from root down to the folder of the last entry, each in the one before
+}
+
+// openFolder is a folder below root that is held open.
+type openFolder struct {
+	path string // below root, with a separator at the end
+	dir  *beneath.Dir
 }
 
 func newSink(root *beneath.Dir, f form) *sink {
-	return &sink{form: f, root: root, openDir: root, refused: map[int]error{},
+	return &sink{form: f, root: root, refused: map[int]error{},
 		twins: twins{naming: f.naming, names: sums{root: root}}}
 }
 
@@ -51,30 +57,32 @@ type dirTime struct {
 	Time time.Time `json:"time"`
 }
 
-// folder returns the open folder of an entry. It keeps one open, since entries of a folder mostly
-// follow each other.
+// folder returns the open folder of an entry. It opens only the folders below the last entry's: the
+// entries of an archive follow each other through its tree. At most envelope.MaxDepth are open.
 func (s *sink) folder(name string) (dir *beneath.Dir, base string, err error) {
 	at, base := filepath.Split(name)
-	if at == s.openPath {
-		return s.openDir, base, nil
+	s.closeUnless(at)
+	dir, below := s.root, at
+	if last := len(s.open) - 1; last >= 0 {
+		dir, below = s.open[last].dir, at[len(s.open[last].path):]
 	}
-	next := s.root
-	if at != "" {
-		if next, err = s.root.Dir(filepath.Clean(at)); err != nil {
+	for below != "" {
+		end := strings.IndexByte(below, filepath.Separator)
+		if dir, err = dir.Dir(below[:end]); err != nil {
 			return nil, "", err
 		}
+		below = below[end+1:]
+		s.open = append(s.open, openFolder{at[:len(at)-len(below)], dir})
 	}
-	s.closeDir()
-	s.openPath, s.openDir = at, next
-	return next, base, nil
+	return dir, base, nil
 }
 
-// closeDir closes the open folder and returns to root.
-func (s *sink) closeDir() {
-	if s.openDir != s.root {
-		s.openDir.Close()
+// closeUnless closes the open folders that do not lead to a path.
+func (s *sink) closeUnless(path string) {
+	for n := len(s.open); n > 0 && !strings.HasPrefix(path, s.open[n-1].path); n-- {
+		s.open[n-1].dir.Close()
+		s.open = s.open[:n-1]
 	}
-	s.openPath, s.openDir = "", s.root
 }
 
 // refuse reports whether an error means that the disk can never take an entry. Then the message of
@@ -121,7 +129,7 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 
 // finish sets the times of the folders.
 func (s *sink) finish() error {
-	s.closeDir()
+	s.closeUnless("")
 	if s.times == nil {
 		return nil
 	}
@@ -135,7 +143,7 @@ func (s *sink) finish() error {
 			return nil
 		}
 		if err == nil {
-			err = ignoreUnable(s.root.Chtimes(d.Name, d.Time))
+			err = s.setTime(d)
 		}
 		if err != nil {
 			return localError{err}
@@ -143,8 +151,17 @@ func (s *sink) finish() error {
 	}
 }
 
+// setTime sets the time of a folder, which is not open.
+func (s *sink) setTime(d dirTime) error {
+	dir, base, err := s.folder(d.Name)
+	if err != nil {
+		return err
+	}
+	return ignoreUnable(dir.Chtimes(base, d.Time))
+}
+
 func (s *sink) close() {
-	s.closeDir()
+	s.closeUnless("")
 	s.twins.names.close()
 	if s.times != nil {
 		s.times.Close() //nolint:errcheck // only read; the attempt's folder is removed with it
