@@ -86,6 +86,7 @@ type SealRequest struct {
 	Messages   []Message   // 1 to MaxMessages; more than one only of TypeFile
 
 	segment int64 // ciphertext of a segment in a test; 0: the format's
+	entries int   // limit of the entries in a test; 0: MaxEntries
 }
 
 // Sealed is the result of a request.

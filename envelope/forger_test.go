@@ -36,6 +36,7 @@ type forgery struct {
 	bendFile   func(ciphertext []byte) []byte  // the whole envelope
 
 	segment      int // ciphertext of a segment; 0: one segment
+	entries      int // the limit of the opener; 0: the format's
 	bendSegments func(all [][]byte) [][]byte
 }
 

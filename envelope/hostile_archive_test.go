@@ -25,6 +25,16 @@ func aFolder(pieces ...piece) func(testing.TB, *forgery) {
 	}
 }
 
+// tower returns folders inside one another, with the message's own.
+func tower(levels int) (pieces []piece) {
+	path := "set"
+	for range levels {
+		pieces = append(pieces, contentDir(0, path))
+		path += "/x"
+	}
+	return pieces
+}
+
 // twoFiles makes the envelope that of two files, a and b.
 func twoFiles(bend func(pieces []piece) []piece) func(testing.TB, *forgery) {
 	return func(t testing.TB, f *forgery) {
@@ -253,6 +263,11 @@ var hostileMembers = []hostile{
 	{"a path with a NUL", 4, badEntry, aFolder(contentDir(0, "set"), content(0, "set/\x00é", "x"))},
 	{"a path of more than 4096 bytes", 4, badEntry,
 		aFolder(contentDir(0, "set"), content(0, "set/"+strings.Repeat("x", MaxPath), "x"))},
+	{"a path of more than 256 components", 4, badEntry, aFolder(tower(MaxDepth + 1)...)},
+	{"more entries than allowed", 4, statement.CodeTooLarge, func(t testing.TB, f *forgery) {
+		aFolder(tower(4)...)(t, f)
+		f.entries = 3
+	}},
 	{"another name", 4, badEntry, withPieces(content(0, "data.CSV", "x"))},
 	{"a folder where a file was announced", 4, badEntry, withPieces(contentDir(0, "data.csv"))},
 	{"a file where a folder was announced", 4, badEntry, aFolder(content(0, "set", "x"))},

@@ -65,7 +65,7 @@ func TestHostileEnvelopesAreRefused(t *testing.T) {
 			h.bend(t, f)
 			ciphertext, want := f.seal(t)
 			o := w.opener(t, "CA-RC")
-			o.segment = int64(f.segment)
+			o.segment, o.entries = int64(f.segment), f.entries
 			_, err := o.Open(bytes.NewReader(ciphertext), want, &strictSink{t, len(ciphertext)})
 			var refusal *Refusal
 			if !errors.As(err, &refusal) {

@@ -23,6 +23,7 @@ type Opener struct {
 	Pin func(site id.Site, key id.Hash) error
 
 	segment int64 // ciphertext of a segment in a test; 0: the format's
+	entries int   // limit of the entries in a test; 0: MaxEntries
 }
 
 // Expect is the hub's record of an envelope. Open compares it with the envelope and never trusts
@@ -145,6 +146,7 @@ type opening struct {
 	tar    tarReader
 	tally  *tally
 	order  entryOrder
+	left   int // entries that may follow
 	header []byte
 	buf    []byte
 }

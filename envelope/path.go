@@ -13,6 +13,12 @@ const (
 	MaxPath = 4096
 )
 
+// Limits of the entries of an envelope. They bound the work and the inodes that it costs.
+const (
+	MaxDepth   = 256     // components of a path: as many folders may be open at once
+	MaxEntries = 1 << 20 // of all messages together
+)
+
 // ErrName is wrapped by every error about a name or path that the format cannot hold.
 var ErrName = errors.New("cannot travel under this name")
 
@@ -28,9 +34,9 @@ func ValidName(name string) error {
 	return ValidPath(name)
 }
 
-// ValidPath checks the path of an entry: relative, clean, UTF-8 without NUL, at most MaxPath bytes,
-// no trailing slash. It allows control characters and backslashes: they are legal names on other
-// systems.
+// ValidPath checks the path of an entry: relative, clean, UTF-8 without NUL, no trailing slash. It
+// has at most MaxPath bytes and MaxDepth components. Control characters and backslashes are
+// allowed: they are legal names on other systems.
 func ValidPath(path string) error {
 	if len(path) > MaxPath {
 		return fmt.Errorf("%w: %.80q… is longer than %d bytes", ErrName, path, MaxPath)
@@ -40,6 +46,9 @@ func ValidPath(path string) error {
 	}
 	if strings.IndexByte(path, 0) >= 0 {
 		return fmt.Errorf("%w: %.80q has a NUL", ErrName, path)
+	}
+	if strings.Count(path, "/") >= MaxDepth {
+		return fmt.Errorf("%w: %.80q… has more than %d components", ErrName, path, MaxDepth)
 	}
 	for component := range strings.SplitSeq(path, "/") {
 		if component == "" || component == "." || component == ".." {

@@ -70,6 +70,7 @@ type sealer struct {
 	plain  *bufio.Writer // buffers the archive
 	tally  *tally
 	order  entryOrder
+	left   int // entries that may follow
 	header []byte
 }
 
@@ -92,6 +93,7 @@ func (s *sealer) seal(dst io.Writer, keys []age.Recipient, head []byte, req Seal
 	s.cipher.Reset(&s.out)
 	s.cut = segmentWriter{out: &s.out, cipher: s.cipher, keys: keys,
 		size: cmp.Or(req.segment, segmentSize)}
+	s.left = cmp.Or(req.entries, MaxEntries)
 	s.plain.Reset(&s.cut)
 	digests, err := s.archive(head, req.Messages, signer)
 	if err != nil {
@@ -174,6 +176,9 @@ func (s *sealer) message(n int, m Message) (id.Hash, error) {
 }
 
 func (s *sealer) entry(prefix string, e Entry) error {
+	if s.left--; s.left < 0 {
+		return fmt.Errorf("%w: %q and the entries after it are too many", ErrTooLarge, e.Path)
+	}
 	if err := ValidPath(e.Path); err != nil {
 		return err
 	}

@@ -114,6 +114,7 @@ func (p *opening) asAnnounced(h Head) error {
 
 // messages makes the fourth and fifth check. It also returns the member behind the last message.
 func (p *opening) messages(h Head) ([]OpenedMessage, member, error) {
+	p.left = cmp.Or(p.opener.entries, MaxEntries)
 	opened := make([]OpenedMessage, len(h.Messages))
 	m, err := p.tar.next()
 	for i, hm := range h.Messages {
@@ -163,6 +164,9 @@ func (p *opening) message(n int, o *OpenedMessage, m member) (member, error) {
 
 // entry checks one entry, then gives it to the sink and counts it.
 func (p *opening) entry(n int, path string, m member) error {
+	if p.left--; p.left < 0 {
+		return flawf(statement.CodeTooLarge, "%q and the entries after it are too many", path)
+	}
 	if err := ValidPath(path); err != nil {
 		return &flaw{code: statement.CodeEntryInvalid, err: err}
 	}

@@ -77,6 +77,7 @@ type vector struct {
 	Code     string          `json:"code,omitempty"`
 	Site     id.Site         `json:"site"`              // the recipient that opens it
 	Segment  int64           `json:"segment,omitempty"` // its size, if it is not the format's
+	Entries  int             `json:"entries,omitempty"` // their limit, if it is not the format's
 	Network  id.Hash         `json:"network"`
 	Record   vectorRecord    `json:"record"`
 	Sender   id.Hash         `json:"sender_key,omitempty"`
@@ -147,6 +148,7 @@ func goodVectors() map[string]SealRequest {
 		"folder": {message(7, "set", TypeFolder, folder("set"), folder("set/a"),
 			entry("set/a-b", "between", false), entry("set/a/x", "x", true), folder("set/empty"),
 			folder(long), entry(long+"/é", "é", false))},
+		"deep":     {message(11, "set", TypeFolder, levels(MaxDepth)...)},
 		"to-sites": {message(8, "data.csv", TypeFile, entry("data.csv", "x", false))},
 		"two-chunks": {message(9, "data.bin", TypeFile,
 			entry("data.bin", strings.Repeat("0123456789abcdef", 5000), false))},
@@ -171,6 +173,14 @@ func goodVectors() map[string]SealRequest {
 		all[name] = req
 	}
 	return all
+}
+
+// levels returns folders inside one another, as many as a path may have components.
+func levels(n int) (entries []Entry) {
+	for path := "set"; len(entries) < n; path += "/x" {
+		entries = append(entries, folder(path))
+	}
+	return entries
 }
 
 func (w *world) complete(t testing.TB, req SealRequest) SealRequest {
@@ -321,7 +331,7 @@ func TestVectorsAreRefused(t *testing.T) {
 			}
 			v := readVector(t, base+".json")
 			o := w.opener(t, "CA-RC")
-			o.segment = v.Segment
+			o.segment, o.entries = v.Segment, v.Entries
 			_, err := o.Open(bytes.NewReader(readFile(t, base+".age")), v.expect(), newTray())
 			refusedWith(t, err, v.Code)
 			if v.Code != h.code || v.Step != h.step {
@@ -344,7 +354,8 @@ func makeHostile(t *testing.T, w *world, base string, h hostile) {
 	}
 	writeFile(t, base+".age", ciphertext)
 	writeVector(t, base+".json", vector{Name: h.name, Suite: w.suite, Step: h.step, Code: h.code,
-		Site: "CA-RC", Segment: int64(f.segment), Network: w.network, Record: record(want)})
+		Site: "CA-RC", Segment: int64(f.segment), Entries: f.entries, Network: w.network,
+		Record: record(want)})
 }
 
 var noSlug = regexp.MustCompile(`[^a-z0-9]+`)

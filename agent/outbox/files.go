@@ -14,6 +14,10 @@ import (
 const (
 	_ uint = tray.MaxPath - envelope.MaxPath
 	_ uint = envelope.MaxPath - tray.MaxPath
+	_ uint = tray.MaxDepth - envelope.MaxDepth
+	_ uint = envelope.MaxDepth - tray.MaxDepth
+	_ uint = tray.MaxEntries - envelope.MaxEntries
+	_ uint = envelope.MaxEntries - tray.MaxEntries
 )
 
 // handles are folders of a tray, held open for one piece of work by one goroutine: see

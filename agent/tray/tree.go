@@ -12,8 +12,12 @@ import (
 	"sealpost/internal/reason"
 )
 
-// MaxPath is the length in bytes of the longest path of an entry of a folder, with its name.
-const MaxPath = 4096
+// Limits of a folder: those of an envelope.
+const (
+	MaxPath    = 4096    // bytes of a path
+	MaxDepth   = 256     // components of a path, with the folder's own name
+	MaxEntries = 1 << 20 // files and folders, with the folder itself
+)
 
 // Walk visits every entry of a folder but litter, in no order, each folder before its entries. rel
 // is the path below the folder, "" for itself, and d the folder above. An entry that cannot be sent
@@ -61,12 +65,18 @@ func (w walk) dir(above *beneath.Dir, info beneath.Info, rel string) error {
 	return err
 }
 
+// start returns the first characters of a path for users.
+func start(rel string) string { return strings.ToValidUTF8(rel[:min(80, len(rel))], "") + "…" }
+
 func (w walk) entry(d *beneath.Dir, name, rel string) error {
 	if NatureOf(name) == Litter {
 		return nil
 	}
-	if len(rel) > w.longest { // this bounds the depth, too
-		return cannotBeSent(strings.ToValidUTF8(rel[:80], "")+"…", reason.New("path-too-long"))
+	if len(rel) > w.longest {
+		return cannotBeSent(start(rel), reason.New("path-too-long"))
+	}
+	if strings.Count(rel, "/")+2 > MaxDepth {
+		return cannotBeSent(start(rel), reason.New("too-many-levels"))
 	}
 	if !utf8.ValidString(name) {
 		return &Never{reason.New("name-inside-not-utf8", "name", rel)}
@@ -118,6 +128,9 @@ func (t *Sum) Add(rel string, info beneath.Info) {
 
 // fits returns an error if a folder is larger than any envelope.
 func (t *Sum) fits() error {
+	if t.Source.Entries > MaxEntries {
+		return &Never{reason.New("too-many-entries", "most", MaxEntries)}
+	}
 	if t.Source.Size > MaxSize {
 		return &Never{tooLarge()}
 	}
