@@ -55,11 +55,13 @@ type Pin struct {
 }
 
 func heading(f *file, s Snapshot, now time.Time) string {
-	head := []reason.Reason{title(f.site), reason.New("status-as-of", "time", now)}
-	if !s.Stopped {
-		head = append(head, reason.New("status-if-old", "minutes", int(Old.Minutes())))
+	if s.Stopped {
+		return join([]reason.Reason{title(f.site), reason.New("status-at-end", "time", now)},
+			f.language)
 	}
-	if !s.Stopped && f.other != "" {
+	head := []reason.Reason{title(f.site), reason.New("status-as-of", "time", now),
+		reason.New("status-if-old", "minutes", int(Old.Minutes()))}
+	if f.other != "" {
 		head = append(head, reason.New("status-also-in", "dir", f.other))
 	}
 	return join(head, f.language)
