@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -50,6 +51,37 @@ func TestWhoWaitsSeesWhatFor(t *testing.T) {
 	} {
 		if got := s.stage(c.st, copied, c.m).String(); !strings.Contains(got, c.want) {
 			t.Errorf("%s: it says %q", name, got)
+		}
+	}
+}
+
+// TestEndedWait names the reason of a file that waits, and of one that stays in outbox.
+func TestEndedWait(t *testing.T) {
+	s := sender{timeout: time.Second}
+	interrupt, cancel := context.WithCancel(t.Context())
+	cancel()
+	timed, end := context.WithCancelCause(t.Context())
+	end(errTimeout)
+	waits := &sendResult{Path: "data.csv", Message: &agent.SentMessage{State: "taken",
+		Reason: reason.New("not-joined", "sites", []string{"CA-RC"})}}
+	stays := &sendResult{Path: "data.csv", left: reason.New("is-link")}
+	for _, c := range []struct {
+		ctx  context.Context
+		file *sendResult
+		code int
+		want string
+	}{
+		{interrupt, &sendResult{Path: "data.csv"}, exitInterrupted,
+			"interrupted; data.csv goes on by itself, see 'sealpost agent find'"},
+		{interrupt, waits, exitInterrupted, "For now it waits: waiting for CA-RC to join"},
+		{timed, waits, exitTimedOut, "For now it waits: waiting for CA-RC to join"},
+		{interrupt, stays, exitInterrupted,
+			"data.csv lies in outbox and is not taken: it is a link: copy the file itself"},
+		{timed, stays, exitTimedOut, "data.csv lies in outbox and is not taken"},
+	} {
+		err := s.ended(c.ctx, c.file)
+		if code := exitCode(c.ctx, err); code != c.code || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("exit code %d, %v; want %d, %q", code, err, c.code, c.want)
 		}
 	}
 }

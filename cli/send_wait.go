@@ -234,12 +234,16 @@ func (s *sender) sayAway(name string, err error) {
 func (s *sender) ended(ctx context.Context, f *sendResult) error {
 	name := filepath.Base(f.Path)
 	hasTimedOut := errors.Is(context.Cause(ctx), errTimeout)
-	why := reason.Err("send-goes-on", "name", name)
+	var waits reason.Reason
+	if f.Message != nil {
+		waits = f.Message.Reason
+	}
+	why := reason.Err("send-goes-on", "name", name, "waits", waits)
 	switch {
 	case !f.left.IsZero():
 		why = reason.Err("send-stays", "name", name, "why", f.left)
 	case hasTimedOut:
-		why = reason.Err("send-timed-out", "name", name, "wait", s.timeout)
+		why = reason.Err("send-timed-out", "name", name, "wait", s.timeout, "waits", waits)
 	}
 	if hasTimedOut {
 		return timedOut{why}
