@@ -67,6 +67,7 @@ type Agent struct {
 
 	mu          sync.Mutex // guards link
 	link        Link
+	size        sizeTrouble
 	linkChanges atomic.Uint64 // counts the changes of the link in the status
 	changed     chan struct{} // of one place: a request shows that the link has changed
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"sealpost/agent/stranger"
@@ -81,6 +82,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 			continue
 		}
 		pause.Reset()
+		a.size = sizeTrouble{}
 		a.sleep(ctx, helloEvery)
 	}
 }
@@ -226,6 +228,9 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 	if l := strangerLink(ctx, err, a.cfg); !l.Trouble.IsZero() {
 		return l
 	}
+	if !a.cfg.SmallHello && a.size.isDropped(ctx, err, a.cfg, time.Now()) {
+		return Link{Trouble: stranger.LargeDropped().Line()}
+	}
 	site := stranger.Site{Name: a.site, Role: a.cfg.Role, Key: a.identity.Key(),
 		Expires: a.identity.NotAfter(), Now: a.now()}
 	r, ok := site.WhyRefused(err)
@@ -239,6 +244,28 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 		err = failed // the name of the call and of the only hub would not help a user
 	}
 	return Link{Trouble: stranger.Unreachable("", err).Says}
+}
+
+// sizeTrouble remembers whether the line drops the large first message of TLS. It belongs to the
+// goroutine of keepLink.
+type sizeTrouble struct {
+	looked time.Time
+	drops  bool
+}
+
+// sizeAgain is the pause between two tries of a small message.
+const sizeAgain = time.Minute
+
+// isDropped reports whether a call has failed because of the size of its first message.
+func (s *sizeTrouble) isDropped(ctx context.Context, cause error, cfg config.Agent,
+	now time.Time) bool {
+	if now.Sub(s.looked) >= sizeAgain {
+		s.looked = now
+		s.drops = slices.ContainsFunc(cfg.Hub, func(address string) bool {
+			return stranger.DropsLarge(ctx, address, id.Hash(cfg.Network), cause)
+		})
+	}
+	return s.drops
 }
 
 // strangerLink returns the link of a call that ended at a proxy, or at a server in the hub's place.

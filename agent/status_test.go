@@ -1,10 +1,14 @@
 package agent_test
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sealpost/internal/testkit"
 )
 
 // statusIn returns the text of the STATUS.txt in a folder, "" before it is written.
@@ -106,4 +110,24 @@ func TestConnectedAfterADelivery(t *testing.T) {
 			t.Errorf("%s after the delivery: %+v", s.name, l)
 		}
 	}
+}
+
+// A firewall drops the large first message of TLS. The status says so, with the remedy.
+func TestTheStatusNamesALargeHelloThatIsDropped(t *testing.T) {
+	w := newWorld(t)
+	lab := w.join("FL-LAB", "send")
+	lab.stop()
+	hub := testkit.Firewall(t, w.addr, func(c net.Conn) { c.Close() })
+	lab.set("hub", fmt.Sprintf("[%q]", hub))
+	lab.start()
+	eventually(t, "the trouble is named", func() bool {
+		l := lab.status().Link
+		return !l.Connected && strings.Contains(l.Trouble.String(), "larger than 1,300 bytes") &&
+			strings.Contains(l.Trouble.String(), "set small_hello = true")
+	})
+	lab.stop()
+	lab.set("small_hello", "true")
+	lab.start()
+	eventually(t, "with a small one it is connected",
+		func() bool { return lab.status().Link.Connected })
 }

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -241,7 +240,7 @@ func TestALargeHelloThatIsDropped(t *testing.T) {
 			t.Parallel() // it waits more than it works
 			hub, network := server(t, "root")
 			cfg := config.Agent{Network: string(network)}
-			address := relay(t, hub, drop)
+			address := testkit.Firewall(t, hub, drop)
 			f := answers(t.Context(), cfg, address)
 			if f.Level != Fail || f.Says.Code != "large-hello-dropped" {
 				t.Errorf("got %+v", f)
@@ -256,47 +255,6 @@ func TestALargeHelloThatIsDropped(t *testing.T) {
 			}
 		})
 	}
-}
-
-// relay passes connections on to a server, but for those that begin with more than 1,300 bytes.
-func relay(t *testing.T, to string, drop func(net.Conn)) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer in.Close()
-				first := make([]byte, 16<<10)
-				n, err := in.Read(first)
-				if err != nil {
-					return
-				}
-				if n > 1300 {
-					drop(in)
-					return
-				}
-				out, err := net.Dial("tcp", to)
-				if err != nil {
-					return
-				}
-				defer out.Close()
-				out.Write(first[:n]) //nolint:errcheck // the copy fails too
-				go io.Copy(out, in)  //nolint:errcheck // ended by the close
-				io.Copy(in, out)     //nolint:errcheck // ended by the server
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		all.Wait()
-	})
-	return l.Addr().String()
 }
 
 func TestAProxyThatInspectsIsNamed(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub/api"
-	"sealpost/internal/finding"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -41,26 +40,14 @@ func answers(ctx context.Context, cfg config.Agent, address string) Finding {
 	}
 	seen, err := look(ctx, address, network)
 	switch {
-	case err != nil && !cfg.SmallHello && isDropped(ctx, address, network, err):
-		return finding.Failure(check, reason.New("large-hello-dropped"),
-			reason.New("set-small-hello"))
+	case err != nil && !cfg.SmallHello && stranger.DropsLarge(ctx, address, network, err):
+		return Finding{Level: Fail, Check: check, Verdict: stranger.LargeDropped()}
 	case err != nil:
 		return unreachable(check, seen.Proxy, err)
 	case seen.Hub:
 		return good(check, reason.New("hub-answers", "proxy", seen.Proxy))[0]
 	}
 	return Finding{Level: Fail, Check: check, Verdict: seen.Verdict(address)}
-}
-
-// isDropped reports whether a server that gave this error answers a small first message of TLS.
-func isDropped(ctx context.Context, address string, network id.Hash, cause error) bool {
-	var alert tls.RecordHeaderError
-	var op *net.OpError
-	if errors.As(cause, &alert) || errors.As(cause, &op) && op.Op == "dial" {
-		return false // it is no matter of size
-	}
-	seen, err := stranger.LookSmall(ctx, address, network)
-	return err == nil && seen.Hub
 }
 
 func unreachable(check reason.Reason, via string, err error) Finding {
