@@ -2,8 +2,10 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"path"
+	"time"
 
 	"sealpost/agent/ledger"
 	"sealpost/agent/tray"
@@ -15,6 +17,9 @@ import (
 const (
 	treePage = 500
 	dropPage = 5000
+	// keepTrees is the least time for which the lists of folders are kept after the last
+	// comparison.
+	keepTrees = 2 * comparedFor
 )
 
 // sortTree lists a folder's entries into the ledger, which sorts them. A folder may have more
@@ -107,4 +112,49 @@ func (o *Outbox) dropTree(ctx context.Context, uid id.UID) error {
 		}
 	}
 	return nil
+}
+
+// dropTrees deletes the lists of folders that are not compared any more.
+func (o *Outbox) dropTrees(ctx context.Context, now time.Time) error {
+	for after := id.UID(""); ; {
+		isNeeded := false
+		err := o.view(ctx, func(tx *ledger.Tx) (err error) {
+			if after, err = tx.NextTree(after); err == nil && after != "" {
+				isNeeded, err = needsTree(tx, after, now)
+			}
+			return err
+		})
+		if err != nil || after == "" {
+			return err
+		}
+		if isNeeded {
+			continue
+		}
+		if err := o.dropTree(ctx, after); err != nil {
+			return err
+		}
+	}
+}
+
+// needsTree reports whether the list of a folder's entries may still be needed. The folder is not
+// sent yet, or is compared with it.
+func needsTree(tx *ledger.Tx, uid id.UID, now time.Time) (bool, error) {
+	m, err := tx.Message(string(uid))
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return false, nil
+	case err != nil, m.State == ledger.Withdrawn:
+		return false, err
+	case m.Finished.IsZero() || !m.Filed:
+		return true, nil
+	}
+	followed, last := m.ID, m.FiledAt
+	if m.Follows != "" {
+		followed = m.Follows
+	}
+	list, err := tx.FollowUps(followed)
+	if len(list) > 0 && list[0].Claimed.After(last) {
+		last = list[0].Claimed
+	}
+	return now.Sub(last) < keepTrees, err
 }
