@@ -39,8 +39,11 @@ func (h *handles) isApart(m ledger.Outgoing) bool {
 	if h.Exists(asideAt(m) + "/" + m.Name) {
 		return true
 	}
+	if !h.IsOtherDisk(m.Dir) {
+		return false
+	}
 	source, err := h.observe(droppedAt(m))
-	return err == nil && same(source, m.Source) && h.IsOtherDisk(m.Dir)
+	return err == nil && same(source, m.Source)
 }
 
 // bring copies claimed messages from another disk into their folders in sending/, and removes the
