@@ -34,6 +34,7 @@ type Link struct {
 	Clock       reason.Reason  `json:"clock,omitzero"`     // how wrong this site's clock is
 	Copy        *api.Copy      `json:"copy,omitempty"`     // another agent with this site's keys
 	HubRole     string         `json:"hub_role,omitempty"` // at the hub, if it differs
+	Hold        *api.Hold      `json:"hold,omitempty"`     // the hub's admin holds this site
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
@@ -108,7 +109,8 @@ func (a *Agent) heard(err error) {
 	}
 	if err == nil && a.link.Hub != "" && a.link.isLine() {
 		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(),
-			StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock}
+			StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock,
+			Hold: a.link.Hold}
 		a.linkChanges.Add(1)
 		a.log.Info("connected", "hub", a.link.Hub)
 	}
@@ -166,11 +168,12 @@ func (a *Agent) connected(hello api.Hello) {
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(),
 			StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
-	a.link.Copy, a.link.HubRole = hello.Copy, ""
+	a.link.Copy, a.link.HubRole, a.link.Hold = hello.Copy, "", hello.Hold
 	if role := hello.Role(); role != a.cfg.Role {
 		a.link.HubRole = role
 	}
-	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole {
+	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole ||
+		(hello.Hold == nil) != (before.Hold == nil) {
 		a.linkChanges.Add(1)
 	}
 	differs := a.link.HubRole
@@ -185,6 +188,10 @@ func (a *Agent) connected(hello api.Hello) {
 	if hello.Copy != nil && before.Copy == nil {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,
 			"since", hello.Copy.Since)
+	}
+	if hello.Hold != nil && before.Hold == nil {
+		a.log.Warn("the hub's admin holds this site", "since", hello.Hold.Since, "because",
+			hello.Hold.Because)
 	}
 	if !before.Connected {
 		a.log.Info("connected", "hub", hello.Hub)
@@ -206,7 +213,7 @@ func (a *Agent) lost(now Link) {
 	if a.link.Connected || !same {
 		a.log.Warn("not connected; trying again", "reason", now.Trouble)
 		now.Since, now.Hub = time.Now().UTC(), a.link.Hub
-		now.StartID, now.Incarnation = a.link.StartID, a.link.Incarnation
+		now.StartID, now.Incarnation, now.Hold = a.link.StartID, a.link.Incarnation, a.link.Hold
 		if now.Clock.IsZero() {
 			now.Clock = a.link.Clock
 		}

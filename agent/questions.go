@@ -203,6 +203,15 @@ func AlsoRuns(c api.Copy) reason.Reason {
 	return reason.New("also-runs", "from", c.From, "since", c.Since)
 }
 
+// OnHold is the reason for which the hub takes nothing from this site, and gives it nothing.
+func OnHold(h api.Hold) reason.Reason {
+	var because any
+	if h.Because != "" {
+		because = h.Because
+	}
+	return reason.New("held-by-hub", "since", h.Since, "because", because)
+}
+
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
 	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub,
@@ -213,6 +222,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	}
 	if c := s.Link.Copy; c != nil {
 		out.Copy = AlsoRuns(*c)
+	}
+	if s.Link.Hold != nil {
+		out.Hold = OnHold(*s.Link.Hold)
 	}
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {

@@ -83,6 +83,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if s.Link.HubRole != "" {
 		p.matter(reason.RoleDiffers, "", s.Roles().Line())
 	}
+	if s.Link.Connected && s.Link.Hold != nil {
+		p.matter(reason.OnHold, "", agent.OnHold(*s.Link.Hold))
+	}
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}

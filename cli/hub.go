@@ -23,7 +23,8 @@ func hubCommand() *cobra.Command {
 		hubInvitationsCommand(), hubRevokeCommand(), hubAdmitCommand(), hubRemoveCommand(),
 		hubBindCommand("bind", hub.ControlBind), hubBindCommand("unbind", hub.ControlUnbind),
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubDeadCommand(),
-		hubRequeueCommand(), hubDiscardCommand(), hubStatusCommand(), hubQuotaCommand(),
+		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
+		hubStatusCommand(), hubQuotaCommand(),
 		hubExportCommand(), hubCheckCommand(), hubReloadCommand(), hubDoctorCommand(),
 		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)

@@ -10,6 +10,7 @@ import (
 
 	"sealpost/certs"
 	"sealpost/hub"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -277,6 +278,12 @@ func printKnocks(w io.Writer, knocks []hub.Knock) error {
 // printSiteFaults prints the faults of sites that an admin has to repair.
 func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 	for _, s := range sites {
+		if s.Hold != nil {
+			if _, err := printf(w, "\n%s is held since %s%s. sealpost hub release %[1]s ends "+
+				"that.\n", s.Site, localTime(s.Hold.Since), because(s.Hold)); err != nil {
+				return err
+			}
+		}
 		if !s.OldestExpires.IsZero() {
 			if _, err := printf(w, "\nThe oldest delivery for %s ends undelivered on %s "+
 				"(expires_after in hub.toml).\n", s.Site, localTime(s.OldestExpires)); err != nil {
@@ -297,6 +304,14 @@ func printSiteFaults(w io.Writer, sites []hub.SiteStatus) error {
 		}
 	}
 	return nil
+}
+
+// because returns the reason of a hold in parentheses.
+func because(h *api.Hold) shown {
+	if h.Because == "" {
+		return ""
+	}
+	return shown(sprintf(" (%s)", h.Because))
 }
 
 // runsAs says that a site's agent has another role than the hub has for it, and what to do.

@@ -130,7 +130,11 @@ func (h *Hub) endOld(ctx context.Context) error {
 		return nil
 	}
 	d := h.deliveries.Load()
-	for name := range h.dir.view().queues {
+	t := h.dir.view()
+	for name, q := range t.queues {
+		if t.sites[q.Site].Hold != nil {
+			continue // the site could not fetch them
+		}
 		for code, bound := range map[string]spool.Bound{
 			deadExpired:  {Before: before(now, d.ExpiresAfter)},
 			deadAttempts: {Attempts: d.MaxAttempts},

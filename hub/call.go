@@ -234,6 +234,7 @@ func codeOf(err error) (api.Code, int) {
 var retryAfter = map[api.Code]time.Duration{
 	api.CodeBusy:        time.Second,
 	api.CodeFull:        10 * time.Second,
+	api.CodeOnHold:      5 * time.Second,
 	api.CodeUncertain:   5 * time.Second,
 	api.CodeRemoved:     5 * time.Second,
 	api.CodeOtherKey:    5 * time.Second,

@@ -3,6 +3,7 @@ package hub
 import (
 	"time"
 
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/spool"
@@ -30,6 +31,8 @@ const (
 	ControlExport      = "/export"       // Nothing → Exported
 	ControlLastExport  = "/last-export"  // Nothing → LastExport
 	ControlReload      = "/reload"       // Nothing → Reloaded
+	ControlHold        = "/hold"         // HoldRequest → Changed
+	ControlUnhold      = "/unhold"       // HoldRequest → Changed
 	ControlDead        = "/dead"         // DeadRequest → DeadAnswer
 	ControlRequeue     = "/requeue"      // LetterRequest → LettersAnswer
 	ControlDiscard     = "/discard"      // LetterRequest → LettersAnswer
@@ -176,6 +179,7 @@ type SiteStatus struct {
 	Version  string    `json:"version,omitempty"` // of its agent
 	Waiting  int64     `json:"waiting"`           // deliveries for it
 	Oldest   time.Time `json:"oldest,omitzero"`   // when the oldest of them was spooled
+	Hold     *api.Hold `json:"hold,omitempty"`    // an admin holds it
 	// when the oldest ends undelivered, if that is in the last quarter of expires_after
 	OldestExpires time.Time `json:"oldest_expires,omitzero"`
 	// addresses of agents of this site at the same time
@@ -210,6 +214,12 @@ type MessagesRequest struct {
 type MessagesAnswer struct {
 	Messages []spool.Record `json:"messages"`
 	Next     spool.Cursor   `json:"next,omitempty"`
+}
+
+// HoldRequest holds a site, or ends that.
+type HoldRequest struct {
+	Site    id.Site `json:"site"`
+	Because string  `json:"because,omitempty"` // the site reads it; at most 200 bytes
 }
 
 // DeadRequest asks for one page of dead letters.

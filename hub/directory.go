@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/config"
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/strictjson"
 	"sealpost/spool"
@@ -36,6 +37,7 @@ type site struct {
 	KeepSent bool `json:"keep_sent,omitempty"`
 
 	Quota siteQuota `json:"quota,omitzero"`
+	Hold  *api.Hold `json:"hold,omitempty"`
 
 	Statement string `json:"statement,omitempty"` // its newest recipient-key statement
 	Version   int    `json:"version,omitempty"`   // of the statement

@@ -25,6 +25,9 @@ const (
 // lease hands out deliveries of the caller's queue, and waits for the first. If the caller has
 // left, they are released at once as not attempted.
 func (c *call) lease(in api.LeaseRequest) error {
+	if err := c.caller.held(); err != nil {
+		return err
+	}
 	if _, err := id.Parse128[id.Session](string(in.Session)); err != nil {
 		return err
 	}

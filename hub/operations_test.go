@@ -48,19 +48,21 @@ var operations = withAdminCalls(map[string]operation{
 	"POST " + api.PathUploads: {summary: "Open, or open again, the upload of a large envelope. " +
 		"The newest caller wins.",
 		in: api.UploadRequest{}, out: api.UploadState{},
-		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull, api.CodeQuota}},
+		codes: []api.Code{api.CodeNotAllowed, api.CodeConflict, api.CodeFull, api.CodeQuota,
+			api.CodeOnHold}},
 	"PUT " + api.PathUploads +
 		"/{envelope}/{part}": {summary: "Store one part durably. Repeating it is harmless.",
 		raw: "The part: 16 MiB, the last one may be shorter. Content-Length is required.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound, api.CodeChecksum, api.CodeDisplaced,
-			api.CodeFull, api.CodeQuota}},
+			api.CodeFull, api.CodeQuota, api.CodeOnHold}},
 	"DELETE " + api.PathUploads + "/{envelope}": {summary: "Forget an upload, if there is one.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeInvalid}},
 	"POST " + api.PathPublish: {summary: "Put an envelope into every queue of its route, or into " +
 		"none. The same again gives the same answer.",
 		in: api.PublishRequest{}, framed: true, out: api.Published{},
 		codes: []api.Code{api.CodeNotAllowed, api.CodeRoute, api.CodeUnroutable, api.CodeConflict,
-			api.CodeUnstaged, api.CodeChecksum, api.CodeFull, api.CodeQuota}},
+			api.CodeUnstaged, api.CodeChecksum, api.CodeFull, api.CodeQuota,
+			api.CodeOnHold}},
 	"POST " + api.PathKnown: {summary: "The states of the caller's own envelopes. The answer may " +
 		"hold fewer than requested: ask again for the rest.",
 		in: api.KnownRequest{}, out: api.KnownAnswer{}, codes: []api.Code{api.CodeNotAllowed}},
@@ -68,7 +70,7 @@ var operations = withAdminCalls(map[string]operation{
 		"None within the wait is no error.",
 		in: api.LeaseRequest{}, out: api.LeaseAnswer{},
 		outBytes: "the ciphertexts of the deliveries with `inline`, in order",
-		codes:    []api.Code{api.CodeNotAllowed, api.CodeHeld}},
+		codes:    []api.Code{api.CodeNotAllowed, api.CodeHeld, api.CodeOnHold}},
 	"POST " + api.PathContent: {summary: "A range of a delivery's ciphertext. Needs no lease.",
 		in: api.ContentRequest{}, outBytes: "The range.",
 		codes: []api.Code{api.CodeNotAllowed, api.CodeNotFound}},
@@ -104,6 +106,8 @@ var summaries = map[string]string{
 	ControlQuota:       "Change the limits of a site.",
 	ControlExport:      "The network as a text that the hub signs, for a new hub.",
 	ControlReload:      "Let the hub read hub.toml again.",
+	ControlHold:        "Hold a site: nothing new is taken from it or given to it.",
+	ControlUnhold:      "Release a held site.",
 	ControlRequeue:     "Return dead letters to their queues.",
 	ControlDiscard:     "Free the content of dead letters.",
 }

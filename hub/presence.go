@@ -165,6 +165,7 @@ func (c *call) hello() error {
 		Hub: h.config.Name, Network: h.verifier.Network, Suite: h.config.Suite,
 		StartID: h.startID, Incarnation: h.spool.Incarnation(), Time: h.now().UTC(),
 		Site: s.Name, KeyHash: s.KeyHash, MayReceive: s.canReceive(),
+		Hold:         s.Hold,
 		ExpiresAfter: time.Duration(h.deliveries.Load().ExpiresAfter),
 	}
 	if s.canSend() {

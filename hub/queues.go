@@ -157,7 +157,7 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
 		status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
 			time.Duration(h.deliveries.Load().ExpiresAfter))
-		status.RunsAs = h.otherRole(s)
+		status.RunsAs, status.Hold = h.otherRole(s), s.Hold
 		status.Copies = h.present.copies(name, h.now())
 		if !s.isRemoved() {
 			usage := s.usage(used, q)

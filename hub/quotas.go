@@ -216,12 +216,12 @@ func (c *call) overQuota(o *spool.OverQuota) (after time.Duration) {
 	return quotaRetry
 }
 
-// stillAdmitted returns an error if the caller was removed after it was authorised. The table is
-// held, so that no removal can follow before the end of the call's commit.
+// stillAdmitted returns an error if the caller was removed or put on hold after it was authorised.
+// The table is held, so that neither can follow before the end of the call's commit.
 func (c *call) stillAdmitted(t *table) error {
 	s := t.sites[c.caller.Name]
 	if s.isRemoved() || s.Key != c.caller.Key {
 		return s.refusal(c.caller.Name, c.caller.Key)
 	}
-	return nil
+	return s.held()
 }

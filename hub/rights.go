@@ -50,6 +50,8 @@ func adminCalls() []adminCall {
 		allow(admin, ControlQuota, (*Hub).setQuota),
 		allow(admin, ControlExport, (*Hub).export),
 		allow(admin, ControlReload, (*Hub).reload),
+		allow(admin, ControlHold, (*Hub).hold),
+		allow(admin, ControlUnhold, (*Hub).unhold),
 		allow(admin, ControlRequeue, (*Hub).requeue),
 		allow(admin, ControlDiscard, (*Hub).discard),
 

@@ -117,6 +117,9 @@ func (c *call) openUpload(in api.UploadRequest) error {
 
 // putPart streams one part from the line to the disk.
 func (c *call) putPart() error {
+	if err := c.caller.held(); err != nil {
+		return err
+	}
 	envelope, err := id.Parse128[id.Envelope](c.r.PathValue("envelope"))
 	if err != nil {
 		return err

@@ -102,6 +102,8 @@ func (s *sealed) refusal(err error) reason.Reason {
 		return reason.New("hub-full")
 	case errors.As(err, &no) && no.Quota != nil:
 		return s.overQuota(no.Quota)
+	case errors.Is(err, api.ErrOnHold):
+		return reason.New("hub-holds-site")
 	case errors.Is(err, api.ErrBusy), api.IsOfSite(err), !errors.As(err, &no):
 		return reason.Reason{}
 	}

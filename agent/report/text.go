@@ -35,6 +35,7 @@ type Snapshot struct {
 	Apart     reason.Situation // the situation then
 	Since     time.Time
 	Role      reason.Reason // how the hub's role for this site differs from its own
+	Hold      reason.Reason // why the hub takes and gives nothing
 	Copy      reason.Reason // where another agent runs with this site's keys
 	Clock     reason.Reason // how wrong it is
 	Expires   time.Time
@@ -211,6 +212,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.Role.IsZero() && !s.Stopped {
 		l.tell(reason.RoleDiffers, "", s.Role)
+	}
+	if !s.Hold.IsZero() && s.Connected && !s.Stopped {
+		l.tell(reason.OnHold, "", s.Hold)
 	}
 	if !s.Copy.IsZero() && !s.Stopped {
 		l.tell(reason.TwoCopies, "", s.Copy)

@@ -70,6 +70,13 @@ type Hello struct {
 	Copy       *Copy    `json:"copy,omitempty"` // another agent that runs as this site
 	// after which a waiting delivery ends undelivered; 0: never
 	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
+	Hold         *Hold         `json:"hold,omitempty"` // the hub's admin holds the caller
+}
+
+// Hold is the hold of a site by the admin of the hub.
+type Hold struct {
+	Since   time.Time `json:"since"`
+	Because string    `json:"because,omitempty"` // the admin's words
 }
 
 // ExpiresSoon returns the time at which a delivery ends that has waited since a time. It is zero

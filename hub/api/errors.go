@@ -36,6 +36,7 @@ const (
 	CodeBusy        Code = "busy"       // too many requests: wait for Retry-After
 	CodeFull        Code = "full"       // the hub's disk is full: wait for Retry-After
 	CodeQuota       Code = "quota"      // a quota leaves no room: wait for Retry-After
+	CodeOnHold      Code = "on-hold"    // the hub's admin holds the site: wait for Retry-After
 	CodeUncertain   Code = "uncertain"  // ask again: the same request gives the same answer
 	CodeInvitation  Code = "invitation" // wrong, used with another key, expired
 	CodeRefused     Code = "refused"    // of an admin's call; the reason has the cause
@@ -83,6 +84,7 @@ var (
 	ErrUnroutable  = errors.New("the address has no recipients")
 	ErrTooLarge    = errors.New("too large")
 	ErrBusy        = errors.New("the hub is busy")
+	ErrOnHold      = errors.New("the hub's admin holds this site")
 	ErrInvitation  = errors.New("the invitation is not valid")
 	ErrRefused     = errors.New("the hub refuses the call")
 	ErrInternal    = errors.New("the hub failed")
@@ -115,6 +117,7 @@ var codes = []struct {
 	{CodeBusy, ErrBusy, http.StatusServiceUnavailable, true},
 	{CodeFull, spool.ErrFull, http.StatusInsufficientStorage, true},
 	{CodeQuota, spool.ErrQuota, http.StatusInsufficientStorage, true},
+	{CodeOnHold, ErrOnHold, http.StatusServiceUnavailable, true},
 	{CodeUncertain, spool.ErrUncertain, http.StatusServiceUnavailable, true},
 	{CodeInvitation, ErrInvitation, http.StatusForbidden, false},
 	{CodeRefused, ErrRefused, http.StatusUnprocessableEntity, false},

@@ -22,6 +22,7 @@ const (
 	Unwatched    Situation = "unwatched"     // only sweeps find new files
 	WrongClock   Situation = "wrong-clock"   // this computer's clock differs from the hub's
 	RoleDiffers  Situation = "role-differs"  // the hub has another role for this site
+	OnHold       Situation = "on-hold"       // the hub's admin holds this site
 	TwoCopies    Situation = "two-copies"    // a second agent runs with the keys of this site
 	Expiring     Situation = "expiring"      // the certificate ends soon
 	NotTrusted   Situation = "not-trusted"   // a site's identity differs from its pin
@@ -40,8 +41,8 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
-		WrongClock, RoleDiffers, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom, StateFull,
-		NoInbox, Refused, Away, Failed, TakenOver, Stopped}
+		WrongClock, RoleDiffers, OnHold, TwoCopies, Expiring, NotTrusted, HandedBack, NoRoom,
+		StateFull, NoInbox, Refused, Away, Failed, TakenOver, Stopped}
 }
 
 // InOutbox lists the situations of entries that are left alone, those that need a user first.
