@@ -40,6 +40,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 	if !s.Oldest.IsZero() {
 		printf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
 	}
+	if !s.Paused.IsZero() {
+		printf(w, "Clock:        it has leapt, or the hub was off: nothing ends for its age before "+
+			"%s\n", localTime(s.Paused))
+	}
 	printf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content),
 		s.Spool.Envelopes)
 	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),

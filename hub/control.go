@@ -275,4 +275,6 @@ type Status struct {
 	Settled     int64      `json:"settled"`
 	Dead        int64      `json:"dead"`
 	Oldest      time.Time  `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
+	// until then nothing ends for its age, since the clock has leapt
+	Paused time.Time `json:"paused_until,omitzero"`
 }

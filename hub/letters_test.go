@@ -197,6 +197,9 @@ func TestDeadLettersAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := ask[DeadAnswer](q, ControlDead, DeadRequest{})
+		if s := ask[Status](q, ControlStatus, Nothing{}); !s.Paused.Equal(list.Paused) {
+			t.Fatalf("the status has a pause until %v", s.Paused)
+		}
 		if len(list.Letters) != letters || list.Paused.IsZero() == isPaused {
 			t.Fatalf("there are %d letters, paused until %v", len(list.Letters), list.Paused)
 		}

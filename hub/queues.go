@@ -207,7 +207,7 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		Hub: h.config.Name, Version: h.version, Listen: h.Addr().String(),
 		Network: h.verifier.Network, Suite: h.config.Suite,
 		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(),
-		Spool: info, Connections: h.links.count(""),
+		Spool: info, Connections: h.links.count(""), Paused: h.ages.pausedUntil(),
 	}
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined {
