@@ -105,9 +105,10 @@ func unusable(path string, err error) error {
 	return reason.Err("ledger-unusable", "path", path, "why", err)
 }
 
+// exists reports whether a file exists, or its folder cannot be looked into.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func openIdentity(state string) (*certs.Identity, error) {

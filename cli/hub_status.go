@@ -41,8 +41,8 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		printf(w, "Oldest:       waits since %s\n", localTime(s.Oldest))
 	}
 	if !s.Paused.IsZero() {
-		printf(w, "Clock:        it has leapt, or the hub was off: nothing ends for its age before "+
-			"%s\n", localTime(s.Paused))
+		printf(w, "Clock:        it has leapt, or the hub was off: nothing ends for its age "+
+			"before %s\n", localTime(s.Paused))
 	}
 	printf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content),
 		s.Spool.Envelopes)

@@ -76,9 +76,11 @@ func (s *terminal) modest() {
 	for _, file := range files {
 		text, failed := os.ReadFile(file)
 		if failed == nil {
-			text = bytes.ReplaceAll(text, []byte(` = "5GiB"`), []byte(` = "256MiB"`))
-			text = bytes.ReplaceAll(text, []byte(` = "1GiB"`), []byte(` = "64MiB"`))
-			failed = os.WriteFile(file, text, 0o600)
+			less := bytes.ReplaceAll(text, []byte(` = "5GiB"`), []byte(` = "256MiB"`))
+			less = bytes.ReplaceAll(less, []byte(` = "1GiB"`), []byte(` = "64MiB"`))
+			if !bytes.Equal(less, text) { // otherwise a daemon may be reading it
+				failed = os.WriteFile(file, less, 0o600)
+			}
 		}
 		if failed != nil {
 			err = failed

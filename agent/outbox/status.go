@@ -98,8 +98,8 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 			addNote(one.NotTaken, keyOf(rel), why)
 		}
 		for rel, c := range t.copies {
-			one.NotTaken[keyOf(rel)] = reason.New(reason.IsCopied, "done", reason.Size(c.done.Load()),
-				"size", reason.Size(c.size))
+			one.NotTaken[keyOf(rel)] = reason.New(reason.IsCopied,
+				"done", reason.Size(c.done.Load()), "size", reason.Size(c.size))
 		}
 		one.OwnDisk = t.hasOwnDisk.Load()
 		one.Unwatched, one.unmoved = t.whyLate, int64(len(t.unmoved))
