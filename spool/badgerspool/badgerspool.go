@@ -37,6 +37,7 @@ var (
 	_ spool.Spool    = (*Spool)(nil)
 	_ spool.Registry = (*Spool)(nil)
 	_ spool.Admin    = (*Spool)(nil)
+	_ spool.Audit    = (*Spool)(nil)
 )
 
 // Options are the limits of the disk, and the clock and log of a spool.
@@ -72,6 +73,7 @@ type Spool struct {
 
 	poisoned chan struct{} // closed after a commit with an uncertain outcome
 
+	chain    chain
 	ids      idLocks
 	holdings holdings
 

@@ -64,6 +64,10 @@ func (n ending) finish(g *group, old, rec *delivery) error {
 	g.del(entryAt(n.queue.name, at))
 	g.set(deliveryKey(n.e.seq, n.index), rec.encode())
 	n.tell(g, kind, rec.code)
+	if rec.entry == nil {
+		rec.entry = rec.audit(n.e, n.index)
+	}
+	g.audit(rec.entry)
 	if f.isFinal(n.e) {
 		g.free(n.from, n.e)
 		g.kept = g.kept.Plus(n.e.usage())

@@ -23,6 +23,7 @@ type group struct {
 	waiting spool.Usage // of all envelopes
 	kept    spool.Usage // of those that wait no more, for dead letters
 	room    room
+	block   []byte   // the entries of the audit chain, joined
 	after   []func() // once committed, in order
 	packs   map[uint64]int64
 	hour    int64 // of the newest envelope
@@ -188,8 +189,10 @@ func (g *group) event(st *site, e eventRecord) {
 	g.set(eventKey(st.name, f.last), e.encode())
 }
 
-// seal writes the figures of the queues, sites and packs that the group touched.
+// seal writes the block of the audit chain, and the figures of the queues, sites and packs of the
+// group.
 func (g *group) seal() error {
+	g.sealBlock()
 	carried := false
 	for q, c := range g.queues {
 		c.commit = g.commit

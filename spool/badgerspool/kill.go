@@ -192,7 +192,7 @@ func (s *Spool) waitingFrom(q *storedQueue, o queue.Order, from queue.Position, 
 func (s *Spool) killStep(ctx context.Context, places []place, k killing) (int, error) {
 	killed := 0
 	c := &change{ctx: ctx, need: needFloor, entries: 12 * len(places),
-		bytes: len(places) * 8 * (entryCost + 96)}
+		bytes: len(places) * (8*(entryCost+96) + auditBytes)}
 	c.apply = func(g *group) error {
 		for _, p := range places {
 			old, err := p.end.begin(g)

@@ -13,6 +13,7 @@ import (
 // with the values.
 const (
 	keyCommits   = 'a' // the number of the last commit that no figures carry
+	keyBlock     = 'j' // number: a block of the audit chain; 0: the end of its truncated past
 	keySums      = 'c' // sequence: the checksums of an envelope with many parts
 	keyDelivery  = 'd' // sequence, recipient's index: the state of one delivery
 	keyEnvelope  = 'e' // sender, sequence: metadata; also the index by sender

@@ -159,6 +159,8 @@ func (n ending) requeue(g *group, old *delivery, f *finals) {
 		firstLeased: old.firstLeased, time: g.now}).encode())
 	g.set(finalsKey(n.e.seq), f.encode())
 	n.tell(g, eventRequeue, "")
+	g.audit(auditText(spool.AuditEntry{Op: spool.AuditRequeued,
+		Envelope: tohex[id.Envelope](n.e.id[:]), Recipient: n.e.targets[n.index].Site}))
 	g.after = append(g.after, func() { n.queue.Moved(queue.Position{From: n.e.sender}, to) })
 }
 

@@ -227,9 +227,10 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 	if err := s.admitsNow(rec, from, queues, up); err != nil {
 		return nil, err
 	}
-	entries := 6 + 3*len(rec.targets) + 2*len(rec.messages)
+	entries := 7 + 3*len(rec.targets) + 2*len(rec.messages)
+	text := rec.audit()
 	c := &change{ctx: ctx, need: needRoom, entries: entries,
-		bytes: 4*len(crcs) + rec.cost() + entries*(entryCost+96)}
+		bytes: 4*len(crcs) + len(text) + rec.cost() + entries*(entryCost+96)}
 	c.apply = func(g *group) error {
 		if err := s.admits(g, rec, from, queues, up); err != nil {
 			from.refused.Store(true)
@@ -267,6 +268,7 @@ func (s *Spool) publishChange(ctx context.Context, rec *envelope, crcs []uint32,
 		}
 		g.figures(queues[0]).envelopes++
 		g.hold(from, rec)
+		g.audit(text)
 		return nil
 	}
 	return c, nil

@@ -202,6 +202,7 @@ type delivery struct {
 	code        string    // why released, or why dead
 	receipt     string
 	refused     map[int]string // settled: the code of each message that was refused, by index
+	entry       []byte         // of the audit chain, made before the writer; not stored here
 }
 
 func (r *delivery) isFinal() bool { return r != nil && r.state >= stateSettled }

@@ -50,16 +50,30 @@ func (s *Spool) Put(ctx context.Context, kind, key string, version uint64,
 	defer s.leave()
 	value = bytes.Clone(value)
 	var now uint64
-	c := &change{ctx: ctx, need: needFloor, entries: 2,
-		bytes: len(value) + 4*(entryCost+len(kind)+len(key)+16)}
+	text := auditPut(ctx, kind, key, version, value)
+	c := &change{ctx: ctx, need: needFloor, entries: 3,
+		bytes: len(value) + len(text) + 4*(entryCost+len(kind)+len(key)+16)}
 	c.apply = func(g *group) (err error) {
-		now, err = putItem(g, kind, key, version, value)
+		before := g.commit
+		if now, err = putItem(g, kind, key, version, value); g.commit > before {
+			g.audit(text)
+		}
 		return err
 	}
 	if err := s.submit(c); err != nil {
 		return 0, fmt.Errorf("put %s %q: %w", kind, key, err)
 	}
 	return now, nil
+}
+
+// auditPut returns the entry of a changed item. The value can hold a secret's hash: only its own
+// hash stands there.
+func auditPut(ctx context.Context, kind, key string, version uint64, value []byte) []byte {
+	e := spool.AuditEntry{Op: spool.AuditPut, AuditNote: spool.NoteOf(ctx), Kind: kind, Key: key}
+	if value != nil {
+		e.Version, e.Value = version+1, spool.AuditHash(value)
+	}
+	return auditText(e)
 }
 
 // putItem stores an item in the writer, where no other change can come between.

@@ -60,6 +60,9 @@ func (s *Spool) restore() error {
 		if err != nil {
 			return err
 		}
+		if err := s.chain.restore(txn); err != nil {
+			return err
+		}
 		s.commits.Store(newest)
 		return s.packs.Restore(live)
 	})

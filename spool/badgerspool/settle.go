@@ -36,10 +36,13 @@ func (s *Spool) settle(ctx context.Context, st spool.Settlement) (spool.Settled,
 		return spool.Settled{}, err
 	}
 	rec, invalid := settledRecord(e, st) // told only if the delivery is not settled yet
+	if invalid == nil {
+		rec.entry = rec.audit(e, index)
+	}
 	end := s.ending(e, index)
 	var answer spool.Settled
 	c := &change{ctx: ctx, need: needFloor, entries: 12,
-		bytes: len(st.Receipt) + 12*(entryCost+64) + spool.MaxMessages*(maxCode+4)}
+		bytes: len(st.Receipt) + 12*(entryCost+64) + auditBytes + spool.MaxMessages*(maxCode+4)}
 	c.apply = func(g *group) error {
 		old, err := end.begin(g)
 		if err != nil {

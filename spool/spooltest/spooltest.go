@@ -20,6 +20,7 @@ type Store interface {
 	spool.Spool
 	spool.Registry
 	spool.Admin
+	spool.Audit
 }
 
 // Factory opens the store in a folder, or makes it there. The engine takes its time from the clock.
@@ -72,6 +73,7 @@ func Run(t *testing.T, open Factory) {
 		{"Registry", registryTests},
 		{"Admin", adminTests},
 		{"Dead", deadTests},
+		{"Audit", auditTests},
 		{"Life", lifeTests},
 	}
 	for _, g := range groups {

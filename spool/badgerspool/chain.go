@@ -1,0 +1,223 @@
+package badgerspool
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"sealpost/internal/strictjson"
+	"sealpost/spool"
+)
+
+// chain is the audit chain: its two ends. The blocks lie in the store, one for each commit with an
+// entry. The anchor, at the number 0, holds the end of the truncated past.
+type chain struct {
+	head atomic.Pointer[spool.AuditHead]
+}
+
+func blockKey(n uint64) []byte { return numbered(keyBlock, n) }
+
+// restore reads the ends of the chain.
+func (c *chain) restore(txn *badger.Txn) error {
+	var head spool.AuditHead
+	anchor, err := get(txn, blockKey(0))
+	if err == nil && anchor != nil {
+		err = json.Unmarshal(anchor, &head)
+	}
+	if err != nil {
+		return fmt.Errorf("read the audit chain: %w", err)
+	}
+	head.Block, head.Hash = head.Truncated, head.TruncatedHash
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyBlock}, Reverse: true})
+	defer it.Close()
+	it.Seek(append(blockKey(^uint64(0)), 0xff))
+	if it.Valid() {
+		if n := binary.BigEndian.Uint64(it.Item().Key()[1:]); n > 0 {
+			text, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			head.Block, head.Hash = n, spool.AuditHash(text)
+		}
+	}
+	c.head.Store(&head)
+	return nil
+}
+
+// auditText returns an entry as it stands in a block. The caller makes it before the writer: the
+// writer only joins and hashes.
+func auditText(e spool.AuditEntry) []byte {
+	for _, text := range []*string{&e.By, &e.Call, &e.Text} {
+		*text = (*text)[:min(len(*text), spool.MaxAuditText)]
+	}
+	text, err := strictjson.Marshal(e)
+	if err != nil {
+		panic(err) // texts and numbers always encode
+	}
+	return text
+}
+
+// audit adds an entry to the block of this commit.
+func (g *group) audit(text []byte) {
+	if len(g.block) > 0 {
+		g.block = append(g.block, ',')
+	}
+	g.block = append(g.block, text...)
+}
+
+// sealBlock writes the block of this commit, if it has an entry.
+func (g *group) sealBlock() {
+	if len(g.block) == 0 {
+		return
+	}
+	head := *g.s.chain.head.Load()
+	text := g.blockText(head)
+	head.Block, head.Hash = head.Block+1, spool.AuditHash(text)
+	g.set(blockKey(head.Block), text)
+	g.after = append(g.after, func() { g.s.chain.head.Store(&head) })
+}
+
+// blockText returns the text of the block after a head, in the exact form of a spool.AuditBlock.
+func (g *group) blockText(head spool.AuditHead) []byte {
+	text := make([]byte, 0, len(g.block)+160)
+	text = strconv.AppendUint(append(text, `{"block":`...), head.Block+1, 10)
+	if head.Hash != "" {
+		text = append(append(append(text, `,"prev":"`...), head.Hash...), '"')
+	}
+	text = g.now.AppendFormat(append(text, `,"time":"`...), time.RFC3339Nano)
+	return append(append(append(text, `","entries":[`...), g.block...), "]}"...)
+}
+
+// AuditHead implements spool.Audit.
+func (s *Spool) AuditHead() spool.AuditHead { return *s.chain.head.Load() }
+
+// AuditBlocks implements spool.Audit.
+func (s *Spool) AuditBlocks(_ context.Context, after uint64,
+	maxBytes int) (blocks [][]byte, err error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	size := 0
+	err = s.view(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyBlock},
+			PrefetchValues: true, PrefetchSize: 16})
+		defer it.Close()
+		for it.Seek(blockKey(after + 1)); it.Valid(); it.Next() {
+			text, err := it.Item().ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			if size += len(text); len(blocks) > 0 && size > maxBytes {
+				return nil
+			}
+			blocks = append(blocks, text)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the audit chain: %w", err)
+	}
+	return blocks, nil
+}
+
+// AuditNote implements spool.Audit.
+func (s *Spool) AuditNote(ctx context.Context, note spool.AuditNote) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	text := auditText(spool.AuditEntry{Op: spool.AuditAct, AuditNote: note})
+	c := &change{ctx: ctx, need: needFloor, entries: 2, bytes: len(text) + 3*entryCost}
+	c.apply = func(g *group) error {
+		g.next()
+		g.audit(text)
+		return nil
+	}
+	if err := s.submit(c); err != nil {
+		return fmt.Errorf("audit note: %w", err)
+	}
+	return nil
+}
+
+// auditBytes is at least the size of an entry of a delivery that becomes final.
+const auditBytes = 384
+
+const truncateStep = 256 // blocks in one change
+
+// AuditTruncate implements spool.Audit. It works in steps; the newest block always stays.
+func (s *Spool) AuditTruncate(ctx context.Context, before time.Time) (removed int, err error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	for {
+		n, err := s.truncateStep(ctx, before)
+		removed += n
+		if err != nil {
+			return removed, fmt.Errorf("truncate the audit chain: %w", err)
+		}
+		if n < truncateStep {
+			return removed, nil
+		}
+	}
+}
+
+func (s *Spool) truncateStep(ctx context.Context, before time.Time) (int, error) {
+	head := s.AuditHead()
+	last, n, err := s.lastBefore(head, before)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	c := &change{ctx: ctx, need: needFloor, entries: n + 2,
+		bytes: (n + 2) * (entryCost + 256)}
+	c.apply = func(g *group) error {
+		g.next()
+		for i := range uint64(n) {
+			g.del(blockKey(head.Truncated + 1 + i))
+		}
+		anchor, err := strictjson.Marshal(last)
+		if err != nil {
+			return err
+		}
+		g.set(blockKey(0), anchor)
+		g.after = append(g.after, func() {
+			now := *s.chain.head.Load()
+			now.Truncated, now.TruncatedHash = last.Truncated, last.TruncatedHash
+			s.chain.head.Store(&now)
+		})
+		return nil
+	}
+	return n, s.submit(c)
+}
+
+// lastBefore counts the blocks from before a time, at most one step, and returns the anchor of
+// their truncation.
+func (s *Spool) lastBefore(head spool.AuditHead, before time.Time) (anchor spool.AuditHead, n int,
+	err error) {
+	err = s.view(func(txn *badger.Txn) error {
+		for ; n < truncateStep && head.Truncated+uint64(n)+1 < head.Block; n++ {
+			number := head.Truncated + uint64(n) + 1
+			text, err := get(txn, blockKey(number))
+			if err != nil {
+				return err
+			}
+			var b struct{ Time time.Time }
+			if err := json.Unmarshal(text, &b); err != nil {
+				return fmt.Errorf("%w: audit block %d: %w", errCorrupt, number, err)
+			}
+			if !b.Time.Before(before) {
+				return nil
+			}
+			anchor.Truncated, anchor.TruncatedHash = number, spool.AuditHash(text)
+		}
+		return nil
+	})
+	return anchor, n, err
+}
