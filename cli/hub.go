@@ -25,7 +25,7 @@ func hubCommand() *cobra.Command {
 		hubQueuesCommand(), hubSitesCommand(), hubMessagesCommand(), hubDeadCommand(),
 		hubRequeueCommand(), hubDiscardCommand(), hubHoldCommand(), hubReleaseCommand(),
 		hubStatusCommand(), hubQuotaCommand(),
-		hubExportCommand(), hubCheckCommand(), hubReloadCommand(), hubDoctorCommand(),
+		hubExportCommand(), hubAuditCommand(), hubCheckCommand(), hubReloadCommand(), hubDoctorCommand(),
 		profileCommand("hub", callHub))
 	cmd.AddCommand(serviceCommands(service.Hub)...)
 	return cmd

@@ -30,6 +30,9 @@ type Hub struct {
 	Suite string `toml:"suite"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
+	// The time for which the audit chain keeps its blocks. The hash of those from before stays, and
+	// the chain goes on. At least "24h". Default "9600h", 400 days.
+	KeepAudit Duration `toml:"keep_audit"`
 	// The durable store.
 	Spool Spool `toml:"spool"`
 	// Limits of concurrent work.
@@ -170,8 +173,9 @@ type Queue struct {
 func DefaultHub() Hub {
 	return Hub{
 		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
-		Spool:  Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
-		Limits: Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
+		KeepAudit: Duration(400 * 24 * hour),
+		Spool:     Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
+		Limits:    Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
 		Deliveries: Deliveries{DeadKeep: Duration(30 * 24 * hour),
 			ExpiresAfter: Duration(365 * 24 * hour)},
 	}
@@ -234,6 +238,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("state", notEmpty(h.State)),
 		f.check("suite", oneOf(h.Suite, SuiteHybrid, SuiteX25519)),
 		f.check("log_level", logLevel(h.LogLevel)),
+		f.check("keep_audit", durationIn(h.KeepAudit, 24*hour, 100*366*24*hour)),
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
 		f.check("limits.memory", atLeast(h.Limits.Memory, h.Limits.BodiesInFlight+32*mebi)),

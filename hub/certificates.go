@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"sync"
 	"time"
 
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // renewSlack is how long before its time a certificate is renewed: the site's clock may be ahead.
@@ -52,6 +54,9 @@ func (c *call) certify(csr string, to client) error {
 	if err != nil {
 		return err
 	}
+	h.note(c.r.Context(), spool.AuditNote{By: "key " + string(to.key), Call: c.r.URL.Path,
+		Text: fmt.Sprintf("certificate %x for %s until %s", leaf.SerialNumber, to.name,
+			leaf.NotAfter.UTC().Format(time.RFC3339))})
 	h.issued.of[to.name] = leaf
 	h.metrics.logins.WithLabelValues(eventIssued).Inc()
 	c.log.Info("certificate issued", "for", to.name, "key", to.key)

@@ -30,6 +30,7 @@ const (
 	ControlQuota       = "/quota"        // QuotaRequest → SiteUsage
 	ControlExport      = "/export"       // Nothing → Exported
 	ControlLastExport  = "/last-export"  // Nothing → LastExport
+	ControlAudit       = "/audit"        // AuditRequest → AuditAnswer
 	ControlReload      = "/reload"       // Nothing → Reloaded
 	ControlHold        = "/hold"         // HoldRequest → Changed
 	ControlUnhold      = "/unhold"       // HoldRequest → Changed

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"sealpost/certs"
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/spool"
 )
 
 // enroll redeems an invitation for a certificate. The first use binds it durably to the key of the
@@ -27,7 +29,9 @@ func (c *call) enroll(in api.EnrollRequest) error {
 	if _, err := id.ParseSite(string(in.Site)); err != nil {
 		return err
 	}
-	of, err := h.redeem(c.r.Context(), in, key, from)
+	note := spool.AuditNote{By: fmt.Sprintf("key %s from %s", key, from), Call: api.PathEnroll,
+		Text: string(in.Site)}
+	of, err := h.redeem(spool.WithNote(c.r.Context(), note), in, key, from)
 	if err != nil {
 		if errors.Is(err, api.ErrInvitation) {
 			h.guesses.charge(from, 1, h.now())

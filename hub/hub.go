@@ -39,6 +39,7 @@ type Store interface {
 	spool.Spool
 	spool.Registry
 	spool.Admin
+	spool.Audit
 }
 
 // Options configure a Hub.
@@ -70,6 +71,7 @@ type Hub struct {
 	inEffect  config.Hub
 	hostList  atomic.Pointer[[]string]
 	quota     atomic.Pointer[config.Quota]
+	keepAudit atomic.Pointer[config.Duration]
 	// [deliveries] of hub.toml
 	deliveries atomic.Pointer[config.Deliveries]
 	ages       ages
@@ -134,6 +136,7 @@ func New(o Options) (*Hub, error) {
 	h.settings, h.inEffect = o.Settings, o.Config
 	h.hostList.Store(&o.Config.Hosts)
 	h.quota.Store(&o.Config.Quota)
+	h.keepAudit.Store(&o.Config.KeepAudit)
 	h.deliveries.Store(&o.Config.Deliveries)
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)
@@ -141,7 +144,8 @@ func New(o Options) (*Hub, error) {
 	if err := h.openIdentity(); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
-	if err := h.openDirectory(context.Background()); err != nil {
+	if err := h.openDirectory(spool.WithNote(context.Background(),
+		spool.AuditNote{By: "hub", Call: "start"})); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
 	h.stopping, h.stop = context.WithCancel(context.Background())
@@ -227,6 +231,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.log.Info("hub started", "hub", h.config.Name, "listen", h.Addr().String(),
 		"network", h.verifier.Network,
 		"incarnation", h.spool.Incarnation(), "start", h.startID, "sites", len(h.dir.view().sites))
+	h.note(ctx, spool.AuditNote{By: "hub", Call: "start", Text: fmt.Sprintf(
+		"sealpost %s, incarnation %s", h.version, h.spool.Incarnation())})
 	group, ctx := errgroup.WithContext(ctx)
 	watching, enough := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error {
@@ -241,6 +247,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	group.Go(func() error { return h.watchSettings(ctx) })
 	group.Go(func() error { return h.endDeliveries(ctx) })
 	group.Go(func() error { return h.watchRefusals(watching) })
+	group.Go(func() error { return h.watchAudit(watching) })
 	err := group.Wait()
 	h.log.Info("hub stopped", "hub", h.config.Name)
 	if err != nil {

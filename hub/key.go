@@ -7,6 +7,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub/api"
+	"sealpost/spool"
 	"sealpost/statement"
 )
 
@@ -33,7 +34,8 @@ func (c *call) putKey(in api.KeyUpload) error {
 	}
 	s.Statement, s.Version, s.Payload, s.KeyHash = in.Statement, k.Version, k.Hash(),
 		statement.RecipientKeyHash(k.Recipient)
-	if err := h.changeSite(c.r.Context(), s); err != nil {
+	if err := h.changeSite(spool.WithNote(c.r.Context(), spool.AuditNote{By: "site " +
+		string(s.Name), Call: api.PathKey}), s); err != nil {
 		return err
 	}
 	c.log.Info("recipient key stored", "version", k.Version, "hash", s.KeyHash)

@@ -95,6 +95,7 @@ var summaries = map[string]string{
 	ControlUsage:       "The counts and limits of the hub and of its sites.",
 	ControlInvitations: "The open invitations. Without their secrets.",
 	ControlAdmins:      "The admins and viewers on other computers.",
+	ControlAudit:       "A page of the audit chain. Follow it by the hashes of its blocks.",
 	ControlLastExport:  "The last export, and whether the network has changed since.",
 	ControlDead:        "The dead letters, by pages.",
 	ControlInvite:      "Invite a site. The answer has the invitation's secret.",

@@ -37,8 +37,9 @@ const (
 type refusals struct {
 	log *slog.Logger
 
-	mu      sync.Mutex // guards classes
+	mu      sync.Mutex // guards classes and total
 	classes map[string]*refused
+	total   map[string]int // by class, since the last count for the audit chain
 }
 
 // refused counts the refusals of one class since its last line.
@@ -50,7 +51,7 @@ type refused struct {
 }
 
 func newRefusals(log *slog.Logger) *refusals {
-	return &refusals{log: log, classes: map[string]*refused{}}
+	return &refusals{log: log, classes: map[string]*refused{}, total: map[string]int{}}
 }
 
 // note records a refusal. The attributes appear only in the line that is written at once.
@@ -58,6 +59,7 @@ func (r *refusals) note(level slog.Level, class string, from netip.Addr, now tim
 	attrs ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.total[class]++
 	c := r.classes[class]
 	if c == nil {
 		r.classes[class] = &refused{level: level, since: now, from: map[netip.Addr]int{}}

@@ -28,7 +28,7 @@ type Reloaded struct {
 // isReloadable reports whether a key of hub.toml takes effect without a restart.
 func isReloadable(key string) bool {
 	return strings.HasPrefix(key, "quota.") || strings.HasPrefix(key, "deliveries.") ||
-		slices.Contains([]string{"hosts", "limits.memory", "log_level"}, key)
+		slices.Contains([]string{"hosts", "keep_audit", "limits.memory", "log_level"}, key)
 }
 
 // reload reads hub.toml again. With an error nothing has changed.
@@ -59,6 +59,8 @@ func (h *Hub) reload(ctx context.Context, _ Nothing) (Reloaded, error) {
 	h.inEffect.Hosts, h.inEffect.LogLevel, h.inEffect.Limits.Memory = next.Hosts, next.LogLevel,
 		next.Limits.Memory
 	h.inEffect.Quota, h.inEffect.Deliveries = next.Quota, next.Deliveries
+	h.inEffect.KeepAudit = next.KeepAudit
+	h.keepAudit.Store(&next.KeepAudit)
 	out := Reloaded{Changed: []string{}, Restart: []string{}}
 	for _, key := range keys {
 		if isReloadable(key) {

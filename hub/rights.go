@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"sealpost/internal/control"
 	"sealpost/internal/profile"
 	"sealpost/internal/reason"
+	"sealpost/internal/strictjson"
 	"sealpost/spool"
 )
 
@@ -38,6 +40,7 @@ func adminCalls() []adminCall {
 		allow(viewer, ControlUsage, (*Hub).usages),
 		allow(viewer, ControlInvitations, (*Hub).invitations),
 		allow(viewer, ControlAdmins, (*Hub).admins),
+		allow(viewer, ControlAudit, (*Hub).audit),
 		allow(viewer, ControlLastExport, (*Hub).lastExport),
 		allow(viewer, ControlDead, (*Hub).dead),
 
@@ -67,8 +70,10 @@ func allow[In, Out any](who access, path string,
 		path: path, who: who, in: *new(In), out: *new(Out),
 		local: func(h *Hub, mux *http.ServeMux) {
 			control.Handle(mux, path, func(ctx context.Context, in In) (Out, error) {
-				out, err := do(h, ctx, in)
-				h.called(who, path, err, "account", control.Account(ctx))
+				account := control.Account(ctx)
+				note := noteOf("account "+account, path, in)
+				out, err := do(h, spool.WithNote(ctx, note), in)
+				h.called(ctx, who, note, err, "account", account)
 				return out, h.roomFor(ctx, err)
 			})
 		},
@@ -77,12 +82,15 @@ func allow[In, Out any](who access, path string,
 			if err != nil {
 				return err
 			}
+			from := linkOf(c.r.Context()).from
+			note := noteOf(fmt.Sprintf("admin %s %s from %s", c.caller.Name, c.caller.Key, from),
+				path, in)
 			out, err := func() (Out, error) {
 				defer end()
-				return do(c.hub, c.r.Context(), in)
+				return do(c.hub, spool.WithNote(c.r.Context(), note), in)
 			}()
-			c.hub.called(who, path, err, "admin", c.caller.Name, "key", c.caller.Key,
-				"from", linkOf(c.r.Context()).from)
+			c.hub.called(c.r.Context(), who, note, err, "admin", c.caller.Name, "key",
+				c.caller.Key, "from", from)
 			if err != nil {
 				return c.refusal(err)
 			}
@@ -102,17 +110,31 @@ func (h *Hub) controls() http.Handler {
 	return mux
 }
 
-// called logs a call of the administration with its caller, an account or an admin. Calls that
+// noteOf returns the note of a call for the audit chain. No request holds a secret.
+func noteOf(by, path string, in any) spool.AuditNote {
+	text, err := strictjson.Marshal(in)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	return spool.AuditNote{By: by, Call: path, Text: string(text)}
+}
+
+// called writes the outcome of a call into the log and the audit chain, with its caller. Calls that
 // change nothing are many, and have lines for debugging only.
-func (h *Hub) called(who access, path string, err error, by ...any) {
+func (h *Hub) called(ctx context.Context, who access, note spool.AuditNote, err error, by ...any) {
 	level := slog.LevelInfo
 	if who == viewer {
 		level = slog.LevelDebug
 	}
+	outcome := "done"
 	if err != nil {
-		by = append(by, "error", err)
+		by, outcome = append(by, "error", err), "refused: "+err.Error()
 	}
-	h.log.Log(context.Background(), level, "administration", append([]any{"call", path}, by...)...)
+	h.log.Log(ctx, level, "administration", append([]any{"call", note.Call}, by...)...)
+	if who != viewer {
+		note.Text = outcome + " " + note.Text
+		h.note(ctx, note)
+	}
 }
 
 // administrate begins a call of an admin. Until end is called no admin is removed, and after a

@@ -78,8 +78,8 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 
 // rights are the callers of each call, once more: a change of the table is a decision.
 var rights = map[access][]string{
-	viewer: {"/admins", "/invitations", "/last-export", "/messages", "/queues", "/sites", "/status",
-		"/usage"},
+	viewer: {"/admins", "/audit", "/invitations", "/last-export", "/messages", "/queues",
+		"/sites", "/status", "/usage"},
 	admin: {"/admit", "/bind", "/export", "/invite", "/quota", "/reload", "/remove", "/revoke",
 		"/unbind"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
