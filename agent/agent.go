@@ -65,6 +65,8 @@ type Agent struct {
 	outbox   *outbox.Outbox // nil: the site does not send
 	inbox    *inbox.Inbox   // nil: the site does not receive
 
+	seen witness // of the hub's audit chain; keepLink's own
+
 	mu          sync.Mutex // guards link
 	link        Link
 	size        sizeTrouble
@@ -147,7 +149,11 @@ func (a *Agent) open(version string) (err error) {
 	a.trust = &trust.Trust{Ledger: a.ledger, Network: a.network, Suite: a.cfg.Suite,
 		Verifier: certs.NewVerifier(root), Now: a.now, Log: a.log}
 	a.hub = newClient(a.cfg, a.identity, api.ClientOptions{UserAgent: userAgent(version),
-		Session: a.session, Role: a.cfg.Role, Heard: a.heard}, a.now)
+		Session: a.session, Role: a.cfg.Role, Heard: a.heard,
+		Audit: func() uint64 { return a.seen.Block }}, a.now)
+	if a.seen, err = loadWitness(context.Background(), a.ledger); err != nil {
+		a.log.Warn("head of the audit chain not read, and begun anew", "error", err)
+	}
 	return nil
 }
 

@@ -35,6 +35,8 @@ type Link struct {
 	Copy        *api.Copy      `json:"copy,omitempty"`     // another agent with this site's keys
 	HubRole     string         `json:"hub_role,omitempty"` // at the hub, if it differs
 	Hold        *api.Hold      `json:"hold,omitempty"`     // the hub's admin holds this site
+	// Audit is how the hub's audit chain contradicts the head that this site has seen.
+	Audit reason.Reason `json:"audit,omitzero"`
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
@@ -152,12 +154,12 @@ func (a *Agent) welcome(ctx context.Context, hello api.Hello, uploaded *bool) er
 			*uploaded = false // the statement is signed anew under the new certificate
 		}
 	}
-	a.connected(hello)
+	a.connected(hello, a.witness(ctx, hello))
 	return nil
 }
 
 // connected stores the link of an accepted hello, and reports a new hub to the outbox and inbox.
-func (a *Agent) connected(hello api.Hello) {
+func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 	clock := reason.Of(certs.CheckClock(hello.Time, a.now()))
 	a.mu.Lock()
 	before := a.link
@@ -168,12 +170,13 @@ func (a *Agent) connected(hello api.Hello) {
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(),
 			StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
-	a.link.Copy, a.link.HubRole, a.link.Hold = hello.Copy, "", hello.Hold
+	a.link.Copy, a.link.HubRole = hello.Copy, ""
+	a.link.Hold, a.link.Audit = hello.Hold, audit
 	if role := hello.Role(); role != a.cfg.Role {
 		a.link.HubRole = role
 	}
 	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole ||
-		(hello.Hold == nil) != (before.Hold == nil) {
+		(hello.Hold == nil) != (before.Hold == nil) || audit.Code != before.Audit.Code {
 		a.linkChanges.Add(1)
 	}
 	differs := a.link.HubRole
@@ -184,6 +187,9 @@ func (a *Agent) connected(hello api.Hello) {
 	if differs != "" && differs != before.HubRole {
 		a.log.Error("the hub has another role for this site", "role", a.cfg.Role, "hub_role",
 			differs)
+	}
+	if !audit.IsZero() && audit.Code != before.Audit.Code {
+		a.log.Error("the hub's past has changed", "reason", audit)
 	}
 	if hello.Copy != nil && before.Copy == nil {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,

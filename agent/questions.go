@@ -226,6 +226,7 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	if s.Link.Hold != nil {
 		out.Hold = OnHold(*s.Link.Hold)
 	}
+	out.Audit = s.Link.Audit
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {
 			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: p.Trouble,

@@ -83,6 +83,9 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 		say(doctor.Fail, reason.New("check-copies"), agent.AlsoRuns(*c),
 			reason.TwoCopies.Words().Next)
 	}
+	if !s.Link.Audit.IsZero() {
+		say(doctor.Fail, reason.New("check-audit"), s.Link.Audit, reason.PastChanged.Words().Next)
+	}
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {
 			say(doctor.Fail, reason.New("check-trust", "site", p.Site), p.Trouble, p.Advice)

@@ -89,6 +89,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}
+	if !s.Link.Audit.IsZero() {
+		p.matter(reason.PastChanged, "", s.Link.Audit)
+	}
 	if !s.Link.Clock.IsZero() {
 		p.labelled(p.in(reason.New("label-clock")), s.Link.Clock)
 	}

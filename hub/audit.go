@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"strconv"
 	"time"
 
+	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/strictjson"
@@ -43,6 +45,31 @@ func (h *Hub) audit(ctx context.Context, in AuditRequest) (AuditAnswer, error) {
 		out.Blocks = append(out.Blocks, string(b))
 	}
 	return out, err
+}
+
+// auditHead returns the head of the chain for a site, and the hash of the block that it knows.
+func (h *Hub) auditHead(ctx context.Context, known string) (*api.Audit, error) {
+	head := h.spool.AuditHead()
+	out := &api.Audit{Block: head.Block, Hash: head.Hash, Truncated: head.Truncated}
+	n, err := strconv.ParseUint(known, 10, 64)
+	switch {
+	case err != nil || n == 0 || n > head.Block || n < head.Truncated:
+	case n == head.Block:
+		out.Asked = head.Hash
+	case n == head.Truncated:
+		out.Asked = head.TruncatedHash
+	default:
+		blocks, err := h.spool.AuditBlocks(ctx, n-1, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(blocks) > 0 {
+			if b, err := spool.ParseAuditBlock(blocks[0]); err == nil && b.Block == n {
+				out.Asked = spool.AuditHash(blocks[0])
+			}
+		}
+	}
+	return out, nil
 }
 
 // FollowAudit reads an audit chain by pages, from its beginning to the head of the first page. It

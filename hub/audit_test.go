@@ -187,3 +187,49 @@ func TestTheAuditChainIsTruncated(t *testing.T) {
 		t.Errorf("it does not go on: %+v", q.hub.spool.AuditHead())
 	}
 }
+
+// A site that names a block is told its hash: of the newest, an older and a truncated one.
+func TestASiteIsToldTheHashOfItsBlock(t *testing.T) {
+	q := openHeadquarters(t)
+	lab := q.lab("FL-LAB")
+	q.centre("CA-RC")
+	hashes := []id.Hash{""}
+	if _, err := FollowAudit(q.auditPages, func(text string, _ spool.AuditBlock) error {
+		hashes = append(hashes, spool.AuditHash([]byte(text)))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	q.clock.forward(500 * 24 * time.Hour)
+	certify(lab, q.hub.authority, q.clock.now())
+	newest := uint64(len(hashes) - 1)
+	expect := func(from uint64) {
+		t.Helper()
+		for n := range newest + 3 {
+			client := api.NewClient(api.ClientOptions{Hubs: []string{q.config.Listen},
+				TLS: lab.tls(), Session: id.Random128[id.Session](), Role: "send",
+				Audit: func() uint64 { return n }})
+			hello, err := client.Hello(t.Context())
+			client.CloseIdle()
+			head := q.hub.spool.AuditHead()
+			if err != nil || hello.Audit == nil || hello.Audit.Block != head.Block ||
+				hello.Audit.Hash != head.Hash || hello.Audit.Truncated != head.Truncated {
+				t.Fatalf("the head is %+v, %v, want %+v", hello.Audit, err, head)
+			}
+			want := id.Hash("")
+			if n >= from && n <= newest {
+				want = hashes[n]
+			}
+			if n <= newest && hello.Audit.Asked != want {
+				t.Errorf("block %d has the hash %s, want %s", n, hello.Audit.Asked, want)
+			}
+		}
+	}
+	expect(1)
+	q.hub.note(t.Context(), spool.AuditNote{By: "hub"})
+	if n, err := q.hub.spool.AuditTruncate(t.Context(),
+		q.clock.now().Add(-time.Hour)); err != nil || n != int(newest) {
+		t.Fatalf("truncated %d, %v", n, err)
+	}
+	expect(newest)
+}

@@ -176,6 +176,9 @@ func (c *call) hello() error {
 	if err != nil {
 		session = "" // not said
 	}
+	if hello.Audit, err = h.auditHead(c.r.Context(), asks.Get(api.QueryAudit)); err != nil {
+		return err
+	}
 	h.present.seen(s.Name, c.r.UserAgent(), h.now())
 	var isNew, isOlder bool
 	hello.Copy, isNew, isOlder = h.present.hello(s.Name, session, asks.Get(api.QueryRole),

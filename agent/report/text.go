@@ -37,6 +37,7 @@ type Snapshot struct {
 	Role      reason.Reason // how the hub's role for this site differs from its own
 	Hold      reason.Reason // why the hub takes and gives nothing
 	Copy      reason.Reason // where another agent runs with this site's keys
+	Audit     reason.Reason // how the hub's audit chain contradicts its past
 	Clock     reason.Reason // how wrong it is
 	Expires   time.Time
 	Pins      []Pin
@@ -218,6 +219,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.Copy.IsZero() && !s.Stopped {
 		l.tell(reason.TwoCopies, "", s.Copy)
+	}
+	if !s.Audit.IsZero() && !s.Stopped {
+		l.tell(reason.PastChanged, "", s.Audit)
 	}
 	if !s.Clock.IsZero() {
 		l.tell(reason.WrongClock, "", s.Clock)

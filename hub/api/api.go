@@ -71,6 +71,8 @@ type Hello struct {
 	// after which a waiting delivery ends undelivered; 0: never
 	ExpiresAfter time.Duration `json:"expires_after_ns,omitempty"`
 	Hold         *Hold         `json:"hold,omitempty"` // the hub's admin holds the caller
+	// of the hub's audit chain; none: it is a hub of an older version
+	Audit *Audit `json:"audit,omitempty"`
 }
 
 // Hold is the hold of a site by the admin of the hub.
@@ -89,6 +91,15 @@ func ExpiresSoon(since, now time.Time, after time.Duration) time.Time {
 	return ends
 }
 
+// Audit is the head of the hub's audit chain, for a site that remembers it.
+type Audit struct {
+	Block     uint64  `json:"block"` // 0: the chain is empty
+	Hash      id.Hash `json:"hash,omitempty"`
+	Truncated uint64  `json:"truncated,omitempty"` // the last block of the truncated past
+	// hash of the block that QueryAudit has asked for; empty: it is not there
+	Asked id.Hash `json:"asked,omitempty"`
+}
+
 // Role returns the caller's role at the hub: send, receive or both.
 func (h Hello) Role() string {
 	switch {
@@ -104,6 +115,7 @@ func (h Hello) Role() string {
 const (
 	QueryRole    = "role"    // send, receive or both
 	QuerySession = "session" // of this start of the agent
+	QueryAudit   = "audit"   // number of the newest audit block that it knows; 0: none
 )
 
 // Copy is an agent that runs at the same time as the caller, with the same keys.

@@ -21,8 +21,11 @@ func (c *Client) Hello(ctx context.Context) (Hello, error) {
 	var h Hello
 	path := PathHello
 	if c.options.Session != "" {
-		path += "?" + url.Values{QueryRole: {c.options.Role},
-			QuerySession: {string(c.options.Session)}}.Encode()
+		query := url.Values{QueryRole: {c.options.Role}, QuerySession: {string(c.options.Session)}}
+		if c.options.Audit != nil {
+			query.Set(QueryAudit, strconv.FormatUint(c.options.Audit(), 10))
+		}
+		path += "?" + query.Encode()
 	}
 	if err := c.json(ctx, request{method: http.MethodGet, path: path}, nil, &h); err != nil {
 		return Hello{}, fmt.Errorf("hello: %w", err)

@@ -40,6 +40,8 @@ type ClientOptions struct {
 	UserAgent string      // such as "sealpost/1.2"
 	Session   id.Session  // of an agent's start, sent by Hello with Role; empty: no agent
 	Role      string
+	// Audit, if set, returns the value of QueryAudit.
+	Audit func() uint64
 	// Heard, if set, is called at the end of each request but hello, with nil for an answer or with
 	// the error. It must not block.
 	Heard func(error)
