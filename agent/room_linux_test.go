@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,5 +88,52 @@ func TestTheLedgersDiskIsFullAtAStart(t *testing.T) {
 			eventually(t, "the status file forgets it",
 				func() bool { return !strings.Contains(lab.statusFile(), "NO ROOM") })
 		})
+	}
+}
+
+// A file and a folder that the disk of an inbox can never hold are refused. They are not tried for
+// ever, and others arrive.
+func TestAnInboxThatIsTooSmall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	centre := w.site(w.Join("CA-RC", "receive"))
+	centre.set("reserve", `"1MiB"`)
+	inbox := filepath.Join(centre.dir, "inbox")
+	must(t, os.MkdirAll(inbox, 0o750))
+	if err := unix.Mount("tmpfs", inbox, "tmpfs", 0, "size=12m,nr_inodes=3000"); err != nil {
+		t.Skipf("SKIPPED: only root mounts a disk: %v", err)
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(inbox, unix.MNT_DETACH)) })
+	centre.start()
+	w.bind("ca_rc_queue", "fl-lab.*")
+	lab := w.join("FL-LAB", "send", "CA-RC")
+	lab.drop("large", random(14<<20))
+	folder := filepath.Join(lab.dir, "many")
+	must(t, os.Mkdir(folder, 0o750))
+	for n := range 5000 {
+		must(t, os.WriteFile(filepath.Join(folder, strconv.Itoa(n)), nil, 0o640))
+	}
+	must(t, os.Rename(folder, filepath.Join(lab.dir, "outbox", "many")))
+	lab.drop("small", []byte("small"))
+	centre.expect("FL-LAB", "small", []byte("small"))
+	var whys []string
+	eventually(t, "both have failed", func() bool {
+		whys, _ = filepath.Glob(filepath.Join(lab.dir, "failed", "*", "WHY.txt"))
+		return len(whys) == 2
+	})
+	details := ""
+	for _, r := range centre.status().Inbox.Refused {
+		details += r.Detail.String() + "\n"
+	}
+	if !strings.Contains(details, "use a larger disk") ||
+		!strings.Contains(details, "more files and folders than the volume has inodes for") {
+		t.Errorf("refused for\n%s", details)
+	}
+	for _, why := range whys {
+		text, err := os.ReadFile(why)
+		must(t, err)
+		if !strings.Contains(string(text), "larger than the disk of the inbox") {
+			t.Errorf("%s is %s", why, text)
+		}
 	}
 }

@@ -102,8 +102,15 @@ func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	if v != nil {
 		top, temp, prefix = v.top, v.temp, string(d.Sender)+"/"
 	}
-	if err := b.checkSpace(top, d.Size); err != nil {
-		return err
+	room, err := top.Room()
+	if err != nil {
+		return localError{err}
+	}
+	never := b.checkEver(room, top.Path(), d.Size, 0)
+	if never == nil { // else its content is only verified
+		if err := b.checkRoom(room, top.Path(), d.Size); err != nil {
+			return err
+		}
 	}
 	if err := b.resumePlacing(ctx, f, d); err != nil {
 		return err
@@ -113,7 +120,7 @@ func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	if err := temp.Mkdir(base, 0o700); err != nil {
 		return localError{err}
 	}
-	if err = b.unpack(ctx, f, d); err != nil {
+	if err = b.unpack(ctx, f, d, never); err != nil {
 		if err := f.discard(d.dir); err != nil {
 			b.log.Warn("temporary files not removed", "envelope", d.Envelope, "error", err)
 		}
@@ -121,8 +128,9 @@ func (b *Inbox) openInto(ctx context.Context, d *delivery) error {
 	return err
 }
 
-// unpack writes the verified content of an envelope to the folder of its attempt.
-func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
+// unpack writes the verified content of an envelope to the folder of its attempt. If the content
+// never fits, it is only verified: a refusal needs that.
+func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery, never error) error {
 	dir, err := f.envelope(d.dir)
 	if err != nil {
 		return localError{err}
@@ -137,6 +145,12 @@ func (b *Inbox) unpack(ctx context.Context, f *folders, d *delivery) error {
 		},
 	}
 	to := newSink(dir, f.formOf(d.Sender))
+	to.room = b.roomFor(dir)
+	if never != nil {
+		for n := range d.Messages {
+			to.refused[n] = never
+		}
+	}
 	defer to.close()
 	out, err := opener.Open(src, expect(d), to)
 	if err == nil {
@@ -197,23 +211,6 @@ func expect(d *delivery) envelope.Expect {
 		e.Messages = append(e.Messages, envelope.ExpectMessage{ID: m.ID, UID: m.UID})
 	}
 	return e
-}
-
-// checkSpace returns errFull if content of this size would use the reserve.
-func (b *Inbox) checkSpace(dir *beneath.Dir, size int64) error {
-	free, err := dir.Free()
-	if err != nil {
-		return localError{err}
-	}
-	if free-size < b.cfg.Reserve {
-		var coming any
-		if size > 0 {
-			coming = reason.Size(size)
-		}
-		return reason.Err("inbox-full", "why", errFull, "dir", dir.Path(),
-			"free", reason.Size(free), "reserve", reason.Size(b.cfg.Reserve), "coming", coming)
-	}
-	return nil
 }
 
 // refuse signs a final refusal of the envelope, with a code. The details stay at this site.

@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	"errors"
 
 	"sealpost/agent/ledger"
 	"sealpost/internal/fault"
@@ -85,6 +86,9 @@ func (b *Inbox) refusalDetail(list []*placement, e id.Envelope) reason.Reason {
 		default:
 			names, messages = append(names, p.Name), append(messages, string(p.ID))
 			cause := trouble.Of(p.never, b.cfg.Dir)
+			if errors.Is(p.never, errNeverFits) {
+				cause = reason.Of(p.never)
+			}
 			if !why.IsZero() && why != cause {
 				cause = reason.New("name-or-size-refused")
 			}

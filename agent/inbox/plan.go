@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -60,13 +61,15 @@ func (b *Inbox) plan(ctx context.Context, f *folders,
 
 // isNever reports whether a disk can never take an entry as it is. It is too large, or its name is
 // refused. All other errors may heal.
-func isNever(err error) bool { return trouble.IsTooLarge(err) || trouble.IsNameRefused(err) }
+func isNever(err error) bool {
+	return trouble.IsTooLarge(err) || trouble.IsNameRefused(err) || errors.Is(err, errNeverFits)
+}
 
 // refuse refuses a message that this disk can never take. The codes are those of the format, known
 // to every hub and lab.
 func (p *placement) refuse(err error) {
 	p.code, p.never = statement.CodeNameUnusable, err
-	if trouble.IsTooLarge(err) {
+	if trouble.IsTooLarge(err) || errors.Is(err, errNeverFits) {
 		p.code = statement.CodeTooLarge
 	}
 }

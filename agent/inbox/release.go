@@ -42,6 +42,8 @@ func releaseAfter(err error, attempts int, size int64) api.ReleaseRequest {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return api.ReleaseRequest{Code: api.ReleaseStopped, NotAttempted: true}
+	case errors.As(err, &local) && errors.Is(err, errFull): // while its entries were written
+		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: retryDelay(attempts, size)}
 	case errors.Is(err, errFull):
 		return api.ReleaseRequest{Code: api.ReleaseFull, Delay: 20 * time.Second,
 			NotAttempted: true}

@@ -34,6 +34,9 @@ type sink struct {
 	times   *os.File // of folders; nil: none
 	twins   twins
 	refused map[int]error // by message: why its disk can never take it
+	entries int64
+	room    func(entries int64) error // now and then; nil: not checked
+	full    error                     // the inodes did not suffice: entries are counted
 
 	open []openFolder // from root down to the folder of the last entry, each in the one before
 }
@@ -85,6 +88,45 @@ func (s *sink) closeUnless(path string) {
 	}
 }
 
+// next counts an entry, and reports whether it is to be written. It looks at the room now and then.
+// After the end of the inodes the entries are only counted, to find out whether they ever fit.
+func (s *sink) next(message int) (isWritten bool, err error) {
+	if s.entries++; s.refused[message] == nil && s.room != nil && s.entries%roomInterval == 0 {
+		if err := s.room(s.entries); err != nil && !s.stop(message, err) {
+			return false, localError{err}
+		}
+	}
+	return s.refused[message] == nil, nil
+}
+
+// stop reports whether nothing more of a message is written after an error. Either the disk can
+// never take it, or it has no inodes left.
+func (s *sink) stop(message int, err error) bool {
+	if s.room != nil && trouble.IsNoRoom(err) {
+		err = s.room(s.entries)
+	}
+	if !errors.Is(err, errNoInodes) {
+		return s.refuse(message, err)
+	}
+	s.full, s.refused[message] = err, err
+	return true
+}
+
+// judgeFull decides about a message for which the inodes did not suffice: it never fits, or may fit
+// later.
+func (s *sink) judgeFull() error {
+	never := s.room(s.entries)
+	if !errors.Is(never, errNeverFits) {
+		return localError{s.full}
+	}
+	for n, why := range s.refused {
+		if errors.Is(why, errNoInodes) {
+			s.refused[n] = never
+		}
+	}
+	return nil
+}
+
 // refuse reports whether an error means that the disk can never take an entry. Then the message of
 // the entry is refused, and its other content is only verified: no other message waits for it.
 func (s *sink) refuse(message int, err error) bool {
@@ -97,14 +139,14 @@ func (s *sink) refuse(message int, err error) bool {
 
 // Dir makes a folder, and stores its time for finish.
 func (s *sink) Dir(message int, path string, mtime time.Time) error {
-	if s.refused[message] != nil {
-		return nil
+	if isWritten, err := s.next(message); !isWritten {
+		return err
 	}
 	name, err := s.make(message, path, func(dir *beneath.Dir, name string) error {
 		return dir.Mkdir(name, s.access.dir)
 	})
 	if err != nil {
-		if s.refuse(message, err) {
+		if s.stop(message, err) {
 			return nil
 		}
 		return err
@@ -130,6 +172,11 @@ func (s *sink) Dir(message int, path string, mtime time.Time) error {
 // finish sets the times of the folders.
 func (s *sink) finish() error {
 	s.closeUnless("")
+	if s.full != nil {
+		if err := s.judgeFull(); err != nil {
+			return err
+		}
+	}
 	if s.times == nil {
 		return nil
 	}
@@ -171,8 +218,8 @@ func (s *sink) close() {
 // File makes a file for the opener to write and close.
 func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time,
 	_ int64) (io.WriteCloser, error) {
-	if s.refused[message] != nil {
-		return unwritten{}, nil
+	if isWritten, err := s.next(message); !isWritten {
+		return unwritten{}, err
 	}
 	mode := s.access.file
 	if isExecutable && s.keepExecutable {
@@ -185,7 +232,7 @@ func (s *sink) File(message int, path string, isExecutable bool, mtime time.Time
 		return err
 	})
 	if err != nil {
-		if s.refuse(message, err) {
+		if s.stop(message, err) {
 			return unwritten{}, nil
 		}
 		return nil, err

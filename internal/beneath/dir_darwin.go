@@ -13,6 +13,16 @@ func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 // Free returns the number of bytes that this process can still write to the folder's file system.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
+// Room returns the room of the folder's file system. It has no limited number of files.
+func (d *Dir) Room() (Room, error) {
+	free, err := durable.Free(d.path)
+	if err != nil {
+		return Room{}, err
+	}
+	size, err := durable.Capacity(d.path)
+	return Room{Free: free, Size: size}, err
+}
+
 // writer only checks that the file is readable: this system reports no writers.
 func (d *Dir) writer(name string) (Writer, error) {
 	fd, err := d.openAny(name, unix.O_RDONLY)

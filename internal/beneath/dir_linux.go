@@ -29,6 +29,16 @@ func (d *Dir) Free() (int64, error) {
 	return int64(s.Bavail) * s.Frsize, nil
 }
 
+// Room returns the room of the folder's file system.
+func (d *Dir) Room() (Room, error) {
+	var s unix.Statfs_t
+	if err := unix.Fstatfs(d.fd, &s); err != nil {
+		return Room{}, d.failed("free space of", "", err)
+	}
+	return Room{Free: int64(s.Bavail) * s.Frsize, Size: int64(s.Blocks) * s.Frsize,
+		FreeFiles: int64(s.Ffree), Files: int64(s.Files)}, nil
+}
+
 // isSameMount compares the numbers of mounts, available since Linux 5.8. A bind mount from the same
 // file system has another number.
 func (d *Dir) isSameMount(other *Dir) (bool, error) {

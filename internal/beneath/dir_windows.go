@@ -303,6 +303,16 @@ func (d *Dir) syncFS() error { return durable.ErrUnsupported }
 // Free returns the number of bytes that this process can still write to the folder's volume.
 func (d *Dir) Free() (int64, error) { return durable.Free(d.path) }
 
+// Room returns the room of the folder's volume. It has no limited number of files.
+func (d *Dir) Room() (Room, error) {
+	free, err := durable.Free(d.path)
+	if err != nil {
+		return Room{}, err
+	}
+	size, err := durable.Capacity(d.path)
+	return Room{Free: free, Size: size}, err
+}
+
 // chmod does nothing: permission bits mean nothing here, access is the folder's list.
 func chmod(*os.File, fs.FileMode) error { return nil }
 

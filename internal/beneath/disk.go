@@ -61,6 +61,12 @@ func (d *Dir) Disk() Disk {
 	return disk
 }
 
+// Room is the room of a file system.
+type Room struct {
+	Free, Size       int64 // bytes that this process can write; all
+	FreeFiles, Files int64 // inodes; Files is 0 if their number has no limit
+}
+
 // Writer reports whether a program has a file open for writing. On a shared disk it returns Unknown
 // even if the system answers: it knows only the programs of this machine, and some shares always
 // refuse. With Unknown, only the right to read the file is certain. A writer is disturbed only if
