@@ -272,6 +272,9 @@ const sizeAgain = time.Minute
 // isDropped reports whether a call has failed because of the size of its first message.
 func (s *sizeTrouble) isDropped(ctx context.Context, cause error, cfg config.Agent,
 	now time.Time) bool {
+	if !stranger.MayBeSize(cause) {
+		return false
+	}
 	if now.Sub(s.looked) >= sizeAgain {
 		s.looked = now
 		s.drops = slices.ContainsFunc(cfg.Hub, func(address string) bool {

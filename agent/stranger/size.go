@@ -2,11 +2,10 @@ package stranger
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 
-	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
@@ -14,16 +13,21 @@ import (
 // DropsLarge reports whether a call has failed because its first message of TLS was too large for
 // the line. The server at the address answers a small one.
 func DropsLarge(ctx context.Context, address string, network id.Hash, cause error) bool {
-	var alert tls.RecordHeaderError
-	var op *net.OpError
-	var proxy *api.ProxyError
-	var answer *api.Error
-	if errors.As(cause, &alert) || errors.As(cause, &op) && op.Op == "dial" ||
-		errors.As(cause, &proxy) || errors.As(cause, &answer) {
-		return false // it is no matter of size
+	if !MayBeSize(cause) {
+		return false
 	}
 	seen, err := LookSmall(ctx, address, network)
 	return err == nil && seen.Hub
+}
+
+// MayBeSize reports whether a call has ended without an answer: in silence, or with a cut.
+func MayBeSize(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "read" && op.Op != "write" {
+		return false // no connection, or an answer
+	}
+	return op != nil || isTimeout(err) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // LargeDropped returns the verdict on a line that drops the large first message of TLS.
