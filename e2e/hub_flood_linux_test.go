@@ -252,9 +252,9 @@ func TestSilentConnectionsKeepNoSiteOut(t *testing.T) {
 func TestSlowBodiesKeepNoSiteOut(t *testing.T) {
 	t.Parallel()
 	f := newFlood(t)
-	count := 640
+	count, every := 640, 500*time.Millisecond // between two chunks
 	if soak {
-		count = 2000
+		count, every = 2000, 100*time.Millisecond
 	}
 	var open atomic.Int64
 	f.Under("slow bodies", count, func(ctx context.Context, n int) {
@@ -274,7 +274,7 @@ func TestSlowBodiesKeepNoSiteOut(t *testing.T) {
 				if _, err := io.WriteString(c, "1\r\n \r\n"); err != nil {
 					break
 				}
-				pause(ctx, 100*time.Millisecond)
+				pause(ctx, every)
 			}
 			c.Close()
 		}
