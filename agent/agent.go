@@ -91,8 +91,8 @@ func New(o Options) (_ *Agent, err error) {
 		}
 		err = errors.Join(err, a.close())
 	}()
-	if err := mustHoldKeys(o.Config.State); err != nil {
-		return nil, err
+	if !exists(o.Config.State) {
+		return nil, mustHoldKeys(o.Config.State)
 	}
 	loose, err := secretfile.Enter(o.Config.State)
 	if err != nil {

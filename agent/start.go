@@ -19,12 +19,16 @@ import (
 // ErrNotJoined says that the site has no certificate yet.
 var ErrNotJoined = reason.Err("site-not-joined")
 
-// CheckStart returns the error that the start of a stopped agent would return, as far as its state
-// folder shows. It changes nothing.
+// CheckStart returns the error that the start of a stopped agent would return for its state folder.
+// It changes nothing, and returns nil if this account may not look.
 func CheckStart(cfg config.Agent) error {
-	if err := mustHoldKeys(cfg.State); err != nil {
+	if err := checkState(cfg); !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
+	return nil // the agent's own account may start it
+}
+
+func checkState(cfg config.Agent) error {
 	if _, err := siteIdentity(cfg); err != nil {
 		return err
 	}
@@ -45,12 +49,14 @@ func CheckStart(cfg config.Agent) error {
 // mustHoldKeys returns an error for a state folder that is missing or has no keys. Its disk may not
 // be mounted.
 func mustHoldKeys(state string) error {
-	if _, err := os.Stat(state); errors.Is(err, fs.ErrNotExist) {
-		return reason.Err("state-missing", "state", state)
-	} else if err != nil {
-		return nil // the folder is closed to this account, as the caller finds
+	isMissing := func(name string) bool {
+		_, err := os.Lstat(filepath.Join(state, name))
+		return errors.Is(err, fs.ErrNotExist)
 	}
-	if !exists(filepath.Join(state, "identity.key")) && !exists(filepath.Join(state, "chain.pem")) {
+	switch {
+	case isMissing(""):
+		return reason.Err("state-missing", "state", state)
+	case isMissing("identity.key") && isMissing("chain.pem"):
 		return reason.Err("state-without-keys", "state", state)
 	}
 	return nil
@@ -58,6 +64,9 @@ func mustHoldKeys(state string) error {
 
 // siteIdentity returns the identity of a site that has joined. It is the one that agent.toml names.
 func siteIdentity(cfg config.Agent) (*certs.Identity, error) {
+	if err := mustHoldKeys(cfg.State); err != nil {
+		return nil, err
+	}
 	if !hasJoined(cfg) {
 		return nil, ErrNotJoined
 	}

@@ -152,7 +152,11 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		{"no outbox", remove("../outbox"), "folder outbox", Fail, "is missing"},
 		{"file for a folder", func(o *Options) error {
 			return errors.Join(remove("../failed")(o), spoil("../failed")(o))
-		}, "folder failed", Fail, "not a directory"},
+		}, "folder failed", Fail, "a file of that name is there move that file away"},
+		{"one folder twice", func(o *Options) error {
+			return errors.Join(remove("../failed")(o),
+				os.Symlink("delivered", filepath.Join(o.Config.Outbox.Dir, "failed")))
+		}, "tray", Fail, "two of outbox, sending, delivered and failed are one folder"},
 		{"a file for a sender's folder", spoil("../inbox/SF-LAB"), "inbox", Fail, "SF-LAB"},
 		{"no room", set(func(c *config.Agent) { c.Inbox.Reserve = 1 << 60 }),
 			"space for the inbox", Fail, "make room"},

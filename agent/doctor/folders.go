@@ -101,6 +101,9 @@ var errSilent = reason.Err("folder-unanswered")
 
 // remedy returns the cause of an error in a folder, with its remedy.
 func remedy(err error, dir string) reason.Reason {
+	if reason.Of(err).Code == reason.NotDirectory {
+		return reason.New("move-file-away")
+	}
 	if why := trouble.Of(err, dir); !why.IsZero() {
 		return why
 	}
@@ -146,7 +149,7 @@ func probeName() string { return ".sealpost-" + id.Random128[string]() + ".tmp" 
 func try(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return reason.Err("not-a-directory", "path", dir)
+		return reason.Err(reason.NotDirectory, "path", dir)
 	}
 	d, err := beneath.Open(dir)
 	if err != nil {
@@ -211,7 +214,10 @@ func volume(check reason.Reason, t config.Tray) []Finding {
 		if err != nil {
 			next.Close()
 			do := trouble.Of(err, dir)
-			if do.IsZero() {
+			switch {
+			case errors.Is(err, fs.ErrExist):
+				do = reason.New("folders-are-one")
+			case do.IsZero():
 				do = reason.New("one-volume-needed")
 			}
 			return fail(check, reason.New("volumes-differ", "folder", dir, "why", err), do)

@@ -46,6 +46,9 @@ const (
 	TrayGone         Code = "tray-gone"
 	OwnShare         Code = "own-share"
 
+	// NotDirectory is the reason of a file in the place of a folder.
+	NotDirectory Code = "not-a-directory"
+
 	// MayNotRead is the note on a file that this account may not read.
 	MayNotRead Code = "may-not-read"
 )
