@@ -403,7 +403,7 @@ func mustAudit(t interface {
 	}
 }
 
-// Two kinds of rows with one letter do not compile.
+// kinds has every kind of row: two with one letter do not compile.
 var _ = map[byte]bool{keyCommits: true, keyBlock: true, keySums: true, keyDelivery: true,
 	keyEnvelope: true, keyFinals: true, keyRegistry: true, keyHour: true, keyID: true,
 	keyKept: true, keyLetter: true, keyMessage: true, keyPack: true, keyEntry: true,

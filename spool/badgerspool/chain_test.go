@@ -18,8 +18,7 @@ var follows = map[string][]string{
 	spool.AuditRequeued: {spool.AuditDead},
 }
 
-// chain checks that the audit chain is whole, and that it has each envelope once, and the ends of
-// each delivery.
+// chain checks that the audit chain is whole, with each envelope once and each end of a delivery.
 func (a *auditor) chain() {
 	head := a.s.AuditHead()
 	at := head.Begin()
