@@ -78,10 +78,10 @@ func remoteAsk[Out any](s *station, path string, in any) (Out, error) {
 
 // rights are the callers of each call, once more: a change of the table is a decision.
 var rights = map[access][]string{
-	viewer: {"/admins", "/audit", "/invitations", "/last-export", "/messages", "/queues",
-		"/sites", "/status", "/usage"},
-	admin: {"/admit", "/bind", "/export", "/invite", "/quota", "/reload", "/remove", "/revoke",
-		"/unbind"},
+	viewer: {"/admins", "/audit", "/dead", "/invitations", "/last-export", "/messages",
+		"/queues", "/sites", "/status", "/usage"},
+	admin: {"/admit", "/bind", "/discard", "/export", "/hold", "/invite", "/quota", "/reload",
+		"/remove", "/requeue", "/revoke", "/unbind", "/unhold"},
 	local: {"/invite-admin", "/profile", "/remove-admin"},
 }
 
