@@ -48,7 +48,7 @@ func TestTheNewerAgentOfALabTakesOver(t *testing.T) {
 		!strings.Contains(err.Error(), "another agent of FL-LAB is running") {
 		t.Errorf("it ends with %v", err)
 	}
-	for _, says := range []string{"another agent runs this site with the same keys since 2",
+	for _, says := range []string{"here or on another computer, so this one stopped at 2",
 		"do not go on dropping files here: they stay in outbox"} {
 		if text := lab.statusFile(); !strings.Contains(text, says) {
 			t.Errorf("its status file does not say %q:\n%s", says, text)

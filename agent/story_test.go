@@ -445,7 +445,7 @@ func TestTheNewerAgentTakesTheQueue(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 	if text := centre.statusFile(); !strings.Contains(text,
-		"another agent runs this site with the same keys since 2") ||
+		"runs this site with the same keys, here or on another computer, so this one stopped at") ||
 		strings.Contains(text, "it was stopped") ||
 		!strings.Contains(text, "This file is replaced when sealpost is started again.") ||
 		strings.Contains(text, "every few minutes") {
