@@ -266,8 +266,7 @@ func (tx *Tx) Receipts(uid id.UID) (receipts []Receipt, err error) {
 	err = tx.rows(`SELECT envelope_id, site, receipt, believed, doubt, time FROM recipient `+
 		`WHERE receipt <> '' AND envelope_id IN (SELECT envelope_id FROM message WHERE uid = ?1 `+
 		`UNION ALL SELECT envelope_id FROM earlier WHERE uid = ?1) `+
-		`ORDER BY site, believed DESC, time, envelope_id IN (SELECT envelope_id FROM message `+
-		`WHERE uid = ?1)`, []any{uid}, func(rows *sql.Rows) error {
+		`ORDER BY site, believed DESC, time, seq`, []any{uid}, func(rows *sql.Rows) error {
 		var r Receipt
 		var at int64
 		err := rows.Scan(&r.Envelope, &r.Site, &r.Recipient.Receipt, &r.Believed,

@@ -403,8 +403,8 @@ func mustAudit(t interface {
 	}
 }
 
-// kinds has every kind of row: two with one letter do not compile.
-var _ = map[byte]bool{keyCommits: true, keyBlock: true, keySums: true, keyDelivery: true,
+var _ = map[byte]bool{ // each kind of row has a letter of its own, or this does not compile
+	keyCommits: true, keyBlock: true, keySums: true, keyDelivery: true,
 	keyEnvelope: true, keyFinals: true, keyRegistry: true, keyHour: true, keyID: true,
 	keyKept: true, keyLetter: true, keyMessage: true, keyPack: true, keyEntry: true,
 	keyLane: true, keyRecipient: true, keySite: true, keyTrash: true, keyUID: true,
