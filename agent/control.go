@@ -30,6 +30,8 @@ const (
 	PathResend   = "/resend"   // ResendRequest → Done
 	PathLog      = "/log"      // MessageRequest → Log
 	PathRetry    = "/retry"    // Nothing → Done
+	PathBlock    = "/block"    // BlockRequest → Done
+	PathUnblock  = "/unblock"  // BlockRequest → Done
 )
 
 // StatusRequest asks how the site stands.
@@ -50,6 +52,8 @@ type Status struct {
 	Pins        []Pin          `json:"pins"`
 	// approved recipients, and those that the hub proposes
 	Routes []Route `json:"routes,omitempty"`
+	// senders from whom this site takes nothing
+	Blocked []id.Site `json:"blocked,omitempty"`
 }
 
 // Roles returns how the hub's role for this site differs from the site's own, and what to do. It is
@@ -68,6 +72,11 @@ type Pin struct {
 	Trouble  reason.Reason `json:"trouble,omitzero"`  // with the identity or key that it shows
 	Offered  id.Hash       `json:"offered,omitempty"` // the identity that it shows with it
 	Advice   reason.Reason `json:"advice,omitzero"`   // the next step of the user
+}
+
+// BlockRequest names a sender from whom this site takes nothing, or takes files again.
+type BlockRequest struct {
+	Site string `json:"site"`
 }
 
 // TrustRequest accepts an identity for a site.
@@ -126,6 +135,8 @@ func (a *Agent) handle(mux *http.ServeMux) {
 	control.Handle(mux, PathRecall, a.recall)
 	control.Handle(mux, PathResend, a.resend)
 	control.Handle(mux, PathRetry, a.retry)
+	control.Handle(mux, PathBlock, a.block)
+	control.Handle(mux, PathUnblock, a.unblock)
 	profile.Handle(mux)
 }
 
@@ -148,7 +159,7 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Inbox = &i
+		s.Inbox, s.Blocked = &i, a.inbox.Blocked()
 	}
 	return s, a.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
 		if a.outbox != nil {
@@ -204,6 +215,38 @@ func (a *Agent) accept(ctx context.Context, in TrustRequest) (Done, error) {
 		return done(reason.New("trusted-other", "site", site, "offered", offered)), nil
 	}
 	return done(reason.New("trusted", "site", site)), nil
+}
+
+func (a *Agent) block(ctx context.Context, in BlockRequest) (Done, error) {
+	site, err := a.sender(in)
+	if err != nil {
+		return Done{}, err
+	}
+	isNew, err := a.inbox.Block(ctx, site)
+	if err != nil || !isNew {
+		return done(reason.New("blocked-before", "site", site)), err
+	}
+	return done(reason.New("blocked", "site", site)), nil
+}
+
+func (a *Agent) unblock(ctx context.Context, in BlockRequest) (Done, error) {
+	site, err := a.sender(in)
+	if err != nil {
+		return Done{}, err
+	}
+	isNew, err := a.inbox.Unblock(ctx, site)
+	if err != nil || !isNew {
+		return done(reason.New("not-blocked", "site", site)), err
+	}
+	return done(reason.New("unblocked", "site", site)), nil
+}
+
+// sender returns the site in a request. The agent must receive.
+func (a *Agent) sender(in BlockRequest) (id.Site, error) {
+	if a.inbox == nil {
+		return "", reason.Err("blocks-nothing")
+	}
+	return id.ParseSite(in.Site)
 }
 
 func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, err error) {

@@ -37,6 +37,8 @@ type Link struct {
 	Hold        *api.Hold      `json:"hold,omitempty"`     // the hub's admin holds this site
 	// Audit is how the hub's audit chain contradicts the head that this site has seen.
 	Audit reason.Reason `json:"audit,omitzero"`
+	// recipients that take nothing from this site
+	BlockedBy []id.Site `json:"blocked_by,omitempty"`
 }
 
 func newClient(cfg config.Agent, identity *certs.Identity, o api.ClientOptions,
@@ -112,7 +114,7 @@ func (a *Agent) heard(err error) {
 	if err == nil && a.link.Hub != "" && a.link.isLine() {
 		a.link = Link{Connected: true, Hub: a.link.Hub, Since: time.Now().UTC(),
 			StartID: a.link.StartID, Incarnation: a.link.Incarnation, Clock: a.link.Clock,
-			Hold: a.link.Hold}
+			Hold: a.link.Hold, BlockedBy: a.link.BlockedBy}
 		a.linkChanges.Add(1)
 		a.log.Info("connected", "hub", a.link.Hub)
 	}
@@ -170,13 +172,14 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 		a.link = Link{Connected: true, Hub: hello.Hub, Since: time.Now().UTC(),
 			StartID: hello.StartID, Incarnation: hello.Incarnation, Clock: clock}
 	}
-	a.link.Copy, a.link.HubRole = hello.Copy, ""
+	a.link.Copy, a.link.HubRole, a.link.BlockedBy = hello.Copy, "", hello.BlockedBy
 	a.link.Hold, a.link.Audit = hello.Hold, audit
 	if role := hello.Role(); role != a.cfg.Role {
 		a.link.HubRole = role
 	}
 	if (hello.Copy == nil) != (before.Copy == nil) || a.link.HubRole != before.HubRole ||
-		(hello.Hold == nil) != (before.Hold == nil) || audit.Code != before.Audit.Code {
+		(hello.Hold == nil) != (before.Hold == nil) || audit.Code != before.Audit.Code ||
+		!slices.Equal(hello.BlockedBy, before.BlockedBy) {
 		a.linkChanges.Add(1)
 	}
 	differs := a.link.HubRole
@@ -194,6 +197,9 @@ func (a *Agent) connected(hello api.Hello, audit reason.Reason) {
 	if hello.Copy != nil && before.Copy == nil {
 		a.log.Error("another agent runs with this site's keys", "from", hello.Copy.From,
 			"since", hello.Copy.Since)
+	}
+	if !slices.Equal(hello.BlockedBy, before.BlockedBy) {
+		a.log.Warn("sites block this one", "sites", hello.BlockedBy)
 	}
 	if hello.Hold != nil && before.Hold == nil {
 		a.log.Warn("the hub's admin holds this site", "since", hello.Hold.Since, "because",

@@ -13,6 +13,7 @@ import (
 	"sealpost/config"
 	"sealpost/hub/api"
 	"sealpost/internal/control"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 )
 
@@ -212,6 +213,9 @@ func OnHold(h api.Hold) reason.Reason {
 	return reason.New("held-by-hub", "since", h.Since, "because", because)
 }
 
+// BlockedBy is the reason for which files for some sites wait at the hub.
+func BlockedBy(sites []id.Site) reason.Reason { return reason.New("blocked-by", "sites", sites) }
+
 func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 	s, err := a.status(ctx, StatusRequest{Latest: 10})
 	out := report.Snapshot{Connected: s.Link.Connected, Hub: s.Link.Hub,
@@ -227,6 +231,9 @@ func (a *Agent) snapshot(ctx context.Context) (report.Snapshot, error) {
 		out.Hold = OnHold(*s.Link.Hold)
 	}
 	out.Audit = s.Link.Audit
+	if len(s.Link.BlockedBy) > 0 {
+		out.BlockedBy = BlockedBy(s.Link.BlockedBy)
+	}
 	for _, p := range s.Pins {
 		if !p.Trouble.IsZero() {
 			out.Pins = append(out.Pins, report.Pin{Site: p.Site, Trouble: p.Trouble,

@@ -22,7 +22,7 @@ func agentSitesCommand() *cobra.Command {
 				&s); err != nil {
 				return err
 			}
-			return show(cmd, routesReport{s.Routes}, func() error {
+			return show(cmd, routesReport{s.Routes, s.Blocked}, func() error {
 				return printRoutes(printerOf(cmd), s)
 			})
 		},
@@ -34,7 +34,35 @@ func agentSitesCommand() *cobra.Command {
 
 // routesReport is the JSON of the command.
 type routesReport struct {
-	Routes []agent.Route `json:"routes"`
+	Routes  []agent.Route `json:"routes"`
+	Blocked []id.Site     `json:"blocked,omitempty"` // nothing is taken from them
+}
+
+func agentBlockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "block SITE", Short: "Take nothing more from a site",
+		Long: "Take nothing more from a site. Its files wait at the hub, and the site is told.\n" +
+			"`sealpost agent sites` lists the blocked sites.",
+		Args: wantArgs("SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return askDone(cmd, agent.PathBlock, agent.BlockRequest{Site: args[0]})
+		},
+	}
+	dirFlag(cmd, "agent")
+	return completeFirst(cmd, sitesKnown)
+}
+
+func agentUnblockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "unblock SITE", Short: "Take files from a blocked site again",
+		Long: "Take files from a blocked site again. Those that wait at the hub come at once.",
+		Args: wantArgs("SITE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return askDone(cmd, agent.PathUnblock, agent.BlockRequest{Site: args[0]})
+		},
+	}
+	dirFlag(cmd, "agent")
+	return completeFirst(cmd, sitesKnown)
 }
 
 func printRoutes(p *printer, s agent.Status) error {
@@ -49,7 +77,10 @@ func printRoutes(p *printer, s agent.Status) error {
 				fingerprint(site.Fingerprint))
 		}
 	}
-	return t.print(p.w, p.in(reason.New("no-routes")))
+	if err := t.print(p.w, p.in(reason.New("no-routes"))); err != nil || len(s.Blocked) == 0 {
+		return err
+	}
+	return p.item(reason.New("blocked-senders", "sites", s.Blocked))
 }
 
 var yesOrNo = map[bool]reason.Reason{true: reason.New("yes"), false: reason.New("no")}

@@ -86,6 +86,9 @@ func printAgentStatus(p *printer, s agent.Status) error {
 	if s.Link.Connected && s.Link.Hold != nil {
 		p.matter(reason.OnHold, "", agent.OnHold(*s.Link.Hold))
 	}
+	if s.Link.Connected && len(s.Link.BlockedBy) > 0 {
+		p.matter(reason.Unwelcome, "", agent.BlockedBy(s.Link.BlockedBy))
+	}
 	if c := s.Link.Copy; c != nil {
 		p.matter(reason.TwoCopies, "", agent.AlsoRuns(*c))
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,16 +35,18 @@ func (c *call) lease(in api.LeaseRequest) error {
 	if in.Max < 1 || in.MaxBytes < 0 {
 		return problem(api.CodeInvalid, "want at least one delivery")
 	}
-	if len(in.Except) > api.MaxExcept {
+	except := slices.Concat(in.Except, in.Blocked)
+	if len(except) > api.MaxExcept {
 		return problem(api.CodeInvalid, "want at most %d senders left out, not %d", api.MaxExcept,
-			len(in.Except))
+			len(except))
 	}
+	c.hub.present.block(c.caller.Name, in.Blocked)
 	ctx, cancel := c.waitContext(in.Wait)
 	defer cancel()
 	leased, err := c.hub.spool.Lease(ctx, spool.LeaseRequest{
 		Queue: c.caller.Name.Queue(), Session: in.Session, Duration: leaseTime,
 		Max: min(in.Max, api.MaxLeases), MaxBytes: min(in.MaxBytes, api.MaxLease-leaseHead),
-		Number: in.Number, Got: in.Got, Except: in.Except,
+		Number: in.Number, Got: in.Got, Except: except,
 	})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,4 +164,39 @@ func (w waitStore) Events(ctx context.Context, s id.Site, after spool.Cursor,
 	maxBytes int) ([]spool.Event, spool.Cursor, error) {
 	w.waiting <- struct{}{}
 	return w.Store.Events(ctx, s, after, maxBytes)
+}
+
+// A blocked sender is told, and others are not. Its deliveries wait.
+func TestABlockedSenderIsTold(t *testing.T) {
+	q := openHeadquarters(t)
+	lab, other, centre := q.lab("FL-LAB"), q.lab("PA-LAB"), q.centre("CA-RC", "#")
+	blockedBy := func(s *station) []id.Site {
+		hello, err := s.Hello(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hello.BlockedBy
+	}
+	lease := func(blocked ...id.Site) int {
+		got, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 5,
+			Wait: time.Millisecond, Blocked: blocked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(got)
+	}
+	lab.send(key("fl-lab.dat"), "x")
+	other.send(key("pa-lab.dat"), "x")
+	if n := lease("FL-LAB", "NY-LAB"); n != 1 {
+		t.Errorf("%d are leased beside a blocked sender", n)
+	}
+	if got := blockedBy(lab); !slices.Equal(got, []id.Site{"CA-RC"}) || blockedBy(other) != nil {
+		t.Errorf("FL-LAB is blocked by %v, PA-LAB by %v", got, blockedBy(other))
+	}
+	if n := lease(); n != 1 || blockedBy(lab) != nil {
+		t.Errorf("%d are leased after the block, which is %v", n, blockedBy(lab))
+	}
+	_, err := centre.Lease(t.Context(), api.LeaseRequest{Session: centre.session(), Max: 5,
+		Blocked: make([]id.Site, api.MaxExcept+1)})
+	wantCode(t, err, api.CodeInvalid)
 }

@@ -32,6 +32,7 @@ type present struct {
 	version  string // of its program
 	last     time.Time
 	sessions []session
+	blocked  []id.Site // senders from whom its agent takes nothing
 }
 
 // session is one start of an agent.
@@ -151,6 +152,26 @@ func (p *presence) copies(site id.Site, now time.Time) (from []string) {
 	return from
 }
 
+// block records the senders from whom a site takes nothing.
+func (p *presence) block(site id.Site, senders []id.Site) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of(site).blocked = senders
+}
+
+// blockedBy lists the sites that take nothing from a sender.
+func (p *presence) blockedBy(sender id.Site) (sites []id.Site) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, s := range p.by {
+		if slices.Contains(s.blocked, sender) {
+			sites = append(sites, name)
+		}
+	}
+	slices.Sort(sites)
+	return sites
+}
+
 // forget drops the record of a removed site.
 func (p *presence) forget(site id.Site) {
 	p.mu.Lock()
@@ -169,7 +190,7 @@ func (c *call) hello() error {
 		ExpiresAfter: time.Duration(h.deliveries.Load().ExpiresAfter),
 	}
 	if s.canSend() {
-		hello.MaySend = s.MaySend
+		hello.MaySend, hello.BlockedBy = s.MaySend, h.present.blockedBy(s.Name)
 	}
 	asks := c.r.URL.Query()
 	session, err := id.Parse128[id.Session](asks.Get(api.QuerySession))

@@ -11,6 +11,7 @@ package inbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -68,10 +69,12 @@ type Inbox struct {
 	isMended       bool          // trouble has ended: all that rests at the hub is to be leased
 	isRenewing     bool          // the present call of the hub is the last one of its session
 	stopLease      func()        // ends that call; nil: none
+	blocked        []id.Site     // senders from whom nothing is taken, by name
 
 	progress map[id.Envelope]*download // downloads of large envelopes
 	known    knownFolders              // the own folders that were last found in order
 
+	blocking  sync.Mutex // serializes changes of blocked
 	moving    sync.Mutex // serializes renames to places, for disks where they need a look
 	disks     ownDisks
 	arranging sync.Mutex // serializes arrange; guards probed
@@ -96,6 +99,9 @@ func New(o Options) *Inbox {
 // Run works until the context ends, and returns after its goroutines. It returns api.ErrHeld if
 // another agent of this site has taken the queue.
 func (b *Inbox) Run(ctx context.Context) error {
+	if err := b.loadBlocked(ctx); err != nil {
+		return ignoreCancel(ctx, fmt.Errorf("read the blocked senders: %w", err))
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.leaseAll(ctx) })
 	g.Go(func() error { return b.extendLeases(ctx) })

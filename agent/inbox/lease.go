@@ -65,6 +65,7 @@ func (b *Inbox) leaseAll(ctx context.Context) error {
 		// one request at a time: answers to earlier ones have arrived, or never will
 		ask.Number++
 		call, isMended, stop := b.beginLease(ctx)
+		ask.Blocked = b.Blocked() // a change from here on ends the call
 		if ask.Wait = api.MaxWait; isMended || len(ask.Except) > 0 {
 			ask.Wait = 0
 		}
@@ -278,6 +279,9 @@ func (b *Inbox) accept(ctx context.Context, list []api.Delivery) error {
 		if d := b.large.displace(maxLargeQueue); d != nil {
 			rejected = append(rejected, d)
 		}
+	}
+	for _, from := range b.Blocked() { // since the lease
+		b.handBack(ctx, append(b.small.drop(from), b.large.drop(from)...))
 	}
 	// Nothing is leased meanwhile, and a small one may wait behind these at the hub.
 	b.releaseAll(ctx, rejected, func(d *delivery) api.ReleaseRequest {

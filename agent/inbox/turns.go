@@ -144,6 +144,21 @@ func (t *turns) displace(most int) *delivery {
 	return d
 }
 
+// drop removes the waiting deliveries of a sender, and returns them.
+func (t *turns) drop(from id.Site) []*delivery {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.senders[from]
+	if l == nil {
+		return nil
+	}
+	list := l.list
+	l.list = nil
+	t.waiting -= len(list)
+	t.wake()
+	return list
+}
+
 // The limits of the small deliveries that wait for an opener.
 const (
 	maxOfSender = api.MaxLeases     // more of one sender are leased later

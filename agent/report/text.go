@@ -36,6 +36,7 @@ type Snapshot struct {
 	Since     time.Time
 	Role      reason.Reason // how the hub's role for this site differs from its own
 	Hold      reason.Reason // why the hub takes and gives nothing
+	BlockedBy reason.Reason // which sites take nothing from this one
 	Copy      reason.Reason // where another agent runs with this site's keys
 	Audit     reason.Reason // how the hub's audit chain contradicts its past
 	Clock     reason.Reason // how wrong it is
@@ -216,6 +217,9 @@ func (s Snapshot) link(l *lines) {
 	}
 	if !s.Hold.IsZero() && s.Connected && !s.Stopped {
 		l.tell(reason.OnHold, "", s.Hold)
+	}
+	if !s.BlockedBy.IsZero() && s.Connected && !s.Stopped {
+		l.tell(reason.Unwelcome, "", s.BlockedBy)
 	}
 	if !s.Copy.IsZero() && !s.Stopped {
 		l.tell(reason.TwoCopies, "", s.Copy)

@@ -73,6 +73,8 @@ type Hello struct {
 	Hold         *Hold         `json:"hold,omitempty"` // the hub's admin holds the caller
 	// of the hub's audit chain; none: it is a hub of an older version
 	Audit *Audit `json:"audit,omitempty"`
+	// recipients that take nothing from the caller, as far as the hub has heard since its start
+	BlockedBy []id.Site `json:"blocked_by,omitempty"`
 }
 
 // Hold is the hold of a site by the admin of the hub.
@@ -254,8 +256,10 @@ type LeaseRequest struct {
 	Number uint64 `json:"number,omitempty"`
 	// number of the newest request with a complete answer
 	Got uint64 `json:"got,omitempty"`
-	// senders whose deliveries wait for a later request, at most MaxExcept
+	// senders whose deliveries wait for a later request; with Blocked at most MaxExcept
 	Except []id.Site `json:"except,omitempty"`
+	// senders from whom the caller takes nothing: their deliveries wait, and they are told
+	Blocked []id.Site `json:"blocked,omitempty"`
 }
 
 // LeaseAnswer is the head of a lease's answer. The ciphertexts of the deliveries with Inline

@@ -23,6 +23,7 @@ const (
 	WrongClock   Situation = "wrong-clock"   // this computer's clock differs from the hub's
 	RoleDiffers  Situation = "role-differs"  // the hub has another role for this site
 	OnHold       Situation = "on-hold"       // the hub's admin holds this site
+	Unwelcome    Situation = "unwelcome"     // a recipient takes nothing from this site
 	TwoCopies    Situation = "two-copies"    // a second agent runs with the keys of this site
 	PastChanged  Situation = "past-changed"  // the hub's audit chain contradicts its past
 	Expiring     Situation = "expiring"      // the certificate ends soon
@@ -42,8 +43,8 @@ const (
 func Situations() []Situation {
 	return []Situation{NotConnected, Intercepted, ProxyShut, RefusedByHub, Blocked, Explained,
 		NotTaken, LeftAlone, Repeated, OutOfPlace, TrayBroken, Unanswered, Doubted, Unwatched,
-		WrongClock, RoleDiffers, OnHold, TwoCopies, PastChanged, Expiring, NotTrusted, HandedBack,
-		NoRoom, StateFull, NoInbox, Refused, Away, Failed, TakenOver, Stopped}
+		WrongClock, RoleDiffers, OnHold, Unwelcome, TwoCopies, PastChanged, Expiring, NotTrusted,
+		HandedBack, NoRoom, StateFull, NoInbox, Refused, Away, Failed, TakenOver, Stopped}
 }
 
 // InOutbox lists the situations of entries that are left alone, those that need a user first.
