@@ -25,7 +25,14 @@ func TestOpenersTakeTurns(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			all := newTurns(openers)
-			var opened []id.Site
+			var mu sync.Mutex // guards list
+			var list []id.Site
+			opened := func(more ...id.Site) []id.Site {
+				mu.Lock()
+				defer mu.Unlock()
+				list = append(list, more...)
+				return slices.Clone(list)
+			}
 			var working sync.WaitGroup
 			open := func(kind opener) {
 				for d := all.next(ctx, kind); d != nil; d = all.next(ctx, kind) {
@@ -33,7 +40,7 @@ func TestOpenersTakeTurns(t *testing.T) {
 					if d.Sender == "FL-LAB" {
 						time.Sleep(time.Hour)
 					}
-					opened = append(opened, d.Sender)
+					opened(d.Sender)
 					all.done(d.Sender, time.Since(began))
 				}
 			}
@@ -45,16 +52,16 @@ func TestOpenersTakeTurns(t *testing.T) {
 			}
 			working.Go(func() { open(guest) })
 			time.Sleep(90 * time.Minute)
-			if len(opened) != openers {
-				t.Errorf("%d openers have opened %v", openers, opened)
+			if got := opened(); len(got) != openers {
+				t.Errorf("%d openers have opened %v", openers, got)
 			}
 			for n := range 3 {
 				all.put(parcelOf("PA-LAB", n))
 			}
 			synctest.Wait()
 			want := []id.Site{"PA-LAB", "PA-LAB", "PA-LAB"}
-			if !slices.Equal(opened[openers:], want) {
-				t.Errorf("opened %v", opened)
+			if got := opened(); !slices.Equal(got[openers:], want) {
+				t.Errorf("opened %v", got)
 			}
 			cancel()
 			working.Wait()
@@ -97,7 +104,7 @@ func TestFullLines(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(time.Millisecond)
-			all.take(regular)
+			all.next(t.Context(), regular)
 		}()
 		if got, err := all.full(t.Context()); err != nil || len(got) > 0 {
 			t.Errorf("full are %v, %v", got, err)
@@ -109,7 +116,7 @@ func TestFullLines(t *testing.T) {
 		go func() {
 			time.Sleep(time.Hour)
 			for range maxWaiting {
-				all.take(regular)
+				all.next(t.Context(), regular)
 			}
 		}()
 		if got, err := all.full(t.Context()); err != nil || time.Since(began) < time.Hour {
