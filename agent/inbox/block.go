@@ -24,7 +24,7 @@ const maxBlocked = api.MaxExcept - 100
 func (b *Inbox) loadBlocked(ctx context.Context) error {
 	var text string
 	err := b.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
-		text, err = tx.Setting(blockedKey)
+		text, err = tx.Kept(blockedKey)
 		return err
 	})
 	if err != nil || text == "" {
@@ -92,7 +92,7 @@ func (b *Inbox) changeBlocked(ctx context.Context,
 		return false, err
 	}
 	err = b.ledger.Update(ctx, func(tx *ledger.Tx) error {
-		return tx.Set(blockedKey, string(text))
+		return tx.Keep(blockedKey, string(text))
 	})
 	if err != nil {
 		return false, err

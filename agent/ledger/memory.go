@@ -1,11 +1,13 @@
 package ledger
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"sealpost/internal/durable"
@@ -15,12 +17,16 @@ import (
 // TrustFile is the name of the file beside the ledger with the pins and approvals.
 const TrustFile = "trust.json"
 
-// trustVersion is the setting that counts the commits with a change of pins or approvals.
-const trustVersion = "trust"
+// trustVersion is the setting that counts the commits with a change of pins, approvals or kept
+// settings. keptPrefix begins the keys of kept settings.
+const (
+	trustVersion = "trust"
+	keptPrefix   = "trust "
+)
 
-// trust keeps the pins and approvals outside the ledger. So a lost or restored ledger never sees a
-// site for the first time again. The file is written after each commit that changes them, and
-// synced: it has no change of a failed commit.
+// trust keeps the pins, approvals and kept settings outside the ledger. So a lost or restored
+// ledger never sees a site for the first time again. The file is written after each commit that
+// changes them, and synced: it has no change of a failed commit.
 type trust struct {
 	path     string
 	changed  bool // by the current commit, or by one that could not be written
@@ -32,6 +38,7 @@ type remembered struct {
 	Version   int64                `json:"version"`
 	Pins      []rememberedPin      `json:"pins"`
 	Approvals map[string][]id.Site `json:"approvals"` // null: the first complete proposal
+	Settings  map[string]string    `json:"settings,omitempty"`
 }
 
 type rememberedPin struct {
@@ -84,8 +91,18 @@ func (tx *Tx) writeTrust() error {
 	if err != nil {
 		return err
 	}
-	out := remembered{Version: version, Pins: []rememberedPin{}}
+	out := remembered{Version: version, Pins: []rememberedPin{}, Settings: map[string]string{}}
 	if out.Approvals, err = tx.Approvals(); err != nil {
+		return err
+	}
+	err = tx.rows("SELECT key, value FROM setting WHERE key > ? AND key < ?",
+		[]any{keptPrefix, keptPrefix + "\x7f"}, func(rows *sql.Rows) error {
+			var key, value string
+			err := rows.Scan(&key, &value)
+			out.Settings[strings.TrimPrefix(key, keptPrefix)] = value
+			return err
+		})
+	if err != nil {
 		return err
 	}
 	for _, p := range pins {
@@ -130,13 +147,24 @@ func (tx *Tx) recallTrust() error {
 	if err != nil {
 		return errors.Join(err, tx.exec("ROLLBACK"))
 	}
-	tx.trust.changed, tx.trust.restored = false, len(in.Pins)+len(in.Approvals)
+	tx.trust.changed = false
+	tx.trust.restored = len(in.Pins) + len(in.Approvals) + len(in.Settings)
 	return nil
 }
 
-// takeTrust replaces the pins and approvals of the ledger.
+// Kept returns a value stored by Keep, or the empty string.
+func (tx *Tx) Kept(key string) (string, error) { return tx.Setting(keptPrefix + key) }
+
+// Keep stores a value that outlives the ledger, as pins and approvals do.
+func (tx *Tx) Keep(key, value string) error {
+	tx.trust.changed = true
+	return tx.Set(keptPrefix+key, value)
+}
+
+// takeTrust replaces the pins, approvals and kept settings of the ledger.
 func (tx *Tx) takeTrust(in remembered) error {
-	for _, query := range []string{"DELETE FROM pin", "DELETE FROM approval"} {
+	for _, query := range []string{"DELETE FROM pin", "DELETE FROM approval",
+		"DELETE FROM setting WHERE key > '" + keptPrefix + "' AND key < '" + keptPrefix + "\x7f'"} {
 		if err := tx.exec(query); err != nil {
 			return err
 		}
@@ -149,6 +177,11 @@ func (tx *Tx) takeTrust(in remembered) error {
 	}
 	for address, sites := range in.Approvals {
 		if err := tx.Approve(address, sites); err != nil {
+			return err
+		}
+	}
+	for key, value := range in.Settings {
+		if err := tx.Keep(key, value); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,8 @@ func trusting(t *testing.T) (path string, l *Ledger) {
 	update(t, l, func(tx *Tx) error {
 		return errors.Join(tx.SetPin(Pin{Site: "CA-RC", Identity: "first", RecipientKey: "key",
 			Version: 2, Statement: "hash", Seen: day}),
-			tx.Approve("fl-lab.dat", []id.Site{"CA-RC"}), tx.Approve("fl-lab.log", nil))
+			tx.Approve("fl-lab.dat", []id.Site{"CA-RC"}), tx.Approve("fl-lab.log", nil),
+			tx.Keep("blocked", "PA-LAB"))
 	})
 	return path, l
 }
@@ -63,9 +64,15 @@ func TestPinsAndApprovalsOutliveTheLedger(t *testing.T) {
 		l = open(t, path)
 		pins, approvals := trusted(t, l)
 		if !maps.Equal(pins, wantPins) || !maps.EqualFunc(approvals, wantApprovals,
-			slices.Equal[[]id.Site]) || approvals["fl-lab.log"] != nil || l.Recalled() != 3 {
+			slices.Equal[[]id.Site]) || approvals["fl-lab.log"] != nil || l.Recalled() != 4 {
 			t.Fatalf("%+v, %v, %d put back", pins, approvals, l.Recalled())
 		}
+		view(t, l, func(tx *Tx) error {
+			if blocked, err := tx.Kept("blocked"); err != nil || blocked != "PA-LAB" {
+				t.Errorf("kept %q, %v", blocked, err)
+			}
+			return nil
+		})
 		l.Close()
 	}
 	l = open(t, path)
