@@ -209,7 +209,7 @@ func TestTwoAgentsWithTheSameKeys(t *testing.T) {
 	if err := centre.Dies(); err == nil || killed(err) {
 		t.Errorf("the displaced agent ends with %v", err)
 	}
-	if !centre.Says("another agent of CA-RC is running with this site's keys") {
+	if !centre.Says("another agent runs this site with the same keys") {
 		t.Error("the displaced agent does not say why it stops")
 	}
 	lab.Drop("to the copy.csv", smallFile)

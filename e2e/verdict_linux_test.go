@@ -79,8 +79,8 @@ const ofSite = `^([A-Z-]+-(LAB|RC)|second)`
 var (
 	// loose matches files that the service changes itself: only name, owner and rights are
 	// compared.
-	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|lock|control(\.sock)?|` +
-		`chain\.pem))?)?$`)
+	loose = regexp.MustCompile(ofSite + `(/state(/(sealed|numbers\.json|trust\.json|lock|` +
+		`control(\.sock)?|chain\.pem))?)?$`)
 	// passing matches files of the service that come, go, and are made anew.
 	passing = regexp.MustCompile(ofSite + `/(STATUS[^/]*|\.[^/]*tmp|state/(sealed/[0-9a-f]{32}|` +
 		`ledger\.db(-wal|-shm)?|numbers\.json\.tmp|\.[^/]*tmp))$` +
