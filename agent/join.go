@@ -128,6 +128,9 @@ func plan(o JoinOptions) (joinPlan, error) {
 		return joinPlan{}, err
 	}
 	p := joinPlan{dir: dir, cfg: config.DefaultAgent()}
+	if file := config.OfOtherUse(dir, config.AgentFile(dir)); file != "" {
+		return p, reason.Err("remote-folder-used", "dir", dir, "has", file)
+	}
 	stored, err := config.LoadAgent(config.AgentFile(dir))
 	other := err == nil && (stored.Site != string(inv.Site) ||
 		stored.Network != string(inv.Network))

@@ -162,6 +162,9 @@ func printAudit(w io.Writer, r auditReport) error {
 		printf(w, "Those up to block %d were truncated: %d:%s\n", r.Head.Truncated,
 			r.Head.Truncated, r.Head.TruncatedHash)
 	}
+	if r.File != "" {
+		printf(w, "The names of the hub and the network are what the file says.\n")
+	}
 	printf(w, "Network: %s\n", fingerprint(r.Network))
 	_, err := printf(w, "Head:    %d:%s\n", r.Head.Block, r.Head.Hash)
 	return err

@@ -150,7 +150,8 @@ func TestOddThingsInATrayHoldUpNothing(t *testing.T) {
 	lab.Restart()
 	s.Proves()
 	eventually(t, "the folder without end is named", func() bool {
-		return strings.Contains(lab.Status().Outbox.Trays[0].NotTaken["deep"].String(), "too many folders")
+		why := lab.Status().Outbox.Trays[0].NotTaken["deep"]
+		return strings.Contains(why.String(), "too many folders")
 	}, lab.statusText)
 	if kept := lab.filesNamed("sending", "leased.csv"); len(kept) > 0 {
 		t.Errorf("what another program holds is taken: %q", kept)

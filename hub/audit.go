@@ -145,16 +145,21 @@ func ReadAudit(r io.Reader) func(after uint64) (AuditAnswer, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, auditLine)
 	var head AuditAnswer
+	left := uint64(0)
 	return func(after uint64) (AuditAnswer, error) {
 		if after == 0 {
 			if !lines.Scan() || strictjson.Unmarshal(lines.Bytes(), &head) != nil ||
 				head.Network == "" {
 				return head, reason.Err("audit-no-export")
 			}
+			left = head.Head.Block - head.Head.Truncated
 		}
 		out := head
 		for size := 0; size < auditPage && lines.Scan(); size += len(lines.Bytes()) {
-			out.Blocks = append(out.Blocks, lines.Text())
+			if left == 0 {
+				return out, reason.Err("audit-lines-behind", "block", head.Head.Block)
+			}
+			out.Blocks, left = append(out.Blocks, lines.Text()), left-1
 		}
 		return out, lines.Err()
 	}

@@ -92,6 +92,8 @@ func (h *Hub) authorise(r *http.Request, who access) (site, error) {
 		return site{}, problem(api.CodeBusy, "%s has too many connections open", c.name)
 	}
 	if !who.covers(s) {
+		h.refused(r, slog.LevelWarn, refusedRole, "caller", c.name, "role", s.Role, "key", c.key,
+			"call", r.URL.Path)
 		return s, problem(api.CodeNotAllowed, "%s has the role %s, which does not cover this",
 			c.name, s.Role)
 	}

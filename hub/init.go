@@ -142,6 +142,9 @@ const probeSize = 64 << 10
 
 // check finds the faults of the options and of the disks before Init writes anything.
 func (o InitOptions) check(c config.Hub) error {
+	if file := config.OfOtherUse(o.Dir, config.HubFile(o.Dir)); file != "" {
+		return reason.Err("remote-folder-used", "dir", o.Dir, "has", file)
+	}
 	if err := certs.CheckHosts(c.Hosts); err != nil {
 		return err
 	}

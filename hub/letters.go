@@ -44,6 +44,19 @@ func (h *Hub) requeue(ctx context.Context, in LetterRequest) (LettersAnswer, err
 	})
 }
 
+// failure returns the first error if no letter was changed.
+func (a LettersAnswer) failure() error {
+	for _, l := range a.Letters {
+		if l.Failed.IsZero() {
+			return nil
+		}
+	}
+	if len(a.Letters) == 0 {
+		return nil
+	}
+	return a.Letters[0].Failed.AsError()
+}
+
 // discard frees the content of the dead letters of a message.
 func (h *Hub) discard(ctx context.Context, in LetterRequest) (LettersAnswer, error) {
 	return h.changeLetters(ctx, in, "discarded", func(ctx context.Context, r spool.Record) error {

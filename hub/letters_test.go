@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,12 @@ func TestRequeueInVain(t *testing.T) {
 	}
 	if list := ask[DeadAnswer](q, ControlDead, DeadRequest{}); len(list.Letters) != 0 {
 		t.Errorf("the dead letters are %+v", list)
+	}
+	blocks, err := q.hub.spool.AuditBlocks(t.Context(), 0, 1<<20)
+	if all := string(bytes.Join(blocks, nil)); err != nil ||
+		!strings.Contains(all, `"call":"/requeue","text":"refused: `) ||
+		strings.Contains(all, `"call":"/requeue","text":"done `) {
+		t.Errorf("%v, and the audit chain has %s", err, all)
 	}
 	second := lab.send(key("fl-lab.dat"), "x").Messages[0].ID
 	next := q.config.Deliveries

@@ -155,8 +155,10 @@ func (h *Hub) sites(ctx context.Context, _ Nothing) (SitesAnswer, error) {
 		}
 		status.LastSeen, status.Version = h.present.lastSeen(name)
 		status.Waiting, status.Oldest = queues[name.Queue()].Waiting, queues[name.Queue()].Oldest
-		status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
-			time.Duration(h.deliveries.Load().ExpiresAfter))
+		if s.Hold == nil { // nothing for a held site ends
+			status.OldestExpires = api.ExpiresSoon(status.Oldest, h.now(),
+				time.Duration(h.deliveries.Load().ExpiresAfter))
+		}
 		status.RunsAs, status.Hold = h.otherRole(s), s.Hold
 		status.Copies = h.present.copies(name, h.now())
 		if !s.isRemoved() {

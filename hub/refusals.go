@@ -16,6 +16,7 @@ import (
 // Classes of refusals. Each is an event of the log.
 const (
 	refusedCaller      = "caller not admitted"
+	refusedRole        = "call beyond the role"
 	refusedCertificate = "caller not trusted"
 	refusedExpired     = "caller's certificate not valid now"
 	refusedInvitation  = "enrolment refused"

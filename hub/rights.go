@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func allow[In, Out any](who access, path string,
 				account := control.Account(ctx)
 				note := noteOf("account "+account, path, in)
 				out, err := do(h, spool.WithNote(ctx, note), in)
-				h.called(ctx, who, note, err, "account", account)
+				h.called(ctx, who, note, cmp.Or(err, failureOf(out)), "account", account)
 				return out, h.roomFor(ctx, err)
 			})
 		},
@@ -89,14 +90,22 @@ func allow[In, Out any](who access, path string,
 				defer end()
 				return do(c.hub, spool.WithNote(c.r.Context(), note), in)
 			}()
-			c.hub.called(c.r.Context(), who, note, err, "admin", c.caller.Name, "key",
-				c.caller.Key, "from", from)
+			c.hub.called(c.r.Context(), who, note, cmp.Or(err, failureOf(out)), "admin",
+				c.caller.Name, "key", c.caller.Key, "from", from)
 			if err != nil {
 				return c.refusal(err)
 			}
 			return c.reply(out) // without the lock: the admin's line may be slow
 		}),
 	}
+}
+
+// failureOf returns the error of an answer that lists failures only: nothing was changed.
+func failureOf(out any) error {
+	if a, ok := out.(LettersAnswer); ok {
+		return a.failure()
+	}
+	return nil
 }
 
 // controls returns the handler of the control socket. Profiles are among its calls, and open to no
@@ -169,6 +178,8 @@ func (c *call) notHere() error {
 	path := strings.TrimPrefix(c.r.URL.Path, api.PathAdmin)
 	for _, a := range adminCalls() {
 		if a.path == path && a.who == local {
+			c.hub.refused(c.r, slog.LevelWarn, refusedRole, "caller", c.caller.Name, "role",
+				c.caller.Role, "key", c.caller.Key, "call", c.r.URL.Path)
 			return problem(api.CodeNotAllowed, "this is done at the hub's own computer only: %s",
 				path)
 		}

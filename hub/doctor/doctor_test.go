@@ -16,6 +16,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/hub"
+	"sealpost/hub/api"
 	"sealpost/internal/control"
 	"sealpost/internal/finding"
 	"sealpost/internal/testkit"
@@ -261,6 +262,8 @@ func TestLateQueuesAndSites(t *testing.T) {
 		"seen long ago": {hub.SiteStatus{LastSeen: ago(48 * time.Hour)}, "was not seen since"},
 		"never seen":    {hub.SiteStatus{}, "was not seen since"},
 		"twice":         {hub.SiteStatus{Connections: 2, Copies: []string{"a", "b"}}, "a, b"},
+		"held": {hub.SiteStatus{Connections: 1, Hold: &api.Hold{Because: "repair"}},
+			"is on hold since"},
 		"another role": {hub.SiteStatus{Connections: 1, Role: "send", RunsAs: "both"},
 			"runs as both"},
 	} {

@@ -122,6 +122,15 @@ func (p *subject) site(s hub.SiteStatus, note func(finding.Finding)) {
 		note(finding.Warning(check, reason.New("hub-site-unseen", "since", seen),
 			reason.New("hub-call-site", "site", s.Site)))
 	}
+	if s.Hold != nil {
+		var because any
+		if s.Hold.Because != "" {
+			because = s.Hold.Because
+		}
+		note(finding.Warning(check, reason.New("hub-site-held", "since", s.Hold.Since,
+			"because", because), reason.New("hub-release-site", "command",
+			shell.Join("sealpost", "hub", "release", string(s.Site), "--dir", p.Dir))))
+	}
 	if s.RunsAs != "" {
 		note(finding.Warning(check,
 			reason.New("hub-site-role", "role", s.Role, "runs", s.RunsAs),

@@ -31,7 +31,7 @@ var ErrUnreached = errors.New("the hub is not reached")
 
 // The files of an admin's folder. The state folder is private.
 const (
-	settingsFile = "remote.toml"
+	settingsFile = "remote.toml" // config.OfOtherUse knows it, too
 	stateFolder  = "state"
 	keyFile      = "identity.key"
 	chainFile    = "chain.pem"
