@@ -67,8 +67,9 @@ type Agent struct {
 
 	seen witness // of the hub's audit chain; keepLink's own
 
-	mu          sync.Mutex // guards link
+	mu          sync.Mutex // guards the two fields below
 	link        Link
+	isUnwelcome bool // the hub answers, and has refused something at the last hello
 	size        sizeTrouble
 	linkChanges atomic.Uint64 // counts the changes of the link in the status
 	changed     chan struct{} // of one place: a request shows that the link has changed

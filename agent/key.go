@@ -13,6 +13,7 @@ import (
 	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/envelope"
+	"sealpost/hub/api"
 	"sealpost/internal/durable"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
@@ -90,13 +91,18 @@ func signedKey(cfg config.Agent, keys *envelope.Keys, identity *certs.Identity) 
 
 func (a *Agent) keyHash() id.Hash { return statement.RecipientKeyHash(a.keys.Recipient()) }
 
+// keyOfOlderState is the reason of a recipient key that the hub knows to be replaced.
+const keyOfOlderState reason.Code = "key-of-older-state"
+
 // uploadKey gives the hub this site's recipient-key statement.
 func (a *Agent) uploadKey(ctx context.Context) error {
 	signed, err := signedKey(a.cfg, a.keys, a.identity)
 	if err != nil {
 		return err
 	}
-	if err := a.hub.PutKey(ctx, signed); err != nil {
+	if err := a.hub.PutKey(ctx, signed); errors.Is(err, api.ErrConflict) {
+		return reason.Err("key-of-older-state", "state", a.cfg.State, "site", a.site, "why", err)
+	} else if err != nil {
 		return fmt.Errorf("upload the recipient key: %w", err)
 	}
 	a.log.Info("recipient key uploaded", "key_hash", a.keyHash())

@@ -59,4 +59,14 @@ func TestALostRecipientKey(t *testing.T) {
 	if got := centre.inInbox(); len(got) != 2 {
 		t.Errorf("in the inbox: %v", got)
 	}
+
+	// An older state folder is put back.
+	centre.stop()
+	must(t, os.WriteFile(key, backup, 0o600))
+	must(t, os.Remove(filepath.Join(centre.dir, "state", "recipient.json")))
+	centre.start()
+	eventually(t, "it says that the hub has a later key", func() bool {
+		l := centre.status().Link
+		return !l.Connected && l.Trouble.Code == "key-of-older-state"
+	})
 }

@@ -81,6 +81,7 @@ func (a *Agent) keepLink(ctx context.Context) error {
 		if errors.Is(err, api.ErrHeld) {
 			return reason.Err("agent-displaced", "site", a.site, "why", err)
 		}
+		a.welcomed(err)
 		if err != nil {
 			a.lost(a.explain(ctx, err))
 			a.sleep(ctx, pause.After(api.RetryAfter(err)))
@@ -108,7 +109,7 @@ func (a *Agent) sleep(ctx context.Context, d time.Duration) {
 func (a *Agent) heard(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if isOfLink(err) != a.link.Connected {
+	if isOfLink(err) != a.link.Connected || err == nil && a.isUnwelcome {
 		return // nothing new
 	}
 	if err == nil && a.link.Hub != "" && a.link.isLine() {
@@ -122,6 +123,14 @@ func (a *Agent) heard(err error) {
 	case a.changed <- struct{}{}:
 	default:
 	}
+}
+
+// welcomed stores whether the hub answers and has refused something. Then its answers to other
+// requests do not mean that the site is connected.
+func (a *Agent) welcomed(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.isUnwelcome = err != nil && !isOfLink(err)
 }
 
 // isOfLink reports whether an error may mean that there is no connection, or none for this site.
@@ -243,6 +252,9 @@ func (a *Agent) explain(ctx context.Context, err error) Link {
 					Refusal: "hub-certificate-time", Clock: reason.Of(wrong)}
 			}
 		}
+	}
+	if why := reason.Of(err); why.Code == keyOfOlderState {
+		return Link{Trouble: why, Refusal: string(keyOfOlderState)}
 	}
 	if l := strangerLink(ctx, err, a.cfg); !l.Trouble.IsZero() {
 		return l

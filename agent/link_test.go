@@ -66,3 +66,20 @@ func TestHowAnAgentHasEnded(t *testing.T) {
 		}
 	}
 }
+
+// A hub that refuses something at each hello answers other requests. That changes nothing: no hello
+// follows at once, and the site does not count as connected.
+func TestAnswersDoNotHideARefusal(t *testing.T) {
+	a := &Agent{changed: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+	a.link.Hub = "DC-HQ"
+	a.welcomed(&api.Error{Code: api.CodeConflict})
+	a.heard(nil)
+	if a.link.Connected || len(a.changed) > 0 {
+		t.Errorf("connected: %t, and %d hellos follow", a.link.Connected, len(a.changed))
+	}
+	a.welcomed(nil)
+	a.heard(nil)
+	if !a.link.Connected || len(a.changed) != 1 {
+		t.Errorf("afterwards: %t, %d", a.link.Connected, len(a.changed))
+	}
+}

@@ -103,6 +103,9 @@ func (h *handles) copyApart(ctx context.Context, m ledger.Outgoing) (temp string
 			err = tray.ErrChanged
 		}
 		if err == nil {
+			err = h.hasRoom(m.Source.Size) // until then users see their file
+		}
+		if err == nil {
 			err = h.SetAside(droppedAt(m), asideAt(m))
 		}
 		if err != nil {
