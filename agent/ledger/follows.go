@@ -60,16 +60,17 @@ func (tx *Tx) Numbered(seqs []int64) ([]Outgoing, error) {
 	return tx.outgoing("seq IN (SELECT value FROM json_each(?))", list(seqs))
 }
 
-// LatestNames visits the latest delivered messages, oldest first. It sets only Seq, Tray and Name.
+// LatestNames visits the latest delivered messages, oldest first. It sets only Seq, Tray, Address
+// and Name.
 func (tx *Tx) LatestNames(limit int, visit func(Outgoing)) error {
-	return tx.rows("SELECT seq, tray, name FROM (SELECT seq, tray, name FROM message WHERE "+
-		"state = 'delivered' AND filed = 1 ORDER BY seq DESC LIMIT ?) ORDER BY seq", []any{limit},
-		func(rows *sql.Rows) error {
-			var m Outgoing
-			err := rows.Scan(&m.Seq, &m.Tray, &m.Name)
-			visit(m)
-			return err
-		})
+	return tx.rows("SELECT seq, tray, address, name FROM (SELECT seq, tray, address, name "+
+		"FROM message WHERE state = 'delivered' AND filed = 1 ORDER BY seq DESC LIMIT ?) "+
+		"ORDER BY seq", []any{limit}, func(rows *sql.Rows) error {
+		var m Outgoing
+		err := rows.Scan(&m.Seq, &m.Tray, &m.Address, &m.Name)
+		visit(m)
+		return err
+	})
 }
 
 // NextTree returns the first message behind another, in the order of their identities, that has a

@@ -252,16 +252,18 @@ func (tx *Tx) Addresses() (list []string, err error) {
 
 // Unfiled lists final messages of a tray after seq that may not be moved yet. It sets only the
 // fields for moving them: Seq, UID, ID, Kind, Day, Number, Group, Name, Source without Executable,
-// Dir, State, Digest, Reason and FiledAt.
+// Address, Dir, State, Digest, Reason and FiledAt.
 func (tx *Tx) Unfiled(tray string, after int64, limit int) (list []Outgoing, err error) {
 	err = tx.rows("SELECT seq, uid, message_id, kind, day, number, group_first, group_last, "+
-		"name, size, entries, mtime, file, dir, state, digest, reason, filed_at FROM "+byUnfiled+
+		"name, size, entries, mtime, file, address, dir, state, digest, reason, filed_at FROM "+
+		byUnfiled+
 		"AND tray = ? AND seq > ? ORDER BY seq LIMIT ?", []any{tray, after, limit},
 		func(rows *sql.Rows) error {
 			m, filed := Outgoing{Tray: tray}, int64(0)
 			err := rows.Scan(&m.Seq, &m.UID, &m.ID, &m.Kind, &m.Day, &m.Number, &m.Group.First,
 				&m.Group.Last, &m.Name, &m.Source.Size, &m.Source.Entries, &m.Source.ModTime,
-				&m.Source.File, &m.Dir, &m.State, &m.Digest, (*column)(&m.Reason), &filed)
+				&m.Source.File, &m.Address, &m.Dir, &m.State, &m.Digest, (*column)(&m.Reason),
+				&filed)
 			m.FiledAt = fromMillis(filed)
 			list = append(list, m)
 			return err

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -151,24 +153,51 @@ func (t *box) repeatable(ctx context.Context, name, address string,
 	if err := t.o.readRepeats(ctx); err != nil {
 		return first, err
 	}
-	seq := t.o.repeats.of(ledger.Outgoing{Tray: t.Name, Name: name})
+	seq := t.o.repeats.of(ledger.Outgoing{Tray: t.Name, Address: address, Name: name})
 	if seq == 0 || size > maxRead {
 		return first, nil
 	}
-	var list []ledger.Outgoing
-	err = t.o.view(ctx, func(tx *ledger.Tx) (err error) {
-		list, err = tx.Numbered([]int64{seq})
+	var m ledger.Outgoing
+	err = t.o.view(ctx, func(tx *ledger.Tx) error {
+		list, err := tx.Numbered([]int64{seq})
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		isComplete, err := hasReached(tx, list[0])
+		if isComplete {
+			m = list[0]
+		}
 		return err
 	})
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return first, err
 	}
-	m := list[0]
 	if m.Tray != t.Name || m.Name != name || m.Folder || m.State != ledger.Delivered ||
 		m.Address != address || m.Source.Size != size {
 		return first, nil
 	}
 	return m, nil
+}
+
+// hasReached reports whether a delivered message has reached every site that is approved for its
+// address now.
+func hasReached(tx *ledger.Tx, m ledger.Outgoing) (bool, error) {
+	sites, _, err := tx.Approval(m.Address)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	outcomes, err := tx.Outcomes(m.UID)
+	for _, site := range sites {
+		if !slices.ContainsFunc(outcomes, func(o ledger.Outcome) bool {
+			return o.Site == site && o.Outcome == ledger.OutcomeDelivered
+		}) {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // Earlier is a delivered message that a file may repeat, with the values to compare its content.

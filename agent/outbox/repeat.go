@@ -19,7 +19,7 @@ const (
 	maxRead = 1 << 30
 )
 
-// repeats remembers the latest delivered message of each name.
+// repeats remembers the latest delivered message of each name and address.
 type repeats struct {
 	mu     sync.Mutex // guards the fields below
 	isRead bool       // the messages from before the start are loaded
@@ -28,7 +28,7 @@ type repeats struct {
 	next   int      // in it
 }
 
-// repeat is a name, hashed with its tray, and the place of its message in the order of claims.
+// repeat has the hash of a name with its tray and address, and its message's place among claims.
 type repeat struct {
 	name uint64
 	seq  int64
@@ -38,7 +38,7 @@ type repeat struct {
 var nameSeed = maphash.MakeSeed()
 
 func hashOf(m ledger.Outgoing) uint64 {
-	return maphash.String(nameSeed, m.Tray+"\x00"+m.Name)
+	return maphash.String(nameSeed, m.Tray+"\x00"+m.Address+"\x00"+m.Name)
 }
 
 // swap remembers a message, and returns the one that had its name before; 0 if there is none.

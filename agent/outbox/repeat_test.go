@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sealpost/agent/ledger"
+	"sealpost/internal/id"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 )
@@ -144,5 +145,37 @@ func TestARepeatedFileIsLeft(t *testing.T) {
 				t.Errorf("long after the first it is left: %d messages", n)
 			}
 		})
+	}
+}
+
+// A file is sent again if a recipient of now has not had it. A message to one site alone does not
+// take the place of the first.
+func TestARepeatForAnotherRecipient(t *testing.T) {
+	s := newSealer(t)
+	s.tray.RepeatWindow, s.tray.LeavesRepeats = time.Hour, true
+	first := s.sendsFile("a.csv", "one", time.Unix(1_700_000_000, 0))
+	approve := func(sites ...id.Site) {
+		s.update(func(tx *ledger.Tx) error { return tx.Approve(first.Address, sites) })
+	}
+	find := func(address string) id.Message {
+		t.Helper()
+		m, err := s.tray.repeatable(t.Context(), "a.csv", address, 3)
+		testkit.Must(t, err)
+		return m.ID
+	}
+	approve("CA-RC")
+	if got := find(first.Address); got != first.ID {
+		t.Errorf("the file of %s is a repeat of %q", first.ID, got)
+	}
+	if got := find("@SF-RC"); got != "" {
+		t.Errorf("to another address it is a repeat of %q", got)
+	}
+	s.repeats.swap(ledger.Outgoing{Seq: 99, Tray: first.Tray, Address: "@SF-RC", Name: "a.csv"})
+	if got := find(first.Address); got != first.ID {
+		t.Errorf("after a message to one site it is a repeat of %q", got)
+	}
+	approve("CA-RC", "SF-RC")
+	if got := find(first.Address); got != "" {
+		t.Errorf("SF-RC has nothing, and it is a repeat of %q", got)
 	}
 }
