@@ -12,6 +12,7 @@ import (
 	"sealpost/hub/api"
 	"sealpost/internal/id"
 	"sealpost/internal/reason"
+	"sealpost/internal/testkit"
 )
 
 // TestASealedFileThatStaysEndsNothing keeps a sealed file from being removed, as a virus scanner
@@ -116,5 +117,22 @@ func TestARefusedAddressWaitsAlone(t *testing.T) {
 	}
 	if isOfAddress(os.ErrDeadlineExceeded) {
 		t.Error("a line that is cut is taken for a refusal")
+	}
+}
+
+// A sealed file that nothing needs frees its space at once. Its name stays until the hub has
+// deleted the parts, also if the agent stops before it asks.
+func TestPartsOfALostEnvelopeAreDeleted(t *testing.T) {
+	s := newSealer(t)
+	e := id.Random128[id.Envelope]()
+	path := filepath.Join(s.cfg.State, sealedFolder, string(e))
+	testkit.Must(t, os.WriteFile(path, []byte("ciphertext"), 0o600))
+	for range 2 { // as after a restart
+		s.orphans = nil
+		testkit.Must(t, s.tidy(t.Context()))
+		info, err := os.Stat(path)
+		if err != nil || info.Size() != 0 || len(s.orphans) != 1 || s.orphans[0] != e {
+			t.Fatalf("%v, %v, and %v are known", info, err, s.orphans)
+		}
 	}
 }

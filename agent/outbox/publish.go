@@ -293,7 +293,7 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 	}
 	fault.Point("outbox-dropped")
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		o.abandon(ctx, s.ID)
+		o.abandon(ctx, s.ID) //nolint:errcheck // it is logged, and the parts expire
 	}
 	o.removeSealed(s.ID, s.File)
 	return nil
@@ -301,12 +301,14 @@ func (o *Outbox) drop(ctx context.Context, s *sealed, why string) error {
 
 // abandon deletes the parts of a given-up envelope at the hub. Otherwise they use space there until
 // they expire.
-func (o *Outbox) abandon(ctx context.Context, e id.Envelope) {
+func (o *Outbox) abandon(ctx context.Context, e id.Envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, abandonTime)
 	defer cancel()
-	if err := o.hub.AbortUpload(ctx, e); err != nil {
+	err := o.hub.AbortUpload(ctx, e)
+	if err != nil {
 		o.log.Debug("its parts stay at the hub until they expire", "envelope", e, "error", err)
 	}
+	return err
 }
 
 // fail ends the messages of an envelope that no hub of this network will take.
@@ -328,7 +330,7 @@ func (o *Outbox) fail(ctx context.Context, s *sealed, why reason.Reason) error {
 	}
 	o.fileSoon()
 	if s.Size > api.SmallSize { // otherwise it has no parts
-		o.abandon(ctx, s.ID)
+		o.abandon(ctx, s.ID) //nolint:errcheck // it is logged, and the parts expire
 	}
 	o.removeSealed(s.ID, s.File)
 	return nil

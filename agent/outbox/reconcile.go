@@ -9,6 +9,7 @@ import (
 	"sealpost/agent/ledger"
 	"sealpost/hub/api"
 	"sealpost/internal/backoff"
+	"sealpost/internal/beneath"
 	"sealpost/internal/id"
 )
 
@@ -29,7 +30,9 @@ func (o *Outbox) connected(ctx context.Context) (leftovers []*sealed, err error)
 		return nil, ctx.Err()
 	}
 	for _, e := range o.orphans {
-		o.abandon(ctx, e)
+		if err := o.abandon(ctx, e); err == nil || errors.Is(err, api.ErrNotFound) {
+			o.removeSealed(e, string(e))
+		}
 	}
 	return o.reconcile(ctx)
 }
@@ -151,6 +154,23 @@ func (o *Outbox) compareKnown(ctx context.Context, asked ledger.EnvelopeState,
 	return nil, o.save(ctx, answers, func(*ledger.Tx) error { return nil })
 }
 
+// emptySealed frees the space of a sealed file. If another program holds it, the next start does.
+func (o *Outbox) emptySealed(dir *beneath.Dir, e fs.DirEntry) error {
+	info, err := e.Info()
+	if err != nil || info.Size() == 0 {
+		return nil // it is gone, or empty already
+	}
+	o.removeSealed(id.Envelope(e.Name()), e.Name())
+	f, err := dir.Create(e.Name(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	return err
+}
+
 // whole reports whether an envelope's ciphertext is there in full. Its checksums are checked by the
 // hub, part by part.
 func (o *Outbox) whole(s *sealed) bool {
@@ -166,8 +186,8 @@ func (o *Outbox) whole(s *sealed) bool {
 	return err == nil && info.IsRegular() && info.Size == s.Size
 }
 
-// tidy removes sealed files that no envelope needs: a crash fell between sealing and recording, or
-// the ledger was lost.
+// tidy empties sealed files that no envelope needs: a crash fell between sealing and recording, or
+// the ledger was lost. Their names stay until the hub has deleted the parts that it has of them.
 func (o *Outbox) tidy(ctx context.Context) error {
 	dir, err := o.sealed()
 	if err != nil {
@@ -184,8 +204,7 @@ func (o *Outbox) tidy(ctx context.Context) error {
 			})
 			if errors.Is(err, ledger.ErrNotFound) || (err == nil && row.File == "") {
 				o.orphans = append(o.orphans, id.Envelope(e.Name()))
-				o.removeSealed(id.Envelope(e.Name()), e.Name())
-				err = nil
+				err = o.emptySealed(dir, e)
 			}
 			if err != nil {
 				return err

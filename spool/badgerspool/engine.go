@@ -40,9 +40,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 }
 
 // errDamaged tells the admin what to do about a damaged store.
-var errDamaged = errors.New("badger's files are damaged: set the hub up in a new folder " +
-	"from its last export (sealpost hub init --restore); senders then publish again the " +
-	"envelopes that it does not know")
+var errDamaged = errors.New("badger's files are damaged: move the spool's folder away, " +
+	"or set the hub up in a new folder from its last export (sealpost hub init --restore); " +
+	"senders then publish again the envelopes that it does not know")
 
 // openBadger opens the store, unless its tables are damaged.
 func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
