@@ -8,7 +8,7 @@ import (
 // errNeverFits means that the inbox's volume can never hold a message beside its reserve.
 var errNeverFits = reason.Err("inbox-never-fits")
 
-// fileReserve is the part of the reserve for which one inode is kept free, in bytes.
+// fileReserve is the number of bytes of the reserve for each inode that is kept free.
 const fileReserve = 64 << 10
 
 // keptFiles returns the number of inodes to leave free. On a volume with few it is a part of them.

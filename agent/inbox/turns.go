@@ -167,8 +167,8 @@ const (
 	othersInterval = 500 * time.Millisecond
 )
 
-// full returns the senders of which nothing is leased now, once something may be leased from the
-// others. The last error is the context's.
+// full returns the senders with too many waiting deliveries to lease more of them. It waits until
+// something may be leased from the others. An error is the context's.
 func (t *turns) full(ctx context.Context) ([]id.Site, error) {
 	patience := time.NewTimer(othersInterval)
 	defer patience.Stop()

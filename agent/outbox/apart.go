@@ -20,7 +20,7 @@ import (
 // row, and the original is removed where it equals the copy. After a crash the row and the two
 // places tell the next step. No message is handed on while its original is there.
 
-// asideAt returns the path in the tray of the folder in which a message's file is set aside.
+// asideAt returns the path of the hidden folder that holds the original of a message.
 func asideAt(m ledger.Outgoing) string {
 	return path.Join(tray.OutboxPart, m.Dir, tray.AsideName, string(m.ID))
 }
