@@ -48,6 +48,8 @@ type RouteSite struct {
 	// of its identity: the pinned one, or the one that the hub shows
 	Fingerprint id.Hash `json:"fingerprint,omitempty"`
 	Pinned      bool    `json:"pinned"` // the fingerprint is the pinned one
+
+	trust.Standing
 }
 
 // maxKnown is how many known sites are listed for a name that is none.
@@ -269,7 +271,7 @@ func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
 		}
 		approved, isApproved := approvals[address]
 		r := Route{Address: address, First: isApproved && approved == nil, Sites: []RouteSite{}}
-		if r.Sites, err = routeSites(tx, approved, proposals[address]); err != nil {
+		if r.Sites, err = a.routeSites(tx, approved, proposals[address]); err != nil {
 			return nil, err
 		}
 		list = append(list, r)
@@ -277,7 +279,8 @@ func (a *Agent) routes(tx *ledger.Tx) ([]Route, error) {
 	return list, nil
 }
 
-func routeSites(tx *ledger.Tx, approved []id.Site, proposed []trust.Proposed) ([]RouteSite, error) {
+func (a *Agent) routeSites(tx *ledger.Tx, approved []id.Site,
+	proposed []trust.Proposed) ([]RouteSite, error) {
 	by := map[id.Site]*RouteSite{}
 	for _, s := range approved {
 		by[s] = &RouteSite{Site: s, Approved: true}
@@ -293,6 +296,7 @@ func routeSites(tx *ledger.Tx, approved []id.Site, proposed []trust.Proposed) ([
 		pin, err := tx.Pin(s)
 		if err == nil {
 			by[s].Fingerprint, by[s].Pinned = pin.Identity, true
+			by[s].Standing = a.trust.Standing(pin)
 		} else if !errors.Is(err, ledger.ErrNotFound) {
 			return nil, err
 		}

@@ -72,7 +72,12 @@ type Pin struct {
 	Trouble  reason.Reason `json:"trouble,omitzero"`  // with the identity or key that it shows
 	Offered  id.Hash       `json:"offered,omitempty"` // the identity that it shows with it
 	Advice   reason.Reason `json:"advice,omitzero"`   // the next step of the user
+
+	trust.Standing
 }
+
+// SiteStanding is why another site is believed, and since when.
+type SiteStanding = trust.Standing
 
 // BlockRequest names a sender from whom this site takes nothing, or takes files again.
 type BlockRequest struct {
@@ -117,12 +122,16 @@ type Receipt struct {
 	Verified bool          `json:"verified"`
 	Doubt    reason.Reason `json:"doubt,omitzero"`
 	Time     time.Time     `json:"time"`
+
+	trust.Standing // of the site now
 }
 
 // Log is the history of a message, sent or received.
 type Log struct {
 	Sent     *outbox.Message `json:"sent,omitempty"`
 	Received []inbox.Message `json:"received,omitempty"`
+	// how the recipients and senders of these messages stand now
+	Standings map[id.Site]trust.Standing `json:"standings,omitempty"`
 }
 
 func (a *Agent) handle(mux *http.ServeMux) {
@@ -170,7 +179,8 @@ func (a *Agent) status(ctx context.Context, in StatusRequest) (Status, error) {
 		pins, err := tx.Pins()
 		for _, p := range pins {
 			s.Pins = append(s.Pins, Pin{Site: p.Site, Identity: p.Identity, Version: p.Version,
-				Seen: p.Seen, Trouble: p.Trouble, Offered: p.Offered, Advice: trust.Advice(p)})
+				Seen: p.Seen, Standing: a.trust.Standing(p), Trouble: p.Trouble,
+				Offered: p.Offered, Advice: trust.Advice(p)})
 		}
 		return err
 	})
@@ -259,8 +269,13 @@ func (a *Agent) receipts(ctx context.Context, in MessageRequest) (r Receipts, er
 	return r, a.ledger.View(ctx, func(tx *ledger.Tx) error {
 		list, err := tx.Receipts(r.Message.UID)
 		for _, x := range list {
+			standing, err := a.standing(tx, x.Site)
+			if err != nil {
+				return err
+			}
 			r.Receipts = append(r.Receipts, Receipt{Site: x.Site, Envelope: x.Envelope,
-				JWS: x.Recipient.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time})
+				JWS: x.Recipient.Receipt, Verified: x.Believed, Doubt: x.Doubt, Time: x.Time,
+				Standing: standing})
 		}
 		return err
 	})
@@ -283,7 +298,38 @@ func (a *Agent) lookUp(ctx context.Context, in MessageRequest) (l Log, err error
 	if l.Sent == nil && len(l.Received) == 0 {
 		return l, a.unknown(in.Message, ledger.ErrNotFound)
 	}
-	return l, nil
+	l.Standings, err = a.standings(ctx, l)
+	return l, err
+}
+
+// standings returns the standings of the sites in a history.
+func (a *Agent) standings(ctx context.Context, l Log) (map[id.Site]trust.Standing, error) {
+	all := map[id.Site]trust.Standing{}
+	if l.Sent != nil {
+		for _, r := range l.Sent.Recipients {
+			all[r.Site] = trust.Standing{}
+		}
+	}
+	for _, m := range l.Received {
+		all[m.Sender] = trust.Standing{}
+	}
+	return all, a.ledger.View(ctx, func(tx *ledger.Tx) (err error) {
+		for site := range all {
+			if all[site], err = a.standing(tx, site); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// standing returns the standing of a site. It is zero without a pin.
+func (a *Agent) standing(tx *ledger.Tx, site id.Site) (trust.Standing, error) {
+	pin, err := tx.Pin(site)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return trust.Standing{}, nil
+	}
+	return a.trust.Standing(pin), err
 }
 
 func (a *Agent) unknown(message string, err error) error {

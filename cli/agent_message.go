@@ -40,7 +40,8 @@ func agentReceiptsCommand() *cobra.Command {
 func printReceipts(p *printer, out agent.Receipts) error {
 	t := p.newTable(reason.New("columns-receipts"))
 	for _, r := range out.Receipts {
-		t.add(r.Site, answer{"delivered", "", r.Verified, r.Doubt}.text(), r.Time)
+		t.add(r.Site, answer{"delivered", "", r.Verified, r.Doubt}.text(), r.Time,
+			standing(r.Standing))
 	}
 	return t.print(p.w, p.in(reason.New("no-receipts-yet", "message", out.Message.ID,
 		"state", out.Message.State.Reason())))
@@ -87,7 +88,8 @@ func printLog(p *printer, l agent.Log) error {
 		}
 		for _, r := range m.Recipients {
 			t.add(r.Time, reason.New("log-answer", "site", r.Site,
-				"answer", answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text()))
+				"answer", answer{r.Outcome, r.Code, r.Verified, r.Doubt}.text(),
+				"standing", l.Standings[r.Site].Reason()))
 		}
 		why := m.Reason
 		if why.IsZero() && !m.HeldUntil.IsZero() {
@@ -102,7 +104,7 @@ func printLog(p *printer, l agent.Log) error {
 			continue
 		}
 		t.add(m.Sent, reason.New("log-sent", "sender", m.Sender, "name", m.Name,
-			"message", m.ID))
+			"message", m.ID, "standing", l.Standings[m.Sender].Reason()))
 		t.add(m.Received, reason.New("log-received", "size", reason.Size(m.Size), "path", m.Path))
 	}
 	return t.print(p.w, p.in(reason.New("nothing-known")))

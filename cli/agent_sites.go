@@ -73,14 +73,21 @@ func printRoutes(p *printer, s agent.Status) error {
 		}
 		for _, site := range r.Sites {
 			t.add(r.Address, site.Site, yesOrNo[site.Approved], yesOrNo[site.Proposed],
-				yesOrNo[site.Pinned],
-				fingerprint(site.Fingerprint))
+				standing(site.Standing), fingerprint(site.Fingerprint))
 		}
 	}
 	if err := t.print(p.w, p.in(reason.New("no-routes"))); err != nil || len(s.Blocked) == 0 {
 		return err
 	}
 	return p.item(reason.New("blocked-senders", "sites", s.Blocked))
+}
+
+// standing returns the standing of a site in a table.
+func standing(s agent.SiteStanding) reason.Reason {
+	if s.Ground == "" {
+		return yesOrNo[false]
+	}
+	return s.Reason()
 }
 
 var yesOrNo = map[bool]reason.Reason{true: reason.New("yes"), false: reason.New("no")}

@@ -344,7 +344,7 @@ func printPins(p *printer, s agent.Status) error {
 	p.head(reason.New("status-pins"))
 	t := p.newTable(reason.New("columns-pins"))
 	for _, pin := range s.Pins {
-		t.add(pin.Site, pin.Version, pin.Seen, fingerprint(pin.Identity))
+		t.add(pin.Site, pin.Version, standing(pin.Standing), fingerprint(pin.Identity))
 	}
 	return t.print(p.w, "")
 }

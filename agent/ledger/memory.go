@@ -48,6 +48,7 @@ type rememberedPin struct {
 	Version      int       `json:"recipient_version"`
 	Statement    id.Hash   `json:"statement"`
 	Seen         time.Time `json:"seen"`
+	Compared     time.Time `json:"compared,omitzero"`
 }
 
 // count returns the version of the ledger's pins and approvals.
@@ -107,7 +108,7 @@ func (tx *Tx) writeTrust() error {
 	}
 	for _, p := range pins {
 		out.Pins = append(out.Pins, rememberedPin{p.Site, p.Identity, p.RecipientKey, p.Version,
-			p.Statement, p.Seen})
+			p.Statement, p.Seen, p.Compared})
 	}
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
@@ -171,7 +172,8 @@ func (tx *Tx) takeTrust(in remembered) error {
 	}
 	for _, p := range in.Pins {
 		if err := tx.SetPin(Pin{Site: p.Site, Identity: p.Identity, RecipientKey: p.RecipientKey,
-			Version: p.Version, Statement: p.Statement, Seen: p.Seen}); err != nil {
+			Version: p.Version, Statement: p.Statement, Seen: p.Seen,
+			Compared: p.Compared}); err != nil {
 			return err
 		}
 	}

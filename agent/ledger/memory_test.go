@@ -18,7 +18,7 @@ func trusting(t *testing.T) (path string, l *Ledger) {
 	l = open(t, path)
 	update(t, l, func(tx *Tx) error {
 		return errors.Join(tx.SetPin(Pin{Site: "CA-RC", Identity: "first", RecipientKey: "key",
-			Version: 2, Statement: "hash", Seen: day}),
+			Version: 2, Statement: "hash", Seen: day, Compared: day.Add(1e9)}),
 			tx.Approve("fl-lab.dat", []id.Site{"CA-RC"}), tx.Approve("fl-lab.log", nil),
 			tx.Keep("blocked", "PA-LAB"))
 	})
@@ -168,5 +168,15 @@ func TestTheListOfPinsFollowsCommits(t *testing.T) {
 	if _, approvals := trusted(t, open(t, path)); len(approvals["fl-lab.dat"]) != 1 ||
 		approvals["fl-lab.dat"][0] != "SF-RC" {
 		t.Errorf("%v", approvals)
+	}
+}
+
+// A comparison is of one identity. A program of an earlier version changes the pin alone.
+func TestAComparisonIsOfOneIdentity(t *testing.T) {
+	_, l := trusting(t)
+	update(t, l, func(tx *Tx) error { return tx.exec("UPDATE pin SET identity = 'second'") })
+	if pins, _ := trusted(t, l); pins["CA-RC"].Identity != "second" ||
+		!pins["CA-RC"].Compared.IsZero() {
+		t.Errorf("%+v", pins["CA-RC"])
 	}
 }

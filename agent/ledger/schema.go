@@ -276,6 +276,13 @@ CREATE TABLE IF NOT EXISTS earlier (
   envelope_id TEXT NOT NULL,
   PRIMARY KEY (uid, envelope_id)
 ) STRICT, WITHOUT ROWID;
+
+-- When a user compared the fingerprint of a site's pinned identity; 0: never.
+CREATE TABLE IF NOT EXISTS comparison (
+  site     TEXT    PRIMARY KEY,
+  identity TEXT    NOT NULL,         -- an earlier version changes the pin alone
+  compared INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `
 
 // ErrNewer means that a newer program has written the ledger.

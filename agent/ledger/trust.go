@@ -17,6 +17,7 @@ type Pin struct {
 	Version      int
 	Statement    id.Hash // hash of its payload, for the successor's prev
 	Seen         time.Time
+	Compared     time.Time     // when a user compared its fingerprint; zero: only seen
 	Trouble      reason.Reason // the difference from the pin
 	Offered      id.Hash       // the offered identity
 }
@@ -25,13 +26,14 @@ const pinColumns = "site, identity, recipient_key, version, statement, seen, tro
 
 func (tx *Tx) pins(condition string, args ...any) ([]Pin, error) {
 	var list []Pin
-	err := tx.rows("SELECT "+pinColumns+" FROM pin WHERE "+condition, args,
+	err := tx.rows("SELECT "+pinColumns+", COALESCE(compared, 0) FROM pin "+
+		"LEFT JOIN comparison USING (site, identity) WHERE "+condition, args,
 		func(rows *sql.Rows) error {
 			var p Pin
-			var seen int64
+			var seen, compared int64
 			err := rows.Scan(&p.Site, &p.Identity, &p.RecipientKey, &p.Version, &p.Statement, &seen,
-				(*column)(&p.Trouble), &p.Offered)
-			p.Seen = fromMillis(seen)
+				(*column)(&p.Trouble), &p.Offered, &compared)
+			p.Seen, p.Compared = fromMillis(seen), fromMillis(compared)
 			list = append(list, p)
 			return err
 		})
@@ -65,9 +67,14 @@ func (tx *Tx) PinnedTo(recipientKey string, other id.Site) (id.Site, error) {
 // SetPin writes a site's whole pin.
 func (tx *Tx) SetPin(p Pin) error {
 	tx.trust.changed = true
-	return tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
+	err := tx.exec("INSERT OR REPLACE INTO pin ("+pinColumns+") VALUES (?,?,?,?,?,?,?,?)",
 		p.Site, p.Identity, p.RecipientKey, p.Version, p.Statement, millis(p.Seen),
 		stored(p.Trouble), p.Offered)
+	if err != nil {
+		return err
+	}
+	return tx.exec("INSERT OR REPLACE INTO comparison (site, identity, compared) VALUES (?,?,?)",
+		p.Site, p.Identity, millis(p.Compared))
 }
 
 // ApproveRoute as the sites of an approval accepts the hub's first complete proposal.

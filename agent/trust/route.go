@@ -262,5 +262,6 @@ func (t *Trust) key(tx *ledger.Tx, signed statement.Signed[statement.RecipientKe
 	t.Log.Info("pinned", "peer", k.Site, "fingerprint", signed.Key,
 		"recipient_key", statement.RecipientKeyHash(k.Recipient), "version", k.Version)
 	return false, tx.SetPin(ledger.Pin{Site: k.Site, Identity: pin.Identity,
-		RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen})
+		RecipientKey: k.Recipient, Version: k.Version, Statement: k.Hash(), Seen: pin.Seen,
+		Compared: pin.Compared})
 }

@@ -143,10 +143,11 @@ func (t *Trust) Accept(ctx context.Context, site id.Site,
 		}
 		t.Log.Info("trusted", "peer", site, "fingerprint", identity, "by", "a user")
 		if pin.Identity == identity && (pin.Trouble.IsZero() || pin.Offered != identity) {
-			pin.Trouble, pin.Offered = reason.Reason{}, ""
+			pin.Trouble, pin.Offered, pin.Compared = reason.Reason{}, "", t.Now()
 			return tx.SetPin(pin)
 		}
-		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now()})
+		return tx.SetPin(ledger.Pin{Site: site, Identity: identity, Seen: t.Now(),
+			Compared: t.Now()})
 	})
 	return offered, err
 }

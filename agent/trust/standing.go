@@ -1,0 +1,46 @@
+package trust
+
+import (
+	"time"
+
+	"sealpost/agent/ledger"
+	"sealpost/internal/reason"
+)
+
+// Ground is why the pinned identity of a site is believed.
+type Ground string
+
+// The grounds, from the weakest to the strongest.
+const (
+	Seen     Ground = "seen"     // the hub has shown the identity, and it is unchanged since
+	Compared Ground = "compared" // a user has compared its fingerprint, not by the hub
+)
+
+// Standing is the ground of a pin, and the time since which it holds. The zero Standing is that of
+// a site without a pin.
+type Standing struct {
+	Ground Ground    `json:"standing,omitempty"`
+	Since  time.Time `json:"standing_since,omitzero"`
+}
+
+// Standing returns the standing of a pin.
+func (t *Trust) Standing(pin ledger.Pin) Standing {
+	switch {
+	case pin.Site == "":
+		return Standing{}
+	case !pin.Compared.IsZero():
+		return Standing{Compared, pin.Compared}
+	}
+	return Standing{Seen, pin.Seen}
+}
+
+// Reason returns the standing for a user. It is none for a site without a pin.
+func (s Standing) Reason() reason.Reason {
+	switch s.Ground {
+	case Compared:
+		return reason.New("standing-compared", "since", s.Since)
+	case Seen:
+		return reason.New("standing-seen", "since", s.Since)
+	}
+	return reason.Reason{}
+}
