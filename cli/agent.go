@@ -54,6 +54,7 @@ func agentApproveCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&in.Route, "route", "",
 		"the routing key (default the only one of the trays)")
 	cmd.Flags().BoolVar(&add, "add", false, "approve these besides those that are approved")
@@ -81,6 +82,7 @@ func agentTrustCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return completeFirst(cmd, sitesKnown)
 }
 
@@ -90,11 +92,18 @@ func askDone(cmd *cobra.Command, path string, in any) error {
 	if err := askAgent(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
 		return err
 	}
-	p := printerOf(cmd)
-	for _, r := range out.Says {
-		if err := p.line(r); err != nil {
-			return err
+	return showDone(cmd, out)
+}
+
+// showDone prints the result of a command.
+func showDone(cmd *cobra.Command, done agent.Done) error {
+	return show(cmd, done, func() error {
+		p := printerOf(cmd)
+		for _, r := range done.Says {
+			if err := p.line(r); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

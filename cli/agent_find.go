@@ -24,7 +24,8 @@ func agentFindCommand() *cobra.Command {
 	}
 	dirFlag(cmd, "agent")
 	jsonFlag(cmd)
-	cmd.Flags().IntVar(&in.Limit, "limit", 100, "how many to list at most, up to 1000")
+	in.Limit = 100
+	countFlag(cmd, count{&in.Limit, 1, 1000}, "limit", "how many to list at most, up to 1000")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"math"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ files wait, and agent status says for which approval.`
 
 func agentJoinCommand() *cobra.Command {
 	var o agent.JoinOptions
+	first := 1
 	var logFormat string
 	cmd := &cobra.Command{
 		Use: "join SITE.join", Short: "Join a network with an invitation", Long: agentJoinHelp,
@@ -44,9 +46,12 @@ func agentJoinCommand() *cobra.Command {
 				return err
 			}
 			o.Version = versionInfo().Version
+			if cmd.Flag("first-number").Changed {
+				o.FirstNumber = int64(first)
+			}
 			joined, err := agent.Join(cmd.Context(), o)
 			if err != nil {
-				return err
+				return asUsage(err)
 			}
 			return show(cmd, joined, func() error { return printJoined(cmd, joined, o) })
 		},
@@ -61,8 +66,8 @@ func agentJoinCommand() *cobra.Command {
 		"SITE.KIND in lower case: fl-lab.dat)")
 	f.StringSliceVar(&o.Approve, "approve", nil,
 		`the sites to which the route may lead, such as CA-RC,SF-RC; or "route"`)
-	f.Int64Var(&o.FirstNumber, "first-number", 0,
-		"the number of the first message of each day (default 1)")
+	countFlag(cmd, count{&first, 1, math.MaxInt32}, "first-number",
+		"the number of the first message of each day")
 	return cmd
 }
 

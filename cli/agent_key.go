@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sealpost/agent"
+	"sealpost/internal/reason"
 )
 
 func agentNewKeyCommand() *cobra.Command {
@@ -28,9 +29,10 @@ func agentNewKeyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printerOf(cmd).line(done)
+			return showDone(cmd, agent.Done{Says: []reason.Reason{done}})
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }

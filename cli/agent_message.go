@@ -57,8 +57,8 @@ func exportProof(cmd *cobra.Command, message, export, content string) error {
 	if err != nil {
 		return err
 	}
-	return printerOf(cmd).line(reason.New("proof-made", "dir", export, "sites", sites,
-		"message", proof.Record.ID, "readme", filepath.Join(export, "README.md")))
+	return showDone(cmd, agent.Done{Says: []reason.Reason{reason.New("proof-made", "dir", export,
+		"sites", sites, "message", proof.Record.ID, "readme", filepath.Join(export, "README.md"))}})
 }
 
 func agentLogCommand() *cobra.Command {
@@ -134,6 +134,7 @@ func agentRecallCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -149,6 +150,7 @@ func agentRetryCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -170,6 +172,7 @@ func agentResendCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "the site to send it to")
 	return completeFlag(cmd, "to", sitesKnown)
 }

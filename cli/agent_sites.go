@@ -49,6 +49,7 @@ func agentBlockCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return completeFirst(cmd, sitesKnown)
 }
 
@@ -62,6 +63,7 @@ func agentUnblockCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "agent")
+	jsonFlag(cmd)
 	return completeFirst(cmd, sitesKnown)
 }
 

@@ -21,7 +21,7 @@ import (
 
 func agentStatusCommand() *cobra.Command {
 	var name string
-	var latest int
+	latest := 10
 	var watched bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Say how the site stands: what is under way, what waits and why",
@@ -61,7 +61,7 @@ func agentStatusCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&watched, "watch", false,
 		"say it again whenever something has changed, until interrupted; with --json one object "+
 			"on each line")
-	cmd.Flags().IntVar(&latest, "latest", 10,
+	countFlag(cmd, count{&latest, 0, 1000}, "latest",
 		"how many of the latest messages to list, at most 1000")
 	return cmd
 }

@@ -24,9 +24,11 @@ func askHub(ctx context.Context, dir, path string, in, out any) error {
 		if err != nil {
 			return err
 		}
-		return r.Call(ctx, path, in, out)
+		return asUsage(r.Call(ctx, path, in, out))
 	}
-	return callHub(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
+	return callHub(dir, func(c *control.Client) error {
+		return asUsage(c.Call(ctx, path, in, out))
+	})
 }
 
 // callHub calls the hub, and adds the command that starts one that does not run.
@@ -71,7 +73,9 @@ func showAgent[T any](cmd *cobra.Command, path string, in any,
 
 // askAgent sends one request to the agent whose folder dir is.
 func askAgent(ctx context.Context, dir, path string, in, out any) error {
-	return callAgent(dir, func(c *control.Client) error { return c.Call(ctx, path, in, out) })
+	return callAgent(dir, func(c *control.Client) error {
+		return asUsage(c.Call(ctx, path, in, out))
+	})
 }
 
 // callAgent calls the agent. It adds the command that starts one that does not run, the fault that

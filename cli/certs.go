@@ -148,6 +148,6 @@ func validity(r certificateReport, now time.Time) string {
 	case now.Before(r.NotBefore):
 		return "NOT YET, from " + localTime(r.NotBefore)
 	default:
-		return fmt.Sprintf("until %s (%d days)", localTime(r.NotAfter), days)
+		return fmt.Sprintf("until %s (%s)", localTime(r.NotAfter), counted(days, "day", "days"))
 	}
 }

@@ -71,7 +71,7 @@ func hubInitCommand() *cobra.Command {
 					"folder", absolute(o.Dir))
 			}
 			if err != nil {
-				return err
+				return asUsage(err)
 			}
 			return show(cmd, report, func() error { return printInit(cmd, report) })
 		},

@@ -92,7 +92,9 @@ func removeAdmin(cmd *cobra.Command, name id.Site) error {
 		hub.RemoveAdminRequest{Name: name}, &out); err != nil {
 		return err
 	}
-	_, err := printf(cmd.OutOrStdout(), "%s is no administrator any more; %d connections cut.\n",
-		name, out.Connections)
-	return err
+	return show(cmd, out, func() error {
+		_, err := printf(cmd.OutOrStdout(), "%s is no administrator any more; %s cut.\n", name,
+			counted(out.Connections, "connection", "connections"))
+		return err
+	})
 }

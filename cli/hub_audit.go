@@ -71,7 +71,12 @@ func hubAuditVerifyCommand() *cobra.Command {
 			"that was exported before. With --head, also verify that the chain has a block\n" +
 			"whose number and hash were noted earlier.",
 		Example: "  sealpost hub audit verify --dir /srv/sealpost/DC-HQ",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("%s wants one FILE, or none", cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted, err := parseHeads(heads)
 			if err != nil {
@@ -152,8 +157,8 @@ func (n notedHeads) missing(head spool.AuditHead) error {
 }
 
 func printAudit(w io.Writer, r auditReport) error {
-	printf(w, "The audit chain of %s is whole: %d blocks with %d entries", r.Hub, r.Blocks,
-		r.Entries)
+	printf(w, "The audit chain of %s is whole: %s with %s", r.Hub,
+		counted(r.Blocks, "block", "blocks"), counted(r.Entries, "entry", "entries"))
 	if r.Blocks > 0 {
 		printf(w, ", from %s to %s", localTime(r.First), localTime(r.Last))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,7 @@ type deadMessage struct {
 }
 
 func hubDeadCommand() *cobra.Command {
-	var most int
+	most := 100
 	cmd := &cobra.Command{
 		Use: "dead", Short: "List the deliveries that have ended and can be requeued",
 		Long: hubDeadHelp, Args: noArgs,
@@ -60,7 +61,7 @@ func hubDeadCommand() *cobra.Command {
 	}
 	dirFlag(cmd, "hub")
 	jsonFlag(cmd)
-	cmd.Flags().IntVar(&most, "max", 100, "how many messages")
+	countFlag(cmd, count{&most, 1, math.MaxInt32}, "max", "how many messages")
 	return cmd
 }
 
@@ -121,22 +122,20 @@ func letterCommand(verb, path, short, long, done string) *cobra.Command {
 		Use: verb + " MESSAGE", Short: short, Long: long, Args: wantArgs("MESSAGE"),
 		Example: "  sealpost hub " + verb + " FL-LAB_DAT_20251008_001 --to CA-RC",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := hub.LetterRequest{Message: id.Message(args[0])}
-			if to != "" {
-				site, err := siteArg(to)
-				if err != nil {
-					return err
-				}
-				in.Site = site
+			site, err := siteFlag(to)
+			if err != nil {
+				return err
 			}
+			in := hub.LetterRequest{Message: id.Message(args[0]), Site: site}
 			var out hub.LettersAnswer
 			if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
 				return err
 			}
-			err := show(cmd, out, func() error {
+			err = show(cmd, out, func() error {
 				for _, l := range out.Letters {
 					if l.Failed.IsZero() {
-						printf(cmd.OutOrStdout(), done, l.Recipient, len(l.Messages))
+						printf(cmd.OutOrStdout(), done, l.Recipient,
+							counted(len(l.Messages), "message", "messages"))
 					}
 				}
 				return nil
@@ -160,12 +159,12 @@ func hubRequeueCommand() *cobra.Command {
 		"Put a dead letter back into the queue of its recipient: see sealpost hub dead. The\n"+
 			"recipient gets it next, and the lab reads that it is on its way again. If the hub\n"+
 			"has no content of it any more, the command says how the lab sends it again.",
-		"For %s it waits again, with the %d messages of its envelope.\n")
+		"For %s it waits again, with the %s of its envelope.\n")
 }
 
 func hubDiscardCommand() *cobra.Command {
 	return letterCommand("discard", hub.ControlDiscard, "Free the content of a dead letter",
 		"Free the content of a dead letter at once: see sealpost hub dead. For its lab nothing\n"+
 			"changes: it has read that the file was not delivered, and has kept it.",
-		"For %s the hub keeps nothing more of it, and of the %d messages of its envelope.\n")
+		"For %s the hub keeps nothing more of it, and of the %s of its envelope.\n")
 }

@@ -52,10 +52,10 @@ func hubExportCommand() *cobra.Command {
 			}
 			return show(cmd, exportWritten{file, out.Made, out.Network, out.Sites, out.Queues},
 				func() error {
-					_, err := printf(cmd.OutOrStdout(), "Exported %d sites and %d queues: "+
+					_, err := printf(cmd.OutOrStdout(), "Exported %s and %s: "+
 						"%s\nKeep it away from this computer, like the root. For a new hub: "+
-						"sealpost hub init --restore FILE --root ROOT\n", out.Sites, out.Queues,
-						file)
+						"sealpost hub init --restore FILE --root ROOT\n", counted(out.Sites, "site",
+						"sites"), counted(out.Queues, "queue", "queues"), file)
 					return err
 				})
 		},
@@ -90,9 +90,11 @@ func mayReplaceExport(path string, network id.Hash) error {
 // printRestored lists the sites that the hub's first start lets in.
 func printRestored(cmd *cobra.Command, r *hub.RestoreReport) error {
 	w := cmd.OutOrStdout()
-	printf(w, "Restored from %s, which hub %s made at %s (%d days ago): %d sites, %d "+
-		"queues, %d administrators.\n", r.From, r.Hub, localTime(r.Made),
-		int(time.Since(r.Made).Hours()/24), len(r.Sites), r.Queues, len(r.Admins))
+	printf(w, "Restored from %s, which hub %s made at %s (%s ago): %s, %s, %s.\n",
+		r.From, r.Hub, localTime(r.Made),
+		counted(int(time.Since(r.Made).Hours()/24), "day", "days"),
+		counted(len(r.Sites), "site", "sites"), counted(r.Queues, "queue", "queues"),
+		counted(len(r.Admins), "administrator", "administrators"))
 	t := newTable("SITE", "STATE", "ROLE", "FINGERPRINT")
 	var invited []string
 	all := slices.Concat(r.Sites, r.Admins)

@@ -24,6 +24,7 @@ func hubHoldCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&in.Because, "because", "", "a reason that the site reads")
 	return cmd
 }
@@ -37,6 +38,7 @@ func hubReleaseCommand() *cobra.Command {
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -52,10 +54,12 @@ func changeHold(cmd *cobra.Command, path string, in hub.HoldRequest, name, chang
 	if err := askHub(cmd.Context(), dirOf(cmd), path, in, &out); err != nil {
 		return err
 	}
-	text := same
-	if out.Changed {
-		text = changed
-	}
-	_, err = printf(cmd.OutOrStdout(), text, site)
-	return err
+	return show(cmd, out, func() error {
+		text := same
+		if out.Changed {
+			text = changed
+		}
+		_, err := printf(cmd.OutOrStdout(), text, site)
+		return err
+	})
 }

@@ -45,15 +45,16 @@ func hubRevokeCommand() *cobra.Command {
 				&out); err != nil {
 				return err
 			}
-			if out.Changed {
-				_, err = printf(cmd.OutOrStdout(),
-					"The invitation of %s is revoked: its file is worthless now.\n", site)
-			} else {
-				_, err = printf(cmd.OutOrStdout(), "%s has no invitation.\n", site)
-			}
-			return err
+			return show(cmd, out, func() error {
+				_, err := printf(cmd.OutOrStdout(), map[bool]string{
+					true:  "The invitation of %s is revoked: its file is worthless now.\n",
+					false: "%s has no invitation.\n",
+				}[out.Changed], site)
+				return err
+			})
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
 }

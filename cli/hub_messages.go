@@ -23,13 +23,19 @@ type messagesReport struct {
 
 func hubMessagesCommand() *cobra.Command {
 	var sender, recipient string
-	var most int
+	most := 100
 	cmd := &cobra.Command{
 		Use: "messages", Short: "List messages, newest first, as the hub knows them: metadata only",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in := hub.MessagesRequest{Sender: id.Site(sender), Recipient: id.Site(recipient),
-				Max: most}
+			in := hub.MessagesRequest{Max: most}
+			var err error
+			if in.Sender, err = siteFlag(sender); err != nil {
+				return err
+			}
+			if in.Recipient, err = siteFlag(recipient); err != nil {
+				return err
+			}
 			report, err := findMessages(cmd.Context(), dirOf(cmd), in)
 			if err != nil {
 				return err
@@ -44,7 +50,7 @@ func hubMessagesCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&sender, "from", "", "only messages of this site")
 	f.StringVar(&recipient, "to", "", "only messages for this site")
-	f.IntVar(&most, "max", 100, "how many, at most 1000")
+	countFlag(cmd, count{&most, 1, 1000}, "max", "how many, at most 1000")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"io"
 	"strings"
 
@@ -26,17 +27,17 @@ func hubBindCommand(verb, path string) *cobra.Command {
 				hub.BindRequest{Queue: args[0], Keys: args[1:]}, &out); err != nil {
 				return err
 			}
-			bindings := strings.Join(out.Bindings, " ")
-			if bindings == "" {
-				bindings = "nothing but what is addressed to it directly"
-			}
-			_, err := printf(cmd.OutOrStdout(), map[bool]string{
-				true: "%s now receives: %s\n", false: "Nothing to change: %s receives: %s\n",
-			}[out.Changed], args[0], bindings)
-			return err
+			return show(cmd, out, func() error {
+				_, err := printf(cmd.OutOrStdout(), map[bool]string{
+					true: "%s now receives: %s\n", false: "Nothing to change: %s receives: %s\n",
+				}[out.Changed], args[0], cmp.Or(strings.Join(out.Bindings, " "),
+					"nothing but what is addressed to it directly"))
+				return err
+			})
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	return cmd
 }
 

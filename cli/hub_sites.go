@@ -163,16 +163,19 @@ func hubAdmitCommand() *cobra.Command {
 			if err := askHub(cmd.Context(), dirOf(cmd), hub.ControlAdmit, in, &out); err != nil {
 				return err
 			}
-			if _, err := printf(cmd.OutOrStdout(), map[bool]string{
-				true: "%s is admitted (%s).\n", false: "%s was admitted already (%s).\n",
-			}[out.Changed], site, role); err != nil || out.RunsAs == "" {
+			return show(cmd, out, func() error {
+				if _, err := printf(cmd.OutOrStdout(), map[bool]string{
+					true: "%s is admitted (%s).\n", false: "%s was admitted already (%s).\n",
+				}[out.Changed], site, role); err != nil || out.RunsAs == "" {
+					return err
+				}
+				_, err = printf(cmd.OutOrStdout(), "%s", runsAs(site, role, out.RunsAs))
 				return err
-			}
-			_, err = printf(cmd.OutOrStdout(), "%s", runsAs(site, role, out.RunsAs))
-			return err
+			})
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&print, "fingerprint", "", "the fingerprint of the site's identity key, 64 "+
 		"hexadecimal digits")
@@ -208,15 +211,19 @@ func hubRemoveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = printf(cmd.OutOrStdout(),
-				"%s %s; %d connections cut, %d deliveries that waited for it and %d from it "+
-					"ended, %d uploads aborted.\n", site,
-				map[bool]string{true: "is removed", false: "was removed already"}[out.Changed],
-				out.Connections, out.Killed, out.Sent, out.Uploads)
-			return err
+			return show(cmd, out, func() error {
+				state := map[bool]string{true: "is removed", false: "was removed already"}
+				_, err := printf(cmd.OutOrStdout(), "%s %s; %s cut, %s that waited for it and %d "+
+					"from it ended, %s aborted.\n", site, state[out.Changed],
+					counted(out.Connections, "connection", "connections"),
+					counted(out.Killed, "delivery", "deliveries"), out.Sent,
+					counted(out.Uploads, "upload", "uploads"))
+				return err
+			})
 		},
 	}
 	dirFlag(cmd, "hub")
+	jsonFlag(cmd)
 	cmd.Flags().BoolVar(&keepSent, "keep-sent", false,
 		"let the envelopes that it has sent still arrive")
 	return cmd
@@ -320,6 +327,14 @@ func runsAs(site id.Site, role, own string) shown {
 		"role waits. If %[2]s is right, the site has to join again:\n"+
 		"  sealpost hub invite %[1]s --out %[1]s.join    and there: sealpost agent join "+
 		"%[1]s.join\n", site, role, own))
+}
+
+// siteFlag reads a site's name from a flag that may be empty.
+func siteFlag(name string) (id.Site, error) {
+	if name == "" {
+		return "", nil
+	}
+	return siteArg(name)
 }
 
 // siteArg reads a site's name from the command line.

@@ -32,9 +32,10 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 	printf(w, "Hub %s, sealpost %s, listening on %s, since %s\n", s.Hub, s.Version, s.Listen,
 		localTime(s.Started))
 	printf(w, "Network:      %s (%s)\n", fingerprint(s.Network), s.Suite)
-	printf(w, "Certificate:  until %s (%d days)\n", localTime(s.CertExpires),
-		int(time.Until(s.CertExpires).Hours()/24))
-	printf(w, "Sites:        %d joined, %d connections\n", s.Sites, s.Connections)
+	printf(w, "Certificate:  until %s (%s)\n", localTime(s.CertExpires),
+		counted(int(time.Until(s.CertExpires).Hours()/24), "day", "days"))
+	printf(w, "Sites:        %d joined, %s\n", s.Sites,
+		counted(s.Connections, "connection", "connections"))
 	printf(w, "Deliveries:   %d waiting (%d leased, %d released), %d settled, %d dead\n",
 		s.Waiting, s.Leased, s.Released, s.Settled, s.Dead)
 	if !s.Oldest.IsZero() {
@@ -44,8 +45,8 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 		printf(w, "Clock:        it has leapt, or the hub was off: nothing ends for its age "+
 			"before %s\n", localTime(s.Paused))
 	}
-	printf(w, "Spool:        %s of ciphertext in %d envelopes\n", size(s.Spool.Content),
-		s.Spool.Envelopes)
+	printf(w, "Spool:        %s of ciphertext in %s\n", size(s.Spool.Content),
+		counted(s.Spool.Envelopes, "envelope", "envelopes"))
 	disk := reason.New("hub-above-reserve", "free", reason.Size(s.Spool.DiskFree),
 		"reserve", reason.Size(s.Spool.Reserve)).String()
 	if s.Spool.DiskFree < s.Spool.Reserve {

@@ -37,6 +37,19 @@ var outputs = map[string][]any{
 	"hub discard":      {hub.LettersAnswer{}},
 	"hub quota":        {hub.UsageAnswer{}, hub.SiteUsage{}},
 	"hub export":       {exportWritten{}},
+	"hub admit":        {hub.Changed{}},
+	"hub revoke":       {hub.Changed{}},
+	"hub hold":         {hub.Changed{}},
+	"hub release":      {hub.Changed{}},
+	"hub bind":         {hub.Bound{}},
+	"hub unbind":       {hub.Bound{}},
+	"hub remove":       {hub.Removed{}},
+	"hub profile":      {profileWritten{}},
+	"hub install":      {service.Report{}},
+	"hub uninstall":    {serviceChanged{}},
+	"hub start":        {serviceChanged{}},
+	"hub stop":         {serviceChanged{}},
+	"hub restart":      {serviceChanged{}},
 	"hub audit verify": {auditReport{}},
 	"hub audit export": {auditReport{}},
 	"hub audit tail":   {auditLine{}},
@@ -48,11 +61,41 @@ var outputs = map[string][]any{
 	"agent sites":      {routesReport{}},
 	"agent find":       {agent.Found{}},
 	"agent log":        {agent.Log{}},
-	"agent receipts":   {agent.Receipts{}},
+	"agent receipts":   {agent.Receipts{}, agent.Done{}},
+	"agent approve":    {agent.Done{}},
+	"agent trust":      {agent.Done{}},
+	"agent block":      {agent.Done{}},
+	"agent unblock":    {agent.Done{}},
+	"agent recall":     {agent.Done{}},
+	"agent resend":     {agent.Done{}},
+	"agent retry":      {agent.Done{}},
+	"agent new-key":    {agent.Done{}},
+	"agent profile":    {profileWritten{}},
+	"agent install":    {service.Report{}},
+	"agent uninstall":  {serviceChanged{}},
+	"agent start":      {serviceChanged{}},
+	"agent stop":       {serviceChanged{}},
+	"agent restart":    {serviceChanged{}},
 	"agent doctor":     {findings{}},
 	"certs":            {certificatesReport{}},
 	"send":             {sendReport{}},
 	"version":          {versionReport{}},
+}
+
+// Every command that ends by itself has --json.
+func TestEveryCommandHasJSON(t *testing.T) {
+	without := []string{"hub run", "agent run", "demo"}
+	var walk func(cmd *cobra.Command, name string)
+	walk = func(cmd *cobra.Command, name string) {
+		for _, sub := range cmd.Commands() {
+			walk(sub, strings.TrimSpace(name+" "+sub.Name()))
+		}
+		if !cmd.HasSubCommands() && cmd.Flags().Lookup("json") == nil &&
+			!slices.Contains(without, name) {
+			t.Errorf("%s has no --json", name)
+		}
+	}
+	walk(newRoot(), "")
 }
 
 // docs/cli.md promises that the fields of --json stay. New ones may be added, with -update.

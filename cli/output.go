@@ -126,5 +126,13 @@ func localTime(t time.Time) string {
 
 func size(bytes int64) string { return reason.SizeText(bytes, reason.English) }
 
+// counted writes a number and the noun that fits it: 1 site, 2 sites.
+func counted[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // fingerprint writes a fingerprint in groups, which are easy to compare by voice.
 func fingerprint[T ~string](hash T) string { return id.Grouped(hash) }

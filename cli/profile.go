@@ -24,6 +24,7 @@ the daemon through its control socket only.`
 func profileCommand(kind string,
 	call func(dir string, call func(*control.Client) error) error) *cobra.Command {
 	var out string
+	seconds := 30
 	r := profile.Request{}
 	cmd := &cobra.Command{
 		Use: "profile KIND", Short: "Record where the daemon's time or memory goes",
@@ -32,10 +33,6 @@ func profileCommand(kind string,
 		Example: fmt.Sprintf("  sealpost %s profile cpu --seconds 30 --out cpu.prof --dir "+
 			"/srv/sealpost/DIR", kind),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			seconds, err := cmd.Flags().GetInt("seconds")
-			if err != nil {
-				return err
-			}
 			r.Kind, r.For = args[0], time.Duration(seconds)*time.Second
 			if err := r.Check(); err != nil {
 				return &usageError{err}
@@ -43,19 +40,31 @@ func profileCommand(kind string,
 			if err := wantFlags(cmd, "out"); err != nil {
 				return err
 			}
-			return call(dirOf(cmd), func(c *control.Client) error {
+			err := call(dirOf(cmd), func(c *control.Client) error {
 				answer, err := c.Stream(cmd.Context(), profile.Path, r)
 				if err != nil {
 					return err
 				}
 				return save(answer, out)
 			})
+			if err != nil || !wantsJSON(cmd) {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), profileWritten{r.Kind, out})
 		},
 	}
 	dirFlag(cmd, kind)
-	cmd.Flags().Int("seconds", 30, "how long to record")
+	jsonFlag(cmd)
+	countFlag(cmd, count{&seconds, 1, int(profile.Longest.Seconds())}, "seconds",
+		"how long to record")
 	cmd.Flags().StringVar(&out, "out", "", "the file to write; it must not be there yet")
 	return cmd
+}
+
+// profileWritten is the JSON of a written profile.
+type profileWritten struct {
+	Kind string `json:"kind"`
+	File string `json:"file"`
 }
 
 // save writes a profile as it comes. A file that stays behind is a whole one.

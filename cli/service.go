@@ -121,6 +121,12 @@ func serviceCommands(kind string) []*cobra.Command {
 	}
 }
 
+// serviceChanged is the JSON of the commands that change a service.
+type serviceChanged struct {
+	Service string `json:"service"`
+	Done    string `json:"done"` // uninstall, start, stop or restart
+}
+
 func serviceCommand(kind, verb, short, done string,
 	do func(service.Instance) error) *cobra.Command {
 	s := serviceTarget{kind: kind}
@@ -138,11 +144,14 @@ func serviceCommand(kind, verb, short, done string,
 			if err := do(n); err != nil {
 				return err
 			}
-			_, err = printf(cmd.OutOrStdout(), "%s %s.\n", n.Service(), done)
-			return err
+			return show(cmd, serviceChanged{n.Service(), verb}, func() error {
+				_, err := printf(cmd.OutOrStdout(), "%s %s.\n", n.Service(), done)
+				return err
+			})
 		},
 	}
 	s.flags(cmd)
+	jsonFlag(cmd)
 	return cmd
 }
 
@@ -171,10 +180,11 @@ func installCommand(kind string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printInstalled(cmd, i, report)
+			return show(cmd, report, func() error { return printInstalled(cmd, i, report) })
 		},
 	}
 	s.flags(cmd)
+	jsonFlag(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "the account of the service"+
 		defaultText(service.DefaultUser))
 	if kind == service.Agent {

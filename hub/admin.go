@@ -83,10 +83,10 @@ func (s *site) setRole(role string, maySend []string) error {
 		s.Role = role
 	case "":
 		if s.Role == "" {
-			return fmt.Errorf("say which role %s has: send, receive or both", s.Name)
+			return reason.Err("hub-which-role", "site", s.Name)
 		}
 	default:
-		return fmt.Errorf("role %.20q: want send, receive or both", role)
+		return reason.Err("hub-no-role", "role", role[:min(20, len(role))])
 	}
 	for _, p := range maySend {
 		if err := validPattern(p); err != nil {

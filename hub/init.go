@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,7 +117,7 @@ func (o InitOptions) config() (config.Hub, error) {
 		return config.Hub{}, err
 	}
 	if _, err := id.ParseSite(o.Name); err != nil {
-		return config.Hub{}, fmt.Errorf("name of the hub: %w", err)
+		return config.Hub{}, reason.Err("init-bad-value", "why", err)
 	}
 	c := config.DefaultHub()
 	c.Name, c.Hosts = o.Name, o.Hosts
@@ -129,7 +130,8 @@ func (o InitOptions) config() (config.Hub, error) {
 		c.Listen = o.Listen
 	}
 	if _, err := net.ResolveTCPAddr("tcp", c.Listen); err != nil {
-		return config.Hub{}, fmt.Errorf("listen on %q: %w", c.Listen, err)
+		return config.Hub{}, reason.Err("init-bad-value", "why",
+			fmt.Errorf("listen on %q: %w", c.Listen, err))
 	}
 	if o.Suite != "" {
 		c.Suite = o.Suite
@@ -145,11 +147,8 @@ func (o InitOptions) check(c config.Hub) error {
 	if file := config.OfOtherUse(o.Dir, config.HubFile(o.Dir)); file != "" {
 		return reason.Err("remote-folder-used", "dir", o.Dir, "has", file)
 	}
-	if err := certs.CheckHosts(c.Hosts); err != nil {
-		return err
-	}
-	if err := config.CheckHub(c); err != nil {
-		return err
+	if err := cmp.Or(certs.CheckHosts(c.Hosts), config.CheckHub(c)); err != nil {
+		return reason.Err("init-bad-value", "why", err)
 	}
 	state := stateOf(o.Dir, c)
 	if err := CheckSuite(state, c.Suite); err != nil {

@@ -108,6 +108,9 @@ func (h *Hub) deadRecords(ctx context.Context, in LetterRequest) (dead []spool.R
 	if err != nil {
 		return nil, err
 	}
+	if _, known := h.dir.view().sites[in.Site]; in.Site != "" && !known {
+		return nil, reason.Err("hub-no-site", "site", in.Site)
+	}
 	found := 0
 	q := spool.Query{Sender: sender, Recipient: in.Site, Message: in.Message}
 	err = h.eachRecord(ctx, q, func(r spool.Record) {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"sealpost/hub/api"
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 	"sealpost/spool"
 )
 
@@ -88,9 +88,8 @@ func (h *Hub) rebind(ctx context.Context, name string, f func([]string) ([]strin
 	defer h.dir.change.Unlock()
 	q, found := h.dir.view().queues[name]
 	if !found {
-		return Bound{}, fmt.Errorf("there is no queue %.60q; sealpost hub invite SITE --role "+
-			"receive makes the queue of a site. The queues are: %s",
-			name, strings.Join(slices.Sorted(maps.Keys(h.dir.view().queues)), " "))
+		return Bound{}, reason.Err("hub-no-queue", "queue", name[:min(60, len(name))],
+			"queues", slices.Sorted(maps.Keys(h.dir.view().queues)))
 	}
 	bindings, err := f(q.Bindings)
 	if err != nil {
@@ -183,6 +182,11 @@ func (s site) state() string {
 func (h *Hub) messages(ctx context.Context, in MessagesRequest) (MessagesAnswer, error) {
 	if in.Sender == "" && in.Recipient == "" {
 		return MessagesAnswer{}, errors.New("say whose messages: a sender, a recipient, or both")
+	}
+	for _, name := range []id.Site{in.Sender, in.Recipient} {
+		if _, known := h.dir.view().sites[name]; name != "" && !known {
+			return MessagesAnswer{}, reason.Err("hub-no-site", "site", name)
+		}
 	}
 	if in.Max <= 0 {
 		in.Max = 100

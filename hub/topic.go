@@ -1,11 +1,11 @@
 package hub
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
 	"sealpost/internal/id"
+	"sealpost/internal/reason"
 )
 
 var patternWord = regexp.MustCompile(`^([a-z0-9_-]+|\*|#)$`)
@@ -13,12 +13,11 @@ var patternWord = regexp.MustCompile(`^([a-z0-9_-]+|\*|#)$`)
 // validPattern checks a binding: a routing key in which whole words may be * or #.
 func validPattern(pattern string) error {
 	if len(pattern) > 255 {
-		return fmt.Errorf("pattern %.60q is %w: want at most 255 bytes", pattern, id.ErrInvalid)
+		return reason.Err("pattern-invalid", "pattern", pattern[:60]+"…", "cause", id.ErrInvalid)
 	}
 	for word := range strings.SplitSeq(pattern, ".") {
 		if !patternWord.MatchString(word) {
-			return fmt.Errorf("pattern %.60q is %w: want words of a-z, 0-9, _ and -, or * or #, "+
-				"joined by dots, such as fl-lab.* or #", pattern, id.ErrInvalid)
+			return reason.Err("pattern-invalid", "pattern", pattern, "cause", id.ErrInvalid)
 		}
 	}
 	return nil
