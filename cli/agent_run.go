@@ -38,7 +38,8 @@ func agentRunCommand() *cobra.Command {
 func runAgent(cmd *cobra.Command, logFormat string) error {
 	dir := dirOf(cmd)
 	cfg, broken := loadAgent(dir)
-	log, err := newLog(cmd.ErrOrStderr(), logFormat, cmp.Or(cfg.LogLevel, "info"))
+	log, err := newLog(cmd.ErrOrStderr(), cmp.Or(logFormat, cfg.LogFormat),
+		cmp.Or(cfg.LogLevel, "info"))
 	if err != nil {
 		return err
 	}

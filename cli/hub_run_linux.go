@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -50,7 +51,7 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 		return err
 	}
 	level := &slog.LevelVar{}
-	log, err := newLogAt(cmd.ErrOrStderr(), logFormat, level)
+	log, err := newLogAt(cmd.ErrOrStderr(), cmp.Or(logFormat, cfg.LogFormat), level)
 	if err != nil {
 		return err
 	}

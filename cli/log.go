@@ -11,8 +11,9 @@ import (
 )
 
 func logFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "log-format", "text",
-		"how to log: text or json to standard error, or eventlog on Windows")
+	cmd.Flags().StringVar(format, "log-format", "",
+		"how to log: text or json to standard error, or eventlog on Windows (default log_format "+
+			"of the configuration, or text)")
 }
 
 // newLog logs to w at the level of the configuration, which has checked it.
@@ -35,7 +36,7 @@ func levelOf(level string) (l slog.Level, err error) {
 func newLogAt(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch format {
-	case "text":
+	case "", "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil

@@ -47,6 +47,9 @@ type Agent struct {
 	State string `toml:"state"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
+	// The form of the log on standard error: "text", or "json" with one object on each line.
+	// --log-format of the run command outranks it. Default "text".
+	LogFormat string `toml:"log_format"`
 	// The language of STATUS.txt, WHY.txt and the answers of commands: "en" or "de". The log, the
 	// help and JSON are English. Default "en".
 	Language string `toml:"language"`
@@ -104,7 +107,7 @@ type Inbox struct {
 // DefaultAgent returns an agent's configuration with all defaults. Required fields are empty.
 func DefaultAgent() Agent {
 	return Agent{
-		Suite: SuiteHybrid, State: "state", LogLevel: "info", Language: "en",
+		Suite: SuiteHybrid, State: "state", LogLevel: "info", LogFormat: "text", Language: "en",
 		Outbox: defaultOutbox(),
 		Inbox: Inbox{Dir: "inbox", Reserve: gibi, MaxSize: tebi, Workers: 4,
 			Readers: ReadersGroup},
@@ -174,6 +177,7 @@ func (f *file) checkAgent(a Agent) error {
 		f.check("role", oneOf(a.Role, RoleSend, RoleReceive, RoleBoth)),
 		f.check("state", notEmpty(a.State)),
 		f.check("log_level", logLevel(a.LogLevel)),
+		f.check("log_format", oneOf(a.LogFormat, "text", "json")),
 		f.check("language", language(a.Language)),
 	}
 	if a.Sends() {

@@ -232,6 +232,7 @@ func sampleAgent() Agent {
 	a.Site, a.Hub, a.Network, a.Role = "FL-LAB", []string{"a:1", "b:2"}, strings.Repeat("0a", 32),
 		RoleBoth
 	a.State, a.LogLevel, a.Suite = `st"a\te`, "debug", SuiteX25519
+	a.LogFormat = "json"
 	a.Outbox = Tray{Name: "reports", Dir: "tray", Kind: "RPT", Route: "fl-lab.rpt",
 		Settle: Duration(90 * second), FirstNumber: 125, Sweep: Duration(hour),
 		Finished: FinishedMarker, Markers: []string{"*.ok", "READY-*"}, Disk: DiskShared,

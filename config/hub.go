@@ -30,6 +30,9 @@ type Hub struct {
 	Suite string `toml:"suite"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
+	// The form of the log on standard error: "text", or "json" with one object on each line.
+	// --log-format of the run command outranks it. Default "text".
+	LogFormat string `toml:"log_format"`
 	// The time for which the audit chain keeps its blocks. The hash of those from before stays, and
 	// the chain goes on. At least "24h". Default "9600h", 400 days.
 	KeepAudit Duration `toml:"keep_audit"`
@@ -172,7 +175,7 @@ type Queue struct {
 // DefaultHub returns a hub's configuration with all defaults. Required fields are empty.
 func DefaultHub() Hub {
 	return Hub{
-		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info",
+		Listen: ":7443", State: "state", Suite: SuiteHybrid, LogLevel: "info", LogFormat: "text",
 		KeepAudit: Duration(400 * 24 * hour),
 		Spool:     Spool{Reserve: 5 * gibi, Floor: gibi, Ballast: 64 * mebi},
 		Limits:    Limits{BodiesInFlight: 64 * mebi, Memory: 96 * mebi},
@@ -238,6 +241,7 @@ func (f *file) checkHub(h Hub) []error {
 		f.check("state", notEmpty(h.State)),
 		f.check("suite", oneOf(h.Suite, SuiteHybrid, SuiteX25519)),
 		f.check("log_level", logLevel(h.LogLevel)),
+		f.check("log_format", oneOf(h.LogFormat, "text", "json")),
 		f.check("keep_audit", durationIn(h.KeepAudit, 24*hour, 100*366*24*hour)),
 		f.check("spool.floor", below(h.Spool.Floor, h.Spool.Reserve, "spool.reserve")),
 		f.check("limits.bodies_in_flight", atLeast(h.Limits.BodiesInFlight, mebi)),
