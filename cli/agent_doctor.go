@@ -99,6 +99,12 @@ func askAtWork(ctx context.Context, dir string, cfg config.Agent, note func(doct
 			say(doctor.Warn, reason.New("check-address", "address", address), why,
 				reason.Blocked.Words().Next)
 		}
+		for _, t := range s.Outbox.Trays {
+			for _, n := range t.Left()[reason.TrayBroken] {
+				say(doctor.Fail, reason.New("check-folder", "name", n.Name, "tray", t.Name), n.Why,
+					reason.TrayBroken.Words().Next)
+			}
+		}
 		for _, a := range s.Outbox.Away {
 			say(doctor.Warn, reason.New("check-tray", "name", a.Name), a.Says,
 				reason.Away.Words().Next)

@@ -83,7 +83,7 @@ func TestTheStatusGroupsNotes(t *testing.T) {
 	}}}
 	text := printed(t, s)
 	at := 0
-	for _, want := range []string{`FOLDER MISSING seq: "sending": the folder`,
+	for _, want := range []string{`FOLDER UNUSABLE seq: "sending": the folder`,
 		`OUT OF PLACE  outbox: "sending`, `NOT TAKEN     outbox: "b.csv": `,
 		`NOT TAKEN     outbox: ".a": `, reason.NotTaken.Words().Safe.String(),
 		`SENT BEFORE   outbox: "old": it was sent before with this content`,

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,7 +181,7 @@ func volumes(_ context.Context, o Options) (list []Finding) {
 
 // volume checks that a file can be renamed from each folder of a tray into the next. Between outbox
 // and sending a copy does as well, but not from a share.
-func volume(check reason.Reason, t config.Tray) []Finding {
+func volume(check reason.Reason, t config.Tray) (list []Finding) {
 	folders := t.Folders()
 	at, err := beneath.Open(folders[0])
 	if err != nil {
@@ -225,17 +226,52 @@ func volume(check reason.Reason, t config.Tray) []Finding {
 		at.Close()
 		at = next
 	}
-	switch isShared := isShared(t, outbox); {
-	case isShared && isCopied:
-		return fail(check, reason.New("own-share-found", "folder", folders[0]),
-			reason.New("move-tray-there"))
+	switch {
 	case isCopied:
-		return good(check, reason.New("own-disk-found", "folder", folders[0]))
-	case isShared:
-		return good(check, reason.New("one-share", "type", outbox.Type, "least",
+		return ownDisk(check, t, folders[0], outbox)
+	case isShared(t, outbox):
+		list = good(check, reason.New("one-share", "type", outbox.Type, "least",
 			time.Duration(t.ShareSettle)))
+	default:
+		list = good(check, reason.New("one-volume"))
 	}
-	return good(check, reason.New("one-volume"))
+	return append(list, addressed(check, t)...)
+}
+
+// ownDisk returns the finding on a folder with another disk than sending.
+func ownDisk(check reason.Reason, t config.Tray, dir string, disk beneath.Disk) []Finding {
+	if isShared(t, disk) {
+		return fail(check, reason.New("own-share-found", "folder", dir),
+			reason.New("move-tray-there"))
+	}
+	return good(check, reason.New("own-disk-found", "folder", dir))
+}
+
+// addressed finds the folders for addresses in outbox that have a disk of their own.
+func addressed(check reason.Reason, t config.Tray) (list []Finding) {
+	dir := t.Folders()[0]
+	d, err := beneath.Open(dir)
+	if err != nil {
+		return nil // a finding of folders
+	}
+	defer d.Close()
+	d.Each(func(entries []fs.DirEntry) error { //nolint:errcheck // the same
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), "@") || !e.IsDir() || len(list) == maxSenders {
+				continue
+			}
+			below, err := d.Dir(e.Name())
+			if err != nil {
+				continue
+			}
+			if isSame, err := d.IsSameDisk(below); err == nil && !isSame {
+				list = append(list, ownDisk(check, t, below.Path(), below.Disk())...)
+			}
+			below.Close()
+		}
+		return nil
+	})
+	return list
 }
 
 // isShared reports whether a tray's disk is a share. The admin may know better than the system.

@@ -79,4 +79,12 @@ func TestAnOutboxOnADiskOfItsOwnIsNamed(t *testing.T) {
 	expect(t, examine(t, o), "tray", OK, "each file is copied from there")
 	o.Config.Outbox.Disk = config.DiskShared
 	expect(t, examine(t, o), "tray", Fail, "put the whole tray on the share")
+	must(t, unix.Unmount(at, unix.MNT_DETACH))
+	at = filepath.Join(at, "@CA-RC")
+	must(t, os.Mkdir(at, 0o700))
+	must(t, unix.Mount(t.TempDir(), at, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	expect(t, examine(t, o), "tray", Fail, "@CA-RC is on a share of its own")
+	o.Config.Outbox.Disk = config.DiskLocal
+	expect(t, examine(t, o), "tray", OK, "@CA-RC is a disk or mount of its own")
 }

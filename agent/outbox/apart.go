@@ -298,10 +298,8 @@ func (t *box) canTake(ctx context.Context, h *handles, dir string,
 		notes[part] = why
 		return false
 	}
-	if h.IsOtherDisk(dir) && !t.hasOwnDisk.Swap(true) {
-		t.log.Info("outbox has a disk of its own: its files are copied", "folder", part)
-	}
-	return t.tidyAside(ctx, h, dir) == nil // otherwise the next sweep continues
+	// otherwise the next sweep continues
+	return t.knowDisk(ctx, h, dir) && t.tidyAside(ctx, h, dir) == nil
 }
 
 // tidyAside gives back the entries that are set aside in a folder of outbox/ without a claim. The
@@ -314,6 +312,9 @@ func (t *box) tidyAside(ctx context.Context, h *handles, dir string) error {
 	}
 	return top.Each(func(entries []fs.DirEntry) error {
 		for _, e := range entries {
+			if e.Name() == diskNote {
+				continue
+			}
 			if err := t.tidyOne(ctx, h, part+"/"+e.Name()); err != nil {
 				return err
 			}

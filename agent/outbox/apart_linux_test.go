@@ -3,7 +3,9 @@ package outbox
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,15 +18,27 @@ import (
 	"sealpost/internal/testkit"
 )
 
-// mounts mounts a folder of its own on one of the tray.
-func (s *sealer) mounts(folder string) {
+// mounts mounts a folder of its own on one of the tray, and returns it.
+func (s *sealer) mounts(folder string) (disk string) {
+	s.t.Helper()
+	disk = s.t.TempDir()
+	s.mountsOn(disk, folder)
+	return disk
+}
+
+func (s *sealer) mountsOn(disk, folder string) {
 	s.t.Helper()
 	mkdir(s.t, s.at(folder))
-	if err := unix.Mount(s.t.TempDir(), s.at(folder), "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(disk, s.at(folder), "", unix.MS_BIND, ""); err != nil {
 		s.t.Skipf("SKIPPED: mounting needs root: %v", err)
 	}
 	//nolint:errcheck // a second one has nothing to do
 	s.t.Cleanup(func() { unix.Unmount(s.at(folder), unix.MNT_DETACH) })
+}
+
+func (s *sealer) unmounts(folder string) {
+	s.t.Helper()
+	testkit.Must(s.t, unix.Unmount(s.at(folder), unix.MNT_DETACH))
 }
 
 // mounted returns a sealer whose outbox/ is a mount of its own.
@@ -80,8 +94,8 @@ func TestAnOutboxWithADiskOfItsOwn(t *testing.T) {
 		info.Mode()&0o100 == 0 {
 		t.Errorf("its copy differs: %v, %v", err, info)
 	}
-	for _, left := range []string{"outbox/[^.@]*", "outbox/@CA-RC/[^.]*", "outbox/.sealpost/*",
-		"outbox/@CA-RC/.sealpost/*", "sending/*"} {
+	for _, left := range []string{"outbox/[^.@]*", "outbox/@CA-RC/[^.]*", "outbox/.sealpost/FL*",
+		"outbox/@CA-RC/.sealpost/FL*", "sending/*"} {
 		if found, err := filepath.Glob(s.at(left)); err != nil || len(found) > 0 {
 			t.Errorf("left: %q, %v", found, err)
 		}
@@ -135,7 +149,7 @@ func TestACopyFromAnotherDiskContinues(t *testing.T) {
 			if list := s.all(); len(list) != 1 || list[0].State != ledger.Taken {
 				t.Errorf("messages: %+v", list)
 			}
-			s.expectTree("outbox/.sealpost", "sending/"+group([]ledger.Outgoing{m})+"/a")
+			s.expectTree("outbox/.sealpost/disk.id", "sending/"+group([]ledger.Outgoing{m})+"/a")
 		})
 	}
 }
@@ -232,7 +246,7 @@ func TestARecallFromAnotherDisk(t *testing.T) {
 			testkit.Must(t, err)
 			s.file()
 			s.claimAll(newFinder(s.tray))
-			s.expectTree("outbox/.sealpost", "failed/"+string(m.ID)+"/a",
+			s.expectTree("outbox/.sealpost/disk.id", "failed/"+string(m.ID)+"/a",
 				"failed/"+string(m.ID)+"/WHY.txt")
 		})
 	}
@@ -250,7 +264,7 @@ func TestEntriesSetAsideWithoutAClaim(t *testing.T) {
 	if !s.has("sending/*/unknown") || s.count() != 2 {
 		t.Errorf("%d messages", s.count())
 	}
-	if s.has("outbox/.sealpost/*") {
+	if s.has("outbox/.sealpost/FL*") {
 		t.Error("something is still set aside")
 	}
 }
@@ -268,4 +282,176 @@ func TestAnOutboxOnAShareOfItsOwn(t *testing.T) {
 		t.Errorf("the status says %v", status.NotTaken)
 	}
 	s.expectTree("outbox/a")
+}
+
+// The disk of an outbox is away, or another one is there, while a claimed file is on it. The
+// message waits and says so. It continues under its number with the disk, whose file ids differ.
+func TestTheDiskOfAnOutboxIsAway(t *testing.T) {
+	for _, folder := range []string{"outbox", "outbox/@CA-RC"} {
+		for _, place := range []string{"claimed", "set aside"} {
+			t.Run(folder+", "+place, func(t *testing.T) {
+				s := newSealer(t)
+				disk := s.mounts(folder)
+				m := s.claimedIn(folder, "a")
+				if place == "set aside" {
+					testkit.Must(t, opened(t, s.tray).SetAside(droppedAt(m), asideAt(m)))
+				}
+				s.unmounts(folder)
+				mkdir(t, s.at(folder))
+				testkit.Must(t, os.WriteFile(s.at(folder+"/a"), []byte("another one"), 0o644))
+				s.expectAway(m, folder)
+				if n := s.count(); n != 2 {
+					t.Errorf("%d messages with another file of that name", n)
+				}
+				s.mountsOn(t.TempDir(), folder)
+				put(t, s.at(folder), "of another disk")
+				s.expectAway(m, folder)
+				if s.count() != 2 {
+					t.Error("a file of another disk is taken meanwhile")
+				}
+				s.unmounts(folder)
+				copied := t.TempDir()
+				testkit.Must(t, exec.Command("cp", "-a", disk+"/.", copied).Run())
+				s.mountsOn(copied, folder)
+				s.claimAll(newFinder(s.tray))
+				got, err := s.Message(t.Context(), string(m.ID))
+				testkit.Must(t, err)
+				if got.State != ledger.Taken || !got.Reason.IsZero() || s.count() != 2 {
+					t.Errorf("with the disk: %+v, %d messages", got, s.count())
+				}
+			})
+		}
+	}
+}
+
+// expectAway sweeps, and expects that a message waits for the disk of a folder.
+func (s *sealer) expectAway(m ledger.Outgoing, folder string) {
+	s.t.Helper()
+	s.tray.disks = disks{} // as after a start
+	s.claimAll(newFinder(s.tray))
+	status, err := s.Status(s.t.Context(), 1)
+	testkit.Must(s.t, err)
+	if got := s.state(m); got != ledger.Claimed {
+		s.t.Errorf("without its disk it is %s", got)
+	}
+	if why := status.NotTaken[folder]; why != reason.New(reason.OutboxAway, "n", 1) {
+		s.t.Errorf("of the folder the status says %v", status.NotTaken)
+	}
+	got, err := s.Message(s.t.Context(), string(m.ID))
+	testkit.Must(s.t, err)
+	if got.Reason != reason.New("waits-for-disk") {
+		s.t.Errorf("of the message it says %q", got.Reason)
+	}
+}
+
+// A message that is recalled while its disk is away goes to failed/ with its file later.
+func TestARecallWhileTheDiskIsAway(t *testing.T) {
+	s := newSealer(t)
+	disk := s.mounts("outbox")
+	m := s.claimedIn("outbox", "a")
+	s.unmounts("outbox")
+	s.claimAll(newFinder(s.tray))
+	_, err := s.Recall(t.Context(), string(m.ID))
+	testkit.Must(t, err)
+	s.file()
+	s.claimAll(newFinder(s.tray))
+	if s.has("failed/*") {
+		t.Error("it is filed without its file")
+	}
+	status, err := s.Status(t.Context(), 1)
+	testkit.Must(t, err)
+	if len(status.NotTaken) > 0 {
+		t.Errorf("it is still said: %v", status.NotTaken)
+	}
+	s.mountsOn(disk, "outbox")
+	s.file()
+	s.claimAll(newFinder(s.tray))
+	s.expectTree("failed/"+string(m.ID)+"/WHY.txt", "failed/"+string(m.ID)+"/a",
+		"outbox/.sealpost/disk.id")
+}
+
+// A disk with nothing of a message on it is forgotten. A claimed file that a user then removes is
+// withdrawn.
+func TestADiskIsForgotten(t *testing.T) {
+	s := mounted(t)
+	s.claimAll(newFinder(s.tray))
+	s.unmounts("outbox")
+	s.claimAll(newFinder(s.tray))
+	m := s.claimed("a")[0]
+	remove(t, s.at("outbox/a"))
+	s.claimAll(newFinder(s.tray))
+	if got := s.state(m); got != ledger.Withdrawn {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// claimedIn drops a file into a folder of the tray, and claims it after a sweep of the folder.
+func (s *sealer) claimedIn(folder, name string) ledger.Outgoing {
+	s.t.Helper()
+	f := newFinder(s.tray)
+	s.claimAll(f)
+	put(s.t, s.at(folder), name)
+	rows, err := s.tray.claimRows(s.t.Context(), []found{examined(s.t, f,
+		strings.TrimPrefix(folder+"/"+name, "outbox/"))})
+	testkit.Must(s.t, err)
+	s.desk.release(rows...)
+	return rows[0]
+}
+
+// sending/, delivered/ or failed/ is a disk of its own, or a link. The status names the folder and
+// what to do, and messages are filed once that is mended. A link as failed/ holds up no delivery.
+func TestAPartOfATrayIsApart(t *testing.T) {
+	for part, want := range map[string]reason.Reason{
+		"sending":   reason.New(reason.FolderApart, "other", "delivered, failed"),
+		"delivered": reason.New(reason.FolderApart, "other", "sending"),
+		"failed":    reason.New(reason.FolderApart, "other", "sending"),
+	} {
+		t.Run(part, func(t *testing.T) {
+			s := newSealer(t)
+			s.mounts(part)
+			list := s.taken("a", "b")
+			s.deliver(list[0])
+			_, err := s.Recall(t.Context(), string(list[1].ID))
+			testkit.Must(t, err)
+			s.file()
+			s.claimAll(newFinder(s.tray))
+			status, err := s.Status(t.Context(), 1)
+			testkit.Must(t, err)
+			if len(status.NotTaken) != 1 || status.NotTaken[part] != want {
+				t.Errorf("the status says %v", status.NotTaken)
+			}
+			if got := status.Trays[0].Left()[reason.TrayBroken]; len(got) != 1 {
+				t.Errorf("of the folder: %v", got)
+			}
+			if part == "sending" {
+				disk := t.TempDir()
+				testkit.Must(t, exec.Command("cp", "-a", s.at(part)+"/.", disk).Run())
+				s.unmounts(part)
+				testkit.Must(t, exec.Command("cp", "-a", disk+"/.", s.at(part)).Run())
+			} else {
+				s.unmounts(part)
+			}
+			s.file()
+			got, err := s.Message(t.Context(), string(list[0].ID))
+			if err != nil || !got.Filed || !got.Reason.IsZero() ||
+				!s.has("failed/"+string(list[1].ID)+"/b") {
+				t.Errorf("afterwards: %+v, %v", got, err)
+			}
+		})
+	}
+	s := newSealer(t)
+	remove(t, s.at("failed"))
+	testkit.Must(t, os.Symlink(t.TempDir(), s.at("failed")))
+	m := s.taken("a")[0]
+	s.deliver(m)
+	s.file()
+	s.claimAll(newFinder(s.tray))
+	status, err := s.Status(t.Context(), 1)
+	testkit.Must(t, err)
+	if why := status.NotTaken["failed"]; why != reason.New(reason.FolderIsLink) {
+		t.Errorf("of a link the status says %v", status.NotTaken)
+	}
+	if !status.Latest[0].Filed {
+		t.Error("a link as failed/ holds up a delivered message")
+	}
 }

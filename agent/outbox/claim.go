@@ -430,6 +430,18 @@ func (t *box) recoverClaim(ctx context.Context, h *handles,
 		t.guardDropped(h, m, err)
 		return m, false, nil
 	}
+	hasDisk, isAway, unknown := t.diskOf(ctx, h, m.Dir)
+	switch {
+	case unknown != nil:
+		return m, false, unknown
+	case hasDisk && err == nil && isSameContent(source, m.Source):
+		m.Source = source // its disk was mounted again, or copied: file ids are others
+		return m, true, t.ledger.Update(ctx, func(tx *ledger.Tx) error {
+			return tx.Resource(m.UID, m)
+		})
+	case isAway:
+		return m, false, t.waitForDisk(ctx, m)
+	}
 	t.setStuck(m, reason.Reason{})
 	why := removedBefore()
 	if err == nil {

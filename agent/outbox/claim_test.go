@@ -85,7 +85,7 @@ func TestAWriteDuringAClaim(t *testing.T) {
 	}
 }
 
-func examined(t *testing.T, f *finder, name string) found {
+func examined(t testing.TB, f *finder, name string) found {
 	t.Helper()
 	ready, why := f.examine(opened(t, f.t), name)
 	if ready == nil {

@@ -180,8 +180,12 @@ func (h *handles) moveFinals(ctx context.Context, part []ledger.Outgoing,
 // syncFiled syncs the old and the new folders of moved messages, and their explanations. It skips a
 // folder that a user has removed.
 func (h *handles) syncFiled(done []ledger.Outgoing) error {
-	dirs := []string{tray.SendingPart, tray.DeliveredPart, tray.FailedPart}
-	var files []string
+	dirs, files := []string{tray.SendingPart}, []string(nil)
+	for _, part := range []string{tray.DeliveredPart, tray.FailedPart} {
+		if h.IsDir(part) { // nothing is moved into a link in its place
+			dirs = append(dirs, part)
+		}
+	}
 	for part := range byFolder(done) {
 		for _, m := range part {
 			to := placeAt(m)
@@ -316,7 +320,7 @@ func (h *handles) isChanged(m ledger.Outgoing) bool {
 		return false
 	}
 	source, err := h.observe(sourceAt(m))
-	return err == nil && !same(source, m.Source)
+	return err == nil && !isSameContent(source, m.Source)
 }
 
 // moveRecalled moves a failed message out of outbox/, or from where it was set aside there.
@@ -335,10 +339,16 @@ func (h *handles) moveRecalled(ctx context.Context, m ledger.Outgoing, to string
 	case h.Exists(sourceAt(m)):
 		return nil
 	}
+	if _, isAway, err := h.t.diskOf(ctx, h, m.Dir); err != nil || isAway {
+		return errors.Join(err, errDiskAway)
+	}
 	return h.moveDropped(ctx, m, to)
 }
 
-var errNotCopied = reason.Err("waits-for-copy")
+var (
+	errNotCopied = reason.Err("waits-for-copy")
+	errDiskAway  = reason.Err("waits-for-disk")
+)
 
 // moveDropped moves a failed message out of outbox/ that was never moved: it was recalled. If its
 // file was taken out of a shared folder, it makes a place for the explanation.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"sealpost/agent/ledger"
@@ -213,6 +214,9 @@ func trayGone(n int64) reason.Reason { return reason.New(reason.TrayGone, "n", n
 
 // folderUnreadable returns the reason that a folder of a tray cannot be read.
 func folderUnreadable(err error) reason.Reason {
+	if errors.Is(err, beneath.ErrLink) {
+		return reason.New(reason.FolderIsLink)
+	}
 	if why := trouble.Of(err, ""); !why.IsZero() {
 		return reason.New(reason.FolderTrouble, "why", why)
 	}
@@ -238,7 +242,36 @@ func (t *box) whole(ctx context.Context, h *handles, notes map[string]reason.Rea
 			notes[part] = folderUnreadable(err)
 		}
 	}
-	return home, nil
+	h.noteApart(notes)
+	return home, t.noteDisks(ctx, h, notes)
+}
+
+// noteApart notes sending/, delivered/ or failed/ with a disk of its own. Nothing can be renamed
+// between them then.
+func (h *handles) noteApart(notes map[string]reason.Reason) {
+	sending, err := h.Dir(tray.SendingPart)
+	if err != nil {
+		return
+	}
+	var others []string
+	finals := []string{tray.DeliveredPart, tray.FailedPart}
+	for _, part := range finals {
+		d, err := h.Dir(part)
+		if err != nil {
+			continue // it has a note
+		}
+		if isSame, err := d.IsSameDisk(sending); err == nil && !isSame {
+			others = append(others, part)
+		}
+	}
+	if len(others) == len(finals) { // sending/ itself, or both of them
+		notes[tray.SendingPart] = reason.New(reason.FolderApart, "other",
+			strings.Join(finals, ", "))
+		return
+	}
+	for _, part := range others {
+		notes[part] = reason.New(reason.FolderApart, "other", tray.SendingPart)
+	}
 }
 
 // noteAbsent notes that the tray itself cannot be opened.

@@ -43,7 +43,8 @@ var (
 	endsItself = []reason.Code{reason.StillWritten, reason.AddedAfterPause, reason.CameSoonAfter,
 		reason.StillEmpty, reason.IsCopied, reason.WaitsForCopy}
 	ofFolder = []reason.Code{reason.FolderUnreadable, reason.FolderTrouble, reason.FolderSilent,
-		reason.TrayGone, reason.OwnShare}
+		reason.FolderIsLink, reason.FolderApart, reason.TrayGone, reason.OwnShare,
+		reason.OutboxAway}
 )
 
 // Left holds the notes of one tray by their situation. Each list begins with the entries that need

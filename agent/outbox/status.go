@@ -20,8 +20,8 @@ type Standing struct {
 	Settling int64 `json:"settling,omitempty"`
 	// Unmarked counts the entries of outbox/ that wait for their markers.
 	Unmarked Unmarked `json:"unmarked,omitzero"`
-	// OwnDisk is whether outbox/, or a folder in it, is on another disk than sending/.
-	OwnDisk bool `json:"own_disk,omitempty"`
+	// OwnDisks has those of outbox/ and its folders that are on another disk than sending/.
+	OwnDisks []string `json:"own_disks,omitempty"`
 	// Queued has the messages that the hub does not have yet, by address.
 	Queued map[string]int64 `json:"queued"`
 	// Blocked has the addresses to which nothing is sent for now.
@@ -101,7 +101,7 @@ func (o *Outbox) Status(ctx context.Context, latest int) (Status, error) {
 			one.NotTaken[keyOf(rel)] = reason.New(reason.IsCopied,
 				"done", reason.Size(c.done.Load()), "size", reason.Size(c.size))
 		}
-		one.OwnDisk = t.hasOwnDisk.Load()
+		one.OwnDisks = t.disks.own()
 		one.Unwatched, one.unmoved = t.whyLate, int64(len(t.unmoved))
 		one.Settling, one.Unmarked = t.settling, t.needed(t.unmarked)
 		t.mu.Unlock()
@@ -271,7 +271,7 @@ func (s *Status) add() {
 		}
 		s.Unwatched = cmp.Or(s.Unwatched, t.Unwatched)
 		s.Settling += t.Settling
-		s.OwnDisk = s.OwnDisk || t.OwnDisk
+		s.OwnDisks = append(s.OwnDisks, t.OwnDisks...)
 		s.Unmarked = Unmarked{s.Unmarked.Count + t.Unmarked.Count,
 			cmp.Or(s.Unmarked.Name, t.Unmarked.Name), cmp.Or(s.Unmarked.Marker, t.Unmarked.Marker)}
 		s.Explained = append(s.Explained, t.Explained...)

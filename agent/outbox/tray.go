@@ -91,9 +91,8 @@ type box struct {
 	log    *slog.Logger
 	filing chan struct{}
 	silent atomic.Bool // its folders have not answered since the start: see begin
-	// outbox/, or a folder in it, has a disk of its own
-	hasOwnDisk atomic.Bool
-	ready      chan error // gets the result of prepare once the folders have answered
+	disks  disks       // of folders in outbox/
+	ready  chan error  // gets the result of prepare once the folders have answered
 	// held while shared folders in sending/ are made and filled, or looked at and removed
 	shared sync.Mutex
 	said   said

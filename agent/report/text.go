@@ -316,8 +316,8 @@ func underWay(l *lines, o outbox.TrayStatus, waiting reason.Words) {
 	}
 	add(sealed, reason.New("files-sealed", "n", sealed))
 	add(published, reason.New("files-published", "n", published))
-	if o.OwnDisk {
-		l.head(l.in(reason.New("status-own-disk")))
+	if len(o.OwnDisks) > 0 {
+		l.head(l.in(reason.New("status-own-disk", "folders", o.OwnDisks)))
 	}
 	if len(states) == 0 {
 		l.head(l.in(reason.New("status-idle")))

@@ -128,7 +128,8 @@ func TestNothingIsSaidThatWasNotSeen(t *testing.T) {
 	text = Snapshot{
 		Outbox: standingOf(map[string]reason.Reason{
 			"sending": reason.New("tray-gone", "n", 2)})}.text(tray, reason.English)
-	if !strings.Contains(part(t, text, "FOLDER MISSING"), `"sending": the folder is not the one`) ||
+	if !strings.Contains(part(t, text, "FOLDER UNUSABLE"),
+		`"sending": the folder is not the one`) ||
 		strings.Contains(text, "in the folder sending") {
 		t.Errorf("it says:\n%s", text)
 	}
@@ -172,7 +173,7 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
 			Blocked: map[string]reason.Reason{"fl-lab.seq": reason.Text("why")}}})
 	text := s.text(&place{dir: "tray", trays: []string{"outbox"}, disks: true}, reason.English)
 	for _, want := range []string{"NO ROOM\r\n  What?         the disk of the inbox is too full",
-		"/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER MISSING",
+		"/data/inbox: 0 B are free", "THE TRAY seq, in /seq\r\n\r\nFOLDER UNUSABLE",
 		"no such file"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not say %q:\n%s", want, text)
@@ -195,7 +196,7 @@ func TestTheSitesFolderTellsOfDisks(t *testing.T) {
   Whom to ask?  The admin of this computer.`)
 	}
 	if text := s.text(&place{dir: "/data", inbox: "/data/inbox"},
-		reason.English); strings.Contains(text, "FOLDER MISSING") {
+		reason.English); strings.Contains(text, "FOLDER UNUSABLE") {
 		t.Errorf("the file beside the inbox tells of a tray:\n%s", text)
 	}
 	if text := s.text(&place{dir: "site", disks: true, trays: []string{"outbox", "seq"},

@@ -58,12 +58,24 @@ func (h *Handles) CannotCopy(dir string) reason.Reason {
 // SetAside renames an entry of outbox/ into a hidden folder, which it makes.
 func (h *Handles) SetAside(from, folder string) error {
 	for _, dir := range []string{path.Dir(folder), folder} {
-		err := h.With(dir, func(d *beneath.Dir, name string) error { return d.Mkdir(name, 0o700) })
-		if err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := h.mkdirPrivate(dir); err != nil {
 			return err
 		}
 	}
 	return h.Rename(from, folder+"/"+path.Base(from))
+}
+
+// MakeAside makes the hidden folder in a folder of outbox/.
+func (h *Handles) MakeAside(folder string) error {
+	return h.mkdirPrivate(folder + "/" + AsideName)
+}
+
+func (h *Handles) mkdirPrivate(dir string) error {
+	err := h.With(dir, func(d *beneath.Dir, name string) error { return d.Mkdir(name, 0o700) })
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // GiveBack renames an entry from its hidden folder back into its folder of outbox/. If another has

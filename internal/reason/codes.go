@@ -39,12 +39,15 @@ const (
 	IsCopied     Code = "is-copied"
 	WaitsForCopy Code = "waits-for-copy"
 
-	// FolderUnreadable and the next four are the notes on folders of a tray.
+	// FolderUnreadable and the next seven are the notes on folders of a tray.
 	FolderUnreadable Code = "folder-unreadable"
 	FolderTrouble    Code = "folder-trouble"
 	FolderSilent     Code = "folder-silent"
+	FolderIsLink     Code = "folder-is-link"
+	FolderApart      Code = "folder-apart"
 	TrayGone         Code = "tray-gone"
 	OwnShare         Code = "own-share"
+	OutboxAway       Code = "outbox-away"
 
 	// NotDirectory is the reason of a file in the place of a folder.
 	NotDirectory Code = "not-a-directory"
