@@ -1,12 +1,14 @@
 package certs
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"path/filepath"
 	"time"
@@ -17,7 +19,7 @@ import (
 )
 
 // Root is the anchor of a network: the key that every agent pins. It signs only issuing
-// authorities, and its folder should be taken off the hub afterwards.
+// authorities and rosters, and its folder should be taken off the hub afterwards.
 type Root struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -89,6 +91,17 @@ func newRoot(dir string, key *ecdsa.PrivateKey, cert *x509.Certificate) (*Root, 
 
 // Certificate returns the root's own certificate.
 func (r *Root) Certificate() *x509.Certificate { return r.cert }
+
+// Public returns the root's public key.
+func (r *Root) Public() crypto.PublicKey { return r.cert.PublicKey }
+
+// Sign signs a SHA-256 digest. It is for rosters, whose signed text begins as no certificate does.
+func (r *Root) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if opts.HashFunc() != crypto.SHA256 {
+		return nil, fmt.Errorf("sign: want a SHA-256 digest, not %v", opts.HashFunc())
+	}
+	return r.key.Sign(rand, digest, opts)
+}
 
 // Network returns the fingerprint of the root's key.
 func (r *Root) Network() id.Hash { return Fingerprint(r.cert.PublicKey) }

@@ -2,6 +2,7 @@ package statement
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -32,14 +33,17 @@ type token struct {
 
 // encode signs a payload in its exact form.
 func encode(i *certs.Identity, typ string, chain []*x509.Certificate, payload any) (string, error) {
+	return signExact(i, payload, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).
+		WithHeader("x5c", encodeCertificates(chain)))
+}
+
+func signExact(key crypto.Signer, payload any, options *jose.SignerOptions) (string, error) {
 	exact, err := strictjson.Marshal(payload)
 	if err != nil {
 		return "", err
 	}
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("x5c",
-		encodeCertificates(chain))
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm,
-		Key: cryptosigner.Opaque(i)}, options)
+		Key: cryptosigner.Opaque(key)}, options)
 	if err != nil {
 		return "", err
 	}
@@ -60,19 +64,9 @@ func encodeCertificates(chain []*x509.Certificate) []string {
 
 // parse checks that jws has the exact form of a statement of type typ, and decodes its payload.
 func parse(jws, typ string, maxSize int, payload any) (token, error) {
-	if len(jws) > maxSize {
-		return token{}, malformed("it has %d bytes, and %d are allowed", len(jws), maxSize)
-	}
-	parts := strings.Split(jws, ".")
-	if len(parts) != 3 {
-		return token{}, malformed("want three parts joined by dots, found %d", len(parts))
-	}
-	var raw [3][]byte
-	for n, part := range parts {
-		var err error
-		if raw[n], err = decodeExact(base64.RawURLEncoding, part); err != nil {
-			return token{}, malformed("part %d: %v", n+1, err)
-		}
+	raw, err := split(jws, maxSize)
+	if err != nil {
+		return token{}, err
 	}
 	chain, err := parseHeader(raw[0], typ)
 	if err != nil {
@@ -81,10 +75,27 @@ func parse(jws, typ string, maxSize int, payload any) (token, error) {
 	if err := strictjson.Unmarshal(raw[1], payload); err != nil {
 		return token{}, malformed("payload: %v", err)
 	}
-	if len(raw[2]) != 64 {
-		return token{}, malformed("the signature has %d bytes, not 64", len(raw[2]))
-	}
 	return token{jws: jws, payload: raw[1], chain: chain}, nil
+}
+
+// split returns the header, the payload and the signature of a JWS, decoded.
+func split(jws string, maxSize int) (raw [3][]byte, err error) {
+	if len(jws) > maxSize {
+		return raw, malformed("it has %d bytes, and %d are allowed", len(jws), maxSize)
+	}
+	parts := strings.Split(jws, ".")
+	if len(parts) != 3 {
+		return raw, malformed("want three parts joined by dots, found %d", len(parts))
+	}
+	for n, part := range parts {
+		if raw[n], err = decodeExact(base64.RawURLEncoding, part); err != nil {
+			return raw, malformed("part %d: %v", n+1, err)
+		}
+	}
+	if len(raw[2]) != 64 {
+		return raw, malformed("the signature has %d bytes, not 64", len(raw[2]))
+	}
+	return raw, nil
 }
 
 func parseHeader(raw []byte, typ string) ([]*x509.Certificate, error) {
@@ -127,13 +138,16 @@ func decodeExact(encoding *base64.Encoding, text string) ([]byte, error) {
 }
 
 // verify checks the signature with the key of the leaf.
-func (t token) verify() error {
-	signed, err := jose.ParseSignedCompact(t.jws, []jose.SignatureAlgorithm{algorithm})
+func (t token) verify() error { return verifyWith(t.chain[0].PublicKey, t.jws, t.payload) }
+
+// verifyWith checks the signature of a JWS over its payload.
+func verifyWith(key crypto.PublicKey, jws string, want []byte) error {
+	signed, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{algorithm})
 	if err != nil {
 		return malformed("%v", err)
 	}
-	payload, err := signed.Verify(t.chain[0].PublicKey)
-	if err != nil || !bytes.Equal(payload, t.payload) {
+	payload, err := signed.Verify(key)
+	if err != nil || !bytes.Equal(payload, want) {
 		return fmt.Errorf("%w: the signature does not fit", ErrSignature)
 	}
 	return nil

@@ -93,14 +93,14 @@ func (n network) key() RecipientKey {
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // craft signs any header and payload, right or wrong, as a compact JWS.
-func craft(t testing.TB, i *certs.Identity, header, payload string) string {
+func craft(t testing.TB, i crypto.Signer, header, payload string) string {
 	t.Helper()
 	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	return input + "." + base64.RawURLEncoding.EncodeToString(rawSignature(t, i, input))
 }
 
-func rawSignature(t testing.TB, i *certs.Identity, input string) []byte {
+func rawSignature(t testing.TB, i crypto.Signer, input string) []byte {
 	t.Helper()
 	digest := sha256.Sum256([]byte(input))
 	der, err := i.Sign(rand.Reader, digest[:], crypto.SHA256)

@@ -1,5 +1,5 @@
 // Package statement holds the statements that a site signs: envelope signatures, receipts and
-// recipient keys.
+// recipient keys. It also holds the roster, which the root signs (roster.go).
 //
 // Each is a JWS in compact form with ES256 and exactly one spelling: a header of alg, typ and x5c
 // (leaf, issuing) and a payload in exact JSON. Open accepts no other form, so that all readers read
