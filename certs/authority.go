@@ -33,7 +33,7 @@ const (
 // InitAuthority makes an issuing authority under r in the hub's state folder, or loads an existing
 // one. That must be under the same root. issuing.pem is written last: without it the authority is
 // made again.
-func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
+func (p Passphrases) InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
 	known, err := readCertificate(filepath.Join(stateDir, rootCertFile))
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
@@ -42,21 +42,26 @@ func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) 
 		return nil, fmt.Errorf("the issuing authority in %s stands under another root (%.16s…)",
 			stateDir, Fingerprint(known.PublicKey))
 	}
-	existing, err := OpenAuthority(stateDir)
+	existing, err := p.OpenAuthority(stateDir)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return existing, err
 	}
-	if err := r.makeAuthority(stateDir, now); err != nil {
+	if err := r.makeAuthority(p, stateDir, now); err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
 	}
-	return OpenAuthority(stateDir)
+	return p.OpenAuthority(stateDir)
 }
 
-func (r *Root) makeAuthority(stateDir string, now time.Time) error {
+// InitAuthority is Passphrases.InitAuthority without any.
+func InitAuthority(stateDir string, r *Root, now time.Time) (*Authority, error) {
+	return Passphrases{}.InitAuthority(stateDir, r, now)
+}
+
+func (r *Root) makeAuthority(p Passphrases, stateDir string, now time.Time) error {
 	if err := secretfile.MkdirAll(stateDir); err != nil {
 		return err
 	}
-	key, err := openKey(filepath.Join(stateDir, issuingKeyFile))
+	key, err := p.openKey(filepath.Join(stateDir, issuingKeyFile))
 	if err != nil {
 		return err
 	}
@@ -90,7 +95,43 @@ func (r *Root) signIssuing(pub *ecdsa.PublicKey, now time.Time) (*x509.Certifica
 // OpenAuthority loads the issuing authority of a hub. It needs the root's certificate, never its
 // key. It returns fs.ErrNotExist if there is no authority, and another error if a part of it is
 // missing.
+func (p Passphrases) OpenAuthority(stateDir string) (*Authority, error) {
+	a, err := readAuthority(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if a.key, err = p.openCertifiedKey(filepath.Join(stateDir, issuingKeyFile)); err != nil {
+		return nil, fmt.Errorf("issuing authority: %w", err)
+	}
+	if !a.key.PublicKey.Equal(a.cert.PublicKey) {
+		return nil, fmt.Errorf("issuing authority in %s: %s and %s do not belong together",
+			stateDir, issuingKeyFile, issuingCertFile)
+	}
+	if err := a.check(stateDir); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// OpenAuthority is Passphrases.OpenAuthority without any.
 func OpenAuthority(stateDir string) (*Authority, error) {
+	return Passphrases{}.OpenAuthority(stateDir)
+}
+
+// ReadAuthority loads only the certificates of an issuing authority. It issues nothing. Errors are
+// those of OpenAuthority.
+func ReadAuthority(stateDir string) (*Authority, error) {
+	a, err := readAuthority(stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.check(stateDir); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func readAuthority(stateDir string) (*Authority, error) {
 	issuing, err := readChain(filepath.Join(stateDir, issuingCertFile), 1)
 	if err != nil {
 		return nil, fmt.Errorf("issuing authority: %w", err)
@@ -103,30 +144,23 @@ func OpenAuthority(stateDir string) (*Authority, error) {
 		return nil, fmt.Errorf("issuing authority in %s: %s is missing: bring it back", stateDir,
 			rootCertFile)
 	}
-	key, err := openCertifiedKey(filepath.Join(stateDir, issuingKeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("issuing authority: %w", err)
-	}
-	a := &Authority{key: key, cert: issuing[0], root: root}
-	if err := a.check(); err != nil {
-		return nil, fmt.Errorf("issuing authority in %s: %w", stateDir, err)
-	}
-	return a, nil
+	return &Authority{cert: issuing[0], root: root}, nil
 }
 
-func (a *Authority) check() error {
-	if !a.key.PublicKey.Equal(a.cert.PublicKey) {
-		return fmt.Errorf("%s and %s do not belong together", issuingKeyFile, issuingCertFile)
+// check checks the certificates.
+func (a *Authority) check(stateDir string) error {
+	err := errors.Join(checkRoot(a.root, a.Network()), checkSelf(a.root))
+	if err == nil {
+		err = checkIssuing(a.cert)
 	}
-	if err := errors.Join(checkRoot(a.root, a.Network()), checkSelf(a.root)); err != nil {
-		return err
+	if err == nil {
+		if why := a.cert.CheckSignatureFrom(a.root); why != nil {
+			err = untrusted(reason.Err("issuing-under-other-root", "root", rootCertFile,
+				"why", reason.Of(why)))
+		}
 	}
-	if err := checkIssuing(a.cert); err != nil {
-		return err
-	}
-	if err := a.cert.CheckSignatureFrom(a.root); err != nil {
-		return untrusted(reason.Err("issuing-under-other-root", "root", rootCertFile,
-			"why", reason.Of(err)))
+	if err != nil {
+		return fmt.Errorf("issuing authority in %s: %w", stateDir, err)
 	}
 	return nil
 }

@@ -48,9 +48,9 @@ func OpenIdentity(keyPath, chainPath string) (*Identity, error) {
 	if enrolled && err != nil {
 		return nil, err
 	}
-	open := openKey
+	open := Passphrases{}.openKey
 	if enrolled {
-		open = openCertifiedKey
+		open = Passphrases{}.openCertifiedKey
 	}
 	key, err := open(keyPath)
 	if err != nil {

@@ -222,7 +222,7 @@ func TestIdentityRefusesBrokenFiles(t *testing.T) {
 		}, nil, "more than"},
 		"another key": {func(i *Identity) error {
 			removeFile(t, keyFileOf(i))
-			return createKey(keyFileOf(i))
+			return Passphrases{}.createKey(keyFileOf(i))
 		}, ErrUntrusted, "another key"},
 		"damaged chain": {func(i *Identity) error {
 			return os.WriteFile(i.chainPath, []byte("x"), 0o600)

@@ -5,7 +5,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,55 +13,61 @@ import (
 	"sealpost/internal/secretfile"
 )
 
-const maxKeyFile = 4 << 10 // bytes: a PKCS #8 key of P-256 has 241 as PEM
+const maxKeyFile = 4 << 10 // bytes: a key of P-256 has 241 as PEM, and about 500 encrypted
 
 // openKey reads the ECDSA P-256 key at path, or makes one. Several processes that do so at once get
 // the same key.
-func openKey(path string) (*ecdsa.PrivateKey, error) {
-	key, err := readKey(path)
+func (p Passphrases) openKey(path string) (*ecdsa.PrivateKey, error) {
+	key, err := p.readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := p.createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return readKey(path)
+	return p.readKey(path)
 }
 
 // openCertifiedKey reads the key at path, for which there is a certificate. A missing key is lost
 // or offline: a new one would be useless and hide that.
-func openCertifiedKey(path string) (*ecdsa.PrivateKey, error) {
-	key, err := readKey(path)
+func (p Passphrases) openCertifiedKey(path string) (*ecdsa.PrivateKey, error) {
+	key, err := p.readKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, reason.Err("key-gone", "path", path)
 	}
 	return key, err
 }
 
-func createKey(path string) error {
+func (p Passphrases) createKey(path string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	data, err := p.encode(path, key)
 	if err != nil {
-		return fmt.Errorf("encode a key: %w", err)
+		return err
 	}
-	return secretfile.Create(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return secretfile.Create(path, data)
 }
 
-func readKey(path string) (*ecdsa.PrivateKey, error) {
+func (p Passphrases) readKey(path string) (*ecdsa.PrivateKey, error) {
 	data, err := secretfile.Read(path, maxKeyFile)
 	if err != nil {
 		return nil, err
 	}
-	der, err := onePEM(data, "PRIVATE KEY")
-	if err != nil {
-		return nil, reason.Err("key-file", "path", path, "why", err)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, reason.Err("key-file", "path", path, "why", err)
+	var parsed any
+	if isEncrypted(data) {
+		if parsed, err = p.decrypt(path, data); err != nil {
+			return nil, err
+		}
+	} else {
+		der, err := onePEM(data, "PRIVATE KEY")
+		if err == nil {
+			parsed, err = x509.ParsePKCS8PrivateKey(der)
+		}
+		if err != nil {
+			return nil, reason.Err("key-file", "path", path, "why", err)
+		}
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {

@@ -33,7 +33,7 @@ const (
 
 // InitRoot makes the root of the network name in dir, or loads an existing one. After a crash it
 // continues with the key that it finds.
-func InitRoot(dir string, network string) (*Root, error) {
+func (p Passphrases) InitRoot(dir string, network string) (*Root, error) {
 	if err := checkName(network); err != nil {
 		return nil, err
 	}
@@ -45,9 +45,9 @@ func InitRoot(dir string, network string) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
-	open := openKey
+	open := p.openKey
 	if cert != nil {
-		open = openCertifiedKey
+		open = p.openCertifiedKey
 	}
 	key, err := open(filepath.Join(dir, rootKeyFile))
 	if err != nil {
@@ -64,9 +64,14 @@ func InitRoot(dir string, network string) (*Root, error) {
 	return newRoot(dir, key, cert)
 }
 
+// InitRoot is Passphrases.InitRoot without any.
+func InitRoot(dir string, network string) (*Root, error) {
+	return Passphrases{}.InitRoot(dir, network)
+}
+
 // OpenRoot loads the root in dir.
-func OpenRoot(dir string) (*Root, error) {
-	key, err := readKey(filepath.Join(dir, rootKeyFile))
+func (p Passphrases) OpenRoot(dir string) (*Root, error) {
+	key, err := p.readKey(filepath.Join(dir, rootKeyFile))
 	if err != nil {
 		return nil, fmt.Errorf("root: %w", err)
 	}
@@ -76,6 +81,9 @@ func OpenRoot(dir string) (*Root, error) {
 	}
 	return newRoot(dir, key, certs[0])
 }
+
+// OpenRoot is Passphrases.OpenRoot without any.
+func OpenRoot(dir string) (*Root, error) { return Passphrases{}.OpenRoot(dir) }
 
 func newRoot(dir string, key *ecdsa.PrivateKey, cert *x509.Certificate) (*Root, error) {
 	if !key.PublicKey.Equal(cert.PublicKey) {

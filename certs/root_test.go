@@ -58,7 +58,8 @@ func TestRootRefusesBrokenFolders(t *testing.T) {
 	}{
 		"key of another root": {func(t *testing.T, dir string) {
 			removeFile(t, filepath.Join(dir, rootKeyFile))
-			if err := createKey(filepath.Join(dir, rootKeyFile)); err != nil {
+			err := Passphrases{}.createKey(filepath.Join(dir, rootKeyFile))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}, nil, "do not belong together"},

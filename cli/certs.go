@@ -41,6 +41,7 @@ func certsCommand() *cobra.Command {
 		},
 	}
 	jsonFlag(cmd)
+	cmd.AddCommand(certsEncryptCommand(), certsDecryptCommand())
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -40,12 +41,17 @@ init has run, the hub does not need it any more: take it away, to a place from
 which nobody can steal it. With --root an existing root is used, so that a new
 hub is believed by the sites of an old one.
 
+The root's key is encrypted under a passphrase: init asks for it in a terminal,
+or reads it from the file --root-passphrase. Without one the key is not
+encrypted. Nothing opens it again if the passphrase is lost.
+
 With --restore a new hub takes the place of a lost one: it has the name, the
 addresses, the sites and the queues of an export (sealpost hub export), and the
 sites connect to it by themselves. It needs the root's folder with its key.`
 
 func hubInitCommand() *cobra.Command {
 	var o hub.InitOptions
+	var passphraseFile string
 	cmd := &cobra.Command{
 		Use: "init", Short: "Set up a hub in a folder", Long: hubInitHelp, Args: noArgs,
 		Example: "  sealpost hub init --dir /srv/sealpost/DC-HQ --name DC-HQ --host " +
@@ -65,6 +71,8 @@ func hubInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			ask := &asker{cmd: cmd, file: passphraseFile, newFile: passphraseFile, optional: true}
+			o.Passphrases = ask.passphrases()
 			report, err := hub.Init(o)
 			if account != "" && errors.Is(err, fs.ErrPermission) {
 				return reason.Err("because-works-as", "why", err, "account", account,
@@ -84,6 +92,8 @@ func hubInitCommand() *cobra.Command {
 		"the hub; may be repeated")
 	f.StringVar(&o.Listen, "listen", "", `where the hub listens for agents (default ":7443")`)
 	f.StringVar(&o.RootDir, "root", "", "the folder of the root (default DIR-root)")
+	f.StringVar(&passphraseFile, "root-passphrase", "", "a file with the passphrase of the "+
+		"root's key")
 	f.StringVar(&o.Restore, "restore", "", "an export of a lost hub, whose place this one takes")
 	f.StringVar(&o.Suite, "suite", "",
 		`the network's encryption, "hybrid" (post-quantum) or "x25519"; `+
@@ -122,7 +132,15 @@ func printInit(cmd *cobra.Command, r hub.InitReport) error {
 	}
 	printf(w, "The root's key lies in %s. The hub does not need it:\n"+
 		"take that folder away and keep it where nobody can steal it. Whoever has it can make "+
-		"sites believe another hub.\n\n", r.RootDir)
+		"sites believe another hub.\n", r.RootDir)
+	if r.RootEncrypted {
+		printf(w, "The key is encrypted: keep the passphrase elsewhere. Nothing opens the key "+
+			"without it.\n")
+	} else {
+		printf(w, "The key is not encrypted. To encrypt it: sealpost certs encrypt %s\n",
+			filepath.Join(r.RootDir, "root.key"))
+	}
+	fmt.Fprintln(w)
 	printf(w, "Next: sealpost hub run --dir %s       (agents must reach port %s)\n", r.Dir,
 		port)
 	if r.Restored != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/control"
@@ -69,7 +70,8 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 		},
 	}
 	settings.Apply(cfg)
-	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, settings, log) }
+	ask := (&asker{cmd: cmd}).passphrases()
+	run := func(ctx context.Context) error { return serveHub(ctx, dir, cfg, settings, ask, log) }
 	if err := coredump.Off(); err != nil {
 		return err
 	}
@@ -79,7 +81,7 @@ func runHub(cmd *cobra.Command, dir, logFormat string) error {
 // serveHub wires log, spool and hub, in this order, and takes them apart in the other. The spool
 // keeps its own files tight.
 func serveHub(ctx context.Context, dir string, cfg config.Hub, settings hub.Settings,
-	log *slog.Logger) (err error) {
+	ask certs.Passphrases, log *slog.Logger) (err error) {
 	loose, err := secretfile.Enter(cfg.State, "spool")
 	if err != nil {
 		return err
@@ -102,7 +104,7 @@ func serveHub(ctx context.Context, dir string, cfg config.Hub, settings hub.Sett
 		}
 	}()
 	h, err := hub.New(hub.Options{Config: cfg, Spool: store, Log: log,
-		Version: versionInfo().Version, Settings: settings})
+		Version: versionInfo().Version, Settings: settings, Passphrases: ask})
 	if err != nil {
 		return err
 	}

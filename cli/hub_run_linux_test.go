@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sealpost/certs"
 	"sealpost/config"
 	"sealpost/hub"
 	"sealpost/internal/freeport"
@@ -81,7 +82,8 @@ func TestAHubEntersItsStateFolder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		var log bytes.Buffer
-		err = serveHub(ctx, dir, cfg, hub.Settings{}, slog.New(slog.NewTextHandler(&log, nil)))
+		err = serveHub(ctx, dir, cfg, hub.Settings{}, certs.Passphrases{},
+			slog.New(slog.NewTextHandler(&log, nil)))
 		return log.String(), err
 	}
 	chain := filepath.Join(cfg.State, "chain.pem")

@@ -52,6 +52,11 @@ func printHubStatus(w io.Writer, s hub.Status) error {
 	if s.Spool.DiskFree < s.Spool.Reserve {
 		disk = "FULL: " + hub.BelowReserve(s.Spool.DiskFree, s.Spool.Reserve).String()
 	}
-	_, err := printf(w, "Disk:         %s\n", shown(disk))
+	printf(w, "Disk:         %s\n", shown(disk))
+	if s.Root == nil {
+		return nil
+	}
+	_, err := printf(w, "Root:         WARNING: %s; %s\n", s.Root.Here(),
+		reason.New("hub-take-root-away"))
 	return err
 }

@@ -28,6 +28,10 @@ type Hub struct {
 	// The network's encryption suite, "hybrid" or "x25519". It is fixed when the hub is made.
 	// Default "hybrid".
 	Suite string `toml:"suite"`
+	// A file with the passphrase of the issuing authority's key, if `sealpost certs encrypt` has
+	// encrypted it. Only the hub's account may read the file. Empty: the credential
+	// sealpost-issuing of the service, or else the hub asks in its terminal. Default "".
+	PassphraseFile string `toml:"passphrase_file"`
 	// How much is logged: "debug", "info", "warn" or "error". Default "info".
 	LogLevel string `toml:"log_level"`
 	// The form of the log on standard error: "text", or "json" with one object on each line.
@@ -222,6 +226,9 @@ func ParseHub(path string, text []byte) (Hub, error) {
 		return Hub{}, err
 	}
 	h.State = f.abs(h.State)
+	if h.PassphraseFile != "" {
+		h.PassphraseFile = f.abs(h.PassphraseFile)
+	}
 	return h, nil
 }
 

@@ -237,6 +237,8 @@ type DeadAnswer struct {
 	Keep    time.Duration      `json:"keep_ns"` // dead_keep
 	// until then nothing is discarded for its age, since the clock has leapt
 	Paused time.Time `json:"paused_until,omitzero"`
+	// where the root's key lies on this computer, and need not
+	Root *RootKey `json:"root_key,omitempty"`
 }
 
 // LetterRequest names dead letters by a message in them.
@@ -278,4 +280,6 @@ type Status struct {
 	Oldest      time.Time  `json:"oldest,omitzero"` // when the oldest waiting delivery was spooled
 	// until then nothing ends for its age, since the clock has leapt
 	Paused time.Time `json:"paused_until,omitzero"`
+	// where the root's key lies on this computer, and need not
+	Root *RootKey `json:"root_key,omitempty"`
 }

@@ -17,6 +17,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -52,6 +53,8 @@ type Options struct {
 	Version string           // of the program, for the status
 	// Settings are for reload; without them the configuration stays as it is.
 	Settings Settings
+	// Passphrases are asked for an encrypted issuing key without passphrase_file and credential.
+	Passphrases certs.Passphrases
 }
 
 // Hub is one running hub.
@@ -141,7 +144,7 @@ func New(o Options) (*Hub, error) {
 	rand.Read(h.tokenKey) // never fails: crypto/rand ends the process instead
 	h.refusals = newRefusals(h.log)
 	h.links = newLinks(h.cutStranger)
-	if err := h.openIdentity(); err != nil {
+	if err := h.openIdentity(o.Passphrases); err != nil {
 		return nil, fmt.Errorf("hub %s: %w", o.Config.Name, err)
 	}
 	if err := h.openDirectory(spool.WithNote(context.Background(),
@@ -157,11 +160,15 @@ func New(o Options) (*Hub, error) {
 }
 
 // openIdentity opens the authority and the hub's identity, and renews its certificate if due.
-func (h *Hub) openIdentity() error {
+func (h *Hub) openIdentity(ask certs.Passphrases) error {
 	state := h.config.State
 	var err error
-	if h.authority, err = certs.OpenAuthority(state); err != nil {
+	h.authority, err = Passphrases(h.config, ask).OpenAuthority(state)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; run sealpost hub init first", err)
+	}
+	if err != nil {
+		return err
 	}
 	h.verifier = certs.NewVerifier(h.authority.Root())
 	if h.identity, err = certs.OpenIdentity(filepath.Join(state, keyFile),

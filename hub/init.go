@@ -28,6 +28,8 @@ type InitOptions struct {
 	Suite   string   // hybrid or x25519; default hybrid
 	Restore string   // the file of an export, for a new hub in the place of a lost one
 	Now     time.Time
+	// of the root's key, old or new, and of the issuing authority's
+	Passphrases certs.Passphrases
 }
 
 // InitReport lists the files that Init made and found.
@@ -39,9 +41,11 @@ type InitReport struct {
 	Listen   string   `json:"listen"`
 	Made     []string `json:"made"`     // files
 	Existing []string `json:"existing"` // files
-	DiskFree int64    `json:"disk_free"`
-	Reserve  int64    `json:"reserve"` // below which the hub takes nothing new
-	Usual    int64    `json:"usual_reserve"`
+	// whether the root's key is encrypted; false without the key
+	RootEncrypted bool  `json:"root_encrypted"`
+	DiskFree      int64 `json:"disk_free"`
+	Reserve       int64 `json:"reserve"` // below which the hub takes nothing new
+	Usual         int64 `json:"usual_reserve"`
 	// the export that the hub's first start restores
 	Restored *RestoreReport `json:"restored,omitempty"`
 }
@@ -58,6 +62,9 @@ func Init(o InitOptions) (InitReport, error) {
 	o.Dir = dir
 	if o.RootDir == "" {
 		o.RootDir = dir + "-root"
+	}
+	if o.RootDir, err = filepath.Abs(o.RootDir); err != nil {
+		return InitReport{}, fmt.Errorf("hub init: %w", err)
 	}
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -91,6 +98,12 @@ func Init(o InitOptions) (InitReport, error) {
 	r.Reserve, r.Usual = int64(c.Spool.Reserve), int64(config.DefaultHub().Spool.Reserve)
 	if r.DiskFree, err = freeAt(o.Dir); err != nil {
 		return r, fmt.Errorf("hub init: %w", err)
+	}
+	if exists(filepath.Join(o.RootDir, rootKeyFile)) {
+		r.RootEncrypted, err = certs.IsEncrypted(filepath.Join(o.RootDir, rootKeyFile))
+		if err != nil {
+			return r, fmt.Errorf("hub init: %w", err)
+		}
 	}
 	r.Made = slices.DeleteFunc(absent, func(path string) bool { return !exists(path) })
 	return r, nil
@@ -155,7 +168,7 @@ func (o InitOptions) check(c config.Hub) error {
 		return err
 	}
 	folders := []string{o.Dir, state}
-	switch _, err := certs.OpenAuthority(state); {
+	switch _, err := Passphrases(c, o.Passphrases).OpenAuthority(state); {
 	case errors.Is(err, fs.ErrNotExist):
 		folders = append(folders, o.RootDir)
 	case err != nil:
@@ -183,7 +196,7 @@ func freeAt(dir string) (int64, error) { return durable.Free(above(dir)) }
 // make makes the missing files. The configuration comes last: if it exists, all others do.
 func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 	state := stateOf(o.Dir, c)
-	authority, err := o.authority(state)
+	authority, err := o.authority(state, Passphrases(c, o.Passphrases))
 	if err != nil {
 		return err
 	}
@@ -222,16 +235,20 @@ func (o InitOptions) make(c config.Hub, old *restore, r *InitReport) error {
 
 // authority opens the issuing authority, or makes it under the root. An existing authority does not
 // need the root, whose folder may be offline.
-func (o InitOptions) authority(state string) (*certs.Authority, error) {
-	a, err := certs.OpenAuthority(state)
+func (o InitOptions) authority(state string, p certs.Passphrases) (*certs.Authority, error) {
+	a, err := p.OpenAuthority(state)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return a, err
 	}
-	root, err := certs.InitRoot(o.RootDir, o.Name)
+	root, err := p.InitRoot(o.RootDir, o.Name)
 	if err != nil {
 		return nil, err
 	}
-	return certs.InitAuthority(state, root, o.Now)
+	if a, err = p.InitAuthority(state, root, o.Now); err != nil {
+		return nil, err
+	}
+	return a, durable.WriteFile(filepath.Join(state, rootFolderFile), []byte(o.RootDir+"\n"),
+		0o600)
 }
 
 func stateOf(dir string, c config.Hub) string {
@@ -244,7 +261,7 @@ func stateOf(dir string, c config.Hub) string {
 // files returns the paths of all files that Init makes, in order.
 func (r InitReport) files(state string) []string {
 	return []string{
-		filepath.Join(r.RootDir, "root.key"), filepath.Join(r.RootDir, "root.pem"),
+		filepath.Join(r.RootDir, rootKeyFile), filepath.Join(r.RootDir, "root.pem"),
 		filepath.Join(state, "issuing.key"), filepath.Join(state, "issuing.pem"),
 		filepath.Join(state, keyFile), filepath.Join(state, chainFile),
 		config.HubFile(r.Dir),

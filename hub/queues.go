@@ -214,6 +214,7 @@ func (h *Hub) status(ctx context.Context, _ Nothing) (Status, error) {
 		Network: h.verifier.Network, Suite: h.config.Suite,
 		Started: h.started.UTC(), StartID: h.startID, CertExpires: h.identity.NotAfter().UTC(),
 		Spool: info, Connections: h.links.count(""), Paused: h.ages.pausedUntil(),
+		Root: FindRootKey(h.config.State, ""),
 	}
 	for _, site := range h.dir.view().sites {
 		if site.state() == SiteJoined {

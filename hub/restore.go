@@ -96,14 +96,14 @@ func (r *restore) check(o InitOptions, state string) error {
 // rootCertificate returns the certificate of the root under which the hub is set up. It returns
 // fs.ErrNotExist if there is no authority and no root's key.
 func (o InitOptions) rootCertificate(state string) (*x509.Certificate, error) {
-	a, err := certs.OpenAuthority(state)
+	a, err := certs.ReadAuthority(state)
 	if err == nil {
 		return a.Root(), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	root, err := certs.OpenRoot(o.RootDir)
+	root, err := o.Passphrases.OpenRoot(o.RootDir)
 	if err != nil {
 		return nil, err
 	}

@@ -21,9 +21,19 @@ const issuingWarning = 365 * 24 * time.Hour
 // authority checks the issuing authority, its key and its end. No certificate outlives it.
 func authority(_ context.Context, p *subject, found func(finding.Finding)) {
 	check := reason.New("check-authority")
-	a, err := certs.OpenAuthority(p.Config.State)
-	if errors.Is(err, fs.ErrNotExist) {
+	a, err := hub.Passphrases(p.Config, certs.Passphrases{}).OpenAuthority(p.Config.State)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		found(finding.Failure(check, reason.Of(err), reason.New("hub-init-first")))
+		return
+	case errors.Is(err, certs.ErrEncrypted):
+		// the service or the terminal of the hub has the passphrase
+		if a, err = certs.ReadAuthority(p.Config.State); err == nil {
+			found(finding.Good(reason.New("check-issuing-key"),
+				reason.New("hub-issuing-encrypted", "credential", hub.Credential)))
+		}
+	case errors.Is(err, certs.ErrPassphrase):
+		found(finding.Failure(check, reason.Of(err), reason.New("hub-right-passphrase")))
 		return
 	}
 	if err != nil {
@@ -101,17 +111,15 @@ func names(_ context.Context, p *subject, found func(finding.Finding)) {
 	}
 }
 
-// rootKey warns of a root's key that still lies beside the hub's folder.
+// rootKey warns of a root's key that lies on this computer.
 func rootKey(_ context.Context, p *subject, found func(finding.Finding)) {
 	check := reason.New("check-root")
 	dir, err := filepath.Abs(p.Dir)
 	if err != nil {
 		return
 	}
-	folder := dir + "-root"
-	if isThere(filepath.Join(folder, "root.key")) {
-		found(finding.Warning(check, reason.New("hub-root-here", "folder", folder),
-			reason.New("hub-take-root-away")))
+	if key := hub.FindRootKey(p.Config.State, dir); key != nil {
+		found(finding.Warning(check, key.Here(), reason.New("hub-take-root-away")))
 		return
 	}
 	found(finding.Good(check, reason.New("hub-root-away")))

@@ -57,7 +57,7 @@ func account(_ context.Context, p *subject, found func(finding.Finding)) {
 // keeps the clock in time.
 func clock(_ context.Context, p *subject, found func(finding.Finding)) {
 	check := reason.New("check-clock")
-	if a, err := certs.OpenAuthority(p.Config.State); err == nil &&
+	if a, err := certs.ReadAuthority(p.Config.State); err == nil &&
 		time.Now().Before(a.Issuing().NotBefore) {
 		found(finding.Failure(check, reason.New("hub-clock-behind", "now", time.Now(),
 			"made", a.Issuing().NotBefore), reason.New("set-clock")))

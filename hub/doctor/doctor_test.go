@@ -223,7 +223,8 @@ func TestFaults(t *testing.T) {
 func TestTheDoctorMakesNothing(t *testing.T) {
 	onLinux(t)
 	o := headquarters(t)
-	for _, name := range []string{"hub.key", "chain.pem", "issuing.key", "issuing.pem", "suite"} {
+	for _, name := range []string{"hub.key", "chain.pem", "issuing.key", "issuing.pem", "suite",
+		"root.folder"} {
 		must(t, os.Remove(filepath.Join(o.Config.State, name)))
 	}
 	findings(t, Examine, o)
